@@ -1,0 +1,217 @@
+//! `add`
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use dialoguer::{FuzzySelect, Input, Password};
+use secrecy::zeroize::Zeroizing;
+
+use crate::integrations;
+use crate::manifest::{self, Loaded};
+use crate::model::{Domain, Key, Reference};
+use crate::rewrite::{NewEntry, append, new_manifest, save};
+use crate::secret::seal::seal;
+
+use super::encrypt::recipients;
+use super::exit::ExitStatus;
+use super::gather::{load, show};
+use super::{Global, console};
+
+/// What Home Assistant has providers send people back to.
+const REDIRECT: &str = "https://my.home-assistant.io/redirect/oauth";
+
+/// Add an entry to a manifest, its secret encrypted
+///
+/// Asks for what is not given: the integration, a name, the client id and the client secret, which is
+/// not shown. The entry goes to the end of the manifest's list, and nothing else in the file changes.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Examples:
+  appcred add
+  appcred add --domain spotify --name \"Spotify (family)\" --client-id 4f5c0a
+  pass spotify | appcred add --domain spotify --client-id 4f5c0a --secret-stdin")]
+pub(super) struct Add {
+    /// The integration
+    #[arg(long, value_name = "DOMAIN")]
+    domain: Option<String>,
+    /// What Home Assistant shows; the integration's name where it is left out
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// The entry's own key; made from the name where it is left out
+    #[arg(long, value_name = "KEY", value_parser = key)]
+    key: Option<Key>,
+    /// The OAuth2 client id
+    #[arg(long, value_name = "ID")]
+    client_id: Option<String>,
+    /// Read the client secret from standard input
+    #[arg(long)]
+    secret_stdin: bool,
+    /// Take over the credential of this client that was made by hand
+    #[arg(long)]
+    adopt: bool,
+    /// Only for this target; may be given several times
+    #[arg(short, long = "target", value_name = "TARGET")]
+    targets: Vec<String>,
+    /// Add it to this manifest; else to the only one, or to one named like the integration
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
+}
+
+fn key(text: &str) -> Result<Key, String> {
+    Key::new(text).ok_or_else(|| {
+        "it has letters without accents, digits, `-`, `_` and `.`, 100 of them at most".to_owned()
+    })
+}
+
+pub(super) fn run(global: &Global, verb: &Add) -> anyhow::Result<ExitStatus> {
+    let loaded = load(global);
+    let problems = loaded.problems.without("no-manifest");
+    show(&problems);
+    if problems.has_errors() {
+        console::tell("Nothing was added: the project must be in order first.\n");
+        return Ok(ExitStatus::Failure);
+    }
+    let recipients = recipients(&loaded.project, &[])?;
+    let domain = domain(verb, &loaded)?;
+    let name = match (&verb.name, console::can_ask() && !verb.secret_stdin) {
+        (Some(name), _) => Some(name.trim().to_owned()),
+        (None, true) => Some(line("Name, as Home Assistant shows it", domain.as_str())?),
+        (None, false) => None,
+    };
+    let name = name.filter(|name| !name.is_empty() && name != domain.as_str());
+    let key = match &verb.key {
+        Some(key) => key.clone(),
+        None => manifest::key_of(name.as_deref().unwrap_or(domain.as_str()))
+            .context("no key can be made from this name: give one with --key")?,
+    };
+    let client_id = match &verb.client_id {
+        Some(id) => id.trim().to_owned(),
+        None if console::can_ask() && !verb.secret_stdin => line("Client id", "")?,
+        None => bail!("--client-id is needed where there is no terminal to ask on"),
+    };
+    if client_id.is_empty() {
+        bail!("the client id is empty");
+    }
+    is_new(&loaded, &key, &domain, &client_id, &verb.targets)?;
+    let secret = secret(verb)?;
+    let file = file(verb, global, &loaded, &domain);
+    let entry = NewEntry {
+        domain: domain.as_str().to_owned(),
+        name,
+        key: verb.key.as_ref().map(|key| key.as_str().to_owned()),
+        client_id,
+        client_secret: seal(secret.as_bytes(), &recipients)?,
+        adopt: verb.adopt,
+        targets: verb.targets.clone(),
+    };
+    write(&file, &[entry])?;
+    console::print(&format!("Added `{key}` to {}.\n", file.display()))?;
+    Ok(ExitStatus::Success)
+}
+
+/// Writes entries to the end of a manifest, which is made where there is none.
+pub(super) fn write(file: &Path, entries: &[NewEntry]) -> anyhow::Result<()> {
+    let named = || format!("cannot write {}", file.display());
+    match fs::read_to_string(file) {
+        Ok(text) => {
+            let after = append(&text, entries)
+                .with_context(|| format!("cannot add to {}", file.display()))?;
+            save::replace(file, &text, &after).with_context(named)
+        }
+        Err(missing) if missing.kind() == std::io::ErrorKind::NotFound => {
+            save::create(file, &new_manifest(entries), 0o644).with_context(named)
+        }
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", file.display())),
+    }
+}
+
+fn domain(verb: &Add, loaded: &Loaded) -> anyhow::Result<Domain> {
+    let custom = &loaded.project.custom_integrations;
+    let known: Vec<&Domain> = integrations::known().union(custom).collect();
+    let domain = match &verb.domain {
+        Some(domain) => Domain::new(domain.trim()),
+        None if console::can_ask() && !verb.secret_stdin => {
+            let names: Vec<_> = known.iter().map(|domain| domain.as_str()).collect();
+            let chosen = FuzzySelect::new().with_prompt("Integration").items(&names).interact()?;
+            known.get(chosen).map(|domain| (*domain).clone()).context("nothing was chosen")?
+        }
+        None => bail!("--domain is needed where there is no terminal to ask on"),
+    };
+    if !known.contains(&&domain) {
+        bail!(
+            "unknown integration `{domain}`: a custom one is listed under `custom_integrations` in appcred.yaml"
+        );
+    }
+    console::tell(&format!(
+        "Register an application with the provider of {domain} (https://www.home-assistant.io/integrations/{domain}/ says how), with the redirect URI\n  {REDIRECT}\n"
+    ));
+    Ok(domain)
+}
+
+fn line(prompt: &str, initial: &str) -> anyhow::Result<String> {
+    let mut input = Input::<String>::new().with_prompt(prompt);
+    if !initial.is_empty() {
+        input = input.default(initial.to_owned());
+    }
+    Ok(input.interact_text()?.trim().to_owned())
+}
+
+fn secret(verb: &Add) -> anyhow::Result<Zeroizing<String>> {
+    let mut secret = Zeroizing::new(String::new());
+    if verb.secret_stdin {
+        std::io::stdin().read_to_string(&mut secret).context("cannot read standard input")?;
+    } else if console::can_ask() {
+        *secret = Password::new().with_prompt("Client secret (not shown)").interact()?;
+    } else {
+        bail!("--secret-stdin is needed where there is no terminal to ask on");
+    }
+    let secret = Zeroizing::new(secret.trim().to_owned());
+    if secret.is_empty() {
+        bail!("the client secret is empty");
+    }
+    Ok(secret)
+}
+
+/// Refuses what the next `validate` would refuse.
+fn is_new(
+    loaded: &Loaded,
+    key: &Key,
+    domain: &Domain,
+    client_id: &str,
+    targets: &[String],
+) -> anyhow::Result<()> {
+    for target in targets {
+        if !loaded.project.targets.keys().any(|known| known.as_str() == target) {
+            bail!("there is no target `{target}` in appcred.yaml");
+        }
+    }
+    for entry in &loaded.entries {
+        if entry.key.value == *key {
+            bail!("key `{key}` is taken by the entry at {}: give another with --key", entry.place);
+        }
+        let is_same =
+            matches!(&entry.client_id.value, Reference::Plain(id) if id.expose() == client_id);
+        if is_same && entry.domain.value == *domain {
+            bail!("the entry at {} has this client already", entry.place);
+        }
+    }
+    Ok(())
+}
+
+/// The manifest to add to.
+fn file(verb: &Add, global: &Global, loaded: &Loaded, domain: &Domain) -> PathBuf {
+    match (&verb.file, loaded.manifests.as_slice()) {
+        (Some(file), _) => file.clone(),
+        (None, [only]) => only.clone(),
+        (None, _) => manifest_for(global, loaded, domain),
+    }
+}
+
+/// A manifest named like the integration, in the first folder of manifests.
+pub(super) fn manifest_for(global: &Global, loaded: &Loaded, domain: &Domain) -> PathBuf {
+    let named = loaded.project.manifests.iter().flatten();
+    let folder = named.map(|name| global.folder.join(&name.value)).find(|path| path.is_dir());
+    let folder = folder.unwrap_or_else(|| global.folder.join("credentials"));
+    folder.join(format!("{domain}.yaml"))
+}

@@ -1,0 +1,37 @@
+//! Questions on the way to a secret.
+
+use std::io;
+
+use secrecy::SecretString;
+
+use super::console;
+use crate::secret::Ask;
+
+/// The person at the terminal, if there is one.
+pub(super) struct Terminal;
+
+impl Ask for Terminal {
+    fn tell(&self, message: &str) {
+        console::tell(&format!("{message}\n"));
+    }
+
+    fn choose(&self, question: &str, first: &str, second: &str) -> Option<bool> {
+        let answer = self.line(&format!("{question} ({first} / {second})"))?;
+        Some(answer == first || matches!(answer.as_str(), "y" | "yes"))
+    }
+
+    fn line(&self, question: &str) -> Option<String> {
+        answer(question, console::ask)
+    }
+
+    fn passphrase(&self, question: &str) -> Option<SecretString> {
+        answer(question, console::ask_hidden)
+    }
+}
+
+fn answer<T>(question: &str, ask: impl FnOnce(&str) -> io::Result<T>) -> Option<T> {
+    if !console::can_ask() {
+        return None;
+    }
+    ask(&format!("{question}: ")).ok()
+}

@@ -1,0 +1,315 @@
+//! `authorize`
+
+use std::io::{ErrorKind, IsTerminal};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tokio::time::Instant;
+
+use crate::model::{DesiredCredential, FlowId, FlowStep};
+use crate::plan::{Action, Linkage, Step};
+use crate::reconcile::{LATER, task};
+use crate::report::set_up;
+use crate::setup::consent::{Wait, wait};
+use crate::setup::drive::{self, Standing, Task};
+use crate::setup::loopback::Loopback;
+use crate::setup::redirect_uri;
+use crate::target::home_assistant::HomeAssistant;
+use crate::target::{Refusal, Stop, Target};
+
+use super::exit::ExitStatus;
+use super::gather::{OnError, Sides, Site, gather};
+use super::selection::Selection;
+use super::{Global, console};
+
+/// Where the redirect arrives if nobody says otherwise: always the same, since providers want to
+/// know it beforehand.
+const PORT: u16 = 28_124;
+
+const LOST: &str = "the connection to Home Assistant was lost; if it was restarted the set-up died with it: begin again when it is back";
+
+/// Link the accounts that wait for consent, with the browser of this machine
+///
+/// For each entry whose integration is not linked yet, or needs consent again: starts the set-up in
+/// Home Assistant, opens the provider's page, takes the answer on a port of this machine, hands it
+/// on, and waits until the account runs. Home Assistant itself need not be reachable by the browser.
+/// The provider must know the redirect URI that is shown.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Examples:
+  appcred authorize
+  appcred authorize spotify-family --no-browser
+  appcred authorize --port 8976 --timeout 60")]
+pub(super) struct Authorize {
+    /// Only the entries with these keys
+    #[arg(value_name = "KEY")]
+    keys: Vec<String>,
+    #[command(flatten)]
+    selection: Selection,
+    /// The port of this machine where the redirect arrives
+    #[arg(long, value_name = "PORT", default_value_t = PORT)]
+    port: u16,
+    /// Open no browser: the link is for one elsewhere, whose way to the port leads here
+    #[arg(long)]
+    no_browser: bool,
+    /// How long to wait for each consent
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    timeout: u64,
+}
+
+pub(super) async fn run(global: &Global, verb: &Authorize) -> anyhow::Result<ExitStatus> {
+    let policy = |project: &crate::model::Policy| project.clone();
+    let gathered = gather(global, &verb.selection, policy, OnError::Stop).await?;
+    let Some(sites) = gathered.sites else { return Ok(ExitStatus::Failure) };
+    verb.check_keys(&sites)?;
+    let mut loopback = verb.listen().await?;
+    let stop = Stop::new();
+    let interrupted = stop.clone();
+    tokio::spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            interrupted.cancel();
+        }
+    });
+    let mut is_well = true;
+    for site in &sites {
+        is_well &= verb.site(site, &mut loopback, &stop).await;
+    }
+    Ok(if is_well { ExitStatus::Success } else { ExitStatus::Failure })
+}
+
+impl Authorize {
+    fn check_keys(&self, sites: &[Site]) -> anyhow::Result<()> {
+        let sides = || sites.iter().filter_map(|site| site.sides.as_ref().ok());
+        if sides().next().is_none() {
+            return Ok(());
+        }
+        for key in &self.keys {
+            let mut all = sides().flat_map(|sides| &sides.desired.credentials);
+            if !all.any(|entry| entry.key.as_str() == key) {
+                bail!("there is no entry with the key `{key}`");
+            }
+        }
+        Ok(())
+    }
+
+    async fn listen(&self) -> anyhow::Result<Loopback> {
+        match Loopback::listen(self.port).await {
+            Err(taken) if taken.kind() == ErrorKind::AddrInUse => bail!(
+                "port {} of this machine is taken: end what listens there, or choose another by --port and tell the provider",
+                self.port
+            ),
+            other => other.with_context(|| format!("cannot listen on port {}", self.port)),
+        }
+    }
+
+    fn wants(&self, key: &str) -> bool {
+        self.keys.is_empty() || self.keys.iter().any(|wanted| wanted == key)
+    }
+
+    /// Whether all that was to be linked there is.
+    async fn site(&self, site: &Site, loopback: &mut Loopback, stop: &Stop) -> bool {
+        let name = &site.name;
+        let sides = match &site.sides {
+            Ok(sides) => sides,
+            Err(why) => {
+                console::tell(&format!("{name}: {why}\n"));
+                return false;
+            }
+        };
+        let Some(Target::HomeAssistant(ha)) = &site.target else {
+            console::tell(&format!("{name}: a folder at rest links no accounts\n"));
+            return self.keys.is_empty();
+        };
+        self.tell_others(site, sides);
+        let mut is_well = true;
+        for step in &sides.plan.steps {
+            let Action::SetUp { wanted, open, .. } = &step.action else { continue };
+            if stop.is_cancelled() || !self.wants(wanted.key.as_str()) {
+                continue;
+            }
+            let found = sides.desired.credentials.iter().find(|entry| entry.key == wanted.key);
+            let Some(entry) = found else { continue };
+            let title = format!("{name}: {}", step.action.told());
+            let ended = if step.after.is_some() {
+                Err("its credential is not as the entry wants it: run `appcred apply` first"
+                    .to_owned())
+            } else {
+                let way = Way { verb: self, ha, title: &title, open: open.as_ref() };
+                way.go(sides, step, entry, loopback, stop).await
+            };
+            match ended {
+                Ok(()) => print(&format!("{title}: loaded\n")),
+                Err(why) => {
+                    is_well = false;
+                    print(&format!("{title}: failed: {why}\n"));
+                }
+            }
+        }
+        is_well && !stop.is_cancelled()
+    }
+
+    /// Says of what is not to be linked why that is so, where it was asked for by name or nothing
+    /// else is left.
+    fn tell_others(&self, site: &Site, sides: &Sides) {
+        for (key, linkage) in &sides.plan.linkages {
+            let is_pending = sides.plan.steps.iter().any(
+                |step| matches!(&step.action, Action::SetUp { wanted, .. } if wanted.key == *key),
+            );
+            if is_pending || !self.wants(key.as_str()) {
+                continue;
+            }
+            let why = match linkage {
+                Linkage::Linked(_) | Linkage::Cloud(_) => "is linked already",
+                Linkage::NotWanted => "says `setup: false`",
+                _ => "has no credential there yet: run `appcred apply` first",
+            };
+            print(&format!("{}: {key} {why}\n", site.name));
+        }
+    }
+}
+
+/// The way of one account.
+struct Way<'a> {
+    verb: &'a Authorize,
+    ha: &'a HomeAssistant,
+    title: &'a str,
+    open: Option<&'a FlowId>,
+}
+
+impl Way<'_> {
+    async fn go(
+        &self,
+        sides: &Sides,
+        step: &Step,
+        entry: &DesiredCredential,
+        loopback: &mut Loopback,
+        stop: &Stop,
+    ) -> Result<(), String> {
+        let mark = sides.desired.mark(&entry.key);
+        let Some(task) = task(&step.action, entry, &mark) else { return Ok(()) };
+        // What HA tells between the link's birth and the listening would be lost.
+        let mut events = self.ha.flow_events().await.map_err(told)?;
+        let base = loopback.base().to_owned();
+        let mut standing = drive::begin(self.ha, &task, self.open, &base).await.map_err(told)?;
+        let mut last = None;
+        let until = Instant::now() + Duration::from_secs(self.verb.timeout);
+        loop {
+            let (flow, shown) = match standing {
+                Standing::Linked => return Ok(()),
+                Standing::Failed(why) => return Err(why),
+                Standing::Later => return Err(LATER.to_owned()),
+                Standing::Waits(flow, shown) => (flow, shown),
+            };
+            if !matches!(shown, FlowStep::Consent(_) | FlowStep::Progress(_)) {
+                let mut out = String::new();
+                set_up::waits(&mut out, self.title, Some(&entry.key), &shown);
+                print(&out);
+                return Err("it goes on when the entry answers".to_owned());
+            }
+            if last.as_ref() != Some(&shown) {
+                self.show(&shown, loopback).await?;
+            }
+            last = Some(shown.clone());
+            let spinner = spinner(self.title);
+            let mut forged = || {
+                spinner.suspend(|| {
+                    print("  an answer with a wrong state was refused; still waiting\n");
+                });
+            };
+            let ended = wait(&flow, &shown, loopback, &mut events, until, stop, &mut forged).await;
+            let now = self.carry_on(&task, &flow, ended, &base).await;
+            spinner.finish_and_clear();
+            standing = now?;
+        }
+    }
+
+    async fn carry_on(
+        &self,
+        task: &Task<'_>,
+        flow: &FlowId,
+        ended: Wait,
+        base: &str,
+    ) -> Result<Standing, String> {
+        match ended {
+            Wait::Answered(query) => {
+                if let Err(refusal) = self.ha.hand_on(&query).await {
+                    drive::give_up(self.ha, task, flow).await.map_err(told)?;
+                    return Err(told(refusal));
+                }
+                drive::follow(self.ha, task, flow, base).await.map_err(told)
+            }
+            Wait::MovedOn => drive::follow(self.ha, task, flow, base).await.map_err(told),
+            Wait::Lost => Err(LOST.to_owned()),
+            Wait::TimedOut => {
+                drive::give_up(self.ha, task, flow).await.map_err(told)?;
+                Err(format!(
+                    "nobody consented within {} s; the link is void now",
+                    self.verb.timeout
+                ))
+            }
+            Wait::Stopped => {
+                drive::give_up(self.ha, task, flow).await.map_err(told)?;
+                Err("interrupted; the link is void now".to_owned())
+            }
+        }
+    }
+
+    async fn show(&self, shown: &FlowStep, loopback: &Loopback) -> Result<(), String> {
+        let link = match shown {
+            FlowStep::Consent(link) => link,
+            FlowStep::Progress(Some(code)) => {
+                print(&format!("{}\n  open {} and type in {}\n", self.title, code.url, code.code));
+                return Ok(());
+            }
+            _ => return Ok(()),
+        };
+        let mut out = format!("{}\n", self.title);
+        if let Some(uri) = redirect_uri(link) {
+            out += &format!("  the provider must know the redirect URI {uri}\n");
+            if uri != loopback.redirect_uri() {
+                let base = self.ha.frontend_base().await.map_err(told)?;
+                out += &format!(
+                    "  Home Assistant fixes that by its `my` integration, so the browser goes by My Home Assistant:\n  if it does not find your house, set {base} at https://my.home-assistant.io/redirect/_change_url/\n"
+                );
+            }
+        }
+        match (link.shown(), self.verb.no_browser) {
+            (Some(url), _) => out += &format!("  {url}\n"),
+            (None, false) => {
+                out += "  the link holds the client secret, so it is opened and not shown\n"
+            }
+            (None, true) => {
+                return Err("its link holds the client secret and cannot be shown: it needs the browser of this machine, so leave out --no-browser".to_owned());
+            }
+        }
+        print(&out);
+        if !self.verb.no_browser && open::that_detached(link.expose()).is_err() {
+            print("  no browser could be opened here: follow the link yourself\n");
+        }
+        Ok(())
+    }
+}
+
+fn told(refusal: Refusal) -> String {
+    refusal.to_string()
+}
+
+/// Told as it goes, since somebody waits for it.
+fn print(text: &str) {
+    // Where it cannot be written, the exit status still tells.
+    drop(console::print(text));
+}
+
+fn spinner(title: &str) -> ProgressBar {
+    let target = if std::io::stderr().is_terminal() {
+        ProgressDrawTarget::stderr()
+    } else {
+        ProgressDrawTarget::hidden()
+    };
+    let style = ProgressStyle::with_template("{spinner} {msg} {elapsed}")
+        .unwrap_or_else(|_| ProgressStyle::default_spinner());
+    let spinner = ProgressBar::with_draw_target(None, target).with_style(style);
+    spinner.set_message(format!("{title}: waiting for consent"));
+    spinner.enable_steady_tick(Duration::from_millis(100));
+    spinner
+}

@@ -1,0 +1,134 @@
+//! `encrypt`
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use secrecy::zeroize::Zeroizing;
+
+use crate::manifest::{Project, Request, discover, load_project};
+use crate::rewrite::{Held, put, save, slots};
+use crate::secret::seal::seal;
+
+use super::exit::ExitStatus;
+use super::gather::show;
+use super::{Global, console, environment};
+
+/// Encrypt the secrets that stand in manifests in clear
+///
+/// Each is encrypted to the project's recipients where it stands; every other byte of the file stays
+/// as it is. Without FILE all manifests and appcred.yaml are looked through. With `-` one secret is
+/// read from standard input, and the age file for it is written to standard output.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Examples:
+  appcred encrypt
+  appcred encrypt credentials/spotify.yaml
+  pbpaste | appcred encrypt -")]
+pub(super) struct Encrypt {
+    /// Manifests, or `-`
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Encrypt to this recipient instead; may be given several times
+    #[arg(long = "recipient", value_name = "RECIPIENT")]
+    recipients: Vec<String>,
+}
+
+pub(super) fn run(global: &Global, verb: &Encrypt) -> anyhow::Result<ExitStatus> {
+    let Some(project) = project(global) else { return Ok(ExitStatus::Failure) };
+    let recipients = recipients(&project, &verb.recipients)?;
+    if verb.files.iter().any(|file| file == Path::new("-")) {
+        if verb.files.len() > 1 {
+            bail!("`-` stands alone");
+        }
+        let mut secret = Zeroizing::new(String::new());
+        std::io::stdin().read_to_string(&mut secret).context("cannot read standard input")?;
+        if secret.trim().is_empty() {
+            bail!("standard input is empty");
+        }
+        console::print(&seal(secret.trim().as_bytes(), &recipients)?)?;
+        return Ok(ExitStatus::Success);
+    }
+    let files = files(global, &project, &verb.files);
+    let mut encrypted = 0;
+    let mut is_whole = true;
+    for file in &files {
+        match encrypt(file, &recipients) {
+            Ok(0) => {}
+            Ok(count) => {
+                encrypted += count;
+                console::print(&format!("{}: {} encrypted\n", file.display(), counted(count)))?;
+            }
+            Err(error) => {
+                is_whole = false;
+                console::tell(&format!("error: {}: {error:#}\n", file.display()));
+            }
+        }
+    }
+    if encrypted == 0 && is_whole {
+        console::print("Nothing stands in clear.\n")?;
+    } else if encrypted > 0 {
+        console::tell(
+            "What was ever committed in clear is still in Git's history: make new secrets at the providers.\n",
+        );
+    }
+    Ok(if is_whole { ExitStatus::Success } else { ExitStatus::Failure })
+}
+
+/// The project, where its file is in order; what is wrong with it is told.
+pub(super) fn project(global: &Global) -> Option<Project> {
+    let request = Request { folder: global.folder.clone(), home: environment::home() };
+    let (project, problems) = load_project(&request);
+    // A token in clear is just what is to be encrypted.
+    let problems = problems.without("plain-secret");
+    show(&problems);
+    (!problems.has_errors()).then_some(project)
+}
+
+/// Those to whom secrets are encrypted: the ones asked for, else the project's.
+///
+/// # Errors
+/// Where there is none.
+pub(super) fn recipients(project: &Project, asked: &[String]) -> anyhow::Result<Vec<String>> {
+    let recipients = if asked.is_empty() { &project.age.recipients } else { asked };
+    if recipients.is_empty() {
+        bail!(
+            "there is no recipient: name some under `age: recipients:` in appcred.yaml, or with --recipient"
+        );
+    }
+    Ok(recipients.to_vec())
+}
+
+/// The files asked for, else the project file and all manifests.
+pub(super) fn files(global: &Global, project: &Project, asked: &[PathBuf]) -> Vec<PathBuf> {
+    if !asked.is_empty() {
+        return asked.to_vec();
+    }
+    let request = Request { folder: global.folder.clone(), home: environment::home() };
+    let (manifests, problems) = discover(&request, project);
+    show(&problems);
+    project.file.iter().cloned().chain(manifests).collect()
+}
+
+/// Encrypts what stands in one file in clear, and answers how much that was.
+fn encrypt(file: &Path, recipients: &[String]) -> anyhow::Result<usize> {
+    let text = Zeroizing::new(fs::read_to_string(file).context("cannot read it")?);
+    let slots = slots(&text)?;
+    let mut new = Vec::new();
+    for slot in &slots {
+        if let Held::Plain(secret) = &slot.held {
+            new.push((slot, seal(secret.expose().as_bytes(), recipients)?));
+        }
+    }
+    if new.is_empty() {
+        return Ok(0);
+    }
+    let changes: Vec<_> = new.iter().map(|(slot, armored)| (*slot, armored.as_str())).collect();
+    save::replace(file, &text, &put(&text, &changes)?).context("cannot write it")?;
+    Ok(new.len())
+}
+
+/// How many secrets.
+pub(super) fn counted(count: usize) -> String {
+    if count == 1 { "1 secret".to_owned() } else { format!("{count} secrets") }
+}

@@ -1,0 +1,94 @@
+//! What the environment says of the target, of the person's folders, and of the CI system around.
+
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+
+use crate::model::Secret;
+
+const HASS_SERVER: &str = "HASS_SERVER";
+const HASS_TOKEN: &str = "HASS_TOKEN";
+const SUPERVISOR_TOKEN: &str = "SUPERVISOR_TOKEN";
+const SUPERVISOR: &str = "http://supervisor/core";
+
+/// The target that the environment names, if any.
+pub(super) enum Named {
+    /// A running HA.
+    HomeAssistant {
+        /// Its address.
+        url: String,
+        /// Its access token.
+        token: Secret,
+    },
+    /// An address without a token.
+    NoToken {
+        /// The address.
+        url: String,
+    },
+    /// Nothing.
+    Nothing,
+}
+
+/// `HASS_SERVER` with `HASS_TOKEN`, as for hass-cli; inside an add-on the supervisor's.
+pub(super) fn target() -> Named {
+    match (variable(HASS_SERVER), variable(HASS_TOKEN), variable(SUPERVISOR_TOKEN)) {
+        (Some(url), Some(token), _) => Named::HomeAssistant { url, token: Secret::new(&token) },
+        (Some(url), None, _) => Named::NoToken { url },
+        (None, _, Some(token)) => {
+            Named::HomeAssistant { url: SUPERVISOR.to_owned(), token: Secret::new(&token) }
+        }
+        (None, _, None) => Named::Nothing,
+    }
+}
+
+/// The person's home folder.
+pub(super) fn home() -> Option<PathBuf> {
+    std::env::home_dir().filter(|home| home.is_absolute())
+}
+
+/// Where identities are looked for: appcred's own `appcred/identity.txt`, and SOPS'
+/// `sops/age/keys.txt`, both in the folder of configurations.
+pub(super) fn identity_files() -> Vec<PathBuf> {
+    let config =
+        variable("XDG_CONFIG_HOME").map(PathBuf::from).or_else(|| Some(home()?.join(".config")));
+    let sops = match variable("XDG_CONFIG_HOME") {
+        None if cfg!(target_os = "macos") => {
+            home().map(|home| home.join("Library/Application Support"))
+        }
+        _ => config.clone(),
+    };
+    let own = config.map(|folder| folder.join("appcred/identity.txt"));
+    own.into_iter().chain(sops.map(|folder| folder.join("sops/age/keys.txt"))).collect()
+}
+
+/// What the clock says.
+pub(super) fn now() -> Timestamp {
+    Timestamp::now()
+}
+
+/// The folder that the command runs in; empty where that cannot be told.
+pub(super) fn folder() -> PathBuf {
+    std::env::current_dir().unwrap_or_default()
+}
+
+/// The root of the checkout, as GitHub Actions and GitLab CI tell it.
+pub(super) fn checkout() -> Option<PathBuf> {
+    variable("GITHUB_WORKSPACE").or_else(|| variable("CI_PROJECT_DIR")).map(PathBuf::from)
+}
+
+/// The file whose Markdown GitHub Actions shows as the job's summary.
+pub(super) fn job_summary() -> Option<PathBuf> {
+    variable("GITHUB_STEP_SUMMARY").map(PathBuf::from)
+}
+
+/// Where sessions are kept: `$XDG_STATE_HOME/appcred/sessions`.
+pub(super) fn session_folder() -> Option<PathBuf> {
+    let state = variable("XDG_STATE_HOME").map(PathBuf::from).filter(|state| state.is_absolute());
+    let state = state.or_else(|| Some(home()?.join(".local/state")))?;
+    Some(state.join("appcred/sessions"))
+}
+
+#[expect(clippy::disallowed_methods, reason = "this file is where the environment is read")]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.trim().is_empty())
+}

@@ -1,0 +1,24 @@
+//! What the process ends with.
+
+use std::process::ExitCode;
+
+/// The outcome of a verb, in terraform's numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExitStatus {
+    /// All went well.
+    Success,
+    /// Something is wrong, and was told.
+    Failure,
+    /// With `--detailed-exitcode`: all went well, and there are changes to make.
+    Changes,
+}
+
+impl From<ExitStatus> for ExitCode {
+    fn from(status: ExitStatus) -> Self {
+        match status {
+            ExitStatus::Success => Self::SUCCESS,
+            ExitStatus::Failure => Self::FAILURE,
+            ExitStatus::Changes => Self::from(2),
+        }
+    }
+}

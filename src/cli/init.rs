@@ -1,0 +1,142 @@
+//! `init`
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use anyhow::{Context, bail};
+
+use crate::model::Owner;
+use crate::rewrite::{new_manifest, save};
+use crate::secret::env::IdentitySources;
+use crate::secret::{Identities, Nobody};
+
+use super::exit::ExitStatus;
+use super::keygen::{generate, usual_file};
+use super::{Global, console};
+
+const PROJECT_FILE: &str = "appcred.yaml";
+const FIRST_MANIFEST: &str = "credentials/credentials.yaml";
+const SCHEMA: &str = "# yaml-language-server: $schema=https://raw.githubusercontent.com/appcred/appcred/main/schema/appcred.schema.json";
+
+/// What never goes into Git: secrets in clear, and what a killed run leaves.
+const IGNORED: &[&str] = &["secrets.yaml", ".*.appcred-new"];
+
+/// Begin a project: its file, an age identity, a first folder
+///
+/// Writes appcred.yaml and credentials/credentials.yaml, adds to .gitignore what never goes into Git,
+/// and makes an age identity where there is none yet. Nothing that is there is overwritten.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Examples:
+  appcred init
+  appcred init --owner home-gitops --url https://ha.example:8123
+  appcred init --recipient age1... --recipient \"ssh-ed25519 AAAA...\"")]
+pub(super) struct Init {
+    /// In whose name credentials are managed
+    #[arg(long, value_name = "NAME", value_parser = owner)]
+    owner: Option<String>,
+    /// The address of a running Home Assistant, whose token HASS_TOKEN will hold
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+    /// Encrypt to this recipient; may be given several times. Else to an identity of your own
+    #[arg(long = "recipient", value_name = "RECIPIENT")]
+    recipients: Vec<String>,
+}
+
+fn owner(text: &str) -> Result<String, String> {
+    match Owner::new(text) {
+        Some(_) => Ok(text.to_owned()),
+        None => Err("it has letters without accents, digits, `-`, `_` and `.`".to_owned()),
+    }
+}
+
+pub(super) fn run(global: &Global, verb: &Init) -> anyhow::Result<ExitStatus> {
+    let folder = &global.folder;
+    let project_file = folder.join(PROJECT_FILE);
+    if project_file.symlink_metadata().is_ok() {
+        bail!("{} is there already and stays as it is", project_file.display());
+    }
+    let recipients =
+        if verb.recipients.is_empty() { own_recipients(folder)? } else { verb.recipients.clone() };
+    let mut made = Vec::new();
+    save::create(&project_file, &project(verb, &recipients), 0o644)
+        .with_context(|| format!("cannot write {}", project_file.display()))?;
+    made.push(PROJECT_FILE);
+    let first = folder.join(FIRST_MANIFEST);
+    if fs::read_dir(folder.join("credentials")).is_err() {
+        save::create(&first, &new_manifest(&[]), 0o644)
+            .with_context(|| format!("cannot write {}", first.display()))?;
+        made.push(FIRST_MANIFEST);
+    }
+    if ignore(folder).context("cannot write .gitignore")? {
+        made.push(".gitignore");
+    }
+    console::print(&format!("Made {}.\n", made.join(", ")))?;
+    console::tell(
+        "Next: `appcred add` writes a first entry, `appcred plan` shows what would happen.\n",
+    );
+    Ok(ExitStatus::Success)
+}
+
+/// The recipients of the person's own identity, which is made where there is none.
+fn own_recipients(folder: &Path) -> anyhow::Result<Vec<String>> {
+    let file = usual_file()?;
+    if !file.exists() {
+        let recipient = generate(&file, folder)?;
+        console::tell(&format!("Made the identity {}. Keep a copy of it safe.\n", file.display()));
+        return Ok(vec![recipient]);
+    }
+    let (identities, problems) =
+        Identities::gather(std::slice::from_ref(&file), &IdentitySources::default(), Nobody);
+    if let Some(problem) = problems.first() {
+        bail!("{problem}: name recipients with --recipient");
+    }
+    if identities.recipients().is_empty() {
+        bail!("{} tells no recipient: name some with --recipient", file.display());
+    }
+    Ok(identities.recipients().to_vec())
+}
+
+fn project(verb: &Init, recipients: &[String]) -> String {
+    let mut text = format!("{SCHEMA}\n");
+    if let Some(owner) = &verb.owner {
+        text.push_str(&format!("owner: {owner}\n"));
+    }
+    text.push_str("manifests: [credentials]\n");
+    if let Some(url) = &verb.url {
+        text.push_str(&format!(
+            "targets:\n  home:\n    url: \"{url}\"\n    token: !env_var HASS_TOKEN\n"
+        ));
+    }
+    text.push_str("age:\n  recipients:\n");
+    for recipient in recipients {
+        text.push_str(&format!("    - {recipient}\n"));
+    }
+    text
+}
+
+/// Adds what is missing to `.gitignore`; whether anything was.
+fn ignore(folder: &Path) -> io::Result<bool> {
+    let file = folder.join(".gitignore");
+    let before = match fs::read_to_string(&file) {
+        Ok(text) => Some(text),
+        Err(missing) if missing.kind() == io::ErrorKind::NotFound => None,
+        Err(other) => return Err(other),
+    };
+    let text = before.clone().unwrap_or_default();
+    let missing: Vec<_> =
+        IGNORED.iter().filter(|line| !text.lines().any(|there| there.trim() == **line)).collect();
+    if missing.is_empty() {
+        return Ok(false);
+    }
+    let mut after = text.clone();
+    if !after.is_empty() && !after.ends_with('\n') {
+        after.push('\n');
+    }
+    missing.iter().for_each(|line| after.push_str(&format!("{line}\n")));
+    match before {
+        Some(before) => save::replace(&file, &before, &after)?,
+        None => save::create(&file, &after, 0o644)?,
+    }
+    Ok(true)
+}

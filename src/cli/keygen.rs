@@ -1,0 +1,88 @@
+//! `keygen`
+
+use std::path::{Path, PathBuf};
+
+use age::x25519;
+use anyhow::{Context, bail};
+use secrecy::ExposeSecret;
+use secrecy::zeroize::Zeroizing;
+
+use crate::rewrite::save;
+
+use super::exit::ExitStatus;
+use super::{Global, console, environment};
+
+/// Make an age identity, and print the recipient that belongs to it
+///
+/// The identity is written where appcred looks for it, readable for its owner alone, and never over
+/// another one. The recipient may be known to everybody: it goes into appcred.yaml.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Examples:
+  appcred keygen
+  appcred keygen --output /etc/appcred/identity.txt")]
+pub(super) struct Keygen {
+    /// Write the identity to this file
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+pub(super) fn run(global: &Global, verb: &Keygen) -> anyhow::Result<ExitStatus> {
+    let file = match &verb.output {
+        Some(file) => file.clone(),
+        None => usual_file()?,
+    };
+    let recipient = generate(&file, &global.folder)?;
+    console::tell(&format!(
+        "The identity is in {}. Keep a copy of it safe: without it nobody decrypts what is encrypted to it.\n",
+        file.display()
+    ));
+    console::print(&format!("{recipient}\n"))?;
+    Ok(ExitStatus::Success)
+}
+
+/// Where appcred looks for an identity of its own.
+pub(super) fn usual_file() -> anyhow::Result<PathBuf> {
+    let first = environment::identity_files().into_iter().next();
+    first.context("no home folder is known: name a file with --output")
+}
+
+/// Writes a new identity and answers its recipient.
+pub(super) fn generate(file: &Path, project: &Path) -> anyhow::Result<String> {
+    if let Some(repository) = repository_of(file, project) {
+        bail!(
+            "{} would lie in the repository {}: an identity never goes into one, so name a file elsewhere",
+            file.display(),
+            repository.display()
+        );
+    }
+    let identity = x25519::Identity::generate();
+    let recipient = identity.to_public().to_string();
+    let text = Zeroizing::new(format!(
+        "# public key: {recipient}\n{}\n",
+        identity.to_string().expose_secret()
+    ));
+    match save::create(file, &text, 0o600) {
+        Err(there) if there.kind() == std::io::ErrorKind::AlreadyExists => {
+            bail!("{} is there already and stays as it is", file.display())
+        }
+        other => other.with_context(|| format!("cannot write {}", file.display()))?,
+    }
+    Ok(recipient)
+}
+
+/// The repository or project that a file lies in, or would.
+pub(super) fn repository_of(file: &Path, project: &Path) -> Option<PathBuf> {
+    let above =
+        file.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let there = above.ancestors().find_map(|folder| {
+        if folder.as_os_str().is_empty() { Path::new(".") } else { folder }.canonicalize().ok()
+    })?;
+    let project = project.canonicalize().ok();
+    let home = environment::home().and_then(|home| home.canonicalize().ok());
+    there
+        .ancestors()
+        // A home folder may be kept in Git, or be the project; what is below it is told apart.
+        .take_while(|folder| home.as_deref() != Some(folder))
+        .find(|folder| folder.join(".git").exists() || project.as_deref() == Some(folder))
+        .map(Path::to_owned)
+}

@@ -1,0 +1,37 @@
+//! `list`
+
+use crate::report::{json, text};
+
+use super::exit::ExitStatus;
+use super::gather::{OnError, report, sites};
+use super::selection::Selection;
+use super::{Format, Global, console};
+
+/// List the credentials that targets hold, and how each stands to the manifests
+///
+/// States: in sync, drifted (its entry wants it otherwise), shadowed (made by hand and replaced in
+/// force), superseded (left over beside a newer one), undeclared (ours, wanted no more), foreign.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Examples:
+  appcred list
+  appcred list --target home --format json")]
+pub(super) struct List {
+    #[command(flatten)]
+    selection: Selection,
+    /// How to write the list
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    format: Format,
+}
+
+pub(super) async fn run(global: &Global, verb: &List) -> anyhow::Result<ExitStatus> {
+    let policy = |project: &crate::model::Policy| project.clone();
+    let Some(sites) = sites(global, &verb.selection, policy, OnError::GoOn).await? else {
+        return Ok(ExitStatus::Failure);
+    };
+    console::print(&match verb.format {
+        Format::Text => report(&sites, text::list),
+        Format::Json => report(&sites, json::list)?,
+    })?;
+    let all_known = sites.iter().all(|site| site.sides.is_ok());
+    Ok(if all_known { ExitStatus::Success } else { ExitStatus::Failure })
+}

@@ -1,0 +1,54 @@
+//! `logout`
+
+use anyhow::{Context, bail};
+
+use crate::target::home_assistant;
+
+use super::access::{house, sessions};
+use super::exit::ExitStatus;
+use super::gather::{project, vault};
+use super::{Global, console};
+
+/// End the session that `login` opened
+///
+/// Home Assistant forgets it, so that nothing that was kept of it is of use to anybody, and then it is
+/// removed here.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Examples:
+  appcred logout
+  appcred logout cabin --force   # also where Home Assistant does not answer")]
+pub(super) struct Logout {
+    /// The target; needed where there are several
+    #[arg(value_name = "TARGET")]
+    target: Option<String>,
+    /// Remove what is kept here even if Home Assistant cannot be told
+    #[arg(long)]
+    force: bool,
+}
+
+pub(super) async fn run(global: &Global, verb: &Logout) -> anyhow::Result<ExitStatus> {
+    let Some(project) = project(global) else { return Ok(ExitStatus::Failure) };
+    let (name, door) = house(&project, verb.target.as_deref())?;
+    let (vault, _) = vault(global, &project);
+    let url = home_assistant::canonical(&door.url)?;
+    let Some(store) = sessions() else { bail!("no home folder is known, where sessions are kept") };
+    let ended = match store.load(&url, &vault) {
+        Ok(Some(session)) => {
+            session.revoke(door.ca_file.as_deref()).await.map_err(anyhow::Error::from)
+        }
+        Ok(None) => bail!("nobody is signed in to {name} ({url})"),
+        Err(why) => Err(why.into()),
+    };
+    match ended {
+        Err(why) if verb.force => console::tell(&format!(
+            "warning: Home Assistant was not told: {why:#}; \
+             end the session in your profile there, under Security\n"
+        )),
+        ended => {
+            ended.context("the session is not ended (--force removes what is kept of it here)")?
+        }
+    }
+    store.forget(&url)?;
+    console::print(&format!("Signed out of {name} ({url}).\n"))?;
+    Ok(ExitStatus::Success)
+}

@@ -1,0 +1,179 @@
+//! The command line: one file a verb, its doc comments are the help.
+
+mod access;
+mod add;
+mod against;
+mod apply;
+mod ask;
+mod authorize;
+mod console;
+mod encrypt;
+mod environment;
+mod exit;
+mod gather;
+mod init;
+mod keygen;
+mod list;
+mod login;
+mod logout;
+mod output;
+mod plan;
+mod saved;
+mod schema;
+mod selection;
+mod snapshot;
+mod validate;
+mod verify;
+mod watch;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+
+pub use exit::ExitStatus;
+
+use console::Color;
+
+/// Application credentials as code for Home Assistant.
+///
+/// appcred reads YAML manifests of wanted OAuth credentials, decrypts their secrets with age,
+/// compares them with what Home Assistant holds, and creates and deletes until they agree.
+#[derive(Debug, Parser)]
+#[command(name = "appcred", version, propagate_version = true, max_term_width = 100)]
+#[command(after_help = "Exit status: 0 success, 1 error, 2 changes (plan --detailed-exitcode).
+
+Without a project file, HASS_SERVER and HASS_TOKEN name the target; inside an add-on SUPERVISOR_TOKEN does.")]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Args, Debug)]
+struct Global {
+    /// Work in this folder, where appcred.yaml and the manifests are
+    #[arg(
+        short = 'C',
+        long = "directory",
+        value_name = "DIR",
+        default_value = ".",
+        global = true,
+        hide_default_value = true
+    )]
+    folder: PathBuf,
+    /// When to use colours
+    #[arg(long, value_name = "WHEN", default_value = "auto", global = true)]
+    color: Color,
+    /// Tell more of what is done (-v: steps, -vv: messages)
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    verbose: u8,
+    /// How to write the log
+    #[arg(long, value_name = "FORMAT", default_value = "text", global = true)]
+    log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+/// How to write what was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Init(init::Init),
+    Keygen(keygen::Keygen),
+    Add(add::Add),
+    Encrypt(encrypt::Encrypt),
+    Validate(validate::Validate),
+    Plan(plan::Plan),
+    Apply(apply::Apply),
+    Authorize(authorize::Authorize),
+    List(list::List),
+    Snapshot(snapshot::Snapshot),
+    Schema(schema::Schema),
+    Watch(watch::Watch),
+    Verify(verify::Verify),
+    Login(login::Login),
+    Logout(logout::Logout),
+}
+
+/// Runs the command line and answers what the process ends with.
+pub fn run() -> ExitStatus {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // 2 means changes here, so a wrong flag ends with 1, as it does in terraform.
+            let status = if error.use_stderr() { ExitStatus::Failure } else { ExitStatus::Success };
+            return error.print().map_or(ExitStatus::Failure, |()| status);
+        }
+    };
+    console::choose(cli.global.color);
+    // A daemon says what it does without being asked; the others say it by their output.
+    let is_daemon = matches!(cli.verb, Verb::Watch(_));
+    start_log(&cli.global, is_daemon);
+    match start(cli) {
+        Ok(status) => status,
+        Err(error) => {
+            console::tell(&format!("error: {error:#}\n"));
+            ExitStatus::Failure
+        }
+    }
+}
+
+fn start(cli: Cli) -> anyhow::Result<ExitStatus> {
+    // One TLS provider for the whole process; a second installation changes nothing.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let result = runtime.block_on(async {
+        match cli.verb {
+            Verb::Init(verb) => init::run(&cli.global, &verb),
+            Verb::Keygen(verb) => keygen::run(&cli.global, &verb),
+            Verb::Add(verb) => add::run(&cli.global, &verb),
+            Verb::Encrypt(verb) => encrypt::run(&cli.global, &verb),
+            Verb::Validate(verb) => validate::run(&cli.global, &verb).await,
+            Verb::Plan(verb) => plan::run(&cli.global, &verb).await,
+            Verb::Apply(verb) => apply::run(&cli.global, &verb).await,
+            Verb::Authorize(verb) => authorize::run(&cli.global, &verb).await,
+            Verb::List(verb) => list::run(&cli.global, &verb).await,
+            Verb::Snapshot(verb) => snapshot::run(&cli.global, &verb).await,
+            Verb::Schema(verb) => schema::run(&verb),
+            Verb::Watch(verb) => watch::run(cli.global, verb).await,
+            Verb::Verify(verb) => verify::run(&cli.global, &verb).await,
+            Verb::Login(verb) => login::run(&cli.global, &verb).await,
+            Verb::Logout(verb) => logout::run(&cli.global, &verb).await,
+        }
+    });
+    // A thread that waits for a terminal's input must not hold the process.
+    runtime.shutdown_background();
+    result
+}
+
+fn start_log(global: &Global, is_daemon: bool) {
+    let level = match global.verbose + u8::from(is_daemon) {
+        0 => LevelFilter::WARN,
+        1 => LevelFilter::INFO,
+        _ => LevelFilter::DEBUG,
+    };
+    // Libraries say what they send and receive, secrets included: they are never asked for more than warnings.
+    let filter = EnvFilter::new(format!("warn,appcred={level}"));
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false);
+    match global.log_format {
+        LogFormat::Text => log.with_ansi(console::has_color()).init(),
+        LogFormat::Json => log.json().init(),
+    }
+}

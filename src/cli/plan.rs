@@ -1,0 +1,149 @@
+//! `plan`
+
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+use jiff::SignedDuration;
+
+use crate::plan::{Action, Plan as Planned, Standing, Why};
+use crate::report::{Report, Verb, json, text};
+use crate::target::snapshot::Source;
+
+use super::against::{self, Against, max_age};
+use super::exit::ExitStatus;
+use super::gather::{Gathered, OnError, Site, gather, report};
+use super::output::{Outputs, names};
+use super::selection::{PolicyArgs, Selection};
+use super::{Global, console, saved};
+
+/// Show what `apply` would do, and change nothing
+///
+/// Reads the manifests, decrypts their secrets, looks at each target, and tells what would be
+/// created, replaced, adopted or deleted there, what would not, and why.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Examples:
+  appcred plan
+  appcred plan --target home --format json
+  appcred plan --against snapshot.json --max-age 7d
+  appcred plan --out house.plan && appcred apply house.plan
+  appcred plan --detailed-exitcode   # 0 in sync, 1 error, 2 changes
+  appcred plan --fail-on delete --format text --format markdown=plan.md --format junit=plan.xml")]
+pub(super) struct Plan {
+    #[command(flatten)]
+    selection: Selection,
+    #[command(flatten)]
+    policy: PolicyArgs,
+    #[command(flatten)]
+    outputs: Outputs,
+    /// Save the plan, for an `apply FILE` of exactly that
+    #[arg(long, value_name = "FILE", conflicts_with = "against")]
+    out: Option<PathBuf>,
+    /// Plan from a snapshot instead of the targets: neither a key nor a token is needed
+    ///
+    /// What a snapshot cannot tell is shown as unknown.
+    #[arg(long, value_name = "FILE|URL", value_parser = Source::parse)]
+    against: Option<Source>,
+    /// Refuse a snapshot that is older, as in 30m, 24h or 7d
+    #[arg(long, value_name = "AGE", requires = "against", value_parser = max_age)]
+    max_age: Option<SignedDuration>,
+    /// End with 2 where a target is not in sync, as terraform does
+    #[arg(long)]
+    detailed_exitcode: bool,
+    /// End with 1 where the plan has something of this kind; several with commas between
+    #[arg(long, value_name = "KIND", value_delimiter = ',')]
+    fail_on: Vec<FailOn>,
+}
+
+/// What a plan must not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum FailOn {
+    /// A credential that is deleted without another in its place
+    Delete,
+    /// A credential that nobody manages, or somebody made for a client of ours
+    Foreign,
+    /// A credential of ours that is not as its entry wants it
+    Drift,
+}
+
+impl FailOn {
+    fn count(self, plan: &Planned) -> usize {
+        let is_foreign = |why: &Why| matches!(why, Why::Foreign { .. });
+        let standing = |is_meant: fn(&Standing) -> bool| {
+            plan.standings.iter().filter(|(_, standing, _)| is_meant(standing)).count()
+        };
+        match self {
+            Self::Delete => {
+                let deletes = plan.steps.iter().map(|step| &step.action);
+                deletes.filter(|action| matches!(action, Action::Delete { .. })).count()
+            }
+            Self::Foreign => standing(|standing| *standing == Standing::Foreign)
+                .max(plan.withheld.iter().filter(|withheld| is_foreign(&withheld.why)).count()),
+            Self::Drift => standing(|standing| {
+                matches!(standing, Standing::Drifted(_) | Standing::Superseded(_))
+            }),
+        }
+    }
+
+    fn told(self, count: usize) -> String {
+        let (name, what) = match self {
+            Self::Delete => ("delete", "to delete"),
+            Self::Foreign => ("foreign", "that nobody manages"),
+            Self::Drift => ("drift", "not as the entry wants it"),
+        };
+        let noun = if count == 1 { "credential" } else { "credentials" };
+        format!("--fail-on {name}: {count} {noun} {what}")
+    }
+}
+
+pub(super) async fn run(global: &Global, verb: &Plan) -> anyhow::Result<ExitStatus> {
+    let policy = |project: &_| verb.policy.over(project);
+    let gathered = match &verb.against {
+        None => gather(global, &verb.selection, policy, OnError::Stop).await?,
+        Some(source) => {
+            let against = Against { source: source.clone(), max_age: verb.max_age };
+            against::gather(global, &verb.selection, policy, &against).await?
+        }
+    };
+    let Gathered { manifests, problems, sites } = &gathered;
+    report(sites.as_deref().unwrap_or_default(), |houses| {
+        let names = names(global);
+        let report = Report { verb: Verb::Plan, manifests, problems, houses, names: &names };
+        verb.outputs.write(&report, &|| text::plan(houses), &|| json::plan(&report))
+    })?;
+    let Some(sites) = sites else { return Ok(ExitStatus::Failure) };
+    if is_refused(sites, &verb.fail_on) {
+        return Ok(ExitStatus::Failure);
+    }
+    if let Some(file) = &verb.out {
+        saved::write(sites, file)?;
+    }
+    Ok(status(sites, verb.detailed_exitcode))
+}
+
+/// Whether a plan has what it must not have, which is told.
+fn is_refused(sites: &[Site], fail_on: &[FailOn]) -> bool {
+    let mut refused = false;
+    for site in sites {
+        let Ok(sides) = &site.sides else { continue };
+        for kind in fail_on {
+            let count = kind.count(&sides.plan);
+            if count > 0 {
+                refused = true;
+                console::tell(&format!("error: {}: {}\n", site.name, kind.told(count)));
+            }
+        }
+    }
+    refused
+}
+
+fn status(sites: &[Site], detailed: bool) -> ExitStatus {
+    let plans: Option<Vec<_>> =
+        sites.iter().map(|site| site.sides.as_ref().ok().map(|sides| &sides.plan)).collect();
+    match plans {
+        None => ExitStatus::Failure,
+        Some(plans) if detailed && !plans.iter().all(|plan| plan.is_in_sync()) => {
+            ExitStatus::Changes
+        }
+        Some(_) => ExitStatus::Success,
+    }
+}

@@ -1,0 +1,64 @@
+//! Saved plans: `plan --out` and `apply FILE`.
+
+use std::path::Path;
+
+use anyhow::{Context, anyhow, bail};
+
+use crate::desired;
+use crate::model::{Key, Seal};
+use crate::saved::{Planned, Saved};
+
+use super::gather::Site;
+use super::{console, snapshot};
+
+/// Writes what is planned for all targets.
+///
+/// # Errors
+/// Where a target is not known, a secret has nothing to stand for it, or the file cannot be written.
+pub(super) fn write(sites: &[Site], file: &Path) -> anyhow::Result<()> {
+    let text = planned(sites)?.to_text()?;
+    snapshot::replace(file, &text).with_context(|| format!("cannot write {}", file.display()))
+}
+
+/// Reads a saved plan.
+///
+/// # Errors
+/// Where it is none.
+pub(super) fn read(file: &Path) -> anyhow::Result<Saved> {
+    let named = file.display();
+    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {named}"))?;
+    Saved::parse(&text).map_err(|damage| anyhow!("cannot use {named}: {damage}"))
+}
+
+/// Whether exactly what was saved would be done now; what is different is told.
+///
+/// # Errors
+/// Where a target is not known.
+pub(super) fn still_holds(saved: &Saved, sites: &[Site]) -> anyhow::Result<bool> {
+    let differences = saved.differences(&planned(sites)?);
+    for difference in &differences {
+        console::tell(&format!("error: {}\n", difference.escape_debug()));
+    }
+    if !differences.is_empty() {
+        console::tell(
+            "The saved plan does not hold any more, and nothing was changed: plan again.\n",
+        );
+    }
+    Ok(differences.is_empty())
+}
+
+fn planned(sites: &[Site]) -> anyhow::Result<Saved> {
+    let seals: Vec<_> = sites.iter().map(|site| move |key: &Key| seal(site, key)).collect();
+    let mut planned = Vec::new();
+    for (site, seal) in sites.iter().zip(&seals) {
+        match &site.sides {
+            Ok(sides) => planned.push(Planned { name: &site.name, plan: &sides.plan, seal }),
+            Err(why) => bail!("{}: {why}", site.name),
+        }
+    }
+    Ok(Saved::of(&planned)?)
+}
+
+fn seal(site: &Site, key: &Key) -> Option<Seal> {
+    desired::seals(site.entries.get(key)?).client_secret
+}

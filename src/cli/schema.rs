@@ -1,0 +1,56 @@
+//! `schema`
+
+use clap::ValueEnum;
+
+use crate::manifest::schema as files;
+use crate::report::schema as reports;
+use crate::saved;
+use crate::target::snapshot;
+
+use super::console;
+use super::exit::ExitStatus;
+
+/// Print the JSON Schema of a file or report
+///
+/// An editor with yaml-language-server checks a manifest by it, and shows each field's description,
+/// when the manifest's first line is `# yaml-language-server: $schema=PATH-OR-URL`.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Examples:
+  appcred schema manifest > manifest.schema.json
+  appcred schema plan")]
+pub(super) struct Schema {
+    /// Of what
+    of: Of,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Of {
+    /// Manifests
+    Manifest,
+    /// The project file, appcred.yaml
+    Project,
+    /// What `plan` and `apply` print as JSON
+    Plan,
+    /// What `list` prints as JSON
+    List,
+    /// What `validate` prints as JSON
+    Validate,
+    /// What `snapshot` writes
+    Snapshot,
+    /// What `plan --out` saves
+    SavedPlan,
+}
+
+pub(super) fn run(verb: &Schema) -> anyhow::Result<ExitStatus> {
+    let schema = match verb.of {
+        Of::Manifest => files::manifest(),
+        Of::Project => files::project(),
+        Of::Plan => reports::plan(),
+        Of::List => reports::list(),
+        Of::Validate => reports::validate(),
+        Of::Snapshot => snapshot::schema(),
+        Of::SavedPlan => saved::schema(),
+    };
+    console::print(&(serde_json::to_string_pretty(&schema)? + "\n"))?;
+    Ok(ExitStatus::Success)
+}

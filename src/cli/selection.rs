@@ -1,0 +1,76 @@
+//! Arguments that several verbs share: which targets, and what a plan may do.
+
+use clap::{Args, ValueEnum};
+
+use crate::model::{MaxDeletes, Policy, Prune};
+
+/// Which targets.
+#[derive(Args, Debug, Default)]
+pub(super) struct Selection {
+    /// Only this target; may be given several times
+    #[arg(short, long = "target", value_name = "NAME")]
+    pub(super) targets: Vec<String>,
+}
+
+/// What a plan may do, where it is not as the project file says.
+#[derive(Args, Debug, Default)]
+pub(super) struct PolicyArgs {
+    /// What may be deleted when no entry wants it
+    #[arg(long, value_name = "WHAT")]
+    prune: Option<PruneArg>,
+    /// Stop if more than this many, or this many percent, would be deleted
+    #[arg(long, value_name = "N|N%", value_parser = max_deletes)]
+    max_deletes: Option<MaxDeletes>,
+    /// Delete even where no entry is left
+    #[arg(long)]
+    allow_empty: bool,
+    /// Take over credentials made by hand that entries match
+    #[arg(long)]
+    adopt: bool,
+    /// Leave integrations as they are: set none up
+    #[arg(long)]
+    no_setup: bool,
+    /// Remove the linked accounts of what is deleted first
+    #[arg(long)]
+    remove_integrations: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum PruneArg {
+    /// What carries this owner's mark
+    Managed,
+    /// Nothing
+    None,
+    /// That, and what was made by hand
+    All,
+}
+
+impl PolicyArgs {
+    /// The project's policy with what was asked for on the command line.
+    pub(super) fn over(&self, project: &Policy) -> Policy {
+        Policy {
+            prune: match self.prune {
+                None => project.prune,
+                Some(PruneArg::Managed) => Prune::Managed,
+                Some(PruneArg::None) => Prune::Nothing,
+                Some(PruneArg::All) => Prune::All,
+            },
+            max_deletes: self.max_deletes.or(project.max_deletes),
+            allow_empty: project.allow_empty || self.allow_empty,
+            adopt_all: project.adopt_all || self.adopt,
+            leave_integrations: project.leave_integrations || self.no_setup,
+            remove_integrations: project.remove_integrations || self.remove_integrations,
+        }
+    }
+}
+
+fn max_deletes(text: &str) -> Result<MaxDeletes, String> {
+    let wrong = |_| format!("`{text}` is neither a number nor a percentage such as 20%");
+    match text.strip_suffix('%') {
+        Some(percent) => match percent.parse::<u8>().map_err(wrong)? {
+            percent @ 0..=100 => Ok(MaxDeletes::Percent(percent)),
+            _ => Err(format!("`{text}` is more than 100%")),
+        },
+        None => text.parse().map(MaxDeletes::Count).map_err(wrong),
+    }
+}

@@ -1,0 +1,52 @@
+//! `validate`
+
+use crate::integrations;
+use crate::manifest::check_domains;
+use crate::report::{Report, Verb, json};
+
+use super::Global;
+use super::exit::ExitStatus;
+use super::gather::{load, show};
+use super::output::{Outputs, names};
+
+/// Check the project file and all manifests, offline and without any key
+///
+/// Shows every problem in every file in one run, each with its place and what to do. Integrations
+/// are checked against the built-in list; one of your own is named under `custom_integrations`.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Examples:
+  appcred validate
+  appcred -C house validate --strict
+  appcred validate --format github --format sarif=appcred.sarif")]
+pub(super) struct Validate {
+    /// Take warnings for errors
+    #[arg(long)]
+    strict: bool,
+    #[command(flatten)]
+    outputs: Outputs,
+}
+
+pub(super) async fn run(global: &Global, verb: &Validate) -> anyhow::Result<ExitStatus> {
+    let loaded = load(global);
+    let custom = &loaded.project.custom_integrations;
+    let mut problems = check_domains(loaded.domains(), integrations::known(), custom, "appcred");
+    problems.append(loaded.problems);
+    if verb.strict {
+        problems = problems.into_strict();
+    }
+    show(&problems);
+    let valid = !problems.has_errors();
+    let entries = loaded.entries.len();
+    let noun = if entries == 1 { "entry" } else { "entries" };
+    // What is wrong has been told beside what is printed.
+    let text = || if valid { format!("Valid: {entries} {noun}.\n") } else { String::new() };
+    let report = Report {
+        verb: Verb::Validate,
+        manifests: &loaded.manifests,
+        problems: &problems,
+        houses: &[],
+        names: &names(global),
+    };
+    verb.outputs.write(&report, &text, &|| json::validated(&report))?;
+    Ok(if valid { ExitStatus::Success } else { ExitStatus::Failure })
+}

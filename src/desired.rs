@@ -1,0 +1,209 @@
+//! Entries and their secrets -> what one target should hold. The only place where `manifest` and
+//! `secret` meet.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::manifest::{Entry, Located};
+use crate::model::{
+    ClientId, Completeness, Desired, DesiredCredential, Domain, KnownSecret, Owner, Reference,
+    Seal, SealedClients, Seals, Secret, TargetName, Unidentified,
+};
+use crate::secret::{self, Unreadable, Vault};
+
+/// Entries as far as they are known, and what could not be read.
+#[derive(Debug)]
+pub struct Resolved {
+    entries: Vec<(Arc<Entry>, KnownClient, KnownSecret)>,
+    completeness: Completeness,
+    /// Every secret that could not be read, at its place.
+    pub problems: Diagnostics,
+}
+
+/// For which client an entry is.
+#[derive(Debug)]
+enum KnownClient {
+    Clear(ClientId),
+    /// Only its ciphertext is known.
+    Sealed(Seal),
+    Unknown,
+}
+
+impl KnownClient {
+    fn id<'a>(&'a self, domain: &Domain, sealed: &'a SealedClients) -> Option<&'a ClientId> {
+        match self {
+            Self::Clear(client_id) => Some(client_id),
+            Self::Sealed(seal) => sealed.get(&(domain.clone(), seal.clone())),
+            Self::Unknown => None,
+        }
+    }
+}
+
+/// Takes entries without decrypting anything: what is encrypted is known by its ciphertext, and what
+/// is kept elsewhere not at all.
+///
+/// `completeness` says whether `entries` are all that the manifests hold.
+pub fn seal(entries: Vec<Entry>, completeness: Completeness) -> Resolved {
+    let sealed = |entry: Entry| {
+        let client_id = match &entry.client_id.value {
+            Reference::Plain(text) => KnownClient::Clear(ClientId::new(text.expose())),
+            other => secret::seal(other).map_or(KnownClient::Unknown, KnownClient::Sealed),
+        };
+        let reference = &entry.client_secret.value;
+        let secret = secret::seal(reference).map_or(KnownSecret::Unknown, KnownSecret::Sealed);
+        (Arc::new(entry), client_id, secret)
+    };
+    Resolved {
+        entries: entries.into_iter().map(sealed).collect(),
+        completeness,
+        problems: Diagnostics::default(),
+    }
+}
+
+/// What stands for an entry's texts in a file that anybody may read.
+pub fn seals(entry: &Entry) -> Seals {
+    Seals {
+        client_id: secret::seal(&entry.client_id.value),
+        client_secret: secret::seal(&entry.client_secret.value),
+    }
+}
+
+/// Reads the client ids and secrets of all entries, on all cores.
+///
+/// `completeness` says whether `entries` are all that the manifests hold.
+pub fn resolve(entries: Vec<Entry>, vault: &Vault, completeness: Completeness) -> Resolved {
+    let references: Vec<&Reference> = entries
+        .iter()
+        .flat_map(|entry| [&entry.client_id.value, &entry.client_secret.value])
+        .collect();
+    let mut answers = secret::read_all(&references, vault).into_iter();
+    let mut resolved = Resolved {
+        entries: Vec::with_capacity(entries.len()),
+        completeness,
+        problems: Diagnostics::default(),
+    };
+    for entry in entries {
+        let client_id =
+            take(&mut answers, &entry, "client_id", &entry.client_id, &mut resolved.problems);
+        let secret = take(
+            &mut answers,
+            &entry,
+            "client_secret",
+            &entry.client_secret,
+            &mut resolved.problems,
+        );
+        match (client_id, secret) {
+            (Some(client_id), Some(secret)) => {
+                let client_id = KnownClient::Clear(ClientId::new(client_id.expose()));
+                resolved.entries.push((Arc::new(entry), client_id, secret.into()));
+            }
+            _ => resolved.completeness = Completeness::Partial,
+        }
+    }
+    resolved
+}
+
+fn take(
+    answers: &mut impl Iterator<Item = Result<Secret, Unreadable>>,
+    entry: &Entry,
+    field: &str,
+    at: &Located<Reference>,
+    problems: &mut Diagnostics,
+) -> Option<Secret> {
+    match answers.next()? {
+        Ok(secret) => Some(secret),
+        Err(why) => {
+            let message = format!("cannot read the {field} of `{}`: {why}", entry.key.value);
+            let problem =
+                Diagnostic::error("unreadable-secret", message).at(&at.spot.file, at.spot.span);
+            problems.push(problem.help(why.help()));
+            None
+        }
+    }
+}
+
+impl Resolved {
+    /// What one target should hold, and the entries that would make one client there twice.
+    /// `clients` tells encrypted client ids that are known without being decrypted.
+    pub fn for_target(
+        &self,
+        owner: &Owner,
+        target: &TargetName,
+        clients: &SealedClients,
+    ) -> (Desired, Diagnostics) {
+        let mut problems = Diagnostics::default();
+        let mut seen: BTreeMap<(&Domain, &ClientId), &Entry> = BTreeMap::new();
+        let mut desired = Desired {
+            owner: owner.clone(),
+            credentials: Vec::new(),
+            unidentified: Vec::new(),
+            completeness: self.completeness,
+        };
+        let is_in_clear = self
+            .entries
+            .iter()
+            .all(|(entry, ..)| matches!(entry.client_id.value, Reference::Plain(_)));
+        for (entry, client, secret) in
+            self.entries.iter().filter(|(entry, ..)| entry.targets.include(target))
+        {
+            let Some(client_id) = client.id(&entry.domain.value, clients) else {
+                desired.unidentified.push(Unidentified {
+                    key: entry.key.value.clone(),
+                    domain: entry.domain.value.clone(),
+                    name: entry.name.value.clone(),
+                });
+                // It may want any credential of its integration.
+                desired.completeness = Completeness::Partial;
+                continue;
+            };
+            // Client ids in clear were compared when the manifests were read.
+            if !is_in_clear
+                && let Some(first) = seen.insert((&entry.domain.value, client_id), entry)
+            {
+                problems.push(same_client(entry, first));
+            }
+            desired.credentials.push(DesiredCredential {
+                key: entry.key.value.clone(),
+                domain: entry.domain.value.clone(),
+                client_id: client_id.clone(),
+                client_secret: secret.clone(),
+                name: entry.name.value.clone(),
+                adopt: entry.adopt,
+                integration: entry.integration.clone(),
+                place: entry.place.clone(),
+            });
+        }
+        (desired, problems)
+    }
+
+    /// Every entry whose client id and secret are known, with both.
+    pub fn clients(&self) -> impl Iterator<Item = (&Entry, &ClientId, &Secret)> {
+        self.entries.iter().filter_map(|(entry, client, secret)| match client {
+            KnownClient::Clear(client_id) => Some((entry.as_ref(), client_id, secret.clear()?)),
+            KnownClient::Sealed(_) | KnownClient::Unknown => None,
+        })
+    }
+
+    /// The entries for one target.
+    pub fn entries_of(&self, target: &TargetName) -> impl Iterator<Item = &Arc<Entry>> {
+        let entries = self.entries.iter().map(|(entry, ..)| entry);
+        entries.filter(move |entry| entry.targets.include(target))
+    }
+
+    /// The integrations of the entries for one target, at their places.
+    pub fn domains_of(&self, target: &TargetName) -> impl Iterator<Item = &Located<Domain>> {
+        self.entries_of(target).map(|entry| &entry.domain)
+    }
+}
+
+fn same_client(entry: &Entry, first: &Entry) -> Diagnostic {
+    let spot = &entry.client_id.spot;
+    Diagnostic::error(
+        "same-client",
+        format!("two entries of {} have one client id", entry.domain.value),
+    )
+    .at(&spot.file, spot.span)
+    .related(first.client_id.spot.clone(), "the first one")
+    .help("keep one of them, or give them different `targets`")
+}

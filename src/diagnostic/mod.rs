@@ -1,0 +1,153 @@
+//! A problem in what a person wrote: what, where, why, and what to do. Nothing prints here.
+
+pub(crate) mod shown;
+mod source;
+
+use std::sync::Arc;
+
+pub use source::{Mask, SourceFile, Span};
+
+use crate::model::Place;
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Nothing is done while there is one.
+    Error,
+    /// Worth knowing.
+    Warning,
+}
+
+/// A stretch of a file.
+#[derive(Clone, Debug)]
+pub struct Spot {
+    /// The file.
+    pub file: Arc<SourceFile>,
+    /// The stretch.
+    pub span: Span,
+}
+
+impl Spot {
+    /// Where it begins.
+    pub fn place(&self) -> Place {
+        Place { file: self.file.path().into(), line: self.span.line, column: self.span.column }
+    }
+}
+
+/// One problem. `message`, `label` and `help` never repeat a value that may be a secret.
+#[derive(Clone, Debug)]
+pub struct Diagnostic {
+    /// How bad it is.
+    pub severity: Severity,
+    /// A stable name for the kind of problem, as in `unknown-field`.
+    pub code: &'static str,
+    /// What is wrong, in one line.
+    pub message: String,
+    /// Where; none where a whole file or the command is at fault.
+    pub spot: Option<Spot>,
+    /// What to say at the place itself.
+    pub label: Option<String>,
+    /// Another place that matters, with what it is.
+    pub related: Option<(Spot, String)>,
+    /// What to do.
+    pub help: Option<String>,
+}
+
+impl Diagnostic {
+    /// An error without a place.
+    pub fn error(code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            severity: Severity::Error,
+            code,
+            message: message.into(),
+            spot: None,
+            label: None,
+            related: None,
+            help: None,
+        }
+    }
+
+    /// A warning without a place.
+    pub fn warning(code: &'static str, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, ..Self::error(code, message) }
+    }
+
+    /// Says where.
+    #[must_use]
+    pub fn at(mut self, file: &Arc<SourceFile>, span: Span) -> Self {
+        self.spot = Some(Spot { file: Arc::clone(file), span });
+        self
+    }
+
+    /// Says more at the place.
+    #[must_use]
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = Some(label.into());
+        self
+    }
+
+    /// Names another place that matters.
+    #[must_use]
+    pub fn related(mut self, spot: Spot, what: impl Into<String>) -> Self {
+        self.related = Some((spot, what.into()));
+        self
+    }
+
+    /// Says what to do.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+/// All problems found so far.
+#[derive(Clone, Debug, Default)]
+pub struct Diagnostics(Vec<Diagnostic>);
+
+impl Diagnostics {
+    /// Adds one.
+    pub fn push(&mut self, diagnostic: Diagnostic) {
+        self.0.push(diagnostic);
+    }
+
+    /// Adds another bag.
+    pub fn append(&mut self, other: Self) {
+        self.0.extend(other.0);
+    }
+
+    /// The same with every warning as an error.
+    #[must_use]
+    pub fn into_strict(mut self) -> Self {
+        for diagnostic in &mut self.0 {
+            diagnostic.severity = Severity::Error;
+        }
+        self
+    }
+
+    /// All but those of one kind.
+    #[must_use]
+    pub fn without(&self, code: &str) -> Self {
+        Self(self.0.iter().filter(|diagnostic| diagnostic.code != code).cloned().collect())
+    }
+
+    /// Whether there is an error among them.
+    pub fn has_errors(&self) -> bool {
+        self.0.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
+    }
+
+    /// Whether there is nothing at all.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// All, by file, line and column; those without a place first.
+    pub fn sorted(&self) -> Vec<&Diagnostic> {
+        let mut all: Vec<_> = self.0.iter().collect();
+        all.sort_by(|a, b| {
+            let place = |d: &Diagnostic| d.spot.as_ref().map(Spot::place);
+            place(a).cmp(&place(b)).then_with(|| a.message.cmp(&b.message))
+        });
+        all
+    }
+}

@@ -1,0 +1,51 @@
+//! Application credentials as code for Home Assistant (HA).
+//!
+//! Git holds what is wanted, HA holds what is; `appcred` makes the second equal the first.
+//!
+//! ```text
+//!  manifest/ ──entries──▶ desired.rs ──Desired──▶ plan/ ◀──Observed── target/ (Observe)
+//!  secret/  ──secrets──▶                            │ Plan = steps + withheld
+//!                                                   ▼
+//!                                             reconcile/ ──operations──▶ target/ (Execute)
+//!                                                   │              ▲
+//!                                                   ├─────────▶ setup/ (config flows, consent)
+//!                                                   │ Outcome per step
+//!                                                   ▼
+//!                                               report/ ──▶ cli/
+//!  session/ = keeps who is signed in to a running HA
+//!  watch/ = what wakes this again and again: files, a timer, a signal
+//!  rewrite/ = changes files in place, leaving every other byte
+//!  verify/ = asks providers whether a client is right
+//!  model/, diagnostic/, integrations/, exchange.rs, loopback.rs, yaml/ = leaves that all may use
+//! ```
+//!
+//! # Architecture invariants
+//! - `plan` knows no I/O, clock, log, task or unordered map; what to do is decided there and nowhere else.
+//! - A reader cannot write: [`target::Observe`] and [`target::Execute`] are two traits, and there is no dry-run flag.
+//! - A plan holds no secret. The secret is fetched by key from [`model::Desired`] when a step is carried out.
+//! - Only `manifest` and `secret` read YAML, by the one reader in `yaml`; only `target/home_assistant` knows a WebSocket message.
+//! - Only `cli` and `secret/env.rs` read the environment, nothing prints but `cli/console.rs`, nothing exits but `main`.
+//!
+//! `tests/it/architecture.rs` and the lints of `Cargo.toml` keep these.
+
+pub mod cli;
+pub mod desired;
+pub mod diagnostic;
+pub mod exchange;
+pub mod integrations;
+pub mod loopback;
+pub mod manifest;
+pub mod model;
+pub mod plan;
+pub mod reconcile;
+pub mod report;
+pub mod rewrite;
+pub mod saved;
+pub mod schema;
+pub mod secret;
+pub mod session;
+pub mod setup;
+pub mod target;
+pub mod verify;
+pub mod watch;
+mod yaml;

@@ -1,0 +1,87 @@
+//! What is wrong with entries only when they are seen together.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::entry::Entry;
+use super::fields::Located;
+use super::nearest::nearest;
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::model::{Domain, Reference};
+
+/// A check over all entries of a project.
+type Check = fn(&[Entry], &mut Diagnostics);
+
+/// All checks; a new one is a function and a line here.
+pub(super) const CHECKS: &[Check] = &[one_entry_a_key, one_entry_a_client];
+
+fn one_entry_a_key(entries: &[Entry], problems: &mut Diagnostics) {
+    let mut seen: BTreeMap<_, Vec<&Entry>> = BTreeMap::new();
+    for entry in entries {
+        let same = seen.entry(&entry.key.value).or_default();
+        if let Some(first) = rival(entry, same) {
+            let message = format!("key `{}` is taken by another entry", entry.key.value);
+            let help = "give one of them a `key` of its own: it is the slug of the name where it is left out";
+            problems.push(twice("duplicate-entry-key", message, &entry.key, &first.key).help(help));
+        }
+        same.push(entry);
+    }
+}
+
+fn one_entry_a_client(entries: &[Entry], problems: &mut Diagnostics) {
+    let mut seen: BTreeMap<_, Vec<&Entry>> = BTreeMap::new();
+    for entry in entries {
+        let Reference::Plain(client_id) = &entry.client_id.value else { continue };
+        let same = seen.entry((&entry.domain.value, client_id.expose())).or_default();
+        if let Some(first) = rival(entry, same) {
+            let message = format!("two entries have one client id of `{}`", entry.domain.value);
+            let help = "keep one of them: Home Assistant could not tell the two apart";
+            let problem = twice("duplicate-client", message, &entry.client_id, &first.client_id);
+            problems.push(problem.help(help));
+        }
+        same.push(entry);
+    }
+}
+
+/// The first of these entries that is wanted on a target where this one is wanted too.
+fn rival<'e>(entry: &Entry, others: &[&'e Entry]) -> Option<&'e Entry> {
+    others.iter().find(|other| other.targets.overlap(&entry.targets)).copied()
+}
+
+fn twice<T>(
+    code: &'static str,
+    message: String,
+    second: &Located<T>,
+    first: &Located<T>,
+) -> Diagnostic {
+    let spot = &second.spot;
+    Diagnostic::error(code, message)
+        .at(&spot.file, spot.span)
+        .related(first.spot.clone(), "first here")
+}
+
+/// Finds integrations that `who`, as in "target `home`", does not know and that are not
+/// among the project's custom ones.
+pub fn check_domains<'d>(
+    domains: impl IntoIterator<Item = &'d Located<Domain>>,
+    known: &BTreeSet<Domain>,
+    custom: &BTreeSet<Domain>,
+    who: &str,
+) -> Diagnostics {
+    let mut problems = Diagnostics::default();
+    for Located { value: domain, spot } in domains {
+        if known.contains(domain) || custom.contains(domain) {
+            continue;
+        }
+        let names = known.union(custom).map(Domain::as_str);
+        let message = match nearest(domain.as_str(), names) {
+            Some(near) => format!("unknown integration `{domain}`: did you mean `{near}`?"),
+            None => format!("unknown integration `{domain}`"),
+        };
+        let problem = Diagnostic::error("unknown-integration", message)
+            .at(&spot.file, spot.span)
+            .label(format!("not known to {who}"))
+            .help("a custom integration is listed under `custom_integrations` in appcred.yaml");
+        problems.push(problem);
+    }
+    problems
+}

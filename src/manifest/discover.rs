@@ -1,0 +1,165 @@
+//! Which files are manifests.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::file::unreadable;
+use super::project::Project;
+use crate::diagnostic::{Diagnostic, Diagnostics, Spot};
+
+/// Where manifests are looked for when the project names none.
+const USUAL: &[&str] =
+    &["credentials", "credentials.yaml", "application_credentials", "application_credentials.yaml"];
+
+/// The name of the project file.
+pub(super) const PROJECT_FILE: &str = "appcred.yaml";
+
+/// Files of secrets that may lie beside manifests.
+const SECRETS: &[&str] = &["secrets.yaml", "secrets.yml", "secrets.sops.yaml", "secrets.sops.yml"];
+
+/// Folders in folders; more is a mistake.
+const MAX_FOLDERS: usize = 64;
+
+/// Finds the manifests of a project, in order: as they are named, and in a folder by name.
+pub(super) fn discover(
+    folder: &Path,
+    project: &Project,
+    problems: &mut Diagnostics,
+) -> Vec<PathBuf> {
+    let mut search = Search::new(problems);
+    match &project.manifests {
+        Some(named) => {
+            for name in named {
+                search.named(&folder.join(&name.value), &name.spot);
+            }
+        }
+        None => {
+            let usual: Vec<_> = USUAL.iter().map(|name| folder.join(name)).collect();
+            let usual: Vec<_> =
+                usual.into_iter().filter(|path| path.symlink_metadata().is_ok()).collect();
+            if usual.is_empty() && !project.broken {
+                search.problems.push(nothing_there(folder));
+            }
+            for path in usual {
+                search.look_at(&path);
+            }
+        }
+    }
+    search.found
+}
+
+fn nothing_there(folder: &Path) -> Diagnostic {
+    let named = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    Diagnostic::error("no-manifest", format!("no manifests in `{}`", named.display())).help(
+        "put them into `credentials/`, `credentials.yaml`, `application_credentials/` or \
+         `application_credentials.yaml`, or name them under `manifests` in appcred.yaml",
+    )
+}
+
+struct Search<'p> {
+    problems: &'p mut Diagnostics,
+    found: Vec<PathBuf>,
+    /// Files and folders already seen, by their real paths: one may be named twice, or linked to.
+    seen: BTreeSet<PathBuf>,
+    /// How many manifests were met, those seen before included.
+    met: usize,
+    /// The real paths of the folders that are being looked through.
+    above: Vec<PathBuf>,
+}
+
+impl<'p> Search<'p> {
+    fn new(problems: &'p mut Diagnostics) -> Self {
+        Self { problems, found: Vec::new(), seen: BTreeSet::new(), met: 0, above: Vec::new() }
+    }
+
+    fn named(&mut self, path: &Path, spot: &Spot) {
+        let before = self.met;
+        match fs::metadata(path) {
+            Ok(data) if data.is_dir() => {
+                self.folder(path);
+                if self.met == before {
+                    let message = "there is no manifest in this folder";
+                    self.problems.push(
+                        Diagnostic::warning("no-manifest", message)
+                            .at(&spot.file, spot.span)
+                            .help("a manifest ends with `.yaml` or `.yml`"),
+                    );
+                }
+            }
+            Ok(_) => self.file(path),
+            Err(error) => {
+                let problem = unreadable(path, &error);
+                self.problems.push(problem.at(&spot.file, spot.span));
+            }
+        }
+    }
+
+    fn look_at(&mut self, path: &Path) {
+        match fs::metadata(path) {
+            Ok(data) if data.is_dir() => self.folder(path),
+            Ok(_) => self.file(path),
+            Err(error) => self.problems.push(unreadable(path, &error)),
+        }
+    }
+
+    fn file(&mut self, path: &Path) {
+        self.met += 1;
+        match path.canonicalize() {
+            Ok(real) if self.seen.insert(real.clone()) => self.found.push(path.to_owned()),
+            Ok(_) => {}
+            Err(error) => self.problems.push(unreadable(path, &error)),
+        }
+    }
+
+    fn folder(&mut self, path: &Path) {
+        match path.canonicalize() {
+            Ok(real) if self.above.contains(&real) => {
+                let message =
+                    format!("`{}` is a symbolic link to a folder that it lies in", path.display());
+                let problem = Diagnostic::error("symlink-loop", message).help("remove the link");
+                self.problems.push(problem);
+            }
+            Ok(_) if self.above.len() >= MAX_FOLDERS => {
+                let message =
+                    format!("`{}` lies in more than {MAX_FOLDERS} folders", path.display());
+                self.problems.push(Diagnostic::error("too-deep", message));
+            }
+            // Links may lead to one folder by many ways.
+            Ok(real) if !self.seen.insert(real.clone()) => self.met += 1,
+            Ok(real) => {
+                self.above.push(real);
+                match entries_of(path) {
+                    Ok(paths) => paths.iter().for_each(|path| self.in_folder(path)),
+                    Err(error) => self.problems.push(unreadable(path, &error)),
+                }
+                self.above.pop();
+            }
+            Err(error) => self.problems.push(unreadable(path, &error)),
+        }
+    }
+
+    fn in_folder(&mut self, path: &Path) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let yaml = name.ends_with(".yaml") || name.ends_with(".yml");
+        let other = name.starts_with('.') || name == PROJECT_FILE || SECRETS.contains(&&*name);
+        if other {
+            return;
+        }
+        match fs::metadata(path) {
+            Ok(data) if data.is_dir() => self.folder(path),
+            Ok(_) if yaml => self.file(path),
+            Ok(_) => {}
+            Err(error) => self.problems.push(unreadable(path, &error)),
+        }
+    }
+}
+
+fn entries_of(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        paths.push(entry?.path());
+    }
+    paths.sort();
+    Ok(paths)
+}

@@ -1,0 +1,266 @@
+//! Entries: what a manifest is made of.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::fields::{Decoder, Located, SOPS_FIELD};
+use super::nearest::nearest;
+use super::project::Project;
+use super::reference::Handling;
+use super::targets::Targets;
+use crate::diagnostic::{Diagnostics, SourceFile, shown};
+use crate::model::{Domain, Integration, Key, Place, Reference, TargetName};
+use crate::yaml::{self, Node, Pair};
+
+pub(super) const MANIFEST_FIELDS: &[&str] = &["application_credentials", SOPS_FIELD];
+pub(super) const ENTRY_FIELDS: &[&str] =
+    &["domain", "name", "key", "client_id", "client_secret", "adopt", "integration", "targets"];
+
+/// Where fields are needed that have no default.
+const EVERY: &str = "in every entry";
+
+/// One wanted credential.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// The integration.
+    pub domain: Located<Domain>,
+    /// As HA shows it. Stands at the domain where it was left out.
+    pub name: Located<String>,
+    /// Stable and unique per owner. Stands at the name or the domain where it was left out.
+    pub key: Located<Key>,
+    /// The OAuth2 client id.
+    pub client_id: Located<Reference>,
+    /// The OAuth2 client secret.
+    pub client_secret: Located<Reference>,
+    /// Whether a credential that somebody else made for this client is taken over.
+    pub adopt: bool,
+    /// What becomes of the integration itself.
+    pub integration: Integration,
+    /// Where it is wanted.
+    pub targets: Targets,
+    /// Where the entry begins.
+    pub place: Place,
+}
+
+/// What one manifest holds.
+#[derive(Default)]
+pub(super) struct Decoded {
+    pub(super) entries: Vec<Entry>,
+    /// The integrations of entries that have another problem, so that theirs is told as well.
+    pub(super) domains_of_broken: Vec<Located<Domain>>,
+    pub(super) problems: Diagnostics,
+}
+
+/// Reads all entries of one manifest.
+pub(super) fn decode(file: &Arc<SourceFile>, project: &Project) -> Decoded {
+    let parsed = yaml::parse(file.text());
+    let mut decoder = EntryDecoder {
+        fields: Decoder::new(file, &parsed.documents),
+        project,
+        handling: project.handling(),
+        domains_of_broken: Vec::new(),
+    };
+    for fault in parsed.faults {
+        decoder.fields.problems.push(fault.into_diagnostic(file));
+    }
+    let mut entries = Vec::new();
+    for document in &parsed.documents {
+        decoder.document(document, &mut entries);
+    }
+    Decoded {
+        entries,
+        domains_of_broken: decoder.domains_of_broken,
+        problems: decoder.fields.problems,
+    }
+}
+
+struct EntryDecoder<'f, 'p> {
+    fields: Decoder<'f>,
+    project: &'p Project,
+    handling: Handling,
+    domains_of_broken: Vec<Located<Domain>>,
+}
+
+impl EntryDecoder<'_, '_> {
+    fn document(&mut self, node: &Node<'_>, into: &mut Vec<Entry>) {
+        match &node.value {
+            yaml::Value::Null | yaml::Value::Lost => return,
+            yaml::Value::Mapping(_) => {}
+            yaml::Value::Sequence(_) | yaml::Value::Scalar(_) => {
+                self.fields.refuse_with(
+                    "not-a-manifest",
+                    node.span,
+                    "a manifest is a mapping",
+                    "begin it with `application_credentials:` and put the list of entries under it",
+                );
+                return;
+            }
+        }
+        let Some(fields) = self.fields.fields(node, "a manifest", MANIFEST_FIELDS) else { return };
+        let Some(pair) = fields.get("application_credentials") else { return };
+        if matches!(pair.value.value, yaml::Value::Null) && pair.value.tag.is_none() {
+            return;
+        }
+        for item in self.fields.list(pair).unwrap_or_default() {
+            into.extend(self.entry(item));
+        }
+    }
+
+    fn entry(&mut self, node: &Node<'_>) -> Option<Entry> {
+        let decoder = &mut self.fields;
+        let fields = decoder.fields(node, "an entry", ENTRY_FIELDS)?;
+        let domain =
+            decoder.required(&fields, "domain", EVERY).and_then(|pair| decoder.domain(pair));
+        let name = match fields.get("name") {
+            Some(pair) => decoder
+                .field_text(pair)
+                .map(|text| decoder.located(text.to_owned(), pair.value.span)),
+            None => domain.as_ref().map(|domain| Located {
+                value: domain.value.as_str().to_owned(),
+                spot: domain.spot.clone(),
+            }),
+        };
+        let key = match fields.get("key") {
+            Some(pair) => decoder.key(pair),
+            None => name.as_ref().and_then(|name| decoder.key_from(name)),
+        };
+        let client_id =
+            decoder.required(&fields, "client_id", EVERY).and_then(|pair| decoder.reference(pair));
+        let client_secret = decoder
+            .required(&fields, "client_secret", EVERY)
+            .and_then(|pair| decoder.secret(pair, &self.handling));
+        let adopt = match fields.get("adopt") {
+            Some(pair) => decoder.flag(pair),
+            None => Some(false),
+        };
+        let integration = match fields.get("integration") {
+            Some(pair) => decoder.integration(&pair.value),
+            None => Some(Integration::default()),
+        };
+        let targets = match fields.get("targets") {
+            Some(pair) => self.targets(pair),
+            None => Some(Targets::All),
+        };
+        let place = self.fields.place(fields.span);
+        let whole = || {
+            Some(Entry {
+                domain: domain.clone()?,
+                name: name?,
+                key: key?,
+                client_id: client_id?,
+                client_secret: client_secret?,
+                adopt: adopt?,
+                integration: integration?,
+                targets: targets?,
+                place,
+            })
+        };
+        let entry = whole();
+        if entry.is_none() {
+            self.domains_of_broken.extend(domain);
+        }
+        entry
+    }
+
+    fn targets(&mut self, pair: &Pair<'_>) -> Option<Targets> {
+        let names = self.fields.texts(pair)?;
+        if names.is_empty() {
+            self.fields.refuse_with(
+                "no-target",
+                pair.value.span,
+                "`targets` is empty, so the entry is wanted nowhere",
+                "leave it out where the entry is for every target",
+            );
+            return None;
+        }
+        let mut wanted = BTreeSet::new();
+        for name in names {
+            let target = TargetName::new(name.value);
+            if !self.project.broken && !self.project.target_names.contains(&target) {
+                let problem = unknown_target(&self.fields, self.project, &target, name.spot.span);
+                self.fields.problems.push(problem);
+            }
+            wanted.insert(target);
+        }
+        Some(Targets::Only(wanted))
+    }
+}
+
+fn unknown_target(
+    decoder: &Decoder<'_>,
+    project: &Project,
+    target: &TargetName,
+    span: crate::diagnostic::Span,
+) -> crate::diagnostic::Diagnostic {
+    let known = || project.target_names.iter().map(TargetName::as_str);
+    let message = match nearest(target.as_str(), known()) {
+        Some(near) => format!("unknown target `{target}`: did you mean `{near}`?"),
+        None => format!("unknown target {}", shown::field(target.as_str())),
+    };
+    let help = if project.target_names.is_empty() {
+        "appcred.yaml names no targets: name them there, or leave `targets` out here".to_owned()
+    } else {
+        format!("appcred.yaml has {}", super::nearest::listed(known()))
+    };
+    decoder.error("unknown-target", span, message).help(help)
+}
+
+impl Decoder<'_> {
+    pub(super) fn domain(&mut self, pair: &Pair<'_>) -> Option<Located<Domain>> {
+        let text = self.field_text(pair)?;
+        self.domain_text(text, pair.value.span)
+    }
+
+    /// An integration's name, as HA writes it.
+    pub(super) fn domain_text(
+        &mut self,
+        text: &str,
+        span: crate::diagnostic::Span,
+    ) -> Option<Located<Domain>> {
+        let fits = text
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+        if !fits {
+            self.refuse_with(
+                "bad-domain",
+                span,
+                "this is not the name of an integration",
+                "it has only `a` to `z`, digits and `_`, as in `home_connect`",
+            );
+            return None;
+        }
+        Some(self.located(Domain::new(text), span))
+    }
+
+    fn key(&mut self, pair: &Pair<'_>) -> Option<Located<Key>> {
+        let text = self.field_text(pair)?;
+        let key = Key::new(text);
+        if key.is_none() {
+            self.bad_name("key", pair.value.span);
+        }
+        key.map(|key| self.located(key, pair.value.span))
+    }
+
+    fn key_from(&mut self, name: &Located<String>) -> Option<Located<Key>> {
+        let key = super::key_of(&name.value);
+        if key.is_none() {
+            self.refuse_with(
+                "no-key",
+                name.spot.span,
+                "no key can be made from this name",
+                "give the entry a `key` of its own",
+            );
+        }
+        key.map(|key| Located { value: key, spot: name.spot.clone() })
+    }
+
+    /// Says what keys, owners and names of targets are made of.
+    pub(super) fn bad_name(&mut self, what: &str, span: crate::diagnostic::Span) {
+        self.refuse_with(
+            "bad-name",
+            span,
+            format!("this cannot be {} {what}", if what.starts_with('o') { "an" } else { "a" }),
+            "it has letters without accents, digits, `-`, `_` and `.`, 100 of them at most",
+        );
+    }
+}

@@ -1,0 +1,153 @@
+//! Which bytes of a file must not be shown. Everything is hidden but what is known to be harmless.
+
+use std::ops::Range;
+
+use super::nearest::nearest;
+use super::reference;
+use super::shown::shown_of;
+use crate::diagnostic::shown::is_telling;
+use crate::yaml::{self, Node, Value};
+
+/// The bytes that may be secret, for [`SourceFile::new`](crate::diagnostic::SourceFile::new).
+///
+/// Shown are the names of fields, the values of fields that hold no secrets, the arguments of known
+/// tags, and what YAML's structure needs. Comments are hidden: somebody may have put a line out of
+/// use by making it one.
+pub fn mask(text: &str) -> Vec<Range<usize>> {
+    let parsed = yaml::parse(text);
+    let mut stretches = Vec::new();
+    if parsed.whole {
+        for document in &parsed.documents {
+            collect(document, "", text, &mut stretches);
+        }
+        stretches.sort_by_key(|stretch| stretch.start);
+    } else {
+        by_line(text, &mut stretches);
+    }
+    hidden(text, &stretches, parsed.whole)
+}
+
+/// A stretch that is understood: shown up to `shown`, hidden from there to its end.
+struct Stretch {
+    start: usize,
+    shown: usize,
+    end: usize,
+}
+
+fn collect(node: &Node<'_>, key: &str, text: &str, into: &mut Vec<Stretch>) {
+    let (start, end) = (node.span.start, node.span.end);
+    if node.alias {
+        into.push(Stretch { start, shown: start, end });
+        return;
+    }
+    let near = |name: &str| nearest(name, reference::TAGS.iter().copied()).is_some();
+    let known_tag = node.tag.as_ref().is_some_and(|tag| reference::TAGS.contains(&&*tag.name));
+    if let Some(tag) = &node.tag {
+        let (start, end) = (tag.span.start, tag.span.end);
+        into.push(Stretch { start, shown: if near(&tag.name) { end } else { start }, end });
+    }
+    match &node.value {
+        Value::Null | Value::Lost => {}
+        Value::Scalar(_) if node.tag.is_some() => {
+            into.push(Stretch { start, shown: if known_tag { end } else { start }, end });
+        }
+        Value::Scalar(_) => {
+            let shown = start + text.get(start..end).map_or(0, |raw| shown_of(key, raw));
+            into.push(Stretch { start, shown, end });
+        }
+        Value::Sequence(items) => {
+            for item in items {
+                collect(item, key, text, into);
+            }
+        }
+        Value::Mapping(pairs) => {
+            for pair in pairs.iter().filter(|pair| !pair.merged) {
+                let (start, end) = (pair.key.span.start, pair.key.span.end);
+                let shown = if is_telling(&pair.key.text) { end } else { start };
+                into.push(Stretch { start, shown, end });
+                collect(&pair.value, &pair.key.text, text, into);
+            }
+        }
+    }
+}
+
+/// What can be shown of a text that is no YAML: on each line the dashes, the first key, and its value
+/// where it is harmless; nothing of lines that may go on with a hidden value.
+fn by_line(text: &str, into: &mut Vec<Stretch>) {
+    let mut start = 0;
+    let mut hides_deeper_than = None;
+    for line in text.split_inclusive('\n') {
+        let body = line.trim_end();
+        let lead = body.len() - body.trim_start_matches([' ', '\t', '-', '{', '[']).len();
+        let hidden = hides_deeper_than.is_some_and(|column| lead > column && !body.is_empty());
+        let end = start + line.len();
+        let mut shown = start + body.len() - body.trim_start().len();
+        if !hidden {
+            hides_deeper_than = None;
+            shown = start + lead;
+            if let Some((key, value)) = first_key(&body[lead..]) {
+                let gap = value.len() - value.trim_start().len();
+                let harmless = gap.max(shown_of(key, value));
+                shown = start + body.len() - value.len() + harmless;
+                if harmless < value.len() {
+                    hides_deeper_than = Some(lead);
+                }
+            }
+        }
+        into.push(Stretch { start, shown, end });
+        start = end;
+    }
+}
+
+/// `key: value`, where the key can be shown.
+fn first_key(line: &str) -> Option<(&str, &str)> {
+    let (key, value) = line.split_once(':')?;
+    let parted = value.is_empty() || value.starts_with([' ', '\t']);
+    (parted && is_telling(key)).then_some((key, value))
+}
+
+/// Signs that YAML itself needs; between values they tell nothing.
+const STRUCTURE: &[u8] = b" \t-:{}[],|>\"'?&*!<";
+
+fn hidden(text: &str, stretches: &[Stretch], structured: bool) -> Vec<Range<usize>> {
+    let mut ranges = Vec::new();
+    let mut at = 0;
+    for stretch in stretches {
+        if structured && stretch.start > at {
+            hide_between(text, at..stretch.start, &mut ranges);
+        }
+        hide_lines(text, stretch.shown.max(at)..stretch.end, &mut ranges);
+        at = at.max(stretch.end);
+    }
+    hide_between(text, at..text.len(), &mut ranges);
+    ranges
+}
+
+/// Hides what stands between values but structure: comments, anchors, directives.
+fn hide_between(text: &str, range: Range<usize>, into: &mut Vec<Range<usize>>) {
+    let mut comment = false;
+    for at in range {
+        let byte = text.as_bytes()[at];
+        match byte {
+            b'\n' => comment = false,
+            b'#' if !comment => comment = true,
+            b' ' | b'\t' | b'\r' => {}
+            _ if comment || !STRUCTURE.contains(&byte) => into.push(at..at + 1),
+            _ => {}
+        }
+    }
+}
+
+/// Hides a value, but for its indentation.
+fn hide_lines(text: &str, range: Range<usize>, into: &mut Vec<Range<usize>>) {
+    let Some(hidden) = text.get(range.clone()) else {
+        into.push(range.start.min(range.end)..range.end);
+        return;
+    };
+    let mut start = range.start;
+    for (number, line) in hidden.split_inclusive('\n').enumerate() {
+        let indent = if number == 0 { 0 } else { line.len() - line.trim_start().len() };
+        into.push(start + indent..start + line.len());
+        start += line.len();
+    }
+}

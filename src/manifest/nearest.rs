@@ -1,0 +1,48 @@
+//! Did you mean …?
+
+/// The candidate that the word was most likely meant to be.
+pub(super) fn nearest<'c>(
+    word: &str,
+    candidates: impl IntoIterator<Item = &'c str>,
+) -> Option<&'c str> {
+    let word = word.to_lowercase();
+    let length = word.chars().count();
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(&word, &candidate.to_lowercase()), candidate))
+        .filter(|(distance, candidate)| *distance <= (length.max(candidate.len()) / 3).max(1))
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
+/// `a`, `b` and `c`.
+pub(super) fn listed<'c>(names: impl IntoIterator<Item = &'c str>) -> String {
+    let mut names: Vec<_> = names.into_iter().map(|name| format!("`{name}`")).collect();
+    match names.pop() {
+        None => String::new(),
+        Some(last) if names.is_empty() => last,
+        Some(last) => format!("{} and {last}", names.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{listed, nearest};
+
+    #[test]
+    fn the_nearest_is_near() {
+        let domains = ["google", "netatmo", "spotify"];
+        assert_eq!(nearest("spotfy", domains), Some("spotify"));
+        assert_eq!(nearest("Spotify", domains), Some("spotify"));
+        assert_eq!(nearest("withings", domains), None);
+        assert_eq!(nearest("taget", ["key", "targets"]), Some("targets"));
+        assert_eq!(nearest("a", ["b", "cd"]), Some("b"));
+    }
+
+    #[test]
+    fn names_are_listed_as_in_a_sentence() {
+        assert_eq!(listed([]), "");
+        assert_eq!(listed(["a"]), "`a`");
+        assert_eq!(listed(["a", "b", "c"]), "`a`, `b` and `c`");
+    }
+}

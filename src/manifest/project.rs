@@ -1,0 +1,376 @@
+//! The project file, `appcred.yaml`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::address;
+use super::fields::{Decoder, Fields, Located, SOPS_FIELD};
+use super::reference::Handling;
+use super::token::{self, Token};
+use crate::diagnostic::{Diagnostics, SourceFile, shown};
+use crate::model::{Domain, Key, MaxDeletes, Owner, Policy, Prune, TargetName};
+use crate::yaml::{self, Kind, Node, Pair, Value};
+
+pub(super) const PROJECT_FIELDS: &[&str] = &[
+    "owner",
+    "manifests",
+    "targets",
+    "age",
+    "policy",
+    "custom_integrations",
+    "allow_plaintext",
+    "allow_outside_files",
+    SOPS_FIELD,
+];
+pub(super) const TARGET_FIELDS: &[&str] =
+    &["url", "token", "token_file", "token_command", "ca_file", "config_dir"];
+pub(super) const AGE_FIELDS: &[&str] = &["recipients", "identities"];
+pub(super) const POLICY_FIELDS: &[&str] = &["prune", "max_deletes", "allow_empty"];
+
+/// What the project file says; all of it has a default.
+#[derive(Clone, Debug, Default)]
+pub struct Project {
+    /// The project file, where there is one.
+    pub file: Option<PathBuf>,
+    /// In whose name credentials are managed.
+    pub owner: Owner,
+    /// The manifests it names; the usual places where it names none.
+    pub manifests: Option<Vec<Located<String>>>,
+    /// The targets by name; none where the environment names the only one.
+    pub targets: BTreeMap<TargetName, Target>,
+    /// How secrets are encrypted.
+    pub age: Age,
+    /// What a plan may do.
+    pub policy: Policy,
+    /// Integrations that HA itself does not have.
+    pub custom_integrations: BTreeSet<Domain>,
+    /// Whether secrets may stand in manifests in clear.
+    pub allow_plaintext: bool,
+    /// Whether `!file` may name files outside of the project.
+    pub allow_outside_files: bool,
+    /// All targets it names, those with problems too.
+    pub(super) target_names: BTreeSet<TargetName>,
+    /// Whether the file itself could not be understood, so that nothing follows from what is missing.
+    pub(super) broken: bool,
+}
+
+/// Where credentials are brought to.
+#[derive(Clone, Debug)]
+pub enum Target {
+    /// A running HA.
+    HomeAssistant {
+        /// Its address, without a slash at the end.
+        url: String,
+        /// How its access token is had.
+        token: Token,
+        /// Certificates to trust beside the system's.
+        ca_file: Option<PathBuf>,
+    },
+    /// The configuration folder of an HA that does not run.
+    ConfigDir(PathBuf),
+}
+
+/// How secrets are encrypted.
+#[derive(Clone, Debug, Default)]
+pub struct Age {
+    /// To whom.
+    pub recipients: Vec<String>,
+    /// The files of those who can decrypt.
+    pub identities: Vec<PathBuf>,
+}
+
+impl Project {
+    /// What holds when the project file could not be read.
+    pub(super) fn broken() -> Self {
+        Self { broken: true, ..Self::default() }
+    }
+
+    pub(super) fn handling(&self) -> Handling {
+        Handling {
+            allow_plaintext: self.allow_plaintext || self.broken,
+            recipients: self.age.recipients.clone(),
+        }
+    }
+}
+
+/// From where paths of the project file are reckoned.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Paths<'p> {
+    /// The folder of the project file.
+    pub(super) folder: &'p Path,
+    /// What `~` stands for.
+    pub(super) home: Option<&'p Path>,
+}
+
+impl Paths<'_> {
+    /// `None` where the path begins with `~` and no home is known.
+    fn resolve(&self, text: &str) -> Option<PathBuf> {
+        match text.strip_prefix('~') {
+            Some("") => self.home.map(Path::to_owned),
+            Some(rest) if rest.starts_with('/') => {
+                self.home.map(|home| home.join(rest.trim_start_matches('/')))
+            }
+            _ => Some(self.folder.join(text)),
+        }
+    }
+}
+
+/// Reads the project file.
+pub(super) fn decode(file: &Arc<SourceFile>, paths: Paths<'_>) -> (Project, Diagnostics) {
+    let parsed = yaml::parse(file.text());
+    let whole = parsed.whole;
+    let mut decoder = ProjectDecoder { fields: Decoder::new(file, &parsed.documents), paths };
+    for fault in parsed.faults {
+        decoder.fields.problems.push(fault.into_diagnostic(file));
+    }
+    let mut project = match parsed.documents.as_slice() {
+        [] => Project::default(),
+        [first, rest @ ..] => {
+            if let Some(second) = rest.first() {
+                let message = "the project file has more than one document";
+                decoder.fields.refuse("many-documents", second.span, message);
+            }
+            decoder.project(first)
+        }
+    };
+    project.file = Some(file.path().to_owned());
+    project.broken = !whole;
+    (project, decoder.fields.problems)
+}
+
+struct ProjectDecoder<'f, 'p> {
+    fields: Decoder<'f>,
+    paths: Paths<'p>,
+}
+
+impl ProjectDecoder<'_, '_> {
+    fn project(&mut self, node: &Node<'_>) -> Project {
+        let mut project = Project::default();
+        if matches!(node.value, Value::Null) && node.tag.is_none() {
+            return project;
+        }
+        let Some(fields) = self.fields.fields(node, "the project file", PROJECT_FIELDS) else {
+            return project;
+        };
+        if let Some(pair) = fields.get("allow_plaintext") {
+            project.allow_plaintext = self.fields.flag(pair).unwrap_or_default();
+        }
+        if let Some(pair) = fields.get("allow_outside_files") {
+            project.allow_outside_files = self.fields.flag(pair).unwrap_or_default();
+        }
+        if let Some(pair) = fields.get("owner") {
+            project.owner = self.owner(pair).unwrap_or_default();
+        }
+        if let Some(pair) = fields.get("manifests") {
+            project.manifests = self.fields.texts(pair);
+        }
+        if let Some(pair) = fields.get("age") {
+            project.age = self.age(&pair.value).unwrap_or_default();
+        }
+        if let Some(pair) = fields.get("policy") {
+            project.policy = self.policy(&pair.value).unwrap_or_default();
+        }
+        if let Some(pair) = fields.get("custom_integrations") {
+            project.custom_integrations = self.custom_integrations(pair);
+        }
+        if let Some(pair) = fields.get("targets") {
+            self.targets(&pair.value, &mut project);
+        }
+        project
+    }
+
+    fn owner(&mut self, pair: &Pair<'_>) -> Option<Owner> {
+        let owner = Owner::new(self.fields.field_text(pair)?);
+        if owner.is_none() {
+            self.fields.bad_name("owner", pair.value.span);
+        }
+        owner
+    }
+
+    fn custom_integrations(&mut self, pair: &Pair<'_>) -> BTreeSet<Domain> {
+        let names = self.fields.texts(pair).unwrap_or_default();
+        let domains =
+            names.iter().filter_map(|name| self.fields.domain_text(&name.value, name.spot.span));
+        domains.map(|domain| domain.value).collect()
+    }
+
+    fn age(&mut self, node: &Node<'_>) -> Option<Age> {
+        let fields = self.fields.fields(node, "`age`", AGE_FIELDS)?;
+        let mut age = Age::default();
+        if let Some(pair) = fields.get("recipients") {
+            for recipient in self.fields.texts(pair).unwrap_or_default() {
+                if self.recipient_fits(&recipient) {
+                    age.recipients.push(recipient.value);
+                }
+            }
+        }
+        if let Some(pair) = fields.get("identities") {
+            for path in self.fields.texts(pair).unwrap_or_default() {
+                age.identities.extend(self.fields.path_of(self.paths, &path));
+            }
+        }
+        Some(age)
+    }
+
+    fn recipient_fits(&mut self, recipient: &Located<String>) -> bool {
+        let span = recipient.spot.span;
+        if recipient.value.to_ascii_uppercase().starts_with("AGE-SECRET-KEY-") {
+            self.fields.refuse_with(
+                "identity-as-recipient",
+                span,
+                "this is an identity, which is secret, and no recipient",
+                "take it out of this file and out of the history of the repository; \
+                 `age-keygen -y FILE` shows the recipient that belongs to it",
+            );
+            return false;
+        }
+        let fits = ["age1", "ssh-ed25519 ", "ssh-rsa "]
+            .iter()
+            .any(|start| recipient.value.starts_with(start));
+        if !fits {
+            self.fields.refuse_with(
+                "bad-recipient",
+                span,
+                "this is no age recipient",
+                "one begins with `age1`, `ssh-ed25519` or `ssh-rsa`",
+            );
+        }
+        fits
+    }
+
+    fn policy(&mut self, node: &Node<'_>) -> Option<Policy> {
+        let fields = self.fields.fields(node, "`policy`", POLICY_FIELDS)?;
+        let mut policy = Policy::default();
+        if let Some(pair) = fields.get("prune") {
+            let words =
+                [("managed", Prune::Managed), ("none", Prune::Nothing), ("all", Prune::All)];
+            policy.prune = self.fields.choice(pair, &words).unwrap_or_default();
+        }
+        if let Some(pair) = fields.get("max_deletes") {
+            policy.max_deletes = self.max_deletes(pair);
+        }
+        if let Some(pair) = fields.get("allow_empty") {
+            policy.allow_empty = self.fields.flag(pair).unwrap_or_default();
+        }
+        Some(policy)
+    }
+
+    fn max_deletes(&mut self, pair: &Pair<'_>) -> Option<MaxDeletes> {
+        let scalar = match &pair.value.value {
+            Value::Scalar(scalar) if pair.value.tag.is_none() => Some(scalar),
+            _ => None,
+        };
+        let limit =
+            scalar.and_then(|scalar| match (scalar.kind(), scalar.text.strip_suffix('%')) {
+                (Kind::Number, _) => scalar.text.parse().ok().map(MaxDeletes::Count),
+                (Kind::Text, Some(percent)) => {
+                    percent.parse().ok().filter(|percent| *percent <= 100).map(MaxDeletes::Percent)
+                }
+                _ => None,
+            });
+        if limit.is_none() {
+            self.fields.refuse_with(
+                "bad-limit",
+                pair.value.span,
+                "`max_deletes` must be a number or a percentage",
+                "write `3`, or `20%`; leave it out where there is no limit",
+            );
+        }
+        limit
+    }
+
+    fn targets(&mut self, node: &Node<'_>, project: &mut Project) {
+        let handling = project.handling();
+        for pair in self.fields.pairs(node, "`targets`").unwrap_or_default() {
+            if Key::new(&pair.key.text).is_none() {
+                self.fields.bad_name("target's name", pair.key.span);
+            }
+            let name = TargetName::new(pair.key.text.clone());
+            if let Some(target) = self.target(&pair.value, &handling) {
+                project.targets.insert(name.clone(), target);
+            }
+            project.target_names.insert(name);
+        }
+    }
+
+    fn target(&mut self, node: &Node<'_>, handling: &Handling) -> Option<Target> {
+        let fields = self.fields.fields(node, "a target", TARGET_FIELDS)?;
+        match (fields.get("url"), fields.get("config_dir")) {
+            (Some(url), None) => self.home_assistant(&fields, url, handling),
+            (None, Some(folder)) => {
+                for name in token::FIELDS.iter().chain(&["ca_file"]) {
+                    if let Some(pair) = fields.get(name) {
+                        let message = format!("`{name}` goes with `url`, not with `config_dir`");
+                        self.fields.refuse("unfit-field", pair.key.span, message);
+                    }
+                }
+                self.fields.path(self.paths, folder).map(Target::ConfigDir)
+            }
+            (Some(_), Some(folder)) => {
+                let message = "a target has either `url` or `config_dir`";
+                self.fields.refuse_with(
+                    "unfit-field",
+                    folder.key.span,
+                    message,
+                    "`url` is a running Home Assistant, `config_dir` the folder of one that does not run",
+                );
+                None
+            }
+            (None, None) => {
+                self.fields.refuse_with(
+                    "missing-field",
+                    fields.span,
+                    "a target has no `url` and no `config_dir`",
+                    "give it one of the two",
+                );
+                None
+            }
+        }
+    }
+
+    fn home_assistant(
+        &mut self,
+        fields: &Fields<'_, '_>,
+        url: &Pair<'_>,
+        handling: &Handling,
+    ) -> Option<Target> {
+        let address = self.fields.field_text(url).and_then(|text| match address::base(text) {
+            Ok(url) => Some(url),
+            Err(why) => {
+                let message = format!("{} {why}", shown::field("url"));
+                self.fields.refuse("bad-url", url.value.span, message);
+                None
+            }
+        });
+        let paths = self.paths;
+        let token = self
+            .fields
+            .token(fields, handling, paths.folder, |decoder, pair| decoder.path(paths, pair));
+        let ca_file = match fields.get("ca_file") {
+            Some(pair) => self.fields.path(self.paths, pair).map(Some),
+            None => Some(None),
+        };
+        Some(Target::HomeAssistant { url: address?, token: token?, ca_file: ca_file? })
+    }
+}
+
+impl Decoder<'_> {
+    fn path_of(&mut self, paths: Paths<'_>, text: &Located<String>) -> Option<PathBuf> {
+        let path = paths.resolve(&text.value);
+        if path.is_none() {
+            self.refuse_with(
+                "no-home",
+                text.spot.span,
+                "`~` stands for the home folder, and none is known",
+                "set `HOME`, or write the whole path",
+            );
+        }
+        path
+    }
+
+    fn path(&mut self, paths: Paths<'_>, pair: &Pair<'_>) -> Option<PathBuf> {
+        let text = self.field_text(pair)?.to_owned();
+        self.path_of(paths, &self.located(text, pair.value.span))
+    }
+}

@@ -1,0 +1,179 @@
+//! Values that are secret, or may be: in clear, encrypted, or named by a tag.
+
+use std::sync::Arc;
+
+use super::fields::{Decoder, Located, unbroken};
+use super::nearest::{listed, nearest};
+use crate::diagnostic::shown;
+use crate::model::{Reference, Secret};
+use crate::yaml::{Kind, Node, Pair, Scalar, Style, Tag, Value};
+
+/// The tags that name a secret.
+pub(super) const TAGS: &[&str] = &["env_var", "file", "secret"];
+
+const AGE_HEADER: &str = "-----BEGIN AGE ENCRYPTED FILE-----";
+/// How a value begins that SOPS encrypted.
+pub(super) const SOPS_HEADER: &str = "ENC[AES256_GCM,";
+
+/// What the project says of secrets.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Handling {
+    /// Whether they may stand in clear.
+    pub(super) allow_plaintext: bool,
+    /// To whom they are encrypted.
+    pub(super) recipients: Vec<String>,
+}
+
+impl Decoder<'_> {
+    /// A value that is no secret, but may be kept as one.
+    pub(super) fn reference(&mut self, pair: &Pair<'_>) -> Option<Located<Reference>> {
+        let node = &pair.value;
+        let field = shown::field(&pair.key.text);
+        let reference = match (&node.tag, &node.value) {
+            (Some(tag), _) => self.tagged(node, tag, &field)?,
+            (None, Value::Scalar(scalar)) => self.literal(node, scalar, &field)?,
+            (None, _) => {
+                self.wrong_kind(node, &field, "text");
+                return None;
+            }
+        };
+        Some(self.located(reference, node.span))
+    }
+
+    /// A value that must not stand in clear unless the project allows it.
+    pub(super) fn secret(
+        &mut self,
+        pair: &Pair<'_>,
+        handling: &Handling,
+    ) -> Option<Located<Reference>> {
+        let found = self.reference(pair)?;
+        if matches!(found.value, Reference::Plain(_)) && !handling.allow_plaintext {
+            let (recipient, hint) = match handling.recipients.first() {
+                Some(recipient) => (recipient.as_str(), ""),
+                None => ("RECIPIENT", " (`age-keygen -y FILE` shows the recipient of an identity)"),
+            };
+            let field = &pair.key.text;
+            self.refuse_with(
+                "plain-secret",
+                found.spot.span,
+                format!("{} stands here in clear", shown::field(field)),
+                format!(
+                    "pipe it through `age -a -r {recipient}`{hint} and put what comes out under `{field}: |`, \
+                     or name it by a tag, as in `!env_var NAME`; \
+                     `allow_plaintext: true` in appcred.yaml lets it stand"
+                ),
+            );
+            return None;
+        }
+        Some(self.checked(found))
+    }
+
+    /// In a SOPS document even a secret in clear is read through it, so that its MAC is checked.
+    fn checked(&self, found: Located<Reference>) -> Located<Reference> {
+        match (&self.sops, &found.value) {
+            (Some(document), Reference::Plain(_)) => {
+                let at = found.spot.span.start;
+                Located { value: Reference::Sops { document: Arc::clone(document), at }, ..found }
+            }
+            _ => found,
+        }
+    }
+
+    fn tagged(&mut self, node: &Node<'_>, tag: &Tag, field: &str) -> Option<Reference> {
+        if !TAGS.contains(&&*tag.name) {
+            // A secret that begins with `!` looks like a tag: only what is near to one is repeated.
+            let message = match nearest(&tag.name, TAGS.iter().copied()) {
+                Some(near) => format!("unknown tag `!{}`: did you mean `!{near}`?", tag.name),
+                None => format!("unknown tag at {field}"),
+            };
+            let known: Vec<_> = TAGS.iter().map(|tag| format!("!{tag}")).collect();
+            let help = format!(
+                "there are {}; text that begins with `!` needs quotes",
+                listed(known.iter().map(String::as_str))
+            );
+            self.refuse_with("unknown-tag", tag.span, message, help);
+            return None;
+        }
+        match &node.value {
+            Value::Scalar(scalar) if !scalar.text.trim().is_empty() => Some(Reference::Tagged {
+                tag: tag.name.clone(),
+                argument: scalar.text.trim().to_owned(),
+                base: Arc::clone(&self.path),
+            }),
+            _ => {
+                let message = format!("`!{}` names nothing", tag.name);
+                self.refuse_with(
+                    "empty-tag",
+                    tag.span,
+                    message,
+                    format!("put a name behind it, as in `!{} NAME`", tag.name),
+                );
+                None
+            }
+        }
+    }
+
+    fn literal(&mut self, node: &Node<'_>, scalar: &Scalar<'_>, field: &str) -> Option<Reference> {
+        if scalar.kind() != Kind::Text {
+            self.wrong_kind(node, field, "text");
+            return None;
+        }
+        let text = unbroken(scalar);
+        let trimmed = text.trim();
+        if trimmed.is_empty() {
+            self.refuse("empty-value", node.span, format!("{field} is empty"));
+            return None;
+        }
+        if let Some(rest) = trimmed.strip_prefix(AGE_HEADER) {
+            if scalar.style != Style::Quoted && !rest.starts_with(['\n', '\r']) {
+                self.refuse_with(
+                    "age-folded",
+                    node.span,
+                    format!("the age text of {field} has lost its line breaks"),
+                    "begin it with `|`, which keeps them",
+                );
+                return None;
+            }
+            return Some(Reference::Age(trimmed.to_owned()));
+        }
+        if trimmed.starts_with(SOPS_HEADER) {
+            return self.sops_value(node, trimmed, field);
+        }
+        if trimmed.len() != text.len() {
+            self.refuse_with(
+                "padded-value",
+                node.span,
+                format!("{field} has white space at its beginning or end"),
+                "Home Assistant would drop it: take it away",
+            );
+            return None;
+        }
+        Some(Reference::Plain(Secret::new(text)))
+    }
+
+    /// A value that SOPS encrypted. What it was before is written at its end.
+    fn sops_value(&mut self, node: &Node<'_>, text: &str, field: &str) -> Option<Reference> {
+        let Some(document) = &self.sops else {
+            self.refuse_with(
+                "sops-value",
+                node.span,
+                format!("{field} is encrypted by SOPS, but this file has no `sops` part"),
+                "put it into a file that SOPS encrypted, or encrypt the value itself with age",
+            );
+            return None;
+        };
+        if ["int", "float", "bool", "time"]
+            .iter()
+            .any(|kind| text.ends_with(&format!(",type:{kind}]")))
+        {
+            self.refuse_with(
+                "wrong-kind",
+                node.span,
+                format!("{field} must be text, and was none when SOPS encrypted it"),
+                "quote it with `sops edit FILE`",
+            );
+            return None;
+        }
+        Some(Reference::Sops { document: Arc::clone(document), at: node.span.start })
+    }
+}

@@ -1,0 +1,285 @@
+//! JSON Schemas of both files, for editors. The types here are the fields' documentation; what reads
+//! the files is `entry` and `project`, and tests hold them together.
+
+use std::collections::BTreeMap;
+
+use schemars::{JsonSchema, Schema};
+use serde_json::{Value as Json, json};
+
+use crate::schema::of_input;
+
+/// The schema of manifests.
+pub fn manifest() -> Schema {
+    let mut schema = of_input::<Manifest>();
+    // A list from which the last entry was taken is empty, which YAML writes as nothing.
+    if let Some(list) = schema.pointer_mut("/properties/application_credentials") {
+        list["type"] = json!(["array", "null"]);
+    }
+    schema
+}
+
+/// The schema of the project file.
+pub fn project() -> Schema {
+    of_input::<ProjectFile>()
+}
+
+/// The OAuth credentials that Home Assistant is to hold.
+#[derive(JsonSchema)]
+#[schemars(title = "appcred manifest", deny_unknown_fields)]
+pub struct Manifest {
+    /// The wanted credentials, one item each.
+    pub application_credentials: Option<Vec<Entry>>,
+    /// What SOPS keeps in a file that it encrypted.
+    pub sops: Option<BTreeMap<String, Json>>,
+}
+
+/// One wanted credential.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Entry {
+    /// The integration, by the name that Home Assistant gives it, as in `spotify` or `home_connect`.
+    #[schemars(regex(pattern = "^[a-z0-9_]+$"))]
+    pub domain: String,
+    /// What Home Assistant shows. The domain where it is left out.
+    #[schemars(regex(pattern = r"\S"))]
+    pub name: Option<String>,
+    /// The entry's own name, which must stay the same and be the only one of its kind. A slug of the
+    /// name where it is left out.
+    #[schemars(regex(pattern = r"^[A-Za-z0-9._-]{1,100}$"))]
+    pub key: Option<String>,
+    /// The OAuth client id, as the provider shows it. Quote it if it has nothing but digits.
+    #[schemars(regex(pattern = r"^\S([\s\S]*\S)?\n*$"))]
+    pub client_id: String,
+    /// The OAuth client secret: an armored age file behind `|`, or `!env_var NAME`, `!secret NAME` or
+    /// `!file PATH`. In clear only where the project allows it.
+    #[schemars(regex(pattern = r"^\S([\s\S]*\S)?\n*$"))]
+    pub client_secret: String,
+    /// Whether a credential that somebody made by hand for this client is taken over. `false` where it
+    /// is left out.
+    pub adopt: Option<bool>,
+    /// What becomes of the integration once its credential exists.
+    pub integration: Option<Integration>,
+    /// The targets on which the credential is wanted. All of them where it is left out.
+    #[schemars(length(min = 1))]
+    pub targets: Option<Vec<String>>,
+}
+
+/// What becomes of the integration once its credential exists.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Integration {
+    /// Whether the integration's set-up is started. `true` where it is left out.
+    pub setup: Option<bool>,
+    /// By what the account is linked where Home Assistant offers several. The entry's own credential
+    /// where it is left out.
+    pub implementation: Option<Implementation>,
+    /// What to fill into the forms of the set-up: by step, then by field.
+    pub answers: Option<BTreeMap<String, BTreeMap<String, Json>>>,
+    /// What happens to the linked account when this entry is gone. It stays where this is left out.
+    pub on_delete: Option<OnDelete>,
+    /// The provider's token endpoint, where client id and secret can be tried before anybody consents.
+    #[schemars(regex(pattern = r"^https?://\S+$"))]
+    pub token_url: Option<String>,
+}
+
+/// By what an account is linked.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+pub enum Implementation {
+    /// Home Assistant Cloud.
+    Cloud,
+    /// Whatever is answered to `pick_implementation` under `answers`; the set-up waits for that.
+    Ask,
+}
+
+/// What happens to a linked account.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+pub enum OnDelete {
+    /// It is removed from Home Assistant before its credential is.
+    RemoveIntegration,
+}
+
+/// The project: whose credentials these are, where they are wanted, and what a plan may do.
+#[derive(JsonSchema)]
+#[schemars(title = "appcred project", deny_unknown_fields)]
+pub struct ProjectFile {
+    /// In whose name credentials are managed. Another project for the same Home Assistant needs
+    /// another owner. `default` where it is left out.
+    #[schemars(regex(pattern = r"^[A-Za-z0-9._-]{1,100}$"))]
+    pub owner: Option<String>,
+    /// Manifests, and folders of them. Where it is left out: `credentials/`, `credentials.yaml`,
+    /// `application_credentials/` and `application_credentials.yaml`, as far as they exist.
+    pub manifests: Option<Vec<Text>>,
+    /// Where credentials are brought to, by name. Where it is left out, the environment names the only
+    /// target.
+    #[schemars(extend("propertyNames" = { "pattern": "^[A-Za-z0-9._-]{1,100}$" }))]
+    pub targets: Option<BTreeMap<String, Target>>,
+    /// How secrets are encrypted.
+    pub age: Option<Age>,
+    /// What a plan may do.
+    pub policy: Option<Policy>,
+    /// Custom integrations that take credentials, by their domains.
+    pub custom_integrations: Option<Vec<Domain>>,
+    /// Whether secrets may stand in these files in clear. `false` where it is left out.
+    pub allow_plaintext: Option<bool>,
+    /// Whether `!file` may name files outside of the project. `false` where it is left out.
+    pub allow_outside_files: Option<bool>,
+    /// What SOPS keeps in a file that it encrypted.
+    pub sops: Option<BTreeMap<String, Json>>,
+}
+
+/// A text that is not empty.
+#[derive(JsonSchema)]
+#[schemars(inline)]
+pub struct Text(#[schemars(regex(pattern = r"\S"))] pub String);
+
+/// The name of an integration.
+#[derive(JsonSchema)]
+#[schemars(inline)]
+pub struct Domain(#[schemars(regex(pattern = "^[a-z0-9_]+$"))] pub String);
+
+/// A place that holds credentials: a running Home Assistant, or the folder of one that does not run.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+pub enum Target {
+    /// A running Home Assistant.
+    HomeAssistant(HomeAssistant),
+    /// The configuration folder of a Home Assistant that does not run.
+    ConfigDir(ConfigDir),
+}
+
+/// A running Home Assistant.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields, transform = one_token)]
+pub struct HomeAssistant {
+    /// Its address, as in `https://ha.example:8123`.
+    #[schemars(regex(pattern = r"^https?://[^\s?#@]+$"))]
+    pub url: String,
+    /// A long-lived access token of an administrator: an armored age file behind `|`, or `!env_var
+    /// NAME`, `!secret NAME` or `!file PATH`. Where no token is named, `appcred login` opens a session.
+    #[schemars(regex(pattern = r"^\S([\s\S]*\S)?\n*$"))]
+    pub token: Option<String>,
+    /// A file that holds nothing but the access token.
+    #[schemars(regex(pattern = r"\S"))]
+    pub token_file: Option<String>,
+    /// A program that prints nothing but the access token, and its arguments. It is run in the folder
+    /// of this file, without a shell.
+    #[schemars(length(min = 1))]
+    pub token_command: Option<Vec<Text>>,
+    /// A file of certificates to trust beside the system's.
+    #[schemars(regex(pattern = r"\S"))]
+    pub ca_file: Option<String>,
+}
+
+/// A target has one token at most.
+fn one_token(schema: &mut Schema) {
+    let both = |one: &str, other: &str| json!({"required": [one, other]});
+    let pairs = [
+        both("token", "token_file"),
+        both("token", "token_command"),
+        both("token_file", "token_command"),
+    ];
+    schema.insert("not".to_owned(), json!({"anyOf": pairs}));
+}
+
+/// The configuration folder of a Home Assistant that does not run.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct ConfigDir {
+    /// The folder, which holds `.storage` once Home Assistant has been started.
+    #[schemars(regex(pattern = r"\S"))]
+    pub config_dir: String,
+}
+
+/// How secrets are encrypted.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Age {
+    /// To whom secrets are encrypted: `age1…`, `ssh-ed25519 …` or `ssh-rsa …`.
+    pub recipients: Option<Vec<Recipient>>,
+    /// Files with the identities that decrypt them.
+    pub identities: Option<Vec<Text>>,
+}
+
+/// One who can decrypt.
+#[derive(JsonSchema)]
+#[schemars(inline)]
+pub struct Recipient(#[schemars(regex(pattern = "^(age1|ssh-ed25519 |ssh-rsa )"))] pub String);
+
+/// What a plan may do.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Policy {
+    /// Which credentials are deleted once no entry declares them. `managed` where it is left out.
+    pub prune: Option<Prune>,
+    /// How many deletes one plan may have, as `3` or `20%`. No limit where it is left out.
+    pub max_deletes: Option<MaxDeletes>,
+    /// Whether everything may be deleted when no entry is left. `false` where it is left out.
+    pub allow_empty: Option<bool>,
+}
+
+/// What may be deleted.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+pub enum Prune {
+    /// What this owner manages.
+    Managed,
+    /// Nothing.
+    None,
+    /// What this owner manages, and what nobody does.
+    All,
+}
+
+/// A limit of deletes.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+pub enum MaxDeletes {
+    /// So many.
+    Count(u32),
+    /// So many of a hundred.
+    Percent(#[schemars(regex(pattern = "^(100|[0-9]{1,2})%$"))] String),
+}
+
+#[cfg(test)]
+mod tests {
+    use schemars::Schema;
+
+    use super::{manifest, project};
+    use crate::manifest::{entry, integration, project as decoder};
+
+    fn check(schema: &Schema, pointers: &[&str], fields: &[&[&str]]) {
+        let mut declared: Vec<String> = Vec::new();
+        for pointer in pointers {
+            let properties =
+                schema.pointer(pointer).unwrap_or_else(|| panic!("{pointer} of {schema:#?}"));
+            declared.extend(properties.as_object().unwrap().keys().cloned());
+        }
+        declared.sort();
+        let mut read: Vec<_> =
+            fields.iter().copied().flatten().map(|name| (*name).to_owned()).collect();
+        read.sort();
+        assert_eq!(declared, read, "{pointers:?}");
+    }
+
+    #[test]
+    fn what_is_declared_is_what_is_read() {
+        let schema = manifest();
+        check(&schema, &["/properties"], &[entry::MANIFEST_FIELDS]);
+        check(&schema, &["/definitions/Entry/properties"], &[entry::ENTRY_FIELDS]);
+        check(
+            &schema,
+            &["/definitions/Integration/properties"],
+            &[integration::INTEGRATION_FIELDS],
+        );
+        let schema = project();
+        check(&schema, &["/properties"], &[decoder::PROJECT_FIELDS]);
+        check(
+            &schema,
+            &["/definitions/HomeAssistant/properties", "/definitions/ConfigDir/properties"],
+            &[decoder::TARGET_FIELDS],
+        );
+        check(&schema, &["/definitions/Age/properties"], &[decoder::AGE_FIELDS]);
+        check(&schema, &["/definitions/Policy/properties"], &[decoder::POLICY_FIELDS]);
+    }
+}

@@ -1,0 +1,112 @@
+//! Which values of a file may stand in a message.
+
+/// Fields whose values are no secrets.
+const HARMLESS: &[&str] = &[
+    "adopt",
+    "allow_empty",
+    "allow_outside_files",
+    "allow_plaintext",
+    "ca_file",
+    "client_id",
+    "config_dir",
+    "custom_integrations",
+    "domain",
+    "identities",
+    "implementation",
+    "key",
+    "manifests",
+    "max_deletes",
+    "name",
+    "on_delete",
+    "owner",
+    "prune",
+    "recipients",
+    "setup",
+    "targets",
+    "token_url",
+    "url",
+];
+
+/// Those of them that may well have spaces.
+const SPACED: &[&str] = &["domain", "name", "owner"];
+
+/// Words behind which something that is not harmless may stand.
+const ALARMING: &[&str] = &["secret", "token", "passw", "auth"];
+
+/// How many bytes of a value can be shown where it stands under this key.
+///
+/// A lost line break or comma makes a secret part of the value before it, so a value ends where
+/// another key could begin.
+pub(super) fn shown_of(key: &str, raw: &str) -> usize {
+    if !HARMLESS.contains(&key) {
+        return 0;
+    }
+    let line = raw.split(['\n', '\r']).next().unwrap_or_default();
+    let mut end = line.len();
+    let mut cut = |at: Option<usize>| end = end.min(at.unwrap_or(end));
+    let gap = if SPACED.contains(&key) { "  " } else { " " };
+    let lead = line.len() - line.trim_start_matches([' ', '"', '\'']).len();
+    cut(line[lead..].find(gap).map(|at| lead + at));
+    let lower = line.to_ascii_lowercase();
+    for word in ALARMING {
+        cut(lower.find(word).map(|at| word_before(line, at)));
+    }
+    cut(misspelt_secret(&lower));
+    match line.find("://") {
+        Some(at) => {
+            cut(line.find('@').map(|_| at + 3));
+            cut(line.find(['?', '#']));
+            cut(line[at + 3..].find(": ").map(|colon| word_before(line, at + 3 + colon)));
+        }
+        None => cut(line.find(':').map(|at| word_before(line, at))),
+    }
+    end
+}
+
+/// Where a word begins that was most likely meant to be the name of a secret field.
+fn misspelt_secret(line: &str) -> Option<usize> {
+    let is_part = |sign: char| sign.is_alphanumeric() || matches!(sign, '_' | '-');
+    let mut start = 0;
+    for word in line.split(|sign| !is_part(sign)) {
+        let far = strsim::osa_distance(word, "client_secret");
+        if far <= 4 || strsim::osa_distance(word, "token") <= 1 {
+            return Some(start);
+        }
+        start += word.len();
+        start += line[start..].chars().next().map_or(0, char::len_utf8);
+    }
+    None
+}
+
+/// Where the word that reaches up to here begins.
+fn word_before(line: &str, at: usize) -> usize {
+    line[..at].rfind([' ', ',', '{', '[', '"', '\'']).map_or(0, |before| before + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shown_of;
+
+    #[test]
+    fn harmless_values_are_shown_up_to_what_may_be_none() {
+        let check = |key: &str, raw: &str, shown: &str| {
+            assert_eq!(&raw[..shown_of(key, raw)], shown, "{key}: {raw}");
+        };
+        check("domain", "spotify", "spotify");
+        check("client_secret", "spotify", "");
+        check("clientid", "spotify", "");
+        check("name", "Spotify (family)", "Spotify (family)");
+        check("name", "Spotify   client_secret x", "Spotify");
+        check("client_id", "a client_secret x", "a");
+        check("name", "a clint_secre x", "a ");
+        check("owner", "é client_secre:x", "é ");
+        check("client_id", "a\n  b", "a");
+        check("client_id", "\" a\"", "\" a\"");
+        check("domain", "spotify, other: x", "spotify, ");
+        check("client_id", "fooclient_secret: x", "");
+        check("recipients", "AGE-SECRET-KEY-1XYZ", "");
+        check("url", "https://ha.example:8123", "https://ha.example:8123");
+        check("url", "https://me:x@ha.example", "https://");
+        check("url", "https://ha.example?x=y", "https://ha.example");
+    }
+}

@@ -1,0 +1,274 @@
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use proptest::prelude::{Just, Strategy, prop, prop_oneof, proptest};
+use proptest::test_runner::Config;
+
+use super::{Loaded, Request, Target, Targets, Token, load, mask};
+use crate::diagnostic::SourceFile;
+use crate::model::{MaxDeletes, OnDelete, Prune, Reference, TargetName};
+
+/// A project of these files.
+fn project(files: &[(&str, &str)]) -> (tempfile::TempDir, Loaded) {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    let request = Request { folder: folder.path().to_owned(), home: Some("/home/me".into()) };
+    let loaded = load(&request);
+    (folder, loaded)
+}
+
+const LEAST: &str = "application_credentials:\n  - domain: spotify\n    client_id: 4f5c0a\n    \
+                     client_secret: !env_var X\n";
+
+#[test]
+fn what_is_left_out_has_its_default() {
+    let (folder, loaded) = project(&[("credentials.yaml", LEAST)]);
+    assert!(loaded.problems.is_empty());
+    let [entry] = loaded.entries.as_slice() else { panic!("{:?}", loaded.entries) };
+    assert_eq!((entry.name.value.as_str(), entry.key.value.as_str()), ("spotify", "spotify"));
+    assert_eq!(entry.name.spot.span, entry.domain.spot.span);
+    assert_eq!((entry.place.line, entry.place.column), (2, 5));
+    assert_eq!(entry.place.file.as_ref(), folder.path().join("credentials.yaml"));
+    assert!(!entry.adopt && entry.integration.setup && entry.targets == Targets::All);
+    assert_eq!(entry.integration.on_delete, OnDelete::Keep);
+    assert_eq!(loaded.project.owner.as_str(), "default");
+    assert_eq!(loaded.project.file, None);
+}
+
+#[test]
+fn references_are_told_apart() {
+    let text = "application_credentials:\n  - domain: google\n    name: Küche\n    client_id: >-\n      a.b\n    \
+                client_secret: |\n      -----BEGIN AGE ENCRYPTED FILE-----\n      YWdl\n      \
+                -----END AGE ENCRYPTED FILE-----\n";
+    let (_folder, loaded) = project(&[("credentials.yaml", text)]);
+    let [entry] = loaded.entries.as_slice() else { panic!("{:?}", loaded.problems) };
+    assert_eq!(entry.key.value.as_str(), "kuche");
+    let Reference::Plain(id) = &entry.client_id.value else { panic!("{:?}", entry.client_id) };
+    assert_eq!(id.expose(), "a.b");
+    let Reference::Age(armor) = &entry.client_secret.value else {
+        panic!("{:?}", entry.client_secret)
+    };
+    assert_eq!(armor.lines().count(), 3);
+    assert!(armor.starts_with("-----BEGIN") && armor.ends_with("FILE-----"));
+}
+
+#[test]
+fn the_project_file_is_read_whole() {
+    let text = "owner: house\nmanifests: [more.yaml]\nallow_plaintext: yes\n\
+                targets:\n  home: {url: \"https://ha.example:8123/\", token: abc, ca_file: ca.pem}\n  \
+                lab: {config_dir: ./ha}\npolicy: {prune: none, max_deletes: 20%, allow_empty: on}\n\
+                age: {recipients: [age1x], identities: [~/id.txt, /etc/id.txt]}\ncustom_integrations: [mine]\n";
+    let (folder, Loaded { project, manifests, entries, problems, .. }) =
+        project(&[("appcred.yaml", text), ("more.yaml", LEAST), ("credentials.yaml", LEAST)]);
+    assert!(problems.is_empty(), "{problems:?}");
+    assert_eq!((manifests, entries.len()), (vec![folder.path().join("more.yaml")], 1));
+    assert_eq!((project.owner.as_str(), project.allow_plaintext), ("house", true));
+    let Target::HomeAssistant { url, token, ca_file } = &project.targets[&TargetName::new("home")]
+    else {
+        panic!("{:?}", project.targets)
+    };
+    assert_eq!(
+        (url.as_str(), ca_file),
+        ("https://ha.example:8123", &Some(folder.path().join("ca.pem")))
+    );
+    let Token::Written(token) = token else { panic!("{token:?}") };
+    assert!(matches!(&token.value, Reference::Plain(token) if token.expose() == "abc"));
+    let lab = &project.targets[&TargetName::new("lab")];
+    assert!(matches!(lab, Target::ConfigDir(path) if *path == folder.path().join("./ha")));
+    assert_eq!((project.policy.prune, project.policy.allow_empty), (Prune::Nothing, true));
+    assert_eq!(project.policy.max_deletes, Some(MaxDeletes::Percent(20)));
+    assert_eq!(project.age.identities, [Path::new("/home/me/id.txt"), Path::new("/etc/id.txt")]);
+}
+
+#[test]
+fn a_token_is_had_in_one_of_four_ways() {
+    let text = "targets:\n  file: {url: \"https://a\", token_file: ~/token}\n  \
+                program: {url: \"https://b\", token_command: [pass, show, house]}\n  \
+                session: {url: \"https://c\"}\n";
+    let (folder, Loaded { project, problems, .. }) =
+        project(&[("appcred.yaml", text), ("credentials.yaml", LEAST)]);
+    assert!(problems.is_empty(), "{problems:?}");
+    let token = |name: &str| match &project.targets[&TargetName::new(name)] {
+        Target::HomeAssistant { token, .. } => token,
+        other => panic!("{other:?}"),
+    };
+    assert!(matches!(token("file"), Token::File(path) if path == Path::new("/home/me/token")));
+    assert!(matches!(token("session"), Token::Session));
+    let Token::Command(command) = token("program") else { panic!("{:?}", token("program")) };
+    assert_eq!((command.program.as_str(), &*command.folder), ("pass", folder.path()));
+    assert_eq!(command.arguments, ["show", "house"]);
+}
+
+#[test]
+fn one_client_on_different_targets_is_no_conflict() {
+    let appcred = "targets: {a: {config_dir: a}, b: {config_dir: b}, c: {config_dir: c}}\n";
+    let mut text = "application_credentials:\n".to_owned();
+    for targets in ["[a]", "[b]", "[c, b]"] {
+        writeln!(
+            text,
+            "  - {{domain: spotify, client_id: x, client_secret: !secret s, targets: {targets}}}"
+        )
+        .unwrap();
+    }
+    let (_folder, loaded) = project(&[("appcred.yaml", appcred), ("credentials.yaml", &text)]);
+    let codes: Vec<_> = loaded.problems.sorted().iter().map(|problem| problem.code).collect();
+    assert_eq!(codes, ["duplicate-entry-key", "duplicate-client"]);
+    let lines: Vec<_> =
+        loaded.problems.sorted().iter().map(|p| p.spot.as_ref().unwrap().span.line).collect();
+    assert_eq!(lines, [4, 4]);
+}
+
+#[test]
+fn many_files_come_in_order() {
+    let names: Vec<_> = (0..50).map(|number| format!("credentials/{number:02}.yaml")).collect();
+    let texts: Vec<_> = (0..50)
+        .map(|number| {
+            LEAST
+                .replace("4f5c0a", &format!("id{number:02}"))
+                .replace("spotify", &format!("d{number:02}"))
+        })
+        .collect();
+    let files: Vec<_> =
+        names.iter().map(String::as_str).zip(texts.iter().map(String::as_str)).collect();
+    let (_folder, loaded) = project(&files);
+    let domains: Vec<_> =
+        loaded.entries.iter().map(|entry| entry.domain.value.as_str().to_owned()).collect();
+    assert_eq!(domains, (0..50).map(|number| format!("d{number:02}")).collect::<Vec<_>>());
+}
+
+/// A secret that no manifest has by chance.
+const MARKED: &str = "hUnt3r2.mArk3d-S3cr3t";
+
+fn redacted(text: String) -> String {
+    SourceFile::new(PathBuf::from("a.yaml"), text, mask).redacted()
+}
+
+/// Manifests with the marked secret in every way in which people write one.
+fn manifests() -> Vec<String> {
+    let entry = |secret: &str| {
+        format!(
+            "application_credentials:\n  # old: {MARKED}\n  - domain: spotify\n    name: Spotify (family)\n    \
+             key: spotify-family\n    client_id: 4f5c0a\n    client_secret: {secret}\n    integration:\n      \
+             setup: false\n      answers: {{user: {{code: {MARKED}}}}}\n    targets: [home, cabin]\n"
+        )
+    };
+    let project = format!(
+        "owner: home\nmanifests: [credentials]\ntargets:\n  home:\n    url: https://ha.example\n    \
+         token: {MARKED}\nage: {{identities: [~/id.txt]}}\n"
+    );
+    let mut all: Vec<_> = [
+        format!("{MARKED}   # {MARKED}"),
+        format!("\"{MARKED}\""),
+        format!("'{MARKED}'"),
+        format!("|\n      {MARKED}\n      {MARKED}"),
+        format!(">-\n      {MARKED}"),
+        format!("\n      {MARKED}"),
+        format!("&anchor {MARKED}"),
+    ]
+    .iter()
+    .map(|secret| entry(secret))
+    .collect();
+    all.push(project);
+    all.push(format!(
+        "application_credentials:\n  - {{domain: spotify, client_id: 4f5c0a, client_secret: {MARKED}, name: x}}\n"
+    ));
+    all
+}
+
+#[test]
+fn harmless_parts_of_a_manifest_are_shown() {
+    let shown = redacted(manifests().remove(0));
+    for part in [
+        "domain: spotify\n",
+        "name: Spotify (family)\n",
+        "client_secret: ****",
+        "targets: [home, cabin]",
+    ] {
+        assert!(shown.contains(part), "{shown}");
+    }
+    let shown = redacted(manifests().remove(0).replace("spotify\n", "[spotify\n"));
+    for part in ["- domain: [spotify\n", "client_id: 4f5c0a\n", "client_secret: ****"] {
+        assert!(shown.contains(part), "{shown}");
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Edit {
+    Delete(prop::sample::Index),
+    Insert(prop::sample::Index, &'static str),
+    Cut(prop::sample::Index),
+    Misspell(&'static str),
+}
+
+fn edit() -> impl Strategy<Value = Edit> {
+    let at = proptest::prelude::any::<prop::sample::Index>;
+    let pieces = prop::sample::select(vec![
+        " ", "\n", "\t", ":", ": ", "-", "- ", "#", " #", "\"", "'", "|", ">", "{", "}", "[", "]",
+        "&", "*", "!", "%", "@", "`", ",", "?", "x", "\\", "---\n", "...\n", "é",
+    ]);
+    let misspelt = prop::sample::select(vec![
+        "client_secert",
+        "Client_Secret",
+        "clientsecret",
+        "secret",
+        "client-secret",
+        "x",
+    ]);
+    prop_oneof![
+        6 => at().prop_map(Edit::Delete),
+        6 => (at(), pieces).prop_map(|(at, piece)| Edit::Insert(at, piece)),
+        1 => at().prop_map(Edit::Cut),
+        1 => misspelt.prop_map(Edit::Misspell),
+        1 => Just(Edit::Misspell("token")),
+    ]
+}
+
+/// Does it, unless it would break up the secret itself.
+fn done(text: &str, edit: &Edit) -> String {
+    let chars: Vec<_> = text.char_indices().map(|(at, _)| at).chain([text.len()]).collect();
+    let at = |index: &prop::sample::Index| *index.get(&chars);
+    let in_secret = |at: usize| {
+        text.match_indices(MARKED).any(|(start, _)| start < at && at < start + MARKED.len())
+    };
+    match edit {
+        Edit::Misspell(name) => text.replace("client_secret", name),
+        Edit::Cut(index) => text[..at(index)].to_owned(),
+        Edit::Insert(index, _) | Edit::Delete(index) if in_secret(at(index)) => text.to_owned(),
+        Edit::Insert(index, piece) => {
+            format!("{}{piece}{}", &text[..at(index)], &text[at(index)..])
+        }
+        Edit::Delete(index) => {
+            let start = at(index);
+            let in_marked = text[start..].starts_with(MARKED);
+            match text[start..].chars().next() {
+                Some(sign) if !in_marked => {
+                    format!("{}{}", &text[..start], &text[start + sign.len_utf8()..])
+                }
+                _ => text.to_owned(),
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(Config { cases: 3000, ..Config::default() })]
+
+    #[test]
+    fn a_secret_is_never_shown_whatever_is_done_to_its_file(
+        manifest in prop::sample::select(manifests()),
+        edits in prop::collection::vec(edit(), 1..=3),
+    ) {
+        let text = edits.iter().fold(manifest, |text, edit| done(&text, edit));
+        let shown = redacted(text.clone());
+        for start in 0..MARKED.len() - 5 {
+            let part = &MARKED[start..start + 5];
+            assert!(!shown.contains(part), "{text}\nis shown as\n{shown}");
+        }
+        assert_eq!(shown.len(), text.len());
+    }
+}

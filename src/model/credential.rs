@@ -1,0 +1,76 @@
+//! Credentials as a target holds them.
+
+use serde::Serialize;
+
+use super::{ClientId, CredentialId, Domain, KnownSecret, Mark, Secret};
+
+/// A credential as HA holds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credential {
+    /// HA's id.
+    pub id: CredentialId,
+    /// The integration.
+    pub domain: Domain,
+    /// The OAuth2 client id.
+    pub client_id: ClientId,
+    /// The OAuth2 client secret; a snapshot does not hold it.
+    pub client_secret: KnownSecret,
+    /// What HA shows; HA shows the client id where there is none.
+    pub name: Option<String>,
+    /// The key by which config entries find it; the id where there is none.
+    pub auth_domain: Option<String>,
+}
+
+impl Credential {
+    /// What a config entry stores to find this credential (`auth_implementation` in HA).
+    pub fn implementation(&self) -> &str {
+        self.auth_domain.as_deref().unwrap_or(self.id.as_str())
+    }
+
+    /// The mark that it carries.
+    pub fn mark(&self) -> Option<Mark> {
+        self.auth_domain.as_deref().and_then(Mark::parse)
+    }
+
+    /// All of it but the secret.
+    pub fn held(&self) -> Held {
+        Held {
+            id: self.id.clone(),
+            domain: self.domain.clone(),
+            client_id: self.client_id.clone(),
+            name: self.name.clone(),
+            auth_domain: self.auth_domain.clone(),
+        }
+    }
+}
+
+/// A credential without its secret: enough to see that an id still names the same one, since HA
+/// gives ids out again after a delete.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Held {
+    /// HA's id.
+    pub id: CredentialId,
+    /// The integration.
+    pub domain: Domain,
+    /// The OAuth2 client id.
+    pub client_id: ClientId,
+    /// What HA shows.
+    pub name: Option<String>,
+    /// The key by which config entries find it.
+    pub auth_domain: Option<String>,
+}
+
+/// A credential to be created.
+#[derive(Clone, Debug)]
+pub struct NewCredential {
+    /// The integration.
+    pub domain: Domain,
+    /// The OAuth2 client id.
+    pub client_id: ClientId,
+    /// The OAuth2 client secret.
+    pub client_secret: Secret,
+    /// What HA shows.
+    pub name: String,
+    /// The mark, or the id that a shadow stands for.
+    pub auth_domain: String,
+}

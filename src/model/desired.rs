@@ -1,0 +1,64 @@
+//! What Git wants of one target.
+
+use super::{ClientId, Domain, Integration, Key, KnownSecret, Mark, Owner, Place};
+
+/// All entries for one target, with their secrets.
+#[derive(Clone, Debug)]
+pub struct Desired {
+    /// Whose entries these are.
+    pub owner: Owner,
+    /// The entries; keys are unique, and so are pairs of domain and client id.
+    pub credentials: Vec<DesiredCredential>,
+    /// Entries whose client is not known here: its id is encrypted, and nobody decrypts.
+    pub unidentified: Vec<Unidentified>,
+    /// Whether every manifest could be read.
+    pub completeness: Completeness,
+}
+
+/// An entry of which it is not known for which client it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unidentified {
+    /// Its key.
+    pub key: Key,
+    /// The integration.
+    pub domain: Domain,
+    /// As HA shows it.
+    pub name: String,
+}
+
+/// Whether all that Git holds is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Completeness {
+    /// Every manifest was read, every secret decrypted.
+    Whole,
+    /// Something could not be read; what is missing here may still be wanted.
+    Partial,
+}
+
+/// One wanted credential.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DesiredCredential {
+    /// Stable and unique per owner.
+    pub key: Key,
+    /// The integration.
+    pub domain: Domain,
+    /// The OAuth2 client id.
+    pub client_id: ClientId,
+    /// The OAuth2 client secret.
+    pub client_secret: KnownSecret,
+    /// As HA shows it.
+    pub name: String,
+    /// Whether a credential that somebody else made for this client is taken over.
+    pub adopt: bool,
+    /// What becomes of the integration.
+    pub integration: Integration,
+    /// Where the entry is written.
+    pub place: Place,
+}
+
+impl Desired {
+    /// The mark of one of its entries.
+    pub fn mark(&self, key: &Key) -> Mark {
+        Mark { owner: self.owner.clone(), key: key.clone() }
+    }
+}

@@ -1,0 +1,153 @@
+//! Config flows: how HA sets an integration up, step by step.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde_json::Value;
+
+use super::{Domain, EntryId, EntryState, FlowId, Mark};
+
+/// A flow in progress that is ours to look after.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenFlow {
+    /// HA's id.
+    pub id: FlowId,
+    /// The integration.
+    pub domain: Domain,
+    /// What it is for.
+    pub purpose: Purpose,
+    /// What HA shows of it.
+    pub step: FlowStep,
+}
+
+/// What a flow is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// An account is linked, or linked again, for this entry; appcred started it.
+    Entry(Mark),
+    /// HA asks for consent again for this account.
+    Again(EntryId),
+}
+
+/// What HA shows of a flow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FlowStep {
+    /// Something to fill in.
+    Form(Form),
+    /// Something to choose.
+    Menu {
+        /// The step.
+        step: String,
+        /// What may be chosen.
+        options: Vec<String>,
+    },
+    /// Somebody must consent at the provider.
+    Consent(ConsentLink),
+    /// Somebody must type a code in at the provider, or HA is at work by itself.
+    Progress(Option<DeviceCode>),
+    /// HA goes on when it is looked at again.
+    Advancing,
+    /// The account is linked.
+    Created(Linked),
+    /// It ended without a new account; that may be a success.
+    Aborted {
+        /// HA's word for the reason.
+        reason: String,
+        /// What the provider said, where HA hands that on.
+        error: Option<String>,
+    },
+    /// HA stumbles over it.
+    Broken,
+}
+
+/// Something to fill in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Form {
+    /// The step.
+    pub step: String,
+    /// Its fields.
+    pub fields: Vec<Field>,
+    /// What HA refuses, by field, in its words.
+    pub errors: BTreeMap<String, String>,
+}
+
+/// One field of a form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// Its name.
+    pub name: String,
+    /// What may stand in it.
+    pub kind: FieldKind,
+    /// Whether it must be filled in.
+    pub required: bool,
+}
+
+/// What may stand in a field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FieldKind {
+    /// One of these.
+    Choice(Vec<Value>),
+    /// Some of these.
+    Choices(Vec<Value>),
+    /// Text.
+    Text,
+    /// A whole number.
+    Integer,
+    /// A number.
+    Number,
+    /// Yes or no.
+    Flag,
+    /// Something that HA alone can judge.
+    Other,
+}
+
+/// A code to be typed in at the provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceCode {
+    /// Where.
+    pub url: String,
+    /// The code.
+    pub code: String,
+}
+
+/// A config entry as a flow made it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Linked {
+    /// HA's id.
+    pub entry: EntryId,
+    /// What HA shows.
+    pub title: String,
+    /// Its state at that moment.
+    pub state: EntryState,
+}
+
+/// The page where somebody consents. It is no secret, but it is shown only to the person who
+/// needs it: no `Display`, and a redacted `Debug`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ConsentLink {
+    url: String,
+    hides_secret: bool,
+}
+
+impl ConsentLink {
+    /// `hides_secret` where the integration writes the client secret into the link.
+    pub fn new(url: String, hides_secret: bool) -> Self {
+        Self { url, hides_secret }
+    }
+
+    /// The link, for the person who consents; none where it holds the client secret.
+    pub fn shown(&self) -> Option<&str> {
+        (!self.hides_secret).then_some(self.url.as_str())
+    }
+
+    /// The link, for a browser or for one who reads its parts.
+    pub fn expose(&self) -> &str {
+        &self.url
+    }
+}
+
+impl fmt::Debug for ConsentLink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(consent link)")
+    }
+}

@@ -1,0 +1,55 @@
+//! What becomes of an integration once its credential exists.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+/// What to fill into the forms of a set-up, by step and field.
+pub type Answers = BTreeMap<String, BTreeMap<String, Value>>;
+
+/// What an entry says of its integration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Integration {
+    /// Whether its set-up is started.
+    pub setup: bool,
+    /// By which account linking.
+    pub implementation: Implementation,
+    /// What to fill into the forms of its set-up.
+    pub answers: Answers,
+    /// What happens to it when the entry is gone.
+    pub on_delete: OnDelete,
+    /// Where the provider can be asked whether client id and secret are right.
+    pub token_url: Option<String>,
+}
+
+impl Default for Integration {
+    fn default() -> Self {
+        Self {
+            setup: true,
+            implementation: Implementation::Credential,
+            answers: BTreeMap::new(),
+            on_delete: OnDelete::Keep,
+            token_url: None,
+        }
+    }
+}
+
+/// Which account linking the set-up chooses where HA offers several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Implementation {
+    /// The entry's own credential.
+    Credential,
+    /// HA Cloud.
+    Cloud,
+    /// Whatever a person answers.
+    Ask,
+}
+
+/// What happens to the linked account when its entry is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnDelete {
+    /// It stays.
+    Keep,
+    /// It is removed from HA first.
+    RemoveIntegration,
+}

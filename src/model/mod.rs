@@ -1,0 +1,29 @@
+//! The nouns, without behaviour that could fail. Everything may use them; they use nothing of ours.
+
+mod credential;
+mod desired;
+mod flow;
+mod integration;
+mod known_secret;
+mod mark;
+mod observed;
+mod place;
+mod policy;
+mod reference;
+mod secret;
+mod text;
+
+pub use credential::{Credential, Held, NewCredential};
+pub use desired::{Completeness, Desired, DesiredCredential, Unidentified};
+pub use flow::{
+    ConsentLink, DeviceCode, Field, FieldKind, FlowStep, Form, Linked, OpenFlow, Purpose,
+};
+pub use integration::{Answers, Implementation, Integration, OnDelete};
+pub use known_secret::{KnownSecret, Likeness, Seal, SealedClients, Seals};
+pub use mark::{Key, Mark, Owner};
+pub use observed::{ConfigEntry, EntryState, KnownDomains, Live, Observed};
+pub use place::Place;
+pub use policy::{MaxDeletes, Policy, Prune};
+pub use reference::Reference;
+pub use secret::Secret;
+pub use text::{ClientId, CredentialId, Domain, EntryId, FlowId, TargetName};

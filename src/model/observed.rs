@@ -1,0 +1,125 @@
+//! What a target holds.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use serde::Serialize;
+
+use super::{Credential, Domain, EntryId, Mark, OpenFlow};
+
+/// What one target holds at one moment.
+#[derive(Clone, Debug)]
+pub struct Observed {
+    /// HA's version, where it is known.
+    pub version: Option<String>,
+    /// The integrations that take credentials there.
+    pub domains: KnownDomains,
+    /// The credentials, in HA's order: of two with one `auth_domain` the later is in force.
+    pub credentials: Vec<Credential>,
+    /// The linked accounts of all integrations.
+    pub config_entries: Vec<ConfigEntry>,
+    /// What only a HA that runs can tell; `None` where nothing can be set up.
+    pub live: Option<Live>,
+}
+
+/// What a running HA tells of set-ups.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Live {
+    /// The config flows in progress that are ours to look after.
+    pub flows: Vec<OpenFlow>,
+    /// The entries whose linked accounts go with them, as noted there.
+    pub tied: BTreeSet<Mark>,
+}
+
+impl Observed {
+    /// The config entries that go by an implementation, in the target's order.
+    pub fn users(
+        &self,
+        domain: &Domain,
+        implementation: &str,
+    ) -> impl Iterator<Item = &ConfigEntry> {
+        self.config_entries.iter().filter(move |entry| {
+            entry.domain == *domain && entry.implementation.as_deref() == Some(implementation)
+        })
+    }
+}
+
+/// Which integrations take credentials.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KnownDomains {
+    /// The target itself has said so.
+    Told(BTreeSet<Domain>),
+    /// Nobody to ask: the built-in list, and what else was found at the target.
+    Assumed(BTreeSet<Domain>),
+}
+
+impl KnownDomains {
+    /// The integrations.
+    pub fn all(&self) -> &BTreeSet<Domain> {
+        match self {
+            Self::Told(domains) | Self::Assumed(domains) => domains,
+        }
+    }
+}
+
+/// A linked account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ConfigEntry {
+    /// HA's id.
+    pub id: EntryId,
+    /// The integration.
+    pub domain: Domain,
+    /// What HA shows.
+    pub title: String,
+    /// What HA says of it.
+    pub state: EntryState,
+    /// Why it is in that state, in HA's words, where HA says so.
+    pub reason: Option<String>,
+    /// The `auth_domain` or id of its credential, where it has one.
+    pub implementation: Option<String>,
+}
+
+/// The state of a config entry, in HA's words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EntryState {
+    /// Set up and running.
+    Loaded,
+    /// Not set up, or disabled.
+    NotLoaded,
+    /// On its way.
+    SetupInProgress,
+    /// Failed; HA tries again by itself.
+    SetupRetry,
+    /// Failed for good.
+    SetupError,
+    /// Any other word, and a folder at rest, where nothing runs.
+    Other(String),
+}
+
+impl EntryState {
+    /// Reads HA's word.
+    pub fn from_word(word: &str) -> Self {
+        match word {
+            "loaded" => Self::Loaded,
+            "not_loaded" => Self::NotLoaded,
+            "setup_in_progress" => Self::SetupInProgress,
+            "setup_retry" => Self::SetupRetry,
+            "setup_error" => Self::SetupError,
+            other => Self::Other(other.to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for EntryState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Loaded => "loaded",
+            Self::NotLoaded => "not_loaded",
+            Self::SetupInProgress => "setup_in_progress",
+            Self::SetupRetry => "setup_retry",
+            Self::SetupError => "setup_error",
+            Self::Other(word) => word,
+        })
+    }
+}

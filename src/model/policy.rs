@@ -1,0 +1,49 @@
+//! What a plan may do.
+
+/// The project's rules for plans.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Policy {
+    /// What may be deleted.
+    pub prune: Prune,
+    /// How many deletes are too many; no limit where there is none.
+    pub max_deletes: Option<MaxDeletes>,
+    /// Whether everything may be deleted when no entry is left.
+    pub allow_empty: bool,
+    /// Whether every credential made by hand that an entry matches is taken over.
+    pub adopt_all: bool,
+    /// Whether integrations are left as they are: nothing is set up.
+    pub leave_integrations: bool,
+    /// Whether the linked accounts of what is deleted are removed first.
+    pub remove_integrations: bool,
+}
+
+/// What may be deleted once it is no longer declared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Prune {
+    /// What carries this owner's mark.
+    #[default]
+    Managed,
+    /// Nothing.
+    Nothing,
+    /// What carries this owner's mark or nobody's: Git holds the whole truth.
+    All,
+}
+
+/// A limit of deletes in one plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MaxDeletes {
+    /// So many.
+    Count(usize),
+    /// So many of a hundred of the owner's credentials, rounded up.
+    Percent(u8),
+}
+
+impl MaxDeletes {
+    /// How many deletes it allows where so many credentials are managed.
+    pub fn allowed(self, managed: usize) -> usize {
+        match self {
+            Self::Count(count) => count,
+            Self::Percent(percent) => (managed * usize::from(percent)).div_ceil(100),
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! A secret as it stands in a file, before it is read.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::Secret;
+
+/// How a file refers to a secret. Which source reads which form is the list in `secret`.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Reference {
+    /// The secret itself, in clear.
+    Plain(Secret),
+    /// An armored age file, inline.
+    Age(String),
+    /// A value of a SOPS document.
+    Sops {
+        /// The whole text, which can only be opened as a whole.
+        document: Arc<str>,
+        /// The first byte of the value in it.
+        at: usize,
+    },
+    /// A tag with its argument, as in `!env_var HASS_TOKEN`.
+    Tagged {
+        /// The tag without its `!`.
+        tag: String,
+        /// What stands behind it.
+        argument: String,
+        /// The file it stands in, from which paths are reckoned.
+        base: Arc<Path>,
+    },
+}
+
+impl fmt::Debug for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plain(_) => f.write_str("Plain"),
+            Self::Age(_) => f.write_str("Age"),
+            Self::Sops { .. } => f.write_str("Sops"),
+            Self::Tagged { tag, .. } => write!(f, "!{tag}"),
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Names that are text to HA and must not be mistaken for each other.
+
+/// A text with a meaning of its own; how one is made is said beside it.
+macro_rules! text_type {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, schemars::JsonSchema)]
+        #[serde(transparent)]
+        #[schemars(inline)]
+        pub struct $name(String);
+
+        impl $name {
+            /// The text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+    };
+}
+
+pub(super) use text_type;
+
+/// One that may be any text.
+macro_rules! any_text {
+    ($(#[$doc:meta])* $name:ident) => {
+        text_type! {
+            $(#[$doc])*
+            $name
+        }
+
+        impl $name {
+            /// Takes the text as it is.
+            pub fn new(text: impl Into<String>) -> Self {
+                Self(text.into())
+            }
+        }
+    };
+}
+
+any_text! {
+    /// An integration's name, as in `spotify`.
+    Domain
+}
+any_text! {
+    /// The OAuth2 client id, which is no secret.
+    ClientId
+}
+any_text! {
+    /// HA's id of a credential: a slug of domain and client id, reused after a delete.
+    CredentialId
+}
+any_text! {
+    /// HA's id of a config entry (a linked account).
+    EntryId
+}
+any_text! {
+    /// HA's id of a config flow.
+    FlowId
+}
+any_text! {
+    /// A target's name in the project file.
+    TargetName
+}

@@ -1,0 +1,355 @@
+//! What a plan is made of. None of it holds a secret.
+
+use crate::model::{ClientId, ConfigEntry, Domain, FlowId, FlowStep, Held, Key, OpenFlow, Owner};
+
+/// The difference between what is wanted and what is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// What is done, in order.
+    pub steps: Vec<Step>,
+    /// What would be done but is not.
+    pub withheld: Vec<Withheld>,
+    /// Of what it is not known whether anything is to be done.
+    pub unknown: Vec<Unknown>,
+    /// Every credential of the target, in its order, and how it stands.
+    pub standings: Vec<(Held, Standing, Vec<ConfigEntry>)>,
+    /// Every entry by its key, and how far its integration is set up; empty at a target at rest.
+    pub linkages: Vec<(Key, Linkage)>,
+}
+
+/// A step's number in its plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct StepId(pub usize);
+
+/// One thing to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// Its number.
+    pub id: StepId,
+    /// What.
+    pub action: Action,
+    /// Why.
+    pub reasons: Vec<Reason>,
+    /// The linked accounts to be reloaded so that they take what is in force then.
+    pub reload: Vec<ConfigEntry>,
+    /// The step without which this one is not done.
+    pub after: Option<StepId>,
+}
+
+/// What a step does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Create a credential.
+    Create {
+        /// The new one.
+        wanted: Wanted,
+    },
+    /// Create a credential and then delete those that it replaces: HA has no update.
+    Replace {
+        /// The new one.
+        wanted: Wanted,
+        /// Those that go, in the target's order: the last was in force.
+        old: Vec<Held>,
+    },
+    /// Take over what a person made by hand.
+    Adopt {
+        /// The new one.
+        wanted: Wanted,
+        /// Those made by hand, or their shadows.
+        old: Vec<Held>,
+        /// What becomes of them.
+        how: Adoption,
+    },
+    /// Delete a credential.
+    Delete {
+        /// The one that goes.
+        old: Held,
+        /// The linked accounts that are removed before it.
+        remove: Vec<ConfigEntry>,
+    },
+    /// Have an account linked with a credential; somebody will have to consent.
+    SetUp {
+        /// The credential that it is to use.
+        wanted: Wanted,
+        /// The account that needs consent again; none where a new one is to be linked.
+        account: Option<ConfigEntry>,
+        /// The config flow that goes on; where there is none, one is started.
+        open: Option<FlowId>,
+    },
+    /// Note in HA whether the linked accounts go with the entry, for when that is gone.
+    Tie {
+        /// The entry.
+        wanted: Wanted,
+        /// Whether they go with it.
+        tied: bool,
+    },
+    /// Abort a config flow that nobody needs any more.
+    Abandon {
+        /// That one.
+        flow: OpenFlow,
+    },
+}
+
+/// What becomes of a credential made by hand when it is taken over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Adoption {
+    /// Nothing uses it: the new one carries the mark, the old one goes.
+    TakeOver,
+    /// A linked account uses it: the new one takes its place, the old one stays until HA lets go.
+    Shadow,
+}
+
+/// A credential to be created; its secret is found by the key in what is desired.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// The entry.
+    pub key: Key,
+    /// The integration.
+    pub domain: Domain,
+    /// The OAuth2 client id.
+    pub client_id: ClientId,
+    /// As HA shows it.
+    pub name: String,
+    /// The mark, or the id that it shadows.
+    pub auth_domain: String,
+}
+
+/// Why a step is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// The target has no such credential.
+    NotObserved,
+    /// The secret is another one.
+    SecretDiffers,
+    /// The secret was encrypted anew since it was last compared.
+    SecretEncryptedAnew,
+    /// The client id is another one; linked accounts need consent again.
+    ClientIdDiffers,
+    /// The name is another one.
+    NameDiffers,
+    /// No entry wants it any more.
+    NotDesired,
+    /// The entry of that key is for another integration now.
+    IntegrationDiffers,
+    /// A newer one of the same entry is there.
+    Superseded,
+    /// It was made by hand, and taking it over was asked for.
+    AdoptionAsked,
+    /// No linked account uses what it shadowed any more.
+    LetGo,
+    /// No account is linked with it.
+    NotSetUp,
+    /// HA asks for consent again.
+    ConsentLost,
+    /// What the entry says of its linked accounts, for when it is gone, is not what is noted.
+    OnDeleteDiffers,
+    /// It was started for a credential that is wanted no more, or not as it was, or linked by now.
+    LeftOver,
+}
+
+/// Something about an entry that cannot be known from what is at hand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unknown {
+    /// The entry.
+    pub key: Key,
+    /// The integration.
+    pub domain: Domain,
+    /// As HA shows it.
+    pub name: String,
+    /// What is not known.
+    pub what: Unknowable,
+}
+
+/// What a plan without keys may not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unknowable {
+    /// Whether the target holds the entry's secret.
+    Secret,
+    /// For which client the entry is.
+    ClientId,
+}
+
+/// Something that is not done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Withheld {
+    /// What would have been done.
+    pub action: Action,
+    /// Why it is not.
+    pub why: Why,
+}
+
+/// Why something is not done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// Linked accounts use it.
+    InUse {
+        /// These.
+        by: Vec<ConfigEntry>,
+    },
+    /// Somebody else made a credential for this client.
+    Foreign {
+        /// This one.
+        held: Held,
+    },
+    /// The policy says to delete nothing.
+    PruneOff,
+    /// More deletes than the policy allows; nothing of this plan may be applied.
+    TooManyDeletes {
+        /// So many are planned.
+        planned: usize,
+        /// So many are allowed.
+        allowed: usize,
+    },
+    /// No entry is left, which is more often a mistake than a wish.
+    NothingDesired,
+    /// Some manifest could not be read; it may want this credential.
+    Unread,
+}
+
+/// How a credential stands to what is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// As its entry wants it.
+    InSync(Key),
+    /// Not as its entry wants it.
+    Drifted(Key),
+    /// Of this entry, and it is not known whether as it wants it.
+    Unknown(Key),
+    /// Made by hand and still named by a linked account; a shadow of this entry is in force.
+    Shadowed(Key),
+    /// Left over beside a newer one of this entry.
+    Superseded(Key),
+    /// Ours, and wanted no more.
+    Undeclared,
+    /// Another owner's.
+    OtherOwner(Owner),
+    /// Made by hand.
+    Foreign,
+}
+
+/// How far an entry's integration is set up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Linkage {
+    /// No account is linked.
+    NotSetUp,
+    /// A set-up is in progress, and waits for what its step shows.
+    Waits(FlowStep),
+    /// The last set-up ended in this.
+    Ended(FlowStep),
+    /// These accounts are linked.
+    Linked(Vec<ConfigEntry>),
+    /// These accounts are linked through HA Cloud.
+    Cloud(Vec<ConfigEntry>),
+    /// This linked account needs consent again; the step shows what that waits for, once begun.
+    NeedsConsent(ConfigEntry, Option<FlowStep>),
+    /// No account is linked, and the entry does not ask for that.
+    NotWanted,
+}
+
+impl Plan {
+    /// Whether there is nothing to do and nothing that keeps the target from what is wanted.
+    pub fn is_in_sync(&self) -> bool {
+        self.steps.is_empty()
+            && self.unknown.is_empty()
+            && self.withheld.iter().all(|withheld| withheld.why == Why::PruneOff)
+    }
+
+    /// Whether the policy forbids to apply any of it.
+    pub fn is_stopped(&self) -> bool {
+        self.withheld.iter().any(|withheld| matches!(withheld.why, Why::TooManyDeletes { .. }))
+    }
+}
+
+impl Action {
+    /// What it creates.
+    pub fn wanted(&self) -> Option<&Wanted> {
+        match self {
+            Self::Create { wanted } | Self::Replace { wanted, .. } | Self::Adopt { wanted, .. } => {
+                Some(wanted)
+            }
+            Self::Delete { .. } | Self::SetUp { .. } | Self::Tie { .. } | Self::Abandon { .. } => {
+                None
+            }
+        }
+    }
+
+    /// What the entry wants that it is done for; none where no entry wants it.
+    pub fn entry(&self) -> Option<&Wanted> {
+        match self {
+            Self::SetUp { wanted, .. } | Self::Tie { wanted, .. } => Some(wanted),
+            other => other.wanted(),
+        }
+    }
+
+    /// What it deletes.
+    pub fn outgoing(&self) -> &[Held] {
+        match self {
+            Self::Replace { old, .. } | Self::Adopt { old, how: Adoption::TakeOver, .. } => old,
+            Self::Delete { old, .. } => std::slice::from_ref(old),
+            Self::Create { .. }
+            | Self::Adopt { how: Adoption::Shadow, .. }
+            | Self::SetUp { .. }
+            | Self::Tie { .. }
+            | Self::Abandon { .. } => &[],
+        }
+    }
+
+    /// What it does in a few words, as in `create spotify "Family"`.
+    pub fn told(&self) -> String {
+        let verb = match self {
+            Self::Create { .. } => "create",
+            Self::Replace { .. } => "replace",
+            Self::Adopt { how: Adoption::TakeOver, .. } => "adopt",
+            Self::Adopt { how: Adoption::Shadow, .. } => "shadow",
+            Self::Delete { .. } => "delete",
+            Self::SetUp { account: None, .. } => "set up",
+            Self::SetUp { account: Some(_), .. } => "link again",
+            Self::Tie { tied: true, .. } => "tie",
+            Self::Tie { tied: false, .. } => "untie",
+            Self::Abandon { .. } => "abandon the set-up of",
+        };
+        match self.name() {
+            Some(name) => format!("{verb} {} \"{name}\"", self.domain()),
+            None => format!("{verb} {}", self.domain()),
+        }
+    }
+
+    /// As HA shows what it is about.
+    fn name(&self) -> Option<&str> {
+        match self {
+            Self::Create { wanted }
+            | Self::Replace { wanted, .. }
+            | Self::Adopt { wanted, .. }
+            | Self::SetUp { wanted, .. }
+            | Self::Tie { wanted, .. } => Some(&wanted.name),
+            Self::Delete { old, .. } => Some(old.name.as_deref().unwrap_or(old.client_id.as_str())),
+            Self::Abandon { .. } => None,
+        }
+    }
+
+    /// The linked accounts that it removes.
+    pub fn removed(&self) -> &[ConfigEntry] {
+        match self {
+            Self::Delete { remove, .. } => remove,
+            _ => &[],
+        }
+    }
+
+    /// Whether it concerns the set-up of an integration, not a credential.
+    pub fn is_set_up(&self) -> bool {
+        matches!(self, Self::SetUp { .. } | Self::Tie { .. } | Self::Abandon { .. })
+    }
+
+    /// The integration.
+    pub fn domain(&self) -> &Domain {
+        match self {
+            Self::Create { wanted }
+            | Self::Replace { wanted, .. }
+            | Self::Adopt { wanted, .. }
+            | Self::SetUp { wanted, .. }
+            | Self::Tie { wanted, .. } => &wanted.domain,
+            Self::Delete { old, .. } => &old.domain,
+            Self::Abandon { flow } => &flow.domain,
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! A plan while it is being made.
+
+use std::collections::BTreeMap;
+
+use crate::model::{ClientId, ConfigEntry, DesiredCredential, Domain, Key, Mark, Unidentified};
+
+use super::action::{
+    Action, Linkage, Plan, Reason, Standing, Step, StepId, Unknowable, Unknown, Wanted, Why,
+    Withheld,
+};
+use super::index::Index;
+
+/// A delete that the guards may still forbid.
+struct Prune {
+    at: usize,
+    reason: Reason,
+    remove: Vec<ConfigEntry>,
+}
+
+pub(super) struct Draft<'a> {
+    index: &'a Index<'a>,
+    steps: Vec<Step>,
+    pruned: Vec<Prune>,
+    linkages: Vec<(Key, Linkage)>,
+    withheld: Vec<Withheld>,
+    unknown: Vec<Unknown>,
+    standings: Vec<Option<Standing>>,
+}
+
+impl<'a> Draft<'a> {
+    pub(super) fn new(index: &'a Index<'a>) -> Self {
+        Self {
+            index,
+            steps: Vec::new(),
+            pruned: Vec::new(),
+            linkages: Vec::new(),
+            withheld: Vec::new(),
+            unknown: Vec::new(),
+            standings: vec![None; index.all().len()],
+        }
+    }
+
+    pub(super) fn step(&mut self, action: Action, reasons: Vec<Reason>, reload: Vec<ConfigEntry>) {
+        let id = StepId(self.steps.len());
+        self.steps.push(Step { id, action, reasons, reload, after: None });
+    }
+
+    /// Deletes what an entry holds besides what it wants.
+    pub(super) fn clear_away(
+        &mut self,
+        at: usize,
+        key: &Key,
+        reason: Reason,
+        reload: Vec<ConfigEntry>,
+    ) {
+        self.stand(at, Standing::Superseded(key.clone()));
+        let old = self.index.get(at).held();
+        self.step(Action::Delete { old, remove: Vec::new() }, vec![reason], reload);
+    }
+
+    /// Deletes what no entry wants, after the accounts that are linked with it, if the guards let
+    /// it.
+    pub(super) fn prune(&mut self, at: usize, reason: Reason, remove: Vec<ConfigEntry>) {
+        self.pruned.push(Prune { at, reason, remove });
+    }
+
+    /// Does something about a set-up, behind the step that it needs.
+    pub(super) fn set_up(&mut self, action: Action, reason: Reason, after: Option<StepId>) {
+        self.step(action, vec![reason], Vec::new());
+        if let Some(step) = self.steps.last_mut() {
+            step.after = after;
+        }
+    }
+
+    pub(super) fn link(&mut self, key: &Key, linkage: Linkage) {
+        self.linkages.push((key.clone(), linkage));
+    }
+
+    /// The steps so far that create a credential for an entry.
+    pub(super) fn creating(&self, key: &Key) -> impl Iterator<Item = (&Step, &Wanted)> {
+        self.steps.iter().filter_map(move |step| {
+            let wanted = step.action.wanted()?;
+            (wanted.key == *key).then_some((step, wanted))
+        })
+    }
+
+    /// The credentials so far that an entry stands behind, right or not.
+    pub(super) fn held_for(&self, key: &Key) -> impl Iterator<Item = usize> {
+        self.standings.iter().enumerate().filter_map(move |(at, standing)| match standing {
+            Some(
+                Standing::InSync(of)
+                | Standing::Drifted(of)
+                | Standing::Shadowed(of)
+                | Standing::Superseded(of),
+            ) if of == key => Some(at),
+            _ => None,
+        })
+    }
+
+    pub(super) fn withhold(&mut self, action: Action, why: Why) {
+        self.withheld.push(Withheld { action, why });
+    }
+
+    pub(super) fn stand(&mut self, at: usize, standing: Standing) {
+        self.standings[at] = Some(standing);
+    }
+
+    /// Says that an entry's secret cannot be compared.
+    pub(super) fn secret_is_unknown(&mut self, entry: &DesiredCredential) {
+        self.unknown.push(Unknown {
+            key: entry.key.clone(),
+            domain: entry.domain.clone(),
+            name: entry.name.clone(),
+            what: Unknowable::Secret,
+        });
+    }
+
+    /// Leaves all that carries the mark of an entry as it is.
+    pub(super) fn leave_unidentified(&mut self, entry: &Unidentified, mark: &Mark) {
+        for at in self.index.carrying(&entry.domain, &mark.to_string()) {
+            self.stand(at, Standing::Unknown(entry.key.clone()));
+        }
+        self.unknown.push(Unknown {
+            key: entry.key.clone(),
+            domain: entry.domain.clone(),
+            name: entry.name.clone(),
+            what: Unknowable::ClientId,
+        });
+    }
+
+    pub(super) fn is_undecided(&self, at: usize) -> bool {
+        self.standings[at].is_none()
+    }
+
+    pub(super) fn planned_prunes(&self) -> usize {
+        self.pruned.len()
+    }
+
+    pub(super) fn withhold_all_prunes(&mut self, why: &Why) {
+        for Prune { at, remove, .. } in std::mem::take(&mut self.pruned) {
+            let old = self.index.get(at).held();
+            self.withhold(Action::Delete { old, remove }, why.clone());
+        }
+    }
+
+    pub(super) fn finish(mut self) -> Plan {
+        let created = self.created_clients();
+        for Prune { at, reason, remove } in std::mem::take(&mut self.pruned) {
+            let old = self.index.get(at).held();
+            let after = created.get(&(old.domain.clone(), old.client_id.clone())).copied();
+            self.step(Action::Delete { old, remove }, vec![reason], Vec::new());
+            if let Some(step) = self.steps.last_mut() {
+                step.after = after;
+            }
+        }
+        let index = self.index;
+        let standings = index
+            .all()
+            .iter()
+            .zip(self.standings)
+            .map(|(credential, standing)| {
+                let users = index.users(&credential.domain, credential.implementation());
+                (credential.held(), standing.unwrap_or(Standing::Foreign), users)
+            })
+            .collect();
+        Plan {
+            steps: self.steps,
+            withheld: self.withheld,
+            unknown: self.unknown,
+            standings,
+            linkages: self.linkages,
+        }
+    }
+
+    /// The steps that create a credential, by client: a renamed key's old credential goes only
+    /// after its new one has come.
+    fn created_clients(&self) -> BTreeMap<(Domain, ClientId), StepId> {
+        if self.pruned.is_empty() {
+            return BTreeMap::new();
+        }
+        let created = self
+            .steps
+            .iter()
+            .filter_map(|step| step.action.wanted().map(|wanted| (step.id, wanted)));
+        created
+            .map(|(id, wanted)| ((wanted.domain.clone(), wanted.client_id.clone()), id))
+            .collect()
+    }
+}

@@ -1,0 +1,44 @@
+//! What the policy forbids. Guards withhold; they never add.
+
+use crate::model::{Completeness, Credential, Desired, Policy, Prune};
+
+use super::action::Why;
+use super::draft::Draft;
+use super::index::Index;
+
+pub(super) fn decide(desired: &Desired, policy: &Policy, index: &Index<'_>, draft: &mut Draft<'_>) {
+    let planned = draft.planned_prunes();
+    if planned == 0 {
+        return;
+    }
+    let guards = [
+        unread(desired),
+        prune_off(policy),
+        nothing_desired(desired, policy),
+        too_many(desired, policy, index, planned),
+    ];
+    if let Some(why) = guards.into_iter().flatten().next() {
+        draft.withhold_all_prunes(&why);
+    }
+}
+
+fn unread(desired: &Desired) -> Option<Why> {
+    (desired.completeness == Completeness::Partial).then_some(Why::Unread)
+}
+
+fn prune_off(policy: &Policy) -> Option<Why> {
+    (policy.prune == Prune::Nothing).then_some(Why::PruneOff)
+}
+
+fn nothing_desired(desired: &Desired, policy: &Policy) -> Option<Why> {
+    (desired.credentials.is_empty() && !policy.allow_empty).then_some(Why::NothingDesired)
+}
+
+fn too_many(desired: &Desired, policy: &Policy, index: &Index<'_>, planned: usize) -> Option<Why> {
+    let is_ours = |credential: &&Credential| {
+        credential.mark().is_some_and(|mark| mark.owner == desired.owner)
+    };
+    let managed = index.all().iter().filter(is_ours).count();
+    let allowed = policy.max_deletes?.allowed(managed);
+    (planned > allowed).then_some(Why::TooManyDeletes { planned, allowed })
+}

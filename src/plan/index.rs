@@ -1,0 +1,128 @@
+//! What is observed, arranged for look-up.
+
+use std::collections::BTreeMap;
+
+use crate::model::{ClientId, ConfigEntry, Credential, CredentialId, Domain, Observed};
+
+pub(super) struct Index<'a> {
+    observed: &'a Observed,
+    by_id: BTreeMap<&'a CredentialId, usize>,
+    by_auth_domain: BTreeMap<(&'a Domain, &'a str), Vec<usize>>,
+    by_client: BTreeMap<(&'a Domain, &'a ClientId), Vec<usize>>,
+    users: BTreeMap<(&'a Domain, &'a str), Vec<&'a ConfigEntry>>,
+}
+
+impl<'a> Index<'a> {
+    pub(super) fn new(observed: &'a Observed) -> Self {
+        let mut index = Self {
+            observed,
+            by_id: BTreeMap::new(),
+            by_auth_domain: BTreeMap::new(),
+            by_client: BTreeMap::new(),
+            users: BTreeMap::new(),
+        };
+        for (at, credential) in observed.credentials.iter().enumerate() {
+            let domain = &credential.domain;
+            index.by_id.insert(&credential.id, at);
+            index.by_client.entry((domain, &credential.client_id)).or_default().push(at);
+            if let Some(auth_domain) = &credential.auth_domain {
+                index.by_auth_domain.entry((domain, auth_domain)).or_default().push(at);
+            }
+        }
+        for entry in &observed.config_entries {
+            if let Some(implementation) = &entry.implementation {
+                index.users.entry((&entry.domain, implementation)).or_default().push(entry);
+            }
+        }
+        index
+    }
+
+    pub(super) fn all(&self) -> &'a [Credential] {
+        &self.observed.credentials
+    }
+
+    pub(super) fn get(&self, at: usize) -> &'a Credential {
+        &self.observed.credentials[at]
+    }
+
+    /// Those that carry this `auth_domain`, in the target's order.
+    pub(super) fn carrying(&self, domain: &Domain, auth_domain: &str) -> Vec<usize> {
+        self.by_auth_domain.get(&(domain, auth_domain)).cloned().unwrap_or_default()
+    }
+
+    /// Those of this client, in the target's order.
+    pub(super) fn of_client(&self, domain: &Domain, client_id: &ClientId) -> Vec<usize> {
+        self.by_client.get(&(domain, client_id)).cloned().unwrap_or_default()
+    }
+
+    /// The linked accounts that find their credential by this.
+    pub(super) fn users(&self, domain: &Domain, implementation: &str) -> Vec<ConfigEntry> {
+        self.users
+            .get(&(domain, implementation))
+            .map(|entries| entries.iter().map(|entry| (*entry).clone()).collect())
+            .unwrap_or_default()
+    }
+
+    /// The linked accounts that go by no credential: through HA Cloud.
+    pub(super) fn users_of_none(&self, domain: &Domain) -> Vec<ConfigEntry> {
+        let entries = self.observed.config_entries.iter();
+        entries
+            .filter(|entry| entry.domain == *domain && entry.implementation.is_none())
+            .cloned()
+            .collect()
+    }
+
+    pub(super) fn is_used(&self, domain: &Domain, implementation: &str) -> bool {
+        self.users.contains_key(&(domain, implementation))
+    }
+
+    /// Whether HA refuses to delete it: a linked account names it by its own id. That happens to
+    /// a shadow too, when its original is gone and HA gives the free id to the next shadow.
+    pub(super) fn is_nailed(&self, credential: &Credential) -> bool {
+        self.is_used(&credential.domain, credential.id.as_str())
+    }
+
+    /// Whether a credential stands in for another of its client: its `auth_domain` is the id of
+    /// that one, or an id that HA would have given to it. Nobody but appcred writes such a thing.
+    pub(super) fn is_shadow(&self, credential: &Credential) -> bool {
+        let Some(auth_domain) = &credential.auth_domain else { return false };
+        let named = self.by_id.get(&CredentialId::new(auth_domain.clone()));
+        let names_another = named.is_some_and(|at| {
+            let other = self.get(*at);
+            let of_one_client =
+                other.domain == credential.domain && other.client_id == credential.client_id;
+            of_one_client && other.id != credential.id
+        });
+        names_another || is_id_of_same_client(auth_domain, credential.id.as_str())
+    }
+}
+
+/// Whether two ids differ at most in the `_2`, `_3` … that HA adds when an id is taken.
+fn is_id_of_same_client(one: &str, other: &str) -> bool {
+    one == other || one == stem(other) || stem(one) == other || {
+        let (a, b) = (stem(one), stem(other));
+        a == b && a.len() < one.len() && b.len() < other.len()
+    }
+}
+
+fn stem(id: &str) -> &str {
+    match id.rsplit_once('_') {
+        Some((stem, number)) if number.parse::<u32>().is_ok_and(|number| number >= 2) => stem,
+        _ => id,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_id_of_same_client;
+
+    #[test]
+    fn ids_of_one_client_are_told_from_others() {
+        assert!(is_id_of_same_client("spotify_a", "spotify_a_2"));
+        assert!(is_id_of_same_client("spotify_a_3", "spotify_a"));
+        assert!(is_id_of_same_client("spotify_a_3", "spotify_a_2"));
+        assert!(!is_id_of_same_client("fitbit", "fitbit_a"));
+        assert!(!is_id_of_same_client("spotify_a", "spotify_b"));
+        assert!(!is_id_of_same_client("spotify_a_1", "spotify_a"));
+    }
+}

@@ -1,0 +1,53 @@
+//! What to do so that a target holds what Git wants: a pure function of both sides.
+//!
+//! An entry finds its credential by the mark in `auth_domain` (`appcred:<owner>:<key>`). Where a
+//! person had made the credential by hand and an account is linked through it, HA lets nobody
+//! delete it; it is *shadowed* instead: a second credential whose `auth_domain` is the first one's
+//! id takes its place in HA's look-up. So an entry may be held under several *implementations*,
+//! its mark and the ids that it shadows, and each that a linked account uses must be right.
+
+mod action;
+mod draft;
+mod entry;
+mod guard;
+mod index;
+mod set_up;
+mod undeclared;
+
+#[cfg(test)]
+mod tests;
+
+pub use action::{
+    Action, Adoption, Linkage, Plan, Reason, Standing, Step, StepId, Unknowable, Unknown, Wanted,
+    Why, Withheld,
+};
+
+use crate::model::{Desired, DesiredCredential, Observed, Policy};
+
+use draft::Draft;
+use index::Index;
+
+/// Decides everything that is to be done, and everything that is not, each with its reason.
+///
+/// The result does not depend on the order of the entries. Guarantees: nothing is deleted before
+/// what replaces it exists; nothing without this owner's mark (or a shadow's) is touched unless
+/// its adoption or `prune: all` was asked for; nothing that a linked account uses is deleted.
+pub fn plan(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
+    let index = Index::new(observed);
+    let mut draft = Draft::new(&index);
+    let mut wanted: Vec<&DesiredCredential> = desired.credentials.iter().collect();
+    wanted.sort_by(|a, b| a.key.cmp(&b.key));
+    for credential in &wanted {
+        entry::decide(credential, &desired.mark(&credential.key), policy, &index, &mut draft);
+    }
+    for entry in &desired.unidentified {
+        draft.leave_unidentified(entry, &desired.mark(&entry.key));
+    }
+    let live = observed.live.as_ref();
+    if let Some(live) = live {
+        set_up::decide(&wanted, live, desired, policy, &index, &mut draft);
+    }
+    undeclared::decide(desired, policy, live, &index, &mut draft);
+    guard::decide(desired, policy, &index, &mut draft);
+    draft.finish()
+}

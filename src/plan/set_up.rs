@@ -1,0 +1,389 @@
+//! What the integrations of a running HA need once their credentials are right.
+
+use std::collections::BTreeSet;
+
+use crate::model::{
+    Completeness, ConfigEntry, Desired, DesiredCredential, FlowStep, Implementation, Live, Mark,
+    OnDelete, OpenFlow, Policy, Purpose,
+};
+
+use super::action::{Action, Linkage, Reason, StepId, Wanted};
+use super::draft::Draft;
+use super::index::Index;
+
+pub(super) fn decide(
+    wanted: &[&DesiredCredential],
+    live: &Live,
+    desired: &Desired,
+    policy: &Policy,
+    index: &Index<'_>,
+    draft: &mut Draft<'_>,
+) {
+    let mut needed: BTreeSet<usize> = BTreeSet::new();
+    for entry in wanted {
+        let case = Case { entry, mark: desired.mark(&entry.key), live, index };
+        needed.extend(case.decide(policy, draft));
+    }
+    if policy.leave_integrations {
+        return;
+    }
+    let is_declared = |mark: &Mark| wanted.iter().any(|entry| entry.key == mark.key);
+    for (at, flow) in live.flows.iter().enumerate() {
+        let Purpose::Entry(mark) = &flow.purpose else { continue };
+        let may_be_wanted = desired.completeness == Completeness::Partial && !is_declared(mark);
+        if mark.owner == desired.owner
+            && !needed.contains(&at)
+            && !may_be_wanted
+            && !is_over(&flow.step)
+        {
+            draft.set_up(Action::Abandon { flow: flow.clone() }, Reason::LeftOver, None);
+        }
+    }
+}
+
+/// Whether HA has forgotten the flow.
+fn is_over(step: &FlowStep) -> bool {
+    matches!(step, FlowStep::Created(_) | FlowStep::Aborted { .. })
+}
+
+/// The step that makes an entry's credential, where one is needed.
+struct Coming {
+    step: StepId,
+    client_id_differs: bool,
+}
+
+struct Case<'a> {
+    entry: &'a DesiredCredential,
+    mark: Mark,
+    live: &'a Live,
+    index: &'a Index<'a>,
+}
+
+impl Case<'_> {
+    /// Answers the flows that are needed still.
+    fn decide(&self, policy: &Policy, draft: &mut Draft<'_>) -> Vec<usize> {
+        let accounts = self.accounts(draft);
+        let coming = draft
+            .creating(&self.entry.key)
+            .map(|(step, _)| Coming {
+                step: step.id,
+                client_id_differs: step.reasons.contains(&Reason::ClientIdDiffers),
+            })
+            .last();
+        draft.link(&self.entry.key, self.linkage(&accounts));
+        let is_held = coming.is_some() || draft.held_for(&self.entry.key).next().is_some();
+        if is_held {
+            self.tie(coming.as_ref(), draft);
+        }
+        if policy.leave_integrations || !self.entry.integration.setup || !is_held {
+            return Vec::new();
+        }
+        if accounts.is_empty() {
+            return self.link_new(coming.as_ref(), draft).into_iter().collect();
+        }
+        accounts
+            .into_iter()
+            .filter_map(|account| self.link_again(account, coming.as_ref(), draft))
+            .collect()
+    }
+
+    /// The accounts that are linked as the entry wants it.
+    fn accounts(&self, draft: &Draft<'_>) -> Vec<ConfigEntry> {
+        let domain = &self.entry.domain;
+        if self.entry.integration.implementation == Implementation::Cloud {
+            return self.index.users_of_none(domain);
+        }
+        let mark = self.mark.to_string();
+        let mut implementations = BTreeSet::from([mark.as_str()]);
+        let held = draft.held_for(&self.entry.key).map(|at| self.index.get(at));
+        implementations.extend(
+            held.filter(|credential| credential.domain == *domain)
+                .flat_map(|credential| [credential.implementation(), credential.id.as_str()]),
+        );
+        implementations
+            .into_iter()
+            .flat_map(|implementation| self.index.users(domain, implementation))
+            .collect()
+    }
+
+    fn flow_of(&self, purpose: &Purpose) -> Option<(usize, &OpenFlow)> {
+        let is_meant =
+            |flow: &&OpenFlow| flow.purpose == *purpose && flow.domain == self.entry.domain;
+        self.live.flows.iter().enumerate().find(|(_, flow)| is_meant(flow))
+    }
+
+    fn linkage(&self, accounts: &[ConfigEntry]) -> Linkage {
+        let again = accounts.iter().find_map(|account| {
+            let (_, flow) = self.flow_of(&Purpose::Again(account.id.clone()))?;
+            Some((account, flow)).filter(|_| !is_over(&flow.step))
+        });
+        if let Some((account, flow)) = again {
+            return Linkage::NeedsConsent(account.clone(), Some(flow.step.clone()));
+        }
+        if !accounts.is_empty() {
+            return match self.entry.integration.implementation {
+                Implementation::Cloud => Linkage::Cloud(accounts.to_vec()),
+                Implementation::Credential | Implementation::Ask => {
+                    Linkage::Linked(accounts.to_vec())
+                }
+            };
+        }
+        match self.flow_of(&Purpose::Entry(self.mark.clone())) {
+            Some((_, flow)) if is_over(&flow.step) => Linkage::Ended(flow.step.clone()),
+            Some((_, flow)) => Linkage::Waits(flow.step.clone()),
+            None if self.entry.integration.setup => Linkage::NotSetUp,
+            None => Linkage::NotWanted,
+        }
+    }
+
+    /// An entry that is gone can say nothing any more, so what it says of that is noted in HA.
+    fn tie(&self, coming: Option<&Coming>, draft: &mut Draft<'_>) {
+        let tied = self.entry.integration.on_delete == OnDelete::RemoveIntegration;
+        if tied != self.live.tied.contains(&self.mark) {
+            let action = Action::Tie { wanted: self.wanted(self.mark.to_string()), tied };
+            draft.set_up(action, Reason::OnDeleteDiffers, coming.map(|coming| coming.step));
+        }
+    }
+
+    /// A flow that was begun with a credential that is replaced now would go on with the old one.
+    fn link_new(&self, coming: Option<&Coming>, draft: &mut Draft<'_>) -> Option<usize> {
+        let open = self
+            .flow_of(&Purpose::Entry(self.mark.clone()))
+            .filter(|(_, flow)| coming.is_none() && is_usable(&flow.step));
+        let action = Action::SetUp {
+            wanted: self.wanted(self.mark.to_string()),
+            account: None,
+            open: open.map(|(_, flow)| flow.id.clone()),
+        };
+        draft.set_up(action, Reason::NotSetUp, coming.map(|coming| coming.step));
+        open.map(|(at, _)| at)
+    }
+
+    /// A changed secret alone needs no consent: HA asks once more if it does.
+    fn link_again(
+        &self,
+        account: ConfigEntry,
+        coming: Option<&Coming>,
+        draft: &mut Draft<'_>,
+    ) -> Option<usize> {
+        let asked = self
+            .flow_of(&Purpose::Again(account.id.clone()))
+            .filter(|(_, flow)| is_usable(&flow.step));
+        let client_id_differs = coming.is_some_and(|coming| coming.client_id_differs);
+        let reason = match (client_id_differs, coming, asked) {
+            (true, ..) => Reason::ClientIdDiffers,
+            (false, None, Some(_)) => Reason::ConsentLost,
+            _ => return None,
+        };
+        let open = asked.filter(|_| coming.is_none());
+        let implementation =
+            account.implementation.clone().unwrap_or_else(|| self.mark.to_string());
+        let action = Action::SetUp {
+            wanted: self.wanted(implementation),
+            account: Some(account),
+            open: open.map(|(_, flow)| flow.id.clone()),
+        };
+        draft.set_up(action, reason, coming.map(|coming| coming.step));
+        open.map(|(at, _)| at)
+    }
+
+    fn wanted(&self, auth_domain: String) -> Wanted {
+        Wanted {
+            key: self.entry.key.clone(),
+            domain: self.entry.domain.clone(),
+            client_id: self.entry.client_id.clone(),
+            name: self.entry.name.clone(),
+            auth_domain,
+        }
+    }
+}
+
+fn is_usable(step: &FlowStep) -> bool {
+    !is_over(step) && *step != FlowStep::Broken
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::model::{
+        ClientId, ConsentLink, FlowId, FlowStep, Implementation, Live, Mark, Observed, OnDelete,
+        OpenFlow, Purpose, Secret,
+    };
+    use crate::plan::tests::{check, linked, planned, wanted};
+    use crate::plan::{Linkage, Plan};
+
+    const A: &str = "appcred:house:a";
+
+    fn consent() -> FlowStep {
+        FlowStep::Consent(ConsentLink::new("http://provider/".to_owned(), false))
+    }
+
+    fn flow(id: &str, purpose: Purpose, step: FlowStep) -> OpenFlow {
+        OpenFlow { id: FlowId::new(id), domain: wanted("a").domain, purpose, step }
+    }
+
+    fn ours(id: &str, mark: &str) -> OpenFlow {
+        flow(id, Purpose::Entry(Mark::parse(mark).unwrap()), consent())
+    }
+
+    fn again() -> OpenFlow {
+        flow("f", Purpose::Again(linked(A).id), FlowStep::Broken)
+    }
+
+    /// `b` is linked, and HA runs.
+    fn runs(observed: &mut Observed, flows: Vec<OpenFlow>) {
+        observed.config_entries.push(linked("appcred:house:b"));
+        observed.live = Some(Live { flows, ..Live::default() });
+    }
+
+    fn of_a(plan: &Plan) -> &Linkage {
+        &plan.linkages.iter().find(|(key, _)| key.as_str() == "a").unwrap().1
+    }
+
+    #[test]
+    fn what_is_not_linked_is_set_up_once_its_credential_is_there() {
+        let plan = planned(|_, observed, _| runs(observed, Vec::new()));
+        check(&plan, &["> a [NotSetUp]"]);
+        assert_eq!(*of_a(&plan), Linkage::NotSetUp);
+        let plan = planned(|_, observed, _| {
+            runs(observed, Vec::new());
+            observed.credentials.remove(0);
+        });
+        check(&plan, &["+ a [NotObserved]", "> a [NotSetUp]"]);
+        assert_eq!(plan.steps[1].after, Some(plan.steps[0].id));
+        let plan = planned(|_, observed, _| {
+            runs(observed, Vec::new());
+            observed.credentials[0].auth_domain = None;
+        });
+        check(&plan, &["! + a foreign spotify_id_a"]);
+    }
+
+    #[test]
+    fn who_does_not_wish_it_is_left_alone() {
+        let plan = planned(|desired, observed, _| {
+            desired.credentials[0].integration.setup = false;
+            runs(observed, Vec::new());
+        });
+        check(&plan, &[]);
+        assert_eq!(*of_a(&plan), Linkage::NotWanted);
+        let plan = planned(|_, observed, policy| {
+            policy.leave_integrations = true;
+            runs(observed, vec![ours("f", "appcred:house:b")]);
+        });
+        check(&plan, &[]);
+    }
+
+    #[test]
+    fn an_open_flow_goes_on_and_one_left_over_is_ended() {
+        let plan = planned(|_, observed, _| runs(observed, vec![ours("f", A)]));
+        check(&plan, &["> a by f [NotSetUp]"]);
+        assert_eq!(*of_a(&plan), Linkage::Waits(consent()));
+        let plan = planned(|desired, observed, _| {
+            desired.credentials[0].client_secret = Secret::new("s2").into();
+            runs(observed, vec![ours("f", A)]);
+        });
+        check(
+            &plan,
+            &["-/+ a for spotify_id_a [SecretDiffers]", "> a [NotSetUp]", "x f [LeftOver]"],
+        );
+        let plan = planned(|_, observed, _| {
+            observed.config_entries.push(linked(A));
+            let flows = ["b", "gone"].map(|key| ours(key, &format!("appcred:house:{key}")));
+            let other = ours("theirs", "appcred:cabin:b");
+            runs(observed, flows.into_iter().chain([other]).collect());
+        });
+        check(&plan, &["x b [LeftOver]", "x gone [LeftOver]"]);
+    }
+
+    #[test]
+    fn one_that_stumbles_is_begun_anew() {
+        let broken = || flow("f", Purpose::Entry(Mark::parse(A).unwrap()), FlowStep::Broken);
+        let plan = planned(|_, observed, _| runs(observed, vec![broken()]));
+        check(&plan, &["> a [NotSetUp]", "x f [LeftOver]"]);
+    }
+
+    #[test]
+    fn ha_asking_again_is_answered_and_a_changed_client_id_makes_it_ask() {
+        let asks = |observed: &mut Observed| {
+            observed.config_entries.push(linked(A));
+            let step = FlowStep::Form(crate::model::Form::default());
+            runs(observed, vec![OpenFlow { step, ..again() }]);
+        };
+        let plan = planned(|_, observed, _| asks(observed));
+        check(&plan, &["> a again for entry-appcred:house:a by f [ConsentLost]"]);
+        assert!(matches!(of_a(&plan), Linkage::NeedsConsent(..)));
+        let plan = planned(|desired, observed, _| {
+            desired.credentials[0].client_secret = Secret::new("s2").into();
+            asks(observed);
+        });
+        check(&plan, &["-/+ a for spotify_id_a [SecretDiffers] reload"]);
+        let plan = planned(|desired, observed, _| {
+            desired.credentials[0].client_id = ClientId::new("other");
+            asks(observed);
+        });
+        let replaced = "-/+ a for spotify_id_a [ClientIdDiffers] reload";
+        check(&plan, &[replaced, "> a again for entry-appcred:house:a [ClientIdDiffers]"]);
+    }
+
+    #[test]
+    fn cloud_is_what_uses_no_credential() {
+        let cloud = |linked: bool| {
+            planned(|desired, observed, _| {
+                desired.credentials[0].integration.implementation = Implementation::Cloud;
+                runs(observed, Vec::new());
+                if linked {
+                    let mut account = crate::plan::tests::linked(A);
+                    account.implementation = None;
+                    observed.config_entries.push(account);
+                }
+            })
+        };
+        check(&cloud(false), &["> a [NotSetUp]"]);
+        check(&cloud(true), &[]);
+        assert!(matches!(of_a(&cloud(true)), Linkage::Cloud(_)));
+    }
+
+    #[test]
+    fn accounts_go_with_their_credential_where_that_is_asked_for() {
+        let plan = planned(|desired, observed, policy| {
+            desired.credentials.remove(1);
+            observed.config_entries.push(linked(A));
+            runs(observed, Vec::new());
+            policy.remove_integrations = true;
+        });
+        check(&plan, &["- spotify_id_b with 1 [NotDesired]"]);
+        let moved = |on_delete| {
+            planned(|desired, observed, policy| {
+                desired.credentials[1].domain = crate::model::Domain::new("twitch");
+                desired.credentials[1].integration.on_delete = on_delete;
+                observed.config_entries.push(linked(A));
+                runs(observed, Vec::new());
+                policy.leave_integrations = true;
+            })
+        };
+        let created = "+ b [NotObserved]";
+        check(&moved(OnDelete::Keep), &[created, "! - spotify_id_b in use by 1"]);
+        let expected =
+            [created, "tie b [OnDeleteDiffers]", "- spotify_id_b with 1 [IntegrationDiffers]"];
+        check(&moved(OnDelete::RemoveIntegration), &expected);
+    }
+    #[test]
+    fn what_an_entry_said_of_its_end_is_remembered() {
+        let tied = |observed: &mut Observed| {
+            observed.config_entries.push(linked(A));
+            runs(observed, Vec::new());
+            let tied = Mark::parse(A).into_iter().collect();
+            observed.live = Some(Live { tied, ..Live::default() });
+        };
+        let plan = planned(|desired, observed, _| {
+            desired.credentials.remove(0);
+            tied(observed);
+        });
+        check(&plan, &["- spotify_id_a with 1 [NotDesired]"]);
+        check(&planned(|_, observed, _| tied(observed)), &["untie a [OnDeleteDiffers]"]);
+        let plan = planned(|desired, observed, _| {
+            desired.credentials[0].integration.on_delete = OnDelete::RemoveIntegration;
+            tied(observed);
+        });
+        check(&plan, &[]);
+    }
+}

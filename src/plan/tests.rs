@@ -1,0 +1,363 @@
+//! Each test begins in sync and changes one thing.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::{Action, Adoption, Plan, Standing, Why, plan};
+use crate::model::{
+    ClientId, Completeness, ConfigEntry, Credential, CredentialId, Desired, DesiredCredential,
+    Domain, EntryId, EntryState, Integration, Key, KnownDomains, MaxDeletes, Observed, Owner,
+    Place, Policy, Prune, Secret,
+};
+
+pub(super) fn wanted(key: &str) -> DesiredCredential {
+    DesiredCredential {
+        key: Key::new(key).unwrap(),
+        domain: Domain::new("spotify"),
+        client_id: ClientId::new(format!("id-{key}")),
+        client_secret: Secret::new("s1").into(),
+        name: key.to_owned(),
+        adopt: false,
+        integration: Integration::default(),
+        place: Place { file: Path::new("m.yaml").into(), line: 1, column: 1 },
+    }
+}
+
+fn desired(credentials: Vec<DesiredCredential>) -> Desired {
+    Desired {
+        owner: Owner::new("house").unwrap(),
+        credentials,
+        unidentified: Vec::new(),
+        completeness: Completeness::Whole,
+    }
+}
+
+fn held(id: &str, entry: &DesiredCredential, auth_domain: Option<&str>) -> Credential {
+    Credential {
+        id: CredentialId::new(id),
+        domain: entry.domain.clone(),
+        client_id: entry.client_id.clone(),
+        client_secret: entry.client_secret.clone(),
+        name: Some(entry.name.clone()),
+        auth_domain: auth_domain.map(str::to_owned),
+    }
+}
+
+pub(super) fn linked(implementation: &str) -> ConfigEntry {
+    ConfigEntry {
+        id: EntryId::new(format!("entry-{implementation}")),
+        domain: Domain::new("spotify"),
+        title: "Anna".to_owned(),
+        state: EntryState::Loaded,
+        reason: None,
+        implementation: Some(implementation.to_owned()),
+    }
+}
+
+/// Entries `a` and `b`, held as wanted.
+fn in_sync() -> (Desired, Observed) {
+    let desired = desired(vec![wanted("a"), wanted("b")]);
+    let credentials = vec![
+        held("spotify_id_a", &wanted("a"), Some("appcred:house:a")),
+        held("spotify_id_b", &wanted("b"), Some("appcred:house:b")),
+    ];
+    let domains = KnownDomains::Told(BTreeSet::from([Domain::new("spotify")]));
+    (
+        desired,
+        Observed { version: None, domains, credentials, config_entries: Vec::new(), live: None },
+    )
+}
+
+pub(super) fn planned(change: impl FnOnce(&mut Desired, &mut Observed, &mut Policy)) -> Plan {
+    let (mut desired, mut observed) = in_sync();
+    let mut policy = Policy::default();
+    change(&mut desired, &mut observed, &mut policy);
+    plan(&desired, &observed, &policy)
+}
+
+/// `+ a`, `-/+ a`, `adopt a`, `shadow a`, `- id`, each with its reasons, and `! ...` for what is withheld.
+fn told(plan: &Plan) -> Vec<String> {
+    let name = |action: &Action| match action {
+        Action::Create { wanted } => format!("+ {}", wanted.key),
+        Action::Replace { wanted, old } => format!("-/+ {} for {}", wanted.key, ids(old)),
+        Action::Adopt { wanted, old, how: Adoption::TakeOver } => {
+            format!("adopt {} for {}", wanted.key, ids(old))
+        }
+        Action::Adopt { wanted, old, how: Adoption::Shadow } => {
+            format!("shadow {} for {}", wanted.auth_domain, ids(old))
+        }
+        Action::Delete { old, remove } if remove.is_empty() => format!("- {}", old.id),
+        Action::Delete { old, remove } => format!("- {} with {}", old.id, remove.len()),
+        Action::SetUp { wanted, account, open } => {
+            let again = account.as_ref().map(|account| format!(" again for {}", account.id));
+            let open = open.as_ref().map(|flow| format!(" by {flow}"));
+            format!("> {}{}{}", wanted.key, again.unwrap_or_default(), open.unwrap_or_default())
+        }
+        Action::Tie { wanted, tied: true } => format!("tie {}", wanted.key),
+        Action::Tie { wanted, tied: false } => format!("untie {}", wanted.key),
+        Action::Abandon { flow } => format!("x {}", flow.id),
+    };
+    let steps = plan.steps.iter().map(|step| {
+        let reload = if step.reload.is_empty() { "" } else { " reload" };
+        format!("{} {:?}{reload}", name(&step.action), step.reasons)
+    });
+    let withheld = plan
+        .withheld
+        .iter()
+        .map(|withheld| format!("! {} {}", name(&withheld.action), why(&withheld.why)));
+    steps.chain(withheld).collect()
+}
+
+fn ids(held: &[crate::model::Held]) -> String {
+    held.iter().map(|held| held.id.as_str()).collect::<Vec<_>>().join(",")
+}
+
+fn why(why: &Why) -> String {
+    match why {
+        Why::InUse { by } => format!("in use by {}", by.len()),
+        Why::Foreign { held } => format!("foreign {}", held.id),
+        other => format!("{other:?}"),
+    }
+}
+
+#[track_caller]
+pub(super) fn check(plan: &Plan, expected: &[&str]) {
+    assert_eq!(told(plan), expected);
+}
+
+#[test]
+fn in_sync_is_nothing_to_do() {
+    let plan = planned(|_, _, _| {});
+    check(&plan, &[]);
+    assert!(plan.is_in_sync());
+}
+
+#[test]
+fn a_new_entry_is_created() {
+    check(&planned(|desired, _, _| desired.credentials.push(wanted("c"))), &["+ c [NotObserved]"]);
+}
+
+#[test]
+fn a_changed_secret_replaces_and_reloads() {
+    let plan = planned(|desired, observed, _| {
+        desired.credentials[0].client_secret = Secret::new("s2").into();
+        observed.config_entries.push(linked("appcred:house:a"));
+    });
+    check(&plan, &["-/+ a for spotify_id_a [SecretDiffers] reload"]);
+}
+
+#[test]
+fn a_changed_name_replaces_and_reloads_nothing() {
+    let plan = planned(|desired, observed, _| {
+        desired.credentials[0].name = "new".to_owned();
+        observed.config_entries.push(linked("appcred:house:a"));
+    });
+    check(&plan, &["-/+ a for spotify_id_a [NameDiffers]"]);
+}
+
+#[test]
+fn a_changed_client_id_replaces() {
+    let plan = planned(|desired, _, _| desired.credentials[0].client_id = ClientId::new("other"));
+    check(&plan, &["-/+ a for spotify_id_a [ClientIdDiffers]"]);
+}
+
+#[test]
+fn a_removed_entry_is_deleted() {
+    let plan = planned(|desired, _, _| drop(desired.credentials.remove(0)));
+    check(&plan, &["- spotify_id_a [NotDesired]"]);
+}
+
+#[test]
+fn a_removed_entry_in_use_is_kept() {
+    let plan = planned(|desired, observed, _| {
+        desired.credentials.remove(0);
+        observed.config_entries.push(linked("appcred:house:a"));
+    });
+    check(&plan, &["! - spotify_id_a in use by 1"]);
+    assert!(!plan.is_in_sync());
+}
+
+#[test]
+fn an_entry_that_moves_to_another_integration_is_created_and_deleted() {
+    let plan = planned(|desired, _, _| desired.credentials[0].domain = Domain::new("twitch"));
+    check(&plan, &["+ a [NotObserved]", "- spotify_id_a [IntegrationDiffers]"]);
+}
+
+#[test]
+fn a_renamed_key_deletes_only_after_the_new_one_came() {
+    let plan = planned(|desired, _, _| desired.credentials[0].key = Key::new("c").unwrap());
+    check(&plan, &["+ c [NotObserved]", "- spotify_id_a [NotDesired]"]);
+    assert_eq!(plan.steps[1].after, Some(plan.steps[0].id));
+}
+
+#[test]
+fn an_interrupted_rotation_is_finished() {
+    let plan = planned(|desired, observed, _| {
+        desired.credentials[0].client_secret = Secret::new("s2").into();
+        let new = held("spotify_id_a_2", &desired.credentials[0], Some("appcred:house:a"));
+        observed.credentials.push(new);
+        observed.config_entries.push(linked("appcred:house:a"));
+    });
+    check(&plan, &["- spotify_id_a [Superseded] reload"]);
+}
+
+#[test]
+fn a_rotation_taken_back_puts_the_old_one_in_force() {
+    let plan = planned(|desired, observed, _| {
+        let mut other = held("spotify_id_a_2", &desired.credentials[0], Some("appcred:house:a"));
+        other.client_secret = Secret::new("s2").into();
+        observed.credentials.push(other);
+    });
+    check(&plan, &["- spotify_id_a_2 [Superseded]"]);
+}
+
+#[test]
+fn what_others_made_is_left_alone() {
+    let plan = planned(|_, observed, _| {
+        observed.credentials.push(held("spotify_x", &wanted("x"), None));
+        observed.credentials.push(held("spotify_y", &wanted("y"), Some("appcred:cabin:y")));
+        observed.credentials.push(held("spotify_z", &wanted("z"), Some("spotify")));
+    });
+    check(&plan, &[]);
+    let standings: Vec<_> =
+        plan.standings.iter().map(|(_, standing, _)| standing.clone()).skip(2).collect();
+    let cabin = Standing::OtherOwner(Owner::new("cabin").unwrap());
+    assert_eq!(standings, [Standing::Foreign, cabin, Standing::Foreign]);
+}
+
+#[test]
+fn prune_all_deletes_what_was_made_by_hand_but_no_other_owners() {
+    let plan = planned(|_, observed, policy| {
+        policy.prune = Prune::All;
+        observed.credentials.push(held("spotify_x", &wanted("x"), None));
+        observed.credentials.push(held("spotify_y", &wanted("y"), Some("appcred:cabin:y")));
+    });
+    check(&plan, &["- spotify_x [NotDesired]"]);
+}
+
+#[test]
+fn a_client_that_somebody_made_by_hand_is_not_made_twice() {
+    let plan = planned(|_, observed, _| observed.credentials[0].auth_domain = None);
+    check(&plan, &["! + a foreign spotify_id_a"]);
+}
+
+#[test]
+fn adoption_takes_over_what_nobody_uses() {
+    let plan = planned(|desired, observed, _| {
+        desired.credentials[0].adopt = true;
+        observed.credentials[0].auth_domain = None;
+    });
+    check(&plan, &["adopt a for spotify_id_a [AdoptionAsked]"]);
+}
+
+#[test]
+fn adoption_of_one_in_use_is_nothing_while_the_secret_is_right() {
+    let plan = planned(|desired, observed, _| {
+        desired.credentials[0].adopt = true;
+        observed.credentials[0].auth_domain = None;
+        observed.config_entries.push(linked("spotify_id_a"));
+    });
+    check(&plan, &[]);
+}
+
+#[test]
+fn adoption_of_one_in_use_shadows_it_when_the_secret_changes() {
+    let plan = planned(|desired, observed, policy| {
+        policy.adopt_all = true;
+        desired.credentials[0].client_secret = Secret::new("s2").into();
+        observed.credentials[0].auth_domain = None;
+        observed.config_entries.push(linked("spotify_id_a"));
+    });
+    check(&plan, &["shadow spotify_id_a for spotify_id_a [SecretDiffers] reload"]);
+}
+
+/// `a` was made by hand, is in use, and is shadowed.
+fn shadowed(desired: &Desired, observed: &mut Observed) {
+    observed.credentials[0].auth_domain = None;
+    observed.credentials.push(held(
+        "spotify_id_a_2",
+        &desired.credentials[0],
+        Some("spotify_id_a"),
+    ));
+    observed.credentials[0].client_secret = Secret::new("s0").into();
+    observed.config_entries.push(linked("spotify_id_a"));
+}
+
+#[test]
+fn a_shadow_is_in_sync() {
+    check(&planned(|desired, observed, _| shadowed(desired, observed)), &[]);
+}
+
+#[test]
+fn a_shadow_is_replaced_by_a_shadow() {
+    let plan = planned(|desired, observed, _| {
+        shadowed(desired, observed);
+        desired.credentials[0].client_secret = Secret::new("s2").into();
+    });
+    check(&plan, &["-/+ a for spotify_id_a_2 [SecretDiffers] reload"]);
+    assert_eq!(plan.steps[0].action.wanted().unwrap().auth_domain, "spotify_id_a");
+}
+
+#[test]
+fn a_shadow_gives_way_to_a_mark_when_ha_lets_go() {
+    let plan = planned(|desired, observed, _| {
+        shadowed(desired, observed);
+        observed.config_entries.clear();
+    });
+    check(&plan, &["adopt a for spotify_id_a,spotify_id_a_2 [LetGo]"]);
+}
+
+#[test]
+fn a_shadow_whose_original_is_gone_is_still_ours() {
+    let plan = planned(|desired, observed, _| {
+        shadowed(desired, observed);
+        observed.credentials.remove(0);
+        desired.credentials.remove(0);
+    });
+    check(&plan, &["! - spotify_id_a_2 in use by 1"]);
+}
+
+#[test]
+fn prune_off_withholds() {
+    let plan = planned(|desired, _, policy| {
+        desired.credentials.pop();
+        policy.prune = Prune::Nothing;
+    });
+    check(&plan, &["! - spotify_id_b PruneOff"]);
+    assert!(plan.is_in_sync());
+}
+
+#[test]
+fn too_many_deletes_stop_the_plan() {
+    let plan = planned(|desired, _, policy| {
+        desired.credentials.pop();
+        policy.max_deletes = Some(MaxDeletes::Count(0));
+    });
+    check(&plan, &["! - spotify_id_b TooManyDeletes { planned: 1, allowed: 0 }"]);
+    assert!(plan.is_stopped());
+    let half = |desired: &mut Desired, _: &mut Observed, policy: &mut Policy| {
+        desired.credentials.pop();
+        policy.max_deletes = Some(MaxDeletes::Percent(50));
+    };
+    check(&planned(half), &["- spotify_id_b [NotDesired]"]);
+}
+
+#[test]
+fn no_entry_left_is_taken_for_a_mistake_unless_asked_for() {
+    let plan = planned(|desired, _, _| desired.credentials.clear());
+    check(&plan, &["! - spotify_id_a NothingDesired", "! - spotify_id_b NothingDesired"]);
+    let plan = planned(|desired, _, policy| {
+        desired.credentials.clear();
+        policy.allow_empty = true;
+    });
+    check(&plan, &["- spotify_id_a [NotDesired]", "- spotify_id_b [NotDesired]"]);
+}
+
+#[test]
+fn nothing_is_deleted_while_a_manifest_is_unread() {
+    let plan = planned(|desired, _, _| {
+        desired.credentials.pop();
+        desired.completeness = Completeness::Partial;
+    });
+    check(&plan, &["! - spotify_id_b Unread"]);
+}

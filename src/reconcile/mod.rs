@@ -1,0 +1,9 @@
+//! Carries a plan out. It decides nothing but what depends on what failed.
+
+mod apply;
+mod outcome;
+mod set_up;
+
+pub use apply::{Progress, apply};
+pub use outcome::{Outcome, StepOutcome};
+pub use set_up::{LATER, set_up, task};

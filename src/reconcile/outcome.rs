@@ -1,0 +1,44 @@
+//! What became of a plan's steps.
+
+use crate::model::FlowStep;
+use crate::plan::StepId;
+
+/// What one step came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StepOutcome {
+    /// The step.
+    pub step: StepId,
+    /// What it came to.
+    pub outcome: Outcome,
+}
+
+/// What a step came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All of it was done.
+    Done,
+    /// It goes on when a person has done what this shows.
+    Waits(FlowStep),
+    /// The new credential is there, and something behind it is not done; the next run goes on.
+    Unfinished(String),
+    /// It failed and left nothing behind, or what was before is in force again.
+    Failed(String),
+    /// It was never begun.
+    NotBegun(String),
+}
+
+impl Outcome {
+    /// Whether all of it was done.
+    pub fn is_done(&self) -> bool {
+        *self == Self::Done
+    }
+
+    /// Whether nothing went wrong: what is not done waits for somebody's consent.
+    pub fn is_well(&self) -> bool {
+        match self {
+            Self::Done => true,
+            Self::Waits(step) => matches!(step, FlowStep::Consent(_) | FlowStep::Progress(_)),
+            Self::Unfinished(_) | Self::Failed(_) | Self::NotBegun(_) => false,
+        }
+    }
+}

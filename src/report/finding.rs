@@ -1,0 +1,202 @@
+//! What programs that show remarks on lines want to know: of problems, and of plans.
+
+use sha2::{Digest, Sha256};
+
+use crate::diagnostic::{Diagnostic, Severity, Spot};
+use crate::model::Place;
+use crate::plan::{Action, Reason, Step, Unknowable, Unknown, Why, Withheld};
+use crate::reconcile::StepOutcome;
+
+use super::{House, Names, Report, words};
+
+/// How much it matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Level {
+    /// It keeps something from being done.
+    Error,
+    /// Somebody should look.
+    Warning,
+    /// It is as somebody wanted it.
+    Note,
+}
+
+/// A stretch of a file.
+pub(super) struct Stretch {
+    /// The file, from the root of the repository.
+    pub(super) file: String,
+    /// Line, from 1.
+    pub(super) line: u32,
+    /// Column in characters, from 1.
+    pub(super) column: u32,
+    /// Line and column behind its last character, where they are known.
+    pub(super) end: Option<(u32, u32)>,
+}
+
+/// One remark.
+pub(super) struct Finding {
+    pub(super) level: Level,
+    /// A stable name for what kind it is.
+    pub(super) code: &'static str,
+    /// What is the matter, in one line.
+    pub(super) message: String,
+    /// Why, or what to do.
+    pub(super) more: Vec<String>,
+    /// Where; none where it is about no line that is there.
+    pub(super) at: Option<Stretch>,
+    /// Another place that matters, with what it is.
+    pub(super) related: Option<(Stretch, String)>,
+}
+
+impl Finding {
+    pub(super) fn without_place(level: Level, code: &'static str, message: String) -> Self {
+        Self { level, code, message, more: Vec::new(), at: None, related: None }
+    }
+
+    /// The same for the same remark in the next report, wherever its line has moved to. `nth` tells
+    /// apart what would be the same in one report.
+    pub(super) fn fingerprint(&self, nth: usize) -> String {
+        let file = self.at.as_ref().map_or("", |at| at.file.as_str());
+        let mut hash = Sha256::new();
+        for part in [self.code, file, &self.message, &nth.to_string()] {
+            hash.update(part);
+            hash.update([0]);
+        }
+        hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// All remarks with their fingerprints: problems by their places, then plans in their order.
+pub(super) fn all(report: &Report<'_>) -> Vec<(Finding, String)> {
+    let problems = report.problems.sorted();
+    let mut findings: Vec<_> =
+        problems.iter().map(|problem| of_problem(problem, report.names)).collect();
+    for house in report.houses {
+        of_house(house, report.names, &mut findings);
+    }
+    let mut seen = std::collections::BTreeMap::new();
+    findings
+        .into_iter()
+        .map(|finding| {
+            let nth = seen.entry(finding.fingerprint(0)).and_modify(|nth| *nth += 1).or_insert(0);
+            let fingerprint = finding.fingerprint(*nth);
+            (finding, fingerprint)
+        })
+        .collect()
+}
+
+pub(super) fn of_problem(problem: &Diagnostic, names: &Names) -> Finding {
+    Finding {
+        level: match problem.severity {
+            Severity::Error => Level::Error,
+            Severity::Warning => Level::Warning,
+        },
+        code: problem.code,
+        message: problem.message.clone(),
+        more: problem.label.iter().chain(&problem.help).cloned().collect(),
+        at: problem.spot.as_ref().map(|spot| stretch(spot, names)),
+        related: problem.related.as_ref().map(|(spot, what)| (stretch(spot, names), what.clone())),
+    }
+}
+
+fn stretch(spot: &Spot, names: &Names) -> Stretch {
+    let (span, text) = (&spot.span, spot.file.text());
+    let inside = text.get(span.start..span.end.min(text.len())).unwrap_or_default().trim_end();
+    let signs = |text: &str| u32::try_from(text.chars().count()).unwrap_or(u32::MAX);
+    let end = match inside.rsplit_once('\n') {
+        None => (span.line, span.column + signs(inside)),
+        Some((before, last)) => {
+            let breaks = before.matches('\n').count() + 1;
+            (span.line + u32::try_from(breaks).unwrap_or(u32::MAX), signs(last) + 1)
+        }
+    };
+    let file = names.of(spot.file.path());
+    Stretch { file, line: span.line, column: span.column, end: Some(end) }
+}
+
+fn of_house(house: &House<'_>, names: &Names, findings: &mut Vec<Finding>) {
+    let plan = match house.plan {
+        Ok(plan) => plan,
+        Err(why) => {
+            let message = format!("{}: {why}", house.name);
+            findings.push(Finding::without_place(Level::Error, "target", message));
+            return;
+        }
+    };
+    for step in &plan.steps {
+        let outcome = house.outcomes.iter().find(|outcome| outcome.step == step.id);
+        findings.push(match outcome {
+            Some(outcome) => carried_out(house, names, step, outcome),
+            None => planned(house, names, step),
+        });
+    }
+    findings.extend(plan.withheld.iter().map(|withheld| not_done(house, names, withheld)));
+    findings.extend(plan.unknown.iter().map(|unknown| not_known(house, names, unknown)));
+}
+
+fn planned(house: &House<'_>, names: &Names, step: &Step) -> Finding {
+    let level = match step.action {
+        Action::Delete { .. } => Level::Warning,
+        _ if step.reasons.contains(&Reason::ClientIdDiffers) => Level::Warning,
+        _ => Level::Note,
+    };
+    let message = format!("{}: {}", house.name, words::headline(&step.action));
+    let mut more: Vec<String> =
+        step.reasons.iter().map(|reason| words::reason(*reason).to_owned()).collect();
+    if !step.reload.is_empty() {
+        more.push(format!("reloads {}", words::accounts(&step.reload)));
+    }
+    let at = place_of(house, &step.action, &step.reasons).map(|place| point(&place, names));
+    let code = words::action_code(&step.action);
+    Finding { more, at, ..Finding::without_place(level, code, message) }
+}
+
+fn carried_out(house: &House<'_>, names: &Names, step: &Step, outcome: &StepOutcome) -> Finding {
+    let finding = planned(house, names, step);
+    let Some((word, why)) = words::undone(&outcome.outcome) else { return finding };
+    let message = format!("{}: {word}: {}", house.name, words::headline(&step.action));
+    let level = if outcome.outcome.is_well() { Level::Note } else { Level::Error };
+    Finding { level, message, more: vec![why.to_owned()], ..finding }
+}
+
+fn not_done(house: &House<'_>, names: &Names, withheld: &Withheld) -> Finding {
+    let level = match withheld.why {
+        Why::TooManyDeletes { .. } | Why::NothingDesired | Why::Unread => Level::Error,
+        Why::InUse { .. } | Why::Foreign { .. } => Level::Warning,
+        Why::PruneOff => Level::Note,
+    };
+    let message = format!("{}: not done: {}", house.name, words::headline(&withheld.action));
+    let (why, help) = words::why(&withheld.why);
+    let at = place_of(house, &withheld.action, &[]).map(|place| point(&place, names));
+    let code = words::why_code(&withheld.why);
+    Finding { more: vec![why, help.to_owned()], at, ..Finding::without_place(level, code, message) }
+}
+
+fn not_known(house: &House<'_>, names: &Names, unknown: &Unknown) -> Finding {
+    let Unknown { key, domain, name, what } = unknown;
+    let message = format!("{}: unknown: {domain} \"{name}\"", house.name);
+    let place = (house.written)(key).map(|written| match what {
+        Unknowable::Secret => written.client_secret,
+        Unknowable::ClientId => written.client_id,
+    });
+    let (why, help) = words::unknowable(*what);
+    Finding {
+        more: vec![why.to_owned(), help.to_owned()],
+        at: place.map(|place| point(&place, names)),
+        ..Finding::without_place(Level::Warning, words::unknowable_code(*what), message)
+    }
+}
+
+/// The line that a change comes from: of the field that differs, else of the entry.
+fn place_of(house: &House<'_>, action: &Action, reasons: &[Reason]) -> Option<Place> {
+    let written = (house.written)(&action.entry()?.key)?;
+    Some(match reasons.first() {
+        Some(Reason::SecretDiffers | Reason::SecretEncryptedAnew) => written.client_secret,
+        Some(Reason::ClientIdDiffers) => written.client_id,
+        Some(Reason::NameDiffers) => written.name,
+        _ => written.entry,
+    })
+}
+
+fn point(place: &Place, names: &Names) -> Stretch {
+    Stretch { file: names.of(&place.file), line: place.line, column: place.column, end: None }
+}

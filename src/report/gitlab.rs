@@ -1,0 +1,59 @@
+//! GitLab's code quality report: remarks that a merge request shows on its lines.
+
+use serde::Serialize;
+
+use super::Report;
+use super::finding::{self, Level};
+
+#[derive(Serialize)]
+struct Remark<'a> {
+    description: String,
+    check_name: &'a str,
+    fingerprint: &'a str,
+    severity: &'static str,
+    location: Location,
+}
+
+#[derive(Serialize)]
+struct Location {
+    path: String,
+    lines: Lines,
+}
+
+#[derive(Serialize)]
+struct Lines {
+    begin: u32,
+}
+
+/// All remarks. GitLab wants a place for each: the project file stands for what has none.
+///
+/// # Errors
+/// None in practice: all of it can be written as JSON.
+pub fn code_quality(report: &Report<'_>) -> serde_json::Result<String> {
+    let findings = finding::all(report);
+    let remarks: Vec<_> = findings
+        .iter()
+        .map(|(finding, fingerprint)| Remark {
+            description: std::iter::once(&finding.message)
+                .chain(&finding.more)
+                .map(String::as_str)
+                .collect::<Vec<_>>()
+                .join("; "),
+            check_name: finding.code,
+            fingerprint,
+            severity: match finding.level {
+                Level::Error => "critical",
+                Level::Warning => "major",
+                Level::Note => "info",
+            },
+            location: Location {
+                path: finding
+                    .at
+                    .as_ref()
+                    .map_or_else(|| report.names.project_file(), |at| at.file.clone()),
+                lines: Lines { begin: finding.at.as_ref().map_or(1, |at| at.line) },
+            },
+        })
+        .collect();
+    Ok(serde_json::to_string_pretty(&remarks)? + "\n")
+}

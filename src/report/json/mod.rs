@@ -1,0 +1,397 @@
+//! JSON for programs. `format_version` changes when a field changes its meaning or goes; new
+//! fields may come at any time.
+
+mod problems;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+pub(super) use problems::Validated;
+pub use problems::validated;
+
+use crate::model::{ClientId, ConfigEntry, CredentialId, Domain, EntryId, Key, Place};
+use crate::plan::{Action, Plan, Step, Unknown, Why, Withheld};
+use crate::reconcile::Outcome;
+
+use super::set_up::{self, IntegrationOf, SetUp, WaitsFor};
+use super::{House, Report, Tally, words};
+use problems::Problem;
+
+const FORMAT_VERSION: u32 = 1;
+
+/// What `appcred plan --format json` and `appcred apply --format json` print.
+#[derive(Serialize, JsonSchema)]
+#[schemars(title = "appcred plan")]
+pub(super) struct PlanReport<'a> {
+    /// Changes when a field changes its meaning or goes.
+    format_version: u32,
+    /// What is wrong with the manifests; left out where nothing is.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    problems: Vec<Problem>,
+    /// The targets; none where the manifests are in error.
+    targets: Vec<Target<Planned<'a>>>,
+}
+
+/// What `appcred list --format json` prints.
+#[derive(Serialize, JsonSchema)]
+#[schemars(title = "appcred list")]
+pub(super) struct ListReport<'a> {
+    /// Changes when a field changes its meaning or goes.
+    format_version: u32,
+    /// The targets.
+    targets: Vec<Target<Listed<'a>>>,
+}
+
+/// One target.
+#[derive(Serialize, JsonSchema)]
+struct Target<T> {
+    /// Its name in the project file.
+    name: String,
+    /// Its address or folder.
+    address: String,
+    /// What stands for the target where it was not looked at itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    basis: Option<String>,
+    /// The version of Home Assistant there, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    home_assistant_version: Option<String>,
+    #[serde(flatten)]
+    content: Content<T>,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[serde(untagged)]
+enum Content<T> {
+    Known(T),
+    Unknown {
+        /// Why nothing is known of it.
+        error: String,
+    },
+}
+
+/// What is to be done at a target.
+#[derive(Serialize, JsonSchema)]
+struct Planned<'a> {
+    /// Whether there is nothing to do and nothing in the way.
+    in_sync: bool,
+    /// Whether the policy forbids to apply any of it.
+    stopped: bool,
+    /// How much of each kind.
+    summary: Summary,
+    /// What is done, in order.
+    steps: Vec<PlannedStep<'a>>,
+    /// What would be done but is not.
+    withheld: Vec<NotDone<'a>>,
+    /// Entries of which it is not known whether anything is to be done; left out where there is none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unknown: Vec<NotKnown<'a>>,
+    /// How far each entry's integration is set up; left out where nothing runs.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    integrations: Vec<IntegrationOf<'a>>,
+}
+
+/// How much of each kind.
+#[derive(Serialize, JsonSchema)]
+struct Summary {
+    /// Credentials that are new.
+    create: usize,
+    /// Credentials that take the place of others.
+    replace: usize,
+    /// Credentials made by hand that are taken over.
+    adopt: usize,
+    /// Credentials that go.
+    delete: usize,
+    /// Integrations that are set up.
+    set_up: usize,
+    /// What would be done but is not.
+    withheld: usize,
+}
+
+/// One thing to do.
+#[derive(Serialize, JsonSchema)]
+struct PlannedStep<'a> {
+    #[serde(flatten)]
+    what: What<'a>,
+    /// Why it is done.
+    reasons: Vec<&'static str>,
+    /// The linked accounts that are reloaded.
+    reloads: Vec<Account<'a>>,
+    /// What it came to: `done`, `waiting`, `unfinished`, `failed` or `not_begun`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outcome: Option<&'static str>,
+    /// What a set-up that waits is waiting for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waits_for: Option<WaitsFor<'a>>,
+    /// Why it did not come to its end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+}
+
+/// An action and the credential that it is about.
+#[derive(Serialize, JsonSchema)]
+struct What<'a> {
+    /// `create`, `replace`, `adopt`, `shadow`, `delete`, `set_up`, `link_again`, `tie`,
+    /// `untie` or `abandon`.
+    action: &'static str,
+    /// The integration.
+    domain: &'a Domain,
+    /// The entry.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<&'a Key>,
+    /// As Home Assistant shows it.
+    name: Option<&'a str>,
+    /// The OAuth2 client id; none where it is about a set-up alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_id: Option<&'a ClientId>,
+    /// The credentials that go, or that are shadowed.
+    ids: Vec<&'a CredentialId>,
+    /// The accounts that are removed, or that need consent again.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    accounts: Vec<Account<'a>>,
+    /// Where the entry is written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    declared_at: Option<Place>,
+}
+
+/// Something that is not done.
+#[derive(Serialize, JsonSchema)]
+struct NotDone<'a> {
+    #[serde(flatten)]
+    what: What<'a>,
+    /// A stable name for the reason.
+    why: &'static str,
+    /// The reason in words.
+    message: String,
+    /// What would change that.
+    help: &'static str,
+    /// The linked accounts that are in the way.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    used_by: Vec<Account<'a>>,
+}
+
+/// An entry of which it is not known whether anything is to be done.
+#[derive(Serialize, JsonSchema)]
+struct NotKnown<'a> {
+    /// The integration.
+    domain: &'a Domain,
+    /// The entry.
+    key: &'a Key,
+    /// As Home Assistant shows it.
+    name: &'a str,
+    /// `secret_unknown` or `client_id_unknown`.
+    what: &'static str,
+    /// The same in words.
+    message: &'static str,
+    /// How it could be known.
+    help: &'static str,
+    /// Where the entry is written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    declared_at: Option<Place>,
+}
+
+/// A linked account.
+#[derive(Serialize, JsonSchema)]
+struct Account<'a> {
+    /// Home Assistant's id of its config entry.
+    entry_id: &'a EntryId,
+    /// As Home Assistant shows it.
+    title: &'a str,
+    /// What Home Assistant says of it, such as `loaded`.
+    state: String,
+}
+
+/// What a target holds.
+#[derive(Serialize, JsonSchema)]
+struct Listed<'a> {
+    /// The credentials, in the target's order.
+    credentials: Vec<ListedCredential<'a>>,
+}
+
+/// One credential.
+#[derive(Serialize, JsonSchema)]
+struct ListedCredential<'a> {
+    /// Home Assistant's id.
+    id: &'a CredentialId,
+    /// The integration.
+    domain: &'a Domain,
+    /// As Home Assistant shows it.
+    name: Option<&'a str>,
+    /// The OAuth2 client id.
+    client_id: &'a ClientId,
+    /// The repository that manages it.
+    owner: Option<String>,
+    /// Its entry there.
+    key: Option<String>,
+    /// The linked accounts that go by it.
+    used_by: Vec<Account<'a>>,
+    /// How it stands: `in_sync`, `drifted`, `unknown`, `shadowed`, `superseded`, `undeclared` or `foreign`.
+    state: String,
+    /// How far its entry's integration is set up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    set_up: Option<SetUp<'a>>,
+}
+
+/// What is to be done, and what became of it where it was tried.
+///
+/// # Errors
+/// None in practice: all of it can be written as JSON.
+pub fn plan(report: &Report<'_>) -> serde_json::Result<String> {
+    let targets = targets(report.houses, |house, plan| Planned {
+        in_sync: plan.is_in_sync(),
+        stopped: plan.is_stopped(),
+        summary: summary(plan),
+        steps: plan.steps.iter().map(|step| planned_step(house, step)).collect(),
+        withheld: plan.withheld.iter().map(|withheld| not_done(house, withheld)).collect(),
+        unknown: plan.unknown.iter().map(|unknown| not_known(house, unknown)).collect(),
+        integrations: plan.linkages.iter().map(IntegrationOf::of).collect(),
+    });
+    let problems = problems::problems(report);
+    let report = PlanReport { format_version: FORMAT_VERSION, problems, targets };
+    Ok(serde_json::to_string_pretty(&report)? + "\n")
+}
+
+/// Every credential and how it stands.
+///
+/// # Errors
+/// None in practice: all of it can be written as JSON.
+pub fn list(houses: &[House<'_>]) -> serde_json::Result<String> {
+    let targets = targets(houses, |_, plan| Listed {
+        credentials: plan
+            .standings
+            .iter()
+            .map(|(held, standing, users)| {
+                let mark = held.auth_domain.as_deref().and_then(crate::model::Mark::parse);
+                ListedCredential {
+                    id: &held.id,
+                    domain: &held.domain,
+                    name: held.name.as_deref(),
+                    client_id: &held.client_id,
+                    owner: mark.as_ref().map(|mark| mark.owner.to_string()),
+                    key: mark.map(|mark| mark.key.to_string()),
+                    used_by: accounts(users),
+                    state: words::standing(standing).replace(' ', "_"),
+                    set_up: set_up::linkage_of(plan, standing).map(SetUp::of),
+                }
+            })
+            .collect(),
+    });
+    let report = ListReport { format_version: FORMAT_VERSION, targets };
+    Ok(serde_json::to_string_pretty(&report)? + "\n")
+}
+
+fn targets<'a, T>(
+    houses: &'a [House<'a>],
+    content: impl Fn(&'a House<'a>, &'a Plan) -> T,
+) -> Vec<Target<T>> {
+    houses
+        .iter()
+        .map(|house| Target {
+            name: house.name.to_string(),
+            address: house.address.to_owned(),
+            basis: house.basis.map(str::to_owned),
+            home_assistant_version: house.version.map(str::to_owned),
+            content: match house.plan {
+                Ok(plan) => Content::Known(content(house, plan)),
+                Err(why) => Content::Unknown { error: why.to_owned() },
+            },
+        })
+        .collect()
+}
+
+fn summary(plan: &Plan) -> Summary {
+    let Tally { create, replace, adopt, delete, set_up } = Tally::of(plan.steps.iter());
+    Summary { create, replace, adopt, delete, set_up, withheld: plan.withheld.len() }
+}
+
+fn planned_step<'a>(house: &House<'a>, step: &'a Step) -> PlannedStep<'a> {
+    let outcome = house
+        .outcomes
+        .iter()
+        .find(|outcome| outcome.step == step.id)
+        .map(|outcome| &outcome.outcome);
+    let waits_for = match outcome {
+        Some(Outcome::Waits(step)) => Some(WaitsFor::of(step)),
+        _ => None,
+    };
+    let undone = outcome.filter(|_| waits_for.is_none()).and_then(words::undone);
+    PlannedStep {
+        what: what(house, &step.action),
+        reasons: step.reasons.iter().map(|reason| words::reason_code(*reason)).collect(),
+        reloads: accounts(&step.reload),
+        outcome: outcome.map(words::outcome_code),
+        waits_for,
+        error: undone.map(|(_, why)| why),
+    }
+}
+
+fn not_done<'a>(house: &House<'a>, withheld: &'a Withheld) -> NotDone<'a> {
+    let (message, help) = words::why(&withheld.why);
+    let used_by = match &withheld.why {
+        Why::InUse { by } => accounts(by),
+        _ => Vec::new(),
+    };
+    NotDone {
+        what: what(house, &withheld.action),
+        why: words::why_code(&withheld.why),
+        message,
+        help,
+        used_by,
+    }
+}
+
+fn not_known<'a>(house: &House<'a>, unknown: &'a Unknown) -> NotKnown<'a> {
+    let (message, help) = words::unknowable(unknown.what);
+    NotKnown {
+        domain: &unknown.domain,
+        key: &unknown.key,
+        name: &unknown.name,
+        what: words::unknowable_code(unknown.what),
+        message,
+        help,
+        declared_at: (house.written)(&unknown.key).map(|written| written.entry),
+    }
+}
+
+fn what<'a>(house: &House<'a>, action: &'a Action) -> What<'a> {
+    let entry = action.entry();
+    let old = match action {
+        Action::Replace { old, .. } | Action::Adopt { old, .. } => old.as_slice(),
+        Action::Delete { old, .. } => std::slice::from_ref(old),
+        Action::Create { .. }
+        | Action::SetUp { .. }
+        | Action::Tie { .. }
+        | Action::Abandon { .. } => &[],
+    };
+    let touched = match action {
+        Action::SetUp { account: Some(account), .. } => std::slice::from_ref(account),
+        other => other.removed(),
+    };
+    let first = old.first();
+    What {
+        action: words::action_code(action),
+        domain: action.domain(),
+        key: entry.map(|wanted| &wanted.key),
+        name: entry
+            .map(|wanted| wanted.name.as_str())
+            .or_else(|| first.and_then(|held| held.name.as_deref())),
+        client_id: entry
+            .map(|wanted| &wanted.client_id)
+            .or_else(|| first.map(|held| &held.client_id)),
+        ids: old.iter().map(|held| &held.id).collect(),
+        accounts: accounts(touched),
+        declared_at: entry
+            .and_then(|wanted| (house.written)(&wanted.key))
+            .map(|written| written.entry),
+    }
+}
+
+fn accounts(entries: &[ConfigEntry]) -> Vec<Account<'_>> {
+    entries
+        .iter()
+        .map(|entry| Account {
+            entry_id: &entry.id,
+            title: &entry.title,
+            state: entry.state.to_string(),
+        })
+        .collect()
+}

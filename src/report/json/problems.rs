@@ -1,0 +1,103 @@
+//! Problems, and what `validate` says.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::report::Report;
+use crate::report::finding::{self, Finding, Level, Stretch};
+
+use super::FORMAT_VERSION;
+
+/// What `appcred validate --format json` prints.
+#[derive(Serialize, JsonSchema)]
+#[schemars(title = "appcred validate")]
+pub(crate) struct Validated {
+    /// Changes when a field changes its meaning or goes.
+    format_version: u32,
+    /// Whether there is no error.
+    valid: bool,
+    /// The manifests that were found, from the root of the repository.
+    manifests: Vec<String>,
+    /// What is wrong, by file and line.
+    problems: Vec<Problem>,
+}
+
+/// Something wrong in what a person wrote.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Problem {
+    /// `error` or `warning`.
+    severity: &'static str,
+    /// A stable name for what kind it is.
+    code: &'static str,
+    /// What is wrong, in one line.
+    message: String,
+    /// Why, or what to do.
+    more: Vec<String>,
+    /// Where.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at: Option<Spot>,
+    /// Another place that matters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    related: Option<Related>,
+}
+
+/// A stretch of a file.
+#[derive(Serialize, JsonSchema)]
+struct Spot {
+    /// The file, from the root of the repository.
+    file: String,
+    /// Its first line, from 1.
+    line: u32,
+    /// Its first column in characters, from 1.
+    column: u32,
+    /// The line of its end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    end_line: Option<u32>,
+    /// The column behind its last character.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    end_column: Option<u32>,
+}
+
+/// Another place, with what it is.
+#[derive(Serialize, JsonSchema)]
+struct Related {
+    /// What is there.
+    what: String,
+    /// Where.
+    at: Spot,
+}
+
+/// Whether the manifests are right, and what is wrong with them.
+///
+/// # Errors
+/// None in practice: all of it can be written as JSON.
+pub fn validated(report: &Report<'_>) -> serde_json::Result<String> {
+    let validated = Validated {
+        format_version: FORMAT_VERSION,
+        valid: !report.problems.has_errors(),
+        manifests: report.manifests.iter().map(|file| report.names.of(file)).collect(),
+        problems: problems(report),
+    };
+    Ok(serde_json::to_string_pretty(&validated)? + "\n")
+}
+
+pub(super) fn problems(report: &Report<'_>) -> Vec<Problem> {
+    let sorted = report.problems.sorted();
+    sorted.iter().map(|problem| one(finding::of_problem(problem, report.names))).collect()
+}
+
+fn one(finding: Finding) -> Problem {
+    Problem {
+        severity: if finding.level == Level::Error { "error" } else { "warning" },
+        code: finding.code,
+        message: finding.message,
+        more: finding.more,
+        at: finding.at.map(spot),
+        related: finding.related.map(|(at, what)| Related { what, at: spot(at) }),
+    }
+}
+
+fn spot(at: Stretch) -> Spot {
+    let (end_line, end_column) = at.end.unzip();
+    Spot { file: at.file, line: at.line, column: at.column, end_line, end_column }
+}

@@ -1,0 +1,217 @@
+//! JUnit XML: an entry that is as wanted is a passed test, one that is not a failed one.
+
+use std::collections::BTreeSet;
+use std::io;
+
+use quick_xml::Writer;
+use quick_xml::events::BytesText;
+
+use crate::plan::{Action, Standing, Step, Why, Withheld};
+
+use super::finding::{self, Finding, Level};
+use super::{House, Report, words};
+
+type Xml = Writer<Vec<u8>>;
+
+/// A test and how it ended.
+struct Case {
+    class: String,
+    name: String,
+    result: Outcome,
+}
+
+enum Outcome {
+    Passed,
+    /// What kind, in one line, and in full.
+    Failed(&'static str, String, String),
+    /// It could not be found out.
+    Broken(String),
+    Skipped(String),
+}
+
+/// A suite for the manifests, and one for each target.
+///
+/// # Errors
+/// None in practice: XML is written to memory.
+pub fn suites(report: &Report<'_>) -> io::Result<String> {
+    let mut suites = vec![("manifests".to_owned(), of_manifests(report))];
+    suites.extend(report.houses.iter().map(|house| (house.name.to_string(), of_house(house))));
+    let mut xml = Writer::new_with_indent(Vec::new(), b' ', 2);
+    xml.create_element("testsuites").with_attribute(("name", "appcred")).write_inner_content(
+        |xml| {
+            for (name, cases) in &suites {
+                suite(xml, name, cases)?;
+            }
+            Ok(())
+        },
+    )?;
+    let body = String::from_utf8_lossy(&xml.into_inner()).into_owned();
+    Ok(format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{body}\n"))
+}
+
+fn of_manifests(report: &Report<'_>) -> Vec<Case> {
+    let problems = report.problems.sorted();
+    let findings: Vec<Finding> =
+        problems.iter().map(|problem| finding::of_problem(problem, report.names)).collect();
+    let place = |finding: &Finding| {
+        finding.at.as_ref().map_or_else(|| report.names.project_file(), |at| at.file.clone())
+    };
+    let mut files: BTreeSet<String> =
+        report.manifests.iter().map(|file| report.names.of(file)).collect();
+    files.extend(findings.iter().map(place));
+    let case = |file: String| {
+        let errors: Vec<&Finding> = findings
+            .iter()
+            .filter(|finding| finding.level == Level::Error && place(finding) == file)
+            .collect();
+        let result = match errors.first() {
+            None => Outcome::Passed,
+            Some(first) => {
+                let text: Vec<String> = errors.iter().map(|finding| in_full(finding)).collect();
+                Outcome::Failed(first.code, first.message.clone(), text.join("\n"))
+            }
+        };
+        Case { class: "manifests".to_owned(), name: file, result }
+    };
+    files.into_iter().map(case).collect()
+}
+
+fn in_full(finding: &Finding) -> String {
+    let place = finding
+        .at
+        .as_ref()
+        .map_or_else(String::new, |at| format!("{}:{}:{}: ", at.file, at.line, at.column));
+    let mut text = format!("{place}{}", finding.message);
+    for more in &finding.more {
+        text.push_str("\n  ");
+        text.push_str(more);
+    }
+    text
+}
+
+fn of_house(house: &House<'_>) -> Vec<Case> {
+    let class = |domain: &str| format!("{}.{domain}", house.name);
+    let plan = match house.plan {
+        Ok(plan) => plan,
+        Err(why) => {
+            let result = Outcome::Broken(why.to_owned());
+            return vec![Case { class: house.name.to_string(), name: "reach".to_owned(), result }];
+        }
+    };
+    let case = |action: &Action, result: Outcome| Case {
+        class: class(action.domain().as_str()),
+        name: name_of(action),
+        result,
+    };
+    let in_sync = plan.standings.iter().filter_map(|(held, standing, _)| match standing {
+        Standing::InSync(key) => Some(Case {
+            class: class(held.domain.as_str()),
+            name: key.to_string(),
+            result: Outcome::Passed,
+        }),
+        _ => None,
+    });
+    let steps = plan.steps.iter().map(|step| case(&step.action, of_step(house, step)));
+    let withheld =
+        plan.withheld.iter().map(|withheld| case(&withheld.action, of_withheld(withheld)));
+    let unknown = plan.unknown.iter().map(|unknown| Case {
+        class: class(unknown.domain.as_str()),
+        name: unknown.key.to_string(),
+        result: Outcome::Skipped(words::unknowable(unknown.what).0.to_owned()),
+    });
+    in_sync.chain(steps).chain(withheld).chain(unknown).collect()
+}
+
+fn name_of(action: &Action) -> String {
+    match (action.wanted(), action.outgoing().first()) {
+        (Some(wanted), _) => wanted.key.to_string(),
+        (None, Some(old)) => old.id.to_string(),
+        (None, None) => String::new(),
+    }
+}
+
+fn of_step(house: &House<'_>, step: &Step) -> Outcome {
+    let outcome = house.outcomes.iter().find(|outcome| outcome.step == step.id);
+    let mut lines: Vec<String> =
+        step.reasons.iter().map(|reason| words::reason(*reason).to_owned()).collect();
+    if let Some(outcome) = outcome {
+        match words::undone(&outcome.outcome) {
+            None => return Outcome::Passed,
+            Some((word, why)) => lines.push(format!("{word}: {why}")),
+        }
+    }
+    if let Some(wanted) = step.action.wanted()
+        && let Some(written) = (house.written)(&wanted.key)
+    {
+        lines.push(format!("at {}", written.entry));
+    }
+    let headline = words::headline(&step.action);
+    Outcome::Failed(words::action(&step.action), headline, lines.join("\n"))
+}
+
+fn of_withheld(withheld: &Withheld) -> Outcome {
+    let (why, help) = words::why(&withheld.why);
+    let headline = format!("not done: {}", words::headline(&withheld.action));
+    match withheld.why {
+        Why::PruneOff => Outcome::Skipped(why),
+        _ => Outcome::Failed(words::why_code(&withheld.why), headline, format!("{why}\n{help}")),
+    }
+}
+
+fn suite(xml: &mut Xml, name: &str, cases: &[Case]) -> io::Result<()> {
+    let count = |is_meant: fn(&Outcome) -> bool| {
+        cases.iter().filter(|case| is_meant(&case.result)).count().to_string()
+    };
+    let failures = count(|result| matches!(result, Outcome::Failed(..)));
+    let errors = count(|result| matches!(result, Outcome::Broken(_)));
+    let skipped = count(|result| matches!(result, Outcome::Skipped(_)));
+    xml.create_element("testsuite")
+        .with_attributes([
+            ("name", legal(name).as_str()),
+            ("tests", &cases.len().to_string()),
+            ("failures", &failures),
+            ("errors", &errors),
+            ("skipped", &skipped),
+        ])
+        .write_inner_content(|xml| cases.iter().try_for_each(|one| case(xml, one)))?;
+    Ok(())
+}
+
+fn case(xml: &mut Xml, case: &Case) -> io::Result<()> {
+    let (class, name) = (legal(&case.class), legal(&case.name));
+    let element = xml
+        .create_element("testcase")
+        .with_attributes([("classname", class.as_str()), ("name", name.as_str())]);
+    match &case.result {
+        Outcome::Passed => element.write_empty(),
+        Outcome::Failed(kind, message, text) => element.write_inner_content(|xml| {
+            xml.create_element("failure")
+                .with_attributes([("type", *kind), ("message", &legal(message))])
+                .write_text_content(BytesText::new(&legal(text)))?;
+            Ok(())
+        }),
+        Outcome::Broken(message) => element.write_inner_content(|xml| {
+            xml.create_element("error")
+                .with_attributes([("type", "target"), ("message", &legal(message))])
+                .write_empty()?;
+            Ok(())
+        }),
+        Outcome::Skipped(message) => element.write_inner_content(|xml| {
+            xml.create_element("skipped")
+                .with_attribute(("message", legal(message).as_str()))
+                .write_empty()?;
+            Ok(())
+        }),
+    }?;
+    Ok(())
+}
+
+/// XML has no way to write some control characters.
+fn legal(text: &str) -> String {
+    let is_legal = |sign: char| {
+        matches!(sign, '\t' | '\n' | ' '..) && !matches!(sign, '\u{FFFE}' | '\u{FFFF}')
+    };
+    text.chars()
+        .map(|sign| if is_legal(sign) { sign } else { char::REPLACEMENT_CHARACTER })
+        .collect()
+}

@@ -1,0 +1,269 @@
+//! Markdown for job summaries and for comments on pull requests.
+//!
+//! The first line is a hidden marker, the same for every report of one project, so that a bot finds
+//! its comment again and writes it anew. Names that others chose stand in code, where neither
+//! Markdown nor a mention counts. GitHub takes 65,536 characters in a comment, so each part has its
+//! own limit and says how much it leaves out.
+
+use std::fmt::Write;
+
+use crate::diagnostic::Severity;
+use crate::model::Key;
+use crate::plan::{Action, Plan};
+
+use super::{House, Report, Tally, Verb, problems, text, words};
+
+/// What problems, tables and folded details may take of it, all targets together.
+const PROBLEMS: usize = 12_000;
+const TABLES: usize = 25_000;
+const DETAILS: usize = 20_000;
+/// No name and no reason is shown longer than this.
+const LONGEST_CELL: usize = 300;
+
+/// Verdict, changes and details of each target; or what is wrong with the manifests.
+pub fn summary(report: &Report<'_>) -> String {
+    let folder = report.names.project_folder();
+    let place = if folder == "." { String::new() } else { format!(" in {}", code(&folder)) };
+    let marker: String =
+        folder.chars().map(|sign| if matches!(sign, '-' | '>') { '_' } else { sign }).collect();
+    let mut out = format!("<!-- appcred:{}:{marker} -->\n", report.verb.word());
+    let _ = writeln!(out, "### appcred {}{place}\n", report.verb.word());
+    problems_of(&mut out, report);
+    let mut budget = TABLES;
+    let mut unsaid = 0;
+    for house in report.houses {
+        let head = head(house);
+        if take(&mut budget, &head) {
+            out.push_str(&head);
+            changes(&mut out, house, &mut budget);
+        } else {
+            unsaid += 1;
+        }
+    }
+    if unsaid > 0 {
+        let _ = writeln!(out, "and {unsaid} more targets\n");
+    }
+    details(&mut out, report.houses);
+    out
+}
+
+/// Whether a text still fits; then it is counted.
+fn take(budget: &mut usize, text: &str) -> bool {
+    let left = budget.checked_sub(text.chars().count());
+    *budget = left.unwrap_or(*budget);
+    left.is_some()
+}
+
+fn problems_of(out: &mut String, report: &Report<'_>) {
+    let sorted = report.problems.sorted();
+    let errors = sorted.iter().filter(|one| one.severity == Severity::Error).count();
+    let verdict = match (errors, sorted.len()) {
+        (0, 0) if report.verb == Verb::Validate => "**Valid.**",
+        (0, 0) => return,
+        (0, _) if report.verb == Verb::Validate => "**Valid**, with warnings.",
+        (0, _) => "The manifests have warnings.",
+        _ if report.houses.is_empty() && report.verb != Verb::Validate => {
+            "**The manifests are in error.** Nothing was planned."
+        }
+        _ => "**The manifests are in error.**",
+    };
+    let _ = writeln!(out, "{verdict}\n");
+    if !sorted.is_empty() {
+        fenced(out, &problems::render(report.problems, false), PROBLEMS);
+    }
+}
+
+fn head(house: &House<'_>) -> String {
+    let name = code(house.name.as_str());
+    match house.plan {
+        Ok(plan) => format!("**{name}: {}**{}\n\n", verdict(house, plan), basis(house)),
+        Err(why) => format!("**{name}: not known.** {}\n\n", prose(why)),
+    }
+}
+
+fn changes(out: &mut String, house: &House<'_>, budget: &mut usize) {
+    let Ok(plan) = house.plan else { return };
+    if plan.steps.is_empty() && plan.withheld.is_empty() && plan.unknown.is_empty() {
+        return;
+    }
+    out.push_str("| | | Name | Why | Where |\n| --- | --- | --- | --- | --- |\n");
+    let steps = plan.steps.iter().map(|step| {
+        let mut why: Vec<String> =
+            step.reasons.iter().map(|reason| prose(words::reason(*reason))).collect();
+        if !step.reload.is_empty() {
+            why.push(prose(&format!("reloads {}", words::accounts(&step.reload))));
+        }
+        let outcome = house.outcomes.iter().find(|outcome| outcome.step == step.id);
+        match outcome.map(|outcome| words::undone(&outcome.outcome)) {
+            Some(Some((word, failure))) => why.push(prose(&format!("{word}: {failure}"))),
+            Some(None) => why.push("done".to_owned()),
+            None => {}
+        }
+        row(house, sign(&step.action), words::action(&step.action), &step.action, &why)
+    });
+    let withheld = plan.withheld.iter().map(|withheld| {
+        let (why, help) = words::why(&withheld.why);
+        let what = format!("{}, not done", words::action(&withheld.action));
+        row(house, "❗", &what, &withheld.action, &[prose(&why), prose(help)])
+    });
+    let unknown = plan.unknown.iter().map(|unknown| {
+        let (domain, name) = (code(unknown.domain.as_str()), code(&unknown.name));
+        let (why, place) = (prose(words::unknowable(unknown.what).0), place(house, &unknown.key));
+        format!("| ❔ unknown | {domain} | {name} | {why} | {place} |\n")
+    });
+    let mut unsaid = 0;
+    for row in withheld.chain(unknown).chain(steps) {
+        if unsaid == 0 && take(budget, &row) {
+            out.push_str(&row);
+        } else {
+            unsaid += 1;
+        }
+    }
+    if unsaid > 0 {
+        let _ = writeln!(out, "\nand {unsaid} more");
+    }
+    out.push('\n');
+}
+
+/// Where what is said of the target comes from.
+fn basis(house: &House<'_>) -> String {
+    match (house.basis, house.version) {
+        (Some(basis), _) => format!(" ({})", prose(basis)),
+        (None, Some(version)) => format!(" (Home Assistant {})", prose(version)),
+        (None, None) => String::new(),
+    }
+}
+
+fn verdict(house: &House<'_>, plan: &Plan) -> String {
+    let undone = house.outcomes.iter().filter(|outcome| !outcome.outcome.is_well()).count();
+    if plan.is_stopped() {
+        return "stopped by the policy".to_owned();
+    }
+    if !house.outcomes.is_empty() {
+        return match undone {
+            0 => "applied".to_owned(),
+            _ => format!("{undone} of {} steps not done", house.outcomes.len()),
+        };
+    }
+    let Tally { create, replace, adopt, delete, set_up } = Tally::of(plan.steps.iter());
+    let counts = [
+        (create, "to create"),
+        (replace, "to replace"),
+        (adopt, "to adopt"),
+        (delete, "to delete"),
+        (set_up, "to set up"),
+        (plan.withheld.len(), "not done"),
+        (plan.unknown.len(), "unknown"),
+    ];
+    let counts: Vec<String> = counts
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{count} {what}"))
+        .collect();
+    if counts.is_empty() { "in sync".to_owned() } else { counts.join(", ") }
+}
+
+fn sign(action: &Action) -> &'static str {
+    match action {
+        Action::Create { .. } => "➕",
+        Action::Replace { .. } => "🔁",
+        Action::Adopt { .. } => "🤝",
+        Action::Delete { .. } => "➖",
+        Action::SetUp { .. } => "🔗",
+        Action::Tie { .. } => "📌",
+        Action::Abandon { .. } => "✖️",
+    }
+}
+
+fn row(house: &House<'_>, sign: &str, what: &str, action: &Action, why: &[String]) -> String {
+    let named = match action.entry() {
+        Some(wanted) => code(&wanted.name),
+        None => action.outgoing().first().map(|old| code(words::name(old))).unwrap_or_default(),
+    };
+    let place = action.entry().map(|wanted| place(house, &wanted.key)).unwrap_or_default();
+    let domain = code(action.domain().as_str());
+    format!("| {sign} {what} | {domain} | {named} | {} | {place} |\n", why.join("; "))
+}
+
+fn place(house: &House<'_>, key: &Key) -> String {
+    (house.written)(key)
+        .map(|written| code(&format!("{}:{}", written.entry.file.display(), written.entry.line)))
+        .unwrap_or_default()
+}
+
+fn details(out: &mut String, houses: &[House<'_>]) {
+    let worth_it = houses
+        .iter()
+        .any(|house| house.plan.is_ok_and(|plan| !plan.is_in_sync() || !plan.withheld.is_empty()));
+    if !worth_it {
+        return;
+    }
+    let plans = text::plan_without_links(houses);
+    out.push_str("<details><summary>In full</summary>\n\n");
+    fenced(out, &anstream::adapter::strip_str(&plans).to_string(), DETAILS);
+    out.push_str("</details>\n");
+}
+
+/// As it is, up to so many characters; no sign in it can end it.
+fn fenced(out: &mut String, text: &str, budget: usize) {
+    let longest = text.split(|sign| sign != '`').map(str::len).max().unwrap_or_default();
+    let fence = "`".repeat(longest.max(2) + 1);
+    let _ = writeln!(out, "{fence}text");
+    let mut left = budget;
+    let mut rest = 0;
+    for line in text.trim_matches('\n').lines() {
+        let length = line.chars().count() + 1;
+        if rest == 0 && length <= left {
+            left -= length;
+            out.push_str(line);
+            out.push('\n');
+        } else {
+            rest += 1;
+        }
+    }
+    let _ = writeln!(out, "{fence}");
+    if rest > 0 {
+        let _ = writeln!(out, "\nand {rest} more lines");
+    }
+    out.push('\n');
+}
+
+/// A name that somebody chose, in a table or in a line.
+fn code(text: &str) -> String {
+    let text = one_line(text);
+    if text.trim().is_empty() {
+        return String::new();
+    }
+    if text.contains(['`', '|', '\\']) {
+        return format!("<code>{}</code>", entities(&text));
+    }
+    format!("`{text}`")
+}
+
+/// A sentence with names in it.
+fn prose(text: &str) -> String {
+    entities(&one_line(text))
+}
+
+fn one_line(text: &str) -> String {
+    let mut line: String = text
+        .chars()
+        .take(LONGEST_CELL)
+        .map(|sign| if sign.is_control() { ' ' } else { sign })
+        .collect();
+    if text.chars().nth(LONGEST_CELL).is_some() {
+        line.push('…');
+    }
+    line
+}
+
+/// Every sign that means something to Markdown or to GitHub, as an entity.
+fn entities(text: &str) -> String {
+    let is_plain = |sign: char| sign.is_alphanumeric() || " .,;:'()/?%\"=+-".contains(sign);
+    text.chars()
+        .map(|sign| match sign {
+            sign if is_plain(sign) || !sign.is_ascii() => sign.to_string(),
+            sign => format!("&#{};", u32::from(sign)),
+        })
+        .collect()
+}

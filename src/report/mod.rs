@@ -1,0 +1,127 @@
+//! Plans, outcomes, lists and problems -> text for people and for programs. One file a format.
+
+mod finding;
+pub mod github;
+pub mod gitlab;
+pub mod json;
+pub mod junit;
+pub mod markdown;
+mod names;
+pub mod problems;
+pub mod sarif;
+pub mod schema;
+pub mod set_up;
+pub mod text;
+pub mod verified;
+mod words;
+
+use std::path::PathBuf;
+
+pub use names::Names;
+
+use crate::diagnostic::Diagnostics;
+use crate::model::{Held, Key, Mark, Place, TargetName};
+use crate::plan::{Action, Plan, Step};
+use crate::reconcile::StepOutcome;
+
+/// All that one run has to tell.
+pub struct Report<'a> {
+    /// What was asked for.
+    pub verb: Verb,
+    /// The manifests that were found.
+    pub manifests: &'a [PathBuf],
+    /// What is wrong with them.
+    pub problems: &'a Diagnostics,
+    /// The targets; none where the manifests are in error, or nobody asked for them.
+    pub houses: &'a [House<'a>],
+    /// What files are called.
+    pub names: &'a Names,
+}
+
+/// What was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// Whether the manifests are right.
+    Validate,
+    /// What would be done.
+    Plan,
+    /// That it be done.
+    Apply,
+}
+
+impl Verb {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Validate => "validate",
+            Self::Plan => "plan",
+            Self::Apply => "apply",
+        }
+    }
+}
+
+/// Where an entry and its fields are written.
+#[derive(Clone, Debug)]
+pub struct Written {
+    /// Where it begins.
+    pub entry: Place,
+    /// Its name.
+    pub name: Place,
+    /// Its client id.
+    pub client_id: Place,
+    /// Its client secret.
+    pub client_secret: Place,
+}
+
+/// One target, as far as it got.
+pub struct House<'a> {
+    /// Its name in the project file.
+    pub name: &'a TargetName,
+    /// Its address or folder.
+    pub address: &'a str,
+    /// HA's version there, where it is known.
+    pub version: Option<&'a str>,
+    /// What is to be done there, or why that is not known.
+    pub plan: Result<&'a Plan, &'a str>,
+    /// What was done there; empty where nothing was tried.
+    pub outcomes: &'a [StepOutcome],
+    /// What stands for the target where it was not looked at itself, such as a snapshot.
+    pub basis: Option<&'a str>,
+    /// Where each entry is written.
+    pub written: &'a dyn Fn(&Key) -> Option<Written>,
+}
+
+/// Whose it is by its mark; empty where it has none.
+fn owner_of(held: &Held) -> String {
+    held.auth_domain
+        .as_deref()
+        .and_then(Mark::parse)
+        .map(|mark| mark.owner.to_string())
+        .unwrap_or_default()
+}
+
+/// How many steps of each kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Tally {
+    create: usize,
+    replace: usize,
+    adopt: usize,
+    delete: usize,
+    set_up: usize,
+}
+
+impl Tally {
+    fn of<'a>(steps: impl Iterator<Item = &'a Step>) -> Self {
+        let mut tally = Self::default();
+        for step in steps {
+            *match step.action {
+                Action::Tie { .. } | Action::Abandon { .. } => continue,
+                Action::SetUp { .. } => &mut tally.set_up,
+                Action::Create { .. } => &mut tally.create,
+                Action::Replace { .. } => &mut tally.replace,
+                Action::Adopt { .. } => &mut tally.adopt,
+                Action::Delete { .. } => &mut tally.delete,
+            } += 1;
+        }
+        tally
+    }
+}

@@ -1,0 +1,76 @@
+//! What a file is called in a report that another program reads.
+
+use std::path::{Component, Path, PathBuf};
+
+/// Names files as the repository does, whatever folder the command ran in.
+#[derive(Clone, Debug)]
+pub struct Names {
+    folder: PathBuf,
+    repository: PathBuf,
+    project: PathBuf,
+}
+
+impl Names {
+    /// `folder` is where the command runs, `repository` the root of the checkout, and `project` the
+    /// project's folder as it was named to us.
+    pub fn new(folder: PathBuf, repository: PathBuf, project: PathBuf) -> Self {
+        Self { folder, repository, project }
+    }
+
+    /// The file, from the root of the repository; what lies outside keeps its name.
+    pub fn of(&self, file: &Path) -> String {
+        let whole = plain(&self.folder.join(file));
+        let name = whole.strip_prefix(plain(&self.repository)).unwrap_or(file);
+        name.to_string_lossy().into_owned()
+    }
+
+    /// The project file, which stands for what has no place.
+    pub fn project_file(&self) -> String {
+        self.of(&self.project.join("appcred.yaml"))
+    }
+
+    /// The project's folder; `.` where it is the root.
+    pub fn project_folder(&self) -> String {
+        match self.of(&self.project) {
+            name if name.is_empty() => ".".to_owned(),
+            name => name,
+        }
+    }
+}
+
+/// Without `.` and `..`.
+fn plain(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                plain.pop();
+            }
+            part => plain.push(part),
+        }
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use super::Names;
+
+    #[test]
+    fn files_are_named_from_the_root_of_the_repository() {
+        let names = |folder: &str, project: &str| {
+            Names::new(PathBuf::from(folder), PathBuf::from("/repo/"), PathBuf::from(project))
+        };
+        assert_eq!(names("/repo", ".").of(Path::new("a.yaml")), "a.yaml");
+        assert_eq!(names("/repo/house", ".").of(Path::new("a.yaml")), "house/a.yaml");
+        assert_eq!(names("/repo/house", "..").of(Path::new("../a.yaml")), "a.yaml");
+        assert_eq!(names("/repo", "x").of(Path::new("/repo/./b/a.yaml")), "b/a.yaml");
+        assert_eq!(names("/repo", "x").of(Path::new("/other/a.yaml")), "/other/a.yaml");
+        assert_eq!(names("/repo/a", "../house").project_file(), "house/appcred.yaml");
+        assert_eq!(names("/repo", ".").project_folder(), ".");
+        assert_eq!(names("/repo", "house").project_folder(), "house");
+    }
+}

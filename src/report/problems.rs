@@ -1,0 +1,141 @@
+//! Problems, each where it is, as compilers show them.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use annotate_snippets::{Annotation, AnnotationKind, Level, Renderer, Snippet};
+
+use crate::diagnostic::{Diagnostic, Diagnostics, Severity, SourceFile, Spot};
+
+/// Two places at most so many lines apart are shown in one piece.
+const NEAR: u32 = 8;
+
+/// All problems in order, and their count. Secrets in the lines shown are hidden.
+pub fn render(problems: &Diagnostics, color: bool) -> String {
+    let sorted = problems.sorted();
+    if sorted.is_empty() {
+        return String::new();
+    }
+    let renderer = if color { Renderer::styled() } else { Renderer::plain() };
+    let mut sources = Sources::default();
+    let mut text = String::new();
+    for problem in &sorted {
+        sources.learn(problem);
+        text.push_str(&one(problem, &sources, &renderer));
+        text.push_str("\n\n");
+    }
+    text.push_str(&count(&sorted));
+    text.push('\n');
+    text
+}
+
+/// The redacted text of each file that has a problem, made once.
+#[derive(Default)]
+struct Sources(BTreeMap<*const SourceFile, String>);
+
+impl Sources {
+    fn learn(&mut self, problem: &Diagnostic) {
+        let related = problem.related.iter().map(|(spot, _)| spot);
+        for spot in problem.spot.iter().chain(related) {
+            self.0.entry(Arc::as_ptr(&spot.file)).or_insert_with(|| spot.file.redacted());
+        }
+    }
+
+    fn text(&self, spot: &Spot) -> &str {
+        self.0.get(&Arc::as_ptr(&spot.file)).map_or("", String::as_str)
+    }
+}
+
+fn one(problem: &Diagnostic, sources: &Sources, renderer: &Renderer) -> String {
+    let level = match problem.severity {
+        Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
+    };
+    let title = level.primary_title(problem.message.as_str());
+    let mut group = annotate_snippets::Group::with_title(title);
+    if let Some(spot) = &problem.spot {
+        let primary = Mark { spot, kind: AnnotationKind::Primary, label: problem.label.as_deref() };
+        let related = problem.related.as_ref().map(|(spot, what)| Mark {
+            spot,
+            kind: AnnotationKind::Context,
+            label: Some(what),
+        });
+        match related {
+            Some(related) if primary.is_near(&related) => {
+                group = group.element(snippet(&[primary, related], sources));
+            }
+            Some(related) => {
+                group = group
+                    .element(snippet(&[primary], sources))
+                    .element(snippet(&[related], sources));
+            }
+            None => group = group.element(snippet(&[primary], sources)),
+        }
+    }
+    if let Some(help) = &problem.help {
+        group = group.element(Level::HELP.message(help.as_str()));
+    }
+    renderer.render(&[group])
+}
+
+struct Mark<'a> {
+    spot: &'a Spot,
+    kind: AnnotationKind,
+    label: Option<&'a str>,
+}
+
+impl Mark<'_> {
+    fn is_near(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.spot.file, &other.spot.file)
+            && self.spot.span.line.abs_diff(other.spot.span.line) <= NEAR
+    }
+
+    /// What to underline: no more than the rest of its first line.
+    fn range(&self, text: &str) -> Range<usize> {
+        let start = self.spot.span.start.min(text.len());
+        let stretch = text.get(start..self.spot.span.end.min(text.len())).unwrap_or_default();
+        let line = stretch.lines().next().unwrap_or_default().trim_end();
+        start..start + line.len()
+    }
+}
+
+/// The lines with marks and those between. Only they are handed on: a manifest may be long.
+fn snippet<'a>(marks: &[Mark<'a>], sources: &'a Sources) -> Snippet<'a, Annotation<'a>> {
+    let Some(first) = marks.iter().min_by_key(|mark| mark.spot.span.start) else {
+        return Snippet::source("");
+    };
+    let text = sources.text(first.spot);
+    let ranges = || marks.iter().map(|mark| mark.range(text));
+    let start = ranges().map(|range| line_start(text, range.start)).min().unwrap_or_default();
+    let end = ranges().map(|range| line_end(text, range.end)).max().unwrap_or_default();
+    let path = first.spot.file.path().to_string_lossy();
+    Snippet::source(&text[start..end])
+        .path(path)
+        .line_start(first.spot.span.line as usize)
+        .annotations(marks.iter().zip(ranges()).map(|(mark, range)| {
+            mark.kind.span(range.start - start..range.end - start).label(mark.label)
+        }))
+}
+
+fn line_start(text: &str, at: usize) -> usize {
+    text[..at].rfind('\n').map_or(0, |before| before + 1)
+}
+
+fn line_end(text: &str, at: usize) -> usize {
+    text[at..].find('\n').map_or(text.len(), |length| at + length)
+}
+
+/// `2 errors, 1 warning`.
+fn count(problems: &[&Diagnostic]) -> String {
+    let of = |severity: Severity, name: &str| {
+        let count = problems.iter().filter(|problem| problem.severity == severity).count();
+        match count {
+            0 => None,
+            1 => Some(format!("1 {name}")),
+            _ => Some(format!("{count} {name}s")),
+        }
+    };
+    let counts = [of(Severity::Error, "error"), of(Severity::Warning, "warning")];
+    counts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,21 @@
+//! JSON Schemas of the JSON reports, made from the types that write them.
+
+use schemars::Schema;
+
+use super::json;
+use crate::schema::of_output;
+
+/// What `plan` and `apply` print as JSON.
+pub fn plan() -> Schema {
+    of_output::<json::PlanReport<'_>>()
+}
+
+/// What `list` prints as JSON.
+pub fn list() -> Schema {
+    of_output::<json::ListReport<'_>>()
+}
+
+/// What `validate` prints as JSON.
+pub fn validate() -> Schema {
+    of_output::<json::Validated>()
+}

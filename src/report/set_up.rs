@@ -1,0 +1,284 @@
+//! How far integrations are set up, for people and for programs.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::model::{ConfigEntry, EntryState, Field, FieldKind, FlowStep, Form, Key};
+use crate::plan::{Linkage, Plan, Standing};
+use crate::setup::{reasons, redirect_uri};
+
+use super::text::{DIM, YELLOW, line};
+
+/// How far an entry's integration is set up, as JSON.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct IntegrationOf<'a> {
+    /// The entry.
+    key: &'a Key,
+    #[serde(flatten)]
+    set_up: SetUp<'a>,
+}
+
+impl<'a> IntegrationOf<'a> {
+    pub(super) fn of((key, linkage): &'a (Key, Linkage)) -> Self {
+        Self { key, set_up: SetUp::of(linkage) }
+    }
+}
+
+/// What a set-up waits for, as JSON.
+#[derive(Serialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub(super) enum WaitsFor<'a> {
+    /// Somebody's consent.
+    Consent {
+        /// Where; null where the link would show the client secret.
+        link: Option<&'a str>,
+        /// Where the provider sends the browser back to, which it must know.
+        redirect_uri: Option<String>,
+    },
+    /// Somebody to type in a code.
+    DeviceCode {
+        /// Where.
+        url: &'a str,
+        /// The code.
+        code: &'a str,
+    },
+    /// Answers in the manifest, under `integration.answers`.
+    Answers {
+        /// The step.
+        step: &'a str,
+        /// What it asks.
+        fields: Vec<FormField<'a>>,
+        /// What was not taken.
+        errors: Vec<String>,
+    },
+    /// A choice in the manifest, under `integration.answers`.
+    Choice {
+        /// The step.
+        step: &'a str,
+        /// What may be its `next_step_id`.
+        options: &'a [String],
+    },
+    /// Home Assistant.
+    HomeAssistant,
+}
+
+/// One field of a form.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct FormField<'a> {
+    /// Its name.
+    name: &'a str,
+    /// Whether it must be answered.
+    required: bool,
+    /// What it takes.
+    takes: &'static str,
+    /// What may be chosen.
+    #[serde(skip_serializing_if = "<[Value]>::is_empty")]
+    options: &'a [Value],
+}
+
+impl<'a> WaitsFor<'a> {
+    pub(super) fn of(step: &'a FlowStep) -> Self {
+        match step {
+            FlowStep::Consent(link) => {
+                Self::Consent { link: link.shown(), redirect_uri: redirect_uri(link) }
+            }
+            FlowStep::Progress(Some(code)) => Self::DeviceCode { url: &code.url, code: &code.code },
+            FlowStep::Form(form) => Self::Answers {
+                step: &form.step,
+                fields: form.fields.iter().map(form_field).collect(),
+                errors: problems(form),
+            },
+            FlowStep::Menu { step, options } => Self::Choice { step, options },
+            _ => Self::HomeAssistant,
+        }
+    }
+}
+
+fn form_field(field: &Field) -> FormField<'_> {
+    let (takes, options) = takes(&field.kind);
+    FormField { name: &field.name, required: field.required, takes, options }
+}
+
+fn takes(kind: &FieldKind) -> (&'static str, &[Value]) {
+    match kind {
+        FieldKind::Choice(options) => ("one of", options),
+        FieldKind::Choices(options) => ("a list of", options),
+        FieldKind::Text => ("text", &[]),
+        FieldKind::Integer => ("a whole number", &[]),
+        FieldKind::Number => ("a number", &[]),
+        FieldKind::Flag => ("true or false", &[]),
+        FieldKind::Other => ("what Home Assistant takes", &[]),
+    }
+}
+
+fn problems(form: &Form) -> Vec<String> {
+    form.errors.iter().map(|(field, error)| format!("{field}: {error}")).collect()
+}
+
+/// How far an entry is set up, as JSON.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct SetUp<'a> {
+    /// `not_set_up`, `waiting_for_consent`, `waiting_for_answers`, `loaded`, `not_loaded`, `cloud`,
+    /// `needs_consent_again`, `failed` or `not_wanted`.
+    state: &'static str,
+    /// What more there is to say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    /// What it waits for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waits_for: Option<WaitsFor<'a>>,
+}
+
+impl<'a> SetUp<'a> {
+    pub(super) fn of(linkage: &'a Linkage) -> Self {
+        let (state, reason) = state(linkage);
+        let waits_for = match linkage {
+            Linkage::Waits(step) | Linkage::NeedsConsent(_, Some(step)) => {
+                Some(WaitsFor::of(step)).filter(|waits| is_for_a_person(waits))
+            }
+            _ => None,
+        };
+        Self { state, reason, waits_for }
+    }
+}
+
+/// A form without fields only tells that Home Assistant has asked.
+fn is_for_a_person(waits: &WaitsFor<'_>) -> bool {
+    match waits {
+        WaitsFor::Answers { fields, .. } => !fields.is_empty(),
+        WaitsFor::HomeAssistant => false,
+        _ => true,
+    }
+}
+
+/// The state in one word, and what more there is to say.
+fn state(linkage: &Linkage) -> (&'static str, Option<String>) {
+    match linkage {
+        Linkage::NotSetUp => ("not_set_up", None),
+        Linkage::Waits(FlowStep::Consent(_) | FlowStep::Progress(_)) => {
+            ("waiting_for_consent", None)
+        }
+        Linkage::Waits(FlowStep::Broken) => {
+            ("failed", Some("Home Assistant stumbles over the set-up".to_owned()))
+        }
+        Linkage::Waits(_) => ("waiting_for_answers", None),
+        Linkage::Ended(FlowStep::Aborted { reason, error }) => {
+            ("failed", Some(reasons::told(reason, error.as_deref())))
+        }
+        Linkage::Ended(_) => ("not_set_up", None),
+        Linkage::Linked(accounts) => of_accounts("loaded", accounts),
+        Linkage::Cloud(accounts) => of_accounts("cloud", accounts),
+        Linkage::NeedsConsent(..) => ("needs_consent_again", None),
+        Linkage::NotWanted => ("not_wanted", None),
+    }
+}
+
+fn of_accounts(well: &'static str, accounts: &[ConfigEntry]) -> (&'static str, Option<String>) {
+    let is_failed = |account: &&ConfigEntry| {
+        matches!(account.state, EntryState::SetupError | EntryState::SetupRetry)
+    };
+    if let Some(failed) = accounts.iter().find(is_failed) {
+        let why = failed.reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+        return ("failed", Some(format!("{}{why}", failed.state)));
+    }
+    match accounts.iter().find(|account| account.state != EntryState::Loaded) {
+        Some(idle) => ("not_loaded", Some(idle.state.to_string())),
+        None => (well, None),
+    }
+}
+
+/// How far the entry of a credential in force is set up.
+pub(super) fn linkage_of<'a>(plan: &'a Plan, standing: &Standing) -> Option<&'a Linkage> {
+    let (Standing::InSync(key) | Standing::Drifted(key)) = standing else { return None };
+    plan.linkages.iter().find(|(of, _)| of == key).map(|(_, linkage)| linkage)
+}
+
+/// The same for a table.
+pub(super) fn state_of(plan: &Plan, standing: &Standing) -> String {
+    let Some(linkage) = linkage_of(plan, standing) else { return String::new() };
+    match state(linkage) {
+        ("not_wanted", _) => String::new(),
+        (state, None) => state.replace('_', " "),
+        (state, Some(reason)) => format!("{}: {reason}", state.replace('_', " ")),
+    }
+}
+
+/// Every set-up that waits for a person or has failed.
+pub(super) fn notices(out: &mut String, plan: &Plan) {
+    for (key, linkage) in &plan.linkages {
+        match (linkage, state(linkage)) {
+            (Linkage::Waits(step) | Linkage::NeedsConsent(_, Some(step)), _)
+                if is_for_a_person(&WaitsFor::of(step)) =>
+            {
+                out.push('\n');
+                waits(out, &format!("  {key}"), Some(key), step);
+            }
+            (_, ("failed", Some(why))) => {
+                out.push('\n');
+                line(out, YELLOW, &format!("  {key}: {why}"));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Tells a person what a set-up waits for, and how to go on.
+pub fn waits(out: &mut String, what: &str, key: Option<&Key>, step: &FlowStep) {
+    let key = key.map(Key::as_str).unwrap_or_default();
+    let mut told = |title: &str, details: &[String]| {
+        line(out, YELLOW, &format!("{what}: {title}"));
+        for detail in details {
+            line(out, DIM, &format!("    {detail}"));
+        }
+    };
+    match step {
+        FlowStep::Consent(link) => {
+            let mut details = match link.shown() {
+                Some(url) => vec![url.to_owned()],
+                None => {
+                    vec!["the link would show the client secret, so it is not printed".to_owned()]
+                }
+            };
+            if let Some(uri) = redirect_uri(link) {
+                details.push(format!("the provider must know the redirect URI {uri}"));
+            }
+            details.push(format!("`appcred authorize {key}` does it from this machine"));
+            told("waiting for consent", &details);
+        }
+        FlowStep::Progress(Some(code)) => {
+            let detail = format!("open {} and type in {}", code.url, code.code);
+            told("waiting for consent", &[detail]);
+        }
+        FlowStep::Form(form) => {
+            told("Home Assistant asks what the entry does not answer", &how_to_answer(form))
+        }
+        FlowStep::Menu { step, options } => told(
+            "Home Assistant asks which way to go",
+            &[
+                format!("it offers {}", options.join(", ")),
+                format!("answer under `integration: {{answers: {{{step}: {{next_step_id: …}}}}}}`"),
+            ],
+        ),
+        _ => told("Home Assistant is at work", &[]),
+    }
+}
+
+fn how_to_answer(form: &Form) -> Vec<String> {
+    let mut details: Vec<String> =
+        problems(form).into_iter().map(|problem| format!("not taken: {problem}")).collect();
+    for field in &form.fields {
+        let (takes, options) = takes(&field.kind);
+        let options: Vec<String> = options.iter().map(Value::to_string).collect();
+        let need = if field.required { "" } else { ", may be left out" };
+        let takes = format!("{takes} {}", options.join(", "));
+        details.push(format!("{}: {}{need}", field.name, takes.trim_end()));
+    }
+    let names = form.fields.iter().map(|field| format!("{}: …", field.name));
+    let names = names.collect::<Vec<_>>().join(", ");
+    details.push(format!(
+        "answer under `integration: {{answers: {{{}: {{{names}}}}}}}` and apply again",
+        form.step
+    ));
+    details
+}

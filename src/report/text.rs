@@ -1,0 +1,358 @@
+//! Text for people, in the form that readers of terraform's plans expect. It is always styled;
+//! whoever prints it strips the styles where there is no terminal.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+
+use anstyle::{AnsiColor, Style};
+use comfy_table::Table;
+
+use crate::model::Held;
+use crate::plan::{Action, Adoption, Plan, Reason, Standing, Step, Unknown, Wanted, Withheld};
+use crate::reconcile::{Outcome, StepOutcome};
+
+use super::{House, Tally, set_up, words};
+
+const BOLD: Style = Style::new().bold();
+pub(super) const DIM: Style = Style::new().dimmed();
+const GREEN: Style = AnsiColor::Green.on_default();
+pub(super) const YELLOW: Style = AnsiColor::Yellow.on_default();
+const RED: Style = AnsiColor::Red.on_default();
+
+/// What is to be done, target by target, and what set-ups wait for.
+pub fn plan(houses: &[House<'_>]) -> String {
+    plans(houses, set_up::notices)
+}
+
+/// The same for a page that others read: without the links where somebody consents.
+pub(super) fn plan_without_links(houses: &[House<'_>]) -> String {
+    plans(houses, |_, _| {})
+}
+
+fn plans(houses: &[House<'_>], notices: fn(&mut String, &Plan)) -> String {
+    let mut out = String::new();
+    for house in houses {
+        head(&mut out, house);
+        match house.plan {
+            Ok(plan) => one_plan(&mut out, house, plan, notices),
+            Err(why) => line(&mut out, RED, &format!("  {why}")),
+        }
+        out.push('\n');
+    }
+    out
+}
+
+fn head(out: &mut String, house: &House<'_>) {
+    let version =
+        house.version.map(|version| format!(", Home Assistant {version}")).unwrap_or_default();
+    let place = house.basis.unwrap_or(house.address);
+    line(out, BOLD, &format!("{} ({place}{version})", house.name));
+}
+
+fn one_plan(out: &mut String, house: &House<'_>, plan: &Plan, notices: fn(&mut String, &Plan)) {
+    for step in &plan.steps {
+        out.push('\n');
+        one_step(out, house, step);
+    }
+    for withheld in &plan.withheld {
+        out.push('\n');
+        one_withheld(out, withheld);
+    }
+    for unknown in &plan.unknown {
+        out.push('\n');
+        one_unknown(out, house, unknown);
+    }
+    notices(out, plan);
+    let standing = |state: fn(&Standing) -> bool| {
+        plan.standings.iter().filter(|(_, standing, _)| state(standing)).count()
+    };
+    let in_sync = standing(|standing| matches!(standing, Standing::InSync(_)));
+    let foreign =
+        standing(|standing| matches!(standing, Standing::Foreign | Standing::OtherOwner(_)));
+    if !plan.is_in_sync() || !plan.withheld.is_empty() {
+        out.push('\n');
+    }
+    let mut summary = if plan.steps.is_empty() && plan.unknown.is_empty() {
+        "No changes.".to_owned()
+    } else if plan.steps.is_empty() {
+        "No changes are known.".to_owned()
+    } else {
+        tally(Tally::of(plan.steps.iter()))
+    };
+    let counts = [
+        (in_sync, "in sync"),
+        (plan.withheld.len(), "not done"),
+        (plan.unknown.len(), "unknown"),
+        (foreign, "foreign, left alone"),
+    ];
+    let counts: Vec<String> = counts
+        .iter()
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, what)| format!("{number} {what}"))
+        .collect();
+    if !counts.is_empty() {
+        let _ = write!(summary, " {}.", counts.join(", "));
+    }
+    line(out, BOLD, &summary);
+}
+
+fn tally(tally: Tally) -> String {
+    let mut parts =
+        vec![format!("{} to create", tally.create), format!("{} to replace", tally.replace)];
+    if tally.adopt > 0 {
+        parts.push(format!("{} to adopt", tally.adopt));
+    }
+    parts.push(format!("{} to delete", tally.delete));
+    if tally.set_up > 0 {
+        parts.push(format!("{} to set up", tally.set_up));
+    }
+    format!("Plan: {}.", parts.join(", "))
+}
+
+fn one_step(out: &mut String, house: &House<'_>, step: &Step) {
+    let (sign, style) = sign(&step.action);
+    line(out, style, &format!("{sign} {}", words::headline(&step.action)));
+    match &step.action {
+        Action::Delete { old, remove } => {
+            field(out, "id", old.id.as_str());
+            if !remove.is_empty() {
+                line(out, RED, &format!("      # removes {} first", words::accounts(remove)));
+            }
+        }
+        Action::SetUp { wanted, account, .. } => {
+            field(out, "key", wanted.key.as_str());
+            if let Some(account) = account {
+                field(out, "account", &format!("\"{}\"", account.title));
+            }
+        }
+        Action::Tie { .. } | Action::Abandon { .. } => {}
+        Action::Create { wanted }
+        | Action::Replace { wanted, .. }
+        | Action::Adopt { wanted, .. } => {
+            let changed = [Reason::SecretDiffers, Reason::SecretEncryptedAnew];
+            let is_rotated = step.reasons.iter().any(|reason| changed.contains(reason));
+            fields(out, wanted, replaced(&step.action), is_rotated);
+            if let Some(written) = (house.written)(&wanted.key) {
+                line(out, DIM, &format!("      at {}", written.entry));
+            }
+        }
+    }
+    for reason in &step.reasons {
+        line(out, DIM, &format!("      # {}", words::reason(*reason)));
+    }
+    if let Action::Adopt { how: Adoption::Shadow, old, .. } = &step.action {
+        let ids: Vec<&str> = old.iter().map(|old| old.id.as_str()).collect();
+        let ids = ids.join(", ");
+        line(
+            out,
+            DIM,
+            &format!(
+                "      # takes the place of {ids}, which Home Assistant lets nobody delete while it is linked"
+            ),
+        );
+    }
+    if !step.reload.is_empty() {
+        line(out, DIM, &format!("      # reloads {}", words::accounts(&step.reload)));
+    }
+}
+
+fn sign(action: &Action) -> (&'static str, Style) {
+    match action {
+        Action::Create { .. } => ("  +", GREEN),
+        Action::Replace { .. } => ("-/+", YELLOW),
+        Action::Adopt { .. } => ("  ~", YELLOW),
+        Action::Delete { .. } => ("  -", RED),
+        Action::SetUp { .. } => ("  >", GREEN),
+        Action::Tie { .. } => ("  ~", YELLOW),
+        Action::Abandon { .. } => ("  x", YELLOW),
+    }
+}
+
+/// What was in force before, for `old -> new`.
+fn replaced(action: &Action) -> Option<&Held> {
+    match action {
+        Action::Replace { old, .. } | Action::Adopt { old, .. } => old.last(),
+        Action::Create { .. }
+        | Action::Delete { .. }
+        | Action::SetUp { .. }
+        | Action::Tie { .. }
+        | Action::Abandon { .. } => None,
+    }
+}
+
+fn fields(out: &mut String, wanted: &Wanted, old: Option<&Held>, is_rotated: bool) {
+    let change = |old: Option<&str>, new: &str| match old {
+        Some(old) if old != new => format!("\"{old}\" -> \"{new}\""),
+        _ => format!("\"{new}\""),
+    };
+    field(out, "key", wanted.key.as_str());
+    let old_name = old.map(|old| old.name.as_deref().unwrap_or(old.client_id.as_str()));
+    if old_name.is_some_and(|name| name != wanted.name) {
+        field(out, "name", &change(old_name, &wanted.name));
+    }
+    field(
+        out,
+        "client_id",
+        &change(old.map(|old| old.client_id.as_str()), wanted.client_id.as_str()),
+    );
+    field(
+        out,
+        "client_secret",
+        if is_rotated { "(sensitive) -> (sensitive)" } else { "(sensitive)" },
+    );
+}
+
+fn field(out: &mut String, name: &str, value: &str) {
+    let _ = writeln!(out, "      {name:<13} = {}", one_line(value));
+}
+
+fn one_withheld(out: &mut String, withheld: &Withheld) {
+    let (why, help) = words::why(&withheld.why);
+    line(out, YELLOW, &format!("  ! not done: {}", words::headline(&withheld.action)));
+    line(out, DIM, &format!("      # {why}"));
+    line(out, DIM, &format!("      # {help}"));
+}
+
+fn one_unknown(out: &mut String, house: &House<'_>, unknown: &Unknown) {
+    line(out, YELLOW, &format!("  ? unknown: {} \"{}\"", unknown.domain, unknown.name));
+    field(out, "key", unknown.key.as_str());
+    if let Some(written) = (house.written)(&unknown.key) {
+        line(out, DIM, &format!("      at {}", written.entry));
+    }
+    let (what, help) = words::unknowable(unknown.what);
+    line(out, DIM, &format!("      # {what}"));
+    line(out, DIM, &format!("      # {help}"));
+}
+
+/// What became of it, target by target: what is not done first to last, then a summary.
+pub fn outcomes(houses: &[House<'_>]) -> String {
+    let mut out = String::new();
+    for house in houses {
+        let Ok(plan) = house.plan else { continue };
+        if house.outcomes.is_empty() {
+            continue;
+        }
+        for outcome in house.outcomes.iter().filter(|outcome| !outcome.outcome.is_done()) {
+            one_outcome(&mut out, house, plan, outcome);
+        }
+        let is_done = |step: &&Step| {
+            house.outcomes.iter().any(|other| other.step == step.id && other.outcome.is_done())
+        };
+        let done = Tally::of(plan.steps.iter().filter(is_done));
+        let waiting = house.outcomes.iter().filter(|outcome| is_waiting(outcome)).count();
+        let undone = house.outcomes.iter().filter(|outcome| !outcome.outcome.is_well()).count();
+        let mut summary =
+            format!("{}: {} created, {} replaced", house.name, done.create, done.replace);
+        if done.adopt > 0 {
+            let _ = write!(summary, ", {} adopted", done.adopt);
+        }
+        let _ = write!(summary, ", {} deleted", done.delete);
+        if done.set_up > 0 {
+            let _ = write!(summary, ", {} set up", done.set_up);
+        }
+        if waiting > 0 {
+            let _ = write!(summary, ", {waiting} waiting for consent");
+        }
+        if undone > 0 {
+            let _ = write!(summary, ", {undone} not done");
+        }
+        line(&mut out, if undone > 0 { RED.bold() } else { BOLD }, &format!("{summary}."));
+    }
+    out
+}
+
+fn is_waiting(outcome: &StepOutcome) -> bool {
+    !outcome.outcome.is_done() && outcome.outcome.is_well()
+}
+
+fn one_outcome(out: &mut String, house: &House<'_>, plan: &Plan, outcome: &StepOutcome) {
+    let Some(step) = plan.steps.iter().find(|step| step.id == outcome.step) else { return };
+    let what = words::headline(&step.action);
+    if let Outcome::Waits(waits) = &outcome.outcome {
+        let key = step.action.entry().map(|wanted| &wanted.key);
+        return set_up::waits(out, &format!("{}: {what}", house.name), key, waits);
+    }
+    let Some((word, why)) = words::undone(&outcome.outcome) else { return };
+    line(out, RED, &format!("{}: {word}: {what}: {why}", house.name));
+}
+
+/// Every credential, as a table for each target.
+pub fn list(houses: &[House<'_>]) -> String {
+    let mut out = String::new();
+    for house in houses {
+        if houses.len() > 1 || house.plan.is_err() {
+            head(&mut out, house);
+        }
+        match house.plan {
+            Ok(plan) if plan.standings.is_empty() => out.push_str("No credentials.\n"),
+            Ok(plan) => {
+                let _ = writeln!(out, "{}", table(plan));
+                shadows(&mut out, plan);
+                set_up::notices(&mut out, plan);
+            }
+            Err(why) => line(&mut out, RED, &format!("  {why}")),
+        }
+        if houses.len() > 1 {
+            out.push('\n');
+        }
+    }
+    out
+}
+
+/// What a person sees twice in Home Assistant, and wonders.
+fn shadows(out: &mut String, plan: &Plan) {
+    let shadowed =
+        plan.standings.iter().filter(|(_, standing, _)| matches!(standing, Standing::Shadowed(_)));
+    for (held, _, users) in shadowed {
+        let users = words::accounts(users);
+        let told = format!(
+            "{} was made by hand and is still named by {users}: another credential has taken its place, and it goes when Home Assistant lets go of it",
+            held.id
+        );
+        out.push('\n');
+        line(out, DIM, &told);
+    }
+}
+
+fn table(plan: &Plan) -> String {
+    let mut table = Table::new();
+    table.load_style(comfy_table::presets::NOTHING);
+    let mut header = vec!["ID", "INTEGRATION", "NAME", "CLIENT ID", "OWNER", "USED BY", "STATE"];
+    // At a target at rest nothing is known of integrations.
+    let knows_set_up = !plan.linkages.is_empty();
+    header.extend(knows_set_up.then_some("SET-UP"));
+    table.set_header(header);
+    for (held, standing, users) in &plan.standings {
+        let users: Vec<&str> = users.iter().map(|entry| entry.title.as_str()).collect();
+        let or_dash = |text: &str| if text.is_empty() { "-".to_owned() } else { text.to_owned() };
+        let mut row = vec![
+            held.id.to_string(),
+            held.domain.to_string(),
+            or_dash(held.name.as_deref().unwrap_or_default()),
+            held.client_id.to_string(),
+            or_dash(&super::owner_of(held)),
+            or_dash(&users.join(", ")),
+            words::standing(standing).to_owned(),
+        ];
+        row.extend(knows_set_up.then(|| or_dash(&set_up::state_of(plan, standing))));
+        table.add_row(row.iter().map(|cell| one_line(cell).into_owned()));
+    }
+    let lines: Vec<String> = table.lines().map(|line| line.trim().to_owned()).collect();
+    lines.join("\n")
+}
+
+pub(super) fn line(out: &mut String, style: Style, text: &str) {
+    let _ = writeln!(out, "{style}{}{style:#}", one_line(text));
+}
+
+/// Names are what somebody chose: none may begin a line of its own, which a CI system could take
+/// for a command, or change a terminal.
+fn one_line(text: &str) -> Cow<'_, str> {
+    if !text.contains(char::is_control) {
+        return Cow::Borrowed(text);
+    }
+    let shown = |sign: char| {
+        if sign.is_control() { sign.escape_default().to_string() } else { sign.to_string() }
+    };
+    Cow::Owned(text.chars().map(shown).collect())
+}

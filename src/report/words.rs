@@ -1,0 +1,189 @@
+//! What reasons and refusals are called, in prose and in JSON.
+
+use crate::model::{ConfigEntry, FlowStep, Held};
+use crate::plan::{Action, Adoption, Reason, Standing, Unknowable, Why};
+use crate::reconcile::Outcome;
+
+pub(super) fn reason(reason: Reason) -> &'static str {
+    match reason {
+        Reason::NotObserved => "the target has none yet",
+        Reason::SecretDiffers => "the client secret differs",
+        Reason::SecretEncryptedAnew => "the client secret was encrypted anew",
+        Reason::ClientIdDiffers => "the client id differs: linked accounts will need consent again",
+        Reason::NameDiffers => "the name differs",
+        Reason::NotDesired => "no entry wants it any more",
+        Reason::IntegrationDiffers => "its entry is for another integration now",
+        Reason::Superseded => "a newer one of the same entry is there",
+        Reason::AdoptionAsked => "made by hand, taken over as asked for",
+        Reason::LetGo => "no linked account uses the one made by hand any more",
+        Reason::NotSetUp => "no account is linked with it",
+        Reason::ConsentLost => "Home Assistant asks for consent again",
+        Reason::OnDeleteDiffers => "notes what `on_delete` says, for when the entry is gone",
+        Reason::LeftOver => "nobody needs this set-up any more",
+    }
+}
+
+pub(super) fn reason_code(reason: Reason) -> &'static str {
+    match reason {
+        Reason::NotObserved => "not_observed",
+        Reason::SecretDiffers => "secret_differs",
+        Reason::SecretEncryptedAnew => "secret_encrypted_anew",
+        Reason::ClientIdDiffers => "client_id_differs",
+        Reason::NameDiffers => "name_differs",
+        Reason::NotDesired => "not_desired",
+        Reason::IntegrationDiffers => "integration_differs",
+        Reason::Superseded => "superseded",
+        Reason::AdoptionAsked => "adoption_asked",
+        Reason::LetGo => "let_go",
+        Reason::NotSetUp => "not_set_up",
+        Reason::ConsentLost => "consent_lost",
+        Reason::OnDeleteDiffers => "on_delete_differs",
+        Reason::LeftOver => "left_over",
+    }
+}
+
+pub(super) fn action(action: &Action) -> &'static str {
+    match action {
+        Action::Create { .. } => "create",
+        Action::Replace { .. } => "replace",
+        Action::Adopt { how: Adoption::TakeOver, .. } => "adopt",
+        Action::Adopt { how: Adoption::Shadow, .. } => "shadow",
+        Action::Delete { .. } => "delete",
+        Action::SetUp { account: None, .. } => "set up",
+        Action::SetUp { account: Some(_), .. } => "link again",
+        Action::Tie { tied: true, .. } => "tie",
+        Action::Tie { tied: false, .. } => "untie",
+        Action::Abandon { .. } => "abandon the set-up of",
+    }
+}
+
+pub(super) fn action_code(action: &Action) -> &'static str {
+    match action {
+        Action::SetUp { account: None, .. } => "set_up",
+        Action::SetUp { account: Some(_), .. } => "link_again",
+        Action::Abandon { .. } => "abandon",
+        other => self::action(other),
+    }
+}
+
+/// `replace spotify "Family"`.
+pub(super) fn headline(action: &Action) -> String {
+    let verb = self::action(action);
+    match (action.entry(), action.outgoing().first()) {
+        (Some(wanted), _) => format!("{verb} {} \"{}\"", wanted.domain, wanted.name),
+        (None, Some(old)) => format!("{verb} {} \"{}\"", old.domain, name(old)),
+        (None, None) => format!("{verb} {}", action.domain()),
+    }
+}
+
+/// What HA shows.
+pub(super) fn name(held: &Held) -> &str {
+    held.name.as_deref().unwrap_or(held.client_id.as_str())
+}
+
+/// What a step came to, where it is not done.
+pub(super) fn undone(outcome: &Outcome) -> Option<(&'static str, &str)> {
+    match outcome {
+        Outcome::Done => None,
+        Outcome::Waits(FlowStep::Consent(_) | FlowStep::Progress(_)) => {
+            Some(("waiting", "somebody must consent"))
+        }
+        Outcome::Waits(_) => Some(("waiting", "the entry does not answer what HA asks")),
+        Outcome::Unfinished(why) => Some(("unfinished", why)),
+        Outcome::Failed(why) => Some(("failed", why)),
+        Outcome::NotBegun(why) => Some(("not done", why)),
+    }
+}
+
+pub(super) fn outcome_code(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Done => "done",
+        Outcome::Waits(_) => "waiting",
+        Outcome::Unfinished(_) => "unfinished",
+        Outcome::Failed(_) => "failed",
+        Outcome::NotBegun(_) => "not_begun",
+    }
+}
+
+/// Why something is not done, and what would change that.
+pub(super) fn why(why: &Why) -> (String, &'static str) {
+    match why {
+        Why::InUse { by } => (
+            format!("used by {}", accounts(by)),
+            "put the entry back, or remove the integration first, as --remove-integrations does on a running Home Assistant",
+        ),
+        Why::Foreign { held } => (
+            format!("{} is a credential of this client that somebody made by hand", held.id),
+            "`adopt: true` in the entry, or --adopt, takes it over",
+        ),
+        Why::PruneOff => ("the policy says `prune: none`".to_owned(), "--prune managed deletes it"),
+        Why::TooManyDeletes { planned, allowed } => (
+            format!(
+                "{planned} deletes are planned, {allowed} allowed: nothing of this plan is applied"
+            ),
+            "if they are meant, raise `max_deletes` or pass --max-deletes",
+        ),
+        Why::NothingDesired => (
+            "no entry is left for this target".to_owned(),
+            "if everything is meant to go, pass --allow-empty",
+        ),
+        Why::Unread => (
+            "a manifest could not be read, and it may want this one".to_owned(),
+            "mend the manifests first",
+        ),
+    }
+}
+
+pub(super) fn why_code(why: &Why) -> &'static str {
+    match why {
+        Why::InUse { .. } => "in_use",
+        Why::Foreign { .. } => "foreign",
+        Why::PruneOff => "prune_off",
+        Why::TooManyDeletes { .. } => "too_many_deletes",
+        Why::NothingDesired => "nothing_desired",
+        Why::Unread => "unread",
+    }
+}
+
+pub(super) fn standing(standing: &Standing) -> &'static str {
+    match standing {
+        Standing::InSync(_) => "in sync",
+        Standing::Drifted(_) => "drifted",
+        Standing::Unknown(_) => "unknown",
+        Standing::Shadowed(_) => "shadowed",
+        Standing::Superseded(_) => "superseded",
+        Standing::Undeclared => "undeclared",
+        Standing::OtherOwner(_) | Standing::Foreign => "foreign",
+    }
+}
+
+/// What is not known of an entry, and how it could be.
+pub(super) fn unknowable(what: Unknowable) -> (&'static str, &'static str) {
+    match what {
+        Unknowable::Secret => (
+            "whether the target holds its client secret cannot be told without the key",
+            "a snapshot tells it of entries that are age-encrypted and were in sync when it was taken",
+        ),
+        Unknowable::ClientId => (
+            "its client id is not in the manifest in clear, and nothing is known of this ciphertext",
+            "a client id is no secret: write it in clear, or take a new snapshot once it is applied",
+        ),
+    }
+}
+
+pub(super) fn unknowable_code(what: Unknowable) -> &'static str {
+    match what {
+        Unknowable::Secret => "secret_unknown",
+        Unknowable::ClientId => "client_id_unknown",
+    }
+}
+
+/// `the linked account "Anna"`, `the linked accounts "Anna" and "Ben"`.
+pub(super) fn accounts(entries: &[ConfigEntry]) -> String {
+    let titles: Vec<String> = entries.iter().map(|entry| format!("\"{}\"", entry.title)).collect();
+    match titles.as_slice() {
+        [] => "no linked account".to_owned(),
+        [one] => format!("the linked account {one}"),
+        [all @ .., last] => format!("the linked accounts {} and {last}", all.join(", ")),
+    }
+}

@@ -1,0 +1,40 @@
+//! Stretches of a text, replaced.
+
+use std::ops::Range;
+
+/// A text and what is to become of stretches of it.
+pub struct Changes<'t> {
+    text: &'t str,
+    all: Vec<(Range<usize>, String)>,
+}
+
+impl<'t> Changes<'t> {
+    /// No change yet.
+    pub fn new(text: &'t str) -> Self {
+        Self { text, all: Vec::new() }
+    }
+
+    /// Puts something in the place of a stretch.
+    pub fn replace(&mut self, stretch: Range<usize>, with: impl Into<String>) {
+        self.all.push((stretch, with.into()));
+    }
+
+    /// Puts something between.
+    pub fn insert(&mut self, at: usize, text: impl Into<String>) {
+        self.replace(at..at, text);
+    }
+
+    /// The text with all changes made; `None` where two of them meet.
+    pub fn made(mut self) -> Option<String> {
+        self.all.sort_by_key(|(stretch, _)| (stretch.start, stretch.end));
+        let mut made = String::with_capacity(self.text.len() + 512 * self.all.len());
+        let mut at = 0;
+        for (stretch, with) in &self.all {
+            made.push_str(self.text.get(at..stretch.start)?);
+            made.push_str(with);
+            at = stretch.end;
+        }
+        made.push_str(self.text.get(at..)?);
+        Some(made)
+    }
+}

@@ -1,0 +1,131 @@
+//! How a file is laid out: line breaks, indentation, flow style.
+
+use crate::yaml::{Node, Style, Value};
+
+/// The line break that the file uses.
+pub(super) fn line_break(text: &str) -> &'static str {
+    match text.find('\n') {
+        Some(at) if text[..at].ends_with('\r') => "\r\n",
+        _ => "\n",
+    }
+}
+
+/// Behind the line break of the line that this place is in; the end where it has none.
+pub(super) fn next_line(text: &str, at: usize) -> usize {
+    text[at..].find('\n').map_or(text.len(), |found| at + found + 1)
+}
+
+/// The beginning of the line that this place is in.
+pub(super) fn line_start(text: &str, at: usize) -> usize {
+    text[..at].rfind('\n').map_or(0, |found| found + 1)
+}
+
+/// Behind the last line of a block scalar whose content begins here. The reader takes what follows,
+/// empty lines and comments, for a part of it.
+pub(super) fn block_end(text: &str, start: usize) -> usize {
+    let indent = start - line_start(text, start);
+    let mut end = line_start(text, start);
+    let mut at = end;
+    for line in text[end..].split_inclusive('\n') {
+        let is_blank = line.trim().is_empty();
+        let lead = line.len() - line.trim_start_matches(' ').len();
+        if !is_blank && lead < indent {
+            break;
+        }
+        at += line.len();
+        if !is_blank {
+            end = at;
+        }
+    }
+    end
+}
+
+/// Behind the last line of a value.
+pub(super) fn value_end(node: &Node<'_>, text: &str) -> usize {
+    let last = match &node.value {
+        Value::Sequence(items) if !is_flow(node, text) && !node.alias => items.last(),
+        Value::Mapping(pairs) if !is_flow(node, text) && !node.alias => {
+            pairs.iter().rev().find(|pair| !pair.merged).map(|pair| &pair.value)
+        }
+        _ => None,
+    };
+    match (last, &node.value) {
+        (Some(last), _) => value_end(last, text),
+        (None, Value::Scalar(scalar)) if scalar.style == Style::Block && !node.alias => {
+            block_end(text, node.span.start)
+        }
+        _ => next_line(text, node.span.end),
+    }
+}
+
+/// In which column the dashes of a list stand.
+pub(super) fn dash_column(items: &[Node<'_>], text: &str) -> Option<usize> {
+    let first = items.first()?.span.start;
+    let before = text[..first].trim_end();
+    let dash = if before.ends_with('-') {
+        before.len() - 1
+    } else {
+        let start = line_start(text, first);
+        start + text[start..first].find(|sign| sign != ' ')?
+    };
+    text[dash..].starts_with('-').then(|| dash - line_start(text, dash))
+}
+
+/// Whether a collection is written as `{…}` or `[…]`.
+pub(super) fn is_flow(node: &Node<'_>, text: &str) -> bool {
+    text[node.span.start..].starts_with(['{', '['])
+}
+
+/// A text of several lines as a double-quoted scalar in one line.
+pub(super) fn quoted(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 16);
+    quoted.push('"');
+    for sign in text.chars() {
+        match sign {
+            '"' => quoted.push_str("\\\""),
+            '\\' => quoted.push_str("\\\\"),
+            '\n' => quoted.push_str("\\n"),
+            '\r' => quoted.push_str("\\r"),
+            '\t' => quoted.push_str("\\t"),
+            // YAML's own line breaks, and what no file should have as it is.
+            '\u{85}' => quoted.push_str("\\u0085"),
+            '\u{2028}' => quoted.push_str("\\u2028"),
+            '\u{2029}' => quoted.push_str("\\u2029"),
+            '\u{feff}' => quoted.push_str("\\ufeff"),
+            control if control.is_control() => {
+                quoted.push_str(&format!("\\u{:04x}", u32::from(control)));
+            }
+            other => quoted.push(other),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// The lines of a block scalar, indented.
+pub(super) fn indented(text: &str, indent: usize, line_break: &str) -> String {
+    let mut lines = String::with_capacity(text.len() + 16 * indent);
+    for line in text.trim_end().lines() {
+        lines.extend(std::iter::repeat_n(' ', indent));
+        lines.push_str(line);
+        lines.push_str(line_break);
+    }
+    lines
+}
+
+/// A text in a line of its own, in quotes only where YAML could take it for something else.
+pub(super) fn word(text: &str) -> String {
+    let is_plain = crate::yaml::is_plain_text(text);
+    let harmless =
+        |sign: char| sign.is_ascii_alphanumeric() || matches!(sign, '_' | '-' | '.' | '/');
+    let starts_well = text.starts_with(|sign: char| sign.is_ascii_alphanumeric());
+    let ends_well = text.ends_with(|sign: char| !sign.is_whitespace());
+    let inner = |sign: char| {
+        harmless(sign) || sign.is_alphabetic() || matches!(sign, ' ' | '(' | ')' | '+' | '@')
+    };
+    if is_plain && starts_well && ends_well && text.chars().all(inner) {
+        text.to_owned()
+    } else {
+        quoted(text)
+    }
+}

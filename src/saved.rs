@@ -1,0 +1,294 @@
+//! A saved plan: what was planned, in a file without secrets, so that exactly that is applied or nothing.
+//!
+//! `apply` plans anew from the present manifests and targets, and goes on only if that comes to the same.
+//! So the file can hold an apply back, but never make it do what it would not do by itself: whoever
+//! changes the file gets a refusal. A step that creates a credential carries a digest of the ciphertext
+//! that its secret is decrypted from.
+
+use schemars::{JsonSchema, Schema};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::model::{Held, Key, Seal, TargetName};
+use crate::plan::{Action, Adoption, Plan, Reason, Step, Withheld};
+
+const KIND: &str = "appcred plan";
+const FORMAT_VERSION: u32 = 1;
+
+/// What is to be applied, and nothing else.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(title = "appcred saved plan")]
+#[serde(deny_unknown_fields)]
+pub struct Saved {
+    /// `appcred plan`.
+    kind: String,
+    /// Changes whenever the form does.
+    format_version: u32,
+    /// The targets that were planned for.
+    targets: Vec<Target>,
+}
+
+/// One target.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Target {
+    /// Its name in the project file.
+    name: String,
+    /// What is done, in order.
+    steps: Vec<Change>,
+    /// What would be done but is not.
+    withheld: Vec<Change>,
+}
+
+/// One thing that is done, or is not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Change {
+    /// `create`, `replace`, `adopt`, `shadow`, `delete`, `set_up` or `abandon`.
+    action: String,
+    /// The entry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+    /// The credential that is created.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    new: Option<Credential>,
+    /// A digest of the ciphertext of its secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    client_secret_ciphertext: Option<String>,
+    /// The credentials that go, or that are shadowed.
+    old: Vec<Credential>,
+    /// Why.
+    reasons: Vec<String>,
+    /// The config entries that are reloaded.
+    reloads: Vec<String>,
+    /// The config entries that are removed, or that need consent again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    accounts: Vec<String>,
+}
+
+/// A credential without its secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Credential {
+    /// Home Assistant's id; a new one has none yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
+    /// The integration.
+    domain: String,
+    /// The OAuth2 client id.
+    client_id: String,
+    /// As Home Assistant shows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    /// The key by which linked accounts find it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    auth_domain: Option<String>,
+}
+
+/// What is planned for one target.
+pub struct Planned<'a> {
+    /// Its name in the project file.
+    pub name: &'a TargetName,
+    /// The plan.
+    pub plan: &'a Plan,
+    /// What stands for an entry's secret.
+    pub seal: &'a dyn Fn(&Key) -> Option<Seal>,
+}
+
+/// Why a plan cannot be saved.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error(
+    "the secret of `{0}` is not an age text in the manifest, so a saved plan could not tell whether it changes: encrypt it there, or apply without a saved plan"
+)]
+pub struct Unsealed(pub Key);
+
+/// Why a file is no saved plan. It never repeats what is in it.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum Damage {
+    /// It cannot be understood.
+    #[error("it is no saved plan, or it was changed (line {line}, column {column})")]
+    Form {
+        /// Line, from 1.
+        line: usize,
+        /// Column, from 1.
+        column: usize,
+    },
+    /// It is something else, or of another appcred.
+    #[error("it is no saved plan of this appcred: make one with `appcred plan --out`")]
+    Kind,
+}
+
+impl Saved {
+    /// What is planned now.
+    ///
+    /// # Errors
+    /// Where a secret has nothing that can stand for it.
+    pub fn of(planned: &[Planned<'_>]) -> Result<Self, Unsealed> {
+        let targets = planned.iter().map(|planned| {
+            let steps = planned.plan.steps.iter().map(|step| step_of(step, planned.seal));
+            Ok(Target {
+                name: planned.name.to_string(),
+                steps: steps.collect::<Result<_, _>>()?,
+                withheld: planned.plan.withheld.iter().map(withheld_of).collect(),
+            })
+        });
+        let targets = targets.collect::<Result<_, _>>()?;
+        Ok(Self { kind: KIND.to_owned(), format_version: FORMAT_VERSION, targets })
+    }
+
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// Where it is no saved plan.
+    pub fn parse(text: &str) -> Result<Self, Damage> {
+        // serde's own message repeats values.
+        let saved: Self = serde_json::from_str(text)
+            .map_err(|error| Damage::Form { line: error.line(), column: error.column() })?;
+        match saved.kind == KIND && saved.format_version == FORMAT_VERSION {
+            true => Ok(saved),
+            false => Err(Damage::Kind),
+        }
+    }
+
+    /// The file's text.
+    ///
+    /// # Errors
+    /// None in practice: all of it can be written as JSON.
+    pub fn to_text(&self) -> serde_json::Result<String> {
+        Ok(serde_json::to_string_pretty(self)? + "\n")
+    }
+
+    /// The targets that were planned for.
+    pub fn targets(&self) -> impl Iterator<Item = &str> {
+        self.targets.iter().map(|target| target.name.as_str())
+    }
+
+    /// What is planned now and was not, and the other way round, a line each; none where both are one.
+    pub fn differences(&self, now: &Self) -> Vec<String> {
+        let mut told = Vec::new();
+        let was = self.lines();
+        let is = now.lines();
+        for line in was.iter().filter(|line| !is.contains(line)) {
+            told.push(format!("was planned: {}", line.1));
+        }
+        for line in is.iter().filter(|line| !was.contains(line)) {
+            told.push(format!("is needed now: {}", line.1));
+        }
+        if told.is_empty() && self != now {
+            told.push("the order of the steps is another one".to_owned());
+        }
+        told
+    }
+
+    fn lines(&self) -> Vec<(&Change, String)> {
+        let of = |target: &Target, change: &Change, what: &str| {
+            format!("{}: {what}{}", target.name, change.in_words())
+        };
+        let mut lines = Vec::new();
+        for target in &self.targets {
+            lines.extend(target.steps.iter().map(|change| (change, of(target, change, ""))));
+            let withheld = target.withheld.iter();
+            lines.extend(withheld.map(|change| (change, of(target, change, "not done: "))));
+        }
+        lines
+    }
+}
+
+/// The form of the file.
+pub fn schema() -> Schema {
+    crate::schema::of_output::<Saved>()
+}
+
+impl Change {
+    fn in_words(&self) -> String {
+        let credential = self.new.as_ref().or(self.old.first());
+        let named = credential.map(|credential| {
+            let name = credential.name.as_deref().unwrap_or(&credential.client_id);
+            format!(" {} \"{name}\"", credential.domain)
+        });
+        let reasons = self.reasons.join(", ");
+        let secret = self.client_secret_ciphertext.as_deref().and_then(|text| text.get(..8));
+        let secret = secret.map(|start| format!(", ciphertext {start}…")).unwrap_or_default();
+        format!("{}{} ({reasons}{secret})", self.action, named.unwrap_or_default())
+    }
+}
+
+fn step_of(step: &Step, seal: &dyn Fn(&Key) -> Option<Seal>) -> Result<Change, Unsealed> {
+    let ciphertext = match step.action.wanted() {
+        None => None,
+        Some(wanted) => Some(seal(&wanted.key).ok_or_else(|| Unsealed(wanted.key.clone()))?),
+    };
+    Ok(Change {
+        client_secret_ciphertext: ciphertext.map(|seal| seal.as_str().to_owned()),
+        reasons: step.reasons.iter().map(|reason| code(*reason).to_owned()).collect(),
+        reloads: step.reload.iter().map(|entry| entry.id.to_string()).collect(),
+        ..change_of(&step.action)
+    })
+}
+
+fn withheld_of(withheld: &Withheld) -> Change {
+    change_of(&withheld.action)
+}
+
+fn change_of(action: &Action) -> Change {
+    let (name, old): (_, &[Held]) = match action {
+        Action::Create { .. } => ("create", &[]),
+        Action::Replace { old, .. } => ("replace", old),
+        Action::Adopt { old, how: Adoption::TakeOver, .. } => ("adopt", old),
+        Action::Adopt { old, how: Adoption::Shadow, .. } => ("shadow", old),
+        Action::Delete { old, .. } => ("delete", std::slice::from_ref(old)),
+        Action::SetUp { .. } => ("set_up", &[]),
+        Action::Tie { tied: true, .. } => ("tie", &[]),
+        Action::Tie { tied: false, .. } => ("untie", &[]),
+        Action::Abandon { .. } => ("abandon", &[]),
+    };
+    let accounts = match action {
+        Action::SetUp { account: Some(account), .. } => std::slice::from_ref(account),
+        other => other.removed(),
+    };
+    let wanted = action.wanted();
+    Change {
+        action: name.to_owned(),
+        key: action.entry().map(|wanted| wanted.key.to_string()),
+        new: wanted.map(|wanted| Credential {
+            id: None,
+            domain: wanted.domain.to_string(),
+            client_id: wanted.client_id.to_string(),
+            name: Some(wanted.name.clone()),
+            auth_domain: Some(wanted.auth_domain.clone()),
+        }),
+        client_secret_ciphertext: None,
+        old: old.iter().map(held_of).collect(),
+        reasons: Vec::new(),
+        reloads: Vec::new(),
+        accounts: accounts.iter().map(|account| account.id.to_string()).collect(),
+    }
+}
+
+fn held_of(held: &Held) -> Credential {
+    Credential {
+        id: Some(held.id.to_string()),
+        domain: held.domain.to_string(),
+        client_id: held.client_id.to_string(),
+        name: held.name.clone(),
+        auth_domain: held.auth_domain.clone(),
+    }
+}
+
+fn code(reason: Reason) -> &'static str {
+    match reason {
+        Reason::NotObserved => "not there yet",
+        Reason::SecretDiffers | Reason::SecretEncryptedAnew => "another secret",
+        Reason::ClientIdDiffers => "another client id",
+        Reason::NameDiffers => "another name",
+        Reason::NotDesired => "no longer wanted",
+        Reason::IntegrationDiffers => "another integration",
+        Reason::Superseded => "superseded",
+        Reason::AdoptionAsked => "adoption asked for",
+        Reason::LetGo => "let go",
+        Reason::NotSetUp => "not set up",
+        Reason::ConsentLost => "consent lost",
+        Reason::OnDeleteDiffers => "another on_delete",
+        Reason::LeftOver => "left over",
+    }
+}

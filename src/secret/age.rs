@@ -1,0 +1,96 @@
+//! age files, armored or not.
+
+use std::io::Read;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use age::armor::ArmoredReader;
+use age::{DecryptError, Decryptor, Identity};
+use age_core::format::{FileKey, Stanza};
+use secrecy::zeroize::Zeroizing;
+
+use super::locked::with_passphrase;
+use super::{Identities, Unreadable};
+
+/// How age files begin.
+const ARMORED: &[u8] = b"-----BEGIN AGE ENCRYPTED FILE-----";
+const BINARY: &[u8] = b"age-encryption.org/";
+
+/// Whether this is an age file, whole or not.
+pub(super) fn is_file(bytes: &[u8]) -> bool {
+    bytes.starts_with(BINARY) || bytes.trim_ascii_start().starts_with(ARMORED)
+}
+
+/// Decrypts an age file.
+pub(super) fn decrypt(
+    bytes: &[u8],
+    identities: &Identities,
+) -> Result<Zeroizing<Vec<u8>>, Unreadable> {
+    if !is_file(bytes) {
+        return Err(Unreadable::Damaged("it does not begin as one"));
+    }
+    let told = |error: &DecryptError| told(error, identities);
+    let file = Decryptor::new_buffered(ArmoredReader::new(bytes)).map_err(|error| told(&error))?;
+    let mut plain = if file.is_scrypt() {
+        let passphrase = identities.passphrase().ok_or(Unreadable::Passphrase)?;
+        let key = with_passphrase(passphrase);
+        file.decrypt([&key as &dyn Identity].into_iter()).map_err(|error| match error {
+            DecryptError::DecryptionFailed => Unreadable::WrongPassphrase,
+            error => told(&error),
+        })?
+    } else {
+        let counter = StanzaCounter::default();
+        match file.decrypt(identities.all().chain([&counter as &dyn Identity])) {
+            Ok(plain) => plain,
+            Err(DecryptError::NoMatchingKeys) => return Err(nobody(&counter, identities)),
+            Err(error) => return Err(told(&error)),
+        }
+    };
+    let mut text = Zeroizing::new(Vec::with_capacity(bytes.len()));
+    plain
+        .read_to_end(&mut text)
+        .map_err(|_| Unreadable::Damaged("its content does not pass its own check"))?;
+    Ok(text)
+}
+
+fn nobody(counter: &StanzaCounter, identities: &Identities) -> Unreadable {
+    let recipients = counter.0.load(Ordering::Relaxed);
+    if identities.is_empty() {
+        Unreadable::NoIdentity { recipients }
+    } else {
+        Unreadable::NotForUs { recipients, identities: identities.len() }
+    }
+}
+
+fn told(error: &DecryptError, identities: &Identities) -> Unreadable {
+    Unreadable::Damaged(match error {
+        DecryptError::InvalidHeader => "its header is not whole",
+        DecryptError::InvalidMac => "its header was changed after it was made",
+        DecryptError::UnknownFormat => "it is of a version that is not known here",
+        DecryptError::Io(_) => "its armor is not whole",
+        DecryptError::ExcessiveWork { .. } => return Unreadable::TooMuchWork,
+        DecryptError::KeyDecryptionFailed if identities.went_unanswered() => {
+            return Unreadable::Unanswered;
+        }
+        DecryptError::KeyDecryptionFailed => return Unreadable::WrongPassphrase,
+        DecryptError::Plugin(_) if identities.went_unanswered() => return Unreadable::Unanswered,
+        DecryptError::Plugin(errors) => {
+            let all: Vec<_> = errors.iter().map(ToString::to_string).collect();
+            return Unreadable::Plugin(all.join("; "));
+        }
+        _ => "it cannot be decrypted",
+    })
+}
+
+/// An identity that opens nothing and counts the recipients; asked last, so only when no other fits.
+#[derive(Default)]
+struct StanzaCounter(AtomicUsize);
+
+impl Identity for StanzaCounter {
+    fn unwrap_stanza(&self, stanza: &Stanza) -> Option<Result<FileKey, DecryptError>> {
+        // age adds a stanza with a random name so that readers learn to ignore what they don't know.
+        if !stanza.tag.ends_with("-grease") {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+        None
+    }
+}

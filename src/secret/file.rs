@@ -1,0 +1,90 @@
+//! Files that hold secrets, and which of them may be read.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use secrecy::zeroize::Zeroizing;
+
+use super::vault::Vault;
+use super::{Unreadable, age, sops};
+use crate::model::Secret;
+
+/// How systemd's folder of credentials is written in a path.
+const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
+
+/// The key under which SOPS keeps a file that is neither YAML nor JSON.
+const WHOLE_FILE: &str = "data";
+
+/// How large a file of secrets may be.
+const MAX_BYTES: u64 = 8 * 1024 * 1024;
+
+/// Reads `!file PATH`, where `base` is the file that says so.
+pub(super) fn read(argument: &str, base: &Path, vault: &Vault) -> Result<Secret, Unreadable> {
+    let path = match argument.strip_prefix(&format!("${{{CREDENTIALS}}}")) {
+        Some(rest) => {
+            let folder = vault.grounds.credentials.as_ref();
+            let folder = folder.ok_or_else(|| Unreadable::NotSet(CREDENTIALS.to_owned()))?;
+            folder.join(rest.trim_start_matches('/'))
+        }
+        None => folder(base.parent().unwrap_or(Path::new(""))).join(argument),
+    };
+    let path = real(&path, vault)?;
+    let within = |why| Unreadable::within(vault.shown(&path), why);
+    let bytes = content(&path, vault).map_err(within)?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| within(Unreadable::NotText))?;
+    if text.starts_with('{') && sops::is_document(text) {
+        let opened = sops::open(text, &vault.identities).map_err(within)?;
+        let value = opened.named(WHOLE_FILE).cloned();
+        return value.unwrap_or(Err(Unreadable::NotAText)).map_err(within);
+    }
+    if text.trim().is_empty() { Err(within(Unreadable::Empty)) } else { Ok(Secret::new(text)) }
+}
+
+/// A folder's path; that of the folder we are in is written as nothing.
+pub(super) fn folder(path: &Path) -> &Path {
+    if path.as_os_str().is_empty() { Path::new(".") } else { path }
+}
+
+/// Where a path really leads, if that may be read.
+pub(super) fn real(path: &Path, vault: &Vault) -> Result<PathBuf, Unreadable> {
+    let real = path.canonicalize().map_err(|error| cannot_read(path, &error, vault))?;
+    let grounds = &vault.grounds;
+    let inside = grounds.allow_outside
+        || real.starts_with(&grounds.project)
+        || grounds.credentials.as_ref().is_some_and(|folder| real.starts_with(folder));
+    if inside { Ok(real) } else { Err(Unreadable::Outside(path.display().to_string())) }
+}
+
+/// What a file holds, decrypted where it is an age file.
+pub(super) fn content(path: &Path, vault: &Vault) -> Result<Zeroizing<Vec<u8>>, Unreadable> {
+    vault.note(path);
+    let bytes = bytes(path).map_err(|error| cannot_read(path, &error, vault))?;
+    let named_age = path.extension().is_some_and(|extension| extension == "age");
+    if named_age || age::is_file(&bytes) {
+        return age::decrypt(&bytes, &vault.identities);
+    }
+    Ok(bytes)
+}
+
+fn bytes(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
+    // A pipe would be waited for without end.
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    let mut bytes = Zeroizing::new(Vec::new());
+    File::open(path)?.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(io::Error::other("it is too large"));
+    }
+    Ok(bytes)
+}
+
+fn cannot_read(path: &Path, error: &io::Error, vault: &Vault) -> Unreadable {
+    let why = match error.kind() {
+        io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        _ => error.to_string(),
+    };
+    Unreadable::File { file: vault.shown(path), why }
+}

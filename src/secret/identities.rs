@@ -1,0 +1,218 @@
+//! age identities: who may decrypt.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use age::{Callbacks, Identity, ssh};
+use secrecy::SecretString;
+use secrecy::zeroize::Zeroizing;
+use thiserror::Error;
+
+use super::ask::{Ask, Nobody, Person};
+use super::env::IdentitySources;
+use super::locked::{LockedFile, LockedSsh, NotTaken, Parsed, parse};
+
+/// Why an identity could not be taken. The identity itself is never repeated.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum IdentityProblem {
+    /// The file cannot be read.
+    #[error("cannot read the age identity file {}: {why}", file.display())]
+    File {
+        /// The file.
+        file: PathBuf,
+        /// The reason.
+        why: String,
+    },
+    /// A line that is no identity.
+    #[error("line {line} of {name} is no age identity")]
+    Line {
+        /// The file or variable.
+        name: String,
+        /// The line, from 1.
+        line: usize,
+    },
+    /// The program that keeps the identity is missing.
+    #[error("line {line} of {name} needs the program {program}, which is not in PATH")]
+    Plugin {
+        /// The file or variable.
+        name: String,
+        /// The line, from 1.
+        line: usize,
+        /// The program.
+        program: String,
+    },
+    /// An SSH key of a kind that age cannot use.
+    #[error("the SSH key in {name} {why}")]
+    Ssh {
+        /// The file or variable.
+        name: String,
+        /// What is the matter.
+        why: &'static str,
+    },
+    /// An encrypted file that asks for no passphrase.
+    #[error("{name} is encrypted, and not with a passphrase")]
+    Encrypted {
+        /// The file.
+        name: String,
+    },
+    /// Nothing in it.
+    #[error("{name} holds no age identity")]
+    Empty {
+        /// The file or variable.
+        name: String,
+    },
+}
+
+/// The identities that may decrypt, and the person who may be asked for a passphrase.
+pub struct Identities {
+    /// Those that need nobody.
+    free: Vec<Box<dyn Identity + Send + Sync>>,
+    /// Those that may ask, tried last.
+    asking: Vec<Box<dyn Identity + Send + Sync>>,
+    /// To whom is encrypted what those open that need nobody.
+    recipients: Vec<String>,
+    /// The same for SSH keys under a passphrase.
+    asking_recipients: Vec<String>,
+    person: Person,
+    /// The passphrase of files that have one instead of recipients: it is asked for once.
+    passphrase: OnceLock<Option<SecretString>>,
+}
+
+impl Default for Identities {
+    fn default() -> Self {
+        Self::none(Nobody)
+    }
+}
+
+impl Identities {
+    fn none(person: impl Ask) -> Self {
+        Self {
+            free: Vec::new(),
+            asking: Vec::new(),
+            recipients: Vec::new(),
+            asking_recipients: Vec::new(),
+            person: Person::new(person),
+            passphrase: OnceLock::new(),
+        }
+    }
+
+    /// Reads identity files (age's own, encrypted or not, or OpenSSH keys) and what the environment
+    /// holds. What can be read is taken; the rest is told.
+    pub fn gather(
+        files: &[PathBuf],
+        environment: &IdentitySources,
+        person: impl Ask,
+    ) -> (Self, Vec<IdentityProblem>) {
+        let mut identities = Self::none(person);
+        let mut problems = Vec::new();
+        for file in files.iter().chain(&environment.files) {
+            match fs::read(file).map(Zeroizing::new) {
+                Ok(bytes) => identities.add(&bytes, &name_of(file), &mut problems),
+                Err(error) => problems
+                    .push(IdentityProblem::File { file: file.clone(), why: error.to_string() }),
+            }
+        }
+        for (name, text) in &environment.texts {
+            identities.add(text.expose().as_bytes(), name, &mut problems);
+        }
+        (identities, problems)
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.free.len() + self.asking.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// To whom is encrypted what these identities shall open, without asking anybody if they can.
+    pub fn recipients(&self) -> &[String] {
+        if self.recipients.is_empty() { &self.asking_recipients } else { &self.recipients }
+    }
+
+    /// All, in the order in which they are tried.
+    pub(super) fn all(&self) -> impl Iterator<Item = &dyn Identity> {
+        self.free.iter().chain(&self.asking).map(|identity| identity.as_ref() as &dyn Identity)
+    }
+
+    /// The passphrase of files that have no recipients.
+    pub(super) fn passphrase(&self) -> Option<SecretString> {
+        let ask = || self.person.request_passphrase("Passphrase of the encrypted secrets");
+        self.passphrase.get_or_init(ask).clone()
+    }
+
+    /// Whether somebody had to be asked and did not answer.
+    pub(super) fn went_unanswered(&self) -> bool {
+        self.person.was_silent()
+    }
+
+    fn add(&mut self, bytes: &[u8], name: &str, problems: &mut Vec<IdentityProblem>) {
+        if super::age::is_file(bytes) {
+            match LockedFile::new(bytes, name, &self.person) {
+                Some(file) => self.asking.push(Box::new(file)),
+                None => problems.push(IdentityProblem::Encrypted { name: name.to_owned() }),
+            }
+            return;
+        }
+        let text = Zeroizing::new(String::from_utf8_lossy(bytes).into_owned());
+        if text.trim_start().starts_with("-----BEGIN") {
+            match self.ssh(&text, name) {
+                Ok(()) => {}
+                Err(why) => problems.push(IdentityProblem::Ssh { name: name.to_owned(), why }),
+            }
+            return;
+        }
+        let before = self.len() + problems.len();
+        let lines = text.lines().enumerate().map(|(at, line)| (at + 1, line.trim()));
+        for (line, identity) in lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
+        {
+            match parse(identity, &self.person) {
+                Ok(Parsed::Free { key, recipient }) => {
+                    self.recipients.push(recipient);
+                    self.free.push(key);
+                }
+                Ok(Parsed::Asking(identity)) => self.asking.push(identity),
+                Err(why) => problems.push(match why {
+                    NotTaken::NoIdentity => IdentityProblem::Line { name: name.to_owned(), line },
+                    NotTaken::NoPlugin(program) => {
+                        IdentityProblem::Plugin { name: name.to_owned(), line, program }
+                    }
+                }),
+            }
+        }
+        if before == self.len() + problems.len() {
+            problems.push(IdentityProblem::Empty { name: name.to_owned() });
+        }
+    }
+
+    fn ssh(&mut self, text: &str, name: &str) -> Result<(), &'static str> {
+        match ssh::Identity::from_buffer(text.as_bytes(), None) {
+            Ok(ssh::Identity::Encrypted(key)) => {
+                let recipient = recipient_of(&ssh::Identity::Encrypted(key.clone()));
+                let key = LockedSsh::new(key, name, &self.person)
+                    .ok_or("is of a kind that age cannot use")?;
+                self.asking.push(Box::new(key));
+                self.asking_recipients.extend(recipient);
+            }
+            Ok(ssh::Identity::Unsupported(_)) => return Err("is of a kind that age cannot use"),
+            Ok(identity) => {
+                self.recipients.extend(recipient_of(&identity));
+                self.free.push(Box::new(identity));
+            }
+            Err(_) => return Err("is damaged"),
+        }
+        Ok(())
+    }
+}
+
+fn recipient_of(identity: &ssh::Identity) -> Option<String> {
+    ssh::Recipient::try_from(identity.clone()).ok().map(|recipient| recipient.to_string())
+}
+
+fn name_of(file: &Path) -> String {
+    file.display().to_string()
+}

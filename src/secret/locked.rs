@@ -1,0 +1,181 @@
+//! Identities that need a person before they open anything. Each asks once, and only when no other
+//! identity fits.
+
+use std::str::FromStr;
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use age::armor::ArmoredReader;
+use age::plugin::{self, IdentityPluginV1};
+use age::{Callbacks, DecryptError, Decryptor, Identity, scrypt, ssh, x25519};
+use age_core::format::{FileKey, Stanza};
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+use secrecy::zeroize::Zeroizing;
+use sha2::{Digest, Sha256};
+
+use super::ask::Person;
+
+/// The most work that a passphrase may cost: a gibibyte of memory, and seconds.
+const MOST_WORK: u8 = 20;
+
+type Unlocked = Result<Vec<Box<dyn Identity + Send + Sync>>, DecryptError>;
+
+/// An OpenSSH key under a passphrase.
+pub(super) struct LockedSsh {
+    key: ssh::EncryptedKey,
+    /// How a file names the key among its recipients.
+    mark: String,
+    name: String,
+    person: Person,
+    unlocked: OnceLock<Unlocked>,
+}
+
+impl LockedSsh {
+    /// `None` where its public half cannot be told.
+    pub(super) fn new(key: ssh::EncryptedKey, name: &str, person: &Person) -> Option<Self> {
+        let public = ssh::Recipient::try_from(ssh::Identity::Encrypted(key.clone())).ok()?;
+        let public = public.to_string();
+        let public = STANDARD.decode(public.split(' ').nth(1)?).ok()?;
+        let mark = STANDARD_NO_PAD.encode(&Sha256::digest(public)[..4]);
+        let unlocked = OnceLock::new();
+        Some(Self { key, mark, name: name.to_owned(), person: person.clone(), unlocked })
+    }
+}
+
+impl Identity for LockedSsh {
+    fn unwrap_stanza(&self, stanza: &Stanza) -> Option<Result<FileKey, DecryptError>> {
+        let is_ours = stanza.tag.starts_with("ssh-") && stanza.args.first() == Some(&self.mark);
+        if !is_ours {
+            return None;
+        }
+        let unlocked = self.unlocked.get_or_init(|| {
+            let question = format!("Passphrase of the SSH key {}", self.name);
+            let passphrase = self.person.request_passphrase(&question);
+            let passphrase = passphrase.ok_or(DecryptError::KeyDecryptionFailed)?;
+            let key = ssh::Identity::Unencrypted(self.key.decrypt(passphrase)?);
+            Ok(vec![Box::new(key)])
+        });
+        try_each(unlocked, &[stanza])
+    }
+}
+
+/// A file of identities under a passphrase.
+pub(super) struct LockedFile {
+    bytes: Vec<u8>,
+    name: String,
+    person: Person,
+    unlocked: OnceLock<Unlocked>,
+}
+
+impl LockedFile {
+    /// `None` where it is no age file under a passphrase.
+    pub(super) fn new(bytes: &[u8], name: &str, person: &Person) -> Option<Self> {
+        let file = Decryptor::new_buffered(ArmoredReader::new(bytes)).ok()?;
+        file.is_scrypt().then(|| Self {
+            bytes: bytes.to_vec(),
+            name: name.to_owned(),
+            person: person.clone(),
+            unlocked: OnceLock::new(),
+        })
+    }
+
+    fn unlock(&self) -> Unlocked {
+        let question = format!("Passphrase of the identity file {}", self.name);
+        let passphrase = self.person.request_passphrase(&question);
+        let key = with_passphrase(passphrase.ok_or(DecryptError::KeyDecryptionFailed)?);
+        let file = Decryptor::new_buffered(ArmoredReader::new(self.bytes.as_slice()))?;
+        let mut text = Zeroizing::new(String::new());
+        let mut plain =
+            file.decrypt([&key as &dyn Identity].into_iter()).map_err(wrong_passphrase)?;
+        std::io::Read::read_to_string(&mut plain, &mut text)?;
+        let lines = text.lines().map(str::trim);
+        let keys =
+            lines.filter(|line| !line.is_empty() && !line.starts_with('#')).map(
+                |line| match parse(line, &self.person) {
+                    Ok(Parsed::Free { key, .. } | Parsed::Asking(key)) => Ok(key),
+                    Err(_) => Err(DecryptError::KeyDecryptionFailed),
+                },
+            );
+        keys.collect()
+    }
+}
+
+impl Identity for LockedFile {
+    fn unwrap_stanza(&self, stanza: &Stanza) -> Option<Result<FileKey, DecryptError>> {
+        try_each(self.unlocked.get_or_init(|| self.unlock()), &[stanza])
+    }
+}
+
+fn try_each(unlocked: &Unlocked, stanzas: &[&Stanza]) -> Option<Result<FileKey, DecryptError>> {
+    match unlocked {
+        Ok(keys) => {
+            keys.iter().find_map(|key| stanzas.iter().find_map(|stanza| key.unwrap_stanza(stanza)))
+        }
+        Err(error) => Some(Err(error.clone())),
+    }
+}
+
+/// One line of an identity file.
+pub(super) enum Parsed {
+    /// Needs nobody.
+    Free {
+        /// The identity.
+        key: Box<dyn Identity + Send + Sync>,
+        /// To whom is encrypted what it opens.
+        recipient: String,
+    },
+    /// May ask.
+    Asking(Box<dyn Identity + Send + Sync>),
+}
+
+/// Why a line of an identity file is not taken.
+pub(super) enum NotTaken {
+    /// It is no identity.
+    NoIdentity,
+    /// The program that keeps it is not there.
+    NoPlugin(String),
+}
+
+/// Reads one line of an identity file.
+pub(super) fn parse(line: &str, person: &Person) -> Result<Parsed, NotTaken> {
+    if let Ok(key) = x25519::Identity::from_str(line) {
+        let recipient = key.to_public().to_string();
+        return Ok(Parsed::Free { key: Box::new(key), recipient });
+    }
+    let key = plugin::Identity::from_str(line).map_err(|_| NotTaken::NoIdentity)?;
+    let plugin = IdentityPluginV1::new(key.plugin(), std::slice::from_ref(&key), person.clone())
+        .map_err(|_| NotTaken::NoPlugin(format!("age-plugin-{}", key.plugin())))?;
+    Ok(Parsed::Asking(Box::new(Plugin { plugin, busy: Mutex::default() })))
+}
+
+/// An identity that a plugin keeps, as one on a hardware key. It is asked one question at a time.
+struct Plugin {
+    plugin: IdentityPluginV1<Person>,
+    busy: Mutex<()>,
+}
+
+impl Identity for Plugin {
+    fn unwrap_stanza(&self, stanza: &Stanza) -> Option<Result<FileKey, DecryptError>> {
+        let _one_at_a_time = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
+        self.plugin.unwrap_stanza(stanza)
+    }
+
+    fn unwrap_stanzas(&self, stanzas: &[Stanza]) -> Option<Result<FileKey, DecryptError>> {
+        let _one_at_a_time = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
+        Identity::unwrap_stanzas(&self.plugin, stanzas)
+    }
+}
+
+/// What opens files under this passphrase, but none that would take ages.
+pub(super) fn with_passphrase(passphrase: secrecy::SecretString) -> scrypt::Identity {
+    let mut key = scrypt::Identity::new(passphrase);
+    key.set_max_work_factor(MOST_WORK);
+    key
+}
+
+fn wrong_passphrase(error: DecryptError) -> DecryptError {
+    match error {
+        DecryptError::DecryptionFailed => DecryptError::KeyDecryptionFailed,
+        other => other,
+    }
+}

@@ -1,0 +1,263 @@
+//! A reference in a file -> the secret itself. One file a source; [`read`] is the list.
+
+mod age;
+mod ask;
+pub mod env;
+mod file;
+mod identities;
+mod locked;
+mod named;
+mod once;
+pub mod seal;
+mod sops;
+pub mod token;
+
+#[cfg(test)]
+mod tests;
+mod vault;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread;
+
+use thiserror::Error;
+
+use crate::model::{Reference, Seal, Secret};
+
+pub use ask::{Ask, Nobody};
+pub use identities::{Identities, IdentityProblem};
+pub use sops::SopsProblem;
+pub use vault::{Grounds, Vault};
+
+/// Why a secret could not be read. None of it repeats the secret or its ciphertext.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum Unreadable {
+    /// There is no age identity to try.
+    #[error("it is encrypted to {} and no age identity is at hand", counted(*.recipients))]
+    NoIdentity {
+        /// To how many it is encrypted.
+        recipients: usize,
+    },
+    /// None of the identities fits.
+    #[error("it is encrypted to {}, none of which the age identities at hand open ({identities} tried)", counted(*.recipients))]
+    NotForUs {
+        /// To how many it is encrypted.
+        recipients: usize,
+        /// How many were tried.
+        identities: usize,
+    },
+    /// It asks for a passphrase.
+    #[error("it is encrypted with a passphrase, and nobody answered on a terminal")]
+    Passphrase,
+    /// Its identity asks for something.
+    #[error("an age identity asks for something, and nobody answered on a terminal")]
+    Unanswered,
+    /// Somebody mistyped.
+    #[error("the passphrase is wrong")]
+    WrongPassphrase,
+    /// It would take the machine down.
+    #[error("its passphrase costs more work than any sane file asks for")]
+    TooMuchWork,
+    /// What a plugin of age says.
+    #[error("{0}")]
+    Plugin(String),
+    /// A SOPS document that is not as SOPS wrote it, or not for age.
+    #[error("the SOPS document is refused: {0}")]
+    Sops(#[from] SopsProblem),
+    /// A number, boolean, list or mapping.
+    #[error("it is not text")]
+    NotAText,
+    /// A file of secrets that is no mapping.
+    #[error("it is not a YAML mapping of names to secrets")]
+    NotNames,
+    /// A file that cannot be read.
+    #[error("cannot read {file}: {why}")]
+    File {
+        /// The file.
+        file: String,
+        /// The reason.
+        why: String,
+    },
+    /// A file outside of the project.
+    #[error("{0} lies outside of the project")]
+    Outside(String),
+    /// A name that no file of secrets has.
+    #[error("{}", no_secret(name, looked))]
+    NoSecret {
+        /// The name.
+        name: String,
+        /// The files that were looked into.
+        looked: Vec<String>,
+    },
+    /// What is wrong in another file.
+    #[error("{file}: {why}")]
+    Within {
+        /// The file.
+        file: String,
+        /// What is wrong.
+        why: Box<Self>,
+    },
+    /// It is no whole age file.
+    #[error("the age file is damaged: {0}")]
+    Damaged(&'static str),
+    /// What was encrypted is no text.
+    #[error("what was encrypted is not UTF-8 text")]
+    NotText,
+    /// Nothing is in it.
+    #[error("it is empty")]
+    Empty,
+    /// An environment variable that is not there.
+    #[error("the environment variable {0} is not set")]
+    NotSet(String),
+    /// A tag that no source reads.
+    #[error("no source of secrets reads !{0}")]
+    UnknownTag(String),
+}
+
+impl Unreadable {
+    fn within(file: String, why: Self) -> Self {
+        match why {
+            // These name their file themselves.
+            Self::File { .. } | Self::Outside(_) => why,
+            why => Self::Within { file, why: Box::new(why) },
+        }
+    }
+
+    /// What to do about it.
+    pub fn help(&self) -> &'static str {
+        match self {
+            Self::NoIdentity { .. } => {
+                "name an identity file under `age: identities:` in appcred.yaml, or set APPCRED_AGE_IDENTITY, SOPS_AGE_KEY or SOPS_AGE_KEY_FILE"
+            }
+            Self::NotForUs { .. } => {
+                "encrypt it again to a recipient whose identity is here, or bring that identity"
+            }
+            Self::Passphrase => {
+                "run it on a terminal, or encrypt it to a recipient instead (`age -a -r age1...`)"
+            }
+            Self::Damaged(_) => {
+                "paste the whole file, from its BEGIN line to its END line, or encrypt it again"
+            }
+            Self::NotText | Self::Empty => "encrypt the client secret as the provider shows it",
+            Self::NotSet(_) => "set it, or give a default behind the name",
+            Self::UnknownTag(_) => "use an inline age file, !secret, !file or !env_var",
+            Self::Unanswered => "run it on a terminal, or bring an identity that needs nobody",
+            Self::WrongPassphrase => "run it again and type the right one",
+            Self::TooMuchWork => "do not trust this file; encrypt the secret again",
+            Self::Plugin(_) => "see that the plugin and its key are there",
+            Self::Sops(problem) => problem.help(),
+            Self::NotAText => "quote it; in a SOPS document by `sops edit FILE`",
+            Self::NotNames => "write one `name: secret` a line",
+            Self::File { .. } => "see that the file is there and can be read",
+            Self::Outside(_) => {
+                "move it into the project, use ${CREDENTIALS_DIRECTORY}, or set `allow_outside_files: true` in appcred.yaml"
+            }
+            Self::NoSecret { .. } => "add it to secrets.yaml beside the file or above it",
+            Self::Within { why, .. } => why.help(),
+        }
+    }
+}
+
+fn counted(count: usize) -> String {
+    if count == 1 { "1 recipient".to_owned() } else { format!("{count} recipients") }
+}
+
+fn no_secret(name: &str, looked: &[String]) -> String {
+    match looked {
+        [] => format!("there is no secrets.yaml that could have `{name}`, here or above"),
+        [only] => format!("{only} has no `{name}`"),
+        several => format!("none of {} has `{name}`", several.join(", ")),
+    }
+}
+
+/// Reads one reference. A new source of secrets is a file beside this one and an arm here.
+///
+/// # Errors
+/// Where the secret cannot be had.
+pub fn read(reference: &Reference, vault: &Vault) -> Result<Secret, Unreadable> {
+    let secret = match reference {
+        Reference::Plain(secret) => secret.clone(),
+        Reference::Age(armored) => decrypt(armored, &vault.identities)?,
+        Reference::Sops { document, at } => vault.value(document, *at)?,
+        Reference::Tagged { tag, argument, base } => match tag.as_str() {
+            "env_var" => env::read(argument)?,
+            "file" => file::read(argument, base, vault)?,
+            "secret" => named::read(argument, base, vault)?,
+            _ => return Err(Unreadable::UnknownTag(tag.clone())),
+        },
+    };
+    if secret.expose().is_empty() { Err(Unreadable::Empty) } else { Ok(secret) }
+}
+
+fn decrypt(armored: &str, identities: &Identities) -> Result<Secret, Unreadable> {
+    let bytes = age::decrypt(armored.as_bytes(), identities)?;
+    std::str::from_utf8(&bytes).map(Secret::new).map_err(|_| Unreadable::NotText)
+}
+
+/// What stands for a reference where nobody decrypts: a digest of its ciphertext, if that itself is
+/// in the file. What is in clear, or kept elsewhere, has none.
+pub fn seal(reference: &Reference) -> Option<Seal> {
+    match reference {
+        Reference::Age(armored) => Some(Seal::of_ciphertext(armored)),
+        Reference::Plain(_) | Reference::Tagged { .. } | Reference::Sops { .. } => None,
+    }
+}
+
+/// Reads many references on all cores; each different one, and each file, once. The answers are in
+/// their order.
+pub fn read_all(references: &[&Reference], vault: &Vault) -> Vec<Result<Secret, Unreadable>> {
+    let mut first_of: HashMap<&str, usize> = HashMap::new();
+    let mut documents: Vec<&Arc<str>> = Vec::new();
+    let mut source = Vec::with_capacity(references.len());
+    for (at, reference) in references.iter().enumerate() {
+        source.push(match reference {
+            Reference::Age(armored) => *first_of.entry(armored).or_insert(at),
+            _ => at,
+        });
+        if let Reference::Sops { document, .. } = reference
+            && documents.last().is_none_or(|last| !Arc::ptr_eq(last, document))
+        {
+            documents.push(document);
+        }
+    }
+    // A document is opened by one core: values of one that stand together would make the others wait.
+    on_all_cores(documents.len(), |at| vault.warm(documents[at]));
+    let answers: Vec<OnceLock<Result<Secret, Unreadable>>> =
+        references.iter().map(|_| OnceLock::new()).collect();
+    on_all_cores(references.len(), |at| {
+        if source[at] == at {
+            answers[at].get_or_init(|| read(references[at], vault));
+        }
+    });
+    let mut answers: Vec<_> = answers.into_iter().map(OnceLock::into_inner).collect();
+    // From the end, so that whoever shares an answer copies it before its first owner takes it.
+    let mut in_order: Vec<_> = (0..references.len())
+        .rev()
+        .map(|at| if source[at] == at { answers[at].take() } else { answers[source[at]].clone() })
+        .map(|answer| answer.unwrap_or(Err(Unreadable::Empty)))
+        .collect();
+    in_order.reverse();
+    in_order
+}
+
+/// Does work 0 to `count`, each part once.
+fn on_all_cores(count: usize, part: impl Fn(usize) + Sync) {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            if at >= count {
+                return;
+            }
+            part(at);
+        }
+    };
+    thread::scope(|scope| {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        for _ in 1..cores.min(count) {
+            scope.spawn(work);
+        }
+        work();
+    });
+}

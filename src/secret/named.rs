@@ -1,0 +1,94 @@
+//! `!secret NAME`, as in HA: the nearest file of secrets that has the name, from the folder of the
+//! file that asks up to the project's.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::vault::Vault;
+use super::{Unreadable, age, file, sops};
+use crate::model::Secret;
+use crate::yaml::{self, Kind, Node};
+
+/// What a file of secrets is called, in the order in which they are looked at.
+const NAMES: &[&str] =
+    &["secrets.yaml", "secrets.sops.yaml", "secrets.sops.json", "secrets.yaml.age"];
+
+/// A file of secrets that was read.
+pub(super) enum Store {
+    Sops(sops::Opened),
+    Plain(BTreeMap<String, Result<Secret, Unreadable>>),
+}
+
+/// Reads `!secret NAME`, where `base` is the file that says so.
+pub(super) fn read(name: &str, base: &Path, vault: &Vault) -> Result<Secret, Unreadable> {
+    let folder = file::real(file::folder(base.parent().unwrap_or(Path::new(""))), vault)?;
+    let mut looked = Vec::new();
+    for folder in folder.ancestors() {
+        for candidate in NAMES {
+            let path = folder.join(candidate);
+            if path.symlink_metadata().is_err() {
+                continue;
+            }
+            let path = file::real(&path, vault)?;
+            let found = vault.stores.with(
+                &path,
+                || Store::open(&path, vault),
+                |store| match store {
+                    Ok(store) => Ok(store.get(name)),
+                    Err(why) => Err(why.clone()),
+                },
+            );
+            let within = |why| Unreadable::within(vault.shown(&path), why);
+            match found.map_err(within)? {
+                Some(secret) => return secret.map_err(within),
+                None => looked.push(vault.shown(&path)),
+            }
+        }
+        if folder == vault.grounds.project {
+            break;
+        }
+    }
+    Err(Unreadable::NoSecret { name: name.to_owned(), looked })
+}
+
+impl Store {
+    fn open(path: &Path, vault: &Vault) -> Result<Self, Unreadable> {
+        let bytes = file::content(path, vault)?;
+        let text = std::str::from_utf8(&bytes).map_err(|_| Unreadable::NotText)?;
+        if sops::is_document(text) {
+            return sops::open(text, &vault.identities).map(Self::Sops);
+        }
+        let parsed = yaml::parse(text);
+        if !parsed.whole || !parsed.faults.is_empty() || parsed.documents.len() > 1 {
+            return Err(Unreadable::NotNames);
+        }
+        let pairs = match parsed.documents.into_iter().next().map(|document| document.value) {
+            None | Some(yaml::Value::Null) => Vec::new(),
+            Some(yaml::Value::Mapping(pairs)) => pairs,
+            Some(_) => return Err(Unreadable::NotNames),
+        };
+        let named = |pair: yaml::Pair<'_>| (pair.key.text.into_owned(), value(&pair.value, vault));
+        Ok(Self::Plain(pairs.into_iter().map(named).collect()))
+    }
+
+    fn get(&self, name: &str) -> Option<Result<Secret, Unreadable>> {
+        match self {
+            Self::Sops(opened) => opened.named(name).cloned(),
+            Self::Plain(values) => values.get(name).cloned(),
+        }
+    }
+}
+
+fn value(node: &Node<'_>, vault: &Vault) -> Result<Secret, Unreadable> {
+    let yaml::Value::Scalar(scalar) = &node.value else { return Err(Unreadable::NotAText) };
+    if node.tag.is_some() || scalar.kind() != Kind::Text {
+        return Err(Unreadable::NotAText);
+    }
+    if scalar.text.starts_with(sops::SEALED) {
+        return Err(sops::SopsProblem::Metadata("is missing").into());
+    }
+    if age::is_file(scalar.text.as_bytes()) {
+        return super::decrypt(&scalar.text, &vault.identities);
+    }
+    Ok(Secret::new(&scalar.text))
+}

@@ -1,0 +1,29 @@
+//! What is made once a run, whoever asks for it first.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+/// Values by key; two who ask for one key at the same time wait for one making.
+pub(super) struct Once<K, V>(Mutex<BTreeMap<K, Arc<OnceLock<V>>>>);
+
+impl<K, V> Default for Once<K, V> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<K: Ord + Clone, V> Once<K, V> {
+    /// Makes the value of a key if it is not there, and uses it.
+    pub(super) fn with<T>(
+        &self,
+        key: &K,
+        make: impl FnOnce() -> V,
+        then: impl FnOnce(&V) -> T,
+    ) -> T {
+        let slot = {
+            let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(slots.entry(key.clone()).or_default())
+        };
+        then(slot.get_or_init(make))
+    }
+}

@@ -1,0 +1,234 @@
+use std::io::Write;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use age::armor::{ArmoredWriter, Format};
+use age::{Encryptor, Recipient, scrypt, ssh, x25519};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use secrecy::SecretString;
+
+use super::env::IdentitySources;
+use super::{Ask, Grounds, Identities, IdentityProblem, Nobody, Unreadable, Vault, read, read_all};
+use crate::model::{Reference, Secret};
+
+fn encrypt(text: &[u8], recipients: &[&dyn Recipient]) -> Reference {
+    let encryptor = Encryptor::with_recipients(recipients.iter().copied()).unwrap();
+    let armor = ArmoredWriter::wrap_output(Vec::new(), Format::AsciiArmor).unwrap();
+    let mut output = encryptor.wrap_output(armor).unwrap();
+    output.write_all(text).unwrap();
+    Reference::Age(String::from_utf8(output.finish().unwrap().finish().unwrap()).unwrap())
+}
+
+fn gather(files: &[PathBuf], texts: &[&str], person: impl Ask) -> (Vault, Vec<IdentityProblem>) {
+    let texts = texts.iter().map(|text| ("SOPS_AGE_KEY", Secret::new(text))).collect();
+    let sources = IdentitySources { texts, files: Vec::new() };
+    let (identities, problems) = Identities::gather(files, &sources, person);
+    (Vault::new(identities, Grounds::default()), problems)
+}
+
+fn holding(texts: &[&str]) -> Vault {
+    let (vault, problems) = gather(&[], texts, Nobody);
+    assert_eq!(problems, []);
+    vault
+}
+
+fn text_of(identity: &x25519::Identity) -> String {
+    use secrecy::ExposeSecret;
+    identity.to_string().expose_secret().to_owned()
+}
+
+fn key_file(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/cases/keys").join(name)
+}
+
+#[test]
+fn any_of_several_identities_opens() {
+    let (ours, other) = (x25519::Identity::generate(), x25519::Identity::generate());
+    let sealed =
+        encrypt(b"hunter2\n", &[&x25519::Identity::generate().to_public(), &ours.to_public()]);
+    let identities = holding(&[&text_of(&other), &format!("# a comment\n\n{}\n", text_of(&ours))]);
+    assert_eq!(read(&sealed, &identities), Ok(Secret::new("hunter2")));
+}
+
+#[test]
+fn ssh_keys_open() {
+    for name in ["ed25519", "rsa"] {
+        let public = std::fs::read_to_string(key_file(&format!("{name}.pub"))).unwrap();
+        let sealed = encrypt(b"hunter2", &[&ssh::Recipient::from_str(&public).unwrap()]);
+        let (identities, problems) = gather(&[key_file(name)], &[], Nobody);
+        assert_eq!(
+            (read(&sealed, &identities), problems),
+            (Ok(Secret::new("hunter2")), vec![]),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn a_missing_and_a_wrong_identity_are_told_with_the_recipients_count() {
+    let sealed = encrypt(
+        b"x",
+        &[&x25519::Identity::generate().to_public(), &x25519::Identity::generate().to_public()],
+    );
+    assert_eq!(read(&sealed, &Vault::default()), Err(Unreadable::NoIdentity { recipients: 2 }));
+    let wrong = holding(&[&text_of(&x25519::Identity::generate())]);
+    assert_eq!(read(&sealed, &wrong), Err(Unreadable::NotForUs { recipients: 2, identities: 1 }));
+}
+
+#[test]
+fn damage_is_told_and_never_a_panic() {
+    let ours = x25519::Identity::generate();
+    let identities = holding(&[&text_of(&ours)]);
+    let Reference::Age(whole) = encrypt(b"hunter2", &[&ours.to_public()]) else { panic!() };
+    for cut in 0..whole.trim_end().len() {
+        let answer = read(&Reference::Age(whole[..cut].to_owned()), &identities);
+        assert!(matches!(answer, Err(Unreadable::Damaged(_))), "cut at {cut}: {answer:?}");
+    }
+}
+
+/// Somebody who knows one passphrase, and counts how often it is asked for.
+struct Knows(&'static str, Arc<AtomicUsize>);
+
+impl Ask for Knows {
+    fn tell(&self, _: &str) {}
+
+    fn choose(&self, _: &str, _: &str, _: &str) -> Option<bool> {
+        None
+    }
+
+    fn line(&self, _: &str) -> Option<String> {
+        None
+    }
+
+    fn passphrase(&self, _: &str) -> Option<SecretString> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        Some(self.0.into())
+    }
+}
+
+fn under_passphrase(text: &[u8], passphrase: &str, work: u8) -> Reference {
+    let mut recipient = scrypt::Recipient::new(passphrase.into());
+    recipient.set_work_factor(work);
+    encrypt(text, &[&recipient])
+}
+
+#[test]
+fn a_passphrase_is_asked_for_once() {
+    let sealed = [b"one", b"two"].map(|text| under_passphrase(text, "p", 2));
+    let asked = Arc::new(AtomicUsize::new(0));
+    let (vault, _) = gather(&[], &[], Knows("p", Arc::clone(&asked)));
+    let answers = read_all(&sealed.iter().collect::<Vec<_>>(), &vault);
+    assert_eq!(answers, [Ok(Secret::new("one")), Ok(Secret::new("two"))]);
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
+    let (vault, _) = gather(&[], &[], Knows("q", asked));
+    assert_eq!(read(&sealed[0], &vault), Err(Unreadable::WrongPassphrase));
+    assert_eq!(read(&sealed[0], &Vault::default()), Err(Unreadable::Passphrase));
+}
+
+#[test]
+fn a_passphrase_that_costs_too_much_is_refused() {
+    let Reference::Age(sealed) = under_passphrase(b"x", "p", 2) else { panic!() };
+    let body: String = sealed.lines().filter(|line| !line.starts_with('-')).collect();
+    let mut bytes = STANDARD.decode(body).unwrap();
+    let at = bytes.windows(3).position(|three| three == b" 2\n").unwrap();
+    bytes.splice(at..at + 2, *b" 21");
+    let sealed = format!(
+        "-----BEGIN AGE ENCRYPTED FILE-----\n{}\n-----END AGE ENCRYPTED FILE-----\n",
+        wrapped(&STANDARD.encode(bytes))
+    );
+    let (vault, _) = gather(&[], &[], Knows("p", Arc::default()));
+    assert_eq!(read(&Reference::Age(sealed), &vault), Err(Unreadable::TooMuchWork));
+}
+
+fn wrapped(text: &str) -> String {
+    let lines: Vec<_> = text.as_bytes().chunks(64).map(String::from_utf8_lossy).collect();
+    lines.join("\n")
+}
+
+#[test]
+fn an_ssh_key_under_a_passphrase_is_unlocked_once_and_only_for_its_own_files() {
+    let public = std::fs::read_to_string(key_file("ed25519-passphrase.pub")).unwrap();
+    let recipient = ssh::Recipient::from_str(&public).unwrap();
+    let sealed = [b"one", b"two"].map(|text| encrypt(text, &[&recipient]));
+    let asked = Arc::new(AtomicUsize::new(0));
+    let file = [key_file("ed25519-passphrase")];
+    let (vault, problems) = gather(&file, &[], Knows("passphrase", Arc::clone(&asked)));
+    assert_eq!(problems, []);
+    let foreign = encrypt(b"x", &[&x25519::Identity::generate().to_public()]);
+    let not_for_us = Err(Unreadable::NotForUs { recipients: 1, identities: 1 });
+    assert_eq!(read(&foreign, &vault), not_for_us);
+    assert_eq!(asked.load(Ordering::Relaxed), 0);
+    for (sealed, text) in sealed.iter().zip(["one", "two"]) {
+        assert_eq!(read(sealed, &vault), Ok(Secret::new(text)));
+    }
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
+    let (vault, _) = gather(&file, &[], Knows("wrong", asked));
+    assert_eq!(read(&sealed[0], &vault), Err(Unreadable::WrongPassphrase));
+    let (vault, _) = gather(&file, &[], Nobody);
+    assert_eq!(read(&sealed[0], &vault), Err(Unreadable::Unanswered));
+}
+
+#[test]
+fn an_identity_file_under_a_passphrase_is_unlocked_once() {
+    let ours = x25519::Identity::generate();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("identity.txt.age");
+    let text = format!("# mine\n{}\n", text_of(&ours));
+    let Reference::Age(locked) = under_passphrase(text.as_bytes(), "p", 2) else { panic!() };
+    std::fs::write(&file, locked).unwrap();
+    let sealed = [b"one", b"two"].map(|text| encrypt(text, &[&ours.to_public()]));
+    let asked = Arc::new(AtomicUsize::new(0));
+    let (vault, problems) =
+        gather(std::slice::from_ref(&file), &[], Knows("p", Arc::clone(&asked)));
+    assert_eq!(problems, []);
+    let answers = read_all(&sealed.iter().collect::<Vec<_>>(), &vault);
+    assert_eq!(answers, [Ok(Secret::new("one")), Ok(Secret::new("two"))]);
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
+    let (vault, _) = gather(&[file], &[], Knows("q", asked));
+    assert_eq!(read(&sealed[0], &vault), Err(Unreadable::WrongPassphrase));
+}
+
+#[test]
+fn nothing_and_no_text_are_refused() {
+    let ours = x25519::Identity::generate();
+    let identities = holding(&[&text_of(&ours)]);
+    assert_eq!(read(&encrypt(b" \n", &[&ours.to_public()]), &identities), Err(Unreadable::Empty));
+    assert_eq!(
+        read(&encrypt(&[0xff, 0xfe], &[&ours.to_public()]), &identities),
+        Err(Unreadable::NotText)
+    );
+}
+
+#[test]
+fn what_is_no_identity_is_named_and_not_repeated() {
+    let texts = vec![
+        ("SOPS_AGE_KEY", Secret::new("# ok\nAGE-SECRET-KEY-1BROKEN")),
+        ("APPCRED_AGE_IDENTITY", Secret::new("# nothing")),
+    ];
+    let sources = IdentitySources { texts, files: Vec::new() };
+    let (identities, problems) = Identities::gather(&[key_file("none")], &sources, Nobody);
+    assert!(identities.is_empty());
+    let [IdentityProblem::File { .. }, line, empty] = problems.as_slice() else {
+        panic!("{problems:?}");
+    };
+    assert_eq!(line.to_string(), "line 2 of SOPS_AGE_KEY is no age identity");
+    assert_eq!(empty.to_string(), "APPCRED_AGE_IDENTITY holds no age identity");
+}
+
+#[test]
+fn many_are_read_in_their_order() {
+    let ours = x25519::Identity::generate();
+    let identities = holding(&[&text_of(&ours)]);
+    let same = encrypt(b"same", &[&ours.to_public()]);
+    let mut references: Vec<Reference> =
+        (0..50).map(|n| encrypt(format!("s{n}").as_bytes(), &[&ours.to_public()])).collect();
+    references.insert(10, same.clone());
+    references.push(same);
+    let answers = read_all(&references.iter().collect::<Vec<_>>(), &identities);
+    let alone: Vec<_> = references.iter().map(|reference| read(reference, &identities)).collect();
+    assert_eq!(answers, alone);
+    assert_eq!(answers[10], Ok(Secret::new("same")));
+}

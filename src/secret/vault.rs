@@ -1,0 +1,79 @@
+//! All that secrets are read with in one run.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::named::Store;
+use super::once::Once;
+use super::sops::{self, Opened};
+use super::{Identities, Unreadable};
+use crate::model::Secret;
+
+/// Which files secrets may come from.
+#[derive(Clone, Debug, Default)]
+pub struct Grounds {
+    /// The project's folder.
+    pub project: PathBuf,
+    /// Where systemd has put credentials for this process.
+    pub credentials: Option<PathBuf>,
+    /// Whether files outside of both may be read.
+    pub allow_outside: bool,
+}
+
+/// Identities, the files that may be read, and what was opened already: each file once a run.
+#[derive(Default)]
+pub struct Vault {
+    pub(super) identities: Identities,
+    pub(super) grounds: Grounds,
+    pub(super) stores: Once<PathBuf, Result<Store, Unreadable>>,
+    documents: Once<Arc<str>, Result<Opened, Unreadable>>,
+    files: Mutex<BTreeSet<PathBuf>>,
+}
+
+impl Vault {
+    /// A vault of which nothing is opened yet.
+    pub fn new(identities: Identities, grounds: Grounds) -> Self {
+        // Where the folder cannot be resolved, nothing in it can be read either.
+        let project = super::file::folder(&grounds.project)
+            .canonicalize()
+            .unwrap_or_else(|_| grounds.project.clone());
+        let credentials = grounds.credentials.map(|folder| folder.canonicalize().unwrap_or(folder));
+        let grounds = Grounds { project, credentials, ..grounds };
+        Self { identities, grounds, ..Self::default() }
+    }
+
+    /// To whom is encrypted what shall be read here again.
+    pub fn recipients(&self) -> &[String] {
+        self.identities.recipients()
+    }
+
+    /// The files that were read so far; what they hold is not read again.
+    pub fn files(&self) -> Vec<PathBuf> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    /// Notes that a file was read.
+    pub(super) fn note(&self, file: &Path) {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner).insert(file.to_owned());
+    }
+
+    /// The value of a SOPS document that begins at this byte.
+    pub(super) fn value(&self, document: &Arc<str>, at: usize) -> Result<Secret, Unreadable> {
+        let open = || sops::open(document, &self.identities);
+        self.documents.with(document, open, |opened| match opened {
+            Ok(opened) => opened.at(at).cloned().unwrap_or(Err(Unreadable::Empty)),
+            Err(why) => Err(why.clone()),
+        })
+    }
+
+    /// Opens a SOPS document ahead of time.
+    pub(super) fn warm(&self, document: &Arc<str>) {
+        self.documents.with(document, || sops::open(document, &self.identities), |_| ());
+    }
+
+    /// A path as a person in the project would write it.
+    pub(super) fn shown(&self, path: &Path) -> String {
+        path.strip_prefix(&self.grounds.project).unwrap_or(path).display().to_string()
+    }
+}

@@ -1,0 +1,225 @@
+//! Where sessions are kept: one age file for each running HA, in a folder of this person's own.
+
+use std::fs::{self, DirBuilder};
+use std::io::{self, Write};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use secrecy::zeroize::Zeroizing;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::model::{Reference, Secret};
+use crate::secret::seal::{Unsealed, seal};
+use crate::secret::{Unreadable, Vault, read};
+use crate::target::home_assistant::Session;
+
+/// Why a session is not kept or not found.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// The file cannot be read or written.
+    #[error("cannot use {}: {why}", file.display())]
+    File {
+        /// The file.
+        file: PathBuf,
+        /// The reason.
+        why: io::Error,
+    },
+    /// The file cannot be decrypted.
+    #[error("cannot read the session in {}: {why}", file.display())]
+    Sealed {
+        /// The file.
+        file: PathBuf,
+        /// The reason.
+        why: Unreadable,
+    },
+    /// The file holds something else.
+    #[error("{} holds no session for {url}; `appcred logout --force` removes it", file.display())]
+    Foreign {
+        /// The file.
+        file: PathBuf,
+        /// For which one was looked.
+        url: String,
+    },
+    /// The session cannot be encrypted.
+    #[error("cannot keep the session: {0}")]
+    Unsealed(#[from] Unsealed),
+}
+
+/// The folder of sessions.
+#[derive(Clone, Debug)]
+pub struct Store {
+    folder: PathBuf,
+}
+
+/// What is encrypted.
+#[derive(Serialize, Deserialize)]
+struct Kept<'a> {
+    url: &'a str,
+    client_id: &'a str,
+    refresh_token: &'a str,
+}
+
+impl Store {
+    /// Nothing is read or made before it is needed.
+    pub fn new(folder: PathBuf) -> Self {
+        Self { folder }
+    }
+
+    /// The file for a session at this address.
+    pub fn file(&self, url: &str) -> PathBuf {
+        self.folder.join(file_name(url))
+    }
+
+    /// The session at an address, if there is one.
+    ///
+    /// # Errors
+    /// Where there is one that cannot be read.
+    pub fn load(&self, url: &str, vault: &Vault) -> Result<Option<Session>, StoreError> {
+        let file = self.file(url);
+        let sealed = match fs::read_to_string(&file) {
+            Ok(text) => text,
+            Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(why) => return Err(StoreError::File { file, why }),
+        };
+        let opened = match read(&Reference::Age(sealed), vault) {
+            Ok(opened) => opened,
+            Err(why) => return Err(StoreError::Sealed { file, why }),
+        };
+        match serde_json::from_str::<Kept<'_>>(opened.expose()) {
+            Ok(kept) if kept.url == url => Ok(Some(Session {
+                url: kept.url.to_owned(),
+                client_id: kept.client_id.to_owned(),
+                refresh_token: Secret::new(kept.refresh_token),
+            })),
+            _ => Err(StoreError::Foreign { file, url: url.to_owned() }),
+        }
+    }
+
+    /// Keeps a session, in the place of one that was there, for those alone who hold an identity of
+    /// this vault.
+    ///
+    /// # Errors
+    /// Where it cannot be encrypted or written.
+    pub fn save(&self, session: &Session, vault: &Vault) -> Result<PathBuf, StoreError> {
+        let kept = Kept {
+            url: &session.url,
+            client_id: &session.client_id,
+            refresh_token: session.refresh_token.expose(),
+        };
+        let file = self.file(&session.url);
+        let fault = |why| StoreError::File { file: file.clone(), why };
+        let text = serde_json::to_vec(&kept).map(Zeroizing::new);
+        let text = text.map_err(|error| fault(error.into()))?;
+        let sealed = seal(&text, vault.recipients())?;
+        replace(&self.folder, &file, sealed.as_bytes()).map_err(fault)?;
+        Ok(file)
+    }
+
+    /// Removes the session at an address; whether there was one.
+    ///
+    /// # Errors
+    /// Where there is one that cannot be removed.
+    pub fn forget(&self, url: &str) -> Result<bool, StoreError> {
+        let file = self.file(url);
+        match fs::remove_file(&file) {
+            Ok(()) => Ok(true),
+            Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(why) => Err(StoreError::File { file, why }),
+        }
+    }
+}
+
+/// Writes beside and renames: a file is there whole or not at all, and for its owner alone.
+fn replace(folder: &Path, file: &Path, text: &[u8]) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    let mut new = tempfile::NamedTempFile::new_in(folder)?;
+    new.write_all(text)?;
+    new.as_file().sync_all()?;
+    new.persist(file)?;
+    Ok(())
+}
+
+/// A name for each address, and no two for one: letters, digits, `.` and `-` as they are, all else
+/// by its number.
+fn file_name(url: &str) -> String {
+    let mut name = String::with_capacity(url.len() + 16);
+    for byte in url.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' => name.push(char::from(byte)),
+            _ => name.push_str(&format!("_{byte:02x}")),
+        }
+    }
+    name + ".age"
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::PathBuf;
+
+    use super::{Store, file_name};
+    use crate::model::Secret;
+    use crate::secret::env::IdentitySources;
+    use crate::secret::{Grounds, Identities, Nobody, Vault};
+    use crate::target::home_assistant::Session;
+
+    const URL: &str = "http://ha.example:8123";
+
+    fn vault(name: &str) -> Vault {
+        let keys = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/cases/keys");
+        let (identities, _) =
+            Identities::gather(&[keys.join(name)], &IdentitySources::default(), Nobody);
+        Vault::new(identities, Grounds::default())
+    }
+
+    fn session() -> Session {
+        Session {
+            url: URL.to_owned(),
+            client_id: "http://127.0.0.1:9/appcred".to_owned(),
+            refresh_token: Secret::new("hush"),
+        }
+    }
+
+    #[test]
+    fn a_session_is_kept_for_its_owner_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::new(folder.path().join("state/sessions"));
+        let ours = vault("ed25519");
+        assert!(store.load(URL, &ours).unwrap().is_none());
+
+        let file = store.save(&session(), &ours).unwrap();
+
+        let found = store.load(URL, &ours).unwrap().unwrap();
+        assert_eq!((found.url.as_str(), found.refresh_token.expose()), (URL, "hush"));
+        assert_eq!(found.client_id, session().client_id);
+        let mode =
+            |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&file), mode(file.parent().unwrap())), (0o600, 0o700));
+        assert!(!fs::read_to_string(&file).unwrap().contains("hush"));
+        let said = store.load(URL, &Vault::default()).unwrap_err().to_string();
+        assert!(said.contains("no age identity is at hand"), "{said}");
+        assert!(store.load(URL, &vault("rsa")).is_err());
+
+        assert!(store.forget(URL).unwrap());
+        assert!(!store.forget(URL).unwrap());
+        assert!(store.load(URL, &ours).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_session_for_another_house_is_not_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::new(folder.path().to_owned());
+        let ours = vault("ed25519");
+        let file = store.save(&session(), &ours).unwrap();
+        fs::rename(file, store.file("http://evil.example")).unwrap();
+        let said = store.load("http://evil.example", &ours).unwrap_err().to_string();
+        assert!(said.contains("holds no session for http://evil.example"), "{said}");
+    }
+
+    #[test]
+    fn each_address_has_a_file_of_its_own() {
+        assert_eq!(file_name("http://h:1/a_b"), "http_3a_2f_2fh_3a1_2fa_5fb.age");
+    }
+}

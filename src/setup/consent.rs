@@ -1,0 +1,69 @@
+//! Waits until somebody has consented, however HA learns of it.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::model::{FlowId, FlowStep};
+use crate::target::Stop;
+use crate::target::home_assistant::FlowEvents;
+
+use super::loopback::{Arrival, Loopback};
+use super::step::state;
+
+/// How often a flow is looked at that waits for a code to be typed in.
+const LOOK_SECONDS: u64 = 2;
+
+/// How the wait ended.
+pub enum Wait {
+    /// The provider sent the browser to us: the query of the address.
+    Answered(String),
+    /// The browser went to HA by itself, or HA may have gone on.
+    MovedOn,
+    /// The connection to HA was lost.
+    Lost,
+    /// Nobody consented in time.
+    TimedOut,
+    /// Told to stop.
+    Stopped,
+}
+
+/// Waits for what a flow's step asks of a person.
+///
+/// What arrives with a wrong state is told to `forged` and changes nothing.
+pub async fn wait(
+    flow: &FlowId,
+    step: &FlowStep,
+    loopback: &mut Loopback,
+    events: &mut FlowEvents,
+    until: Instant,
+    stop: &Stop,
+    forged: &mut (dyn FnMut() + Send),
+) -> Wait {
+    if let FlowStep::Consent(link) = step
+        && let Some(state) = state(link)
+    {
+        loopback.expect(&state);
+    }
+    let look = async {
+        match step {
+            FlowStep::Progress(_) => sleep(Duration::from_secs(LOOK_SECONDS)).await,
+            _ => std::future::pending().await,
+        }
+    };
+    tokio::pin!(look);
+    loop {
+        tokio::select! {
+            arrival = loopback.next() => match arrival {
+                Arrival::Answer(query) => return Wait::Answered(query),
+                Arrival::Forged => forged(),
+            },
+            moved_on = events.moved_on(flow) => {
+                return if moved_on { Wait::MovedOn } else { Wait::Lost };
+            }
+            () = &mut look => return Wait::MovedOn,
+            () = sleep_until(until) => return Wait::TimedOut,
+            () = stop.cancelled() => return Wait::Stopped,
+        }
+    }
+}

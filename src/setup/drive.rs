@@ -1,0 +1,239 @@
+//! Asks HA, until a person is needed or it is over.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+use tokio::time::sleep;
+
+use crate::model::{
+    ConfigEntry, EntryState, FlowId, FlowStep, Implementation, Linked, Mark, Secret,
+};
+use crate::target::Refusal;
+use crate::target::home_assistant::{FlowAnswer, FlowSide, HomeAssistant};
+
+use super::step::{Guide, Move, next};
+
+/// More questions than this are no set-up any more.
+const MOST_MOVES: usize = 50;
+/// Between two looks at a flow in which HA is at work.
+const PAUSE_SECONDS: u64 = 1;
+
+/// What is to be linked.
+#[derive(Clone, Copy, Debug)]
+pub struct Task<'a> {
+    /// The entry.
+    pub mark: &'a Mark,
+    /// The integration.
+    pub domain: &'a crate::model::Domain,
+    /// What the entry answers.
+    pub guide: Guide<'a>,
+    /// Its secret, which no link may show.
+    pub secret: &'a Secret,
+    /// The account that needs consent again; none for a new one.
+    pub account: Option<&'a ConfigEntry>,
+}
+
+/// How far a set-up came.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Standing {
+    /// A person is needed: the flow, and what it shows.
+    Waits(FlowId, FlowStep),
+    /// HA runs the account.
+    Linked,
+    /// HA offers no way to ask for consent now.
+    Later,
+    /// It failed, for this reason.
+    Failed(String),
+}
+
+/// Goes on with a flow, or starts one, as far as that is possible without a person.
+///
+/// `base` is where the provider's redirect is to arrive. Whatever comes of it, at most one flow is
+/// open afterwards, and that one is noted in HA.
+///
+/// # Errors
+/// Where HA does not answer; what is open then is found by the next run.
+pub async fn begin(
+    ha: &HomeAssistant,
+    task: &Task<'_>,
+    open: Option<&FlowId>,
+    base: &str,
+) -> Result<Standing, Refusal> {
+    let secrets = [task.secret];
+    let side = FlowSide { domain: task.domain, base, secrets: &secrets };
+    if let Some(flow) = open
+        && let Some(step) = ha.look_at_flow(flow, &side).await?
+    {
+        note(ha, task, flow).await?;
+        return walk(ha, task, flow.clone(), step, &side).await;
+    }
+    let started = match task.account {
+        None => Some(ha.start_flow(&side).await?),
+        Some(account) => again(ha, account, &side).await?,
+    };
+    let Some((flow, step)) = started else { return Ok(Standing::Later) };
+    note(ha, task, &flow).await?;
+    walk(ha, task, flow, step, &side).await
+}
+
+/// Goes on with a flow after a person has done what it waited for.
+///
+/// # Errors
+/// Where HA does not answer.
+pub async fn follow(
+    ha: &HomeAssistant,
+    task: &Task<'_>,
+    flow: &FlowId,
+    base: &str,
+) -> Result<Standing, Refusal> {
+    let secrets = [task.secret];
+    let side = FlowSide { domain: task.domain, base, secrets: &secrets };
+    match ha.look_at_flow(flow, &side).await? {
+        Some(step) => walk(ha, task, flow.clone(), step, &side).await,
+        None => ended_unseen(ha, task).await,
+    }
+}
+
+/// Ends a flow that nobody will consent to any more.
+///
+/// # Errors
+/// Where HA does not answer.
+pub async fn give_up(ha: &HomeAssistant, task: &Task<'_>, flow: &FlowId) -> Result<(), Refusal> {
+    ha.abort_flow(flow).await?;
+    ha.forget_flow(task.mark, task.account.map(|account| &account.id)).await
+}
+
+/// By the flow with which HA asks already, else by one of a newer release that we may start.
+async fn again(
+    ha: &HomeAssistant,
+    account: &ConfigEntry,
+    side: &FlowSide<'_>,
+) -> Result<Option<(FlowId, FlowStep)>, Refusal> {
+    if let Some(flow) = ha.reauth_flow(&account.id).await?
+        && let Some(step) = ha.look_at_flow(&flow, side).await?
+    {
+        return Ok(Some((flow, step)));
+    }
+    ha.start_reconfigure_flow(&account.id, side).await
+}
+
+/// A flow that cannot be found again is not left behind.
+async fn note(ha: &HomeAssistant, task: &Task<'_>, flow: &FlowId) -> Result<(), Refusal> {
+    let account = task.account.map(|account| &account.id);
+    let noted = ha.remember_flow(task.mark, account, task.domain, flow).await;
+    if noted.is_err() {
+        ha.abort_flow(flow).await?;
+    }
+    noted
+}
+
+async fn walk(
+    ha: &HomeAssistant,
+    task: &Task<'_>,
+    flow: FlowId,
+    mut step: FlowStep,
+    side: &FlowSide<'_>,
+) -> Result<Standing, Refusal> {
+    let mut answered = BTreeSet::new();
+    for _ in 0..MOST_MOVES {
+        let shown = step.clone();
+        let seen = match next(step, &task.guide, &answered) {
+            Move::Answer(answer) => {
+                answered.extend(name(&shown));
+                let waiting = || shown.clone();
+                answer_with(ha, &flow, &answer, side, waiting).await?
+            }
+            Move::Look => ha.look_at_flow(&flow, side).await?,
+            Move::Pause => {
+                sleep(Duration::from_secs(PAUSE_SECONDS)).await;
+                ha.look_at_flow(&flow, side).await?
+            }
+            Move::Wait(step) => return Ok(Standing::Waits(flow, step)),
+            Move::Done(linked) => return finish(ha, task, linked).await,
+            Move::Failed(why) => {
+                give_up(ha, task, &flow).await?;
+                return Ok(Standing::Failed(why));
+            }
+        };
+        match seen {
+            Some(next) => step = next,
+            None => return ended_unseen(ha, task).await,
+        }
+    }
+    give_up(ha, task, &flow).await?;
+    Ok(Standing::Failed("Home Assistant asks on and on".to_owned()))
+}
+
+/// The next step; none where HA has the flow no more. What HA does not take is shown as it was.
+async fn answer_with(
+    ha: &HomeAssistant,
+    flow: &FlowId,
+    answer: &Map<String, Value>,
+    side: &FlowSide<'_>,
+    shown: impl FnOnce() -> FlowStep,
+) -> Result<Option<FlowStep>, Refusal> {
+    Ok(match ha.answer_flow(flow, answer, side).await? {
+        FlowAnswer::Step(step) => Some(step),
+        FlowAnswer::Gone => None,
+        FlowAnswer::Unfit(errors) => Some(match shown() {
+            FlowStep::Form(mut form) => {
+                form.errors = errors;
+                FlowStep::Form(form)
+            }
+            other => other,
+        }),
+    })
+}
+
+fn name(step: &FlowStep) -> Option<String> {
+    match step {
+        FlowStep::Form(form) => Some(form.step.clone()),
+        FlowStep::Menu { step, .. } => Some(step.clone()),
+        _ => None,
+    }
+}
+
+async fn finish(
+    ha: &HomeAssistant,
+    task: &Task<'_>,
+    linked: Option<Linked>,
+) -> Result<Standing, Refusal> {
+    ha.forget_flow(task.mark, task.account.map(|account| &account.id)).await?;
+    let state = match (linked, task.account) {
+        (Some(linked), _) => ha.settled(&linked.entry).await?,
+        (None, Some(account)) => ha.running(&account.id).await?,
+        (None, None) => EntryState::Loaded,
+    };
+    Ok(judge(&state))
+}
+
+fn judge(state: &EntryState) -> Standing {
+    match state {
+        EntryState::Loaded => Standing::Linked,
+        other => Standing::Failed(format!(
+            "the account is linked, but does not run ({other}); Home Assistant's log may say why"
+        )),
+    }
+}
+
+/// A flow that is gone was finished by somebody else, or died with HA: the accounts tell which.
+async fn ended_unseen(ha: &HomeAssistant, task: &Task<'_>) -> Result<Standing, Refusal> {
+    ha.forget_flow(task.mark, task.account.map(|account| &account.id)).await?;
+    let accounts = ha.accounts().await?;
+    let is_ours = |account: &&ConfigEntry| match (task.account, task.guide.choice) {
+        (Some(before), _) => account.id == before.id,
+        (None, Implementation::Cloud) => account.implementation.is_none(),
+        (None, Implementation::Credential | Implementation::Ask) => {
+            account.implementation.as_deref() == Some(task.guide.credential)
+        }
+    };
+    let mut of_domain = accounts.iter().filter(|account| account.domain == *task.domain);
+    match of_domain.rfind(is_ours) {
+        Some(account) => Ok(judge(&ha.settled(&account.id).await?)),
+        None => Ok(Standing::Failed(
+            "Home Assistant has this set-up no more: it was restarted, or somebody ended it; start it again"
+                .to_owned(),
+        )),
+    }
+}

@@ -1,0 +1,22 @@
+//! From "the credential is there" to "the account is linked": HA's config flows, and the one click
+//! that only a person can do.
+//!
+//! ```text
+//!  step.rs (pure: what HA shows + what the entry answers -> what to do)
+//!     ▲
+//!  drive.rs (asks HA, until a person is needed or it is over) ──▶ target/home_assistant
+//!     ▲
+//!  consent.rs (waits for the person) ◀── loopback.rs (where a provider's redirect arrives)
+//!  reasons.rs = HA's words for how it ended
+//! ```
+
+pub mod consent;
+pub mod drive;
+pub mod loopback;
+pub mod reasons;
+mod step;
+
+#[cfg(test)]
+mod tests;
+
+pub use step::{Guide, redirect_uri};

@@ -1,0 +1,182 @@
+//! A Home Assistant configuration folder at rest: credentials are read from and written to HA's own
+//! `.storage/application_credentials`, so that a house can be provisioned before its first start.
+//!
+//! Guarantees: a batch is one read and one write; whatever is not ours stays as it was; a kill at
+//! any moment leaves the old file or the new one, whole; nothing is written while Home Assistant
+//! runs there, as far as that can be seen (`running.rs` says how far).
+
+mod atomic;
+mod lock;
+mod running;
+mod slug;
+mod storage;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use storage::Store;
+use tokio::task::spawn_blocking;
+
+use super::{Done, Execute, Observe, Operation, Refusal, Stop, TargetError};
+use crate::integrations;
+use crate::model::{ConfigEntry, Domain, EntryState, KnownDomains, Observed};
+
+const STORAGE: &str = ".storage";
+const CREDENTIALS: &str = "application_credentials";
+const CONFIG_ENTRIES: &str = "core.config_entries";
+
+/// The state of every config entry where nothing runs.
+const AT_REST: &str = "at rest";
+
+/// How many times, ten a second, another appcred's lock is looked at before giving up.
+const LOOKS: u32 = 300;
+
+/// A configuration folder. One that does not exist yet is a house without anything in it, and is
+/// made by the first [`Execute::execute`].
+#[derive(Clone, Debug)]
+pub struct ConfigDir {
+    folder: PathBuf,
+}
+
+impl ConfigDir {
+    /// The folder that holds `configuration.yaml`.
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        let folder = folder.into();
+        let is_here = folder.as_os_str().is_empty();
+        Self { folder: if is_here { PathBuf::from(".") } else { folder } }
+    }
+}
+
+impl Observe for ConfigDir {
+    /// Reads the folder, also while Home Assistant runs there; what that holds in memory may be ten
+    /// seconds ahead.
+    async fn observe(&mut self) -> Result<Observed, TargetError> {
+        let folder = self.folder.clone();
+        let reading = spawn_blocking(move || read(&folder));
+        reading.await.unwrap_or_else(|why| Err(why.to_string())).map_err(TargetError::Storage)
+    }
+}
+
+impl Execute for ConfigDir {
+    /// The whole batch is one change: everything is told after the new file is in its place, and
+    /// where that fails, or Home Assistant runs there, all of it is refused for that reason.
+    ///
+    /// A reload is done at once: nothing runs, and the next start takes the credential in force.
+    async fn execute(
+        &mut self,
+        operations: Vec<Operation>,
+        stop: &Stop,
+        done: &mut (dyn FnMut(usize, Result<Done, Refusal>) + Send),
+    ) {
+        let count = operations.len();
+        let (folder, stop) = (self.folder.clone(), stop.clone());
+        let outcomes = spawn_blocking(move || change(&folder, &operations, &stop))
+            .await
+            .unwrap_or_else(|why| Err(Refusal::Failed(why.to_string())))
+            .unwrap_or_else(|refusal| vec![Err(refusal); count]);
+        for (index, outcome) in outcomes.into_iter().enumerate() {
+            done(index, outcome);
+        }
+    }
+}
+
+fn read(folder: &Path) -> Result<Observed, String> {
+    let version = text_of(&folder.join(".HA_VERSION"))?;
+    Ok(Observed {
+        version: version.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()),
+        domains: KnownDomains::Assumed(domains(folder)?),
+        credentials: credentials(folder)?.into_credentials(),
+        config_entries: config_entries(folder)?,
+        live: None,
+    })
+}
+
+fn change(
+    folder: &Path,
+    operations: &[Operation],
+    stop: &Stop,
+) -> Result<Vec<Result<Done, Refusal>>, Refusal> {
+    if stop.is_cancelled() {
+        return Err(Refusal::Stopped);
+    }
+    let storage = folder.join(STORAGE);
+    let cannot_write = |why: io::Error| {
+        Refusal::Failed(format!("cannot write {}: {why}", storage.join(CREDENTIALS).display()))
+    };
+    atomic::make_folder(&storage).map_err(cannot_write)?;
+    let _guard = lock::acquire(folder, LOOKS, stop)?;
+    atomic::clear_left_over(&storage, CREDENTIALS).map_err(cannot_write)?;
+
+    let mut store = credentials(folder).map_err(Refusal::Failed)?;
+    let entries = config_entries(folder).map_err(Refusal::Failed)?;
+    let outcomes =
+        operations.iter().map(|operation| apply(operation, &mut store, &entries)).collect();
+    if store.is_changed() {
+        let text = store.to_text().map_err(|why| cannot_write(why.into()))?;
+        if stop.is_cancelled() {
+            return Err(Refusal::Stopped);
+        }
+        atomic::replace(&storage, CREDENTIALS, &text).map_err(cannot_write)?;
+    }
+    Ok(outcomes)
+}
+
+fn apply(
+    operation: &Operation,
+    store: &mut Store,
+    entries: &[ConfigEntry],
+) -> Result<Done, Refusal> {
+    match operation {
+        Operation::Create(new) => Ok(Done::Created(store.create(new))),
+        Operation::Delete(held) => store.delete(held, entries).map(|()| Done::Deleted),
+        Operation::RemoveAccount(_) => Err(Refusal::Unsupported),
+        Operation::Reload(_) => Ok(Done::Reloaded(EntryState::Other(AT_REST.to_owned()))),
+    }
+}
+
+fn credentials(folder: &Path) -> Result<Store, String> {
+    let path = folder.join(STORAGE).join(CREDENTIALS);
+    Store::parse(text_of(&path)?.as_deref()).map_err(|damage| unusable(&path, damage))
+}
+
+fn config_entries(folder: &Path) -> Result<Vec<ConfigEntry>, String> {
+    let path = folder.join(STORAGE).join(CONFIG_ENTRIES);
+    storage::config_entries(text_of(&path)?.as_deref()).map_err(|damage| unusable(&path, damage))
+}
+
+/// HA's own integrations that take credentials, and the custom ones that are installed there.
+fn domains(folder: &Path) -> Result<BTreeSet<Domain>, String> {
+    let mut domains = integrations::known().clone();
+    let custom = folder.join("custom_components");
+    let cannot_read = |why: io::Error| unusable(&custom, why);
+    let installed = match fs::read_dir(&custom) {
+        Ok(installed) => installed,
+        Err(missing) if missing.kind() == io::ErrorKind::NotFound => return Ok(domains),
+        Err(why) => return Err(cannot_read(why)),
+    };
+    for integration in installed {
+        let integration = integration.map_err(cannot_read)?;
+        let platform = integration.path().join(CREDENTIALS);
+        if platform.with_extension("py").is_file() || platform.join("__init__.py").is_file() {
+            domains.insert(Domain::new(integration.file_name().to_string_lossy()));
+        }
+    }
+    Ok(domains)
+}
+
+/// A file's text; none where there is no file.
+fn text_of(path: &Path) -> Result<Option<String>, String> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(missing) if missing.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(why) => Err(unusable(path, why)),
+    }
+}
+
+fn unusable(path: &Path, why: impl std::fmt::Display) -> String {
+    format!("cannot use {}: {why}", path.display())
+}

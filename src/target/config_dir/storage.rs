@@ -1,0 +1,302 @@
+//! HA's storage files: text in, nouns out, and text again. No file is touched here.
+//!
+//! Whatever is not ours stays as it was read, to the byte of each value: unknown fields, numbers
+//! beyond 64 bits, the order of everything. A value is taken apart only as far as it is needed.
+
+use std::collections::BTreeMap;
+
+use indexmap::IndexMap;
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::value::RawValue;
+use thiserror::Error;
+
+use super::slug::generate_id;
+use crate::model::{
+    ClientId, ConfigEntry, Credential, CredentialId, Domain, EntryId, EntryState, Held,
+    NewCredential, Secret,
+};
+use crate::target::Refusal;
+
+/// A store without items, as HA writes it.
+const EMPTY: &str = r#"{"version": 1, "minor_version": 1, "key": "application_credentials", "data": {"items": []}}"#;
+
+/// Why a storage file cannot be used. The text never repeats a value, which may be a secret.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub(super) enum Damage {
+    #[error(
+        "it is no JSON (line {line}, column {column}); Home Assistant would set it aside and start without what is in it: restore it from a backup, or delete it"
+    )]
+    Syntax { line: usize, column: usize },
+    #[error(
+        "{0}; that is not how Home Assistant writes it: correct it, or restore it from a backup"
+    )]
+    Shape(String),
+    #[error(
+        "it is of another major version than 1, the only one known here: a newer appcred may know it"
+    )]
+    Version,
+}
+
+/// The fields of a mapping, in their order, each value as it was written.
+type Fields = IndexMap<String, Box<RawValue>>;
+
+/// The same, while the file's text is at hand.
+type Read<'a> = IndexMap<String, &'a RawValue>;
+
+/// `.storage/application_credentials`.
+pub(super) struct Store {
+    /// All fields; the value of `data` stands in `data`.
+    fields: Fields,
+    /// All fields of `data`; the value of `items` stands in `items`.
+    data: Fields,
+    items: BTreeMap<usize, Item>,
+    places: BTreeMap<CredentialId, usize>,
+    next_place: usize,
+    changed: bool,
+}
+
+struct Item {
+    credential: Credential,
+    written: Written,
+}
+
+/// How an item goes into the file.
+enum Written {
+    /// As it was read.
+    Before(Box<RawValue>),
+    /// Anew, with this secret.
+    Now(Secret),
+}
+
+impl Store {
+    /// Reads the file's text; no file is an empty store, and so is `{}`, as in HA.
+    pub(super) fn parse(text: Option<&str>) -> Result<Self, Damage> {
+        let fields: Read<'_> = json(text.unwrap_or(EMPTY))?;
+        if fields.is_empty() {
+            return Self::parse(None);
+        }
+        let data: Read<'_> = json(data_of(&fields)?)?;
+        let items = data.get("items").ok_or_else(|| shape("it has no `data.items`"))?;
+        let items: Vec<&RawValue> = json(items.get())?;
+
+        let mut store = Self {
+            fields: kept(fields, "data"),
+            data: kept(data, "items"),
+            items: BTreeMap::new(),
+            places: BTreeMap::new(),
+            next_place: 0,
+            changed: false,
+        };
+        for (index, text) in items.into_iter().enumerate() {
+            let credential = credential(text).map_err(|what| {
+                shape(&format!("number {} of its `data.items` {what}", index + 1))
+            })?;
+            store.put(Item { credential, written: Written::Before(text.to_owned()) });
+        }
+        Ok(store)
+    }
+
+    /// The credentials, in HA's order.
+    pub(super) fn into_credentials(self) -> Vec<Credential> {
+        self.items.into_values().map(|item| item.credential).collect()
+    }
+
+    /// Whether it differs from what was read.
+    pub(super) fn is_changed(&self) -> bool {
+        self.changed
+    }
+
+    /// Appends a credential.
+    pub(super) fn create(&mut self, new: &NewCredential) -> CredentialId {
+        let client_id = ClientId::new(new.client_id.as_str().trim());
+        let id = generate_id(&new.domain, &client_id, |id| self.places.contains_key(id));
+        let credential = Credential {
+            id: id.clone(),
+            domain: new.domain.clone(),
+            client_id,
+            client_secret: new.client_secret.clone().into(),
+            name: Some(new.name.clone()),
+            auth_domain: Some(new.auth_domain.clone()),
+        };
+        self.put(Item { credential, written: Written::Now(new.client_secret.clone()) });
+        self.changed = true;
+        id
+    }
+
+    /// Takes a credential out, unless it changed or HA would refuse; one that is gone is no error.
+    ///
+    /// HA looks for the credential's own id alone (`async_delete_item`), and so do we.
+    pub(super) fn delete(&mut self, held: &Held, entries: &[ConfigEntry]) -> Result<(), Refusal> {
+        let Some(place) = self.places.get(&held.id).copied() else { return Ok(()) };
+        if self.items.get(&place).is_none_or(|item| item.credential.held() != *held) {
+            return Err(Refusal::Changed);
+        }
+        let uses = |entry: &ConfigEntry| {
+            entry.domain == held.domain && entry.implementation.as_deref() == Some(held.id.as_str())
+        };
+        if entries.iter().any(uses) {
+            return Err(Refusal::InUse { domain: held.domain.clone() });
+        }
+        self.places.remove(&held.id);
+        self.items.remove(&place);
+        self.changed = true;
+        Ok(())
+    }
+
+    /// The file's text.
+    pub(super) fn to_text(&self) -> Result<Vec<u8>, serde_json::Error> {
+        serde_json::to_vec_pretty(self)
+    }
+
+    /// Of two items with one id HA keeps the later, in the place of the first.
+    fn put(&mut self, item: Item) {
+        let next_place = &mut self.next_place;
+        let place = *self.places.entry(item.credential.id.clone()).or_insert_with(|| {
+            *next_place += 1;
+            *next_place
+        });
+        self.items.insert(place, item);
+    }
+}
+
+impl Serialize for Store {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let data = With { fields: &self.data, name: "items", value: &Items(&self.items) };
+        With { fields: &self.fields, name: "data", value: &data }.serialize(serializer)
+    }
+}
+
+/// Fields, one of them with another value.
+struct With<'a, T> {
+    fields: &'a Fields,
+    name: &'static str,
+    value: &'a T,
+}
+
+impl<T: Serialize> Serialize for With<'_, T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.fields.len()))?;
+        for (name, value) in self.fields {
+            if name == self.name {
+                map.serialize_entry(name, self.value)?;
+            } else {
+                map.serialize_entry(name, value)?;
+            }
+        }
+        map.end()
+    }
+}
+
+struct Items<'a>(&'a BTreeMap<usize, Item>);
+
+impl Serialize for Items<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.values())
+    }
+}
+
+impl Serialize for Item {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let secret = match &self.written {
+            Written::Before(text) => return text.serialize(serializer),
+            Written::Now(secret) => secret,
+        };
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("id", &self.credential.id)?;
+        map.serialize_entry("domain", &self.credential.domain)?;
+        map.serialize_entry("client_id", &self.credential.client_id)?;
+        map.serialize_entry("client_secret", secret.expose())?;
+        map.serialize_entry("name", &self.credential.name)?;
+        map.serialize_entry("auth_domain", &self.credential.auth_domain)?;
+        map.end()
+    }
+}
+
+/// The config entries of `.storage/core.config_entries`; no file, none.
+pub(super) fn config_entries(text: Option<&str>) -> Result<Vec<ConfigEntry>, Damage> {
+    #[derive(Deserialize)]
+    struct Data {
+        entries: Vec<Entry>,
+    }
+    #[derive(Deserialize)]
+    struct Entry {
+        entry_id: String,
+        domain: String,
+        title: Option<String>,
+        #[serde(default)]
+        data: EntryData,
+    }
+    /// What else stands there (tokens) is not even taken into memory.
+    #[derive(Default, Deserialize)]
+    struct EntryData {
+        auth_implementation: Option<serde_json::Value>,
+    }
+    let fields: Read<'_> = json(text.unwrap_or("{}"))?;
+    if fields.is_empty() {
+        return Ok(Vec::new());
+    }
+    let data: Data = json(data_of(&fields)?)?;
+    let entry = |entry: Entry| ConfigEntry {
+        id: EntryId::new(entry.entry_id),
+        domain: Domain::new(entry.domain),
+        title: entry.title.unwrap_or_default(),
+        state: EntryState::Other(super::AT_REST.to_owned()),
+        reason: None,
+        implementation: entry
+            .data
+            .auth_implementation
+            .and_then(|value| value.as_str().map(str::to_owned)),
+    };
+    Ok(data.entries.into_iter().map(entry).collect())
+}
+
+/// The text of `data` of a storage file of version 1.
+fn data_of<'a>(fields: &Read<'a>) -> Result<&'a str, Damage> {
+    let version = fields.get("version").ok_or_else(|| shape("it has no `version`"))?;
+    if version.get() != "1" {
+        return Err(Damage::Version);
+    }
+    fields.get("data").map(|data| data.get()).ok_or_else(|| shape("it has no `data`"))
+}
+
+/// All fields; the one that is kept taken apart elsewhere holds its place only.
+fn kept(fields: Read<'_>, apart: &str) -> Fields {
+    let keep = |(name, value): (String, &RawValue)| {
+        let value = if name == apart { RawValue::NULL } else { value };
+        (name, value.to_owned())
+    };
+    fields.into_iter().map(keep).collect()
+}
+
+/// Reads one item; the error says what is wrong with it.
+fn credential(text: &RawValue) -> Result<Credential, String> {
+    let fields: Read<'_> =
+        serde_json::from_str(text.get()).map_err(|_| "is no mapping".to_owned())?;
+    let text = |name: &str| match fields.get(name) {
+        None => Ok(None),
+        Some(value) => serde_json::from_str::<Option<String>>(value.get())
+            .map_err(|_| format!("has a `{name}` that is no text")),
+    };
+    let required = |name: &str| text(name)?.ok_or_else(|| format!("has no `{name}`"));
+    Ok(Credential {
+        id: CredentialId::new(required("id")?),
+        domain: Domain::new(required("domain")?),
+        client_id: ClientId::new(text("client_id")?.unwrap_or_default()),
+        client_secret: Secret::new(&text("client_secret")?.unwrap_or_default()).into(),
+        name: text("name")?,
+        auth_domain: text("auth_domain")?,
+    })
+}
+
+/// Parses, and drops serde's own message, which repeats values.
+fn json<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Damage> {
+    serde_json::from_str(text).map_err(|error| match error.classify() {
+        serde_json::error::Category::Data => shape("it has a field of the wrong kind"),
+        _ => Damage::Syntax { line: error.line(), column: error.column() },
+    })
+}
+
+fn shape(what: &str) -> Damage {
+    Damage::Shape(what.to_owned())
+}

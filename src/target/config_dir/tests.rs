@@ -1,0 +1,315 @@
+//! The store against a simple model, and the guards.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::storage::{Damage, Store, config_entries};
+use super::{AT_REST, STORAGE, apply, lock};
+use crate::model::{
+    ClientId, ConfigEntry, CredentialId, Domain, EntryId, EntryState, Held, NewCredential, Secret,
+};
+use crate::target::{Done, Operation, Refusal, Stop};
+
+fn store(text: &str) -> Store {
+    Store::parse(Some(text)).unwrap()
+}
+
+fn written(store: &Store) -> String {
+    String::from_utf8(store.to_text().unwrap()).unwrap()
+}
+
+fn new(domain: &str, client_id: &str) -> NewCredential {
+    NewCredential {
+        domain: Domain::new(domain),
+        client_id: ClientId::new(client_id),
+        client_secret: Secret::new("s"),
+        name: "N".to_owned(),
+        auth_domain: "appcred:o:k".to_owned(),
+    }
+}
+
+fn held(id: &str, domain: &str, client_id: &str) -> Held {
+    Held {
+        id: CredentialId::new(id),
+        domain: Domain::new(domain),
+        client_id: ClientId::new(client_id),
+        name: None,
+        auth_domain: None,
+    }
+}
+
+const FOREIGN: &str = r#"{
+  "minor_version": 7,
+  "version": 1,
+  "x": 123456789012345678901234567890,
+  "data": {
+    "y": 1.10,
+    "items": [
+      {
+        "domain": "no_such",
+        "id": "Weird ID!",
+        "client_id": "q",
+        "client_secret": " padded\t",
+        "extra": {"z": 1e400, "a": [1.0]}
+      }
+    ],
+    "z": null
+  },
+  "key": "application_credentials"
+}"#;
+
+#[test]
+fn what_is_not_ours_stays_to_the_byte() {
+    let mut store = store(FOREIGN);
+    assert_eq!(written(&store), FOREIGN);
+    store.create(&new("spotify", " a "));
+    let expected = FOREIGN.replace(
+        "\n      }\n    ],",
+        r#"
+      },
+      {
+        "id": "spotify_a",
+        "domain": "spotify",
+        "client_id": "a",
+        "client_secret": "s",
+        "name": "N",
+        "auth_domain": "appcred:o:k"
+      }
+    ],"#,
+    );
+    assert_eq!(written(&store), expected);
+}
+
+#[test]
+fn no_file_and_an_empty_mapping_are_an_empty_store() {
+    for text in [None, Some("{}")] {
+        let store = Store::parse(text).unwrap();
+        let written: Value = serde_json::from_str(&written(&store)).unwrap();
+        let expected = json!({
+            "version": 1, "minor_version": 1, "key": "application_credentials", "data": {"items": []}
+        });
+        assert_eq!(written, expected);
+    }
+    assert_eq!(config_entries(None).unwrap(), []);
+}
+
+#[test]
+fn of_one_id_the_later_item_stands_in_the_place_of_the_first() {
+    let item =
+        |id, client| json!({"id": id, "domain": "d", "client_id": client, "client_secret": ""});
+    let items = [item("a", "1"), item("b", "2"), item("a", "3")];
+    let store = store(&json!({"version": 1, "data": {"items": items}}).to_string());
+    let clients: Vec<_> = store.into_credentials().into_iter().map(|c| c.client_id).collect();
+    assert_eq!(clients, ["3", "2"].map(ClientId::new));
+}
+
+#[test]
+fn damage_is_told_without_values() {
+    let told = |text: &str| Store::parse(Some(text)).err().unwrap().to_string();
+    assert!(told("").contains("no JSON (line 1, column 0)"));
+    assert!(
+        told(r#"{"version": 1, "data": {"items": [{"client_secret": "SECRET"#).contains("no JSON")
+    );
+    assert_eq!(Store::parse(Some(r#"{"version": 2, "data": 1}"#)).err(), Some(Damage::Version));
+    for (text, what) in [
+        (r#"["SECRET"]"#, "wrong kind"),
+        (r#"{"data": {"items": []}}"#, "no `version`"),
+        (r#"{"version": 1}"#, "no `data`"),
+        (r#"{"version": 1, "data": "SECRET"}"#, "wrong kind"),
+        (r#"{"version": 1, "data": {}}"#, "no `data.items`"),
+        (r#"{"version": 1, "data": {"items": "SECRET"}}"#, "wrong kind"),
+        (
+            r#"{"version": 1, "data": {"items": ["SECRET"]}}"#,
+            "number 1 of its `data.items` is no mapping",
+        ),
+        (r#"{"version": 1, "data": {"items": [{"domain": "SECRET"}]}}"#, "has no `id`"),
+        (
+            r#"{"version": 1, "data": {"items": [{"id": "a", "domain": "d", "client_secret": 90210}]}}"#,
+            "has a `client_secret` that is no text",
+        ),
+    ] {
+        let told = told(text);
+        assert!(told.contains(what), "{text}: {told}");
+        assert!(!told.contains("SECRET") && !told.contains("90210"), "{told}");
+    }
+}
+
+#[test]
+fn config_entries_name_their_implementation() {
+    let text = json!({"version": 1, "minor_version": 5, "key": "core.config_entries", "data": {"entries": [
+        {"entry_id": "1", "domain": "spotify", "title": "T", "data": {"auth_implementation": "x", "token": {"a": 1}}},
+        {"entry_id": "2", "domain": "hue", "title": "H", "data": {"auth_implementation": 7}},
+    ]}});
+    let entry = |id: &str, domain: &str, title: &str, implementation: Option<&str>| ConfigEntry {
+        id: EntryId::new(id),
+        domain: Domain::new(domain),
+        title: title.to_owned(),
+        state: EntryState::Other(AT_REST.to_owned()),
+        reason: None,
+        implementation: implementation.map(str::to_owned),
+    };
+    assert_eq!(
+        config_entries(Some(&text.to_string())).unwrap(),
+        [entry("1", "spotify", "T", Some("x")), entry("2", "hue", "H", None)]
+    );
+    assert_eq!(config_entries(Some(r#"{"version": 2}"#)), Err(Damage::Version));
+}
+
+#[test]
+fn a_credential_goes_only_if_it_is_the_same_and_free() {
+    let item =
+        json!({"id": "spotify_a", "domain": "spotify", "client_id": "a", "client_secret": "s"});
+    let mut store = store(&json!({"version": 1, "data": {"items": [item]}}).to_string());
+    let in_use_by = |domain: &str| ConfigEntry {
+        id: EntryId::new("1"),
+        domain: Domain::new(domain),
+        title: String::new(),
+        state: EntryState::Loaded,
+        reason: None,
+        implementation: Some("spotify_a".to_owned()),
+    };
+    let a = held("spotify_a", "spotify", "a");
+    assert_eq!(store.delete(&held("spotify_a", "spotify", "b"), &[]), Err(Refusal::Changed));
+    assert_eq!(
+        store.delete(&a, &[in_use_by("spotify")]),
+        Err(Refusal::InUse { domain: Domain::new("spotify") })
+    );
+    assert!(!store.is_changed());
+    assert_eq!(store.delete(&a, &[in_use_by("xbox")]), Ok(()));
+    assert_eq!(store.delete(&a, &[in_use_by("spotify")]), Ok(()), "it is gone already");
+    assert!(store.is_changed());
+}
+
+#[test]
+fn one_waits_for_another_only_so_long() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join(STORAGE)).unwrap();
+    let stop = Stop::new();
+    let first = lock::acquire(folder.path(), 1, &stop).unwrap();
+    let Err(Refusal::Failed(told)) = lock::acquire(folder.path(), 2, &stop) else {
+        panic!("two held one lock");
+    };
+    assert!(told.contains(&format!("(process {})", std::process::id())), "{told}");
+    stop.cancel();
+    assert_eq!(lock::acquire(folder.path(), 2, &stop).unwrap_err(), Refusal::Stopped);
+    drop(first);
+    let lock = folder.path().join(".ha_run.lock");
+    fs::write(&lock, r#"{"pid": 77, "version": 1, "ha_version": "2026.11.0", "start_ts": 1.5}"#)
+        .unwrap();
+    let _guard = lock::acquire(folder.path(), 50, &Stop::new()).unwrap();
+    assert!(File::open(&lock).unwrap().try_lock().is_err(), "Home Assistant could start now");
+}
+
+/// An item of the model: the JSON that the file shall hold.
+type Model = Vec<Value>;
+
+#[derive(Clone, Debug)]
+enum Change {
+    Create(&'static str),
+    /// The item at this place, counted round.
+    Delete(usize),
+    DeleteAbsent,
+}
+
+fn changes() -> impl Strategy<Value = Vec<Change>> {
+    let change = prop_oneof![
+        prop::sample::select(vec!["a", "A", "a.2", "b", "ü"]).prop_map(Change::Create),
+        (0..20_usize).prop_map(Change::Delete),
+        Just(Change::DeleteAbsent),
+    ];
+    prop::collection::vec(change, 0..25)
+}
+
+fn json_value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        ".{0,8}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(2, 8, 3, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+            prop::collection::btree_map("[a-z\"\\\\é]{1,4}", inner, 0..3)
+                .prop_map(|fields| Value::Object(fields.into_iter().collect())),
+        ]
+    })
+}
+
+fn id_in(model: &Model, base: &str) -> String {
+    let taken = |id: &str| model.iter().any(|item| item["id"] == id);
+    let mut id = base.to_owned();
+    for attempt in 2.. {
+        if !taken(&id) {
+            break;
+        }
+        id = format!("{base}_{attempt}");
+    }
+    id
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_batch_does_what_the_model_does(
+        extras in prop::collection::vec(json_value(), 0..6),
+        fields in prop::collection::btree_map("x[a-z\"é]{1,4}", json_value(), 0..4),
+        changes in changes(),
+    ) {
+        let mut model: Model = extras
+            .into_iter()
+            .enumerate()
+            .map(|(n, extra)| json!({
+                "extra": extra, "id": format!("spotify_{n}"), "domain": "spotify",
+                "client_id": n.to_string(), "client_secret": "old",
+            }))
+            .collect();
+        let file = |model: &Model| {
+            let mut file = json!({"minor_version": 3, "data": {"items": model, "more": &fields}, "version": 1});
+            file.as_object_mut().unwrap().extend(fields.clone());
+            file
+        };
+        let mut store = store(&file(&model).to_string());
+        let mut known: BTreeMap<String, Held> = BTreeMap::new();
+        for credential in Store::parse(Some(&file(&model).to_string())).unwrap().into_credentials() {
+            known.insert(credential.id.as_str().to_owned(), credential.held());
+        }
+        for change in changes {
+            let (operation, expected) = match change {
+                Change::Create(client) => {
+                    let base = if client == "a.2" { "spotify_a_2".to_owned() } else {
+                        format!("spotify_{}", client.to_lowercase().replace('ü', "u"))
+                    };
+                    let id = id_in(&model, &base);
+                    let new = new("spotify", client);
+                    model.push(json!({
+                        "id": id, "domain": "spotify", "client_id": client, "client_secret": "s",
+                        "name": "N", "auth_domain": "appcred:o:k",
+                    }));
+                    known.insert(id.clone(), Held {
+                        name: Some("N".to_owned()),
+                        auth_domain: Some("appcred:o:k".to_owned()),
+                        ..held(&id, "spotify", client)
+                    });
+                    (Operation::Create(new), Done::Created(CredentialId::new(id)))
+                }
+                Change::Delete(place) if !model.is_empty() => {
+                    let item = model.remove(place % model.len());
+                    let there = known.remove(item["id"].as_str().unwrap()).unwrap();
+                    (Operation::Delete(there), Done::Deleted)
+                }
+                Change::Delete(_) | Change::DeleteAbsent => {
+                    (Operation::Delete(held("gone", "spotify", "gone")), Done::Deleted)
+                }
+            };
+            prop_assert_eq!(apply(&operation, &mut store, &[]), Ok(expected));
+        }
+        // As text, so that the order of everything counts.
+        let read: Value = serde_json::from_str(&written(&store)).unwrap();
+        prop_assert_eq!(read.to_string(), file(&model).to_string());
+    }
+}

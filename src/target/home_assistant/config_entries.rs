@@ -1,0 +1,121 @@
+//! Linked accounts: which credential each uses, and setting them up afresh.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use tokio::time::{Instant, sleep};
+
+use super::connection::{Connection, Fault};
+use super::flows::reauth_flows;
+use super::messages::{Command, CredentialOfEntry, Entry, NO_SUCH_ENTRY, SingleEntry};
+use super::rest::Rest;
+use crate::integrations;
+use crate::model::{ConfigEntry, Credential, Domain, EntryId, EntryState, FlowId};
+
+/// Questions that are open at once.
+const OPEN_QUESTIONS: usize = 256;
+/// How long an entry may stay in set-up after a reload.
+const SETTLE_TIMEOUT_SECONDS: u64 = 60;
+/// How often it is looked at.
+const SETTLE_CHECK_MILLISECONDS: u64 = 250;
+
+/// All entries as HA lists them.
+pub(super) async fn list(connection: &Connection) -> Result<Vec<Entry>, Fault> {
+    connection.ask(Command::ListConfigEntries).await
+}
+
+/// Finds out which credential each entry uses. Only integrations that hold credentials are asked.
+pub(super) async fn with_implementations(
+    connection: &Connection,
+    entries: Vec<Entry>,
+    credentials: &[Credential],
+) -> Result<Vec<ConfigEntry>, Fault> {
+    let domains: BTreeSet<&Domain> = credentials.iter().map(|held| &held.domain).collect();
+    let implementations: BTreeMap<&str, &str> =
+        credentials.iter().map(|held| (held.id.as_str(), held.implementation())).collect();
+    let collapsed = collapsed(credentials);
+    let found: Vec<Option<ConfigEntry>> = stream::iter(entries)
+        .map(|entry| {
+            let (domains, implementations, collapsed) = (&domains, &implementations, &collapsed);
+            async move {
+                let domain = Domain::new(entry.domain);
+                let id = EntryId::new(entry.entry_id);
+                let mut implementation = None;
+                if domains.contains(&domain) {
+                    let Some(used) = credential_of(connection, &id).await? else { return Ok(None) };
+                    implementation = used
+                        .application_credentials_id
+                        .and_then(|id| implementations.get(id.as_str()).copied())
+                        .or_else(|| collapsed.get(&domain).copied())
+                        .map(str::to_owned);
+                }
+                let state = EntryState::from_word(&entry.state);
+                let (title, reason) = (entry.title, entry.reason);
+                Ok(Some(ConfigEntry { id, domain, title, state, reason, implementation }))
+            }
+        })
+        .buffered(OPEN_QUESTIONS)
+        .try_collect()
+        .await?;
+    Ok(found.into_iter().flatten().collect())
+}
+
+/// The credential that all accounts of an integration use which looks at no `auth_domain`: the
+/// last one.
+fn collapsed(credentials: &[Credential]) -> BTreeMap<&Domain, &str> {
+    let ignores = |held: &&Credential| {
+        integrations::facts(&held.domain).is_some_and(|facts| facts.ignores_auth_domain)
+    };
+    let last = credentials.iter().filter(ignores);
+    last.map(|held| (&held.domain, held.implementation())).collect()
+}
+
+/// `None` where the entry has gone meanwhile.
+async fn credential_of(
+    connection: &Connection,
+    entry: &EntryId,
+) -> Result<Option<CredentialOfEntry>, Fault> {
+    let command = Command::CredentialOfEntry { config_entry_id: entry.clone() };
+    match connection.ask(command).await {
+        Ok(used) => Ok(Some(used)),
+        Err(Fault::Refused { code, .. }) if code == NO_SUCH_ENTRY => Ok(None),
+        Err(fault) => Err(fault),
+    }
+}
+
+/// Sets an entry up afresh and waits for the state that it arrives at.
+///
+/// If HA asks for consent again for it, that is taken back before: with a credential that works
+/// nobody needs it, and with one that does not HA asks anew, with what is in force then.
+pub(super) async fn reload(
+    connection: &Connection,
+    rest: &Rest,
+    entry: &EntryId,
+) -> Result<EntryState, Fault> {
+    for (_, flow) in reauth_flows(connection).await?.iter().filter(|(of, _)| of == entry) {
+        rest.abort_flow(&FlowId::new(flow.flow_id.clone())).await?;
+    }
+    rest.reload(entry).await?;
+    settle(connection, entry, |state| *state != EntryState::SetupInProgress).await
+}
+
+/// Waits until an entry is in a state that is asked for, or for as long as is sensible; answers
+/// the state that it is in then.
+pub(super) async fn settle(
+    connection: &Connection,
+    entry: &EntryId,
+    is_meant: impl Fn(&EntryState) -> bool,
+) -> Result<EntryState, Fault> {
+    let begun = Instant::now();
+    let patience = Duration::from_secs(SETTLE_TIMEOUT_SECONDS);
+    loop {
+        let read = Command::ReadConfigEntry { entry_id: entry.clone() };
+        let SingleEntry { config_entry } = connection.ask(read).await?;
+        let state = EntryState::from_word(&config_entry.state);
+        if is_meant(&state) || begun.elapsed() > patience {
+            return Ok(state);
+        }
+        sleep(Duration::from_millis(SETTLE_CHECK_MILLISECONDS)).await;
+    }
+}

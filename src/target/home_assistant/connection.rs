@@ -1,0 +1,303 @@
+//! One WebSocket to HA, shared by all who ask: one task writes, one reads.
+//!
+//! Commands that wait are packed into arrays, which HA takes at a fraction of the cost. HA cuts off
+//! a client with thousands of answers unread although it goes on executing, so only so many
+//! commands are in flight, and answers are read while commands are written.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt, StreamExt};
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+use thiserror::Error;
+use tokio::net::TcpStream;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+use tokio_util::sync::CancellationToken;
+
+use super::in_flight::{Asker, InFlight, Listener, deliver};
+use super::messages::{Answer, Command, Incoming, Numbered};
+use crate::target::Stop;
+
+/// Commands sent and not yet answered. HA cuts the line at 4,096 answers that wait.
+const MAX_IN_FLIGHT: usize = 512;
+/// Commands in one frame; more gains nothing.
+const MAX_COMMANDS_PER_FRAME: usize = 100;
+/// HA closes the socket on a frame above 4 MiB.
+const MAX_FRAME_BYTES: usize = 1024 * 1024;
+/// Commands that may wait to be sent, enough to fill the next frames.
+const MAX_QUEUED: usize = 1024;
+/// How long HA may take for an answer. The first look at the integrations takes it seconds on a
+/// fast machine.
+const ANSWER_TIMEOUT_SECONDS: u64 = 60;
+/// How often overdue answers are looked for.
+const OVERDUE_CHECK_SECONDS: u64 = 1;
+/// How long HA may take to close its end.
+const CLOSE_TIMEOUT_SECONDS: u64 = 2;
+
+/// The WebSocket below.
+pub(super) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+/// Why a command brought no result.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// HA said no.
+    #[error("{code}: {message}")]
+    Refused {
+        /// HA's word for the kind of refusal.
+        code: String,
+        /// HA's words, without values.
+        message: String,
+    },
+    /// Told to stop before it was sent.
+    #[error("interrupted")]
+    Stopped,
+    /// It never left.
+    #[error("not sent: {0}")]
+    Unsent(String),
+    /// It was sent, and no answer will come.
+    #[error("{0}")]
+    Lost(String),
+    /// The answer was none that we know.
+    #[error("the answer is not as HA is known to give it ({0})")]
+    Unreadable(String),
+}
+
+impl Fault {
+    /// As it stands for those who only wished to read before they do something.
+    pub(super) fn before_anything_was_done(self) -> Self {
+        match self {
+            Self::Lost(why) => Self::Unsent(why),
+            other => other,
+        }
+    }
+}
+
+/// A socket on which log-in is over.
+pub(super) struct Connection {
+    requests: mpsc::Sender<Request>,
+    in_flight: Arc<InFlight>,
+    ended: CancellationToken,
+    tasks: [JoinHandle<()>; 2],
+}
+
+struct Request {
+    command: Command,
+    stop: Option<Stop>,
+    listener: Option<Listener>,
+    asker: Asker,
+}
+
+/// What HA tells from now on, until the connection is lost.
+pub(super) struct Events(mpsc::UnboundedReceiver<Box<RawValue>>);
+
+impl Events {
+    /// The next event; `None` when no more can come.
+    pub(super) async fn next<E: DeserializeOwned>(&mut self) -> Option<Result<E, Fault>> {
+        let event = self.0.recv().await?;
+        Some(
+            serde_json::from_str(event.get())
+                .map_err(|error| Fault::Unreadable(without_values(&error))),
+        )
+    }
+}
+
+impl Connection {
+    /// Takes over a socket.
+    pub(super) fn new(socket: Socket) -> Self {
+        let (sink, stream) = socket.split();
+        let (requests, queue) = mpsc::channel(MAX_QUEUED);
+        let in_flight = Arc::new(InFlight::default());
+        let ended = CancellationToken::new();
+        let tasks = [
+            tokio::spawn(read(stream, Arc::clone(&in_flight), ended.clone())),
+            tokio::spawn(write(sink, queue, Arc::clone(&in_flight), ended.clone())),
+        ];
+        Self { requests, in_flight, ended, tasks }
+    }
+
+    /// Waits until HA has gone.
+    pub(super) async fn ended(&self) {
+        self.ended.cancelled().await;
+    }
+
+    /// Sends a command and waits for its result. Those who ask at the same time share frames.
+    pub(super) async fn ask<A: DeserializeOwned>(&self, command: Command) -> Result<A, Fault> {
+        self.send(command, None, None).await
+    }
+
+    /// The same, unless told to stop before it is sent.
+    pub(super) async fn ask_unless<A: DeserializeOwned>(
+        &self,
+        stop: &Stop,
+        command: Command,
+    ) -> Result<A, Fault> {
+        self.send(command, Some(stop.clone()), None).await
+    }
+
+    /// Has HA tell what happens from now on.
+    pub(super) async fn subscribe(&self, command: Command) -> Result<Events, Fault> {
+        let (listener, events) = mpsc::unbounded_channel();
+        self.send::<()>(command, None, Some(listener)).await?;
+        Ok(Events(events))
+    }
+
+    async fn send<A: DeserializeOwned>(
+        &self,
+        command: Command,
+        stop: Option<Stop>,
+        listener: Option<Listener>,
+    ) -> Result<A, Fault> {
+        let (asker, answer) = oneshot::channel();
+        let unsent = || Fault::Unsent(self.in_flight.why_lost());
+        let request = Request { command, stop, listener, asker };
+        self.requests.send(request).await.map_err(|_| unsent())?;
+        // Whoever was in flight is told; who is dropped without a word was still in the queue.
+        match answer.await.map_err(|_| unsent())?? {
+            Answer::Success(result) => serde_json::from_str(result.get())
+                .map_err(|error| Fault::Unreadable(without_values(&error))),
+            Answer::Refused { code, message } => Err(Fault::Refused { code, message }),
+        }
+    }
+
+    /// Takes leave of HA.
+    pub(super) async fn close(self) {
+        drop(self.requests);
+        for task in self.tasks {
+            // A task that panicked has nothing left to close.
+            drop(task.await);
+        }
+    }
+}
+
+/// What is wrong and where, but not what stands there: serde repeats values, which may be secrets.
+fn without_values(error: &serde_json::Error) -> String {
+    format!("{:?} error at column {}", error.classify(), error.column()).to_lowercase()
+}
+
+/// Sends what is asked for, until nobody can ask any more or the connection is lost.
+async fn write(
+    mut sink: SplitSink<Socket, Message>,
+    mut queue: mpsc::Receiver<Request>,
+    in_flight: Arc<InFlight>,
+    ended: CancellationToken,
+) {
+    let sending = async {
+        let room = Arc::new(Semaphore::new(MAX_IN_FLIGHT));
+        let mut last_id = 0;
+        let mut batch = Vec::with_capacity(MAX_COMMANDS_PER_FRAME);
+        while queue.recv_many(&mut batch, MAX_COMMANDS_PER_FRAME).await > 0 {
+            for frame in pack(&mut batch, &room, &mut last_id, &in_flight).await {
+                if let Err(error) = sink.send(Message::text(frame)).await {
+                    return in_flight.lose(&error.to_string());
+                }
+            }
+        }
+        // Nobody waits for an answer any more; a peer that has gone already needs no farewell.
+        drop(sink.close().await);
+        drop(timeout(Duration::from_secs(CLOSE_TIMEOUT_SECONDS), ended.cancelled()).await);
+    };
+    tokio::select! {
+        () = sending => {}
+        () = ended.cancelled() => {}
+    }
+    ended.cancel();
+}
+
+/// Waits until there is room for a batch, then makes frames of it, each command with its number.
+async fn pack(
+    batch: &mut Vec<Request>,
+    room: &Arc<Semaphore>,
+    last_id: &mut u64,
+    in_flight: &InFlight,
+) -> Vec<String> {
+    let count = u32::try_from(batch.len()).unwrap_or(u32::MAX);
+    let Ok(mut permits) = Arc::clone(room).acquire_many_owned(count).await else {
+        return Vec::new();
+    };
+    let mut frames: Vec<String> = Vec::new();
+    for Request { command, stop, listener, asker } in batch.drain(..) {
+        if stop.is_some_and(|stop| stop.is_cancelled()) {
+            deliver(asker, Err(Fault::Stopped));
+            continue;
+        }
+        let id = *last_id + 1;
+        let text = match serde_json::to_string(&Numbered { id, command: &command }) {
+            Ok(text) if text.len() < MAX_FRAME_BYTES => text,
+            Ok(_) => {
+                let why = format!("it is larger than {MAX_FRAME_BYTES} bytes, which HA refuses");
+                deliver(asker, Err(Fault::Unsent(why)));
+                continue;
+            }
+            Err(error) => {
+                deliver(asker, Err(Fault::Unsent(without_values(&error))));
+                continue;
+            }
+        };
+        let Some(permit) = permits.split(1) else { continue };
+        *last_id = id;
+        in_flight.add(id, asker, listener, permit);
+        match frames.last_mut() {
+            Some(frame) if frame.len() + text.len() < MAX_FRAME_BYTES => {
+                frame.push(',');
+                frame.push_str(&text);
+            }
+            _ => frames.push(format!("[{text}")),
+        }
+    }
+    for frame in &mut frames {
+        frame.push(']');
+    }
+    frames
+}
+
+/// Hands answers on, until the connection is lost or closed.
+async fn read(mut stream: SplitStream<Socket>, in_flight: Arc<InFlight>, ended: CancellationToken) {
+    let why = tokio::select! {
+        why = receive(&mut stream, &in_flight) => why,
+        () = ended.cancelled() => "the connection was closed".to_owned(),
+    };
+    tracing::debug!(why, "connection to Home Assistant ended");
+    in_flight.lose(&why);
+    ended.cancel();
+}
+
+/// Returns why no more answers will come.
+async fn receive(stream: &mut SplitStream<Socket>, in_flight: &InFlight) -> String {
+    loop {
+        let wait = timeout(Duration::from_secs(OVERDUE_CHECK_SECONDS), stream.next());
+        match wait.await {
+            Ok(Some(Ok(Message::Text(frame)))) => match Incoming::of_frame(&frame) {
+                Ok(messages) => {
+                    for message in messages {
+                        if let Some((id, event)) = message.as_event() {
+                            in_flight.tell(id, event);
+                        } else if let Some((id, answer)) = message.into_answer() {
+                            in_flight.answer(id, answer);
+                        }
+                    }
+                }
+                Err(error) => {
+                    return format!("it sent what is no message ({})", without_values(&error));
+                }
+            },
+            Ok(Some(Ok(Message::Close(Some(farewell))))) => {
+                return format!("it closed the connection ({})", u16::from(farewell.code));
+            }
+            Ok(None | Some(Ok(Message::Close(None)))) => {
+                return "it closed the connection".to_owned();
+            }
+            Ok(Some(Err(error))) => return error.to_string(),
+            // Pings are answered below us; binary frames are not HA's.
+            Ok(Some(Ok(_))) | Err(_) => {}
+        }
+        if in_flight.is_overdue(Duration::from_secs(ANSWER_TIMEOUT_SECONDS)) {
+            return format!("silence for {ANSWER_TIMEOUT_SECONDS} seconds");
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! Credentials: what HA holds, creating and deleting them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tokio::sync::Mutex;
+
+use super::connection::{Connection, Fault};
+use super::flows;
+use super::messages::{
+    Command, Created, CredentialDomains, Item, NOT_FOUND, NewItem, REFUSED_BY_INTEGRATION,
+};
+use super::rest::Rest;
+use crate::model::{Credential, CredentialId, Domain, Held, NewCredential};
+use crate::target::{Done, Refusal, Stop};
+
+/// How HA says that an integration takes no credentials, and also that what it needs is not
+/// installed yet.
+const NO_PLATFORM: &str = "No application_credentials platform";
+/// How HA says that a config entry names a credential.
+const IN_USE: &str = "in use";
+
+/// All credentials, in HA's order.
+pub(super) async fn list(connection: &Connection) -> Result<Vec<Credential>, Fault> {
+    let items: Vec<Item> = connection.ask(Command::ListCredentials).await?;
+    Ok(items.into_iter().map(Credential::from).collect())
+}
+
+/// The integrations that take credentials, installed or not.
+pub(super) async fn domains(connection: &Connection) -> Result<BTreeSet<Domain>, Fault> {
+    let known: CredentialDomains = connection.ask(Command::CredentialDomains).await?;
+    Ok(known.into_set())
+}
+
+/// Creates a credential; if HA cannot load its integration, has that installed and tries again.
+pub(super) async fn create(
+    connection: &Connection,
+    stop: &Stop,
+    new: &NewCredential,
+    installed: &Installed<'_>,
+) -> Result<Done, Refusal> {
+    let first = create_once(connection, stop, new).await;
+    if !first.as_ref().is_err_and(is_no_platform) {
+        return Ok(first?);
+    }
+    let known = domains(connection).await.map_err(Fault::before_anything_was_done)?;
+    if !known.contains(&new.domain) {
+        return Err(Refusal::UnknownDomain { domain: new.domain.clone() });
+    }
+    if stop.is_cancelled() {
+        return Err(Refusal::Stopped);
+    }
+    let installation = installed.ensure(&new.domain).await;
+    match create_once(connection, stop, new).await {
+        Err(fault) if is_no_platform(&fault) => Err(Refusal::Failed(format!(
+            "HA knows {} but cannot load it{}; HA's log says more",
+            new.domain,
+            installation.err().map(|fault| format!(" ({fault})")).unwrap_or_default(),
+        ))),
+        second => Ok(second?),
+    }
+}
+
+async fn create_once(
+    connection: &Connection,
+    stop: &Stop,
+    new: &NewCredential,
+) -> Result<Done, Fault> {
+    let command = Command::CreateCredential(NewItem::from(new));
+    match connection.ask_unless::<Created>(stop, command).await {
+        Ok(created) => Ok(Done::Created(CredentialId::new(created.id))),
+        Err(Fault::Refused { code, message }) => {
+            Err(Fault::Refused { code, message: without(&message, new.client_secret.expose()) })
+        }
+        Err(fault) => Err(fault),
+    }
+}
+
+fn is_no_platform(fault: &Fault) -> bool {
+    matches!(fault, Fault::Refused { message, .. } if message.starts_with(NO_PLATFORM))
+}
+
+/// HA's words should hold no secret; a custom integration's might.
+fn without(message: &str, secret: &str) -> String {
+    if secret.is_empty() { message.to_owned() } else { message.replace(secret, "(sensitive)") }
+}
+
+/// Deletes a credential if its id still names the same one among those `present`.
+pub(super) async fn delete(
+    connection: &Connection,
+    stop: &Stop,
+    held: Held,
+    present: &BTreeMap<CredentialId, Held>,
+) -> Result<Done, Refusal> {
+    match present.get(&held.id) {
+        None => return Ok(Done::Deleted),
+        Some(now) if *now != held => return Err(Refusal::Changed),
+        Some(_) => {}
+    }
+    let command = Command::DeleteCredential { application_credentials_id: held.id };
+    match connection.ask_unless::<()>(stop, command).await {
+        Ok(()) => Ok(Done::Deleted),
+        Err(Fault::Refused { code, .. }) if code == NOT_FOUND => Ok(Done::Deleted),
+        Err(Fault::Refused { code, message })
+            if code == REFUSED_BY_INTEGRATION && message.contains(IN_USE) =>
+        {
+            Err(Refusal::InUse { domain: held.domain })
+        }
+        Err(fault) => Err(fault.into()),
+    }
+}
+
+/// The integrations that HA was made to install, each once, and what came of it.
+pub(super) struct Installed<'a> {
+    rest: &'a Rest,
+    /// Held during an installation: HA installs one after another anyway.
+    outcomes: Mutex<BTreeMap<Domain, Result<(), Fault>>>,
+}
+
+impl<'a> Installed<'a> {
+    /// Nothing so far.
+    pub(super) fn new(rest: &'a Rest) -> Self {
+        Self { rest, outcomes: Mutex::default() }
+    }
+
+    async fn ensure(&self, domain: &Domain) -> Result<(), Fault> {
+        let mut outcomes = self.outcomes.lock().await;
+        if let Some(outcome) = outcomes.get(domain) {
+            return outcome.clone();
+        }
+        tracing::info!(%domain, "Home Assistant installs what the integration needs");
+        let outcome = flows::start_and_abort(self.rest, domain).await;
+        outcomes.insert(domain.clone(), outcome.clone());
+        outcome
+    }
+}

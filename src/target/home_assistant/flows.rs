@@ -1,0 +1,417 @@
+//! Config flows: starting, answering and ending them, and finding those of ours again.
+//!
+//! HA lists only the flows that it started by itself, so what we start is noted in HA: in what it
+//! keeps for the user whose token we have, one key for each, so that two runs never write the same.
+
+use std::collections::BTreeMap;
+
+use reqwest::Url;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::connection::{Connection, Events, Fault};
+use super::messages::{Command, FlowEvent, ListedFlow, UserData};
+use super::rest::{Answered, Rest};
+use super::{HomeAssistant, config_entries};
+use crate::integrations;
+use crate::model::{
+    ConfigEntry, Credential, Domain, EntryId, EntryState, FlowId, FlowStep, Form, Live, Mark,
+    Observed, OpenFlow, Purpose, Secret,
+};
+use crate::target::Refusal;
+
+/// Behind the mark in the key of a note of a flow.
+const FLOW: &str = "#flow";
+/// Behind the mark in the key of a note that accounts go with the entry.
+const TIED: &str = "#tied";
+/// How HA says why a flow was started.
+const REAUTH: &str = "reauth";
+/// What HA tells when a browser has come back.
+const PROGRESSED: &str = "data_entry_flow_progressed";
+/// Where a browser finds HA if HA itself does not know.
+const DEFAULT_BASE: &str = "http://homeassistant.local:8123";
+/// A secret of so many bytes stands nowhere by chance.
+const LONG: usize = 8;
+/// The release from which on every flow with an account's id links that account again.
+const RECONFIGURES_SINCE: (u32, u32) = (2024, 11);
+
+/// From where a flow is called, and for which credential.
+pub struct FlowSide<'a> {
+    /// The integration.
+    pub domain: &'a Domain,
+    /// The address below which the provider's redirect arrives, without a slash at the end.
+    pub base: &'a str,
+    /// The secrets that must not be seen in a link.
+    pub secrets: &'a [&'a Secret],
+}
+
+/// What an answer to a form came to.
+pub enum FlowAnswer {
+    /// The next step.
+    Step(FlowStep),
+    /// The form does not take it: HA's words by field.
+    Unfit(BTreeMap<String, String>),
+    /// HA has no such flow any more.
+    Gone,
+}
+
+/// Tells when a browser has come back to HA.
+pub struct FlowEvents(Events);
+
+impl FlowEvents {
+    /// Waits until this flow has moved on; `false` where the connection was lost before.
+    pub async fn moved_on(&mut self, flow: &FlowId) -> bool {
+        while let Some(event) = self.0.next::<FlowEvent>().await {
+            if event.is_ok_and(|event| event.data.flow_id == flow.as_str()) {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+/// What is noted of a flow.
+#[derive(Serialize, Deserialize)]
+struct Note {
+    flow_id: String,
+    domain: String,
+}
+
+impl FlowSide<'_> {
+    fn hides_secret(&self, url: &str) -> bool {
+        let writes_it =
+            integrations::facts(self.domain).is_some_and(|facts| facts.secret_in_authorize_url);
+        writes_it || self.secrets.iter().any(|secret| holds(url, secret.expose()))
+    }
+}
+
+/// Whether a secret stands in a URL, plain or encoded: as a value, or as a part of something that
+/// is too long to be there by chance.
+fn holds(url: &str, secret: &str) -> bool {
+    let is_long = secret.len() >= LONG;
+    let holds = |text: &str| text == secret || is_long && text.contains(secret);
+    let in_query =
+        || Url::parse(url).is_ok_and(|url| url.query_pairs().any(|(_, value)| holds(&value)));
+    !secret.is_empty() && (holds(url) || in_query())
+}
+
+/// HA installs what an integration needs before the first step of a flow.
+pub(super) async fn start_and_abort(rest: &Rest, domain: &Domain) -> Result<(), Fault> {
+    let step = rest.start_flow(domain, None, DEFAULT_BASE).await?;
+    rest.abort_flow(&step.id()).await
+}
+
+impl HomeAssistant {
+    /// Where a browser reaches this HA, as far as is known.
+    ///
+    /// # Errors
+    /// Where HA does not answer.
+    pub async fn frontend_base(&self) -> Result<String, Refusal> {
+        if !self.address.is_supervisor() {
+            return Ok(self.address.frontend_base().to_owned());
+        }
+        let known = self.rest.configuration().await?;
+        let url = known.external_url.or(known.internal_url);
+        Ok(url.as_deref().unwrap_or(DEFAULT_BASE).trim_end_matches('/').to_owned())
+    }
+
+    /// Starts a flow that links a new account.
+    ///
+    /// # Errors
+    /// Where HA cannot.
+    pub async fn start_flow(&self, side: &FlowSide<'_>) -> Result<(FlowId, FlowStep), Refusal> {
+        let step = self.rest.start_flow(side.domain, None, side.base).await?;
+        Ok((step.id(), step.read(|url| side.hides_secret(url))))
+    }
+
+    /// Starts a flow that links an account again; none where this HA or the integration knows no
+    /// such thing.
+    ///
+    /// # Errors
+    /// Where HA does not answer.
+    pub async fn start_reconfigure_flow(
+        &self,
+        account: &EntryId,
+        side: &FlowSide<'_>,
+    ) -> Result<Option<(FlowId, FlowStep)>, Refusal> {
+        if !self.version.as_deref().is_some_and(reconfigures) {
+            return Ok(None);
+        }
+        match self.rest.start_flow(side.domain, Some(account), side.base).await {
+            Ok(step) => Ok(Some((step.id(), step.read(|url| side.hides_secret(url))))),
+            // The integration has no such step.
+            Err(Fault::Refused { .. }) => Ok(None),
+            Err(fault) => Err(fault.into()),
+        }
+    }
+
+    /// Where a flow is; none where HA has it no more. A flow that somebody has consented to is
+    /// carried on by this.
+    ///
+    /// # Errors
+    /// Where HA does not answer.
+    pub async fn look_at_flow(
+        &self,
+        flow: &FlowId,
+        side: &FlowSide<'_>,
+    ) -> Result<Option<FlowStep>, Refusal> {
+        match self.rest.look_at_flow(flow, side.base).await {
+            Ok(step) => Ok(step.map(|step| step.read(|url| side.hides_secret(url)))),
+            Err(Fault::Refused { .. }) => Ok(Some(FlowStep::Broken)),
+            Err(fault) => Err(fault.into()),
+        }
+    }
+
+    /// Fills in a form or chooses from a menu. Never to be called where consent is waited for: HA
+    /// would take it for the provider's answer.
+    ///
+    /// # Errors
+    /// Where HA does not answer.
+    pub async fn answer_flow(
+        &self,
+        flow: &FlowId,
+        answers: &Map<String, Value>,
+        side: &FlowSide<'_>,
+    ) -> Result<FlowAnswer, Refusal> {
+        Ok(match self.rest.answer_flow(flow, answers, side.base).await? {
+            Answered::Step(step) => FlowAnswer::Step(step.read(|url| side.hides_secret(url))),
+            Answered::Unfit(errors) => FlowAnswer::Unfit(errors),
+            Answered::Gone => FlowAnswer::Gone,
+        })
+    }
+
+    /// Ends a flow.
+    ///
+    /// # Errors
+    /// Where HA does not answer.
+    pub async fn abort_flow(&self, flow: &FlowId) -> Result<(), Refusal> {
+        Ok(self.rest.abort_flow(flow).await?)
+    }
+
+    /// The flow by which HA asks for consent again for an account, if it does.
+    ///
+    /// # Errors
+    /// Where HA does not answer.
+    pub async fn reauth_flow(&self, account: &EntryId) -> Result<Option<FlowId>, Refusal> {
+        let flows = reauth_flows(&self.connection).await?;
+        let found = flows.into_iter().find(|(of, _)| of == account);
+        Ok(found.map(|(_, flow)| FlowId::new(flow.flow_id)))
+    }
+
+    /// Hands on to HA what a provider's redirect brought: the query of its address.
+    ///
+    /// # Errors
+    /// Where HA does not answer, or does not know what it is about.
+    pub async fn hand_on(&self, query: &str) -> Result<(), Refusal> {
+        Ok(self.rest.hand_on(query).await?)
+    }
+
+    /// From now on, tells when a browser has come back to HA.
+    ///
+    /// # Errors
+    /// Where HA does not answer.
+    pub async fn flow_events(&self) -> Result<FlowEvents, Refusal> {
+        let command = Command::SubscribeEvents { event_type: PROGRESSED };
+        Ok(FlowEvents(self.connection.subscribe(command).await?))
+    }
+
+    /// Notes in HA that a flow is ours.
+    ///
+    /// # Errors
+    /// Where HA cannot keep it.
+    pub async fn remember_flow(
+        &self,
+        mark: &Mark,
+        account: Option<&EntryId>,
+        domain: &Domain,
+        flow: &FlowId,
+    ) -> Result<(), Refusal> {
+        let (flow_id, domain) = (flow.to_string(), domain.to_string());
+        let value = serde_json::json!(Note { flow_id, domain });
+        self.note(mark, account, value).await
+    }
+
+    /// Notes in HA that no flow is open any more.
+    ///
+    /// # Errors
+    /// Where HA cannot keep it.
+    pub async fn forget_flow(&self, mark: &Mark, account: Option<&EntryId>) -> Result<(), Refusal> {
+        self.note(mark, account, Value::Null).await
+    }
+
+    async fn note(
+        &self,
+        mark: &Mark,
+        account: Option<&EntryId>,
+        value: Value,
+    ) -> Result<(), Refusal> {
+        let key = match account {
+            None => format!("{mark}{FLOW}"),
+            Some(account) => format!("{mark}{FLOW}:{account}"),
+        };
+        Ok(self.connection.ask(Command::WriteUserData { key, value }).await?)
+    }
+
+    /// Waits until a linked account runs or has failed, and answers its state.
+    ///
+    /// # Errors
+    /// Where HA does not answer.
+    pub async fn settled(&self, account: &EntryId) -> Result<EntryState, Refusal> {
+        let is_over = |state: &EntryState| {
+            !matches!(state, EntryState::SetupInProgress | EntryState::NotLoaded)
+        };
+        Ok(config_entries::settle(&self.connection, account, is_over).await?)
+    }
+
+    /// Waits until a linked account runs, and answers its state; HA may be about to set it up.
+    ///
+    /// # Errors
+    /// Where HA does not answer.
+    pub async fn running(&self, account: &EntryId) -> Result<EntryState, Refusal> {
+        let runs = |state: &EntryState| *state == EntryState::Loaded;
+        Ok(config_entries::settle(&self.connection, account, runs).await?)
+    }
+
+    /// The linked accounts as they are now.
+    ///
+    /// # Errors
+    /// Where HA does not answer.
+    pub async fn accounts(&self) -> Result<Vec<ConfigEntry>, Refusal> {
+        let Observed { config_entries, .. } = self.look().await?;
+        Ok(config_entries)
+    }
+
+    /// Notes in HA whether the linked accounts of an entry go with it.
+    ///
+    /// # Errors
+    /// Where HA cannot keep it.
+    pub async fn remember_tie(&self, mark: &Mark, tied: bool) -> Result<(), Refusal> {
+        let key = format!("{mark}{TIED}");
+        let command = Command::WriteUserData { key, value: Value::Bool(tied) };
+        Ok(self.connection.ask(command).await?)
+    }
+
+    /// What is ours to look after.
+    pub(super) async fn live(&self, credentials: &[Credential]) -> Result<Live, Fault> {
+        let (kept, asked) =
+            tokio::try_join!(kept(&self.connection), reauth_flows(&self.connection))?;
+        let mut flows = Vec::new();
+        for (purpose, note) in notes(&kept) {
+            let domain = Domain::new(note.domain);
+            let id = FlowId::new(note.flow_id);
+            let of_domain = credentials.iter().filter(|held| held.domain == domain);
+            let secrets: Vec<&Secret> =
+                of_domain.filter_map(|held| held.client_secret.clear()).collect();
+            let base = self.address.frontend_base();
+            let side = FlowSide { domain: &domain, base, secrets: &secrets };
+            let step = match self.rest.look_at_flow(&id, base).await {
+                Ok(None) => continue,
+                Ok(Some(step)) => step.read(|url| side.hides_secret(url)),
+                Err(Fault::Refused { .. }) => FlowStep::Broken,
+                Err(fault) => return Err(fault),
+            };
+            flows.push(OpenFlow { id, domain, purpose, step });
+        }
+        for (account, flow) in asked {
+            let id = FlowId::new(flow.flow_id);
+            if flows.iter().all(|known: &OpenFlow| known.id != id) {
+                let step = flow.step_id.unwrap_or_default();
+                let step = FlowStep::Form(Form { step, ..Form::default() });
+                let (domain, purpose) = (Domain::new(flow.handler), Purpose::Again(account));
+                flows.push(OpenFlow { id, domain, purpose, step });
+            }
+        }
+        Ok(Live { flows, tied: kept.iter().filter_map(tied).collect() })
+    }
+}
+
+/// The flows by which HA asks for consent again, each with its account.
+pub(super) async fn reauth_flows(
+    connection: &Connection,
+) -> Result<Vec<(EntryId, ListedFlow)>, Fault> {
+    let listed: Vec<ListedFlow> = connection.ask(Command::ListFlows).await?;
+    let asks_again = |mut flow: ListedFlow| {
+        let account = flow.context.entry_id.take()?;
+        (flow.context.source == REAUTH).then(|| (EntryId::new(account), flow))
+    };
+    Ok(listed.into_iter().filter_map(asks_again).collect())
+}
+
+/// All that HA keeps for its user. One that keeps nothing has no notes.
+async fn kept(connection: &Connection) -> Result<BTreeMap<String, Value>, Fault> {
+    match connection.ask(Command::ReadUserData).await {
+        Ok(UserData { value }) => Ok(value),
+        Err(Fault::Refused { .. }) => Ok(BTreeMap::new()),
+        Err(fault) => Err(fault),
+    }
+}
+
+/// What is noted of our flows.
+fn notes(kept: &BTreeMap<String, Value>) -> Vec<(Purpose, Note)> {
+    let note = |(key, value): (&String, &Value)| {
+        let purpose = purpose(key)?;
+        Some((purpose, serde_json::from_value::<Note>(value.clone()).ok()?))
+    };
+    kept.iter().filter_map(note).collect()
+}
+
+/// The entry that a note says accounts go with.
+fn tied((key, value): (&String, &Value)) -> Option<Mark> {
+    let mark = Mark::parse(key.strip_suffix(TIED)?)?;
+    (*value == true).then_some(mark)
+}
+
+fn purpose(key: &str) -> Option<Purpose> {
+    let (mark, account) = key.split_once(FLOW)?;
+    let mark = Mark::parse(mark)?;
+    match account.strip_prefix(':') {
+        Some(account) => Some(Purpose::Again(EntryId::new(account))),
+        None => account.is_empty().then_some(Purpose::Entry(mark)),
+    }
+}
+
+/// Whether a release knows flows that link an account again when somebody wishes.
+fn reconfigures(version: &str) -> bool {
+    let mut parts = version.split('.').map(str::parse::<u32>);
+    match (parts.next(), parts.next()) {
+        (Some(Ok(year)), Some(Ok(month))) => (year, month) >= RECONFIGURES_SINCE,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{holds, purpose, reconfigures};
+    use crate::model::{EntryId, Purpose};
+
+    #[test]
+    fn a_release_that_does_not_reconfigure_would_link_a_second_account() {
+        let known: Vec<_> =
+            ["2024.3.3", "2024.10.4", "2024.11.0", "2024.12.0b1", "2026.1", "dev", ""]
+                .into_iter()
+                .filter(|version| reconfigures(version))
+                .collect();
+        assert_eq!(known, ["2024.11.0", "2024.12.0b1", "2026.1"]);
+    }
+
+    #[test]
+    fn notes_are_told_from_what_others_keep() {
+        assert!(matches!(purpose("appcred:house:a#flow"), Some(Purpose::Entry(_))));
+        let again = Some(Purpose::Again(EntryId::new("e")));
+        assert_eq!(purpose("appcred:house:a#flow:e"), again);
+        for other in ["appcred:house:a", "core", "x#flow", "appcred:house:a#flowers"] {
+            assert_eq!(purpose(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_secret_in_a_link_is_seen_however_it_is_written() {
+        assert!(holds("http://a/?x=s%2Fcret", "s/cret"));
+        assert!(holds("http://a/?x=s+e", "s e"));
+        assert!(holds("http://a/?x=mys%2Fcretsecret", "s/cretsecret"));
+        assert!(holds("not a url s/cretsecret", "s/cretsecret"));
+        assert!(!holds("http://a/?x=other", "x"));
+        assert!(!holds("http://a/?x=other", "s/cretsecret"));
+        assert!(!holds("http://a/?x=other", ""));
+    }
+}

@@ -1,0 +1,107 @@
+//! Commands that were sent and not yet answered.
+
+use std::collections::BTreeMap;
+use std::mem;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::time::Instant;
+
+use super::connection::Fault;
+use super::messages::Answer;
+
+/// Where an answer goes.
+pub(super) type Asker = oneshot::Sender<Result<Answer, Fault>>;
+
+/// Where events go.
+pub(super) type Listener = mpsc::UnboundedSender<Box<RawValue>>;
+
+/// Shared by the task that writes, which adds, and the one that reads, which takes away.
+#[derive(Default)]
+pub(super) struct InFlight {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    listening: BTreeMap<u64, Listener>,
+    waiting: BTreeMap<u64, Waiting>,
+    /// Why no answer can come any more.
+    lost: Option<String>,
+}
+
+struct Waiting {
+    asker: Asker,
+    since: Instant,
+    /// Given back when the answer is there.
+    _room: OwnedSemaphorePermit,
+}
+
+impl InFlight {
+    /// Notes a command that is about to be sent.
+    pub(super) fn add(
+        &self,
+        id: u64,
+        asker: Asker,
+        listener: Option<Listener>,
+        room: OwnedSemaphorePermit,
+    ) {
+        let mut state = self.lock();
+        if let Some(why) = &state.lost {
+            deliver(asker, Err(Fault::Unsent(why.clone())));
+        } else {
+            state.waiting.insert(id, Waiting { asker, since: Instant::now(), _room: room });
+            // Newer releases send the first event before the result.
+            state.listening.extend(listener.map(|listener| (id, listener)));
+        }
+    }
+
+    /// Hands an answer on. HA answers twice to the delete of an unknown id; the first one counts.
+    pub(super) fn answer(&self, id: u64, answer: Answer) {
+        if let Some(waiting) = self.lock().waiting.remove(&id) {
+            deliver(waiting.asker, Ok(answer));
+        }
+    }
+
+    /// Hands an event on, as long as somebody listens.
+    pub(super) fn tell(&self, id: u64, event: &RawValue) {
+        let mut state = self.lock();
+        let has_gone = |listener: &Listener| listener.send(event.to_owned()).is_err();
+        if state.listening.get(&id).is_some_and(has_gone) {
+            state.listening.remove(&id);
+        }
+    }
+
+    /// Whether some command has waited too long.
+    pub(super) fn is_overdue(&self, patience: Duration) -> bool {
+        let state = self.lock();
+        state.waiting.first_key_value().is_some_and(|(_, oldest)| oldest.since.elapsed() > patience)
+    }
+
+    /// Tells all who wait or listen that no answer will come. Of several reasons the first is kept.
+    pub(super) fn lose(&self, why: &str) {
+        let mut state = self.lock();
+        state.lost.get_or_insert_with(|| why.to_owned());
+        state.listening.clear();
+        for waiting in mem::take(&mut state.waiting).into_values() {
+            deliver(waiting.asker, Err(Fault::Lost(why.to_owned())));
+        }
+    }
+
+    /// Why nothing can be sent any more.
+    pub(super) fn why_lost(&self) -> String {
+        self.lock().lost.clone().unwrap_or_else(|| "the connection was closed".to_owned())
+    }
+
+    /// Nothing can panic while this is held, and if so the state would still be whole.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whoever asked may have gone meanwhile, and then nobody wants to know.
+pub(super) fn deliver(asker: Asker, answer: Result<Answer, Fault>) {
+    drop(asker.send(answer));
+}

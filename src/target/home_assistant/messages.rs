@@ -1,0 +1,362 @@
+//! The words of HA's WebSocket: what we send, what comes back.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::model::{ClientId, Credential, CredentialId, Domain, EntryId, NewCredential, Secret};
+
+/// What HA says of a command that names nothing it has.
+pub(super) const NOT_FOUND: &str = "not_found";
+/// What HA says of a config entry that it has not.
+pub(super) const NO_SUCH_ENTRY: &str = "invalid_config_entry_id";
+/// What HA says to users who are no administrators.
+pub(super) const NOT_ADMIN: &str = "unauthorized";
+/// What HA says when an integration itself refuses.
+pub(super) const REFUSED_BY_INTEGRATION: &str = "home_assistant_error";
+
+/// HA's own messages are cut here; more than this is no help to anybody.
+const MAX_MESSAGE_CHARS: usize = 300;
+
+/// The log-in.
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "auth")]
+pub(super) struct LogIn<'a> {
+    /// Read by HA before any command.
+    pub(super) access_token: &'a str,
+}
+
+/// What HA says before commands are allowed.
+#[derive(Deserialize)]
+#[serde(tag = "type")]
+pub(super) enum Greeting {
+    /// The first message of all.
+    #[serde(rename = "auth_required")]
+    TokenWanted {
+        /// As in `2024.3.3`.
+        ha_version: Option<String>,
+    },
+    /// The token is good.
+    #[serde(rename = "auth_ok")]
+    Welcome,
+    /// The token is not.
+    #[serde(rename = "auth_invalid")]
+    Refused,
+}
+
+/// A command. HA's names for them stand here and nowhere else.
+#[derive(Debug, Serialize)]
+#[serde(tag = "type")]
+pub(super) enum Command {
+    #[serde(rename = "supported_features")]
+    SupportedFeatures { features: Features },
+    #[serde(rename = "auth/current_user")]
+    CurrentUser,
+    #[serde(rename = "application_credentials/config")]
+    CredentialDomains,
+    #[serde(rename = "application_credentials/list")]
+    ListCredentials,
+    #[serde(rename = "application_credentials/create")]
+    CreateCredential(NewItem),
+    #[serde(rename = "application_credentials/delete")]
+    DeleteCredential { application_credentials_id: CredentialId },
+    #[serde(rename = "application_credentials/config_entry")]
+    CredentialOfEntry { config_entry_id: EntryId },
+    #[serde(rename = "config_entries/get")]
+    ListConfigEntries,
+    #[serde(rename = "config_entries/get_single")]
+    ReadConfigEntry { entry_id: EntryId },
+    #[serde(rename = "config_entries/flow/progress")]
+    ListFlows,
+    #[serde(rename = "frontend/get_user_data")]
+    ReadUserData,
+    #[serde(rename = "frontend/set_user_data")]
+    WriteUserData { key: String, value: Value },
+    #[serde(rename = "subscribe_events")]
+    SubscribeEvents { event_type: &'static str },
+}
+
+/// A command on its way.
+#[derive(Serialize)]
+pub(super) struct Numbered<'a> {
+    /// Greater than any before on this connection, or HA answers `id_reuse`.
+    pub(super) id: u64,
+    /// The command.
+    #[serde(flatten)]
+    pub(super) command: &'a Command,
+}
+
+/// What we can do beyond the oldest protocol.
+#[derive(Debug, Serialize)]
+pub(super) struct Features {
+    /// 1: HA may send many messages in one frame, as an array.
+    pub(super) coalesce_messages: u8,
+}
+
+/// The fields of a credential to be created.
+#[derive(Debug, Serialize)]
+pub(super) struct NewItem {
+    domain: Domain,
+    client_id: ClientId,
+    #[serde(serialize_with = "in_clear")]
+    client_secret: Secret,
+    name: String,
+    auth_domain: String,
+}
+
+impl From<&NewCredential> for NewItem {
+    fn from(new: &NewCredential) -> Self {
+        Self {
+            domain: new.domain.clone(),
+            client_id: new.client_id.clone(),
+            client_secret: new.client_secret.clone(),
+            name: new.name.clone(),
+            auth_domain: new.auth_domain.clone(),
+        }
+    }
+}
+
+fn in_clear<S: Serializer>(secret: &Secret, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(secret.expose())
+}
+
+/// Any message after the log-in; those that are no results (events, pongs) have other fields.
+#[derive(Deserialize)]
+pub(super) struct Incoming<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Cow<'a, str>,
+    id: Option<u64>,
+    success: Option<bool>,
+    #[serde(borrow)]
+    result: Option<&'a RawValue>,
+    #[serde(borrow)]
+    event: Option<&'a RawValue>,
+    error: Option<Complaint>,
+}
+
+/// Why HA did not do as told.
+#[derive(Deserialize)]
+struct Complaint {
+    code: serde_json::Value,
+    #[serde(default)]
+    message: String,
+}
+
+/// What a command came to, in HA's view.
+#[derive(Debug)]
+pub(super) enum Answer {
+    /// Done, with the result.
+    Success(Box<RawValue>),
+    /// Not done.
+    Refused {
+        /// HA's word for the kind of refusal.
+        code: String,
+        /// HA's words, without the values that it quotes.
+        message: String,
+    },
+}
+
+impl Incoming<'_> {
+    /// The messages of one frame; HA sends one, or several as an array. The error does not repeat
+    /// what the frame holds.
+    pub(super) fn of_frame(text: &str) -> Result<Vec<Incoming<'_>>, serde_json::Error> {
+        if text.trim_start().starts_with('[') {
+            serde_json::from_str(text)
+        } else {
+            Ok(vec![serde_json::from_str(text)?])
+        }
+    }
+
+    /// The id of the command that subscribed to it, and what happened. `None` for other messages.
+    pub(super) fn as_event(&self) -> Option<(u64, &RawValue)> {
+        let id = self.id.filter(|_| self.kind == "event")?;
+        Some((id, self.event?))
+    }
+
+    /// The id of the command that it answers, and the answer. `None` for other messages.
+    pub(super) fn into_answer(self) -> Option<(u64, Answer)> {
+        let id = self.id.filter(|_| self.kind == "result")?;
+        let answer = match (self.success, self.error) {
+            (Some(true), _) => Answer::Success(self.result.unwrap_or(RawValue::NULL).to_owned()),
+            (_, Some(complaint)) => Answer::Refused {
+                code: complaint.code.as_str().unwrap_or("unknown_error").to_owned(),
+                message: without_values(&complaint.message),
+            },
+            (_, None) => Answer::Refused {
+                code: "unknown_error".to_owned(),
+                message: "no reason given".to_owned(),
+            },
+        };
+        Some((id, answer))
+    }
+}
+
+/// HA ends complaints about a value with the value itself, as in `expected str. Got ['a']`, which
+/// may be a secret.
+fn without_values(message: &str) -> String {
+    let kept = message.split(". Got").next().unwrap_or_default();
+    let one_line = kept.chars().map(|sign| if sign.is_control() { ' ' } else { sign });
+    one_line.take(MAX_MESSAGE_CHARS).collect()
+}
+
+/// The user whose token we have.
+#[derive(Deserialize)]
+pub(super) struct CurrentUser {
+    pub(super) is_admin: bool,
+}
+
+/// The integrations that take credentials.
+#[derive(Deserialize)]
+pub(super) struct CredentialDomains {
+    domains: Vec<String>,
+}
+
+impl CredentialDomains {
+    /// As a set.
+    pub(super) fn into_set(self) -> BTreeSet<Domain> {
+        self.domains.into_iter().map(Domain::new).collect()
+    }
+}
+
+/// A credential.
+#[derive(Deserialize)]
+pub(super) struct Item {
+    id: String,
+    domain: String,
+    client_id: String,
+    /// Missing where somebody edited HA's storage.
+    #[serde(default)]
+    client_secret: String,
+    name: Option<String>,
+    auth_domain: Option<String>,
+}
+
+impl From<Item> for Credential {
+    fn from(item: Item) -> Self {
+        Self {
+            id: CredentialId::new(item.id),
+            domain: Domain::new(item.domain),
+            client_id: ClientId::new(item.client_id),
+            client_secret: Secret::new(&item.client_secret).into(),
+            name: item.name,
+            auth_domain: item.auth_domain,
+        }
+    }
+}
+
+/// Of a new credential, what we did not know before.
+#[derive(Deserialize)]
+pub(super) struct Created {
+    pub(super) id: String,
+}
+
+/// Which credential a config entry uses; none for `{}`.
+#[derive(Deserialize)]
+pub(super) struct CredentialOfEntry {
+    pub(super) application_credentials_id: Option<String>,
+}
+
+/// A config entry.
+#[derive(Deserialize)]
+pub(super) struct Entry {
+    pub(super) entry_id: String,
+    pub(super) domain: String,
+    pub(super) title: String,
+    pub(super) state: String,
+    #[serde(default)]
+    pub(super) reason: Option<String>,
+}
+
+/// A config flow that HA started by itself.
+#[derive(Deserialize)]
+pub(super) struct ListedFlow {
+    pub(super) flow_id: String,
+    pub(super) handler: String,
+    #[serde(default)]
+    pub(super) step_id: Option<String>,
+    pub(super) context: FlowContext,
+}
+
+/// What a flow is about.
+#[derive(Deserialize)]
+pub(super) struct FlowContext {
+    #[serde(default)]
+    pub(super) source: String,
+    #[serde(default)]
+    pub(super) entry_id: Option<String>,
+}
+
+/// All that is kept for the user whose token we have.
+#[derive(Deserialize)]
+pub(super) struct UserData {
+    pub(super) value: BTreeMap<String, Value>,
+}
+
+/// What happened to some flow.
+#[derive(Deserialize)]
+pub(super) struct FlowEvent {
+    pub(super) data: FlowEventData,
+}
+
+/// Which flow it was.
+#[derive(Deserialize)]
+pub(super) struct FlowEventData {
+    pub(super) flow_id: String,
+}
+
+/// A config entry on its own.
+#[derive(Deserialize)]
+pub(super) struct SingleEntry {
+    pub(super) config_entry: Entry,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Answer, Command, Incoming, NewItem, Numbered, without_values};
+    use crate::model::{ClientId, Domain, NewCredential, Secret};
+
+    #[test]
+    fn a_command_is_flat() {
+        let new = NewCredential {
+            domain: Domain::new("spotify"),
+            client_id: ClientId::new("c"),
+            client_secret: Secret::new("s"),
+            name: "n".to_owned(),
+            auth_domain: "a".to_owned(),
+        };
+        let command = Command::CreateCredential(NewItem::from(&new));
+        assert_eq!(
+            serde_json::to_string(&Numbered { id: 7, command: &command }).unwrap(),
+            r#"{"id":7,"type":"application_credentials/create","domain":"spotify","client_id":"c","client_secret":"s","name":"n","auth_domain":"a"}"#
+        );
+        assert!(!format!("{command:?}").contains("\"s\""));
+    }
+
+    #[test]
+    fn frames_hold_one_message_or_many() {
+        let frame = r#" [{"id":1,"type":"result","success":true,"result":null},
+            {"id":2,"type":"event","event":{}}, {"id":3,"type":"result","success":false,
+            "error":{"code":"not_found","message":"no. Got 'x'"}}]"#;
+        let answers: Vec<_> = Incoming::of_frame(frame)
+            .unwrap()
+            .into_iter()
+            .filter_map(Incoming::into_answer)
+            .map(|(id, answer)| match answer {
+                Answer::Success(value) => format!("{id} {value}"),
+                Answer::Refused { code, message } => format!("{id} {code} {message}"),
+            })
+            .collect();
+        assert_eq!(answers, ["1 null", "3 not_found no"]);
+        assert!(Incoming::of_frame("<html>").is_err());
+    }
+
+    #[test]
+    fn quoted_values_go() {
+        let said = "should be a string @ data['client_secret']. Got ['a']\nextra keys. Got 'b'";
+        assert_eq!(without_values(said), "should be a string @ data['client_secret']");
+        assert_eq!(without_values("a\u{1b}[1mb"), "a [1mb");
+    }
+}

@@ -1,0 +1,240 @@
+//! A running Home Assistant (HA), 2024.3 or newer.
+//!
+//! ```text
+//!  mod.rs ──▶ credentials.rs, config_entries.rs, flows.rs ──▶ connection.rs ⇄ in_flight.rs   (WebSocket)
+//!     │                                               └────▶ rest.rs                        (HTTP)
+//!     └─────▶ address.rs, tls.rs, log_in.rs                   messages.rs, flow_words.rs = HA's words
+//!  sign_in.rs = how a person comes to an access token                                        (HTTP)
+//! ```
+//!
+//! One connection lives as long as one [`HomeAssistant`]; when it is lost every question that is
+//! open ends in an error, and whoever wants another one connects again.
+
+mod address;
+mod config_entries;
+mod connection;
+mod credentials;
+mod flow_words;
+mod flows;
+mod in_flight;
+mod log_in;
+mod messages;
+mod rest;
+mod sign_in;
+mod tls;
+
+pub use flows::{FlowAnswer, FlowEvents, FlowSide};
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{StreamExt, stream};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use self::address::Address;
+use self::connection::{Connection, Fault};
+use self::credentials::Installed;
+use self::messages::{Command, CurrentUser, Features, NOT_ADMIN};
+use self::rest::Rest;
+use super::{Done, Execute, Observe, Operation, Refusal, Stop, TargetError};
+use crate::model::{Credential, CredentialId, Held, KnownDomains, Observed, Secret};
+
+pub use sign_in::{Session, SignIn, SignInError, canonical};
+
+/// From the first packet to the end of log-in.
+const CONNECT_TIMEOUT_SECONDS: u64 = 20;
+/// Operations begun and not yet done: enough to keep the connection's frames full.
+const OPEN_OPERATIONS: usize = 1024;
+/// Config entries set up at once.
+const OPEN_RELOADS: usize = 8;
+
+/// What is needed to reach HA.
+pub struct Settings {
+    /// As in `https://ha.example:8123`, or `http://supervisor/core` within an add-on.
+    pub url: String,
+    /// An access token of an administrator.
+    pub token: Secret,
+    /// Certificate authorities (PEM) to trust beside the system's.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// A running HA that has accepted our token.
+pub struct HomeAssistant {
+    address: Address,
+    version: Option<String>,
+    connection: Connection,
+    rest: Rest,
+}
+
+/// Connects, logs in, and makes sure that the token is an administrator's.
+pub async fn connect(settings: Settings) -> Result<HomeAssistant, TargetError> {
+    let Settings { url, token, ca_file } = settings;
+    let address = Address::parse(&url)?;
+    let tls = tls::configuration(&address, ca_file.as_deref())?;
+    let patience = Duration::from_secs(CONNECT_TIMEOUT_SECONDS);
+    let (socket, version) =
+        timeout(patience, log_in::log_in(&address, Arc::new(tls.clone()), &token)).await.map_err(
+            |_| TargetError::Unreachable {
+                address: address.to_string(),
+                why: format!("no answer within {CONNECT_TIMEOUT_SECONDS} seconds"),
+            },
+        )??;
+    tracing::debug!(%address, version, "connected to Home Assistant");
+    let rest = Rest::new(address.clone(), tls, token)?;
+    let ha = HomeAssistant { address, version, connection: Connection::new(socket), rest };
+    let features = Command::SupportedFeatures { features: Features { coalesce_messages: 1 } };
+    let (_, user) = tokio::try_join!(
+        ha.connection.ask::<()>(features),
+        ha.connection.ask::<CurrentUser>(Command::CurrentUser),
+    )
+    .map_err(|fault| ha.error(fault))?;
+    if user.is_admin {
+        Ok(ha)
+    } else {
+        Err(TargetError::NotAdmin { address: ha.address.to_string() })
+    }
+}
+
+impl HomeAssistant {
+    /// Waits until the connection has ended, by HA's will or the network's.
+    pub async fn ended(&self) {
+        self.connection.ended().await;
+    }
+
+    /// Takes leave of HA. What is merely dropped does so too, if the runtime lives on.
+    pub async fn close(self) {
+        self.connection.close().await;
+    }
+
+    fn error(&self, fault: Fault) -> TargetError {
+        let address = self.address.to_string();
+        match fault {
+            Fault::Refused { code, .. } if code == NOT_ADMIN => TargetError::NotAdmin { address },
+            Fault::Refused { .. } | Fault::Unreadable(_) => {
+                TargetError::Protocol { address, why: fault.to_string() }
+            }
+            Fault::Stopped | Fault::Unsent(_) | Fault::Lost(_) => {
+                TargetError::Unreachable { address, why: fault.to_string() }
+            }
+        }
+    }
+
+    async fn look(&self) -> Result<Observed, Fault> {
+        let (credentials, domains) = tokio::try_join!(
+            credentials::list(&self.connection),
+            credentials::domains(&self.connection),
+        )?;
+        // Looking at a flow that somebody has consented to makes a config entry.
+        let live = self.live(&credentials).await?;
+        let entries = config_entries::list(&self.connection).await?;
+        let config_entries =
+            config_entries::with_implementations(&self.connection, entries, &credentials).await?;
+        Ok(Observed {
+            version: self.version.clone(),
+            domains: KnownDomains::Told(domains),
+            credentials,
+            config_entries,
+            live: Some(live),
+        })
+    }
+}
+
+impl Observe for HomeAssistant {
+    async fn observe(&mut self) -> Result<Observed, TargetError> {
+        self.look().await.map_err(|fault| self.error(fault))
+    }
+}
+
+impl Execute for HomeAssistant {
+    async fn execute(
+        &mut self,
+        operations: Vec<Operation>,
+        stop: &Stop,
+        done: &mut (dyn FnMut(usize, Result<Done, Refusal>) + Send),
+    ) {
+        let round = Round::begin(self, &operations, stop).await;
+        let mut running = stream::iter(operations.into_iter().enumerate())
+            .map(|(index, operation)| {
+                let round = &round;
+                async move { (index, round.carry_out(operation).await) }
+            })
+            .buffer_unordered(OPEN_OPERATIONS);
+        while let Some((index, outcome)) = running.next().await {
+            done(index, outcome);
+        }
+    }
+}
+
+/// What the operations of one round share.
+struct Round<'a> {
+    ha: &'a HomeAssistant,
+    stop: &'a Stop,
+    /// What HA held just before, where there is something to delete.
+    present: Result<BTreeMap<CredentialId, Held>, Fault>,
+    installed: Installed<'a>,
+    reloads: Semaphore,
+}
+
+impl<'a> Round<'a> {
+    async fn begin(ha: &'a HomeAssistant, operations: &[Operation], stop: &'a Stop) -> Self {
+        let deletes = operations.iter().any(|each| matches!(each, Operation::Delete(_)));
+        let present = if deletes && !stop.is_cancelled() {
+            credentials::list(&ha.connection).await
+        } else {
+            Ok(Vec::new())
+        };
+        let by_id = |held: Vec<Credential>| {
+            held.iter().map(|each| (each.id.clone(), each.held())).collect()
+        };
+        Self {
+            ha,
+            stop,
+            present: present.map(by_id).map_err(Fault::before_anything_was_done),
+            installed: Installed::new(&ha.rest),
+            reloads: Semaphore::new(OPEN_RELOADS),
+        }
+    }
+
+    async fn carry_out(&self, operation: Operation) -> Result<Done, Refusal> {
+        let connection = &self.ha.connection;
+        if self.stop.is_cancelled() {
+            return Err(Refusal::Stopped);
+        }
+        match operation {
+            Operation::Create(new) => {
+                credentials::create(connection, self.stop, &new, &self.installed).await
+            }
+            Operation::Delete(held) => {
+                let present = self.present.as_ref().map_err(Fault::clone)?;
+                credentials::delete(connection, self.stop, held, present).await
+            }
+            Operation::RemoveAccount(entry) => {
+                self.ha.rest.remove(&entry).await?;
+                Ok(Done::Removed)
+            }
+            Operation::Reload(entry) => {
+                let _turn = self.reloads.acquire().await;
+                if self.stop.is_cancelled() {
+                    return Err(Refusal::Stopped);
+                }
+                let state = config_entries::reload(connection, &self.ha.rest, &entry).await?;
+                Ok(Done::Reloaded(state))
+            }
+        }
+    }
+}
+
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Stopped => Self::Stopped,
+            Fault::Lost(why) => Self::Lost(why),
+            Fault::Refused { .. } | Fault::Unsent(_) | Fault::Unreadable(_) => {
+                Self::Failed(fault.to_string())
+            }
+        }
+    }
+}

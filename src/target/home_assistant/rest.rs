@@ -1,0 +1,238 @@
+//! The calls that HA has over HTTP alone.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
+use rustls::ClientConfig;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::address::Address;
+use super::connection::Fault;
+use super::flow_words::{Step, errors};
+use crate::model::{Domain, EntryId, FlowId, Secret};
+use crate::target::TargetError;
+
+/// A reload waits until the integration is set up, some of which ask their cloud first.
+const RELOAD_TIMEOUT_SECONDS: u64 = 120;
+/// The start of a flow waits until HA has installed what the integration needs.
+const FLOW_START_TIMEOUT_SECONDS: u64 = 300;
+/// A step of a flow may ask a provider or set an integration up.
+const FLOW_TIMEOUT_SECONDS: u64 = 120;
+/// All else is answered from memory.
+const TIMEOUT_SECONDS: u64 = 30;
+
+/// HA's HTTP API.
+pub(super) struct Rest {
+    client: Client,
+    address: Address,
+    token: Secret,
+}
+
+#[derive(Serialize)]
+struct StartFlow<'a> {
+    handler: &'a str,
+    /// The account to be linked again. Releases that do not know it would link a new one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entry_id: Option<&'a EntryId>,
+}
+
+/// What HA finds wrong with what was filled in.
+#[derive(Deserialize)]
+struct Unfit {
+    errors: BTreeMap<String, Value>,
+}
+
+/// What came of an answer to a form.
+pub(super) enum Answered {
+    /// The next step.
+    Step(Box<Step>),
+    /// The form does not take it: HA's words by field.
+    Unfit(BTreeMap<String, String>),
+    /// HA has no such flow any more.
+    Gone,
+}
+
+/// What HA has of itself that can be read over HTTP.
+#[derive(Deserialize)]
+pub(super) struct Configuration {
+    pub(super) external_url: Option<String>,
+    pub(super) internal_url: Option<String>,
+}
+
+const FLOWS: [&str; 3] = ["config", "config_entries", "flow"];
+/// What the browser is told by HA when it has taken a code over.
+const TAKEN_OVER: &str = "window.close()";
+
+impl Rest {
+    /// Calls nobody yet.
+    pub(super) fn new(
+        address: Address,
+        tls: ClientConfig,
+        token: Secret,
+    ) -> Result<Self, TargetError> {
+        let client = Client::builder()
+            .tls_backend_preconfigured(tls)
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .map_err(|error| TargetError::Unreachable {
+                address: address.to_string(),
+                why: error.without_url().to_string(),
+            })?;
+        Ok(Self { client, address, token })
+    }
+
+    /// Sets a config entry up afresh. HA answers when that has come to an end.
+    pub(super) async fn reload(&self, entry: &EntryId) -> Result<(), Fault> {
+        let path = ["config", "config_entries", "entry", entry.as_str(), "reload"];
+        let call = self.call(Method::POST, &path, RELOAD_TIMEOUT_SECONDS);
+        match answered(call).await?.status() {
+            StatusCode::OK => Ok(()),
+            StatusCode::NOT_FOUND => Err(refused(StatusCode::NOT_FOUND, "there is no such entry")),
+            StatusCode::FORBIDDEN => {
+                Err(refused(StatusCode::FORBIDDEN, "the entry cannot be reloaded as it is"))
+            }
+            other => Err(refused(other, "HA's log may say more")),
+        }
+    }
+
+    /// Removes a linked account; one that is gone is removed.
+    pub(super) async fn remove(&self, entry: &EntryId) -> Result<(), Fault> {
+        let path = ["config", "config_entries", "entry", entry.as_str()];
+        let call = self.call(Method::DELETE, &path, RELOAD_TIMEOUT_SECONDS);
+        match answered(call).await?.status() {
+            StatusCode::OK | StatusCode::NOT_FOUND => Ok(()),
+            other => Err(refused(other, "HA's log may say more")),
+        }
+    }
+
+    /// Starts a config flow: for a new account, or to link one again. HA installs what the
+    /// integration needs before the first step.
+    pub(super) async fn start_flow(
+        &self,
+        domain: &Domain,
+        account: Option<&EntryId>,
+        base: &str,
+    ) -> Result<Step, Fault> {
+        let call = self.flow_call(Method::POST, &[], FLOW_START_TIMEOUT_SECONDS, base);
+        let start = StartFlow { handler: domain.as_str(), entry_id: account };
+        let started = answered(call.json(&start)).await?;
+        match started.status() {
+            StatusCode::OK => step(started).await,
+            StatusCode::NOT_FOUND => {
+                Err(refused(StatusCode::NOT_FOUND, "HA cannot load this integration"))
+            }
+            other => Err(refused(other, "HA's log may say more")),
+        }
+    }
+
+    /// Where a flow is; none where HA has it no more.
+    pub(super) async fn look_at_flow(
+        &self,
+        flow: &FlowId,
+        base: &str,
+    ) -> Result<Option<Step>, Fault> {
+        let call = self.flow_call(Method::GET, &[flow.as_str()], FLOW_TIMEOUT_SECONDS, base);
+        let looked = answered(call).await?;
+        match looked.status() {
+            StatusCode::OK => step(looked).await.map(Some),
+            StatusCode::NOT_FOUND => Ok(None),
+            other => Err(refused(other, "HA stumbles over this flow; its log may say more")),
+        }
+    }
+
+    /// Fills a form in.
+    pub(super) async fn answer_flow(
+        &self,
+        flow: &FlowId,
+        answers: &Map<String, Value>,
+        base: &str,
+    ) -> Result<Answered, Fault> {
+        let call = self.flow_call(Method::POST, &[flow.as_str()], FLOW_TIMEOUT_SECONDS, base);
+        let taken = answered(call.json(answers)).await?;
+        match taken.status() {
+            StatusCode::OK => step(taken).await.map(|step| Answered::Step(Box::new(step))),
+            StatusCode::NOT_FOUND => Ok(Answered::Gone),
+            StatusCode::BAD_REQUEST => match taken.json::<Unfit>().await {
+                Ok(unfit) => Ok(Answered::Unfit(errors(unfit.errors))),
+                Err(_) => Err(refused(StatusCode::BAD_REQUEST, "HA does not take the answer")),
+            },
+            other => Err(refused(other, "HA's log may say more")),
+        }
+    }
+
+    /// Ends a flow; one that is gone is ended.
+    pub(super) async fn abort_flow(&self, flow: &FlowId) -> Result<(), Fault> {
+        let path = [&FLOWS[..], &[flow.as_str()]].concat();
+        match answered(self.call(Method::DELETE, &path, TIMEOUT_SECONDS)).await?.status() {
+            StatusCode::OK | StatusCode::NOT_FOUND => Ok(()),
+            other => Err(refused(other, "HA's log may say more")),
+        }
+    }
+
+    /// Hands on to HA what a provider's redirect brought, as the browser would have.
+    pub(super) async fn hand_on(&self, query: &str) -> Result<(), Fault> {
+        let mut url = self.address.callback();
+        url.set_query(Some(query));
+        let call = self.client.get(url).timeout(Duration::from_secs(TIMEOUT_SECONDS));
+        let answer = answered(call).await?;
+        let status = answer.status();
+        let page = answer.text().await.unwrap_or_default();
+        if status == StatusCode::OK && page.contains(TAKEN_OVER) {
+            Ok(())
+        } else {
+            Err(refused(status, "HA knows nothing of this set-up any more"))
+        }
+    }
+
+    /// What HA knows of its own addresses.
+    pub(super) async fn configuration(&self) -> Result<Configuration, Fault> {
+        let answer = answered(self.call(Method::GET, &["config"], TIMEOUT_SECONDS)).await?;
+        if answer.status() != StatusCode::OK {
+            return Err(refused(answer.status(), "HA does not tell its addresses"));
+        }
+        answer.json().await.map_err(|_| Fault::Unreadable("no configuration".to_owned()))
+    }
+
+    fn flow_call(
+        &self,
+        method: Method,
+        path: &[&str],
+        timeout_seconds: u64,
+        base: &str,
+    ) -> RequestBuilder {
+        // Without it, flow calls end in an error unless HA's `my` integration is there. HA makes
+        // the address of it to which the provider sends the browser back.
+        self.call(method, &[&FLOWS[..], path].concat(), timeout_seconds)
+            .header("HA-Frontend-Base", base)
+    }
+
+    fn call(&self, method: Method, path: &[&str], timeout_seconds: u64) -> RequestBuilder {
+        self.client
+            .request(method, self.address.api(path))
+            .bearer_auth(self.token.expose())
+            .timeout(Duration::from_secs(timeout_seconds))
+    }
+}
+
+async fn step(answer: Response) -> Result<Step, Fault> {
+    answer.json().await.map_err(|_| Fault::Unreadable("no step of a config flow".to_owned()))
+}
+
+async fn answered(call: RequestBuilder) -> Result<Response, Fault> {
+    call.send().await.map_err(|error| {
+        let unsent = error.is_connect() || error.is_builder();
+        let why = if error.is_timeout() {
+            "HA took too long".to_owned()
+        } else {
+            error.without_url().to_string()
+        };
+        if unsent { Fault::Unsent(why) } else { Fault::Lost(why) }
+    })
+}
+
+/// HA's own text is left out: it may quote what it was sent.
+fn refused(status: StatusCode, message: &str) -> Fault {
+    Fault::Refused { code: format!("HTTP {}", status.as_u16()), message: message.to_owned() }
+}

@@ -1,0 +1,241 @@
+//! HA's own sign-in, which is OAuth2 with IndieAuth's client ids: a client is the URL of its page, and
+//! the browser comes back to the same host and port.
+//!
+//! HA gives one refresh token, which stays the same and is bound to the client id, and access tokens
+//! for half an hour. No release up to 2026.2 looks at PKCE: what is sent of it is passed over, and
+//! `state` is what ties the browser's return to this sign-in. It is sent all the same, as OAuth 2.1
+//! asks of every client, and counts from the release on that looks at it.
+
+use std::path::Path;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use oauth2::basic::{BasicClient, BasicErrorResponse, BasicErrorResponseType, BasicTokenResponse};
+use oauth2::http::header::CONTENT_TYPE;
+use oauth2::http::{Method, Request, StatusCode};
+use oauth2::{
+    AuthUrl, AuthorizationCode, ClientId, CsrfToken, EndpointNotSet, EndpointSet, HttpRequest,
+    HttpResponse, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, RefreshToken,
+    RequestTokenError, TokenResponse, TokenUrl,
+};
+use reqwest::{Client, Url};
+use thiserror::Error;
+use url::form_urlencoded::Serializer;
+
+use super::address::Address;
+use super::tls;
+use crate::exchange::{self, NoAnswer, exchange};
+use crate::model::Secret;
+use crate::target::TargetError;
+
+/// What people see as the client in their HA profile, below the address that the browser returns to.
+const CLIENT: &str = "/appcred";
+
+/// A sign-in that a person has to finish in a browser.
+pub struct SignIn {
+    address: Address,
+    client: Client,
+    client_id: String,
+    redirect: RedirectUrl,
+    state: CsrfToken,
+    verifier: PkceCodeVerifier,
+    link: Url,
+}
+
+/// A person who is signed in.
+#[derive(Clone, Debug)]
+pub struct Session {
+    /// Where, as [`canonical`] has it.
+    pub url: String,
+    /// As which client.
+    pub client_id: String,
+    /// By which new access tokens are had.
+    pub refresh_token: Secret,
+}
+
+/// Why somebody is not signed in, or not any more.
+#[derive(Debug, Error)]
+pub enum SignInError {
+    /// HA knows the session no more.
+    #[error("the session at {address} is over: it was ended there, or not used for too long")]
+    Over {
+        /// The address.
+        address: String,
+    },
+    /// HA does not let that person in.
+    #[error("{address} refused the sign-in: {why}")]
+    Refused {
+        /// The address.
+        address: String,
+        /// In HA's words.
+        why: String,
+    },
+    /// HA is not reached or not understood.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+}
+
+/// The address of a running HA in the one form that sessions go by.
+///
+/// # Errors
+/// Where it is none.
+pub fn canonical(url: &str) -> Result<String, TargetError> {
+    Address::parse(url).map(|address| address.to_string())
+}
+
+impl SignIn {
+    /// The path to which the browser comes back.
+    pub const RETURN: &'static str = "/appcred/signed-in";
+
+    /// Prepares a sign-in after which the browser comes back to `origin`.
+    ///
+    /// # Errors
+    /// Where the address or the CA file is none.
+    pub fn new(url: &str, ca_file: Option<&Path>, origin: &str) -> Result<Self, SignInError> {
+        let address = Address::parse(url)?;
+        let client = client(&address, ca_file)?;
+        let client_id = format!("{origin}{CLIENT}");
+        let redirect = RedirectUrl::new(format!("{origin}{}", Self::RETURN))
+            .map_err(|error| protocol(&address, error.to_string()))?;
+        let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
+        let (link, state) = oauth(&address, &client_id)
+            .set_redirect_uri(redirect.clone())
+            .authorize_url(CsrfToken::new_random)
+            .set_pkce_challenge(challenge)
+            .url();
+        Ok(Self { address, client, client_id, redirect, state, verifier, link })
+    }
+
+    /// Where the person signs in.
+    pub fn link(&self) -> &Url {
+        &self.link
+    }
+
+    /// Whether an answer belongs to this sign-in.
+    pub fn knows(&self, state: &str) -> bool {
+        self.state.secret() == state
+    }
+
+    /// Takes the code that the browser came back with. Gives the session and a first access token.
+    ///
+    /// # Errors
+    /// Where HA does not take the code, or cannot be asked.
+    pub async fn finish(self, code: &str) -> Result<(Session, Secret), SignInError> {
+        let Self { address, client, client_id, redirect, verifier, .. } = self;
+        let send = sender(client);
+        let granted: BasicTokenResponse = oauth(&address, &client_id)
+            .set_redirect_uri(redirect)
+            .exchange_code(AuthorizationCode::new(code.to_owned()))
+            .set_pkce_verifier(verifier)
+            .request_async(&send)
+            .await
+            .map_err(|error| fault(&address, error))?;
+        let Some(refresh_token) = granted.refresh_token() else {
+            return Err(protocol(&address, "it gave no refresh token".to_owned()).into());
+        };
+        let session = Session {
+            url: address.to_string(),
+            client_id,
+            refresh_token: Secret::new(refresh_token.secret()),
+        };
+        Ok((session, Secret::new(granted.access_token().secret())))
+    }
+}
+
+impl Session {
+    /// A new access token.
+    ///
+    /// # Errors
+    /// Where the session is over, or HA cannot be asked.
+    pub async fn access_token(&self, ca_file: Option<&Path>) -> Result<Secret, SignInError> {
+        let address = Address::parse(&self.url)?;
+        let client = client(&address, ca_file)?;
+        let send = sender(client);
+        let granted: BasicTokenResponse = oauth(&address, &self.client_id)
+            .exchange_refresh_token(&RefreshToken::new(self.refresh_token.expose().to_owned()))
+            .request_async(&send)
+            .await
+            .map_err(|error| fault(&address, error))?;
+        Ok(Secret::new(granted.access_token().secret()))
+    }
+
+    /// Lets HA forget the session and all access tokens that came from it. `oauth2` revokes over https
+    /// alone, which many a house has not.
+    ///
+    /// # Errors
+    /// Where HA cannot be asked.
+    pub async fn revoke(&self, ca_file: Option<&Path>) -> Result<(), SignInError> {
+        let address = Address::parse(&self.url)?;
+        let client = client(&address, ca_file)?;
+        let form = Serializer::new(String::new())
+            .append_pair("token", self.refresh_token.expose())
+            .finish();
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri(address.auth("revoke").as_str())
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(form.into_bytes())
+            .map_err(|error| protocol(&address, error.to_string()))?;
+        let answer = exchange(&client, request).await.map_err(|why| lost(&address, &why))?;
+        match answer.status() {
+            StatusCode::OK => Ok(()),
+            other => Err(protocol(&address, format!("it answers {other} to a revocation")).into()),
+        }
+    }
+}
+
+type OAuth = BasicClient<EndpointSet, EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointSet>;
+
+fn oauth(address: &Address, client_id: &str) -> OAuth {
+    BasicClient::new(ClientId::new(client_id.to_owned()))
+        .set_auth_uri(AuthUrl::from_url(address.auth("authorize")))
+        .set_token_uri(TokenUrl::from_url(address.auth("token")))
+}
+
+fn client(address: &Address, ca_file: Option<&Path>) -> Result<Client, TargetError> {
+    let tls = tls::configuration(address, ca_file)?;
+    exchange::client().tls_backend_preconfigured(tls).build().map_err(|error| {
+        TargetError::Unreachable {
+            address: address.to_string(),
+            why: error.without_url().to_string(),
+        }
+    })
+}
+
+type Answer = BoxFuture<'static, Result<HttpResponse, NoAnswer>>;
+
+/// Sends by this client. Its futures own what they need, so that whoever awaits them may be moved
+/// between threads.
+fn sender(client: Client) -> impl Fn(HttpRequest) -> Answer {
+    move |request| {
+        let client = client.clone();
+        async move { exchange(&client, request).await }.boxed()
+    }
+}
+
+fn fault(address: &Address, error: RequestTokenError<NoAnswer, BasicErrorResponse>) -> SignInError {
+    match error {
+        RequestTokenError::Request(why) => lost(address, &why).into(),
+        RequestTokenError::ServerResponse(said) => match said.error() {
+            BasicErrorResponseType::InvalidGrant => {
+                SignInError::Over { address: address.to_string() }
+            }
+            code => {
+                let code: &str = code.as_ref();
+                let why = said.error_description().map_or(code, String::as_str).to_owned();
+                SignInError::Refused { address: address.to_string(), why }
+            }
+        },
+        RequestTokenError::Parse(..) | RequestTokenError::Other(_) => {
+            protocol(address, "this is no answer of a token endpoint".to_owned()).into()
+        }
+    }
+}
+
+fn lost(address: &Address, why: &NoAnswer) -> TargetError {
+    TargetError::Unreachable { address: address.to_string(), why: why.to_string() }
+}
+
+fn protocol(address: &Address, why: String) -> TargetError {
+    TargetError::Protocol { address: address.to_string(), why }
+}

@@ -1,0 +1,169 @@
+//! Where credentials live. A target is read through [`Observe`] and changed through [`Execute`];
+//! what can only be read implements only the first.
+
+pub mod config_dir;
+pub mod home_assistant;
+pub mod snapshot;
+
+use thiserror::Error;
+
+use crate::model::{CredentialId, Domain, EntryId, EntryState, Held, NewCredential, Observed};
+
+/// Reads a target. It changes nothing; but a HA that is asked how a set-up stands goes on with one
+/// that somebody has consented to meanwhile.
+pub trait Observe {
+    /// All that the target holds now.
+    fn observe(&mut self) -> impl Future<Output = Result<Observed, TargetError>> + Send;
+}
+
+/// Changes a target.
+pub trait Execute {
+    /// Carries out operations that do not depend on each other, side by side where the target can.
+    ///
+    /// Each outcome goes to `done` with the operation's index, exactly once. When `stop` is
+    /// cancelled, what is in flight is finished and the rest is [`Refusal::Stopped`].
+    fn execute(
+        &mut self,
+        operations: Vec<Operation>,
+        stop: &Stop,
+        done: &mut (dyn FnMut(usize, Result<Done, Refusal>) + Send),
+    ) -> impl Future<Output = ()> + Send;
+}
+
+/// Somebody wishes to stop (Ctrl-C, SIGTERM).
+pub type Stop = tokio_util::sync::CancellationToken;
+
+/// One change of a target.
+#[derive(Clone, Debug)]
+pub enum Operation {
+    /// Create a credential.
+    Create(NewCredential),
+    /// Delete the credential, if its id still names the same one.
+    Delete(Held),
+    /// Remove a linked account.
+    RemoveAccount(EntryId),
+    /// Set a config entry up afresh, so that it takes the credential now in force.
+    Reload(EntryId),
+}
+
+/// What an operation came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Done {
+    /// The new credential's id.
+    Created(CredentialId),
+    /// It is gone, or was gone before.
+    Deleted,
+    /// The linked account is gone, or was gone before.
+    Removed,
+    /// The state that the config entry arrived at.
+    Reloaded(EntryState),
+}
+
+/// Why an operation was not done.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum Refusal {
+    /// HA does not delete a credential that a config entry names by id.
+    #[error("a linked account of {domain} still uses it")]
+    InUse {
+        /// The integration.
+        domain: Domain,
+    },
+    /// The id names another credential by now.
+    #[error("it was changed by somebody else meanwhile")]
+    Changed,
+    /// The integration takes no credentials there.
+    #[error("{domain} takes no application credentials there")]
+    UnknownDomain {
+        /// The integration.
+        domain: Domain,
+    },
+    /// Told to stop before it was begun.
+    #[error("not begun: interrupted")]
+    Stopped,
+    /// The target has no such thing.
+    #[error("this target cannot do that")]
+    Unsupported,
+    /// The connection broke before the answer came; whether it was done shows the next observation.
+    #[error("no answer: {0}")]
+    Lost(String),
+    /// Anything else, in the target's words, which hold no secret.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// Why a target could not be read or reached.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum TargetError {
+    /// Nobody answers, or not in a way that could be understood.
+    #[error("cannot reach {address}: {why}")]
+    Unreachable {
+        /// The address.
+        address: String,
+        /// The reason.
+        why: String,
+    },
+    /// The token is not taken.
+    #[error("{address} refused the access token")]
+    Unauthorized {
+        /// The address.
+        address: String,
+    },
+    /// The token is of a user who is no administrator.
+    #[error("the access token at {address} is not an administrator's")]
+    NotAdmin {
+        /// The address.
+        address: String,
+    },
+    /// The configuration folder is in use, damaged or not to be read.
+    #[error("{0}")]
+    Storage(String),
+    /// HA said something that is not in its protocol as we know it.
+    #[error("{address} answered unexpectedly: {why}")]
+    Protocol {
+        /// The address.
+        address: String,
+        /// What was wrong.
+        why: String,
+    },
+}
+
+/// Any target that can be changed. A new kind is a file beside these and an arm in each of two places.
+pub enum Target {
+    /// A running Home Assistant.
+    HomeAssistant(Box<home_assistant::HomeAssistant>),
+    /// A configuration folder at rest.
+    ConfigDir(config_dir::ConfigDir),
+}
+
+impl Target {
+    /// Waits until the target has gone away; a folder never does.
+    pub async fn ended(&self) {
+        match self {
+            Self::HomeAssistant(target) => target.ended().await,
+            Self::ConfigDir(_) => std::future::pending().await,
+        }
+    }
+}
+
+impl Observe for Target {
+    async fn observe(&mut self) -> Result<Observed, TargetError> {
+        match self {
+            Self::HomeAssistant(target) => target.observe().await,
+            Self::ConfigDir(target) => target.observe().await,
+        }
+    }
+}
+
+impl Execute for Target {
+    async fn execute(
+        &mut self,
+        operations: Vec<Operation>,
+        stop: &Stop,
+        done: &mut (dyn FnMut(usize, Result<Done, Refusal>) + Send),
+    ) {
+        match self {
+            Self::HomeAssistant(target) => target.execute(operations, stop, done).await,
+            Self::ConfigDir(target) => target.execute(operations, stop, done).await,
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Where a snapshot comes from.
+
+use std::fmt;
+use std::fs::File;
+use std::io::Read;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::Client;
+use rustls::ClientConfig;
+use rustls_platform_verifier::BuilderVerifierExt;
+use url::Url;
+
+use crate::target::TargetError;
+
+/// 100,000 credentials fit.
+const LARGEST_BYTES: usize = 128 * 1024 * 1024;
+const TIMEOUT_SECONDS: u64 = 60;
+
+/// A file, or an address on the web.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A file.
+    File(PathBuf),
+    /// An address.
+    Web(Url),
+}
+
+impl Source {
+    /// What begins with `http://` or `https://` is an address, all else a file.
+    ///
+    /// # Errors
+    /// Where the address is none.
+    pub fn parse(text: &str) -> Result<Self, url::ParseError> {
+        if text.starts_with("http://") || text.starts_with("https://") {
+            return Url::parse(text).map(Self::Web);
+        }
+        Ok(Self::File(PathBuf::from(text)))
+    }
+}
+
+impl fmt::Display for Source {
+    /// Without what may be a secret in an address.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(file) => write!(f, "{}", file.display()),
+            Self::Web(url) => {
+                write!(f, "{}{}", url.origin().ascii_serialization(), url.path())
+            }
+        }
+    }
+}
+
+pub(super) async fn text(source: &Source) -> Result<String, TargetError> {
+    let bytes = match source {
+        Source::File(file) => {
+            let file = file.clone();
+            let reading = tokio::task::spawn_blocking(move || {
+                let mut bytes = Vec::new();
+                let limit = LARGEST_BYTES as u64 + 1;
+                File::open(file)?.take(limit).read_to_end(&mut bytes)?;
+                std::io::Result::Ok(bytes)
+            });
+            let read = reading.await.map_err(|why| why.to_string());
+            read.and_then(|read| read.map_err(|why| why.to_string()))
+                .map_err(|why| TargetError::Storage(format!("cannot read {source}: {why}")))?
+        }
+        Source::Web(url) => fetch(url)
+            .await
+            .map_err(|why| TargetError::Unreachable { address: source.to_string(), why })?,
+    };
+    let unusable = |why: &str| TargetError::Storage(format!("cannot use {source}: {why}"));
+    if bytes.len() > LARGEST_BYTES {
+        return Err(unusable("it is larger than 128 MiB"));
+    }
+    String::from_utf8(bytes).map_err(|_| unusable("it is not UTF-8"))
+}
+
+async fn fetch(url: &Url) -> Result<Vec<u8>, String> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let tls = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .and_then(BuilderVerifierExt::with_platform_verifier)
+        .map_err(|error| format!("no certificate authority to trust: {error}"))?
+        .with_no_client_auth();
+    let told = |error: reqwest::Error| error.without_url().to_string();
+    let client = Client::builder().tls_backend_preconfigured(tls).build().map_err(told)?;
+    let request = client.get(url.clone()).timeout(Duration::from_secs(TIMEOUT_SECONDS));
+    let mut response =
+        request.send().await.and_then(reqwest::Response::error_for_status).map_err(told)?;
+    let mut bytes = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(told)? {
+        bytes.extend_from_slice(&chunk);
+        if bytes.len() > LARGEST_BYTES {
+            break;
+        }
+    }
+    Ok(bytes)
+}

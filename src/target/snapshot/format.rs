@@ -1,0 +1,241 @@
+//! The file of a snapshot, and what it says.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Recorded, Seen, Snapshot};
+use crate::model::{
+    ClientId, ConfigEntry, Credential, CredentialId, Domain, EntryId, EntryState, KnownDomains,
+    KnownSecret, Observed, Seal, SealedClients, TargetName,
+};
+
+const FORMAT_VERSION: u32 = 1;
+const KIND: &str = "appcred snapshot";
+
+/// What is known of targets at one moment, without any secret.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[schemars(title = "appcred snapshot")]
+pub(super) struct Document {
+    /// `appcred snapshot`.
+    kind: String,
+    /// Changes when a field changes its meaning or goes; new fields may come at any time.
+    format_version: u32,
+    /// When it was taken, as in `2026-11-23T22:41:48Z`.
+    taken_at: String,
+    /// The targets.
+    targets: Vec<Target>,
+}
+
+/// One target.
+#[derive(Serialize, Deserialize, JsonSchema)]
+struct Target {
+    /// Its name in the project file.
+    name: String,
+    /// The version of Home Assistant there, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    home_assistant_version: Option<String>,
+    /// Who says which integrations take credentials there.
+    domains_known_by: KnownBy,
+    /// The integrations that take credentials there.
+    domains: Vec<String>,
+    /// The credentials, in the target's order.
+    credentials: Vec<Held>,
+    /// The linked accounts that go by a credential.
+    config_entries: Vec<Linked>,
+}
+
+/// Who says which integrations take credentials.
+#[derive(Clone, Copy, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum KnownBy {
+    /// Home Assistant itself.
+    HomeAssistant,
+    /// The list that appcred has built in.
+    BuiltInList,
+}
+
+/// One credential.
+#[derive(Serialize, Deserialize, JsonSchema)]
+struct Held {
+    /// Home Assistant's id.
+    id: String,
+    /// The integration.
+    domain: String,
+    /// As Home Assistant shows it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    /// The OAuth2 client id, which is no secret.
+    client_id: String,
+    /// The key by which linked accounts find it: `appcred:OWNER:KEY` where appcred manages it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auth_domain: Option<String>,
+    /// Who manages it, read from `auth_domain` for convenience.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner: Option<String>,
+    /// The linked accounts that go by it, for convenience.
+    used_by: Vec<String>,
+    /// A digest of the ciphertext in the manifest that was found to hold its client id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_id_ciphertext: Option<String>,
+    /// A digest of the ciphertext in the manifest that was found to hold its secret. Nothing else is
+    /// told of a secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_secret_ciphertext: Option<String>,
+}
+
+/// One linked account.
+#[derive(Serialize, Deserialize, JsonSchema)]
+struct Linked {
+    /// Home Assistant's id of its config entry.
+    entry_id: String,
+    /// The integration.
+    domain: String,
+    /// As Home Assistant shows it.
+    title: String,
+    /// What Home Assistant says of it, such as `loaded`.
+    state: String,
+    /// The `auth_domain` or id of its credential.
+    implementation: String,
+}
+
+/// Why a text is no snapshot. It never repeats the text.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub(super) enum Damage {
+    #[error("it is no JSON (line {line}, column {column})")]
+    Syntax { line: usize, column: usize },
+    #[error("it is no snapshot: take one with `appcred snapshot`")]
+    Kind,
+    #[error(
+        "it is a snapshot of format {0}, and this appcred reads format {FORMAT_VERSION}: use the appcred that took it, or take a new one"
+    )]
+    Version(u32),
+    #[error("a field is missing or of the wrong kind (line {line}, column {column})")]
+    Shape { line: usize, column: usize },
+    #[error("`taken_at` is no time")]
+    Time,
+    #[error("a digest of a ciphertext has the wrong form")]
+    Digest,
+}
+
+pub(super) fn write(taken_at: Timestamp, seen: &[Seen<'_>]) -> serde_json::Result<String> {
+    let document = Document {
+        kind: KIND.to_owned(),
+        format_version: FORMAT_VERSION,
+        taken_at: taken_at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        targets: seen.iter().map(target).collect(),
+    };
+    Ok(serde_json::to_string_pretty(&document)? + "\n")
+}
+
+fn target(seen: &Seen<'_>) -> Target {
+    let Seen { name, observed, seals } = seen;
+    let credentials = observed.credentials.iter().enumerate().map(|(at, credential)| {
+        let seals = seals.get(at).cloned().unwrap_or_default();
+        let users = observed.users(&credential.domain, credential.implementation());
+        Held {
+            id: credential.id.to_string(),
+            domain: credential.domain.to_string(),
+            name: credential.name.clone(),
+            client_id: credential.client_id.to_string(),
+            auth_domain: credential.auth_domain.clone(),
+            owner: credential.mark().map(|mark| mark.owner.to_string()),
+            used_by: users.map(|entry| entry.id.to_string()).collect(),
+            client_id_ciphertext: seals.client_id.map(|seal| seal.as_str().to_owned()),
+            client_secret_ciphertext: seals.client_secret.map(|seal| seal.as_str().to_owned()),
+        }
+    });
+    let linked = observed.config_entries.iter().filter_map(|entry| {
+        Some(Linked {
+            entry_id: entry.id.to_string(),
+            domain: entry.domain.to_string(),
+            title: entry.title.clone(),
+            state: entry.state.to_string(),
+            implementation: entry.implementation.clone()?,
+        })
+    });
+    let domains = observed.domains.all();
+    Target {
+        name: name.to_string(),
+        home_assistant_version: observed.version.clone(),
+        domains_known_by: match observed.domains {
+            KnownDomains::Told(_) => KnownBy::HomeAssistant,
+            KnownDomains::Assumed(_) => KnownBy::BuiltInList,
+        },
+        domains: domains.iter().map(ToString::to_string).collect(),
+        credentials: credentials.collect(),
+        config_entries: linked.collect(),
+    }
+}
+
+pub(super) fn read(text: &str) -> Result<Snapshot, Damage> {
+    #[derive(Deserialize)]
+    struct Head {
+        kind: String,
+        format_version: u32,
+    }
+    let head: Head = serde_json::from_str(text).map_err(|error| match error.classify() {
+        serde_json::error::Category::Data => Damage::Kind,
+        _ => Damage::Syntax { line: error.line(), column: error.column() },
+    })?;
+    if head.kind != KIND {
+        return Err(Damage::Kind);
+    }
+    if head.format_version != FORMAT_VERSION {
+        return Err(Damage::Version(head.format_version));
+    }
+    // serde's own message repeats values.
+    let document: Document = serde_json::from_str(text)
+        .map_err(|error| Damage::Shape { line: error.line(), column: error.column() })?;
+    let taken_at = document.taken_at.parse().map_err(|_| Damage::Time)?;
+    let mut targets = BTreeMap::new();
+    for target in document.targets {
+        targets.insert(TargetName::new(target.name.clone()), recorded(target)?);
+    }
+    Ok(Snapshot { taken_at, targets })
+}
+
+fn recorded(target: Target) -> Result<Recorded, Damage> {
+    let domains = target.domains.into_iter().map(Domain::new).collect();
+    let mut clients = SealedClients::new();
+    let mut credentials = Vec::with_capacity(target.credentials.len());
+    for held in target.credentials {
+        let seal = |text: Option<String>| {
+            text.map(|text| Seal::parse(&text).ok_or(Damage::Digest)).transpose()
+        };
+        let (domain, client_id) = (Domain::new(held.domain), ClientId::new(held.client_id));
+        if let Some(seal) = seal(held.client_id_ciphertext)? {
+            clients.insert((domain.clone(), seal), client_id.clone());
+        }
+        let secret = seal(held.client_secret_ciphertext)?;
+        credentials.push(Credential {
+            id: CredentialId::new(held.id),
+            domain,
+            client_id,
+            client_secret: secret.map_or(KnownSecret::Unknown, KnownSecret::Sealed),
+            name: held.name,
+            auth_domain: held.auth_domain,
+        });
+    }
+    let linked = |linked: Linked| ConfigEntry {
+        id: EntryId::new(linked.entry_id),
+        domain: Domain::new(linked.domain),
+        title: linked.title,
+        state: EntryState::from_word(&linked.state),
+        implementation: Some(linked.implementation),
+        reason: None,
+    };
+    let observed = Observed {
+        version: target.home_assistant_version,
+        domains: match target.domains_known_by {
+            KnownBy::HomeAssistant => KnownDomains::Told(domains),
+            KnownBy::BuiltInList => KnownDomains::Assumed(domains),
+        },
+        credentials,
+        config_entries: target.config_entries.into_iter().map(linked).collect(),
+        live: None,
+    };
+    Ok(Recorded { observed, clients })
+}

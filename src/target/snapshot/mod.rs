@@ -1,0 +1,88 @@
+//! A snapshot: what was known of targets at one moment, in a file that holds no secret, so that a
+//! plan can be made where there is neither a key nor a token. It can only be read.
+//!
+//! Of a secret it holds at most a digest of the *ciphertext* that was found to hold it: the manifest's
+//! own text, which is public and made with fresh randomness, so that no guess can be confirmed.
+
+mod fetch;
+mod format;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use schemars::Schema;
+
+pub use fetch::Source;
+
+use super::{Observe, TargetError};
+use crate::model::{Observed, SealedClients, Seals, TargetName};
+
+/// What was known of targets at one moment.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// When it was taken.
+    pub taken_at: Timestamp,
+    targets: BTreeMap<TargetName, Recorded>,
+}
+
+/// What was known of one target.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    observed: Observed,
+    /// Client ids by the ciphertexts that were found to hold them.
+    pub clients: SealedClients,
+}
+
+/// A target that is to go into a snapshot.
+pub struct Seen<'a> {
+    /// Its name in the project file.
+    pub name: &'a TargetName,
+    /// What it holds.
+    pub observed: &'a Observed,
+    /// For each of its credentials, in order, what was found to be the same as in a manifest.
+    pub seals: Vec<Seals>,
+}
+
+impl Snapshot {
+    /// The targets that it knows.
+    pub fn names(&self) -> impl Iterator<Item = &TargetName> {
+        self.targets.keys()
+    }
+
+    /// Takes one of them out.
+    pub fn take(&mut self, name: &TargetName) -> Option<Recorded> {
+        self.targets.remove(name)
+    }
+}
+
+impl Observe for Recorded {
+    /// What the target held then.
+    async fn observe(&mut self) -> Result<Observed, TargetError> {
+        Ok(self.observed.clone())
+    }
+}
+
+/// Reads a snapshot.
+///
+/// # Errors
+/// Where it cannot be had, or is none.
+pub async fn load(source: &Source) -> Result<Snapshot, TargetError> {
+    let text = fetch::text(source).await?;
+    format::read(&text)
+        .map_err(|damage| TargetError::Storage(format!("cannot use {source}: {damage}")))
+}
+
+/// The file of a snapshot.
+///
+/// # Errors
+/// None in practice: all of it can be written as JSON.
+pub fn write(taken_at: Timestamp, seen: &[Seen<'_>]) -> serde_json::Result<String> {
+    format::write(taken_at, seen)
+}
+
+/// The form of the file.
+pub fn schema() -> Schema {
+    crate::schema::of_output::<format::Document>()
+}

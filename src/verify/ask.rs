@@ -1,0 +1,76 @@
+//! One question to one provider.
+
+use std::sync::OnceLock;
+
+use oauth2::basic::BasicClient;
+use oauth2::{AuthorizationCode, ClientId, ClientSecret, HttpRequest, HttpResponse, TokenUrl};
+use reqwest::{Client, Url};
+
+use super::{Question, Verdict, judge};
+use crate::exchange::{self, NoAnswer, exchange};
+
+/// No provider gives out such a code.
+const NO_CODE: &str = "appcred-asks-whether-the-client-is-right";
+/// Where Home Assistant lets consent return to by default. Some providers refuse to look at anything
+/// without a redirect URI, and this is the one that most clients are registered with.
+const REDIRECT: &str = "https://my.home-assistant.io/redirect/oauth";
+
+/// The clients for both kinds of address, each made when it is first needed.
+#[derive(Default)]
+pub(super) struct Asker {
+    guarded: OnceLock<Result<Client, String>>,
+    loopback: OnceLock<Result<Client, String>>,
+}
+
+impl Asker {
+    pub(super) async fn ask(&self, question: &Question) -> Verdict {
+        let Some(address) = question.address() else { return Verdict::NoAddress };
+        let Ok(url) = Url::parse(address) else {
+            return Verdict::Unclear("its address is no URL".to_owned());
+        };
+        match self.client_for(&url) {
+            Ok(client) => ask(client, question, url).await,
+            Err(verdict) => verdict,
+        }
+    }
+
+    /// The client that may carry a secret to this address.
+    fn client_for(&self, url: &Url) -> Result<&Client, Verdict> {
+        let made = if url.scheme() == "https" {
+            self.guarded.get_or_init(|| make(exchange::client().https_only(true)))
+        } else if url.scheme() == "http" && exchange::is_loopback(url) {
+            // A proxy would be somebody in between.
+            self.loopback.get_or_init(|| make(exchange::client().no_proxy()))
+        } else {
+            return Err(Verdict::Unclear(
+                "its address is not https, so no secret is sent there".to_owned(),
+            ));
+        };
+        made.as_ref().map_err(|why| Verdict::Unreachable(why.clone()))
+    }
+}
+
+fn make(client: reqwest::ClientBuilder) -> Result<Client, String> {
+    client.build().map_err(|error| error.to_string())
+}
+
+async fn ask(client: &Client, question: &Question, url: Url) -> Verdict {
+    let status = OnceLock::new();
+    let send = |request: HttpRequest| {
+        let status = &status;
+        async move {
+            let answer = exchange(client, request).await?;
+            status.get_or_init(|| answer.status());
+            Ok::<HttpResponse, NoAnswer>(answer)
+        }
+    };
+    let granted = BasicClient::new(ClientId::new(question.client_id.as_str().to_owned()))
+        .set_client_secret(ClientSecret::new(question.client_secret.expose().to_owned()))
+        .set_auth_type(question.auth_type())
+        .set_token_uri(TokenUrl::from_url(url))
+        .exchange_code(AuthorizationCode::new(NO_CODE.to_owned()))
+        .add_extra_param("redirect_uri", REDIRECT)
+        .request_async(&send)
+        .await;
+    judge::judge(status.get().copied(), granted.map(drop), &question.client_secret)
+}

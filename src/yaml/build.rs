@@ -1,0 +1,360 @@
+//! From the parser's events to the tree.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use granit_parser::{Event, Marker, Parser, ScalarStyle, StructureStyle};
+
+use super::scalar::Kind;
+use super::{
+    Fault, Key, MAX_DEPTH, MAX_DOCUMENTS, MAX_NODES, Node, Pair, Parsed, Scalar, Style, Tag, Value,
+};
+use crate::diagnostic::Span;
+
+/// Up to so many keys are compared one with another; beyond that they are put in order.
+const FEW_KEYS: usize = 16;
+
+/// Reads all documents of a text. After a syntax problem it goes on at the next document.
+pub(crate) fn parse(text: &str) -> Parsed<'_> {
+    let mut options = granit_parser::options! {
+        emit_unresolved_aliases: true,
+        flow_nesting_limit: MAX_DEPTH,
+        block_nesting_limit: MAX_DEPTH,
+    };
+    options.set_emit_comments(false);
+    let mut parser = Parser::new_from_str_with_options(text, options);
+    let mut builder =
+        Builder { parsed: Parsed { whole: true, ..Parsed::default() }, ..Builder::default() };
+    loop {
+        let broken = match parser.next_event() {
+            None | Some(Ok((Event::StreamEnd, _))) => break,
+            Some(Ok((event, span))) => builder.take(event, &span).err(),
+            Some(Err(error)) => Some(builder.syntax(&error)),
+        };
+        let Some(fault) = broken else { continue };
+        builder.abandon(fault);
+        let goes_on = builder.spent <= MAX_NODES && builder.documents <= MAX_DOCUMENTS;
+        if !goes_on || !matches!(parser.proceed_next_document(), Ok(true)) {
+            break;
+        }
+    }
+    builder.parsed
+}
+
+#[derive(Default)]
+struct Builder<'t> {
+    parsed: Parsed<'t>,
+    open: Vec<Open<'t>>,
+    anchors: BTreeMap<usize, Anchored<'t>>,
+    /// Nodes so far, in this and earlier documents.
+    spent: usize,
+    documents: usize,
+}
+
+/// A collection whose end has not been seen.
+struct Open<'t> {
+    span: Span,
+    tag: Option<Box<Tag>>,
+    anchor: usize,
+    flow: bool,
+    items: Items<'t>,
+    /// Its size and height so far.
+    extent: Extent,
+}
+
+enum Items<'t> {
+    Sequence(Vec<Node<'t>>),
+    Mapping { pairs: Vec<Pair<'t>>, key: Option<Key<'t>>, merged: Option<(Span, Node<'t>)> },
+}
+
+#[derive(Clone, Copy, Default)]
+struct Extent {
+    size: usize,
+    height: usize,
+}
+
+struct Anchored<'t> {
+    node: Node<'t>,
+    extent: Extent,
+}
+
+impl<'t> Builder<'t> {
+    fn take(&mut self, event: Event<'t>, at: &granit_parser::Span) -> Result<(), Fault> {
+        let span = span_of(at);
+        match event {
+            Event::DocumentStart(..) => {
+                self.documents += 1;
+                self.anchors.clear();
+                if self.documents > MAX_DOCUMENTS {
+                    return Err(Fault::too_many_documents(span));
+                }
+            }
+            Event::Scalar(text, style, anchor, tag) => {
+                let tag = Written::new(tag.as_deref(), at);
+                let extent = Extent { size: 1 + text.len() / 64, height: 0 };
+                let node = scalar(text, style, tag, span);
+                self.spend(extent.size, span)?;
+                self.finish(node, anchor, extent)?;
+            }
+            Event::SequenceStart(style, anchor, tag) => {
+                self.begin(Items::Sequence(Vec::new()), style, anchor, tag.as_deref(), at)?;
+            }
+            Event::MappingStart(style, anchor, tag) => {
+                let items = Items::Mapping { pairs: Vec::new(), key: None, merged: None };
+                self.begin(items, style, anchor, tag.as_deref(), at)?;
+            }
+            Event::SequenceEnd | Event::MappingEnd => self.close(span)?,
+            Event::Alias(anchor) => self.expand(anchor, span)?,
+            Event::UnresolvedAlias(_) => {
+                self.parsed.faults.push(Fault::unknown_alias(span));
+                let node = Node { value: Value::Lost, tag: None, span, alias: true };
+                self.finish(node, 0, Extent { size: 1, height: 0 })?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn begin(
+        &mut self,
+        items: Items<'t>,
+        style: StructureStyle,
+        anchor: usize,
+        tag: Option<&granit_parser::Tag>,
+        at: &granit_parser::Span,
+    ) -> Result<(), Fault> {
+        let span = span_of(at);
+        if self.open.len() >= MAX_DEPTH {
+            return Err(Fault::too_deep(span));
+        }
+        self.spend(1, span)?;
+        let tag = match Written::new(tag, at) {
+            Written::Custom(tag) => Some(tag),
+            Written::None | Written::Text | Written::Core => None,
+        };
+        let flow = style == StructureStyle::Flow;
+        let extent = Extent { size: 1, height: 1 };
+        self.open.push(Open { span, tag, anchor, flow, items, extent });
+        Ok(())
+    }
+
+    fn close(&mut self, end: Span) -> Result<(), Fault> {
+        let Some(open) = self.open.pop() else { return Ok(()) };
+        let (value, last) = match open.items {
+            Items::Sequence(items) => {
+                let last = items.last().map(|node| node.span.end);
+                (Value::Sequence(items), last)
+            }
+            Items::Mapping { mut pairs, merged, .. } => {
+                self.find_duplicates(&pairs);
+                let last = pairs.last().map(|pair| pair.value.span.end.max(pair.key.span.end));
+                let last = last.max(merged.as_ref().map(|(_, node)| node.span.end));
+                if let Some((_, node)) = merged {
+                    self.merge(&mut pairs, node);
+                }
+                (Value::Mapping(pairs), last)
+            }
+        };
+        // The end event of a block collection stands where the next thing begins.
+        let end = if open.flow { end.end } else { last.unwrap_or(open.span.end) };
+        let node = Node { value, tag: open.tag, span: Span { end, ..open.span }, alias: false };
+        self.finish(node, open.anchor, open.extent)
+    }
+
+    /// Puts a finished node where it belongs.
+    fn finish(&mut self, node: Node<'t>, anchor: usize, extent: Extent) -> Result<(), Fault> {
+        if anchor != 0 {
+            self.spend(extent.size, node.span)?;
+            self.anchors.insert(anchor, Anchored { node: node.clone(), extent });
+        }
+        let Some(parent) = self.open.last_mut() else {
+            self.parsed.documents.push(node);
+            return Ok(());
+        };
+        parent.extent.size += extent.size;
+        parent.extent.height = parent.extent.height.max(extent.height + 1);
+        match &mut parent.items {
+            Items::Sequence(items) => items.push(node),
+            Items::Mapping { pairs, key, merged } => match key.take() {
+                None => *key = Some(self.parsed.key(node)),
+                Some(key) if key.lost => {}
+                Some(key) if key.text == "<<" => {
+                    if let Some((first, _)) = merged {
+                        let first = *first;
+                        self.parsed.faults.push(Fault::duplicate_key("<<", key.span, first));
+                    } else {
+                        *merged = Some((key.span, node));
+                    }
+                }
+                Some(key) => pairs.push(Pair { key, value: node, merged: false }),
+            },
+        }
+        Ok(())
+    }
+
+    fn expand(&mut self, anchor: usize, span: Span) -> Result<(), Fault> {
+        let Some(anchored) = self.anchors.get(&anchor) else {
+            return Err(Fault::alias_in_itself(span));
+        };
+        let extent = anchored.extent;
+        if self.open.len() + extent.height > MAX_DEPTH {
+            return Err(Fault::too_deep(span));
+        }
+        self.spend(extent.size, span)?;
+        let Some(anchored) = self.anchors.get(&anchor) else { return Ok(()) };
+        let node = Node { span, alias: true, ..anchored.node.clone() };
+        self.finish(node, 0, extent)
+    }
+
+    fn spend(&mut self, size: usize, span: Span) -> Result<(), Fault> {
+        self.spent += size;
+        if self.spent > MAX_NODES { Err(Fault::too_many_nodes(span)) } else { Ok(()) }
+    }
+
+    fn find_duplicates(&mut self, pairs: &[Pair<'t>]) {
+        let mut report = |pair: &Pair<'t>, first: Span| {
+            let fault = Fault::duplicate_key(&pair.key.text, pair.key.span, first);
+            self.parsed.faults.push(fault);
+        };
+        if pairs.len() <= FEW_KEYS {
+            for (at, pair) in pairs.iter().enumerate() {
+                let first = pairs[..at].iter().find(|earlier| earlier.key.text == pair.key.text);
+                if let Some(first) = first {
+                    report(pair, first.key.span);
+                }
+            }
+            return;
+        }
+        let mut seen = BTreeMap::new();
+        for pair in pairs {
+            match seen.get(&*pair.key.text) {
+                Some(first) => report(pair, *first),
+                None => {
+                    seen.insert(&*pair.key.text, pair.key.span);
+                }
+            }
+        }
+    }
+
+    /// Adds the pairs of `<<`; what the mapping has itself, or what stands earlier in a list of
+    /// mappings, goes first.
+    fn merge(&mut self, pairs: &mut Vec<Pair<'t>>, from: Node<'t>) {
+        let span = from.span;
+        let sources = match from.value {
+            Value::Mapping(source) => vec![source],
+            Value::Sequence(items) => {
+                let mut sources = Vec::with_capacity(items.len());
+                for item in items {
+                    match item.value {
+                        Value::Mapping(source) => sources.push(source),
+                        _ => self.parsed.faults.push(Fault::merge_of_no_mapping(item.span)),
+                    }
+                }
+                sources
+            }
+            _ => {
+                self.parsed.faults.push(Fault::merge_of_no_mapping(span));
+                return;
+            }
+        };
+        let mut have: std::collections::BTreeSet<_> =
+            pairs.iter().map(|pair| pair.key.text.clone()).collect();
+        for pair in sources.into_iter().flatten() {
+            if have.insert(pair.key.text.clone()) {
+                pairs.push(Pair { merged: true, ..pair });
+            }
+        }
+    }
+
+    fn syntax(&self, error: &granit_parser::ScanError) -> Fault {
+        let at = *error.marker();
+        let fault = Fault::syntax(error, span_of(&granit_parser::Span::empty(at)));
+        match self.open.last() {
+            Some(open) if open.flow && at.line() > open.span.line as usize => {
+                fault.related(open.span, "opened here, and not closed before")
+            }
+            _ => fault,
+        }
+    }
+
+    fn abandon(&mut self, fault: Fault) {
+        self.parsed.faults.push(fault);
+        self.parsed.whole = false;
+        self.open.clear();
+        self.anchors.clear();
+    }
+}
+
+impl<'t> Parsed<'t> {
+    fn key(&mut self, node: Node<'t>) -> Key<'t> {
+        let span = node.span;
+        let (text, lost) = match node.value {
+            Value::Scalar(scalar) => (scalar.text, false),
+            Value::Null => (Cow::Borrowed(""), false),
+            Value::Lost => (Cow::Borrowed(""), true),
+            Value::Sequence(_) | Value::Mapping(_) => {
+                self.faults.push(Fault::key_not_text(span));
+                (Cow::Borrowed(""), true)
+            }
+        };
+        Key { text, span, lost }
+    }
+}
+
+/// A tag, as far as it matters.
+enum Written {
+    None,
+    /// `!` or `!!str`: what stands here is text.
+    Text,
+    /// Another of YAML's own, which says what the value shows anyway.
+    Core,
+    Custom(Box<Tag>),
+}
+
+impl Written {
+    fn new(tag: Option<&granit_parser::Tag>, at: &granit_parser::Span) -> Self {
+        let Some(tag) = tag else { return Self::None };
+        if tag.is_yaml_core_schema_tag("str") || tag.parts() == ("", "!") {
+            return Self::Text;
+        }
+        if tag.is_yaml_core_schema() {
+            return Self::Core;
+        }
+        let span = at.tag_span().as_ref().map_or_else(|| span_of(at), span_of);
+        let written = tag.original();
+        Self::Custom(Box::new(Tag { name: written.trim_start_matches('!').to_owned(), span }))
+    }
+}
+
+fn scalar<'t>(text: Cow<'t, str>, style: ScalarStyle, tag: Written, span: Span) -> Node<'t> {
+    let style = match (style, &tag) {
+        (ScalarStyle::Plain, Written::Text) => Style::Quoted,
+        (ScalarStyle::Plain, _) => Style::Plain,
+        (ScalarStyle::Literal | ScalarStyle::Folded, _) => Style::Block,
+        _ => Style::Quoted,
+    };
+    let tag = match tag {
+        Written::Custom(tag) => Some(tag),
+        Written::None | Written::Text | Written::Core => None,
+    };
+    // The parser puts `~` where nothing stands.
+    let text =
+        if span.start == span.end && style == Style::Plain { Cow::Borrowed("") } else { text };
+    let scalar = Scalar { text, style };
+    let value = if tag.is_none() && scalar.kind() == Kind::Null {
+        Value::Null
+    } else {
+        Value::Scalar(scalar)
+    };
+    Node { value, tag, span, alias: false }
+}
+
+fn span_of(span: &granit_parser::Span) -> Span {
+    let byte = |marker: Marker| marker.byte_offset().unwrap_or_default();
+    Span {
+        start: byte(span.start),
+        end: byte(span.end),
+        line: u32::try_from(span.start.line()).unwrap_or(u32::MAX),
+        column: u32::try_from(span.start.col() + 1).unwrap_or(u32::MAX),
+    }
+}

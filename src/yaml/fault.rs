@@ -1,0 +1,147 @@
+//! What can be wrong with YAML itself.
+
+use std::sync::Arc;
+
+use granit_parser::{ErrorKind, ScanError};
+
+use super::{MAX_DEPTH, MAX_DOCUMENTS};
+use crate::diagnostic::shown;
+use crate::diagnostic::{Diagnostic, SourceFile, Span, Spot};
+
+/// A problem in a text of which only the text is known, not yet the file.
+#[derive(Debug)]
+pub(crate) struct Fault {
+    code: &'static str,
+    message: String,
+    span: Span,
+    related: Option<Box<(Span, &'static str)>>,
+    help: Option<String>,
+}
+
+impl Fault {
+    /// A fault at a place.
+    pub(super) fn new(code: &'static str, span: Span, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), span, related: None, help: None }
+    }
+
+    /// Says what to do.
+    pub(super) fn help(self, help: impl Into<String>) -> Self {
+        Self { help: Some(help.into()), ..self }
+    }
+
+    /// Names another place that matters.
+    pub(super) fn related(self, span: Span, what: &'static str) -> Self {
+        Self { related: Some(Box::new((span, what))), ..self }
+    }
+
+    /// The problem as it is told.
+    pub(crate) fn into_diagnostic(self, file: &Arc<SourceFile>) -> Diagnostic {
+        let mut diagnostic = Diagnostic::error(self.code, self.message).at(file, self.span);
+        if let Some((span, what)) = self.related.map(|related| *related) {
+            diagnostic = diagnostic.related(Spot { file: Arc::clone(file), span }, what);
+        }
+        diagnostic.help = self.help;
+        diagnostic
+    }
+
+    pub(super) fn duplicate_key(key: &str, span: Span, first: Span) -> Self {
+        Self::new("duplicate-key", span, format!("{} is given twice", shown::field(key)))
+            .related(first, "first given here")
+            .help("keep one of the two")
+    }
+
+    pub(super) fn key_not_text(span: Span) -> Self {
+        Self::new("key-not-text", span, "a key must be text, not a list or a mapping")
+    }
+
+    pub(super) fn unknown_alias(span: Span) -> Self {
+        Self::new("unknown-alias", span, "this alias names no anchor that stands before it")
+            .help("an anchor is set with `&name` and reaches to the end of its document; text that begins with `*` needs quotes")
+    }
+
+    pub(super) fn alias_in_itself(span: Span) -> Self {
+        Self::new("alias-in-itself", span, "this alias stands inside of what it stands for")
+    }
+
+    pub(super) fn merge_of_no_mapping(span: Span) -> Self {
+        Self::new("bad-merge", span, "`<<` takes a mapping, or a list of mappings")
+    }
+
+    pub(super) fn too_deep(span: Span) -> Self {
+        Self::new("too-deep", span, format!("nested more than {MAX_DEPTH} levels deep"))
+    }
+
+    pub(super) fn too_many_nodes(span: Span) -> Self {
+        Self::new("too-many-values", span, "too many values once the aliases are expanded")
+            .help("split the file, or write fewer aliases of aliases")
+    }
+
+    pub(super) fn too_many_documents(span: Span) -> Self {
+        Self::new(
+            "too-many-documents",
+            span,
+            format!("more than {MAX_DOCUMENTS} documents in one file"),
+        )
+        .help("split the file")
+    }
+
+    /// The parser's complaint, in words for people who do not know its inside.
+    pub(super) fn syntax(error: &ScanError, span: Span) -> Self {
+        if *error.kind() == ErrorKind::RecursionLimitExceeded {
+            return Self::too_deep(span);
+        }
+        let (message, help) = explain(error.kind());
+        let fault = Self::new("yaml-syntax", span, format!("not valid YAML: {message}"));
+        Self { help: help.map(str::to_owned), ..fault }
+    }
+}
+
+fn explain(kind: &ErrorKind) -> (String, Option<&'static str>) {
+    let (message, help) = match kind {
+        ErrorKind::UnclosedQuotedScalar => ("this quote is never closed", None),
+        ErrorKind::UnclosedFlowCollection { open } => {
+            return (format!("this `{open}` is never closed"), None);
+        }
+        ErrorKind::MappingValueNotAllowed | ErrorKind::InvalidColonPlacement => (
+            "`:` cannot stand here",
+            Some("check the indentation, or quote the text if it holds a `: `"),
+        ),
+        ErrorKind::ExpectedBlockMappingKey | ErrorKind::SimpleKeyExpected => (
+            "`key: value` is expected here",
+            Some("check the indentation: the fields of one entry begin in the same column"),
+        ),
+        ErrorKind::ExpectedBlockSequenceEntry => (
+            "another `- ` is expected here",
+            Some(
+                "check the indentation: the fields of one entry begin in the same column, and so do the `- ` of one list",
+            ),
+        ),
+        ErrorKind::TabInBlockIndentation
+        | ErrorKind::TabInIndentation
+        | ErrorKind::TabNotAllowed
+        | ErrorKind::TabInPlainScalar
+        | ErrorKind::TabAtBlockScalarStart => ("a tab cannot indent", Some("indent with spaces")),
+        ErrorKind::UnexpectedCharacter { character } => {
+            return (
+                format!("text cannot begin with `{}`", character.escape_debug()),
+                Some("quote the text"),
+            );
+        }
+        ErrorKind::InvalidTrailingSingleQuotedScalar
+        | ErrorKind::InvalidTrailingDoubleQuotedScalar => (
+            "something stands behind the closing quote",
+            Some("a `'` inside of '…' is written `''`, a `\"` inside of \"…\" is written `\\\"`"),
+        ),
+        ErrorKind::UnknownQuotedScalarEscape => (
+            "this text has a `\\` that begins no known escape",
+            Some("write `\\\\` for a backslash, or use '…', which knows no escapes"),
+        ),
+        ErrorKind::UndeclaredTagHandle => {
+            ("this tag has two `!`, but its handle is not declared", None)
+        }
+        ErrorKind::ExpectedFlowMappingSeparator => ("`,` or `}` is expected here", None),
+        ErrorKind::ExpectedFlowSequenceSeparator => ("`,` or `]` is expected here", None),
+        other => return (other.to_string(), None),
+    };
+    (message.to_owned(), help)
+}

@@ -1,0 +1,56 @@
+//! YAML values as JSON, for answers that are handed on to HA as they are.
+
+use serde_json::{Map, Number, Value as Json};
+
+use super::scalar::{self, Kind};
+use super::{Fault, Node, Value};
+
+/// The node as JSON, as HA's own reader would understand it.
+pub(crate) fn to_json(node: &Node<'_>) -> Result<Json, Fault> {
+    if let Some(tag) = &node.tag {
+        return Err(Fault::new("unexpected-tag", tag.span, "a tag is not possible here"));
+    }
+    match &node.value {
+        Value::Null | Value::Lost => Ok(Json::Null),
+        Value::Scalar(scalar) => match scalar.kind() {
+            Kind::Null => Ok(Json::Null),
+            Kind::Bool => Ok(Json::Bool(scalar::boolean(&scalar.text) == Some(true))),
+            Kind::Number => number(&scalar.text).map(Json::Number).ok_or_else(|| unclear(node)),
+            Kind::Date => Err(unclear(node)),
+            Kind::Text => Ok(Json::String(scalar.text.to_string())),
+        },
+        Value::Sequence(items) => {
+            items.iter().map(to_json).collect::<Result<_, _>>().map(Json::Array)
+        }
+        Value::Mapping(pairs) => {
+            let mut map = Map::new();
+            for pair in pairs {
+                map.insert(pair.key.text.to_string(), to_json(&pair.value)?);
+            }
+            Ok(Json::Object(map))
+        }
+    }
+}
+
+fn unclear(node: &Node<'_>) -> Fault {
+    Fault::new("unclear-value", node.span, "versions of YAML disagree on what this value is")
+        .help("quote it if it is text, or write a decimal number")
+}
+
+/// A number in a form that all versions of YAML read alike.
+fn number(text: &str) -> Option<Number> {
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let octal_in_yaml_1_1 = digits.len() > 1
+        && digits.starts_with('0')
+        && digits.bytes().all(|byte| byte.is_ascii_digit());
+    if octal_in_yaml_1_1 {
+        return None;
+    }
+    let text = text.strip_prefix('+').unwrap_or(text);
+    if let Some(hex) = text.strip_prefix("0x") {
+        return u64::from_str_radix(hex, 16).ok().map(Number::from);
+    }
+    let whole =
+        text.parse::<i64>().map(Number::from).or_else(|_| text.parse::<u64>().map(Number::from));
+    whole.ok().or_else(|| Number::from_f64(text.parse().ok()?))
+}

@@ -1,0 +1,135 @@
+//! The one YAML reader: a tree that knows where everything stands.
+//!
+//! The tree borrows from the text. Aliases are expanded and merge keys applied while it is built,
+//! within a budget. Spans are exact, so that a file can be edited in place: a quoted scalar's has its
+//! quotes, a block scalar's its content alone, that of a missing value is empty.
+
+mod build;
+mod fault;
+mod json;
+mod scalar;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+
+pub(crate) use build::parse;
+pub(crate) use fault::Fault;
+pub(crate) use json::to_json;
+pub(crate) use scalar::Kind;
+
+use crate::diagnostic::Span;
+
+/// Whether a text without quotes is text to every YAML.
+pub(crate) fn is_plain_text(text: &str) -> bool {
+    scalar::kind(text) == Kind::Text
+}
+
+/// How deep collections may stand in each other.
+pub(crate) const MAX_DEPTH: usize = 64;
+/// How large a file may grow once its aliases are expanded: nodes, and 64 bytes of text count as one.
+pub(crate) const MAX_NODES: usize = 1_000_000;
+/// How many documents a file may have.
+pub(crate) const MAX_DOCUMENTS: usize = 10_000;
+
+/// What was read from a text.
+#[derive(Debug, Default)]
+pub(crate) struct Parsed<'t> {
+    /// The documents without a syntax problem.
+    pub(crate) documents: Vec<Node<'t>>,
+    /// What is wrong.
+    pub(crate) faults: Vec<Fault>,
+    /// Whether every document could be parsed.
+    pub(crate) whole: bool,
+}
+
+/// A value with its place.
+#[derive(Clone, Debug)]
+pub(crate) struct Node<'t> {
+    /// The value.
+    pub(crate) value: Value<'t>,
+    /// The tag, where there is one that does not merely name the value's type.
+    pub(crate) tag: Option<Box<Tag>>,
+    /// Where it stands; of an expanded alias, where the alias stands.
+    pub(crate) span: Span,
+    /// Whether it stands here by an alias, so that what is in it stands elsewhere.
+    pub(crate) alias: bool,
+}
+
+/// What a node is.
+#[derive(Clone, Debug)]
+pub(crate) enum Value<'t> {
+    /// Nothing, `~` or `null`.
+    Null,
+    /// An alias of nothing, which is reported already.
+    Lost,
+    /// A text, number or boolean.
+    Scalar(Scalar<'t>),
+    /// A list.
+    Sequence(Vec<Node<'t>>),
+    /// A mapping in the order of the file; merged pairs last.
+    Mapping(Vec<Pair<'t>>),
+}
+
+/// A scalar as it was written.
+#[derive(Clone, Debug)]
+pub(crate) struct Scalar<'t> {
+    /// The text, quotes and escapes resolved.
+    pub(crate) text: Cow<'t, str>,
+    /// How it was written.
+    pub(crate) style: Style,
+}
+
+impl Scalar<'_> {
+    /// What the scalar is to YAML, 1.1 and 1.2 alike.
+    pub(crate) fn kind(&self) -> Kind {
+        if self.style == Style::Plain { scalar::kind(&self.text) } else { Kind::Text }
+    }
+
+    /// What it says as a boolean; `None` where it is none.
+    pub(crate) fn boolean(&self) -> Option<bool> {
+        if self.style == Style::Plain { scalar::boolean(&self.text) } else { None }
+    }
+}
+
+/// How a scalar was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Style {
+    /// Without quotes.
+    Plain,
+    /// In quotes, or said to be text by a tag.
+    Quoted,
+    /// Literal or folded.
+    Block,
+}
+
+/// One pair of a mapping.
+#[derive(Clone, Debug)]
+pub(crate) struct Pair<'t> {
+    /// The key.
+    pub(crate) key: Key<'t>,
+    /// The value.
+    pub(crate) value: Node<'t>,
+    /// Whether it came by `<<`, so that it stands elsewhere.
+    pub(crate) merged: bool,
+}
+
+/// The key of a pair.
+#[derive(Clone, Debug)]
+pub(crate) struct Key<'t> {
+    /// The text.
+    pub(crate) text: Cow<'t, str>,
+    /// Where it stands.
+    pub(crate) span: Span,
+    /// Whether it is no text, which is reported already.
+    lost: bool,
+}
+
+/// A tag such as `!env_var`.
+#[derive(Clone, Debug)]
+pub(crate) struct Tag {
+    /// The tag without its first `!`.
+    pub(crate) name: String,
+    /// Where it stands, `!` included.
+    pub(crate) span: Span,
+}

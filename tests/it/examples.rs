@@ -1,0 +1,223 @@
+//! The examples for CI systems, run as far as can be without those.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+
+use crate::forms::{annotations, check_code_quality, check_json};
+use crate::ha_apply::House;
+use crate::shell::{Appcred, Project};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn yaml(path: &str) -> Value {
+    let text = fs::read_to_string(root().join(path)).unwrap();
+    serde_yaml::from_str(&text).unwrap()
+}
+
+#[test]
+fn the_pipelines_are_valid() {
+    let action = yaml("examples/github-actions/action.yml");
+    check_json("github-actions.json", &action);
+    check_json("github-workflows.json", &yaml("examples/github-actions/appcred.yml"));
+    check_json("gitlab-ci.json", &yaml("examples/gitlab-ci/.gitlab-ci.yml"));
+    // What others write into an input must not become part of a script.
+    for step in action["runs"]["steps"].as_array().unwrap() {
+        let script = step["run"].as_str().unwrap();
+        assert!(!script.contains("${{"), "{script}");
+    }
+}
+
+#[test]
+fn the_layout_for_flux_and_argo_is_whole() {
+    let folder = root().join("examples/gitops");
+    Appcred::new().in_dir(&folder).args(["validate", "--strict"]).stderr("").run();
+    let kustomization = yaml("examples/gitops/kustomization.yaml");
+    let mut named: Vec<&str> = Vec::new();
+    named.extend(kustomization["resources"].as_array().unwrap().iter().filter_map(Value::as_str));
+    for map in kustomization["configMapGenerator"].as_array().unwrap() {
+        named.extend(map["files"].as_array().unwrap().iter().filter_map(Value::as_str));
+    }
+    for file in &named {
+        assert!(folder.join(file).exists(), "{file}");
+    }
+    for entry in fs::read_dir(folder.join("credentials")).unwrap() {
+        let file = format!("credentials/{}", entry.unwrap().file_name().to_string_lossy());
+        assert!(named.contains(&file.as_str()), "{file} is in no ConfigMap");
+    }
+    let pod = &yaml("examples/gitops/deployment.yaml")["spec"]["template"]["spec"];
+    let arguments: Vec<&str> =
+        pod["containers"][0]["args"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    assert_eq!(arguments, ["watch", "-C", "/house"]);
+    Appcred::new().args(arguments).args(["--help"]).run();
+    for path in ["flux/appcred.yaml", "argocd/application.yaml"] {
+        let text = fs::read_to_string(folder.join(path)).unwrap();
+        for document in serde_yaml::Deserializer::from_str(&text) {
+            let document =
+                <serde_yaml::Value as serde::Deserialize>::deserialize(document).unwrap();
+            assert!(document["apiVersion"].is_string() && document["kind"].is_string(), "{path}");
+        }
+    }
+}
+
+#[test]
+fn the_hook_runs_what_there_is() {
+    let hooks = yaml(".pre-commit-hooks.yaml");
+    let used = yaml("examples/pre-commit/.pre-commit-config.yaml");
+    assert_eq!(used["repos"][0]["hooks"][0]["id"], hooks[0]["id"]);
+    let entry = hooks[0]["entry"].as_str().unwrap().strip_prefix("appcred ").unwrap();
+    let project = Project::new().file("credentials.yaml", "application_credentials: []\n");
+    let hook = || Appcred::new().in_dir(project.path()).args(entry.split_whitespace());
+    hook().run();
+    project.write("credentials.yaml", "application_credentials: 1\n");
+    hook().status(1).run();
+}
+
+/// A machine as GitHub's runner makes it, with `appcred` and a `gh` that notes what it is asked.
+struct Runner {
+    house: House,
+    tools: tempfile::TempDir,
+}
+
+impl Runner {
+    fn new() -> Self {
+        let tools = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_appcred"), tools.path().join("appcred"))
+            .unwrap();
+        let runner = Self { house: House::new(), tools };
+        runner.tool("gh", "printf '%s\\n' \"$*\" >>\"$RUNNER_TEMP/asked\"\ncase $* in *--paginate*) cat \"$RUNNER_TEMP/found\" ;; esac\n");
+        fs::write(runner.temporary("found"), "").unwrap();
+        runner
+    }
+
+    fn tool(&self, name: &str, script: &str) {
+        let path = self.tools.path().join(name);
+        fs::write(&path, format!("#!/usr/bin/env bash\n{script}")).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    fn temporary(&self, name: &str) -> PathBuf {
+        self.tools.path().join(name)
+    }
+
+    /// Runs the script of one of the action's steps.
+    fn step(&self, name: &str, inputs: &[(&str, &str)]) -> Output {
+        let action = yaml("examples/github-actions/action.yml");
+        let steps = action["runs"]["steps"].as_array().unwrap();
+        let step = steps.iter().find(|step| step["name"] == json!(name)).unwrap();
+        let given = step["env"].as_object().unwrap();
+        for (input, _) in inputs {
+            assert!(given.contains_key(*input), "the step has no {input}");
+        }
+        let path = format!("{}:/usr/bin:/bin", self.tools.path().display());
+        Command::new("bash")
+            .args(["--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"].as_str().unwrap()])
+            .current_dir(self.house.project.path())
+            .env_clear()
+            .env("PATH", path)
+            .env("HOME", self.tools.path())
+            .env("RUNNER_TEMP", self.tools.path())
+            .env("GITHUB_ACTION_PATH", root().join("examples/github-actions"))
+            .env("GITHUB_OUTPUT", self.temporary("output"))
+            .env("GITHUB_STEP_SUMMARY", self.temporary("summary"))
+            .env("GITHUB_WORKSPACE", self.house.project.path())
+            .env("GITHUB_REPOSITORY", "me/house")
+            .envs(inputs.iter().copied())
+            .output()
+            .unwrap()
+    }
+
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.temporary(name)).unwrap_or_default()
+    }
+}
+
+#[test]
+fn the_action_plans_comments_and_fails_as_it_should() {
+    let runner = Runner::new();
+    let project = &runner.house.project;
+    project.write("appcred.yaml", "targets: {lab: {config_dir: ha}}\n");
+    let family = runner.house.entry("spotify", "Family", "family", "one");
+    runner.house.declare(std::slice::from_ref(&family));
+    let with_key = || runner.house.with_key(Appcred::new().in_dir(project.path()));
+    with_key().args(["apply", "--yes"]).run();
+    with_key().args(["snapshot", "-o", "snapshot.json"]).run();
+    runner.house.declare(&[family, runner.house.entry("twitch", "Twitch", "t", "two")]);
+
+    let plan = [
+        ("COMMAND", "plan"),
+        ("DIRECTORY", "."),
+        ("ARGUMENTS", "--against snapshot.json --max-age 1h --fail-on delete"),
+    ];
+    let ran = runner.step("Run", &plan);
+    assert!(ran.status.success(), "{ran:?}");
+    assert_eq!(runner.read("output"), "changes=true\n");
+    assert!(runner.read("summary").contains("1 to create"), "{}", runner.read("summary"));
+    let log = String::from_utf8(ran.stdout).unwrap();
+    let commands: String =
+        log.lines().filter(|line| line.starts_with("::")).map(|line| format!("{line}\n")).collect();
+    assert_eq!(annotations(&commands)[0].properties["file"], "credentials/all.yaml");
+
+    let comment =
+        || assert!(runner.step("Comment", &[("NUMBER", "7"), ("GH_TOKEN", "t")]).status.success());
+    comment();
+    fs::write(runner.temporary("found"), "99\n100\n").unwrap();
+    comment();
+    let asked = runner.read("asked");
+    assert!(
+        asked.contains("--method POST repos/me/house/issues/7/comments --field body=@"),
+        "{asked}"
+    );
+    assert!(
+        asked.contains("--method PATCH repos/me/house/issues/comments/99 --field body=@"),
+        "{asked}"
+    );
+
+    runner.house.declare(&[runner.house.entry("twitch", "Twitch", "t", "two")]);
+    assert!(!runner.step("Run", &plan).status.success(), "a delete is not let through");
+    project.write("credentials/all.yaml", "application_credentials: 1\n");
+    let validate = [("COMMAND", "validate"), ("DIRECTORY", "."), ("ARGUMENTS", "")];
+    let ran = runner.step("Run", &validate);
+    assert!(!ran.status.success());
+    assert!(
+        String::from_utf8(ran.stdout).unwrap().contains("::error file=credentials/all.yaml,line=1")
+    );
+    let other = [("COMMAND", "plan; id"), ("DIRECTORY", "."), ("ARGUMENTS", "")];
+    assert!(!runner.step("Run", &other).status.success());
+}
+
+#[test]
+fn the_scripts_for_gitlab_run() {
+    let runner = Runner::new();
+    let project = &runner.house.project;
+    project.write("appcred.yaml", "targets: {lab: {config_dir: ha}}\n");
+    runner.house.declare(&[runner.house.entry("spotify", "Family", "family", "one")]);
+    let with_key = || runner.house.with_key(Appcred::new().in_dir(project.path()));
+    with_key().args(["snapshot", "-o", "snapshot.json"]).run();
+    let pipeline = yaml("examples/gitlab-ci/.gitlab-ci.yml");
+    let run = |job: &str, status: i32| {
+        let lines = pipeline[job]["script"].as_array().unwrap();
+        for line in lines.iter().filter_map(Value::as_str) {
+            let arguments = line.trim().strip_prefix("appcred ").unwrap();
+            with_key()
+                .env("CI_PROJECT_DIR", project.path())
+                .args(arguments.split_whitespace())
+                .status(status)
+                .run();
+        }
+    };
+    run("validate", 0);
+    let allowed = pipeline["plan"]["allow_failure"]["exit_codes"][0].as_i64().unwrap();
+    run("plan", i32::try_from(allowed).unwrap());
+    for report in ["validate.json", "plan.json"] {
+        let text = fs::read_to_string(project.join(report)).unwrap();
+        check_code_quality(&serde_json::from_str(&text).unwrap());
+    }
+    run("apply", 0);
+    with_key().args(["plan", "--detailed-exitcode"]).status(0).run();
+}

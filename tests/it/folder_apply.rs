@@ -1,0 +1,106 @@
+//! The main job on a configuration folder, and a real Home Assistant that starts on it.
+
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::ha_apply::House;
+use crate::real::HomeAssistant;
+use crate::shell::Appcred;
+
+fn appcred(house: &House) -> Appcred {
+    Appcred::new().in_dir(house.project.path())
+}
+
+fn house() -> House {
+    let house = House::new();
+    house
+        .project
+        .write("appcred.yaml", "allow_plaintext: true\ntargets: {lab: {config_dir: ha}}\n");
+    house
+}
+
+fn entry(name: &str, secret: &str) -> String {
+    format!(
+        "  - {{domain: spotify, name: {name}, client_id: id-{name}, client_secret: {secret}}}\n"
+    )
+}
+
+#[test]
+fn a_house_that_is_not_born_yet_starts_with_its_credentials() {
+    let house = house();
+    house.declare(&[entry("a", "first"), entry("b", "second")]);
+    appcred(&house).args(["apply", "--yes"]).run();
+
+    let mut ha = HomeAssistant::start_in(&house.project.join("ha"));
+    let held = ha.credentials();
+    let expected = |name: &str, secret: &str| {
+        json!({"id": format!("spotify_id_{name}"), "domain": "spotify", "client_id": format!("id-{name}"),
+            "client_secret": secret, "name": name, "auth_domain": format!("appcred:default:{name}")})
+    };
+    assert_eq!(held, [expected("a", "first"), expected("b", "second")]);
+
+    house.declare(&[entry("a", "changed")]);
+    let ran = appcred(&house).args(["apply", "--yes"]).status(1).run();
+    assert!(ran.stdout.contains("Home Assistant"), "it runs there: {}", ran.stdout);
+    assert_eq!(ha.credentials(), held);
+
+    ha.create_credential(
+        json!({"domain": "twitch", "client_id": "by-hand", "client_secret": "theirs"}),
+    );
+    ha.stop();
+    appcred(&house).args(["apply", "--yes"]).run();
+    ha.start_again();
+
+    let held = ha.credentials();
+    assert_eq!(held.len(), 2, "{held:?}");
+    assert_eq!(held[0]["client_id"], "by-hand");
+    assert_eq!(
+        (&held[1]["client_id"], &held[1]["client_secret"]),
+        (&json!("id-a"), &json!("changed"))
+    );
+}
+
+#[test]
+fn what_ha_wrote_is_read() {
+    let house = house();
+    house.declare(&[entry("a", "first")]);
+    std::fs::create_dir(house.project.join("ha")).unwrap();
+    let mut ha = HomeAssistant::start_in(&house.project.join("ha"));
+    let made = ha.create_credential(
+        json!({"domain": "linked_account", "client_id": "anna", "client_secret": "theirs"}),
+    );
+    ha.link_by_hand("linked_account", made["id"].as_str().unwrap());
+    ha.stop();
+
+    let list = appcred(&house).args(["list", "--format", "json"]).run().stdout;
+    let list: serde_json::Value = serde_json::from_str(&list).unwrap();
+    let [credential] = list["targets"][0]["credentials"].as_array().unwrap().as_slice() else {
+        panic!("{list}")
+    };
+    assert_eq!((&credential["id"], &credential["state"]), (&made["id"], &json!("foreign")));
+    assert_eq!(credential["used_by"].as_array().unwrap().len(), 1);
+    assert!(list["targets"][0]["home_assistant_version"].is_string(), "{list}");
+}
+
+#[test]
+fn a_killed_apply_is_finished_by_the_next() {
+    let house = house();
+    let entries: Vec<_> = (0..5_000).map(|number| entry(&format!("n{number}"), "secret")).collect();
+    house.declare(&entries);
+    for pause in [20, 40, 60, 80, 100, 120] {
+        let running = appcred(&house).args(["apply", "--yes", "--format", "json"]).spawn();
+        thread::sleep(Duration::from_millis(pause));
+        running.signal(Signal::KILL);
+        running.finish();
+    }
+    appcred(&house).args(["apply", "--yes"]).run();
+    appcred(&house).args(["plan", "--detailed-exitcode"]).status(0).run();
+    let storage = std::fs::read_dir(house.project.join("ha/.storage")).unwrap();
+    let mut names: Vec<_> =
+        storage.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    assert_eq!(names, [".appcred.lock", "application_credentials"]);
+}

@@ -1,0 +1,67 @@
+//! How somebody gets into a running Home Assistant.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use crate::real::HomeAssistant;
+use crate::shell::{Appcred, Project, Ran};
+
+/// A project whose only target gets its token in this way.
+fn project(ha: &HomeAssistant, token: &str) -> Project {
+    let url = ha.url();
+    Project::new()
+        .file("appcred.yaml", &format!("targets:\n  home: {{url: \"{url}\", {token}}}\n"))
+        .file("credentials.yaml", "application_credentials: []\n")
+}
+
+/// Lists with nothing but a `PATH` in the environment.
+#[track_caller]
+fn list(project: &Project, status: i32) -> Ran {
+    let path = format!("{}:/usr/bin:/bin", project.path().display());
+    Appcred::new().in_dir(project.path()).env("PATH", path).args(["list"]).status(status).run()
+}
+
+#[test]
+fn ha_takes_a_token_from_a_file() {
+    let ha = HomeAssistant::start();
+    let project = project(&ha, "token_file: keys/token");
+    let ran = list(&project, 1);
+    assert!(ran.stdout.contains("cannot read keys/token: No such file"), "{}", ran.stdout);
+    project.write("keys/token", &format!("{}\n", ha.token()));
+    assert_eq!(list(&project, 0).stdout, "No credentials.\n");
+}
+
+#[test]
+fn ha_takes_a_token_from_a_program() {
+    let ha = HomeAssistant::start();
+    let project = project(&ha, "token_command: [./print, the token, '$HOME']");
+    let ran = list(&project, 1);
+    assert!(ran.stdout.contains("cannot run `./print`"), "{}", ran.stdout);
+
+    let script = |body: &str| {
+        project.write("print", &format!("#!/bin/sh\n{body}\n"));
+        fs::set_permissions(project.join("print"), fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    script("echo locked >&2; exit 3");
+    let ran = list(&project, 1);
+    assert!(ran.stdout.contains("`./print` ended with exit status: 3"), "{}", ran.stdout);
+    assert!(ran.stderr.contains("locked"), "{}", ran.stderr);
+    script(&format!("[ \"$1\" = 'the token' ] && [ \"$2\" = '$HOME' ] && echo {}", ha.token()));
+    assert_eq!(list(&project, 0).stdout, "No credentials.\n");
+}
+
+#[test]
+fn a_program_is_run_for_no_target_but_those_asked_for() {
+    let ha = HomeAssistant::start();
+    let project = project(&ha, "token_file: token").file("token", ha.token());
+    let text = fs::read_to_string(project.join("appcred.yaml")).unwrap();
+    let other = "  other: {url: \"http://127.0.0.1:9\", token_command: [touch, was-run]}\n";
+    project.write("appcred.yaml", &(text + other));
+    let appcred = || Appcred::new().in_dir(project.path()).env("PATH", "/usr/bin:/bin");
+    appcred().args(["list", "-t", "home"]).run();
+    appcred().args(["validate"]).run();
+    assert!(!project.join("was-run").exists());
+    let ran = appcred().args(["list", "-t", "other"]).status(1).run();
+    assert!(ran.stdout.contains("`touch` gives nothing"), "{}", ran.stdout);
+    assert!(project.join("was-run").exists());
+}

@@ -1,0 +1,377 @@
+//! `authorize`: from a pending entry to a loaded account, and whatever may come between.
+
+use std::fs;
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::fs::PermissionsExt;
+use std::thread;
+
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::linking::{Linking, link};
+use crate::real::{Browser, HomeAssistant, Provider, free_port, visit};
+use crate::shell::{Appcred, Ran, Running};
+
+/// `authorize` on its way to one consent.
+struct Authorizing {
+    running: Running,
+    port: u16,
+    link: String,
+}
+
+/// One entry of `linked_account`, applied.
+fn anna() -> Linking {
+    let linking = Linking::new();
+    linking.house.declare(&[linking.entry("linked_account", "Anna", "anna", "first")]);
+    linking.apply();
+    linking
+}
+
+fn authorize(linking: &Linking, port: u16, more: &[&str]) -> Appcred {
+    linking.appcred(&["authorize", "--no-browser", "--port", &port.to_string()]).args(more)
+}
+
+/// Starts it and waits for the consent link.
+#[track_caller]
+fn begin(linking: &Linking, more: &[&str]) -> Authorizing {
+    let port = free_port();
+    let mut running = authorize(linking, port, more).spawn();
+    let link = running.line_with("/authorize?");
+    Authorizing { running, port, link }
+}
+
+impl Authorizing {
+    /// The address that the browser is sent back to after consent.
+    #[track_caller]
+    fn consent(&self, provider: &Provider) -> String {
+        let back = provider.consent(&self.link).location.unwrap();
+        assert!(back.starts_with(&self.callback()), "{back}");
+        back
+    }
+
+    fn callback(&self) -> String {
+        format!("http://127.0.0.1:{}/auth/external/callback", self.port)
+    }
+
+    #[track_caller]
+    fn fails(self, why: &str) -> Ran {
+        let ran = self.running.finish();
+        assert_eq!(ran.status, Some(1), "{}", ran.stdout);
+        assert!(ran.stdout.contains(why), "{}\n{}", ran.stdout, ran.stderr);
+        ran
+    }
+}
+
+/// Nothing is linked and nothing is pending.
+#[track_caller]
+fn is_clean(linking: &Linking) {
+    assert_eq!(linking.set_up("anna"), json!({"state": "not_set_up"}));
+    assert!(linking.accounts("linked_account").is_empty());
+}
+
+#[test]
+fn ha_account_is_linked_by_the_browser_of_this_machine() {
+    let linking = anna();
+    let mut authorizing = begin(&linking, &[]);
+
+    let page = visit(&authorizing.consent(&linking.provider));
+
+    assert_eq!(page.status, 200);
+    assert!(page.text.contains("You can close this page"), "{}", page.text);
+    authorizing.running.line_with("\"Anna\": loaded");
+    let uri = authorizing.callback();
+    let ran = authorizing.running.finish();
+    assert_eq!((ran.status, ran.stderr.as_str()), (Some(0), ""));
+    assert!(ran.stdout.contains(&format!("redirect URI {uri}")), "{}", ran.stdout);
+    assert_eq!(linking.account("linked_account")["state"], "loaded");
+    assert_eq!(linking.provider.token_log()[0].redirect_uri, Some(uri));
+    linking.appcred(&["plan", "--detailed-exitcode"]).status(0).run();
+    let again = authorize(&linking, free_port(), &[]).run();
+    assert_eq!(again.stdout, "home: anna is linked already\n");
+}
+
+#[test]
+fn ha_two_accounts_are_authorized_one_after_another() {
+    let linking = Linking::new();
+    let entries = [
+        linking.entry("linked_account", "Anna", "anna", "first"),
+        linking.entry("linked_account", "Ben", "ben", "second"),
+    ];
+    linking.house.declare(&entries);
+    linking.apply();
+    let mut authorizing = begin(&linking, &[]);
+    visit(&authorizing.consent(&linking.provider));
+    authorizing.running.line_with("loaded");
+    authorizing.link = authorizing.running.line_with("/authorize?");
+    visit(&authorizing.consent(&linking.provider));
+    assert_eq!(authorizing.running.finish().status, Some(0));
+
+    let mut bound: Vec<_> = linking
+        .accounts("linked_account")
+        .iter()
+        .map(|account| (account["title"].as_str().unwrap().to_owned(), linking.client_of(account)))
+        .collect();
+    bound.sort();
+    let expected = [("Anna", "anna"), ("Ben", "ben")];
+    assert_eq!(bound, expected.map(|(title, client)| (title.to_owned(), client.to_owned())));
+}
+
+#[test]
+fn ha_account_is_linked_from_an_empty_house_by_clicks_in_a_real_browser() {
+    let linking = Linking::new();
+    assert!(linking.ha.credentials().is_empty());
+    linking.house.declare(&[linking.entry("linked_account", "Anna", "anna", "first")]);
+    linking.apply();
+    let mut authorizing = begin(&linking, &[]);
+
+    let browser = Browser::start();
+    browser.go_to(&authorizing.link);
+    browser.click("#sign-in");
+    browser.click("#allow");
+    let page = browser.page_with("You can close this page");
+
+    assert!(page.starts_with(&authorizing.callback()), "{page}");
+    authorizing.running.line_with("\"Anna\": loaded");
+    assert_eq!(authorizing.running.finish().status, Some(0));
+    assert_eq!(linking.account("linked_account")["state"], "loaded");
+    linking.appcred(&["plan", "--detailed-exitcode"]).status(0).run();
+}
+
+#[test]
+fn no_log_tells_a_link_a_code_or_a_secret() {
+    let linking = Linking::new();
+    linking.house.declare(&[linking.entry("linked_account", "Anna", "anna", "m4rk3d-secret")]);
+    const LOUD: [&str; 3] = ["-vv", "--log-format", "json"];
+    let applied = linking.appcred(&["apply", "--yes"]).args(LOUD).env("RUST_LOG", "trace").run();
+    let port = free_port();
+    let mut running = authorize(&linking, port, &LOUD).env("RUST_LOG", "trace").spawn();
+    let link = running.line_with("/authorize?");
+    let back = linking.provider.consent(&link).location.unwrap();
+    let code = back.split("code=").nth(1).unwrap().split('&').next().unwrap().to_owned();
+    visit(&back);
+    let ran = running.finish();
+    assert_eq!(ran.status, Some(0), "{}", ran.stdout);
+    assert!(applied.stderr.contains("step"), "it is loud: {}", applied.stderr);
+    for text in [&applied.stdout, &applied.stderr, &ran.stdout, &ran.stderr] {
+        assert!(!text.contains("m4rk3d-secret") && !text.contains(&code), "{text}");
+    }
+    for log in [applied.stderr, ran.stderr] {
+        assert!(!log.contains("state=") && !log.contains("/authorize?"), "{log}");
+    }
+}
+
+/// A folder with a browser that notes where it was sent.
+fn browser() -> TempDir {
+    let folder = TempDir::new().unwrap();
+    let program = folder.path().join("xdg-open");
+    fs::write(&program, "#!/bin/sh\necho \"$1\" >> \"${0%/*}/visited\"\n").unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    folder
+}
+
+#[test]
+fn ha_link_that_holds_the_secret_is_opened_and_not_shown() {
+    let linking = Linking::new();
+    linking.house.declare(&[linking.entry("linked_account", "Anna", "anna", "long-secret")]);
+    let provider = linking.provider.url();
+    let addresses = json!({
+        "authorize_url": format!("{provider}/authorize#long-secret"),
+        "token_url": format!("{provider}/token"),
+    });
+    fs::write(linking.ha.config_dir().join("linked_account.json"), addresses.to_string()).unwrap();
+    let applied = linking.json(&["apply", "--yes"]);
+    assert_eq!(applied["steps"][1]["waits_for"]["link"], json!(null), "{applied:#}");
+    let told = linking.apply().stdout;
+    assert!(told.contains("appcred authorize anna") && !told.contains("long-secret"), "{told}");
+    let ran = authorize(&linking, free_port(), &[]).status(1).run();
+    assert!(ran.stdout.contains("leave out --no-browser"), "{}", ran.stdout);
+
+    let browser = browser();
+    let port = free_port().to_string();
+    let mut running = linking
+        .appcred(&["authorize", "--port", &port])
+        .env("PATH", format!("{}:/usr/bin:/bin", browser.path().display()))
+        .spawn();
+    running.line_with("it is opened and not shown");
+    let visited = browser.path().join("visited");
+    let link = (0..600).find_map(|_| {
+        thread::sleep(std::time::Duration::from_millis(50));
+        fs::read_to_string(&visited).ok().filter(|link| link.ends_with('\n'))
+    });
+    let link = link.expect("a browser is opened");
+    visit(&linking.provider.consent(link.trim()).location.unwrap());
+    let ran = running.finish();
+    assert_eq!(ran.status, Some(0), "{}", ran.stdout);
+    assert!(
+        !ran.stdout.contains("long-secret") && !ran.stderr.contains("long-secret"),
+        "{}",
+        ran.stdout
+    );
+}
+
+#[test]
+fn ha_link_that_apply_gave_goes_on_here() {
+    let linking = anna();
+    let given = link(&linking.json(&["apply", "--yes"]));
+    let authorizing = begin(&linking, &["anna"]);
+    let flow = |link: &str| link.split("state=").nth(1).unwrap().split('.').next().unwrap().len();
+    assert_eq!(flow(&given), flow(&authorizing.link));
+    linking.consent(&given);
+    let ran = authorizing.running.finish();
+    assert_eq!(ran.status, Some(0), "the browser went to Home Assistant itself: {}", ran.stdout);
+    assert_eq!(linking.account("linked_account")["state"], "loaded");
+}
+
+#[test]
+fn ha_refused_consent_a_wrong_secret_and_a_provider_that_is_down_are_told() {
+    let linking = anna();
+    let authorizing = begin(&linking, &[]);
+    visit(&linking.provider.refuse(&authorizing.link).location.unwrap());
+    authorizing.fails("consent was refused at the provider");
+    is_clean(&linking);
+
+    let authorizing = begin(&linking, &[]);
+    let back = authorizing.consent(&linking.provider);
+    linking.provider.go_down();
+    visit(&back);
+    authorizing.fails("the provider gave no token: it may be down");
+    linking.provider.come_up();
+    is_clean(&linking);
+
+    let authorizing = begin(&linking, &[]);
+    let back = authorizing.consent(&linking.provider);
+    linking.provider.client("anna", "another");
+    visit(&back);
+    authorizing.fails("client id or secret is wrong");
+    is_clean(&linking);
+}
+
+#[test]
+fn ha_forged_answers_and_second_ones_are_refused() {
+    let linking = anna();
+    let mut authorizing = begin(&linking, &[]);
+    let callback = authorizing.callback();
+    let state = authorizing.link.split("state=").nth(1).unwrap().split('&').next().unwrap();
+    for (forged, status) in [
+        ("?code=c&state=forged".to_owned(), 400),
+        ("?code=c".to_owned(), 400),
+        (format!("?code=c&state={state}&state=other"), 400),
+        (format!("?state={state}"), 400),
+        ("/../other?code=c".to_owned(), 404),
+    ] {
+        assert_eq!(visit(&format!("{callback}{forged}")).status, status, "{forged}");
+    }
+    authorizing.running.line_with("wrong state was refused");
+    assert_eq!(visit(&format!("http://127.0.0.1:{}/", authorizing.port)).status, 404);
+
+    let back = authorizing.consent(&linking.provider);
+    let answers: Vec<u16> = thread::scope(|scope| {
+        let visits: Vec<_> = (0..4)
+            .map(|_| {
+                scope.spawn(|| {
+                    crate::real::send("GET", &back, &[], None).map_or(0, |page| page.status)
+                })
+            })
+            .collect();
+        visits.into_iter().map(|visit| visit.join().unwrap()).collect()
+    });
+    assert_eq!(answers.iter().filter(|status| **status == 200).count(), 1, "{answers:?}");
+    assert_eq!(authorizing.running.finish().status, Some(0));
+    linking.account("linked_account");
+}
+
+#[test]
+fn ha_taken_port_is_told_and_nothing_begun() {
+    let linking = anna();
+    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let ran = authorize(&linking, port, &[]).status(1).run();
+    assert!(
+        ran.stderr.contains(&format!("port {port} of this machine is taken")),
+        "{}",
+        ran.stderr
+    );
+    assert!(ran.stderr.contains("--port"), "{}", ran.stderr);
+}
+
+#[test]
+fn ha_consent_that_comes_too_late_is_void() {
+    let linking = anna();
+    let authorizing = begin(&linking, &["--timeout", "1"]);
+    let link = authorizing.link.clone();
+    authorizing.fails("nobody consented within 1 s; the link is void now");
+    is_clean(&linking);
+    let back = linking.provider.consent(&link).location.unwrap();
+    let query = back.split_once('?').unwrap().1;
+    let late = visit(&format!("{}/auth/external/callback?{query}", linking.ha.url()));
+    assert!(late.status >= 400, "{late:?}");
+
+    let authorizing = begin(&linking, &[]);
+    authorizing.running.signal(rustix::process::Signal::INT);
+    authorizing.fails("interrupted; the link is void now");
+    is_clean(&linking);
+}
+
+#[test]
+fn ha_that_restarts_while_consent_is_pending_is_told() {
+    let mut linking = anna();
+    let authorizing = begin(&linking, &[]);
+    linking.ha.restart();
+    authorizing.fails("begin again when it is back");
+    is_clean(&linking);
+    let authorizing = begin(&linking, &[]);
+    visit(&authorizing.consent(&linking.provider));
+    assert_eq!(authorizing.running.finish().status, Some(0));
+}
+
+#[test]
+fn ha_question_after_consent_and_a_device_code_are_followed() {
+    let linking = Linking::new();
+    let form = linking.entry("linked_account_form", "Cabin", "cabin", "first");
+    linking.house.declare(&[linking.entry("linked_account_device", "Tv", "tv", "first"), form]);
+    linking.apply();
+    let mut running = authorize(&linking, free_port(), &["tv"]).spawn();
+    let code = running.line_with("type in");
+    linking.provider.consent(&linking.provider.device_link(code.rsplit(' ').next().unwrap()));
+    running.line_with("\"Tv\": loaded");
+    assert_eq!(running.finish().status, Some(0));
+
+    let authorizing = begin(&linking, &["cabin"]);
+    visit(&authorizing.consent(&linking.provider));
+    authorizing.fails("home: one of \"Cabin\", \"House\", \"Sold\"");
+}
+
+#[test]
+fn ha_my_integration_fixes_the_redirect_and_that_is_told() {
+    let folder = TempDir::new().unwrap();
+    let configuration = "http:\n  server_host: 127.0.0.1\n  server_port: !env_var APPCRED_TEST_PORT\nlinked_account:\nmy:\n";
+    fs::write(folder.path().join("configuration.yaml"), configuration).unwrap();
+    let linking = Linking::with(HomeAssistant::start_in(folder.path()));
+    linking.house.declare(&[linking.entry("linked_account", "Anna", "anna", "first")]);
+    linking.apply();
+    let mut running = authorize(&linking, free_port(), &[]).spawn();
+    running.line_with("redirect URI https://my.home-assistant.io/redirect/oauth");
+    running.line_with(&format!("set {} at https://my.home-assistant.io", linking.ha.url()));
+    let link = running.line_with("/authorize?");
+
+    let back = linking.provider.consent(&link).location.unwrap();
+    let query = back.strip_prefix("https://my.home-assistant.io/redirect/oauth?").unwrap();
+    visit(&format!("{}/auth/external/callback?{query}", linking.ha.url()));
+
+    running.line_with("loaded");
+    assert_eq!(running.finish().status, Some(0));
+}
+
+#[test]
+fn keys_that_are_not_there_are_refused() {
+    let linking = anna();
+    let ran = authorize(&linking, free_port(), &["ann"]).status(1).run();
+    assert!(ran.stderr.contains("no entry with the key `ann`"), "{}", ran.stderr);
+    let entries = [
+        linking.entry("linked_account", "Anna", "anna", "first"),
+        linking.entry("linked_account", "Ben", "ben", "second"),
+    ];
+    linking.house.declare(&entries);
+    let ran = authorize(&linking, free_port(), &["ben"]).status(1).run();
+    assert!(ran.stdout.contains("run `appcred apply` first"), "{}", ran.stdout);
+}

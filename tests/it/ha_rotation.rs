@@ -1,0 +1,257 @@
+//! Changing a credential under an account that is linked.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use serde_json::{Value, json};
+
+use crate::linking::{Linking, link};
+use crate::real::TokenRequest;
+
+const APPLY: &[&str] = &["apply", "--yes"];
+
+/// Anna's account, linked by her consent; her tokens are out of date at once, so that every set-up
+/// asks the provider for a new one.
+fn linked() -> (Linking, String) {
+    let linking = Linking::new();
+    linking.provider.tokens_live(1);
+    linking.house.declare(&[linking.entry("linked_account", "Anna", "anna", "first")]);
+    linking.consent(&link(&linking.json(APPLY)));
+    linking.appcred(&["plan", "--detailed-exitcode"]).status(0).run();
+    let account = linking.account("linked_account")["entry_id"].as_str().unwrap().to_owned();
+    (linking, account)
+}
+
+impl Linking {
+    /// What the provider saw last.
+    fn last_request(&self) -> TokenRequest {
+        self.provider.token_log().pop().unwrap()
+    }
+
+    /// The states that an account is seen in while something goes on.
+    fn states_during<T>(&self, account: &str, work: impl FnOnce() -> T) -> (T, BTreeSet<String>) {
+        let is_over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let watching = scope.spawn(|| {
+                let mut states = BTreeSet::new();
+                while !is_over.load(Ordering::Relaxed) {
+                    states.insert(self.ha.state_of(account));
+                }
+                states
+            });
+            let came_to = work();
+            is_over.store(true, Ordering::Relaxed);
+            (came_to, watching.join().unwrap())
+        })
+    }
+
+    #[track_caller]
+    fn reauth_flows(&self) -> Vec<Value> {
+        let flows = self.ha.call(json!({"type": "config_entries/flow/progress"})).unwrap();
+        serde_json::from_value(flows).unwrap()
+    }
+}
+
+#[test]
+fn ha_rotated_secret_is_what_the_provider_sees_next() {
+    let (linking, account) = linked();
+    linking.house.declare(&[linking.entry("linked_account", "Anna", "anna", "second")]);
+
+    let (ran, states) = linking.states_during(&account, || linking.apply());
+
+    assert!(ran.stdout.contains("# reloads the linked account \"Anna\""), "{}", ran.stdout);
+    let of_a_reload = ["loaded", "not_loaded", "setup_in_progress"];
+    assert!(states.iter().all(|state| of_a_reload.contains(&state.as_str())), "{states:?}");
+    let last = linking.last_request();
+    assert_eq!((last.grant.as_str(), last.status), ("refresh_token", 200));
+    assert_eq!(last.client_secret.as_deref(), Some("second"));
+    assert_eq!(linking.ha.state_of(&account), "loaded");
+    let held = linking.ha.credentials();
+    assert_eq!(held.len(), 1, "{held:?}");
+    assert_eq!(held[0]["client_secret"], "second");
+    linking.ha.expire_token(&account);
+    assert!(linking.ha.use_account(&account));
+    assert_eq!(linking.last_request().client_secret.as_deref(), Some("second"));
+    linking.appcred(&["plan", "--detailed-exitcode"]).status(0).run();
+}
+
+#[test]
+fn ha_rotation_to_a_wrong_secret_ends_with_the_old_one_in_force() {
+    let (linking, account) = linked();
+    linking.house.declare(&[linking.house.entry("linked_account", "Anna", "anna", "wrong")]);
+
+    let ran = linking.appcred(APPLY).status(1).run();
+
+    assert!(ran.stdout.contains("the old credential is in force again"), "{}", ran.stdout);
+    let last = linking.last_request();
+    assert_eq!((last.status, last.client_secret.as_deref()), (200, Some("first")));
+    assert_eq!(linking.ha.state_of(&account), "loaded");
+    let held = linking.ha.credentials();
+    assert_eq!(held.len(), 1, "{held:?}");
+    assert_eq!(held[0]["client_secret"], "first");
+    assert!(linking.reauth_flows().is_empty(), "nobody is asked for a consent that is not needed");
+}
+
+#[test]
+fn ha_account_that_a_wrong_secret_broke_is_healed_by_the_right_one() {
+    let (linking, account) = linked();
+    linking.provider.client("anna", "second");
+    assert_eq!(linking.ha.reload(&account), "setup_error");
+    assert_eq!(linking.reauth_flows().len(), 1);
+    assert_eq!(linking.set_up("anna")["state"], "needs_consent_again");
+
+    linking.house.declare(&[linking.entry("linked_account", "Anna", "anna", "second")]);
+    linking.apply();
+
+    assert_eq!(linking.ha.state_of(&account), "loaded");
+    assert!(linking.reauth_flows().is_empty());
+    assert_eq!(linking.set_up("anna"), json!({"state": "loaded"}));
+}
+
+#[test]
+fn ha_secret_of_a_credential_made_by_hand_is_rotated_by_a_shadow() {
+    let mut linking = Linking::new();
+    linking.provider.tokens_live(1);
+    linking.provider.client("anna", "first");
+    let made = linking.ha.create_credential(
+        json!({"domain": "linked_account", "client_id": "anna", "client_secret": "first"}),
+    );
+    linking
+        .house
+        .declare(&[linking.entry("linked_account", "Anna", "anna", "first") + "    adopt: true\n"]);
+    let flow = json!({"handler": "linked_account"});
+    let (_, flow) = linking.ha.rest("POST", "/api/config/config_entries/flow", Some(&flow));
+    linking.consent(flow["url"].as_str().unwrap());
+    let path = format!("/api/config/config_entries/flow/{}", flow["flow_id"].as_str().unwrap());
+    let (_, done) = linking.ha.rest("GET", &path, None);
+    let account = done["result"]["entry_id"].as_str().unwrap();
+    linking.appcred(&["plan", "--detailed-exitcode"]).status(0).run();
+
+    let rotated = linking.entry("linked_account", "Anna", "anna", "second") + "    adopt: true\n";
+    linking.house.declare(std::slice::from_ref(&rotated));
+    let ran = linking.apply();
+
+    let id = made["id"].as_str().unwrap();
+    assert!(ran.stdout.contains(&format!("takes the place of {id}, which")), "{}", ran.stdout);
+    let last = linking.last_request();
+    assert_eq!((last.status, last.client_secret.as_deref()), (200, Some("second")));
+    assert_eq!(linking.ha.state_of(account), "loaded");
+    let list = linking.appcred(&["list"]).run().stdout;
+    assert!(list.contains("was made by hand") && list.contains("goes when"), "{list}");
+    linking.appcred(&["plan", "--detailed-exitcode"]).status(0).run();
+    linking.ha.restart();
+    assert_eq!(linking.ha.state_of(account), "loaded");
+    assert_eq!(linking.last_request().client_secret.as_deref(), Some("second"));
+
+    linking.ha.rest("DELETE", &format!("/api/config/config_entries/entry/{account}"), None);
+    linking.appcred(APPLY).args(["--no-setup"]).run();
+    let held = linking.ha.credentials();
+    assert_eq!(held.len(), 1, "the one made by hand and its shadow are gone: {held:?}");
+    assert_eq!(held[0]["auth_domain"], "appcred:default:anna");
+    assert_eq!(held[0]["client_secret"], "second");
+}
+
+#[test]
+fn ha_changed_client_id_is_consented_to_again() {
+    let (linking, account) = linked();
+    linking.house.declare(&[linking.entry("linked_account", "Anna", "new-client", "third")]);
+    let planned = linking.appcred(&["plan"]).run().stdout;
+    assert!(planned.contains("linked accounts will need consent again"), "{planned}");
+    assert!(planned.contains("> link again linked_account \"Anna\""), "{planned}");
+
+    let applied = linking.json(APPLY);
+
+    let consent = link(&applied);
+    assert!(consent.contains("client_id=new-client"), "{consent}");
+    assert_eq!(linking.ha.state_of(&account), "setup_error");
+    let told = linking.set_up("new-client");
+    assert_eq!(
+        (&told["state"], &told["waits_for"]["link"]),
+        (&json!("needs_consent_again"), &json!(consent))
+    );
+    linking.consent(&consent);
+    assert_eq!(linking.json(&["plan"])["steps"], json!([]), "it has gone on");
+    assert_eq!(linking.ha.state_of(&account), "loaded");
+    let last = linking.last_request();
+    assert_eq!((last.status, last.client_id.as_deref()), (200, Some("new-client")));
+    assert_eq!(linking.accounts("linked_account").len(), 1);
+    assert_eq!(linking.ha.credentials().len(), 1);
+    linking.appcred(&["plan", "--detailed-exitcode"]).status(0).run();
+}
+
+#[test]
+fn ha_changed_client_id_of_a_token_that_still_lives_is_told_to_ask_later() {
+    let (linking, account) = linked();
+    linking.provider.tokens_live(3600);
+    linking.ha.reload(&account);
+    linking.house.declare(&[linking.entry("linked_account", "Anna", "new-client", "third")]);
+    let told = linking.appcred(APPLY).status(1).run().stdout;
+    assert!(
+        told.contains("asks for consent again once the account's token is out of date"),
+        "{told}"
+    );
+    assert_eq!(linking.ha.state_of(&account), "loaded");
+}
+
+#[test]
+fn ha_withdrawn_consent_is_given_again_by_authorize() {
+    let (linking, account) = linked();
+    linking.provider.forget_consent();
+    assert_eq!(linking.ha.reload(&account), "setup_error");
+    let told = linking.appcred(&["list"]).run().stdout;
+    assert!(told.contains("needs consent again"), "{told}");
+
+    let port = crate::real::free_port().to_string();
+    let mut running = linking.appcred(&["authorize", "--no-browser", "--port", &port]).spawn();
+    let consent = running.line_with("/authorize?");
+    crate::real::visit(&linking.provider.consent(&consent).location.unwrap());
+    running.line_with("link again linked_account \"Anna\": loaded");
+    assert_eq!(running.finish().status, Some(0));
+
+    assert_eq!(linking.ha.state_of(&account), "loaded");
+    assert!(linking.reauth_flows().is_empty());
+    linking.appcred(&["plan", "--detailed-exitcode"]).status(0).run();
+}
+
+#[test]
+fn ha_account_goes_with_its_credential_only_where_somebody_says_so() {
+    let (linking, _) = linked();
+    let ben = linking.entry("linked_account", "Ben", "ben", "second");
+    linking.house.declare(std::slice::from_ref(&ben));
+    let told = linking.appcred(APPLY).args(["--no-setup"]).run().stdout;
+    assert!(told.contains("used by the linked account \"Anna\""), "{told}");
+    assert_eq!((linking.ha.credentials().len(), linking.accounts("linked_account").len()), (2, 1));
+
+    let told = linking.appcred(APPLY).args(["--no-setup", "--remove-integrations"]).run().stdout;
+    assert!(told.contains("removes the linked account \"Anna\" first"), "{told}");
+    let held = linking.ha.credentials();
+    assert_eq!(held.len(), 1, "{held:?}");
+    assert_eq!(held[0]["client_id"], "ben");
+    assert!(linking.accounts("linked_account").is_empty());
+}
+
+#[test]
+fn ha_account_goes_with_its_entry_where_that_said_so() {
+    let linking = Linking::new();
+    let anna = linking.entry("linked_account", "Anna", "anna", "first");
+    let tied = "    integration: {on_delete: remove_integration}\n";
+    linking.house.declare(&[format!("{anna}{tied}")]);
+    linking.consent(&link(&linking.json(APPLY)));
+    linking.appcred(&["plan", "--detailed-exitcode"]).status(0).run();
+
+    linking.house.declare(&[anna]);
+    linking.apply();
+    linking.house.declare(&[linking.house.entry("spotify", "Other", "other", "second")]);
+    let told = linking.apply().stdout;
+    assert!(told.contains("used by the linked account"), "the word was taken back\n{told}");
+
+    let anna = linking.entry("linked_account", "Anna", "anna", "first");
+    linking.house.declare(&[format!("{anna}{tied}")]);
+    linking.apply();
+    linking.house.declare(&[linking.house.entry("spotify", "Other", "other", "second")]);
+    linking.apply();
+    assert!(linking.accounts("linked_account").is_empty());
+    let held = linking.ha.credentials();
+    assert_eq!(held.len(), 1, "{held:?}");
+}

@@ -1,0 +1,165 @@
+//! What `apply` does about integrations: as far as the consent link, and on from there.
+
+use serde_json::json;
+
+use crate::linking::{Linking, link};
+
+const APPLY: &[&str] = &["apply", "--yes"];
+
+#[test]
+fn ha_set_up_stops_at_consent_and_the_next_run_finds_the_account_linked() {
+    let linking = Linking::new();
+    linking.house.declare(&[linking.entry("linked_account", "Anna", "anna", "first")]);
+
+    let applied = linking.json(APPLY);
+
+    let consent = link(&applied);
+    let redirect = format!("{}/auth/external/callback", linking.ha.url());
+    assert_eq!(applied["steps"][1]["waits_for"]["redirect_uri"], redirect);
+    assert_eq!(linking.set_up("anna")["waits_for"]["link"], consent);
+    let list = linking.appcred(&["list"]).run().stdout;
+    assert!(list.contains("waiting for consent") && list.contains(&consent), "{list}");
+    linking.appcred(&["plan", "--detailed-exitcode"]).status(2).run();
+    linking.appcred(&["plan", "--no-setup", "--detailed-exitcode"]).status(0).run();
+
+    let again = linking.apply();
+    assert!(again.stdout.contains(&consent), "the same flow goes on\n{}", again.stdout);
+    linking.consent(&consent);
+    linking.appcred(&["plan", "--detailed-exitcode"]).status(0).run();
+
+    assert_eq!(linking.account("linked_account")["state"], "loaded");
+    assert_eq!(linking.set_up("anna"), json!({"state": "loaded"}));
+    let list = linking.appcred(&["list"]).run().stdout;
+    assert!(list.contains("loaded") && !list.contains("http"), "{list}");
+    assert_eq!(linking.apply().stdout.lines().count(), 3, "nothing is left to do");
+}
+
+#[test]
+fn ha_two_accounts_of_one_integration_are_each_bound_to_their_own_credential() {
+    let linking = Linking::new();
+    let entries = [
+        linking.entry("linked_account", "Anna", "anna", "first"),
+        linking.entry("linked_account", "Ben", "ben", "second"),
+    ];
+    linking.house.declare(&entries);
+    let applied = linking.json(APPLY);
+    for step in
+        applied["steps"].as_array().unwrap().iter().filter(|step| step["action"] == "set_up")
+    {
+        linking.consent(step["waits_for"]["link"].as_str().unwrap());
+    }
+    linking.appcred(&["plan", "--detailed-exitcode"]).status(0).run();
+
+    let accounts = linking.accounts("linked_account");
+    let bound: Vec<_> = accounts
+        .iter()
+        .map(|account| (account["title"].as_str().unwrap(), linking.client_of(account)))
+        .collect();
+    let mut bound: Vec<_> = bound.iter().map(|(title, client)| (*title, client.as_str())).collect();
+    bound.sort_unstable();
+    assert_eq!(bound, [("Anna", "anna"), ("Ben", "ben")]);
+}
+
+#[test]
+fn ha_form_after_consent_is_answered_from_the_entry_or_shown() {
+    let linking = Linking::new();
+    let entry = linking.entry("linked_account_form", "Cabin", "cabin", "first");
+    linking.house.declare(std::slice::from_ref(&entry));
+    linking.consent(&link(&linking.json(APPLY)));
+
+    let asked = linking.appcred(APPLY).status(1).run().stdout;
+    for expected in
+        ["home: one of \"Cabin\", \"House\", \"Sold\"", "nickname: text, may be left out"]
+    {
+        assert!(asked.contains(expected), "{asked}");
+    }
+    assert_eq!(linking.set_up("cabin")["waits_for"]["step"], "home");
+
+    let answer = |home: &str| {
+        format!("{entry}    integration: {{answers: {{home: {{home: {home}, nickname: Hut}}}}}}\n")
+    };
+    linking.house.declare(&[answer("Barn")]);
+    let told = linking.appcred(APPLY).status(1).run().stdout;
+    assert!(told.contains("home: it must be one of those offered"), "{told}");
+    linking.house.declare(&[answer("Sold")]);
+    let told = linking.appcred(APPLY).status(1).run().stdout;
+    assert!(told.contains("home: not_yours"), "{told}");
+    linking.house.declare(&[answer("Cabin")]);
+    linking.apply();
+
+    assert_eq!(linking.account("linked_account_form")["title"], "Cabin");
+    linking.appcred(&["plan", "--detailed-exitcode"]).status(0).run();
+}
+
+#[test]
+fn ha_device_code_is_shown() {
+    let linking = Linking::new();
+    linking.house.declare(&[linking.entry("linked_account_device", "Tv", "tv", "first")]);
+    let applied = linking.json(APPLY);
+    let code = &applied["steps"][1]["waits_for"];
+    assert_eq!(code["url"], format!("{}/device", linking.provider.url()), "{applied:#}");
+    let code = code["code"].as_str().unwrap().to_owned();
+    assert!(linking.apply().stdout.contains(&format!("type in {code}")));
+
+    linking.provider.consent(&linking.provider.device_link(&code));
+
+    let is_in_sync = || linking.json(&["plan"])["in_sync"] == true;
+    assert!((0..600).any(|_| is_in_sync()), "it is linked");
+    assert_eq!(linking.account("linked_account_device")["state"], "loaded");
+}
+
+#[test]
+fn ha_never_has_more_than_one_flow_of_an_entry_and_none_left_over() {
+    let mut linking = Linking::new();
+    let anna = linking.entry("linked_account", "Anna", "anna", "first");
+    let ben = linking.entry("linked_account", "Ben", "ben", "second");
+    linking.house.declare(std::slice::from_ref(&anna));
+    let first = link(&linking.json(APPLY));
+    assert_eq!(link(&linking.json(APPLY)), first);
+
+    let anna = linking.entry("linked_account", "Anna", "anna", "changed");
+    linking.house.declare(std::slice::from_ref(&anna));
+    let applied = linking.json(APPLY);
+    let second = link(&applied);
+    assert_ne!(second, first, "the flow holds the old secret");
+    assert!(is_void(&linking, &first));
+
+    linking.house.declare(&[ben]);
+    let told = linking.apply().stdout;
+    assert!(told.contains("abandon the set-up of linked_account"), "{told}");
+    assert!(is_void(&linking, &second));
+
+    linking.house.declare(&[anna]);
+    let third = link(&linking.json(APPLY));
+    linking.ha.restart();
+    assert_eq!(linking.set_up("anna"), json!({"state": "not_set_up"}), "it died with HA");
+    let fourth = link(&linking.json(APPLY));
+    assert_ne!(third, fourth);
+    linking.consent(&fourth);
+    linking.appcred(&["plan", "--detailed-exitcode"]).status(0).run();
+}
+
+/// Whether a consent comes too late.
+fn is_void(linking: &Linking, link: &str) -> bool {
+    let back = linking.provider.consent(link).location.unwrap();
+    crate::real::visit(&back).status >= 400
+}
+
+#[test]
+fn ha_refused_consent_and_a_wrong_secret_are_told_in_words() {
+    let linking = Linking::new();
+    linking.house.declare(&[linking.entry("linked_account", "Anna", "anna", "first")]);
+    let refused = linking.provider.refuse(&link(&linking.json(APPLY))).location.unwrap();
+    crate::real::visit(&refused);
+    let told = linking.set_up("anna");
+    assert_eq!(told["state"], "failed", "{told}");
+    assert_eq!(told["reason"], "consent was refused at the provider (user_rejected_authorize)");
+
+    let consent = link(&linking.json(APPLY));
+    linking.provider.client("anna", "another");
+    linking.consent(&consent);
+    let told = linking.apply().stdout;
+    assert!(told.contains("client id or secret is wrong"), "{told}");
+    assert!(told.contains("waiting for consent"), "it is tried again\n{told}");
+    assert!(linking.accounts("linked_account").is_empty());
+}

@@ -1,0 +1,108 @@
+//! A Home Assistant behind a certificate of one's own: both ways to it trust the same authorities.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use appcred::model::{EntryId, EntryState, Secret};
+use appcred::target::home_assistant::{HomeAssistant, Settings, connect};
+use appcred::target::{Done, Execute, Operation, Stop, TargetError};
+use futures_util::{SinkExt, StreamExt};
+use rustls::ServerConfig;
+use rustls::pki_types::PrivateKeyDer;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_tungstenite::tungstenite::Message;
+
+/// Serves one WebSocket, then one HTTP call; returns the URL, the certificate's file and the call.
+async fn serve(folder: &TempDir) -> (String, PathBuf, tokio::task::JoinHandle<String>) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let file = folder.path().join("ca.pem");
+    std::fs::write(&file, made.cert.pem()).unwrap();
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("localhost:0").await.unwrap();
+    let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+    let call = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let Ok(stream) = acceptor.accept(stream).await else { return String::new() };
+        tokio::spawn(speak(stream));
+        let (stream, _) = listener.accept().await.unwrap();
+        answer(acceptor.accept(stream).await.unwrap()).await
+    });
+    (url, file, call)
+}
+
+/// The WebSocket of an HA whose only config entry is still being set up when first looked at.
+async fn speak(stream: TlsStream<TcpStream>) {
+    let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
+    socket.send(Message::text(json!({"type": "auth_required"}).to_string())).await.unwrap();
+    socket.next().await.unwrap().unwrap();
+    socket.send(Message::text(json!({"type": "auth_ok"}).to_string())).await.unwrap();
+    let mut states = ["setup_in_progress", "loaded"].into_iter();
+    while let Some(Ok(Message::Text(text))) = socket.next().await {
+        for command in serde_json::from_str::<Vec<Value>>(&text).unwrap() {
+            let result = match command["type"].as_str().unwrap() {
+                "auth/current_user" => json!({"is_admin": true}),
+                "config_entries/get_single" => json!({"config_entry":
+                    {"entry_id": "e", "domain": "d", "title": "t", "state": states.next()}}),
+                "config_entries/flow/progress" => json!([]),
+                _ => Value::Null,
+            };
+            let id = &command["id"];
+            let answer = json!({"id": id, "type": "result", "success": true, "result": result});
+            socket.send(Message::text(answer.to_string())).await.unwrap();
+        }
+    }
+}
+
+/// Answers one HTTP call and returns its head.
+async fn answer(mut stream: TlsStream<TcpStream>) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.unwrap());
+    }
+    let body = r#"{"require_restart": false}"#;
+    let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    stream.write_all(answer.as_bytes()).await.unwrap();
+    stream.flush().await.unwrap();
+    String::from_utf8(head).unwrap()
+}
+
+async fn open(url: String, ca_file: Option<&Path>) -> Result<HomeAssistant, TargetError> {
+    let ca_file = ca_file.map(Path::to_owned);
+    connect(Settings { url, token: Secret::new("the-token"), ca_file }).await
+}
+
+#[tokio::test]
+async fn an_unknown_authority_is_refused_with_the_way_out() {
+    let folder = TempDir::new().unwrap();
+    let (url, _, _) = serve(&folder).await;
+    let said = open(url, None).await.err().unwrap().to_string();
+    assert!(said.contains("UnknownIssuer") && said.contains("`ca_file`"), "{said}");
+}
+
+#[tokio::test]
+async fn a_ca_file_opens_both_ways() {
+    let folder = TempDir::new().unwrap();
+    let (url, file, call) = serve(&folder).await;
+    let mut ha = open(url, Some(&file)).await.ok().unwrap();
+    let mut outcomes = Vec::new();
+    let reload = vec![Operation::Reload(EntryId::new("e"))];
+    ha.execute(reload, &Stop::new(), &mut |_, outcome| outcomes.push(outcome)).await;
+    assert_eq!(outcomes, [Ok(Done::Reloaded(EntryState::Loaded))]);
+    let head = call.await.unwrap();
+    assert!(head.starts_with("POST /api/config/config_entries/entry/e/reload "), "{head}");
+    assert!(head.contains("authorization: Bearer the-token\r\n"), "{head}");
+    ha.close().await;
+}

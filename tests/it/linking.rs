@@ -1,0 +1,102 @@
+//! A house in Git, a Home Assistant and a provider of accounts: what set-ups need.
+
+use serde_json::{Value, json};
+
+use crate::ha_apply::House;
+use crate::real::{HomeAssistant, Provider, visit};
+use crate::shell::{Appcred, Ran};
+
+/// All three, the provider known to HA's test integrations.
+pub(crate) struct Linking {
+    pub(crate) house: House,
+    pub(crate) ha: HomeAssistant,
+    pub(crate) provider: Provider,
+}
+
+impl Linking {
+    #[track_caller]
+    pub(crate) fn new() -> Self {
+        Self::with(HomeAssistant::start())
+    }
+
+    #[track_caller]
+    pub(crate) fn with(ha: HomeAssistant) -> Self {
+        let (house, provider) = (House::new(), Provider::start());
+        ha.accounts_are_at(&provider);
+        Self { house, ha, provider }
+    }
+
+    /// An entry, and its client at the provider.
+    #[track_caller]
+    pub(crate) fn entry(&self, domain: &str, name: &str, client_id: &str, secret: &str) -> String {
+        self.provider.client(client_id, secret);
+        self.house.entry_with_integration(domain, name, client_id, secret)
+    }
+
+    pub(crate) fn appcred(&self, args: &[&str]) -> Appcred {
+        self.house.appcred(&self.ha).args(args)
+    }
+
+    #[track_caller]
+    pub(crate) fn apply(&self) -> Ran {
+        self.house.apply(&self.ha)
+    }
+
+    /// What JSON tells of the one target.
+    #[track_caller]
+    pub(crate) fn json(&self, args: &[&str]) -> Value {
+        let ran = self.appcred(args).args(["--format", "json"]).run();
+        serde_json::from_str::<Value>(&ran.stdout).unwrap()["targets"][0].take()
+    }
+
+    /// How far an entry is set up, as `list` tells it.
+    #[track_caller]
+    pub(crate) fn set_up(&self, client_id: &str) -> Value {
+        let listed = self.json(&["list"]);
+        let all = listed["credentials"].as_array().unwrap();
+        let found =
+            all.iter().find(|one| one["client_id"] == client_id && !one["set_up"].is_null());
+        found.unwrap_or_else(|| panic!("{listed:#}"))["set_up"].clone()
+    }
+
+    /// The one config entry of an integration.
+    #[track_caller]
+    pub(crate) fn account(&self, domain: &str) -> Value {
+        let mut accounts = self.accounts(domain);
+        assert_eq!(accounts.len(), 1, "{accounts:?}");
+        accounts.remove(0)
+    }
+
+    #[track_caller]
+    pub(crate) fn accounts(&self, domain: &str) -> Vec<Value> {
+        self.ha.config_entries().into_iter().filter(|entry| entry["domain"] == domain).collect()
+    }
+
+    /// The client id of the credential that an account uses.
+    #[track_caller]
+    pub(crate) fn client_of(&self, account: &Value) -> String {
+        let question = json!({
+            "type": "application_credentials/config_entry", "config_entry_id": account["entry_id"]
+        });
+        let id = &self.ha.call(question).unwrap()["application_credentials_id"];
+        let held = self.ha.credentials();
+        let used = held.iter().find(|credential| credential["id"] == *id).unwrap();
+        used["client_id"].as_str().unwrap().to_owned()
+    }
+
+    /// Consents as a person does, and lets the browser come back to where the provider sends it.
+    #[track_caller]
+    pub(crate) fn consent(&self, link: &str) {
+        let back = self.provider.consent(link).location.unwrap();
+        assert_eq!(visit(&back).text, "<script>window.close()</script>");
+    }
+}
+
+/// The consent link of the first step that waits, of what `apply --format json` told.
+#[track_caller]
+pub(crate) fn link(applied: &Value) -> String {
+    let steps = applied["steps"].as_array().unwrap();
+    let waiting = steps.iter().find(|step| step["outcome"] == "waiting");
+    let waiting = waiting.unwrap_or_else(|| panic!("{applied:#}"));
+    waiting["waits_for"]["link"].as_str().unwrap().to_owned()
+}

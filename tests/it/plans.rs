@@ -1,0 +1,77 @@
+//! Plans as people and programs read them: one folder a case in `tests/cases/plan`.
+//!
+//! A case has `credentials.yaml`, what the house holds in `ha/.storage`, maybe `appcred.yaml` and
+//! `arguments`, and the expected `plan.txt` and `plan.json`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::shell::{Appcred, Project};
+
+const CASES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases/plan");
+const PROJECT: &str = "owner: house\nallow_plaintext: true\ntargets: {home: {config_dir: ha}}\n";
+
+fn cases() -> Vec<PathBuf> {
+    let mut cases: Vec<_> = fs::read_dir(CASES).unwrap().map(|case| case.unwrap().path()).collect();
+    cases.sort();
+    assert!(cases.len() > 10, "the cases were not found");
+    cases
+}
+
+fn read(case: &Path, name: &str) -> Option<String> {
+    fs::read_to_string(case.join(name)).ok()
+}
+
+fn planned(case: &Path, format: &str) -> String {
+    let project = Project::new()
+        .file("appcred.yaml", &read(case, "appcred.yaml").unwrap_or(PROJECT.to_owned()));
+    for name in [
+        "credentials.yaml",
+        "ha/.storage/application_credentials",
+        "ha/.storage/core.config_entries",
+    ] {
+        if let Some(text) = read(case, name) {
+            project.write(name, &text);
+        }
+    }
+    let arguments = read(case, "arguments").unwrap_or_default();
+    let status = if read(case, "in-sync").is_some() { 0 } else { 2 };
+    Appcred::new()
+        .in_dir(project.path())
+        .args(["plan", "--detailed-exitcode", "--format", format])
+        .args(arguments.split_whitespace())
+        .status(status)
+        .stderr("")
+        .run()
+        .stdout
+}
+
+#[test]
+fn every_plan_reads_as_expected() {
+    #[expect(clippy::disallowed_methods, reason = "how a test is told to rewrite what it compares")]
+    let update = std::env::var_os("UPDATE_EXPECT").is_some();
+    let mut differing = Vec::new();
+    for case in cases() {
+        for (format, file) in [("text", "plan.txt"), ("json", "plan.json")] {
+            let told = planned(&case, format);
+            if update {
+                fs::write(case.join(file), &told).unwrap();
+            } else if read(&case, file).as_ref() != Some(&told) {
+                differing.push(format!(
+                    "{} (UPDATE_EXPECT=1 rewrites it):\n{told}",
+                    case.join(file).display()
+                ));
+            }
+        }
+    }
+    assert!(differing.is_empty(), "{}", differing.join("\n"));
+}
+
+#[test]
+fn the_same_plan_is_told_every_time() {
+    let case = cases().pop().unwrap();
+    let first = planned(&case, "json");
+    for _ in 0..10 {
+        assert_eq!(planned(&case, "json"), first);
+    }
+}

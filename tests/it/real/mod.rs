@@ -1,0 +1,17 @@
+//! The real things that tests run against; `tests/run` brings what they need.
+
+mod browser;
+mod home_assistant;
+mod port;
+mod process;
+mod provider;
+mod socket;
+mod sops;
+mod web;
+
+pub(crate) use browser::Browser;
+pub(crate) use home_assistant::HomeAssistant;
+pub(crate) use port::free_port;
+pub(crate) use provider::{Provider, TokenRequest};
+pub(crate) use sops::sops;
+pub(crate) use web::{send, visit};

@@ -1,0 +1,288 @@
+//! Reports for CI systems: each by the form that its reader publishes, and on the right lines.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::forms::{
+    Annotation, annotations, check_code_quality, check_json, check_junit, check_own, html,
+};
+use crate::shell::{Appcred, Project};
+
+const PROJECT: &str = "owner: house\nallow_plaintext: true\ntargets: {home: {config_dir: ha}}\n";
+const FORMATS: &[&str] = &["text", "json", "markdown", "github", "gitlab", "junit", "sarif"];
+
+fn project(manifest: &str) -> Project {
+    Project::new().file("appcred.yaml", PROJECT).file("credentials.yaml", manifest)
+}
+
+/// Runs a verb with every format going to a file.
+fn written(project: &Path, verb: &[&str], status: i32) -> PathBuf {
+    let formats =
+        FORMATS.iter().flat_map(|name| ["--format".to_owned(), format!("{name}=out.{name}")]);
+    Appcred::new().in_dir(project).args(verb).args(formats).status(status).run();
+    project.to_owned()
+}
+
+fn read(folder: &Path, format: &str) -> String {
+    fs::read_to_string(folder.join(format!("out.{format}"))).unwrap()
+}
+
+fn value(folder: &Path, format: &str) -> Value {
+    serde_json::from_str(&read(folder, format)).unwrap()
+}
+
+/// Checks all reports of a run by their forms.
+fn check(folder: &Path, own_schema: &str) {
+    check_own(own_schema, &value(folder, "json"));
+    check_json("sarif-2.1.0.json", &value(folder, "sarif"));
+    check_code_quality(&value(folder, "gitlab"));
+    annotations(&read(folder, "github"));
+    assert!(!read(folder, "text").contains('\u{1b}'));
+    html(&read(folder, "markdown"));
+}
+
+fn copied(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copied(&entry.path(), &to);
+        } else {
+            fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}
+
+fn cases(kind: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases").join(kind);
+    let mut cases: Vec<_> =
+        fs::read_dir(folder).unwrap().map(|case| case.unwrap().path()).collect();
+    cases.retain(|case| case.is_dir());
+    cases.sort();
+    assert!(cases.len() > 10, "the cases were not found");
+    cases
+}
+
+#[test]
+fn reports_of_every_plan_have_their_form() {
+    let mut projects = Vec::new();
+    for case in cases("plan") {
+        let project = Project::new().file("appcred.yaml", PROJECT);
+        copied(&case, project.path());
+        let arguments = fs::read_to_string(case.join("arguments")).unwrap_or_default();
+        let mut verb = vec!["plan"];
+        verb.extend(arguments.split_whitespace());
+        check(&written(project.path(), &verb, 0), "plan.schema.json");
+        projects.push(project);
+    }
+    let junit: Vec<_> = projects.iter().map(|project| project.join("out.junit")).collect();
+    check_junit(&junit);
+}
+
+#[test]
+fn reports_of_every_problem_have_their_form_and_no_secret() {
+    let mut projects = Vec::new();
+    for case in cases("problems") {
+        let project = Project::new();
+        copied(&case, project.path());
+        written(project.path(), &["validate", "--strict"], 1);
+        check(project.path(), "validate.schema.json");
+        for format in FORMATS {
+            let text = read(project.path(), format);
+            for marked in ["hunter2", "MÄRKED"] {
+                assert!(!text.contains(marked), "{}: {format}:\n{text}", case.display());
+            }
+        }
+        projects.push(project);
+    }
+    let junit: Vec<_> = projects.iter().map(|project| project.join("out.junit")).collect();
+    check_junit(&junit);
+}
+
+/// What annotations say, as `level file:line title`.
+fn told(annotations: &[Annotation]) -> Vec<String> {
+    let of = |annotation: &Annotation, name: &str| {
+        annotation.properties.get(name).cloned().unwrap_or_default()
+    };
+    annotations
+        .iter()
+        .map(|one| {
+            format!("{} {}:{} {}", one.command, of(one, "file"), of(one, "line"), of(one, "title"))
+        })
+        .collect()
+}
+
+#[test]
+fn annotations_stand_on_the_line_of_the_field_that_changed() {
+    let entry = |name: &str, id: &str, secret: &str| {
+        format!(
+            "  - domain: spotify\n    key: k{id}\n    name: {name}\n    client_id: c{id}\n    client_secret: {secret}\n"
+        )
+    };
+    let head = "application_credentials:\n";
+    let project = project(&format!(
+        "{head}{}{}{}",
+        entry("a", "1", "s1"),
+        entry("b", "2", "s2"),
+        entry("c", "3", "s3")
+    ));
+    Appcred::new().in_dir(project.path()).args(["apply", "--yes"]).run();
+    let changed = format!(
+        "{head}{}{}{}",
+        entry("A", "1", "s1"),
+        entry("b", "2", "S2"),
+        entry("d", "4", "s4")
+    );
+    project.write("credentials.yaml", &changed);
+    let github = Appcred::new()
+        .in_dir(project.path())
+        .env("GITHUB_WORKSPACE", project.path().parent().unwrap())
+        .args(["plan", "--format", "github"])
+        .run()
+        .stdout;
+    let folder = project.path().file_name().unwrap().to_string_lossy().into_owned();
+    let expected = [
+        "warning : appcred: delete".to_owned(),
+        format!("notice {folder}/credentials.yaml:4 appcred: replace"),
+        format!("notice {folder}/credentials.yaml:11 appcred: replace"),
+        format!("notice {folder}/credentials.yaml:12 appcred: create"),
+    ];
+    assert_eq!(told(&annotations(&github)), expected);
+}
+
+#[test]
+fn names_that_look_like_markup_stay_names() {
+    let hostile =
+        "a\\n::error::x\\u0007 | `b` \\\\| <script>alert(1)</script> --> @all [x](y) **z** %0A,:";
+    let project = project(&format!(
+        "application_credentials:\n  - domain: spotify\n    key: k\n    name: \"{hostile}\"\n    client_id: i\n    client_secret: s\n"
+    ));
+    let folder = written(project.path(), &["plan"], 0);
+    check(&folder, "plan.schema.json");
+    check_junit(&[folder.join("out.junit")]);
+    let github = annotations(&read(&folder, "github"));
+    assert_eq!(github.len(), 1);
+    assert!(github[0].message.contains("a\n::error::x"), "{:?}", github[0].message);
+    assert!(github[0].message.contains("%0A,:"), "{:?}", github[0].message);
+    let text = read(&folder, "text");
+    assert!(!text.contains("\n::error") && !text.contains('\u{7}'), "{text}");
+    let page = html(&read(&folder, "markdown"));
+    assert!(
+        !page.contains("<script") && !page.contains("<a ") && !page.contains("<strong>z"),
+        "{page}"
+    );
+    let (head, rest) = page.split_once("<tbody>").unwrap();
+    assert!(head.contains("<!-- appcred:plan:"), "{head}");
+    let row = rest.split("</tbody>").next().unwrap();
+    assert_eq!(row.matches("<td>").count(), 5, "{row}");
+    assert!(row.contains("a ::error::x  | `b` \\| &lt;script&gt;"), "{row}");
+}
+
+#[test]
+fn large_plans_keep_within_the_limits_of_their_readers() {
+    let entry = |number: usize| {
+        format!(
+            "  - {{domain: spotify, name: Number {number}, client_id: i{number}, client_secret: s}}\n"
+        )
+    };
+    let entries: String = (0..3000).map(entry).collect();
+    let project = project(&format!("application_credentials:\n{entries}"));
+    let folder = written(project.path(), &["plan"], 0);
+    let markdown = read(&folder, "markdown");
+    assert!(markdown.chars().count() < 65_536, "{}", markdown.chars().count());
+    assert!(markdown.contains("**`home`: 3000 to create**"), "{}", &markdown[..300]);
+    let shown = html(&markdown).matches("<td><code>spotify</code></td>").count();
+    assert!(shown > 50, "{shown}");
+    assert!(markdown.contains(&format!("\nand {} more\n", 3000 - shown)), "{shown}");
+    let annotations = annotations(&read(&folder, "github"));
+    assert_eq!(annotations.len(), 10);
+    assert_eq!(annotations[9].message, "and 2991 more: see the job's summary");
+    assert_eq!(value(&folder, "gitlab").as_array().unwrap().len(), 3000);
+}
+
+#[test]
+fn a_report_is_printed_and_written_as_asked() {
+    let project = project(
+        "application_credentials:\n  - {domain: spotify, name: a, client_id: i, client_secret: s}\n",
+    );
+    let run = |arguments: &[&str]| {
+        Appcred::new().in_dir(project.path()).args(["plan"]).args(arguments).run().stdout
+    };
+    let text = run(&[]);
+    assert!(text.contains("+ create spotify \"a\""), "{text}");
+    assert_eq!(run(&["--format", "markdown=plan.md"]), text, "text where all go to files");
+    assert_eq!(run(&["--format", "github", "--format", "markdown=plan.md"]).lines().count(), 1);
+    let markdown = fs::read_to_string(project.join("plan.md")).unwrap();
+    assert!(markdown.starts_with("<!-- appcred:plan:. -->\n"), "{markdown}");
+
+    let summary = project.join("summary.md");
+    fs::write(&summary, "before\n").unwrap();
+    Appcred::new()
+        .in_dir(project.path())
+        .env("GITHUB_STEP_SUMMARY", &summary)
+        .args(["apply", "--yes"])
+        .run();
+    let summary = fs::read_to_string(summary).unwrap();
+    assert!(summary.starts_with("before\n<!-- appcred:apply:. -->\n"), "{summary}");
+    assert!(summary.contains("**`home`: applied**"), "{summary}");
+
+    let wrong = Appcred::new().in_dir(project.path()).args(["plan", "--format", "html"]).status(1);
+    assert!(
+        wrong.run().stderr.contains("there are text, json, markdown, github, gitlab, junit, sarif")
+    );
+    let nowhere = Appcred::new().in_dir(project.path()).args(["plan", "--format", "json=no/x"]);
+    assert!(nowhere.status(1).run().stderr.contains("cannot write no/x"));
+}
+
+#[test]
+fn a_broken_manifest_is_told_in_every_report_of_a_plan() {
+    let project = project("application_credentials:\n  - domain: spotify\n    client_id: 1\n");
+    let folder = written(project.path(), &["plan"], 1);
+    check(&folder, "plan.schema.json");
+    check_junit(&[folder.join("out.junit")]);
+    let annotations = annotations(&read(&folder, "github"));
+    let expected = [
+        "error credentials.yaml:2 appcred: missing-field",
+        "error credentials.yaml:3 appcred: wrong-kind",
+    ];
+    assert_eq!(told(&annotations), expected);
+    let markdown = read(&folder, "markdown");
+    assert!(
+        markdown.contains("**The manifests are in error.** Nothing was planned."),
+        "{markdown}"
+    );
+    assert_eq!(value(&folder, "json")["problems"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn policies_for_ci_end_with_an_error() {
+    let held = r#"{"version": 1, "data": {"items": [
+        {"id": "spotify_x", "domain": "spotify", "client_id": "x", "client_secret": "s", "name": "x"},
+        {"id": "spotify_a", "domain": "spotify", "client_id": "a", "client_secret": "s", "name": "a", "auth_domain": "appcred:house:a"},
+        {"id": "spotify_b", "domain": "spotify", "client_id": "b", "client_secret": "s", "name": "b", "auth_domain": "appcred:house:b"}]}}"#;
+    let project = project(
+        "application_credentials:\n  - {domain: spotify, name: a, client_id: a, client_secret: other}\n",
+    )
+    .file("ha/.storage/application_credentials", held);
+    let plan = |kinds: &str, status: i32| {
+        let plan = Appcred::new().in_dir(project.path()).status(status);
+        plan.args(["plan", "--detailed-exitcode", "--fail-on", kinds]).run().stderr
+    };
+    assert_eq!(plan("delete", 1), "error: home: --fail-on delete: 1 credential to delete\n");
+    assert_eq!(
+        plan("foreign", 1),
+        "error: home: --fail-on foreign: 1 credential that nobody manages\n"
+    );
+    assert_eq!(plan("delete,foreign,drift", 1).lines().count(), 3);
+    project.write("credentials.yaml", "application_credentials:\n  - {domain: spotify, name: a, client_id: a, client_secret: s}\n  - {domain: spotify, name: b, client_id: b, client_secret: s}\n  - {domain: spotify, name: c, client_id: c, client_secret: s}\n");
+    assert_eq!(plan("delete,drift", 2), "");
+
+    project.write("appcred.yaml", &format!("{PROJECT}manifests: [credentials.yaml, empty]\n"));
+    fs::create_dir(project.join("empty")).unwrap();
+    let validate = || Appcred::new().in_dir(project.path()).args(["validate"]);
+    assert!(validate().run().stderr.starts_with("warning"));
+    assert!(validate().args(["--strict"]).status(1).run().stderr.starts_with("error"));
+}

@@ -1,0 +1,130 @@
+//! The simplest target there is: credentials in memory, with HA's rules for ids, for what is in
+//! force and for what may be deleted.
+
+use std::collections::BTreeSet;
+
+use appcred::model::{
+    ConfigEntry, Credential, CredentialId, Domain, EntryState, KnownDomains, NewCredential,
+    Observed,
+};
+use appcred::target::{Done, Execute, Observe, Operation, Refusal, Stop, TargetError};
+
+#[derive(Clone, Debug)]
+pub(crate) struct Shelf {
+    pub(crate) credentials: Vec<Credential>,
+    pub(crate) config_entries: Vec<ConfigEntry>,
+    /// It dies after so many operations.
+    pub(crate) lives: usize,
+    /// The secret with which accounts do not run.
+    pub(crate) wrong: Option<&'static str>,
+}
+
+impl Shelf {
+    pub(crate) fn new(credentials: Vec<Credential>, config_entries: Vec<ConfigEntry>) -> Self {
+        Self { credentials, config_entries, lives: usize::MAX, wrong: None }
+    }
+
+    pub(crate) fn observed(&self) -> Observed {
+        Observed {
+            version: None,
+            domains: KnownDomains::Told(BTreeSet::from([
+                Domain::new("spotify"),
+                Domain::new("twitch"),
+            ])),
+            credentials: self.credentials.clone(),
+            config_entries: self.config_entries.clone(),
+            live: None,
+        }
+    }
+
+    /// The credential that a linked account gets from HA's look-up.
+    pub(crate) fn in_force(&self, entry: &ConfigEntry) -> Option<&Credential> {
+        self.credentials.iter().rfind(|credential| {
+            credential.domain == entry.domain
+                && entry.implementation.as_deref() == Some(credential.implementation())
+        })
+    }
+
+    fn create(&mut self, new: NewCredential) -> CredentialId {
+        let base = format!("{}_{}", new.domain, new.client_id);
+        let taken =
+            |id: &str| self.credentials.iter().any(|credential| credential.id.as_str() == id);
+        let numbered = (2..).map(|number| format!("{base}_{number}"));
+        let id = std::iter::once(base.clone()).chain(numbered).find(|id| !taken(id)).unwrap();
+        self.credentials.push(Credential {
+            id: CredentialId::new(id.clone()),
+            domain: new.domain,
+            client_id: new.client_id,
+            client_secret: new.client_secret.into(),
+            name: Some(new.name),
+            auth_domain: Some(new.auth_domain),
+        });
+        CredentialId::new(id)
+    }
+
+    fn carry_out(&mut self, operation: Operation) -> Result<Done, Refusal> {
+        match operation {
+            Operation::Create(new) => Ok(Done::Created(self.create(new))),
+            Operation::Delete(held) => {
+                let Some(at) =
+                    self.credentials.iter().position(|credential| credential.id == held.id)
+                else {
+                    return Ok(Done::Deleted);
+                };
+                if self.credentials[at].held() != held {
+                    return Err(Refusal::Changed);
+                }
+                let names_it =
+                    |entry: &ConfigEntry| entry.implementation.as_deref() == Some(held.id.as_str());
+                if self
+                    .config_entries
+                    .iter()
+                    .any(|entry| entry.domain == held.domain && names_it(entry))
+                {
+                    return Err(Refusal::InUse { domain: held.domain });
+                }
+                self.credentials.remove(at);
+                Ok(Done::Deleted)
+            }
+            Operation::RemoveAccount(id) => {
+                self.config_entries.retain(|entry| entry.id != id);
+                Ok(Done::Removed)
+            }
+            Operation::Reload(id) => {
+                let entry = self.config_entries.iter().find(|entry| entry.id == id).unwrap();
+                let secret = self
+                    .in_force(entry)
+                    .map(|credential| credential.client_secret.clear().unwrap().expose());
+                let runs = secret.is_some() && secret != self.wrong;
+                Ok(Done::Reloaded(if runs { EntryState::Loaded } else { EntryState::SetupError }))
+            }
+        }
+    }
+}
+
+impl Observe for Shelf {
+    async fn observe(&mut self) -> Result<Observed, TargetError> {
+        Ok(self.observed())
+    }
+}
+
+impl Execute for Shelf {
+    async fn execute(
+        &mut self,
+        operations: Vec<Operation>,
+        stop: &Stop,
+        done: &mut (dyn FnMut(usize, Result<Done, Refusal>) + Send),
+    ) {
+        for (at, operation) in operations.into_iter().enumerate() {
+            let result = if stop.is_cancelled() {
+                Err(Refusal::Stopped)
+            } else if self.lives == 0 {
+                Err(Refusal::Lost("dead".to_owned()))
+            } else {
+                self.lives -= 1;
+                self.carry_out(operation)
+            };
+            done(at, result);
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! `appcred` as somebody at a shell has it: the built program, a project folder, age keys.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::thread;
+
+use age::secrecy::ExposeSecret;
+use age::x25519::{Identity, Recipient};
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+/// One run of the program, in an environment that holds nothing but what is given here.
+#[must_use = "nothing runs before `run` or `spawn`"]
+pub(crate) struct Appcred {
+    command: Command,
+    stdin: String,
+    status: i32,
+    stdout: Option<String>,
+    stderr: Option<String>,
+    home: TempDir,
+}
+
+/// What a run came to.
+pub(crate) struct Ran {
+    /// The exit code; none after a signal.
+    pub(crate) status: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Appcred {
+    pub(crate) fn new() -> Self {
+        let home = tempfile::Builder::new().prefix("appcred-home-").tempdir().unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_appcred"));
+        command.current_dir(home.path()).env_clear().env("HOME", home.path());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self { command, stdin: String::new(), status: 0, stdout: None, stderr: None, home }
+    }
+
+    /// Runs in a folder; else in an empty home.
+    pub(crate) fn in_dir(mut self, folder: &Path) -> Self {
+        self.command.current_dir(folder);
+        self
+    }
+
+    pub(crate) fn args<A: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        self.command.args(args);
+        self
+    }
+
+    pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// What is typed into it; else nothing.
+    pub(crate) fn stdin(mut self, text: &str) -> Self {
+        self.stdin = text.to_owned();
+        self
+    }
+
+    /// The exit code it must end with; else 0.
+    pub(crate) fn status(mut self, code: i32) -> Self {
+        self.status = code;
+        self
+    }
+
+    /// All that it must print.
+    pub(crate) fn stdout(mut self, text: &str) -> Self {
+        self.stdout = Some(text.to_owned());
+        self
+    }
+
+    /// All that it must say on standard error.
+    pub(crate) fn stderr(mut self, text: &str) -> Self {
+        self.stderr = Some(text.to_owned());
+        self
+    }
+
+    /// Runs it to its end and checks what was asked for.
+    #[track_caller]
+    pub(crate) fn run(mut self) -> Ran {
+        let asked = format!("{:?}", self.command);
+        let (status, stdout, stderr) = (self.status, self.stdout.take(), self.stderr.take());
+        let ran = self.spawn().finish();
+        let as_expected = ran.status == Some(status)
+            && stdout.as_ref().is_none_or(|text| *text == ran.stdout)
+            && stderr.as_ref().is_none_or(|text| *text == ran.stderr);
+        assert!(
+            as_expected,
+            "{asked}\nended with {:?}, expected {status}\n\
+            --- stdout\n{}--- expected\n{}--- stderr\n{}--- expected\n{}",
+            ran.status,
+            ran.stdout,
+            stdout.as_deref().unwrap_or("(anything)\n"),
+            ran.stderr,
+            stderr.as_deref().unwrap_or("(anything)\n"),
+        );
+        ran
+    }
+
+    /// Starts it and lets the test go on beside it; nothing is checked. It must not print more than
+    /// a pipe holds before the test waits for its end.
+    #[track_caller]
+    pub(crate) fn spawn(mut self) -> Running {
+        let mut child = self.command.spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        // A program that does not read may be gone by now.
+        let _unread = stdin.write_all(self.stdin.as_bytes());
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        Running { child, stdout, said: String::new(), _home: self.home }
+    }
+}
+
+/// A run that is not over.
+pub(crate) struct Running {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+    said: String,
+    _home: TempDir,
+}
+
+impl Running {
+    /// Sends a signal: `INT` is Ctrl-C, `KILL` is the end.
+    #[track_caller]
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits until it prints a line with this text, and gives that line.
+    #[track_caller]
+    pub(crate) fn line_with(&mut self, text: &str) -> String {
+        loop {
+            let from = self.said.len();
+            let read = self.stdout.read_line(&mut self.said).unwrap();
+            assert!(read > 0, "it ended without saying {text:?}:\n{}", self.said);
+            if self.said[from..].contains(text) {
+                return self.said[from..].trim().to_owned();
+            }
+        }
+    }
+
+    /// Waits for its end.
+    #[track_caller]
+    pub(crate) fn finish(mut self) -> Ran {
+        // Both at once, or a full pipe would hold it for ever.
+        let mut rest = self.stdout;
+        let reading = thread::spawn(move || {
+            rest.read_to_string(&mut self.said).unwrap();
+            self.said
+        });
+        let output = self.child.wait_with_output().unwrap();
+        Ran {
+            status: output.status.code(),
+            stdout: reading.join().unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+/// A folder of files, as somebody keeps in Git.
+pub(crate) struct Project(TempDir);
+
+impl Project {
+    pub(crate) fn new() -> Self {
+        Self(tempfile::Builder::new().prefix("appcred-project-").tempdir().unwrap())
+    }
+
+    /// Writes a file, with the folders above it.
+    #[track_caller]
+    pub(crate) fn file(self, path: &str, text: &str) -> Self {
+        self.write(path, text);
+        self
+    }
+
+    /// Writes a file anew.
+    #[track_caller]
+    pub(crate) fn write(&self, path: &str, text: &str) {
+        let path = self.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    /// Where a file of it is.
+    pub(crate) fn join(&self, path: &str) -> PathBuf {
+        self.path().join(path)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+/// A new age identity, as a line of an identity file, and its recipient.
+pub(crate) fn age_identity() -> (String, Recipient) {
+    let identity = Identity::generate();
+    (identity.to_string().expose_secret().to_owned(), identity.to_public())
+}
+
+/// A secret as a manifest holds it: armored age.
+#[track_caller]
+pub(crate) fn encrypt(secret: &str, recipient: &Recipient) -> String {
+    age::encrypt_and_armor(recipient, secret.as_bytes()).unwrap()
+}

@@ -1,0 +1,422 @@
+//! Pull requests planned from a snapshot of a real Home Assistant, in an environment without key, token
+//! or network, and again with all of them.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use sha2::Digest;
+
+use crate::forms::{annotations, check_own};
+use crate::ha_apply::House;
+use crate::real::HomeAssistant;
+use crate::shell::{Appcred, Ran};
+
+const SECRETS: &[&str] =
+    &["m4rk3d-first", "m4rk3d-second", "m4rk3d-third", "m4rk3d-new", "m4rk3d-theirs"];
+
+/// What is checked in at first: three entries, of which an account goes by the second.
+fn house(ha: &HomeAssistant) -> (House, [String; 3]) {
+    let house = House::new();
+    let entries = [
+        house.entry("spotify", "Family", "family", SECRETS[0]),
+        house.entry("linked_account", "Anna", "anna", SECRETS[1]),
+        house.entry("twitch", "Twitch", "t", SECRETS[2]),
+    ];
+    house.declare(&entries);
+    house.apply(ha);
+    ha.link_by_hand("linked_account", "appcred:default:anna");
+    let by_hand = json!({"domain": "spotify", "client_id": "x", "client_secret": SECRETS[4]});
+    ha.create_credential(by_hand);
+    (house, entries)
+}
+
+/// A pull request, and what must be said of it.
+struct Request {
+    name: &'static str,
+    entries: Vec<String>,
+    status: i32,
+    /// Each as `level kind at: the text of the line`.
+    annotations: &'static [&'static str],
+    /// A line of the plan.
+    told: &'static str,
+}
+
+fn requests(house: &House, entries: &[String; 3]) -> Vec<Request> {
+    let [family, anna, twitch] = entries.clone();
+    let new = house.entry("netatmo", "Climate", "climate", SECRETS[3]);
+    let changed = house.entry("spotify", "Family", "family", SECRETS[3]);
+    let renamed =
+        anna.replace("name: Anna", "name: Anna\n    key: anna").replacen("Anna", "Annika", 1);
+    let broken = family.replace("client_id: family", "client_id: 12345");
+    vec![
+        Request {
+            name: "none",
+            entries: vec![family.clone(), anna.clone(), twitch.clone()],
+            status: 0,
+            annotations: &[],
+            told: "No changes. 3 in sync, 1 foreign, left alone.",
+        },
+        Request {
+            name: "new entry",
+            entries: vec![family.clone(), anna.clone(), twitch.clone(), new],
+            status: 2,
+            annotations: &["notice create at: - domain: netatmo"],
+            told: "+ create netatmo \"Climate\"",
+        },
+        Request {
+            name: "changed secret",
+            entries: vec![changed, anna.clone(), twitch.clone()],
+            status: 2,
+            annotations: &["notice replace at: -----BEGIN AGE ENCRYPTED FILE-----"],
+            told: "-/+ replace spotify \"Family\"",
+        },
+        Request {
+            name: "changed name",
+            entries: vec![family.clone(), renamed, twitch.clone()],
+            status: 2,
+            annotations: &["notice replace at: name: Annika"],
+            told: "-/+ replace linked_account \"Annika\"",
+        },
+        Request {
+            name: "removed entry in use",
+            entries: vec![family, twitch.clone()],
+            status: 2,
+            annotations: &["warning in_use at: "],
+            told: "! not done: delete linked_account \"Anna\"",
+        },
+        Request {
+            name: "broken manifest",
+            entries: vec![broken, anna, twitch],
+            status: 1,
+            annotations: &["error wrong-kind at: client_id: 12345"],
+            told: "",
+        },
+    ]
+}
+
+const FORMATS: &[&str] = &["json", "markdown", "github", "gitlab", "junit", "sarif"];
+
+#[track_caller]
+fn plan(appcred: Appcred, request: &Request, more: &[&str]) -> Ran {
+    let formats = FORMATS.iter().map(|name| format!("--format={name}=out.{name}"));
+    let ran = appcred
+        .args(["plan", "--detailed-exitcode"])
+        .args(more)
+        .args(formats)
+        .status(request.status)
+        .run();
+    assert!(ran.stdout.contains(request.told), "{}:\n{}", request.name, ran.stdout);
+    ran
+}
+
+#[track_caller]
+fn check(folder: &Path, request: &Request) {
+    let github = fs::read_to_string(folder.join("out.github")).unwrap();
+    let manifest = fs::read_to_string(folder.join("credentials/all.yaml")).unwrap();
+    let text_of = |line: &str| {
+        let line = line.parse::<usize>().map_or("", |line| manifest.lines().nth(line - 1).unwrap());
+        line.trim().to_owned()
+    };
+    let told: Vec<String> = annotations(&github)
+        .iter()
+        .map(|one| {
+            let of = |name: &str| one.properties.get(name).map_or("", String::as_str);
+            assert!(["", "credentials/all.yaml"].contains(&of("file")), "{one:?}");
+            let kind = of("title").strip_prefix("appcred: ").unwrap();
+            format!("{} {kind} at: {}", one.command, text_of(of("line")))
+        })
+        .collect();
+    assert_eq!(told, request.annotations, "{}", request.name);
+}
+
+/// A plan as a program reads it, without what tells where it came from.
+fn plan_of(folder: &Path) -> Value {
+    let mut plan: Value =
+        serde_json::from_str(&fs::read_to_string(folder.join("out.json")).unwrap()).unwrap();
+    check_own("plan.schema.json", &plan);
+    for target in plan["targets"].as_array_mut().unwrap() {
+        let target_fields = target.as_object_mut().unwrap();
+        target_fields.remove("basis");
+        // How far integrations are set up is not in a snapshot.
+        target_fields.remove("integrations");
+        target["address"] = json!("");
+        for step in target["steps"].as_array_mut().unwrap() {
+            for reason in step["reasons"].as_array_mut().unwrap() {
+                if *reason == "secret_encrypted_anew" {
+                    *reason = json!("secret_differs");
+                }
+            }
+        }
+    }
+    plan
+}
+
+/// Every way in which a guessed secret could be confirmed, as far as one can think of it.
+fn traces(secret: &str) -> Vec<String> {
+    let mut traces = vec![secret.to_owned()];
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    for text in
+        [secret.to_owned(), format!("{secret}\n"), format!("appcred ciphertext 1\0{secret}\n")]
+    {
+        let sha256 = sha2::Sha256::digest(&text);
+        let sha512 = sha2::Sha512::digest(&text);
+        traces.extend([
+            hex(&sha256)[..16].to_owned(),
+            hex(&sha512)[..16].to_owned(),
+            hex(text.as_bytes()),
+        ]);
+    }
+    traces
+}
+
+#[track_caller]
+fn search(what: &str, text: &str) {
+    for secret in SECRETS {
+        for trace in traces(secret) {
+            assert!(!text.contains(&trace), "{what} has a trace of {secret}:\n{text}");
+        }
+    }
+}
+
+fn sorted<'a>(texts: &[&'a str]) -> Vec<&'a str> {
+    let mut texts = texts.to_vec();
+    texts.sort_unstable();
+    texts
+}
+
+/// All digests of a snapshot are of ciphertexts that stand in the manifest.
+fn check_digests(snapshot: &Value, manifest: &str) {
+    let mut seals = Vec::new();
+    for part in manifest.split("client_secret: |\n").skip(1) {
+        let lines = part.lines().map(str::trim);
+        let end = "-----END AGE ENCRYPTED FILE-----";
+        let mut armored: Vec<&str> = lines.take_while(|line| *line != end).collect();
+        armored.push(end);
+        seals.push(appcred::model::Seal::of_ciphertext(&armored.join("\n")).as_str().to_owned());
+    }
+    let credentials = snapshot["targets"][0]["credentials"].as_array().unwrap();
+    let found: Vec<&str> =
+        credentials.iter().filter_map(|one| one["client_secret_ciphertext"].as_str()).collect();
+    seals.sort();
+    assert_eq!(sorted(&found), seals, "{snapshot:#}");
+    let text = snapshot.to_string();
+    let long = text.split(|sign: char| !sign.is_ascii_hexdigit()).filter(|run| run.len() >= 33);
+    assert_eq!(long.collect::<Vec<_>>(), found, "no other digest");
+}
+
+#[test]
+fn ha_pull_requests_are_planned_alike_with_and_without_keys() {
+    let mut ha = HomeAssistant::start();
+    let (house, entries) = house(&ha);
+    let folder = house.project.path().to_owned();
+    house.appcred(&ha).args(["snapshot", "-o", "snapshot.json"]).stdout("").stderr("").run();
+    let text = fs::read_to_string(folder.join("snapshot.json")).unwrap();
+    let snapshot: Value = serde_json::from_str(&text).unwrap();
+    check_own("snapshot.schema.json", &snapshot);
+    check_digests(&snapshot, &fs::read_to_string(folder.join("credentials/all.yaml")).unwrap());
+    search("the snapshot", &text);
+    assert!(!text.contains(ha.token()) && !text.contains(&ha.url()), "{text}");
+    let target = &snapshot["targets"][0];
+    assert_eq!(
+        target["home_assistant_version"],
+        json!(ha.call(json!({"type": "get_config"})).unwrap()["version"])
+    );
+    assert_eq!(target["config_entries"][0]["state"], "loaded");
+    assert_eq!(target["credentials"][0]["owner"], "default");
+    assert_eq!(
+        target["credentials"][0]["used_by"],
+        json!([target["config_entries"][0]["entry_id"]])
+    );
+
+    let requests = requests(&house, &entries);
+    let mut with_keys = Vec::new();
+    for request in &requests {
+        house.declare(&request.entries);
+        plan(house.appcred(&ha), request, &[]);
+        check(&folder, request);
+        with_keys.push(plan_of(&folder));
+    }
+    ha.stop();
+    for (request, with_keys) in requests.iter().zip(with_keys) {
+        house.declare(&request.entries);
+        let ran = plan(Appcred::new().in_dir(&folder), request, &["--against", "snapshot.json"]);
+        check(&folder, request);
+        assert_eq!(plan_of(&folder), with_keys, "{}", request.name);
+        assert!(
+            request.status == 1 || ran.stdout.starts_with("home (snapshot of 20"),
+            "{}",
+            ran.stdout
+        );
+        for format in FORMATS {
+            let text = fs::read_to_string(folder.join(format!("out.{format}"))).unwrap();
+            search(&format!("{}: {format}", request.name), &text);
+        }
+        search(request.name, &format!("{}{}", ran.stdout, ran.stderr));
+    }
+}
+
+#[test]
+fn what_a_snapshot_cannot_tell_is_shown_as_unknown() {
+    let house = House::new();
+    let project = &house.project;
+    project.write("appcred.yaml", "allow_plaintext: true\ntargets: {lab: {config_dir: ha}}\n");
+    let sealed = house.entry_with_integration("spotify", "Family", "family", SECRETS[0]);
+    let sealed_client = sealed.replace("Family", "Hidden").replace(
+        "client_id: family",
+        &house
+            .entry("", "", "", "hidden")
+            .split_once("client_secret: ")
+            .unwrap()
+            .1
+            .trim_end()
+            .to_owned()
+            .replacen('|', "client_id: |", 1),
+    );
+    let plain = format!(
+        "  - domain: twitch\n    name: Plain\n    client_id: t\n    client_secret: {}\n",
+        SECRETS[3]
+    );
+    let named = "  - domain: netatmo\n    name: Named\n    client_id: n\n    client_secret: !env_var SECRET\n";
+    let all = [sealed.clone(), plain.clone(), named.to_owned(), sealed_client.clone()];
+    house.declare(&all);
+    let with_keys = |verb: &[&str]| {
+        house.with_key(Appcred::new().in_dir(project.path())).env("SECRET", SECRETS[2]).args(verb)
+    };
+    with_keys(&["apply", "--yes"]).run();
+    with_keys(&["plan", "--detailed-exitcode"]).status(0).run();
+    with_keys(&["snapshot", "-o", "snapshot.json"]).run();
+    let text = fs::read_to_string(project.join("snapshot.json")).unwrap();
+    search("the snapshot", &text);
+
+    let without = |status: i32| {
+        let plan = Appcred::new().in_dir(project.path()).status(status);
+        plan.args(["plan", "--detailed-exitcode", "--against", "snapshot.json"]).run()
+    };
+    let told = without(2).stdout;
+    assert!(
+        told.contains("? unknown: twitch \"Plain\"")
+            && told.contains("? unknown: netatmo \"Named\""),
+        "{told}"
+    );
+    assert!(told.ends_with("No changes are known. 2 in sync, 2 unknown.\n\n"), "{told}");
+
+    house.declare(&[sealed.clone(), sealed_client.clone()]);
+    let told = without(2).stdout;
+    assert!(
+        told.ends_with("Plan: 0 to create, 0 to replace, 2 to delete. 2 in sync.\n\n"),
+        "{told}"
+    );
+
+    let other_client = sealed_client.replacen("client_id: |", "client_id: !env_var CLIENT #", 1);
+    assert!(other_client.contains("!env_var CLIENT"), "{other_client}");
+    let armored = other_client.find("-----BEGIN").unwrap();
+    let end = other_client.find("    client_secret").unwrap();
+    let other_client = format!("{}\n{}", &other_client[..armored].trim_end(), &other_client[end..]);
+    house.declare(&[sealed, other_client]);
+    let told = without(2).stdout;
+    assert!(told.contains("? unknown: spotify \"Hidden\""), "{told}");
+    assert!(!told.contains("- delete"), "it may want any of them: {told}");
+    assert!(told.contains("! not done: delete twitch \"Plain\""), "{told}");
+}
+
+#[test]
+fn a_snapshot_that_is_old_or_none_is_refused() {
+    let house = House::new();
+    let project = &house.project;
+    project.write("appcred.yaml", "targets: {lab: {config_dir: ha}, cabin: {config_dir: b}}\n");
+    house.declare(&[house.entry("spotify", "Family", "family", SECRETS[0])]);
+    let snapshot = |arguments: &[&str]| {
+        house.with_key(Appcred::new().in_dir(project.path())).args(["snapshot"]).args(arguments)
+    };
+    let text = snapshot(&["--target", "lab"]).run().stdout;
+    let plan = |arguments: &[&str], status: i32| {
+        let plan = Appcred::new().in_dir(project.path()).status(status);
+        plan.args(["plan", "--against", "s.json"]).args(arguments).run()
+    };
+    assert!(plan(&[], 1).stderr.contains("cannot read s.json"));
+    project.write("s.json", &text);
+    assert!(plan(&["--target", "lab", "--max-age", "1h"], 0).stdout.contains("+ create spotify"));
+    assert!(plan(&[], 1).stdout.contains("s.json knows nothing of it"), "the cabin");
+    let year = text.find("\"taken_at\": \"20").unwrap() + 15;
+    project.write("s.json", &format!("{}19{}", &text[..year - 2], &text[year..]));
+    let told = plan(&["--target", "lab", "--max-age", "7d"], 1).stderr;
+    assert!(told.contains("and --max-age allows 7 days: take a new one"), "{told}");
+    project.write("s.json", "{\"client_secret\": \"m4rk3d-new\"}");
+    let told = plan(&[], 1).stderr;
+    assert!(told.contains("it is no snapshot"), "{told}");
+    search("the refusal", &told);
+
+    project.write("b", "a file where a folder should be");
+    let ran = snapshot(&["-o", "new.json"]).status(1).run();
+    assert!(ran.stderr.contains("No snapshot was taken"), "{}", ran.stderr);
+    assert!(!project.join("new.json").exists());
+}
+
+#[test]
+fn ha_saved_plan_is_applied_or_refused_with_what_has_changed() {
+    let ha = HomeAssistant::start();
+    let (house, entries) = house(&ha);
+    let file = house.project.join("house.plan");
+    let save = || {
+        house.appcred(&ha).args(["plan", "--out", "house.plan"]).run();
+        let text = fs::read_to_string(&file).unwrap();
+        check_own("saved-plan.schema.json", &serde_json::from_str(&text).unwrap());
+        search("the saved plan", &text);
+        text
+    };
+    let refused = || {
+        let before = ha.credentials();
+        let apply = house.appcred(&ha).args(["apply", "house.plan", "--yes"]).status(1);
+        let told = apply.run().stderr;
+        assert_eq!(ha.credentials(), before, "{told}");
+        told
+    };
+    let climate = house.entry("linked_account_form", "Climate", "climate", SECRETS[3]);
+    let [family, anna, twitch] = entries;
+    house.declare(&[family.clone(), anna.clone(), climate.clone()]);
+    let text = save();
+
+    house.declare(&[
+        family.clone(),
+        anna.clone(),
+        house.entry("linked_account_form", "Climate", "climate", "x"),
+    ]);
+    let told = refused();
+    assert_eq!(
+        told.matches("create linked_account_form").count(),
+        2,
+        "the secret is another one: {told}"
+    );
+    house.declare(&[family.clone(), anna.clone(), twitch, climate.clone()]);
+    assert!(refused().contains("was planned: home: delete twitch"), "the manifest is another one");
+    house.declare(&[family, anna, climate]);
+
+    let replaced = text.replace("climate", "mine");
+    fs::write(&file, replaced).unwrap();
+    assert!(
+        refused().contains("is needed now: home: create linked_account_form"),
+        "it was tampered with"
+    );
+    fs::write(&file, text.replace("\"delete\"", "\"create\"")).unwrap();
+    refused();
+    fs::write(&file, text.replacen("[", "[,", 1)).unwrap();
+    assert!(refused().contains("it is no saved plan, or it was changed"));
+    fs::write(&file, &text).unwrap();
+
+    let twitch =
+        ha.credentials().iter().find(|one| one["domain"] == "twitch").unwrap()["id"].clone();
+    ha.call(
+        json!({"type": "application_credentials/delete", "application_credentials_id": twitch}),
+    )
+    .unwrap();
+    assert!(
+        refused().contains("was planned: home: delete twitch"),
+        "Home Assistant is another one"
+    );
+
+    save();
+    house.appcred(&ha).args(["apply", "house.plan", "--yes"]).run();
+    house.appcred(&ha).args(["plan", "--detailed-exitcode"]).status(0).run();
+    refused();
+}

@@ -1,0 +1,310 @@
+//! Documents of the real SOPS are read right, and refused once anything in them is not as it was.
+
+use appcred::secret::{Grounds, Identities, Nobody, Unreadable, Vault, env::IdentitySources, read};
+
+use crate::real::sops;
+use crate::shell::{Project, age_identity};
+use appcred::model::{Reference, Secret};
+
+/// A folder with `secrets.yaml`, and the key for it.
+struct Scene {
+    project: Project,
+    identity: String,
+    recipient: String,
+}
+
+/// All that SOPS tells apart, in two documents.
+const PLAIN: &str = r#"# hunter0
+one: hunter1 # hunter00
+two_x: "hunter2\n"
+three: |
+  hunter3
+  hunter4
+four_y: ünïcode
+five_unencrypted: hunter5
+yes_no: yes
+empty: ""
+nothing: null
+numbers: [1, 1.50, 1e30, 1.5e-9, 0777, 0x1F, 1_000, .inf, -3]
+flags: {right: true, wrong: False}
+times: [2026-11-23, 2026-11-23T10:00:00.50+02:00]
+deep:
+  - {key: a, values: [b, [c, d]]}
+  # a comment in a list
+  - {key: e}
+no_list: []
+no_map: {}
+"quoted: key": x
+---
+second: hunter6
+"#;
+
+const NAMES: &[&str] = &["one", "two_x", "three", "four_y", "five_unencrypted", "yes_no", "second"];
+
+impl Scene {
+    fn new() -> Self {
+        let (identity, recipient) = age_identity();
+        Self { project: Project::new(), identity, recipient: recipient.to_string() }
+    }
+
+    /// Encrypts a file in place, with options for SOPS.
+    #[track_caller]
+    fn encrypt(&self, file: &str, options: &[&str]) -> String {
+        let fixed = ["--encrypt", "--age", &self.recipient];
+        let arguments: Vec<_> = fixed.iter().chain(options).copied().chain([file]).collect();
+        let text = sops(self.project.path(), &self.identity, arguments);
+        self.project.write(file, &text);
+        text
+    }
+
+    fn vault(&self) -> Vault {
+        vault(&[&self.identity], self.project.path())
+    }
+
+    fn read(&self, name: &str) -> Result<Secret, Unreadable> {
+        read(&self.named(name), &self.vault())
+    }
+
+    fn named(&self, name: &str) -> Reference {
+        Reference::Tagged {
+            tag: "secret".to_owned(),
+            argument: name.to_owned(),
+            base: self.project.join("manifest.yaml").into(),
+        }
+    }
+
+    /// Some names with what they stand for, or why they cannot be read.
+    fn all(&self) -> Vec<Result<Secret, Unreadable>> {
+        let vault = self.vault();
+        NAMES.iter().map(|name| read(&self.named(name), &vault)).collect()
+    }
+}
+
+fn vault(identities: &[&str], folder: &std::path::Path) -> Vault {
+    let texts = identities.iter().map(|text| ("SOPS_AGE_KEY", Secret::new(text))).collect();
+    let sources = IdentitySources { texts, files: Vec::new() };
+    let (identities, problems) = Identities::gather(&[], &sources, Nobody);
+    assert!(problems.is_empty(), "{problems:?}");
+    Vault::new(identities, Grounds { project: folder.to_owned(), ..Grounds::default() })
+}
+
+fn expected() -> Vec<Result<Secret, Unreadable>> {
+    let texts = ["hunter1", "hunter2", "hunter3\nhunter4", "ünïcode", "hunter5", "yes", "hunter6"];
+    texts.into_iter().map(|text| Ok(Secret::new(text))).collect()
+}
+
+const SELECTIONS: &[&[&str]] = &[
+    &[],
+    &["--encrypted-regex", "^(one|two.*|deep)$"],
+    &["--encrypted-suffix", "_x"],
+    &["--unencrypted-regex", "^(one|numbers|times|fla)"],
+    &["--unencrypted-suffix", "_y"],
+    &["--encrypted-regex", "nothing has this"],
+    &["--unencrypted-regex", "."],
+];
+
+#[test]
+fn sops_files_with_every_option_are_read() {
+    let scene = Scene::new();
+    for selection in SELECTIONS {
+        for mac_only in [&[][..], &["--mac-only-encrypted"]] {
+            scene.project.write("secrets.yaml", PLAIN);
+            let options: Vec<&str> = selection.iter().chain(mac_only).copied().collect();
+            let text = scene.encrypt("secrets.yaml", &options);
+            assert_eq!(scene.all(), expected(), "{options:?}\n{text}");
+            assert_eq!(scene.read("flags"), no_such("flags"), "{options:?}");
+        }
+    }
+}
+
+fn no_such(name: &str) -> Result<Secret, Unreadable> {
+    Err(Unreadable::NoSecret { name: name.to_owned(), looked: vec!["secrets.yaml".to_owned()] })
+}
+
+#[test]
+fn sops_json_is_read() {
+    let scene = Scene::new();
+    let text = r#"{"one": "hunter1", "n": [1, 1.0, 1e3, 12345678901234567890, -0.5, true, null, "<é\n>"],
+        "deep": {"one": "x", "e": {}, "l": []}}"#;
+    for selection in [&[][..], &["--encrypted-regex", "^one$"]] {
+        scene.project.write("secrets.sops.json", text);
+        scene.encrypt("secrets.sops.json", selection);
+        assert_eq!(scene.read("one"), Ok(Secret::new("hunter1")), "{selection:?}");
+    }
+}
+
+#[test]
+fn sops_file_of_any_other_kind_is_read() {
+    let scene = Scene::new();
+    scene.project.write("token.txt", "hunter1\n");
+    scene.encrypt("token.txt", &["--input-type", "binary"]);
+    let reference = Reference::Tagged {
+        tag: "file".to_owned(),
+        argument: "token.txt".to_owned(),
+        base: scene.project.join("manifest.yaml").into(),
+    };
+    assert_eq!(read(&reference, &scene.vault()), Ok(Secret::new("hunter1")));
+}
+
+#[test]
+fn sops_recipients_any_of_which_opens() {
+    let scene = Scene::new();
+    let (other, other_recipient) = age_identity();
+    let (third, _) = age_identity();
+    scene.project.write("secrets.yaml", PLAIN);
+    let both = format!("{other_recipient},{}", scene.recipient);
+    scene.encrypt("secrets.yaml", &["--age", &both]);
+    let with =
+        |identities: &[&str]| read(&scene.named("one"), &vault(identities, scene.project.path()));
+    assert_eq!(with(&[&other]), Ok(Secret::new("hunter1")));
+    assert_eq!(with(&[&third, &scene.identity]), Ok(Secret::new("hunter1")));
+    let told = |identities: &[&str]| with(identities).unwrap_err().to_string();
+    assert_eq!(
+        told(&[&third]),
+        "secrets.yaml: it is encrypted to 2 recipients, none of which the age identities at hand open (1 tried)"
+    );
+    assert!(told(&[]).contains("encrypted to 2 recipients and no age identity"), "{}", told(&[]));
+}
+
+#[test]
+fn sops_documents_without_an_age_recipient_say_what_they_need() {
+    let scene = Scene::new();
+    scene.project.write("secrets.yaml", "one: hunter1\n");
+    let text = scene.encrypt("secrets.yaml", &[]);
+    let told = |text: &str| {
+        scene.project.write("secrets.yaml", text);
+        scene.read("one").unwrap_err().to_string()
+    };
+    let age = &text[text.find("    age:").unwrap()..text.find("    lastmodified").unwrap()];
+    let other = "    pgp:\n        - fp: 0123\n          enc: x\n";
+    let start = "secrets.yaml: the SOPS document is refused: it needs an age recipient: ";
+    assert_eq!(
+        told(&text.replace(age, other)),
+        format!("{start}it is encrypted with other key services only")
+    );
+    let group = age.replace("\n    ", "\n            ").replacen("    age:", "", 1);
+    let groups = format!("    key_groups:\n        - age:{group}\n        - age:{group}\n");
+    assert_eq!(
+        told(&text.replace(age, &groups)),
+        format!("{start}its key is shared among several key groups")
+    );
+    let groups = format!("    key_groups:\n        - age:{group}\n");
+    scene.project.write("secrets.yaml", &text.replace(age, &groups));
+    assert_eq!(scene.read("one"), Ok(Secret::new("hunter1")));
+}
+
+#[test]
+fn sops_flipped_bits_never_change_what_is_read() {
+    for options in [&[][..], &["--unencrypted-regex", "^(numbers|deep)$"]] {
+        let scene = Scene::new();
+        scene.project.write("secrets.yaml", PLAIN);
+        let text = scene.encrypt("secrets.yaml", options);
+        let mut refused = 0;
+        let body = text.find("\nsops:").unwrap();
+        let mac = text.find("    mac:").unwrap();
+        let end = mac + text[mac..].find('\n').unwrap();
+        for at in (0..body).chain(mac + "    mac: ".len()..end).step_by(3) {
+            let mut bytes = text.clone().into_bytes();
+            bytes[at] ^= 1 << (at % 7);
+            let Ok(changed) = String::from_utf8(bytes) else { continue };
+            scene.project.write("secrets.yaml", &changed);
+            let answers = scene.all();
+            if answers.iter().all(Result::is_ok) {
+                assert_eq!(answers, expected(), "byte {at} of\n{text}");
+                let start = text[..at].rfind('\n').map_or(0, |before| before + 1);
+                let line = text[start..].lines().next().unwrap_or_default().trim_start();
+                let rest = text[at..].lines().next().unwrap_or_default();
+                let is_key_of_clear = !line.contains("ENC[") && rest.contains(':');
+                // SOPS hashes neither comments nor what is empty, nor how it is laid out, nor the
+                // keys of values in clear.
+                let nothing = ["#", "empty:", "nothing:", "no_list:", "no_map:"];
+                let harmless = nothing.iter().any(|start| line.starts_with(start))
+                    || is_key_of_clear
+                    || line.ends_with("type:comment]")
+                    || text[at..].starts_with(['\n', ' ', '"', '\'']);
+                assert!(harmless, "byte {at}, in {line:?}, may be changed");
+            } else {
+                refused += 1;
+            }
+        }
+        assert!(refused > 500, "{refused}");
+    }
+}
+
+#[test]
+#[expect(clippy::too_many_lines, reason = "a table of changes")]
+fn sops_changes_are_refused_and_named() {
+    let scene = Scene::new();
+    scene.project.write(
+        "secrets.yaml",
+        "list:\n- {key: a}\n- {key: b}\none: hunter1\ntwo: hunter2\nclear_unencrypted: x\nlong: [a, b]\n",
+    );
+    let text = scene.encrypt("secrets.yaml", &[]);
+    let value = |name: &str| {
+        let line = text.lines().find(|line| line.trim_start().starts_with(name)).unwrap();
+        line.split_once(": ").unwrap().1.to_owned()
+    };
+    let keys: Vec<_> =
+        text.lines().filter(|line| line.trim_start().starts_with("- key:")).collect();
+    let (one, two) = (value("one:"), value("two:"));
+    let swapped =
+        |text: &str, a: &str, b: &str| text.replace(a, "(a)").replace(b, a).replace("(a)", b);
+    let mac = "it was changed after it was encrypted: its MAC does not fit";
+    let itself = "its MAC, or the time of its last change, was changed after it was encrypted";
+    for (what, changed, told) in [
+        (
+            "values swapped",
+            swapped(&text, &one, &two),
+            "the value of `one` was changed or moved after it was encrypted",
+        ),
+        ("values of one path swapped", swapped(&text, keys[0], keys[1]), mac),
+        ("a key removed", text.replace(&format!("two: {two}\n"), ""), mac),
+        ("a key added", format!("new_unencrypted: 1\n{text}"), mac),
+        (
+            "a key renamed",
+            text.replace("two: ", "owt: "),
+            "the value of `owt` was changed or moved after it was encrypted",
+        ),
+        (
+            "keys in another order",
+            swapped(&text, &format!("one: {one}"), &format!("two: {two}")),
+            mac,
+        ),
+        (
+            "a value in clear",
+            text.replace(&two, "hunter3"),
+            "the value of `two` stands in clear, and should be encrypted",
+        ),
+        (
+            "a number in clear",
+            text.replace(&two, "3"),
+            "the value of `two` stands in clear, and should be encrypted",
+        ),
+        ("another clear value", text.replace("clear_unencrypted: x", "clear_unencrypted: y"), mac),
+        ("another time", text.replace("lastmodified: \"2", "lastmodified: \"1"), itself),
+        ("no MAC", text.replace("    mac: ", "    cam: "), "its `sops` part has no MAC"),
+        (
+            "no version",
+            text.replace("    version: ", "    noisrev: "),
+            "its `sops` part names no version",
+        ),
+        (
+            "another rule",
+            text.replace("unencrypted_suffix: _unencrypted", "encrypted_suffix: e"),
+            mac,
+        ),
+        (
+            "an alias",
+            text.replace(&two, "*x").replacen("one: ", "one: &x ", 1),
+            "its `sops` part fits no file with aliases, which SOPS never writes",
+        ),
+    ] {
+        scene.project.write("secrets.yaml", &changed);
+        let answer = scene.read("one").unwrap_err();
+        assert_eq!(
+            answer.to_string(),
+            format!("secrets.yaml: the SOPS document is refused: {told}"),
+            "{what}"
+        );
+    }
+}

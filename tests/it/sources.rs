@@ -1,0 +1,315 @@
+//! Secrets as repositories keep them, read by the program.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value as Json;
+
+use crate::real::sops;
+use crate::shell::{Appcred, Project, age_identity, encrypt};
+
+/// A project whose target is a folder.
+struct Scene {
+    project: Project,
+    identity: String,
+    recipient: age::x25519::Recipient,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let (identity, recipient) = age_identity();
+        let project = Project::new().file("appcred.yaml", "targets: {home: {config_dir: ha}}\n");
+        Self { project, identity, recipient }
+    }
+
+    /// Declares one client, with its id and secret as they are written.
+    fn declare(&self, id: &str, secret: &str) {
+        let text = format!(
+            "application_credentials:\n  - domain: spotify\n    client_id: {id}\n    client_secret: {secret}\n"
+        );
+        self.project.write("credentials/music/all.yaml", &text);
+    }
+
+    fn appcred(&self) -> Appcred {
+        Appcred::new().in_dir(self.project.path()).env("SOPS_AGE_KEY", &self.identity)
+    }
+
+    /// The client ids and secrets that the target gets.
+    #[track_caller]
+    fn applied(&self, appcred: Appcred) -> Vec<(String, String)> {
+        appcred.args(["apply", "--yes"]).run();
+        let held = fs::read(self.project.join("ha/.storage/application_credentials")).unwrap();
+        let held: Json = serde_json::from_slice(&held).unwrap();
+        let text = |item: &Json, field: &str| item[field].as_str().unwrap().to_owned();
+        held["data"]["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|item| (text(item, "client_id"), text(item, "client_secret")))
+            .collect()
+    }
+
+    /// What a person is told where it cannot be read.
+    #[track_caller]
+    fn told(&self, appcred: Appcred) -> String {
+        appcred.args(["plan"]).status(1).run().stderr
+    }
+
+    #[track_caller]
+    fn gives(&self, id: &str, secret: &str) {
+        assert_eq!(self.applied(self.appcred()), [(id.to_owned(), secret.to_owned())]);
+    }
+
+    #[track_caller]
+    fn is_refused(&self, because: &str) {
+        let told = self.told(self.appcred());
+        assert!(told.contains(because), "{told}");
+    }
+
+    #[track_caller]
+    fn sops(&self, file: &str, options: &[&str]) {
+        let recipient = self.recipient.to_string();
+        let fixed = ["--encrypt", "--in-place", "--age", &recipient];
+        let arguments: Vec<_> = fixed.iter().chain(options).copied().chain([file]).collect();
+        sops(self.project.path(), &self.identity, arguments);
+    }
+
+    /// Encrypts with Debian's age, to a binary file.
+    #[track_caller]
+    fn age(&self, file: &str, secret: &str) {
+        self.project.write(file, secret);
+        let (plain, output) = (self.project.join(file), self.project.join("age.tmp"));
+        run_age(&["-r", &self.recipient.to_string(), "-o", &shown(&output), &shown(&plain)], None);
+        fs::rename(output, plain).unwrap();
+    }
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}
+
+#[track_caller]
+fn run_age(arguments: &[&str], path: Option<&str>) {
+    let mut command = Command::new("age");
+    command.args(arguments);
+    if let Some(path) = path {
+        command.env("PATH", path);
+    }
+    let output = command.output().expect("`tests/run` brings age");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+const ONLY_SECRETS: &[&str] = &["--encrypted-regex", "^(client_id|client_secret|token)$"];
+
+#[test]
+fn sops_manifest_is_read_and_its_clear_parts_are_guarded_too() {
+    let scene = Scene::new();
+    let entry = |name: &str| {
+        format!(
+            "  - {{domain: spotify, name: {name}, client_id: \"1{name}\", client_secret: s-{name}}}\n"
+        )
+    };
+    let manifest = "credentials/music/all.sops.yaml";
+    let text = format!("# music\napplication_credentials:\n{}{}", entry("a"), entry("b"));
+    scene.project.write(manifest, &text);
+    scene.sops(manifest, ONLY_SECRETS);
+    let both =
+        [("1a", "s-a"), ("1b", "s-b")].map(|(id, secret)| (id.to_owned(), secret.to_owned()));
+    assert_eq!(scene.applied(scene.appcred()), both);
+    scene.appcred().args(["validate"]).stdout("Valid: 2 entries.\n").run();
+
+    let sealed = fs::read_to_string(scene.project.join(manifest)).unwrap();
+    scene.project.write(manifest, &sealed.replace("domain: spotify", "domain: twitch"));
+    scene.is_refused("cannot read the client_secret of `a`: the SOPS document is refused: it was changed after it was encrypted: its MAC does not fit");
+    scene
+        .project
+        .write(manifest, &sealed.replace("client_secret: ENC", "client_secret: !!str ENC"));
+    scene.gives_all(&both);
+}
+
+#[test]
+fn sops_manifest_that_is_encrypted_whole_says_how_to_encrypt_less() {
+    let scene = Scene::new();
+    scene.declare("a", "b");
+    scene.sops("credentials/music/all.yaml", &[]);
+    let told = scene.told(scene.appcred());
+    assert!(told.contains("`domain` is encrypted by SOPS"), "{told}");
+    assert!(told.contains("encrypted_regex"), "{told}");
+}
+
+#[test]
+fn sops_numbers_are_not_taken_for_text() {
+    let scene = Scene::new();
+    scene.declare("0123", "b");
+    scene.sops("credentials/music/all.yaml", ONLY_SECRETS);
+    scene.is_refused("`client_id` must be text, and was none when SOPS encrypted it");
+}
+
+impl Scene {
+    #[track_caller]
+    fn gives_all(&self, all: &[(String, String)]) {
+        assert_eq!(self.applied(self.appcred()), all);
+    }
+}
+
+#[test]
+fn the_nearest_secrets_file_that_has_the_name_is_taken() {
+    let scene = Scene::new();
+    scene.declare("!secret id", "!secret shared");
+    scene.is_refused("there is no secrets.yaml that could have `id`, here or above");
+    scene.project.write("secrets.yaml", "id: root\nshared: \"far\\n\"\n");
+    scene.gives("root", "far");
+    scene.project.write("credentials/secrets.yaml", "id: near\n");
+    scene.gives("near", "far");
+    scene.project.write("credentials/music/secrets.yaml", "other: x\nnumber: 12\n");
+    scene.gives("near", "far");
+    scene.declare("!secret number", "!secret gone");
+    let told = scene.told(scene.appcred());
+    assert!(told.contains("credentials/music/secrets.yaml: it is not text"), "{told}");
+    assert!(
+        told.contains("none of credentials/music/secrets.yaml, credentials/secrets.yaml, secrets.yaml has `gone`"),
+        "{told}"
+    );
+}
+
+#[test]
+fn secrets_files_may_be_encrypted_in_every_way() {
+    let scene = Scene::new();
+    scene.declare("!secret id", "!secret key");
+    let plain = "id: a\nkey: hunter2\n";
+    scene.project.write("secrets.yaml", plain);
+    scene.sops("secrets.yaml", &[]);
+    scene.gives("a", "hunter2");
+    fs::rename(scene.project.join("secrets.yaml"), scene.project.join("secrets.sops.yaml"))
+        .unwrap();
+    scene.gives("a", "hunter2");
+    fs::remove_file(scene.project.join("secrets.sops.yaml")).unwrap();
+    scene.age("secrets.yaml.age", plain);
+    scene.gives("a", "hunter2");
+    fs::remove_file(scene.project.join("secrets.yaml.age")).unwrap();
+    let armored = encrypt("hunter2", &scene.recipient).replace('\n', "\n  ");
+    scene.project.write("secrets.yaml", &format!("id: a\nkey: |\n  {armored}\n"));
+    scene.gives("a", "hunter2");
+    let lost = scene.told(Appcred::new().in_dir(scene.project.path()));
+    assert!(
+        lost.contains("secrets.yaml: it is encrypted to 1 recipient and no age identity"),
+        "{lost}"
+    );
+}
+
+#[test]
+fn secrets_are_not_looked_for_above_the_project() {
+    let outer = Project::new().file("secrets.yaml", "id: a\nkey: b\n");
+    let scene = Scene::new();
+    scene.declare("!secret id", "!secret key");
+    let inner = outer.join("house");
+    fs::rename(scene.project.path(), &inner).unwrap();
+    let told = Appcred::new().in_dir(&inner).args(["plan"]).status(1).run().stderr;
+    fs::rename(&inner, scene.project.path()).unwrap();
+    assert!(told.contains("there is no secrets.yaml"), "{told}");
+}
+
+#[test]
+fn files_are_read_beside_the_manifest_and_decrypted_by_their_end() {
+    let scene = Scene::new();
+    scene.project.write("credentials/music/id.txt", "a\n");
+    scene.age("keys/key.age", "hunter2\n");
+    scene.declare("!file id.txt", "!file ../../keys/key.age");
+    scene.gives("a", "hunter2");
+    scene.project.write("keys/key.age", &encrypt("hunter3", &scene.recipient));
+    scene.gives("a", "hunter3");
+    scene.project.write("keys/key.age", "hunter4\n");
+    scene.is_refused("keys/key.age: the age file is damaged");
+    scene.declare("!file gone.txt", "!file id.txt");
+    scene.is_refused("cannot read credentials/music/gone.txt: there is no such file");
+    scene.project.write("credentials/music/id.txt", "\n");
+    scene.is_refused("credentials/music/id.txt: it is empty");
+    scene.declare("!file ../music", "!file id.txt");
+    scene.is_refused("it is not a regular file");
+}
+
+#[test]
+fn no_way_out_of_the_project_is_taken_unless_allowed() {
+    let scene = Scene::new();
+    let outside =
+        Project::new().file("key.txt", "hunter2\n").file("secrets.yaml", "key: hunter2\n");
+    symlink(outside.join("key.txt"), scene.project.join("link.txt")).unwrap();
+    fs::create_dir_all(scene.project.join("credentials/music")).unwrap();
+    symlink(outside.join("secrets.yaml"), scene.project.join("credentials/secrets.yaml")).unwrap();
+    let absolute = shown(&outside.join("key.txt"));
+    let up = format!("{}{absolute}", "../".repeat(20));
+    let ways = [
+        format!("!file {absolute}"),
+        format!("!file {up}"),
+        "!file ../../link.txt".to_owned(),
+        "!secret key".to_owned(),
+    ];
+    for way in &ways {
+        scene.declare("a", way);
+        scene.is_refused("lies outside of the project");
+    }
+    let allowed = "allow_outside_files: true\ntargets: {home: {config_dir: ha}}\n";
+    scene.project.write("appcred.yaml", allowed);
+    for way in &ways {
+        scene.declare("a", way);
+        scene.gives("a", "hunter2");
+    }
+}
+
+#[test]
+fn credentials_of_systemd_are_known() {
+    let scene = Scene::new();
+    let credentials = Project::new().file("key", "hunter2\n");
+    let outside = Project::new().file("key", "hunter3\n");
+    scene.declare("a", "!file ${CREDENTIALS_DIRECTORY}/key");
+    scene.is_refused("the environment variable CREDENTIALS_DIRECTORY is not set");
+    let with = || scene.appcred().env("CREDENTIALS_DIRECTORY", credentials.path());
+    assert_eq!(scene.applied(with()), [("a".to_owned(), "hunter2".to_owned())]);
+    let way = format!("../{}/key", outside.path().file_name().unwrap().display());
+    scene.declare("a", &format!("!file ${{CREDENTIALS_DIRECTORY}}/{way}"));
+    let told = scene.told(with());
+    assert!(told.contains("lies outside of the project"), "{told}");
+}
+
+#[test]
+fn tokens_of_targets_come_from_the_same_sources() {
+    let scene = Scene::new();
+    let targets = "targets: {home: {url: \"http://127.0.0.1:1\", token: !secret token}}\n";
+    scene.project.write("appcred.yaml", targets);
+    scene.project.write("credentials/all.yaml", "application_credentials: []\n");
+    let told = |scene: &Scene| {
+        let ran = scene.appcred().args(["plan"]).status(1).run();
+        ran.stdout + &ran.stderr
+    };
+    assert!(told(&scene).contains("no secrets.yaml that could have `token`"), "{}", told(&scene));
+    scene.project.write("secrets.yaml", "token: hunter2\n");
+    assert!(told(&scene).contains("refused"), "{}", told(&scene));
+}
+
+#[test]
+fn plugins_of_age_decrypt() {
+    let scene = Scene::new();
+    let plugins = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases/plugins"));
+    let path = format!("{}:/usr/local/bin:/usr/bin:/bin", plugins.display());
+    let identity = age::plugin::Identity::default_for_plugin("open").unwrap().to_string();
+    scene.project.write("plugin.txt", &format!("{identity}\n"));
+    scene.project.write("plain.txt", "hunter2");
+    let (keys, plain) = (scene.project.join("plugin.txt"), scene.project.join("plain.txt"));
+    let sealed = scene.project.join("credentials/music/key.age");
+    scene.declare("a", "!file key.age");
+    run_age(&["-e", "-i", &shown(&keys), "-o", &shown(&sealed), &shown(&plain)], Some(&path));
+    let with = |path: &str| {
+        Appcred::new()
+            .in_dir(scene.project.path())
+            .env("SOPS_AGE_KEY_FILE", "plugin.txt")
+            .env("PATH", path)
+    };
+    assert_eq!(scene.applied(with(&path)), [("a".to_owned(), "hunter2".to_owned())]);
+    fs::remove_dir_all(scene.project.join("ha")).unwrap();
+    let told = scene.told(with("/usr/bin:/bin"));
+    assert!(told.contains("needs the program age-plugin-open, which is not in PATH"), "{told}");
+    let told = scene.told(with(&path).env("PLUGIN_ASKS", "1"));
+    assert!(told.contains("asks for something, and nobody answered on a terminal"), "{told}");
+}

@@ -1,0 +1,113 @@
+//! Verbs that write what people keep in Git: nothing but what was meant, and nothing in clear.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use crate::shell::{Appcred, Project, age_identity};
+
+/// A project whose age key is in the environment.
+struct Kept {
+    project: Project,
+    identity: String,
+    recipient: String,
+}
+
+impl Kept {
+    fn new() -> Self {
+        let (identity, recipient) = age_identity();
+        let recipient = recipient.to_string();
+        let project = Project::new().file(
+            "appcred.yaml",
+            &format!("targets: {{lab: {{config_dir: ha}}}}\nage: {{recipients: [{recipient}]}}\n"),
+        );
+        Self { project, identity, recipient }
+    }
+
+    fn appcred(&self) -> Appcred {
+        Appcred::new().in_dir(self.project.path()).env("SOPS_AGE_KEY", &self.identity)
+    }
+
+    fn text(&self, path: &str) -> String {
+        fs::read_to_string(self.project.join(path)).unwrap()
+    }
+
+    /// What a new configuration folder holds after `apply`.
+    fn applied(&self) -> String {
+        self.appcred().args(["apply", "--yes"]).run();
+        self.text("ha/.storage/application_credentials")
+    }
+}
+
+#[test]
+fn keygen_writes_once_and_never_into_a_repository() {
+    let home = Project::new();
+    let key = home.join("keys/identity.txt");
+    let ran = Appcred::new().args(["keygen", "--output", key.to_str().unwrap()]).run();
+    let recipient = ran.stdout.trim();
+    assert!(recipient.starts_with("age1"), "{}", ran.stdout);
+    assert_eq!(fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
+    let before = fs::read_to_string(&key).unwrap();
+    assert!(before.contains(recipient));
+    let ran = Appcred::new().args(["keygen", "--output", key.to_str().unwrap()]).status(1).run();
+    assert!(ran.stderr.contains("is there already"), "{}", ran.stderr);
+    assert_eq!(fs::read_to_string(&key).unwrap(), before);
+
+    fs::create_dir(home.join(".git")).unwrap();
+    let inside = home.join("keys/other.txt");
+    let ran = Appcred::new().args(["keygen", "--output", inside.to_str().unwrap()]).status(1).run();
+    assert!(ran.stderr.contains("never goes into one") && !inside.exists(), "{}", ran.stderr);
+}
+
+#[test]
+fn a_project_begins_with_init_add_and_apply() {
+    let project = Project::new().file(".gitignore", "*.log");
+    let home = Project::new();
+    let appcred = || Appcred::new().in_dir(project.path()).env("HOME", home.path());
+    appcred().args(["init", "--owner", "house"]).run();
+    let text = |path: &str| fs::read_to_string(project.join(path)).unwrap();
+    assert_eq!(text(".gitignore"), "*.log\nsecrets.yaml\n.*.appcred-new\n");
+    let identity = fs::read_to_string(home.join(".config/appcred/identity.txt")).unwrap();
+    let recipient = identity.lines().next().unwrap().rsplit(' ').next().unwrap();
+    assert!(text("appcred.yaml").contains(&format!("- {recipient}\n")));
+    let ran = appcred().args(["init"]).status(1).run();
+    assert!(ran.stderr.contains("stays as it is"), "{}", ran.stderr);
+    appcred().args(["validate"]).stdout("Valid: 0 entries.\n").stderr("").run();
+
+    let add = ["add", "--domain", "spotify", "--client-id", "4f5c0a", "--secret-stdin"];
+    let ran = appcred().args(add).args(["--name", "Family"]).stdin("hidden-secret\n").run();
+    assert_eq!(ran.stdout, "Added `family` to credentials/credentials.yaml.\n");
+    assert!(ran.stderr.contains("https://my.home-assistant.io/redirect/oauth"), "{}", ran.stderr);
+    let manifest = text("credentials/credentials.yaml");
+    assert!(!manifest.contains("hidden-secret") && manifest.starts_with("# yaml-language-server"));
+    let ran = appcred().args(add).args(["--name", "Family"]).stdin("x\n").status(1).run();
+    assert!(ran.stderr.contains("key `family` is taken"), "{}", ran.stderr);
+    assert_eq!(text("credentials/credentials.yaml"), manifest);
+
+    project.write(
+        "appcred.yaml",
+        &format!("{}targets: {{lab: {{config_dir: ha}}}}\n", text("appcred.yaml")),
+    );
+    appcred().args(["apply", "--yes"]).run();
+    assert!(text("ha/.storage/application_credentials").contains("hidden-secret"));
+}
+
+#[test]
+fn encrypt_changes_secrets_in_clear_and_nothing_else() {
+    let kept = Kept::new();
+    let before = "# mine\napplication_credentials:\n  - {domain: spotify, client_id: a, client_secret: first-secret}   # flow\n  -   domain: twitch\n      client_secret:  'second-secret' # keep me\n      client_id: b\n";
+    kept.project.write("credentials/all.yaml", before);
+    let ran = kept.appcred().args(["encrypt"]).run();
+    assert_eq!(ran.stdout, "credentials/all.yaml: 2 secrets encrypted\n");
+    let after = kept.text("credentials/all.yaml");
+    assert!(!after.contains("first-secret") && !after.contains("second-secret"), "{after}");
+    for line in ["# mine", "      client_secret:  | # keep me", "      client_id: b"] {
+        assert!(after.lines().any(|there| there == line), "{after}");
+    }
+    let held = kept.applied();
+    assert!(held.contains("first-secret") && held.contains("second-secret"), "{held}");
+    kept.appcred().args(["encrypt"]).stdout("Nothing stands in clear.\n").run();
+    assert_eq!(kept.text("credentials/all.yaml"), after);
+    let ran = kept.appcred().args(["encrypt", "-"]).stdin("piped\n").run();
+    assert!(ran.stdout.starts_with("-----BEGIN AGE ENCRYPTED FILE-----\n"), "{}", ran.stdout);
+    assert!(after.len() > before.len() && kept.recipient.starts_with("age1"));
+}
