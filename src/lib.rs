@@ -13,7 +13,7 @@
 //!                                                   ▼
 //!                                               report/ ──▶ cli/
 //!  session/ = keeps who is signed in to a running HA
-//!  watch/ = what wakes this again and again: files, a timer, a signal
+//!  watch/ = what wakes this again and again: files, a timer, a signal ──Status──▶ server/, report/
 //!  rewrite/ = changes files in place, leaving every other byte
 //!  verify/ = asks providers whether a client is right
 //!  model/, diagnostic/, integrations/, exchange.rs, loopback.rs, yaml/ = leaves that all may use
@@ -45,6 +45,7 @@ pub mod schema;
 pub mod secret;
 pub mod session;
 pub mod setup;
+pub mod status;
 pub mod target;
 pub mod verify;
 pub mod watch;

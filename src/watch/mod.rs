@@ -4,6 +4,7 @@
 //! one task for each target. A target that is down waits for itself alone. While any manifest is in
 //! error nothing new is handed out: the last good state stays in force.
 
+mod consent;
 mod schedule;
 mod tend;
 mod trigger;
@@ -22,6 +23,7 @@ use crate::target::{Stop, Target};
 
 use trigger::Trigger;
 
+pub use consent::Consent;
 pub use trigger::Noticing;
 
 /// How to watch.

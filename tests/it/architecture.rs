@@ -24,7 +24,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("reconcile", &["model", "plan", "target", "setup"]),
     ("session", &["model", "secret", "target"]),
     ("verify", &["model", "integrations", "exchange"]),
-    ("report", &["model", "diagnostic", "schema", "plan", "reconcile", "setup", "verify"]),
+    ("status", &["model", "diagnostic", "plan"]),
+    (
+        "report",
+        &["model", "diagnostic", "schema", "plan", "reconcile", "setup", "status", "verify"],
+    ),
     (
         "cli",
         &[
@@ -44,10 +48,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "verify",
             "report",
             "saved",
+            "status",
+            "server",
             "watch",
         ],
     ),
-    ("watch", &["model", "plan", "reconcile", "target"]),
+    ("watch", &["model", "diagnostic", "plan", "reconcile", "setup", "status", "target"]),
+    ("server", &["model", "report", "status", "watch"]),
     ("main", &["cli"]),
 ];
 

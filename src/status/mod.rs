@@ -1,0 +1,149 @@
+//! How the houses of a watcher stand: plain values, written by `watch`, read by `report` and `server`.
+//!
+//! None of it holds a secret. Consent links are in it, since they are there to be followed.
+
+mod entry;
+mod totals;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+pub use entry::{EntryStatus, Holding, entries};
+pub use totals::{BUCKETS, Durations, Totals};
+
+use crate::diagnostic::Diagnostics;
+use crate::model::TargetName;
+use crate::plan::Why;
+
+/// What a watcher knows, and what it is at.
+#[derive(Clone, Debug)]
+pub struct Status {
+    /// When it began to watch.
+    pub since: Timestamp,
+    /// The manifests.
+    pub manifests: Manifests,
+    /// Each target, on its own.
+    pub targets: BTreeMap<TargetName, TargetStatus>,
+}
+
+/// How the manifests were found.
+#[derive(Clone, Debug, Default)]
+pub struct Manifests {
+    /// When they were read last; none before the first time.
+    pub read_at: Option<Timestamp>,
+    /// How many files.
+    pub files: usize,
+    /// How many entries, for whatever targets.
+    pub entries: usize,
+    /// What is wrong with them. While there is an error, what was read before stays in force.
+    pub problems: Arc<Diagnostics>,
+    /// What keeps them from being put in force that is at no place in a file.
+    pub hindrance: Option<String>,
+}
+
+impl Manifests {
+    /// Whether what was read last is in force.
+    pub fn are_in_force(&self) -> bool {
+        self.read_at.is_some() && self.hindrance.is_none() && !self.problems.has_errors()
+    }
+}
+
+/// What is done about differences.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// They are mended.
+    Repair,
+    /// They are told, and nothing is changed.
+    Report,
+}
+
+/// How one target stands.
+#[derive(Clone, Debug)]
+pub struct TargetStatus {
+    /// Its address or folder.
+    pub address: String,
+    /// What is done about differences there.
+    pub mode: Mode,
+    /// Whether it can be reached.
+    pub link: Link,
+    /// Its entries, by key.
+    pub entries: Vec<EntryStatus>,
+    /// What is not as wanted there, and stays so for now.
+    pub differences: Vec<Difference>,
+    /// How many credentials it holds that are not ours.
+    pub foreign: usize,
+    /// Why the last look did not come to a good end.
+    pub error: Option<String>,
+    /// When it was looked at last.
+    pub last_reconcile: Option<Timestamp>,
+    /// When it was last found, or made, as wanted.
+    pub last_success: Option<Timestamp>,
+    /// When it is looked at again, if nothing happens before.
+    pub next_reconcile: Option<Timestamp>,
+    /// All that was counted since the watcher began.
+    pub totals: Totals,
+}
+
+impl TargetStatus {
+    /// One that nothing is known of yet.
+    pub fn new(address: String, mode: Mode) -> Self {
+        Self {
+            address,
+            mode,
+            link: Link::Connecting,
+            entries: Vec::new(),
+            differences: Vec::new(),
+            foreign: 0,
+            error: None,
+            last_reconcile: None,
+            last_success: None,
+            next_reconcile: None,
+            totals: Totals::default(),
+        }
+    }
+
+    /// Whether it is as wanted, as far as that needs nobody's consent.
+    pub fn is_in_sync(&self) -> bool {
+        matches!(self.link, Link::Up { .. })
+            && self.error.is_none()
+            && self.differences.is_empty()
+            && self.last_success.is_some()
+    }
+
+    /// The entries that wait for somebody's consent.
+    pub fn pending_consents(&self) -> impl Iterator<Item = &EntryStatus> {
+        self.entries.iter().filter(|entry| entry.waits_for_consent())
+    }
+}
+
+/// Whether a target can be reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// Not tried to the end yet.
+    Connecting,
+    /// It can.
+    Up {
+        /// HA's version, where it is known.
+        version: Option<String>,
+        /// Since when.
+        since: Timestamp,
+    },
+    /// It cannot; the target's error says why.
+    Down {
+        /// Since when.
+        since: Timestamp,
+    },
+}
+
+/// Something at a target that is not as wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// What would be done about it, as in `create spotify "Family"`.
+    pub what: String,
+    /// Why it is not done; none where nothing is to be changed at all.
+    pub why: Option<Why>,
+    /// Whether somebody has changed the target, and no manifest.
+    pub is_drift: bool,
+}

@@ -1,0 +1,16 @@
+//! A provider's answer that a browser brought to us instead of to Home Assistant.
+
+use tokio::sync::oneshot;
+
+use crate::model::TargetName;
+
+/// What a provider answered, for the target whose set-up waits for it.
+#[derive(Debug)]
+pub struct Consent {
+    /// The target.
+    pub target: TargetName,
+    /// The query of the address, with the code in it: never to be logged.
+    pub query: String,
+    /// Told once Home Assistant has taken the answer, or why it has not.
+    pub taken: oneshot::Sender<Result<(), String>>,
+}
