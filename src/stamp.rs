@@ -33,9 +33,9 @@ impl Stamp {
         now.as_nanosecond() - self.modified.max(self.changed) > COARSEST_NANOSECONDS
     }
 
-    /// Whether both are of one file or folder, whatever happened to what it holds.
-    pub fn is_of_same(&self, other: &Self) -> bool {
-        (self.device, self.inode) == (other.device, other.inode)
+    /// Of which file or folder it is, whatever happened to what that holds: device and inode.
+    pub fn identity(&self) -> (u64, u64) {
+        (self.device, self.inode)
     }
 }
 
@@ -73,7 +73,7 @@ mod tests {
         fs::rename(folder.path().join("b"), &path).unwrap();
         let second = Stamp::of(&path).unwrap();
         assert_ne!(first, second);
-        assert!(!first.is_of_same(&second));
+        assert_ne!(first.identity(), second.identity());
     }
 
     #[test]

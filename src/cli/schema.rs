@@ -6,6 +6,7 @@ use crate::manifest::schema as files;
 use crate::report::schema as reports;
 use crate::saved;
 use crate::target::snapshot;
+use crate::watch;
 
 use super::console;
 use super::exit::ExitStatus;
@@ -39,6 +40,8 @@ enum Of {
     Snapshot,
     /// What `plan --out` saves
     SavedPlan,
+    /// What `watch` posts to webhooks
+    Notice,
 }
 
 pub(super) fn run(verb: &Schema) -> anyhow::Result<ExitStatus> {
@@ -50,6 +53,7 @@ pub(super) fn run(verb: &Schema) -> anyhow::Result<ExitStatus> {
         Of::Validate => reports::validate(),
         Of::Snapshot => snapshot::schema(),
         Of::SavedPlan => saved::schema(),
+        Of::Notice => watch::notice_schema(),
     };
     console::print(&(serde_json::to_string_pretty(&schema)? + "\n"))?;
     Ok(ExitStatus::Success)

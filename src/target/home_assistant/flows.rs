@@ -27,7 +27,7 @@ const TIED: &str = "#tied";
 /// How HA says why a flow was started.
 const REAUTH: &str = "reauth";
 /// What HA tells when a browser has come back.
-const PROGRESSED: &str = "data_entry_flow_progressed";
+pub(super) const PROGRESSED: &str = "data_entry_flow_progressed";
 /// Where a browser finds HA if HA itself does not know.
 const DEFAULT_BASE: &str = "http://homeassistant.local:8123";
 /// A secret of so many bytes stands nowhere by chance.

@@ -11,6 +11,7 @@
 //! open ends in an error, and whoever wants another one connects again.
 
 mod address;
+mod changes;
 mod config_entries;
 mod connection;
 mod credentials;
@@ -19,10 +20,12 @@ mod flows;
 mod in_flight;
 mod log_in;
 mod messages;
+mod notification;
 mod rest;
 mod sign_in;
 mod tls;
 
+pub use changes::Changes;
 pub use flows::{FlowAnswer, FlowEvents, FlowSide};
 
 use std::collections::BTreeMap;
