@@ -99,6 +99,9 @@ impl Keeper {
             }
             let mut plan = plan(&wanted.desired, &observed, &wanted.policy);
             let is_drift = self.is_drift(wanted, &plan);
+            for news in self.set_ups.refused(&plan) {
+                tracing::warn!(target = %self.name, "{news}");
+            }
             self.write_down(wanted, &observed, &plan, is_drift);
             self.set_ups.rest(&mut plan, &wanted.desired, Instant::now());
             if plan.steps.is_empty() {

@@ -1,6 +1,6 @@
 //! Telling people outside what happens: a message in Home Assistant, and webhooks.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use schemars::{JsonSchema, Schema};
@@ -90,14 +90,15 @@ pub(super) struct Teller {
     name: TargetName,
     courier: Courier,
     shown: Option<Message>,
-    pending: BTreeSet<Key>,
+    /// The entries that waited for consent, each with what was shown of that.
+    pending: BTreeMap<Key, FlowStep>,
     error: Option<String>,
     drifts: u64,
 }
 
 impl Teller {
     pub(super) fn new(name: TargetName, stop: Stop) -> Self {
-        let (shown, pending, error) = (None, BTreeSet::new(), None);
+        let (shown, pending, error) = (None, BTreeMap::new(), None);
         Self { name, courier: Courier::new(stop), shown, pending, error, drifts: 0 }
     }
 
@@ -110,7 +111,8 @@ impl Teller {
         now: Timestamp,
     ) -> Option<Message> {
         let waiting: Vec<&EntryStatus> = target.pending_consents().collect();
-        let pending: BTreeSet<Key> = waiting.iter().map(|entry| entry.key.clone()).collect();
+        let shown = |entry: &&EntryStatus| Some((entry.key.clone(), entry.waits_for()?.clone()));
+        let pending: BTreeMap<Key, FlowStep> = waiting.iter().filter_map(shown).collect();
         let events = self.events(target, &waiting, &pending);
         for (event, message) in &events {
             let notice = Notice {
@@ -153,15 +155,17 @@ impl Teller {
         &self,
         target: &TargetStatus,
         waiting: &[&EntryStatus],
-        pending: &BTreeSet<Key>,
+        pending: &BTreeMap<Key, FlowStep>,
     ) -> Vec<(&'static str, String)> {
         let mut events = Vec::new();
-        let new = waiting.iter().filter(|entry| !self.pending.contains(&entry.key));
+        // A link that has died with Home Assistant is followed by another one.
+        let new = waiting.iter().filter(|entry| self.pending.get(&entry.key) != entry.waits_for());
         let names: Vec<String> = new.map(|entry| entry.name.clone()).collect();
         if !names.is_empty() {
             events.push(("consent_pending", format!("{} waits for consent", names.join(", "))));
         }
-        let settled: Vec<&str> = self.pending.difference(pending).map(|key| key.as_str()).collect();
+        let gone = self.pending.keys().filter(|key| !pending.contains_key(*key));
+        let settled: Vec<&str> = gone.map(Key::as_str).collect();
         if !settled.is_empty() {
             let told = format!("{} waits for consent no more", settled.join(", "));
             events.push(("consent_settled", told));
