@@ -203,9 +203,7 @@ impl Reader {
     fn hold(&self, project: &Project, way: &Way) -> Hold {
         let named = match way {
             Way::HomeAssistant(door) => door.url.clone(),
-            Way::ConfigDir(folder) => {
-                folder.canonicalize().unwrap_or_else(|_| folder.clone()).display().to_string()
-            }
+            Way::ConfigDir(folder) => real(folder).display().to_string(),
         };
         let digest = Sha256::digest(format!("{}\0{named}", project.owner));
         let digest: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
@@ -278,6 +276,19 @@ fn notices(project: &Project, vault: &Vault, problems: &mut Diagnostics) -> Noti
 
 fn is_web(address: &str) -> bool {
     url::Url::parse(address).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
+}
+
+/// Where a path really leads, as far as that is there yet.
+fn real(path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let found = path.ancestors().find_map(|above| Some((above, above.canonicalize().ok()?)));
+    match found {
+        Some((above, real)) => match path.strip_prefix(above) {
+            Ok(rest) if !rest.as_os_str().is_empty() => real.join(rest),
+            _ => real,
+        },
+        None => path,
+    }
 }
 
 fn opener(way: Way, vault: &Arc<Vault>) -> Opener {

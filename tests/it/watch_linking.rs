@@ -1,7 +1,7 @@
 //! `watch` and accounts that somebody must consent to.
 
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -9,17 +9,7 @@ use serde_json::{Value, json};
 use crate::linking::Linking;
 use crate::listener::Listener;
 use crate::real::{HomeAssistant, visit};
-
-const NEVER: Duration = Duration::from_secs(60);
-
-#[track_caller]
-fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let begin = Instant::now();
-    while !is_so() {
-        assert!(begin.elapsed() < NEVER, "never: {what}");
-        thread::sleep(Duration::from_millis(50));
-    }
-}
+use crate::watch::eventually;
 
 fn link(notice: &Value) -> String {
     notice["pending_consents"][0]["link"].as_str().unwrap().to_owned()
@@ -43,7 +33,7 @@ fn ha_links_stay_fresh_over_a_restart_and_consent_is_seen() {
     let pending = listener.next_of("consent_pending");
     let first = link(&pending);
     assert!(first.starts_with(&linking.provider.url()), "{first}");
-    until("a message in Home Assistant", || !notifications(&linking.ha).is_empty());
+    eventually("a message in Home Assistant", || !notifications(&linking.ha).is_empty());
     let message = notifications(&linking.ha)[0]["message"].as_str().unwrap().to_owned();
     assert!(message.contains(&format!(r"[Anna \*A\*]({first})")), "{message}");
 
@@ -54,7 +44,7 @@ fn ha_links_stay_fresh_over_a_restart_and_consent_is_seen() {
 
     listener.next_of("consent_settled");
     assert_eq!(linking.account("linked_account")["state"], "loaded");
-    until("no message any more", || notifications(&linking.ha).is_empty());
+    eventually("no message any more", || notifications(&linking.ha).is_empty());
     running.signal(Signal::TERM);
     let ran = running.finish();
     assert_eq!(ran.status, Some(0), "{}", ran.stderr);
@@ -80,7 +70,7 @@ fn ha_consent_that_is_refused_is_told_and_can_be_given_after_all() {
     assert_ne!(first, second);
     linking.consent(&second);
     listener.next_of("consent_settled");
-    until("a linked account", || linking.set_up("anna")["state"] == "loaded");
+    eventually("a linked account", || linking.set_up("anna")["state"] == "loaded");
     running.signal(Signal::TERM);
     let ran = running.finish();
     let told = "the set-up of anna is over: consent was refused at the provider";
@@ -95,15 +85,15 @@ fn ha_set_up_that_fails_by_itself_is_left_alone_until_its_entry_changes() {
     linking.provider.client("anna", "right");
     linking.house.declare(&[wrong]);
     let running = linking.appcred(&["watch", "--resync", "1"]).spawn();
-    until("an attempt", || !linking.provider.token_log().is_empty());
+    eventually("an attempt", || !linking.provider.token_log().is_empty());
     thread::sleep(Duration::from_secs(4));
     assert_eq!(linking.provider.token_log().len(), 1, "{:?}", linking.provider.token_log());
 
     linking.house.declare(&[linking.entry(device, "Anna", "anna", "right")]);
-    until("a code", || linking.set_up("anna")["waits_for"]["kind"] == "device_code");
+    eventually("a code", || linking.set_up("anna")["waits_for"]["kind"] == "device_code");
     let code = linking.set_up("anna")["waits_for"]["code"].as_str().unwrap().to_owned();
     linking.provider.consent(&linking.provider.device_link(&code));
-    until("a linked account", || linking.set_up("anna")["state"] == "loaded");
+    eventually("a linked account", || linking.set_up("anna")["state"] == "loaded");
     running.signal(Signal::TERM);
     let ran = running.finish();
     assert!(ran.stderr.contains("client id or secret is wrong"), "{}", ran.stderr);
