@@ -126,13 +126,19 @@ impl HomeAssistant {
     }
 
     async fn look(&self) -> Result<Observed, Fault> {
-        let (credentials, domains) = tokio::try_join!(
+        // All at once: HA takes them in one frame.
+        let (credentials, domains, kept, asked, mut entries) = tokio::try_join!(
             credentials::list(&self.connection),
             credentials::domains(&self.connection),
+            flows::kept(&self.connection),
+            flows::reauth_flows(&self.connection),
+            config_entries::list(&self.connection),
         )?;
-        // Looking at a flow that somebody has consented to makes a config entry.
-        let live = self.live(&credentials).await?;
-        let entries = config_entries::list(&self.connection).await?;
+        let live = self.live(&kept, asked, &credentials).await?;
+        if flows::has_notes(&kept) {
+            // Looking at a flow that somebody has consented to makes a config entry.
+            entries = config_entries::list(&self.connection).await?;
+        }
         let config_entries =
             config_entries::with_implementations(&self.connection, entries, &credentials).await?;
         Ok(Observed {
