@@ -36,7 +36,7 @@ const MAX_QUEUED: usize = 1024;
 /// fast machine.
 const ANSWER_TIMEOUT_SECONDS: u64 = 60;
 /// How often overdue answers are looked for.
-const OVERDUE_CHECK_SECONDS: u64 = 1;
+const OVERDUE_CHECK_SECONDS: u64 = 10;
 /// How long HA may take to close its end.
 const CLOSE_TIMEOUT_SECONDS: u64 = 2;
 

@@ -1,0 +1,250 @@
+//! A fleet on one machine: 1,000 targets in one watcher. The houses are fakes that speak Home
+//! Assistant's protocol, all in one other process, which is this program again.
+//!
+//! `cargo bench --bench fleet [-- 1000]`
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a bench prints, and stops at what it cannot do"
+)]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use futures_util::{SinkExt, StreamExt};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
+
+/// By this argument the program is the fleet.
+const FLEET: &str = "--be-the-fleet";
+/// The longest that anything may take.
+const NEVER: Duration = Duration::from_secs(300);
+
+fn main() {
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
+    let mut arguments = std::env::args().skip(1);
+    if arguments.next().as_deref() == Some(FLEET) {
+        let count = arguments.next().unwrap().parse().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        return runtime.block_on(be_the_fleet(count));
+    }
+    let count = std::env::args().skip(1).find_map(|count| count.parse().ok()).unwrap_or(1_000);
+    let mut fleet = Command::new(std::env::current_exe().unwrap())
+        .args([FLEET, &count.to_string()])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(fleet.stdout.take().unwrap());
+    let port: u16 = line(&mut said).parse().unwrap();
+    let project = declare(count, port);
+    let begin = Instant::now();
+    let mut watcher = Command::new(env!("CARGO_BIN_EXE_appcred"))
+        .args(["watch", "--resync", "3600"])
+        .current_dir(project.path())
+        .env("XDG_STATE_HOME", project.path())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut errors = watcher.stderr.take().unwrap();
+    let reading = thread::spawn(move || {
+        let mut text = String::new();
+        errors.read_to_string(&mut text).unwrap();
+        text
+    });
+    wait(&mut said, "all hold 10");
+    println!(
+        "{count} targets of 10 entries: connected, observed and applied in {:.2} s",
+        begin.elapsed().as_secs_f64()
+    );
+    measure(&watcher, &mut said, count);
+    kill_process(Pid::from_child(&watcher), Signal::TERM).unwrap();
+    let ended = watcher.wait().unwrap();
+    assert!(ended.success(), "{ended}: {}", reading.join().unwrap());
+    fleet.kill().unwrap();
+    fleet.wait().unwrap();
+}
+
+/// What the watcher costs once all is as wanted.
+fn measure(watcher: &Child, said: &mut impl BufRead, count: u32) {
+    // What was said of the first round is over when all were looked at once more.
+    thread::sleep(Duration::from_secs(5));
+    let memory = resident(watcher);
+    println!(
+        "memory at rest: {:.1} MiB, {:.0} KiB a target",
+        memory / 1024.0,
+        memory / f64::from(count)
+    );
+    let before = processor_time(watcher);
+    thread::sleep(Duration::from_secs(10));
+    println!("processor at rest: {:.2} % of one core", (processor_time(watcher) - before) * 10.0);
+
+    let (begin, before) = (Instant::now(), processor_time(watcher));
+    kill_process(Pid::from_child(watcher), Signal::HUP).unwrap();
+    wait(said, "all were looked at");
+    let took = begin.elapsed();
+    println!(
+        "full resync: {:.2} s, {:.2} ms of processor a target",
+        took.as_secs_f64(),
+        (processor_time(watcher) - before) * 1000.0 / f64::from(count)
+    );
+}
+
+/// A project of ten entries for each house.
+fn declare(count: u32, port: u16) -> TempDir {
+    let project = tempfile::tempdir().unwrap();
+    fs::create_dir(project.path().join("credentials")).unwrap();
+    let targets: String = (0..count)
+        .map(|at| format!("  house-{at}: {{url: \"http://127.0.0.1:{port}/{at}\", token: x}}\n"))
+        .collect();
+    let project_file = format!("allow_plaintext: true\ntargets:\n{targets}");
+    fs::write(project.path().join("appcred.yaml"), project_file).unwrap();
+    let entries: String = (0..10)
+        .map(|at| format!("  - {{domain: spotify, name: N{at}, client_id: c{at}, client_secret: s{at}, integration: {{setup: false}}}}\n"))
+        .collect();
+    let manifest = format!("application_credentials:\n{entries}");
+    fs::write(project.path().join("credentials/all.yaml"), manifest).unwrap();
+    project
+}
+
+fn line(said: &mut impl BufRead) -> String {
+    let mut line = String::new();
+    said.read_line(&mut line).unwrap();
+    line.trim().to_owned()
+}
+
+#[track_caller]
+fn wait(said: &mut impl BufRead, text: &str) {
+    let begin = Instant::now();
+    while line(said) != text {
+        assert!(begin.elapsed() < NEVER);
+    }
+}
+
+/// In KiB.
+fn resident(process: &Child) -> f64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+/// In seconds.
+fn processor_time(process: &Child) -> f64 {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", process.id())).unwrap();
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    let ticks: f64 = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();
+    ticks / rustix::param::clock_ticks_per_second() as f64
+}
+
+/// Which houses hold all, and which were looked at since the last word of that.
+#[derive(Default)]
+struct Counts {
+    full: BTreeSet<usize>,
+    looked_at: BTreeSet<usize>,
+}
+
+async fn be_the_fleet(count: usize) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    println!("{}", listener.local_addr().unwrap().port());
+    let counts = Arc::new(Mutex::new(Counts::default()));
+    loop {
+        let (stream, _) = listener.accept().await.unwrap();
+        tokio::spawn(house(stream, count, Arc::clone(&counts)));
+    }
+}
+
+#[allow(clippy::result_large_err, reason = "the type of the callback is the library's")]
+async fn house(stream: TcpStream, count: usize, counts: Arc<Mutex<Counts>>) {
+    let mut number = 0;
+    let read_number = |request: &Request, response: Response| {
+        number = request.uri().path().split('/').nth(1).unwrap().parse().unwrap();
+        Ok(response)
+    };
+    let Ok(mut socket) = tokio_tungstenite::accept_hdr_async(stream, read_number).await else {
+        return;
+    };
+    let mut held: Vec<Value> = Vec::new();
+    socket
+        .send(Message::text(
+            json!({"type": "auth_required", "ha_version": "2026.11.0"}).to_string(),
+        ))
+        .await
+        .unwrap();
+    while let Some(Ok(message)) = socket.next().await {
+        let Ok(text) = message.to_text() else { continue };
+        let Ok(received) = serde_json::from_str::<Value>(text) else { continue };
+        let commands = match received {
+            Value::Array(commands) => commands,
+            one => vec![one],
+        };
+        let mut answers = Vec::new();
+        for command in commands {
+            let kind = command["type"].as_str().unwrap().to_owned();
+            if kind == "auth" {
+                answers.push(json!({"type": "auth_ok"}));
+                continue;
+            }
+            let result = answer(&kind, &command, &mut held);
+            let id = &command["id"];
+            answers.push(json!({"id": id, "type": "result", "success": true, "result": result}));
+            if kind.ends_with("/subscribe") {
+                answers.push(json!({"id": id, "type": "event", "event": []}));
+            }
+            note(&kind, number, held.len(), count, &counts);
+        }
+        let answer = if answers.len() == 1 { answers.remove(0) } else { answers.into() };
+        if socket.send(Message::text(answer.to_string())).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn answer(kind: &str, command: &Value, held: &mut Vec<Value>) -> Value {
+    match kind {
+        "auth/current_user" => json!({"id": "u", "is_admin": true, "is_owner": true}),
+        "application_credentials/config" => {
+            json!({"domains": ["spotify"], "integrations": {"spotify": {}}})
+        }
+        "application_credentials/list" => held.clone().into(),
+        "application_credentials/create" => {
+            let mut item = command.clone();
+            let fields = item.as_object_mut().unwrap();
+            fields.remove("type");
+            fields.insert(
+                "id".to_owned(),
+                json!(format!("spotify_{}", command["client_id"].as_str().unwrap())),
+            );
+            held.push(item.clone());
+            item
+        }
+        "config_entries/get" | "config_entries/flow/progress" => json!([]),
+        "frontend/get_user_data" => json!({"value": {}}),
+        _ => Value::Null,
+    }
+}
+
+fn note(kind: &str, number: usize, held: usize, count: usize, counts: &Mutex<Counts>) {
+    let mut counts = counts.lock().unwrap();
+    if held == 10 && counts.full.insert(number) && counts.full.len() == count {
+        println!("all hold 10");
+        counts.looked_at.clear();
+    }
+    if kind == "application_credentials/list"
+        && counts.full.len() == count
+        && counts.looked_at.insert(number)
+        && counts.looked_at.len() == count
+    {
+        println!("all were looked at");
+        counts.looked_at.clear();
+    }
+}
