@@ -29,6 +29,7 @@ mod secrets;
 mod shelf;
 mod shell;
 mod snapshots;
+mod soak;
 mod sops;
 mod sources;
 mod verify;

@@ -137,6 +137,11 @@ pub(crate) struct Running {
 }
 
 impl Running {
+    /// The number of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal: `INT` is Ctrl-C, `KILL` is the end.
     #[track_caller]
     pub(crate) fn signal(&self, signal: Signal) {

@@ -26,7 +26,7 @@ pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
 
 /// Waits until Home Assistant holds these clients' secrets.
 #[track_caller]
-fn arrives(ha: &HomeAssistant, expected: &[(&str, &str)]) {
+pub(crate) fn arrives(ha: &HomeAssistant, expected: &[(&str, &str)]) {
     let begin = Instant::now();
     loop {
         let credentials = ha.credentials();
