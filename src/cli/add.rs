@@ -9,7 +9,7 @@ use dialoguer::{FuzzySelect, Input, Password};
 use secrecy::zeroize::Zeroizing;
 
 use crate::integrations;
-use crate::manifest::{self, Loaded};
+use crate::manifest::{Loaded, Project};
 use crate::model::{Domain, Key, Reference};
 use crate::rewrite::{NewEntry, append, new_manifest, save};
 use crate::secret::seal::seal;
@@ -82,7 +82,7 @@ pub(super) fn run(global: &Global, verb: &Add) -> anyhow::Result<ExitStatus> {
     let name = name.filter(|name| !name.is_empty() && name != domain.as_str());
     let key = match &verb.key {
         Some(key) => key.clone(),
-        None => manifest::key_of(name.as_deref().unwrap_or(domain.as_str()))
+        None => Key::of_name(name.as_deref().unwrap_or(domain.as_str()))
             .context("no key can be made from this name: give one with --key")?,
     };
     let client_id = match &verb.client_id {
@@ -103,6 +103,7 @@ pub(super) fn run(global: &Global, verb: &Add) -> anyhow::Result<ExitStatus> {
         client_id,
         client_secret: seal(secret.as_bytes(), &recipients)?,
         adopt: verb.adopt,
+        leave_integration: false,
         targets: verb.targets.clone(),
     };
     write(&file, &[entry])?;
@@ -204,14 +205,19 @@ fn file(verb: &Add, global: &Global, loaded: &Loaded, domain: &Domain) -> PathBu
     match (&verb.file, loaded.manifests.as_slice()) {
         (Some(file), _) => file.clone(),
         (None, [only]) => only.clone(),
-        (None, _) => manifest_for(global, loaded, domain),
+        (None, _) => manifest_for(global, &loaded.project, domain),
     }
 }
 
-/// A manifest named like the integration, in the first folder of manifests.
-pub(super) fn manifest_for(global: &Global, loaded: &Loaded, domain: &Domain) -> PathBuf {
-    let named = loaded.project.manifests.iter().flatten();
-    let folder = named.map(|name| global.folder.join(&name.value)).find(|path| path.is_dir());
-    let folder = folder.unwrap_or_else(|| global.folder.join("credentials"));
-    folder.join(format!("{domain}.yaml"))
+/// A manifest named like the integration, in the first folder of manifests; where the project names
+/// files alone, the last of them.
+pub(super) fn manifest_for(global: &Global, project: &Project, domain: &Domain) -> PathBuf {
+    let project_folder = global.folder.strip_prefix(".").unwrap_or(&global.folder);
+    let named = project.manifests.iter().flatten();
+    let named: Vec<_> = named.map(|name| project_folder.join(&name.value)).collect();
+    match (named.iter().find(|path| path.is_dir()), named.last()) {
+        (Some(folder), _) => folder.join(format!("{domain}.yaml")),
+        (None, Some(file)) => file.clone(),
+        (None, None) => project_folder.join("credentials").join(format!("{domain}.yaml")),
+    }
 }

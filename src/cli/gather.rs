@@ -105,7 +105,20 @@ pub(super) async fn gather(
     policy: impl Fn(&Policy) -> Policy,
     on_error: OnError,
 ) -> anyhow::Result<Gathered> {
-    let loaded = load(global);
+    gather_loaded(global, load(global), selection, policy, on_error).await
+}
+
+/// The same for what was read already.
+///
+/// # Errors
+/// Where no target is known, or one that is asked for.
+pub(super) async fn gather_loaded(
+    global: &Global,
+    loaded: Loaded,
+    selection: &Selection,
+    policy: impl Fn(&Policy) -> Policy,
+    on_error: OnError,
+) -> anyhow::Result<Gathered> {
     let unread = loaded.problems.has_errors();
     show(&loaded.problems);
     let mut gathered =

@@ -11,6 +11,7 @@ mod encrypt;
 mod environment;
 mod exit;
 mod gather;
+mod import;
 mod init;
 mod keygen;
 mod list;
@@ -100,6 +101,7 @@ enum Verb {
     Plan(plan::Plan),
     Apply(apply::Apply),
     Authorize(authorize::Authorize),
+    Import(import::Import),
     List(list::List),
     Snapshot(snapshot::Snapshot),
     Schema(schema::Schema),
@@ -146,6 +148,7 @@ fn start(cli: Cli) -> anyhow::Result<ExitStatus> {
             Verb::Plan(verb) => plan::run(&cli.global, &verb).await,
             Verb::Apply(verb) => apply::run(&cli.global, &verb).await,
             Verb::Authorize(verb) => authorize::run(&cli.global, &verb).await,
+            Verb::Import(verb) => import::run(&cli.global, &verb).await,
             Verb::List(verb) => list::run(&cli.global, &verb).await,
             Verb::Snapshot(verb) => snapshot::run(&cli.global, &verb).await,
             Verb::Schema(verb) => schema::run(&verb),

@@ -23,6 +23,7 @@ mod token;
 
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 pub use checks::check_domains;
@@ -33,8 +34,8 @@ pub use project::{Age, Project, Target};
 pub use targets::Targets;
 pub use token::{Command, Token};
 
-use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::model::{Domain, Key};
+use crate::diagnostic::{Diagnostic, Diagnostics, SourceFile};
+use crate::model::Domain;
 use entry::Decoded;
 
 /// What is to be read.
@@ -69,9 +70,18 @@ pub fn discover(request: &Request, project: &Project) -> (Vec<PathBuf>, Diagnost
     (found, problems)
 }
 
-/// The key of an entry that has this name and no key of its own.
-pub fn key_of(name: &str) -> Option<Key> {
-    Key::new(&slug::slugify(name))
+/// Whether a file of this path is a manifest of the project, or would be one if it were written.
+pub fn is_manifest(request: &Request, project: &Project, path: &Path) -> bool {
+    let folder = request.folder.strip_prefix(".").unwrap_or(&request.folder);
+    discover::would_find(folder, project, path)
+}
+
+/// The entries of one manifest's text, and what is wrong with it, without the checks over all
+/// manifests.
+pub fn entries(path: &Path, text: &str, project: &Project) -> (Vec<Entry>, Diagnostics) {
+    let file = Arc::new(SourceFile::new(path.to_owned(), text.to_owned(), mask));
+    let decoded = entry::decode(&file, project);
+    (decoded.entries, decoded.problems)
 }
 
 impl Loaded {

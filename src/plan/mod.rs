@@ -10,6 +10,7 @@ mod action;
 mod draft;
 mod entry;
 mod guard;
+mod import;
 mod index;
 mod set_up;
 mod undeclared;
@@ -21,6 +22,8 @@ pub use action::{
     Action, Adoption, Linkage, Plan, Reason, Standing, Step, StepId, Unknowable, Unknown, Wanted,
     Why, Withheld,
 };
+
+pub use import::{Import, Imported, LeftOut, Scope, WhyLeftOut, import};
 
 use crate::model::{Desired, DesiredCredential, Observed, Policy};
 
