@@ -15,6 +15,8 @@ pub mod token;
 #[cfg(test)]
 mod tests;
 mod vault;
+#[cfg(test)]
+mod vectors;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -23,6 +23,7 @@ mod published;
 mod real;
 mod real_provider_smoke;
 mod real_smoke;
+mod recipients;
 mod reports;
 mod schema;
 mod secrets;
