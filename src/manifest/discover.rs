@@ -52,9 +52,7 @@ pub(super) fn discover(
 
 /// Whether a file of this path is found, or would be if it were there.
 pub(super) fn would_find(folder: &Path, project: &Project, path: &Path) -> bool {
-    let named = project.manifests.iter().flatten().map(|name| folder.join(&name.value));
-    let usual = USUAL.iter().map(|name| folder.join(name));
-    let roots: Vec<_> = if project.manifests.is_some() { named.collect() } else { usual.collect() };
+    let roots: Vec<_> = places(project).iter().map(|place| folder.join(place)).collect();
     let path = real(path);
     roots.iter().map(|root| real(root)).any(|root| match path.strip_prefix(&root) {
         Ok(below) if below.as_os_str().is_empty() => true,
@@ -73,6 +71,14 @@ fn real(path: &Path) -> PathBuf {
     match there {
         Some((above, real)) => real.join(whole.strip_prefix(above).unwrap_or(Path::new(""))),
         None => whole,
+    }
+}
+
+/// Where manifests are looked for, from the project's folder.
+pub(super) fn places(project: &Project) -> Vec<PathBuf> {
+    match &project.manifests {
+        Some(named) => named.iter().map(|name| PathBuf::from(&name.value)).collect(),
+        None => USUAL.iter().map(PathBuf::from).collect(),
     }
 }
 

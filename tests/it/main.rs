@@ -14,6 +14,7 @@ mod ha_login;
 mod ha_rotation;
 mod ha_setup;
 mod ha_tls;
+mod hygiene;
 mod import;
 mod laws;
 mod linking;
