@@ -139,7 +139,7 @@ fn secrets_in_old_versions_are_told_once_with_their_commit_and_never_shown() {
 
     project.write(
         "credentials/b.yaml",
-        &manifest(&[sealed("b", "x", &ours), entry("c", "m4rk3d-one")]),
+        &manifest(&[entry("c", "m4rk3d-one"), sealed("b", "x", &ours)]),
     );
     commit(&project, "oh");
     project.write(
@@ -165,7 +165,7 @@ fn secrets_in_old_versions_are_told_once_with_their_commit_and_never_shown() {
     assert_eq!(ran.stdout, "Valid: 1 entry.\n");
     assert_eq!(told("warning: `client_secret` stands in clear in commit "), 2, "{}", ran.stderr);
     assert_eq!(
-        (told("credentials/b.yaml:18"), told("credentials/b.yaml:9")),
+        (told("credentials/b.yaml:5"), told("credentials/b.yaml:9")),
         (1, 1),
         "{}",
         ran.stderr
