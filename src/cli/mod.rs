@@ -142,7 +142,7 @@ fn start(cli: Cli) -> anyhow::Result<ExitStatus> {
         match cli.verb {
             Verb::Init(verb) => init::run(&cli.global, &verb),
             Verb::Keygen(verb) => keygen::run(&cli.global, &verb),
-            Verb::Add(verb) => add::run(&cli.global, &verb),
+            Verb::Add(verb) => add::run(cli.global, verb).await,
             Verb::Encrypt(verb) => encrypt::run(&cli.global, &verb),
             Verb::Validate(verb) => validate::run(&cli.global, &verb).await,
             Verb::Plan(verb) => plan::run(&cli.global, &verb).await,
