@@ -90,7 +90,7 @@ impl<'a> Index<'a> {
     /// Whether nobody manages it: a person made it, or Home Assistant itself when it took a client
     /// over from YAML, under an `auth_domain` that is no mark.
     pub(super) fn is_by_hand(&self, credential: &Credential) -> bool {
-        credential.mark().is_none() && !self.is_shadow(credential) && !self.shares_name(credential)
+        credential.mark().is_none() && !self.is_shadow(credential)
     }
 
     /// Whether its `auth_domain` is that of another client too: only one of them is in force, and
