@@ -69,6 +69,20 @@ pub fn seals(entry: &Entry) -> Seals {
     }
 }
 
+/// What an entry wants, its client id and secret being known.
+pub fn wanted(entry: &Entry, client_id: ClientId, client_secret: KnownSecret) -> DesiredCredential {
+    DesiredCredential {
+        key: entry.key.value.clone(),
+        domain: entry.domain.value.clone(),
+        client_id,
+        client_secret,
+        name: entry.name.value.clone(),
+        adopt: entry.adopt,
+        integration: entry.integration.clone(),
+        place: entry.place.clone(),
+    }
+}
+
 /// Reads the client ids and secrets of all entries, on all cores.
 ///
 /// `completeness` says whether `entries` are all that the manifests hold.
@@ -186,16 +200,7 @@ impl Resolved {
             {
                 problems.push(same_client(entry, first));
             }
-            desired.credentials.push(DesiredCredential {
-                key: entry.key.value.clone(),
-                domain: entry.domain.value.clone(),
-                client_id: client_id.clone(),
-                client_secret: secret.clone(),
-                name: entry.name.value.clone(),
-                adopt: entry.adopt,
-                integration: entry.integration.clone(),
-                place: entry.place.clone(),
-            });
+            desired.credentials.push(wanted(entry, client_id.clone(), secret.clone()));
         }
         (desired, problems)
     }

@@ -15,6 +15,8 @@
 //!  session/ = keeps who is signed in to a running HA
 //!  watch/ = what wakes this again and again: files, a timer, a signal ──Status──▶ server/, report/
 //!  rewrite/ = changes files in place, leaving every other byte
+//!  history.rs = what Git knows of the files: secrets in old versions, identities
+//!  recipients.rs = whether what is encrypted is so to the right ones
 //!  verify/ = asks providers whether a client is right
 //!  model/, diagnostic/, integrations/, exchange.rs, loopback.rs, stamp.rs, yaml/ = leaves that all may use
 //! ```
@@ -32,11 +34,13 @@ pub mod cli;
 pub mod desired;
 pub mod diagnostic;
 pub mod exchange;
+pub mod history;
 pub mod integrations;
 pub mod loopback;
 pub mod manifest;
 pub mod model;
 pub mod plan;
+pub mod recipients;
 pub mod reconcile;
 pub mod report;
 pub mod rewrite;

@@ -9,11 +9,12 @@ use dialoguer::{FuzzySelect, Input, Password};
 use secrecy::zeroize::Zeroizing;
 
 use crate::integrations;
-use crate::manifest::{self, Loaded};
+use crate::manifest::{Loaded, Project};
 use crate::model::{Domain, Key, Reference};
 use crate::rewrite::{NewEntry, append, new_manifest, save};
 use crate::secret::seal::seal;
 
+use super::console::AsItWas;
 use super::encrypt::recipients;
 use super::exit::ExitStatus;
 use super::gather::{load, show};
@@ -21,6 +22,9 @@ use super::{Global, console};
 
 /// What Home Assistant has providers send people back to.
 const REDIRECT: &str = "https://my.home-assistant.io/redirect/oauth";
+
+/// How many integrations are shown at once: a list that is longer than the terminal scrolls away.
+const ROWS: usize = 12;
 
 /// Add an entry to a manifest, its secret encrypted
 ///
@@ -64,7 +68,31 @@ fn key(text: &str) -> Result<Key, String> {
     })
 }
 
-pub(super) fn run(global: &Global, verb: &Add) -> anyhow::Result<ExitStatus> {
+pub(super) async fn run(global: Global, verb: Add) -> anyhow::Result<ExitStatus> {
+    let terminal = AsItWas::seen();
+    let asking = tokio::task::spawn_blocking(move || add(&global, &verb));
+    let ended = tokio::select! {
+        ended = asking => Some(ended?),
+        interrupted = tokio::signal::ctrl_c() => interrupted.map(|()| None)?,
+    };
+    terminal.give_back();
+    match ended {
+        // A question that is broken off says so before the signal is heard.
+        Some(Err(error)) if is_broken_off(&error) => bail!("interrupted"),
+        Some(ended) => ended,
+        None => bail!("interrupted"),
+    }
+}
+
+fn is_broken_off(error: &anyhow::Error) -> bool {
+    let io = match error.downcast_ref::<dialoguer::Error>() {
+        Some(dialoguer::Error::IO(io)) => io,
+        None => return false,
+    };
+    io.kind() == std::io::ErrorKind::Interrupted
+}
+
+fn add(global: &Global, verb: &Add) -> anyhow::Result<ExitStatus> {
     let loaded = load(global);
     let problems = loaded.problems.without("no-manifest");
     show(&problems);
@@ -82,7 +110,7 @@ pub(super) fn run(global: &Global, verb: &Add) -> anyhow::Result<ExitStatus> {
     let name = name.filter(|name| !name.is_empty() && name != domain.as_str());
     let key = match &verb.key {
         Some(key) => key.clone(),
-        None => manifest::key_of(name.as_deref().unwrap_or(domain.as_str()))
+        None => Key::of_name(name.as_deref().unwrap_or(domain.as_str()))
             .context("no key can be made from this name: give one with --key")?,
     };
     let client_id = match &verb.client_id {
@@ -103,6 +131,7 @@ pub(super) fn run(global: &Global, verb: &Add) -> anyhow::Result<ExitStatus> {
         client_id,
         client_secret: seal(secret.as_bytes(), &recipients)?,
         adopt: verb.adopt,
+        leave_integration: false,
         targets: verb.targets.clone(),
     };
     write(&file, &[entry])?;
@@ -133,7 +162,11 @@ fn domain(verb: &Add, loaded: &Loaded) -> anyhow::Result<Domain> {
         Some(domain) => Domain::new(domain.trim()),
         None if console::can_ask() && !verb.secret_stdin => {
             let names: Vec<_> = known.iter().map(|domain| domain.as_str()).collect();
-            let chosen = FuzzySelect::new().with_prompt("Integration").items(&names).interact()?;
+            let chosen = FuzzySelect::new()
+                .with_prompt("Integration")
+                .items(&names)
+                .max_length(ROWS)
+                .interact()?;
             known.get(chosen).map(|domain| (*domain).clone()).context("nothing was chosen")?
         }
         None => bail!("--domain is needed where there is no terminal to ask on"),
@@ -143,10 +176,24 @@ fn domain(verb: &Add, loaded: &Loaded) -> anyhow::Result<Domain> {
             "unknown integration `{domain}`: a custom one is listed under `custom_integrations` in appcred.yaml"
         );
     }
-    console::tell(&format!(
-        "Register an application with the provider of {domain} (https://www.home-assistant.io/integrations/{domain}/ says how), with the redirect URI\n  {REDIRECT}\n"
-    ));
+    tell_where_to_register(&domain);
     Ok(domain)
+}
+
+/// Where a client is made, and what the provider must know of Home Assistant.
+fn tell_where_to_register(domain: &Domain) {
+    let console = integrations::facts(domain).and_then(|facts| facts.console_url.as_deref());
+    let mut text = match console {
+        Some(console) => format!("Register an application at {console}"),
+        None => format!("Register an application with the provider of {domain}"),
+    };
+    // Only what Home Assistant itself has, it also has a page about.
+    if integrations::known().contains(domain) {
+        text.push_str(&format!(
+            "\n(https://www.home-assistant.io/integrations/{domain}/ says how)"
+        ));
+    }
+    console::tell(&format!("{text}, with the redirect URI\n  {REDIRECT}\n"));
 }
 
 fn line(prompt: &str, initial: &str) -> anyhow::Result<String> {
@@ -204,14 +251,19 @@ fn file(verb: &Add, global: &Global, loaded: &Loaded, domain: &Domain) -> PathBu
     match (&verb.file, loaded.manifests.as_slice()) {
         (Some(file), _) => file.clone(),
         (None, [only]) => only.clone(),
-        (None, _) => manifest_for(global, loaded, domain),
+        (None, _) => manifest_for(global, &loaded.project, domain),
     }
 }
 
-/// A manifest named like the integration, in the first folder of manifests.
-pub(super) fn manifest_for(global: &Global, loaded: &Loaded, domain: &Domain) -> PathBuf {
-    let named = loaded.project.manifests.iter().flatten();
-    let folder = named.map(|name| global.folder.join(&name.value)).find(|path| path.is_dir());
-    let folder = folder.unwrap_or_else(|| global.folder.join("credentials"));
-    folder.join(format!("{domain}.yaml"))
+/// A manifest named like the integration, in the first folder of manifests; where the project names
+/// files alone, the last of them.
+pub(super) fn manifest_for(global: &Global, project: &Project, domain: &Domain) -> PathBuf {
+    let project_folder = global.folder.strip_prefix(".").unwrap_or(&global.folder);
+    let named = project.manifests.iter().flatten();
+    let named: Vec<_> = named.map(|name| project_folder.join(&name.value)).collect();
+    match (named.iter().find(|path| path.is_dir()), named.last()) {
+        (Some(folder), _) => folder.join(format!("{domain}.yaml")),
+        (None, Some(file)) => file.clone(),
+        (None, None) => project_folder.join("credentials").join(format!("{domain}.yaml")),
+    }
 }

@@ -100,7 +100,7 @@ pub(super) async fn run(global: &Global, verb: &Apply) -> anyhow::Result<ExitSta
             console::tell("Nothing was changed.\n");
             return Ok(ExitStatus::Failure);
         }
-        if !verb.yes && !agreed().await? {
+        if !verb.yes && !agreed("Apply these changes?", "--yes to apply without asking").await? {
             console::tell("Nothing was changed.\n");
             return Ok(ExitStatus::Failure);
         }
@@ -114,17 +114,23 @@ pub(super) fn has_work(site: &Site) -> bool {
     site.sides.as_ref().is_ok_and(|sides| !sides.plan.is_stopped() && !sides.plan.steps.is_empty())
 }
 
-async fn agreed() -> anyhow::Result<bool> {
+/// Whether somebody agrees to what was shown.
+///
+/// # Errors
+/// Where there is nobody to ask; `instead` says what to pass then.
+pub(super) async fn agreed(question: &str, instead: &str) -> anyhow::Result<bool> {
     if !console::can_ask() {
-        bail!(
-            "there is no terminal to ask on, so nothing was changed: pass --yes to apply without asking"
-        );
+        bail!("there is no terminal to ask on, so nothing was changed: pass {instead}");
     }
-    Ok(tokio::task::spawn_blocking(|| console::confirm("Apply these changes? Only `yes` does: "))
-        .await??)
+    let question = format!("{question} Only `yes` does: ");
+    Ok(tokio::task::spawn_blocking(move || console::confirm(&question)).await??)
 }
 
-async fn carry_out(sites: &mut [Site]) -> anyhow::Result<()> {
+/// Carries out the plans of all sites.
+///
+/// # Errors
+/// Where it is interrupted twice.
+pub(super) async fn carry_out(sites: &mut [Site]) -> anyhow::Result<()> {
     let stop = Stop::new();
     let bars = MultiProgress::with_draw_target(if std::io::stderr().is_terminal() {
         ProgressDrawTarget::stderr()
@@ -197,7 +203,7 @@ fn stop_on_signal(stop: Stop) -> std::io::Result<impl Future<Output = ()>> {
 }
 
 /// Whether the target holds what is wanted now, as far as it is appcred's to say.
-fn arrived(site: &Site) -> bool {
+pub(super) fn arrived(site: &Site) -> bool {
     let Ok(sides) = &site.sides else { return false };
     site.outcomes.iter().all(|outcome| outcome.outcome.is_well()) && !is_hindered(&sides.plan)
 }

@@ -4,7 +4,7 @@ use std::io::{self, BufRead, IsTerminal, Write};
 
 use anstream::ColorChoice;
 use clap::ValueEnum;
-use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use secrecy::{ExposeSecret, SecretString};
 
 /// When to use colours.
@@ -64,6 +64,26 @@ pub(super) fn tell(text: &str) {
 /// Whether there is a person to ask.
 pub(super) fn can_ask() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
+/// The terminal as a person left it, to be given back so however its questions end.
+pub(super) struct AsItWas(Option<Termios>);
+
+impl AsItWas {
+    /// Looks at it before it is changed.
+    pub(super) fn seen() -> Self {
+        Self(tcgetattr(io::stdin()).ok())
+    }
+
+    /// Puts everything back: what is typed is shown again, and so is the cursor.
+    pub(super) fn give_back(&self) {
+        if let Some(before) = &self.0 {
+            let given = tcsetattr(io::stdin(), OptionalActions::Now, before).is_ok();
+            if given && can_ask() {
+                tell("\x1b[?25h");
+            }
+        }
+    }
 }
 
 /// Asks a question that only `yes` or `y` answers.

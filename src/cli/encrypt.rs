@@ -93,7 +93,7 @@ pub(super) fn recipients(project: &Project, asked: &[String]) -> anyhow::Result<
     let recipients = if asked.is_empty() { &project.age.recipients } else { asked };
     if recipients.is_empty() {
         bail!(
-            "there is no recipient: name some under `age: recipients:` in appcred.yaml, or with --recipient"
+            "there is no recipient: name some under `age: recipients:` in appcred.yaml, which `appcred init` writes"
         );
     }
     Ok(recipients.to_vec())

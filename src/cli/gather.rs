@@ -15,7 +15,7 @@ use crate::model::{
 use crate::plan::{Plan, plan};
 use crate::reconcile::StepOutcome;
 use crate::report::{self, Written, problems};
-use crate::secret::{Grounds, Identities, IdentityProblem, Vault, env};
+use crate::secret::{Grounds, Identities, IdentityProblem, Nobody, Vault, env};
 use crate::target::{Observe, Target};
 
 use super::access::{Way, chosen};
@@ -105,7 +105,20 @@ pub(super) async fn gather(
     policy: impl Fn(&Policy) -> Policy,
     on_error: OnError,
 ) -> anyhow::Result<Gathered> {
-    let loaded = load(global);
+    gather_loaded(global, load(global), selection, policy, on_error).await
+}
+
+/// The same for what was read already.
+///
+/// # Errors
+/// Where no target is known, or one that is asked for.
+pub(super) async fn gather_loaded(
+    global: &Global,
+    loaded: Loaded,
+    selection: &Selection,
+    policy: impl Fn(&Policy) -> Policy,
+    on_error: OnError,
+) -> anyhow::Result<Gathered> {
     let unread = loaded.problems.has_errors();
     show(&loaded.problems);
     let mut gathered =
@@ -168,14 +181,26 @@ fn problems_of(resolved: &mut Resolved, identities: Vec<IdentityProblem>) -> Dia
     problems
 }
 
-/// The way to all secrets of a project.
-pub(super) fn vault(global: &Global, project: &Project) -> (Vault, Vec<IdentityProblem>) {
+/// The identities at hand, for what asks nobody.
+pub(super) fn identities(project: &Project) -> Identities {
+    let (identities, _) = Identities::gather(&identity_files(project), &env::identities(), Nobody);
+    identities
+}
+
+/// Where the project says that identities are, and where they usually are.
+fn identity_files(project: &Project) -> Vec<PathBuf> {
     let mut files = project.age.identities.clone();
     for file in environment::identity_files() {
         if file.exists() && !files.contains(&file) {
             files.push(file);
         }
     }
+    files
+}
+
+/// The way to all secrets of a project.
+pub(super) fn vault(global: &Global, project: &Project) -> (Vault, Vec<IdentityProblem>) {
+    let files = identity_files(project);
     let (identities, problems) = Identities::gather(&files, &env::identities(), Terminal);
     let grounds = Grounds {
         project: global.folder.clone(),

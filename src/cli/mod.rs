@@ -11,6 +11,7 @@ mod encrypt;
 mod environment;
 mod exit;
 mod gather;
+mod import;
 mod init;
 mod keygen;
 mod list;
@@ -102,6 +103,7 @@ enum Verb {
     Plan(plan::Plan),
     Apply(apply::Apply),
     Authorize(authorize::Authorize),
+    Import(import::Import),
     List(list::List),
     Snapshot(snapshot::Snapshot),
     Schema(schema::Schema),
@@ -142,12 +144,13 @@ fn start(cli: Cli) -> anyhow::Result<ExitStatus> {
         match cli.verb {
             Verb::Init(verb) => init::run(&cli.global, &verb),
             Verb::Keygen(verb) => keygen::run(&cli.global, &verb),
-            Verb::Add(verb) => add::run(&cli.global, &verb),
+            Verb::Add(verb) => add::run(cli.global, verb).await,
             Verb::Encrypt(verb) => encrypt::run(&cli.global, &verb),
             Verb::Validate(verb) => validate::run(&cli.global, &verb).await,
             Verb::Plan(verb) => plan::run(&cli.global, &verb).await,
             Verb::Apply(verb) => apply::run(&cli.global, &verb).await,
             Verb::Authorize(verb) => authorize::run(&cli.global, &verb).await,
+            Verb::Import(verb) => import::run(&cli.global, &verb).await,
             Verb::List(verb) => list::run(&cli.global, &verb).await,
             Verb::Snapshot(verb) => snapshot::run(&cli.global, &verb).await,
             Verb::Schema(verb) => schema::run(&verb),

@@ -19,6 +19,8 @@ pub struct Facts {
     pub ignores_auth_domain: bool,
     /// Its provider's token endpoint, unless that is made at run time or comes from a library.
     pub token_url: Option<String>,
+    /// Where its provider hands out clients, where the integration itself says so.
+    pub console_url: Option<String>,
     /// How it says who it is at that endpoint.
     #[serde(default)]
     pub client_auth: ClientAuth,

@@ -1,6 +1,7 @@
 //! Which files are manifests.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -47,6 +48,38 @@ pub(super) fn discover(
         }
     }
     search.found
+}
+
+/// Whether a file of this path is found, or would be if it were there.
+pub(super) fn would_find(folder: &Path, project: &Project, path: &Path) -> bool {
+    let roots: Vec<_> = places(project).iter().map(|place| folder.join(place)).collect();
+    let path = real(path);
+    roots.iter().map(|root| real(root)).any(|root| match path.strip_prefix(&root) {
+        Ok(below) if below.as_os_str().is_empty() => true,
+        Ok(below) => {
+            let parts = below.iter().map(OsStr::to_string_lossy);
+            is_yaml(&path) && !root.is_file() && !parts.into_iter().any(|name| is_other(&name))
+        }
+        Err(_) => false,
+    })
+}
+
+/// Where a path leads, as far as there is something.
+fn real(path: &Path) -> PathBuf {
+    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let there = whole.ancestors().find_map(|above| Some((above, above.canonicalize().ok()?)));
+    match there {
+        Some((above, real)) => real.join(whole.strip_prefix(above).unwrap_or(Path::new(""))),
+        None => whole,
+    }
+}
+
+/// Where manifests are looked for, from the project's folder.
+pub(super) fn places(project: &Project) -> Vec<PathBuf> {
+    match &project.manifests {
+        Some(named) => named.iter().map(|name| PathBuf::from(&name.value)).collect(),
+        None => USUAL.iter().map(PathBuf::from).collect(),
+    }
 }
 
 fn nothing_there(folder: &Path) -> Diagnostic {
@@ -141,18 +174,25 @@ impl<'p> Search<'p> {
 
     fn in_folder(&mut self, path: &Path) {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let yaml = name.ends_with(".yaml") || name.ends_with(".yml");
-        let other = name.starts_with('.') || name == PROJECT_FILE || SECRETS.contains(&&*name);
-        if other {
+        if is_other(&name) {
             return;
         }
         match fs::metadata(path) {
             Ok(data) if data.is_dir() => self.folder(path),
-            Ok(_) if yaml => self.file(path),
+            Ok(_) if is_yaml(path) => self.file(path),
             Ok(_) => {}
             Err(error) => self.problems.push(unreadable(path, &error)),
         }
     }
+}
+
+/// Whether a file or folder of this name is none to be looked into.
+fn is_other(name: &str) -> bool {
+    name.starts_with('.') || name == PROJECT_FILE || SECRETS.contains(&name)
+}
+
+fn is_yaml(path: &Path) -> bool {
+    path.extension().is_some_and(|end| end == "yaml" || end == "yml")
 }
 
 fn entries_of(folder: &Path) -> std::io::Result<Vec<PathBuf>> {

@@ -242,7 +242,7 @@ impl Decoder<'_> {
     }
 
     fn key_from(&mut self, name: &Located<String>) -> Option<Located<Key>> {
-        let key = super::key_of(&name.value);
+        let key = Key::of_name(&name.value);
         if key.is_none() {
             self.refuse_with(
                 "no-key",

@@ -41,7 +41,7 @@ pub use targets::Targets;
 pub use token::{Command, Token};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceFile};
-use crate::model::{Domain, Key};
+use crate::model::Domain;
 use crate::stamp::Stamp;
 use entry::Decoded;
 
@@ -77,9 +77,25 @@ pub fn discover(request: &Request, project: &Project) -> (Vec<PathBuf>, Diagnost
     (found, problems)
 }
 
-/// The key of an entry that has this name and no key of its own.
-pub fn key_of(name: &str) -> Option<Key> {
-    Key::new(&slug::slugify(name))
+/// Whether a file of this path is a manifest of the project, or would be one if it were written.
+pub fn is_manifest(request: &Request, project: &Project, path: &Path) -> bool {
+    let folder = request.folder.strip_prefix(".").unwrap_or(&request.folder);
+    discover::would_find(folder, project, path)
+}
+
+/// The files and folders that a project reads, from its folder: its own file, and where manifests
+/// are looked for.
+pub fn places(project: &Project) -> Vec<PathBuf> {
+    let own = PathBuf::from(discover::PROJECT_FILE);
+    std::iter::once(own).chain(discover::places(project)).collect()
+}
+
+/// The entries of one manifest's text, and what is wrong with it, without the checks over all
+/// manifests.
+pub fn entries(path: &Path, text: &str, project: &Project) -> (Vec<Arc<Entry>>, Diagnostics) {
+    let file = Arc::new(SourceFile::new(path.to_owned(), text.to_owned(), mask));
+    let decoded = entry::decode(&file, project);
+    (decoded.entries, decoded.problems)
 }
 
 impl Loaded {

@@ -49,6 +49,14 @@ name_type! {
     Key
 }
 
+impl Key {
+    /// The key of an entry that has this name and no key of its own; `None` where none can be made
+    /// from it.
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::new(&slug::slugify(name))
+    }
+}
+
 /// Who manages a credential, and as which entry.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Mark {

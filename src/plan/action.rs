@@ -1,5 +1,7 @@
 //! What a plan is made of. None of it holds a secret.
 
+use std::collections::BTreeSet;
+
 use crate::model::{ClientId, ConfigEntry, Domain, FlowId, FlowStep, Held, Key, OpenFlow, Owner};
 
 /// The difference between what is wanted and what is there.
@@ -252,6 +254,26 @@ impl Plan {
         self.steps.is_empty()
             && self.unknown.is_empty()
             && self.withheld.iter().all(|withheld| withheld.why == Why::PruneOff)
+    }
+
+    /// The same with no steps but those by which these entries come to their credentials.
+    #[must_use]
+    pub fn only_credentials_of(mut self, keys: &BTreeSet<Key>) -> Self {
+        let standings = &self.standings;
+        let is_left_over = |old: &Held| {
+            standings.iter().any(|(held, standing, _)| {
+                held == old && matches!(standing, Standing::Superseded(key) if keys.contains(key))
+            })
+        };
+        let is_meant = |action: &Action| match action {
+            Action::Delete { old, .. } => is_left_over(old),
+            other => other.wanted().is_some_and(|wanted| keys.contains(&wanted.key)),
+        };
+        self.steps.retain(|step| is_meant(&step.action));
+        self.withheld.retain(|withheld| is_meant(&withheld.action));
+        self.unknown.retain(|unknown| keys.contains(&unknown.key));
+        self.linkages.clear();
+        self
     }
 
     /// Whether the policy forbids to apply any of it.

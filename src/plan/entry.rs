@@ -33,11 +33,7 @@ pub(super) fn decide(
         mark: mark.to_string(),
         index,
         shadows: of_client.iter().copied().filter(|at| index.is_shadow(index.get(*at))).collect(),
-        by_hand: of_client
-            .iter()
-            .copied()
-            .filter(|at| index.get(*at).auth_domain.is_none())
-            .collect(),
+        by_hand: of_client.iter().copied().filter(|at| index.is_by_hand(index.get(*at))).collect(),
         adopt: entry.adopt || policy.adopt_all || policy.prune == Prune::All,
     };
     let stood_for = case.stood_for();
@@ -49,13 +45,16 @@ pub(super) fn decide(
 }
 
 impl<'a> Case<'a> {
-    /// The ids of credentials made by hand that linked accounts still name and that this entry
-    /// stands for.
+    /// The implementations made by hand, most of them ids, that linked accounts still name and that
+    /// this entry stands for.
     fn stood_for(&self) -> BTreeSet<&'a str> {
         let shadowed =
             self.shadows.iter().filter_map(|at| self.index.get(*at).auth_domain.as_deref());
-        let by_hand =
-            self.by_hand.iter().filter(|_| self.adopt).map(|at| self.index.get(*at).id.as_str());
+        let by_hand = self
+            .by_hand
+            .iter()
+            .filter(|_| self.adopt)
+            .map(|at| self.index.get(*at).implementation());
         shadowed.chain(by_hand).filter(|id| self.index.is_used(&self.entry.domain, id)).collect()
     }
 
@@ -64,8 +63,12 @@ impl<'a> Case<'a> {
         for id in stood_for {
             let group: Vec<usize> =
                 self.of(&self.shadows, |credential| credential.auth_domain.as_deref() == Some(*id));
-            let original = self.of(&self.by_hand, |credential| credential.id.as_str() == *id);
-            if group.is_empty() {
+            let original = self.of(&self.by_hand, |credential| credential.implementation() == *id);
+            let has_own_name = original.iter().any(|at| self.index.get(*at).auth_domain.is_some());
+            if group.is_empty() && has_own_name {
+                // Home Assistant lets go of what is named by an `auth_domain`.
+                self.settle(id, &original, draft);
+            } else if group.is_empty() {
                 self.shadow_if_needed(id, &original, draft);
             } else {
                 self.settle(id, &group, draft);
@@ -222,7 +225,7 @@ impl<'a> Case<'a> {
                 !self.index.is_used(&self.entry.domain, self.index.get(*at).implementation())
             })
             .collect();
-        spare.sort_unstable();
+        spare.sort_unstable_by_key(|at| (self.shadows.contains(at), *at));
         spare
     }
 

@@ -55,6 +55,11 @@ impl<'a> Index<'a> {
         self.by_client.get(&(domain, client_id)).cloned().unwrap_or_default()
     }
 
+    /// Whether the target knows the integration.
+    pub(super) fn knows(&self, domain: &Domain) -> bool {
+        self.observed.domains.all().contains(domain)
+    }
+
     /// The linked accounts that find their credential by this.
     pub(super) fn users(&self, domain: &Domain, implementation: &str) -> Vec<ConfigEntry> {
         self.users
@@ -80,6 +85,21 @@ impl<'a> Index<'a> {
     /// a shadow too, when its original is gone and HA gives the free id to the next shadow.
     pub(super) fn is_nailed(&self, credential: &Credential) -> bool {
         self.is_used(&credential.domain, credential.id.as_str())
+    }
+
+    /// Whether nobody manages it: a person made it, or Home Assistant itself when it took a client
+    /// over from YAML, under an `auth_domain` that is no mark.
+    pub(super) fn is_by_hand(&self, credential: &Credential) -> bool {
+        credential.mark().is_none() && !self.is_shadow(credential)
+    }
+
+    /// Whether its `auth_domain` is that of another client too: only one of them is in force, and
+    /// what is done to one would be done to all.
+    pub(super) fn shares_name(&self, credential: &Credential) -> bool {
+        let Some(name) = &credential.auth_domain else { return false };
+        let named = self.by_auth_domain.get(&(&credential.domain, name.as_str()));
+        let of_other = |at: &usize| self.get(*at).client_id != credential.client_id;
+        named.is_some_and(|named| named.iter().any(of_other))
     }
 
     /// Whether a credential stands in for another of its client: its `auth_domain` is the id of

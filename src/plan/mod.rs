@@ -10,6 +10,7 @@ mod action;
 mod draft;
 mod entry;
 mod guard;
+mod import;
 mod index;
 mod likeness;
 mod set_up;
@@ -23,6 +24,7 @@ pub use action::{
     Why, Withheld,
 };
 
+pub use import::{Import, Imported, LeftOut, Scope, WhyLeftOut, import};
 pub use likeness::found_same;
 
 use crate::model::{Desired, DesiredCredential, Observed, Policy};

@@ -32,7 +32,7 @@ fn desired(credentials: Vec<DesiredCredential>) -> Desired {
     }
 }
 
-fn held(id: &str, entry: &DesiredCredential, auth_domain: Option<&str>) -> Credential {
+pub(super) fn held(id: &str, entry: &DesiredCredential, auth_domain: Option<&str>) -> Credential {
     Credential {
         id: CredentialId::new(id),
         domain: entry.domain.clone(),
@@ -61,11 +61,12 @@ fn in_sync() -> (Desired, Observed) {
         held("spotify_id_a", &wanted("a"), Some("appcred:house:a")),
         held("spotify_id_b", &wanted("b"), Some("appcred:house:b")),
     ];
+    (desired, observing(credentials))
+}
+
+pub(super) fn observing(credentials: Vec<Credential>) -> Observed {
     let domains = KnownDomains::Told(BTreeSet::from([Domain::new("spotify")]));
-    (
-        desired,
-        Observed { version: None, domains, credentials, config_entries: Vec::new(), live: None },
-    )
+    Observed { version: None, domains, credentials, config_entries: Vec::new(), live: None }
 }
 
 pub(super) fn planned(change: impl FnOnce(&mut Desired, &mut Observed, &mut Policy)) -> Plan {
@@ -269,6 +270,34 @@ fn adoption_of_one_in_use_shadows_it_when_the_secret_changes() {
         observed.config_entries.push(linked("spotify_id_a"));
     });
     check(&plan, &["shadow spotify_id_a for spotify_id_a [SecretDiffers] reload"]);
+}
+
+/// Home Assistant names by the integration what it took over from YAML.
+#[test]
+fn adoption_of_one_from_yaml_keeps_the_name_that_accounts_find_it_by() {
+    let from_yaml = |secret: &str| {
+        planned(|desired, observed, _| {
+            desired.credentials[0].adopt = true;
+            desired.credentials[0].client_secret = Secret::new(secret).into();
+            observed.credentials[0].auth_domain = Some("spotify".to_owned());
+            observed.config_entries.push(linked("spotify"));
+        })
+    };
+    check(&from_yaml("s1"), &[]);
+    let plan = from_yaml("s2");
+    check(&plan, &["-/+ a for spotify_id_a [SecretDiffers] reload"]);
+    assert_eq!(plan.steps[0].action.wanted().unwrap().auth_domain, "spotify");
+}
+
+/// A shadow tells that its original is adopted, so that a run cut short must not lose it first.
+#[test]
+fn a_shadow_goes_after_what_it_shadows() {
+    let plan = planned(|desired, observed, _| {
+        observed.credentials[0] =
+            held("spotify_id_a", &desired.credentials[0], Some("spotify_id_a_2"));
+        observed.credentials.push(held("spotify_id_a_2", &desired.credentials[0], None));
+    });
+    check(&plan, &["adopt a for spotify_id_a_2,spotify_id_a [LetGo]"]);
 }
 
 /// `a` was made by hand, is in use, and is shadowed.

@@ -3,6 +3,7 @@
 mod finding;
 pub mod github;
 pub mod gitlab;
+pub mod import;
 pub mod json;
 pub mod junit;
 pub mod markdown;

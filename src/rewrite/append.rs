@@ -28,6 +28,8 @@ pub struct NewEntry {
     pub client_secret: String,
     /// Whether a credential made by hand is taken over.
     pub adopt: bool,
+    /// Whether its integration is left as it is.
+    pub leave_integration: bool,
     /// The targets that want it; all where there is none.
     pub targets: Vec<String>,
 }
@@ -52,6 +54,9 @@ impl NewEntry {
         field("client_id", &word(&self.client_id));
         if self.adopt {
             field("adopt", "true");
+        }
+        if self.leave_integration {
+            field("integration", "{setup: false}");
         }
         if !self.targets.is_empty() {
             let names: Vec<_> = self.targets.iter().map(|name| word(name)).collect();

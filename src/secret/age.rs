@@ -28,6 +28,8 @@ pub(super) fn decrypt(
     if !is_file(bytes) {
         return Err(Unreadable::Damaged("it does not begin as one"));
     }
+    // White space around an armored file is none of it.
+    let bytes = if bytes.starts_with(BINARY) { bytes } else { bytes.trim_ascii() };
     let told = |error: &DecryptError| told(error, identities);
     let file = Decryptor::new_buffered(ArmoredReader::new(bytes)).map_err(|error| told(&error))?;
     let mut plain = if file.is_scrypt() {

@@ -139,6 +139,11 @@ impl Identities {
         self.free.iter().chain(&self.asking).map(|identity| identity.as_ref() as &dyn Identity)
     }
 
+    /// Those that open without asking anybody.
+    pub(super) fn free(&self) -> impl Iterator<Item = &dyn Identity> {
+        self.free.iter().map(|identity| identity.as_ref() as &dyn Identity)
+    }
+
     /// The passphrase of files that have no recipients.
     pub(super) fn passphrase(&self) -> Option<SecretString> {
         let ask = || self.person.request_passphrase("Passphrase of the encrypted secrets");

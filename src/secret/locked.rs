@@ -34,9 +34,7 @@ impl LockedSsh {
     /// `None` where its public half cannot be told.
     pub(super) fn new(key: ssh::EncryptedKey, name: &str, person: &Person) -> Option<Self> {
         let public = ssh::Recipient::try_from(ssh::Identity::Encrypted(key.clone())).ok()?;
-        let public = public.to_string();
-        let public = STANDARD.decode(public.split(' ').nth(1)?).ok()?;
-        let mark = STANDARD_NO_PAD.encode(&Sha256::digest(public)[..4]);
+        let mark = ssh_mark(&public.to_string())?;
         let unlocked = OnceLock::new();
         Some(Self { key, mark, name: name.to_owned(), person: person.clone(), unlocked })
     }
@@ -57,6 +55,12 @@ impl Identity for LockedSsh {
         });
         try_each(unlocked, &[stanza])
     }
+}
+
+/// How a file names an SSH key among its recipients; `None` where this is none.
+pub(super) fn ssh_mark(public: &str) -> Option<String> {
+    let public = STANDARD.decode(public.split_whitespace().nth(1)?).ok()?;
+    Some(STANDARD_NO_PAD.encode(&Sha256::digest(public)[..4]))
 }
 
 /// A file of identities under a passphrase.

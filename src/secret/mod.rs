@@ -1,5 +1,6 @@
 //! A reference in a file -> the secret itself. One file a source; [`read`] is the list.
 
+mod addressed;
 mod age;
 mod ask;
 pub mod env;
@@ -16,6 +17,8 @@ pub mod token;
 #[cfg(test)]
 mod tests;
 mod vault;
+#[cfg(test)]
+mod vectors;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -26,6 +29,7 @@ use thiserror::Error;
 
 use crate::model::{Reference, Seal, Secret};
 
+pub use addressed::{Misfit, age_misfit, sops_misfit};
 pub use ask::{Ask, Nobody};
 pub use identities::{Identities, IdentityProblem};
 pub use sops::SopsProblem;

@@ -1,11 +1,16 @@
 //! A text -> an armored age file.
 
+use std::collections::BTreeSet;
+use std::io::Write;
 use std::str::FromStr;
 
 use age::armor::{ArmoredWriter, Format};
+use age::plugin::{self, RecipientPluginV1};
 use age::{EncryptError, Encryptor, Recipient, ssh, x25519};
-use std::io::Write;
 use thiserror::Error;
+
+use super::Nobody;
+use super::ask::Person;
 
 /// Why nothing was encrypted.
 #[derive(Debug, Error)]
@@ -16,6 +21,14 @@ pub enum Unsealed {
     /// Not a recipient that appcred can encrypt to.
     #[error("`{0}` is no age recipient")]
     Recipient(String),
+    /// The program that encrypts to it is missing.
+    #[error("`{recipient}` needs the program {program}, which is not in PATH")]
+    NoPlugin {
+        /// The recipient.
+        recipient: String,
+        /// The program.
+        program: String,
+    },
     /// age does not encrypt to these together.
     #[error("age does not encrypt: {0}")]
     Age(String),
@@ -24,10 +37,9 @@ pub enum Unsealed {
 /// Encrypts a text to all recipients, each of whom can open it alone.
 ///
 /// # Errors
-/// Where there is none, or one that is none.
+/// Where there is none, or one that is none or whose plugin is missing or refuses.
 pub fn seal(text: &[u8], recipients: &[String]) -> Result<String, Unsealed> {
-    let recipients: Vec<Box<dyn Recipient>> =
-        recipients.iter().map(|recipient| parse(recipient)).collect::<Result<_, _>>()?;
+    let recipients = parse_all(recipients)?;
     let all = recipients.iter().map(AsRef::as_ref);
     let encryptor = Encryptor::with_recipients(all).map_err(|error| match error {
         EncryptError::MissingRecipients => Unsealed::NoRecipient,
@@ -43,10 +55,35 @@ pub fn seal(text: &[u8], recipients: &[String]) -> Result<String, Unsealed> {
     String::from_utf8(bytes).map_err(|error| Unsealed::Age(error.to_string()))
 }
 
-fn parse(recipient: &str) -> Result<Box<dyn Recipient>, Unsealed> {
-    let own = x25519::Recipient::from_str(recipient).map(|found| Box::new(found) as _);
-    own.or_else(|_| ssh::Recipient::from_str(recipient).map(|found| Box::new(found) as _))
-        .map_err(|_| Unsealed::Recipient(recipient.to_owned()))
+/// What encrypts to these recipients; those of one plugin are one, so that it is started once.
+fn parse_all(recipients: &[String]) -> Result<Vec<Box<dyn Recipient>>, Unsealed> {
+    let mut parsed: Vec<Box<dyn Recipient>> = Vec::new();
+    let mut of_plugins: Vec<plugin::Recipient> = Vec::new();
+    for recipient in recipients {
+        if let Ok(own) = x25519::Recipient::from_str(recipient) {
+            parsed.push(Box::new(own));
+        } else if let Ok(ssh) = ssh::Recipient::from_str(recipient) {
+            parsed.push(Box::new(ssh));
+        } else {
+            let of_plugin = plugin::Recipient::from_str(recipient);
+            of_plugins.push(of_plugin.map_err(|_| Unsealed::Recipient(recipient.clone()))?);
+        }
+    }
+    let names: BTreeSet<&str> = of_plugins.iter().map(plugin::Recipient::plugin).collect();
+    for name in names {
+        // What is public can be encrypted to without anybody's word.
+        let started = RecipientPluginV1::new(name, &of_plugins, &[], Person::new(Nobody));
+        parsed.push(Box::new(started.map_err(|_| no_plugin(name, &of_plugins))?));
+    }
+    Ok(parsed)
+}
+
+fn no_plugin(name: &str, recipients: &[plugin::Recipient]) -> Unsealed {
+    let recipient = recipients.iter().find(|recipient| recipient.plugin() == name);
+    Unsealed::NoPlugin {
+        recipient: recipient.map(ToString::to_string).unwrap_or_default(),
+        program: format!("age-plugin-{name}"),
+    }
 }
 
 #[cfg(test)]

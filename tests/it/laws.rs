@@ -1,5 +1,6 @@
 //! What holds for every plan, whatever is wanted and whatever is there.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use appcred::model::{
@@ -7,7 +8,7 @@ use appcred::model::{
     Domain, EntryId, EntryState, Integration, Key, KnownSecret, Live, Observed, Owner, Place,
     Policy, Prune, Seal, Secret,
 };
-use appcred::plan::{Action, Plan, Reason, Standing, Step, plan};
+use appcred::plan::{Action, Plan, Reason, Scope, Standing, Step, import, plan};
 use appcred::reconcile::{Outcome, StepOutcome, apply};
 use appcred::target::Stop;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
@@ -301,6 +302,44 @@ proptest! {
             let wanted = step.action.entry().unwrap();
             let is_held = planned.standings.iter().any(|(held, ..)| held.auth_domain.as_deref() == Some(&wanted.auth_domain));
             assert!(step.after.is_some() || is_held, "{step:?} has no credential");
+        }
+    }
+
+    /// Accounts get after an import what they got before it, and the plan has nothing to do.
+    #[test]
+    fn what_is_imported_is_in_sync(mut declared in wanted(), mut shelf in held(), other_owners in any::<bool>()) {
+        declared.credentials.truncate(1);
+        let before = shelf.clone();
+        let scope = Scope { other_owners, ..Scope::default() };
+        let taken = declared.credentials.iter().map(|entry| entry.key.clone()).collect();
+        let found = import(&declared, &shelf.observed(), &taken, &scope);
+        let again = import(&declared, &shelf.observed(), &taken, &scope);
+        assert_eq!(found, again);
+        let keys: BTreeSet<_> = found.entries.iter().map(|entry| entry.key.clone()).collect();
+        assert_eq!((keys.len(), keys.intersection(&taken).count()), (found.entries.len(), 0));
+        let mut desired = declared.clone();
+        for entry in &found.entries {
+            let of = shelf.credentials.iter().find(|held| held.id == entry.of.id).unwrap();
+            desired.credentials.push(DesiredCredential {
+                key: entry.key.clone(),
+                domain: of.domain.clone(),
+                client_id: of.client_id.clone(),
+                client_secret: of.client_secret.clone(),
+                name: entry.name.clone().unwrap_or_else(|| of.domain.to_string()),
+                adopt: entry.adopt,
+                integration: Integration::default(),
+                place: Place { file: Path::new("m.yaml").into(), line: 1, column: 1 },
+            });
+        }
+        let policy = Policy { prune: Prune::Nothing, ..Policy::default() };
+        let planned = plan(&desired, &shelf.observed(), &policy).only_credentials_of(&keys);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(apply(&planned, &desired, &mut shelf, &Stop::new(), &mut |_, _| {}));
+        let left = plan(&desired, &shelf.observed(), &policy).only_credentials_of(&keys);
+        assert_eq!((left.steps, left.withheld), (Vec::new(), Vec::new()));
+        for account in &shelf.config_entries {
+            let secret = |shelf: &Shelf| shelf.in_force(account).map(|held| held.client_secret.clone());
+            assert_eq!(secret(&shelf), secret(&before), "{account:?}");
         }
     }
 

@@ -110,7 +110,10 @@ fn every_example_is_valid() {
     for entry in fs::read_dir(root().join("examples")).unwrap() {
         let folder = entry.unwrap().path();
         if folder.join("appcred.yaml").exists() {
-            Appcred::new().in_dir(&folder).args(["validate"]).stderr("").run();
+            // In this repository `validate` rightly warns of the quick start's public key.
+            let project = Project::new();
+            copied(&folder, project.path());
+            Appcred::new().in_dir(project.path()).args(["validate"]).stderr("").run();
         }
     }
 }

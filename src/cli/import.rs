@@ -1,0 +1,330 @@
+//! `import`
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+
+use crate::desired;
+use crate::manifest::{self, Project, Request};
+use crate::model::{CredentialId, Domain, KnownSecret, Policy, Prune, Reference, Secret};
+use crate::plan::{self, Import as Found, Imported, LeftOut, Plan, Scope, WhyLeftOut};
+use crate::report::import::{NewEntries, preview};
+use crate::report::text;
+use crate::rewrite::{NewEntry, append, new_manifest, save};
+use crate::secret::seal::seal;
+
+use super::access::chosen;
+use super::add::manifest_for;
+use super::apply::{agreed, arrived, carry_out};
+use super::encrypt::recipients;
+use super::exit::ExitStatus;
+use super::gather::{OnError, Sides, Site, gather_loaded, load, report};
+use super::selection::Selection;
+use super::{Global, console, environment};
+
+/// Write manifests for what a target holds, and take it over
+///
+/// Each credential that no entry stands for yet becomes an entry: its secret is encrypted to the
+/// project's recipients before anything is written, and the entry goes to the end of
+/// credentials/DOMAIN.yaml, or of the manifest that -o names. Then the credentials made by hand are
+/// taken over, so that the next plan has nothing to do. One that a linked account uses stays as it
+/// is, and is shadowed once its secret changes. Integrations stay as they are.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Examples:
+  appcred import
+  appcred import --target home --domain spotify --domain netatmo
+  appcred import --foreign --output credentials/found.yaml
+  appcred import --no-adopt --output -   # the manifest alone, to standard output")]
+pub(super) struct Import {
+    /// From this target; needed where there are several
+    #[arg(short, long = "target", value_name = "NAME")]
+    target: Option<String>,
+    /// Only this integration; may be given several times
+    #[arg(long = "domain", value_name = "DOMAIN")]
+    domains: Vec<String>,
+    /// Only what nobody manages
+    #[arg(long)]
+    foreign: bool,
+    /// Also what other owners manage; theirs stays, and this project gets one of its own
+    #[arg(long, conflicts_with = "foreign")]
+    other_owners: bool,
+    /// Write all entries into this manifest; `-` is standard output. Else one for each integration
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Only write manifests: the next `apply` takes over what their entries stand for
+    #[arg(long)]
+    no_adopt: bool,
+    /// Do not ask
+    #[arg(short, long)]
+    yes: bool,
+}
+
+pub(super) async fn run(global: &Global, verb: &Import) -> anyhow::Result<ExitStatus> {
+    let mut loaded = load(global);
+    loaded.problems = loaded.problems.without("no-manifest");
+    let project = loaded.project.clone();
+    let recipients = recipients(&project, &[])?;
+    let request = Request { folder: global.folder.clone(), home: environment::home() };
+    let is_printed = verb.output.as_deref() == Some(Path::new("-"));
+    refuse(verb, &request, &project, is_printed)?;
+    let taken = loaded.entries.iter().map(|entry| entry.key.value.clone()).collect();
+    let selection = Selection { targets: verb.target.clone().into_iter().collect() };
+    one_target(&project, &selection)?;
+    // What is wanted no more is no business of an import.
+    let policy = |policy: &Policy| Policy { prune: Prune::Nothing, ..policy.clone() };
+    let gathered = gather_loaded(global, loaded, &selection, policy, OnError::Stop).await?;
+    let Some(mut site) = gathered.sites.and_then(|mut sites| sites.pop()) else {
+        return Ok(ExitStatus::Failure);
+    };
+    let sides = match &site.sides {
+        Ok(sides) => sides,
+        Err(why) => bail!("{}: {why}", site.name),
+    };
+    let scope = Scope {
+        domains: verb.domains.iter().map(|domain| Domain::new(domain.trim())).collect(),
+        only_foreign: verb.foreign,
+        other_owners: verb.other_owners,
+        custom: project.custom_integrations.clone(),
+    };
+    let targets = if project.targets.len() > 1 { vec![site.name.to_string()] } else { Vec::new() };
+    let found = plan::import(&sides.desired, &sides.observed, &taken, &scope);
+    let draft = Draft::new(found, sides, &project, &recipients, &targets)?;
+    if is_printed {
+        tell_left_out(&draft);
+        console::print(&new_manifest(&draft.entries().collect::<Vec<_>>()))?;
+        return Ok(ExitStatus::Success);
+    }
+    let file_of = |domain: &Domain| match &verb.output {
+        Some(file) => file.clone(),
+        None => manifest_for(global, &project, domain),
+    };
+    let files = files(&draft, file_of)?;
+    console::print(&shown(&draft, &files))?;
+    if files.is_empty() {
+        console::print("Nothing to import.\n")?;
+        return Ok(ExitStatus::Success);
+    }
+    if !verb.no_adopt {
+        declare(&mut site, &files, &project, &draft);
+    }
+    finish(verb, site, &files, draft.made.len()).await
+}
+
+/// Writes the files and takes over what they declare, after asking.
+async fn finish(
+    verb: &Import,
+    site: Site,
+    files: &[File],
+    count: usize,
+) -> anyhow::Result<ExitStatus> {
+    let mut sites = [site];
+    let [site] = &sites;
+    let adopts =
+        !verb.no_adopt && site.sides.as_ref().is_ok_and(|sides| !sides.plan.steps.is_empty());
+    if !verb.no_adopt {
+        console::print(&report(&sites, text::plan))?;
+    }
+    let instead = "--yes to go on without asking, or --no-adopt to write manifests only";
+    if adopts
+        && !verb.yes
+        && !agreed("Write these entries and apply these changes?", instead).await?
+    {
+        console::tell("Nothing was changed.\n");
+        return Ok(ExitStatus::Failure);
+    }
+    for file in files {
+        file.write()?;
+    }
+    let entries = if count == 1 { "1 entry" } else { &format!("{count} entries") };
+    let names: Vec<_> = files.iter().map(|file| file.path.display().to_string()).collect();
+    console::print(&format!("Wrote {entries} to {}.\n", names.join(", ")))?;
+    if adopts {
+        carry_out(&mut sites).await?;
+        console::print(&report(&sites, text::outcomes))?;
+    }
+    let arrived = verb.no_adopt || sites.iter().all(arrived);
+    Ok(if arrived { ExitStatus::Success } else { ExitStatus::Failure })
+}
+
+/// Refuses what could not end well.
+fn refuse(
+    verb: &Import,
+    request: &Request,
+    project: &Project,
+    is_printed: bool,
+) -> anyhow::Result<()> {
+    let Some(file) = verb.output.as_deref().filter(|_| !verb.no_adopt) else { return Ok(()) };
+    if is_printed {
+        bail!("what is only printed cannot be taken over: pass --no-adopt, or name a file");
+    }
+    if !manifest::is_manifest(request, project, file) {
+        bail!(
+            "{} would be no manifest of this project, so the next apply would delete what it declares: name one that appcred.yaml has under `manifests`, or pass --no-adopt",
+            file.display()
+        );
+    }
+    Ok(())
+}
+
+fn one_target(project: &Project, selection: &Selection) -> anyhow::Result<()> {
+    let targets = chosen(project, selection)?;
+    if targets.len() > 1 {
+        let names: Vec<_> = targets.iter().map(|(name, _)| name.to_string()).collect();
+        bail!("there are several targets: name one with --target: {}", names.join(", "));
+    }
+    Ok(())
+}
+
+/// New entries, their secrets encrypted.
+struct Draft {
+    made: Vec<(Imported, NewEntry)>,
+    left_out: Vec<LeftOut>,
+    /// What the target holds, to compare with.
+    secrets: BTreeMap<CredentialId, Secret>,
+}
+
+impl Draft {
+    fn new(
+        found: Found,
+        sides: &Sides,
+        project: &Project,
+        recipients: &[String],
+        targets: &[String],
+    ) -> anyhow::Result<Self> {
+        let held = sides.observed.credentials.iter();
+        let secrets: BTreeMap<_, _> = held
+            .filter_map(|held| Some((held.id.clone(), held.client_secret.clear()?.clone())))
+            .collect();
+        let mut draft = Self { made: Vec::new(), left_out: found.left_out, secrets };
+        for imported in found.entries {
+            let Some(secret) = draft.secrets.get(&imported.of.id) else { continue };
+            let entry = NewEntry {
+                domain: imported.of.domain.to_string(),
+                name: imported.name.clone(),
+                key: written_key(&imported),
+                client_id: imported.of.client_id.to_string(),
+                client_secret: seal(secret.expose().as_bytes(), recipients)?,
+                adopt: imported.adopt,
+                leave_integration: !imported.is_linked,
+                targets: targets.to_vec(),
+            };
+            if reads_back(&entry, &imported, project) {
+                draft.made.push((imported, entry));
+            } else {
+                draft.left_out.push(LeftOut { of: imported.of, why: WhyLeftOut::Unwritable });
+            }
+        }
+        Ok(draft)
+    }
+
+    fn entries(&self) -> impl Iterator<Item = NewEntry> {
+        self.made.iter().map(|(_, entry)| entry.clone())
+    }
+}
+
+/// The key, where it does not follow from the name.
+fn written_key(imported: &Imported) -> Option<String> {
+    let name = imported.name.as_deref().unwrap_or(imported.of.domain.as_str());
+    let follows = crate::model::Key::of_name(name).as_ref() == Some(&imported.key);
+    (!follows).then(|| imported.key.to_string())
+}
+
+/// Whether the entry, once written, is what was meant.
+fn reads_back(entry: &NewEntry, imported: &Imported, project: &Project) -> bool {
+    let text = new_manifest(std::slice::from_ref(entry));
+    let (entries, problems) = manifest::entries(Path::new("new.yaml"), &text, project);
+    let name = imported.name.as_deref().unwrap_or(imported.of.domain.as_str());
+    let is_client = |reference: &Reference| matches!(reference, Reference::Plain(id) if id.expose() == imported.of.client_id.as_str());
+    matches!(entries.as_slice(), [read] if !problems.has_errors()
+        && read.domain.value == imported.of.domain
+        && read.name.value == name
+        && read.key.value == imported.key
+        && is_client(&read.client_id.value)
+        && read.client_secret.value == Reference::Age(entry.client_secret.trim().to_owned()))
+}
+
+/// A manifest with new entries in it, not written yet.
+struct File {
+    path: PathBuf,
+    /// None where there is no such file.
+    before: Option<String>,
+    after: String,
+    /// Which entries of the draft it gets.
+    entries: Vec<usize>,
+}
+
+impl File {
+    fn write(&self) -> anyhow::Result<()> {
+        match &self.before {
+            Some(before) => save::replace(&self.path, before, &self.after),
+            None => save::create(&self.path, &self.after, 0o644),
+        }
+        .with_context(|| format!("cannot write {}", self.path.display()))
+    }
+}
+
+/// All files with their new text, before any of them is written.
+fn files(draft: &Draft, file_of: impl Fn(&Domain) -> PathBuf) -> anyhow::Result<Vec<File>> {
+    let mut by_path: BTreeMap<PathBuf, Vec<usize>> = BTreeMap::new();
+    for (at, (imported, _)) in draft.made.iter().enumerate() {
+        by_path.entry(file_of(&imported.of.domain)).or_default().push(at);
+    }
+    let mut files = Vec::new();
+    for (path, entries) in by_path {
+        let new: Vec<NewEntry> = entries.iter().map(|at| draft.made[*at].1.clone()).collect();
+        let before = match fs::read_to_string(&path) {
+            Ok(text) => Some(text),
+            Err(missing) if missing.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display()))?,
+        };
+        let after = match &before {
+            Some(text) => {
+                append(text, &new).with_context(|| format!("cannot add to {}", path.display()))?
+            }
+            None => new_manifest(&new),
+        };
+        files.push(File { path, before, after, entries });
+    }
+    Ok(files)
+}
+
+fn shown(draft: &Draft, files: &[File]) -> String {
+    let files: Vec<_> = files
+        .iter()
+        .map(|file| NewEntries {
+            file: &file.path,
+            exists: file.before.is_some(),
+            entries: file.entries.iter().map(|at| &draft.made[*at].0).collect(),
+        })
+        .collect();
+    preview(&files, &draft.left_out)
+}
+
+fn tell_left_out(draft: &Draft) {
+    console::tell(&preview(&[], &draft.left_out));
+}
+
+/// Plans as if the files were written, and keeps what the new entries need.
+fn declare(site: &mut Site, files: &[File], project: &Project, draft: &Draft) {
+    let Ok(sides) = &mut site.sides else { return };
+    let made: BTreeMap<_, _> =
+        draft.made.iter().map(|(imported, _)| (&imported.key, imported)).collect();
+    let mut keys = BTreeSet::new();
+    for file in files {
+        let (entries, _) = manifest::entries(&file.path, &file.after, project);
+        for entry in entries {
+            let Some(imported) = made.get(&entry.key.value) else { continue };
+            let Some(secret) = draft.secrets.get(&imported.of.id) else { continue };
+            let secret = KnownSecret::Clear(secret.clone());
+            let client_id = imported.of.client_id.clone();
+            sides.desired.credentials.push(desired::wanted(&entry, client_id, secret));
+            keys.insert(entry.key.value.clone());
+            site.entries.insert(entry.key.value.clone(), entry);
+        }
+    }
+    let policy = Policy { prune: Prune::Nothing, ..project.policy.clone() };
+    let whole: Plan = plan::plan(&sides.desired, &sides.observed, &policy);
+    sides.plan = whole.only_credentials_of(&keys);
+}

@@ -1,0 +1,396 @@
+//! Which of a target's credentials become entries, and how those are written. Pure, as the plan is.
+//!
+//! An entry is found by its client, so of several credentials of one client one entry is made, from
+//! the one in force. Where linked accounts depend on more than one of them, none is: an entry could
+//! not stand for both.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::{
+    ClientId, Credential, CredentialId, Desired, Domain, Held, Key, Likeness, Observed, Owner,
+};
+
+use super::index::Index;
+
+/// What is asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Scope {
+    /// Only these integrations; all where there is none.
+    pub domains: BTreeSet<Domain>,
+    /// Only what nobody manages.
+    pub only_foreign: bool,
+    /// Also what other owners manage.
+    pub other_owners: bool,
+    /// Integrations that are known beside those that the target knows.
+    pub custom: BTreeSet<Domain>,
+}
+
+/// What becomes of a target's credentials.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Import {
+    /// The entries, by integration and then in the target's order.
+    pub entries: Vec<Imported>,
+    /// What is asked for and left out.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// A new entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Imported {
+    /// The credential that it is made from.
+    pub of: Held,
+    /// Its name; none where Home Assistant is to show the integration's.
+    pub name: Option<String>,
+    /// Its key, which no other entry has.
+    pub key: Key,
+    /// Whether it takes over what nobody manages.
+    pub adopt: bool,
+    /// Whether an account is linked, so that its integration is to be set up in another house too.
+    pub is_linked: bool,
+}
+
+/// A credential that becomes no entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    /// That one.
+    pub of: Held,
+    /// Why.
+    pub why: WhyLeftOut,
+}
+
+/// Why a credential becomes no entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WhyLeftOut {
+    /// There is an entry for its client already.
+    Declared(Key),
+    /// The new entry is made from another credential of its client.
+    SameClient(CredentialId),
+    /// Linked accounts use several credentials of its client, with different secrets.
+    SeveralInUse,
+    /// It is another owner's.
+    OtherOwner(Owner),
+    /// Another client has its `auth_domain` too.
+    SharedName,
+    /// The target does not know its integration.
+    UnknownIntegration,
+    /// It has no client secret.
+    NoSecret,
+    /// Something in it cannot be written as an entry.
+    Unwritable,
+}
+
+/// Decides what becomes of each credential that is asked for. `taken` are the keys of all entries,
+/// those for other targets too.
+pub fn import(
+    desired: &Desired,
+    observed: &Observed,
+    taken: &BTreeSet<Key>,
+    scope: &Scope,
+) -> Import {
+    let index = Index::new(observed);
+    let mut clients: BTreeMap<&Domain, Vec<(&ClientId, Vec<usize>)>> = BTreeMap::new();
+    for (at, credential) in index.all().iter().enumerate() {
+        if !scope.domains.is_empty() && !scope.domains.contains(&credential.domain) {
+            continue;
+        }
+        let of_domain = clients.entry(&credential.domain).or_default();
+        match of_domain.iter_mut().find(|(client, _)| **client == credential.client_id) {
+            Some((_, group)) => group.push(at),
+            None => of_domain.push((&credential.client_id, vec![at])),
+        }
+    }
+    let mut draft =
+        Draft { desired, scope, index: &index, taken: taken.clone(), made: Import::default() };
+    for of_domain in clients.values() {
+        let nameless = of_domain
+            .iter()
+            .filter(|(_, group)| group.iter().any(|at| shown_name(index.get(*at)).is_none()));
+        let is_only_nameless = nameless.count() < 2;
+        for (_, group) in of_domain {
+            draft.client(group, is_only_nameless);
+        }
+    }
+    draft.made
+}
+
+struct Draft<'a> {
+    desired: &'a Desired,
+    scope: &'a Scope,
+    index: &'a Index<'a>,
+    taken: BTreeSet<Key>,
+    made: Import,
+}
+
+impl Draft<'_> {
+    /// Decides on all credentials of one client.
+    fn client(&mut self, group: &[usize], is_only_nameless: bool) {
+        let (others, own): (Vec<usize>, Vec<usize>) =
+            group.iter().partition(|at| self.other_owner(**at).is_some());
+        let is_foreign = |at: &usize| self.index.is_by_hand(self.index.get(*at));
+        if self.scope.only_foreign && !own.iter().all(is_foreign) {
+            return;
+        }
+        let takes_others = own.is_empty() && self.scope.other_owners;
+        if !takes_others && !self.scope.only_foreign {
+            for at in &others {
+                let owner = self.other_owner(*at);
+                owner.into_iter().for_each(|owner| {
+                    self.leave_out(*at, WhyLeftOut::OtherOwner(owner));
+                });
+            }
+        }
+        let candidates = if takes_others { &others } else { &own };
+        match self.choose(candidates) {
+            Err(why) => candidates.iter().for_each(|at| self.leave_out(*at, why.clone())),
+            Ok(None) => {}
+            Ok(Some(chosen)) => {
+                for at in candidates.iter().filter(|at| **at != chosen) {
+                    let chosen = self.index.get(chosen).id.clone();
+                    self.leave_out(*at, WhyLeftOut::SameClient(chosen));
+                }
+                self.enter(chosen, candidates, is_only_nameless);
+            }
+        }
+    }
+
+    /// The credential that an entry is made from: the one in force, first of all where it is in use.
+    fn choose(&self, candidates: &[usize]) -> Result<Option<usize>, WhyLeftOut> {
+        let Some(first) = candidates.first().map(|at| self.index.get(*at)) else {
+            return Ok(None);
+        };
+        let is_declared = |entry: &&crate::model::DesiredCredential| {
+            entry.domain == first.domain && entry.client_id == first.client_id
+        };
+        if let Some(entry) = self.desired.credentials.iter().find(is_declared) {
+            return Err(WhyLeftOut::Declared(entry.key.clone()));
+        }
+        if !self.index.knows(&first.domain) && !self.scope.custom.contains(&first.domain) {
+            return Err(WhyLeftOut::UnknownIntegration);
+        }
+        let shares_name = |at: &usize| {
+            let credential = self.index.get(*at);
+            self.index.shares_name(credential) && !self.index.is_shadow(credential)
+        };
+        if candidates.iter().any(shares_name) {
+            return Err(WhyLeftOut::SharedName);
+        }
+        // Of several with one implementation the last is in force.
+        let mut in_force: BTreeMap<&str, usize> = BTreeMap::new();
+        for at in candidates {
+            in_force.insert(self.index.get(*at).implementation(), *at);
+        }
+        let used: Vec<usize> =
+            in_force.values().copied().filter(|at| self.is_linked(*at)).collect();
+        let secret = |at: &usize| &self.index.get(*at).client_secret;
+        let differ = |pair: &[usize]| secret(&pair[0]).compare(secret(&pair[1])) != Likeness::Same;
+        if used.windows(2).any(differ) {
+            return Err(WhyLeftOut::SeveralInUse);
+        }
+        let all = || in_force.values().copied();
+        let managed = |at: &usize| self.index.get(*at).mark().is_some();
+        let chosen = used.iter().copied().max().or(all().filter(managed).max()).or(all().max());
+        let has_secret = |at: &usize| secret(at).clear().is_some_and(|it| !it.expose().is_empty());
+        if !chosen.iter().all(has_secret) {
+            return Err(WhyLeftOut::NoSecret);
+        }
+        Ok(chosen)
+    }
+
+    fn enter(&mut self, at: usize, of_client: &[usize], is_only_nameless: bool) {
+        let credential = self.index.get(at);
+        let name = match shown_name(credential) {
+            Some(name) => Some(name),
+            // Home Assistant shows the client id; that tells several apart.
+            None if is_only_nameless => None,
+            None => Some(credential.client_id.as_str()),
+        };
+        let name = name.filter(|name| *name != credential.domain.as_str());
+        let key = self.key(credential, name);
+        self.taken.insert(key.clone());
+        // Else what nobody manages would stand in the way of an entry that does not find its mark.
+        let keeps_mark = credential
+            .mark()
+            .is_some_and(|mark| mark.owner == self.desired.owner && mark.key == key);
+        let by_hand = |at: &usize| self.index.is_by_hand(self.index.get(*at));
+        let is_other_owners = self.other_owner(at).is_some();
+        self.made.entries.push(Imported {
+            of: credential.held(),
+            name: name.map(str::to_owned),
+            key,
+            adopt: !keeps_mark && of_client.iter().any(by_hand),
+            // An account stays linked with the credential of the other owner.
+            is_linked: self.is_linked(at) && !is_other_owners,
+        });
+    }
+
+    /// The key of its mark, or one made from its name; with the integration or a number where that
+    /// is taken.
+    fn key(&self, credential: &Credential, name: Option<&str>) -> Key {
+        let marked = credential.mark().map(|mark| mark.key);
+        let domain = credential.domain.as_str();
+        let named = Key::of_name(name.unwrap_or(domain));
+        let longer = named.as_ref().and_then(|key| match name {
+            Some(_) => Key::new(&format!("{domain}-{key}")),
+            None => Some(key.clone()),
+        });
+        let free = |key: &Key| !self.taken.contains(key);
+        let stem = longer.as_ref().map_or(domain, Key::as_str).to_owned();
+        if let Some(key) = [marked, named, longer].into_iter().flatten().find(free) {
+            return key;
+        }
+        let mut number = 1_u64;
+        loop {
+            number += 1;
+            // The name may be too long for more.
+            let numbered = Key::new(&format!("{stem}-{number}"));
+            let key = numbered.or_else(|| Key::new(&format!("key-{number}"))).filter(free);
+            if let Some(key) = key {
+                return key;
+            }
+        }
+    }
+
+    fn other_owner(&self, at: usize) -> Option<Owner> {
+        let mark = self.index.get(at).mark()?;
+        (mark.owner != self.desired.owner).then_some(mark.owner)
+    }
+
+    fn is_linked(&self, at: usize) -> bool {
+        let credential = self.index.get(at);
+        self.index.is_used(&credential.domain, credential.implementation())
+            || self.index.is_nailed(credential)
+    }
+
+    fn leave_out(&mut self, at: usize, why: WhyLeftOut) {
+        self.made.left_out.push(LeftOut { of: self.index.get(at).held(), why });
+    }
+}
+
+/// What Home Assistant shows, where it is more than the client id.
+fn shown_name(credential: &Credential) -> Option<&str> {
+    credential.name.as_deref().filter(|name| !name.trim().is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::{Import, Scope, import};
+    use crate::model::{Completeness, Credential, Desired, Domain, Key, Observed, Owner, Secret};
+    use crate::plan::tests::{held, linked, observing, wanted};
+
+    /// What is found in a house without entries: `domain name as key`, then what is left out.
+    fn told(credentials: Vec<Credential>, users: &[&str], scope: &Scope) -> Vec<String> {
+        let desired = Desired {
+            owner: Owner::new("house").unwrap(),
+            credentials: Vec::new(),
+            unidentified: Vec::new(),
+            completeness: Completeness::Whole,
+        };
+        let config_entries = users.iter().map(|user| linked(user)).collect();
+        let observed = Observed { config_entries, ..observing(credentials) };
+        let taken = BTreeSet::from([Key::new("taken").unwrap()]);
+        let Import { entries, left_out } = import(&desired, &observed, &taken, scope);
+        let entry = |entry: super::Imported| {
+            let marks = [(entry.adopt, " adopt"), (entry.is_linked, " linked")];
+            let marks: String =
+                marks.into_iter().filter(|(is, _)| *is).map(|(_, mark)| mark).collect();
+            format!("{} {:?} as {}{marks}", entry.of.id, entry.name.as_deref(), entry.key)
+        };
+        let left = |left: super::LeftOut| format!("! {} {:?}", left.of.id, left.why);
+        entries.into_iter().map(entry).chain(left_out.into_iter().map(left)).collect()
+    }
+
+    fn named(id: &str, client: &str, name: Option<&str>, auth_domain: Option<&str>) -> Credential {
+        let made = held(id, &wanted(client), auth_domain);
+        Credential { name: name.map(str::to_owned), ..made }
+    }
+
+    #[test]
+    fn keys_are_unique_whatever_names_are() {
+        let long = "x".repeat(200);
+        let names = ["Family", "Family", "Family", "Taken", "???", &long, "Ünïcode 42"];
+        let made = names
+            .iter()
+            .enumerate()
+            .map(|(at, name)| named(&format!("id{at}"), &format!("c{at}"), Some(name), None));
+        let keys: Vec<_> = told(made.collect(), &[], &Scope::default())
+            .iter()
+            .map(|line| line.split(" as ").nth(1).unwrap().replace(" adopt", ""))
+            .collect();
+        assert_eq!(
+            keys,
+            [
+                "family",
+                "spotify-family",
+                "spotify-family-2",
+                "spotify-taken",
+                "spotify-2",
+                "spotify-3",
+                "unicode-42"
+            ]
+        );
+    }
+
+    #[test]
+    fn one_without_a_name_has_none_and_several_have_their_client_ids() {
+        let one = |id: &str| named(id, id, None, None);
+        let scope = Scope::default();
+        assert_eq!(told(vec![one("a")], &[], &scope), ["a None as spotify adopt"]);
+        assert_eq!(
+            told(vec![one("a"), one("b")], &[], &scope),
+            ["a Some(\"id-a\") as id-a adopt", "b Some(\"id-b\") as id-b adopt"]
+        );
+    }
+
+    #[test]
+    fn an_entry_is_made_from_what_is_in_use() {
+        let two = || vec![named("a", "c", Some("A"), None), named("b", "c", Some("B"), None)];
+        let scope = Scope::default();
+        assert_eq!(
+            told(two(), &["a"], &scope),
+            [r#"a Some("A") as a adopt linked"#, r#"! b SameClient(CredentialId("a"))"#]
+        );
+        assert_eq!(told(two(), &[], &scope)[0], r#"b Some("B") as b adopt"#);
+        let mut differing = two();
+        differing[1].client_secret = Secret::new("other").into();
+        assert_eq!(told(differing, &["a", "b"], &scope), ["! a SeveralInUse", "! b SeveralInUse"]);
+    }
+
+    #[test]
+    fn what_is_managed_is_taken_as_far_as_that_is_asked_for() {
+        let all = || {
+            vec![
+                named("ours", "a", Some("A"), Some("appcred:house:lost")),
+                named("theirs", "b", Some("B"), Some("appcred:cabin:b")),
+                named("yaml", "c", Some("C"), Some("spotify")),
+            ]
+        };
+        let users = ["appcred:cabin:b", "spotify"];
+        let scope = Scope::default();
+        assert_eq!(
+            told(all(), &users, &scope),
+            [
+                r#"ours Some("A") as lost"#,
+                r#"yaml Some("C") as c adopt linked"#,
+                r#"! theirs OtherOwner(Owner("cabin"))"#
+            ]
+        );
+        let others = Scope { other_owners: true, ..Scope::default() };
+        assert_eq!(told(all(), &users, &others)[1], r#"theirs Some("B") as b"#);
+        let foreign = Scope { only_foreign: true, ..Scope::default() };
+        assert_eq!(told(all(), &users, &foreign), [r#"yaml Some("C") as c adopt linked"#]);
+        let elsewhere = Scope { domains: [Domain::new("netatmo")].into(), ..Scope::default() };
+        assert_eq!(told(all(), &users, &elsewhere), [""; 0]);
+    }
+
+    #[test]
+    fn what_no_entry_could_be_for_is_left_out() {
+        let mut lost = named("lost", "a", None, None);
+        lost.domain = Domain::new("gone");
+        let mut empty = named("empty", "b", None, None);
+        empty.client_secret = Secret::new("").into();
+        let told = told(vec![lost, empty], &[], &Scope::default());
+        assert_eq!(told, ["! lost UnknownIntegration", "! empty NoSecret"]);
+    }
+}

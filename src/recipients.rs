@@ -1,0 +1,79 @@
+//! Whether what is encrypted in a project is so to the project's recipients.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::diagnostic::{Diagnostic, Diagnostics, Spot};
+use crate::manifest::{Entry, Located, Project, Target, Token};
+use crate::model::Reference;
+use crate::secret::{Identities, Misfit, age_misfit, sops_misfit};
+
+/// Warns of each secret of the entries and targets that some of the project's recipients certainly
+/// cannot open, or somebody else can. What cannot be told is passed over.
+pub fn check(project: &Project, entries: &[Arc<Entry>], identities: &Identities) -> Diagnostics {
+    let mut problems = Diagnostics::default();
+    let recipients = &project.age.recipients;
+    if recipients.is_empty() {
+        return problems;
+    }
+    let tokens = project.targets.values().filter_map(|target| match target {
+        Target::HomeAssistant { token: Token::Written(token), .. } => Some(("token", token)),
+        _ => None,
+    });
+    let of_entries = entries.iter().flat_map(|entry| {
+        [("client_id", &entry.client_id), ("client_secret", &entry.client_secret)]
+    });
+    let mut seen = BTreeSet::new();
+    for (field, Located { value, spot }) in tokens.chain(of_entries) {
+        let found = match value {
+            Reference::Age(armored) => {
+                age_misfit(armored, recipients, identities).map(|misfit| (misfit, field.to_owned()))
+            }
+            // All of a document has the same recipients.
+            Reference::Sops { document, .. } if seen.insert(spot.file.path().to_owned()) => {
+                sops_misfit(document, recipients).map(|misfit| (misfit, "SOPS document".to_owned()))
+            }
+            _ => None,
+        };
+        if let Some((misfit, what)) = found {
+            problems.push(told(&misfit, &what, spot));
+        }
+    }
+    problems
+}
+
+fn told(misfit: &Misfit, what: &str, spot: &Spot) -> Diagnostic {
+    let (code, message) = match misfit {
+        Misfit::Nobody => (
+            "not-to-recipients",
+            format!("this {what} is encrypted to none of the project's recipients"),
+        ),
+        Misfit::Missing(all) => {
+            let all: Vec<_> = all.iter().map(|recipient| shown(recipient)).collect();
+            ("not-to-all-recipients", format!("this {what} is not encrypted to {}", all.join(", ")))
+        }
+        Misfit::TooFew { stanzas, recipients } => (
+            "not-to-all-recipients",
+            format!(
+                "this {what} is encrypted to {stanzas} of age's own recipients, and the project has {recipients}: not all can open it"
+            ),
+        ),
+        Misfit::TooMany { stanzas, recipients } => (
+            "to-strangers",
+            format!(
+                "this {what} is encrypted to {stanzas} of age's own recipients, and the project has {recipients}: somebody else can open it"
+            ),
+        ),
+    };
+    Diagnostic::warning(code, message)
+        .at(&spot.file, spot.span)
+        .help("encrypt it again to those under `age: recipients:` in appcred.yaml")
+}
+
+/// The beginning is enough to know it again.
+fn shown(recipient: &str) -> String {
+    match recipient.char_indices().nth(24) {
+        Some((end, _)) => format!("`{}…`", &recipient[..end]),
+        None => format!("`{recipient}`"),
+    }
+}

@@ -1,0 +1,90 @@
+//! What an import would write, for people.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::path::Path;
+
+use crate::plan::{Imported, LeftOut, WhyLeftOut};
+
+use super::text::{DIM, GREEN, YELLOW, line};
+use super::words;
+
+/// The new entries of one file.
+pub struct NewEntries<'a> {
+    /// The file.
+    pub file: &'a Path,
+    /// Whether it is there already.
+    pub exists: bool,
+    /// The entries, in their order.
+    pub entries: Vec<&'a Imported>,
+}
+
+/// What would be written, file by file, and what is left out.
+pub fn preview(files: &[NewEntries<'_>], left_out: &[LeftOut]) -> String {
+    let mut out = String::new();
+    for NewEntries { file, exists, entries } in files {
+        let new = if *exists { "" } else { " (new)" };
+        let _ = writeln!(out, "{}{new}", file.display());
+        for entry in entries {
+            let shown = entry.name.as_deref().unwrap_or(entry.of.domain.as_str());
+            let linked = if entry.is_linked { "" } else { ", not set up" };
+            line(
+                &mut out,
+                GREEN,
+                &format!("  + {} \"{shown}\", key {}{linked}", entry.of.domain, entry.key),
+            );
+        }
+        out.push('\n');
+    }
+    let new = || files.iter().flat_map(|file| &file.entries);
+    if new().any(|entry| !entry.is_linked) {
+        line(&mut out, DIM, "# Where no account is linked, the entry says `setup: false`.");
+    }
+    self::left_out(&mut out, left_out);
+    out
+}
+
+fn left_out(out: &mut String, left_out: &[LeftOut]) {
+    let declared: BTreeSet<_> = left_out
+        .iter()
+        .filter_map(|left| match &left.why {
+            WhyLeftOut::Declared(key) => Some(key.as_str()),
+            _ => None,
+        })
+        .collect();
+    if !declared.is_empty() {
+        let keys: Vec<_> = declared.into_iter().collect();
+        line(out, DIM, &format!("Declared already, and skipped: {}.", keys.join(", ")));
+    }
+    for LeftOut { of, why } in left_out {
+        let Some(why) = told(why) else { continue };
+        let head = format!("! left out: {} \"{}\" ({})", of.domain, words::name(of), of.id);
+        line(out, YELLOW, &head);
+        line(out, DIM, &format!("    # {why}"));
+    }
+    if !left_out.is_empty() {
+        out.push('\n');
+    }
+}
+
+/// Why it is left out; none where that is told of all together.
+fn told(why: &WhyLeftOut) -> Option<String> {
+    Some(match why {
+        WhyLeftOut::Declared(_) => return None,
+        WhyLeftOut::SameClient(id) => {
+            format!("{id} is of the same client, and the entry is made from that")
+        }
+        WhyLeftOut::SeveralInUse => "linked accounts use several credentials of this client, with different secrets: an entry can stand for one only".to_owned(),
+        WhyLeftOut::OtherOwner(owner) => {
+            format!("`{owner}` manages it; --other-owners makes an entry all the same")
+        }
+        WhyLeftOut::SharedName => "another client has the same `auth_domain`: Home Assistant has only the last of them in force".to_owned(),
+        WhyLeftOut::UnknownIntegration => {
+            "the target does not know its integration".to_owned()
+        }
+        WhyLeftOut::NoSecret => "it has no client secret".to_owned(),
+        WhyLeftOut::Unwritable => {
+            "its name or client id cannot stand in a manifest".to_owned()
+        }
+    })
+}

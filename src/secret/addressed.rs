@@ -1,0 +1,224 @@
+//! To whom something is encrypted, as far as that can be told without opening it.
+//!
+//! An age file does not name those that it is encrypted to by age's own recipients: it only has one
+//! stanza for each. SSH keys leave a mark of four bytes, a SOPS document names all.
+
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
+use age::armor::ArmoredReader;
+use age::{DecryptError, Decryptor, Identity};
+use age_core::format::{FileKey, Stanza};
+
+use super::Identities;
+use super::locked::ssh_mark;
+use crate::yaml::{self, Node, Value};
+
+/// How what is there does not fit those who are to read it. All of it is certain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Misfit {
+    /// None of them can open it.
+    Nobody,
+    /// These cannot.
+    Missing(Vec<String>),
+    /// Some of them cannot: there are fewer stanzas than recipients of age's own kind.
+    TooFew {
+        /// So many stanzas.
+        stanzas: usize,
+        /// So many recipients.
+        recipients: usize,
+    },
+    /// Somebody else can, too.
+    TooMany {
+        /// So many stanzas.
+        stanzas: usize,
+        /// So many recipients.
+        recipients: usize,
+    },
+}
+
+/// The stanzas of an age file by their kinds.
+#[derive(Default)]
+struct Stanzas {
+    own: usize,
+    ssh: BTreeSet<String>,
+    others: usize,
+}
+
+/// Compares an armored age file with the recipients that it should have. Identities that need nobody
+/// are tried; what they open is not answered, only that they open it.
+///
+/// `None` where it fits, where that cannot be told, and where the file is damaged.
+pub fn age_misfit(armored: &str, recipients: &[String], identities: &Identities) -> Option<Misfit> {
+    if recipients.is_empty() {
+        return None;
+    }
+    let file = Decryptor::new_buffered(ArmoredReader::new(armored.as_bytes())).ok()?;
+    if file.is_scrypt() {
+        return Some(Misfit::Nobody);
+    }
+    let witness = Witness::default();
+    let is_opened =
+        file.decrypt([&witness as &dyn Identity].into_iter().chain(identities.free())).is_ok();
+    let stanzas = witness.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let (ssh, rest): (Vec<_>, Vec<_>) =
+        recipients.iter().partition(|recipient| recipient.starts_with("ssh-"));
+    let is_own = |recipient: &&&String| recipient.parse::<age::x25519::Recipient>().is_ok();
+    let own: BTreeSet<&String> = rest.iter().filter(is_own).copied().collect();
+    let has_plugins = rest.iter().any(|recipient| !is_own(&recipient));
+    let is_there =
+        |recipient: &str| ssh_mark(recipient).is_none_or(|mark| stanzas.ssh.contains(&mark));
+    let mut missing: Vec<&String> =
+        ssh.iter().copied().filter(|recipient| !is_there(recipient)).collect();
+    if stanzas.own == 0 {
+        missing.extend(&own);
+    } else if !is_opened {
+        let at_hand = |recipient: &&&String| identities.recipients().contains(recipient);
+        missing.extend(own.iter().filter(at_hand));
+    }
+    // A plugin writes stanzas of whatever kind it likes.
+    let is_certain = !has_plugins || stanzas.others + stanzas.own == 0;
+    if is_certain && missing.len() == ssh.len() + own.len() {
+        return Some(Misfit::Nobody);
+    }
+    if !missing.is_empty() {
+        return Some(Misfit::Missing(missing.into_iter().cloned().collect()));
+    }
+    let (stanzas, recipients) = (stanzas.own, own.len());
+    match stanzas.cmp(&recipients) {
+        Ordering::Less => Some(Misfit::TooFew { stanzas, recipients }),
+        Ordering::Greater if !has_plugins => Some(Misfit::TooMany { stanzas, recipients }),
+        Ordering::Equal | Ordering::Greater => None,
+    }
+}
+
+/// The same for a SOPS document, which names its recipients.
+pub fn sops_misfit(document: &str, recipients: &[String]) -> Option<Misfit> {
+    let parsed = yaml::parse(document);
+    let mut named = Vec::new();
+    for sops in parsed.documents.iter().filter_map(|document| field(document, "sops")) {
+        named_in(sops, &mut named);
+        for group in field(sops, "key_groups").into_iter().flat_map(items) {
+            named_in(group, &mut named);
+        }
+    }
+    // SSH keys may have a comment behind them.
+    let plain =
+        |recipient: &str| recipient.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
+    let named: BTreeSet<_> = named.into_iter().map(plain).collect();
+    if named.is_empty() {
+        return None;
+    }
+    let missing: Vec<_> =
+        recipients.iter().filter(|recipient| !named.contains(&plain(recipient))).collect();
+    match missing.len() {
+        0 => None,
+        all if all == recipients.len() => Some(Misfit::Nobody),
+        _ => Some(Misfit::Missing(missing.into_iter().cloned().collect())),
+    }
+}
+
+fn named_in<'n>(group: &'n Node<'_>, into: &mut Vec<&'n str>) {
+    for key in field(group, "age").into_iter().flat_map(items) {
+        if let Some(Value::Scalar(scalar)) = field(key, "recipient").map(|node| &node.value) {
+            into.push(&scalar.text);
+        }
+    }
+}
+
+fn field<'n, 't>(node: &'n Node<'t>, name: &str) -> Option<&'n Node<'t>> {
+    let Value::Mapping(pairs) = &node.value else { return None };
+    pairs.iter().find(|pair| pair.key.text == name).map(|pair| &pair.value)
+}
+
+fn items<'n, 't>(node: &'n Node<'t>) -> &'n [Node<'t>] {
+    if let Value::Sequence(items) = &node.value { items } else { &[] }
+}
+
+/// An identity that opens nothing and sees everything.
+#[derive(Default)]
+struct Witness(Mutex<Stanzas>);
+
+impl Identity for Witness {
+    fn unwrap_stanza(&self, stanza: &Stanza) -> Option<Result<FileKey, DecryptError>> {
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match stanza.tag.as_str() {
+            "X25519" => seen.own += 1,
+            "ssh-ed25519" | "ssh-rsa" => seen.ssh.extend(stanza.args.first().cloned()),
+            // age adds a stanza with a random name so that readers learn to ignore what they don't know.
+            grease if grease.ends_with("-grease") => {}
+            _ => seen.others += 1,
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use age::x25519;
+    use secrecy::ExposeSecret;
+
+    use super::{Misfit, age_misfit, sops_misfit};
+    use crate::model::Secret;
+    use crate::secret::env::IdentitySources;
+    use crate::secret::seal::seal;
+    use crate::secret::{Identities, Nobody};
+
+    fn public(name: &str) -> String {
+        let file = format!("tests/cases/keys/{name}.pub");
+        let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(file);
+        std::fs::read_to_string(file).unwrap().trim().to_owned()
+    }
+
+    fn misfit(of: &[&str], wanted: &[&str], at_hand: &[&x25519::Identity]) -> Option<Misfit> {
+        let owned = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>();
+        let text = |key: &&x25519::Identity| Secret::new(key.to_string().expose_secret());
+        let texts = at_hand.iter().map(|key| ("X", text(key))).collect();
+        let sources = IdentitySources { texts, files: Vec::new() };
+        let (identities, _) = Identities::gather(&[], &sources, Nobody);
+        age_misfit(&seal(b"x", &owned(of)).unwrap(), &owned(wanted), &identities)
+    }
+
+    #[test]
+    fn nothing_is_said_but_what_is_certain() {
+        let keys = [(); 3].map(|()| x25519::Identity::generate());
+        let all = keys.each_ref().map(|key| key.to_public().to_string());
+        let [one, two, three] = all.each_ref().map(String::as_str);
+        let (ssh, rsa) = (public("ed25519"), public("rsa"));
+        let (ssh, rsa) = (ssh.as_str(), rsa.as_str());
+        let missing =
+            |all: &[&str]| Some(Misfit::Missing(all.iter().map(|one| (*one).to_owned()).collect()));
+
+        assert_eq!(misfit(&[one], &[one], &[]), None);
+        assert_eq!(misfit(&[one], &[two], &[]), None, "nobody can tell");
+        assert_eq!(misfit(&[one], &[two], &[&keys[1]]), Some(Misfit::Nobody));
+        assert_eq!(misfit(&[one], &[two, three], &[&keys[1]]), missing(&[two]));
+        assert_eq!(misfit(&[one], &[one, ssh], &[]), missing(&[ssh]));
+        assert_eq!(misfit(&[ssh], &[rsa], &[]), Some(Misfit::Nobody));
+        assert_eq!(misfit(&[ssh], &[one], &[]), Some(Misfit::Nobody));
+        assert_eq!(misfit(&[ssh, rsa, one], &[one, rsa, ssh], &[]), None);
+        let few = Misfit::TooFew { stanzas: 1, recipients: 2 };
+        assert_eq!(misfit(&[one], &[one, two], &[&keys[0]]), Some(few));
+        let many = Misfit::TooMany { stanzas: 2, recipients: 1 };
+        assert_eq!(misfit(&[one, two], &[one], &[&keys[2]]), Some(many));
+        let plugin = "age1open1w3jhxaqgeyfpg";
+        assert_eq!(misfit(&[ssh], &[plugin], &[]), Some(Misfit::Nobody));
+        assert_eq!(misfit(&[one], &[plugin], &[]), None, "a plugin may write what it likes");
+        assert_eq!(misfit(&[one], &[one, plugin], &[]), None);
+        assert_eq!(age_misfit("no age file", &[one.to_owned()], &Identities::default()), None);
+    }
+
+    #[test]
+    fn a_sops_document_names_its_recipients() {
+        let document = "a: ENC[x]\nsops:\n  age:\n    - {recipient: age1a, enc: x}\n  key_groups:\n    - age: [{recipient: ssh-rsa AAA me, enc: x}]\n";
+        let all = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>();
+        assert_eq!(sops_misfit(document, &all(&["age1a", "ssh-rsa AAA"])), None);
+        assert_eq!(sops_misfit(document, &all(&["age1b"])), Some(Misfit::Nobody));
+        let missing = Misfit::Missing(all(&["age1b"]));
+        assert_eq!(sops_misfit(document, &all(&["age1a", "age1b"])), Some(missing));
+        assert_eq!(sops_misfit("a: b\nsops: {pgp: []}\n", &all(&["age1b"])), None);
+    }
+}

@@ -1,0 +1,191 @@
+//! What `validate` warns of beside the manifests' own problems: recipients, identities in the
+//! repository, and secrets in its history.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use crate::real::sops;
+use crate::shell::{Appcred, Project, age_identity, encrypt};
+
+/// Runs the real git in a folder, with nothing of this machine's settings.
+#[track_caller]
+fn git(folder: &Path, arguments: &[&str]) {
+    let who = ["-c", "user.name=A", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false"];
+    let mut command = Command::new("git");
+    command.args(who).args(["-c", "init.defaultBranch=main"]).args(arguments).current_dir(folder);
+    command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn commit(project: &Project, message: &str) {
+    git(project.path(), &["add", "--all"]);
+    git(project.path(), &["commit", "--quiet", "--allow-empty", "-m", message]);
+}
+
+fn validate(project: &Project) -> Appcred {
+    Appcred::new().in_dir(project.path()).args(["validate"]).env("PATH", "/usr/bin:/bin")
+}
+
+fn entry(name: &str, secret: &str) -> String {
+    format!(
+        "  - domain: spotify\n    name: {name}\n    client_id: {name}\n    client_secret: {secret}\n"
+    )
+}
+
+fn sealed(name: &str, secret: &str, recipient: &age::x25519::Recipient) -> String {
+    let armored = encrypt(secret, recipient);
+    entry(name, &format!("|\n      {}", armored.trim_end().replace('\n', "\n      ")))
+}
+
+fn manifest(entries: &[String]) -> String {
+    format!("application_credentials:\n{}", entries.concat())
+}
+
+fn project_for(recipients: &[&str]) -> String {
+    format!(
+        "targets: {{lab: {{config_dir: ha}}}}\nage: {{recipients: [{}]}}\n",
+        recipients.join(", ")
+    )
+}
+
+#[test]
+fn an_entry_to_nobody_of_the_project_is_told_where_that_is_certain() {
+    let (identity, ours) = age_identity();
+    let (_, other) = age_identity();
+    let project = Project::new().file("appcred.yaml", &project_for(&[&ours.to_string()])).file(
+        "credentials/a.yaml",
+        &manifest(&[sealed("good", "x", &ours), sealed("bad", "x", &other)]),
+    );
+    validate(&project).stdout("Valid: 2 entries.\n").stderr("").run();
+    let with_key = || validate(&project).env("SOPS_AGE_KEY", &identity);
+    let said = with_key().run().stderr;
+    assert!(
+        said.contains(
+            "warning: this client_secret is encrypted to none of the project's recipients"
+        ),
+        "{said}"
+    );
+    assert!(said.contains("credentials/a.yaml:") && !said.contains(&identity), "{said}");
+    assert_eq!(said.matches("warning:").count(), 1, "{said}");
+    with_key().args(["--strict"]).status(1).run();
+
+    project.write("appcred.yaml", &project_for(&[&ours.to_string(), &other.to_string()]));
+    let said = validate(&project).run().stderr;
+    assert!(
+        said.contains("is encrypted to 1 of age's own recipients, and the project has 2"),
+        "{said}"
+    );
+
+    let both = format!("{ours},{other}");
+    let plain = manifest(&[entry("a", "x")]);
+    project.write("credentials/a.yaml", &plain);
+    let options = ["--encrypt", "--in-place", "--encrypted-regex", "^client_secret$", "--age"];
+    let encrypt = |to: &str| {
+        project.write("credentials/a.yaml", &plain);
+        sops(project.path(), &identity, options.iter().chain(&[to, "credentials/a.yaml"]));
+    };
+    encrypt(&both);
+    validate(&project).stderr("").run();
+    encrypt(&other.to_string());
+    let said = validate(&project).run().stderr;
+    assert!(said.contains("this SOPS document is not encrypted to `age1"), "{said}");
+    project.write("appcred.yaml", &project_for(&[&ours.to_string()]));
+    let said = validate(&project).run().stderr;
+    assert!(
+        said.contains("this SOPS document is encrypted to none of the project's recipients"),
+        "{said}"
+    );
+}
+
+#[test]
+fn an_identity_that_git_takes_in_is_told_and_one_that_it_ignores_is_not() {
+    let (identity, ours) = age_identity();
+    let ssh = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases/keys/ed25519"));
+    let text = project_for(&[&ours.to_string()])
+        .replace("age: {", "age: {identities: [keys/own.txt, keys/ssh, ~/away.txt], ");
+    let project = Project::new()
+        .file("appcred.yaml", &text)
+        .file("keys/own.txt", &identity)
+        .file("keys/ssh", &ssh.unwrap())
+        .file("credentials/a.yaml", &manifest(&[sealed("a", "x", &ours)]))
+        .file("notes.txt", "an identity begins with AGE-SECRET-KEY-1 and ends elsewhere\n");
+    validate(&project).stderr("").run();
+    git(project.path(), &["init", "--quiet"]);
+    let said = validate(&project).run().stderr;
+    for file in ["keys/own.txt", "keys/ssh"] {
+        let expected = format!("warning: {file} holds an age identity, and Git takes it in");
+        assert!(said.contains(&expected), "{said}");
+    }
+    assert_eq!(said.matches("warning:").count(), 2, "{said}");
+    project.write(".gitignore", "keys/\n");
+    validate(&project).stderr("").run();
+    git(project.path(), &["add", "--force", "keys/own.txt"]);
+    let said = validate(&project).args(["--strict"]).status(1).run().stderr;
+    assert!(said.contains("error: keys/own.txt holds an age identity"), "{said}");
+    assert!(!said.contains(&identity));
+}
+
+#[test]
+fn secrets_in_old_versions_are_told_once_with_their_commit_and_never_shown() {
+    let (_, ours) = age_identity();
+    let project = Project::new().file("appcred.yaml", &project_for(&[&ours.to_string()]));
+    git(project.path(), &["init", "--quiet"]);
+    let history = || validate(&project).args(["--history"]);
+    project.write("credentials/a.yaml", &manifest(&[sealed("a", "x", &ours)]));
+    commit(&project, "begin");
+    history().stdout("Valid: 1 entry.\n").stderr("").run();
+
+    project.write(
+        "credentials/b.yaml",
+        &manifest(&[entry("c", "m4rk3d-one"), sealed("b", "x", &ours)]),
+    );
+    commit(&project, "oh");
+    project.write(
+        "credentials/b.yaml",
+        &manifest(&[entry("d", "m4rk3d-one"), entry("e", "m4rk3d-two")]),
+    );
+    commit(&project, "again");
+    git(project.path(), &["checkout", "--quiet", "-b", "side"]);
+    project.write(
+        "appcred.yaml",
+        "targets: {home: {url: \"http://127.0.0.1:1\", token: m4rk3d-token}}\n",
+    );
+    project.write("credentials/c.yaml", "application_credentials: [\n");
+    project.write("elsewhere/d.yaml", &manifest(&[entry("d", "m4rk3d-elsewhere")]));
+    commit(&project, "side");
+    git(project.path(), &["checkout", "--quiet", "main"]);
+    fs::remove_file(project.join("credentials/b.yaml")).unwrap();
+    commit(&project, "gone");
+
+    let ran = history().run();
+
+    let told = |text: &str| ran.stderr.matches(text).count();
+    assert_eq!(ran.stdout, "Valid: 1 entry.\n");
+    assert_eq!(told("warning: `client_secret` stands in clear in commit "), 2, "{}", ran.stderr);
+    assert_eq!(
+        (told("credentials/b.yaml:5"), told("credentials/b.yaml:9")),
+        (1, 1),
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(told("warning: `token` stands in clear in commit "), 1, "{}", ran.stderr);
+    assert_eq!(told("credentials/c.yaml in commit "), 1, "{}", ran.stderr);
+    assert_eq!((told("m4rk3d"), told("warning:")), (0, 4), "{}", ran.stderr);
+    history().args(["--strict"]).status(1).run();
+    validate(&project).stderr("").run();
+
+    let clone = Project::new();
+    let from = format!("file://{}", project.path().display());
+    git(clone.path(), &["clone", "--quiet", "--depth", "1", &from, "house"]);
+    let said = validate(&project).args(["-C", clone.join("house").to_str().unwrap(), "--history"]);
+    let said = said.status(1).run().stderr;
+    assert!(said.contains("this clone is shallow"), "{said}");
+    let nowhere = Project::new().file("credentials/a.yaml", "application_credentials: []\n");
+    let said = validate(&nowhere).args(["--history"]).status(1).run().stderr;
+    assert!(
+        said.contains("error: the history cannot be searched: git: not a git repository"),
+        "{said}"
+    );
+}

@@ -1,0 +1,298 @@
+//! Manifests from what a target holds: afterwards the plan has nothing to do, another house gets the
+//! same, and nothing in clear was ever written.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::real::HomeAssistant;
+use crate::shell::{Appcred, Project, Ran, age_identity};
+
+/// How every secret here begins.
+const MARK: &str = "m4rk3d-";
+
+/// A project without an entry, whose age key is in the environment.
+struct Empty {
+    project: Project,
+    identity: String,
+    recipient: String,
+}
+
+impl Empty {
+    fn new(targets: &str) -> Self {
+        let (identity, recipient) = age_identity();
+        let recipient = recipient.to_string();
+        let text =
+            format!("owner: house\ntargets: {targets}\nage: {{recipients: [{recipient}]}}\n");
+        Self { project: Project::new().file("appcred.yaml", &text), identity, recipient }
+    }
+
+    /// One whose target is a folder that holds this.
+    fn with_folder(items: &[Value]) -> Self {
+        let empty = Self::new("{lab: {config_dir: ha}}");
+        empty.hold(items);
+        empty
+    }
+
+    fn hold(&self, items: &[Value]) {
+        let stored = json!({
+            "version": 1, "minor_version": 1, "key": "application_credentials",
+            "data": {"items": items},
+        });
+        self.project.write("ha/.storage/application_credentials", &stored.to_string());
+    }
+
+    fn appcred(&self) -> Appcred {
+        Appcred::new()
+            .in_dir(self.project.path())
+            .env("SOPS_AGE_KEY", &self.identity)
+            .env("HASS_TOKEN", "none")
+    }
+
+    fn run(&self, arguments: &[&str]) -> Ran {
+        self.appcred().args(arguments).run()
+    }
+
+    fn text(&self, file: &str) -> String {
+        fs::read_to_string(self.project.join(file)).unwrap()
+    }
+}
+
+fn item(id: &str, domain: &str, client_id: &str, name: Option<&str>) -> Value {
+    let mut item = json!({
+        "id": id, "domain": domain, "client_id": client_id,
+        "client_secret": format!("{MARK}{client_id}"),
+    });
+    if let Some(name) = name {
+        item["name"] = name.into();
+    }
+    item
+}
+
+/// Fails where a file below a folder holds a secret in clear; HA's own may.
+fn search(folder: &Path) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            search(&path);
+        } else if !path.ends_with(".storage/application_credentials") {
+            let text = fs::read(&path).unwrap();
+            assert!(!String::from_utf8_lossy(&text).contains(MARK), "{}", path.display());
+        }
+    }
+}
+
+/// What a house has, HA's own ids aside.
+fn content(credentials: &[Value]) -> BTreeSet<String> {
+    let told = |held: &Value| {
+        let name = held["name"].as_str().or(held["domain"].as_str());
+        format!("{} {} {} {name:?}", held["domain"], held["client_id"], held["client_secret"])
+    };
+    credentials.iter().map(told).collect()
+}
+
+/// Thirty, as years leave them behind: names twice, none, odd ones, ids that look like numbers, one
+/// that HA took from YAML, another owner's, one whose manifest is lost.
+fn thirty() -> Vec<Value> {
+    let mut all: Vec<Value> = (0..22)
+        .map(|number| {
+            let domain = ["spotify", "twitch", "linked_account"][number % 3];
+            let name = format!("Client {}", number / 6);
+            item("", domain, &format!("client-{number}"), Some(&name))
+        })
+        .collect();
+    all.extend([
+        item("", "spotify", "0123", Some("# \"odd\": {näme}, !secret 🏠")),
+        item("", "spotify", "1e3", Some("true")),
+        item("", "spotify", "a: b #c", Some("- x")),
+        item("", "twitch", "nameless", None),
+        item("", "linked_account", "anna", Some("Anna")),
+        item("", "linked_account", "yaml", Some("Import from configuration.yaml")),
+        item("", "twitch", "cabin", Some("Cabin")),
+        item("", "twitch", "lost", Some("Lost")),
+    ]);
+    let count = all.len();
+    for (at, auth_domain) in
+        [(3, "linked_account"), (2, "appcred:cabin:t"), (1, "appcred:house:lost-one")]
+    {
+        all[count - at]["auth_domain"] = auth_domain.into();
+    }
+    all
+}
+
+fn made_in(ha: &HomeAssistant, mut item: Value) -> Value {
+    item.as_object_mut().unwrap().remove("id");
+    ha.create_credential(item)
+}
+
+#[test]
+fn ha_import_of_thirty_leaves_nothing_to_plan_and_makes_an_equal_house() {
+    let ha = HomeAssistant::start();
+    let made: Vec<Value> = thirty().into_iter().map(|item| made_in(&ha, item)).collect();
+    let id_of = |client: &str| {
+        let held = made.iter().find(|held| held["client_id"] == client).unwrap();
+        held["id"].as_str().unwrap().to_owned()
+    };
+    let accounts = [
+        ha.link_by_hand("linked_account", &id_of("anna")),
+        ha.link_by_hand("linked_account", "linked_account"),
+    ];
+    let house =
+        Empty::new(&format!("{{home: {{url: \"{}\", token: !env_var HASS_TOKEN}}}}", ha.url()));
+    let appcred = || house.appcred().env("HASS_TOKEN", ha.token());
+    let ran = appcred().args(["import"]).status(1).run();
+    assert!(ran.stderr.contains("pass --yes"), "{}", ran.stderr);
+    assert_eq!(ha.credentials(), made);
+    assert!(!house.project.join("credentials").exists());
+
+    let ran = appcred().args(["import", "--yes", "-vv"]).run();
+
+    assert!(
+        ran.stdout.contains("Wrote 29 entries to credentials/linked_account.yaml, "),
+        "{}",
+        ran.stdout
+    );
+    assert!(ran.stdout.contains("`cabin` manages it"), "{}", ran.stdout);
+    assert!(!(ran.stdout + &ran.stderr).contains(MARK));
+    search(house.project.path());
+    appcred().args(["plan", "--detailed-exitcode"]).status(0).run();
+    let held = ha.credentials();
+    assert_eq!(content(&held), content(&made));
+    for (account, client) in accounts.iter().zip(["anna", "yaml"]) {
+        let before = made.iter().find(|made| made["client_id"] == client).unwrap();
+        assert!(held.contains(before), "it is in use and stays");
+        assert_eq!(ha.state_of(account), "loaded");
+    }
+    let marks = held.iter().filter(|held| {
+        held["auth_domain"].as_str().is_some_and(|mark| mark.starts_with("appcred:house:"))
+    });
+    assert_eq!(marks.count(), 27);
+    let ran = appcred().args(["import", "--yes"]).run();
+    assert!(ran.stdout.ends_with("Nothing to import.\n"), "{}", ran.stdout);
+
+    let fresh = HomeAssistant::start();
+    let project = house.text("appcred.yaml").replace(&ha.url(), &fresh.url());
+    house
+        .project
+        .write("appcred.yaml", &format!("{project}custom_integrations: [linked_account]\n"));
+    let appcred = || house.appcred().env("HASS_TOKEN", fresh.token());
+    appcred().args(["apply", "--yes", "--no-setup"]).run();
+    let without_cabin: Vec<Value> =
+        made.into_iter().filter(|made| made["client_id"] != "cabin").collect();
+    assert_eq!(content(&fresh.credentials()), content(&without_cabin));
+    house.run(&["validate"]);
+}
+
+#[test]
+fn entries_go_behind_those_that_are_there_and_every_byte_stays() {
+    let house = Empty::with_folder(&[
+        item("spotify_a", "spotify", "a", Some("Family")),
+        item("spotify_b", "spotify", "b", Some("Family")),
+    ]);
+    house.run(&["import", "--yes", "--output", "credentials/all.yaml"]);
+    let first = house.text("credentials/all.yaml").replace("# yaml", "# mine\n# yaml") + "# end\n";
+    house.project.write("credentials/all.yaml", &first);
+    house.hold(&[item("spotify_c", "spotify", "c", Some("Family"))]);
+    let ran = house.run(&["import", "--yes", "--output", "credentials/all.yaml"]);
+    let after = house.text("credentials/all.yaml");
+    let (entries, end) = first.split_at(first.len() - "# end\n".len());
+    assert!(after.starts_with(entries) && after.ends_with(end), "{after}");
+    assert!(after.contains("key: spotify-family-2\n"), "{after}");
+    assert!(ran.stdout.contains("Wrote 1 entry to credentials/all.yaml.\n"), "{}", ran.stdout);
+}
+
+#[test]
+fn manifests_alone_leave_the_target_as_it_is_and_the_next_apply_adopts() {
+    let house = Empty::with_folder(&[item("spotify_a", "spotify", "a", Some("Family"))]);
+    let before = house.text("ha/.storage/application_credentials");
+    let ran = house.run(&["import", "--no-adopt", "--output", "-"]);
+    assert!(ran.stdout.starts_with("# yaml-language-server"), "{}", ran.stdout);
+    assert!(!house.project.join("credentials").exists());
+    house.run(&["import", "--no-adopt"]);
+    assert_eq!(house.text("ha/.storage/application_credentials"), before);
+    assert!(house.text("credentials/spotify.yaml").contains("adopt: true"));
+    let ran = house.appcred().args(["plan", "--detailed-exitcode"]).status(2).run();
+    assert!(ran.stdout.contains("Plan: 0 to create, 0 to replace, 1 to adopt"), "{}", ran.stdout);
+    house.run(&["apply", "--yes"]);
+    house.run(&["plan", "--detailed-exitcode"]);
+}
+
+#[test]
+fn what_could_not_end_well_is_refused_before_anything_is_written() {
+    let house = Empty::with_folder(&[item("spotify_a", "spotify", "a", None)]);
+    let refused = |house: &Empty, arguments: &[&str]| {
+        let all = ["import", "--yes"].iter().chain(arguments);
+        let said = house.appcred().args(all).status(1).run().stderr;
+        assert!(!house.project.join("credentials").exists(), "{said}");
+        said
+    };
+    for file in ["elsewhere.yaml", "credentials/a.txt", "credentials/.a.yaml", "appcred.yaml"] {
+        let said = refused(&house, &["--output", file]);
+        assert!(said.contains("would be no manifest of this project"), "{said}");
+    }
+    assert!(refused(&house, &["--output", "-"]).contains("pass --no-adopt"));
+    let no_recipient = house.text("appcred.yaml").replace(&house.recipient, "");
+    house.project.write("appcred.yaml", &no_recipient);
+    assert!(refused(&house, &[]).contains("there is no recipient"));
+    let several = Empty::new("{lab: {config_dir: ha}, other: {config_dir: other}}");
+    several.hold(&[item("spotify_a", "spotify", "a", None)]);
+    assert!(refused(&several, &[]).contains("name one with --target: lab, other"));
+    several.run(&["import", "--yes", "--target", "lab"]);
+    assert!(several.text("credentials/spotify.yaml").contains("targets: [lab]"));
+    several.run(&["plan", "--detailed-exitcode"]);
+}
+
+#[test]
+fn another_owners_is_copied_only_when_asked_for() {
+    let mut theirs = item("twitch_t", "twitch", "t", Some("Theirs"));
+    theirs["auth_domain"] = "appcred:cabin:t".into();
+    let house = Empty::with_folder(std::slice::from_ref(&theirs));
+    assert!(house.run(&["import", "--yes"]).stdout.ends_with("Nothing to import.\n"));
+    house.run(&["import", "--yes", "--other-owners"]);
+    let held: Value =
+        serde_json::from_str(&house.text("ha/.storage/application_credentials")).unwrap();
+    let items = held["data"]["items"].as_array().unwrap();
+    assert_eq!((items.len(), &items[0]), (2, &theirs));
+    assert_eq!(items[1]["auth_domain"], "appcred:house:t");
+    house.run(&["plan", "--detailed-exitcode"]);
+}
+
+#[test]
+fn killed_at_any_moment_files_are_whole_and_the_next_run_arrives() {
+    let domains = ["spotify", "twitch", "netatmo", "fitbit", "google", "xbox", "withings"];
+    let items: Vec<Value> = (0..70)
+        .map(|number| {
+            let domain = domains[number % domains.len()];
+            item(&format!("{domain}_{number}"), domain, &number.to_string(), None)
+        })
+        .collect();
+    let mut was_cut = 0;
+    for pause in (0..400).step_by(16) {
+        let house = Empty::with_folder(&items);
+        let before = "application_credentials: []  # mine\n";
+        house.project.write("credentials/google.yaml", before);
+        let running = house.appcred().args(["import", "--yes"]).spawn();
+        thread::sleep(Duration::from_millis(pause));
+        running.signal(Signal::KILL);
+        let ran = running.finish();
+        search(house.project.path());
+        house.run(&["validate"]);
+        let google = house.text("credentials/google.yaml");
+        assert!(google == before || google.matches("- domain: google").count() == 10, "{google}");
+        house.run(&["import", "--yes"]);
+        // What was declared before the kill is taken over by `apply`.
+        house.run(&["apply", "--yes"]);
+        house.run(&["plan", "--detailed-exitcode"]);
+        search(house.project.path());
+        was_cut += usize::from(ran.status.is_none());
+        if ran.status.is_some() {
+            break;
+        }
+    }
+    assert!(was_cut > 0, "no run was cut short");
+}

@@ -1,0 +1,112 @@
+//! What appcred encrypts, age itself opens, and the other way round: with its own keys, SSH keys and
+//! a plugin.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::shell::{Appcred, Project, age_identity};
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+fn key(name: &str) -> PathBuf {
+    PathBuf::from(ROOT).join("tests/cases/keys").join(name)
+}
+
+/// Where the test plugin is, and everything else.
+fn path_with_plugin() -> String {
+    format!("{ROOT}/tests/cases/plugins:/usr/local/bin:/usr/bin:/bin")
+}
+
+/// Debian's age, and what it prints.
+#[track_caller]
+fn age(arguments: &[&str]) -> String {
+    let mut command = Command::new("age");
+    let output = command.args(arguments).env("PATH", path_with_plugin()).output();
+    let output = output.expect("`tests/run` brings age");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// A project whose one secret is kept in a file.
+struct Scene {
+    project: Project,
+}
+
+impl Scene {
+    fn new(identity: &str) -> Self {
+        let project = Project::new()
+            .file(
+                "appcred.yaml",
+                &format!("targets: {{lab: {{config_dir: ha}}}}\nage: {{identities: [\"{identity}\"]}}\n"),
+            )
+            .file(
+                "credentials/a.yaml",
+                "application_credentials:\n  - {domain: spotify, client_id: a, client_secret: !file a.age}\n",
+            );
+        Self { project }
+    }
+
+    fn appcred(&self) -> Appcred {
+        Appcred::new().in_dir(self.project.path()).env("PATH", path_with_plugin())
+    }
+
+    fn path(&self, file: &str) -> String {
+        self.project.join(file).display().to_string()
+    }
+
+    /// Encrypts by appcred and opens by age, then the other way round.
+    #[track_caller]
+    fn goes_both_ways(&self, recipient: &str, identity: &str) {
+        let encrypt = ["encrypt", "--recipient", recipient, "-"];
+        let sealed = self.appcred().args(encrypt).stdin("ours\n").run().stdout;
+        self.project.write("ours.age", &sealed);
+        assert_eq!(age(&["-d", "-i", identity, &self.path("ours.age")]), "ours", "{recipient}");
+
+        self.project.write("plain.txt", "theirs");
+        let output = self.path("credentials/a.age");
+        for armor in [&["-a"][..], &[]] {
+            let fixed = ["-r", recipient, "-o", &output, &self.path("plain.txt")];
+            age(&armor.iter().chain(&fixed).copied().collect::<Vec<_>>());
+            self.appcred().args(["apply", "--yes"]).run();
+            let held = fs::read_to_string(self.project.join("ha/.storage/application_credentials"));
+            assert!(held.unwrap().contains("\"theirs\""), "{recipient}");
+            fs::remove_dir_all(self.project.join("ha")).unwrap();
+        }
+    }
+}
+
+#[test]
+fn keys_of_every_kind_go_both_ways() {
+    let home = Project::new();
+    let (identity, recipient) = age_identity();
+    home.write("own.txt", &identity);
+    let own = home.join("own.txt").display().to_string();
+    Scene::new(&own).goes_both_ways(&recipient.to_string(), &own);
+    for name in ["ed25519", "rsa"] {
+        let identity = key(name).display().to_string();
+        let public = fs::read_to_string(key(&format!("{name}.pub"))).unwrap();
+        Scene::new(&identity).goes_both_ways(public.trim(), &identity);
+    }
+}
+
+/// A recipient of the plugin `age-plugin-open`; the data says nothing.
+const OF_PLUGIN: &str = "age1open1w3jhxaqgeyfpg";
+
+#[test]
+fn plugins_go_both_ways() {
+    let home = Project::new();
+    let identity = age::plugin::Identity::default_for_plugin("open").unwrap().to_string();
+    home.write("plugin.txt", &format!("{identity}\n"));
+    let keys = home.join("plugin.txt").display().to_string();
+    let scene = Scene::new(&keys);
+    scene.goes_both_ways(OF_PLUGIN, &keys);
+    let encrypt = ["encrypt", "--recipient", OF_PLUGIN, "-"];
+    let said =
+        scene.appcred().args(encrypt).env("PATH", "/usr/bin:/bin").stdin("x").status(1).run();
+    assert!(
+        said.stderr.contains("needs the program age-plugin-open, which is not in PATH"),
+        "{}",
+        said.stderr
+    );
+}
