@@ -39,6 +39,8 @@ enum Of {
     Snapshot,
     /// What `plan --out` saves
     SavedPlan,
+    /// What `watch` serves at /api/v1/status
+    Status,
 }
 
 pub(super) fn run(verb: &Schema) -> anyhow::Result<ExitStatus> {
@@ -50,6 +52,7 @@ pub(super) fn run(verb: &Schema) -> anyhow::Result<ExitStatus> {
         Of::Validate => reports::validate(),
         Of::Snapshot => snapshot::schema(),
         Of::SavedPlan => saved::schema(),
+        Of::Status => reports::status(),
     };
     console::print(&(serde_json::to_string_pretty(&schema)? + "\n"))?;
     Ok(ExitStatus::Success)

@@ -54,7 +54,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("watch", &["model", "diagnostic", "plan", "reconcile", "setup", "status", "target"]),
-    ("server", &["model", "report", "status", "watch"]),
+    ("server", &["model", "report", "setup", "status", "watch"]),
     ("main", &["cli"]),
 ];
 

@@ -25,6 +25,8 @@ mod real_smoke;
 mod reports;
 mod schema;
 mod secrets;
+mod server;
+mod serving;
 mod shelf;
 mod shell;
 mod snapshots;
