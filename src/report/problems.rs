@@ -37,10 +37,8 @@ pub fn excerpts(problems: &Diagnostics, most: usize) -> Vec<String> {
         sources.learn(problem);
         one(&Diagnostic { help: None, ..problem.clone() }, &sources, &Renderer::plain())
     });
-    // The title says nothing that the problem does not.
-    shown
-        .map(|text| text.split_once('\n').map_or(String::new(), |(_, rest)| rest.to_owned()))
-        .collect()
+    // Title and place say nothing that the problem does not.
+    shown.map(|text| text.lines().skip(2).collect::<Vec<_>>().join("\n")).collect()
 }
 
 /// The redacted text of each file that has a problem, made once.

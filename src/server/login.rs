@@ -26,7 +26,7 @@ pub(super) fn page(status: StatusCode, why: Option<&str>) -> Response {
                 @if let Some(why) = why { p #wrong .bad role="alert" { (why) } }
                 input #token name="token" type="password" autocomplete="current-password" required
                     autofocus aria-describedby=[Some(if why.is_some() { "hint wrong" } else { "hint" })];
-                button .button type="submit" { "Look" }
+                button .button type="submit" { "Log in" }
             }
         }
     };

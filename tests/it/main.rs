@@ -32,6 +32,7 @@ mod shell;
 mod snapshots;
 mod sops;
 mod sources;
+mod status_page;
 mod verify;
 mod watch;
 mod writing;

@@ -50,7 +50,7 @@ fn one(problem: &Problem, excerpt: &str) -> Markup {
             @if let Some(at) = &problem.at {
                 p { code { (at.file) ":" (at.line) ":" (at.column) } }
             }
-            @if !excerpt.trim().is_empty() { pre tabindex="0" aria-label="The place" { (excerpt) } }
+            @if !excerpt.trim().is_empty() { pre tabindex="0" role="group" aria-label="The place" { (excerpt) } }
             @for more in &problem.more { p .soft { (more) } }
         }
     }

@@ -121,6 +121,7 @@ pub(super) async fn whole(State(house): State<House>, request: Request) -> Respo
     let made = house.page.of(&house.status(), &house.names);
     let body = html! {
         header .top {
+            img src=(ICON) alt="" width="20" height="20";
             h1 { "appcred" }
             p #connection .bad role="status" {}
             @if may_leave {

@@ -50,7 +50,7 @@ fn nothing(report: &StatusReport<'_>) -> Markup {
                 p { "Targets are watched once the manifests are mended." }
             } @else {
                 p { "No target is known. Name one under " code { "targets:" } " in " code { "appcred.yaml" } ":" }
-                pre { "targets:\n  home: {url: http://homeassistant.local:8123}" }
+                pre tabindex="0" role="group" aria-label="Example" { "targets:\n  home: {url: http://homeassistant.local:8123}" }
                 p { "and sign in by " code { "appcred login" } ". This page follows by itself." }
             }
         }

@@ -18,8 +18,11 @@ pub(super) fn verdict(report: &StatusReport<'_>) -> Markup {
     html! {
         section #verdict .verdict .(tone) aria-label="All in all" {
             p .words #words role="status" { (words) "." }
-            p .soft {
-                "Watching " (count(report.targets.len(), "target")) " since " (time(report.since)) "."
+            @if !report.targets.is_empty() {
+                p .soft {
+                    "Watching " (count(report.targets.len(), "target")) " since "
+                    (time(report.since)) "."
+                }
             }
         }
     }
