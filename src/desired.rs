@@ -1,7 +1,7 @@
 //! Entries and their secrets -> what one target should hold. The only place where `manifest` and
 //! `secret` meet.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
@@ -22,7 +22,7 @@ pub struct Resolved {
 }
 
 /// For which client an entry is.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum KnownClient {
     Clear(ClientId),
     /// Only its ciphertext is known.
@@ -44,15 +44,15 @@ impl KnownClient {
 /// is kept elsewhere not at all.
 ///
 /// `completeness` says whether `entries` are all that the manifests hold.
-pub fn seal(entries: Vec<Entry>, completeness: Completeness) -> Resolved {
-    let sealed = |entry: Entry| {
+pub fn seal(entries: Vec<Arc<Entry>>, completeness: Completeness) -> Resolved {
+    let sealed = |entry: Arc<Entry>| {
         let client_id = match &entry.client_id.value {
             Reference::Plain(text) => KnownClient::Clear(ClientId::new(text.expose())),
             other => secret::seal(other).map_or(KnownClient::Unknown, KnownClient::Sealed),
         };
         let reference = &entry.client_secret.value;
         let secret = secret::seal(reference).map_or(KnownSecret::Unknown, KnownSecret::Sealed);
-        (Arc::new(entry), client_id, secret)
+        (entry, client_id, secret)
     };
     Resolved {
         entries: entries.into_iter().map(sealed).collect(),
@@ -72,9 +72,28 @@ pub fn seals(entry: &Entry) -> Seals {
 /// Reads the client ids and secrets of all entries, on all cores.
 ///
 /// `completeness` says whether `entries` are all that the manifests hold.
-pub fn resolve(entries: Vec<Entry>, vault: &Vault, completeness: Completeness) -> Resolved {
+pub fn resolve(entries: Vec<Arc<Entry>>, vault: &Vault, completeness: Completeness) -> Resolved {
+    resolve_again(entries, vault, completeness, None)
+}
+
+/// The same, but of entries that were resolved `earlier`, with the same identities, only what stands
+/// outside of their own file is read again.
+pub fn resolve_again(
+    entries: Vec<Arc<Entry>>,
+    vault: &Vault,
+    completeness: Completeness,
+    earlier: Option<&Resolved>,
+) -> Resolved {
+    let known: HashMap<*const Entry, (&KnownClient, &KnownSecret)> = earlier
+        .into_iter()
+        .flat_map(|earlier| &earlier.entries)
+        .filter(|(entry, ..)| stands_alone(entry))
+        .map(|(entry, client, secret)| (Arc::as_ptr(entry), (client, secret)))
+        .collect();
+    let is_new = |entry: &&Arc<Entry>| !known.contains_key(&Arc::as_ptr(entry));
     let references: Vec<&Reference> = entries
         .iter()
+        .filter(is_new)
         .flat_map(|entry| [&entry.client_id.value, &entry.client_secret.value])
         .collect();
     let mut answers = secret::read_all(&references, vault).into_iter();
@@ -83,25 +102,29 @@ pub fn resolve(entries: Vec<Entry>, vault: &Vault, completeness: Completeness) -
         completeness,
         problems: Diagnostics::default(),
     };
-    for entry in entries {
-        let client_id =
-            take(&mut answers, &entry, "client_id", &entry.client_id, &mut resolved.problems);
-        let secret = take(
-            &mut answers,
-            &entry,
-            "client_secret",
-            &entry.client_secret,
-            &mut resolved.problems,
-        );
+    for entry in &entries {
+        if let Some((client, secret)) = known.get(&Arc::as_ptr(entry)) {
+            resolved.entries.push((Arc::clone(entry), (*client).clone(), (*secret).clone()));
+            continue;
+        }
+        let mut field = |name, at| take(&mut answers, entry, name, at, &mut resolved.problems);
+        let client_id = field("client_id", &entry.client_id);
+        let secret = field("client_secret", &entry.client_secret);
         match (client_id, secret) {
             (Some(client_id), Some(secret)) => {
                 let client_id = KnownClient::Clear(ClientId::new(client_id.expose()));
-                resolved.entries.push((Arc::new(entry), client_id, secret.into()));
+                resolved.entries.push((Arc::clone(entry), client_id, secret.into()));
             }
             _ => resolved.completeness = Completeness::Partial,
         }
     }
     resolved
+}
+
+/// Whether all of an entry is in its own file.
+fn stands_alone(entry: &Entry) -> bool {
+    let is_inside = |reference: &Reference| !matches!(reference, Reference::Tagged { .. });
+    is_inside(&entry.client_id.value) && is_inside(&entry.client_secret.value)
 }
 
 fn take(

@@ -16,7 +16,7 @@
 //!  watch/ = what wakes this again and again: files, a timer, a signal ──Status──▶ server/, report/
 //!  rewrite/ = changes files in place, leaving every other byte
 //!  verify/ = asks providers whether a client is right
-//!  model/, diagnostic/, integrations/, exchange.rs, loopback.rs, yaml/ = leaves that all may use
+//!  model/, diagnostic/, integrations/, exchange.rs, loopback.rs, stamp.rs, yaml/ = leaves that all may use
 //! ```
 //!
 //! # Architecture invariants
@@ -46,6 +46,7 @@ pub mod secret;
 pub mod server;
 pub mod session;
 pub mod setup;
+pub mod stamp;
 pub mod status;
 pub mod target;
 pub mod verify;

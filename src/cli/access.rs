@@ -45,6 +45,23 @@ pub(super) enum DoorKey {
     Named(manifest::Token),
 }
 
+impl DoorKey {
+    fn is_same(&self, other: &Self) -> bool {
+        use manifest::Token::{Command, File, Session, Written};
+        match (self, other) {
+            (Self::InHand(one), Self::InHand(other)) => one == other,
+            (Self::Named(one), Self::Named(other)) => match (one, other) {
+                (Written(one), Written(other)) => one.value == other.value,
+                (File(one), File(other)) => one == other,
+                (Command(one), Command(other)) => one == other,
+                (Session, Session) => true,
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+}
+
 /// The targets that are asked for.
 ///
 /// # Errors
@@ -113,6 +130,31 @@ impl Way {
         match self {
             Self::HomeAssistant(door) => door.url.clone(),
             Self::ConfigDir(folder) => folder.display().to_string(),
+        }
+    }
+
+    /// The files that the way in depends on.
+    pub(super) fn files(&self) -> Vec<PathBuf> {
+        match self {
+            Self::ConfigDir(_) => Vec::new(),
+            Self::HomeAssistant(door) => {
+                let token = match &door.key {
+                    DoorKey::Named(manifest::Token::File(file)) => Some(file.clone()),
+                    _ => None,
+                };
+                door.ca_file.iter().cloned().chain(token).collect()
+            }
+        }
+    }
+
+    /// Whether it is written as this one is.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::ConfigDir(one), Self::ConfigDir(other)) => one == other,
+            (Self::HomeAssistant(one), Self::HomeAssistant(other)) => {
+                one.url == other.url && one.ca_file == other.ca_file && one.key.is_same(&other.key)
+            }
+            _ => false,
         }
     }
 

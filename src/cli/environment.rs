@@ -81,11 +81,21 @@ pub(super) fn job_summary() -> Option<PathBuf> {
     variable("GITHUB_STEP_SUMMARY").map(PathBuf::from)
 }
 
-/// Where sessions are kept: `$XDG_STATE_HOME/appcred/sessions`.
+/// Where sessions are kept.
 pub(super) fn session_folder() -> Option<PathBuf> {
+    Some(state_folder()?.join("sessions"))
+}
+
+/// What outlives a run and is no configuration: systemd's `$STATE_DIRECTORY`, else
+/// `$XDG_STATE_HOME/appcred`.
+pub(super) fn state_folder() -> Option<PathBuf> {
+    let of_service = variable("STATE_DIRECTORY");
+    if let Some(first) = of_service.as_deref().and_then(|folders| folders.split(':').next()) {
+        return Some(PathBuf::from(first));
+    }
     let state = variable("XDG_STATE_HOME").map(PathBuf::from).filter(|state| state.is_absolute());
     let state = state.or_else(|| Some(home()?.join(".local/state")))?;
-    Some(state.join("appcred/sessions"))
+    Some(state.join("appcred"))
 }
 
 #[expect(clippy::disallowed_methods, reason = "this file is where the environment is read")]

@@ -6,6 +6,7 @@ use crate::manifest::schema as files;
 use crate::report::schema as reports;
 use crate::saved;
 use crate::target::snapshot;
+use crate::watch;
 
 use super::console;
 use super::exit::ExitStatus;
@@ -41,6 +42,8 @@ enum Of {
     SavedPlan,
     /// What `watch` serves at /api/v1/status
     Status,
+    /// What `watch` posts to webhooks
+    Notice,
 }
 
 pub(super) fn run(verb: &Schema) -> anyhow::Result<ExitStatus> {
@@ -53,6 +56,7 @@ pub(super) fn run(verb: &Schema) -> anyhow::Result<ExitStatus> {
         Of::Snapshot => snapshot::schema(),
         Of::SavedPlan => saved::schema(),
         Of::Status => reports::status(),
+        Of::Notice => watch::notice_schema(),
     };
     console::print(&(serde_json::to_string_pretty(&schema)? + "\n"))?;
     Ok(ExitStatus::Success)

@@ -60,6 +60,7 @@ impl PolicyArgs {
             adopt_all: project.adopt_all || self.adopt,
             leave_integrations: project.leave_integrations || self.no_setup,
             remove_integrations: project.remove_integrations || self.remove_integrations,
+            on_drift: project.on_drift,
         }
     }
 }

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use crate::desired;
-use crate::model::{Likeness, Policy, Seals};
-use crate::plan::Standing;
-use crate::target::snapshot::{self, Seen};
+use crate::model::{Key, Policy};
+use crate::plan::found_same;
+use crate::target::snapshot::{self, Page, Seen};
 
 use super::exit::ExitStatus;
 use super::gather::{OnError, Sides, Site, sites};
@@ -38,22 +38,18 @@ pub(super) async fn run(global: &Global, verb: &Snapshot) -> anyhow::Result<Exit
     let Some(sites) = sites(global, &verb.selection, policy, OnError::Stop).await? else {
         return Ok(ExitStatus::Failure);
     };
-    let mut seen = Vec::new();
+    let mut pages = Vec::new();
     for site in &sites {
         match &site.sides {
-            Ok(sides) => seen.push(Seen {
-                name: &site.name,
-                observed: &sides.observed,
-                seals: seals(site, sides),
-            }),
+            Ok(sides) => pages.push(page(site, sides)),
             Err(why) => console::tell(&format!("error: {}: {why}\n", site.name)),
         }
     }
-    if seen.len() < sites.len() {
+    if pages.len() < sites.len() {
         console::tell("No snapshot was taken: choose targets that can be reached with --target.\n");
         return Ok(ExitStatus::Failure);
     }
-    let text = snapshot::write(environment::now(), &seen)?;
+    let text = snapshot::bind(environment::now(), pages.iter())?;
     match &verb.output {
         None => console::print(&text)?,
         Some(file) => {
@@ -63,31 +59,11 @@ pub(super) async fn run(global: &Global, verb: &Snapshot) -> anyhow::Result<Exit
     Ok(ExitStatus::Success)
 }
 
-/// For each credential, the ciphertexts of its entry that were found to hold what it has.
-fn seals(site: &Site, sides: &Sides) -> Vec<Seals> {
-    let wanted: std::collections::BTreeMap<_, _> =
-        sides.desired.credentials.iter().map(|wanted| (&wanted.key, wanted)).collect();
-    let held = sides.observed.credentials.iter();
-    held.zip(&sides.plan.standings)
-        .map(|(held, (_, standing, _))| {
-            let key = match standing {
-                Standing::InSync(key)
-                | Standing::Drifted(key)
-                | Standing::Shadowed(key)
-                | Standing::Superseded(key) => key,
-                _ => return Seals::default(),
-            };
-            let (Some(wanted), Some(entry)) = (wanted.get(key), site.entries.get(key)) else {
-                return Seals::default();
-            };
-            let same_secret = held.client_secret.compare(&wanted.client_secret) == Likeness::Same;
-            let seals = desired::seals(entry);
-            Seals {
-                client_id: seals.client_id.filter(|_| held.client_id == wanted.client_id),
-                client_secret: seals.client_secret.filter(|_| same_secret),
-            }
-        })
-        .collect()
+fn page(site: &Site, sides: &Sides) -> Page {
+    let Sides { desired, observed, plan } = sides;
+    let sealed = |key: &Key| site.entries.get(key).map(|entry| desired::seals(entry));
+    let seals = found_same(plan, desired, observed, |key| sealed(key).unwrap_or_default());
+    Page::of(&Seen { name: &site.name, observed, seals })
 }
 
 /// Whoever reads the file meanwhile finds the old one or the new one, whole.

@@ -1,39 +1,39 @@
 //! `watch`
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::bail;
 use clap::Args;
-use futures_util::FutureExt;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc, watch as channel};
+use tokio::task::JoinError;
 
-use crate::desired;
-use crate::diagnostic::{Diagnostics, Severity};
-use crate::manifest::{Loaded, Target, Token};
-use crate::model::{Completeness, SealedClients};
-use crate::secret::Vault;
+use crate::server::{Serving, serve};
 use crate::target::Stop;
-use crate::watch::{self, Mode, Noticing, Opener, Reading, Settings, Wanted};
+use crate::watch::{self, Album, Board, Noticing, Ports, Settings};
 
-use super::Global;
-use super::access::{Way, chosen};
 use super::exit::ExitStatus;
-use super::gather::{load, vault};
+use super::listen::ListenArgs;
+use super::output::names;
+use super::reader::Reader;
 use super::selection::{PolicyArgs, Selection};
+use super::{Global, environment, service, snapshot};
+
+/// Answers of providers that wait to be handed on.
+const MOST_CONSENTS: usize = 64;
 
 /// Keep targets as the manifests want them, until told to stop
 ///
-/// Manifests, the project file, identities and CA files are watched; each target is looked at again
-/// on every change and every few minutes, on its own. While a manifest is in error nothing new is
-/// done, and the last good state stays in force. SIGHUP reads everything anew, SIGTERM and Ctrl-C
-/// finish what is in flight and end with 0.
+/// Manifests, files of secrets, the project file, identities and CA files are watched; each target is
+/// looked at again on every change, when it tells of one, and every few minutes, on its own. While a
+/// manifest is in error nothing new is done, and the last good state stays in force. SIGHUP reads
+/// everything anew, SIGTERM and Ctrl-C finish what is in flight and end with 0.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   appcred watch
   appcred watch --dry-run --resync 60
+  appcred watch --listen 0.0.0.0:8099 --token-file /run/secrets/status_token
   appcred -C /config/credentials watch --poll 2 --log-format json")]
 pub(super) struct Watch {
     #[command(flatten)]
@@ -43,129 +43,99 @@ pub(super) struct Watch {
     /// Tell what differs, and change nothing
     #[arg(long)]
     dry_run: bool,
-    /// Look at each target this often
+    /// Look at each target and at all files this often
     #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..))]
     resync: u64,
-    /// Look at files this often instead of waiting for events, as for network file systems
+    /// Look at files this often instead of waiting for events; network file systems are looked at by
+    /// themselves
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     poll: Option<u64>,
+    /// Keep a snapshot of all targets in this file, as `appcred snapshot` writes it
+    #[arg(long, value_name = "FILE")]
+    snapshot: Option<PathBuf>,
+    #[command(flatten)]
+    listen: ListenArgs,
 }
 
 pub(super) async fn run(global: Global, verb: Watch) -> anyhow::Result<ExitStatus> {
     let settings = Settings {
         resync: Duration::from_secs(verb.resync),
-        mode: if verb.dry_run { Mode::Report } else { Mode::Repair },
         noticing: verb
             .poll
             .map_or(Noticing::Events, |seconds| Noticing::Polling(Duration::from_secs(seconds))),
+        consent_base: verb.listen.consent_base(),
     };
+    let served = verb.listen.bind().await?;
+    let names = Arc::new(names(&global));
+    let mut reader = Reader::new(global, verb.selection, verb.policy, verb.dry_run);
+    check_holds(&mut reader)?;
     let stop = Stop::new();
     let reload = Arc::new(Notify::new());
-    let told_twice = listen(stop.clone(), Arc::clone(&reload))?;
-    let read = move || read(&global, &verb);
+    let over = service::listen(stop.clone(), Arc::clone(&reload))?;
+    let board = Board::new(environment::now);
+    tokio::spawn(service::report(board.subscribe()));
+    let is_asked = served.is_some() || verb.snapshot.is_some();
+    let album = is_asked.then(Album::default);
+    let snapshots = bound(album.clone(), &stop);
+    if let Some(file) = verb.snapshot {
+        tokio::spawn(keep_snapshot(file, snapshots.clone()));
+    }
+    let (consents, arriving) = mpsc::channel(MOST_CONSENTS);
+    let serving = served.map(|(listener, access)| {
+        let status = board.subscribe();
+        let serving = Serving { status, snapshot: snapshots, consents, names, access };
+        tokio::spawn(serve(listener, serving, stop.clone().cancelled_owned()))
+    });
+    let ports = Ports { board, album, consents: arriving, reload, stop };
+    let watching = async {
+        watch::run(settings, move || reader.read(), ports).await;
+        if let Some(serving) = serving {
+            serving.await?;
+        }
+        Ok::<_, JoinError>(())
+    };
     tokio::select! {
-        watched = watch::run(settings, read, &reload, &stop) => watched?,
-        () = told_twice => {}
+        ended = watching => ended?,
+        () = over => {}
     }
     Ok(ExitStatus::Success)
 }
 
-/// SIGHUP asks to reload; the first SIGTERM or Ctrl-C to stop, and the second is over at once.
-fn listen(stop: Stop, reload: Arc<Notify>) -> std::io::Result<impl Future<Output = ()>> {
-    let mut hang_up = signal(SignalKind::hangup())?;
-    let (mut interrupt, mut terminate) =
-        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    Ok(async move {
-        loop {
-            tokio::select! {
-                _ = hang_up.recv() => { reload.notify_one(); continue }
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-            if stop.is_cancelled() {
-                return;
-            }
-            stop.cancel();
-        }
-    })
-}
-
-/// Reads everything anew; what is wrong is told, one line a problem.
-fn read(global: &Global, verb: &Watch) -> Reading {
-    let loaded = load(global);
-    let mut places = places(&loaded, &global.folder);
-    let Loaded { project, entries, mut problems, .. } = loaded;
-    let (vault, wrong_identities) = vault(global, &project);
-    let vault = Arc::new(vault);
-    places.extend(project.age.identities.iter().cloned());
-    let mut wanted = None;
-    match chosen(&project, &verb.selection) {
-        Ok(targets) if !problems.has_errors() => {
-            let mut resolved = desired::resolve(entries, &vault, Completeness::Whole);
-            problems.append(std::mem::take(&mut resolved.problems));
-            let policy = verb.policy.over(&project.policy);
-            let mut all = std::collections::BTreeMap::new();
-            for (name, way) in targets {
-                let (desired, twice) =
-                    resolved.for_target(&project.owner, &name, &SealedClients::new());
-                problems.append(twice);
-                all.insert(
-                    name,
-                    Wanted { open: opener(way, &vault), desired, policy: policy.clone() },
-                );
-            }
-            wanted = (!problems.has_errors()).then_some(all);
-        }
-        Ok(_) => {}
-        Err(error) => tracing::error!("{error:#}"),
-    }
-    places.extend(vault.files());
-    tell(&problems);
-    if problems.has_errors() {
-        wrong_identities.iter().for_each(|problem| tracing::warn!("{problem}"));
-        tracing::warn!("nothing is changed until that is mended");
-    }
-    Reading { wanted, places }
-}
-
-fn opener(way: Way, vault: &Arc<Vault>) -> Opener {
-    let vault = Arc::clone(vault);
-    Arc::new(move || {
-        let (way, vault) = (way.clone(), Arc::clone(&vault));
-        async move { way.open(&vault).await }.boxed()
-    })
-}
-
-/// The files and folders that the reading came from.
-fn places(loaded: &Loaded, folder: &Path) -> BTreeSet<PathBuf> {
-    let mut places: BTreeSet<PathBuf> = loaded.manifests.iter().cloned().collect();
-    places.insert(folder.join("appcred.yaml"));
-    match &loaded.project.manifests {
-        Some(named) => places.extend(named.iter().map(|named| folder.join(&named.value))),
-        None => {
-            let usual = ["credentials", "application_credentials"];
-            places.extend(usual.map(|name| folder.join(name)));
+/// Where somebody else watches already this one need not begin.
+fn check_holds(reader: &mut Reader) -> anyhow::Result<()> {
+    let Some(wanted) = reader.read().wanted else { return Ok(()) };
+    for (name, wanted) in wanted {
+        if let Err(why) = wanted.hold.take() {
+            bail!("{name}: {why}");
         }
     }
-    for target in loaded.project.targets.values() {
-        if let Target::HomeAssistant { token, ca_file, .. } = target {
-            places.extend(ca_file.clone());
-            if let Token::File(file) = token {
-                places.insert(file.clone());
-            }
-        }
-    }
-    places
+    Ok(())
 }
 
-fn tell(problems: &Diagnostics) {
-    for problem in problems.sorted() {
-        let place =
-            problem.spot.as_ref().map(|spot| format!("{}: ", spot.place())).unwrap_or_default();
-        let help = problem.help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();
-        match problem.severity {
-            Severity::Error => tracing::error!("{place}{}{help}", problem.message),
-            Severity::Warning => tracing::warn!("{place}{}{help}", problem.message),
-        }
+/// The snapshot of all targets, bound anew whenever one of them was looked at.
+fn bound(album: Option<Album>, stop: &Stop) -> channel::Receiver<Option<Arc<str>>> {
+    let (texts, newest) = channel::channel(None);
+    if let Some(album) = album {
+        let binding = album.bind(environment::now, texts, stop.clone());
+        tokio::spawn(async move {
+            if let Err(why) = binding.await {
+                tracing::error!("no snapshot can be taken: {why}");
+            }
+        });
+    }
+    newest
+}
+
+async fn keep_snapshot(file: PathBuf, mut newest: channel::Receiver<Option<Arc<str>>>) {
+    while newest.changed().await.is_ok() {
+        let text: Option<Arc<str>> = newest.borrow_and_update().clone();
+        let Some(text) = text else { continue };
+        write(&file, &text);
+    }
+}
+
+fn write(file: &Path, text: &str) {
+    if let Err(why) = snapshot::replace(file, text) {
+        tracing::error!("cannot write {}: {why}", file.display());
     }
 }

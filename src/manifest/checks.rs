@@ -1,6 +1,7 @@
 //! What is wrong with entries only when they are seen together.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::entry::Entry;
 use super::fields::Located;
@@ -9,12 +10,12 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::model::{Domain, Reference};
 
 /// A check over all entries of a project.
-type Check = fn(&[Entry], &mut Diagnostics);
+type Check = fn(&[Arc<Entry>], &mut Diagnostics);
 
 /// All checks; a new one is a function and a line here.
 pub(super) const CHECKS: &[Check] = &[one_entry_a_key, one_entry_a_client];
 
-fn one_entry_a_key(entries: &[Entry], problems: &mut Diagnostics) {
+fn one_entry_a_key(entries: &[Arc<Entry>], problems: &mut Diagnostics) {
     let mut seen: BTreeMap<_, Vec<&Entry>> = BTreeMap::new();
     for entry in entries {
         let same = seen.entry(&entry.key.value).or_default();
@@ -27,7 +28,7 @@ fn one_entry_a_key(entries: &[Entry], problems: &mut Diagnostics) {
     }
 }
 
-fn one_entry_a_client(entries: &[Entry], problems: &mut Diagnostics) {
+fn one_entry_a_client(entries: &[Arc<Entry>], problems: &mut Diagnostics) {
     let mut seen: BTreeMap<_, Vec<&Entry>> = BTreeMap::new();
     for entry in entries {
         let Reference::Plain(client_id) = &entry.client_id.value else { continue };

@@ -45,7 +45,7 @@ pub struct Entry {
 /// What one manifest holds.
 #[derive(Default)]
 pub(super) struct Decoded {
-    pub(super) entries: Vec<Entry>,
+    pub(super) entries: Vec<Arc<Entry>>,
     /// The integrations of entries that have another problem, so that theirs is told as well.
     pub(super) domains_of_broken: Vec<Located<Domain>>,
     pub(super) problems: Diagnostics,
@@ -82,7 +82,7 @@ struct EntryDecoder<'f, 'p> {
 }
 
 impl EntryDecoder<'_, '_> {
-    fn document(&mut self, node: &Node<'_>, into: &mut Vec<Entry>) {
+    fn document(&mut self, node: &Node<'_>, into: &mut Vec<Arc<Entry>>) {
         match &node.value {
             yaml::Value::Null | yaml::Value::Lost => return,
             yaml::Value::Mapping(_) => {}
@@ -102,7 +102,7 @@ impl EntryDecoder<'_, '_> {
             return;
         }
         for item in self.fields.list(pair).unwrap_or_default() {
-            into.extend(self.entry(item));
+            into.extend(self.entry(item).map(Arc::new));
         }
     }
 

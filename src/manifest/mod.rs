@@ -4,6 +4,7 @@
 //! in clear: it is a [`Reference`](crate::model::Reference) until `secret` reads it.
 
 mod address;
+mod cache;
 mod checks;
 mod discover;
 mod entry;
@@ -12,6 +13,7 @@ mod file;
 mod integration;
 mod mask;
 mod nearest;
+mod notify;
 mod project;
 mod reference;
 pub mod schema;
@@ -23,18 +25,24 @@ mod token;
 
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use jiff::Timestamp;
+
+pub use cache::Cache;
 pub use checks::check_domains;
 pub use entry::Entry;
 pub use fields::Located;
 pub use mask::mask;
+pub use notify::Notify;
 pub use project::{Age, Project, Target};
 pub use targets::Targets;
 pub use token::{Command, Token};
 
-use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::diagnostic::{Diagnostic, Diagnostics, SourceFile};
 use crate::model::{Domain, Key};
+use crate::stamp::Stamp;
 use entry::Decoded;
 
 /// What is to be read.
@@ -54,7 +62,7 @@ pub struct Loaded {
     /// The manifests that were found.
     pub manifests: Vec<PathBuf>,
     /// The entries of all manifests that could be understood, in order.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<Arc<Entry>>,
     /// The integrations of entries that could not be understood otherwise.
     pub domains_of_broken: Vec<Located<Domain>>,
     /// What is wrong. While there is an error, an entry may be missing.
@@ -85,22 +93,33 @@ impl Loaded {
 pub fn load_project(request: &Request) -> (Project, Diagnostics) {
     let folder = request.folder.strip_prefix(".").unwrap_or(&request.folder);
     let mut problems = Diagnostics::default();
-    let project = read_project(folder, request.home.as_deref(), &mut problems);
+    let (project, _) = read_project(folder, request.home.as_deref(), &mut problems);
     (project, problems)
 }
 
 /// Reads the project file and all manifests.
 pub fn load(request: &Request) -> Loaded {
+    // Nothing is known before, so the time does not matter.
+    load_again(request, &mut Cache::default(), Timestamp::UNIX_EPOCH)
+}
+
+/// The same, but of the manifests only what has changed since `cache` was filled. An entry of a file
+/// that was not read again is the same [`Arc`].
+pub fn load_again(request: &Request, cache: &mut Cache, now: Timestamp) -> Loaded {
     let folder = request.folder.strip_prefix(".").unwrap_or(&request.folder);
     let mut problems = Diagnostics::default();
-    let project = read_project(folder, request.home.as_deref(), &mut problems);
+    let (project, file) = read_project(folder, request.home.as_deref(), &mut problems);
+    cache.renew(file);
     let manifests = discover::discover(folder, &project, &mut problems);
+    let read = read_all(&manifests, &project, cache);
+    let found = manifests.iter().zip(&read);
+    cache.keep(found.map(|(path, (stamp, decoded))| (path, *stamp, decoded)), now);
     let mut entries = Vec::new();
     let mut domains_of_broken = Vec::new();
-    for decoded in read_all(&manifests, &project) {
-        entries.extend(decoded.entries);
-        domains_of_broken.extend(decoded.domains_of_broken);
-        problems.append(decoded.problems);
+    for (_, decoded) in &read {
+        entries.extend(decoded.entries.iter().cloned());
+        domains_of_broken.extend(decoded.domains_of_broken.iter().cloned());
+        problems.append(decoded.problems.clone());
     }
     for check in checks::CHECKS {
         check(&entries, &mut problems);
@@ -108,7 +127,11 @@ pub fn load(request: &Request) -> Loaded {
     Loaded { project, manifests, entries, domains_of_broken, problems }
 }
 
-fn read_project(folder: &Path, home: Option<&Path>, problems: &mut Diagnostics) -> Project {
+fn read_project(
+    folder: &Path,
+    home: Option<&Path>,
+    problems: &mut Diagnostics,
+) -> (Project, Option<Arc<SourceFile>>) {
     let path = folder.join(discover::PROJECT_FILE);
     if path.symlink_metadata().is_err() {
         let misnamed = folder.join("appcred.yml");
@@ -118,26 +141,29 @@ fn read_project(folder: &Path, home: Option<&Path>, problems: &mut Diagnostics) 
                 Diagnostic::error("misnamed-project", message).help("name it `appcred.yaml`"),
             );
         }
-        return Project::default();
+        return (Project::default(), None);
     }
     match file::read(&path) {
         Ok(file) => {
             let (project, wrong) = project::decode(&file, project::Paths { folder, home });
             problems.append(wrong);
-            project
+            (project, Some(file))
         }
         Err(problem) => {
             problems.push(*problem);
-            Project::broken()
+            (Project::broken(), None)
         }
     }
 }
 
+/// A file as it was when it was read, and what it holds.
+type Read = (Option<Stamp>, Arc<Decoded>);
+
 /// Reads files side by side; what comes back is in their order.
-fn read_all(paths: &[PathBuf], project: &Project) -> Vec<Decoded> {
+fn read_all(paths: &[PathBuf], project: &Project, cache: &Cache) -> Vec<Read> {
     let workers = std::thread::available_parallelism().map_or(1, NonZero::get).min(paths.len());
     if workers <= 1 {
-        return paths.iter().map(|path| read_one(path, project)).collect();
+        return paths.iter().map(|path| read_one(path, project, cache)).collect();
     }
     let next = AtomicUsize::new(0);
     let work = || {
@@ -145,10 +171,10 @@ fn read_all(paths: &[PathBuf], project: &Project) -> Vec<Decoded> {
         loop {
             let at = next.fetch_add(1, Ordering::Relaxed);
             let Some(path) = paths.get(at) else { return done };
-            done.push((at, read_one(path, project)));
+            done.push((at, read_one(path, project, cache)));
         }
     };
-    let mut all: Vec<(usize, Decoded)> = std::thread::scope(|scope| {
+    let mut all: Vec<(usize, Read)> = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
         workers
             .into_iter()
@@ -159,16 +185,22 @@ fn read_all(paths: &[PathBuf], project: &Project) -> Vec<Decoded> {
             .collect()
     });
     all.sort_by_key(|(at, _)| *at);
-    all.into_iter().map(|(_, decoded)| decoded).collect()
+    all.into_iter().map(|(_, read)| read).collect()
 }
 
-fn read_one(path: &Path, project: &Project) -> Decoded {
-    match file::read(path) {
+fn read_one(path: &Path, project: &Project, cache: &Cache) -> Read {
+    // Taken before reading: what changes in between has another stamp the next time.
+    let stamp = Stamp::of(path);
+    if let Some(known) = cache.get(path, stamp) {
+        return (stamp, known);
+    }
+    let decoded = match file::read(path) {
         Ok(file) => entry::decode(&file, project),
         Err(problem) => {
             let mut decoded = Decoded::default();
             decoded.problems.push(*problem);
             decoded
         }
-    }
+    };
+    (stamp, Arc::new(decoded))
 }

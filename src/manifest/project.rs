@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use super::address;
 use super::fields::{Decoder, Fields, Located, SOPS_FIELD};
+use super::notify::Notify;
 use super::reference::Handling;
 use super::token::{self, Token};
 use crate::diagnostic::{Diagnostics, SourceFile, shown};
-use crate::model::{Domain, Key, MaxDeletes, Owner, Policy, Prune, TargetName};
+use crate::model::{Domain, Key, MaxDeletes, OnDrift, Owner, Policy, Prune, TargetName};
 use crate::yaml::{self, Kind, Node, Pair, Value};
 
 pub(super) const PROJECT_FIELDS: &[&str] = &[
@@ -18,6 +19,7 @@ pub(super) const PROJECT_FIELDS: &[&str] = &[
     "targets",
     "age",
     "policy",
+    "notify",
     "custom_integrations",
     "allow_plaintext",
     "allow_outside_files",
@@ -26,7 +28,7 @@ pub(super) const PROJECT_FIELDS: &[&str] = &[
 pub(super) const TARGET_FIELDS: &[&str] =
     &["url", "token", "token_file", "token_command", "ca_file", "config_dir"];
 pub(super) const AGE_FIELDS: &[&str] = &["recipients", "identities"];
-pub(super) const POLICY_FIELDS: &[&str] = &["prune", "max_deletes", "allow_empty"];
+pub(super) const POLICY_FIELDS: &[&str] = &["prune", "max_deletes", "allow_empty", "on_drift"];
 
 /// What the project file says; all of it has a default.
 #[derive(Clone, Debug, Default)]
@@ -43,6 +45,8 @@ pub struct Project {
     pub age: Age,
     /// What a plan may do.
     pub policy: Policy,
+    /// Whom a watcher tells what happens.
+    pub notify: Notify,
     /// Integrations that HA itself does not have.
     pub custom_integrations: BTreeSet<Domain>,
     /// Whether secrets may stand in manifests in clear.
@@ -171,6 +175,9 @@ impl ProjectDecoder<'_, '_> {
         if let Some(pair) = fields.get("policy") {
             project.policy = self.policy(&pair.value).unwrap_or_default();
         }
+        if let Some(pair) = fields.get("notify") {
+            project.notify = self.fields.notify(pair);
+        }
         if let Some(pair) = fields.get("custom_integrations") {
             project.custom_integrations = self.custom_integrations(pair);
         }
@@ -252,6 +259,10 @@ impl ProjectDecoder<'_, '_> {
         }
         if let Some(pair) = fields.get("allow_empty") {
             policy.allow_empty = self.fields.flag(pair).unwrap_or_default();
+        }
+        if let Some(pair) = fields.get("on_drift") {
+            let words = [("repair", OnDrift::Repair), ("report", OnDrift::Report)];
+            policy.on_drift = self.fields.choice(pair, &words).unwrap_or_default();
         }
         Some(policy)
     }

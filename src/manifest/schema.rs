@@ -119,6 +119,8 @@ pub struct ProjectFile {
     pub age: Option<Age>,
     /// What a plan may do.
     pub policy: Option<Policy>,
+    /// Whom `appcred watch` tells what happens: `home_assistant`, `{webhook: URL}`, or a list of these.
+    pub notify: Option<Notify>,
     /// Custom integrations that take credentials, by their domains.
     pub custom_integrations: Option<Vec<Domain>>,
     /// Whether secrets may stand in these files in clear. `false` where it is left out.
@@ -217,6 +219,56 @@ pub struct Policy {
     pub max_deletes: Option<MaxDeletes>,
     /// Whether everything may be deleted when no entry is left. `false` where it is left out.
     pub allow_empty: Option<bool>,
+    /// What `appcred watch` does about what somebody else has changed at a target. `repair` where it is
+    /// left out.
+    pub on_drift: Option<OnDrift>,
+}
+
+/// What is done about a difference that no manifest has caused.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+pub enum OnDrift {
+    /// It is mended.
+    Repair,
+    /// It is told.
+    Report,
+}
+
+/// Whom a watcher tells what happens.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+pub enum Notify {
+    /// One.
+    One(Listener),
+    /// Several.
+    Several(Vec<Listener>),
+}
+
+/// One who is told.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+pub enum Listener {
+    /// Whoever opens Home Assistant sees a notification while an account waits for consent.
+    HomeAssistant(HomeAssistantWord),
+    /// A web address is posted JSON.
+    Webhook(Webhook),
+}
+
+/// Home Assistant's own notifications.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+pub enum HomeAssistantWord {
+    /// A notification in Home Assistant.
+    HomeAssistant,
+}
+
+/// A web address that is posted JSON.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Webhook {
+    /// The address, as it is or by `!secret NAME`, `!env_var NAME` or `!file PATH`.
+    #[schemars(regex(pattern = r"^\S([\s\S]*\S)?\n*$"))]
+    pub webhook: String,
 }
 
 /// What may be deleted.
@@ -246,7 +298,7 @@ mod tests {
     use schemars::Schema;
 
     use super::{manifest, project};
-    use crate::manifest::{entry, integration, project as decoder};
+    use crate::manifest::{entry, integration, notify, project as decoder};
 
     fn check(schema: &Schema, pointers: &[&str], fields: &[&[&str]]) {
         let mut declared: Vec<String> = Vec::new();
@@ -281,5 +333,6 @@ mod tests {
         );
         check(&schema, &["/definitions/Age/properties"], &[decoder::AGE_FIELDS]);
         check(&schema, &["/definitions/Policy/properties"], &[decoder::POLICY_FIELDS]);
+        check(&schema, &["/definitions/Webhook/properties"], &[notify::WEBHOOK_FIELDS]);
     }
 }

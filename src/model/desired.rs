@@ -3,7 +3,7 @@
 use super::{ClientId, Domain, Integration, Key, KnownSecret, Mark, Owner, Place};
 
 /// All entries for one target, with their secrets.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Desired {
     /// Whose entries these are.
     pub owner: Owner,

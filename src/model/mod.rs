@@ -23,7 +23,7 @@ pub use known_secret::{KnownSecret, Likeness, Seal, SealedClients, Seals};
 pub use mark::{Key, Mark, Owner};
 pub use observed::{ConfigEntry, EntryState, KnownDomains, Live, Observed};
 pub use place::Place;
-pub use policy::{MaxDeletes, Policy, Prune};
+pub use policy::{MaxDeletes, OnDrift, Policy, Prune};
 pub use reference::Reference;
 pub use secret::Secret;
 pub use text::{ClientId, CredentialId, Domain, EntryId, FlowId, TargetName};

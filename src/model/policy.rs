@@ -15,6 +15,18 @@ pub struct Policy {
     pub leave_integrations: bool,
     /// Whether the linked accounts of what is deleted are removed first.
     pub remove_integrations: bool,
+    /// What a watcher does about what somebody else has changed at a target.
+    pub on_drift: OnDrift,
+}
+
+/// What is done about a difference that no manifest has caused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnDrift {
+    /// It is mended.
+    #[default]
+    Repair,
+    /// It is told.
+    Report,
 }
 
 /// What may be deleted once it is no longer declared.

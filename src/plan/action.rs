@@ -294,9 +294,9 @@ impl Action {
         }
     }
 
-    /// What it does in a few words, as in `create spotify "Family"`.
-    pub fn told(&self) -> String {
-        let verb = match self {
+    /// What it does in a word or two, as in `create`.
+    pub fn verb(&self) -> &'static str {
+        match self {
             Self::Create { .. } => "create",
             Self::Replace { .. } => "replace",
             Self::Adopt { how: Adoption::TakeOver, .. } => "adopt",
@@ -307,7 +307,22 @@ impl Action {
             Self::Tie { tied: true, .. } => "tie",
             Self::Tie { tied: false, .. } => "untie",
             Self::Abandon { .. } => "abandon the set-up of",
-        };
+        }
+    }
+
+    /// The same for programs, as in `set_up`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::SetUp { account: None, .. } => "set_up",
+            Self::SetUp { account: Some(_), .. } => "link_again",
+            Self::Abandon { .. } => "abandon",
+            other => other.verb(),
+        }
+    }
+
+    /// What it does in a few words, as in `create spotify "Family"`.
+    pub fn told(&self) -> String {
+        let verb = self.verb();
         match self.name() {
             Some(name) => format!("{verb} {} \"{name}\"", self.domain()),
             None => format!("{verb} {}", self.domain()),

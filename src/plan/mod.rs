@@ -11,6 +11,7 @@ mod draft;
 mod entry;
 mod guard;
 mod index;
+mod likeness;
 mod set_up;
 mod undeclared;
 
@@ -21,6 +22,8 @@ pub use action::{
     Action, Adoption, Linkage, Plan, Reason, Standing, Step, StepId, Unknowable, Unknown, Wanted,
     Why, Withheld,
 };
+
+pub use likeness::found_same;
 
 use crate::model::{Desired, DesiredCredential, Observed, Policy};
 

@@ -146,7 +146,7 @@ fn planned(house: &House<'_>, names: &Names, step: &Step) -> Finding {
         more.push(format!("reloads {}", words::accounts(&step.reload)));
     }
     let at = place_of(house, &step.action, &step.reasons).map(|place| point(&place, names));
-    let code = words::action_code(&step.action);
+    let code = step.action.kind();
     Finding { more, at, ..Finding::without_place(level, code, message) }
 }
 

@@ -146,7 +146,7 @@ fn of_step(house: &House<'_>, step: &Step) -> Outcome {
         lines.push(format!("at {}", written.entry));
     }
     let headline = words::headline(&step.action);
-    Outcome::Failed(words::action(&step.action), headline, lines.join("\n"))
+    Outcome::Failed(step.action.verb(), headline, lines.join("\n"))
 }
 
 fn of_withheld(withheld: &Withheld) -> Outcome {

@@ -99,11 +99,11 @@ fn changes(out: &mut String, house: &House<'_>, budget: &mut usize) {
             Some(None) => why.push("done".to_owned()),
             None => {}
         }
-        row(house, sign(&step.action), words::action(&step.action), &step.action, &why)
+        row(house, sign(&step.action), step.action.verb(), &step.action, &why)
     });
     let withheld = plan.withheld.iter().map(|withheld| {
         let (why, help) = words::why(&withheld.why);
-        let what = format!("{}, not done", words::action(&withheld.action));
+        let what = format!("{}, not done", withheld.action.verb());
         row(house, "❗", &what, &withheld.action, &[prose(&why), prose(help)])
     });
     let unknown = plan.unknown.iter().map(|unknown| {

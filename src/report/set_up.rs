@@ -141,6 +141,16 @@ impl<'a> SetUp<'a> {
         };
         Self { state, reason, waits_for }
     }
+
+    /// The same, where the last try is known to have failed and nothing waits.
+    pub(super) fn or_failed(self, why: Option<&str>) -> Self {
+        match why {
+            Some(why) if matches!(self.state, "not_set_up" | "needs_consent_again") => {
+                Self { state: "failed", reason: Some(why.to_owned()), ..self }
+            }
+            _ => self,
+        }
+    }
 }
 
 /// A form without fields only tells that Home Assistant has asked.

@@ -82,7 +82,8 @@ pub(crate) struct Target<'a> {
     pub(crate) address: &'a str,
     /// How it stands, all in all.
     pub(crate) state: State,
-    /// What is done about differences: `repair` or `report`.
+    /// What is done about differences: `repair`, `report`, or `report_drift` where only those that
+    /// Git caused are mended.
     pub(crate) mode: &'static str,
     /// Whether it can be reached: `connecting`, `up` or `down`.
     pub(crate) link: &'static str,
@@ -259,6 +260,7 @@ fn of_target<'a>(name: &'a TargetName, target: &'a TargetStatus, names: &Names) 
         mode: match target.mode {
             Mode::Repair => "repair",
             Mode::Report => "report",
+            Mode::ReportDrift => "report_drift",
         },
         link,
         link_since: link_since.map(Moment),
@@ -301,7 +303,10 @@ fn of_entry<'a>(entry: &'a EntryStatus, names: &Names) -> Entry<'a> {
         declared_at: format!("{}:{}:{}", names.of(&place.file), place.line, place.column),
         credential,
         withheld,
-        set_up: entry.linkage.as_ref().map(SetUp::of),
+        set_up: entry
+            .linkage
+            .as_ref()
+            .map(|linkage| SetUp::of(linkage).or_failed(entry.set_up_error.as_deref())),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What reasons and refusals are called, in prose and in JSON.
 
 use crate::model::{ConfigEntry, FlowStep, Held};
-use crate::plan::{Action, Adoption, Reason, Standing, Unknowable, Why};
+use crate::plan::{Action, Reason, Standing, Unknowable, Why};
 use crate::reconcile::Outcome;
 
 pub(super) fn reason(reason: Reason) -> &'static str {
@@ -42,33 +42,9 @@ pub(super) fn reason_code(reason: Reason) -> &'static str {
     }
 }
 
-pub(super) fn action(action: &Action) -> &'static str {
-    match action {
-        Action::Create { .. } => "create",
-        Action::Replace { .. } => "replace",
-        Action::Adopt { how: Adoption::TakeOver, .. } => "adopt",
-        Action::Adopt { how: Adoption::Shadow, .. } => "shadow",
-        Action::Delete { .. } => "delete",
-        Action::SetUp { account: None, .. } => "set up",
-        Action::SetUp { account: Some(_), .. } => "link again",
-        Action::Tie { tied: true, .. } => "tie",
-        Action::Tie { tied: false, .. } => "untie",
-        Action::Abandon { .. } => "abandon the set-up of",
-    }
-}
-
-pub(super) fn action_code(action: &Action) -> &'static str {
-    match action {
-        Action::SetUp { account: None, .. } => "set_up",
-        Action::SetUp { account: Some(_), .. } => "link_again",
-        Action::Abandon { .. } => "abandon",
-        other => self::action(other),
-    }
-}
-
 /// `replace spotify "Family"`.
 pub(super) fn headline(action: &Action) -> String {
-    let verb = self::action(action);
+    let verb = action.verb();
     match (action.entry(), action.outgoing().first()) {
         (Some(wanted), _) => format!("{verb} {} \"{}\"", wanted.domain, wanted.name),
         (None, Some(old)) => format!("{verb} {} \"{}\"", old.domain, name(old)),

@@ -30,8 +30,14 @@ pub(super) fn read(argument: &str, base: &Path, vault: &Vault) -> Result<Secret,
         None => folder(base.parent().unwrap_or(Path::new(""))).join(argument),
     };
     let path = real(&path, vault)?;
-    let within = |why| Unreadable::within(vault.shown(&path), why);
-    let bytes = content(&path, vault).map_err(within)?;
+    vault.note(&path);
+    vault.singles.with(&path, || single(&path, vault), Clone::clone)
+}
+
+/// The one secret that a file holds.
+fn single(path: &Path, vault: &Vault) -> Result<Secret, Unreadable> {
+    let within = |why| Unreadable::within(vault.shown(path), why);
+    let bytes = content(path, vault).map_err(within)?;
     let text = std::str::from_utf8(&bytes).map_err(|_| within(Unreadable::NotText))?;
     if text.starts_with('{') && sops::is_document(text) {
         let opened = sops::open(text, &vault.identities).map_err(within)?;
@@ -58,7 +64,6 @@ pub(super) fn real(path: &Path, vault: &Vault) -> Result<PathBuf, Unreadable> {
 
 /// What a file holds, decrypted where it is an age file.
 pub(super) fn content(path: &Path, vault: &Vault) -> Result<Zeroizing<Vec<u8>>, Unreadable> {
-    vault.note(path);
     let bytes = bytes(path).map_err(|error| cannot_read(path, &error, vault))?;
     let named_age = path.extension().is_some_and(|extension| extension == "age");
     if named_age || age::is_file(&bytes) {

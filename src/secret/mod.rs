@@ -5,6 +5,7 @@ mod ask;
 pub mod env;
 mod file;
 mod identities;
+mod kept;
 mod locked;
 mod named;
 mod once;

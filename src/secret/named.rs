@@ -30,6 +30,7 @@ pub(super) fn read(name: &str, base: &Path, vault: &Vault) -> Result<Secret, Unr
                 continue;
             }
             let path = file::real(&path, vault)?;
+            vault.note(&path);
             let found = vault.stores.with(
                 &path,
                 || Store::open(&path, vault),

@@ -26,4 +26,13 @@ impl<K: Ord + Clone, V> Once<K, V> {
         };
         then(slot.get_or_init(make))
     }
+
+    /// All that was made so far, by key.
+    pub(super) fn made(&self) -> Vec<(K, V)>
+    where
+        V: Clone,
+    {
+        let slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        slots.iter().filter_map(|(key, slot)| Some((key.clone(), slot.get()?.clone()))).collect()
+    }
 }

@@ -4,6 +4,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use jiff::Timestamp;
+
+use super::kept::Kept;
 use super::named::Store;
 use super::once::Once;
 use super::sops::{self, Opened};
@@ -24,9 +27,10 @@ pub struct Grounds {
 /// Identities, the files that may be read, and what was opened already: each file once a run.
 #[derive(Default)]
 pub struct Vault {
-    pub(super) identities: Identities,
+    pub(super) identities: Arc<Identities>,
     pub(super) grounds: Grounds,
-    pub(super) stores: Once<PathBuf, Result<Store, Unreadable>>,
+    pub(super) stores: Kept<Store>,
+    pub(super) singles: Kept<Secret>,
     documents: Once<Arc<str>, Result<Opened, Unreadable>>,
     files: Mutex<BTreeSet<PathBuf>>,
 }
@@ -40,7 +44,20 @@ impl Vault {
             .unwrap_or_else(|_| grounds.project.clone());
         let credentials = grounds.credentials.map(|folder| folder.canonicalize().unwrap_or(folder));
         let grounds = Grounds { project, credentials, ..grounds };
-        Self { identities, grounds, ..Self::default() }
+        Self { identities: Arc::new(identities), grounds, ..Self::default() }
+    }
+
+    /// For the next run with the same identities and grounds: only files that have changed since are
+    /// read again.
+    #[must_use]
+    pub fn renewed(&self, now: Timestamp) -> Self {
+        Self {
+            identities: Arc::clone(&self.identities),
+            grounds: self.grounds.clone(),
+            stores: self.stores.renewed(now),
+            singles: self.singles.renewed(now),
+            ..Self::default()
+        }
     }
 
     /// To whom is encrypted what shall be read here again.

@@ -22,6 +22,8 @@ pub struct EntryStatus {
     pub holding: Holding,
     /// How far its integration is set up; none at a target at rest.
     pub linkage: Option<Linkage>,
+    /// Why its last set-up failed, as long as none is begun anew.
+    pub set_up_error: Option<String>,
 }
 
 /// Whether a target holds an entry's credential.
@@ -81,6 +83,7 @@ pub fn entries(desired: &Desired, plan: &Plan) -> Vec<EntryStatus> {
             place: wanted.place.clone(),
             holding: holdings.remove(&wanted.key).unwrap_or(Holding::Missing),
             linkage: linkages.get(&wanted.key).map(|linkage| (*linkage).clone()),
+            set_up_error: None,
         })
         .collect();
     entries.sort_by(|a, b| a.key.cmp(&b.key));

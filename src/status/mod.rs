@@ -63,6 +63,8 @@ impl Manifests {
 pub enum Mode {
     /// They are mended.
     Repair,
+    /// What manifests change is done; what somebody else changed at the target is told.
+    ReportDrift,
     /// They are told, and nothing is changed.
     Report,
 }

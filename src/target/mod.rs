@@ -143,6 +143,17 @@ impl Target {
             Self::ConfigDir(_) => std::future::pending().await,
         }
     }
+
+    /// From now on, what the target tells of changes; a folder tells nothing.
+    ///
+    /// # Errors
+    /// Where the target does not answer.
+    pub async fn changes(&self) -> Result<Option<home_assistant::Changes>, TargetError> {
+        match self {
+            Self::HomeAssistant(target) => target.changes().await.map(Some),
+            Self::ConfigDir(_) => Ok(None),
+        }
+    }
 }
 
 impl Observe for Target {

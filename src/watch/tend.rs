@@ -1,161 +1,147 @@
-//! One target, kept as it should be.
+//! One target, kept as it should be: what wakes a round, and what comes after it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::sync::watch::Receiver;
-use tokio::time::sleep;
+use jiff::SignedDuration;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, sleep};
 
-use crate::model::TargetName;
-use crate::plan::{Plan, plan};
-use crate::reconcile::{Outcome, StepOutcome, apply, set_up};
-use crate::target::{Observe, Stop, Target};
+use crate::model::{FlowStep, TargetName};
+use crate::status::{Link, TargetStatus};
+use crate::target::{Stop, Target};
 
+use super::keeper::Keeper;
 use super::schedule::Schedule;
-use super::{Mode, Settings, Wanted};
+use super::{Album, Board, Held, Settings, Wanted};
 
-/// Goes round until the target is wanted no more or everything stops.
-pub(super) async fn tend(
-    name: TargetName,
-    mut wanted: Receiver<Arc<Wanted>>,
-    settings: Settings,
-    stop: Stop,
-) {
-    let mut target =
-        Keeper { name, settings, stop: stop.clone(), connection: None, said: String::new() };
-    let mut schedule = Schedule::default();
-    loop {
-        let now = Arc::clone(&wanted.borrow_and_update());
-        let pause = match target.round(&now).await {
-            Ok(()) => schedule.succeeded(settings.resync),
-            Err(why) => {
-                target.connection = None;
-                let pause = schedule.failed(fastrand::f64());
-                target.say(&format!("{why}; again in {} s", pause.as_secs()), &why);
-                pause
+/// What a target tells in a burst is looked at once.
+const GATHERING: Duration = Duration::from_millis(200);
+/// Nobody tells when a code was typed in at a provider.
+const LOOKING_FOR_CODES: Duration = Duration::from_secs(5);
+
+/// A provider's answer, to be handed on.
+pub(super) struct Errand {
+    pub(super) query: String,
+    pub(super) taken: oneshot::Sender<Result<(), String>>,
+}
+
+/// What a target's task has from the watcher.
+pub(super) struct Tender {
+    pub(super) name: TargetName,
+    pub(super) settings: Settings,
+    pub(super) board: Board,
+    pub(super) album: Option<Album>,
+    pub(super) stop: Stop,
+}
+
+impl Tender {
+    /// Goes round until the target is wanted no more or everything stops.
+    pub(super) async fn tend(
+        self,
+        mut wanted: watch::Receiver<Arc<Wanted>>,
+        mut errands: mpsc::Receiver<Errand>,
+    ) {
+        let mut schedule = Schedule::default();
+        let mut held: Option<Held> = None;
+        let mut keeper = Keeper::new(&self);
+        loop {
+            let now = Arc::clone(&wanted.borrow_and_update());
+            let begun = Instant::now();
+            let came_to = match take(&mut held, &now) {
+                Ok(()) => keeper.round(&now).await,
+                Err(why) => Err(why),
+            };
+            let pause = match &came_to {
+                Ok(()) => self.soon_enough(schedule.succeeded(self.settings.resync)),
+                Err(_) => schedule.failed(fastrand::f64()),
+            };
+            self.note(&came_to, begun.elapsed(), pause);
+            keeper.conclude(&now, came_to.err(), pause).await;
+            tokio::select! {
+                changed = wanted.changed() => if changed.is_err() { return },
+                () = sleep(pause) => {}
+                () = keeper.stirred() => sleep(GATHERING).await,
+                Some(errand) = errands.recv() => keeper.run(errand).await,
+                () = self.stop.cancelled() => return,
+            }
+        }
+    }
+
+    fn soon_enough(&self, pause: Duration) -> Duration {
+        let status = self.board.subscribe();
+        let status = status.borrow();
+        let has_code = |target: &TargetStatus| {
+            target
+                .entries
+                .iter()
+                .any(|entry| matches!(entry.waits_for(), Some(FlowStep::Progress(_))))
+        };
+        if status.targets.get(&self.name).is_some_and(has_code) {
+            pause.min(LOOKING_FOR_CODES)
+        } else {
+            pause
+        }
+    }
+
+    /// Writes down what a round came to.
+    fn note(&self, came_to: &Result<(), String>, took: Duration, pause: Duration) {
+        let now = self.board.now();
+        self.board.target(&self.name, |target| {
+            target.last_reconcile = Some(now);
+            target.next_reconcile =
+                SignedDuration::try_from(pause).ok().and_then(|pause| now.checked_add(pause).ok());
+            target.totals.durations.add(took);
+            target.error.clone_from(&came_to.as_ref().err().cloned());
+            match came_to {
+                Ok(()) => target.totals.succeeded += 1,
+                Err(_) => target.totals.failed += 1,
+            }
+            if came_to.is_ok() && target.differences.is_empty() {
+                target.last_success = Some(now);
+            }
+        });
+    }
+}
+
+/// Keeps other watchers away, from the first round on.
+fn take(held: &mut Option<Held>, wanted: &Wanted) -> Result<(), String> {
+    if held.is_none() {
+        *held = Some(wanted.hold.take()?);
+    }
+    Ok(())
+}
+
+/// A target that is connected, and what it tells.
+pub(super) struct Connected {
+    pub(super) target: Target,
+    pub(super) changes: Option<crate::target::home_assistant::Changes>,
+    /// The way in that it was reached by.
+    pub(super) door: u64,
+}
+
+impl Connected {
+    /// Waits until the target tells of a change, or is gone.
+    pub(super) async fn stirred(&mut self) {
+        let changes = async {
+            match &mut self.changes {
+                Some(changes) => changes.next().await,
+                None => std::future::pending().await,
             }
         };
         tokio::select! {
-            changed = wanted.changed() => if changed.is_err() { return },
-            () = sleep(pause) => {}
-            () = target.ended() => {}
-            () = stop.cancelled() => return,
+            () = changes => {}
+            () = self.target.ended() => {}
         }
     }
 }
 
-struct Keeper {
-    name: TargetName,
-    settings: Settings,
-    stop: Stop,
-    connection: Option<Target>,
-    /// What was said last, so that a state is told once and not every round.
-    said: String,
-}
-
-impl Keeper {
-    /// Waits until the connection at hand has ended, if there is one.
-    async fn ended(&self) {
-        match &self.connection {
-            Some(target) => target.ended().await,
-            None => std::future::pending().await,
+/// Nobody is connected.
+pub(super) fn down(board: &Board, name: &TargetName) {
+    let since = board.now();
+    board.target(name, |target| {
+        if !matches!(target.link, Link::Down { .. }) {
+            target.link = Link::Down { since };
         }
-    }
-
-    /// Observes, plans and applies, over the connection at hand or a new one.
-    async fn round(&mut self, wanted: &Wanted) -> Result<(), String> {
-        let observed = match &mut self.connection {
-            Some(target) => target.observe().await.ok(),
-            None => None,
-        };
-        let observed = match observed {
-            Some(observed) => observed,
-            None => {
-                let mut target = (wanted.open)().await?;
-                let observed = target.observe().await.map_err(|error| error.to_string())?;
-                tracing::info!(target = %self.name, version = observed.version, "connected");
-                self.said.clear();
-                self.connection = Some(target);
-                observed
-            }
-        };
-        let unknown = wanted
-            .desired
-            .credentials
-            .iter()
-            .find(|credential| !observed.domains.all().contains(&credential.domain));
-        if let Some(credential) = unknown {
-            return Err(format!(
-                "{}: integration `{}` is not known there",
-                credential.place, credential.domain
-            ));
-        }
-        let plan = plan(&wanted.desired, &observed, &wanted.policy);
-        self.tell(&plan);
-        if plan.steps.is_empty() || plan.is_stopped() || self.settings.mode == Mode::Report {
-            return Ok(());
-        }
-        self.carry_out(&plan, wanted).await
-    }
-
-    async fn carry_out(&mut self, plan: &Plan, wanted: &Wanted) -> Result<(), String> {
-        let Some(target) = &mut self.connection else { return Ok(()) };
-        let mut outcomes = apply(plan, &wanted.desired, target, &self.stop, &mut |_, _| {}).await;
-        if let Target::HomeAssistant(ha) = target {
-            set_up(plan, &wanted.desired, ha, &self.stop, &mut outcomes).await;
-        }
-        let (mut undone, mut pending) = (None, Vec::new());
-        for StepOutcome { step, outcome } in outcomes {
-            let Some(step) = plan.steps.iter().find(|planned| planned.id == step) else { continue };
-            let what = step.action.told();
-            let why = match outcome {
-                Outcome::Done => {
-                    tracing::info!(target = %self.name, "{what}: done");
-                    continue;
-                }
-                Outcome::Waits(_) => "waits for somebody, `appcred list` tells for what".to_owned(),
-                Outcome::Unfinished(why) | Outcome::Failed(why) | Outcome::NotBegun(why) => why,
-            };
-            if step.action.is_set_up() {
-                pending.push(format!("{what}: {why}"));
-            } else {
-                tracing::error!(target = %self.name, "{what}: {why}");
-                undone.get_or_insert(format!("{what}: {why}"));
-            }
-        }
-        if !pending.is_empty() {
-            self.tell_once(pending.join("; "));
-        }
-        undone.map_or(Ok(()), Err)
-    }
-
-    /// Tells what is found, once for each state. What is about to be done is told when it is done.
-    fn tell(&mut self, plan: &Plan) {
-        let is_left = self.settings.mode == Mode::Report || plan.is_stopped();
-        let steps = plan.steps.iter().filter(|_| is_left).map(|step| &step.action);
-        let withheld = plan.withheld.iter().map(|withheld| &withheld.action);
-        let told: Vec<String> = steps
-            .map(|action| format!("to do: {}", action.told()))
-            .chain(withheld.map(|action| format!("not done: {}", action.told())))
-            .collect();
-        let state = if told.is_empty() { "in sync".to_owned() } else { told.join("; ") };
-        let is_done_first = told.is_empty() && !plan.steps.is_empty();
-        if !is_done_first {
-            self.tell_once(state);
-        }
-    }
-
-    fn tell_once(&mut self, state: String) {
-        if self.said != state {
-            tracing::info!(target = %self.name, "{state}");
-            self.said = state;
-        }
-    }
-
-    /// Warns, but of the same thing only once in a row.
-    fn say(&mut self, message: &str, same: &str) {
-        if self.said != same {
-            tracing::warn!(target = %self.name, "{message}");
-            same.clone_into(&mut self.said);
-        }
-    }
+    });
 }

@@ -4,99 +4,122 @@
 //! a folder made anew all end the watch of a file. What has changed is not asked of the events; the
 //! reader looks at everything again, so a missed or overflowing event does no harm beyond time.
 
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use notify::event::{AccessKind, AccessMode, EventKind};
-use notify::{Config, Event, PollWatcher, RecommendedWatcher, RecursiveMode, Watcher};
+use notify::{Config, Event, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+
+use super::places::{self, Look};
+use crate::stamp::Stamp;
 
 /// Changes that follow each other within this are one.
 const QUIET: Duration = Duration::from_millis(250);
 /// A change waits no longer than this for quiet.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How often to look where events cannot be had.
+const LOOKING: Duration = Duration::from_secs(2);
 
 /// How to notice changes of files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Noticing {
-    /// By the operating system's events; by looking where there are none.
+    /// By the operating system's events; by looking where they do not tell all.
     Events,
     /// By looking at all files, so often.
     Polling(Duration),
 }
 
-/// How often to look where events cannot be had.
-const POLLING: Duration = Duration::from_secs(2);
-
-enum Watching {
-    Events(RecommendedWatcher),
-    Polling(PollWatcher),
-}
-
 /// Wakes whoever waits when a file may have changed.
 pub(super) struct Trigger {
-    watching: Watching,
-    watched: BTreeSet<PathBuf>,
+    events: Option<RecommendedWatcher>,
+    watched: BTreeMap<PathBuf, Stamp>,
     changed: Arc<Notify>,
+    /// How often files are looked at beside the events.
+    looking: Option<Duration>,
+    places: BTreeSet<PathBuf>,
+    /// How they stood before they were read.
+    seen: Look,
 }
 
 impl Trigger {
     /// Watches nothing yet.
-    ///
-    /// # Errors
-    /// Where neither events nor polling can be had.
-    pub(super) fn new(noticing: Noticing) -> notify::Result<Self> {
+    pub(super) fn new(noticing: Noticing) -> Self {
         let changed = Arc::new(Notify::new());
-        let watching = match noticing {
-            Noticing::Events => match events(&changed) {
-                Ok(watcher) => Watching::Events(watcher),
+        let (events, looking) = match noticing {
+            Noticing::Polling(interval) => (None, Some(interval)),
+            Noticing::Events => match RecommendedWatcher::new(handler(&changed), Config::default())
+            {
+                Ok(watcher) => (Some(watcher), None),
                 Err(error) => {
-                    tracing::warn!(%error, "no file events: looking every two seconds instead");
-                    Watching::Polling(polling(&changed, POLLING)?)
+                    tracing::warn!(%error, "no file events: looking every {} s", LOOKING.as_secs());
+                    (None, Some(LOOKING))
                 }
             },
-            Noticing::Polling(interval) => Watching::Polling(polling(&changed, interval)?),
         };
-        Ok(Self { watching, watched: BTreeSet::new(), changed })
+        let (watched, places, seen) = (BTreeMap::new(), BTreeSet::new(), Look::new());
+        Self { events, watched, changed, looking, places, seen }
     }
 
-    /// Watches these places from now on, and those above that they would come back in.
-    ///
-    /// # Errors
-    /// Where watching is impossible even by polling.
-    pub(super) fn watch(&mut self, places: &BTreeSet<PathBuf>) -> notify::Result<()> {
-        let wanted: BTreeSet<PathBuf> = places.iter().flat_map(|place| folders(place)).collect();
-        if let Err(error) = self.follow(&wanted) {
-            if matches!(self.watching, Watching::Polling(_)) {
-                return Err(error);
-            }
-            tracing::warn!(%error, "file events ran out: looking every two seconds instead");
-            self.watching = Watching::Polling(polling(&self.changed, POLLING)?);
+    /// To be called before the places are read.
+    pub(super) fn about_to_read(&mut self) {
+        if self.looking.is_some() {
+            self.seen = places::look(&self.places);
+        }
+    }
+
+    /// Watches the places that were read from now on. Answers whether some were not watched while
+    /// they were read, so that a change may have been missed.
+    pub(super) fn watch(&mut self, read: &BTreeSet<PathBuf>) -> bool {
+        let folders = places::folders(read);
+        if self.events.is_some()
+            && self.looking.is_none()
+            && let Some(remote) = folders.iter().find(|folder| places::is_remote(folder))
+        {
+            let folder = remote.display();
+            tracing::info!(%folder, "on a network file system: looking every {} s as well", LOOKING.as_secs());
+            self.looking = Some(LOOKING);
+        }
+        let mut is_new = self.places != *read;
+        self.places.clone_from(read);
+        if let Err(error) = self.follow(&folders, &mut is_new) {
+            tracing::warn!(%error, "file events ran out: looking every {} s instead", LOOKING.as_secs());
+            self.looking.get_or_insert(LOOKING);
+            self.events = None;
             self.watched.clear();
-            self.follow(&wanted)?;
+            is_new = true;
         }
-        Ok(())
+        is_new
     }
 
-    fn follow(&mut self, wanted: &BTreeSet<PathBuf>) -> notify::Result<()> {
-        let watcher: &mut dyn Watcher = match &mut self.watching {
-            Watching::Events(watcher) => watcher,
-            Watching::Polling(watcher) => watcher,
-        };
-        for gone in self.watched.difference(wanted) {
-            // It may be gone from the disk, and its watch with it.
-            let _ = watcher.unwatch(gone);
-        }
-        self.watched.retain(|folder| wanted.contains(folder));
-        for folder in wanted {
-            // Also those watched already: a folder made anew is another one under the same name.
-            let _ = watcher.unwatch(folder);
-            match watcher.watch(folder, RecursiveMode::NonRecursive) {
-                Ok(()) => drop(self.watched.insert(folder.clone())),
-                Err(error) if is_gone(&error) => {}
+    fn follow(&mut self, folders: &BTreeSet<PathBuf>, is_new: &mut bool) -> notify::Result<()> {
+        let Some(events) = &mut self.events else { return Ok(()) };
+        self.watched.retain(|folder, _| {
+            let is_wanted = folders.contains(folder);
+            if !is_wanted {
+                // It may be gone from the disk, and its watch with it.
+                drop(events.unwatch(folder));
+            }
+            is_wanted
+        });
+        for folder in folders {
+            let Some(stamp) = Stamp::of(folder) else { continue };
+            // A folder made anew is another one under the same name.
+            if let Some(watched) = self.watched.get(folder) {
+                if watched.identity() == stamp.identity() {
+                    continue;
+                }
+                drop(events.unwatch(folder));
+            }
+            match events.watch(folder, RecursiveMode::NonRecursive) {
+                Ok(()) => {
+                    self.watched.insert(folder.clone(), stamp);
+                    *is_new = true;
+                }
+                Err(error) if is_gone(&error) => drop(self.watched.remove(folder)),
                 Err(error) => return Err(error),
             }
         }
@@ -105,15 +128,43 @@ impl Trigger {
 
     /// Waits for a change, and then until there has been quiet for a while.
     pub(super) async fn changed(&self) {
-        self.changed.notified().await;
+        self.stirred().await;
         let latest = Instant::now() + PATIENCE;
+        let mut look = self.look();
         loop {
             let quiet = (Instant::now() + QUIET).min(latest);
-            if timeout_at(quiet, self.changed.notified()).await.is_err() {
+            let stirred = timeout_at(quiet, self.changed.notified()).await.is_ok();
+            if !stirred {
                 sleep_until(quiet).await;
+            }
+            let now = self.look();
+            let is_quiet = !stirred && now == look;
+            look = now;
+            if is_quiet || Instant::now() >= latest {
                 return;
             }
         }
+    }
+
+    /// Waits for the first sign of a change.
+    async fn stirred(&self) {
+        loop {
+            let pause = async {
+                match self.looking {
+                    Some(interval) => sleep(interval).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = self.changed.notified() => return,
+                () = pause => if self.look() != self.seen { return },
+            }
+        }
+    }
+
+    /// How the files stand, where that is looked at.
+    fn look(&self) -> Look {
+        if self.looking.is_some() { places::look(&self.places) } else { Look::new() }
     }
 }
 
@@ -123,41 +174,6 @@ fn is_gone(error: &notify::Error) -> bool {
         notify::ErrorKind::Io(error) => error.kind() == std::io::ErrorKind::NotFound,
         _ => false,
     }
-}
-
-/// The folder itself, all folders below, and the one above it that exists.
-fn folders(place: &Path) -> BTreeSet<PathBuf> {
-    let mut found = BTreeSet::new();
-    let mut above = place.parent();
-    while let Some(folder) = above {
-        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-        if folder.is_dir() {
-            found.insert(folder.to_owned());
-            break;
-        }
-        above = folder.parent();
-    }
-    let mut below = vec![place.to_owned()];
-    while let Some(folder) = below.pop() {
-        if !folder.is_dir() || !found.insert(folder.clone()) {
-            continue;
-        }
-        let Ok(entries) = folder.read_dir() else { continue };
-        let is_hidden = |path: &Path| {
-            path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".git"))
-        };
-        below.extend(entries.flatten().map(|entry| entry.path()).filter(|path| !is_hidden(path)));
-    }
-    found
-}
-
-fn events(changed: &Arc<Notify>) -> notify::Result<RecommendedWatcher> {
-    RecommendedWatcher::new(handler(changed), Config::default())
-}
-
-fn polling(changed: &Arc<Notify>, interval: Duration) -> notify::Result<PollWatcher> {
-    let config = Config::default().with_poll_interval(interval).with_compare_contents(true);
-    PollWatcher::new(handler(changed), config)
 }
 
 /// Reading the files makes events too; a loop that woke by them would wake itself for ever.

@@ -171,6 +171,7 @@ pub(crate) fn entry(domain: &str, name: &str) -> EntryStatus {
         place: Place { file: Path::new("credentials/media.yaml").into(), line: 12, column: 5 },
         holding: Holding::InSync,
         linkage: Some(Linkage::Linked(vec![account])),
+        set_up_error: None,
     }
 }
 

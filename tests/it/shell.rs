@@ -5,12 +5,17 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::thread;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use age::secrecy::ExposeSecret;
 use age::x25519::{Identity, Recipient};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
+
+/// The longest that a run may take after all that a test has done to it.
+const NEVER: Duration = Duration::from_secs(180);
 
 /// One run of the program, in an environment that holds nothing but what is given here.
 #[must_use = "nothing runs before `run` or `spawn`"]
@@ -35,7 +40,11 @@ impl Appcred {
     pub(crate) fn new() -> Self {
         let home = tempfile::Builder::new().prefix("appcred-home-").tempdir().unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_appcred"));
-        command.current_dir(home.path()).env_clear().env("HOME", home.path());
+        command
+            .current_dir(home.path())
+            .env_clear()
+            .env("HOME", home.path())
+            .env("APPCRED_LISTEN", "off");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         Self { command, stdin: String::new(), status: 0, stdout: None, stderr: None, home }
     }
@@ -102,8 +111,8 @@ impl Appcred {
         ran
     }
 
-    /// Starts it and lets the test go on beside it; nothing is checked. It must not print more than
-    /// a pipe holds before the test waits for its end.
+    /// Starts it and lets the test go on beside it; nothing is checked. On standard output it must not
+    /// print more than a pipe holds before the test waits for its end.
     #[track_caller]
     pub(crate) fn spawn(mut self) -> Running {
         let mut child = self.command.spawn().unwrap();
@@ -111,7 +120,14 @@ impl Appcred {
         // A program that does not read may be gone by now.
         let _unread = stdin.write_all(self.stdin.as_bytes());
         let stdout = BufReader::new(child.stdout.take().unwrap());
-        Running { child, stdout, said: String::new(), _home: self.home }
+        // Read as it comes, or a daemon that says much would wait for ever.
+        let mut errors = child.stderr.take().unwrap();
+        let stderr = thread::spawn(move || {
+            let mut text = String::new();
+            errors.read_to_string(&mut text).unwrap();
+            text
+        });
+        Running { child, stdout, stderr, said: String::new(), _home: self.home }
     }
 }
 
@@ -119,6 +135,7 @@ impl Appcred {
 pub(crate) struct Running {
     child: Child,
     stdout: BufReader<ChildStdout>,
+    stderr: JoinHandle<String>,
     said: String,
     _home: TempDir,
 }
@@ -152,11 +169,21 @@ impl Running {
             rest.read_to_string(&mut self.said).unwrap();
             self.said
         });
-        let output = self.child.wait_with_output().unwrap();
+        let pid = Pid::from_child(&self.child);
+        let (over, ended) = mpsc::channel::<()>();
+        let guard = thread::spawn(move || {
+            // What hangs fails its own test, and does not hold all others.
+            if ended.recv_timeout(NEVER) == Err(RecvTimeoutError::Timeout) {
+                kill_process(pid, Signal::KILL).unwrap();
+            }
+        });
+        let status = self.child.wait().unwrap();
+        drop(over);
+        guard.join().unwrap();
         Ran {
-            status: output.status.code(),
+            status: status.code(),
             stdout: reading.join().unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
+            stderr: self.stderr.join().unwrap(),
         }
     }
 }

@@ -35,11 +35,14 @@ fn busy() -> Status {
         }],
         errors: Default::default(),
     };
-    let aborted = FlowStep::Aborted { reason: "oauth_unauthorized".to_owned(), error: None };
     let mut home = up(vec![
         entry("google", "Google Calendar"),
         entry("netatmo", "Netatmo"),
-        EntryStatus { linkage: Some(Linkage::Ended(aborted)), ..entry("withings", "Scales") },
+        EntryStatus {
+            linkage: Some(Linkage::NotSetUp),
+            set_up_error: Some("the provider refused the client: its secret is wrong".to_owned()),
+            ..entry("withings", "Scales")
+        },
         waiting("spotify", "Spotify (family)", consent(link)),
         waiting("home_connect", "Oven", FlowStep::Consent(hidden)),
         waiting("microsoft_graph", "Mail", FlowStep::Progress(Some(code))),
@@ -191,7 +194,8 @@ fn the_keyboard_reaches_consent_and_folds() {
     browser.press(ENTER);
     assert_eq!(browser.value("document.getElementById('target-home').open"), false);
     browser.click("#waiting a.button");
-    browser.wait_for_windows(2);
+    browser.go_on_in(1);
+    browser.page_with("There is nothing here.");
 }
 
 #[test]

@@ -10,9 +10,19 @@ use serde_json::json;
 
 use crate::ha_apply::House;
 use crate::real::HomeAssistant;
+use crate::shell::{Appcred, Project, age_identity, encrypt};
 
 /// The longest that anything may take here before it counts as never.
 const NEVER: Duration = Duration::from_secs(60);
+
+#[track_caller]
+pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !is_so() {
+        assert!(begin.elapsed() < NEVER, "never: {what}");
+        thread::sleep(Duration::from_millis(50));
+    }
+}
 
 /// Waits until Home Assistant holds these clients' secrets.
 #[track_caller]
@@ -119,4 +129,278 @@ fn a_dry_run_tells_and_changes_nothing() {
     let ran = running.finish();
     assert_eq!(ran.stderr.matches("to do: create spotify \"A\"").count(), 1, "{}", ran.stderr);
     assert!(ha.credentials().is_empty());
+}
+
+#[test]
+fn ha_changes_of_every_kind_of_files_arrive() {
+    let ha = HomeAssistant::start();
+    let house = House::new();
+    let project = &house.project;
+    let manifest = |secret: &str| {
+        format!("application_credentials:\n{}", house.entry("spotify", "A", "a", secret))
+    };
+    let secrets = |secret: &str| {
+        project.write("secrets.yaml", &format!("b_secret: {secret}\n"));
+    };
+    // A repository that is synchronized by swapping a link above it, as git-sync does.
+    project.write("trees/1/credentials/deep/a.yaml", &manifest("1"));
+    project.write("trees/2/credentials/deep/a.yaml", &manifest("2"));
+    symlink("trees/1", project.join("now")).unwrap();
+    let elsewhere = "application_credentials:\n  - {domain: twitch, name: B, client_id: b, client_secret: !secret b_secret, integration: {setup: false}}\n";
+    project.write("elsewhere.yaml", elsewhere);
+    project.write("appcred.yaml", "manifests: [now/credentials, elsewhere.yaml]\n");
+    secrets("one");
+    let running = house.appcred(&ha).args(["watch", "--resync", "3600"]).spawn();
+    arrives(&ha, &[("a", "1"), ("b", "one")]);
+
+    symlink("trees/2", project.join("next")).unwrap();
+    fs::rename(project.join("next"), project.join("now")).unwrap();
+    arrives(&ha, &[("a", "2"), ("b", "one")]);
+
+    fs::remove_dir_all(project.join("trees/1")).unwrap();
+    secrets("two");
+    arrives(&ha, &[("a", "2"), ("b", "two")]);
+
+    // As an editor saves: a new file under another name, the old one moved away.
+    project.write("trees/2/credentials/deep/.a.yaml.new", &manifest("3"));
+    let file = |name: &str| project.join(&format!("trees/2/credentials/deep/{name}"));
+    fs::rename(file("a.yaml"), file("a.yaml~")).unwrap();
+    fs::rename(file(".a.yaml.new"), file("a.yaml")).unwrap();
+    arrives(&ha, &[("a", "3"), ("b", "two")]);
+
+    fs::rename(project.join("trees/2/credentials/deep"), project.join("trees/2/credentials/flat"))
+        .unwrap();
+    project.write("trees/2/credentials/flat/a.yaml", &manifest("4"));
+    arrives(&ha, &[("a", "4"), ("b", "two")]);
+
+    project.write("appcred.yaml", "manifests: [elsewhere.yaml]\n");
+    arrives(&ha, &[("b", "two")]);
+
+    running.signal(Signal::TERM);
+    assert_eq!(running.finish().status, Some(0));
+}
+
+#[test]
+fn ha_checkout_of_a_thousand_files_arrives_at_once() {
+    let ha = HomeAssistant::start();
+    let house = House::new();
+    let git = |args: &[&str]| {
+        let done = std::process::Command::new("git")
+            .args(["-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"])
+            .args(args)
+            .current_dir(house.project.path())
+            .output()
+            .unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    };
+    house.project.write("appcred.yaml", "allow_plaintext: true\n");
+    let declare = |secret: &str| {
+        for at in 0..1000 {
+            let entry = format!(
+                "application_credentials:\n  - {{domain: spotify, name: N{at}, client_id: c{at}, client_secret: {secret}, integration: {{setup: false}}}}\n"
+            );
+            house.project.write(&format!("credentials/{}/{at}.yaml", at % 10), &entry);
+        }
+    };
+    git(&["init", "--quiet", "--initial-branch=main"]);
+    declare("first");
+    git(&["add", "."]);
+    git(&["commit", "--quiet", "-m", "first"]);
+    git(&["switch", "--quiet", "--create", "second"]);
+    declare("second");
+    git(&["commit", "--quiet", "-am", "second"]);
+    git(&["switch", "--quiet", "main"]);
+    let all_are = |secret: &str| {
+        let held = ha.credentials();
+        held.len() == 1000 && held.iter().all(|held| held["client_secret"] == secret)
+    };
+    let running = house.appcred(&ha).args(["watch", "--resync", "3600", "-v"]).spawn();
+    eventually("all are there", || all_are("first"));
+
+    git(&["switch", "--quiet", "second"]);
+    eventually("all are as in the other branch", || all_are("second"));
+
+    running.signal(Signal::TERM);
+    let ran = running.finish();
+    let woken = ran.stderr.matches("files changed").count();
+    assert!((1..=5).contains(&woken), "woken {woken} times");
+}
+
+#[test]
+fn ha_that_is_down_while_files_change_is_brought_up_to_date() {
+    let mut ha = HomeAssistant::start();
+    let house = House::new();
+    house.declare(&[house.entry("spotify", "A", "a", "first")]);
+    let running = house.appcred(&ha).args(["watch", "--resync", "3600"]).spawn();
+    arrives(&ha, &[("a", "first")]);
+
+    ha.stop();
+    house.declare(&[
+        house.entry("spotify", "A", "a", "second"),
+        house.entry("twitch", "B", "b", "third"),
+    ]);
+    thread::sleep(Duration::from_secs(2));
+    ha.start_again();
+    arrives(&ha, &[("a", "second"), ("b", "third")]);
+
+    // Within the ten seconds after which Home Assistant writes it down.
+    ha.restart_after_kill();
+    arrives(&ha, &[("a", "second"), ("b", "third")]);
+
+    running.signal(Signal::TERM);
+    let ran = running.finish();
+    assert_eq!(ran.status, Some(0));
+    assert!(!ran.stderr.contains("somebody has changed it"), "{}", ran.stderr);
+}
+
+#[test]
+fn ha_drift_is_told_and_left_where_that_is_wished() {
+    let ha = HomeAssistant::start();
+    let house = House::new();
+    house.project.write("appcred.yaml", "policy: {on_drift: report}\n");
+    house.declare(&[house.entry("spotify", "A", "a", "first")]);
+    let running = house.appcred(&ha).args(["watch", "--resync", "1"]).spawn();
+    arrives(&ha, &[("a", "first")]);
+    thread::sleep(Duration::from_secs(1));
+    let id = ha.credentials()[0]["id"].clone();
+    ha.call(json!({"type": "application_credentials/delete", "application_credentials_id": id}))
+        .unwrap();
+    thread::sleep(Duration::from_secs(3));
+    assert!(ha.credentials().is_empty(), "it is left");
+
+    house.declare(&[house.entry("spotify", "A", "a", "second")]);
+    arrives(&ha, &[("a", "second")]);
+    running.signal(Signal::TERM);
+    let ran = running.finish();
+    let told = "drifted, to do: create spotify \"A\"";
+    assert_eq!(ran.stderr.matches(told).count(), 1, "{}", ran.stderr);
+}
+
+#[test]
+fn a_second_watcher_is_told_who_holds_the_target() {
+    let scene = Folder::new();
+    let running = scene.appcred(&["watch"]).spawn();
+    eventually("the first one works", || scene.project.join("ha/.storage").exists());
+
+    let told = scene.appcred(&["watch"]).status(1).run().stderr;
+    assert!(told.contains("lab: another watcher has this target: process "), "{told}");
+
+    running.signal(Signal::TERM);
+    assert_eq!(running.finish().status, Some(0));
+    let third = scene.appcred(&["watch"]).spawn();
+    thread::sleep(Duration::from_millis(500));
+    third.signal(Signal::TERM);
+    assert_eq!(third.finish().status, Some(0));
+}
+
+#[test]
+fn systemd_is_told_and_a_signal_reads_everything_anew() {
+    let scene = Folder::new();
+    let path = scene.project.join("notify");
+    let socket = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(NEVER)).unwrap();
+    let told = |expected: &str| {
+        let mut all = String::new();
+        let mut buffer = [0; 4096];
+        while !all.contains(expected) {
+            let length = socket.recv(&mut buffer).unwrap_or_else(|_| panic!("{expected}: {all}"));
+            all.push_str(&String::from_utf8_lossy(&buffer[..length]));
+            all.push('\n');
+        }
+    };
+    let running = scene
+        .appcred(&["watch", "--resync", "3600"])
+        .env("NOTIFY_SOCKET", &path)
+        .env("WATCHDOG_USEC", "200000")
+        .spawn();
+    told("READY=1");
+    told("STATUS=1 of 1 targets in sync");
+    told("WATCHDOG=1");
+
+    scene.storage_is_emptied();
+    running.signal(Signal::HUP);
+    told("RELOADING=1");
+    told("READY=1");
+    eventually("it is mended", || scene.holds(1));
+
+    running.signal(Signal::TERM);
+    told("STOPPING=1");
+    assert_eq!(running.finish().status, Some(0));
+}
+
+#[test]
+fn a_snapshot_is_kept_up_and_plans_without_keys() {
+    let scene = Folder::new();
+    let running = scene.appcred(&["watch", "--snapshot", "snapshot.json", "--poll", "1"]).spawn();
+    let snapshot = scene.project.join("snapshot.json");
+    let plan = || {
+        Appcred::new()
+            .in_dir(scene.project.path())
+            .args(["plan", "--against", "snapshot.json", "--detailed-exitcode"])
+            .spawn()
+            .finish()
+    };
+    eventually("a snapshot in sync", || snapshot.exists() && plan().status == Some(0));
+
+    scene.declare(&["a", "b"]);
+    eventually("the new entry in it", || fs::read_to_string(&snapshot).unwrap().contains("\"b\""));
+    eventually("a snapshot in sync", || plan().status == Some(0));
+    running.signal(Signal::TERM);
+    assert_eq!(running.finish().status, Some(0));
+    assert!(!fs::read_to_string(&snapshot).unwrap().contains("MARKED"));
+}
+
+/// A house in Git whose target is a folder.
+struct Folder {
+    project: Project,
+    identity: String,
+    recipient: age::x25519::Recipient,
+    state: tempfile::TempDir,
+}
+
+impl Folder {
+    fn new() -> Self {
+        let (identity, recipient) = age_identity();
+        let project = Project::new().file("appcred.yaml", "targets: {lab: {config_dir: ha}}\n");
+        let scene = Self { project, identity, recipient, state: tempfile::tempdir().unwrap() };
+        scene.declare(&["a"]);
+        scene
+    }
+
+    fn declare(&self, names: &[&str]) {
+        let mut text = "application_credentials:\n".to_owned();
+        for name in names {
+            let armored = encrypt(&format!("MARKED-{name}"), &self.recipient);
+            let armored = armored.trim_end().replace('\n', "\n      ");
+            text.push_str(&format!(
+                "  - domain: spotify\n    name: {name}\n    client_id: {name}\n    client_secret: |\n      {armored}\n"
+            ));
+        }
+        self.project.write("credentials/all.yaml", &text);
+    }
+
+    fn appcred(&self, args: &[&str]) -> Appcred {
+        Appcred::new()
+            .in_dir(self.project.path())
+            .env("APPCRED_AGE_IDENTITY", &self.identity)
+            .env("XDG_STATE_HOME", self.state.path())
+            .args(args)
+    }
+
+    fn storage(&self) -> std::path::PathBuf {
+        self.project.join("ha/.storage/application_credentials")
+    }
+
+    fn storage_is_emptied(&self) {
+        let text = fs::read_to_string(self.storage()).unwrap();
+        let mut storage: serde_json::Value = serde_json::from_str(&text).unwrap();
+        storage["data"]["items"] = json!([]);
+        fs::write(self.storage(), storage.to_string()).unwrap();
+    }
+
+    fn holds(&self, count: usize) -> bool {
+        let text = fs::read_to_string(self.storage()).unwrap();
+        let storage: serde_json::Value = serde_json::from_str(&text).unwrap();
+        storage["data"]["items"].as_array().unwrap().len() == count
+    }
 }

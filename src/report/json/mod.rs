@@ -369,7 +369,7 @@ fn what<'a>(house: &House<'a>, action: &'a Action) -> What<'a> {
     };
     let first = old.first();
     What {
-        action: words::action_code(action),
+        action: action.kind(),
         domain: action.domain(),
         key: entry.map(|wanted| &wanted.key),
         name: entry

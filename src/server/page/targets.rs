@@ -103,8 +103,10 @@ fn looks(target: &Target<'_>) -> Markup {
             @if let Some(next) = target.next_reconcile {
                 div { dt { "Next look" } dd { (time(next)) } }
             }
-            @if target.mode == "report" {
-                div { dt { "Mode" } dd { "report only: nothing is changed" } }
+            @match target.mode {
+                "report" => div { dt { "Mode" } dd { "report only: nothing is changed" } },
+                "report_drift" => div { dt { "Mode" } dd { "drift is reported, not mended" } },
+                _ => {}
             }
         }
     }

@@ -27,7 +27,7 @@ const TIED: &str = "#tied";
 /// How HA says why a flow was started.
 const REAUTH: &str = "reauth";
 /// What HA tells when a browser has come back.
-const PROGRESSED: &str = "data_entry_flow_progressed";
+pub(super) const PROGRESSED: &str = "data_entry_flow_progressed";
 /// Where a browser finds HA if HA itself does not know.
 const DEFAULT_BASE: &str = "http://homeassistant.local:8123";
 /// A secret of so many bytes stands nowhere by chance.
@@ -107,6 +107,9 @@ impl HomeAssistant {
     /// # Errors
     /// Where HA does not answer.
     pub async fn frontend_base(&self) -> Result<String, Refusal> {
+        if let Some(base) = &self.base {
+            return Ok(base.clone());
+        }
         if !self.address.is_supervisor() {
             return Ok(self.address.frontend_base().to_owned());
         }
@@ -291,18 +294,21 @@ impl HomeAssistant {
         Ok(self.connection.ask(command).await?)
     }
 
-    /// What is ours to look after.
-    pub(super) async fn live(&self, credentials: &[Credential]) -> Result<Live, Fault> {
-        let (kept, asked) =
-            tokio::try_join!(kept(&self.connection), reauth_flows(&self.connection))?;
+    /// What is ours to look after, by what HA keeps for its user and the flows that it lists.
+    pub(super) async fn live(
+        &self,
+        kept: &Kept,
+        asked: Vec<(EntryId, ListedFlow)>,
+        credentials: &[Credential],
+    ) -> Result<Live, Fault> {
         let mut flows = Vec::new();
-        for (purpose, note) in notes(&kept) {
+        for (purpose, note) in notes(kept) {
             let domain = Domain::new(note.domain);
             let id = FlowId::new(note.flow_id);
             let of_domain = credentials.iter().filter(|held| held.domain == domain);
             let secrets: Vec<&Secret> =
                 of_domain.filter_map(|held| held.client_secret.clear()).collect();
-            let base = self.address.frontend_base();
+            let base = self.base.as_deref().unwrap_or_else(|| self.address.frontend_base());
             let side = FlowSide { domain: &domain, base, secrets: &secrets };
             let step = match self.rest.look_at_flow(&id, base).await {
                 Ok(None) => continue,
@@ -337,8 +343,11 @@ pub(super) async fn reauth_flows(
     Ok(listed.into_iter().filter_map(asks_again).collect())
 }
 
+/// What HA keeps for its user, whatever that is.
+pub(super) type Kept = BTreeMap<String, Value>;
+
 /// All that HA keeps for its user. One that keeps nothing has no notes.
-async fn kept(connection: &Connection) -> Result<BTreeMap<String, Value>, Fault> {
+pub(super) async fn kept(connection: &Connection) -> Result<Kept, Fault> {
     match connection.ask(Command::ReadUserData).await {
         Ok(UserData { value }) => Ok(value),
         Err(Fault::Refused { .. }) => Ok(BTreeMap::new()),
@@ -346,8 +355,13 @@ async fn kept(connection: &Connection) -> Result<BTreeMap<String, Value>, Fault>
     }
 }
 
+/// Whether a flow of ours may be open, so that looking at it may make a config entry.
+pub(super) fn has_notes(kept: &Kept) -> bool {
+    !notes(kept).is_empty()
+}
+
 /// What is noted of our flows.
-fn notes(kept: &BTreeMap<String, Value>) -> Vec<(Purpose, Note)> {
+fn notes(kept: &Kept) -> Vec<(Purpose, Note)> {
     let note = |(key, value): (&String, &Value)| {
         let purpose = purpose(key)?;
         Some((purpose, serde_json::from_value::<Note>(value.clone()).ok()?))

@@ -11,6 +11,8 @@ use crate::model::{ClientId, Credential, CredentialId, Domain, EntryId, NewCrede
 
 /// What HA says of a command that names nothing it has.
 pub(super) const NOT_FOUND: &str = "not_found";
+/// What HA says of a command that this release does not have.
+pub(super) const UNKNOWN_COMMAND: &str = "unknown_command";
 /// What HA says of a config entry that it has not.
 pub(super) const NO_SUCH_ENTRY: &str = "invalid_config_entry_id";
 /// What HA says to users who are no administrators.
@@ -77,6 +79,22 @@ pub(super) enum Command {
     WriteUserData { key: String, value: Value },
     #[serde(rename = "subscribe_events")]
     SubscribeEvents { event_type: &'static str },
+    #[serde(rename = "application_credentials/subscribe")]
+    SubscribeCredentials,
+    #[serde(rename = "config_entries/subscribe")]
+    SubscribeConfigEntries,
+    #[serde(rename = "call_service")]
+    CallService { domain: &'static str, service: &'static str, service_data: Notification },
+}
+
+/// A message that HA shows to people.
+#[derive(Debug, Serialize)]
+pub(super) struct Notification {
+    pub(super) notification_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) title: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) message: Option<String>,
 }
 
 /// A command on its way.

@@ -11,6 +11,7 @@
 //! open ends in an error, and whoever wants another one connects again.
 
 mod address;
+mod changes;
 mod config_entries;
 mod connection;
 mod credentials;
@@ -19,10 +20,12 @@ mod flows;
 mod in_flight;
 mod log_in;
 mod messages;
+mod notification;
 mod rest;
 mod sign_in;
 mod tls;
 
+pub use changes::Changes;
 pub use flows::{FlowAnswer, FlowEvents, FlowSide};
 
 use std::collections::BTreeMap;
@@ -67,6 +70,8 @@ pub struct HomeAssistant {
     version: Option<String>,
     connection: Connection,
     rest: Rest,
+    /// Where browsers come back to after consent, where that is not HA.
+    base: Option<String>,
 }
 
 /// Connects, logs in, and makes sure that the token is an administrator's.
@@ -84,7 +89,8 @@ pub async fn connect(settings: Settings) -> Result<HomeAssistant, TargetError> {
         )??;
     tracing::debug!(%address, version, "connected to Home Assistant");
     let rest = Rest::new(address.clone(), tls, token)?;
-    let ha = HomeAssistant { address, version, connection: Connection::new(socket), rest };
+    let ha =
+        HomeAssistant { address, version, connection: Connection::new(socket), rest, base: None };
     let features = Command::SupportedFeatures { features: Features { coalesce_messages: 1 } };
     let (_, user) = tokio::try_join!(
         ha.connection.ask::<()>(features),
@@ -99,6 +105,11 @@ pub async fn connect(settings: Settings) -> Result<HomeAssistant, TargetError> {
 }
 
 impl HomeAssistant {
+    /// From now on browsers come back there after consent: HA makes a link anew at each look.
+    pub fn come_back_to(&mut self, base: String) {
+        self.base = Some(base);
+    }
+
     /// Waits until the connection has ended, by HA's will or the network's.
     pub async fn ended(&self) {
         self.connection.ended().await;
@@ -123,13 +134,19 @@ impl HomeAssistant {
     }
 
     async fn look(&self) -> Result<Observed, Fault> {
-        let (credentials, domains) = tokio::try_join!(
+        // All at once: HA takes them in one frame.
+        let (credentials, domains, kept, asked, mut entries) = tokio::try_join!(
             credentials::list(&self.connection),
             credentials::domains(&self.connection),
+            flows::kept(&self.connection),
+            flows::reauth_flows(&self.connection),
+            config_entries::list(&self.connection),
         )?;
-        // Looking at a flow that somebody has consented to makes a config entry.
-        let live = self.live(&credentials).await?;
-        let entries = config_entries::list(&self.connection).await?;
+        let live = self.live(&kept, asked, &credentials).await?;
+        if flows::has_notes(&kept) {
+            // Looking at a flow that somebody has consented to makes a config entry.
+            entries = config_entries::list(&self.connection).await?;
+        }
         let config_entries =
             config_entries::with_implementations(&self.connection, entries, &credentials).await?;
         Ok(Observed {

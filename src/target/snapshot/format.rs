@@ -30,8 +30,8 @@ pub(super) struct Document {
 }
 
 /// One target.
-#[derive(Serialize, Deserialize, JsonSchema)]
-struct Target {
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub(super) struct Target {
     /// Its name in the project file.
     name: String,
     /// The version of Home Assistant there, where it is known.
@@ -48,7 +48,7 @@ struct Target {
 }
 
 /// Who says which integrations take credentials.
-#[derive(Clone, Copy, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum KnownBy {
     /// Home Assistant itself.
@@ -58,7 +58,7 @@ enum KnownBy {
 }
 
 /// One credential.
-#[derive(Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 struct Held {
     /// Home Assistant's id.
     id: String,
@@ -87,7 +87,7 @@ struct Held {
 }
 
 /// One linked account.
-#[derive(Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 struct Linked {
     /// Home Assistant's id of its config entry.
     entry_id: String,
@@ -120,17 +120,29 @@ pub(super) enum Damage {
     Digest,
 }
 
-pub(super) fn write(taken_at: Timestamp, seen: &[Seen<'_>]) -> serde_json::Result<String> {
-    let document = Document {
-        kind: KIND.to_owned(),
+/// The file, its targets' parts being made already.
+#[derive(Serialize)]
+struct Bound<'p> {
+    kind: &'static str,
+    format_version: u32,
+    taken_at: String,
+    targets: Vec<&'p Target>,
+}
+
+pub(super) fn write<'p>(
+    taken_at: Timestamp,
+    pages: impl Iterator<Item = &'p Target>,
+) -> serde_json::Result<String> {
+    let document = Bound {
+        kind: KIND,
         format_version: FORMAT_VERSION,
         taken_at: taken_at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-        targets: seen.iter().map(target).collect(),
+        targets: pages.collect(),
     };
     Ok(serde_json::to_string_pretty(&document)? + "\n")
 }
 
-fn target(seen: &Seen<'_>) -> Target {
+pub(super) fn target(seen: &Seen<'_>) -> Target {
     let Seen { name, observed, seals } = seen;
     let credentials = observed.credentials.iter().enumerate().map(|(at, credential)| {
         let seals = seals.get(at).cloned().unwrap_or_default();

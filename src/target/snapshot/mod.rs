@@ -74,12 +74,26 @@ pub async fn load(source: &Source) -> Result<Snapshot, TargetError> {
         .map_err(|damage| TargetError::Storage(format!("cannot use {source}: {damage}")))
 }
 
+/// What a snapshot says of one target, without any secret.
+#[derive(Debug)]
+pub struct Page(format::Target);
+
+impl Page {
+    /// What was found there.
+    pub fn of(seen: &Seen<'_>) -> Self {
+        Self(format::target(seen))
+    }
+}
+
 /// The file of a snapshot.
 ///
 /// # Errors
 /// None in practice: all of it can be written as JSON.
-pub fn write(taken_at: Timestamp, seen: &[Seen<'_>]) -> serde_json::Result<String> {
-    format::write(taken_at, seen)
+pub fn bind<'p>(
+    taken_at: Timestamp,
+    pages: impl Iterator<Item = &'p Page>,
+) -> serde_json::Result<String> {
+    format::write(taken_at, pages.map(|Page(target)| target))
 }
 
 /// The form of the file.

@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use super::format::{Damage, read};
-use super::{Observe, Seen, Source, write};
+use super::{Observe, Page, Seen, Source, bind};
 use crate::model::{
     ClientId, ConfigEntry, Credential, CredentialId, Domain, EntryId, EntryState, KnownDomains,
     KnownSecret, Observed, Seal, Seals, Secret, TargetName,
@@ -42,7 +42,7 @@ fn written() -> String {
     };
     let (name, observed) = (TargetName::new("home"), observed());
     let seen = Seen { name: &name, observed: &observed, seals: vec![seals, Seals::default()] };
-    write(Timestamp::from_second(1_800_000_000).unwrap(), &[seen]).unwrap()
+    bind(Timestamp::from_second(1_800_000_000).unwrap(), [&Page::of(&seen)].into_iter()).unwrap()
 }
 
 #[tokio::test]

@@ -105,12 +105,13 @@ impl Browser {
         self.post("execute/sync", &script).unwrap()
     }
 
-    /// Waits until so many windows or tabs are open.
+    /// Goes on in the window or tab that was opened as the nth, as soon as it is there.
     #[track_caller]
-    pub(crate) fn wait_for_windows(&self, count: usize) {
-        wait_for("windows", || {
+    pub(crate) fn go_on_in(&self, nth: usize) {
+        wait_for("a window", || {
             let windows = self.get("window/handles").ok()?;
-            (windows.as_array()?.len() == count).then_some(())
+            let handle = windows.get(nth)?;
+            self.post("window", &json!({"handle": handle})).ok()
         });
     }
 

@@ -1,0 +1,325 @@
+//! Reads the project again and again for the watcher, each time only what has changed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+
+use crate::desired::{self, Resolved};
+use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
+use crate::manifest::{Cache, Entry, Loaded, Project, Request, Target, Token, load_again};
+use crate::model::{Completeness, Key, OnDrift, SealedClients, TargetName};
+use crate::secret::{self, Vault};
+use crate::stamp::Stamp;
+use crate::status::{Manifests, Mode};
+use crate::watch::{Hold, Notices, Opener, Reading, Wanted};
+
+use super::access::{Way, chosen};
+use super::gather::vault;
+use super::selection::{PolicyArgs, Selection};
+use super::{Global, environment};
+
+/// What is kept from one reading to the next.
+pub(super) struct Reader {
+    pub(super) global: Global,
+    pub(super) selection: Selection,
+    pub(super) policy: PolicyArgs,
+    pub(super) is_dry: bool,
+    since: Timestamp,
+    cache: Cache,
+    known: Option<Known>,
+    doors: BTreeMap<TargetName, Door>,
+    /// What was told last, so that a problem is told once and not at every reading.
+    told: Vec<String>,
+}
+
+/// What was decrypted, and what that depended on.
+struct Known {
+    vault: Arc<Vault>,
+    resolved: Resolved,
+    /// What is wrong with identities, which matters where something cannot be read.
+    notes: Diagnostics,
+    grounds: Vec<(PathBuf, Option<Stamp>)>,
+    allow_outside: bool,
+}
+
+/// How a target was reached last, and how often that has changed.
+struct Door {
+    way: Way,
+    stamps: Vec<Option<Stamp>>,
+    number: u64,
+}
+
+impl Reader {
+    pub(super) fn new(
+        global: Global,
+        selection: Selection,
+        policy: PolicyArgs,
+        is_dry: bool,
+    ) -> Self {
+        let since = environment::now();
+        let (cache, known, doors, told) = Default::default();
+        Self { global, selection, policy, is_dry, since, cache, known, doors, told }
+    }
+
+    /// Reads everything that may have changed; what is wrong is told, one line a problem.
+    pub(super) fn read(&mut self) -> Reading {
+        let now = environment::now();
+        let request = Request { folder: self.global.folder.clone(), home: environment::home() };
+        let loaded = load_again(&request, &mut self.cache, now);
+        let mut places = places(&loaded, &self.global.folder);
+        let Loaded { project, manifests: files, entries, mut problems, .. } = loaded;
+        let written: BTreeMap<Key, Arc<Entry>> =
+            entries.iter().map(|entry| (entry.key.value.clone(), Arc::clone(entry))).collect();
+        let mut manifests = Manifests {
+            read_at: Some(now),
+            files: files.len(),
+            entries: entries.len(),
+            ..Manifests::default()
+        };
+        let known = self.resolve(&project, entries, &problems);
+        if !known.resolved.problems.is_empty() {
+            problems.append(known.resolved.problems.clone());
+            problems.append(known.notes.clone());
+        }
+        let wanted = match chosen(&project, &self.selection) {
+            Ok(_) if problems.has_errors() => None,
+            Ok(targets) => {
+                let wanted = self.wanted(&project, targets, &known, &written, &mut problems);
+                Some(wanted).filter(|_| !problems.has_errors())
+            }
+            Err(error) => {
+                manifests.hindrance = Some(format!("{error:#}"));
+                None
+            }
+        };
+        places.extend(known.grounds.iter().map(|(file, _)| file.clone()));
+        places.extend(known.vault.files());
+        self.tell(&problems, manifests.hindrance.as_deref());
+        manifests.problems = Arc::new(problems);
+        self.known = Some(known);
+        Reading { wanted, places, manifests }
+    }
+
+    /// Decrypts what was not decrypted before.
+    fn resolve(
+        &mut self,
+        project: &Project,
+        entries: Vec<Arc<Entry>>,
+        problems: &Diagnostics,
+    ) -> Known {
+        let mut files = project.age.identities.clone();
+        files.extend(environment::identity_files());
+        files.extend(secret::env::identities().files);
+        let stamped = files.into_iter().map(|file| {
+            let stamp = Stamp::of(&file);
+            (file, stamp)
+        });
+        let grounds: Vec<(PathBuf, Option<Stamp>)> = stamped.collect();
+        let now = environment::now();
+        let is_settled =
+            |(_, stamp): &(PathBuf, Option<Stamp>)| stamp.is_none_or(|stamp| stamp.is_settled(now));
+        let earlier = self.known.take().filter(|known| {
+            known.grounds == grounds
+                && grounds.iter().all(is_settled)
+                && known.allow_outside == project.allow_outside_files
+        });
+        let (vault, notes) = match &earlier {
+            Some(known) => (known.vault.renewed(now), known.notes.clone()),
+            None => {
+                let (vault, wrong) = vault(&self.global, project);
+                let mut notes = Diagnostics::default();
+                for problem in wrong {
+                    notes.push(Diagnostic::warning("identity", problem.to_string()));
+                }
+                (vault, notes)
+            }
+        };
+        let vault = Arc::new(vault);
+        let completeness =
+            if problems.has_errors() { Completeness::Partial } else { Completeness::Whole };
+        let earlier = earlier.as_ref().map(|known| &known.resolved);
+        let resolved = desired::resolve_again(entries, &vault, completeness, earlier);
+        Known { vault, resolved, notes, grounds, allow_outside: project.allow_outside_files }
+    }
+
+    fn wanted(
+        &mut self,
+        project: &Project,
+        targets: Vec<(TargetName, Way)>,
+        known: &Known,
+        written: &BTreeMap<Key, Arc<Entry>>,
+        problems: &mut Diagnostics,
+    ) -> BTreeMap<TargetName, Wanted> {
+        let policy = self.policy.over(&project.policy);
+        let mode = match (self.is_dry, policy.on_drift) {
+            (true, _) => Mode::Report,
+            (false, OnDrift::Report) => Mode::ReportDrift,
+            (false, OnDrift::Repair) => Mode::Repair,
+        };
+        let notices = notices(project, &known.vault, problems);
+        let written = Arc::new(written.clone());
+        let mut all = BTreeMap::new();
+        for (name, way) in targets {
+            let (desired, twice) =
+                known.resolved.for_target(&project.owner, &name, &SealedClients::new());
+            problems.append(twice);
+            let written = Arc::clone(&written);
+            let seals = move |key: &Key| {
+                written.get(key).map(|entry| desired::seals(entry)).unwrap_or_default()
+            };
+            let wanted = Wanted {
+                address: way.shown(),
+                door: self.door(&name, &way),
+                hold: self.hold(project, &way),
+                open: opener(way, &known.vault),
+                desired,
+                seals: Arc::new(seals),
+                policy: policy.clone(),
+                mode,
+                notices: notices.clone(),
+            };
+            all.insert(name, wanted);
+        }
+        all
+    }
+
+    /// The number of the way into a target, another one whenever that has changed.
+    fn door(&mut self, name: &TargetName, way: &Way) -> u64 {
+        let stamps = way.files().into_iter().map(|file| Stamp::of(&file)).collect();
+        let number = match self.doors.get(name) {
+            Some(door) if door.way.is_same(way) && door.stamps == stamps => return door.number,
+            Some(door) => door.number + 1,
+            None => 0,
+        };
+        self.doors.insert(name.clone(), Door { way: way.clone(), stamps, number });
+        number
+    }
+
+    /// One watcher for each owner's credentials at each target, on this machine and for this person.
+    fn hold(&self, project: &Project, way: &Way) -> Hold {
+        let named = match way {
+            Way::HomeAssistant(door) => door.url.clone(),
+            Way::ConfigDir(folder) => real(folder).display().to_string(),
+        };
+        let digest = Sha256::digest(format!("{}\0{named}", project.owner));
+        let digest: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        let folder = environment::state_folder().map(|state| state.join("watching"));
+        Hold {
+            file: folder.map(|folder| folder.join(format!("{digest}.lock"))),
+            holder: format!(
+                "process {} since {:.0}, in {}",
+                std::process::id(),
+                self.since,
+                environment::folder().display()
+            ),
+        }
+    }
+
+    fn tell(&mut self, problems: &Diagnostics, hindrance: Option<&str>) {
+        let mut told = Vec::new();
+        let mut lines: Vec<(Severity, String)> = Vec::new();
+        for problem in problems.sorted() {
+            let place =
+                problem.spot.as_ref().map(|spot| format!("{}: ", spot.place())).unwrap_or_default();
+            let help = problem.help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();
+            lines.push((problem.severity, format!("{place}{}{help}", problem.message)));
+        }
+        lines.extend(hindrance.map(|why| (Severity::Error, why.to_owned())));
+        for (severity, line) in lines {
+            if !self.told.contains(&line) {
+                match severity {
+                    Severity::Error => tracing::error!("{line}"),
+                    Severity::Warning => tracing::warn!("{line}"),
+                }
+            }
+            told.push(line);
+        }
+        let is_blocked = problems.has_errors() || hindrance.is_some();
+        if is_blocked && told != self.told {
+            tracing::warn!("nothing is changed until that is mended");
+        } else if !is_blocked && !self.told.is_empty() && told.is_empty() {
+            tracing::info!("the manifests are in order again");
+        }
+        self.told = told;
+    }
+}
+
+fn notices(project: &Project, vault: &Vault, problems: &mut Diagnostics) -> Notices {
+    let mut notices =
+        Notices { home_assistant: project.notify.home_assistant, webhooks: Vec::new() };
+    for webhook in &project.notify.webhooks {
+        match secret::read(&webhook.value, vault) {
+            Ok(address) if is_web(address.expose()) => notices.webhooks.push(address),
+            Ok(_) => problems.push(
+                Diagnostic::error(
+                    "bad-url",
+                    "the address of a webhook begins with http:// or https://",
+                )
+                .at(&webhook.spot.file, webhook.spot.span),
+            ),
+            Err(why) => problems.push(
+                Diagnostic::error(
+                    "unreadable-secret",
+                    format!("cannot read the address of a webhook: {why}"),
+                )
+                .at(&webhook.spot.file, webhook.spot.span)
+                .help(why.help()),
+            ),
+        }
+    }
+    notices
+}
+
+fn is_web(address: &str) -> bool {
+    url::Url::parse(address).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
+}
+
+/// Where a path really leads, as far as that is there yet.
+fn real(path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let found = path.ancestors().find_map(|above| Some((above, above.canonicalize().ok()?)));
+    match found {
+        Some((above, real)) => match path.strip_prefix(above) {
+            Ok(rest) if !rest.as_os_str().is_empty() => real.join(rest),
+            _ => real,
+        },
+        None => path,
+    }
+}
+
+fn opener(way: Way, vault: &Arc<Vault>) -> Opener {
+    let vault = Arc::clone(vault);
+    Arc::new(move || {
+        let (way, vault) = (way.clone(), Arc::clone(&vault));
+        async move { way.open(&vault).await }.boxed()
+    })
+}
+
+/// The files and folders that the reading came from.
+fn places(loaded: &Loaded, folder: &Path) -> BTreeSet<PathBuf> {
+    let mut places = BTreeSet::from([folder.join("appcred.yaml")]);
+    match &loaded.project.manifests {
+        Some(named) => places.extend(named.iter().map(|named| folder.join(&named.value))),
+        None => {
+            let usual = ["credentials", "application_credentials"];
+            places.extend(usual.map(|name| folder.join(name)));
+            places.extend(usual.map(|name| folder.join(format!("{name}.yaml"))));
+        }
+    }
+    // What lies elsewhere changes elsewhere.
+    let links = loaded.manifests.iter().filter(|file| file.is_symlink());
+    places.extend(links.filter_map(|link| link.canonicalize().ok()));
+    for target in loaded.project.targets.values() {
+        if let Target::HomeAssistant { token, ca_file, .. } = target {
+            places.extend(ca_file.clone());
+            if let Token::File(file) = token {
+                places.insert(file.clone());
+            }
+        }
+    }
+    places
+}

@@ -1,0 +1,54 @@
+//! What was read before, so that only files that have changed are read again.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::entry::Decoded;
+use crate::diagnostic::SourceFile;
+use crate::stamp::Stamp;
+
+/// The manifests as they were read last. It belongs to one project folder.
+#[derive(Default)]
+pub struct Cache {
+    /// By what project file the manifests were read: what they may hold depends on it.
+    project: Option<Arc<SourceFile>>,
+    files: HashMap<PathBuf, (Stamp, Arc<Decoded>)>,
+}
+
+impl Cache {
+    /// Forgets everything if the project file is not as it was.
+    pub(super) fn renew(&mut self, project: Option<Arc<SourceFile>>) {
+        let text =
+            |file: &Option<Arc<SourceFile>>| file.as_ref().map(|file| file.text().to_owned());
+        if text(&self.project) != text(&project) {
+            self.files.clear();
+        }
+        self.project = project;
+    }
+
+    /// What a file was found to hold, if it is still the same file.
+    pub(super) fn get(&self, path: &Path, stamp: Option<Stamp>) -> Option<Arc<Decoded>> {
+        let (known, decoded) = self.files.get(path)?;
+        (Some(*known) == stamp).then(|| Arc::clone(decoded))
+    }
+
+    /// Keeps what these files hold and forgets all others. What has changed just now is not kept: it
+    /// may change again and look the same.
+    pub(super) fn keep<'d>(
+        &mut self,
+        read: impl Iterator<Item = (&'d PathBuf, Option<Stamp>, &'d Arc<Decoded>)>,
+        now: Timestamp,
+    ) {
+        let mut earlier = std::mem::take(&mut self.files);
+        for (path, stamp, decoded) in read {
+            let Some(stamp) = stamp.filter(|stamp| stamp.is_settled(now)) else { continue };
+            let (path, _) = earlier
+                .remove_entry(path)
+                .unwrap_or_else(|| (path.clone(), (stamp, Arc::clone(decoded))));
+            self.files.insert(path, (stamp, Arc::clone(decoded)));
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! Whom a watcher tells what happens.
+
+use super::fields::{Decoder, Located};
+use crate::model::Reference;
+use crate::yaml::{Node, Pair, Value};
+
+/// The only word that stands for itself.
+const HOME_ASSISTANT: &str = "home_assistant";
+pub(super) const WEBHOOK_FIELDS: &[&str] = &["webhook"];
+
+/// Whom a watcher tells what happens.
+#[derive(Clone, Debug, Default)]
+pub struct Notify {
+    /// Whoever opens Home Assistant.
+    pub home_assistant: bool,
+    /// Web addresses, which may be secret.
+    pub webhooks: Vec<Located<Reference>>,
+}
+
+impl Decoder<'_> {
+    /// One listener, or a list of them.
+    pub(super) fn notify(&mut self, pair: &Pair<'_>) -> Notify {
+        let mut notify = Notify::default();
+        match &pair.value.value {
+            Value::Sequence(items) if pair.value.tag.is_none() => {
+                items.iter().for_each(|item| self.listener(item, &mut notify));
+            }
+            _ => self.listener(&pair.value, &mut notify),
+        }
+        notify
+    }
+
+    fn listener(&mut self, node: &Node<'_>, notify: &mut Notify) {
+        match &node.value {
+            Value::Scalar(scalar) if node.tag.is_none() && scalar.text == HOME_ASSISTANT => {
+                notify.home_assistant = true;
+            }
+            Value::Mapping(_) if node.tag.is_none() => {
+                let Some(fields) = self.fields(node, "a webhook", WEBHOOK_FIELDS) else { return };
+                let Some(pair) = self.required(&fields, "webhook", "in a webhook") else { return };
+                notify.webhooks.extend(self.reference(pair));
+            }
+            _ => self.refuse_with(
+                "bad-notify",
+                node.span,
+                "`notify` names nobody that appcred knows",
+                "write `home_assistant`, or `{webhook: URL}`, or a list of these",
+            ),
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! Which ciphertexts were found to hold what a target holds.
+
+use std::collections::BTreeMap;
+
+use crate::model::{Desired, DesiredCredential, Key, Likeness, Observed, Seals};
+
+use super::{Plan, Standing};
+
+/// For each credential of a target, in its order, the ciphertexts of its entry that were found to hold
+/// what it has. `sealed` tells the ciphertexts of an entry.
+pub fn found_same(
+    plan: &Plan,
+    desired: &Desired,
+    observed: &Observed,
+    sealed: impl Fn(&Key) -> Seals,
+) -> Vec<Seals> {
+    let wanted: BTreeMap<&Key, &DesiredCredential> =
+        desired.credentials.iter().map(|wanted| (&wanted.key, wanted)).collect();
+    let held = observed.credentials.iter();
+    held.zip(&plan.standings)
+        .map(|(held, (_, standing, _))| {
+            let key = match standing {
+                Standing::InSync(key)
+                | Standing::Drifted(key)
+                | Standing::Shadowed(key)
+                | Standing::Superseded(key) => key,
+                _ => return Seals::default(),
+            };
+            let Some(wanted) = wanted.get(key) else { return Seals::default() };
+            let same_secret = held.client_secret.compare(&wanted.client_secret) == Likeness::Same;
+            let seals = sealed(key);
+            Seals {
+                client_id: seals.client_id.filter(|_| held.client_id == wanted.client_id),
+                client_secret: seals.client_secret.filter(|_| same_secret),
+            }
+        })
+        .collect()
+}

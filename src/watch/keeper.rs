@@ -1,0 +1,358 @@
+//! One round at one target: observe, plan, apply, set up, and write down how it stands.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::time::Instant;
+
+use crate::model::{Observed, TargetName};
+use crate::plan::{Action, Plan, Standing, Step, Why, plan};
+use crate::reconcile::{Outcome, StepOutcome, apply, set_up};
+use crate::status::{self, Difference, Link, Mode};
+use crate::target::{Observe, Stop, Target};
+
+use super::notices::Teller;
+use super::set_ups::SetUps;
+use super::tend::{Connected, Errand, Tender, down};
+use super::{Album, Board, Wanted};
+
+/// HA writes down what it has acknowledged ten seconds later: what a crash takes back before that is
+/// nobody's doing.
+const UNWRITTEN: Duration = Duration::from_secs(15);
+/// Rounds in a row that change something; more of them is a quarrel with somebody else, and waits
+/// for the next round.
+const MOST_ATTEMPTS: usize = 3;
+
+/// What is known of one target between rounds.
+pub(super) struct Keeper {
+    name: TargetName,
+    consent_base: Option<String>,
+    board: Board,
+    album: Option<Album>,
+    stop: Stop,
+    connection: Option<Connected>,
+    /// What was said last, so that a state is told once and not every round.
+    said: String,
+    /// What the target was found, or made, to hold.
+    settled: Option<Arc<Wanted>>,
+    /// Whether somebody has changed it since, and that is not mended yet.
+    is_drifted: bool,
+    /// When something was changed last.
+    changed: Option<Instant>,
+    set_ups: SetUps,
+    teller: Teller,
+}
+
+impl Keeper {
+    pub(super) fn new(tender: &Tender) -> Self {
+        Self {
+            name: tender.name.clone(),
+            consent_base: tender.settings.consent_base.clone(),
+            board: tender.board.clone(),
+            album: tender.album.clone(),
+            stop: tender.stop.clone(),
+            connection: None,
+            said: String::new(),
+            settled: None,
+            is_drifted: false,
+            changed: None,
+            set_ups: SetUps::default(),
+            teller: Teller::new(tender.name.clone(), tender.stop.clone()),
+        }
+    }
+
+    /// Waits until the target tells of a change or has gone; for ever where none is connected.
+    pub(super) async fn stirred(&mut self) {
+        match &mut self.connection {
+            Some(connected) => connected.stirred().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Hands a provider's answer on to HA.
+    pub(super) async fn run(&self, errand: Errand) {
+        let taken = match &self.connection {
+            Some(Connected { target: Target::HomeAssistant(ha), .. }) => {
+                ha.hand_on(&errand.query).await.map_err(|refusal| refusal.to_string())
+            }
+            _ => Err("Home Assistant cannot be reached now".to_owned()),
+        };
+        // Whoever brought it may have gone.
+        drop(errand.taken.send(taken));
+    }
+
+    /// Makes the target hold what is wanted, as far as that is allowed.
+    pub(super) async fn round(&mut self, wanted: &Arc<Wanted>) -> Result<(), String> {
+        for _ in 0..MOST_ATTEMPTS {
+            let observed = self.observe(wanted).await?;
+            let unknown = wanted
+                .desired
+                .credentials
+                .iter()
+                .find(|credential| !observed.domains.all().contains(&credential.domain));
+            if let Some(credential) = unknown {
+                return Err(format!(
+                    "{}: integration `{}` is not known there",
+                    credential.place, credential.domain
+                ));
+            }
+            let mut plan = plan(&wanted.desired, &observed, &wanted.policy);
+            let is_drift = self.is_drift(wanted, &plan);
+            for news in self.set_ups.refused(&plan) {
+                tracing::warn!(target = %self.name, "{news}");
+            }
+            self.write_down(wanted, &observed, &plan, is_drift);
+            self.set_ups.rest(&mut plan, &wanted.desired, Instant::now());
+            if plan.steps.is_empty() {
+                self.settled = Some(Arc::clone(wanted));
+            }
+            if plan.steps.is_empty() || self.is_left(wanted, &plan, is_drift) {
+                return Ok(());
+            }
+            let is_changed = self.carry_out(&plan, wanted).await?;
+            self.settled = Some(Arc::clone(wanted));
+            if !is_changed {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Over the connection at hand, or a new one.
+    async fn observe(&mut self, wanted: &Wanted) -> Result<Observed, String> {
+        if let Some(connected) = &mut self.connection
+            && connected.door == wanted.door
+        {
+            // What was told until now is seen by this look.
+            while let Some(changes) = &mut connected.changes
+                && changes.next().now_or_never().is_some()
+            {}
+            if let Ok(observed) = connected.target.observe().await {
+                return Ok(observed);
+            }
+        }
+        if self.connection.take().is_some()
+            && self.changed.is_some_and(|changed| changed.elapsed() < UNWRITTEN)
+        {
+            self.settled = None;
+        }
+        let opened = async {
+            let mut target = (wanted.open)().await?;
+            if let (Target::HomeAssistant(ha), Some(base)) = (&mut target, &self.consent_base) {
+                ha.come_back_to(base.clone());
+            }
+            let changes = target.changes().await.map_err(|error| error.to_string())?;
+            let observed = target.observe().await.map_err(|error| error.to_string())?;
+            Ok((Connected { target, changes, door: wanted.door }, observed))
+        };
+        let opened: Result<_, String> = tokio::select! {
+            opened = opened => opened,
+            () = self.stop.cancelled() => Err("told to stop".to_owned()),
+        };
+        let (connected, observed) = match opened {
+            Ok(opened) => opened,
+            Err(why) => {
+                down(&self.board, &self.name);
+                return Err(why);
+            }
+        };
+        self.connection = Some(connected);
+        self.said.clear();
+        tracing::info!(target = %self.name, version = observed.version, "connected");
+        let link = Link::Up { version: observed.version.clone(), since: self.board.now() };
+        self.board.target(&self.name, |target| target.link = link);
+        Ok(observed)
+    }
+
+    /// Whether the target was as wanted, the wish is the same, and it is so no more.
+    fn is_drift(&self, wanted: &Wanted, plan: &Plan) -> bool {
+        let is_same = |settled: &Arc<Wanted>| settled.desired == wanted.desired;
+        self.settled.as_ref().is_some_and(is_same)
+            && plan.steps.iter().any(|step| !step.action.is_set_up())
+    }
+
+    /// Whether nothing of a plan is to be done.
+    fn is_left(&self, wanted: &Wanted, plan: &Plan, is_drift: bool) -> bool {
+        plan.is_stopped()
+            || match wanted.mode {
+                Mode::Report => true,
+                Mode::ReportDrift => is_drift,
+                Mode::Repair => false,
+            }
+    }
+
+    /// Writes down what was found, and what of it stays as it is.
+    fn write_down(&mut self, wanted: &Wanted, observed: &Observed, plan: &Plan, is_drift: bool) {
+        let is_left = self.is_left(wanted, plan, is_drift);
+        let differences = differences(plan, is_left, is_drift);
+        self.tell(&differences, is_drift && !is_left, plan);
+        let mut entries = status::entries(&wanted.desired, plan);
+        for entry in &mut entries {
+            entry.set_up_error = self.set_ups.why(&entry.key).map(str::to_owned);
+        }
+        let foreign = |(_, standing, _): &&(_, Standing, _)| {
+            matches!(standing, Standing::Foreign | Standing::OtherOwner(_))
+        };
+        let foreign = plan.standings.iter().filter(foreign).count();
+        let drifts = u64::from(is_drift && !std::mem::replace(&mut self.is_drifted, is_drift));
+        self.board.target(&self.name, |target| {
+            target.totals.drifts += drifts;
+            target.entries = entries;
+            target.differences = differences;
+            target.foreign = foreign;
+        });
+        if let Some(album) = &self.album {
+            album.put(&self.name, wanted, observed, plan);
+        }
+    }
+
+    /// Carries a plan out; answers whether anything has changed by it.
+    async fn carry_out(&mut self, plan: &Plan, wanted: &Wanted) -> Result<bool, String> {
+        let Some(Connected { target, .. }) = &mut self.connection else { return Ok(false) };
+        let mut outcomes = apply(plan, &wanted.desired, target, &self.stop, &mut |_, _| {}).await;
+        if let Target::HomeAssistant(ha) = target {
+            let base = self.consent_base.as_deref();
+            set_up(plan, &wanted.desired, ha, base, &self.stop, &mut outcomes).await;
+        }
+        let mut undone = Vec::new();
+        let mut is_changed = false;
+        for StepOutcome { step, outcome } in &outcomes {
+            let Some(step) = plan.steps.iter().find(|planned| planned.id == *step) else {
+                continue;
+            };
+            is_changed |= self.outcome(step, outcome, wanted, &mut undone);
+        }
+        if is_changed {
+            self.changed = Some(Instant::now());
+        }
+        if undone.is_empty() { Ok(is_changed) } else { Err(undone.join("; ")) }
+    }
+
+    /// Notes what one step came to; answers whether it changed anything.
+    fn outcome(
+        &mut self,
+        step: &Step,
+        outcome: &Outcome,
+        wanted: &Wanted,
+        undone: &mut Vec<String>,
+    ) -> bool {
+        let what = step.action.told();
+        let word = match outcome {
+            Outcome::Done => "done",
+            Outcome::Waits(_) => "waiting",
+            Outcome::Unfinished(_) => "unfinished",
+            Outcome::Failed(_) => "failed",
+            Outcome::NotBegun(_) => "not_begun",
+        };
+        let is_news = !matches!(outcome, Outcome::Waits(_)) || begins(step);
+        if is_news {
+            let kind = step.action.kind();
+            self.board.target(&self.name, |target| target.totals.count(kind, word));
+        }
+        let key = step.action.entry().map(|wanted| &wanted.key);
+        let entry =
+            key.and_then(|key| wanted.desired.credentials.iter().find(|entry| entry.key == *key));
+        match outcome {
+            Outcome::Done => {
+                tracing::info!(target = %self.name, "{what}: done");
+                key.into_iter().for_each(|key| self.set_ups.went_well(key));
+                true
+            }
+            Outcome::Waits(_) => {
+                if is_news {
+                    tracing::info!(target = %self.name, "{what}: waits for somebody");
+                }
+                is_news
+            }
+            Outcome::Unfinished(why) | Outcome::Failed(why) | Outcome::NotBegun(why) => {
+                let told = format!("{what}: {why}");
+                if step.action.is_set_up() {
+                    tracing::warn!(target = %self.name, "{told}");
+                    let is_tried = !matches!(outcome, Outcome::NotBegun(_));
+                    for entry in entry.into_iter().filter(|_| is_tried) {
+                        self.set_ups.failed(entry, why, Instant::now());
+                    }
+                    return is_tried;
+                }
+                tracing::error!(target = %self.name, "{told}");
+                undone.push(told);
+                matches!(outcome, Outcome::Unfinished(_))
+            }
+        }
+    }
+
+    /// Tells whoever wishes to know what the round came to; an error once for each kind of it.
+    pub(super) async fn conclude(
+        &mut self,
+        wanted: &Wanted,
+        error: Option<String>,
+        pause: Duration,
+    ) {
+        if let Some(why) = error
+            && self.said != why
+            && !self.stop.is_cancelled()
+        {
+            tracing::warn!(target = %self.name, "{why}; again in {:.0} s", pause.as_secs_f64().ceil());
+            self.said = why;
+        }
+        let message = {
+            let status = self.board.subscribe();
+            let status = status.borrow();
+            let Some(target) = status.targets.get(&self.name) else { return };
+            let now = self.board.now();
+            self.teller.news(&wanted.notices, &wanted.desired.owner, target, now)
+        };
+        if let Some(message) = message
+            && let Some(Connected { target: Target::HomeAssistant(ha), .. }) = &self.connection
+        {
+            self.teller.show(&message, ha).await;
+        }
+    }
+
+    /// Tells what is found, once for each state. What is about to be done is told when it is done.
+    fn tell(&mut self, differences: &[Difference], is_mended: bool, plan: &Plan) {
+        let told = differences.iter().map(|difference| match difference.why {
+            None if difference.is_drift => format!("drifted, to do: {}", difference.what),
+            None => format!("to do: {}", difference.what),
+            Some(_) => format!("not done: {}", difference.what),
+        });
+        let told: Vec<String> = told.collect();
+        if is_mended {
+            tracing::info!(target = %self.name, "somebody has changed it, and no manifest");
+        } else if told.is_empty() && plan.steps.iter().all(|step| step.action.is_set_up()) {
+            self.tell_once("in sync".to_owned());
+        } else if !told.is_empty() {
+            self.tell_once(told.join("; "));
+        }
+    }
+
+    fn tell_once(&mut self, state: String) {
+        if self.said != state {
+            tracing::info!(target = %self.name, "{state}");
+            self.said = state;
+        }
+    }
+}
+
+/// Whether a step is more than looking at a set-up that is open already.
+fn begins(step: &Step) -> bool {
+    !matches!(step.action, Action::SetUp { open: Some(_), .. })
+}
+
+/// What of a plan is not done now.
+fn differences(plan: &Plan, is_left: bool, is_drift: bool) -> Vec<Difference> {
+    let steps = plan.steps.iter().filter(|_| is_left).map(|step| Difference {
+        what: step.action.told(),
+        why: None,
+        is_drift: is_drift && !step.action.is_set_up(),
+    });
+    let meant = |why: &Why| matches!(why, Why::PruneOff);
+    let withheld = plan.withheld.iter().filter(|withheld| !meant(&withheld.why));
+    let withheld = withheld.map(|withheld| Difference {
+        what: withheld.action.told(),
+        why: Some(withheld.why.clone()),
+        is_drift: false,
+    });
+    steps.chain(withheld).collect()
+}

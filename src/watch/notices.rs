@@ -1,0 +1,235 @@
+//! Telling people outside what happens: a message in Home Assistant, and webhooks.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use schemars::{JsonSchema, Schema};
+use serde::Serialize;
+
+use crate::model::{FlowStep, Key, Owner, Secret, TargetName};
+use crate::status::{EntryStatus, TargetStatus};
+use crate::target::Stop;
+use crate::target::home_assistant::HomeAssistant;
+
+use super::webhook::Courier;
+
+/// Who is told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Notices {
+    /// Whoever opens Home Assistant, of accounts that wait for consent.
+    pub home_assistant: bool,
+    /// Whoever listens at these addresses, of all that happens.
+    pub webhooks: Vec<Secret>,
+}
+
+/// What a webhook is told.
+#[derive(Serialize, JsonSchema)]
+#[schemars(title = "appcred notice")]
+struct Notice<'a> {
+    /// `appcred notice`.
+    kind: &'static str,
+    /// Changes when a field changes its meaning or goes; new fields may come at any time.
+    format_version: u32,
+    /// What has happened: `consent_pending`, `consent_settled`, `drift`, `error` or `recovered`.
+    event: &'static str,
+    /// When.
+    at: String,
+    /// The target's name.
+    target: &'a TargetName,
+    /// The target's address or folder.
+    address: &'a str,
+    /// The same in a sentence.
+    message: String,
+    /// The accounts that wait for somebody's consent now.
+    pending_consents: Vec<Pending<'a>>,
+}
+
+/// An account that waits for consent.
+#[derive(Serialize, JsonSchema)]
+struct Pending<'a> {
+    /// The entry.
+    key: &'a Key,
+    /// The integration.
+    domain: &'a str,
+    /// As Home Assistant shows it.
+    name: &'a str,
+    /// Where to consent; null where the link would show the client secret.
+    link: Option<&'a str>,
+    /// What to type in there; null where nothing is.
+    code: Option<&'a str>,
+}
+
+impl<'a> Pending<'a> {
+    fn of(entry: &'a EntryStatus) -> Self {
+        let (link, code) = match entry.waits_for() {
+            Some(FlowStep::Consent(link)) => (link.shown(), None),
+            Some(FlowStep::Progress(Some(code))) => {
+                (Some(code.url.as_str()), Some(code.code.as_str()))
+            }
+            _ => (None, None),
+        };
+        Self { key: &entry.key, domain: entry.domain.as_str(), name: &entry.name, link, code }
+    }
+}
+
+/// The form of what webhooks are told.
+pub fn schema() -> Schema {
+    crate::schema::of_output::<Notice<'_>>()
+}
+
+/// A message for those who open Home Assistant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Message {
+    id: String,
+    /// None where there is nothing to tell any more.
+    text: Option<String>,
+}
+
+/// What was told of one target.
+pub(super) struct Teller {
+    name: TargetName,
+    courier: Courier,
+    shown: Option<Message>,
+    /// The entries that waited for consent, each with what was shown of that.
+    pending: BTreeMap<Key, FlowStep>,
+    error: Option<String>,
+    drifts: u64,
+}
+
+impl Teller {
+    pub(super) fn new(name: TargetName, stop: Stop) -> Self {
+        let (shown, pending, error) = (None, BTreeMap::new(), None);
+        Self { name, courier: Courier::new(stop), shown, pending, error, drifts: 0 }
+    }
+
+    /// Sends what is new to webhooks; answers what Home Assistant is to show, if that is new.
+    pub(super) fn news(
+        &mut self,
+        notices: &Notices,
+        owner: &Owner,
+        target: &TargetStatus,
+        now: Timestamp,
+    ) -> Option<Message> {
+        let waiting: Vec<&EntryStatus> = target.pending_consents().collect();
+        let shown = |entry: &&EntryStatus| Some((entry.key.clone(), entry.waits_for()?.clone()));
+        let pending: BTreeMap<Key, FlowStep> = waiting.iter().filter_map(shown).collect();
+        let events = self.events(target, &waiting, &pending);
+        for (event, message) in &events {
+            let notice = Notice {
+                kind: "appcred notice",
+                format_version: 1,
+                event,
+                at: now.to_string(),
+                target: &self.name,
+                address: &target.address,
+                message: message.clone(),
+                pending_consents: waiting.iter().map(|entry| Pending::of(entry)).collect(),
+            };
+            for webhook in &notices.webhooks {
+                self.courier.send(webhook, &notice);
+            }
+        }
+        self.pending = pending;
+        self.error.clone_from(&target.error);
+        self.drifts = target.totals.drifts;
+        let text = (!waiting.is_empty()).then(|| message(&waiting));
+        let message = Message { id: format!("appcred_{owner}"), text };
+        (notices.home_assistant && self.shown.as_ref() != Some(&message)).then_some(message)
+    }
+
+    /// Has Home Assistant show a message, or show it no more.
+    pub(super) async fn show(&mut self, message: &Message, ha: &HomeAssistant) {
+        let shown = match &message.text {
+            Some(text) => ha.notify(&message.id, "Accounts to be linked", text).await,
+            None => ha.dismiss(&message.id).await,
+        };
+        match shown {
+            Ok(()) => self.shown = Some(message.clone()),
+            Err(why) => {
+                tracing::warn!(target = %self.name, "Home Assistant shows no message: {why}")
+            }
+        }
+    }
+
+    fn events(
+        &self,
+        target: &TargetStatus,
+        waiting: &[&EntryStatus],
+        pending: &BTreeMap<Key, FlowStep>,
+    ) -> Vec<(&'static str, String)> {
+        let mut events = Vec::new();
+        // A link that has died with Home Assistant is followed by another one.
+        let new = waiting.iter().filter(|entry| self.pending.get(&entry.key) != entry.waits_for());
+        let names: Vec<String> = new.map(|entry| entry.name.clone()).collect();
+        if !names.is_empty() {
+            events.push(("consent_pending", format!("{} waits for consent", names.join(", "))));
+        }
+        let gone = self.pending.keys().filter(|key| !pending.contains_key(*key));
+        let settled: Vec<&str> = gone.map(Key::as_str).collect();
+        if !settled.is_empty() {
+            let told = format!("{} waits for consent no more", settled.join(", "));
+            events.push(("consent_settled", told));
+        }
+        if target.totals.drifts > self.drifts {
+            let told = "the target was changed, and no manifest was".to_owned();
+            events.push(("drift", told));
+        }
+        match (&self.error, &target.error) {
+            (None, Some(why)) => events.push(("error", why.clone())),
+            (Some(_), None) => {
+                events.push(("recovered", "the target is as wanted again".to_owned()))
+            }
+            _ => {}
+        }
+        events
+    }
+}
+
+/// What people read in Home Assistant, in Markdown.
+fn message(waiting: &[&EntryStatus]) -> String {
+    let mut text = "appcred waits for your consent:\n".to_owned();
+    for entry in waiting {
+        let name = plain(&entry.name);
+        let told = match entry.waits_for() {
+            Some(FlowStep::Consent(link)) => match link.shown() {
+                Some(url) => format!("[{name}]({url})"),
+                None => format!("{name}: run `appcred authorize {}`", entry.key),
+            },
+            Some(FlowStep::Progress(Some(code))) => {
+                format!(
+                    "{name}: open [{}]({}) and type in **{}**",
+                    plain(&code.url),
+                    code.url,
+                    plain(&code.code)
+                )
+            }
+            _ => continue,
+        };
+        text.push_str(&format!("\n- {told}"));
+    }
+    text
+}
+
+/// A text in which Markdown finds nothing.
+fn plain(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for sign in text.chars() {
+        if sign.is_ascii_punctuation() && !matches!(sign, '.' | ',' | ':' | '/' | '-') {
+            escaped.push('\\');
+        }
+        escaped.push(if sign.is_control() { ' ' } else { sign });
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::plain;
+
+    #[test]
+    fn names_are_no_markup() {
+        assert_eq!(plain("a [b](c) *d* <e>"), r"a \[b\]\(c\) \*d\* \<e\>");
+        assert_eq!(plain("https://a.b/c-d"), "https://a.b/c-d");
+        assert_eq!(plain("two\nlines"), "two lines");
+    }
+}

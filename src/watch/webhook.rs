@@ -1,0 +1,89 @@
+//! Posting notices, in their order, again and again until they are taken or too old to matter.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+
+use crate::exchange;
+use crate::model::Secret;
+use crate::target::Stop;
+
+/// Notices that wait; what comes on top is lost, and said to be.
+const MOST_WAITING: usize = 64;
+/// Pauses between attempts, in seconds; after the last one the notice is given up.
+const PAUSES: [u64; 6] = [1, 2, 4, 8, 16, 32];
+
+struct Letter {
+    address: Secret,
+    body: Vec<u8>,
+}
+
+/// Posts in the background.
+pub(super) struct Courier {
+    stop: Stop,
+    letters: Option<mpsc::Sender<Letter>>,
+}
+
+impl Courier {
+    pub(super) fn new(stop: Stop) -> Self {
+        Self { stop, letters: None }
+    }
+
+    /// Takes a notice, which is posted as soon as those before it are.
+    pub(super) fn send(&mut self, address: &Secret, notice: &impl Serialize) {
+        let body = match serde_json::to_vec(notice) {
+            Ok(body) => body,
+            Err(why) => return tracing::error!("a notice cannot be written: {why}"),
+        };
+        let stop = &self.stop;
+        let letters = self.letters.get_or_insert_with(|| {
+            let (sender, letters) = mpsc::channel(MOST_WAITING);
+            tokio::spawn(post_all(letters, stop.clone()));
+            sender
+        });
+        if letters.try_send(Letter { address: address.clone(), body }).is_err() {
+            tracing::warn!("a webhook takes nothing: a notice is lost");
+        }
+    }
+}
+
+async fn post_all(mut letters: mpsc::Receiver<Letter>, stop: Stop) {
+    let client = match exchange::client().build() {
+        Ok(client) => client,
+        Err(why) => return tracing::error!("webhooks cannot be told anything: {why}"),
+    };
+    loop {
+        tokio::select! {
+            letter = letters.recv() => match letter {
+                Some(letter) => post(&client, &letter, &stop).await,
+                None => return,
+            },
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+async fn post(client: &reqwest::Client, letter: &Letter, stop: &Stop) {
+    let mut pauses = PAUSES.iter();
+    loop {
+        let request = client
+            .post(letter.address.expose())
+            .header(reqwest::header::CONTENT_TYPE, "application/json")
+            .body(letter.body.clone());
+        // The address may be a secret, and reqwest would tell it.
+        let why = match request.send().await {
+            Ok(answer) if answer.status().is_success() => return,
+            Ok(answer) => format!("it answers {}", answer.status()),
+            Err(error) => error.without_url().to_string(),
+        };
+        let Some(pause) = pauses.next() else {
+            return tracing::warn!("a webhook takes no notice: {why}");
+        };
+        tokio::select! {
+            () = sleep(Duration::from_secs(*pause)) => {}
+            () = stop.cancelled() => return,
+        }
+    }
+}

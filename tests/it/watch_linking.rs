@@ -1,0 +1,100 @@
+//! `watch` and accounts that somebody must consent to.
+
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::linking::Linking;
+use crate::listener::Listener;
+use crate::real::{HomeAssistant, visit};
+use crate::watch::eventually;
+
+fn link(notice: &Value) -> String {
+    notice["pending_consents"][0]["link"].as_str().unwrap().to_owned()
+}
+
+fn notifications(ha: &HomeAssistant) -> Vec<Value> {
+    let all = ha.call(json!({"type": "persistent_notification/get"})).unwrap();
+    let all = all.as_array().unwrap();
+    all.iter().filter(|one| one["notification_id"] == "appcred_default").cloned().collect()
+}
+
+#[test]
+fn ha_links_stay_fresh_over_a_restart_and_consent_is_seen() {
+    let mut linking = Linking::new();
+    let listener = Listener::start(503);
+    let notify = format!("notify:\n  - home_assistant\n  - webhook: {:?}\n", listener.url());
+    linking.house.project.write("appcred.yaml", &notify);
+    linking.house.declare(&[linking.entry("linked_account", "Anna *A*", "anna", "MARKED-SECRET")]);
+    let running = linking.appcred(&["watch", "--resync", "3600"]).spawn();
+
+    let pending = listener.next_of("consent_pending");
+    let first = link(&pending);
+    assert!(first.starts_with(&linking.provider.url()), "{first}");
+    eventually("a message in Home Assistant", || !notifications(&linking.ha).is_empty());
+    let message = notifications(&linking.ha)[0]["message"].as_str().unwrap().to_owned();
+    assert!(message.contains(&format!(r"[Anna \*A\*]({first})")), "{message}");
+
+    linking.ha.restart();
+    let second = link(&listener.next_of("consent_pending"));
+    assert_ne!(first, second, "a flow dies with Home Assistant");
+    linking.consent(&second);
+
+    listener.next_of("consent_settled");
+    assert_eq!(linking.account("linked_account")["state"], "loaded");
+    eventually("no message any more", || notifications(&linking.ha).is_empty());
+    running.signal(Signal::TERM);
+    let ran = running.finish();
+    assert_eq!(ran.status, Some(0), "{}", ran.stderr);
+    for secret in ["MARKED-SECRET", "MARKED-HOOK", &second] {
+        assert!(!ran.stderr.contains(secret), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn ha_consent_that_is_refused_is_told_and_can_be_given_after_all() {
+    let linking = Linking::new();
+    linking.house.declare(&[linking.entry("linked_account", "Anna", "anna", "first")]);
+    // Whoever else looks at a flow that is over takes its end away, so nobody does.
+    let listener = Listener::start(200);
+    linking
+        .house
+        .project
+        .write("appcred.yaml", &format!("notify: {{webhook: {:?}}}\n", listener.url()));
+    let running = linking.appcred(&["watch", "--resync", "3600"]).spawn();
+    let first = link(&listener.next_of("consent_pending"));
+    visit(&linking.provider.refuse(&first).location.unwrap());
+    let second = link(&listener.next_of("consent_pending"));
+    assert_ne!(first, second);
+    linking.consent(&second);
+    listener.next_of("consent_settled");
+    eventually("a linked account", || linking.set_up("anna")["state"] == "loaded");
+    running.signal(Signal::TERM);
+    let ran = running.finish();
+    let told = "the set-up of anna is over: consent was refused at the provider";
+    assert_eq!(ran.stderr.matches(told).count(), 1, "{}", ran.stderr);
+}
+
+#[test]
+fn ha_set_up_that_fails_by_itself_is_left_alone_until_its_entry_changes() {
+    let linking = Linking::new();
+    let device = "linked_account_device";
+    let wrong = linking.house.entry_with_integration(device, "Anna", "anna", "wrong");
+    linking.provider.client("anna", "right");
+    linking.house.declare(&[wrong]);
+    let running = linking.appcred(&["watch", "--resync", "1"]).spawn();
+    eventually("an attempt", || !linking.provider.token_log().is_empty());
+    thread::sleep(Duration::from_secs(4));
+    assert_eq!(linking.provider.token_log().len(), 1, "{:?}", linking.provider.token_log());
+
+    linking.house.declare(&[linking.entry(device, "Anna", "anna", "right")]);
+    eventually("a code", || linking.set_up("anna")["waits_for"]["kind"] == "device_code");
+    let code = linking.set_up("anna")["waits_for"]["code"].as_str().unwrap().to_owned();
+    linking.provider.consent(&linking.provider.device_link(&code));
+    eventually("a linked account", || linking.set_up("anna")["state"] == "loaded");
+    running.signal(Signal::TERM);
+    let ran = running.finish();
+    assert!(ran.stderr.contains("client id or secret is wrong"), "{}", ran.stderr);
+}
