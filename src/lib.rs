@@ -47,6 +47,7 @@ pub mod rewrite;
 pub mod saved;
 pub mod schema;
 pub mod secret;
+pub mod server;
 pub mod session;
 pub mod setup;
 pub mod stamp;

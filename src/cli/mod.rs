@@ -15,6 +15,7 @@ mod import;
 mod init;
 mod keygen;
 mod list;
+mod listen;
 mod login;
 mod logout;
 mod output;

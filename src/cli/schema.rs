@@ -40,6 +40,8 @@ enum Of {
     Snapshot,
     /// What `plan --out` saves
     SavedPlan,
+    /// What `watch` serves at /api/v1/status
+    Status,
     /// What `watch` posts to webhooks
     Notice,
 }
@@ -53,6 +55,7 @@ pub(super) fn run(verb: &Schema) -> anyhow::Result<ExitStatus> {
         Of::Validate => reports::validate(),
         Of::Snapshot => snapshot::schema(),
         Of::SavedPlan => saved::schema(),
+        Of::Status => reports::status(),
         Of::Notice => watch::notice_schema(),
     };
     console::print(&(serde_json::to_string_pretty(&schema)? + "\n"))?;

@@ -7,11 +7,15 @@ use std::time::Duration;
 use anyhow::bail;
 use clap::Args;
 use tokio::sync::{Notify, mpsc, watch as channel};
+use tokio::task::JoinError;
 
+use crate::server::{Serving, serve};
 use crate::target::Stop;
 use crate::watch::{self, Album, Board, Noticing, Ports, Settings};
 
 use super::exit::ExitStatus;
+use super::listen::ListenArgs;
+use super::output::names;
 use super::reader::Reader;
 use super::selection::{PolicyArgs, Selection};
 use super::{Global, environment, service, snapshot};
@@ -29,6 +33,7 @@ const MOST_CONSENTS: usize = 64;
 #[command(after_help = "Examples:
   appcred watch
   appcred watch --dry-run --resync 60
+  appcred watch --listen 0.0.0.0:8099 --token-file /run/secrets/status_token
   appcred -C /config/credentials watch --poll 2 --log-format json")]
 pub(super) struct Watch {
     #[command(flatten)]
@@ -48,6 +53,8 @@ pub(super) struct Watch {
     /// Keep a snapshot of all targets in this file, as `appcred snapshot` writes it
     #[arg(long, value_name = "FILE")]
     snapshot: Option<PathBuf>,
+    #[command(flatten)]
+    listen: ListenArgs,
 }
 
 pub(super) async fn run(global: Global, verb: Watch) -> anyhow::Result<ExitStatus> {
@@ -56,8 +63,10 @@ pub(super) async fn run(global: Global, verb: Watch) -> anyhow::Result<ExitStatu
         noticing: verb
             .poll
             .map_or(Noticing::Events, |seconds| Noticing::Polling(Duration::from_secs(seconds))),
-        consent_base: None,
+        consent_base: verb.listen.consent_base(),
     };
+    let served = verb.listen.bind().await?;
+    let names = Arc::new(names(&global));
     let mut reader = Reader::new(global, verb.selection, verb.policy, verb.dry_run);
     check_holds(&mut reader)?;
     let stop = Stop::new();
@@ -65,11 +74,28 @@ pub(super) async fn run(global: Global, verb: Watch) -> anyhow::Result<ExitStatu
     let over = service::listen(stop.clone(), Arc::clone(&reload))?;
     let board = Board::new(environment::now);
     tokio::spawn(service::report(board.subscribe()));
-    let album = verb.snapshot.map(|file| keep_snapshot(file, &stop));
-    let (_consents, arriving) = mpsc::channel(MOST_CONSENTS);
+    let is_asked = served.is_some() || verb.snapshot.is_some();
+    let album = is_asked.then(Album::default);
+    let snapshots = bound(album.clone(), &stop);
+    if let Some(file) = verb.snapshot {
+        tokio::spawn(keep_snapshot(file, snapshots.clone()));
+    }
+    let (consents, arriving) = mpsc::channel(MOST_CONSENTS);
+    let serving = served.map(|(listener, access)| {
+        let status = board.subscribe();
+        let serving = Serving { status, snapshot: snapshots, consents, names, access };
+        tokio::spawn(serve(listener, serving, stop.clone().cancelled_owned()))
+    });
     let ports = Ports { board, album, consents: arriving, reload, stop };
+    let watching = async {
+        watch::run(settings, move || reader.read(), ports).await;
+        if let Some(serving) = serving {
+            serving.await?;
+        }
+        Ok::<_, JoinError>(())
+    };
     tokio::select! {
-        () = watch::run(settings, move || reader.read(), ports) => {}
+        ended = watching => ended?,
         () = over => {}
     }
     Ok(ExitStatus::Success)
@@ -86,24 +112,26 @@ fn check_holds(reader: &mut Reader) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Writes the snapshot of all targets whenever one of them was looked at.
-fn keep_snapshot(file: PathBuf, stop: &Stop) -> Album {
-    let album = Album::default();
-    let (texts, mut newest) = channel::channel(None);
-    let binding = album.clone().bind(environment::now, texts, stop.clone());
-    tokio::spawn(async move {
-        if let Err(why) = binding.await {
-            tracing::error!("no snapshot can be written: {why}");
-        }
-    });
-    tokio::spawn(async move {
-        while newest.changed().await.is_ok() {
-            let text: Option<Arc<str>> = newest.borrow_and_update().clone();
-            let Some(text) = text else { continue };
-            write(&file, &text);
-        }
-    });
-    album
+/// The snapshot of all targets, bound anew whenever one of them was looked at.
+fn bound(album: Option<Album>, stop: &Stop) -> channel::Receiver<Option<Arc<str>>> {
+    let (texts, newest) = channel::channel(None);
+    if let Some(album) = album {
+        let binding = album.bind(environment::now, texts, stop.clone());
+        tokio::spawn(async move {
+            if let Err(why) = binding.await {
+                tracing::error!("no snapshot can be taken: {why}");
+            }
+        });
+    }
+    newest
+}
+
+async fn keep_snapshot(file: PathBuf, mut newest: channel::Receiver<Option<Arc<str>>>) {
+    while newest.changed().await.is_ok() {
+        let text: Option<Arc<str>> = newest.borrow_and_update().clone();
+        let Some(text) = text else { continue };
+        write(&file, &text);
+    }
 }
 
 fn write(file: &Path, text: &str) {

@@ -12,6 +12,7 @@ pub mod problems;
 pub mod sarif;
 pub mod schema;
 pub mod set_up;
+pub mod status;
 pub mod text;
 pub mod verified;
 mod words;

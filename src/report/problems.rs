@@ -30,6 +30,17 @@ pub fn render(problems: &Diagnostics, color: bool) -> String {
     text
 }
 
+/// The lines that each of the first `most` problems is about, in the order of [`render`].
+pub fn excerpts(problems: &Diagnostics, most: usize) -> Vec<String> {
+    let mut sources = Sources::default();
+    let shown = problems.sorted().into_iter().take(most).map(|problem| {
+        sources.learn(problem);
+        one(&Diagnostic { help: None, ..problem.clone() }, &sources, &Renderer::plain())
+    });
+    // Title and place say nothing that the problem does not.
+    shown.map(|text| text.lines().skip(2).collect::<Vec<_>>().join("\n")).collect()
+}
+
 /// The redacted text of each file that has a problem, made once.
 #[derive(Default)]
 struct Sources(BTreeMap<*const SourceFile, String>);

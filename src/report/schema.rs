@@ -3,6 +3,7 @@
 use schemars::Schema;
 
 use super::json;
+use super::status::StatusReport;
 use crate::schema::of_output;
 
 /// What `plan` and `apply` print as JSON.
@@ -18,4 +19,9 @@ pub fn list() -> Schema {
 /// What `validate` prints as JSON.
 pub fn validate() -> Schema {
     of_output::<json::Validated>()
+}
+
+/// What `watch` serves as its status.
+pub fn status() -> Schema {
+    of_output::<StatusReport<'_>>()
 }

@@ -28,7 +28,7 @@ impl<'a> IntegrationOf<'a> {
 /// What a set-up waits for, as JSON.
 #[derive(Serialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub(super) enum WaitsFor<'a> {
+pub(crate) enum WaitsFor<'a> {
     /// Somebody's consent.
     Consent {
         /// Where; null where the link would show the client secret.
@@ -65,16 +65,16 @@ pub(super) enum WaitsFor<'a> {
 
 /// One field of a form.
 #[derive(Serialize, JsonSchema)]
-pub(super) struct FormField<'a> {
+pub(crate) struct FormField<'a> {
     /// Its name.
-    name: &'a str,
+    pub(crate) name: &'a str,
     /// Whether it must be answered.
-    required: bool,
+    pub(crate) required: bool,
     /// What it takes.
-    takes: &'static str,
+    pub(crate) takes: &'static str,
     /// What may be chosen.
     #[serde(skip_serializing_if = "<[Value]>::is_empty")]
-    options: &'a [Value],
+    pub(crate) options: &'a [Value],
 }
 
 impl<'a> WaitsFor<'a> {
@@ -118,16 +118,16 @@ fn problems(form: &Form) -> Vec<String> {
 
 /// How far an entry is set up, as JSON.
 #[derive(Serialize, JsonSchema)]
-pub(super) struct SetUp<'a> {
+pub(crate) struct SetUp<'a> {
     /// `not_set_up`, `waiting_for_consent`, `waiting_for_answers`, `loaded`, `not_loaded`, `cloud`,
     /// `needs_consent_again`, `failed` or `not_wanted`.
-    state: &'static str,
+    pub(crate) state: &'static str,
     /// What more there is to say.
     #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
+    pub(crate) reason: Option<String>,
     /// What it waits for.
     #[serde(skip_serializing_if = "Option::is_none")]
-    waits_for: Option<WaitsFor<'a>>,
+    pub(crate) waits_for: Option<WaitsFor<'a>>,
 }
 
 impl<'a> SetUp<'a> {
@@ -140,6 +140,16 @@ impl<'a> SetUp<'a> {
             _ => None,
         };
         Self { state, reason, waits_for }
+    }
+
+    /// The same, where the last try is known to have failed and nothing waits.
+    pub(super) fn or_failed(self, why: Option<&str>) -> Self {
+        match why {
+            Some(why) if matches!(self.state, "not_set_up" | "needs_consent_again") => {
+                Self { state: "failed", reason: Some(why.to_owned()), ..self }
+            }
+            _ => self,
+        }
     }
 }
 

@@ -13,8 +13,10 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::answer::Answer;
+
 /// HA's own path, which it adds to whatever address it is given.
-const CALLBACK: &str = "/auth/external/callback";
+pub const CALLBACK: &str = "/auth/external/callback";
 /// Arrivals that nobody has looked at yet.
 const MOST_UNSEEN: usize = 16;
 
@@ -133,17 +135,12 @@ enum Judged {
 
 /// An answer has the state that is waited for, once, and a code or an error.
 fn judge(waiting: &mut Waiting, query: &str) -> Judged {
-    let values = |name: &str| -> Vec<String> {
-        let pairs = url::form_urlencoded::parse(query.as_bytes());
-        pairs.filter(|(key, _)| key == name).map(|(_, value)| value.into_owned()).collect()
-    };
-    let states = values("state");
-    let is_answer = !values("code").is_empty() || !values("error").is_empty();
+    let answer = Answer::read(query);
     match waiting {
-        Waiting::For(state) | Waiting::Answered(state) if states != [state.as_str()] => {
+        Waiting::For(state) | Waiting::Answered(state) if answer.state.as_ref() != Some(state) => {
             Judged::Forged
         }
-        Waiting::For(state) if is_answer => {
+        Waiting::For(state) if answer.is_whole => {
             *waiting = Waiting::Answered(std::mem::take(state));
             Judged::Taken
         }

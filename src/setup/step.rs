@@ -175,7 +175,7 @@ pub fn redirect_uri(link: &ConsentLink) -> Option<String> {
 }
 
 /// By what the provider's answer to this link is known.
-pub(super) fn state(link: &ConsentLink) -> Option<String> {
+pub fn state(link: &ConsentLink) -> Option<String> {
     parameter(link, "state")
 }
 

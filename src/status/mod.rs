@@ -13,7 +13,7 @@ use jiff::Timestamp;
 pub use entry::{EntryStatus, Holding, entries};
 pub use totals::{BUCKETS, Durations, Totals};
 
-use crate::diagnostic::Diagnostics;
+use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::model::TargetName;
 use crate::plan::Why;
 
@@ -47,6 +47,14 @@ impl Manifests {
     /// Whether what was read last is in force.
     pub fn are_in_force(&self) -> bool {
         self.read_at.is_some() && self.hindrance.is_none() && !self.problems.has_errors()
+    }
+
+    /// How many problems keep them from that, and how many do not.
+    pub fn errors_and_warnings(&self) -> (usize, usize) {
+        let problems = self.problems.sorted();
+        let is_error = |problem: &&&Diagnostic| problem.severity == Severity::Error;
+        let errors = problems.iter().filter(is_error).count();
+        (errors, problems.len() - errors)
     }
 }
 

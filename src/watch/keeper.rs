@@ -139,6 +139,9 @@ impl Keeper {
         }
         let opened = async {
             let mut target = (wanted.open)().await?;
+            if let (Target::HomeAssistant(ha), Some(base)) = (&mut target, &self.consent_base) {
+                ha.come_back_to(base.clone());
+            }
             let changes = target.changes().await.map_err(|error| error.to_string())?;
             let observed = target.observe().await.map_err(|error| error.to_string())?;
             Ok((Connected { target, changes, door: wanted.door }, observed))

@@ -59,8 +59,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "watch",
         ],
     ),
-    ("watch", &["model", "exchange", "plan", "reconcile", "schema", "stamp", "status", "target"]),
-    ("server", &["model", "report", "status", "watch"]),
+    (
+        "watch",
+        &["model", "exchange", "plan", "reconcile", "schema", "setup", "stamp", "status", "target"],
+    ),
+    ("server", &["model", "report", "setup", "status", "watch"]),
     ("main", &["cli"]),
 ];
 

@@ -40,7 +40,11 @@ impl Appcred {
     pub(crate) fn new() -> Self {
         let home = tempfile::Builder::new().prefix("appcred-home-").tempdir().unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_appcred"));
-        command.current_dir(home.path()).env_clear().env("HOME", home.path());
+        command
+            .current_dir(home.path())
+            .env_clear()
+            .env("HOME", home.path())
+            .env("APPCRED_LISTEN", "off");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         Self { command, stdin: String::new(), status: 0, stdout: None, stderr: None, home }
     }

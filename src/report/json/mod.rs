@@ -6,7 +6,9 @@ mod problems;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+pub(crate) use problems::Problem;
 pub(super) use problems::Validated;
+pub(super) use problems::of as problems_of;
 pub use problems::validated;
 
 use crate::model::{ClientId, ConfigEntry, CredentialId, Domain, EntryId, Key, Place};
@@ -15,7 +17,6 @@ use crate::reconcile::Outcome;
 
 use super::set_up::{self, IntegrationOf, SetUp, WaitsFor};
 use super::{House, Report, Tally, words};
-use problems::Problem;
 
 const FORMAT_VERSION: u32 = 1;
 

@@ -3,8 +3,9 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::report::Report;
+use crate::diagnostic::Diagnostics;
 use crate::report::finding::{self, Finding, Level, Stretch};
+use crate::report::{Names, Report};
 
 use super::FORMAT_VERSION;
 
@@ -24,18 +25,18 @@ pub(crate) struct Validated {
 
 /// Something wrong in what a person wrote.
 #[derive(Serialize, JsonSchema)]
-pub(super) struct Problem {
+pub(crate) struct Problem {
     /// `error` or `warning`.
-    severity: &'static str,
+    pub(crate) severity: &'static str,
     /// A stable name for what kind it is.
     code: &'static str,
     /// What is wrong, in one line.
-    message: String,
+    pub(crate) message: String,
     /// Why, or what to do.
-    more: Vec<String>,
+    pub(crate) more: Vec<String>,
     /// Where.
     #[serde(skip_serializing_if = "Option::is_none")]
-    at: Option<Spot>,
+    pub(crate) at: Option<Spot>,
     /// Another place that matters.
     #[serde(skip_serializing_if = "Option::is_none")]
     related: Option<Related>,
@@ -43,13 +44,13 @@ pub(super) struct Problem {
 
 /// A stretch of a file.
 #[derive(Serialize, JsonSchema)]
-struct Spot {
+pub(crate) struct Spot {
     /// The file, from the root of the repository.
-    file: String,
+    pub(crate) file: String,
     /// Its first line, from 1.
-    line: u32,
+    pub(crate) line: u32,
     /// Its first column in characters, from 1.
-    column: u32,
+    pub(crate) column: u32,
     /// The line of its end.
     #[serde(skip_serializing_if = "Option::is_none")]
     end_line: Option<u32>,
@@ -60,7 +61,7 @@ struct Spot {
 
 /// Another place, with what it is.
 #[derive(Serialize, JsonSchema)]
-struct Related {
+pub(crate) struct Related {
     /// What is there.
     what: String,
     /// Where.
@@ -82,8 +83,12 @@ pub fn validated(report: &Report<'_>) -> serde_json::Result<String> {
 }
 
 pub(super) fn problems(report: &Report<'_>) -> Vec<Problem> {
-    let sorted = report.problems.sorted();
-    sorted.iter().map(|problem| one(finding::of_problem(problem, report.names))).collect()
+    of(report.problems, report.names)
+}
+
+pub(in crate::report) fn of(problems: &Diagnostics, names: &Names) -> Vec<Problem> {
+    let sorted = problems.sorted();
+    sorted.iter().map(|problem| one(finding::of_problem(problem, names))).collect()
 }
 
 fn one(finding: Finding) -> Problem {

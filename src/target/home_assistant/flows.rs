@@ -107,6 +107,9 @@ impl HomeAssistant {
     /// # Errors
     /// Where HA does not answer.
     pub async fn frontend_base(&self) -> Result<String, Refusal> {
+        if let Some(base) = &self.base {
+            return Ok(base.clone());
+        }
         if !self.address.is_supervisor() {
             return Ok(self.address.frontend_base().to_owned());
         }
@@ -305,7 +308,7 @@ impl HomeAssistant {
             let of_domain = credentials.iter().filter(|held| held.domain == domain);
             let secrets: Vec<&Secret> =
                 of_domain.filter_map(|held| held.client_secret.clear()).collect();
-            let base = self.address.frontend_base();
+            let base = self.base.as_deref().unwrap_or_else(|| self.address.frontend_base());
             let side = FlowSide { domain: &domain, base, secrets: &secrets };
             let step = match self.rest.look_at_flow(&id, base).await {
                 Ok(None) => continue,

@@ -70,6 +70,8 @@ pub struct HomeAssistant {
     version: Option<String>,
     connection: Connection,
     rest: Rest,
+    /// Where browsers come back to after consent, where that is not HA.
+    base: Option<String>,
 }
 
 /// Connects, logs in, and makes sure that the token is an administrator's.
@@ -87,7 +89,8 @@ pub async fn connect(settings: Settings) -> Result<HomeAssistant, TargetError> {
         )??;
     tracing::debug!(%address, version, "connected to Home Assistant");
     let rest = Rest::new(address.clone(), tls, token)?;
-    let ha = HomeAssistant { address, version, connection: Connection::new(socket), rest };
+    let ha =
+        HomeAssistant { address, version, connection: Connection::new(socket), rest, base: None };
     let features = Command::SupportedFeatures { features: Features { coalesce_messages: 1 } };
     let (_, user) = tokio::try_join!(
         ha.connection.ask::<()>(features),
@@ -102,6 +105,11 @@ pub async fn connect(settings: Settings) -> Result<HomeAssistant, TargetError> {
 }
 
 impl HomeAssistant {
+    /// From now on browsers come back there after consent: HA makes a link anew at each look.
+    pub fn come_back_to(&mut self, base: String) {
+        self.base = Some(base);
+    }
+
     /// Waits until the connection has ended, by HA's will or the network's.
     pub async fn ended(&self) {
         self.connection.ended().await;

@@ -36,6 +36,12 @@ pub(crate) struct Browser {
 impl Browser {
     #[track_caller]
     pub(crate) fn start() -> Self {
+        Self::with(&[])
+    }
+
+    /// With more of Chromium's own flags.
+    #[track_caller]
+    pub(crate) fn with(flags: &[&str]) -> Self {
         let profile = tempfile::Builder::new().prefix("appcred-chromium-").tempdir().unwrap();
         let port = free_port();
         let driver = Process::spawn(
@@ -47,10 +53,12 @@ impl Browser {
         );
         wait_for("chromedriver, which tests/run brings", || is_open(port).then_some(()));
         let profile_flag = format!("--user-data-dir={}", profile.path().display());
-        let flags: Vec<&str> = FLAGS.into_iter().chain([profile_flag.as_str()]).collect();
+        let own = FLAGS.iter().chain(flags).copied();
+        let flags: Vec<&str> = own.chain([profile_flag.as_str()]).collect();
         let wanted = json!({"capabilities": {"alwaysMatch": {
             "browserName": "chrome",
             "goog:chromeOptions": {"args": flags},
+            "goog:loggingPrefs": {"browser": "ALL"},
         }}});
         let driver_url = format!("http://127.0.0.1:{port}/session");
         let made = command("POST", &driver_url, Some(&wanted)).unwrap();
@@ -82,6 +90,52 @@ impl Browser {
             shown.as_str()?.contains(text).then_some(())
         });
         self.get("url").unwrap().as_str().unwrap().to_owned()
+    }
+
+    /// Waits until this expression of the page's is true.
+    #[track_caller]
+    pub(crate) fn wait_until(&self, expression: &str) {
+        wait_for(expression, || (self.value(expression) == true).then_some(()));
+    }
+
+    /// What an expression of the page's comes to.
+    #[track_caller]
+    pub(crate) fn value(&self, expression: &str) -> Value {
+        let script = json!({"script": format!("return {expression}"), "args": []});
+        self.post("execute/sync", &script).unwrap()
+    }
+
+    /// Goes on in the window or tab that was opened as the nth, as soon as it is there.
+    #[track_caller]
+    pub(crate) fn go_on_in(&self, nth: usize) {
+        wait_for("a window", || {
+            let windows = self.get("window/handles").ok()?;
+            let handle = windows.get(nth)?;
+            self.post("window", &json!({"handle": handle})).ok()
+        });
+    }
+
+    /// Presses a key, by its name in WebDriver.
+    #[track_caller]
+    pub(crate) fn press(&self, key: char) {
+        let keys =
+            [json!({"type": "keyDown", "value": key}), json!({"type": "keyUp", "value": key})];
+        let actions = json!({"actions": [{"type": "key", "id": "keyboard", "actions": keys}]});
+        self.post("actions", &actions).unwrap();
+    }
+
+    /// Asks Chromium itself, by its DevTools protocol.
+    #[track_caller]
+    pub(crate) fn devtools(&self, command: &str, parameters: Value) -> Value {
+        self.post("goog/cdp/execute", &json!({"cmd": command, "params": parameters})).unwrap()
+    }
+
+    /// Everything that the page's console was told since this was last asked.
+    #[track_caller]
+    pub(crate) fn console(&self) -> Vec<String> {
+        let logged = self.post("se/log", &json!({"type": "browser"})).unwrap();
+        let lines = logged.as_array().unwrap().iter();
+        lines.map(|line| line["message"].as_str().unwrap().to_owned()).collect()
     }
 
     fn find(&self, selector: &str) -> Option<String> {

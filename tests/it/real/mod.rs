@@ -14,4 +14,4 @@ pub(crate) use home_assistant::HomeAssistant;
 pub(crate) use port::free_port;
 pub(crate) use provider::{Provider, TokenRequest};
 pub(crate) use sops::sops;
-pub(crate) use web::{send, visit};
+pub(crate) use web::{Answer, send, visit};

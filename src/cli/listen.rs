@@ -1,0 +1,149 @@
+//! Where `watch` listens, and whom it lets in.
+
+use std::fmt;
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use anyhow::{anyhow, bail};
+use clap::Args;
+use tokio::net::TcpListener;
+use url::Url;
+
+use crate::secret::token;
+use crate::server::{Access, AccessError};
+
+/// From where Home Assistant's Supervisor asks, as its documentation of add-ons says.
+const SUPERVISOR: IpAddr = IpAddr::V4(Ipv4Addr::new(172, 30, 32, 2));
+/// A shorter token could be guessed.
+const SHORTEST_TOKEN: usize = 16;
+
+/// Where to listen, and whom to let in
+#[derive(Args, Clone, Debug)]
+pub(super) struct ListenArgs {
+    /// Serve the status page, metrics and probes at this address; `off` serves nothing
+    #[arg(
+        long,
+        env = "APPCRED_LISTEN",
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:8099",
+        help_heading = "Status page"
+    )]
+    listen: Listen,
+    /// Let in whoever knows the token in this file; needed beyond this machine
+    #[arg(long, value_name = "FILE", help_heading = "Status page")]
+    token_file: Option<PathBuf>,
+    /// Let in who asks for the page by this name, such as a reverse proxy's on this machine
+    #[arg(long, value_name = "NAME[:PORT]", help_heading = "Status page")]
+    allow_host: Vec<String>,
+    /// Let in whom Home Assistant lets in, when run as its add-on
+    #[arg(long, help_heading = "Status page")]
+    ingress: bool,
+    /// Have providers send browsers back to this address, at which they reach the status page,
+    /// instead of to Home Assistant; its path /auth/external/callback must be known to the provider
+    #[arg(long, value_name = "URL", value_parser = base, help_heading = "Status page")]
+    consent_base: Option<String>,
+}
+
+/// Where to listen, if anywhere.
+#[derive(Clone, Copy, Debug)]
+enum Listen {
+    Off,
+    At(SocketAddr),
+}
+
+impl FromStr for Listen {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "off" {
+            return Ok(Self::Off);
+        }
+        let address = text.strip_prefix("localhost").map(|port| format!("127.0.0.1{port}"));
+        let address = address.as_deref().unwrap_or(text).parse();
+        address.map(Self::At).map_err(|_| "it is `off` or like 127.0.0.1:8099, [::1]:8099")
+    }
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Off => f.write_str("off"),
+            Self::At(address) => address.fmt(f),
+        }
+    }
+}
+
+/// A place on the web without a path, written as Home Assistant takes it.
+fn base(text: &str) -> Result<String, &'static str> {
+    let url = Url::parse(text).map_err(|_| "it is like https://appcred.example")?;
+    let is_bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+    let is_web = matches!(url.scheme(), "http" | "https") && url.username().is_empty();
+    if !is_bare || !is_web || url.password().is_some() {
+        return Err("it is http or https with a host and maybe a port, and nothing behind them");
+    }
+    Ok(url.origin().ascii_serialization())
+}
+
+impl ListenArgs {
+    /// Where browsers come back to after consent, if not to Home Assistant.
+    pub(super) fn consent_base(&self) -> Option<String> {
+        self.consent_base.clone()
+    }
+
+    /// Takes the port, and knows who may ask; nothing where nobody may.
+    ///
+    /// # Errors
+    /// Where everybody could come, or the token cannot be read, or the port is taken.
+    pub(super) async fn bind(&self) -> anyhow::Result<Option<(TcpListener, Access)>> {
+        let Listen::At(address) = self.listen else {
+            if self.consent_base.is_some() {
+                bail!("--consent-base needs somebody who listens: not with --listen off");
+            }
+            return Ok(None);
+        };
+        if self.ingress && address.ip().to_canonical().is_loopback() {
+            bail!("Home Assistant cannot reach {address}: --ingress needs --listen 0.0.0.0:8099");
+        }
+        let token = self.token_file.as_deref().map(token::from_file).transpose()?;
+        if let Some(token) = &token
+            && token.expose().len() < SHORTEST_TOKEN
+        {
+            bail!(
+                "the token of --token-file is too short: take {SHORTEST_TOKEN} signs or more, as of `openssl rand -hex 32`"
+            );
+        }
+        let ingress = self.ingress.then_some(SUPERVISOR);
+        // Refused before anybody could come.
+        let access = |at| Access::new(at, token.clone(), ingress, self.allow_host.clone());
+        access(address).map_err(refused)?;
+        let listener = TcpListener::bind(address).await.map_err(|why| unbound(&why, address))?;
+        // Where the system was to choose the port, it is known by now.
+        let at = listener.local_addr()?;
+        let access = access(at).map_err(refused)?;
+        tracing::info!("the status page is at http://{at}");
+        Ok(Some((listener, access)))
+    }
+}
+
+fn refused(why: AccessError) -> anyhow::Error {
+    match why {
+        AccessError::TooOpen(_) => anyhow!(
+            "{why}: let in who knows a token with --token-file, or run behind Home Assistant with --ingress"
+        ),
+        AccessError::NoRandomness(_) => why.into(),
+    }
+}
+
+fn unbound(why: &io::Error, address: SocketAddr) -> anyhow::Error {
+    match why.kind() {
+        ErrorKind::AddrInUse => anyhow!(
+            "cannot listen on {address}: another program does; choose another port with --listen, or --listen off"
+        ),
+        ErrorKind::AddrNotAvailable => {
+            anyhow!("cannot listen on {address}: this machine has no such address")
+        }
+        _ => anyhow!("cannot listen on {address}: {why}"),
+    }
+}

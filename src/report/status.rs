@@ -1,0 +1,319 @@
+//! How the houses of a watcher stand, in words and codes: as JSON for programs, and as values for
+//! the status page, so that both say the same.
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::model::{ClientId, Domain, Key, TargetName};
+use crate::plan::Why;
+use crate::status::{Difference, EntryStatus, Holding, Link, Mode, Status, TargetStatus};
+
+use super::json::{Problem, problems_of};
+use super::set_up::{SetUp, WaitsFor};
+use super::{Names, words};
+
+const FORMAT_VERSION: u32 = 1;
+
+/// What `appcred watch` serves at `/api/v1/status`.
+#[derive(Serialize, JsonSchema)]
+#[schemars(title = "appcred status")]
+pub(crate) struct StatusReport<'a> {
+    /// Changes when a field changes its meaning or goes.
+    format_version: u32,
+    /// The version of appcred.
+    pub(crate) appcred_version: &'static str,
+    /// Since when it watches.
+    pub(crate) since: Moment,
+    /// The manifests.
+    pub(crate) manifests: Manifests<'a>,
+    /// The targets, by name.
+    pub(crate) targets: Vec<Target<'a>>,
+}
+
+/// A moment, as in `2026-11-23T22:41:48Z`.
+#[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
+#[serde(into = "String")]
+#[schemars(with = "String", inline)]
+pub(crate) struct Moment(Timestamp);
+
+impl Moment {
+    /// As programs read it.
+    pub(crate) fn exact(self) -> String {
+        self.0.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+    }
+
+    /// As people do.
+    pub(crate) fn told(self) -> String {
+        self.0.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+    }
+}
+
+impl From<Moment> for String {
+    fn from(moment: Moment) -> Self {
+        moment.exact()
+    }
+}
+
+/// How the manifests were found.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Manifests<'a> {
+    /// When they were read last; null before the first time.
+    pub(crate) read_at: Option<Moment>,
+    /// Whether what was read last is in force; else what was read before is, if anything was.
+    pub(crate) in_force: bool,
+    /// How many files.
+    pub(crate) files: usize,
+    /// How many entries, for whatever targets.
+    pub(crate) entries: usize,
+    /// What keeps them from being put in force that is at no place in a file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) hindrance: Option<&'a str>,
+    /// What is wrong with them, by file and line.
+    pub(crate) problems: Vec<Problem>,
+}
+
+/// How one target stands.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Target<'a> {
+    /// Its name in the project file.
+    pub(crate) name: &'a TargetName,
+    /// Its address or folder.
+    pub(crate) address: &'a str,
+    /// How it stands, all in all.
+    pub(crate) state: State,
+    /// What is done about differences: `repair`, `report`, or `report_drift` where only those that
+    /// Git caused are mended.
+    pub(crate) mode: &'static str,
+    /// Whether it can be reached: `connecting`, `up` or `down`.
+    pub(crate) link: &'static str,
+    /// Since when it can or cannot be reached.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) link_since: Option<Moment>,
+    /// The version of Home Assistant there, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) home_assistant_version: Option<&'a str>,
+    /// Why the last look did not come to a good end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) error: Option<&'a str>,
+    /// When it was looked at last.
+    pub(crate) last_reconcile: Option<Moment>,
+    /// When it was last found, or made, as wanted.
+    pub(crate) last_success: Option<Moment>,
+    /// When it is looked at again, if nothing happens before.
+    pub(crate) next_reconcile: Option<Moment>,
+    /// Its entries, by key.
+    pub(crate) entries: Vec<Entry<'a>>,
+    /// What is not as wanted there, and stays so for now.
+    pub(crate) differences: Vec<Differing<'a>>,
+    /// How many credentials it holds that are not ours.
+    pub(crate) foreign: usize,
+}
+
+/// How a target stands, all in all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum State {
+    /// It was not looked at yet.
+    Connecting,
+    /// As wanted.
+    InSync,
+    /// As wanted, but for what waits for somebody's consent.
+    WaitingForConsent,
+    /// Something is not as wanted, and stays so for now.
+    Differs,
+    /// The last look did not come to a good end.
+    Failed,
+    /// It cannot be reached.
+    Unreachable,
+}
+
+/// How one entry stands at a target.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Entry<'a> {
+    /// Its key.
+    pub(crate) key: &'a Key,
+    /// The integration.
+    pub(crate) domain: &'a Domain,
+    /// As Home Assistant shows it.
+    pub(crate) name: &'a str,
+    /// The OAuth2 client id.
+    pub(crate) client_id: &'a ClientId,
+    /// Where it is written, from the root of the repository: `file:line:column`.
+    pub(crate) declared_at: String,
+    /// Whether the target holds its credential: `in_sync`, `drifted`, `missing` or `withheld`.
+    pub(crate) credential: &'static str,
+    /// Why it is withheld.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) withheld: Option<Reason>,
+    /// How far its integration is set up; left out at a target at rest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) set_up: Option<SetUp<'a>>,
+}
+
+/// Something at a target that is not as wanted.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Differing<'a> {
+    /// What would be done about it, as in `create spotify "Family"`.
+    pub(crate) what: &'a str,
+    /// Why it is not done; left out where nothing is to be changed at all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) withheld: Option<Reason>,
+    /// Whether somebody has changed the target, and no manifest.
+    pub(crate) is_drift: bool,
+}
+
+/// Why something is not done.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Reason {
+    /// A stable name for it.
+    why: &'static str,
+    /// The same in words.
+    pub(crate) message: String,
+    /// What would change that.
+    pub(crate) help: &'static str,
+}
+
+impl Reason {
+    fn of(why: &Why) -> Self {
+        let (message, help) = words::why(why);
+        Self { why: words::why_code(why), message, help }
+    }
+}
+
+impl State {
+    /// In words.
+    pub(crate) fn told(self) -> &'static str {
+        match self {
+            Self::Connecting => "connecting",
+            Self::InSync => "in sync",
+            Self::WaitingForConsent => "waiting for consent",
+            Self::Differs => "differs",
+            Self::Failed => "failed",
+            Self::Unreachable => "unreachable",
+        }
+    }
+}
+
+impl Entry<'_> {
+    /// What its set-up waits for, where that is something that a person does.
+    pub(crate) fn waits_for(&self) -> Option<&WaitsFor<'_>> {
+        self.set_up.as_ref()?.waits_for.as_ref()
+    }
+
+    /// Whether that is somebody's consent.
+    pub(crate) fn waits_for_consent(&self) -> bool {
+        matches!(self.waits_for(), Some(WaitsFor::Consent { .. } | WaitsFor::DeviceCode { .. }))
+    }
+
+    /// Whether its set-up has failed.
+    pub(crate) fn set_up_failed(&self) -> bool {
+        self.set_up.as_ref().is_some_and(|set_up| set_up.state == "failed")
+    }
+
+    /// Whether a person should look at it.
+    pub(crate) fn needs_attention(&self) -> bool {
+        let is_well = ["loaded", "cloud", "not_wanted"];
+        self.credential != "in_sync"
+            || self.set_up.as_ref().is_some_and(|set_up| !is_well.contains(&set_up.state))
+    }
+}
+
+/// Puts it into words.
+pub(crate) fn report<'a>(status: &'a Status, names: &Names) -> StatusReport<'a> {
+    let manifests = &status.manifests;
+    let targets = status.targets.iter().map(|(name, target)| of_target(name, target, names));
+    StatusReport {
+        format_version: FORMAT_VERSION,
+        appcred_version: env!("CARGO_PKG_VERSION"),
+        since: Moment(status.since),
+        manifests: Manifests {
+            read_at: manifests.read_at.map(Moment),
+            in_force: manifests.are_in_force(),
+            files: manifests.files,
+            entries: manifests.entries,
+            hindrance: manifests.hindrance.as_deref(),
+            problems: problems_of(&manifests.problems, names),
+        },
+        targets: targets.collect(),
+    }
+}
+
+/// The same as JSON.
+///
+/// # Errors
+/// None in practice: all of it can be written as JSON.
+pub fn json(status: &Status, names: &Names) -> serde_json::Result<String> {
+    Ok(serde_json::to_string_pretty(&report(status, names))? + "\n")
+}
+
+fn of_target<'a>(name: &'a TargetName, target: &'a TargetStatus, names: &Names) -> Target<'a> {
+    let (link, link_since, version) = match &target.link {
+        Link::Connecting => ("connecting", None, None),
+        Link::Up { version, since } => ("up", Some(*since), version.as_deref()),
+        Link::Down { since } => ("down", Some(*since), None),
+    };
+    Target {
+        name,
+        address: &target.address,
+        state: state(target),
+        mode: match target.mode {
+            Mode::Repair => "repair",
+            Mode::Report => "report",
+            Mode::ReportDrift => "report_drift",
+        },
+        link,
+        link_since: link_since.map(Moment),
+        home_assistant_version: version,
+        error: target.error.as_deref(),
+        last_reconcile: target.last_reconcile.map(Moment),
+        last_success: target.last_success.map(Moment),
+        next_reconcile: target.next_reconcile.map(Moment),
+        entries: target.entries.iter().map(|entry| of_entry(entry, names)).collect(),
+        differences: target.differences.iter().map(of_difference).collect(),
+        foreign: target.foreign,
+    }
+}
+
+fn state(target: &TargetStatus) -> State {
+    match target.link {
+        Link::Down { .. } => State::Unreachable,
+        _ if target.error.is_some() => State::Failed,
+        Link::Connecting => State::Connecting,
+        Link::Up { .. } if !target.differences.is_empty() => State::Differs,
+        Link::Up { .. } if target.pending_consents().next().is_some() => State::WaitingForConsent,
+        Link::Up { .. } if target.is_in_sync() => State::InSync,
+        Link::Up { .. } => State::Connecting,
+    }
+}
+
+fn of_entry<'a>(entry: &'a EntryStatus, names: &Names) -> Entry<'a> {
+    let (credential, withheld) = match &entry.holding {
+        Holding::InSync => ("in_sync", None),
+        Holding::Drifted => ("drifted", None),
+        Holding::Missing => ("missing", None),
+        Holding::Withheld(why) => ("withheld", Some(Reason::of(why))),
+    };
+    let place = &entry.place;
+    Entry {
+        key: &entry.key,
+        domain: &entry.domain,
+        name: &entry.name,
+        client_id: &entry.client_id,
+        declared_at: format!("{}:{}:{}", names.of(&place.file), place.line, place.column),
+        credential,
+        withheld,
+        set_up: entry
+            .linkage
+            .as_ref()
+            .map(|linkage| SetUp::of(linkage).or_failed(entry.set_up_error.as_deref())),
+    }
+}
+
+fn of_difference(difference: &Difference) -> Differing<'_> {
+    Differing {
+        what: &difference.what,
+        withheld: difference.why.as_ref().map(Reason::of),
+        is_drift: difference.is_drift,
+    }
+}

@@ -1,0 +1,225 @@
+//! Who may ask.
+//!
+//! - On loopback anybody on this machine, but by a name of this machine: a page elsewhere whose name
+//!   was made to lead here (DNS rebinding) sends its own.
+//! - With a token whoever knows it, from wherever: a program as a bearer, a browser by its session.
+//! - Home Assistant's Supervisor for whom it has let in, by the one address that it asks from.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::header::{AUTHORIZATION, COOKIE, HOST, ORIGIN, WWW_AUTHENTICATE};
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::middleware::Next;
+use axum::response::Response;
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use thiserror::Error;
+use url::Url;
+
+use crate::model::Secret;
+
+use super::connections::Peer;
+use super::{login, reply};
+
+/// The cookie of whoever has logged in.
+pub(super) const COOKIE_NAME: &str = "appcred_session";
+/// Below which path the Supervisor shows us.
+const INGRESS_PATH: &str = "x-ingress-path";
+
+const NOT_BY_THIS_NAME: &str =
+    "appcred is not asked by this name. If it should be, name it with --allow-host.";
+const NOT_FROM_THERE: &str = "Another site may not ask that. If it may, name it with --allow-host.";
+const NOT_DIRECTLY: &str = "appcred is asked through Home Assistant here.";
+const NO_TOKEN: &str =
+    "appcred wants the token that --token-file holds, as `Authorization: Bearer`.";
+
+/// Who may ask.
+pub struct Access {
+    port: u16,
+    hosts: Vec<String>,
+    token: Option<Secret>,
+    ingress: Option<IpAddr>,
+    /// What a browser shows instead of the token. It ends with the process.
+    session: Secret,
+}
+
+/// Why nobody may be let in so.
+#[derive(Debug, Error)]
+pub enum AccessError {
+    /// Anybody could come.
+    #[error("{0} can be reached from other machines")]
+    TooOpen(SocketAddr),
+    /// No session could be made up.
+    #[error("the system gives no random bytes: {0}")]
+    NoRandomness(getrandom::Error),
+}
+
+impl Access {
+    /// For who listens on `address`: by a token, or from the address of the Supervisor, or with
+    /// neither on loopback, by its names and those in `hosts`, each with a port or for any.
+    ///
+    /// # Errors
+    /// Where anybody could come.
+    pub fn new(
+        address: SocketAddr,
+        token: Option<Secret>,
+        ingress: Option<IpAddr>,
+        hosts: Vec<String>,
+    ) -> Result<Self, AccessError> {
+        if token.is_none() && ingress.is_none() && !address.ip().to_canonical().is_loopback() {
+            return Err(AccessError::TooOpen(address));
+        }
+        let mut random = [0; 32];
+        getrandom::fill(&mut random).map_err(AccessError::NoRandomness)?;
+        let session = Secret::new(&BASE64_URL_SAFE_NO_PAD.encode(random));
+        Ok(Self { port: address.port(), hosts, token, ingress, session })
+    }
+
+    /// Whether the Supervisor asks.
+    pub(super) fn is_ingress(&self, request: &Request) -> bool {
+        let peer = request.extensions().get::<Peer>();
+        self.ingress.is_some() && peer.map(|peer| peer.0.ip().to_canonical()) == self.ingress
+    }
+
+    /// Before what the addresses of our own pages are written, for whoever asks.
+    pub(super) fn base(&self, request: &Request) -> String {
+        let path = request.headers().get(INGRESS_PATH).and_then(|path| path.to_str().ok());
+        match path.filter(|path| self.is_ingress(request) && is_plain(path)) {
+            Some(path) => format!("{}/", path.trim_end_matches('/')),
+            None => "./".to_owned(),
+        }
+    }
+
+    /// Whether somebody has to log in at all.
+    pub(super) fn has_token(&self) -> bool {
+        self.token.is_some()
+    }
+
+    pub(super) fn is_token(&self, said: &str) -> bool {
+        self.token.as_ref().is_some_and(|token| is_same(token.expose(), said.trim()))
+    }
+
+    pub(super) fn session(&self) -> &Secret {
+        &self.session
+    }
+
+    /// Whether one may speak from there, whoever one is.
+    fn refusal_of_address(&self, request: &Request) -> Option<Response> {
+        let headers = request.headers();
+        if self.is_ingress(request) {
+            return None;
+        }
+        let refused = |why| Some(reply::words(StatusCode::FORBIDDEN, why));
+        match (&self.token, self.ingress) {
+            (None, Some(_)) => refused(NOT_DIRECTLY),
+            (None, None) if !host(headers).is_some_and(|host| self.is_own(&host)) => {
+                refused(NOT_BY_THIS_NAME)
+            }
+            _ if !self.is_origin_fit(headers) => refused(NOT_FROM_THERE),
+            _ => None,
+        }
+    }
+
+    /// A name of this machine with our port, or one that was named to us.
+    fn is_own(&self, asked: &Authority) -> bool {
+        let name = asked.host().trim_start_matches('[').trim_end_matches(']');
+        let is_loopback = name.eq_ignore_ascii_case("localhost")
+            || name.parse().is_ok_and(|address: IpAddr| address.is_loopback());
+        (is_loopback && asked.port_u16().unwrap_or(80) == self.port) || self.is_named(asked)
+    }
+
+    fn is_named(&self, asked: &Authority) -> bool {
+        let is_it = |named: &String| {
+            named.eq_ignore_ascii_case(asked.host()) || named.eq_ignore_ascii_case(asked.as_str())
+        };
+        self.hosts.iter().any(is_it)
+    }
+
+    /// Where a page asks, it is one of ours: a browser says so.
+    fn is_origin_fit(&self, headers: &HeaderMap) -> bool {
+        let Some(origin) = headers.get(ORIGIN) else { return true };
+        let Some(origin) = origin.to_str().ok().and_then(authority_of) else { return false };
+        Some(&origin) == host(headers).as_ref() || self.is_named(&origin)
+    }
+
+    fn is_known(&self, headers: &HeaderMap) -> bool {
+        let bearer =
+            headers.get(AUTHORIZATION).and_then(|said| said.to_str().ok()).and_then(|it| {
+                let (scheme, token) = it.split_once(' ')?;
+                scheme.eq_ignore_ascii_case("bearer").then_some(token)
+            });
+        bearer.is_some_and(|token| self.is_token(token))
+            || cookies(headers).any(|cookie| is_same(self.session.expose(), cookie))
+    }
+}
+
+/// Lets through who may speak from there: for what has a proof of its own.
+pub(super) async fn guard_address(
+    State(access): State<Arc<Access>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match access.refusal_of_address(&request) {
+        Some(refusal) => refusal,
+        None => next.run(request).await,
+    }
+}
+
+/// Lets through who may ask.
+pub(super) async fn guard(
+    State(access): State<Arc<Access>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if let Some(refusal) = access.refusal_of_address(&request) {
+        return refusal;
+    }
+    if access.token.is_none() || access.is_ingress(&request) || access.is_known(request.headers()) {
+        return next.run(request).await;
+    }
+    let mut refusal = if request.uri().path() == "/" {
+        login::page(StatusCode::UNAUTHORIZED, None)
+    } else {
+        reply::words(StatusCode::UNAUTHORIZED, NO_TOKEN)
+    };
+    let bearer = HeaderValue::from_static("Bearer realm=\"appcred\"");
+    refusal.headers_mut().insert(WWW_AUTHENTICATE, bearer);
+    refusal
+}
+
+fn host(headers: &HeaderMap) -> Option<Authority> {
+    headers.get(HOST)?.to_str().ok()?.parse().ok()
+}
+
+/// As a browser would write it into `Host`.
+fn authority_of(origin: &str) -> Option<Authority> {
+    let url = Url::parse(origin).ok()?;
+    match url.port() {
+        Some(port) => format!("{}:{port}", url.host_str()?).parse().ok(),
+        None => url.host_str()?.parse().ok(),
+    }
+}
+
+fn cookies(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let all = headers.get_all(COOKIE).iter().filter_map(|cookies| cookies.to_str().ok());
+    all.flat_map(|cookies| cookies.split(';'))
+        .filter_map(|cookie| cookie.trim().split_once('='))
+        .filter_map(|(name, value)| (name == COOKIE_NAME).then_some(value))
+}
+
+/// In a time that tells nothing of either.
+fn is_same(ours: &str, theirs: &str) -> bool {
+    let digest = |text: &str| Sha256::digest(text.as_bytes());
+    bool::from(digest(ours).as_slice().ct_eq(digest(theirs).as_slice()))
+}
+
+/// A path that can be written before an address as it is.
+fn is_plain(path: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'_' | b'-');
+    path.starts_with('/') && !path.starts_with("//") && path.bytes().all(is_plain)
+}

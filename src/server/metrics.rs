@@ -1,0 +1,191 @@
+//! Numbers for Prometheus, made from the status when they are asked for.
+
+use std::fmt;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{
+    DescriptorEncoder, EncodeLabelSet, NoLabelSet, prometheus_text, text,
+};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::status::{BUCKETS, Durations, Link, Status, TargetStatus};
+
+use super::{House, reply};
+
+const OPEN_METRICS: &str = "application/openmetrics-text";
+
+/// In the format that is asked for; Prometheus' own text to who does not know OpenMetrics.
+pub(super) async fn metrics(State(house): State<House>, headers: HeaderMap) -> Response {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(Numbers(house.status())));
+    let mut accepted = headers.get_all(header::ACCEPT).iter();
+    let is_open = accepted.any(|value| value.to_str().is_ok_and(|it| it.contains(OPEN_METRICS)));
+    let mut written = String::new();
+    let (done, format) = if is_open {
+        let format = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+        (text::encode(&mut written, &registry), format)
+    } else {
+        let format = "text/plain; version=0.0.4; charset=utf-8";
+        (prometheus_text::encode(&mut written, &registry), format)
+    };
+    match done {
+        Ok(()) => ([(header::CONTENT_TYPE, format)], written).into_response(),
+        Err(why) => reply::words(StatusCode::INTERNAL_SERVER_ERROR, &why.to_string()),
+    }
+}
+
+#[derive(Debug)]
+struct Numbers(Arc<Status>);
+
+impl Numbers {
+    /// One number for each target, where there is one.
+    fn by_target<'a, N>(
+        &'a self,
+        number: impl Fn(&'a TargetStatus) -> Option<N>,
+    ) -> impl Iterator<Item = ([(&'static str, &'a str); 1], N)> {
+        let targets = self.0.targets.iter();
+        targets
+            .filter_map(move |(name, target)| Some(([("target", name.as_str())], number(target)?)))
+    }
+
+    fn of_targets(&self, out: &mut Output<'_>) -> fmt::Result {
+        out.gauges(
+            "appcred_target_up",
+            "Whether the target can be reached",
+            None,
+            self.by_target(|target| Some(i64::from(matches!(target.link, Link::Up { .. })))),
+        )?;
+        out.gauges(
+            "appcred_differences",
+            "What is not as wanted at the target, and stays so for now",
+            None,
+            self.by_target(|target| Some(number(target.differences.len()))),
+        )?;
+        out.gauges(
+            "appcred_pending_consents",
+            "Entries that wait for somebody's consent",
+            None,
+            self.by_target(|target| Some(number(target.pending_consents().count()))),
+        )?;
+        out.gauges(
+            "appcred_last_success_timestamp",
+            "When the target was last found, or made, as wanted",
+            Some(&Unit::Seconds),
+            self.by_target(|target| Some(target.last_success?.as_second())),
+        )
+    }
+
+    fn of_totals(&self, out: &mut Output<'_>) -> fmt::Result {
+        let targets = || self.0.targets.iter().map(|(name, target)| (name.as_str(), target));
+        let looks = targets().flat_map(|(name, target)| {
+            let totals = &target.totals;
+            [("success", totals.succeeded), ("failure", totals.failed)]
+                .map(|(result, count)| ([("target", name), ("result", result)], count))
+        });
+        out.counters("appcred_reconciles", "Looks at the target by how they ended", looks)?;
+        let steps = targets().flat_map(|(name, target)| {
+            target.totals.steps.iter().map(move |((kind, outcome), count)| {
+                ([("target", name), ("action", *kind), ("result", *outcome)], *count)
+            })
+        });
+        out.counters("appcred_actions", "Steps that were carried out, by how they ended", steps)?;
+        out.counters(
+            "appcred_drift_detected",
+            "How often the target was found changed though no manifest was",
+            self.by_target(|target| Some(target.totals.drifts)),
+        )
+    }
+
+    /// Of all targets together: a histogram for each would be a dozen series a target.
+    fn durations(&self) -> Durations {
+        let mut all = Durations::default();
+        for target in self.0.targets.values() {
+            all.sum += target.totals.durations.sum;
+            for (all, one) in all.counts.iter_mut().zip(target.totals.durations.counts) {
+                *all += one;
+            }
+        }
+        all
+    }
+
+    fn problems(&self) -> [([(&'static str, &'static str); 1], i64); 2] {
+        let (errors, warnings) = self.0.manifests.errors_and_warnings();
+        [("error", errors), ("warning", warnings)]
+            .map(|(severity, count)| ([("severity", severity)], number(count)))
+    }
+}
+
+impl Collector for Numbers {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut out = Output(encoder);
+        let version = [("version", env!("CARGO_PKG_VERSION"))];
+        out.gauges("appcred_build_info", "The running version", None, [(version, 1)])?;
+        out.gauges(
+            "process_start_time",
+            "When it began to watch",
+            Some(&Unit::Seconds),
+            [([("", ""); 0], self.0.since.as_second())],
+        )?;
+        out.gauges(
+            "appcred_manifest_problems",
+            "What is wrong with the manifests",
+            None,
+            self.problems(),
+        )?;
+        self.of_targets(&mut out)?;
+        self.of_totals(&mut out)?;
+        out.histogram("appcred_reconcile_duration", "How long looks took", &self.durations())
+    }
+}
+
+/// Writes families of numbers.
+struct Output<'a>(DescriptorEncoder<'a>);
+
+impl Output<'_> {
+    fn gauges<L: EncodeLabelSet>(
+        &mut self,
+        name: &str,
+        help: &str,
+        unit: Option<&Unit>,
+        numbers: impl IntoIterator<Item = (L, i64)>,
+    ) -> fmt::Result {
+        let mut family = self.0.encode_descriptor(name, help, unit, MetricType::Gauge)?;
+        for (labels, number) in numbers {
+            family.encode_family(&labels)?.encode_gauge(&number)?;
+        }
+        Ok(())
+    }
+
+    fn counters<L: EncodeLabelSet>(
+        &mut self,
+        name: &str,
+        help: &str,
+        numbers: impl IntoIterator<Item = (L, u64)>,
+    ) -> fmt::Result {
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (labels, number) in numbers {
+            let mut one = family.encode_family(&labels)?;
+            one.encode_counter::<NoLabelSet, _, f64>(&number, None)?;
+        }
+        Ok(())
+    }
+
+    fn histogram(&mut self, name: &str, help: &str, durations: &Durations) -> fmt::Result {
+        let unit = Some(&Unit::Seconds);
+        let mut family = self.0.encode_descriptor(name, help, unit, MetricType::Histogram)?;
+        let bounds = BUCKETS.into_iter().chain([f64::INFINITY]);
+        let buckets: Vec<(f64, u64)> = bounds.zip(durations.counts).collect();
+        let (sum, count) = (durations.sum, durations.count());
+        family.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
+    }
+}
+
+/// No count comes near the limit.
+fn number(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

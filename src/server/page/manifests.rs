@@ -1,0 +1,57 @@
+//! What is wrong with the manifests, where, and what to do.
+
+use maud::{Markup, html};
+
+use crate::report::json::Problem;
+use crate::report::status::Manifests;
+
+use super::{badge, count, time};
+
+/// More are told by `appcred validate`.
+pub(super) const MOST_PROBLEMS: usize = 50;
+
+pub(super) fn manifests(manifests: &Manifests<'_>, excerpts: &[String]) -> Markup {
+    let Some(read_at) = manifests.read_at else { return html! {} };
+    let more = manifests.problems.len().saturating_sub(MOST_PROBLEMS);
+    html! {
+        section #manifests aria-labelledby="manifests-title" {
+            h2 #manifests-title { "Manifests" }
+            p .soft {
+                (count(manifests.files, "file")) " with "
+                (if manifests.entries == 1 { "1 entry".to_owned() } else { format!("{} entries", manifests.entries) })
+                ", read " (time(read_at))
+            }
+            @if !manifests.in_force {
+                p {
+                    "They are not in force: nothing is changed until they are mended, and what was "
+                    "read before stays as it is."
+                }
+            }
+            @if let Some(hindrance) = manifests.hindrance { p .card .bad { (hindrance) } }
+            @if !manifests.problems.is_empty() {
+                ul .cards .wide {
+                    @for (problem, excerpt) in manifests.problems.iter().zip(excerpts) {
+                        (one(problem, excerpt))
+                    }
+                }
+            }
+            @if more > 0 {
+                p .soft { "… and " (more) " more: " code { "appcred validate" } " tells all of them." }
+            }
+        }
+    }
+}
+
+fn one(problem: &Problem, excerpt: &str) -> Markup {
+    let tone = if problem.severity == "error" { "bad" } else { "wait" };
+    html! {
+        li .card {
+            p { (badge(tone, problem.severity)) " " strong { (problem.message) } }
+            @if let Some(at) = &problem.at {
+                p { code { (at.file) ":" (at.line) ":" (at.column) } }
+            }
+            @if !excerpt.trim().is_empty() { pre tabindex="0" role="group" aria-label="The place" { (excerpt) } }
+            @for more in &problem.more { p .soft { (more) } }
+        }
+    }
+}

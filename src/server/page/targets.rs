@@ -1,0 +1,222 @@
+//! The targets, those in trouble first, and their entries.
+
+use maud::{Markup, html};
+
+use crate::report::status::{Differing, Entry, State, StatusReport, Target};
+
+use super::{badge, count, id_part, time, tone};
+
+/// Up to so many targets are unfolded.
+const MOST_UNFOLDED: usize = 6;
+/// So many are shown at all.
+const MOST_TARGETS: usize = 200;
+/// So many entries of one target are shown.
+const MOST_ENTRIES: usize = 200;
+/// So many of all of them: a browser has to lay them out again and again.
+const MOST_ROWS: usize = 1_000;
+/// So many differences of one target are shown.
+const MOST_DIFFERENCES: usize = 50;
+
+pub(super) fn targets(report: &StatusReport<'_>) -> Markup {
+    let mut targets: Vec<&Target<'_>> = report.targets.iter().collect();
+    targets.sort_by_key(|target| !is_in_trouble(target));
+    let is_small = targets.len() <= MOST_UNFOLDED;
+    let more = targets.len().saturating_sub(MOST_TARGETS);
+    let mut rows = MOST_ROWS;
+    html! {
+        section #targets aria-labelledby="targets-title" {
+            h2 #targets-title { "Targets" }
+            @if targets.is_empty() { (nothing(report)) }
+            @for (nth, target) in targets.into_iter().take(MOST_TARGETS).enumerate() {
+                (one(target, is_small || (nth < MOST_UNFOLDED && is_in_trouble(target)), &mut rows))
+            }
+            @if more > 0 {
+                p .soft { "… and " (count(more, "more target")) "; the status for programs has all." }
+            }
+        }
+    }
+}
+
+fn is_in_trouble(target: &Target<'_>) -> bool {
+    matches!(target.state, State::Failed | State::Unreachable | State::Differs)
+}
+
+fn nothing(report: &StatusReport<'_>) -> Markup {
+    html! {
+        div .card .empty {
+            @if report.manifests.read_at.is_none() {
+                p { "The manifests are being read; this page follows by itself." }
+            } @else if !report.manifests.in_force {
+                p { "Targets are watched once the manifests are mended." }
+            } @else {
+                p { "No target is known. Name one under " code { "targets:" } " in " code { "appcred.yaml" } ":" }
+                pre tabindex="0" role="group" aria-label="Example" { "targets:\n  home: {url: http://homeassistant.local:8123}" }
+                p { "and sign in by " code { "appcred login" } ". This page follows by itself." }
+            }
+        }
+    }
+}
+
+fn one(target: &Target<'_>, is_open: bool, rows: &mut usize) -> Markup {
+    let id = format!("target-{}", id_part(target.name.as_str()));
+    html! {
+        details .target .card id=(id) open[is_open] data-open=(is_open) {
+            summary id={ (id) "-summary" } {
+                h3 { (target.name) }
+                " " (badge(tone(target.state), target.state.told()))
+                " " span .soft .address {
+                    (target.address)
+                    @if let Some(version) = target.home_assistant_version {
+                        " · Home Assistant " (version)
+                    }
+                }
+            }
+            (looks(target))
+            @if let Some(error) = target.error { p .error .bad { (error) } }
+            (differences(target))
+            (entries(target, rows))
+            @if target.foreign > 0 {
+                p .soft {
+                    (count(target.foreign, "more credential")) " there "
+                    (if target.foreign == 1 { "is" } else { "are" }) " not of these manifests, and left alone."
+                }
+            }
+        }
+    }
+}
+
+fn looks(target: &Target<'_>) -> Markup {
+    let is_down = target.link == "down";
+    html! {
+        dl .facts {
+            @if let Some(since) = target.link_since.filter(|_| is_down) {
+                div { dt { "Unreachable since" } dd { (time(since)) } }
+            }
+            div {
+                dt { "Last look" }
+                dd { @match target.last_reconcile { Some(at) => (time(at)), None => "none yet" } }
+            }
+            div {
+                dt { "Last as wanted" }
+                dd { @match target.last_success { Some(at) => (time(at)), None => "not yet" } }
+            }
+            @if let Some(next) = target.next_reconcile {
+                div { dt { "Next look" } dd { (time(next)) } }
+            }
+            @match target.mode {
+                "report" => div { dt { "Mode" } dd { "report only: nothing is changed" } },
+                "report_drift" => div { dt { "Mode" } dd { "drift is reported, not mended" } },
+                _ => {}
+            }
+        }
+    }
+}
+
+fn differences(target: &Target<'_>) -> Markup {
+    let more = target.differences.len().saturating_sub(MOST_DIFFERENCES);
+    html! {
+        @if !target.differences.is_empty() {
+            h4 { "Not as wanted" }
+            ul .differences {
+                @for difference in target.differences.iter().take(MOST_DIFFERENCES) {
+                    (differing(difference))
+                }
+            }
+            @if more > 0 { p .soft { "… and " (more) " more: " code { "appcred plan" } " tells all." } }
+        }
+    }
+}
+
+fn differing(difference: &Differing<'_>) -> Markup {
+    html! {
+        li {
+            (difference.what)
+            @if difference.is_drift { " " (badge("wait", "drift")) }
+            @match &difference.withheld {
+                Some(reason) => p .soft { "Not done: " (reason.message) "; " (reason.help) "." },
+                None if difference.is_drift => p .soft { "Somebody has changed it there." },
+                None => {}
+            }
+        }
+    }
+}
+
+/// Those that need attention first; in their order otherwise.
+fn entries(target: &Target<'_>, rows: &mut usize) -> Markup {
+    if target.entries.is_empty() {
+        return html! { p .soft { "No entry is for this target." } };
+    }
+    let mut entries: Vec<&Entry<'_>> = target.entries.iter().collect();
+    entries.sort_by_key(|entry| !entry.needs_attention());
+    let shown = entries.len().min(MOST_ENTRIES).min(*rows);
+    *rows -= shown;
+    let more = &entries[shown..];
+    let restless = more.iter().filter(|entry| entry.needs_attention()).count();
+    let caption = format!("Entries of {}", target.name);
+    html! {
+        @if shown > 0 {
+            table role="table" aria-label=(caption) {
+                thead role="rowgroup" {
+                    tr role="row" {
+                        @for title in ["Entry", "Integration", "Credential", "Set-up", "Written at"] {
+                            th scope="col" role="columnheader" { (title) }
+                        }
+                    }
+                }
+                tbody role="rowgroup" { @for entry in &entries[..shown] { (row(target, entry)) } }
+            }
+        }
+        @if !more.is_empty() {
+            p .soft {
+                @if shown > 0 { "… and " (more.len()) " more" } @else {
+                    (more.len()) " entries, not shown here"
+                }
+                @if restless == 0 { ", all of them well" } @else { ", " (restless) " of them not well" }
+                ": " code { "appcred list" } " and the status for programs have all."
+            }
+        }
+    }
+}
+
+fn row(target: &Target<'_>, entry: &Entry<'_>) -> Markup {
+    let id = format!("entry-{}-{}", id_part(target.name.as_str()), id_part(entry.key.as_str()));
+    html! {
+        tr role="row" id=(id) {
+            th scope="row" role="rowheader" {
+                (entry.name)
+                @if entry.key.as_str() != entry.name { span .key { " " (entry.key) } }
+            }
+            td role="cell" { (entry.domain) }
+            td role="cell" { (credential(entry)) }
+            td role="cell" { (set_up(entry)) }
+            td role="cell" .place { code { (entry.declared_at) } }
+        }
+    }
+}
+
+fn credential(entry: &Entry<'_>) -> Markup {
+    let (tone, words) = match entry.credential {
+        "in_sync" => ("ok", "in sync"),
+        "drifted" => ("wait", "differs"),
+        "missing" => ("wait", "missing"),
+        _ => ("bad", "withheld"),
+    };
+    html! {
+        (badge(tone, words))
+        @if let Some(reason) = &entry.withheld { span .why { (reason.message) } }
+    }
+}
+
+fn set_up(entry: &Entry<'_>) -> Markup {
+    let Some(set_up) = &entry.set_up else { return html! { span .soft { "–" } } };
+    let tone = match set_up.state {
+        "loaded" | "cloud" => "ok",
+        "failed" => "bad",
+        "not_wanted" => "idle",
+        _ => "wait",
+    };
+    html! {
+        (badge(tone, &set_up.state.replace('_', " ")))
+        @if let Some(reason) = &set_up.reason { span .why { (reason) } }
+    }
+}

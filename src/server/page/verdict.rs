@@ -1,0 +1,84 @@
+//! All in all: one sentence.
+
+use maud::{Markup, html};
+
+use crate::report::status::{State, StatusReport};
+
+use super::{count, time};
+
+/// One line, read out when it changes.
+pub(super) fn verdict(report: &StatusReport<'_>) -> Markup {
+    let troubles = troubles(report);
+    let (tone, words) = match troubles.as_slice() {
+        [] if report.manifests.read_at.is_none() => ("idle", "Reading the manifests".to_owned()),
+        [] if report.targets.is_empty() => ("idle", "No target is watched yet".to_owned()),
+        [] => ("ok", "Everything is as wanted".to_owned()),
+        some => (worst(report), sentence(some)),
+    };
+    html! {
+        section #verdict .verdict .(tone) aria-label="All in all" {
+            p .words #words role="status" { (words) "." }
+            @if !report.targets.is_empty() {
+                p .soft {
+                    "Watching " (count(report.targets.len(), "target")) " since "
+                    (time(report.since)) "."
+                }
+            }
+        }
+    }
+}
+
+fn troubles(report: &StatusReport<'_>) -> Vec<String> {
+    let in_state = |state| report.targets.iter().filter(|target| target.state == state).count();
+    let entries = || report.targets.iter().flat_map(|target| &target.entries);
+    let consents = entries().filter(|entry| entry.waits_for_consent()).count();
+    let failed = entries().filter(|entry| entry.set_up_failed()).count();
+    let manifests = &report.manifests;
+    let errors = manifests.problems.iter().filter(|problem| problem.severity == "error").count();
+    let said = |number: usize, one: &str, many: &str| match number {
+        0 => None,
+        1 => Some(format!("1 {one}")),
+        _ => Some(format!("{number} {many}")),
+    };
+    let hindered = manifests.hindrance.is_some() && errors == 0;
+    [
+        said(
+            errors,
+            "problem keeps the manifests from being in force",
+            "problems keep the manifests from being in force",
+        ),
+        hindered.then(|| "the manifests are not in force".to_owned()),
+        said(in_state(State::Unreachable), "target cannot be reached", "targets cannot be reached"),
+        said(in_state(State::Failed), "target has failed", "targets have failed"),
+        said(in_state(State::Differs), "target is not as wanted", "targets are not as wanted"),
+        said(failed, "set-up has failed", "set-ups have failed"),
+        said(consents, "account waits for your consent", "accounts wait for your consent"),
+        said(
+            in_state(State::Connecting),
+            "target was not looked at yet",
+            "targets were not looked at yet",
+        ),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+fn worst(report: &StatusReport<'_>) -> &'static str {
+    let has = |states: &[State]| report.targets.iter().any(|it| states.contains(&it.state));
+    let is_read = report.manifests.read_at.is_some();
+    if (is_read && !report.manifests.in_force) || has(&[State::Unreachable, State::Failed]) {
+        "bad"
+    } else if has(&[State::Differs, State::WaitingForConsent, State::InSync]) {
+        "wait"
+    } else {
+        "idle"
+    }
+}
+
+/// Begins with a capital letter.
+fn sentence(parts: &[String]) -> String {
+    let text = parts.join("; ");
+    let mut signs = text.chars();
+    signs.next().map_or(String::new(), |first| first.to_uppercase().chain(signs).collect())
+}

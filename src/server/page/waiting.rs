@@ -1,0 +1,137 @@
+//! What only a person can do: consent, type in a code, answer in a manifest.
+
+use maud::{Markup, html};
+use url::Url;
+
+use crate::report::set_up::{FormField, WaitsFor};
+use crate::report::status::{Entry, StatusReport, Target};
+
+use super::{count, id_part};
+
+/// More would hide the rest of the page.
+const MOST_WAITING: usize = 50;
+
+pub(super) fn waiting(report: &StatusReport<'_>) -> Markup {
+    let all: Vec<_> = report
+        .targets
+        .iter()
+        .flat_map(|target| target.entries.iter().map(move |entry| (target, entry)))
+        .filter_map(|(target, entry)| Some((target, entry, entry.waits_for()?)))
+        .collect();
+    if all.is_empty() {
+        return html! {};
+    }
+    let more = all.len().saturating_sub(MOST_WAITING);
+    html! {
+        section #waiting aria-labelledby="waiting-title" {
+            h2 #waiting-title { "Waiting for you" }
+            ul .cards {
+                @for (target, entry, what) in all.into_iter().take(MOST_WAITING) {
+                    (card(target, entry, what))
+                }
+            }
+            @if more > 0 {
+                p .soft { "… and " (count(more, "more")) ", shown as these are done." }
+            }
+        }
+    }
+}
+
+fn card(target: &Target<'_>, entry: &Entry<'_>, what: &WaitsFor<'_>) -> Markup {
+    let id = format!("waits-{}-{}", id_part(target.name.as_str()), id_part(entry.key.as_str()));
+    html! {
+        li .card id=(id) {
+            h3 { (entry.name) }
+            p .soft { (entry.domain) " at " (target.name) }
+            @match what {
+                WaitsFor::Consent { link, redirect_uri } => {
+                    (consent(&id, entry, *link))
+                    @if let Some(uri) = redirect_uri {
+                        details {
+                            summary id={ (id) "-redirect" } { "If the provider refuses" }
+                            p { "It must know this redirect URI: " code { (uri) } }
+                        }
+                    }
+                }
+                WaitsFor::DeviceCode { url, code } => (device_code(&id, url, code)),
+                WaitsFor::Answers { step, fields, errors } => {
+                    (answers(step, fields, errors, &entry.declared_at))
+                }
+                WaitsFor::Choice { step, options } => {
+                    p {
+                        "Home Assistant asks which way to go: " (options.join(", ")) ". Answer at "
+                        code { (entry.declared_at) } " under "
+                        code { "integration: {answers: {" (step) ": {next_step_id: …}}}" } "."
+                    }
+                }
+                WaitsFor::HomeAssistant => p { "Home Assistant is at work." },
+            }
+        }
+    }
+}
+
+fn consent(id: &str, entry: &Entry<'_>, link: Option<&str>) -> Markup {
+    let by_command = html! { code { "appcred authorize " (entry.key) } };
+    match link.map(|link| (link, provider(link))) {
+        Some((link, Some(provider))) => html! {
+            p {
+                a .button id={ (id) "-button" } href=(link) target="_blank" rel="noreferrer" {
+                    "Consent at " (provider)
+                    span .unseen { " for " (entry.name) ", in a new tab" }
+                }
+            }
+        },
+        Some((_, None)) => html! {
+            p { "The link leads to no web page, so it is not shown. Run " (by_command) "." }
+        },
+        None => html! {
+            p {
+                "The link would show the client secret, so it is not shown here. Run " (by_command)
+                " on a machine with a browser."
+            }
+        },
+    }
+}
+
+fn device_code(id: &str, url: &str, code: &str) -> Markup {
+    html! {
+        p { "Type in this code: " strong .code { (code) } }
+        p {
+            @match provider(url) {
+                Some(provider) => {
+                    a .button id={ (id) "-button" } href=(url) target="_blank" rel="noreferrer" {
+                        "Open " (provider) span .unseen { ", in a new tab" }
+                    }
+                }
+                None => { "at " code { (url) } }
+            }
+        }
+    }
+}
+
+fn answers(step: &str, fields: &[FormField<'_>], errors: &[String], place: &str) -> Markup {
+    let names: Vec<String> = fields.iter().map(|field| format!("{}: …", field.name)).collect();
+    html! {
+        p {
+            "Home Assistant asks what the entry does not answer. Answer at " code { (place) }
+            " under " code { "integration: {answers: {" (step) ": {" (names.join(", ")) "}}}" } "."
+        }
+        ul {
+            @for error in errors { li .bad { "Not taken: " (error) } }
+            @for field in fields {
+                li {
+                    code { (field.name) } " takes " (field.takes)
+                    @for option in field.options { " " code { (option) } }
+                    @if !field.required { ", may be left out" }
+                }
+            }
+        }
+    }
+}
+
+/// Where a link leads; none where it leads to no web page, and might do something else.
+fn provider(link: &str) -> Option<String> {
+    let url = Url::parse(link).ok()?;
+    let is_web = matches!(url.scheme(), "https" | "http");
+    url.host_str().filter(|_| is_web).map(str::to_owned)
+}

@@ -1,0 +1,52 @@
+//! Whether it lives, and whether it has looked at everything once.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use crate::status::{Link, Status, TargetStatus};
+
+use super::{House, reply};
+
+/// Targets that are named in the reason.
+const MOST_NAMED: usize = 5;
+
+pub(super) async fn alive() -> Response {
+    reply::words(StatusCode::OK, "alive")
+}
+
+pub(super) async fn ready(State(house): State<House>) -> Response {
+    match unready(&house.status()) {
+        None => reply::words(StatusCode::OK, "ready"),
+        Some(why) => reply::words(StatusCode::SERVICE_UNAVAILABLE, &why),
+    }
+}
+
+/// What it still waits for. Names of targets alone are told, for anybody may ask.
+fn unready(status: &Status) -> Option<String> {
+    if status.manifests.read_at.is_none() {
+        return Some("the manifests were not read yet".to_owned());
+    }
+    let waiting: Vec<&str> = status
+        .targets
+        .iter()
+        .filter(|(_, target)| !was_looked_at(target))
+        .map(|(name, _)| name.as_str())
+        .collect();
+    let named = waiting.get(..MOST_NAMED).unwrap_or(&waiting).join(", ");
+    match waiting.len() {
+        0 => None,
+        1 => Some(format!("{named} was not looked at yet")),
+        count if count > MOST_NAMED => {
+            Some(format!("{named} and {} more were not looked at yet", count - MOST_NAMED))
+        }
+        _ => Some(format!("{named} were not looked at yet")),
+    }
+}
+
+/// Whatever came of it.
+fn was_looked_at(target: &TargetStatus) -> bool {
+    target.last_reconcile.is_some()
+        || target.error.is_some()
+        || matches!(target.link, Link::Down { .. })
+}

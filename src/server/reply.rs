@@ -1,0 +1,60 @@
+//! What every answer has in common.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    X_FRAME_OPTIONS,
+};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use super::access::Access;
+
+/// What an answer without a page of ours may do.
+const NOTHING: &str = "default-src 'none'; base-uri 'none'; form-action 'none'";
+/// No login is longer.
+const LARGEST_BODY: u64 = 4 * 1024;
+
+/// A sentence.
+pub(super) fn words(status: StatusCode, sentence: &str) -> Response {
+    (status, [(CONTENT_TYPE, "text/plain; charset=utf-8")], format!("{sentence}\n")).into_response()
+}
+
+/// Nothing is kept, guessed, told to others or framed, but by Home Assistant where it is let in.
+pub(super) async fn harden(
+    State(access): State<Arc<Access>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let is_ingress = access.is_ingress(&request);
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    let (ancestors, frames) =
+        if is_ingress { ("'self'", "SAMEORIGIN") } else { ("'none'", "DENY") };
+    let policy = headers.get(CONTENT_SECURITY_POLICY).and_then(|policy| policy.to_str().ok());
+    let policy = format!("{}; frame-ancestors {ancestors}", policy.unwrap_or(NOTHING));
+    let policy = HeaderValue::from_str(&policy);
+    headers.extend(policy.ok().map(|policy| (CONTENT_SECURITY_POLICY, policy)));
+    let fixed: [(HeaderName, &'static str); 5] = [
+        (CACHE_CONTROL, "no-store"),
+        (REFERRER_POLICY, "same-origin"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (X_FRAME_OPTIONS, frames),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    ];
+    headers.extend(fixed.map(|(name, value)| (name, HeaderValue::from_static(value))));
+    response
+}
+
+/// Only a login has a body, and a short one.
+pub(super) async fn only_what_is_served(request: Request, next: Next) -> Response {
+    use axum::body::HttpBody;
+    let largest = if request.method() == Method::POST { LARGEST_BODY } else { 0 };
+    if request.body().size_hint().lower() > largest {
+        return words(StatusCode::PAYLOAD_TOO_LARGE, "That is too much.");
+    }
+    next.run(request).await
+}

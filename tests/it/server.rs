@@ -1,0 +1,412 @@
+//! What `watch` serves, and to whom.
+
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, TcpStream};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use appcred::model::{ConsentLink, DeviceCode, FlowStep};
+use appcred::plan::Why;
+use appcred::report::schema;
+use appcred::server::Access;
+use appcred::status::Status;
+use serde_json::{Value, json};
+
+use crate::real::{Answer, send, visit};
+use crate::serving::{
+    Rules, Served, broken, consent, difference, down, entry, nothing, read, up, waiting,
+};
+
+const LINK: &str = "https://provider.example/authorize?client_id=c&state=the-state&redirect_uri=https%3A%2F%2Fx%2Fauth%2Fexternal%2Fcallback";
+const CALLBACK: &str = "/auth/external/callback";
+const TOKEN: &str = "a-token-of-some-length";
+
+/// A house with something of everything.
+fn busy() -> Status {
+    let hidden = ConsentLink::new("https://p.example/?secret=m4rk3d-link".to_owned(), true);
+    let code =
+        DeviceCode { url: "https://p.example/device".to_owned(), code: "ABCD-EFGH".to_owned() };
+    let mut home = up(vec![
+        entry("spotify", "Family"),
+        waiting("netatmo", "Climate", consent(LINK)),
+        waiting("google", "Calendar", FlowStep::Consent(hidden)),
+        waiting("home_connect", "Oven", FlowStep::Progress(Some(code))),
+    ]);
+    home.differences = vec![
+        difference("delete spotify \"Old\"", Some(Why::PruneOff), false),
+        difference("create twitch \"Live\"", None, true),
+    ];
+    home.totals.count("create", "done");
+    home.totals.durations.add(Duration::from_millis(30));
+    home.totals.durations.add(Duration::from_secs(100));
+    broken(read(vec![("home", home), ("cabin \"\\é", down("cannot reach it: no route"))]))
+}
+
+fn get(served: &Served, path: &str, headers: &[(&str, &str)]) -> Answer {
+    send("GET", &served.url(path), headers, None).unwrap()
+}
+
+fn log_in(served: &Served, token: &str, headers: &[(&str, &str)]) -> Answer {
+    let form = [("Content-Type", "application/x-www-form-urlencoded")];
+    let headers: Vec<_> = form.iter().chain(headers).copied().collect();
+    send("POST", &served.url("/login"), &headers, Some(format!("token={token}"))).unwrap()
+}
+
+#[test]
+fn the_status_is_as_its_schema_says() {
+    let served = Served::start(busy());
+    let schema = jsonschema::validator_for(&schema::status().into()).unwrap();
+    for status in [nothing(), busy()] {
+        served.show(status);
+        let answer = visit(&served.url("/api/v1/status"));
+        assert_eq!(answer.status, 200);
+        let value = answer.value();
+        let problems: Vec<String> =
+            schema.iter_errors(&value).map(|error| error.to_string()).collect();
+        assert!(problems.is_empty(), "{problems:?}\n{value:#}");
+    }
+    let value = visit(&served.url("/api/v1/status")).value();
+    let [cabin, home] = value["targets"].as_array().unwrap().as_slice() else { panic!("{value}") };
+    assert_eq!((&cabin["state"], &home["state"]), (&json!("unreachable"), &json!("differs")));
+    assert_eq!(home["last_reconcile"], "2026-11-24T17:05:00Z");
+    assert_eq!(home["entries"][1]["declared_at"], "credentials/media.yaml:12:5");
+    assert_eq!(home["entries"][1]["set_up"]["waits_for"]["link"], LINK);
+    assert_eq!(home["entries"][2]["set_up"]["waits_for"]["link"], Value::Null);
+    assert_eq!(home["differences"][0]["withheld"]["why"], "prune_off");
+    assert_eq!(value["manifests"]["problems"][0]["at"]["line"], 2);
+    assert_eq!(value["manifests"]["in_force"], false);
+}
+
+#[test]
+fn nothing_that_is_served_tells_a_secret() {
+    let served = Served::start(busy());
+    for path in ["/", "/fragment", "/api/v1/status", "/metrics", "/readyz"] {
+        let text = visit(&served.url(path)).text;
+        assert!(!text.contains("m4rk3d"), "{path}: {text}");
+    }
+    assert!(visit(&served.url("/")).text.contains("client_secret: ************"));
+}
+
+#[test]
+fn what_is_alive_is_ready_once_all_was_looked_at() {
+    let served = Served::start(nothing());
+    let ready = || {
+        let answer = visit(&served.url("/readyz"));
+        (answer.status, answer.text.trim_end().to_owned())
+    };
+    assert_eq!(visit(&served.url("/healthz")).status, 200);
+    assert_eq!(ready(), (503, "the manifests were not read yet".to_owned()));
+    let mut fresh = up(Vec::new());
+    fresh.link = appcred::status::Link::Connecting;
+    fresh.last_reconcile = None;
+    served.show(read(vec![("a", fresh), ("b", up(Vec::new()))]));
+    assert_eq!(ready(), (503, "a was not looked at yet".to_owned()));
+    served.show(read(vec![("a", down("no route")), ("b", up(Vec::new()))]));
+    assert_eq!(ready(), (200, "ready".to_owned()));
+}
+
+#[test]
+fn the_newest_snapshot_is_served() {
+    let served = Served::start(nothing());
+    let none = visit(&served.url("/api/v1/snapshot"));
+    assert_eq!(none.status, 404);
+    assert!(none.text.contains("no snapshot yet"), "{}", none.text);
+    served.show_snapshot("{\"format_version\": 1}\n");
+    assert_eq!(visit(&served.url("/api/v1/snapshot")).value(), json!({"format_version": 1}));
+}
+
+/// What Prometheus' own parser of a format makes of the text: samples by name and labels.
+fn parsed(parser: &str, text: &str) -> Value {
+    let python = concat!(env!("CARGO_MANIFEST_DIR"), "/target/prometheus/current/bin/python");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/real/prometheus/samples.py");
+    let mut child = Command::new(python)
+        .args([script, parser])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let ran = child.wait_with_output().unwrap();
+    assert!(ran.status.success(), "{}\n{text}", String::from_utf8_lossy(&ran.stderr));
+    serde_json::from_slice(&ran.stdout).unwrap()
+}
+
+#[test]
+fn prometheus_reads_the_metrics() {
+    let served = Served::start(busy());
+    let open = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5";
+    for (accept, parser) in [(open, "openmetrics"), ("*/*", "text")] {
+        let samples = parsed(parser, &get(&served, "/metrics", &[("Accept", accept)]).text);
+        let number = |name: &str, labels: &[(&str, &str)]| {
+            let labels: serde_json::Map<_, _> =
+                labels.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
+            let found = samples.as_array().unwrap().iter();
+            let mut found = found.filter(|it| it["name"] == name && it["labels"] == json!(labels));
+            let one = found.next().unwrap_or_else(|| panic!("no {name} {labels:?} in {samples:#}"));
+            assert!(found.next().is_none(), "{name} is there twice");
+            one["value"].as_f64().unwrap()
+        };
+        let home = ("target", "home");
+        let version = [("version", env!("CARGO_PKG_VERSION"))];
+        for (name, labels, expected) in [
+            ("appcred_build_info", &version[..], 1.0),
+            ("process_start_time_seconds", &[], 1_795_539_600.0),
+            ("appcred_reconciles_total", &[home, ("result", "success")], 1.0),
+            ("appcred_reconciles_total", &[home, ("result", "failure")], 0.0),
+            ("appcred_actions_total", &[home, ("action", "create"), ("result", "done")], 1.0),
+            ("appcred_drift_detected_total", &[home], 0.0),
+            ("appcred_differences", &[home], 2.0),
+            ("appcred_manifest_problems", &[("severity", "error")], 1.0),
+            ("appcred_manifest_problems", &[("severity", "warning")], 0.0),
+            ("appcred_pending_consents", &[home], 3.0),
+            ("appcred_last_success_timestamp_seconds", &[home], 1_795_539_900.0),
+            ("appcred_target_up", &[home], 1.0),
+            ("appcred_target_up", &[("target", "cabin \"\\é")], 0.0),
+            ("appcred_reconcile_duration_seconds_count", &[], 2.0),
+            ("appcred_reconcile_duration_seconds_sum", &[], 100.03),
+            ("appcred_reconcile_duration_seconds_bucket", &[("le", "0.025")], 0.0),
+            ("appcred_reconcile_duration_seconds_bucket", &[("le", "0.05")], 1.0),
+            ("appcred_reconcile_duration_seconds_bucket", &[("le", "0.5")], 1.0),
+            ("appcred_reconcile_duration_seconds_bucket", &[("le", "+Inf")], 2.0),
+        ] {
+            assert_eq!(number(name, labels), expected, "{parser}: {name} {labels:?}");
+        }
+    }
+}
+
+#[test]
+fn on_loopback_only_names_of_this_machine_are_heard() {
+    let served = Served::with(busy(), Rules { hosts: &["appcred.lan"], ..Rules::default() });
+    let port = served.port;
+    let status = |host: &str, origin: Option<&str>| {
+        let mut headers = vec![("Host", host)];
+        headers.extend(origin.map(|origin| ("Origin", origin)));
+        let (page, api) = (get(&served, "/", &headers), get(&served, "/api/v1/status", &headers));
+        let (metrics, back) =
+            (get(&served, "/metrics", &headers), get(&served, CALLBACK, &headers));
+        assert_eq!((page.status, api.status), (metrics.status, metrics.status), "{host}");
+        assert_eq!(back.status == 403, page.status == 403, "{host} {origin:?}");
+        for path in ["/healthz", "/readyz"] {
+            assert_eq!(get(&served, path, &headers).status, 200, "{host}: {path} is for probes");
+        }
+        page.status
+    };
+    let own = format!("127.0.0.1:{port}");
+    for host in [&*own, &format!("localhost:{port}"), &format!("[::1]:{port}"), "appcred.lan"] {
+        assert_eq!(status(host, None), 200, "{host}");
+        assert_eq!(status(host, Some(&format!("http://{host}"))), 200, "{host}");
+    }
+    for host in [
+        "127.0.0.1",
+        "localhost:1",
+        "evil.example",
+        &format!("evil.example:{port}"),
+        &format!("127.0.0.1.evil.example:{port}"),
+        &format!("10.0.0.1:{port}"),
+        &format!("appcred.lan.evil.example:{port}"),
+    ] {
+        assert_eq!(status(host, None), 403, "{host}");
+    }
+    for origin in
+        ["https://evil.example", "null", "http://127.0.0.1:1", &format!("http://x:{port}")]
+    {
+        assert_eq!(status(&own, Some(origin)), 403, "{origin}");
+    }
+}
+
+#[test]
+fn a_token_lets_in_from_wherever() {
+    let served = Served::with(busy(), Rules { token: Some(TOKEN), ..Rules::default() });
+    let bearer = |token: &str| format!("Bearer {token}");
+    for path in ["/", "/fragment", "/metrics", "/api/v1/status", "/api/v1/snapshot"] {
+        let mut answers = vec![get(&served, path, &[])];
+        for wrong in ["", "x", "a-token-of-some-lengti", "a-token-of-some-length-and-more"] {
+            answers.push(get(&served, path, &[("Authorization", &bearer(wrong))]));
+        }
+        answers.push(get(&served, path, &[("Cookie", "appcred_session=")]));
+        answers.push(get(&served, path, &[("Cookie", &format!("appcred_session={TOKEN}"))]));
+        for answer in answers {
+            assert_eq!(answer.status, 401, "{path}");
+            assert!(!answer.text.contains("Family"), "{path}: {}", answer.text);
+        }
+        let elsewhere = ("Host", "appcred.example");
+        let known = get(&served, path, &[("Authorization", &bearer(TOKEN)), elsewhere]);
+        assert!(known.status == 200 || path.ends_with("snapshot"), "{path}: {}", known.status);
+    }
+    for path in ["/healthz", "/readyz"] {
+        assert_eq!(get(&served, path, &[]).status, 200, "{path}");
+    }
+}
+
+#[test]
+fn a_browser_logs_in_by_a_form() {
+    let served = Served::with(busy(), Rules { token: Some(TOKEN), ..Rules::default() });
+    assert!(get(&served, "/", &[]).text.contains("type=\"password\""));
+    let wrong = log_in(&served, "x", &[]);
+    assert_eq!((wrong.status, wrong.cookie), (403, None));
+    assert_eq!(log_in(&served, TOKEN, &[("Origin", "https://evil.example")]).status, 403);
+    let own = served.url("");
+    let right = log_in(&served, TOKEN, &[("Origin", &own)]);
+    assert_eq!((right.status, right.location.as_deref()), (303, Some("./")));
+    let cookie = right.cookie.unwrap();
+    assert!(!cookie.contains(TOKEN));
+    let page = get(&served, "/", &[("Cookie", &format!("other=1; {cookie}"))]);
+    assert_eq!(page.status, 200);
+    assert!(page.text.contains("Log out"), "{}", page.text);
+    let out = send("POST", &served.url("/logout"), &[("Cookie", &cookie)], Some(String::new()));
+    assert_eq!(out.unwrap().cookie.as_deref(), Some("appcred_session="));
+    let huge = log_in(&served, &"x".repeat(100_000), &[]);
+    assert_eq!(huge.status, 413);
+}
+
+#[test]
+fn the_supervisor_alone_may_ask_by_its_ingress() {
+    let here = IpAddr::from(Ipv4Addr::LOCALHOST);
+    let path = ("X-Ingress-Path", "/api/hassio_ingress/t0k-en_1");
+    let served = Served::with(busy(), Rules { ingress: Some(here), ..Rules::default() });
+    let page = get(&served, "/", &[path, ("Host", "ha.example:8123")]);
+    assert_eq!(page.status, 200);
+    for link in ["api/v1/status", "fragment", "metrics"] {
+        let link = format!("\"/api/hassio_ingress/t0k-en_1/{link}\"");
+        assert!(page.text.contains(&link), "{link} in {}", page.text);
+    }
+    let forged = get(&served, "/", &[("X-Ingress-Path", "//evil.example/\"><script>")]);
+    assert!(!forged.text.contains("evil"), "{}", forged.text);
+
+    let elsewhere = Some(IpAddr::from([172, 30, 32, 2]));
+    let served = Served::with(busy(), Rules { ingress: elsewhere, ..Rules::default() });
+    for path in ["/", "/metrics", CALLBACK] {
+        let refused = get(&served, path, &[]);
+        assert_eq!(refused.status, 403, "{path}");
+        assert!(refused.text.contains("through Home Assistant"), "{}", refused.text);
+    }
+    let rules = Rules { ingress: elsewhere, token: Some(TOKEN), ..Rules::default() };
+    let served = Served::with(busy(), rules);
+    let links = get(&served, "/", &[("Authorization", &format!("Bearer {TOKEN}")), path]);
+    assert!(links.text.contains("\"./fragment\""), "a path is taken from the Supervisor alone");
+}
+
+#[test]
+fn nobody_is_let_in_from_elsewhere_without_a_token() {
+    for open in ["0.0.0.0:8099", "[::]:8099", "192.168.1.2:8099"] {
+        let tried = Access::new(open.parse().unwrap(), None, None, Vec::new());
+        assert!(tried.is_err(), "{open}");
+    }
+    for closed in ["127.0.0.1:8099", "[::1]:8099", "[::ffff:127.0.0.1]:8099"] {
+        assert!(Access::new(closed.parse().unwrap(), None, None, Vec::new()).is_ok(), "{closed}");
+    }
+}
+
+/// Head and body as they come over the wire.
+fn raw(served: &Served, request: &str) -> String {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, served.port)).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    text
+}
+
+#[test]
+fn every_answer_is_hardened() {
+    let asked = |served: &Served, path: &str| {
+        let host = format!("127.0.0.1:{}", served.port);
+        raw(served, &format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n"))
+    };
+    let served = Served::start(busy());
+    for path in ["/", "/fragment", "/metrics", "/healthz", "/api/v1/snapshot", "/nowhere", CALLBACK]
+    {
+        let head = asked(&served, path).split("\r\n\r\n").next().unwrap().to_lowercase();
+        for header in [
+            "cache-control: no-store",
+            "referrer-policy: same-origin",
+            "x-content-type-options: nosniff",
+            "x-frame-options: deny",
+            "frame-ancestors 'none'",
+            "default-src 'none'",
+        ] {
+            assert!(head.contains(header), "{path} without {header}: {head}");
+        }
+        assert!(!head.contains("unsafe-inline"), "{head}");
+    }
+    let ingress = Some(IpAddr::from(Ipv4Addr::LOCALHOST));
+    let served = Served::with(busy(), Rules { ingress, ..Rules::default() });
+    let head = asked(&served, "/").to_lowercase();
+    assert!(head.contains("frame-ancestors 'self'"), "{head}");
+    assert!(head.contains("x-frame-options: sameorigin"), "{head}");
+}
+
+#[test]
+fn what_names_say_is_no_markup() {
+    let name = "<script>alert(1)</script>\"'&";
+    let mut target = up(vec![
+        waiting("spotify", name, consent("javascript:alert(1)//?state=x")),
+        waiting("netatmo", "b", consent("data:text/html,x?state=y")),
+    ]);
+    target.error = Some("<img src=x onerror=alert(1)>".to_owned());
+    let served = Served::start(read(vec![(name, target)]));
+    let page = visit(&served.url("/")).text;
+    for markup in ["<script>alert", "<img src=x", "href=\"javascript", "href=\"data:text"] {
+        assert!(!page.contains(markup), "{markup} in {page}");
+    }
+    assert_eq!(page.matches("leads to no web page").count(), 2);
+}
+
+#[test]
+fn one_answer_for_each_pending_link_is_passed_on() {
+    let mut served = Served::start(busy());
+    for (query, status) in [
+        ("", 400),
+        ("?code=c", 400),
+        ("?code=c&state=", 400),
+        ("?code=c&state=forged", 400),
+        ("?code=c&state=the-stat", 400),
+        ("?code=c&state=the-state&state=the-state", 400),
+        ("?state=the-state", 400),
+    ] {
+        let answer = visit(&served.url(&format!("{CALLBACK}{query}")));
+        assert_eq!(answer.status, status, "{query}: {}", answer.text);
+        assert!(served.passed_on().is_none(), "{query} was passed on");
+        assert!(answer.text.contains("<p class=\"card\">"), "in words: {}", answer.text);
+    }
+    served.take_all(Ok(()));
+    let whole = served.url(&format!("{CALLBACK}?state=the-state&code=c%26d"));
+    let taken = visit(&whole);
+    assert_eq!(taken.status, 200, "{}", taken.text);
+    assert!(taken.text.contains("Thank you"), "{}", taken.text);
+    assert!(!taken.text.contains("c&amp;d") && !taken.text.contains("the-state"), "{}", taken.text);
+    assert_eq!(visit(&whole).status, 410);
+    served.show(read(vec![("home", up(vec![entry("netatmo", "Climate")]))]));
+    assert_eq!(visit(&whole).status, 410);
+}
+
+#[test]
+fn an_answer_is_passed_on_as_it_came() {
+    let mut served = Served::start(busy());
+    let url = served.url(&format!("{CALLBACK}?state=the-state&error=access_denied"));
+    let browser = std::thread::spawn(move || visit(&url));
+    let passed = loop {
+        if let Some(passed) = served.passed_on() {
+            break passed;
+        }
+        std::thread::yield_now();
+    };
+    assert_eq!(passed.target.as_str(), "home");
+    assert_eq!(passed.query, "state=the-state&error=access_denied");
+    passed.taken.send(Err("it was <too> late".to_owned())).unwrap();
+    let answer = browser.join().unwrap();
+    assert_eq!(answer.status, 502);
+    assert!(answer.text.contains("it was &lt;too&gt; late"), "{}", answer.text);
+}
+
+#[test]
+fn it_ends_though_somebody_holds_on() {
+    let served = Served::start(busy());
+    let address = (Ipv4Addr::LOCALHOST, served.port);
+    let idle = TcpStream::connect(address).unwrap();
+    let mut slow = TcpStream::connect(address).unwrap();
+    slow.write_all(b"GET / HTT").unwrap();
+    served.end();
+    assert!(TcpStream::connect(address).is_err());
+    drop((idle, slow));
+}

@@ -1,0 +1,208 @@
+//! The server of `watch` by itself, with a status made by hand.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+
+use appcred::diagnostic::{Diagnostic, Diagnostics, SourceFile, Span};
+use appcred::model::{
+    ClientId, ConfigEntry, ConsentLink, Domain, EntryId, EntryState, FlowStep, Key, Place, Secret,
+    TargetName,
+};
+use appcred::plan::{Linkage, Why};
+use appcred::report::Names;
+use appcred::server::{Access, Serving, serve};
+use appcred::status::{
+    Difference, EntryStatus, Holding, Link, Manifests, Mode, Status, TargetStatus,
+};
+use appcred::watch::Consent;
+use jiff::Timestamp;
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+
+/// Who may ask.
+#[derive(Default)]
+pub(crate) struct Rules {
+    pub(crate) token: Option<&'static str>,
+    pub(crate) ingress: Option<IpAddr>,
+    pub(crate) hosts: &'static [&'static str],
+}
+
+/// A running server. Gone when dropped.
+pub(crate) struct Served {
+    pub(crate) port: u16,
+    status: watch::Sender<Arc<Status>>,
+    snapshot: watch::Sender<Option<Arc<str>>>,
+    consents: mpsc::Receiver<Consent>,
+    stop: Option<oneshot::Sender<()>>,
+    task: JoinHandle<()>,
+    runtime: Runtime,
+}
+
+impl Served {
+    pub(crate) fn start(status: Status) -> Self {
+        Self::with(status, Rules::default())
+    }
+
+    pub(crate) fn with(first: Status, rules: Rules) -> Self {
+        let runtime = Runtime::new().unwrap();
+        let listener =
+            runtime.block_on(async { TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap() });
+        let port = listener.local_addr().unwrap().port();
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let hosts = rules.hosts.iter().map(|host| (*host).to_owned()).collect();
+        let access = Access::new(address, rules.token.map(Secret::new), rules.ingress, hosts);
+        let (status, seen) = watch::channel(Arc::new(first));
+        let (snapshot, newest) = watch::channel(None);
+        let (taker, consents) = mpsc::channel(4);
+        let names = Names::new("/house".into(), "/house".into(), ".".into());
+        let serving = Serving {
+            status: seen,
+            snapshot: newest,
+            consents: taker,
+            names: Arc::new(names),
+            access: access.unwrap(),
+        };
+        let (stop, stopped) = oneshot::channel::<()>();
+        let ended = async { drop(stopped.await) };
+        let task = runtime.spawn(serve(listener, serving, ended));
+        Self { port, status, snapshot, consents, stop: Some(stop), task, runtime }
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    pub(crate) fn show(&self, status: Status) {
+        self.status.send_replace(Arc::new(status));
+    }
+
+    pub(crate) fn show_snapshot(&self, text: &str) {
+        self.snapshot.send_replace(Some(text.into()));
+    }
+
+    /// What was passed on, if anything.
+    pub(crate) fn passed_on(&mut self) -> Option<Consent> {
+        self.consents.try_recv().ok()
+    }
+
+    /// Takes whatever is passed on, with this answer, beside the test.
+    pub(crate) fn take_all(&mut self, answer: Result<(), String>) {
+        let (_, none) = mpsc::channel(1);
+        let mut consents = std::mem::replace(&mut self.consents, none);
+        self.runtime.spawn(async move {
+            while let Some(consent) = consents.recv().await {
+                drop(consent.taken.send(answer.clone()));
+            }
+        });
+    }
+
+    /// Ends it, and waits until it has.
+    pub(crate) fn end(mut self) {
+        drop(self.stop.take());
+        let task = &mut self.task;
+        self.runtime.block_on(task).unwrap();
+    }
+}
+
+pub(crate) fn moment(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+/// A house with nothing in it, as it is found first.
+pub(crate) fn nothing() -> Status {
+    Status {
+        since: moment("2026-11-24T17:00:00Z"),
+        manifests: Manifests::default(),
+        targets: Default::default(),
+    }
+}
+
+/// One whose manifests were read.
+pub(crate) fn read(targets: Vec<(&str, TargetStatus)>) -> Status {
+    let entries = targets.iter().map(|(_, target)| target.entries.len()).sum();
+    let targets =
+        targets.into_iter().map(|(name, target)| (TargetName::new(name), target)).collect();
+    let read_at = Some(moment("2026-11-24T17:00:01Z"));
+    let manifests = Manifests { read_at, files: 2, entries, ..Manifests::default() };
+    Status { manifests, targets, ..nothing() }
+}
+
+/// A running HA that was looked at and is as wanted.
+pub(crate) fn up(entries: Vec<EntryStatus>) -> TargetStatus {
+    let mut target = TargetStatus::new("https://ha.example:8123".to_owned(), Mode::Repair);
+    let since = moment("2026-11-24T17:00:02Z");
+    target.link = Link::Up { version: Some("2026.11.0".to_owned()), since };
+    target.entries = entries;
+    target.last_reconcile = Some(moment("2026-11-24T17:05:00Z"));
+    target.last_success = target.last_reconcile;
+    target.next_reconcile = Some(moment("2026-11-24T17:10:00Z"));
+    target.totals.succeeded = 1;
+    target
+}
+
+/// One that nobody answers at.
+pub(crate) fn down(error: &str) -> TargetStatus {
+    let mut target = up(Vec::new());
+    target.link = Link::Down { since: moment("2026-11-24T17:06:00Z") };
+    target.error = Some(error.to_owned());
+    target
+}
+
+/// An entry that is held and linked.
+pub(crate) fn entry(domain: &str, name: &str) -> EntryStatus {
+    let account = ConfigEntry {
+        id: EntryId::new("e1"),
+        domain: Domain::new(domain),
+        title: name.to_owned(),
+        state: EntryState::Loaded,
+        reason: None,
+        implementation: None,
+    };
+    let plain = |sign: char| if sign.is_ascii_alphanumeric() { sign } else { '-' };
+    let key: String = name.to_lowercase().chars().map(plain).collect();
+    EntryStatus {
+        key: Key::new(&key).unwrap(),
+        domain: Domain::new(domain),
+        name: name.to_owned(),
+        client_id: ClientId::new(format!("{domain}-client")),
+        place: Place { file: Path::new("credentials/media.yaml").into(), line: 12, column: 5 },
+        holding: Holding::InSync,
+        linkage: Some(Linkage::Linked(vec![account])),
+        set_up_error: None,
+    }
+}
+
+/// An entry that waits for what a step shows.
+pub(crate) fn waiting(domain: &str, name: &str, step: FlowStep) -> EntryStatus {
+    EntryStatus { linkage: Some(Linkage::Waits(step)), ..entry(domain, name) }
+}
+
+/// A step that waits for consent there.
+pub(crate) fn consent(url: &str) -> FlowStep {
+    FlowStep::Consent(ConsentLink::new(url.to_owned(), false))
+}
+
+/// Something at a target that is not as wanted.
+pub(crate) fn difference(what: &str, why: Option<Why>, is_drift: bool) -> Difference {
+    Difference { what: what.to_owned(), why, is_drift }
+}
+
+/// One problem in a manifest that has a secret beside it.
+pub(crate) fn broken(status: Status) -> Status {
+    let text = "application_credentials:\n  - {domain: spotfy, client_secret: m4rk3d-plain}\n";
+    let mask = |text: &str| {
+        let start = text.find("m4rk3d").unwrap();
+        std::iter::once(start..start + "m4rk3d-plain".len()).collect()
+    };
+    let file = SourceFile::new("credentials/media.yaml".into(), text.to_owned(), mask);
+    let start = text.find("spotfy").unwrap();
+    let span = Span { start, end: start + 6, line: 2, column: 14 };
+    let mut problems = Diagnostics::default();
+    let unknown = Diagnostic::error("unknown-domain", "unknown integration `spotfy`");
+    problems.push(unknown.at(&Arc::new(file), span).help("did you mean `spotify`?"));
+    let manifests = Manifests { problems: Arc::new(problems), ..status.manifests };
+    Status { manifests, ..status }
+}

@@ -1,0 +1,286 @@
+//! The status page, as somebody sees it in a real browser.
+
+use std::fs;
+use std::path::Path;
+
+use appcred::model::{ConsentLink, DeviceCode, Field, FieldKind, FlowStep, Form};
+use appcred::plan::{Linkage, Why};
+use appcred::status::{EntryStatus, Holding, Link, Mode, Status};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use serde_json::json;
+
+use crate::real::{Browser, visit};
+use crate::serving::{
+    Rules, Served, broken, consent, difference, down, entry, nothing, read, up, waiting,
+};
+
+const TAB: char = '\u{e004}';
+const ENTER: char = '\u{e007}';
+
+/// A house with something of everything.
+fn busy() -> Status {
+    let hidden = ConsentLink::new("https://p.example/?secret=m4rk3d-link".to_owned(), true);
+    let code = DeviceCode {
+        url: "https://microsoft.com/devicelogin".to_owned(),
+        code: "ABCD-EFGH".to_owned(),
+    };
+    let link = "https://accounts.spotify.com/authorize?client_id=4f5c0a&redirect_uri=https%3A%2F%2Fha.example%3A8123%2Fauth%2Fexternal%2Fcallback&state=eyJhbGciOiJIUzI1NiIs";
+    let form = Form {
+        step: "home".to_owned(),
+        fields: vec![Field {
+            name: "home".to_owned(),
+            kind: FieldKind::Choice(vec![json!("Cabin"), json!("House")]),
+            required: true,
+        }],
+        errors: Default::default(),
+    };
+    let mut home = up(vec![
+        entry("google", "Google Calendar"),
+        entry("netatmo", "Netatmo"),
+        EntryStatus {
+            linkage: Some(Linkage::NotSetUp),
+            set_up_error: Some("the provider refused the client: its secret is wrong".to_owned()),
+            ..entry("withings", "Scales")
+        },
+        waiting("spotify", "Spotify (family)", consent(link)),
+        waiting("home_connect", "Oven", FlowStep::Consent(hidden)),
+        waiting("microsoft_graph", "Mail", FlowStep::Progress(Some(code))),
+        waiting("geocaching", "Caches", FlowStep::Form(form)),
+        EntryStatus {
+            holding: Holding::Withheld(Why::TooManyDeletes { planned: 12, allowed: 3 }),
+            linkage: None,
+            ..entry("twitch", "Live")
+        },
+    ]);
+    home.differences = vec![
+        difference("delete spotify \"Old account\"", Some(Why::PruneOff), false),
+        difference("create twitch \"Live\"", None, true),
+    ];
+    home.foreign = 2;
+    let mut lab = up((1..=6).map(|nth| entry("lyric", &format!("Thermostat {nth}"))).collect());
+    lab.address = "./ha-config".to_owned();
+    lab.mode = Mode::Report;
+    lab.link = Link::Up { version: None, since: lab.last_reconcile.unwrap() };
+    for entry in &mut lab.entries {
+        entry.linkage = None;
+    }
+    let why = "cannot reach https://cabin.example:8123: dns error: failed to look up address information: Name or service not known";
+    broken(read(vec![("home", home), ("lab", lab), ("cabin", down(why))]))
+}
+
+fn calm(count: usize) -> Status {
+    read(vec![(
+        "home",
+        up((0..count).map(|nth| entry("spotify", &format!("Account {nth}"))).collect()),
+    )])
+}
+
+fn screen(browser: &Browser, width: u32, scheme: &str) {
+    let size =
+        json!({"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500});
+    browser.devtools("Emulation.setDeviceMetricsOverride", size);
+    let feature = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
+    browser.devtools("Emulation.setEmulatedMedia", feature);
+}
+
+/// Keeps what is seen where somebody asks for it, to be looked at.
+fn picture(browser: &Browser, name: &str) {
+    #[expect(clippy::disallowed_methods, reason = "how a test is told to keep what it sees")]
+    let Some(folder) = std::env::var_os("APPCRED_PICTURES") else { return };
+    let wanted = json!({"captureBeyondViewport": true, "format": "png"});
+    let taken = browser.devtools("Page.captureScreenshot", wanted);
+    let bytes = BASE64_STANDARD.decode(taken["data"].as_str().unwrap()).unwrap();
+    fs::write(Path::new(&folder).join(format!("{name}.png")), bytes).unwrap();
+}
+
+#[track_caller]
+fn assert_fits(browser: &Browser, what: &str) {
+    let wide = "[...document.querySelectorAll('body *')].filter(it => it.getBoundingClientRect().right > innerWidth + 1 && !it.closest('pre')).map(it => it.outerHTML.slice(0, 80))";
+    assert_eq!(browser.value(wide), json!([]), "{what}");
+    assert_eq!(browser.value("document.documentElement.scrollWidth <= innerWidth"), true, "{what}");
+}
+
+#[test]
+fn it_fits_every_screen_and_breaks_no_rule() {
+    let served = Served::start(nothing());
+    let browser = Browser::start();
+    for (name, status) in [
+        ("fresh", nothing()),
+        ("empty", read(Vec::new())),
+        ("calm", calm(6)),
+        ("hundred", calm(100)),
+        ("busy", busy()),
+    ] {
+        served.show(status);
+        browser.go_to(&served.url("/"));
+        for (width, scheme) in [(1280, "light"), (1280, "dark"), (360, "light"), (360, "dark")] {
+            screen(&browser, width, scheme);
+            assert_fits(&browser, &format!("{name} at {width}"));
+            picture(&browser, &format!("{name}-{width}-{scheme}"));
+        }
+    }
+    assert_eq!(browser.console(), Vec::<String>::new());
+}
+
+/// The number of elements that were ever loaded tells a page that was loaded anew.
+const MARK: &str = "(window.seen ??= Math.random())";
+
+#[test]
+fn it_follows_without_being_loaded_anew() {
+    let served = Served::start(calm(3));
+    let browser = Browser::start();
+    browser.go_to(&served.url("/"));
+    browser.page_with("Everything is as wanted.");
+    let seen = browser.value(MARK);
+    browser.value("document.getElementById('target-home').open = false");
+    browser.value("document.querySelector('#target-home > summary').focus()");
+
+    served.show(busy());
+
+    browser.page_with("1 target cannot be reached");
+    browser.page_with("Consent at accounts.spotify.com");
+    assert_eq!(browser.value("document.getElementById('words').role"), "status");
+    assert_eq!(browser.value("document.activeElement.id"), "target-home-summary");
+    assert_eq!(browser.value("document.getElementById('target-home').open"), false);
+    assert_eq!(browser.value("document.querySelectorAll('.target').length"), 3);
+    browser.value("document.querySelector('#waiting a.button').focus()");
+    let focused = browser.value("document.activeElement.id");
+
+    let mut calmer = busy();
+    calmer.manifests = calm(1).manifests;
+    calmer.targets.retain(|name, _| name.as_str() == "home");
+    served.show(calmer);
+
+    browser.wait_until("document.querySelectorAll('.target').length == 1");
+    assert_eq!(browser.value("document.activeElement.id"), focused);
+    assert_eq!(browser.value("document.querySelectorAll('pre').length"), 0);
+    assert_eq!(browser.value(MARK), seen);
+    assert_eq!(browser.console(), Vec::<String>::new());
+
+    let order = "[...document.querySelectorAll('tbody tr')].map(it => it.id)";
+    let shown = browser.value(order);
+    browser.go_to(&served.url("/"));
+    assert_eq!(browser.value(order), shown, "what was changed in place is what is made anew");
+    served.end();
+    browser.page_with("appcred does not answer; this is how it was.");
+}
+
+#[test]
+fn it_works_without_a_script() {
+    let served = Served::start(busy());
+    let browser = Browser::with(&["--blink-settings=scriptEnabled=false"]);
+    browser.go_to(&served.url("/"));
+    browser.page_with("Consent at accounts.spotify.com");
+    browser.page_with("2026-11-24 17:05:00 UTC");
+    served.show(calm(3));
+    browser.page_with("Everything is as wanted.");
+}
+
+#[test]
+fn the_keyboard_reaches_consent_and_folds() {
+    let served = Served::start(nothing());
+    let link = served.url("/nowhere?state=s");
+    let target = up(vec![waiting("spotify", "Family", consent(&link))]);
+    served.show(read(vec![("home", target)]));
+    let browser = Browser::start();
+    browser.go_to(&served.url("/"));
+    browser.page_with("Consent at 127.0.0.1");
+    browser.press(TAB);
+    assert_eq!(browser.value("document.activeElement.getAttribute('href')"), link.as_str());
+    let outline = browser.value("getComputedStyle(document.activeElement).outlineStyle");
+    assert_eq!(outline, "solid", "where one is can be seen");
+    browser.press(TAB);
+    browser.press(ENTER);
+    assert_eq!(browser.value("document.getElementById('target-home').open"), false);
+    browser.click("#waiting a.button");
+    browser.go_on_in(1);
+    browser.page_with("There is nothing here.");
+}
+
+#[test]
+fn a_screen_reader_finds_its_way() {
+    let axe = concat!(env!("CARGO_MANIFEST_DIR"), "/target/axe/node_modules/axe-core/axe.min.js");
+    let axe = fs::read_to_string(axe).unwrap();
+    let served = Served::start(nothing());
+    let browser = Browser::start();
+    for (name, status) in [("empty", read(Vec::new())), ("busy", busy())] {
+        served.show(status);
+        browser.go_to(&served.url("/"));
+        // As an extension does it, past the page's own policy.
+        browser.devtools("Runtime.evaluate", json!({"expression": axe}));
+        for (width, scheme) in [(1280, "light"), (1280, "dark"), (360, "light")] {
+            screen(&browser, width, scheme);
+            let run = "axe.run().then(ran => JSON.stringify(ran.violations.map(it => [it.id, it.nodes.map(node => node.html)])))";
+            let asked = json!({"expression": run, "awaitPromise": true});
+            let found = browser.devtools("Runtime.evaluate", asked);
+            assert_eq!(found["result"]["value"], "[]", "{name} at {width}, {scheme}");
+        }
+    }
+    let tree = browser.devtools("Accessibility.getFullAXTree", json!({}));
+    let seen: Vec<(&str, &str)> = tree["nodes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|node| Some((node["role"]["value"].as_str()?, node["name"]["value"].as_str()?)))
+        .collect();
+    for expected in [
+        ("main", ""),
+        ("banner", ""),
+        ("heading", "Waiting for you"),
+        ("heading", "cabin"),
+        ("link", "Consent at accounts.spotify.com for Spotify (family), in a new tab"),
+        ("table", "Entries of home"),
+        ("columnheader", "Credential"),
+        ("rowheader", "Scales scales"),
+        ("cell", "in sync"),
+    ] {
+        assert!(seen.contains(&expected), "{expected:?} in {seen:?}");
+    }
+}
+
+#[test]
+fn one_logs_in_by_the_form() {
+    let rules = Rules { token: Some("a-token-of-some-length"), ..Rules::default() };
+    let served = Served::with(busy(), rules);
+    let browser = Browser::start();
+    browser.go_to(&served.url("/"));
+    browser.page_with("Token");
+    picture(&browser, "login");
+    for (token, expected) in [
+        ("wrong", "That is not the token."),
+        ("a-token-of-some-length", "1 target cannot be reached"),
+    ] {
+        browser.value(&format!("document.getElementById('token').value = '{token}'"));
+        browser.click("button[type=submit]");
+        browser.page_with(expected);
+    }
+    browser.click(".quiet");
+    browser.page_with("Token");
+    assert_eq!(served.url("/"), browser.page_with("Token"));
+}
+
+#[test]
+fn ten_thousand_entries_are_shown_in_part() {
+    let many = |count| {
+        read(vec![(
+            "home",
+            up((0..count).map(|nth| entry("spotify", &format!("Account {nth}"))).collect()),
+        )])
+    };
+    let served = Served::start(many(10_000));
+    let page = visit(&served.url("/"));
+    assert!(page.text.len() < 200_000, "{} bytes", page.text.len());
+    let browser = Browser::start();
+    browser.go_to(&served.url("/"));
+    browser.page_with("… and 9800 more, all of them well");
+    assert_eq!(browser.value("document.querySelectorAll('tbody tr').length"), 200);
+    let houses: Vec<(String, _)> = (0..1_000)
+        .map(|nth| {
+            (format!("house-{nth:04}"), up(vec![entry("spotify", "A"), entry("netatmo", "B")]))
+        })
+        .collect();
+    served.show(read(houses.iter().map(|(name, house)| (name.as_str(), house.clone())).collect()));
+    browser.page_with("… and 800 more targets");
+    picture(&browser, "fleet");
+}

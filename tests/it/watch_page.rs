@@ -1,0 +1,111 @@
+//! What `watch` serves of a real house.
+
+use rustix::process::Signal;
+
+use crate::linking::Linking;
+use crate::real::{Browser, free_port, send, visit};
+use crate::shell::{Appcred, Project};
+use crate::watch::eventually;
+
+fn is_ready(url: &str) {
+    let ready = format!("{url}/readyz");
+    eventually("ready", || send("GET", &ready, &[], None).is_ok_and(|answer| answer.status == 200));
+}
+
+/// A project whose target is a folder.
+fn folder() -> Project {
+    Project::new()
+        .file("appcred.yaml", "targets:\n  house: {config_dir: ha}\n")
+        .file("credentials/a.yaml", "application_credentials: []\n")
+}
+
+#[test]
+fn ha_consent_is_clicked_through_on_the_page_to_a_loaded_account() {
+    let linking = Linking::new();
+    linking.house.declare(&[linking.entry("linked_account", "Anna", "anna", "MARKED-SECRET")]);
+    let port = free_port();
+    let url = format!("http://127.0.0.1:{port}");
+    let (listen, base) = (format!("--listen=127.0.0.1:{port}"), format!("--consent-base={url}"));
+    let running = linking.appcred(&["watch", &listen, &base]).spawn();
+    is_ready(&url);
+
+    let browser = Browser::start();
+    browser.go_to(&url);
+    browser.page_with("1 account waits for your consent.");
+    browser.click("#waiting a.button");
+    browser.go_on_in(1);
+    browser.click("#sign-in");
+    browser.click("#allow");
+    let back = browser.page_with("Thank you.");
+    assert!(back.starts_with(&format!("{url}/auth/external/callback?")), "{back}");
+
+    browser.go_on_in(0);
+    browser.page_with("Everything is as wanted.");
+    browser.page_with("loaded");
+    assert_eq!(linking.account("linked_account")["state"], "loaded");
+    let of_ours = |line: &String| line.starts_with(&url);
+    assert!(!browser.console().iter().any(of_ours));
+    let snapshot = format!("{url}/api/v1/snapshot");
+    linking.appcred(&["plan", "--detailed-exitcode", "--against", &snapshot]).status(0).run();
+
+    running.signal(Signal::TERM);
+    let ran = running.finish();
+    assert_eq!(ran.status, Some(0), "{}", ran.stderr);
+    let (_, query) = back.split_once('?').unwrap();
+    for secret in ["MARKED-SECRET", query] {
+        assert!(!ran.stderr.contains(secret), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn nobody_is_let_in_by_mistake() {
+    let project = folder().file("short", "short\n").file("token", "0123456789abcdef\n");
+    for (arguments, why) in [
+        (&["--listen", "0.0.0.0:0"][..], "--token-file, or run behind Home Assistant"),
+        (&["--listen", "[::]:0"], "can be reached from other machines"),
+        (&["--listen", "127.0.0.1:0", "--ingress"], "needs --listen 0.0.0.0:8099"),
+        (&["--listen", "127.0.0.1:0", "--token-file", "none"], "cannot read none"),
+        (&["--listen", "127.0.0.1:0", "--token-file", "short"], "is too short"),
+        (&["--listen", "203.0.113.1:1", "--token-file", "token"], "has no such address"),
+        (&["--listen", "here"], "like 127.0.0.1:8099"),
+        (&["--listen", "off", "--consent-base", "https://x"], "not with --listen off"),
+        (&["--consent-base", "https://x/y"], "nothing behind them"),
+    ] {
+        let watch = Appcred::new().in_dir(project.path()).args(["watch"]).args(arguments);
+        let told = watch.status(1).run().stderr;
+        assert!(told.contains(why), "{arguments:?}: {told}");
+    }
+}
+
+#[test]
+fn a_taken_port_is_told_before_anything_starts() {
+    let project = folder();
+    let port = free_port();
+    let listen = format!("--listen=127.0.0.1:{port}");
+    let watch = || Appcred::new().in_dir(project.path()).args(["watch", &listen]);
+    let first = watch().spawn();
+    is_ready(&format!("http://127.0.0.1:{port}"));
+    let told = Appcred::new().in_dir(folder().path()).args(["watch", &listen]).status(1).run();
+    assert!(told.stderr.contains("choose another port with --listen"), "{}", told.stderr);
+    first.signal(Signal::TERM);
+    assert_eq!(first.finish().status, Some(0));
+}
+
+#[test]
+fn a_token_opens_what_listens_everywhere() {
+    let project = folder().file("token", "0123456789abcdef\n");
+    let port = free_port();
+    let listen = format!("--listen=0.0.0.0:{port}");
+    let arguments = ["watch", &listen, "--token-file", "token"];
+    let running = Appcred::new().in_dir(project.path()).args(arguments).spawn();
+    let url = format!("http://127.0.0.1:{port}");
+    is_ready(&url);
+    assert_eq!(visit(&format!("{url}/metrics")).status, 401);
+    let bearer = [("Authorization", "Bearer 0123456789abcdef")];
+    let metrics = send("GET", &format!("{url}/metrics"), &bearer, None).unwrap();
+    assert!(metrics.text.contains("appcred_target_up{target=\"house\"} 1"), "{}", metrics.text);
+    running.signal(Signal::TERM);
+    let ran = running.finish();
+    assert_eq!(ran.status, Some(0));
+    assert!(!ran.stderr.contains("0123456789abcdef"), "{}", ran.stderr);
+}
