@@ -50,7 +50,7 @@ fn main() {
     let project = declare(count, port);
     let begin = Instant::now();
     let mut watcher = Command::new(env!("CARGO_BIN_EXE_appcred"))
-        .args(["watch", "--resync", "3600"])
+        .args(["watch", "--resync", "3600", "--listen", "off"])
         .current_dir(project.path())
         .env("XDG_STATE_HOME", project.path())
         .stderr(Stdio::piped())

@@ -139,7 +139,7 @@ impl House {
             write(project.path(), number, "first", &recipient);
         }
         let mut watcher = Command::new(env!("CARGO_BIN_EXE_appcred"))
-            .args(["watch", "--resync", "1", "--log-format", "json"])
+            .args(["watch", "--resync", "1", "--listen", "off"])
             .current_dir(project.path())
             .env("APPCRED_AGE_IDENTITY", identity.to_string().expose_secret())
             .env("HASS_SERVER", ha.url())

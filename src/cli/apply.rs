@@ -166,7 +166,7 @@ async fn carry_out_one(site: &mut Site, stop: &Stop, bars: &MultiProgress) {
         bar.finish_and_clear();
     }
     if let Target::HomeAssistant(ha) = target {
-        reconcile::set_up(&sides.plan, &sides.desired, ha, None, stop, &mut site.outcomes).await;
+        reconcile::set_up(&sides.plan, &sides.desired, ha, stop, &mut site.outcomes).await;
     }
     for outcome in &site.outcomes {
         tracing::info!(target = %site.name, step = outcome.step.0, outcome = ?outcome.outcome, "step");

@@ -19,13 +19,11 @@ const OPEN_SET_UPS: usize = 8;
 /// Carries out the steps of a plan that concern set-ups, and adds what each came to.
 ///
 /// Flows that are left over are ended first. A set-up goes on until a person is needed, which is no
-/// failure; it is not begun where the step that it builds on was not done. `base` is where a browser
-/// comes back to that has consented; where there is none it comes back to HA itself.
+/// failure; it is not begun where the step that it builds on was not done.
 pub async fn set_up(
     plan: &Plan,
     desired: &Desired,
     ha: &HomeAssistant,
-    base: Option<&str>,
     stop: &Stop,
     outcomes: &mut Vec<StepOutcome>,
 ) {
@@ -37,11 +35,7 @@ pub async fn set_up(
     if abandons.is_empty() && set_ups.is_empty() {
         return;
     }
-    let known = match base {
-        Some(base) => Ok(base.to_owned()),
-        None => ha.frontend_base().await,
-    };
-    let base = match known {
+    let base = match ha.frontend_base().await {
         Ok(base) => base,
         Err(refusal) => {
             let failed = |step: &&Step| outcome(step, Outcome::NotBegun(refusal.to_string()));

@@ -212,8 +212,7 @@ impl Keeper {
         let Some(Connected { target, .. }) = &mut self.connection else { return Ok(false) };
         let mut outcomes = apply(plan, &wanted.desired, target, &self.stop, &mut |_, _| {}).await;
         if let Target::HomeAssistant(ha) = target {
-            let base = self.consent_base.as_deref();
-            set_up(plan, &wanted.desired, ha, base, &self.stop, &mut outcomes).await;
+            set_up(plan, &wanted.desired, ha, &self.stop, &mut outcomes).await;
         }
         let mut undone = Vec::new();
         let mut is_changed = false;
