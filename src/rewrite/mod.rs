@@ -5,7 +5,7 @@
 
 mod append;
 mod change;
-mod geometry;
+pub(crate) mod geometry;
 pub mod save;
 mod slots;
 #[cfg(test)]

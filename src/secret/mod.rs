@@ -27,7 +27,7 @@ use crate::model::{Reference, Seal, Secret};
 
 pub use ask::{Ask, Nobody};
 pub use identities::{Identities, IdentityProblem};
-pub use sops::SopsProblem;
+pub use sops::{SopsDocument, SopsProblem, Unwritten};
 pub use vault::{Grounds, Vault};
 
 /// Why a secret could not be read. None of it repeats the secret or its ciphertext.

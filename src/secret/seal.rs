@@ -43,6 +43,11 @@ pub fn seal(text: &[u8], recipients: &[String]) -> Result<String, Unsealed> {
     String::from_utf8(bytes).map_err(|error| Unsealed::Age(error.to_string()))
 }
 
+/// A recipient as it is compared: an SSH key without its comment.
+pub(super) fn bare(recipient: &str) -> String {
+    recipient.split_whitespace().take(2).collect::<Vec<_>>().join(" ")
+}
+
 fn parse(recipient: &str) -> Result<Box<dyn Recipient>, Unsealed> {
     let own = x25519::Recipient::from_str(recipient).map(|found| Box::new(found) as _);
     own.or_else(|_| ssh::Recipient::from_str(recipient).map(|found| Box::new(found) as _))

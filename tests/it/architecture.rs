@@ -14,7 +14,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("schema", &[]),
     ("yaml", &["model", "diagnostic"]),
     ("manifest", &["model", "diagnostic", "integrations", "schema", "yaml"]),
-    ("secret", &["model", "diagnostic", "yaml"]),
+    ("secret", &["model", "diagnostic", "rewrite", "yaml"]),
     ("rewrite", &["model", "diagnostic", "yaml"]),
     ("desired", &["model", "diagnostic", "integrations", "manifest", "secret"]),
     ("plan", &["model"]),

@@ -29,6 +29,7 @@ mod shelf;
 mod shell;
 mod snapshots;
 mod sops;
+mod sops_writing;
 mod sources;
 mod verify;
 mod watch;
