@@ -15,6 +15,7 @@
 //!  session/ = keeps who is signed in to a running HA
 //!  watch/ = what wakes this again and again: files, a timer, a signal
 //!  rewrite/ = changes files in place, leaving every other byte
+//!  sealed/ = files with encrypted values, opened and sealed again
 //!  verify/ = asks providers whether a client is right
 //!  model/, diagnostic/, integrations/, exchange.rs, loopback.rs, yaml/ = leaves that all may use
 //! ```
@@ -42,6 +43,7 @@ pub mod report;
 pub mod rewrite;
 pub mod saved;
 pub mod schema;
+pub mod sealed;
 pub mod secret;
 pub mod session;
 pub mod setup;

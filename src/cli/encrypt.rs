@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use secrecy::zeroize::Zeroizing;
 
 use crate::manifest::{Project, Request, discover, load_project};
-use crate::rewrite::{Held, put, save, slots};
+use crate::rewrite::{Held, New, put, save, slots};
 use crate::secret::seal::seal;
 
 use super::exit::ExitStatus;
@@ -123,7 +123,7 @@ fn encrypt(file: &Path, recipients: &[String]) -> anyhow::Result<usize> {
     if new.is_empty() {
         return Ok(0);
     }
-    let changes: Vec<_> = new.iter().map(|(slot, armored)| (*slot, armored.as_str())).collect();
+    let changes: Vec<_> = new.iter().map(|(slot, armored)| (*slot, New::Age(armored))).collect();
     save::replace(file, &text, &put(&text, &changes)?).context("cannot write it")?;
     Ok(new.len())
 }

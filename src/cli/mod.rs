@@ -18,6 +18,7 @@ mod login;
 mod logout;
 mod output;
 mod plan;
+mod rekey;
 mod saved;
 mod schema;
 mod selection;
@@ -96,6 +97,7 @@ enum Verb {
     Keygen(keygen::Keygen),
     Add(add::Add),
     Encrypt(encrypt::Encrypt),
+    Rekey(rekey::Rekey),
     Validate(validate::Validate),
     Plan(plan::Plan),
     Apply(apply::Apply),
@@ -142,6 +144,7 @@ fn start(cli: Cli) -> anyhow::Result<ExitStatus> {
             Verb::Keygen(verb) => keygen::run(&cli.global, &verb),
             Verb::Add(verb) => add::run(&cli.global, &verb),
             Verb::Encrypt(verb) => encrypt::run(&cli.global, &verb),
+            Verb::Rekey(verb) => rekey::run(&cli.global, &verb),
             Verb::Validate(verb) => validate::run(&cli.global, &verb).await,
             Verb::Plan(verb) => plan::run(&cli.global, &verb).await,
             Verb::Apply(verb) => apply::run(&cli.global, &verb).await,

@@ -17,7 +17,7 @@ use thiserror::Error;
 
 pub use append::{NewEntry, append, new_manifest};
 pub use change::Changes;
-pub use slots::{Held, Slot, put, slots};
+pub use slots::{Held, New, Old, Slot, all_slots, is_sealed, put, slots};
 
 /// Why a file is left as it is.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]

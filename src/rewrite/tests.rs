@@ -3,7 +3,7 @@ use std::fmt::Write;
 use proptest::prelude::{Just, Strategy, any, prop, prop_oneof, proptest};
 use proptest::test_runner::Config;
 
-use super::{Held, NewEntry, Unfit, append, new_manifest, put, slots};
+use super::{Held, New, NewEntry, Unfit, append, new_manifest, put, slots};
 use crate::yaml;
 
 const ARMOR: &str = "-----BEGIN AGE ENCRYPTED FILE-----\nYWdlLWVuY3J5\ncHRpb24=\n-----END AGE ENCRYPTED FILE-----\n";
@@ -40,7 +40,7 @@ fn encrypted(text: &str) -> Result<String, Unfit> {
     let plain: Vec<_> = slots
         .iter()
         .filter(|slot| matches!(slot.held, Held::Plain(_)))
-        .map(|slot| (slot, ARMOR))
+        .map(|slot| (slot, New::Age(ARMOR)))
         .collect();
     put(text, &plain)
 }
@@ -102,8 +102,8 @@ fn what_was_encrypted_is_found_again_and_replaced() {
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].held, Held::Age(ARMOR.trim().to_owned()));
     let other = ARMOR.replace("YWdl", "eHl6");
-    assert_eq!(put(&text, &[(&found[0], &other)]).unwrap(), text.replace("YWdl", "eHl6"));
-    assert_eq!(put(&text, &[(&found[0], ARMOR)]).unwrap(), text);
+    assert_eq!(put(&text, &[(&found[0], New::Age(&other))]).unwrap(), text.replace("YWdl", "eHl6"));
+    assert_eq!(put(&text, &[(&found[0], New::Age(ARMOR))]).unwrap(), text);
 }
 
 #[test]

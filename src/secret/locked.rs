@@ -8,12 +8,10 @@ use age::armor::ArmoredReader;
 use age::plugin::{self, IdentityPluginV1};
 use age::{Callbacks, DecryptError, Decryptor, Identity, scrypt, ssh, x25519};
 use age_core::format::{FileKey, Stanza};
-use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use secrecy::zeroize::Zeroizing;
-use sha2::{Digest, Sha256};
 
 use super::ask::Person;
+use super::recipients::ssh_mark;
 
 /// The most work that a passphrase may cost: a gibibyte of memory, and seconds.
 const MOST_WORK: u8 = 20;
@@ -34,9 +32,7 @@ impl LockedSsh {
     /// `None` where its public half cannot be told.
     pub(super) fn new(key: ssh::EncryptedKey, name: &str, person: &Person) -> Option<Self> {
         let public = ssh::Recipient::try_from(ssh::Identity::Encrypted(key.clone())).ok()?;
-        let public = public.to_string();
-        let public = STANDARD.decode(public.split(' ').nth(1)?).ok()?;
-        let mark = STANDARD_NO_PAD.encode(&Sha256::digest(public)[..4]);
+        let mark = ssh_mark(&public.to_string())?;
         let unlocked = OnceLock::new();
         Some(Self { key, mark, name: name.to_owned(), person: person.clone(), unlocked })
     }

@@ -1,11 +1,15 @@
-//! A text -> an armored age file.
+//! A text -> an age file.
 
+use std::collections::HashSet;
+use std::io::Write;
 use std::str::FromStr;
 
 use age::armor::{ArmoredWriter, Format};
 use age::{EncryptError, Encryptor, Recipient, ssh, x25519};
-use std::io::Write;
+use age_core::format::{FileKey, Stanza};
 use thiserror::Error;
+
+use super::recipients::mark;
 
 /// Why nothing was encrypted.
 #[derive(Debug, Error)]
@@ -21,26 +25,58 @@ pub enum Unsealed {
     Age(String),
 }
 
-/// Encrypts a text to all recipients, each of whom can open it alone.
+/// Encrypts a text to all recipients, each of whom can open it alone, as an armored age file.
 ///
 /// # Errors
 /// Where there is none, or one that is none.
 pub fn seal(text: &[u8], recipients: &[String]) -> Result<String, Unsealed> {
-    let recipients: Vec<Box<dyn Recipient>> =
+    let bytes = seal_as(text, recipients, Format::AsciiArmor)?;
+    String::from_utf8(bytes).map_err(|error| Unsealed::Age(error.to_string()))
+}
+
+/// The same without armor.
+///
+/// # Errors
+/// Where there is none, or one that is none.
+pub fn seal_binary(text: &[u8], recipients: &[String]) -> Result<Vec<u8>, Unsealed> {
+    seal_as(text, recipients, Format::Binary)
+}
+
+fn seal_as(text: &[u8], recipients: &[String], format: Format) -> Result<Vec<u8>, Unsealed> {
+    let mut all: Vec<Box<dyn Recipient>> =
         recipients.iter().map(|recipient| parse(recipient)).collect::<Result<_, _>>()?;
-    let all = recipients.iter().map(AsRef::as_ref);
+    if let Some(last) = all.pop() {
+        all.push(Box::new(Marked { recipient: last, all: recipients.to_vec() }));
+    }
+    let all = all.iter().map(AsRef::as_ref);
     let encryptor = Encryptor::with_recipients(all).map_err(|error| match error {
         EncryptError::MissingRecipients => Unsealed::NoRecipient,
         other => Unsealed::Age(other.to_string()),
     })?;
     let sealed = || -> std::io::Result<Vec<u8>> {
-        let armored = ArmoredWriter::wrap_output(Vec::new(), Format::AsciiArmor)?;
+        let armored = ArmoredWriter::wrap_output(Vec::new(), format)?;
         let mut writer = encryptor.wrap_output(armored)?;
         writer.write_all(text)?;
         writer.finish()?.finish()
     };
-    let bytes = sealed().map_err(|error| Unsealed::Age(error.to_string()))?;
-    String::from_utf8(bytes).map_err(|error| Unsealed::Age(error.to_string()))
+    sealed().map_err(|error| Unsealed::Age(error.to_string()))
+}
+
+/// A recipient with whom goes the mark that tells to whom all the file is encrypted.
+struct Marked {
+    recipient: Box<dyn Recipient>,
+    all: Vec<String>,
+}
+
+impl Recipient for Marked {
+    fn wrap_file_key(
+        &self,
+        file_key: &FileKey,
+    ) -> Result<(Vec<Stanza>, HashSet<String>), EncryptError> {
+        let (mut stanzas, labels) = self.recipient.wrap_file_key(file_key)?;
+        stanzas.push(mark(&self.all));
+        Ok((stanzas, labels))
+    }
 }
 
 /// A recipient as it is compared: an SSH key without its comment.

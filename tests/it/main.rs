@@ -22,6 +22,7 @@ mod published;
 mod real;
 mod real_provider_smoke;
 mod real_smoke;
+mod rekey;
 mod reports;
 mod schema;
 mod secrets;
