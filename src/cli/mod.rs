@@ -7,6 +7,8 @@ mod apply;
 mod ask;
 mod authorize;
 mod console;
+mod desk;
+mod edit;
 mod encrypt;
 mod environment;
 mod exit;
@@ -97,6 +99,7 @@ enum Verb {
     Keygen(keygen::Keygen),
     Add(add::Add),
     Encrypt(encrypt::Encrypt),
+    Edit(edit::Edit),
     Rekey(rekey::Rekey),
     Validate(validate::Validate),
     Plan(plan::Plan),
@@ -144,6 +147,7 @@ fn start(cli: Cli) -> anyhow::Result<ExitStatus> {
             Verb::Keygen(verb) => keygen::run(&cli.global, &verb),
             Verb::Add(verb) => add::run(&cli.global, &verb),
             Verb::Encrypt(verb) => encrypt::run(&cli.global, &verb),
+            Verb::Edit(verb) => edit::run(&cli.global, &verb).await,
             Verb::Rekey(verb) => rekey::run(&cli.global, &verb),
             Verb::Validate(verb) => validate::run(&cli.global, &verb).await,
             Verb::Plan(verb) => plan::run(&cli.global, &verb).await,

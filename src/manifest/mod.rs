@@ -20,6 +20,7 @@ mod targets;
 #[cfg(test)]
 mod tests;
 mod token;
+mod trial;
 
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
@@ -32,6 +33,7 @@ pub use mask::mask;
 pub use project::{Age, Project, Target};
 pub use targets::Targets;
 pub use token::{Command, Token};
+pub use trial::{InClear, check};
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::model::{Domain, Key};

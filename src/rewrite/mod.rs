@@ -26,7 +26,7 @@ pub enum Unfit {
     #[error("it is not valid YAML, as `appcred validate` tells in full")]
     NotYaml,
     /// It is a SOPS document, whose MAC would no longer fit.
-    #[error("it is a SOPS document, which `sops edit` changes")]
+    #[error("it is a SOPS document, which `appcred edit` changes")]
     Sops,
     /// It is no manifest.
     #[error("it has no list `application_credentials` that an entry could be added to")]

@@ -45,6 +45,13 @@ pub enum Held {
     Age(String),
 }
 
+impl Default for Held {
+    /// Nothing yet.
+    fn default() -> Self {
+        Self::Age(String::new())
+    }
+}
+
 /// How the value is laid out.
 #[derive(Clone, Copy, Debug)]
 enum Shape {

@@ -120,7 +120,7 @@ fn entry() -> NewEntry {
         domain: "spotify".to_owned(),
         name: Some("Spotify: family".to_owned()),
         client_id: "0123".to_owned(),
-        client_secret: ARMOR.to_owned(),
+        client_secret: Held::Age(ARMOR.to_owned()),
         ..NewEntry::default()
     }
 }

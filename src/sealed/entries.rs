@@ -2,7 +2,7 @@
 
 use secrecy::zeroize::Zeroizing;
 
-use super::NotSealed;
+use super::{NotSealed, Seals};
 use crate::model::Secret;
 use crate::rewrite::{Held, New, Old, Slot, Unfit, all_slots, put, slots};
 use crate::secret::seal::seal;
@@ -11,6 +11,8 @@ use crate::secret::{Unreadable, Vault};
 /// The values of such a text, opened.
 pub(super) struct Entries {
     opened: Vec<Value>,
+    /// What stood in clear.
+    plain: Vec<Secret>,
     /// Where what could not be opened stands in the text in clear.
     pub(super) closed: Vec<(u32, Unreadable)>,
 }
@@ -28,11 +30,15 @@ impl Entries {
     pub(super) fn open(text: &str, vault: &Vault) -> Result<(Self, Zeroizing<String>), NotSealed> {
         // What is no YAML, or not now, has nothing that could be opened.
         let Ok(slots) = slots(text) else {
-            let nothing = Self { opened: Vec::new(), closed: Vec::new() };
+            let nothing = Self { opened: Vec::new(), plain: Vec::new(), closed: Vec::new() };
             return Ok((nothing, Zeroizing::new(text.to_owned())));
         };
         let (mut opened, mut shut, mut places) = (Vec::new(), Vec::new(), Vec::new());
+        let mut in_clear = Vec::new();
         for slot in &slots {
+            if let Held::Plain(secret) = &slot.held {
+                in_clear.push(secret.clone());
+            }
             let (Held::Age(armored), Some(old)) = (&slot.held, slot.old(text)) else { continue };
             match plain(armored, vault) {
                 Ok(plain) => {
@@ -55,16 +61,17 @@ impl Entries {
             there.iter().find(same).map_or(0, |slot| slot.span.line)
         };
         let closed = shut.into_iter().map(|(armored, why)| (line_of(armored), why)).collect();
-        let entries = Self { opened, closed };
+        let entries = Self { opened, plain: in_clear, closed };
         // Nothing may be lost on the way there and back.
-        if entries.seal(&clear, &[])? != text {
+        let nothing_new = Seals { recipients: &[], now: "", keep_plain: true };
+        if entries.seal(&clear, nothing_new)? != text {
             return Err(Unfit::Line(1).into());
         }
         Ok((entries, clear))
     }
 
     /// Encrypts what stands in clear, with the old ciphertext for what is as it was.
-    pub(super) fn seal(&self, text: &str, recipients: &[String]) -> Result<String, NotSealed> {
+    pub(super) fn seal(&self, text: &str, with: Seals<'_>) -> Result<String, NotSealed> {
         let slots = all_slots(text)?;
         let mut left: Vec<&Value> = self.opened.iter().collect();
         let mut new: Vec<(&Slot, Sealed<'_>)> = Vec::new();
@@ -82,8 +89,12 @@ impl Entries {
                 });
                 if let Some(same) = same {
                     new.push((slot, Sealed::As(&left.remove(same).old)));
-                } else if !of_same_entry && self.is_secret(slot) {
-                    new.push((slot, Sealed::Anew(seal(secret.expose().as_bytes(), recipients)?)));
+                } else if !of_same_entry
+                    && self.is_secret(slot)
+                    && !(with.keep_plain && self.plain.contains(secret))
+                {
+                    let armored = seal(secret.expose().as_bytes(), with.recipients)?;
+                    new.push((slot, Sealed::Anew(armored)));
                 }
             }
         }

@@ -65,6 +65,8 @@ pub struct Seals<'s> {
     pub recipients: &'s [String],
     /// The time, as in `2026-11-24T10:00:00Z`.
     pub now: &'s str,
+    /// Whether what stood in clear before stays so.
+    pub keep_plain: bool,
 }
 
 /// A file that was opened.
@@ -75,7 +77,7 @@ pub struct Opened<'t> {
 }
 
 enum Form<'t> {
-    Sops(SopsDocument<'t>),
+    Sops(Box<SopsDocument<'t>>),
     Age { armored: bool },
     Entries(Entries),
 }
@@ -96,7 +98,7 @@ impl<'t> Opened<'t> {
         if is_sops_document(text) {
             let document = SopsDocument::open(text, vault)?;
             let clear = document.clear()?;
-            return Ok(Self { form: Form::Sops(document), bytes, clear });
+            return Ok(Self { form: Form::Sops(Box::new(document)), bytes, clear });
         }
         let (entries, clear) = Entries::open(text, vault)?;
         Ok(Self { form: Form::Entries(entries), bytes, clear })
@@ -125,7 +127,7 @@ impl<'t> Opened<'t> {
         }
         match &self.form {
             Form::Sops(document) => Ok(document.seal(text, with.now)?.into_bytes()),
-            Form::Entries(entries) => Ok(entries.seal(text, with.recipients)?.into_bytes()),
+            Form::Entries(entries) => Ok(entries.seal(text, with)?.into_bytes()),
             Form::Age { armored: true } => Ok(seal(text.as_bytes(), with.recipients)?.into_bytes()),
             Form::Age { armored: false } => Ok(seal_binary(text.as_bytes(), with.recipients)?),
         }

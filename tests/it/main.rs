@@ -3,6 +3,7 @@
 
 mod architecture;
 mod config_dir;
+mod editing;
 mod examples;
 mod folder_apply;
 mod forms;
