@@ -22,8 +22,15 @@ use super::console;
 
 const PREFIX: &str = "appcred-edit-";
 
-/// Waits until its input ends, then takes the folder away. It hears no signal of the terminal.
-const GUARD: &str = "trap '' HUP INT TERM; read -r _; rm -rf -- \"$1\"";
+/// Waits until its input ends, then takes the folder away; again where an editor that is still there
+/// wrote into it meanwhile. It hears no signal of the terminal.
+const GUARD: &str = "trap '' HUP INT TERM
+read -r _
+for _ in 1 2 3 4 5 6 7 8 9; do
+  rm -rf -- \"$1\"
+  [ -e \"$1\" ] || exit 0
+  sleep 1
+done";
 
 /// The folder and what is edited in it.
 pub(super) struct Desk {

@@ -15,6 +15,7 @@ mod ha_login;
 mod ha_rotation;
 mod ha_setup;
 mod ha_tls;
+mod killed;
 mod laws;
 mod linking;
 mod plans;
