@@ -3,7 +3,7 @@
 
 use appcred::secret::SopsDocument;
 
-use crate::real::sops;
+use crate::real::{sops, sops_age};
 use crate::shell::age_identity;
 use crate::sops::{SELECTIONS, Scene, vault};
 
@@ -168,4 +168,25 @@ fn sops_documents_of_other_forms_stay_as_they_are() {
     // A crossed bit in what is not changed is not signed anew.
     let flipped = text.replace("c_unencrypted: d", "c_unencrypted: e");
     assert!(SopsDocument::open(&flipped, &vault).is_err());
+}
+
+#[test]
+fn sops_age_of_npm_reads_what_was_written() {
+    let scene = Scene::new();
+    let text =
+        "one: hunter1\nlist:\n  - {key: a, number: 1.5}\n  - b\nflag: true\nclear_unencrypted: x\n";
+    scene.project.write("a.yaml", text);
+    let before = scene.encrypt("a.yaml", &[]);
+    let vault = scene.vault();
+    let document = SopsDocument::open(&before, &vault).unwrap();
+    let changed =
+        document.clear().unwrap().replace("hunter1", "hunter9") + "new: {deep: \"ünï\\n\"}\n";
+    scene.project.write("a.yaml", &document.seal(&changed, NOW).unwrap());
+    assert_eq!(
+        sops_age(&scene.project.join("a.yaml"), &scene.identity),
+        serde_json::json!({
+            "one": "hunter9", "list": [{"key": "a", "number": 1.5}, "b"], "flag": true,
+            "clear_unencrypted": "x", "new": {"deep": "ünï\n"},
+        })
+    );
 }
