@@ -17,6 +17,7 @@
 //!  rewrite/ = changes files in place, leaving every other byte
 //!  history.rs = what Git knows of the files: secrets in old versions, identities
 //!  recipients.rs = whether what is encrypted is so to the right ones
+//!  sealed/ = files with encrypted values, opened and sealed again
 //!  verify/ = asks providers whether a client is right
 //!  model/, diagnostic/, integrations/, exchange.rs, loopback.rs, stamp.rs, yaml/ = leaves that all may use
 //! ```
@@ -46,6 +47,7 @@ pub mod report;
 pub mod rewrite;
 pub mod saved;
 pub mod schema;
+pub mod sealed;
 pub mod secret;
 pub mod server;
 pub mod session;

@@ -58,6 +58,10 @@ fn told(misfit: &Misfit, what: &str, spot: &Spot) -> Diagnostic {
                 "this {what} is encrypted to {stanzas} of age's own recipients, and the project has {recipients}: not all can open it"
             ),
         ),
+        Misfit::Others => (
+            "not-to-recipients",
+            format!("this {what} is encrypted to others than the project's recipients"),
+        ),
         Misfit::TooMany { stanzas, recipients } => (
             "to-strangers",
             format!(
@@ -67,7 +71,7 @@ fn told(misfit: &Misfit, what: &str, spot: &Spot) -> Diagnostic {
     };
     Diagnostic::warning(code, message)
         .at(&spot.file, spot.span)
-        .help("encrypt it again to those under `age: recipients:` in appcred.yaml")
+        .help("`appcred rekey` encrypts it again to those under `age: recipients:` in appcred.yaml")
 }
 
 /// The beginning is enough to know it again.

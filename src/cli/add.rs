@@ -9,16 +9,17 @@ use dialoguer::{FuzzySelect, Input, Password};
 use secrecy::zeroize::Zeroizing;
 
 use crate::integrations;
-use crate::manifest::{Loaded, Project};
-use crate::model::{Domain, Key, Reference};
-use crate::rewrite::{NewEntry, append, new_manifest, save};
+use crate::manifest::{InClear, Loaded, Project, Request, check};
+use crate::model::{Domain, Key, Reference, Secret};
+use crate::rewrite::{Held, NewEntry, append, new_manifest, save};
 use crate::secret::seal::seal;
+use crate::secret::{SopsDocument, Vault, is_sops_document};
 
 use super::console::AsItWas;
 use super::encrypt::recipients;
 use super::exit::ExitStatus;
-use super::gather::{load, show};
-use super::{Global, console};
+use super::gather::{load, show, vault};
+use super::{Global, console, environment};
 
 /// What Home Assistant has providers send people back to.
 const REDIRECT: &str = "https://my.home-assistant.io/redirect/oauth";
@@ -100,7 +101,6 @@ fn add(global: &Global, verb: &Add) -> anyhow::Result<ExitStatus> {
         console::tell("Nothing was added: the project must be in order first.\n");
         return Ok(ExitStatus::Failure);
     }
-    let recipients = recipients(&loaded.project, &[])?;
     let domain = domain(verb, &loaded)?;
     let name = match (&verb.name, console::can_ask() && !verb.secret_stdin) {
         (Some(name), _) => Some(name.trim().to_owned()),
@@ -122,19 +122,33 @@ fn add(global: &Global, verb: &Add) -> anyhow::Result<ExitStatus> {
         bail!("the client id is empty");
     }
     is_new(&loaded, &key, &domain, &client_id, &verb.targets)?;
-    let secret = secret(verb)?;
     let file = file(verb, global, &loaded, &domain);
+    let text = fs::read_to_string(&file).unwrap_or_default();
+    let is_sops = is_sops_document(&text);
+    // Who cannot encrypt is told before anything is typed.
+    let recipients = if is_sops { Vec::new() } else { recipients(&loaded.project, &[])? };
+    let secret = secret(verb)?;
+    let client_secret = if is_sops {
+        Held::Plain(Secret::new(&secret))
+    } else {
+        Held::Age(seal(secret.as_bytes(), &recipients)?)
+    };
     let entry = NewEntry {
         domain: domain.as_str().to_owned(),
         name,
         key: verb.key.as_ref().map(|key| key.as_str().to_owned()),
         client_id,
-        client_secret: seal(secret.as_bytes(), &recipients)?,
+        client_secret,
         adopt: verb.adopt,
         leave_integration: false,
         targets: verb.targets.clone(),
     };
-    write(&file, &[entry])?;
+    if is_sops {
+        let (vault, _) = vault(global, &loaded.project);
+        write_sops(global, &file, &text, &entry, &vault)?;
+    } else {
+        write(&file, &[entry])?;
+    }
     console::print(&format!("Added `{key}` to {}.\n", file.display()))?;
     Ok(ExitStatus::Success)
 }
@@ -153,6 +167,30 @@ pub(super) fn write(file: &Path, entries: &[NewEntry]) -> anyhow::Result<()> {
         }
         Err(error) => Err(error).with_context(|| format!("cannot read {}", file.display())),
     }
+}
+
+/// Adds an entry to a SOPS document, which encrypts it by its own rules.
+fn write_sops(
+    global: &Global,
+    file: &Path,
+    text: &str,
+    entry: &NewEntry,
+    vault: &Vault,
+) -> anyhow::Result<()> {
+    let named = || format!("cannot add to {}", file.display());
+    let document = SopsDocument::open(text, vault).with_context(named)?;
+    let body = append(document.body()?, std::slice::from_ref(entry)).with_context(named)?;
+    let now = environment::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let after = document.seal(&Zeroizing::new(body), &now).with_context(named)?;
+    let request = Request { folder: global.folder.clone(), home: environment::home() };
+    let problems = check(&request, file, &after, InClear::AsUsual);
+    if !problems.only(|problem| problem.code == "plain-secret").is_empty() {
+        bail!(
+            "the rules of {} leave secrets in clear: its `encrypted_regex` must match `client_secret`",
+            file.display()
+        );
+    }
+    save::replace(file, text, &after).with_context(|| format!("cannot write {}", file.display()))
 }
 
 fn domain(verb: &Add, loaded: &Loaded) -> anyhow::Result<Domain> {

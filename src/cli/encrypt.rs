@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use secrecy::zeroize::Zeroizing;
 
-use crate::manifest::{Project, Request, discover, load_project};
-use crate::rewrite::{Held, put, save, slots};
+use crate::manifest::{InClear, Project, Request, check, discover, load_project};
+use crate::rewrite::{Held, New, put, save, slots};
+use crate::secret::is_sops_document;
 use crate::secret::seal::seal;
 
 use super::exit::ExitStatus;
@@ -53,7 +54,7 @@ pub(super) fn run(global: &Global, verb: &Encrypt) -> anyhow::Result<ExitStatus>
     let mut encrypted = 0;
     let mut is_whole = true;
     for file in &files {
-        match encrypt(file, &recipients) {
+        match encrypt(global, file, &recipients) {
             Ok(0) => {}
             Ok(count) => {
                 encrypted += count;
@@ -111,8 +112,18 @@ pub(super) fn files(global: &Global, project: &Project, asked: &[PathBuf]) -> Ve
 }
 
 /// Encrypts what stands in one file in clear, and answers how much that was.
-fn encrypt(file: &Path, recipients: &[String]) -> anyhow::Result<usize> {
+fn encrypt(global: &Global, file: &Path, recipients: &[String]) -> anyhow::Result<usize> {
     let text = Zeroizing::new(fs::read_to_string(file).context("cannot read it")?);
+    if is_sops_document(&text) {
+        let request = Request { folder: global.folder.clone(), home: environment::home() };
+        let problems = check(&request, file, &text, InClear::AsUsual);
+        if !problems.only(|problem| problem.code == "plain-secret").is_empty() {
+            bail!(
+                "a secret stands in clear in this SOPS document: let its `encrypted_regex` match, and type it in by `appcred edit`"
+            );
+        }
+        return Ok(0);
+    }
     let slots = slots(&text)?;
     let mut new = Vec::new();
     for slot in &slots {
@@ -123,7 +134,7 @@ fn encrypt(file: &Path, recipients: &[String]) -> anyhow::Result<usize> {
     if new.is_empty() {
         return Ok(0);
     }
-    let changes: Vec<_> = new.iter().map(|(slot, armored)| (*slot, armored.as_str())).collect();
+    let changes: Vec<_> = new.iter().map(|(slot, armored)| (*slot, New::Age(armored))).collect();
     save::replace(file, &text, &put(&text, &changes)?).context("cannot write it")?;
     Ok(new.len())
 }

@@ -66,6 +66,18 @@ pub(super) fn now() -> Timestamp {
     Timestamp::now()
 }
 
+/// Folders that may lie in memory, the person's own first.
+pub(super) fn private_folders() -> Vec<PathBuf> {
+    let own = variable("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|folder| folder.is_absolute());
+    own.into_iter().chain([PathBuf::from("/dev/shm")]).collect()
+}
+
+/// The person's editor, as a command of the shell.
+pub(super) fn editor() -> String {
+    let chosen = variable("VISUAL").or_else(|| variable("EDITOR"));
+    chosen.unwrap_or_else(|| "vi".to_owned())
+}
+
 /// The folder that the command runs in; empty where that cannot be told.
 pub(super) fn folder() -> PathBuf {
     std::env::current_dir().unwrap_or_default()

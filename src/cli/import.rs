@@ -12,7 +12,7 @@ use crate::model::{CredentialId, Domain, KnownSecret, Policy, Prune, Reference, 
 use crate::plan::{self, Import as Found, Imported, LeftOut, Plan, Scope, WhyLeftOut};
 use crate::report::import::{NewEntries, preview};
 use crate::report::text;
-use crate::rewrite::{NewEntry, append, new_manifest, save};
+use crate::rewrite::{Held, NewEntry, append, new_manifest, save};
 use crate::secret::seal::seal;
 
 use super::access::chosen;
@@ -205,7 +205,7 @@ impl Draft {
                 name: imported.name.clone(),
                 key: written_key(&imported),
                 client_id: imported.of.client_id.to_string(),
-                client_secret: seal(secret.expose().as_bytes(), recipients)?,
+                client_secret: Held::Age(seal(secret.expose().as_bytes(), recipients)?),
                 adopt: imported.adopt,
                 leave_integration: !imported.is_linked,
                 targets: targets.to_vec(),
@@ -237,12 +237,16 @@ fn reads_back(entry: &NewEntry, imported: &Imported, project: &Project) -> bool 
     let (entries, problems) = manifest::entries(Path::new("new.yaml"), &text, project);
     let name = imported.name.as_deref().unwrap_or(imported.of.domain.as_str());
     let is_client = |reference: &Reference| matches!(reference, Reference::Plain(id) if id.expose() == imported.of.client_id.as_str());
+    let is_secret = |reference: &Reference| match (reference, &entry.client_secret) {
+        (Reference::Age(read), Held::Age(meant)) => read == meant.trim(),
+        _ => false,
+    };
     matches!(entries.as_slice(), [read] if !problems.has_errors()
         && read.domain.value == imported.of.domain
         && read.name.value == name
         && read.key.value == imported.key
         && is_client(&read.client_id.value)
-        && read.client_secret.value == Reference::Age(entry.client_secret.trim().to_owned()))
+        && is_secret(&read.client_secret.value))
 }
 
 /// A manifest with new entries in it, not written yet.

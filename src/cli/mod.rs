@@ -7,6 +7,8 @@ mod apply;
 mod ask;
 mod authorize;
 mod console;
+mod desk;
+mod edit;
 mod encrypt;
 mod environment;
 mod exit;
@@ -21,6 +23,7 @@ mod logout;
 mod output;
 mod plan;
 mod reader;
+mod rekey;
 mod saved;
 mod schema;
 mod selection;
@@ -100,6 +103,8 @@ enum Verb {
     Keygen(keygen::Keygen),
     Add(add::Add),
     Encrypt(encrypt::Encrypt),
+    Edit(edit::Edit),
+    Rekey(rekey::Rekey),
     Validate(validate::Validate),
     Plan(plan::Plan),
     Apply(apply::Apply),
@@ -147,6 +152,8 @@ fn start(cli: Cli) -> anyhow::Result<ExitStatus> {
             Verb::Keygen(verb) => keygen::run(&cli.global, &verb),
             Verb::Add(verb) => add::run(cli.global, verb).await,
             Verb::Encrypt(verb) => encrypt::run(&cli.global, &verb),
+            Verb::Edit(verb) => edit::run(&cli.global, &verb).await,
+            Verb::Rekey(verb) => rekey::run(&cli.global, &verb),
             Verb::Validate(verb) => validate::run(&cli.global, &verb).await,
             Verb::Plan(verb) => plan::run(&cli.global, &verb).await,
             Verb::Apply(verb) => apply::run(&cli.global, &verb).await,

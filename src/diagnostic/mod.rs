@@ -131,6 +131,13 @@ impl Diagnostics {
         Self(self.0.iter().filter(|diagnostic| diagnostic.code != code).cloned().collect())
     }
 
+    /// Only those for which something holds.
+    #[must_use]
+    pub fn only(mut self, holds: impl Fn(&Diagnostic) -> bool) -> Self {
+        self.0.retain(holds);
+        self
+    }
+
     /// Whether there is an error among them.
     pub fn has_errors(&self) -> bool {
         self.0.iter().any(|diagnostic| diagnostic.severity == Severity::Error)

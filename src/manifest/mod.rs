@@ -22,6 +22,7 @@ mod targets;
 #[cfg(test)]
 mod tests;
 mod token;
+mod trial;
 
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
@@ -39,6 +40,7 @@ pub use notify::Notify;
 pub use project::{Age, Project, Target};
 pub use targets::Targets;
 pub use token::{Command, Token};
+pub use trial::{InClear, check};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceFile};
 use crate::model::Domain;

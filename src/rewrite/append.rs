@@ -8,7 +8,7 @@ use super::geometry::{
     dash_column, indented, is_flow, line_break, line_start, next_line, value_end, word,
 };
 use super::same::same;
-use super::slots::is_sops;
+use super::slots::{Held, is_sops};
 
 /// Where the schema is that editors check manifests by.
 const SCHEMA: &str = "# yaml-language-server: $schema=https://raw.githubusercontent.com/appcred/appcred/main/schema/manifest.schema.json";
@@ -24,8 +24,8 @@ pub struct NewEntry {
     pub key: Option<String>,
     /// The OAuth2 client id.
     pub client_id: String,
-    /// The OAuth2 client secret, as an armored age file.
-    pub client_secret: String,
+    /// The OAuth2 client secret; in clear only where what is made is encrypted as a whole.
+    pub client_secret: Held,
     /// Whether a credential made by hand is taken over.
     pub adopt: bool,
     /// Whether its integration is left as it is.
@@ -62,8 +62,13 @@ impl NewEntry {
             let names: Vec<_> = self.targets.iter().map(|name| word(name)).collect();
             field("targets", &format!("[{}]", names.join(", ")));
         }
-        field("client_secret", "|");
-        lines.push_str(&indented(&self.client_secret, dash + 4, line_break));
+        match &self.client_secret {
+            Held::Plain(secret) => field("client_secret", &word(secret.expose())),
+            Held::Age(armored) => {
+                field("client_secret", "|");
+                lines.push_str(&indented(armored, dash + 4, line_break));
+            }
+        }
         lines
     }
 }

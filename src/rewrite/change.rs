@@ -2,10 +2,13 @@
 
 use std::ops::Range;
 
+use secrecy::zeroize::Zeroizing;
+
 /// A text and what is to become of stretches of it.
 pub struct Changes<'t> {
     text: &'t str,
-    all: Vec<(Range<usize>, String)>,
+    /// What comes in may be a secret.
+    all: Vec<(Range<usize>, Zeroizing<String>)>,
 }
 
 impl<'t> Changes<'t> {
@@ -16,7 +19,7 @@ impl<'t> Changes<'t> {
 
     /// Puts something in the place of a stretch.
     pub fn replace(&mut self, stretch: Range<usize>, with: impl Into<String>) {
-        self.all.push((stretch, with.into()));
+        self.all.push((stretch, Zeroizing::new(with.into())));
     }
 
     /// Puts something between.

@@ -1,9 +1,11 @@
 //! How a file is laid out: line breaks, indentation, flow style.
 
+use std::ops::Range;
+
 use crate::yaml::{Node, Style, Value};
 
 /// The line break that the file uses.
-pub(super) fn line_break(text: &str) -> &'static str {
+pub(crate) fn line_break(text: &str) -> &'static str {
     match text.find('\n') {
         Some(at) if text[..at].ends_with('\r') => "\r\n",
         _ => "\n",
@@ -11,18 +13,18 @@ pub(super) fn line_break(text: &str) -> &'static str {
 }
 
 /// Behind the line break of the line that this place is in; the end where it has none.
-pub(super) fn next_line(text: &str, at: usize) -> usize {
+pub(crate) fn next_line(text: &str, at: usize) -> usize {
     text[at..].find('\n').map_or(text.len(), |found| at + found + 1)
 }
 
 /// The beginning of the line that this place is in.
-pub(super) fn line_start(text: &str, at: usize) -> usize {
+pub(crate) fn line_start(text: &str, at: usize) -> usize {
     text[..at].rfind('\n').map_or(0, |found| found + 1)
 }
 
 /// Behind the last line of a block scalar whose content begins here. The reader takes what follows,
 /// empty lines and comments, for a part of it.
-pub(super) fn block_end(text: &str, start: usize) -> usize {
+pub(crate) fn block_end(text: &str, start: usize) -> usize {
     let indent = start - line_start(text, start);
     let mut end = line_start(text, start);
     let mut at = end;
@@ -40,8 +42,26 @@ pub(super) fn block_end(text: &str, start: usize) -> usize {
     end
 }
 
+/// The `|` or `>` of a block scalar whose content begins here, with what belongs to it; found backwards,
+/// over empty lines that belong to the content.
+pub(crate) fn block_header(text: &str, start: usize) -> Option<Range<usize>> {
+    let above = text[..line_start(text, start)].trim_end();
+    let line = line_start(text, above.len());
+    let header = &above[line..];
+    let is_mark = |at: usize| {
+        let before = &header[..at];
+        let rest = header[at + 1..]
+            .trim_start_matches(|sign: char| sign.is_ascii_digit() || matches!(sign, '+' | '-'));
+        let stands_alone = before.is_empty() || before.ends_with([' ', '\t']);
+        let is_last =
+            rest.is_empty() || rest.trim_start().starts_with('#') && rest.starts_with(' ');
+        (stands_alone && is_last).then(|| line + at..line + header.len() - rest.len())
+    };
+    header.match_indices(['|', '>']).find_map(|(at, _)| is_mark(at))
+}
+
 /// Behind the last line of a value.
-pub(super) fn value_end(node: &Node<'_>, text: &str) -> usize {
+pub(crate) fn value_end(node: &Node<'_>, text: &str) -> usize {
     let last = match &node.value {
         Value::Sequence(items) if !is_flow(node, text) && !node.alias => items.last(),
         Value::Mapping(pairs) if !is_flow(node, text) && !node.alias => {
@@ -59,7 +79,7 @@ pub(super) fn value_end(node: &Node<'_>, text: &str) -> usize {
 }
 
 /// In which column the dashes of a list stand.
-pub(super) fn dash_column(items: &[Node<'_>], text: &str) -> Option<usize> {
+pub(crate) fn dash_column(items: &[Node<'_>], text: &str) -> Option<usize> {
     let first = items.first()?.span.start;
     let before = text[..first].trim_end();
     let dash = if before.ends_with('-') {
@@ -72,12 +92,12 @@ pub(super) fn dash_column(items: &[Node<'_>], text: &str) -> Option<usize> {
 }
 
 /// Whether a collection is written as `{…}` or `[…]`.
-pub(super) fn is_flow(node: &Node<'_>, text: &str) -> bool {
+pub(crate) fn is_flow(node: &Node<'_>, text: &str) -> bool {
     text[node.span.start..].starts_with(['{', '['])
 }
 
 /// A text of several lines as a double-quoted scalar in one line.
-pub(super) fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 16);
     quoted.push('"');
     for sign in text.chars() {
@@ -103,7 +123,7 @@ pub(super) fn quoted(text: &str) -> String {
 }
 
 /// The lines of a block scalar, indented.
-pub(super) fn indented(text: &str, indent: usize, line_break: &str) -> String {
+pub(crate) fn indented(text: &str, indent: usize, line_break: &str) -> String {
     let mut lines = String::with_capacity(text.len() + 16 * indent);
     for line in text.trim_end().lines() {
         lines.extend(std::iter::repeat_n(' ', indent));
@@ -114,7 +134,7 @@ pub(super) fn indented(text: &str, indent: usize, line_break: &str) -> String {
 }
 
 /// A text in a line of its own, in quotes only where YAML could take it for something else.
-pub(super) fn word(text: &str) -> String {
+pub(crate) fn word(text: &str) -> String {
     let is_plain = crate::yaml::is_plain_text(text);
     let harmless =
         |sign: char| sign.is_ascii_alphanumeric() || matches!(sign, '_' | '-' | '.' | '/');

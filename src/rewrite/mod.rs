@@ -5,7 +5,7 @@
 
 mod append;
 mod change;
-mod geometry;
+pub(crate) mod geometry;
 pub mod save;
 mod slots;
 #[cfg(test)]
@@ -17,7 +17,7 @@ use thiserror::Error;
 
 pub use append::{NewEntry, append, new_manifest};
 pub use change::Changes;
-pub use slots::{Held, Slot, put, slots};
+pub use slots::{Held, New, Old, Slot, all_slots, is_sealed, put, slots};
 
 /// Why a file is left as it is.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub enum Unfit {
     #[error("it is not valid YAML, as `appcred validate` tells in full")]
     NotYaml,
     /// It is a SOPS document, whose MAC would no longer fit.
-    #[error("it is a SOPS document, which `sops edit` changes")]
+    #[error("it is a SOPS document, which `appcred edit` changes")]
     Sops,
     /// It is no manifest.
     #[error("it has no list `application_credentials` that an entry could be added to")]

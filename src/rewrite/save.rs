@@ -7,14 +7,14 @@ use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 
-/// Replaces a file that still has the text `before`; its owner and its rights stay.
+/// Replaces a file that still holds `before`; its owner and its rights stay.
 ///
 /// # Errors
 /// Where it was changed meanwhile, or cannot be written.
-pub fn replace(path: &Path, before: &str, after: &str) -> io::Result<()> {
+pub fn replace(path: &Path, before: impl AsRef<[u8]>, after: impl AsRef<[u8]>) -> io::Result<()> {
     // A link stays one, and the file that it leads to is replaced.
     let real = path.canonicalize()?;
-    if fs::read_to_string(&real)? != before {
+    if fs::read(&real)? != before.as_ref() {
         return Err(io::Error::other("it was changed by somebody else meanwhile"));
     }
     let old = fs::metadata(&real)?;
@@ -28,7 +28,7 @@ pub fn replace(path: &Path, before: &str, after: &str) -> io::Result<()> {
     if (made.uid(), made.gid()) != (old.uid(), old.gid()) {
         fchown(new.as_file(), Some(old.uid()), Some(old.gid()))?;
     }
-    new.write_all(after.as_bytes())?;
+    new.write_all(after.as_ref())?;
     new.as_file().sync_all()?;
     new.persist(&real).map_err(|error| error.error)?;
     File::open(&folder)?.sync_all()

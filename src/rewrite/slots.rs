@@ -1,4 +1,6 @@
-//! The values of a file that are secret, and putting encrypted ones in their place.
+//! The values of a file that are secret, and putting others in their place: encrypted or in clear.
+
+use secrecy::zeroize::Zeroizing;
 
 use crate::diagnostic::Span;
 use crate::model::Secret;
@@ -6,11 +8,17 @@ use crate::yaml::{self, Node, Pair, Scalar, Style, Value};
 
 use super::Unfit;
 use super::change::Changes;
-use super::geometry::{block_end, indented, is_flow, line_break, line_start, next_line, quoted};
+use super::geometry::{
+    block_end, indented, is_flow, line_break, line_start, next_line, quoted, word,
+};
 use super::same::same;
 
 const AGE: &str = "-----BEGIN AGE ENCRYPTED FILE-----";
 const SEALED: &str = "ENC[";
+
+/// The fields that must not stand in clear, and the one that may be kept as a secret too.
+const SECRETS: &[&str] = &["client_secret", "token"];
+const CLIENT_ID: &str = "client_id";
 
 /// A value that is secret, or encrypted.
 #[derive(Clone, Debug)]
@@ -19,6 +27,8 @@ pub struct Slot {
     pub field: String,
     /// The entry's key, name or domain, or the target's name.
     pub of: String,
+    /// Whether it is no secret unless somebody made it one.
+    pub may_be_clear: bool,
     /// What is there.
     pub held: Held,
     /// Where it stands.
@@ -35,6 +45,13 @@ pub enum Held {
     Age(String),
 }
 
+impl Default for Held {
+    /// Nothing yet.
+    fn default() -> Self {
+        Self::Age(String::new())
+    }
+}
+
 /// How the value is laid out.
 #[derive(Clone, Copy, Debug)]
 enum Shape {
@@ -46,12 +63,73 @@ enum Shape {
     Block { column: usize, header: (usize, usize) },
 }
 
+/// What is to stand in a slot.
+#[derive(Clone, Copy, Debug)]
+pub enum New<'n> {
+    /// An armored age file.
+    Age(&'n str),
+    /// A secret in clear.
+    Plain(&'n Secret),
+    /// What stood in a slot before, byte for byte where it fits.
+    Old(&'n Old),
+}
+
+/// How an armored age file stood in its slot.
+#[derive(Clone, Debug)]
+pub struct Old {
+    armored: String,
+    /// All of it, or the `|` of a block.
+    head: String,
+    /// The lines of a block.
+    lines: String,
+    column: Option<usize>,
+}
+
+impl New<'_> {
+    /// The value that will be read.
+    fn text(&self) -> &str {
+        match self {
+            Self::Age(armored) => armored,
+            Self::Plain(secret) => secret.expose(),
+            Self::Old(old) => &old.armored,
+        }
+    }
+}
+
+impl Slot {
+    /// How the slot stands in its text; `None` where it holds no age file.
+    pub fn old(&self, text: &str) -> Option<Old> {
+        let Held::Age(armored) = &self.held else { return None };
+        let span = self.span;
+        let (head, lines, column) = match self.shape {
+            Shape::Flow => (&text[span.start..span.end], "", None),
+            Shape::Lines { column } => (&text[span.start..span.end], "", Some(column)),
+            Shape::Block { column, header } => {
+                let content = line_start(text, span.start)..block_end(text, span.start);
+                (&text[header.0..header.1], &text[content], Some(column))
+            }
+        };
+        let (armored, head, lines) = (armored.clone(), head.to_owned(), lines.to_owned());
+        Some(Old { armored, head, lines, column })
+    }
+}
+
 /// Finds the secrets in a manifest or project file: those in clear and those under age. What a tag
 /// names, what SOPS encrypted and what stands elsewhere by an alias is none.
 ///
 /// # Errors
 /// Where the text is not valid YAML.
 pub fn slots(text: &str) -> Result<Vec<Slot>, Unfit> {
+    let mut found = all_slots(text)?;
+    found.retain(|slot| !slot.may_be_clear || matches!(slot.held, Held::Age(_)));
+    Ok(found)
+}
+
+/// The same, and what may stand in clear and does: client ids, and what is named in a file of secrets.
+///
+/// # Errors
+/// Where the text is not valid YAML.
+pub fn all_slots(text: &str) -> Result<Vec<Slot>, Unfit> {
     let parsed = yaml::parse(text);
     if !parsed.faults.is_empty() {
         return Err(Unfit::NotYaml);
@@ -62,17 +140,18 @@ pub fn slots(text: &str) -> Result<Vec<Slot>, Unfit> {
     let mut found = Vec::new();
     for document in &parsed.documents {
         let flow = is_flow(document, text);
+        in_mapping(document, None, text, flow, &mut found);
         for pair in pairs(document) {
             let flow = flow || is_flow(&pair.value, text);
             match (pair.key.text.as_ref(), &pair.value.value) {
                 ("application_credentials", Value::Sequence(items)) => {
                     for item in items {
-                        in_mapping(item, &name_of(item), text, flow, &mut found);
+                        in_mapping(item, Some(&name_of(item)), text, flow, &mut found);
                     }
                 }
                 ("targets", Value::Mapping(targets)) => {
                     for target in targets {
-                        in_mapping(&target.value, &target.key.text, text, flow, &mut found);
+                        in_mapping(&target.value, Some(&target.key.text), text, flow, &mut found);
                     }
                 }
                 _ => {}
@@ -80,6 +159,11 @@ pub fn slots(text: &str) -> Result<Vec<Slot>, Unfit> {
         }
     }
     Ok(found)
+}
+
+/// Whether a text is taken for an encrypted value.
+pub fn is_sealed(text: &str) -> bool {
+    text.starts_with(SEALED) || text.starts_with(AGE)
 }
 
 /// Whether these are the documents of a SOPS file.
@@ -104,7 +188,7 @@ fn name_of(entry: &Node<'_>) -> String {
     text("key").or_else(|| text("name")).or_else(|| text("domain")).unwrap_or_default()
 }
 
-fn in_mapping(node: &Node<'_>, of: &str, text: &str, flow: bool, into: &mut Vec<Slot>) {
+fn in_mapping(node: &Node<'_>, of: Option<&str>, text: &str, flow: bool, into: &mut Vec<Slot>) {
     if node.alias {
         return;
     }
@@ -112,24 +196,27 @@ fn in_mapping(node: &Node<'_>, of: &str, text: &str, flow: bool, into: &mut Vec<
     for pair in pairs(node).iter().filter(|pair| !pair.merged && !pair.value.alias) {
         let Value::Scalar(scalar) = &pair.value.value else { continue };
         let field = pair.key.text.as_ref();
-        let is_secret = matches!(field, "client_secret" | "token");
-        let Some(held) = held(scalar, pair, is_secret) else { continue };
+        // A file of secrets has names of people's own.
+        if of.is_some() && field != CLIENT_ID && !SECRETS.contains(&field) {
+            continue;
+        }
+        let Some(held) = held(scalar, pair) else { continue };
         let Some(shape) = shape(scalar, pair, text, flow) else { continue };
-        let (field, of) = (field.to_owned(), of.to_owned());
-        into.push(Slot { field, of, held, span: pair.value.span, shape });
+        let may_be_clear = of.is_none() || field == CLIENT_ID;
+        let (field, of) = (field.to_owned(), of.unwrap_or_default().to_owned());
+        into.push(Slot { field, of, may_be_clear, held, span: pair.value.span, shape });
     }
 }
 
-fn held(scalar: &Scalar<'_>, pair: &Pair<'_>, is_secret: bool) -> Option<Held> {
+fn held(scalar: &Scalar<'_>, pair: &Pair<'_>) -> Option<Held> {
     let text = scalar.text.trim();
     if pair.value.tag.is_some() || text.is_empty() || text.starts_with(SEALED) {
         return None;
     }
     if text.starts_with(AGE) {
-        let is_reference = is_secret || pair.key.text == "client_id";
-        return is_reference.then(|| Held::Age(text.to_owned()));
+        return Some(Held::Age(text.to_owned()));
     }
-    is_secret.then(|| Held::Plain(Secret::new(text)))
+    Some(Held::Plain(Secret::new(text)))
 }
 
 fn shape(scalar: &Scalar<'_>, pair: &Pair<'_>, text: &str, flow: bool) -> Option<Shape> {
@@ -158,23 +245,21 @@ fn shape(scalar: &Scalar<'_>, pair: &Pair<'_>, text: &str, flow: bool) -> Option
     }
 }
 
-/// Puts armored age files in the place of what slots hold; a slot is one of [`slots`] of the same text.
+/// Puts other values in the place of what slots hold; a slot is one of [`slots`] of the same text.
 ///
 /// # Errors
 /// Where more than these values would change.
-pub fn put(text: &str, new: &[(&Slot, &str)]) -> Result<String, Unfit> {
+pub fn put(text: &str, new: &[(&Slot, New<'_>)]) -> Result<String, Unfit> {
     let mut changes = Changes::new(text);
     let line_break = line_break(text);
-    for (slot, armored) in new {
-        replace(&mut changes, text, slot, armored, line_break);
+    for (slot, new) in new {
+        replace(&mut changes, text, slot, &written(*new, slot.shape, line_break));
     }
     let unfit = || Unfit::Line(new.first().map_or(0, |(slot, _)| slot.span.line));
     let made = changes.made().ok_or_else(unfit)?;
     let (before, after) = (yaml::parse(text), yaml::parse(&made));
     let changed = |start: usize| {
-        new.iter()
-            .find(|(slot, _)| slot.span.start == start)
-            .map(|(_, armored)| (*armored).to_owned())
+        new.iter().find(|(slot, _)| slot.span.start == start).map(|(_, new)| new.text().to_owned())
     };
     let is_same = after.faults.is_empty()
         && before.documents.len() == after.documents.len()
@@ -186,26 +271,51 @@ pub fn put(text: &str, new: &[(&Slot, &str)]) -> Result<String, Unfit> {
     if is_same { Ok(made) } else { Err(unfit()) }
 }
 
-fn replace(changes: &mut Changes<'_>, text: &str, slot: &Slot, armored: &str, line_break: &str) {
+/// A value in writing: what stands behind its key, and lines below that.
+struct Written {
+    head: Zeroizing<String>,
+    lines: String,
+}
+
+fn written(new: New<'_>, shape: Shape, line_break: &str) -> Written {
+    let one_line = |head: String| Written { head: Zeroizing::new(head), lines: String::new() };
+    match (new, shape) {
+        (New::Plain(secret), _) => one_line(word(secret.expose())),
+        (New::Old(old), _) if old.lines.is_empty() => one_line(old.head.clone()),
+        (New::Old(old), Shape::Lines { column } | Shape::Block { column, .. })
+            if old.column == Some(column) =>
+        {
+            Written { head: Zeroizing::new(old.head.clone()), lines: old.lines.clone() }
+        }
+        (New::Age(_) | New::Old(_), Shape::Flow) => {
+            one_line(quoted(&format!("{}\n", new.text().trim_end())))
+        }
+        (New::Age(_) | New::Old(_), Shape::Lines { column } | Shape::Block { column, .. }) => {
+            let lines = indented(new.text(), column + 2, line_break);
+            Written { head: Zeroizing::new("|".to_owned()), lines }
+        }
+    }
+}
+
+fn replace(changes: &mut Changes<'_>, text: &str, slot: &Slot, written: &Written) {
     let Span { start, end, .. } = slot.span;
-    let below = |changes: &mut Changes<'_>, column: usize, from: usize, to: usize| {
-        let lines = indented(armored, column + 2, line_break);
-        // The last line of a file may have no line break.
-        let is_closed = from == 0 || text[..from].ends_with('\n');
-        let lines = if is_closed { lines } else { format!("{line_break}{lines}") };
-        changes.replace(from..to, lines);
-    };
-    match slot.shape {
-        Shape::Flow => changes.replace(start..end, quoted(&format!("{}\n", armored.trim_end()))),
-        Shape::Lines { column } => {
-            changes.replace(start..end, "|");
+    let head = written.head.as_str();
+    let (lines, from) = match slot.shape {
+        Shape::Flow | Shape::Lines { .. } => {
+            changes.replace(start..end, head);
             let next = next_line(text, end);
-            below(changes, column, next, next);
+            (next..next, next)
         }
-        Shape::Block { column, header } => {
-            changes.replace(header.0..header.1, "|");
+        Shape::Block { header, .. } => {
+            changes.replace(header.0..header.1, head);
             let content = line_start(text, start);
-            below(changes, column, content, block_end(text, start));
+            (content..block_end(text, start), content)
         }
+    };
+    // The last line of a file may have no line break.
+    let is_closed = from == 0 || text[..from].ends_with('\n') || written.lines.is_empty();
+    let opened = if is_closed { "" } else { line_break(text) };
+    if !lines.is_empty() || !written.lines.is_empty() {
+        changes.replace(lines, format!("{opened}{}", written.lines));
     }
 }

@@ -3,7 +3,8 @@ use std::fmt::Write;
 use proptest::prelude::{Just, Strategy, any, prop, prop_oneof, proptest};
 use proptest::test_runner::Config;
 
-use super::{Held, NewEntry, Unfit, append, new_manifest, put, slots};
+use super::{Held, New, NewEntry, Unfit, append, new_manifest, put, slots};
+use crate::model::Secret;
 use crate::yaml;
 
 const ARMOR: &str = "-----BEGIN AGE ENCRYPTED FILE-----\nYWdlLWVuY3J5\ncHRpb24=\n-----END AGE ENCRYPTED FILE-----\n";
@@ -40,7 +41,7 @@ fn encrypted(text: &str) -> Result<String, Unfit> {
     let plain: Vec<_> = slots
         .iter()
         .filter(|slot| matches!(slot.held, Held::Plain(_)))
-        .map(|slot| (slot, ARMOR))
+        .map(|slot| (slot, New::Age(ARMOR)))
         .collect();
     put(text, &plain)
 }
@@ -102,8 +103,8 @@ fn what_was_encrypted_is_found_again_and_replaced() {
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].held, Held::Age(ARMOR.trim().to_owned()));
     let other = ARMOR.replace("YWdl", "eHl6");
-    assert_eq!(put(&text, &[(&found[0], &other)]).unwrap(), text.replace("YWdl", "eHl6"));
-    assert_eq!(put(&text, &[(&found[0], ARMOR)]).unwrap(), text);
+    assert_eq!(put(&text, &[(&found[0], New::Age(&other))]).unwrap(), text.replace("YWdl", "eHl6"));
+    assert_eq!(put(&text, &[(&found[0], New::Age(ARMOR))]).unwrap(), text);
 }
 
 #[test]
@@ -120,7 +121,7 @@ fn entry() -> NewEntry {
         domain: "spotify".to_owned(),
         name: Some("Spotify: family".to_owned()),
         client_id: "0123".to_owned(),
-        client_secret: ARMOR.to_owned(),
+        client_secret: Held::Age(ARMOR.to_owned()),
         ..NewEntry::default()
     }
 }
@@ -231,6 +232,32 @@ proptest! {
         for (_, line) in kept {
             proptest::prop_assert!(rest.any(|there| there == line), "{line:?} is gone from\n{made}");
         }
+    }
+
+    #[test]
+    fn what_is_shown_in_clear_goes_back_byte_for_byte(text in manifest(), at in any::<prop::sample::Index>()) {
+        proptest::prop_assume!(yaml::parse(&text).faults.is_empty());
+        let sealed = encrypted(&text).unwrap();
+        let found = slots(&sealed).unwrap();
+        proptest::prop_assume!(!found.is_empty());
+        let secrets: Vec<_> = (0..found.len()).map(|at| Secret::new(&format!("{at}: 's #"))).collect();
+        let shown: Vec<_> = found.iter().zip(&secrets).map(|(slot, secret)| (slot, New::Plain(secret))).collect();
+        let clear = put(&sealed, &shown).unwrap();
+        proptest::prop_assert!(!clear.contains("BEGIN AGE"));
+        let there = slots(&clear).unwrap();
+        let old: Vec<_> = found.iter().map(|slot| slot.old(&sealed).unwrap()).collect();
+        let mut back: Vec<_> = there.iter().zip(&old).map(|(slot, old)| (slot, New::Old(old))).collect();
+        proptest::prop_assert_eq!(put(&clear, &back).unwrap(), sealed.clone());
+        // One that was changed is the only one that differs.
+        let other = ARMOR.replace("YWdl", "eHl6");
+        let at = at.index(back.len());
+        back[at].1 = New::Age(&other);
+        let changed = put(&clear, &back).unwrap();
+        let again = slots(&changed).unwrap();
+        let differ: Vec<_> = (0..again.len()).filter(|at| again[*at].held != found[*at].held).collect();
+        proptest::prop_assert_eq!(differ, vec![at]);
+        let gone = sealed.lines().filter(|line| !changed.lines().any(|new| new == *line)).count();
+        proptest::prop_assert!(gone <= 2, "{gone} lines changed");
     }
 
     #[test]

@@ -5,14 +5,13 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
 
 use age::armor::ArmoredReader;
-use age::{DecryptError, Decryptor, Identity};
-use age_core::format::{FileKey, Stanza};
+use age::{Decryptor, Identity};
+use age_core::format::Stanza;
 
 use super::Identities;
-use super::locked::ssh_mark;
+use super::recipients::{Witness, is_marked_for, ssh_mark};
 use crate::yaml::{self, Node, Value};
 
 /// How what is there does not fit those who are to read it. All of it is certain.
@@ -29,6 +28,8 @@ pub enum Misfit {
         /// So many recipients.
         recipients: usize,
     },
+    /// By its own mark it is encrypted to others.
+    Others,
     /// Somebody else can, too.
     TooMany {
         /// So many stanzas.
@@ -46,6 +47,23 @@ struct Stanzas {
     others: usize,
 }
 
+impl Stanzas {
+    fn of(seen: &[Stanza]) -> Self {
+        let mut stanzas = Self::default();
+        for stanza in seen {
+            match stanza.tag.as_str() {
+                "X25519" => stanzas.own += 1,
+                "ssh-ed25519" | "ssh-rsa" => stanzas.ssh.extend(stanza.args.first().cloned()),
+                // age adds a stanza with a random name so that readers learn to ignore what they
+                // don't know.
+                grease if grease.ends_with("-grease") => {}
+                _ => stanzas.others += 1,
+            }
+        }
+        stanzas
+    }
+}
+
 /// Compares an armored age file with the recipients that it should have. Identities that need nobody
 /// are tried; what they open is not answered, only that they open it.
 ///
@@ -61,7 +79,12 @@ pub fn age_misfit(armored: &str, recipients: &[String], identities: &Identities)
     let witness = Witness::default();
     let is_opened =
         file.decrypt([&witness as &dyn Identity].into_iter().chain(identities.free())).is_ok();
-    let stanzas = witness.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let seen = witness.seen();
+    let is_meant = is_marked_for(&seen, recipients);
+    if is_meant == Some(true) {
+        return None;
+    }
+    let stanzas = Stanzas::of(&seen);
     let (ssh, rest): (Vec<_>, Vec<_>) =
         recipients.iter().partition(|recipient| recipient.starts_with("ssh-"));
     let is_own = |recipient: &&&String| recipient.parse::<age::x25519::Recipient>().is_ok();
@@ -89,7 +112,7 @@ pub fn age_misfit(armored: &str, recipients: &[String], identities: &Identities)
     match stanzas.cmp(&recipients) {
         Ordering::Less => Some(Misfit::TooFew { stanzas, recipients }),
         Ordering::Greater if !has_plugins => Some(Misfit::TooMany { stanzas, recipients }),
-        Ordering::Equal | Ordering::Greater => None,
+        Ordering::Equal | Ordering::Greater => is_meant.map(|_| Misfit::Others),
     }
 }
 
@@ -136,35 +159,19 @@ fn items<'n, 't>(node: &'n Node<'t>) -> &'n [Node<'t>] {
     if let Value::Sequence(items) = &node.value { items } else { &[] }
 }
 
-/// An identity that opens nothing and sees everything.
-#[derive(Default)]
-struct Witness(Mutex<Stanzas>);
-
-impl Identity for Witness {
-    fn unwrap_stanza(&self, stanza: &Stanza) -> Option<Result<FileKey, DecryptError>> {
-        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match stanza.tag.as_str() {
-            "X25519" => seen.own += 1,
-            "ssh-ed25519" | "ssh-rsa" => seen.ssh.extend(stanza.args.first().cloned()),
-            // age adds a stanza with a random name so that readers learn to ignore what they don't know.
-            grease if grease.ends_with("-grease") => {}
-            _ => seen.others += 1,
-        }
-        None
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
     use std::path::PathBuf;
 
-    use age::x25519;
+    use age::armor::{ArmoredWriter, Format};
+    use age::{Encryptor, x25519};
     use secrecy::ExposeSecret;
 
     use super::{Misfit, age_misfit, sops_misfit};
     use crate::model::Secret;
     use crate::secret::env::IdentitySources;
-    use crate::secret::seal::seal;
+    use crate::secret::seal::{parse_all, seal};
     use crate::secret::{Identities, Nobody};
 
     fn public(name: &str) -> String {
@@ -179,7 +186,28 @@ mod tests {
         let texts = at_hand.iter().map(|key| ("X", text(key))).collect();
         let sources = IdentitySources { texts, files: Vec::new() };
         let (identities, _) = Identities::gather(&[], &sources, Nobody);
-        age_misfit(&seal(b"x", &owned(of)).unwrap(), &owned(wanted), &identities)
+        age_misfit(&unmarked(&owned(of)), &owned(wanted), &identities)
+    }
+
+    /// As other programs encrypt.
+    fn unmarked(recipients: &[String]) -> String {
+        let all = parse_all(recipients).unwrap();
+        let encryptor = Encryptor::with_recipients(all.iter().map(AsRef::as_ref)).unwrap();
+        let armored = ArmoredWriter::wrap_output(Vec::new(), Format::AsciiArmor).unwrap();
+        let mut writer = encryptor.wrap_output(armored).unwrap();
+        writer.write_all(b"x").unwrap();
+        String::from_utf8(writer.finish().unwrap().finish().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn what_is_marked_can_be_told_without_any_identity() {
+        let [one, two] = [(); 2].map(|()| x25519::Identity::generate().to_public().to_string());
+        let none = Identities::default();
+        let sealed = seal(b"x", std::slice::from_ref(&one)).unwrap();
+        assert_eq!(age_misfit(&sealed, std::slice::from_ref(&one), &none), None);
+        assert_eq!(age_misfit(&sealed, std::slice::from_ref(&two), &none), Some(Misfit::Others));
+        let few = Misfit::TooFew { stanzas: 1, recipients: 2 };
+        assert_eq!(age_misfit(&sealed, &[one, two], &none), Some(few));
     }
 
     #[test]

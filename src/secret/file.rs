@@ -21,15 +21,7 @@ const MAX_BYTES: u64 = 8 * 1024 * 1024;
 
 /// Reads `!file PATH`, where `base` is the file that says so.
 pub(super) fn read(argument: &str, base: &Path, vault: &Vault) -> Result<Secret, Unreadable> {
-    let path = match argument.strip_prefix(&format!("${{{CREDENTIALS}}}")) {
-        Some(rest) => {
-            let folder = vault.grounds.credentials.as_ref();
-            let folder = folder.ok_or_else(|| Unreadable::NotSet(CREDENTIALS.to_owned()))?;
-            folder.join(rest.trim_start_matches('/'))
-        }
-        None => folder(base.parent().unwrap_or(Path::new(""))).join(argument),
-    };
-    let path = real(&path, vault)?;
+    let path = real(&named(argument, base, vault)?, vault)?;
     vault.note(&path);
     vault.singles.with(&path, || single(&path, vault), Clone::clone)
 }
@@ -45,6 +37,21 @@ fn single(path: &Path, vault: &Vault) -> Result<Secret, Unreadable> {
         return value.unwrap_or(Err(Unreadable::NotAText)).map_err(within);
     }
     if text.trim().is_empty() { Err(within(Unreadable::Empty)) } else { Ok(Secret::new(text)) }
+}
+
+/// The file that `!file PATH` names, if it lies in the project.
+pub(super) fn inside(argument: &str, base: &Path, vault: &Vault) -> Option<PathBuf> {
+    let path = real(&named(argument, base, vault).ok()?, vault).ok()?;
+    path.starts_with(&vault.grounds.project).then_some(path)
+}
+
+fn named(argument: &str, base: &Path, vault: &Vault) -> Result<PathBuf, Unreadable> {
+    let Some(rest) = argument.strip_prefix(&format!("${{{CREDENTIALS}}}")) else {
+        return Ok(folder(base.parent().unwrap_or(Path::new(""))).join(argument));
+    };
+    let folder = vault.grounds.credentials.as_ref();
+    let folder = folder.ok_or_else(|| Unreadable::NotSet(CREDENTIALS.to_owned()))?;
+    Ok(folder.join(rest.trim_start_matches('/')))
 }
 
 /// A folder's path; that of the folder we are in is written as nothing.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use age::{Callbacks, Identity, ssh};
+use age_core::format::Stanza;
 use secrecy::SecretString;
 use secrecy::zeroize::Zeroizing;
 use thiserror::Error;
@@ -66,8 +67,8 @@ pub enum IdentityProblem {
 
 /// The identities that may decrypt, and the person who may be asked for a passphrase.
 pub struct Identities {
-    /// Those that need nobody.
-    free: Vec<Box<dyn Identity + Send + Sync>>,
+    /// Those that need nobody, each with the recipient that it opens for.
+    free: Vec<(Box<dyn Identity + Send + Sync>, Option<String>)>,
     /// Those that may ask, tried last.
     asking: Vec<Box<dyn Identity + Send + Sync>>,
     /// To whom is encrypted what those open that need nobody.
@@ -136,12 +137,21 @@ impl Identities {
 
     /// All, in the order in which they are tried.
     pub(super) fn all(&self) -> impl Iterator<Item = &dyn Identity> {
-        self.free.iter().chain(&self.asking).map(|identity| identity.as_ref() as &dyn Identity)
+        let free = self.free.iter().map(|(identity, _)| identity);
+        free.chain(&self.asking).map(|identity| identity.as_ref() as &dyn Identity)
+    }
+
+    /// For whom a part of an age file is, if it is for one that needs nobody.
+    pub(super) fn recipient_of(&self, stanza: &Stanza) -> Option<String> {
+        let opens = |(identity, _): &&(Box<dyn Identity + Send + Sync>, Option<String>)| {
+            matches!(identity.unwrap_stanza(stanza), Some(Ok(_)))
+        };
+        self.free.iter().find(opens).and_then(|(_, recipient)| recipient.clone())
     }
 
     /// Those that open without asking anybody.
     pub(super) fn free(&self) -> impl Iterator<Item = &dyn Identity> {
-        self.free.iter().map(|identity| identity.as_ref() as &dyn Identity)
+        self.free.iter().map(|(identity, _)| identity.as_ref() as &dyn Identity)
     }
 
     /// The passphrase of files that have no recipients.
@@ -177,8 +187,8 @@ impl Identities {
         {
             match parse(identity, &self.person) {
                 Ok(Parsed::Free { key, recipient }) => {
-                    self.recipients.push(recipient);
-                    self.free.push(key);
+                    self.recipients.push(recipient.clone());
+                    self.free.push((key, Some(recipient)));
                 }
                 Ok(Parsed::Asking(identity)) => self.asking.push(identity),
                 Err(why) => problems.push(match why {
@@ -205,8 +215,9 @@ impl Identities {
             }
             Ok(ssh::Identity::Unsupported(_)) => return Err("is of a kind that age cannot use"),
             Ok(identity) => {
-                self.recipients.extend(recipient_of(&identity));
-                self.free.push(Box::new(identity));
+                let recipient = recipient_of(&identity);
+                self.recipients.extend(recipient.clone());
+                self.free.push((Box::new(identity), recipient));
             }
             Err(_) => return Err("is damaged"),
         }

@@ -8,12 +8,10 @@ use age::armor::ArmoredReader;
 use age::plugin::{self, IdentityPluginV1};
 use age::{Callbacks, DecryptError, Decryptor, Identity, scrypt, ssh, x25519};
 use age_core::format::{FileKey, Stanza};
-use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use secrecy::zeroize::Zeroizing;
-use sha2::{Digest, Sha256};
 
 use super::ask::Person;
+use super::recipients::ssh_mark;
 
 /// The most work that a passphrase may cost: a gibibyte of memory, and seconds.
 const MOST_WORK: u8 = 20;
@@ -55,12 +53,6 @@ impl Identity for LockedSsh {
         });
         try_each(unlocked, &[stanza])
     }
-}
-
-/// How a file names an SSH key among its recipients; `None` where this is none.
-pub(super) fn ssh_mark(public: &str) -> Option<String> {
-    let public = STANDARD.decode(public.split_whitespace().nth(1)?).ok()?;
-    Some(STANDARD_NO_PAD.encode(&Sha256::digest(public)[..4]))
 }
 
 /// A file of identities under a passphrase.

@@ -10,6 +10,7 @@ mod kept;
 mod locked;
 mod named;
 mod once;
+mod recipients;
 pub mod seal;
 mod sops;
 pub mod token;
@@ -21,6 +22,7 @@ mod vault;
 mod vectors;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread;
@@ -32,7 +34,8 @@ use crate::model::{Reference, Seal, Secret};
 pub use addressed::{Misfit, age_misfit, sops_misfit};
 pub use ask::{Ask, Nobody};
 pub use identities::{Identities, IdentityProblem};
-pub use sops::SopsProblem;
+pub use recipients::Sealed;
+pub use sops::{SopsDocument, SopsProblem, Unwritten};
 pub use vault::{Grounds, Vault};
 
 /// Why a secret could not be read. None of it repeats the secret or its ciphertext.
@@ -193,6 +196,28 @@ pub fn read(reference: &Reference, vault: &Vault) -> Result<Secret, Unreadable> 
         },
     };
     if secret.expose().is_empty() { Err(Unreadable::Empty) } else { Ok(secret) }
+}
+
+/// Whether this is an age file, whole or not.
+pub fn is_age_file(bytes: &[u8]) -> bool {
+    age::is_file(bytes)
+}
+
+/// Whether this is a SOPS document, whole or not.
+pub fn is_sops_document(text: &str) -> bool {
+    sops::is_document(text)
+}
+
+/// The files inside the project that a reference may be read from.
+pub fn files_of(reference: &Reference, vault: &Vault) -> Vec<PathBuf> {
+    match reference {
+        Reference::Tagged { tag, argument, base } => match tag.as_str() {
+            "file" => file::inside(argument, base, vault).into_iter().collect(),
+            "secret" => named::inside(base, vault),
+            _ => Vec::new(),
+        },
+        Reference::Plain(_) | Reference::Age(_) | Reference::Sops { .. } => Vec::new(),
+    }
 }
 
 fn decrypt(armored: &str, identities: &Identities) -> Result<Secret, Unreadable> {

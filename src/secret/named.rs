@@ -2,7 +2,7 @@
 //! file that asks up to the project's.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::vault::Vault;
 use super::{Unreadable, age, file, sops};
@@ -50,6 +50,20 @@ pub(super) fn read(name: &str, base: &Path, vault: &Vault) -> Result<Secret, Unr
         }
     }
     Err(Unreadable::NoSecret { name: name.to_owned(), looked })
+}
+
+/// The files of secrets inside the project that `!secret` in this file may look into.
+pub(super) fn inside(base: &Path, vault: &Vault) -> Vec<PathBuf> {
+    let folder = file::real(file::folder(base.parent().unwrap_or(Path::new(""))), vault);
+    let Ok(folder) = folder else { return Vec::new() };
+    let project = &vault.grounds.project;
+    folder
+        .ancestors()
+        .take_while(|folder| folder.starts_with(project))
+        .flat_map(|folder| NAMES.iter().map(|name| folder.join(name)))
+        .filter_map(|path| file::real(&path, vault).ok())
+        .filter(|path| path.starts_with(project))
+        .collect()
 }
 
 impl Store {

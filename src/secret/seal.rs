@@ -1,16 +1,18 @@
-//! A text -> an armored age file.
+//! A text -> an age file.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io::Write;
 use std::str::FromStr;
 
 use age::armor::{ArmoredWriter, Format};
 use age::plugin::{self, RecipientPluginV1};
 use age::{EncryptError, Encryptor, Recipient, ssh, x25519};
+use age_core::format::{FileKey, Stanza};
 use thiserror::Error;
 
 use super::Nobody;
 use super::ask::Person;
+use super::recipients::mark;
 
 /// Why nothing was encrypted.
 #[derive(Debug, Error)]
@@ -34,29 +36,66 @@ pub enum Unsealed {
     Age(String),
 }
 
-/// Encrypts a text to all recipients, each of whom can open it alone.
+/// Encrypts a text to all recipients, each of whom can open it alone, as an armored age file.
 ///
 /// # Errors
 /// Where there is none, or one that is none or whose plugin is missing or refuses.
 pub fn seal(text: &[u8], recipients: &[String]) -> Result<String, Unsealed> {
-    let recipients = parse_all(recipients)?;
-    let all = recipients.iter().map(AsRef::as_ref);
+    let bytes = seal_as(text, recipients, Format::AsciiArmor)?;
+    String::from_utf8(bytes).map_err(|error| Unsealed::Age(error.to_string()))
+}
+
+/// The same without armor.
+///
+/// # Errors
+/// Where there is none, or one that is none or whose plugin is missing or refuses.
+pub fn seal_binary(text: &[u8], recipients: &[String]) -> Result<Vec<u8>, Unsealed> {
+    seal_as(text, recipients, Format::Binary)
+}
+
+fn seal_as(text: &[u8], recipients: &[String], format: Format) -> Result<Vec<u8>, Unsealed> {
+    let mut all = parse_all(recipients)?;
+    if let Some(last) = all.pop() {
+        all.push(Box::new(Marked { recipient: last, all: recipients.to_vec() }));
+    }
+    let all = all.iter().map(AsRef::as_ref);
     let encryptor = Encryptor::with_recipients(all).map_err(|error| match error {
         EncryptError::MissingRecipients => Unsealed::NoRecipient,
         other => Unsealed::Age(other.to_string()),
     })?;
     let sealed = || -> std::io::Result<Vec<u8>> {
-        let armored = ArmoredWriter::wrap_output(Vec::new(), Format::AsciiArmor)?;
+        let armored = ArmoredWriter::wrap_output(Vec::new(), format)?;
         let mut writer = encryptor.wrap_output(armored)?;
         writer.write_all(text)?;
         writer.finish()?.finish()
     };
-    let bytes = sealed().map_err(|error| Unsealed::Age(error.to_string()))?;
-    String::from_utf8(bytes).map_err(|error| Unsealed::Age(error.to_string()))
+    sealed().map_err(|error| Unsealed::Age(error.to_string()))
+}
+
+/// A recipient with whom goes the mark that tells to whom all the file is encrypted.
+struct Marked {
+    recipient: Box<dyn Recipient>,
+    all: Vec<String>,
+}
+
+impl Recipient for Marked {
+    fn wrap_file_key(
+        &self,
+        file_key: &FileKey,
+    ) -> Result<(Vec<Stanza>, HashSet<String>), EncryptError> {
+        let (mut stanzas, labels) = self.recipient.wrap_file_key(file_key)?;
+        stanzas.push(mark(&self.all));
+        Ok((stanzas, labels))
+    }
+}
+
+/// A recipient as it is compared: an SSH key without its comment.
+pub(super) fn bare(recipient: &str) -> String {
+    recipient.split_whitespace().take(2).collect::<Vec<_>>().join(" ")
 }
 
 /// What encrypts to these recipients; those of one plugin are one, so that it is started once.
-fn parse_all(recipients: &[String]) -> Result<Vec<Box<dyn Recipient>>, Unsealed> {
+pub(super) fn parse_all(recipients: &[String]) -> Result<Vec<Box<dyn Recipient>>, Unsealed> {
     let mut parsed: Vec<Box<dyn Recipient>> = Vec::new();
     let mut of_plugins: Vec<plugin::Recipient> = Vec::new();
     for recipient in recipients {

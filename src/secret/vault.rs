@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
+use secrecy::zeroize::Zeroizing;
 
 use super::kept::Kept;
 use super::named::Store;
 use super::once::Once;
+use super::recipients::{self, Sealed};
 use super::sops::{self, Opened};
-use super::{Identities, Unreadable};
+use super::{Identities, Unreadable, age};
 use crate::model::Secret;
 
 /// Which files secrets may come from.
@@ -65,6 +67,22 @@ impl Vault {
         self.identities.recipients()
     }
 
+    /// Decrypts an age file, armored or not.
+    ///
+    /// # Errors
+    /// Where none of the identities opens it, or it is damaged.
+    pub fn open(&self, file: &[u8]) -> Result<Zeroizing<Vec<u8>>, Unreadable> {
+        age::decrypt(file, &self.identities)
+    }
+
+    /// Compares those whom an age file is encrypted to with those who are wanted.
+    ///
+    /// # Errors
+    /// Where it is none.
+    pub fn sealed_to(&self, file: &[u8], wanted: &[String]) -> Result<Sealed, Unreadable> {
+        recipients::compare(file, wanted, &self.identities)
+    }
+
     /// The files that were read so far; what they hold is not read again.
     pub fn files(&self) -> Vec<PathBuf> {
         self.files.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
@@ -87,6 +105,12 @@ impl Vault {
     /// Opens a SOPS document ahead of time.
     pub(super) fn warm(&self, document: &Arc<str>) {
         self.documents.with(document, || sops::open(document, &self.identities), |_| ());
+    }
+
+    /// A file of the project as it is reached through this name of the project's folder.
+    pub fn path_from(&self, folder: &Path, path: &Path) -> PathBuf {
+        let Ok(inside) = path.strip_prefix(&self.grounds.project) else { return path.to_owned() };
+        if folder == Path::new(".") { inside.to_owned() } else { folder.join(inside) }
     }
 
     /// A path as a person in the project would write it.

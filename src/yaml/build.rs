@@ -41,6 +41,26 @@ pub(crate) fn parse(text: &str) -> Parsed<'_> {
     builder.parsed
 }
 
+/// Where the comments of a text stand, each from its `#` to the end of its line.
+pub(crate) fn comments(text: &str) -> Vec<Span> {
+    let mut options = granit_parser::options! {
+        emit_unresolved_aliases: true,
+        flow_nesting_limit: MAX_DEPTH,
+        block_nesting_limit: MAX_DEPTH,
+    };
+    options.set_emit_comments(true);
+    let mut found = Vec::new();
+    let mut parser = Parser::new_from_str_with_options(text, options);
+    while let Some(Ok((event, span))) = parser.next_event() {
+        match event {
+            Event::StreamEnd => break,
+            Event::Comment(..) => found.push(span_of(&span)),
+            _ => {}
+        }
+    }
+    found
+}
+
 #[derive(Default)]
 struct Builder<'t> {
     parsed: Parsed<'t>,

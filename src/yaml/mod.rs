@@ -13,7 +13,7 @@ mod tests;
 
 use std::borrow::Cow;
 
-pub(crate) use build::parse;
+pub(crate) use build::{comments, parse};
 pub(crate) use fault::Fault;
 pub(crate) use json::to_json;
 pub(crate) use scalar::Kind;

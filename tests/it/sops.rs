@@ -7,10 +7,10 @@ use crate::shell::{Project, age_identity};
 use appcred::model::{Reference, Secret};
 
 /// A folder with `secrets.yaml`, and the key for it.
-struct Scene {
-    project: Project,
-    identity: String,
-    recipient: String,
+pub(crate) struct Scene {
+    pub(crate) project: Project,
+    pub(crate) identity: String,
+    pub(crate) recipient: String,
 }
 
 /// All that SOPS tells apart, in two documents.
@@ -42,14 +42,14 @@ second: hunter6
 const NAMES: &[&str] = &["one", "two_x", "three", "four_y", "five_unencrypted", "yes_no", "second"];
 
 impl Scene {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let (identity, recipient) = age_identity();
         Self { project: Project::new(), identity, recipient: recipient.to_string() }
     }
 
     /// Encrypts a file in place, with options for SOPS.
     #[track_caller]
-    fn encrypt(&self, file: &str, options: &[&str]) -> String {
+    pub(crate) fn encrypt(&self, file: &str, options: &[&str]) -> String {
         let fixed = ["--encrypt", "--age", &self.recipient];
         let arguments: Vec<_> = fixed.iter().chain(options).copied().chain([file]).collect();
         let text = sops(self.project.path(), &self.identity, arguments);
@@ -57,7 +57,7 @@ impl Scene {
         text
     }
 
-    fn vault(&self) -> Vault {
+    pub(crate) fn vault(&self) -> Vault {
         vault(&[&self.identity], self.project.path())
     }
 
@@ -80,7 +80,7 @@ impl Scene {
     }
 }
 
-fn vault(identities: &[&str], folder: &std::path::Path) -> Vault {
+pub(crate) fn vault(identities: &[&str], folder: &std::path::Path) -> Vault {
     let texts = identities.iter().map(|text| ("SOPS_AGE_KEY", Secret::new(text))).collect();
     let sources = IdentitySources { texts, files: Vec::new() };
     let (identities, problems) = Identities::gather(&[], &sources, Nobody);
@@ -93,7 +93,7 @@ fn expected() -> Vec<Result<Secret, Unreadable>> {
     texts.into_iter().map(|text| Ok(Secret::new(text))).collect()
 }
 
-const SELECTIONS: &[&[&str]] = &[
+pub(crate) const SELECTIONS: &[&[&str]] = &[
     &[],
     &["--encrypted-regex", "^(one|two.*|deep)$"],
     &["--encrypted-suffix", "_x"],

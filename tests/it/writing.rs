@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
+use crate::real::sops;
 use crate::shell::{Appcred, Project, age_identity};
 
 /// A project whose age key is in the environment.
@@ -110,4 +111,41 @@ fn encrypt_changes_secrets_in_clear_and_nothing_else() {
     let ran = kept.appcred().args(["encrypt", "-"]).stdin("piped\n").run();
     assert!(ran.stdout.starts_with("-----BEGIN AGE ENCRYPTED FILE-----\n"), "{}", ran.stdout);
     assert!(after.len() > before.len() && kept.recipient.starts_with("age1"));
+}
+
+#[test]
+fn sops_manifests_take_new_entries() {
+    let kept = Kept::new();
+    kept.project.write("credentials/a.yaml", "# ours\napplication_credentials:\n    - domain: google\n      client_id: g\n      client_secret: first-secret\n");
+    let rule = |rule: &str| {
+        let fixed = ["--encrypt", "--age", &kept.recipient, "--encrypted-regex", rule];
+        sops(kept.project.path(), &kept.identity, fixed.iter().chain(&["credentials/a.yaml"]))
+    };
+    let (before, careless) = (rule("^client_secret$"), rule("^nothing$"));
+    let add = || {
+        let add = ["add", "--domain", "spotify", "--client-id", "4f5c0a", "--secret-stdin"];
+        kept.appcred().args(add).stdin("second-secret\n")
+    };
+    kept.project.write("credentials/a.yaml", &before);
+    add().stdout("Added `spotify` to credentials/a.yaml.\n").run();
+    let after = kept.text("credentials/a.yaml");
+    let body = before.find("sops:\n").unwrap();
+    assert!(after.starts_with(&before[..body]) && !after.contains("second-secret"), "{after}");
+    let read = sops(kept.project.path(), &kept.identity, ["--decrypt", "credentials/a.yaml"]);
+    assert!(read.contains("first-secret") && read.contains("second-secret"), "{read}");
+    assert!(kept.applied().contains("second-secret"));
+    kept.appcred().args(["encrypt"]).stdout("Nothing stands in clear.\n").stderr("").run();
+
+    kept.project
+        .write("appcred.yaml", &format!("{}allow_plaintext: true\n", kept.text("appcred.yaml")));
+    kept.project.write("credentials/a.yaml", &careless);
+    add().run();
+    kept.project
+        .write("appcred.yaml", &kept.text("appcred.yaml").replace("allow_plaintext: true\n", ""));
+    let ran = kept.appcred().args(["encrypt"]).status(1).run();
+    assert!(
+        ran.stderr.contains("a secret stands in clear in this SOPS document"),
+        "{}",
+        ran.stderr
+    );
 }

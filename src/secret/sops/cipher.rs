@@ -1,7 +1,8 @@
 //! One encrypted value: `ENC[AES256_GCM,data:…,iv:…,tag:…,type:…]`.
 
 use aes_gcm::aead::consts::U32;
-use aes_gcm::aead::{AeadInPlace, KeyInit};
+use aes_gcm::aead::rand_core::RngCore;
+use aes_gcm::aead::{AeadInPlace, KeyInit, OsRng};
 use aes_gcm::aes::Aes256;
 use aes_gcm::{AesGcm, Key, Nonce, Tag};
 use base64::Engine;
@@ -38,12 +39,18 @@ impl<'t> Sealed<'t> {
 }
 
 /// The key of a document.
-pub(super) struct DataKey(AesGcm<Aes256, U32>);
+#[derive(Clone)]
+pub(super) struct DataKey {
+    cipher: AesGcm<Aes256, U32>,
+    /// The key itself, to be encrypted to others.
+    pub(super) bytes: Zeroizing<Vec<u8>>,
+}
 
 impl DataKey {
     /// `None` where it is not 32 bytes long.
-    pub(super) fn new(key: &[u8]) -> Option<Self> {
-        (key.len() == 32).then(|| Self(AesGcm::new(Key::<Aes256>::from_slice(key))))
+    pub(super) fn new(bytes: Zeroizing<Vec<u8>>) -> Option<Self> {
+        let fits = bytes.len() == 32;
+        fits.then(|| Self { cipher: AesGcm::new(Key::<Aes256>::from_slice(&bytes)), bytes })
     }
 
     /// `None` where the value, its place or its tag is not what it was.
@@ -51,7 +58,32 @@ impl DataKey {
         let mut bytes = Zeroizing::new(sealed.data.clone());
         let nonce = Nonce::<U32>::from_slice(&sealed.nonce);
         let tag = Tag::from_slice(&sealed.tag);
-        self.0.decrypt_in_place_detached(nonce, place, &mut bytes, tag).ok()?;
+        self.cipher.decrypt_in_place_detached(nonce, place, &mut bytes, tag).ok()?;
         Some(bytes)
     }
+
+    /// Encrypts a value for a place; `kind` is its type.
+    ///
+    /// SOPS has nonces of 32 bytes, which may be drawn at random without a count.
+    pub(super) fn seal(&self, plain: &[u8], kind: &str, place: &[u8]) -> Result<String, NotSealed> {
+        let mut nonce = [0; 32];
+        OsRng.try_fill_bytes(&mut nonce).map_err(|_| NotSealed)?;
+        let mut data = Zeroizing::new(plain.to_vec());
+        let sealing = Nonce::<U32>::from_slice(&nonce);
+        let tag = self
+            .cipher
+            .encrypt_in_place_detached(sealing, place, &mut data)
+            .map_err(|_| NotSealed)?;
+        let text = |bytes: &[u8]| STANDARD.encode(bytes);
+        Ok(format!(
+            "{SEALED}data:{},iv:{},tag:{},type:{kind}]",
+            text(&data),
+            text(&nonce),
+            text(&tag)
+        ))
+    }
 }
+
+/// The system gave no random numbers, or the value is larger than any can be.
+#[derive(Debug)]
+pub(super) struct NotSealed;

@@ -45,9 +45,12 @@ struct Group {
     age: Option<Vec<Recipient>>,
 }
 
+/// The data key, encrypted to somebody.
 #[derive(Deserialize)]
-struct Recipient {
-    enc: String,
+pub(super) struct Recipient {
+    #[serde(default)]
+    pub(super) recipient: String,
+    pub(super) enc: String,
 }
 
 impl Metadata {
@@ -73,15 +76,19 @@ impl Metadata {
         })
     }
 
+    /// Whether its recipients stand in key groups.
+    pub(super) fn is_grouped(&self) -> bool {
+        !self.groups.is_empty()
+    }
+
     /// The data key, encrypted to one recipient each.
-    pub(super) fn recipients(&self) -> Result<Vec<&str>, SopsProblem> {
+    pub(super) fn recipients(&self) -> Result<Vec<&Recipient>, SopsProblem> {
         let group = match self.groups.as_slice() {
             [] => &self.keys,
             [only] => only,
             _ => return Err(SopsProblem::NoAge("its key is shared among several key groups")),
         };
-        let recipients: Vec<_> =
-            group.age.iter().flatten().map(|recipient| recipient.enc.as_str()).collect();
+        let recipients: Vec<_> = group.age.iter().flatten().collect();
         if recipients.is_empty() {
             return Err(SopsProblem::NoAge("it is encrypted with other key services only"));
         }

@@ -3,33 +3,31 @@
 
 mod cipher;
 mod document;
+mod layout;
+mod mac;
 mod metadata;
 mod scalar;
 mod selection;
 #[cfg(test)]
 mod tests;
+mod unlocked;
+mod write;
 
-use secrecy::zeroize::Zeroizing;
-use sha2::{Digest, Sha512};
+use std::rc::Rc;
+
 use thiserror::Error;
 
-use super::{Identities, Unreadable, age};
-use crate::diagnostic::shown;
+use super::{Identities, Unreadable};
 use crate::model::Secret;
 
-use cipher::{DataKey, Sealed};
-use document::{Content, Leaf};
+use unlocked::Unlocked;
 
 pub(super) use cipher::SEALED;
 pub(super) use document::is_document;
+pub use write::{SopsDocument, Unwritten};
 
-use metadata::Metadata;
-
-/// What a MAC over the encrypted values alone begins with, so that it cannot stand for one over all.
-const ENCRYPTED_ONLY: [u8; 32] = [
-    0x8a, 0x3f, 0xd2, 0xad, 0x54, 0xce, 0x66, 0x52, 0x7b, 0x10, 0x34, 0xf3, 0xd1, 0x47, 0xbe, 0x0b,
-    0x0b, 0x97, 0x5b, 0x3b, 0xf4, 0x4f, 0x72, 0xc6, 0xfd, 0xad, 0xec, 0x81, 0x76, 0xf2, 0x7d, 0x69,
-];
+/// The keys that lead to a value.
+type Path = Vec<Rc<str>>;
 
 /// Why a SOPS document is refused.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -66,7 +64,7 @@ impl SopsProblem {
                 "bring back the file as SOPS wrote it, or encrypt it again"
             }
             Self::Value(_) | Self::Clear(_) | Self::Mac | Self::MacItself => {
-                "bring back the file as SOPS wrote it, and change it with `sops edit FILE` only"
+                "bring back the file as SOPS wrote it, and change it with `appcred edit FILE` or `sops edit FILE` only"
             }
         }
     }
@@ -99,129 +97,17 @@ impl Opened {
 /// Decrypts a document and checks it.
 pub(super) fn open(text: &str, identities: &Identities) -> Result<Opened, Unreadable> {
     let document = document::parse(text)?;
-    let metadata = Metadata::read(&document)?;
-    let key = data_key(&metadata, identities)?;
-    let mut hash = Sha512::new();
-    if metadata.mac_only_encrypted {
-        hash.update(ENCRYPTED_ONLY);
-    }
-    let mut values = Vec::with_capacity(document.leaves.len());
-    for leaf in document.leaves {
-        let encrypted = metadata.selection.encrypts(&leaf.path);
-        if encrypted && leaf.is_comment() {
-            continue;
-        }
-        let plain = if encrypted { decrypt(&leaf, &key)? } else { in_clear(&leaf) };
-        if encrypted || !metadata.mac_only_encrypted {
-            hash.update(&plain.bytes);
-        }
-        let key = match leaf.path.as_slice() {
-            [key] => Some((**key).to_owned()),
-            _ => None,
-        };
-        values.push(Value { at: leaf.at, key, text: plain.into_text() });
-    }
-    let mac = Sealed::parse(&metadata.mac)
-        .filter(|mac| mac.kind == "str")
-        .and_then(|mac| key.open(&mac, metadata.lastmodified.as_bytes()))
-        .ok_or(SopsProblem::MacItself)?;
-    if *mac != hex(&hash.finalize()).into_bytes() {
-        return Err(SopsProblem::Mac.into());
-    }
+    let mut values: Vec<_> = Unlocked::new(document, identities)?
+        .values
+        .into_iter()
+        .map(|known| {
+            let key = match known.leaf.path.as_slice() {
+                [key] => Some((**key).to_owned()),
+                _ => None,
+            };
+            Value { at: known.leaf.at, key, text: known.plain.into_text() }
+        })
+        .collect();
     values.sort_by_key(|value| value.at);
     Ok(Opened(values))
-}
-
-/// A leaf's plain value, as SOPS hashes it.
-struct Plain {
-    bytes: Zeroizing<Vec<u8>>,
-    is_text: bool,
-}
-
-impl Plain {
-    fn into_text(self) -> Result<Secret, Unreadable> {
-        if !self.is_text {
-            return Err(Unreadable::NotAText);
-        }
-        std::str::from_utf8(&self.bytes).map(Secret::new).map_err(|_| Unreadable::NotText)
-    }
-}
-
-fn in_clear(leaf: &Leaf<'_>) -> Plain {
-    let (text, is_text) = match &leaf.content {
-        Content::Text(text) => (&**text, true),
-        Content::Other(text) => (text.as_str(), false),
-    };
-    Plain { bytes: Zeroizing::new(text.as_bytes().to_vec()), is_text }
-}
-
-fn decrypt(leaf: &Leaf<'_>, key: &DataKey) -> Result<Plain, SopsProblem> {
-    let Content::Text(text) = &leaf.content else {
-        return Err(SopsProblem::Clear(leaf.name()));
-    };
-    // SOPS leaves an empty text as it is.
-    if text.is_empty() {
-        return Ok(Plain { bytes: Zeroizing::default(), is_text: true });
-    }
-    let sealed = Sealed::parse(text).ok_or_else(|| SopsProblem::Clear(leaf.name()))?;
-    let mut place = String::new();
-    for key in &leaf.path {
-        place.push_str(key);
-        place.push(':');
-    }
-    let bytes =
-        key.open(&sealed, place.as_bytes()).ok_or_else(|| SopsProblem::Value(leaf.name()))?;
-    let (bytes, is_text) = match sealed.kind {
-        "str" | "bytes" => (Some(bytes), true),
-        "time" => (Some(bytes), false),
-        kind => (scalar::canonical(kind, &bytes), false),
-    };
-    let bytes = bytes.ok_or_else(|| SopsProblem::Value(leaf.name()))?;
-    Ok(Plain { bytes, is_text })
-}
-
-fn data_key(metadata: &Metadata, identities: &Identities) -> Result<DataKey, Unreadable> {
-    let recipients = metadata.recipients()?;
-    let (mut broken, mut missing) = (None, None);
-    for armored in &recipients {
-        match age::decrypt(armored.as_bytes(), identities) {
-            Ok(key) => {
-                let key = DataKey::new(&key);
-                return key.ok_or(SopsProblem::Metadata("holds a key of a wrong length").into());
-            }
-            // A recipient whose identity is not here is no reason to stop.
-            Err(Unreadable::NoIdentity { .. }) => {
-                missing = Some(Unreadable::NoIdentity { recipients: recipients.len() });
-            }
-            Err(Unreadable::NotForUs { identities, .. }) => {
-                missing = Some(Unreadable::NotForUs { recipients: recipients.len(), identities });
-            }
-            Err(why) => broken = broken.or(Some(why)),
-        }
-    }
-    let none = || SopsProblem::NoAge("it has none").into();
-    Err(broken.or(missing).unwrap_or_else(none))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
-    let digit = |value: u8| char::from(DIGITS[usize::from(value)]);
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
-}
-
-impl Leaf<'_> {
-    /// SOPS writes a comment that stands in a list as an item of it, and leaves it out of the MAC.
-    fn is_comment(&self) -> bool {
-        match &self.content {
-            Content::Text(text) => {
-                Sealed::parse(text).is_some_and(|sealed| sealed.kind == "comment")
-            }
-            Content::Other(_) => false,
-        }
-    }
-
-    /// Its key, as far as that can be shown.
-    fn name(&self) -> String {
-        self.path.last().map_or_else(|| "the document".to_owned(), |key| shown::field(key))
-    }
 }

@@ -7,8 +7,27 @@ use secrecy::zeroize::Zeroizing;
 pub(super) enum Meaning {
     Null,
     Text,
-    /// A number, boolean or time, as it is hashed.
-    Other(String),
+    /// A number, boolean or time.
+    Other(Other),
+}
+
+/// A value that is no text.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Other {
+    /// What SOPS calls its type.
+    pub(super) kind: &'static str,
+    /// As it is hashed.
+    pub(super) hashed: String,
+}
+
+impl Other {
+    pub(super) fn boolean(value: bool) -> Self {
+        Self { kind: "bool", hashed: boolean(value) }
+    }
+
+    pub(super) fn float(value: f64) -> Self {
+        Self { kind: "float", hashed: float(value) }
+    }
 }
 
 /// What a scalar of YAML means to SOPS.
@@ -18,26 +37,26 @@ pub(super) fn meaning(text: &str, is_plain: bool) -> Meaning {
     }
     let found = match text {
         "" | "~" | "null" | "Null" | "NULL" => return Meaning::Null,
-        "true" | "True" | "TRUE" => Some(boolean(true)),
-        "false" | "False" | "FALSE" => Some(boolean(false)),
-        ".nan" | ".NaN" | ".NAN" => Some(float(f64::NAN)),
-        ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" => Some(float(f64::INFINITY)),
-        "-.inf" | "-.Inf" | "-.INF" => Some(float(f64::NEG_INFINITY)),
+        "true" | "True" | "TRUE" => Some(Other::boolean(true)),
+        "false" | "False" | "FALSE" => Some(Other::boolean(false)),
+        ".nan" | ".NaN" | ".NAN" => Some(Other::float(f64::NAN)),
+        ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" => Some(Other::float(f64::INFINITY)),
+        "-.inf" | "-.Inf" | "-.INF" => Some(Other::float(f64::NEG_INFINITY)),
         _ => number_or_time(text),
     };
     found.map_or(Meaning::Text, Meaning::Other)
 }
 
-fn number_or_time(text: &str) -> Option<String> {
+fn number_or_time(text: &str) -> Option<Other> {
     if !text.starts_with(['+', '-', '.', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9']) {
         return None;
     }
     if let Some(time) = time(text) {
-        return Some(time);
+        return Some(Other { kind: "time", hashed: time });
     }
     let digits = if text.starts_with('.') { text.to_owned() } else { text.replace('_', "") };
     if let Some(whole) = whole(&digits) {
-        return Some(whole.to_string());
+        return Some(Other { kind: "int", hashed: whole.to_string() });
     }
     let unsigned = digits.strip_prefix(['+', '-']).unwrap_or(&digits);
     let is_float = unsigned
@@ -46,7 +65,7 @@ fn number_or_time(text: &str) -> Option<String> {
     if !is_float {
         return None;
     }
-    digits.parse().ok().map(float)
+    digits.parse().ok().map(Other::float)
 }
 
 fn whole(digits: &str) -> Option<i64> {
@@ -124,8 +143,21 @@ pub(super) fn canonical(kind: &str, bytes: &[u8]) -> Option<Zeroizing<Vec<u8>>> 
     Some(Zeroizing::new(text.into_bytes()))
 }
 
+/// A value that is no text as it is written in YAML, so that it means the same again.
+pub(super) fn written(kind: &str, hashed: &str) -> String {
+    match (kind, hashed) {
+        ("bool", value) => value.to_ascii_lowercase(),
+        ("float", "NaN") => ".nan".to_owned(),
+        ("float", "+Inf") => ".inf".to_owned(),
+        ("float", "-Inf") => "-.inf".to_owned(),
+        // Without its point it would be an integer.
+        ("float", value) if !value.contains('.') => format!("{value}.0"),
+        (_, value) => value.to_owned(),
+    }
+}
+
 /// A boolean as it is hashed.
-pub(super) fn boolean(value: bool) -> String {
+fn boolean(value: bool) -> String {
     (if value { "True" } else { "False" }).to_owned()
 }
 

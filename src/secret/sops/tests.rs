@@ -1,9 +1,9 @@
-use super::scalar::{Meaning, float, meaning};
+use super::scalar::{Meaning, float, meaning, written};
 
 /// What a plain scalar is hashed as; `None` where it is text.
 fn hashed(text: &str) -> Option<String> {
     match meaning(text, true) {
-        Meaning::Other(hashed) => Some(hashed),
+        Meaning::Other(other) => Some(other.hashed),
         Meaning::Text => None,
         Meaning::Null => Some("null".to_owned()),
     }
@@ -33,6 +33,12 @@ fn values_without_quotes_mean_what_they_mean_to_sops() {
         ("2026-11-23T10:00:00+02:00", "2026-11-23T10:00:00+02:00"),
     ] {
         assert_eq!(hashed(text).as_deref(), Some(expected), "{text}");
+        let Meaning::Other(other) = meaning(text, true) else { continue };
+        // Written out again it is of the same type, and the same.
+        let Meaning::Other(again) = meaning(&written(other.kind, &other.hashed), true) else {
+            panic!("{text} became text");
+        };
+        assert_eq!(again, other, "{text}");
     }
     for text in ["yes", "on", "y", "1:30", "1.2.3", "0x", "12ab", "2026-13-01", "-", ".", "+-1"] {
         assert_eq!(hashed(text), None, "{text}");

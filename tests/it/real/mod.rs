@@ -13,5 +13,5 @@ pub(crate) use browser::Browser;
 pub(crate) use home_assistant::HomeAssistant;
 pub(crate) use port::free_port;
 pub(crate) use provider::{Provider, TokenRequest};
-pub(crate) use sops::sops;
+pub(crate) use sops::{sops, sops_age};
 pub(crate) use web::{Answer, send, visit};

@@ -26,3 +26,23 @@ pub(crate) fn sops<A: AsRef<OsStr>>(
     assert!(output.status.success(), "sops: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
+
+/// Where `tests/real/sops_age/set_up` brought another reader of SOPS documents.
+const SOPS_AGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/sops_age/current");
+
+/// What sops-age, of npm, decrypts, as JSON.
+#[track_caller]
+pub(crate) fn sops_age(file: &Path, key: &str) -> serde_json::Value {
+    const READ: &str =
+        "import('sops-age').then(async ({decryptSops}) => console.log(JSON.stringify(
+        await decryptSops({path: process.argv[1], secretKey: process.env.KEY}))))";
+    let output = Command::new("node")
+        .args(["-e", READ])
+        .arg(file)
+        .current_dir(SOPS_AGE)
+        .env("KEY", key)
+        .output()
+        .unwrap_or_else(|error| panic!("node: {error}; `tests/run` brings it"));
+    assert!(output.status.success(), "sops-age: {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}

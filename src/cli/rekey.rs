@@ -1,0 +1,124 @@
+//! `rekey`
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+use crate::manifest::Loaded;
+use crate::rewrite::save;
+use crate::sealed::{Rekeyed, rekeyed};
+use crate::secret::{Vault, files_of};
+
+use super::encrypt::{counted, project, recipients};
+use super::exit::ExitStatus;
+use super::gather::{load, show, vault};
+use super::{Global, console};
+
+/// Encrypt secrets again, to the recipients that the project has now
+///
+/// Changes what is encrypted to others than `age: recipients:` in appcred.yaml names, in place, and no
+/// other byte. Without FILE that is all manifests, appcred.yaml, and the files that they name by !file
+/// and !secret. Of a SOPS document the recipients change as by `sops updatekeys`; its values stay.
+/// What is under a passphrase stays so.
+#[derive(clap::Args, Debug)]
+#[command(
+    after_help = "What is compared: SOPS writes down its recipients, and so does appcred, as a \
+digest in each age file. An age file of another program does not say for whom it is: it is left alone \
+where the identities at hand and the marks of SSH keys show that it is for all recipients and nobody \
+else, and encrypted again otherwise.
+
+Whoever could decrypt until now still can from Git's history: after taking somebody away, make new
+secrets at the providers.
+
+Examples:
+  appcred rekey
+  appcred rekey credentials/spotify.yaml secrets.yaml.age
+  appcred rekey --force"
+)]
+pub(super) struct Rekey {
+    /// Manifests, SOPS documents or age files
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Encrypt all again, whoever it is encrypted to
+    #[arg(long)]
+    force: bool,
+}
+
+pub(super) fn run(global: &Global, verb: &Rekey) -> anyhow::Result<ExitStatus> {
+    let Some(project) = project(global) else { return Ok(ExitStatus::Failure) };
+    let recipients = recipients(&project, &[])?;
+    let (vault, _) = vault(global, &project);
+    let own = vault.recipients();
+    if !own.is_empty() && !recipients.iter().any(|recipient| own.contains(recipient)) {
+        console::tell(
+            "warning: no age identity at hand is for these recipients: you will not decrypt this again.\n",
+        );
+    }
+    let (mut changed, mut is_whole) = (0, true);
+    let files = if verb.files.is_empty() {
+        let loaded = load(global);
+        let problems = loaded.problems.without("plain-secret");
+        show(&problems);
+        is_whole = !problems.has_errors();
+        all_files(global, &loaded, &vault)
+    } else {
+        verb.files.clone()
+    };
+    for file in &files {
+        match rekey(file, &recipients, verb.force, &vault) {
+            Ok(0) => {}
+            Ok(count) => {
+                changed += count;
+                console::print(&format!(
+                    "{}: {} encrypted again\n",
+                    file.display(),
+                    counted(count)
+                ))?;
+            }
+            Err(error) => {
+                is_whole = false;
+                console::tell(&format!("error: {}: {error:#}\n", file.display()));
+            }
+        }
+    }
+    if changed == 0 && is_whole {
+        console::print("All is encrypted to the project's recipients.\n")?;
+    }
+    Ok(if is_whole { ExitStatus::Success } else { ExitStatus::Failure })
+}
+
+fn rekey(file: &Path, recipients: &[String], force: bool, vault: &Vault) -> anyhow::Result<usize> {
+    let before = fs::read(file).context("cannot read it")?;
+    let Rekeyed { bytes, count } = rekeyed(&before, recipients, force, vault).map_err(|why| {
+        let help = why.help();
+        let error = anyhow::Error::from(why);
+        match help {
+            Some(help) => anyhow::anyhow!("{error:#}; {help}"),
+            None => error,
+        }
+    })?;
+    if let Some(after) = bytes {
+        save::replace(file, &before, &after).context("cannot write it")?;
+    }
+    Ok(count)
+}
+
+/// The project file, all manifests, and the files that they name.
+fn all_files(global: &Global, loaded: &Loaded, vault: &Vault) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> =
+        loaded.project.file.iter().chain(&loaded.manifests).cloned().collect();
+    let references = loaded
+        .entries
+        .iter()
+        .flat_map(|entry| [&entry.client_id.value, &entry.client_secret.value]);
+    for reference in references.chain(loaded.project.tokens()) {
+        for file in files_of(reference, vault) {
+            let file = vault.path_from(&global.folder, &file);
+            if !files.contains(&file) {
+                files.push(file);
+            }
+        }
+    }
+    files
+}

@@ -1,0 +1,89 @@
+//! A text tried in the place of a file's: what would be wrong if it stood there.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::mask::mask;
+use super::{Cache, Project, Request, checks, discover, entry, load_project, project, read_one};
+use crate::diagnostic::{Diagnostic, Diagnostics, SourceFile, Spot};
+use crate::integrations;
+use crate::yaml;
+
+/// Whether secrets may stand in a text in clear.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InClear {
+    /// As the project says.
+    AsUsual,
+    /// They are meant to, for the moment.
+    Allowed,
+}
+
+/// What is wrong with a text that is to be a file's: as the project file, as one of its manifests
+/// together with the others, as another file of YAML, or nothing where it is none of these.
+pub fn check(request: &Request, path: &Path, text: &str, in_clear: InClear) -> Diagnostics {
+    let (mut project, _) = load_project(request);
+    let is_here = |other: &Path| match (other.canonicalize(), path.canonicalize()) {
+        (Ok(one), Ok(other)) => one == other,
+        _ => other == path,
+    };
+    let source = Arc::new(SourceFile::new(path.to_owned(), text.to_owned(), mask));
+    let problems = if project.file.as_deref().is_some_and(is_here) {
+        let folder = request.folder.as_path();
+        let paths = project::Paths { folder, home: request.home.as_deref() };
+        project::decode(&source, paths).1
+    } else {
+        project.allow_plaintext |= in_clear == InClear::Allowed;
+        let (manifests, _) = discover(request, &project);
+        if manifests.iter().any(|manifest| is_here(manifest)) {
+            let others = manifests.iter().filter(|manifest| !is_here(manifest));
+            let others: Vec<&Path> = others.map(|manifest| manifest.as_path()).collect();
+            as_manifest(&source, &others, &project)
+        } else {
+            let bare = path.with_extension("");
+            let is_age = path.extension().is_some_and(|extension| extension == "age");
+            let name = if is_age { bare.as_path() } else { path };
+            as_yaml(&source, name)
+        }
+    };
+    if in_clear == InClear::Allowed { problems.without("plain-secret") } else { problems }
+}
+
+fn as_manifest(source: &Arc<SourceFile>, others: &[&Path], project: &Project) -> Diagnostics {
+    let decoded = entry::decode(source, project);
+    let mut problems = Diagnostics::default();
+    let domains = decoded.entries.iter().map(|entry| &entry.domain);
+    problems.append(checks::check_domains(
+        domains.chain(&decoded.domains_of_broken),
+        integrations::known(),
+        &project.custom_integrations,
+        "appcred",
+    ));
+    problems.append(decoded.problems);
+    let mut entries = Vec::new();
+    for other in others {
+        let (_, decoded) = read_one(other, project, &Cache::default());
+        entries.extend(decoded.entries.iter().cloned());
+    }
+    entries.extend(decoded.entries);
+    let mut together = Diagnostics::default();
+    for check in checks::CHECKS {
+        check(&entries, &mut together);
+    }
+    let is_ours = |spot: &Spot| Arc::ptr_eq(&spot.file, source);
+    let concerns = |problem: &Diagnostic| {
+        problem.spot.as_ref().is_some_and(is_ours)
+            || problem.related.as_ref().is_some_and(|(spot, _)| is_ours(spot))
+    };
+    problems.append(together.only(concerns));
+    problems
+}
+
+fn as_yaml(source: &Arc<SourceFile>, name: &Path) -> Diagnostics {
+    let mut problems = Diagnostics::default();
+    if name.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
+        for fault in yaml::parse(source.text()).faults {
+            problems.push(fault.into_diagnostic(source));
+        }
+    }
+    problems
+}

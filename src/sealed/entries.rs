@@ -1,0 +1,136 @@
+//! A text of YAML in which single values are age files.
+
+use secrecy::zeroize::Zeroizing;
+
+use super::{NotSealed, Seals};
+use crate::model::Secret;
+use crate::rewrite::{Held, New, Old, Slot, Unfit, all_slots, put, slots};
+use crate::secret::seal::seal;
+use crate::secret::{Unreadable, Vault};
+
+/// The values of such a text, opened.
+pub(super) struct Entries {
+    opened: Vec<Value>,
+    /// What stood in clear.
+    plain: Vec<Secret>,
+    /// Where what could not be opened stands in the text in clear.
+    pub(super) closed: Vec<(u32, Unreadable)>,
+}
+
+/// A value that was opened.
+struct Value {
+    field: String,
+    of: String,
+    plain: Secret,
+    old: Old,
+}
+
+impl Entries {
+    /// Opens what can be opened, and gives the text with that in clear.
+    pub(super) fn open(text: &str, vault: &Vault) -> Result<(Self, Zeroizing<String>), NotSealed> {
+        // What is no YAML, or not now, has nothing that could be opened.
+        let Ok(slots) = slots(text) else {
+            let nothing = Self { opened: Vec::new(), plain: Vec::new(), closed: Vec::new() };
+            return Ok((nothing, Zeroizing::new(text.to_owned())));
+        };
+        let (mut opened, mut shut, mut places) = (Vec::new(), Vec::new(), Vec::new());
+        let mut in_clear = Vec::new();
+        for slot in &slots {
+            if let Held::Plain(secret) = &slot.held {
+                in_clear.push(secret.clone());
+            }
+            let (Held::Age(armored), Some(old)) = (&slot.held, slot.old(text)) else { continue };
+            match plain(armored, vault) {
+                Ok(plain) => {
+                    let (field, of) = (slot.field.clone(), slot.of.clone());
+                    opened.push(Value { field, of, plain, old });
+                    places.push(slot);
+                }
+                Err(why) => shut.push((armored, why)),
+            }
+        }
+        let new: Vec<_> = places
+            .into_iter()
+            .zip(&opened)
+            .map(|(slot, value)| (slot, New::Plain(&value.plain)))
+            .collect();
+        let clear = Zeroizing::new(put(text, &new)?);
+        let line_of = |armored: &String| {
+            let there = self::slots(&clear).unwrap_or_default();
+            let same = |slot: &&Slot| matches!(&slot.held, Held::Age(other) if other == armored);
+            there.iter().find(same).map_or(0, |slot| slot.span.line)
+        };
+        let closed = shut.into_iter().map(|(armored, why)| (line_of(armored), why)).collect();
+        let entries = Self { opened, plain: in_clear, closed };
+        // Nothing may be lost on the way there and back.
+        let nothing_new = Seals { recipients: &[], now: "", keep_plain: true };
+        if entries.seal(&clear, nothing_new)? != text {
+            return Err(Unfit::Line(1).into());
+        }
+        Ok((entries, clear))
+    }
+
+    /// Encrypts what stands in clear, with the old ciphertext for what is as it was.
+    pub(super) fn seal(&self, text: &str, with: Seals<'_>) -> Result<String, NotSealed> {
+        let slots = all_slots(text)?;
+        let mut left: Vec<&Value> = self.opened.iter().collect();
+        let mut new: Vec<(&Slot, Sealed<'_>)> = Vec::new();
+        for of_same_entry in [true, false] {
+            for slot in &slots {
+                let Held::Plain(secret) = &slot.held else { continue };
+                if new.iter().any(|(known, _)| known.span == slot.span) {
+                    continue;
+                }
+                // Each once, so that two values never show that they are the same.
+                let same = left.iter().position(|old| {
+                    old.field == slot.field
+                        && old.plain == *secret
+                        && (old.of == slot.of || !of_same_entry)
+                });
+                if let Some(same) = same {
+                    new.push((slot, Sealed::As(&left.remove(same).old)));
+                } else if !of_same_entry
+                    && self.is_secret(slot)
+                    && !(with.keep_plain && self.plain.contains(secret))
+                {
+                    let armored = seal(secret.expose().as_bytes(), with.recipients)?;
+                    new.push((slot, Sealed::Anew(armored)));
+                }
+            }
+        }
+        let new: Vec<_> = new.iter().map(|(slot, sealed)| (*slot, sealed.as_new())).collect();
+        Ok(put(text, &new)?)
+    }
+
+    /// What may stand in clear is a secret where it was one.
+    fn is_secret(&self, slot: &Slot) -> bool {
+        let was = |old: &Value| old.field == slot.field && old.of == slot.of;
+        !slot.may_be_clear || self.opened.iter().any(was)
+    }
+}
+
+/// What is put in the place of a value in clear.
+enum Sealed<'o> {
+    As(&'o Old),
+    Anew(String),
+}
+
+impl Sealed<'_> {
+    fn as_new(&self) -> New<'_> {
+        match self {
+            Self::As(old) => New::Old(old),
+            Self::Anew(armored) => New::Age(armored),
+        }
+    }
+}
+
+fn plain(armored: &str, vault: &Vault) -> Result<Secret, Unreadable> {
+    let bytes = vault.open(armored.as_bytes())?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| Unreadable::NotText)?;
+    // In clear this would be no secret at all any more, or another one.
+    match text.trim() {
+        "" => Err(Unreadable::Empty),
+        text if crate::rewrite::is_sealed(text) => Err(Unreadable::NotAText),
+        text => Ok(Secret::new(text)),
+    }
+}

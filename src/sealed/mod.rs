@@ -1,0 +1,135 @@
+//! Files that hold encrypted values: opened in clear and sealed again, or for other recipients.
+//!
+//! Three forms, told by their content: a SOPS document, a whole age file, and a text of YAML in which
+//! single values are age files. What is not changed keeps its ciphertext, byte for byte.
+
+mod entries;
+mod rekey;
+
+use std::str::Utf8Error;
+
+use secrecy::zeroize::Zeroizing;
+use thiserror::Error;
+
+use crate::rewrite::Unfit;
+use crate::secret::seal::{Unsealed, seal, seal_binary};
+use crate::secret::{SopsDocument, Unreadable, Unwritten, Vault, is_age_file, is_sops_document};
+
+use entries::Entries;
+pub use rekey::{Rekeyed, rekeyed};
+
+/// Why a file is not opened or not sealed.
+#[derive(Debug, Error)]
+pub enum NotSealed {
+    /// It cannot be decrypted.
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
+    /// A value of it cannot be decrypted.
+    #[error("line {line}: {why}")]
+    Value {
+        /// Its line.
+        line: u32,
+        /// The reason.
+        why: Unreadable,
+    },
+    /// It is a SOPS document that is not written.
+    #[error(transparent)]
+    Sops(#[from] Unwritten),
+    /// It cannot be changed in place.
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
+    /// It cannot be encrypted.
+    #[error(transparent)]
+    Unsealed(#[from] Unsealed),
+    /// It is no text.
+    #[error("it is not UTF-8 text")]
+    NotText(#[from] Utf8Error),
+}
+
+impl NotSealed {
+    /// What to do about it, where that can be told.
+    pub fn help(&self) -> Option<&'static str> {
+        match self {
+            Self::Unreadable(why)
+            | Self::Value { why, .. }
+            | Self::Sops(Unwritten::Unreadable(why)) => Some(why.help()),
+            _ => None,
+        }
+    }
+}
+
+/// With what files are sealed.
+#[derive(Clone, Copy)]
+pub struct Seals<'s> {
+    /// To whom, unless the file itself says.
+    pub recipients: &'s [String],
+    /// The time, as in `2026-11-24T10:00:00Z`.
+    pub now: &'s str,
+    /// Whether what stood in clear before stays so.
+    pub keep_plain: bool,
+}
+
+/// A file that was opened.
+pub struct Opened<'t> {
+    form: Form<'t>,
+    bytes: &'t [u8],
+    clear: Zeroizing<String>,
+}
+
+enum Form<'t> {
+    Sops(Box<SopsDocument<'t>>),
+    Age { armored: bool },
+    Entries(Entries),
+}
+
+impl<'t> Opened<'t> {
+    /// Opens a file's content.
+    ///
+    /// # Errors
+    /// Where it cannot be decrypted, or not be changed in place.
+    pub fn new(bytes: &'t [u8], vault: &Vault) -> Result<Self, NotSealed> {
+        if is_age_file(bytes) {
+            let plain = vault.open(bytes)?;
+            let clear = Zeroizing::new(std::str::from_utf8(&plain)?.to_owned());
+            let armored = bytes.trim_ascii_start().starts_with(b"-----BEGIN");
+            return Ok(Self { form: Form::Age { armored }, bytes, clear });
+        }
+        let text = std::str::from_utf8(bytes)?;
+        if is_sops_document(text) {
+            let document = SopsDocument::open(text, vault)?;
+            let clear = document.clear()?;
+            return Ok(Self { form: Form::Sops(Box::new(document)), bytes, clear });
+        }
+        let (entries, clear) = Entries::open(text, vault)?;
+        Ok(Self { form: Form::Entries(entries), bytes, clear })
+    }
+
+    /// The text, with all that could be opened in clear.
+    pub fn clear(&self) -> &str {
+        &self.clear
+    }
+
+    /// The lines of the text whose values could not be opened, and why; they stay as they are.
+    pub fn closed(&self) -> &[(u32, Unreadable)] {
+        match &self.form {
+            Form::Entries(entries) => &entries.closed,
+            Form::Sops(_) | Form::Age { .. } => &[],
+        }
+    }
+
+    /// Seals a text that came from [`Opened::clear`].
+    ///
+    /// # Errors
+    /// Where it cannot be encrypted, or does not fit into its form.
+    pub fn seal(&self, text: &str, with: Seals<'_>) -> Result<Vec<u8>, NotSealed> {
+        if text == *self.clear {
+            return Ok(self.bytes.to_vec());
+        }
+        match &self.form {
+            Form::Sops(document) => Ok(document.seal(text, with.now)?.into_bytes()),
+            Form::Entries(entries) => Ok(entries.seal(text, with)?.into_bytes()),
+            Form::Age { armored: true } => Ok(seal(text.as_bytes(), with.recipients)?.into_bytes()),
+            Form::Age { armored: false } => Ok(seal_binary(text.as_bytes(), with.recipients)?),
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! The same values for other recipients.
+
+use super::NotSealed;
+use crate::rewrite::{Held, New, put, slots};
+use crate::secret::seal::{seal, seal_binary};
+use crate::secret::{Sealed, SopsDocument, Unreadable, Vault, is_age_file, is_sops_document};
+
+const ARMORED: &str = "BEGIN AGE ENCRYPTED FILE";
+
+/// What became of a file's values.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Rekeyed {
+    /// The file's new content; none where it stays as it is.
+    pub bytes: Option<Vec<u8>>,
+    /// How many values were encrypted again.
+    pub count: usize,
+}
+
+/// Encrypts a file's values to these recipients, where they are encrypted to others or that cannot be
+/// told; all of them where they are wanted `anew`. What is under a passphrase stays so.
+///
+/// # Errors
+/// Where what must be encrypted again cannot be opened.
+pub fn rekeyed(
+    bytes: &[u8],
+    recipients: &[String],
+    anew: bool,
+    vault: &Vault,
+) -> Result<Rekeyed, NotSealed> {
+    if is_age_file(bytes) {
+        if !is_due(bytes, recipients, anew, vault)? {
+            return Ok(Rekeyed::default());
+        }
+        let plain = vault.open(bytes)?;
+        let is_armored = bytes.trim_ascii_start().starts_with(b"-----BEGIN");
+        let sealed = if is_armored {
+            seal(&plain, recipients)?.into_bytes()
+        } else {
+            seal_binary(&plain, recipients)?
+        };
+        return Ok(Rekeyed { bytes: Some(sealed), count: 1 });
+    }
+    let text = std::str::from_utf8(bytes)?;
+    if is_sops_document(text) {
+        let made = SopsDocument::open(text, vault)?.rekeyed(recipients, anew)?;
+        let count = usize::from(made.is_some());
+        return Ok(Rekeyed { bytes: made.map(String::into_bytes), count });
+    }
+    // A file of secrets in clear need not even be YAML.
+    if !text.contains(ARMORED) {
+        return Ok(Rekeyed::default());
+    }
+    let slots = slots(text)?;
+    let mut new = Vec::new();
+    for slot in &slots {
+        let Held::Age(armored) = &slot.held else { continue };
+        let unread = |why| NotSealed::Value { line: slot.span.line, why };
+        if is_due(armored.as_bytes(), recipients, anew, vault).map_err(unread)? {
+            let plain = vault.open(armored.as_bytes()).map_err(unread)?;
+            new.push((slot, seal(&plain, recipients)?));
+        }
+    }
+    if new.is_empty() {
+        return Ok(Rekeyed::default());
+    }
+    let changes: Vec<_> = new.iter().map(|(slot, armored)| (*slot, New::Age(armored))).collect();
+    Ok(Rekeyed { bytes: Some(put(text, &changes)?.into_bytes()), count: changes.len() })
+}
+
+fn is_due(
+    file: &[u8],
+    recipients: &[String],
+    anew: bool,
+    vault: &Vault,
+) -> Result<bool, Unreadable> {
+    Ok(match vault.sealed_to(file, recipients)? {
+        Sealed::Same => anew,
+        Sealed::Other => true,
+        Sealed::Passphrase => false,
+    })
+}

@@ -1,0 +1,122 @@
+//! To whom an age file is encrypted, as far as that can be told.
+//!
+//! age does not say: a recipient of its own kind leaves no trace, an SSH key a short one. So what is
+//! encrypted here carries a mark, a digest of all its recipients, in a place where every reader of
+//! age files passes over what it does not know, and under the file's own check. Whoever knows the
+//! recipients can tell that they are the ones; nobody can tell them from it.
+
+use age::armor::ArmoredReader;
+use age::{DecryptError, Decryptor, Identity};
+use age_core::format::{FileKey, Stanza};
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+use sha2::{Digest, Sha256};
+use std::sync::{Mutex, PoisonError};
+
+use super::seal::bare;
+use super::{Identities, Unreadable, age as age_file};
+
+/// How the mark is called. age calls so what is there to be passed over.
+const MARK: &str = "appcred-recipients-grease";
+
+/// To whom an age file is encrypted, compared with who it should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sealed {
+    /// To just those.
+    Same,
+    /// To others, or it cannot be told.
+    Other,
+    /// To a passphrase.
+    Passphrase,
+}
+
+/// The mark for these recipients, in whatever order.
+pub(super) fn mark(recipients: &[String]) -> Stanza {
+    let names = sorted(recipients);
+    let digest = Sha256::digest(format!("appcred recipients\n{}\n", names.join("\n")));
+    let told = STANDARD_NO_PAD.encode(&digest[..16]);
+    Stanza { tag: MARK.to_owned(), args: vec![told], body: Vec::new() }
+}
+
+/// How an age file names an SSH key among its recipients.
+pub(super) fn ssh_mark(recipient: &str) -> Option<String> {
+    let key = STANDARD.decode(recipient.split(' ').nth(1)?).ok()?;
+    Some(STANDARD_NO_PAD.encode(&Sha256::digest(key)[..4]))
+}
+
+fn sorted(recipients: &[String]) -> Vec<String> {
+    let mut names: Vec<String> = recipients.iter().map(|name| bare(name)).collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// Compares those whom an age file is encrypted to with those who are wanted: by the mark, and where
+/// there is none by whom of them each part is for, if the identities at hand tell.
+pub(super) fn compare(
+    bytes: &[u8],
+    wanted: &[String],
+    identities: &Identities,
+) -> Result<Sealed, Unreadable> {
+    let damaged = |_| Unreadable::Damaged("its header is not whole");
+    let file = Decryptor::new_buffered(ArmoredReader::new(bytes)).map_err(damaged)?;
+    if !age_file::is_file(bytes) {
+        return Err(Unreadable::Damaged("it does not begin as one"));
+    }
+    if file.is_scrypt() {
+        return Ok(Sealed::Passphrase);
+    }
+    let witness = Witness::default();
+    // It opens nothing, so that every part is shown to it.
+    if file.decrypt([&witness as &dyn Identity].into_iter()).is_ok() {
+        return Ok(Sealed::Other);
+    }
+    let stanzas = witness.seen();
+    let is_same = match is_marked_for(&stanzas, wanted) {
+        Some(is_same) => is_same,
+        None => {
+            let keys = stanzas.iter().filter(|stanza| !stanza.tag.ends_with("-grease"));
+            let found: Option<Vec<String>> =
+                keys.map(|stanza| recipient_of(stanza, wanted, identities)).collect();
+            found.is_some_and(|found| sorted(&found) == sorted(wanted))
+        }
+    };
+    Ok(if is_same { Sealed::Same } else { Sealed::Other })
+}
+
+/// Whether an age file's mark is that of these recipients; `None` where it has none.
+pub(super) fn is_marked_for(stanzas: &[Stanza], recipients: &[String]) -> Option<bool> {
+    let found = stanzas.iter().find(|stanza| stanza.tag == MARK)?;
+    Some(found.args == mark(recipients).args)
+}
+
+/// Whose part of a file this is; `None` where that cannot be told.
+fn recipient_of(stanza: &Stanza, wanted: &[String], identities: &Identities) -> Option<String> {
+    if stanza.tag.starts_with("ssh-") {
+        let is_its = |name: &&String| ssh_mark(name).as_ref() == stanza.args.first();
+        return wanted.iter().find(is_its).cloned();
+    }
+    identities.recipient_of(stanza)
+}
+
+/// An identity that opens nothing and sees all.
+#[derive(Default)]
+pub(super) struct Witness(Mutex<Vec<Stanza>>);
+
+impl Witness {
+    /// All parts that it was shown.
+    pub(super) fn seen(self) -> Vec<Stanza> {
+        self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Identity for Witness {
+    fn unwrap_stanza(&self, stanza: &Stanza) -> Option<Result<FileKey, DecryptError>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Stanza {
+            tag: stanza.tag.clone(),
+            args: stanza.args.clone(),
+            body: stanza.body.clone(),
+        });
+        None
+    }
+}

@@ -1,0 +1,249 @@
+//! `edit`: what was changed is encrypted and nothing else changes; what is wrong changes nothing.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use rustix::process::Signal;
+
+use crate::real::sops;
+use crate::shell::{Appcred, Project, age_identity, encrypt};
+
+/// A project, and an editor that is a script.
+struct Desk {
+    project: Project,
+    tools: Project,
+    identity: String,
+    recipient: String,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let (identity, recipient) = age_identity();
+        let project = Project::new().file(
+            "appcred.yaml",
+            &format!("targets: {{lab: {{config_dir: ha}}}}\nage: {{recipients: [{recipient}]}}\n"),
+        );
+        let armored = |secret: &str, lead: &str| -> String {
+            encrypt(secret, &recipient).lines().flat_map(|line| [lead, line, "\n"]).collect()
+        };
+        project.write(
+            "credentials/a.yaml",
+            &format!(
+                "# mine\napplication_credentials:\n  - domain: spotify\n    client_id: |\n{}    client_secret:   |- # odd\n{}\n  - {{domain: twitch, client_id: b, client_secret: {:?}}} # flow\n",
+                armored("spotify-id", "      "),
+                armored("m4rk3d-one", "            "),
+                encrypt("m4rk3d-two", &recipient)
+            ),
+        );
+        Self { project, tools: Project::new(), identity, recipient: recipient.to_string() }
+    }
+
+    /// An editor that runs these lines of a shell on the file `$1`.
+    fn editor(&self, script: &str) -> PathBuf {
+        self.tools.write("editor", &format!("#!/bin/sh\nset -e\n{script}\n"));
+        let path = self.tools.join("editor");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    }
+
+    fn edit(&self, file: &str, script: &str) -> Appcred {
+        Appcred::new()
+            .in_dir(self.project.path())
+            .env("SOPS_AGE_KEY", &self.identity)
+            .env("PATH", "/usr/bin:/bin")
+            .env("EDITOR", self.editor(script))
+            .args(["edit", file])
+    }
+
+    fn text(&self, file: &str) -> String {
+        fs::read_to_string(self.project.join(file)).unwrap()
+    }
+
+    fn applied(&self) -> String {
+        let appcred = Appcred::new().in_dir(self.project.path());
+        appcred.env("SOPS_AGE_KEY", &self.identity).args(["apply", "--yes"]).run();
+        self.text("ha/.storage/application_credentials")
+    }
+}
+
+const MANIFEST: &str = "credentials/a.yaml";
+
+#[test]
+fn edit_shows_secrets_in_clear_and_encrypts_what_changed() {
+    let desk = Desk::new();
+    let before = desk.text(MANIFEST);
+    let seen = desk.tools.join("seen");
+    let look = format!(
+        "cat \"$1\" >{0}; stat -c %a \"$1\" \"$(dirname \"$1\")\" >>{0}; dirname \"$1\" >{0}.at; cp \"$1\" \"$1~\"",
+        seen.display()
+    );
+    desk.edit(MANIFEST, &look).stdout("Nothing was changed.\n").stderr("").run();
+    assert_eq!(
+        fs::read_to_string(&seen).unwrap(),
+        "# mine\napplication_credentials:\n  - domain: spotify\n    client_id: spotify-id\n    client_secret:   m4rk3d-one # odd\n\n  - {domain: twitch, client_id: b, client_secret: m4rk3d-two} # flow\n600\n700\n"
+    );
+    let folder = fs::read_to_string(seen.with_extension("at")).unwrap();
+    assert!(!Path::new(folder.trim()).exists(), "{folder} is left");
+    assert_eq!(desk.text(MANIFEST), before);
+
+    let change = "sed -i 's/m4rk3d-two/\"m4rk3d: three\"/; s/# mine/# ours/' \"$1\"
+printf '  - domain: netatmo\\n    client_id: n\\n    client_secret: m4rk3d-new\\n' >>\"$1\"";
+    desk.edit(MANIFEST, change).stdout("Saved credentials/a.yaml.\n").stderr("").run();
+    let after = desk.text(MANIFEST);
+    assert!(!after.contains("m4rk3d"), "{after}");
+    let spotify = |text: &str| {
+        text[text.find("  - domain: spotify").unwrap()..text.find("  - {").unwrap()].to_owned()
+    };
+    assert_eq!(spotify(&after), spotify(&before));
+    assert!(
+        after.starts_with("# ours\n") && after.contains("} # flow\n  - domain: netatmo\n"),
+        "{after}"
+    );
+    let held = desk.applied();
+    for secret in ["spotify-id", "m4rk3d-one", "m4rk3d: three", "m4rk3d-new"] {
+        assert!(held.contains(secret), "{secret}: {held}");
+    }
+}
+
+#[test]
+fn edit_keeps_the_file_where_anything_is_wrong() {
+    let desk = Desk::new();
+    let before = desk.text(MANIFEST);
+    let refused = |script: &str, told: &str| {
+        let ran = desk.edit(MANIFEST, script).status(1).run();
+        assert!(ran.stderr.contains(told), "{script}: {}", ran.stderr);
+        assert!(!ran.stderr.contains("m4rk3d"), "{}", ran.stderr);
+        assert_eq!(desk.text(MANIFEST), before, "{script}");
+    };
+    refused("sed -i 's/client_id: b/clientid: b/' \"$1\"", "credentials/a.yaml:7:22");
+    refused("echo ' [' >>\"$1\"", "not valid YAML");
+    refused(
+        "sed -i 's/twitch/spotify/; s/client_id: b/client_id: spotify-id/' \"$1\"",
+        "is taken by another entry",
+    );
+    refused("sed -i 's/twitch/tvitch/' \"$1\"", "did you mean `twitch`?");
+    refused("sed -i 's/m4rk3d-two/x/' \"$1\"; exit 3", "ended with exit status: 3");
+    refused("rm \"$1\"", "the editor left no file");
+    refused("printf '\\377' >>\"$1\"", "not UTF-8");
+    // Somebody else was faster.
+    let other = format!("{before}# another\n");
+    let path = desk.project.join(MANIFEST);
+    let script = format!("sed -i 's/m4rk3d-two/x/' \"$1\"; echo '# another' >>{}", path.display());
+    let ran = desk.edit(MANIFEST, &script).status(1).run();
+    assert!(ran.stderr.contains("changed by somebody else"), "{}", ran.stderr);
+    assert_eq!(desk.text(MANIFEST), other);
+}
+
+#[test]
+fn edit_leaves_what_it_cannot_open() {
+    let desk = Desk::new();
+    let (_, stranger) = age_identity();
+    let foreign = encrypt("not-for-us", &stranger);
+    desk.project.write(
+        MANIFEST,
+        &format!(
+            "{}  - {{domain: netatmo, client_id: n, client_secret: {foreign:?}}}\n",
+            desk.text(MANIFEST)
+        ),
+    );
+    let before = desk.text(MANIFEST);
+    let ran = desk.edit(MANIFEST, "sed -i 's/m4rk3d-two/other/' \"$1\"").run();
+    assert!(
+        ran.stderr.starts_with("warning: line 8 stays encrypted: it is encrypted to 1 recipient"),
+        "{}",
+        ran.stderr
+    );
+    let last = |text: &str| text.lines().last().unwrap().to_owned();
+    assert_eq!(last(&desk.text(MANIFEST)), last(&before));
+    assert_ne!(desk.text(MANIFEST), before);
+}
+
+#[test]
+fn edit_of_sops_and_age_files() {
+    let desk = Desk::new();
+    let folder = desk.project.path();
+    let rule =
+        ["--encrypt", "--age", &desk.recipient, "--encrypted-regex", "^client_secret$", "b.yaml"];
+    desk.project.write("b.yaml", "# sops\napplication_credentials:\n    - domain: google # g\n      client_id: g\n      client_secret: m4rk3d-one\n    - domain: fitbit\n      client_id: f\n      client_secret: m4rk3d-two\n");
+    let before = sops(folder, &desk.identity, rule);
+    desk.project.write("credentials/b.yaml", &before);
+    let change = "grep -q 'client_secret: m4rk3d-one' \"$1\"; ! grep -q sops: \"$1\"
+sed -i 's/m4rk3d-one/m4rk3d-six/; s/# g$/# gg/' \"$1\"
+printf '    - domain: xbox\\n      client_id: x\\n      client_secret: |-\\n          m4rk3d-box\\n' >>\"$1\"";
+    desk.edit("credentials/b.yaml", change).stdout("Saved credentials/b.yaml.\n").stderr("").run();
+    let after = desk.text("credentials/b.yaml");
+    assert!(!after.contains("m4rk3d"), "{after}");
+    let gone = before.lines().filter(|line| !after.lines().any(|new| new == *line));
+    let gone = gone.map(|line| line.trim().split(':').next().unwrap());
+    let gone: Vec<_> = gone.filter(|line| *line != "lastmodified").collect();
+    assert_eq!(gone, ["# g", "client_secret", "mac"]);
+    let read = sops(folder, &desk.identity, ["--decrypt", "credentials/b.yaml"]);
+    assert!(
+        read.contains("m4rk3d-six") && read.contains("m4rk3d-two") && read.contains("m4rk3d-box"),
+        "{read}"
+    );
+    assert!(desk.applied().contains("m4rk3d-box"));
+    // What its rules would leave in clear is not saved.
+    let secret = "printf '    - {domain: home_connect, client_id: h, \"client_secret\": m4rk3d}\\n' >>\"$1\"";
+    desk.edit("credentials/b.yaml", secret).run();
+    desk.project.write("b.yaml", "application_credentials:\n    - domain: fitbit\n      client_id: f\n      client_secret: m4rk3d-two\n");
+    let rule = ["--encrypt", "--age", &desk.recipient, "--encrypted-regex", "^nothing$", "b.yaml"];
+    desk.project.write("credentials/b.yaml", &sops(folder, &desk.identity, rule));
+    let ran =
+        desk.edit("credentials/b.yaml", "sed -i 's/m4rk3d-two/m4rk3d-six/' \"$1\"").status(1).run();
+    assert!(ran.stderr.contains("`client_secret` stands here in clear"), "{}", ran.stderr);
+
+    let armored = encrypt("one: m4rk3d-one\n", &desk.recipient.parse().unwrap());
+    desk.project.write("secrets.yaml.age", &armored);
+    desk.edit("secrets.yaml.age", "echo 'two: m4rk3d-two' >>\"$1\"").run();
+    desk.edit("secrets.yaml.age", "grep -q 'two: m4rk3d-two' \"$1\"")
+        .stdout("Nothing was changed.\n")
+        .run();
+    let ran = desk.edit("secrets.yaml.age", "echo 'two: again' >>\"$1\"").status(1).run();
+    assert!(ran.stderr.contains("secrets.yaml.age:3:1"), "{}", ran.stderr);
+}
+
+#[test]
+fn edit_leaves_nothing_when_it_is_asked_to_end_or_killed() {
+    for signal in [Signal::TERM, Signal::HUP, Signal::KILL] {
+        let desk = Desk::new();
+        let before = desk.text(MANIFEST);
+        let at = desk.tools.join("at");
+        // The editor is one that does not end by itself.
+        let script = format!(
+            "cp \"$1\" \"$1.swp\"; dirname \"$1\" >{0}.new; mv {0}.new {0}; echo open; exec sleep 600",
+            at.display()
+        );
+        let mut running = desk.edit(MANIFEST, &script).spawn();
+        running.line_with("open");
+        let folder = PathBuf::from(fs::read_to_string(&at).unwrap().trim());
+        assert!(folder.join("a.yaml.swp").exists());
+        running.signal(signal);
+        let ended = std::time::Instant::now();
+        while folder.exists() {
+            assert!(
+                ended.elapsed().as_secs() < 60,
+                "{} is left after {signal:?}",
+                folder.display()
+            );
+            std::thread::yield_now();
+        }
+        assert_eq!(desk.text(MANIFEST), before);
+        if signal != Signal::KILL {
+            assert_eq!(running.finish().status, Some(1));
+        }
+    }
+}
+
+#[test]
+fn edit_sweeps_what_nobody_could() {
+    let desk = Desk::new();
+    let left = tempfile::Builder::new().prefix("appcred-edit-").tempdir_in("/dev/shm").unwrap();
+    let used = tempfile::Builder::new().prefix("appcred-edit-").tempdir_in("/dev/shm").unwrap();
+    fs::write(left.path().join("x"), "m4rk3d").unwrap();
+    let lock = fs::File::open(used.path()).unwrap();
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    desk.edit(MANIFEST, "").run();
+    assert!(!left.path().exists() && used.path().exists());
+}

@@ -1,0 +1,192 @@
+//! What appcred writes into SOPS documents is read by the real SOPS, its MAC accepted, and what SOPS
+//! then edits is read again.
+
+use appcred::secret::SopsDocument;
+
+use crate::real::{sops, sops_age};
+use crate::shell::age_identity;
+use crate::sops::{SELECTIONS, Scene, vault};
+
+const NOW: &str = "2026-11-24T10:00:00Z";
+
+const PLAIN: &str = r#"# hunter0
+one: hunter1 # hunter00
+two_x: "hunter2\n"
+three: |
+  hunter3
+  hunter4
+four_y: ünïcode
+five_unencrypted: hunter5
+yes_no: yes
+empty: ""
+nothing: null
+numbers: [1, 1.50, 1e30, 1.5e-9, 0777, 0x1F, 1_000, .inf, -3, 1000.0]
+flags: {right: true, wrong: False}
+times: [2026-11-23, 2026-11-23T10:00:00.50+02:00]
+deep:
+  # one
+  key: a
+  # two
+  list:
+    - b
+    - [c, d]
+    # a comment in a list
+    - key: e
+# last
+no_list: []
+no_map: {}
+"quoted: key": x
+"#;
+
+/// What SOPS decrypts, but for comments in lists: those are items as long as they are encrypted.
+#[track_caller]
+fn decrypted(scene: &Scene, file: &str) -> String {
+    let text = sops(scene.project.path(), &scene.identity, ["--decrypt", file]);
+    let of_list =
+        |line: &&str| line.contains("a comment in a list") || line.contains(",type:comment]");
+    text.lines().filter(|line| !of_list(line)).flat_map(|line| [line, "\n"]).collect()
+}
+
+/// The lines of one text that another has not.
+fn new_lines<'t>(before: &str, after: &'t str) -> Vec<&'t str> {
+    after.lines().filter(|line| !before.lines().any(|old| old == *line)).collect()
+}
+
+#[test]
+fn sops_reads_what_was_written_with_every_option() {
+    for selection in SELECTIONS {
+        for mac_only in [&[][..], &["--mac-only-encrypted"]] {
+            let scene = Scene::new();
+            let options: Vec<&str> = selection.iter().chain(mac_only).copied().collect();
+            scene.project.write("a.yaml", PLAIN);
+            let before = scene.encrypt("a.yaml", &options);
+            let vault = scene.vault();
+            let document = SopsDocument::open(&before, &vault).unwrap();
+            let clear = document.clear().unwrap();
+            assert_eq!(document.seal(&clear, NOW).unwrap(), before, "{options:?}");
+
+            let changed = clear
+                .replace("hunter1", "hunter9")
+                .replace("key: a", "key: \"a: #\\n\"\n    more: {new: 7, other: text}")
+                .replace("no_map:", "literal: |-\n    two\n\n    lines\nno_map:")
+                + "last_x: 2026-11-24\nlast_y: |+\n\n  up\n\n";
+            let after = document.seal(&changed, NOW).unwrap();
+            scene.project.write("a.yaml", &after);
+            // What SOPS itself would have made of it.
+            scene.project.write("b.yaml", &changed);
+            scene.encrypt("b.yaml", &options);
+            assert_eq!(
+                decrypted(&scene, "a.yaml"),
+                decrypted(&scene, "b.yaml"),
+                "{options:?}\n{after}"
+            );
+            let new = new_lines(&before, &after);
+            assert!(new.len() <= 15, "{new:#?}");
+
+            sops(
+                scene.project.path(),
+                &scene.identity,
+                ["set", "a.yaml", "[\"one\"]", "\"by-sops\""],
+            );
+            let by_sops = std::fs::read_to_string(scene.project.join("a.yaml")).unwrap();
+            let again = SopsDocument::open(&by_sops, &vault).unwrap();
+            assert!(again.clear().unwrap().contains("one: by-sops\n"), "{options:?}\n{by_sops}");
+        }
+    }
+}
+
+#[test]
+fn sops_recipients_change_and_nothing_else_does() {
+    let scene = Scene::new();
+    let (other, other_recipient) = age_identity();
+    let other_recipient = other_recipient.to_string();
+    scene.project.write("a.yaml", PLAIN);
+    let before = scene.encrypt("a.yaml", &[]);
+    let own = scene.vault();
+    let document = SopsDocument::open(&before, &own).unwrap();
+    let one = [scene.recipient.clone()];
+    let both = [scene.recipient.clone(), other_recipient.clone()];
+    assert!(document.rekeyed(&one, false).unwrap().is_none());
+    let rekeyed = document.rekeyed(&both, false).unwrap().unwrap();
+    // The key for the one that stays is not touched, so that lines are added only.
+    assert!(new_lines(&rekeyed, &before).is_empty());
+    let read = |text: &str, identity: &str| {
+        scene.project.write("a.yaml", text);
+        sops(scene.project.path(), identity, ["--decrypt", "a.yaml"])
+    };
+    assert_eq!(read(&rekeyed, &other), read(&before, &scene.identity));
+    assert_eq!(read(&rekeyed, &scene.identity), read(&rekeyed, &other));
+
+    let theirs = vault(&[&other], scene.project.path());
+    let document = SopsDocument::open(&rekeyed, &theirs).unwrap();
+    assert!(document.rekeyed(&both, false).unwrap().is_none());
+    assert!(document.rekeyed(&both, true).unwrap().is_some_and(|anew| anew != rekeyed));
+    let alone = document.rekeyed(&[other_recipient], false).unwrap().unwrap();
+    assert!(SopsDocument::open(&alone, &own).is_err());
+    let added = SopsDocument::open(&alone, &theirs).unwrap();
+    assert!(added.clear().unwrap().contains("one: hunter1\n"));
+}
+
+#[test]
+fn sops_documents_of_other_forms_stay_as_they_are() {
+    let scene = Scene::new();
+    let vault = scene.vault();
+    let told = |file: &str, plain: &str| {
+        scene.project.write(file, plain);
+        let text = scene.encrypt(file, &[]);
+        let opened = SopsDocument::open(&text, &vault);
+        opened.and_then(|document| document.clear().map(|_| ())).unwrap_err().to_string()
+    };
+    assert_eq!(told("a.json", "{\"a\": \"b\"}"), "it is JSON, which only `sops` itself changes");
+    assert_eq!(
+        told("a.yaml", "a: b\n---\nc: d\n"),
+        "it has several documents in one file, which only `sops` itself changes"
+    );
+    scene.project.write("a.yaml", "a: b\nc_unencrypted: d\n");
+    let text = scene.encrypt("a.yaml", &[]);
+    let document = SopsDocument::open(&text, &vault).unwrap();
+    for (body, why) in [
+        (
+            "a: &x b\nc: *x\n",
+            "the SOPS document is refused: its `sops` part fits no file with aliases, which SOPS never writes",
+        ),
+        (
+            "a: !env_var b\n",
+            "line 1 is written in a way that cannot be changed in place: change it by hand",
+        ),
+        ("a: b\nsops: {}\n", "it has a part `sops` of its own, which only `sops` itself changes"),
+        ("a: [\n", "the SOPS document is refused: it is no whole YAML or JSON"),
+    ] {
+        assert_eq!(document.seal(body, NOW).unwrap_err().to_string(), why);
+    }
+    // A value is bound to its place: moved, it is no longer what it was.
+    let sealed = document.body().unwrap().lines().next().unwrap().to_owned();
+    let moved = document.seal(&format!("b: {}\n", &sealed[3..]), NOW).unwrap_err();
+    assert!(
+        moved.to_string().ends_with("the value of `b` was changed or moved after it was encrypted")
+    );
+    // A crossed bit in what is not changed is not signed anew.
+    let flipped = text.replace("c_unencrypted: d", "c_unencrypted: e");
+    assert!(SopsDocument::open(&flipped, &vault).is_err());
+}
+
+#[test]
+fn sops_age_of_npm_reads_what_was_written() {
+    let scene = Scene::new();
+    let text =
+        "one: hunter1\nlist:\n  - {key: a, number: 1.5}\n  - b\nflag: true\nclear_unencrypted: x\n";
+    scene.project.write("a.yaml", text);
+    let before = scene.encrypt("a.yaml", &[]);
+    let vault = scene.vault();
+    let document = SopsDocument::open(&before, &vault).unwrap();
+    let changed =
+        document.clear().unwrap().replace("hunter1", "hunter9") + "new: {deep: \"ünï\\n\"}\n";
+    scene.project.write("a.yaml", &document.seal(&changed, NOW).unwrap());
+    assert_eq!(
+        sops_age(&scene.project.join("a.yaml"), &scene.identity),
+        serde_json::json!({
+            "one": "hunter9", "list": [{"key": "a", "number": 1.5}, "b"], "flag": true,
+            "clear_unencrypted": "x", "new": {"deep": "ünï\n"},
+        })
+    );
+}
