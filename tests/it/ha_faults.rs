@@ -23,6 +23,10 @@ const TOKEN: &str = "the-good-token";
 #[derive(Clone, Default)]
 struct Script {
     not_admin: bool,
+    /// It tells of no changes of credentials.
+    is_old: bool,
+    /// By what command changes of credentials are told.
+    told_by: Option<Value>,
     /// Answers go out last first, all in one frame.
     backwards: bool,
     items: Vec<Value>,
@@ -163,6 +167,20 @@ fn carry_out(open: &mut Vec<Value>, script: &mut Script, seen: &Mutex<Seen>) -> 
             }
             "config_entries/get" => answers.push(ok(json!(script.entries))),
             "config_entries/flow/progress" => answers.push(ok(json!([]))),
+            "application_credentials/subscribe" if script.is_old => {
+                answers.push(error("unknown_command", "Unknown command."));
+            }
+            kind @ ("application_credentials/subscribe" | "config_entries/subscribe") => {
+                // First of all, how things stand; one before the result, the other behind it.
+                let event = json!({"id": command["id"], "type": "event", "event": []});
+                if kind.starts_with("application") {
+                    script.told_by = Some(command["id"].clone());
+                    answers.extend([ok(Value::Null), event]);
+                } else {
+                    answers.extend([event, ok(Value::Null)]);
+                }
+            }
+            "subscribe_events" => answers.push(ok(Value::Null)),
             "frontend/get_user_data" => answers.push(ok(json!({"value": {}}))),
             "application_credentials/config_entry" => {
                 let id = command["config_entry_id"].as_str().unwrap();
@@ -184,6 +202,11 @@ fn carry_out(open: &mut Vec<Value>, script: &mut Script, seen: &Mutex<Seen>) -> 
                 }
                 seen.creates += 1;
                 let id = format!("spotify_{}", command["client_id"].as_str().unwrap());
+                if let Some(told_by) = &script.told_by {
+                    let change =
+                        json!([{"change_type": "added", "application_credentials_id": id}]);
+                    answers.push(json!({"id": told_by, "type": "event", "event": change}));
+                }
                 answers.push(ok(json!({"id": id, "client_secret": command["client_secret"]})));
             }
             "application_credentials/delete" => {
@@ -472,4 +495,27 @@ async fn a_list_holds_all_that_a_credential_has() {
     };
     assert_eq!(observed.credentials, [expected, credential("spotify_b", "")]);
     assert_eq!(observed.version.as_deref(), Some("2024.3.3"));
+}
+
+/// Long enough for whatever the fake is about to say.
+const A_WHILE: Duration = Duration::from_millis(300);
+
+#[tokio::test]
+async fn changes_are_told_but_not_how_things_stand() {
+    let fake = Fake::start(Script::default()).await;
+    let mut ha = fake.connect().await;
+    let mut changes = ha.changes().await.unwrap();
+    assert!(timeout(A_WHILE, changes.next()).await.is_err(), "nothing has changed yet");
+    run_all(&mut ha, creates(1)).await;
+    assert!(timeout(A_WHILE, changes.next()).await.is_ok());
+    assert!(timeout(A_WHILE, changes.next()).await.is_err());
+}
+
+#[tokio::test]
+async fn an_older_release_tells_less_and_that_is_no_error() {
+    let fake = Fake::start(Script { is_old: true, ..Script::default() }).await;
+    let mut ha = fake.connect().await;
+    let mut changes = ha.changes().await.unwrap();
+    run_all(&mut ha, creates(1)).await;
+    assert!(timeout(A_WHILE, changes.next()).await.is_err());
 }
