@@ -148,6 +148,25 @@ fn frames(mut answers: Vec<Value>, backwards: bool) -> Vec<String> {
     }
 }
 
+fn subscribe(command: &Value, script: &mut Script) -> Vec<Value> {
+    let id = &command["id"];
+    let done = json!({"id": id, "type": "result", "success": true, "result": null});
+    // First of all, how things stand; one before the result, the other behind it.
+    let event = json!({"id": id, "type": "event", "event": []});
+    match command["type"].as_str().unwrap() {
+        "application_credentials/subscribe" if script.is_old => {
+            let why = json!({"code": "unknown_command", "message": "Unknown command."});
+            vec![json!({"id": id, "type": "result", "success": false, "error": why})]
+        }
+        "application_credentials/subscribe" => {
+            script.told_by = Some(id.clone());
+            vec![done, event]
+        }
+        "config_entries/subscribe" => vec![event, done],
+        _ => vec![done],
+    }
+}
+
 /// The answers to all open commands, and whether the fault of the script is due.
 fn carry_out(open: &mut Vec<Value>, script: &mut Script, seen: &Mutex<Seen>) -> (Vec<Value>, bool) {
     let mut answers = Vec::new();
@@ -162,25 +181,10 @@ fn carry_out(open: &mut Vec<Value>, script: &mut Script, seen: &Mutex<Seen>) -> 
             "supported_features" => answers.push(ok(Value::Null)),
             "auth/current_user" => answers.push(ok(json!({"is_admin": !script.not_admin}))),
             "application_credentials/list" => answers.push(ok(json!(script.items))),
-            "application_credentials/config" => {
-                answers.push(ok(json!({"domains": ["spotify"], "integrations": {}})));
-            }
+            "application_credentials/config" => answers.push(ok(json!({"domains": ["spotify"]}))),
             "config_entries/get" => answers.push(ok(json!(script.entries))),
             "config_entries/flow/progress" => answers.push(ok(json!([]))),
-            "application_credentials/subscribe" if script.is_old => {
-                answers.push(error("unknown_command", "Unknown command."));
-            }
-            kind @ ("application_credentials/subscribe" | "config_entries/subscribe") => {
-                // First of all, how things stand; one before the result, the other behind it.
-                let event = json!({"id": command["id"], "type": "event", "event": []});
-                if kind.starts_with("application") {
-                    script.told_by = Some(command["id"].clone());
-                    answers.extend([ok(Value::Null), event]);
-                } else {
-                    answers.extend([event, ok(Value::Null)]);
-                }
-            }
-            "subscribe_events" => answers.push(ok(Value::Null)),
+            kind if kind.contains("subscribe") => answers.extend(subscribe(&command, script)),
             "frontend/get_user_data" => answers.push(ok(json!({"value": {}}))),
             "application_credentials/config_entry" => {
                 let id = command["config_entry_id"].as_str().unwrap();
@@ -212,14 +216,11 @@ fn carry_out(open: &mut Vec<Value>, script: &mut Script, seen: &Mutex<Seen>) -> 
             "application_credentials/delete" => {
                 let id = command["application_credentials_id"].as_str().unwrap();
                 seen.deletes.push(id.to_owned());
+                let in_use = "Cannot delete credential in use by integration spotify";
                 match id {
-                    "spotify_used" => answers.push(error(
-                        "home_assistant_error",
-                        "Cannot delete credential in use by integration spotify",
-                    )),
+                    "spotify_used" => answers.push(error("home_assistant_error", in_use)),
                     "spotify_vanished" => {
-                        answers.push(error("not_found", "Unable to find it"));
-                        answers.push(ok(Value::Null));
+                        answers.extend([error("not_found", "Unable to find it"), ok(Value::Null)]);
                     }
                     _ => answers.push(ok(Value::Null)),
                 }
