@@ -9,30 +9,25 @@ use crate::stamp::Stamp;
 /// Files and folders, each with its stamp; none where nothing is.
 pub(super) type Look = BTreeMap<PathBuf, Option<Stamp>>;
 
-/// How everything stands that these places are about, so that two looks tell of a change between.
+/// How everything stands that these places are about, so that two looks tell of a change between: the
+/// places, all that is below them, and the folders above.
 pub(super) fn look(places: &BTreeSet<PathBuf>) -> Look {
-    let folders = folders(places);
-    folders.iter().chain(places).map(|path| (path.clone(), Stamp::of(path))).collect()
+    let found = Found::of(places);
+    let inside = found.inside.iter().filter_map(|folder| folder.read_dir().ok());
+    let files = inside.flatten().flatten().map(|entry| entry.path());
+    let all = found.folders.iter().chain(places).cloned().chain(files);
+    all.map(|path| {
+        let stamp = Stamp::of(&path);
+        (path, stamp)
+    })
+    .collect()
 }
 
 /// The folders in which a change of these places shows: each place itself and all folders below it,
 /// the nearest one above it that exists, and those that hold a link on the way to it. Each folder is
 /// there once, by whatever path it was found first.
 pub(super) fn folders(places: &BTreeSet<PathBuf>) -> BTreeSet<PathBuf> {
-    let mut found = Found::default();
-    for place in places {
-        let mut above = place.parent();
-        while let Some(folder) = above.map(named) {
-            if folder.is_dir() {
-                found.add(folder);
-                found.with_links(folder);
-                break;
-            }
-            above = folder.parent();
-        }
-        found.below(place);
-    }
-    found.folders
+    Found::of(places).folders
 }
 
 /// The folder that we are in is written as nothing in a path.
@@ -43,12 +38,31 @@ fn named(folder: &Path) -> &Path {
 #[derive(Default)]
 struct Found {
     folders: BTreeSet<PathBuf>,
+    /// Those of which every file counts.
+    inside: BTreeSet<PathBuf>,
     /// Links may lead to one folder by many ways, and in circles.
     seen: BTreeSet<(u64, u64)>,
     ways: BTreeSet<PathBuf>,
 }
 
 impl Found {
+    fn of(places: &BTreeSet<PathBuf>) -> Self {
+        let mut found = Self::default();
+        for place in places {
+            let mut above = place.parent();
+            while let Some(folder) = above.map(named) {
+                if folder.is_dir() {
+                    found.add(folder);
+                    found.with_links(folder);
+                    break;
+                }
+                above = folder.parent();
+            }
+            found.below(place);
+        }
+        found
+    }
+
     /// Whether this is a folder that was not there yet.
     fn add(&mut self, folder: &Path) -> bool {
         let Some(stamp) = Stamp::of(folder).filter(|_| folder.is_dir()) else { return false };
@@ -64,6 +78,7 @@ impl Found {
                 continue;
             }
             let Ok(entries) = folder.read_dir() else { continue };
+            self.inside.insert(folder.clone());
             let is_repository = |path: &Path| path.file_name().is_some_and(|name| name == ".git");
             let may_be_folder = |entry: &DirEntry| {
                 entry.file_type().is_ok_and(|kind| kind.is_dir() || kind.is_symlink())
@@ -152,6 +167,13 @@ mod tests {
         assert_eq!(first, look(&places));
         fs::write(root.path().join("b"), "").unwrap();
         assert_ne!(first, look(&places));
+
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("deep.yaml"), "a").unwrap();
+        let places = BTreeSet::from([folder.path().to_owned()]);
+        let first = look(&places);
+        fs::write(folder.path().join("deep.yaml"), "longer").unwrap();
+        assert_ne!(first, look(&places), "a file written in place changes no folder");
     }
 
     #[test]

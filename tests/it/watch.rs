@@ -363,17 +363,20 @@ fn the_unit_for_systemd_starts() {
 #[test]
 fn a_snapshot_is_kept_up_and_plans_without_keys() {
     let scene = Folder::new();
-    let running = scene.appcred(&["watch", "--snapshot", "snapshot.json", "--poll", "1"]).spawn();
-    let snapshot = scene.project.join("snapshot.json");
+    fs::create_dir(scene.project.join("out")).unwrap();
+    let running =
+        scene.appcred(&["watch", "--snapshot", "out/snapshot.json", "--poll", "1"]).spawn();
+    let snapshot = scene.project.join("out/snapshot.json");
     let plan = || {
         Appcred::new()
             .in_dir(scene.project.path())
-            .args(["plan", "--against", "snapshot.json", "--detailed-exitcode"])
+            .args(["plan", "--against", "out/snapshot.json", "--detailed-exitcode"])
             .spawn()
             .finish()
     };
     eventually("a snapshot in sync", || snapshot.exists() && plan().status == Some(0));
 
+    // In place, which no folder shows, and looked for every second.
     scene.declare(&["a", "b"]);
     eventually("the new entry in it", || fs::read_to_string(&snapshot).unwrap().contains("\"b\""));
     eventually("a snapshot in sync", || plan().status == Some(0));
