@@ -12,7 +12,7 @@ use std::time::Duration;
 use notify::event::{AccessKind, AccessMode, EventKind};
 use notify::{Config, Event, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::places::{self, Look};
 use crate::stamp::Stamp;
@@ -134,9 +134,6 @@ impl Trigger {
         loop {
             let quiet = (Instant::now() + QUIET).min(latest);
             let stirred = timeout_at(quiet, self.changed.notified()).await.is_ok();
-            if !stirred {
-                sleep_until(quiet).await;
-            }
             let now = self.look();
             let is_quiet = !stirred && now == look;
             look = now;

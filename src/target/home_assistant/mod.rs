@@ -28,13 +28,13 @@ mod tls;
 pub use changes::Changes;
 pub use flows::{FlowAnswer, FlowEvents, FlowSide};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::timeout;
 
 use self::address::Address;
@@ -43,7 +43,7 @@ use self::credentials::Installed;
 use self::messages::{Command, CurrentUser, Features, NOT_ADMIN};
 use self::rest::Rest;
 use super::{Done, Execute, Observe, Operation, Refusal, Stop, TargetError};
-use crate::model::{Credential, CredentialId, Held, KnownDomains, Observed, Secret};
+use crate::model::{Credential, CredentialId, Domain, Held, KnownDomains, Observed, Secret};
 
 pub use sign_in::{Session, SignIn, SignInError, canonical};
 
@@ -70,6 +70,8 @@ pub struct HomeAssistant {
     version: Option<String>,
     connection: Connection,
     rest: Rest,
+    /// The integrations that take credentials: HA finds them out when it starts, and then no more.
+    domains: OnceCell<BTreeSet<Domain>>,
     /// Where browsers come back to after consent, where that is not HA.
     base: Option<String>,
 }
@@ -89,8 +91,9 @@ pub async fn connect(settings: Settings) -> Result<HomeAssistant, TargetError> {
         )??;
     tracing::debug!(%address, version, "connected to Home Assistant");
     let rest = Rest::new(address.clone(), tls, token)?;
-    let mut ha =
-        HomeAssistant { address, version, connection: Connection::new(socket), rest, base: None };
+    let connection = Connection::new(socket);
+    let domains = OnceCell::new();
+    let mut ha = HomeAssistant { address, version, connection, rest, domains, base: None };
     let features = Command::SupportedFeatures { features: Features { coalesce_messages: 1 } };
     let (_, user) = tokio::try_join!(
         ha.connection.ask::<()>(features),
@@ -139,7 +142,7 @@ impl HomeAssistant {
         // All at once: HA takes them in one frame.
         let (credentials, domains, kept, asked, mut entries) = tokio::try_join!(
             credentials::list(&self.connection),
-            credentials::domains(&self.connection),
+            self.domains.get_or_try_init(|| credentials::domains(&self.connection)),
             flows::kept(&self.connection),
             flows::reauth_flows(&self.connection),
             config_entries::list(&self.connection),
@@ -153,7 +156,7 @@ impl HomeAssistant {
             config_entries::with_implementations(&self.connection, entries, &credentials).await?;
         Ok(Observed {
             version: self.version.clone(),
-            domains: KnownDomains::Told(domains),
+            domains: KnownDomains::Told(domains.clone()),
             credentials,
             config_entries,
             live: Some(live),
