@@ -32,6 +32,7 @@ use thiserror::Error;
 use crate::model::{Reference, Seal, Secret};
 
 pub use addressed::{Misfit, age_misfit, sops_misfit};
+pub use age::age_damage;
 pub use ask::{Ask, Nobody};
 pub use identities::{Identities, IdentityProblem};
 pub use recipients::Sealed;
