@@ -93,7 +93,7 @@ pub(super) async fn run(global: &Global, verb: &Edit) -> anyhow::Result<ExitStat
             }
         }
         show(&problems);
-        if !console::can_ask() || !confirm("Edit it again? (y/n) ").await? {
+        if !console::can_ask() || !confirm("Edit it again? [y/N] ").await? {
             console::tell(&format!("{} stays as it was.\n", file.display()));
             return Ok(ExitStatus::Failure);
         }
