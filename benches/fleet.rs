@@ -9,6 +9,8 @@
     reason = "a bench prints, and stops at what it cannot do"
 )]
 
+mod usage;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -24,6 +26,8 @@ use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
+
+use usage::{processor_time, resident};
 
 /// By this argument the program is the fleet.
 const FLEET: &str = "--be-the-fleet";
@@ -79,24 +83,27 @@ fn main() {
 fn measure(watcher: &Child, said: &mut impl BufRead, count: u32) {
     // What was said of the first round is over when all were looked at once more.
     thread::sleep(Duration::from_secs(5));
-    let memory = resident(watcher);
+    let memory = resident(watcher.id());
     println!(
         "memory at rest: {:.1} MiB, {:.0} KiB a target",
         memory / 1024.0,
         memory / f64::from(count)
     );
-    let before = processor_time(watcher);
+    let before = processor_time(watcher.id());
     thread::sleep(Duration::from_secs(10));
-    println!("processor at rest: {:.2} % of one core", (processor_time(watcher) - before) * 10.0);
+    println!(
+        "processor at rest: {:.2} % of one core",
+        (processor_time(watcher.id()) - before) * 10.0
+    );
 
-    let (begin, before) = (Instant::now(), processor_time(watcher));
+    let (begin, before) = (Instant::now(), processor_time(watcher.id()));
     kill_process(Pid::from_child(watcher), Signal::HUP).unwrap();
     wait(said, "all were looked at");
     let took = begin.elapsed();
     println!(
         "full resync: {:.2} s, {:.2} ms of processor a target",
         took.as_secs_f64(),
-        (processor_time(watcher) - before) * 1000.0 / f64::from(count)
+        (processor_time(watcher.id()) - before) * 1000.0 / f64::from(count)
     );
 }
 
@@ -129,21 +136,6 @@ fn wait(said: &mut impl BufRead, text: &str) {
     while line(said) != text {
         assert!(begin.elapsed() < NEVER);
     }
-}
-
-/// In KiB.
-fn resident(process: &Child) -> f64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
-}
-
-/// In seconds.
-fn processor_time(process: &Child) -> f64 {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", process.id())).unwrap();
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-    let ticks: f64 = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();
-    ticks / rustix::param::clock_ticks_per_second() as f64
 }
 
 /// Which houses hold all, and which were looked at since the last word of that.

@@ -16,6 +16,7 @@
 )]
 #[path = "../tests/it/real/mod.rs"]
 mod real;
+mod usage;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -33,6 +34,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use real::HomeAssistant;
+use usage::{processor_time, resident};
 
 /// The watcher's own wait for quiet.
 const DEBOUNCE: Duration = Duration::from_millis(250);
@@ -58,16 +60,18 @@ fn main() {
             "{files:>6} files: changed file to acknowledged {:.1} ms, of which {} ms wait for quiet; at rest {:.1} MiB, {:.2} ms of processor a resync",
             milliseconds(changed),
             DEBOUNCE.as_millis(),
-            house.resident() / 1024.0,
+            resident(house.watcher.id()) / 1024.0,
             house.resync_cost(),
         );
         if files == FEW {
             of_few = changed;
-            let ours = changed.saturating_sub(DEBOUNCE);
+            let added = median((0..ROUNDS).map(|round| house.add(round)).collect());
+            let ours = added.saturating_sub(DEBOUNCE);
             let ratio = ours.as_secs_f64() / bare.as_secs_f64();
             let verdict = if ratio <= LATENCY_LIMIT { "ok" } else { "TOO SLOW" };
             println!(
-                "         over inotify and one create ({:.2} ms): ratio {ratio:.2} (limit {LATENCY_LIMIT}) {verdict}",
+                "         new file to acknowledged {:.2} ms beyond that wait, over inotify and one create ({:.2} ms): ratio {ratio:.2} (limit {LATENCY_LIMIT}) {verdict}",
+                milliseconds(ours),
                 milliseconds(bare)
             );
         } else if files == most {
@@ -176,7 +180,15 @@ impl House {
         }
     }
 
-    /// From a saved file to the word that Home Assistant has it.
+    /// From a saved file with a new entry to the word that Home Assistant has it.
+    fn add(&mut self, round: usize) -> Duration {
+        thread::sleep(Duration::from_millis(700));
+        write(self.project.path(), self.files + round, "new", &self.recipient);
+        let saved = Instant::now();
+        self.next("create spotify") - saved
+    }
+
+    /// The same where a secret changes: one credential more to delete.
     fn change(&mut self, round: usize) -> Duration {
         thread::sleep(Duration::from_millis(700));
         write(self.project.path(), self.files / 2, &format!("secret-{round}"), &self.recipient);
@@ -184,27 +196,12 @@ impl House {
         self.next("replace spotify") - saved
     }
 
-    /// In KiB.
-    fn resident(&self) -> f64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.watcher.id())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse().unwrap()
-    }
-
     /// In milliseconds of processor, with nothing to do.
     fn resync_cost(&self) -> f64 {
         const SECONDS: u64 = 10;
-        let before = self.processor_time();
+        let before = processor_time(self.watcher.id());
         thread::sleep(Duration::from_secs(SECONDS));
-        (self.processor_time() - before) * 1000.0 / SECONDS as f64
-    }
-
-    /// In seconds.
-    fn processor_time(&self) -> f64 {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.watcher.id())).unwrap();
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-        let ticks: f64 = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();
-        ticks / rustix::param::clock_ticks_per_second() as f64
+        (processor_time(self.watcher.id()) - before) * 1000.0 / SECONDS as f64
     }
 }
 

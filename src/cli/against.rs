@@ -41,7 +41,8 @@ pub(super) async fn gather(
     if gathered.problems.has_errors() {
         return Ok(gathered);
     }
-    let mut snapshot = snapshot::load(&against.source).await?;
+    let mut snapshot =
+        snapshot::load(&against.source, environment::snapshot_token().as_ref()).await?;
     let now = environment::now();
     against.refuse_stale(snapshot.taken_at, now)?;
     let basis =

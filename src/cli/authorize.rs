@@ -267,7 +267,7 @@ impl Way<'_> {
         if let Some(uri) = redirect_uri(link) {
             out += &format!("  the provider must know the redirect URI {uri}\n");
             if uri != loopback.redirect_uri() {
-                let base = self.ha.frontend_base().await.map_err(told)?;
+                let base = self.ha.frontend_base();
                 out += &format!(
                     "  Home Assistant fixes that by its `my` integration, so the browser goes by My Home Assistant:\n  if it does not find your house, set {base} at https://my.home-assistant.io/redirect/_change_url/\n"
                 );

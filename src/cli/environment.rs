@@ -78,6 +78,11 @@ pub(super) fn editor() -> String {
     chosen.unwrap_or_else(|| "vi".to_owned())
 }
 
+/// The token for a snapshot on the web, as of a status page that asks for one.
+pub(super) fn snapshot_token() -> Option<Secret> {
+    variable("APPCRED_SNAPSHOT_TOKEN").map(|token| Secret::new(&token))
+}
+
 /// The folder that the command runs in; empty where that cannot be told.
 pub(super) fn folder() -> PathBuf {
     std::env::current_dir().unwrap_or_default()

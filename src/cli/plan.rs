@@ -40,7 +40,8 @@ pub(super) struct Plan {
     out: Option<PathBuf>,
     /// Plan from a snapshot instead of the targets: neither a key nor a token is needed
     ///
-    /// What a snapshot cannot tell is shown as unknown.
+    /// What a snapshot cannot tell is shown as unknown. An address that asks for a token, as the status
+    /// page of `appcred watch` may, is sent that of APPCRED_SNAPSHOT_TOKEN.
     #[arg(long, value_name = "FILE|URL", value_parser = Source::parse)]
     against: Option<Source>,
     /// Refuse a snapshot that is older, as in 30m, 24h or 7d

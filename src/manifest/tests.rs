@@ -3,7 +3,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use proptest::prelude::{Just, Strategy, prop, prop_oneof, proptest};
-use proptest::test_runner::Config;
+use proptest::test_runner::{Config, FileFailurePersistence};
 
 use super::{Loaded, Request, Target, Targets, Token, load, mask};
 use crate::diagnostic::SourceFile;
@@ -256,7 +256,13 @@ fn done(text: &str, edit: &Edit) -> String {
 }
 
 proptest! {
-    #![proptest_config(Config { cases: 3000, ..Config::default() })]
+    #![proptest_config(Config {
+        cases: 3000,
+        failure_persistence: Some(Box::new(FileFailurePersistence::Direct(
+            "tests/proptest-regressions/manifest.txt",
+        ))),
+        ..Config::default()
+    })]
 
     #[test]
     fn a_secret_is_never_shown_whatever_is_done_to_its_file(

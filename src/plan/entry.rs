@@ -166,12 +166,16 @@ impl<'a> Case<'a> {
         }
         let Some(in_force) = group.last() else { return };
         let reasons = self.differences(self.index.get(*in_force));
-        if self.is_secret_unknown(*in_force) {
+        let may_be_right = |at: &usize| {
+            self.differences(self.index.get(*at)).is_empty() && self.is_secret_unknown(*at)
+        };
+        let is_open = group.iter().filter(can_be_last).any(may_be_right);
+        if is_open || self.is_secret_unknown(*in_force) {
             draft.secret_is_unknown(self.entry);
-            if reasons.is_empty() {
-                self.stand(group, &Standing::Unknown(self.entry.key.clone()), draft);
-                return;
-            }
+        }
+        if is_open {
+            self.stand(group, &Standing::Unknown(self.entry.key.clone()), draft);
+            return;
         }
         let reload = if reasons == [Reason::NameDiffers] { Vec::new() } else { users };
         self.stand(group, &Standing::Drifted(self.entry.key.clone()), draft);

@@ -35,15 +35,7 @@ pub async fn set_up(
     if abandons.is_empty() && set_ups.is_empty() {
         return;
     }
-    let base = match ha.frontend_base().await {
-        Ok(base) => base,
-        Err(refusal) => {
-            let failed = |step: &&Step| outcome(step, Outcome::NotBegun(refusal.to_string()));
-            outcomes.extend(abandons.iter().chain(&set_ups).map(failed));
-            return;
-        }
-    };
-    let round = Round { desired, ha, stop, base: &base, entries: by_key(desired) };
+    let round = Round { desired, ha, stop, base: ha.frontend_base(), entries: by_key(desired) };
     for steps in [abandons, set_ups] {
         let begun: Vec<_> = steps
             .into_iter()

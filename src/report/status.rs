@@ -292,6 +292,7 @@ fn of_entry<'a>(entry: &'a EntryStatus, names: &Names) -> Entry<'a> {
         Holding::InSync => ("in_sync", None),
         Holding::Drifted => ("drifted", None),
         Holding::Missing => ("missing", None),
+        Holding::Unknown => ("unknown", None),
         Holding::Withheld(why) => ("withheld", Some(Reason::of(why))),
     };
     let place = &entry.place;

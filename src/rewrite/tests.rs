@@ -1,7 +1,7 @@
 use std::fmt::Write;
 
 use proptest::prelude::{Just, Strategy, any, prop, prop_oneof, proptest};
-use proptest::test_runner::Config;
+use proptest::test_runner::{Config, FileFailurePersistence};
 
 use super::{Held, New, NewEntry, Unfit, append, new_manifest, put, slots};
 use crate::model::Secret;
@@ -209,7 +209,13 @@ fn manifest() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(Config { cases: 400, ..Config::default() })]
+    #![proptest_config(Config {
+        cases: 400,
+        failure_persistence: Some(Box::new(FileFailurePersistence::Direct(
+            "tests/proptest-regressions/rewrite.txt",
+        ))),
+        ..Config::default()
+    })]
 
     #[test]
     fn exactly_the_lines_meant_change(text in manifest()) {

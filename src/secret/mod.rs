@@ -1,6 +1,5 @@
 //! A reference in a file -> the secret itself. One file a source; [`read`] is the list.
 
-mod addressed;
 mod age;
 mod ask;
 pub mod env;
@@ -8,6 +7,7 @@ mod file;
 mod identities;
 mod kept;
 mod locked;
+mod misfit;
 mod named;
 mod once;
 mod recipients;
@@ -31,10 +31,10 @@ use thiserror::Error;
 
 use crate::model::{Reference, Seal, Secret};
 
-pub use addressed::{Misfit, age_misfit, sops_misfit};
 pub use age::age_damage;
 pub use ask::{Ask, Nobody};
 pub use identities::{Identities, IdentityProblem};
+pub use misfit::{Misfit, age_misfit, sops_misfit};
 pub use recipients::Sealed;
 pub use sops::{SopsDocument, SopsProblem, Unwritten};
 pub use vault::{Grounds, Vault};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{ClientId, Desired, Domain, FlowStep, Key, Place};
+use crate::model::{ClientId, Desired, DesiredCredential, Domain, FlowStep, Key, Place};
 use crate::plan::{Linkage, Plan, Standing, Why};
 
 /// How one entry stands.
@@ -35,11 +35,26 @@ pub enum Holding {
     Drifted,
     /// Not at all.
     Missing,
+    /// The target could not be looked at since this was wished.
+    Unknown,
     /// It is not created or changed, for this reason.
     Withheld(Why),
 }
 
 impl EntryStatus {
+    fn of(wanted: &DesiredCredential, holding: Holding, linkage: Option<Linkage>) -> Self {
+        Self {
+            key: wanted.key.clone(),
+            domain: wanted.domain.clone(),
+            name: wanted.name.clone(),
+            client_id: wanted.client_id.clone(),
+            place: wanted.place.clone(),
+            holding,
+            linkage,
+            set_up_error: None,
+        }
+    }
+
     /// What its set-up waits for, if it does.
     pub fn waits_for(&self) -> Option<&FlowStep> {
         match self.linkage.as_ref()? {
@@ -53,6 +68,27 @@ impl EntryStatus {
     pub fn waits_for_consent(&self) -> bool {
         matches!(self.waits_for(), Some(FlowStep::Consent(_) | FlowStep::Progress(Some(_))))
     }
+}
+
+/// The entries of a target that cannot be looked at now: as it was found last, where an entry is still
+/// the same.
+pub fn unseen(desired: &Desired, last: &[EntryStatus]) -> Vec<EntryStatus> {
+    let last: BTreeMap<&Key, &EntryStatus> = last.iter().map(|entry| (&entry.key, entry)).collect();
+    let entry = |wanted: &DesiredCredential| {
+        let unseen = EntryStatus::of(wanted, Holding::Unknown, None);
+        match last.get(&wanted.key) {
+            Some(last)
+                if (&last.domain, &last.client_id, &last.name)
+                    == (&unseen.domain, &unseen.client_id, &unseen.name) =>
+            {
+                EntryStatus { place: unseen.place, ..(*last).clone() }
+            }
+            _ => unseen,
+        }
+    };
+    let mut entries: Vec<EntryStatus> = desired.credentials.iter().map(entry).collect();
+    entries.sort_by(|a, b| a.key.cmp(&b.key));
+    entries
 }
 
 /// How each entry stands by a plan that nothing was done of, by key.
@@ -75,17 +111,60 @@ pub fn entries(desired: &Desired, plan: &Plan) -> Vec<EntryStatus> {
     let mut entries: Vec<EntryStatus> = desired
         .credentials
         .iter()
-        .map(|wanted| EntryStatus {
-            key: wanted.key.clone(),
-            domain: wanted.domain.clone(),
-            name: wanted.name.clone(),
-            client_id: wanted.client_id.clone(),
-            place: wanted.place.clone(),
-            holding: holdings.remove(&wanted.key).unwrap_or(Holding::Missing),
-            linkage: linkages.get(&wanted.key).map(|linkage| (*linkage).clone()),
-            set_up_error: None,
+        .map(|wanted| {
+            let holding = holdings.remove(&wanted.key).unwrap_or(Holding::Missing);
+            let linkage = linkages.get(&wanted.key).map(|linkage| (*linkage).clone());
+            EntryStatus::of(wanted, holding, linkage)
         })
         .collect();
     entries.sort_by(|a, b| a.key.cmp(&b.key));
     entries
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::{EntryStatus, Holding, unseen};
+    use crate::model::{
+        ClientId, Completeness, Desired, DesiredCredential, Domain, Integration, Key, Owner, Place,
+        Secret,
+    };
+
+    fn wanted(key: &str, client_id: &str, line: u32) -> DesiredCredential {
+        DesiredCredential {
+            key: Key::new(key).unwrap(),
+            domain: Domain::new("spotify"),
+            client_id: ClientId::new(client_id),
+            client_secret: Secret::new("s").into(),
+            name: key.to_owned(),
+            adopt: false,
+            integration: Integration::default(),
+            place: Place { file: Path::new("a.yaml").into(), line, column: 1 },
+        }
+    }
+
+    #[test]
+    fn what_was_seen_of_an_entry_holds_until_the_entry_is_another_one() {
+        let seen = |wanted: &DesiredCredential| EntryStatus::of(wanted, Holding::InSync, None);
+        let last = [wanted("a", "1", 1), wanted("b", "1", 2), wanted("gone", "1", 3)];
+        let last: Vec<EntryStatus> = last.iter().map(seen).collect();
+        let desired = Desired {
+            owner: Owner::default(),
+            credentials: vec![wanted("new", "1", 1), wanted("b", "2", 2), wanted("a", "1", 9)],
+            unidentified: Vec::new(),
+            completeness: Completeness::Whole,
+        };
+        let now = unseen(&desired, &last);
+        let told: Vec<_> = now
+            .iter()
+            .map(|entry| (entry.key.as_str(), &entry.holding, entry.place.line))
+            .collect();
+        let expected = [
+            ("a", &Holding::InSync, 9),
+            ("b", &Holding::Unknown, 2),
+            ("new", &Holding::Unknown, 1),
+        ];
+        assert_eq!(told, expected);
+    }
 }

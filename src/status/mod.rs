@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-pub use entry::{EntryStatus, Holding, entries};
+pub use entry::{EntryStatus, Holding, entries, unseen};
 pub use totals::{BUCKETS, Durations, Totals};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity};

@@ -153,7 +153,7 @@ impl Keeper {
         let (connected, observed) = match opened {
             Ok(opened) => opened,
             Err(why) => {
-                down(&self.board, &self.name);
+                down(&self.board, &self.name, wanted);
                 return Err(why);
             }
         };

@@ -35,9 +35,11 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::model::{Desired, Key, Policy, Seals, TargetName};
+use crate::stamp::Stamp;
 use crate::status::{Link, Manifests, Mode};
 use crate::target::{Stop, Target};
 
+use places::Look;
 use tend::{Errand, Tender};
 use trigger::Trigger;
 
@@ -148,8 +150,9 @@ pub async fn run(
             let Ok((reading, reader)) = work.await else { break };
             read = Some(reader);
             ports.board.edit(|status| status.manifests = reading.manifests);
+            let has_changed = tended.have_changed(&reading.places);
             if let Some(wanted) = reading.wanted {
-                tended.hand_out(wanted, is_asked);
+                tended.hand_out(wanted, is_asked, has_changed);
             }
             if !trigger.watch(&reading.places) || ports.stop.is_cancelled() {
                 break;
@@ -194,6 +197,8 @@ struct Tended {
     album: Option<Album>,
     stop: Stop,
     targets: BTreeMap<TargetName, Handle>,
+    /// How the files stood that are no manifests: tokens, certificates, identities and the like.
+    files: Look,
     tasks: JoinSet<()>,
 }
 
@@ -208,12 +213,26 @@ const MOST_ERRANDS: usize = 16;
 impl Tended {
     fn new(settings: Settings, ports: &Ports) -> Self {
         let (board, album, stop) = (ports.board.clone(), ports.album.clone(), ports.stop.clone());
-        Self { settings, board, album, stop, targets: BTreeMap::new(), tasks: JoinSet::new() }
+        let (targets, files, tasks) = (BTreeMap::new(), Look::new(), JoinSet::new());
+        Self { settings, board, album, stop, targets, files, tasks }
     }
 
-    /// Tells each target's task what is wanted now, if that is new or `is_asked` for; a target that is
-    /// wanted no more is let go, a new one gets a task.
-    fn hand_out(&mut self, wanted: BTreeMap<TargetName, Wanted>, is_asked: bool) {
+    /// Whether a file is not as it was at the last reading.
+    fn have_changed(&mut self, places: &BTreeSet<PathBuf>) -> bool {
+        let files = places.iter().filter(|place| place.is_file());
+        let files = files.map(|file| (file.clone(), Stamp::of(file))).collect();
+        std::mem::replace(&mut self.files, files) != self.files
+    }
+
+    /// Tells each target's task what is wanted now, if that is new or `is_asked` for; one that is down
+    /// is tried at once where files have changed, since that may be what it waits for. A target that
+    /// is wanted no more is let go, a new one gets a task.
+    fn hand_out(
+        &mut self,
+        wanted: BTreeMap<TargetName, Wanted>,
+        is_asked: bool,
+        has_changed: bool,
+    ) {
         self.targets.retain(|name, _| wanted.contains_key(name));
         self.board.edit(|status| status.targets.retain(|name, _| wanted.contains_key(name)));
         if let Some(album) = &self.album {
@@ -224,7 +243,7 @@ impl Tended {
             let wanted = Arc::new(wanted);
             match self.targets.get(&name) {
                 Some(handle) => {
-                    let poke = is_asked || self.is_down(&name);
+                    let poke = is_asked || has_changed && self.is_down(&name);
                     handle.wanted.send_if_modified(|now| {
                         let is_news = poke || !now.is_same(&wanted);
                         if is_news {
@@ -238,7 +257,6 @@ impl Tended {
         }
     }
 
-    /// What has changed may be what it waits for.
     fn is_down(&self, name: &TargetName) -> bool {
         let status = self.board.subscribe();
         let status = status.borrow();

@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep};
 
 use crate::model::{FlowStep, TargetName};
-use crate::status::{Link, TargetStatus};
+use crate::status::{Link, TargetStatus, unseen};
 use crate::target::{Stop, Target};
 
 use super::keeper::Keeper;
@@ -137,9 +137,10 @@ impl Connected {
 }
 
 /// Nobody is connected.
-pub(super) fn down(board: &Board, name: &TargetName) {
+pub(super) fn down(board: &Board, name: &TargetName, wanted: &Wanted) {
     let since = board.now();
     board.target(name, |target| {
+        target.entries = unseen(&wanted.desired, &target.entries);
         if !matches!(target.link, Link::Down { .. }) {
             target.link = Link::Down { since };
         }

@@ -23,6 +23,10 @@ const TOKEN: &str = "the-good-token";
 #[derive(Clone, Default)]
 struct Script {
     not_admin: bool,
+    /// It tells of no changes of credentials.
+    is_old: bool,
+    /// By what command changes of credentials are told.
+    told_by: Option<Value>,
     /// Answers go out last first, all in one frame.
     backwards: bool,
     items: Vec<Value>,
@@ -144,6 +148,25 @@ fn frames(mut answers: Vec<Value>, backwards: bool) -> Vec<String> {
     }
 }
 
+fn subscribe(command: &Value, script: &mut Script) -> Vec<Value> {
+    let id = &command["id"];
+    let done = json!({"id": id, "type": "result", "success": true, "result": null});
+    // First of all, how things stand; one before the result, the other behind it.
+    let event = json!({"id": id, "type": "event", "event": []});
+    match command["type"].as_str().unwrap() {
+        "application_credentials/subscribe" if script.is_old => {
+            let why = json!({"code": "unknown_command", "message": "Unknown command."});
+            vec![json!({"id": id, "type": "result", "success": false, "error": why})]
+        }
+        "application_credentials/subscribe" => {
+            script.told_by = Some(id.clone());
+            vec![done, event]
+        }
+        "config_entries/subscribe" => vec![event, done],
+        _ => vec![done],
+    }
+}
+
 /// The answers to all open commands, and whether the fault of the script is due.
 fn carry_out(open: &mut Vec<Value>, script: &mut Script, seen: &Mutex<Seen>) -> (Vec<Value>, bool) {
     let mut answers = Vec::new();
@@ -158,11 +181,10 @@ fn carry_out(open: &mut Vec<Value>, script: &mut Script, seen: &Mutex<Seen>) -> 
             "supported_features" => answers.push(ok(Value::Null)),
             "auth/current_user" => answers.push(ok(json!({"is_admin": !script.not_admin}))),
             "application_credentials/list" => answers.push(ok(json!(script.items))),
-            "application_credentials/config" => {
-                answers.push(ok(json!({"domains": ["spotify"], "integrations": {}})));
-            }
+            "application_credentials/config" => answers.push(ok(json!({"domains": ["spotify"]}))),
             "config_entries/get" => answers.push(ok(json!(script.entries))),
             "config_entries/flow/progress" => answers.push(ok(json!([]))),
+            kind if kind.contains("subscribe") => answers.extend(subscribe(&command, script)),
             "frontend/get_user_data" => answers.push(ok(json!({"value": {}}))),
             "application_credentials/config_entry" => {
                 let id = command["config_entry_id"].as_str().unwrap();
@@ -184,19 +206,21 @@ fn carry_out(open: &mut Vec<Value>, script: &mut Script, seen: &Mutex<Seen>) -> 
                 }
                 seen.creates += 1;
                 let id = format!("spotify_{}", command["client_id"].as_str().unwrap());
+                if let Some(told_by) = &script.told_by {
+                    let change =
+                        json!([{"change_type": "added", "application_credentials_id": id}]);
+                    answers.push(json!({"id": told_by, "type": "event", "event": change}));
+                }
                 answers.push(ok(json!({"id": id, "client_secret": command["client_secret"]})));
             }
             "application_credentials/delete" => {
                 let id = command["application_credentials_id"].as_str().unwrap();
                 seen.deletes.push(id.to_owned());
+                let in_use = "Cannot delete credential in use by integration spotify";
                 match id {
-                    "spotify_used" => answers.push(error(
-                        "home_assistant_error",
-                        "Cannot delete credential in use by integration spotify",
-                    )),
+                    "spotify_used" => answers.push(error("home_assistant_error", in_use)),
                     "spotify_vanished" => {
-                        answers.push(error("not_found", "Unable to find it"));
-                        answers.push(ok(Value::Null));
+                        answers.extend([error("not_found", "Unable to find it"), ok(Value::Null)]);
                     }
                     _ => answers.push(ok(Value::Null)),
                 }
@@ -472,4 +496,27 @@ async fn a_list_holds_all_that_a_credential_has() {
     };
     assert_eq!(observed.credentials, [expected, credential("spotify_b", "")]);
     assert_eq!(observed.version.as_deref(), Some("2024.3.3"));
+}
+
+/// Long enough for whatever the fake is about to say.
+const A_WHILE: Duration = Duration::from_millis(300);
+
+#[tokio::test]
+async fn changes_are_told_but_not_how_things_stand() {
+    let fake = Fake::start(Script::default()).await;
+    let mut ha = fake.connect().await;
+    let mut changes = ha.changes().await.unwrap();
+    assert!(timeout(A_WHILE, changes.next()).await.is_err(), "nothing has changed yet");
+    run_all(&mut ha, creates(1)).await;
+    assert!(timeout(A_WHILE, changes.next()).await.is_ok());
+    assert!(timeout(A_WHILE, changes.next()).await.is_err());
+}
+
+#[tokio::test]
+async fn an_older_release_tells_less_and_that_is_no_error() {
+    let fake = Fake::start(Script { is_old: true, ..Script::default() }).await;
+    let mut ha = fake.connect().await;
+    let mut changes = ha.changes().await.unwrap();
+    run_all(&mut ha, creates(1)).await;
+    assert!(timeout(A_WHILE, changes.next()).await.is_err());
 }

@@ -101,6 +101,7 @@ fn held() -> impl Strategy<Value = Shelf> {
                     auth_domain,
                 });
             }
+            leave_out_crossed_shadows(&mut shelf);
             for (number, (domain, implementation)) in entries.into_iter().enumerate() {
                 let entry = ConfigEntry {
                     id: EntryId::new(number.to_string()),
@@ -117,6 +118,22 @@ fn held() -> impl Strategy<Value = Shelf> {
             shelf
         },
     )
+}
+
+/// HA puts what is new behind what is there, so a shadow comes behind what it shadows; and nobody
+/// shadows a shadow. Whoever writes HA's storage by hand can do either, and gets no laws.
+fn leave_out_crossed_shadows(shelf: &mut Shelf) {
+    let all = shelf.credentials.clone();
+    let place = |id: &str| all.iter().position(|credential| credential.id.as_str() == id);
+    let mut at = 0;
+    shelf.credentials.retain(|credential| {
+        let shadowed = credential.auth_domain.as_deref().and_then(place);
+        let is_made_in_turn = shadowed.is_none_or(|shadowed| {
+            shadowed == at || shadowed < at && all[shadowed].auth_domain.is_none()
+        });
+        at += 1;
+        is_made_in_turn
+    });
 }
 
 /// What somebody knows of the entries who has no key.

@@ -2,6 +2,7 @@
 //! or network, and again with all of them.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -10,7 +11,7 @@ use sha2::Digest;
 use crate::forms::{annotations, check_own};
 use crate::ha_apply::House;
 use crate::real::HomeAssistant;
-use crate::shell::{Appcred, Ran};
+use crate::shell::{Appcred, Project, Ran};
 
 const SECRETS: &[&str] =
     &["m4rk3d-first", "m4rk3d-second", "m4rk3d-third", "m4rk3d-new", "m4rk3d-theirs"];
@@ -419,4 +420,41 @@ fn ha_saved_plan_is_applied_or_refused_with_what_has_changed() {
     house.appcred(&ha).args(["apply", "house.plan", "--yes"]).run();
     house.appcred(&ha).args(["plan", "--detailed-exitcode"]).status(0).run();
     refused();
+}
+
+#[test]
+fn a_snapshot_on_the_web_is_fetched_with_a_token() {
+    let project = Project::new()
+        .file("appcred.yaml", "targets: {lab: {config_dir: ha}}\nallow_plaintext: true\n")
+        .file(
+            "credentials/all.yaml",
+            "application_credentials:\n  - {domain: spotify, client_id: a, client_secret: MARKED}\n",
+        );
+    let appcred = || Appcred::new().in_dir(project.path());
+    let snapshot = appcred().args(["snapshot"]).run().stdout;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/api/v1/snapshot", listener.local_addr().unwrap());
+    let serving = std::thread::spawn(move || {
+        for _ in 0..2 {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = String::new();
+            let mut lines = BufReader::new(stream.try_clone().unwrap());
+            while lines.read_line(&mut request).unwrap() > 2 {}
+            let is_let_in = request.to_lowercase().contains("authorization: bearer marked-token");
+            let (status, body) =
+                if is_let_in { ("200 OK", snapshot.as_str()) } else { ("401 Unauthorized", "") };
+            let length = body.len();
+            let head = format!(
+                "HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
+            );
+            stream.write_all(head.as_bytes()).unwrap();
+            stream.write_all(body.as_bytes()).unwrap();
+        }
+    });
+    let plan = || appcred().args(["plan", "--against", &url, "--detailed-exitcode"]);
+    let refused = plan().status(1).run().stderr;
+    assert!(refused.contains("401"), "{refused}");
+    let ran = plan().env("APPCRED_SNAPSHOT_TOKEN", "MARKED-TOKEN").status(2).run();
+    assert!(!format!("{}{}", ran.stdout, ran.stderr).contains("MARKED"), "{}", ran.stdout);
+    serving.join().unwrap();
 }

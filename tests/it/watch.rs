@@ -329,6 +329,38 @@ fn systemd_is_told_and_a_signal_reads_everything_anew() {
 }
 
 #[test]
+fn the_unit_for_systemd_starts() {
+    let unit = include_str!("../../examples/systemd/appcred.service");
+    let line = unit.lines().find_map(|line| line.strip_prefix("ExecStart=")).unwrap();
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let ["/usr/local/bin/appcred", "-C", "/etc/appcred", arguments @ ..] = words.as_slice() else {
+        panic!("{line}")
+    };
+    let scene = Folder::new();
+    let path = scene.project.join("notify");
+    let socket = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(NEVER)).unwrap();
+    let credentials = tempfile::tempdir().unwrap();
+    fs::write(credentials.path().join("identity"), &scene.identity).unwrap();
+    let running = Appcred::new()
+        .in_dir(scene.project.path())
+        .args(arguments)
+        .env("APPCRED_AGE_IDENTITY", credentials.path().join("identity"))
+        .env("STATE_DIRECTORY", scene.state.path())
+        .env("NOTIFY_SOCKET", &path)
+        .spawn();
+    let mut buffer = [0; 4096];
+    let length = socket.recv(&mut buffer).unwrap();
+    assert_eq!(buffer[..length].trim_ascii(), b"READY=1");
+    eventually("it works", || scene.storage().exists());
+    running.signal(Signal::TERM);
+    let ran = running.finish();
+    assert_eq!(ran.status, Some(0), "{}", ran.stderr);
+    let is_json = |line: &str| serde_json::from_str::<serde_json::Value>(line).is_ok();
+    assert!(ran.stderr.lines().all(is_json), "{}", ran.stderr);
+}
+
+#[test]
 fn a_snapshot_is_kept_up_and_plans_without_keys() {
     let scene = Folder::new();
     let running = scene.appcred(&["watch", "--snapshot", "snapshot.json", "--poll", "1"]).spawn();

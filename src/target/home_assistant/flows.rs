@@ -102,17 +102,13 @@ pub(super) async fn start_and_abort(rest: &Rest, domain: &Domain) -> Result<(), 
 }
 
 impl HomeAssistant {
-    /// Where a browser reaches this HA, as far as is known.
-    ///
-    /// # Errors
-    /// Where HA does not answer.
-    pub async fn frontend_base(&self) -> Result<String, Refusal> {
-        if let Some(base) = &self.base {
-            return Ok(base.clone());
-        }
-        if !self.address.is_supervisor() {
-            return Ok(self.address.frontend_base().to_owned());
-        }
+    /// Where a browser comes back to after consent: this HA, as far as is known how to reach it.
+    pub fn frontend_base(&self) -> &str {
+        self.base.as_deref().unwrap_or_else(|| self.address.frontend_base())
+    }
+
+    /// Where HA itself says that a browser reaches it.
+    pub(super) async fn known_base(&self) -> Result<String, Fault> {
         let known = self.rest.configuration().await?;
         let url = known.external_url.or(known.internal_url);
         Ok(url.as_deref().unwrap_or(DEFAULT_BASE).trim_end_matches('/').to_owned())
@@ -308,7 +304,7 @@ impl HomeAssistant {
             let of_domain = credentials.iter().filter(|held| held.domain == domain);
             let secrets: Vec<&Secret> =
                 of_domain.filter_map(|held| held.client_secret.clear()).collect();
-            let base = self.base.as_deref().unwrap_or_else(|| self.address.frontend_base());
+            let base = self.frontend_base();
             let side = FlowSide { domain: &domain, base, secrets: &secrets };
             let step = match self.rest.look_at_flow(&id, base).await {
                 Ok(None) => continue,

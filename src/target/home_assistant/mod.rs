@@ -89,7 +89,7 @@ pub async fn connect(settings: Settings) -> Result<HomeAssistant, TargetError> {
         )??;
     tracing::debug!(%address, version, "connected to Home Assistant");
     let rest = Rest::new(address.clone(), tls, token)?;
-    let ha =
+    let mut ha =
         HomeAssistant { address, version, connection: Connection::new(socket), rest, base: None };
     let features = Command::SupportedFeatures { features: Features { coalesce_messages: 1 } };
     let (_, user) = tokio::try_join!(
@@ -97,11 +97,13 @@ pub async fn connect(settings: Settings) -> Result<HomeAssistant, TargetError> {
         ha.connection.ask::<CurrentUser>(Command::CurrentUser),
     )
     .map_err(|fault| ha.error(fault))?;
-    if user.is_admin {
-        Ok(ha)
-    } else {
-        Err(TargetError::NotAdmin { address: ha.address.to_string() })
+    if !user.is_admin {
+        return Err(TargetError::NotAdmin { address: ha.address.to_string() });
     }
+    if ha.address.is_supervisor() {
+        ha.base = Some(ha.known_base().await.map_err(|fault| ha.error(fault))?);
+    }
+    Ok(ha)
 }
 
 impl HomeAssistant {

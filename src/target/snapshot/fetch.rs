@@ -13,6 +13,7 @@ use rustls_platform_verifier::BuilderVerifierExt;
 use url::Url;
 
 use crate::exchange::innermost;
+use crate::model::Secret;
 use crate::target::TargetError;
 
 /// 100,000 credentials fit.
@@ -53,7 +54,7 @@ impl fmt::Display for Source {
     }
 }
 
-pub(super) async fn text(source: &Source) -> Result<String, TargetError> {
+pub(super) async fn text(source: &Source, token: Option<&Secret>) -> Result<String, TargetError> {
     let bytes = match source {
         Source::File(file) => {
             let file = file.clone();
@@ -67,7 +68,7 @@ pub(super) async fn text(source: &Source) -> Result<String, TargetError> {
             read.and_then(|read| read.map_err(|why| why.to_string()))
                 .map_err(|why| TargetError::Storage(format!("cannot read {source}: {why}")))?
         }
-        Source::Web(url) => fetch(url)
+        Source::Web(url) => fetch(url, token)
             .await
             .map_err(|why| TargetError::Unreachable { address: source.to_string(), why })?,
     };
@@ -78,7 +79,7 @@ pub(super) async fn text(source: &Source) -> Result<String, TargetError> {
     String::from_utf8(bytes).map_err(|_| unusable("it is not UTF-8"))
 }
 
-async fn fetch(url: &Url) -> Result<Vec<u8>, String> {
+async fn fetch(url: &Url, token: Option<&Secret>) -> Result<Vec<u8>, String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let tls = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -86,7 +87,10 @@ async fn fetch(url: &Url) -> Result<Vec<u8>, String> {
         .map_err(|error| format!("no certificate authority to trust: {error}"))?
         .with_no_client_auth();
     let client = Client::builder().tls_backend_preconfigured(tls).build().map_err(innermost)?;
-    let request = client.get(url.clone()).timeout(Duration::from_secs(TIMEOUT_SECONDS));
+    let mut request = client.get(url.clone()).timeout(Duration::from_secs(TIMEOUT_SECONDS));
+    if let Some(token) = token {
+        request = request.bearer_auth(token.expose());
+    }
     let mut response =
         request.send().await.and_then(reqwest::Response::error_for_status).map_err(innermost)?;
     let mut bytes = Vec::new();

@@ -17,7 +17,7 @@ use schemars::Schema;
 pub use fetch::Source;
 
 use super::{Observe, TargetError};
-use crate::model::{Observed, SealedClients, Seals, TargetName};
+use crate::model::{Observed, SealedClients, Seals, Secret, TargetName};
 
 /// What was known of targets at one moment.
 #[derive(Clone, Debug)]
@@ -64,12 +64,12 @@ impl Observe for Recorded {
     }
 }
 
-/// Reads a snapshot.
+/// Reads a snapshot; `token` is for an address that asks for one.
 ///
 /// # Errors
 /// Where it cannot be had, or is none.
-pub async fn load(source: &Source) -> Result<Snapshot, TargetError> {
-    let text = fetch::text(source).await?;
+pub async fn load(source: &Source, token: Option<&Secret>) -> Result<Snapshot, TargetError> {
+    let text = fetch::text(source, token).await?;
     format::read(&text)
         .map_err(|damage| TargetError::Storage(format!("cannot use {source}: {damage}")))
 }

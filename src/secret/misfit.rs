@@ -1,7 +1,8 @@
-//! To whom something is encrypted, as far as that can be told without opening it.
+//! Whether what is encrypted fits those who are to read it, as far as that can be told for certain.
 //!
-//! An age file does not name those that it is encrypted to by age's own recipients: it only has one
-//! stanza for each. SSH keys leave a mark of four bytes, a SOPS document names all.
+//! What appcred encrypts is marked (see `recipients.rs`). Any other age file does not name those that it
+//! is encrypted to by age's own recipients: it only has one stanza for each. SSH keys leave a mark of four
+//! bytes, a SOPS document names all.
 
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
