@@ -74,15 +74,20 @@ pub(super) async fn run(global: Global, verb: Add) -> anyhow::Result<ExitStatus>
     let asking = tokio::task::spawn_blocking(move || add(&global, &verb));
     let ended = tokio::select! {
         ended = asking => Some(ended?),
-        interrupted = tokio::signal::ctrl_c() => interrupted.map(|()| None)?,
+        told = tokio::signal::ctrl_c() => told.map(|()| None)?,
     };
     terminal.give_back();
     match ended {
-        // A question that is broken off says so before the signal is heard.
-        Some(Err(error)) if is_broken_off(&error) => bail!("interrupted"),
+        // A question that is broken off says so before the signal is heard, and leaves its line open.
+        Some(Err(error)) if is_broken_off(&error) => interrupted(),
         Some(ended) => ended,
-        None => bail!("interrupted"),
+        None => interrupted(),
     }
+}
+
+fn interrupted() -> anyhow::Result<ExitStatus> {
+    console::tell("\n");
+    bail!("interrupted")
 }
 
 fn is_broken_off(error: &anyhow::Error) -> bool {

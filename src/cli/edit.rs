@@ -64,7 +64,8 @@ pub(super) async fn run(global: &Global, verb: &Edit) -> anyhow::Result<ExitStat
     let desk = Desk::new(&base, file, opened.clear())?;
     let editor = environment::editor();
     loop {
-        desk.edit(&editor).await?;
+        let edited = desk.edit(&editor).await;
+        edited.with_context(|| format!("{} stays as it was", file.display()))?;
         let text = desk.text()?;
         if *text == *opened.clear() {
             console::print("Nothing was changed.\n")?;

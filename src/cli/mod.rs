@@ -63,7 +63,8 @@ struct Cli {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Global options")]
 struct Global {
-    /// Work in this folder, where appcred.yaml and the manifests are
+    /// Work in this folder, where appcred.yaml and the manifests are; files that are named beside it
+    /// are still named from here
     #[arg(
         short = 'C',
         long = "directory",

@@ -58,6 +58,15 @@ fn the_list_needs_no_manifest() {
 }
 
 #[test]
+fn an_editor_that_fails_leaves_the_file() {
+    let project = down();
+    let ran = appcred(&project).env("EDITOR", "false").env("PATH", "/usr/bin:/bin");
+    let ran = ran.args(["edit", "credentials/a.yaml"]).status(1).run();
+    let told = "error: credentials/a.yaml stays as it was: the editor `false` ended with";
+    assert!(ran.stderr.starts_with(told), "{}", ran.stderr);
+}
+
+#[test]
 fn a_mistyped_integration_is_guessed_by_add_too() {
     let add = ["add", "--domain", "spotfy", "--client-id", "a", "--secret-stdin"];
     let ran = appcred(&down()).args(add).stdin("x").status(1).run();
