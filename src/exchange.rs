@@ -63,17 +63,22 @@ pub async fn exchange(client: &Client, request: HttpRequest) -> Result<HttpRespo
     Ok(response)
 }
 
-/// The innermost cause is the one that tells a person something.
 fn lost(error: reqwest::Error) -> NoAnswer {
     if error.is_timeout() {
         return NoAnswer::Lost(format!("no answer within {} seconds", TIMEOUT.as_secs()));
     }
+    NoAnswer::Lost(innermost(error))
+}
+
+/// Why a request failed, without its address: the innermost cause is the one that tells a person
+/// something.
+pub fn innermost(error: reqwest::Error) -> String {
     let error = error.without_url();
     let mut cause: &dyn std::error::Error = &error;
     while let Some(deeper) = cause.source() {
         cause = deeper;
     }
-    NoAnswer::Lost(cause.to_string())
+    cause.to_string()
 }
 
 #[cfg(test)]

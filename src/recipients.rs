@@ -1,4 +1,4 @@
-//! Whether what is encrypted in a project is so to the project's recipients.
+//! Whether what is encrypted in a project is whole, and is so to the project's recipients.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -6,16 +6,13 @@ use std::sync::Arc;
 use crate::diagnostic::{Diagnostic, Diagnostics, Spot};
 use crate::manifest::{Entry, Located, Project, Target, Token};
 use crate::model::Reference;
-use crate::secret::{Identities, Misfit, age_misfit, sops_misfit};
+use crate::secret::{Identities, Misfit, Unreadable, age_damage, age_misfit, sops_misfit};
 
-/// Warns of each secret of the entries and targets that some of the project's recipients certainly
-/// cannot open, or somebody else can. What cannot be told is passed over.
+/// Finds each secret of the entries and targets that is damaged, and warns of each that some of the
+/// project's recipients certainly cannot open, or somebody else can. What cannot be told is passed over.
 pub fn check(project: &Project, entries: &[Arc<Entry>], identities: &Identities) -> Diagnostics {
     let mut problems = Diagnostics::default();
     let recipients = &project.age.recipients;
-    if recipients.is_empty() {
-        return problems;
-    }
     let tokens = project.targets.values().filter_map(|target| match target {
         Target::HomeAssistant { token: Token::Written(token), .. } => Some(("token", token)),
         _ => None,
@@ -26,11 +23,18 @@ pub fn check(project: &Project, entries: &[Arc<Entry>], identities: &Identities)
     let mut seen = BTreeSet::new();
     for (field, Located { value, spot }) in tokens.chain(of_entries) {
         let found = match value {
-            Reference::Age(armored) => {
-                age_misfit(armored, recipients, identities).map(|misfit| (misfit, field.to_owned()))
-            }
+            Reference::Age(armored) => match age_damage(armored) {
+                Some(damage) => {
+                    problems.push(damaged(&damage, field, spot));
+                    None
+                }
+                None => age_misfit(armored, recipients, identities)
+                    .map(|misfit| (misfit, field.to_owned())),
+            },
             // All of a document has the same recipients.
-            Reference::Sops { document, .. } if seen.insert(spot.file.path().to_owned()) => {
+            Reference::Sops { document, .. }
+                if !recipients.is_empty() && seen.insert(spot.file.path().to_owned()) =>
+            {
                 sops_misfit(document, recipients).map(|misfit| (misfit, "SOPS document".to_owned()))
             }
             _ => None,
@@ -40,6 +44,12 @@ pub fn check(project: &Project, entries: &[Arc<Entry>], identities: &Identities)
         }
     }
     problems
+}
+
+fn damaged(damage: &Unreadable, what: &str, spot: &Spot) -> Diagnostic {
+    Diagnostic::error("unreadable-secret", format!("cannot read this {what}: {damage}"))
+        .at(&spot.file, spot.span)
+        .help(damage.help())
 }
 
 fn told(misfit: &Misfit, what: &str, spot: &Spot) -> Diagnostic {

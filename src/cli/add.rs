@@ -9,7 +9,7 @@ use dialoguer::{FuzzySelect, Input, Password};
 use secrecy::zeroize::Zeroizing;
 
 use crate::integrations;
-use crate::manifest::{InClear, Loaded, Project, Request, check};
+use crate::manifest::{InClear, Loaded, Project, Request, check, nearest};
 use crate::model::{Domain, Key, Reference, Secret};
 use crate::rewrite::{Held, NewEntry, append, new_manifest, save};
 use crate::secret::seal::seal;
@@ -74,15 +74,20 @@ pub(super) async fn run(global: Global, verb: Add) -> anyhow::Result<ExitStatus>
     let asking = tokio::task::spawn_blocking(move || add(&global, &verb));
     let ended = tokio::select! {
         ended = asking => Some(ended?),
-        interrupted = tokio::signal::ctrl_c() => interrupted.map(|()| None)?,
+        told = tokio::signal::ctrl_c() => told.map(|()| None)?,
     };
     terminal.give_back();
     match ended {
-        // A question that is broken off says so before the signal is heard.
-        Some(Err(error)) if is_broken_off(&error) => bail!("interrupted"),
+        // A question that is broken off says so before the signal is heard, and leaves its line open.
+        Some(Err(error)) if is_broken_off(&error) => interrupted(),
         Some(ended) => ended,
-        None => bail!("interrupted"),
+        None => interrupted(),
     }
+}
+
+fn interrupted() -> anyhow::Result<ExitStatus> {
+    console::tell("\n");
+    bail!("interrupted")
 }
 
 fn is_broken_off(error: &anyhow::Error) -> bool {
@@ -102,7 +107,7 @@ fn add(global: &Global, verb: &Add) -> anyhow::Result<ExitStatus> {
         return Ok(ExitStatus::Failure);
     }
     let domain = domain(verb, &loaded)?;
-    let name = match (&verb.name, console::can_ask() && !verb.secret_stdin) {
+    let name = match (&verb.name, is_asking(verb)) {
         (Some(name), _) => Some(name.trim().to_owned()),
         (None, true) => Some(line("Name, as Home Assistant shows it", domain.as_str())?),
         (None, false) => None,
@@ -115,7 +120,7 @@ fn add(global: &Global, verb: &Add) -> anyhow::Result<ExitStatus> {
     };
     let client_id = match &verb.client_id {
         Some(id) => id.trim().to_owned(),
-        None if console::can_ask() && !verb.secret_stdin => line("Client id", "")?,
+        None if is_asking(verb) => line("Client id", "")?,
         None => bail!("--client-id is needed where there is no terminal to ask on"),
     };
     if client_id.is_empty() {
@@ -151,6 +156,11 @@ fn add(global: &Global, verb: &Add) -> anyhow::Result<ExitStatus> {
     }
     console::print(&format!("Added `{key}` to {}.\n", file.display()))?;
     Ok(ExitStatus::Success)
+}
+
+/// Whether somebody is asked for what is not given.
+fn is_asking(verb: &Add) -> bool {
+    console::can_ask() && !verb.secret_stdin
 }
 
 /// Writes entries to the end of a manifest, which is made where there is none.
@@ -198,7 +208,7 @@ fn domain(verb: &Add, loaded: &Loaded) -> anyhow::Result<Domain> {
     let known: Vec<&Domain> = integrations::known().union(custom).collect();
     let domain = match &verb.domain {
         Some(domain) => Domain::new(domain.trim()),
-        None if console::can_ask() && !verb.secret_stdin => {
+        None if is_asking(verb) => {
             let names: Vec<_> = known.iter().map(|domain| domain.as_str()).collect();
             let chosen = FuzzySelect::new()
                 .with_prompt("Integration")
@@ -210,11 +220,15 @@ fn domain(verb: &Add, loaded: &Loaded) -> anyhow::Result<Domain> {
         None => bail!("--domain is needed where there is no terminal to ask on"),
     };
     if !known.contains(&&domain) {
+        let near = nearest(domain.as_str(), known.iter().map(|domain| domain.as_str()));
+        let near = near.map(|near| format!(": did you mean `{near}`?")).unwrap_or_default();
         bail!(
-            "unknown integration `{domain}`: a custom one is listed under `custom_integrations` in appcred.yaml"
+            "unknown integration `{domain}`{near}\nA custom one is listed under `custom_integrations` in appcred.yaml."
         );
     }
-    tell_where_to_register(&domain);
+    if is_asking(verb) {
+        tell_where_to_register(&domain);
+    }
     Ok(domain)
 }
 

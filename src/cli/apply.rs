@@ -15,7 +15,7 @@ use crate::report::{Report, Verb, json, text};
 use crate::target::{Stop, Target};
 
 use super::exit::ExitStatus;
-use super::gather::{Gathered, OnError, Site, gather, report};
+use super::gather::{Gathered, OnError, Site, gather, report, tell_unknown};
 use super::output::{Outputs, names};
 use super::selection::{PolicyArgs, Selection};
 use super::{Global, console, saved, verify};
@@ -89,6 +89,8 @@ pub(super) async fn run(global: &Global, verb: &Apply) -> anyhow::Result<ExitSta
     };
     if verb.outputs.print_text() {
         console::print(&report(&sites, text::plan))?;
+    } else {
+        tell_unknown(&sites);
     }
     if let Some(saved) = &saved
         && !saved::still_holds(saved, &sites)?
@@ -122,7 +124,7 @@ pub(super) async fn agreed(question: &str, instead: &str) -> anyhow::Result<bool
     if !console::can_ask() {
         bail!("there is no terminal to ask on, so nothing was changed: pass {instead}");
     }
-    let question = format!("{question} Only `yes` does: ");
+    let question = format!("{question} [y/N] ");
     Ok(tokio::task::spawn_blocking(move || console::confirm(&question)).await??)
 }
 

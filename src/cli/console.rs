@@ -86,7 +86,7 @@ impl AsItWas {
     }
 }
 
-/// Asks a question that only `yes` or `y` answers.
+/// Asks a question to which anything but `y` and `yes` is a no.
 ///
 /// # Errors
 /// Where the answer cannot be read.

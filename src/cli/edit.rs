@@ -64,7 +64,8 @@ pub(super) async fn run(global: &Global, verb: &Edit) -> anyhow::Result<ExitStat
     let desk = Desk::new(&base, file, opened.clear())?;
     let editor = environment::editor();
     loop {
-        desk.edit(&editor).await?;
+        let edited = desk.edit(&editor).await;
+        edited.with_context(|| format!("{} stays as it was", file.display()))?;
         let text = desk.text()?;
         if *text == *opened.clear() {
             console::print("Nothing was changed.\n")?;
@@ -93,7 +94,7 @@ pub(super) async fn run(global: &Global, verb: &Edit) -> anyhow::Result<ExitStat
             }
         }
         show(&problems);
-        if !console::can_ask() || !confirm("Edit it again? (y/n) ").await? {
+        if !console::can_ask() || !confirm("Edit it again? [y/N] ").await? {
             console::tell(&format!("{} stays as it was.\n", file.display()));
             return Ok(ExitStatus::Failure);
         }

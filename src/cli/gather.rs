@@ -73,6 +73,15 @@ pub(super) fn show(problems: &Diagnostics) {
     }
 }
 
+/// Tells which targets are not known and why, where no text is printed that does.
+pub(super) fn tell_unknown(sites: &[Site]) {
+    for site in sites {
+        if let Err(why) = &site.sides {
+            console::tell(&format!("error: {}: {why}\n", site.name));
+        }
+    }
+}
+
 /// Plans for the chosen targets; `None` where the manifests are in error, which has been told.
 ///
 /// # Errors

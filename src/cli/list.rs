@@ -3,7 +3,7 @@
 use crate::report::{json, text};
 
 use super::exit::ExitStatus;
-use super::gather::{OnError, report, sites};
+use super::gather::{OnError, gather_loaded, load, report, tell_unknown};
 use super::selection::Selection;
 use super::{Format, Global, console};
 
@@ -25,13 +25,18 @@ pub(super) struct List {
 
 pub(super) async fn run(global: &Global, verb: &List) -> anyhow::Result<ExitStatus> {
     let policy = |project: &crate::model::Policy| project.clone();
-    let Some(sites) = sites(global, &verb.selection, policy, OnError::GoOn).await? else {
-        return Ok(ExitStatus::Failure);
-    };
-    console::print(&match verb.format {
-        Format::Text => report(&sites, text::list),
-        Format::Json => report(&sites, json::list)?,
-    })?;
+    // What a target holds can be asked before anything is written.
+    let mut loaded = load(global);
+    loaded.problems = loaded.problems.without("no-manifest");
+    let gathered = gather_loaded(global, loaded, &verb.selection, policy, OnError::GoOn).await?;
+    let Some(sites) = gathered.sites else { return Ok(ExitStatus::Failure) };
+    match verb.format {
+        Format::Text => console::print(&report(&sites, text::list))?,
+        Format::Json => {
+            console::print(&report(&sites, json::list)?)?;
+            tell_unknown(&sites);
+        }
+    }
     let all_known = sites.iter().all(|site| site.sides.is_ok());
     Ok(if all_known { ExitStatus::Success } else { ExitStatus::Failure })
 }

@@ -35,6 +35,7 @@ mod watch;
 
 use std::path::PathBuf;
 
+use anyhow::Context;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
@@ -60,8 +61,10 @@ struct Cli {
 }
 
 #[derive(Args, Debug)]
+#[command(next_help_heading = "Global options")]
 struct Global {
-    /// Work in this folder, where appcred.yaml and the manifests are
+    /// Work in this folder, where appcred.yaml and the manifests are; files that are named beside it
+    /// are still named from here
     #[arg(
         short = 'C',
         long = "directory",
@@ -143,6 +146,12 @@ pub fn run() -> ExitStatus {
 }
 
 fn start(cli: Cli) -> anyhow::Result<ExitStatus> {
+    // `init` makes it where there is none.
+    if !matches!(cli.verb, Verb::Init(_)) {
+        let folder = &cli.global.folder;
+        let opened = std::fs::read_dir(folder);
+        opened.with_context(|| format!("cannot work in {}", folder.display()))?;
+    }
     // One TLS provider for the whole process; a second installation changes nothing.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

@@ -11,7 +11,7 @@ use crate::target::snapshot::Source;
 
 use super::against::{self, Against, max_age};
 use super::exit::ExitStatus;
-use super::gather::{Gathered, OnError, Site, gather, report};
+use super::gather::{Gathered, OnError, Site, gather, report, tell_unknown};
 use super::output::{Outputs, names};
 use super::selection::{PolicyArgs, Selection};
 use super::{Global, console, saved};
@@ -112,6 +112,9 @@ pub(super) async fn run(global: &Global, verb: &Plan) -> anyhow::Result<ExitStat
         verb.outputs.write(&report, &|| text::plan(houses), &|| json::plan(&report))
     })?;
     let Some(sites) = sites else { return Ok(ExitStatus::Failure) };
+    if !verb.outputs.print_text() {
+        tell_unknown(sites);
+    }
     if is_refused(sites, &verb.fail_on) {
         return Ok(ExitStatus::Failure);
     }

@@ -6,6 +6,7 @@ use anyhow::{Context, anyhow, bail};
 
 use crate::desired;
 use crate::model::{Key, Seal};
+use crate::report::text::one_line;
 use crate::saved::{Planned, Saved};
 
 use super::gather::Site;
@@ -36,13 +37,12 @@ pub(super) fn read(file: &Path) -> anyhow::Result<Saved> {
 /// Where a target is not known.
 pub(super) fn still_holds(saved: &Saved, sites: &[Site]) -> anyhow::Result<bool> {
     let differences = saved.differences(&planned(sites)?);
-    for difference in &differences {
-        console::tell(&format!("error: {}\n", difference.escape_debug()));
-    }
     if !differences.is_empty() {
-        console::tell(
-            "The saved plan does not hold any more, and nothing was changed: plan again.\n",
-        );
+        console::tell("error: the saved plan does not hold any more, so nothing was changed\n");
+        for difference in &differences {
+            console::tell(&format!("  {}\n", one_line(difference)));
+        }
+        console::tell("Plan again with `appcred plan --out FILE`.\n");
     }
     Ok(differences.is_empty())
 }

@@ -21,6 +21,7 @@ use super::exit::ExitStatus;
   appcred schema plan")]
 pub(super) struct Schema {
     /// Of what
+    #[arg(value_name = "KIND")]
     of: Of,
 }
 

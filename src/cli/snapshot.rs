@@ -11,7 +11,7 @@ use crate::plan::found_same;
 use crate::target::snapshot::{self, Page, Seen};
 
 use super::exit::ExitStatus;
-use super::gather::{OnError, Sides, Site, sites};
+use super::gather::{OnError, Sides, Site, sites, tell_unknown};
 use super::selection::Selection;
 use super::{Global, console, environment};
 
@@ -40,11 +40,11 @@ pub(super) async fn run(global: &Global, verb: &Snapshot) -> anyhow::Result<Exit
     };
     let mut pages = Vec::new();
     for site in &sites {
-        match &site.sides {
-            Ok(sides) => pages.push(page(site, sides)),
-            Err(why) => console::tell(&format!("error: {}: {why}\n", site.name)),
+        if let Ok(sides) = &site.sides {
+            pages.push(page(site, sides));
         }
     }
+    tell_unknown(&sites);
     if pages.len() < sites.len() {
         console::tell("No snapshot was taken: choose targets that can be reached with --target.\n");
         return Ok(ExitStatus::Failure);

@@ -65,10 +65,11 @@ pub(super) async fn run(global: Global, verb: Watch) -> anyhow::Result<ExitStatu
             .map_or(Noticing::Events, |seconds| Noticing::Polling(Duration::from_secs(seconds))),
         consent_base: verb.listen.consent_base(),
     };
-    let served = verb.listen.bind().await?;
     let names = Arc::new(names(&global));
     let mut reader = Reader::new(global, verb.selection, verb.policy, verb.dry_run);
+    // First, since another watcher of the project most likely has the page's address, too.
     check_holds(&mut reader)?;
+    let served = verb.listen.bind().await?;
     let stop = Stop::new();
     let reload = Arc::new(Notify::new());
     let over = service::listen(stop.clone(), Arc::clone(&reload))?;

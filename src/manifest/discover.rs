@@ -86,7 +86,8 @@ fn nothing_there(folder: &Path) -> Diagnostic {
     let named = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     Diagnostic::error("no-manifest", format!("no manifests in `{}`", named.display())).help(
         "put them into `credentials/`, `credentials.yaml`, `application_credentials/` or \
-         `application_credentials.yaml`, or name them under `manifests` in appcred.yaml",
+         `application_credentials.yaml`, or name them under `manifests` in appcred.yaml; \
+         `appcred init` begins a project",
     )
 }
 

@@ -36,6 +36,7 @@ pub use checks::check_domains;
 pub use entry::Entry;
 pub use fields::Located;
 pub use mask::mask;
+pub use nearest::nearest;
 pub use notify::Notify;
 pub use project::{Age, Project, Target};
 pub use targets::Targets;

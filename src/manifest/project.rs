@@ -101,7 +101,7 @@ impl Project {
     pub(super) fn handling(&self) -> Handling {
         Handling {
             allow_plaintext: self.allow_plaintext || self.broken,
-            recipients: self.age.recipients.clone(),
+            has_recipients: !self.age.recipients.is_empty(),
         }
     }
 }

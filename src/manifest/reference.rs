@@ -20,8 +20,8 @@ pub(super) const SOPS_HEADER: &str = "ENC[AES256_GCM,";
 pub(super) struct Handling {
     /// Whether they may stand in clear.
     pub(super) allow_plaintext: bool,
-    /// To whom they are encrypted.
-    pub(super) recipients: Vec<String>,
+    /// Whether it says to whom they are encrypted.
+    pub(super) has_recipients: bool,
 }
 
 impl Decoder<'_> {
@@ -48,21 +48,21 @@ impl Decoder<'_> {
     ) -> Option<Located<Reference>> {
         let found = self.reference(pair)?;
         if matches!(found.value, Reference::Plain(_)) && !handling.allow_plaintext {
-            let (recipient, hint) = match handling.recipients.first() {
-                Some(recipient) => (recipient.as_str(), ""),
-                None => ("RECIPIENT", " (`age-keygen -y FILE` shows the recipient of an identity)"),
+            let message = format!("{} stands here in clear", shown::field(&pair.key.text));
+            let encrypt = match (&self.sops, handling.has_recipients) {
+                (Some(_), _) => {
+                    "let the `encrypted_regex` of this SOPS document match it, and type it in by `appcred edit`"
+                }
+                (None, true) => "`appcred encrypt` encrypts it where it stands",
+                (None, false) => {
+                    "name a recipient under `age: recipients:` in appcred.yaml, as `appcred init` does, and `appcred encrypt` encrypts it where it stands"
+                }
             };
-            let field = &pair.key.text;
-            self.refuse_with(
-                "plain-secret",
-                found.spot.span,
-                format!("{} stands here in clear", shown::field(field)),
-                format!(
-                    "pipe it through `age -a -r {recipient}`{hint} and put what comes out under `{field}: |`, \
-                     or name it by a tag, as in `!env_var NAME`; \
-                     `allow_plaintext: true` in appcred.yaml lets it stand"
-                ),
+            let help = format!(
+                "{encrypt}; or name it by a tag, as in `!env_var NAME`; \
+                 `allow_plaintext: true` in appcred.yaml lets it stand"
             );
+            self.refuse_with("plain-secret", found.spot.span, message, help);
             return None;
         }
         Some(self.checked(found))

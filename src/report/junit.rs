@@ -6,6 +6,7 @@ use std::io;
 use quick_xml::Writer;
 use quick_xml::events::BytesText;
 
+use crate::model::Key;
 use crate::plan::{Action, Standing, Step, Why, Withheld};
 
 use super::finding::{self, Finding, Level};
@@ -103,8 +104,12 @@ fn of_house(house: &House<'_>) -> Vec<Case> {
         name: name_of(action),
         result,
     };
+    // The credential may be as wanted, and its integration still to be set up.
+    let has_step = |key: &Key| {
+        plan.steps.iter().filter_map(|step| step.action.entry()).any(|entry| entry.key == *key)
+    };
     let in_sync = plan.standings.iter().filter_map(|(held, standing, _)| match standing {
-        Standing::InSync(key) => Some(Case {
+        Standing::InSync(key) if !has_step(key) => Some(Case {
             class: class(held.domain.as_str()),
             name: key.to_string(),
             result: Outcome::Passed,
@@ -123,10 +128,10 @@ fn of_house(house: &House<'_>) -> Vec<Case> {
 }
 
 fn name_of(action: &Action) -> String {
-    match (action.wanted(), action.outgoing().first()) {
+    match (action.entry(), action.outgoing().first()) {
         (Some(wanted), _) => wanted.key.to_string(),
         (None, Some(old)) => old.id.to_string(),
-        (None, None) => String::new(),
+        (None, None) => words::headline(action),
     }
 }
 
@@ -140,7 +145,7 @@ fn of_step(house: &House<'_>, step: &Step) -> Outcome {
             Some((word, why)) => lines.push(format!("{word}: {why}")),
         }
     }
-    if let Some(wanted) = step.action.wanted()
+    if let Some(wanted) = step.action.entry()
         && let Some(written) = (house.written)(&wanted.key)
     {
         lines.push(format!("at {}", written.entry));

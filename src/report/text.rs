@@ -35,7 +35,7 @@ fn plans(houses: &[House<'_>], notices: fn(&mut String, &Plan)) -> String {
         head(&mut out, house);
         match house.plan {
             Ok(plan) => one_plan(&mut out, house, plan, notices),
-            Err(why) => line(&mut out, RED, &format!("  {why}")),
+            Err(why) => line(&mut out, RED, &format!("  error: {why}")),
         }
         out.push('\n');
     }
@@ -290,7 +290,7 @@ pub fn list(houses: &[House<'_>]) -> String {
                 shadows(&mut out, plan);
                 set_up::notices(&mut out, plan);
             }
-            Err(why) => line(&mut out, RED, &format!("  {why}")),
+            Err(why) => line(&mut out, RED, &format!("  error: {why}")),
         }
         if houses.len() > 1 {
             out.push('\n');
@@ -347,7 +347,7 @@ pub(super) fn line(out: &mut String, style: Style, text: &str) {
 
 /// Names are what somebody chose: none may begin a line of its own, which a CI system could take
 /// for a command, or change a terminal.
-fn one_line(text: &str) -> Cow<'_, str> {
+pub fn one_line(text: &str) -> Cow<'_, str> {
     if !text.contains(char::is_control) {
         return Cow::Borrowed(text);
     }

@@ -20,6 +20,16 @@ pub(super) fn is_file(bytes: &[u8]) -> bool {
     bytes.starts_with(BINARY) || bytes.trim_ascii_start().starts_with(ARMORED)
 }
 
+/// What is wrong with an armored age file, as far as that can be told without a key.
+pub fn age_damage(armored: &str) -> Option<Unreadable> {
+    let mut binary = Vec::new();
+    let whole = ArmoredReader::new(armored.trim().as_bytes()).read_to_end(&mut binary);
+    let opened = whole
+        .map_err(DecryptError::Io)
+        .and_then(|_| Decryptor::new_buffered(binary.as_slice()).map(drop));
+    opened.err().map(|error| told(&error, &Identities::default()))
+}
+
 /// Decrypts an age file.
 pub(super) fn decrypt(
     bytes: &[u8],

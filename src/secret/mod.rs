@@ -31,6 +31,7 @@ use thiserror::Error;
 
 use crate::model::{Reference, Seal, Secret};
 
+pub use age::age_damage;
 pub use ask::{Ask, Nobody};
 pub use identities::{Identities, IdentityProblem};
 pub use misfit::{Misfit, age_misfit, sops_misfit};

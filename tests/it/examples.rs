@@ -51,10 +51,18 @@ fn the_layout_for_flux_and_argo_is_whole() {
         assert!(named.contains(&file.as_str()), "{file} is in no ConfigMap");
     }
     let pod = &yaml("examples/gitops/deployment.yaml")["spec"]["template"]["spec"];
+    let container = &pod["containers"][0];
     let arguments: Vec<&str> =
-        pod["containers"][0]["args"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
-    assert_eq!(arguments, ["watch", "-C", "/house"]);
-    Appcred::new().args(arguments).args(["--help"]).run();
+        container["args"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    assert_eq!(arguments[0], "watch");
+    let house = format!("--directory={}", folder.display());
+    let here = |argument: &&str| argument.replace("--directory=/house", &house);
+    // Probes come from beyond loopback, where a token is wanted: the cluster has it.
+    let ran = Appcred::new().args(arguments.iter().map(here)).status(1).run();
+    assert!(ran.stderr.contains("error: cannot read /secrets/status-token"), "{}", ran.stderr);
+    for (probe, path) in [("readinessProbe", "/readyz"), ("livenessProbe", "/healthz")] {
+        assert_eq!(container[probe]["httpGet"]["path"], path);
+    }
     for path in ["flux/appcred.yaml", "argocd/application.yaml"] {
         let text = fs::read_to_string(folder.join(path)).unwrap();
         for document in serde_yaml::Deserializer::from_str(&text) {

@@ -21,6 +21,8 @@ fn ha_set_up_stops_at_consent_and_the_next_run_finds_the_account_linked() {
     assert!(list.contains("waiting for consent") && list.contains(&consent), "{list}");
     linking.appcred(&["plan", "--detailed-exitcode"]).status(2).run();
     linking.appcred(&["plan", "--no-setup", "--detailed-exitcode"]).status(0).run();
+    let tests = linking.appcred(&["plan", "--format", "junit"]).run().stdout;
+    assert_eq!(tests.matches("name=\"anna\"").count(), 1, "one entry is one test: {tests}");
 
     let again = linking.apply();
     assert!(again.stdout.contains(&consent), "the same flow goes on\n{}", again.stdout);

@@ -51,6 +51,22 @@ fn project_for(recipients: &[&str]) -> String {
 }
 
 #[test]
+fn a_damaged_age_file_is_found_without_a_key_and_without_recipients() {
+    let (_, ours) = age_identity();
+    let whole = sealed("whole", "x", &ours);
+    let cut = whole.replace("      -----END AGE ENCRYPTED FILE-----", "").replace("whole", "cut");
+    let project = Project::new()
+        .file("appcred.yaml", "targets: {lab: {config_dir: ha}}\n")
+        .file("credentials/a.yaml", &manifest(&[whole, cut]));
+    let said = validate(&project).status(1).stdout("").run().stderr;
+    assert!(
+        said.contains("error: cannot read this client_secret: the age file is damaged"),
+        "{said}"
+    );
+    assert!(said.contains("paste the whole file") && said.contains("\n1 error\n"), "{said}");
+}
+
+#[test]
 fn an_entry_to_nobody_of_the_project_is_told_where_that_is_certain() {
     let (identity, ours) = age_identity();
     let (_, other) = age_identity();

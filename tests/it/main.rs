@@ -42,6 +42,7 @@ mod sops;
 mod sops_writing;
 mod sources;
 mod status_page;
+mod told;
 mod verify;
 mod watch;
 mod watch_linking;

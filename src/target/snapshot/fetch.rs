@@ -12,6 +12,7 @@ use rustls::ClientConfig;
 use rustls_platform_verifier::BuilderVerifierExt;
 use url::Url;
 
+use crate::exchange::innermost;
 use crate::model::Secret;
 use crate::target::TargetError;
 
@@ -85,16 +86,15 @@ async fn fetch(url: &Url, token: Option<&Secret>) -> Result<Vec<u8>, String> {
         .and_then(BuilderVerifierExt::with_platform_verifier)
         .map_err(|error| format!("no certificate authority to trust: {error}"))?
         .with_no_client_auth();
-    let told = |error: reqwest::Error| error.without_url().to_string();
-    let client = Client::builder().tls_backend_preconfigured(tls).build().map_err(told)?;
+    let client = Client::builder().tls_backend_preconfigured(tls).build().map_err(innermost)?;
     let mut request = client.get(url.clone()).timeout(Duration::from_secs(TIMEOUT_SECONDS));
     if let Some(token) = token {
         request = request.bearer_auth(token.expose());
     }
     let mut response =
-        request.send().await.and_then(reqwest::Response::error_for_status).map_err(told)?;
+        request.send().await.and_then(reqwest::Response::error_for_status).map_err(innermost)?;
     let mut bytes = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(told)? {
+    while let Some(chunk) = response.chunk().await.map_err(innermost)? {
         bytes.extend_from_slice(&chunk);
         if bytes.len() > LARGEST_BYTES {
             break;

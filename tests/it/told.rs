@@ -1,0 +1,74 @@
+//! What somebody at a shell is told when things are not as they thought.
+
+use crate::shell::{Appcred, Project};
+
+const DOWN: &str = "targets: {home: {url: \"http://127.0.0.1:9\", token: !env_var HASS_TOKEN}}\n";
+
+fn appcred(project: &Project) -> Appcred {
+    Appcred::new().in_dir(project.path()).env("HASS_TOKEN", "x")
+}
+
+fn down() -> Project {
+    Project::new()
+        .file("appcred.yaml", DOWN)
+        .file("credentials/a.yaml", "application_credentials: []\n")
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_told_as_such() {
+    let project = Project::new().file("a", "");
+    let ran = appcred(&project).args(["-C", "nowhere", "validate"]).status(1).run();
+    assert!(
+        ran.stderr.starts_with("error: cannot work in nowhere: No such file"),
+        "{}",
+        ran.stderr
+    );
+    let ran = appcred(&project).args(["-C", "a", "plan"]).status(1).run();
+    assert!(ran.stderr.starts_with("error: cannot work in a: Not a directory"), "{}", ran.stderr);
+    let home = Project::new();
+    let init = ["-C", "new", "init"];
+    appcred(&project).env("HOME", home.path()).args(init).run();
+    assert!(project.join("new/appcred.yaml").exists());
+}
+
+#[test]
+fn a_target_that_is_down_is_an_error_in_every_format() {
+    let project = down();
+    let ran = appcred(&project).args(["plan"]).status(1).stderr("").run();
+    assert!(ran.stdout.contains("\n  error: cannot reach http://127.0.0.1:9"), "{}", ran.stdout);
+    for verb in ["plan", "list"] {
+        let ran = appcred(&project).args([verb, "--format", "json"]).status(1).run();
+        let told = "error: home: cannot reach http://127.0.0.1:9: Connection refused";
+        assert!(ran.stderr.starts_with(told), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_snapshot_that_cannot_be_had_is_told_with_the_cause() {
+    let ran = appcred(&down()).args(["plan", "--against", "http://127.0.0.1:9/s"]).status(1).run();
+    let told = "error: cannot reach http://127.0.0.1:9/s: Connection refused";
+    assert!(ran.stderr.starts_with(told), "{}", ran.stderr);
+}
+
+#[test]
+fn the_list_needs_no_manifest() {
+    let project = Project::new().file("appcred.yaml", "targets: {lab: {config_dir: ha}}\n");
+    appcred(&project).args(["list"]).stdout("No credentials.\n").stderr("").run();
+    appcred(&project).args(["plan"]).status(1).stdout("").run();
+}
+
+#[test]
+fn an_editor_that_fails_leaves_the_file() {
+    let project = down();
+    let ran = appcred(&project).env("EDITOR", "false").env("PATH", "/usr/bin:/bin");
+    let ran = ran.args(["edit", "credentials/a.yaml"]).status(1).run();
+    let told = "error: credentials/a.yaml stays as it was: the editor `false` ended with";
+    assert!(ran.stderr.starts_with(told), "{}", ran.stderr);
+}
+
+#[test]
+fn a_mistyped_integration_is_guessed_by_add_too() {
+    let add = ["add", "--domain", "spotfy", "--client-id", "a", "--secret-stdin"];
+    let ran = appcred(&down()).args(add).stdin("x").status(1).run();
+    assert!(ran.stderr.contains("did you mean `spotify`?"), "{}", ran.stderr);
+}
