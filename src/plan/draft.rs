@@ -4,11 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::model::{ClientId, ConfigEntry, DesiredCredential, Domain, Key, Mark, Unidentified};
 
-use super::action::{
-    Action, Linkage, Plan, Reason, Standing, Step, StepId, Unknowable, Unknown, Wanted, Why,
-    Withheld,
-};
+use super::action::{Action, Linkage, Plan, Reason, Standing, Step, StepId, Wanted};
 use super::index::Index;
+use super::withheld::{Unknowable, Unknown, Why, Withheld};
 
 /// A delete that the guards may still forbid.
 struct Prune {

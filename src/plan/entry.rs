@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use crate::model::{Credential, DesiredCredential, Held, Likeness, Mark, Policy, Prune};
 
-use super::action::{Action, Adoption, Reason, Standing, Wanted, Why};
+use super::action::{Action, Adoption, Reason, Standing, Wanted};
 use super::draft::Draft;
 use super::index::Index;
+use super::withheld::Why;
 
 /// Everything that concerns one entry.
 struct Case<'a> {

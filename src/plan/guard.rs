@@ -2,9 +2,9 @@
 
 use crate::model::{Completeness, Credential, Desired, Policy, Prune};
 
-use super::action::Why;
 use super::draft::Draft;
 use super::index::Index;
+use super::withheld::Why;
 
 pub(super) fn decide(desired: &Desired, policy: &Policy, index: &Index<'_>, draft: &mut Draft<'_>) {
     let planned = draft.planned_prunes();

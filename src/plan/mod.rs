@@ -15,14 +15,13 @@ mod index;
 mod likeness;
 mod set_up;
 mod undeclared;
+mod withheld;
 
 #[cfg(test)]
 mod tests;
 
-pub use action::{
-    Action, Adoption, Linkage, Plan, Reason, Standing, Step, StepId, Unknowable, Unknown, Wanted,
-    Why, Withheld,
-};
+pub use action::{Action, Adoption, Linkage, Plan, Reason, Standing, Step, StepId, Wanted};
+pub use withheld::{Unknowable, Unknown, Why, Withheld};
 
 pub use import::{Import, Imported, LeftOut, Scope, WhyLeftOut, import};
 pub use likeness::found_same;

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use crate::model::{Credential, Desired, Domain, Key, Live, OnDelete, Policy, Prune};
 
-use super::action::{Action, Reason, Standing, Why};
+use super::action::{Action, Reason, Standing};
 use super::draft::Draft;
 use super::index::Index;
+use super::withheld::Why;
 
 /// Accounts can be removed only where HA runs.
 pub(super) fn decide(

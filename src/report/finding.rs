@@ -167,7 +167,7 @@ fn not_done(house: &House<'_>, names: &Names, withheld: &Withheld) -> Finding {
     let message = format!("{}: not done: {}", house.name, words::headline(&withheld.action));
     let (why, help) = words::why(&withheld.why);
     let at = place_of(house, &withheld.action, &[]).map(|place| point(&place, names));
-    let code = words::why_code(&withheld.why);
+    let code = withheld.why.code();
     Finding { more: vec![why, help.to_owned()], at, ..Finding::without_place(level, code, message) }
 }
 

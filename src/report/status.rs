@@ -177,7 +177,7 @@ pub(crate) struct Reason {
 impl Reason {
     fn of(why: &Why) -> Self {
         let (message, help) = words::why(why);
-        Self { why: words::why_code(why), message, help }
+        Self { why: why.code(), message, help }
     }
 }
 

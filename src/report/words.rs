@@ -110,17 +110,6 @@ pub(super) fn why(why: &Why) -> (String, &'static str) {
     }
 }
 
-pub(super) fn why_code(why: &Why) -> &'static str {
-    match why {
-        Why::InUse { .. } => "in_use",
-        Why::Foreign { .. } => "foreign",
-        Why::PruneOff => "prune_off",
-        Why::TooManyDeletes { .. } => "too_many_deletes",
-        Why::NothingDesired => "nothing_desired",
-        Why::Unread => "unread",
-    }
-}
-
 pub(super) fn standing(standing: &Standing) -> &'static str {
     match standing {
         Standing::InSync(_) => "in sync",

@@ -103,7 +103,9 @@ pub enum TargetError {
         why: String,
     },
     /// The token is not taken.
-    #[error("{address} refused the access token")]
+    #[error(
+        "{address} refused the access token: make a new one there, or sign in by `appcred login`"
+    )]
     Unauthorized {
         /// The address.
         address: String,

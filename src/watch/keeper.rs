@@ -1,5 +1,6 @@
 //! One round at one target: observe, plan, apply, set up, and write down how it stands.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,6 +35,8 @@ pub(super) struct Keeper {
     connection: Option<Connected>,
     /// What was said last, so that a state is told once and not every round.
     said: String,
+    /// The steps that failed, and have not succeeded since.
+    failing: BTreeSet<String>,
     /// What the target was found, or made, to hold.
     settled: Option<Arc<Wanted>>,
     /// Whether somebody has changed it since, and that is not mended yet.
@@ -54,6 +57,7 @@ impl Keeper {
             stop: tender.stop.clone(),
             connection: None,
             said: String::new(),
+            failing: BTreeSet::new(),
             settled: None,
             is_drifted: false,
             changed: None,
@@ -255,6 +259,7 @@ impl Keeper {
         match outcome {
             Outcome::Done => {
                 tracing::info!(target = %self.name, "{what}: done");
+                self.failing.retain(|told| !told.starts_with(&what));
                 key.into_iter().for_each(|key| self.set_ups.went_well(key));
                 true
             }
@@ -274,7 +279,10 @@ impl Keeper {
                     }
                     return is_tried;
                 }
-                tracing::error!(target = %self.name, "{told}");
+                // Told once, however often it is tried.
+                if self.failing.insert(told.clone()) {
+                    tracing::error!(target = %self.name, "{told}");
+                }
                 undone.push(told);
                 matches!(outcome, Outcome::Unfinished(_))
             }
@@ -290,6 +298,7 @@ impl Keeper {
     ) {
         if let Some(why) = error
             && self.said != why
+            && !self.failing.iter().any(|told| why.starts_with(told))
             && !self.stop.is_cancelled()
         {
             tracing::warn!(target = %self.name, "{why}; again in {:.0} s", pause.as_secs_f64().ceil());
@@ -311,10 +320,10 @@ impl Keeper {
 
     /// Tells what is found, once for each state. What is about to be done is told when it is done.
     fn tell(&mut self, differences: &[Difference], is_mended: bool, plan: &Plan) {
-        let told = differences.iter().map(|difference| match difference.why {
+        let told = differences.iter().map(|difference| match &difference.why {
             None if difference.is_drift => format!("drifted, to do: {}", difference.what),
             None => format!("to do: {}", difference.what),
-            Some(_) => format!("not done: {}", difference.what),
+            Some(why) => format!("not done: {} ({})", difference.what, why.code()),
         });
         let told: Vec<String> = told.collect();
         if is_mended {

@@ -149,6 +149,10 @@ pub async fn run(
             let work = tokio::task::spawn_blocking(move || (reader(), reader));
             let Ok((reading, reader)) = work.await else { break };
             read = Some(reader);
+            if is_asked {
+                let Manifests { files, entries, .. } = reading.manifests;
+                tracing::info!("read {files} manifests with {entries} entries");
+            }
             ports.board.edit(|status| status.manifests = reading.manifests);
             let has_changed = tended.have_changed(&reading.places);
             if let Some(wanted) = reading.wanted {

@@ -333,7 +333,7 @@ fn not_done<'a>(house: &House<'a>, withheld: &'a Withheld) -> NotDone<'a> {
     };
     NotDone {
         what: what(house, &withheld.action),
-        why: words::why_code(&withheld.why),
+        why: withheld.why.code(),
         message,
         help,
         used_by,

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::Client;
+use reqwest::{Client, StatusCode};
 use rustls::ClientConfig;
 use rustls_platform_verifier::BuilderVerifierExt;
 use url::Url;
@@ -91,8 +91,12 @@ async fn fetch(url: &Url, token: Option<&Secret>) -> Result<Vec<u8>, String> {
     if let Some(token) = token {
         request = request.bearer_auth(token.expose());
     }
-    let mut response =
-        request.send().await.and_then(reqwest::Response::error_for_status).map_err(innermost)?;
+    let response = request.send().await.map_err(innermost)?;
+    if matches!(response.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+        let asks = format!("it asks for a token ({})", response.status().as_u16());
+        return Err(format!("{asks}: set APPCRED_SNAPSHOT_TOKEN to one that it takes"));
+    }
+    let mut response = response.error_for_status().map_err(innermost)?;
     let mut bytes = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(innermost)? {
         bytes.extend_from_slice(&chunk);
