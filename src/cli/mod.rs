@@ -6,6 +6,7 @@ mod against;
 mod apply;
 mod ask;
 mod authorize;
+mod completion;
 mod console;
 mod desk;
 mod edit;
@@ -116,6 +117,7 @@ enum Verb {
     List(list::List),
     Snapshot(snapshot::Snapshot),
     Schema(schema::Schema),
+    Completion(completion::Completion),
     Watch(watch::Watch),
     Verify(verify::Verify),
     Login(login::Login),
@@ -171,6 +173,7 @@ fn start(cli: Cli) -> anyhow::Result<ExitStatus> {
             Verb::List(verb) => list::run(&cli.global, &verb).await,
             Verb::Snapshot(verb) => snapshot::run(&cli.global, &verb).await,
             Verb::Schema(verb) => schema::run(&verb),
+            Verb::Completion(verb) => completion::run(&verb),
             Verb::Watch(verb) => watch::run(cli.global, verb).await,
             Verb::Verify(verb) => verify::run(&cli.global, &verb).await,
             Verb::Login(verb) => login::run(&cli.global, &verb).await,

@@ -72,3 +72,17 @@ fn a_mistyped_integration_is_guessed_by_add_too() {
     let ran = appcred(&down()).args(add).stdin("x").status(1).run();
     assert!(ran.stderr.contains("did you mean `spotify`?"), "{}", ran.stderr);
 }
+
+#[test]
+fn completions_know_every_verb() {
+    let project = Project::new();
+    let script = appcred(&project).args(["completion", "bash"]).run().stdout;
+    project.write("completion", &script);
+    let completed = std::process::Command::new("bash")
+        .args(["--norc", "-c", "source ./completion; COMP_WORDS=(appcred w); COMP_CWORD=1; _appcred appcred w appcred; echo \"${COMPREPLY[@]}\""])
+        .current_dir(project.path())
+        .output()
+        .unwrap();
+    let told = String::from_utf8(completed.stdout).unwrap();
+    assert_eq!(told.trim(), "watch", "{}", String::from_utf8_lossy(&completed.stderr));
+}
