@@ -32,7 +32,7 @@ fn single(path: &Path, vault: &Vault) -> Result<Secret, Unreadable> {
     let bytes = content(path, vault).map_err(within)?;
     let text = std::str::from_utf8(&bytes).map_err(|_| within(Unreadable::NotText))?;
     if text.starts_with('{') && sops::is_document(text) {
-        let opened = sops::open(text, &vault.identities).map_err(within)?;
+        let opened = sops::open(text, vault).map_err(within)?;
         let value = opened.named(WHOLE_FILE).cloned();
         return value.unwrap_or(Err(Unreadable::NotAText)).map_err(within);
     }

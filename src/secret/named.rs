@@ -71,7 +71,7 @@ impl Store {
         let bytes = file::content(path, vault)?;
         let text = std::str::from_utf8(&bytes).map_err(|_| Unreadable::NotText)?;
         if sops::is_document(text) {
-            return sops::open(text, &vault.identities).map(Self::Sops);
+            return sops::open(text, vault).map(Self::Sops);
         }
         let parsed = yaml::parse(text);
         if !parsed.whole || !parsed.faults.is_empty() || parsed.documents.len() > 1 {

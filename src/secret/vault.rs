@@ -11,7 +11,7 @@ use super::kept::Kept;
 use super::named::Store;
 use super::once::Once;
 use super::recipients::{self, Sealed};
-use super::sops::{self, Opened};
+use super::sops::{self, Opened, Patterns};
 use super::{Identities, Unreadable, age};
 use crate::model::Secret;
 
@@ -33,6 +33,8 @@ pub struct Vault {
     pub(super) grounds: Grounds,
     pub(super) stores: Kept<Store>,
     pub(super) singles: Kept<Secret>,
+    /// The regular expressions of SOPS documents.
+    pub(super) patterns: Arc<Patterns>,
     documents: Once<Arc<str>, Result<Opened, Unreadable>>,
     files: Mutex<BTreeSet<PathBuf>>,
 }
@@ -55,6 +57,7 @@ impl Vault {
     pub fn renewed(&self, now: Timestamp) -> Self {
         Self {
             identities: Arc::clone(&self.identities),
+            patterns: Arc::clone(&self.patterns),
             grounds: self.grounds.clone(),
             stores: self.stores.renewed(now),
             singles: self.singles.renewed(now),
@@ -95,7 +98,7 @@ impl Vault {
 
     /// The value of a SOPS document that begins at this byte.
     pub(super) fn value(&self, document: &Arc<str>, at: usize) -> Result<Secret, Unreadable> {
-        let open = || sops::open(document, &self.identities);
+        let open = || sops::open(document, self);
         self.documents.with(document, open, |opened| match opened {
             Ok(opened) => opened.at(at).cloned().unwrap_or(Err(Unreadable::Empty)),
             Err(why) => Err(why.clone()),
@@ -104,7 +107,7 @@ impl Vault {
 
     /// Opens a SOPS document ahead of time.
     pub(super) fn warm(&self, document: &Arc<str>) {
-        self.documents.with(document, || sops::open(document, &self.identities), |_| ());
+        self.documents.with(document, || sops::open(document, self), |_| ());
     }
 
     /// A file of the project as it is reached through this name of the project's folder.

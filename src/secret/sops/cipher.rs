@@ -12,6 +12,9 @@ use secrecy::zeroize::Zeroizing;
 /// How every encrypted value begins.
 pub(in crate::secret) const SEALED: &str = "ENC[AES256_GCM,";
 
+/// The type of an encrypted comment.
+pub(super) const COMMENT: &str = "comment";
+
 /// An encrypted value, taken apart.
 pub(super) struct Sealed<'t> {
     data: Vec<u8>,

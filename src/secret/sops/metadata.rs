@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::SopsProblem;
 use super::document::Document;
-use super::selection::{Rules, Selection};
+use super::selection::{Patterns, Rules, Selection};
 
 /// What is needed to open a document.
 pub(super) struct Metadata {
@@ -54,7 +54,7 @@ pub(super) struct Recipient {
 }
 
 impl Metadata {
-    pub(super) fn read(document: &Document<'_>) -> Result<Self, SopsProblem> {
+    pub(super) fn read(document: &Document<'_>, patterns: &Patterns) -> Result<Self, SopsProblem> {
         let Some(metadata) = &document.metadata else {
             return Err(SopsProblem::Metadata("is missing"));
         };
@@ -70,7 +70,7 @@ impl Metadata {
             mac: written.mac,
             lastmodified: written.lastmodified,
             mac_only_encrypted: written.mac_only_encrypted,
-            selection: Selection::new(&written.rules)?,
+            selection: Selection::new(&written.rules, patterns)?,
             keys: written.keys,
             groups: written.key_groups.unwrap_or_default(),
         })

@@ -17,13 +17,14 @@ use std::rc::Rc;
 
 use thiserror::Error;
 
-use super::{Identities, Unreadable};
+use super::{Unreadable, Vault};
 use crate::model::Secret;
 
 use unlocked::Unlocked;
 
 pub(super) use cipher::SEALED;
 pub(super) use document::is_document;
+pub(super) use selection::Patterns;
 pub use write::{SopsDocument, Unwritten};
 
 /// The keys that lead to a value.
@@ -95,9 +96,9 @@ impl Opened {
 }
 
 /// Decrypts a document and checks it.
-pub(super) fn open(text: &str, identities: &Identities) -> Result<Opened, Unreadable> {
+pub(super) fn open(text: &str, vault: &Vault) -> Result<Opened, Unreadable> {
     let document = document::parse(text)?;
-    let mut values: Vec<_> = Unlocked::new(document, identities)?
+    let mut values: Vec<_> = Unlocked::new(document, vault)?
         .values
         .into_iter()
         .map(|known| {

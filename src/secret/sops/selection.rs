@@ -1,11 +1,13 @@
 //! Which values of a document are encrypted.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use regex::Regex;
 use serde::Deserialize;
 
 use super::SopsProblem;
+use crate::secret::once::Once;
 
 /// What SOPS encrypts where nothing else is said: all but keys with this end.
 const UNENCRYPTED: &str = "_unencrypted";
@@ -21,6 +23,18 @@ pub(super) struct Rules {
     unencrypted_comment_regex: Option<String>,
 }
 
+/// Regular expressions that were met, each made once: documents of one project have the same, and
+/// to make one takes about as long as to decrypt a document.
+#[derive(Default)]
+pub(in crate::secret) struct Patterns(Once<String, Option<Arc<Regex>>>);
+
+impl Patterns {
+    /// `None` where it cannot be understood.
+    fn regex(&self, text: &String) -> Option<Arc<Regex>> {
+        self.0.with(text, || Regex::new(text).ok().map(Arc::new), Clone::clone)
+    }
+}
+
 /// A key on the way to a value that decides whether the value is encrypted.
 pub(super) struct Selection {
     key: Key,
@@ -30,17 +44,17 @@ pub(super) struct Selection {
 
 enum Key {
     Ends(String),
-    Matches(Box<Regex>),
+    Matches(Arc<Regex>),
 }
 
 impl Selection {
-    pub(super) fn new(rules: &Rules) -> Result<Self, SopsProblem> {
+    pub(super) fn new(rules: &Rules, patterns: &Patterns) -> Result<Self, SopsProblem> {
         let given = |rule: &Option<String>| rule.clone().filter(|text| !text.is_empty());
         let regex = |text: String| {
-            let regex = Regex::new(&text);
-            regex.map(Box::new).map(Key::Matches).map_err(|_| {
-                SopsProblem::Metadata("has a regular expression that cannot be understood")
-            })
+            patterns
+                .regex(&text)
+                .map(Key::Matches)
+                .ok_or(SopsProblem::Metadata("has a regular expression that cannot be understood"))
         };
         let by_comment = [&rules.encrypted_comment_regex, &rules.unencrypted_comment_regex];
         if by_comment.into_iter().any(|rule| given(rule).is_some()) {

@@ -3,7 +3,7 @@
 use secrecy::zeroize::Zeroizing;
 
 use super::SopsProblem;
-use super::cipher::{DataKey, Sealed};
+use super::cipher::{COMMENT, DataKey, Sealed};
 use super::document::{Content, Document, Leaf};
 use super::layout::Layout;
 use super::mac::Mac;
@@ -11,7 +11,7 @@ use super::metadata::Metadata;
 use super::scalar;
 use crate::diagnostic::shown;
 use crate::model::Secret;
-use crate::secret::{Identities, Unreadable, age};
+use crate::secret::{Identities, Unreadable, Vault, age};
 
 /// A document that was opened.
 pub(super) struct Unlocked<'t> {
@@ -41,9 +41,9 @@ pub(super) struct Plain {
 
 impl<'t> Unlocked<'t> {
     /// Opens a document by whoever can.
-    pub(super) fn new(document: Document<'t>, identities: &Identities) -> Result<Self, Unreadable> {
-        let metadata = Metadata::read(&document)?;
-        let key = data_key(&metadata, identities)?;
+    pub(super) fn new(document: Document<'t>, vault: &Vault) -> Result<Self, Unreadable> {
+        let metadata = Metadata::read(&document, &vault.patterns)?;
+        let key = data_key(&metadata, &vault.identities)?;
         Self::with_key(document, metadata, key).map_err(Unreadable::from)
     }
 
@@ -57,10 +57,12 @@ impl<'t> Unlocked<'t> {
         let mut values = Vec::with_capacity(document.leaves.len());
         for leaf in document.leaves {
             let encrypted = metadata.selection.encrypts(&leaf.path);
-            if encrypted && leaf.is_comment() {
-                continue;
-            }
-            let plain = if encrypted { decrypt(&leaf, &key)? } else { Plain::in_clear(&leaf) };
+            let plain = if encrypted {
+                let Some(plain) = decrypt(&leaf, &key)? else { continue };
+                plain
+            } else {
+                Plain::in_clear(&leaf)
+            };
             mac.add(&plain.bytes, encrypted);
             values.push(Known { leaf, plain, encrypted });
         }
@@ -93,16 +95,20 @@ impl Plain {
     }
 }
 
-fn decrypt(leaf: &Leaf<'_>, key: &DataKey) -> Result<Plain, SopsProblem> {
+/// Decrypts a leaf's value; `None` where it is a comment that stands in a list as an item.
+fn decrypt(leaf: &Leaf<'_>, key: &DataKey) -> Result<Option<Plain>, SopsProblem> {
     let Content::Text(text) = &leaf.content else {
         return Err(SopsProblem::Clear(leaf.name()));
     };
     // SOPS leaves an empty text as it is.
     if text.is_empty() {
-        return Ok(Plain::in_clear(leaf));
+        return Ok(Some(Plain::in_clear(leaf)));
     }
     let sealed = Sealed::parse(text).ok_or_else(|| SopsProblem::Clear(leaf.name()))?;
-    open(&sealed, leaf, key).ok_or_else(|| SopsProblem::Value(leaf.name()))
+    if sealed.kind == COMMENT {
+        return Ok(None);
+    }
+    open(&sealed, leaf, key).map(Some).ok_or_else(|| SopsProblem::Value(leaf.name()))
 }
 
 /// Decrypts a leaf's value; `None` where it is not what it was, or was elsewhere.
@@ -157,9 +163,7 @@ impl Leaf<'_> {
     /// SOPS writes a comment that stands in a list as an item of it, and leaves it out of the MAC.
     pub(super) fn is_comment(&self) -> bool {
         match &self.content {
-            Content::Text(text) => {
-                Sealed::parse(text).is_some_and(|sealed| sealed.kind == "comment")
-            }
+            Content::Text(text) => Sealed::parse(text).is_some_and(|sealed| sealed.kind == COMMENT),
             Content::Other(_) => false,
         }
     }

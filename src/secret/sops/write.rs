@@ -7,12 +7,12 @@ use std::rc::Rc;
 use secrecy::zeroize::Zeroizing;
 use thiserror::Error;
 
-use super::cipher::Sealed;
+use super::cipher::{COMMENT, Sealed};
 use super::document::{self, Content, Document, Form, Leaf};
 use super::mac::Mac;
 use super::metadata::Metadata;
 use super::unlocked::{Known, Plain, Unlocked, open, place};
-use super::{SopsProblem, scalar};
+use super::{Patterns, SopsProblem, scalar};
 use crate::rewrite::geometry::{
     block_end, block_header, indented, line_break, line_start, quoted, word,
 };
@@ -66,7 +66,7 @@ impl<'t> SopsDocument<'t> {
             return Err(Unwritten::Form("it is JSON"));
         }
         let document = document::parse_laid_out(text)?;
-        Ok(Self { text, unlocked: Unlocked::new(document, &vault.identities)? })
+        Ok(Self { text, unlocked: Unlocked::new(document, vault)? })
     }
 
     /// Where SOPS' own part begins: behind all else.
@@ -128,7 +128,7 @@ impl<'t> SopsDocument<'t> {
 
     /// What an encrypted comment says.
     fn comment(&self, text: &str, body: &str, at: usize) -> Option<Zeroizing<String>> {
-        let sealed = Sealed::parse(text.trim_end()).filter(|sealed| sealed.kind == "comment")?;
+        let sealed = Sealed::parse(text.trim_end()).filter(|sealed| sealed.kind == COMMENT)?;
         let layout = &self.unlocked.layout;
         let likely = layout.path_of_comment(body, at);
         // To which collection SOPS reckoned it shows by what opens it.
@@ -221,7 +221,7 @@ impl<'t> SopsDocument<'t> {
             let same = old.iter().position(|(said, _)| **said == text);
             let sealed = match same {
                 Some(same) => old.remove(same).1.to_owned(),
-                None => self.sealed(text.as_bytes(), "comment", path)?,
+                None => self.sealed(text.as_bytes(), COMMENT, path)?,
             };
             changes.replace(span.start + 1..span.end, sealed);
         }
@@ -280,7 +280,7 @@ impl<'t> SopsDocument<'t> {
 
     fn read_again<'m>(&self, made: &'m str) -> Result<Unlocked<'m>, SopsProblem> {
         let document = document::parse(made)?;
-        let metadata = Metadata::read(&document)?;
+        let metadata = Metadata::read(&document, &Patterns::default())?;
         Unlocked::with_key(document, metadata, self.unlocked.key.clone())
     }
 
