@@ -88,7 +88,7 @@ impl Store {
 
     fn get(&self, name: &str) -> Option<Result<Secret, Unreadable>> {
         match self {
-            Self::Sops(opened) => opened.named(name).cloned(),
+            Self::Sops(opened) => opened.named(name),
             Self::Plain(values) => values.get(name).cloned(),
         }
     }

@@ -1,5 +1,6 @@
 //! All that secrets are read with in one run.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -35,7 +36,7 @@ pub struct Vault {
     pub(super) singles: Kept<Secret>,
     /// The regular expressions of SOPS documents.
     pub(super) patterns: Arc<Patterns>,
-    documents: Once<Arc<str>, Result<Opened, Unreadable>>,
+    documents: Once<ByAddress, Result<Opened, Unreadable>>,
     files: Mutex<BTreeSet<PathBuf>>,
 }
 
@@ -99,15 +100,16 @@ impl Vault {
     /// The value of a SOPS document that begins at this byte.
     pub(super) fn value(&self, document: &Arc<str>, at: usize) -> Result<Secret, Unreadable> {
         let open = || sops::open(document, self);
-        self.documents.with(document, open, |opened| match opened {
-            Ok(opened) => opened.at(at).cloned().unwrap_or(Err(Unreadable::Empty)),
+        self.documents.with(&ByAddress::of(document), open, |opened| match opened {
+            Ok(opened) => opened.at(at).unwrap_or(Err(Unreadable::Empty)),
             Err(why) => Err(why.clone()),
         })
     }
 
     /// Opens a SOPS document ahead of time.
     pub(super) fn warm(&self, document: &Arc<str>) {
-        self.documents.with(document, || sops::open(document, self), |_| ());
+        let key = ByAddress::of(document);
+        self.documents.with(&key, || sops::open(document, self), |_| ());
     }
 
     /// A file of the project as it is reached through this name of the project's folder.
@@ -119,5 +121,40 @@ impl Vault {
     /// A path as a person in the project would write it.
     pub(super) fn shown(&self, path: &Path) -> String {
         path.strip_prefix(&self.grounds.project).unwrap_or(path).display().to_string()
+    }
+}
+
+/// A text, told from others by where it is in memory: a document is read into one place, and for each
+/// of its values its whole text would have to be compared with those of others.
+#[derive(Clone)]
+struct ByAddress(Arc<str>);
+
+impl ByAddress {
+    fn of(text: &Arc<str>) -> Self {
+        Self(Arc::clone(text))
+    }
+
+    fn address(&self) -> *const u8 {
+        self.0.as_ptr()
+    }
+}
+
+impl PartialEq for ByAddress {
+    fn eq(&self, other: &Self) -> bool {
+        self.address() == other.address()
+    }
+}
+
+impl Eq for ByAddress {}
+
+impl PartialOrd for ByAddress {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for ByAddress {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.address().cmp(&other.address())
     }
 }

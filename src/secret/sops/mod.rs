@@ -20,7 +20,7 @@ use thiserror::Error;
 use super::{Unreadable, Vault};
 use crate::model::Secret;
 
-use unlocked::Unlocked;
+use unlocked::{Plain, Unlocked};
 
 pub(super) use cipher::SEALED;
 pub(super) use document::is_document;
@@ -79,19 +79,20 @@ struct Value {
     at: usize,
     /// The key, of those that stand in the document itself and not deeper.
     key: Option<String>,
-    text: Result<Secret, Unreadable>,
+    plain: Plain,
 }
 
 impl Opened {
     /// The value whose text begins at this byte of the document.
-    pub(super) fn at(&self, at: usize) -> Option<&Result<Secret, Unreadable>> {
+    pub(super) fn at(&self, at: usize) -> Option<Result<Secret, Unreadable>> {
         let found = self.0.binary_search_by_key(&at, |value| value.at).ok()?;
-        self.0.get(found).map(|value| &value.text)
+        self.0.get(found).map(|value| value.plain.text())
     }
 
     /// The value of a key that stands in the document itself.
-    pub(super) fn named(&self, name: &str) -> Option<&Result<Secret, Unreadable>> {
-        self.0.iter().find(|value| value.key.as_deref() == Some(name)).map(|value| &value.text)
+    pub(super) fn named(&self, name: &str) -> Option<Result<Secret, Unreadable>> {
+        let found = self.0.iter().find(|value| value.key.as_deref() == Some(name));
+        found.map(|value| value.plain.text())
     }
 }
 
@@ -106,7 +107,7 @@ pub(super) fn open(text: &str, vault: &Vault) -> Result<Opened, Unreadable> {
                 [key] => Some((**key).to_owned()),
                 _ => None,
             };
-            Value { at: known.leaf.at, key, text: known.plain.into_text() }
+            Value { at: known.leaf.at, key, plain: known.plain }
         })
         .collect();
     values.sort_by_key(|value| value.at);

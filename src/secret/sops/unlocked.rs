@@ -87,7 +87,7 @@ impl Plain {
         Self { bytes: Zeroizing::new(text.as_bytes().to_vec()), kind }
     }
 
-    pub(super) fn into_text(self) -> Result<Secret, Unreadable> {
+    pub(super) fn text(&self) -> Result<Secret, Unreadable> {
         if !matches!(self.kind, "str" | "bytes") {
             return Err(Unreadable::NotAText);
         }
