@@ -45,20 +45,22 @@ impl KnownClient {
 ///
 /// `completeness` says whether `entries` are all that the manifests hold.
 pub fn seal(entries: Vec<Arc<Entry>>, completeness: Completeness) -> Resolved {
-    let sealed = |entry: Arc<Entry>| {
+    let references: Vec<&Reference> = entries
+        .iter()
+        .flat_map(|entry| [&entry.client_id.value, &entry.client_secret.value])
+        .collect();
+    let mut seals = secret::seal_all(&references).into_iter();
+    let mut sealed = Vec::with_capacity(entries.len());
+    for entry in &entries {
+        let (client_id, secret) = (seals.next().flatten(), seals.next().flatten());
         let client_id = match &entry.client_id.value {
             Reference::Plain(text) => KnownClient::Clear(ClientId::new(text.expose())),
-            other => secret::seal(other).map_or(KnownClient::Unknown, KnownClient::Sealed),
+            _ => client_id.map_or(KnownClient::Unknown, KnownClient::Sealed),
         };
-        let reference = &entry.client_secret.value;
-        let secret = secret::seal(reference).map_or(KnownSecret::Unknown, KnownSecret::Sealed);
-        (entry, client_id, secret)
-    };
-    Resolved {
-        entries: entries.into_iter().map(sealed).collect(),
-        completeness,
-        problems: Diagnostics::default(),
+        let secret = secret.map_or(KnownSecret::Unknown, KnownSecret::Sealed);
+        sealed.push((Arc::clone(entry), client_id, secret));
     }
+    Resolved { entries: sealed, completeness, problems: Diagnostics::default() }
 }
 
 /// What stands for an entry's texts in a file that anybody may read.

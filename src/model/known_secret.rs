@@ -73,7 +73,9 @@ impl Seal {
             hash.update(line.trim());
             hash.update(b"\n");
         }
-        Self(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let digit = |value: u8| char::from(DIGITS[usize::from(value)]);
+        Self(hash.finalize().iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect())
     }
 
     /// Reads what [`Self::as_str`] gave; `None` where that cannot be.

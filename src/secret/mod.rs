@@ -235,6 +235,15 @@ pub fn seal(reference: &Reference) -> Option<Seal> {
     }
 }
 
+/// The same for many, on all cores; the answers are in their order.
+pub fn seal_all(references: &[&Reference]) -> Vec<Option<Seal>> {
+    let answers: Vec<OnceLock<Option<Seal>>> = references.iter().map(|_| OnceLock::new()).collect();
+    on_all_cores(references.len(), |at| {
+        answers[at].get_or_init(|| seal(references[at]));
+    });
+    answers.into_iter().map(|answer| answer.into_inner().flatten()).collect()
+}
+
 /// Reads many references on all cores; each different one, and each file, once. The answers are in
 /// their order.
 pub fn read_all(references: &[&Reference], vault: &Vault) -> Vec<Result<Secret, Unreadable>> {

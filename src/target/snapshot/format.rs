@@ -183,30 +183,43 @@ pub(super) fn target(seen: &Seen<'_>) -> Target {
 }
 
 pub(super) fn read(text: &str) -> Result<Snapshot, Damage> {
-    #[derive(Deserialize)]
-    struct Head {
-        kind: String,
-        format_version: u32,
-    }
-    let head: Head = serde_json::from_str(text).map_err(|error| match error.classify() {
-        serde_json::error::Category::Data => Damage::Kind,
-        _ => Damage::Syntax { line: error.line(), column: error.column() },
-    })?;
-    if head.kind != KIND {
-        return Err(Damage::Kind);
-    }
-    if head.format_version != FORMAT_VERSION {
-        return Err(Damage::Version(head.format_version));
-    }
-    // serde's own message repeats values.
-    let document: Document = serde_json::from_str(text)
-        .map_err(|error| Damage::Shape { line: error.line(), column: error.column() })?;
+    // It is large, so that only one that is damaged is read twice.
+    let document: Document = serde_json::from_str(text).map_err(|error| damage(text, &error))?;
+    check(&document.kind, document.format_version)?;
     let taken_at = document.taken_at.parse().map_err(|_| Damage::Time)?;
     let mut targets = BTreeMap::new();
     for target in document.targets {
         targets.insert(TargetName::new(target.name.clone()), recorded(target)?);
     }
     Ok(Snapshot { taken_at, targets })
+}
+
+fn check(kind: &str, format_version: u32) -> Result<(), Damage> {
+    if kind != KIND {
+        return Err(Damage::Kind);
+    }
+    if format_version != FORMAT_VERSION {
+        return Err(Damage::Version(format_version));
+    }
+    Ok(())
+}
+
+/// Why a text is none, by its first fields; serde's own message repeats values.
+fn damage(text: &str, error: &serde_json::Error) -> Damage {
+    #[derive(Deserialize)]
+    struct Head {
+        kind: String,
+        format_version: u32,
+    }
+    match serde_json::from_str::<Head>(text) {
+        Ok(Head { kind, format_version }) => check(&kind, format_version)
+            .err()
+            .unwrap_or(Damage::Shape { line: error.line(), column: error.column() }),
+        Err(error) => match error.classify() {
+            serde_json::error::Category::Data => Damage::Kind,
+            _ => Damage::Syntax { line: error.line(), column: error.column() },
+        },
+    }
 }
 
 fn recorded(target: Target) -> Result<Recorded, Damage> {
