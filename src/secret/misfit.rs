@@ -13,6 +13,7 @@ use age_core::format::Stanza;
 
 use super::Identities;
 use super::recipients::{Witness, is_marked_for, ssh_mark};
+use super::seal::bare;
 use crate::yaml::{self, Node, Value};
 
 /// How what is there does not fit those who are to read it. All of it is certain.
@@ -127,15 +128,12 @@ pub fn sops_misfit(document: &str, recipients: &[String]) -> Option<Misfit> {
             named_in(group, &mut named);
         }
     }
-    // SSH keys may have a comment behind them.
-    let plain =
-        |recipient: &str| recipient.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
-    let named: BTreeSet<_> = named.into_iter().map(plain).collect();
+    let named: BTreeSet<_> = named.into_iter().map(bare).collect();
     if named.is_empty() {
         return None;
     }
     let missing: Vec<_> =
-        recipients.iter().filter(|recipient| !named.contains(&plain(recipient))).collect();
+        recipients.iter().filter(|recipient| !named.contains(&bare(recipient))).collect();
     match missing.len() {
         0 => None,
         all if all == recipients.len() => Some(Misfit::Nobody),
