@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::{Context, bail};
 
 use crate::model::Owner;
+use crate::rewrite::save::NotSaved;
 use crate::rewrite::{new_manifest, save};
 use crate::secret::env::IdentitySources;
 use crate::secret::{Identities, Nobody};
@@ -116,12 +117,12 @@ fn project(verb: &Init, recipients: &[String]) -> String {
 }
 
 /// Adds what is missing to `.gitignore`; whether anything was.
-fn ignore(folder: &Path) -> io::Result<bool> {
+fn ignore(folder: &Path) -> Result<bool, NotSaved> {
     let file = folder.join(".gitignore");
     let before = match fs::read_to_string(&file) {
         Ok(text) => Some(text),
         Err(missing) if missing.kind() == io::ErrorKind::NotFound => None,
-        Err(other) => return Err(other),
+        Err(other) => return Err(other.into()),
     };
     let text = before.clone().unwrap_or_default();
     let missing: Vec<_> =

@@ -62,7 +62,7 @@ pub(super) fn generate(file: &Path, project: &Path) -> anyhow::Result<String> {
         identity.to_string().expose_secret()
     ));
     match save::create(file, &text, 0o600) {
-        Err(there) if there.kind() == std::io::ErrorKind::AlreadyExists => {
+        Err(save::NotSaved::Exists) => {
             bail!("{} is there already and stays as it is", file.display())
         }
         other => other.with_context(|| format!("cannot write {}", file.display()))?,

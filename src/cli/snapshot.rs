@@ -72,7 +72,9 @@ pub(super) fn replace(file: &Path, text: &str) -> std::io::Result<()> {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    let mut new = tempfile::Builder::new().permissions(readable()).tempfile_in(folder)?;
+    // The kind says all: the rest would name the file that was to take this one's place.
+    let new = tempfile::Builder::new().permissions(readable()).tempfile_in(folder);
+    let mut new = new.map_err(|error| std::io::Error::from(error.kind()))?;
     new.write_all(text.as_bytes())?;
     new.as_file().sync_all()?;
     new.persist(file)?;

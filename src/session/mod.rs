@@ -133,7 +133,9 @@ impl Store {
 /// Writes beside and renames: a file is there whole or not at all, and for its owner alone.
 fn replace(folder: &Path, file: &Path, text: &[u8]) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    let mut new = tempfile::NamedTempFile::new_in(folder)?;
+    // The kind says all: the rest would name the file that was to take this one's place.
+    let mut new =
+        tempfile::NamedTempFile::new_in(folder).map_err(|error| io::Error::from(error.kind()))?;
     new.write_all(text)?;
     new.as_file().sync_all()?;
     new.persist(file)?;

@@ -1,6 +1,6 @@
 //! What somebody at a shell is told when things are not as they thought.
 
-use crate::shell::{Appcred, Project};
+use crate::shell::{Appcred, Project, age_identity};
 
 const DOWN: &str = "targets: {home: {url: \"http://127.0.0.1:9\", token: !env_var HASS_TOKEN}}\n";
 
@@ -48,6 +48,22 @@ fn a_snapshot_that_cannot_be_had_is_told_with_the_cause() {
     let ran = appcred(&down()).args(["plan", "--against", "http://127.0.0.1:9/s"]).status(1).run();
     let told = "error: cannot reach http://127.0.0.1:9/s: Connection refused";
     assert!(ran.stderr.starts_with(told), "{}", ran.stderr);
+}
+
+#[test]
+fn a_folder_that_takes_nothing_is_named_and_no_file_on_the_way_there() {
+    let recipient = age_identity().1.to_string();
+    let init = ["-C", "/sys/kernel", "init", "--recipient", &recipient];
+    let ran = Appcred::new().args(init).status(1).run();
+    let told = "error: cannot write /sys/kernel/appcred.yaml: nothing can be written in the folder /sys/kernel: ";
+    assert!(ran.stderr.starts_with(told), "{}", ran.stderr);
+    let project = Project::new()
+        .file("appcred.yaml", "targets: {lab: {config_dir: ha}}\n")
+        .file("credentials/a.yaml", "application_credentials: []\n");
+    let snapshot = ["snapshot", "--output", "/sys/kernel/snapshot.json"];
+    let ran = appcred(&project).args(snapshot).status(1).run();
+    let told = "error: cannot write /sys/kernel/snapshot.json: ";
+    assert!(ran.stderr.starts_with(told) && !ran.stderr.contains(".tmp"), "{}", ran.stderr);
 }
 
 #[test]
