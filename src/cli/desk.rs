@@ -53,10 +53,16 @@ impl Desk {
         flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
         let guard = guard(folder.path());
         let file = folder.path().join(name.file_name().unwrap_or(name.as_os_str()));
+        let desk = Self { file, guard, _lock: lock, folder };
+        desk.lay(text)?;
+        Ok(desk)
+    }
+
+    /// Lays another text in the place of the one that is there.
+    pub(super) fn lay(&self, text: &str) -> io::Result<()> {
         let mut options = OpenOptions::new();
-        options.write(true).create_new(true).mode(0o600);
-        options.open(&file)?.write_all(text.as_bytes())?;
-        Ok(Self { file, guard, _lock: lock, folder })
+        options.write(true).create(true).truncate(true).mode(0o600);
+        options.open(&self.file)?.write_all(text.as_bytes())
     }
 
     /// Lets the person edit, and waits.
@@ -88,9 +94,14 @@ impl Desk {
         Ok(())
     }
 
+    /// What is there now.
+    pub(super) fn bytes(&self) -> io::Result<Zeroizing<Vec<u8>>> {
+        fs::read(&self.file).map(Zeroizing::new)
+    }
+
     /// The text as it is now.
     pub(super) fn text(&self) -> anyhow::Result<Zeroizing<String>> {
-        let bytes = Zeroizing::new(fs::read(&self.file).context("the editor left no file")?);
+        let bytes = self.bytes().context("the editor left no file")?;
         let text = std::str::from_utf8(&bytes).context("what the editor left is not UTF-8")?;
         Ok(Zeroizing::new(text.to_owned()))
     }

@@ -1,17 +1,20 @@
 //! `edit`
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
+use secrecy::zeroize::Zeroizing;
 
-use crate::manifest::{InClear, Request, check, load_project};
-use crate::rewrite::save;
+use crate::manifest::{InClear, Project, Request, check, load_project};
+use crate::rewrite::save::{self, NotSaved};
 use crate::sealed::{NotSealed, Opened, Seals};
+use crate::secret::{IdentityProblem, Vault};
 
 use super::desk::{Desk, confirm, is_in_memory, sweep};
 use super::exit::ExitStatus;
 use super::gather::{show, vault};
+use super::rescue::rescue;
 use super::{Global, console, environment};
 
 /// Edit a file with its secrets in clear
@@ -19,7 +22,8 @@ use super::{Global, console, environment};
 /// Opens a manifest, appcred.yaml, a SOPS document of YAML or an age file in $VISUAL or $EDITOR (or
 /// vi), decrypted. What changed is encrypted when the editor ends, and so are secrets that are new;
 /// all else keeps its ciphertext, comments and layout included. What is wrong is told, and nothing is
-/// saved then; on a terminal you can go on editing.
+/// saved then; on a terminal you can go on editing. What is not saved in the end is kept beside the
+/// file, encrypted.
 #[derive(clap::Args, Debug)]
 #[command(
     after_help = "The text in clear lies in a folder of your own in memory ($XDG_RUNTIME_DIR or \
@@ -45,65 +49,157 @@ pub(super) async fn run(global: &Global, verb: &Edit) -> anyhow::Result<ExitStat
     let (project, _) = load_project(&request);
     let (vault, identity_problems) = vault(global, &project);
     let file = verb.file.as_path();
-    let before = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let opened = match Opened::new(&before, &vault) {
-        Ok(opened) => opened,
-        Err(why) => {
-            for problem in identity_problems {
-                console::tell(&format!("warning: {problem}\n"));
-            }
-            tell(&verb.file.display().to_string(), &why);
-            return Ok(ExitStatus::Failure);
-        }
-    };
-    for (line, why) in opened.closed() {
-        console::tell(&format!("warning: line {line} stays encrypted: {why}\n"));
-    }
     let base = base(verb)?;
     sweep(&base).with_context(|| format!("cannot clear {}", base.display()))?;
-    let desk = Desk::new(&base, file, opened.clear())?;
-    let editor = environment::editor();
-    loop {
-        let edited = desk.edit(&editor).await;
-        edited.with_context(|| format!("{} stays as it was", file.display()))?;
-        let text = desk.text()?;
-        if *text == *opened.clear() {
-            console::print("Nothing was changed.\n")?;
-            return Ok(ExitStatus::Success);
-        }
-        let now = environment::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-        let keep_plain = project.allow_plaintext;
-        let seals = Seals { recipients: &project.age.recipients, now: &now, keep_plain };
-        let mut problems = check(&request, file, &text, InClear::Allowed);
-        if !problems.has_errors() {
-            match opened.seal(&text, seals) {
-                Ok(after) => {
-                    // What stands in clear now would stand so in Git.
-                    if let Ok(text) = std::str::from_utf8(&after) {
-                        problems = check(&request, file, text, InClear::AsUsual);
-                    }
-                    if !problems.has_errors() {
-                        show(&problems);
-                        save::replace(file, &before, &after)
-                            .with_context(|| format!("cannot save {}", file.display()))?;
-                        console::print(&format!("Saved {}.\n", file.display()))?;
-                        return Ok(ExitStatus::Success);
-                    }
-                }
-                Err(why) => tell("it cannot be saved", &why),
+    let desk = Desk::new(&base, file, "")?;
+    let mut sitting =
+        Sitting { request, project, vault, identity_problems, file, desk, known: None };
+    match sitting.sit().await {
+        Ok(End::Unchanged) => console::print("Nothing was changed.\n")?,
+        Ok(End::Saved) => console::print(&format!("Saved {}.\n", file.display()))?,
+        ended => {
+            if let Err(why) = ended {
+                console::tell(&format!("error: {why:#}\n"));
             }
-        }
-        show(&problems);
-        if !console::can_ask() || !confirm("Edit it again? [y/N] ").await? {
-            console::tell(&format!("{} stays as it was.\n", file.display()));
+            sitting.rescue();
             return Ok(ExitStatus::Failure);
         }
+    }
+    Ok(ExitStatus::Success)
+}
+
+/// Somebody at a desk with a file.
+struct Sitting<'f> {
+    request: Request,
+    project: Project,
+    vault: Vault,
+    identity_problems: Vec<IdentityProblem>,
+    file: &'f Path,
+    desk: Desk,
+    /// The file's text in clear, as it was last read.
+    known: Option<Zeroizing<String>>,
+}
+
+/// What came of it.
+enum End {
+    Unchanged,
+    Saved,
+    /// Why has been told.
+    GivenUp,
+}
+
+impl Sitting<'_> {
+    /// Lets the person edit until that is saved or given up, on a new text each time when somebody
+    /// else was faster.
+    async fn sit(&mut self) -> anyhow::Result<End> {
+        loop {
+            let before =
+                fs::read(self.file).with_context(|| format!("cannot read {}", self.shown()))?;
+            let opened = Opened::new(&before, &self.vault).map_err(|why| self.closed(&why))?;
+            for (line, why) in opened.closed() {
+                console::tell(&format!("warning: line {line} stays encrypted: {why}\n"));
+            }
+            match self.known.replace(Zeroizing::new(opened.clear().to_owned())) {
+                None => self.desk.lay(opened.clear())?,
+                Some(known) => {
+                    let mine = self.desk.text()?;
+                    let both = diffy::merge(&known, &mine, opened.clear());
+                    self.desk.lay(&Zeroizing::new(both.unwrap_or_else(|clash| clash)))?;
+                }
+            }
+            if let Some(end) = self.edit(&opened, &before).await? {
+                return Ok(end);
+            }
+        }
+    }
+
+    /// Lets the person edit one text; no end where there is a newer one to be edited.
+    async fn edit(&self, opened: &Opened<'_>, before: &[u8]) -> anyhow::Result<Option<End>> {
+        let editor = environment::editor();
+        loop {
+            let edited = self.desk.edit(&editor).await;
+            edited.with_context(|| format!("{} stays as it was", self.shown()))?;
+            let text = self.desk.text()?;
+            if *text == *opened.clear() {
+                return Ok(Some(End::Unchanged));
+            }
+            let mut is_overtaken = false;
+            if let Some(after) = self.seal(opened, &text) {
+                match save::replace(self.file, before, &after) {
+                    Ok(()) => return Ok(Some(End::Saved)),
+                    Err(NotSaved::Changed) => is_overtaken = true,
+                    Err(why) => console::tell(&self.not_saved(&why)),
+                }
+            }
+            let question = if is_overtaken {
+                console::tell(&self.not_saved(&NotSaved::Changed));
+                "Edit it again, with both changes in it? [y/N] "
+            } else {
+                "Edit it again? [y/N] "
+            };
+            if !console::can_ask() || !confirm(question).await? {
+                console::tell(&format!("{} stays as it was.\n", self.shown()));
+                return Ok(Some(End::GivenUp));
+            }
+            if is_overtaken {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// The file's new content; none where something is wrong with it, which is told.
+    fn seal(&self, opened: &Opened<'_>, text: &str) -> Option<Vec<u8>> {
+        let problems = check(&self.request, self.file, text, InClear::Allowed);
+        if problems.has_errors() {
+            show(&problems);
+            return None;
+        }
+        let now = environment::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        let keep_plain = self.project.allow_plaintext;
+        let seals = Seals { recipients: &self.project.age.recipients, now: &now, keep_plain };
+        let after = match opened.seal(text, seals) {
+            Ok(after) => after,
+            Err(why) => {
+                console::tell(&format!("error: it cannot be saved: {}\n", with_help(&why)));
+                return None;
+            }
+        };
+        // What stands in clear now would stand so in Git.
+        let problems = match std::str::from_utf8(&after) {
+            Ok(text) => check(&self.request, self.file, text, InClear::AsUsual),
+            Err(_) => problems,
+        };
+        show(&problems);
+        (!problems.has_errors()).then_some(after)
+    }
+
+    /// Keeps what was typed, if anything was.
+    fn rescue(&self) {
+        let Ok(typed) = self.desk.bytes() else { return };
+        if self.known.as_ref().is_some_and(|known| *typed != *known.as_bytes()) {
+            rescue(self.file, &typed, &self.project, &self.vault);
+        }
+    }
+
+    fn closed(&self, why: &NotSealed) -> anyhow::Error {
+        for problem in &self.identity_problems {
+            console::tell(&format!("warning: {problem}\n"));
+        }
+        anyhow!("{}: {}", self.shown(), with_help(why))
+    }
+
+    fn not_saved(&self, why: &NotSaved) -> String {
+        format!("error: cannot save {}: {why}\n", self.shown())
+    }
+
+    fn shown(&self) -> std::path::Display<'_> {
+        self.file.display()
     }
 }
 
-fn tell(what: &str, why: &NotSealed) {
+fn with_help(why: &NotSealed) -> String {
     let help = why.help().map(|help| format!("; {help}")).unwrap_or_default();
-    console::tell(&format!("error: {what}: {why}{help}\n"));
+    format!("{why}{help}")
 }
 
 /// Where the text is to lie in clear.

@@ -25,6 +25,7 @@ mod output;
 mod plan;
 mod reader;
 mod rekey;
+mod rescue;
 mod saved;
 mod schema;
 mod selection;

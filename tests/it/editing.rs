@@ -1,8 +1,10 @@
 //! `edit`: what was changed is encrypted and nothing else changes; what is wrong changes nothing.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use rustix::process::Signal;
 
@@ -133,6 +135,67 @@ fn edit_keeps_the_file_where_anything_is_wrong() {
     let ran = desk.edit(MANIFEST, &script).status(1).run();
     assert!(ran.stderr.contains("changed by somebody else"), "{}", ran.stderr);
     assert_eq!(desk.text(MANIFEST), other);
+}
+
+#[test]
+fn edit_keeps_what_was_typed_and_not_saved_encrypted() {
+    let desk = Desk::new();
+    let path = desk.project.join(MANIFEST);
+    let faster = format!(
+        "sed -i 's/m4rk3d-two/m4rk3d-typed/' \"$1\"; echo '# another' >>{}",
+        path.display()
+    );
+    let wrong = "sed -i 's/m4rk3d-two/m4rk3d-typed/; s/twitch/tvitch/' \"$1\"";
+    let failing = "sed -i 's/m4rk3d-two/m4rk3d-typed/' \"$1\"; exit 3";
+    let not_text = "sed -i 's/m4rk3d-two/m4rk3d-typed/' \"$1\"; printf '\\377' >>\"$1\"";
+    for (number, script) in
+        [("", faster.as_str()), ("-2", wrong), ("-3", failing), ("-4", not_text)]
+    {
+        let ran = desk.edit(MANIFEST, script).status(1).run();
+        let kept = format!("{MANIFEST}.unsaved{number}.age");
+        let told = format!(
+            "What you typed is kept in {kept}, encrypted: `appcred edit {kept}` opens it.\n"
+        );
+        assert!(ran.stderr.ends_with(&told), "{}", ran.stderr);
+        assert!(!desk.text(&kept).contains("m4rk3d"), "{}", desk.text(&kept));
+        if number != "-4" {
+            desk.edit(&kept, "grep -q m4rk3d-typed \"$1\"").stdout("Nothing was changed.\n").run();
+        }
+    }
+    // Nothing was typed, so nothing is kept.
+    desk.edit(MANIFEST, "exit 1").status(1).run();
+    assert!(!desk.project.join("credentials/a.yaml.unsaved-5.age").exists());
+}
+
+#[test]
+fn edit_at_a_terminal_goes_on_with_what_somebody_else_wrote_meanwhile() {
+    let desk = Desk::new();
+    let path = desk.project.join(MANIFEST);
+    // The second time it finds both changes.
+    let script = format!(
+        "if grep -q '# theirs' \"$1\"; then grep -q 'm4rk3d: mine' \"$1\"; exit 0; fi
+sed -i 's/m4rk3d-two/\"m4rk3d: mine\"/' \"$1\"; sed -i 's/# mine/# theirs/' {}",
+        path.display()
+    );
+    let appcred = format!("{} edit {MANIFEST}", env!("CARGO_BIN_EXE_appcred"));
+    let mut terminal = Command::new("script")
+        .args(["-qec", &appcred, "/dev/null"])
+        .current_dir(desk.project.path())
+        .env_clear()
+        .envs([("PATH", "/usr/bin:/bin"), ("HOME", desk.tools.path().to_str().unwrap())])
+        .envs([("SOPS_AGE_KEY", desk.identity.as_str()), ("SHELL", "/bin/sh")])
+        .env("EDITOR", desk.editor(&script))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    terminal.stdin.take().unwrap().write_all(b"y\n").unwrap();
+    let told = terminal.wait_with_output().unwrap();
+    let told = String::from_utf8(told.stdout).unwrap();
+    assert!(told.contains("with both changes in it? [y/N]"), "{told}");
+    assert!(told.ends_with("Saved credentials/a.yaml.\r\n"), "{told}");
+    assert!(desk.text(MANIFEST).starts_with("# theirs\n"), "{}", desk.text(MANIFEST));
+    assert!(desk.applied().contains("m4rk3d: mine"));
 }
 
 #[test]

@@ -1,0 +1,54 @@
+//! What was typed into an editor and is not saved: kept, but never in clear.
+
+use std::path::{Path, PathBuf};
+
+use crate::manifest::Project;
+use crate::rewrite::save::{self, NotSaved};
+use crate::secret::Vault;
+use crate::secret::seal::seal;
+
+use super::{console, environment};
+
+/// Nobody leaves this many behind.
+const MOST: usize = 1000;
+
+/// Keeps a text beside the file that it was meant for, as an age file, and tells where.
+pub(super) fn rescue(file: &Path, text: &[u8], project: &Project, vault: &Vault) {
+    match sealed(text, project, vault).and_then(|sealed| keep(file, &sealed)) {
+        Ok(kept) => console::tell(&format!(
+            "What you typed is kept in {0}, encrypted: `appcred edit {0}` opens it.\n",
+            kept.display()
+        )),
+        Err(error) => console::tell(&format!("error: what you typed is lost: {error:#}\n")),
+    }
+}
+
+/// For the project's recipients; where there are none, as with SOPS alone, for the person's own.
+fn sealed(text: &[u8], project: &Project, vault: &Vault) -> anyhow::Result<String> {
+    let of_project = seal(text, &project.age.recipients);
+    Ok(of_project.or_else(|_| seal(text, vault.recipients()))?)
+}
+
+/// Writes beside the file; where that cannot be, to where this person keeps what outlives a run.
+fn keep(file: &Path, sealed: &str) -> anyhow::Result<PathBuf> {
+    let name = file.file_name().unwrap_or(file.as_os_str());
+    let beside = write(file, sealed);
+    match environment::state_folder() {
+        Some(folder) => Ok(beside.or_else(|_| write(&folder.join("unsaved").join(name), sealed))?),
+        None => Ok(beside?),
+    }
+}
+
+fn write(file: &Path, sealed: &str) -> Result<PathBuf, NotSaved> {
+    for number in 1..MOST {
+        let number = if number == 1 { String::new() } else { format!("-{number}") };
+        let mut path = file.as_os_str().to_owned();
+        path.push(format!(".unsaved{number}.age"));
+        let path = PathBuf::from(path);
+        match save::create(&path, sealed, 0o600) {
+            Err(NotSaved::Exists) => {}
+            other => return other.map(|()| path),
+        }
+    }
+    Err(NotSaved::Exists)
+}
