@@ -173,7 +173,7 @@ pub(super) fn write(file: &Path, entries: &[NewEntry]) -> anyhow::Result<()> {
             save::replace(file, &text, &after).with_context(named)
         }
         Err(missing) if missing.kind() == std::io::ErrorKind::NotFound => {
-            save::create(file, &new_manifest(entries), 0o644).with_context(named)
+            save::create(file, new_manifest(entries), 0o644).with_context(named)
         }
         Err(error) => Err(error).with_context(|| format!("cannot read {}", file.display())),
     }

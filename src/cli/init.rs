@@ -60,12 +60,12 @@ pub(super) fn run(global: &Global, verb: &Init) -> anyhow::Result<ExitStatus> {
     let recipients =
         if verb.recipients.is_empty() { own_recipients(folder)? } else { verb.recipients.clone() };
     let mut made = Vec::new();
-    save::create(&project_file, &project(verb, &recipients), 0o644)
+    save::create(&project_file, project(verb, &recipients), 0o644)
         .with_context(|| format!("cannot write {}", project_file.display()))?;
     made.push(PROJECT_FILE);
     let first = folder.join(FIRST_MANIFEST);
     if fs::read_dir(folder.join("credentials")).is_err() {
-        save::create(&first, &new_manifest(&[]), 0o644)
+        save::create(&first, new_manifest(&[]), 0o644)
             .with_context(|| format!("cannot write {}", first.display()))?;
         made.push(FIRST_MANIFEST);
     }

@@ -56,7 +56,7 @@ pub(super) async fn run(global: &Global, verb: &Login) -> anyhow::Result<ExitSta
     let Some(store) = sessions().filter(|_| !vault.recipients().is_empty()) else {
         bail!(
             "there is no age identity to encrypt the session to: make one by \
-             `age-keygen -o ~/.config/appcred/identity.txt`, or name yours under `age: identities:` in appcred.yaml"
+             `appcred keygen`, or name yours under `age: identities:` in appcred.yaml"
         );
     };
     let Some(session) = sign_in(&door, verb).await? else { return Ok(ExitStatus::Failure) };
@@ -80,6 +80,7 @@ async fn sign_in(door: &Door, verb: &Login) -> anyhow::Result<Option<Session>> {
         format!("cannot listen on port {} of this machine; choose another by --port", verb.port)
     })?;
     let sign_in = SignIn::new(&door.url, door.ca_file.as_deref(), &listener.origin())?;
+    sign_in.look().await?;
     console::tell(&format!("Sign in here:\n\n  {}\n\n", sign_in.link()));
     if !verb.no_browser && open::that_detached(sign_in.link().as_str()).is_err() {
         console::tell("No browser could be opened: open the link yourself.\n");

@@ -14,6 +14,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio_tungstenite::tungstenite;
 use url::Url;
 
 use crate::real::{HomeAssistant, visit};
@@ -302,7 +303,7 @@ fn nobody_signs_in_without_an_identity_or_to_what_is_no_house() {
         Appcred::new().in_dir(folder.path()).args(["login", "--no-browser"]).args(args)
     };
     let ran = login(&["a"]).status(1).run();
-    assert!(ran.stderr.contains("age-keygen"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("`appcred keygen`"), "{}", ran.stderr);
     let ran = login(&[]).status(1).run();
     assert_eq!(ran.stderr, "error: there are several targets: name a or b\n");
     let ran = login(&["c"]).status(1).run();
@@ -335,11 +336,14 @@ fn the_browser_is_opened_with_the_link_that_is_shown() {
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
     let path = format!("{}:/usr/bin:/bin", folder.path().display());
     let opened = folder.join("opened");
+    let house = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", house.local_addr().unwrap());
+    let looked_at = thread::spawn(move || tungstenite::accept(house.accept().unwrap().0).is_ok());
     let running = Appcred::new()
         .env("HOME", folder.path())
         .env("PATH", &path)
         .env("APPCRED_AGE_IDENTITY", age_identity().0)
-        .env("HASS_SERVER", "http://127.0.0.1:9")
+        .env("HASS_SERVER", &url)
         .args(["login"])
         .spawn();
     while !opened.exists() {
@@ -348,5 +352,6 @@ fn the_browser_is_opened_with_the_link_that_is_shown() {
     running.signal(Signal::TERM);
     let link = fs::read_to_string(&opened).unwrap();
     assert!(running.finish().stderr.contains(link.trim()), "{link}");
-    assert!(link.starts_with("http://127.0.0.1:9/auth/authorize?"), "{link}");
+    assert!(link.starts_with(&format!("{url}/auth/authorize?")), "{link}");
+    assert!(looked_at.join().unwrap());
 }

@@ -15,6 +15,7 @@ mod ha_login;
 mod ha_rotation;
 mod ha_setup;
 mod ha_tls;
+mod ha_unreachable;
 mod hygiene;
 mod import;
 mod killed;

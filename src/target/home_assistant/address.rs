@@ -19,11 +19,13 @@ impl Address {
             address: shown(text).to_owned(),
             why: why.to_owned(),
         };
+        // What stands before the first colon of `ha.local:8123` is taken for a scheme.
         let mut base = Url::parse(text.trim())
-            .map_err(|_| fault("this is no URL; write it as in http://homeassistant.local:8123"))?;
-        if !matches!(base.scheme(), "http" | "https") {
-            return Err(fault("the URL must begin with http:// or https://"));
-        }
+            .ok()
+            .filter(|url| matches!(url.scheme(), "http" | "https"))
+            .ok_or_else(|| {
+                fault("no URL that begins with http:// or https://; write it as in http://homeassistant.local:8123")
+            })?;
         if !base.username().is_empty() || base.password().is_some() {
             return Err(fault("the URL must not hold a user or password; HA takes a token"));
         }
@@ -47,6 +49,39 @@ impl Address {
     /// The port.
     pub(super) fn port(&self) -> u16 {
         self.base.port_or_known_default().unwrap_or_default()
+    }
+
+    /// Whether it says more than where the host is.
+    pub(super) fn has_path(&self) -> bool {
+        self.base.path() != "/"
+    }
+
+    /// The host without any path.
+    pub(super) fn origin(&self) -> Self {
+        self.but(|base| base.set_path(""))
+    }
+
+    /// The same host at another port.
+    pub(super) fn with_port(&self, port: u16) -> Self {
+        // What has a host may have a port.
+        self.origin().but(|base| base.set_port(Some(port)).unwrap_or_default())
+    }
+
+    /// The same with TLS, or without.
+    pub(super) fn with_tls(&self, is_encrypted: bool) -> Self {
+        let scheme = if is_encrypted { "https" } else { "http" };
+        let port = self.port();
+        self.but(|base| {
+            // Both are schemes of the same kind, so that neither can be refused.
+            base.set_scheme(scheme).unwrap_or_default();
+            base.set_port(Some(port)).unwrap_or_default();
+        })
+    }
+
+    fn but(&self, change: impl FnOnce(&mut Url)) -> Self {
+        let mut base = self.base.clone();
+        change(&mut base);
+        Self { base }
     }
 
     /// The WebSocket's URL.

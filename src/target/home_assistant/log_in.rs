@@ -1,11 +1,12 @@
 //! From an address and a token to a socket that takes commands.
 
-use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use rustls::ClientConfig;
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{Connector, client_async_tls_with_config};
@@ -13,11 +14,15 @@ use tokio_tungstenite::{Connector, client_async_tls_with_config};
 use super::address::Address;
 use super::connection::Socket;
 use super::messages::{Greeting, LogIn};
+use super::{CONNECT_TIMEOUT_SECONDS, trouble};
 use crate::model::Secret;
 use crate::target::TargetError;
 
 /// A list of 100,000 credentials comes in one frame of some 20 MB.
 const MAX_INCOMING_BYTES: usize = 256 * 1024 * 1024;
+
+/// How long somebody may take to answer to TLS who has not to HTTP.
+const PROBE_TIMEOUT_SECONDS: u64 = 3;
 
 /// A socket on which commands may be sent, and HA's version.
 pub(super) async fn log_in(
@@ -32,7 +37,7 @@ pub(super) async fn log_in(
     let token = serde_json::to_string(&LogIn { access_token: token.expose() })
         .map_err(|_| unreachable(address, "the access token is no text".to_owned()))?;
     let sent = socket.send(Message::text(token)).await;
-    sent.map_err(|error| unreachable(address, reason(&error)))?;
+    sent.map_err(|error| unreachable(address, error.to_string()))?;
     match greeting(&mut socket, address).await? {
         Greeting::Welcome => Ok((socket, ha_version)),
         Greeting::Refused => Err(TargetError::Unauthorized { address: address.to_string() }),
@@ -42,21 +47,61 @@ pub(super) async fn log_in(
     }
 }
 
-async fn open(address: &Address, tls: Arc<ClientConfig>) -> Result<Socket, String> {
+/// Opens a socket that nobody has logged in on.
+///
+/// # Errors
+/// The reason, with what to do about it.
+pub(super) async fn open(address: &Address, tls: Arc<ClientConfig>) -> Result<Socket, String> {
+    let opening = async {
+        let error = match shake_hands(address, connected(address).await?, Arc::clone(&tls)).await {
+            Ok(socket) => return Ok(socket),
+            Err(error) => error,
+        };
+        let is_tls = !address.is_encrypted() && !is_http(&error) && speaks_tls(address, tls).await;
+        Err(trouble::no_socket(address, &error, is_tls))
+    };
+    let opened = timeout(Duration::from_secs(CONNECT_TIMEOUT_SECONDS), opening).await;
+    opened.unwrap_or_else(|_| Err(trouble::no_answer(CONNECT_TIMEOUT_SECONDS)))
+}
+
+async fn connected(address: &Address) -> Result<TcpStream, String> {
     // Opened here because tokio-tungstenite mistakes the port of a bare IPv6 address.
-    let stream = TcpStream::connect((address.host(), address.port()))
+    let numbers = lookup_host((address.host(), address.port()))
         .await
-        .map_err(|error| error.to_string())?;
+        .map_err(|error| trouble::no_number(address, &error))?;
+    let stream = TcpStream::connect(&*numbers.collect::<Vec<_>>())
+        .await
+        .map_err(|error| trouble::no_way(address, &error))?;
     stream.set_nodelay(true).map_err(|error| error.to_string())?;
+    Ok(stream)
+}
+
+async fn shake_hands(
+    address: &Address,
+    stream: TcpStream,
+    tls: Arc<ClientConfig>,
+) -> Result<Socket, tungstenite::Error> {
     let limits = WebSocketConfig::default()
         .max_message_size(Some(MAX_INCOMING_BYTES))
         .max_frame_size(Some(MAX_INCOMING_BYTES));
     let connector = if address.is_encrypted() { Connector::Rustls(tls) } else { Connector::Plain };
-    let (socket, _) =
-        client_async_tls_with_config(address.websocket(), stream, Some(limits), Some(connector))
-            .await
-            .map_err(|error| reason(&error))?;
-    Ok(socket)
+    let url = address.websocket();
+    let shaken = client_async_tls_with_config(url, stream, Some(limits), Some(connector)).await;
+    shaken.map(|(socket, _)| socket)
+}
+
+/// Whether whoever does not answer to HTTP would to TLS.
+async fn speaks_tls(address: &Address, tls: Arc<ClientConfig>) -> bool {
+    let Ok(stream) = connected(address).await else { return false };
+    let address = address.with_tls(true);
+    let shaking = shake_hands(&address, stream, tls);
+    let tried = timeout(Duration::from_secs(PROBE_TIMEOUT_SECONDS), shaking).await;
+    tried.is_ok_and(|tried| trouble::speaks_tls(&tried.map(|_| ())))
+}
+
+fn is_http(error: &tungstenite::Error) -> bool {
+    use tungstenite::error::ProtocolError::WrongHttpVersion;
+    matches!(error, tungstenite::Error::Http(_) | tungstenite::Error::Protocol(WrongHttpVersion))
 }
 
 async fn greeting(socket: &mut Socket, address: &Address) -> Result<Greeting, TargetError> {
@@ -71,29 +116,11 @@ async fn greeting(socket: &mut Socket, address: &Address) -> Result<Greeting, Ta
             Some(Ok(_)) | None => {
                 return Err(unreachable(address, "it closed the connection at log-in".to_owned()));
             }
-            Some(Err(error)) => return Err(unreachable(address, reason(&error))),
+            Some(Err(error)) => return Err(unreachable(address, error.to_string())),
         }
     }
 }
 
 fn unreachable(address: &Address, why: String) -> TargetError {
     TargetError::Unreachable { address: address.to_string(), why }
-}
-
-/// An error in words, with what to do where that can be known.
-fn reason(error: &tungstenite::Error) -> String {
-    if let tungstenite::Error::Io(error) = error
-        && is_unknown_issuer(error)
-    {
-        return format!("{error}; name the file of its certificate authority as `ca_file`");
-    }
-    error.to_string()
-}
-
-fn is_unknown_issuer(error: &io::Error) -> bool {
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    matches!(
-        inner,
-        Some(rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer))
-    )
 }

@@ -5,6 +5,7 @@
 //!     │                                               └────▶ rest.rs                        (HTTP)
 //!     └─────▶ address.rs, tls.rs, log_in.rs                   messages.rs, flow_words.rs = HA's words
 //!  sign_in.rs = how a person comes to an access token                                        (HTTP)
+//!  trouble.rs = why nobody answers there, and what to do
 //! ```
 //!
 //! One connection lives as long as one [`HomeAssistant`]; when it is lost every question that is
@@ -24,6 +25,7 @@ mod notification;
 mod rest;
 mod sign_in;
 mod tls;
+mod trouble;
 
 pub use changes::Changes;
 pub use flows::{FlowAnswer, FlowEvents, FlowSide};
@@ -86,7 +88,7 @@ pub async fn connect(settings: Settings) -> Result<HomeAssistant, TargetError> {
         timeout(patience, log_in::log_in(&address, Arc::new(tls.clone()), &token)).await.map_err(
             |_| TargetError::Unreachable {
                 address: address.to_string(),
-                why: format!("no answer within {CONNECT_TIMEOUT_SECONDS} seconds"),
+                why: trouble::no_answer(CONNECT_TIMEOUT_SECONDS),
             },
         )??;
     tracing::debug!(%address, version, "connected to Home Assistant");

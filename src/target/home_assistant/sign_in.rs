@@ -7,6 +7,7 @@
 //! asks of every client, and counts from the release on that looks at it.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -19,10 +20,12 @@ use oauth2::{
     RequestTokenError, TokenResponse, TokenUrl,
 };
 use reqwest::{Client, Url};
+use rustls::ClientConfig;
 use thiserror::Error;
 use url::form_urlencoded::Serializer;
 
 use super::address::Address;
+use super::log_in::open;
 use super::tls;
 use crate::exchange::{self, NoAnswer, exchange};
 use crate::model::Secret;
@@ -34,7 +37,7 @@ const CLIENT: &str = "/appcred";
 /// A sign-in that a person has to finish in a browser.
 pub struct SignIn {
     address: Address,
-    client: Client,
+    line: Line,
     client_id: String,
     redirect: RedirectUrl,
     state: CsrfToken,
@@ -93,7 +96,7 @@ impl SignIn {
     /// Where the address or the CA file is none.
     pub fn new(url: &str, ca_file: Option<&Path>, origin: &str) -> Result<Self, SignInError> {
         let address = Address::parse(url)?;
-        let client = client(&address, ca_file)?;
+        let line = Line::new(&address, ca_file)?;
         let client_id = format!("{origin}{CLIENT}");
         let redirect = RedirectUrl::new(format!("{origin}{}", Self::RETURN))
             .map_err(|error| protocol(&address, error.to_string()))?;
@@ -103,7 +106,18 @@ impl SignIn {
             .authorize_url(CsrfToken::new_random)
             .set_pkce_challenge(challenge)
             .url();
-        Ok(Self { address, client, client_id, redirect, state, verifier, link })
+        Ok(Self { address, line, client_id, redirect, state, verifier, link })
+    }
+
+    /// Makes sure that HA is there.
+    ///
+    /// # Errors
+    /// Where it is not, before a person is sent to it.
+    pub async fn look(&self) -> Result<(), SignInError> {
+        match open(&self.address, Arc::clone(&self.line.tls)).await {
+            Ok(_) => Ok(()),
+            Err(why) => Err(unreachable(&self.address, why).into()),
+        }
     }
 
     /// Where the person signs in.
@@ -121,15 +135,18 @@ impl SignIn {
     /// # Errors
     /// Where HA does not take the code, or cannot be asked.
     pub async fn finish(self, code: &str) -> Result<(Session, Secret), SignInError> {
-        let Self { address, client, client_id, redirect, verifier, .. } = self;
-        let send = sender(client);
-        let granted: BasicTokenResponse = oauth(&address, &client_id)
+        let Self { address, line, client_id, redirect, verifier, .. } = self;
+        let send = line.sender();
+        let granted = oauth(&address, &client_id)
             .set_redirect_uri(redirect)
             .exchange_code(AuthorizationCode::new(code.to_owned()))
             .set_pkce_verifier(verifier)
             .request_async(&send)
-            .await
-            .map_err(|error| fault(&address, error))?;
+            .await;
+        let granted: BasicTokenResponse = match granted {
+            Ok(granted) => granted,
+            Err(error) => return Err(line.fault(&address, error).await),
+        };
         let Some(refresh_token) = granted.refresh_token() else {
             return Err(protocol(&address, "it gave no refresh token".to_owned()).into());
         };
@@ -149,14 +166,16 @@ impl Session {
     /// Where the session is over, or HA cannot be asked.
     pub async fn access_token(&self, ca_file: Option<&Path>) -> Result<Secret, SignInError> {
         let address = Address::parse(&self.url)?;
-        let client = client(&address, ca_file)?;
-        let send = sender(client);
-        let granted: BasicTokenResponse = oauth(&address, &self.client_id)
+        let line = Line::new(&address, ca_file)?;
+        let send = line.sender();
+        let granted: Result<BasicTokenResponse, _> = oauth(&address, &self.client_id)
             .exchange_refresh_token(&RefreshToken::new(self.refresh_token.expose().to_owned()))
             .request_async(&send)
-            .await
-            .map_err(|error| fault(&address, error))?;
-        Ok(Secret::new(granted.access_token().secret()))
+            .await;
+        match granted {
+            Ok(granted) => Ok(Secret::new(granted.access_token().secret())),
+            Err(error) => Err(line.fault(&address, error).await),
+        }
     }
 
     /// Lets HA forget the session and all access tokens that came from it. `oauth2` revokes over https
@@ -166,7 +185,7 @@ impl Session {
     /// Where HA cannot be asked.
     pub async fn revoke(&self, ca_file: Option<&Path>) -> Result<(), SignInError> {
         let address = Address::parse(&self.url)?;
-        let client = client(&address, ca_file)?;
+        let line = Line::new(&address, ca_file)?;
         let form = Serializer::new(String::new())
             .append_pair("token", self.refresh_token.expose())
             .finish();
@@ -176,7 +195,10 @@ impl Session {
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
             .body(form.into_bytes())
             .map_err(|error| protocol(&address, error.to_string()))?;
-        let answer = exchange(&client, request).await.map_err(|why| lost(&address, &why))?;
+        let answer = match exchange(&line.client, request).await {
+            Ok(answer) => answer,
+            Err(why) => return Err(line.lost(&address, why.to_string()).await.into()),
+        };
         match answer.status() {
             StatusCode::OK => Ok(()),
             other => Err(protocol(&address, format!("it answers {other} to a revocation")).into()),
@@ -192,48 +214,66 @@ fn oauth(address: &Address, client_id: &str) -> OAuth {
         .set_token_uri(TokenUrl::from_url(address.auth("token")))
 }
 
-fn client(address: &Address, ca_file: Option<&Path>) -> Result<Client, TargetError> {
-    let tls = tls::configuration(address, ca_file)?;
-    exchange::client().tls_backend_preconfigured(tls).build().map_err(|error| {
-        TargetError::Unreachable {
-            address: address.to_string(),
-            why: error.without_url().to_string(),
-        }
-    })
-}
-
 type Answer = BoxFuture<'static, Result<HttpResponse, NoAnswer>>;
 
-/// Sends by this client. Its futures own what they need, so that whoever awaits them may be moved
-/// between threads.
-fn sender(client: Client) -> impl Fn(HttpRequest) -> Answer {
-    move |request| {
-        let client = client.clone();
-        async move { exchange(&client, request).await }.boxed()
-    }
+/// The way to HA.
+struct Line {
+    client: Client,
+    tls: Arc<ClientConfig>,
 }
 
-fn fault(address: &Address, error: RequestTokenError<NoAnswer, BasicErrorResponse>) -> SignInError {
-    match error {
-        RequestTokenError::Request(why) => lost(address, &why).into(),
-        RequestTokenError::ServerResponse(said) => match said.error() {
-            BasicErrorResponseType::InvalidGrant => {
-                SignInError::Over { address: address.to_string() }
-            }
-            code => {
-                let code: &str = code.as_ref();
-                let why = said.error_description().map_or(code, String::as_str).to_owned();
-                SignInError::Refused { address: address.to_string(), why }
-            }
-        },
-        RequestTokenError::Parse(..) | RequestTokenError::Other(_) => {
-            protocol(address, "this is no answer of a token endpoint".to_owned()).into()
+impl Line {
+    fn new(address: &Address, ca_file: Option<&Path>) -> Result<Self, TargetError> {
+        let tls = tls::configuration(address, ca_file)?;
+        let client = exchange::client().tls_backend_preconfigured(tls.clone()).build();
+        let client =
+            client.map_err(|error| unreachable(address, error.without_url().to_string()))?;
+        Ok(Self { client, tls: Arc::new(tls) })
+    }
+
+    /// Sends by this way. Its futures own what they need, so that whoever awaits them may be moved
+    /// between threads.
+    fn sender(&self) -> impl Fn(HttpRequest) -> Answer + use<> {
+        let client = self.client.clone();
+        move |request| {
+            let client = client.clone();
+            async move { exchange(&client, request).await }.boxed()
         }
     }
+
+    async fn fault(
+        &self,
+        address: &Address,
+        error: RequestTokenError<NoAnswer, BasicErrorResponse>,
+    ) -> SignInError {
+        match error {
+            RequestTokenError::Request(why) => self.lost(address, why.to_string()).await.into(),
+            RequestTokenError::ServerResponse(said) => match said.error() {
+                BasicErrorResponseType::InvalidGrant => {
+                    SignInError::Over { address: address.to_string() }
+                }
+                code => {
+                    let code: &str = code.as_ref();
+                    let why = said.error_description().map_or(code, String::as_str).to_owned();
+                    SignInError::Refused { address: address.to_string(), why }
+                }
+            },
+            RequestTokenError::Parse(..) | RequestTokenError::Other(_) => {
+                let why = "this is no answer of a token endpoint".to_owned();
+                self.lost(address, why).await.into()
+            }
+        }
+    }
+
+    /// A call that failed tells less than a look at who is there.
+    async fn lost(&self, address: &Address, why: String) -> TargetError {
+        let looked = open(address, Arc::clone(&self.tls)).await;
+        unreachable(address, looked.err().unwrap_or(why))
+    }
 }
 
-fn lost(address: &Address, why: &NoAnswer) -> TargetError {
-    TargetError::Unreachable { address: address.to_string(), why: why.to_string() }
+fn unreachable(address: &Address, why: String) -> TargetError {
+    TargetError::Unreachable { address: address.to_string(), why }
 }
 
 fn protocol(address: &Address, why: String) -> TargetError {
