@@ -19,7 +19,8 @@
 //!  recipients.rs = whether what is encrypted is so to the right ones
 //!  sealed/ = files with encrypted values, opened and sealed again
 //!  verify/ = asks providers whether a client is right
-//!  model/, diagnostic/, integrations/, exchange.rs, loopback.rs, stamp.rs, yaml/ = leaves that all may use
+//!  model/, diagnostic/, integrations/, exchange.rs, loopback.rs, nearest.rs, stamp.rs,
+//!  yaml/ = leaves that all may use
 //! ```
 //!
 //! # Architecture invariants
@@ -40,6 +41,7 @@ pub mod integrations;
 pub mod loopback;
 pub mod manifest;
 pub mod model;
+pub mod nearest;
 pub mod plan;
 pub mod recipients;
 pub mod reconcile;

@@ -9,8 +9,9 @@ use dialoguer::{FuzzySelect, Input, Password};
 use secrecy::zeroize::Zeroizing;
 
 use crate::integrations;
-use crate::manifest::{InClear, Loaded, Project, Request, check, nearest};
+use crate::manifest::{InClear, Loaded, Project, Request, check};
 use crate::model::{Domain, Key, Reference, Secret};
+use crate::nearest;
 use crate::rewrite::{Held, NewEntry, append, new_manifest, save};
 use crate::secret::seal::seal;
 use crate::secret::{SopsDocument, Vault, is_sops_document};
@@ -220,11 +221,9 @@ fn domain(verb: &Add, loaded: &Loaded) -> anyhow::Result<Domain> {
         None => bail!("--domain is needed where there is no terminal to ask on"),
     };
     if !known.contains(&&domain) {
-        let near = nearest(domain.as_str(), known.iter().map(|domain| domain.as_str()));
-        let near = near.map(|near| format!(": did you mean `{near}`?")).unwrap_or_default();
-        bail!(
-            "unknown integration `{domain}`{near}\nA custom one is listed under `custom_integrations` in appcred.yaml."
-        );
+        let names = known.iter().map(|domain| domain.as_str());
+        let unknown = nearest::unknown("integration", domain.as_str(), names);
+        bail!("{unknown}\nA custom one is listed under `custom_integrations` in appcred.yaml.");
     }
     if is_asking(verb) {
         tell_where_to_register(&domain);

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::entry::Entry;
 use super::fields::Located;
-use super::nearest::nearest;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::model::{Domain, Reference};
+use crate::nearest;
 
 /// A check over all entries of a project.
 type Check = fn(&[Arc<Entry>], &mut Diagnostics);
@@ -74,10 +74,7 @@ pub fn check_domains<'d>(
             continue;
         }
         let names = known.union(custom).map(Domain::as_str);
-        let message = match nearest(domain.as_str(), names) {
-            Some(near) => format!("unknown integration `{domain}`: did you mean `{near}`?"),
-            None => format!("unknown integration `{domain}`"),
-        };
+        let message = nearest::unknown("integration", domain.as_str(), names);
         let problem = Diagnostic::error("unknown-integration", message)
             .at(&spot.file, spot.span)
             .label(format!("not known to {who}"))

@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::nearest::{listed, nearest};
 use super::reference::SOPS_HEADER;
 use crate::diagnostic::shown;
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceFile, Span, Spot};
 use crate::model::Place;
+use crate::nearest::{listed, nearest};
 use crate::yaml::{Kind, Node, Pair, Scalar, Style, Value};
 
 /// What SOPS keeps in a file that it encrypted.

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::fields::{Decoder, Located, unbroken};
-use super::nearest::{listed, nearest};
 use crate::diagnostic::shown;
 use crate::model::{Reference, Secret};
+use crate::nearest::{listed, nearest};
 use crate::yaml::{Kind, Node, Pair, Scalar, Style, Tag, Value};
 
 /// The tags that name a secret.

@@ -7,7 +7,8 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use tokio::time::Instant;
 
-use crate::model::{Observed, TargetName};
+use crate::model::{Domain, Observed, TargetName};
+use crate::nearest;
 use crate::plan::{Action, Plan, Standing, Step, Why, plan};
 use crate::reconcile::{Outcome, StepOutcome, apply, set_up};
 use crate::status::{self, Difference, Link, Mode};
@@ -96,10 +97,9 @@ impl Keeper {
                 .iter()
                 .find(|credential| !observed.domains.all().contains(&credential.domain));
             if let Some(credential) = unknown {
-                return Err(format!(
-                    "{}: integration `{}` is not known there",
-                    credential.place, credential.domain
-                ));
+                let known = observed.domains.all().iter().map(Domain::as_str);
+                let unknown = nearest::unknown("integration", credential.domain.as_str(), known);
+                return Err(format!("{}: {unknown}", credential.place));
             }
             let mut plan = plan(&wanted.desired, &observed, &wanted.policy);
             let is_drift = self.is_drift(wanted, &plan);

@@ -294,6 +294,18 @@ fn a_second_watcher_is_told_who_holds_the_target() {
 }
 
 #[test]
+fn a_mistyped_integration_is_guessed() {
+    let scene = Folder::new();
+    scene.project.write("credentials/b.yaml", "application_credentials:\n  - {domain: spotfy, client_id: z, client_secret: !env_var HOME}\n");
+    let running = scene.appcred(&["watch"]).spawn();
+    thread::sleep(Duration::from_secs(2));
+    running.signal(Signal::TERM);
+    let told = running.finish().stderr;
+    let guessed = "credentials/b.yaml:2:6: unknown integration `spotfy`: did you mean `spotify`?";
+    assert!(told.contains(guessed), "{told}");
+}
+
+#[test]
 fn systemd_is_told_and_a_signal_reads_everything_anew() {
     let scene = Folder::new();
     let path = scene.project.join("notify");

@@ -1,4 +1,4 @@
-//! Did you mean …?
+//! Did you mean …? A leaf.
 
 /// The candidate that the word was most likely meant to be.
 pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
@@ -12,8 +12,20 @@ pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) ->
         .map(|(_, candidate)| candidate)
 }
 
+/// That there is no such thing, with the candidate that was most likely meant.
+pub fn unknown<'c>(
+    kind: &str,
+    name: &str,
+    candidates: impl IntoIterator<Item = &'c str>,
+) -> String {
+    match nearest(name, candidates) {
+        Some(near) => format!("unknown {kind} `{name}`: did you mean `{near}`?"),
+        None => format!("unknown {kind} `{name}`"),
+    }
+}
+
 /// `a`, `b` and `c`.
-pub(super) fn listed<'c>(names: impl IntoIterator<Item = &'c str>) -> String {
+pub fn listed<'c>(names: impl IntoIterator<Item = &'c str>) -> String {
     let mut names: Vec<_> = names.into_iter().map(|name| format!("`{name}`")).collect();
     match names.pop() {
         None => String::new(),
