@@ -49,11 +49,12 @@ pub(super) async fn run(global: &Global, verb: &Edit) -> anyhow::Result<ExitStat
     let (project, _) = load_project(&request);
     let (vault, identity_problems) = vault(global, &project);
     let file = verb.file.as_path();
+    let editor = editor()?;
     let base = base(verb)?;
     sweep(&base).with_context(|| format!("cannot clear {}", base.display()))?;
     let desk = Desk::new(&base, file, "")?;
     let mut sitting =
-        Sitting { request, project, vault, identity_problems, file, desk, known: None };
+        Sitting { request, project, vault, identity_problems, file, editor, desk, known: None };
     match sitting.sit().await {
         Ok(End::Unchanged) => console::print("Nothing was changed.\n")?,
         Ok(End::Saved) => console::print(&format!("Saved {}.\n", file.display()))?,
@@ -75,6 +76,7 @@ struct Sitting<'f> {
     vault: Vault,
     identity_problems: Vec<IdentityProblem>,
     file: &'f Path,
+    editor: String,
     desk: Desk,
     /// The file's text in clear, as it was last read.
     known: Option<Zeroizing<String>>,
@@ -115,9 +117,8 @@ impl Sitting<'_> {
 
     /// Lets the person edit one text; no end where there is a newer one to be edited.
     async fn edit(&self, opened: &Opened<'_>, before: &[u8]) -> anyhow::Result<Option<End>> {
-        let editor = environment::editor();
         loop {
-            let edited = self.desk.edit(&editor).await;
+            let edited = self.desk.edit(&self.editor).await;
             edited.with_context(|| format!("{} stays as it was", self.shown()))?;
             let text = self.desk.text()?;
             if *text == *opened.clear() {
@@ -200,6 +201,17 @@ impl Sitting<'_> {
 fn with_help(why: &NotSealed) -> String {
     let help = why.help().map(|help| format!("; {help}")).unwrap_or_default();
     format!("{why}{help}")
+}
+
+/// The editor to run: the person's own, or vi where there is somebody to use it.
+fn editor() -> anyhow::Result<String> {
+    match environment::editor() {
+        Some(chosen) => Ok(chosen),
+        None if console::can_ask() => Ok("vi".to_owned()),
+        None => bail!(
+            "there is no terminal for vi, and neither VISUAL nor EDITOR names another editor: name one that needs no terminal, or use `appcred add --secret-stdin` for a new entry and `appcred encrypt` for what was typed in clear"
+        ),
+    }
 }
 
 /// Where the text is to lie in clear.

@@ -72,10 +72,9 @@ pub(super) fn private_folders() -> Vec<PathBuf> {
     own.into_iter().chain([PathBuf::from("/dev/shm")]).collect()
 }
 
-/// The person's editor, as a command of the shell.
-pub(super) fn editor() -> String {
-    let chosen = variable("VISUAL").or_else(|| variable("EDITOR"));
-    chosen.unwrap_or_else(|| "vi".to_owned())
+/// The person's editor, as a command of the shell, where they chose one.
+pub(super) fn editor() -> Option<String> {
+    variable("VISUAL").or_else(|| variable("EDITOR"))
 }
 
 /// The token for a snapshot on the web, as of a status page that asks for one.

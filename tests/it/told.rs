@@ -83,6 +83,14 @@ fn an_editor_that_fails_leaves_the_file() {
 }
 
 #[test]
+fn no_editor_is_started_that_nobody_could_use() {
+    let ran = appcred(&down()).env("PATH", "/usr/bin:/bin").args(["edit", "credentials/a.yaml"]);
+    let told = "error: there is no terminal for vi, and neither VISUAL nor EDITOR names";
+    let ran = ran.status(1).run();
+    assert!(ran.stderr.starts_with(told), "{}", ran.stderr);
+}
+
+#[test]
 fn a_mistyped_integration_is_guessed_by_add_too() {
     let add = ["add", "--domain", "spotfy", "--client-id", "a", "--secret-stdin"];
     let ran = appcred(&down()).args(add).stdin("x").status(1).run();
