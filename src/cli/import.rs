@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 
 use crate::desired;
 use crate::manifest::{self, Project, Request};
-use crate::model::{CredentialId, Domain, KnownSecret, Policy, Prune, Reference, Secret};
+use crate::model::{CredentialId, Domain, Key, KnownSecret, Policy, Prune, Reference, Secret};
 use crate::plan::{self, Import as Found, Imported, LeftOut, Plan, Scope, WhyLeftOut};
 use crate::report::import::{NewEntries, preview};
 use crate::report::text;
@@ -102,12 +102,19 @@ pub(super) async fn run(global: &Global, verb: &Import) -> anyhow::Result<ExitSt
     };
     let files = files(&draft, file_of)?;
     console::print(&shown(&draft, &files))?;
-    if files.is_empty() {
-        console::print("Nothing to import.\n")?;
+    // A run that was cut short has declared what it has not taken over.
+    let begun = begun(&site, &scope);
+    if files.is_empty() && (begun.is_empty() || verb.no_adopt) {
+        let left = if begun.is_empty() {
+            ""
+        } else {
+            "`appcred apply` takes over what manifests declare already.\n"
+        };
+        console::print(&format!("Nothing to import.\n{left}"))?;
         return Ok(ExitStatus::Success);
     }
     if !verb.no_adopt {
-        declare(&mut site, &files, &project, &draft);
+        declare(&mut site, &files, &project, &draft, begun);
     }
     finish(verb, site, &files, draft.made.len()).await
 }
@@ -127,19 +134,22 @@ async fn finish(
         console::print(&report(&sites, text::plan))?;
     }
     let instead = "--yes to go on without asking, or --no-adopt to write manifests only";
-    if adopts
-        && !verb.yes
-        && !agreed("Write these entries and apply these changes?", instead).await?
-    {
+    let question = match files {
+        [] => "All of these are declared already. Apply these changes?",
+        _ => "Write these entries and apply these changes?",
+    };
+    if adopts && !verb.yes && !agreed(question, instead).await? {
         console::tell("Nothing was changed.\n");
         return Ok(ExitStatus::Failure);
     }
     for file in files {
         file.write()?;
     }
-    let entries = if count == 1 { "1 entry" } else { &format!("{count} entries") };
-    let names: Vec<_> = files.iter().map(|file| file.path.display().to_string()).collect();
-    console::print(&format!("Wrote {entries} to {}.\n", names.join(", ")))?;
+    if count > 0 {
+        let entries = if count == 1 { "1 entry" } else { &format!("{count} entries") };
+        let names: Vec<_> = files.iter().map(|file| file.path.display().to_string()).collect();
+        console::print(&format!("Wrote {entries} to {}.\n", names.join(", ")))?;
+    }
     if adopts {
         carry_out(&mut sites).await?;
         console::print(&report(&sites, text::outcomes))?;
@@ -227,7 +237,7 @@ impl Draft {
 /// The key, where it does not follow from the name.
 fn written_key(imported: &Imported) -> Option<String> {
     let name = imported.name.as_deref().unwrap_or(imported.of.domain.as_str());
-    let follows = crate::model::Key::of_name(name).as_ref() == Some(&imported.key);
+    let follows = Key::of_name(name).as_ref() == Some(&imported.key);
     (!follows).then(|| imported.key.to_string())
 }
 
@@ -310,12 +320,30 @@ fn tell_left_out(draft: &Draft) {
     console::tell(&preview(&[], &draft.left_out));
 }
 
-/// Plans as if the files were written, and keeps what the new entries need.
-fn declare(site: &mut Site, files: &[File], project: &Project, draft: &Draft) {
+/// The entries that are declared already and still to be taken over.
+fn begun(site: &Site, scope: &Scope) -> BTreeSet<Key> {
+    let Ok(sides) = &site.sides else { return BTreeSet::new() };
+    let mut keys = sides.plan.to_be_adopted();
+    keys.retain(|key| {
+        let domain = site.entries.get(key).map(|entry| &entry.domain.value);
+        scope.domains.is_empty() || domain.is_some_and(|domain| scope.domains.contains(domain))
+    });
+    keys
+}
+
+/// Plans as if the files were written, and keeps what the new entries need, and those whose import was
+/// begun.
+fn declare(
+    site: &mut Site,
+    files: &[File],
+    project: &Project,
+    draft: &Draft,
+    begun: BTreeSet<Key>,
+) {
     let Ok(sides) = &mut site.sides else { return };
     let made: BTreeMap<_, _> =
         draft.made.iter().map(|(imported, _)| (&imported.key, imported)).collect();
-    let mut keys = BTreeSet::new();
+    let mut keys = begun;
     for file in files {
         let (entries, _) = manifest::entries(&file.path, &file.after, project);
         for entry in entries {

@@ -198,6 +198,19 @@ impl Plan {
             && self.withheld.iter().all(|withheld| withheld.why == Why::PruneOff)
     }
 
+    /// The entries whose credential was made by hand and is still to be taken over, in whole or in part.
+    pub fn to_be_adopted(&self) -> BTreeSet<Key> {
+        let adopted = self.steps.iter().filter_map(|step| match &step.action {
+            Action::Adopt { wanted, .. } => Some(wanted.key.clone()),
+            _ => None,
+        });
+        let left_over = self.standings.iter().filter_map(|(_, standing, _)| match standing {
+            Standing::Superseded(key) => Some(key.clone()),
+            _ => None,
+        });
+        adopted.chain(left_over).collect()
+    }
+
     /// The same with no steps but those by which these entries come to their credentials.
     #[must_use]
     pub fn only_credentials_of(mut self, keys: &BTreeSet<Key>) -> Self {

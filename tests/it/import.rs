@@ -218,8 +218,29 @@ fn manifests_alone_leave_the_target_as_it_is_and_the_next_apply_adopts() {
     assert!(house.text("credentials/spotify.yaml").contains("adopt: true"));
     let ran = house.appcred().args(["plan", "--detailed-exitcode"]).status(2).run();
     assert!(ran.stdout.contains("Plan: 0 to create, 0 to replace, 1 to adopt"), "{}", ran.stdout);
+    let ran = house.run(&["import", "--no-adopt"]);
+    assert!(
+        ran.stdout.contains("`appcred apply` takes over what manifests declare"),
+        "{}",
+        ran.stdout
+    );
     house.run(&["apply", "--yes"]);
     house.run(&["plan", "--detailed-exitcode"]);
+}
+
+#[test]
+fn what_a_run_cut_short_has_declared_is_taken_over_by_the_next() {
+    let [one, other] = [("spotify", "a"), ("twitch", "b")]
+        .map(|(domain, client)| item(&format!("{domain}_{client}"), domain, client, None));
+    let house = Empty::with_folder(&[one, other]);
+    house.run(&["import", "--no-adopt"]);
+    let declared = house.text("credentials/spotify.yaml");
+    let ran = house.run(&["import", "--yes", "--domain", "spotify"]);
+    assert!(ran.stdout.contains("~ adopt spotify"), "{}", ran.stdout);
+    assert!(!ran.stdout.contains("Wrote") && !ran.stdout.contains("twitch"), "{}", ran.stdout);
+    house.run(&["import", "--yes"]);
+    house.run(&["plan", "--detailed-exitcode"]);
+    assert_eq!(house.text("credentials/spotify.yaml"), declared);
 }
 
 #[test]
@@ -284,9 +305,8 @@ fn killed_at_any_moment_files_are_whole_and_the_next_run_arrives() {
         house.run(&["validate"]);
         let google = house.text("credentials/google.yaml");
         assert!(google == before || google.matches("- domain: google").count() == 10, "{google}");
+        // What was declared before the kill is taken over too.
         house.run(&["import", "--yes"]);
-        // What was declared before the kill is taken over by `apply`.
-        house.run(&["apply", "--yes"]);
         house.run(&["plan", "--detailed-exitcode"]);
         search(house.project.path());
         was_cut += usize::from(ran.status.is_none());

@@ -84,7 +84,8 @@ fn an_editor_that_fails_leaves_the_file() {
 
 #[test]
 fn no_editor_is_started_that_nobody_could_use() {
-    let ran = appcred(&down()).env("PATH", "/usr/bin:/bin").args(["edit", "credentials/a.yaml"]);
+    let project = down();
+    let ran = appcred(&project).env("PATH", "/usr/bin:/bin").args(["edit", "credentials/a.yaml"]);
     let told = "error: there is no terminal for vi, and neither VISUAL nor EDITOR names";
     let ran = ran.status(1).run();
     assert!(ran.stderr.starts_with(told), "{}", ran.stderr);
