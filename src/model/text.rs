@@ -52,7 +52,7 @@ any_text! {
     ClientId
 }
 any_text! {
-    /// HA's id of a credential: a slug of domain and client id, reused after a delete.
+    /// Home Assistant's id of a credential: a slug of domain and client id, reused after a delete.
     CredentialId
 }
 any_text! {

@@ -64,7 +64,9 @@ pub(super) fn undone(outcome: &Outcome) -> Option<(&'static str, &str)> {
         Outcome::Waits(FlowStep::Consent(_) | FlowStep::Progress(_)) => {
             Some(("waiting", "somebody must consent"))
         }
-        Outcome::Waits(_) => Some(("waiting", "the entry does not answer what HA asks")),
+        Outcome::Waits(_) => {
+            Some(("waiting", "the entry does not answer what Home Assistant asks"))
+        }
         Outcome::Unfinished(why) => Some(("unfinished", why)),
         Outcome::Failed(why) => Some(("failed", why)),
         Outcome::NotBegun(why) => Some(("not done", why)),

@@ -88,7 +88,7 @@ fn pick(form: Form, guide: &Guide<'_>) -> Move {
         return Move::Answer(Map::from_iter([(IMPLEMENTATION.to_owned(), wanted.into())]));
     }
     Move::Failed(match guide.choice {
-        Implementation::Cloud => not_offered("HA Cloud"),
+        Implementation::Cloud => not_offered("Home Assistant Cloud"),
         Implementation::Credential | Implementation::Ask => not_offered("this credential"),
     })
 }
@@ -164,7 +164,7 @@ fn consent(link: ConsentLink, guide: &Guide<'_>) -> Move {
     let is_ours = parameter(&link, "client_id").map(|id| id == guide.client_id.as_str());
     match (guide.choice, is_ours) {
         (Implementation::Credential, Some(false)) => Move::Failed(not_offered("this credential")),
-        (Implementation::Cloud, Some(true)) => Move::Failed(not_offered("HA Cloud")),
+        (Implementation::Cloud, Some(true)) => Move::Failed(not_offered("Home Assistant Cloud")),
         _ => Move::Wait(FlowStep::Consent(link)),
     }
 }

@@ -75,7 +75,7 @@ fn the_entrys_credential_is_chosen_or_cloud_or_nothing() {
     let said = json!({"pick_implementation": {"implementation": "cloud"}});
     answered_with(both(), Implementation::Ask, said, json!({"implementation": "cloud"}));
     assert!(failed(pick(&["cloud"]), Implementation::Credential).contains("this credential"));
-    assert!(failed(pick(&["other"]), Implementation::Cloud).contains("HA Cloud"));
+    assert!(failed(pick(&["other"]), Implementation::Cloud).contains("Home Assistant Cloud"));
 }
 
 #[test]

@@ -27,7 +27,9 @@ impl Address {
                 fault("no URL that begins with http:// or https://; write it as in http://homeassistant.local:8123")
             })?;
         if !base.username().is_empty() || base.password().is_some() {
-            return Err(fault("the URL must not hold a user or password; HA takes a token"));
+            return Err(fault(
+                "the URL must not hold a user or password; Home Assistant takes a token",
+            ));
         }
         base.set_query(None);
         base.set_fragment(None);

@@ -64,7 +64,7 @@ pub(super) enum Fault {
     #[error("{0}")]
     Lost(String),
     /// The answer was none that we know.
-    #[error("the answer is not as HA is known to give it ({0})")]
+    #[error("the answer is not as Home Assistant is known to give it ({0})")]
     Unreadable(String),
 }
 
@@ -230,7 +230,9 @@ async fn pack(
         let text = match serde_json::to_string(&Numbered { id, command: &command }) {
             Ok(text) if text.len() < MAX_FRAME_BYTES => text,
             Ok(_) => {
-                let why = format!("it is larger than {MAX_FRAME_BYTES} bytes, which HA refuses");
+                let why = format!(
+                    "it is larger than {MAX_FRAME_BYTES} bytes, which Home Assistant refuses"
+                );
                 deliver(asker, Err(Fault::Unsent(why)));
                 continue;
             }

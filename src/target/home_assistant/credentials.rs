@@ -52,7 +52,7 @@ pub(super) async fn create(
     let installation = installed.ensure(&new.domain).await;
     match create_once(connection, stop, new).await {
         Err(fault) if is_no_platform(&fault) => Err(Refusal::Failed(format!(
-            "HA knows {} but cannot load it{}; HA's log says more",
+            "Home Assistant knows {} but cannot load it{}; its log says more",
             new.domain,
             installation.err().map(|fault| format!(" ({fault})")).unwrap_or_default(),
         ))),

@@ -93,7 +93,7 @@ impl Rest {
             StatusCode::FORBIDDEN => {
                 Err(refused(StatusCode::FORBIDDEN, "the entry cannot be reloaded as it is"))
             }
-            other => Err(refused(other, "HA's log may say more")),
+            other => Err(refused(other, "Home Assistant's log may say more")),
         }
     }
 
@@ -103,7 +103,7 @@ impl Rest {
         let call = self.call(Method::DELETE, &path, RELOAD_TIMEOUT_SECONDS);
         match answered(call).await?.status() {
             StatusCode::OK | StatusCode::NOT_FOUND => Ok(()),
-            other => Err(refused(other, "HA's log may say more")),
+            other => Err(refused(other, "Home Assistant's log may say more")),
         }
     }
 
@@ -121,9 +121,9 @@ impl Rest {
         match started.status() {
             StatusCode::OK => step(started).await,
             StatusCode::NOT_FOUND => {
-                Err(refused(StatusCode::NOT_FOUND, "HA cannot load this integration"))
+                Err(refused(StatusCode::NOT_FOUND, "Home Assistant cannot load this integration"))
             }
-            other => Err(refused(other, "HA's log may say more")),
+            other => Err(refused(other, "Home Assistant's log may say more")),
         }
     }
 
@@ -138,7 +138,9 @@ impl Rest {
         match looked.status() {
             StatusCode::OK => step(looked).await.map(Some),
             StatusCode::NOT_FOUND => Ok(None),
-            other => Err(refused(other, "HA stumbles over this flow; its log may say more")),
+            other => {
+                Err(refused(other, "Home Assistant stumbles over this flow; its log may say more"))
+            }
         }
     }
 
@@ -156,9 +158,11 @@ impl Rest {
             StatusCode::NOT_FOUND => Ok(Answered::Gone),
             StatusCode::BAD_REQUEST => match taken.json::<Unfit>().await {
                 Ok(unfit) => Ok(Answered::Unfit(errors(unfit.errors))),
-                Err(_) => Err(refused(StatusCode::BAD_REQUEST, "HA does not take the answer")),
+                Err(_) => {
+                    Err(refused(StatusCode::BAD_REQUEST, "Home Assistant does not take the answer"))
+                }
             },
-            other => Err(refused(other, "HA's log may say more")),
+            other => Err(refused(other, "Home Assistant's log may say more")),
         }
     }
 
@@ -167,7 +171,7 @@ impl Rest {
         let path = [&FLOWS[..], &[flow.as_str()]].concat();
         match answered(self.call(Method::DELETE, &path, TIMEOUT_SECONDS)).await?.status() {
             StatusCode::OK | StatusCode::NOT_FOUND => Ok(()),
-            other => Err(refused(other, "HA's log may say more")),
+            other => Err(refused(other, "Home Assistant's log may say more")),
         }
     }
 
@@ -182,7 +186,7 @@ impl Rest {
         if status == StatusCode::OK && page.contains(TAKEN_OVER) {
             Ok(())
         } else {
-            Err(refused(status, "HA knows nothing of this set-up any more"))
+            Err(refused(status, "Home Assistant knows nothing of this set-up any more"))
         }
     }
 
@@ -190,7 +194,7 @@ impl Rest {
     pub(super) async fn configuration(&self) -> Result<Configuration, Fault> {
         let answer = answered(self.call(Method::GET, &["config"], TIMEOUT_SECONDS)).await?;
         if answer.status() != StatusCode::OK {
-            return Err(refused(answer.status(), "HA does not tell its addresses"));
+            return Err(refused(answer.status(), "Home Assistant does not tell its addresses"));
         }
         answer.json().await.map_err(|_| Fault::Unreadable("no configuration".to_owned()))
     }
@@ -224,7 +228,7 @@ async fn answered(call: RequestBuilder) -> Result<Response, Fault> {
     call.send().await.map_err(|error| {
         let unsent = error.is_connect() || error.is_builder();
         let why = if error.is_timeout() {
-            "HA took too long".to_owned()
+            "Home Assistant took too long".to_owned()
         } else {
             error.without_url().to_string()
         };
