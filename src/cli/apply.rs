@@ -98,6 +98,9 @@ pub(super) async fn run(global: &Global, verb: &Apply) -> anyhow::Result<ExitSta
         return Ok(ExitStatus::Failure);
     }
     if sites.iter().any(has_work) {
+        if verb.outputs.print_text() {
+            console::print("\n")?;
+        }
         if verb.verify && !verify::plans(&sites, verb.strict).await {
             console::tell("Nothing was changed.\n");
             return Ok(ExitStatus::Failure);

@@ -131,7 +131,7 @@ async fn finish(
     let adopts =
         !verb.no_adopt && site.sides.as_ref().is_ok_and(|sides| !sides.plan.steps.is_empty());
     if !verb.no_adopt {
-        console::print(&report(&sites, text::plan))?;
+        console::print(&format!("{}\n", report(&sites, text::plan)))?;
     }
     let instead = "--yes to go on without asking, or --no-adopt to write manifests only";
     let question = match files {

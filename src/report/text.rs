@@ -32,12 +32,14 @@ pub(super) fn plan_without_links(houses: &[House<'_>]) -> String {
 fn plans(houses: &[House<'_>], notices: fn(&mut String, &Plan)) -> String {
     let mut out = String::new();
     for house in houses {
+        if !out.is_empty() {
+            out.push('\n');
+        }
         head(&mut out, house);
         match house.plan {
             Ok(plan) => one_plan(&mut out, house, plan, notices),
             Err(why) => line(&mut out, RED, &format!("  error: {why}")),
         }
-        out.push('\n');
     }
     out
 }
@@ -280,6 +282,9 @@ fn one_outcome(out: &mut String, house: &House<'_>, plan: &Plan, outcome: &StepO
 pub fn list(houses: &[House<'_>]) -> String {
     let mut out = String::new();
     for house in houses {
+        if !out.is_empty() {
+            out.push('\n');
+        }
         if houses.len() > 1 || house.plan.is_err() {
             head(&mut out, house);
         }
@@ -291,9 +296,6 @@ pub fn list(houses: &[House<'_>]) -> String {
                 set_up::notices(&mut out, plan);
             }
             Err(why) => line(&mut out, RED, &format!("  error: {why}")),
-        }
-        if houses.len() > 1 {
-            out.push('\n');
         }
     }
     out

@@ -300,14 +300,11 @@ fn what_a_snapshot_cannot_tell_is_shown_as_unknown() {
             && told.contains("? unknown: netatmo \"Named\""),
         "{told}"
     );
-    assert!(told.ends_with("No changes are known. 2 in sync, 2 unknown.\n\n"), "{told}");
+    assert!(told.ends_with("No changes are known. 2 in sync, 2 unknown.\n"), "{told}");
 
     house.declare(&[sealed.clone(), sealed_client.clone()]);
     let told = without(2).stdout;
-    assert!(
-        told.ends_with("Plan: 0 to create, 0 to replace, 2 to delete. 2 in sync.\n\n"),
-        "{told}"
-    );
+    assert!(told.ends_with("Plan: 0 to create, 0 to replace, 2 to delete. 2 in sync.\n"), "{told}");
 
     let other_client = sealed_client.replacen("client_id: |", "client_id: !env_var CLIENT #", 1);
     assert!(other_client.contains("!env_var CLIENT"), "{other_client}");
