@@ -1,16 +1,20 @@
 //! Whether what is encrypted in a project is whole, and is so to the project's recipients.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::sync::Arc;
+
+use secrecy::zeroize::Zeroizing;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Spot};
 use crate::manifest::{Entry, Located, Project, Target, Token};
 use crate::model::Reference;
-use crate::secret::{Identities, Misfit, Unreadable, age_damage, age_misfit, sops_misfit};
+use crate::secret::{Misfit, Unreadable, Vault, age_damage, file_misfit, files_of, sops_misfit};
 
-/// Finds each secret of the entries and targets that is damaged, and warns of each that some of the
-/// project's recipients certainly cannot open, or somebody else can. What cannot be told is passed over.
-pub fn check(project: &Project, entries: &[Arc<Entry>], identities: &Identities) -> Diagnostics {
+/// Finds each secret of the entries and targets that is damaged, and warns of each, and of each file that
+/// they name, that some of the project's recipients certainly cannot open, or somebody else can. What cannot
+/// be told is passed over.
+pub fn check(project: &Project, entries: &[Arc<Entry>], vault: &Vault) -> Diagnostics {
     let mut problems = Diagnostics::default();
     let recipients = &project.age.recipients;
     let tokens = project.targets.values().filter_map(|target| match target {
@@ -28,7 +32,7 @@ pub fn check(project: &Project, entries: &[Arc<Entry>], identities: &Identities)
                     problems.push(damaged(&damage, field, spot));
                     None
                 }
-                None => age_misfit(armored, recipients, identities)
+                None => file_misfit(armored.as_bytes(), recipients, vault)
                     .map(|misfit| (misfit, field.to_owned())),
             },
             // All of a document has the same recipients.
@@ -41,6 +45,16 @@ pub fn check(project: &Project, entries: &[Arc<Entry>], identities: &Identities)
         };
         if let Some((misfit, what)) = found {
             problems.push(told(&misfit, &what, spot));
+        }
+        for file in files_of(value, vault) {
+            if recipients.is_empty() || !seen.insert(file.clone()) {
+                continue;
+            }
+            // What cannot be read is told by who reads it.
+            let bytes = Zeroizing::new(fs::read(&file).unwrap_or_default());
+            if let Some(misfit) = file_misfit(&bytes, recipients, vault) {
+                problems.push(told(&misfit, &format!("file `{}`", vault.shown(&file)), spot));
+            }
         }
     }
     problems

@@ -15,7 +15,7 @@ use crate::model::{
 use crate::plan::{Plan, plan};
 use crate::reconcile::StepOutcome;
 use crate::report::{self, Written, problems};
-use crate::secret::{Grounds, Identities, IdentityProblem, Nobody, Vault, env};
+use crate::secret::{Ask, Grounds, Identities, IdentityProblem, Nobody, Vault, env};
 use crate::target::{Observe, Target};
 
 use super::access::{Way, chosen};
@@ -190,10 +190,9 @@ fn problems_of(resolved: &mut Resolved, identities: Vec<IdentityProblem>) -> Dia
     problems
 }
 
-/// The identities at hand, for what asks nobody.
-pub(super) fn identities(project: &Project) -> Identities {
-    let (identities, _) = Identities::gather(&identity_files(project), &env::identities(), Nobody);
-    identities
+/// The way to those secrets of a project for which nobody need be asked.
+pub(super) fn silent_vault(global: &Global, project: &Project) -> Vault {
+    vault_for(global, project, Nobody).0
 }
 
 /// Where the project says that identities are, and where they usually are.
@@ -209,8 +208,16 @@ fn identity_files(project: &Project) -> Vec<PathBuf> {
 
 /// The way to all secrets of a project.
 pub(super) fn vault(global: &Global, project: &Project) -> (Vault, Vec<IdentityProblem>) {
+    vault_for(global, project, Terminal)
+}
+
+fn vault_for(
+    global: &Global,
+    project: &Project,
+    person: impl Ask,
+) -> (Vault, Vec<IdentityProblem>) {
     let files = identity_files(project);
-    let (identities, problems) = Identities::gather(&files, &env::identities(), Terminal);
+    let (identities, problems) = Identities::gather(&files, &env::identities(), person);
     let grounds = Grounds {
         project: global.folder.clone(),
         credentials: env::credentials_directory(),

@@ -11,7 +11,7 @@ use crate::report::{Report, Verb, json};
 
 use super::Global;
 use super::exit::ExitStatus;
-use super::gather::{identities, load, show};
+use super::gather::{load, show, silent_vault};
 use super::output::{Outputs, names};
 
 /// Check the project file and all manifests, offline and without any key
@@ -44,8 +44,8 @@ pub(super) async fn run(global: &Global, verb: &Validate) -> anyhow::Result<Exit
     let custom = &loaded.project.custom_integrations;
     let mut problems = check_domains(loaded.domains(), integrations::known(), custom, "appcred");
     problems.append(loaded.problems);
-    let identities = identities(&loaded.project);
-    problems.append(recipients::check(&loaded.project, &loaded.entries, &identities));
+    let vault = silent_vault(global, &loaded.project);
+    problems.append(recipients::check(&loaded.project, &loaded.entries, &vault));
     problems.append(kept_identities(&global.folder, &loaded.project));
     if verb.history {
         problems.append(old_versions(&global.folder, &loaded.project));

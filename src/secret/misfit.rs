@@ -11,9 +11,9 @@ use age::armor::ArmoredReader;
 use age::{Decryptor, Identity};
 use age_core::format::Stanza;
 
-use super::Identities;
 use super::recipients::{Witness, is_marked_for, ssh_mark};
 use super::seal::bare;
+use super::{Identities, Vault, is_age_file, is_sops_document};
 use crate::yaml::{self, Node, Value};
 
 /// How what is there does not fit those who are to read it. All of it is certain.
@@ -66,15 +66,31 @@ impl Stanzas {
     }
 }
 
-/// Compares an armored age file with the recipients that it should have. Identities that need nobody
+/// Compares a file with the recipients that it should have: an age file, or a document of SOPS.
+///
+/// `None` where it fits, where that cannot be told, and where it is neither of these.
+pub fn file_misfit(file: &[u8], recipients: &[String], vault: &Vault) -> Option<Misfit> {
+    if is_age_file(file) {
+        // White space around an armored file is none of it.
+        return age_misfit(file.trim_ascii_start(), recipients, &vault.identities);
+    }
+    let text = std::str::from_utf8(file).ok()?;
+    is_sops_document(text).then(|| sops_misfit(text, recipients)).flatten()
+}
+
+/// Compares an age file with the recipients that it should have. Identities that need nobody
 /// are tried; what they open is not answered, only that they open it.
 ///
 /// `None` where it fits, where that cannot be told, and where the file is damaged.
-pub fn age_misfit(armored: &str, recipients: &[String], identities: &Identities) -> Option<Misfit> {
+fn age_misfit(
+    file: impl AsRef<[u8]>,
+    recipients: &[String],
+    identities: &Identities,
+) -> Option<Misfit> {
     if recipients.is_empty() {
         return None;
     }
-    let file = Decryptor::new_buffered(ArmoredReader::new(armored.as_bytes())).ok()?;
+    let file = Decryptor::new_buffered(ArmoredReader::new(file.as_ref())).ok()?;
     if file.is_scrypt() {
         return Some(Misfit::Nobody);
     }

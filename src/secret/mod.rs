@@ -34,7 +34,7 @@ use crate::model::{Reference, Seal, Secret};
 pub use age::age_damage;
 pub use ask::{Ask, Nobody};
 pub use identities::{Identities, IdentityProblem};
-pub use misfit::{Misfit, age_misfit, sops_misfit};
+pub use misfit::{Misfit, file_misfit, sops_misfit};
 pub use recipients::Sealed;
 pub use sops::{SopsDocument, SopsProblem, Unwritten};
 pub use vault::{Grounds, Vault};

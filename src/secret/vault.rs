@@ -119,7 +119,7 @@ impl Vault {
     }
 
     /// A path as a person in the project would write it.
-    pub(super) fn shown(&self, path: &Path) -> String {
+    pub fn shown(&self, path: &Path) -> String {
         path.strip_prefix(&self.grounds.project).unwrap_or(path).display().to_string()
     }
 }

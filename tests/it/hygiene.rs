@@ -116,6 +116,37 @@ fn an_entry_to_nobody_of_the_project_is_told_where_that_is_certain() {
 }
 
 #[test]
+fn files_of_secrets_to_nobody_of_the_project_are_told_once_each() {
+    let (identity, ours) = age_identity();
+    let (_, other) = age_identity();
+    let named = |key: &str, secret: &str| {
+        format!("  - {{domain: spotify, key: {key}, client_id: {key}, client_secret: {secret}}}\n")
+    };
+    let entries = [
+        named("a", "!secret a"),
+        named("b", "!secret b"),
+        named("c", "!file c.age"),
+        named("d", "!file d.age"),
+        named("e", "!file e.txt"),
+    ];
+    let project = Project::new()
+        .file("appcred.yaml", &project_for(&[&ours.to_string()]))
+        .file("secrets.yaml.age", &encrypt("a: x\nb: y\n", &other))
+        .file("credentials/c.age", &encrypt("x", &other))
+        .file("credentials/d.age", &encrypt("x", &ours))
+        .file("credentials/e.txt", "x")
+        .file("credentials/a.yaml", &manifest(&entries));
+    let said = validate(&project).env("SOPS_AGE_KEY", &identity).run().stderr;
+    for (file, line) in [("secrets.yaml.age", 2), ("credentials/c.age", 4)] {
+        let told = format!(
+            "warning: this file `{file}` is encrypted to none of the project's recipients\n --> credentials/a.yaml:{line}:"
+        );
+        assert!(said.contains(&told), "{said}");
+    }
+    assert_eq!(said.matches("warning:").count(), 2, "{said}");
+}
+
+#[test]
 fn an_identity_that_git_takes_in_is_told_and_one_that_it_ignores_is_not() {
     let (identity, ours) = age_identity();
     let ssh = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases/keys/ed25519"));
