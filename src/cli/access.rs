@@ -133,6 +133,12 @@ impl Way {
         }
     }
 
+    /// Whether it leads in without a program that may ask somebody.
+    pub(super) fn is_silent(&self) -> bool {
+        let asks = |door: &Door| matches!(door.key, DoorKey::Named(manifest::Token::Command(_)));
+        !matches!(self, Self::HomeAssistant(door) if asks(door))
+    }
+
     /// The files that the way in depends on.
     pub(super) fn files(&self) -> Vec<PathBuf> {
         match self {

@@ -1,5 +1,6 @@
 //! `add`
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -20,7 +21,7 @@ use super::console::AsItWas;
 use super::encrypt::recipients;
 use super::exit::ExitStatus;
 use super::gather::{load, show, vault};
-use super::{Global, console, environment};
+use super::{Global, console, environment, offered};
 
 /// What Home Assistant has providers send people back to.
 const REDIRECT: &str = "https://my.home-assistant.io/redirect/oauth";
@@ -72,7 +73,14 @@ fn key(text: &str) -> Result<Key, String> {
 
 pub(super) async fn run(global: Global, verb: Add) -> anyhow::Result<ExitStatus> {
     let terminal = AsItWas::seen();
-    let asking = tokio::task::spawn_blocking(move || add(&global, &verb));
+    let loaded = load(&global);
+    let told = match &verb.domain {
+        Some(domain) if known(&loaded).contains(&Domain::new(domain.trim())) => BTreeSet::new(),
+        None if !is_asking(&verb) => BTreeSet::new(),
+        // A target may know more, as integrations that are custom.
+        _ => offered::told(&global, &loaded, &verb.targets).await,
+    };
+    let asking = tokio::task::spawn_blocking(move || add(&global, &verb, loaded, &told));
     let ended = tokio::select! {
         ended = asking => Some(ended?),
         told = tokio::signal::ctrl_c() => told.map(|()| None)?,
@@ -99,15 +107,19 @@ fn is_broken_off(error: &anyhow::Error) -> bool {
     io.kind() == std::io::ErrorKind::Interrupted
 }
 
-fn add(global: &Global, verb: &Add) -> anyhow::Result<ExitStatus> {
-    let loaded = load(global);
+fn add(
+    global: &Global,
+    verb: &Add,
+    loaded: Loaded,
+    told: &BTreeSet<Domain>,
+) -> anyhow::Result<ExitStatus> {
     let problems = loaded.problems.without("no-manifest");
     show(&problems);
     if problems.has_errors() {
         console::tell("Nothing was added: the project must be in order first.\n");
         return Ok(ExitStatus::Failure);
     }
-    let domain = domain(verb, &loaded)?;
+    let domain = domain(verb, &loaded, told)?;
     let name = match (&verb.name, is_asking(verb)) {
         (Some(name), _) => Some(name.trim().to_owned()),
         (None, true) => Some(line("Name, as Home Assistant shows it", domain.as_str())?),
@@ -204,9 +216,14 @@ fn write_sops(
     save::replace(file, text, &after).with_context(|| format!("cannot write {}", file.display()))
 }
 
-fn domain(verb: &Add, loaded: &Loaded) -> anyhow::Result<Domain> {
-    let custom = &loaded.project.custom_integrations;
-    let known: Vec<&Domain> = integrations::known().union(custom).collect();
+/// The integrations that need no target to be known.
+fn known(loaded: &Loaded) -> BTreeSet<Domain> {
+    integrations::known().union(&loaded.project.custom_integrations).cloned().collect()
+}
+
+fn domain(verb: &Add, loaded: &Loaded, told: &BTreeSet<Domain>) -> anyhow::Result<Domain> {
+    let anywhere = known(loaded);
+    let known: Vec<&Domain> = anywhere.union(told).collect();
     let domain = match &verb.domain {
         Some(domain) => Domain::new(domain.trim()),
         None if is_asking(verb) => {
@@ -224,6 +241,11 @@ fn domain(verb: &Add, loaded: &Loaded) -> anyhow::Result<Domain> {
         let names = known.iter().map(|domain| domain.as_str());
         let unknown = nearest::unknown("integration", domain.as_str(), names);
         bail!("{unknown}\nA custom one is listed under `custom_integrations` in appcred.yaml.");
+    }
+    if !anywhere.contains(&domain) {
+        console::tell(&format!(
+            "warning: only the target knows {domain}: list it under `custom_integrations` in appcred.yaml, so that `validate` knows it too\n"
+        ));
     }
     if is_asking(verb) {
         tell_where_to_register(&domain);

@@ -21,6 +21,7 @@ mod list;
 mod listen;
 mod login;
 mod logout;
+mod offered;
 mod output;
 mod plan;
 mod reader;

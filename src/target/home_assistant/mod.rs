@@ -140,11 +140,23 @@ impl HomeAssistant {
         }
     }
 
+    /// The integrations that take credentials here.
+    ///
+    /// # Errors
+    /// Where HA does not answer.
+    pub async fn domains(&self) -> Result<BTreeSet<Domain>, TargetError> {
+        self.known_domains().await.cloned().map_err(|fault| self.error(fault))
+    }
+
+    async fn known_domains(&self) -> Result<&BTreeSet<Domain>, Fault> {
+        self.domains.get_or_try_init(|| credentials::domains(&self.connection)).await
+    }
+
     async fn look(&self) -> Result<Observed, Fault> {
         // All at once: HA takes them in one frame.
         let (credentials, domains, kept, asked, mut entries) = tokio::try_join!(
             credentials::list(&self.connection),
-            self.domains.get_or_try_init(|| credentials::domains(&self.connection)),
+            self.known_domains(),
             flows::kept(&self.connection),
             flows::reauth_flows(&self.connection),
             config_entries::list(&self.connection),
