@@ -10,18 +10,19 @@ use dialoguer::{FuzzySelect, Input, Password};
 use secrecy::zeroize::Zeroizing;
 
 use crate::integrations;
-use crate::manifest::{InClear, Loaded, Project, Request, check};
+use crate::manifest::{Loaded, Project};
 use crate::model::{Domain, Key, Reference, Secret};
 use crate::nearest;
 use crate::rewrite::{Held, NewEntry, append, new_manifest, save};
+use crate::secret::is_sops_document;
 use crate::secret::seal::seal;
-use crate::secret::{SopsDocument, Vault, is_sops_document};
 
 use super::console::AsItWas;
 use super::encrypt::recipients;
 use super::exit::ExitStatus;
 use super::gather::{load, show, vault};
-use super::{Global, console, environment, offered};
+use super::sops_manifest::with_entries;
+use super::{Global, console, offered};
 
 /// What Home Assistant has providers send people back to.
 const REDIRECT: &str = "https://my.home-assistant.io/redirect/oauth";
@@ -163,7 +164,9 @@ fn add(
     };
     if is_sops {
         let (vault, _) = vault(global, &loaded.project);
-        write_sops(global, &file, &text, &entry, &vault)?;
+        let after = with_entries(global, &file, &text, &[entry], &vault)?;
+        save::replace(&file, &text, &after)
+            .with_context(|| format!("cannot write {}", file.display()))?;
     } else {
         write(&file, &[entry])?;
     }
@@ -190,30 +193,6 @@ pub(super) fn write(file: &Path, entries: &[NewEntry]) -> anyhow::Result<()> {
         }
         Err(error) => Err(error).with_context(|| format!("cannot read {}", file.display())),
     }
-}
-
-/// Adds an entry to a SOPS document, which encrypts it by its own rules.
-fn write_sops(
-    global: &Global,
-    file: &Path,
-    text: &str,
-    entry: &NewEntry,
-    vault: &Vault,
-) -> anyhow::Result<()> {
-    let named = || format!("cannot add to {}", file.display());
-    let document = SopsDocument::open(text, vault).with_context(named)?;
-    let body = append(document.body()?, std::slice::from_ref(entry)).with_context(named)?;
-    let now = environment::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-    let after = document.seal(&Zeroizing::new(body), &now).with_context(named)?;
-    let request = Request { folder: global.folder.clone(), home: environment::home() };
-    let problems = check(&request, file, &after, InClear::AsUsual);
-    if !problems.only(|problem| problem.code == "plain-secret").is_empty() {
-        bail!(
-            "the rules of {} leave secrets in clear: its `encrypted_regex` must match `client_secret`",
-            file.display()
-        );
-    }
-    save::replace(file, text, &after).with_context(|| format!("cannot write {}", file.display()))
 }
 
 /// The integrations that need no target to be known.

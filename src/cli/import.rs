@@ -14,14 +14,16 @@ use crate::report::import::{NewEntries, preview};
 use crate::report::text;
 use crate::rewrite::{Held, NewEntry, append, new_manifest, save};
 use crate::secret::seal::seal;
+use crate::secret::{Vault, is_sops_document};
 
 use super::access::chosen;
 use super::add::manifest_for;
 use super::apply::{agreed, arrived, carry_out};
 use super::encrypt::recipients;
 use super::exit::ExitStatus;
-use super::gather::{OnError, Sides, Site, gather_loaded, load, report};
+use super::gather::{OnError, Sides, Site, gather_loaded, load, report, vault};
 use super::selection::Selection;
+use super::sops_manifest::with_entries;
 use super::{Global, console, environment};
 
 /// Write manifests for what a target holds, and take it over
@@ -65,7 +67,8 @@ pub(super) async fn run(global: &Global, verb: &Import) -> anyhow::Result<ExitSt
     let mut loaded = load(global);
     loaded.problems = loaded.problems.without("no-manifest");
     let project = loaded.project.clone();
-    let recipients = recipients(&project, &[])?;
+    let (vault, _) = vault(global, &project);
+    let recipients = recipients_for(verb, &project, &vault)?;
     let request = Request { folder: global.folder.clone(), home: environment::home() };
     let is_printed = verb.output.as_deref() == Some(Path::new("-"));
     refuse(verb, &request, &project, is_printed)?;
@@ -100,7 +103,7 @@ pub(super) async fn run(global: &Global, verb: &Import) -> anyhow::Result<ExitSt
         Some(file) => file.clone(),
         None => manifest_for(global, &project, domain),
     };
-    let files = files(&draft, file_of)?;
+    let files = files(global, &draft, file_of, &vault)?;
     console::print(&shown(&draft, &files))?;
     // A run that was cut short has declared what it has not taken over.
     let begun = begun(&site, &scope);
@@ -229,6 +232,13 @@ impl Draft {
         Ok(draft)
     }
 
+    /// The entry as a SOPS document takes it.
+    fn in_clear(&self, at: usize) -> Option<NewEntry> {
+        let (imported, entry) = self.made.get(at)?;
+        let secret = self.secrets.get(&imported.of.id)?.clone();
+        Some(NewEntry { client_secret: Held::Plain(secret), ..entry.clone() })
+    }
+
     fn entries(&self) -> impl Iterator<Item = NewEntry> {
         self.made.iter().map(|(_, entry)| entry.clone())
     }
@@ -279,8 +289,22 @@ impl File {
     }
 }
 
+/// Those to whom the new entries are encrypted; a SOPS document encrypts them by its own rules.
+fn recipients_for(verb: &Import, project: &Project, vault: &Vault) -> anyhow::Result<Vec<String>> {
+    let named = verb.output.as_deref().and_then(|file| fs::read_to_string(file).ok());
+    if named.is_some_and(|text| is_sops_document(&text)) {
+        return Ok(vault.recipients().to_vec());
+    }
+    recipients(project, &[])
+}
+
 /// All files with their new text, before any of them is written.
-fn files(draft: &Draft, file_of: impl Fn(&Domain) -> PathBuf) -> anyhow::Result<Vec<File>> {
+fn files(
+    global: &Global,
+    draft: &Draft,
+    file_of: impl Fn(&Domain) -> PathBuf,
+    vault: &Vault,
+) -> anyhow::Result<Vec<File>> {
     let mut by_path: BTreeMap<PathBuf, Vec<usize>> = BTreeMap::new();
     for (at, (imported, _)) in draft.made.iter().enumerate() {
         by_path.entry(file_of(&imported.of.domain)).or_default().push(at);
@@ -288,12 +312,16 @@ fn files(draft: &Draft, file_of: impl Fn(&Domain) -> PathBuf) -> anyhow::Result<
     let mut files = Vec::new();
     for (path, entries) in by_path {
         let new: Vec<NewEntry> = entries.iter().map(|at| draft.made[*at].1.clone()).collect();
+        let in_clear = || entries.iter().filter_map(|at| draft.in_clear(*at)).collect::<Vec<_>>();
         let before = match fs::read_to_string(&path) {
             Ok(text) => Some(text),
             Err(missing) if missing.kind() == std::io::ErrorKind::NotFound => None,
             Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display()))?,
         };
         let after = match &before {
+            Some(text) if is_sops_document(text) => {
+                with_entries(global, &path, text, &in_clear(), vault)?
+            }
             Some(text) => {
                 append(text, &new).with_context(|| format!("cannot add to {}", path.display()))?
             }

@@ -32,6 +32,7 @@ mod schema;
 mod selection;
 mod service;
 mod snapshot;
+mod sops_manifest;
 mod validate;
 mod verify;
 mod watch;

@@ -201,7 +201,7 @@ mod tests {
         let texts = at_hand.iter().map(|key| ("X", text(key))).collect();
         let sources = IdentitySources { texts, files: Vec::new() };
         let (identities, _) = Identities::gather(&[], &sources, Nobody);
-        age_misfit(&unmarked(&owned(of)), &owned(wanted), &identities)
+        age_misfit(unmarked(&owned(of)), &owned(wanted), &identities)
     }
 
     /// As other programs encrypt.

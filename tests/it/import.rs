@@ -10,7 +10,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::real::HomeAssistant;
+use crate::real::{HomeAssistant, sops};
 use crate::shell::{Appcred, Project, Ran, age_identity};
 
 /// How every secret here begins.
@@ -241,6 +241,27 @@ fn what_a_run_cut_short_has_declared_is_taken_over_by_the_next() {
     house.run(&["import", "--yes"]);
     house.run(&["plan", "--detailed-exitcode"]);
     assert_eq!(house.text("credentials/spotify.yaml"), declared);
+}
+
+#[test]
+fn a_sops_manifest_takes_what_is_imported_by_its_own_rules() {
+    let house = Empty::with_folder(&[item("spotify_a", "spotify", "a", Some("Family"))]);
+    // Who keeps all under SOPS names no recipients to appcred.
+    house.project.write("appcred.yaml", "owner: house\ntargets: {lab: {config_dir: ha}}\n");
+    house.project.write("credentials/all.yaml", "# ours\napplication_credentials:\n    - domain: google\n      client_id: g\n      client_secret: m4rk3d-g\n");
+    let rule = ["--encrypt", "--age", &house.recipient, "--encrypted-regex", "^client_secret$"];
+    let rule = rule.iter().chain(&["credentials/all.yaml"]);
+    let before = sops(house.project.path(), &house.identity, rule);
+    house.project.write("credentials/all.yaml", &before);
+    house.run(&["import", "--yes", "--output", "credentials/all.yaml"]);
+    let after = house.text("credentials/all.yaml");
+    search(house.project.path());
+    assert!(after.starts_with(&before[..before.find("sops:\n").unwrap()]), "{after}");
+    let decrypt = ["--decrypt", "credentials/all.yaml"];
+    let read = sops(house.project.path(), &house.identity, decrypt);
+    assert!(read.contains("client_secret: m4rk3d-a"), "{read}");
+    house.run(&["apply", "--yes"]);
+    house.run(&["plan", "--detailed-exitcode"]);
 }
 
 #[test]

@@ -1,0 +1,39 @@
+//! New entries in a manifest that SOPS encrypts.
+
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use secrecy::zeroize::Zeroizing;
+
+use crate::manifest::{InClear, Request, check};
+use crate::rewrite::{NewEntry, append};
+use crate::secret::{SopsDocument, Vault};
+
+use super::{Global, environment};
+
+/// The document with new entries, whose secrets are in clear here, encrypted by its own rules.
+///
+/// # Errors
+/// Where it cannot be opened, or its rules would leave a secret in clear.
+pub(super) fn with_entries(
+    global: &Global,
+    file: &Path,
+    text: &str,
+    entries: &[NewEntry],
+    vault: &Vault,
+) -> anyhow::Result<String> {
+    let named = || format!("cannot add to {}", file.display());
+    let document = SopsDocument::open(text, vault).with_context(named)?;
+    let body = append(document.body()?, entries).with_context(named)?;
+    let now = environment::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let after = document.seal(&Zeroizing::new(body), &now).with_context(named)?;
+    let request = Request { folder: global.folder.clone(), home: environment::home() };
+    let problems = check(&request, file, &after, InClear::AsUsual);
+    if !problems.only(|problem| problem.code == "plain-secret").is_empty() {
+        bail!(
+            "the rules of {} leave secrets in clear: its `encrypted_regex` must match `client_secret`",
+            file.display()
+        );
+    }
+    Ok(after)
+}
