@@ -52,6 +52,7 @@ fn head(out: &mut String, house: &House<'_>) {
 }
 
 fn one_plan(out: &mut String, house: &House<'_>, plan: &Plan, notices: fn(&mut String, &Plan)) {
+    let begin = out.len();
     for step in &plan.steps {
         out.push('\n');
         one_step(out, house, step);
@@ -71,7 +72,7 @@ fn one_plan(out: &mut String, house: &House<'_>, plan: &Plan, notices: fn(&mut S
     let in_sync = standing(|standing| matches!(standing, Standing::InSync(_)));
     let foreign =
         standing(|standing| matches!(standing, Standing::Foreign | Standing::OtherOwner(_)));
-    if !plan.is_in_sync() || !plan.withheld.is_empty() {
+    if out.len() > begin {
         out.push('\n');
     }
     let mut summary = if plan.steps.is_empty() && plan.unknown.is_empty() {
