@@ -116,7 +116,7 @@ impl<'a> Draft<'a> {
     /// Leaves all that carries the mark of an entry as it is.
     pub(super) fn leave_unidentified(&mut self, entry: &Unidentified, mark: &Mark) {
         for at in self.index.carrying(&entry.domain, &mark.to_string()) {
-            self.stand(at, Standing::Unknown(entry.key.clone()));
+            self.stand(*at, Standing::Unknown(entry.key.clone()));
         }
         self.unknown.push(Unknown {
             key: entry.key.clone(),

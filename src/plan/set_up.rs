@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use smol_str::{SmolStr, ToSmolStr};
+
 use crate::model::{
     Completeness, ConfigEntry, Desired, DesiredCredential, FlowStep, Implementation, Live, Mark,
     OnDelete, OpenFlow, Policy, Purpose,
@@ -140,7 +142,7 @@ impl Case<'_> {
     fn tie(&self, coming: Option<&Coming>, draft: &mut Draft<'_>) {
         let tied = self.entry.integration.on_delete == OnDelete::RemoveIntegration;
         if tied != self.live.tied.contains(&self.mark) {
-            let action = Action::Tie { wanted: self.wanted(self.mark.to_string()), tied };
+            let action = Action::Tie { wanted: self.wanted(self.mark.to_smolstr()), tied };
             draft.set_up(action, Reason::OnDeleteDiffers, coming.map(|coming| coming.step));
         }
     }
@@ -151,7 +153,7 @@ impl Case<'_> {
             .flow_of(&Purpose::Entry(self.mark.clone()))
             .filter(|(_, flow)| coming.is_none() && is_usable(&flow.step));
         let action = Action::SetUp {
-            wanted: self.wanted(self.mark.to_string()),
+            wanted: self.wanted(self.mark.to_smolstr()),
             account: None,
             open: open.map(|(_, flow)| flow.id.clone()),
         };
@@ -177,7 +179,7 @@ impl Case<'_> {
         };
         let open = asked.filter(|_| coming.is_none());
         let implementation =
-            account.implementation.clone().unwrap_or_else(|| self.mark.to_string());
+            account.implementation.clone().unwrap_or_else(|| self.mark.to_smolstr());
         let action = Action::SetUp {
             wanted: self.wanted(implementation),
             account: Some(account),
@@ -187,7 +189,7 @@ impl Case<'_> {
         open.map(|(at, _)| at)
     }
 
-    fn wanted(&self, auth_domain: String) -> Wanted {
+    fn wanted(&self, auth_domain: SmolStr) -> Wanted {
         Wanted {
             key: self.entry.key.clone(),
             domain: self.entry.domain.clone(),
