@@ -12,15 +12,11 @@ use std::time::Duration;
 use notify::event::{AccessKind, AccessMode, EventKind};
 use notify::{Config, Event, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{sleep, timeout};
 
 use super::places::{self, Look};
 use crate::stamp::Stamp;
 
-/// Changes that follow each other within this are one.
-const QUIET: Duration = Duration::from_millis(250);
-/// A change waits no longer than this for quiet.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// How often to look where events cannot be had.
 const LOOKING: Duration = Duration::from_secs(2);
 
@@ -126,25 +122,8 @@ impl Trigger {
         Ok(())
     }
 
-    /// Waits for a change, and then until there has been quiet for a while.
-    pub(super) async fn changed(&self) {
-        self.stirred().await;
-        let latest = Instant::now() + PATIENCE;
-        let mut look = self.look();
-        loop {
-            let quiet = (Instant::now() + QUIET).min(latest);
-            let stirred = timeout_at(quiet, self.changed.notified()).await.is_ok();
-            let now = self.look();
-            let is_quiet = !stirred && now == look;
-            look = now;
-            if is_quiet || Instant::now() >= latest {
-                return;
-            }
-        }
-    }
-
     /// Waits for the first sign of a change.
-    async fn stirred(&self) {
+    pub(super) async fn stirred(&self) {
         loop {
             let pause = async {
                 match self.looking {
@@ -157,6 +136,17 @@ impl Trigger {
                 () = pause => if self.look() != self.seen { return },
             }
         }
+    }
+
+    /// Waits for so long; answers whether nothing has changed in that time, nor between it and the
+    /// word that the places were about to be read. At the first change it waits no longer.
+    pub(super) async fn is_still(&self, length: Duration) -> bool {
+        timeout(length, self.changed.notified()).await.is_err() && self.look() == self.seen
+    }
+
+    /// Has the next wait for a change end at once.
+    pub(super) fn stir(&self) {
+        self.changed.notify_one();
     }
 
     /// How the files stand, where that is looked at.
