@@ -37,13 +37,12 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::model::{Desired, Key, Policy, Seals, TargetName};
-use crate::stamp::Stamp;
 use crate::status::{Link, Manifests, Mode};
 use crate::target::{Stop, Target};
 
 use complaints::Complaints;
 use places::Look;
-use readings::Readings;
+use readings::{Read, Readings};
 use tend::{Errand, Tender};
 use trigger::Trigger;
 
@@ -154,21 +153,24 @@ pub async fn run(
                 trigger.about_to_read();
                 early = readings.read().await;
             }
-            let Some(Reading { wanted, places, manifests }) = early.take() else {
+            let Some(Read { reading, files, folders }) = early.take() else {
                 tracing::error!("the manifests can be read no more: this is a fault of appcred");
                 return tended.end().await;
             };
+            let Reading { wanted, places, manifests } = reading;
             complaints.tell(&manifests);
             if is_asked {
                 let Manifests { files, entries, .. } = manifests;
                 tracing::info!("read {files} manifests with {entries} entries");
             }
             ports.board.edit(|status| status.manifests = manifests);
-            let has_changed = tended.have_changed(&places);
+            let has_changed = std::mem::replace(&mut tended.files, files) != tended.files;
             if let Some(wanted) = wanted {
                 tended.hand_out(wanted, is_asked, has_changed);
+                // Before anything else is done here.
+                tokio::task::yield_now().await;
             }
-            if !trigger.watch(&places) || ports.stop.is_cancelled() {
+            if !trigger.watch(&places, &folders) || ports.stop.is_cancelled() {
                 break;
             }
         }
@@ -228,13 +230,6 @@ impl Tended {
         let (board, album, stop) = (ports.board.clone(), ports.album.clone(), ports.stop.clone());
         let (targets, files, tasks) = (BTreeMap::new(), Look::new(), JoinSet::new());
         Self { settings, board, album, stop, targets, files, tasks }
-    }
-
-    /// Whether a file is not as it was at the last reading.
-    fn have_changed(&mut self, places: &BTreeSet<PathBuf>) -> bool {
-        let files = places.iter().filter(|place| place.is_file());
-        let files = files.map(|file| (file.clone(), Stamp::of(file))).collect();
-        std::mem::replace(&mut self.files, files) != self.files
     }
 
     /// Tells each target's task what is wanted now, if that is new or `is_asked` for; one that is down

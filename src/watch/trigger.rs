@@ -12,7 +12,7 @@ use std::time::Duration;
 use notify::event::{AccessKind, AccessMode, EventKind};
 use notify::{Config, Event, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::places::{self, Look};
 use crate::stamp::Stamp;
@@ -67,10 +67,9 @@ impl Trigger {
         }
     }
 
-    /// Watches the places that were read from now on. Answers whether some were not watched while
+    /// Watches the places that were read, by their folders, from now on. Answers whether some were not watched while
     /// they were read, so that a change may have been missed.
-    pub(super) fn watch(&mut self, read: &BTreeSet<PathBuf>) -> bool {
-        let folders = places::folders(read);
+    pub(super) fn watch(&mut self, read: &BTreeSet<PathBuf>, folders: &BTreeSet<PathBuf>) -> bool {
         if self.events.is_some()
             && self.looking.is_none()
             && let Some(remote) = folders.iter().find(|folder| places::is_remote(folder))
@@ -81,7 +80,7 @@ impl Trigger {
         }
         let mut is_new = self.places != *read;
         self.places.clone_from(read);
-        if let Err(error) = self.follow(&folders, &mut is_new) {
+        if let Err(error) = self.follow(folders, &mut is_new) {
             tracing::warn!(%error, "file events ran out: looking every {} s instead", LOOKING.as_secs());
             self.looking.get_or_insert(LOOKING);
             self.events = None;
@@ -138,10 +137,10 @@ impl Trigger {
         }
     }
 
-    /// Waits for so long; answers whether nothing has changed in that time, nor between it and the
-    /// word that the places were about to be read. At the first change it waits no longer.
-    pub(super) async fn is_still(&self, length: Duration) -> bool {
-        timeout(length, self.changed.notified()).await.is_err() && self.look() == self.seen
+    /// Waits until then; answers whether nothing has changed since the places were about to be read.
+    /// At the first change it waits no longer.
+    pub(super) async fn is_still_until(&self, then: Instant) -> bool {
+        timeout_at(then, self.changed.notified()).await.is_err() && self.look() == self.seen
     }
 
     /// Has the next wait for a change end at once.
