@@ -81,7 +81,7 @@ fn desired(count: usize) -> Desired {
         domain: Domain::new("spotify"),
         client_id: ClientId::new(format!("client-{number}")),
         client_secret: Secret::new(&format!("secret-{number}")).into(),
-        name: format!("Client {number}"),
+        name: format!("Client {number}").into(),
         adopt: false,
         integration: Integration { setup: false, ..Integration::default() },
         place: Place { file: Path::new("a.yaml").into(), line: 1, column: 1 },

@@ -34,7 +34,7 @@ impl KnownClient {
     fn id<'a>(&'a self, domain: &Domain, sealed: &'a SealedClients) -> Option<&'a ClientId> {
         match self {
             Self::Clear(client_id) => Some(client_id),
-            Self::Sealed(seal) => sealed.get(&(domain.clone(), seal.clone())),
+            Self::Sealed(seal) => sealed.get(&(domain.clone(), *seal)),
             Self::Unknown => None,
         }
     }

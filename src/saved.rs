@@ -219,7 +219,7 @@ fn step_of(step: &Step, seal: &dyn Fn(&Key) -> Option<Seal>) -> Result<Change, U
         Some(wanted) => Some(seal(&wanted.key).ok_or_else(|| Unsealed(wanted.key.clone()))?),
     };
     Ok(Change {
-        client_secret_ciphertext: ciphertext.map(|seal| seal.as_str().to_owned()),
+        client_secret_ciphertext: ciphertext.map(|seal| seal.to_string()),
         reasons: step.reasons.iter().map(|reason| code(*reason).to_owned()).collect(),
         reloads: step.reload.iter().map(|entry| entry.id.to_string()).collect(),
         ..change_of(&step.action)
@@ -254,8 +254,8 @@ fn change_of(action: &Action) -> Change {
             id: None,
             domain: wanted.domain.to_string(),
             client_id: wanted.client_id.to_string(),
-            name: Some(wanted.name.clone()),
-            auth_domain: Some(wanted.auth_domain.clone()),
+            name: Some(wanted.name.to_string()),
+            auth_domain: Some(wanted.auth_domain.to_string()),
         }),
         client_secret_ciphertext: None,
         old: old.iter().map(held_of).collect(),
@@ -270,8 +270,8 @@ fn held_of(held: &Held) -> Credential {
         id: Some(held.id.to_string()),
         domain: held.domain.to_string(),
         client_id: held.client_id.to_string(),
-        name: held.name.clone(),
-        auth_domain: held.auth_domain.clone(),
+        name: held.name.as_ref().map(ToString::to_string),
+        auth_domain: held.auth_domain.as_ref().map(ToString::to_string),
     }
 }
 

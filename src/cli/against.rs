@@ -5,12 +5,11 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::desired;
 use crate::diagnostic::Diagnostics;
-use crate::manifest::Project;
+use crate::manifest::{self, Project};
 use crate::model::{Completeness, Policy, SealedClients, TargetName};
-use crate::target::Observe;
-use crate::target::snapshot::{self, Snapshot, Source};
+use crate::target::snapshot::{self, Recorded, Snapshot, Source};
 
-use super::gather::{Found, Gathered, compare, load, show};
+use super::gather::{Found, Gathered, compare, request, show};
 use super::selection::Selection;
 use super::{Global, environment};
 
@@ -34,15 +33,19 @@ pub(super) async fn gather(
     policy: impl Fn(&Policy) -> Policy,
     against: &Against,
 ) -> anyhow::Result<Gathered> {
-    let loaded = load(global);
+    let token = environment::snapshot_token();
+    let fetching = snapshot::load(&against.source, token.as_ref());
+    let request = request(global);
+    let reading = tokio::task::spawn_blocking(move || manifest::load(&request));
+    let (loaded, snapshot) = tokio::join!(reading, fetching);
+    let loaded = loaded?;
     show(&loaded.problems);
     let mut gathered =
         Gathered { manifests: loaded.manifests, problems: loaded.problems, sites: None };
     if gathered.problems.has_errors() {
         return Ok(gathered);
     }
-    let mut snapshot =
-        snapshot::load(&against.source, environment::snapshot_token().as_ref()).await?;
+    let mut snapshot = snapshot?;
     let now = environment::now();
     against.refuse_stale(snapshot.taken_at, now)?;
     let basis =
@@ -56,7 +59,7 @@ pub(super) async fn gather(
     let mut problems = Diagnostics::default();
     let mut sites = Vec::new();
     for name in chosen(&project, selection, &snapshot)? {
-        let found = found(name, &mut snapshot, &basis, &against.source).await;
+        let found = found(name, &mut snapshot, &basis, &against.source);
         sites.push(compare(found, &project, &resolved, &policy, &mut problems));
     }
     show(&problems);
@@ -67,12 +70,9 @@ pub(super) async fn gather(
     Ok(gathered)
 }
 
-async fn found(name: TargetName, snapshot: &mut Snapshot, basis: &str, source: &Source) -> Found {
+fn found(name: TargetName, snapshot: &mut Snapshot, basis: &str, source: &Source) -> Found {
     let (observed, clients) = match snapshot.take(&name) {
-        Some(mut recorded) => {
-            let observed = recorded.observe().await.map_err(|error| error.to_string());
-            (observed, recorded.clients)
-        }
+        Some(Recorded { observed, clients }) => (Ok(observed), clients),
         None => (Err(format!("{source} knows nothing of it")), SealedClients::new()),
     };
     let (basis, address) = (Some(basis.to_owned()), source.to_string());

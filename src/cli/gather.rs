@@ -1,6 +1,6 @@
 //! From a folder to one plan for each target: reading, decrypting and observing go on side by side.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ pub(super) struct Site {
     /// Both sides, or why they are not known.
     pub(super) sides: Result<Sides, String>,
     /// Its entries, as they are written.
-    pub(super) entries: BTreeMap<Key, Arc<Entry>>,
+    pub(super) entries: HashMap<Key, Arc<Entry>>,
     pub(super) outcomes: Vec<StepOutcome>,
 }
 
@@ -55,13 +55,17 @@ pub(super) enum OnError {
 
 /// Reads the project and its manifests.
 pub(super) fn load(global: &Global) -> Loaded {
-    manifest::load(&Request { folder: global.folder.clone(), home: environment::home() })
+    manifest::load(&request(global))
+}
+
+/// What there is to read.
+pub(super) fn request(global: &Global) -> Request {
+    Request { folder: global.folder.clone(), home: environment::home() }
 }
 
 /// Reads the project alone; `None` where it is in error, which has been told.
 pub(super) fn project(global: &Global) -> Option<Project> {
-    let request = Request { folder: global.folder.clone(), home: environment::home() };
-    let (project, problems) = manifest::load_project(&request);
+    let (project, problems) = manifest::load_project(&request(global));
     show(&problems);
     (!problems.has_errors()).then_some(project)
 }
@@ -270,9 +274,7 @@ pub(super) fn compare(
         let (desired, same_client) = resolved.for_target(&project.owner, &name, &clients);
         problems.append(same_client);
         let (custom, who) = match &observed.domains {
-            KnownDomains::Told(_) => {
-                (std::collections::BTreeSet::<Domain>::new(), format!("target `{name}`"))
-            }
+            KnownDomains::Told(_) => (BTreeSet::<Domain>::new(), format!("target `{name}`")),
             KnownDomains::Assumed(_) => (project.custom_integrations.clone(), "appcred".to_owned()),
         };
         problems.append(check_domains(

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use crate::desired::{self, Resolved};
-use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
+use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::manifest::{Cache, Entry, Loaded, Project, Request, Target, Token, load_again};
 use crate::model::{Completeness, Key, OnDrift, SealedClients, TargetName};
 use crate::secret::{self, Vault};
@@ -32,8 +32,6 @@ pub(super) struct Reader {
     cache: Cache,
     known: Option<Known>,
     doors: BTreeMap<TargetName, Door>,
-    /// What was told last, so that a problem is told once and not at every reading.
-    told: Vec<String>,
 }
 
 /// What was decrypted, and what that depended on.
@@ -61,11 +59,11 @@ impl Reader {
         is_dry: bool,
     ) -> Self {
         let since = environment::now();
-        let (cache, known, doors, told) = Default::default();
-        Self { global, selection, policy, is_dry, since, cache, known, doors, told }
+        let (cache, known, doors) = Default::default();
+        Self { global, selection, policy, is_dry, since, cache, known, doors }
     }
 
-    /// Reads everything that may have changed; what is wrong is told, one line a problem.
+    /// Reads everything that may have changed.
     pub(super) fn read(&mut self) -> Reading {
         let now = environment::now();
         let request = Request { folder: self.global.folder.clone(), home: environment::home() };
@@ -98,7 +96,6 @@ impl Reader {
         };
         places.extend(known.grounds.iter().map(|(file, _)| file.clone()));
         places.extend(known.vault.files());
-        self.tell(&problems, manifests.hindrance.as_deref());
         manifests.problems = Arc::new(problems);
         self.known = Some(known);
         Reading { wanted, places, manifests }
@@ -217,34 +214,6 @@ impl Reader {
                 environment::folder().display()
             ),
         }
-    }
-
-    fn tell(&mut self, problems: &Diagnostics, hindrance: Option<&str>) {
-        let mut told = Vec::new();
-        let mut lines: Vec<(Severity, String)> = Vec::new();
-        for problem in problems.sorted() {
-            let place =
-                problem.spot.as_ref().map(|spot| format!("{}: ", spot.place())).unwrap_or_default();
-            let help = problem.help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();
-            lines.push((problem.severity, format!("{place}{}{help}", problem.message)));
-        }
-        lines.extend(hindrance.map(|why| (Severity::Error, why.to_owned())));
-        for (severity, line) in lines {
-            if !self.told.contains(&line) {
-                match severity {
-                    Severity::Error => tracing::error!("{line}"),
-                    Severity::Warning => tracing::warn!("{line}"),
-                }
-            }
-            told.push(line);
-        }
-        let is_blocked = problems.has_errors() || hindrance.is_some();
-        if is_blocked && told != self.told {
-            tracing::warn!("nothing is changed until that is mended");
-        } else if !is_blocked && !self.told.is_empty() && told.is_empty() {
-            tracing::info!("the manifests are in order again");
-        }
-        self.told = told;
     }
 }
 

@@ -89,7 +89,7 @@ pub(super) async fn run(global: Global, verb: Watch) -> anyhow::Result<ExitStatu
     });
     let ports = Ports { board, album, consents: arriving, reload, stop };
     let watching = async {
-        watch::run(settings, move || reader.read(), ports).await;
+        tokio::spawn(watch::run(settings, move || reader.read(), ports)).await?;
         if let Some(serving) = serving {
             serving.await?;
         }

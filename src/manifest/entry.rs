@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use smol_str::SmolStr;
+
 use super::fields::{Decoder, Located, SOPS_FIELD};
 use super::project::Project;
 use super::reference::Handling;
@@ -24,7 +26,7 @@ pub struct Entry {
     /// The integration.
     pub domain: Located<Domain>,
     /// As HA shows it. Stands at the domain where it was left out.
-    pub name: Located<String>,
+    pub name: Located<SmolStr>,
     /// Stable and unique per owner. Stands at the name or the domain where it was left out.
     pub key: Located<Key>,
     /// The OAuth2 client id.
@@ -111,11 +113,11 @@ impl EntryDecoder<'_, '_> {
         let domain =
             decoder.required(&fields, "domain", EVERY).and_then(|pair| decoder.domain(pair));
         let name = match fields.get("name") {
-            Some(pair) => decoder
-                .field_text(pair)
-                .map(|text| decoder.located(text.to_owned(), pair.value.span)),
+            Some(pair) => {
+                decoder.field_text(pair).map(|text| decoder.located(text.into(), pair.value.span))
+            }
             None => domain.as_ref().map(|domain| Located {
-                value: domain.value.as_str().to_owned(),
+                value: domain.value.as_str().into(),
                 spot: domain.spot.clone(),
             }),
         };
@@ -240,7 +242,7 @@ impl Decoder<'_> {
         key.map(|key| self.located(key, pair.value.span))
     }
 
-    fn key_from(&mut self, name: &Located<String>) -> Option<Located<Key>> {
+    fn key_from(&mut self, name: &Located<SmolStr>) -> Option<Located<Key>> {
         let key = Key::of_name(&name.value);
         if key.is_none() {
             self.refuse_with(

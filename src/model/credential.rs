@@ -1,6 +1,7 @@
 //! Credentials as a target holds them.
 
 use serde::Serialize;
+use smol_str::SmolStr;
 
 use super::{ClientId, CredentialId, Domain, KnownSecret, Mark, Secret};
 
@@ -16,9 +17,9 @@ pub struct Credential {
     /// The OAuth2 client secret; a snapshot does not hold it.
     pub client_secret: KnownSecret,
     /// What HA shows; HA shows the client id where there is none.
-    pub name: Option<String>,
+    pub name: Option<SmolStr>,
     /// The key by which config entries find it; the id where there is none.
-    pub auth_domain: Option<String>,
+    pub auth_domain: Option<SmolStr>,
 }
 
 impl Credential {
@@ -55,9 +56,9 @@ pub struct Held {
     /// The OAuth2 client id.
     pub client_id: ClientId,
     /// What HA shows.
-    pub name: Option<String>,
+    pub name: Option<SmolStr>,
     /// The key by which config entries find it.
-    pub auth_domain: Option<String>,
+    pub auth_domain: Option<SmolStr>,
 }
 
 /// A credential to be created.
@@ -70,7 +71,7 @@ pub struct NewCredential {
     /// The OAuth2 client secret.
     pub client_secret: Secret,
     /// What HA shows.
-    pub name: String,
+    pub name: SmolStr,
     /// The mark, or the id that a shadow stands for.
-    pub auth_domain: String,
+    pub auth_domain: SmolStr,
 }

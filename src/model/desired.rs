@@ -1,5 +1,7 @@
 //! What Git wants of one target.
 
+use smol_str::SmolStr;
+
 use super::{ClientId, Domain, Integration, Key, KnownSecret, Mark, Owner, Place};
 
 /// All entries for one target, with their secrets.
@@ -23,7 +25,7 @@ pub struct Unidentified {
     /// The integration.
     pub domain: Domain,
     /// As HA shows it.
-    pub name: String,
+    pub name: SmolStr,
 }
 
 /// Whether all that Git holds is known.
@@ -47,7 +49,7 @@ pub struct DesiredCredential {
     /// The OAuth2 client secret.
     pub client_secret: KnownSecret,
     /// As HA shows it.
-    pub name: String,
+    pub name: SmolStr,
     /// Whether a credential that somebody else made for this client is taken over.
     pub adopt: bool,
     /// What becomes of the integration.

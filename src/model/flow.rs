@@ -21,7 +21,7 @@ pub struct OpenFlow {
 }
 
 /// What a flow is for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Purpose {
     /// An account is linked, or linked again, for this entry; appcred started it.
     Entry(Mark),

@@ -61,8 +61,8 @@ impl From<Secret> for KnownSecret {
 /// A digest of a ciphertext's text. The text is public, in Git, and new randomness goes into it each
 /// time it is made: whoever guesses the secret cannot make the same text, so nothing about the secret
 /// can be confirmed by this.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Seal(String);
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Seal([u8; 32]);
 
 impl Seal {
     /// Of an encrypted text. Never call it with a secret in clear.
@@ -73,20 +73,32 @@ impl Seal {
             hash.update(line.trim());
             hash.update(b"\n");
         }
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let digit = |value: u8| char::from(DIGITS[usize::from(value)]);
-        Self(hash.finalize().iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect())
+        Self(hash.finalize().into())
     }
 
-    /// Reads what [`Self::as_str`] gave; `None` where that cannot be.
+    /// Reads what was written out; `None` where that cannot be.
     pub fn parse(text: &str) -> Option<Self> {
-        let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-        (text.len() == 64 && text.bytes().all(is_hex)).then(|| Self(text.to_owned()))
+        let value = |digit: u8| match digit {
+            b'0'..=b'9' => Some(digit - b'0'),
+            b'a'..=b'f' => Some(digit - b'a' + 10),
+            _ => None,
+        };
+        let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+        let mut digest = [0; 32];
+        if pairs.len() != digest.len() || !rest.is_empty() {
+            return None;
+        }
+        for (byte, [high, low]) in digest.iter_mut().zip(pairs) {
+            *byte = value(*high)? << 4 | value(*low)?;
+        }
+        Some(Self(digest))
     }
+}
 
+impl fmt::Display for Seal {
     /// In hexadecimal digits.
-    pub fn as_str(&self) -> &str {
-        &self.0
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
@@ -104,7 +116,7 @@ pub struct Seals {
 
 impl fmt::Debug for Seal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Seal({})", self.0)
+        write!(f, "Seal({self})")
     }
 }
 
@@ -135,7 +147,9 @@ mod tests {
         let seal = Seal::of_ciphertext("-----BEGIN-----\nabc\n");
         assert_eq!(seal, Seal::of_ciphertext("-----BEGIN-----\r\nabc"));
         assert_ne!(seal, Seal::of_ciphertext("-----BEGIN-----abc"));
-        assert_eq!(Seal::parse(seal.as_str()), Some(seal));
-        assert_eq!(Seal::parse("abc"), None);
+        assert_eq!(Seal::parse(&seal.to_string()), Some(seal));
+        for wrong in ["abc", &"g".repeat(64), &"A".repeat(64), &"0".repeat(65)] {
+            assert_eq!(Seal::parse(wrong), None, "{wrong}");
+        }
     }
 }

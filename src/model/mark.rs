@@ -26,7 +26,7 @@ macro_rules! name_type {
             /// `None` where the text is empty, longer than 100 bytes, or has a sign other than
             /// ASCII letters, digits, `-`, `_` and `.`.
             pub fn new(text: &str) -> Option<Self> {
-                is_name(text).then(|| Self(text.to_owned()))
+                is_name(text).then(|| Self(text.into()))
             }
         }
     };
@@ -40,7 +40,7 @@ name_type! {
 impl Default for Owner {
     /// Who owns what a project without a name declares.
     fn default() -> Self {
-        Self("default".to_owned())
+        Self("default".into())
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::Serialize;
+use smol_str::SmolStr;
 
 use super::{Credential, Domain, EntryId, Mark, OpenFlow};
 
@@ -70,13 +71,13 @@ pub struct ConfigEntry {
     /// The integration.
     pub domain: Domain,
     /// What HA shows.
-    pub title: String,
+    pub title: SmolStr,
     /// What HA says of it.
     pub state: EntryState,
     /// Why it is in that state, in HA's words, where HA says so.
     pub reason: Option<String>,
     /// The `auth_domain` or id of its credential, where it has one.
-    pub implementation: Option<String>,
+    pub implementation: Option<SmolStr>,
 }
 
 /// The state of a config entry, in HA's words.

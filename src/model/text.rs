@@ -1,4 +1,5 @@
-//! Names that are text to HA and must not be mistaken for each other.
+//! Names that are text to HA and must not be mistaken for each other. They are short and copied often,
+//! which costs no allocation.
 
 /// A text with a meaning of its own; how one is made is said beside it.
 macro_rules! text_type {
@@ -7,7 +8,7 @@ macro_rules! text_type {
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, schemars::JsonSchema)]
         #[serde(transparent)]
         #[schemars(inline)]
-        pub struct $name(String);
+        pub struct $name(#[schemars(with = "String")] smol_str::SmolStr);
 
         impl $name {
             /// The text.
@@ -36,7 +37,7 @@ macro_rules! any_text {
 
         impl $name {
             /// Takes the text as it is.
-            pub fn new(text: impl Into<String>) -> Self {
+            pub fn new(text: impl Into<smol_str::SmolStr>) -> Self {
                 Self(text.into())
             }
         }

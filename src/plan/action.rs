@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::withheld::{Unknown, Why, Withheld};
+use smol_str::SmolStr;
+
 use crate::model::{ClientId, ConfigEntry, Domain, FlowId, FlowStep, Held, Key, OpenFlow, Owner};
 
 /// The difference between what is wanted and what is there.
@@ -112,9 +114,9 @@ pub struct Wanted {
     /// The OAuth2 client id.
     pub client_id: ClientId,
     /// As HA shows it.
-    pub name: String,
+    pub name: SmolStr,
     /// The mark, or the id that it shadows.
-    pub auth_domain: String,
+    pub auth_domain: SmolStr,
 }
 
 /// Why a step is done.

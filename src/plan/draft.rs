@@ -74,23 +74,20 @@ impl<'a> Draft<'a> {
         self.linkages.push((key.clone(), linkage));
     }
 
-    /// The steps so far that create a credential for an entry.
-    pub(super) fn creating(&self, key: &Key) -> impl Iterator<Item = (&Step, &Wanted)> {
-        self.steps.iter().filter_map(move |step| {
-            let wanted = step.action.wanted()?;
-            (wanted.key == *key).then_some((step, wanted))
-        })
+    /// The steps so far that create a credential, each with what it creates.
+    pub(super) fn creations(&self) -> impl Iterator<Item = (&Step, &Wanted)> {
+        self.steps.iter().filter_map(|step| Some((step, step.action.wanted()?)))
     }
 
-    /// The credentials so far that an entry stands behind, right or not.
-    pub(super) fn held_for(&self, key: &Key) -> impl Iterator<Item = usize> {
-        self.standings.iter().enumerate().filter_map(move |(at, standing)| match standing {
+    /// The credentials so far that an entry stands behind, right or not, each with the entry's key.
+    pub(super) fn held(&self) -> impl Iterator<Item = (usize, &Key)> {
+        self.standings.iter().enumerate().filter_map(|(at, standing)| match standing {
             Some(
                 Standing::InSync(of)
                 | Standing::Drifted(of)
                 | Standing::Shadowed(of)
                 | Standing::Superseded(of),
-            ) if of == key => Some(at),
+            ) => Some((at, of)),
             _ => None,
         })
     }
@@ -116,7 +113,7 @@ impl<'a> Draft<'a> {
     /// Leaves all that carries the mark of an entry as it is.
     pub(super) fn leave_unidentified(&mut self, entry: &Unidentified, mark: &Mark) {
         for at in self.index.carrying(&entry.domain, &mark.to_string()) {
-            self.stand(at, Standing::Unknown(entry.key.clone()));
+            self.stand(*at, Standing::Unknown(entry.key.clone()));
         }
         self.unknown.push(Unknown {
             key: entry.key.clone(),

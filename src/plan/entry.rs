@@ -78,9 +78,9 @@ impl<'a> Case<'a> {
         }
         let marked = self.index.carrying(&self.entry.domain, &self.mark);
         if self.index.is_used(&self.entry.domain, &self.mark) {
-            self.settle(&self.mark, &marked, draft);
+            self.settle(&self.mark, marked, draft);
         } else {
-            self.clear_away(&marked, Reason::Superseded, draft);
+            self.clear_away(marked, Reason::Superseded, draft);
         }
         self.clear_away(&self.spare(), Reason::Superseded, draft);
     }
@@ -114,7 +114,7 @@ impl<'a> Case<'a> {
         let marked = self.index.carrying(&self.entry.domain, &self.mark);
         let spare = self.spare();
         if !marked.is_empty() {
-            self.settle(&self.mark, &marked, draft);
+            self.settle(&self.mark, marked, draft);
             self.clear_away(&spare, Reason::Superseded, draft);
         } else if !spare.is_empty() {
             self.take_over(&spare, draft);
@@ -260,7 +260,7 @@ impl<'a> Case<'a> {
             domain: self.entry.domain.clone(),
             client_id: self.entry.client_id.clone(),
             name: self.entry.name.clone(),
-            auth_domain: auth_domain.to_owned(),
+            auth_domain: auth_domain.into(),
         }
     }
 }

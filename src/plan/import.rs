@@ -303,7 +303,7 @@ mod tests {
 
     fn named(id: &str, client: &str, name: Option<&str>, auth_domain: Option<&str>) -> Credential {
         let made = held(id, &wanted(client), auth_domain);
-        Credential { name: name.map(str::to_owned), ..made }
+        Credential { name: name.map(Into::into), ..made }
     }
 
     #[test]

@@ -1,25 +1,26 @@
 //! What is observed, arranged for look-up.
 
-use std::collections::BTreeMap;
+use indexmap::IndexMap;
 
 use crate::model::{ClientId, ConfigEntry, Credential, CredentialId, Domain, Observed};
 
 pub(super) struct Index<'a> {
     observed: &'a Observed,
-    by_id: BTreeMap<&'a CredentialId, usize>,
-    by_auth_domain: BTreeMap<(&'a Domain, &'a str), Vec<usize>>,
-    by_client: BTreeMap<(&'a Domain, &'a ClientId), Vec<usize>>,
-    users: BTreeMap<(&'a Domain, &'a str), Vec<&'a ConfigEntry>>,
+    by_id: IndexMap<&'a CredentialId, usize>,
+    by_auth_domain: IndexMap<(&'a Domain, &'a str), Vec<usize>>,
+    by_client: IndexMap<(&'a Domain, &'a ClientId), Vec<usize>>,
+    users: IndexMap<(&'a Domain, &'a str), Vec<&'a ConfigEntry>>,
 }
 
 impl<'a> Index<'a> {
     pub(super) fn new(observed: &'a Observed) -> Self {
+        let held = observed.credentials.len();
         let mut index = Self {
             observed,
-            by_id: BTreeMap::new(),
-            by_auth_domain: BTreeMap::new(),
-            by_client: BTreeMap::new(),
-            users: BTreeMap::new(),
+            by_id: IndexMap::with_capacity(held),
+            by_auth_domain: IndexMap::with_capacity(held),
+            by_client: IndexMap::with_capacity(held),
+            users: IndexMap::new(),
         };
         for (at, credential) in observed.credentials.iter().enumerate() {
             let domain = &credential.domain;
@@ -46,13 +47,17 @@ impl<'a> Index<'a> {
     }
 
     /// Those that carry this `auth_domain`, in the target's order.
-    pub(super) fn carrying(&self, domain: &Domain, auth_domain: &str) -> Vec<usize> {
-        self.by_auth_domain.get(&(domain, auth_domain)).cloned().unwrap_or_default()
+    pub(super) fn carrying<'s>(&'s self, domain: &'s Domain, auth_domain: &'s str) -> &'s [usize] {
+        self.by_auth_domain.get(&(domain, auth_domain)).map_or(&[], Vec::as_slice)
     }
 
     /// Those of this client, in the target's order.
-    pub(super) fn of_client(&self, domain: &Domain, client_id: &ClientId) -> Vec<usize> {
-        self.by_client.get(&(domain, client_id)).cloned().unwrap_or_default()
+    pub(super) fn of_client<'s>(
+        &'s self,
+        domain: &'s Domain,
+        client_id: &'s ClientId,
+    ) -> &'s [usize] {
+        self.by_client.get(&(domain, client_id)).map_or(&[], Vec::as_slice)
     }
 
     /// Whether the target knows the integration.

@@ -2,9 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use indexmap::IndexMap;
+use smol_str::{SmolStr, ToSmolStr};
+
 use crate::model::{
-    Completeness, ConfigEntry, Desired, DesiredCredential, FlowStep, Implementation, Live, Mark,
-    OnDelete, OpenFlow, Policy, Purpose,
+    Completeness, ConfigEntry, Desired, DesiredCredential, Domain, FlowStep, Implementation, Key,
+    Live, Mark, OnDelete, OpenFlow, Policy, Purpose,
 };
 
 use super::action::{Action, Linkage, Reason, StepId, Wanted};
@@ -19,15 +22,17 @@ pub(super) fn decide(
     index: &Index<'_>,
     draft: &mut Draft<'_>,
 ) {
+    let ground = Ground::new(live, draft);
     let mut needed: BTreeSet<usize> = BTreeSet::new();
     for entry in wanted {
-        let case = Case { entry, mark: desired.mark(&entry.key), live, index };
+        let case = Case { entry, mark: desired.mark(&entry.key), ground: &ground, index };
         needed.extend(case.decide(policy, draft));
     }
     if policy.leave_integrations {
         return;
     }
-    let is_declared = |mark: &Mark| wanted.iter().any(|entry| entry.key == mark.key);
+    let is_declared =
+        |mark: &Mark| wanted.binary_search_by(|entry| entry.key.cmp(&mark.key)).is_ok();
     for (at, flow) in live.flows.iter().enumerate() {
         let Purpose::Entry(mark) = &flow.purpose else { continue };
         let may_be_wanted = desired.completeness == Completeness::Partial && !is_declared(mark);
@@ -52,50 +57,70 @@ struct Coming {
     client_id_differs: bool,
 }
 
+/// What is known before any set-up is decided, arranged by what an entry asks for.
+struct Ground<'a> {
+    live: &'a Live,
+    flows: IndexMap<(&'a Purpose, &'a Domain), usize>,
+    coming: IndexMap<Key, Coming>,
+    /// The credentials that an entry stands behind.
+    held: IndexMap<Key, Vec<usize>>,
+}
+
+impl<'a> Ground<'a> {
+    fn new(live: &'a Live, draft: &Draft<'_>) -> Self {
+        let mut flows = IndexMap::new();
+        for (at, flow) in live.flows.iter().enumerate() {
+            flows.entry((&flow.purpose, &flow.domain)).or_insert(at);
+        }
+        let coming = draft.creations().map(|(step, wanted)| {
+            let client_id_differs = step.reasons.contains(&Reason::ClientIdDiffers);
+            (wanted.key.clone(), Coming { step: step.id, client_id_differs })
+        });
+        let coming = coming.collect();
+        let mut held: IndexMap<Key, Vec<usize>> = IndexMap::new();
+        for (at, key) in draft.held() {
+            held.entry(key.clone()).or_default().push(at);
+        }
+        Self { live, flows, coming, held }
+    }
+}
+
 struct Case<'a> {
     entry: &'a DesiredCredential,
     mark: Mark,
-    live: &'a Live,
+    ground: &'a Ground<'a>,
     index: &'a Index<'a>,
 }
 
 impl Case<'_> {
     /// Answers the flows that are needed still.
     fn decide(&self, policy: &Policy, draft: &mut Draft<'_>) -> Vec<usize> {
-        let accounts = self.accounts(draft);
-        let coming = draft
-            .creating(&self.entry.key)
-            .map(|(step, _)| Coming {
-                step: step.id,
-                client_id_differs: step.reasons.contains(&Reason::ClientIdDiffers),
-            })
-            .last();
+        let accounts = self.accounts();
+        let coming = self.ground.coming.get(&self.entry.key);
         draft.link(&self.entry.key, self.linkage(&accounts));
-        let is_held = coming.is_some() || draft.held_for(&self.entry.key).next().is_some();
+        let is_held = coming.is_some() || self.ground.held.contains_key(&self.entry.key);
         if is_held {
-            self.tie(coming.as_ref(), draft);
+            self.tie(coming, draft);
         }
         if policy.leave_integrations || !self.entry.integration.setup || !is_held {
             return Vec::new();
         }
         if accounts.is_empty() {
-            return self.link_new(coming.as_ref(), draft).into_iter().collect();
+            return self.link_new(coming, draft).into_iter().collect();
         }
-        accounts
-            .into_iter()
-            .filter_map(|account| self.link_again(account, coming.as_ref(), draft))
-            .collect()
+        accounts.into_iter().filter_map(|account| self.link_again(account, coming, draft)).collect()
     }
 
     /// The accounts that are linked as the entry wants it.
-    fn accounts(&self, draft: &Draft<'_>) -> Vec<ConfigEntry> {
+    fn accounts(&self) -> Vec<ConfigEntry> {
         let domain = &self.entry.domain;
         if self.entry.integration.implementation == Implementation::Cloud {
             return self.index.users_of_none(domain);
         }
         let mark = self.mark.to_string();
         let mut implementations = BTreeSet::from([mark.as_str()]);
-        let held = draft.held_for(&self.entry.key).map(|at| self.index.get(at));
+        let held = self.ground.held.get(&self.entry.key).into_iter().flatten();
+        let held = held.map(|at| self.index.get(*at));
         implementations.extend(
             held.filter(|credential| credential.domain == *domain)
                 .flat_map(|credential| [credential.implementation(), credential.id.as_str()]),
@@ -107,9 +132,8 @@ impl Case<'_> {
     }
 
     fn flow_of(&self, purpose: &Purpose) -> Option<(usize, &OpenFlow)> {
-        let is_meant =
-            |flow: &&OpenFlow| flow.purpose == *purpose && flow.domain == self.entry.domain;
-        self.live.flows.iter().enumerate().find(|(_, flow)| is_meant(flow))
+        let at = *self.ground.flows.get(&(purpose, &self.entry.domain))?;
+        Some((at, self.ground.live.flows.get(at)?))
     }
 
     fn linkage(&self, accounts: &[ConfigEntry]) -> Linkage {
@@ -139,8 +163,8 @@ impl Case<'_> {
     /// An entry that is gone can say nothing any more, so what it says of that is noted in HA.
     fn tie(&self, coming: Option<&Coming>, draft: &mut Draft<'_>) {
         let tied = self.entry.integration.on_delete == OnDelete::RemoveIntegration;
-        if tied != self.live.tied.contains(&self.mark) {
-            let action = Action::Tie { wanted: self.wanted(self.mark.to_string()), tied };
+        if tied != self.ground.live.tied.contains(&self.mark) {
+            let action = Action::Tie { wanted: self.wanted(self.mark.to_smolstr()), tied };
             draft.set_up(action, Reason::OnDeleteDiffers, coming.map(|coming| coming.step));
         }
     }
@@ -151,7 +175,7 @@ impl Case<'_> {
             .flow_of(&Purpose::Entry(self.mark.clone()))
             .filter(|(_, flow)| coming.is_none() && is_usable(&flow.step));
         let action = Action::SetUp {
-            wanted: self.wanted(self.mark.to_string()),
+            wanted: self.wanted(self.mark.to_smolstr()),
             account: None,
             open: open.map(|(_, flow)| flow.id.clone()),
         };
@@ -177,7 +201,7 @@ impl Case<'_> {
         };
         let open = asked.filter(|_| coming.is_none());
         let implementation =
-            account.implementation.clone().unwrap_or_else(|| self.mark.to_string());
+            account.implementation.clone().unwrap_or_else(|| self.mark.to_smolstr());
         let action = Action::SetUp {
             wanted: self.wanted(implementation),
             account: Some(account),
@@ -187,7 +211,7 @@ impl Case<'_> {
         open.map(|(at, _)| at)
     }
 
-    fn wanted(&self, auth_domain: String) -> Wanted {
+    fn wanted(&self, auth_domain: SmolStr) -> Wanted {
         Wanted {
             key: self.entry.key.clone(),
             domain: self.entry.domain.clone(),

@@ -16,7 +16,7 @@ pub(super) fn wanted(key: &str) -> DesiredCredential {
         domain: Domain::new("spotify"),
         client_id: ClientId::new(format!("id-{key}")),
         client_secret: Secret::new("s1").into(),
-        name: key.to_owned(),
+        name: key.into(),
         adopt: false,
         integration: Integration::default(),
         place: Place { file: Path::new("m.yaml").into(), line: 1, column: 1 },
@@ -39,7 +39,7 @@ pub(super) fn held(id: &str, entry: &DesiredCredential, auth_domain: Option<&str
         client_id: entry.client_id.clone(),
         client_secret: entry.client_secret.clone(),
         name: Some(entry.name.clone()),
-        auth_domain: auth_domain.map(str::to_owned),
+        auth_domain: auth_domain.map(Into::into),
     }
 }
 
@@ -47,10 +47,10 @@ pub(super) fn linked(implementation: &str) -> ConfigEntry {
     ConfigEntry {
         id: EntryId::new(format!("entry-{implementation}")),
         domain: Domain::new("spotify"),
-        title: "Anna".to_owned(),
+        title: "Anna".into(),
         state: EntryState::Loaded,
         reason: None,
-        implementation: Some(implementation.to_owned()),
+        implementation: Some(implementation.into()),
     }
 }
 
@@ -150,7 +150,7 @@ fn a_changed_secret_replaces_and_reloads() {
 #[test]
 fn a_changed_name_replaces_and_reloads_nothing() {
     let plan = planned(|desired, observed, _| {
-        desired.credentials[0].name = "new".to_owned();
+        desired.credentials[0].name = "new".into();
         observed.config_entries.push(linked("appcred:house:a"));
     });
     check(&plan, &["-/+ a for spotify_id_a [NameDiffers]"]);
@@ -279,7 +279,7 @@ fn adoption_of_one_from_yaml_keeps_the_name_that_accounts_find_it_by() {
         planned(|desired, observed, _| {
             desired.credentials[0].adopt = true;
             desired.credentials[0].client_secret = Secret::new(secret).into();
-            observed.credentials[0].auth_domain = Some("spotify".to_owned());
+            observed.credentials[0].auth_domain = Some("spotify".into());
             observed.config_entries.push(linked("spotify"));
         })
     };

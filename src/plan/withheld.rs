@@ -1,6 +1,8 @@
 //! What a plan does not do, and what it does not know, each with its reason.
 
 use super::action::Action;
+use smol_str::SmolStr;
+
 use crate::model::{ConfigEntry, Domain, Held, Key};
 
 /// Something about an entry that cannot be known from what is at hand.
@@ -11,7 +13,7 @@ pub struct Unknown {
     /// The integration.
     pub domain: Domain,
     /// As HA shows it.
-    pub name: String,
+    pub name: SmolStr,
     /// What is not known.
     pub what: Unknowable,
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use smol_str::SmolStr;
+
 use crate::model::{ClientId, Desired, DesiredCredential, Domain, FlowStep, Key, Place};
 use crate::plan::{Linkage, Plan, Standing, Why};
 
@@ -13,7 +15,7 @@ pub struct EntryStatus {
     /// The integration.
     pub domain: Domain,
     /// As HA shows it.
-    pub name: String,
+    pub name: SmolStr,
     /// The OAuth2 client id.
     pub client_id: ClientId,
     /// Where it is written.
@@ -137,7 +139,7 @@ mod tests {
             domain: Domain::new("spotify"),
             client_id: ClientId::new(client_id),
             client_secret: Secret::new("s").into(),
-            name: key.to_owned(),
+            name: key.into(),
             adopt: false,
             integration: Integration::default(),
             place: Place { file: Path::new("a.yaml").into(), line, column: 1 },

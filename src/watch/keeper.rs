@@ -1,15 +1,14 @@
 //! One round at one target: observe, plan, apply, set up, and write down how it stands.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use tokio::time::Instant;
 
 use crate::model::{Domain, Observed, TargetName};
 use crate::nearest;
-use crate::plan::{Action, Plan, Standing, Step, Why, plan};
+use crate::plan::{Action, Plan, Standing, Step, StepId, Why, plan};
 use crate::reconcile::{Outcome, StepOutcome, apply, set_up};
 use crate::status::{self, Difference, Link, Mode};
 use crate::target::{Observe, Stop, Target};
@@ -22,6 +21,8 @@ use super::{Album, Board, Wanted};
 /// HA writes down what it has acknowledged ten seconds later: what a crash takes back before that is
 /// nobody's doing.
 const UNWRITTEN: Duration = Duration::from_secs(15);
+/// What was seen ahead of a round is good for so long; the wait for quiet is a quarter of that.
+const FRESH: Duration = Duration::from_secs(1);
 /// Rounds in a row that change something; more of them is a quarrel with somebody else, and waits
 /// for the next round.
 const MOST_ATTEMPTS: usize = 3;
@@ -34,6 +35,8 @@ pub(super) struct Keeper {
     album: Option<Album>,
     stop: Stop,
     connection: Option<Connected>,
+    /// What the target was just found to hold, and since when that was asked.
+    ahead: Option<(Instant, Observed)>,
     /// What was said last, so that a state is told once and not every round.
     said: String,
     /// The steps that failed, and have not succeeded since.
@@ -57,6 +60,7 @@ impl Keeper {
             album: tender.album.clone(),
             stop: tender.stop.clone(),
             connection: None,
+            ahead: None,
             said: String::new(),
             failing: BTreeSet::new(),
             settled: None,
@@ -85,6 +89,15 @@ impl Keeper {
         };
         // Whoever brought it may have gone.
         drop(errand.taken.send(taken));
+    }
+
+    /// Looks at the target before a round that is about to come.
+    pub(super) async fn look_ahead(&mut self) {
+        let Some(connected) = &mut self.connection else { return };
+        let asked = Instant::now();
+        connected.changes_told();
+        // Where it fails, the round will tell.
+        self.ahead = connected.target.observe().await.ok().map(|observed| (asked, observed));
     }
 
     /// Makes the target hold what is wanted, as far as that is allowed.
@@ -125,13 +138,18 @@ impl Keeper {
 
     /// Over the connection at hand, or a new one.
     async fn observe(&mut self, wanted: &Wanted) -> Result<Observed, String> {
+        let ahead = self.ahead.take();
         if let Some(connected) = &mut self.connection
             && connected.door == wanted.door
         {
-            // What was told until now is seen by this look.
-            while let Some(changes) = &mut connected.changes
-                && changes.next().now_or_never().is_some()
-            {}
+            // What was told until now is seen by the next look.
+            let has_changed = connected.changes_told();
+            if let Some((asked, observed)) = ahead
+                && !has_changed
+                && asked.elapsed() < FRESH
+            {
+                return Ok(observed);
+            }
             if let Ok(observed) = connected.target.observe().await {
                 return Ok(observed);
             }
@@ -220,10 +238,10 @@ impl Keeper {
         }
         let mut undone = Vec::new();
         let mut is_changed = false;
+        let steps: BTreeMap<StepId, &Step> =
+            plan.steps.iter().map(|step| (step.id, step)).collect();
         for StepOutcome { step, outcome } in &outcomes {
-            let Some(step) = plan.steps.iter().find(|planned| planned.id == *step) else {
-                continue;
-            };
+            let Some(step) = steps.get(step) else { continue };
             is_changed |= self.outcome(step, outcome, wanted, &mut undone);
         }
         if is_changed {
@@ -254,8 +272,6 @@ impl Keeper {
             self.board.target(&self.name, |target| target.totals.count(kind, word));
         }
         let key = step.action.entry().map(|wanted| &wanted.key);
-        let entry =
-            key.and_then(|key| wanted.desired.credentials.iter().find(|entry| entry.key == *key));
         match outcome {
             Outcome::Done => {
                 tracing::info!(target = %self.name, "{what}: done");
@@ -274,7 +290,9 @@ impl Keeper {
                 if step.action.is_set_up() {
                     tracing::warn!(target = %self.name, "{told}");
                     let is_tried = !matches!(outcome, Outcome::NotBegun(_));
-                    for entry in entry.into_iter().filter(|_| is_tried) {
+                    let mut entries = wanted.desired.credentials.iter();
+                    let entry = entries.find(|entry| Some(&entry.key) == key && is_tried);
+                    if let Some(entry) = entry {
                         self.set_ups.failed(entry, why, Instant::now());
                     }
                     return is_tried;

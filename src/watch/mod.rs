@@ -1,8 +1,8 @@
 //! A daemon around observing, planning and applying: files, a timer, targets and signals wake it.
 //!
 //! ```text
-//!  trigger.rs (files) ─▶ mod.rs: reads, and hands out what is wanted ─▶ tend.rs: one task a target
-//!  places.rs                                                              │ keeper.rs: one round
+//!  trigger.rs (files) ─▶ mod.rs: hands out what is wanted ────────────▶ tend.rs: one task a target
+//!  places.rs             readings.rs, complaints.rs                       │ keeper.rs: one round
 //!  board.rs ◀──────────────── Status ─────────────────────────────────────┤ set_ups.rs, notices.rs
 //!  album.rs ◀──────────────── pages of the snapshot ──────────────────────┘ schedule.rs (pure)
 //! ```
@@ -13,11 +13,13 @@
 
 mod album;
 mod board;
+mod complaints;
 mod consent;
 mod hold;
 mod keeper;
 mod notices;
 mod places;
+mod readings;
 mod schedule;
 mod set_ups;
 mod tend;
@@ -35,11 +37,12 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::model::{Desired, Key, Policy, Seals, TargetName};
-use crate::stamp::Stamp;
 use crate::status::{Link, Manifests, Mode};
 use crate::target::{Stop, Target};
 
+use complaints::Complaints;
 use places::Look;
+use readings::{Read, Readings};
 use tend::{Errand, Tender};
 use trigger::Trigger;
 
@@ -140,39 +143,48 @@ pub async fn run(
 ) {
     let mut trigger = Trigger::new(settings.noticing);
     let mut tended = Tended::new(settings.clone(), &ports);
-    let mut read = Some(read);
+    let mut complaints = Complaints::default();
+    let readings = Readings::new(read);
+    let mut early = None;
     let mut is_asked = false;
-    loop {
+    while !ports.stop.is_cancelled() {
         for _ in 0..MOST_READINGS {
-            let Some(mut reader) = read.take() else { break };
-            trigger.about_to_read();
-            let work = tokio::task::spawn_blocking(move || (reader(), reader));
-            let Ok((reading, reader)) = work.await else { break };
-            read = Some(reader);
+            if early.is_none() {
+                trigger.about_to_read();
+                early = readings.read().await;
+            }
+            let Some(Read { reading, files, folders }) = early.take() else {
+                tracing::error!("the manifests can be read no more: this is a fault of appcred");
+                return tended.end().await;
+            };
+            let Reading { wanted, places, manifests } = reading;
+            complaints.tell(&manifests);
             if is_asked {
-                let Manifests { files, entries, .. } = reading.manifests;
+                let Manifests { files, entries, .. } = manifests;
                 tracing::info!("read {files} manifests with {entries} entries");
             }
-            ports.board.edit(|status| status.manifests = reading.manifests);
-            let has_changed = tended.have_changed(&reading.places);
-            if let Some(wanted) = reading.wanted {
+            ports.board.edit(|status| status.manifests = manifests);
+            let has_changed = std::mem::replace(&mut tended.files, files) != tended.files;
+            if let Some(wanted) = wanted {
                 tended.hand_out(wanted, is_asked, has_changed);
+                // Before anything else is done here.
+                tokio::task::yield_now().await;
             }
-            if !trigger.watch(&reading.places) || ports.stop.is_cancelled() {
+            if !trigger.watch(&places, &folders) || ports.stop.is_cancelled() {
                 break;
             }
         }
-        if read.is_none() {
-            tracing::error!("the manifests can be read no more: this is a fault of appcred");
-            break;
-        }
         is_asked = false;
         // Both go on while something else is seen to.
-        let (changed, pause) = (trigger.changed(), sleep(settings.resync));
+        let changed = readings.after_a_change(&mut trigger, |wanted| tended.look_ahead(wanted));
+        let pause = sleep(settings.resync);
         tokio::pin!(changed, pause);
         loop {
             tokio::select! {
-                () = &mut changed => tracing::debug!("files changed"),
+                reading = &mut changed => {
+                    tracing::debug!("files changed");
+                    early = reading;
+                }
                 // Whatever was missed is found now; what has not changed is not read again.
                 () = &mut pause => tracing::debug!("looking at all files"),
                 () = ports.reload.notified() => {
@@ -185,9 +197,6 @@ pub async fn run(
                 }
                 () = ports.stop.cancelled() => {}
             }
-            break;
-        }
-        if ports.stop.is_cancelled() {
             break;
         }
     }
@@ -208,6 +217,8 @@ struct Tended {
 
 struct Handle {
     wanted: watch::Sender<Arc<Wanted>>,
+    /// Something else may come to be wanted very soon.
+    soon: Arc<Notify>,
     errands: mpsc::Sender<Errand>,
 }
 
@@ -219,13 +230,6 @@ impl Tended {
         let (board, album, stop) = (ports.board.clone(), ports.album.clone(), ports.stop.clone());
         let (targets, files, tasks) = (BTreeMap::new(), Look::new(), JoinSet::new());
         Self { settings, board, album, stop, targets, files, tasks }
-    }
-
-    /// Whether a file is not as it was at the last reading.
-    fn have_changed(&mut self, places: &BTreeSet<PathBuf>) -> bool {
-        let files = places.iter().filter(|place| place.is_file());
-        let files = files.map(|file| (file.clone(), Stamp::of(file))).collect();
-        std::mem::replace(&mut self.files, files) != self.files
     }
 
     /// Tells each target's task what is wanted now, if that is new or `is_asked` for; one that is down
@@ -261,6 +265,17 @@ impl Tended {
         }
     }
 
+    /// Tells those targets of which something else may come to be wanted very soon.
+    fn look_ahead(&self, wanted: &BTreeMap<TargetName, Wanted>) {
+        for (name, wanted) in wanted {
+            if let Some(handle) = self.targets.get(name)
+                && !handle.wanted.borrow().is_same(wanted)
+            {
+                handle.soon.notify_one();
+            }
+        }
+    }
+
     fn is_down(&self, name: &TargetName) -> bool {
         let status = self.board.subscribe();
         let status = status.borrow();
@@ -279,8 +294,9 @@ impl Tended {
             album: self.album.clone(),
             stop: self.stop.clone(),
         };
-        self.tasks.spawn(tender.tend(receiver, waiting));
-        self.targets.insert(name, Handle { wanted: sender, errands });
+        let soon = Arc::new(Notify::new());
+        self.tasks.spawn(tender.tend(receiver, Arc::clone(&soon), waiting));
+        self.targets.insert(name, Handle { wanted: sender, soon, errands });
     }
 
     fn pass_on(&self, consent: Consent) {

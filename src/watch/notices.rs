@@ -160,7 +160,7 @@ impl Teller {
         let mut events = Vec::new();
         // A link that has died with Home Assistant is followed by another one.
         let new = waiting.iter().filter(|entry| self.pending.get(&entry.key) != entry.waits_for());
-        let names: Vec<String> = new.map(|entry| entry.name.clone()).collect();
+        let names: Vec<String> = new.map(|entry| entry.name.to_string()).collect();
         if !names.is_empty() {
             events.push(("consent_pending", format!("{} waits for consent", names.join(", "))));
         }

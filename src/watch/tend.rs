@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use jiff::SignedDuration;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep};
 
 use crate::model::{FlowStep, TargetName};
@@ -40,6 +41,7 @@ impl Tender {
     pub(super) async fn tend(
         self,
         mut wanted: watch::Receiver<Arc<Wanted>>,
+        soon: Arc<Notify>,
         mut errands: mpsc::Receiver<Errand>,
     ) {
         let mut schedule = Schedule::default();
@@ -58,12 +60,21 @@ impl Tender {
             };
             self.note(&came_to, begun.elapsed(), pause);
             keeper.conclude(&now, came_to.err(), pause).await;
-            tokio::select! {
-                changed = wanted.changed() => if changed.is_err() { return },
-                () = sleep(pause) => {}
-                () = keeper.stirred() => sleep(GATHERING).await,
-                Some(errand) = errands.recv() => keeper.run(errand).await,
-                () = self.stop.cancelled() => return,
+            let pause = sleep(pause);
+            tokio::pin!(pause);
+            loop {
+                tokio::select! {
+                    changed = wanted.changed() => if changed.is_err() { return },
+                    () = &mut pause => {}
+                    () = keeper.stirred() => sleep(GATHERING).await,
+                    Some(errand) = errands.recv() => keeper.run(errand).await,
+                    () = soon.notified() => {
+                        keeper.look_ahead().await;
+                        continue;
+                    }
+                    () = self.stop.cancelled() => return,
+                }
+                break;
             }
         }
     }
@@ -121,6 +132,17 @@ pub(super) struct Connected {
 }
 
 impl Connected {
+    /// Whether the target has told of a change since this was asked last.
+    pub(super) fn changes_told(&mut self) -> bool {
+        let mut has_told = false;
+        while let Some(changes) = &mut self.changes
+            && changes.next().now_or_never().is_some()
+        {
+            has_told = true;
+        }
+        has_told
+    }
+
     /// Waits until the target tells of a change, or is gone.
     pub(super) async fn stirred(&mut self) {
         let changes = async {

@@ -17,10 +17,6 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::places::{self, Look};
 use crate::stamp::Stamp;
 
-/// Changes that follow each other within this are one.
-const QUIET: Duration = Duration::from_millis(250);
-/// A change waits no longer than this for quiet.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// How often to look where events cannot be had.
 const LOOKING: Duration = Duration::from_secs(2);
 
@@ -71,10 +67,9 @@ impl Trigger {
         }
     }
 
-    /// Watches the places that were read from now on. Answers whether some were not watched while
+    /// Watches the places that were read, by their folders, from now on. Answers whether some were not watched while
     /// they were read, so that a change may have been missed.
-    pub(super) fn watch(&mut self, read: &BTreeSet<PathBuf>) -> bool {
-        let folders = places::folders(read);
+    pub(super) fn watch(&mut self, read: &BTreeSet<PathBuf>, folders: &BTreeSet<PathBuf>) -> bool {
         if self.events.is_some()
             && self.looking.is_none()
             && let Some(remote) = folders.iter().find(|folder| places::is_remote(folder))
@@ -85,7 +80,7 @@ impl Trigger {
         }
         let mut is_new = self.places != *read;
         self.places.clone_from(read);
-        if let Err(error) = self.follow(&folders, &mut is_new) {
+        if let Err(error) = self.follow(folders, &mut is_new) {
             tracing::warn!(%error, "file events ran out: looking every {} s instead", LOOKING.as_secs());
             self.looking.get_or_insert(LOOKING);
             self.events = None;
@@ -126,25 +121,8 @@ impl Trigger {
         Ok(())
     }
 
-    /// Waits for a change, and then until there has been quiet for a while.
-    pub(super) async fn changed(&self) {
-        self.stirred().await;
-        let latest = Instant::now() + PATIENCE;
-        let mut look = self.look();
-        loop {
-            let quiet = (Instant::now() + QUIET).min(latest);
-            let stirred = timeout_at(quiet, self.changed.notified()).await.is_ok();
-            let now = self.look();
-            let is_quiet = !stirred && now == look;
-            look = now;
-            if is_quiet || Instant::now() >= latest {
-                return;
-            }
-        }
-    }
-
     /// Waits for the first sign of a change.
-    async fn stirred(&self) {
+    pub(super) async fn stirred(&self) {
         loop {
             let pause = async {
                 match self.looking {
@@ -157,6 +135,17 @@ impl Trigger {
                 () = pause => if self.look() != self.seen { return },
             }
         }
+    }
+
+    /// Waits until then; answers whether nothing has changed since the places were about to be read.
+    /// At the first change it waits no longer.
+    pub(super) async fn is_still_until(&self, then: Instant) -> bool {
+        timeout_at(then, self.changed.notified()).await.is_err() && self.look() == self.seen
+    }
+
+    /// Has the next wait for a change end at once.
+    pub(super) fn stir(&self) {
+        self.changed.notify_one();
     }
 
     /// How the files stand, where that is looked at.

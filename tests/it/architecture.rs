@@ -67,6 +67,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "watch",
         &[
             "model",
+            "diagnostic",
             "exchange",
             "nearest",
             "plan",

@@ -97,8 +97,8 @@ fn create(client_id: &str) -> Operation {
         domain: Domain::new("netatmo"),
         client_id: ClientId::new(client_id),
         client_secret: Secret::new("OURS"),
-        name: "Weather".to_owned(),
-        auth_domain: format!("appcred:home:{client_id}"),
+        name: "Weather".into(),
+        auth_domain: format!("appcred:home:{client_id}").into(),
     })
 }
 

@@ -236,8 +236,8 @@ fn new(client_id: &str) -> NewCredential {
         domain: Domain::new("spotify"),
         client_id: ClientId::new(client_id),
         client_secret: Secret::new("hush"),
-        name: "Spotify".to_owned(),
-        auth_domain: format!("appcred:home:{client_id}"),
+        name: "Spotify".into(),
+        auth_domain: format!("appcred:home:{client_id}").into(),
     }
 }
 
@@ -349,7 +349,7 @@ async fn two_answers_to_one_delete_confuse_nobody() {
     let script = Script { items: items.map(item).to_vec(), ..Script::default() };
     let fake = Fake::start(script).await;
     let mut ha = fake.connect().await;
-    let changed = Held { name: Some("was another".to_owned()), ..held("spotify_other") };
+    let changed = Held { name: Some("was another".into()), ..held("spotify_other") };
     let operations = vec![
         Operation::Delete(held("spotify_vanished")),
         Operation::Create(new("a")),
@@ -393,7 +393,10 @@ async fn many_share_frames_and_never_more_than_512_are_open() {
 async fn frames_stay_below_what_closes_the_socket() {
     let fake = Fake::start(Script::default()).await;
     let with_name = |number: usize, length: usize| {
-        Operation::Create(NewCredential { name: "n".repeat(length), ..new(&number.to_string()) })
+        Operation::Create(NewCredential {
+            name: "n".repeat(length).into(),
+            ..new(&number.to_string())
+        })
     };
     let mut operations: Vec<_> = (0..100).map(|number| with_name(number, 100_000)).collect();
     operations.push(with_name(100, 5_000_000));
@@ -490,8 +493,8 @@ async fn a_list_holds_all_that_a_credential_has() {
         auth_domain: None,
     };
     let expected = Credential {
-        name: Some("Family".to_owned()),
-        auth_domain: Some("appcred:home:a".to_owned()),
+        name: Some("Family".into()),
+        auth_domain: Some("appcred:home:a".into()),
         ..credential("spotify_a", "hush")
     };
     assert_eq!(observed.credentials, [expected, credential("spotify_b", "")]);

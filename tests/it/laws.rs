@@ -14,6 +14,7 @@ use appcred::target::Stop;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use proptest::sample::{select, subsequence};
 use proptest::{collection, option, proptest};
+use smol_str::SmolStr;
 
 use crate::shelf::Shelf;
 
@@ -39,7 +40,7 @@ fn wanted() -> impl Strategy<Value = Desired> {
                 domain,
                 client_id,
                 client_secret: client_secret.into(),
-                name: name.to_owned(),
+                name: name.into(),
                 adopt,
                 integration: Integration::default(),
                 place: Place { file: Path::new("m.yaml").into(), line: 1, column: 1 },
@@ -67,12 +68,12 @@ fn wanted() -> impl Strategy<Value = Desired> {
 }
 
 /// Marks of ours and of others, ids of hand-made ones, and words that other programs write.
-fn auth_domains() -> impl Strategy<Value = Option<String>> {
+fn auth_domains() -> impl Strategy<Value = Option<SmolStr>> {
     let id = (domains(), clients(), select(vec!["", "_2"]))
         .prop_map(|(domain, client, number)| format!("{domain}_{client}{number}"));
     let mark = (select(vec!["house", "cabin"]), select(vec!["k1", "k2", "k3", "k4"]))
         .prop_map(|(owner, key)| format!("appcred:{owner}:{key}"));
-    option::weighted(0.7, prop_oneof![mark, id, Just("spotify".to_owned())])
+    option::weighted(0.7, prop_oneof![mark, id, Just("spotify".to_owned())].prop_map(SmolStr::from))
 }
 
 fn held() -> impl Strategy<Value = Shelf> {
@@ -90,7 +91,7 @@ fn held() -> impl Strategy<Value = Shelf> {
                     .filter(|credential| credential.id.as_str().starts_with(&base))
                     .count();
                 let id = if same == 0 { base } else { format!("{base}_{}", same + 1) };
-                let name = name.map(str::to_owned);
+                let name = name.map(SmolStr::from);
                 let id = CredentialId::new(id);
                 shelf.credentials.push(Credential {
                     id,
@@ -106,7 +107,7 @@ fn held() -> impl Strategy<Value = Shelf> {
                 let entry = ConfigEntry {
                     id: EntryId::new(number.to_string()),
                     domain,
-                    title: "Anna".to_owned(),
+                    title: "Anna".into(),
                     state: EntryState::NotLoaded,
                     reason: None,
                     implementation,
@@ -342,7 +343,7 @@ proptest! {
                 domain: of.domain.clone(),
                 client_id: of.client_id.clone(),
                 client_secret: of.client_secret.clone(),
-                name: entry.name.clone().unwrap_or_else(|| of.domain.to_string()),
+                name: entry.name.as_deref().unwrap_or(of.domain.as_str()).into(),
                 adopt: entry.adopt,
                 integration: Integration::default(),
                 place: Place { file: Path::new("m.yaml").into(), line: 1, column: 1 },
@@ -375,7 +376,7 @@ fn a_secret_that_does_not_work_leaves_the_old_one_in_force() {
         domain: Domain::new("spotify"),
         client_id: ClientId::new("one"),
         client_secret: Secret::new(secret).into(),
-        name: "N".to_owned(),
+        name: "N".into(),
         adopt: false,
         integration: Integration::default(),
         place: Place { file: Path::new("m.yaml").into(), line: 1, column: 1 },
@@ -391,10 +392,10 @@ fn a_secret_that_does_not_work_leaves_the_old_one_in_force() {
     shelf.config_entries.push(ConfigEntry {
         id: EntryId::new("1"),
         domain: Domain::new("spotify"),
-        title: "Anna".to_owned(),
+        title: "Anna".into(),
         state: EntryState::Loaded,
         reason: None,
-        implementation: Some("appcred:house:k1".to_owned()),
+        implementation: Some("appcred:house:k1".into()),
     });
     shelf.wrong = Some("wrong");
     let before = content(&shelf);

@@ -156,7 +156,7 @@ pub(crate) fn entry(domain: &str, name: &str) -> EntryStatus {
     let account = ConfigEntry {
         id: EntryId::new("e1"),
         domain: Domain::new(domain),
-        title: name.to_owned(),
+        title: name.into(),
         state: EntryState::Loaded,
         reason: None,
         implementation: None,
@@ -166,7 +166,7 @@ pub(crate) fn entry(domain: &str, name: &str) -> EntryStatus {
     EntryStatus {
         key: Key::new(&key).unwrap(),
         domain: Domain::new(domain),
-        name: name.to_owned(),
+        name: name.into(),
         client_id: ClientId::new(format!("{domain}-client")),
         place: Place { file: Path::new("credentials/media.yaml").into(), line: 12, column: 5 },
         holding: Holding::InSync,

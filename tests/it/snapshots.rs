@@ -194,7 +194,7 @@ fn check_digests(snapshot: &Value, manifest: &str) {
         let end = "-----END AGE ENCRYPTED FILE-----";
         let mut armored: Vec<&str> = lines.take_while(|line| *line != end).collect();
         armored.push(end);
-        seals.push(appcred::model::Seal::of_ciphertext(&armored.join("\n")).as_str().to_owned());
+        seals.push(appcred::model::Seal::of_ciphertext(&armored.join("\n")).to_string());
     }
     let credentials = snapshot["targets"][0]["credentials"].as_array().unwrap();
     let found: Vec<&str> =

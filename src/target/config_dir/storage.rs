@@ -9,6 +9,7 @@ use indexmap::IndexMap;
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
+use smol_str::SmolStr;
 use thiserror::Error;
 
 use super::slug::generate_id;
@@ -223,7 +224,7 @@ pub(super) fn config_entries(text: Option<&str>) -> Result<Vec<ConfigEntry>, Dam
     struct Entry {
         entry_id: String,
         domain: String,
-        title: Option<String>,
+        title: Option<SmolStr>,
         #[serde(default)]
         data: EntryData,
     }
@@ -246,7 +247,7 @@ pub(super) fn config_entries(text: Option<&str>) -> Result<Vec<ConfigEntry>, Dam
         implementation: entry
             .data
             .auth_implementation
-            .and_then(|value| value.as_str().map(str::to_owned)),
+            .and_then(|value| value.as_str().map(SmolStr::from)),
     };
     Ok(data.entries.into_iter().map(entry).collect())
 }
@@ -275,7 +276,7 @@ fn credential(text: &RawValue) -> Result<Credential, String> {
         serde_json::from_str(text.get()).map_err(|_| "is no mapping".to_owned())?;
     let text = |name: &str| match fields.get(name) {
         None => Ok(None),
-        Some(value) => serde_json::from_str::<Option<String>>(value.get())
+        Some(value) => serde_json::from_str::<Option<SmolStr>>(value.get())
             .map_err(|_| format!("has a `{name}` that is no text")),
     };
     let required = |name: &str| text(name)?.ok_or_else(|| format!("has no `{name}`"));

@@ -26,8 +26,8 @@ fn new(domain: &str, client_id: &str) -> NewCredential {
         domain: Domain::new(domain),
         client_id: ClientId::new(client_id),
         client_secret: Secret::new("s"),
-        name: "N".to_owned(),
-        auth_domain: "appcred:o:k".to_owned(),
+        name: "N".into(),
+        auth_domain: "appcred:o:k".into(),
     }
 }
 
@@ -146,10 +146,10 @@ fn config_entries_name_their_implementation() {
     let entry = |id: &str, domain: &str, title: &str, implementation: Option<&str>| ConfigEntry {
         id: EntryId::new(id),
         domain: Domain::new(domain),
-        title: title.to_owned(),
+        title: title.into(),
         state: EntryState::Other(AT_REST.to_owned()),
         reason: None,
-        implementation: implementation.map(str::to_owned),
+        implementation: implementation.map(Into::into),
     };
     assert_eq!(
         config_entries(Some(&text.to_string())).unwrap(),
@@ -166,10 +166,10 @@ fn a_credential_goes_only_if_it_is_the_same_and_free() {
     let in_use_by = |domain: &str| ConfigEntry {
         id: EntryId::new("1"),
         domain: Domain::new(domain),
-        title: String::new(),
+        title: "".into(),
         state: EntryState::Loaded,
         reason: None,
-        implementation: Some("spotify_a".to_owned()),
+        implementation: Some("spotify_a".into()),
     };
     let a = held("spotify_a", "spotify", "a");
     assert_eq!(store.delete(&held("spotify_a", "spotify", "b"), &[]), Err(Refusal::Changed));
@@ -291,8 +291,8 @@ proptest! {
                         "name": "N", "auth_domain": "appcred:o:k",
                     }));
                     known.insert(id.clone(), Held {
-                        name: Some("N".to_owned()),
-                        auth_domain: Some("appcred:o:k".to_owned()),
+                        name: Some("N".into()),
+                        auth_domain: Some("appcred:o:k".into()),
                         ..held(&id, "spotify", client)
                     });
                     (Operation::Create(new), Done::Created(CredentialId::new(id)))

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
+use smol_str::SmolStr;
 use tokio::time::{Instant, sleep};
 
 use super::connection::{Connection, Fault};
@@ -48,7 +49,7 @@ pub(super) async fn with_implementations(
                         .application_credentials_id
                         .and_then(|id| implementations.get(id.as_str()).copied())
                         .or_else(|| collapsed.get(&domain).copied())
-                        .map(str::to_owned);
+                        .map(SmolStr::from);
                 }
                 let state = EntryState::from_word(&entry.state);
                 let (title, reason) = (entry.title, entry.reason);

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
+use smol_str::SmolStr;
 
 use crate::model::{ClientId, Credential, CredentialId, Domain, EntryId, NewCredential, Secret};
 
@@ -121,8 +122,8 @@ pub(super) struct NewItem {
     client_id: ClientId,
     #[serde(serialize_with = "in_clear")]
     client_secret: Secret,
-    name: String,
-    auth_domain: String,
+    name: SmolStr,
+    auth_domain: SmolStr,
 }
 
 impl From<&NewCredential> for NewItem {
@@ -242,14 +243,14 @@ impl CredentialDomains {
 /// A credential.
 #[derive(Deserialize)]
 pub(super) struct Item {
-    id: String,
-    domain: String,
-    client_id: String,
+    id: SmolStr,
+    domain: SmolStr,
+    client_id: SmolStr,
     /// Missing where somebody edited HA's storage.
     #[serde(default)]
     client_secret: String,
-    name: Option<String>,
-    auth_domain: Option<String>,
+    name: Option<SmolStr>,
+    auth_domain: Option<SmolStr>,
 }
 
 impl From<Item> for Credential {
@@ -280,9 +281,9 @@ pub(super) struct CredentialOfEntry {
 /// A config entry.
 #[derive(Deserialize)]
 pub(super) struct Entry {
-    pub(super) entry_id: String,
-    pub(super) domain: String,
-    pub(super) title: String,
+    pub(super) entry_id: SmolStr,
+    pub(super) domain: SmolStr,
+    pub(super) title: SmolStr,
     pub(super) state: String,
     #[serde(default)]
     pub(super) reason: Option<String>,
@@ -342,8 +343,8 @@ mod tests {
             domain: Domain::new("spotify"),
             client_id: ClientId::new("c"),
             client_secret: Secret::new("s"),
-            name: "n".to_owned(),
-            auth_domain: "a".to_owned(),
+            name: "n".into(),
+            auth_domain: "a".into(),
         };
         let command = Command::CreateCredential(NewItem::from(&new));
         assert_eq!(

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 use super::{Recorded, Seen, Snapshot};
 use crate::model::{
@@ -61,17 +62,22 @@ enum KnownBy {
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 struct Held {
     /// Home Assistant's id.
-    id: String,
+    #[schemars(with = "String")]
+    id: SmolStr,
     /// The integration.
-    domain: String,
+    #[schemars(with = "String")]
+    domain: SmolStr,
     /// As Home Assistant shows it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<String>,
+    #[schemars(with = "Option<String>")]
+    name: Option<SmolStr>,
     /// The OAuth2 client id, which is no secret.
-    client_id: String,
+    #[schemars(with = "String")]
+    client_id: SmolStr,
     /// The key by which linked accounts find it: `appcred:OWNER:KEY` where appcred manages it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    auth_domain: Option<String>,
+    #[schemars(with = "Option<String>")]
+    auth_domain: Option<SmolStr>,
     /// Who manages it, read from `auth_domain` for convenience.
     #[serde(skip_serializing_if = "Option::is_none")]
     owner: Option<String>,
@@ -94,11 +100,13 @@ struct Linked {
     /// The integration.
     domain: String,
     /// As Home Assistant shows it.
-    title: String,
+    #[schemars(with = "String")]
+    title: SmolStr,
     /// What Home Assistant says of it, such as `loaded`.
     state: String,
     /// The `auth_domain` or id of its credential.
-    implementation: String,
+    #[schemars(with = "String")]
+    implementation: SmolStr,
 }
 
 /// Why a text is no snapshot. It never repeats the text.
@@ -148,15 +156,15 @@ pub(super) fn target(seen: &Seen<'_>) -> Target {
         let seals = seals.get(at).cloned().unwrap_or_default();
         let users = observed.users(&credential.domain, credential.implementation());
         Held {
-            id: credential.id.to_string(),
-            domain: credential.domain.to_string(),
+            id: credential.id.as_str().into(),
+            domain: credential.domain.as_str().into(),
             name: credential.name.clone(),
-            client_id: credential.client_id.to_string(),
+            client_id: credential.client_id.as_str().into(),
             auth_domain: credential.auth_domain.clone(),
             owner: credential.mark().map(|mark| mark.owner.to_string()),
             used_by: users.map(|entry| entry.id.to_string()).collect(),
-            client_id_ciphertext: seals.client_id.map(|seal| seal.as_str().to_owned()),
-            client_secret_ciphertext: seals.client_secret.map(|seal| seal.as_str().to_owned()),
+            client_id_ciphertext: seals.client_id.map(|seal| seal.to_string()),
+            client_secret_ciphertext: seals.client_secret.map(|seal| seal.to_string()),
         }
     });
     let linked = observed.config_entries.iter().filter_map(|entry| {

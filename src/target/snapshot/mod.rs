@@ -16,7 +16,7 @@ use schemars::Schema;
 
 pub use fetch::Source;
 
-use super::{Observe, TargetError};
+use super::TargetError;
 use crate::model::{Observed, SealedClients, Seals, Secret, TargetName};
 
 /// What was known of targets at one moment.
@@ -30,7 +30,8 @@ pub struct Snapshot {
 /// What was known of one target.
 #[derive(Clone, Debug)]
 pub struct Recorded {
-    observed: Observed,
+    /// What it held.
+    pub observed: Observed,
     /// Client ids by the ciphertexts that were found to hold them.
     pub clients: SealedClients,
 }
@@ -54,13 +55,6 @@ impl Snapshot {
     /// Takes one of them out.
     pub fn take(&mut self, name: &TargetName) -> Option<Recorded> {
         self.targets.remove(name)
-    }
-}
-
-impl Observe for Recorded {
-    /// What the target held then.
-    async fn observe(&mut self) -> Result<Observed, TargetError> {
-        Ok(self.observed.clone())
     }
 }
 

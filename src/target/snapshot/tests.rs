@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use super::format::{Damage, read};
-use super::{Observe, Page, Seen, Source, bind};
+use super::{Page, Seen, Source, bind};
 use crate::model::{
     ClientId, ConfigEntry, Credential, CredentialId, Domain, EntryId, EntryState, KnownDomains,
     KnownSecret, Observed, Seal, Seals, Secret, TargetName,
@@ -16,14 +16,14 @@ fn observed() -> Observed {
         client_id: ClientId::new(id),
         client_secret: Secret::new(secret).into(),
         name: None,
-        auth_domain: Some(format!("appcred:house:{id}")),
+        auth_domain: Some(smol_str::format_smolstr!("appcred:house:{id}")),
     };
     let entry = |id: &str, implementation: Option<&str>| ConfigEntry {
         id: EntryId::new(id),
         domain: Domain::new("spotify"),
-        title: "Anna".to_owned(),
+        title: "Anna".into(),
         state: EntryState::SetupRetry,
-        implementation: implementation.map(str::to_owned),
+        implementation: implementation.map(Into::into),
         reason: None,
     };
     Observed {
@@ -45,18 +45,18 @@ fn written() -> String {
     bind(Timestamp::from_second(1_800_000_000).unwrap(), [&Page::of(&seen)].into_iter()).unwrap()
 }
 
-#[tokio::test]
-async fn what_is_written_is_read_but_for_secrets() {
+#[test]
+fn what_is_written_is_read_but_for_secrets() {
     let text = written();
     assert!(!text.contains("MARKED"), "{text}");
     let mut snapshot = read(&text).unwrap();
     assert_eq!(snapshot.taken_at.as_second(), 1_800_000_000);
-    let mut recorded = snapshot.take(&TargetName::new("home")).unwrap();
+    let recorded = snapshot.take(&TargetName::new("home")).unwrap();
     let mut expected = observed();
     expected.credentials[0].client_secret = KnownSecret::Sealed(Seal::of_ciphertext("secret"));
     expected.credentials[1].client_secret = KnownSecret::Unknown;
     expected.config_entries.pop();
-    let read = recorded.observe().await.unwrap();
+    let read = recorded.observed;
     assert_eq!(read.credentials, expected.credentials);
     assert_eq!(read.config_entries, expected.config_entries);
     assert_eq!((read.version, read.domains), (expected.version, expected.domains));
@@ -73,7 +73,7 @@ fn what_is_no_snapshot_is_told_without_its_values() {
     check(&text.replace("\"format_version\": 1", "\"format_version\": 2"), Damage::Version(2));
     check(&text.replace("2027-01-15", "yesterday "), Damage::Time);
     let digest = Seal::of_ciphertext("secret");
-    check(&text.replace(digest.as_str(), "MARKED"), Damage::Digest);
+    check(&text.replace(&digest.to_string(), "MARKED"), Damage::Digest);
     let shape = read(&text.replace("\"title\": \"Anna\"", "\"title\": 90210")).unwrap_err();
     assert!(matches!(shape, Damage::Shape { .. }) && !shape.to_string().contains("90210"));
 }
