@@ -12,8 +12,8 @@ use crate::integrations;
 use crate::manifest::{InClear, Loaded, Project, Request, check, nearest};
 use crate::model::{Domain, Key, Reference, Secret};
 use crate::rewrite::{Held, NewEntry, append, new_manifest, save};
+use crate::secret::SopsDocument;
 use crate::secret::seal::seal;
-use crate::secret::{SopsDocument, Vault, is_sops_document};
 
 use super::console::AsItWas;
 use super::encrypt::recipients;
@@ -129,11 +129,14 @@ fn add(global: &Global, verb: &Add) -> anyhow::Result<ExitStatus> {
     is_new(&loaded, &key, &domain, &client_id, &verb.targets)?;
     let file = file(verb, global, &loaded, &domain);
     let text = fs::read_to_string(&file).unwrap_or_default();
-    let is_sops = is_sops_document(&text);
     // Who cannot encrypt is told before anything is typed.
-    let recipients = if is_sops { Vec::new() } else { recipients(&loaded.project, &[])? };
+    let (vault, _) = vault(global, &loaded.project);
+    let document = SopsDocument::open(&text, &vault);
+    let document = document.with_context(|| format!("cannot add to {}", file.display()))?;
+    let recipients =
+        if document.is_some() { Vec::new() } else { recipients(&loaded.project, &[])? };
     let secret = secret(verb)?;
-    let client_secret = if is_sops {
+    let client_secret = if document.is_some() {
         Held::Plain(Secret::new(&secret))
     } else {
         Held::Age(seal(secret.as_bytes(), &recipients)?)
@@ -148,11 +151,9 @@ fn add(global: &Global, verb: &Add) -> anyhow::Result<ExitStatus> {
         leave_integration: false,
         targets: verb.targets.clone(),
     };
-    if is_sops {
-        let (vault, _) = vault(global, &loaded.project);
-        write_sops(global, &file, &text, &entry, &vault)?;
-    } else {
-        write(&file, &[entry])?;
+    match document {
+        Some(document) => write_sops(global, &file, &text, &entry, &document)?,
+        None => write(&file, &[entry])?,
     }
     console::print(&format!("Added `{key}` to {}.\n", file.display()))?;
     Ok(ExitStatus::Success)
@@ -185,10 +186,9 @@ fn write_sops(
     file: &Path,
     text: &str,
     entry: &NewEntry,
-    vault: &Vault,
+    document: &SopsDocument<'_>,
 ) -> anyhow::Result<()> {
     let named = || format!("cannot add to {}", file.display());
-    let document = SopsDocument::open(text, vault).with_context(named)?;
     let body = append(document.body()?, std::slice::from_ref(entry)).with_context(named)?;
     let now = environment::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let after = document.seal(&Zeroizing::new(body), &now).with_context(named)?;

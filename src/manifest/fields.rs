@@ -7,11 +7,8 @@ use super::nearest::{listed, nearest};
 use super::reference::SOPS_HEADER;
 use crate::diagnostic::shown;
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceFile, Span, Spot};
-use crate::model::Place;
-use crate::yaml::{Kind, Node, Pair, Scalar, Style, Value};
-
-/// What SOPS keeps in a file that it encrypted.
-pub(super) const SOPS_FIELD: &str = "sops";
+use crate::model::{Place, sops};
+use crate::yaml::{self, Kind, Node, Pair, Parsed, Scalar, Style, Value};
 
 /// A value and where it stands.
 #[derive(Clone, Debug)]
@@ -27,8 +24,8 @@ pub(super) struct Decoder<'f> {
     pub(super) file: &'f Arc<SourceFile>,
     pub(super) problems: Diagnostics,
     pub(super) path: Arc<Path>,
-    /// The whole text, where SOPS encrypted the file.
-    pub(super) sops: Option<Arc<str>>,
+    /// The file as SOPS sees it, where SOPS encrypted it.
+    pub(super) sops: Option<Arc<sops::Document>>,
 }
 
 /// The fields of one mapping.
@@ -47,12 +44,8 @@ impl<'n, 't> Fields<'n, 't> {
 }
 
 impl<'f> Decoder<'f> {
-    pub(super) fn new(file: &'f Arc<SourceFile>, documents: &[Node<'_>]) -> Self {
-        let by_sops = documents.iter().any(|document| match &document.value {
-            Value::Mapping(pairs) => pairs.iter().any(|pair| pair.key.text == SOPS_FIELD),
-            _ => false,
-        });
-        let sops = by_sops.then(|| Arc::from(file.text()));
+    pub(super) fn new(file: &'f Arc<SourceFile>, parsed: &Parsed<'_>) -> Self {
+        let sops = yaml::sops_document(file.text(), parsed).map(Arc::new);
         Self { file, problems: Diagnostics::default(), path: file.path().into(), sops }
     }
 
@@ -135,7 +128,7 @@ impl<'f> Decoder<'f> {
             (true, None) => format!("unknown field `{}`", pair.key.text),
             (false, _) => "unknown field".to_owned(),
         };
-        let own = known.iter().copied().filter(|name| *name != SOPS_FIELD);
+        let own = known.iter().copied().filter(|name| *name != yaml::SOPS);
         let help = format!("{what} has {}", listed(own));
         let problem = self.error("unknown-field", pair.key.span, message).help(help);
         self.problems.push(problem);

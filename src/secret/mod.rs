@@ -22,6 +22,7 @@ mod vault;
 mod vectors;
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -248,25 +249,19 @@ pub fn seal_all(references: &[&Reference]) -> Vec<Option<Seal>> {
 /// their order.
 pub fn read_all(references: &[&Reference], vault: &Vault) -> Vec<Result<Secret, Unreadable>> {
     let mut first_of: HashMap<&str, usize> = HashMap::new();
-    let mut documents: Vec<&Arc<str>> = Vec::new();
-    let mut source = Vec::with_capacity(references.len());
-    for (at, reference) in references.iter().enumerate() {
-        source.push(match reference {
+    let source: Vec<usize> = references
+        .iter()
+        .enumerate()
+        .map(|(at, reference)| match reference {
             Reference::Age(armored) => *first_of.entry(armored).or_insert(at),
             _ => at,
-        });
-        if let Reference::Sops { document, .. } = reference
-            && documents.last().is_none_or(|last| !Arc::ptr_eq(last, document))
-        {
-            documents.push(document);
-        }
-    }
-    // A document is opened by one core: values of one that stand together would make the others wait.
-    on_all_cores(documents.len(), |at| vault.warm(documents[at]));
+        })
+        .collect();
     let answers: Vec<OnceLock<Result<Secret, Unreadable>>> =
         references.iter().map(|_| OnceLock::new()).collect();
-    on_all_cores(references.len(), |at| {
-        if source[at] == at {
+    let portions = portions(references);
+    on_all_cores(portions.len(), |portion| {
+        for at in portions[portion].clone().filter(|at| source[*at] == *at) {
             answers[at].get_or_init(|| read(references[at], vault));
         }
     });
@@ -279,6 +274,35 @@ pub fn read_all(references: &[&Reference], vault: &Vault) -> Vec<Result<Secret, 
         .collect();
     in_order.reverse();
     in_order
+}
+
+/// What one core reads at a time: a reference that costs something, with those in clear before it. A
+/// SOPS document is opened by one core: its values would make the others wait.
+fn portions(references: &[&Reference]) -> Vec<Range<usize>> {
+    let mut portions: Vec<Range<usize>> = Vec::new();
+    // What the last portion costs most.
+    let mut costly: Option<&Reference> = None;
+    for (at, reference) in references.iter().enumerate() {
+        let goes_on = match (costly, reference) {
+            (None, _) | (Some(Reference::Sops { .. }), Reference::Plain(_)) => true,
+            (
+                Some(Reference::Sops { document: one, .. }),
+                Reference::Sops { document: other, .. },
+            ) => Arc::ptr_eq(one, other),
+            _ => false,
+        };
+        match portions.last_mut().filter(|_| goes_on) {
+            Some(portion) => portion.end = at + 1,
+            None => {
+                portions.push(at..at + 1);
+                costly = None;
+            }
+        }
+        if !matches!(reference, Reference::Plain(_)) {
+            costly = Some(reference);
+        }
+    }
+    portions
 }
 
 /// Does work 0 to `count`, each part once.

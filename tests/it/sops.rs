@@ -13,8 +13,8 @@ pub(crate) struct Scene {
     pub(crate) recipient: String,
 }
 
-/// All that SOPS tells apart, in two documents.
-const PLAIN: &str = r#"# hunter0
+/// All that SOPS tells apart.
+pub(crate) const PLAIN: &str = r#"# hunter0
 one: hunter1 # hunter00
 two_x: "hunter2\n"
 three: |
@@ -25,19 +25,29 @@ five_unencrypted: hunter5
 yes_no: yes
 empty: ""
 nothing: null
-numbers: [1, 1.50, 1e30, 1.5e-9, 0777, 0x1F, 1_000, .inf, -3]
+numbers: [1, 1.50, 1e30, 1.5e-9, 0777, 0x1F, 1_000, .inf, -3, 1000.0]
 flags: {right: true, wrong: False}
 times: [2026-11-23, 2026-11-23T10:00:00.50+02:00]
 deep:
-  - {key: a, values: [b, [c, d]]}
-  # a comment in a list
-  - {key: e}
+  # one
+  key: a
+  # two
+  list:
+    - b
+    - [c, d]
+    # a comment in a list
+    - {key: e, values: [f]}
+    - key: g
+# last
 no_list: []
 no_map: {}
 "quoted: key": x
----
-second: hunter6
 "#;
+
+/// The same, and a second document.
+fn two_documents() -> String {
+    format!("{PLAIN}---\nsecond: hunter6\n")
+}
 
 const NAMES: &[&str] = &["one", "two_x", "three", "four_y", "five_unencrypted", "yes_no", "second"];
 
@@ -108,7 +118,7 @@ fn sops_files_with_every_option_are_read() {
     let scene = Scene::new();
     for selection in SELECTIONS {
         for mac_only in [&[][..], &["--mac-only-encrypted"]] {
-            scene.project.write("secrets.yaml", PLAIN);
+            scene.project.write("secrets.yaml", &two_documents());
             let options: Vec<&str> = selection.iter().chain(mac_only).copied().collect();
             let text = scene.encrypt("secrets.yaml", &options);
             assert_eq!(scene.all(), expected(), "{options:?}\n{text}");
@@ -151,7 +161,7 @@ fn sops_recipients_any_of_which_opens() {
     let scene = Scene::new();
     let (other, other_recipient) = age_identity();
     let (third, _) = age_identity();
-    scene.project.write("secrets.yaml", PLAIN);
+    scene.project.write("secrets.yaml", &two_documents());
     let both = format!("{other_recipient},{}", scene.recipient);
     scene.encrypt("secrets.yaml", &["--age", &both]);
     let with =
@@ -197,7 +207,7 @@ fn sops_documents_without_an_age_recipient_say_what_they_need() {
 fn sops_flipped_bits_never_change_what_is_read() {
     for options in [&[][..], &["--unencrypted-regex", "^(numbers|deep)$"]] {
         let scene = Scene::new();
-        scene.project.write("secrets.yaml", PLAIN);
+        scene.project.write("secrets.yaml", &two_documents());
         let text = scene.encrypt("secrets.yaml", options);
         let mut refused = 0;
         let body = text.find("\nsops:").unwrap();
