@@ -1,5 +1,6 @@
 //! Reading fields of a mapping: what is missing, unknown or of the wrong kind is reported where it is.
 
+use std::fmt::Display;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -81,7 +82,7 @@ impl<'f> Decoder<'f> {
     pub(super) fn pairs<'n, 't>(
         &mut self,
         node: &'n Node<'t>,
-        what: &str,
+        what: impl Display,
     ) -> Option<&'n [Pair<'t>]> {
         match &node.value {
             Value::Mapping(pairs) if node.tag.is_none() => Some(pairs),
@@ -114,7 +115,7 @@ impl<'f> Decoder<'f> {
     fn unknown_field(
         &mut self,
         pair: &Pair<'_>,
-        what: &str,
+        what: impl Display,
         known: &[&'static str],
     ) -> Option<&'static str> {
         let near = nearest(&pair.key.text, known.iter().copied());
@@ -156,7 +157,7 @@ impl<'f> Decoder<'f> {
     pub(super) fn scalar<'n, 't>(
         &mut self,
         node: &'n Node<'t>,
-        what: &str,
+        what: impl Display,
     ) -> Option<&'n Scalar<'t>> {
         match &node.value {
             Value::Scalar(scalar) if node.tag.is_none() && scalar.kind() == Kind::Text => {
@@ -170,8 +171,8 @@ impl<'f> Decoder<'f> {
     }
 
     /// A text that is not empty.
-    pub(super) fn text<'n>(&mut self, node: &'n Node<'_>, what: &str) -> Option<&'n str> {
-        let scalar = self.scalar(node, what)?;
+    pub(super) fn text<'n>(&mut self, node: &'n Node<'_>, what: impl Display) -> Option<&'n str> {
+        let scalar = self.scalar(node, &what)?;
         let text = unbroken(scalar);
         if text.trim().is_empty() {
             self.refuse("empty-value", node.span, format!("{what} is empty"));
@@ -191,7 +192,7 @@ impl<'f> Decoder<'f> {
 
     /// The text of a field.
     pub(super) fn field_text<'n>(&mut self, pair: &'n Pair<'_>) -> Option<&'n str> {
-        self.text(&pair.value, &shown::field(&pair.key.text))
+        self.text(&pair.value, shown::field(&pair.key.text))
     }
 
     /// `true` or `false`, in any of HA's spellings.
@@ -201,7 +202,7 @@ impl<'f> Decoder<'f> {
             _ => None,
         };
         if value.is_none() {
-            self.wrong_kind(&pair.value, &shown::field(&pair.key.text), "`true` or `false`");
+            self.wrong_kind(&pair.value, shown::field(&pair.key.text), "`true` or `false`");
         }
         value
     }
@@ -211,7 +212,7 @@ impl<'f> Decoder<'f> {
         match &pair.value.value {
             Value::Sequence(items) if pair.value.tag.is_none() => Some(items),
             _ => {
-                self.wrong_kind(&pair.value, &shown::field(&pair.key.text), "a list");
+                self.wrong_kind(&pair.value, shown::field(&pair.key.text), "a list");
                 None
             }
         }
@@ -252,7 +253,7 @@ impl<'f> Decoder<'f> {
     }
 
     /// Says that a value is of another kind than it must be.
-    pub(super) fn wrong_kind(&mut self, node: &Node<'_>, what: &str, wanted: &str) {
+    pub(super) fn wrong_kind(&mut self, node: &Node<'_>, what: impl Display, wanted: &str) {
         if let Some(tag) = &node.tag {
             let problem = self
                 .error("unexpected-tag", tag.span, format!("{what} takes no tag"))

@@ -10,6 +10,7 @@ mod locked;
 mod misfit;
 mod named;
 mod once;
+mod portions;
 mod recipients;
 pub mod seal;
 mod sops;
@@ -22,15 +23,15 @@ mod vault;
 mod vectors;
 
 use std::collections::HashMap;
-use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 use std::thread;
 
 use thiserror::Error;
 
 use crate::model::{Reference, Seal, Secret};
+use portions::Portions;
 
 pub use age::age_damage;
 pub use ask::{Ask, Nobody};
@@ -197,6 +198,10 @@ pub fn read(reference: &Reference, vault: &Vault) -> Result<Secret, Unreadable> 
             _ => return Err(Unreadable::UnknownTag(tag.clone())),
         },
     };
+    not_empty(secret)
+}
+
+fn not_empty(secret: Secret) -> Result<Secret, Unreadable> {
     if secret.expose().is_empty() { Err(Unreadable::Empty) } else { Ok(secret) }
 }
 
@@ -249,21 +254,24 @@ pub fn seal_all(references: &[&Reference]) -> Vec<Option<Seal>> {
 /// their order.
 pub fn read_all(references: &[&Reference], vault: &Vault) -> Vec<Result<Secret, Unreadable>> {
     let mut first_of: HashMap<&str, usize> = HashMap::new();
-    let source: Vec<usize> = references
-        .iter()
-        .enumerate()
-        .map(|(at, reference)| match reference {
+    let mut source = Vec::with_capacity(references.len());
+    let mut portions = Portions::default();
+    for (at, reference) in references.iter().enumerate() {
+        let first = match reference {
             Reference::Age(armored) => *first_of.entry(armored).or_insert(at),
             _ => at,
-        })
-        .collect();
+        };
+        source.push(first);
+        if first == at {
+            portions.add(at, reference);
+        }
+    }
     let answers: Vec<OnceLock<Result<Secret, Unreadable>>> =
         references.iter().map(|_| OnceLock::new()).collect();
-    let portions = portions(references);
-    on_all_cores(portions.len(), |portion| {
-        for at in portions[portion].clone().filter(|at| source[*at] == *at) {
-            answers[at].get_or_init(|| read(references[at], vault));
-        }
+    on_all_cores(portions.all.len(), |portion| {
+        portions.all[portion].read(references, vault, |at, answer| {
+            answers[at].get_or_init(|| answer);
+        });
     });
     let mut answers: Vec<_> = answers.into_iter().map(OnceLock::into_inner).collect();
     // From the end, so that whoever shares an answer copies it before its first owner takes it.
@@ -274,35 +282,6 @@ pub fn read_all(references: &[&Reference], vault: &Vault) -> Vec<Result<Secret, 
         .collect();
     in_order.reverse();
     in_order
-}
-
-/// What one core reads at a time: a reference that costs something, with those in clear before it. A
-/// SOPS document is opened by one core: its values would make the others wait.
-fn portions(references: &[&Reference]) -> Vec<Range<usize>> {
-    let mut portions: Vec<Range<usize>> = Vec::new();
-    // What the last portion costs most.
-    let mut costly: Option<&Reference> = None;
-    for (at, reference) in references.iter().enumerate() {
-        let goes_on = match (costly, reference) {
-            (None, _) | (Some(Reference::Sops { .. }), Reference::Plain(_)) => true,
-            (
-                Some(Reference::Sops { document: one, .. }),
-                Reference::Sops { document: other, .. },
-            ) => Arc::ptr_eq(one, other),
-            _ => false,
-        };
-        match portions.last_mut().filter(|_| goes_on) {
-            Some(portion) => portion.end = at + 1,
-            None => {
-                portions.push(at..at + 1);
-                costly = None;
-            }
-        }
-        if !matches!(reference, Reference::Plain(_)) {
-            costly = Some(reference);
-        }
-    }
-    portions
 }
 
 /// Does work 0 to `count`, each part once.

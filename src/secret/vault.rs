@@ -12,7 +12,7 @@ use super::kept::Kept;
 use super::named::Names;
 use super::once::Once;
 use super::recipients::{self, Sealed};
-use super::sops::{Patterns, SopsProblem, Unlocked};
+use super::sops::{Patterns, Unlocked};
 use super::{Identities, Unreadable, age};
 use crate::model::Secret;
 use crate::model::sops::Document;
@@ -100,10 +100,9 @@ impl Vault {
 
     /// The value of a SOPS document that begins at this byte.
     pub(super) fn value(&self, document: &Arc<Document>, at: usize) -> Result<Secret, Unreadable> {
-        let tree = document.tree().map_err(SopsProblem::from)?;
-        let open = || Unlocked::new(tree, self);
+        let open = || Unlocked::of(document, self);
         self.documents.with(&ByAddress(Arc::clone(document)), open, |opened| match opened {
-            Ok(opened) => opened.at(at, tree).unwrap_or(Err(Unreadable::Empty)),
+            Ok(opened) => opened.at(at, document),
             Err(why) => Err(why.clone()),
         })
     }

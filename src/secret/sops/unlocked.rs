@@ -13,7 +13,7 @@ use super::plain::{Plain, Plains};
 use super::selection::Selection;
 use crate::diagnostic::shown;
 use crate::model::Secret;
-use crate::model::sops::{Metadata, Path, Tree};
+use crate::model::sops::{Document, Metadata, Path, Tree};
 use crate::secret::{Identities, Unreadable, Vault, age};
 
 /// A document that was opened.
@@ -36,6 +36,11 @@ pub(super) struct Known {
 }
 
 impl Unlocked {
+    /// Opens a document of a manifest by whoever can.
+    pub(in crate::secret) fn of(document: &Document, vault: &Vault) -> Result<Self, Unreadable> {
+        Self::new(document.tree().map_err(SopsProblem::from)?, vault)
+    }
+
     /// Opens a document by whoever can.
     pub(in crate::secret) fn new(tree: Tree<'_>, vault: &Vault) -> Result<Self, Unreadable> {
         let said = Said::read(tree, &vault.patterns)?;
@@ -89,12 +94,14 @@ impl Unlocked {
     pub(in crate::secret) fn at(
         &self,
         at: usize,
-        tree: Tree<'_>,
-    ) -> Option<Result<Secret, Unreadable>> {
-        let leaves = &tree.parts.leaves;
-        let leaf = leaves.binary_search_by_key(&at, |leaf| leaf.at as usize).ok()?;
-        let known = self.known.binary_search_by_key(&leaf, |known| known.leaf).ok()?;
-        self.plains.get(known).map(Plain::text)
+        document: &Document,
+    ) -> Result<Secret, Unreadable> {
+        let leaves = &document.tree().map_err(SopsProblem::from)?.parts.leaves;
+        let leaf = leaves.binary_search_by_key(&at, |leaf| leaf.at as usize).ok();
+        let known =
+            leaf.and_then(|leaf| self.known.binary_search_by_key(&leaf, |known| known.leaf).ok());
+        let plain = known.and_then(|known| self.plains.get(known));
+        plain.map_or(Err(Unreadable::Empty), Plain::text)
     }
 
     /// The values that stand in the document itself and not deeper, by their keys.
@@ -196,5 +203,7 @@ fn place(tree: Tree<'_>, path: Path) -> String {
 
 /// The last key of a path, as far as it can be shown.
 pub(super) fn name(tree: Tree<'_>, path: Path) -> String {
-    tree.backwards(path).next().map_or_else(|| "the document".to_owned(), shown::field)
+    tree.backwards(path)
+        .next()
+        .map_or_else(|| "the document".to_owned(), |key| shown::field(key).to_string())
 }
