@@ -14,6 +14,8 @@ pub(super) const TAGS: &[&str] = &["env_var", "file", "secret"];
 const AGE_HEADER: &str = "-----BEGIN AGE ENCRYPTED FILE-----";
 /// How a value begins that SOPS encrypted.
 pub(super) const SOPS_HEADER: &str = "ENC[AES256_GCM,";
+/// How one ends that was no text.
+const NO_TEXTS: &[&str] = &[",type:int]", ",type:float]", ",type:bool]", ",type:time]"];
 
 /// What the project says of secrets.
 #[derive(Clone, Debug, Default)]
@@ -167,10 +169,7 @@ impl Decoder<'_> {
             );
             return None;
         };
-        if ["int", "float", "bool", "time"]
-            .iter()
-            .any(|kind| text.ends_with(&format!(",type:{kind}]")))
-        {
+        if NO_TEXTS.iter().any(|end| text.ends_with(end)) {
             self.refuse_with(
                 "wrong-kind",
                 node.span,

@@ -1,6 +1,6 @@
 //! Many references, parted for the cores.
 
-use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::sops::Unlocked;
@@ -12,30 +12,33 @@ use crate::model::{Reference, Secret};
 #[derive(Default)]
 pub(super) struct Portions<'r> {
     pub(super) all: Vec<Portion<'r>>,
-    /// The portion of a document, by where it is in memory: a file is read into one place.
-    of: HashMap<*const Document, usize>,
+    /// The last one of a document.
+    last: Option<usize>,
 }
 
 /// References that are read by one core, each by its number.
 pub(super) enum Portion<'r> {
     Single(usize),
-    /// All values of a document, which is opened once for them and forgotten.
-    Document(&'r Arc<Document>, Vec<(usize, usize)>),
+    /// The values of a document among these, so that it is opened once for them and forgotten.
+    Document(&'r Arc<Document>, Range<usize>),
 }
 
 impl<'r> Portions<'r> {
+    /// Adds the next reference. Those of one document are thought to follow each other, maybe with
+    /// others between them.
     pub(super) fn add(&mut self, number: usize, reference: &'r Reference) {
-        let Reference::Sops { document, at } = reference else {
+        let Reference::Sops { document, .. } = reference else {
             self.all.push(Portion::Single(number));
             return;
         };
-        let all = &mut self.all;
-        let portion = *self.of.entry(Arc::as_ptr(document)).or_insert_with(|| {
-            all.push(Portion::Document(document, Vec::new()));
-            all.len() - 1
-        });
-        if let Some(Portion::Document(_, values)) = all.get_mut(portion) {
-            values.push((number, *at));
+        match self.last.and_then(|last| self.all.get_mut(last)) {
+            Some(Portion::Document(last, among)) if Arc::ptr_eq(last, document) => {
+                among.end = number + 1;
+            }
+            _ => {
+                self.last = Some(self.all.len());
+                self.all.push(Portion::Document(document, number..number + 1));
+            }
         }
     }
 }
@@ -48,17 +51,21 @@ impl Portion<'_> {
         vault: &Vault,
         mut answer: impl FnMut(usize, Result<Secret, Unreadable>),
     ) {
-        let (document, values) = match self {
+        let (document, among) = match self {
             Self::Single(number) => return answer(*number, read(references[*number], vault)),
-            Self::Document(document, values) => (document, values),
+            Self::Document(document, among) => (document, among),
         };
         let opened = Unlocked::of(document, vault);
-        for (number, at) in values {
+        for number in among.clone() {
+            let at = match references[number] {
+                Reference::Sops { document: other, at } if Arc::ptr_eq(other, document) => *at,
+                _ => continue,
+            };
             let value = match &opened {
-                Ok(opened) => opened.at(*at, document).and_then(not_empty),
+                Ok(opened) => opened.at(at, document).and_then(not_empty),
                 Err(why) => Err(why.clone()),
             };
-            answer(*number, value);
+            answer(number, value);
         }
     }
 }
