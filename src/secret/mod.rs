@@ -75,7 +75,7 @@ pub enum Unreadable {
     Plugin(String),
     /// A SOPS document that is not as SOPS wrote it, or not for age.
     #[error("the SOPS document is refused: {0}")]
-    Sops(#[from] SopsProblem),
+    Sops(SopsProblem),
     /// A number, boolean, list or mapping.
     #[error("it is not text")]
     NotAText,
@@ -124,6 +124,12 @@ pub enum Unreadable {
     /// A tag that no source reads.
     #[error("no source of secrets reads !{0}")]
     UnknownTag(String),
+}
+
+impl From<SopsProblem> for Unreadable {
+    fn from(problem: SopsProblem) -> Self {
+        Self::Sops(problem)
+    }
 }
 
 impl Unreadable {

@@ -1,5 +1,6 @@
 //! Documents of the real SOPS are read right, and refused once anything in them is not as it was.
 
+use appcred::manifest::{Request, load};
 use appcred::secret::{Grounds, Identities, Nobody, Unreadable, Vault, env::IdentitySources, read};
 
 use crate::real::sops;
@@ -141,6 +142,19 @@ fn sops_json_is_read() {
         scene.encrypt("secrets.sops.json", selection);
         assert_eq!(scene.read("one"), Ok(Secret::new("hunter1")), "{selection:?}");
     }
+}
+
+#[test]
+fn sops_json_is_read_as_a_manifest() {
+    let scene = Scene::new();
+    let entry = r#"{"domain": "spotify", "client_id": "c", "client_secret": "hünt\"er1"}"#;
+    let manifest = format!(r#"{{"application_credentials": [{entry}]}}"#);
+    scene.project.write("credentials.json", &manifest);
+    let text = scene.encrypt("credentials.json", &["--encrypted-regex", "^client_secret$"]);
+    scene.project.write("credentials.yaml", &text);
+    let loaded = load(&Request { folder: scene.project.path().to_owned(), home: None });
+    let secret = &loaded.entries[0].client_secret.value;
+    assert_eq!(read(secret, &scene.vault()), Ok(Secret::new("hünt\"er1")));
 }
 
 #[test]
