@@ -6,6 +6,8 @@
 
 use std::sync::Arc;
 
+use secrecy::zeroize::Zeroizing;
+
 /// A document, with what it is made of.
 #[derive(Clone)]
 pub struct Document {
@@ -93,12 +95,12 @@ pub struct Key {
 }
 
 /// A text of a document.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub enum Text {
     /// It stands there as it is, from one byte to before another.
     Stretch(u32, u32),
-    /// It is written there in some other way.
-    Own(Box<str>),
+    /// It is written there in some other way. It may be secret, in a document that is being edited.
+    Own(Zeroizing<Box<str>>),
 }
 
 impl Default for Text {

@@ -66,11 +66,11 @@ pub(super) fn inside(base: &Path, vault: &Vault) -> Vec<PathBuf> {
 fn open(path: &Path, vault: &Vault) -> Result<Names, Unreadable> {
     let bytes = file::content(path, vault)?;
     let text = std::str::from_utf8(&bytes).map_err(|_| Unreadable::NotText)?;
-    if let Some(parts) = sops::json(text) {
+    if let Some(parts) = sops::in_json(text) {
         return sops::by_name(text, parts, vault);
     }
     let parsed = yaml::parse(text);
-    if let Some(parts) = sops::yaml(text, &parsed) {
+    if let Some(parts) = sops::in_yaml(text, &parsed) {
         return sops::by_name(text, parts, vault);
     }
     if !parsed.whole || !parsed.faults.is_empty() || parsed.documents.len() > 1 {

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use secrecy::zeroize::Zeroizing;
+
 use super::{Node, Pair, Parsed, Style, Value};
 use crate::model::sops::{
     Document, Fault, Form, Key, Leaf, Metadata, Parts, Path, Recipient, Rule, Text, short,
@@ -142,7 +144,7 @@ fn text(said: &str, start: usize, end: usize, document: &str) -> Text {
     } else if is_there(start + 1, end.saturating_sub(1)) {
         Text::Stretch(short(start + 1), short(end - 1))
     } else {
-        Text::Own(said.into())
+        Text::Own(Zeroizing::new(said.into()))
     }
 }
 

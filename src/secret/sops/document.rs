@@ -29,20 +29,20 @@ pub(super) fn content<'d>(leaf: &'d Leaf, document: &'d str) -> Option<Content<'
 /// Whether this is a SOPS document, whole or not.
 pub(in crate::secret) fn is_document(text: &str) -> bool {
     text.contains(yaml::SOPS)
-        && (json(text).is_some() || yaml::is_sops(&yaml::parse(text).documents))
+        && (in_json(text).is_some() || yaml::is_sops(&yaml::parse(text).documents))
 }
 
 /// The parts of a document in JSON; nothing where the text is none.
-pub(in crate::secret) fn json(text: &str) -> Option<Result<Parts, Fault>> {
+pub(in crate::secret) fn in_json(text: &str) -> Option<Result<Parts, Fault>> {
     if !text.trim_start().starts_with('{') || !text.contains(yaml::SOPS) {
         return None;
     }
     let tree: Json = serde_json::from_str(text).ok()?;
-    yaml(text, &yaml::from_json(&tree))
+    in_yaml(text, &yaml::from_json(&tree))
 }
 
 /// The parts of a document in YAML; nothing where SOPS says nothing of it.
-pub(in crate::secret) fn yaml(text: &str, parsed: &Parsed<'_>) -> Option<Result<Parts, Fault>> {
+pub(in crate::secret) fn in_yaml(text: &str, parsed: &Parsed<'_>) -> Option<Result<Parts, Fault>> {
     yaml::is_sops(&parsed.documents).then(|| yaml::sops_parts(text, parsed, &mut |_, _| {}))
 }
 

@@ -65,7 +65,7 @@ impl<'t> SopsDocument<'t> {
     /// # Errors
     /// Where it cannot be opened, or is no YAML.
     pub fn open(text: &'t str, vault: &Vault) -> Result<Option<Self>, Unwritten> {
-        if document::json(text).is_some() {
+        if document::in_json(text).is_some() {
             return Err(Unwritten::Form("it is JSON"));
         }
         if !text.contains(yaml::SOPS) {
@@ -314,7 +314,8 @@ impl<'t> SopsDocument<'t> {
         holds: impl FnOnce(&Unlocked, Tree<'_>) -> Result<bool, SopsProblem>,
     ) -> Result<bool, Unwritten> {
         let read = || {
-            let parts = document::yaml(made, &yaml::parse(made)).unwrap_or(Err(Fault::Syntax))?;
+            let parts =
+                document::in_yaml(made, &yaml::parse(made)).unwrap_or(Err(Fault::Syntax))?;
             let tree = Tree { text: made, parts: &parts };
             let said = Said::read(tree, &Patterns::default())?;
             holds(&Unlocked::with_key(tree, said, self.unlocked.key.clone())?, tree)
