@@ -245,7 +245,7 @@ impl Project {
         let ratio = decrypted.as_secs_f64() / alone.as_secs_f64();
         let verdict = if ratio <= LIMIT { "ok" } else { "TOO SLOW" };
         println!(
-            "{count} {title}: cryptography alone {}, decrypted {}, ratio {ratio:.2} (limit {LIMIT}) {verdict}; manifests read before that in {}, ratio {:.2}",
+            "{count} {title}: cryptography alone {}, decrypted {}, ratio {ratio:.2} (limit {LIMIT}) {verdict}; manifests read before that in {}, both together ratio {:.2}",
             told(alone),
             told(decrypted),
             told(read),

@@ -111,6 +111,7 @@ pub fn resolve_again(
         .iter()
         .filter(is_new)
         .flat_map(|entry| [&entry.client_id.value, &entry.client_secret.value])
+        .filter(|reference| !matches!(reference, Reference::Plain(_)))
         .collect();
     let mut answers = secret::read_all(&references, vault).into_iter();
     let mut resolved = Resolved {
@@ -118,18 +119,24 @@ pub fn resolve_again(
         completeness,
         problems: Diagnostics::default(),
     };
-    for entry in &entries {
-        if let Some((client, secret)) = known.get(&Arc::as_ptr(entry)) {
-            resolved.entries.push((Arc::clone(entry), (*client).clone(), (*secret).clone()));
+    for entry in entries {
+        if let Some((client, secret)) = known.get(&Arc::as_ptr(&entry)) {
+            resolved.entries.push((entry, (*client).clone(), (*secret).clone()));
             continue;
         }
-        let mut field = |name, at| take(&mut answers, entry, name, at, &mut resolved.problems);
-        let client_id = field("client_id", &entry.client_id);
-        let secret = field("client_secret", &entry.client_secret);
+        let mut field = |name, at| take(&mut answers, &entry, name, at, &mut resolved.problems);
+        let client_id = match &entry.client_id.value {
+            Reference::Plain(text) => Some(ClientId::new(text.expose())),
+            _ => field("client_id", &entry.client_id).map(|text| ClientId::new(text.expose())),
+        };
+        let secret = match &entry.client_secret.value {
+            Reference::Plain(secret) => Some(secret.clone()),
+            _ => field("client_secret", &entry.client_secret),
+        };
         match (client_id, secret) {
             (Some(client_id), Some(secret)) => {
-                let client_id = KnownClient::Clear(ClientId::new(client_id.expose()));
-                resolved.entries.push((Arc::clone(entry), client_id, secret.into()));
+                let client_id = KnownClient::Clear(client_id);
+                resolved.entries.push((entry, client_id, secret.into()));
             }
             _ => resolved.completeness = Completeness::Partial,
         }

@@ -14,7 +14,7 @@ use crate::manifest::{Loaded, Project};
 use crate::model::{Domain, Key, Reference, Secret};
 use crate::nearest;
 use crate::rewrite::{Held, NewEntry, append, new_manifest, save};
-use crate::secret::is_sops_document;
+use crate::secret::SopsDocument;
 use crate::secret::seal::seal;
 
 use super::console::AsItWas;
@@ -143,11 +143,14 @@ fn add(
     is_new(&loaded, &key, &domain, &client_id, &verb.targets)?;
     let file = file(verb, global, &loaded, &domain);
     let text = fs::read_to_string(&file).unwrap_or_default();
-    let is_sops = is_sops_document(&text);
     // Who cannot encrypt is told before anything is typed.
-    let recipients = if is_sops { Vec::new() } else { recipients(&loaded.project, &[])? };
+    let (vault, _) = vault(global, &loaded.project);
+    let document = SopsDocument::open(&text, &vault);
+    let document = document.with_context(|| format!("cannot add to {}", file.display()))?;
+    let recipients =
+        if document.is_some() { Vec::new() } else { recipients(&loaded.project, &[])? };
     let secret = secret(verb)?;
-    let client_secret = if is_sops {
+    let client_secret = if document.is_some() {
         Held::Plain(Secret::new(&secret))
     } else {
         Held::Age(seal(secret.as_bytes(), &recipients)?)
@@ -162,13 +165,13 @@ fn add(
         leave_integration: false,
         targets: verb.targets.clone(),
     };
-    if is_sops {
-        let (vault, _) = vault(global, &loaded.project);
-        let after = with_entries(global, &file, &text, &[entry], &vault)?;
-        save::replace(&file, &text, &after)
-            .with_context(|| format!("cannot write {}", file.display()))?;
-    } else {
-        write(&file, &[entry])?;
+    match document {
+        Some(document) => {
+            let after = with_entries(global, &file, &document, &[entry])?;
+            save::replace(&file, &text, &after)
+                .with_context(|| format!("cannot write {}", file.display()))?;
+        }
+        None => write(&file, &[entry])?,
     }
     console::print(&format!("Added `{key}` to {}.\n", file.display()))?;
     Ok(ExitStatus::Success)

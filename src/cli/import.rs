@@ -14,7 +14,7 @@ use crate::report::import::{NewEntries, preview};
 use crate::report::text;
 use crate::rewrite::{Held, NewEntry, append, new_manifest, save};
 use crate::secret::seal::seal;
-use crate::secret::{Vault, is_sops_document};
+use crate::secret::{SopsDocument, Vault, is_sops_document};
 
 use super::access::chosen;
 use super::add::manifest_for;
@@ -318,13 +318,12 @@ fn files(
             Err(missing) if missing.kind() == std::io::ErrorKind::NotFound => None,
             Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display()))?,
         };
+        let cannot_add = || format!("cannot add to {}", path.display());
         let after = match &before {
-            Some(text) if is_sops_document(text) => {
-                with_entries(global, &path, text, &in_clear(), vault)?
-            }
-            Some(text) => {
-                append(text, &new).with_context(|| format!("cannot add to {}", path.display()))?
-            }
+            Some(text) => match SopsDocument::open(text, vault).with_context(cannot_add)? {
+                Some(document) => with_entries(global, &path, &document, &in_clear())?,
+                None => append(text, &new).with_context(cannot_add)?,
+            },
             None => new_manifest(&new),
         };
         files.push(File { path, before, after, entries });

@@ -7,23 +7,21 @@ use secrecy::zeroize::Zeroizing;
 
 use crate::manifest::{InClear, Request, check};
 use crate::rewrite::{NewEntry, append};
-use crate::secret::{SopsDocument, Vault};
+use crate::secret::SopsDocument;
 
 use super::{Global, environment};
 
 /// The document with new entries, whose secrets are in clear here, encrypted by its own rules.
 ///
 /// # Errors
-/// Where it cannot be opened, or its rules would leave a secret in clear.
+/// Where its rules would leave a secret in clear, or nothing can be added to it.
 pub(super) fn with_entries(
     global: &Global,
     file: &Path,
-    text: &str,
+    document: &SopsDocument<'_>,
     entries: &[NewEntry],
-    vault: &Vault,
 ) -> anyhow::Result<String> {
     let named = || format!("cannot add to {}", file.display());
-    let document = SopsDocument::open(text, vault).with_context(named)?;
     let body = append(document.body()?, entries).with_context(named)?;
     let now = environment::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let after = document.seal(&Zeroizing::new(body), &now).with_context(named)?;

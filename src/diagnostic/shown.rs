@@ -1,6 +1,8 @@
 //! What of a file may stand in a message. A secret can end up anywhere once a key is misspelt or a
 //! colon is lost, so only what looks like a name is repeated.
 
+use std::fmt;
+
 /// Whether a key can be shown: it looks like a word, not like something made at random.
 pub(crate) fn is_telling(key: &str) -> bool {
     let word = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
@@ -12,8 +14,18 @@ pub(crate) fn is_telling(key: &str) -> bool {
 }
 
 /// A key in a message: its name, where it can be shown.
-pub(crate) fn field(key: &str) -> String {
-    if is_telling(key) { format!("`{key}`") } else { "a key".to_owned() }
+pub(crate) fn field(key: &str) -> Field<'_> {
+    Field(key)
+}
+
+/// See [`field`]; most are never shown, and cost nothing until they are.
+#[derive(Clone, Copy)]
+pub(crate) struct Field<'k>(&'k str);
+
+impl fmt::Display for Field<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if is_telling(self.0) { write!(f, "`{}`", self.0) } else { f.write_str("a key") }
+    }
 }
 
 #[cfg(test)]
@@ -28,6 +40,6 @@ mod tests {
         for key in ["", "4f5c0a8812d04f5c", "GOCSPX-a1b2c3d4e5f6", "a/b", "a b", "päss"] {
             assert!(!is_telling(key), "{key}");
         }
-        assert_eq!(field("4f5c0a8812d04f5c"), "a key");
+        assert_eq!(field("4f5c0a8812d04f5c").to_string(), "a key");
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A stretch of a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,14 +24,14 @@ pub type Mask = fn(&str) -> Vec<Range<usize>>;
 /// A file's text. Only [`SourceFile::redacted`] is fit for people's eyes.
 pub struct SourceFile {
     path: PathBuf,
-    text: String,
+    text: Arc<str>,
     mask: Mask,
 }
 
 impl SourceFile {
     /// Keeps a text; `mask` finds what in it may be secret, and is asked only when a problem is shown.
-    pub fn new(path: PathBuf, text: String, mask: Mask) -> Self {
-        Self { path, text, mask }
+    pub fn new(path: PathBuf, text: impl Into<Arc<str>>, mask: Mask) -> Self {
+        Self { path, text: text.into(), mask }
     }
 
     /// The file, as it was named to us.
@@ -39,7 +40,7 @@ impl SourceFile {
     }
 
     /// All of the text, secrets included.
-    pub fn text(&self) -> &str {
+    pub fn text(&self) -> &Arc<str> {
         &self.text
     }
 

@@ -1,6 +1,8 @@
 //! What is wrong with entries only when they are seen together.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::hash_map::Entry::{Occupied, Vacant};
+use std::collections::{BTreeSet, HashMap};
+use std::hash::Hash;
 use std::sync::Arc;
 
 use super::entry::Entry;
@@ -16,36 +18,53 @@ type Check = fn(&[Arc<Entry>], &mut Diagnostics);
 pub(super) const CHECKS: &[Check] = &[one_entry_a_key, one_entry_a_client];
 
 fn one_entry_a_key(entries: &[Arc<Entry>], problems: &mut Diagnostics) {
-    let mut seen: BTreeMap<_, Vec<&Entry>> = BTreeMap::new();
-    for entry in entries {
-        let same = seen.entry(&entry.key.value).or_default();
-        if let Some(first) = rival(entry, same) {
-            let message = format!("key `{}` is taken by another entry", entry.key.value);
-            let help = "give one of them a `key` of its own: it is the slug of the name where it is left out";
-            problems.push(twice("duplicate-entry-key", message, &entry.key, &first.key).help(help));
-        }
-        same.push(entry);
+    for (entry, first) in rivals(entries, |entry| Some(&entry.key.value)) {
+        let message = format!("key `{}` is taken by another entry", entry.key.value);
+        let help =
+            "give one of them a `key` of its own: it is the slug of the name where it is left out";
+        problems.push(twice("duplicate-entry-key", message, &entry.key, &first.key).help(help));
     }
 }
 
 fn one_entry_a_client(entries: &[Arc<Entry>], problems: &mut Diagnostics) {
-    let mut seen: BTreeMap<_, Vec<&Entry>> = BTreeMap::new();
-    for entry in entries {
-        let Reference::Plain(client_id) = &entry.client_id.value else { continue };
-        let same = seen.entry((&entry.domain.value, client_id.expose())).or_default();
-        if let Some(first) = rival(entry, same) {
-            let message = format!("two entries have one client id of `{}`", entry.domain.value);
-            let help = "keep one of them: Home Assistant could not tell the two apart";
-            let problem = twice("duplicate-client", message, &entry.client_id, &first.client_id);
-            problems.push(problem.help(help));
+    fn client(entry: &Entry) -> Option<(&Domain, &str)> {
+        match &entry.client_id.value {
+            Reference::Plain(client_id) => Some((&entry.domain.value, client_id.expose())),
+            _ => None,
         }
-        same.push(entry);
+    }
+    for (entry, first) in rivals(entries, client) {
+        let message = format!("two entries have one client id of `{}`", entry.domain.value);
+        let help = "keep one of them: Home Assistant could not tell the two apart";
+        let problem = twice("duplicate-client", message, &entry.client_id, &first.client_id);
+        problems.push(problem.help(help));
     }
 }
 
-/// The first of these entries that is wanted on a target where this one is wanted too.
-fn rival<'e>(entry: &Entry, others: &[&'e Entry]) -> Option<&'e Entry> {
-    others.iter().find(|other| other.targets.overlap(&entry.targets)).copied()
+/// Entries that have something in common with one before them, each with the first such that is wanted
+/// on a target where it is wanted too.
+fn rivals<'e, K: Copy + Eq + Hash>(
+    entries: &'e [Arc<Entry>],
+    of: impl Fn(&'e Entry) -> Option<K>,
+) -> Vec<(&'e Entry, &'e Entry)> {
+    let mut first: HashMap<K, &Entry> = HashMap::with_capacity(entries.len());
+    let mut others: HashMap<K, Vec<&Entry>> = HashMap::new();
+    let mut found = Vec::new();
+    for entry in entries {
+        let Some(common) = of(entry) else { continue };
+        match first.entry(common) {
+            Vacant(place) => {
+                place.insert(entry);
+            }
+            Occupied(first) => {
+                let others = others.entry(common).or_insert_with(|| vec![*first.get()]);
+                let rival = others.iter().find(|other| other.targets.overlap(&entry.targets));
+                found.extend(rival.map(|rival| (&**entry, *rival)));
+                others.push(entry);
+            }
+        }
+    }
+    found
 }
 
 fn twice<T>(

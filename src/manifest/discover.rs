@@ -1,8 +1,8 @@
 //! Which files are manifests.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, FileType};
 use std::path::{Path, PathBuf};
 
 use super::file::unreadable;
@@ -95,7 +95,7 @@ struct Search<'p> {
     problems: &'p mut Diagnostics,
     found: Vec<PathBuf>,
     /// Files and folders already seen, by their real paths: one may be named twice, or linked to.
-    seen: BTreeSet<PathBuf>,
+    seen: HashSet<PathBuf>,
     /// How many manifests were met, those seen before included.
     met: usize,
     /// The real paths of the folders that are being looked through.
@@ -104,7 +104,7 @@ struct Search<'p> {
 
 impl<'p> Search<'p> {
     fn new(problems: &'p mut Diagnostics) -> Self {
-        Self { problems, found: Vec::new(), seen: BTreeSet::new(), met: 0, above: Vec::new() }
+        Self { problems, found: Vec::new(), seen: HashSet::new(), met: 0, above: Vec::new() }
     }
 
     fn named(&mut self, path: &Path, spot: &Spot) {
@@ -138,11 +138,19 @@ impl<'p> Search<'p> {
     }
 
     fn file(&mut self, path: &Path) {
-        self.met += 1;
         match path.canonicalize() {
-            Ok(real) if self.seen.insert(real.clone()) => self.found.push(path.to_owned()),
-            Ok(_) => {}
-            Err(error) => self.problems.push(unreadable(path, &error)),
+            Ok(real) => self.real_file(path, real),
+            Err(error) => {
+                self.met += 1;
+                self.problems.push(unreadable(path, &error));
+            }
+        }
+    }
+
+    fn real_file(&mut self, path: &Path, real: PathBuf) {
+        self.met += 1;
+        if self.seen.insert(real) {
+            self.found.push(path.to_owned());
         }
     }
 
@@ -164,7 +172,9 @@ impl<'p> Search<'p> {
             Ok(real) => {
                 self.above.push(real);
                 match entries_of(path) {
-                    Ok(paths) => paths.iter().for_each(|path| self.in_folder(path)),
+                    Ok(entries) => {
+                        entries.iter().for_each(|(path, kind)| self.in_folder(path, *kind))
+                    }
                     Err(error) => self.problems.push(unreadable(path, &error)),
                 }
                 self.above.pop();
@@ -173,9 +183,16 @@ impl<'p> Search<'p> {
         }
     }
 
-    fn in_folder(&mut self, path: &Path) {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if is_other(&name) {
+    fn in_folder(&mut self, path: &Path, kind: FileType) {
+        let name = path.file_name().unwrap_or_default();
+        if is_other(&name.to_string_lossy()) {
+            return;
+        }
+        // What is no link is where its folder really is; nothing has to be asked for it.
+        if let Some(folder) = self.above.last().filter(|_| kind.is_file()) {
+            if is_yaml(path) {
+                self.real_file(path, folder.join(name));
+            }
             return;
         }
         match fs::metadata(path) {
@@ -196,11 +213,12 @@ fn is_yaml(path: &Path) -> bool {
     path.extension().is_some_and(|end| end == "yaml" || end == "yml")
 }
 
-fn entries_of(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
-    let mut paths = Vec::new();
+fn entries_of(folder: &Path) -> std::io::Result<Vec<(PathBuf, FileType)>> {
+    let mut entries = Vec::new();
     for entry in fs::read_dir(folder)? {
-        paths.push(entry?.path());
+        let entry = entry?;
+        entries.push((entry.path(), entry.file_type()?));
     }
-    paths.sort();
-    Ok(paths)
+    entries.sort_by(|(one, _), (other, _)| one.cmp(other));
+    Ok(entries)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use smol_str::SmolStr;
 
-use super::fields::{Decoder, Located, SOPS_FIELD};
+use super::fields::{Decoder, Located};
 use super::project::Project;
 use super::reference::Handling;
 use super::targets::Targets;
@@ -13,7 +13,7 @@ use crate::diagnostic::{Diagnostics, SourceFile, shown};
 use crate::model::{Domain, Integration, Key, Place, Reference, TargetName};
 use crate::yaml::{self, Node, Pair};
 
-pub(super) const MANIFEST_FIELDS: &[&str] = &["application_credentials", SOPS_FIELD];
+pub(super) const MANIFEST_FIELDS: &[&str] = &["application_credentials", yaml::SOPS];
 pub(super) const ENTRY_FIELDS: &[&str] =
     &["domain", "name", "key", "client_id", "client_secret", "adopt", "integration", "targets"];
 
@@ -56,7 +56,7 @@ pub(super) struct Decoded {
 pub(super) fn decode(file: &Arc<SourceFile>, project: &Project) -> Decoded {
     let parsed = yaml::parse(file.text());
     let mut decoder = EntryDecoder {
-        fields: Decoder::new(file, &parsed.documents),
+        fields: Decoder::new(file, &parsed),
         project,
         handling: project.handling(),
         domains_of_broken: Vec::new(),

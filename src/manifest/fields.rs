@@ -1,17 +1,15 @@
 //! Reading fields of a mapping: what is missing, unknown or of the wrong kind is reported where it is.
 
+use std::fmt::Display;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::reference::SOPS_HEADER;
 use crate::diagnostic::shown;
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceFile, Span, Spot};
-use crate::model::Place;
+use crate::model::{Place, sops};
 use crate::nearest::{listed, nearest};
-use crate::yaml::{Kind, Node, Pair, Scalar, Style, Value};
-
-/// What SOPS keeps in a file that it encrypted.
-pub(super) const SOPS_FIELD: &str = "sops";
+use crate::yaml::{self, Kind, Node, Pair, Parsed, Scalar, Style, Value};
 
 /// A value and where it stands.
 #[derive(Clone, Debug)]
@@ -27,8 +25,8 @@ pub(super) struct Decoder<'f> {
     pub(super) file: &'f Arc<SourceFile>,
     pub(super) problems: Diagnostics,
     pub(super) path: Arc<Path>,
-    /// The whole text, where SOPS encrypted the file.
-    pub(super) sops: Option<Arc<str>>,
+    /// The file as SOPS sees it, where SOPS encrypted it.
+    pub(super) sops: Option<Arc<sops::Document>>,
 }
 
 /// The fields of one mapping.
@@ -47,12 +45,8 @@ impl<'n, 't> Fields<'n, 't> {
 }
 
 impl<'f> Decoder<'f> {
-    pub(super) fn new(file: &'f Arc<SourceFile>, documents: &[Node<'_>]) -> Self {
-        let by_sops = documents.iter().any(|document| match &document.value {
-            Value::Mapping(pairs) => pairs.iter().any(|pair| pair.key.text == SOPS_FIELD),
-            _ => false,
-        });
-        let sops = by_sops.then(|| Arc::from(file.text()));
+    pub(super) fn new(file: &'f Arc<SourceFile>, parsed: &Parsed<'_>) -> Self {
+        let sops = yaml::sops_document(file.text(), parsed).map(Arc::new);
         Self { file, problems: Diagnostics::default(), path: file.path().into(), sops }
     }
 
@@ -88,7 +82,7 @@ impl<'f> Decoder<'f> {
     pub(super) fn pairs<'n, 't>(
         &mut self,
         node: &'n Node<'t>,
-        what: &str,
+        what: impl Display,
     ) -> Option<&'n [Pair<'t>]> {
         match &node.value {
             Value::Mapping(pairs) if node.tag.is_none() => Some(pairs),
@@ -121,7 +115,7 @@ impl<'f> Decoder<'f> {
     fn unknown_field(
         &mut self,
         pair: &Pair<'_>,
-        what: &str,
+        what: impl Display,
         known: &[&'static str],
     ) -> Option<&'static str> {
         let near = nearest(&pair.key.text, known.iter().copied());
@@ -135,7 +129,7 @@ impl<'f> Decoder<'f> {
             (true, None) => format!("unknown field `{}`", pair.key.text),
             (false, _) => "unknown field".to_owned(),
         };
-        let own = known.iter().copied().filter(|name| *name != SOPS_FIELD);
+        let own = known.iter().copied().filter(|name| *name != yaml::SOPS);
         let help = format!("{what} has {}", listed(own));
         let problem = self.error("unknown-field", pair.key.span, message).help(help);
         self.problems.push(problem);
@@ -163,7 +157,7 @@ impl<'f> Decoder<'f> {
     pub(super) fn scalar<'n, 't>(
         &mut self,
         node: &'n Node<'t>,
-        what: &str,
+        what: impl Display,
     ) -> Option<&'n Scalar<'t>> {
         match &node.value {
             Value::Scalar(scalar) if node.tag.is_none() && scalar.kind() == Kind::Text => {
@@ -177,8 +171,8 @@ impl<'f> Decoder<'f> {
     }
 
     /// A text that is not empty.
-    pub(super) fn text<'n>(&mut self, node: &'n Node<'_>, what: &str) -> Option<&'n str> {
-        let scalar = self.scalar(node, what)?;
+    pub(super) fn text<'n>(&mut self, node: &'n Node<'_>, what: impl Display) -> Option<&'n str> {
+        let scalar = self.scalar(node, &what)?;
         let text = unbroken(scalar);
         if text.trim().is_empty() {
             self.refuse("empty-value", node.span, format!("{what} is empty"));
@@ -198,7 +192,7 @@ impl<'f> Decoder<'f> {
 
     /// The text of a field.
     pub(super) fn field_text<'n>(&mut self, pair: &'n Pair<'_>) -> Option<&'n str> {
-        self.text(&pair.value, &shown::field(&pair.key.text))
+        self.text(&pair.value, shown::field(&pair.key.text))
     }
 
     /// `true` or `false`, in any of HA's spellings.
@@ -208,7 +202,7 @@ impl<'f> Decoder<'f> {
             _ => None,
         };
         if value.is_none() {
-            self.wrong_kind(&pair.value, &shown::field(&pair.key.text), "`true` or `false`");
+            self.wrong_kind(&pair.value, shown::field(&pair.key.text), "`true` or `false`");
         }
         value
     }
@@ -218,7 +212,7 @@ impl<'f> Decoder<'f> {
         match &pair.value.value {
             Value::Sequence(items) if pair.value.tag.is_none() => Some(items),
             _ => {
-                self.wrong_kind(&pair.value, &shown::field(&pair.key.text), "a list");
+                self.wrong_kind(&pair.value, shown::field(&pair.key.text), "a list");
                 None
             }
         }
@@ -259,7 +253,7 @@ impl<'f> Decoder<'f> {
     }
 
     /// Says that a value is of another kind than it must be.
-    pub(super) fn wrong_kind(&mut self, node: &Node<'_>, what: &str, wanted: &str) {
+    pub(super) fn wrong_kind(&mut self, node: &Node<'_>, what: impl Display, wanted: &str) {
         if let Some(tag) = &node.tag {
             let problem = self
                 .error("unexpected-tag", tag.span, format!("{what} takes no tag"))

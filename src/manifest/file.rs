@@ -29,10 +29,13 @@ pub(super) fn read(path: &Path) -> Result<Arc<SourceFile>, Box<Diagnostic>> {
 
 fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
     // A pipe would be waited for without end.
-    if !std::fs::metadata(path)?.is_file() {
+    let data = std::fs::metadata(path)?;
+    if !data.is_file() {
         return Err(io::Error::other("it is not a regular file"));
     }
-    let mut bytes = Vec::new();
+    // With room to find its end.
+    let room = usize::try_from(data.len().min(MAX_BYTES)).unwrap_or_default() + 1;
+    let mut bytes = Vec::with_capacity(room);
     File::open(path)?.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::address;
-use super::fields::{Decoder, Fields, Located, SOPS_FIELD};
+use super::fields::{Decoder, Fields, Located};
 use super::notify::Notify;
 use super::reference::Handling;
 use super::token::{self, Token};
@@ -23,7 +23,7 @@ pub(super) const PROJECT_FIELDS: &[&str] = &[
     "custom_integrations",
     "allow_plaintext",
     "allow_outside_files",
-    SOPS_FIELD,
+    yaml::SOPS,
 ];
 pub(super) const TARGET_FIELDS: &[&str] =
     &["url", "token", "token_file", "token_command", "ca_file", "config_dir"];
@@ -132,7 +132,7 @@ impl Paths<'_> {
 pub(super) fn decode(file: &Arc<SourceFile>, paths: Paths<'_>) -> (Project, Diagnostics) {
     let parsed = yaml::parse(file.text());
     let whole = parsed.whole;
-    let mut decoder = ProjectDecoder { fields: Decoder::new(file, &parsed.documents), paths };
+    let mut decoder = ProjectDecoder { fields: Decoder::new(file, &parsed), paths };
     for fault in parsed.faults {
         decoder.fields.problems.push(fault.into_diagnostic(file));
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::fields::{Decoder, Located, unbroken};
-use crate::diagnostic::shown;
+use crate::diagnostic::shown::{self, Field};
 use crate::model::{Reference, Secret};
 use crate::nearest::{listed, nearest};
 use crate::yaml::{Kind, Node, Pair, Scalar, Style, Tag, Value};
@@ -14,6 +14,8 @@ pub(super) const TAGS: &[&str] = &["env_var", "file", "secret"];
 const AGE_HEADER: &str = "-----BEGIN AGE ENCRYPTED FILE-----";
 /// How a value begins that SOPS encrypted.
 pub(super) const SOPS_HEADER: &str = "ENC[AES256_GCM,";
+/// How one ends that was no text.
+const NO_TEXTS: &[&str] = &[",type:int]", ",type:float]", ",type:bool]", ",type:time]"];
 
 /// What the project says of secrets.
 #[derive(Clone, Debug, Default)]
@@ -30,10 +32,10 @@ impl Decoder<'_> {
         let node = &pair.value;
         let field = shown::field(&pair.key.text);
         let reference = match (&node.tag, &node.value) {
-            (Some(tag), _) => self.tagged(node, tag, &field)?,
-            (None, Value::Scalar(scalar)) => self.literal(node, scalar, &field)?,
+            (Some(tag), _) => self.tagged(node, tag, field)?,
+            (None, Value::Scalar(scalar)) => self.literal(node, scalar, field)?,
             (None, _) => {
-                self.wrong_kind(node, &field, "text");
+                self.wrong_kind(node, field, "text");
                 return None;
             }
         };
@@ -79,7 +81,7 @@ impl Decoder<'_> {
         }
     }
 
-    fn tagged(&mut self, node: &Node<'_>, tag: &Tag, field: &str) -> Option<Reference> {
+    fn tagged(&mut self, node: &Node<'_>, tag: &Tag, field: Field<'_>) -> Option<Reference> {
         if !TAGS.contains(&&*tag.name) {
             // A secret that begins with `!` looks like a tag: only what is near to one is repeated.
             let message = match nearest(&tag.name, TAGS.iter().copied()) {
@@ -113,7 +115,12 @@ impl Decoder<'_> {
         }
     }
 
-    fn literal(&mut self, node: &Node<'_>, scalar: &Scalar<'_>, field: &str) -> Option<Reference> {
+    fn literal(
+        &mut self,
+        node: &Node<'_>,
+        scalar: &Scalar<'_>,
+        field: Field<'_>,
+    ) -> Option<Reference> {
         if scalar.kind() != Kind::Text {
             self.wrong_kind(node, field, "text");
             return None;
@@ -152,7 +159,7 @@ impl Decoder<'_> {
     }
 
     /// A value that SOPS encrypted. What it was before is written at its end.
-    fn sops_value(&mut self, node: &Node<'_>, text: &str, field: &str) -> Option<Reference> {
+    fn sops_value(&mut self, node: &Node<'_>, text: &str, field: Field<'_>) -> Option<Reference> {
         let Some(document) = &self.sops else {
             self.refuse_with(
                 "sops-value",
@@ -162,10 +169,7 @@ impl Decoder<'_> {
             );
             return None;
         };
-        if ["int", "float", "bool", "time"]
-            .iter()
-            .any(|kind| text.ends_with(&format!(",type:{kind}]")))
-        {
+        if NO_TEXTS.iter().any(|end| text.ends_with(end)) {
             self.refuse_with(
                 "wrong-kind",
                 node.span,

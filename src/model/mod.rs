@@ -11,6 +11,7 @@ mod place;
 mod policy;
 mod reference;
 mod secret;
+pub mod sops;
 mod text;
 
 pub use credential::{Credential, Held, NewCredential};

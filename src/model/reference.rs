@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::Secret;
+use super::{Secret, sops};
 
 /// How a file refers to a secret. Which source reads which form is the list in `secret`.
 #[derive(Clone, PartialEq, Eq)]
@@ -15,8 +15,8 @@ pub enum Reference {
     Age(String),
     /// A value of a SOPS document.
     Sops {
-        /// The whole text, which can only be opened as a whole.
-        document: Arc<str>,
+        /// The document, which can only be opened as a whole.
+        document: Arc<sops::Document>,
         /// The first byte of the value in it.
         at: usize,
     },

@@ -8,7 +8,7 @@ use super::geometry::{
     dash_column, indented, is_flow, line_break, line_start, next_line, value_end, word,
 };
 use super::same::same;
-use super::slots::{Held, is_sops};
+use super::slots::Held;
 
 /// Where the schema is that editors check manifests by.
 const SCHEMA: &str = "# yaml-language-server: $schema=https://raw.githubusercontent.com/appcred/appcred/main/schema/manifest.schema.json";
@@ -91,7 +91,7 @@ pub fn append(text: &str, entries: &[NewEntry]) -> Result<String, Unfit> {
     if !parsed.faults.is_empty() {
         return Err(Unfit::NotYaml);
     }
-    if is_sops(&parsed.documents) {
+    if yaml::is_sops(&parsed.documents) {
         return Err(Unfit::Sops);
     }
     let line_break = line_break(text);

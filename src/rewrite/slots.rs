@@ -134,7 +134,7 @@ pub fn all_slots(text: &str) -> Result<Vec<Slot>, Unfit> {
     if !parsed.faults.is_empty() {
         return Err(Unfit::NotYaml);
     }
-    if is_sops(&parsed.documents) {
+    if yaml::is_sops(&parsed.documents) {
         return Err(Unfit::Sops);
     }
     let mut found = Vec::new();
@@ -164,11 +164,6 @@ pub fn all_slots(text: &str) -> Result<Vec<Slot>, Unfit> {
 /// Whether a text is taken for an encrypted value.
 pub fn is_sealed(text: &str) -> bool {
     text.starts_with(SEALED) || text.starts_with(AGE)
-}
-
-/// Whether these are the documents of a SOPS file.
-pub(super) fn is_sops(documents: &[Node<'_>]) -> bool {
-    documents.iter().flat_map(pairs).any(|pair| pair.key.text == "sops")
 }
 
 fn pairs<'n, 't>(node: &'n Node<'t>) -> &'n [Pair<'t>] {

@@ -13,7 +13,7 @@ use thiserror::Error;
 
 use crate::rewrite::Unfit;
 use crate::secret::seal::{Unsealed, seal, seal_binary};
-use crate::secret::{SopsDocument, Unreadable, Unwritten, Vault, is_age_file, is_sops_document};
+use crate::secret::{SopsDocument, Unreadable, Unwritten, Vault, is_age_file};
 
 use entries::Entries;
 pub use rekey::{Rekeyed, rekeyed};
@@ -95,8 +95,7 @@ impl<'t> Opened<'t> {
             return Ok(Self { form: Form::Age { armored }, bytes, clear });
         }
         let text = std::str::from_utf8(bytes)?;
-        if is_sops_document(text) {
-            let document = SopsDocument::open(text, vault)?;
+        if let Some(document) = SopsDocument::open(text, vault)? {
             let clear = document.clear()?;
             return Ok(Self { form: Form::Sops(Box::new(document)), bytes, clear });
         }

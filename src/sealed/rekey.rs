@@ -3,7 +3,7 @@
 use super::NotSealed;
 use crate::rewrite::{Held, New, put, slots};
 use crate::secret::seal::{seal, seal_binary};
-use crate::secret::{Sealed, SopsDocument, Unreadable, Vault, is_age_file, is_sops_document};
+use crate::secret::{Sealed, SopsDocument, Unreadable, Vault, is_age_file};
 
 const ARMORED: &str = "BEGIN AGE ENCRYPTED FILE";
 
@@ -41,8 +41,8 @@ pub fn rekeyed(
         return Ok(Rekeyed { bytes: Some(sealed), count: 1 });
     }
     let text = std::str::from_utf8(bytes)?;
-    if is_sops_document(text) {
-        let made = SopsDocument::open(text, vault)?.rekeyed(recipients, anew)?;
+    if let Some(document) = SopsDocument::open(text, vault)? {
+        let made = document.rekeyed(recipients, anew)?;
         let count = usize::from(made.is_some());
         return Ok(Rekeyed { bytes: made.map(String::into_bytes), count });
     }

@@ -31,9 +31,9 @@ fn single(path: &Path, vault: &Vault) -> Result<Secret, Unreadable> {
     let within = |why| Unreadable::within(vault.shown(path), why);
     let bytes = content(path, vault).map_err(within)?;
     let text = std::str::from_utf8(&bytes).map_err(|_| within(Unreadable::NotText))?;
-    if text.starts_with('{') && sops::is_document(text) {
-        let opened = sops::open(text, vault).map_err(within)?;
-        let value = opened.named(WHOLE_FILE);
+    if let Some(parts) = sops::in_json(text) {
+        let mut values = sops::by_name(text, parts, vault).map_err(within)?;
+        let value = values.remove(WHOLE_FILE);
         return value.unwrap_or(Err(Unreadable::NotAText)).map_err(within);
     }
     if text.trim().is_empty() { Err(within(Unreadable::Empty)) } else { Ok(Secret::new(text)) }

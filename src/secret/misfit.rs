@@ -13,8 +13,9 @@ use age_core::format::Stanza;
 
 use super::recipients::{Witness, is_marked_for, ssh_mark};
 use super::seal::bare;
-use super::{Identities, Vault, is_age_file, is_sops_document};
-use crate::yaml::{self, Node, Value};
+use super::{Identities, Vault, is_age_file, sops};
+use crate::model::sops::Document;
+use crate::yaml;
 
 /// How what is there does not fit those who are to read it. All of it is certain.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,7 +76,8 @@ pub fn file_misfit(file: &[u8], recipients: &[String], vault: &Vault) -> Option<
         return age_misfit(file.trim_ascii_start(), recipients, &vault.identities);
     }
     let text = std::str::from_utf8(file).ok()?;
-    is_sops_document(text).then(|| sops_misfit(text, recipients)).flatten()
+    let parts = sops::in_json(text).or_else(|| sops::in_yaml(text, &yaml::parse(text)))?;
+    sops_misfit(&Document::new(text.into(), parts), recipients)
 }
 
 /// Compares an age file with the recipients that it should have. Identities that need nobody
@@ -135,16 +137,14 @@ fn age_misfit(
 }
 
 /// The same for a SOPS document, which names its recipients.
-pub fn sops_misfit(document: &str, recipients: &[String]) -> Option<Misfit> {
-    let parsed = yaml::parse(document);
-    let mut named = Vec::new();
-    for sops in parsed.documents.iter().filter_map(|document| field(document, "sops")) {
-        named_in(sops, &mut named);
-        for group in field(sops, "key_groups").into_iter().flat_map(items) {
-            named_in(group, &mut named);
-        }
-    }
-    let named: BTreeSet<_> = named.into_iter().map(bare).collect();
+pub fn sops_misfit(document: &Document, recipients: &[String]) -> Option<Misfit> {
+    let tree = document.tree().ok()?;
+    let metadata = tree.parts.metadata.as_ref()?;
+    let named: BTreeSet<_> = std::iter::once(&metadata.recipients)
+        .chain(&metadata.groups)
+        .flatten()
+        .map(|named| bare(named.recipient.of(tree.text)))
+        .collect();
     if named.is_empty() {
         return None;
     }
@@ -157,27 +157,11 @@ pub fn sops_misfit(document: &str, recipients: &[String]) -> Option<Misfit> {
     }
 }
 
-fn named_in<'n>(group: &'n Node<'_>, into: &mut Vec<&'n str>) {
-    for key in field(group, "age").into_iter().flat_map(items) {
-        if let Some(Value::Scalar(scalar)) = field(key, "recipient").map(|node| &node.value) {
-            into.push(&scalar.text);
-        }
-    }
-}
-
-fn field<'n, 't>(node: &'n Node<'t>, name: &str) -> Option<&'n Node<'t>> {
-    let Value::Mapping(pairs) = &node.value else { return None };
-    pairs.iter().find(|pair| pair.key.text == name).map(|pair| &pair.value)
-}
-
-fn items<'n, 't>(node: &'n Node<'t>) -> &'n [Node<'t>] {
-    if let Value::Sequence(items) = &node.value { items } else { &[] }
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Write;
     use std::path::PathBuf;
+    use std::sync::Arc;
 
     use age::armor::{ArmoredWriter, Format};
     use age::{Encryptor, x25519};
@@ -188,6 +172,7 @@ mod tests {
     use crate::secret::env::IdentitySources;
     use crate::secret::seal::{parse_all, seal};
     use crate::secret::{Identities, Nobody};
+    use crate::yaml;
 
     fn public(name: &str) -> String {
         let file = format!("tests/cases/keys/{name}.pub");
@@ -258,6 +243,10 @@ mod tests {
     fn a_sops_document_names_its_recipients() {
         let document = "a: ENC[x]\nsops:\n  age:\n    - {recipient: age1a, enc: x}\n  key_groups:\n    - age: [{recipient: ssh-rsa AAA me, enc: x}]\n";
         let all = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>();
+        let sops_misfit = |text: &str, recipients: &[String]| {
+            let document = yaml::sops_document(&Arc::from(text), &yaml::parse(text)).unwrap();
+            sops_misfit(&document, recipients)
+        };
         assert_eq!(sops_misfit(document, &all(&["age1a", "ssh-rsa AAA"])), None);
         assert_eq!(sops_misfit(document, &all(&["age1b"])), Some(Misfit::Nobody));
         let missing = Misfit::Missing(all(&["age1b"]));

@@ -10,6 +10,7 @@ mod locked;
 mod misfit;
 mod named;
 mod once;
+mod portions;
 mod recipients;
 pub mod seal;
 mod sops;
@@ -23,13 +24,14 @@ mod vectors;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::thread;
 
 use thiserror::Error;
 
 use crate::model::{Reference, Seal, Secret};
+use portions::Portions;
 
 pub use age::age_damage;
 pub use ask::{Ask, Nobody};
@@ -73,7 +75,7 @@ pub enum Unreadable {
     Plugin(String),
     /// A SOPS document that is not as SOPS wrote it, or not for age.
     #[error("the SOPS document is refused: {0}")]
-    Sops(#[from] SopsProblem),
+    Sops(SopsProblem),
     /// A number, boolean, list or mapping.
     #[error("it is not text")]
     NotAText,
@@ -122,6 +124,12 @@ pub enum Unreadable {
     /// A tag that no source reads.
     #[error("no source of secrets reads !{0}")]
     UnknownTag(String),
+}
+
+impl From<SopsProblem> for Unreadable {
+    fn from(problem: SopsProblem) -> Self {
+        Self::Sops(problem)
+    }
 }
 
 impl Unreadable {
@@ -196,6 +204,10 @@ pub fn read(reference: &Reference, vault: &Vault) -> Result<Secret, Unreadable> 
             _ => return Err(Unreadable::UnknownTag(tag.clone())),
         },
     };
+    not_empty(secret)
+}
+
+fn not_empty(secret: Secret) -> Result<Secret, Unreadable> {
     if secret.expose().is_empty() { Err(Unreadable::Empty) } else { Ok(secret) }
 }
 
@@ -248,27 +260,24 @@ pub fn seal_all(references: &[&Reference]) -> Vec<Option<Seal>> {
 /// their order.
 pub fn read_all(references: &[&Reference], vault: &Vault) -> Vec<Result<Secret, Unreadable>> {
     let mut first_of: HashMap<&str, usize> = HashMap::new();
-    let mut documents: Vec<&Arc<str>> = Vec::new();
     let mut source = Vec::with_capacity(references.len());
+    let mut portions = Portions::default();
     for (at, reference) in references.iter().enumerate() {
-        source.push(match reference {
+        let first = match reference {
             Reference::Age(armored) => *first_of.entry(armored).or_insert(at),
             _ => at,
-        });
-        if let Reference::Sops { document, .. } = reference
-            && documents.last().is_none_or(|last| !Arc::ptr_eq(last, document))
-        {
-            documents.push(document);
+        };
+        source.push(first);
+        if first == at {
+            portions.add(at, reference);
         }
     }
-    // A document is opened by one core: values of one that stand together would make the others wait.
-    on_all_cores(documents.len(), |at| vault.warm(documents[at]));
     let answers: Vec<OnceLock<Result<Secret, Unreadable>>> =
         references.iter().map(|_| OnceLock::new()).collect();
-    on_all_cores(references.len(), |at| {
-        if source[at] == at {
-            answers[at].get_or_init(|| read(references[at], vault));
-        }
+    on_all_cores(portions.all.len(), |portion| {
+        portions.all[portion].read(references, vault, |at, answer| {
+            answers[at].get_or_init(|| answer);
+        });
     });
     let mut answers: Vec<_> = answers.into_iter().map(OnceLock::into_inner).collect();
     // From the end, so that whoever shares an answer copies it before its first owner takes it.

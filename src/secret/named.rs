@@ -13,11 +13,8 @@ use crate::yaml::{self, Kind, Node};
 const NAMES: &[&str] =
     &["secrets.yaml", "secrets.sops.yaml", "secrets.sops.json", "secrets.yaml.age"];
 
-/// A file of secrets that was read.
-pub(super) enum Store {
-    Sops(sops::Opened),
-    Plain(BTreeMap<String, Result<Secret, Unreadable>>),
-}
+/// What a file of secrets holds.
+pub(super) type Names = BTreeMap<String, Result<Secret, Unreadable>>;
 
 /// Reads `!secret NAME`, where `base` is the file that says so.
 pub(super) fn read(name: &str, base: &Path, vault: &Vault) -> Result<Secret, Unreadable> {
@@ -33,9 +30,9 @@ pub(super) fn read(name: &str, base: &Path, vault: &Vault) -> Result<Secret, Unr
             vault.note(&path);
             let found = vault.stores.with(
                 &path,
-                || Store::open(&path, vault),
-                |store| match store {
-                    Ok(store) => Ok(store.get(name)),
+                || open(&path, vault),
+                |names| match names {
+                    Ok(names) => Ok(names.get(name).cloned()),
                     Err(why) => Err(why.clone()),
                 },
             );
@@ -66,32 +63,26 @@ pub(super) fn inside(base: &Path, vault: &Vault) -> Vec<PathBuf> {
         .collect()
 }
 
-impl Store {
-    fn open(path: &Path, vault: &Vault) -> Result<Self, Unreadable> {
-        let bytes = file::content(path, vault)?;
-        let text = std::str::from_utf8(&bytes).map_err(|_| Unreadable::NotText)?;
-        if sops::is_document(text) {
-            return sops::open(text, vault).map(Self::Sops);
-        }
-        let parsed = yaml::parse(text);
-        if !parsed.whole || !parsed.faults.is_empty() || parsed.documents.len() > 1 {
-            return Err(Unreadable::NotNames);
-        }
-        let pairs = match parsed.documents.into_iter().next().map(|document| document.value) {
-            None | Some(yaml::Value::Null) => Vec::new(),
-            Some(yaml::Value::Mapping(pairs)) => pairs,
-            Some(_) => return Err(Unreadable::NotNames),
-        };
-        let named = |pair: yaml::Pair<'_>| (pair.key.text.into_owned(), value(&pair.value, vault));
-        Ok(Self::Plain(pairs.into_iter().map(named).collect()))
+fn open(path: &Path, vault: &Vault) -> Result<Names, Unreadable> {
+    let bytes = file::content(path, vault)?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| Unreadable::NotText)?;
+    if let Some(parts) = sops::in_json(text) {
+        return sops::by_name(text, parts, vault);
     }
-
-    fn get(&self, name: &str) -> Option<Result<Secret, Unreadable>> {
-        match self {
-            Self::Sops(opened) => opened.named(name),
-            Self::Plain(values) => values.get(name).cloned(),
-        }
+    let parsed = yaml::parse(text);
+    if let Some(parts) = sops::in_yaml(text, &parsed) {
+        return sops::by_name(text, parts, vault);
     }
+    if !parsed.whole || !parsed.faults.is_empty() || parsed.documents.len() > 1 {
+        return Err(Unreadable::NotNames);
+    }
+    let pairs = match parsed.documents.into_iter().next().map(|document| document.value) {
+        None | Some(yaml::Value::Null) => Vec::new(),
+        Some(yaml::Value::Mapping(pairs)) => pairs,
+        Some(_) => return Err(Unreadable::NotNames),
+    };
+    let named = |pair: yaml::Pair<'_>| (pair.key.text.into_owned(), value(&pair.value, vault));
+    Ok(pairs.into_iter().map(named).collect())
 }
 
 fn value(node: &Node<'_>, vault: &Vault) -> Result<Secret, Unreadable> {

@@ -89,8 +89,22 @@ fn damage_is_told_and_never_a_panic() {
     }
 }
 
-/// Somebody who knows one passphrase, and counts how often it is asked for.
-struct Knows(&'static str, Arc<AtomicUsize>);
+/// Somebody who knows one passphrase or none, and counts how often it is asked for.
+#[derive(Default)]
+pub(super) struct Knows {
+    pub(super) passphrase: Option<String>,
+    pub(super) asked: Arc<AtomicUsize>,
+}
+
+impl Knows {
+    fn one(passphrase: &str) -> Self {
+        Self { passphrase: Some(passphrase.to_owned()), ..Self::default() }
+    }
+
+    fn counted(passphrase: &str, asked: &Arc<AtomicUsize>) -> Self {
+        Self { asked: Arc::clone(asked), ..Self::one(passphrase) }
+    }
+}
 
 impl Ask for Knows {
     fn tell(&self, _: &str) {}
@@ -104,8 +118,8 @@ impl Ask for Knows {
     }
 
     fn passphrase(&self, _: &str) -> Option<SecretString> {
-        self.1.fetch_add(1, Ordering::Relaxed);
-        Some(self.0.into())
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        self.passphrase.clone().map(SecretString::from)
     }
 }
 
@@ -119,11 +133,11 @@ fn under_passphrase(text: &[u8], passphrase: &str, work: u8) -> Reference {
 fn a_passphrase_is_asked_for_once() {
     let sealed = [b"one", b"two"].map(|text| under_passphrase(text, "p", 2));
     let asked = Arc::new(AtomicUsize::new(0));
-    let (vault, _) = gather(&[], &[], Knows("p", Arc::clone(&asked)));
+    let (vault, _) = gather(&[], &[], Knows::counted("p", &asked));
     let answers = read_all(&sealed.iter().collect::<Vec<_>>(), &vault);
     assert_eq!(answers, [Ok(Secret::new("one")), Ok(Secret::new("two"))]);
     assert_eq!(asked.load(Ordering::Relaxed), 1);
-    let (vault, _) = gather(&[], &[], Knows("q", asked));
+    let (vault, _) = gather(&[], &[], Knows::one("q"));
     assert_eq!(read(&sealed[0], &vault), Err(Unreadable::WrongPassphrase));
     assert_eq!(read(&sealed[0], &Vault::default()), Err(Unreadable::Passphrase));
 }
@@ -139,7 +153,7 @@ fn a_passphrase_that_costs_too_much_is_refused() {
         "-----BEGIN AGE ENCRYPTED FILE-----\n{}\n-----END AGE ENCRYPTED FILE-----\n",
         wrapped(&STANDARD.encode(bytes))
     );
-    let (vault, _) = gather(&[], &[], Knows("p", Arc::default()));
+    let (vault, _) = gather(&[], &[], Knows::one("p"));
     assert_eq!(read(&Reference::Age(sealed), &vault), Err(Unreadable::TooMuchWork));
 }
 
@@ -155,7 +169,7 @@ fn an_ssh_key_under_a_passphrase_is_unlocked_once_and_only_for_its_own_files() {
     let sealed = [b"one", b"two"].map(|text| encrypt(text, &[&recipient]));
     let asked = Arc::new(AtomicUsize::new(0));
     let file = [key_file("ed25519-passphrase")];
-    let (vault, problems) = gather(&file, &[], Knows("passphrase", Arc::clone(&asked)));
+    let (vault, problems) = gather(&file, &[], Knows::counted("passphrase", &asked));
     assert_eq!(problems, []);
     let foreign = encrypt(b"x", &[&x25519::Identity::generate().to_public()]);
     let not_for_us = Err(Unreadable::NotForUs { recipients: 1, identities: 1 });
@@ -165,7 +179,7 @@ fn an_ssh_key_under_a_passphrase_is_unlocked_once_and_only_for_its_own_files() {
         assert_eq!(read(sealed, &vault), Ok(Secret::new(text)));
     }
     assert_eq!(asked.load(Ordering::Relaxed), 1);
-    let (vault, _) = gather(&file, &[], Knows("wrong", asked));
+    let (vault, _) = gather(&file, &[], Knows::one("wrong"));
     assert_eq!(read(&sealed[0], &vault), Err(Unreadable::WrongPassphrase));
     let (vault, _) = gather(&file, &[], Nobody);
     assert_eq!(read(&sealed[0], &vault), Err(Unreadable::Unanswered));
@@ -181,13 +195,12 @@ fn an_identity_file_under_a_passphrase_is_unlocked_once() {
     std::fs::write(&file, locked).unwrap();
     let sealed = [b"one", b"two"].map(|text| encrypt(text, &[&ours.to_public()]));
     let asked = Arc::new(AtomicUsize::new(0));
-    let (vault, problems) =
-        gather(std::slice::from_ref(&file), &[], Knows("p", Arc::clone(&asked)));
+    let (vault, problems) = gather(std::slice::from_ref(&file), &[], Knows::counted("p", &asked));
     assert_eq!(problems, []);
     let answers = read_all(&sealed.iter().collect::<Vec<_>>(), &vault);
     assert_eq!(answers, [Ok(Secret::new("one")), Ok(Secret::new("two"))]);
     assert_eq!(asked.load(Ordering::Relaxed), 1);
-    let (vault, _) = gather(&[file], &[], Knows("q", asked));
+    let (vault, _) = gather(&[file], &[], Knows::one("q"));
     assert_eq!(read(&sealed[0], &vault), Err(Unreadable::WrongPassphrase));
 }
 

@@ -9,12 +9,13 @@ use jiff::Timestamp;
 use secrecy::zeroize::Zeroizing;
 
 use super::kept::Kept;
-use super::named::Store;
+use super::named::Names;
 use super::once::Once;
 use super::recipients::{self, Sealed};
-use super::sops::{self, Opened, Patterns};
+use super::sops::{Patterns, Unlocked};
 use super::{Identities, Unreadable, age};
 use crate::model::Secret;
+use crate::model::sops::Document;
 
 /// Which files secrets may come from.
 #[derive(Clone, Debug, Default)]
@@ -32,11 +33,11 @@ pub struct Grounds {
 pub struct Vault {
     pub(super) identities: Arc<Identities>,
     pub(super) grounds: Grounds,
-    pub(super) stores: Kept<Store>,
+    pub(super) stores: Kept<Names>,
     pub(super) singles: Kept<Secret>,
     /// The regular expressions of SOPS documents.
     pub(super) patterns: Arc<Patterns>,
-    documents: Once<ByAddress, Result<Opened, Unreadable>>,
+    documents: Once<ByAddress, Result<Unlocked, Unreadable>>,
     files: Mutex<BTreeSet<PathBuf>>,
 }
 
@@ -98,18 +99,12 @@ impl Vault {
     }
 
     /// The value of a SOPS document that begins at this byte.
-    pub(super) fn value(&self, document: &Arc<str>, at: usize) -> Result<Secret, Unreadable> {
-        let open = || sops::open(document, self);
-        self.documents.with(&ByAddress::of(document), open, |opened| match opened {
-            Ok(opened) => opened.at(at).unwrap_or(Err(Unreadable::Empty)),
+    pub(super) fn value(&self, document: &Arc<Document>, at: usize) -> Result<Secret, Unreadable> {
+        let open = || Unlocked::of(document, self);
+        self.documents.with(&ByAddress(Arc::clone(document)), open, |opened| match opened {
+            Ok(opened) => opened.at(at, document),
             Err(why) => Err(why.clone()),
         })
-    }
-
-    /// Opens a SOPS document ahead of time.
-    pub(super) fn warm(&self, document: &Arc<str>) {
-        let key = ByAddress::of(document);
-        self.documents.with(&key, || sops::open(document, self), |_| ());
     }
 
     /// A file of the project as it is reached through this name of the project's folder.
@@ -124,18 +119,14 @@ impl Vault {
     }
 }
 
-/// A text, told from others by where it is in memory: a document is read into one place, and for each
+/// A document, told from others by where it is in memory: a file is read into one place, and for each
 /// of its values its whole text would have to be compared with those of others.
 #[derive(Clone)]
-struct ByAddress(Arc<str>);
+struct ByAddress(Arc<Document>);
 
 impl ByAddress {
-    fn of(text: &Arc<str>) -> Self {
-        Self(Arc::clone(text))
-    }
-
-    fn address(&self) -> *const u8 {
-        self.0.as_ptr()
+    fn address(&self) -> *const Document {
+        Arc::as_ptr(&self.0)
     }
 }
 

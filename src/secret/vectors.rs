@@ -6,36 +6,17 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use flate2::read::ZlibDecoder;
-use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 
 use super::age::decrypt;
 use super::env::IdentitySources;
-use super::{Ask, Identities, Unreadable};
+use super::tests::Knows;
+use super::{Identities, Unreadable};
 use crate::model::Secret;
 
 /// What the `age` crate reads though the specification refuses it: stanzas as early versions of age
 /// wrote them, without the short line at their end. The header's MAC holds them together all the same.
 const LENIENT: &[&str] = &["stanza_missing_body", "stanza_missing_final_line"];
-
-/// Somebody who knows one passphrase.
-struct Knows(Option<String>);
-
-impl Ask for Knows {
-    fn tell(&self, _: &str) {}
-
-    fn choose(&self, _: &str, _: &str, _: &str) -> Option<bool> {
-        None
-    }
-
-    fn line(&self, _: &str) -> Option<String> {
-        None
-    }
-
-    fn passphrase(&self, _: &str) -> Option<SecretString> {
-        self.0.clone().map(SecretString::from)
-    }
-}
 
 /// One vector: what it tells of itself, and the age file.
 struct Vector {
@@ -75,7 +56,8 @@ impl Vector {
         let texts = self.all("identity").map(|text| ("X", Secret::new(text))).collect();
         let passphrase = self.field("passphrase").map(str::to_owned);
         let sources = IdentitySources { texts, files: Vec::new() };
-        let (identities, problems) = Identities::gather(&[], &sources, Knows(passphrase));
+        let (identities, problems) =
+            Identities::gather(&[], &sources, Knows { passphrase, ..Knows::default() });
         assert_eq!(problems, []);
         match decrypt(&self.file, &identities) {
             Ok(plain) => {

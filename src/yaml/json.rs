@@ -1,9 +1,46 @@
-//! YAML values as JSON, for answers that are handed on to HA as they are.
+//! YAML values as JSON, for answers that are handed on to HA as they are, and JSON as a tree.
+
+use std::borrow::Cow;
 
 use serde_json::{Map, Number, Value as Json};
 
 use super::scalar::{self, Kind};
-use super::{Fault, Node, Value};
+use super::{Fault, Key, Node, Pair, Parsed, Scalar, Style, Value};
+use crate::diagnostic::Span;
+
+/// JSON as if it had been read from YAML, but for the places: none is known. All its numbers are
+/// floating ones.
+pub(crate) fn from_json(json: &Json) -> Parsed<'_> {
+    Parsed { documents: vec![node(json)], faults: Vec::new(), whole: true }
+}
+
+fn node(json: &Json) -> Node<'_> {
+    let plain = |text| Value::Scalar(Scalar { text, style: Style::Plain });
+    let value = match json {
+        Json::Null => Value::Null,
+        Json::Bool(value) => plain(Cow::Borrowed(if *value { "true" } else { "false" })),
+        Json::Number(number) => plain(Cow::Owned(match number.as_f64() {
+            // Never without a point or an exponent.
+            Some(value) => format!("{value:?}"),
+            None => number.to_string(),
+        })),
+        Json::String(text) => {
+            Value::Scalar(Scalar { text: Cow::Borrowed(text), style: Style::Quoted })
+        }
+        Json::Array(items) => Value::Sequence(items.iter().map(node).collect()),
+        Json::Object(fields) => Value::Mapping(
+            fields
+                .iter()
+                .map(|(key, value)| Pair {
+                    key: Key { text: Cow::Borrowed(key), span: Span::default(), lost: false },
+                    value: node(value),
+                    merged: false,
+                })
+                .collect(),
+        ),
+    };
+    Node { value, tag: None, span: Span::default(), alias: false }
+}
 
 /// The node as JSON, as HA's own reader would understand it.
 pub(crate) fn to_json(node: &Node<'_>) -> Result<Json, Fault> {

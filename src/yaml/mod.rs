@@ -8,6 +8,7 @@ mod build;
 mod fault;
 mod json;
 mod scalar;
+mod sops;
 #[cfg(test)]
 mod tests;
 
@@ -15,8 +16,9 @@ use std::borrow::Cow;
 
 pub(crate) use build::{comments, parse};
 pub(crate) use fault::Fault;
-pub(crate) use json::to_json;
+pub(crate) use json::{from_json, to_json};
 pub(crate) use scalar::Kind;
+pub(crate) use sops::{SOPS, is_sops, sops_document, sops_parts};
 
 use crate::diagnostic::Span;
 

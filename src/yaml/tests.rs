@@ -2,7 +2,8 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
-use super::{MAX_DEPTH, MAX_DOCUMENTS, Node, Parsed, Value, parse, to_json};
+use super::{MAX_DEPTH, MAX_DOCUMENTS, Node, Parsed, Value, parse, sops_parts, to_json};
+use crate::model::sops::{Leaf, Text, Tree};
 
 fn one(text: &str) -> Node<'_> {
     let mut parsed = parse(text);
@@ -181,4 +182,21 @@ fn plain(node: &Node<'_>) -> serde_yaml::Value {
         }
         None => value,
     }
+}
+
+#[test]
+fn a_document_of_sops_is_kept_small() {
+    let text =
+        "list:\n- {a: x, b: {c: 'y'}}\n- a: \"z\\n\"\n  b: {c: y}\n  d: null\nsops: {mac: m}\n";
+    let parts = sops_parts(text, &parse(text), &mut |_, _| {}).unwrap();
+    let tree = Tree { text, parts: &parts };
+    let path = |leaf: &Leaf| tree.backwards(leaf.path).collect::<Vec<_>>();
+    let leaves: Vec<_> = parts.leaves.iter().map(|leaf| (path(leaf), leaf.text.of(text))).collect();
+    let (a, c) = (vec!["a", "list"], vec!["c", "b", "list"]);
+    assert_eq!(leaves, [(a.clone(), "x"), (c.clone(), "y"), (a, "z\n"), (c, "y")]);
+    // Keys that lead to several values are there once, and texts that stand in the file are not copied.
+    assert_eq!(parts.keys.len(), 5);
+    let copied = parts.leaves.iter().filter(|leaf| matches!(leaf.text, Text::Own(_)));
+    assert_eq!(copied.count(), 1);
+    assert!(size_of::<Leaf>() <= 40);
 }

@@ -1,5 +1,6 @@
 //! Documents of the real SOPS are read right, and refused once anything in them is not as it was.
 
+use appcred::manifest::{Request, load};
 use appcred::secret::{Grounds, Identities, Nobody, Unreadable, Vault, env::IdentitySources, read};
 
 use crate::real::sops;
@@ -13,8 +14,8 @@ pub(crate) struct Scene {
     pub(crate) recipient: String,
 }
 
-/// All that SOPS tells apart, in two documents.
-const PLAIN: &str = r#"# hunter0
+/// All that SOPS tells apart.
+pub(crate) const PLAIN: &str = r#"# hunter0
 one: hunter1 # hunter00
 two_x: "hunter2\n"
 three: |
@@ -25,19 +26,29 @@ five_unencrypted: hunter5
 yes_no: yes
 empty: ""
 nothing: null
-numbers: [1, 1.50, 1e30, 1.5e-9, 0777, 0x1F, 1_000, .inf, -3]
+numbers: [1, 1.50, 1e30, 1.5e-9, 0777, 0x1F, 1_000, .inf, -3, 1000.0]
 flags: {right: true, wrong: False}
 times: [2026-11-23, 2026-11-23T10:00:00.50+02:00]
 deep:
-  - {key: a, values: [b, [c, d]]}
-  # a comment in a list
-  - {key: e}
+  # one
+  key: a
+  # two
+  list:
+    - b
+    - [c, d]
+    # a comment in a list
+    - {key: e, values: [f]}
+    - key: g
+# last
 no_list: []
 no_map: {}
 "quoted: key": x
----
-second: hunter6
 "#;
+
+/// The same, and a second document.
+fn two_documents() -> String {
+    format!("{PLAIN}---\nsecond: hunter6\n")
+}
 
 const NAMES: &[&str] = &["one", "two_x", "three", "four_y", "five_unencrypted", "yes_no", "second"];
 
@@ -108,7 +119,7 @@ fn sops_files_with_every_option_are_read() {
     let scene = Scene::new();
     for selection in SELECTIONS {
         for mac_only in [&[][..], &["--mac-only-encrypted"]] {
-            scene.project.write("secrets.yaml", PLAIN);
+            scene.project.write("secrets.yaml", &two_documents());
             let options: Vec<&str> = selection.iter().chain(mac_only).copied().collect();
             let text = scene.encrypt("secrets.yaml", &options);
             assert_eq!(scene.all(), expected(), "{options:?}\n{text}");
@@ -134,6 +145,19 @@ fn sops_json_is_read() {
 }
 
 #[test]
+fn sops_json_is_read_as_a_manifest() {
+    let scene = Scene::new();
+    let entry = r#"{"domain": "spotify", "client_id": "c", "client_secret": "hünt\"er1"}"#;
+    let manifest = format!(r#"{{"application_credentials": [{entry}]}}"#);
+    scene.project.write("credentials.json", &manifest);
+    let text = scene.encrypt("credentials.json", &["--encrypted-regex", "^client_secret$"]);
+    scene.project.write("credentials.yaml", &text);
+    let loaded = load(&Request { folder: scene.project.path().to_owned(), home: None });
+    let secret = &loaded.entries[0].client_secret.value;
+    assert_eq!(read(secret, &scene.vault()), Ok(Secret::new("hünt\"er1")));
+}
+
+#[test]
 fn sops_file_of_any_other_kind_is_read() {
     let scene = Scene::new();
     scene.project.write("token.txt", "hunter1\n");
@@ -151,7 +175,7 @@ fn sops_recipients_any_of_which_opens() {
     let scene = Scene::new();
     let (other, other_recipient) = age_identity();
     let (third, _) = age_identity();
-    scene.project.write("secrets.yaml", PLAIN);
+    scene.project.write("secrets.yaml", &two_documents());
     let both = format!("{other_recipient},{}", scene.recipient);
     scene.encrypt("secrets.yaml", &["--age", &both]);
     let with =
@@ -197,7 +221,7 @@ fn sops_documents_without_an_age_recipient_say_what_they_need() {
 fn sops_flipped_bits_never_change_what_is_read() {
     for options in [&[][..], &["--unencrypted-regex", "^(numbers|deep)$"]] {
         let scene = Scene::new();
-        scene.project.write("secrets.yaml", PLAIN);
+        scene.project.write("secrets.yaml", &two_documents());
         let text = scene.encrypt("secrets.yaml", options);
         let mut refused = 0;
         let body = text.find("\nsops:").unwrap();

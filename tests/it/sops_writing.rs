@@ -1,42 +1,13 @@
 //! What appcred writes into SOPS documents is read by the real SOPS, its MAC accepted, and what SOPS
 //! then edits is read again.
 
-use appcred::secret::SopsDocument;
+use appcred::secret::{SopsDocument, Vault};
 
 use crate::real::{sops, sops_age};
 use crate::shell::age_identity;
-use crate::sops::{SELECTIONS, Scene, vault};
+use crate::sops::{PLAIN, SELECTIONS, Scene, vault};
 
 const NOW: &str = "2026-11-24T10:00:00Z";
-
-const PLAIN: &str = r#"# hunter0
-one: hunter1 # hunter00
-two_x: "hunter2\n"
-three: |
-  hunter3
-  hunter4
-four_y: ünïcode
-five_unencrypted: hunter5
-yes_no: yes
-empty: ""
-nothing: null
-numbers: [1, 1.50, 1e30, 1.5e-9, 0777, 0x1F, 1_000, .inf, -3, 1000.0]
-flags: {right: true, wrong: False}
-times: [2026-11-23, 2026-11-23T10:00:00.50+02:00]
-deep:
-  # one
-  key: a
-  # two
-  list:
-    - b
-    - [c, d]
-    # a comment in a list
-    - key: e
-# last
-no_list: []
-no_map: {}
-"quoted: key": x
-"#;
 
 /// What SOPS decrypts, but for comments in lists: those are items as long as they are encrypted.
 #[track_caller]
@@ -45,6 +16,11 @@ fn decrypted(scene: &Scene, file: &str) -> String {
     let of_list =
         |line: &&str| line.contains("a comment in a list") || line.contains(",type:comment]");
     text.lines().filter(|line| !of_list(line)).flat_map(|line| [line, "\n"]).collect()
+}
+
+#[track_caller]
+fn opened<'t>(text: &'t str, vault: &Vault) -> SopsDocument<'t> {
+    SopsDocument::open(text, vault).unwrap().unwrap()
 }
 
 /// The lines of one text that another has not.
@@ -61,7 +37,7 @@ fn sops_reads_what_was_written_with_every_option() {
             scene.project.write("a.yaml", PLAIN);
             let before = scene.encrypt("a.yaml", &options);
             let vault = scene.vault();
-            let document = SopsDocument::open(&before, &vault).unwrap();
+            let document = opened(&before, &vault);
             let clear = document.clear().unwrap();
             assert_eq!(document.seal(&clear, NOW).unwrap(), before, "{options:?}");
 
@@ -89,7 +65,7 @@ fn sops_reads_what_was_written_with_every_option() {
                 ["set", "a.yaml", "[\"one\"]", "\"by-sops\""],
             );
             let by_sops = std::fs::read_to_string(scene.project.join("a.yaml")).unwrap();
-            let again = SopsDocument::open(&by_sops, &vault).unwrap();
+            let again = opened(&by_sops, &vault);
             assert!(again.clear().unwrap().contains("one: by-sops\n"), "{options:?}\n{by_sops}");
         }
     }
@@ -103,7 +79,7 @@ fn sops_recipients_change_and_nothing_else_does() {
     scene.project.write("a.yaml", PLAIN);
     let before = scene.encrypt("a.yaml", &[]);
     let own = scene.vault();
-    let document = SopsDocument::open(&before, &own).unwrap();
+    let document = opened(&before, &own);
     let one = [scene.recipient.clone()];
     let both = [scene.recipient.clone(), other_recipient.clone()];
     assert!(document.rekeyed(&one, false).unwrap().is_none());
@@ -118,12 +94,12 @@ fn sops_recipients_change_and_nothing_else_does() {
     assert_eq!(read(&rekeyed, &scene.identity), read(&rekeyed, &other));
 
     let theirs = vault(&[&other], scene.project.path());
-    let document = SopsDocument::open(&rekeyed, &theirs).unwrap();
+    let document = opened(&rekeyed, &theirs);
     assert!(document.rekeyed(&both, false).unwrap().is_none());
     assert!(document.rekeyed(&both, true).unwrap().is_some_and(|anew| anew != rekeyed));
     let alone = document.rekeyed(&[other_recipient], false).unwrap().unwrap();
     assert!(SopsDocument::open(&alone, &own).is_err());
-    let added = SopsDocument::open(&alone, &theirs).unwrap();
+    let added = opened(&alone, &theirs);
     assert!(added.clear().unwrap().contains("one: hunter1\n"));
 }
 
@@ -135,7 +111,7 @@ fn sops_documents_of_other_forms_stay_as_they_are() {
         scene.project.write(file, plain);
         let text = scene.encrypt(file, &[]);
         let opened = SopsDocument::open(&text, &vault);
-        opened.and_then(|document| document.clear().map(|_| ())).unwrap_err().to_string()
+        opened.and_then(|document| document.unwrap().clear().map(|_| ())).unwrap_err().to_string()
     };
     assert_eq!(told("a.json", "{\"a\": \"b\"}"), "it is JSON, which only `sops` itself changes");
     assert_eq!(
@@ -144,7 +120,7 @@ fn sops_documents_of_other_forms_stay_as_they_are() {
     );
     scene.project.write("a.yaml", "a: b\nc_unencrypted: d\n");
     let text = scene.encrypt("a.yaml", &[]);
-    let document = SopsDocument::open(&text, &vault).unwrap();
+    let document = opened(&text, &vault);
     for (body, why) in [
         (
             "a: &x b\nc: *x\n",
@@ -178,7 +154,7 @@ fn sops_age_of_npm_reads_what_was_written() {
     scene.project.write("a.yaml", text);
     let before = scene.encrypt("a.yaml", &[]);
     let vault = scene.vault();
-    let document = SopsDocument::open(&before, &vault).unwrap();
+    let document = opened(&before, &vault);
     let changed =
         document.clear().unwrap().replace("hunter1", "hunter9") + "new: {deep: \"ünï\\n\"}\n";
     scene.project.write("a.yaml", &document.seal(&changed, NOW).unwrap());

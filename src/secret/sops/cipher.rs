@@ -17,7 +17,8 @@ pub(super) const COMMENT: &str = "comment";
 
 /// An encrypted value, taken apart.
 pub(super) struct Sealed<'t> {
-    data: Vec<u8>,
+    /// The ciphertext, in Base64.
+    data: &'t str,
     nonce: [u8; 32],
     tag: [u8; 16],
     /// What it was before: `str`, `int`, `float`, `bool`, `bytes`, `time` or `comment`.
@@ -30,15 +31,20 @@ impl<'t> Sealed<'t> {
         let mut parts = text.strip_prefix(SEALED)?.strip_suffix(']')?.split(',');
         let mut part = |name: &str| parts.next()?.strip_prefix(name)?.strip_prefix(':');
         let (data, nonce, tag, kind) = (part("data")?, part("iv")?, part("tag")?, part("type")?);
-        let bytes = |text: &str| STANDARD.decode(text).ok();
-        let sealed = Self {
-            data: bytes(data)?,
-            nonce: bytes(nonce)?.try_into().ok()?,
-            tag: bytes(tag)?.try_into().ok()?,
-            kind,
-        };
+        let sealed = Self { data, nonce: bytes(nonce)?, tag: bytes(tag)?, kind };
         parts.next().is_none().then_some(sealed)
     }
+
+    /// More than as many bytes as it was before.
+    pub(super) fn room(&self) -> usize {
+        self.data.len() + 3
+    }
+}
+
+fn bytes<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    let count = STANDARD.decode_slice(text, &mut bytes).ok()?;
+    (count == N).then_some(bytes)
 }
 
 /// The key of a document.
@@ -56,13 +62,19 @@ impl DataKey {
         fits.then(|| Self { cipher: AesGcm::new(Key::<Aes256>::from_slice(&bytes)), bytes })
     }
 
-    /// `None` where the value, its place or its tag is not what it was.
-    pub(super) fn open(&self, sealed: &Sealed<'_>, place: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
-        let mut bytes = Zeroizing::new(sealed.data.clone());
+    /// Decrypts a value to the end of `into`, which must have the room for it, so that nothing is
+    /// moved and left behind. `None` where the value, its place or its tag is not what it was.
+    pub(super) fn open(
+        &self,
+        sealed: &Sealed<'_>,
+        place: &[u8],
+        into: &mut Zeroizing<Vec<u8>>,
+    ) -> Option<()> {
+        let start = into.len();
+        STANDARD.decode_vec(sealed.data, into).ok()?;
         let nonce = Nonce::<U32>::from_slice(&sealed.nonce);
         let tag = Tag::from_slice(&sealed.tag);
-        self.cipher.decrypt_in_place_detached(nonce, place, &mut bytes, tag).ok()?;
-        Some(bytes)
+        self.cipher.decrypt_in_place_detached(nonce, place, &mut into[start..], tag).ok()
     }
 
     /// Encrypts a value for a place; `kind` is its type.

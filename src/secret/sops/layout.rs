@@ -1,16 +1,14 @@
 //! How a document is written: where SOPS' own part stands, and to which keys a comment belongs.
 
 use std::ops::Range;
-use std::rc::Rc;
 
-use super::Path;
+use crate::model::sops::Path;
 use crate::rewrite::geometry::{dash_column, line_start, next_line, value_end};
-use crate::yaml::{Node, Pair, Value};
+use crate::yaml::{self, Node, Pair, Value};
 
-/// The layout of a document, noted where it is wanted.
+/// The layout of a document.
 #[derive(Default)]
 pub(super) struct Layout {
-    is_wanted: bool,
     /// How many documents there are in the file.
     pub(super) documents: usize,
     /// What SOPS says, once in each document.
@@ -40,32 +38,31 @@ struct Mark {
     at: usize,
     column: usize,
     /// The keys that lead to the collection that it stands in.
-    path: Path,
+    under: Path,
 }
 
 impl Layout {
-    /// One that will be noted.
-    pub(super) fn wanted() -> Self {
-        Self { is_wanted: true, ..Self::default() }
-    }
-
     /// Notes a key or an item of a list.
-    pub(super) fn mark(&mut self, text: &str, at: usize, path: &[Rc<str>]) {
-        if !self.is_wanted {
-            return;
-        }
+    pub(super) fn mark(&mut self, text: &str, at: usize, under: Path) {
         let line = line_start(text, at);
         let before = text[line..at].trim_end();
         // The dash of an item is where the item begins.
         let start = if before.ends_with('-') { before.len() - 1 } else { at - line };
-        self.marks.push(Mark { at, column: start, path: path.to_vec() });
+        self.marks.push(Mark { at, column: start, under });
     }
 
-    /// Notes what SOPS says.
-    pub(super) fn part(&mut self, text: &str, pair: &Pair<'_>) {
-        if !self.is_wanted {
-            return;
+    /// Notes how many documents there are, and what SOPS says of each.
+    pub(super) fn documents(&mut self, text: &str, documents: &[Node<'_>]) {
+        self.documents = documents.len();
+        for document in documents {
+            let Value::Mapping(pairs) = &document.value else { continue };
+            for pair in pairs.iter().filter(|pair| pair.key.text == yaml::SOPS) {
+                self.part(text, pair);
+            }
         }
+    }
+
+    fn part(&mut self, text: &str, pair: &Pair<'_>) {
         let fields = match &pair.value.value {
             Value::Mapping(fields) => fields.as_slice(),
             _ => &[],
@@ -84,7 +81,7 @@ impl Layout {
     }
 
     /// The keys that lead to the collection that a comment belongs to.
-    pub(super) fn path_of_comment(&self, text: &str, at: usize) -> &[Rc<str>] {
+    pub(super) fn path_of_comment(&self, text: &str, at: usize) -> Path {
         let line = line_start(text, at);
         let next = self.marks.partition_point(|mark| mark.at < at);
         let column = at - line;
@@ -94,12 +91,12 @@ impl Layout {
         } else {
             self.marks[..next].last()
         };
-        found.map_or(&[], |mark| mark.path.as_slice())
+        found.map_or_else(Path::default, |mark| mark.under)
     }
 
     /// All the collections that there are, each by the keys that lead to it.
-    pub(super) fn paths(&self) -> impl Iterator<Item = &[Rc<str>]> {
-        self.marks.iter().map(|mark| mark.path.as_slice())
+    pub(super) fn paths(&self) -> impl Iterator<Item = Path> {
+        self.marks.iter().map(|mark| mark.under)
     }
 }
 

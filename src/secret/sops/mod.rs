@@ -6,6 +6,8 @@ mod document;
 mod layout;
 mod mac;
 mod metadata;
+mod old;
+mod plain;
 mod scalar;
 mod selection;
 #[cfg(test)]
@@ -13,22 +15,19 @@ mod tests;
 mod unlocked;
 mod write;
 
-use std::rc::Rc;
+use std::collections::BTreeMap;
 
 use thiserror::Error;
 
 use super::{Unreadable, Vault};
 use crate::model::Secret;
-
-use unlocked::{Plain, Unlocked};
+use crate::model::sops::{Fault, Parts, Tree};
 
 pub(super) use cipher::SEALED;
-pub(super) use document::is_document;
+pub(super) use document::{in_json, in_yaml, is_document};
 pub(super) use selection::Patterns;
+pub(super) use unlocked::Unlocked;
 pub use write::{SopsDocument, Unwritten};
-
-/// The keys that lead to a value.
-type Path = Vec<Rc<str>>;
 
 /// Why a SOPS document is refused.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -71,45 +70,13 @@ impl SopsProblem {
     }
 }
 
-/// A document that was decrypted and whose MAC fits.
-pub(super) struct Opened(Vec<Value>);
-
-/// A value of it.
-struct Value {
-    at: usize,
-    /// The key, of those that stand in the document itself and not deeper.
-    key: Option<String>,
-    plain: Plain,
-}
-
-impl Opened {
-    /// The value whose text begins at this byte of the document.
-    pub(super) fn at(&self, at: usize) -> Option<Result<Secret, Unreadable>> {
-        let found = self.0.binary_search_by_key(&at, |value| value.at).ok()?;
-        self.0.get(found).map(|value| value.plain.text())
-    }
-
-    /// The value of a key that stands in the document itself.
-    pub(super) fn named(&self, name: &str) -> Option<Result<Secret, Unreadable>> {
-        let found = self.0.iter().find(|value| value.key.as_deref() == Some(name));
-        found.map(|value| value.plain.text())
-    }
-}
-
-/// Decrypts a document and checks it.
-pub(super) fn open(text: &str, vault: &Vault) -> Result<Opened, Unreadable> {
-    let document = document::parse(text)?;
-    let mut values: Vec<_> = Unlocked::new(document, vault)?
-        .values
-        .into_iter()
-        .map(|known| {
-            let key = match known.leaf.path.as_slice() {
-                [key] => Some((**key).to_owned()),
-                _ => None,
-            };
-            Value { at: known.leaf.at, key, plain: known.plain }
-        })
-        .collect();
-    values.sort_by_key(|value| value.at);
-    Ok(Opened(values))
+/// Opens a document: its values that stand in the document itself and not deeper, by their keys.
+pub(super) fn by_name(
+    text: &str,
+    parts: Result<Parts, Fault>,
+    vault: &Vault,
+) -> Result<BTreeMap<String, Result<Secret, Unreadable>>, Unreadable> {
+    let parts = parts.map_err(SopsProblem::from)?;
+    let tree = Tree { text, parts: &parts };
+    Ok(Unlocked::new(tree, vault)?.by_name(tree))
 }

@@ -1,27 +1,15 @@
 //! Which values of a document are encrypted.
 
-use std::rc::Rc;
 use std::sync::Arc;
 
 use regex::Regex;
-use serde::Deserialize;
 
 use super::SopsProblem;
+use crate::model::sops::{Metadata, Path, Rule, Text, Tree};
 use crate::secret::once::Once;
 
 /// What SOPS encrypts where nothing else is said: all but keys with this end.
 const UNENCRYPTED: &str = "_unencrypted";
-
-/// The rules, as they are written; SOPS lets a document have one of them.
-#[derive(Default, Deserialize)]
-pub(super) struct Rules {
-    encrypted_regex: Option<String>,
-    encrypted_suffix: Option<String>,
-    unencrypted_regex: Option<String>,
-    unencrypted_suffix: Option<String>,
-    encrypted_comment_regex: Option<String>,
-    unencrypted_comment_regex: Option<String>,
-}
 
 /// Regular expressions that were met, each made once: documents of one project have the same, and
 /// to make one takes about as long as to decrypt a document.
@@ -30,8 +18,8 @@ pub(in crate::secret) struct Patterns(Once<String, Option<Arc<Regex>>>);
 
 impl Patterns {
     /// `None` where it cannot be understood.
-    fn regex(&self, text: &String) -> Option<Arc<Regex>> {
-        self.0.with(text, || Regex::new(text).ok().map(Arc::new), Clone::clone)
+    fn regex(&self, text: &str) -> Option<Arc<Regex>> {
+        self.0.with(&text.to_owned(), || Regex::new(text).ok().map(Arc::new), Clone::clone)
     }
 }
 
@@ -48,32 +36,28 @@ enum Key {
 }
 
 impl Selection {
-    pub(super) fn new(rules: &Rules, patterns: &Patterns) -> Result<Self, SopsProblem> {
-        let given = |rule: &Option<String>| rule.clone().filter(|text| !text.is_empty());
-        let regex = |text: String| {
-            patterns
-                .regex(&text)
-                .map(Key::Matches)
-                .ok_or(SopsProblem::Metadata("has a regular expression that cannot be understood"))
-        };
-        let by_comment = [&rules.encrypted_comment_regex, &rules.unencrypted_comment_regex];
-        if by_comment.into_iter().any(|rule| given(rule).is_some()) {
+    pub(super) fn new(
+        metadata: &Metadata,
+        document: &str,
+        patterns: &Patterns,
+    ) -> Result<Self, SopsProblem> {
+        if metadata.by_comment {
             return Err(SopsProblem::Metadata(
                 "chooses values by their comments, which appcred cannot: choose them by their keys",
             ));
         }
+        let given =
+            |rule: &Text| Some(rule.of(document).to_owned()).filter(|text| !text.is_empty());
         let mut found = Vec::new();
-        if let Some(text) = given(&rules.encrypted_regex) {
-            found.push(Self { key: regex(text)?, encrypts: true });
-        }
-        if let Some(text) = given(&rules.encrypted_suffix) {
-            found.push(Self { key: Key::Ends(text), encrypts: true });
-        }
-        if let Some(text) = given(&rules.unencrypted_regex) {
-            found.push(Self { key: regex(text)?, encrypts: false });
-        }
-        if let Some(text) = given(&rules.unencrypted_suffix) {
-            found.push(Self { key: Key::Ends(text), encrypts: false });
+        for (rule, encrypts) in [(&metadata.encrypted, true), (&metadata.unencrypted, false)] {
+            let Rule { regex, suffix } = rule;
+            if let Some(text) = given(regex) {
+                let regex = patterns.regex(&text).ok_or(SopsProblem::Metadata(
+                    "has a regular expression that cannot be understood",
+                ))?;
+                found.push(Self { key: Key::Matches(regex), encrypts });
+            }
+            found.extend(given(suffix).map(|text| Self { key: Key::Ends(text), encrypts }));
         }
         let first = found.pop();
         match first {
@@ -85,12 +69,29 @@ impl Selection {
         }
     }
 
-    /// Whether the value at the end of these keys is encrypted.
-    pub(super) fn encrypts(&self, path: &[Rc<str>]) -> bool {
-        let decides = |key: &Rc<str>| match &self.key {
+    /// What is encrypted of a document.
+    pub(super) fn of(&self, tree: Tree<'_>) -> Selected {
+        let decides = |key: &str| match &self.key {
             Key::Ends(suffix) => key.ends_with(suffix),
             Key::Matches(regex) => regex.is_match(key),
         };
-        path.iter().any(decides) == self.encrypts
+        let mut encrypted = Vec::with_capacity(tree.parts.keys.len() + 1);
+        encrypted.push(!self.encrypts);
+        for key in &tree.parts.keys {
+            let above = encrypted[key.under.index()];
+            let is_decided = above == self.encrypts || decides(key.text.of(tree.text));
+            encrypted.push(is_decided == self.encrypts);
+        }
+        Selected(encrypted)
+    }
+}
+
+/// Which of a document's paths are encrypted.
+pub(super) struct Selected(Vec<bool>);
+
+impl Selected {
+    /// Whether the value at the end of this path is encrypted.
+    pub(super) fn has(&self, path: Path) -> bool {
+        self.0[path.index()]
     }
 }

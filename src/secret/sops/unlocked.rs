@@ -1,133 +1,158 @@
 //! A document with its key: every value decrypted, and the MAC found right.
 
+use std::collections::BTreeMap;
+
 use secrecy::zeroize::Zeroizing;
 
 use super::SopsProblem;
 use super::cipher::{COMMENT, DataKey, Sealed};
-use super::document::{Content, Document, Leaf};
-use super::layout::Layout;
+use super::document::{Content, content};
 use super::mac::Mac;
-use super::metadata::Metadata;
-use super::scalar;
+use super::metadata::{Said, recipients};
+use super::plain::{Plain, Plains};
+use super::selection::Selection;
 use crate::diagnostic::shown;
 use crate::model::Secret;
+use crate::model::sops::{Document, Metadata, Path, Tree};
 use crate::secret::{Identities, Unreadable, Vault, age};
 
 /// A document that was opened.
-pub(super) struct Unlocked<'t> {
+pub(in crate::secret) struct Unlocked {
     /// Its values in order, but for comments that stand in lists as items.
-    pub(super) values: Vec<Known<'t>>,
-    pub(super) layout: Layout,
-    pub(super) metadata: Metadata,
+    known: Vec<Known>,
+    /// What they are, in the same order.
+    pub(super) plains: Plains,
+    pub(super) selection: Selection,
     pub(super) key: DataKey,
 }
 
-/// A value and what it was before it was encrypted.
-pub(super) struct Known<'t> {
-    pub(super) leaf: Leaf<'t>,
-    pub(super) plain: Plain,
+/// A value that was found right.
+#[derive(Clone, Copy)]
+pub(super) struct Known {
+    /// Which of the document's leaves it is.
+    pub(super) leaf: usize,
     /// Whether it is encrypted.
     pub(super) encrypted: bool,
 }
 
-/// A plain value.
-#[derive(PartialEq, Eq)]
-pub(super) struct Plain {
-    /// As SOPS hashes it.
-    pub(super) bytes: Zeroizing<Vec<u8>>,
-    /// What SOPS calls its type.
-    pub(super) kind: &'static str,
-}
+impl Unlocked {
+    /// Opens a document of a manifest by whoever can.
+    pub(in crate::secret) fn of(document: &Document, vault: &Vault) -> Result<Self, Unreadable> {
+        Self::new(document.tree().map_err(SopsProblem::from)?, vault)
+    }
 
-impl<'t> Unlocked<'t> {
     /// Opens a document by whoever can.
-    pub(super) fn new(document: Document<'t>, vault: &Vault) -> Result<Self, Unreadable> {
-        let metadata = Metadata::read(&document, &vault.patterns)?;
-        let key = data_key(&metadata, &vault.identities)?;
-        Self::with_key(document, metadata, key).map_err(Unreadable::from)
+    pub(in crate::secret) fn new(tree: Tree<'_>, vault: &Vault) -> Result<Self, Unreadable> {
+        let said = Said::read(tree, &vault.patterns)?;
+        let key = data_key(said.metadata, tree.text, &vault.identities)?;
+        Self::with_key(tree, said, key).map_err(Unreadable::from)
     }
 
     /// Decrypts the values and checks them.
     pub(super) fn with_key(
-        document: Document<'t>,
-        metadata: Metadata,
+        tree: Tree<'_>,
+        said: Said<'_>,
         key: DataKey,
     ) -> Result<Self, SopsProblem> {
+        let Said { metadata, selection } = said;
+        let leaves = &tree.parts.leaves;
+        let selected = selection.of(tree);
+        let mut places = Places::new(tree);
         let mut mac = Mac::new(metadata.mac_only_encrypted);
-        let mut values = Vec::with_capacity(document.leaves.len());
-        for leaf in document.leaves {
-            let encrypted = metadata.selection.encrypts(&leaf.path);
-            let plain = if encrypted {
-                let Some(plain) = decrypt(&leaf, &key)? else { continue };
-                plain
-            } else {
-                Plain::in_clear(&leaf)
-            };
-            mac.add(&plain.bytes, encrypted);
-            values.push(Known { leaf, plain, encrypted });
+        let mut known = Vec::with_capacity(leaves.len());
+        let mut plains = Plains::with_room(leaves.len(), tree.text.len());
+        for (at, leaf) in leaves.iter().enumerate() {
+            let Some(content) = content(leaf, tree.text) else { continue };
+            let encrypted = selected.has(leaf.path);
+            if !encrypted {
+                plains.push_clear(&content);
+            } else if !decrypt(&content, leaf.path, &mut places, &key, &mut plains)? {
+                continue;
+            }
+            let plain = plains.last().map(|plain| plain.bytes).unwrap_or_default();
+            mac.add(plain, encrypted);
+            known.push(Known { leaf: at, encrypted });
         }
-        let written = Sealed::parse(&metadata.mac)
-            .filter(|mac| mac.kind == "str")
-            .and_then(|mac| key.open(&mac, metadata.lastmodified.as_bytes()))
+        let sealed = Sealed::parse(metadata.mac.of(tree.text)).filter(|mac| mac.kind == "str");
+        let sealed = sealed.ok_or(SopsProblem::MacItself)?;
+        let mut written = Zeroizing::new(Vec::with_capacity(sealed.room()));
+        key.open(&sealed, metadata.lastmodified.of(tree.text).as_bytes(), &mut written)
             .ok_or(SopsProblem::MacItself)?;
         if *written != mac.text().into_bytes() {
             return Err(SopsProblem::Mac);
         }
-        Ok(Self { values, layout: document.layout, metadata, key })
-    }
-}
-
-impl Plain {
-    /// What stands there, as it stands there.
-    pub(super) fn in_clear(leaf: &Leaf<'_>) -> Self {
-        let (text, kind) = match &leaf.content {
-            Content::Text(text) => (&**text, "str"),
-            Content::Other(other) => (other.hashed.as_str(), other.kind),
-        };
-        Self { bytes: Zeroizing::new(text.as_bytes().to_vec()), kind }
+        Ok(Self { known, plains, selection, key })
     }
 
-    pub(super) fn text(&self) -> Result<Secret, Unreadable> {
-        if !matches!(self.kind, "str" | "bytes") {
-            return Err(Unreadable::NotAText);
+    /// Its values with what they are.
+    pub(super) fn values(&self) -> impl DoubleEndedIterator<Item = (Known, Plain<'_>)> {
+        let plain = |at| self.plains.get(at);
+        self.known.iter().enumerate().filter_map(move |(at, known)| Some((*known, plain(at)?)))
+    }
+
+    /// The value whose text begins at this byte of the document.
+    pub(in crate::secret) fn at(
+        &self,
+        at: usize,
+        document: &Document,
+    ) -> Result<Secret, Unreadable> {
+        let leaves = &document.tree().map_err(SopsProblem::from)?.parts.leaves;
+        let leaf = leaves.binary_search_by_key(&at, |leaf| leaf.at as usize).ok();
+        let known =
+            leaf.and_then(|leaf| self.known.binary_search_by_key(&leaf, |known| known.leaf).ok());
+        let plain = known.and_then(|known| self.plains.get(known));
+        plain.map_or(Err(Unreadable::Empty), Plain::text)
+    }
+
+    /// The values that stand in the document itself and not deeper, by their keys.
+    pub(in crate::secret) fn by_name(
+        &self,
+        tree: Tree<'_>,
+    ) -> BTreeMap<String, Result<Secret, Unreadable>> {
+        let mut named = BTreeMap::new();
+        for (known, plain) in self.values() {
+            let Some(leaf) = tree.parts.leaves.get(known.leaf) else { continue };
+            let mut keys = tree.backwards(leaf.path);
+            if let (Some(name), None) = (keys.next(), keys.next()) {
+                named.entry(name.to_owned()).or_insert_with(|| plain.text());
+            }
         }
-        std::str::from_utf8(&self.bytes).map(Secret::new).map_err(|_| Unreadable::NotText)
+        named
     }
 }
 
-/// Decrypts a leaf's value; `None` where it is a comment that stands in a list as an item.
-fn decrypt(leaf: &Leaf<'_>, key: &DataKey) -> Result<Option<Plain>, SopsProblem> {
-    let Content::Text(text) = &leaf.content else {
-        return Err(SopsProblem::Clear(leaf.name()));
-    };
+/// Adds what a value was; `false` where it is a comment that stands in a list as an item.
+fn decrypt(
+    content: &Content<'_>,
+    path: Path,
+    places: &mut Places<'_>,
+    key: &DataKey,
+    into: &mut Plains,
+) -> Result<bool, SopsProblem> {
+    let clear = || SopsProblem::Clear(name(places.tree, path));
+    let Content::Text(text) = content else { return Err(clear()) };
     // SOPS leaves an empty text as it is.
     if text.is_empty() {
-        return Ok(Some(Plain::in_clear(leaf)));
+        into.push_clear(content);
+        return Ok(true);
     }
-    let sealed = Sealed::parse(text).ok_or_else(|| SopsProblem::Clear(leaf.name()))?;
+    let sealed = Sealed::parse(text).ok_or_else(clear)?;
     if sealed.kind == COMMENT {
-        return Ok(None);
+        return Ok(false);
     }
-    open(&sealed, leaf, key).map(Some).ok_or_else(|| SopsProblem::Value(leaf.name()))
+    let opened = into.push_sealed(&sealed, places.of(path), key);
+    opened.map(|()| true).ok_or_else(|| SopsProblem::Value(name(places.tree, path)))
 }
 
-/// Decrypts a leaf's value; `None` where it is not what it was, or was elsewhere.
-pub(super) fn open(sealed: &Sealed<'_>, leaf: &Leaf<'_>, key: &DataKey) -> Option<Plain> {
-    let bytes = key.open(sealed, leaf.place().as_bytes())?;
-    let kinds = ["str", "bytes", "time", "int", "float", "bool"];
-    let kind = kinds.into_iter().find(|kind| *kind == sealed.kind)?;
-    let bytes = match kind {
-        "str" | "bytes" | "time" => bytes,
-        kind => scalar::canonical(kind, &bytes)?,
-    };
-    Some(Plain { bytes, kind })
-}
-
-fn data_key(metadata: &Metadata, identities: &Identities) -> Result<DataKey, Unreadable> {
-    let recipients = metadata.recipients()?;
+fn data_key(
+    metadata: &Metadata,
+    document: &str,
+    identities: &Identities,
+) -> Result<DataKey, Unreadable> {
+    let recipients = recipients(metadata)?;
     let (mut broken, mut missing) = (None, None);
-    for recipient in &recipients {
-        match age::decrypt(recipient.enc.as_bytes(), identities) {
+    for recipient in recipients {
+        match age::decrypt(recipient.enc.of(document).as_bytes(), identities) {
             Ok(key) => {
                 let key = DataKey::new(key);
                 return key.ok_or(SopsProblem::Metadata("holds a key of a wrong length").into());
@@ -146,30 +171,39 @@ fn data_key(metadata: &Metadata, identities: &Identities) -> Result<DataKey, Unr
     Err(broken.or(missing).unwrap_or_else(none))
 }
 
-/// The keys that lead to a value, as it is bound to them.
-pub(super) fn place(path: &[std::rc::Rc<str>]) -> String {
-    // What stands in no mapping is bound to a bare colon.
-    if path.is_empty() {
-        return ":".to_owned();
-    }
-    path.iter().flat_map(|key| [&**key, ":"]).collect()
+/// The places of values, as the values are bound to them.
+pub(super) struct Places<'d> {
+    tree: Tree<'d>,
+    /// The last one that was asked for: in a list it is often the next as well.
+    last: Option<(Path, String)>,
 }
 
-impl Leaf<'_> {
-    fn place(&self) -> String {
-        place(&self.path)
+impl<'d> Places<'d> {
+    pub(super) fn new(tree: Tree<'d>) -> Self {
+        Self { tree, last: None }
     }
 
-    /// SOPS writes a comment that stands in a list as an item of it, and leaves it out of the MAC.
-    pub(super) fn is_comment(&self) -> bool {
-        match &self.content {
-            Content::Text(text) => Sealed::parse(text).is_some_and(|sealed| sealed.kind == COMMENT),
-            Content::Other(_) => false,
-        }
+    /// The keys that lead there, each with a colon.
+    pub(super) fn of(&mut self, path: Path) -> &str {
+        let last = self.last.take().filter(|(last, _)| *last == path);
+        let (_, place) = self.last.insert(last.unwrap_or_else(|| (path, place(self.tree, path))));
+        place
     }
+}
 
-    /// Its key, as far as that can be shown.
-    pub(super) fn name(&self) -> String {
-        self.path.last().map_or_else(|| "the document".to_owned(), |key| shown::field(key))
+fn place(tree: Tree<'_>, path: Path) -> String {
+    let mut keys: Vec<_> = tree.backwards(path).collect();
+    // What stands in no mapping is bound to a bare colon.
+    if keys.is_empty() {
+        return ":".to_owned();
     }
+    keys.reverse();
+    keys.iter().flat_map(|key| [key, ":"]).collect()
+}
+
+/// The last key of a path, as far as it can be shown.
+pub(super) fn name(tree: Tree<'_>, path: Path) -> String {
+    tree.backwards(path)
+        .next()
+        .map_or_else(|| "the document".to_owned(), |key| shown::field(key).to_string())
 }

@@ -1,18 +1,19 @@
 //! A document changed in place: what is new is encrypted under the document's own key, what is not
 //! keeps every byte, and the MAC is made anew.
 
-use std::collections::BTreeMap;
-use std::rc::Rc;
-
 use secrecy::zeroize::Zeroizing;
 use thiserror::Error;
 
 use super::cipher::{COMMENT, Sealed};
-use super::document::{self, Content, Document, Form, Leaf};
+use super::document::{self, Content, content};
+use super::layout::Layout;
 use super::mac::Mac;
-use super::metadata::Metadata;
-use super::unlocked::{Known, Plain, Unlocked, open, place};
+use super::metadata::{self, Said};
+use super::old::{Old, stretch};
+use super::plain::{Plain, Plains};
+use super::unlocked::{Places, Unlocked, name};
 use super::{Patterns, SopsProblem, scalar};
+use crate::model::sops::{Fault, Form, Leaf, Metadata, Parts, Recipient, Tree};
 use crate::rewrite::geometry::{
     block_end, block_header, indented, line_break, line_start, quoted, word,
 };
@@ -53,29 +54,54 @@ impl From<SopsProblem> for Unwritten {
 /// A SOPS document that was opened to be changed.
 pub struct SopsDocument<'t> {
     text: &'t str,
-    unlocked: Unlocked<'t>,
+    parts: Parts,
+    layout: Layout,
+    unlocked: Unlocked,
 }
 
 impl<'t> SopsDocument<'t> {
-    /// Opens a document and checks its MAC.
+    /// Opens a document and checks its MAC; `None` where the text is no document of SOPS.
     ///
     /// # Errors
     /// Where it cannot be opened, or is no YAML.
-    pub fn open(text: &'t str, vault: &Vault) -> Result<Self, Unwritten> {
-        if document::is_json(text) {
+    pub fn open(text: &'t str, vault: &Vault) -> Result<Option<Self>, Unwritten> {
+        if document::in_json(text).is_some() {
             return Err(Unwritten::Form("it is JSON"));
         }
-        let document = document::parse_laid_out(text)?;
-        Ok(Self { text, unlocked: Unlocked::new(document, vault)? })
+        if !text.contains(yaml::SOPS) {
+            return Ok(None);
+        }
+        let parsed = yaml::parse(text);
+        if !yaml::is_sops(&parsed.documents) {
+            return Ok(None);
+        }
+        let (parts, layout) = document::laid_out(text, &parsed)?;
+        let unlocked = Unlocked::new(Tree { text, parts: &parts }, vault)?;
+        Ok(Some(Self { text, parts, layout, unlocked }))
+    }
+
+    fn tree(&self) -> Tree<'_> {
+        Tree { text: self.text, parts: &self.parts }
+    }
+
+    fn metadata(&self) -> Result<&Metadata, SopsProblem> {
+        self.parts.metadata.as_ref().ok_or(SopsProblem::Metadata("is missing"))
+    }
+
+    /// Its values with what they are, and whether they are encrypted.
+    fn values(&self) -> impl DoubleEndedIterator<Item = (&Leaf, Plain<'_>, bool)> {
+        let values = self.unlocked.values();
+        values.filter_map(|(known, plain)| {
+            Some((self.parts.leaves.get(known.leaf)?, plain, known.encrypted))
+        })
     }
 
     /// Where SOPS' own part begins: behind all else.
     fn tail(&self) -> Result<usize, Unwritten> {
-        let layout = &self.unlocked.layout;
-        match layout.parts.as_slice() {
-            [only] if layout.documents == 1 => {
-                let last = self.unlocked.values.last();
-                if last.is_some_and(|known| known.leaf.at > only.start) {
+        match self.layout.parts.as_slice() {
+            [only] if self.layout.documents == 1 => {
+                let last = self.values().next_back();
+                if last.is_some_and(|(leaf, ..)| leaf.at as usize > only.start) {
                     return Err(Unwritten::Form("its `sops` part is not its last"));
                 }
                 Ok(only.start)
@@ -99,19 +125,19 @@ impl<'t> SopsDocument<'t> {
     pub fn clear(&self) -> Result<Zeroizing<String>, Unwritten> {
         let body = self.body()?;
         let mut changes = Changes::new(body);
-        for Known { leaf, plain, encrypted } in &self.unlocked.values {
+        for (leaf, plain, encrypted) in self.values() {
             if !encrypted || plain.bytes.is_empty() {
                 continue;
             }
-            let text = std::str::from_utf8(&plain.bytes).map_err(|_| Unreadable::NotText)?;
+            let text = std::str::from_utf8(plain.bytes).map_err(|_| Unreadable::NotText)?;
             let written = match (plain.kind, leaf.form) {
                 (_, Form::Block | Form::Strange) | ("bytes", _) => {
-                    return Err(unfit(body, leaf.at).into());
+                    return Err(unfit(body, leaf.at as usize).into());
                 }
                 ("str", _) => word(text),
                 (kind, _) => scalar::written(kind, text),
             };
-            changes.replace(leaf.at..leaf.end, written);
+            changes.replace(stretch(leaf), written);
         }
         for span in yaml::comments(body) {
             let text = &body[span.start + 1..span.end];
@@ -129,12 +155,14 @@ impl<'t> SopsDocument<'t> {
     /// What an encrypted comment says.
     fn comment(&self, text: &str, body: &str, at: usize) -> Option<Zeroizing<String>> {
         let sealed = Sealed::parse(text.trim_end()).filter(|sealed| sealed.kind == COMMENT)?;
-        let layout = &self.unlocked.layout;
-        let likely = layout.path_of_comment(body, at);
+        let likely = self.layout.path_of_comment(body, at);
+        let mut places = Places::new(self.tree());
         // To which collection SOPS reckoned it shows by what opens it.
-        let bytes = std::iter::once(likely)
-            .chain(layout.paths())
-            .find_map(|path| self.unlocked.key.open(&sealed, place(path).as_bytes()))?;
+        let bytes = std::iter::once(likely).chain(self.layout.paths()).find_map(|path| {
+            let mut bytes = Zeroizing::new(Vec::with_capacity(sealed.room()));
+            let place = places.of(path).as_bytes();
+            self.unlocked.key.open(&sealed, place, &mut bytes).map(|()| bytes)
+        })?;
         let text = std::str::from_utf8(&bytes).ok().filter(|text| !text.contains(['\n', '\r']))?;
         Some(Zeroizing::new(text.to_owned()))
     }
@@ -146,39 +174,47 @@ impl<'t> SopsDocument<'t> {
     /// # Errors
     /// Where the text is no document that SOPS could have, or not everything fits in its place.
     pub fn seal(&self, body: &str, now: &str) -> Result<String, Unwritten> {
-        let document = document::parse_laid_out(body)?;
-        if document.metadata.is_some() || document::is_json(body) {
+        let (parts, layout) = document::laid_out(body, &yaml::parse(body))?;
+        if parts.metadata.is_some() || body.trim_start().starts_with('{') {
             return Err(Unwritten::Form("it has a part `sops` of its own"));
         }
-        if document.layout.documents > 1 {
+        if layout.documents > 1 {
             return Err(Unwritten::Form("it has several documents in one file"));
         }
-        let mut mac = Mac::new(self.unlocked.metadata.mac_only_encrypted);
+        let tree = Tree { text: body, parts: &parts };
+        let selected = self.unlocked.selection.of(tree);
+        let mut places = Places::new(tree);
+        let mut mac = Mac::new(self.metadata()?.mac_only_encrypted);
         let mut changes = Changes::new(body);
-        self.seal_comments(&document, body, &mut changes)?;
-        let mut old = Old::new(&self.unlocked.values, self.text);
-        let mut meant = Vec::with_capacity(document.leaves.len());
-        for leaf in &document.leaves {
-            let encrypted = self.unlocked.metadata.selection.encrypts(&leaf.path);
-            if encrypted && leaf.is_comment() {
+        self.seal_comments(tree, &layout, &mut changes)?;
+        let mut old = Old::new(self.tree(), self.values());
+        let mut meant = Plains::with_room(parts.leaves.len(), body.len());
+        for leaf in &parts.leaves {
+            let Some(content) = content(leaf, body) else { continue };
+            let encrypted = selected.has(leaf.path);
+            let sealed = sealed_in(&content);
+            if encrypted && sealed.as_ref().is_some_and(|sealed| sealed.kind == COMMENT) {
                 continue;
             }
-            let plain = match self.still_sealed(leaf)? {
-                Some(plain) if encrypted => plain,
-                _ => {
-                    let plain = Plain::in_clear(leaf);
-                    if encrypted && !(plain.bytes.is_empty() && plain.kind == "str") {
-                        let sealed = match old.take(leaf, &plain) {
-                            Some(sealed) => sealed.to_owned(),
-                            None => self.sealed(&plain.bytes, plain.kind, &leaf.path)?,
-                        };
-                        put(&mut changes, body, leaf, &sealed)?;
-                    }
-                    plain
-                }
-            };
-            mac.add(&plain.bytes, encrypted);
-            meant.push(plain);
+            if let Some(sealed) = &sealed {
+                // It must be what it was for this place, even where it counts as it stands there.
+                let mut elsewhere = Plains::default();
+                let into = if encrypted { &mut meant } else { &mut elsewhere };
+                into.push_sealed(sealed, places.of(leaf.path), &self.unlocked.key)
+                    .ok_or_else(|| SopsProblem::Value(name(tree, leaf.path)))?;
+            }
+            if sealed.is_none() || !encrypted {
+                meant.push_clear(&content);
+            }
+            let Some(plain) = meant.last() else { continue };
+            mac.add(plain.bytes, encrypted);
+            if encrypted && sealed.is_none() && !(plain.bytes.is_empty() && plain.kind == "str") {
+                let sealed = match old.take(tree, leaf.path, plain) {
+                    Some(sealed) => sealed.to_owned(),
+                    None => self.sealed(plain.bytes, plain.kind, places.of(leaf.path))?,
+                };
+                put(&mut changes, body, leaf, &sealed)?;
+            }
         }
         let mut made = changes.made().ok_or_else(|| unfit(body, 0))?;
         let tail = self.tail()?;
@@ -189,19 +225,20 @@ impl<'t> SopsDocument<'t> {
             made.push_str(line_break(self.text));
         }
         made.push_str(&self.signed(&mac.text(), now)?);
-        let read = self.read_again(&made).map_err(Unwritten::Wrong)?;
-        let is_meant = read.values.len() == meant.len()
-            && read.values.iter().zip(&meant).all(|(known, meant)| known.plain == *meant);
-        if is_meant { Ok(made) } else { Err(unfit(body, 0).into()) }
+        let is_meant = self.read_again(&made, |read, _| Ok(read.plains == meant));
+        if is_meant? { Ok(made) } else { Err(unfit(body, 0).into()) }
     }
 
     /// Encrypts the comments that SOPS would.
     fn seal_comments(
         &self,
-        document: &Document<'_>,
-        body: &str,
+        tree: Tree<'_>,
+        layout: &Layout,
         changes: &mut Changes<'_>,
     ) -> Result<(), Unwritten> {
+        let body = tree.text;
+        let selected = self.unlocked.selection.of(tree);
+        let mut places = Places::new(tree);
         let before = self.body()?;
         let mut old: Vec<(Zeroizing<String>, &str)> = Vec::new();
         for span in yaml::comments(before) {
@@ -213,31 +250,23 @@ impl<'t> SopsDocument<'t> {
         }
         for span in yaml::comments(body) {
             let text = &body[span.start + 1..span.end];
-            let path = document.layout.path_of_comment(body, span.start);
+            let path = layout.path_of_comment(body, span.start);
             let is_sealed = Sealed::parse(text.trim_end()).is_some();
-            if text.is_empty() || is_sealed || !self.unlocked.metadata.selection.encrypts(path) {
+            if text.is_empty() || is_sealed || !selected.has(path) {
                 continue;
             }
             let same = old.iter().position(|(said, _)| **said == text);
             let sealed = match same {
                 Some(same) => old.remove(same).1.to_owned(),
-                None => self.sealed(text.as_bytes(), COMMENT, path)?,
+                None => self.sealed(text.as_bytes(), COMMENT, places.of(path))?,
             };
             changes.replace(span.start + 1..span.end, sealed);
         }
         Ok(())
     }
 
-    /// What a value was that is still encrypted, for this place; `None` where it is in clear.
-    fn still_sealed(&self, leaf: &Leaf<'_>) -> Result<Option<Plain>, SopsProblem> {
-        let Content::Text(text) = &leaf.content else { return Ok(None) };
-        let Some(sealed) = Sealed::parse(text) else { return Ok(None) };
-        let plain = open(&sealed, leaf, &self.unlocked.key);
-        plain.map(Some).ok_or_else(|| SopsProblem::Value(leaf.name()))
-    }
-
-    fn sealed(&self, plain: &[u8], kind: &str, path: &[Rc<str>]) -> Result<String, Unwritten> {
-        let sealed = self.unlocked.key.seal(plain, kind, place(path).as_bytes());
+    fn sealed(&self, plain: &[u8], kind: &str, place: &str) -> Result<String, Unwritten> {
+        let sealed = self.unlocked.key.seal(plain, kind, place.as_bytes());
         sealed.map_err(|_| Unwritten::NoRandom)
     }
 
@@ -247,7 +276,7 @@ impl<'t> SopsDocument<'t> {
         let text = &self.text[tail..];
         let sealed = self.unlocked.key.seal(mac.as_bytes(), "str", now.as_bytes());
         let sealed = sealed.map_err(|_| Unwritten::NoRandom)?;
-        let part = self.unlocked.layout.parts.first();
+        let part = self.layout.parts.first();
         let places = part.and_then(|part| Some((part.mac.clone()?, part.lastmodified.clone()?)));
         let (mac, time) =
             places.ok_or(Unwritten::Form("its `sops` part is not as SOPS writes it"))?;
@@ -261,7 +290,7 @@ impl<'t> SopsDocument<'t> {
     fn with_recipients(&self, names: &[String], keys: &[String]) -> Result<String, Unwritten> {
         let line_break = line_break(self.text);
         let mut changes = Changes::new(self.text);
-        for part in &self.unlocked.layout.parts {
+        for part in &self.layout.parts {
             let list = part.age.as_ref();
             let list =
                 list.ok_or(Unwritten::Form("its recipients are not written as SOPS does"))?;
@@ -278,10 +307,20 @@ impl<'t> SopsDocument<'t> {
         Ok(changes.made().ok_or_else(|| unfit(self.text, 0))?)
     }
 
-    fn read_again<'m>(&self, made: &'m str) -> Result<Unlocked<'m>, SopsProblem> {
-        let document = document::parse(made)?;
-        let metadata = Metadata::read(&document, &Patterns::default())?;
-        Unlocked::with_key(document, metadata, self.unlocked.key.clone())
+    /// Whether something holds for what was written, once it is read like any other document.
+    fn read_again(
+        &self,
+        made: &str,
+        holds: impl FnOnce(&Unlocked, Tree<'_>) -> Result<bool, SopsProblem>,
+    ) -> Result<bool, Unwritten> {
+        let read = || {
+            let parts =
+                document::in_yaml(made, &yaml::parse(made)).unwrap_or(Err(Fault::Syntax))?;
+            let tree = Tree { text: made, parts: &parts };
+            let said = Said::read(tree, &Patterns::default())?;
+            holds(&Unlocked::with_key(tree, said, self.unlocked.key.clone())?, tree)
+        };
+        read().map_err(Unwritten::Wrong)
     }
 
     /// The document for these recipients, as `sops updatekeys` makes it: its key and all its values
@@ -290,77 +329,62 @@ impl<'t> SopsDocument<'t> {
     /// # Errors
     /// Where its recipients stand elsewhere than SOPS puts them.
     pub fn rekeyed(&self, recipients: &[String], anew: bool) -> Result<Option<String>, Unwritten> {
-        if self.unlocked.metadata.is_grouped() {
+        if !self.metadata()?.groups.is_empty() {
             return Err(Unwritten::Form("its recipients stand in key groups"));
         }
-        let before = self.unlocked.metadata.recipients()?;
+        let before = metadata::recipients(self.metadata()?)?;
+        let named = |old: &Recipient| bare(old.recipient.of(self.text));
         let mut wanted: Vec<String> = Vec::new();
         for recipient in recipients.iter().map(|recipient| bare(recipient)) {
             if !wanted.contains(&recipient) {
                 wanted.push(recipient);
             }
         }
-        let is_there =
-            |recipient: &String| before.iter().any(|old| bare(&old.recipient) == *recipient);
+        let is_there = |recipient: &String| before.iter().any(|old| named(old) == *recipient);
         if !anew && before.len() == wanted.len() && wanted.iter().all(is_there) {
             return Ok(None);
         }
         let mut enclosed = Vec::with_capacity(wanted.len());
         for recipient in &wanted {
-            let old = before.iter().find(|old| bare(&old.recipient) == *recipient && !anew);
+            let old = before.iter().find(|old| named(old) == *recipient && !anew);
             enclosed.push(match old {
-                Some(old) => old.enc.clone(),
+                Some(old) => old.enc.of(self.text).to_owned(),
                 None => seal(&self.unlocked.key.bytes, std::slice::from_ref(recipient))?,
             });
         }
         let made = self.with_recipients(&wanted, &enclosed)?;
-        let read = self.read_again(&made).map_err(Unwritten::Wrong)?;
-        let after = read.metadata.recipients()?;
-        let is_meant = after.len() == wanted.len()
-            && after.iter().zip(&wanted).all(|(after, wanted)| after.recipient == *wanted);
-        if is_meant { Ok(Some(made)) } else { Err(unfit(self.text, 0).into()) }
+        let is_meant = self.read_again(&made, |_, tree| {
+            let after = tree.parts.metadata.iter().map(metadata::recipients).next();
+            let after = after.unwrap_or(Ok(&[]))?;
+            let named = |after: &Recipient, wanted: &String| after.recipient.of(&made) == wanted;
+            let is_same = |(after, wanted)| named(after, wanted);
+            Ok(after.len() == wanted.len() && after.iter().zip(&wanted).all(is_same))
+        });
+        if is_meant? { Ok(Some(made)) } else { Err(unfit(self.text, 0).into()) }
     }
 }
 
-/// The ciphertext that was there, for what is there still.
-struct Old<'o> {
-    text: &'o str,
-    by_path: BTreeMap<&'o [Rc<str>], Vec<&'o Known<'o>>>,
-}
-
-impl<'o> Old<'o> {
-    fn new<'t: 'o>(values: &'o [Known<'t>], text: &'t str) -> Self {
-        let mut by_path: BTreeMap<_, Vec<&'o Known<'o>>> = BTreeMap::new();
-        for known in values.iter().filter(|known| known.encrypted && known.leaf.form != Form::Block)
-        {
-            by_path.entry(known.leaf.path.as_slice()).or_default().push(known);
-        }
-        Self { text, by_path }
-    }
-
-    /// Each once, so that two values never show that they are the same.
-    fn take(&mut self, leaf: &Leaf<'_>, plain: &Plain) -> Option<&'o str> {
-        let same = self.by_path.get_mut(leaf.path.as_slice())?;
-        let found = same.iter().position(|known| known.plain == *plain)?;
-        let known = same.remove(found);
-        Some(&self.text[known.leaf.at..known.leaf.end])
+/// An encrypted value in clear's place, taken apart.
+fn sealed_in<'t>(content: &Content<'t>) -> Option<Sealed<'t>> {
+    match content {
+        Content::Text(text) => Sealed::parse(text),
+        Content::Other(_) => None,
     }
 }
 
 /// Puts ciphertext in the place of a value.
-fn put(changes: &mut Changes<'_>, text: &str, leaf: &Leaf<'_>, sealed: &str) -> Result<(), Unfit> {
+fn put(changes: &mut Changes<'_>, text: &str, leaf: &Leaf, sealed: &str) -> Result<(), Unfit> {
+    let at = leaf.at as usize;
     match leaf.form {
-        Form::Word => changes.replace(leaf.at..leaf.end, sealed),
-        Form::Flow if sealed.starts_with(['"', '\'']) => {
-            changes.replace(leaf.at..leaf.end, sealed);
-        }
-        Form::Flow => changes.replace(leaf.at..leaf.end, quoted(sealed)),
+        Form::Word => changes.replace(stretch(leaf), sealed),
+        Form::Flow if sealed.starts_with(['"', '\'']) => changes.replace(stretch(leaf), sealed),
+        Form::Flow => changes.replace(stretch(leaf), quoted(sealed)),
         Form::Block => {
-            let header = block_header(text, leaf.at).ok_or_else(|| unfit(text, leaf.at))?;
+            let header = block_header(text, at).ok_or_else(|| unfit(text, at))?;
             changes.replace(header, sealed);
-            changes.replace(line_start(text, leaf.at)..block_end(text, leaf.at), "");
+            changes.replace(line_start(text, at)..block_end(text, at), "");
         }
-        Form::Strange => return Err(unfit(text, leaf.at)),
+        Form::Strange => return Err(unfit(text, at)),
     }
     Ok(())
 }

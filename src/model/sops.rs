@@ -1,0 +1,213 @@
+//! A document of SOPS taken apart, before anything of it is opened.
+//!
+//! It borrows nothing, so that references may hold it for long, and is small: a text is a stretch of
+//! the file wherever it stands there as it is, and keys that lead to many values are there once. Nothing
+//! of it can be printed: values in clear may be secret.
+
+use std::sync::Arc;
+
+use secrecy::zeroize::Zeroizing;
+
+/// A document, with what it is made of.
+#[derive(Clone)]
+pub struct Document {
+    text: Arc<str>,
+    parts: Result<Parts, Fault>,
+}
+
+/// Why a document cannot be one that SOPS wrote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// It is not whole.
+    Syntax,
+    /// It has aliases.
+    Alias,
+    /// It has mappings merged by `<<`.
+    Merge,
+    /// What SOPS says of it is of other kinds than SOPS writes.
+    Metadata,
+}
+
+/// What a document is made of. Its texts are to be looked up in the document: see [`Tree`].
+#[derive(Clone, Default)]
+pub struct Parts {
+    /// The values in order.
+    pub leaves: Vec<Leaf>,
+    /// The keys that lead to them, each behind the one that it is under.
+    pub keys: Vec<Key>,
+    /// What SOPS says of it.
+    pub metadata: Option<Metadata>,
+}
+
+/// A value.
+#[derive(Clone)]
+pub struct Leaf {
+    /// The first byte of its text.
+    pub at: u32,
+    /// Behind its last byte.
+    pub end: u32,
+    /// The keys that lead to it; places in lists do not count.
+    pub path: Path,
+    /// How it is written.
+    pub form: Form,
+    /// Whether it is without quotes, and so may be a number, boolean or time.
+    pub is_plain: bool,
+    /// The value.
+    pub text: Text,
+}
+
+/// How a value is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// With or without quotes.
+    Word,
+    /// The same, in `{…}` or `[…]`.
+    Flow,
+    /// Literal or folded.
+    Block,
+    /// Behind a tag of somebody's own.
+    Strange,
+}
+
+/// The keys that lead somewhere, known by the last of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Path(u32);
+
+impl Path {
+    /// The path behind the last of so many keys; that behind none is the document itself.
+    pub fn behind(keys: usize) -> Self {
+        Self(short(keys))
+    }
+
+    /// How many keys there are up to its last one, all others counted.
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// A key of a mapping; mappings that stand at one path share theirs.
+#[derive(Clone)]
+pub struct Key {
+    /// The keys that lead to its mapping.
+    pub under: Path,
+    /// The key itself.
+    pub text: Text,
+}
+
+/// A text of a document.
+#[derive(Clone)]
+pub enum Text {
+    /// It stands there as it is, from one byte to before another.
+    Stretch(u32, u32),
+    /// It is written there in some other way. It may be secret, in a document that is being edited.
+    Own(Zeroizing<Box<str>>),
+}
+
+impl Default for Text {
+    fn default() -> Self {
+        Self::Stretch(0, 0)
+    }
+}
+
+impl Text {
+    /// The text itself, of a document with this text.
+    pub fn of<'d>(&'d self, document: &'d str) -> &'d str {
+        match self {
+            Self::Stretch(start, end) => {
+                document.get(*start as usize..*end as usize).unwrap_or_default()
+            }
+            Self::Own(text) => text,
+        }
+    }
+}
+
+/// What SOPS says of a document; what it does not say is empty.
+#[derive(Clone, Default)]
+pub struct Metadata {
+    /// The encrypted MAC.
+    pub mac: Text,
+    /// When it was last changed.
+    pub lastmodified: Text,
+    /// By which SOPS.
+    pub version: Text,
+    /// Whether values in clear are left out of the MAC.
+    pub mac_only_encrypted: bool,
+    /// Which keys are encrypted, by expression and by end.
+    pub encrypted: Rule,
+    /// Which keys are not.
+    pub unencrypted: Rule,
+    /// Whether it chooses values by their comments.
+    pub by_comment: bool,
+    /// To whom its key is encrypted.
+    pub recipients: Vec<Recipient>,
+    /// The same, for each of the shares that its key was split into.
+    pub groups: Vec<Vec<Recipient>>,
+}
+
+/// A rule for keys.
+#[derive(Clone, Default)]
+pub struct Rule {
+    /// A regular expression.
+    pub regex: Text,
+    /// What a key ends with.
+    pub suffix: Text,
+}
+
+/// The key of a document, encrypted to somebody.
+#[derive(Clone)]
+pub struct Recipient {
+    /// Who that is.
+    pub recipient: Text,
+    /// The encrypted key.
+    pub enc: Text,
+}
+
+/// The parts of a document with its text.
+#[derive(Clone, Copy)]
+pub struct Tree<'d> {
+    /// The whole text.
+    pub text: &'d str,
+    /// The parts.
+    pub parts: &'d Parts,
+}
+
+impl<'d> Tree<'d> {
+    /// The keys of a path, from the last to the first.
+    pub fn backwards(self, path: Path) -> impl Iterator<Item = &'d str> {
+        let key = move |path: Path| self.parts.keys.get(path.index().checked_sub(1)?);
+        let keys = std::iter::successors(key(path), move |last| key(last.under));
+        keys.map(move |key| key.text.of(self.text))
+    }
+}
+
+impl Document {
+    /// Keeps a document with the parts that were found in it.
+    pub fn new(text: Arc<str>, parts: Result<Parts, Fault>) -> Self {
+        Self { text, parts }
+    }
+
+    /// What it is made of.
+    ///
+    /// # Errors
+    /// Where SOPS cannot have written it.
+    pub fn tree(&self) -> Result<Tree<'_>, Fault> {
+        match &self.parts {
+            Ok(parts) => Ok(Tree { text: &self.text, parts }),
+            Err(fault) => Err(*fault),
+        }
+    }
+}
+
+impl PartialEq for Document {
+    /// The parts follow from the text.
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Document {}
+
+/// A place in a document, or a count of what is in it. No document is as long as would not fit.
+pub fn short(place: usize) -> u32 {
+    u32::try_from(place).unwrap_or(u32::MAX)
+}

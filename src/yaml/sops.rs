@@ -1,0 +1,210 @@
+//! From the tree to a document of SOPS.
+
+use std::sync::Arc;
+
+use secrecy::zeroize::Zeroizing;
+
+use super::{Node, Pair, Parsed, Style, Value};
+use crate::model::sops::{
+    Document, Fault, Form, Key, Leaf, Metadata, Parts, Path, Recipient, Rule, Text, short,
+};
+
+/// The key under which SOPS keeps what it needs itself.
+pub(crate) const SOPS: &str = "sops";
+
+/// A text as a document of SOPS; `None` where SOPS says nothing of it.
+pub(crate) fn sops_document(text: &Arc<str>, parsed: &Parsed<'_>) -> Option<Document> {
+    is_sops(&parsed.documents).then(|| {
+        let parts = sops_parts(text, parsed, &mut |_, _| {});
+        Document::new(Arc::clone(text), parts)
+    })
+}
+
+/// Whether SOPS says something of one of these documents.
+pub(crate) fn is_sops(documents: &[Node<'_>]) -> bool {
+    documents.iter().any(|document| field(document, SOPS).is_some())
+}
+
+/// What a document of SOPS is made of. `note` is told where each key and each item of a list begins,
+/// and of which collection it is one.
+pub(crate) fn sops_parts(
+    text: &str,
+    parsed: &Parsed<'_>,
+    note: &mut impl FnMut(usize, Path),
+) -> Result<Parts, Fault> {
+    if !parsed.whole || !parsed.faults.is_empty() {
+        return Err(Fault::Syntax);
+    }
+    let mut reader = Reader { text, parts: Parts::default(), next: 0, note };
+    for document in &parsed.documents {
+        reader.document(document)?;
+    }
+    let said = parsed.documents.iter().find_map(|document| field(document, SOPS));
+    reader.parts.metadata = said.map(|said| metadata(said, text)).transpose()?;
+    reader.parts.leaves.shrink_to_fit();
+    reader.parts.keys.shrink_to_fit();
+    Ok(reader.parts)
+}
+
+struct Reader<'r, N> {
+    text: &'r str,
+    parts: Parts,
+    /// Where the next key is, if it was met behind the last one before.
+    next: usize,
+    note: &'r mut N,
+}
+
+impl<N: FnMut(usize, Path)> Reader<'_, N> {
+    /// One of several documents in a file.
+    fn document(&mut self, node: &Node<'_>) -> Result<(), Fault> {
+        let Value::Mapping(pairs) = &node.value else {
+            return self.node(node, Path::default(), false);
+        };
+        let is_flow = self.is_flow(node);
+        for pair in pairs.iter().filter(|pair| pair.key.text != SOPS) {
+            self.pair(pair, Path::default(), is_flow)?;
+        }
+        Ok(())
+    }
+
+    fn is_flow(&self, node: &Node<'_>) -> bool {
+        self.text[node.span.start..].starts_with(['{', '['])
+    }
+
+    fn pair(&mut self, pair: &Pair<'_>, under: Path, is_flow: bool) -> Result<(), Fault> {
+        if pair.merged {
+            return Err(Fault::Merge);
+        }
+        (self.note)(pair.key.span.start, under);
+        let path = self.key(pair, under);
+        self.node(&pair.value, path, is_flow)
+    }
+
+    /// Finds the key where it was met before, as in each mapping of a list, or adds it.
+    fn key(&mut self, pair: &Pair<'_>, under: Path) -> Path {
+        let keys = &mut self.parts.keys;
+        let is_there = keys
+            .get(self.next)
+            .is_some_and(|key| key.under == under && key.text.of(self.text) == pair.key.text);
+        if !is_there {
+            self.next = keys.len();
+            let text = text(&pair.key.text, pair.key.span.start, pair.key.span.end, self.text);
+            keys.push(Key { under, text });
+        }
+        self.next += 1;
+        Path::behind(self.next)
+    }
+
+    fn node(&mut self, node: &Node<'_>, path: Path, is_flow: bool) -> Result<(), Fault> {
+        if node.alias {
+            return Err(Fault::Alias);
+        }
+        let is_flow = is_flow || self.is_flow(node);
+        match &node.value {
+            Value::Null | Value::Lost => {}
+            Value::Scalar(scalar) => {
+                let form = match scalar.style {
+                    _ if node.tag.is_some() => Form::Strange,
+                    Style::Block => Form::Block,
+                    _ if is_flow => Form::Flow,
+                    _ => Form::Word,
+                };
+                self.parts.leaves.push(Leaf {
+                    at: short(node.span.start),
+                    end: short(node.span.end),
+                    path,
+                    form,
+                    is_plain: scalar.style == Style::Plain,
+                    text: text(&scalar.text, node.span.start, node.span.end, self.text),
+                });
+            }
+            Value::Sequence(items) => {
+                let first = self.parts.keys.len();
+                for item in items {
+                    (self.note)(item.span.start, path);
+                    self.next = first;
+                    self.node(item, path, is_flow)?;
+                }
+            }
+            Value::Mapping(pairs) => {
+                for pair in pairs {
+                    self.pair(pair, path, is_flow)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A text that is written from one byte to before another, with or without quotes.
+fn text(said: &str, start: usize, end: usize, document: &str) -> Text {
+    let is_there = |start: usize, end: usize| document.get(start..end) == Some(said);
+    if is_there(start, end) {
+        Text::Stretch(short(start), short(end))
+    } else if is_there(start + 1, end.saturating_sub(1)) {
+        Text::Stretch(short(start + 1), short(end - 1))
+    } else {
+        Text::Own(Zeroizing::new(said.into()))
+    }
+}
+
+/// What SOPS says, as far as it is asked for.
+fn metadata(node: &Node<'_>, text: &str) -> Result<Metadata, Fault> {
+    let Value::Mapping(_) = &node.value else { return Err(Fault::Metadata) };
+    let word = |name| Ok(word(node, name, text)?.unwrap_or_default());
+    let by_comment = [word("encrypted_comment_regex")?, word("unencrypted_comment_regex")?];
+    let groups = items(node, "key_groups")?.iter();
+    Ok(Metadata {
+        mac: word("mac")?,
+        lastmodified: word("lastmodified")?,
+        version: word("version")?,
+        mac_only_encrypted: match field(node, "mac_only_encrypted").map(|node| &node.value) {
+            None | Some(Value::Null) => false,
+            Some(Value::Scalar(scalar)) => scalar.boolean().ok_or(Fault::Metadata)?,
+            Some(_) => return Err(Fault::Metadata),
+        },
+        encrypted: Rule { regex: word("encrypted_regex")?, suffix: word("encrypted_suffix")? },
+        unencrypted: Rule {
+            regex: word("unencrypted_regex")?,
+            suffix: word("unencrypted_suffix")?,
+        },
+        by_comment: by_comment.iter().any(|rule| !rule.of(text).is_empty()),
+        recipients: recipients(node, text)?,
+        groups: groups.map(|group| recipients(group, text)).collect::<Result<_, _>>()?,
+    })
+}
+
+fn recipients(group: &Node<'_>, text: &str) -> Result<Vec<Recipient>, Fault> {
+    let recipient = |node| {
+        Ok(Recipient {
+            recipient: word(node, "recipient", text)?.unwrap_or_default(),
+            enc: word(node, "enc", text)?.ok_or(Fault::Metadata)?,
+        })
+    };
+    items(group, "age")?.iter().map(recipient).collect()
+}
+
+/// The text of a field; a boolean is none.
+fn word(node: &Node<'_>, name: &str, document: &str) -> Result<Option<Text>, Fault> {
+    let Some(found) = field(node, name) else { return Ok(None) };
+    match &found.value {
+        Value::Null => Ok(None),
+        Value::Scalar(scalar) if scalar.boolean().is_none() => {
+            Ok(Some(text(&scalar.text, found.span.start, found.span.end, document)))
+        }
+        _ => Err(Fault::Metadata),
+    }
+}
+
+fn items<'n, 't>(node: &'n Node<'t>, name: &str) -> Result<&'n [Node<'t>], Fault> {
+    match field(node, name).map(|node| &node.value) {
+        None | Some(Value::Null) => Ok(&[]),
+        Some(Value::Sequence(items)) => Ok(items),
+        Some(_) => Err(Fault::Metadata),
+    }
+}
+
+fn field<'n, 't>(node: &'n Node<'t>, name: &str) -> Option<&'n Node<'t>> {
+    let Value::Mapping(pairs) = &node.value else { return None };
+    pairs.iter().find(|pair| pair.key.text == name).map(|pair| &pair.value)
+}
