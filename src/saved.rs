@@ -98,7 +98,7 @@ pub struct Planned<'a> {
 /// Why a plan cannot be saved.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error(
-    "the secret of `{0}` is not an age text in the manifest, so a saved plan could not tell whether it changes: encrypt it there, or apply without a saved plan"
+    "the secret of `{0}` is not encrypted in the manifest itself, so a saved plan could not tell whether it changes: encrypt it there, or apply without a saved plan"
 )]
 pub struct Unsealed(pub Key);
 

@@ -35,9 +35,10 @@ const WORTH_A_BAR: usize = 20;
   appcred apply
   appcred apply --yes --target home
   appcred apply --yes --max-deletes 3
+  appcred apply house.plan       # of `appcred plan --out house.plan`
   appcred apply --yes --verify   # a wrong secret changes nothing")]
 pub(super) struct Apply {
-    /// Apply exactly this saved plan, or nothing
+    /// Apply exactly this saved plan, or nothing, without asking
     ///
     /// Plans anew, and goes on only if that comes to what `plan --out FILE` saved. Arguments that
     /// shaped the plan are given here as well.
@@ -105,7 +106,9 @@ pub(super) async fn run(global: &Global, verb: &Apply) -> anyhow::Result<ExitSta
             console::tell("Nothing was changed.\n");
             return Ok(ExitStatus::Failure);
         }
-        if !verb.yes && !agreed("Apply these changes?", "--yes to apply without asking").await? {
+        // A saved plan was seen by whoever saved it.
+        let is_agreed = verb.yes || saved.is_some();
+        if !is_agreed && !agreed("Apply these changes?", "--yes to apply without asking").await? {
             console::tell("Nothing was changed.\n");
             return Ok(ExitStatus::Failure);
         }

@@ -243,7 +243,11 @@ fn decrypt(armored: &str, identities: &Identities) -> Result<Secret, Unreadable>
 pub fn seal(reference: &Reference) -> Option<Seal> {
     match reference {
         Reference::Age(armored) => Some(Seal::of_ciphertext(armored)),
-        Reference::Plain(_) | Reference::Tagged { .. } | Reference::Sops { .. } => None,
+        // Unchanged values keep their ciphertext when SOPS writes the document again.
+        Reference::Sops { document, at } => {
+            sops::ciphertext(document, *at).map(Seal::of_ciphertext)
+        }
+        Reference::Plain(_) | Reference::Tagged { .. } => None,
     }
 }
 

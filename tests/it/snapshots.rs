@@ -10,8 +10,9 @@ use sha2::Digest;
 
 use crate::forms::{annotations, check_own};
 use crate::ha_apply::House;
-use crate::real::HomeAssistant;
+use crate::real::{HomeAssistant, sops};
 use crate::shell::{Appcred, Project, Ran};
+use crate::sops::Scene;
 
 const SECRETS: &[&str] =
     &["m4rk3d-first", "m4rk3d-second", "m4rk3d-third", "m4rk3d-new", "m4rk3d-theirs"];
@@ -414,7 +415,7 @@ fn ha_saved_plan_is_applied_or_refused_with_what_has_changed() {
     );
 
     save();
-    house.appcred(&ha).args(["apply", "house.plan", "--yes"]).run();
+    house.appcred(&ha).args(["apply", "house.plan"]).run();
     house.appcred(&ha).args(["plan", "--detailed-exitcode"]).status(0).run();
     refused();
 }
@@ -454,4 +455,67 @@ fn a_snapshot_on_the_web_is_fetched_with_a_token() {
     let ran = plan().env("APPCRED_SNAPSHOT_TOKEN", "MARKED-TOKEN").status(2).run();
     assert!(!format!("{}{}", ran.stdout, ran.stderr).contains("MARKED"), "{}", ran.stdout);
     serving.join().unwrap();
+}
+
+/// Two entries, encrypted by the real SOPS; a target that holds them, and a snapshot of it.
+fn under_sops() -> (Scene, String) {
+    let scene = Scene::new();
+    let project = &scene.project;
+    project.write("appcred.yaml", "targets: {house: {config_dir: ha}}\n");
+    let entry = |name: &str, secret: &str| {
+        format!(
+            "  - domain: spotify\n    name: {name}\n    client_id: id-of-{name}\n    client_secret: {secret}\n"
+        )
+    };
+    let entries = [entry("one", SECRETS[0]), entry("two", SECRETS[1])].concat();
+    let file = "credentials/all.yaml";
+    project.write(file, &format!("application_credentials:\n{entries}"));
+    scene.encrypt(file, &["--encrypted-regex", "^(client_id|client_secret)$"]);
+    let run = |args: &[&str]| drop(with_key(&scene).args(args).run());
+    run(&["apply", "--yes"]);
+    run(&["snapshot", "-o", "snapshot.json"]);
+    (scene, file.to_owned())
+}
+
+fn with_key(scene: &Scene) -> Appcred {
+    Appcred::new().in_dir(scene.project.path()).env("SOPS_AGE_KEY", &scene.identity)
+}
+
+#[test]
+fn a_document_of_sops_is_planned_without_its_key() {
+    let (scene, file) = under_sops();
+    let folder = scene.project.path();
+    search("the snapshot", &fs::read_to_string(folder.join("snapshot.json")).unwrap());
+    let against = |status| {
+        let args = ["plan", "--detailed-exitcode", "--against", "snapshot.json"];
+        Appcred::new().in_dir(folder).args(args).status(status).run().stdout
+    };
+    assert!(against(0).contains("No changes. 2 in sync."));
+    let place = r#"["application_credentials"][1]["client_secret"]"#;
+    sops(folder, &scene.identity, ["set", &file, place, &format!("\"{}\"", SECRETS[2])]);
+    let told = against(2);
+    assert!(told.contains("-/+ replace spotify \"two\"") && told.contains("1 in sync"), "{told}");
+    let place = r#"["application_credentials"][0]["client_id"]"#;
+    sops(folder, &scene.identity, ["set", &file, place, "\"another\""]);
+    let told = against(2);
+    assert!(told.contains("2 unknown") || told.contains("1 unknown"), "{told}");
+}
+
+#[test]
+fn a_plan_of_a_document_of_sops_is_saved_and_holds_no_longer_than_its_ciphertext() {
+    let (scene, file) = under_sops();
+    let set = |secret: &str| {
+        let place = r#"["application_credentials"][1]["client_secret"]"#;
+        let secret = format!("\"{secret}\"");
+        sops(scene.project.path(), &scene.identity, ["set", &file, place, &secret])
+    };
+    set(SECRETS[2]);
+    with_key(&scene).args(["plan", "--out", "house.plan"]).run();
+    search("the plan", &fs::read_to_string(scene.project.path().join("house.plan")).unwrap());
+    set(SECRETS[3]);
+    let refused = with_key(&scene).args(["apply", "house.plan"]).status(1).run();
+    assert!(refused.stderr.contains("does not hold any more"), "{}", refused.stderr);
+    with_key(&scene).args(["plan", "--out", "house.plan"]).run();
+    let applied = with_key(&scene).args(["apply", "house.plan"]).run();
+    assert!(applied.stdout.contains("1 replaced"), "{}", applied.stdout);
 }

@@ -298,7 +298,7 @@ fn a_mistyped_integration_is_guessed() {
     let scene = Folder::new();
     scene.project.write("credentials/b.yaml", "application_credentials:\n  - {domain: spotfy, client_id: z, client_secret: !env_var HOME}\n");
     let running = scene.appcred(&["watch"]).spawn();
-    thread::sleep(Duration::from_secs(2));
+    thread::sleep(Duration::from_secs(3));
     running.signal(Signal::TERM);
     let told = running.finish().stderr;
     let guessed = "credentials/b.yaml:2:6: unknown integration `spotfy`: did you mean `spotify`?";

@@ -3,9 +3,10 @@
 use serde_json::Value as Json;
 
 use super::SopsProblem;
+use super::cipher::SEALED;
 use super::layout::Layout;
 use super::scalar::{self, Meaning, Other};
-use crate::model::sops::{Fault, Leaf, Parts};
+use crate::model::sops::{Document, Fault, Leaf, Parts, Tree};
 use crate::yaml::{self, Parsed};
 
 /// What a leaf holds.
@@ -44,6 +45,14 @@ pub(in crate::secret) fn in_json(text: &str) -> Option<Result<Parts, Fault>> {
 /// The parts of a document in YAML; nothing where SOPS says nothing of it.
 pub(in crate::secret) fn in_yaml(text: &str, parsed: &Parsed<'_>) -> Option<Result<Parts, Fault>> {
     yaml::is_sops(&parsed.documents).then(|| yaml::sops_parts(text, parsed, &mut |_, _| {}))
+}
+
+/// What stands for the value that begins at this byte, if SOPS encrypted that one.
+pub(in crate::secret) fn ciphertext(document: &Document, at: usize) -> Option<&str> {
+    let Tree { text, parts } = document.tree().ok()?;
+    let found = parts.leaves.binary_search_by_key(&at, |leaf| leaf.at as usize).ok()?;
+    let value = parts.leaves.get(found)?.text.of(text).trim();
+    value.starts_with(SEALED).then_some(value)
 }
 
 /// The parts of a text that is to be written again, whatever SOPS says of it, and its layout.

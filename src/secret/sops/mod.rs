@@ -24,7 +24,7 @@ use crate::model::Secret;
 use crate::model::sops::{Fault, Parts, Tree};
 
 pub(super) use cipher::SEALED;
-pub(super) use document::{in_json, in_yaml, is_document};
+pub(super) use document::{ciphertext, in_json, in_yaml, is_document};
 pub(super) use selection::Patterns;
 pub(super) use unlocked::Unlocked;
 pub use write::{SopsDocument, Unwritten};
