@@ -92,18 +92,21 @@ fn age_misfit(
     if recipients.is_empty() {
         return None;
     }
-    let file = Decryptor::new_buffered(ArmoredReader::new(file.as_ref())).ok()?;
-    if file.is_scrypt() {
+    let open = || Decryptor::new_buffered(ArmoredReader::new(file.as_ref())).ok();
+    let sealed = open()?;
+    if sealed.is_scrypt() {
         return Some(Misfit::Nobody);
     }
     let witness = Witness::default();
-    let is_opened =
-        file.decrypt([&witness as &dyn Identity].into_iter().chain(identities.free())).is_ok();
+    // It opens nothing, and sees everything.
+    drop(sealed.decrypt([&witness as &dyn Identity].into_iter()));
     let seen = witness.seen();
     let is_meant = is_marked_for(&seen, recipients);
+    // Mostly that is all, and nothing has been decrypted.
     if is_meant == Some(true) {
         return None;
     }
+    let is_opened = open()?.decrypt(identities.free()).is_ok();
     let stanzas = Stanzas::of(&seen);
     let (ssh, rest): (Vec<_>, Vec<_>) =
         recipients.iter().partition(|recipient| recipient.starts_with("ssh-"));
