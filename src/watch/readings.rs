@@ -82,3 +82,52 @@ impl<R: FnMut() -> Reading + Send + 'static> Readings<R> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::fs;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use super::Readings;
+    use crate::status::Manifests;
+    use crate::watch::Reading;
+    use crate::watch::places;
+    use crate::watch::trigger::{Noticing, Trigger};
+
+    /// A file changes, and once more when it is read for the first time.
+    async fn check(noticing: Noticing) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.yaml");
+        fs::write(&file, "").unwrap();
+        let places = BTreeSet::from([folder.path().to_owned()]);
+        let mut trigger = Trigger::new(noticing);
+        trigger.watch(&places, &places::folders(&places));
+        trigger.about_to_read();
+        fs::write(&file, "half").unwrap();
+
+        let read = move || {
+            let text = fs::read_to_string(&file).unwrap();
+            if text == "half" {
+                fs::write(&file, "half and half").unwrap();
+            }
+            let manifests = Manifests { entries: text.len(), ..Manifests::default() };
+            Reading { wanted: Some(BTreeMap::new()), places: places.clone(), manifests }
+        };
+        let early = AtomicUsize::new(0);
+        let soon = |_: &BTreeMap<_, _>| {
+            early.fetch_add(1, Ordering::Relaxed);
+        };
+        let readings = Readings::new(read);
+        let read = readings.after_a_change(&mut trigger, soon).await.unwrap();
+        assert_eq!(read.reading.manifests.entries, "half and half".len(), "{noticing:?}");
+        assert!(early.into_inner() > 1, "{noticing:?}: both were told of early");
+    }
+
+    #[tokio::test]
+    async fn what_changes_while_it_is_read_early_is_read_again() {
+        check(Noticing::Events).await;
+        check(Noticing::Polling(Duration::from_millis(10))).await;
+    }
+}
