@@ -53,10 +53,6 @@ pub use hold::{Held, Hold};
 pub use notices::{Notices, schema as notice_schema};
 pub use trigger::Noticing;
 
-/// Readings in a row for places that were not watched before: more of them is a place that changes
-/// all the time, and the events will tell.
-const MOST_READINGS: usize = 5;
-
 /// How to watch.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -145,46 +141,32 @@ pub async fn run(
     let mut tended = Tended::new(settings.clone(), &ports);
     let mut complaints = Complaints::default();
     let readings = Readings::new(read);
-    let mut early = None;
     let mut is_asked = false;
     while !ports.stop.is_cancelled() {
-        for _ in 0..MOST_READINGS {
-            if early.is_none() {
-                trigger.about_to_read();
-                early = readings.read().await;
-            }
-            let Some(Read { reading, files, folders }) = early.take() else {
-                tracing::error!("the manifests can be read no more: this is a fault of appcred");
-                return tended.end().await;
-            };
-            let Reading { wanted, places, manifests } = reading;
-            complaints.tell(&manifests);
-            if is_asked {
-                let Manifests { files, entries, .. } = manifests;
-                tracing::info!("read {files} manifests with {entries} entries");
-            }
-            ports.board.edit(|status| status.manifests = manifests);
-            let has_changed = std::mem::replace(&mut tended.files, files) != tended.files;
-            if let Some(wanted) = wanted {
-                tended.hand_out(wanted, is_asked, has_changed);
-                // Before anything else is done here.
-                tokio::task::yield_now().await;
-            }
-            if !trigger.watch(&places, &folders) || ports.stop.is_cancelled() {
-                break;
-            }
+        let read = next(&readings, &mut trigger, &tended, &mut ports).await;
+        if ports.stop.is_cancelled() {
+            break;
+        }
+        let Some(Read { reading: Reading { wanted, manifests, .. }, files, .. }) = read else {
+            tracing::error!("the manifests can be read no more: this is a fault of appcred");
+            break;
+        };
+        complaints.tell(&manifests);
+        if is_asked {
+            let Manifests { files, entries, .. } = manifests;
+            tracing::info!("read {files} manifests with {entries} entries");
+        }
+        ports.board.edit(|status| status.manifests = manifests);
+        let has_changed = std::mem::replace(&mut tended.files, files) != tended.files;
+        if let Some(wanted) = wanted {
+            tended.hand_out(wanted, is_asked, has_changed);
         }
         is_asked = false;
-        // Both go on while something else is seen to.
-        let changed = readings.after_a_change(&mut trigger, |wanted| tended.look_ahead(wanted));
         let pause = sleep(settings.resync);
-        tokio::pin!(changed, pause);
+        tokio::pin!(pause);
         loop {
             tokio::select! {
-                reading = &mut changed => {
-                    tracing::debug!("files changed");
-                    early = reading;
-                }
+                () = trigger.stirred() => tracing::debug!("files changed"),
                 // Whatever was missed is found now; what has not changed is not read again.
                 () = &mut pause => tracing::debug!("looking at all files"),
                 () = ports.reload.notified() => {
@@ -201,6 +183,25 @@ pub async fn run(
         }
     }
     tended.end().await;
+}
+
+/// The next reading that is whole; nothing where there can be none, or it is time to stop. Answers of
+/// providers do not wait for it.
+async fn next<R: FnMut() -> Reading + Send + 'static>(
+    readings: &Readings<R>,
+    trigger: &mut Trigger,
+    tended: &Tended,
+    ports: &mut Ports,
+) -> Option<Read> {
+    let reading = readings.settled(trigger, |wanted| tended.look_ahead(wanted));
+    tokio::pin!(reading);
+    loop {
+        tokio::select! {
+            read = &mut reading => return read,
+            Some(consent) = ports.consents.recv() => tended.pass_on(consent),
+            () = ports.stop.cancelled() => return None,
+        }
+    }
 }
 
 /// The tasks of all targets.

@@ -1,5 +1,6 @@
-//! Reading on another thread, and reading early: while a change waits for quiet its files are read
-//! already, and targets that it concerns look at what they hold, so that nothing is left to wait for.
+//! Reading on another thread, and nothing by halves: what is put in force was watched, and still, while it
+//! was read. It is read early: while a change waits for quiet its files are read already, and targets that
+//! it concerns look at what they hold, so that nothing is left to wait for.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -22,6 +23,9 @@ const QUIET: Duration = Duration::from_millis(249);
 const BREATH: Duration = Duration::from_millis(40);
 /// A change waits no longer than this for quiet.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Readings in a row for places that were not watched before: more of them is a place that changes
+/// all the time, and the events will tell.
+const MOST_READINGS: usize = 5;
 
 /// What was read, and how those files stood then that are named by themselves: tokens, certificates,
 /// identities and the like.
@@ -54,14 +58,34 @@ impl<R: FnMut() -> Reading + Send + 'static> Readings<R> {
         work.await.ok().flatten()
     }
 
-    /// Waits for a change, and then until there has been quiet for a while; answers what was read
-    /// meanwhile. What may come to be wanted goes to `soon`, once or several times.
-    pub(super) async fn after_a_change(
+    /// Reads what is whole: all of its places were watched while it was read, and there has been quiet
+    /// for a while. What may come to be wanted goes to `soon`, once or several times.
+    pub(super) async fn settled(
         &self,
         trigger: &mut Trigger,
         soon: impl Fn(&BTreeMap<TargetName, Wanted>),
     ) -> Option<Read> {
-        trigger.stirred().await;
+        let mut attempts = 1;
+        loop {
+            let read = if trigger.watches_nothing() {
+                self.read().await?
+            } else {
+                self.quiet(trigger, &soon).await?
+            };
+            let is_new = trigger.watch(&read.reading.places, &read.folders);
+            if !is_new || attempts == MOST_READINGS {
+                return Some(read);
+            }
+            attempts += 1;
+        }
+    }
+
+    /// Reads, and waits until there has been quiet for a while since before that.
+    async fn quiet(
+        &self,
+        trigger: &mut Trigger,
+        soon: impl Fn(&BTreeMap<TargetName, Wanted>),
+    ) -> Option<Read> {
         let latest = Instant::now() + PATIENCE;
         loop {
             let stirred = Instant::now();
@@ -120,9 +144,25 @@ mod tests {
             early.fetch_add(1, Ordering::Relaxed);
         };
         let readings = Readings::new(read);
-        let read = readings.after_a_change(&mut trigger, soon).await.unwrap();
+        trigger.stirred().await;
+        let read = readings.settled(&mut trigger, soon).await.unwrap();
         assert_eq!(read.reading.manifests.entries, "half and half".len(), "{noticing:?}");
         assert!(early.into_inner() > 1, "{noticing:?}: both were told of early");
+    }
+
+    #[tokio::test]
+    async fn what_was_read_before_it_was_watched_is_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let places = BTreeSet::from([folder.path().to_owned()]);
+        let mut count = 0;
+        let read = move || {
+            count += 1;
+            let manifests = Manifests { entries: count, ..Manifests::default() };
+            Reading { wanted: None, places: places.clone(), manifests }
+        };
+        let mut trigger = Trigger::new(Noticing::Events);
+        let read = Readings::new(read).settled(&mut trigger, |_| {}).await.unwrap();
+        assert_eq!(read.reading.manifests.entries, 2);
     }
 
     #[tokio::test]

@@ -60,6 +60,11 @@ impl Trigger {
         Self { events, watched, changed, looking, places, seen }
     }
 
+    /// Whether it is not known yet what matters.
+    pub(super) fn watches_nothing(&self) -> bool {
+        self.places.is_empty()
+    }
+
     /// To be called before the places are read.
     pub(super) fn about_to_read(&mut self) {
         if self.looking.is_some() {
