@@ -13,6 +13,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 
 use anyhow::{Context, bail};
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use rustix::process::{self, Pid, kill_process};
 use secrecy::zeroize::Zeroizing;
 use tempfile::TempDir;
@@ -21,6 +22,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::console;
 
 const PREFIX: &str = "appcred-edit-";
+/// Folders in a row that others have swept away before they were locked.
+const MOST_SWEPT: usize = 20;
 
 /// Waits until its input ends, then takes the folder away; again where an editor that is still there
 /// wrote into it meanwhile. It hears no signal of the terminal.
@@ -44,18 +47,16 @@ pub(super) struct Desk {
 impl Desk {
     /// Lays a text on a new desk in this folder, under this name.
     pub(super) fn new(base: &Path, name: &Path, text: &str) -> anyhow::Result<Self> {
-        let mut named = tempfile::Builder::new();
-        let named =
-            named.prefix(PREFIX).permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
-        let folder =
-            named.tempdir_in(base).with_context(|| format!("cannot use {}", base.display()))?;
-        let lock = File::open(folder.path())?;
-        flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
-        let guard = guard(folder.path());
-        let file = folder.path().join(name.file_name().unwrap_or(name.as_os_str()));
-        let desk = Self { file, guard, _lock: lock, folder };
-        desk.lay(text)?;
-        Ok(desk)
+        let cannot_use = || format!("cannot use {}", base.display());
+        for _ in 0..MOST_SWEPT {
+            let Some((folder, lock)) = claim(base).with_context(cannot_use)? else { continue };
+            let guard = guard(folder.path());
+            let file = folder.path().join(name.file_name().unwrap_or(name.as_os_str()));
+            let desk = Self { file, guard, _lock: lock, folder };
+            desk.lay(text).with_context(cannot_use)?;
+            return Ok(desk);
+        }
+        bail!("cannot use {}: other programs take away what is made there", base.display())
     }
 
     /// Lays another text in the place of the one that is there.
@@ -191,6 +192,23 @@ fn without_traces(editor: &str) -> String {
     }
 }
 
+/// A folder of our own and the lock on it; nothing where somebody who sweeps was faster than we.
+fn claim(base: &Path) -> io::Result<Option<(TempDir, File)>> {
+    let mut named = tempfile::Builder::new();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    let folder = named.prefix(PREFIX).permissions(mode).tempdir_in(base)?;
+    let lock = match File::open(folder.path()) {
+        Err(gone) if gone.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened?,
+    };
+    match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+        Err(Errno::WOULDBLOCK) => return Ok(None),
+        locked => locked?,
+    }
+    // Who held the lock before us may have taken it away.
+    Ok(folder.path().is_dir().then_some((folder, lock)))
+}
+
 /// Takes away what killed processes left in a folder.
 pub(super) fn sweep(base: &Path) -> io::Result<()> {
     for entry in fs::read_dir(base)? {
@@ -201,7 +219,10 @@ pub(super) fn sweep(base: &Path) -> io::Result<()> {
         // Another person's cannot be opened, one in use cannot be locked.
         let Ok(folder) = File::open(entry.path()) else { continue };
         if flock(&folder, FlockOperation::NonBlockingLockExclusive).is_ok() {
-            fs::remove_dir_all(entry.path())?;
+            match fs::remove_dir_all(entry.path()) {
+                Err(gone) if gone.kind() == io::ErrorKind::NotFound => {}
+                removed => removed?,
+            }
         }
     }
     Ok(())

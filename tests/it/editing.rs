@@ -310,3 +310,19 @@ fn edit_sweeps_what_nobody_could() {
     desk.edit(MANIFEST, "").run();
     assert!(!left.path().exists() && used.path().exists());
 }
+
+#[test]
+fn many_may_edit_at_the_same_time() {
+    const AT_ONCE: usize = 8;
+    const EACH: usize = 10;
+    let desk = Desk::new();
+    let edit = || desk.edit(MANIFEST, "true").stdout("Nothing was changed.\n");
+    // One after another, since each writes the same script.
+    let all: Vec<Vec<Appcred>> =
+        (0..AT_ONCE).map(|_| (0..EACH).map(|_| edit()).collect()).collect();
+    std::thread::scope(|scope| {
+        for each in all {
+            scope.spawn(|| each.into_iter().for_each(|edit| drop(edit.run())));
+        }
+    });
+}
