@@ -87,10 +87,11 @@ impl<R: FnMut() -> Reading + Send + 'static> Readings<R> {
         soon: impl Fn(&BTreeMap<TargetName, Wanted>),
     ) -> Option<Read> {
         let latest = Instant::now() + PATIENCE;
+        let mut breath = BREATH;
         loop {
             let stirred = Instant::now();
             trigger.about_to_read();
-            if !trigger.is_still_until(stirred + BREATH).await && Instant::now() < latest {
+            if !trigger.is_still_until(stirred + breath).await && Instant::now() < latest {
                 continue;
             }
             let read = self.read().await?;
@@ -103,6 +104,8 @@ impl<R: FnMut() -> Reading + Send + 'static> Readings<R> {
                 trigger.stir();
                 return Some(read);
             }
+            // What changes all the time is not read all the time.
+            breath = QUIET;
         }
     }
 }
