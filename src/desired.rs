@@ -1,6 +1,7 @@
 //! Entries and their secrets -> what one target should hold. The only place where `manifest` and
 //! `secret` meet.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -124,21 +125,15 @@ pub fn resolve_again(
             resolved.entries.push((entry, (*client).clone(), (*secret).clone()));
             continue;
         }
-        let mut field = |name, at| take(&mut answers, &entry, name, at, &mut resolved.problems);
-        let client_id = match &entry.client_id.value {
-            Reference::Plain(text) => Some(ClientId::new(text.expose())),
-            _ => field("client_id", &entry.client_id).map(|text| ClientId::new(text.expose())),
-        };
-        let secret = match &entry.client_secret.value {
-            Reference::Plain(secret) => Some(secret.clone()),
-            _ => field("client_secret", &entry.client_secret),
-        };
-        match (client_id, secret) {
-            (Some(client_id), Some(secret)) => {
-                let client_id = KnownClient::Clear(client_id);
-                resolved.entries.push((entry, client_id, secret.into()));
-            }
-            _ => resolved.completeness = Completeness::Partial,
+        let problems = &mut resolved.problems;
+        let client_id = take(&mut answers, &entry, "client_id", &entry.client_id, problems);
+        let secret = take(&mut answers, &entry, "client_secret", &entry.client_secret, problems);
+        let known = client_id.zip(secret).map(|(client_id, secret)| {
+            (KnownClient::Clear(ClientId::new(client_id.expose())), secret.into_owned().into())
+        });
+        match known {
+            Some((client_id, secret)) => resolved.entries.push((entry, client_id, secret)),
+            None => resolved.completeness = Completeness::Partial,
         }
     }
     resolved
@@ -150,15 +145,19 @@ fn stands_alone(entry: &Entry) -> bool {
     is_inside(&entry.client_id.value) && is_inside(&entry.client_secret.value)
 }
 
-fn take(
+/// What a field says: as it stands there, or the next answer.
+fn take<'e>(
     answers: &mut impl Iterator<Item = Result<Secret, Unreadable>>,
     entry: &Entry,
     field: &str,
-    at: &Located<Reference>,
+    at: &'e Located<Reference>,
     problems: &mut Diagnostics,
-) -> Option<Secret> {
+) -> Option<Cow<'e, Secret>> {
+    if let Reference::Plain(secret) = &at.value {
+        return Some(Cow::Borrowed(secret));
+    }
     match answers.next()? {
-        Ok(secret) => Some(secret),
+        Ok(secret) => Some(Cow::Owned(secret)),
         Err(why) => {
             let message = format!("cannot read the {field} of `{}`: {why}", entry.key.value);
             let problem =

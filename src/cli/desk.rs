@@ -45,21 +45,19 @@ pub(super) struct Desk {
 }
 
 impl Desk {
-    /// Lays a text on a new desk in this folder, under this name.
-    pub(super) fn new(base: &Path, name: &Path, text: &str) -> anyhow::Result<Self> {
+    /// A new desk in this folder, for a text of this name.
+    pub(super) fn new(base: &Path, name: &Path) -> anyhow::Result<Self> {
         let cannot_use = || format!("cannot use {}", base.display());
         for _ in 0..MOST_SWEPT {
             let Some((folder, lock)) = claim(base).with_context(cannot_use)? else { continue };
             let guard = guard(folder.path());
             let file = folder.path().join(name.file_name().unwrap_or(name.as_os_str()));
-            let desk = Self { file, guard, _lock: lock, folder };
-            desk.lay(text).with_context(cannot_use)?;
-            return Ok(desk);
+            return Ok(Self { file, guard, _lock: lock, folder });
         }
         bail!("cannot use {}: other programs take away what is made there", base.display())
     }
 
-    /// Lays another text in the place of the one that is there.
+    /// Lays a text there, in the place of one that is there.
     pub(super) fn lay(&self, text: &str) -> io::Result<()> {
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(true).mode(0o600);

@@ -13,7 +13,7 @@ use crate::secret::{IdentityProblem, Vault};
 
 use super::desk::{Desk, confirm, is_in_memory, sweep};
 use super::exit::ExitStatus;
-use super::gather::{show, vault};
+use super::gather::{request, show, vault};
 use super::rescue::rescue;
 use super::{Global, console, environment};
 
@@ -44,7 +44,7 @@ pub(super) struct Edit {
 }
 
 pub(super) async fn run(global: &Global, verb: &Edit) -> anyhow::Result<ExitStatus> {
-    let request = Request { folder: global.folder.clone(), home: environment::home() };
+    let request = request(global);
     // A project file in error is what may be edited just now.
     let (project, _) = load_project(&request);
     let (vault, identity_problems) = vault(global, &project);
@@ -52,7 +52,7 @@ pub(super) async fn run(global: &Global, verb: &Edit) -> anyhow::Result<ExitStat
     let editor = editor()?;
     let base = base(verb)?;
     sweep(&base).with_context(|| format!("cannot clear {}", base.display()))?;
-    let desk = Desk::new(&base, file, "")?;
+    let desk = Desk::new(&base, file)?;
     let mut sitting =
         Sitting { request, project, vault, identity_problems, file, editor, desk, known: None };
     match sitting.sit().await {
@@ -155,7 +155,7 @@ impl Sitting<'_> {
             show(&problems);
             return None;
         }
-        let now = environment::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        let now = environment::timestamp();
         let keep_plain = self.project.allow_plaintext;
         let seals = Seals { recipients: &self.project.age.recipients, now: &now, keep_plain };
         let after = match opened.seal(text, seals) {

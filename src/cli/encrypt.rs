@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use secrecy::zeroize::Zeroizing;
 
-use crate::manifest::{InClear, Project, Request, check, discover, load_project};
+use crate::manifest::{InClear, Project, check, discover, load_project};
 use crate::rewrite::{Held, New, put, save, slots};
 use crate::secret::is_sops_document;
 use crate::secret::seal::seal;
 
 use super::exit::ExitStatus;
-use super::gather::show;
-use super::{Global, console, environment};
+use super::gather::{request, show};
+use super::{Global, console};
 
 /// Encrypt the secrets that stand in manifests in clear
 ///
@@ -78,8 +78,7 @@ pub(super) fn run(global: &Global, verb: &Encrypt) -> anyhow::Result<ExitStatus>
 
 /// The project, where its file is in order; what is wrong with it is told.
 pub(super) fn project(global: &Global) -> Option<Project> {
-    let request = Request { folder: global.folder.clone(), home: environment::home() };
-    let (project, problems) = load_project(&request);
+    let (project, problems) = load_project(&request(global));
     // A token in clear is just what is to be encrypted.
     let problems = problems.without("plain-secret");
     show(&problems);
@@ -105,8 +104,7 @@ pub(super) fn files(global: &Global, project: &Project, asked: &[PathBuf]) -> Ve
     if !asked.is_empty() {
         return asked.to_vec();
     }
-    let request = Request { folder: global.folder.clone(), home: environment::home() };
-    let (manifests, problems) = discover(&request, project);
+    let (manifests, problems) = discover(&request(global), project);
     show(&problems);
     project.file.iter().cloned().chain(manifests).collect()
 }
@@ -115,8 +113,7 @@ pub(super) fn files(global: &Global, project: &Project, asked: &[PathBuf]) -> Ve
 fn encrypt(global: &Global, file: &Path, recipients: &[String]) -> anyhow::Result<usize> {
     let text = Zeroizing::new(fs::read_to_string(file).context("cannot read it")?);
     if is_sops_document(&text) {
-        let request = Request { folder: global.folder.clone(), home: environment::home() };
-        let problems = check(&request, file, &text, InClear::AsUsual);
+        let problems = check(&request(global), file, &text, InClear::AsUsual);
         if !problems.only(|problem| problem.code == "plain-secret").is_empty() {
             bail!(
                 "a secret stands in clear in this SOPS document: let its `encrypted_regex` match, and type it in by `appcred edit`"

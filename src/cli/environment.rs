@@ -66,6 +66,11 @@ pub(super) fn now() -> Timestamp {
     Timestamp::now()
 }
 
+/// The same as SOPS writes it, as in `2026-11-23T22:41:48Z`.
+pub(super) fn timestamp() -> String {
+    now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
 /// Folders that may lie in memory, the person's own first.
 pub(super) fn private_folders() -> Vec<PathBuf> {
     let own = variable("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|folder| folder.is_absolute());

@@ -21,10 +21,10 @@ use super::add::manifest_for;
 use super::apply::{agreed, arrived, carry_out};
 use super::encrypt::recipients;
 use super::exit::ExitStatus;
-use super::gather::{OnError, Sides, Site, gather_loaded, load, report, vault};
+use super::gather::{OnError, Sides, Site, gather_loaded, load, report, request, vault};
 use super::selection::Selection;
 use super::sops_manifest::with_entries;
-use super::{Global, console, environment};
+use super::{Global, console};
 
 /// Write manifests for what a target holds, and take it over
 ///
@@ -69,7 +69,7 @@ pub(super) async fn run(global: &Global, verb: &Import) -> anyhow::Result<ExitSt
     let project = loaded.project.clone();
     let (vault, _) = vault(global, &project);
     let recipients = recipients_for(verb, &project, &vault)?;
-    let request = Request { folder: global.folder.clone(), home: environment::home() };
+    let request = request(global);
     let is_printed = verb.output.as_deref() == Some(Path::new("-"));
     refuse(verb, &request, &project, is_printed)?;
     let taken = loaded.entries.iter().map(|entry| entry.key.value.clone()).collect();

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::desired::{self, Resolved};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::manifest::{Cache, Entry, Loaded, Project, Request, Target, Token, load_again};
+use crate::manifest::{Cache, Entry, Loaded, Project, Target, Token, load_again};
 use crate::model::{Completeness, Key, OnDrift, SealedClients, TargetName};
 use crate::secret::{self, Vault};
 use crate::stamp::Stamp;
@@ -18,7 +18,7 @@ use crate::status::{Manifests, Mode};
 use crate::watch::{Hold, Notices, Opener, Reading, Wanted};
 
 use super::access::{Way, chosen};
-use super::gather::vault;
+use super::gather::{request, vault};
 use super::selection::{PolicyArgs, Selection};
 use super::{Global, environment};
 
@@ -66,8 +66,7 @@ impl Reader {
     /// Reads everything that may have changed.
     pub(super) fn read(&mut self) -> Reading {
         let now = environment::now();
-        let request = Request { folder: self.global.folder.clone(), home: environment::home() };
-        let loaded = load_again(&request, &mut self.cache, now);
+        let loaded = load_again(&request(&self.global), &mut self.cache, now);
         let mut places = places(&loaded, &self.global.folder);
         let Loaded { project, manifests: files, entries, mut problems, .. } = loaded;
         let written: BTreeMap<Key, Arc<Entry>> =

@@ -5,10 +5,11 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use secrecy::zeroize::Zeroizing;
 
-use crate::manifest::{InClear, Request, check};
+use crate::manifest::{InClear, check};
 use crate::rewrite::{NewEntry, append};
 use crate::secret::SopsDocument;
 
+use super::gather::request;
 use super::{Global, environment};
 
 /// The document with new entries, whose secrets are in clear here, encrypted by its own rules.
@@ -23,10 +24,9 @@ pub(super) fn with_entries(
 ) -> anyhow::Result<String> {
     let named = || format!("cannot add to {}", file.display());
     let body = append(document.body()?, entries).with_context(named)?;
-    let now = environment::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let now = environment::timestamp();
     let after = document.seal(&Zeroizing::new(body), &now).with_context(named)?;
-    let request = Request { folder: global.folder.clone(), home: environment::home() };
-    let problems = check(&request, file, &after, InClear::AsUsual);
+    let problems = check(&request(global), file, &after, InClear::AsUsual);
     if !problems.only(|problem| problem.code == "plain-secret").is_empty() {
         bail!(
             "the rules of {} leave secrets in clear: its `encrypted_regex` must match `client_secret`",

@@ -39,6 +39,13 @@ pub struct Parts {
     pub metadata: Option<Metadata>,
 }
 
+impl Parts {
+    /// Which of the values begins at this byte.
+    pub fn leaf_at(&self, at: usize) -> Option<usize> {
+        self.leaves.binary_search_by_key(&at, |leaf| leaf.at as usize).ok()
+    }
+}
+
 /// A value.
 #[derive(Clone)]
 pub struct Leaf {

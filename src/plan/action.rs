@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::withheld::{Unknown, Why, Withheld};
 use smol_str::SmolStr;
 
+use super::withheld::{Unknown, Why, Withheld};
 use crate::model::{ClientId, ConfigEntry, Domain, FlowId, FlowStep, Held, Key, OpenFlow, Owner};
 
 /// The difference between what is wanted and what is there.

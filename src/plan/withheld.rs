@@ -1,8 +1,8 @@
 //! What a plan does not do, and what it does not know, each with its reason.
 
-use super::action::Action;
 use smol_str::SmolStr;
 
+use super::action::Action;
 use crate::model::{ConfigEntry, Domain, Held, Key};
 
 /// Something about an entry that cannot be known from what is at hand.

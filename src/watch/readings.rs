@@ -46,7 +46,7 @@ impl<R: FnMut() -> Reading + Send + 'static> Readings<R> {
 
     /// Reads; nothing where that has come to an end by a fault of ours. When nobody waits for it any
     /// more it goes on to its end.
-    pub(super) async fn read(&self) -> Option<Read> {
+    async fn read(&self) -> Option<Read> {
         let read = Arc::clone(&self.0);
         let work = tokio::task::spawn_blocking(move || {
             let reading = read.lock().ok()?();

@@ -72,8 +72,8 @@ impl Trigger {
         }
     }
 
-    /// Watches the places that were read, by their folders, from now on. Answers whether some were not watched while
-    /// they were read, so that a change may have been missed.
+    /// Watches the places that were read, by their folders, from now on. Answers whether some were not
+    /// watched while they were read, so that a change may have been missed.
     pub(super) fn watch(&mut self, read: &BTreeSet<PathBuf>, folders: &BTreeSet<PathBuf>) -> bool {
         if self.events.is_some()
             && self.looking.is_none()

@@ -50,8 +50,7 @@ pub(in crate::secret) fn in_yaml(text: &str, parsed: &Parsed<'_>) -> Option<Resu
 /// What stands for the value that begins at this byte, if SOPS encrypted that one.
 pub(in crate::secret) fn ciphertext(document: &Document, at: usize) -> Option<&str> {
     let Tree { text, parts } = document.tree().ok()?;
-    let found = parts.leaves.binary_search_by_key(&at, |leaf| leaf.at as usize).ok()?;
-    let value = parts.leaves.get(found)?.text.of(text).trim();
+    let value = parts.leaves.get(parts.leaf_at(at)?)?.text.of(text).trim();
     value.starts_with(SEALED).then_some(value)
 }
 

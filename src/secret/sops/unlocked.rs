@@ -96,8 +96,7 @@ impl Unlocked {
         at: usize,
         document: &Document,
     ) -> Result<Secret, Unreadable> {
-        let leaves = &document.tree().map_err(SopsProblem::from)?.parts.leaves;
-        let leaf = leaves.binary_search_by_key(&at, |leaf| leaf.at as usize).ok();
+        let leaf = document.tree().map_err(SopsProblem::from)?.parts.leaf_at(at);
         let known =
             leaf.and_then(|leaf| self.known.binary_search_by_key(&leaf, |known| known.leaf).ok());
         let plain = known.and_then(|known| self.plains.get(known));
