@@ -29,7 +29,7 @@ use age::x25519::Identity;
 use appcred::manifest::{Loaded, Request, load};
 use appcred::model::Completeness;
 use appcred::secret::env::IdentitySources;
-use appcred::secret::{Grounds, Identities, Nobody, Vault};
+use appcred::secret::{AllowedPaths, Identities, Nobody, SecretResolver};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_yaml::Value;
@@ -220,8 +220,8 @@ impl Project {
         let (identities, problems) =
             Identities::gather(&files, &IdentitySources::default(), Nobody);
         assert!(problems.is_empty());
-        let grounds = Grounds { project: self.folder().to_owned(), ..Grounds::default() };
-        let vault = Vault::new(identities, grounds);
+        let grounds = AllowedPaths { project: self.folder().to_owned(), ..AllowedPaths::default() };
+        let vault = SecretResolver::new(identities, grounds);
         let entries = loaded.entries.len();
         let resolved = appcred::desired::resolve(loaded.entries, &vault, Completeness::Whole);
         assert!(!resolved.problems.has_errors());

@@ -11,7 +11,7 @@ use crate::model::{
     ClientId, Completeness, Desired, DesiredCredential, Domain, KnownSecret, Owner, Reference,
     Seal, SealedClients, Seals, Secret, TargetName, Unidentified,
 };
-use crate::secret::{self, Unreadable, Vault};
+use crate::secret::{self, SecretResolver, Unreadable};
 
 /// Entries as far as they are known, and what could not be read.
 #[derive(Debug)]
@@ -89,7 +89,11 @@ pub fn wanted(entry: &Entry, client_id: ClientId, client_secret: KnownSecret) ->
 /// Reads the client ids and secrets of all entries, on all cores.
 ///
 /// `completeness` says whether `entries` are all that the manifests hold.
-pub fn resolve(entries: Vec<Arc<Entry>>, vault: &Vault, completeness: Completeness) -> Resolved {
+pub fn resolve(
+    entries: Vec<Arc<Entry>>,
+    vault: &SecretResolver,
+    completeness: Completeness,
+) -> Resolved {
     resolve_again(entries, vault, completeness, None)
 }
 
@@ -97,7 +101,7 @@ pub fn resolve(entries: Vec<Arc<Entry>>, vault: &Vault, completeness: Completene
 /// outside of their own file is read again.
 pub fn resolve_again(
     entries: Vec<Arc<Entry>>,
-    vault: &Vault,
+    vault: &SecretResolver,
     completeness: Completeness,
     earlier: Option<&Resolved>,
 ) -> Resolved {

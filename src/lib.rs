@@ -14,12 +14,12 @@
 //!                                               report/ ──▶ cli/
 //!  session/ = keeps who is signed in to a running HA
 //!  watch/ = what wakes this again and again: files, a timer, a signal ──Status──▶ server/, report/
-//!  rewrite/ = changes files in place, leaving every other byte
-//!  history.rs = what Git knows of the files: secrets in old versions, identities
+//!  yaml_edit/ = changes files in place, leaving every other byte
+//!  git.rs = what Git knows of the files: secrets in old versions, identities
 //!  recipients.rs = whether what is encrypted is so to the right ones
-//!  sealed/ = files with encrypted values, opened and sealed again
+//!  encrypted_file/ = files with encrypted values, opened and sealed again
 //!  verify/ = asks providers whether a client is right
-//!  model/, diagnostic/, integrations/, exchange.rs, loopback.rs, nearest.rs, stamp.rs,
+//!  model/, diagnostic/, integrations/, http.rs, loopback.rs, suggest.rs, stamp.rs,
 //!  yaml/ = leaves that all may use
 //! ```
 //!
@@ -35,28 +35,28 @@
 pub mod cli;
 pub mod desired;
 pub mod diagnostic;
-pub mod exchange;
-pub mod history;
+pub mod encrypted_file;
+pub mod git;
+pub mod http;
 pub mod integrations;
 pub mod loopback;
 pub mod manifest;
 pub mod model;
-pub mod nearest;
 pub mod plan;
+pub mod plan_file;
 pub mod recipients;
 pub mod reconcile;
 pub mod report;
-pub mod rewrite;
-pub mod saved;
 pub mod schema;
-pub mod sealed;
 pub mod secret;
 pub mod server;
 pub mod session;
 pub mod setup;
 pub mod stamp;
 pub mod status;
+pub mod suggest;
 pub mod target;
 pub mod verify;
 pub mod watch;
 mod yaml;
+pub mod yaml_edit;

@@ -9,12 +9,14 @@ use secrecy::zeroize::Zeroizing;
 use crate::diagnostic::{Diagnostic, Diagnostics, Spot};
 use crate::manifest::{Entry, Located, Project, Target, Token};
 use crate::model::Reference;
-use crate::secret::{Misfit, Unreadable, Vault, age_damage, file_misfit, files_of, sops_misfit};
+use crate::secret::{
+    RecipientMismatch, SecretResolver, Unreadable, age_damage, file_misfit, files_of, sops_misfit,
+};
 
 /// Finds each secret of the entries and targets that is damaged, and warns of each, and of each file that
 /// they name, that some of the project's recipients certainly cannot open, or somebody else can. What cannot
 /// be told is passed over.
-pub fn check(project: &Project, entries: &[Arc<Entry>], vault: &Vault) -> Diagnostics {
+pub fn check(project: &Project, entries: &[Arc<Entry>], vault: &SecretResolver) -> Diagnostics {
     let mut problems = Diagnostics::default();
     let recipients = &project.age.recipients;
     let tokens = project.targets.values().filter_map(|target| match target {
@@ -66,27 +68,27 @@ fn damaged(damage: &Unreadable, what: &str, spot: &Spot) -> Diagnostic {
         .help(damage.help())
 }
 
-fn told(misfit: &Misfit, what: &str, spot: &Spot) -> Diagnostic {
+fn told(misfit: &RecipientMismatch, what: &str, spot: &Spot) -> Diagnostic {
     let (code, message) = match misfit {
-        Misfit::Nobody => (
+        RecipientMismatch::Nobody => (
             "not-to-recipients",
             format!("this {what} is encrypted to none of the project's recipients"),
         ),
-        Misfit::Missing(all) => {
+        RecipientMismatch::Missing(all) => {
             let all: Vec<_> = all.iter().map(|recipient| shown(recipient)).collect();
             ("not-to-all-recipients", format!("this {what} is not encrypted to {}", all.join(", ")))
         }
-        Misfit::TooFew { stanzas, recipients } => (
+        RecipientMismatch::TooFew { stanzas, recipients } => (
             "not-to-all-recipients",
             format!(
                 "this {what} is encrypted to {stanzas} of age's own recipients, and the project has {recipients}: not all can open it"
             ),
         ),
-        Misfit::Others => (
+        RecipientMismatch::Others => (
             "not-to-recipients",
             format!("this {what} is encrypted to others than the project's recipients"),
         ),
-        Misfit::TooMany { stanzas, recipients } => (
+        RecipientMismatch::TooMany { stanzas, recipients } => (
             "to-strangers",
             format!(
                 "this {what} is encrypted to {stanzas} of age's own recipients, and the project has {recipients}: somebody else can open it"

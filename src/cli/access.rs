@@ -7,7 +7,7 @@ use anyhow::bail;
 
 use crate::manifest::{self, Command, Project};
 use crate::model::{Secret, TargetName};
-use crate::secret::{self, Vault, token};
+use crate::secret::{self, SecretResolver, token};
 use crate::session::Store;
 use crate::target::config_dir::ConfigDir;
 use crate::target::home_assistant::SignInError;
@@ -168,7 +168,7 @@ impl Way {
     ///
     /// # Errors
     /// Where the token cannot be had, or nobody answers, or not as hoped for.
-    pub(super) async fn open(self, vault: &Vault) -> Result<Target, String> {
+    pub(super) async fn open(self, vault: &SecretResolver) -> Result<Target, String> {
         match self {
             Self::ConfigDir(folder) => Ok(Target::ConfigDir(ConfigDir::new(folder))),
             Self::HomeAssistant(Door { url, ca_file, key }) => {
@@ -188,7 +188,7 @@ async fn read(
     named: manifest::Token,
     url: &str,
     ca_file: Option<&Path>,
-    vault: &Vault,
+    vault: &SecretResolver,
 ) -> Result<Secret, String> {
     let unread = |why: token::NoToken| format!("no access token for {url}: {why}");
     match named {
@@ -204,7 +204,11 @@ async fn read(
 }
 
 /// An access token of whoever is signed in.
-async fn from_session(url: &str, ca_file: Option<&Path>, vault: &Vault) -> Result<Secret, String> {
+async fn from_session(
+    url: &str,
+    ca_file: Option<&Path>,
+    vault: &SecretResolver,
+) -> Result<Secret, String> {
     let found = match (sessions(), home_assistant::canonical(url)) {
         (_, Err(why)) => return Err(why.to_string()),
         (None, Ok(_)) => None,

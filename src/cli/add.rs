@@ -12,10 +12,10 @@ use secrecy::zeroize::Zeroizing;
 use crate::integrations;
 use crate::manifest::{Loaded, Project};
 use crate::model::{Domain, Key, Reference, Secret};
-use crate::nearest;
-use crate::rewrite::{Held, NewEntry, append, new_manifest, save};
 use crate::secret::SopsDocument;
 use crate::secret::seal::seal;
+use crate::suggest;
+use crate::yaml_edit::{Held, NewEntry, append, new_manifest, save};
 
 use super::console::AsItWas;
 use super::encrypt::recipients;
@@ -221,7 +221,7 @@ fn domain(verb: &Add, loaded: &Loaded, told: &BTreeSet<Domain>) -> anyhow::Resul
     };
     if !known.contains(&&domain) {
         let names = known.iter().map(|domain| domain.as_str());
-        let unknown = nearest::unknown("integration", domain.as_str(), names);
+        let unknown = suggest::unknown("integration", domain.as_str(), names);
         bail!("{unknown}\nA custom one is listed under `custom_integrations` in appcred.yaml.");
     }
     if !anywhere.contains(&domain) {

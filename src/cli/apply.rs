@@ -18,7 +18,7 @@ use super::exit::ExitStatus;
 use super::gather::{Gathered, OnError, Site, gather, report, tell_unknown};
 use super::output::{Outputs, names};
 use super::selection::{PolicyArgs, Selection};
-use super::{Global, console, saved, verify};
+use super::{Global, console, plan_file, verify};
 
 /// Fewer operations than this are over before a bar is seen.
 const WORTH_A_BAR: usize = 20;
@@ -64,7 +64,7 @@ pub(super) struct Apply {
 
 pub(super) async fn run(global: &Global, verb: &Apply) -> anyhow::Result<ExitStatus> {
     let policy = |project: &_| verb.policy.over(project);
-    let saved = verb.plan.as_deref().map(saved::read).transpose()?;
+    let saved = verb.plan.as_deref().map(plan_file::read).transpose()?;
     let selection = match &saved {
         None => &verb.selection,
         Some(saved) => &Selection { targets: saved.targets().map(str::to_owned).collect() },
@@ -94,7 +94,7 @@ pub(super) async fn run(global: &Global, verb: &Apply) -> anyhow::Result<ExitSta
         tell_unknown(&sites);
     }
     if let Some(saved) = &saved
-        && !saved::still_holds(saved, &sites)?
+        && !plan_file::still_holds(saved, &sites)?
     {
         return Ok(ExitStatus::Failure);
     }

@@ -8,11 +8,11 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::time::Instant;
 
 use crate::model::{DesiredCredential, FlowId, FlowStep};
-use crate::plan::{Action, Linkage, Step};
+use crate::plan::{Action, SetupState, Step};
 use crate::reconcile::{LATER, task};
 use crate::report::set_up;
 use crate::setup::consent::{Wait, wait};
-use crate::setup::drive::{self, Standing, Task};
+use crate::setup::drive::{self, FlowState, Task};
 use crate::setup::loopback::Loopback;
 use crate::setup::redirect_uri;
 use crate::target::home_assistant::HomeAssistant;
@@ -151,16 +151,16 @@ impl Authorize {
     /// Says of what is not to be linked why that is so, where it was asked for by name or nothing
     /// else is left.
     fn tell_others(&self, site: &Site, sides: &Sides) {
-        for (key, linkage) in &sides.plan.linkages {
+        for (key, setup_state) in &sides.plan.setup_states {
             let is_pending = sides.plan.steps.iter().any(
                 |step| matches!(&step.action, Action::SetUp { wanted, .. } if wanted.key == *key),
             );
             if is_pending || !self.wants(key.as_str()) {
                 continue;
             }
-            let why = match linkage {
-                Linkage::Linked(_) | Linkage::Cloud(_) => "is linked already",
-                Linkage::NotWanted => "says `setup: false`",
+            let why = match setup_state {
+                SetupState::Linked(_) | SetupState::Cloud(_) => "is linked already",
+                SetupState::NotWanted => "says `setup: false`",
                 _ => "has no credential there yet: run `appcred apply` first",
             };
             print(&format!("{}: {key} {why}\n", site.name));
@@ -195,10 +195,10 @@ impl Way<'_> {
         let until = Instant::now() + Duration::from_secs(self.verb.timeout);
         loop {
             let (flow, shown) = match standing {
-                Standing::Linked => return Ok(()),
-                Standing::Failed(why) => return Err(why),
-                Standing::Later => return Err(LATER.to_owned()),
-                Standing::Waits(flow, shown) => (flow, shown),
+                FlowState::Linked => return Ok(()),
+                FlowState::Failed(why) => return Err(why),
+                FlowState::Later => return Err(LATER.to_owned()),
+                FlowState::Waits(flow, shown) => (flow, shown),
             };
             if !matches!(shown, FlowStep::Consent(_) | FlowStep::Progress(_)) {
                 let mut out = String::new();
@@ -229,7 +229,7 @@ impl Way<'_> {
         flow: &FlowId,
         ended: Wait,
         base: &str,
-    ) -> Result<Standing, String> {
+    ) -> Result<FlowState, String> {
         match ended {
             Wait::Answered(query) => {
                 if let Err(refusal) = self.ha.hand_on(&query).await {

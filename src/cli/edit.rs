@@ -6,15 +6,15 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow, bail};
 use secrecy::zeroize::Zeroizing;
 
+use crate::encrypted_file::{NotSealed, Opened, Seals};
 use crate::manifest::{InClear, Project, Request, check, load_project};
-use crate::rewrite::save::{self, NotSaved};
-use crate::sealed::{NotSealed, Opened, Seals};
-use crate::secret::{IdentityProblem, Vault};
+use crate::secret::{IdentityProblem, SecretResolver};
+use crate::yaml_edit::save::{self, NotSaved};
 
-use super::desk::{Desk, confirm, is_in_memory, sweep};
 use super::exit::ExitStatus;
 use super::gather::{request, show, vault};
-use super::rescue::rescue;
+use super::temp_workspace::{TempWorkspace, confirm, is_in_memory, sweep};
+use super::unsaved_copy::rescue;
 use super::{Global, console, environment};
 
 /// Edit a file with its secrets in clear
@@ -52,32 +52,40 @@ pub(super) async fn run(global: &Global, verb: &Edit) -> anyhow::Result<ExitStat
     let editor = editor()?;
     let base = base(verb)?;
     sweep(&base).with_context(|| format!("cannot clear {}", base.display()))?;
-    let desk = Desk::new(&base, file)?;
-    let mut sitting =
-        Sitting { request, project, vault, identity_problems, file, editor, desk, known: None };
-    match sitting.sit().await {
+    let workspace = TempWorkspace::new(&base, file)?;
+    let mut session = EditSession {
+        request,
+        project,
+        vault,
+        identity_problems,
+        file,
+        editor,
+        workspace,
+        known: None,
+    };
+    match session.sit().await {
         Ok(End::Unchanged) => console::print("Nothing was changed.\n")?,
         Ok(End::Saved) => console::print(&format!("Saved {}.\n", file.display()))?,
         ended => {
             if let Err(why) = ended {
                 console::tell(&format!("error: {why:#}\n"));
             }
-            sitting.rescue();
+            session.rescue();
             return Ok(ExitStatus::Failure);
         }
     }
     Ok(ExitStatus::Success)
 }
 
-/// Somebody at a desk with a file.
-struct Sitting<'f> {
+/// Somebody at a workspace with a file.
+struct EditSession<'f> {
     request: Request,
     project: Project,
-    vault: Vault,
+    vault: SecretResolver,
     identity_problems: Vec<IdentityProblem>,
     file: &'f Path,
     editor: String,
-    desk: Desk,
+    workspace: TempWorkspace,
     /// The file's text in clear, as it was last read.
     known: Option<Zeroizing<String>>,
 }
@@ -90,7 +98,7 @@ enum End {
     GivenUp,
 }
 
-impl Sitting<'_> {
+impl EditSession<'_> {
     /// Lets the person edit until that is saved or given up, on a new text each time when somebody
     /// else was faster.
     async fn sit(&mut self) -> anyhow::Result<End> {
@@ -102,11 +110,11 @@ impl Sitting<'_> {
                 console::tell(&format!("warning: line {line} stays encrypted: {why}\n"));
             }
             match self.known.replace(Zeroizing::new(opened.clear().to_owned())) {
-                None => self.desk.lay(opened.clear())?,
+                None => self.workspace.lay(opened.clear())?,
                 Some(known) => {
-                    let mine = self.desk.text()?;
+                    let mine = self.workspace.text()?;
                     let both = diffy::merge(&known, &mine, opened.clear());
-                    self.desk.lay(&Zeroizing::new(both.unwrap_or_else(|clash| clash)))?;
+                    self.workspace.lay(&Zeroizing::new(both.unwrap_or_else(|clash| clash)))?;
                 }
             }
             if let Some(end) = self.edit(&opened, &before).await? {
@@ -118,9 +126,9 @@ impl Sitting<'_> {
     /// Lets the person edit one text; no end where there is a newer one to be edited.
     async fn edit(&self, opened: &Opened<'_>, before: &[u8]) -> anyhow::Result<Option<End>> {
         loop {
-            let edited = self.desk.edit(&self.editor).await;
+            let edited = self.workspace.edit(&self.editor).await;
             edited.with_context(|| format!("{} stays as it was", self.shown()))?;
-            let text = self.desk.text()?;
+            let text = self.workspace.text()?;
             if *text == *opened.clear() {
                 return Ok(Some(End::Unchanged));
             }
@@ -176,7 +184,7 @@ impl Sitting<'_> {
 
     /// Keeps what was typed, if anything was.
     fn rescue(&self) {
-        let Ok(typed) = self.desk.bytes() else { return };
+        let Ok(typed) = self.workspace.bytes() else { return };
         if self.known.as_ref().is_some_and(|known| *typed != *known.as_bytes()) {
             rescue(self.file, &typed, &self.project, &self.vault);
         }

@@ -8,9 +8,9 @@ use anyhow::{Context, bail};
 use secrecy::zeroize::Zeroizing;
 
 use crate::manifest::{InClear, Project, check, discover, load_project};
-use crate::rewrite::{Held, New, put, save, slots};
 use crate::secret::is_sops_document;
 use crate::secret::seal::seal;
+use crate::yaml_edit::{Held, New, put, save, slots};
 
 use super::exit::ExitStatus;
 use super::gather::{request, show};

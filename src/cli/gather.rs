@@ -15,7 +15,7 @@ use crate::model::{
 use crate::plan::{Plan, plan};
 use crate::reconcile::StepOutcome;
 use crate::report::{self, Written, problems};
-use crate::secret::{Ask, Grounds, Identities, IdentityProblem, Nobody, Vault, env};
+use crate::secret::{AllowedPaths, Ask, Identities, IdentityProblem, Nobody, SecretResolver, env};
 use crate::target::{Observe, Target};
 
 use super::access::{Way, chosen};
@@ -195,7 +195,7 @@ fn problems_of(resolved: &mut Resolved, identities: Vec<IdentityProblem>) -> Dia
 }
 
 /// The way to those secrets of a project for which nobody need be asked.
-pub(super) fn silent_vault(global: &Global, project: &Project) -> Vault {
+pub(super) fn silent_vault(global: &Global, project: &Project) -> SecretResolver {
     vault_for(global, project, Nobody).0
 }
 
@@ -211,7 +211,7 @@ fn identity_files(project: &Project) -> Vec<PathBuf> {
 }
 
 /// The way to all secrets of a project.
-pub(super) fn vault(global: &Global, project: &Project) -> (Vault, Vec<IdentityProblem>) {
+pub(super) fn vault(global: &Global, project: &Project) -> (SecretResolver, Vec<IdentityProblem>) {
     vault_for(global, project, Terminal)
 }
 
@@ -219,15 +219,15 @@ fn vault_for(
     global: &Global,
     project: &Project,
     person: impl Ask,
-) -> (Vault, Vec<IdentityProblem>) {
+) -> (SecretResolver, Vec<IdentityProblem>) {
     let files = identity_files(project);
     let (identities, problems) = Identities::gather(&files, &env::identities(), person);
-    let grounds = Grounds {
+    let grounds = AllowedPaths {
         project: global.folder.clone(),
         credentials: env::credentials_directory(),
         allow_outside: project.allow_outside_files,
     };
-    (Vault::new(identities, grounds), problems)
+    (SecretResolver::new(identities, grounds), problems)
 }
 
 /// A target as it was found.
@@ -251,7 +251,7 @@ impl Found {
     }
 }
 
-async fn observe(name: TargetName, way: Way, vault: &Vault) -> Found {
+async fn observe(name: TargetName, way: Way, vault: &SecretResolver) -> Found {
     let address = way.shown();
     match way.open(vault).await {
         Ok(mut target) => {

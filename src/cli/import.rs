@@ -12,9 +12,9 @@ use crate::model::{CredentialId, Domain, Key, KnownSecret, Policy, Prune, Refere
 use crate::plan::{self, Import as Found, Imported, LeftOut, Plan, Scope, WhyLeftOut};
 use crate::report::import::{NewEntries, preview};
 use crate::report::text;
-use crate::rewrite::{Held, NewEntry, append, new_manifest, save};
 use crate::secret::seal::seal;
-use crate::secret::{SopsDocument, Vault, is_sops_document};
+use crate::secret::{SecretResolver, SopsDocument, is_sops_document};
+use crate::yaml_edit::{Held, NewEntry, append, new_manifest, save};
 
 use super::access::chosen;
 use super::add::manifest_for;
@@ -290,7 +290,11 @@ impl File {
 }
 
 /// Those to whom the new entries are encrypted; a SOPS document encrypts them by its own rules.
-fn recipients_for(verb: &Import, project: &Project, vault: &Vault) -> anyhow::Result<Vec<String>> {
+fn recipients_for(
+    verb: &Import,
+    project: &Project,
+    vault: &SecretResolver,
+) -> anyhow::Result<Vec<String>> {
     let named = verb.output.as_deref().and_then(|file| fs::read_to_string(file).ok());
     if named.is_some_and(|text| is_sops_document(&text)) {
         return Ok(vault.recipients().to_vec());
@@ -303,7 +307,7 @@ fn files(
     global: &Global,
     draft: &Draft,
     file_of: impl Fn(&Domain) -> PathBuf,
-    vault: &Vault,
+    vault: &SecretResolver,
 ) -> anyhow::Result<Vec<File>> {
     let mut by_path: BTreeMap<PathBuf, Vec<usize>> = BTreeMap::new();
     for (at, (imported, _)) in draft.made.iter().enumerate() {

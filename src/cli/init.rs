@@ -7,10 +7,10 @@ use std::path::Path;
 use anyhow::{Context, bail};
 
 use crate::model::Owner;
-use crate::rewrite::save::NotSaved;
-use crate::rewrite::{new_manifest, save};
 use crate::secret::env::IdentitySources;
 use crate::secret::{Identities, Nobody};
+use crate::yaml_edit::save::NotSaved;
+use crate::yaml_edit::{new_manifest, save};
 
 use super::exit::ExitStatus;
 use super::keygen::{generate, usual_file};

@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use secrecy::ExposeSecret;
 use secrecy::zeroize::Zeroizing;
 
-use crate::rewrite::save;
+use crate::yaml_edit::save;
 
 use super::exit::ExitStatus;
 use super::{Global, console, environment};

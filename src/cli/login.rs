@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use crate::loopback::{Loopback, Query, Sentence, query};
 use crate::manifest;
-use crate::secret::Vault;
+use crate::secret::SecretResolver;
 use crate::session::Store;
 use crate::target::home_assistant::{self, Session, Settings, SignIn};
 
@@ -147,7 +147,7 @@ async fn pasted(sign_in: &SignIn) -> Option<String> {
 async fn keep(
     session: &Session,
     store: &Store,
-    vault: &Vault,
+    vault: &SecretResolver,
     door: &Door,
 ) -> anyhow::Result<std::path::PathBuf> {
     // One that cannot be read any more cannot be ended either.

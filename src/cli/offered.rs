@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use crate::manifest::Loaded;
 use crate::model::Domain;
-use crate::secret::Vault;
+use crate::secret::SecretResolver;
 use crate::target::Target;
 
 use super::Global;
@@ -29,7 +29,7 @@ pub(super) async fn told(global: &Global, loaded: &Loaded, targets: &[String]) -
     join_all(asked).await.into_iter().flatten().flatten().flatten().collect()
 }
 
-async fn known(way: Way, vault: &Vault) -> Result<BTreeSet<Domain>, String> {
+async fn known(way: Way, vault: &SecretResolver) -> Result<BTreeSet<Domain>, String> {
     let Target::HomeAssistant(ha) = way.open(vault).await? else { return Ok(BTreeSet::new()) };
     let domains = ha.domains().await.map_err(|why| why.to_string());
     ha.close().await;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use jiff::SignedDuration;
 
-use crate::plan::{Action, Plan as Planned, Standing, Why};
+use crate::plan::{Action, CredentialState, Plan as Planned, Why};
 use crate::report::{Report, Verb, json, text};
 use crate::target::snapshot::Source;
 
@@ -14,7 +14,7 @@ use super::exit::ExitStatus;
 use super::gather::{Gathered, OnError, Site, gather, report, tell_unknown};
 use super::output::{Outputs, names};
 use super::selection::{PolicyArgs, Selection};
-use super::{Global, console, saved};
+use super::{Global, console, plan_file};
 
 /// Show what `apply` would do, and change nothing
 ///
@@ -69,18 +69,18 @@ enum FailOn {
 impl FailOn {
     fn count(self, plan: &Planned) -> usize {
         let is_foreign = |why: &Why| matches!(why, Why::Foreign { .. });
-        let standing = |is_meant: fn(&Standing) -> bool| {
-            plan.standings.iter().filter(|(_, standing, _)| is_meant(standing)).count()
+        let state = |is_meant: fn(&CredentialState) -> bool| {
+            plan.credential_states.iter().filter(|(_, state, _)| is_meant(state)).count()
         };
         match self {
             Self::Delete => {
                 let deletes = plan.steps.iter().map(|step| &step.action);
                 deletes.filter(|action| matches!(action, Action::Delete { .. })).count()
             }
-            Self::Foreign => standing(|standing| *standing == Standing::Foreign)
+            Self::Foreign => state(|state| *state == CredentialState::Foreign)
                 .max(plan.withheld.iter().filter(|withheld| is_foreign(&withheld.why)).count()),
-            Self::Drift => standing(|standing| {
-                matches!(standing, Standing::Drifted(_) | Standing::Superseded(_))
+            Self::Drift => state(|state| {
+                matches!(state, CredentialState::Drifted(_) | CredentialState::Superseded(_))
             }),
         }
     }
@@ -119,7 +119,7 @@ pub(super) async fn run(global: &Global, verb: &Plan) -> anyhow::Result<ExitStat
         return Ok(ExitStatus::Failure);
     }
     if let Some(file) = &verb.out {
-        saved::write(sites, file)?;
+        plan_file::write(sites, file)?;
     }
     Ok(status(sites, verb.detailed_exitcode))
 }

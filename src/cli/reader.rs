@@ -12,10 +12,10 @@ use crate::desired::{self, Resolved};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::manifest::{Cache, Entry, Loaded, Project, Target, Token, load_again};
 use crate::model::{Completeness, Key, OnDrift, SealedClients, TargetName};
-use crate::secret::{self, Vault};
+use crate::secret::{self, SecretResolver};
 use crate::stamp::Stamp;
 use crate::status::{Manifests, Mode};
-use crate::watch::{Hold, Notices, Opener, Reading, Wanted};
+use crate::watch::{Notices, Opener, Reading, TargetLock, TargetSpec};
 
 use super::access::{Way, chosen};
 use super::gather::{request, vault};
@@ -36,7 +36,7 @@ pub(super) struct Reader {
 
 /// What was decrypted, and what that depended on.
 struct Known {
-    vault: Arc<Vault>,
+    vault: Arc<SecretResolver>,
     resolved: Resolved,
     /// What is wrong with identities, which matters where something cannot be read.
     notes: Diagnostics,
@@ -149,7 +149,7 @@ impl Reader {
         known: &Known,
         written: &BTreeMap<Key, Arc<Entry>>,
         problems: &mut Diagnostics,
-    ) -> BTreeMap<TargetName, Wanted> {
+    ) -> BTreeMap<TargetName, TargetSpec> {
         let policy = self.policy.over(&project.policy);
         let mode = match (self.is_dry, policy.on_drift) {
             (true, _) => Mode::Report,
@@ -167,7 +167,7 @@ impl Reader {
             let seals = move |key: &Key| {
                 written.get(key).map(|entry| desired::seals(entry)).unwrap_or_default()
             };
-            let wanted = Wanted {
+            let wanted = TargetSpec {
                 address: way.shown(),
                 door: self.door(&name, &way),
                 hold: self.hold(project, &way),
@@ -196,7 +196,7 @@ impl Reader {
     }
 
     /// One watcher for each owner's credentials at each target, on this machine and for this person.
-    fn hold(&self, project: &Project, way: &Way) -> Hold {
+    fn hold(&self, project: &Project, way: &Way) -> TargetLock {
         let named = match way {
             Way::HomeAssistant(door) => door.url.clone(),
             Way::ConfigDir(folder) => real(folder).display().to_string(),
@@ -204,7 +204,7 @@ impl Reader {
         let digest = Sha256::digest(format!("{}\0{named}", project.owner));
         let digest: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
         let folder = environment::state_folder().map(|state| state.join("watching"));
-        Hold {
+        TargetLock {
             file: folder.map(|folder| folder.join(format!("{digest}.lock"))),
             holder: format!(
                 "process {} since {:.0}, in {}",
@@ -216,7 +216,7 @@ impl Reader {
     }
 }
 
-fn notices(project: &Project, vault: &Vault, problems: &mut Diagnostics) -> Notices {
+fn notices(project: &Project, vault: &SecretResolver, problems: &mut Diagnostics) -> Notices {
     let mut notices =
         Notices { home_assistant: project.notify.home_assistant, webhooks: Vec::new() };
     for webhook in &project.notify.webhooks {
@@ -259,7 +259,7 @@ fn real(path: &Path) -> PathBuf {
     }
 }
 
-fn opener(way: Way, vault: &Arc<Vault>) -> Opener {
+fn opener(way: Way, vault: &Arc<SecretResolver>) -> Opener {
     let vault = Arc::clone(vault);
     Arc::new(move || {
         let (way, vault) = (way.clone(), Arc::clone(&vault));

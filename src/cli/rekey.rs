@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
+use crate::encrypted_file::{Rekeyed, rekeyed};
 use crate::manifest::Loaded;
-use crate::rewrite::save;
-use crate::sealed::{Rekeyed, rekeyed};
-use crate::secret::{Vault, files_of};
+use crate::secret::{SecretResolver, files_of};
+use crate::yaml_edit::save;
 
 use super::encrypt::{counted, project, recipients};
 use super::exit::ExitStatus;
@@ -88,7 +88,12 @@ pub(super) fn run(global: &Global, verb: &Rekey) -> anyhow::Result<ExitStatus> {
     Ok(if is_whole { ExitStatus::Success } else { ExitStatus::Failure })
 }
 
-fn rekey(file: &Path, recipients: &[String], force: bool, vault: &Vault) -> anyhow::Result<usize> {
+fn rekey(
+    file: &Path,
+    recipients: &[String],
+    force: bool,
+    vault: &SecretResolver,
+) -> anyhow::Result<usize> {
     let before = fs::read(file).context("cannot read it")?;
     let Rekeyed { bytes, count } = rekeyed(&before, recipients, force, vault).map_err(|why| {
         let help = why.help();
@@ -105,7 +110,7 @@ fn rekey(file: &Path, recipients: &[String], force: bool, vault: &Vault) -> anyh
 }
 
 /// The project file, all manifests, and the files that they name.
-fn all_files(global: &Global, loaded: &Loaded, vault: &Vault) -> Vec<PathBuf> {
+fn all_files(global: &Global, loaded: &Loaded, vault: &SecretResolver) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> =
         loaded.project.file.iter().chain(&loaded.manifests).cloned().collect();
     let references = loaded

@@ -3,8 +3,8 @@
 use clap::ValueEnum;
 
 use crate::manifest::schema as files;
+use crate::plan_file;
 use crate::report::schema as reports;
-use crate::saved;
 use crate::target::snapshot;
 use crate::watch;
 
@@ -55,7 +55,7 @@ pub(super) fn run(verb: &Schema) -> anyhow::Result<ExitStatus> {
         Of::List => reports::list(),
         Of::Validate => reports::validate(),
         Of::Snapshot => snapshot::schema(),
-        Of::SavedPlan => saved::schema(),
+        Of::SavedPlan => plan_file::schema(),
         Of::Status => reports::status(),
         Of::Notice => watch::notice_schema(),
     };

@@ -6,8 +6,8 @@ use anyhow::{Context, bail};
 use secrecy::zeroize::Zeroizing;
 
 use crate::manifest::{InClear, check};
-use crate::rewrite::{NewEntry, append};
 use crate::secret::SopsDocument;
+use crate::yaml_edit::{NewEntry, append};
 
 use super::gather::request;
 use super::{Global, environment};

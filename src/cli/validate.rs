@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::history::{self, Found, NoHistory, What};
+use crate::git::{self, Found, NoHistory, What};
 use crate::integrations;
 use crate::manifest::{self, Project, check_domains};
 use crate::recipients;
@@ -72,12 +72,12 @@ pub(super) async fn run(global: &Global, verb: &Validate) -> anyhow::Result<Exit
 
 /// Identities that Git would take in. Where there is no Git, it takes in nothing.
 fn kept_identities(folder: &Path, project: &Project) -> Diagnostics {
-    let mut found = history::identities(folder).unwrap_or_default();
+    let mut found = git::identities(folder).unwrap_or_default();
     found.iter_mut().for_each(|file| *file = folder.join(&*file));
     for file in &project.age.identities {
         let is_there = found.iter().any(|other| is_same(other, file));
         // An age file of identities, under a passphrase, is kept in Git on purpose.
-        if !is_there && is_key(file) && history::would_take(file).unwrap_or_default() {
+        if !is_there && is_key(file) && git::would_take(file).unwrap_or_default() {
             found.push(file.clone());
         }
     }
@@ -106,7 +106,7 @@ fn is_key(file: &Path) -> bool {
 /// Secrets that stand in old versions of the manifests in clear.
 fn old_versions(folder: &Path, project: &Project) -> Diagnostics {
     let mut problems = Diagnostics::default();
-    let found = match history::plain_secrets(folder, &manifest::places(project)) {
+    let found = match git::plain_secrets(folder, &manifest::places(project)) {
         Ok(found) => found,
         Err(why) => {
             let help = match why {

@@ -11,7 +11,7 @@ use tokio::task::JoinError;
 
 use crate::server::{Serving, serve};
 use crate::target::Stop;
-use crate::watch::{self, Album, Board, Noticing, Ports, Settings};
+use crate::watch::{self, Noticing, Ports, Settings, SnapshotStore, StatusStore};
 
 use super::exit::ExitStatus;
 use super::listen::ListenArgs;
@@ -73,21 +73,21 @@ pub(super) async fn run(global: Global, verb: Watch) -> anyhow::Result<ExitStatu
     let stop = Stop::new();
     let reload = Arc::new(Notify::new());
     let over = service::listen(stop.clone(), Arc::clone(&reload))?;
-    let board = Board::new(environment::now);
-    tokio::spawn(service::report(board.subscribe()));
+    let statuses = StatusStore::new(environment::now);
+    tokio::spawn(service::report(statuses.subscribe()));
     let is_asked = served.is_some() || verb.snapshot.is_some();
-    let album = is_asked.then(Album::default);
-    let snapshots = bound(album.clone(), &stop);
+    let snapshots = is_asked.then(SnapshotStore::default);
+    let snapshot = assembled(snapshots.clone(), &stop);
     if let Some(file) = verb.snapshot {
-        tokio::spawn(keep_snapshot(file, snapshots.clone()));
+        tokio::spawn(keep_snapshot(file, snapshot.clone()));
     }
     let (consents, arriving) = mpsc::channel(MOST_CONSENTS);
     let serving = served.map(|(listener, access)| {
-        let status = board.subscribe();
-        let serving = Serving { status, snapshot: snapshots, consents, names, access };
+        let status = statuses.subscribe();
+        let serving = Serving { status, snapshot, consents, names, access };
         tokio::spawn(serve(listener, serving, stop.clone().cancelled_owned()))
     });
-    let ports = Ports { board, album, consents: arriving, reload, stop };
+    let ports = Ports { statuses, snapshots, consents: arriving, reload, stop };
     let watching = async {
         tokio::spawn(watch::run(settings, move || reader.read(), ports)).await?;
         if let Some(serving) = serving {
@@ -114,10 +114,10 @@ fn check_holds(reader: &mut Reader) -> anyhow::Result<()> {
 }
 
 /// The snapshot of all targets, bound anew whenever one of them was looked at.
-fn bound(album: Option<Album>, stop: &Stop) -> channel::Receiver<Option<Arc<str>>> {
+fn assembled(snapshots: Option<SnapshotStore>, stop: &Stop) -> channel::Receiver<Option<Arc<str>>> {
     let (texts, newest) = channel::channel(None);
-    if let Some(album) = album {
-        let binding = album.bind(environment::now, texts, stop.clone());
+    if let Some(snapshots) = snapshots {
+        let binding = snapshots.bind(environment::now, texts, stop.clone());
         tokio::spawn(async move {
             if let Err(why) = binding.await {
                 tracing::error!("no snapshot can be taken: {why}");

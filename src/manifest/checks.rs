@@ -9,7 +9,7 @@ use super::entry::Entry;
 use super::fields::Located;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::model::{Domain, Reference};
-use crate::nearest;
+use crate::suggest;
 
 /// A check over all entries of a project.
 type Check = fn(&[Arc<Entry>], &mut Diagnostics);
@@ -93,7 +93,7 @@ pub fn check_domains<'d>(
             continue;
         }
         let names = known.union(custom).map(Domain::as_str);
-        let message = nearest::unknown("integration", domain.as_str(), names);
+        let message = suggest::unknown("integration", domain.as_str(), names);
         let problem = Diagnostic::error("unknown-integration", message)
             .at(&spot.file, spot.span)
             .label(format!("not known to {who}"))

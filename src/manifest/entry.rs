@@ -194,14 +194,14 @@ fn unknown_target(
     span: crate::diagnostic::Span,
 ) -> crate::diagnostic::Diagnostic {
     let known = || project.target_names.iter().map(TargetName::as_str);
-    let message = match crate::nearest::nearest(target.as_str(), known()) {
+    let message = match crate::suggest::nearest(target.as_str(), known()) {
         Some(near) => format!("unknown target `{target}`: did you mean `{near}`?"),
         None => format!("unknown target {}", shown::field(target.as_str())),
     };
     let help = if project.target_names.is_empty() {
         "appcred.yaml names no targets: name them there, or leave `targets` out here".to_owned()
     } else {
-        format!("appcred.yaml has {}", crate::nearest::listed(known()))
+        format!("appcred.yaml has {}", crate::suggest::listed(known()))
     };
     decoder.error("unknown-target", span, message).help(help)
 }

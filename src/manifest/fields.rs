@@ -8,7 +8,7 @@ use super::reference::SOPS_HEADER;
 use crate::diagnostic::shown;
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceFile, Span, Spot};
 use crate::model::{Place, sops};
-use crate::nearest::{listed, nearest};
+use crate::suggest::{listed, nearest};
 use crate::yaml::{self, Kind, Node, Pair, Parsed, Scalar, Style, Value};
 
 /// A value and where it stands.

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::reference;
 use super::shown::shown_of;
 use crate::diagnostic::shown::is_telling;
-use crate::nearest::nearest;
+use crate::suggest::nearest;
 use crate::yaml::{self, Node, Value};
 
 /// The bytes that may be secret, for [`SourceFile::new`](crate::diagnostic::SourceFile::new).

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::fields::{Decoder, Located, unbroken};
 use crate::diagnostic::shown::{self, Field};
 use crate::model::{Reference, Secret};
-use crate::nearest::{listed, nearest};
+use crate::suggest::{listed, nearest};
 use crate::yaml::{Kind, Node, Pair, Scalar, Style, Tag, Value};
 
 /// The tags that name a secret.

@@ -20,13 +20,13 @@ pub enum KnownSecret {
 
 /// What can be said of two secrets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Likeness {
+pub enum SecretComparison {
     /// They are one.
     Same,
     /// They are not.
     Different,
     /// Their ciphertexts are not one: one of them was encrypted anew, most likely for its change.
-    EncryptedAnew,
+    Reencrypted,
     /// Nothing.
     Unknown,
 }
@@ -41,13 +41,13 @@ impl KnownSecret {
     }
 
     /// Compares without a guess.
-    pub fn compare(&self, other: &Self) -> Likeness {
+    pub fn compare(&self, other: &Self) -> SecretComparison {
         match (self, other) {
-            (Self::Clear(one), Self::Clear(other)) if one == other => Likeness::Same,
-            (Self::Clear(_), Self::Clear(_)) => Likeness::Different,
-            (Self::Sealed(one), Self::Sealed(other)) if one == other => Likeness::Same,
-            (Self::Sealed(_), Self::Sealed(_)) => Likeness::EncryptedAnew,
-            _ => Likeness::Unknown,
+            (Self::Clear(one), Self::Clear(other)) if one == other => SecretComparison::Same,
+            (Self::Clear(_), Self::Clear(_)) => SecretComparison::Different,
+            (Self::Sealed(one), Self::Sealed(other)) if one == other => SecretComparison::Same,
+            (Self::Sealed(_), Self::Sealed(_)) => SecretComparison::Reencrypted,
+            _ => SecretComparison::Unknown,
         }
     }
 }
@@ -122,7 +122,7 @@ impl fmt::Debug for Seal {
 
 #[cfg(test)]
 mod tests {
-    use super::{KnownSecret, Likeness, Seal};
+    use super::{KnownSecret, Seal, SecretComparison};
     use crate::model::Secret;
 
     #[test]
@@ -133,13 +133,13 @@ mod tests {
             assert_eq!(one.compare(&other), likeness, "{one:?} {other:?}");
             assert_eq!(other.compare(&one), likeness, "{other:?} {one:?}");
         };
-        check(clear("a"), clear("a"), Likeness::Same);
-        check(clear("a"), clear("b"), Likeness::Different);
-        check(sealed("a"), sealed("a"), Likeness::Same);
-        check(sealed("a"), sealed("b"), Likeness::EncryptedAnew);
-        check(clear("a"), sealed("a"), Likeness::Unknown);
-        check(clear("a"), KnownSecret::Unknown, Likeness::Unknown);
-        check(KnownSecret::Unknown, KnownSecret::Unknown, Likeness::Unknown);
+        check(clear("a"), clear("a"), SecretComparison::Same);
+        check(clear("a"), clear("b"), SecretComparison::Different);
+        check(sealed("a"), sealed("a"), SecretComparison::Same);
+        check(sealed("a"), sealed("b"), SecretComparison::Reencrypted);
+        check(clear("a"), sealed("a"), SecretComparison::Unknown);
+        check(clear("a"), KnownSecret::Unknown, SecretComparison::Unknown);
+        check(KnownSecret::Unknown, KnownSecret::Unknown, SecretComparison::Unknown);
     }
 
     #[test]

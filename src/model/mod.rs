@@ -20,7 +20,7 @@ pub use flow::{
     ConsentLink, DeviceCode, Field, FieldKind, FlowStep, Form, Linked, OpenFlow, Purpose,
 };
 pub use integration::{Answers, Implementation, Integration, OnDelete};
-pub use known_secret::{KnownSecret, Likeness, Seal, SealedClients, Seals};
+pub use known_secret::{KnownSecret, Seal, SealedClients, Seals, SecretComparison};
 pub use mark::{Key, Mark, Owner};
 pub use observed::{ConfigEntry, EntryState, KnownDomains, Live, Observed};
 pub use place::Place;

@@ -17,9 +17,9 @@ pub struct Plan {
     /// Of what it is not known whether anything is to be done.
     pub unknown: Vec<Unknown>,
     /// Every credential of the target, in its order, and how it stands.
-    pub standings: Vec<(Held, Standing, Vec<ConfigEntry>)>,
+    pub credential_states: Vec<(Held, CredentialState, Vec<ConfigEntry>)>,
     /// Every entry by its key, and how far its integration is set up; empty at a target at rest.
-    pub linkages: Vec<(Key, Linkage)>,
+    pub setup_states: Vec<(Key, SetupState)>,
 }
 
 /// A step's number in its plan.
@@ -127,7 +127,7 @@ pub enum Reason {
     /// The secret is another one.
     SecretDiffers,
     /// The secret was encrypted anew since it was last compared.
-    SecretEncryptedAnew,
+    SecretReencrypted,
     /// The client id is another one; linked accounts need consent again.
     ClientIdDiffers,
     /// The name is another one.
@@ -154,7 +154,7 @@ pub enum Reason {
 
 /// How a credential stands to what is wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum CredentialState {
     /// As its entry wants it.
     InSync(Key),
     /// Not as its entry wants it.
@@ -175,7 +175,7 @@ pub enum Standing {
 
 /// How far an entry's integration is set up.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Linkage {
+pub enum SetupState {
     /// No account is linked.
     NotSetUp,
     /// A set-up is in progress, and waits for what its step shows.
@@ -206,8 +206,8 @@ impl Plan {
             Action::Adopt { wanted, .. } => Some(wanted.key.clone()),
             _ => None,
         });
-        let left_over = self.standings.iter().filter_map(|(_, standing, _)| match standing {
-            Standing::Superseded(key) => Some(key.clone()),
+        let left_over = self.credential_states.iter().filter_map(|(_, state, _)| match state {
+            CredentialState::Superseded(key) => Some(key.clone()),
             _ => None,
         });
         adopted.chain(left_over).collect()
@@ -216,10 +216,11 @@ impl Plan {
     /// The same with no steps but those by which these entries come to their credentials.
     #[must_use]
     pub fn only_credentials_of(mut self, keys: &BTreeSet<Key>) -> Self {
-        let standings = &self.standings;
+        let credential_states = &self.credential_states;
         let is_left_over = |old: &Held| {
-            standings.iter().any(|(held, standing, _)| {
-                held == old && matches!(standing, Standing::Superseded(key) if keys.contains(key))
+            credential_states.iter().any(|(held, state, _)| {
+                held == old
+                    && matches!(state, CredentialState::Superseded(key) if keys.contains(key))
             })
         };
         let is_meant = |action: &Action| match action {
@@ -229,7 +230,7 @@ impl Plan {
         self.steps.retain(|step| is_meant(&step.action));
         self.withheld.retain(|withheld| is_meant(&withheld.action));
         self.unknown.retain(|unknown| keys.contains(&unknown.key));
-        self.linkages.clear();
+        self.setup_states.clear();
         self
     }
 

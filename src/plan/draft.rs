@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::model::{ClientId, ConfigEntry, DesiredCredential, Domain, Key, Mark, Unidentified};
 
-use super::action::{Action, Linkage, Plan, Reason, Standing, Step, StepId, Wanted};
+use super::action::{Action, CredentialState, Plan, Reason, SetupState, Step, StepId, Wanted};
 use super::index::Index;
 use super::withheld::{Unknowable, Unknown, Why, Withheld};
 
@@ -19,10 +19,10 @@ pub(super) struct Draft<'a> {
     index: &'a Index<'a>,
     steps: Vec<Step>,
     pruned: Vec<Prune>,
-    linkages: Vec<(Key, Linkage)>,
+    setup_states: Vec<(Key, SetupState)>,
     withheld: Vec<Withheld>,
     unknown: Vec<Unknown>,
-    standings: Vec<Option<Standing>>,
+    credential_states: Vec<Option<CredentialState>>,
 }
 
 impl<'a> Draft<'a> {
@@ -31,10 +31,10 @@ impl<'a> Draft<'a> {
             index,
             steps: Vec::new(),
             pruned: Vec::new(),
-            linkages: Vec::new(),
+            setup_states: Vec::new(),
             withheld: Vec::new(),
             unknown: Vec::new(),
-            standings: vec![None; index.all().len()],
+            credential_states: vec![None; index.all().len()],
         }
     }
 
@@ -51,7 +51,7 @@ impl<'a> Draft<'a> {
         reason: Reason,
         reload: Vec<ConfigEntry>,
     ) {
-        self.stand(at, Standing::Superseded(key.clone()));
+        self.stand(at, CredentialState::Superseded(key.clone()));
         let old = self.index.get(at).held();
         self.step(Action::Delete { old, remove: Vec::new() }, vec![reason], reload);
     }
@@ -70,8 +70,8 @@ impl<'a> Draft<'a> {
         }
     }
 
-    pub(super) fn link(&mut self, key: &Key, linkage: Linkage) {
-        self.linkages.push((key.clone(), linkage));
+    pub(super) fn link(&mut self, key: &Key, setup_state: SetupState) {
+        self.setup_states.push((key.clone(), setup_state));
     }
 
     /// The steps so far that create a credential, each with what it creates.
@@ -81,12 +81,12 @@ impl<'a> Draft<'a> {
 
     /// The credentials so far that an entry stands behind, right or not, each with the entry's key.
     pub(super) fn held(&self) -> impl Iterator<Item = (usize, &Key)> {
-        self.standings.iter().enumerate().filter_map(|(at, standing)| match standing {
+        self.credential_states.iter().enumerate().filter_map(|(at, state)| match state {
             Some(
-                Standing::InSync(of)
-                | Standing::Drifted(of)
-                | Standing::Shadowed(of)
-                | Standing::Superseded(of),
+                CredentialState::InSync(of)
+                | CredentialState::Drifted(of)
+                | CredentialState::Shadowed(of)
+                | CredentialState::Superseded(of),
             ) => Some((at, of)),
             _ => None,
         })
@@ -96,8 +96,8 @@ impl<'a> Draft<'a> {
         self.withheld.push(Withheld { action, why });
     }
 
-    pub(super) fn stand(&mut self, at: usize, standing: Standing) {
-        self.standings[at] = Some(standing);
+    pub(super) fn stand(&mut self, at: usize, state: CredentialState) {
+        self.credential_states[at] = Some(state);
     }
 
     /// Says that an entry's secret cannot be compared.
@@ -113,7 +113,7 @@ impl<'a> Draft<'a> {
     /// Leaves all that carries the mark of an entry as it is.
     pub(super) fn leave_unidentified(&mut self, entry: &Unidentified, mark: &Mark) {
         for at in self.index.carrying(&entry.domain, &mark.to_string()) {
-            self.stand(*at, Standing::Unknown(entry.key.clone()));
+            self.stand(*at, CredentialState::Unknown(entry.key.clone()));
         }
         self.unknown.push(Unknown {
             key: entry.key.clone(),
@@ -124,7 +124,7 @@ impl<'a> Draft<'a> {
     }
 
     pub(super) fn is_undecided(&self, at: usize) -> bool {
-        self.standings[at].is_none()
+        self.credential_states[at].is_none()
     }
 
     pub(super) fn planned_prunes(&self) -> usize {
@@ -149,21 +149,21 @@ impl<'a> Draft<'a> {
             }
         }
         let index = self.index;
-        let standings = index
+        let credential_states = index
             .all()
             .iter()
-            .zip(self.standings)
-            .map(|(credential, standing)| {
+            .zip(self.credential_states)
+            .map(|(credential, state)| {
                 let users = index.users(&credential.domain, credential.implementation());
-                (credential.held(), standing.unwrap_or(Standing::Foreign), users)
+                (credential.held(), state.unwrap_or(CredentialState::Foreign), users)
             })
             .collect();
         Plan {
             steps: self.steps,
             withheld: self.withheld,
             unknown: self.unknown,
-            standings,
-            linkages: self.linkages,
+            credential_states,
+            setup_states: self.setup_states,
         }
     }
 

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::{Credential, DesiredCredential, Held, Likeness, Mark, Policy, Prune};
+use crate::model::{Credential, DesiredCredential, Held, Mark, Policy, Prune, SecretComparison};
 
-use super::action::{Action, Adoption, Reason, Standing, Wanted};
+use super::action::{Action, Adoption, CredentialState, Reason, Wanted};
 use super::draft::Draft;
 use super::index::Index;
 use super::withheld::Why;
@@ -73,7 +73,7 @@ impl<'a> Case<'a> {
                 self.shadow_if_needed(id, &original, draft);
             } else {
                 self.settle(id, &group, draft);
-                self.stand(&original, &Standing::Shadowed(self.entry.key.clone()), draft);
+                self.stand(&original, &CredentialState::Shadowed(self.entry.key.clone()), draft);
             }
         }
         let marked = self.index.carrying(&self.entry.domain, &self.mark);
@@ -90,19 +90,19 @@ impl<'a> Case<'a> {
         let Some(at) = original.first() else { return };
         let old = self.index.get(*at);
         let reason = match old.client_secret.compare(&self.entry.client_secret) {
-            Likeness::Same => {
-                draft.stand(*at, Standing::InSync(self.entry.key.clone()));
+            SecretComparison::Same => {
+                draft.stand(*at, CredentialState::InSync(self.entry.key.clone()));
                 return;
             }
-            Likeness::Unknown => {
-                draft.stand(*at, Standing::Unknown(self.entry.key.clone()));
+            SecretComparison::Unknown => {
+                draft.stand(*at, CredentialState::Unknown(self.entry.key.clone()));
                 draft.secret_is_unknown(self.entry);
                 return;
             }
-            Likeness::Different => Reason::SecretDiffers,
-            Likeness::EncryptedAnew => Reason::SecretEncryptedAnew,
+            SecretComparison::Different => Reason::SecretDiffers,
+            SecretComparison::Reencrypted => Reason::SecretReencrypted,
         };
-        draft.stand(*at, Standing::Drifted(self.entry.key.clone()));
+        draft.stand(*at, CredentialState::Drifted(self.entry.key.clone()));
         let action =
             Action::Adopt { wanted: self.wanted(id), old: vec![old.held()], how: Adoption::Shadow };
         let users = self.index.users(&self.entry.domain, id);
@@ -137,7 +137,7 @@ impl<'a> Case<'a> {
         let was_shadowed = spare.iter().any(|at| self.shadows.contains(at));
         let reason = if was_shadowed { Reason::LetGo } else { Reason::AdoptionAsked };
         let old: Vec<Held> = spare.iter().map(|at| self.index.get(*at).held()).collect();
-        self.stand(spare, &Standing::Drifted(self.entry.key.clone()), draft);
+        self.stand(spare, &CredentialState::Drifted(self.entry.key.clone()), draft);
         let wanted = self.wanted(&self.mark);
         draft.step(
             Action::Adopt { wanted, old, how: Adoption::TakeOver },
@@ -149,17 +149,22 @@ impl<'a> Case<'a> {
     /// One implementation of the entry: the one in force must be right, and alone but for what HA
     /// does not let go.
     fn settle(&self, auth_domain: &str, group: &[usize], draft: &mut Draft<'_>) {
-        let (nailed, free): (Vec<usize>, Vec<usize>) =
-            group.iter().partition(|at| self.is_nailed(**at));
-        let last_nailed = nailed.last();
+        let (referenced_by_id, free): (Vec<usize>, Vec<usize>) =
+            group.iter().partition(|at| self.is_referenced_by_id(**at));
+        let last_referenced = referenced_by_id.last();
         let is_right = |at: &&usize| {
             self.differences(self.index.get(**at)).is_empty() && !self.is_secret_unknown(**at)
         };
-        let can_be_last = |at: &&usize| last_nailed.is_none_or(|nailed| nailed <= *at);
+        let can_be_last =
+            |at: &&usize| last_referenced.is_none_or(|referenced_by_id| referenced_by_id <= *at);
         let users = self.index.users(&self.entry.domain, auth_domain);
         if let Some(right) = group.iter().rev().filter(can_be_last).find(is_right) {
-            self.stand(&nailed, &Standing::Shadowed(self.entry.key.clone()), draft);
-            draft.stand(*right, Standing::InSync(self.entry.key.clone()));
+            self.stand(
+                &referenced_by_id,
+                &CredentialState::Shadowed(self.entry.key.clone()),
+                draft,
+            );
+            draft.stand(*right, CredentialState::InSync(self.entry.key.clone()));
             for at in free.iter().filter(|at| *at != right) {
                 draft.clear_away(*at, &self.entry.key, Reason::Superseded, users.clone());
             }
@@ -175,36 +180,36 @@ impl<'a> Case<'a> {
             draft.secret_is_unknown(self.entry);
         }
         if is_open {
-            self.stand(group, &Standing::Unknown(self.entry.key.clone()), draft);
+            self.stand(group, &CredentialState::Unknown(self.entry.key.clone()), draft);
             return;
         }
         let reload = if reasons == [Reason::NameDiffers] { Vec::new() } else { users };
-        self.stand(group, &Standing::Drifted(self.entry.key.clone()), draft);
+        self.stand(group, &CredentialState::Drifted(self.entry.key.clone()), draft);
         let wanted = self.wanted(auth_domain);
         let held = |group: &[usize]| group.iter().map(|at| self.index.get(*at).held()).collect();
         let action = if free.is_empty() {
-            Action::Adopt { wanted, old: held(&nailed), how: Adoption::Shadow }
+            Action::Adopt { wanted, old: held(&referenced_by_id), how: Adoption::Shadow }
         } else {
             Action::Replace { wanted, old: held(&free) }
         };
         draft.step(action, reasons, reload);
     }
 
-    fn is_nailed(&self, at: usize) -> bool {
-        self.index.is_nailed(self.index.get(at))
+    fn is_referenced_by_id(&self, at: usize) -> bool {
+        self.index.is_referenced_by_id(self.index.get(at))
     }
 
     fn is_secret_unknown(&self, at: usize) -> bool {
         let held = &self.index.get(at).client_secret;
-        held.compare(&self.entry.client_secret) == Likeness::Unknown
+        held.compare(&self.entry.client_secret) == SecretComparison::Unknown
     }
 
     fn differences(&self, held: &Credential) -> Vec<Reason> {
         let secret = held.client_secret.compare(&self.entry.client_secret);
         let checks = [
             (held.client_id != self.entry.client_id, Reason::ClientIdDiffers),
-            (secret == Likeness::Different, Reason::SecretDiffers),
-            (secret == Likeness::EncryptedAnew, Reason::SecretEncryptedAnew),
+            (secret == SecretComparison::Different, Reason::SecretDiffers),
+            (secret == SecretComparison::Reencrypted, Reason::SecretReencrypted),
             (held.name.as_deref() != Some(self.entry.name.as_str()), Reason::NameDiffers),
         ];
         checks.into_iter().filter(|(differs, _)| *differs).map(|(_, reason)| reason).collect()
@@ -236,17 +241,17 @@ impl<'a> Case<'a> {
 
     fn clear_away(&self, group: &[usize], reason: Reason, draft: &mut Draft<'_>) {
         for at in group {
-            if self.is_nailed(*at) {
-                draft.stand(*at, Standing::Superseded(self.entry.key.clone()));
+            if self.is_referenced_by_id(*at) {
+                draft.stand(*at, CredentialState::Superseded(self.entry.key.clone()));
             } else {
                 draft.clear_away(*at, &self.entry.key, reason, Vec::new());
             }
         }
     }
 
-    fn stand(&self, group: &[usize], standing: &Standing, draft: &mut Draft<'_>) {
+    fn stand(&self, group: &[usize], state: &CredentialState, draft: &mut Draft<'_>) {
         for at in group {
-            draft.stand(*at, standing.clone());
+            draft.stand(*at, state.clone());
         }
     }
 

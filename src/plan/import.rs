@@ -7,7 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{
-    ClientId, Credential, CredentialId, Desired, Domain, Held, Key, Likeness, Observed, Owner,
+    ClientId, Credential, CredentialId, Desired, Domain, Held, Key, Observed, Owner,
+    SecretComparison,
 };
 
 use super::index::Index;
@@ -182,7 +183,8 @@ impl Draft<'_> {
         let used: Vec<usize> =
             in_force.values().copied().filter(|at| self.is_linked(*at)).collect();
         let secret = |at: &usize| &self.index.get(*at).client_secret;
-        let differ = |pair: &[usize]| secret(&pair[0]).compare(secret(&pair[1])) != Likeness::Same;
+        let differ =
+            |pair: &[usize]| secret(&pair[0]).compare(secret(&pair[1])) != SecretComparison::Same;
         if used.windows(2).any(differ) {
             return Err(WhyLeftOut::SeveralInUse);
         }
@@ -258,7 +260,7 @@ impl Draft<'_> {
     fn is_linked(&self, at: usize) -> bool {
         let credential = self.index.get(at);
         self.index.is_used(&credential.domain, credential.implementation())
-            || self.index.is_nailed(credential)
+            || self.index.is_referenced_by_id(credential)
     }
 
     fn leave_out(&mut self, at: usize, why: WhyLeftOut) {

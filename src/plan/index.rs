@@ -88,7 +88,7 @@ impl<'a> Index<'a> {
 
     /// Whether HA refuses to delete it: a linked account names it by its own id. That happens to
     /// a shadow too, when its original is gone and HA gives the free id to the next shadow.
-    pub(super) fn is_nailed(&self, credential: &Credential) -> bool {
+    pub(super) fn is_referenced_by_id(&self, credential: &Credential) -> bool {
         self.is_used(&credential.domain, credential.id.as_str())
     }
 

@@ -12,7 +12,7 @@ mod entry;
 mod guard;
 mod import;
 mod index;
-mod likeness;
+mod secret_comparison;
 mod set_up;
 mod undeclared;
 mod withheld;
@@ -20,11 +20,13 @@ mod withheld;
 #[cfg(test)]
 mod tests;
 
-pub use action::{Action, Adoption, Linkage, Plan, Reason, Standing, Step, StepId, Wanted};
+pub use action::{
+    Action, Adoption, CredentialState, Plan, Reason, SetupState, Step, StepId, Wanted,
+};
 pub use withheld::{Unknowable, Unknown, Why, Withheld};
 
 pub use import::{Import, Imported, LeftOut, Scope, WhyLeftOut, import};
-pub use likeness::found_same;
+pub use secret_comparison::found_same;
 
 use crate::model::{Desired, DesiredCredential, Observed, Policy};
 

@@ -10,7 +10,7 @@ use crate::model::{
     Live, Mark, OnDelete, OpenFlow, Policy, Purpose,
 };
 
-use super::action::{Action, Linkage, Reason, StepId, Wanted};
+use super::action::{Action, Reason, SetupState, StepId, Wanted};
 use super::draft::Draft;
 use super::index::Index;
 
@@ -97,7 +97,7 @@ impl Case<'_> {
     fn decide(&self, policy: &Policy, draft: &mut Draft<'_>) -> Vec<usize> {
         let accounts = self.accounts();
         let coming = self.ground.coming.get(&self.entry.key);
-        draft.link(&self.entry.key, self.linkage(&accounts));
+        draft.link(&self.entry.key, self.setup_state(&accounts));
         let is_held = coming.is_some() || self.ground.held.contains_key(&self.entry.key);
         if is_held {
             self.tie(coming, draft);
@@ -136,27 +136,27 @@ impl Case<'_> {
         Some((at, self.ground.live.flows.get(at)?))
     }
 
-    fn linkage(&self, accounts: &[ConfigEntry]) -> Linkage {
+    fn setup_state(&self, accounts: &[ConfigEntry]) -> SetupState {
         let again = accounts.iter().find_map(|account| {
             let (_, flow) = self.flow_of(&Purpose::Again(account.id.clone()))?;
             Some((account, flow)).filter(|_| !is_over(&flow.step))
         });
         if let Some((account, flow)) = again {
-            return Linkage::NeedsConsent(account.clone(), Some(flow.step.clone()));
+            return SetupState::NeedsConsent(account.clone(), Some(flow.step.clone()));
         }
         if !accounts.is_empty() {
             return match self.entry.integration.implementation {
-                Implementation::Cloud => Linkage::Cloud(accounts.to_vec()),
+                Implementation::Cloud => SetupState::Cloud(accounts.to_vec()),
                 Implementation::Credential | Implementation::Ask => {
-                    Linkage::Linked(accounts.to_vec())
+                    SetupState::Linked(accounts.to_vec())
                 }
             };
         }
         match self.flow_of(&Purpose::Entry(self.mark.clone())) {
-            Some((_, flow)) if is_over(&flow.step) => Linkage::Ended(flow.step.clone()),
-            Some((_, flow)) => Linkage::Waits(flow.step.clone()),
-            None if self.entry.integration.setup => Linkage::NotSetUp,
-            None => Linkage::NotWanted,
+            Some((_, flow)) if is_over(&flow.step) => SetupState::Ended(flow.step.clone()),
+            Some((_, flow)) => SetupState::Waits(flow.step.clone()),
+            None if self.entry.integration.setup => SetupState::NotSetUp,
+            None => SetupState::NotWanted,
         }
     }
 
@@ -233,7 +233,7 @@ mod tests {
         OpenFlow, Purpose, Secret,
     };
     use crate::plan::tests::{check, linked, planned, wanted};
-    use crate::plan::{Linkage, Plan};
+    use crate::plan::{Plan, SetupState};
 
     const A: &str = "appcred:house:a";
 
@@ -259,15 +259,15 @@ mod tests {
         observed.live = Some(Live { flows, ..Live::default() });
     }
 
-    fn of_a(plan: &Plan) -> &Linkage {
-        &plan.linkages.iter().find(|(key, _)| key.as_str() == "a").unwrap().1
+    fn of_a(plan: &Plan) -> &SetupState {
+        &plan.setup_states.iter().find(|(key, _)| key.as_str() == "a").unwrap().1
     }
 
     #[test]
     fn what_is_not_linked_is_set_up_once_its_credential_is_there() {
         let plan = planned(|_, observed, _| runs(observed, Vec::new()));
         check(&plan, &["> a [NotSetUp]"]);
-        assert_eq!(*of_a(&plan), Linkage::NotSetUp);
+        assert_eq!(*of_a(&plan), SetupState::NotSetUp);
         let plan = planned(|_, observed, _| {
             runs(observed, Vec::new());
             observed.credentials.remove(0);
@@ -288,7 +288,7 @@ mod tests {
             runs(observed, Vec::new());
         });
         check(&plan, &[]);
-        assert_eq!(*of_a(&plan), Linkage::NotWanted);
+        assert_eq!(*of_a(&plan), SetupState::NotWanted);
         let plan = planned(|_, observed, policy| {
             policy.leave_integrations = true;
             runs(observed, vec![ours("f", "appcred:house:b")]);
@@ -300,7 +300,7 @@ mod tests {
     fn an_open_flow_goes_on_and_one_left_over_is_ended() {
         let plan = planned(|_, observed, _| runs(observed, vec![ours("f", A)]));
         check(&plan, &["> a by f [NotSetUp]"]);
-        assert_eq!(*of_a(&plan), Linkage::Waits(consent()));
+        assert_eq!(*of_a(&plan), SetupState::Waits(consent()));
         let plan = planned(|desired, observed, _| {
             desired.credentials[0].client_secret = Secret::new("s2").into();
             runs(observed, vec![ours("f", A)]);
@@ -334,7 +334,7 @@ mod tests {
         };
         let plan = planned(|_, observed, _| asks(observed));
         check(&plan, &["> a again for entry-appcred:house:a by f [ConsentLost]"]);
-        assert!(matches!(of_a(&plan), Linkage::NeedsConsent(..)));
+        assert!(matches!(of_a(&plan), SetupState::NeedsConsent(..)));
         let plan = planned(|desired, observed, _| {
             desired.credentials[0].client_secret = Secret::new("s2").into();
             asks(observed);
@@ -363,7 +363,7 @@ mod tests {
         };
         check(&cloud(false), &["> a [NotSetUp]"]);
         check(&cloud(true), &[]);
-        assert!(matches!(of_a(&cloud(true)), Linkage::Cloud(_)));
+        assert!(matches!(of_a(&cloud(true)), SetupState::Cloud(_)));
     }
 
     #[test]

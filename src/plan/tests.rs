@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::{Action, Adoption, Plan, Standing, Why, plan};
+use super::{Action, Adoption, CredentialState, Plan, Why, plan};
 use crate::model::{
     ClientId, Completeness, ConfigEntry, Credential, CredentialId, Desired, DesiredCredential,
     Domain, EntryId, EntryState, Integration, Key, KnownDomains, MaxDeletes, Observed, Owner,
@@ -220,10 +220,10 @@ fn what_others_made_is_left_alone() {
         observed.credentials.push(held("spotify_z", &wanted("z"), Some("spotify")));
     });
     check(&plan, &[]);
-    let standings: Vec<_> =
-        plan.standings.iter().map(|(_, standing, _)| standing.clone()).skip(2).collect();
-    let cabin = Standing::OtherOwner(Owner::new("cabin").unwrap());
-    assert_eq!(standings, [Standing::Foreign, cabin, Standing::Foreign]);
+    let credential_states: Vec<_> =
+        plan.credential_states.iter().map(|(_, state, _)| state.clone()).skip(2).collect();
+    let cabin = CredentialState::OtherOwner(Owner::new("cabin").unwrap());
+    assert_eq!(credential_states, [CredentialState::Foreign, cabin, CredentialState::Foreign]);
 }
 
 #[test]

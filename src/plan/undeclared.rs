@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::model::{Credential, Desired, Domain, Key, Live, OnDelete, Policy, Prune};
 
-use super::action::{Action, Reason, Standing};
+use super::action::{Action, CredentialState, Reason};
 use super::draft::Draft;
 use super::index::Index;
 use super::withheld::Why;
@@ -23,18 +23,18 @@ pub(super) fn decide(
         if !draft.is_undecided(at) {
             continue;
         }
-        match standing(credential, desired, index) {
-            Standing::Undeclared => {
+        match credential_state(credential, desired, index) {
+            CredentialState::Undeclared => {
                 let moved = credential.mark().is_some_and(|mark| declared.contains_key(&mark.key));
                 let reason = if moved { Reason::IntegrationDiffers } else { Reason::NotDesired };
                 let goes = policy.remove_integrations || is_tied(credential, desired, live);
                 prune(at, credential, (reason, live.is_some() && goes), index, draft);
-                draft.stand(at, Standing::Undeclared);
+                draft.stand(at, CredentialState::Undeclared);
             }
-            Standing::Foreign if policy.prune == Prune::All => {
+            CredentialState::Foreign if policy.prune == Prune::All => {
                 let goes = policy.remove_integrations;
                 prune(at, credential, (Reason::NotDesired, live.is_some() && goes), index, draft);
-                draft.stand(at, Standing::Foreign);
+                draft.stand(at, CredentialState::Foreign);
             }
             other => draft.stand(at, other),
         }
@@ -53,12 +53,16 @@ fn is_tied(credential: &Credential, desired: &Desired, live: Option<&Live>) -> b
         })
 }
 
-fn standing(credential: &Credential, desired: &Desired, index: &Index<'_>) -> Standing {
+fn credential_state(
+    credential: &Credential,
+    desired: &Desired,
+    index: &Index<'_>,
+) -> CredentialState {
     match credential.mark() {
-        Some(mark) if mark.owner == desired.owner => Standing::Undeclared,
-        Some(mark) => Standing::OtherOwner(mark.owner),
-        None if index.is_shadow(credential) => Standing::Undeclared,
-        None => Standing::Foreign,
+        Some(mark) if mark.owner == desired.owner => CredentialState::Undeclared,
+        Some(mark) => CredentialState::OtherOwner(mark.owner),
+        None if index.is_shadow(credential) => CredentialState::Undeclared,
+        None => CredentialState::Foreign,
     }
 }
 

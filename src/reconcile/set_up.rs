@@ -7,7 +7,7 @@ use futures_util::{StreamExt, stream};
 use crate::model::{Desired, DesiredCredential, FlowId, Key, Mark, Purpose};
 use crate::plan::{Action, Plan, Step};
 use crate::setup::Guide;
-use crate::setup::drive::{self, Standing, Task};
+use crate::setup::drive::{self, FlowState, Task};
 use crate::target::home_assistant::HomeAssistant;
 use crate::target::{Refusal, Stop};
 
@@ -109,10 +109,10 @@ impl Round<'_> {
             return Outcome::NotBegun(format!("no secret for `{}`", entry.key));
         };
         match drive::begin(self.ha, &task, open, self.base).await {
-            Ok(Standing::Linked) => Outcome::Done,
-            Ok(Standing::Waits(_, step)) => Outcome::Waits(step),
-            Ok(Standing::Failed(why)) => Outcome::Failed(why),
-            Ok(Standing::Later) => Outcome::Unfinished(LATER.to_owned()),
+            Ok(FlowState::Linked) => Outcome::Done,
+            Ok(FlowState::Waits(_, step)) => Outcome::Waits(step),
+            Ok(FlowState::Failed(why)) => Outcome::Failed(why),
+            Ok(FlowState::Later) => Outcome::Unfinished(LATER.to_owned()),
             Err(refusal) => Outcome::Failed(refusal.to_string()),
         }
     }

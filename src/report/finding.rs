@@ -190,7 +190,7 @@ fn not_known(house: &House<'_>, names: &Names, unknown: &Unknown) -> Finding {
 fn place_of(house: &House<'_>, action: &Action, reasons: &[Reason]) -> Option<Place> {
     let written = (house.written)(&action.entry()?.key)?;
     Some(match reasons.first() {
-        Some(Reason::SecretDiffers | Reason::SecretEncryptedAnew) => written.client_secret,
+        Some(Reason::SecretDiffers | Reason::SecretReencrypted) => written.client_secret,
         Some(Reason::ClientIdDiffers) => written.client_id,
         Some(Reason::NameDiffers) => written.name,
         _ => written.entry,

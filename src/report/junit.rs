@@ -7,7 +7,7 @@ use quick_xml::Writer;
 use quick_xml::events::BytesText;
 
 use crate::model::Key;
-use crate::plan::{Action, Standing, Step, Why, Withheld};
+use crate::plan::{Action, CredentialState, Step, Why, Withheld};
 
 use super::finding::{self, Finding, Level};
 use super::{House, Report, words};
@@ -108,8 +108,8 @@ fn of_house(house: &House<'_>) -> Vec<Case> {
     let has_step = |key: &Key| {
         plan.steps.iter().filter_map(|step| step.action.entry()).any(|entry| entry.key == *key)
     };
-    let in_sync = plan.standings.iter().filter_map(|(held, standing, _)| match standing {
-        Standing::InSync(key) if !has_step(key) => Some(Case {
+    let in_sync = plan.credential_states.iter().filter_map(|(held, state, _)| match state {
+        CredentialState::InSync(key) if !has_step(key) => Some(Case {
             class: class(held.domain.as_str()),
             name: key.to_string(),
             result: Outcome::Passed,

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::model::{ConfigEntry, EntryState, Field, FieldKind, FlowStep, Form, Key};
-use crate::plan::{Linkage, Plan, Standing};
+use crate::plan::{CredentialState, Plan, SetupState};
 use crate::setup::{reasons, redirect_uri};
 
 use super::text::{DIM, YELLOW, line};
@@ -20,8 +20,8 @@ pub(super) struct IntegrationOf<'a> {
 }
 
 impl<'a> IntegrationOf<'a> {
-    pub(super) fn of((key, linkage): &'a (Key, Linkage)) -> Self {
-        Self { key, set_up: SetUp::of(linkage) }
+    pub(super) fn of((key, setup_state): &'a (Key, SetupState)) -> Self {
+        Self { key, set_up: SetUp::of(setup_state) }
     }
 }
 
@@ -131,10 +131,10 @@ pub(crate) struct SetUp<'a> {
 }
 
 impl<'a> SetUp<'a> {
-    pub(super) fn of(linkage: &'a Linkage) -> Self {
-        let (state, reason) = state(linkage);
-        let waits_for = match linkage {
-            Linkage::Waits(step) | Linkage::NeedsConsent(_, Some(step)) => {
+    pub(super) fn of(setup_state: &'a SetupState) -> Self {
+        let (state, reason) = described(setup_state);
+        let waits_for = match setup_state {
+            SetupState::Waits(step) | SetupState::NeedsConsent(_, Some(step)) => {
                 Some(WaitsFor::of(step)).filter(|waits| is_for_a_person(waits))
             }
             _ => None,
@@ -163,24 +163,24 @@ fn is_for_a_person(waits: &WaitsFor<'_>) -> bool {
 }
 
 /// The state in one word, and what more there is to say.
-fn state(linkage: &Linkage) -> (&'static str, Option<String>) {
-    match linkage {
-        Linkage::NotSetUp => ("not_set_up", None),
-        Linkage::Waits(FlowStep::Consent(_) | FlowStep::Progress(_)) => {
+fn described(setup_state: &SetupState) -> (&'static str, Option<String>) {
+    match setup_state {
+        SetupState::NotSetUp => ("not_set_up", None),
+        SetupState::Waits(FlowStep::Consent(_) | FlowStep::Progress(_)) => {
             ("waiting_for_consent", None)
         }
-        Linkage::Waits(FlowStep::Broken) => {
+        SetupState::Waits(FlowStep::Broken) => {
             ("failed", Some("Home Assistant stumbles over the set-up".to_owned()))
         }
-        Linkage::Waits(_) => ("waiting_for_answers", None),
-        Linkage::Ended(FlowStep::Aborted { reason, error }) => {
+        SetupState::Waits(_) => ("waiting_for_answers", None),
+        SetupState::Ended(FlowStep::Aborted { reason, error }) => {
             ("failed", Some(reasons::told(reason, error.as_deref())))
         }
-        Linkage::Ended(_) => ("not_set_up", None),
-        Linkage::Linked(accounts) => of_accounts("loaded", accounts),
-        Linkage::Cloud(accounts) => of_accounts("cloud", accounts),
-        Linkage::NeedsConsent(..) => ("needs_consent_again", None),
-        Linkage::NotWanted => ("not_wanted", None),
+        SetupState::Ended(_) => ("not_set_up", None),
+        SetupState::Linked(accounts) => of_accounts("loaded", accounts),
+        SetupState::Cloud(accounts) => of_accounts("cloud", accounts),
+        SetupState::NeedsConsent(..) => ("needs_consent_again", None),
+        SetupState::NotWanted => ("not_wanted", None),
     }
 }
 
@@ -199,15 +199,18 @@ fn of_accounts(well: &'static str, accounts: &[ConfigEntry]) -> (&'static str, O
 }
 
 /// How far the entry of a credential in force is set up.
-pub(super) fn linkage_of<'a>(plan: &'a Plan, standing: &Standing) -> Option<&'a Linkage> {
-    let (Standing::InSync(key) | Standing::Drifted(key)) = standing else { return None };
-    plan.linkages.iter().find(|(of, _)| of == key).map(|(_, linkage)| linkage)
+pub(super) fn setup_state_of<'a>(
+    plan: &'a Plan,
+    state: &CredentialState,
+) -> Option<&'a SetupState> {
+    let (CredentialState::InSync(key) | CredentialState::Drifted(key)) = state else { return None };
+    plan.setup_states.iter().find(|(of, _)| of == key).map(|(_, setup_state)| setup_state)
 }
 
 /// The same for a table.
-pub(super) fn state_of(plan: &Plan, standing: &Standing) -> String {
-    let Some(linkage) = linkage_of(plan, standing) else { return String::new() };
-    match state(linkage) {
+pub(super) fn state_of(plan: &Plan, state: &CredentialState) -> String {
+    let Some(setup_state) = setup_state_of(plan, state) else { return String::new() };
+    match described(setup_state) {
         ("not_wanted", _) => String::new(),
         (state, None) => state.replace('_', " "),
         (state, Some(reason)) => format!("{}: {reason}", state.replace('_', " ")),
@@ -216,9 +219,9 @@ pub(super) fn state_of(plan: &Plan, standing: &Standing) -> String {
 
 /// Every set-up that waits for a person or has failed.
 pub(super) fn notices(out: &mut String, plan: &Plan) {
-    for (key, linkage) in &plan.linkages {
-        match (linkage, state(linkage)) {
-            (Linkage::Waits(step) | Linkage::NeedsConsent(_, Some(step)), _)
+    for (key, setup_state) in &plan.setup_states {
+        match (setup_state, described(setup_state)) {
+            (SetupState::Waits(step) | SetupState::NeedsConsent(_, Some(step)), _)
                 if is_for_a_person(&WaitsFor::of(step)) =>
             {
                 out.push('\n');

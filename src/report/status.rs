@@ -305,9 +305,9 @@ fn of_entry<'a>(entry: &'a EntryStatus, names: &Names) -> Entry<'a> {
         credential,
         withheld,
         set_up: entry
-            .linkage
+            .setup_state
             .as_ref()
-            .map(|linkage| SetUp::of(linkage).or_failed(entry.set_up_error.as_deref())),
+            .map(|setup_state| SetUp::of(setup_state).or_failed(entry.set_up_error.as_deref())),
     }
 }
 

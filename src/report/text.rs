@@ -8,7 +8,9 @@ use anstyle::{AnsiColor, Style};
 use comfy_table::Table;
 
 use crate::model::Held;
-use crate::plan::{Action, Adoption, Plan, Reason, Standing, Step, Unknown, Wanted, Withheld};
+use crate::plan::{
+    Action, Adoption, CredentialState, Plan, Reason, Step, Unknown, Wanted, Withheld,
+};
 use crate::reconcile::{Outcome, StepOutcome};
 
 use super::{House, Tally, set_up, words};
@@ -66,12 +68,12 @@ fn one_plan(out: &mut String, house: &House<'_>, plan: &Plan, notices: fn(&mut S
         one_unknown(out, house, unknown);
     }
     notices(out, plan);
-    let standing = |state: fn(&Standing) -> bool| {
-        plan.standings.iter().filter(|(_, standing, _)| state(standing)).count()
+    let state = |is_meant: fn(&CredentialState) -> bool| {
+        plan.credential_states.iter().filter(|(_, state, _)| is_meant(state)).count()
     };
-    let in_sync = standing(|standing| matches!(standing, Standing::InSync(_)));
+    let in_sync = state(|state| matches!(state, CredentialState::InSync(_)));
     let foreign =
-        standing(|standing| matches!(standing, Standing::Foreign | Standing::OtherOwner(_)));
+        state(|state| matches!(state, CredentialState::Foreign | CredentialState::OtherOwner(_)));
     if out.len() > begin {
         out.push('\n');
     }
@@ -132,7 +134,7 @@ fn one_step(out: &mut String, house: &House<'_>, step: &Step) {
         Action::Create { wanted }
         | Action::Replace { wanted, .. }
         | Action::Adopt { wanted, .. } => {
-            let changed = [Reason::SecretDiffers, Reason::SecretEncryptedAnew];
+            let changed = [Reason::SecretDiffers, Reason::SecretReencrypted];
             let is_rotated = step.reasons.iter().any(|reason| changed.contains(reason));
             fields(out, wanted, replaced(&step.action), is_rotated);
             if let Some(written) = (house.written)(&wanted.key) {
@@ -290,7 +292,7 @@ pub fn list(houses: &[House<'_>]) -> String {
             head(&mut out, house);
         }
         match house.plan {
-            Ok(plan) if plan.standings.is_empty() => out.push_str("No credentials.\n"),
+            Ok(plan) if plan.credential_states.is_empty() => out.push_str("No credentials.\n"),
             Ok(plan) => {
                 let _ = writeln!(out, "{}", table(plan));
                 shadows(&mut out, plan);
@@ -304,8 +306,10 @@ pub fn list(houses: &[House<'_>]) -> String {
 
 /// What a person sees twice in Home Assistant, and wonders.
 fn shadows(out: &mut String, plan: &Plan) {
-    let shadowed =
-        plan.standings.iter().filter(|(_, standing, _)| matches!(standing, Standing::Shadowed(_)));
+    let shadowed = plan
+        .credential_states
+        .iter()
+        .filter(|(_, state, _)| matches!(state, CredentialState::Shadowed(_)));
     for (held, _, users) in shadowed {
         let users = words::accounts(users);
         let told = format!(
@@ -322,10 +326,10 @@ fn table(plan: &Plan) -> String {
     table.load_style(comfy_table::presets::NOTHING);
     let mut header = vec!["ID", "INTEGRATION", "NAME", "CLIENT ID", "OWNER", "USED BY", "STATE"];
     // At a target at rest nothing is known of integrations.
-    let knows_set_up = !plan.linkages.is_empty();
+    let knows_set_up = !plan.setup_states.is_empty();
     header.extend(knows_set_up.then_some("SET-UP"));
     table.set_header(header);
-    for (held, standing, users) in &plan.standings {
+    for (held, state, users) in &plan.credential_states {
         let users: Vec<&str> = users.iter().map(|entry| entry.title.as_str()).collect();
         let or_dash = |text: &str| if text.is_empty() { "-".to_owned() } else { text.to_owned() };
         let mut row = vec![
@@ -335,9 +339,9 @@ fn table(plan: &Plan) -> String {
             held.client_id.to_string(),
             or_dash(&super::owner_of(held)),
             or_dash(&users.join(", ")),
-            words::standing(standing).to_owned(),
+            words::state(state).to_owned(),
         ];
-        row.extend(knows_set_up.then(|| or_dash(&set_up::state_of(plan, standing))));
+        row.extend(knows_set_up.then(|| or_dash(&set_up::state_of(plan, state))));
         table.add_row(row.iter().map(|cell| one_line(cell).into_owned()));
     }
     let lines: Vec<String> = table.lines().map(|line| line.trim().to_owned()).collect();

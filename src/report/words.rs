@@ -1,14 +1,14 @@
 //! What reasons and refusals are called, in prose and in JSON.
 
 use crate::model::{ConfigEntry, FlowStep, Held};
-use crate::plan::{Action, Reason, Standing, Unknowable, Why};
+use crate::plan::{Action, CredentialState, Reason, Unknowable, Why};
 use crate::reconcile::Outcome;
 
 pub(super) fn reason(reason: Reason) -> &'static str {
     match reason {
         Reason::NotObserved => "the target has none yet",
         Reason::SecretDiffers => "the client secret differs",
-        Reason::SecretEncryptedAnew => "the client secret was encrypted anew",
+        Reason::SecretReencrypted => "the client secret was encrypted anew",
         Reason::ClientIdDiffers => "the client id differs: linked accounts will need consent again",
         Reason::NameDiffers => "the name differs",
         Reason::NotDesired => "no entry wants it any more",
@@ -27,7 +27,7 @@ pub(super) fn reason_code(reason: Reason) -> &'static str {
     match reason {
         Reason::NotObserved => "not_observed",
         Reason::SecretDiffers => "secret_differs",
-        Reason::SecretEncryptedAnew => "secret_encrypted_anew",
+        Reason::SecretReencrypted => "secret_encrypted_anew",
         Reason::ClientIdDiffers => "client_id_differs",
         Reason::NameDiffers => "name_differs",
         Reason::NotDesired => "not_desired",
@@ -112,15 +112,15 @@ pub(super) fn why(why: &Why) -> (String, &'static str) {
     }
 }
 
-pub(super) fn standing(standing: &Standing) -> &'static str {
-    match standing {
-        Standing::InSync(_) => "in sync",
-        Standing::Drifted(_) => "drifted",
-        Standing::Unknown(_) => "unknown",
-        Standing::Shadowed(_) => "shadowed",
-        Standing::Superseded(_) => "superseded",
-        Standing::Undeclared => "undeclared",
-        Standing::OtherOwner(_) | Standing::Foreign => "foreign",
+pub(super) fn state(state: &CredentialState) -> &'static str {
+    match state {
+        CredentialState::InSync(_) => "in sync",
+        CredentialState::Drifted(_) => "drifted",
+        CredentialState::Unknown(_) => "unknown",
+        CredentialState::Shadowed(_) => "shadowed",
+        CredentialState::Superseded(_) => "superseded",
+        CredentialState::Undeclared => "undeclared",
+        CredentialState::OtherOwner(_) | CredentialState::Foreign => "foreign",
     }
 }
 

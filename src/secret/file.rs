@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use secrecy::zeroize::Zeroizing;
 
-use super::vault::Vault;
+use super::resolver::SecretResolver;
 use super::{Unreadable, age, sops};
 use crate::model::Secret;
 
@@ -20,14 +20,18 @@ const WHOLE_FILE: &str = "data";
 const MAX_BYTES: u64 = 8 * 1024 * 1024;
 
 /// Reads `!file PATH`, where `base` is the file that says so.
-pub(super) fn read(argument: &str, base: &Path, vault: &Vault) -> Result<Secret, Unreadable> {
+pub(super) fn read(
+    argument: &str,
+    base: &Path,
+    vault: &SecretResolver,
+) -> Result<Secret, Unreadable> {
     let path = real(&named(argument, base, vault)?, vault)?;
     vault.note(&path);
     vault.singles.with(&path, || single(&path, vault), Clone::clone)
 }
 
 /// The one secret that a file holds.
-fn single(path: &Path, vault: &Vault) -> Result<Secret, Unreadable> {
+fn single(path: &Path, vault: &SecretResolver) -> Result<Secret, Unreadable> {
     let within = |why| Unreadable::within(vault.shown(path), why);
     let bytes = content(path, vault).map_err(within)?;
     let text = std::str::from_utf8(&bytes).map_err(|_| within(Unreadable::NotText))?;
@@ -40,12 +44,12 @@ fn single(path: &Path, vault: &Vault) -> Result<Secret, Unreadable> {
 }
 
 /// The file that `!file PATH` names, if it lies in the project.
-pub(super) fn inside(argument: &str, base: &Path, vault: &Vault) -> Option<PathBuf> {
+pub(super) fn inside(argument: &str, base: &Path, vault: &SecretResolver) -> Option<PathBuf> {
     let path = real(&named(argument, base, vault).ok()?, vault).ok()?;
     path.starts_with(&vault.grounds.project).then_some(path)
 }
 
-fn named(argument: &str, base: &Path, vault: &Vault) -> Result<PathBuf, Unreadable> {
+fn named(argument: &str, base: &Path, vault: &SecretResolver) -> Result<PathBuf, Unreadable> {
     let Some(rest) = argument.strip_prefix(&format!("${{{CREDENTIALS}}}")) else {
         return Ok(folder(base.parent().unwrap_or(Path::new(""))).join(argument));
     };
@@ -60,7 +64,7 @@ pub(super) fn folder(path: &Path) -> &Path {
 }
 
 /// Where a path really leads, if that may be read.
-pub(super) fn real(path: &Path, vault: &Vault) -> Result<PathBuf, Unreadable> {
+pub(super) fn real(path: &Path, vault: &SecretResolver) -> Result<PathBuf, Unreadable> {
     let real = path.canonicalize().map_err(|error| cannot_read(path, &error, vault))?;
     let grounds = &vault.grounds;
     let inside = grounds.allow_outside
@@ -70,7 +74,10 @@ pub(super) fn real(path: &Path, vault: &Vault) -> Result<PathBuf, Unreadable> {
 }
 
 /// What a file holds, decrypted where it is an age file.
-pub(super) fn content(path: &Path, vault: &Vault) -> Result<Zeroizing<Vec<u8>>, Unreadable> {
+pub(super) fn content(
+    path: &Path,
+    vault: &SecretResolver,
+) -> Result<Zeroizing<Vec<u8>>, Unreadable> {
     let bytes = bytes(path).map_err(|error| cannot_read(path, &error, vault))?;
     let named_age = path.extension().is_some_and(|extension| extension == "age");
     if named_age || age::is_file(&bytes) {
@@ -92,7 +99,7 @@ fn bytes(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
     Ok(bytes)
 }
 
-fn cannot_read(path: &Path, error: &io::Error, vault: &Vault) -> Unreadable {
+fn cannot_read(path: &Path, error: &io::Error, vault: &SecretResolver) -> Unreadable {
     let why = match error.kind() {
         io::ErrorKind::NotFound => "there is no such file".to_owned(),
         io::ErrorKind::PermissionDenied => "permission denied".to_owned(),

@@ -4,21 +4,21 @@ mod age;
 mod ask;
 pub mod env;
 mod file;
+mod file_cache;
 mod identities;
-mod kept;
 mod locked;
-mod misfit;
 mod named;
-mod once;
-mod portions;
+mod once_map;
+mod recipient_mismatch;
 mod recipients;
 pub mod seal;
 mod sops;
 pub mod token;
+mod work_batches;
 
+mod resolver;
 #[cfg(test)]
 mod tests;
-mod vault;
 #[cfg(test)]
 mod vectors;
 
@@ -31,15 +31,15 @@ use std::thread;
 use thiserror::Error;
 
 use crate::model::{Reference, Seal, Secret};
-use portions::Portions;
+use work_batches::WorkBatches;
 
 pub use age::age_damage;
 pub use ask::{Ask, Nobody};
 pub use identities::{Identities, IdentityProblem};
-pub use misfit::{Misfit, file_misfit, sops_misfit};
+pub use recipient_mismatch::{RecipientMismatch, file_misfit, sops_misfit};
 pub use recipients::Sealed;
+pub use resolver::{AllowedPaths, SecretResolver};
 pub use sops::{SopsDocument, SopsProblem, Unwritten};
-pub use vault::{Grounds, Vault};
 
 /// Why a secret could not be read. None of it repeats the secret or its ciphertext.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -192,7 +192,7 @@ fn no_secret(name: &str, looked: &[String]) -> String {
 ///
 /// # Errors
 /// Where the secret cannot be had.
-pub fn read(reference: &Reference, vault: &Vault) -> Result<Secret, Unreadable> {
+pub fn read(reference: &Reference, vault: &SecretResolver) -> Result<Secret, Unreadable> {
     let secret = match reference {
         Reference::Plain(secret) => secret.clone(),
         Reference::Age(armored) => decrypt(armored, &vault.identities)?,
@@ -222,7 +222,7 @@ pub fn is_sops_document(text: &str) -> bool {
 }
 
 /// The files inside the project that a reference may be read from.
-pub fn files_of(reference: &Reference, vault: &Vault) -> Vec<PathBuf> {
+pub fn files_of(reference: &Reference, vault: &SecretResolver) -> Vec<PathBuf> {
     match reference {
         Reference::Tagged { tag, argument, base } => match tag.as_str() {
             "file" => file::inside(argument, base, vault).into_iter().collect(),
@@ -262,10 +262,13 @@ pub fn seal_all(references: &[&Reference]) -> Vec<Option<Seal>> {
 
 /// Reads many references on all cores; each different one, and each file, once. The answers are in
 /// their order.
-pub fn read_all(references: &[&Reference], vault: &Vault) -> Vec<Result<Secret, Unreadable>> {
+pub fn read_all(
+    references: &[&Reference],
+    vault: &SecretResolver,
+) -> Vec<Result<Secret, Unreadable>> {
     let mut first_of: HashMap<&str, usize> = HashMap::new();
     let mut source = Vec::with_capacity(references.len());
-    let mut portions = Portions::default();
+    let mut portions = WorkBatches::default();
     for (at, reference) in references.iter().enumerate() {
         let first = match reference {
             Reference::Age(armored) => *first_of.entry(armored).or_insert(at),

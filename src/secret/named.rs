@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::vault::Vault;
+use super::resolver::SecretResolver;
 use super::{Unreadable, age, file, sops};
 use crate::model::Secret;
 use crate::yaml::{self, Kind, Node};
@@ -17,7 +17,7 @@ const NAMES: &[&str] =
 pub(super) type Names = BTreeMap<String, Result<Secret, Unreadable>>;
 
 /// Reads `!secret NAME`, where `base` is the file that says so.
-pub(super) fn read(name: &str, base: &Path, vault: &Vault) -> Result<Secret, Unreadable> {
+pub(super) fn read(name: &str, base: &Path, vault: &SecretResolver) -> Result<Secret, Unreadable> {
     let folder = file::real(file::folder(base.parent().unwrap_or(Path::new(""))), vault)?;
     let mut looked = Vec::new();
     for folder in folder.ancestors() {
@@ -50,7 +50,7 @@ pub(super) fn read(name: &str, base: &Path, vault: &Vault) -> Result<Secret, Unr
 }
 
 /// The files of secrets inside the project that `!secret` in this file may look into.
-pub(super) fn inside(base: &Path, vault: &Vault) -> Vec<PathBuf> {
+pub(super) fn inside(base: &Path, vault: &SecretResolver) -> Vec<PathBuf> {
     let folder = file::real(file::folder(base.parent().unwrap_or(Path::new(""))), vault);
     let Ok(folder) = folder else { return Vec::new() };
     let project = &vault.grounds.project;
@@ -63,7 +63,7 @@ pub(super) fn inside(base: &Path, vault: &Vault) -> Vec<PathBuf> {
         .collect()
 }
 
-fn open(path: &Path, vault: &Vault) -> Result<Names, Unreadable> {
+fn open(path: &Path, vault: &SecretResolver) -> Result<Names, Unreadable> {
     let bytes = file::content(path, vault)?;
     let text = std::str::from_utf8(&bytes).map_err(|_| Unreadable::NotText)?;
     if let Some(parts) = sops::in_json(text) {
@@ -85,7 +85,7 @@ fn open(path: &Path, vault: &Vault) -> Result<Names, Unreadable> {
     Ok(pairs.into_iter().map(named).collect())
 }
 
-fn value(node: &Node<'_>, vault: &Vault) -> Result<Secret, Unreadable> {
+fn value(node: &Node<'_>, vault: &SecretResolver) -> Result<Secret, Unreadable> {
     let yaml::Value::Scalar(scalar) = &node.value else { return Err(Unreadable::NotAText) };
     if node.tag.is_some() || scalar.kind() != Kind::Text {
         return Err(Unreadable::NotAText);

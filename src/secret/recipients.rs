@@ -66,7 +66,7 @@ pub(super) fn compare(
     if file.is_scrypt() {
         return Ok(Sealed::Passphrase);
     }
-    let witness = Witness::default();
+    let witness = StanzaRecorder::default();
     // It opens nothing, so that every part is shown to it.
     if file.decrypt([&witness as &dyn Identity].into_iter()).is_ok() {
         return Ok(Sealed::Other);
@@ -101,16 +101,16 @@ fn recipient_of(stanza: &Stanza, wanted: &[String], identities: &Identities) -> 
 
 /// An identity that opens nothing and sees all.
 #[derive(Default)]
-pub(super) struct Witness(Mutex<Vec<Stanza>>);
+pub(super) struct StanzaRecorder(Mutex<Vec<Stanza>>);
 
-impl Witness {
+impl StanzaRecorder {
     /// All parts that it was shown.
     pub(super) fn seen(self) -> Vec<Stanza> {
         self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Identity for Witness {
+impl Identity for StanzaRecorder {
     fn unwrap_stanza(&self, stanza: &Stanza) -> Option<Result<FileKey, DecryptError>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Stanza {
             tag: stanza.tag.clone(),

@@ -132,7 +132,7 @@ mod tests {
     use super::{Unsealed, seal};
     use crate::model::{Reference, Secret};
     use crate::secret::env::IdentitySources;
-    use crate::secret::{Grounds, Identities, Nobody, Vault, read};
+    use crate::secret::{AllowedPaths, Identities, Nobody, SecretResolver, read};
 
     #[test]
     fn what_is_sealed_to_identities_they_open() {
@@ -151,7 +151,7 @@ mod tests {
         let sealed = seal(b"the token", both.recipients()).unwrap();
 
         for identities in [ssh, both] {
-            let vault = Vault::new(identities, Grounds::default());
+            let vault = SecretResolver::new(identities, AllowedPaths::default());
             let read = read(&Reference::Age(sealed.clone()), &vault).unwrap();
             assert_eq!(read.expose(), "the token");
         }

@@ -11,7 +11,10 @@ use base64::engine::general_purpose::STANDARD;
 use secrecy::SecretString;
 
 use super::env::IdentitySources;
-use super::{Ask, Grounds, Identities, IdentityProblem, Nobody, Unreadable, Vault, read, read_all};
+use super::{
+    AllowedPaths, Ask, Identities, IdentityProblem, Nobody, SecretResolver, Unreadable, read,
+    read_all,
+};
 use crate::model::{Reference, Secret};
 
 fn encrypt(text: &[u8], recipients: &[&dyn Recipient]) -> Reference {
@@ -22,14 +25,18 @@ fn encrypt(text: &[u8], recipients: &[&dyn Recipient]) -> Reference {
     Reference::Age(String::from_utf8(output.finish().unwrap().finish().unwrap()).unwrap())
 }
 
-fn gather(files: &[PathBuf], texts: &[&str], person: impl Ask) -> (Vault, Vec<IdentityProblem>) {
+fn gather(
+    files: &[PathBuf],
+    texts: &[&str],
+    person: impl Ask,
+) -> (SecretResolver, Vec<IdentityProblem>) {
     let texts = texts.iter().map(|text| ("SOPS_AGE_KEY", Secret::new(text))).collect();
     let sources = IdentitySources { texts, files: Vec::new() };
     let (identities, problems) = Identities::gather(files, &sources, person);
-    (Vault::new(identities, Grounds::default()), problems)
+    (SecretResolver::new(identities, AllowedPaths::default()), problems)
 }
 
-fn holding(texts: &[&str]) -> Vault {
+fn holding(texts: &[&str]) -> SecretResolver {
     let (vault, problems) = gather(&[], texts, Nobody);
     assert_eq!(problems, []);
     vault
@@ -73,7 +80,10 @@ fn a_missing_and_a_wrong_identity_are_told_with_the_recipients_count() {
         b"x",
         &[&x25519::Identity::generate().to_public(), &x25519::Identity::generate().to_public()],
     );
-    assert_eq!(read(&sealed, &Vault::default()), Err(Unreadable::NoIdentity { recipients: 2 }));
+    assert_eq!(
+        read(&sealed, &SecretResolver::default()),
+        Err(Unreadable::NoIdentity { recipients: 2 })
+    );
     let wrong = holding(&[&text_of(&x25519::Identity::generate())]);
     assert_eq!(read(&sealed, &wrong), Err(Unreadable::NotForUs { recipients: 2, identities: 1 }));
 }
@@ -139,7 +149,7 @@ fn a_passphrase_is_asked_for_once() {
     assert_eq!(asked.load(Ordering::Relaxed), 1);
     let (vault, _) = gather(&[], &[], Knows::one("q"));
     assert_eq!(read(&sealed[0], &vault), Err(Unreadable::WrongPassphrase));
-    assert_eq!(read(&sealed[0], &Vault::default()), Err(Unreadable::Passphrase));
+    assert_eq!(read(&sealed[0], &SecretResolver::default()), Err(Unreadable::Passphrase));
 }
 
 #[test]

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use crate::model::{FlowStep, TargetName};
 use crate::setup::{Answer, state};
 use crate::status::Status;
-use crate::watch::Consent;
+use crate::watch::CallbackRequest;
 
 use super::{House, page};
 
@@ -38,11 +38,11 @@ const BUSY: &str = "appcred cannot take it now. Reload this page in a moment.";
 pub(super) struct Desk {
     /// In the order in which they came.
     answered: Mutex<Vec<String>>,
-    consents: mpsc::Sender<Consent>,
+    consents: mpsc::Sender<CallbackRequest>,
 }
 
 impl Desk {
-    pub(super) fn new(consents: mpsc::Sender<Consent>) -> Self {
+    pub(super) fn new(consents: mpsc::Sender<CallbackRequest>) -> Self {
         Self { answered: Mutex::default(), consents }
     }
 
@@ -100,7 +100,12 @@ async fn take(house: &House, query: String) -> (StatusCode, String) {
         return told(StatusCode::GONE, AGAIN);
     }
     let (taken, told_back) = oneshot::channel();
-    if house.desk.consents.try_send(Consent { target: target.clone(), query, taken }).is_err() {
+    if house
+        .desk
+        .consents
+        .try_send(CallbackRequest { target: target.clone(), query, taken })
+        .is_err()
+    {
         house.desk.release(&state);
         return told(StatusCode::SERVICE_UNAVAILABLE, BUSY);
     }

@@ -36,7 +36,7 @@ pub use access::{Access, AccessError};
 use crate::report::{self, Names};
 use crate::setup::loopback::CALLBACK;
 use crate::status::Status;
-use crate::watch::Consent;
+use crate::watch::CallbackRequest;
 
 use callback::Desk;
 use page::Page;
@@ -48,7 +48,7 @@ pub struct Serving {
     /// The newest snapshot file's text; none before the first.
     pub snapshot: watch::Receiver<Option<Arc<str>>>,
     /// Where providers' answers go.
-    pub consents: mpsc::Sender<Consent>,
+    pub consents: mpsc::Sender<CallbackRequest>,
     /// What files are called.
     pub names: Arc<Names>,
     /// Who may ask.

@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use crate::model::{Reference, Secret};
 use crate::secret::seal::{Unsealed, seal};
-use crate::secret::{Unreadable, Vault, read};
+use crate::secret::{SecretResolver, Unreadable, read};
 use crate::target::home_assistant::Session;
 
 /// Why a session is not kept or not found.
@@ -75,7 +75,7 @@ impl Store {
     ///
     /// # Errors
     /// Where there is one that cannot be read.
-    pub fn load(&self, url: &str, vault: &Vault) -> Result<Option<Session>, StoreError> {
+    pub fn load(&self, url: &str, vault: &SecretResolver) -> Result<Option<Session>, StoreError> {
         let file = self.file(url);
         let sealed = match fs::read_to_string(&file) {
             Ok(text) => text,
@@ -101,7 +101,7 @@ impl Store {
     ///
     /// # Errors
     /// Where it cannot be encrypted or written.
-    pub fn save(&self, session: &Session, vault: &Vault) -> Result<PathBuf, StoreError> {
+    pub fn save(&self, session: &Session, vault: &SecretResolver) -> Result<PathBuf, StoreError> {
         let kept = Kept {
             url: &session.url,
             client_id: &session.client_id,
@@ -164,16 +164,16 @@ mod tests {
     use super::{Store, file_name};
     use crate::model::Secret;
     use crate::secret::env::IdentitySources;
-    use crate::secret::{Grounds, Identities, Nobody, Vault};
+    use crate::secret::{AllowedPaths, Identities, Nobody, SecretResolver};
     use crate::target::home_assistant::Session;
 
     const URL: &str = "http://ha.example:8123";
 
-    fn vault(name: &str) -> Vault {
+    fn vault(name: &str) -> SecretResolver {
         let keys = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/cases/keys");
         let (identities, _) =
             Identities::gather(&[keys.join(name)], &IdentitySources::default(), Nobody);
-        Vault::new(identities, Grounds::default())
+        SecretResolver::new(identities, AllowedPaths::default())
     }
 
     fn session() -> Session {
@@ -200,7 +200,7 @@ mod tests {
             |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&file), mode(file.parent().unwrap())), (0o600, 0o700));
         assert!(!fs::read_to_string(&file).unwrap().contains("hush"));
-        let said = store.load(URL, &Vault::default()).unwrap_err().to_string();
+        let said = store.load(URL, &SecretResolver::default()).unwrap_err().to_string();
         assert!(said.contains("no age identity is at hand"), "{said}");
         assert!(store.load(URL, &vault("rsa")).is_err());
 

@@ -36,7 +36,7 @@ pub struct Task<'a> {
 
 /// How far a set-up came.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Standing {
+pub enum FlowState {
     /// A person is needed: the flow, and what it shows.
     Waits(FlowId, FlowStep),
     /// HA runs the account.
@@ -59,7 +59,7 @@ pub async fn begin(
     task: &Task<'_>,
     open: Option<&FlowId>,
     base: &str,
-) -> Result<Standing, Refusal> {
+) -> Result<FlowState, Refusal> {
     let secrets = [task.secret];
     let side = FlowSide { domain: task.domain, base, secrets: &secrets };
     if let Some(flow) = open
@@ -72,7 +72,7 @@ pub async fn begin(
         None => Some(ha.start_flow(&side).await?),
         Some(account) => again(ha, account, &side).await?,
     };
-    let Some((flow, step)) = started else { return Ok(Standing::Later) };
+    let Some((flow, step)) = started else { return Ok(FlowState::Later) };
     note(ha, task, &flow).await?;
     walk(ha, task, flow, step, &side).await
 }
@@ -86,7 +86,7 @@ pub async fn follow(
     task: &Task<'_>,
     flow: &FlowId,
     base: &str,
-) -> Result<Standing, Refusal> {
+) -> Result<FlowState, Refusal> {
     let secrets = [task.secret];
     let side = FlowSide { domain: task.domain, base, secrets: &secrets };
     match ha.look_at_flow(flow, &side).await? {
@@ -134,7 +134,7 @@ async fn walk(
     flow: FlowId,
     mut step: FlowStep,
     side: &FlowSide<'_>,
-) -> Result<Standing, Refusal> {
+) -> Result<FlowState, Refusal> {
     let mut answered = BTreeSet::new();
     for _ in 0..MOST_MOVES {
         let shown = step.clone();
@@ -149,11 +149,11 @@ async fn walk(
                 sleep(Duration::from_secs(PAUSE_SECONDS)).await;
                 ha.look_at_flow(&flow, side).await?
             }
-            Move::Wait(step) => return Ok(Standing::Waits(flow, step)),
+            Move::Wait(step) => return Ok(FlowState::Waits(flow, step)),
             Move::Done(linked) => return finish(ha, task, linked).await,
             Move::Failed(why) => {
                 give_up(ha, task, &flow).await?;
-                return Ok(Standing::Failed(why));
+                return Ok(FlowState::Failed(why));
             }
         };
         match seen {
@@ -162,7 +162,7 @@ async fn walk(
         }
     }
     give_up(ha, task, &flow).await?;
-    Ok(Standing::Failed("Home Assistant asks on and on".to_owned()))
+    Ok(FlowState::Failed("Home Assistant asks on and on".to_owned()))
 }
 
 /// The next step; none where HA has the flow no more. What HA does not take is shown as it was.
@@ -198,7 +198,7 @@ async fn finish(
     ha: &HomeAssistant,
     task: &Task<'_>,
     linked: Option<Linked>,
-) -> Result<Standing, Refusal> {
+) -> Result<FlowState, Refusal> {
     ha.forget_flow(task.mark, task.account.map(|account| &account.id)).await?;
     let state = match (linked, task.account) {
         (Some(linked), _) => ha.settled(&linked.entry).await?,
@@ -208,17 +208,17 @@ async fn finish(
     Ok(judge(&state))
 }
 
-fn judge(state: &EntryState) -> Standing {
+fn judge(state: &EntryState) -> FlowState {
     match state {
-        EntryState::Loaded => Standing::Linked,
-        other => Standing::Failed(format!(
+        EntryState::Loaded => FlowState::Linked,
+        other => FlowState::Failed(format!(
             "the account is linked, but does not run ({other}); Home Assistant's log may say why"
         )),
     }
 }
 
 /// A flow that is gone was finished by somebody else, or died with HA: the accounts tell which.
-async fn ended_unseen(ha: &HomeAssistant, task: &Task<'_>) -> Result<Standing, Refusal> {
+async fn ended_unseen(ha: &HomeAssistant, task: &Task<'_>) -> Result<FlowState, Refusal> {
     ha.forget_flow(task.mark, task.account.map(|account| &account.id)).await?;
     let accounts = ha.accounts().await?;
     let is_ours = |account: &&ConfigEntry| match (task.account, task.guide.choice) {
@@ -231,7 +231,7 @@ async fn ended_unseen(ha: &HomeAssistant, task: &Task<'_>) -> Result<Standing, R
     let mut of_domain = accounts.iter().filter(|account| account.domain == *task.domain);
     match of_domain.rfind(is_ours) {
         Some(account) => Ok(judge(&ha.settled(&account.id).await?)),
-        None => Ok(Standing::Failed(
+        None => Ok(FlowState::Failed(
             "Home Assistant has this set-up no more: it was restarted, or somebody ended it; start it again"
                 .to_owned(),
         )),

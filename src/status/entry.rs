@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use smol_str::SmolStr;
 
 use crate::model::{ClientId, Desired, DesiredCredential, Domain, FlowStep, Key, Place};
-use crate::plan::{Linkage, Plan, Standing, Why};
+use crate::plan::{CredentialState, Plan, SetupState, Why};
 
 /// How one entry stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub struct EntryStatus {
     /// Whether the target holds its credential.
     pub holding: Holding,
     /// How far its integration is set up; none at a target at rest.
-    pub linkage: Option<Linkage>,
+    pub setup_state: Option<SetupState>,
     /// Why its last set-up failed, as long as none is begun anew.
     pub set_up_error: Option<String>,
 }
@@ -44,7 +44,7 @@ pub enum Holding {
 }
 
 impl EntryStatus {
-    fn of(wanted: &DesiredCredential, holding: Holding, linkage: Option<Linkage>) -> Self {
+    fn of(wanted: &DesiredCredential, holding: Holding, setup_state: Option<SetupState>) -> Self {
         Self {
             key: wanted.key.clone(),
             domain: wanted.domain.clone(),
@@ -52,16 +52,16 @@ impl EntryStatus {
             client_id: wanted.client_id.clone(),
             place: wanted.place.clone(),
             holding,
-            linkage,
+            setup_state,
             set_up_error: None,
         }
     }
 
     /// What its set-up waits for, if it does.
     pub fn waits_for(&self) -> Option<&FlowStep> {
-        match self.linkage.as_ref()? {
-            Linkage::Waits(step) => Some(step),
-            Linkage::NeedsConsent(_, step) => step.as_ref(),
+        match self.setup_state.as_ref()? {
+            SetupState::Waits(step) => Some(step),
+            SetupState::NeedsConsent(_, step) => step.as_ref(),
             _ => None,
         }
     }
@@ -96,10 +96,10 @@ pub fn unseen(desired: &Desired, last: &[EntryStatus]) -> Vec<EntryStatus> {
 /// How each entry stands by a plan that nothing was done of, by key.
 pub fn entries(desired: &Desired, plan: &Plan) -> Vec<EntryStatus> {
     let mut holdings: BTreeMap<&Key, Holding> = BTreeMap::new();
-    for (_, standing, _) in &plan.standings {
-        match standing {
-            Standing::InSync(key) => drop(holdings.entry(key).or_insert(Holding::InSync)),
-            Standing::Drifted(key) => drop(holdings.insert(key, Holding::Drifted)),
+    for (_, state, _) in &plan.credential_states {
+        match state {
+            CredentialState::InSync(key) => drop(holdings.entry(key).or_insert(Holding::InSync)),
+            CredentialState::Drifted(key) => drop(holdings.insert(key, Holding::Drifted)),
             _ => {}
         }
     }
@@ -108,15 +108,16 @@ pub fn entries(desired: &Desired, plan: &Plan) -> Vec<EntryStatus> {
             holdings.insert(&wanted.key, Holding::Withheld(withheld.why.clone()));
         }
     }
-    let linkages: BTreeMap<&Key, &Linkage> =
-        plan.linkages.iter().map(|(key, linkage)| (key, linkage)).collect();
+    let setup_states: BTreeMap<&Key, &SetupState> =
+        plan.setup_states.iter().map(|(key, setup_state)| (key, setup_state)).collect();
     let mut entries: Vec<EntryStatus> = desired
         .credentials
         .iter()
         .map(|wanted| {
             let holding = holdings.remove(&wanted.key).unwrap_or(Holding::Missing);
-            let linkage = linkages.get(&wanted.key).map(|linkage| (*linkage).clone());
-            EntryStatus::of(wanted, holding, linkage)
+            let setup_state =
+                setup_states.get(&wanted.key).map(|setup_state| (*setup_state).clone());
+            EntryStatus::of(wanted, holding, setup_state)
         })
         .collect();
     entries.sort_by(|a, b| a.key.cmp(&b.key));

@@ -7,7 +7,7 @@ use oauth2::{AuthorizationCode, ClientId, ClientSecret, HttpRequest, HttpRespons
 use reqwest::{Client, Url};
 
 use super::{Question, Verdict, judge};
-use crate::exchange::{self, NoAnswer, exchange};
+use crate::http::{self, NoAnswer, exchange};
 
 /// No provider gives out such a code.
 const NO_CODE: &str = "appcred-asks-whether-the-client-is-right";
@@ -37,10 +37,10 @@ impl Asker {
     /// The client that may carry a secret to this address.
     fn client_for(&self, url: &Url) -> Result<&Client, Verdict> {
         let made = if url.scheme() == "https" {
-            self.guarded.get_or_init(|| make(exchange::client().https_only(true)))
-        } else if url.scheme() == "http" && exchange::is_loopback(url) {
+            self.guarded.get_or_init(|| make(http::client().https_only(true)))
+        } else if url.scheme() == "http" && http::is_loopback(url) {
             // A proxy would be somebody in between.
-            self.loopback.get_or_init(|| make(exchange::client().no_proxy()))
+            self.loopback.get_or_init(|| make(http::client().no_proxy()))
         } else {
             return Err(Verdict::Unclear(
                 "its address is not https, so no secret is sent there".to_owned(),

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::Verdict;
-use crate::exchange::NoAnswer;
+use crate::http::NoAnswer;
 use crate::model::Secret;
 
 /// As much of a provider's words as fits a line.

@@ -2,27 +2,27 @@
 //!
 //! ```text
 //!  trigger.rs (files) ─▶ mod.rs: hands out what is wanted ────────────▶ tend.rs: one task a target
-//!  places.rs             readings.rs, complaints.rs                       │ keeper.rs: one round
-//!  board.rs ◀──────────────── Status ─────────────────────────────────────┤ set_ups.rs, notices.rs
-//!  album.rs ◀──────────────── pages of the snapshot ──────────────────────┘ schedule.rs (pure)
+//!  places.rs             readings.rs, problem_log.rs                       │ reconciler.rs: one round
+//!  statuses.rs ◀──────────────── Status ─────────────────────────────────────┤ set_ups.rs, notices.rs
+//!  snapshots.rs ◀──────────────── pages of the snapshot ──────────────────────┘ schedule.rs (pure)
 //! ```
 //!
 //! One task reads the manifests whenever something may have changed, and hands what is wanted to
 //! one task for each target. A target that is down waits for itself alone. While any manifest is in
 //! error nothing new is handed out: the last good state stays in force.
 
-mod album;
-mod board;
-mod complaints;
-mod consent;
-mod hold;
-mod keeper;
+mod callback_request;
 mod notices;
 mod places;
+mod problem_log;
 mod readings;
+mod reconciler;
 mod schedule;
 mod set_ups;
-mod tend;
+mod snapshot_store;
+mod status_store;
+mod target_lock;
+mod target_task;
 mod trigger;
 mod webhook;
 
@@ -40,17 +40,17 @@ use crate::model::{Desired, Key, Policy, Seals, TargetName};
 use crate::status::{Link, Manifests, Mode};
 use crate::target::{Stop, Target};
 
-use complaints::Complaints;
 use places::Look;
+use problem_log::ProblemLog;
 use readings::{Read, Readings};
-use tend::{Errand, Tender};
+use target_task::{CallbackDelivery, TargetTask};
 use trigger::Trigger;
 
-pub use album::Album;
-pub use board::{Board, Clock};
-pub use consent::Consent;
-pub use hold::{Held, Hold};
+pub use callback_request::CallbackRequest;
 pub use notices::{Notices, schema as notice_schema};
+pub use snapshot_store::SnapshotStore;
+pub use status_store::{Clock, StatusStore};
+pub use target_lock::{HeldLock, TargetLock};
 pub use trigger::Noticing;
 
 /// How to watch.
@@ -67,7 +67,7 @@ pub struct Settings {
 /// What the manifests say at one moment.
 pub struct Reading {
     /// What each target should hold, or nothing where something is in error, which has been told.
-    pub wanted: Option<BTreeMap<TargetName, Wanted>>,
+    pub wanted: Option<BTreeMap<TargetName, TargetSpec>>,
     /// The files and folders that this came from.
     pub places: BTreeSet<PathBuf>,
     /// How the manifests were found.
@@ -82,7 +82,7 @@ pub type Sealer = Arc<dyn Fn(&Key) -> Seals + Send + Sync>;
 
 /// What one target should hold.
 #[derive(Clone)]
-pub struct Wanted {
+pub struct TargetSpec {
     /// Its address or folder.
     pub address: String,
     /// How to get there.
@@ -90,7 +90,7 @@ pub struct Wanted {
     /// Another number where the way in is another one.
     pub door: u64,
     /// What keeps other watchers away from it.
-    pub hold: Hold,
+    pub hold: TargetLock,
     /// What it should hold.
     pub desired: Desired,
     /// The ciphertexts of its entries.
@@ -103,7 +103,7 @@ pub struct Wanted {
     pub notices: Notices,
 }
 
-impl Wanted {
+impl TargetSpec {
     /// Whether it comes to the same.
     fn is_same(&self, other: &Self) -> bool {
         self.address == other.address
@@ -118,11 +118,11 @@ impl Wanted {
 /// By what a watcher is connected to the rest of its process.
 pub struct Ports {
     /// Where it writes down how everything stands.
-    pub board: Board,
+    pub statuses: StatusStore,
     /// Where it puts what targets hold; nowhere where nobody asks for that.
-    pub album: Option<Album>,
+    pub snapshots: Option<SnapshotStore>,
     /// What providers answered, by the hands of browsers.
-    pub consents: mpsc::Receiver<Consent>,
+    pub consents: mpsc::Receiver<CallbackRequest>,
     /// Somebody wishes everything to be read and looked at anew.
     pub reload: Arc<Notify>,
     /// Somebody wishes it to end.
@@ -138,12 +138,12 @@ pub async fn run(
     mut ports: Ports,
 ) {
     let mut trigger = Trigger::new(settings.noticing);
-    let mut tended = Tended::new(settings.clone(), &ports);
-    let mut complaints = Complaints::default();
+    let mut tasks = TargetTasks::new(settings.clone(), &ports);
+    let mut problem_log = ProblemLog::default();
     let readings = Readings::new(read);
     let mut is_asked = false;
     while !ports.stop.is_cancelled() {
-        let read = next(&readings, &mut trigger, &tended, &mut ports).await;
+        let read = next(&readings, &mut trigger, &tasks, &mut ports).await;
         if ports.stop.is_cancelled() {
             break;
         }
@@ -151,15 +151,15 @@ pub async fn run(
             tracing::error!("the manifests can be read no more: this is a fault of appcred");
             break;
         };
-        complaints.tell(&manifests);
+        problem_log.tell(&manifests);
         if is_asked {
             let Manifests { files, entries, .. } = manifests;
             tracing::info!("read {files} manifests with {entries} entries");
         }
-        ports.board.edit(|status| status.manifests = manifests);
-        let has_changed = std::mem::replace(&mut tended.files, files) != tended.files;
+        ports.statuses.edit(|status| status.manifests = manifests);
+        let has_changed = std::mem::replace(&mut tasks.files, files) != tasks.files;
         if let Some(wanted) = wanted {
-            tended.hand_out(wanted, is_asked, has_changed);
+            tasks.hand_out(wanted, is_asked, has_changed);
         }
         is_asked = false;
         let pause = sleep(settings.resync);
@@ -174,7 +174,7 @@ pub async fn run(
                     is_asked = true;
                 }
                 Some(consent) = ports.consents.recv() => {
-                    tended.pass_on(consent);
+                    tasks.pass_on(consent);
                     continue;
                 }
                 () = ports.stop.cancelled() => {}
@@ -182,7 +182,7 @@ pub async fn run(
             break;
         }
     }
-    tended.end().await;
+    tasks.end().await;
 }
 
 /// The next reading that is whole; nothing where there can be none, or it is time to stop. Answers of
@@ -190,25 +190,25 @@ pub async fn run(
 async fn next<R: FnMut() -> Reading + Send + 'static>(
     readings: &Readings<R>,
     trigger: &mut Trigger,
-    tended: &Tended,
+    tasks: &TargetTasks,
     ports: &mut Ports,
 ) -> Option<Read> {
-    let reading = readings.settled(trigger, |wanted| tended.look_ahead(wanted));
+    let reading = readings.settled(trigger, |wanted| tasks.look_ahead(wanted));
     tokio::pin!(reading);
     loop {
         tokio::select! {
             read = &mut reading => return read,
-            Some(consent) = ports.consents.recv() => tended.pass_on(consent),
+            Some(consent) = ports.consents.recv() => tasks.pass_on(consent),
             () = ports.stop.cancelled() => return None,
         }
     }
 }
 
 /// The tasks of all targets.
-struct Tended {
+struct TargetTasks {
     settings: Settings,
-    board: Board,
-    album: Option<Album>,
+    statuses: StatusStore,
+    snapshots: Option<SnapshotStore>,
     stop: Stop,
     targets: BTreeMap<TargetName, Handle>,
     /// How the files stood that are no manifests: tokens, certificates, identities and the like.
@@ -217,20 +217,21 @@ struct Tended {
 }
 
 struct Handle {
-    wanted: watch::Sender<Arc<Wanted>>,
+    wanted: watch::Sender<Arc<TargetSpec>>,
     /// Something else may come to be wanted very soon.
     soon: Arc<Notify>,
-    errands: mpsc::Sender<Errand>,
+    callbacks: mpsc::Sender<CallbackDelivery>,
 }
 
 /// Answers of providers that nobody has looked at yet.
 const MOST_ERRANDS: usize = 16;
 
-impl Tended {
+impl TargetTasks {
     fn new(settings: Settings, ports: &Ports) -> Self {
-        let (board, album, stop) = (ports.board.clone(), ports.album.clone(), ports.stop.clone());
+        let (statuses, snapshots, stop) =
+            (ports.statuses.clone(), ports.snapshots.clone(), ports.stop.clone());
         let (targets, files, tasks) = (BTreeMap::new(), Look::new(), JoinSet::new());
-        Self { settings, board, album, stop, targets, files, tasks }
+        Self { settings, statuses, snapshots, stop, targets, files, tasks }
     }
 
     /// Tells each target's task what is wanted now, if that is new or `is_asked` for; one that is down
@@ -238,17 +239,17 @@ impl Tended {
     /// is wanted no more is let go, a new one gets a task.
     fn hand_out(
         &mut self,
-        wanted: BTreeMap<TargetName, Wanted>,
+        wanted: BTreeMap<TargetName, TargetSpec>,
         is_asked: bool,
         has_changed: bool,
     ) {
         self.targets.retain(|name, _| wanted.contains_key(name));
-        self.board.edit(|status| status.targets.retain(|name, _| wanted.contains_key(name)));
-        if let Some(album) = &self.album {
-            album.retain(|name| wanted.contains_key(name));
+        self.statuses.edit(|status| status.targets.retain(|name, _| wanted.contains_key(name)));
+        if let Some(snapshots) = &self.snapshots {
+            snapshots.retain(|name| wanted.contains_key(name));
         }
         for (name, wanted) in wanted {
-            self.board.begin(&name, &wanted.address, wanted.mode);
+            self.statuses.begin(&name, &wanted.address, wanted.mode);
             let wanted = Arc::new(wanted);
             match self.targets.get(&name) {
                 Some(handle) => {
@@ -267,7 +268,7 @@ impl Tended {
     }
 
     /// Tells those targets of which something else may come to be wanted very soon.
-    fn look_ahead(&self, wanted: &BTreeMap<TargetName, Wanted>) {
+    fn look_ahead(&self, wanted: &BTreeMap<TargetName, TargetSpec>) {
         for (name, wanted) in wanted {
             if let Some(handle) = self.targets.get(name)
                 && !handle.wanted.borrow().is_same(wanted)
@@ -278,34 +279,34 @@ impl Tended {
     }
 
     fn is_down(&self, name: &TargetName) -> bool {
-        let status = self.board.subscribe();
+        let status = self.statuses.subscribe();
         let status = status.borrow();
         status.targets.get(name).is_some_and(|target| {
             target.error.is_some() || matches!(target.link, Link::Down { .. })
         })
     }
 
-    fn begin(&mut self, name: TargetName, wanted: Arc<Wanted>) {
+    fn begin(&mut self, name: TargetName, wanted: Arc<TargetSpec>) {
         let (sender, receiver) = watch::channel(wanted);
-        let (errands, waiting) = mpsc::channel(MOST_ERRANDS);
-        let tender = Tender {
+        let (callbacks, waiting) = mpsc::channel(MOST_ERRANDS);
+        let task = TargetTask {
             name: name.clone(),
             settings: self.settings.clone(),
-            board: self.board.clone(),
-            album: self.album.clone(),
+            statuses: self.statuses.clone(),
+            snapshots: self.snapshots.clone(),
             stop: self.stop.clone(),
         };
         let soon = Arc::new(Notify::new());
-        self.tasks.spawn(tender.tend(receiver, Arc::clone(&soon), waiting));
-        self.targets.insert(name, Handle { wanted: sender, soon, errands });
+        self.tasks.spawn(task.tend(receiver, Arc::clone(&soon), waiting));
+        self.targets.insert(name, Handle { wanted: sender, soon, callbacks });
     }
 
-    fn pass_on(&self, consent: Consent) {
-        let Consent { target, query, taken } = consent;
-        let errand = Errand { query, taken };
+    fn pass_on(&self, consent: CallbackRequest) {
+        let CallbackRequest { target, query, taken } = consent;
+        let callback = CallbackDelivery { query, taken };
         let refused = match self.targets.get(&target) {
-            None => errand,
-            Some(handle) => match handle.errands.try_send(errand) {
+            None => callback,
+            Some(handle) => match handle.callbacks.try_send(callback) {
                 Ok(()) => return,
                 Err(full) => full.into_inner(),
             },

@@ -11,7 +11,7 @@ use crate::status::{EntryStatus, TargetStatus};
 use crate::target::Stop;
 use crate::target::home_assistant::HomeAssistant;
 
-use super::webhook::Courier;
+use super::webhook::WebhookSender;
 
 /// Who is told.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -86,9 +86,9 @@ pub(super) struct Message {
 }
 
 /// What was told of one target.
-pub(super) struct Teller {
+pub(super) struct Notifier {
     name: TargetName,
-    courier: Courier,
+    webhooks: WebhookSender,
     shown: Option<Message>,
     /// The entries that waited for consent, each with what was shown of that.
     pending: BTreeMap<Key, FlowStep>,
@@ -96,10 +96,10 @@ pub(super) struct Teller {
     drifts: u64,
 }
 
-impl Teller {
+impl Notifier {
     pub(super) fn new(name: TargetName, stop: Stop) -> Self {
         let (shown, pending, error) = (None, BTreeMap::new(), None);
-        Self { name, courier: Courier::new(stop), shown, pending, error, drifts: 0 }
+        Self { name, webhooks: WebhookSender::new(stop), shown, pending, error, drifts: 0 }
     }
 
     /// Sends what is new to webhooks; answers what Home Assistant is to show, if that is new.
@@ -126,7 +126,7 @@ impl Teller {
                 pending_consents: waiting.iter().map(|entry| Pending::of(entry)).collect(),
             };
             for webhook in &notices.webhooks {
-                self.courier.send(webhook, &notice);
+                self.webhooks.send(webhook, &notice);
             }
         }
         self.pending = pending;

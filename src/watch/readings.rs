@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::places::{self, Look};
 use super::trigger::Trigger;
-use super::{Reading, Wanted};
+use super::{Reading, TargetSpec};
 use crate::model::TargetName;
 use crate::stamp::Stamp;
 
@@ -63,7 +63,7 @@ impl<R: FnMut() -> Reading + Send + 'static> Readings<R> {
     pub(super) async fn settled(
         &self,
         trigger: &mut Trigger,
-        soon: impl Fn(&BTreeMap<TargetName, Wanted>),
+        soon: impl Fn(&BTreeMap<TargetName, TargetSpec>),
     ) -> Option<Read> {
         let mut attempts = 1;
         loop {
@@ -84,7 +84,7 @@ impl<R: FnMut() -> Reading + Send + 'static> Readings<R> {
     async fn quiet(
         &self,
         trigger: &mut Trigger,
-        soon: impl Fn(&BTreeMap<TargetName, Wanted>),
+        soon: impl Fn(&BTreeMap<TargetName, TargetSpec>),
     ) -> Option<Read> {
         let latest = Instant::now() + PATIENCE;
         let mut breath = BREATH;

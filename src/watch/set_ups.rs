@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::model::{Desired, DesiredCredential, FlowStep, Key};
-use crate::plan::{Action, Linkage, Plan};
+use crate::plan::{Action, Plan, SetupState};
 use crate::setup::reasons;
 
 /// How long one that failed is left alone, unless its entry changes.
@@ -52,14 +52,14 @@ impl SetUps {
     /// Notes what somebody refused; answers what of that is new.
     pub(super) fn refused(&mut self, plan: &Plan) -> Vec<String> {
         let mut news = Vec::new();
-        for (key, linkage) in &plan.linkages {
-            match linkage {
-                Linkage::Ended(FlowStep::Aborted { reason, error }) => {
+        for (key, setup_state) in &plan.setup_states {
+            match setup_state {
+                SetupState::Ended(FlowStep::Aborted { reason, error }) => {
                     let why = reasons::told(reason, error.as_deref());
                     news.push(format!("the set-up of {key} is over: {why}"));
                     self.0.insert(key.clone(), Ended { why, resting: None });
                 }
-                Linkage::Linked(_) | Linkage::Cloud(_) => self.went_well(key),
+                SetupState::Linked(_) | SetupState::Cloud(_) => self.went_well(key),
                 _ => {}
             }
         }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
-use crate::exchange;
+use crate::http;
 use crate::model::Secret;
 use crate::target::Stop;
 
@@ -15,20 +15,20 @@ const MOST_WAITING: usize = 64;
 /// Pauses between attempts, in seconds; after the last one the notice is given up.
 const PAUSES: [u64; 6] = [1, 2, 4, 8, 16, 32];
 
-struct Letter {
+struct Delivery {
     address: Secret,
     body: Vec<u8>,
 }
 
 /// Posts in the background.
-pub(super) struct Courier {
+pub(super) struct WebhookSender {
     stop: Stop,
-    letters: Option<mpsc::Sender<Letter>>,
+    deliverys: Option<mpsc::Sender<Delivery>>,
 }
 
-impl Courier {
+impl WebhookSender {
     pub(super) fn new(stop: Stop) -> Self {
-        Self { stop, letters: None }
+        Self { stop, deliverys: None }
     }
 
     /// Takes a notice, which is posted as soon as those before it are.
@@ -38,26 +38,26 @@ impl Courier {
             Err(why) => return tracing::error!("a notice cannot be written: {why}"),
         };
         let stop = &self.stop;
-        let letters = self.letters.get_or_insert_with(|| {
-            let (sender, letters) = mpsc::channel(MOST_WAITING);
-            tokio::spawn(post_all(letters, stop.clone()));
+        let deliverys = self.deliverys.get_or_insert_with(|| {
+            let (sender, deliverys) = mpsc::channel(MOST_WAITING);
+            tokio::spawn(post_all(deliverys, stop.clone()));
             sender
         });
-        if letters.try_send(Letter { address: address.clone(), body }).is_err() {
+        if deliverys.try_send(Delivery { address: address.clone(), body }).is_err() {
             tracing::warn!("a webhook takes nothing: a notice is lost");
         }
     }
 }
 
-async fn post_all(mut letters: mpsc::Receiver<Letter>, stop: Stop) {
-    let client = match exchange::client().build() {
+async fn post_all(mut deliverys: mpsc::Receiver<Delivery>, stop: Stop) {
+    let client = match http::client().build() {
         Ok(client) => client,
         Err(why) => return tracing::error!("webhooks cannot be told anything: {why}"),
     };
     loop {
         tokio::select! {
-            letter = letters.recv() => match letter {
-                Some(letter) => post(&client, &letter, &stop).await,
+            delivery = deliverys.recv() => match delivery {
+                Some(delivery) => post(&client, &delivery, &stop).await,
                 None => return,
             },
             () = stop.cancelled() => return,
@@ -65,13 +65,13 @@ async fn post_all(mut letters: mpsc::Receiver<Letter>, stop: Stop) {
     }
 }
 
-async fn post(client: &reqwest::Client, letter: &Letter, stop: &Stop) {
+async fn post(client: &reqwest::Client, delivery: &Delivery, stop: &Stop) {
     let mut pauses = PAUSES.iter();
     loop {
         let request = client
-            .post(letter.address.expose())
+            .post(delivery.address.expose())
             .header(reqwest::header::CONTENT_TYPE, "application/json")
-            .body(letter.body.clone());
+            .body(delivery.body.clone());
         // The address may be a secret, and reqwest would tell it.
         let why = match request.send().await {
             Ok(answer) if answer.status().is_success() => return,

@@ -8,7 +8,7 @@ use appcred::model::{
     Domain, EntryId, EntryState, Integration, Key, KnownSecret, Live, Observed, Owner, Place,
     Policy, Prune, Seal, Secret,
 };
-use appcred::plan::{Action, Plan, Reason, Scope, Standing, Step, import, plan};
+use appcred::plan::{Action, CredentialState, Plan, Reason, Scope, Step, import, plan};
 use appcred::reconcile::{Outcome, StepOutcome, apply};
 use appcred::target::Stop;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
@@ -223,8 +223,8 @@ proptest! {
             desired.credentials.iter().any(|wanted| wanted.adopt && wanted.domain == held.domain && wanted.client_id == held.client_id)
         });
         let is_shadowed = |id: &CredentialId| shelf.credentials.iter().any(|other| other.auth_domain.as_deref() == Some(id.as_str()));
-        let foreign: Vec<Credential> = before.standings.iter().filter(|(held, standing, _)| match standing {
-            Standing::OtherOwner(_) => true,
+        let foreign: Vec<Credential> = before.credential_states.iter().filter(|(held, standing, _)| match standing {
+            CredentialState::OtherOwner(_) => true,
             _ => held.auth_domain.is_none() && !adopts && !is_adopted(&held.id) && !is_shadowed(&held.id),
         }).map(|(held, _, _)| shelf.credentials.iter().find(|credential| credential.id == held.id).unwrap().clone()).collect();
         run(&mut shelf, &desired, &policy);
@@ -274,11 +274,11 @@ proptest! {
         let without = plan(&sealed(&desired), &observed_without_keys(&shelf, &[]), &policy);
         assert_eq!(without.unknown, []);
         assert_eq!(without.withheld, with_keys.withheld);
-        assert_eq!(without.standings, with_keys.standings);
+        assert_eq!(without.credential_states, with_keys.credential_states);
         let told = |plan: &Plan| {
             let mut steps = plan.steps.clone();
             for reason in steps.iter_mut().flat_map(|step| &mut step.reasons) {
-                if *reason == Reason::SecretEncryptedAnew {
+                if *reason == Reason::SecretReencrypted {
                     *reason = Reason::SecretDiffers;
                 }
             }
@@ -293,8 +293,8 @@ proptest! {
     ) {
         let with_keys = plan(&desired, &shelf.observed(), &policy);
         let without = plan(&sealed(&desired), &observed_without_keys(&shelf, &unknown), &policy);
-        for ((held, standing, _), (_, truth, _)) in without.standings.iter().zip(&with_keys.standings) {
-            if matches!(standing, Standing::InSync(_)) {
+        for ((held, standing, _), (_, truth, _)) in without.credential_states.iter().zip(&with_keys.credential_states) {
+            if matches!(standing, CredentialState::InSync(_)) {
                 assert_eq!(standing, truth, "{held:?}");
             }
         }
@@ -318,7 +318,7 @@ proptest! {
         let planned = plan(&desired, &runs, &policy);
         for step in planned.steps.iter().filter(|step| step.action.is_set_up()) {
             let wanted = step.action.entry().unwrap();
-            let is_held = planned.standings.iter().any(|(held, ..)| held.auth_domain.as_deref() == Some(&wanted.auth_domain));
+            let is_held = planned.credential_states.iter().any(|(held, ..)| held.auth_domain.as_deref() == Some(&wanted.auth_domain));
             assert!(step.after.is_some() || is_held, "{step:?} has no credential");
         }
     }

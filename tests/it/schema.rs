@@ -19,7 +19,7 @@ fn schemas() -> [(&'static str, Json); 9] {
         ("schema/validate.schema.json", reports::validate().into()),
         ("schema/snapshot.schema.json", appcred::target::snapshot::schema().into()),
         ("schema/status.schema.json", reports::status().into()),
-        ("schema/saved-plan.schema.json", appcred::saved::schema().into()),
+        ("schema/saved-plan.schema.json", appcred::plan_file::schema().into()),
         ("schema/notice.schema.json", appcred::watch::notice_schema().into()),
     ]
 }

@@ -9,13 +9,13 @@ use appcred::model::{
     ClientId, ConfigEntry, ConsentLink, Domain, EntryId, EntryState, FlowStep, Key, Place, Secret,
     TargetName,
 };
-use appcred::plan::{Linkage, Why};
+use appcred::plan::{SetupState, Why};
 use appcred::report::Names;
 use appcred::server::{Access, Serving, serve};
 use appcred::status::{
     Difference, EntryStatus, Holding, Link, Manifests, Mode, Status, TargetStatus,
 };
-use appcred::watch::Consent;
+use appcred::watch::CallbackRequest;
 use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -35,7 +35,7 @@ pub(crate) struct Served {
     pub(crate) port: u16,
     status: watch::Sender<Arc<Status>>,
     snapshot: watch::Sender<Option<Arc<str>>>,
-    consents: mpsc::Receiver<Consent>,
+    consents: mpsc::Receiver<CallbackRequest>,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
     runtime: Runtime,
@@ -84,7 +84,7 @@ impl Served {
     }
 
     /// What was passed on, if anything.
-    pub(crate) fn passed_on(&mut self) -> Option<Consent> {
+    pub(crate) fn passed_on(&mut self) -> Option<CallbackRequest> {
         self.consents.try_recv().ok()
     }
 
@@ -170,14 +170,14 @@ pub(crate) fn entry(domain: &str, name: &str) -> EntryStatus {
         client_id: ClientId::new(format!("{domain}-client")),
         place: Place { file: Path::new("credentials/media.yaml").into(), line: 12, column: 5 },
         holding: Holding::InSync,
-        linkage: Some(Linkage::Linked(vec![account])),
+        setup_state: Some(SetupState::Linked(vec![account])),
         set_up_error: None,
     }
 }
 
 /// An entry that waits for what a step shows.
 pub(crate) fn waiting(domain: &str, name: &str, step: FlowStep) -> EntryStatus {
-    EntryStatus { linkage: Some(Linkage::Waits(step)), ..entry(domain, name) }
+    EntryStatus { setup_state: Some(SetupState::Waits(step)), ..entry(domain, name) }
 }
 
 /// A step that waits for consent there.

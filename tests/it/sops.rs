@@ -1,7 +1,9 @@
 //! Documents of the real SOPS are read right, and refused once anything in them is not as it was.
 
 use appcred::manifest::{Request, load};
-use appcred::secret::{Grounds, Identities, Nobody, Unreadable, Vault, env::IdentitySources, read};
+use appcred::secret::{
+    AllowedPaths, Identities, Nobody, SecretResolver, Unreadable, env::IdentitySources, read,
+};
 
 use crate::real::sops;
 use crate::shell::{Project, age_identity};
@@ -68,7 +70,7 @@ impl Scene {
         text
     }
 
-    pub(crate) fn vault(&self) -> Vault {
+    pub(crate) fn vault(&self) -> SecretResolver {
         vault(&[&self.identity], self.project.path())
     }
 
@@ -91,12 +93,15 @@ impl Scene {
     }
 }
 
-pub(crate) fn vault(identities: &[&str], folder: &std::path::Path) -> Vault {
+pub(crate) fn vault(identities: &[&str], folder: &std::path::Path) -> SecretResolver {
     let texts = identities.iter().map(|text| ("SOPS_AGE_KEY", Secret::new(text))).collect();
     let sources = IdentitySources { texts, files: Vec::new() };
     let (identities, problems) = Identities::gather(&[], &sources, Nobody);
     assert!(problems.is_empty(), "{problems:?}");
-    Vault::new(identities, Grounds { project: folder.to_owned(), ..Grounds::default() })
+    SecretResolver::new(
+        identities,
+        AllowedPaths { project: folder.to_owned(), ..AllowedPaths::default() },
+    )
 }
 
 fn expected() -> Vec<Result<Secret, Unreadable>> {

@@ -1,7 +1,7 @@
 //! What appcred writes into SOPS documents is read by the real SOPS, its MAC accepted, and what SOPS
 //! then edits is read again.
 
-use appcred::secret::{SopsDocument, Vault};
+use appcred::secret::{SecretResolver, SopsDocument};
 
 use crate::real::{sops, sops_age};
 use crate::shell::age_identity;
@@ -19,7 +19,7 @@ fn decrypted(scene: &Scene, file: &str) -> String {
 }
 
 #[track_caller]
-fn opened<'t>(text: &'t str, vault: &Vault) -> SopsDocument<'t> {
+fn opened<'t>(text: &'t str, vault: &SecretResolver) -> SopsDocument<'t> {
     SopsDocument::open(text, vault).unwrap().unwrap()
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use appcred::model::{ConsentLink, DeviceCode, Field, FieldKind, FlowStep, Form};
-use appcred::plan::{Linkage, Why};
+use appcred::plan::{SetupState, Why};
 use appcred::status::{EntryStatus, Holding, Link, Mode, Status};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -39,7 +39,7 @@ fn busy() -> Status {
         entry("google", "Google Calendar"),
         entry("netatmo", "Netatmo"),
         EntryStatus {
-            linkage: Some(Linkage::NotSetUp),
+            setup_state: Some(SetupState::NotSetUp),
             set_up_error: Some("the provider refused the client: its secret is wrong".to_owned()),
             ..entry("withings", "Scales")
         },
@@ -49,7 +49,7 @@ fn busy() -> Status {
         waiting("geocaching", "Caches", FlowStep::Form(form)),
         EntryStatus {
             holding: Holding::Withheld(Why::TooManyDeletes { planned: 12, allowed: 3 }),
-            linkage: None,
+            setup_state: None,
             ..entry("twitch", "Live")
         },
     ]);
@@ -63,7 +63,7 @@ fn busy() -> Status {
     lab.mode = Mode::Report;
     lab.link = Link::Up { version: None, since: lab.last_reconcile.unwrap() };
     for entry in &mut lab.entries {
-        entry.linkage = None;
+        entry.setup_state = None;
     }
     let why = "cannot reach https://cabin.example:8123: dns error: failed to look up address information: Name or service not known";
     broken(read(vec![("home", home), ("lab", lab), ("cabin", down(why))]))

@@ -244,7 +244,7 @@ pub fn plan(report: &Report<'_>) -> serde_json::Result<String> {
         steps: plan.steps.iter().map(|step| planned_step(house, step)).collect(),
         withheld: plan.withheld.iter().map(|withheld| not_done(house, withheld)).collect(),
         unknown: plan.unknown.iter().map(|unknown| not_known(house, unknown)).collect(),
-        integrations: plan.linkages.iter().map(IntegrationOf::of).collect(),
+        integrations: plan.setup_states.iter().map(IntegrationOf::of).collect(),
     });
     let problems = problems::problems(report);
     let report = PlanReport { format_version: FORMAT_VERSION, problems, targets };
@@ -258,9 +258,9 @@ pub fn plan(report: &Report<'_>) -> serde_json::Result<String> {
 pub fn list(houses: &[House<'_>]) -> serde_json::Result<String> {
     let targets = targets(houses, |_, plan| Listed {
         credentials: plan
-            .standings
+            .credential_states
             .iter()
-            .map(|(held, standing, users)| {
+            .map(|(held, state, users)| {
                 let mark = held.auth_domain.as_deref().and_then(crate::model::Mark::parse);
                 ListedCredential {
                     id: &held.id,
@@ -270,8 +270,8 @@ pub fn list(houses: &[House<'_>]) -> serde_json::Result<String> {
                     owner: mark.as_ref().map(|mark| mark.owner.to_string()),
                     key: mark.map(|mark| mark.key.to_string()),
                     used_by: accounts(users),
-                    state: words::standing(standing).replace(' ', "_"),
-                    set_up: set_up::linkage_of(plan, standing).map(SetUp::of),
+                    state: words::state(state).replace(' ', "_"),
+                    set_up: set_up::setup_state_of(plan, state).map(SetUp::of),
                 }
             })
             .collect(),

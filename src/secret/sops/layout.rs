@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use crate::model::sops::Path;
-use crate::rewrite::geometry::{dash_column, line_start, next_line, value_end};
 use crate::yaml::{self, Node, Pair, Value};
+use crate::yaml_edit::geometry::{dash_column, line_start, next_line, value_end};
 
 /// The layout of a document.
 #[derive(Default)]

@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 
 use thiserror::Error;
 
-use super::{Unreadable, Vault};
+use super::{SecretResolver, Unreadable};
 use crate::model::Secret;
 use crate::model::sops::{Fault, Parts, Tree};
 
@@ -74,7 +74,7 @@ impl SopsProblem {
 pub(super) fn by_name(
     text: &str,
     parts: Result<Parts, Fault>,
-    vault: &Vault,
+    vault: &SecretResolver,
 ) -> Result<BTreeMap<String, Result<Secret, Unreadable>>, Unreadable> {
     let parts = parts.map_err(SopsProblem::from)?;
     let tree = Tree { text, parts: &parts };

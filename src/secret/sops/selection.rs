@@ -6,7 +6,7 @@ use regex::Regex;
 
 use super::SopsProblem;
 use crate::model::sops::{Metadata, Path, Rule, Text, Tree};
-use crate::secret::once::Once;
+use crate::secret::once_map::OnceMap;
 
 /// What SOPS encrypts where nothing else is said: all but keys with this end.
 const UNENCRYPTED: &str = "_unencrypted";
@@ -14,7 +14,7 @@ const UNENCRYPTED: &str = "_unencrypted";
 /// Regular expressions that were met, each made once: documents of one project have the same, and
 /// to make one takes about as long as to decrypt a document.
 #[derive(Default)]
-pub(in crate::secret) struct Patterns(Once<String, Option<Arc<Regex>>>);
+pub(in crate::secret) struct Patterns(OnceMap<String, Option<Arc<Regex>>>);
 
 impl Patterns {
     /// `None` where it cannot be understood.

@@ -14,7 +14,7 @@ use super::selection::Selection;
 use crate::diagnostic::shown;
 use crate::model::Secret;
 use crate::model::sops::{Document, Metadata, Path, Tree};
-use crate::secret::{Identities, Unreadable, Vault, age};
+use crate::secret::{Identities, SecretResolver, Unreadable, age};
 
 /// A document that was opened.
 pub(in crate::secret) struct Unlocked {
@@ -37,12 +37,18 @@ pub(super) struct Known {
 
 impl Unlocked {
     /// Opens a document of a manifest by whoever can.
-    pub(in crate::secret) fn of(document: &Document, vault: &Vault) -> Result<Self, Unreadable> {
+    pub(in crate::secret) fn of(
+        document: &Document,
+        vault: &SecretResolver,
+    ) -> Result<Self, Unreadable> {
         Self::new(document.tree().map_err(SopsProblem::from)?, vault)
     }
 
     /// Opens a document by whoever can.
-    pub(in crate::secret) fn new(tree: Tree<'_>, vault: &Vault) -> Result<Self, Unreadable> {
+    pub(in crate::secret) fn new(
+        tree: Tree<'_>,
+        vault: &SecretResolver,
+    ) -> Result<Self, Unreadable> {
         let said = Said::read(tree, &vault.patterns)?;
         let key = data_key(said.metadata, tree.text, &vault.identities)?;
         Self::with_key(tree, said, key).map_err(Unreadable::from)

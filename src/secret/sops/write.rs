@@ -14,13 +14,13 @@ use super::plain::{Plain, Plains};
 use super::unlocked::{Places, Unlocked, name};
 use super::{Patterns, SopsProblem, scalar};
 use crate::model::sops::{Fault, Form, Leaf, Metadata, Parts, Recipient, Tree};
-use crate::rewrite::geometry::{
+use crate::secret::seal::{Unsealed, bare, seal};
+use crate::secret::{SecretResolver, Unreadable};
+use crate::yaml;
+use crate::yaml_edit::geometry::{
     block_end, block_header, indented, line_break, line_start, quoted, word,
 };
-use crate::rewrite::{Changes, Unfit};
-use crate::secret::seal::{Unsealed, bare, seal};
-use crate::secret::{Unreadable, Vault};
-use crate::yaml;
+use crate::yaml_edit::{Changes, Unfit};
 
 /// Why a SOPS document is not written.
 #[derive(Debug, Error)]
@@ -64,7 +64,7 @@ impl<'t> SopsDocument<'t> {
     ///
     /// # Errors
     /// Where it cannot be opened, or is no YAML.
-    pub fn open(text: &'t str, vault: &Vault) -> Result<Option<Self>, Unwritten> {
+    pub fn open(text: &'t str, vault: &SecretResolver) -> Result<Option<Self>, Unwritten> {
         if document::in_json(text).is_some() {
             return Err(Unwritten::Form("it is JSON"));
         }

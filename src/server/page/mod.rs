@@ -21,7 +21,7 @@ use base64::prelude::BASE64_STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest, Sha256};
 
-use crate::report::status::{Moment, State as Standing, report};
+use crate::report::status::{Moment, State as Verdict, report};
 use crate::report::{Names, problems};
 use crate::status::Status;
 
@@ -177,12 +177,12 @@ fn count(number: usize, what: &str) -> String {
 }
 
 /// How good or bad it is, as the style knows it.
-fn tone(standing: Standing) -> &'static str {
-    match standing {
-        Standing::InSync => "ok",
-        Standing::WaitingForConsent | Standing::Differs => "wait",
-        Standing::Failed | Standing::Unreachable => "bad",
-        Standing::Connecting => "idle",
+fn tone(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::InSync => "ok",
+        Verdict::WaitingForConsent | Verdict::Differs => "wait",
+        Verdict::Failed | Verdict::Unreachable => "bad",
+        Verdict::Connecting => "idle",
     }
 }
 

@@ -27,7 +27,7 @@ use url::form_urlencoded::Serializer;
 use super::address::Address;
 use super::log_in::open;
 use super::tls;
-use crate::exchange::{self, NoAnswer, exchange};
+use crate::http::{self, NoAnswer, exchange};
 use crate::model::Secret;
 use crate::target::TargetError;
 
@@ -225,7 +225,7 @@ struct Line {
 impl Line {
     fn new(address: &Address, ca_file: Option<&Path>) -> Result<Self, TargetError> {
         let tls = tls::configuration(address, ca_file)?;
-        let client = exchange::client().tls_backend_preconfigured(tls.clone()).build();
+        let client = http::client().tls_backend_preconfigured(tls.clone()).build();
         let client =
             client.map_err(|error| unreachable(address, error.without_url().to_string()))?;
         Ok(Self { client, tls: Arc::new(tls) })

@@ -12,7 +12,7 @@ use rustls::ClientConfig;
 use rustls_platform_verifier::BuilderVerifierExt;
 use url::Url;
 
-use crate::exchange::innermost;
+use crate::http::innermost;
 use crate::model::Secret;
 use crate::target::TargetError;
 

@@ -278,7 +278,7 @@ fn held_of(held: &Held) -> Credential {
 fn code(reason: Reason) -> &'static str {
     match reason {
         Reason::NotObserved => "not there yet",
-        Reason::SecretDiffers | Reason::SecretEncryptedAnew => "another secret",
+        Reason::SecretDiffers | Reason::SecretReencrypted => "another secret",
         Reason::ClientIdDiffers => "another client id",
         Reason::NameDiffers => "another name",
         Reason::NotDesired => "no longer wanted",

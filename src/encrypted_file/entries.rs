@@ -4,9 +4,9 @@ use secrecy::zeroize::Zeroizing;
 
 use super::{NotSealed, Seals};
 use crate::model::Secret;
-use crate::rewrite::{Held, New, Old, Slot, Unfit, all_slots, put, slots};
 use crate::secret::seal::seal;
-use crate::secret::{Unreadable, Vault};
+use crate::secret::{SecretResolver, Unreadable};
+use crate::yaml_edit::{Held, New, Old, Slot, Unfit, all_slots, put, slots};
 
 /// The values of such a text, opened.
 pub(super) struct Entries {
@@ -27,7 +27,10 @@ struct Value {
 
 impl Entries {
     /// Opens what can be opened, and gives the text with that in clear.
-    pub(super) fn open(text: &str, vault: &Vault) -> Result<(Self, Zeroizing<String>), NotSealed> {
+    pub(super) fn open(
+        text: &str,
+        vault: &SecretResolver,
+    ) -> Result<(Self, Zeroizing<String>), NotSealed> {
         // What is no YAML, or not now, has nothing that could be opened.
         let Ok(slots) = slots(text) else {
             let nothing = Self { opened: Vec::new(), plain: Vec::new(), closed: Vec::new() };
@@ -124,13 +127,13 @@ impl Sealed<'_> {
     }
 }
 
-fn plain(armored: &str, vault: &Vault) -> Result<Secret, Unreadable> {
+fn plain(armored: &str, vault: &SecretResolver) -> Result<Secret, Unreadable> {
     let bytes = vault.open(armored.as_bytes())?;
     let text = std::str::from_utf8(&bytes).map_err(|_| Unreadable::NotText)?;
     // In clear this would be no secret at all any more, or another one.
     match text.trim() {
         "" => Err(Unreadable::Empty),
-        text if crate::rewrite::is_sealed(text) => Err(Unreadable::NotAText),
+        text if crate::yaml_edit::is_sealed(text) => Err(Unreadable::NotAText),
         text => Ok(Secret::new(text)),
     }
 }

@@ -7,16 +7,16 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::model::{Domain, Observed, TargetName};
-use crate::nearest;
-use crate::plan::{Action, Plan, Standing, Step, StepId, Why, plan};
+use crate::plan::{Action, CredentialState, Plan, Step, StepId, Why, plan};
 use crate::reconcile::{Outcome, StepOutcome, apply, set_up};
 use crate::status::{self, Difference, Link, Mode};
+use crate::suggest;
 use crate::target::{Observe, Stop, Target};
 
-use super::notices::Teller;
+use super::notices::Notifier;
 use super::set_ups::SetUps;
-use super::tend::{Connected, Errand, Tender, down};
-use super::{Album, Board, Wanted};
+use super::target_task::{CallbackDelivery, Connected, TargetTask, down};
+use super::{SnapshotStore, StatusStore, TargetSpec};
 
 /// HA writes down what it has acknowledged ten seconds later: what a crash takes back before that is
 /// nobody's doing.
@@ -28,11 +28,11 @@ const FRESH: Duration = Duration::from_secs(1);
 const MOST_ATTEMPTS: usize = 3;
 
 /// What is known of one target between rounds.
-pub(super) struct Keeper {
+pub(super) struct TargetReconciler {
     name: TargetName,
     consent_base: Option<String>,
-    board: Board,
-    album: Option<Album>,
+    statuses: StatusStore,
+    snapshots: Option<SnapshotStore>,
     stop: Stop,
     connection: Option<Connected>,
     /// What the target was just found to hold, and since when that was asked.
@@ -42,23 +42,23 @@ pub(super) struct Keeper {
     /// The steps that failed, and have not succeeded since.
     failing: BTreeSet<String>,
     /// What the target was found, or made, to hold.
-    settled: Option<Arc<Wanted>>,
+    settled: Option<Arc<TargetSpec>>,
     /// Whether somebody has changed it since, and that is not mended yet.
     is_drifted: bool,
     /// When something was changed last.
     changed: Option<Instant>,
     set_ups: SetUps,
-    teller: Teller,
+    notifier: Notifier,
 }
 
-impl Keeper {
-    pub(super) fn new(tender: &Tender) -> Self {
+impl TargetReconciler {
+    pub(super) fn new(task: &TargetTask) -> Self {
         Self {
-            name: tender.name.clone(),
-            consent_base: tender.settings.consent_base.clone(),
-            board: tender.board.clone(),
-            album: tender.album.clone(),
-            stop: tender.stop.clone(),
+            name: task.name.clone(),
+            consent_base: task.settings.consent_base.clone(),
+            statuses: task.statuses.clone(),
+            snapshots: task.snapshots.clone(),
+            stop: task.stop.clone(),
             connection: None,
             ahead: None,
             said: String::new(),
@@ -67,7 +67,7 @@ impl Keeper {
             is_drifted: false,
             changed: None,
             set_ups: SetUps::default(),
-            teller: Teller::new(tender.name.clone(), tender.stop.clone()),
+            notifier: Notifier::new(task.name.clone(), task.stop.clone()),
         }
     }
 
@@ -80,15 +80,15 @@ impl Keeper {
     }
 
     /// Hands a provider's answer on to HA.
-    pub(super) async fn run(&self, errand: Errand) {
+    pub(super) async fn run(&self, callback: CallbackDelivery) {
         let taken = match &self.connection {
             Some(Connected { target: Target::HomeAssistant(ha), .. }) => {
-                ha.hand_on(&errand.query).await.map_err(|refusal| refusal.to_string())
+                ha.hand_on(&callback.query).await.map_err(|refusal| refusal.to_string())
             }
             _ => Err("Home Assistant cannot be reached now".to_owned()),
         };
         // Whoever brought it may have gone.
-        drop(errand.taken.send(taken));
+        drop(callback.taken.send(taken));
     }
 
     /// Looks at the target before a round that is about to come.
@@ -101,7 +101,7 @@ impl Keeper {
     }
 
     /// Makes the target hold what is wanted, as far as that is allowed.
-    pub(super) async fn round(&mut self, wanted: &Arc<Wanted>) -> Result<(), String> {
+    pub(super) async fn round(&mut self, wanted: &Arc<TargetSpec>) -> Result<(), String> {
         for _ in 0..MOST_ATTEMPTS {
             let observed = self.observe(wanted).await?;
             let unknown = wanted
@@ -111,7 +111,7 @@ impl Keeper {
                 .find(|credential| !observed.domains.all().contains(&credential.domain));
             if let Some(credential) = unknown {
                 let known = observed.domains.all().iter().map(Domain::as_str);
-                let unknown = nearest::unknown("integration", credential.domain.as_str(), known);
+                let unknown = suggest::unknown("integration", credential.domain.as_str(), known);
                 return Err(format!("{}: {unknown}", credential.place));
             }
             let mut plan = plan(&wanted.desired, &observed, &wanted.policy);
@@ -137,7 +137,7 @@ impl Keeper {
     }
 
     /// Over the connection at hand, or a new one.
-    async fn observe(&mut self, wanted: &Wanted) -> Result<Observed, String> {
+    async fn observe(&mut self, wanted: &TargetSpec) -> Result<Observed, String> {
         let ahead = self.ahead.take();
         if let Some(connected) = &mut self.connection
             && connected.door == wanted.door
@@ -175,27 +175,27 @@ impl Keeper {
         let (connected, observed) = match opened {
             Ok(opened) => opened,
             Err(why) => {
-                down(&self.board, &self.name, wanted);
+                down(&self.statuses, &self.name, wanted);
                 return Err(why);
             }
         };
         self.connection = Some(connected);
         self.said.clear();
         tracing::info!(target = %self.name, version = observed.version, "connected");
-        let link = Link::Up { version: observed.version.clone(), since: self.board.now() };
-        self.board.target(&self.name, |target| target.link = link);
+        let link = Link::Up { version: observed.version.clone(), since: self.statuses.now() };
+        self.statuses.target(&self.name, |target| target.link = link);
         Ok(observed)
     }
 
     /// Whether the target was as wanted, the wish is the same, and it is so no more.
-    fn is_drift(&self, wanted: &Wanted, plan: &Plan) -> bool {
-        let is_same = |settled: &Arc<Wanted>| settled.desired == wanted.desired;
+    fn is_drift(&self, wanted: &TargetSpec, plan: &Plan) -> bool {
+        let is_same = |settled: &Arc<TargetSpec>| settled.desired == wanted.desired;
         self.settled.as_ref().is_some_and(is_same)
             && plan.steps.iter().any(|step| !step.action.is_set_up())
     }
 
     /// Whether nothing of a plan is to be done.
-    fn is_left(&self, wanted: &Wanted, plan: &Plan, is_drift: bool) -> bool {
+    fn is_left(&self, wanted: &TargetSpec, plan: &Plan, is_drift: bool) -> bool {
         plan.is_stopped()
             || match wanted.mode {
                 Mode::Report => true,
@@ -205,7 +205,13 @@ impl Keeper {
     }
 
     /// Writes down what was found, and what of it stays as it is.
-    fn write_down(&mut self, wanted: &Wanted, observed: &Observed, plan: &Plan, is_drift: bool) {
+    fn write_down(
+        &mut self,
+        wanted: &TargetSpec,
+        observed: &Observed,
+        plan: &Plan,
+        is_drift: bool,
+    ) {
         let is_left = self.is_left(wanted, plan, is_drift);
         let differences = differences(plan, is_left, is_drift);
         self.tell(&differences, is_drift && !is_left, plan);
@@ -213,24 +219,24 @@ impl Keeper {
         for entry in &mut entries {
             entry.set_up_error = self.set_ups.why(&entry.key).map(str::to_owned);
         }
-        let foreign = |(_, standing, _): &&(_, Standing, _)| {
-            matches!(standing, Standing::Foreign | Standing::OtherOwner(_))
+        let foreign = |(_, state, _): &&(_, CredentialState, _)| {
+            matches!(state, CredentialState::Foreign | CredentialState::OtherOwner(_))
         };
-        let foreign = plan.standings.iter().filter(foreign).count();
+        let foreign = plan.credential_states.iter().filter(foreign).count();
         let drifts = u64::from(is_drift && !std::mem::replace(&mut self.is_drifted, is_drift));
-        self.board.target(&self.name, |target| {
+        self.statuses.target(&self.name, |target| {
             target.totals.drifts += drifts;
             target.entries = entries;
             target.differences = differences;
             target.foreign = foreign;
         });
-        if let Some(album) = &self.album {
-            album.put(&self.name, wanted, observed, plan);
+        if let Some(snapshots) = &self.snapshots {
+            snapshots.put(&self.name, wanted, observed, plan);
         }
     }
 
     /// Carries a plan out; answers whether anything has changed by it.
-    async fn carry_out(&mut self, plan: &Plan, wanted: &Wanted) -> Result<bool, String> {
+    async fn carry_out(&mut self, plan: &Plan, wanted: &TargetSpec) -> Result<bool, String> {
         let Some(Connected { target, .. }) = &mut self.connection else { return Ok(false) };
         let mut outcomes = apply(plan, &wanted.desired, target, &self.stop, &mut |_, _| {}).await;
         if let Target::HomeAssistant(ha) = target {
@@ -255,7 +261,7 @@ impl Keeper {
         &mut self,
         step: &Step,
         outcome: &Outcome,
-        wanted: &Wanted,
+        wanted: &TargetSpec,
         undone: &mut Vec<String>,
     ) -> bool {
         let what = step.action.told();
@@ -269,7 +275,7 @@ impl Keeper {
         let is_news = !matches!(outcome, Outcome::Waits(_)) || begins(step);
         if is_news {
             let kind = step.action.kind();
-            self.board.target(&self.name, |target| target.totals.count(kind, word));
+            self.statuses.target(&self.name, |target| target.totals.count(kind, word));
         }
         let key = step.action.entry().map(|wanted| &wanted.key);
         match outcome {
@@ -310,7 +316,7 @@ impl Keeper {
     /// Tells whoever wishes to know what the round came to; an error once for each kind of it.
     pub(super) async fn conclude(
         &mut self,
-        wanted: &Wanted,
+        wanted: &TargetSpec,
         error: Option<String>,
         pause: Duration,
     ) {
@@ -323,16 +329,16 @@ impl Keeper {
             self.said = why;
         }
         let message = {
-            let status = self.board.subscribe();
+            let status = self.statuses.subscribe();
             let status = status.borrow();
             let Some(target) = status.targets.get(&self.name) else { return };
-            let now = self.board.now();
-            self.teller.news(&wanted.notices, &wanted.desired.owner, target, now)
+            let now = self.statuses.now();
+            self.notifier.news(&wanted.notices, &wanted.desired.owner, target, now)
         };
         if let Some(message) = message
             && let Some(Connected { target: Target::HomeAssistant(ha), .. }) = &self.connection
         {
-            self.teller.show(&message, ha).await;
+            self.notifier.show(&message, ha).await;
         }
     }
 

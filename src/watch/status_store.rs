@@ -13,12 +13,12 @@ pub type Clock = fn() -> Timestamp;
 
 /// The status, for all who write it.
 #[derive(Clone)]
-pub struct Board {
+pub struct StatusStore {
     status: Arc<watch::Sender<Arc<Status>>>,
     clock: Clock,
 }
 
-impl Board {
+impl StatusStore {
     /// Nothing is known yet.
     pub fn new(clock: Clock) -> Self {
         let status =

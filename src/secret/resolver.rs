@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use jiff::Timestamp;
 use secrecy::zeroize::Zeroizing;
 
-use super::kept::Kept;
+use super::file_cache::FileCache;
 use super::named::Names;
-use super::once::Once;
+use super::once_map::OnceMap;
 use super::recipients::{self, Sealed};
 use super::sops::{Patterns, Unlocked};
 use super::{Identities, Unreadable, age};
@@ -19,7 +19,7 @@ use crate::model::sops::Document;
 
 /// Which files secrets may come from.
 #[derive(Clone, Debug, Default)]
-pub struct Grounds {
+pub struct AllowedPaths {
     /// The project's folder.
     pub project: PathBuf,
     /// Where systemd has put credentials for this process.
@@ -30,26 +30,26 @@ pub struct Grounds {
 
 /// Identities, the files that may be read, and what was opened already: each file once a run.
 #[derive(Default)]
-pub struct Vault {
+pub struct SecretResolver {
     pub(super) identities: Arc<Identities>,
-    pub(super) grounds: Grounds,
-    pub(super) stores: Kept<Names>,
-    pub(super) singles: Kept<Secret>,
+    pub(super) grounds: AllowedPaths,
+    pub(super) stores: FileCache<Names>,
+    pub(super) singles: FileCache<Secret>,
     /// The regular expressions of SOPS documents.
     pub(super) patterns: Arc<Patterns>,
-    documents: Once<ByAddress, Result<Unlocked, Unreadable>>,
+    documents: OnceMap<ByAddress, Result<Unlocked, Unreadable>>,
     files: Mutex<BTreeSet<PathBuf>>,
 }
 
-impl Vault {
+impl SecretResolver {
     /// A vault of which nothing is opened yet.
-    pub fn new(identities: Identities, grounds: Grounds) -> Self {
+    pub fn new(identities: Identities, grounds: AllowedPaths) -> Self {
         // Where the folder cannot be resolved, nothing in it can be read either.
         let project = super::file::folder(&grounds.project)
             .canonicalize()
             .unwrap_or_else(|_| grounds.project.clone());
         let credentials = grounds.credentials.map(|folder| folder.canonicalize().unwrap_or(folder));
-        let grounds = Grounds { project, credentials, ..grounds };
+        let grounds = AllowedPaths { project, credentials, ..grounds };
         Self { identities: Arc::new(identities), grounds, ..Self::default() }
     }
 

@@ -6,7 +6,7 @@ use crate::model::TargetName;
 
 /// What a provider answered, for the target whose set-up waits for it.
 #[derive(Debug)]
-pub struct Consent {
+pub struct CallbackRequest {
     /// The target.
     pub target: TargetName,
     /// The query of the address, with the code in it: never to be logged.

@@ -12,7 +12,7 @@ use crate::plan::{Plan, found_same};
 use crate::target::Stop;
 use crate::target::snapshot::{self, Seen};
 
-use super::{Clock, Wanted};
+use super::{Clock, TargetSpec};
 
 pub(super) use crate::target::snapshot::Page;
 
@@ -21,14 +21,20 @@ const GATHERING: Duration = Duration::from_millis(500);
 
 /// What was found last at each target, without secrets.
 #[derive(Clone, Default)]
-pub struct Album {
+pub struct SnapshotStore {
     pages: Arc<Mutex<BTreeMap<TargetName, Page>>>,
     changed: Arc<Notify>,
 }
 
-impl Album {
+impl SnapshotStore {
     /// A target was looked at.
-    pub(super) fn put(&self, name: &TargetName, wanted: &Wanted, observed: &Observed, plan: &Plan) {
+    pub(super) fn put(
+        &self,
+        name: &TargetName,
+        wanted: &TargetSpec,
+        observed: &Observed,
+        plan: &Plan,
+    ) {
         let seals = found_same(plan, &wanted.desired, observed, |key| (wanted.seals)(key));
         let page = Page::of(&Seen { name, observed, seals });
         self.lock().insert(name.clone(), page);

@@ -2,7 +2,7 @@
 //!
 //! Whatever an editor leaves there, copies and all, goes with the folder. A guard, a shell that waits
 //! at the other end of a pipe, takes it away when this process is killed; and what even that could
-//! not take away, since both were killed at once, the next desk does.
+//! not take away, since both were killed at once, the next workspace does.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -36,7 +36,7 @@ for _ in 1 2 3 4 5 6 7 8 9; do
 done";
 
 /// The folder and what is edited in it.
-pub(super) struct Desk {
+pub(super) struct TempWorkspace {
     file: PathBuf,
     guard: Option<Child>,
     /// Held as long as the folder is in use.
@@ -44,8 +44,8 @@ pub(super) struct Desk {
     folder: TempDir,
 }
 
-impl Desk {
-    /// A new desk in this folder, for a text of this name.
+impl TempWorkspace {
+    /// A new workspace in this folder, for a text of this name.
     pub(super) fn new(base: &Path, name: &Path) -> anyhow::Result<Self> {
         let cannot_use = || format!("cannot use {}", base.display());
         for _ in 0..MOST_SWEPT {
@@ -138,7 +138,7 @@ impl Signals {
     }
 }
 
-impl Drop for Desk {
+impl Drop for TempWorkspace {
     fn drop(&mut self) {
         if let Err(error) = fs::remove_dir_all(self.folder.path()) {
             tracing::warn!("cannot remove {}: {error}", self.folder.path().display());

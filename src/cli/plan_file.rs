@@ -6,8 +6,8 @@ use anyhow::{Context, anyhow, bail};
 
 use crate::desired;
 use crate::model::{Key, Seal};
+use crate::plan_file::{Planned, Saved};
 use crate::report::text::one_line;
-use crate::saved::{Planned, Saved};
 
 use super::gather::Site;
 use super::{console, snapshot};

@@ -11,9 +11,9 @@ use std::str::Utf8Error;
 use secrecy::zeroize::Zeroizing;
 use thiserror::Error;
 
-use crate::rewrite::Unfit;
 use crate::secret::seal::{Unsealed, seal, seal_binary};
-use crate::secret::{SopsDocument, Unreadable, Unwritten, Vault, is_age_file};
+use crate::secret::{SecretResolver, SopsDocument, Unreadable, Unwritten, is_age_file};
+use crate::yaml_edit::Unfit;
 
 use entries::Entries;
 pub use rekey::{Rekeyed, rekeyed};
@@ -87,7 +87,7 @@ impl<'t> Opened<'t> {
     ///
     /// # Errors
     /// Where it cannot be decrypted, or not be changed in place.
-    pub fn new(bytes: &'t [u8], vault: &Vault) -> Result<Self, NotSealed> {
+    pub fn new(bytes: &'t [u8], vault: &SecretResolver) -> Result<Self, NotSealed> {
         if is_age_file(bytes) {
             let plain = vault.open(bytes)?;
             let clear = Zeroizing::new(std::str::from_utf8(&plain)?.to_owned());

@@ -6,9 +6,9 @@ use crate::status::Manifests;
 
 /// What was told last.
 #[derive(Default)]
-pub(super) struct Complaints(Vec<String>);
+pub(super) struct ProblemLog(Vec<String>);
 
-impl Complaints {
+impl ProblemLog {
     /// Tells what is new.
     pub(super) fn tell(&mut self, manifests: &Manifests) {
         let mut lines: Vec<(Severity, String)> = Vec::new();

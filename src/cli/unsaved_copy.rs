@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use crate::manifest::Project;
-use crate::rewrite::save::{self, NotSaved};
-use crate::secret::Vault;
+use crate::secret::SecretResolver;
 use crate::secret::seal::seal;
+use crate::yaml_edit::save::{self, NotSaved};
 
 use super::{console, environment};
 
@@ -13,7 +13,7 @@ use super::{console, environment};
 const MOST: usize = 1000;
 
 /// Keeps a text beside the file that it was meant for, as an age file, and tells where.
-pub(super) fn rescue(file: &Path, text: &[u8], project: &Project, vault: &Vault) {
+pub(super) fn rescue(file: &Path, text: &[u8], project: &Project, vault: &SecretResolver) {
     match sealed(text, project, vault).and_then(|sealed| keep(file, &sealed)) {
         Ok(kept) => console::tell(&format!(
             "What you typed is kept in {0}, encrypted: `appcred edit {0}` opens it.\n",
@@ -24,7 +24,7 @@ pub(super) fn rescue(file: &Path, text: &[u8], project: &Project, vault: &Vault)
 }
 
 /// For the project's recipients; where there are none, as with SOPS alone, for the person's own.
-fn sealed(text: &[u8], project: &Project, vault: &Vault) -> anyhow::Result<String> {
+fn sealed(text: &[u8], project: &Project, vault: &SecretResolver) -> anyhow::Result<String> {
     let of_project = seal(text, &project.age.recipients);
     Ok(of_project.or_else(|_| seal(text, vault.recipients()))?)
 }

@@ -12,9 +12,9 @@ use crate::model::{FlowStep, TargetName};
 use crate::status::{Link, TargetStatus, unseen};
 use crate::target::{Stop, Target};
 
-use super::keeper::Keeper;
+use super::reconciler::TargetReconciler;
 use super::schedule::Schedule;
-use super::{Album, Board, Held, Settings, Wanted};
+use super::{HeldLock, Settings, SnapshotStore, StatusStore, TargetSpec};
 
 /// What a target tells in a burst is looked at once.
 const GATHERING: Duration = Duration::from_millis(200);
@@ -22,36 +22,36 @@ const GATHERING: Duration = Duration::from_millis(200);
 const LOOKING_FOR_CODES: Duration = Duration::from_secs(5);
 
 /// A provider's answer, to be handed on.
-pub(super) struct Errand {
+pub(super) struct CallbackDelivery {
     pub(super) query: String,
     pub(super) taken: oneshot::Sender<Result<(), String>>,
 }
 
 /// What a target's task has from the watcher.
-pub(super) struct Tender {
+pub(super) struct TargetTask {
     pub(super) name: TargetName,
     pub(super) settings: Settings,
-    pub(super) board: Board,
-    pub(super) album: Option<Album>,
+    pub(super) statuses: StatusStore,
+    pub(super) snapshots: Option<SnapshotStore>,
     pub(super) stop: Stop,
 }
 
-impl Tender {
+impl TargetTask {
     /// Goes round until the target is wanted no more or everything stops.
     pub(super) async fn tend(
         self,
-        mut wanted: watch::Receiver<Arc<Wanted>>,
+        mut wanted: watch::Receiver<Arc<TargetSpec>>,
         soon: Arc<Notify>,
-        mut errands: mpsc::Receiver<Errand>,
+        mut callbacks: mpsc::Receiver<CallbackDelivery>,
     ) {
         let mut schedule = Schedule::default();
-        let mut held: Option<Held> = None;
-        let mut keeper = Keeper::new(&self);
+        let mut held: Option<HeldLock> = None;
+        let mut reconciler = TargetReconciler::new(&self);
         loop {
             let now = Arc::clone(&wanted.borrow_and_update());
             let begun = Instant::now();
             let came_to = match take(&mut held, &now) {
-                Ok(()) => keeper.round(&now).await,
+                Ok(()) => reconciler.round(&now).await,
                 Err(why) => Err(why),
             };
             let pause = match &came_to {
@@ -59,17 +59,17 @@ impl Tender {
                 Err(_) => schedule.failed(fastrand::f64()),
             };
             self.note(&came_to, begun.elapsed(), pause);
-            keeper.conclude(&now, came_to.err(), pause).await;
+            reconciler.conclude(&now, came_to.err(), pause).await;
             let pause = sleep(pause);
             tokio::pin!(pause);
             loop {
                 tokio::select! {
                     changed = wanted.changed() => if changed.is_err() { return },
                     () = &mut pause => {}
-                    () = keeper.stirred() => sleep(GATHERING).await,
-                    Some(errand) = errands.recv() => keeper.run(errand).await,
+                    () = reconciler.stirred() => sleep(GATHERING).await,
+                    Some(callback) = callbacks.recv() => reconciler.run(callback).await,
                     () = soon.notified() => {
-                        keeper.look_ahead().await;
+                        reconciler.look_ahead().await;
                         continue;
                     }
                     () = self.stop.cancelled() => return,
@@ -80,7 +80,7 @@ impl Tender {
     }
 
     fn soon_enough(&self, pause: Duration) -> Duration {
-        let status = self.board.subscribe();
+        let status = self.statuses.subscribe();
         let status = status.borrow();
         let has_code = |target: &TargetStatus| {
             target
@@ -97,8 +97,8 @@ impl Tender {
 
     /// Writes down what a round came to.
     fn note(&self, came_to: &Result<(), String>, took: Duration, pause: Duration) {
-        let now = self.board.now();
-        self.board.target(&self.name, |target| {
+        let now = self.statuses.now();
+        self.statuses.target(&self.name, |target| {
             target.last_reconcile = Some(now);
             target.next_reconcile =
                 SignedDuration::try_from(pause).ok().and_then(|pause| now.checked_add(pause).ok());
@@ -116,7 +116,7 @@ impl Tender {
 }
 
 /// Keeps other watchers away, from the first round on.
-fn take(held: &mut Option<Held>, wanted: &Wanted) -> Result<(), String> {
+fn take(held: &mut Option<HeldLock>, wanted: &TargetSpec) -> Result<(), String> {
     if held.is_none() {
         *held = Some(wanted.hold.take()?);
     }
@@ -159,9 +159,9 @@ impl Connected {
 }
 
 /// Nobody is connected.
-pub(super) fn down(board: &Board, name: &TargetName, wanted: &Wanted) {
-    let since = board.now();
-    board.target(name, |target| {
+pub(super) fn down(statuses: &StatusStore, name: &TargetName, wanted: &TargetSpec) {
+    let since = statuses.now();
+    statuses.target(name, |target| {
         target.entries = unseen(&wanted.desired, &target.entries);
         if !matches!(target.link, Link::Down { .. }) {
             target.link = Link::Down { since };

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::Unreadable;
-use super::once::Once;
+use super::once_map::OnceMap;
 use crate::stamp::Stamp;
 
 /// What a file held when it was like this.
@@ -23,18 +23,18 @@ impl<V> Clone for Found<V> {
 }
 
 /// What files hold, by their real paths.
-pub(super) struct Kept<V> {
-    read: Once<PathBuf, Found<V>>,
+pub(super) struct FileCache<V> {
+    read: OnceMap<PathBuf, Found<V>>,
     earlier: BTreeMap<PathBuf, Found<V>>,
 }
 
-impl<V> Default for Kept<V> {
+impl<V> Default for FileCache<V> {
     fn default() -> Self {
-        Self { read: Once::default(), earlier: BTreeMap::new() }
+        Self { read: OnceMap::default(), earlier: BTreeMap::new() }
     }
 }
 
-impl<V> Kept<V> {
+impl<V> FileCache<V> {
     /// What a file holds.
     pub(super) fn with<T>(
         &self,
@@ -57,6 +57,6 @@ impl<V> Kept<V> {
     pub(super) fn renewed(&self, now: Timestamp) -> Self {
         let is_settled = |found: &Found<V>| found.stamp.is_some_and(|stamp| stamp.is_settled(now));
         let earlier = self.read.made().into_iter().filter(|(_, found)| is_settled(found)).collect();
-        Self { read: Once::default(), earlier }
+        Self { read: OnceMap::default(), earlier }
     }
 }

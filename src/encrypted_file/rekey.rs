@@ -1,9 +1,9 @@
 //! The same values for other recipients.
 
 use super::NotSealed;
-use crate::rewrite::{Held, New, put, slots};
 use crate::secret::seal::{seal, seal_binary};
-use crate::secret::{Sealed, SopsDocument, Unreadable, Vault, is_age_file};
+use crate::secret::{Sealed, SecretResolver, SopsDocument, Unreadable, is_age_file};
+use crate::yaml_edit::{Held, New, put, slots};
 
 const ARMORED: &str = "BEGIN AGE ENCRYPTED FILE";
 
@@ -25,7 +25,7 @@ pub fn rekeyed(
     bytes: &[u8],
     recipients: &[String],
     anew: bool,
-    vault: &Vault,
+    vault: &SecretResolver,
 ) -> Result<Rekeyed, NotSealed> {
     if is_age_file(bytes) {
         if !is_due(bytes, recipients, anew, vault)? {
@@ -71,7 +71,7 @@ fn is_due(
     file: &[u8],
     recipients: &[String],
     anew: bool,
-    vault: &Vault,
+    vault: &SecretResolver,
 ) -> Result<bool, Unreadable> {
     Ok(match vault.sealed_to(file, recipients)? {
         Sealed::Same => anew,

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{Desired, DesiredCredential, Key, Likeness, Observed, Seals};
+use crate::model::{Desired, DesiredCredential, Key, Observed, Seals, SecretComparison};
 
-use super::{Plan, Standing};
+use super::{CredentialState, Plan};
 
 /// For each credential of a target, in its order, the ciphertexts of its entry that were found to hold
 /// what it has. `sealed` tells the ciphertexts of an entry.
@@ -17,17 +17,18 @@ pub fn found_same(
     let wanted: BTreeMap<&Key, &DesiredCredential> =
         desired.credentials.iter().map(|wanted| (&wanted.key, wanted)).collect();
     let held = observed.credentials.iter();
-    held.zip(&plan.standings)
-        .map(|(held, (_, standing, _))| {
-            let key = match standing {
-                Standing::InSync(key)
-                | Standing::Drifted(key)
-                | Standing::Shadowed(key)
-                | Standing::Superseded(key) => key,
+    held.zip(&plan.credential_states)
+        .map(|(held, (_, state, _))| {
+            let key = match state {
+                CredentialState::InSync(key)
+                | CredentialState::Drifted(key)
+                | CredentialState::Shadowed(key)
+                | CredentialState::Superseded(key) => key,
                 _ => return Seals::default(),
             };
             let Some(wanted) = wanted.get(key) else { return Seals::default() };
-            let same_secret = held.client_secret.compare(&wanted.client_secret) == Likeness::Same;
+            let same_secret =
+                held.client_secret.compare(&wanted.client_secret) == SecretComparison::Same;
             let seals = sealed(key);
             Seals {
                 client_id: seals.client_id.filter(|_| held.client_id == wanted.client_id),

@@ -4,51 +4,51 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::sops::Unlocked;
-use super::{Unreadable, Vault, not_empty, read};
+use super::{SecretResolver, Unreadable, not_empty, read};
 use crate::model::sops::Document;
 use crate::model::{Reference, Secret};
 
 /// What each core takes at a time.
 #[derive(Default)]
-pub(super) struct Portions<'r> {
-    pub(super) all: Vec<Portion<'r>>,
+pub(super) struct WorkBatches<'r> {
+    pub(super) all: Vec<WorkBatch<'r>>,
     /// The last one of a document.
     last: Option<usize>,
 }
 
 /// References that are read by one core, each by its number.
-pub(super) enum Portion<'r> {
+pub(super) enum WorkBatch<'r> {
     Single(usize),
     /// The values of a document among these, so that it is opened once for them and forgotten.
     Document(&'r Arc<Document>, Range<usize>),
 }
 
-impl<'r> Portions<'r> {
+impl<'r> WorkBatches<'r> {
     /// Adds the next reference. Those of one document are thought to follow each other, maybe with
     /// others between them.
     pub(super) fn add(&mut self, number: usize, reference: &'r Reference) {
         let Reference::Sops { document, .. } = reference else {
-            self.all.push(Portion::Single(number));
+            self.all.push(WorkBatch::Single(number));
             return;
         };
         match self.last.and_then(|last| self.all.get_mut(last)) {
-            Some(Portion::Document(last, among)) if Arc::ptr_eq(last, document) => {
+            Some(WorkBatch::Document(last, among)) if Arc::ptr_eq(last, document) => {
                 among.end = number + 1;
             }
             _ => {
                 self.last = Some(self.all.len());
-                self.all.push(Portion::Document(document, number..number + 1));
+                self.all.push(WorkBatch::Document(document, number..number + 1));
             }
         }
     }
 }
 
-impl Portion<'_> {
+impl WorkBatch<'_> {
     /// Reads them and answers each.
     pub(super) fn read(
         &self,
         references: &[&Reference],
-        vault: &Vault,
+        vault: &SecretResolver,
         mut answer: impl FnMut(usize, Result<Secret, Unreadable>),
     ) {
         let (document, among) = match self {

@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Values by key; two who ask for one key at the same time wait for one making.
-pub(super) struct Once<K, V>(Mutex<BTreeMap<K, Arc<OnceLock<V>>>>);
+pub(super) struct OnceMap<K, V>(Mutex<BTreeMap<K, Arc<OnceLock<V>>>>);
 
-impl<K, V> Default for Once<K, V> {
+impl<K, V> Default for OnceMap<K, V> {
     fn default() -> Self {
         Self(Mutex::default())
     }
 }
 
-impl<K: Ord + Clone, V> Once<K, V> {
+impl<K: Ord + Clone, V> OnceMap<K, V> {
     /// Makes the value of a key if it is not there, and uses it.
     pub(super) fn with<T>(
         &self,

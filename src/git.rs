@@ -11,7 +11,7 @@ use secrecy::zeroize::Zeroizing;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use crate::rewrite::{Held, Unfit, slots};
+use crate::yaml_edit::{Held, Unfit, slots};
 
 /// So much of a commit's hash is shown.
 const HASH: usize = 12;

@@ -11,15 +11,15 @@ use age::armor::ArmoredReader;
 use age::{Decryptor, Identity};
 use age_core::format::Stanza;
 
-use super::recipients::{Witness, is_marked_for, ssh_mark};
+use super::recipients::{StanzaRecorder, is_marked_for, ssh_mark};
 use super::seal::bare;
-use super::{Identities, Vault, is_age_file, sops};
+use super::{Identities, SecretResolver, is_age_file, sops};
 use crate::model::sops::Document;
 use crate::yaml;
 
 /// How what is there does not fit those who are to read it. All of it is certain.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Misfit {
+pub enum RecipientMismatch {
     /// None of them can open it.
     Nobody,
     /// These cannot.
@@ -70,7 +70,11 @@ impl Stanzas {
 /// Compares a file with the recipients that it should have: an age file, or a document of SOPS.
 ///
 /// `None` where it fits, where that cannot be told, and where it is neither of these.
-pub fn file_misfit(file: &[u8], recipients: &[String], vault: &Vault) -> Option<Misfit> {
+pub fn file_misfit(
+    file: &[u8],
+    recipients: &[String],
+    vault: &SecretResolver,
+) -> Option<RecipientMismatch> {
     if is_age_file(file) {
         // White space around an armored file is none of it.
         return age_misfit(file.trim_ascii_start(), recipients, &vault.identities);
@@ -88,16 +92,16 @@ fn age_misfit(
     file: impl AsRef<[u8]>,
     recipients: &[String],
     identities: &Identities,
-) -> Option<Misfit> {
+) -> Option<RecipientMismatch> {
     if recipients.is_empty() {
         return None;
     }
     let open = || Decryptor::new_buffered(ArmoredReader::new(file.as_ref())).ok();
     let sealed = open()?;
     if sealed.is_scrypt() {
-        return Some(Misfit::Nobody);
+        return Some(RecipientMismatch::Nobody);
     }
-    let witness = Witness::default();
+    let witness = StanzaRecorder::default();
     // It opens nothing, and sees everything.
     drop(sealed.decrypt([&witness as &dyn Identity].into_iter()));
     let seen = witness.seen();
@@ -126,21 +130,23 @@ fn age_misfit(
     // A plugin writes stanzas of whatever kind it likes.
     let is_certain = !has_plugins || stanzas.others + stanzas.own == 0;
     if is_certain && missing.len() == ssh.len() + own.len() {
-        return Some(Misfit::Nobody);
+        return Some(RecipientMismatch::Nobody);
     }
     if !missing.is_empty() {
-        return Some(Misfit::Missing(missing.into_iter().cloned().collect()));
+        return Some(RecipientMismatch::Missing(missing.into_iter().cloned().collect()));
     }
     let (stanzas, recipients) = (stanzas.own, own.len());
     match stanzas.cmp(&recipients) {
-        Ordering::Less => Some(Misfit::TooFew { stanzas, recipients }),
-        Ordering::Greater if !has_plugins => Some(Misfit::TooMany { stanzas, recipients }),
-        Ordering::Equal | Ordering::Greater => is_meant.map(|_| Misfit::Others),
+        Ordering::Less => Some(RecipientMismatch::TooFew { stanzas, recipients }),
+        Ordering::Greater if !has_plugins => {
+            Some(RecipientMismatch::TooMany { stanzas, recipients })
+        }
+        Ordering::Equal | Ordering::Greater => is_meant.map(|_| RecipientMismatch::Others),
     }
 }
 
 /// The same for a SOPS document, which names its recipients.
-pub fn sops_misfit(document: &Document, recipients: &[String]) -> Option<Misfit> {
+pub fn sops_misfit(document: &Document, recipients: &[String]) -> Option<RecipientMismatch> {
     let tree = document.tree().ok()?;
     let metadata = tree.parts.metadata.as_ref()?;
     let named: BTreeSet<_> = std::iter::once(&metadata.recipients)
@@ -155,8 +161,8 @@ pub fn sops_misfit(document: &Document, recipients: &[String]) -> Option<Misfit>
         recipients.iter().filter(|recipient| !named.contains(&bare(recipient))).collect();
     match missing.len() {
         0 => None,
-        all if all == recipients.len() => Some(Misfit::Nobody),
-        _ => Some(Misfit::Missing(missing.into_iter().cloned().collect())),
+        all if all == recipients.len() => Some(RecipientMismatch::Nobody),
+        _ => Some(RecipientMismatch::Missing(missing.into_iter().cloned().collect())),
     }
 }
 
@@ -170,7 +176,7 @@ mod tests {
     use age::{Encryptor, x25519};
     use secrecy::ExposeSecret;
 
-    use super::{Misfit, age_misfit, sops_misfit};
+    use super::{RecipientMismatch, age_misfit, sops_misfit};
     use crate::model::Secret;
     use crate::secret::env::IdentitySources;
     use crate::secret::seal::{parse_all, seal};
@@ -183,7 +189,11 @@ mod tests {
         std::fs::read_to_string(file).unwrap().trim().to_owned()
     }
 
-    fn misfit(of: &[&str], wanted: &[&str], at_hand: &[&x25519::Identity]) -> Option<Misfit> {
+    fn misfit(
+        of: &[&str],
+        wanted: &[&str],
+        at_hand: &[&x25519::Identity],
+    ) -> Option<RecipientMismatch> {
         let owned = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>();
         let text = |key: &&x25519::Identity| Secret::new(key.to_string().expose_secret());
         let texts = at_hand.iter().map(|key| ("X", text(key))).collect();
@@ -208,8 +218,11 @@ mod tests {
         let none = Identities::default();
         let sealed = seal(b"x", std::slice::from_ref(&one)).unwrap();
         assert_eq!(age_misfit(&sealed, std::slice::from_ref(&one), &none), None);
-        assert_eq!(age_misfit(&sealed, std::slice::from_ref(&two), &none), Some(Misfit::Others));
-        let few = Misfit::TooFew { stanzas: 1, recipients: 2 };
+        assert_eq!(
+            age_misfit(&sealed, std::slice::from_ref(&two), &none),
+            Some(RecipientMismatch::Others)
+        );
+        let few = RecipientMismatch::TooFew { stanzas: 1, recipients: 2 };
         assert_eq!(age_misfit(&sealed, &[one, two], &none), Some(few));
     }
 
@@ -220,23 +233,24 @@ mod tests {
         let [one, two, three] = all.each_ref().map(String::as_str);
         let (ssh, rsa) = (public("ed25519"), public("rsa"));
         let (ssh, rsa) = (ssh.as_str(), rsa.as_str());
-        let missing =
-            |all: &[&str]| Some(Misfit::Missing(all.iter().map(|one| (*one).to_owned()).collect()));
+        let missing = |all: &[&str]| {
+            Some(RecipientMismatch::Missing(all.iter().map(|one| (*one).to_owned()).collect()))
+        };
 
         assert_eq!(misfit(&[one], &[one], &[]), None);
         assert_eq!(misfit(&[one], &[two], &[]), None, "nobody can tell");
-        assert_eq!(misfit(&[one], &[two], &[&keys[1]]), Some(Misfit::Nobody));
+        assert_eq!(misfit(&[one], &[two], &[&keys[1]]), Some(RecipientMismatch::Nobody));
         assert_eq!(misfit(&[one], &[two, three], &[&keys[1]]), missing(&[two]));
         assert_eq!(misfit(&[one], &[one, ssh], &[]), missing(&[ssh]));
-        assert_eq!(misfit(&[ssh], &[rsa], &[]), Some(Misfit::Nobody));
-        assert_eq!(misfit(&[ssh], &[one], &[]), Some(Misfit::Nobody));
+        assert_eq!(misfit(&[ssh], &[rsa], &[]), Some(RecipientMismatch::Nobody));
+        assert_eq!(misfit(&[ssh], &[one], &[]), Some(RecipientMismatch::Nobody));
         assert_eq!(misfit(&[ssh, rsa, one], &[one, rsa, ssh], &[]), None);
-        let few = Misfit::TooFew { stanzas: 1, recipients: 2 };
+        let few = RecipientMismatch::TooFew { stanzas: 1, recipients: 2 };
         assert_eq!(misfit(&[one], &[one, two], &[&keys[0]]), Some(few));
-        let many = Misfit::TooMany { stanzas: 2, recipients: 1 };
+        let many = RecipientMismatch::TooMany { stanzas: 2, recipients: 1 };
         assert_eq!(misfit(&[one, two], &[one], &[&keys[2]]), Some(many));
         let plugin = "age1open1w3jhxaqgeyfpg";
-        assert_eq!(misfit(&[ssh], &[plugin], &[]), Some(Misfit::Nobody));
+        assert_eq!(misfit(&[ssh], &[plugin], &[]), Some(RecipientMismatch::Nobody));
         assert_eq!(misfit(&[one], &[plugin], &[]), None, "a plugin may write what it likes");
         assert_eq!(misfit(&[one], &[one, plugin], &[]), None);
         assert_eq!(age_misfit("no age file", &[one.to_owned()], &Identities::default()), None);
@@ -251,8 +265,8 @@ mod tests {
             sops_misfit(&document, recipients)
         };
         assert_eq!(sops_misfit(document, &all(&["age1a", "ssh-rsa AAA"])), None);
-        assert_eq!(sops_misfit(document, &all(&["age1b"])), Some(Misfit::Nobody));
-        let missing = Misfit::Missing(all(&["age1b"]));
+        assert_eq!(sops_misfit(document, &all(&["age1b"])), Some(RecipientMismatch::Nobody));
+        let missing = RecipientMismatch::Missing(all(&["age1b"]));
         assert_eq!(sops_misfit(document, &all(&["age1a", "age1b"])), Some(missing));
         assert_eq!(sops_misfit("a: b\nsops: {pgp: []}\n", &all(&["age1b"])), None);
     }
