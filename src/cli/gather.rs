@@ -10,7 +10,7 @@ use crate::desired::{self, Resolved};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::manifest::{self, Entry, Loaded, Project, Request, check_domains};
 use crate::model::{
-    Completeness, Desired, Domain, Key, KnownDomains, Observed, Policy, SealedClients, TargetName,
+    Desired, Domain, Key, KnownDomains, Observed, Policy, SealedClients, TargetName,
 };
 use crate::plan::{Plan, plan};
 use crate::reconcile::StepOutcome;
@@ -133,6 +133,7 @@ pub(super) async fn gather_loaded(
     on_error: OnError,
 ) -> anyhow::Result<Gathered> {
     let unread = loaded.problems.has_errors();
+    let completeness = loaded.completeness();
     show(&loaded.problems);
     let mut gathered =
         Gathered { manifests: loaded.manifests, problems: loaded.problems, sites: None };
@@ -142,7 +143,6 @@ pub(super) async fn gather_loaded(
     let project = loaded.project;
     let (vault, identity_problems) = vault(global, &project);
     let chosen = chosen(&project, selection)?;
-    let completeness = if unread { Completeness::Partial } else { Completeness::Whole };
     let entries = loaded.entries;
     let vault = Arc::new(vault);
     let shared = Arc::clone(&vault);
@@ -170,13 +170,15 @@ pub(super) async fn gather_loaded(
 /// # Errors
 /// Where reading could not come to its end.
 pub(super) async fn entries(global: &Global) -> anyhow::Result<Option<(Project, Resolved)>> {
-    let Loaded { project, entries, problems, .. } = load(global);
+    let loaded = load(global);
+    let completeness = loaded.completeness();
+    let Loaded { project, entries, problems, .. } = loaded;
     show(&problems);
     if problems.has_errors() {
         return Ok(None);
     }
     let (vault, identity_problems) = vault(global, &project);
-    let reading = move || desired::resolve(entries, &vault, Completeness::Whole);
+    let reading = move || desired::resolve(entries, &vault, completeness);
     let mut resolved = tokio::task::spawn_blocking(reading).await?;
     let problems = problems_of(&mut resolved, identity_problems);
     show(&problems);
@@ -271,7 +273,7 @@ pub(super) fn compare(
 ) -> Site {
     let Found { name, address, basis, target, observed, clients } = found;
     let sides = observed.map(|observed| {
-        let (desired, same_client) = resolved.for_target(&project.owner, &name, &clients);
+        let (desired, same_client) = resolved.for_target(project, &name, &clients);
         problems.append(same_client);
         let (custom, who) = match &observed.domains {
             KnownDomains::Told(_) => (BTreeSet::<Domain>::new(), format!("target `{name}`")),
