@@ -42,6 +42,7 @@ mod snapshots;
 mod soak;
 mod sops;
 mod sops_writing;
+mod source_code;
 mod sources;
 mod status_page;
 mod told;
