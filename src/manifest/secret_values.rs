@@ -25,9 +25,9 @@ pub fn secret_values<'p>(
         Target::HomeAssistant { .. } | Target::ConfigDir(_) => None,
     });
     let webhooks = project.notify.webhooks.iter().map(|address| (WEBHOOK, address));
-    let of_entries = entries.iter().flat_map(|entry| {
-        [(CLIENT_ID, &entry.client_id), (CLIENT_SECRET, &entry.client_secret)]
-    });
+    let of_entries = entries
+        .iter()
+        .flat_map(|entry| [(CLIENT_ID, &entry.client_id), (CLIENT_SECRET, &entry.client_secret)]);
     tokens.chain(webhooks).chain(of_entries).map(|(field, value)| SecretValue { field, value })
 }
 
@@ -43,7 +43,8 @@ mod tests {
     use crate::model::{Reference, SECRET_FIELDS};
     use crate::yaml_edit::{Held, slots};
 
-    const AGE: &str = "\"-----BEGIN AGE ENCRYPTED FILE-----\\nYQ==\\n-----END AGE ENCRYPTED FILE-----\\n\"";
+    const AGE: &str =
+        "\"-----BEGIN AGE ENCRYPTED FILE-----\\nYQ==\\n-----END AGE ENCRYPTED FILE-----\\n\"";
 
     /// A file with each field of the list encrypted.
     fn with_all_fields() -> String {

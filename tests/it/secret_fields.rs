@@ -32,9 +32,8 @@ fn the_address_of_a_webhook_is_encrypted_reencrypted_and_edited() {
         format!("notify:\n  - home_assistant\n  - webhook: {ONE}\n  - {{webhook: \"{TWO}\"}}\n"),
     ] {
         let project = project(&ours.1.to_string(), &notify);
-        let appcred = |identity: &str| {
-            Appcred::new().in_dir(project.path()).env("SOPS_AGE_KEY", identity)
-        };
+        let appcred =
+            |identity: &str| Appcred::new().in_dir(project.path()).env("SOPS_AGE_KEY", identity);
         let count = notify.matches("m4rk3d").count();
         let told = |what: &str| {
             let noun = if count == 1 { "secret" } else { "secrets" };
@@ -97,8 +96,7 @@ fn a_damaged_address_of_a_webhook_is_an_error() {
     let (_, recipient) = age_identity();
     let whole = encrypt(ONE, &recipient);
     let damaged = whole.replace("-----END AGE ENCRYPTED FILE-----", "");
-    let project =
-        project(&recipient.to_string(), &format!("notify: {{webhook: {damaged:?}}}\n"));
+    let project = project(&recipient.to_string(), &format!("notify: {{webhook: {damaged:?}}}\n"));
     let said = Appcred::new().in_dir(project.path()).args(["validate"]).status(1).run().stderr;
     assert!(said.contains("cannot read this webhook: the age file is damaged"), "{said}");
 }
