@@ -12,6 +12,7 @@ mod place;
 mod policy;
 mod reference;
 mod secret;
+mod secret_field;
 pub mod sops;
 mod text;
 
@@ -29,4 +30,7 @@ pub use place::Place;
 pub use policy::{MaxDeletes, OnDrift, Policy, Prune};
 pub use reference::Reference;
 pub use secret::Secret;
+pub use secret_field::{
+    CLIENT_ID, CLIENT_SECRET, PlainText, SECRET_FIELDS, SecretField, TOKEN, WEBHOOK,
+};
 pub use text::{ClientId, CredentialId, Domain, EntryId, FlowId, TargetName};
