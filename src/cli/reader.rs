@@ -160,8 +160,7 @@ impl Reader {
         let written = Arc::new(written.clone());
         let mut all = BTreeMap::new();
         for (name, endpoint) in targets {
-            let (desired, twice) =
-                known.resolved.for_target(project, &name, &SealedClients::new());
+            let (desired, twice) = known.resolved.for_target(project, &name, &SealedClients::new());
             problems.append(twice);
             let written = Arc::clone(&written);
             let seals = move |key: &Key| {
