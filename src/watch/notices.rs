@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use schemars::{JsonSchema, Schema};
 use serde::Serialize;
 
-use crate::model::{FlowStep, Key, Owner, Secret, TargetName};
+use crate::model::{FlowStep, Key, Owner, Secret, TargetName, visible};
 use crate::status::{EntryStatus, TargetStatus};
 use crate::target::Stop;
 use crate::target::home_assistant::HomeAssistant;
@@ -213,11 +213,11 @@ fn message(waiting: &[&EntryStatus]) -> String {
 /// A text in which Markdown finds nothing.
 fn plain(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
-    for sign in text.chars() {
+    for sign in visible(text).chars() {
         if sign.is_ascii_punctuation() && !matches!(sign, '.' | ',' | ':' | '/' | '-') {
             escaped.push('\\');
         }
-        escaped.push(if sign.is_control() { ' ' } else { sign });
+        escaped.push(sign);
     }
     escaped
 }
@@ -230,6 +230,6 @@ mod tests {
     fn names_are_no_markup() {
         assert_eq!(plain("a [b](c) *d* <e>"), r"a \[b\]\(c\) \*d\* \<e\>");
         assert_eq!(plain("https://a.b/c-d"), "https://a.b/c-d");
-        assert_eq!(plain("two\nlines"), "two lines");
+        assert_eq!(plain("two\nlines"), r"two\\nlines");
     }
 }
