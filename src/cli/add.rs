@@ -200,7 +200,7 @@ pub(super) fn write(file: &Path, entries: &[NewEntry]) -> anyhow::Result<()> {
 
 /// The integrations that need no target to be known.
 fn known(loaded: &Loaded) -> BTreeSet<Domain> {
-    integrations::known().union(&loaded.project.custom_integrations).cloned().collect()
+    integrations::known().union(&loaded.project.policy.custom_integrations).cloned().collect()
 }
 
 fn domain(verb: &Add, loaded: &Loaded, told: &BTreeSet<Domain>) -> anyhow::Result<Domain> {

@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::plan::{Plan, Why};
+use crate::plan::Plan;
 use crate::reconcile;
 use crate::report::{Report, Verb, json, text};
 use crate::target::{Stop, Target};
@@ -218,10 +218,5 @@ pub(super) fn arrived(site: &Site) -> bool {
 
 /// Whether the plan leaves something undone that waits for a person's word.
 fn is_hindered(plan: &Plan) -> bool {
-    plan.withheld.iter().any(|withheld| match withheld.why {
-        Why::Foreign { .. } | Why::TooManyDeletes { .. } | Why::NothingDesired | Why::Unread => {
-            true
-        }
-        Why::InUse { .. } | Why::PruneOff => false,
-    })
+    plan.withheld.iter().any(|withheld| withheld.why.is_error())
 }

@@ -89,7 +89,7 @@ pub(super) async fn run(global: &Global, verb: &Import) -> anyhow::Result<ExitSt
         domains: verb.domains.iter().map(|domain| Domain::new(domain.trim())).collect(),
         only_foreign: verb.foreign,
         other_owners: verb.other_owners,
-        custom: project.custom_integrations.clone(),
+        custom: project.policy.custom_integrations.clone(),
     };
     let targets = if project.targets.len() > 1 { vec![site.name.to_string()] } else { Vec::new() };
     let found = plan::import(&sides.desired, &sides.observed, &taken, &scope);

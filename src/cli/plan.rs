@@ -145,9 +145,17 @@ fn status(sites: &[Site], detailed: bool) -> ExitStatus {
         sites.iter().map(|site| site.sides.as_ref().ok().map(|sides| &sides.plan)).collect();
     match plans {
         None => ExitStatus::Failure,
+        Some(plans) if plans.iter().any(|plan| has_unknown_integration(plan)) => {
+            ExitStatus::Failure
+        }
         Some(plans) if detailed && !plans.iter().all(|plan| plan.is_in_sync()) => {
             ExitStatus::Changes
         }
         Some(_) => ExitStatus::Success,
     }
+}
+
+/// What a manifest has wrong is an error, although all else is planned.
+fn has_unknown_integration(plan: &Planned) -> bool {
+    plan.withheld.iter().any(|withheld| matches!(withheld.why, Why::UnknownIntegration { .. }))
 }

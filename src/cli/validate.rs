@@ -41,7 +41,7 @@ pub(super) struct Validate {
 
 pub(super) async fn run(global: &Global, verb: &Validate) -> anyhow::Result<ExitStatus> {
     let loaded = load(global);
-    let custom = &loaded.project.custom_integrations;
+    let custom = &loaded.project.policy.custom_integrations;
     let mut problems = check_domains(loaded.domains(), integrations::known(), custom, "appcred");
     problems.append(loaded.problems);
     let vault = silent_vault(global, &loaded.project);

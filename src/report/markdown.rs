@@ -102,7 +102,7 @@ fn changes(out: &mut String, house: &House<'_>, budget: &mut usize) {
         row(house, sign(&step.action), step.action.verb(), &step.action, &why)
     });
     let withheld = plan.withheld.iter().map(|withheld| {
-        let (why, help) = words::why(&withheld.why);
+        let (why, help) = (withheld.why.to_string(), withheld.why.help());
         let what = format!("{}, not done", withheld.action.verb());
         row(house, "❗", &what, &withheld.action, &[prose(&why), prose(help)])
     });

@@ -61,7 +61,7 @@ fn one_plan(out: &mut String, house: &House<'_>, plan: &Plan, notices: fn(&mut S
     }
     for withheld in &plan.withheld {
         out.push('\n');
-        one_withheld(out, withheld);
+        one_withheld(out, house, withheld);
     }
     for unknown in &plan.unknown {
         out.push('\n');
@@ -211,9 +211,14 @@ fn field(out: &mut String, name: &str, value: &str) {
     let _ = writeln!(out, "      {name:<13} = {}", one_line(value));
 }
 
-fn one_withheld(out: &mut String, withheld: &Withheld) {
-    let (why, help) = words::why(&withheld.why);
-    line(out, YELLOW, &format!("  ! not done: {}", words::headline(&withheld.action)));
+fn one_withheld(out: &mut String, house: &House<'_>, withheld: &Withheld) {
+    let (why, help) = (withheld.why.to_string(), withheld.why.help());
+    let style = if withheld.why.is_error() { RED } else { YELLOW };
+    line(out, style, &format!("  ! not done: {}", words::headline(&withheld.action)));
+    let entry = withheld.action.wanted();
+    if let Some(written) = entry.and_then(|wanted| (house.written)(&wanted.key)) {
+        line(out, DIM, &format!("      at {}", written.entry));
+    }
     line(out, DIM, &format!("      # {why}"));
     line(out, DIM, &format!("      # {help}"));
 }

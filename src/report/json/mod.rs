@@ -326,7 +326,7 @@ fn planned_step<'a>(house: &House<'a>, step: &'a Step) -> PlannedStep<'a> {
 }
 
 fn not_done<'a>(house: &House<'a>, withheld: &'a Withheld) -> NotDone<'a> {
-    let (message, help) = words::why(&withheld.why);
+    let (message, help) = (withheld.why.to_string(), withheld.why.help());
     let used_by = match &withheld.why {
         Why::InUse { by } => accounts(by),
         _ => Vec::new(),
