@@ -5,6 +5,7 @@ mod desired;
 mod flow;
 mod integration;
 mod known_secret;
+mod link;
 mod mark;
 mod observed;
 mod place;
@@ -16,11 +17,10 @@ mod text;
 
 pub use credential::{Credential, Held, NewCredential};
 pub use desired::{Completeness, Desired, DesiredCredential, Unidentified};
-pub use flow::{
-    ConsentLink, DeviceCode, Field, FieldKind, FlowStep, Form, Linked, OpenFlow, Purpose,
-};
+pub use flow::{DeviceCode, Field, FieldKind, FlowStep, Form, Linked, OpenFlow, Purpose};
 pub use integration::{Answers, Implementation, Integration, OnDelete};
 pub use known_secret::{KnownSecret, Seal, SealedClients, Seals, SecretComparison};
+pub use link::{ConsentLink, HiddenLink, Links, web_page};
 pub use mark::{Key, Mark, Owner};
 pub use observed::{ConfigEntry, EntryState, KnownDomains, Live, Observed};
 pub use place::Place;
