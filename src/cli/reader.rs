@@ -69,6 +69,7 @@ impl Reader {
         let now = environment::now();
         let loaded = load_again(&request(&self.global), &mut self.cache, now);
         let mut places = places(&loaded, &self.global.folder);
+        let completeness = loaded.completeness();
         let Loaded { project, manifests: files, entries, mut problems, .. } = loaded;
         let written: BTreeMap<Key, Arc<Entry>> =
             entries.iter().map(|entry| (entry.key.value.clone(), Arc::clone(entry))).collect();
@@ -78,7 +79,7 @@ impl Reader {
             entries: entries.len(),
             ..Manifests::default()
         };
-        let known = self.resolve(&project, entries, &problems);
+        let known = self.resolve(&project, entries, completeness);
         if !known.resolved.problems.is_empty() {
             problems.append(known.resolved.problems.clone());
             problems.append(known.notes.clone());
@@ -106,7 +107,7 @@ impl Reader {
         &mut self,
         project: &Project,
         entries: Vec<Arc<Entry>>,
-        problems: &Diagnostics,
+        completeness: Completeness,
     ) -> Known {
         let mut files = project.age.identities.clone();
         files.extend(environment::identity_files());
@@ -136,8 +137,6 @@ impl Reader {
             }
         };
         let vault = Arc::new(vault);
-        let completeness =
-            if problems.has_errors() { Completeness::Partial } else { Completeness::Whole };
         let earlier = earlier.as_ref().map(|known| &known.resolved);
         let resolved = desired::resolve_again(entries, &vault, completeness, earlier);
         Known { vault, resolved, notes, grounds, allow_outside: project.allow_outside_files }
@@ -161,8 +160,7 @@ impl Reader {
         let written = Arc::new(written.clone());
         let mut all = BTreeMap::new();
         for (name, endpoint) in targets {
-            let (desired, twice) =
-                known.resolved.for_target(&project.owner, &name, &SealedClients::new());
+            let (desired, twice) = known.resolved.for_target(project, &name, &SealedClients::new());
             problems.append(twice);
             let written = Arc::clone(&written);
             let seals = move |key: &Key| {

@@ -24,7 +24,7 @@ pub(super) fn decide(desired: &Desired, policy: &Policy, index: &Index<'_>, draf
 
 /// What was not understood may want any credential, as an entry with a mistyped integration does.
 fn unread(desired: &Desired, draft: &Draft<'_>) -> Option<Why> {
-    let is_partial = desired.completeness == Completeness::Partial;
+    let is_partial = desired.completeness != Completeness::Whole;
     (is_partial || draft.has_unknown_integration()).then_some(Why::Unread)
 }
 
