@@ -1,13 +1,12 @@
 //! Where reports go: printed, or into files, in as many formats as asked for.
 
-use std::fs;
-use std::io::Write;
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 
+use crate::files;
 use crate::report::{self, Report, github, gitlab, junit, markdown, sarif};
 
 use super::{Global, console, environment};
@@ -105,17 +104,15 @@ impl Outputs {
             let rendered = render(*format)?;
             match file {
                 None => console::print(&rendered)?,
-                Some(file) => fs::write(file, anstream::adapter::strip_str(&rendered).to_string())
-                    .with_context(|| format!("cannot write {}", file.display()))?,
+                Some(file) => {
+                    files::write(file, anstream::adapter::strip_str(&rendered).to_string(), 0o644)
+                        .with_context(|| format!("cannot write {}", file.display()))?
+                }
             }
         }
         if let Some(file) = environment::job_summary() {
             let summary = markdown::summary(report);
-            let append = || {
-                let mut file = fs::OpenOptions::new().append(true).create(true).open(&file)?;
-                file.write_all(format!("{summary}\n").as_bytes())
-            };
-            append()
+            files::append(&file, format!("{summary}\n"))
                 .with_context(|| format!("cannot write the job's summary {}", file.display()))?;
         }
         Ok(())

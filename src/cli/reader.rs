@@ -10,10 +10,10 @@ use sha2::{Digest, Sha256};
 
 use crate::desired::{self, Resolved};
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::files::Stamp;
 use crate::manifest::{Cache, Entry, Loaded, Project, Target, Token, load_again};
 use crate::model::{Completeness, Key, OnDrift, SealedClients, TargetName};
 use crate::secret::{self, SecretResolver};
-use crate::stamp::Stamp;
 use crate::status::{Manifests, Mode};
 use crate::watch::{Notices, Opener, Reading, TargetLock, TargetSpec};
 

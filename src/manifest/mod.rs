@@ -42,8 +42,8 @@ pub use token::{Command, Token};
 pub use trial::{InClear, check};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceFile};
+use crate::files::Stamp;
 use crate::model::Domain;
-use crate::stamp::Stamp;
 use entry::Decoded;
 
 /// What is to be read.
