@@ -8,7 +8,6 @@
 mod lock;
 mod owner;
 mod running;
-mod slug;
 mod storage;
 #[cfg(test)]
 mod tests;
