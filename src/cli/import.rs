@@ -23,6 +23,7 @@ use super::apply::{agreed, arrived, carry_out};
 use super::encrypt::recipients;
 use super::exit::ExitStatus;
 use super::gather::{OnError, Sides, Site, gather_loaded, load, report, request, vault};
+use super::links::LinkArgs;
 use super::selection::Selection;
 use super::sops_manifest::with_entries;
 use super::{Global, console, environment};
@@ -132,10 +133,11 @@ async fn finish(
 ) -> anyhow::Result<ExitStatus> {
     let mut sites = [site];
     let [site] = &sites;
+    let links = LinkArgs::default().printed();
     let adopts =
         !verb.no_adopt && site.sides.as_ref().is_ok_and(|sides| !sides.plan.steps.is_empty());
     if !verb.no_adopt {
-        console::print(&format!("{}\n", report(&sites, text::plan)))?;
+        console::print(&format!("{}\n", report(&sites, |houses| text::plan(houses, links))))?;
     }
     let instead = "--yes to go on without asking, or --no-adopt to write manifests only";
     let question = match files {
@@ -156,7 +158,7 @@ async fn finish(
     }
     if adopts {
         carry_out(&mut sites).await?;
-        console::print(&report(&sites, text::outcomes))?;
+        console::print(&report(&sites, |houses| text::outcomes(houses, links)))?;
     }
     let arrived = verb.no_adopt || sites.iter().all(arrived);
     Ok(if arrived { ExitStatus::Success } else { ExitStatus::Failure })

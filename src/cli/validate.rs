@@ -13,6 +13,7 @@ use crate::report::{Report, Verb, json};
 use super::Global;
 use super::exit::ExitStatus;
 use super::gather::{load, show, silent_vault};
+use super::links::LinkArgs;
 use super::output::{Outputs, names};
 
 /// Check the project file and all manifests, offline and without any key
@@ -67,7 +68,8 @@ pub(super) async fn run(global: &Global, verb: &Validate) -> anyhow::Result<Exit
         houses: &[],
         names: &names(global),
     };
-    verb.outputs.write(&report, &text, &|| json::validated(&report))?;
+    verb.outputs
+        .write(&report, &LinkArgs::default(), &|_| text(), &|_| json::validated(&report))?;
     Ok(if valid { ExitStatus::Success } else { ExitStatus::Failure })
 }
 

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::model::{ClientId, Domain, Key, TargetName};
+use crate::model::{ClientId, Domain, Key, Links, TargetName};
 use crate::plan::Why;
 use crate::status::{Difference, EntryStatus, Holding, Link, Mode, Status, TargetStatus};
 
@@ -304,10 +304,9 @@ fn of_entry<'a>(entry: &'a EntryStatus, names: &Names) -> Entry<'a> {
         declared_at: format!("{}:{}:{}", names.of(&place.file), place.line, place.column),
         credential,
         withheld,
-        set_up: entry
-            .setup_state
-            .as_ref()
-            .map(|setup_state| SetUp::of(setup_state).or_failed(entry.set_up_error.as_deref())),
+        set_up: entry.setup_state.as_ref().map(|setup_state| {
+            SetUp::of(setup_state, Links::Shown).or_failed(entry.set_up_error.as_deref())
+        }),
     }
 }
 
