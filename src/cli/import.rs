@@ -1,12 +1,13 @@
 //! `import`
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use secrecy::zeroize::Zeroizing;
 
 use crate::desired;
+use crate::files;
 use crate::manifest::{self, Project, Request};
 use crate::model::{CredentialId, Domain, Key, KnownSecret, Policy, Prune, Reference, Secret};
 use crate::plan::{self, Import as Found, Imported, LeftOut, Plan, Scope, WhyLeftOut};
@@ -15,9 +16,9 @@ use crate::report::text;
 use crate::secret::seal::seal;
 use crate::secret::{SecretResolver, SopsDocument, is_sops_document};
 use crate::workspace::select;
-use crate::yaml_edit::{Held, NewEntry, append, new_manifest, save};
+use crate::yaml_edit::{Held, NewEntry, append, new_manifest};
 
-use super::add::manifest_for;
+use super::add::{manifest_for, text_of};
 use super::apply::{agreed, arrived, carry_out};
 use super::encrypt::recipients;
 use super::exit::ExitStatus;
@@ -275,7 +276,7 @@ fn reads_back(entry: &NewEntry, imported: &Imported, project: &Project) -> bool 
 struct File {
     path: PathBuf,
     /// None where there is no such file.
-    before: Option<String>,
+    before: Option<Zeroizing<String>>,
     after: String,
     /// Which entries of the draft it gets.
     entries: Vec<usize>,
@@ -284,8 +285,8 @@ struct File {
 impl File {
     fn write(&self) -> anyhow::Result<()> {
         match &self.before {
-            Some(before) => save::replace(&self.path, before, &self.after),
-            None => save::create(&self.path, &self.after, 0o644),
+            Some(before) => files::replace(&self.path, before.as_bytes(), &self.after),
+            None => files::create(&self.path, &self.after, 0o644),
         }
         .with_context(|| format!("cannot write {}", self.path.display()))
     }
@@ -297,7 +298,7 @@ fn recipients_for(
     project: &Project,
     vault: &SecretResolver,
 ) -> anyhow::Result<Vec<String>> {
-    let named = verb.output.as_deref().and_then(|file| fs::read_to_string(file).ok());
+    let named = verb.output.as_deref().map(text_of).transpose()?.flatten();
     if named.is_some_and(|text| is_sops_document(&text)) {
         return Ok(vault.recipients().to_vec());
     }
@@ -319,11 +320,7 @@ fn files(
     for (path, entries) in by_path {
         let new: Vec<NewEntry> = entries.iter().map(|at| draft.made[*at].1.clone()).collect();
         let in_clear = || entries.iter().filter_map(|at| draft.in_clear(*at)).collect::<Vec<_>>();
-        let before = match fs::read_to_string(&path) {
-            Ok(text) => Some(text),
-            Err(missing) if missing.kind() == std::io::ErrorKind::NotFound => None,
-            Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display()))?,
-        };
+        let before = text_of(&path)?;
         let cannot_add = || format!("cannot add to {}", path.display());
         let after = match &before {
             Some(text) => match SopsDocument::open(text, vault).with_context(cannot_add)? {

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::files::{self, TEXT_LIMIT};
 use crate::git::{self, Found, NoHistory, What};
 use crate::integrations;
 use crate::manifest::{self, Project, check_domains};
@@ -99,7 +100,7 @@ fn is_same(one: &Path, other: &Path) -> bool {
 
 /// Whether a file holds an identity of age, or a private key of SSH.
 fn is_key(file: &Path) -> bool {
-    let text = std::fs::read(file).map(secrecy::zeroize::Zeroizing::new).unwrap_or_default();
+    let Ok(text) = files::read(file, TEXT_LIMIT) else { return false };
     let text = String::from_utf8_lossy(&text);
     let is_ssh = text.trim_start().starts_with("-----BEGIN") && text.contains("PRIVATE KEY-----");
     is_ssh || text.contains("AGE-SECRET-KEY-")
