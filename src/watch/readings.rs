@@ -12,8 +12,8 @@ use tokio::time::Instant;
 use super::places::{self, Look};
 use super::trigger::Trigger;
 use super::{Reading, TargetSpec};
+use crate::files::Stamp;
 use crate::model::TargetName;
-use crate::stamp::Stamp;
 
 /// Changes that follow each other within this are one.
 ///

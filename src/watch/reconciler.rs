@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::model::{Domain, Observed, TargetName};
+use crate::model::{Observed, TargetName};
 use crate::plan::{Action, CredentialState, Plan, Step, StepId, Why, plan};
 use crate::reconcile::{Outcome, StepOutcome, apply, set_up};
 use crate::status::{self, Difference, Link, Mode};
-use crate::suggest;
 use crate::target::{Observe, Stop, Target};
 
 use super::notices::Notifier;
@@ -104,16 +103,6 @@ impl TargetReconciler {
     pub(super) async fn round(&mut self, wanted: &Arc<TargetSpec>) -> Result<(), String> {
         for _ in 0..MOST_ATTEMPTS {
             let observed = self.observe(wanted).await?;
-            let unknown = wanted
-                .desired
-                .credentials
-                .iter()
-                .find(|credential| !observed.domains.all().contains(&credential.domain));
-            if let Some(credential) = unknown {
-                let known = observed.domains.all().iter().map(Domain::as_str);
-                let unknown = suggest::unknown("integration", credential.domain.as_str(), known);
-                return Err(format!("{}: {unknown}", credential.place));
-            }
             let mut plan = plan(&wanted.desired, &observed, &wanted.policy);
             let is_drift = self.is_drift(wanted, &plan);
             for news in self.set_ups.refused(&plan) {
@@ -347,7 +336,7 @@ impl TargetReconciler {
         let told = differences.iter().map(|difference| match &difference.why {
             None if difference.is_drift => format!("drifted, to do: {}", difference.what),
             None => format!("to do: {}", difference.what),
-            Some(why) => format!("not done: {} ({})", difference.what, why.code()),
+            Some(why) => format!("not done: {}: {why}", difference.what),
         });
         let told: Vec<String> = told.collect();
         if is_mended {
