@@ -18,7 +18,7 @@ fn house() -> House {
     let house = House::new();
     house
         .project
-        .write("appcred.yaml", "allow_plaintext: true\ntargets: {lab: {config_dir: ha}}\n");
+        .write("appcred.yaml", "owner: default\nallow_plaintext: true\ntargets: {lab: {config_dir: ha}}\n");
     house
 }
 

@@ -20,7 +20,9 @@ pub(crate) struct House {
 impl House {
     pub(crate) fn new() -> Self {
         let (identity, recipient) = age_identity();
-        Self { project: Project::new(), identity, recipient }
+        let project = Project::new();
+        project.write("appcred.yaml", "owner: default\n");
+        Self { project, identity, recipient }
     }
 
     /// An entry whose integration is left alone.
