@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 
+use crate::connect::Endpoint;
 use crate::desired::{self, Resolved};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::manifest::{self, Entry, Loaded, Project, Request, check_domains};
@@ -16,9 +17,10 @@ use crate::plan::{Plan, plan};
 use crate::reconcile::StepOutcome;
 use crate::report::{self, Written, problems};
 use crate::secret::{AllowedPaths, Ask, Identities, IdentityProblem, Nobody, SecretResolver, env};
+use crate::session::Store;
 use crate::target::{Observe, Target};
+use crate::workspace::select;
 
-use super::access::{Way, chosen};
 use super::ask::Terminal;
 use super::selection::Selection;
 use super::{Global, console, environment};
@@ -141,14 +143,20 @@ pub(super) async fn gather_loaded(
     }
     let project = loaded.project;
     let (vault, identity_problems) = vault(global, &project);
-    let chosen = chosen(&project, selection)?;
+    let environment = environment::read();
+    let selected = select(&project, &environment, &selection.targets)?;
+    let sessions = environment.sessions();
     let completeness = if unread { Completeness::Partial } else { Completeness::Whole };
     let entries = loaded.entries;
     let vault = Arc::new(vault);
     let shared = Arc::clone(&vault);
     let reading =
         tokio::task::spawn_blocking(move || desired::resolve(entries, &shared, completeness));
-    let observing = join_all(chosen.into_iter().map(|(name, way)| observe(name, way, &vault)));
+    let observing = join_all(
+        selected
+            .into_iter()
+            .map(|(name, endpoint)| observe(name, endpoint, &vault, sessions.as_ref())),
+    );
     let (resolved, observed) = tokio::join!(reading, observing);
     let mut resolved = resolved?;
     let mut problems = problems_of(&mut resolved, identity_problems);
@@ -251,14 +259,19 @@ impl Found {
     }
 }
 
-async fn observe(name: TargetName, way: Way, vault: &SecretResolver) -> Found {
-    let address = way.shown();
-    match way.open(vault).await {
+async fn observe(
+    name: TargetName,
+    endpoint: Endpoint,
+    vault: &SecretResolver,
+    sessions: Option<&Store>,
+) -> Found {
+    let address = endpoint.address();
+    match endpoint.connect(vault, sessions).await {
         Ok(mut target) => {
             let observed = target.observe().await.map_err(|error| error.to_string());
             Found::itself(name, address, Some(target), observed)
         }
-        Err(why) => Found::itself(name, address, None, Err(why)),
+        Err(why) => Found::itself(name, address, None, Err(why.to_string())),
     }
 }
 

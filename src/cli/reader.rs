@@ -8,6 +8,7 @@ use futures_util::FutureExt;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
+use crate::connect::Endpoint;
 use crate::desired::{self, Resolved};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::manifest::{Cache, Entry, Loaded, Project, Target, Token, load_again};
@@ -16,8 +17,8 @@ use crate::secret::{self, SecretResolver};
 use crate::stamp::Stamp;
 use crate::status::{Manifests, Mode};
 use crate::watch::{Notices, Opener, Reading, TargetLock, TargetSpec};
+use crate::workspace::select;
 
-use super::access::{Way, chosen};
 use super::gather::{request, vault};
 use super::selection::{PolicyArgs, Selection};
 use super::{Global, environment};
@@ -46,7 +47,7 @@ struct Known {
 
 /// How a target was reached last, and how often that has changed.
 struct Door {
-    way: Way,
+    endpoint: Endpoint,
     stamps: Vec<Option<Stamp>>,
     number: u64,
 }
@@ -82,14 +83,14 @@ impl Reader {
             problems.append(known.resolved.problems.clone());
             problems.append(known.notes.clone());
         }
-        let wanted = match chosen(&project, &self.selection) {
+        let wanted = match select(&project, &environment::read(), &self.selection.targets) {
             Ok(_) if problems.has_errors() => None,
             Ok(targets) => {
                 let wanted = self.wanted(&project, targets, &known, &written, &mut problems);
                 Some(wanted).filter(|_| !problems.has_errors())
             }
             Err(error) => {
-                manifests.hindrance = Some(format!("{error:#}"));
+                manifests.hindrance = Some(error.to_string());
                 None
             }
         };
@@ -145,7 +146,7 @@ impl Reader {
     fn wanted(
         &mut self,
         project: &Project,
-        targets: Vec<(TargetName, Way)>,
+        targets: BTreeMap<TargetName, Endpoint>,
         known: &Known,
         written: &BTreeMap<Key, Arc<Entry>>,
         problems: &mut Diagnostics,
@@ -159,7 +160,7 @@ impl Reader {
         let notices = notices(project, &known.vault, problems);
         let written = Arc::new(written.clone());
         let mut all = BTreeMap::new();
-        for (name, way) in targets {
+        for (name, endpoint) in targets {
             let (desired, twice) =
                 known.resolved.for_target(&project.owner, &name, &SealedClients::new());
             problems.append(twice);
@@ -168,10 +169,10 @@ impl Reader {
                 written.get(key).map(|entry| desired::seals(entry)).unwrap_or_default()
             };
             let wanted = TargetSpec {
-                address: way.shown(),
-                door: self.door(&name, &way),
-                hold: self.hold(project, &way),
-                open: opener(way, &known.vault),
+                address: endpoint.address(),
+                door: self.door(&name, &endpoint, &known.vault),
+                hold: self.hold(project, &endpoint),
+                open: opener(endpoint, &known.vault),
                 desired,
                 seals: Arc::new(seals),
                 policy: policy.clone(),
@@ -184,22 +185,25 @@ impl Reader {
     }
 
     /// The number of the way into a target, another one whenever that has changed.
-    fn door(&mut self, name: &TargetName, way: &Way) -> u64 {
-        let stamps = way.files().into_iter().map(|file| Stamp::of(&file)).collect();
+    fn door(&mut self, name: &TargetName, endpoint: &Endpoint, vault: &SecretResolver) -> u64 {
+        let files = endpoint.files(vault, environment::read().sessions().as_ref());
+        let stamps = files.into_iter().map(|file| Stamp::of(&file)).collect();
         let number = match self.doors.get(name) {
-            Some(door) if door.way.is_same(way) && door.stamps == stamps => return door.number,
+            Some(door) if door.endpoint == *endpoint && door.stamps == stamps => {
+                return door.number;
+            }
             Some(door) => door.number + 1,
             None => 0,
         };
-        self.doors.insert(name.clone(), Door { way: way.clone(), stamps, number });
+        self.doors.insert(name.clone(), Door { endpoint: endpoint.clone(), stamps, number });
         number
     }
 
     /// One watcher for each owner's credentials at each target, on this machine and for this person.
-    fn hold(&self, project: &Project, way: &Way) -> TargetLock {
-        let named = match way {
-            Way::HomeAssistant(door) => door.url.clone(),
-            Way::ConfigDir(folder) => real(folder).display().to_string(),
+    fn hold(&self, project: &Project, endpoint: &Endpoint) -> TargetLock {
+        let named = match endpoint {
+            Endpoint::HomeAssistant(endpoint) => endpoint.url.clone(),
+            Endpoint::ConfigDir(folder) => real(folder).display().to_string(),
         };
         let digest = Sha256::digest(format!("{}\0{named}", project.owner));
         let digest: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
@@ -259,11 +263,15 @@ fn real(path: &Path) -> PathBuf {
     }
 }
 
-fn opener(way: Way, vault: &Arc<SecretResolver>) -> Opener {
+fn opener(endpoint: Endpoint, vault: &Arc<SecretResolver>) -> Opener {
     let vault = Arc::clone(vault);
     Arc::new(move || {
-        let (way, vault) = (way.clone(), Arc::clone(&vault));
-        async move { way.open(&vault).await }.boxed()
+        let (endpoint, vault) = (endpoint.clone(), Arc::clone(&vault));
+        let connect = async move {
+            let sessions = environment::read().sessions();
+            endpoint.connect(&vault, sessions.as_ref()).await.map_err(|why| why.to_string())
+        };
+        connect.boxed()
     })
 }
 

@@ -30,6 +30,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("setup", &["model", "target"]),
     ("reconcile", &["model", "plan", "target", "setup"]),
     ("session", &["model", "secret", "target"]),
+    ("connect", &["model", "manifest", "secret", "session", "target"]),
+    ("workspace", &["model", "manifest", "secret", "session", "connect"]),
     ("verify", &["model", "integrations", "http"]),
     ("status", &["model", "diagnostic", "plan"]),
     (
@@ -55,6 +57,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "reconcile",
             "setup",
             "session",
+            "connect",
+            "workspace",
             "loopback",
             "verify",
             "report",
