@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::places::{self, Look};
+use super::places;
 use super::trigger::Trigger;
 use super::{ReadSpecs, Reading, TargetSpec};
 use crate::model::TargetName;

@@ -10,7 +10,7 @@ use crate::model::{KnownDomains, Observed, TargetName};
 use crate::plan::{Action, CredentialState, Plan, Step, StepId, plan};
 use crate::reconcile::{Outcome, StepOutcome, apply};
 use crate::status::{self, Link, Mode};
-use crate::target::Stop;
+use crate::target::{Observe, Stop};
 
 use super::callback_request::CallbackDelivery;
 use super::conflict::RepeatedSteps;

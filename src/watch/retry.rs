@@ -161,7 +161,7 @@ mod tests {
     fn a_conflict_is_counted_over_successes_until_it_is_over() {
         let mut schedule = Schedule::default();
         let now = Instant::now();
-        let mut seconds = |schedule: &mut Schedule, now| {
+        let seconds = |schedule: &mut Schedule, now| {
             schedule.succeeded(Duration::from_secs(300));
             schedule.failed(ErrorKind::Conflict, now, 0.0).next.unwrap().as_secs()
         };

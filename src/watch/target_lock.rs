@@ -110,14 +110,15 @@ mod tests {
         for round in 0..20 {
             let starters = 8;
             let barrier = Barrier::new(starters);
+            let start = |name: usize| {
+                barrier.wait();
+                let name = format!("process {round}-{name}");
+                let result = take(folder.path(), &name);
+                // Held until all have tried.
+                barrier.wait();
+                result.map(|_| name)
+            };
             let results: Vec<_> = thread::scope(|scope| {
-                let start = |name: usize| {
-                    barrier.wait();
-                    let result = take(folder.path(), &format!("process {round}-{name}"));
-                    // Held until all have tried.
-                    barrier.wait();
-                    result.map(|_| format!("process {round}-{name}"))
-                };
                 let start = &start;
                 let threads: Vec<_> =
                     (0..starters).map(|name| scope.spawn(move || start(name))).collect();
