@@ -16,6 +16,7 @@ mod notify;
 mod project;
 mod reference;
 pub mod schema;
+mod secret_values;
 mod shown;
 mod targets;
 #[cfg(test)]
@@ -37,6 +38,7 @@ pub use fields::Located;
 pub use mask::mask;
 pub use notify::Notify;
 pub use project::{Age, Project, Target};
+pub use secret_values::{SecretValue, secret_values};
 pub use targets::Targets;
 pub use token::{Command, Token};
 pub use trial::{InClear, check};

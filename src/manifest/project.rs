@@ -10,7 +10,7 @@ use super::notify::Notify;
 use super::reference::Handling;
 use super::token::{self, Token};
 use crate::diagnostic::{Diagnostics, SourceFile, shown};
-use crate::model::{Domain, Key, MaxDeletes, OnDrift, Owner, Policy, Prune, Reference, TargetName};
+use crate::model::{Domain, Key, MaxDeletes, OnDrift, Owner, Policy, Prune, TargetName};
 use crate::yaml::{self, Kind, Node, Pair, Value};
 
 pub(super) const PROJECT_FIELDS: &[&str] = &[
@@ -88,14 +88,6 @@ impl Project {
     /// What holds when the project file could not be read.
     pub(super) fn broken() -> Self {
         Self { broken: true, ..Self::default() }
-    }
-
-    /// The tokens of targets that the file has or names.
-    pub fn tokens(&self) -> impl Iterator<Item = &Reference> {
-        self.targets.values().filter_map(|target| match target {
-            Target::HomeAssistant { token: Token::Written(token), .. } => Some(&token.value),
-            Target::HomeAssistant { .. } | Target::ConfigDir(_) => None,
-        })
     }
 
     pub(super) fn handling(&self) -> Handling {

@@ -32,6 +32,7 @@ mod recipients;
 mod rekey;
 mod reports;
 mod schema;
+mod secret_fields;
 mod secrets;
 mod server;
 mod serving;
