@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::model::{KnownDomains, Observed, TargetName};
+use crate::model::{Domain, KnownDomains, Observed, TargetName};
 use crate::plan::{Action, CredentialState, Plan, Step, StepId, plan};
 use crate::reconcile::{Outcome, StepOutcome, apply};
 use crate::status::{self, Link, Mode};
+use crate::suggest;
 use crate::target::{Observe, Stop};
 
 use super::callback_request::CallbackDelivery;
@@ -126,6 +127,13 @@ impl<C: Connect> TargetReconciler<C> {
         }
         for _ in 0..MOST_ATTEMPTS {
             let observed = self.observe(spec).await?;
+            let known = observed.domains.all();
+            let mut entries = spec.desired.credentials.iter();
+            if let Some(entry) = entries.find(|entry| !known.contains(&entry.domain)) {
+                let known = known.iter().map(Domain::as_str);
+                let unknown = suggest::unknown("integration", entry.domain.as_str(), known);
+                return Err(RoundError::Steps(vec![format!("{}: {unknown}", entry.place)]));
+            }
             let mut plan = plan(&spec.desired, &observed, &spec.policy);
             let is_drift = self.is_drift(spec, &plan);
             for (key, why) in self.set_ups.note_ended(&plan) {

@@ -78,7 +78,7 @@ impl RoundLog {
     /// Logs why a round failed; what steps failed was logged already.
     pub(super) fn failed(&mut self, error: &RoundError, next: Option<Duration>) {
         let why = error.to_string();
-        if self.last == why || matches!(error, RoundError::Steps(_)) {
+        if self.last == why || self.failing.iter().any(|line| why.starts_with(line)) {
             return;
         }
         match next {

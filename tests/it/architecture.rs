@@ -84,6 +84,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "setup",
             "stamp",
             "status",
+            "suggest",
             "target",
         ],
     ),
