@@ -5,12 +5,13 @@ use std::path::Path;
 use anyhow::{Context, anyhow, bail};
 
 use crate::desired;
+use crate::files::{self, DATA_LIMIT};
 use crate::model::{Key, Seal};
 use crate::plan_file::{Planned, Saved};
 use crate::report::text::one_line;
 
+use super::console;
 use super::gather::Site;
-use super::{console, snapshot};
 
 /// Writes what is planned for all targets.
 ///
@@ -18,7 +19,7 @@ use super::{console, snapshot};
 /// Where a target is not known, a secret has nothing to stand for it, or the file cannot be written.
 pub(super) fn write(sites: &[Site], file: &Path) -> anyhow::Result<()> {
     let text = planned(sites)?.to_text()?;
-    snapshot::replace(file, &text).with_context(|| format!("cannot write {}", file.display()))
+    files::write(file, &text, 0o644).with_context(|| format!("cannot write {}", file.display()))
 }
 
 /// Reads a saved plan.
@@ -27,7 +28,8 @@ pub(super) fn write(sites: &[Site], file: &Path) -> anyhow::Result<()> {
 /// Where it is none.
 pub(super) fn read(file: &Path) -> anyhow::Result<Saved> {
     let named = file.display();
-    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {named}"))?;
+    let text =
+        files::read_text(file, DATA_LIMIT).with_context(|| format!("cannot read {named}"))?;
     Saved::parse(&text).map_err(|damage| anyhow!("cannot use {named}: {damage}"))
 }
 

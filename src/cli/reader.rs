@@ -11,10 +11,10 @@ use tokio::sync::watch;
 use crate::connect::Endpoint;
 use crate::desired::{self, Resolved};
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::files::Stamp;
 use crate::manifest::{Cache, Entry, Loaded, Project, Target, Token, load_again};
 use crate::model::{Completeness, Key, OnDrift, SealedClients, Seals, TargetName};
 use crate::secret::{self, SecretResolver};
-use crate::stamp::Stamp;
 use crate::status::{Manifests, Mode};
 use crate::target::home_assistant::canonical;
 use crate::watch::{Notices, ReadSpecs, Reading, TargetLock, TargetSpec};
@@ -76,6 +76,7 @@ impl ReadSpecs for Reader {
         let now = environment::now();
         let loaded = load_again(&request(&self.global), &mut self.cache, now);
         let mut places = places(&loaded, &self.global.folder);
+        let completeness = loaded.completeness();
         let Loaded { project, manifests: files, entries, mut problems, .. } = loaded;
         let seals: BTreeMap<Key, Seals> = entries
             .iter()
@@ -87,7 +88,7 @@ impl ReadSpecs for Reader {
             entries: entries.len(),
             ..Manifests::default()
         };
-        let known = self.resolve(&project, entries, &problems);
+        let known = self.resolve(&project, entries, completeness);
         if !known.resolved.problems.is_empty() {
             problems.append(known.resolved.problems.clone());
             problems.append(known.notes.clone());
@@ -119,7 +120,7 @@ impl Reader {
         &mut self,
         project: &Project,
         entries: Vec<Arc<Entry>>,
-        problems: &Diagnostics,
+        completeness: Completeness,
     ) -> Known {
         let mut files = project.age.identities.clone();
         files.extend(environment::identity_files());
@@ -149,8 +150,6 @@ impl Reader {
             }
         };
         let vault = Arc::new(vault);
-        let completeness =
-            if problems.has_errors() { Completeness::Partial } else { Completeness::Whole };
         let earlier = earlier.as_ref().map(|known| &known.resolved);
         let resolved = desired::resolve_again(entries, &vault, completeness, earlier);
         Known { vault, resolved, notes, grounds, allow_outside: project.allow_outside_files }
@@ -175,8 +174,7 @@ impl Reader {
         let seals = Arc::new(seals);
         let mut all = BTreeMap::new();
         for (name, endpoint) in targets {
-            let (desired, twice) =
-                known.resolved.for_target(&project.owner, &name, &SealedClients::new());
+            let (desired, twice) = known.resolved.for_target(project, &name, &SealedClients::new());
             problems.append(twice);
             let files = endpoint.files(&known.vault, sessions.as_ref());
             let stamped = files.into_iter().map(|file| {
@@ -192,7 +190,6 @@ impl Reader {
                 policy: policy.clone(),
                 mode,
                 notices: notices.clone(),
-                custom_integrations: project.custom_integrations.clone(),
             };
             all.insert(name, spec);
         }

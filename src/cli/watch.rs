@@ -9,6 +9,7 @@ use clap::Args;
 use tokio::sync::{Notify, mpsc, watch as channel};
 use tokio::task::JoinSet;
 
+use crate::files;
 use crate::server::{Serving, serve};
 use crate::target::Stop;
 use crate::watch::{
@@ -20,7 +21,7 @@ use super::listen::ListenArgs;
 use super::output::names;
 use super::reader::Reader;
 use super::selection::{PolicyArgs, Selection};
-use super::{Global, environment, service, snapshot};
+use super::{Global, environment, service};
 
 /// Answers of providers that wait to be passed on.
 const CALLBACK_QUEUE: usize = 64;
@@ -145,7 +146,7 @@ async fn keep_snapshot(file: PathBuf, mut newest: channel::Receiver<Option<Arc<s
 }
 
 fn write(file: &Path, text: &str) {
-    if let Err(why) = snapshot::replace(file, text) {
+    if let Err(why) = files::write(file, text, 0o644) {
         tracing::error!("cannot write {}: {why}", file.display());
     }
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use schemars::{JsonSchema, Schema};
 use serde::Serialize;
 
-use crate::model::{FlowStep, Key, Owner, Secret, TargetName};
+use crate::model::{FlowStep, HiddenLink, Key, Links, Owner, Secret, TargetName, web_page};
 use crate::status::{EntryStatus, TargetStatus};
 use crate::target::Stop;
 
@@ -62,9 +62,10 @@ struct Pending<'a> {
 impl<'a> Pending<'a> {
     fn of(entry: &'a EntryStatus) -> Self {
         let (link, code) = match entry.waits_for() {
-            Some(FlowStep::Consent(link)) => (link.shown(), None),
+            Some(FlowStep::Consent(link)) => (link.shown(Links::Shown).ok(), None),
             Some(FlowStep::Progress(Some(code))) => {
-                (Some(code.url.as_str()), Some(code.code.as_str()))
+                let page = Some(code.url.as_str()).filter(|url| web_page(url).is_some());
+                (page, Some(code.code.as_str()))
             }
             _ => (None, None),
         };
@@ -189,23 +190,31 @@ fn message(waiting: &[&EntryStatus]) -> String {
     for entry in waiting {
         let name = plain(&entry.name);
         let line = match entry.waits_for() {
-            Some(FlowStep::Consent(link)) => match link.shown() {
-                Some(url) => format!("[{name}]({url})"),
-                None => format!("{name}: run `appcred authorize {}`", entry.key),
+            Some(FlowStep::Consent(link)) => match link.shown(Links::Shown) {
+                Ok(url) => format!("[{name}]({})", destination(url)),
+                Err(HiddenLink::Unsafe) => {
+                    format!("{name}: its link is no https address, so it is not shown")
+                }
+                Err(_) => format!("{name}: run `appcred authorize {}`", entry.key),
             },
             Some(FlowStep::Progress(Some(code))) => {
-                format!(
-                    "{name}: open [{}]({}) and enter **{}**",
-                    plain(&code.url),
-                    code.url,
-                    plain(&code.code)
-                )
+                let (page, code) = (&code.url, plain(&code.code));
+                let page = match web_page(page) {
+                    Some(_) => format!("[{}]({})", plain(page), destination(page)),
+                    None => plain(page),
+                };
+                format!("{name}: open {page} and enter **{code}**")
             }
             _ => continue,
         };
         text.push_str(&format!("\n- {line}"));
     }
     text
+}
+
+/// An address that Markdown takes whole: a bracket would end it, and a second link could follow.
+fn destination(url: &str) -> String {
+    url.replace('(', "%28").replace(')', "%29").replace('<', "%3C").replace('>', "%3E")
 }
 
 /// A text in which Markdown sees no markup.

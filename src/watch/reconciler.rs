@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::model::{Domain, KnownDomains, Observed, TargetName};
+use crate::model::{Observed, TargetName};
 use crate::plan::{Action, CredentialState, Plan, Step, StepId, plan};
 use crate::reconcile::{Outcome, StepOutcome, apply};
 use crate::status::{self, Link, Mode};
-use crate::suggest;
 use crate::target::{Observe, Stop};
 
 use super::callback_request::CallbackDelivery;
@@ -127,13 +126,6 @@ impl<C: Connect> TargetReconciler<C> {
         }
         for _ in 0..MOST_ATTEMPTS {
             let observed = self.observe(spec).await?;
-            let known = observed.domains.all();
-            let mut entries = spec.desired.credentials.iter();
-            if let Some(entry) = entries.find(|entry| !known.contains(&entry.domain)) {
-                let known = known.iter().map(Domain::as_str);
-                let unknown = suggest::unknown("integration", entry.domain.as_str(), known);
-                return Err(RoundError::Steps(vec![format!("{}: {unknown}", entry.place)]));
-            }
             let mut plan = plan(&spec.desired, &observed, &spec.policy);
             let is_drift = self.is_drift(spec, &plan);
             for (key, why) in self.set_ups.note_ended(&plan) {
@@ -165,14 +157,10 @@ impl<C: Connect> TargetReconciler<C> {
     /// Over the connection that there is, or a new one.
     async fn observe(&mut self, spec: &Arc<TargetSpec>) -> Result<Observed, RoundError> {
         let ahead = self.ahead.take();
-        let mut observed = match self.observe_connected(spec, ahead).await {
-            Some(observed) => observed,
-            None => self.observe_anew(spec).await?,
-        };
-        if let KnownDomains::Assumed(domains) = &mut observed.domains {
-            domains.extend(spec.custom_integrations.iter().cloned());
+        match self.observe_connected(spec, ahead).await {
+            Some(observed) => Ok(observed),
+            None => self.observe_anew(spec).await,
         }
-        Ok(observed)
     }
 
     /// None where no connection serves this spec any more.

@@ -99,6 +99,6 @@ fn line(difference: &Difference) -> String {
     match &difference.why {
         None if difference.is_drift => format!("drifted, to do: {}", difference.what),
         None => format!("to do: {}", difference.what),
-        Some(why) => format!("not done: {} ({})", difference.what, why.code()),
+        Some(why) => format!("not done: {}: {why}", difference.what),
     }
 }

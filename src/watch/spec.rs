@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::connect::Endpoint;
-use crate::model::{Desired, Domain, Key, Policy, Seals, TargetName};
-use crate::stamp::Stamp;
+use crate::files::Stamp;
+use crate::model::{Desired, Key, Policy, Seals, TargetName};
 use crate::status::{Manifests, Mode};
 
 use super::{Notices, TargetLock};
@@ -30,8 +30,6 @@ pub struct TargetSpec {
     pub notices: Notices,
     /// What keeps other watchers away from it.
     pub lock: TargetLock,
-    /// Integrations that take credentials although the built-in list does not have them.
-    pub custom_integrations: BTreeSet<Domain>,
 }
 
 impl TargetSpec {

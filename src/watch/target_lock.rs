@@ -1,14 +1,16 @@
 //! One watcher for each target: a file that is locked as long as its target is watched.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::files::{FileLock, NotLocked, make_private_folder, wait_for};
+
 /// Locked while a lock is taken.
 const TURN: &str = "turn";
+/// Taking a lock is a matter of microseconds.
+const TURN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What keeps other watchers away from a target. Nothing is locked before [`TargetLock::take`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,8 +24,7 @@ pub struct TargetLock {
 /// Locked until it is dropped.
 #[derive(Debug)]
 pub struct HeldLock {
-    /// Locked as long as it is open.
-    _file: Option<File>,
+    _lock: Option<FileLock>,
 }
 
 /// Why a target is not locked.
@@ -41,7 +42,7 @@ pub enum LockError {
         /// The file.
         file: PathBuf,
         /// The reason.
-        why: io::Error,
+        why: NotLocked,
     },
 }
 
@@ -51,31 +52,20 @@ impl TargetLock {
     /// # Errors
     /// Where another watcher has it; where the file cannot be locked.
     pub fn take(&self) -> Result<HeldLock, LockError> {
-        let Some(path) = &self.file else { return Ok(HeldLock { _file: None }) };
+        let Some(path) = &self.file else { return Ok(HeldLock { _lock: None }) };
         let failed = |why| LockError::File { file: path.clone(), why };
         let folder = path.parent().unwrap_or(Path::new("."));
-        fs::create_dir_all(folder).map_err(failed)?;
+        make_private_folder(folder).map_err(|error| failed(error.into()))?;
         // One watcher at a time, so that a lock that is found taken has its holder's name already.
-        let turn = open(&folder.join(TURN)).map_err(failed)?;
-        turn.lock().map_err(failed)?;
-        let mut file = open(path).map_err(failed)?;
-        match file.try_lock() {
-            Ok(()) => {
-                file.set_len(0).and_then(|()| writeln!(file, "{}", self.holder)).map_err(failed)?;
-                Ok(HeldLock { _file: Some(file) })
-            }
-            Err(TryLockError::WouldBlock) => {
-                let holder = io::read_to_string(file).map_err(failed)?.trim().to_owned();
-                Err(LockError::Held { holder })
-            }
-            Err(TryLockError::Error(error)) => Err(failed(error)),
+        let turn = folder.join(TURN);
+        let turn = || FileLock::file(&turn, &self.holder);
+        let _turn = wait_for(TURN_TIMEOUT, || false, turn).map_err(failed)?;
+        match FileLock::file(path, &self.holder) {
+            Ok(lock) => Ok(HeldLock { _lock: Some(lock) }),
+            Err(NotLocked::Held { holder: Some(holder) }) => Err(LockError::Held { holder }),
+            Err(why) => Err(failed(why)),
         }
     }
-}
-
-fn open(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
 }
 
 #[cfg(test)]

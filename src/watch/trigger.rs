@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::places::{self, Look};
-use crate::stamp::Stamp;
+use crate::files::Stamp;
 
 /// How often to look where events cannot be had.
 const LOOKING: Duration = Duration::from_secs(2);
