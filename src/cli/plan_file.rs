@@ -6,9 +6,8 @@ use anyhow::{Context, anyhow, bail};
 
 use crate::desired;
 use crate::files::{self, DATA_LIMIT};
-use crate::model::{Key, Seal};
+use crate::model::{Key, Seal, visible};
 use crate::plan_file::{Planned, Saved};
-use crate::report::text::one_line;
 
 use super::console;
 use super::gather::Site;
@@ -42,7 +41,7 @@ pub(super) fn still_holds(saved: &Saved, sites: &[Site]) -> anyhow::Result<bool>
     if !differences.is_empty() {
         console::tell("error: the saved plan does not hold any more, so nothing was changed\n");
         for difference in &differences {
-            console::tell(&format!("  {}\n", one_line(difference)));
+            console::tell(&format!("  {}\n", visible(difference)));
         }
         console::tell("Plan again with `appcred plan --out FILE`.\n");
     }

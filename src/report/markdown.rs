@@ -8,7 +8,7 @@
 use std::fmt::Write;
 
 use crate::diagnostic::Severity;
-use crate::model::{Key, Links};
+use crate::model::{Key, Links, visible};
 use crate::plan::{Action, Plan};
 
 use super::{House, Report, Tally, Verb, problems, text, words};
@@ -246,11 +246,8 @@ fn prose(text: &str) -> String {
 }
 
 fn one_line(text: &str) -> String {
-    let mut line: String = text
-        .chars()
-        .take(LONGEST_CELL)
-        .map(|sign| if sign.is_control() { ' ' } else { sign })
-        .collect();
+    let text = visible(text);
+    let mut line: String = text.chars().take(LONGEST_CELL).collect();
     if text.chars().nth(LONGEST_CELL).is_some() {
         line.push('…');
     }

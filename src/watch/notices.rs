@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use schemars::{JsonSchema, Schema};
 use serde::Serialize;
 
-use crate::model::{FlowStep, HiddenLink, Key, Links, Owner, Secret, TargetName, web_page};
+use crate::model::{
+    FlowStep, HiddenLink, Key, Links, Owner, Secret, TargetName, visible, web_page,
+};
 use crate::status::{EntryStatus, TargetStatus};
 use crate::target::Stop;
 
@@ -220,11 +222,11 @@ fn destination(url: &str) -> String {
 /// A text in which Markdown sees no markup.
 fn plain(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
+    for character in visible(text).chars() {
         if character.is_ascii_punctuation() && !matches!(character, '.' | ',' | ':' | '/' | '-') {
             escaped.push('\\');
         }
-        escaped.push(if character.is_control() { ' ' } else { character });
+        escaped.push(character);
     }
     escaped
 }
@@ -237,6 +239,6 @@ mod tests {
     fn names_are_no_markup() {
         assert_eq!(plain("a [b](c) *d* <e>"), r"a \[b\]\(c\) \*d\* \<e\>");
         assert_eq!(plain("https://a.b/c-d"), "https://a.b/c-d");
-        assert_eq!(plain("two\nlines"), "two lines");
+        assert_eq!(plain("two\nlines"), r"two\\nlines");
     }
 }
