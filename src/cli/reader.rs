@@ -78,10 +78,8 @@ impl ReadSpecs for Reader {
         let mut places = places(&loaded, &self.global.folder);
         let completeness = loaded.completeness();
         let Loaded { project, manifests: files, entries, mut problems, .. } = loaded;
-        let seals: BTreeMap<Key, Seals> = entries
-            .iter()
-            .map(|entry| (entry.key.value.clone(), desired::seals(entry)))
-            .collect();
+        let seals: BTreeMap<Key, Seals> =
+            entries.iter().map(|entry| (entry.key.value.clone(), desired::seals(entry))).collect();
         let mut manifests = Manifests {
             read_at: Some(now),
             files: files.len(),

@@ -127,11 +127,7 @@ fn check_locks(reader: &mut Reader) -> anyhow::Result<()> {
 }
 
 /// Keeps the text of the snapshot file up to date.
-async fn publish(
-    snapshots: SnapshotStore,
-    texts: channel::Sender<Option<Arc<str>>>,
-    stop: Stop,
-) {
+async fn publish(snapshots: SnapshotStore, texts: channel::Sender<Option<Arc<str>>>, stop: Stop) {
     if let Err(why) = snapshots.publish(environment::now, texts, stop).await {
         tracing::error!("cannot write a snapshot: {why}");
     }

@@ -126,8 +126,8 @@ mod tests {
     use super::Readings;
     use crate::status::Manifests;
     use crate::watch::places;
-    use crate::watch::{ReadSpecs, Reading};
     use crate::watch::trigger::{Noticing, Trigger};
+    use crate::watch::{ReadSpecs, Reading};
 
     /// A reader that is a function.
     struct Reader<F>(F);

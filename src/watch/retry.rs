@@ -129,10 +129,7 @@ mod tests {
         let now = Instant::now();
         schedule.failed(ErrorKind::Unreachable, now, 0.0);
         let resync = Duration::from_secs(300);
-        assert_eq!(
-            schedule.succeeded(resync),
-            Pause { next: Some(resync), deaf: Duration::ZERO }
-        );
+        assert_eq!(schedule.succeeded(resync), Pause { next: Some(resync), deaf: Duration::ZERO });
         let again = schedule.failed(ErrorKind::Unreachable, now, 0.0);
         assert_eq!(again.next, Some(Duration::from_secs(1)));
     }

@@ -114,7 +114,8 @@ mod tests {
                     (0..starters).map(|name| scope.spawn(move || start(name))).collect();
                 threads.into_iter().map(|thread| thread.join().unwrap()).collect()
             });
-            let winners: Vec<_> = results.iter().filter_map(|result| result.as_ref().ok()).collect();
+            let winners: Vec<_> =
+                results.iter().filter_map(|result| result.as_ref().ok()).collect();
             let [winner] = winners.as_slice() else { panic!("{results:?}") };
             for refused in results.iter().filter_map(|result| result.as_ref().err()) {
                 assert!(refused.to_string().contains(*winner), "{refused}, but it is {winner}");

@@ -62,7 +62,12 @@ impl<C: Connect> TargetTask<C> {
             let error = RoundError::Crashed;
             let pause = schedule.failed(ErrorKind::Internal, Instant::now(), fastrand::f64());
             tracing::error!(target = %self.name, "{error}");
-            self.statuses.round_ended(&self.name, Err(&error.to_string()), Duration::ZERO, pause.next);
+            self.statuses.round_ended(
+                &self.name,
+                Err(&error.to_string()),
+                Duration::ZERO,
+                pause.next,
+            );
             let pause = sleep(pause.next.unwrap_or_default());
             tokio::select! {
                 () = pause => {}
@@ -155,11 +160,7 @@ impl<C: Connect> TargetTask<C> {
 
     /// The target closed the connection. Where it does so again and again, each soon after the
     /// connection was made, that is reported.
-    fn disconnected(
-        &self,
-        reconciler: &mut TargetReconciler<C>,
-        schedule: &mut Schedule,
-    ) -> Pause {
+    fn disconnected(&self, reconciler: &mut TargetReconciler<C>, schedule: &mut Schedule) -> Pause {
         let lived = reconciler.disconnect();
         let (pause, drops) = schedule.disconnected(lived, fastrand::f64());
         if drops > 1 {

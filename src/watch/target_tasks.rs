@@ -60,9 +60,7 @@ impl<C: Connect> TargetTasks<C> {
         let twice = take_out_twice(&mut specs);
         self.handles.retain(|name, _| specs.contains_key(name));
         self.statuses.edit(|status| {
-            status
-                .targets
-                .retain(|name, _| specs.contains_key(name) || twice.contains_key(name));
+            status.targets.retain(|name, _| specs.contains_key(name) || twice.contains_key(name));
         });
         if let Some(snapshots) = &self.snapshots {
             snapshots.watch(specs.keys().cloned().collect());
@@ -84,7 +82,13 @@ impl<C: Connect> TargetTasks<C> {
         }
     }
 
-    fn hand_over(&self, name: &TargetName, handle: &Handle, spec: Arc<TargetSpec>, is_reload: bool) {
+    fn hand_over(
+        &self,
+        name: &TargetName,
+        handle: &Handle,
+        spec: Arc<TargetSpec>,
+        is_reload: bool,
+    ) {
         handle.specs.send_if_modified(|now| {
             if let Some(snapshots) = &self.snapshots
                 && !now.is_same_target(&spec)
