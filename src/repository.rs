@@ -5,9 +5,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use secrecy::zeroize::Zeroizing;
-
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::files::{self, TEXT_LIMIT};
 use crate::git::{self, GitError, OldContent, OldVersion};
 use crate::manifest::{Entry, Project, SecretValue, secret_values};
 use crate::model::PlainText;
@@ -66,7 +65,8 @@ fn is_same(one: &Path, other: &Path) -> bool {
 
 /// Whether a file holds an identity of age, or a private key of SSH.
 fn is_key(file: &Path) -> bool {
-    let text = std::fs::read(file).map(Zeroizing::new).unwrap_or_default();
+    // What cannot be read is reported by whoever reads it.
+    let Ok(text) = files::read(file, TEXT_LIMIT) else { return false };
     let text = String::from_utf8_lossy(&text);
     let is_ssh = text.trim_start().starts_with("-----BEGIN") && text.contains("PRIVATE KEY-----");
     is_ssh || text.contains("AGE-SECRET-KEY-")

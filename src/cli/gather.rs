@@ -1,6 +1,6 @@
 //! From a folder to one plan for each target: reading, decrypting and observing go on side by side.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -9,10 +9,8 @@ use futures_util::future::join_all;
 use crate::connect::Endpoint;
 use crate::desired::{self, Resolved};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::manifest::{self, Entry, Loaded, Project, Request, check_domains};
-use crate::model::{
-    Completeness, Desired, Domain, Key, KnownDomains, Observed, Policy, SealedClients, TargetName,
-};
+use crate::manifest::{self, Entry, Loaded, Project, Request};
+use crate::model::{Desired, Key, Observed, Policy, SealedClients, TargetName};
 use crate::plan::{Plan, plan};
 use crate::reconcile::StepOutcome;
 use crate::report::{self, Written, problems};
@@ -136,6 +134,7 @@ pub(super) async fn gather_loaded(
     on_error: OnError,
 ) -> anyhow::Result<Gathered> {
     let unread = loaded.problems.has_errors();
+    let completeness = loaded.completeness();
     show(&loaded.problems);
     let mut gathered =
         Gathered { manifests: loaded.manifests, problems: loaded.problems, sites: None };
@@ -147,7 +146,6 @@ pub(super) async fn gather_loaded(
     let environment = environment::read();
     let selected = select(&project, &environment, &selection.targets)?;
     let sessions = environment.sessions();
-    let completeness = if unread { Completeness::Partial } else { Completeness::Whole };
     let entries = loaded.entries;
     let vault = Arc::new(vault);
     let shared = Arc::clone(&vault);
@@ -179,13 +177,15 @@ pub(super) async fn gather_loaded(
 /// # Errors
 /// Where reading could not come to its end.
 pub(super) async fn entries(global: &Global) -> anyhow::Result<Option<(Project, Resolved)>> {
-    let Loaded { project, entries, problems, .. } = load(global);
+    let loaded = load(global);
+    let completeness = loaded.completeness();
+    let Loaded { project, entries, problems, .. } = loaded;
     show(&problems);
     if problems.has_errors() {
         return Ok(None);
     }
     let (vault, identity_problems) = vault(global, &project);
-    let reading = move || desired::resolve(entries, &vault, Completeness::Whole);
+    let reading = move || desired::resolve(entries, &vault, completeness);
     let mut resolved = tokio::task::spawn_blocking(reading).await?;
     let problems = problems_of(&mut resolved, identity_problems);
     show(&problems);
@@ -286,18 +286,8 @@ pub(super) fn compare(
 ) -> Site {
     let Found { name, address, basis, target, observed, clients } = found;
     let sides = observed.map(|observed| {
-        let (desired, same_client) = resolved.for_target(&project.owner, &name, &clients);
+        let (desired, same_client) = resolved.for_target(project, &name, &clients);
         problems.append(same_client);
-        let (custom, who) = match &observed.domains {
-            KnownDomains::Told(_) => (BTreeSet::<Domain>::new(), format!("target `{name}`")),
-            KnownDomains::Assumed(_) => (project.custom_integrations.clone(), "appcred".to_owned()),
-        };
-        problems.append(check_domains(
-            resolved.domains_of(&name),
-            observed.domains.all(),
-            &custom,
-            &who,
-        ));
         let plan = plan(&desired, &observed, policy);
         Sides { desired, observed, plan }
     });
@@ -309,6 +299,7 @@ pub(super) fn compare(
 fn written(entry: &Entry) -> Written {
     Written {
         entry: entry.place.clone(),
+        domain: entry.domain.spot.place(),
         name: entry.name.spot.place(),
         client_id: entry.client_id.spot.place(),
         client_secret: entry.client_secret.spot.place(),

@@ -9,6 +9,7 @@ use crate::repository;
 use super::Global;
 use super::exit::ExitStatus;
 use super::gather::{load, show, silent_vault};
+use super::links::LinkArgs;
 use super::output::{Outputs, names};
 
 /// Check the project file and all manifests, offline and without any key
@@ -39,7 +40,7 @@ pub(super) struct Validate {
 
 pub(super) async fn run(global: &Global, verb: &Validate) -> anyhow::Result<ExitStatus> {
     let loaded = load(global);
-    let custom = &loaded.project.custom_integrations;
+    let custom = &loaded.project.policy.custom_integrations;
     let mut problems = check_domains(loaded.domains(), integrations::known(), custom, "appcred");
     problems.append(loaded.problems);
     let vault = silent_vault(global, &loaded.project);
@@ -64,6 +65,7 @@ pub(super) async fn run(global: &Global, verb: &Validate) -> anyhow::Result<Exit
         houses: &[],
         names: &names(global),
     };
-    verb.outputs.write(&report, &text, &|| json::validated(&report))?;
+    verb.outputs
+        .write(&report, &LinkArgs::default(), &|_| text(), &|_| json::validated(&report))?;
     Ok(if valid { ExitStatus::Success } else { ExitStatus::Failure })
 }

@@ -15,6 +15,7 @@ use crate::yaml::{self, Kind, Node, Pair, Value};
 
 pub(super) const PROJECT_FIELDS: &[&str] = &[
     "owner",
+    "previous_owners",
     "manifests",
     "targets",
     "age",
@@ -37,6 +38,8 @@ pub struct Project {
     pub file: Option<PathBuf>,
     /// In whose name credentials are managed.
     pub owner: Owner,
+    /// Names that the owner had before.
+    pub previous_owners: BTreeSet<Owner>,
     /// The manifests it names; the usual places where it names none.
     pub manifests: Option<Vec<Located<String>>>,
     /// The targets by name; none where the environment names the only one.
@@ -47,8 +50,6 @@ pub struct Project {
     pub policy: Policy,
     /// Whom a watcher tells what happens.
     pub notify: Notify,
-    /// Integrations that HA itself does not have.
-    pub custom_integrations: BTreeSet<Domain>,
     /// Whether secrets may stand in manifests in clear.
     pub allow_plaintext: bool,
     /// Whether `!file` may name files outside of the project.
@@ -166,6 +167,9 @@ impl ProjectDecoder<'_, '_> {
         if let Some(pair) = fields.get("owner") {
             project.owner = self.owner(pair).unwrap_or_default();
         }
+        if let Some(pair) = fields.get("previous_owners") {
+            project.previous_owners = self.previous_owners(pair);
+        }
         if let Some(pair) = fields.get("manifests") {
             project.manifests = self.fields.texts(pair);
         }
@@ -179,7 +183,7 @@ impl ProjectDecoder<'_, '_> {
             project.notify = self.fields.notify(pair);
         }
         if let Some(pair) = fields.get("custom_integrations") {
-            project.custom_integrations = self.custom_integrations(pair);
+            project.policy.custom_integrations = self.custom_integrations(pair);
         }
         if let Some(pair) = fields.get("targets") {
             self.targets(&pair.value, &mut project);
@@ -193,6 +197,19 @@ impl ProjectDecoder<'_, '_> {
             self.fields.bad_name("owner", pair.value.span);
         }
         owner
+    }
+
+    fn previous_owners(&mut self, pair: &Pair<'_>) -> BTreeSet<Owner> {
+        let mut owners = BTreeSet::new();
+        for text in self.fields.texts(pair).unwrap_or_default() {
+            match Owner::new(&text.value) {
+                Some(owner) => {
+                    owners.insert(owner);
+                }
+                None => self.fields.bad_name("owner", text.spot.span),
+            }
+        }
+        owners
     }
 
     fn custom_integrations(&mut self, pair: &Pair<'_>) -> BTreeSet<Domain> {

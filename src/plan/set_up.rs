@@ -35,7 +35,7 @@ pub(super) fn decide(
         |mark: &Mark| wanted.binary_search_by(|entry| entry.key.cmp(&mark.key)).is_ok();
     for (at, flow) in live.flows.iter().enumerate() {
         let Purpose::Entry(mark) = &flow.purpose else { continue };
-        let may_be_wanted = desired.completeness == Completeness::Partial && !is_declared(mark);
+        let may_be_wanted = desired.completeness != Completeness::Whole && !is_declared(mark);
         if mark.owner == desired.owner
             && !needed.contains(&at)
             && !may_be_wanted
@@ -212,13 +212,7 @@ impl Case<'_> {
     }
 
     fn wanted(&self, auth_domain: SmolStr) -> Wanted {
-        Wanted {
-            key: self.entry.key.clone(),
-            domain: self.entry.domain.clone(),
-            client_id: self.entry.client_id.clone(),
-            name: self.entry.name.clone(),
-            auth_domain,
-        }
+        Wanted::of(self.entry, auth_domain)
     }
 }
 

@@ -1,7 +1,6 @@
 //! Files that hold secrets, and which of them may be read.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use secrecy::zeroize::Zeroizing;
@@ -9,6 +8,7 @@ use secrecy::zeroize::Zeroizing;
 use super::resolver::SecretResolver;
 use super::source::Source;
 use super::{Unreadable, age, one_value, sops};
+use crate::files::{self, TEXT_LIMIT};
 use crate::model::Secret;
 
 pub(super) const SOURCE: Source = Source {
@@ -22,9 +22,6 @@ pub(super) const SOURCE: Source = Source {
 
 /// How systemd's folder of credentials is written in a path.
 const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
-
-/// How large a file of secrets may be.
-const MAX_BYTES: u64 = 8 * 1024 * 1024;
 
 /// Reads `!file PATH`, where `base` is the file that says so.
 fn read(argument: &str, base: &Path, vault: &SecretResolver) -> Result<Secret, Unreadable> {
@@ -81,7 +78,7 @@ pub(super) fn content(
     path: &Path,
     vault: &SecretResolver,
 ) -> Result<Zeroizing<Vec<u8>>, Unreadable> {
-    let bytes = bytes(path).map_err(|error| cannot_read(path, &error, vault))?;
+    let bytes = files::read(path, TEXT_LIMIT).map_err(|error| cannot_read(path, &error, vault))?;
     let named_age = path.extension().is_some_and(|extension| extension == "age");
     if named_age || age::is_file(&bytes) {
         return age::decrypt(&bytes, &vault.identities);
@@ -92,29 +89,11 @@ pub(super) fn content(
 /// Whether a file holds what it holds in plain text.
 fn is_plain(path: &Path) -> bool {
     // What cannot be read is reported by whoever reads it.
-    let Ok(bytes) = bytes(path) else { return false };
+    let Ok(bytes) = files::read(path, TEXT_LIMIT) else { return false };
     let is_sops = || std::str::from_utf8(&bytes).is_ok_and(|text| sops::in_text(text).is_some());
     !bytes.is_empty() && !age::is_file(&bytes) && !is_sops()
 }
 
-pub(super) fn bytes(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
-    // A pipe would be waited for without end.
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
-    }
-    let mut bytes = Zeroizing::new(Vec::new());
-    File::open(path)?.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err(io::Error::other("it is too large"));
-    }
-    Ok(bytes)
-}
-
 fn cannot_read(path: &Path, error: &io::Error, vault: &SecretResolver) -> Unreadable {
-    let why = match error.kind() {
-        io::ErrorKind::NotFound => "there is no such file".to_owned(),
-        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
-        _ => error.to_string(),
-    };
-    Unreadable::File { file: vault.shown(path), why }
+    Unreadable::File { file: vault.shown(path), why: files::reason(path, error) }
 }

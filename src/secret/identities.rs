@@ -1,6 +1,5 @@
 //! age identities: who may decrypt.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -9,6 +8,8 @@ use age_core::format::Stanza;
 use secrecy::SecretString;
 use secrecy::zeroize::Zeroizing;
 use thiserror::Error;
+
+use crate::files::{self, TEXT_LIMIT};
 
 use super::ask::{Ask, Nobody, Person};
 use super::env::{IdentitySources, holds_identity};
@@ -201,7 +202,7 @@ impl Identities {
     }
 
     fn add_file(&mut self, file: &Path, name: &str, problems: &mut Vec<IdentityProblem>) {
-        match fs::read(file).map(Zeroizing::new) {
+        match files::read(file, TEXT_LIMIT) {
             Ok(bytes) => self.add(&bytes, name, problems),
             Err(error) => {
                 problems

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::resolver::SecretResolver;
 use super::source::Source;
 use super::{Unreadable, age, file, sops};
+use crate::files::{self, TEXT_LIMIT};
 use crate::model::Secret;
 use crate::yaml::{self, Kind, Node};
 
@@ -71,7 +72,7 @@ fn inside(base: &Path, vault: &SecretResolver) -> Vec<PathBuf> {
 fn plain_file(name: &str, base: &Path, vault: &SecretResolver) -> Option<PathBuf> {
     inside(base, vault).into_iter().find(|path| {
         // What cannot be read is reported by whoever reads it.
-        let Ok(bytes) = file::bytes(path) else { return false };
+        let Ok(bytes) = files::read(path, TEXT_LIMIT) else { return false };
         let Ok(text) = std::str::from_utf8(&bytes) else { return false };
         if age::is_file(&bytes) || sops::in_text(text).is_some() {
             return false;

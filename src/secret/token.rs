@@ -1,16 +1,17 @@
 //! Access tokens that a file holds or a program prints.
 
-use std::io::Read;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use secrecy::zeroize::Zeroizing;
 use thiserror::Error;
 
 use super::program::{self, ProgramError};
+use crate::files;
 use crate::model::Secret;
 
 /// No token is longer.
 const MAX_BYTES: usize = 16 * 1024;
+const MORE_THAN_A_TOKEN: &str = "gives more than an access token";
 
 /// Why there is no token. None of it repeats what was read.
 #[derive(Debug, Error)]
@@ -46,10 +47,13 @@ pub enum NoToken {
 /// # Errors
 /// Where there is none.
 pub fn from_file(file: &Path) -> Result<Secret, NoToken> {
-    let fault = |error: std::io::Error| NoToken::File { file: file.into(), why: error.to_string() };
-    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_BYTES + 1));
-    let opened = std::fs::File::open(file).map_err(fault)?;
-    opened.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(fault)?;
+    let fault = |error: std::io::Error| match error.kind() {
+        ErrorKind::FileTooLarge => {
+            NoToken::NoToken { name: file.display().to_string(), what: MORE_THAN_A_TOKEN }
+        }
+        _ => NoToken::File { file: file.into(), why: error.to_string() },
+    };
+    let bytes = files::read(file, MAX_BYTES as u64).map_err(fault)?;
     token(&bytes, || file.display().to_string())
 }
 
@@ -86,14 +90,14 @@ pub fn from_text(text: &str) -> Secret {
 fn token(bytes: &[u8], name: impl Fn() -> String) -> Result<Secret, NoToken> {
     let fault = |what| NoToken::NoToken { name: name(), what };
     if bytes.len() > MAX_BYTES {
-        return Err(fault("gives more than an access token"));
+        return Err(fault(MORE_THAN_A_TOKEN));
     }
     let token = from_text(std::str::from_utf8(bytes).map_err(|_| fault("gives no text"))?);
     if token.expose().is_empty() {
         return Err(fault("gives nothing"));
     }
     if token.expose().contains(|sign: char| sign.is_whitespace() || sign.is_control()) {
-        return Err(fault("gives more than an access token"));
+        return Err(fault(MORE_THAN_A_TOKEN));
     }
     Ok(token)
 }
@@ -125,7 +129,7 @@ mod tests {
     #[test]
     fn a_file_that_is_not_there_is_named() {
         let said = from_file("/nowhere/token".as_ref()).unwrap_err().to_string();
-        assert_eq!(said, "cannot read /nowhere/token: No such file or directory (os error 2)");
+        assert_eq!(said, "cannot read /nowhere/token: there is no such file or folder");
     }
 
     #[tokio::test]
