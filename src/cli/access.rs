@@ -1,10 +1,11 @@
 //! From the project to the targets that are asked for, and the way into each.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::bail;
 
+use crate::http::Network;
 use crate::manifest::{self, Command, Project};
 use crate::model::{Secret, TargetName};
 use crate::secret::{self, SecretResolver, token};
@@ -32,7 +33,7 @@ pub(super) enum Way {
 #[derive(Clone)]
 pub(super) struct Door {
     pub(super) url: String,
-    pub(super) ca_file: Option<PathBuf>,
+    pub(super) network: Network,
     pub(super) key: DoorKey,
 }
 
@@ -105,9 +106,9 @@ pub(super) fn is_target(project: &Project, name: &str) -> bool {
 fn way(target: &manifest::Target) -> Way {
     match target {
         manifest::Target::ConfigDir(folder) => Way::ConfigDir(folder.clone()),
-        manifest::Target::HomeAssistant { url, token, ca_file } => Way::HomeAssistant(Door {
+        manifest::Target::HomeAssistant { url, token, network } => Way::HomeAssistant(Door {
             url: url.clone(),
-            ca_file: ca_file.clone(),
+            network: network.clone(),
             key: DoorKey::Named(token.clone()),
         }),
     }
@@ -121,7 +122,7 @@ fn from_environment() -> anyhow::Result<Way> {
             "no target: name one under `targets:` in appcred.yaml, or set HASS_SERVER and HASS_TOKEN"
         ),
     };
-    Ok(Way::HomeAssistant(Door { url, ca_file: None, key }))
+    Ok(Way::HomeAssistant(Door { url, network: Network::default(), key }))
 }
 
 impl Way {
@@ -148,7 +149,7 @@ impl Way {
                     DoorKey::Named(manifest::Token::File(file)) => Some(file.clone()),
                     _ => None,
                 };
-                door.ca_file.iter().cloned().chain(token).collect()
+                door.network.ca_file.iter().cloned().chain(token).collect()
             }
         }
     }
@@ -158,7 +159,7 @@ impl Way {
         match (self, other) {
             (Self::ConfigDir(one), Self::ConfigDir(other)) => one == other,
             (Self::HomeAssistant(one), Self::HomeAssistant(other)) => {
-                one.url == other.url && one.ca_file == other.ca_file && one.key.is_same(&other.key)
+                one.url == other.url && one.network == other.network && one.key.is_same(&other.key)
             }
             _ => false,
         }
@@ -171,12 +172,12 @@ impl Way {
     pub(super) async fn open(self, vault: &SecretResolver) -> Result<Target, String> {
         match self {
             Self::ConfigDir(folder) => Ok(Target::ConfigDir(ConfigDir::new(folder))),
-            Self::HomeAssistant(Door { url, ca_file, key }) => {
+            Self::HomeAssistant(Door { url, network, key }) => {
                 let token = match key {
                     DoorKey::InHand(token) => token,
-                    DoorKey::Named(token) => read(token, &url, ca_file.as_deref(), vault).await?,
+                    DoorKey::Named(token) => read(token, &url, &network, vault).await?,
                 };
-                let settings = home_assistant::Settings { url, token, ca_file };
+                let settings = home_assistant::Settings { url, token, network };
                 let opened = home_assistant::connect(settings).await;
                 opened.map(Box::new).map(Target::HomeAssistant).map_err(|error| error.to_string())
             }
@@ -187,7 +188,7 @@ impl Way {
 async fn read(
     named: manifest::Token,
     url: &str,
-    ca_file: Option<&Path>,
+    network: &Network,
     vault: &SecretResolver,
 ) -> Result<Secret, String> {
     let unread = |why: token::NoToken| format!("no access token for {url}: {why}");
@@ -199,14 +200,14 @@ async fn read(
         manifest::Token::Command(Command { program, arguments, folder }) => {
             token::from_command(&program, &arguments, &folder).await.map_err(unread)
         }
-        manifest::Token::Session => from_session(url, ca_file, vault).await,
+        manifest::Token::Session => from_session(url, network, vault).await,
     }
 }
 
 /// An access token of whoever is signed in.
 async fn from_session(
     url: &str,
-    ca_file: Option<&Path>,
+    network: &Network,
     vault: &SecretResolver,
 ) -> Result<Secret, String> {
     let found = match (sessions(), home_assistant::canonical(url)) {
@@ -219,7 +220,7 @@ async fn from_session(
             "no access token for {url}: sign in by `appcred login`, or name a token in appcred.yaml or HASS_TOKEN"
         ));
     };
-    session.access_token(ca_file).await.map_err(|why| match why {
+    session.access_token(network).await.map_err(|why| match why {
         SignInError::Over { .. } => format!("{why}; sign in again by `appcred login`"),
         SignInError::Refused { .. } | SignInError::Target(_) => why.to_string(),
     })

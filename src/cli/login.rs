@@ -79,7 +79,7 @@ async fn sign_in(door: &Door, verb: &Login) -> anyhow::Result<Option<Session>> {
     let listener = Loopback::listen(verb.port).await.with_context(|| {
         format!("cannot listen on port {} of this machine; choose another by --port", verb.port)
     })?;
-    let sign_in = SignIn::new(&door.url, door.ca_file.as_deref(), &listener.origin())?;
+    let sign_in = SignIn::new(&door.url, &door.network, &listener.origin())?;
     sign_in.look().await?;
     console::tell(&format!("Sign in here:\n\n  {}\n\n", sign_in.link()));
     if !verb.no_browser && open::that_detached(sign_in.link().as_str()).is_err() {
@@ -100,11 +100,11 @@ async fn sign_in(door: &Door, verb: &Login) -> anyhow::Result<Option<Session>> {
         Some(code) = pasted(&sign_in) => code,
     };
     let (session, token) = sign_in.finish(&code).await?;
-    let settings = Settings { url: door.url.clone(), token, ca_file: door.ca_file.clone() };
+    let settings = Settings { url: door.url.clone(), token, network: door.network.clone() };
     match home_assistant::connect(settings).await {
         Ok(connected) => connected.close().await,
         Err(why) => {
-            session.revoke(door.ca_file.as_deref()).await?;
+            session.revoke(&door.network).await?;
             bail!("the sign-in was ended again: {why}");
         }
     }
@@ -155,12 +155,12 @@ async fn keep(
     let file = match store.save(session, vault) {
         Ok(file) => file,
         Err(why) => {
-            session.revoke(door.ca_file.as_deref()).await?;
+            session.revoke(&door.network).await?;
             return Err(why.into());
         }
     };
     if let Some(before) = before
-        && let Err(why) = before.revoke(door.ca_file.as_deref()).await
+        && let Err(why) = before.revoke(&door.network).await
     {
         console::tell(&format!("warning: the session before was not ended: {why}\n"));
     }

@@ -14,6 +14,7 @@ mod integration;
 mod mask;
 mod notify;
 mod project;
+mod proxy;
 mod reference;
 pub mod schema;
 mod shown;

@@ -9,6 +9,7 @@ use super::fields::{Decoder, Fields, Located};
 use super::notify::Notify;
 use super::reference::Handling;
 use super::token::{self, Token};
+use crate::http::Network;
 use crate::diagnostic::{Diagnostics, SourceFile, shown};
 use crate::model::{Domain, Key, MaxDeletes, OnDrift, Owner, Policy, Prune, Reference, TargetName};
 use crate::yaml::{self, Kind, Node, Pair, Value};
@@ -26,7 +27,7 @@ pub(super) const PROJECT_FIELDS: &[&str] = &[
     yaml::SOPS,
 ];
 pub(super) const TARGET_FIELDS: &[&str] =
-    &["url", "token", "token_file", "token_command", "ca_file", "config_dir"];
+    &["url", "token", "token_file", "token_command", "ca_file", "proxy", "config_dir"];
 pub(super) const AGE_FIELDS: &[&str] = &["recipients", "identities"];
 pub(super) const POLICY_FIELDS: &[&str] = &["prune", "max_deletes", "allow_empty", "on_drift"];
 
@@ -68,8 +69,8 @@ pub enum Target {
         url: String,
         /// How its access token is had.
         token: Token,
-        /// Certificates to trust beside the system's.
-        ca_file: Option<PathBuf>,
+        /// How it is reached.
+        network: Network,
     },
     /// The configuration folder of an HA that does not run.
     ConfigDir(PathBuf),
@@ -318,7 +319,7 @@ impl ProjectDecoder<'_, '_> {
         match (fields.get("url"), fields.get("config_dir")) {
             (Some(url), None) => self.home_assistant(&fields, url, handling),
             (None, Some(folder)) => {
-                for name in token::FIELDS.iter().chain(&["ca_file"]) {
+                for name in token::FIELDS.iter().chain(&["ca_file", "proxy"]) {
                     if let Some(pair) = fields.get(name) {
                         let message = format!("`{name}` goes with `url`, not with `config_dir`");
                         self.fields.refuse("unfit-field", pair.key.span, message);
@@ -370,7 +371,12 @@ impl ProjectDecoder<'_, '_> {
             Some(pair) => self.fields.path(self.paths, pair).map(Some),
             None => Some(None),
         };
-        Some(Target::HomeAssistant { url: address?, token: token?, ca_file: ca_file? })
+        let proxy = match fields.get("proxy") {
+            Some(pair) => self.fields.proxy(pair).map(Some),
+            None => Some(None),
+        };
+        let network = Network { ca_file: ca_file?, proxy: proxy? };
+        Some(Target::HomeAssistant { url: address?, token: token?, network })
     }
 }
 

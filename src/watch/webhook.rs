@@ -6,7 +6,7 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
-use crate::http;
+use crate::http::{self, Network};
 use crate::model::Secret;
 use crate::target::Stop;
 
@@ -50,14 +50,10 @@ impl WebhookSender {
 }
 
 async fn post_all(mut deliverys: mpsc::Receiver<Delivery>, stop: Stop) {
-    let client = match http::client().build() {
-        Ok(client) => client,
-        Err(why) => return tracing::error!("webhooks cannot be told anything: {why}"),
-    };
     loop {
         tokio::select! {
             delivery = deliverys.recv() => match delivery {
-                Some(delivery) => post(&client, &delivery, &stop).await,
+                Some(delivery) => post(&delivery, &stop).await,
                 None => return,
             },
             () = stop.cancelled() => return,
@@ -65,7 +61,11 @@ async fn post_all(mut deliverys: mpsc::Receiver<Delivery>, stop: Stop) {
     }
 }
 
-async fn post(client: &reqwest::Client, delivery: &Delivery, stop: &Stop) {
+async fn post(delivery: &Delivery, stop: &Stop) {
+    let client = match client(delivery.address.expose()) {
+        Ok(client) => client,
+        Err(why) => return tracing::warn!("a webhook cannot be called: {why}"),
+    };
     let mut pauses = PAUSES.iter();
     loop {
         let request = client
@@ -86,4 +86,9 @@ async fn post(client: &reqwest::Client, delivery: &Delivery, stop: &Stop) {
             () = stop.cancelled() => return,
         }
     }
+}
+
+fn client(address: &str) -> Result<reqwest::Client, String> {
+    let url = reqwest::Url::parse(address).map_err(|_| "its address is no URL".to_owned())?;
+    Network::default().client(&url)?.build().map_err(http::innermost)
 }

@@ -15,7 +15,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("schema", &[]),
     ("stamp", &[]),
     ("yaml", &["model", "diagnostic"]),
-    ("manifest", &["model", "diagnostic", "integrations", "suggest", "schema", "stamp", "yaml"]),
+    ("manifest", &["model", "diagnostic", "http", "integrations", "suggest", "schema", "stamp", "yaml"]),
     ("secret", &["model", "diagnostic", "yaml_edit", "stamp", "yaml"]),
     ("yaml_edit", &["model", "diagnostic", "yaml"]),
     ("encrypted_file", &["model", "yaml_edit", "secret"]),
@@ -39,6 +39,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &[
             "model",
             "diagnostic",
+            "http",
             "integrations",
             "manifest",
             "suggest",
