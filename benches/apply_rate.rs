@@ -17,6 +17,7 @@
 #[path = "../tests/it/real/mod.rs"]
 mod real;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -60,8 +61,11 @@ fn main() {
 }
 
 async fn apply_all(ha: &HomeAssistant, count: usize) -> Duration {
-    let settings =
-        home_assistant::Settings { url: ha.url(), token: Secret::new(ha.token()), network: Default::default() };
+    let settings = home_assistant::Settings {
+        url: ha.url(),
+        token: Secret::new(ha.token()),
+        network: Default::default(),
+    };
     let mut target = home_assistant::connect(settings).await.unwrap();
     let desired = desired(count);
     let observed = target.observe().await.unwrap();
@@ -77,6 +81,7 @@ async fn apply_all(ha: &HomeAssistant, count: usize) -> Duration {
 fn desired(count: usize) -> Desired {
     let credential = |number: usize| DesiredCredential {
         key: Key::new(&format!("key-{number}")).unwrap(),
+        formerly: BTreeSet::new(),
         domain: Domain::new("spotify"),
         client_id: ClientId::new(format!("client-{number}")),
         client_secret: Secret::new(&format!("secret-{number}")).into(),
@@ -88,6 +93,7 @@ fn desired(count: usize) -> Desired {
     let credentials = (0..count).map(credential).collect();
     Desired {
         owner: Owner::new("bench").unwrap(),
+        previous_owners: BTreeSet::new(),
         credentials,
         unidentified: Vec::new(),
         completeness: Completeness::Whole,

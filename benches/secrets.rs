@@ -27,7 +27,6 @@ use age::armor::ArmoredReader;
 use age::secrecy::ExposeSecret;
 use age::x25519::Identity;
 use appcred::manifest::{Loaded, Request, load};
-use appcred::model::Completeness;
 use appcred::secret::env::IdentitySources;
 use appcred::secret::{AllowedPaths, Identities, Nobody, SecretResolver};
 use base64::Engine;
@@ -223,7 +222,8 @@ impl Project {
         let grounds = AllowedPaths { project: self.folder().to_owned(), ..AllowedPaths::default() };
         let vault = SecretResolver::new(identities, grounds);
         let entries = loaded.entries.len();
-        let resolved = appcred::desired::resolve(loaded.entries, &vault, Completeness::Whole);
+        let completeness = loaded.completeness();
+        let resolved = appcred::desired::resolve(loaded.entries, &vault, completeness);
         assert!(!resolved.problems.has_errors());
         assert_eq!(resolved.clients().count(), entries);
     }

@@ -6,10 +6,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::manifest::{Entry, Located};
+use crate::manifest::{Entry, Located, Project};
 use crate::model::{
-    ClientId, Completeness, Desired, DesiredCredential, Domain, KnownSecret, Owner, Reference,
-    Seal, SealedClients, Seals, Secret, TargetName, Unidentified,
+    ClientId, Completeness, Desired, DesiredCredential, Domain, KnownSecret, Reference, Seal,
+    SealedClients, Seals, Secret, TargetName, Unidentified,
 };
 use crate::secret::{self, SecretResolver, Unreadable};
 
@@ -76,6 +76,7 @@ pub fn seals(entry: &Entry) -> Seals {
 pub fn wanted(entry: &Entry, client_id: ClientId, client_secret: KnownSecret) -> DesiredCredential {
     DesiredCredential {
         key: entry.key.value.clone(),
+        formerly: entry.formerly.clone(),
         domain: entry.domain.value.clone(),
         client_id,
         client_secret,
@@ -177,17 +178,18 @@ impl Resolved {
     /// `clients` tells encrypted client ids that are known without being decrypted.
     pub fn for_target(
         &self,
-        owner: &Owner,
+        project: &Project,
         target: &TargetName,
         clients: &SealedClients,
     ) -> (Desired, Diagnostics) {
         let mut problems = Diagnostics::default();
         let mut seen: BTreeMap<(&Domain, &ClientId), &Entry> = BTreeMap::new();
         let mut desired = Desired {
-            owner: owner.clone(),
+            owner: project.owner.clone(),
+            previous_owners: project.previous_owners.clone(),
             credentials: Vec::new(),
             unidentified: Vec::new(),
-            completeness: self.completeness,
+            completeness: self.completeness.clone(),
         };
         let is_in_clear = self
             .entries

@@ -12,7 +12,8 @@
 //!                                                   │ Outcome per step
 //!                                                   ▼
 //!                                               report/ ──▶ cli/
-//!  session/ = keeps who is signed in to a running HA
+//!  connect/ = where a target is and how to authenticate there; session/ = stored logins
+//!  workspace/ = a project and its targets, from files to plans: what verbs and the watcher start from
 //!  watch/ = what wakes this again and again: files, a timer, a signal ──Status──▶ server/, report/
 //!  yaml_edit/ = changes files in place, leaving every other byte
 //!  git.rs = what Git knows of the files: secrets in old versions, identities
@@ -33,6 +34,7 @@
 //! `tests/it/architecture.rs` and the lints of `Cargo.toml` keep these.
 
 pub mod cli;
+pub mod connect;
 pub mod desired;
 pub mod diagnostic;
 pub mod encrypted_file;
@@ -58,5 +60,6 @@ pub mod suggest;
 pub mod target;
 pub mod verify;
 pub mod watch;
+pub mod workspace;
 mod yaml;
 pub mod yaml_edit;

@@ -7,27 +7,21 @@ use std::sync::Arc;
 use secrecy::zeroize::Zeroizing;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Spot};
-use crate::manifest::{Entry, Located, Project, Target, Token};
+use crate::manifest::{Entry, Located, Project, SecretValue, secret_values};
 use crate::model::Reference;
 use crate::secret::{
     RecipientMismatch, SecretResolver, Unreadable, age_damage, file_misfit, files_of, sops_misfit,
 };
 
-/// Finds each secret of the entries and targets that is damaged, and warns of each, and of each file that
+/// Finds each secret of the project that is damaged, and warns of each, and of each file that
 /// they name, that some of the project's recipients certainly cannot open, or somebody else can. What cannot
 /// be told is passed over.
 pub fn check(project: &Project, entries: &[Arc<Entry>], vault: &SecretResolver) -> Diagnostics {
     let mut problems = Diagnostics::default();
     let recipients = &project.age.recipients;
-    let tokens = project.targets.values().filter_map(|target| match target {
-        Target::HomeAssistant { token: Token::Written(token), .. } => Some(("token", token)),
-        _ => None,
-    });
-    let of_entries = entries.iter().flat_map(|entry| {
-        [("client_id", &entry.client_id), ("client_secret", &entry.client_secret)]
-    });
     let mut seen = BTreeSet::new();
-    for (field, Located { value, spot }) in tokens.chain(of_entries) {
+    for SecretValue { field, value: Located { value, spot } } in secret_values(project, entries) {
+        let field = field.name;
         let found = match value {
             Reference::Age(armored) => match age_damage(armored) {
                 Some(damage) => {

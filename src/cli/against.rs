@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::desired;
 use crate::diagnostic::Diagnostics;
 use crate::manifest::{self, Project};
-use crate::model::{Completeness, Policy, SealedClients, TargetName};
+use crate::model::{Policy, SealedClients, TargetName};
 use crate::target::snapshot::{self, Recorded, Snapshot, Source};
 
 use super::gather::{Found, Gathered, compare, request, show};
@@ -40,6 +40,7 @@ pub(super) async fn gather(
     let (loaded, snapshot) = tokio::join!(reading, fetching);
     let loaded = loaded?;
     show(&loaded.problems);
+    let completeness = loaded.completeness();
     let mut gathered =
         Gathered { manifests: loaded.manifests, problems: loaded.problems, sites: None };
     if gathered.problems.has_errors() {
@@ -52,7 +53,7 @@ pub(super) async fn gather(
         format!("snapshot of {}, {}", shown(snapshot.taken_at), age(snapshot.taken_at, now));
 
     let entries = loaded.entries;
-    let sealing = move || desired::seal(entries, Completeness::Whole);
+    let sealing = move || desired::seal(entries, completeness);
     let resolved = tokio::task::spawn_blocking(sealing).await?;
     let project = loaded.project;
     let policy = policy(&project.policy);

@@ -4,41 +4,41 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
+use crate::connect::{AuthMethod, Endpoint, HomeAssistantEndpoint};
+use crate::http::Network;
 use crate::model::Secret;
+use crate::secret::env;
+use crate::workspace::Environment;
 
 const HASS_SERVER: &str = "HASS_SERVER";
 const HASS_TOKEN: &str = "HASS_TOKEN";
 const SUPERVISOR_TOKEN: &str = "SUPERVISOR_TOKEN";
 const SUPERVISOR: &str = "http://supervisor/core";
 
-/// The target that the environment names, if any.
-pub(super) enum Named {
-    /// A running HA.
-    HomeAssistant {
-        /// Its address.
-        url: String,
-        /// Its access token.
-        token: Secret,
-    },
-    /// An address without a token.
-    NoToken {
-        /// The address.
-        url: String,
-    },
-    /// Nothing.
-    Nothing,
+/// All that a workspace needs of the environment.
+pub(super) fn read() -> Environment {
+    Environment {
+        folder: folder(),
+        home: home(),
+        target: target(),
+        identity_files: identity_files(),
+        identities: env::identities(),
+        credentials: env::credentials_directory(),
+        state_folder: state_folder(),
+    }
 }
 
-/// `HASS_SERVER` with `HASS_TOKEN`, as for hass-cli; inside an add-on the supervisor's.
-pub(super) fn target() -> Named {
-    match (variable(HASS_SERVER), variable(HASS_TOKEN), variable(SUPERVISOR_TOKEN)) {
-        (Some(url), Some(token), _) => Named::HomeAssistant { url, token: Secret::new(&token) },
-        (Some(url), None, _) => Named::NoToken { url },
-        (None, _, Some(token)) => {
-            Named::HomeAssistant { url: SUPERVISOR.to_owned(), token: Secret::new(&token) }
+/// `HASS_SERVER` with `HASS_TOKEN`, as for hass-cli; inside an app (add-on) the supervisor's.
+fn target() -> Option<Endpoint> {
+    let (url, auth) = match (variable(HASS_SERVER), variable(HASS_TOKEN)) {
+        (Some(url), Some(token)) => (url, AuthMethod::Token(Secret::new(&token))),
+        (Some(url), None) => (url, AuthMethod::Session),
+        (None, _) => {
+            let token = variable(SUPERVISOR_TOKEN)?;
+            (SUPERVISOR.to_owned(), AuthMethod::Token(Secret::new(&token)))
         }
-        (None, _, None) => Named::Nothing,
-    }
+    };
+    Some(Endpoint::HomeAssistant(HomeAssistantEndpoint { url, network: Network::default(), auth }))
 }
 
 /// The person's home folder.
@@ -100,11 +100,6 @@ pub(super) fn checkout() -> Option<PathBuf> {
 /// The file whose Markdown GitHub Actions shows as the job's summary.
 pub(super) fn job_summary() -> Option<PathBuf> {
     variable("GITHUB_STEP_SUMMARY").map(PathBuf::from)
-}
-
-/// Where sessions are kept.
-pub(super) fn session_folder() -> Option<PathBuf> {
-    Some(state_folder()?.join("sessions"))
 }
 
 /// What outlives a run and is no configuration: systemd's `$STATE_DIRECTORY`, else

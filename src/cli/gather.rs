@@ -6,19 +6,21 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 
+use crate::connect::Endpoint;
 use crate::desired::{self, Resolved};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::manifest::{self, Entry, Loaded, Project, Request, check_domains};
 use crate::model::{
-    Completeness, Desired, Domain, Key, KnownDomains, Observed, Policy, SealedClients, TargetName,
+    Desired, Domain, Key, KnownDomains, Observed, Policy, SealedClients, TargetName,
 };
 use crate::plan::{Plan, plan};
 use crate::reconcile::StepOutcome;
 use crate::report::{self, Written, problems};
 use crate::secret::{AllowedPaths, Ask, Identities, IdentityProblem, Nobody, SecretResolver, env};
+use crate::session::Store;
 use crate::target::{Observe, Target};
+use crate::workspace::select;
 
-use super::access::{Way, chosen};
 use super::ask::Terminal;
 use super::selection::Selection;
 use super::{Global, console, environment};
@@ -133,6 +135,7 @@ pub(super) async fn gather_loaded(
     on_error: OnError,
 ) -> anyhow::Result<Gathered> {
     let unread = loaded.problems.has_errors();
+    let completeness = loaded.completeness();
     show(&loaded.problems);
     let mut gathered =
         Gathered { manifests: loaded.manifests, problems: loaded.problems, sites: None };
@@ -141,14 +144,19 @@ pub(super) async fn gather_loaded(
     }
     let project = loaded.project;
     let (vault, identity_problems) = vault(global, &project);
-    let chosen = chosen(&project, selection)?;
-    let completeness = if unread { Completeness::Partial } else { Completeness::Whole };
+    let environment = environment::read();
+    let selected = select(&project, &environment, &selection.targets)?;
+    let sessions = environment.sessions();
     let entries = loaded.entries;
     let vault = Arc::new(vault);
     let shared = Arc::clone(&vault);
     let reading =
         tokio::task::spawn_blocking(move || desired::resolve(entries, &shared, completeness));
-    let observing = join_all(chosen.into_iter().map(|(name, way)| observe(name, way, &vault)));
+    let observing = join_all(
+        selected
+            .into_iter()
+            .map(|(name, endpoint)| observe(name, endpoint, &vault, sessions.as_ref())),
+    );
     let (resolved, observed) = tokio::join!(reading, observing);
     let mut resolved = resolved?;
     let mut problems = problems_of(&mut resolved, identity_problems);
@@ -170,13 +178,15 @@ pub(super) async fn gather_loaded(
 /// # Errors
 /// Where reading could not come to its end.
 pub(super) async fn entries(global: &Global) -> anyhow::Result<Option<(Project, Resolved)>> {
-    let Loaded { project, entries, problems, .. } = load(global);
+    let loaded = load(global);
+    let completeness = loaded.completeness();
+    let Loaded { project, entries, problems, .. } = loaded;
     show(&problems);
     if problems.has_errors() {
         return Ok(None);
     }
     let (vault, identity_problems) = vault(global, &project);
-    let reading = move || desired::resolve(entries, &vault, Completeness::Whole);
+    let reading = move || desired::resolve(entries, &vault, completeness);
     let mut resolved = tokio::task::spawn_blocking(reading).await?;
     let problems = problems_of(&mut resolved, identity_problems);
     show(&problems);
@@ -251,14 +261,19 @@ impl Found {
     }
 }
 
-async fn observe(name: TargetName, way: Way, vault: &SecretResolver) -> Found {
-    let address = way.shown();
-    match way.open(vault).await {
+async fn observe(
+    name: TargetName,
+    endpoint: Endpoint,
+    vault: &SecretResolver,
+    sessions: Option<&Store>,
+) -> Found {
+    let address = endpoint.address();
+    match endpoint.connect(vault, sessions).await {
         Ok(mut target) => {
             let observed = target.observe().await.map_err(|error| error.to_string());
             Found::itself(name, address, Some(target), observed)
         }
-        Err(why) => Found::itself(name, address, None, Err(why)),
+        Err(why) => Found::itself(name, address, None, Err(why.to_string())),
     }
 }
 
@@ -271,7 +286,7 @@ pub(super) fn compare(
 ) -> Site {
     let Found { name, address, basis, target, observed, clients } = found;
     let sides = observed.map(|observed| {
-        let (desired, same_client) = resolved.for_target(&project.owner, &name, &clients);
+        let (desired, same_client) = resolved.for_target(project, &name, &clients);
         problems.append(same_client);
         let (custom, who) = match &observed.domains {
             KnownDomains::Told(_) => (BTreeSet::<Domain>::new(), format!("target `{name}`")),

@@ -14,9 +14,9 @@ use crate::report::import::{NewEntries, preview};
 use crate::report::text;
 use crate::secret::seal::seal;
 use crate::secret::{SecretResolver, SopsDocument, is_sops_document};
+use crate::workspace::select;
 use crate::yaml_edit::{Held, NewEntry, append, new_manifest, save};
 
-use super::access::chosen;
 use super::add::manifest_for;
 use super::apply::{agreed, arrived, carry_out};
 use super::encrypt::recipients;
@@ -24,7 +24,7 @@ use super::exit::ExitStatus;
 use super::gather::{OnError, Sides, Site, gather_loaded, load, report, request, vault};
 use super::selection::Selection;
 use super::sops_manifest::with_entries;
-use super::{Global, console};
+use super::{Global, console, environment};
 
 /// Write manifests for what a target holds, and take it over
 ///
@@ -182,9 +182,9 @@ fn refuse(
 }
 
 fn one_target(project: &Project, selection: &Selection) -> anyhow::Result<()> {
-    let targets = chosen(project, selection)?;
+    let targets = select(project, &environment::read(), &selection.targets)?;
     if targets.len() > 1 {
-        let names: Vec<_> = targets.iter().map(|(name, _)| name.to_string()).collect();
+        let names: Vec<_> = targets.keys().map(ToString::to_string).collect();
         bail!("there are several targets: name one with --target: {}", names.join(", "));
     }
     Ok(())

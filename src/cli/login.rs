@@ -7,16 +7,16 @@ use anyhow::{Context, bail};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+use crate::connect::{AuthMethod, HomeAssistantEndpoint};
 use crate::loopback::{Loopback, Query, Sentence, query};
-use crate::manifest;
 use crate::secret::SecretResolver;
 use crate::session::Store;
 use crate::target::home_assistant::{self, Session, Settings, SignIn};
+use crate::workspace::one_home_assistant;
 
-use super::access::{Door, DoorKey, house, sessions};
 use super::exit::ExitStatus;
 use super::gather::{project, vault};
-use super::{Global, console};
+use super::{Global, console, environment};
 
 /// How long a person may take to sign in.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -48,25 +48,26 @@ pub(super) struct Login {
 
 pub(super) async fn run(global: &Global, verb: &Login) -> anyhow::Result<ExitStatus> {
     let Some(project) = project(global) else { return Ok(ExitStatus::Failure) };
-    let (name, door) = house(&project, verb.target.as_deref())?;
+    let environment = environment::read();
+    let (name, endpoint) = one_home_assistant(&project, &environment, verb.target.as_deref())?;
     let (vault, problems) = vault(global, &project);
     for problem in problems {
         console::tell(&format!("warning: {problem}\n"));
     }
-    let Some(store) = sessions().filter(|_| !vault.recipients().is_empty()) else {
+    let Some(store) = environment.sessions().filter(|_| !vault.recipients().is_empty()) else {
         bail!(
             "there is no age identity to encrypt the session to: make one by \
              `appcred keygen`, or name yours under `age: identities:` in appcred.yaml"
         );
     };
-    let Some(session) = sign_in(&door, verb).await? else { return Ok(ExitStatus::Failure) };
-    let file = keep(&session, &store, &vault, &door).await?;
+    let Some(session) = sign_in(&endpoint, verb).await? else { return Ok(ExitStatus::Failure) };
+    let file = keep(&session, &store, &vault, &endpoint).await?;
     console::print(&format!(
         "Signed in to {name} ({}). The session is kept in {}.\n",
         session.url,
         file.display()
     ))?;
-    if !matches!(door.key, DoorKey::Named(manifest::Token::Session)) {
+    if !matches!(endpoint.auth, AuthMethod::Session) {
         console::tell(&format!(
             "warning: {name} has a token of its own, which goes before the session\n"
         ));
@@ -75,11 +76,14 @@ pub(super) async fn run(global: &Global, verb: &Login) -> anyhow::Result<ExitSta
 }
 
 /// Lets a person sign in; `None` where nobody came back, which has been told.
-async fn sign_in(door: &Door, verb: &Login) -> anyhow::Result<Option<Session>> {
+async fn sign_in(
+    endpoint: &HomeAssistantEndpoint,
+    verb: &Login,
+) -> anyhow::Result<Option<Session>> {
     let listener = Loopback::listen(verb.port).await.with_context(|| {
         format!("cannot listen on port {} of this machine; choose another by --port", verb.port)
     })?;
-    let sign_in = SignIn::new(&door.url, &door.network, &listener.origin())?;
+    let sign_in = SignIn::new(&endpoint.url, &endpoint.network, &listener.origin())?;
     sign_in.look().await?;
     console::tell(&format!("Sign in here:\n\n  {}\n\n", sign_in.link()));
     if !verb.no_browser && open::that_detached(sign_in.link().as_str()).is_err() {
@@ -100,11 +104,11 @@ async fn sign_in(door: &Door, verb: &Login) -> anyhow::Result<Option<Session>> {
         Some(code) = pasted(&sign_in) => code,
     };
     let (session, token) = sign_in.finish(&code).await?;
-    let settings = Settings { url: door.url.clone(), token, network: door.network.clone() };
+    let settings = Settings { url: endpoint.url.clone(), token, network: endpoint.network.clone() };
     match home_assistant::connect(settings).await {
         Ok(connected) => connected.close().await,
         Err(why) => {
-            session.revoke(&door.network).await?;
+            session.revoke(&endpoint.network).await?;
             bail!("the sign-in was ended again: {why}");
         }
     }
@@ -148,19 +152,19 @@ async fn keep(
     session: &Session,
     store: &Store,
     vault: &SecretResolver,
-    door: &Door,
+    endpoint: &HomeAssistantEndpoint,
 ) -> anyhow::Result<std::path::PathBuf> {
     // One that cannot be read any more cannot be ended either.
     let before = store.load(&session.url, vault).ok().flatten();
     let file = match store.save(session, vault) {
         Ok(file) => file,
         Err(why) => {
-            session.revoke(&door.network).await?;
+            session.revoke(&endpoint.network).await?;
             return Err(why.into());
         }
     };
     if let Some(before) = before
-        && let Err(why) = before.revoke(&door.network).await
+        && let Err(why) = before.revoke(&endpoint.network).await
     {
         console::tell(&format!("warning: the session before was not ended: {why}\n"));
     }

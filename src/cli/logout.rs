@@ -3,11 +3,11 @@
 use anyhow::{Context, bail};
 
 use crate::target::home_assistant;
+use crate::workspace::one_home_assistant;
 
-use super::access::{house, sessions};
 use super::exit::ExitStatus;
 use super::gather::{project, vault};
-use super::{Global, console};
+use super::{Global, console, environment};
 
 /// End the session that `login` opened
 ///
@@ -28,14 +28,15 @@ pub(super) struct Logout {
 
 pub(super) async fn run(global: &Global, verb: &Logout) -> anyhow::Result<ExitStatus> {
     let Some(project) = project(global) else { return Ok(ExitStatus::Failure) };
-    let (name, door) = house(&project, verb.target.as_deref())?;
+    let environment = environment::read();
+    let (name, endpoint) = one_home_assistant(&project, &environment, verb.target.as_deref())?;
     let (vault, _) = vault(global, &project);
-    let url = home_assistant::canonical(&door.url)?;
-    let Some(store) = sessions() else { bail!("no home folder is known, where sessions are kept") };
+    let url = home_assistant::canonical(&endpoint.url)?;
+    let Some(store) = environment.sessions() else {
+        bail!("no home folder is known, where sessions are kept")
+    };
     let ended = match store.load(&url, &vault) {
-        Ok(Some(session)) => {
-            session.revoke(&door.network).await.map_err(anyhow::Error::from)
-        }
+        Ok(Some(session)) => session.revoke(&endpoint.network).await.map_err(anyhow::Error::from),
         Ok(None) => bail!("nobody is signed in to {name} ({url})"),
         Err(why) => Err(why.into()),
     };

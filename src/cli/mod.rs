@@ -1,6 +1,5 @@
 //! The command line: one file a verb, its doc comments are the help.
 
-mod access;
 mod add;
 mod against;
 mod apply;

@@ -8,6 +8,7 @@ use futures_util::FutureExt;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
+use crate::connect::Endpoint;
 use crate::desired::{self, Resolved};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::manifest::{Cache, Entry, Loaded, Project, Target, Token, load_again};
@@ -16,8 +17,8 @@ use crate::secret::{self, SecretResolver};
 use crate::stamp::Stamp;
 use crate::status::{Manifests, Mode};
 use crate::watch::{Notices, Opener, Reading, TargetLock, TargetSpec};
+use crate::workspace::select;
 
-use super::access::{Way, chosen};
 use super::gather::{request, vault};
 use super::selection::{PolicyArgs, Selection};
 use super::{Global, environment};
@@ -46,7 +47,7 @@ struct Known {
 
 /// How a target was reached last, and how often that has changed.
 struct Door {
-    way: Way,
+    endpoint: Endpoint,
     stamps: Vec<Option<Stamp>>,
     number: u64,
 }
@@ -68,6 +69,7 @@ impl Reader {
         let now = environment::now();
         let loaded = load_again(&request(&self.global), &mut self.cache, now);
         let mut places = places(&loaded, &self.global.folder);
+        let completeness = loaded.completeness();
         let Loaded { project, manifests: files, entries, mut problems, .. } = loaded;
         let written: BTreeMap<Key, Arc<Entry>> =
             entries.iter().map(|entry| (entry.key.value.clone(), Arc::clone(entry))).collect();
@@ -77,19 +79,19 @@ impl Reader {
             entries: entries.len(),
             ..Manifests::default()
         };
-        let known = self.resolve(&project, entries, &problems);
+        let known = self.resolve(&project, entries, completeness);
         if !known.resolved.problems.is_empty() {
             problems.append(known.resolved.problems.clone());
             problems.append(known.notes.clone());
         }
-        let wanted = match chosen(&project, &self.selection) {
+        let wanted = match select(&project, &environment::read(), &self.selection.targets) {
             Ok(_) if problems.has_errors() => None,
             Ok(targets) => {
                 let wanted = self.wanted(&project, targets, &known, &written, &mut problems);
                 Some(wanted).filter(|_| !problems.has_errors())
             }
             Err(error) => {
-                manifests.hindrance = Some(format!("{error:#}"));
+                manifests.hindrance = Some(error.to_string());
                 None
             }
         };
@@ -105,7 +107,7 @@ impl Reader {
         &mut self,
         project: &Project,
         entries: Vec<Arc<Entry>>,
-        problems: &Diagnostics,
+        completeness: Completeness,
     ) -> Known {
         let mut files = project.age.identities.clone();
         files.extend(environment::identity_files());
@@ -135,8 +137,6 @@ impl Reader {
             }
         };
         let vault = Arc::new(vault);
-        let completeness =
-            if problems.has_errors() { Completeness::Partial } else { Completeness::Whole };
         let earlier = earlier.as_ref().map(|known| &known.resolved);
         let resolved = desired::resolve_again(entries, &vault, completeness, earlier);
         Known { vault, resolved, notes, grounds, allow_outside: project.allow_outside_files }
@@ -145,7 +145,7 @@ impl Reader {
     fn wanted(
         &mut self,
         project: &Project,
-        targets: Vec<(TargetName, Way)>,
+        targets: BTreeMap<TargetName, Endpoint>,
         known: &Known,
         written: &BTreeMap<Key, Arc<Entry>>,
         problems: &mut Diagnostics,
@@ -159,19 +159,18 @@ impl Reader {
         let notices = notices(project, &known.vault, problems);
         let written = Arc::new(written.clone());
         let mut all = BTreeMap::new();
-        for (name, way) in targets {
-            let (desired, twice) =
-                known.resolved.for_target(&project.owner, &name, &SealedClients::new());
+        for (name, endpoint) in targets {
+            let (desired, twice) = known.resolved.for_target(project, &name, &SealedClients::new());
             problems.append(twice);
             let written = Arc::clone(&written);
             let seals = move |key: &Key| {
                 written.get(key).map(|entry| desired::seals(entry)).unwrap_or_default()
             };
             let wanted = TargetSpec {
-                address: way.shown(),
-                door: self.door(&name, &way),
-                hold: self.hold(project, &way),
-                open: opener(way, &known.vault),
+                address: endpoint.address(),
+                door: self.door(&name, &endpoint, &known.vault),
+                hold: self.hold(project, &endpoint),
+                open: opener(endpoint, &known.vault),
                 desired,
                 seals: Arc::new(seals),
                 policy: policy.clone(),
@@ -184,22 +183,25 @@ impl Reader {
     }
 
     /// The number of the way into a target, another one whenever that has changed.
-    fn door(&mut self, name: &TargetName, way: &Way) -> u64 {
-        let stamps = way.files().into_iter().map(|file| Stamp::of(&file)).collect();
+    fn door(&mut self, name: &TargetName, endpoint: &Endpoint, vault: &SecretResolver) -> u64 {
+        let files = endpoint.files(vault, environment::read().sessions().as_ref());
+        let stamps = files.into_iter().map(|file| Stamp::of(&file)).collect();
         let number = match self.doors.get(name) {
-            Some(door) if door.way.is_same(way) && door.stamps == stamps => return door.number,
+            Some(door) if door.endpoint == *endpoint && door.stamps == stamps => {
+                return door.number;
+            }
             Some(door) => door.number + 1,
             None => 0,
         };
-        self.doors.insert(name.clone(), Door { way: way.clone(), stamps, number });
+        self.doors.insert(name.clone(), Door { endpoint: endpoint.clone(), stamps, number });
         number
     }
 
     /// One watcher for each owner's credentials at each target, on this machine and for this person.
-    fn hold(&self, project: &Project, way: &Way) -> TargetLock {
-        let named = match way {
-            Way::HomeAssistant(door) => door.url.clone(),
-            Way::ConfigDir(folder) => real(folder).display().to_string(),
+    fn hold(&self, project: &Project, endpoint: &Endpoint) -> TargetLock {
+        let named = match endpoint {
+            Endpoint::HomeAssistant(endpoint) => endpoint.url.clone(),
+            Endpoint::ConfigDir(folder) => real(folder).display().to_string(),
         };
         let digest = Sha256::digest(format!("{}\0{named}", project.owner));
         let digest: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
@@ -259,11 +261,15 @@ fn real(path: &Path) -> PathBuf {
     }
 }
 
-fn opener(way: Way, vault: &Arc<SecretResolver>) -> Opener {
+fn opener(endpoint: Endpoint, vault: &Arc<SecretResolver>) -> Opener {
     let vault = Arc::clone(vault);
     Arc::new(move || {
-        let (way, vault) = (way.clone(), Arc::clone(&vault));
-        async move { way.open(&vault).await }.boxed()
+        let (endpoint, vault) = (endpoint.clone(), Arc::clone(&vault));
+        let connect = async move {
+            let sessions = environment::read().sessions();
+            endpoint.connect(&vault, sessions.as_ref()).await.map_err(|why| why.to_string())
+        };
+        connect.boxed()
     })
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use crate::encrypted_file::{Rekeyed, rekeyed};
-use crate::manifest::Loaded;
+use crate::manifest::{Loaded, secret_values};
 use crate::secret::{SecretResolver, files_of};
 use crate::yaml_edit::save;
 
@@ -113,12 +113,8 @@ fn rekey(
 fn all_files(global: &Global, loaded: &Loaded, vault: &SecretResolver) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> =
         loaded.project.file.iter().chain(&loaded.manifests).cloned().collect();
-    let references = loaded
-        .entries
-        .iter()
-        .flat_map(|entry| [&entry.client_id.value, &entry.client_secret.value]);
-    for reference in references.chain(loaded.project.tokens()) {
-        for file in files_of(reference, vault) {
+    for secret in secret_values(&loaded.project, &loaded.entries) {
+        for file in files_of(&secret.value.value, vault) {
             let file = vault.path_from(&global.folder, &file);
             if !files.contains(&file) {
                 files.push(file);

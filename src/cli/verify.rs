@@ -8,8 +8,8 @@ use crate::manifest::Entry;
 use crate::model::{DesiredCredential, Key, Place, TargetName};
 use crate::report::verified::{self, Verified};
 use crate::verify::{Question, Verdict, verify};
+use crate::workspace::is_target;
 
-use super::access::is_target;
 use super::apply::has_work;
 use super::exit::ExitStatus;
 use super::gather::{Site, entries};

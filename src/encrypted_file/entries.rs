@@ -3,7 +3,7 @@
 use secrecy::zeroize::Zeroizing;
 
 use super::{NotSealed, Seals};
-use crate::model::Secret;
+use crate::model::{PlainText, Secret};
 use crate::secret::seal::seal;
 use crate::secret::{SecretResolver, Unreadable};
 use crate::yaml_edit::{Held, New, Old, Slot, Unfit, all_slots, put, slots};
@@ -93,7 +93,7 @@ impl Entries {
                 if let Some(same) = same {
                     new.push((slot, Sealed::As(&left.remove(same).old)));
                 } else if !of_same_entry
-                    && self.is_secret(slot)
+                    && self.is_secret(slot, secret)
                     && !(with.keep_plain && self.plain.contains(secret))
                 {
                     let armored = seal(secret.expose().as_bytes(), with.recipients)?;
@@ -105,10 +105,15 @@ impl Entries {
         Ok(put(text, &new)?)
     }
 
-    /// What may stand in clear is a secret where it was one.
-    fn is_secret(&self, slot: &Slot) -> bool {
-        let was = |old: &Value| old.field == slot.field && old.of == slot.of;
-        !slot.may_be_clear || self.opened.iter().any(was)
+    /// What may be in plain text is a secret where it was one.
+    fn is_secret(&self, slot: &Slot, secret: &Secret) -> bool {
+        let was_encrypted = |old: &Value| old.field == slot.field && old.of == slot.of;
+        match slot.plain_text {
+            PlainText::Refused => true,
+            PlainText::Accepted | PlainText::Usual => {
+                !self.plain.contains(secret) && self.opened.iter().any(was_encrypted)
+            }
+        }
     }
 }
 

@@ -15,8 +15,16 @@ use url::{Host, Url};
 
 /// Names that no public name server knows (RFC 6761, 6762, 8375, and what routers use).
 const PRIVATE_SUFFIXES: &[&str] = &[
-    "corp", "home", "home.arpa", "internal", "intranet", "lan", "local", "localdomain",
-    "localhost", "private",
+    "corp",
+    "home",
+    "home.arpa",
+    "internal",
+    "intranet",
+    "lan",
+    "local",
+    "localdomain",
+    "localhost",
+    "private",
 ];
 
 /// The address of a proxy. Only [`ProxyAddress::url`] gives its user and password.
@@ -168,9 +176,8 @@ fn is_private(url: &Url) -> bool {
         Some(Host::Ipv6(address)) => is_private_v6(address),
         Some(Host::Domain(name)) => {
             let name = name.trim_end_matches('.');
-            let ends_with = |suffix: &&str| {
-                name.strip_suffix(*suffix).is_some_and(|rest| rest.ends_with('.'))
-            };
+            let ends_with =
+                |suffix: &&str| name.strip_suffix(*suffix).is_some_and(|rest| rest.ends_with('.'));
             !name.contains('.') || PRIVATE_SUFFIXES.iter().any(ends_with)
         }
     }
@@ -240,10 +247,27 @@ mod tests {
     fn what_is_private_is_reached_directly_unless_the_project_says_otherwise() {
         let asked = ProxyAddress::parse("http://asked.example:3128").unwrap();
         for host in [
-            "localhost", "127.0.0.1", "127.9.9.9", "[::1]", "supervisor", "homeassistant",
-            "homeassistant.local", "ha.lan", "ha.home.arpa", "ha.internal", "x.localhost",
-            "HA.LOCAL.", "10.0.0.1", "172.31.0.1", "192.168.1.2", "169.254.1.1", "100.64.1.1",
-            "[fd00::1]", "[fe80::1]", "[::ffff:192.168.1.1]", "0.0.0.0",
+            "localhost",
+            "127.0.0.1",
+            "127.9.9.9",
+            "[::1]",
+            "supervisor",
+            "homeassistant",
+            "homeassistant.local",
+            "ha.lan",
+            "ha.home.arpa",
+            "ha.internal",
+            "x.localhost",
+            "HA.LOCAL.",
+            "10.0.0.1",
+            "172.31.0.1",
+            "192.168.1.2",
+            "169.254.1.1",
+            "100.64.1.1",
+            "[fd00::1]",
+            "[fe80::1]",
+            "[::ffff:192.168.1.1]",
+            "0.0.0.0",
         ] {
             let url = format!("http://{host}:8123");
             assert_eq!(shown(&url, None, &variables("")), None, "{host}");
@@ -258,13 +282,19 @@ mod tests {
     #[test]
     fn no_proxy_is_understood_in_all_its_forms() {
         check_exception("*", &["http://ha.example", "https://8.8.8.8"], &[]);
-        for form in ["example.org", ".example.org", "*.example.org", "a.b, example.org", "a.b EXAMPLE.org"] {
+        for form in
+            ["example.org", ".example.org", "*.example.org", "a.b, example.org", "a.b EXAMPLE.org"]
+        {
             check_exception(form, &["https://ha.example.org"], &["https://ha-example.org"]);
         }
         check_exception("example.org.", &["https://example.org"], &["https://example.com"]);
         check_exception("ha.example:8123", &["http://ha.example:8123"], &["http://ha.example"]);
         check_exception("ha.example:443", &["https://ha.example"], &["http://ha.example"]);
-        check_exception("8.8.0.0/16,[2001:db8::1]:80", &["http://8.8.1.1", "http://[2001:db8::1]"], &["http://8.9.1.1", "https://[2001:db8::1]"]);
+        check_exception(
+            "8.8.0.0/16,[2001:db8::1]:80",
+            &["http://8.8.1.1", "http://[2001:db8::1]"],
+            &["http://8.9.1.1", "https://[2001:db8::1]"],
+        );
         check_exception("2001:db8::/32", &["https://[2001:db8::7]"], &["https://[2001:db9::7]"]);
         check_exception("", &[], &["http://ha.example"]);
     }
@@ -282,7 +312,8 @@ mod tests {
         let all = Variables { all: "socks5h://proxy.example".to_owned(), ..Variables::default() };
         let refused = proxy_for(&"https://ha.example".parse().unwrap(), None, &all);
         assert_eq!(refused, Err(BadProxy::Scheme));
-        let hush = Variables { all: "http://user:hush@p.example".to_owned(), ..Variables::default() };
+        let hush =
+            Variables { all: "http://user:hush@p.example".to_owned(), ..Variables::default() };
         let proxy = proxy_for(&"https://ha.example".parse().unwrap(), None, &hush).unwrap();
         assert!(!format!("{proxy:?}").contains("hush"));
     }

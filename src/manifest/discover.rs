@@ -1,6 +1,6 @@
 //! Which files are manifests.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::ffi::OsStr;
 use std::fs::{self, FileType};
 use std::path::{Path, PathBuf};
@@ -22,17 +22,21 @@ const SECRETS: &[&str] = &["secrets.yaml", "secrets.yml", "secrets.sops.yaml", "
 /// Folders in folders; more is a mistake.
 const MAX_FOLDERS: usize = 64;
 
+/// What a search for manifests found.
+pub(super) struct Discovered {
+    /// The manifests, in order.
+    pub(super) manifests: Vec<PathBuf>,
+    /// Folders in which manifests are expected, and none is.
+    pub(super) emptied: BTreeSet<PathBuf>,
+}
+
 /// Finds the manifests of a project, in order: as they are named, and in a folder by name.
-pub(super) fn discover(
-    folder: &Path,
-    project: &Project,
-    problems: &mut Diagnostics,
-) -> Vec<PathBuf> {
+pub(super) fn discover(folder: &Path, project: &Project, problems: &mut Diagnostics) -> Discovered {
     let mut search = Search::new(problems);
     match &project.manifests {
         Some(named) => {
             for name in named {
-                search.named(&folder.join(&name.value), &name.spot);
+                search.look_at(&folder.join(&name.value), Some(&name.spot));
             }
         }
         None => {
@@ -43,11 +47,11 @@ pub(super) fn discover(
                 search.problems.push(nothing_there(folder));
             }
             for path in usual {
-                search.look_at(&path);
+                search.look_at(&path, None);
             }
         }
     }
-    search.found
+    Discovered { manifests: search.found, emptied: search.emptied }
 }
 
 /// Whether a file of this path is found, or would be if it were there.
@@ -94,6 +98,7 @@ fn nothing_there(folder: &Path) -> Diagnostic {
 struct Search<'p> {
     problems: &'p mut Diagnostics,
     found: Vec<PathBuf>,
+    emptied: BTreeSet<PathBuf>,
     /// Files and folders already seen, by their real paths: one may be named twice, or linked to.
     seen: HashSet<PathBuf>,
     /// How many manifests were met, those seen before included.
@@ -104,36 +109,38 @@ struct Search<'p> {
 
 impl<'p> Search<'p> {
     fn new(problems: &'p mut Diagnostics) -> Self {
-        Self { problems, found: Vec::new(), seen: HashSet::new(), met: 0, above: Vec::new() }
+        Self {
+            problems,
+            found: Vec::new(),
+            emptied: BTreeSet::new(),
+            seen: HashSet::new(),
+            met: 0,
+            above: Vec::new(),
+        }
     }
 
-    fn named(&mut self, path: &Path, spot: &Spot) {
+    /// Looks at a file or folder that the project names at `spot`, or that is one of the usual ones.
+    fn look_at(&mut self, path: &Path, spot: Option<&Spot>) {
+        let at = |problem: Diagnostic| match spot {
+            Some(spot) => problem.at(&spot.file, spot.span),
+            None => problem,
+        };
         let before = self.met;
         match fs::metadata(path) {
             Ok(data) if data.is_dir() => {
                 self.folder(path);
                 if self.met == before {
-                    let message = "there is no manifest in this folder";
-                    self.problems.push(
-                        Diagnostic::warning("no-manifest", message)
-                            .at(&spot.file, spot.span)
-                            .help("a manifest ends with `.yaml` or `.yml`"),
+                    self.emptied.insert(path.to_owned());
+                    let message =
+                        format!("there is no manifest in the folder `{}`", path.display());
+                    let problem = Diagnostic::warning("no-manifest", message).help(
+                        "a manifest ends with `.yaml` or `.yml`; nothing is deleted as long as the folder is empty",
                     );
+                    self.problems.push(at(problem));
                 }
             }
             Ok(_) => self.file(path),
-            Err(error) => {
-                let problem = unreadable(path, &error);
-                self.problems.push(problem.at(&spot.file, spot.span));
-            }
-        }
-    }
-
-    fn look_at(&mut self, path: &Path) {
-        match fs::metadata(path) {
-            Ok(data) if data.is_dir() => self.folder(path),
-            Ok(_) => self.file(path),
-            Err(error) => self.problems.push(unreadable(path, &error)),
+            Err(error) => self.problems.push(at(unreadable(path, &error))),
         }
     }
 

@@ -9,13 +9,22 @@ use super::fields::{Decoder, Located};
 use super::project::Project;
 use super::reference::Handling;
 use super::targets::Targets;
-use crate::diagnostic::{Diagnostics, SourceFile, shown};
+use crate::diagnostic::{Diagnostic, Diagnostics, SourceFile, Span, shown};
 use crate::model::{Domain, Integration, Key, Place, Reference, TargetName};
 use crate::yaml::{self, Node, Pair};
 
 pub(super) const MANIFEST_FIELDS: &[&str] = &["application_credentials", yaml::SOPS];
-pub(super) const ENTRY_FIELDS: &[&str] =
-    &["domain", "name", "key", "client_id", "client_secret", "adopt", "integration", "targets"];
+pub(super) const ENTRY_FIELDS: &[&str] = &[
+    "domain",
+    "name",
+    "key",
+    "formerly",
+    "client_id",
+    "client_secret",
+    "adopt",
+    "integration",
+    "targets",
+];
 
 /// Where fields are needed that have no default.
 const EVERY: &str = "in every entry";
@@ -29,6 +38,8 @@ pub struct Entry {
     pub name: Located<SmolStr>,
     /// Stable and unique per owner. Stands at the name or the domain where it was left out.
     pub key: Located<Key>,
+    /// Keys that it had before.
+    pub formerly: BTreeSet<Key>,
     /// The OAuth2 client id.
     pub client_id: Located<Reference>,
     /// The OAuth2 client secret.
@@ -50,6 +61,9 @@ pub(super) struct Decoded {
     /// The integrations of entries that have another problem, so that theirs is told as well.
     pub(super) domains_of_broken: Vec<Located<Domain>>,
     pub(super) problems: Diagnostics,
+    /// Whether it is readable, but no document says what its list of entries is: neither entries nor
+    /// that there are none.
+    pub(super) is_emptied: bool,
 }
 
 /// Reads all entries of one manifest.
@@ -60,6 +74,7 @@ pub(super) fn decode(file: &Arc<SourceFile>, project: &Project) -> Decoded {
         project,
         handling: project.handling(),
         domains_of_broken: Vec::new(),
+        has_list: false,
     };
     for fault in parsed.faults {
         decoder.fields.problems.push(fault.into_diagnostic(file));
@@ -68,10 +83,19 @@ pub(super) fn decode(file: &Arc<SourceFile>, project: &Project) -> Decoded {
     for document in &parsed.documents {
         decoder.document(document, &mut entries);
     }
+    let is_emptied = !decoder.has_list && !decoder.fields.problems.has_errors();
+    if is_emptied {
+        let start = Span { line: 1, column: 1, ..Span::default() };
+        let problem = Diagnostic::warning("empty-manifest", "this manifest has no list of entries")
+            .at(file, start)
+            .help("write `application_credentials: []` where no entry is wanted, or remove the file; nothing is deleted until then");
+        decoder.fields.problems.push(problem);
+    }
     Decoded {
         entries,
         domains_of_broken: decoder.domains_of_broken,
         problems: decoder.fields.problems,
+        is_emptied,
     }
 }
 
@@ -80,6 +104,7 @@ struct EntryDecoder<'f, 'p> {
     project: &'p Project,
     handling: Handling,
     domains_of_broken: Vec<Located<Domain>>,
+    has_list: bool,
 }
 
 impl EntryDecoder<'_, '_> {
@@ -99,6 +124,7 @@ impl EntryDecoder<'_, '_> {
         }
         let Some(fields) = self.fields.fields(node, "a manifest", MANIFEST_FIELDS) else { return };
         let Some(pair) = fields.get("application_credentials") else { return };
+        self.has_list = true;
         if matches!(pair.value.value, yaml::Value::Null) && pair.value.tag.is_none() {
             return;
         }
@@ -125,6 +151,10 @@ impl EntryDecoder<'_, '_> {
             Some(pair) => decoder.key(pair),
             None => name.as_ref().and_then(|name| decoder.key_from(name)),
         };
+        let formerly = match fields.get("formerly") {
+            Some(pair) => decoder.keys(pair),
+            None => Some(BTreeSet::new()),
+        };
         let client_id =
             decoder.required(&fields, "client_id", EVERY).and_then(|pair| decoder.reference(pair));
         let client_secret = decoder
@@ -148,6 +178,7 @@ impl EntryDecoder<'_, '_> {
                 domain: domain.clone()?,
                 name: name?,
                 key: key?,
+                formerly: formerly?,
                 client_id: client_id?,
                 client_secret: client_secret?,
                 adopt: adopt?,
@@ -240,6 +271,19 @@ impl Decoder<'_> {
             self.bad_name("key", pair.value.span);
         }
         key.map(|key| self.located(key, pair.value.span))
+    }
+
+    fn keys(&mut self, pair: &Pair<'_>) -> Option<BTreeSet<Key>> {
+        let mut keys = BTreeSet::new();
+        for text in self.texts(pair)? {
+            match Key::new(&text.value) {
+                Some(key) => {
+                    keys.insert(key);
+                }
+                None => self.bad_name("key", text.spot.span),
+            }
+        }
+        Some(keys)
     }
 
     fn key_from(&mut self, name: &Located<SmolStr>) -> Option<Located<Key>> {

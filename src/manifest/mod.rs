@@ -17,6 +17,7 @@ mod project;
 mod proxy;
 mod reference;
 pub mod schema;
+mod secret_values;
 mod shown;
 mod targets;
 #[cfg(test)]
@@ -24,6 +25,7 @@ mod tests;
 mod token;
 mod trial;
 
+use std::collections::BTreeSet;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -38,13 +40,15 @@ pub use fields::Located;
 pub use mask::mask;
 pub use notify::Notify;
 pub use project::{Age, Project, Target};
+pub use secret_values::{SecretValue, secret_values};
 pub use targets::Targets;
 pub use token::{Command, Token};
 pub use trial::{InClear, check};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceFile};
-use crate::model::Domain;
+use crate::model::{Completeness, Domain};
 use crate::stamp::Stamp;
+use discover::Discovered;
 use entry::Decoded;
 
 /// What is to be read.
@@ -67,6 +71,8 @@ pub struct Loaded {
     pub entries: Vec<Arc<Entry>>,
     /// The integrations of entries that could not be understood otherwise.
     pub domains_of_broken: Vec<Located<Domain>>,
+    /// The manifests and folders of manifests that are empty without saying so.
+    pub emptied: BTreeSet<PathBuf>,
     /// What is wrong. While there is an error, an entry may be missing.
     pub problems: Diagnostics,
 }
@@ -76,7 +82,7 @@ pub fn discover(request: &Request, project: &Project) -> (Vec<PathBuf>, Diagnost
     let mut problems = Diagnostics::default();
     let folder = request.folder.strip_prefix(".").unwrap_or(&request.folder);
     let found = discover::discover(folder, project, &mut problems);
-    (found, problems)
+    (found.manifests, problems)
 }
 
 /// Whether a file of this path is a manifest of the project, or would be one if it were written.
@@ -101,6 +107,17 @@ pub fn entries(path: &Path, text: &str, project: &Project) -> (Vec<Arc<Entry>>, 
 }
 
 impl Loaded {
+    /// Whether the entries are all that the manifests hold.
+    pub fn completeness(&self) -> Completeness {
+        if self.problems.has_errors() {
+            Completeness::Partial
+        } else if self.emptied.is_empty() {
+            Completeness::Whole
+        } else {
+            Completeness::Emptied(self.emptied.clone())
+        }
+    }
+
     /// The integrations of all entries, at their places.
     pub fn domains(&self) -> impl Iterator<Item = &Located<Domain>> {
         self.entries.iter().map(|entry| &entry.domain).chain(&self.domains_of_broken)
@@ -128,13 +145,16 @@ pub fn load_again(request: &Request, cache: &mut Cache, now: Timestamp) -> Loade
     let mut problems = Diagnostics::default();
     let (project, file) = read_project(folder, request.home.as_deref(), &mut problems);
     cache.renew(file);
-    let manifests = discover::discover(folder, &project, &mut problems);
+    let Discovered { manifests, mut emptied } = discover::discover(folder, &project, &mut problems);
     let read = read_all(&manifests, &project, cache);
     let found = manifests.iter().zip(&read);
     cache.keep(found.map(|(path, (stamp, decoded))| (path, *stamp, decoded)), now);
     let mut entries = Vec::new();
     let mut domains_of_broken = Vec::new();
-    for (_, decoded) in &read {
+    for (path, (_, decoded)) in manifests.iter().zip(&read) {
+        if decoded.is_emptied {
+            emptied.insert(path.clone());
+        }
         entries.extend(decoded.entries.iter().cloned());
         domains_of_broken.extend(decoded.domains_of_broken.iter().cloned());
         problems.append(decoded.problems.clone());
@@ -142,7 +162,7 @@ pub fn load_again(request: &Request, cache: &mut Cache, now: Timestamp) -> Loade
     for check in checks::CHECKS {
         check(&entries, &mut problems);
     }
-    Loaded { project, manifests, entries, domains_of_broken, problems }
+    Loaded { project, manifests, entries, domains_of_broken, emptied, problems }
 }
 
 fn read_project(

@@ -9,13 +9,14 @@ use super::fields::{Decoder, Fields, Located};
 use super::notify::Notify;
 use super::reference::Handling;
 use super::token::{self, Token};
-use crate::http::Network;
 use crate::diagnostic::{Diagnostics, SourceFile, shown};
-use crate::model::{Domain, Key, MaxDeletes, OnDrift, Owner, Policy, Prune, Reference, TargetName};
+use crate::http::Network;
+use crate::model::{Domain, Key, MaxDeletes, OnDrift, Owner, Policy, Prune, TargetName};
 use crate::yaml::{self, Kind, Node, Pair, Value};
 
 pub(super) const PROJECT_FIELDS: &[&str] = &[
     "owner",
+    "previous_owners",
     "manifests",
     "targets",
     "age",
@@ -38,6 +39,8 @@ pub struct Project {
     pub file: Option<PathBuf>,
     /// In whose name credentials are managed.
     pub owner: Owner,
+    /// Names that the owner had before.
+    pub previous_owners: BTreeSet<Owner>,
     /// The manifests it names; the usual places where it names none.
     pub manifests: Option<Vec<Located<String>>>,
     /// The targets by name; none where the environment names the only one.
@@ -89,14 +92,6 @@ impl Project {
     /// What holds when the project file could not be read.
     pub(super) fn broken() -> Self {
         Self { broken: true, ..Self::default() }
-    }
-
-    /// The tokens of targets that the file has or names.
-    pub fn tokens(&self) -> impl Iterator<Item = &Reference> {
-        self.targets.values().filter_map(|target| match target {
-            Target::HomeAssistant { token: Token::Written(token), .. } => Some(&token.value),
-            Target::HomeAssistant { .. } | Target::ConfigDir(_) => None,
-        })
     }
 
     pub(super) fn handling(&self) -> Handling {
@@ -175,6 +170,9 @@ impl ProjectDecoder<'_, '_> {
         if let Some(pair) = fields.get("owner") {
             project.owner = self.owner(pair).unwrap_or_default();
         }
+        if let Some(pair) = fields.get("previous_owners") {
+            project.previous_owners = self.previous_owners(pair);
+        }
         if let Some(pair) = fields.get("manifests") {
             project.manifests = self.fields.texts(pair);
         }
@@ -202,6 +200,19 @@ impl ProjectDecoder<'_, '_> {
             self.fields.bad_name("owner", pair.value.span);
         }
         owner
+    }
+
+    fn previous_owners(&mut self, pair: &Pair<'_>) -> BTreeSet<Owner> {
+        let mut owners = BTreeSet::new();
+        for text in self.fields.texts(pair).unwrap_or_default() {
+            match Owner::new(&text.value) {
+                Some(owner) => {
+                    owners.insert(owner);
+                }
+                None => self.fields.bad_name("owner", text.spot.span),
+            }
+        }
+        owners
     }
 
     fn custom_integrations(&mut self, pair: &Pair<'_>) -> BTreeSet<Domain> {

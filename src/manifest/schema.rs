@@ -47,6 +47,9 @@ pub struct Entry {
     /// name where it is left out.
     #[schemars(regex(pattern = r"^[A-Za-z0-9._-]{1,100}$"))]
     pub key: Option<String>,
+    /// Keys that the entry had before. What they stand for moves to this entry, and no account has to
+    /// consent again.
+    pub formerly: Option<Vec<Name>>,
     /// The OAuth client id, as the provider shows it. Quote it if it has nothing but digits.
     #[schemars(regex(pattern = r"^\S([\s\S]*\S)?\n*$"))]
     pub client_id: String,
@@ -108,6 +111,9 @@ pub struct ProjectFile {
     /// another owner. `default` where it is left out.
     #[schemars(regex(pattern = r"^[A-Za-z0-9._-]{1,100}$"))]
     pub owner: Option<String>,
+    /// Names that `owner` had before. Their credentials move to this owner where an entry stands for
+    /// them, and no account has to consent again.
+    pub previous_owners: Option<Vec<Name>>,
     /// Manifests, and folders of them. Where it is left out: `credentials/`, `credentials.yaml`,
     /// `application_credentials/` and `application_credentials.yaml`, as far as they exist.
     pub manifests: Option<Vec<Text>>,
@@ -135,6 +141,11 @@ pub struct ProjectFile {
 #[derive(JsonSchema)]
 #[schemars(inline)]
 pub struct Text(#[schemars(regex(pattern = r"\S"))] pub String);
+
+/// A key or an owner.
+#[derive(JsonSchema)]
+#[schemars(inline)]
+pub struct Name(#[schemars(regex(pattern = r"^[A-Za-z0-9._-]{1,100}$"))] pub String);
 
 /// The name of an integration.
 #[derive(JsonSchema)]

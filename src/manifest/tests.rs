@@ -8,10 +8,10 @@ use proptest::test_runner::{Config, FileFailurePersistence};
 use super::{Loaded, Request, Target, Targets, Token, load, mask};
 use crate::diagnostic::SourceFile;
 use crate::http::ProxyAddress;
-use crate::model::{MaxDeletes, OnDelete, Prune, Reference, TargetName};
+use crate::model::{Completeness, Key, MaxDeletes, OnDelete, Owner, Prune, Reference, TargetName};
 
 /// A project of these files.
-fn project(files: &[(&str, &str)]) -> (tempfile::TempDir, Loaded) {
+fn project_of(files: &[(&str, &str)]) -> (tempfile::TempDir, Loaded) {
     let folder = tempfile::tempdir().unwrap();
     for (name, text) in files {
         let path = folder.path().join(name);
@@ -28,7 +28,7 @@ const LEAST: &str = "application_credentials:\n  - domain: spotify\n    client_i
 
 #[test]
 fn what_is_left_out_has_its_default() {
-    let (folder, loaded) = project(&[("credentials.yaml", LEAST)]);
+    let (folder, loaded) = project_of(&[("credentials.yaml", LEAST)]);
     assert!(loaded.problems.is_empty());
     let [entry] = loaded.entries.as_slice() else { panic!("{:?}", loaded.entries) };
     assert_eq!((entry.name.value.as_str(), entry.key.value.as_str()), ("spotify", "spotify"));
@@ -46,7 +46,7 @@ fn references_are_told_apart() {
     let text = "application_credentials:\n  - domain: google\n    name: Küche\n    client_id: >-\n      a.b\n    \
                 client_secret: |\n      -----BEGIN AGE ENCRYPTED FILE-----\n      YWdl\n      \
                 -----END AGE ENCRYPTED FILE-----\n";
-    let (_folder, loaded) = project(&[("credentials.yaml", text)]);
+    let (_folder, loaded) = project_of(&[("credentials.yaml", text)]);
     let [entry] = loaded.entries.as_slice() else { panic!("{:?}", loaded.problems) };
     assert_eq!(entry.key.value.as_str(), "kuche");
     let Reference::Plain(id) = &entry.client_id.value else { panic!("{:?}", entry.client_id) };
@@ -65,7 +65,7 @@ fn the_project_file_is_read_whole() {
                 lab: {config_dir: ./ha}\npolicy: {prune: none, max_deletes: 20%, allow_empty: on}\n\
                 age: {recipients: [age1x], identities: [~/id.txt, /etc/id.txt]}\ncustom_integrations: [mine]\n";
     let (folder, Loaded { project, manifests, entries, problems, .. }) =
-        project(&[("appcred.yaml", text), ("more.yaml", LEAST), ("credentials.yaml", LEAST)]);
+        project_of(&[("appcred.yaml", text), ("more.yaml", LEAST), ("credentials.yaml", LEAST)]);
     assert!(problems.is_empty(), "{problems:?}");
     assert_eq!((manifests, entries.len()), (vec![folder.path().join("more.yaml")], 1));
     assert_eq!((project.owner.as_str(), project.allow_plaintext), ("house", true));
@@ -91,7 +91,7 @@ fn a_token_is_had_in_one_of_four_ways() {
                 program: {url: \"https://b\", token_command: [pass, show, house]}\n  \
                 session: {url: \"https://c\"}\n";
     let (folder, Loaded { project, problems, .. }) =
-        project(&[("appcred.yaml", text), ("credentials.yaml", LEAST)]);
+        project_of(&[("appcred.yaml", text), ("credentials.yaml", LEAST)]);
     assert!(problems.is_empty(), "{problems:?}");
     let token = |name: &str| match &project.targets[&TargetName::new(name)] {
         Target::HomeAssistant { token, .. } => token,
@@ -115,7 +115,7 @@ fn one_client_on_different_targets_is_no_conflict() {
         )
         .unwrap();
     }
-    let (_folder, loaded) = project(&[("appcred.yaml", appcred), ("credentials.yaml", &text)]);
+    let (_folder, loaded) = project_of(&[("appcred.yaml", appcred), ("credentials.yaml", &text)]);
     let codes: Vec<_> = loaded.problems.sorted().iter().map(|problem| problem.code).collect();
     assert_eq!(codes, ["duplicate-entry-key", "duplicate-client"]);
     let lines: Vec<_> =
@@ -135,7 +135,7 @@ fn many_files_come_in_order() {
         .collect();
     let files: Vec<_> =
         names.iter().map(String::as_str).zip(texts.iter().map(String::as_str)).collect();
-    let (_folder, loaded) = project(&files);
+    let (_folder, loaded) = project_of(&files);
     let domains: Vec<_> =
         loaded.entries.iter().map(|entry| entry.domain.value.as_str().to_owned()).collect();
     assert_eq!(domains, (0..50).map(|number| format!("d{number:02}")).collect::<Vec<_>>());
@@ -277,4 +277,43 @@ proptest! {
         }
         assert_eq!(shown.len(), text.len());
     }
+}
+
+#[test]
+fn what_looks_like_an_accident_is_not_taken_for_a_statement() {
+    let emptied = |files: &[(&str, &str)]| -> Vec<PathBuf> {
+        let project = "manifests: [a, b.yaml]\n";
+        let mut all = vec![("appcred.yaml", project), ("a/least.yaml", LEAST)];
+        all.extend(files);
+        let (folder, loaded) = project_of(&all);
+        let inside = |path: &PathBuf| path.strip_prefix(folder.path()).unwrap().to_owned();
+        match loaded.completeness() {
+            Completeness::Whole => Vec::new(),
+            Completeness::Emptied(places) => places.iter().map(inside).collect(),
+            Completeness::Partial => vec!["(partial)".into()],
+        }
+    };
+    for text in ["", "\n", "# nothing\n", "---\n", "---\n...\n---\n", "{}\n"] {
+        assert_eq!(emptied(&[("b.yaml", text)]), [Path::new("b.yaml")], "{text:?}");
+    }
+    for text in ["application_credentials: []\n", "application_credentials:\n"] {
+        assert_eq!(emptied(&[("b.yaml", text)]), [""; 0].map(PathBuf::from), "{text:?}");
+    }
+    assert_eq!(emptied(&[]), [Path::new("(partial)")]);
+    assert_eq!(emptied(&[("b.yaml/note.txt", "")]), [Path::new("b.yaml")]);
+}
+
+#[test]
+fn earlier_keys_and_owners_are_read() {
+    let text = "application_credentials:\n  - domain: spotify\n    key: new\n    formerly: [old, older]\n    \
+                client_id: a\n    client_secret: !env_var X\n";
+    let (_folder, loaded) = project_of(&[
+        ("appcred.yaml", "owner: house\nprevious_owners: [default, cabin]\n"),
+        ("credentials.yaml", text),
+    ]);
+    assert!(loaded.problems.is_empty(), "{:?}", loaded.problems);
+    let formerly: Vec<_> = loaded.entries[0].formerly.iter().map(Key::as_str).collect();
+    assert_eq!(formerly, ["old", "older"]);
+    let previous: Vec<_> = loaded.project.previous_owners.iter().map(Owner::as_str).collect();
+    assert_eq!(previous, ["cabin", "default"]);
 }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use smol_str::SmolStr;
 
-use super::{ClientId, CredentialId, Domain, KnownSecret, Mark, Secret};
+use super::{Claim, ClientId, CredentialId, Domain, KnownSecret, Mark, Secret};
 
 /// A credential as HA holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +31,11 @@ impl Credential {
     /// The mark that it carries.
     pub fn mark(&self) -> Option<Mark> {
         self.auth_domain.as_deref().and_then(Mark::parse)
+    }
+
+    /// The claim that it is.
+    pub fn claim(&self) -> Option<Claim> {
+        self.auth_domain.as_deref().and_then(Claim::parse)
     }
 
     /// All of it but the secret.

@@ -1,5 +1,8 @@
 //! What Git wants of one target.
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
 use smol_str::SmolStr;
 
 use super::{ClientId, Domain, Integration, Key, KnownSecret, Mark, Owner, Place};
@@ -9,11 +12,14 @@ use super::{ClientId, Domain, Integration, Key, KnownSecret, Mark, Owner, Place}
 pub struct Desired {
     /// Whose entries these are.
     pub owner: Owner,
+    /// Earlier names of the owner. A credential of one of them that an entry stands for moves to the
+    /// owner without consent; the others are not deleted, since another project may declare them.
+    pub previous_owners: BTreeSet<Owner>,
     /// The entries; keys are unique, and so are pairs of domain and client id.
     pub credentials: Vec<DesiredCredential>,
     /// Entries whose client is not known here: its id is encrypted, and nobody decrypts.
     pub unidentified: Vec<Unidentified>,
-    /// Whether every manifest could be read.
+    /// Whether these are all entries.
     pub completeness: Completeness,
 }
 
@@ -29,10 +35,13 @@ pub struct Unidentified {
 }
 
 /// Whether all that Git holds is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Completeness {
     /// Every manifest was read, every secret decrypted.
     Whole,
+    /// The same, but these manifests and folders are empty or missing without saying so, as after an
+    /// accident: what is not declared may still be wanted.
+    Emptied(BTreeSet<PathBuf>),
     /// Something could not be read; what is missing here may still be wanted.
     Partial,
 }
@@ -42,6 +51,8 @@ pub enum Completeness {
 pub struct DesiredCredential {
     /// Stable and unique per owner.
     pub key: Key,
+    /// Keys that it had before.
+    pub formerly: BTreeSet<Key>,
     /// The integration.
     pub domain: Domain,
     /// The OAuth2 client id.

@@ -1,6 +1,13 @@
-//! Ownership, written into HA's `auth_domain`: `appcred:<owner>:<key>`.
+//! Ownership, written into HA's `auth_domain`.
+//!
+//! A credential of an entry carries the *mark* `appcred:<owner>:<key>`. One whose `auth_domain`
+//! must be another text, because a linked account names that text, cannot carry it. A *claim* says
+//! whose it is: a second credential of the same client with `appcred:<owner>:<key>:<that text>`.
+//! Versions that do not know claims do not read one as a mark, since a key has no colon.
 
 use std::fmt;
+
+use smol_str::SmolStr;
 
 use super::text::text_type;
 
@@ -82,9 +89,51 @@ impl fmt::Display for Mark {
     }
 }
 
+/// Who manages all credentials of an integration that carry an `auth_domain` which is not theirs to
+/// choose, or that have this id and no `auth_domain`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Claim {
+    /// The owner and the entry.
+    pub mark: Mark,
+    /// What linked accounts name: an id, a word that Home Assistant chose, or an earlier mark.
+    pub implementation: SmolStr,
+}
+
+impl Claim {
+    /// Reads an `auth_domain`; `None` where it is no claim.
+    pub fn parse(auth_domain: &str) -> Option<Self> {
+        let (at, _) = auth_domain.match_indices(':').nth(2)?;
+        let (mark, implementation) = (auth_domain.get(..at)?, auth_domain.get(at + 1..)?);
+        (!implementation.is_empty()).then_some(())?;
+        Some(Self { mark: Mark::parse(mark)?, implementation: implementation.into() })
+    }
+}
+
+impl fmt::Display for Claim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.mark, self.implementation)
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Key, Mark, Owner};
+    use super::{Claim, Key, Mark, Owner};
+
+    #[test]
+    fn a_claim_reads_back_and_is_no_mark() {
+        let mark = Mark::parse("appcred:house:a").unwrap();
+        for implementation in ["spotify_a_2", "fitbit", "appcred:house:old", "a:b:c:d"] {
+            let claim = Claim { mark: mark.clone(), implementation: implementation.into() };
+            let text = claim.to_string();
+            assert_eq!(Claim::parse(&text), Some(claim));
+            assert_eq!(Mark::parse(&text), None);
+        }
+        for text in
+            ["appcred:house:a", "appcred:house:a:", "appcred:house::x", "other:a:b:c", ":::"]
+        {
+            assert_eq!(Claim::parse(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn a_mark_reads_back() {

@@ -1,6 +1,7 @@
 //! The nouns, without behaviour that could fail. Everything may use them; they use nothing of ours.
 
 mod credential;
+mod credential_id;
 mod desired;
 mod flow;
 mod integration;
@@ -11,20 +12,25 @@ mod place;
 mod policy;
 mod reference;
 mod secret;
+mod secret_field;
 pub mod sops;
 mod text;
 
 pub use credential::{Credential, Held, NewCredential};
+pub use credential_id::{generate_id, is_id_of_client};
 pub use desired::{Completeness, Desired, DesiredCredential, Unidentified};
 pub use flow::{
     ConsentLink, DeviceCode, Field, FieldKind, FlowStep, Form, Linked, OpenFlow, Purpose,
 };
 pub use integration::{Answers, Implementation, Integration, OnDelete};
 pub use known_secret::{KnownSecret, Seal, SealedClients, Seals, SecretComparison};
-pub use mark::{Key, Mark, Owner};
+pub use mark::{Claim, Key, Mark, Owner};
 pub use observed::{ConfigEntry, EntryState, KnownDomains, Live, Observed};
 pub use place::Place;
 pub use policy::{MaxDeletes, OnDrift, Policy, Prune};
 pub use reference::Reference;
 pub use secret::Secret;
+pub use secret_field::{
+    CLIENT_ID, CLIENT_SECRET, PlainText, SECRET_FIELDS, SecretField, TOKEN, WEBHOOK,
+};
 pub use text::{ClientId, CredentialId, Domain, EntryId, FlowId, TargetName};

@@ -23,7 +23,7 @@ pub(super) fn decide(desired: &Desired, policy: &Policy, index: &Index<'_>, draf
 }
 
 fn unread(desired: &Desired) -> Option<Why> {
-    (desired.completeness == Completeness::Partial).then_some(Why::Unread)
+    (desired.completeness != Completeness::Whole).then_some(Why::Unread)
 }
 
 fn prune_off(policy: &Policy) -> Option<Why> {

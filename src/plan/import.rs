@@ -285,6 +285,7 @@ mod tests {
     fn told(credentials: Vec<Credential>, users: &[&str], scope: &Scope) -> Vec<String> {
         let desired = Desired {
             owner: Owner::new("house").unwrap(),
+            previous_owners: BTreeSet::new(),
             credentials: Vec::new(),
             unidentified: Vec::new(),
             completeness: Completeness::Whole,

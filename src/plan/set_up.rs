@@ -35,7 +35,7 @@ pub(super) fn decide(
         |mark: &Mark| wanted.binary_search_by(|entry| entry.key.cmp(&mark.key)).is_ok();
     for (at, flow) in live.flows.iter().enumerate() {
         let Purpose::Entry(mark) = &flow.purpose else { continue };
-        let may_be_wanted = desired.completeness == Completeness::Partial && !is_declared(mark);
+        let may_be_wanted = desired.completeness != Completeness::Whole && !is_declared(mark);
         if mark.owner == desired.owner
             && !needed.contains(&at)
             && !may_be_wanted

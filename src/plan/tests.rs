@@ -13,6 +13,7 @@ use crate::model::{
 pub(super) fn wanted(key: &str) -> DesiredCredential {
     DesiredCredential {
         key: Key::new(key).unwrap(),
+        formerly: BTreeSet::new(),
         domain: Domain::new("spotify"),
         client_id: ClientId::new(format!("id-{key}")),
         client_secret: Secret::new("s1").into(),
@@ -26,6 +27,7 @@ pub(super) fn wanted(key: &str) -> DesiredCredential {
 fn desired(credentials: Vec<DesiredCredential>) -> Desired {
     Desired {
         owner: Owner::new("house").unwrap(),
+        previous_owners: BTreeSet::new(),
         credentials,
         unidentified: Vec::new(),
         completeness: Completeness::Whole,

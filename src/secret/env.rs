@@ -21,7 +21,7 @@ pub(super) fn read(argument: &str) -> Result<Secret, Unreadable> {
 }
 
 /// Where the environment says that age identities are.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct IdentitySources {
     /// Identities themselves, with the variable's name.
     pub texts: Vec<(&'static str, Secret)>,

@@ -126,6 +126,7 @@ pub fn entries(desired: &Desired, plan: &Plan) -> Vec<EntryStatus> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::path::Path;
 
     use super::{EntryStatus, Holding, unseen};
@@ -137,6 +138,7 @@ mod tests {
     fn wanted(key: &str, client_id: &str, line: u32) -> DesiredCredential {
         DesiredCredential {
             key: Key::new(key).unwrap(),
+            formerly: BTreeSet::new(),
             domain: Domain::new("spotify"),
             client_id: ClientId::new(client_id),
             client_secret: Secret::new("s").into(),
@@ -154,6 +156,7 @@ mod tests {
         let last: Vec<EntryStatus> = last.iter().map(seen).collect();
         let desired = Desired {
             owner: Owner::default(),
+            previous_owners: BTreeSet::new(),
             credentials: vec![wanted("new", "1", 1), wanted("b", "2", 2), wanted("a", "1", 9)],
             unidentified: Vec::new(),
             completeness: Completeness::Whole,

@@ -3,7 +3,7 @@
 use secrecy::zeroize::Zeroizing;
 
 use crate::diagnostic::Span;
-use crate::model::Secret;
+use crate::model::{PlainText, SECRET_FIELDS, Secret, SecretField};
 use crate::yaml::{self, Node, Pair, Scalar, Style, Value};
 
 use super::Unfit;
@@ -16,19 +16,15 @@ use super::same::same;
 const AGE: &str = "-----BEGIN AGE ENCRYPTED FILE-----";
 const SEALED: &str = "ENC[";
 
-/// The fields that must not stand in clear, and the one that may be kept as a secret too.
-const SECRETS: &[&str] = &["client_secret", "token"];
-const CLIENT_ID: &str = "client_id";
-
 /// A value that is secret, or encrypted.
 #[derive(Clone, Debug)]
 pub struct Slot {
     /// The field.
     pub field: String,
-    /// The entry's key, name or domain, or the target's name.
+    /// The entry's key, name or domain, the target's name, or the section of the file.
     pub of: String,
-    /// Whether it is no secret unless somebody made it one.
-    pub may_be_clear: bool,
+    /// Whether the value may be in plain text.
+    pub plain_text: PlainText,
     /// What is there.
     pub held: Held,
     /// Where it stands.
@@ -114,18 +110,18 @@ impl Slot {
     }
 }
 
-/// Finds the secrets in a manifest or project file: those in clear and those under age. What a tag
-/// names, what SOPS encrypted and what stands elsewhere by an alias is none.
+/// Finds the secrets in a manifest or project file: those in plain text and those under age. What a
+/// tag names, what SOPS encrypted and what is elsewhere by an alias is none.
 ///
 /// # Errors
 /// Where the text is not valid YAML.
 pub fn slots(text: &str) -> Result<Vec<Slot>, Unfit> {
     let mut found = all_slots(text)?;
-    found.retain(|slot| !slot.may_be_clear || matches!(slot.held, Held::Age(_)));
+    found.retain(|slot| slot.plain_text != PlainText::Usual || matches!(slot.held, Held::Age(_)));
     Ok(found)
 }
 
-/// The same, and what may stand in clear and does: client ids, and what is named in a file of secrets.
+/// The same, and what is usually in plain text: client ids, and what is named in a file of secrets.
 ///
 /// # Errors
 /// Where the text is not valid YAML.
@@ -140,25 +136,62 @@ pub fn all_slots(text: &str) -> Result<Vec<Slot>, Unfit> {
     let mut found = Vec::new();
     for document in &parsed.documents {
         let flow = is_flow(document, text);
-        in_mapping(document, None, text, flow, &mut found);
+        // A file of secrets has names of people's own, below no section.
+        in_mapping(document, Names::OwnOnes, text, flow, &mut found);
         for pair in pairs(document) {
-            let flow = flow || is_flow(&pair.value, text);
-            match (pair.key.text.as_ref(), &pair.value.value) {
-                ("application_credentials", Value::Sequence(items)) => {
-                    for item in items {
-                        in_mapping(item, Some(&name_of(item)), text, flow, &mut found);
-                    }
-                }
-                ("targets", Value::Mapping(targets)) => {
-                    for target in targets {
-                        in_mapping(&target.value, Some(&target.key.text), text, flow, &mut found);
-                    }
-                }
-                _ => {}
+            let section = pair.key.text.as_ref();
+            if SECRET_FIELDS.iter().any(|field| field.section == section) {
+                in_section(section, &pair.value, text, flow, &mut found);
             }
         }
     }
     Ok(found)
+}
+
+/// Finds the secrets in a section: in its mapping, or in the mappings of its list or mapping.
+fn in_section(section: &str, node: &Node<'_>, text: &str, flow: bool, into: &mut Vec<Slot>) {
+    if node.alias {
+        return;
+    }
+    let flow = flow || is_flow(node, text);
+    let fields = |of: String| Names::Fields { section: section.to_owned(), of };
+    in_mapping(node, fields(section.to_owned()), text, flow, into);
+    for pair in pairs(node).iter().filter(|pair| !pair.merged) {
+        in_mapping(&pair.value, fields(pair.key.text.to_string()), text, flow, into);
+    }
+    if let Value::Sequence(items) = &node.value {
+        for item in items {
+            in_mapping(item, fields(name_of(item)), text, flow, into);
+        }
+    }
+}
+
+/// What the keys of a mapping mean.
+enum Names {
+    /// They are names of people's own.
+    OwnOnes,
+    /// They are fields of an item of a section.
+    Fields { section: String, of: String },
+}
+
+impl Names {
+    /// Whether the value of this key may be in plain text; `None` where it is no secret at all.
+    fn plain_text(&self, key: &str) -> Option<PlainText> {
+        match self {
+            Self::OwnOnes => Some(PlainText::Usual),
+            Self::Fields { section, .. } => {
+                let is_it = |field: &&SecretField| field.section == section && field.name == key;
+                SECRET_FIELDS.iter().find(is_it).map(|field| field.plain_text)
+            }
+        }
+    }
+
+    fn of(&self) -> &str {
+        match self {
+            Self::OwnOnes => "",
+            Self::Fields { of, .. } => of,
+        }
+    }
 }
 
 /// Whether a text is taken for an encrypted value.
@@ -183,7 +216,7 @@ fn name_of(entry: &Node<'_>) -> String {
     text("key").or_else(|| text("name")).or_else(|| text("domain")).unwrap_or_default()
 }
 
-fn in_mapping(node: &Node<'_>, of: Option<&str>, text: &str, flow: bool, into: &mut Vec<Slot>) {
+fn in_mapping(node: &Node<'_>, names: Names, text: &str, flow: bool, into: &mut Vec<Slot>) {
     if node.alias {
         return;
     }
@@ -191,15 +224,11 @@ fn in_mapping(node: &Node<'_>, of: Option<&str>, text: &str, flow: bool, into: &
     for pair in pairs(node).iter().filter(|pair| !pair.merged && !pair.value.alias) {
         let Value::Scalar(scalar) = &pair.value.value else { continue };
         let field = pair.key.text.as_ref();
-        // A file of secrets has names of people's own.
-        if of.is_some() && field != CLIENT_ID && !SECRETS.contains(&field) {
-            continue;
-        }
+        let Some(plain_text) = names.plain_text(field) else { continue };
         let Some(held) = held(scalar, pair) else { continue };
         let Some(shape) = shape(scalar, pair, text, flow) else { continue };
-        let may_be_clear = of.is_none() || field == CLIENT_ID;
-        let (field, of) = (field.to_owned(), of.unwrap_or_default().to_owned());
-        into.push(Slot { field, of, may_be_clear, held, span: pair.value.span, shape });
+        let (field, of) = (field.to_owned(), names.of().to_owned());
+        into.push(Slot { field, of, plain_text, held, span: pair.value.span, shape });
     }
 }
 

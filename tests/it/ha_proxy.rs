@@ -58,7 +58,9 @@ fn serve(mut client: TcpStream, seen: &Mutex<Vec<u8>>) {
     }
     let text = String::from_utf8(head).unwrap();
     let (line, rest) = text.split_once("\r\n").unwrap();
-    let [method, place, version] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
+    let [method, place, version] = line.split(' ').collect::<Vec<_>>()[..] else {
+        panic!("{line}")
+    };
     let (authority, path) = match place.strip_prefix("http://") {
         Some(url) => {
             let end = url.find('/').unwrap_or(url.len());
@@ -101,7 +103,8 @@ fn public(ha: &HomeAssistant) -> String {
 /// Declares an account to be linked, so that both kinds of connection are needed.
 fn house_at(url: &str, more: &str) -> House {
     let house = House::new();
-    let target = format!("targets:\n  home: {{url: \"{url}\", token: !env_var HASS_TOKEN{more}}}\n");
+    let target =
+        format!("targets:\n  home: {{url: \"{url}\", token: !env_var HASS_TOKEN{more}}}\n");
     house.project.write("appcred.yaml", &target);
     house.declare(&[house.entry_with_integration("linked_account", "Anna", "anna", "first")]);
     house

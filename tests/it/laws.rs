@@ -37,6 +37,7 @@ fn wanted() -> impl Strategy<Value = Desired> {
         (domains(), clients(), secrets(), select(vec!["N", "M"]), any::<bool>()).prop_map(
             move |(domain, client_id, client_secret, name, adopt)| DesiredCredential {
                 key: Key::new(key).unwrap(),
+                formerly: BTreeSet::new(),
                 domain,
                 client_id,
                 client_secret: client_secret.into(),
@@ -60,6 +61,7 @@ fn wanted() -> impl Strategy<Value = Desired> {
         let completeness = if whole { Completeness::Whole } else { Completeness::Partial };
         Desired {
             owner: Owner::new("house").unwrap(),
+            previous_owners: BTreeSet::new(),
             credentials,
             unidentified: Vec::new(),
             completeness,
@@ -340,6 +342,7 @@ proptest! {
             let of = shelf.credentials.iter().find(|held| held.id == entry.of.id).unwrap();
             desired.credentials.push(DesiredCredential {
                 key: entry.key.clone(),
+                formerly: BTreeSet::new(),
                 domain: of.domain.clone(),
                 client_id: of.client_id.clone(),
                 client_secret: of.client_secret.clone(),
@@ -373,6 +376,7 @@ fn a_secret_that_does_not_work_leaves_the_old_one_in_force() {
     let owner = Owner::new("house").unwrap();
     let entry = |secret: &str| DesiredCredential {
         key: Key::new("k1").unwrap(),
+        formerly: BTreeSet::new(),
         domain: Domain::new("spotify"),
         client_id: ClientId::new("one"),
         client_secret: Secret::new(secret).into(),
@@ -383,6 +387,7 @@ fn a_secret_that_does_not_work_leaves_the_old_one_in_force() {
     };
     let desired = |secret| Desired {
         owner: owner.clone(),
+        previous_owners: BTreeSet::new(),
         credentials: vec![entry(secret)],
         unidentified: Vec::new(),
         completeness: Completeness::Whole,

@@ -8,7 +8,6 @@
 mod atomic;
 mod lock;
 mod running;
-mod slug;
 mod storage;
 #[cfg(test)]
 mod tests;

@@ -12,10 +12,9 @@ use serde_json::value::RawValue;
 use smol_str::SmolStr;
 use thiserror::Error;
 
-use super::slug::generate_id;
 use crate::model::{
     ClientId, ConfigEntry, Credential, CredentialId, Domain, EntryId, EntryState, Held,
-    NewCredential, Secret,
+    NewCredential, Secret, generate_id,
 };
 use crate::target::Refusal;
 

@@ -10,11 +10,11 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{Connector, client_async_tls_with_config};
 
+use super::CONNECT_TIMEOUT_SECONDS;
 use super::address::Address;
 use super::connection::Socket;
 use super::messages::{Greeting, LogIn};
 use super::unreachable::{self, unreachable};
-use super::CONNECT_TIMEOUT_SECONDS;
 use crate::http::{Network, Stream};
 use crate::model::Secret;
 use crate::target::TargetError;

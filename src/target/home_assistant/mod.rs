@@ -81,9 +81,10 @@ pub async fn connect(settings: Settings) -> Result<HomeAssistant, TargetError> {
     let Settings { url, token, network } = settings;
     let address = Address::parse(&url)?;
     let patience = Duration::from_secs(CONNECT_TIMEOUT_SECONDS);
-    let (socket, version) = timeout(patience, log_in::log_in(&address, &network, &token))
-        .await
-        .map_err(|_| unreachable::no_answer(&address, CONNECT_TIMEOUT_SECONDS))??;
+    let (socket, version) =
+        timeout(patience, log_in::log_in(&address, &network, &token))
+            .await
+            .map_err(|_| unreachable::no_answer(&address, CONNECT_TIMEOUT_SECONDS))??;
     tracing::debug!(%address, version, "connected to Home Assistant");
     let rest = Rest::new(address.clone(), &network, token)?;
     let connection = Connection::new(socket);

@@ -138,9 +138,10 @@ impl Rest {
         match looked.status {
             StatusCode::OK => step(&looked).map(Some),
             StatusCode::NOT_FOUND => Ok(None),
-            other => {
-                Err(refused(other, "Home Assistant failed to process this flow; its log may say more"))
-            }
+            other => Err(refused(
+                other,
+                "Home Assistant failed to process this flow; its log may say more",
+            )),
         }
     }
 

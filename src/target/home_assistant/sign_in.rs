@@ -23,7 +23,7 @@ use url::form_urlencoded::Serializer;
 use super::address::Address;
 use super::log_in::open;
 use super::unreachable::unreachable;
-use crate::http::{NoAnswer, Network, exchange, innermost};
+use crate::http::{Network, NoAnswer, exchange, innermost};
 use crate::model::Secret;
 use crate::target::TargetError;
 

@@ -64,17 +64,15 @@ fn refused(address: &Address, error: &io::Error) -> String {
 pub(super) fn no_answer(address: &Address, seconds: u64) -> TargetError {
     unreachable(
         address,
-        format!("no answer within {seconds} seconds; is that machine on, and does no firewall stand between?"),
+        format!(
+            "no answer within {seconds} seconds; is that machine on, and does no firewall stand between?"
+        ),
     )
 }
 
 /// Where what answers is no Home Assistant. `speaks_tls` says whether it answers to TLS where the
 /// address has none.
-pub(super) fn no_socket(
-    address: &Address,
-    error: &SocketError,
-    speaks_tls: bool,
-) -> TargetError {
+pub(super) fn no_socket(address: &Address, error: &SocketError, speaks_tls: bool) -> TargetError {
     if speaks_tls {
         let other = address.with_tls(true);
         return unreachable(address, format!("it speaks TLS; write {other}"));
@@ -85,7 +83,9 @@ pub(super) fn no_socket(
             Some(error) => by_tls(address, error),
             None => format!("{error}; {}", ask_browser()),
         },
-        SocketError::Protocol(_) | SocketError::HttpFormat(_) => other_server(address, "other HTTP"),
+        SocketError::Protocol(_) | SocketError::HttpFormat(_) => {
+            other_server(address, "other HTTP")
+        }
         other => other.to_string(),
     };
     unreachable(address, why)

@@ -98,7 +98,8 @@ async fn fetch(url: &Url, token: Option<&Secret>) -> Result<Vec<u8>, String> {
         let to = response.headers().get(LOCATION).and_then(|to| to.to_str().ok());
         let to = to.and_then(|to| place.join(to).ok());
         let is_safe = |to: &Url| to.scheme() == "https" || to.scheme() == place.scheme();
-        place = to.filter(is_safe).ok_or_else(|| format!("it answers {status} and no safe address"))?;
+        place =
+            to.filter(is_safe).ok_or_else(|| format!("it answers {status} and no safe address"))?;
     }
     Err(format!("it redirects more than {MOST_REDIRECTS} times"))
 }

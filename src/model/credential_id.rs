@@ -9,22 +9,44 @@
 use unicode_normalization::UnicodeNormalization;
 use unidecode::unidecode_char;
 
-use crate::model::{ClientId, CredentialId, Domain};
+use super::{ClientId, CredentialId, Domain};
 
 /// The id that HA gives a new credential: the first that is not taken, so that the hole of a
 /// deleted one is filled again (`IDManager.generate_id` in `helpers/collection.py`).
-pub(super) fn generate_id(
+pub fn generate_id(
     domain: &Domain,
     client_id: &ClientId,
     taken: impl Fn(&CredentialId) -> bool,
 ) -> CredentialId {
-    let base = match slugify(&format!("{domain}.{client_id}")) {
-        slug if slug.is_empty() => "unknown".to_owned(),
-        slug => slug,
-    };
+    let base = base_id(domain, client_id);
     let numbered = (2_u64..).map(|attempt| CredentialId::new(format!("{base}_{attempt}")));
     let first = CredentialId::new(base.as_str());
     std::iter::once(first.clone()).chain(numbered).find(|id| !taken(id)).unwrap_or(first)
+}
+
+/// The id of a client's first credential.
+fn base_id(domain: &Domain, client_id: &ClientId) -> String {
+    match slugify(&format!("{domain}.{client_id}")) {
+        slug if slug.is_empty() => "unknown".to_owned(),
+        slug => slug,
+    }
+}
+
+/// Whether HA itself gives this id to a credential of this client, and could not mean anything
+/// else by the text: a client id without a single letter or digit says nothing.
+pub fn is_id_of_client(id: &str, domain: &Domain, client_id: &ClientId) -> bool {
+    let base = base_id(domain, client_id);
+    if base == "unknown" || base == slugify(domain.as_str()) {
+        return false;
+    }
+    let is_number = |number: &str| {
+        !number.starts_with('0') && number.parse::<u64>().is_ok_and(|number| number >= 2)
+    };
+    match id.strip_prefix(&base) {
+        Some("") => true,
+        Some(rest) => rest.strip_prefix('_').is_some_and(is_number),
+        None => false,
+    }
 }
 
 /// `slugify(text, separator="_")`, in the steps of the original.
@@ -142,11 +164,11 @@ fn join_digit_groups(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::generate_id;
+    use super::{generate_id, is_id_of_client};
     use crate::model::{ClientId, CredentialId, Domain};
 
     /// Made by the original in Python.
-    const MADE_BY_HA: &str = include_str!("../../../tests/cases/ids.json");
+    const MADE_BY_HA: &str = include_str!("../../tests/cases/ids.json");
 
     #[test]
     fn ids_are_those_of_home_assistant() {
@@ -167,5 +189,20 @@ mod tests {
         assert_eq!(id("a").as_str(), "spotify_a_3");
         assert_eq!(id("a.2").as_str(), "spotify_a_2_2");
         assert_eq!(id("b").as_str(), "spotify_b");
+    }
+
+    #[test]
+    fn an_id_of_a_client_is_exactly_what_home_assistant_makes() {
+        let is_id = |id: &str, domain: &str, client: &str| {
+            is_id_of_client(id, &Domain::new(domain), &ClientId::new(client))
+        };
+        assert!(is_id("fitbit_12345", "fitbit", "12345"));
+        assert!(is_id("fitbit_12345_2", "fitbit", "12345"));
+        assert!(is_id("spotify_a_2", "spotify", "a.2"));
+        for not in ["fitbit", "fitbit_12345_1", "fitbit_12345_02", "fitbit_1234", "fitbit_123456"] {
+            assert!(!is_id(not, "fitbit", "12345"), "{not}");
+        }
+        assert!(!is_id("fitbit", "fitbit", "--"));
+        assert!(!is_id("fitbit_2", "fitbit", "--"));
     }
 }

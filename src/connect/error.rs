@@ -1,0 +1,55 @@
+//! Why a target cannot be connected to.
+
+use thiserror::Error;
+
+use crate::model::Place;
+use crate::secret::Unreadable;
+use crate::secret::token::NoToken;
+use crate::session::StoreError;
+use crate::target::TargetError;
+use crate::target::home_assistant::SignInError;
+
+/// Why a target cannot be connected to. None of it repeats a secret.
+#[derive(Debug, Error)]
+pub enum ConnectError {
+    /// The file or program gives no token.
+    #[error("no access token for {url}: {why}")]
+    Token {
+        /// The address.
+        url: String,
+        /// The reason.
+        why: NoToken,
+    },
+    /// The token of the project file cannot be read.
+    #[error("cannot read its token ({place}): {why}; {}", why.help())]
+    Reference {
+        /// Where it is written.
+        place: Place,
+        /// The reason.
+        why: Unreadable,
+    },
+    /// No token is named, and nobody has signed in.
+    #[error(
+        "no access token for {url}: sign in with `appcred login`, or name a token in appcred.yaml or HASS_TOKEN"
+    )]
+    NotSignedIn {
+        /// The address.
+        url: String,
+    },
+    /// The stored session cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The stored session gives no access token.
+    #[error("{0}{help}", help = sign_in_help(.0))]
+    Session(#[from] SignInError),
+    /// The target cannot be reached, or does not accept the token.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+}
+
+fn sign_in_help(error: &SignInError) -> &'static str {
+    match error {
+        SignInError::Over { .. } => "; sign in again with `appcred login`",
+        SignInError::Refused { .. } | SignInError::Target(_) => "",
+    }
+}

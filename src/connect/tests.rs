@@ -1,0 +1,83 @@
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::{AuthMethod, ConnectError, Endpoint, HomeAssistantEndpoint};
+use crate::http::Network;
+use crate::manifest::Command;
+use crate::model::{Place, Reference, Secret};
+use crate::secret::{AllowedPaths, Identities, SecretResolver};
+use crate::session::Store;
+
+fn endpoint(auth: AuthMethod) -> Endpoint {
+    let network = Network { ca_file: Some(PathBuf::from("ca.pem")), ..Network::default() };
+    Endpoint::HomeAssistant(HomeAssistantEndpoint {
+        url: "http://ha:8123".to_owned(),
+        network,
+        auth,
+    })
+}
+
+fn resolver(project: &Path) -> SecretResolver {
+    let paths = AllowedPaths { project: project.to_owned(), ..AllowedPaths::default() };
+    SecretResolver::new(Identities::default(), paths)
+}
+
+fn tagged(tag: &str, argument: &str, base: &Path) -> AuthMethod {
+    let base: Arc<Path> = base.into();
+    let place = Place { file: Arc::clone(&base), line: 1, column: 1 };
+    let reference = Reference::Tagged { tag: tag.to_owned(), argument: argument.to_owned(), base };
+    AuthMethod::Reference(reference, place)
+}
+
+#[test]
+fn every_file_that_connecting_reads_is_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let project = folder.path().canonicalize().unwrap();
+    std::fs::write(project.join("secrets.yaml"), "token: x\n").unwrap();
+    std::fs::write(project.join("token.txt"), "x").unwrap();
+    let store = Store::new(PathBuf::from("/sessions"));
+    let (resolver, file) = (resolver(&project), project.join("appcred.yaml"));
+    let session = store.file("http://ha:8123");
+    let command = |program: &str| {
+        let (arguments, folder) = (Vec::new(), PathBuf::from("house"));
+        AuthMethod::Command(Command { program: program.to_owned(), arguments, folder })
+    };
+    let cases: [(AuthMethod, Option<PathBuf>); 7] = [
+        (AuthMethod::Token(Secret::new("x")), None),
+        (tagged("secret", "token", &file), Some(project.join("secrets.yaml"))),
+        (tagged("file", "token.txt", &file), Some(project.join("token.txt"))),
+        (AuthMethod::File(PathBuf::from("/run/token")), Some(PathBuf::from("/run/token"))),
+        (command("./token.sh"), Some(PathBuf::from("house/./token.sh"))),
+        (command("pass"), None),
+        (AuthMethod::Session, Some(session)),
+    ];
+    for (auth, expected) in cases {
+        let shown = format!("{auth:?}");
+        let files = endpoint(auth).files(&resolver, Some(&store));
+        let expected: Vec<_> = [PathBuf::from("ca.pem")].into_iter().chain(expected).collect();
+        assert_eq!(files, expected, "{shown}");
+    }
+    assert_eq!(
+        Endpoint::ConfigDir(PathBuf::from("ha")).files(&resolver, None),
+        [PathBuf::new(); 0]
+    );
+}
+
+#[test]
+fn another_token_is_another_endpoint_and_none_is_printed() {
+    let with = |token: &str| endpoint(AuthMethod::Token(Secret::new(token)));
+    assert_eq!(with("first-token"), with("first-token"));
+    assert_ne!(with("first-token"), with("second-token"));
+    assert!(!format!("{:?}", with("first-token")).contains("first-token"));
+}
+
+#[tokio::test]
+async fn without_a_session_the_error_says_how_to_sign_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let (resolver, store) = (resolver(folder.path()), Store::new(folder.path().join("none")));
+    for sessions in [None, Some(&store)] {
+        let error = endpoint(AuthMethod::Session).connect(&resolver, sessions).await.err().unwrap();
+        assert!(matches!(error, ConnectError::NotSignedIn { .. }));
+        assert!(error.to_string().contains("appcred login"), "{error}");
+    }
+}

@@ -1,0 +1,33 @@
+//! What the process's environment says, as a plain value: the program reads it once.
+
+use std::path::PathBuf;
+
+use crate::connect::Endpoint;
+use crate::secret::env::IdentitySources;
+use crate::session::Store;
+
+/// What the process's environment says.
+#[derive(Clone, Debug, Default)]
+pub struct Environment {
+    /// The folder that the process runs in.
+    pub folder: PathBuf,
+    /// What `~` stands for.
+    pub home: Option<PathBuf>,
+    /// The target, where the environment names one.
+    pub target: Option<Endpoint>,
+    /// Where this person's age identities usually are.
+    pub identity_files: Vec<PathBuf>,
+    /// The age identities that variables hold or name.
+    pub identities: IdentitySources,
+    /// Where systemd has put credentials for this process.
+    pub credentials: Option<PathBuf>,
+    /// Where to keep what outlives a run and is no configuration.
+    pub state_folder: Option<PathBuf>,
+}
+
+impl Environment {
+    /// The sessions of `appcred login`; none where there is no place to keep them.
+    pub fn sessions(&self) -> Option<Store> {
+        Some(Store::new(self.state_folder.as_ref()?.join("sessions")))
+    }
+}

@@ -1,0 +1,102 @@
+//! Every field that may hold a secret is handled by every verb: the address of a webhook as well as
+//! a token or a client secret.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use crate::shell::{Appcred, Project, age_identity, encrypt};
+
+/// Addresses in the forms that a project file takes them.
+const ONE: &str = "https://hooks.example/one-m4rk3d";
+const TWO: &str = "https://hooks.example/two-m4rk3d";
+
+fn project(recipient: &str, notify: &str) -> Project {
+    let file = format!(
+        "targets: {{lab: {{config_dir: ha}}}}\nage: {{recipients: [{recipient}]}}\n{notify}"
+    );
+    Project::new()
+        .file("appcred.yaml", &file)
+        .file("credentials/a.yaml", "application_credentials: []\n")
+}
+
+fn text(project: &Project) -> String {
+    fs::read_to_string(project.join("appcred.yaml")).unwrap()
+}
+
+#[test]
+fn the_address_of_a_webhook_is_encrypted_reencrypted_and_edited() {
+    let [ours, theirs] = [(); 2].map(|()| age_identity());
+    for notify in [
+        format!("notify: {{webhook: \"{ONE}\"}}\n"),
+        format!("notify:\n  webhook: {ONE}   # mine\n"),
+        format!("notify:\n  - home_assistant\n  - webhook: {ONE}\n  - {{webhook: \"{TWO}\"}}\n"),
+    ] {
+        let project = project(&ours.1.to_string(), &notify);
+        let appcred =
+            |identity: &str| Appcred::new().in_dir(project.path()).env("SOPS_AGE_KEY", identity);
+        let count = notify.matches("m4rk3d").count();
+        let told = |what: &str| {
+            let noun = if count == 1 { "secret" } else { "secrets" };
+            format!("appcred.yaml: {count} {noun} {what}\n")
+        };
+
+        appcred(&ours.0).args(["encrypt"]).stdout(&told("encrypted")).run();
+        assert!(!text(&project).contains("m4rk3d"), "{notify}");
+
+        let to_both = text(&project)
+            .replace(&format!("[{}]", ours.1), &format!("[{}, {}]", ours.1, theirs.1));
+        project.write("appcred.yaml", &to_both);
+        let said = appcred(&ours.0).args(["validate"]).run().stderr;
+        let warned = "this webhook is encrypted to 1 of age's own recipients";
+        assert_eq!(said.matches(warned).count(), count, "{said}");
+
+        appcred(&ours.0).args(["rekey"]).stdout(&told("encrypted again")).run();
+        appcred(&theirs.0).args(["validate"]).stderr("").run();
+
+        let editor = project.join("editor.sh");
+        fs::write(&editor, "#!/bin/sh\nsed -i s/one-m4rk3d/new-m4rk3d/ \"$1\"\n").unwrap();
+        fs::set_permissions(&editor, fs::Permissions::from_mode(0o755)).unwrap();
+        appcred(&theirs.0)
+            .args(["edit", "appcred.yaml"])
+            .env("PATH", "/usr/bin:/bin")
+            .env("EDITOR", &editor)
+            .stdout("Saved appcred.yaml.\n")
+            .run();
+        assert!(!text(&project).contains("m4rk3d"), "{}", text(&project));
+        appcred(&theirs.0).args(["rekey"]).stderr("").run();
+    }
+}
+
+#[test]
+fn an_address_in_plain_text_stays_so_while_something_else_is_edited() {
+    let (_, recipient) = age_identity();
+    let project = project(&recipient.to_string(), &format!("notify: {{webhook: \"{ONE}\"}}\n"));
+    let editor = project.join("editor.sh");
+    fs::write(&editor, "#!/bin/sh\necho '# more' >> \"$1\"\n").unwrap();
+    fs::set_permissions(&editor, fs::Permissions::from_mode(0o755)).unwrap();
+    let edit = Appcred::new().in_dir(project.path()).args(["edit", "appcred.yaml"]);
+    edit.env("PATH", "/usr/bin:/bin").env("EDITOR", &editor).run();
+    assert!(text(&project).contains(ONE) && text(&project).ends_with("# more\n"));
+}
+
+#[test]
+fn the_file_that_a_webhook_names_is_encrypted_again() {
+    let [ours, theirs] = [(); 2].map(|()| age_identity());
+    let both = format!("{}, {}", ours.1, theirs.1);
+    let project = project(&both, "notify: {webhook: !file hook.age}\n")
+        .file("hook.age", &encrypt(ONE, &ours.1));
+    let appcred = || Appcred::new().in_dir(project.path()).env("SOPS_AGE_KEY", &ours.0);
+    let said = appcred().args(["validate"]).run().stderr;
+    assert!(said.contains("this file `hook.age` is encrypted to 1 of age's own"), "{said}");
+    appcred().args(["rekey"]).stdout("hook.age: 1 secret encrypted again\n").run();
+}
+
+#[test]
+fn a_damaged_address_of_a_webhook_is_an_error() {
+    let (_, recipient) = age_identity();
+    let whole = encrypt(ONE, &recipient);
+    let damaged = whole.replace("-----END AGE ENCRYPTED FILE-----", "");
+    let project = project(&recipient.to_string(), &format!("notify: {{webhook: {damaged:?}}}\n"));
+    let said = Appcred::new().in_dir(project.path()).args(["validate"]).status(1).run().stderr;
+    assert!(said.contains("cannot read this webhook: the age file is damaged"), "{said}");
+}
