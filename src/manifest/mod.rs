@@ -14,7 +14,7 @@ mod integration;
 mod mask;
 mod notify;
 mod project;
-mod proxy;
+mod network;
 mod reference;
 pub mod schema;
 mod secret_values;

@@ -113,7 +113,7 @@ pub(super) struct Paths<'p> {
 
 impl Paths<'_> {
     /// `None` where the path begins with `~` and no home is known.
-    fn resolve(&self, text: &str) -> Option<PathBuf> {
+    pub(super) fn resolve(&self, text: &str) -> Option<PathBuf> {
         match text.strip_prefix('~') {
             Some("") => self.home.map(Path::to_owned),
             Some(rest) if rest.starts_with('/') => {
@@ -378,35 +378,7 @@ impl ProjectDecoder<'_, '_> {
         let token = self
             .fields
             .token(fields, handling, paths.folder, |decoder, pair| decoder.path(paths, pair));
-        let ca_file = match fields.get("ca_file") {
-            Some(pair) => self.fields.path(self.paths, pair).map(Some),
-            None => Some(None),
-        };
-        let proxy = match fields.get("proxy") {
-            Some(pair) => self.fields.proxy(pair).map(Some),
-            None => Some(None),
-        };
-        let network = Network { ca_file: ca_file?, proxy: proxy? };
-        Some(Target::HomeAssistant { url: address?, token: token?, network })
-    }
-}
-
-impl Decoder<'_> {
-    fn path_of(&mut self, paths: Paths<'_>, text: &Located<String>) -> Option<PathBuf> {
-        let path = paths.resolve(&text.value);
-        if path.is_none() {
-            self.refuse_with(
-                "no-home",
-                text.spot.span,
-                "`~` stands for the home folder, and none is known",
-                "set `HOME`, or write the whole path",
-            );
-        }
-        path
-    }
-
-    fn path(&mut self, paths: Paths<'_>, pair: &Pair<'_>) -> Option<PathBuf> {
-        let text = self.field_text(pair)?.to_owned();
-        self.path_of(paths, &self.located(text, pair.value.span))
+        let network = self.fields.network(fields, self.paths);
+        Some(Target::HomeAssistant { url: address?, token: token?, network: network? })
     }
 }
