@@ -20,7 +20,7 @@
 //!  recipients.rs = whether what is encrypted is so to the right ones
 //!  encrypted_file/ = files with encrypted values, opened and sealed again
 //!  verify/ = asks providers whether a client is right
-//!  model/, diagnostic/, integrations/, http.rs, loopback.rs, suggest.rs, stamp.rs,
+//!  model/, diagnostic/, integrations/, http.rs, loopback.rs, suggest.rs, files/,
 //!  yaml/ = leaves that all may use
 //! ```
 //!
@@ -38,6 +38,7 @@ pub mod connect;
 pub mod desired;
 pub mod diagnostic;
 pub mod encrypted_file;
+pub mod files;
 pub mod git;
 pub mod http;
 pub mod integrations;
@@ -54,7 +55,6 @@ pub mod secret;
 pub mod server;
 pub mod session;
 pub mod setup;
-pub mod stamp;
 pub mod status;
 pub mod suggest;
 pub mod target;

@@ -9,13 +9,14 @@ use futures_util::future::join_all;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::plan::{Plan, Why};
+use crate::plan::Plan;
 use crate::reconcile;
 use crate::report::{Report, Verb, json, text};
 use crate::target::{Stop, Target};
 
 use super::exit::ExitStatus;
 use super::gather::{Gathered, OnError, Site, gather, report, tell_unknown};
+use super::links::LinkArgs;
 use super::output::{Outputs, names};
 use super::selection::{PolicyArgs, Selection};
 use super::{Global, console, plan_file, verify};
@@ -60,6 +61,8 @@ pub(super) struct Apply {
     strict: bool,
     #[command(flatten)]
     outputs: Outputs,
+    #[command(flatten)]
+    links: LinkArgs,
 }
 
 pub(super) async fn run(global: &Global, verb: &Apply) -> anyhow::Result<ExitStatus> {
@@ -81,7 +84,12 @@ pub(super) async fn run(global: &Global, verb: &Apply) -> anyhow::Result<ExitSta
                 houses,
                 names: &names,
             };
-            verb.outputs.write(&report, &|| text::outcomes(houses), &|| json::plan(&report))
+            verb.outputs.write(
+                &report,
+                &verb.links,
+                &|links| text::outcomes(houses, links),
+                &|links| json::plan(&report, links),
+            )
         })
     };
     let Some(mut sites) = sites else {
@@ -89,7 +97,7 @@ pub(super) async fn run(global: &Global, verb: &Apply) -> anyhow::Result<ExitSta
         return Ok(ExitStatus::Failure);
     };
     if verb.outputs.print_text() {
-        console::print(&report(&sites, text::plan))?;
+        console::print(&report(&sites, |houses| text::plan(houses, verb.links.printed())))?;
     } else {
         tell_unknown(&sites);
     }
@@ -218,10 +226,5 @@ pub(super) fn arrived(site: &Site) -> bool {
 
 /// Whether the plan leaves something undone that waits for a person's word.
 fn is_hindered(plan: &Plan) -> bool {
-    plan.withheld.iter().any(|withheld| match withheld.why {
-        Why::Foreign { .. } | Why::TooManyDeletes { .. } | Why::NothingDesired | Why::Unread => {
-            true
-        }
-        Why::InUse { .. } | Why::PruneOff => false,
-    })
+    plan.withheld.iter().any(|withheld| withheld.why.is_error())
 }

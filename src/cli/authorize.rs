@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::time::Instant;
 
-use crate::model::{DesiredCredential, FlowId, FlowStep};
+use crate::model::{ConsentLink, DesiredCredential, FlowId, FlowStep, HiddenLink, Links};
 use crate::plan::{Action, SetupState, Step};
 use crate::reconcile::{LATER, task};
 use crate::report::set_up;
@@ -20,6 +20,7 @@ use crate::target::{Refusal, Stop, Target};
 
 use super::exit::ExitStatus;
 use super::gather::{OnError, Sides, Site, gather};
+use super::links::LinkArgs;
 use super::selection::Selection;
 use super::{Global, console};
 
@@ -55,6 +56,8 @@ pub(super) struct Authorize {
     /// How long to wait for each consent
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     timeout: u64,
+    #[command(flatten)]
+    links: LinkArgs,
 }
 
 pub(super) async fn run(global: &Global, verb: &Authorize) -> anyhow::Result<ExitStatus> {
@@ -202,12 +205,12 @@ impl Way<'_> {
             };
             if !matches!(shown, FlowStep::Consent(_) | FlowStep::Progress(_)) {
                 let mut out = String::new();
-                set_up::waits(&mut out, self.title, Some(&entry.key), &shown);
+                set_up::waits(&mut out, self.title, Some(&entry.key), &shown, Links::Shown);
                 print(&out);
                 return Err("it goes on when the entry answers".to_owned());
             }
             if last.as_ref() != Some(&shown) {
-                self.show(&shown, loopback).await?;
+                self.show(&shown, loopback)?;
             }
             last = Some(shown.clone());
             let spinner = spinner(self.title);
@@ -254,39 +257,68 @@ impl Way<'_> {
         }
     }
 
-    async fn show(&self, shown: &FlowStep, loopback: &Loopback) -> Result<(), String> {
+    /// Shows what a person needs, and opens their browser.
+    fn show(&self, shown: &FlowStep, listener: &Loopback) -> Result<(), String> {
+        let opens_browser = !self.verb.no_browser;
+        let links = self.verb.links.to_follow(opens_browser);
         let link = match shown {
             FlowStep::Consent(link) => link,
+            FlowStep::Progress(Some(_)) if links == Links::Hidden => {
+                return Err("its code is not shown here, since whoever reads it first could use it: pass --show-links".to_owned());
+            }
             FlowStep::Progress(Some(code)) => {
                 print(&format!("{}\n  open {} and type in {}\n", self.title, code.url, code.code));
                 return Ok(());
             }
             _ => return Ok(()),
         };
-        let mut out = format!("{}\n", self.title);
-        if let Some(uri) = redirect_uri(link) {
-            out += &format!("  the provider must know the redirect URI {uri}\n");
-            if uri != loopback.redirect_uri() {
-                let base = self.ha.frontend_base();
-                out += &format!(
-                    "  Home Assistant fixes that by its `my` integration, so the browser goes by My Home Assistant:\n  if it does not find your house, set {base} at https://my.home-assistant.io/redirect/_change_url/\n"
-                );
+        let Some(page) = link.page() else {
+            return Err("its link is no https address, so it is not opened: finish the set-up in Home Assistant".to_owned());
+        };
+        print(&format!("{}\n{}", self.title, self.redirect_help(link, listener)));
+        let is_shown = match link.shown(links) {
+            Ok(url) => {
+                print(&format!("  {url}\n"));
+                true
             }
-        }
-        match (link.shown(), self.verb.no_browser) {
-            (Some(url), _) => out += &format!("  {url}\n"),
-            (None, false) => {
-                out += "  the link holds the client secret, so it is opened and not shown\n"
+            Err(HiddenLink::HoldsSecret) if opens_browser => {
+                print("  the link holds the client secret, so it is opened and not shown\n");
+                false
             }
-            (None, true) => {
+            Err(HiddenLink::HoldsSecret) => {
                 return Err("its link holds the client secret and cannot be shown: it needs the browser of this machine, so leave out --no-browser".to_owned());
             }
-        }
-        print(&out);
-        if !self.verb.no_browser && open::that_detached(link.expose()).is_err() {
-            print("  no browser could be opened here: follow the link yourself\n");
+            Err(_) if opens_browser => {
+                print("  the link is opened and not shown; --show-links shows it\n");
+                false
+            }
+            Err(_) => {
+                return Err("its link is not shown in CI, since whoever reads the log first could use it: pass --show-links".to_owned());
+            }
+        };
+        match opens_browser.then(|| open::that_detached(page.as_str())) {
+            Some(Err(_)) if is_shown => {
+                print("  no browser could be opened here: follow the link yourself\n");
+            }
+            Some(Err(why)) => {
+                return Err(format!("no browser could be opened here ({why}): pass --no-browser"));
+            }
+            Some(Ok(())) | None => {}
         }
         Ok(())
+    }
+
+    /// What the provider must know, and where the browser goes on its way back.
+    fn redirect_help(&self, link: &ConsentLink, listener: &Loopback) -> String {
+        let Some(uri) = redirect_uri(link) else { return String::new() };
+        let mut help = format!("  the provider must know the redirect URI {uri}\n");
+        if uri != listener.redirect_uri() {
+            let base = self.ha.frontend_base();
+            help += &format!(
+                "  Home Assistant fixes that by its `my` integration, so the browser goes by My Home Assistant:\n  if it does not find your house, set {base} at https://my.home-assistant.io/redirect/_change_url/\n"
+            );
+        }
+        help
     }
 }
 

@@ -92,6 +92,11 @@ pub(super) fn folder() -> PathBuf {
     std::env::current_dir().unwrap_or_default()
 }
 
+/// Whether a CI system runs this and keeps what is printed.
+pub(super) fn is_ci() -> bool {
+    variable("CI").is_some_and(|value| !matches!(value.trim(), "false" | "0"))
+}
+
 /// The root of the checkout, as GitHub Actions and GitLab CI tell it.
 pub(super) fn checkout() -> Option<PathBuf> {
     variable("GITHUB_WORKSPACE").or_else(|| variable("CI_PROJECT_DIR")).map(PathBuf::from)

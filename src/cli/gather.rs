@@ -1,6 +1,6 @@
 //! From a folder to one plan for each target: reading, decrypting and observing go on side by side.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -9,10 +9,8 @@ use futures_util::future::join_all;
 use crate::connect::Endpoint;
 use crate::desired::{self, Resolved};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::manifest::{self, Entry, Loaded, Project, Request, check_domains};
-use crate::model::{
-    Desired, Domain, Key, KnownDomains, Observed, Policy, SealedClients, TargetName,
-};
+use crate::manifest::{self, Entry, Loaded, Project, Request};
+use crate::model::{Desired, Key, Observed, Policy, SealedClients, TargetName};
 use crate::plan::{Plan, plan};
 use crate::reconcile::StepOutcome;
 use crate::report::{self, Written, problems};
@@ -288,16 +286,6 @@ pub(super) fn compare(
     let sides = observed.map(|observed| {
         let (desired, same_client) = resolved.for_target(project, &name, &clients);
         problems.append(same_client);
-        let (custom, who) = match &observed.domains {
-            KnownDomains::Told(_) => (BTreeSet::<Domain>::new(), format!("target `{name}`")),
-            KnownDomains::Assumed(_) => (project.custom_integrations.clone(), "appcred".to_owned()),
-        };
-        problems.append(check_domains(
-            resolved.domains_of(&name),
-            observed.domains.all(),
-            &custom,
-            &who,
-        ));
         let plan = plan(&desired, &observed, policy);
         Sides { desired, observed, plan }
     });
@@ -309,6 +297,7 @@ pub(super) fn compare(
 fn written(entry: &Entry) -> Written {
     Written {
         entry: entry.place.clone(),
+        domain: entry.domain.spot.place(),
         name: entry.name.spot.place(),
         client_id: entry.client_id.spot.place(),
         client_secret: entry.client_secret.spot.place(),

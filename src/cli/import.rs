@@ -1,12 +1,13 @@
 //! `import`
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use secrecy::zeroize::Zeroizing;
 
 use crate::desired;
+use crate::files;
 use crate::manifest::{self, Project, Request};
 use crate::model::{CredentialId, Domain, Key, KnownSecret, Policy, Prune, Reference, Secret};
 use crate::plan::{self, Import as Found, Imported, LeftOut, Plan, Scope, WhyLeftOut};
@@ -15,13 +16,14 @@ use crate::report::text;
 use crate::secret::seal::seal;
 use crate::secret::{SecretResolver, SopsDocument, is_sops_document};
 use crate::workspace::select;
-use crate::yaml_edit::{Held, NewEntry, append, new_manifest, save};
+use crate::yaml_edit::{Held, NewEntry, append, new_manifest};
 
-use super::add::manifest_for;
+use super::add::{manifest_for, text_of};
 use super::apply::{agreed, arrived, carry_out};
 use super::encrypt::recipients;
 use super::exit::ExitStatus;
 use super::gather::{OnError, Sides, Site, gather_loaded, load, report, request, vault};
+use super::links::LinkArgs;
 use super::selection::Selection;
 use super::sops_manifest::with_entries;
 use super::{Global, console, environment};
@@ -89,7 +91,7 @@ pub(super) async fn run(global: &Global, verb: &Import) -> anyhow::Result<ExitSt
         domains: verb.domains.iter().map(|domain| Domain::new(domain.trim())).collect(),
         only_foreign: verb.foreign,
         other_owners: verb.other_owners,
-        custom: project.custom_integrations.clone(),
+        custom: project.policy.custom_integrations.clone(),
     };
     let targets = if project.targets.len() > 1 { vec![site.name.to_string()] } else { Vec::new() };
     let found = plan::import(&sides.desired, &sides.observed, &taken, &scope);
@@ -131,10 +133,11 @@ async fn finish(
 ) -> anyhow::Result<ExitStatus> {
     let mut sites = [site];
     let [site] = &sites;
+    let links = LinkArgs::default().printed();
     let adopts =
         !verb.no_adopt && site.sides.as_ref().is_ok_and(|sides| !sides.plan.steps.is_empty());
     if !verb.no_adopt {
-        console::print(&format!("{}\n", report(&sites, text::plan)))?;
+        console::print(&format!("{}\n", report(&sites, |houses| text::plan(houses, links))))?;
     }
     let instead = "--yes to go on without asking, or --no-adopt to write manifests only";
     let question = match files {
@@ -155,7 +158,7 @@ async fn finish(
     }
     if adopts {
         carry_out(&mut sites).await?;
-        console::print(&report(&sites, text::outcomes))?;
+        console::print(&report(&sites, |houses| text::outcomes(houses, links)))?;
     }
     let arrived = verb.no_adopt || sites.iter().all(arrived);
     Ok(if arrived { ExitStatus::Success } else { ExitStatus::Failure })
@@ -214,10 +217,10 @@ impl Draft {
         for imported in found.entries {
             let Some(secret) = draft.secrets.get(&imported.of.id) else { continue };
             let entry = NewEntry {
-                domain: imported.of.domain.to_string(),
+                domain: imported.of.domain.as_str().to_owned(),
                 name: imported.name.clone(),
                 key: written_key(&imported),
-                client_id: imported.of.client_id.to_string(),
+                client_id: imported.of.client_id.as_str().to_owned(),
                 client_secret: Held::Age(seal(secret.expose().as_bytes(), recipients)?),
                 adopt: imported.adopt,
                 leave_integration: !imported.is_linked,
@@ -273,7 +276,7 @@ fn reads_back(entry: &NewEntry, imported: &Imported, project: &Project) -> bool 
 struct File {
     path: PathBuf,
     /// None where there is no such file.
-    before: Option<String>,
+    before: Option<Zeroizing<String>>,
     after: String,
     /// Which entries of the draft it gets.
     entries: Vec<usize>,
@@ -282,8 +285,8 @@ struct File {
 impl File {
     fn write(&self) -> anyhow::Result<()> {
         match &self.before {
-            Some(before) => save::replace(&self.path, before, &self.after),
-            None => save::create(&self.path, &self.after, 0o644),
+            Some(before) => files::replace(&self.path, before.as_bytes(), &self.after),
+            None => files::create(&self.path, &self.after, 0o644),
         }
         .with_context(|| format!("cannot write {}", self.path.display()))
     }
@@ -295,7 +298,7 @@ fn recipients_for(
     project: &Project,
     vault: &SecretResolver,
 ) -> anyhow::Result<Vec<String>> {
-    let named = verb.output.as_deref().and_then(|file| fs::read_to_string(file).ok());
+    let named = verb.output.as_deref().map(text_of).transpose()?.flatten();
     if named.is_some_and(|text| is_sops_document(&text)) {
         return Ok(vault.recipients().to_vec());
     }
@@ -317,11 +320,7 @@ fn files(
     for (path, entries) in by_path {
         let new: Vec<NewEntry> = entries.iter().map(|at| draft.made[*at].1.clone()).collect();
         let in_clear = || entries.iter().filter_map(|at| draft.in_clear(*at)).collect::<Vec<_>>();
-        let before = match fs::read_to_string(&path) {
-            Ok(text) => Some(text),
-            Err(missing) if missing.kind() == std::io::ErrorKind::NotFound => None,
-            Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display()))?,
-        };
+        let before = text_of(&path)?;
         let cannot_add = || format!("cannot add to {}", path.display());
         let after = match &before {
             Some(text) => match SopsDocument::open(text, vault).with_context(cannot_add)? {

@@ -4,6 +4,7 @@ use crate::report::{json, text};
 
 use super::exit::ExitStatus;
 use super::gather::{OnError, gather_loaded, load, report, tell_unknown};
+use super::links::LinkArgs;
 use super::selection::Selection;
 use super::{Format, Global, console};
 
@@ -21,6 +22,8 @@ pub(super) struct List {
     /// How to write the list
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     format: Format,
+    #[command(flatten)]
+    links: LinkArgs,
 }
 
 pub(super) async fn run(global: &Global, verb: &List) -> anyhow::Result<ExitStatus> {
@@ -30,10 +33,11 @@ pub(super) async fn run(global: &Global, verb: &List) -> anyhow::Result<ExitStat
     loaded.problems = loaded.problems.without("no-manifest");
     let gathered = gather_loaded(global, loaded, &verb.selection, policy, OnError::GoOn).await?;
     let Some(sites) = gathered.sites else { return Ok(ExitStatus::Failure) };
+    let links = verb.links.printed();
     match verb.format {
-        Format::Text => console::print(&report(&sites, text::list))?,
+        Format::Text => console::print(&report(&sites, |houses| text::list(houses, links)))?,
         Format::Json => {
-            console::print(&report(&sites, json::list)?)?;
+            console::print(&report(&sites, |houses| json::list(houses, links))?)?;
             tell_unknown(&sites);
         }
     }

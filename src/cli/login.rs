@@ -85,8 +85,9 @@ async fn sign_in(
     })?;
     let sign_in = SignIn::new(&endpoint.url, &endpoint.network, &listener.origin())?;
     sign_in.look().await?;
-    console::tell(&format!("Sign in here:\n\n  {}\n\n", sign_in.link()));
-    if !verb.no_browser && open::that_detached(sign_in.link().as_str()).is_err() {
+    let link = sign_in.link().as_str();
+    console::tell(&format!("Sign in here:\n\n  {link}\n\n"));
+    if !verb.no_browser && open::that_detached(link).is_err() {
         console::tell("No browser could be opened: open the link yourself.\n");
     }
     console::tell(

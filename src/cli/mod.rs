@@ -15,6 +15,7 @@ mod gather;
 mod import;
 mod init;
 mod keygen;
+mod links;
 mod list;
 mod listen;
 mod login;

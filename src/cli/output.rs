@@ -1,15 +1,16 @@
 //! Where reports go: printed, or into files, in as many formats as asked for.
 
-use std::fs;
-use std::io::Write;
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 
+use crate::files;
+use crate::model::Links;
 use crate::report::{self, Report, github, gitlab, junit, markdown, sarif};
 
+use super::links::LinkArgs;
 use super::{Global, console, environment};
 
 /// How to write a report.
@@ -84,13 +85,14 @@ impl Outputs {
     pub(super) fn write(
         &self,
         report: &Report<'_>,
-        text: &dyn Fn() -> String,
-        json: &dyn Fn() -> serde_json::Result<String>,
+        links: &LinkArgs,
+        text: &dyn Fn(Links) -> String,
+        json: &dyn Fn(Links) -> serde_json::Result<String>,
     ) -> anyhow::Result<()> {
-        let render = |format: ReportFormat| -> anyhow::Result<String> {
+        let render = |format: ReportFormat, links: Links| -> anyhow::Result<String> {
             Ok(match format {
-                ReportFormat::Text => text(),
-                ReportFormat::Json => json()?,
+                ReportFormat::Text => text(links),
+                ReportFormat::Json => json(links)?,
                 ReportFormat::Markdown => markdown::summary(report),
                 ReportFormat::Github => github::annotations(report),
                 ReportFormat::Gitlab => gitlab::code_quality(report)?,
@@ -99,23 +101,21 @@ impl Outputs {
             })
         };
         if self.outputs.iter().all(|output| output.file.is_some()) {
-            console::print(&render(ReportFormat::Text)?)?;
+            console::print(&render(ReportFormat::Text, links.printed())?)?;
         }
         for Output { format, file } in &self.outputs {
-            let rendered = render(*format)?;
             match file {
-                None => console::print(&rendered)?,
-                Some(file) => fs::write(file, anstream::adapter::strip_str(&rendered).to_string())
-                    .with_context(|| format!("cannot write {}", file.display()))?,
+                None => console::print(&render(*format, links.printed())?)?,
+                Some(file) => {
+                    let rendered = render(*format, links.in_file())?;
+                    files::write(file, anstream::adapter::strip_str(&rendered).to_string(), 0o644)
+                        .with_context(|| format!("cannot write {}", file.display()))?;
+                }
             }
         }
         if let Some(file) = environment::job_summary() {
             let summary = markdown::summary(report);
-            let append = || {
-                let mut file = fs::OpenOptions::new().append(true).create(true).open(&file)?;
-                file.write_all(format!("{summary}\n").as_bytes())
-            };
-            append()
+            files::append(&file, format!("{summary}\n"))
                 .with_context(|| format!("cannot write the job's summary {}", file.display()))?;
         }
         Ok(())

@@ -12,6 +12,7 @@ use crate::target::snapshot::Source;
 use super::against::{self, Against, max_age};
 use super::exit::ExitStatus;
 use super::gather::{Gathered, OnError, Site, gather, report, tell_unknown};
+use super::links::LinkArgs;
 use super::output::{Outputs, names};
 use super::selection::{PolicyArgs, Selection};
 use super::{Global, console, plan_file};
@@ -35,6 +36,8 @@ pub(super) struct Plan {
     policy: PolicyArgs,
     #[command(flatten)]
     outputs: Outputs,
+    #[command(flatten)]
+    links: LinkArgs,
     /// Save the plan, for an `apply FILE` of exactly that
     #[arg(long, value_name = "FILE", conflicts_with = "against")]
     out: Option<PathBuf>,
@@ -109,7 +112,9 @@ pub(super) async fn run(global: &Global, verb: &Plan) -> anyhow::Result<ExitStat
     report(sites.as_deref().unwrap_or_default(), |houses| {
         let names = names(global);
         let report = Report { verb: Verb::Plan, manifests, problems, houses, names: &names };
-        verb.outputs.write(&report, &|| text::plan(houses), &|| json::plan(&report))
+        verb.outputs.write(&report, &verb.links, &|links| text::plan(houses, links), &|links| {
+            json::plan(&report, links)
+        })
     })?;
     let Some(sites) = sites else { return Ok(ExitStatus::Failure) };
     if !verb.outputs.print_text() {
@@ -145,9 +150,17 @@ fn status(sites: &[Site], detailed: bool) -> ExitStatus {
         sites.iter().map(|site| site.sides.as_ref().ok().map(|sides| &sides.plan)).collect();
     match plans {
         None => ExitStatus::Failure,
+        Some(plans) if plans.iter().any(|plan| has_unknown_integration(plan)) => {
+            ExitStatus::Failure
+        }
         Some(plans) if detailed && !plans.iter().all(|plan| plan.is_in_sync()) => {
             ExitStatus::Changes
         }
         Some(_) => ExitStatus::Success,
     }
+}
+
+/// What a manifest has wrong is an error, although all else is planned.
+fn has_unknown_integration(plan: &Planned) -> bool {
+    plan.withheld.iter().any(|withheld| matches!(withheld.why, Why::UnknownIntegration { .. }))
 }

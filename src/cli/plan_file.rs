@@ -5,12 +5,12 @@ use std::path::Path;
 use anyhow::{Context, anyhow, bail};
 
 use crate::desired;
-use crate::model::{Key, Seal};
+use crate::files::{self, DATA_LIMIT};
+use crate::model::{Key, Seal, visible};
 use crate::plan_file::{Planned, Saved};
-use crate::report::text::one_line;
 
+use super::console;
 use super::gather::Site;
-use super::{console, snapshot};
 
 /// Writes what is planned for all targets.
 ///
@@ -18,7 +18,7 @@ use super::{console, snapshot};
 /// Where a target is not known, a secret has nothing to stand for it, or the file cannot be written.
 pub(super) fn write(sites: &[Site], file: &Path) -> anyhow::Result<()> {
     let text = planned(sites)?.to_text()?;
-    snapshot::replace(file, &text).with_context(|| format!("cannot write {}", file.display()))
+    files::write(file, &text, 0o644).with_context(|| format!("cannot write {}", file.display()))
 }
 
 /// Reads a saved plan.
@@ -27,7 +27,8 @@ pub(super) fn write(sites: &[Site], file: &Path) -> anyhow::Result<()> {
 /// Where it is none.
 pub(super) fn read(file: &Path) -> anyhow::Result<Saved> {
     let named = file.display();
-    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {named}"))?;
+    let text =
+        files::read_text(file, DATA_LIMIT).with_context(|| format!("cannot read {named}"))?;
     Saved::parse(&text).map_err(|damage| anyhow!("cannot use {named}: {damage}"))
 }
 
@@ -40,7 +41,7 @@ pub(super) fn still_holds(saved: &Saved, sites: &[Site]) -> anyhow::Result<bool>
     if !differences.is_empty() {
         console::tell("error: the saved plan does not hold any more, so nothing was changed\n");
         for difference in &differences {
-            console::tell(&format!("  {}\n", one_line(difference)));
+            console::tell(&format!("  {}\n", visible(difference)));
         }
         console::tell("Plan again with `appcred plan --out FILE`.\n");
     }

@@ -1,11 +1,11 @@
 //! `snapshot`
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context;
 
 use crate::desired;
+use crate::files;
 use crate::model::{Key, Policy};
 use crate::plan::found_same;
 use crate::target::snapshot::{self, Page, Seen};
@@ -53,7 +53,9 @@ pub(super) async fn run(global: &Global, verb: &Snapshot) -> anyhow::Result<Exit
     match &verb.output {
         None => console::print(&text)?,
         Some(file) => {
-            replace(file, &text).with_context(|| format!("cannot write {}", file.display()))?;
+            // It holds no secret, and is there to be read.
+            files::write(file, &text, 0o644)
+                .with_context(|| format!("cannot write {}", file.display()))?;
         }
     }
     Ok(ExitStatus::Success)
@@ -64,25 +66,4 @@ fn page(site: &Site, sides: &Sides) -> Page {
     let sealed = |key: &Key| site.entries.get(key).map(|entry| desired::seals(entry));
     let seals = found_same(plan, desired, observed, |key| sealed(key).unwrap_or_default());
     Page::of(&Seen { name: &site.name, observed, seals })
-}
-
-/// Whoever reads the file meanwhile finds the old one or the new one, whole.
-pub(super) fn replace(file: &Path, text: &str) -> std::io::Result<()> {
-    let folder = match file.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    // The kind says all: the rest would name the file that was to take this one's place.
-    let new = tempfile::Builder::new().permissions(readable()).tempfile_in(folder);
-    let mut new = new.map_err(|error| std::io::Error::from(error.kind()))?;
-    new.write_all(text.as_bytes())?;
-    new.as_file().sync_all()?;
-    new.persist(file)?;
-    Ok(())
-}
-
-/// It holds no secret, and is there to be read.
-fn readable() -> std::fs::Permissions {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::Permissions::from_mode(0o644)
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::files::{self, TEXT_LIMIT};
 use crate::git::{self, Found, NoHistory, What};
 use crate::integrations;
 use crate::manifest::{self, Project, check_domains};
@@ -12,6 +13,7 @@ use crate::report::{Report, Verb, json};
 use super::Global;
 use super::exit::ExitStatus;
 use super::gather::{load, show, silent_vault};
+use super::links::LinkArgs;
 use super::output::{Outputs, names};
 
 /// Check the project file and all manifests, offline and without any key
@@ -41,7 +43,7 @@ pub(super) struct Validate {
 
 pub(super) async fn run(global: &Global, verb: &Validate) -> anyhow::Result<ExitStatus> {
     let loaded = load(global);
-    let custom = &loaded.project.custom_integrations;
+    let custom = &loaded.project.policy.custom_integrations;
     let mut problems = check_domains(loaded.domains(), integrations::known(), custom, "appcred");
     problems.append(loaded.problems);
     let vault = silent_vault(global, &loaded.project);
@@ -66,7 +68,8 @@ pub(super) async fn run(global: &Global, verb: &Validate) -> anyhow::Result<Exit
         houses: &[],
         names: &names(global),
     };
-    verb.outputs.write(&report, &text, &|| json::validated(&report))?;
+    verb.outputs
+        .write(&report, &LinkArgs::default(), &|_| text(), &|_| json::validated(&report))?;
     Ok(if valid { ExitStatus::Success } else { ExitStatus::Failure })
 }
 
@@ -97,7 +100,7 @@ fn is_same(one: &Path, other: &Path) -> bool {
 
 /// Whether a file holds an identity of age, or a private key of SSH.
 fn is_key(file: &Path) -> bool {
-    let text = std::fs::read(file).map(secrecy::zeroize::Zeroizing::new).unwrap_or_default();
+    let Ok(text) = files::read(file, TEXT_LIMIT) else { return false };
     let text = String::from_utf8_lossy(&text);
     let is_ssh = text.trim_start().starts_with("-----BEGIN") && text.contains("PRIVATE KEY-----");
     is_ssh || text.contains("AGE-SECRET-KEY-")

@@ -30,7 +30,7 @@ use proxy::{Variables, proxy_for};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const TIMEOUT: Duration = Duration::from_secs(20);
 /// Answers of token endpoints are a few hundred bytes.
-const LARGEST_ANSWER: usize = 64 * 1024;
+const LARGEST_ANSWER: u64 = 64 * 1024;
 
 /// Why there is no answer. Holds neither what was sent nor the address, both of which may be secret.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -40,7 +40,7 @@ pub enum NoAnswer {
     Lost(String),
     /// The answer is too large.
     #[error("its answer is larger than {} KiB", .0 / 1024)]
-    TooLarge(usize),
+    TooLarge(u64),
 }
 
 /// How a place is reached: what the project says beside the address.
@@ -111,10 +111,10 @@ impl Network {
 ///
 /// # Errors
 /// Where it does not come, or is larger than `limit` bytes.
-pub async fn read(mut answer: reqwest::Response, limit: usize) -> Result<Vec<u8>, NoAnswer> {
+pub async fn read(mut answer: reqwest::Response, limit: u64) -> Result<Vec<u8>, NoAnswer> {
     let mut body = Vec::new();
     while let Some(part) = answer.chunk().await.map_err(lost)? {
-        if body.len() + part.len() > limit {
+        if (body.len() + part.len()) as u64 > limit {
             return Err(NoAnswer::TooLarge(limit));
         }
         body.extend_from_slice(&part);

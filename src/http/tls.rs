@@ -8,6 +8,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::Verifier;
 
+use crate::files::{self, TEXT_LIMIT};
+
 /// Trusts the system's authorities, and those of the file.
 pub(super) fn configuration(ca_file: Option<&Path>) -> Result<ClientConfig, String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -34,8 +36,9 @@ pub(super) fn trusting_nobody() -> Result<ClientConfig, String> {
 
 fn read_certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let fault = |why: String| format!("the CA file {} cannot be used: {why}", file.display());
-    let certificates: Vec<_> = CertificateDer::pem_file_iter(file)
-        .and_then(Iterator::collect)
+    let pem = files::read(file, TEXT_LIMIT).map_err(|error| fault(error.to_string()))?;
+    let certificates: Vec<_> = CertificateDer::pem_slice_iter(&pem)
+        .collect::<Result<_, _>>()
         .map_err(|error| fault(error.to_string()))?;
     if certificates.is_empty() {
         return Err(fault("it holds no certificate in PEM form".to_owned()));

@@ -46,8 +46,8 @@ pub use token::{Command, Token};
 pub use trial::{InClear, check};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceFile};
+use crate::files::Stamp;
 use crate::model::{Completeness, Domain};
-use crate::stamp::Stamp;
 use discover::Discovered;
 use entry::Decoded;
 

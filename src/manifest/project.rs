@@ -51,8 +51,6 @@ pub struct Project {
     pub policy: Policy,
     /// Whom a watcher tells what happens.
     pub notify: Notify,
-    /// Integrations that HA itself does not have.
-    pub custom_integrations: BTreeSet<Domain>,
     /// Whether secrets may stand in manifests in clear.
     pub allow_plaintext: bool,
     /// Whether `!file` may name files outside of the project.
@@ -186,7 +184,7 @@ impl ProjectDecoder<'_, '_> {
             project.notify = self.fields.notify(pair);
         }
         if let Some(pair) = fields.get("custom_integrations") {
-            project.custom_integrations = self.custom_integrations(pair);
+            project.policy.custom_integrations = self.custom_integrations(pair);
         }
         if let Some(pair) = fields.get("targets") {
             self.targets(&pair.value, &mut project);

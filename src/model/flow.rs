@@ -1,11 +1,10 @@
 //! Config flows: how HA sets an integration up, step by step.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use serde_json::Value;
 
-use super::{Domain, EntryId, EntryState, FlowId, Mark};
+use super::{ConsentLink, Domain, EntryId, EntryState, FlowId, Mark};
 
 /// A flow in progress that is ours to look after.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,35 +118,4 @@ pub struct Linked {
     pub title: String,
     /// Its state at that moment.
     pub state: EntryState,
-}
-
-/// The page where somebody consents. It is no secret, but it is shown only to the person who
-/// needs it: no `Display`, and a redacted `Debug`.
-#[derive(Clone, PartialEq, Eq)]
-pub struct ConsentLink {
-    url: String,
-    hides_secret: bool,
-}
-
-impl ConsentLink {
-    /// `hides_secret` where the integration writes the client secret into the link.
-    pub fn new(url: String, hides_secret: bool) -> Self {
-        Self { url, hides_secret }
-    }
-
-    /// The link, for the person who consents; none where it holds the client secret.
-    pub fn shown(&self) -> Option<&str> {
-        (!self.hides_secret).then_some(self.url.as_str())
-    }
-
-    /// The link, for a browser or for one who reads its parts.
-    pub fn expose(&self) -> &str {
-        &self.url
-    }
-}
-
-impl fmt::Debug for ConsentLink {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("(consent link)")
-    }
 }

@@ -6,6 +6,7 @@ mod desired;
 mod flow;
 mod integration;
 mod known_secret;
+mod link;
 mod mark;
 mod observed;
 mod place;
@@ -15,15 +16,15 @@ mod secret;
 mod secret_field;
 pub mod sops;
 mod text;
+mod visible;
 
 pub use credential::{Credential, Held, NewCredential};
 pub use credential_id::{generate_id, is_id_of_client};
 pub use desired::{Completeness, Desired, DesiredCredential, Unidentified};
-pub use flow::{
-    ConsentLink, DeviceCode, Field, FieldKind, FlowStep, Form, Linked, OpenFlow, Purpose,
-};
+pub use flow::{DeviceCode, Field, FieldKind, FlowStep, Form, Linked, OpenFlow, Purpose};
 pub use integration::{Answers, Implementation, Integration, OnDelete};
 pub use known_secret::{KnownSecret, Seal, SealedClients, Seals, SecretComparison};
+pub use link::{ConsentLink, HiddenLink, Links, web_page};
 pub use mark::{Claim, Key, Mark, Owner};
 pub use observed::{ConfigEntry, EntryState, KnownDomains, Live, Observed};
 pub use place::Place;
@@ -34,3 +35,4 @@ pub use secret_field::{
     CLIENT_ID, CLIENT_SECRET, PlainText, SECRET_FIELDS, SecretField, TOKEN, WEBHOOK,
 };
 pub use text::{ClientId, CredentialId, Domain, EntryId, FlowId, TargetName};
+pub use visible::{hidden, is_hidden, visible, visible_json, visible_path};

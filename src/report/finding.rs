@@ -7,7 +7,7 @@ use crate::model::Place;
 use crate::plan::{Action, Reason, Step, Unknowable, Unknown, Why, Withheld};
 use crate::reconcile::StepOutcome;
 
-use super::{House, Names, Report, words};
+use super::{House, Names, Report, Written, words};
 
 /// How much it matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -160,13 +160,22 @@ fn carried_out(house: &House<'_>, names: &Names, step: &Step, outcome: &StepOutc
 
 fn not_done(house: &House<'_>, names: &Names, withheld: &Withheld) -> Finding {
     let level = match withheld.why {
-        Why::TooManyDeletes { .. } | Why::NothingDesired | Why::Unread => Level::Error,
+        Why::TooManyDeletes { .. }
+        | Why::NothingDesired
+        | Why::Unread
+        | Why::UnknownIntegration { .. } => Level::Error,
         Why::InUse { .. } | Why::Foreign { .. } => Level::Warning,
         Why::PruneOff => Level::Note,
     };
     let message = format!("{}: not done: {}", house.name, words::headline(&withheld.action));
-    let (why, help) = words::why(&withheld.why);
-    let at = place_of(house, &withheld.action, &[]).map(|place| point(&place, names));
+    let (why, help) = (withheld.why.to_string(), withheld.why.help());
+    let at = match withheld.why {
+        Why::UnknownIntegration { .. } => {
+            written_of(house, &withheld.action).map(|written| written.domain)
+        }
+        _ => place_of(house, &withheld.action, &[]),
+    };
+    let at = at.map(|place| point(&place, names));
     let code = withheld.why.code();
     Finding { more: vec![why, help.to_owned()], at, ..Finding::without_place(level, code, message) }
 }
@@ -188,13 +197,17 @@ fn not_known(house: &House<'_>, names: &Names, unknown: &Unknown) -> Finding {
 
 /// The line that a change comes from: of the field that differs, else of the entry.
 fn place_of(house: &House<'_>, action: &Action, reasons: &[Reason]) -> Option<Place> {
-    let written = (house.written)(&action.entry()?.key)?;
+    let written = written_of(house, action)?;
     Some(match reasons.first() {
         Some(Reason::SecretDiffers | Reason::SecretReencrypted) => written.client_secret,
         Some(Reason::ClientIdDiffers) => written.client_id,
         Some(Reason::NameDiffers) => written.name,
         _ => written.entry,
     })
+}
+
+fn written_of(house: &House<'_>, action: &Action) -> Option<Written> {
+    (house.written)(&action.entry()?.key)
 }
 
 fn point(place: &Place, names: &Names) -> Stretch {

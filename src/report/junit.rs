@@ -155,7 +155,7 @@ fn of_step(house: &House<'_>, step: &Step) -> Outcome {
 }
 
 fn of_withheld(withheld: &Withheld) -> Outcome {
-    let (why, help) = words::why(&withheld.why);
+    let (why, help) = (withheld.why.to_string(), withheld.why.help());
     let headline = format!("not done: {}", words::headline(&withheld.action));
     match withheld.why {
         Why::PruneOff => Outcome::Skipped(why),

@@ -8,7 +8,7 @@
 use std::fmt::Write;
 
 use crate::diagnostic::Severity;
-use crate::model::Key;
+use crate::model::{Key, Links, visible};
 use crate::plan::{Action, Plan};
 
 use super::{House, Report, Tally, Verb, problems, text, words};
@@ -102,7 +102,7 @@ fn changes(out: &mut String, house: &House<'_>, budget: &mut usize) {
         row(house, sign(&step.action), step.action.verb(), &step.action, &why)
     });
     let withheld = plan.withheld.iter().map(|withheld| {
-        let (why, help) = words::why(&withheld.why);
+        let (why, help) = (withheld.why.to_string(), withheld.why.help());
         let what = format!("{}, not done", withheld.action.verb());
         row(house, "❗", &what, &withheld.action, &[prose(&why), prose(help)])
     });
@@ -198,7 +198,7 @@ fn details(out: &mut String, houses: &[House<'_>]) {
     if !worth_it {
         return;
     }
-    let plans = text::plan_without_links(houses);
+    let plans = text::plan(houses, Links::Hidden);
     out.push_str("<details><summary>In full</summary>\n\n");
     fenced(out, &anstream::adapter::strip_str(&plans).to_string(), DETAILS);
     out.push_str("</details>\n");
@@ -246,11 +246,8 @@ fn prose(text: &str) -> String {
 }
 
 fn one_line(text: &str) -> String {
-    let mut line: String = text
-        .chars()
-        .take(LONGEST_CELL)
-        .map(|sign| if sign.is_control() { ' ' } else { sign })
-        .collect();
+    let text = visible(text);
+    let mut line: String = text.chars().take(LONGEST_CELL).collect();
     if text.chars().nth(LONGEST_CELL).is_some() {
         line.push('…');
     }

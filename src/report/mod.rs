@@ -66,6 +66,8 @@ impl Verb {
 pub struct Written {
     /// Where it begins.
     pub entry: Place,
+    /// Its integration.
+    pub domain: Place,
     /// Its name.
     pub name: Place,
     /// Its client id.

@@ -4,7 +4,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::model::{ConfigEntry, EntryState, Field, FieldKind, FlowStep, Form, Key};
+use crate::model::{
+    ConfigEntry, EntryState, Field, FieldKind, FlowStep, Form, HiddenLink, Key, Links,
+};
 use crate::plan::{CredentialState, Plan, SetupState};
 use crate::setup::{reasons, redirect_uri};
 
@@ -20,8 +22,8 @@ pub(super) struct IntegrationOf<'a> {
 }
 
 impl<'a> IntegrationOf<'a> {
-    pub(super) fn of((key, setup_state): &'a (Key, SetupState)) -> Self {
-        Self { key, set_up: SetUp::of(setup_state) }
+    pub(super) fn of((key, setup_state): &'a (Key, SetupState), links: Links) -> Self {
+        Self { key, set_up: SetUp::of(setup_state, links) }
     }
 }
 
@@ -31,8 +33,11 @@ impl<'a> IntegrationOf<'a> {
 pub(crate) enum WaitsFor<'a> {
     /// Somebody's consent.
     Consent {
-        /// Where; null where the link would show the client secret.
+        /// Where; null where it is not shown.
         link: Option<&'a str>,
+        /// Why it is not shown.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        hidden: Option<HiddenLink>,
         /// Where the provider sends the browser back to, which it must know.
         redirect_uri: Option<String>,
     },
@@ -40,8 +45,8 @@ pub(crate) enum WaitsFor<'a> {
     DeviceCode {
         /// Where.
         url: &'a str,
-        /// The code.
-        code: &'a str,
+        /// The code; null where others may read this report.
+        code: Option<&'a str>,
     },
     /// Answers in the manifest, under `integration.answers`.
     Answers {
@@ -78,12 +83,20 @@ pub(crate) struct FormField<'a> {
 }
 
 impl<'a> WaitsFor<'a> {
-    pub(super) fn of(step: &'a FlowStep) -> Self {
+    pub(super) fn of(step: &'a FlowStep, links: Links) -> Self {
         match step {
             FlowStep::Consent(link) => {
-                Self::Consent { link: link.shown(), redirect_uri: redirect_uri(link) }
+                let shown = link.shown(links);
+                Self::Consent {
+                    link: shown.ok(),
+                    hidden: shown.err(),
+                    redirect_uri: redirect_uri(link),
+                }
             }
-            FlowStep::Progress(Some(code)) => Self::DeviceCode { url: &code.url, code: &code.code },
+            FlowStep::Progress(Some(code)) => Self::DeviceCode {
+                url: &code.url,
+                code: (links == Links::Shown).then_some(&code.code),
+            },
             FlowStep::Form(form) => Self::Answers {
                 step: &form.step,
                 fields: form.fields.iter().map(form_field).collect(),
@@ -91,6 +104,19 @@ impl<'a> WaitsFor<'a> {
             },
             FlowStep::Menu { step, options } => Self::Choice { step, options },
             _ => Self::HomeAssistant,
+        }
+    }
+}
+
+/// Why a link is not shown, for people.
+fn why_hidden(why: HiddenLink) -> &'static str {
+    match why {
+        HiddenLink::HoldsSecret => "the link holds the client secret, so it is not shown",
+        HiddenLink::Unsafe => {
+            "the link is no https address, so it is not shown: finish the set-up in Home Assistant"
+        }
+        HiddenLink::NotAsked => {
+            "the link is not shown here, since whoever reads it first could use it: pass --show-links"
         }
     }
 }
@@ -131,11 +157,11 @@ pub(crate) struct SetUp<'a> {
 }
 
 impl<'a> SetUp<'a> {
-    pub(super) fn of(setup_state: &'a SetupState) -> Self {
+    pub(super) fn of(setup_state: &'a SetupState, links: Links) -> Self {
         let (state, reason) = described(setup_state);
         let waits_for = match setup_state {
             SetupState::Waits(step) | SetupState::NeedsConsent(_, Some(step)) => {
-                Some(WaitsFor::of(step)).filter(|waits| is_for_a_person(waits))
+                Some(WaitsFor::of(step, links)).filter(|waits| is_for_a_person(waits))
             }
             _ => None,
         };
@@ -218,14 +244,14 @@ pub(super) fn state_of(plan: &Plan, state: &CredentialState) -> String {
 }
 
 /// Every set-up that waits for a person or has failed.
-pub(super) fn notices(out: &mut String, plan: &Plan) {
+pub(super) fn notices(out: &mut String, plan: &Plan, links: Links) {
     for (key, setup_state) in &plan.setup_states {
         match (setup_state, described(setup_state)) {
             (SetupState::Waits(step) | SetupState::NeedsConsent(_, Some(step)), _)
-                if is_for_a_person(&WaitsFor::of(step)) =>
+                if is_for_a_person(&WaitsFor::of(step, links)) =>
             {
                 out.push('\n');
-                waits(out, &format!("  {key}"), Some(key), step);
+                waits(out, &format!("  {key}"), Some(key), step, links);
             }
             (_, ("failed", Some(why))) => {
                 out.push('\n');
@@ -237,7 +263,7 @@ pub(super) fn notices(out: &mut String, plan: &Plan) {
 }
 
 /// Tells a person what a set-up waits for, and how to go on.
-pub fn waits(out: &mut String, what: &str, key: Option<&Key>, step: &FlowStep) {
+pub fn waits(out: &mut String, what: &str, key: Option<&Key>, step: &FlowStep, links: Links) {
     let key = key.map(Key::as_str).unwrap_or_default();
     let mut told = |title: &str, details: &[String]| {
         line(out, YELLOW, &format!("{what}: {title}"));
@@ -247,12 +273,8 @@ pub fn waits(out: &mut String, what: &str, key: Option<&Key>, step: &FlowStep) {
     };
     match step {
         FlowStep::Consent(link) => {
-            let mut details = match link.shown() {
-                Some(url) => vec![url.to_owned()],
-                None => {
-                    vec!["the link would show the client secret, so it is not printed".to_owned()]
-                }
-            };
+            let shown = link.shown(links).map_err(why_hidden);
+            let mut details = vec![shown.unwrap_or_else(|why| why).to_owned()];
             if let Some(uri) = redirect_uri(link) {
                 details.push(format!("the provider must know the redirect URI {uri}"));
             }
@@ -260,7 +282,10 @@ pub fn waits(out: &mut String, what: &str, key: Option<&Key>, step: &FlowStep) {
             told("waiting for consent", &details);
         }
         FlowStep::Progress(Some(code)) => {
-            let detail = format!("open {} and type in {}", code.url, code.code);
+            let detail = match links {
+                Links::Shown => format!("open {} and type in {}", code.url, code.code),
+                Links::Hidden => "the code is not shown here, since whoever reads it first could use it: pass --show-links".to_owned(),
+            };
             told("waiting for consent", &[detail]);
         }
         FlowStep::Form(form) => {

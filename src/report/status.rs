@@ -5,13 +5,13 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::model::{ClientId, Domain, Key, TargetName};
+use crate::model::{ClientId, Domain, Key, Links, TargetName};
 use crate::plan::Why;
 use crate::status::{Difference, EntryStatus, Holding, Link, Mode, Status, TargetStatus};
 
+use super::Names;
 use super::json::{Problem, problems_of};
 use super::set_up::{SetUp, WaitsFor};
-use super::{Names, words};
 
 const FORMAT_VERSION: u32 = 1;
 
@@ -176,8 +176,7 @@ pub(crate) struct Reason {
 
 impl Reason {
     fn of(why: &Why) -> Self {
-        let (message, help) = words::why(why);
-        Self { why: why.code(), message, help }
+        Self { why: why.code(), message: why.to_string(), help: why.help() }
     }
 }
 
@@ -304,10 +303,9 @@ fn of_entry<'a>(entry: &'a EntryStatus, names: &Names) -> Entry<'a> {
         declared_at: format!("{}:{}:{}", names.of(&place.file), place.line, place.column),
         credential,
         withheld,
-        set_up: entry
-            .setup_state
-            .as_ref()
-            .map(|setup_state| SetUp::of(setup_state).or_failed(entry.set_up_error.as_deref())),
+        set_up: entry.setup_state.as_ref().map(|setup_state| {
+            SetUp::of(setup_state, Links::Shown).or_failed(entry.set_up_error.as_deref())
+        }),
     }
 }
 

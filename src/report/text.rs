@@ -1,13 +1,12 @@
 //! Text for people, in the form that readers of terraform's plans expect. It is always styled;
 //! whoever prints it strips the styles where there is no terminal.
 
-use std::borrow::Cow;
 use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
 use comfy_table::Table;
 
-use crate::model::Held;
+use crate::model::{Held, Links, visible};
 use crate::plan::{
     Action, Adoption, CredentialState, Plan, Reason, Step, Unknown, Wanted, Withheld,
 };
@@ -22,16 +21,7 @@ pub(super) const YELLOW: Style = AnsiColor::Yellow.on_default();
 const RED: Style = AnsiColor::Red.on_default();
 
 /// What is to be done, target by target, and what set-ups wait for.
-pub fn plan(houses: &[House<'_>]) -> String {
-    plans(houses, set_up::notices)
-}
-
-/// The same for a page that others read: without the links where somebody consents.
-pub(super) fn plan_without_links(houses: &[House<'_>]) -> String {
-    plans(houses, |_, _| {})
-}
-
-fn plans(houses: &[House<'_>], notices: fn(&mut String, &Plan)) -> String {
+pub fn plan(houses: &[House<'_>], links: Links) -> String {
     let mut out = String::new();
     for house in houses {
         if !out.is_empty() {
@@ -39,7 +29,7 @@ fn plans(houses: &[House<'_>], notices: fn(&mut String, &Plan)) -> String {
         }
         head(&mut out, house);
         match house.plan {
-            Ok(plan) => one_plan(&mut out, house, plan, notices),
+            Ok(plan) => one_plan(&mut out, house, plan, links),
             Err(why) => line(&mut out, RED, &format!("  error: {why}")),
         }
     }
@@ -53,7 +43,7 @@ fn head(out: &mut String, house: &House<'_>) {
     line(out, BOLD, &format!("{} ({place}{version})", house.name));
 }
 
-fn one_plan(out: &mut String, house: &House<'_>, plan: &Plan, notices: fn(&mut String, &Plan)) {
+fn one_plan(out: &mut String, house: &House<'_>, plan: &Plan, links: Links) {
     let begin = out.len();
     for step in &plan.steps {
         out.push('\n');
@@ -61,13 +51,13 @@ fn one_plan(out: &mut String, house: &House<'_>, plan: &Plan, notices: fn(&mut S
     }
     for withheld in &plan.withheld {
         out.push('\n');
-        one_withheld(out, withheld);
+        one_withheld(out, house, withheld);
     }
     for unknown in &plan.unknown {
         out.push('\n');
         one_unknown(out, house, unknown);
     }
-    notices(out, plan);
+    set_up::notices(out, plan, links);
     let state = |is_meant: fn(&CredentialState) -> bool| {
         plan.credential_states.iter().filter(|(_, state, _)| is_meant(state)).count()
     };
@@ -208,12 +198,17 @@ fn fields(out: &mut String, wanted: &Wanted, old: Option<&Held>, is_rotated: boo
 }
 
 fn field(out: &mut String, name: &str, value: &str) {
-    let _ = writeln!(out, "      {name:<13} = {}", one_line(value));
+    let _ = writeln!(out, "      {name:<13} = {}", visible(value));
 }
 
-fn one_withheld(out: &mut String, withheld: &Withheld) {
-    let (why, help) = words::why(&withheld.why);
-    line(out, YELLOW, &format!("  ! not done: {}", words::headline(&withheld.action)));
+fn one_withheld(out: &mut String, house: &House<'_>, withheld: &Withheld) {
+    let (why, help) = (withheld.why.to_string(), withheld.why.help());
+    let style = if withheld.why.is_error() { RED } else { YELLOW };
+    line(out, style, &format!("  ! not done: {}", words::headline(&withheld.action)));
+    let entry = withheld.action.wanted();
+    if let Some(written) = entry.and_then(|wanted| (house.written)(&wanted.key)) {
+        line(out, DIM, &format!("      at {}", written.entry));
+    }
     line(out, DIM, &format!("      # {why}"));
     line(out, DIM, &format!("      # {help}"));
 }
@@ -230,7 +225,7 @@ fn one_unknown(out: &mut String, house: &House<'_>, unknown: &Unknown) {
 }
 
 /// What became of it, target by target: what is not done first to last, then a summary.
-pub fn outcomes(houses: &[House<'_>]) -> String {
+pub fn outcomes(houses: &[House<'_>], links: Links) -> String {
     let mut out = String::new();
     for house in houses {
         let Ok(plan) = house.plan else { continue };
@@ -238,7 +233,7 @@ pub fn outcomes(houses: &[House<'_>]) -> String {
             continue;
         }
         for outcome in house.outcomes.iter().filter(|outcome| !outcome.outcome.is_done()) {
-            one_outcome(&mut out, house, plan, outcome);
+            one_outcome(&mut out, house, plan, outcome, links);
         }
         let is_done = |step: &&Step| {
             house.outcomes.iter().any(|other| other.step == step.id && other.outcome.is_done())
@@ -270,19 +265,25 @@ fn is_waiting(outcome: &StepOutcome) -> bool {
     !outcome.outcome.is_done() && outcome.outcome.is_well()
 }
 
-fn one_outcome(out: &mut String, house: &House<'_>, plan: &Plan, outcome: &StepOutcome) {
+fn one_outcome(
+    out: &mut String,
+    house: &House<'_>,
+    plan: &Plan,
+    outcome: &StepOutcome,
+    links: Links,
+) {
     let Some(step) = plan.steps.iter().find(|step| step.id == outcome.step) else { return };
     let what = words::headline(&step.action);
     if let Outcome::Waits(waits) = &outcome.outcome {
         let key = step.action.entry().map(|wanted| &wanted.key);
-        return set_up::waits(out, &format!("{}: {what}", house.name), key, waits);
+        return set_up::waits(out, &format!("{}: {what}", house.name), key, waits, links);
     }
     let Some((word, why)) = words::undone(&outcome.outcome) else { return };
     line(out, RED, &format!("{}: {word}: {what}: {why}", house.name));
 }
 
 /// Every credential, as a table for each target.
-pub fn list(houses: &[House<'_>]) -> String {
+pub fn list(houses: &[House<'_>], links: Links) -> String {
     let mut out = String::new();
     for house in houses {
         if !out.is_empty() {
@@ -296,7 +297,7 @@ pub fn list(houses: &[House<'_>]) -> String {
             Ok(plan) => {
                 let _ = writeln!(out, "{}", table(plan));
                 shadows(&mut out, plan);
-                set_up::notices(&mut out, plan);
+                set_up::notices(&mut out, plan, links);
             }
             Err(why) => line(&mut out, RED, &format!("  error: {why}")),
         }
@@ -342,24 +343,12 @@ fn table(plan: &Plan) -> String {
             words::state(state).to_owned(),
         ];
         row.extend(knows_set_up.then(|| or_dash(&set_up::state_of(plan, state))));
-        table.add_row(row.iter().map(|cell| one_line(cell).into_owned()));
+        table.add_row(row.iter().map(|cell| visible(cell).into_owned()));
     }
     let lines: Vec<String> = table.lines().map(|line| line.trim().to_owned()).collect();
     lines.join("\n")
 }
 
 pub(super) fn line(out: &mut String, style: Style, text: &str) {
-    let _ = writeln!(out, "{style}{}{style:#}", one_line(text));
-}
-
-/// Names are what somebody chose: none may begin a line of its own, which a CI system could take
-/// for a command, or change a terminal.
-pub fn one_line(text: &str) -> Cow<'_, str> {
-    if !text.contains(char::is_control) {
-        return Cow::Borrowed(text);
-    }
-    let shown = |sign: char| {
-        if sign.is_control() { sign.escape_default().to_string() } else { sign.to_string() }
-    };
-    Cow::Owned(text.chars().map(shown).collect())
+    let _ = writeln!(out, "{style}{}{style:#}", visible(text));
 }

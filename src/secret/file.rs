@@ -1,13 +1,13 @@
 //! Files that hold secrets, and which of them may be read.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use secrecy::zeroize::Zeroizing;
 
 use super::resolver::SecretResolver;
 use super::{Unreadable, age, sops};
+use crate::files;
 use crate::model::Secret;
 
 /// How systemd's folder of credentials is written in a path.
@@ -15,9 +15,6 @@ const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 
 /// The key under which SOPS keeps a file that is neither YAML nor JSON.
 const WHOLE_FILE: &str = "data";
-
-/// How large a file of secrets may be.
-const MAX_BYTES: u64 = 8 * 1024 * 1024;
 
 /// Reads `!file PATH`, where `base` is the file that says so.
 pub(super) fn read(
@@ -78,7 +75,8 @@ pub(super) fn content(
     path: &Path,
     vault: &SecretResolver,
 ) -> Result<Zeroizing<Vec<u8>>, Unreadable> {
-    let bytes = bytes(path).map_err(|error| cannot_read(path, &error, vault))?;
+    let bytes =
+        files::read(path, files::TEXT_LIMIT).map_err(|error| cannot_read(path, &error, vault))?;
     let named_age = path.extension().is_some_and(|extension| extension == "age");
     if named_age || age::is_file(&bytes) {
         return age::decrypt(&bytes, &vault.identities);
@@ -86,24 +84,6 @@ pub(super) fn content(
     Ok(bytes)
 }
 
-fn bytes(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
-    // A pipe would be waited for without end.
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
-    }
-    let mut bytes = Zeroizing::new(Vec::new());
-    File::open(path)?.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err(io::Error::other("it is too large"));
-    }
-    Ok(bytes)
-}
-
 fn cannot_read(path: &Path, error: &io::Error, vault: &SecretResolver) -> Unreadable {
-    let why = match error.kind() {
-        io::ErrorKind::NotFound => "there is no such file".to_owned(),
-        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
-        _ => error.to_string(),
-    };
-    Unreadable::File { file: vault.shown(path), why }
+    Unreadable::File { file: vault.shown(path), why: files::reason(path, error) }
 }

@@ -1,6 +1,5 @@
 //! age identities: who may decrypt.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -9,6 +8,8 @@ use age_core::format::Stanza;
 use secrecy::SecretString;
 use secrecy::zeroize::Zeroizing;
 use thiserror::Error;
+
+use crate::files::{self, TEXT_LIMIT};
 
 use super::ask::{Ask, Nobody, Person};
 use super::env::IdentitySources;
@@ -108,7 +109,7 @@ impl Identities {
         let mut identities = Self::none(person);
         let mut problems = Vec::new();
         for file in files.iter().chain(&environment.files) {
-            match fs::read(file).map(Zeroizing::new) {
+            match files::read(file, TEXT_LIMIT) {
                 Ok(bytes) => identities.add(&bytes, &name_of(file), &mut problems),
                 Err(error) => problems
                     .push(IdentityProblem::File { file: file.clone(), why: error.to_string() }),

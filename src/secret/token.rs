@@ -1,6 +1,6 @@
 //! Access tokens that a file holds or a program prints.
 
-use std::io::Read;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -11,10 +11,12 @@ use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 use tokio::time::timeout;
 
+use crate::files;
 use crate::model::Secret;
 
 /// No token is as long.
 const LONGEST: u64 = 16 * 1024;
+const MORE_THAN_A_TOKEN: &str = "gives more than an access token";
 /// A program may have to ask a person to unlock something.
 const PATIENCE_SECONDS: u64 = 60;
 
@@ -66,10 +68,13 @@ pub enum NoToken {
 /// # Errors
 /// Where there is none.
 pub fn from_file(file: &Path) -> Result<Secret, NoToken> {
-    let fault = |error: std::io::Error| NoToken::File { file: file.into(), why: error.to_string() };
-    let mut bytes = Zeroizing::new(Vec::new());
-    let opened = std::fs::File::open(file).map_err(fault)?;
-    opened.take(LONGEST + 1).read_to_end(&mut bytes).map_err(fault)?;
+    let fault = |error: std::io::Error| match error.kind() {
+        ErrorKind::FileTooLarge => {
+            NoToken::NoToken { name: file.display().to_string(), what: MORE_THAN_A_TOKEN }
+        }
+        _ => NoToken::File { file: file.into(), why: error.to_string() },
+    };
+    let bytes = files::read(file, LONGEST).map_err(fault)?;
     token(&bytes, || file.display().to_string())
 }
 
@@ -116,14 +121,14 @@ pub async fn from_command(
 fn token(bytes: &[u8], name: impl Fn() -> String) -> Result<Secret, NoToken> {
     let fault = |what| NoToken::NoToken { name: name(), what };
     if bytes.len() as u64 > LONGEST {
-        return Err(fault("gives more than an access token"));
+        return Err(fault(MORE_THAN_A_TOKEN));
     }
     let text = std::str::from_utf8(bytes).map_err(|_| fault("gives no text"))?.trim();
     if text.is_empty() {
         return Err(fault("gives nothing"));
     }
     if text.contains(|sign: char| sign.is_whitespace() || sign.is_control()) {
-        return Err(fault("gives more than an access token"));
+        return Err(fault(MORE_THAN_A_TOKEN));
     }
     Ok(Secret::new(text))
 }
@@ -145,7 +150,7 @@ mod tests {
     #[test]
     fn a_file_that_is_not_there_is_named() {
         let said = from_file("/nowhere/token".as_ref()).unwrap_err().to_string();
-        assert_eq!(said, "cannot read /nowhere/token: No such file or directory (os error 2)");
+        assert_eq!(said, "cannot read /nowhere/token: there is no such file or folder");
     }
 
     #[tokio::test]

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
-use url::Url;
 
 use crate::model::{
     Answers, ClientId, ConsentLink, Field, FieldKind, FlowStep, Form, Implementation, Linked,
@@ -161,7 +160,7 @@ fn choose(
 
 /// With one implementation HA does not ask which, so the link must be seen to be for the right one.
 fn consent(link: ConsentLink, guide: &Guide<'_>) -> Move {
-    let is_ours = parameter(&link, "client_id").map(|id| id == guide.client_id.as_str());
+    let is_ours = link.parameter("client_id").map(|id| id == guide.client_id.as_str());
     match (guide.choice, is_ours) {
         (Implementation::Credential, Some(false)) => Move::Failed(not_offered("this credential")),
         (Implementation::Cloud, Some(true)) => Move::Failed(not_offered("Home Assistant Cloud")),
@@ -171,15 +170,10 @@ fn consent(link: ConsentLink, guide: &Guide<'_>) -> Move {
 
 /// Where the provider sends the browser back to, which it must have been told.
 pub fn redirect_uri(link: &ConsentLink) -> Option<String> {
-    parameter(link, "redirect_uri")
+    link.parameter("redirect_uri")
 }
 
 /// By what the provider's answer to this link is known.
 pub fn state(link: &ConsentLink) -> Option<String> {
-    parameter(link, "state")
-}
-
-fn parameter(link: &ConsentLink, name: &str) -> Option<String> {
-    let url = Url::parse(link.expose()).ok()?;
-    url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+    link.parameter("state")
 }

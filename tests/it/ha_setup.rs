@@ -17,7 +17,7 @@ fn ha_set_up_stops_at_consent_and_the_next_run_finds_the_account_linked() {
     let redirect = format!("{}/auth/external/callback", linking.ha.url());
     assert_eq!(applied["steps"][1]["waits_for"]["redirect_uri"], redirect);
     assert_eq!(linking.set_up("anna")["waits_for"]["link"], consent);
-    let list = linking.appcred(&["list"]).run().stdout;
+    let list = linking.appcred(&["list", "--show-links"]).run().stdout;
     assert!(list.contains("waiting for consent") && list.contains(&consent), "{list}");
     linking.appcred(&["plan", "--detailed-exitcode"]).status(2).run();
     linking.appcred(&["plan", "--no-setup", "--detailed-exitcode"]).status(0).run();
@@ -101,7 +101,8 @@ fn ha_device_code_is_shown() {
     let code = &applied["steps"][1]["waits_for"];
     assert_eq!(code["url"], format!("{}/device", linking.provider.url()), "{applied:#}");
     let code = code["code"].as_str().unwrap().to_owned();
-    assert!(linking.apply().stdout.contains(&format!("type in {code}")));
+    let told = linking.appcred(&["apply", "--yes", "--show-links"]).run().stdout;
+    assert!(told.contains(&format!("type in {code}")), "{told}");
 
     linking.provider.consent(&linking.provider.device_link(&code));
 
@@ -164,4 +165,40 @@ fn ha_refused_consent_and_a_wrong_secret_are_told_in_words() {
     assert!(told.contains("client id or secret is wrong"), "{told}");
     assert!(told.contains("waiting for consent"), "it is tried again\n{told}");
     assert!(linking.accounts("linked_account").is_empty());
+}
+
+#[test]
+fn ha_links_and_codes_are_in_no_log_unless_asked_for() {
+    let linking = Linking::new();
+    let device = linking.entry("linked_account_device", "Tv", "tv", "first");
+    linking.house.declare(&[linking.entry("linked_account", "Anna", "anna", "first"), device]);
+    let applied = linking.json(APPLY);
+    let steps = applied["steps"].as_array().unwrap();
+    let code = steps.iter().find_map(|step| step["waits_for"]["code"].as_str()).unwrap();
+    let tells = |text: &str| text.contains("state=") || text.contains(code);
+
+    let file = linking.house.project.join("report");
+    let in_file = format!("={}", file.display());
+    for verb in [&["plan"][..], &["apply", "--yes"]] {
+        for format in ["text", "json", "markdown", "github", "gitlab", "junit", "sarif"] {
+            let to_file = format!("{format}{in_file}");
+            let ran = linking.appcred(verb).args(["--format", format, "--format", &to_file]).run();
+            for text in [&ran.stdout, &ran.stderr, &std::fs::read_to_string(&file).unwrap()] {
+                assert!(!tells(text), "{verb:?} {format}: {text}");
+            }
+        }
+        let asked = || linking.appcred(verb).args(["--show-links"]).env("CI", "true");
+        assert!(tells(&asked().run().stdout), "{verb:?} --show-links");
+    }
+    for format in ["text", "json"] {
+        let ran = linking.appcred(&["list", "--format", format]).run();
+        assert!(!tells(&ran.stdout), "{}", ran.stdout);
+    }
+    let listed = linking.appcred(&["list", "--format", "json"]).run().stdout;
+    assert!(listed.contains("\"hidden\": \"not_asked\""), "{listed}");
+
+    let port = crate::real::free_port().to_string();
+    let authorize = linking.appcred(&["authorize", "--no-browser", "--port", &port]);
+    let ran = authorize.env("CI", "true").status(1).run();
+    assert!(!tells(&ran.stdout) && ran.stdout.contains("--show-links"), "{}", ran.stdout);
 }

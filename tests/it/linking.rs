@@ -45,7 +45,7 @@ impl Linking {
     /// What JSON tells of the one target.
     #[track_caller]
     pub(crate) fn json(&self, args: &[&str]) -> Value {
-        let ran = self.appcred(args).args(["--format", "json"]).run();
+        let ran = self.appcred(args).args(["--format", "json", "--show-links"]).run();
         serde_json::from_str::<Value>(&ran.stdout).unwrap()["targets"][0].take()
     }
 

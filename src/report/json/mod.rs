@@ -11,7 +11,7 @@ pub(super) use problems::Validated;
 pub(super) use problems::of as problems_of;
 pub use problems::validated;
 
-use crate::model::{ClientId, ConfigEntry, CredentialId, Domain, EntryId, Key, Place};
+use crate::model::{ClientId, ConfigEntry, CredentialId, Domain, EntryId, Key, Links, Place};
 use crate::plan::{Action, Plan, Step, Unknown, Why, Withheld};
 use crate::reconcile::Outcome;
 
@@ -236,15 +236,15 @@ struct ListedCredential<'a> {
 ///
 /// # Errors
 /// None in practice: all of it can be written as JSON.
-pub fn plan(report: &Report<'_>) -> serde_json::Result<String> {
+pub fn plan(report: &Report<'_>, links: Links) -> serde_json::Result<String> {
     let targets = targets(report.houses, |house, plan| Planned {
         in_sync: plan.is_in_sync(),
         stopped: plan.is_stopped(),
         summary: summary(plan),
-        steps: plan.steps.iter().map(|step| planned_step(house, step)).collect(),
+        steps: plan.steps.iter().map(|step| planned_step(house, step, links)).collect(),
         withheld: plan.withheld.iter().map(|withheld| not_done(house, withheld)).collect(),
         unknown: plan.unknown.iter().map(|unknown| not_known(house, unknown)).collect(),
-        integrations: plan.setup_states.iter().map(IntegrationOf::of).collect(),
+        integrations: plan.setup_states.iter().map(|of| IntegrationOf::of(of, links)).collect(),
     });
     let problems = problems::problems(report);
     let report = PlanReport { format_version: FORMAT_VERSION, problems, targets };
@@ -255,7 +255,7 @@ pub fn plan(report: &Report<'_>) -> serde_json::Result<String> {
 ///
 /// # Errors
 /// None in practice: all of it can be written as JSON.
-pub fn list(houses: &[House<'_>]) -> serde_json::Result<String> {
+pub fn list(houses: &[House<'_>], links: Links) -> serde_json::Result<String> {
     let targets = targets(houses, |_, plan| Listed {
         credentials: plan
             .credential_states
@@ -271,7 +271,7 @@ pub fn list(houses: &[House<'_>]) -> serde_json::Result<String> {
                     key: mark.map(|mark| mark.key.to_string()),
                     used_by: accounts(users),
                     state: words::state(state).replace(' ', "_"),
-                    set_up: set_up::setup_state_of(plan, state).map(SetUp::of),
+                    set_up: set_up::setup_state_of(plan, state).map(|of| SetUp::of(of, links)),
                 }
             })
             .collect(),
@@ -304,14 +304,14 @@ fn summary(plan: &Plan) -> Summary {
     Summary { create, replace, adopt, delete, set_up, withheld: plan.withheld.len() }
 }
 
-fn planned_step<'a>(house: &House<'a>, step: &'a Step) -> PlannedStep<'a> {
+fn planned_step<'a>(house: &House<'a>, step: &'a Step, links: Links) -> PlannedStep<'a> {
     let outcome = house
         .outcomes
         .iter()
         .find(|outcome| outcome.step == step.id)
         .map(|outcome| &outcome.outcome);
     let waits_for = match outcome {
-        Some(Outcome::Waits(step)) => Some(WaitsFor::of(step)),
+        Some(Outcome::Waits(step)) => Some(WaitsFor::of(step, links)),
         _ => None,
     };
     let undone = outcome.filter(|_| waits_for.is_none()).and_then(words::undone);
@@ -326,7 +326,7 @@ fn planned_step<'a>(house: &House<'a>, step: &'a Step) -> PlannedStep<'a> {
 }
 
 fn not_done<'a>(house: &House<'a>, withheld: &'a Withheld) -> NotDone<'a> {
-    let (message, help) = words::why(&withheld.why);
+    let (message, help) = (withheld.why.to_string(), withheld.why.help());
     let used_by = match &withheld.why {
         Why::InUse { by } => accounts(by),
         _ => Vec::new(),

@@ -1,8 +1,8 @@
 //! What only a person can do: consent, type in a code, answer in a manifest.
 
 use maud::{Markup, html};
-use url::Url;
 
+use crate::model::{HiddenLink, web_page};
 use crate::report::set_up::{FormField, WaitsFor};
 use crate::report::status::{Entry, StatusReport, Target};
 
@@ -44,8 +44,8 @@ fn card(target: &Target<'_>, entry: &Entry<'_>, what: &WaitsFor<'_>) -> Markup {
             h3 { (entry.name) }
             p .soft { (entry.domain) " at " (target.name) }
             @match what {
-                WaitsFor::Consent { link, redirect_uri } => {
-                    (consent(&id, entry, *link))
+                WaitsFor::Consent { link, hidden, redirect_uri } => {
+                    (consent(&id, entry, *link, *hidden))
                     @if let Some(uri) = redirect_uri {
                         details {
                             summary id={ (id) "-redirect" } { "If the provider refuses" }
@@ -53,7 +53,7 @@ fn card(target: &Target<'_>, entry: &Entry<'_>, what: &WaitsFor<'_>) -> Markup {
                         }
                     }
                 }
-                WaitsFor::DeviceCode { url, code } => (device_code(&id, url, code)),
+                WaitsFor::DeviceCode { url, code } => (device_code(&id, url, code.unwrap_or_default())),
                 WaitsFor::Answers { step, fields, errors } => {
                     (answers(step, fields, errors, &entry.declared_at))
                 }
@@ -70,10 +70,9 @@ fn card(target: &Target<'_>, entry: &Entry<'_>, what: &WaitsFor<'_>) -> Markup {
     }
 }
 
-fn consent(id: &str, entry: &Entry<'_>, link: Option<&str>) -> Markup {
-    let by_command = html! { code { "appcred authorize " (entry.key) } };
-    match link.map(|link| (link, provider(link))) {
-        Some((link, Some(provider))) => html! {
+fn consent(id: &str, entry: &Entry<'_>, link: Option<&str>, why: Option<HiddenLink>) -> Markup {
+    match link.and_then(|link| Some((link, provider(link)?))) {
+        Some((link, provider)) => html! {
             p {
                 a .button id={ (id) "-button" } href=(link) target="_blank" rel="noreferrer" {
                     "Consent at " (provider)
@@ -81,13 +80,15 @@ fn consent(id: &str, entry: &Entry<'_>, link: Option<&str>) -> Markup {
                 }
             }
         },
-        Some((_, None)) => html! {
-            p { "The link leads to no web page, so it is not shown. Run " (by_command) "." }
+        None if why == Some(HiddenLink::HoldsSecret) => html! {
+            p {
+                "The link holds the client secret, so it is not shown here. Run "
+                code { "appcred authorize " (entry.key) } " on a machine with a browser."
+            }
         },
         None => html! {
             p {
-                "The link would show the client secret, so it is not shown here. Run " (by_command)
-                " on a machine with a browser."
+                "The link is no https address, so it is not shown. Finish the set-up in Home Assistant."
             }
         },
     }
@@ -129,9 +130,7 @@ fn answers(step: &str, fields: &[FormField<'_>], errors: &[String], place: &str)
     }
 }
 
-/// Where a link leads; none where it leads to no web page, and might do something else.
+/// The host of a web page that a click may open.
 fn provider(link: &str) -> Option<String> {
-    let url = Url::parse(link).ok()?;
-    let is_web = matches!(url.scheme(), "https" | "http");
-    url.host_str().filter(|_| is_web).map(str::to_owned)
+    web_page(link)?.host_str().map(str::to_owned)
 }

@@ -25,7 +25,7 @@ const FLOW_TIMEOUT_SECONDS: u64 = 120;
 /// All else is answered from memory.
 const TIMEOUT_SECONDS: u64 = 30;
 /// A form with thousands of choices fits.
-const LARGEST_ANSWER_BYTES: usize = 16 * 1024 * 1024;
+const LARGEST_ANSWER_BYTES: u64 = 16 * 1024 * 1024;
 
 /// HA's HTTP API.
 pub(super) struct Rest {

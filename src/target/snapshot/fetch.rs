@@ -1,8 +1,6 @@
 //! Where a snapshot comes from.
 
 use std::fmt;
-use std::fs::File;
-use std::io::Read;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,12 +8,11 @@ use reqwest::header::LOCATION;
 use reqwest::{Response, StatusCode};
 use url::Url;
 
+use crate::files::{self, DATA_LIMIT};
 use crate::http::{self, Network, innermost};
 use crate::model::Secret;
 use crate::target::TargetError;
 
-/// 100,000 credentials fit.
-const LARGEST_BYTES: usize = 128 * 1024 * 1024;
 const TIMEOUT_SECONDS: u64 = 60;
 const MOST_REDIRECTS: usize = 5;
 
@@ -58,21 +55,18 @@ pub(super) async fn text(source: &Source, token: Option<&Secret>) -> Result<Stri
         Source::File(file) => {
             let file = file.clone();
             let reading = tokio::task::spawn_blocking(move || {
-                let mut bytes = Vec::new();
-                let limit = LARGEST_BYTES as u64 + 1;
-                File::open(file)?.take(limit).read_to_end(&mut bytes)?;
-                std::io::Result::Ok(bytes)
+                let read = files::read(&file, DATA_LIMIT);
+                read.map(|mut bytes| std::mem::take(&mut *bytes)).map_err(|error| error.to_string())
             });
-            let read = reading.await.map_err(|why| why.to_string());
-            read.and_then(|read| read.map_err(|why| why.to_string()))
-                .map_err(|why| TargetError::Storage(format!("cannot read {source}: {why}")))?
+            let read = reading.await.map_err(|why| why.to_string()).flatten();
+            read.map_err(|why| TargetError::Storage(format!("cannot read {source}: {why}")))?
         }
         Source::Web(url) => fetch(url, token)
             .await
             .map_err(|why| TargetError::Unreachable { address: source.to_string(), why })?,
     };
     let unusable = |why: &str| TargetError::Storage(format!("cannot use {source}: {why}"));
-    if bytes.len() > LARGEST_BYTES {
+    if bytes.len() as u64 > DATA_LIMIT {
         return Err(unusable("it is larger than 128 MiB"));
     }
     String::from_utf8(bytes).map_err(|_| unusable("it is not UTF-8"))
@@ -90,7 +84,7 @@ async fn fetch(url: &Url, token: Option<&Secret>) -> Result<Vec<u8>, String> {
             return Err(format!("{asks}: set APPCRED_SNAPSHOT_TOKEN to one that it takes"));
         }
         if status.is_success() {
-            return http::read(response, LARGEST_BYTES).await.map_err(|why| why.to_string());
+            return http::read(response, DATA_LIMIT).await.map_err(|why| why.to_string());
         }
         if !status.is_redirection() {
             return Err(format!("it answers {status}"));

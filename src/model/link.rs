@@ -1,0 +1,153 @@
+//! What a person follows to consent, and who may see it.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use url::{Host, Url};
+
+/// Whether a report shows consent links and device codes. Whoever reads one first can use it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Links {
+    /// It does.
+    Shown,
+    /// It does not, since others may read it.
+    Hidden,
+}
+
+/// Why a consent link is not shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum HiddenLink {
+    /// The integration writes the client secret into it.
+    HoldsSecret,
+    /// It is no address that a browser should open.
+    Unsafe,
+    /// Others may read the report.
+    NotAsked,
+}
+
+/// The page where somebody consents. It is no secret, but it is shown only to the person who
+/// needs it: no `Display`, and a redacted `Debug`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ConsentLink {
+    url: String,
+    holds_secret: bool,
+}
+
+impl ConsentLink {
+    /// `holds_secret` where the integration writes the client secret into the link.
+    pub fn new(url: String, holds_secret: bool) -> Self {
+        Self { url, holds_secret }
+    }
+
+    /// The link for a report.
+    ///
+    /// # Errors
+    /// Where the report must not show it.
+    pub fn shown(&self, links: Links) -> Result<&str, HiddenLink> {
+        if web_page(&self.url).is_none() {
+            Err(HiddenLink::Unsafe)
+        } else if self.holds_secret {
+            Err(HiddenLink::HoldsSecret)
+        } else if links == Links::Hidden {
+            Err(HiddenLink::NotAsked)
+        } else {
+            Ok(&self.url)
+        }
+    }
+
+    /// The link for a browser on this machine; `None` where no browser should open it.
+    pub fn page(&self) -> Option<Url> {
+        web_page(&self.url)
+    }
+
+    /// One parameter of the link's query.
+    pub fn parameter(&self, name: &str) -> Option<String> {
+        let url = Url::parse(&self.url).ok()?;
+        url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+    }
+}
+
+impl fmt::Debug for ConsentLink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(consent link)")
+    }
+}
+
+/// The address of a web page that may be opened, or be shown so that a click opens it.
+///
+/// Home Assistant hands on what an integration or a provider says, so it may be anything: a program
+/// registered for another scheme, a file, an option of the command that opens links. Plain http is for
+/// this machine only: every provider that we know asks for consent over https. A name before an `@` is
+/// there to deceive.
+pub fn web_page(text: &str) -> Option<Url> {
+    let url = Url::parse(text).ok()?;
+    let is_safe = match url.scheme() {
+        "https" => url.has_host(),
+        "http" => is_loopback(&url),
+        _ => false,
+    };
+    let has_user = !url.username().is_empty() || url.password().is_some();
+    (is_safe && !has_user && !text.contains(|c: char| c.is_control() || c.is_whitespace()))
+        .then_some(url)
+}
+
+/// Whether an address is this very machine.
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ConsentLink, HiddenLink, Links, web_page};
+
+    #[test]
+    fn only_web_pages_are_opened() {
+        for url in [
+            "https://accounts.spotify.com/authorize?state=s",
+            "http://127.0.0.1:8080/authorize",
+            "http://localhost/authorize",
+            "http://[::1]:80/authorize",
+        ] {
+            assert!(web_page(url).is_some(), "{url}");
+        }
+        for url in [
+            "",
+            "--help",
+            "/etc/passwd",
+            "file:///etc/passwd",
+            "x-evil:run",
+            "javascript:alert(1)",
+            "data:text/html,x",
+            "http://provider.example/authorize",
+            "http://192.168.1.2/authorize",
+            "http://localhost.example/",
+            "https://accounts.google.com@evil.example/",
+            "https://a:b@evil.example/",
+            "https://",
+            " https://provider.example/",
+            "https://provider.example/\n--help",
+            "ftp://provider.example/",
+        ] {
+            assert_eq!(web_page(url), None, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_link_is_shown_only_to_whom_it_may_be_shown() {
+        let link = |url: &str, holds_secret| ConsentLink::new(url.to_owned(), holds_secret);
+        let safe = link("https://p.example/a?state=s", false);
+        assert_eq!(safe.shown(Links::Shown), Ok("https://p.example/a?state=s"));
+        assert_eq!(safe.shown(Links::Hidden), Err(HiddenLink::NotAsked));
+        let secret = link("https://p.example/a?secret=s", true);
+        assert_eq!(secret.shown(Links::Shown), Err(HiddenLink::HoldsSecret));
+        assert_eq!(link("file:///a", true).shown(Links::Shown), Err(HiddenLink::Unsafe));
+        assert_eq!(format!("{safe:?}"), "(consent link)");
+    }
+}
