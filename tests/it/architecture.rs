@@ -17,7 +17,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("schema", &[]),
     ("files", &[]),
     ("yaml", &["model", "diagnostic"]),
-    ("manifest", &["model", "diagnostic", "http", "integrations", "suggest", "schema", "files", "yaml"]),
+    (
+        "manifest",
+        &["model", "diagnostic", "http", "integrations", "suggest", "schema", "files", "yaml"],
+    ),
     ("secret", &["model", "diagnostic", "yaml_edit", "files", "yaml"]),
     ("yaml_edit", &["model", "diagnostic", "yaml"]),
     ("encrypted_file", &["model", "yaml_edit", "secret"]),
