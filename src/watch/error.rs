@@ -108,7 +108,11 @@ fn of_target(error: &TargetError) -> ErrorKind {
     match error {
         // Home Assistant counts each attempt, and bans the address that makes too many.
         TargetError::Unauthorized { .. } | TargetError::NotAdmin { .. } => ErrorKind::Permanent,
-        TargetError::Unreachable { .. } | TargetError::Protocol { .. } => ErrorKind::Unreachable,
+        TargetError::Unreachable { .. }
+        | TargetError::Lost { .. }
+        | TargetError::Starting { .. }
+        | TargetError::Forbidden { .. }
+        | TargetError::Protocol { .. } => ErrorKind::Unreachable,
         TargetError::Storage(_) => ErrorKind::Failed,
     }
 }
