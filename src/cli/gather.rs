@@ -14,6 +14,7 @@ use crate::model::{Desired, Key, Observed, Policy, SealedClients, TargetName};
 use crate::plan::{Plan, plan};
 use crate::reconcile::StepOutcome;
 use crate::report::{self, Written, problems};
+use crate::secret::env::IdentitySources;
 use crate::secret::{AllowedPaths, Ask, Identities, IdentityProblem, Nobody, SecretResolver, env};
 use crate::session::Store;
 use crate::target::{Observe, Target};
@@ -204,7 +205,7 @@ fn problems_of(resolved: &mut Resolved, identities: Vec<IdentityProblem>) -> Dia
 
 /// The way to those secrets of a project for which nobody need be asked.
 pub(super) fn silent_vault(global: &Global, project: &Project) -> SecretResolver {
-    vault_for(global, project, Nobody).0
+    vault_for(global, project, env::identities().without_programs(), Nobody).0
 }
 
 /// Where the project says that identities are, and where they usually are.
@@ -220,16 +221,17 @@ fn identity_files(project: &Project) -> Vec<PathBuf> {
 
 /// The way to all secrets of a project.
 pub(super) fn vault(global: &Global, project: &Project) -> (SecretResolver, Vec<IdentityProblem>) {
-    vault_for(global, project, Terminal)
+    vault_for(global, project, env::identities(), Terminal)
 }
 
 fn vault_for(
     global: &Global,
     project: &Project,
+    sources: IdentitySources,
     person: impl Ask,
 ) -> (SecretResolver, Vec<IdentityProblem>) {
     let files = identity_files(project);
-    let (identities, problems) = Identities::gather(&files, &env::identities(), person);
+    let (identities, problems) = Identities::gather(&files, &sources, person);
     let grounds = AllowedPaths {
         project: global.folder.clone(),
         credentials: env::credentials_directory(),

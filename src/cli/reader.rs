@@ -122,7 +122,7 @@ impl Reader {
     ) -> Known {
         let mut files = project.age.identities.clone();
         files.extend(environment::identity_files());
-        files.extend(secret::env::identities().files);
+        files.extend(secret::env::identities().all_files().cloned());
         let stamped = files.into_iter().map(|file| {
             let stamp = Stamp::of(&file);
             (file, stamp)
@@ -276,8 +276,8 @@ fn places(loaded: &Loaded, folder: &Path) -> BTreeSet<PathBuf> {
     let links = loaded.manifests.iter().filter(|file| file.is_symlink());
     places.extend(links.filter_map(|link| link.canonicalize().ok()));
     for target in loaded.project.targets.values() {
-        if let Target::HomeAssistant { token, ca_file, .. } = target {
-            places.extend(ca_file.clone());
+        if let Target::HomeAssistant { token, network, .. } = target {
+            places.extend(network.ca_file.clone());
             if let Token::File(file) = token {
                 places.insert(file.clone());
             }

@@ -90,9 +90,7 @@ fn of_connecting(error: &ConnectError) -> ErrorKind {
         ConnectError::Token { why, .. } => match why {
             NoToken::File { .. } | NoToken::NoToken { .. } => ErrorKind::Permanent,
             // A program may depend on what comes and goes, as on a password manager's server.
-            NoToken::NotRun { .. } | NoToken::Failed { .. } | NoToken::TooSlow { .. } => {
-                ErrorKind::Failed
-            }
+            NoToken::Program { .. } => ErrorKind::Failed,
         },
         ConnectError::Reference { .. }
         | ConnectError::NotSignedIn { .. }
@@ -110,7 +108,11 @@ fn of_target(error: &TargetError) -> ErrorKind {
     match error {
         // Home Assistant counts each attempt, and bans the address that makes too many.
         TargetError::Unauthorized { .. } | TargetError::NotAdmin { .. } => ErrorKind::Permanent,
-        TargetError::Unreachable { .. } | TargetError::Protocol { .. } => ErrorKind::Unreachable,
+        TargetError::Unreachable { .. }
+        | TargetError::Lost { .. }
+        | TargetError::Starting { .. }
+        | TargetError::Forbidden { .. }
+        | TargetError::Protocol { .. } => ErrorKind::Unreachable,
         TargetError::Storage(_) => ErrorKind::Failed,
     }
 }

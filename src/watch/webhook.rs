@@ -8,7 +8,7 @@ use reqwest::header::CONTENT_TYPE;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
-use crate::http;
+use crate::http::{self, Network};
 use crate::model::Secret;
 use crate::target::Stop;
 
@@ -52,7 +52,7 @@ impl WebhookSender {
 }
 
 async fn post_all(address: Secret, mut bodies: mpsc::Receiver<Vec<u8>>, stop: Stop) {
-    let client = match http::client().build() {
+    let client = match client(address.expose()) {
         Ok(client) => client,
         Err(why) => return tracing::error!("no notice can be posted to a webhook: {why}"),
     };
@@ -90,6 +90,11 @@ async fn post(client: &reqwest::Client, address: &Secret, body: &[u8], stop: &St
             () = stop.cancelled() => return,
         }
     }
+}
+
+fn client(address: &str) -> Result<reqwest::Client, String> {
+    let url = reqwest::Url::parse(address).map_err(|_| "its address is no URL".to_owned())?;
+    Network::default().client(&url)?.build().map_err(http::innermost)
 }
 
 /// Whether the same request may be accepted later: redirects and most client errors (4xx) are for good.
