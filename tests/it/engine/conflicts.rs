@@ -1,5 +1,7 @@
 //! Somebody else changes the same credentials.
 
+use std::sync::Arc;
+
 use super::{Engine, HOME, House, RESYNC, entry, one, spec};
 
 fn undoes(house: &House) {
@@ -109,13 +111,8 @@ async fn two_watchers_that_want_the_same_do_not_disturb_each_other() {
 
 /// Another engine at the same targets, which wants another entry at home.
 async fn beside(first: &Engine) -> Engine {
-    let other = Engine::start(&[]).await;
-    let folder = tempfile::tempdir().unwrap();
-    let project = std::sync::Arc::clone(&other.project);
-    let engine = Engine::run(folder, project, std::sync::Arc::clone(&first.houses));
-    other.stop.cancel();
-    engine.declare(&[(HOME, spec(vec![entry("b", "other", "s")]))]).await;
-    engine
+    let specs = [(HOME, spec(vec![entry("b", "other", "s")]))];
+    Engine::start_at(Arc::clone(&first.houses), &specs).await
 }
 
 fn creates(engine: &Engine) -> u64 {

@@ -1,7 +1,7 @@
 //! What fails, and when it is tried again.
 
-use appcred::model::Secret;
 use appcred::connect::{AuthMethod, Endpoint, HomeAssistantEndpoint};
+use appcred::model::Secret;
 use appcred::status::{Holding, Link};
 use appcred::target::TargetError;
 use appcred::watch::{TargetLock, TargetSpec};
@@ -22,7 +22,7 @@ fn with_token(token: &str) -> TargetSpec {
     let mut spec = spec(vec![one()]);
     spec.endpoint = Endpoint::HomeAssistant(HomeAssistantEndpoint {
         url: HOME.to_owned(),
-        ca_file: None,
+        network: Default::default(),
         auth: AuthMethod::Token(Secret::new(token)),
     });
     spec
@@ -65,7 +65,7 @@ async fn a_target_that_is_down_holds_up_no_other() {
 #[tokio::test(start_paused = true)]
 async fn a_refused_token_is_not_tried_again() {
     let engine = Engine::start_with(&[(HOME, spec(vec![one()]))], refuses_the_token).await;
-    engine.pass(24 * 3600).await;
+    engine.pass(2 * 3600).await;
     assert_eq!(engine.home().state().connects, 1);
     let target = engine.target(HOME);
     assert!(target.error.unwrap().contains("refused the access token"));
@@ -80,7 +80,7 @@ async fn a_token_of_no_administrator_is_not_tried_again() {
         house.state().unreachable = Some(TargetError::NotAdmin { address });
     };
     let engine = Engine::start_with(&[(HOME, spec(vec![one()]))], no_admin).await;
-    engine.pass(24 * 3600).await;
+    engine.pass(2 * 3600).await;
     assert_eq!(engine.home().state().connects, 1);
     engine.end().await;
 }
@@ -129,7 +129,7 @@ async fn a_token_that_is_refused_later_is_not_tried_again_either() {
     let engine = Engine::start(&[(HOME, spec(vec![one()]))]).await;
     refuses_the_token(&engine.home());
     engine.home().disconnect();
-    engine.pass(24 * 3600).await;
+    engine.pass(2 * 3600).await;
     assert_eq!(engine.home().state().connects, 2);
     engine.end().await;
 }

@@ -44,7 +44,7 @@ pub(crate) struct State {
     pub(crate) set_ups: usize,
     /// What connecting fails with.
     pub(crate) unreachable: Option<TargetError>,
-    /// It ends the connection after each look.
+    /// It ends its connections after each look.
     pub(crate) drops: bool,
     /// The next looks crash.
     pub(crate) crashes: usize,
@@ -60,7 +60,7 @@ pub(crate) struct State {
     pub(crate) displayed: Vec<Option<String>>,
     /// Counts what happens there; a connection reports each change of it.
     events: watch::Sender<u64>,
-    /// Which connection lives; all others have ended.
+    /// How often it has ended all connections.
     connection: watch::Sender<u64>,
 }
 
@@ -102,7 +102,6 @@ impl House {
         if let Some(error) = &state.unreachable {
             return Err(error.clone().into());
         }
-        state.connection.send_modify(|number| *number += 1);
         let (events, connection) = (state.events.subscribe(), state.connection.subscribe());
         let number = *connection.borrow();
         Ok(Connected { house: self.clone(), events, connection, number })
@@ -141,7 +140,7 @@ impl House {
         self.state().events.send_modify(|events| *events += 1);
     }
 
-    /// It ends its connection.
+    /// It ends its connections.
     pub(crate) fn disconnect(&self) {
         self.state().connection.send_modify(|number| *number += 1);
     }
@@ -233,7 +232,7 @@ impl LiveTarget for Connected {
         let number = self.number;
         tokio::select! {
             biased;
-            _ = self.connection.wait_for(|living| *living != number) => TargetEvent::Disconnected,
+            _ = self.connection.wait_for(|ended| *ended != number) => TargetEvent::Disconnected,
             _ = self.events.changed() => TargetEvent::Changed,
         }
     }

@@ -26,7 +26,7 @@ use appcred::model::{
 use appcred::status::{Manifests, Mode, Status, TargetStatus};
 use appcred::target::Stop;
 use appcred::watch::{
-    self, CallbackRequest, Channels, Connect, Heartbeat, Noticing, Notices, ReadSpecs, Reading,
+    self, CallbackRequest, Channels, Connect, Heartbeat, Notices, Noticing, ReadSpecs, Reading,
     Settings, SnapshotStore, StatusStore, TargetLock, TargetSpec,
 };
 use jiff::Timestamp;
@@ -119,11 +119,16 @@ impl Engine {
 
     /// The same, after something was done to the target named home.
     async fn start_with(specs: &[(&str, TargetSpec)], prepare: impl FnOnce(&House)) -> Self {
+        let houses = Arc::new(Houses::default());
+        prepare(&houses.at(HOME));
+        Self::start_at(houses, specs).await
+    }
+
+    /// The same, at targets that are there already.
+    async fn start_at(houses: Arc<Houses>, specs: &[(&str, TargetSpec)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let manifest = folder.path().join("manifest");
         fs::write(&manifest, "0").unwrap();
-        let houses = Arc::new(Houses::default());
-        prepare(&houses.at(HOME));
         let project = Arc::new(Project {
             specs: Mutex::new(Some(by_name(specs))),
             crashes: AtomicUsize::new(0),
@@ -138,13 +143,12 @@ impl Engine {
 
     fn run(folder: TempDir, project: Arc<Project>, houses: Arc<Houses>) -> Self {
         let (callbacks, receiver) = mpsc::channel(8);
-        let (reload, stop, heartbeat) =
-            (Arc::new(Notify::new()), Stop::new(), Heartbeat::new());
+        let (reload, stop, heartbeat) = (Arc::new(Notify::new()), Stop::new(), Heartbeat::new());
         let statuses = StatusStore::new(|| Timestamp::UNIX_EPOCH);
         let snapshots = SnapshotStore::default();
         let settings = Settings {
             resync: Duration::from_secs(RESYNC),
-            noticing: Noticing::Polling(Duration::from_secs(1)),
+            noticing: Noticing::Polling(Duration::from_secs(2)),
         };
         let channels = Channels {
             statuses: statuses.clone(),

@@ -57,8 +57,7 @@ async fn a_delete_is_withheld_where_nothing_is_to_be_pruned() {
 async fn too_many_deletes_stop_everything_and_are_reported() {
     let engine = Engine::start(&[(HOME, spec(vec![one(), entry("b", "other", "s")]))]).await;
     let mut none_left = spec(vec![entry("c", "third", "s")]);
-    none_left.policy =
-        Policy { max_deletes: Some(MaxDeletes::Count(1)), ..Policy::default() };
+    none_left.policy = Policy { max_deletes: Some(MaxDeletes::Count(1)), ..Policy::default() };
     engine.declare(&[(HOME, none_left)]).await;
     let held: Vec<String> = engine.home().secrets().into_iter().map(|(id, _)| id).collect();
     assert_eq!(held, ["client", "other"]);

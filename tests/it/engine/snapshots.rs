@@ -14,7 +14,8 @@ use super::{Engine, HOME, House, entry, one, spec, spec_at};
 /// The texts of the snapshot, as they are published.
 fn published(engine: &Engine, stop: &Stop) -> watch::Receiver<Option<Arc<str>>> {
     let (texts, published) = watch::channel(None);
-    let publishing = engine.snapshots.clone().publish(|| Timestamp::UNIX_EPOCH, texts, stop.clone());
+    let publishing =
+        engine.snapshots.clone().publish(|| Timestamp::UNIX_EPOCH, texts, stop.clone());
     tokio::spawn(publishing);
     published
 }
