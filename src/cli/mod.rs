@@ -1,7 +1,6 @@
 //! The command line: one file a verb, its doc comments are the help.
 
 mod add;
-mod against;
 mod apply;
 mod ask;
 mod authorize;

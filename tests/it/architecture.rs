@@ -31,7 +31,21 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("reconcile", &["model", "plan", "target", "setup"]),
     ("session", &["model", "files", "secret", "target"]),
     ("connect", &["model", "manifest", "secret", "session", "target"]),
-    ("workspace", &["model", "manifest", "secret", "session", "connect"]),
+    (
+        "workspace",
+        &[
+            "model",
+            "diagnostic",
+            "manifest",
+            "secret",
+            "desired",
+            "session",
+            "connect",
+            "plan",
+            "target",
+            "reconcile",
+        ],
+    ),
     ("verify", &["model", "integrations", "http"]),
     ("status", &["model", "diagnostic", "plan"]),
     (
