@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 
 use crate::connect::{AuthMethod, Endpoint, HomeAssistantEndpoint};
+use crate::http::Network;
 use crate::model::Secret;
 use crate::secret::env;
 use crate::workspace::Environment;
@@ -37,7 +38,7 @@ fn target() -> Option<Endpoint> {
             (SUPERVISOR.to_owned(), AuthMethod::Token(Secret::new(&token)))
         }
     };
-    Some(Endpoint::HomeAssistant(HomeAssistantEndpoint { url, ca_file: None, auth }))
+    Some(Endpoint::HomeAssistant(HomeAssistantEndpoint { url, network: Network::default(), auth }))
 }
 
 /// The person's home folder.

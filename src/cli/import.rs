@@ -217,10 +217,10 @@ impl Draft {
         for imported in found.entries {
             let Some(secret) = draft.secrets.get(&imported.of.id) else { continue };
             let entry = NewEntry {
-                domain: imported.of.domain.to_string(),
+                domain: imported.of.domain.as_str().to_owned(),
                 name: imported.name.clone(),
                 key: written_key(&imported),
-                client_id: imported.of.client_id.to_string(),
+                client_id: imported.of.client_id.as_str().to_owned(),
                 client_secret: Held::Age(seal(secret.expose().as_bytes(), recipients)?),
                 adopt: imported.adopt,
                 leave_integration: !imported.is_linked,

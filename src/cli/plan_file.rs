@@ -5,9 +5,8 @@ use std::path::Path;
 use anyhow::{Context, anyhow, bail};
 
 use crate::files::{self, DATA_LIMIT};
-use crate::model::{Key, Seal};
+use crate::model::{Key, Seal, visible};
 use crate::plan_file::{Planned, Saved};
-use crate::report::text::one_line;
 use crate::workspace::TargetView;
 
 use super::console;
@@ -41,7 +40,7 @@ pub(super) fn still_holds(saved: &Saved, views: &[TargetView]) -> anyhow::Result
     if !differences.is_empty() {
         console::tell("error: the saved plan does not hold any more, so nothing was changed\n");
         for difference in &differences {
-            console::tell(&format!("  {}\n", one_line(difference)));
+            console::tell(&format!("  {}\n", visible(difference)));
         }
         console::tell("Plan again with `appcred plan --out FILE`.\n");
     }

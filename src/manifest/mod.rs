@@ -12,6 +12,7 @@ mod fields;
 mod file;
 mod integration;
 mod mask;
+mod network;
 mod notify;
 mod project;
 mod reference;

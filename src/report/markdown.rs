@@ -8,7 +8,7 @@
 use std::fmt::Write;
 
 use crate::diagnostic::Severity;
-use crate::model::{Key, Links};
+use crate::model::{Key, Links, visible};
 use crate::plan::{Action, Plan};
 
 use super::{Report, Tally, TargetReport, Verb, problems, text, words};
@@ -254,11 +254,8 @@ fn prose(text: &str) -> String {
 }
 
 fn one_line(text: &str) -> String {
-    let mut line: String = text
-        .chars()
-        .take(LONGEST_CELL)
-        .map(|sign| if sign.is_control() { ' ' } else { sign })
-        .collect();
+    let text = visible(text);
+    let mut line: String = text.chars().take(LONGEST_CELL).collect();
     if text.chars().nth(LONGEST_CELL).is_some() {
         line.push('…');
     }

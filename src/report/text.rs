@@ -1,13 +1,12 @@
 //! Text for people, in the form that readers of terraform's plans expect. It is always styled;
 //! whoever prints it strips the styles where there is no terminal.
 
-use std::borrow::Cow;
 use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
 use comfy_table::Table;
 
-use crate::model::{Held, Links};
+use crate::model::{Held, Links, visible};
 use crate::plan::{
     Action, Adoption, CredentialState, Plan, Reason, Step, Unknown, Wanted, Withheld,
 };
@@ -199,7 +198,7 @@ fn fields(out: &mut String, wanted: &Wanted, old: Option<&Held>, is_rotated: boo
 }
 
 fn field(out: &mut String, name: &str, value: &str) {
-    let _ = writeln!(out, "      {name:<13} = {}", one_line(value));
+    let _ = writeln!(out, "      {name:<13} = {}", visible(value));
 }
 
 fn one_withheld(out: &mut String, target: &TargetReport<'_>, withheld: &Withheld) {
@@ -344,24 +343,12 @@ fn table(plan: &Plan) -> String {
             words::state(state).to_owned(),
         ];
         row.extend(knows_set_up.then(|| or_dash(&set_up::state_of(plan, state))));
-        table.add_row(row.iter().map(|cell| one_line(cell).into_owned()));
+        table.add_row(row.iter().map(|cell| visible(cell).into_owned()));
     }
     let lines: Vec<String> = table.lines().map(|line| line.trim().to_owned()).collect();
     lines.join("\n")
 }
 
 pub(super) fn line(out: &mut String, style: Style, text: &str) {
-    let _ = writeln!(out, "{style}{}{style:#}", one_line(text));
-}
-
-/// Names are what somebody chose: none may begin a line of its own, which a CI system could take
-/// for a command, or change a terminal.
-pub fn one_line(text: &str) -> Cow<'_, str> {
-    if !text.contains(char::is_control) {
-        return Cow::Borrowed(text);
-    }
-    let shown = |sign: char| {
-        if sign.is_control() { sign.escape_default().to_string() } else { sign.to_string() }
-    };
-    Cow::Owned(text.chars().map(shown).collect())
+    let _ = writeln!(out, "{style}{}{style:#}", visible(text));
 }

@@ -12,6 +12,7 @@ mod ha_apply;
 mod ha_authorize;
 mod ha_faults;
 mod ha_login;
+mod ha_proxy;
 mod ha_rotation;
 mod ha_setup;
 mod ha_tls;
