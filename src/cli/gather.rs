@@ -7,7 +7,7 @@ use crate::diagnostic::Diagnostics;
 use crate::manifest::{Entry, Loaded, Project, Request};
 use crate::model::Policy;
 use crate::report::{EntryPlaces, TargetReport, problems};
-use crate::secret::{IdentityProblem, Nobody, SecretResolver};
+use crate::secret::{IdentityProblem, SecretResolver};
 use crate::workspace::{Against, Evaluation, OnError, Resolution, TargetView, Workspace};
 
 use super::ask::Terminal;
@@ -145,7 +145,7 @@ pub(super) async fn entries(global: &Global) -> anyhow::Result<Option<(Project, 
 
 /// What reads those secrets of a project for which nobody need be asked.
 pub(super) fn silent_vault(global: &Global, project: &Project) -> SecretResolver {
-    workspace(global).resolver(project, Nobody).0
+    workspace(global).silent_resolver(project)
 }
 
 /// What reads all secrets of a project.

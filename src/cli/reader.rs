@@ -122,7 +122,7 @@ impl Reader {
     ) -> Known {
         let mut files = project.age.identities.clone();
         files.extend(environment::identity_files());
-        files.extend(secret::env::identities().files);
+        files.extend(secret::env::identities().all_files().cloned());
         let stamped = files.into_iter().map(|file| {
             let stamp = Stamp::of(&file);
             (file, stamp)

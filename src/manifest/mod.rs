@@ -91,13 +91,6 @@ pub fn is_manifest(request: &Request, project: &Project, path: &Path) -> bool {
     discover::would_find(folder, project, path)
 }
 
-/// The files and folders that a project reads, from its folder: its own file, and where manifests
-/// are looked for.
-pub fn places(project: &Project) -> Vec<PathBuf> {
-    let own = PathBuf::from(discover::PROJECT_FILE);
-    std::iter::once(own).chain(discover::places(project)).collect()
-}
-
 /// The entries of one manifest's text, and what is wrong with it, without the checks over all
 /// manifests.
 pub fn entries(path: &Path, text: &str, project: &Project) -> (Vec<Arc<Entry>>, Diagnostics) {

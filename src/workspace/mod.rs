@@ -11,7 +11,8 @@ use std::path::PathBuf;
 
 use crate::diagnostic::Diagnostics;
 use crate::manifest::{self, Loaded, Project, Request};
-use crate::secret::{AllowedPaths, Ask, Identities, IdentityProblem, SecretResolver};
+use crate::secret::env::IdentitySources;
+use crate::secret::{AllowedPaths, Ask, Identities, IdentityProblem, Nobody, SecretResolver};
 
 pub use against::{Against, StaleSnapshot, max_age};
 pub use environment::Environment;
@@ -49,8 +50,22 @@ impl Workspace {
         project: &Project,
         person: impl Ask,
     ) -> (SecretResolver, Vec<IdentityProblem>) {
+        self.resolver_with(project, &self.environment.identities, person)
+    }
+
+    /// The same without asking a person or running a program.
+    pub fn silent_resolver(&self, project: &Project) -> SecretResolver {
+        let sources = self.environment.identities.clone().without_programs();
+        self.resolver_with(project, &sources, Nobody).0
+    }
+
+    fn resolver_with(
+        &self,
+        project: &Project,
+        sources: &IdentitySources,
+        person: impl Ask,
+    ) -> (SecretResolver, Vec<IdentityProblem>) {
         let files = self.identity_files(project);
-        let sources = &self.environment.identities;
         let (identities, problems) = Identities::gather(&files, sources, person);
         let allowed = AllowedPaths {
             project: self.folder.clone(),

@@ -18,6 +18,7 @@ mod ha_setup;
 mod ha_tls;
 mod ha_unreachable;
 mod hygiene;
+mod identities;
 mod import;
 mod killed;
 mod laws;
