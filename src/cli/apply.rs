@@ -67,13 +67,13 @@ pub(super) struct Apply {
 }
 
 pub(super) async fn run(global: &Global, verb: &Apply) -> anyhow::Result<ExitStatus> {
-    let policy = |project: &_| verb.policy.over(project);
+    let policy = verb.policy.overrides();
     let saved = verb.plan.as_deref().map(plan_file::read).transpose()?;
     let selection = match &saved {
         None => &verb.selection,
         Some(saved) => &Selection { targets: saved.targets().map(str::to_owned).collect() },
     };
-    let gathered = gather(global, selection, policy).await?;
+    let gathered = gather(global, selection, &policy).await?;
     let Gathered { manifests, problems, targets } = gathered;
     let write = |views: &[TargetView]| {
         let (targets, names) = (reported(views), names(global));

@@ -7,7 +7,9 @@ use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::time::Instant;
 
-use crate::model::{ConsentLink, DesiredCredential, FlowId, FlowStep, HiddenLink, Links};
+use crate::model::{
+    ConsentLink, DesiredCredential, FlowId, FlowStep, HiddenLink, Links, PolicyOverrides,
+};
 use crate::plan::{Action, SetupState, Step};
 use crate::reconcile::{LATER, task};
 use crate::report::set_up;
@@ -63,8 +65,7 @@ pub(super) struct Authorize {
 }
 
 pub(super) async fn run(global: &Global, verb: &Authorize) -> anyhow::Result<ExitStatus> {
-    let policy = |project: &crate::model::Policy| project.clone();
-    let gathered = gather(global, &verb.selection, policy).await?;
+    let gathered = gather(global, &verb.selection, &PolicyOverrides::default()).await?;
     let Some(views) = gathered.targets else { return Ok(ExitStatus::Failure) };
     verb.check_keys(&views)?;
     let mut loopback = verb.listen().await?;

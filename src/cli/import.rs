@@ -9,7 +9,9 @@ use secrecy::zeroize::Zeroizing;
 use crate::desired;
 use crate::files;
 use crate::manifest::{self, Project, Request};
-use crate::model::{CredentialId, Domain, Key, KnownSecret, Policy, Prune, Reference, Secret};
+use crate::model::{
+    CredentialId, Domain, Key, KnownSecret, Policy, PolicyOverrides, Prune, Reference, Secret,
+};
 use crate::plan::{self, Import as Found, Imported, LeftOut, Plan, Scope, WhyLeftOut};
 use crate::report::import::{NewEntries, preview};
 use crate::report::text;
@@ -78,8 +80,8 @@ pub(super) async fn run(global: &Global, verb: &Import) -> anyhow::Result<ExitSt
     let selection = Selection { targets: verb.target.clone().into_iter().collect() };
     one_target(&project, &selection)?;
     // What is wanted no more is no business of an import.
-    let policy = |policy: &Policy| Policy { prune: Prune::Nothing, ..policy.clone() };
-    let gathered = gather_loaded(global, loaded, &selection, policy, OnError::Stop).await?;
+    let policy = PolicyOverrides { prune: Some(Prune::Nothing), ..PolicyOverrides::default() };
+    let gathered = gather_loaded(global, loaded, &selection, &policy, OnError::Stop).await?;
     let Some(mut view) = gathered.targets.and_then(|mut views| views.pop()) else {
         return Ok(ExitStatus::Failure);
     };
