@@ -36,7 +36,7 @@ pub use access::{Access, AccessError};
 use crate::report::{self, Names};
 use crate::setup::loopback::CALLBACK;
 use crate::status::Status;
-use crate::watch::CallbackRequest;
+use crate::watch::{CallbackRequest, Heartbeat};
 
 use callback::Desk;
 use page::Page;
@@ -45,6 +45,8 @@ use page::Page;
 pub struct Serving {
     /// How the houses stand.
     pub status: watch::Receiver<Arc<Status>>,
+    /// Beats as long as the watcher runs.
+    pub heartbeat: Heartbeat,
     /// The newest snapshot file's text; none before the first.
     pub snapshot: watch::Receiver<Option<Arc<str>>>,
     /// Where providers' answers go.
@@ -59,6 +61,7 @@ pub struct Serving {
 #[derive(Clone)]
 struct House {
     status: watch::Receiver<Arc<Status>>,
+    heartbeat: Heartbeat,
     snapshot: watch::Receiver<Option<Arc<str>>>,
     names: Arc<Names>,
     page: Arc<Page>,
@@ -80,10 +83,11 @@ impl FromRef<House> for Arc<Access> {
 
 /// Serves until it is dropped, or until `ended` comes true; what is being answered then is finished.
 pub async fn serve(listener: TcpListener, serving: Serving, ended: impl Future<Output = ()>) {
-    let Serving { status, snapshot, consents, names, access } = serving;
+    let Serving { status, heartbeat, snapshot, consents, names, access } = serving;
     let access = Arc::new(access);
     let house = House {
         status,
+        heartbeat,
         snapshot,
         names,
         page: Arc::default(),

@@ -15,7 +15,7 @@ use appcred::server::{Access, Serving, serve};
 use appcred::status::{
     Difference, EntryStatus, Holding, Link, Manifests, Mode, Status, TargetStatus,
 };
-use appcred::watch::CallbackRequest;
+use appcred::watch::{CallbackRequest, Heartbeat};
 use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -59,6 +59,7 @@ impl Served {
         let (taker, consents) = mpsc::channel(4);
         let names = Names::new("/house".into(), "/house".into(), ".".into());
         let serving = Serving {
+            heartbeat: Heartbeat::new(),
             status: seen,
             snapshot: newest,
             consents: taker,

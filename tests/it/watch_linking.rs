@@ -62,7 +62,7 @@ fn ha_consent_that_is_refused_is_told_and_can_be_given_after_all() {
     linking
         .house
         .project
-        .write("appcred.yaml", &format!("notify: {{webhook: {:?}}}\n", listener.url()));
+        .write("appcred.yaml", &format!("owner: default\nnotify: {{webhook: {:?}}}\n", listener.url()));
     let running = linking.appcred(&["watch", "--resync", "3600"]).spawn();
     let first = link(&listener.next_of("consent_pending"));
     visit(&linking.provider.refuse(&first).location.unwrap());
@@ -73,7 +73,7 @@ fn ha_consent_that_is_refused_is_told_and_can_be_given_after_all() {
     eventually("a linked account", || linking.set_up("anna")["state"] == "loaded");
     running.signal(Signal::TERM);
     let ran = running.finish();
-    let told = "the set-up of anna is over: consent was refused at the provider";
+    let told = "the set-up of anna has ended: consent was refused at the provider";
     assert_eq!(ran.stderr.matches(told).count(), 1, "{}", ran.stderr);
 }
 

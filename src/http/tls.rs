@@ -1,4 +1,4 @@
-//! One TLS configuration for both ways to HA.
+//! Whom a connection trusts: one configuration for every kind of connection.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,31 +8,30 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::Verifier;
 
-use super::address::Address;
 use crate::files::{self, TEXT_LIMIT};
-use crate::target::TargetError;
 
 /// Trusts the system's authorities, and those of the file.
-pub(super) fn configuration(
-    address: &Address,
-    ca_file: Option<&Path>,
-) -> Result<ClientConfig, TargetError> {
+pub(super) fn configuration(ca_file: Option<&Path>) -> Result<ClientConfig, String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let fault = |why: String| TargetError::Unreachable { address: address.to_string(), why };
-    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+    let extra = ca_file.map(read_certificates).transpose()?.unwrap_or_default();
+    let verifier = Verifier::new_with_extra_roots(extra, Arc::clone(&provider))
+        .map_err(|error| format!("no certificate authority to trust: {error}"))?;
+    let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|error| fault(error.to_string()))?;
-    if !address.is_encrypted() {
-        // A machine without any authorities must still reach HA over http.
-        return Ok(builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth());
-    }
-    let extra = ca_file.map(read_certificates).transpose().map_err(fault)?.unwrap_or_default();
-    let verifier = Verifier::new_with_extra_roots(extra, provider)
-        .map_err(|error| fault(format!("no certificate authority to trust: {error}")))?;
+        .map_err(|error| error.to_string())?;
     Ok(builder
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier))
         .with_no_client_auth())
+}
+
+/// Trusts nobody: a machine without any authorities must still reach what speaks plain HTTP.
+pub(super) fn trusting_nobody() -> Result<ClientConfig, String> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?;
+    Ok(builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
 }
 
 fn read_certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
@@ -51,17 +50,16 @@ fn read_certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String
 mod tests {
     use std::fs;
 
-    use super::{Address, configuration};
+    use super::configuration;
 
     #[test]
     fn a_ca_file_must_hold_a_certificate() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let address = Address::parse("https://ha.example").unwrap();
         for text in ["", "not PEM", "-----BEGIN CERTIFICATE-----\nAA"] {
             fs::write(file.path(), text).unwrap();
-            let said = configuration(&address, Some(file.path())).unwrap_err().to_string();
-            assert!(said.contains("CA file"), "{said}");
+            let error = configuration(Some(file.path())).unwrap_err();
+            assert!(error.contains("CA file"), "{error}");
         }
-        assert!(configuration(&address, Some("/nowhere".as_ref())).is_err());
+        assert!(configuration(Some("/nowhere".as_ref())).is_err());
     }
 }

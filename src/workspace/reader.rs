@@ -1,0 +1,282 @@
+//! Reads the project again and again for the watcher, each time only what has changed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+use tokio::sync::watch;
+
+use crate::connect::Endpoint;
+use crate::desired::{self, Resolved};
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::files::Stamp;
+use crate::manifest::{self, Cache, Entry, Loaded, Project, load_again};
+use crate::model::{Completeness, Key, OnDrift, PolicyOverrides, SealedClients, Seals, TargetName};
+use crate::secret::{self, Ask, SecretResolver};
+use crate::status::{Manifests, Mode};
+use crate::target::home_assistant::canonical;
+use crate::watch::{Clock, Notices, ReadSpecs, Reading, TargetLock, TargetSpec};
+
+use super::{Workspace, select};
+
+/// What to read, and how to watch it.
+pub struct ReaderSettings {
+    /// The project.
+    pub workspace: Workspace,
+    /// The names of the targets; all where there is none.
+    pub targets: Vec<String>,
+    /// What is asked for instead of the project's policy.
+    pub policy: PolicyOverrides,
+    /// Whether nothing is changed at the targets.
+    pub is_dry_run: bool,
+    /// Tells the time.
+    pub clock: Clock,
+}
+
+/// Reads a project again and again; what has not changed is kept from one reading to the next.
+pub struct Reader<P> {
+    settings: ReaderSettings,
+    /// Who is asked for passphrases.
+    person: P,
+    since: Timestamp,
+    cache: Cache,
+    known: Option<Known>,
+    /// Gets what secrets are read with, at each reading.
+    resolvers: watch::Sender<Arc<SecretResolver>>,
+}
+
+/// What was decrypted, and what that depended on.
+struct Known {
+    resolver: Arc<SecretResolver>,
+    resolved: Resolved,
+    /// What is wrong with identities, which matters where something cannot be read.
+    notes: Diagnostics,
+    /// The identity files, as they were.
+    identities: Vec<(PathBuf, Option<Stamp>)>,
+    allow_outside: bool,
+}
+
+impl<P: Ask + Clone> Reader<P> {
+    /// Nothing is read before it is asked for.
+    pub fn new(settings: ReaderSettings, person: P) -> Self {
+        let since = (settings.clock)();
+        let (cache, known) = Default::default();
+        let resolvers = watch::Sender::new(Arc::default());
+        Self { settings, person, since, cache, known, resolvers }
+    }
+
+    /// What secrets are read with, always that of the last reading.
+    pub fn resolvers(&self) -> watch::Receiver<Arc<SecretResolver>> {
+        self.resolvers.subscribe()
+    }
+}
+
+impl<P: Ask + Clone> ReadSpecs for Reader<P> {
+    fn restart(&mut self) {
+        self.cache = Cache::default();
+        self.known = None;
+    }
+
+    fn read(&mut self) -> Reading {
+        let workspace = &self.settings.workspace;
+        let now = (self.settings.clock)();
+        let loaded = load_again(&workspace.request(), &mut self.cache, now);
+        let mut places = places(&loaded, &workspace.folder);
+        let completeness = loaded.completeness();
+        let Loaded { project, manifests: files, entries, mut problems, .. } = loaded;
+        let seals: BTreeMap<Key, Seals> =
+            entries.iter().map(|entry| (entry.key.value.clone(), desired::seals(entry))).collect();
+        let mut manifests = Manifests {
+            read_at: Some(now),
+            files: files.len(),
+            entries: entries.len(),
+            ..Manifests::default()
+        };
+        let known = self.resolve(&project, entries, completeness);
+        if !known.resolved.problems.is_empty() {
+            problems.append(known.resolved.problems.clone());
+            problems.append(known.notes.clone());
+        }
+        let environment = &self.settings.workspace.environment;
+        let specs = match select(&project, environment, &self.settings.targets) {
+            Ok(targets) => {
+                let specs = self.specs(&project, targets, &known, seals, &mut problems);
+                places.extend(specs.values().flat_map(|spec| spec.inputs.keys().cloned()));
+                Some(specs).filter(|_| !problems.has_errors())
+            }
+            Err(error) => {
+                manifests.hindrance = Some(error.to_string());
+                None
+            }
+        };
+        places.extend(known.identities.iter().map(|(file, _)| file.clone()));
+        places.extend(known.resolver.files());
+        manifests.problems = Arc::new(problems);
+        self.resolvers.send_replace(Arc::clone(&known.resolver));
+        self.known = Some(known);
+        Reading { specs, places, manifests }
+    }
+}
+
+impl<P: Ask + Clone> Reader<P> {
+    /// Decrypts what was not decrypted before.
+    fn resolve(
+        &mut self,
+        project: &Project,
+        entries: Vec<Arc<Entry>>,
+        completeness: Completeness,
+    ) -> Known {
+        let workspace = &self.settings.workspace;
+        let mut files = project.age.identities.clone();
+        files.extend(workspace.environment.identity_files.iter().cloned());
+        files.extend(workspace.environment.identities.all_files().cloned());
+        let stamped = files.into_iter().map(|file| {
+            let stamp = Stamp::of(&file);
+            (file, stamp)
+        });
+        let identities: Vec<(PathBuf, Option<Stamp>)> = stamped.collect();
+        let now = (self.settings.clock)();
+        let is_settled =
+            |(_, stamp): &(PathBuf, Option<Stamp>)| stamp.is_none_or(|stamp| stamp.is_settled(now));
+        let earlier = self.known.take().filter(|known| {
+            known.identities == identities
+                && identities.iter().all(is_settled)
+                && known.allow_outside == project.allow_outside_files
+        });
+        let (resolver, notes) = match &earlier {
+            Some(known) => (known.resolver.renewed(now), known.notes.clone()),
+            None => {
+                let (resolver, wrong) = workspace.resolver(project, self.person.clone());
+                let mut notes = Diagnostics::default();
+                for problem in wrong {
+                    notes.push(Diagnostic::warning("identity", problem.to_string()));
+                }
+                (resolver, notes)
+            }
+        };
+        let resolver = Arc::new(resolver);
+        let earlier = earlier.as_ref().map(|known| &known.resolved);
+        let resolved = desired::resolve_again(entries, &resolver, completeness, earlier);
+        Known { resolver, resolved, notes, identities, allow_outside: project.allow_outside_files }
+    }
+
+    fn specs(
+        &self,
+        project: &Project,
+        targets: BTreeMap<TargetName, Endpoint>,
+        known: &Known,
+        seals: BTreeMap<Key, Seals>,
+        problems: &mut Diagnostics,
+    ) -> BTreeMap<TargetName, TargetSpec> {
+        let policy = project.policy.with(&self.settings.policy);
+        let mode = match (self.settings.is_dry_run, policy.on_drift) {
+            (true, _) => Mode::Report,
+            (false, OnDrift::Report) => Mode::ReportDrift,
+            (false, OnDrift::Repair) => Mode::Repair,
+        };
+        let notices = notices(project, &known.resolver, problems);
+        let sessions = self.settings.workspace.environment.sessions();
+        let seals = Arc::new(seals);
+        let mut all = BTreeMap::new();
+        for (name, endpoint) in targets {
+            let (desired, twice) = known.resolved.for_target(project, &name, &SealedClients::new());
+            problems.append(twice);
+            let files = endpoint.files(&known.resolver, sessions.as_ref());
+            let stamped = files.into_iter().map(|file| {
+                let stamp = Stamp::of(&file);
+                (file, stamp)
+            });
+            let spec = TargetSpec {
+                inputs: stamped.collect(),
+                lock: self.lock(project, &endpoint),
+                endpoint,
+                desired,
+                seals: Arc::clone(&seals),
+                policy: policy.clone(),
+                mode,
+                notices: notices.clone(),
+            };
+            all.insert(name, spec);
+        }
+        all
+    }
+
+    /// One watcher for each owner's credentials at each target, on this machine and for this person. A
+    /// dry run changes nothing and keeps nobody away.
+    fn lock(&self, project: &Project, endpoint: &Endpoint) -> TargetLock {
+        let place = match endpoint {
+            Endpoint::HomeAssistant(endpoint) => {
+                canonical(&endpoint.url).unwrap_or_else(|_| endpoint.url.clone())
+            }
+            Endpoint::ConfigDir(folder) => real(folder).display().to_string(),
+        };
+        let digest = Sha256::digest(format!("{}\0{place}", project.owner));
+        let digest: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        let environment = &self.settings.workspace.environment;
+        let folder = environment.state_folder.as_ref().filter(|_| !self.settings.is_dry_run);
+        TargetLock {
+            file: folder.map(|folder| folder.join("watching").join(format!("{digest}.lock"))),
+            holder: format!(
+                "process {} since {:.0}, in {}",
+                std::process::id(),
+                self.since,
+                environment.folder.display()
+            ),
+        }
+    }
+}
+
+fn notices(project: &Project, resolver: &SecretResolver, problems: &mut Diagnostics) -> Notices {
+    let mut notices =
+        Notices { home_assistant: project.notify.home_assistant, webhooks: Vec::new() };
+    for webhook in &project.notify.webhooks {
+        match secret::read(&webhook.value, resolver) {
+            Ok(address) if is_web(address.expose()) => notices.webhooks.push(address),
+            Ok(_) => problems.push(
+                Diagnostic::error(
+                    "bad-url",
+                    "the address of a webhook begins with http:// or https://",
+                )
+                .at(&webhook.spot.file, webhook.spot.span),
+            ),
+            Err(why) => problems.push(
+                Diagnostic::error(
+                    "unreadable-secret",
+                    format!("cannot read the address of a webhook: {why}"),
+                )
+                .at(&webhook.spot.file, webhook.spot.span)
+                .help(why.help()),
+            ),
+        }
+    }
+    notices
+}
+
+fn is_web(address: &str) -> bool {
+    url::Url::parse(address).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
+}
+
+/// Where a path really leads, as far as that is there yet.
+fn real(path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let found = path.ancestors().find_map(|above| Some((above, above.canonicalize().ok()?)));
+    match found {
+        Some((above, real)) => match path.strip_prefix(above) {
+            Ok(rest) if !rest.as_os_str().is_empty() => real.join(rest),
+            _ => real,
+        },
+        None => path,
+    }
+}
+
+/// The files and folders that manifests came from, and where new ones would be found.
+fn places(loaded: &Loaded, folder: &Path) -> BTreeSet<PathBuf> {
+    let named = manifest::places(&loaded.project).into_iter();
+    let mut places: BTreeSet<PathBuf> = named.map(|place| folder.join(place)).collect();
+    // What lies elsewhere changes elsewhere.
+    let links = loaded.manifests.iter().filter(|file| file.is_symlink());
+    places.extend(links.filter_map(|link| link.canonicalize().ok()));
+    places
+}
