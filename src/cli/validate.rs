@@ -62,7 +62,7 @@ pub(super) async fn run(global: &Global, verb: &Validate) -> anyhow::Result<Exit
         verb: Verb::Validate,
         manifests: &loaded.manifests,
         problems: &problems,
-        houses: &[],
+        targets: &[],
         names: &names(global),
     };
     verb.outputs

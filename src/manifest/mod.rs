@@ -85,6 +85,12 @@ pub fn discover(request: &Request, project: &Project) -> (Vec<PathBuf>, Diagnost
     (found.manifests, problems)
 }
 
+/// The project file and where manifests are looked for, from the project's folder.
+pub fn places(project: &Project) -> Vec<PathBuf> {
+    let own = PathBuf::from(discover::PROJECT_FILE);
+    std::iter::once(own).chain(discover::places(project)).collect()
+}
+
 /// Whether a file of this path is a manifest of the project, or would be one if it were written.
 pub fn is_manifest(request: &Request, project: &Project, path: &Path) -> bool {
     let folder = request.folder.strip_prefix(".").unwrap_or(&request.folder);
