@@ -271,7 +271,10 @@ fn ha_refuses_a_wrong_token_and_a_guest() {
 fn ha_is_asked_by_add_for_what_appcred_does_not_know() {
     let ha = HomeAssistant::start();
     let house = House::new();
-    house.project.write("appcred.yaml", &format!("owner: default\nage: {{recipients: [{}]}}\n", house.recipient));
+    house.project.write(
+        "appcred.yaml",
+        &format!("owner: default\nage: {{recipients: [{}]}}\n", house.recipient),
+    );
     let add = |token: &str, domain: &str| {
         let add = ["add", "--domain", domain, "--client-id", domain, "--secret-stdin"];
         house.appcred(&ha).env("HASS_TOKEN", token).args(add).stdin("hidden-secret")
