@@ -9,7 +9,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::manifest::{Entry, Located, Project};
 use crate::model::{
     ClientId, Completeness, Desired, DesiredCredential, Domain, KnownSecret, Reference, Seal,
-    SealedClients, Seals, Secret, TargetName, Unidentified,
+    SealedClients, Seals, Secret, TargetName, Unidentified, unfit_for_oauth,
 };
 use crate::secret::{self, SecretResolver, Unreadable};
 
@@ -162,7 +162,17 @@ fn take<'e>(
         return Some(Cow::Borrowed(secret));
     }
     match answers.next()? {
-        Ok(secret) => Some(Cow::Owned(secret)),
+        Ok(secret) => match unfit_for_oauth(secret.expose()) {
+            None => Some(Cow::Owned(secret)),
+            Some(why) => {
+                let message = format!("the {field} of `{}` {why}", entry.key.value);
+                let problem = Diagnostic::error("unfit-value", message)
+                    .at(&at.spot.file, at.spot.span)
+                    .help("copy the value from the provider's page again");
+                problems.push(problem);
+                None
+            }
+        },
         Err(why) => {
             let message = format!("cannot read the {field} of `{}`: {why}", entry.key.value);
             let problem =

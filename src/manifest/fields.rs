@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::reference::SOPS_HEADER;
 use crate::diagnostic::shown;
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceFile, Span, Spot};
-use crate::model::{Place, sops};
+use crate::model::{Place, hidden_character, sops};
 use crate::suggest::{listed, nearest};
 use crate::yaml::{self, Kind, Node, Pair, Parsed, Scalar, Style, Value};
 
@@ -184,6 +184,15 @@ impl<'f> Decoder<'f> {
                 node.span,
                 format!("{what} is encrypted by SOPS, and is read without any key"),
                 "let SOPS encrypt secrets only: `encrypted_regex: ^(client_id|client_secret|token)$` in .sops.yaml",
+            );
+            return None;
+        }
+        if let Some(which) = hidden_character(text) {
+            self.refuse_with(
+                "hidden-character",
+                node.span,
+                format!("{what} has {which}"),
+                "type the text again instead of copying it",
             );
             return None;
         }

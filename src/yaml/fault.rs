@@ -50,6 +50,11 @@ impl Fault {
             .help("keep one of the two")
     }
 
+    pub(super) fn merge_conflict(span: Span) -> Self {
+        Self::new("merge-conflict", span, "unresolved merge conflict")
+            .help("keep one of the two versions, and remove the lines that begin with `<<<<<<<`, `=======` and `>>>>>>>`")
+    }
+
     pub(super) fn key_not_text(span: Span) -> Self {
         Self::new("key-not-text", span, "a key must be text, not a list or a mapping")
     }

@@ -14,7 +14,7 @@ mod tests;
 
 use std::borrow::Cow;
 
-pub(crate) use build::{comments, parse};
+pub(crate) use build::{CONFLICT, comments, parse};
 pub(crate) use fault::Fault;
 pub(crate) use json::{from_json, to_json};
 pub(crate) use scalar::Kind;
