@@ -20,7 +20,9 @@
 //!  recipients.rs = whether what is encrypted is so to the right ones
 //!  encrypted_file/ = files with encrypted values, opened and sealed again
 //!  verify/ = asks providers whether a client is right
-//!  model/, diagnostic/, integrations/, http.rs, loopback.rs, suggest.rs, stamp.rs,
+//!  listener.rs = a server for HTTP that nobody can shut; callback/ = where a browser comes back after
+//!  consent or sign-in
+//!  model/, diagnostic/, integrations/, http.rs, suggest.rs, stamp.rs,
 //!  yaml/ = leaves that all may use
 //! ```
 //!
@@ -33,6 +35,7 @@
 //!
 //! `tests/it/architecture.rs` and the lints of `Cargo.toml` keep these.
 
+pub mod callback;
 pub mod cli;
 pub mod connect;
 pub mod desired;
@@ -41,7 +44,7 @@ pub mod encrypted_file;
 pub mod git;
 pub mod http;
 pub mod integrations;
-pub mod loopback;
+pub mod listener;
 pub mod manifest;
 pub mod model;
 pub mod plan;

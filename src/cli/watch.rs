@@ -84,7 +84,7 @@ pub(super) async fn run(global: Global, verb: Watch) -> anyhow::Result<ExitStatu
     let (consents, arriving) = mpsc::channel(MOST_CONSENTS);
     let serving = served.map(|(listener, access)| {
         let status = statuses.subscribe();
-        let serving = Serving { status, snapshot, consents, names, access };
+        let serving = Serving { status, snapshot, callbacks: consents, names, access };
         tokio::spawn(serve(listener, serving, stop.clone().cancelled_owned()))
     });
     let ports = Ports { statuses, snapshots, consents: arriving, reload, stop };

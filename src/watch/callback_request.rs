@@ -2,7 +2,7 @@
 
 use tokio::sync::oneshot;
 
-use crate::model::TargetName;
+use crate::model::{HandOverError, TargetName};
 
 /// What a provider answered, for the target whose set-up waits for it.
 #[derive(Debug)]
@@ -11,6 +11,6 @@ pub struct CallbackRequest {
     pub target: TargetName,
     /// The query of the address, with the code in it: never to be logged.
     pub query: String,
-    /// Told once Home Assistant has taken the answer, or why it has not.
-    pub taken: oneshot::Sender<Result<(), String>>,
+    /// For what becomes of it.
+    pub taken: oneshot::Sender<Result<(), HandOverError>>,
 }

@@ -36,7 +36,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use crate::model::{Desired, Key, Policy, Seals, TargetName};
+use crate::model::{Desired, HandOverError, Key, Policy, Seals, TargetName};
 use crate::status::{Link, Manifests, Mode};
 use crate::target::{Stop, Target};
 
@@ -312,7 +312,8 @@ impl TargetTasks {
             },
         };
         // Whoever asked may have gone.
-        drop(refused.taken.send(Err("nobody can take it now".to_owned())));
+        let why = "this target is busy".to_owned();
+        drop(refused.taken.send(Err(HandOverError::NotNow(why))));
     }
 
     async fn end(mut self) {

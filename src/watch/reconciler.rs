@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::model::{Domain, Observed, TargetName};
+use crate::model::{Domain, HandOverError, Observed, TargetName};
 use crate::plan::{Action, CredentialState, Plan, Step, StepId, Why, plan};
 use crate::reconcile::{Outcome, StepOutcome, apply, set_up};
 use crate::status::{self, Difference, Link, Mode};
@@ -83,9 +83,9 @@ impl TargetReconciler {
     pub(super) async fn run(&self, callback: CallbackDelivery) {
         let taken = match &self.connection {
             Some(Connected { target: Target::HomeAssistant(ha), .. }) => {
-                ha.hand_on(&callback.query).await.map_err(|refusal| refusal.to_string())
+                ha.hand_on(&callback.query).await
             }
-            _ => Err("Home Assistant cannot be reached now".to_owned()),
+            _ => Err(HandOverError::NotNow("it cannot be reached".to_owned())),
         };
         // Whoever brought it may have gone.
         drop(callback.taken.send(taken));

@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep};
 
-use crate::model::{FlowStep, TargetName};
+use crate::model::{FlowStep, HandOverError, TargetName};
 use crate::status::{Link, TargetStatus, unseen};
 use crate::target::{Stop, Target};
 
@@ -24,7 +24,7 @@ const LOOKING_FOR_CODES: Duration = Duration::from_secs(5);
 /// A provider's answer, to be handed on.
 pub(super) struct CallbackDelivery {
     pub(super) query: String,
-    pub(super) taken: oneshot::Sender<Result<(), String>>,
+    pub(super) taken: oneshot::Sender<Result<(), HandOverError>>,
 }
 
 /// What a target's task has from the watcher.

@@ -35,6 +35,7 @@ mod schema;
 mod secret_fields;
 mod secrets;
 mod server;
+mod server_limits;
 mod serving;
 mod shelf;
 mod shell;

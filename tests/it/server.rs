@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, TcpStream};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use appcred::model::{ConsentLink, DeviceCode, FlowStep};
+use appcred::model::{ConsentLink, DeviceCode, FlowStep, HandOverError};
 use appcred::plan::Why;
 use appcred::report::schema;
 use appcred::server::Access;
@@ -256,8 +256,51 @@ fn a_browser_logs_in_by_a_form() {
     assert!(page.text.contains("Log out"), "{}", page.text);
     let out = send("POST", &served.url("/logout"), &[("Cookie", &cookie)], Some(String::new()));
     assert_eq!(out.unwrap().cookie.as_deref(), Some("appcred_session="));
+    assert_eq!(get(&served, "/", &[("Cookie", &cookie)]).status, 401, "the server ended it");
     let huge = log_in(&served, &"x".repeat(100_000), &[]);
     assert_eq!(huge.status, 413);
+}
+
+#[test]
+fn a_changed_token_file_counts_at_once() {
+    const NEXT: &str = "another-token-of-some-length";
+    let served = Served::with(busy(), Rules { token: Some(TOKEN), ..Rules::default() });
+    let cookie = log_in(&served, TOKEN, &[]).cookie.unwrap();
+    let status = |header: (&str, &str)| get(&served, "/metrics", &[header]).status;
+    let bearer = |token: &str| status(("Authorization", &format!("Bearer {token}")));
+    assert_eq!((status(("Cookie", &cookie)), bearer(TOKEN)), (200, 200));
+    served.change_token(NEXT);
+    assert_eq!((status(("Cookie", &cookie)), bearer(TOKEN), bearer(NEXT)), (401, 401, 200));
+    for unusable in ["", "short", "two words in a token file"] {
+        served.change_token(unusable);
+        assert_eq!((bearer(unusable), bearer(NEXT)), (401, 401), "{unusable}");
+        served.change_token(NEXT);
+        assert_eq!(bearer(NEXT), 200, "{unusable}");
+    }
+    served.change_token(TOKEN);
+    assert_eq!(status(("Cookie", &cookie)), 401, "a session that ended does not come back");
+}
+
+#[test]
+fn wrong_tokens_slow_their_peer_and_nobody_else() {
+    let served = Served::with(busy(), Rules { token: Some(TOKEN), ..Rules::default() });
+    let cookie = log_in(&served, TOKEN, &[]).cookie.unwrap();
+    let mut statuses = Vec::new();
+    for _ in 0..7 {
+        statuses.push(log_in(&served, "a-wrong-token-of-length", &[]).status);
+    }
+    assert_eq!(statuses, [403, 403, 403, 403, 403, 429, 429]);
+    let bearer = format!("Bearer {TOKEN}");
+    let right = get(&served, "/metrics", &[("Authorization", &bearer)]);
+    assert_eq!(right.status, 429, "else a right one could be told from wrong ones");
+    assert_eq!(get(&served, "/metrics", &[("Cookie", &cookie)]).status, 200);
+    assert_eq!(get(&served, "/healthz", &[]).status, 200);
+    let answer = raw_from(
+        Ipv4Addr::new(127, 0, 0, 2),
+        &served,
+        &format!("GET /metrics HTTP/1.1\r\nhost: x\r\nauthorization: {bearer}\r\n\r\n"),
+    );
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
 }
 
 #[test]
@@ -300,7 +343,20 @@ fn nobody_is_let_in_from_elsewhere_without_a_token() {
 
 /// Head and body as they come over the wire.
 fn raw(served: &Served, request: &str) -> String {
-    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, served.port)).unwrap();
+    raw_from(Ipv4Addr::LOCALHOST, served, request)
+}
+
+/// The same for a peer with this address.
+fn raw_from(peer: Ipv4Addr, served: &Served, request: &str) -> String {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+    let stream = runtime.block_on(async {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind((peer, 0).into()).unwrap();
+        let stream = socket.connect((Ipv4Addr::LOCALHOST, served.port).into()).await.unwrap();
+        stream.into_std().unwrap()
+    });
+    stream.set_nonblocking(false).unwrap();
+    let mut stream: TcpStream = stream;
     stream.write_all(request.as_bytes()).unwrap();
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap();
@@ -393,7 +449,7 @@ fn an_answer_is_passed_on_as_it_came() {
     };
     assert_eq!(passed.target.as_str(), "home");
     assert_eq!(passed.query, "state=the-state&error=access_denied");
-    passed.taken.send(Err("it was <too> late".to_owned())).unwrap();
+    passed.taken.send(Err(HandOverError::Refused("it was <too> late".to_owned()))).unwrap();
     let answer = browser.join().unwrap();
     assert_eq!(answer.status, 502);
     assert!(answer.text.contains("it was &lt;too&gt; late"), "{}", answer.text);

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::address::Address;
 use super::connection::Fault;
 use super::flow_words::{Step, errors};
-use crate::model::{Domain, EntryId, FlowId, Secret};
+use crate::model::{Domain, EntryId, FlowId, HandOverError, Secret};
 use crate::target::TargetError;
 
 /// A reload waits until the integration is set up, some of which ask their cloud first.
@@ -64,6 +64,8 @@ pub(super) struct Configuration {
 const FLOWS: [&str; 3] = ["config", "config_entries", "flow"];
 /// What the browser is told by HA when it has taken a code over.
 const TAKEN_OVER: &str = "window.close()";
+/// That page is 37 bytes long.
+const LARGEST_CALLBACK_PAGE: usize = 4 * 1024;
 
 impl Rest {
     /// Calls nobody yet.
@@ -175,18 +177,33 @@ impl Rest {
         }
     }
 
-    /// Hands on to HA what a provider's redirect brought, as the browser would have.
-    pub(super) async fn hand_on(&self, query: &str) -> Result<(), Fault> {
+    /// Hands on to HA what a provider's redirect brought, as the browser would have. HA says with 400
+    /// that it does not know the flow; anything else comes from what is before it, or passes.
+    pub(super) async fn hand_on(&self, query: &str) -> Result<(), HandOverError> {
+        let not_now = |fault: Fault| HandOverError::NotNow(fault.to_string());
         let mut url = self.address.callback();
         url.set_query(Some(query));
         let call = self.client.get(url).timeout(Duration::from_secs(TIMEOUT_SECONDS));
-        let answer = answered(call).await?;
-        let status = answer.status();
-        let page = answer.text().await.unwrap_or_default();
-        if status == StatusCode::OK && page.contains(TAKEN_OVER) {
+        let mut answer = answered(call).await.map_err(not_now)?;
+        match answer.status() {
+            StatusCode::OK => {}
+            StatusCode::BAD_REQUEST => {
+                let why = "it does not know this set-up any more";
+                return Err(HandOverError::Refused(why.to_owned()));
+            }
+            other => return Err(HandOverError::NotNow(format!("it answered {other}"))),
+        }
+        let mut page = Vec::new();
+        while let Some(part) = answer.chunk().await.map_err(|error| not_now(lost(error)))? {
+            page.extend_from_slice(&part);
+            if page.len() > LARGEST_CALLBACK_PAGE {
+                break;
+            }
+        }
+        if page.windows(TAKEN_OVER.len()).any(|part| part == TAKEN_OVER.as_bytes()) {
             Ok(())
         } else {
-            Err(refused(status, "Home Assistant knows nothing of this set-up any more"))
+            Err(HandOverError::NotNow("another page than Home Assistant's came back".to_owned()))
         }
     }
 
@@ -225,15 +242,17 @@ async fn step(answer: Response) -> Result<Step, Fault> {
 }
 
 async fn answered(call: RequestBuilder) -> Result<Response, Fault> {
-    call.send().await.map_err(|error| {
-        let unsent = error.is_connect() || error.is_builder();
-        let why = if error.is_timeout() {
-            "Home Assistant took too long".to_owned()
-        } else {
-            error.without_url().to_string()
-        };
-        if unsent { Fault::Unsent(why) } else { Fault::Lost(why) }
-    })
+    call.send().await.map_err(lost)
+}
+
+fn lost(error: reqwest::Error) -> Fault {
+    let unsent = error.is_connect() || error.is_builder();
+    let why = if error.is_timeout() {
+        "Home Assistant took too long".to_owned()
+    } else {
+        error.without_url().to_string()
+    };
+    if unsent { Fault::Unsent(why) } else { Fault::Lost(why) }
 }
 
 /// HA's own text is left out: it may quote what it was sent.
