@@ -40,7 +40,6 @@ const ROUNDS: usize = 7;
 
 fn main() {
     let count = std::env::args().skip(1).find_map(|count| count.parse().ok()).unwrap_or(1_000);
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let ha = HomeAssistant::start();
     ha.create_credential(json!({"domain": "spotify", "client_id": "first", "client_secret": "x"}));
@@ -62,8 +61,11 @@ fn main() {
 }
 
 async fn apply_all(ha: &HomeAssistant, count: usize) -> Duration {
-    let settings =
-        home_assistant::Settings { url: ha.url(), token: Secret::new(ha.token()), ca_file: None };
+    let settings = home_assistant::Settings {
+        url: ha.url(),
+        token: Secret::new(ha.token()),
+        network: Default::default(),
+    };
     let mut target = home_assistant::connect(settings).await.unwrap();
     let desired = desired(count);
     let observed = target.observe().await.unwrap();

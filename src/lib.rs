@@ -16,13 +16,13 @@
 //!  workspace/ = a project and its targets, from files to plans: what verbs and the watcher start from
 //!  watch/ = what wakes this again and again: files, a timer, a signal ──Status──▶ server/, report/
 //!  yaml_edit/ = changes files in place, leaving every other byte
-//!  git.rs = what Git knows of the files: secrets in old versions, identities
+//!  git/ = what Git knows of files; repository.rs = whether it keeps secrets in plain text
 //!  recipients.rs = whether what is encrypted is so to the right ones
 //!  encrypted_file/ = files with encrypted values, opened and sealed again
 //!  verify/ = asks providers whether a client is right
 //!  listener.rs = a server for HTTP that nobody can shut; callback/ = where a browser comes back after
 //!  consent or sign-in
-//!  model/, diagnostic/, integrations/, http.rs, suggest.rs, stamp.rs,
+//!  model/, diagnostic/, integrations/, http.rs, suggest.rs, files/,
 //!  yaml/ = leaves that all may use
 //! ```
 //!
@@ -41,6 +41,7 @@ pub mod connect;
 pub mod desired;
 pub mod diagnostic;
 pub mod encrypted_file;
+pub mod files;
 pub mod git;
 pub mod http;
 pub mod integrations;
@@ -52,12 +53,12 @@ pub mod plan_file;
 pub mod recipients;
 pub mod reconcile;
 pub mod report;
+pub mod repository;
 pub mod schema;
 pub mod secret;
 pub mod server;
 pub mod session;
 pub mod setup;
-pub mod stamp;
 pub mod status;
 pub mod suggest;
 pub mod target;

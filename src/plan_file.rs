@@ -221,7 +221,7 @@ fn step_of(step: &Step, seal: &dyn Fn(&Key) -> Option<Seal>) -> Result<Change, U
     Ok(Change {
         client_secret_ciphertext: ciphertext.map(|seal| seal.to_string()),
         reasons: step.reasons.iter().map(|reason| code(*reason).to_owned()).collect(),
-        reloads: step.reload.iter().map(|entry| entry.id.to_string()).collect(),
+        reloads: step.reload.iter().map(|entry| entry.id.as_str().to_owned()).collect(),
         ..change_of(&step.action)
     })
 }
@@ -252,24 +252,24 @@ fn change_of(action: &Action) -> Change {
         key: action.entry().map(|wanted| wanted.key.to_string()),
         new: wanted.map(|wanted| Credential {
             id: None,
-            domain: wanted.domain.to_string(),
-            client_id: wanted.client_id.to_string(),
+            domain: wanted.domain.as_str().to_owned(),
+            client_id: wanted.client_id.as_str().to_owned(),
             name: Some(wanted.name.to_string()),
-            auth_domain: Some(wanted.auth_domain.to_string()),
+            auth_domain: Some(wanted.auth_domain.as_str().to_owned()),
         }),
         client_secret_ciphertext: None,
         old: old.iter().map(held_of).collect(),
         reasons: Vec::new(),
         reloads: Vec::new(),
-        accounts: accounts.iter().map(|account| account.id.to_string()).collect(),
+        accounts: accounts.iter().map(|account| account.id.as_str().to_owned()).collect(),
     }
 }
 
 fn held_of(held: &Held) -> Credential {
     Credential {
-        id: Some(held.id.to_string()),
-        domain: held.domain.to_string(),
-        client_id: held.client_id.to_string(),
+        id: Some(held.id.as_str().to_owned()),
+        domain: held.domain.as_str().to_owned(),
+        client_id: held.client_id.as_str().to_owned(),
         name: held.name.as_ref().map(ToString::to_string),
         auth_domain: held.auth_domain.as_ref().map(ToString::to_string),
     }

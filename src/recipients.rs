@@ -1,12 +1,10 @@
 //! Whether what is encrypted in a project is whole, and is so to the project's recipients.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::sync::Arc;
 
-use secrecy::zeroize::Zeroizing;
-
 use crate::diagnostic::{Diagnostic, Diagnostics, Spot};
+use crate::files::{self, TEXT_LIMIT};
 use crate::manifest::{Entry, Located, Project, SecretValue, secret_values};
 use crate::model::Reference;
 use crate::secret::{
@@ -47,7 +45,7 @@ pub fn check(project: &Project, entries: &[Arc<Entry>], vault: &SecretResolver) 
                 continue;
             }
             // What cannot be read is told by who reads it.
-            let bytes = Zeroizing::new(fs::read(&file).unwrap_or_default());
+            let Ok(bytes) = files::read(&file, TEXT_LIMIT) else { continue };
             if let Some(misfit) = file_misfit(&bytes, recipients, vault) {
                 problems.push(told(&misfit, &format!("file `{}`", vault.shown(&file)), spot));
             }

@@ -1,21 +1,20 @@
 //! `add`
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use dialoguer::{FuzzySelect, Input, Password};
 use secrecy::zeroize::Zeroizing;
 
+use crate::files::{self, TEXT_LIMIT};
 use crate::integrations;
 use crate::manifest::{Loaded, Project};
 use crate::model::{Domain, Key, Reference, Secret};
 use crate::secret::SopsDocument;
 use crate::secret::seal::seal;
 use crate::suggest;
-use crate::yaml_edit::{Held, NewEntry, append, new_manifest, save};
+use crate::yaml_edit::{Held, NewEntry, append, new_manifest};
 
 use super::console::AsItWas;
 use super::encrypt::recipients;
@@ -142,7 +141,7 @@ fn add(
     }
     is_new(&loaded, &key, &domain, &client_id, &verb.targets)?;
     let file = file(verb, global, &loaded, &domain);
-    let text = fs::read_to_string(&file).unwrap_or_default();
+    let text = text_of(&file)?.unwrap_or_default();
     // Who cannot encrypt is told before anything is typed.
     let (vault, _) = vault(global, &loaded.project);
     let document = SopsDocument::open(&text, &vault);
@@ -168,7 +167,7 @@ fn add(
     match document {
         Some(document) => {
             let after = with_entries(global, &file, &document, &[entry])?;
-            save::replace(&file, &text, &after)
+            files::replace(&file, text.as_bytes(), &after)
                 .with_context(|| format!("cannot write {}", file.display()))?;
         }
         None => write(&file, &[entry])?,
@@ -185,22 +184,25 @@ fn is_asking(verb: &Add) -> bool {
 /// Writes entries to the end of a manifest, which is made where there is none.
 pub(super) fn write(file: &Path, entries: &[NewEntry]) -> anyhow::Result<()> {
     let named = || format!("cannot write {}", file.display());
-    match fs::read_to_string(file) {
-        Ok(text) => {
+    match text_of(file)? {
+        Some(text) => {
             let after = append(&text, entries)
                 .with_context(|| format!("cannot add to {}", file.display()))?;
-            save::replace(file, &text, &after).with_context(named)
+            files::replace(file, text.as_bytes(), &after).with_context(named)
         }
-        Err(missing) if missing.kind() == std::io::ErrorKind::NotFound => {
-            save::create(file, new_manifest(entries), 0o644).with_context(named)
-        }
-        Err(error) => Err(error).with_context(|| format!("cannot read {}", file.display())),
+        None => files::create(file, new_manifest(entries), 0o644).with_context(named),
     }
+}
+
+/// A manifest's text; `None` where there is no file yet.
+pub(super) fn text_of(file: &Path) -> anyhow::Result<Option<Zeroizing<String>>> {
+    files::optional(files::read_text(file, TEXT_LIMIT))
+        .with_context(|| format!("cannot read {}", file.display()))
 }
 
 /// The integrations that need no target to be known.
 fn known(loaded: &Loaded) -> BTreeSet<Domain> {
-    integrations::known().union(&loaded.project.custom_integrations).cloned().collect()
+    integrations::known().union(&loaded.project.policy.custom_integrations).cloned().collect()
 }
 
 fn domain(verb: &Add, loaded: &Loaded, told: &BTreeSet<Domain>) -> anyhow::Result<Domain> {
@@ -260,14 +262,14 @@ fn line(prompt: &str, initial: &str) -> anyhow::Result<String> {
 }
 
 fn secret(verb: &Add) -> anyhow::Result<Zeroizing<String>> {
-    let mut secret = Zeroizing::new(String::new());
-    if verb.secret_stdin {
-        std::io::stdin().read_to_string(&mut secret).context("cannot read standard input")?;
+    let secret = if verb.secret_stdin {
+        files::read_stream(&mut std::io::stdin(), TEXT_LIMIT)
+            .context("cannot read standard input")?
     } else if console::can_ask() {
-        *secret = Password::new().with_prompt("Client secret (not shown)").interact()?;
+        Zeroizing::new(Password::new().with_prompt("Client secret (not shown)").interact()?)
     } else {
         bail!("--secret-stdin is needed where there is no terminal to ask on");
-    }
+    };
     let secret = Zeroizing::new(secret.trim().to_owned());
     if secret.is_empty() {
         bail!("the client secret is empty");

@@ -1,15 +1,14 @@
 //! `edit`
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
 use secrecy::zeroize::Zeroizing;
 
 use crate::encrypted_file::{NotSealed, Opened, Seals};
+use crate::files::{self, NotWritten, TEXT_LIMIT};
 use crate::manifest::{InClear, Project, Request, check, load_project};
 use crate::secret::{IdentityProblem, SecretResolver};
-use crate::yaml_edit::save::{self, NotSaved};
 
 use super::exit::ExitStatus;
 use super::gather::{request, show, vault};
@@ -103,8 +102,8 @@ impl EditSession<'_> {
     /// else was faster.
     async fn sit(&mut self) -> anyhow::Result<End> {
         loop {
-            let before =
-                fs::read(self.file).with_context(|| format!("cannot read {}", self.shown()))?;
+            let before = files::read(self.file, TEXT_LIMIT)
+                .with_context(|| format!("cannot read {}", self.shown()))?;
             let opened = Opened::new(&before, &self.vault).map_err(|why| self.closed(&why))?;
             for (line, why) in opened.closed() {
                 console::tell(&format!("warning: line {line} stays encrypted: {why}\n"));
@@ -134,14 +133,14 @@ impl EditSession<'_> {
             }
             let mut is_overtaken = false;
             if let Some(after) = self.seal(opened, &text) {
-                match save::replace(self.file, before, &after) {
+                match files::replace(self.file, before, &after) {
                     Ok(()) => return Ok(Some(End::Saved)),
-                    Err(NotSaved::Changed) => is_overtaken = true,
+                    Err(NotWritten::Changed) => is_overtaken = true,
                     Err(why) => console::tell(&self.not_saved(&why)),
                 }
             }
             let question = if is_overtaken {
-                console::tell(&self.not_saved(&NotSaved::Changed));
+                console::tell(&self.not_saved(&NotWritten::Changed));
                 "Edit it again, with both changes in it? [y/N] "
             } else {
                 "Edit it again? [y/N] "
@@ -197,7 +196,7 @@ impl EditSession<'_> {
         anyhow!("{}: {}", self.shown(), with_help(why))
     }
 
-    fn not_saved(&self, why: &NotSaved) -> String {
+    fn not_saved(&self, why: &NotWritten) -> String {
         format!("error: cannot save {}: {why}\n", self.shown())
     }
 

@@ -1,16 +1,14 @@
 //! `encrypt`
 
-use std::fs;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use secrecy::zeroize::Zeroizing;
 
+use crate::files::{self, TEXT_LIMIT};
 use crate::manifest::{InClear, Project, check, discover, load_project};
 use crate::secret::is_sops_document;
 use crate::secret::seal::seal;
-use crate::yaml_edit::{Held, New, put, save, slots};
+use crate::yaml_edit::{Held, New, put, slots};
 
 use super::exit::ExitStatus;
 use super::gather::{request, show};
@@ -42,8 +40,8 @@ pub(super) fn run(global: &Global, verb: &Encrypt) -> anyhow::Result<ExitStatus>
         if verb.files.len() > 1 {
             bail!("`-` stands alone");
         }
-        let mut secret = Zeroizing::new(String::new());
-        std::io::stdin().read_to_string(&mut secret).context("cannot read standard input")?;
+        let secret = files::read_stream(&mut std::io::stdin(), TEXT_LIMIT)
+            .context("cannot read standard input")?;
         if secret.trim().is_empty() {
             bail!("standard input is empty");
         }
@@ -111,7 +109,7 @@ pub(super) fn files(global: &Global, project: &Project, asked: &[PathBuf]) -> Ve
 
 /// Encrypts what stands in one file in clear, and answers how much that was.
 fn encrypt(global: &Global, file: &Path, recipients: &[String]) -> anyhow::Result<usize> {
-    let text = Zeroizing::new(fs::read_to_string(file).context("cannot read it")?);
+    let text = files::read_text(file, TEXT_LIMIT).context("cannot read it")?;
     if is_sops_document(&text) {
         let problems = check(&request(global), file, &text, InClear::AsUsual);
         if !problems.only(|problem| problem.code == "plain-secret").is_empty() {
@@ -132,7 +130,7 @@ fn encrypt(global: &Global, file: &Path, recipients: &[String]) -> anyhow::Resul
         return Ok(0);
     }
     let changes: Vec<_> = new.iter().map(|(slot, armored)| (*slot, New::Age(armored))).collect();
-    save::replace(file, &text, &put(&text, &changes)?).context("cannot write it")?;
+    files::replace(file, text.as_bytes(), &put(&text, &changes)?).context("cannot write it")?;
     Ok(new.len())
 }
 

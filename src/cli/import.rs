@@ -1,12 +1,13 @@
 //! `import`
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use secrecy::zeroize::Zeroizing;
 
 use crate::desired;
+use crate::files;
 use crate::manifest::{self, Project, Request};
 use crate::model::{CredentialId, Domain, Key, KnownSecret, Policy, Prune, Reference, Secret};
 use crate::plan::{self, Import as Found, Imported, LeftOut, Plan, Scope, WhyLeftOut};
@@ -14,14 +15,14 @@ use crate::report::import::{NewEntries, preview};
 use crate::report::text;
 use crate::secret::seal::seal;
 use crate::secret::{SecretResolver, SopsDocument, is_sops_document};
-use crate::workspace::select;
-use crate::yaml_edit::{Held, NewEntry, append, new_manifest, save};
+use crate::workspace::{Comparison, OnError, TargetView, select};
+use crate::yaml_edit::{Held, NewEntry, append, new_manifest};
 
-use super::add::manifest_for;
+use super::add::{manifest_for, text_of};
 use super::apply::{agreed, arrived, carry_out};
 use super::encrypt::recipients;
 use super::exit::ExitStatus;
-use super::gather::{OnError, Sides, Site, gather_loaded, load, report, request, vault};
+use super::gather::{gather_loaded, load, reported, request, vault};
 use super::links::LinkArgs;
 use super::selection::Selection;
 use super::sops_manifest::with_entries;
@@ -79,22 +80,22 @@ pub(super) async fn run(global: &Global, verb: &Import) -> anyhow::Result<ExitSt
     // What is wanted no more is no business of an import.
     let policy = |policy: &Policy| Policy { prune: Prune::Nothing, ..policy.clone() };
     let gathered = gather_loaded(global, loaded, &selection, policy, OnError::Stop).await?;
-    let Some(mut site) = gathered.sites.and_then(|mut sites| sites.pop()) else {
+    let Some(mut view) = gathered.targets.and_then(|mut views| views.pop()) else {
         return Ok(ExitStatus::Failure);
     };
-    let sides = match &site.sides {
-        Ok(sides) => sides,
-        Err(why) => bail!("{}: {why}", site.name),
+    let comparison = match &view.comparison {
+        Ok(comparison) => comparison,
+        Err(why) => bail!("{}: {why}", view.name),
     };
     let scope = Scope {
         domains: verb.domains.iter().map(|domain| Domain::new(domain.trim())).collect(),
         only_foreign: verb.foreign,
         other_owners: verb.other_owners,
-        custom: project.custom_integrations.clone(),
+        custom: project.policy.custom_integrations.clone(),
     };
-    let targets = if project.targets.len() > 1 { vec![site.name.to_string()] } else { Vec::new() };
-    let found = plan::import(&sides.desired, &sides.observed, &taken, &scope);
-    let draft = Draft::new(found, sides, &project, &recipients, &targets)?;
+    let targets = if project.targets.len() > 1 { vec![view.name.to_string()] } else { Vec::new() };
+    let found = plan::import(&comparison.desired, &comparison.observed, &taken, &scope);
+    let draft = Draft::new(found, comparison, &project, &recipients, &targets)?;
     if is_printed {
         tell_left_out(&draft);
         console::print(&new_manifest(&draft.entries().collect::<Vec<_>>()))?;
@@ -107,7 +108,7 @@ pub(super) async fn run(global: &Global, verb: &Import) -> anyhow::Result<ExitSt
     let files = files(global, &draft, file_of, &vault)?;
     console::print(&shown(&draft, &files))?;
     // A run that was cut short has declared what it has not taken over.
-    let begun = begun(&site, &scope);
+    let begun = begun(&view, &scope);
     if files.is_empty() && (begun.is_empty() || verb.no_adopt) {
         let left = if begun.is_empty() {
             ""
@@ -118,25 +119,25 @@ pub(super) async fn run(global: &Global, verb: &Import) -> anyhow::Result<ExitSt
         return Ok(ExitStatus::Success);
     }
     if !verb.no_adopt {
-        declare(&mut site, &files, &project, &draft, begun);
+        declare(&mut view, &files, &project, &draft, begun);
     }
-    finish(verb, site, &files, draft.made.len()).await
+    finish(verb, view, &files, draft.made.len()).await
 }
 
 /// Writes the files and takes over what they declare, after asking.
 async fn finish(
     verb: &Import,
-    site: Site,
+    view: TargetView,
     files: &[File],
     count: usize,
 ) -> anyhow::Result<ExitStatus> {
-    let mut sites = [site];
-    let [site] = &sites;
+    let mut views = [view];
+    let [view] = &views;
     let links = LinkArgs::default().printed();
-    let adopts =
-        !verb.no_adopt && site.sides.as_ref().is_ok_and(|sides| !sides.plan.steps.is_empty());
+    let adopts = !verb.no_adopt
+        && view.comparison.as_ref().is_ok_and(|comparison| !comparison.plan.steps.is_empty());
     if !verb.no_adopt {
-        console::print(&format!("{}\n", report(&sites, |houses| text::plan(houses, links))))?;
+        console::print(&format!("{}\n", text::plan(&reported(&views), links)))?;
     }
     let instead = "--yes to go on without asking, or --no-adopt to write manifests only";
     let question = match files {
@@ -156,10 +157,10 @@ async fn finish(
         console::print(&format!("Wrote {entries} to {}.\n", names.join(", ")))?;
     }
     if adopts {
-        carry_out(&mut sites).await?;
-        console::print(&report(&sites, |houses| text::outcomes(houses, links)))?;
+        carry_out(&mut views).await?;
+        console::print(&text::outcomes(&reported(&views), links))?;
     }
-    let arrived = verb.no_adopt || sites.iter().all(arrived);
+    let arrived = verb.no_adopt || views.iter().all(arrived);
     Ok(if arrived { ExitStatus::Success } else { ExitStatus::Failure })
 }
 
@@ -203,12 +204,12 @@ struct Draft {
 impl Draft {
     fn new(
         found: Found,
-        sides: &Sides,
+        comparison: &Comparison,
         project: &Project,
         recipients: &[String],
         targets: &[String],
     ) -> anyhow::Result<Self> {
-        let held = sides.observed.credentials.iter();
+        let held = comparison.observed.credentials.iter();
         let secrets: BTreeMap<_, _> = held
             .filter_map(|held| Some((held.id.clone(), held.client_secret.clear()?.clone())))
             .collect();
@@ -216,10 +217,10 @@ impl Draft {
         for imported in found.entries {
             let Some(secret) = draft.secrets.get(&imported.of.id) else { continue };
             let entry = NewEntry {
-                domain: imported.of.domain.to_string(),
+                domain: imported.of.domain.as_str().to_owned(),
                 name: imported.name.clone(),
                 key: written_key(&imported),
-                client_id: imported.of.client_id.to_string(),
+                client_id: imported.of.client_id.as_str().to_owned(),
                 client_secret: Held::Age(seal(secret.expose().as_bytes(), recipients)?),
                 adopt: imported.adopt,
                 leave_integration: !imported.is_linked,
@@ -275,7 +276,7 @@ fn reads_back(entry: &NewEntry, imported: &Imported, project: &Project) -> bool 
 struct File {
     path: PathBuf,
     /// None where there is no such file.
-    before: Option<String>,
+    before: Option<Zeroizing<String>>,
     after: String,
     /// Which entries of the draft it gets.
     entries: Vec<usize>,
@@ -284,8 +285,8 @@ struct File {
 impl File {
     fn write(&self) -> anyhow::Result<()> {
         match &self.before {
-            Some(before) => save::replace(&self.path, before, &self.after),
-            None => save::create(&self.path, &self.after, 0o644),
+            Some(before) => files::replace(&self.path, before.as_bytes(), &self.after),
+            None => files::create(&self.path, &self.after, 0o644),
         }
         .with_context(|| format!("cannot write {}", self.path.display()))
     }
@@ -297,7 +298,7 @@ fn recipients_for(
     project: &Project,
     vault: &SecretResolver,
 ) -> anyhow::Result<Vec<String>> {
-    let named = verb.output.as_deref().and_then(|file| fs::read_to_string(file).ok());
+    let named = verb.output.as_deref().map(text_of).transpose()?.flatten();
     if named.is_some_and(|text| is_sops_document(&text)) {
         return Ok(vault.recipients().to_vec());
     }
@@ -319,11 +320,7 @@ fn files(
     for (path, entries) in by_path {
         let new: Vec<NewEntry> = entries.iter().map(|at| draft.made[*at].1.clone()).collect();
         let in_clear = || entries.iter().filter_map(|at| draft.in_clear(*at)).collect::<Vec<_>>();
-        let before = match fs::read_to_string(&path) {
-            Ok(text) => Some(text),
-            Err(missing) if missing.kind() == std::io::ErrorKind::NotFound => None,
-            Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display()))?,
-        };
+        let before = text_of(&path)?;
         let cannot_add = || format!("cannot add to {}", path.display());
         let after = match &before {
             Some(text) => match SopsDocument::open(text, vault).with_context(cannot_add)? {
@@ -354,11 +351,11 @@ fn tell_left_out(draft: &Draft) {
 }
 
 /// The entries that are declared already and still to be taken over.
-fn begun(site: &Site, scope: &Scope) -> BTreeSet<Key> {
-    let Ok(sides) = &site.sides else { return BTreeSet::new() };
-    let mut keys = sides.plan.to_be_adopted();
+fn begun(view: &TargetView, scope: &Scope) -> BTreeSet<Key> {
+    let Ok(comparison) = &view.comparison else { return BTreeSet::new() };
+    let mut keys = comparison.plan.to_be_adopted();
     keys.retain(|key| {
-        let domain = site.entries.get(key).map(|entry| &entry.domain.value);
+        let domain = view.entries.get(key).map(|entry| &entry.domain.value);
         scope.domains.is_empty() || domain.is_some_and(|domain| scope.domains.contains(domain))
     });
     keys
@@ -367,13 +364,13 @@ fn begun(site: &Site, scope: &Scope) -> BTreeSet<Key> {
 /// Plans as if the files were written, and keeps what the new entries need, and those whose import was
 /// begun.
 fn declare(
-    site: &mut Site,
+    view: &mut TargetView,
     files: &[File],
     project: &Project,
     draft: &Draft,
     begun: BTreeSet<Key>,
 ) {
-    let Ok(sides) = &mut site.sides else { return };
+    let Ok(comparison) = &mut view.comparison else { return };
     let made: BTreeMap<_, _> =
         draft.made.iter().map(|(imported, _)| (&imported.key, imported)).collect();
     let mut keys = begun;
@@ -384,12 +381,12 @@ fn declare(
             let Some(secret) = draft.secrets.get(&imported.of.id) else { continue };
             let secret = KnownSecret::Clear(secret.clone());
             let client_id = imported.of.client_id.clone();
-            sides.desired.credentials.push(desired::wanted(&entry, client_id, secret));
+            comparison.desired.credentials.push(desired::wanted(&entry, client_id, secret));
             keys.insert(entry.key.value.clone());
-            site.entries.insert(entry.key.value.clone(), entry);
+            view.entries.insert(entry.key.value.clone(), entry);
         }
     }
     let policy = Policy { prune: Prune::Nothing, ..project.policy.clone() };
-    let whole: Plan = plan::plan(&sides.desired, &sides.observed, &policy);
-    sides.plan = whole.only_credentials_of(&keys);
+    let whole: Plan = plan::plan(&comparison.desired, &comparison.observed, &policy);
+    comparison.plan = whole.only_credentials_of(&keys);
 }

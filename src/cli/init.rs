@@ -1,16 +1,14 @@
 //! `init`
 
-use std::fs;
-use std::io;
 use std::path::Path;
 
 use anyhow::{Context, bail};
 
+use crate::files::{self, TEXT_LIMIT};
 use crate::model::Owner;
 use crate::secret::env::IdentitySources;
 use crate::secret::{Identities, Nobody};
-use crate::yaml_edit::save::NotSaved;
-use crate::yaml_edit::{new_manifest, save};
+use crate::yaml_edit::new_manifest;
 
 use super::exit::ExitStatus;
 use super::keygen::{generate, usual_file};
@@ -60,12 +58,12 @@ pub(super) fn run(global: &Global, verb: &Init) -> anyhow::Result<ExitStatus> {
     let recipients =
         if verb.recipients.is_empty() { own_recipients(folder)? } else { verb.recipients.clone() };
     let mut made = Vec::new();
-    save::create(&project_file, project(verb, &recipients), 0o644)
+    files::create(&project_file, project(verb, &recipients), 0o644)
         .with_context(|| format!("cannot write {}", project_file.display()))?;
     made.push(PROJECT_FILE);
     let first = folder.join(FIRST_MANIFEST);
-    if fs::read_dir(folder.join("credentials")).is_err() {
-        save::create(&first, new_manifest(&[]), 0o644)
+    if folder.join("credentials").read_dir().is_err() {
+        files::create(&first, new_manifest(&[]), 0o644)
             .with_context(|| format!("cannot write {}", first.display()))?;
         made.push(FIRST_MANIFEST);
     }
@@ -117,27 +115,23 @@ fn project(verb: &Init, recipients: &[String]) -> String {
 }
 
 /// Adds what is missing to `.gitignore`; whether anything was.
-fn ignore(folder: &Path) -> Result<bool, NotSaved> {
+fn ignore(folder: &Path) -> anyhow::Result<bool> {
     let file = folder.join(".gitignore");
-    let before = match fs::read_to_string(&file) {
-        Ok(text) => Some(text),
-        Err(missing) if missing.kind() == io::ErrorKind::NotFound => None,
-        Err(other) => return Err(other.into()),
-    };
-    let text = before.clone().unwrap_or_default();
+    let before = files::optional(files::read_text(&file, TEXT_LIMIT))?;
+    let text = before.as_ref().map_or("", |text| text.as_str());
     let missing: Vec<_> =
         IGNORED.iter().filter(|line| !text.lines().any(|there| there.trim() == **line)).collect();
     if missing.is_empty() {
         return Ok(false);
     }
-    let mut after = text.clone();
+    let mut after = text.to_owned();
     if !after.is_empty() && !after.ends_with('\n') {
         after.push('\n');
     }
     missing.iter().for_each(|line| after.push_str(&format!("{line}\n")));
     match before {
-        Some(before) => save::replace(&file, &before, &after)?,
-        None => save::create(&file, &after, 0o644)?,
+        Some(_) => files::replace(&file, text, &after)?,
+        None => files::create(&file, &after, 0o644)?,
     }
     Ok(true)
 }

@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use secrecy::ExposeSecret;
 use secrecy::zeroize::Zeroizing;
 
-use crate::yaml_edit::save;
+use crate::files::{self, NotWritten};
 
 use super::exit::ExitStatus;
 use super::{Global, console, environment};
@@ -61,8 +61,8 @@ pub(super) fn generate(file: &Path, project: &Path) -> anyhow::Result<String> {
         "# public key: {recipient}\n{}\n",
         identity.to_string().expose_secret()
     ));
-    match save::create(file, &text, 0o600) {
-        Err(save::NotSaved::Exists) => {
+    match files::create(file, &text, 0o600) {
+        Err(NotWritten::Exists) => {
             bail!("{} is there already and stays as it is", file.display())
         }
         other => other.with_context(|| format!("cannot write {}", file.display()))?,

@@ -87,7 +87,7 @@ async fn sign_in(
     let mut listener = listening.with_context(|| {
         format!("cannot listen on port {} of this machine; choose another by --port", verb.port)
     })?;
-    let sign_in = SignIn::new(&endpoint.url, endpoint.ca_file.as_deref(), listener.origin())?;
+    let sign_in = SignIn::new(&endpoint.url, &endpoint.network, listener.origin())?;
     sign_in.look().await?;
     let link = sign_in.link().as_str();
     console::tell(&format!("Sign in here:\n\n  {link}\n\n"));
@@ -104,11 +104,11 @@ async fn sign_in(
     };
     let (session, token) = granted?;
     listener.close().await?;
-    let settings = Settings { url: endpoint.url.clone(), token, ca_file: endpoint.ca_file.clone() };
+    let settings = Settings { url: endpoint.url.clone(), token, network: endpoint.network.clone() };
     match home_assistant::connect(settings).await {
         Ok(connected) => connected.close().await,
         Err(why) => {
-            session.revoke(endpoint.ca_file.as_deref()).await?;
+            session.revoke(&endpoint.network).await?;
             bail!("the sign-in was ended again: {why}");
         }
     }
@@ -187,12 +187,12 @@ async fn keep(
     let file = match store.save(session, vault) {
         Ok(file) => file,
         Err(why) => {
-            session.revoke(endpoint.ca_file.as_deref()).await?;
+            session.revoke(&endpoint.network).await?;
             return Err(why.into());
         }
     };
     if let Some(before) = before
-        && let Err(why) = before.revoke(endpoint.ca_file.as_deref()).await
+        && let Err(why) = before.revoke(&endpoint.network).await
     {
         console::tell(&format!("warning: the session before was not ended: {why}\n"));
     }

@@ -36,9 +36,7 @@ pub(super) async fn run(global: &Global, verb: &Logout) -> anyhow::Result<ExitSt
         bail!("no home folder is known, where sessions are kept")
     };
     let ended = match store.load(&url, &vault) {
-        Ok(Some(session)) => {
-            session.revoke(endpoint.ca_file.as_deref()).await.map_err(anyhow::Error::from)
-        }
+        Ok(Some(session)) => session.revoke(&endpoint.network).await.map_err(anyhow::Error::from),
         Ok(None) => bail!("nobody is signed in to {name} ({url})"),
         Err(why) => Err(why.into()),
     };

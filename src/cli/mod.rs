@@ -1,7 +1,6 @@
 //! The command line: one file a verb, its doc comments are the help.
 
 mod add;
-mod against;
 mod apply;
 mod ask;
 mod authorize;
@@ -157,8 +156,6 @@ fn start(cli: Cli) -> anyhow::Result<ExitStatus> {
         let opened = std::fs::read_dir(folder);
         opened.with_context(|| format!("cannot work in {}", folder.display()))?;
     }
-    // One TLS provider for the whole process; a second installation changes nothing.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(async {
         match cli.verb {

@@ -1,13 +1,12 @@
 //! Where reports go: printed, or into files, in as many formats as asked for.
 
-use std::fs;
-use std::io::Write;
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 
+use crate::files;
 use crate::model::Links;
 use crate::report::{self, Report, github, gitlab, junit, markdown, sarif};
 
@@ -109,18 +108,14 @@ impl Outputs {
                 None => console::print(&render(*format, links.printed())?)?,
                 Some(file) => {
                     let rendered = render(*format, links.in_file())?;
-                    fs::write(file, anstream::adapter::strip_str(&rendered).to_string())
+                    files::write(file, anstream::adapter::strip_str(&rendered).to_string(), 0o644)
                         .with_context(|| format!("cannot write {}", file.display()))?;
                 }
             }
         }
         if let Some(file) = environment::job_summary() {
             let summary = markdown::summary(report);
-            let append = || {
-                let mut file = fs::OpenOptions::new().append(true).create(true).open(&file)?;
-                file.write_all(format!("{summary}\n").as_bytes())
-            };
-            append()
+            files::append(&file, format!("{summary}\n"))
                 .with_context(|| format!("cannot write the job's summary {}", file.display()))?;
         }
         Ok(())

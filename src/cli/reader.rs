@@ -4,19 +4,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use futures_util::FutureExt;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
+use tokio::sync::watch;
 
 use crate::connect::Endpoint;
 use crate::desired::{self, Resolved};
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::files::Stamp;
 use crate::manifest::{Cache, Entry, Loaded, Project, Target, Token, load_again};
-use crate::model::{Completeness, Key, OnDrift, SealedClients, TargetName};
+use crate::model::{Completeness, Key, OnDrift, SealedClients, Seals, TargetName};
 use crate::secret::{self, SecretResolver};
-use crate::stamp::Stamp;
 use crate::status::{Manifests, Mode};
-use crate::watch::{Notices, Opener, Reading, TargetLock, TargetSpec};
+use crate::target::home_assistant::canonical;
+use crate::watch::{Notices, ReadSpecs, Reading, TargetLock, TargetSpec};
 use crate::workspace::select;
 
 use super::gather::{request, vault};
@@ -32,7 +33,8 @@ pub(super) struct Reader {
     since: Timestamp,
     cache: Cache,
     known: Option<Known>,
-    doors: BTreeMap<TargetName, Door>,
+    /// Gets what secrets are read with, at each reading.
+    resolvers: watch::Sender<Arc<SecretResolver>>,
 }
 
 /// What was decrypted, and what that depended on.
@@ -45,13 +47,6 @@ struct Known {
     allow_outside: bool,
 }
 
-/// How a target was reached last, and how often that has changed.
-struct Door {
-    endpoint: Endpoint,
-    stamps: Vec<Option<Stamp>>,
-    number: u64,
-}
-
 impl Reader {
     pub(super) fn new(
         global: Global,
@@ -60,19 +55,31 @@ impl Reader {
         is_dry: bool,
     ) -> Self {
         let since = environment::now();
-        let (cache, known, doors) = Default::default();
-        Self { global, selection, policy, is_dry, since, cache, known, doors }
+        let (cache, known) = Default::default();
+        let resolvers = watch::Sender::new(Arc::default());
+        Self { global, selection, policy, is_dry, since, cache, known, resolvers }
     }
 
-    /// Reads everything that may have changed.
-    pub(super) fn read(&mut self) -> Reading {
+    /// What secrets are read with, always that of the last reading.
+    pub(super) fn resolvers(&self) -> watch::Receiver<Arc<SecretResolver>> {
+        self.resolvers.subscribe()
+    }
+}
+
+impl ReadSpecs for Reader {
+    fn restart(&mut self) {
+        self.cache = Cache::default();
+        self.known = None;
+    }
+
+    fn read(&mut self) -> Reading {
         let now = environment::now();
         let loaded = load_again(&request(&self.global), &mut self.cache, now);
         let mut places = places(&loaded, &self.global.folder);
         let completeness = loaded.completeness();
         let Loaded { project, manifests: files, entries, mut problems, .. } = loaded;
-        let written: BTreeMap<Key, Arc<Entry>> =
-            entries.iter().map(|entry| (entry.key.value.clone(), Arc::clone(entry))).collect();
+        let seals: BTreeMap<Key, Seals> =
+            entries.iter().map(|entry| (entry.key.value.clone(), desired::seals(entry))).collect();
         let mut manifests = Manifests {
             read_at: Some(now),
             files: files.len(),
@@ -84,11 +91,12 @@ impl Reader {
             problems.append(known.resolved.problems.clone());
             problems.append(known.notes.clone());
         }
-        let wanted = match select(&project, &environment::read(), &self.selection.targets) {
+        let specs = match select(&project, &environment::read(), &self.selection.targets) {
             Ok(_) if problems.has_errors() => None,
             Ok(targets) => {
-                let wanted = self.wanted(&project, targets, &known, &written, &mut problems);
-                Some(wanted).filter(|_| !problems.has_errors())
+                let specs = self.specs(&project, targets, &known, seals, &mut problems);
+                places.extend(specs.values().flat_map(|spec| spec.inputs.keys().cloned()));
+                Some(specs).filter(|_| !problems.has_errors())
             }
             Err(error) => {
                 manifests.hindrance = Some(error.to_string());
@@ -98,10 +106,13 @@ impl Reader {
         places.extend(known.grounds.iter().map(|(file, _)| file.clone()));
         places.extend(known.vault.files());
         manifests.problems = Arc::new(problems);
+        self.resolvers.send_replace(Arc::clone(&known.vault));
         self.known = Some(known);
-        Reading { wanted, places, manifests }
+        Reading { specs, places, manifests }
     }
+}
 
+impl Reader {
     /// Decrypts what was not decrypted before.
     fn resolve(
         &mut self,
@@ -111,7 +122,7 @@ impl Reader {
     ) -> Known {
         let mut files = project.age.identities.clone();
         files.extend(environment::identity_files());
-        files.extend(secret::env::identities().files);
+        files.extend(secret::env::identities().all_files().cloned());
         let stamped = files.into_iter().map(|file| {
             let stamp = Stamp::of(&file);
             (file, stamp)
@@ -142,12 +153,12 @@ impl Reader {
         Known { vault, resolved, notes, grounds, allow_outside: project.allow_outside_files }
     }
 
-    fn wanted(
-        &mut self,
+    fn specs(
+        &self,
         project: &Project,
         targets: BTreeMap<TargetName, Endpoint>,
         known: &Known,
-        written: &BTreeMap<Key, Arc<Entry>>,
+        seals: BTreeMap<Key, Seals>,
         problems: &mut Diagnostics,
     ) -> BTreeMap<TargetName, TargetSpec> {
         let policy = self.policy.over(&project.policy);
@@ -157,57 +168,46 @@ impl Reader {
             (false, OnDrift::Repair) => Mode::Repair,
         };
         let notices = notices(project, &known.vault, problems);
-        let written = Arc::new(written.clone());
+        let sessions = environment::read().sessions();
+        let seals = Arc::new(seals);
         let mut all = BTreeMap::new();
         for (name, endpoint) in targets {
             let (desired, twice) = known.resolved.for_target(project, &name, &SealedClients::new());
             problems.append(twice);
-            let written = Arc::clone(&written);
-            let seals = move |key: &Key| {
-                written.get(key).map(|entry| desired::seals(entry)).unwrap_or_default()
-            };
-            let wanted = TargetSpec {
-                address: endpoint.address(),
-                door: self.door(&name, &endpoint, &known.vault),
-                hold: self.hold(project, &endpoint),
-                open: opener(endpoint, &known.vault),
+            let files = endpoint.files(&known.vault, sessions.as_ref());
+            let stamped = files.into_iter().map(|file| {
+                let stamp = Stamp::of(&file);
+                (file, stamp)
+            });
+            let spec = TargetSpec {
+                inputs: stamped.collect(),
+                lock: self.lock(project, &endpoint),
+                endpoint,
                 desired,
-                seals: Arc::new(seals),
+                seals: Arc::clone(&seals),
                 policy: policy.clone(),
                 mode,
                 notices: notices.clone(),
             };
-            all.insert(name, wanted);
+            all.insert(name, spec);
         }
         all
     }
 
-    /// The number of the way into a target, another one whenever that has changed.
-    fn door(&mut self, name: &TargetName, endpoint: &Endpoint, vault: &SecretResolver) -> u64 {
-        let files = endpoint.files(vault, environment::read().sessions().as_ref());
-        let stamps = files.into_iter().map(|file| Stamp::of(&file)).collect();
-        let number = match self.doors.get(name) {
-            Some(door) if door.endpoint == *endpoint && door.stamps == stamps => {
-                return door.number;
+    /// One watcher for each owner's credentials at each target, on this machine and for this person. A
+    /// dry run changes nothing and keeps nobody away.
+    fn lock(&self, project: &Project, endpoint: &Endpoint) -> TargetLock {
+        let place = match endpoint {
+            Endpoint::HomeAssistant(endpoint) => {
+                canonical(&endpoint.url).unwrap_or_else(|_| endpoint.url.clone())
             }
-            Some(door) => door.number + 1,
-            None => 0,
-        };
-        self.doors.insert(name.clone(), Door { endpoint: endpoint.clone(), stamps, number });
-        number
-    }
-
-    /// One watcher for each owner's credentials at each target, on this machine and for this person.
-    fn hold(&self, project: &Project, endpoint: &Endpoint) -> TargetLock {
-        let named = match endpoint {
-            Endpoint::HomeAssistant(endpoint) => endpoint.url.clone(),
             Endpoint::ConfigDir(folder) => real(folder).display().to_string(),
         };
-        let digest = Sha256::digest(format!("{}\0{named}", project.owner));
+        let digest = Sha256::digest(format!("{}\0{place}", project.owner));
         let digest: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-        let folder = environment::state_folder().map(|state| state.join("watching"));
+        let folder = environment::state_folder().filter(|_| !self.is_dry);
         TargetLock {
-            file: folder.map(|folder| folder.join(format!("{digest}.lock"))),
+            file: folder.map(|folder| folder.join("watching").join(format!("{digest}.lock"))),
             holder: format!(
                 "process {} since {:.0}, in {}",
                 std::process::id(),
@@ -261,18 +261,6 @@ fn real(path: &Path) -> PathBuf {
     }
 }
 
-fn opener(endpoint: Endpoint, vault: &Arc<SecretResolver>) -> Opener {
-    let vault = Arc::clone(vault);
-    Arc::new(move || {
-        let (endpoint, vault) = (endpoint.clone(), Arc::clone(&vault));
-        let connect = async move {
-            let sessions = environment::read().sessions();
-            endpoint.connect(&vault, sessions.as_ref()).await.map_err(|why| why.to_string())
-        };
-        connect.boxed()
-    })
-}
-
 /// The files and folders that the reading came from.
 fn places(loaded: &Loaded, folder: &Path) -> BTreeSet<PathBuf> {
     let mut places = BTreeSet::from([folder.join("appcred.yaml")]);
@@ -288,8 +276,8 @@ fn places(loaded: &Loaded, folder: &Path) -> BTreeSet<PathBuf> {
     let links = loaded.manifests.iter().filter(|file| file.is_symlink());
     places.extend(links.filter_map(|link| link.canonicalize().ok()));
     for target in loaded.project.targets.values() {
-        if let Target::HomeAssistant { token, ca_file, .. } = target {
-            places.extend(ca_file.clone());
+        if let Target::HomeAssistant { token, network, .. } = target {
+            places.extend(network.ca_file.clone());
             if let Token::File(file) = token {
                 places.insert(file.clone());
             }

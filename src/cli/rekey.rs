@@ -1,14 +1,13 @@
 //! `rekey`
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
 use crate::encrypted_file::{Rekeyed, rekeyed};
+use crate::files::{self, TEXT_LIMIT};
 use crate::manifest::{Loaded, secret_values};
 use crate::secret::{SecretResolver, files_of};
-use crate::yaml_edit::save;
 
 use super::encrypt::{counted, project, recipients};
 use super::exit::ExitStatus;
@@ -94,7 +93,7 @@ fn rekey(
     force: bool,
     vault: &SecretResolver,
 ) -> anyhow::Result<usize> {
-    let before = fs::read(file).context("cannot read it")?;
+    let before = files::read(file, TEXT_LIMIT).context("cannot read it")?;
     let Rekeyed { bytes, count } = rekeyed(&before, recipients, force, vault).map_err(|why| {
         let help = why.help();
         let error = anyhow::Error::from(why);
@@ -104,7 +103,7 @@ fn rekey(
         }
     })?;
     if let Some(after) = bytes {
-        save::replace(file, &before, &after).context("cannot write it")?;
+        files::replace(file, &before, &after).context("cannot write it")?;
     }
     Ok(count)
 }

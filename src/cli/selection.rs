@@ -61,6 +61,7 @@ impl PolicyArgs {
             leave_integrations: project.leave_integrations || self.no_setup,
             remove_integrations: project.remove_integrations || self.remove_integrations,
             on_drift: project.on_drift,
+            custom_integrations: project.custom_integrations.clone(),
         }
     }
 }

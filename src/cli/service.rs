@@ -1,4 +1,4 @@
-//! How a daemon gets along with what started it: signals, and systemd's notifications.
+//! Signals, and notifications to systemd.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,14 +10,15 @@ use tokio::time::{interval, sleep};
 
 use crate::status::{Link, Status};
 use crate::target::Stop;
+use crate::watch::Heartbeat;
 
-/// How long what is in flight may take to come to its end once somebody wishes to stop.
-const FAREWELL: Duration = Duration::from_secs(25);
-/// What changes within this is told once.
-const GATHERING: Duration = Duration::from_millis(500);
+/// How long what is in flight may take once the watcher is to stop.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(25);
+/// Changes within this are reported once.
+const DEBOUNCE: Duration = Duration::from_millis(500);
 
-/// SIGHUP asks to reload; the first SIGTERM or Ctrl-C to stop. The future ends when it must be over:
-/// at the second one, or when what is in flight has had its time.
+/// SIGHUP asks to reload, the first SIGTERM or Ctrl-C to stop. The future ends when the process must
+/// end: at the second one, or when what is in flight has had its time.
 ///
 /// # Errors
 /// Where signals cannot be listened to.
@@ -30,21 +31,21 @@ pub(super) fn listen(stop: Stop, reload: Arc<Notify>) -> std::io::Result<impl Fu
             tokio::select! {
                 _ = hang_up.recv() => {
                     let since = NotifyState::monotonic_usec_now();
-                    tell(&[Some(NotifyState::Reloading), since.ok()].into_iter().flatten().collect::<Vec<_>>());
+                    notify(&[Some(NotifyState::Reloading), since.ok()].into_iter().flatten().collect::<Vec<_>>());
                     reload.notify_one();
                     continue;
                 }
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
                 () = late(&stop) => {
-                    tracing::warn!("what was in flight took too long");
+                    tracing::warn!("what was in flight took too long to finish");
                     return;
                 }
             }
             if stop.is_cancelled() {
                 return;
             }
-            tell(&[NotifyState::Stopping]);
+            notify(&[NotifyState::Stopping]);
             tracing::info!("stopping");
             stop.cancel();
         }
@@ -53,14 +54,18 @@ pub(super) fn listen(stop: Stop, reload: Arc<Notify>) -> std::io::Result<impl Fu
 
 async fn late(stop: &Stop) {
     stop.cancelled().await;
-    sleep(FAREWELL).await;
+    sleep(SHUTDOWN_TIMEOUT).await;
 }
 
-/// Tells systemd how things stand: ready after the first reading, a line of status, and that this
-/// still runs where it wishes to know.
-pub(super) async fn report(mut status: watch::Receiver<Arc<Status>>) {
-    let mut pings = sd_notify::watchdog_enabled().map(|patience| interval(patience / 2));
-    let (mut read_at, mut told) = (None, String::new());
+/// Notifies systemd: ready after the first reading, a line of status, and, where its watchdog is on,
+/// that the watcher's main task still runs.
+pub(super) async fn report(
+    mut status: watch::Receiver<Arc<Status>>,
+    heartbeat: Heartbeat,
+    stop: Stop,
+) {
+    let mut pings = sd_notify::watchdog_enabled().map(|timeout| interval(timeout / 2));
+    let (mut read_at, mut last) = (None, String::new());
     loop {
         let ping = async {
             match &mut pings {
@@ -71,9 +76,12 @@ pub(super) async fn report(mut status: watch::Receiver<Arc<Status>>) {
         tokio::select! {
             changed = status.changed() => if changed.is_err() { return },
             () = ping => {
-                tell(&[NotifyState::Watchdog]);
+                if heartbeat.is_alive() {
+                    notify(&[NotifyState::Watchdog]);
+                }
                 continue;
             }
+            () = stop.cancelled() => return,
         }
         let (read_now, line) = {
             let status = status.borrow_and_update();
@@ -81,13 +89,16 @@ pub(super) async fn report(mut status: watch::Receiver<Arc<Status>>) {
         };
         if read_now != read_at {
             read_at = read_now;
-            tell(&[NotifyState::Ready]);
+            notify(&[NotifyState::Ready]);
         }
-        if line != told {
-            tell(&[NotifyState::Status(&line)]);
-            told = line;
+        if line != last {
+            notify(&[NotifyState::Status(&line)]);
+            last = line;
         }
-        sleep(GATHERING).await;
+        tokio::select! {
+            () = sleep(DEBOUNCE) => {}
+            () = stop.cancelled() => return,
+        }
     }
 }
 
@@ -110,8 +121,8 @@ fn summary(status: &Status) -> String {
 }
 
 /// Without systemd nobody listens, which is no error.
-fn tell(states: &[NotifyState<'_>]) {
+fn notify(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
-        tracing::debug!(%error, "systemd cannot be told");
+        tracing::debug!(%error, "cannot notify systemd");
     }
 }

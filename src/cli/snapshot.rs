@@ -1,17 +1,17 @@
 //! `snapshot`
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context;
 
-use crate::desired;
+use crate::files;
 use crate::model::{Key, Policy};
 use crate::plan::found_same;
 use crate::target::snapshot::{self, Page, Seen};
+use crate::workspace::{Comparison, TargetView};
 
 use super::exit::ExitStatus;
-use super::gather::{OnError, Sides, Site, sites, tell_unknown};
+use super::gather::{gather, show_unknown};
 use super::selection::Selection;
 use super::{Global, console, environment};
 
@@ -35,17 +35,16 @@ pub(super) struct Snapshot {
 
 pub(super) async fn run(global: &Global, verb: &Snapshot) -> anyhow::Result<ExitStatus> {
     let policy = |project: &Policy| project.clone();
-    let Some(sites) = sites(global, &verb.selection, policy, OnError::Stop).await? else {
-        return Ok(ExitStatus::Failure);
-    };
+    let gathered = gather(global, &verb.selection, policy).await?;
+    let Some(views) = gathered.targets else { return Ok(ExitStatus::Failure) };
     let mut pages = Vec::new();
-    for site in &sites {
-        if let Ok(sides) = &site.sides {
-            pages.push(page(site, sides));
+    for view in &views {
+        if let Ok(comparison) = &view.comparison {
+            pages.push(page(view, comparison));
         }
     }
-    tell_unknown(&sites);
-    if pages.len() < sites.len() {
+    show_unknown(&views);
+    if pages.len() < views.len() {
         console::tell("No snapshot was taken: choose targets that can be reached with --target.\n");
         return Ok(ExitStatus::Failure);
     }
@@ -53,36 +52,17 @@ pub(super) async fn run(global: &Global, verb: &Snapshot) -> anyhow::Result<Exit
     match &verb.output {
         None => console::print(&text)?,
         Some(file) => {
-            replace(file, &text).with_context(|| format!("cannot write {}", file.display()))?;
+            // It holds no secret, and is there to be read.
+            files::write(file, &text, 0o644)
+                .with_context(|| format!("cannot write {}", file.display()))?;
         }
     }
     Ok(ExitStatus::Success)
 }
 
-fn page(site: &Site, sides: &Sides) -> Page {
-    let Sides { desired, observed, plan } = sides;
-    let sealed = |key: &Key| site.entries.get(key).map(|entry| desired::seals(entry));
-    let seals = found_same(plan, desired, observed, |key| sealed(key).unwrap_or_default());
-    Page::of(&Seen { name: &site.name, observed, seals })
-}
-
-/// Whoever reads the file meanwhile finds the old one or the new one, whole.
-pub(super) fn replace(file: &Path, text: &str) -> std::io::Result<()> {
-    let folder = match file.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    // The kind says all: the rest would name the file that was to take this one's place.
-    let new = tempfile::Builder::new().permissions(readable()).tempfile_in(folder);
-    let mut new = new.map_err(|error| std::io::Error::from(error.kind()))?;
-    new.write_all(text.as_bytes())?;
-    new.as_file().sync_all()?;
-    new.persist(file)?;
-    Ok(())
-}
-
-/// It holds no secret, and is there to be read.
-fn readable() -> std::fs::Permissions {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::Permissions::from_mode(0o644)
+fn page(view: &TargetView, comparison: &Comparison) -> Page {
+    let Comparison { desired, observed, plan } = comparison;
+    let sealed = |key: &Key| view.seals(key).unwrap_or_default();
+    let seals = found_same(plan, desired, observed, sealed);
+    Page::of(&Seen { name: &view.name, observed, seals })
 }

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::files::{self, NotWritten};
 use crate::manifest::Project;
 use crate::secret::SecretResolver;
 use crate::secret::seal::seal;
-use crate::yaml_edit::save::{self, NotSaved};
 
 use super::{console, environment};
 
@@ -39,16 +39,16 @@ fn keep(file: &Path, sealed: &str) -> anyhow::Result<PathBuf> {
     }
 }
 
-fn write(file: &Path, sealed: &str) -> Result<PathBuf, NotSaved> {
+fn write(file: &Path, sealed: &str) -> Result<PathBuf, NotWritten> {
     for number in 1..MOST {
         let number = if number == 1 { String::new() } else { format!("-{number}") };
         let mut path = file.as_os_str().to_owned();
         path.push(format!(".unsaved{number}.age"));
         let path = PathBuf::from(path);
-        match save::create(&path, sealed, 0o600) {
-            Err(NotSaved::Exists) => {}
+        match files::create(&path, sealed, 0o600) {
+            Err(NotWritten::Exists) => {}
             other => return other.map(|()| path),
         }
     }
-    Err(NotSaved::Exists)
+    Err(NotWritten::Exists)
 }

@@ -4,31 +4,35 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::Context;
 use clap::Args;
 use tokio::sync::{Notify, mpsc, watch as channel};
-use tokio::task::JoinError;
+use tokio::task::JoinSet;
 
+use crate::files;
 use crate::server::{Serving, serve};
 use crate::target::Stop;
-use crate::watch::{self, Noticing, Ports, Settings, SnapshotStore, StatusStore};
+use crate::watch::{
+    self, Channels, Connector, Heartbeat, Noticing, ReadSpecs, Settings, SnapshotStore, StatusStore,
+};
 
 use super::exit::ExitStatus;
 use super::listen::ListenArgs;
 use super::output::names;
 use super::reader::Reader;
 use super::selection::{PolicyArgs, Selection};
-use super::{Global, environment, service, snapshot};
+use super::{Global, environment, service};
 
-/// Answers of providers that wait to be handed on.
-const MOST_CONSENTS: usize = 64;
+/// Answers of providers that wait to be passed on.
+const CALLBACK_QUEUE: usize = 64;
 
-/// Keep targets as the manifests want them, until told to stop
+/// Keep targets as the manifests want them, until stopped
 ///
-/// Manifests, files of secrets, the project file, identities and CA files are watched; each target is
-/// looked at again on every change, when it tells of one, and every few minutes, on its own. While a
-/// manifest is in error nothing new is done, and the last good state stays in force. SIGHUP reads
-/// everything anew, SIGTERM and Ctrl-C finish what is in flight and end with 0.
+/// Manifests, files of secrets, the project file, identities, token and CA files are watched. Each
+/// target is looked at again on every change, when it reports one, and every few minutes. While a
+/// manifest is in error nothing new is done, and the last good state stays in force. An access token
+/// that was refused is not tried again before it changes. SIGHUP reads and tries everything anew;
+/// SIGTERM and Ctrl-C finish what is in flight and end with 0.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   appcred watch
@@ -40,14 +44,14 @@ pub(super) struct Watch {
     selection: Selection,
     #[command(flatten)]
     policy: PolicyArgs,
-    /// Tell what differs, and change nothing
+    /// Report what differs, and change nothing
     #[arg(long)]
     dry_run: bool,
     /// Look at each target and at all files this often
     #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..))]
     resync: u64,
-    /// Look at files this often instead of waiting for events; network file systems are looked at by
-    /// themselves
+    /// Look at files this often instead of waiting for events; on network file systems that is done
+    /// anyway
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     poll: Option<u64>,
     /// Keep a snapshot of all targets in this file, as `appcred snapshot` writes it
@@ -58,73 +62,75 @@ pub(super) struct Watch {
 }
 
 pub(super) async fn run(global: Global, verb: Watch) -> anyhow::Result<ExitStatus> {
-    let settings = Settings {
-        resync: Duration::from_secs(verb.resync),
-        noticing: verb
-            .poll
-            .map_or(Noticing::Events, |seconds| Noticing::Polling(Duration::from_secs(seconds))),
-        consent_base: verb.listen.consent_base(),
+    let noticing = match verb.poll {
+        Some(seconds) => Noticing::Polling(Duration::from_secs(seconds)),
+        None => Noticing::Events,
     };
+    let settings = Settings { resync: Duration::from_secs(verb.resync), noticing };
     let names = Arc::new(names(&global));
     let mut reader = Reader::new(global, verb.selection, verb.policy, verb.dry_run);
     // First, since another watcher of the project most likely has the page's address, too.
-    check_holds(&mut reader)?;
+    check_locks(&mut reader)?;
     let served = verb.listen.bind().await?;
     let stop = Stop::new();
     let reload = Arc::new(Notify::new());
+    let heartbeat = Heartbeat::new();
     let over = service::listen(stop.clone(), Arc::clone(&reload))?;
     let statuses = StatusStore::new(environment::now);
-    tokio::spawn(service::report(statuses.subscribe()));
+    // All end when the watcher is to stop.
+    let mut tasks = JoinSet::new();
+    tasks.spawn(service::report(statuses.subscribe(), heartbeat.clone(), stop.clone()));
     let is_asked = served.is_some() || verb.snapshot.is_some();
     let snapshots = is_asked.then(SnapshotStore::default);
-    let snapshot = assembled(snapshots.clone(), &stop);
-    if let Some(file) = verb.snapshot {
-        tokio::spawn(keep_snapshot(file, snapshot.clone()));
+    let (texts, snapshot) = channel::channel(None);
+    if let Some(snapshots) = snapshots.clone() {
+        tasks.spawn(publish(snapshots, texts, stop.clone()));
     }
-    let (consents, arriving) = mpsc::channel(MOST_CONSENTS);
-    let serving = served.map(|(listener, access)| {
-        let status = statuses.subscribe();
-        let serving = Serving { status, snapshot, callbacks: consents, names, access };
-        tokio::spawn(serve(listener, serving, stop.clone().cancelled_owned()))
-    });
-    let ports = Ports { statuses, snapshots, consents: arriving, reload, stop };
-    let watching = async {
-        tokio::spawn(watch::run(settings, move || reader.read(), ports)).await?;
-        if let Some(serving) = serving {
-            serving.await?;
-        }
-        Ok::<_, JoinError>(())
+    if let Some(file) = verb.snapshot {
+        tasks.spawn(keep_snapshot(file, snapshot.clone()));
+    }
+    let (sender, callbacks) = mpsc::channel(CALLBACK_QUEUE);
+    if let Some((listener, access)) = served {
+        let (status, heartbeat) = (statuses.subscribe(), heartbeat.clone());
+        let serving = Serving { status, heartbeat, snapshot, callbacks: sender, names, access };
+        tasks.spawn(serve(listener, serving, stop.clone().cancelled_owned()));
+    }
+    let connector = Connector {
+        resolver: reader.resolvers(),
+        sessions: environment::read().sessions(),
+        consent_base: verb.listen.consent_base(),
     };
+    let channels = Channels { statuses, snapshots, callbacks, reload, heartbeat, stop };
+    tasks.spawn(watch::run(settings, reader, connector, channels));
     tokio::select! {
-        ended = watching => ended?,
+        ended = all(tasks) => ended?,
         () = over => {}
     }
     Ok(ExitStatus::Success)
 }
 
-/// Where somebody else watches already this one need not begin.
-fn check_holds(reader: &mut Reader) -> anyhow::Result<()> {
-    let Some(wanted) = reader.read().wanted else { return Ok(()) };
-    for (name, wanted) in wanted {
-        if let Err(why) = wanted.hold.take() {
-            bail!("{name}: {why}");
-        }
+/// Waits for all tasks. None may crash while others go on: a page that is served says nothing true
+/// about a watcher that is gone.
+async fn all(mut tasks: JoinSet<()>) -> anyhow::Result<()> {
+    while let Some(ended) = tasks.join_next().await {
+        ended.context("internal error: a task of the watcher crashed; please report it")?;
     }
     Ok(())
 }
 
-/// The snapshot of all targets, bound anew whenever one of them was looked at.
-fn assembled(snapshots: Option<SnapshotStore>, stop: &Stop) -> channel::Receiver<Option<Arc<str>>> {
-    let (texts, newest) = channel::channel(None);
-    if let Some(snapshots) = snapshots {
-        let binding = snapshots.bind(environment::now, texts, stop.clone());
-        tokio::spawn(async move {
-            if let Err(why) = binding.await {
-                tracing::error!("no snapshot can be taken: {why}");
-            }
-        });
+/// Where another watcher has a target already this one need not begin.
+fn check_locks(reader: &mut Reader) -> anyhow::Result<()> {
+    for (name, spec) in reader.read().specs.into_iter().flatten() {
+        spec.lock.take().with_context(|| name.to_string())?;
     }
-    newest
+    Ok(())
+}
+
+/// Keeps the text of the snapshot file up to date.
+async fn publish(snapshots: SnapshotStore, texts: channel::Sender<Option<Arc<str>>>, stop: Stop) {
+    if let Err(why) = snapshots.publish(environment::now, texts, stop).await {
+        tracing::error!("cannot write a snapshot: {why}");
+    }
 }
 
 async fn keep_snapshot(file: PathBuf, mut newest: channel::Receiver<Option<Arc<str>>>) {
@@ -136,7 +142,7 @@ async fn keep_snapshot(file: PathBuf, mut newest: channel::Receiver<Option<Arc<s
 }
 
 fn write(file: &Path, text: &str) {
-    if let Err(why) = snapshot::replace(file, text) {
+    if let Err(why) = files::write(file, text, 0o644) {
         tracing::error!("cannot write {}: {why}", file.display());
     }
 }

@@ -2,8 +2,9 @@
 
 mod error;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use crate::http::Network;
 use crate::manifest::{self, Command, Token};
 use crate::model::{Place, Reference, Secret};
 use crate::secret::{self, SecretResolver, token};
@@ -27,8 +28,8 @@ pub enum Endpoint {
 pub struct HomeAssistantEndpoint {
     /// Its address, without a slash at the end.
     pub url: String,
-    /// Certificates to trust beside the system's.
-    pub ca_file: Option<PathBuf>,
+    /// How it is reached.
+    pub network: Network,
     /// Where its access token comes from.
     pub auth: AuthMethod,
 }
@@ -53,10 +54,10 @@ impl From<&manifest::Target> for Endpoint {
     fn from(target: &manifest::Target) -> Self {
         match target {
             manifest::Target::ConfigDir(folder) => Self::ConfigDir(folder.clone()),
-            manifest::Target::HomeAssistant { url, token, ca_file } => {
+            manifest::Target::HomeAssistant { url, token, network } => {
                 Self::HomeAssistant(HomeAssistantEndpoint {
                     url: url.clone(),
-                    ca_file: ca_file.clone(),
+                    network: network.clone(),
                     auth: token.into(),
                 })
             }
@@ -93,7 +94,7 @@ impl Endpoint {
     /// Every file that connecting reads or runs: where one changes, the connection is another one.
     pub fn files(&self, resolver: &SecretResolver, sessions: Option<&Store>) -> Vec<PathBuf> {
         let Self::HomeAssistant(endpoint) = self else { return Vec::new() };
-        let mut files: Vec<PathBuf> = endpoint.ca_file.iter().cloned().collect();
+        let mut files: Vec<PathBuf> = endpoint.network.ca_file.iter().cloned().collect();
         match &endpoint.auth {
             AuthMethod::Token(_) => {}
             AuthMethod::Reference(reference, _) => {
@@ -125,8 +126,8 @@ impl Endpoint {
             Self::ConfigDir(folder) => Ok(Target::ConfigDir(ConfigDir::new(folder.clone()))),
             Self::HomeAssistant(endpoint) => {
                 let token = endpoint.token(resolver, sessions).await?;
-                let HomeAssistantEndpoint { url, ca_file, .. } = endpoint.clone();
-                let settings = home_assistant::Settings { url, token, ca_file };
+                let HomeAssistantEndpoint { url, network, .. } = endpoint.clone();
+                let settings = home_assistant::Settings { url, token, network };
                 Ok(Target::HomeAssistant(Box::new(home_assistant::connect(settings).await?)))
             }
         }
@@ -144,14 +145,13 @@ impl HomeAssistantEndpoint {
         match &self.auth {
             AuthMethod::Token(token) => Ok(token.clone()),
             AuthMethod::Reference(reference, place) => secret::read(reference, resolver)
+                .map(|secret| token::from_text(secret.expose()))
                 .map_err(|why| ConnectError::Reference { place: place.clone(), why }),
             AuthMethod::File(file) => token::from_file(file).map_err(unread),
             AuthMethod::Command(Command { program, arguments, folder }) => {
                 token::from_command(program, arguments, folder).await.map_err(unread)
             }
-            AuthMethod::Session => {
-                from_session(url, self.ca_file.as_deref(), resolver, sessions).await
-            }
+            AuthMethod::Session => from_session(url, &self.network, resolver, sessions).await,
         }
     }
 }
@@ -159,7 +159,7 @@ impl HomeAssistantEndpoint {
 /// An access token of the stored session.
 async fn from_session(
     url: &str,
-    ca_file: Option<&Path>,
+    network: &Network,
     resolver: &SecretResolver,
     sessions: Option<&Store>,
 ) -> Result<Secret, ConnectError> {
@@ -169,7 +169,7 @@ async fn from_session(
         None => None,
     };
     let session = session.ok_or_else(|| ConnectError::NotSignedIn { url: url.to_owned() })?;
-    Ok(session.access_token(ca_file).await?)
+    Ok(session.access_token(network).await?)
 }
 
 #[cfg(test)]

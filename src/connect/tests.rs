@@ -2,16 +2,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{AuthMethod, ConnectError, Endpoint, HomeAssistantEndpoint};
+use crate::http::Network;
 use crate::manifest::Command;
 use crate::model::{Place, Reference, Secret};
 use crate::secret::{AllowedPaths, Identities, SecretResolver};
 use crate::session::Store;
 
 fn endpoint(auth: AuthMethod) -> Endpoint {
-    let ca_file = Some(PathBuf::from("ca.pem"));
+    let network = Network { ca_file: Some(PathBuf::from("ca.pem")), ..Network::default() };
     Endpoint::HomeAssistant(HomeAssistantEndpoint {
         url: "http://ha:8123".to_owned(),
-        ca_file,
+        network,
         auth,
     })
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 pub use source::{Mask, SourceFile, Span};
 
-use crate::model::Place;
+use crate::model::{Place, visible};
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,7 +59,7 @@ impl Diagnostic {
         Self {
             severity: Severity::Error,
             code,
-            message: message.into(),
+            message: one_line(message),
             spot: None,
             label: None,
             related: None,
@@ -82,23 +82,28 @@ impl Diagnostic {
     /// Says more at the place.
     #[must_use]
     pub fn label(mut self, label: impl Into<String>) -> Self {
-        self.label = Some(label.into());
+        self.label = Some(one_line(label));
         self
     }
 
     /// Names another place that matters.
     #[must_use]
     pub fn related(mut self, spot: Spot, what: impl Into<String>) -> Self {
-        self.related = Some((spot, what.into()));
+        self.related = Some((spot, one_line(what)));
         self
     }
 
     /// Says what to do.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
+        self.help = Some(one_line(help));
         self
     }
+}
+
+/// A message may repeat names of files and of things that somebody else named.
+fn one_line(text: impl Into<String>) -> String {
+    visible(&text.into()).into_owned()
 }
 
 /// All problems found so far.

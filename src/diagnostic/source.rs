@@ -5,6 +5,8 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::model::is_hidden;
+
 /// A stretch of a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Span {
@@ -44,18 +46,23 @@ impl SourceFile {
         &self.text
     }
 
-    /// The text with every character that may be secret replaced by a star; line breaks stay, and so
-    /// do bytes and columns, so that a place in the text is the same place here.
+    /// The text with every character that may be secret replaced by a star, and every hidden one by a
+    /// replacement character; line breaks stay, and so do bytes and columns, so that a place in the text
+    /// is the same place here.
     pub fn redacted(&self) -> String {
         let mut hidden = vec![false; self.text.len()];
         for range in (self.mask)(&self.text) {
             hidden[range].fill(true);
         }
-        let star = |(at, sign): (usize, char)| match sign.len_utf8() {
-            _ if !hidden[at] || matches!(sign, '\n' | '\r') => sign,
-            1 => '*',
-            2 => '×',
-            3 => '∗',
+        let star = |(at, character): (usize, char)| match (hidden[at], character.len_utf8()) {
+            _ if matches!(character, '\n' | '\r' | '\t') => character,
+            (false, _) if !is_hidden(character) => character,
+            (false, 1) => '?',
+            (false, 2) => '¿',
+            (false, 3) => char::REPLACEMENT_CHARACTER,
+            (true, 1) => '*',
+            (true, 2) => '×',
+            (true, 3) => '∗',
             _ => '🞶',
         };
         self.text.char_indices().map(star).collect()

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::entry::Decoded;
 use crate::diagnostic::SourceFile;
-use crate::stamp::Stamp;
+use crate::files::Stamp;
 
 /// The manifests as they were read last. It belongs to one project folder.
 #[derive(Default)]

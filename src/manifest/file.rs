@@ -1,7 +1,6 @@
 //! Reading one file.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,35 +8,16 @@ use rustix::io::Errno;
 
 use super::mask::mask;
 use crate::diagnostic::{Diagnostic, SourceFile, Span};
-
-/// How large a file may be.
-pub(super) const MAX_BYTES: u64 = 8 * 1024 * 1024;
+use crate::files::{self, TEXT_LIMIT};
 
 /// Reads a file.
 pub(super) fn read(path: &Path) -> Result<Arc<SourceFile>, Box<Diagnostic>> {
-    let bytes = read_bytes(path).map_err(|error| Box::new(unreadable(path, &error)))?;
-    if bytes.len() as u64 > MAX_BYTES {
-        let message = format!("`{}` is larger than {} MiB", path.display(), MAX_BYTES >> 20);
-        let problem = Diagnostic::error("file-too-large", message);
-        return Err(Box::new(problem.help("split it into several files")));
-    }
-    match String::from_utf8(bytes) {
+    let mut bytes =
+        files::read(path, TEXT_LIMIT).map_err(|error| Box::new(unreadable(path, &error)))?;
+    match String::from_utf8(std::mem::take(&mut *bytes)) {
         Ok(text) => Ok(Arc::new(SourceFile::new(path.to_owned(), text, mask))),
         Err(error) => Err(Box::new(not_utf8(path, &error))),
     }
-}
-
-fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
-    // A pipe would be waited for without end.
-    let data = std::fs::metadata(path)?;
-    if !data.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
-    }
-    // With room to find its end.
-    let room = usize::try_from(data.len().min(MAX_BYTES)).unwrap_or_default() + 1;
-    let mut bytes = Vec::with_capacity(room);
-    File::open(path)?.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 /// A file or folder that could not be read.
@@ -50,14 +30,11 @@ pub(super) fn unreadable(path: &Path, error: &io::Error) -> Diagnostic {
         )
         .help("remove the link, or point it at a file or folder");
     }
-    let why = match error.kind() {
-        io::ErrorKind::NotFound if path.is_symlink() => {
-            "it is a symbolic link to nothing".to_owned()
-        }
-        io::ErrorKind::NotFound => "there is no such file or folder".to_owned(),
-        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
-        _ => error.to_string(),
-    };
+    if error.kind() == io::ErrorKind::FileTooLarge {
+        let message = format!("`{named}`: {error}");
+        return Diagnostic::error("file-too-large", message).help("split it into several files");
+    }
+    let why = files::reason(path, error);
     Diagnostic::error("unreadable", format!("cannot read `{named}`: {why}"))
 }
 

@@ -12,6 +12,7 @@ mod fields;
 mod file;
 mod integration;
 mod mask;
+mod network;
 mod notify;
 mod project;
 mod reference;
@@ -45,8 +46,8 @@ pub use token::{Command, Token};
 pub use trial::{InClear, check};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceFile};
+use crate::files::Stamp;
 use crate::model::{Completeness, Domain};
-use crate::stamp::Stamp;
 use discover::Discovered;
 use entry::Decoded;
 
@@ -88,13 +89,6 @@ pub fn discover(request: &Request, project: &Project) -> (Vec<PathBuf>, Diagnost
 pub fn is_manifest(request: &Request, project: &Project, path: &Path) -> bool {
     let folder = request.folder.strip_prefix(".").unwrap_or(&request.folder);
     discover::would_find(folder, project, path)
-}
-
-/// The files and folders that a project reads, from its folder: its own file, and where manifests
-/// are looked for.
-pub fn places(project: &Project) -> Vec<PathBuf> {
-    let own = PathBuf::from(discover::PROJECT_FILE);
-    std::iter::once(own).chain(discover::places(project)).collect()
 }
 
 /// The entries of one manifest's text, and what is wrong with it, without the checks over all

@@ -10,6 +10,7 @@ use super::notify::Notify;
 use super::reference::Handling;
 use super::token::{self, Token};
 use crate::diagnostic::{Diagnostics, SourceFile, shown};
+use crate::http::Network;
 use crate::model::{Domain, Key, MaxDeletes, OnDrift, Owner, Policy, Prune, TargetName};
 use crate::yaml::{self, Kind, Node, Pair, Value};
 
@@ -27,7 +28,7 @@ pub(super) const PROJECT_FIELDS: &[&str] = &[
     yaml::SOPS,
 ];
 pub(super) const TARGET_FIELDS: &[&str] =
-    &["url", "token", "token_file", "token_command", "ca_file", "config_dir"];
+    &["url", "token", "token_file", "token_command", "ca_file", "proxy", "config_dir"];
 pub(super) const AGE_FIELDS: &[&str] = &["recipients", "identities"];
 pub(super) const POLICY_FIELDS: &[&str] = &["prune", "max_deletes", "allow_empty", "on_drift"];
 
@@ -50,8 +51,6 @@ pub struct Project {
     pub policy: Policy,
     /// Whom a watcher tells what happens.
     pub notify: Notify,
-    /// Integrations that HA itself does not have.
-    pub custom_integrations: BTreeSet<Domain>,
     /// Whether secrets may stand in manifests in clear.
     pub allow_plaintext: bool,
     /// Whether `!file` may name files outside of the project.
@@ -71,8 +70,8 @@ pub enum Target {
         url: String,
         /// How its access token is had.
         token: Token,
-        /// Certificates to trust beside the system's.
-        ca_file: Option<PathBuf>,
+        /// How it is reached.
+        network: Network,
     },
     /// The configuration folder of an HA that does not run.
     ConfigDir(PathBuf),
@@ -112,7 +111,7 @@ pub(super) struct Paths<'p> {
 
 impl Paths<'_> {
     /// `None` where the path begins with `~` and no home is known.
-    fn resolve(&self, text: &str) -> Option<PathBuf> {
+    pub(super) fn resolve(&self, text: &str) -> Option<PathBuf> {
         match text.strip_prefix('~') {
             Some("") => self.home.map(Path::to_owned),
             Some(rest) if rest.starts_with('/') => {
@@ -185,7 +184,7 @@ impl ProjectDecoder<'_, '_> {
             project.notify = self.fields.notify(pair);
         }
         if let Some(pair) = fields.get("custom_integrations") {
-            project.custom_integrations = self.custom_integrations(pair);
+            project.policy.custom_integrations = self.custom_integrations(pair);
         }
         if let Some(pair) = fields.get("targets") {
             self.targets(&pair.value, &mut project);
@@ -329,7 +328,7 @@ impl ProjectDecoder<'_, '_> {
         match (fields.get("url"), fields.get("config_dir")) {
             (Some(url), None) => self.home_assistant(&fields, url, handling),
             (None, Some(folder)) => {
-                for name in token::FIELDS.iter().chain(&["ca_file"]) {
+                for name in token::FIELDS.iter().chain(&["ca_file", "proxy"]) {
                     if let Some(pair) = fields.get(name) {
                         let message = format!("`{name}` goes with `url`, not with `config_dir`");
                         self.fields.refuse("unfit-field", pair.key.span, message);
@@ -377,30 +376,7 @@ impl ProjectDecoder<'_, '_> {
         let token = self
             .fields
             .token(fields, handling, paths.folder, |decoder, pair| decoder.path(paths, pair));
-        let ca_file = match fields.get("ca_file") {
-            Some(pair) => self.fields.path(self.paths, pair).map(Some),
-            None => Some(None),
-        };
-        Some(Target::HomeAssistant { url: address?, token: token?, ca_file: ca_file? })
-    }
-}
-
-impl Decoder<'_> {
-    fn path_of(&mut self, paths: Paths<'_>, text: &Located<String>) -> Option<PathBuf> {
-        let path = paths.resolve(&text.value);
-        if path.is_none() {
-            self.refuse_with(
-                "no-home",
-                text.spot.span,
-                "`~` stands for the home folder, and none is known",
-                "set `HOME`, or write the whole path",
-            );
-        }
-        path
-    }
-
-    fn path(&mut self, paths: Paths<'_>, pair: &Pair<'_>) -> Option<PathBuf> {
-        let text = self.field_text(pair)?.to_owned();
-        self.path_of(paths, &self.located(text, pair.value.span))
+        let network = self.fields.network(fields, self.paths);
+        Some(Target::HomeAssistant { url: address?, token: token?, network: network? })
     }
 }

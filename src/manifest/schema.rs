@@ -183,6 +183,11 @@ pub struct HomeAssistant {
     /// A file of certificates to trust beside the system's.
     #[schemars(regex(pattern = r"\S"))]
     pub ca_file: Option<String>,
+    /// The HTTP proxy through which all connections to Home Assistant go. Without it, loopback and
+    /// private addresses are reached directly, and others as HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and
+    /// NO_PROXY say.
+    #[schemars(regex(pattern = r"\S"))]
+    pub proxy: Option<String>,
 }
 
 /// A target has one token at most.

@@ -7,6 +7,7 @@ use proptest::test_runner::{Config, FileFailurePersistence};
 
 use super::{Loaded, Request, Target, Targets, Token, load, mask};
 use crate::diagnostic::SourceFile;
+use crate::http::ProxyAddress;
 use crate::model::{Completeness, Key, MaxDeletes, OnDelete, Owner, Prune, Reference, TargetName};
 
 /// A project of these files.
@@ -60,7 +61,7 @@ fn references_are_told_apart() {
 #[test]
 fn the_project_file_is_read_whole() {
     let text = "owner: house\nmanifests: [more.yaml]\nallow_plaintext: yes\n\
-                targets:\n  home: {url: \"https://ha.example:8123/\", token: abc, ca_file: ca.pem}\n  \
+                targets:\n  home: {url: \"https://ha.example:8123/\", token: abc, ca_file: ca.pem,\n    proxy: \"http://proxy.example:3128\"}\n  \
                 lab: {config_dir: ./ha}\npolicy: {prune: none, max_deletes: 20%, allow_empty: on}\n\
                 age: {recipients: [age1x], identities: [~/id.txt, /etc/id.txt]}\ncustom_integrations: [mine]\n";
     let (folder, Loaded { project, manifests, entries, problems, .. }) =
@@ -68,14 +69,13 @@ fn the_project_file_is_read_whole() {
     assert!(problems.is_empty(), "{problems:?}");
     assert_eq!((manifests, entries.len()), (vec![folder.path().join("more.yaml")], 1));
     assert_eq!((project.owner.as_str(), project.allow_plaintext), ("house", true));
-    let Target::HomeAssistant { url, token, ca_file } = &project.targets[&TargetName::new("home")]
+    let Target::HomeAssistant { url, token, network } = &project.targets[&TargetName::new("home")]
     else {
         panic!("{:?}", project.targets)
     };
-    assert_eq!(
-        (url.as_str(), ca_file),
-        ("https://ha.example:8123", &Some(folder.path().join("ca.pem")))
-    );
+    assert_eq!(url, "https://ha.example:8123");
+    assert_eq!(network.ca_file, Some(folder.path().join("ca.pem")));
+    assert_eq!(network.proxy, Some(ProxyAddress::parse("http://proxy.example:3128").unwrap()));
     let Token::Written(token) = token else { panic!("{token:?}") };
     assert!(matches!(&token.value, Reference::Plain(token) if token.expose() == "abc"));
     let lab = &project.targets[&TargetName::new("lab")];

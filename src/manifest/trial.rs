@@ -55,7 +55,7 @@ fn as_manifest(source: &Arc<SourceFile>, others: &[&Path], project: &Project) ->
     problems.append(checks::check_domains(
         domains.chain(&decoded.domains_of_broken),
         integrations::known(),
-        &project.custom_integrations,
+        &project.policy.custom_integrations,
         "appcred",
     ));
     problems.append(decoded.problems);

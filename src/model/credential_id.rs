@@ -26,7 +26,7 @@ pub fn generate_id(
 
 /// The id of a client's first credential.
 fn base_id(domain: &Domain, client_id: &ClientId) -> String {
-    match slugify(&format!("{domain}.{client_id}")) {
+    match slugify(&format!("{}.{}", domain.as_str(), client_id.as_str())) {
         slug if slug.is_empty() => "unknown".to_owned(),
         slug => slug,
     }

@@ -16,6 +16,7 @@ mod secret;
 mod secret_field;
 pub mod sops;
 mod text;
+mod visible;
 
 pub use credential::{Credential, Held, NewCredential};
 pub use credential_id::{generate_id, is_id_of_client};
@@ -36,3 +37,4 @@ pub use secret_field::{
     CLIENT_ID, CLIENT_SECRET, PlainText, SECRET_FIELDS, SecretField, TOKEN, WEBHOOK,
 };
 pub use text::{ClientId, CredentialId, Domain, EntryId, FlowId, TargetName};
+pub use visible::{hidden, is_hidden, visible, visible_json, visible_path};

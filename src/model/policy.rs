@@ -1,5 +1,9 @@
 //! What a plan may do.
 
+use std::collections::BTreeSet;
+
+use super::Domain;
+
 /// The project's rules for plans.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
@@ -17,6 +21,8 @@ pub struct Policy {
     pub remove_integrations: bool,
     /// What a watcher does about what somebody else has changed at a target.
     pub on_drift: OnDrift,
+    /// Integrations that HA itself does not have: planned for where the target does not list its own.
+    pub custom_integrations: BTreeSet<Domain>,
 }
 
 /// What is done about a difference that no manifest has caused.

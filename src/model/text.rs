@@ -17,9 +17,10 @@ macro_rules! text_type {
             }
         }
 
+        /// As people may see it: hidden characters are escaped. What is data is had by `as_str`.
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.pad(&self.0)
+                f.pad(&crate::model::visible(&self.0))
             }
         }
     };

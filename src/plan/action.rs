@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use smol_str::SmolStr;
 
 use super::withheld::{Unknown, Why, Withheld};
-use crate::model::{ClientId, ConfigEntry, Domain, FlowId, FlowStep, Held, Key, OpenFlow, Owner};
+use crate::model::{
+    ClientId, ConfigEntry, DesiredCredential, Domain, FlowId, FlowStep, Held, Key, OpenFlow, Owner,
+};
 
 /// The difference between what is wanted and what is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,6 +119,19 @@ pub struct Wanted {
     pub name: SmolStr,
     /// The mark, or the id that it shadows.
     pub auth_domain: SmolStr,
+}
+
+impl Wanted {
+    /// What an entry wants, under this `auth_domain`.
+    pub(super) fn of(entry: &DesiredCredential, auth_domain: SmolStr) -> Self {
+        Self {
+            key: entry.key.clone(),
+            domain: entry.domain.clone(),
+            client_id: entry.client_id.clone(),
+            name: entry.name.clone(),
+            auth_domain,
+        }
+    }
 }
 
 /// Why a step is done.

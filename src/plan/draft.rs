@@ -123,6 +123,26 @@ impl<'a> Draft<'a> {
         });
     }
 
+    /// Leaves an entry alone whose integration the target does not have, and what carries its mark.
+    pub(super) fn withhold_unknown(&mut self, entry: &DesiredCredential, mark: &Mark) {
+        let auth_domain = mark.to_string();
+        for at in self.index.carrying(&entry.domain, &auth_domain) {
+            self.stand(*at, CredentialState::Unknown(entry.key.clone()));
+        }
+        let suggestion = self.index.suggestion(&entry.domain);
+        let wanted = Wanted::of(entry, auth_domain.into());
+        self.withhold(
+            Action::Create { wanted },
+            Why::UnknownIntegration { domain: entry.domain.clone(), suggestion },
+        );
+    }
+
+    /// Whether some entry was left alone, so that it is not known which credentials it wants.
+    pub(super) fn has_unknown_integration(&self) -> bool {
+        let is_unknown = |why: &Why| matches!(why, Why::UnknownIntegration { .. });
+        self.withheld.iter().any(|withheld| is_unknown(&withheld.why))
+    }
+
     pub(super) fn is_undecided(&self, at: usize) -> bool {
         self.credential_states[at].is_none()
     }

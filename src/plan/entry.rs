@@ -260,12 +260,6 @@ impl<'a> Case<'a> {
     }
 
     fn wanted(&self, auth_domain: &str) -> Wanted {
-        Wanted {
-            key: self.entry.key.clone(),
-            domain: self.entry.domain.clone(),
-            client_id: self.entry.client_id.clone(),
-            name: self.entry.name.clone(),
-            auth_domain: auth_domain.into(),
-        }
+        Wanted::of(self.entry, auth_domain.into())
     }
 }

@@ -12,7 +12,7 @@ pub(super) fn decide(desired: &Desired, policy: &Policy, index: &Index<'_>, draf
         return;
     }
     let guards = [
-        unread(desired),
+        unread(desired, draft),
         prune_off(policy),
         nothing_desired(desired, policy),
         too_many(desired, policy, index, planned),
@@ -22,8 +22,10 @@ pub(super) fn decide(desired: &Desired, policy: &Policy, index: &Index<'_>, draf
     }
 }
 
-fn unread(desired: &Desired) -> Option<Why> {
-    (desired.completeness != Completeness::Whole).then_some(Why::Unread)
+/// What was not understood may want any credential, as an entry with a mistyped integration does.
+fn unread(desired: &Desired, draft: &Draft<'_>) -> Option<Why> {
+    let is_partial = desired.completeness != Completeness::Whole;
+    (is_partial || draft.has_unknown_integration()).then_some(Why::Unread)
 }
 
 fn prune_off(policy: &Policy) -> Option<Why> {

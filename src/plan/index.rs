@@ -1,8 +1,13 @@
 //! What is observed, arranged for look-up.
 
+use std::collections::BTreeSet;
+
 use indexmap::IndexMap;
 
-use crate::model::{ClientId, ConfigEntry, Credential, CredentialId, Domain, Observed};
+use crate::model::{
+    ClientId, ConfigEntry, Credential, CredentialId, Domain, KnownDomains, Observed,
+};
+use crate::suggest::nearest;
 
 pub(super) struct Index<'a> {
     observed: &'a Observed,
@@ -63,6 +68,19 @@ impl<'a> Index<'a> {
     /// Whether the target knows the integration.
     pub(super) fn knows(&self, domain: &Domain) -> bool {
         self.observed.domains.all().contains(domain)
+    }
+
+    /// Whether credentials of the integration can be planned: the target lists it, or, where the
+    /// target does not say so itself, the project does.
+    pub(super) fn takes(&self, domain: &Domain, custom: &BTreeSet<Domain>) -> bool {
+        let is_assumed = matches!(self.observed.domains, KnownDomains::Assumed(_));
+        self.knows(domain) || is_assumed && custom.contains(domain)
+    }
+
+    /// The integration that a mistyped one was most likely meant to be.
+    pub(super) fn suggestion(&self, domain: &Domain) -> Option<Domain> {
+        let known = self.observed.domains.all().iter();
+        nearest(domain.as_str(), known.map(Domain::as_str)).map(Domain::new)
     }
 
     /// The linked accounts that find their credential by this.

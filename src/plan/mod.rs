@@ -23,7 +23,7 @@ mod tests;
 pub use action::{
     Action, Adoption, CredentialState, Plan, Reason, SetupState, Step, StepId, Wanted,
 };
-pub use withheld::{Unknowable, Unknown, Why, Withheld};
+pub use withheld::{Unknowable, Unknown, Why, Withheld, linked_accounts};
 
 pub use import::{Import, Imported, LeftOut, Scope, WhyLeftOut, import};
 pub use secret_comparison::found_same;
@@ -43,8 +43,14 @@ pub fn plan(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
     let mut draft = Draft::new(&index);
     let mut wanted: Vec<&DesiredCredential> = desired.credentials.iter().collect();
     wanted.sort_by(|a, b| a.key.cmp(&b.key));
+    let (wanted, unknown): (Vec<_>, Vec<_>) = wanted
+        .into_iter()
+        .partition(|credential| index.takes(&credential.domain, &policy.custom_integrations));
     for credential in &wanted {
         entry::decide(credential, &desired.mark(&credential.key), policy, &index, &mut draft);
+    }
+    for credential in unknown {
+        draft.withhold_unknown(credential, &desired.mark(&credential.key));
     }
     for entry in &desired.unidentified {
         draft.leave_unidentified(entry, &desired.mark(&entry.key));

@@ -212,13 +212,7 @@ impl Case<'_> {
     }
 
     fn wanted(&self, auth_domain: SmolStr) -> Wanted {
-        Wanted {
-            key: self.entry.key.clone(),
-            domain: self.entry.domain.clone(),
-            client_id: self.entry.client_id.clone(),
-            name: self.entry.name.clone(),
-            auth_domain,
-        }
+        Wanted::of(self.entry, auth_domain)
     }
 }
 

@@ -67,7 +67,7 @@ fn in_sync() -> (Desired, Observed) {
 }
 
 pub(super) fn observing(credentials: Vec<Credential>) -> Observed {
-    let domains = KnownDomains::Told(BTreeSet::from([Domain::new("spotify")]));
+    let domains = KnownDomains::Told(BTreeSet::from(["spotify", "twitch"].map(Domain::new)));
     Observed { version: None, domains, credentials, config_entries: Vec::new(), live: None }
 }
 
@@ -391,4 +391,60 @@ fn nothing_is_deleted_while_a_manifest_is_unread() {
         desired.completeness = Completeness::Partial;
     });
     check(&plan, &["! - spotify_id_b Unread"]);
+}
+
+/// Entry `b` with another integration.
+fn with_integration(domain: &str) -> DesiredCredential {
+    DesiredCredential { domain: Domain::new(domain), ..wanted("b") }
+}
+
+#[test]
+fn an_unknown_integration_holds_up_its_own_entry_and_deletes() {
+    let plan = planned(|desired, observed, _| {
+        desired.credentials = vec![wanted("a"), with_integration("spotfy"), wanted("c")];
+        observed.credentials[0].client_secret = Secret::new("old").into();
+    });
+    let guess = r#"! + b UnknownIntegration { domain: Domain("spotfy"), suggestion: Some(Domain("spotify")) }"#;
+    check(
+        &plan,
+        &[
+            "-/+ a for spotify_id_a [SecretDiffers]",
+            "+ c [NotObserved]",
+            guess,
+            "! - spotify_id_b Unread",
+        ],
+    );
+    assert!(!plan.is_in_sync());
+}
+
+#[test]
+fn a_custom_integration_is_planned_for_where_the_target_does_not_list_its_own() {
+    for (told, expected) in [
+        (true, r#"! + b UnknownIntegration { domain: Domain("mine"), suggestion: None }"#),
+        (false, "+ b [NotObserved]"),
+    ] {
+        let plan = planned(|desired, observed, policy| {
+            desired.credentials = vec![wanted("a"), with_integration("mine")];
+            observed.credentials.pop();
+            policy.custom_integrations = BTreeSet::from([Domain::new("mine")]);
+            if !told {
+                observed.domains = KnownDomains::Assumed(observed.domains.all().clone());
+            }
+        });
+        check(&plan, &[expected]);
+    }
+}
+
+#[test]
+fn nothing_is_set_up_for_an_unknown_integration_and_its_credential_stays() {
+    let plan = planned(|desired, observed, _| {
+        let entry = with_integration("gone");
+        observed.credentials[1].domain = entry.domain.clone();
+        observed.live = Some(crate::model::Live::default());
+        desired.credentials = vec![entry];
+        observed.credentials.remove(0);
+    });
+    check(&plan, &[r#"! + b UnknownIntegration { domain: Domain("gone"), suggestion: None }"#]);
+    let state = &plan.credential_states[0].1;
+    assert_eq!(*state, CredentialState::Unknown(crate::model::Key::new("b").unwrap()));
 }

@@ -1,5 +1,7 @@
 //! What a plan does not do, and what it does not know, each with its reason.
 
+use std::fmt;
+
 use smol_str::SmolStr;
 
 use super::action::Action;
@@ -60,11 +62,64 @@ pub enum Why {
     },
     /// No entry is left, which is more often a mistake than a wish.
     NothingDesired,
-    /// Some manifest could not be read; it may want this credential.
+    /// Some entry could not be read or planned; it may want this credential.
     Unread,
+    /// The target has no such integration, and the project does not list it as a custom one.
+    UnknownIntegration {
+        /// The integration.
+        domain: Domain,
+        /// The one that was most likely meant.
+        suggestion: Option<Domain>,
+    },
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InUse { by } => write!(f, "used by {}", linked_accounts(by)),
+            Self::Foreign { held } => {
+                write!(f, "{} is a credential of this client that somebody made by hand", held.id)
+            }
+            Self::PruneOff => f.write_str("the policy says `prune: none`"),
+            Self::TooManyDeletes { planned, allowed } => write!(
+                f,
+                "{planned} deletes are planned, {allowed} allowed: nothing of this plan is applied"
+            ),
+            Self::NothingDesired => f.write_str("no entry is left for this target"),
+            Self::Unread => {
+                f.write_str("an entry that could not be read or planned may want this one")
+            }
+            Self::UnknownIntegration { domain, suggestion } => {
+                write!(f, "unknown integration `{domain}`")?;
+                match suggestion {
+                    Some(near) => write!(f, ": did you mean `{near}`?"),
+                    None => Ok(()),
+                }
+            }
+        }
+    }
 }
 
 impl Why {
+    /// What would change that.
+    pub fn help(&self) -> &'static str {
+        match self {
+            Self::InUse { .. } => {
+                "put the entry back, or remove the integration first, as --remove-integrations does on a running Home Assistant"
+            }
+            Self::Foreign { .. } => "`adopt: true` in the entry, or --adopt, takes it over",
+            Self::PruneOff => "--prune managed deletes it",
+            Self::TooManyDeletes { .. } => {
+                "if they are meant, raise `max_deletes` or pass --max-deletes"
+            }
+            Self::NothingDesired => "if everything is meant to go, pass --allow-empty",
+            Self::Unread => "fix the errors in the manifests first",
+            Self::UnknownIntegration { .. } => {
+                "a custom integration is listed under `custom_integrations` in appcred.yaml"
+            }
+        }
+    }
+
     /// A stable name for it, as in `in_use`.
     pub fn code(&self) -> &'static str {
         match self {
@@ -74,6 +129,30 @@ impl Why {
             Self::TooManyDeletes { .. } => "too_many_deletes",
             Self::NothingDesired => "nothing_desired",
             Self::Unread => "unread",
+            Self::UnknownIntegration { .. } => "unknown_integration",
         }
+    }
+
+    /// Whether it is an error: something that was asked for and that only a change of manifests,
+    /// policy or target can bring about.
+    pub fn is_error(&self) -> bool {
+        match self {
+            Self::Foreign { .. }
+            | Self::TooManyDeletes { .. }
+            | Self::NothingDesired
+            | Self::Unread
+            | Self::UnknownIntegration { .. } => true,
+            Self::InUse { .. } | Self::PruneOff => false,
+        }
+    }
+}
+
+/// `the linked account "Anna"`, `the linked accounts "Anna" and "Ben"`.
+pub fn linked_accounts(entries: &[ConfigEntry]) -> String {
+    let titles: Vec<String> = entries.iter().map(|entry| format!("\"{}\"", entry.title)).collect();
+    match titles.as_slice() {
+        [] => "no linked account".to_owned(),
+        [one] => format!("the linked account {one}"),
+        [all @ .., last] => format!("the linked accounts {} and {last}", all.join(", ")),
     }
 }

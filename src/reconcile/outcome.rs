@@ -28,6 +28,17 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// A stable name for it, as in `not_begun`.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Waits(_) => "waiting",
+            Self::Unfinished(_) => "unfinished",
+            Self::Failed(_) => "failed",
+            Self::NotBegun(_) => "not_begun",
+        }
+    }
+
     /// Whether all of it was done.
     pub fn is_done(&self) -> bool {
         *self == Self::Done

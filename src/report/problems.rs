@@ -7,6 +7,7 @@ use std::sync::Arc;
 use annotate_snippets::{Annotation, AnnotationKind, Level, Renderer, Snippet};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity, SourceFile, Spot};
+use crate::model::visible_path;
 
 /// Two places at most so many lines apart are shown in one piece.
 const NEAR: u32 = 8;
@@ -120,7 +121,7 @@ fn snippet<'a>(marks: &[Mark<'a>], sources: &'a Sources) -> Snippet<'a, Annotati
     let ranges = || marks.iter().map(|mark| mark.range(text));
     let start = ranges().map(|range| line_start(text, range.start)).min().unwrap_or_default();
     let end = ranges().map(|range| line_end(text, range.end)).max().unwrap_or_default();
-    let path = first.spot.file.path().to_string_lossy();
+    let path = visible_path(first.spot.file.path());
     Snippet::source(&text[start..end])
         .path(path)
         .line_start(first.spot.span.line as usize)

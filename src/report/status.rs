@@ -1,4 +1,4 @@
-//! How the houses of a watcher stand, in words and codes: as JSON for programs, and as values for
+//! How the targets of a watcher stand, in words and codes: as JSON for programs, and as values for
 //! the status page, so that both say the same.
 
 use jiff::Timestamp;
@@ -9,9 +9,9 @@ use crate::model::{ClientId, Domain, Key, Links, TargetName};
 use crate::plan::Why;
 use crate::status::{Difference, EntryStatus, Holding, Link, Mode, Status, TargetStatus};
 
+use super::Names;
 use super::json::{Problem, problems_of};
 use super::set_up::{SetUp, WaitsFor};
-use super::{Names, words};
 
 const FORMAT_VERSION: u32 = 1;
 
@@ -176,8 +176,7 @@ pub(crate) struct Reason {
 
 impl Reason {
     fn of(why: &Why) -> Self {
-        let (message, help) = words::why(why);
-        Self { why: why.code(), message, help }
+        Self { why: why.code(), message: why.to_string(), help: why.help() }
     }
 }
 

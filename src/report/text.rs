@@ -1,19 +1,18 @@
 //! Text for people, in the form that readers of terraform's plans expect. It is always styled;
 //! whoever prints it strips the styles where there is no terminal.
 
-use std::borrow::Cow;
 use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
 use comfy_table::Table;
 
-use crate::model::{Held, Links};
+use crate::model::{Held, Links, visible};
 use crate::plan::{
     Action, Adoption, CredentialState, Plan, Reason, Step, Unknown, Wanted, Withheld,
 };
 use crate::reconcile::{Outcome, StepOutcome};
 
-use super::{House, Tally, set_up, words};
+use super::{Tally, TargetReport, set_up, words};
 
 const BOLD: Style = Style::new().bold();
 pub(super) const DIM: Style = Style::new().dimmed();
@@ -22,41 +21,41 @@ pub(super) const YELLOW: Style = AnsiColor::Yellow.on_default();
 const RED: Style = AnsiColor::Red.on_default();
 
 /// What is to be done, target by target, and what set-ups wait for.
-pub fn plan(houses: &[House<'_>], links: Links) -> String {
+pub fn plan(targets: &[TargetReport<'_>], links: Links) -> String {
     let mut out = String::new();
-    for house in houses {
+    for target in targets {
         if !out.is_empty() {
             out.push('\n');
         }
-        head(&mut out, house);
-        match house.plan {
-            Ok(plan) => one_plan(&mut out, house, plan, links),
+        head(&mut out, target);
+        match target.plan {
+            Ok(plan) => one_plan(&mut out, target, plan, links),
             Err(why) => line(&mut out, RED, &format!("  error: {why}")),
         }
     }
     out
 }
 
-fn head(out: &mut String, house: &House<'_>) {
+fn head(out: &mut String, target: &TargetReport<'_>) {
     let version =
-        house.version.map(|version| format!(", Home Assistant {version}")).unwrap_or_default();
-    let place = house.basis.unwrap_or(house.address);
-    line(out, BOLD, &format!("{} ({place}{version})", house.name));
+        target.version.map(|version| format!(", Home Assistant {version}")).unwrap_or_default();
+    let place = target.basis.unwrap_or(target.address);
+    line(out, BOLD, &format!("{} ({place}{version})", target.name));
 }
 
-fn one_plan(out: &mut String, house: &House<'_>, plan: &Plan, links: Links) {
+fn one_plan(out: &mut String, target: &TargetReport<'_>, plan: &Plan, links: Links) {
     let begin = out.len();
     for step in &plan.steps {
         out.push('\n');
-        one_step(out, house, step);
+        one_step(out, target, step);
     }
     for withheld in &plan.withheld {
         out.push('\n');
-        one_withheld(out, withheld);
+        one_withheld(out, target, withheld);
     }
     for unknown in &plan.unknown {
         out.push('\n');
-        one_unknown(out, house, unknown);
+        one_unknown(out, target, unknown);
     }
     set_up::notices(out, plan, links);
     let state = |is_meant: fn(&CredentialState) -> bool| {
@@ -105,7 +104,7 @@ fn tally(tally: Tally) -> String {
     format!("Plan: {}.", parts.join(", "))
 }
 
-fn one_step(out: &mut String, house: &House<'_>, step: &Step) {
+fn one_step(out: &mut String, target: &TargetReport<'_>, step: &Step) {
     let (sign, style) = sign(&step.action);
     line(out, style, &format!("{sign} {}", words::headline(&step.action)));
     match &step.action {
@@ -128,7 +127,7 @@ fn one_step(out: &mut String, house: &House<'_>, step: &Step) {
             let changed = [Reason::SecretDiffers, Reason::SecretReencrypted];
             let is_rotated = step.reasons.iter().any(|reason| changed.contains(reason));
             fields(out, wanted, replaced(&step.action), is_rotated);
-            if let Some(written) = (house.written)(&wanted.key) {
+            if let Some(written) = target.entries.get(&wanted.key) {
                 line(out, DIM, &format!("      at {}", written.entry));
             }
         }
@@ -199,20 +198,25 @@ fn fields(out: &mut String, wanted: &Wanted, old: Option<&Held>, is_rotated: boo
 }
 
 fn field(out: &mut String, name: &str, value: &str) {
-    let _ = writeln!(out, "      {name:<13} = {}", one_line(value));
+    let _ = writeln!(out, "      {name:<13} = {}", visible(value));
 }
 
-fn one_withheld(out: &mut String, withheld: &Withheld) {
-    let (why, help) = words::why(&withheld.why);
-    line(out, YELLOW, &format!("  ! not done: {}", words::headline(&withheld.action)));
+fn one_withheld(out: &mut String, target: &TargetReport<'_>, withheld: &Withheld) {
+    let (why, help) = (withheld.why.to_string(), withheld.why.help());
+    let style = if withheld.why.is_error() { RED } else { YELLOW };
+    line(out, style, &format!("  ! not done: {}", words::headline(&withheld.action)));
+    let entry = withheld.action.wanted();
+    if let Some(written) = entry.and_then(|wanted| target.entries.get(&wanted.key)) {
+        line(out, DIM, &format!("      at {}", written.entry));
+    }
     line(out, DIM, &format!("      # {why}"));
     line(out, DIM, &format!("      # {help}"));
 }
 
-fn one_unknown(out: &mut String, house: &House<'_>, unknown: &Unknown) {
+fn one_unknown(out: &mut String, target: &TargetReport<'_>, unknown: &Unknown) {
     line(out, YELLOW, &format!("  ? unknown: {} \"{}\"", unknown.domain, unknown.name));
     field(out, "key", unknown.key.as_str());
-    if let Some(written) = (house.written)(&unknown.key) {
+    if let Some(written) = target.entries.get(&unknown.key) {
         line(out, DIM, &format!("      at {}", written.entry));
     }
     let (what, help) = words::unknowable(unknown.what);
@@ -221,24 +225,24 @@ fn one_unknown(out: &mut String, house: &House<'_>, unknown: &Unknown) {
 }
 
 /// What became of it, target by target: what is not done first to last, then a summary.
-pub fn outcomes(houses: &[House<'_>], links: Links) -> String {
+pub fn outcomes(targets: &[TargetReport<'_>], links: Links) -> String {
     let mut out = String::new();
-    for house in houses {
-        let Ok(plan) = house.plan else { continue };
-        if house.outcomes.is_empty() {
+    for target in targets {
+        let Ok(plan) = target.plan else { continue };
+        if target.outcomes.is_empty() {
             continue;
         }
-        for outcome in house.outcomes.iter().filter(|outcome| !outcome.outcome.is_done()) {
-            one_outcome(&mut out, house, plan, outcome, links);
+        for outcome in target.outcomes.iter().filter(|outcome| !outcome.outcome.is_done()) {
+            one_outcome(&mut out, target, plan, outcome, links);
         }
         let is_done = |step: &&Step| {
-            house.outcomes.iter().any(|other| other.step == step.id && other.outcome.is_done())
+            target.outcomes.iter().any(|other| other.step == step.id && other.outcome.is_done())
         };
         let done = Tally::of(plan.steps.iter().filter(is_done));
-        let waiting = house.outcomes.iter().filter(|outcome| is_waiting(outcome)).count();
-        let undone = house.outcomes.iter().filter(|outcome| !outcome.outcome.is_well()).count();
+        let waiting = target.outcomes.iter().filter(|outcome| is_waiting(outcome)).count();
+        let undone = target.outcomes.iter().filter(|outcome| !outcome.outcome.is_well()).count();
         let mut summary =
-            format!("{}: {} created, {} replaced", house.name, done.create, done.replace);
+            format!("{}: {} created, {} replaced", target.name, done.create, done.replace);
         if done.adopt > 0 {
             let _ = write!(summary, ", {} adopted", done.adopt);
         }
@@ -263,7 +267,7 @@ fn is_waiting(outcome: &StepOutcome) -> bool {
 
 fn one_outcome(
     out: &mut String,
-    house: &House<'_>,
+    target: &TargetReport<'_>,
     plan: &Plan,
     outcome: &StepOutcome,
     links: Links,
@@ -272,23 +276,23 @@ fn one_outcome(
     let what = words::headline(&step.action);
     if let Outcome::Waits(waits) = &outcome.outcome {
         let key = step.action.entry().map(|wanted| &wanted.key);
-        return set_up::waits(out, &format!("{}: {what}", house.name), key, waits, links);
+        return set_up::waits(out, &format!("{}: {what}", target.name), key, waits, links);
     }
     let Some((word, why)) = words::undone(&outcome.outcome) else { return };
-    line(out, RED, &format!("{}: {word}: {what}: {why}", house.name));
+    line(out, RED, &format!("{}: {word}: {what}: {why}", target.name));
 }
 
 /// Every credential, as a table for each target.
-pub fn list(houses: &[House<'_>], links: Links) -> String {
+pub fn list(targets: &[TargetReport<'_>], links: Links) -> String {
     let mut out = String::new();
-    for house in houses {
+    for target in targets {
         if !out.is_empty() {
             out.push('\n');
         }
-        if houses.len() > 1 || house.plan.is_err() {
-            head(&mut out, house);
+        if targets.len() > 1 || target.plan.is_err() {
+            head(&mut out, target);
         }
-        match house.plan {
+        match target.plan {
             Ok(plan) if plan.credential_states.is_empty() => out.push_str("No credentials.\n"),
             Ok(plan) => {
                 let _ = writeln!(out, "{}", table(plan));
@@ -339,24 +343,12 @@ fn table(plan: &Plan) -> String {
             words::state(state).to_owned(),
         ];
         row.extend(knows_set_up.then(|| or_dash(&set_up::state_of(plan, state))));
-        table.add_row(row.iter().map(|cell| one_line(cell).into_owned()));
+        table.add_row(row.iter().map(|cell| visible(cell).into_owned()));
     }
     let lines: Vec<String> = table.lines().map(|line| line.trim().to_owned()).collect();
     lines.join("\n")
 }
 
 pub(super) fn line(out: &mut String, style: Style, text: &str) {
-    let _ = writeln!(out, "{style}{}{style:#}", one_line(text));
-}
-
-/// Names are what somebody chose: none may begin a line of its own, which a CI system could take
-/// for a command, or change a terminal.
-pub fn one_line(text: &str) -> Cow<'_, str> {
-    if !text.contains(char::is_control) {
-        return Cow::Borrowed(text);
-    }
-    let shown = |sign: char| {
-        if sign.is_control() { sign.escape_default().to_string() } else { sign.to_string() }
-    };
-    Cow::Owned(text.chars().map(shown).collect())
+    let _ = writeln!(out, "{style}{}{style:#}", visible(text));
 }

@@ -1,8 +1,11 @@
 //! What reasons and refusals are called, in prose and in JSON.
 
-use crate::model::{ConfigEntry, FlowStep, Held};
-use crate::plan::{Action, CredentialState, Reason, Unknowable, Why};
+use crate::model::{FlowStep, Held};
+use crate::plan::{Action, CredentialState, Reason, Unknowable};
+
 use crate::reconcile::Outcome;
+
+pub(super) use crate::plan::linked_accounts as accounts;
 
 pub(super) fn reason(reason: Reason) -> &'static str {
     match reason {
@@ -83,35 +86,6 @@ pub(super) fn outcome_code(outcome: &Outcome) -> &'static str {
     }
 }
 
-/// Why something is not done, and what would change that.
-pub(super) fn why(why: &Why) -> (String, &'static str) {
-    match why {
-        Why::InUse { by } => (
-            format!("used by {}", accounts(by)),
-            "put the entry back, or remove the integration first, as --remove-integrations does on a running Home Assistant",
-        ),
-        Why::Foreign { held } => (
-            format!("{} is a credential of this client that somebody made by hand", held.id),
-            "`adopt: true` in the entry, or --adopt, takes it over",
-        ),
-        Why::PruneOff => ("the policy says `prune: none`".to_owned(), "--prune managed deletes it"),
-        Why::TooManyDeletes { planned, allowed } => (
-            format!(
-                "{planned} deletes are planned, {allowed} allowed: nothing of this plan is applied"
-            ),
-            "if they are meant, raise `max_deletes` or pass --max-deletes",
-        ),
-        Why::NothingDesired => (
-            "no entry is left for this target".to_owned(),
-            "if everything is meant to go, pass --allow-empty",
-        ),
-        Why::Unread => (
-            "a manifest could not be read, and it may want this one".to_owned(),
-            "mend the manifests first",
-        ),
-    }
-}
-
 pub(super) fn state(state: &CredentialState) -> &'static str {
     match state {
         CredentialState::InSync(_) => "in sync",
@@ -142,15 +116,5 @@ pub(super) fn unknowable_code(what: Unknowable) -> &'static str {
     match what {
         Unknowable::Secret => "secret_unknown",
         Unknowable::ClientId => "client_id_unknown",
-    }
-}
-
-/// `the linked account "Anna"`, `the linked accounts "Anna" and "Ben"`.
-pub(super) fn accounts(entries: &[ConfigEntry]) -> String {
-    let titles: Vec<String> = entries.iter().map(|entry| format!("\"{}\"", entry.title)).collect();
-    match titles.as_slice() {
-        [] => "no linked account".to_owned(),
-        [one] => format!("the linked account {one}"),
-        [all @ .., last] => format!("the linked accounts {} and {last}", all.join(", ")),
     }
 }

@@ -1,30 +1,30 @@
 //! Files that hold secrets, and which of them may be read.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use secrecy::zeroize::Zeroizing;
 
 use super::resolver::SecretResolver;
-use super::{Unreadable, age, sops};
+use super::source::Source;
+use super::{Unreadable, age, one_value, sops};
+use crate::files::{self, TEXT_LIMIT};
 use crate::model::Secret;
+
+pub(super) const SOURCE: Source = Source {
+    tag: "file",
+    read,
+    files: |argument, base, resolver| inside(argument, base, resolver).into_iter().collect(),
+    plain_file: |argument, base, resolver| {
+        inside(argument, base, resolver).filter(|path| is_plain(path))
+    },
+};
 
 /// How systemd's folder of credentials is written in a path.
 const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 
-/// The key under which SOPS keeps a file that is neither YAML nor JSON.
-const WHOLE_FILE: &str = "data";
-
-/// How large a file of secrets may be.
-const MAX_BYTES: u64 = 8 * 1024 * 1024;
-
 /// Reads `!file PATH`, where `base` is the file that says so.
-pub(super) fn read(
-    argument: &str,
-    base: &Path,
-    vault: &SecretResolver,
-) -> Result<Secret, Unreadable> {
+fn read(argument: &str, base: &Path, vault: &SecretResolver) -> Result<Secret, Unreadable> {
     let path = real(&named(argument, base, vault)?, vault)?;
     vault.note(&path);
     vault.singles.with(&path, || single(&path, vault), Clone::clone)
@@ -35,16 +35,16 @@ fn single(path: &Path, vault: &SecretResolver) -> Result<Secret, Unreadable> {
     let within = |why| Unreadable::within(vault.shown(path), why);
     let bytes = content(path, vault).map_err(within)?;
     let text = std::str::from_utf8(&bytes).map_err(|_| within(Unreadable::NotText))?;
-    if let Some(parts) = sops::in_json(text) {
-        let mut values = sops::by_name(text, parts, vault).map_err(within)?;
-        let value = values.remove(WHOLE_FILE);
-        return value.unwrap_or(Err(Unreadable::NotAText)).map_err(within);
+    // Windows' editors put a byte order mark at the beginning.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if let Some(parts) = sops::in_text(text) {
+        return sops::only_value(text, parts, vault).map_err(within);
     }
-    if text.trim().is_empty() { Err(within(Unreadable::Empty)) } else { Ok(Secret::new(text)) }
+    one_value::checked(Secret::new(text)).map_err(within)
 }
 
 /// The file that `!file PATH` names, if it lies in the project.
-pub(super) fn inside(argument: &str, base: &Path, vault: &SecretResolver) -> Option<PathBuf> {
+fn inside(argument: &str, base: &Path, vault: &SecretResolver) -> Option<PathBuf> {
     let path = real(&named(argument, base, vault).ok()?, vault).ok()?;
     path.starts_with(&vault.grounds.project).then_some(path)
 }
@@ -78,7 +78,7 @@ pub(super) fn content(
     path: &Path,
     vault: &SecretResolver,
 ) -> Result<Zeroizing<Vec<u8>>, Unreadable> {
-    let bytes = bytes(path).map_err(|error| cannot_read(path, &error, vault))?;
+    let bytes = files::read(path, TEXT_LIMIT).map_err(|error| cannot_read(path, &error, vault))?;
     let named_age = path.extension().is_some_and(|extension| extension == "age");
     if named_age || age::is_file(&bytes) {
         return age::decrypt(&bytes, &vault.identities);
@@ -86,24 +86,14 @@ pub(super) fn content(
     Ok(bytes)
 }
 
-fn bytes(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
-    // A pipe would be waited for without end.
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
-    }
-    let mut bytes = Zeroizing::new(Vec::new());
-    File::open(path)?.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err(io::Error::other("it is too large"));
-    }
-    Ok(bytes)
+/// Whether a file holds what it holds in plain text.
+fn is_plain(path: &Path) -> bool {
+    // What cannot be read is reported by whoever reads it.
+    let Ok(bytes) = files::read(path, TEXT_LIMIT) else { return false };
+    let is_sops = || std::str::from_utf8(&bytes).is_ok_and(|text| sops::in_text(text).is_some());
+    !bytes.is_empty() && !age::is_file(&bytes) && !is_sops()
 }
 
 fn cannot_read(path: &Path, error: &io::Error, vault: &SecretResolver) -> Unreadable {
-    let why = match error.kind() {
-        io::ErrorKind::NotFound => "there is no such file".to_owned(),
-        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
-        _ => error.to_string(),
-    };
-    Unreadable::File { file: vault.shown(path), why }
+    Unreadable::File { file: vault.shown(path), why: files::reason(path, error) }
 }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::Unreadable;
 use super::once_map::OnceMap;
-use crate::stamp::Stamp;
+use crate::files::Stamp;
 
 /// What a file held when it was like this.
 struct Found<V> {

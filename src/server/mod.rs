@@ -42,7 +42,7 @@ use crate::callback::{CALLBACK, Consents};
 use crate::listener::{self, Limits};
 use crate::report::{self, Names};
 use crate::status::Status;
-use crate::watch::CallbackRequest;
+use crate::watch::{CallbackRequest, Heartbeat};
 
 use metrics::Format;
 use page::Main;
@@ -55,6 +55,8 @@ const LIMITS: Limits = Limits { connections: 256, per_peer: 128, body: 4 * 1024 
 pub struct Serving {
     /// How the houses stand.
     pub status: watch::Receiver<Arc<Status>>,
+    /// Beats as long as the watcher runs.
+    pub heartbeat: Heartbeat,
     /// The newest snapshot file's text; none before the first.
     pub snapshot: watch::Receiver<Option<Arc<str>>>,
     /// Where providers' answers go.
@@ -69,6 +71,7 @@ pub struct Serving {
 #[derive(Clone)]
 struct House {
     status: watch::Receiver<Arc<Status>>,
+    heartbeat: Heartbeat,
     snapshot: watch::Receiver<Option<Arc<str>>>,
     names: Arc<Names>,
     main: Arc<Shared<Main>>,
@@ -100,10 +103,11 @@ pub async fn serve(
     serving: Serving,
     ended: impl Future<Output = ()> + Send + 'static,
 ) {
-    let Serving { status, snapshot, callbacks, names, access } = serving;
+    let Serving { status, heartbeat, snapshot, callbacks, names, access } = serving;
     let access = Arc::new(access);
     let house = House {
         status,
+        heartbeat,
         snapshot,
         names,
         main: Arc::default(),

@@ -1,4 +1,4 @@
-//! Whether it lives, and whether it has looked at everything once.
+//! Whether the watcher lives, and whether what it has read is in force and every target looked at.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -11,8 +11,12 @@ use super::{House, reply};
 /// Targets that are named in the reason.
 const MOST_NAMED: usize = 5;
 
-pub(super) async fn alive() -> Response {
-    reply::words(StatusCode::OK, "alive")
+pub(super) async fn alive(State(house): State<House>) -> Response {
+    if house.heartbeat.is_alive() {
+        reply::words(StatusCode::OK, "alive")
+    } else {
+        reply::words(StatusCode::SERVICE_UNAVAILABLE, "the watcher has stopped")
+    }
 }
 
 pub(super) async fn ready(State(house): State<House>) -> Response {
@@ -26,6 +30,9 @@ pub(super) async fn ready(State(house): State<House>) -> Response {
 fn unready(status: &Status) -> Option<String> {
     if status.manifests.read_at.is_none() {
         return Some("the manifests were not read yet".to_owned());
+    }
+    if !status.manifests.are_in_force() {
+        return Some("the manifests are in error".to_owned());
     }
     let waiting: Vec<&str> = status
         .targets

@@ -1,14 +1,14 @@
 //! Where sessions are kept: one age file for each running HA, in a folder of this person's own.
 
-use std::fs::{self, DirBuilder};
-use std::io::{self, Write};
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::io;
+use std::path::PathBuf;
 
 use secrecy::zeroize::Zeroizing;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::files::{self, TEXT_LIMIT};
 use crate::model::{Reference, Secret};
 use crate::secret::seal::{Unsealed, seal};
 use crate::secret::{SecretResolver, Unreadable, read};
@@ -23,7 +23,7 @@ pub enum StoreError {
         /// The file.
         file: PathBuf,
         /// The reason.
-        why: io::Error,
+        why: String,
     },
     /// The file cannot be decrypted.
     #[error("cannot read the session in {}: {why}", file.display())]
@@ -77,10 +77,10 @@ impl Store {
     /// Where there is one that cannot be read.
     pub fn load(&self, url: &str, vault: &SecretResolver) -> Result<Option<Session>, StoreError> {
         let file = self.file(url);
-        let sealed = match fs::read_to_string(&file) {
-            Ok(text) => text,
-            Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(why) => return Err(StoreError::File { file, why }),
+        let sealed = match files::optional(files::read_text(&file, TEXT_LIMIT)) {
+            Ok(Some(mut text)) => std::mem::take(&mut *text),
+            Ok(None) => return Ok(None),
+            Err(error) => return Err(StoreError::File { file, why: error.to_string() }),
         };
         let opened = match read(&Reference::Age(sealed), vault) {
             Ok(opened) => opened,
@@ -108,11 +108,12 @@ impl Store {
             refresh_token: session.refresh_token.expose(),
         };
         let file = self.file(&session.url);
-        let fault = |why| StoreError::File { file: file.clone(), why };
+        let fault = |why: String| StoreError::File { file: file.clone(), why };
         let text = serde_json::to_vec(&kept).map(Zeroizing::new);
-        let text = text.map_err(|error| fault(error.into()))?;
+        let text = text.map_err(|error| fault(error.to_string()))?;
         let sealed = seal(&text, vault.recipients())?;
-        replace(&self.folder, &file, sealed.as_bytes()).map_err(fault)?;
+        files::make_private_folder(&self.folder).map_err(|error| fault(error.to_string()))?;
+        files::write_private(&file, sealed.as_bytes()).map_err(|error| fault(error.to_string()))?;
         Ok(file)
     }
 
@@ -125,21 +126,9 @@ impl Store {
         match fs::remove_file(&file) {
             Ok(()) => Ok(true),
             Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(why) => Err(StoreError::File { file, why }),
+            Err(error) => Err(StoreError::File { file, why: error.to_string() }),
         }
     }
-}
-
-/// Writes beside and renames: a file is there whole or not at all, and for its owner alone.
-fn replace(folder: &Path, file: &Path, text: &[u8]) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    // The kind says all: the rest would name the file that was to take this one's place.
-    let mut new =
-        tempfile::NamedTempFile::new_in(folder).map_err(|error| io::Error::from(error.kind()))?;
-    new.write_all(text)?;
-    new.as_file().sync_all()?;
-    new.persist(file)?;
-    Ok(())
 }
 
 /// A name for each address, and no two for one: letters, digits, `.` and `-` as they are, all else

@@ -15,7 +15,7 @@ pub use totals::{BUCKETS, Durations, Totals};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::model::TargetName;
-use crate::plan::Why;
+use crate::plan::{Plan, Why};
 
 /// What a watcher knows, and what it is at.
 #[derive(Clone, Debug)]
@@ -156,4 +156,22 @@ pub struct Difference {
     pub why: Option<Why>,
     /// Whether somebody has changed the target, and no manifest.
     pub is_drift: bool,
+}
+
+/// What of a plan is not done now. `is_left` says whether its steps are, `is_drift` whether those are
+/// about what somebody has changed at the target.
+pub fn differences(plan: &Plan, is_left: bool, is_drift: bool) -> Vec<Difference> {
+    let steps = plan.steps.iter().filter(|_| is_left).map(|step| Difference {
+        what: step.action.told(),
+        why: None,
+        is_drift: is_drift && !step.action.is_set_up(),
+    });
+    let is_meant = |why: &Why| matches!(why, Why::PruneOff);
+    let withheld = plan.withheld.iter().filter(|withheld| !is_meant(&withheld.why));
+    let withheld = withheld.map(|withheld| Difference {
+        what: withheld.action.told(),
+        why: Some(withheld.why.clone()),
+        is_drift: false,
+    });
+    steps.chain(withheld).collect()
 }

@@ -80,6 +80,9 @@ pub enum Refusal {
     /// Told to stop before it was begun.
     #[error("not begun: interrupted")]
     Stopped,
+    /// The access token is not taken any more.
+    #[error("the access token was refused")]
+    Unauthorized,
     /// The target has no such thing.
     #[error("this target cannot do that")]
     Unsupported,
@@ -91,7 +94,8 @@ pub enum Refusal {
     Failed(String),
 }
 
-/// Why a target could not be read or reached.
+/// Why a target could not be read or reached. The kind alone says whether and when it may be tried
+/// again.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum TargetError {
     /// Nobody answers, or not in a way that could be understood.
@@ -102,9 +106,33 @@ pub enum TargetError {
         /// The reason.
         why: String,
     },
+    /// The connection was made and then broke.
+    #[error("lost the connection to {address}: {why}")]
+    Lost {
+        /// The address.
+        address: String,
+        /// The reason.
+        why: String,
+    },
+    /// HA has not started yet.
+    #[error("{address} is not ready: {why}")]
+    Starting {
+        /// The address.
+        address: String,
+        /// What it answers, and what to do.
+        why: String,
+    },
+    /// Everything from this machine is refused, before any token: trying again makes it worse.
+    #[error("{address} refuses this machine: {why}")]
+    Forbidden {
+        /// The address.
+        address: String,
+        /// What it answers, and what may be behind it.
+        why: String,
+    },
     /// The token is not taken.
     #[error(
-        "{address} refused the access token: make a new one there, or sign in by `appcred login`"
+        "{address} refused the access token: make a new one there, or sign in with `appcred login`"
     )]
     Unauthorized {
         /// The address.

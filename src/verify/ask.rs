@@ -1,13 +1,14 @@
 //! One question to one provider.
 
-use std::sync::OnceLock;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use oauth2::basic::BasicClient;
 use oauth2::{AuthorizationCode, ClientId, ClientSecret, HttpRequest, HttpResponse, TokenUrl};
 use reqwest::{Client, Url};
 
 use super::{Question, Verdict, judge};
-use crate::http::{self, NoAnswer, exchange};
+use crate::http::{self, Network, NoAnswer, exchange};
 
 /// No provider gives out such a code.
 const NO_CODE: &str = "appcred-asks-whether-the-client-is-right";
@@ -15,11 +16,10 @@ const NO_CODE: &str = "appcred-asks-whether-the-client-is-right";
 /// without a redirect URI, and this is the one that most clients are registered with.
 const REDIRECT: &str = "https://my.home-assistant.io/redirect/oauth";
 
-/// The clients for both kinds of address, each made when it is first needed.
+/// The clients by provider, each made when it is first needed.
 #[derive(Default)]
 pub(super) struct Asker {
-    guarded: OnceLock<Result<Client, String>>,
-    loopback: OnceLock<Result<Client, String>>,
+    clients: Mutex<BTreeMap<String, Result<Client, String>>>,
 }
 
 impl Asker {
@@ -29,29 +29,26 @@ impl Asker {
             return Verdict::Unclear("its address is no URL".to_owned());
         };
         match self.client_for(&url) {
-            Ok(client) => ask(client, question, url).await,
+            Ok(client) => ask(&client, question, url).await,
             Err(verdict) => verdict,
         }
     }
 
     /// The client that may carry a secret to this address.
-    fn client_for(&self, url: &Url) -> Result<&Client, Verdict> {
-        let made = if url.scheme() == "https" {
-            self.guarded.get_or_init(|| make(http::client().https_only(true)))
-        } else if url.scheme() == "http" && http::is_loopback(url) {
-            // A proxy would be somebody in between.
-            self.loopback.get_or_init(|| make(http::client().no_proxy()))
-        } else {
+    fn client_for(&self, url: &Url) -> Result<Client, Verdict> {
+        if url.scheme() != "https" && !(url.scheme() == "http" && http::is_loopback(url)) {
             return Err(Verdict::Unclear(
                 "its address is not https, so no secret is sent there".to_owned(),
             ));
-        };
-        made.as_ref().map_err(|why| Verdict::Unreachable(why.clone()))
+        }
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let made = clients.entry(url.origin().ascii_serialization()).or_insert_with(|| make(url));
+        made.clone().map_err(Verdict::Unreachable)
     }
 }
 
-fn make(client: reqwest::ClientBuilder) -> Result<Client, String> {
-    client.build().map_err(|error| error.to_string())
+fn make(url: &Url) -> Result<Client, String> {
+    Network::default().client(url)?.build().map_err(http::innermost)
 }
 
 async fn ask(client: &Client, question: &Question, url: Url) -> Verdict {

@@ -28,7 +28,7 @@ pub(super) fn judge(
         Err(RequestTokenError::Request(why @ NoAnswer::Lost(_))) => {
             Verdict::Unreachable(why.to_string())
         }
-        Err(RequestTokenError::Request(why @ NoAnswer::TooLarge)) => {
+        Err(RequestTokenError::Request(why @ NoAnswer::TooLarge(_))) => {
             Verdict::Unclear(why.to_string())
         }
         Err(RequestTokenError::ServerResponse(said)) => {

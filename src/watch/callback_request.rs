@@ -11,6 +11,12 @@ pub struct CallbackRequest {
     pub target: TargetName,
     /// The query of the address, with the code in it: never to be logged.
     pub query: String,
-    /// For what becomes of it.
+    /// Gets the result: that Home Assistant has accepted the answer, or why it has not.
     pub taken: oneshot::Sender<Result<(), HandOverError>>,
+}
+
+/// The same, on its way to the task of its target.
+pub(super) struct CallbackDelivery {
+    pub(super) query: String,
+    pub(super) taken: oneshot::Sender<Result<(), HandOverError>>,
 }

@@ -1,4 +1,4 @@
-//! Telling people outside what happens: a message in Home Assistant, and webhooks.
+//! Notifying people of what happens: by a message in Home Assistant, and by webhooks.
 
 use std::collections::BTreeMap;
 
@@ -6,23 +6,25 @@ use jiff::Timestamp;
 use schemars::{JsonSchema, Schema};
 use serde::Serialize;
 
-use crate::model::{FlowStep, HiddenLink, Key, Links, Owner, Secret, TargetName, web_page};
+use crate::model::{
+    FlowStep, HiddenLink, Key, Links, Owner, Secret, TargetName, visible, web_page,
+};
 use crate::status::{EntryStatus, TargetStatus};
 use crate::target::Stop;
-use crate::target::home_assistant::HomeAssistant;
 
+use super::connection::LiveTarget;
 use super::webhook::WebhookSender;
 
-/// Who is told.
+/// Who is notified.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Notices {
     /// Whoever opens Home Assistant, of accounts that wait for consent.
     pub home_assistant: bool,
-    /// Whoever listens at these addresses, of all that happens.
+    /// These addresses, of all that happens.
     pub webhooks: Vec<Secret>,
 }
 
-/// What a webhook is told.
+/// What is posted to a webhook.
 #[derive(Serialize, JsonSchema)]
 #[schemars(title = "appcred notice")]
 struct Notice<'a> {
@@ -55,7 +57,7 @@ struct Pending<'a> {
     name: &'a str,
     /// Where to consent; null where the link would show the client secret.
     link: Option<&'a str>,
-    /// What to type in there; null where nothing is.
+    /// What to enter there; null where nothing is.
     code: Option<&'a str>,
 }
 
@@ -73,7 +75,7 @@ impl<'a> Pending<'a> {
     }
 }
 
-/// The form of what webhooks are told.
+/// The JSON Schema of what is posted to webhooks.
 pub fn schema() -> Schema {
     crate::schema::of_output::<Notice<'_>>()
 }
@@ -82,16 +84,16 @@ pub fn schema() -> Schema {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Message {
     id: String,
-    /// None where there is nothing to tell any more.
+    /// None where the message is to be removed.
     text: Option<String>,
 }
 
-/// What was told of one target.
+/// What was reported of one target.
 pub(super) struct Notifier {
     name: TargetName,
     webhooks: WebhookSender,
-    shown: Option<Message>,
-    /// The entries that waited for consent, each with what was shown of that.
+    displayed: Option<Message>,
+    /// The entries that waited for consent, each with what that waited for.
     pending: BTreeMap<Key, FlowStep>,
     error: Option<String>,
     drifts: u64,
@@ -99,11 +101,11 @@ pub(super) struct Notifier {
 
 impl Notifier {
     pub(super) fn new(name: TargetName, stop: Stop) -> Self {
-        let (shown, pending, error) = (None, BTreeMap::new(), None);
-        Self { name, webhooks: WebhookSender::new(stop), shown, pending, error, drifts: 0 }
+        let (displayed, pending, error) = (None, BTreeMap::new(), None);
+        Self { name, webhooks: WebhookSender::new(stop), displayed, pending, error, drifts: 0 }
     }
 
-    /// Sends what is new to webhooks; answers what Home Assistant is to show, if that is new.
+    /// Sends what is new to webhooks; answers what Home Assistant is to display, if that is new.
     pub(super) fn news(
         &mut self,
         notices: &Notices,
@@ -112,8 +114,8 @@ impl Notifier {
         now: Timestamp,
     ) -> Option<Message> {
         let waiting: Vec<&EntryStatus> = target.pending_consents().collect();
-        let shown = |entry: &&EntryStatus| Some((entry.key.clone(), entry.waits_for()?.clone()));
-        let pending: BTreeMap<Key, FlowStep> = waiting.iter().filter_map(shown).collect();
+        let step = |entry: &&EntryStatus| Some((entry.key.clone(), entry.waits_for()?.clone()));
+        let pending: BTreeMap<Key, FlowStep> = waiting.iter().filter_map(step).collect();
         let events = self.events(target, &waiting, &pending);
         for (event, message) in &events {
             let notice = Notice {
@@ -126,8 +128,9 @@ impl Notifier {
                 message: message.clone(),
                 pending_consents: waiting.iter().map(|entry| Pending::of(entry)).collect(),
             };
-            for webhook in &notices.webhooks {
-                self.webhooks.send(webhook, &notice);
+            match serde_json::to_vec(&notice) {
+                Ok(body) => self.webhooks.send(&notices.webhooks, &body),
+                Err(why) => tracing::error!("a notice cannot be written: {why}"),
             }
         }
         self.pending = pending;
@@ -135,19 +138,16 @@ impl Notifier {
         self.drifts = target.totals.drifts;
         let text = (!waiting.is_empty()).then(|| message(&waiting));
         let message = Message { id: format!("appcred_{owner}"), text };
-        (notices.home_assistant && self.shown.as_ref() != Some(&message)).then_some(message)
+        (notices.home_assistant && self.displayed.as_ref() != Some(&message)).then_some(message)
     }
 
-    /// Has Home Assistant show a message, or show it no more.
-    pub(super) async fn show(&mut self, message: &Message, ha: &HomeAssistant) {
-        let shown = match &message.text {
-            Some(text) => ha.notify(&message.id, "Accounts to be linked", text).await,
-            None => ha.dismiss(&message.id).await,
-        };
-        match shown {
-            Ok(()) => self.shown = Some(message.clone()),
+    /// Has Home Assistant display a message, or remove it.
+    pub(super) async fn display<T: LiveTarget>(&mut self, message: &Message, target: &T) {
+        let Message { id, text } = message;
+        match target.display(id, "Accounts to be linked", text.as_deref()).await {
+            Ok(()) => self.displayed = Some(message.clone()),
             Err(why) => {
-                tracing::warn!(target = %self.name, "Home Assistant shows no message: {why}")
+                tracing::warn!(target = %self.name, "Home Assistant displays no message: {why}")
             }
         }
     }
@@ -168,12 +168,12 @@ impl Notifier {
         let gone = self.pending.keys().filter(|key| !pending.contains_key(*key));
         let settled: Vec<&str> = gone.map(Key::as_str).collect();
         if !settled.is_empty() {
-            let told = format!("{} waits for consent no more", settled.join(", "));
-            events.push(("consent_settled", told));
+            let message = format!("{} no longer waits for consent", settled.join(", "));
+            events.push(("consent_settled", message));
         }
         if target.totals.drifts > self.drifts {
-            let told = "the target was changed, and no manifest was".to_owned();
-            events.push(("drift", told));
+            let message = "the target was changed, and no manifest was".to_owned();
+            events.push(("drift", message));
         }
         match (&self.error, &target.error) {
             (None, Some(why)) => events.push(("error", why.clone())),
@@ -191,7 +191,7 @@ fn message(waiting: &[&EntryStatus]) -> String {
     let mut text = "appcred waits for your consent:\n".to_owned();
     for entry in waiting {
         let name = plain(&entry.name);
-        let told = match entry.waits_for() {
+        let line = match entry.waits_for() {
             Some(FlowStep::Consent(link)) => match link.shown(Links::Shown) {
                 Ok(url) => format!("[{name}]({})", destination(url)),
                 Err(HiddenLink::Unsafe) => {
@@ -205,11 +205,11 @@ fn message(waiting: &[&EntryStatus]) -> String {
                     Some(_) => format!("[{}]({})", plain(page), destination(page)),
                     None => plain(page),
                 };
-                format!("{name}: open {page} and type in **{code}**")
+                format!("{name}: open {page} and enter **{code}**")
             }
             _ => continue,
         };
-        text.push_str(&format!("\n- {told}"));
+        text.push_str(&format!("\n- {line}"));
     }
     text
 }
@@ -219,14 +219,14 @@ fn destination(url: &str) -> String {
     url.replace('(', "%28").replace(')', "%29").replace('<', "%3C").replace('>', "%3E")
 }
 
-/// A text in which Markdown finds nothing.
+/// A text in which Markdown sees no markup.
 fn plain(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
-    for sign in text.chars() {
-        if sign.is_ascii_punctuation() && !matches!(sign, '.' | ',' | ':' | '/' | '-') {
+    for character in visible(text).chars() {
+        if character.is_ascii_punctuation() && !matches!(character, '.' | ',' | ':' | '/' | '-') {
             escaped.push('\\');
         }
-        escaped.push(if sign.is_control() { ' ' } else { sign });
+        escaped.push(character);
     }
     escaped
 }
@@ -239,6 +239,6 @@ mod tests {
     fn names_are_no_markup() {
         assert_eq!(plain("a [b](c) *d* <e>"), r"a \[b\]\(c\) \*d\* \<e\>");
         assert_eq!(plain("https://a.b/c-d"), "https://a.b/c-d");
-        assert_eq!(plain("two\nlines"), "two lines");
+        assert_eq!(plain("two\nlines"), r"two\\nlines");
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::DirEntry;
 use std::path::{Path, PathBuf};
 
-use crate::stamp::Stamp;
+use crate::files::Stamp;
 
 /// Files and folders, each with its stamp; none where nothing is.
 pub(super) type Look = BTreeMap<PathBuf, Option<Stamp>>;

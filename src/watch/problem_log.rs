@@ -1,16 +1,16 @@
-//! What is wrong with the manifests, in the log: one line a problem, each told once and not at every
+//! What is wrong with the manifests, in the log: one line a problem, each logged once and not at every
 //! reading.
 
 use crate::diagnostic::Severity;
 use crate::status::Manifests;
 
-/// What was told last.
+/// What was logged last.
 #[derive(Default)]
 pub(super) struct ProblemLog(Vec<String>);
 
 impl ProblemLog {
-    /// Tells what is new.
-    pub(super) fn tell(&mut self, manifests: &Manifests) {
+    /// Logs what is new.
+    pub(super) fn log(&mut self, manifests: &Manifests) {
         let mut lines: Vec<(Severity, String)> = Vec::new();
         for problem in manifests.problems.sorted() {
             let place =
@@ -20,7 +20,7 @@ impl ProblemLog {
         }
         let hindrance = manifests.hindrance.iter();
         lines.extend(hindrance.map(|why| (Severity::Error, why.clone())));
-        let mut told = Vec::with_capacity(lines.len());
+        let mut logged = Vec::with_capacity(lines.len());
         for (severity, line) in lines {
             if !self.0.contains(&line) {
                 match severity {
@@ -28,14 +28,14 @@ impl ProblemLog {
                     Severity::Warning => tracing::warn!("{line}"),
                 }
             }
-            told.push(line);
+            logged.push(line);
         }
         let is_blocked = !manifests.are_in_force();
-        if is_blocked && told != self.0 {
-            tracing::warn!("nothing is changed until that is mended");
-        } else if !is_blocked && !self.0.is_empty() && told.is_empty() {
-            tracing::info!("the manifests are in order again");
+        if is_blocked && logged != self.0 {
+            tracing::warn!("nothing is changed until this is fixed");
+        } else if !is_blocked && !self.0.is_empty() && logged.is_empty() {
+            tracing::info!("the manifests are valid again");
         }
-        self.0 = told;
+        self.0 = logged;
     }
 }

@@ -9,53 +9,59 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::places::{self, Look};
+use super::places;
 use super::trigger::Trigger;
-use super::{Reading, TargetSpec};
+use super::{ReadSpecs, Reading, TargetSpec};
 use crate::model::TargetName;
-use crate::stamp::Stamp;
 
 /// Changes that follow each other within this are one.
 ///
 /// With the timer's tick, which is a millisecond, a quarter of a second.
 const QUIET: Duration = Duration::from_millis(249);
 /// So much of that is waited before files are read: a save is several events, closely together.
-const BREATH: Duration = Duration::from_millis(40);
+const SETTLE: Duration = Duration::from_millis(40);
 /// A change waits no longer than this for quiet.
-const PATIENCE: Duration = Duration::from_secs(5);
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// Readings in a row for places that were not watched before: more of them is a place that changes
 /// all the time, and the events will tell.
 const MOST_READINGS: usize = 5;
 
-/// What was read, and how those files stood then that are named by themselves: tokens, certificates,
-/// identities and the like.
+/// What was read, and the folders in which a change of it shows.
 pub(super) struct Read {
     pub(super) reading: Reading,
-    pub(super) files: Look,
-    /// The folders in which a change of what was read shows.
     pub(super) folders: BTreeSet<PathBuf>,
 }
+
+/// The reader crashed: a fault of appcred.
+#[derive(Debug)]
+pub(super) struct ReaderCrashed;
 
 /// Reads everything anew, never twice at once.
 pub(super) struct Readings<R>(Arc<Mutex<R>>);
 
-impl<R: FnMut() -> Reading + Send + 'static> Readings<R> {
-    pub(super) fn new(read: R) -> Self {
-        Self(Arc::new(Mutex::new(read)))
+impl<R: ReadSpecs> Readings<R> {
+    pub(super) fn new(reader: R) -> Self {
+        Self(Arc::new(Mutex::new(reader)))
     }
 
-    /// Reads; nothing where that has come to an end by a fault of ours. When nobody waits for it any
-    /// more it goes on to its end.
-    async fn read(&self) -> Option<Read> {
-        let read = Arc::clone(&self.0);
+    /// Reads. When nobody waits for it any more it goes on to its end.
+    async fn read(&self) -> Result<Read, ReaderCrashed> {
+        let reader = Arc::clone(&self.0);
         let work = tokio::task::spawn_blocking(move || {
-            let reading = read.lock().ok()?();
-            let files = reading.places.iter().filter(|place| place.is_file());
-            let files = files.map(|file| (file.clone(), Stamp::of(file))).collect();
+            let mut reader = reader.lock().unwrap_or_else(|poisoned| {
+                let mut reader = poisoned.into_inner();
+                reader.restart();
+                reader
+            });
+            let reading = reader.read();
             let folders = places::folders(&reading.places);
-            Some(Read { reading, files, folders })
+            Read { reading, folders }
         });
-        work.await.ok().flatten()
+        let read = work.await.map_err(|_| ReaderCrashed);
+        if read.is_ok() {
+            self.0.clear_poison();
+        }
+        read
     }
 
     /// Reads what is whole: all of its places were watched while it was read, and there has been quiet
@@ -64,7 +70,7 @@ impl<R: FnMut() -> Reading + Send + 'static> Readings<R> {
         &self,
         trigger: &mut Trigger,
         soon: impl Fn(&BTreeMap<TargetName, TargetSpec>),
-    ) -> Option<Read> {
+    ) -> Result<Read, ReaderCrashed> {
         let mut attempts = 1;
         loop {
             let read = if trigger.watches_nothing() {
@@ -74,7 +80,7 @@ impl<R: FnMut() -> Reading + Send + 'static> Readings<R> {
             };
             let is_new = trigger.watch(&read.reading.places, &read.folders);
             if !is_new || attempts == MOST_READINGS {
-                return Some(read);
+                return Ok(read);
             }
             attempts += 1;
         }
@@ -85,27 +91,27 @@ impl<R: FnMut() -> Reading + Send + 'static> Readings<R> {
         &self,
         trigger: &mut Trigger,
         soon: impl Fn(&BTreeMap<TargetName, TargetSpec>),
-    ) -> Option<Read> {
-        let latest = Instant::now() + PATIENCE;
-        let mut breath = BREATH;
+    ) -> Result<Read, ReaderCrashed> {
+        let latest = Instant::now() + LONGEST_WAIT;
+        let mut settle = SETTLE;
         loop {
-            let stirred = Instant::now();
+            let since = Instant::now();
             trigger.about_to_read();
-            if !trigger.is_still_until(stirred + breath).await && Instant::now() < latest {
+            if !trigger.is_still_until(since + settle).await && Instant::now() < latest {
                 continue;
             }
             let read = self.read().await?;
-            read.reading.wanted.iter().for_each(&soon);
-            if trigger.is_still_until(stirred + QUIET).await {
-                return Some(read);
+            read.reading.specs.iter().for_each(&soon);
+            if trigger.is_still_until(since + QUIET).await {
+                return Ok(read);
             }
             if Instant::now() >= latest {
                 // What has changed while it was read is read next.
-                trigger.stir();
-                return Some(read);
+                trigger.wake();
+                return Ok(read);
             }
             // What changes all the time is not read all the time.
-            breath = QUIET;
+            settle = QUIET;
         }
     }
 }
@@ -119,9 +125,20 @@ mod tests {
 
     use super::Readings;
     use crate::status::Manifests;
-    use crate::watch::Reading;
     use crate::watch::places;
     use crate::watch::trigger::{Noticing, Trigger};
+    use crate::watch::{ReadSpecs, Reading};
+
+    /// A reader that is a function.
+    struct Reader<F>(F);
+
+    impl<F: FnMut() -> Reading + Send + 'static> ReadSpecs for Reader<F> {
+        fn read(&mut self) -> Reading {
+            self.0()
+        }
+
+        fn restart(&mut self) {}
+    }
 
     /// A file changes, and once more when it is read for the first time.
     async fn check(noticing: Noticing) {
@@ -142,14 +159,14 @@ mod tests {
                 fs::write(&file, "half and half").unwrap();
             }
             let manifests = Manifests { entries: text.len(), ..Manifests::default() };
-            Reading { wanted: Some(BTreeMap::new()), places: places.clone(), manifests }
+            Reading { specs: Some(BTreeMap::new()), places: places.clone(), manifests }
         };
         let early = AtomicUsize::new(0);
         let soon = |_: &BTreeMap<_, _>| {
             early.fetch_add(1, Ordering::Relaxed);
         };
-        let readings = Readings::new(read);
-        trigger.stirred().await;
+        let readings = Readings::new(Reader(read));
+        trigger.changed().await;
         let read = readings.settled(&mut trigger, soon).await.unwrap();
         assert_eq!(read.reading.manifests.entries, "half and half".len(), "{noticing:?}");
         assert!(early.into_inner() > 1, "{noticing:?}: both were told of early");
@@ -166,10 +183,10 @@ mod tests {
         let read = move || {
             count += 1;
             let manifests = Manifests { entries: count, ..Manifests::default() };
-            Reading { wanted: None, places: places.clone(), manifests }
+            Reading { specs: None, places: places.clone(), manifests }
         };
         let mut trigger = Trigger::new(Noticing::Events);
-        let read = Readings::new(read).settled(&mut trigger, |_| {}).await.unwrap();
+        let read = Readings::new(Reader(read)).settled(&mut trigger, |_| {}).await.unwrap();
         assert_eq!(read.reading.manifests.entries, 2);
     }
 

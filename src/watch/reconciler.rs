@@ -1,134 +1,148 @@
-//! One round at one target: observe, plan, apply, set up, and write down how it stands.
+//! One round at one target: observe, plan, apply, set up, and record how it is.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::model::{Domain, HandOverError, Observed, TargetName};
-use crate::plan::{Action, CredentialState, Plan, Step, StepId, Why, plan};
-use crate::reconcile::{Outcome, StepOutcome, apply, set_up};
-use crate::status::{self, Difference, Link, Mode};
-use crate::suggest;
-use crate::target::{Observe, Stop, Target};
+use crate::model::{HandOverError, Observed, TargetName};
+use crate::plan::{Action, CredentialState, Plan, Step, StepId, plan};
+use crate::reconcile::{Outcome, StepOutcome, apply};
+use crate::status::{self, Link, Mode};
+use crate::target::{Observe, Stop};
 
+use super::callback_request::CallbackDelivery;
+use super::conflict::RepeatedSteps;
+use super::connection::{Connect, Connection, LiveTarget, TargetEvent};
+use super::error::RoundError;
 use super::notices::Notifier;
+use super::round_log::RoundLog;
 use super::set_ups::SetUps;
-use super::target_task::{CallbackDelivery, Connected, TargetTask, down};
-use super::{SnapshotStore, StatusStore, TargetSpec};
+use super::{HeldLock, SnapshotStore, StatusStore, TargetSpec};
 
 /// HA writes down what it has acknowledged ten seconds later: what a crash takes back before that is
 /// nobody's doing.
 const UNWRITTEN: Duration = Duration::from_secs(15);
 /// What was seen ahead of a round is good for so long; the wait for quiet is a quarter of that.
 const FRESH: Duration = Duration::from_secs(1);
-/// Rounds in a row that change something; more of them is a quarrel with somebody else, and waits
-/// for the next round.
+/// Rounds in a row that change something; what is left then waits for the next event.
 const MOST_ATTEMPTS: usize = 3;
 
 /// What is known of one target between rounds.
-pub(super) struct TargetReconciler {
+pub(super) struct TargetReconciler<C: Connect> {
     name: TargetName,
-    consent_base: Option<String>,
+    connector: Arc<C>,
     statuses: StatusStore,
     snapshots: Option<SnapshotStore>,
     stop: Stop,
-    connection: Option<Connected>,
+    lock: Option<HeldLock>,
+    connection: Option<Connection<C::Target>>,
     /// What the target was just found to hold, and since when that was asked.
     ahead: Option<(Instant, Observed)>,
-    /// What was said last, so that a state is told once and not every round.
-    said: String,
-    /// The steps that failed, and have not succeeded since.
-    failing: BTreeSet<String>,
-    /// What the target was found, or made, to hold.
+    /// The spec that the target was found, or made, to fulfil.
     settled: Option<Arc<TargetSpec>>,
-    /// Whether somebody has changed it since, and that is not mended yet.
+    /// Whether somebody has changed it since, and that is not repaired yet.
     is_drifted: bool,
     /// When something was changed last.
     changed: Option<Instant>,
+    repeated: RepeatedSteps,
     set_ups: SetUps,
+    log: RoundLog,
     notifier: Notifier,
 }
 
-impl TargetReconciler {
-    pub(super) fn new(task: &TargetTask) -> Self {
+impl<C: Connect> TargetReconciler<C> {
+    pub(super) fn new(
+        name: TargetName,
+        connector: Arc<C>,
+        statuses: StatusStore,
+        snapshots: Option<SnapshotStore>,
+        stop: Stop,
+    ) -> Self {
         Self {
-            name: task.name.clone(),
-            consent_base: task.settings.consent_base.clone(),
-            statuses: task.statuses.clone(),
-            snapshots: task.snapshots.clone(),
-            stop: task.stop.clone(),
+            log: RoundLog::new(name.clone()),
+            notifier: Notifier::new(name.clone(), stop.clone()),
+            name,
+            connector,
+            statuses,
+            snapshots,
+            stop,
+            lock: None,
             connection: None,
             ahead: None,
-            said: String::new(),
-            failing: BTreeSet::new(),
             settled: None,
             is_drifted: false,
             changed: None,
+            repeated: RepeatedSteps::default(),
             set_ups: SetUps::default(),
-            notifier: Notifier::new(task.name.clone(), task.stop.clone()),
         }
     }
 
-    /// Waits until the target tells of a change or has gone; for ever where none is connected.
-    pub(super) async fn stirred(&mut self) {
+    /// Waits for an event of the target; for ever where none is connected.
+    pub(super) async fn next_event(&mut self) -> TargetEvent {
         match &mut self.connection {
-            Some(connected) => connected.stirred().await,
+            Some(connection) => connection.target.next_event().await,
             None => std::future::pending().await,
         }
     }
 
-    /// Hands a provider's answer on to HA.
-    pub(super) async fn run(&self, callback: CallbackDelivery) {
-        let taken = match &self.connection {
-            Some(Connected { target: Target::HomeAssistant(ha), .. }) => {
-                ha.hand_on(&callback.query).await
-            }
-            _ => Err(HandOverError::NotNow("it cannot be reached".to_owned())),
-        };
-        // Whoever brought it may have gone.
-        drop(callback.taken.send(taken));
+    /// Gives up a connection that has ended; answers how long it lived.
+    pub(super) fn disconnect(&mut self) -> Duration {
+        self.forget_what_a_crash_took_back();
+        self.connection.take().map_or(Duration::ZERO, |connection| connection.since.elapsed())
     }
 
-    /// Looks at the target before a round that is about to come.
+    /// Passes a provider's answer on to HA.
+    pub(super) async fn deliver(&self, callback: CallbackDelivery) {
+        let result = match &self.connection {
+            Some(connection) => connection.target.deliver_callback(&callback.query).await,
+            None => Err(HandOverError::NotNow("it cannot be reached".to_owned())),
+        };
+        // Whoever brought it may have gone.
+        drop(callback.taken.send(result));
+    }
+
+    /// Observes the target before a round that is about to come.
     pub(super) async fn look_ahead(&mut self) {
-        let Some(connected) = &mut self.connection else { return };
+        let Some(connection) = &mut self.connection else { return };
         let asked = Instant::now();
-        connected.changes_told();
-        // Where it fails, the round will tell.
-        self.ahead = connected.target.observe().await.ok().map(|observed| (asked, observed));
+        connection.take_events();
+        // Where it fails, the round reports it.
+        self.ahead = connection.target.observe().await.ok().map(|observed| (asked, observed));
     }
 
     /// Makes the target hold what is wanted, as far as that is allowed.
-    pub(super) async fn round(&mut self, wanted: &Arc<TargetSpec>) -> Result<(), String> {
+    pub(super) async fn round(&mut self, spec: &Arc<TargetSpec>) -> Result<(), RoundError> {
+        if self.lock.is_none() {
+            self.lock = Some(spec.lock.take()?);
+        }
+        if self.settled.as_ref().is_some_and(|settled| settled.desired != spec.desired) {
+            self.repeated = RepeatedSteps::default();
+        }
         for _ in 0..MOST_ATTEMPTS {
-            let observed = self.observe(wanted).await?;
-            let unknown = wanted
-                .desired
-                .credentials
-                .iter()
-                .find(|credential| !observed.domains.all().contains(&credential.domain));
-            if let Some(credential) = unknown {
-                let known = observed.domains.all().iter().map(Domain::as_str);
-                let unknown = suggest::unknown("integration", credential.domain.as_str(), known);
-                return Err(format!("{}: {unknown}", credential.place));
+            let observed = self.observe(spec).await?;
+            let mut plan = plan(&spec.desired, &observed, &spec.policy);
+            let is_drift = self.is_drift(spec, &plan);
+            for (key, why) in self.set_ups.note_ended(&plan) {
+                self.log.set_up_ended(&key, &why);
             }
-            let mut plan = plan(&wanted.desired, &observed, &wanted.policy);
-            let is_drift = self.is_drift(wanted, &plan);
-            for news in self.set_ups.refused(&plan) {
-                tracing::warn!(target = %self.name, "{news}");
-            }
-            self.write_down(wanted, &observed, &plan, is_drift);
-            self.set_ups.rest(&mut plan, &wanted.desired, Instant::now());
+            self.record(spec, &observed, &plan, is_drift);
+            self.set_ups.take_out_resting(&mut plan, &spec.desired, Instant::now());
             if plan.steps.is_empty() {
-                self.settled = Some(Arc::clone(wanted));
+                self.settled = Some(Arc::clone(spec));
             }
-            if plan.steps.is_empty() || self.is_left(wanted, &plan, is_drift) {
+            if plan.steps.is_empty() || is_left(spec, &plan, is_drift) {
                 return Ok(());
             }
-            let is_changed = self.carry_out(&plan, wanted).await?;
-            self.settled = Some(Arc::clone(wanted));
+            let contested = self.repeated.take_out(&mut plan, Instant::now());
+            let carried_out = self.carry_out(&plan, spec).await;
+            if !contested.is_empty() {
+                let owner = spec.desired.owner.clone();
+                return Err(RoundError::Conflict { owner, steps: contested });
+            }
+            let is_changed = carried_out?;
+            self.settled = Some(Arc::clone(spec));
             if !is_changed {
                 return Ok(());
             }
@@ -136,86 +150,88 @@ impl TargetReconciler {
         Ok(())
     }
 
-    /// Over the connection at hand, or a new one.
-    async fn observe(&mut self, wanted: &TargetSpec) -> Result<Observed, String> {
+    /// Over the connection that there is, or a new one.
+    async fn observe(&mut self, spec: &Arc<TargetSpec>) -> Result<Observed, RoundError> {
         let ahead = self.ahead.take();
-        if let Some(connected) = &mut self.connection
-            && connected.door == wanted.door
-        {
-            // What was told until now is seen by the next look.
-            let has_changed = connected.changes_told();
-            if let Some((asked, observed)) = ahead
-                && !has_changed
-                && asked.elapsed() < FRESH
-            {
-                return Ok(observed);
-            }
-            if let Ok(observed) = connected.target.observe().await {
-                return Ok(observed);
-            }
+        match self.observe_connected(spec, ahead).await {
+            Some(observed) => Ok(observed),
+            None => self.observe_anew(spec).await,
         }
-        if self.connection.take().is_some()
-            && self.changed.is_some_and(|changed| changed.elapsed() < UNWRITTEN)
-        {
-            self.settled = None;
+    }
+
+    /// None where no connection serves this spec any more.
+    async fn observe_connected(
+        &mut self,
+        spec: &TargetSpec,
+        ahead: Option<(Instant, Observed)>,
+    ) -> Option<Observed> {
+        let connection = self.connection.as_mut()?;
+        if !connection.spec.is_reached_the_same_way(spec) {
+            return None;
         }
-        let opened = async {
-            let mut target = (wanted.open)().await?;
-            if let (Target::HomeAssistant(ha), Some(base)) = (&mut target, &self.consent_base) {
-                ha.come_back_to(base.clone());
+        // What was reported until now is seen by the next look.
+        let has_changed = connection.take_events();
+        if let Some((asked, observed)) = ahead
+            && !has_changed
+            && asked.elapsed() < FRESH
+        {
+            return Some(observed);
+        }
+        // Where it fails, another connection is tried.
+        connection.target.observe().await.ok()
+    }
+
+    async fn observe_anew(&mut self, spec: &Arc<TargetSpec>) -> Result<Observed, RoundError> {
+        if self.connection.is_some() {
+            self.disconnect();
+        }
+        let connecting = async {
+            let mut target = self.connector.connect(spec).await?;
+            let observed = target.observe().await?;
+            Ok::<_, RoundError>((target, observed))
+        };
+        let connected = tokio::select! {
+            connected = connecting => connected,
+            () = self.stop.cancelled() => Err(RoundError::Stopped),
+        };
+        let (target, observed) = match connected {
+            Ok(connected) => connected,
+            Err(error) => {
+                self.statuses.unreachable(&self.name, &spec.desired);
+                return Err(error);
             }
-            let changes = target.changes().await.map_err(|error| error.to_string())?;
-            let observed = target.observe().await.map_err(|error| error.to_string())?;
-            Ok((Connected { target, changes, door: wanted.door }, observed))
         };
-        let opened: Result<_, String> = tokio::select! {
-            opened = opened => opened,
-            () = self.stop.cancelled() => Err("told to stop".to_owned()),
-        };
-        let (connected, observed) = match opened {
-            Ok(opened) => opened,
-            Err(why) => {
-                down(&self.statuses, &self.name, wanted);
-                return Err(why);
-            }
-        };
-        self.connection = Some(connected);
-        self.said.clear();
-        tracing::info!(target = %self.name, version = observed.version, "connected");
+        let since = Instant::now();
+        self.connection = Some(Connection { target, spec: Arc::clone(spec), since });
+        self.log.connected(observed.version.as_deref());
         let link = Link::Up { version: observed.version.clone(), since: self.statuses.now() };
         self.statuses.target(&self.name, |target| target.link = link);
         Ok(observed)
     }
 
-    /// Whether the target was as wanted, the wish is the same, and it is so no more.
-    fn is_drift(&self, wanted: &TargetSpec, plan: &Plan) -> bool {
-        let is_same = |settled: &Arc<TargetSpec>| settled.desired == wanted.desired;
+    fn forget_what_a_crash_took_back(&mut self) {
+        if let Some(changed) = self.changed
+            && changed.elapsed() < UNWRITTEN
+        {
+            self.settled = None;
+            let now = Instant::now();
+            self.repeated.forget_since(now.checked_sub(UNWRITTEN).unwrap_or(now));
+        }
+    }
+
+    /// Whether the target was as wanted, the same is wanted still, and it is so no more.
+    fn is_drift(&self, spec: &TargetSpec, plan: &Plan) -> bool {
+        let is_same = |settled: &Arc<TargetSpec>| settled.desired == spec.desired;
         self.settled.as_ref().is_some_and(is_same)
             && plan.steps.iter().any(|step| !step.action.is_set_up())
     }
 
-    /// Whether nothing of a plan is to be done.
-    fn is_left(&self, wanted: &TargetSpec, plan: &Plan, is_drift: bool) -> bool {
-        plan.is_stopped()
-            || match wanted.mode {
-                Mode::Report => true,
-                Mode::ReportDrift => is_drift,
-                Mode::Repair => false,
-            }
-    }
-
-    /// Writes down what was found, and what of it stays as it is.
-    fn write_down(
-        &mut self,
-        wanted: &TargetSpec,
-        observed: &Observed,
-        plan: &Plan,
-        is_drift: bool,
-    ) {
-        let is_left = self.is_left(wanted, plan, is_drift);
-        let differences = differences(plan, is_left, is_drift);
-        self.tell(&differences, is_drift && !is_left, plan);
-        let mut entries = status::entries(&wanted.desired, plan);
+    /// Records what was found, and what of it stays as it is.
+    fn record(&mut self, spec: &TargetSpec, observed: &Observed, plan: &Plan, is_drift: bool) {
+        let is_left = is_left(spec, plan, is_drift);
+        let differences = status::differences(plan, is_left, is_drift);
+        self.log.found(&differences, is_drift && !is_left, plan);
+        let mut entries = status::entries(&spec.desired, plan);
         for entry in &mut entries {
             entry.set_up_error = self.set_ups.why(&entry.key).map(str::to_owned);
         }
@@ -223,168 +239,107 @@ impl TargetReconciler {
             matches!(state, CredentialState::Foreign | CredentialState::OtherOwner(_))
         };
         let foreign = plan.credential_states.iter().filter(foreign).count();
-        let drifts = u64::from(is_drift && !std::mem::replace(&mut self.is_drifted, is_drift));
+        let has_begun = is_drift && !self.is_drifted;
+        self.is_drifted = is_drift;
         self.statuses.target(&self.name, |target| {
-            target.totals.drifts += drifts;
+            target.totals.drifts += u64::from(has_begun);
             target.entries = entries;
             target.differences = differences;
             target.foreign = foreign;
         });
         if let Some(snapshots) = &self.snapshots {
-            snapshots.put(&self.name, wanted, observed, plan);
+            snapshots.put(&self.name, spec, observed, plan);
         }
     }
 
     /// Carries a plan out; answers whether anything has changed by it.
-    async fn carry_out(&mut self, plan: &Plan, wanted: &TargetSpec) -> Result<bool, String> {
-        let Some(Connected { target, .. }) = &mut self.connection else { return Ok(false) };
-        let mut outcomes = apply(plan, &wanted.desired, target, &self.stop, &mut |_, _| {}).await;
-        if let Target::HomeAssistant(ha) = target {
-            set_up(plan, &wanted.desired, ha, &self.stop, &mut outcomes).await;
-        }
+    async fn carry_out(&mut self, plan: &Plan, spec: &TargetSpec) -> Result<bool, RoundError> {
+        let Some(Connection { target, .. }) = &mut self.connection else { return Ok(false) };
+        let mut outcomes = apply(plan, &spec.desired, target, &self.stop, &mut |_, _| {}).await;
+        target.set_up(plan, &spec.desired, &self.stop, &mut outcomes).await;
         let mut undone = Vec::new();
         let mut is_changed = false;
         let steps: BTreeMap<StepId, &Step> =
             plan.steps.iter().map(|step| (step.id, step)).collect();
         for StepOutcome { step, outcome } in &outcomes {
             let Some(step) = steps.get(step) else { continue };
-            is_changed |= self.outcome(step, outcome, wanted, &mut undone);
+            is_changed |= self.record_outcome(step, outcome, spec, &mut undone);
         }
         if is_changed {
             self.changed = Some(Instant::now());
         }
-        if undone.is_empty() { Ok(is_changed) } else { Err(undone.join("; ")) }
+        if undone.is_empty() { Ok(is_changed) } else { Err(RoundError::Steps(undone)) }
     }
 
-    /// Notes what one step came to; answers whether it changed anything.
-    fn outcome(
+    /// Records the outcome of one step; answers whether it changed anything.
+    fn record_outcome(
         &mut self,
         step: &Step,
         outcome: &Outcome,
-        wanted: &TargetSpec,
+        spec: &TargetSpec,
         undone: &mut Vec<String>,
     ) -> bool {
-        let what = step.action.told();
-        let word = match outcome {
-            Outcome::Done => "done",
-            Outcome::Waits(_) => "waiting",
-            Outcome::Unfinished(_) => "unfinished",
-            Outcome::Failed(_) => "failed",
-            Outcome::NotBegun(_) => "not_begun",
-        };
-        let is_news = !matches!(outcome, Outcome::Waits(_)) || begins(step);
-        if is_news {
+        let is_waiting = matches!(outcome, Outcome::Waits(_));
+        if !is_waiting || begins(step) {
             let kind = step.action.kind();
-            self.statuses.target(&self.name, |target| target.totals.count(kind, word));
+            self.statuses.target(&self.name, |target| target.totals.count(kind, outcome.code()));
+            self.log.outcome(step, outcome);
         }
         let key = step.action.entry().map(|wanted| &wanted.key);
         match outcome {
             Outcome::Done => {
-                tracing::info!(target = %self.name, "{what}: done");
-                self.failing.retain(|told| !told.starts_with(&what));
-                key.into_iter().for_each(|key| self.set_ups.went_well(key));
+                self.repeated.done(&step.action, Instant::now());
+                key.into_iter().for_each(|key| self.set_ups.succeeded(key));
                 true
             }
-            Outcome::Waits(_) => {
-                if is_news {
-                    tracing::info!(target = %self.name, "{what}: waits for somebody");
-                }
-                is_news
-            }
+            Outcome::Waits(_) => begins(step),
             Outcome::Unfinished(why) | Outcome::Failed(why) | Outcome::NotBegun(why) => {
-                let told = format!("{what}: {why}");
+                let is_begun = !matches!(outcome, Outcome::NotBegun(_));
                 if step.action.is_set_up() {
-                    tracing::warn!(target = %self.name, "{told}");
-                    let is_tried = !matches!(outcome, Outcome::NotBegun(_));
-                    let mut entries = wanted.desired.credentials.iter();
-                    let entry = entries.find(|entry| Some(&entry.key) == key && is_tried);
+                    let mut entries = spec.desired.credentials.iter();
+                    let entry = entries.find(|entry| Some(&entry.key) == key && is_begun);
                     if let Some(entry) = entry {
                         self.set_ups.failed(entry, why, Instant::now());
                     }
-                    return is_tried;
+                    return is_begun;
                 }
-                // Told once, however often it is tried.
-                if self.failing.insert(told.clone()) {
-                    tracing::error!(target = %self.name, "{told}");
-                }
-                undone.push(told);
+                undone.push(format!("{}: {why}", step.action.told()));
                 matches!(outcome, Outcome::Unfinished(_))
             }
         }
     }
 
-    /// Tells whoever wishes to know what the round came to; an error once for each kind of it.
-    pub(super) async fn conclude(
-        &mut self,
-        wanted: &TargetSpec,
-        error: Option<String>,
-        pause: Duration,
-    ) {
-        if let Some(why) = error
-            && self.said != why
-            && !self.failing.iter().any(|told| why.starts_with(told))
-            && !self.stop.is_cancelled()
-        {
-            tracing::warn!(target = %self.name, "{why}; again in {:.0} s", pause.as_secs_f64().ceil());
-            self.said = why;
-        }
-        let message = {
-            let status = self.statuses.subscribe();
-            let status = status.borrow();
-            let Some(target) = status.targets.get(&self.name) else { return };
-            let now = self.statuses.now();
-            self.notifier.news(&wanted.notices, &wanted.desired.owner, target, now)
-        };
+    /// Reports what is new to whoever is to be notified.
+    pub(super) async fn notify(&mut self, spec: &TargetSpec) {
+        let Some(target) = self.statuses.of(&self.name) else { return };
+        let now = self.statuses.now();
+        let message = self.notifier.news(&spec.notices, &spec.desired.owner, &target, now);
         if let Some(message) = message
-            && let Some(Connected { target: Target::HomeAssistant(ha), .. }) = &self.connection
+            && let Some(connection) = &self.connection
         {
-            self.notifier.show(&message, ha).await;
+            self.notifier.display(&message, &connection.target).await;
         }
     }
 
-    /// Tells what is found, once for each state. What is about to be done is told when it is done.
-    fn tell(&mut self, differences: &[Difference], is_mended: bool, plan: &Plan) {
-        let told = differences.iter().map(|difference| match &difference.why {
-            None if difference.is_drift => format!("drifted, to do: {}", difference.what),
-            None => format!("to do: {}", difference.what),
-            Some(why) => format!("not done: {} ({})", difference.what, why.code()),
-        });
-        let told: Vec<String> = told.collect();
-        if is_mended {
-            tracing::info!(target = %self.name, "somebody has changed it, and no manifest");
-        } else if told.is_empty() && plan.steps.iter().all(|step| step.action.is_set_up()) {
-            self.tell_once("in sync".to_owned());
-        } else if !told.is_empty() {
-            self.tell_once(told.join("; "));
+    /// Logs why a round failed.
+    pub(super) fn log_error(&mut self, error: &RoundError, next: Option<Duration>) {
+        if !self.stop.is_cancelled() {
+            self.log.failed(error, next);
         }
     }
+}
 
-    fn tell_once(&mut self, state: String) {
-        if self.said != state {
-            tracing::info!(target = %self.name, "{state}");
-            self.said = state;
+/// Whether nothing of a plan is to be done.
+fn is_left(spec: &TargetSpec, plan: &Plan, is_drift: bool) -> bool {
+    plan.is_stopped()
+        || match spec.mode {
+            Mode::Report => true,
+            Mode::ReportDrift => is_drift,
+            Mode::Repair => false,
         }
-    }
 }
 
 /// Whether a step is more than looking at a set-up that is open already.
 fn begins(step: &Step) -> bool {
     !matches!(step.action, Action::SetUp { open: Some(_), .. })
-}
-
-/// What of a plan is not done now.
-fn differences(plan: &Plan, is_left: bool, is_drift: bool) -> Vec<Difference> {
-    let steps = plan.steps.iter().filter(|_| is_left).map(|step| Difference {
-        what: step.action.told(),
-        why: None,
-        is_drift: is_drift && !step.action.is_set_up(),
-    });
-    let meant = |why: &Why| matches!(why, Why::PruneOff);
-    let withheld = plan.withheld.iter().filter(|withheld| !meant(&withheld.why));
-    let withheld = withheld.map(|withheld| Difference {
-        what: withheld.action.told(),
-        why: Some(withheld.why.clone()),
-        is_drift: false,
-    });
-    steps.chain(withheld).collect()
 }

@@ -1,5 +1,5 @@
-//! How set-ups ended that did not link an account. What failed by itself is not begun again and again;
-//! what somebody refused is, since that one may think again.
+//! How set-ups ended that did not link an account. One that failed is not begun again at every round; one
+//! that somebody refused is, since that person may think again.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -24,8 +24,8 @@ struct Ended {
 }
 
 impl SetUps {
-    /// Takes those out of a plan that would only fail again.
-    pub(super) fn rest(&mut self, plan: &mut Plan, desired: &Desired, now: Instant) {
+    /// Takes the set-ups out of a plan that failed lately, and would only fail again.
+    pub(super) fn take_out_resting(&mut self, plan: &mut Plan, desired: &Desired, now: Instant) {
         let entries: BTreeMap<&Key, &DesiredCredential> =
             desired.credentials.iter().map(|entry| (&entry.key, entry)).collect();
         let still = |entry: Option<&&DesiredCredential>, ended: &Ended| match &ended.resting {
@@ -43,31 +43,31 @@ impl SetUps {
         });
     }
 
-    /// One has failed by itself.
+    /// One has failed.
     pub(super) fn failed(&mut self, entry: &DesiredCredential, why: &str, now: Instant) {
         let ended = Ended { why: why.to_owned(), resting: Some((now, entry.clone())) };
         self.0.insert(entry.key.clone(), ended);
     }
 
-    /// Notes what somebody refused; answers what of that is new.
-    pub(super) fn refused(&mut self, plan: &Plan) -> Vec<String> {
-        let mut news = Vec::new();
+    /// Notes which have ended without an account, as when somebody refused; answers those and why.
+    pub(super) fn note_ended(&mut self, plan: &Plan) -> Vec<(Key, String)> {
+        let mut ended = Vec::new();
         for (key, setup_state) in &plan.setup_states {
             match setup_state {
                 SetupState::Ended(FlowStep::Aborted { reason, error }) => {
                     let why = reasons::told(reason, error.as_deref());
-                    news.push(format!("the set-up of {key} is over: {why}"));
+                    ended.push((key.clone(), why.clone()));
                     self.0.insert(key.clone(), Ended { why, resting: None });
                 }
-                SetupState::Linked(_) | SetupState::Cloud(_) => self.went_well(key),
+                SetupState::Linked(_) | SetupState::Cloud(_) => self.succeeded(key),
                 _ => {}
             }
         }
-        news
+        ended
     }
 
-    /// One has not.
-    pub(super) fn went_well(&mut self, key: &Key) {
+    /// One has succeeded.
+    pub(super) fn succeeded(&mut self, key: &Key) {
         self.0.remove(key);
     }
 

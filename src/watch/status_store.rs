@@ -1,12 +1,13 @@
-//! Where the watcher writes down how everything stands.
+//! Where the watcher records how everything is.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 
-use crate::model::TargetName;
-use crate::status::{Manifests, Mode, Status, TargetStatus};
+use crate::model::{Desired, TargetName};
+use crate::status::{Link, Manifests, Mode, Status, TargetStatus, unseen};
 
 /// What the clock says.
 pub type Clock = fn() -> Timestamp;
@@ -51,7 +52,7 @@ impl StatusStore {
         });
     }
 
-    /// How one target stands; nothing where it is wanted no more.
+    /// Changes the status of one target; of none where it is wanted no more.
     pub(super) fn target(&self, name: &TargetName, edit: impl FnOnce(&mut TargetStatus)) {
         self.edit(|status| {
             if let Some(target) = status.targets.get_mut(name) {
@@ -59,4 +60,62 @@ impl StatusStore {
             }
         });
     }
+
+    /// The status of one target.
+    pub(super) fn of(&self, name: &TargetName) -> Option<TargetStatus> {
+        self.status.borrow().targets.get(name).cloned()
+    }
+
+    /// A target cannot be reached.
+    pub(super) fn unreachable(&self, name: &TargetName, desired: &Desired) {
+        let since = self.now();
+        self.target(name, |target| {
+            target.entries = unseen(desired, &target.entries);
+            down(target, since);
+        });
+    }
+
+    /// A target closes its connections soon after they were made.
+    pub(super) fn disconnected(&self, name: &TargetName, why: &str, next: Option<Duration>) {
+        let since = self.now();
+        self.target(name, |target| {
+            down(target, since);
+            target.error = Some(why.to_owned());
+            target.next_reconcile = after(since, next);
+        });
+    }
+
+    /// A round has ended.
+    pub(super) fn round_ended(
+        &self,
+        name: &TargetName,
+        result: Result<(), &str>,
+        took: Duration,
+        next: Option<Duration>,
+    ) {
+        let now = self.now();
+        self.target(name, |target| {
+            target.last_reconcile = Some(now);
+            target.next_reconcile = after(now, next);
+            target.totals.durations.add(took);
+            target.error = result.err().map(str::to_owned);
+            match result {
+                Ok(()) => target.totals.succeeded += 1,
+                Err(_) => target.totals.failed += 1,
+            }
+            if result.is_ok() && target.differences.is_empty() {
+                target.last_success = Some(now);
+            }
+        });
+    }
+}
+
+fn down(target: &mut TargetStatus, since: Timestamp) {
+    if !matches!(target.link, Link::Down { .. }) {
+        target.link = Link::Down { since };
+    }
+}
+
+fn after(now: Timestamp, pause: Option<Duration>) -> Option<Timestamp> {
+    now.checked_add(SignedDuration::try_from(pause?).ok()?).ok()
 }

@@ -1,73 +1,125 @@
-//! One watcher a target: a file that is locked as long as its target is tasks.
+//! One watcher for each target: a file that is locked as long as its target is watched.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-/// What keeps other watchers away from a target. Nothing is held before [`TargetLock::take`].
+use thiserror::Error;
+
+use crate::files::{FileLock, NotLocked, make_private_folder, wait_for};
+
+/// Locked while a lock is taken.
+const TURN: &str = "turn";
+/// Taking a lock is a matter of microseconds.
+const TURN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What keeps other watchers away from a target. Nothing is locked before [`TargetLock::take`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TargetLock {
-    /// The file to lock; none where there is no place for it.
+    /// The file to lock; none where nothing is to be locked.
     pub file: Option<PathBuf>,
-    /// What the next one is told of this one.
+    /// How other watchers name this one.
     pub holder: String,
 }
 
-/// HeldLock until it is dropped.
+/// Locked until it is dropped.
 #[derive(Debug)]
 pub struct HeldLock {
-    /// Locked as long as it is open.
-    _file: Option<File>,
+    _lock: Option<FileLock>,
+}
+
+/// Why a target is not locked.
+#[derive(Debug, Error)]
+pub enum LockError {
+    /// Another watcher has it.
+    #[error("another watcher has this target: {holder}; stop it first")]
+    Held {
+        /// How it names itself.
+        holder: String,
+    },
+    /// The file cannot be locked.
+    #[error("cannot lock {}: {why}", file.display())]
+    File {
+        /// The file.
+        file: PathBuf,
+        /// The reason.
+        why: NotLocked,
+    },
 }
 
 impl TargetLock {
     /// Takes the target.
     ///
     /// # Errors
-    /// Where another watcher has it, and who that is; where the file cannot be locked.
-    pub fn take(&self) -> Result<HeldLock, String> {
-        let Some(path) = &self.file else { return Ok(HeldLock { _file: None }) };
-        let failed = |why: io::Error| format!("cannot lock {}: {why}", path.display());
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder).map_err(failed)?;
-        }
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false).mode(0o600);
-        let mut file = options.open(path).map_err(failed)?;
-        match file.try_lock() {
-            Ok(()) => {
-                file.set_len(0).and_then(|()| writeln!(file, "{}", self.holder)).map_err(failed)?;
-                Ok(HeldLock { _file: Some(file) })
-            }
-            Err(TryLockError::Error(why)) => Err(failed(why)),
-            Err(TryLockError::WouldBlock) => {
-                let holder = fs::read_to_string(path).unwrap_or_default();
-                let holder = match holder.trim() {
-                    "" => "somebody",
-                    known => known,
-                };
-                Err(format!("another watcher has this target: {holder}; end it first"))
-            }
+    /// Where another watcher has it; where the file cannot be locked.
+    pub fn take(&self) -> Result<HeldLock, LockError> {
+        let Some(path) = &self.file else { return Ok(HeldLock { _lock: None }) };
+        let failed = |why| LockError::File { file: path.clone(), why };
+        let folder = path.parent().unwrap_or(Path::new("."));
+        make_private_folder(folder).map_err(|error| failed(error.into()))?;
+        // One watcher at a time, so that a lock that is found taken has its holder's name already.
+        let turn = folder.join(TURN);
+        let turn = || FileLock::file(&turn, &self.holder);
+        let _turn = wait_for(TURN_TIMEOUT, || false, turn).map_err(failed)?;
+        match FileLock::file(path, &self.holder) {
+            Ok(lock) => Ok(HeldLock { _lock: Some(lock) }),
+            Err(NotLocked::Held { holder: Some(holder) }) => Err(LockError::Held { holder }),
+            Err(why) => Err(failed(why)),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::TargetLock;
+    use std::path::Path;
+    use std::sync::Barrier;
+    use std::thread;
+
+    use super::{HeldLock, LockError, TargetLock};
+
+    fn take(folder: &Path, holder: &str) -> Result<HeldLock, LockError> {
+        let file = Some(folder.join("locks/home"));
+        TargetLock { file, holder: holder.to_owned() }.take()
+    }
 
     #[test]
-    fn a_second_watcher_is_told_who_is_first() {
+    fn a_second_watcher_learns_the_name_of_the_first() {
         let folder = tempfile::tempdir().unwrap();
-        let hold = |holder: &str| TargetLock {
-            file: Some(folder.path().join("locks/home")),
-            holder: holder.to_owned(),
-        };
-        let first = hold("process 1").take().unwrap();
-        let refused = hold("process 2").take().unwrap_err();
+        let first = take(folder.path(), "process 1").unwrap();
+        let refused = take(folder.path(), "process 2").unwrap_err().to_string();
         assert!(refused.contains("process 1"), "{refused}");
         drop(first);
-        assert!(hold("process 2").take().is_ok());
+        let second = take(folder.path(), "process 2").unwrap();
+        let refused = take(folder.path(), "process 3").unwrap_err().to_string();
+        assert!(refused.contains("process 2"), "{refused}");
+        drop(second);
+    }
+
+    #[test]
+    fn of_many_that_start_at_the_same_moment_one_gets_it_and_the_others_learn_its_name() {
+        let folder = tempfile::tempdir().unwrap();
+        for round in 0..20 {
+            let starters = 8;
+            let barrier = Barrier::new(starters);
+            let start = |name: usize| {
+                barrier.wait();
+                let name = format!("process {round}-{name}");
+                let result = take(folder.path(), &name);
+                // Held until all have tried.
+                barrier.wait();
+                result.map(|_| name)
+            };
+            let results: Vec<_> = thread::scope(|scope| {
+                let start = &start;
+                let threads: Vec<_> =
+                    (0..starters).map(|name| scope.spawn(move || start(name))).collect();
+                threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+            });
+            let winners: Vec<_> =
+                results.iter().filter_map(|result| result.as_ref().ok()).collect();
+            let [winner] = winners.as_slice() else { panic!("{results:?}") };
+            for refused in results.iter().filter_map(|result| result.as_ref().err()) {
+                assert!(refused.to_string().contains(*winner), "{refused}, but it is {winner}");
+            }
+        }
     }
 }

@@ -1,170 +1,192 @@
-//! One target, kept as it should be: what wakes a round, and what comes after it.
+//! One target, kept as it should be: what wakes a round, and how long to wait after it.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use jiff::SignedDuration;
-use tokio::sync::{Notify, mpsc, oneshot, watch};
-use tokio::time::{Instant, sleep};
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::model::{FlowStep, HandOverError, TargetName};
-use crate::status::{Link, TargetStatus, unseen};
-use crate::target::{Stop, Target};
+use crate::model::{FlowStep, TargetName};
+use crate::status::TargetStatus;
+use crate::target::Stop;
 
+use super::callback_request::CallbackDelivery;
+use super::connection::{Connect, TargetEvent};
+use super::error::{ErrorKind, RoundError};
 use super::reconciler::TargetReconciler;
-use super::schedule::Schedule;
-use super::{HeldLock, Settings, SnapshotStore, StatusStore, TargetSpec};
+use super::retry::{Pause, Schedule};
+use super::{Settings, SnapshotStore, StatusStore, TargetSpec};
 
-/// What a target tells in a burst is looked at once.
-const GATHERING: Duration = Duration::from_millis(200);
-/// Nobody tells when a code was typed in at a provider.
-const LOOKING_FOR_CODES: Duration = Duration::from_secs(5);
-
-/// A provider's answer, to be handed on.
-pub(super) struct CallbackDelivery {
-    pub(super) query: String,
-    pub(super) taken: oneshot::Sender<Result<(), HandOverError>>,
-}
+/// Events that come within this are one.
+const DEBOUNCE: Duration = Duration::from_millis(200);
+/// No event says that a code was typed in at a provider.
+const CODE_POLL: Duration = Duration::from_secs(5);
 
 /// What a target's task has from the watcher.
-pub(super) struct TargetTask {
+pub(super) struct TargetTask<C> {
     pub(super) name: TargetName,
+    pub(super) connector: Arc<C>,
     pub(super) settings: Settings,
     pub(super) statuses: StatusStore,
     pub(super) snapshots: Option<SnapshotStore>,
     pub(super) stop: Stop,
 }
 
-impl TargetTask {
-    /// Goes round until the target is wanted no more or everything stops.
-    pub(super) async fn tend(
-        self,
-        mut wanted: watch::Receiver<Arc<TargetSpec>>,
-        soon: Arc<Notify>,
-        mut callbacks: mpsc::Receiver<CallbackDelivery>,
-    ) {
+/// What reaches a target's task while it runs.
+pub(super) struct Inbox {
+    pub(super) specs: watch::Receiver<Arc<TargetSpec>>,
+    /// The spec may change very soon.
+    pub(super) soon: Arc<Notify>,
+    pub(super) callbacks: mpsc::Receiver<CallbackDelivery>,
+}
+
+/// Why a task goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    Round,
+    End,
+}
+
+impl<C: Connect> TargetTask<C> {
+    /// Runs until the target is wanted no more or everything stops. A crash is reported, and the task
+    /// begins anew with nothing that it knew before.
+    pub(super) async fn supervise(self, mut inbox: Inbox) {
         let mut schedule = Schedule::default();
-        let mut held: Option<HeldLock> = None;
-        let mut reconciler = TargetReconciler::new(&self);
         loop {
-            let now = Arc::clone(&wanted.borrow_and_update());
-            let begun = Instant::now();
-            let came_to = match take(&mut held, &now) {
-                Ok(()) => reconciler.round(&now).await,
-                Err(why) => Err(why),
-            };
-            let pause = match &came_to {
-                Ok(()) => self.soon_enough(schedule.succeeded(self.settings.resync)),
-                Err(_) => schedule.failed(fastrand::f64()),
-            };
-            self.note(&came_to, begun.elapsed(), pause);
-            reconciler.conclude(&now, came_to.err(), pause).await;
-            let pause = sleep(pause);
-            tokio::pin!(pause);
-            loop {
-                tokio::select! {
-                    changed = wanted.changed() => if changed.is_err() { return },
-                    () = &mut pause => {}
-                    () = reconciler.stirred() => sleep(GATHERING).await,
-                    Some(callback) = callbacks.recv() => reconciler.run(callback).await,
-                    () = soon.notified() => {
-                        reconciler.look_ahead().await;
-                        continue;
-                    }
-                    () = self.stop.cancelled() => return,
-                }
-                break;
+            // Nothing of what the crash may have left in between is used again.
+            if AssertUnwindSafe(self.run(&mut inbox)).catch_unwind().await.is_ok() {
+                return;
+            }
+            let error = RoundError::Crashed;
+            let pause = schedule.failed(ErrorKind::Internal, Instant::now(), fastrand::f64());
+            tracing::error!(target = %self.name, "{error}");
+            self.statuses.round_ended(
+                &self.name,
+                Err(&error.to_string()),
+                Duration::ZERO,
+                pause.next,
+            );
+            let pause = sleep(pause.next.unwrap_or_default());
+            tokio::select! {
+                () = pause => {}
+                changed = inbox.specs.changed() => if changed.is_err() { return },
+                () = self.stop.cancelled() => return,
             }
         }
     }
 
-    fn soon_enough(&self, pause: Duration) -> Duration {
-        let status = self.statuses.subscribe();
-        let status = status.borrow();
-        let has_code = |target: &TargetStatus| {
-            target
-                .entries
-                .iter()
-                .any(|entry| matches!(entry.waits_for(), Some(FlowStep::Progress(_))))
+    async fn run(&self, inbox: &mut Inbox) {
+        let mut last: Option<Arc<TargetSpec>> = None;
+        let mut schedule = Schedule::default();
+        let mut reconciler = self.reconciler();
+        loop {
+            let spec = Arc::clone(&inbox.specs.borrow_and_update());
+            if last.replace(Arc::clone(&spec)).is_some_and(|last| !last.is_same_target(&spec)) {
+                // Its lock and connection are let go before the other target's are taken.
+                drop(reconciler);
+                reconciler = self.reconciler();
+                schedule = Schedule::default();
+            }
+            let begun = Instant::now();
+            let result = reconciler.round(&spec).await;
+            let pause = match &result {
+                Ok(()) => self.sooner_for_codes(schedule.succeeded(self.settings.resync)),
+                Err(error) => schedule.failed(error.kind(), Instant::now(), fastrand::f64()),
+            };
+            let why = result.as_ref().err().map(ToString::to_string);
+            let reported = why.as_deref().map_or(Ok(()), Err);
+            self.statuses.round_ended(&self.name, reported, begun.elapsed(), pause.next);
+            if let Err(error) = &result {
+                reconciler.log_error(error, pause.next);
+            }
+            reconciler.notify(&spec).await;
+            if self.wait(inbox, &mut reconciler, &mut schedule, pause).await == Next::End {
+                return;
+            }
+        }
+    }
+
+    fn reconciler(&self) -> TargetReconciler<C> {
+        TargetReconciler::new(
+            self.name.clone(),
+            Arc::clone(&self.connector),
+            self.statuses.clone(),
+            self.snapshots.clone(),
+            self.stop.clone(),
+        )
+    }
+
+    /// Waits for what comes first: the pause is over, the spec has changed, or the target reports an
+    /// event.
+    async fn wait(
+        &self,
+        inbox: &mut Inbox,
+        reconciler: &mut TargetReconciler<C>,
+        schedule: &mut Schedule,
+        pause: Pause,
+    ) -> Next {
+        let since = Instant::now();
+        let mut due = pause.next.map(|pause| since + pause);
+        let mut has_event = false;
+        loop {
+            tokio::select! {
+                changed = inbox.specs.changed() => {
+                    return if changed.is_ok() { Next::Round } else { Next::End };
+                }
+                () = until(due) => return Next::Round,
+                event = reconciler.next_event(), if !has_event => match event {
+                    TargetEvent::Changed => {
+                        has_event = true;
+                        let earliest = since.checked_add(pause.deaf);
+                        let heard = earliest.map(|earliest| earliest.max(Instant::now() + DEBOUNCE));
+                        due = [due, heard].into_iter().flatten().min();
+                    }
+                    TargetEvent::Disconnected => {
+                        let pause = self.disconnected(reconciler, schedule);
+                        due = pause.next.map(|pause| Instant::now() + pause);
+                    }
+                },
+                Some(callback) = inbox.callbacks.recv() => {
+                    reconciler.deliver(callback).await;
+                    return Next::Round;
+                }
+                () = inbox.soon.notified() => reconciler.look_ahead().await,
+                () = self.stop.cancelled() => return Next::End,
+            }
+        }
+    }
+
+    /// The target closed the connection. Where it does so again and again, each soon after the
+    /// connection was made, that is reported.
+    fn disconnected(&self, reconciler: &mut TargetReconciler<C>, schedule: &mut Schedule) -> Pause {
+        let lived = reconciler.disconnect();
+        let (pause, drops) = schedule.disconnected(lived, fastrand::f64());
+        if drops > 1 {
+            let error = RoundError::Disconnected(drops);
+            reconciler.log_error(&error, pause.next);
+            self.statuses.disconnected(&self.name, &error.to_string(), pause.next);
+        }
+        pause
+    }
+
+    fn sooner_for_codes(&self, pause: Pause) -> Pause {
+        let waits_for_code = |target: &TargetStatus| {
+            let mut entries = target.entries.iter();
+            entries.any(|entry| matches!(entry.waits_for(), Some(FlowStep::Progress(_))))
         };
-        if status.targets.get(&self.name).is_some_and(has_code) {
-            pause.min(LOOKING_FOR_CODES)
+        if self.statuses.of(&self.name).is_some_and(|target| waits_for_code(&target)) {
+            Pause { next: pause.next.map(|next| next.min(CODE_POLL)), ..pause }
         } else {
             pause
         }
     }
-
-    /// Writes down what a round came to.
-    fn note(&self, came_to: &Result<(), String>, took: Duration, pause: Duration) {
-        let now = self.statuses.now();
-        self.statuses.target(&self.name, |target| {
-            target.last_reconcile = Some(now);
-            target.next_reconcile =
-                SignedDuration::try_from(pause).ok().and_then(|pause| now.checked_add(pause).ok());
-            target.totals.durations.add(took);
-            target.error.clone_from(&came_to.as_ref().err().cloned());
-            match came_to {
-                Ok(()) => target.totals.succeeded += 1,
-                Err(_) => target.totals.failed += 1,
-            }
-            if came_to.is_ok() && target.differences.is_empty() {
-                target.last_success = Some(now);
-            }
-        });
-    }
 }
 
-/// Keeps other watchers away, from the first round on.
-fn take(held: &mut Option<HeldLock>, wanted: &TargetSpec) -> Result<(), String> {
-    if held.is_none() {
-        *held = Some(wanted.hold.take()?);
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => sleep_until(due).await,
+        None => std::future::pending().await,
     }
-    Ok(())
-}
-
-/// A target that is connected, and what it tells.
-pub(super) struct Connected {
-    pub(super) target: Target,
-    pub(super) changes: Option<crate::target::home_assistant::Changes>,
-    /// The way in that it was reached by.
-    pub(super) door: u64,
-}
-
-impl Connected {
-    /// Whether the target has told of a change since this was asked last.
-    pub(super) fn changes_told(&mut self) -> bool {
-        let mut has_told = false;
-        while let Some(changes) = &mut self.changes
-            && changes.next().now_or_never().is_some()
-        {
-            has_told = true;
-        }
-        has_told
-    }
-
-    /// Waits until the target tells of a change, or is gone.
-    pub(super) async fn stirred(&mut self) {
-        let changes = async {
-            match &mut self.changes {
-                Some(changes) => changes.next().await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            () = changes => {}
-            () = self.target.ended() => {}
-        }
-    }
-}
-
-/// Nobody is connected.
-pub(super) fn down(statuses: &StatusStore, name: &TargetName, wanted: &TargetSpec) {
-    let since = statuses.now();
-    statuses.target(name, |target| {
-        target.entries = unseen(&wanted.desired, &target.entries);
-        if !matches!(target.link, Link::Down { .. }) {
-            target.link = Link::Down { since };
-        }
-    });
 }

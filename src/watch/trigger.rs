@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::places::{self, Look};
-use crate::stamp::Stamp;
+use crate::files::Stamp;
 
 /// How often to look where events cannot be had.
 const LOOKING: Duration = Duration::from_secs(2);
@@ -126,8 +126,8 @@ impl Trigger {
         Ok(())
     }
 
-    /// Waits for the first sign of a change.
-    pub(super) async fn stirred(&self) {
+    /// Waits for the first event that may be a change.
+    pub(super) async fn changed(&self) {
         loop {
             let pause = async {
                 match self.looking {
@@ -149,7 +149,7 @@ impl Trigger {
     }
 
     /// Has the next wait for a change end at once.
-    pub(super) fn stir(&self) {
+    pub(super) fn wake(&self) {
         self.changed.notify_one();
     }
 

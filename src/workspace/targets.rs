@@ -58,7 +58,7 @@ pub fn select(
 ///
 /// # Errors
 /// Where there is none of such a name.
-fn pick<T>(
+pub(super) fn pick<T>(
     mut all: BTreeMap<TargetName, T>,
     names: &[String],
 ) -> Result<BTreeMap<TargetName, T>, SelectionError> {
@@ -117,6 +117,7 @@ mod tests {
 
     use super::{SelectionError, one_home_assistant, select};
     use crate::connect::{AuthMethod, Endpoint, HomeAssistantEndpoint};
+    use crate::http::Network;
     use crate::manifest::{self, Project, Token};
     use crate::model::TargetName;
     use crate::workspace::Environment;
@@ -125,7 +126,7 @@ mod tests {
         let running = |url: &str| manifest::Target::HomeAssistant {
             url: url.to_owned(),
             token: Token::Session,
-            ca_file: None,
+            network: Network::default(),
         };
         let targets = [
             ("cabin", running("http://cabin")),
@@ -156,7 +157,7 @@ mod tests {
     fn the_environment_names_the_target_where_the_project_names_none() {
         let endpoint = Endpoint::HomeAssistant(HomeAssistantEndpoint {
             url: "http://ha".to_owned(),
-            ca_file: None,
+            network: Network::default(),
             auth: AuthMethod::Session,
         });
         let environment = Environment { target: Some(endpoint.clone()), ..Environment::default() };

@@ -1,12 +1,11 @@
 //! Changing files that people wrote: exactly the lines meant, every other byte stays.
 //!
-//! All of it is pure, from text to text, but for [`save`]. What comes out is read again and compared
+//! All of it is pure, from text to text. What comes out is read again and compared
 //! with what went in before anybody gets it: a change that would be more than was meant is refused.
 
 mod append;
 mod change;
 pub(crate) mod geometry;
-pub mod save;
 mod slots;
 #[cfg(test)]
 mod tests;

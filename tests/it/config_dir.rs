@@ -221,7 +221,7 @@ fn a_damaged_file_is_told_and_left() {
 fn a_write_that_fails_refuses_the_whole_batch() {
     let house = House::lived_in();
     let before = fs::read(house.file()).unwrap();
-    fs::create_dir(house.path(".storage/.application_credentials.appcred-new")).unwrap();
+    fs::create_dir(house.path(".storage/.application_credentials.left.appcred-new")).unwrap();
     let outcomes = house.execute(vec![create("a"), create("b")]);
     assert!(reason(&outcomes).starts_with("cannot write "), "{outcomes:?}");
     assert_eq!(fs::read(house.file()).unwrap(), before);
@@ -354,7 +354,7 @@ fn a_writer() {
 #[test]
 fn a_kill_at_any_moment_leaves_a_whole_file() {
     let house = House::lived_in();
-    let left_over = house.path(".storage/.application_credentials.appcred-new");
+    let left_over = house.path(".storage/.application_credentials.left.appcred-new");
     let foreign = observe(house.folder.path()).unwrap().credentials.remove(0);
     for round in 0..25 {
         let inode = fs::metadata(house.file()).unwrap().ino();

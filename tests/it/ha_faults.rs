@@ -86,7 +86,12 @@ impl Fake {
 }
 
 async fn open(url: &str, token: &str) -> Result<HomeAssistant, TargetError> {
-    connect(Settings { url: url.to_owned(), token: Secret::new(token), ca_file: None }).await
+    connect(Settings {
+        url: url.to_owned(),
+        token: Secret::new(token),
+        network: Default::default(),
+    })
+    .await
 }
 
 async fn greet(socket: &mut WebSocketStream<TcpStream>) -> bool {

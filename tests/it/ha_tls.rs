@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use appcred::http::Network;
 use appcred::model::{EntryId, EntryState, Secret};
 use appcred::target::home_assistant::{HomeAssistant, Settings, connect};
 use appcred::target::{Done, Execute, Operation, Stop, TargetError};
@@ -81,7 +82,8 @@ async fn answer(mut stream: TlsStream<TcpStream>) -> String {
 
 async fn open(url: String, ca_file: Option<&Path>) -> Result<HomeAssistant, TargetError> {
     let ca_file = ca_file.map(Path::to_owned);
-    connect(Settings { url, token: Secret::new("the-token"), ca_file }).await
+    let network = Network { ca_file, ..Network::default() };
+    connect(Settings { url, token: Secret::new("the-token"), network }).await
 }
 
 #[tokio::test]

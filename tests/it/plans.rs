@@ -75,3 +75,35 @@ fn the_same_plan_is_told_every_time() {
         assert_eq!(planned(&case, "json"), first);
     }
 }
+
+#[test]
+fn an_unknown_integration_stops_only_its_own_entry() {
+    let manifest = "application_credentials:
+  - {domain: spotfy, name: mistyped, client_id: a, client_secret: s}
+  - {domain: spotify, name: right, client_id: b, client_secret: s}
+  - {domain: mine, name: custom, client_id: c, client_secret: s}
+";
+    let project = Project::new()
+        .file("appcred.yaml", &format!("{PROJECT}custom_integrations: [mine]\n"))
+        .file("credentials.yaml", manifest);
+    let appcred =
+        |verb: &[&str]| Appcred::new().in_dir(project.path()).args(verb).status(1).run().stdout;
+    let plan = appcred(&["plan"]);
+    for expected in [
+        "not done: create spotfy \"mistyped\"",
+        "credentials.yaml:2:6",
+        "unknown integration `spotfy`: did you mean `spotify`?",
+        "Plan: 2 to create, 0 to replace, 0 to delete. 1 not done.",
+    ] {
+        assert!(plan.contains(expected), "{expected}: {plan}");
+    }
+    let json: serde_json::Value =
+        serde_json::from_str(&appcred(&["plan", "--format", "json"])).unwrap();
+    assert_eq!(json["targets"][0]["withheld"][0]["why"], "unknown_integration");
+    let annotations = appcred(&["plan", "--format", "github"]);
+    assert!(annotations.contains("::error file=credentials.yaml,line=2"), "{annotations}");
+    let applied = appcred(&["apply", "--yes"]);
+    assert!(applied.contains("2 created"), "{applied}");
+    let again = appcred(&["apply", "--yes"]);
+    assert!(again.contains("No changes. 2 in sync, 1 not done."), "{again}");
+}

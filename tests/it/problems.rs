@@ -17,7 +17,7 @@ fn problems_in(folder: &Path) -> Diagnostics {
         Request { folder: folder.to_owned(), home: Some(PathBuf::from("/home/somebody")) };
     let loaded = load(&request);
     let known: BTreeSet<_> = KNOWN.iter().copied().map(Domain::new).collect();
-    let custom = &loaded.project.custom_integrations;
+    let custom = &loaded.project.policy.custom_integrations;
     let mut problems = check_domains(loaded.domains(), &known, custom, "target `home`");
     problems.append(loaded.problems);
     problems

@@ -16,7 +16,7 @@ use appcred::server::{Access, Serving, TokenFile, serve};
 use appcred::status::{
     Difference, EntryStatus, Holding, Link, Manifests, Mode, Status, TargetStatus,
 };
-use appcred::watch::CallbackRequest;
+use appcred::watch::{CallbackRequest, Heartbeat};
 use jiff::Timestamp;
 use tempfile::NamedTempFile;
 use tokio::net::TcpListener;
@@ -65,6 +65,7 @@ impl Served {
         let (taker, consents) = mpsc::channel(4);
         let names = Names::new("/house".into(), "/house".into(), ".".into());
         let serving = Serving {
+            heartbeat: Heartbeat::new(),
             status: seen,
             snapshot: newest,
             callbacks: taker,

@@ -307,7 +307,6 @@ fn answers_of_another_kind() -> Vec<Row> {
 
 #[tokio::test]
 async fn each_answer_has_its_verdict() {
-    let _again = rustls::crypto::ring::default_provider().install_default();
     let table = [answers_with_a_code(), answers_of_another_kind()].concat();
     let answers: Vec<_> = table.iter().map(|(path, text, _)| (*path, text.clone())).collect();
     let provider = Canned::start(&answers);
@@ -332,7 +331,6 @@ async fn each_answer_has_its_verdict() {
 
 #[tokio::test]
 async fn no_secret_goes_over_http_to_another_machine() {
-    let _again = rustls::crypto::ring::default_provider().install_default();
     let mut question = Canned::start(&[]).question("/");
     for url in ["http://192.0.2.1/token", "http://localhost.example/token", "ftp://127.0.0.1/token"]
     {

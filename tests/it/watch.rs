@@ -301,7 +301,8 @@ fn a_mistyped_integration_is_guessed() {
     thread::sleep(Duration::from_secs(3));
     running.signal(Signal::TERM);
     let told = running.finish().stderr;
-    let guessed = "credentials/b.yaml:2:6: unknown integration `spotfy`: did you mean `spotify`?";
+    let guessed =
+        "not done: create spotfy \"spotfy\": unknown integration `spotfy`: did you mean `spotify`?";
     assert!(told.contains(guessed), "{told}");
 }
 

@@ -73,7 +73,7 @@ fn ha_consent_that_is_refused_is_told_and_can_be_given_after_all() {
     eventually("a linked account", || linking.set_up("anna")["state"] == "loaded");
     running.signal(Signal::TERM);
     let ran = running.finish();
-    let told = "the set-up of anna is over: consent was refused at the provider";
+    let told = "the set-up of anna has ended: consent was refused at the provider";
     assert_eq!(ran.stderr.matches(told).count(), 1, "{}", ran.stderr);
 }
 

@@ -1,15 +1,13 @@
 //! Who may change the folder: one appcred at a time, and none while Home Assistant runs there.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
 use std::path::Path;
-use std::thread;
 use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{atomic, running};
+use super::{owner, running};
+use crate::files::{self, FileLock, NotLocked, wait_for};
 use crate::target::{Refusal, Stop};
 
 /// Beside what it guards, so that a folder under Git shows nothing new.
@@ -19,20 +17,17 @@ const OURS: &str = ".appcred.lock";
 /// `runner.py`; seen in 2025.10.4).
 const HOME_ASSISTANTS: &str = ".ha_run.lock";
 
-const PAUSE: Duration = Duration::from_millis(100);
-
 /// The right to change a folder; given back when dropped.
 #[derive(Debug)]
 pub(super) struct Guard {
-    _ours: File,
+    _ours: FileLock,
     /// Held shared: a newer Home Assistant does not start while the file is written.
-    _home_assistants: Option<File>,
+    _home_assistants: Option<FileLock>,
 }
 
-/// Waits until no other appcred changes the folder, looking so many times at most, ten times a
-/// second; refuses while Home Assistant runs there.
-pub(super) fn acquire(folder: &Path, looks: u32, stop: &Stop) -> Result<Guard, Refusal> {
-    let ours = wait(folder, looks, stop)?;
+/// Waits until no other appcred changes the folder; refuses while Home Assistant runs there.
+pub(super) fn acquire(folder: &Path, timeout: Duration, stop: &Stop) -> Result<Guard, Refusal> {
+    let ours = wait(folder, timeout, stop)?;
     let home_assistants = home_assistants(folder)?;
     if let Some(process) = running::home_assistant_on(folder) {
         return Err(is_running(folder, &format!("process {process}")));
@@ -40,41 +35,30 @@ pub(super) fn acquire(folder: &Path, looks: u32, stop: &Stop) -> Result<Guard, R
     Ok(Guard { _ours: ours, _home_assistants: home_assistants })
 }
 
-fn wait(folder: &Path, looks: u32, stop: &Stop) -> Result<File, Refusal> {
+fn wait(folder: &Path, timeout: Duration, stop: &Stop) -> Result<FileLock, Refusal> {
     let path = folder.join(super::STORAGE).join(OURS);
     let failed = |why: io::Error| Refusal::Failed(format!("cannot lock {}: {why}", path.display()));
-    let owner = atomic::owner_for(&path).map_err(failed)?;
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false).mode(0o600);
-    let mut file = options.open(&path).map_err(failed)?;
-    atomic::give(&file, &owner).map_err(failed)?;
-    for look in 0..looks {
-        match file.try_lock() {
-            Ok(()) => {
-                file.set_len(0).map_err(failed)?;
-                writeln!(file, "{}", std::process::id()).map_err(failed)?;
-                return Ok(file);
-            }
-            Err(TryLockError::Error(why)) => return Err(failed(why)),
-            Err(TryLockError::WouldBlock) if stop.is_cancelled() => return Err(Refusal::Stopped),
-            Err(TryLockError::WouldBlock) if look + 1 < looks => thread::sleep(PAUSE),
-            Err(TryLockError::WouldBlock) => {}
+    let owner = owner::owner_for(&path).map_err(failed)?;
+    let holder = format!("another appcred (process {})", std::process::id());
+    let taken = wait_for(timeout, || stop.is_cancelled(), || FileLock::file(&path, &holder));
+    match taken {
+        Ok(lock) => {
+            owner::give(lock.as_file(), &owner).map_err(failed)?;
+            Ok(lock)
         }
+        Err(NotLocked::Io(why)) => Err(failed(why)),
+        Err(NotLocked::Stopped) => Err(Refusal::Stopped),
+        Err(NotLocked::Held { holder }) => Err(Refusal::Failed(format!(
+            "{} is still changing {}: wait until it is done, or end it",
+            holder.as_deref().unwrap_or("another appcred"),
+            folder.display()
+        ))),
     }
-    let holder = fs::read_to_string(&path).unwrap_or_default();
-    let holder = match holder.trim() {
-        "" => "another appcred".to_owned(),
-        process => format!("another appcred (process {process})"),
-    };
-    Err(Refusal::Failed(format!(
-        "{holder} is still changing {}: wait until it is done, or end it",
-        folder.display()
-    )))
 }
 
 /// Shares a newer Home Assistant's lock where there is one. A missing one is not made: made by
 /// root, it would keep a Home Assistant of another user from starting.
-fn home_assistants(folder: &Path) -> Result<Option<File>, Refusal> {
+fn home_assistants(folder: &Path) -> Result<Option<FileLock>, Refusal> {
     #[derive(Deserialize)]
     struct Holder {
         pid: u32,
@@ -87,16 +71,13 @@ fn home_assistants(folder: &Path) -> Result<Option<File>, Refusal> {
             path.display()
         ))
     };
-    let file = match File::open(&path) {
-        Ok(file) => file,
-        Err(missing) if missing.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(why) => return Err(failed(why)),
-    };
-    match file.try_lock_shared() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::Error(why)) => Err(failed(why)),
-        Err(TryLockError::WouldBlock) => {
-            let text = fs::read_to_string(&path).unwrap_or_default();
+    match FileLock::shared(&path) {
+        Ok(lock) => Ok(Some(lock)),
+        Err(NotLocked::Io(missing)) if missing.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(NotLocked::Io(why)) => Err(failed(why)),
+        Err(NotLocked::Held { .. } | NotLocked::Stopped) => {
+            // What it holds only names the process.
+            let text = files::read_text(&path, files::TEXT_LIMIT).unwrap_or_default();
             let holder = serde_json::from_str(&text).map_or_else(
                 |_| HOME_ASSISTANTS.to_owned(),
                 |Holder { pid, ha_version }| format!("{ha_version}, process {pid}"),

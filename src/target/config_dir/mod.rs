@@ -5,22 +5,26 @@
 //! any moment leaves the old file or the new one, whole; nothing is written while Home Assistant
 //! runs there, as far as that can be seen (`running.rs` says how far).
 
-mod atomic;
 mod lock;
+mod owner;
 mod running;
 mod storage;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeSet;
+use std::fmt::Display;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use secrecy::zeroize::Zeroizing;
 use storage::Store;
 use tokio::task::spawn_blocking;
 
 use super::{Done, Execute, Observe, Operation, Refusal, Stop, TargetError};
+use crate::files::{self, DATA_LIMIT};
 use crate::integrations;
 use crate::model::{ConfigEntry, Domain, EntryState, KnownDomains, Observed};
 
@@ -31,8 +35,8 @@ const CONFIG_ENTRIES: &str = "core.config_entries";
 /// The state of every config entry where nothing runs.
 const AT_REST: &str = "at rest";
 
-/// How many times, ten a second, another appcred's lock is looked at before giving up.
-const LOOKS: u32 = 300;
+/// How long to wait for another appcred that changes the folder.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A configuration folder. One that does not exist yet is a house without anything in it, and is
 /// made by the first [`Execute::execute`].
@@ -103,23 +107,23 @@ fn change(
         return Err(Refusal::Stopped);
     }
     let storage = folder.join(STORAGE);
-    let cannot_write = |why: io::Error| {
-        Refusal::Failed(format!("cannot write {}: {why}", storage.join(CREDENTIALS).display()))
-    };
-    atomic::make_folder(&storage).map_err(cannot_write)?;
-    let _guard = lock::acquire(folder, LOOKS, stop)?;
-    atomic::clear_left_over(&storage, CREDENTIALS).map_err(cannot_write)?;
+    let file = storage.join(CREDENTIALS);
+    let cannot_write =
+        |why: &dyn Display| Refusal::Failed(format!("cannot write {}: {why}", file.display()));
+    owner::make_folder(&storage).map_err(|why| cannot_write(&why))?;
+    let _guard = lock::acquire(folder, LOCK_TIMEOUT, stop)?;
+    files::remove_leftovers(&file).map_err(|why| cannot_write(&why))?;
 
     let mut store = credentials(folder).map_err(Refusal::Failed)?;
     let entries = config_entries(folder).map_err(Refusal::Failed)?;
     let outcomes =
         operations.iter().map(|operation| apply(operation, &mut store, &entries)).collect();
     if store.is_changed() {
-        let text = store.to_text().map_err(|why| cannot_write(why.into()))?;
+        let text = store.to_text().map_err(|why| cannot_write(&why))?;
         if stop.is_cancelled() {
             return Err(Refusal::Stopped);
         }
-        atomic::replace(&storage, CREDENTIALS, &text).map_err(cannot_write)?;
+        files::write_private(&file, &text).map_err(|why| cannot_write(&why))?;
     }
     Ok(outcomes)
 }
@@ -139,12 +143,14 @@ fn apply(
 
 fn credentials(folder: &Path) -> Result<Store, String> {
     let path = folder.join(STORAGE).join(CREDENTIALS);
-    Store::parse(text_of(&path)?.as_deref()).map_err(|damage| unusable(&path, damage))
+    Store::parse(text_of(&path)?.as_deref().map(String::as_str))
+        .map_err(|damage| unusable(&path, damage))
 }
 
 fn config_entries(folder: &Path) -> Result<Vec<ConfigEntry>, String> {
     let path = folder.join(STORAGE).join(CONFIG_ENTRIES);
-    storage::config_entries(text_of(&path)?.as_deref()).map_err(|damage| unusable(&path, damage))
+    storage::config_entries(text_of(&path)?.as_deref().map(String::as_str))
+        .map_err(|damage| unusable(&path, damage))
 }
 
 /// HA's own integrations that take credentials, and the custom ones that are installed there.
@@ -168,12 +174,8 @@ fn domains(folder: &Path) -> Result<BTreeSet<Domain>, String> {
 }
 
 /// A file's text; none where there is no file.
-fn text_of(path: &Path) -> Result<Option<String>, String> {
-    match fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
-        Err(missing) if missing.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(why) => Err(unusable(path, why)),
-    }
+fn text_of(path: &Path) -> Result<Option<Zeroizing<String>>, String> {
+    files::optional(files::read_text(path, DATA_LIMIT)).map_err(|why| unusable(path, why))
 }
 
 fn unusable(path: &Path, why: impl std::fmt::Display) -> String {

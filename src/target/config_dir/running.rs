@@ -18,6 +18,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use crate::files::{self, TEXT_LIMIT};
+
 const PROCESSES: &str = "/proc";
 
 /// What a running Home Assistant keeps open in its folder: the log, the recorder's database, the
@@ -34,7 +36,7 @@ pub(super) fn home_assistant_on(folder: &Path) -> Option<u32> {
     let mut ids = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     ids.find(|id: &u32| {
         let process = Path::new(PROCESSES).join(id.to_string());
-        let Ok(command) = fs::read(process.join("cmdline")) else { return false };
+        let Ok(command) = files::read(&process.join("cmdline"), TEXT_LIMIT) else { return false };
         let arguments: Vec<&[u8]> = command.split(|byte| *byte == 0).collect();
         is_home_assistant(&arguments)
             && (arguments.iter().any(|argument| names(&process, argument, wanted))

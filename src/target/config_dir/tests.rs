@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::time::Duration;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -188,18 +189,18 @@ fn one_waits_for_another_only_so_long() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join(STORAGE)).unwrap();
     let stop = Stop::new();
-    let first = lock::acquire(folder.path(), 1, &stop).unwrap();
-    let Err(Refusal::Failed(told)) = lock::acquire(folder.path(), 2, &stop) else {
+    let first = lock::acquire(folder.path(), Duration::ZERO, &stop).unwrap();
+    let Err(Refusal::Failed(told)) = lock::acquire(folder.path(), Duration::ZERO, &stop) else {
         panic!("two held one lock");
     };
     assert!(told.contains(&format!("(process {})", std::process::id())), "{told}");
     stop.cancel();
-    assert_eq!(lock::acquire(folder.path(), 2, &stop).unwrap_err(), Refusal::Stopped);
+    assert_eq!(lock::acquire(folder.path(), Duration::ZERO, &stop).unwrap_err(), Refusal::Stopped);
     drop(first);
     let lock = folder.path().join(".ha_run.lock");
     fs::write(&lock, r#"{"pid": 77, "version": 1, "ha_version": "2026.11.0", "start_ts": 1.5}"#)
         .unwrap();
-    let _guard = lock::acquire(folder.path(), 50, &Stop::new()).unwrap();
+    let _guard = lock::acquire(folder.path(), Duration::from_secs(5), &Stop::new()).unwrap();
     assert!(File::open(&lock).unwrap().try_lock().is_err(), "Home Assistant could start now");
 }
 

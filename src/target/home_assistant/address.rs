@@ -38,6 +38,11 @@ impl Address {
         Ok(Self { base })
     }
 
+    /// The URL itself.
+    pub(super) fn url(&self) -> &Url {
+        &self.base
+    }
+
     /// Whether TLS guards the way.
     pub(super) fn is_encrypted(&self) -> bool {
         self.base.scheme() == "https"

@@ -12,7 +12,6 @@ use futures_util::{SinkExt, StreamExt};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use thiserror::Error;
-use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -22,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::in_flight::{Asker, InFlight, Listener, deliver};
 use super::messages::{Answer, Command, Incoming, Numbered};
+use crate::http::Stream;
 use crate::target::Stop;
 
 /// Commands sent and not yet answered. HA cuts the line at 4,096 answers that wait.
@@ -41,7 +41,7 @@ const OVERDUE_CHECK_SECONDS: u64 = 10;
 const CLOSE_TIMEOUT_SECONDS: u64 = 2;
 
 /// The WebSocket below.
-pub(super) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+pub(super) type Socket = WebSocketStream<MaybeTlsStream<Stream>>;
 
 /// Why a command brought no result.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -63,6 +63,12 @@ pub(super) enum Fault {
     /// It was sent, and no answer will come.
     #[error("{0}")]
     Lost(String),
+    /// It was sent, and HA is still at work.
+    #[error("Home Assistant took too long")]
+    TimedOut,
+    /// The token is not taken any more.
+    #[error("the access token was refused")]
+    Unauthorized,
     /// The answer was none that we know.
     #[error("the answer is not as Home Assistant is known to give it ({0})")]
     Unreadable(String),
@@ -73,6 +79,7 @@ impl Fault {
     pub(super) fn before_anything_was_done(self) -> Self {
         match self {
             Self::Lost(why) => Self::Unsent(why),
+            Self::TimedOut => Self::Unsent(self.to_string()),
             other => other,
         }
     }

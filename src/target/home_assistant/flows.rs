@@ -225,7 +225,7 @@ impl HomeAssistant {
         domain: &Domain,
         flow: &FlowId,
     ) -> Result<(), Refusal> {
-        let (flow_id, domain) = (flow.to_string(), domain.to_string());
+        let (flow_id, domain) = (flow.as_str().to_owned(), domain.as_str().to_owned());
         let value = serde_json::json!(Note { flow_id, domain });
         self.note(mark, account, value).await
     }

@@ -5,32 +5,33 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use rustls::ClientConfig;
-use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{Connector, client_async_tls_with_config};
 
+use super::CONNECT_TIMEOUT_SECONDS;
 use super::address::Address;
 use super::connection::Socket;
 use super::messages::{Greeting, LogIn};
-use super::{CONNECT_TIMEOUT_SECONDS, trouble};
+use super::unreachable::{self, unreachable};
+use crate::http::{Network, Stream};
 use crate::model::Secret;
 use crate::target::TargetError;
 
 /// A list of 100,000 credentials comes in one frame of some 20 MB.
 const MAX_INCOMING_BYTES: usize = 256 * 1024 * 1024;
 
-/// How long somebody may take to answer to TLS who has not to HTTP.
+/// How long what does not answer to HTTP may take to answer to TLS.
 const PROBE_TIMEOUT_SECONDS: u64 = 3;
 
 /// A socket on which commands may be sent, and HA's version.
 pub(super) async fn log_in(
     address: &Address,
-    tls: Arc<ClientConfig>,
+    network: &Network,
     token: &Secret,
 ) -> Result<(Socket, Option<String>), TargetError> {
-    let mut socket = open(address, tls).await.map_err(|why| unreachable(address, why))?;
+    let mut socket = open(address, network).await?;
     let Greeting::TokenWanted { ha_version } = greeting(&mut socket, address).await? else {
         return Err(unreachable(address, "it did not ask for an access token".to_owned()));
     };
@@ -51,34 +52,27 @@ pub(super) async fn log_in(
 ///
 /// # Errors
 /// The reason, with what to do about it.
-pub(super) async fn open(address: &Address, tls: Arc<ClientConfig>) -> Result<Socket, String> {
+pub(super) async fn open(address: &Address, network: &Network) -> Result<Socket, TargetError> {
+    let tls = network.tls(address.url()).map_err(|why| unreachable(address, why))?;
+    let tls = Arc::new(tls);
     let opening = async {
-        let error = match shake_hands(address, connected(address).await?, Arc::clone(&tls)).await {
+        let stream = network.connect(address.url(), &tls).await;
+        let stream = stream.map_err(|error| unreachable::no_connection(address, &error))?;
+        let error = match shake_hands(address, stream, Arc::clone(&tls)).await {
             Ok(socket) => return Ok(socket),
             Err(error) => error,
         };
-        let is_tls = !address.is_encrypted() && !is_http(&error) && speaks_tls(address, tls).await;
-        Err(trouble::no_socket(address, &error, is_tls))
+        let is_tls =
+            !address.is_encrypted() && !is_http(&error) && speaks_tls(address, network, tls).await;
+        Err(unreachable::no_socket(address, &error, is_tls))
     };
     let opened = timeout(Duration::from_secs(CONNECT_TIMEOUT_SECONDS), opening).await;
-    opened.unwrap_or_else(|_| Err(trouble::no_answer(CONNECT_TIMEOUT_SECONDS)))
-}
-
-async fn connected(address: &Address) -> Result<TcpStream, String> {
-    // Opened here because tokio-tungstenite mistakes the port of a bare IPv6 address.
-    let numbers = lookup_host((address.host(), address.port()))
-        .await
-        .map_err(|error| trouble::no_number(address, &error))?;
-    let stream = TcpStream::connect(&*numbers.collect::<Vec<_>>())
-        .await
-        .map_err(|error| trouble::no_way(address, &error))?;
-    stream.set_nodelay(true).map_err(|error| error.to_string())?;
-    Ok(stream)
+    opened.unwrap_or_else(|_| Err(unreachable::no_answer(address, CONNECT_TIMEOUT_SECONDS)))
 }
 
 async fn shake_hands(
     address: &Address,
-    stream: TcpStream,
+    stream: Stream,
     tls: Arc<ClientConfig>,
 ) -> Result<Socket, tungstenite::Error> {
     let limits = WebSocketConfig::default()
@@ -90,13 +84,13 @@ async fn shake_hands(
     shaken.map(|(socket, _)| socket)
 }
 
-/// Whether whoever does not answer to HTTP would to TLS.
-async fn speaks_tls(address: &Address, tls: Arc<ClientConfig>) -> bool {
-    let Ok(stream) = connected(address).await else { return false };
+/// Whether what does not answer to HTTP would answer to TLS.
+async fn speaks_tls(address: &Address, network: &Network, tls: Arc<ClientConfig>) -> bool {
+    let Ok(stream) = network.connect(address.url(), &tls).await else { return false };
     let address = address.with_tls(true);
     let shaking = shake_hands(&address, stream, tls);
     let tried = timeout(Duration::from_secs(PROBE_TIMEOUT_SECONDS), shaking).await;
-    tried.is_ok_and(|tried| trouble::speaks_tls(&tried.map(|_| ())))
+    tried.is_ok_and(|tried| unreachable::speaks_tls(&tried.map(|_| ())))
 }
 
 fn is_http(error: &tungstenite::Error) -> bool {
@@ -119,8 +113,4 @@ async fn greeting(socket: &mut Socket, address: &Address) -> Result<Greeting, Ta
             Some(Err(error)) => return Err(unreachable(address, error.to_string())),
         }
     }
-}
-
-fn unreachable(address: &Address, why: String) -> TargetError {
-    TargetError::Unreachable { address: address.to_string(), why }
 }

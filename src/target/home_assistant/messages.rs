@@ -8,7 +8,9 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use smol_str::SmolStr;
 
-use crate::model::{ClientId, Credential, CredentialId, Domain, EntryId, NewCredential, Secret};
+use crate::model::{
+    ClientId, Credential, CredentialId, Domain, EntryId, NewCredential, Secret, visible,
+};
 
 /// What HA says of a command that names nothing it has.
 pub(super) const NOT_FOUND: &str = "not_found";
@@ -217,8 +219,7 @@ impl Incoming<'_> {
 /// may be a secret.
 fn without_values(message: &str) -> String {
     let kept = message.split(". Got").next().unwrap_or_default();
-    let one_line = kept.chars().map(|sign| if sign.is_control() { ' ' } else { sign });
-    one_line.take(MAX_MESSAGE_CHARS).collect()
+    visible(kept).chars().take(MAX_MESSAGE_CHARS).collect()
 }
 
 /// The user whose token we have.
@@ -376,6 +377,6 @@ mod tests {
     fn quoted_values_go() {
         let said = "should be a string @ data['client_secret']. Got ['a']\nextra keys. Got 'b'";
         assert_eq!(without_values(said), "should be a string @ data['client_secret']");
-        assert_eq!(without_values("a\u{1b}[1mb"), "a [1mb");
+        assert_eq!(without_values("a\u{1b}[1mb"), r"a\u{1b}[1mb");
     }
 }

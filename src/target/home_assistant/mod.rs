@@ -3,9 +3,9 @@
 //! ```text
 //!  mod.rs ──▶ credentials.rs, config_entries.rs, flows.rs ──▶ connection.rs ⇄ in_flight.rs   (WebSocket)
 //!     │                                               └────▶ rest.rs                        (HTTP)
-//!     └─────▶ address.rs, tls.rs, log_in.rs                   messages.rs, flow_words.rs = HA's words
+//!     └─────▶ address.rs, log_in.rs                           messages.rs, flow_words.rs = HA's words
 //!  sign_in.rs = how a person comes to an access token                                        (HTTP)
-//!  trouble.rs = why nobody answers there, and what to do
+//!  unreachable.rs = why nobody answers there, and what to do
 //! ```
 //!
 //! One connection lives as long as one [`HomeAssistant`]; when it is lost every question that is
@@ -24,15 +24,12 @@ mod messages;
 mod notification;
 mod rest;
 mod sign_in;
-mod tls;
-mod trouble;
+mod unreachable;
 
 pub use changes::Changes;
 pub use flows::{FlowAnswer, FlowEvents, FlowSide};
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
@@ -45,6 +42,7 @@ use self::credentials::Installed;
 use self::messages::{Command, CurrentUser, Features, NOT_ADMIN};
 use self::rest::Rest;
 use super::{Done, Execute, Observe, Operation, Refusal, Stop, TargetError};
+use crate::http::Network;
 use crate::model::{Credential, CredentialId, Domain, Held, KnownDomains, Observed, Secret};
 
 pub use sign_in::{Session, SignIn, SignInError, canonical};
@@ -62,8 +60,8 @@ pub struct Settings {
     pub url: String,
     /// An access token of an administrator.
     pub token: Secret,
-    /// Certificate authorities (PEM) to trust beside the system's.
-    pub ca_file: Option<PathBuf>,
+    /// How all connections to it are made.
+    pub network: Network,
 }
 
 /// A running HA that has accepted our token.
@@ -80,19 +78,15 @@ pub struct HomeAssistant {
 
 /// Connects, logs in, and makes sure that the token is an administrator's.
 pub async fn connect(settings: Settings) -> Result<HomeAssistant, TargetError> {
-    let Settings { url, token, ca_file } = settings;
+    let Settings { url, token, network } = settings;
     let address = Address::parse(&url)?;
-    let tls = tls::configuration(&address, ca_file.as_deref())?;
     let patience = Duration::from_secs(CONNECT_TIMEOUT_SECONDS);
     let (socket, version) =
-        timeout(patience, log_in::log_in(&address, Arc::new(tls.clone()), &token)).await.map_err(
-            |_| TargetError::Unreachable {
-                address: address.to_string(),
-                why: trouble::no_answer(CONNECT_TIMEOUT_SECONDS),
-            },
-        )??;
+        timeout(patience, log_in::log_in(&address, &network, &token))
+            .await
+            .map_err(|_| unreachable::no_answer(&address, CONNECT_TIMEOUT_SECONDS))??;
     tracing::debug!(%address, version, "connected to Home Assistant");
-    let rest = Rest::new(address.clone(), tls, token)?;
+    let rest = Rest::new(address.clone(), &network, token)?;
     let connection = Connection::new(socket);
     let domains = OnceCell::new();
     let mut ha = HomeAssistant { address, version, connection, rest, domains, base: None };
@@ -134,8 +128,9 @@ impl HomeAssistant {
             Fault::Refused { .. } | Fault::Unreadable(_) => {
                 TargetError::Protocol { address, why: fault.to_string() }
             }
-            Fault::Stopped | Fault::Unsent(_) | Fault::Lost(_) => {
-                TargetError::Unreachable { address, why: fault.to_string() }
+            Fault::Unauthorized => TargetError::Unauthorized { address },
+            Fault::Stopped | Fault::Unsent(_) | Fault::Lost(_) | Fault::TimedOut => {
+                TargetError::Lost { address, why: fault.to_string() }
             }
         }
     }
@@ -268,6 +263,8 @@ impl From<Fault> for Refusal {
         match fault {
             Fault::Stopped => Self::Stopped,
             Fault::Lost(why) => Self::Lost(why),
+            Fault::TimedOut => Self::Lost(fault.to_string()),
+            Fault::Unauthorized => Self::Unauthorized,
             Fault::Refused { .. } | Fault::Unsent(_) | Fault::Unreadable(_) => {
                 Self::Failed(fault.to_string())
             }

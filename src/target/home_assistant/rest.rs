@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
-use rustls::ClientConfig;
+use reqwest::{Client, Method, RequestBuilder, StatusCode};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::address::Address;
 use super::connection::Fault;
 use super::flow_words::{Step, errors};
+use super::unreachable::unreachable;
+use crate::http::{self, Network};
 use crate::model::{Domain, EntryId, FlowId, HandOverError, Secret};
 use crate::target::TargetError;
 
@@ -22,6 +24,8 @@ const FLOW_START_TIMEOUT_SECONDS: u64 = 300;
 const FLOW_TIMEOUT_SECONDS: u64 = 120;
 /// All else is answered from memory.
 const TIMEOUT_SECONDS: u64 = 30;
+/// A form with thousands of choices fits.
+const LARGEST_ANSWER_BYTES: u64 = 16 * 1024 * 1024;
 
 /// HA's HTTP API.
 pub(super) struct Rest {
@@ -64,24 +68,18 @@ pub(super) struct Configuration {
 const FLOWS: [&str; 3] = ["config", "config_entries", "flow"];
 /// What the browser is told by HA when it has taken a code over.
 const TAKEN_OVER: &str = "window.close()";
-/// That page is 37 bytes long.
-const LARGEST_CALLBACK_PAGE: usize = 4 * 1024;
 
 impl Rest {
     /// Calls nobody yet.
     pub(super) fn new(
         address: Address,
-        tls: ClientConfig,
+        network: &Network,
         token: Secret,
     ) -> Result<Self, TargetError> {
-        let client = Client::builder()
-            .tls_backend_preconfigured(tls)
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .map_err(|error| TargetError::Unreachable {
-                address: address.to_string(),
-                why: error.without_url().to_string(),
-            })?;
+        let client = network
+            .client(address.url())
+            .and_then(|client| client.build().map_err(http::innermost))
+            .map_err(|why| unreachable(&address, why))?;
         Ok(Self { client, address, token })
     }
 
@@ -89,7 +87,7 @@ impl Rest {
     pub(super) async fn reload(&self, entry: &EntryId) -> Result<(), Fault> {
         let path = ["config", "config_entries", "entry", entry.as_str(), "reload"];
         let call = self.call(Method::POST, &path, RELOAD_TIMEOUT_SECONDS);
-        match answered(call).await?.status() {
+        match answered(call).await?.status {
             StatusCode::OK => Ok(()),
             StatusCode::NOT_FOUND => Err(refused(StatusCode::NOT_FOUND, "there is no such entry")),
             StatusCode::FORBIDDEN => {
@@ -103,7 +101,7 @@ impl Rest {
     pub(super) async fn remove(&self, entry: &EntryId) -> Result<(), Fault> {
         let path = ["config", "config_entries", "entry", entry.as_str()];
         let call = self.call(Method::DELETE, &path, RELOAD_TIMEOUT_SECONDS);
-        match answered(call).await?.status() {
+        match answered(call).await?.status {
             StatusCode::OK | StatusCode::NOT_FOUND => Ok(()),
             other => Err(refused(other, "Home Assistant's log may say more")),
         }
@@ -120,8 +118,8 @@ impl Rest {
         let call = self.flow_call(Method::POST, &[], FLOW_START_TIMEOUT_SECONDS, base);
         let start = StartFlow { handler: domain.as_str(), entry_id: account };
         let started = answered(call.json(&start)).await?;
-        match started.status() {
-            StatusCode::OK => step(started).await,
+        match started.status {
+            StatusCode::OK => step(&started),
             StatusCode::NOT_FOUND => {
                 Err(refused(StatusCode::NOT_FOUND, "Home Assistant cannot load this integration"))
             }
@@ -137,12 +135,13 @@ impl Rest {
     ) -> Result<Option<Step>, Fault> {
         let call = self.flow_call(Method::GET, &[flow.as_str()], FLOW_TIMEOUT_SECONDS, base);
         let looked = answered(call).await?;
-        match looked.status() {
-            StatusCode::OK => step(looked).await.map(Some),
+        match looked.status {
+            StatusCode::OK => step(&looked).map(Some),
             StatusCode::NOT_FOUND => Ok(None),
-            other => {
-                Err(refused(other, "Home Assistant stumbles over this flow; its log may say more"))
-            }
+            other => Err(refused(
+                other,
+                "Home Assistant failed to process this flow; its log may say more",
+            )),
         }
     }
 
@@ -155,10 +154,10 @@ impl Rest {
     ) -> Result<Answered, Fault> {
         let call = self.flow_call(Method::POST, &[flow.as_str()], FLOW_TIMEOUT_SECONDS, base);
         let taken = answered(call.json(answers)).await?;
-        match taken.status() {
-            StatusCode::OK => step(taken).await.map(|step| Answered::Step(Box::new(step))),
+        match taken.status {
+            StatusCode::OK => step(&taken).map(|step| Answered::Step(Box::new(step))),
             StatusCode::NOT_FOUND => Ok(Answered::Gone),
-            StatusCode::BAD_REQUEST => match taken.json::<Unfit>().await {
+            StatusCode::BAD_REQUEST => match taken.json::<Unfit>() {
                 Ok(unfit) => Ok(Answered::Unfit(errors(unfit.errors))),
                 Err(_) => {
                     Err(refused(StatusCode::BAD_REQUEST, "Home Assistant does not take the answer"))
@@ -171,7 +170,7 @@ impl Rest {
     /// Ends a flow; one that is gone is ended.
     pub(super) async fn abort_flow(&self, flow: &FlowId) -> Result<(), Fault> {
         let path = [&FLOWS[..], &[flow.as_str()]].concat();
-        match answered(self.call(Method::DELETE, &path, TIMEOUT_SECONDS)).await?.status() {
+        match answered(self.call(Method::DELETE, &path, TIMEOUT_SECONDS)).await?.status {
             StatusCode::OK | StatusCode::NOT_FOUND => Ok(()),
             other => Err(refused(other, "Home Assistant's log may say more")),
         }
@@ -184,36 +183,27 @@ impl Rest {
         let mut url = self.address.callback();
         url.set_query(Some(query));
         let call = self.client.get(url).timeout(Duration::from_secs(TIMEOUT_SECONDS));
-        let mut answer = answered(call).await.map_err(not_now)?;
-        match answer.status() {
-            StatusCode::OK => {}
+        let answer = answered(call).await.map_err(not_now)?;
+        let page = String::from_utf8_lossy(&answer.body);
+        match answer.status {
+            StatusCode::OK if page.contains(TAKEN_OVER) => Ok(()),
+            StatusCode::OK => Err(HandOverError::NotNow(
+                "another page than Home Assistant's came back".to_owned(),
+            )),
             StatusCode::BAD_REQUEST => {
-                let why = "it does not know this set-up any more";
-                return Err(HandOverError::Refused(why.to_owned()));
+                Err(HandOverError::Refused("it has no such set-up any more".to_owned()))
             }
-            other => return Err(HandOverError::NotNow(format!("it answered {other}"))),
-        }
-        let mut page = Vec::new();
-        while let Some(part) = answer.chunk().await.map_err(|error| not_now(lost(error)))? {
-            page.extend_from_slice(&part);
-            if page.len() > LARGEST_CALLBACK_PAGE {
-                break;
-            }
-        }
-        if page.windows(TAKEN_OVER.len()).any(|part| part == TAKEN_OVER.as_bytes()) {
-            Ok(())
-        } else {
-            Err(HandOverError::NotNow("another page than Home Assistant's came back".to_owned()))
+            other => Err(HandOverError::NotNow(format!("it answered {other}"))),
         }
     }
 
     /// What HA knows of its own addresses.
     pub(super) async fn configuration(&self) -> Result<Configuration, Fault> {
         let answer = answered(self.call(Method::GET, &["config"], TIMEOUT_SECONDS)).await?;
-        if answer.status() != StatusCode::OK {
-            return Err(refused(answer.status(), "Home Assistant does not tell its addresses"));
+        if answer.status != StatusCode::OK {
+            return Err(refused(answer.status, "Home Assistant does not give its addresses"));
         }
-        answer.json().await.map_err(|_| Fault::Unreadable("no configuration".to_owned()))
+        answer.json().map_err(|_| Fault::Unreadable("no configuration".to_owned()))
     }
 
     fn flow_call(
@@ -237,22 +227,37 @@ impl Rest {
     }
 }
 
-async fn step(answer: Response) -> Result<Step, Fault> {
-    answer.json().await.map_err(|_| Fault::Unreadable("no step of a config flow".to_owned()))
+/// An answer, read to its end.
+struct Reply {
+    status: StatusCode,
+    body: Vec<u8>,
 }
 
-async fn answered(call: RequestBuilder) -> Result<Response, Fault> {
-    call.send().await.map_err(lost)
+impl Reply {
+    fn json<T: DeserializeOwned>(&self) -> serde_json::Result<T> {
+        serde_json::from_slice(&self.body)
+    }
 }
 
-fn lost(error: reqwest::Error) -> Fault {
-    let unsent = error.is_connect() || error.is_builder();
-    let why = if error.is_timeout() {
-        "Home Assistant took too long".to_owned()
-    } else {
-        error.without_url().to_string()
-    };
-    if unsent { Fault::Unsent(why) } else { Fault::Lost(why) }
+fn step(answer: &Reply) -> Result<Step, Fault> {
+    answer.json().map_err(|_| Fault::Unreadable("no step of a config flow".to_owned()))
+}
+
+async fn answered(call: RequestBuilder) -> Result<Reply, Fault> {
+    let answer = call.send().await.map_err(|error| {
+        if error.is_timeout() && !error.is_connect() {
+            return Fault::TimedOut;
+        }
+        let unsent = error.is_connect() || error.is_builder();
+        let why = http::innermost(error);
+        if unsent { Fault::Unsent(why) } else { Fault::Lost(why) }
+    })?;
+    let status = answer.status();
+    if status == StatusCode::UNAUTHORIZED {
+        return Err(Fault::Unauthorized);
+    }
+    let body = http::read(answer, LARGEST_ANSWER_BYTES).await;
+    Ok(Reply { status, body: body.map_err(|why| Fault::Lost(why.to_string()))? })
 }
 
 /// HA's own text is left out: it may quote what it was sent.

@@ -6,9 +6,6 @@
 //! `state` is what ties the browser's return to this sign-in. It is sent all the same, as OAuth 2.1
 //! asks of every client, and counts from the release on that looks at it.
 
-use std::path::Path;
-use std::sync::Arc;
-
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use oauth2::basic::{BasicClient, BasicErrorResponse, BasicErrorResponseType, BasicTokenResponse};
@@ -20,14 +17,13 @@ use oauth2::{
     RequestTokenError, TokenResponse, TokenUrl,
 };
 use reqwest::{Client, Url};
-use rustls::ClientConfig;
 use thiserror::Error;
 use url::form_urlencoded::Serializer;
 
 use super::address::Address;
 use super::log_in::open;
-use super::tls;
-use crate::http::{self, NoAnswer, exchange};
+use super::unreachable::unreachable;
+use crate::http::{Network, NoAnswer, exchange, innermost};
 use crate::model::Secret;
 use crate::target::TargetError;
 
@@ -94,9 +90,9 @@ impl SignIn {
     ///
     /// # Errors
     /// Where the address or the CA file is none.
-    pub fn new(url: &str, ca_file: Option<&Path>, origin: &str) -> Result<Self, SignInError> {
+    pub fn new(url: &str, network: &Network, origin: &str) -> Result<Self, SignInError> {
         let address = Address::parse(url)?;
-        let line = Line::new(&address, ca_file)?;
+        let line = Line::new(&address, network)?;
         let client_id = format!("{origin}{CLIENT}");
         let redirect = RedirectUrl::new(format!("{origin}{}", Self::RETURN))
             .map_err(|error| protocol(&address, error.to_string()))?;
@@ -114,10 +110,8 @@ impl SignIn {
     /// # Errors
     /// Where it is not, before a person is sent to it.
     pub async fn look(&self) -> Result<(), SignInError> {
-        match open(&self.address, Arc::clone(&self.line.tls)).await {
-            Ok(_) => Ok(()),
-            Err(why) => Err(unreachable(&self.address, why).into()),
-        }
+        open(&self.address, &self.line.network).await?;
+        Ok(())
     }
 
     /// Where the person signs in.
@@ -165,9 +159,9 @@ impl Session {
     ///
     /// # Errors
     /// Where the session is over, or HA cannot be asked.
-    pub async fn access_token(&self, ca_file: Option<&Path>) -> Result<Secret, SignInError> {
+    pub async fn access_token(&self, network: &Network) -> Result<Secret, SignInError> {
         let address = Address::parse(&self.url)?;
-        let line = Line::new(&address, ca_file)?;
+        let line = Line::new(&address, network)?;
         let send = line.sender();
         let granted: Result<BasicTokenResponse, _> = oauth(&address, &self.client_id)
             .exchange_refresh_token(&RefreshToken::new(self.refresh_token.expose().to_owned()))
@@ -184,9 +178,9 @@ impl Session {
     ///
     /// # Errors
     /// Where HA cannot be asked.
-    pub async fn revoke(&self, ca_file: Option<&Path>) -> Result<(), SignInError> {
+    pub async fn revoke(&self, network: &Network) -> Result<(), SignInError> {
         let address = Address::parse(&self.url)?;
-        let line = Line::new(&address, ca_file)?;
+        let line = Line::new(&address, network)?;
         let form = Serializer::new(String::new())
             .append_pair("token", self.refresh_token.expose())
             .finish();
@@ -220,16 +214,15 @@ type Answer = BoxFuture<'static, Result<HttpResponse, NoAnswer>>;
 /// The way to HA.
 struct Line {
     client: Client,
-    tls: Arc<ClientConfig>,
+    network: Network,
 }
 
 impl Line {
-    fn new(address: &Address, ca_file: Option<&Path>) -> Result<Self, TargetError> {
-        let tls = tls::configuration(address, ca_file)?;
-        let client = http::client().tls_backend_preconfigured(tls.clone()).build();
-        let client =
-            client.map_err(|error| unreachable(address, error.without_url().to_string()))?;
-        Ok(Self { client, tls: Arc::new(tls) })
+    fn new(address: &Address, network: &Network) -> Result<Self, TargetError> {
+        let client = network.client(address.url());
+        let client = client.and_then(|client| client.build().map_err(innermost));
+        let client = client.map_err(|why| unreachable(address, why))?;
+        Ok(Self { client, network: network.clone() })
     }
 
     /// Sends by this way. Its futures own what they need, so that whoever awaits them may be moved
@@ -268,13 +261,9 @@ impl Line {
 
     /// A call that failed tells less than a look at who is there.
     async fn lost(&self, address: &Address, why: String) -> TargetError {
-        let looked = open(address, Arc::clone(&self.tls)).await;
-        unreachable(address, looked.err().unwrap_or(why))
+        let looked = open(address, &self.network).await;
+        looked.err().unwrap_or_else(|| unreachable(address, why))
     }
-}
-
-fn unreachable(address: &Address, why: String) -> TargetError {
-    TargetError::Unreachable { address: address.to_string(), why }
 }
 
 fn protocol(address: &Address, why: String) -> TargetError {

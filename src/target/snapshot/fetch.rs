@@ -1,24 +1,20 @@
 //! Where a snapshot comes from.
 
 use std::fmt;
-use std::fs::File;
-use std::io::Read;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::{Client, StatusCode};
-use rustls::ClientConfig;
-use rustls_platform_verifier::BuilderVerifierExt;
+use reqwest::header::LOCATION;
+use reqwest::{Response, StatusCode};
 use url::Url;
 
-use crate::http::innermost;
+use crate::files::{self, DATA_LIMIT};
+use crate::http::{self, Network, innermost};
 use crate::model::Secret;
 use crate::target::TargetError;
 
-/// 100,000 credentials fit.
-const LARGEST_BYTES: usize = 128 * 1024 * 1024;
 const TIMEOUT_SECONDS: u64 = 60;
+const MOST_REDIRECTS: usize = 5;
 
 /// A file, or an address on the web.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,50 +55,54 @@ pub(super) async fn text(source: &Source, token: Option<&Secret>) -> Result<Stri
         Source::File(file) => {
             let file = file.clone();
             let reading = tokio::task::spawn_blocking(move || {
-                let mut bytes = Vec::new();
-                let limit = LARGEST_BYTES as u64 + 1;
-                File::open(file)?.take(limit).read_to_end(&mut bytes)?;
-                std::io::Result::Ok(bytes)
+                let read = files::read(&file, DATA_LIMIT);
+                read.map(|mut bytes| std::mem::take(&mut *bytes)).map_err(|error| error.to_string())
             });
-            let read = reading.await.map_err(|why| why.to_string());
-            read.and_then(|read| read.map_err(|why| why.to_string()))
-                .map_err(|why| TargetError::Storage(format!("cannot read {source}: {why}")))?
+            let read = reading.await.map_err(|why| why.to_string()).flatten();
+            read.map_err(|why| TargetError::Storage(format!("cannot read {source}: {why}")))?
         }
         Source::Web(url) => fetch(url, token)
             .await
             .map_err(|why| TargetError::Unreachable { address: source.to_string(), why })?,
     };
     let unusable = |why: &str| TargetError::Storage(format!("cannot use {source}: {why}"));
-    if bytes.len() > LARGEST_BYTES {
+    if bytes.len() as u64 > DATA_LIMIT {
         return Err(unusable("it is larger than 128 MiB"));
     }
     String::from_utf8(bytes).map_err(|_| unusable("it is not UTF-8"))
 }
 
+/// Follows redirects. Each place is reached by its own way, and only the first one gets the token.
 async fn fetch(url: &Url, token: Option<&Secret>) -> Result<Vec<u8>, String> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let tls = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .and_then(BuilderVerifierExt::with_platform_verifier)
-        .map_err(|error| format!("no certificate authority to trust: {error}"))?
-        .with_no_client_auth();
-    let client = Client::builder().tls_backend_preconfigured(tls).build().map_err(innermost)?;
+    let mut place = url.clone();
+    for _ in 0..=MOST_REDIRECTS {
+        let token = token.filter(|_| place.origin() == url.origin());
+        let response = get(&place, token).await?;
+        let status = response.status();
+        if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+            let asks = format!("it asks for a token ({})", status.as_u16());
+            return Err(format!("{asks}: set APPCRED_SNAPSHOT_TOKEN to one that it takes"));
+        }
+        if status.is_success() {
+            return http::read(response, DATA_LIMIT).await.map_err(|why| why.to_string());
+        }
+        if !status.is_redirection() {
+            return Err(format!("it answers {status}"));
+        }
+        let to = response.headers().get(LOCATION).and_then(|to| to.to_str().ok());
+        let to = to.and_then(|to| place.join(to).ok());
+        let is_safe = |to: &Url| to.scheme() == "https" || to.scheme() == place.scheme();
+        place =
+            to.filter(is_safe).ok_or_else(|| format!("it answers {status} and no safe address"))?;
+    }
+    Err(format!("it redirects more than {MOST_REDIRECTS} times"))
+}
+
+async fn get(url: &Url, token: Option<&Secret>) -> Result<Response, String> {
+    let client = Network::default().client(url)?.build().map_err(innermost)?;
     let mut request = client.get(url.clone()).timeout(Duration::from_secs(TIMEOUT_SECONDS));
     if let Some(token) = token {
         request = request.bearer_auth(token.expose());
     }
-    let response = request.send().await.map_err(innermost)?;
-    if matches!(response.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
-        let asks = format!("it asks for a token ({})", response.status().as_u16());
-        return Err(format!("{asks}: set APPCRED_SNAPSHOT_TOKEN to one that it takes"));
-    }
-    let mut response = response.error_for_status().map_err(innermost)?;
-    let mut bytes = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(innermost)? {
-        bytes.extend_from_slice(&chunk);
-        if bytes.len() > LARGEST_BYTES {
-            break;
-        }
-    }
-    Ok(bytes)
+    request.send().await.map_err(innermost)
 }

@@ -162,15 +162,15 @@ pub(super) fn target(seen: &Seen<'_>) -> Target {
             client_id: credential.client_id.as_str().into(),
             auth_domain: credential.auth_domain.clone(),
             owner: credential.mark().map(|mark| mark.owner.to_string()),
-            used_by: users.map(|entry| entry.id.to_string()).collect(),
+            used_by: users.map(|entry| entry.id.as_str().to_owned()).collect(),
             client_id_ciphertext: seals.client_id.map(|seal| seal.to_string()),
             client_secret_ciphertext: seals.client_secret.map(|seal| seal.to_string()),
         }
     });
     let linked = observed.config_entries.iter().filter_map(|entry| {
         Some(Linked {
-            entry_id: entry.id.to_string(),
-            domain: entry.domain.to_string(),
+            entry_id: entry.id.as_str().to_owned(),
+            domain: entry.domain.as_str().to_owned(),
             title: entry.title.clone(),
             state: entry.state.to_string(),
             implementation: entry.implementation.clone()?,
@@ -178,7 +178,7 @@ pub(super) fn target(seen: &Seen<'_>) -> Target {
     });
     let domains = observed.domains.all();
     Target {
-        name: name.to_string(),
+        name: name.as_str().to_owned(),
         home_assistant_version: observed.version.clone(),
         domains_known_by: match observed.domains {
             KnownDomains::Told(_) => KnownBy::HomeAssistant,

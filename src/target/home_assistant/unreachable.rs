@@ -1,4 +1,4 @@
-//! Why nobody answers as Home Assistant at an address, and what to do about it.
+//! Why no Home Assistant answers at an address, and what to do about it.
 
 use std::io;
 
@@ -9,25 +9,40 @@ use tokio_tungstenite::tungstenite::Error as SocketError;
 use tokio_tungstenite::tungstenite::http::Response;
 
 use super::address::Address;
+use crate::http::ConnectError;
+use crate::target::TargetError;
 
 /// Home Assistant's own port.
 const PORT: u16 = 8123;
 
-/// The reason with what to do, where no number is found for the host's name.
-pub(super) fn no_number(address: &Address, error: &io::Error) -> String {
+/// Where there is no better word for it.
+pub(super) fn unreachable(address: &Address, why: String) -> TargetError {
+    TargetError::Unreachable { address: address.to_string(), why }
+}
+
+/// Where no connection is made.
+pub(super) fn no_connection(address: &Address, error: &ConnectError) -> TargetError {
+    let why = match error {
+        ConnectError::Name(error) => unknown_name(address, error),
+        ConnectError::Connect(error) => refused(address, error),
+        ConnectError::Proxy(why) => why.clone(),
+    };
+    unreachable(address, why)
+}
+
+fn unknown_name(address: &Address, error: &io::Error) -> String {
     let host = address.host();
     let help = if host.ends_with(".local") {
-        "names under `.local` are not found from everywhere: write its number (IP address) instead"
+        "names under `.local` are not found from everywhere: write its IP address instead"
     } else {
-        "check the name, or write its number (IP address) instead"
+        "check the name, or write its IP address instead"
     };
     let why = plain(error);
     let why = why.rsplit(": ").next().unwrap_or_default();
     format!("the name `{host}` is not found ({why}); {help}")
 }
 
-/// The same where no connection is made.
-pub(super) fn no_way(address: &Address, error: &io::Error) -> String {
+fn refused(address: &Address, error: &io::Error) -> String {
     let port = address.port();
     let help = match error.kind() {
         io::ErrorKind::ConnectionRefused if port == PORT => {
@@ -45,32 +60,38 @@ pub(super) fn no_way(address: &Address, error: &io::Error) -> String {
     format!("{}; {help}", plain(error))
 }
 
-/// The same where nothing comes.
-pub(super) fn no_answer(seconds: u64) -> String {
-    format!(
-        "no answer within {seconds} seconds; is that machine on, and does no firewall stand between?"
+/// Where nothing comes.
+pub(super) fn no_answer(address: &Address, seconds: u64) -> TargetError {
+    unreachable(
+        address,
+        format!(
+            "no answer within {seconds} seconds; is that machine on, and does no firewall stand between?"
+        ),
     )
 }
 
-/// The same where what answers is no Home Assistant. `speaks_tls` is what answered to TLS where the
+/// Where what answers is no Home Assistant. `speaks_tls` says whether it answers to TLS where the
 /// address has none.
-pub(super) fn no_socket(address: &Address, error: &SocketError, speaks_tls: bool) -> String {
+pub(super) fn no_socket(address: &Address, error: &SocketError, speaks_tls: bool) -> TargetError {
     if speaks_tls {
         let other = address.with_tls(true);
-        return format!("TLS is spoken there; write {other}");
+        return unreachable(address, format!("it speaks TLS; write {other}"));
     }
-    match error {
-        SocketError::Http(answer) => by_status(address, answer),
+    let why = match error {
+        SocketError::Http(answer) => return by_status(address, answer),
         SocketError::Io(error) => match tls_error(error) {
             Some(error) => by_tls(address, error),
             None => format!("{error}; {}", ask_browser()),
         },
-        SocketError::Protocol(_) | SocketError::HttpFormat(_) => nobody(address, "other HTTP"),
+        SocketError::Protocol(_) | SocketError::HttpFormat(_) => {
+            other_server(address, "other HTTP")
+        }
         other => other.to_string(),
-    }
+    };
+    unreachable(address, why)
 }
 
-/// Whether a handshake ended in a way that only who speaks TLS has.
+/// Whether a handshake ended in a way that only a TLS server has.
 pub(super) fn speaks_tls(tried: &Result<(), SocketError>) -> bool {
     match tried {
         Err(SocketError::Io(error)) => {
@@ -81,27 +102,31 @@ pub(super) fn speaks_tls(tried: &Result<(), SocketError>) -> bool {
     }
 }
 
-fn by_status(address: &Address, answer: &Response<Option<Vec<u8>>>) -> String {
+fn by_status(address: &Address, answer: &Response<Option<Vec<u8>>>) -> TargetError {
     let status = answer.status();
     match status {
         StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
-            format!("it answers {status}; wait until Home Assistant has started")
+            let why = format!("it answers {status}; wait until Home Assistant has started");
+            TargetError::Starting { address: address.to_string(), why }
         }
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => format!(
-            "it answers {status} before any token was sent; a proxy may want a password of its own, or Home Assistant may have banned this machine (ip_bans.yaml)"
-        ),
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => TargetError::Forbidden {
+            address: address.to_string(),
+            why: format!(
+                "it answers {status} before any token was sent; a proxy may want a password of its own, or Home Assistant may have banned this machine (ip_bans.yaml)"
+            ),
+        },
         _ if status.is_redirection() => {
             let to = answer.headers().get(LOCATION).and_then(|to| to.to_str().ok());
             let to = to.and_then(|to| Address::parse(to).ok());
-            let to = to.map(|to| format!(": to {}", to.origin())).unwrap_or_default();
-            format!("it sends elsewhere{to}; write the address where it ends")
+            let to = to.map(|to| format!(" to {}", to.origin())).unwrap_or_default();
+            unreachable(address, format!("it redirects{to}; write the address where that ends"))
         }
-        _ => nobody(address, &status.to_string()),
+        _ => unreachable(address, other_server(address, &status.to_string())),
     }
 }
 
-/// Somebody else answers.
-fn nobody(address: &Address, how: &str) -> String {
+/// Something else answers.
+fn other_server(address: &Address, how: &str) -> String {
     if address.has_path() {
         let bare = address.origin();
         format!("no Home Assistant answers below that path ({how}); write {bare}")
@@ -113,7 +138,7 @@ fn nobody(address: &Address, how: &str) -> String {
 fn by_tls(address: &Address, error: &rustls::Error) -> String {
     match error {
         rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
-            format!("no TLS is spoken there; write {}", address.with_tls(false))
+            format!("it does not speak TLS; write {}", address.with_tls(false))
         }
         rustls::Error::InvalidCertificate(error) => by_certificate(error),
         other => other.to_string(),

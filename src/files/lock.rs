@@ -1,0 +1,202 @@
+//! Locks of files and folders, held by one process at a time.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+use thiserror::Error;
+
+use super::Stamp;
+use super::read::{open, read_text};
+
+/// How long to wait between two attempts.
+const PAUSE: Duration = Duration::from_millis(25);
+/// Who holds a lock writes that right after taking it.
+const HOLDER_ATTEMPTS: u32 = 20;
+const HOLDER_LIMIT: u64 = 4096;
+
+/// A lock, given back when dropped or when the process ends.
+#[derive(Debug)]
+pub struct FileLock {
+    /// Locked as long as it is open.
+    file: File,
+}
+
+/// Why a lock could not be taken.
+#[derive(Debug, Error)]
+pub enum NotLocked {
+    /// Somebody else holds it.
+    #[error("{} holds the lock", holder.as_deref().unwrap_or("another process"))]
+    Held {
+        /// Who, where the lock says so.
+        holder: Option<String>,
+    },
+    /// It was given up to wait.
+    #[error("interrupted")]
+    Stopped,
+    /// It cannot be locked.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl FileLock {
+    /// Locks a file or folder that exists. `None` where its file system knows no such lock.
+    ///
+    /// # Errors
+    /// Where somebody else holds it, or it cannot be opened.
+    pub fn existing(path: &Path) -> Result<Option<Self>, NotLocked> {
+        loop {
+            let (file, metadata) = open(path)?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Err(NotLocked::Held { holder: None }),
+                Err(TryLockError::Error(error)) if is_unsupported(&error) => {
+                    tracing::warn!("{} cannot be locked there: {error}", path.display());
+                    return Ok(None);
+                }
+                Err(TryLockError::Error(error)) => return Err(error.into()),
+            }
+            // Whoever held it before may have replaced the file.
+            let current = Stamp::of(path).map(|stamp| stamp.identity());
+            if current == Some(Stamp::from(&metadata).identity()) {
+                return Ok(Some(Self { file }));
+            }
+        }
+    }
+
+    /// Locks a lock file, which is made where there is none, and says in it who holds it.
+    ///
+    /// # Errors
+    /// Where somebody else holds it, or it cannot be opened.
+    pub fn file(path: &Path, holder: &str) -> Result<Self, NotLocked> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+        let mut file = options.custom_flags(flags.bits().cast_signed()).open(path)?;
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::other("it is not a regular file").into());
+        }
+        match file.try_lock() {
+            Ok(()) => {
+                file.set_len(0)?;
+                writeln!(file, "{holder}")?;
+                Ok(Self { file })
+            }
+            Err(TryLockError::WouldBlock) => Err(NotLocked::Held { holder: holder_of(path) }),
+            Err(TryLockError::Error(error)) => Err(error.into()),
+        }
+    }
+
+    /// Locks a file that exists together with others who share it.
+    ///
+    /// # Errors
+    /// Where somebody holds it alone, or it cannot be opened.
+    pub fn shared(path: &Path) -> Result<Self, NotLocked> {
+        let (file, metadata) = open(path)?;
+        if !metadata.is_file() {
+            return Err(io::Error::other("it is not a regular file").into());
+        }
+        match file.try_lock_shared() {
+            Ok(()) => Ok(Self { file }),
+            Err(TryLockError::WouldBlock) => Err(NotLocked::Held { holder: None }),
+            Err(TryLockError::Error(error)) => Err(error.into()),
+        }
+    }
+
+    /// The file that is locked.
+    pub fn as_file(&self) -> &File {
+        &self.file
+    }
+}
+
+/// Tries again and again to take a lock, until `timeout` is over or `is_stopped`.
+///
+/// # Errors
+/// The last refusal.
+pub fn wait_for<T>(
+    timeout: Duration,
+    is_stopped: impl Fn() -> bool,
+    mut attempt: impl FnMut() -> Result<T, NotLocked>,
+) -> Result<T, NotLocked> {
+    let start = Instant::now();
+    loop {
+        match attempt() {
+            Err(NotLocked::Held { .. }) if is_stopped() => return Err(NotLocked::Stopped),
+            Err(NotLocked::Held { .. }) if start.elapsed() < timeout => thread::sleep(PAUSE),
+            other => return other,
+        }
+    }
+}
+
+/// Who holds a lock file; asked again where he is just about to write it.
+fn holder_of(path: &Path) -> Option<String> {
+    for _ in 0..HOLDER_ATTEMPTS {
+        let text = read_text(path, HOLDER_LIMIT).ok()?;
+        if text.ends_with('\n') {
+            return Some(text.trim().to_owned()).filter(|holder| !holder.is_empty());
+        }
+        thread::sleep(PAUSE);
+    }
+    None
+}
+
+/// NFS locks only what is open for writing, which no folder is; some file systems lock nothing.
+fn is_unsupported(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::BADF | Errno::NOLCK | Errno::OPNOTSUPP))
+        || error.kind() == io::ErrorKind::Unsupported
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use super::{FileLock, NotLocked, wait_for};
+
+    #[test]
+    fn a_lock_file_says_who_holds_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let first = FileLock::file(&path, "process 1").unwrap();
+        let refused = FileLock::file(&path, "process 2").unwrap_err();
+        assert_eq!(refused.to_string(), "process 1 holds the lock");
+        drop(first);
+        let _second = FileLock::file(&path, "process 2").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "process 2\n");
+    }
+
+    #[test]
+    fn a_folder_is_locked_by_one_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = FileLock::existing(folder.path()).unwrap();
+        assert!(first.is_some());
+        assert!(matches!(FileLock::existing(folder.path()), Err(NotLocked::Held { .. })));
+        drop(first);
+        assert!(FileLock::existing(folder.path()).is_ok());
+    }
+
+    #[test]
+    fn waiting_ends_by_itself_when_stopped_and_with_the_lock() {
+        let attempts = AtomicUsize::new(0);
+        let held = || -> Result<(), NotLocked> {
+            attempts.fetch_add(1, Ordering::Relaxed);
+            Err(NotLocked::Held { holder: None })
+        };
+        assert!(matches!(wait_for(Duration::ZERO, || false, held), Err(NotLocked::Held { .. })));
+        let stopped = || attempts.load(Ordering::Relaxed) > 3;
+        let ended = wait_for(Duration::from_secs(60), stopped, held);
+        assert!(matches!(ended, Err(NotLocked::Stopped)));
+        let mut left = 2;
+        let soon = || {
+            left -= 1;
+            if left > 0 { Err(NotLocked::Held { holder: None }) } else { Ok(7) }
+        };
+        assert_eq!(wait_for(Duration::from_secs(60), || false, soon).unwrap(), 7);
+    }
+}

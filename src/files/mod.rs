@@ -1,0 +1,28 @@
+//! The one way to read, write and lock files.
+//!
+//! - What is read is a regular file. It is opened without waiting, checked after it was opened, and never
+//!   read beyond a limit: a pipe, a device or an endless file is an error, and nothing hangs.
+//! - What is written replaces the old file whole and keeps its mode, its owner and the symlinks that lead to
+//!   it. Whoever looks, and whenever the process is killed, finds the old file or the new one.
+//! - What is read, changed and written is locked meanwhile.
+//!
+//! `clippy.toml` keeps the rest of the crate from opening files in another way.
+#![expect(clippy::disallowed_methods, reason = "this room is where files are opened")]
+
+mod lock;
+mod read;
+mod stamp;
+mod write;
+
+pub use lock::{FileLock, NotLocked, wait_for};
+pub use read::{open_folder, optional, read, read_stream, read_text, reason};
+pub use stamp::Stamp;
+pub use write::{
+    NotWritten, append, create, make_private_folder, remove_leftovers, replace, write,
+    write_private,
+};
+
+/// How large a text file may be that people write: a manifest, secrets, a certificate.
+pub const TEXT_LIMIT: u64 = 8 * 1024 * 1024;
+/// How large a file may be that programs write: a snapshot, a saved plan, Home Assistant's storage.
+pub const DATA_LIMIT: u64 = 128 * 1024 * 1024;

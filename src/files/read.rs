@@ -1,0 +1,203 @@
+//! Reading a whole file.
+
+use std::fs::{File, Metadata};
+use std::io::{self, ErrorKind, Read};
+use std::path::Path;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use secrecy::zeroize::Zeroizing;
+
+/// Reads a regular file of at most `limit` bytes. It is wiped from memory when dropped.
+///
+/// # Errors
+/// Where it cannot be opened, is no regular file, or is larger. The error says why in words.
+pub fn read(path: &Path, limit: u64) -> io::Result<Zeroizing<Vec<u8>>> {
+    read_whole(path, limit).map_err(|error| io::Error::new(error.kind(), reason(path, &error)))
+}
+
+fn read_whole(path: &Path, limit: u64) -> io::Result<Zeroizing<Vec<u8>>> {
+    let (mut file, metadata) = open(path)?;
+    if !metadata.is_file() {
+        return Err(not_regular(&metadata));
+    }
+    if metadata.len() > limit {
+        return Err(too_large(limit));
+    }
+    bounded(&mut file, metadata.len(), limit)
+}
+
+/// Reads a file of UTF-8 text.
+///
+/// # Errors
+/// As [`read`], and where it is not UTF-8.
+pub fn read_text(path: &Path, limit: u64) -> io::Result<Zeroizing<String>> {
+    text(read(path, limit)?)
+}
+
+/// Reads text from standard input or another stream, to its end.
+///
+/// # Errors
+/// Where it cannot be read, is longer than `limit` bytes, or is not UTF-8.
+pub fn read_stream(stream: &mut impl Read, limit: u64) -> io::Result<Zeroizing<String>> {
+    text(bounded(stream, 0, limit)?)
+}
+
+/// `None` where there is no such file.
+///
+/// # Errors
+/// Every other error.
+pub fn optional<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        other => other.map(Some),
+    }
+}
+
+/// Opens a folder, which is not a symlink to one, as for locking it.
+///
+/// # Errors
+/// Where it cannot be opened or is no folder.
+pub fn open_folder(path: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(File::from(rustix::fs::open(path, flags, Mode::empty())?))
+}
+
+/// Why a file could not be read or written, in words.
+pub fn reason(path: &Path, error: &io::Error) -> String {
+    match error.kind() {
+        ErrorKind::NotFound if path.is_symlink() => "it is a symbolic link to nothing".to_owned(),
+        ErrorKind::NotFound => "there is no such file or folder".to_owned(),
+        ErrorKind::PermissionDenied if error.get_ref().is_none() => "permission denied".to_owned(),
+        ErrorKind::ResourceBusy => {
+            "it is in use, as a mount of a single file is: mount its folder instead".to_owned()
+        }
+        _ if Errno::from_io_error(error) == Some(Errno::LOOP) => {
+            "it is a symbolic link that leads to itself".to_owned()
+        }
+        _ => error.to_string(),
+    }
+}
+
+/// Opens without waiting for whoever writes into a pipe, and without taking a terminal.
+pub(super) fn open(path: &Path) -> io::Result<(File, Metadata)> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    match rustix::fs::open(path, flags, Mode::empty()) {
+        Ok(opened) => {
+            let file = File::from(opened);
+            let metadata = file.metadata()?;
+            Ok((file, metadata))
+        }
+        // A socket, or a device that is not there.
+        Err(Errno::NXIO | Errno::NODEV) => Err(io::Error::other("it is not a regular file")),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Reads to the end, with room from the start for what is expected: a buffer that grows leaves copies.
+fn bounded(stream: &mut impl Read, expected: u64, limit: u64) -> io::Result<Zeroizing<Vec<u8>>> {
+    let room = usize::try_from(expected).unwrap_or_default().saturating_add(1);
+    let mut bytes = Zeroizing::new(Vec::with_capacity(room));
+    stream.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit { Err(too_large(limit)) } else { Ok(bytes) }
+}
+
+fn text(mut bytes: Zeroizing<Vec<u8>>) -> io::Result<Zeroizing<String>> {
+    if std::str::from_utf8(&bytes).is_err() {
+        let is_utf16 = bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]);
+        let found = if is_utf16 { "it is UTF-16: save it as UTF-8" } else { "it is not UTF-8" };
+        return Err(io::Error::new(ErrorKind::InvalidData, found));
+    }
+    let text = String::from_utf8(std::mem::take(&mut *bytes)).map_err(io::Error::other)?;
+    Ok(Zeroizing::new(text))
+}
+
+fn not_regular(metadata: &Metadata) -> io::Error {
+    if metadata.is_dir() {
+        io::Error::new(ErrorKind::IsADirectory, "it is a folder, not a file")
+    } else {
+        io::Error::other("it is not a regular file")
+    }
+}
+
+fn too_large(limit: u64) -> io::Error {
+    let size = if limit < 1 << 20 {
+        format!("{} KiB", limit >> 10)
+    } else {
+        format!("{} MiB", limit >> 20)
+    };
+    io::Error::new(ErrorKind::FileTooLarge, format!("it is larger than {size}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::ErrorKind;
+    use std::os::unix::net::UnixListener;
+    use std::path::Path;
+
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+    use super::{optional, read, read_stream, read_text};
+
+    fn refused(path: &Path) -> String {
+        read(path, 1024).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_regular_file_is_read_up_to_its_limit() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a");
+        fs::write(&file, "four").unwrap();
+        assert_eq!(read(&file, 4).unwrap().as_slice(), b"four");
+        assert_eq!(read(&file, 3).unwrap_err().kind(), ErrorKind::FileTooLarge);
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink("a", &link).unwrap();
+        assert_eq!(read_text(&link, 4).unwrap().as_str(), "four");
+        assert!(optional(read(&folder.path().join("none"), 4)).unwrap().is_none());
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_refused_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        let socket = folder.path().join("socket");
+        let _listener = UnixListener::bind(&socket).unwrap();
+        for path in [&pipe, &socket, Path::new("/dev/zero"), Path::new("/dev/null")] {
+            assert_eq!(refused(path), "it is not a regular file", "{}", path.display());
+        }
+        assert_eq!(refused(folder.path()), "it is a folder, not a file");
+    }
+
+    #[test]
+    fn a_file_without_an_end_is_read_up_to_its_limit() {
+        // Says that it is a regular file of 0 bytes, and has more.
+        assert_eq!(refused(Path::new("/proc/kallsyms")), "it is larger than 1 KiB");
+        let told = read_stream(&mut std::io::repeat(b'x'), 2048).unwrap_err();
+        assert_eq!(told.to_string(), "it is larger than 2 KiB");
+    }
+
+    #[test]
+    fn what_is_not_utf8_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a");
+        for (bytes, said) in [
+            (&b"\xff\xfea\0"[..], "it is UTF-16: save it as UTF-8"),
+            (&b"\xc3("[..], "it is not UTF-8"),
+        ] {
+            fs::write(&file, bytes).unwrap();
+            assert_eq!(read_text(&file, 1024).unwrap_err().to_string(), said);
+        }
+    }
+
+    #[test]
+    fn a_reason_has_no_numbers_of_the_operating_system() {
+        let folder = tempfile::tempdir().unwrap();
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink("link", &link).unwrap();
+        let why = |path: &Path| read(path, 1).unwrap_err().to_string();
+        assert_eq!(why(&link), "it is a symbolic link that leads to itself");
+        assert_eq!(why(&folder.path().join("none")), "there is no such file or folder");
+    }
+}

@@ -1,0 +1,424 @@
+//! Writing a whole file.
+//!
+//! The new content is written beside the old file and takes its place by a rename. What is beside it is what
+//! the new file holds: nothing else is left by a kill.
+
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::fs::OFlags;
+use tempfile::NamedTempFile;
+use thiserror::Error;
+
+use super::lock::{FileLock, NotLocked, wait_for};
+use super::read::{optional, read, reason};
+
+/// How long to wait for another process that replaces the same file.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
+/// Symlinks in a row, as the operating system counts them.
+const MOST_LINKS: u32 = 40;
+/// Of a name that is nearly as long as a name may be.
+const LONGEST_NAME: usize = 200;
+const SUFFIX: &str = ".appcred-new";
+
+/// Why a file stays as it is.
+#[derive(Debug, Error)]
+pub enum NotWritten {
+    /// It no longer holds what was read.
+    #[error("it was changed by somebody else meanwhile")]
+    Changed,
+    /// There is one already.
+    #[error("it is there already")]
+    Exists,
+    /// Nothing can be made beside it.
+    #[error("nothing can be written in the folder {}: {why}", folder.display())]
+    Folder {
+        /// Its folder.
+        folder: PathBuf,
+        /// The reason.
+        why: io::Error,
+    },
+    /// The new file would not belong to whom the old one belongs.
+    #[error(
+        "it must belong to user {user} and group {group}, so run appcred as that user or as root"
+    )]
+    Owner {
+        /// The old one's user.
+        user: u32,
+        /// The old one's group.
+        group: u32,
+    },
+    /// Somebody else is replacing it.
+    #[error("{0}")]
+    Locked(NotLocked),
+    /// It cannot be read or written.
+    #[error("{0}")]
+    Io(String),
+}
+
+/// Replaces a file that still holds `before`. Mode, owner and the symlinks that lead to it stay.
+///
+/// # Errors
+/// Where it was changed meanwhile, or cannot be written.
+pub fn replace(
+    path: &Path,
+    before: impl AsRef<[u8]>,
+    after: impl AsRef<[u8]>,
+) -> Result<(), NotWritten> {
+    let before = before.as_ref();
+    let failed = |error: io::Error| failed(path, &error);
+    let real = path.canonicalize().map_err(failed)?;
+    let lock = wait_for(LOCK_TIMEOUT, || false, || FileLock::existing(&real));
+    let _lock = lock.map_err(|refused| match refused {
+        NotLocked::Io(error) => failed(error),
+        other => NotWritten::Locked(other),
+    })?;
+    let is_unchanged = match read(&real, before.len() as u64) {
+        Ok(now) => *now == before,
+        Err(error) if error.kind() == ErrorKind::FileTooLarge => false,
+        Err(error) => return Err(failed(error)),
+    };
+    if !is_unchanged {
+        return Err(NotWritten::Changed);
+    }
+    remove_leftovers(&real).map_err(failed)?;
+    let old = fs::metadata(&real).map_err(failed)?;
+    let new = beside(&real, &old, old.mode(), after.as_ref())?;
+    new.persist(&real).map_err(|error| failed(error.error))?;
+    sync_folder(&real).map_err(failed)
+}
+
+/// Writes a file that must not exist yet, with this mode; it appears whole or not at all.
+///
+/// # Errors
+/// Where there is one already, or it cannot be written.
+pub fn create(path: &Path, content: impl AsRef<[u8]>, mode: u32) -> Result<(), NotWritten> {
+    let folder = folder_of(path);
+    fs::create_dir_all(folder).map_err(|error| not_in(folder, &error))?;
+    let new = new_file(path, mode)?;
+    fill(&new, content.as_ref()).map_err(|error| failed(path, &error))?;
+    new.persist_noclobber(path).map_err(|error| match error.error.kind() {
+        ErrorKind::AlreadyExists => NotWritten::Exists,
+        _ => failed(path, &error.error),
+    })?;
+    sync_folder(path).map_err(|error| failed(path, &error))
+}
+
+/// Writes a file, whatever it holds now. One that exists keeps mode, owner and the symlinks that lead to it; a
+/// new one gets this mode. A pipe or a terminal, as `/dev/stdout`, is written to and stays what it is.
+///
+/// # Errors
+/// Where it cannot be written.
+pub fn write(path: &Path, content: impl AsRef<[u8]>, mode: u32) -> Result<(), NotWritten> {
+    let content = content.as_ref();
+    let failed = |error: io::Error| failed(path, &error);
+    let old = optional(fs::metadata(path)).map_err(failed)?;
+    if old.as_ref().is_some_and(Metadata::is_dir) {
+        return Err(failed(ErrorKind::IsADirectory.into()));
+    }
+    if old.as_ref().is_some_and(|old| !old.is_file()) {
+        return stream(path, content).map_err(failed);
+    }
+    let real = real_path(path).map_err(failed)?;
+    let new = match old {
+        Some(old) => beside(&real, &old, old.mode(), content)?,
+        None => {
+            let new = new_file(&real, mode)?;
+            fill(&new, content).map_err(failed)?;
+            new
+        }
+    };
+    new.persist(&real).map_err(|error| failed(error.error))?;
+    sync_folder(&real).map_err(failed)
+}
+
+/// Writes a file that its owner alone can read: who owns it now, or else who owns the folder.
+///
+/// # Errors
+/// Where it cannot be written, or not so that it belongs to that owner.
+pub fn write_private(path: &Path, content: impl AsRef<[u8]>) -> Result<(), NotWritten> {
+    let failed = |error: io::Error| failed(path, &error);
+    let real = real_path(path).map_err(failed)?;
+    let owner = fs::metadata(&real).or_else(|_| fs::metadata(folder_of(&real))).map_err(failed)?;
+    let new = beside(&real, &owner, 0o600, content.as_ref())?;
+    new.persist(&real).map_err(|error| failed(error.error))?;
+    sync_folder(&real).map_err(failed)
+}
+
+/// Adds to the end of a file, which is made where there is none.
+///
+/// # Errors
+/// Where it cannot be written.
+pub fn append(path: &Path, content: impl AsRef<[u8]>) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.append(true).create(true).custom_flags(WITHOUT_WAITING.bits().cast_signed());
+    options.open(path)?.write_all(content.as_ref())
+}
+
+/// Makes a folder, and those above it, for this user alone.
+///
+/// # Errors
+/// Where it cannot be made.
+pub fn make_private_folder(folder: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+/// Removes what killed processes left beside a file. Only who holds its lock may do that.
+///
+/// # Errors
+/// Where something is left that cannot be removed.
+pub fn remove_leftovers(path: &Path) -> io::Result<()> {
+    let prefix = prefix(path);
+    for entry in fs::read_dir(folder_of(path))? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let random = name.strip_prefix(&prefix).and_then(|rest| rest.strip_suffix(SUFFIX));
+        // The file `a.b` has leftovers of its own, which begin as those of the file `a`.
+        if random.is_some_and(|random| !random.contains('.')) {
+            match fs::remove_file(entry.path()) {
+                Err(gone) if gone.kind() == ErrorKind::NotFound => {}
+                removed => removed?,
+            }
+        }
+    }
+    Ok(())
+}
+
+const WITHOUT_WAITING: OFlags = OFlags::NONBLOCK.union(OFlags::NOCTTY);
+
+fn stream(path: &Path, content: &[u8]) -> io::Result<()> {
+    let flags = WITHOUT_WAITING.bits().cast_signed();
+    let mut file = OpenOptions::new().write(true).custom_flags(flags).open(path)?;
+    // Only the opening must not wait: a reader may be slow.
+    rustix::fs::fcntl_setfl(&file, rustix::fs::fcntl_getfl(&file)? - OFlags::NONBLOCK)?;
+    file.write_all(content)
+}
+
+/// A file beside the old one with the owner of that, or of the folder, and the new content.
+fn beside(
+    real: &Path,
+    owner: &Metadata,
+    mode: u32,
+    content: &[u8],
+) -> Result<NamedTempFile, NotWritten> {
+    let new = new_file(real, 0o600)?;
+    let made = new.as_file().metadata().map_err(|error| failed(real, &error))?;
+    // A new file in a folder belongs to its user, and to whatever group new files get there.
+    if made.uid() != owner.uid() || (owner.is_file() && made.gid() != owner.gid()) {
+        fchown(new.as_file(), Some(owner.uid()), Some(owner.gid()))
+            .map_err(|_| NotWritten::Owner { user: owner.uid(), group: owner.gid() })?;
+    }
+    // Not by the mode of a new file, from which the umask is taken away.
+    let mode = fs::Permissions::from_mode(mode & 0o7777);
+    let filled = new.as_file().set_permissions(mode).and_then(|()| fill(&new, content));
+    filled.map_err(|error| failed(real, &error))?;
+    Ok(new)
+}
+
+fn new_file(path: &Path, mode: u32) -> Result<NamedTempFile, NotWritten> {
+    let folder = folder_of(path);
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(mode);
+    tempfile::Builder::new()
+        .prefix(&prefix(path))
+        .suffix(SUFFIX)
+        .make_in(folder, |name| options.open(name))
+        .map_err(|error| not_in(folder, &error))
+}
+
+fn fill(new: &NamedTempFile, content: &[u8]) -> io::Result<()> {
+    let mut file: &File = new.as_file();
+    file.write_all(content)?;
+    file.sync_all()
+}
+
+fn sync_folder(path: &Path) -> io::Result<()> {
+    File::open(folder_of(path))?.sync_all()
+}
+
+/// Where a path leads, also where nothing is there yet.
+fn real_path(path: &Path) -> io::Result<PathBuf> {
+    let mut path = path.to_owned();
+    for _ in 0..MOST_LINKS {
+        match path.canonicalize() {
+            Err(error) if error.kind() == ErrorKind::NotFound => match path.read_link() {
+                Ok(target) => path = folder_of(&path).join(target),
+                Err(_) => return Ok(path),
+            },
+            found => return found,
+        }
+    }
+    Err(rustix::io::Errno::LOOP.into())
+}
+
+fn failed(path: &Path, error: &io::Error) -> NotWritten {
+    NotWritten::Io(reason(path, error))
+}
+
+/// The kind says all: the rest would name the file that was to take this one's place.
+fn not_in(folder: &Path, error: &io::Error) -> NotWritten {
+    NotWritten::Folder { folder: folder.to_owned(), why: error.kind().into() }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// Names that begin with a dot are no manifests.
+fn prefix(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let mut end = name.len().min(LONGEST_NAME);
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!(".{}.", &name[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+    use std::path::{Path, PathBuf};
+
+    use tempfile::TempDir;
+
+    use super::{NotWritten, create, real_path, remove_leftovers, replace, write};
+
+    fn folder() -> (TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.yaml");
+        fs::write(&file, "old").unwrap();
+        (folder, file)
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
+        let mut names: Vec<_> = names.map(|name| name.into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_replaced_file_keeps_mode_and_owner_and_leaves_nothing() {
+        let (folder, file) = folder();
+        // More than a umask of 022 lets a new file have.
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o664)).unwrap();
+        let is_root = rustix::process::geteuid().is_root();
+        if is_root {
+            std::os::unix::fs::chown(&file, Some(12), Some(34)).unwrap();
+        }
+        let before = fs::metadata(&file).unwrap();
+        replace(&file, "old", "new").unwrap();
+        write(&file, "newer", 0o600).unwrap();
+        let after = fs::metadata(&file).unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), "newer");
+        assert_eq!((after.mode(), after.uid()), (before.mode(), before.uid()));
+        assert_eq!(after.gid(), before.gid());
+        assert_eq!(names(folder.path()), ["a.yaml"]);
+    }
+
+    #[test]
+    fn a_link_stays_one() {
+        let (folder, file) = folder();
+        let link = folder.path().join("link");
+        symlink("a.yaml", &link).unwrap();
+        replace(&link, "old", "new").unwrap();
+        write(&link, "newer", 0o600).unwrap();
+        assert!(link.is_symlink());
+        assert_eq!(fs::read_to_string(&file).unwrap(), "newer");
+        symlink("deep/none", folder.path().join("dangling")).unwrap();
+        fs::create_dir(folder.path().join("deep")).unwrap();
+        write(&folder.path().join("dangling"), "made", 0o640).unwrap();
+        assert_eq!(fs::read_to_string(folder.path().join("deep/none")).unwrap(), "made");
+        assert!(folder.path().join("dangling").is_symlink());
+    }
+
+    #[test]
+    fn links_in_a_circle_end() {
+        let folder = tempfile::tempdir().unwrap();
+        symlink("b", folder.path().join("a")).unwrap();
+        symlink("a", folder.path().join("b")).unwrap();
+        assert!(real_path(&folder.path().join("a")).is_err());
+    }
+
+    #[test]
+    fn what_somebody_else_changed_stays() {
+        let (_folder, file) = folder();
+        for other in ["othr", "something longer", ""] {
+            fs::write(&file, other).unwrap();
+            assert!(matches!(replace(&file, "old", "new"), Err(NotWritten::Changed)));
+            assert_eq!(fs::read_to_string(&file).unwrap(), other);
+        }
+        assert!(matches!(create(&file, "new", 0o600), Err(NotWritten::Exists)));
+        fs::remove_file(&file).unwrap();
+        let told = replace(&file, "old", "new").unwrap_err().to_string();
+        assert_eq!(told, "there is no such file or folder");
+    }
+
+    #[test]
+    fn of_many_who_change_a_file_at_once_each_change_stays_or_is_refused() {
+        let (_folder, file) = folder();
+        fs::write(&file, "").unwrap();
+        let add = |letter: &str| {
+            loop {
+                let before = fs::read_to_string(&file).unwrap();
+                match replace(&file, &before, format!("{before}{letter}")) {
+                    Ok(()) => return,
+                    Err(NotWritten::Changed) => {}
+                    Err(other) => panic!("{other}"),
+                }
+            }
+        };
+        std::thread::scope(|scope| {
+            for letter in ["a", "b", "c", "d"] {
+                scope.spawn(move || (0..25).for_each(|_| add(letter)));
+            }
+        });
+        let text = fs::read_to_string(&file).unwrap();
+        assert_eq!(text.len(), 100, "{text}");
+    }
+
+    #[test]
+    fn what_a_killed_process_left_goes_and_nothing_else() {
+        let (folder, file) = folder();
+        let left = [".a.yaml.abc123.appcred-new", ".a.abc123.appcred-new", ".a.yaml.abc123.new"];
+        left.iter().for_each(|name| fs::write(folder.path().join(name), "").unwrap());
+        replace(&file, "old", "new").unwrap();
+        assert_eq!(names(folder.path()), [left[1], left[2], "a.yaml"]);
+        remove_leftovers(&folder.path().join("a")).unwrap();
+        assert_eq!(names(folder.path()), [left[2], "a.yaml"]);
+    }
+
+    #[test]
+    fn a_pipe_is_written_to_and_stays_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut reader, writer) = std::io::pipe().unwrap();
+        let number = std::os::fd::AsRawFd::as_raw_fd(&writer);
+        let link = folder.path().join("out");
+        symlink(format!("/proc/self/fd/{number}"), &link).unwrap();
+        write(&link, "through", 0o600).unwrap();
+        drop(writer);
+        let mut text = String::new();
+        std::io::Read::read_to_string(&mut reader, &mut text).unwrap();
+        assert_eq!(text, "through");
+        assert!(link.is_symlink());
+        let told = write(folder.path(), "x", 0o600).unwrap_err().to_string();
+        assert!(told.contains("directory"), "{told}");
+    }
+
+    #[test]
+    fn a_name_as_long_as_names_may_be_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("ä".repeat(127));
+        create(&file, "old", 0o600).unwrap();
+        replace(&file, "old", "new").unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), "new");
+    }
+}

@@ -1,0 +1,180 @@
+//! Connections to other machines: one rule for proxies and one for TLS, for every kind of
+//! connection; no redirect followed; every answer bounded in time and in size. A leaf.
+//!
+//! ```text
+//!  mod.rs (HTTP calls) ──▶ proxy.rs = which proxy, if any
+//!     │                    tls.rs = whom TLS trusts
+//!     └─────▶ tunnel.rs = a connection of bytes, for what is no HTTP call
+//! ```
+
+mod proxy;
+mod tls;
+mod tunnel;
+
+pub use proxy::{BadProxy, ProxyAddress};
+pub use tunnel::{ConnectError, Stream};
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use oauth2::http::Response;
+use oauth2::{HttpRequest, HttpResponse};
+use reqwest::{Client, ClientBuilder, Proxy, Url, redirect};
+use rustls::ClientConfig;
+use thiserror::Error;
+use url::Host;
+
+use proxy::{Variables, proxy_for};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(20);
+/// Answers of token endpoints are a few hundred bytes.
+const LARGEST_ANSWER: u64 = 64 * 1024;
+
+/// Why there is no answer. Holds neither what was sent nor the address, both of which may be secret.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum NoAnswer {
+    /// The request or the answer did not get through.
+    #[error("{0}")]
+    Lost(String),
+    /// The answer is too large.
+    #[error("its answer is larger than {} KiB", .0 / 1024)]
+    TooLarge(u64),
+}
+
+/// How a place is reached: what the project says beside the address.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Network {
+    /// Certificate authorities (PEM) to trust beside the system's.
+    pub ca_file: Option<PathBuf>,
+    /// The proxy through which all connections go; the environment decides where there is
+    /// none.
+    pub proxy: Option<ProxyAddress>,
+}
+
+impl Network {
+    /// A client for HTTP calls to the place of this URL. It follows no redirect and waits for
+    /// nobody for ever.
+    ///
+    /// # Errors
+    /// Where TLS has nobody to trust, or the environment names a proxy that cannot be used.
+    pub fn client(&self, url: &Url) -> Result<ClientBuilder, String> {
+        let builder = Client::builder()
+            .user_agent(concat!("appcred/", env!("CARGO_PKG_VERSION")))
+            .tls_backend_preconfigured(self.tls(url)?)
+            // The rule of ours decides, not the library's.
+            .no_proxy()
+            .redirect(redirect::Policy::none())
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(TIMEOUT);
+        Ok(match self.proxy_for(url)? {
+            Some(proxy) => builder.proxy(Proxy::all(proxy.url().clone()).map_err(innermost)?),
+            None => builder,
+        })
+    }
+
+    /// Whom TLS trusts on the way to this URL, in whatever protocol.
+    ///
+    /// # Errors
+    /// Where the file of authorities cannot be used, or there are none at all.
+    pub fn tls(&self, url: &Url) -> Result<ClientConfig, String> {
+        let is_proxy_encrypted =
+            self.proxy_for(url)?.is_some_and(|proxy| proxy.url().scheme() == "https");
+        if url.scheme() == "https" || is_proxy_encrypted {
+            tls::configuration(self.ca_file.as_deref())
+        } else {
+            tls::trusting_nobody()
+        }
+    }
+
+    /// A connection of bytes to the host and port of a URL, for what is no HTTP call.
+    ///
+    /// # Errors
+    /// Where there is no way to it.
+    pub async fn connect(
+        &self,
+        url: &Url,
+        tls: &Arc<ClientConfig>,
+    ) -> Result<Stream, ConnectError> {
+        let proxy = self.proxy_for(url).map_err(ConnectError::Proxy)?;
+        tunnel::connect(url, proxy.as_ref(), tls).await
+    }
+
+    fn proxy_for(&self, url: &Url) -> Result<Option<ProxyAddress>, String> {
+        proxy_for(url, self.proxy.as_ref(), Variables::of_process())
+            .map_err(|why| format!("the proxy that the environment names {why}"))
+    }
+}
+
+/// Reads an answer to its end.
+///
+/// # Errors
+/// Where it does not come, or is larger than `limit` bytes.
+pub async fn read(mut answer: reqwest::Response, limit: u64) -> Result<Vec<u8>, NoAnswer> {
+    let mut body = Vec::new();
+    while let Some(part) = answer.chunk().await.map_err(lost)? {
+        if (body.len() + part.len()) as u64 > limit {
+            return Err(NoAnswer::TooLarge(limit));
+        }
+        body.extend_from_slice(&part);
+    }
+    Ok(body)
+}
+
+/// Whether an address is this very machine, so that nobody listens in between.
+pub fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+/// Sends a request and reads the whole answer.
+///
+/// # Errors
+/// Where no whole answer came.
+pub async fn exchange(client: &Client, request: HttpRequest) -> Result<HttpResponse, NoAnswer> {
+    let request = reqwest::Request::try_from(request).map_err(lost)?;
+    let mut answer = client.execute(request).await.map_err(lost)?;
+    let (status, headers) = (answer.status(), std::mem::take(answer.headers_mut()));
+    let mut response = Response::new(read(answer, LARGEST_ANSWER).await?);
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    Ok(response)
+}
+
+fn lost(error: reqwest::Error) -> NoAnswer {
+    if error.is_timeout() {
+        return NoAnswer::Lost(format!("no answer within {} seconds", TIMEOUT.as_secs()));
+    }
+    NoAnswer::Lost(innermost(error))
+}
+
+/// Why a request failed, without its address: the innermost cause is the one that tells a person
+/// something.
+pub fn innermost(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut cause: &dyn std::error::Error = &error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_loopback;
+
+    #[test]
+    fn only_this_machine_is_loopback() {
+        for url in ["http://localhost/t", "http://127.8.0.1:80/t", "http://[::1]:8123/t"] {
+            assert!(is_loopback(&url.parse().unwrap()), "{url}");
+        }
+        for url in ["http://localhost.example/", "http://10.0.0.1/", "http://0.0.0.0/"] {
+            assert!(!is_loopback(&url.parse().unwrap()), "{url}");
+        }
+    }
+}

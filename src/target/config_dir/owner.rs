@@ -1,0 +1,53 @@
+//! Who owns what is made: the user that Home Assistant runs as.
+
+use std::fs::{self, DirBuilder, File, Metadata};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, fchown};
+use std::path::Path;
+
+use crate::files::open_folder;
+
+/// Makes a folder for its owner alone, with all above it; the owner is that of the folder above.
+pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let Some(above) = folder.parent() else { return Ok(()) };
+    let is_new = !above.is_dir();
+    fs::create_dir_all(above)?;
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    if !is_new && let Err(why) = give(&open_folder(folder)?, &fs::metadata(above)?) {
+        fs::remove_dir(folder)?;
+        return Err(why);
+    }
+    sync_folder(above)?;
+    above.parent().filter(|_| is_new).map_or(Ok(()), sync_folder)
+}
+
+/// Who shall own a file: who owns it now, or else the folder that it is in.
+pub(super) fn owner_for(path: &Path) -> io::Result<Metadata> {
+    fs::metadata(path).or_else(|_| path.parent().map_or_else(|| fs::metadata("/"), fs::metadata))
+}
+
+/// Gives a file to an owner. Where that is not allowed it fails, since Home Assistant, which runs
+/// as that owner, could not read a file of ours.
+pub(super) fn give(file: &File, owner: &Metadata) -> io::Result<()> {
+    if file.metadata()?.uid() == owner.uid() {
+        return Ok(());
+    }
+    fchown(file, Some(owner.uid()), Some(owner.gid())).map_err(|why| {
+        io::Error::new(
+            why.kind(),
+            format!(
+                "it must belong to user {}, so run appcred as that user or as root ({why})",
+                owner.uid()
+            ),
+        )
+    })
+}
+
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    // The folder above a relative path of one part is the empty path.
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    folder.canonicalize().and_then(|folder| open_folder(&folder))?.sync_all()
+}

@@ -1,0 +1,186 @@
+//! What the watcher needs of a target, and how it gets there.
+
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use tokio::sync::watch;
+
+use crate::connect::ConnectError;
+use crate::model::{Desired, HandOverError, Observed};
+use crate::plan::Plan;
+use crate::reconcile::{self, StepOutcome};
+use crate::secret::SecretResolver;
+use crate::session::Store;
+use crate::target::home_assistant::Changes;
+use crate::target::{Done, Execute, Observe, Operation, Refusal, Stop, Target, TargetError};
+
+use super::TargetSpec;
+
+/// Connects to targets.
+pub trait Connect: Send + Sync + 'static {
+    /// What is connected to.
+    type Target: LiveTarget;
+
+    /// Connects to a target.
+    ///
+    /// # Errors
+    /// Where there is no token, nobody answers, or the token is not accepted.
+    fn connect(
+        &self,
+        spec: &TargetSpec,
+    ) -> impl Future<Output = Result<Self::Target, ConnectError>> + Send;
+}
+
+/// A connected target.
+pub trait LiveTarget: Observe + Execute + Send + Sync + 'static {
+    /// Waits for the next event. It may be dropped at any time and loses nothing by that.
+    fn next_event(&mut self) -> impl Future<Output = TargetEvent> + Send;
+
+    /// Carries out the steps of a plan that concern set-ups, and adds the outcome of each.
+    fn set_up(
+        &self,
+        plan: &Plan,
+        desired: &Desired,
+        stop: &Stop,
+        outcomes: &mut Vec<StepOutcome>,
+    ) -> impl Future<Output = ()> + Send;
+
+    /// Passes a provider's answer on.
+    ///
+    /// # Errors
+    /// Where the target does not accept it.
+    fn deliver_callback(
+        &self,
+        query: &str,
+    ) -> impl Future<Output = Result<(), HandOverError>> + Send;
+
+    /// Displays a message, in Markdown, in the place of the last one of this id; none removes that.
+    ///
+    /// # Errors
+    /// Where the target does not accept it.
+    fn display(
+        &self,
+        id: &str,
+        title: &str,
+        text: Option<&str>,
+    ) -> impl Future<Output = Result<(), Refusal>> + Send;
+}
+
+/// What a connected target reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TargetEvent {
+    /// Something there may have changed.
+    Changed,
+    /// The connection has ended.
+    Disconnected,
+}
+
+/// Connects as the project says.
+pub struct Connector {
+    /// What tokens are read with: that of the last reading.
+    pub resolver: watch::Receiver<Arc<SecretResolver>>,
+    /// The sessions of `appcred login`.
+    pub sessions: Option<Store>,
+    /// Where a browser that has consented comes back to; to HA itself where there is none.
+    pub consent_base: Option<String>,
+}
+
+impl Connect for Connector {
+    type Target = ConnectedTarget;
+
+    async fn connect(&self, spec: &TargetSpec) -> Result<ConnectedTarget, ConnectError> {
+        let resolver = Arc::clone(&self.resolver.borrow());
+        let mut target = spec.endpoint.connect(&resolver, self.sessions.as_ref()).await?;
+        if let (Target::HomeAssistant(ha), Some(base)) = (&mut target, &self.consent_base) {
+            ha.come_back_to(base.clone());
+        }
+        let changes = target.changes().await?;
+        Ok(ConnectedTarget { target, changes })
+    }
+}
+
+/// A target of the project.
+pub struct ConnectedTarget {
+    target: Target,
+    changes: Option<Changes>,
+}
+
+impl Observe for ConnectedTarget {
+    async fn observe(&mut self) -> Result<Observed, TargetError> {
+        self.target.observe().await
+    }
+}
+
+impl Execute for ConnectedTarget {
+    async fn execute(
+        &mut self,
+        operations: Vec<Operation>,
+        stop: &Stop,
+        done: &mut (dyn FnMut(usize, Result<Done, Refusal>) + Send),
+    ) {
+        self.target.execute(operations, stop, done).await;
+    }
+}
+
+impl LiveTarget for ConnectedTarget {
+    async fn next_event(&mut self) -> TargetEvent {
+        let changes = async {
+            match &mut self.changes {
+                Some(changes) => changes.next().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = changes => TargetEvent::Changed,
+            () = self.target.ended() => TargetEvent::Disconnected,
+        }
+    }
+
+    async fn set_up(
+        &self,
+        plan: &Plan,
+        desired: &Desired,
+        stop: &Stop,
+        outcomes: &mut Vec<StepOutcome>,
+    ) {
+        if let Target::HomeAssistant(ha) = &self.target {
+            reconcile::set_up(plan, desired, ha, stop, outcomes).await;
+        }
+    }
+
+    async fn deliver_callback(&self, query: &str) -> Result<(), HandOverError> {
+        match &self.target {
+            Target::HomeAssistant(ha) => ha.hand_on(query).await,
+            Target::ConfigDir(_) => Err(HandOverError::Refused(Refusal::Unsupported.to_string())),
+        }
+    }
+
+    async fn display(&self, id: &str, title: &str, text: Option<&str>) -> Result<(), Refusal> {
+        match (&self.target, text) {
+            (Target::HomeAssistant(ha), Some(text)) => ha.notify(id, title, text).await,
+            (Target::HomeAssistant(ha), None) => ha.dismiss(id).await,
+            (Target::ConfigDir(_), _) => Ok(()),
+        }
+    }
+}
+
+/// A target that is connected, and by what spec.
+pub(super) struct Connection<T> {
+    pub(super) target: T,
+    pub(super) spec: Arc<TargetSpec>,
+    pub(super) since: tokio::time::Instant,
+}
+
+impl<T: LiveTarget> Connection<T> {
+    /// Takes the events that are waiting; answers whether there were any.
+    pub(super) fn take_events(&mut self) -> bool {
+        let mut has_changed = false;
+        while let Some(event) = self.target.next_event().now_or_never() {
+            has_changed = true;
+            if event == TargetEvent::Disconnected {
+                break;
+            }
+        }
+        has_changed
+    }
+}

@@ -1,0 +1,118 @@
+//! Why a round failed, and of what kind that is: the kind decides when it is tried again.
+
+use thiserror::Error;
+
+use crate::connect::ConnectError;
+use crate::model::{Owner, TargetName};
+use crate::secret::token::NoToken;
+use crate::target::TargetError;
+use crate::target::home_assistant::SignInError;
+
+use super::conflict::MOST_REPEATS;
+use super::target_lock::LockError;
+
+/// Why a round failed. None of it repeats a secret.
+#[derive(Debug, Error)]
+pub(super) enum RoundError {
+    /// Another watcher has the target.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// Another target of this project is the same one.
+    #[error(
+        "target `{0}` is the same Home Assistant: remove one of the two from appcred.yaml, or select one of them"
+    )]
+    SameTarget(TargetName),
+    /// It cannot be connected to.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// It cannot be read.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// It closes its connections soon after they were made.
+    #[error("Home Assistant closed the connection {0} times in a row, soon after it was made")]
+    Disconnected(u32),
+    /// Steps of the plan failed.
+    #[error("{}", .0.join("; "))]
+    Steps(Vec<String>),
+    /// What was done was undone each time.
+    #[error(
+        "something else undoes what appcred does here: {} was done {MOST_REPEATS} times and is undone again. Most likely another appcred manages this target as owner `{owner}`, on another machine or in another repository: stop one of the two, or give each repository its own `owner` in appcred.yaml",
+        .steps.join(", ")
+    )]
+    Conflict {
+        /// The owner in the marks.
+        owner: Owner,
+        /// What was undone.
+        steps: Vec<String>,
+    },
+    /// A fault of appcred.
+    #[error("internal error: the task of this target crashed; please report it")]
+    Crashed,
+    /// The process is to end.
+    #[error("interrupted")]
+    Stopped,
+}
+
+/// What failures have in common that are tried again in the same way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ErrorKind {
+    /// It fails in the same way until the project, a token or another input is changed.
+    Permanent,
+    /// Nobody answers, or not as expected.
+    Unreachable,
+    /// Something on a target that answers went wrong.
+    Failed,
+    /// Another watcher has the target.
+    Locked,
+    /// Somebody else changes the same credentials.
+    Conflict,
+    /// A fault of appcred.
+    Internal,
+}
+
+impl RoundError {
+    pub(super) fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Lock(LockError::Held { .. }) => ErrorKind::Locked,
+            Self::Lock(LockError::File { .. }) | Self::Steps(_) => ErrorKind::Failed,
+            Self::SameTarget(_) => ErrorKind::Permanent,
+            Self::Connect(error) => of_connecting(error),
+            Self::Target(error) => of_target(error),
+            Self::Disconnected(_) | Self::Stopped => ErrorKind::Unreachable,
+            Self::Conflict { .. } => ErrorKind::Conflict,
+            Self::Crashed => ErrorKind::Internal,
+        }
+    }
+}
+
+fn of_connecting(error: &ConnectError) -> ErrorKind {
+    match error {
+        ConnectError::Token { why, .. } => match why {
+            NoToken::File { .. } | NoToken::NoToken { .. } => ErrorKind::Permanent,
+            // A program may depend on what comes and goes, as on a password manager's server.
+            NoToken::Program { .. } => ErrorKind::Failed,
+        },
+        ConnectError::Reference { .. }
+        | ConnectError::NotSignedIn { .. }
+        | ConnectError::Store(_) => ErrorKind::Permanent,
+        ConnectError::Session(SignInError::Target(error)) | ConnectError::Target(error) => {
+            of_target(error)
+        }
+        ConnectError::Session(SignInError::Over { .. } | SignInError::Refused { .. }) => {
+            ErrorKind::Permanent
+        }
+    }
+}
+
+fn of_target(error: &TargetError) -> ErrorKind {
+    match error {
+        // Home Assistant counts each attempt, and bans the address that makes too many.
+        TargetError::Unauthorized { .. } | TargetError::NotAdmin { .. } => ErrorKind::Permanent,
+        TargetError::Unreachable { .. }
+        | TargetError::Lost { .. }
+        | TargetError::Starting { .. }
+        | TargetError::Forbidden { .. }
+        | TargetError::Protocol { .. } => ErrorKind::Unreachable,
+        TargetError::Storage(_) => ErrorKind::Failed,
+    }
+}

@@ -1,0 +1,104 @@
+//! What is logged of one target: each state once, and not at every round.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::model::{Key, TargetName};
+use crate::plan::{Plan, Step};
+use crate::reconcile::Outcome;
+use crate::status::Difference;
+
+use super::error::RoundError;
+
+/// What was logged last of a target.
+pub(super) struct RoundLog {
+    target: TargetName,
+    last: String,
+    /// The steps that failed, and have not succeeded since.
+    failing: BTreeSet<String>,
+}
+
+impl RoundLog {
+    pub(super) fn new(target: TargetName) -> Self {
+        Self { target, last: String::new(), failing: BTreeSet::new() }
+    }
+
+    pub(super) fn connected(&mut self, version: Option<&str>) {
+        self.last.clear();
+        tracing::info!(target = %self.target, version, "connected");
+    }
+
+    pub(super) fn set_up_ended(&self, key: &Key, why: &str) {
+        tracing::warn!(target = %self.target, "the set-up of {key} has ended: {why}");
+    }
+
+    /// Logs what was found. What is about to be done is logged when it is done.
+    pub(super) fn found(&mut self, differences: &[Difference], is_repaired: bool, plan: &Plan) {
+        if is_repaired {
+            tracing::info!(target = %self.target, "changed at the target, and by no manifest");
+            return;
+        }
+        let lines: Vec<String> = differences.iter().map(line).collect();
+        if !lines.is_empty() {
+            self.once(lines.join("; "));
+        } else if plan.steps.iter().all(|step| step.action.is_set_up()) {
+            self.once("in sync".to_owned());
+        }
+    }
+
+    fn once(&mut self, state: String) {
+        if self.last != state {
+            tracing::info!(target = %self.target, "{state}");
+            self.last = state;
+        }
+    }
+
+    pub(super) fn outcome(&mut self, step: &Step, outcome: &Outcome) {
+        let what = step.action.told();
+        match outcome {
+            Outcome::Done => {
+                tracing::info!(target = %self.target, "{what}: done");
+                self.failing.retain(|line| !line.starts_with(&what));
+            }
+            Outcome::Waits(_) => {
+                tracing::info!(target = %self.target, "{what}: waiting for somebody's consent");
+            }
+            Outcome::Unfinished(why) | Outcome::Failed(why) | Outcome::NotBegun(why) => {
+                let line = format!("{what}: {why}");
+                if step.action.is_set_up() {
+                    tracing::warn!(target = %self.target, "{line}");
+                } else if !self.failing.contains(&line) {
+                    tracing::error!(target = %self.target, "{line}");
+                    self.failing.insert(line);
+                }
+            }
+        }
+    }
+
+    /// Logs why a round failed; what steps failed was logged already.
+    pub(super) fn failed(&mut self, error: &RoundError, next: Option<Duration>) {
+        let why = error.to_string();
+        if self.last == why || self.failing.iter().any(|line| why.starts_with(line)) {
+            return;
+        }
+        match next {
+            Some(pause) => {
+                let seconds = pause.as_secs_f64().ceil();
+                tracing::warn!(target = %self.target, "{why}; trying again in {seconds:.0} s");
+            }
+            None => tracing::error!(
+                target = %self.target,
+                "{why}; not trying again before that is changed (SIGHUP tries at once)"
+            ),
+        }
+        self.last = why;
+    }
+}
+
+fn line(difference: &Difference) -> String {
+    match &difference.why {
+        None if difference.is_drift => format!("drifted, to do: {}", difference.what),
+        None => format!("to do: {}", difference.what),
+        Some(why) => format!("not done: {}: {why}", difference.what),
+    }
+}

@@ -1,0 +1,67 @@
+//! What one target should hold and how it is reached: a plain value, so that two of them can be compared.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::connect::Endpoint;
+use crate::files::Stamp;
+use crate::model::{Desired, Key, Policy, Seals, TargetName};
+use crate::status::{Manifests, Mode};
+
+use super::{Notices, TargetLock};
+
+/// What one target should hold, and how it is reached.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TargetSpec {
+    /// Where it is and how to authenticate there.
+    pub endpoint: Endpoint,
+    /// Every file and program that connecting reads, as it was when the project was read.
+    pub inputs: BTreeMap<PathBuf, Option<Stamp>>,
+    /// What it should hold.
+    pub desired: Desired,
+    /// The ciphertexts of its entries.
+    pub seals: Arc<BTreeMap<Key, Seals>>,
+    /// What a plan may do.
+    pub policy: Policy,
+    /// What is done about differences.
+    pub mode: Mode,
+    /// Who is notified.
+    pub notices: Notices,
+    /// What keeps other watchers away from it.
+    pub lock: TargetLock,
+}
+
+impl TargetSpec {
+    /// Whether both mean the same target and owner, so that what is known of one holds for the other.
+    pub(super) fn is_same_target(&self, other: &Self) -> bool {
+        self.endpoint.address() == other.endpoint.address()
+            && self.lock.file == other.lock.file
+            && self.desired.owner == other.desired.owner
+    }
+
+    /// Whether a connection that was made for one serves the other.
+    pub(super) fn is_reached_the_same_way(&self, other: &Self) -> bool {
+        self.endpoint == other.endpoint && self.inputs == other.inputs
+    }
+}
+
+/// What the manifests say at one moment.
+#[derive(Clone, Debug)]
+pub struct Reading {
+    /// What each target should hold; none where a manifest is in error.
+    pub specs: Option<BTreeMap<TargetName, TargetSpec>>,
+    /// The files and folders that were read.
+    pub places: BTreeSet<PathBuf>,
+    /// How the manifests were found.
+    pub manifests: Manifests,
+}
+
+/// Reads the project, again and again.
+pub trait ReadSpecs: Send + 'static {
+    /// Reads everything that may have changed.
+    fn read(&mut self) -> Reading;
+
+    /// Forgets all that was kept from earlier readings, after one of them has crashed.
+    fn restart(&mut self);
+}

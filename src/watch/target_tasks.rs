@@ -1,0 +1,173 @@
+//! The tasks of all targets: who is watched, and what each of them is to hold.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinSet;
+
+use crate::model::{HandOverError, TargetName};
+use crate::target::Stop;
+
+use super::callback_request::{CallbackDelivery, CallbackRequest};
+use super::connection::Connect;
+use super::error::RoundError;
+use super::target_task::{Inbox, TargetTask};
+use super::{Channels, Settings, SnapshotStore, StatusStore, TargetSpec};
+
+/// Answers of providers that wait for one target's task.
+const CALLBACK_QUEUE: usize = 16;
+
+/// The tasks of all targets.
+pub(super) struct TargetTasks<C> {
+    connector: Arc<C>,
+    settings: Settings,
+    statuses: StatusStore,
+    snapshots: Option<SnapshotStore>,
+    stop: Stop,
+    handles: BTreeMap<TargetName, Handle>,
+    tasks: JoinSet<()>,
+}
+
+struct Handle {
+    specs: watch::Sender<Arc<TargetSpec>>,
+    soon: Arc<Notify>,
+    callbacks: mpsc::Sender<CallbackDelivery>,
+}
+
+impl<C: Connect> TargetTasks<C> {
+    pub(super) fn new(settings: Settings, connector: C, channels: &Channels) -> Self {
+        Self {
+            connector: Arc::new(connector),
+            settings,
+            statuses: channels.statuses.clone(),
+            snapshots: channels.snapshots.clone(),
+            stop: channels.stop.clone(),
+            handles: BTreeMap::new(),
+            tasks: JoinSet::new(),
+        }
+    }
+
+    /// Gives each target's task its spec, where that has changed or all are to try again. A target that
+    /// is wanted no more is let go, a new one gets a task.
+    pub(super) fn distribute(
+        &mut self,
+        mut specs: BTreeMap<TargetName, TargetSpec>,
+        is_reload: bool,
+    ) {
+        while self.tasks.try_join_next().is_some() {}
+        let twice = take_out_twice(&mut specs);
+        self.handles.retain(|name, _| specs.contains_key(name));
+        self.statuses.edit(|status| {
+            status.targets.retain(|name, _| specs.contains_key(name) || twice.contains_key(name));
+        });
+        if let Some(snapshots) = &self.snapshots {
+            snapshots.watch(specs.keys().cloned().collect());
+        }
+        for (name, (spec, other)) in twice {
+            self.statuses.begin(&name, &spec.endpoint.address(), spec.mode);
+            self.statuses.unreachable(&name, &spec.desired);
+            let why = RoundError::SameTarget(other).to_string();
+            self.statuses.disconnected(&name, &why, None);
+            tracing::error!(target = %name, "{why}");
+        }
+        for (name, spec) in specs {
+            self.statuses.begin(&name, &spec.endpoint.address(), spec.mode);
+            let spec = Arc::new(spec);
+            match self.handles.get(&name) {
+                Some(handle) => self.hand_over(&name, handle, spec, is_reload),
+                None => self.begin(name, spec),
+            }
+        }
+    }
+
+    fn hand_over(
+        &self,
+        name: &TargetName,
+        handle: &Handle,
+        spec: Arc<TargetSpec>,
+        is_reload: bool,
+    ) {
+        handle.specs.send_if_modified(|now| {
+            if let Some(snapshots) = &self.snapshots
+                && !now.is_same_target(&spec)
+            {
+                snapshots.forget(name);
+            }
+            let is_news = is_reload || **now != *spec;
+            if is_news {
+                *now = spec;
+            }
+            is_news
+        });
+    }
+
+    /// Has those targets look at what they hold whose spec will change very soon.
+    pub(super) fn look_ahead(&self, specs: &BTreeMap<TargetName, TargetSpec>) {
+        for (name, spec) in specs {
+            if let Some(handle) = self.handles.get(name)
+                && **handle.specs.borrow() != *spec
+            {
+                handle.soon.notify_one();
+            }
+        }
+    }
+
+    fn begin(&mut self, name: TargetName, spec: Arc<TargetSpec>) {
+        let (specs, receiver) = watch::channel(spec);
+        let (callbacks, waiting) = mpsc::channel(CALLBACK_QUEUE);
+        let soon = Arc::new(Notify::new());
+        let inbox = Inbox { specs: receiver, soon: Arc::clone(&soon), callbacks: waiting };
+        let task = TargetTask {
+            name: name.clone(),
+            connector: Arc::clone(&self.connector),
+            settings: self.settings.clone(),
+            statuses: self.statuses.clone(),
+            snapshots: self.snapshots.clone(),
+            stop: self.stop.clone(),
+        };
+        self.tasks.spawn(task.supervise(inbox));
+        self.handles.insert(name, Handle { specs, soon, callbacks });
+    }
+
+    pub(super) fn pass_on(&self, request: CallbackRequest) {
+        let CallbackRequest { target, query, taken } = request;
+        let callback = CallbackDelivery { query, taken };
+        let refused = match self.handles.get(&target) {
+            None => callback,
+            Some(handle) => match handle.callbacks.try_send(callback) {
+                Ok(()) => return,
+                Err(full) => full.into_inner(),
+            },
+        };
+        // Whoever asked may have gone.
+        let why = "no task can take it now".to_owned();
+        drop(refused.taken.send(Err(HandOverError::NotNow(why))));
+    }
+
+    /// Lets all targets finish what is in flight.
+    pub(super) async fn end(mut self) {
+        self.handles.clear();
+        while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+/// Takes out the targets that are the same as one before them, each with that one's name: two tasks
+/// would undo each other's work.
+fn take_out_twice(
+    specs: &mut BTreeMap<TargetName, TargetSpec>,
+) -> BTreeMap<TargetName, (TargetSpec, TargetName)> {
+    let mut first: BTreeMap<PathBuf, TargetName> = BTreeMap::new();
+    let mut twice: BTreeMap<TargetName, TargetName> = BTreeMap::new();
+    for (name, spec) in specs.iter() {
+        let place = spec.lock.file.clone();
+        let place = place.unwrap_or_else(|| PathBuf::from(spec.endpoint.address()));
+        match first.get(&place) {
+            Some(other) => drop(twice.insert(name.clone(), other.clone())),
+            None => drop(first.insert(place, name.clone())),
+        }
+    }
+    let taken = twice.into_iter();
+    taken.filter_map(|(name, other)| Some((name.clone(), (specs.remove(&name)?, other)))).collect()
+}

@@ -1,0 +1,213 @@
+//! Which connections go through a proxy, seen by a real one that records every byte.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use crate::ha_apply::House;
+use crate::real::HomeAssistant;
+use crate::shell::{Appcred, Project};
+
+/// Every name that somebody asks it for is this machine.
+pub(crate) struct RecordingProxy {
+    port: u16,
+    seen: Arc<Mutex<Vec<u8>>>,
+}
+
+impl RecordingProxy {
+    pub(crate) fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let recorder = Arc::clone(&seen);
+        thread::spawn(move || {
+            for client in listener.incoming() {
+                let recorder = Arc::clone(&recorder);
+                thread::spawn(move || serve(client.unwrap(), &recorder));
+            }
+        });
+        Self { port, seen }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// All that any client has sent to it.
+    pub(crate) fn seen(&self) -> String {
+        String::from_utf8_lossy(&self.seen.lock().unwrap()).into_owned()
+    }
+
+    /// With the variables by which a proxy is usually named.
+    pub(crate) fn variables(&self) -> [(&'static str, String); 6] {
+        ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]
+            .map(|name| (name, self.url()))
+    }
+}
+
+fn serve(mut client: TcpStream, seen: &Mutex<Vec<u8>>) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        if client.read(&mut byte).unwrap_or_default() == 0 {
+            return;
+        }
+        head.push(byte[0]);
+        seen.lock().unwrap().push(byte[0]);
+    }
+    let text = String::from_utf8(head).unwrap();
+    let (line, rest) = text.split_once("\r\n").unwrap();
+    let [method, place, version] = line.split(' ').collect::<Vec<_>>()[..] else {
+        panic!("{line}")
+    };
+    let (authority, path) = match place.strip_prefix("http://") {
+        Some(url) => {
+            let end = url.find('/').unwrap_or(url.len());
+            (&url[..end], &url[end..])
+        }
+        None => (place, ""),
+    };
+    let port: u16 = authority.rsplit_once(':').unwrap().1.parse().unwrap();
+    let Ok(mut server) = TcpStream::connect(("127.0.0.1", port)) else { return };
+    if method == "CONNECT" {
+        client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").unwrap();
+    } else {
+        write!(server, "{method} {path} {version}\r\n{rest}").unwrap();
+    }
+    let (mut answers, mut to_client) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+    thread::spawn(move || {
+        // Either side may be gone.
+        let _ = std::io::copy(&mut answers, &mut to_client);
+        let _ = to_client.shutdown(Shutdown::Both);
+    });
+    let mut bytes = [0; 4096];
+    while let Ok(count @ 1..) = client.read(&mut bytes) {
+        seen.lock().unwrap().extend_from_slice(&bytes[..count]);
+        if server.write_all(&bytes[..count]).is_err() {
+            break;
+        }
+    }
+    let _ = server.shutdown(Shutdown::Both);
+}
+
+fn by_variables(appcred: Appcred, proxy: &RecordingProxy) -> Appcred {
+    proxy.variables().into_iter().fold(appcred, |run, (name, value)| run.env(name, value))
+}
+
+/// The address of a HA under a name that looks public; only the proxy finds it.
+fn public(ha: &HomeAssistant) -> String {
+    ha.url().replace("127.0.0.1", "ha.example")
+}
+
+/// Declares an account to be linked, so that both kinds of connection are needed.
+fn house_at(url: &str, more: &str) -> House {
+    let house = House::new();
+    let target =
+        format!("targets:\n  home: {{url: \"{url}\", token: !env_var HASS_TOKEN{more}}}\n");
+    house.project.write("appcred.yaml", &target);
+    house.declare(&[house.entry_with_integration("linked_account", "Anna", "anna", "first")]);
+    house
+}
+
+#[test]
+fn ha_of_this_machine_is_never_reached_through_the_environments_proxy() {
+    let ha = HomeAssistant::start();
+    let proxy = RecordingProxy::start();
+    let house = house_at(&ha.url(), "");
+    let apply = house.appcred(&ha).args(["apply", "--yes"]);
+    by_variables(apply, &proxy).run();
+    assert_eq!(ha.credentials().len(), 1);
+    assert_eq!(proxy.seen(), "");
+}
+
+#[test]
+fn ha_with_a_proxy_of_its_own_is_reached_through_it_alone() {
+    let ha = HomeAssistant::start();
+    let (proxy, other) = (RecordingProxy::start(), RecordingProxy::start());
+    for url in [ha.url(), public(&ha)] {
+        let house = house_at(&url, &format!(", proxy: \"{}\"", proxy.url()));
+        let apply = house.appcred(&ha).args(["apply", "--yes"]).env("NO_PROXY", "*");
+        by_variables(apply, &other).run();
+    }
+    let seen = proxy.seen();
+    assert_eq!(other.seen(), "");
+    let port = ha.url().rsplit_once(':').unwrap().1.to_owned();
+    assert!(seen.contains(&format!("CONNECT 127.0.0.1:{port} HTTP/1.1\r\n")), "{seen}");
+    assert!(seen.contains(&format!("CONNECT ha.example:{port} HTTP/1.1\r\n")), "{seen}");
+    assert!(seen.contains("/api/config/config_entries/flow"), "{seen}");
+}
+
+#[test]
+fn ha_elsewhere_follows_the_environment_for_every_connection() {
+    let ha = HomeAssistant::start();
+    let proxy = RecordingProxy::start();
+    let house = house_at(&public(&ha), "");
+    by_variables(house.appcred(&ha).args(["apply", "--yes"]), &proxy).run();
+    assert!(proxy.seen().contains("CONNECT ha.example:"), "{}", proxy.seen());
+    let before = proxy.seen().len();
+    for no_proxy in ["*", "ha.example", ".example", "a.example, *.example"] {
+        let plan = house.appcred(&ha).args(["plan"]).env("NO_PROXY", no_proxy).status(1);
+        let ran = by_variables(plan, &proxy).run();
+        assert!(ran.stdout.contains("the name `ha.example` is not found"), "{}", ran.stdout);
+    }
+    assert_eq!(proxy.seen().len(), before);
+    let plan = house.appcred(&ha).args(["plan"]).env("NO_PROXY", "ha.example:1");
+    by_variables(plan, &proxy).run();
+    assert!(proxy.seen().len() > before);
+}
+
+#[test]
+fn a_snapshot_from_this_machine_is_fetched_without_the_environments_proxy() {
+    let proxy = RecordingProxy::start();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        let mut bytes = [0; 4096];
+        let count = client.read(&mut bytes).unwrap();
+        client.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n").unwrap();
+        String::from_utf8_lossy(&bytes[..count]).into_owned()
+    });
+    let project = Project::new().file("credentials.yaml", "application_credentials: []\n");
+    let plan = Appcred::new()
+        .in_dir(project.path())
+        .args(["plan", "--against", &format!("http://{address}/snapshot.json")])
+        .env("APPCRED_SNAPSHOT_TOKEN", "m4rk3d-token")
+        .status(1);
+    let ran = by_variables(plan, &proxy).run();
+    assert!(ran.stderr.contains("it answers 404"), "{}", ran.stderr);
+    assert!(server.join().unwrap().contains("m4rk3d-token"));
+    assert_eq!(proxy.seen(), "");
+}
+
+#[test]
+fn a_proxy_that_does_not_serve_us_is_named_with_its_reason() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let list = |proxy: &str| {
+        Appcred::new()
+            .env("HASS_SERVER", "https://ha.example:8123")
+            .env("HASS_TOKEN", "m4rk3d-token")
+            .env("HTTPS_PROXY", proxy)
+            .args(["list"])
+            .status(1)
+            .run()
+            .stdout
+    };
+    let error = list(&format!("http://user:hush@{free}"));
+    assert!(error.contains(&format!("the proxy http://{free} cannot be reached")), "{error}");
+    assert!(!error.contains("hush"), "{error}");
+    let error = list("socks5://proxy.example");
+    assert!(error.contains("SOCKS, are not supported"), "{error}");
+    let refusing = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = refusing.local_addr().unwrap();
+    thread::spawn(move || {
+        let (mut client, _) = refusing.accept().unwrap();
+        let mut bytes = [0; 4096];
+        let _ = client.read(&mut bytes);
+        let answer = b"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n";
+        client.write_all(answer).unwrap();
+    });
+    let error = list(&format!("http://{address}"));
+    assert!(error.contains("asks for a user and password (407)"), "{error}");
+}
