@@ -119,6 +119,7 @@ impl ListenArgs {
 
 fn refused(why: AccessError) -> anyhow::Error {
     match why {
+        AccessError::NoRandomness(_) => why.into(),
         AccessError::TooOpen(_) => anyhow!(
             "{why}: let in who knows a token with --token-file, or run behind Home Assistant with --ingress"
         ),

@@ -20,13 +20,14 @@ use url::Url;
 
 use crate::listener::Peer;
 
+use super::consent::Binding;
 use super::sessions::{Fingerprint, Sessions};
 use super::throttle::Throttle;
 use super::token_file::TokenFile;
 use super::{login, reply};
 
 /// The cookie of whoever has logged in.
-pub(super) const COOKIE_NAME: &str = "appcred_session";
+pub(super) const SESSION_COOKIE: &str = "appcred_session";
 /// Below which path the Supervisor shows us.
 const INGRESS_PATH: &str = "x-ingress-path";
 
@@ -45,6 +46,7 @@ pub struct Access {
     ingress: Option<IpAddr>,
     pub(super) sessions: Sessions,
     throttle: Throttle,
+    pub(super) binding: Binding,
 }
 
 /// What came of a token that somebody gave.
@@ -62,6 +64,9 @@ pub enum AccessError {
     /// Anybody could come.
     #[error("{0} can be reached from other machines")]
     TooOpen(SocketAddr),
+    /// Nothing secret could be made up.
+    #[error("the system gives no random bytes: {0}")]
+    NoRandomness(#[from] getrandom::Error),
 }
 
 impl Access {
@@ -80,7 +85,8 @@ impl Access {
             return Err(AccessError::TooOpen(address));
         }
         let (sessions, throttle) = (Sessions::default(), Throttle::default());
-        Ok(Self { port: address.port(), hosts, token, ingress, sessions, throttle })
+        let binding = Binding::new()?;
+        Ok(Self { port: address.port(), hosts, token, ingress, sessions, throttle, binding })
     }
 
     /// The port, where the system was to choose it.
@@ -128,7 +134,7 @@ impl Access {
 
     /// Whether a browser shows a session that began with the token as it is now.
     fn has_session(&self, headers: &HeaderMap) -> bool {
-        let mut cookies = cookies(headers).peekable();
+        let mut cookies = cookies(headers, SESSION_COOKIE).peekable();
         if cookies.peek().is_none() {
             return false;
         }
@@ -175,13 +181,17 @@ impl Access {
         Some(&origin) == host(headers).as_ref() || self.is_named(&origin)
     }
 
+    /// Whether somebody is let in without giving a token.
+    pub(super) fn is_admitted(&self, request: &Request) -> bool {
+        self.token.is_none() || self.is_ingress(request) || self.has_session(request.headers())
+    }
+
     /// Why nobody is let in who asks so.
     fn refusal(&self, peer: &Peer, request: &Request) -> Option<Response> {
-        let headers = request.headers();
-        if self.token.is_none() || self.is_ingress(request) || self.has_session(headers) {
+        if self.is_admitted(request) {
             return None;
         }
-        match bearer(headers).map(|said| self.attempt(peer.ip(), said)) {
+        match bearer(request.headers()).map(|said| self.attempt(peer.ip(), said)) {
             Some(Attempt::Right(_)) => None,
             Some(Attempt::TooMany(wait)) => Some(reply::too_many(wait)),
             Some(Attempt::Wrong) | None if request.uri().path() == "/" => {
@@ -240,12 +250,12 @@ fn authority_of(origin: &str) -> Option<Authority> {
     }
 }
 
-/// The sessions that a browser shows.
-pub(super) fn cookies(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+/// The values of a cookie.
+pub(super) fn cookies<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &'a str> {
     let all = headers.get_all(COOKIE).iter().filter_map(|cookies| cookies.to_str().ok());
     all.flat_map(|cookies| cookies.split(';'))
         .filter_map(|cookie| cookie.trim().split_once('='))
-        .filter_map(|(name, value)| (name == COOKIE_NAME).then_some(value))
+        .filter_map(move |(key, value)| (key == name).then_some(value))
 }
 
 /// A path that can be written before an address as it is.

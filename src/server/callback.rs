@@ -1,6 +1,7 @@
 //! Where a provider's redirect arrives, when our address was given to Home Assistant as its own.
 
 use axum::extract::{RawQuery, State};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use tokio::sync::{mpsc, oneshot};
 
@@ -10,43 +11,66 @@ use crate::setup::state;
 use crate::status::Status;
 use crate::watch::CallbackRequest;
 
-use super::{House, page};
+use super::{House, consent, page};
 
-pub(super) async fn arrive(State(house): State<House>, RawQuery(query): RawQuery) -> Response {
+/// Whose set-up waits for an answer.
+pub(super) struct Pending {
+    pub(super) target: TargetName,
+    pub(super) entry: String,
+}
+
+pub(super) async fn arrive(
+    State(house): State<House>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
     let query = query.unwrap_or_default();
     let answer = Answer::read(&query);
-    let status = house.status();
-    let target = answer.state.as_deref().and_then(|state| pending(&status, state)).cloned();
-    if target.is_none() {
+    if answer.is_complete()
+        && let Some(state) = &answer.state
+        && !house.access.binding.is_of(&headers, state)
+        && let Some(pending) = pending(&house.status(), state)
+    {
+        tracing::warn!(target = %pending.target, "an answer came from a browser that did not begin its consent");
+        return consent::ask(&house, &pending, &query);
+    }
+    hand_over(&house, query).await
+}
+
+/// Hands an answer on to the target that waits for it.
+pub(super) async fn hand_over(house: &House, query: String) -> Response {
+    let answer = Answer::read(&query);
+    let pending = answer.state.as_deref().and_then(|state| pending(&house.status(), state));
+    let is_pending = pending.is_some();
+    if !is_pending {
         tracing::warn!("a provider's answer that nobody waits for was refused");
     }
-    let is_pending = target.is_some();
-    let hand_on = || hand_on(house.callbacks.clone(), target, query);
+    let hand_on = || hand_on(house.callbacks.clone(), pending, query);
     page::reply(&take(&house.consents, &answer, |_| is_pending, hand_on).await)
 }
 
 async fn hand_on(
     callbacks: mpsc::Sender<CallbackRequest>,
-    target: Option<TargetName>,
+    pending: Option<Pending>,
     query: String,
 ) -> Result<(), HandOverError> {
     let busy = || HandOverError::NotNow("appcred is busy".to_owned());
-    let Some(target) = target else { return Err(busy()) };
+    let Some(Pending { target, .. }) = pending else { return Err(busy()) };
     let (taken, result) = oneshot::channel();
     callbacks.try_send(CallbackRequest { target, query, taken }).map_err(|_| busy())?;
     // Whoever had it may have stopped.
     result.await.unwrap_or_else(|_| Err(busy()))
 }
 
-/// The target whose set-up waits for an answer with this state.
-fn pending<'a>(status: &'a Status, wanted: &str) -> Option<&'a TargetName> {
+/// Whose set-up waits for an answer with this state.
+fn pending(status: &Status, wanted: &str) -> Option<Pending> {
     let is_it = |step: &FlowStep| match step {
         FlowStep::Consent(link) => state(link).is_some_and(|state| is_same_state(&state, wanted)),
         _ => false,
     };
-    let waits = status
-        .targets
-        .iter()
-        .find(|(_, target)| target.entries.iter().filter_map(|entry| entry.waits_for()).any(is_it));
-    waits.map(|(name, _)| name)
+    status.targets.iter().find_map(|(target, of_target)| {
+        let mut entries = of_target.entries.iter();
+        let entry = entries.find(|entry| entry.waits_for().is_some_and(is_it))?;
+        Some(Pending { target: target.clone(), entry: entry.name.to_string() })
+    })
 }

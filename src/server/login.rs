@@ -12,7 +12,7 @@ use url::form_urlencoded;
 
 use crate::listener::Peer;
 
-use super::access::{Access, Attempt, COOKIE_NAME, cookies};
+use super::access::{Access, Attempt, SESSION_COOKIE, cookies};
 use super::page::{Refresh, Shell, shell};
 use super::reply;
 
@@ -57,13 +57,13 @@ pub(super) async fn log_in(
 }
 
 pub(super) async fn log_out(State(access): State<Arc<Access>>, headers: HeaderMap) -> Response {
-    for id in cookies(&headers) {
+    for id in cookies(&headers, SESSION_COOKIE) {
         access.sessions.end(id);
     }
     to_the_page("", "; Max-Age=0")
 }
 
 fn to_the_page(value: &str, more: &str) -> Response {
-    let cookie = format!("{COOKIE_NAME}={value}; Path=/; HttpOnly; SameSite=Strict{more}");
+    let cookie = format!("{SESSION_COOKIE}={value}; Path=/; HttpOnly; SameSite=Strict{more}");
     (StatusCode::SEE_OTHER, [(LOCATION, "./".to_owned()), (SET_COOKIE, cookie)]).into_response()
 }

@@ -13,6 +13,7 @@
 
 mod access;
 mod callback;
+mod consent;
 mod login;
 mod metrics;
 mod page;
@@ -48,8 +49,10 @@ use metrics::Format;
 use page::Main;
 use shared::Shared;
 
-/// No login is larger; a reverse proxy asks for many from one address.
-const LIMITS: Limits = Limits { connections: 256, per_peer: 128, body: 4 * 1024 };
+/// A provider's answer is the largest thing that a form holds.
+const LARGEST_FORM: usize = 16 * 1024;
+/// A reverse proxy asks for many from one address.
+const LIMITS: Limits = Limits { connections: 256, per_peer: 128, body: LARGEST_FORM };
 
 /// All that is served.
 pub struct Serving {
@@ -124,13 +127,14 @@ fn router(house: House) -> Router {
     let guarded = Router::new()
         .route("/", get(page::whole))
         .route("/fragment", get(page::fragment))
+        .route("/consent", get(consent::begin))
         .route("/metrics", get(metrics::metrics))
         .route("/api/v1/status", get(status))
         .route("/api/v1/snapshot", get(snapshot))
         .route_layer(from_fn_with_state(Arc::clone(&house.access), access::guard));
     let others = Router::new()
-        // A browser that comes back from a provider brings no cookie of ours: the state stands for it.
-        .route(CALLBACK, get(callback::arrive))
+        // A browser that comes back from a provider does not bring its session.
+        .route(CALLBACK, get(callback::arrive).post(consent::confirm))
         .route("/login", post(login::log_in))
         .route("/logout", post(login::log_out))
         .route_layer(from_fn_with_state(Arc::clone(&house.access), access::guard_address));

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use crate::linking::{Linking, link};
 use crate::real::{Browser, HomeAssistant, Provider, free_port, visit};
+use crate::refusing_proxy::RefusingProxy;
 use crate::shell::{Appcred, Ran, Running};
 
 /// `authorize` on its way to one consent.
@@ -88,6 +89,53 @@ fn ha_account_is_linked_by_the_browser_of_this_machine() {
     linking.appcred(&["plan", "--detailed-exitcode"]).status(0).run();
     let again = authorize(&linking, free_port(), &[]).run();
     assert_eq!(again.stdout, "home: anna is linked already\n");
+}
+
+#[test]
+fn ha_answer_that_cannot_be_taken_once_is_taken_when_the_page_reloads() {
+    let linking = anna();
+    let proxy = RefusingProxy::before(&linking.ha);
+    let port = free_port();
+    let mut running = authorize(&linking, port, &[]).env("HASS_SERVER", proxy.url()).spawn();
+    let link = running.line_with("/authorize?");
+    let back = linking.provider.consent(&link).location.unwrap();
+
+    let page = visit(&back);
+    assert_eq!((page.status, proxy.refused()), (503, 1), "{}", page.text);
+    assert!(page.text.contains("http-equiv=\"refresh\""), "{}", page.text);
+    running.line_with("still waiting");
+    let page = visit(&back);
+    assert_eq!(page.status, 200, "{}", page.text);
+
+    running.line_with("\"Anna\": loaded");
+    assert_eq!(running.finish().status, Some(0));
+    assert_eq!(linking.account("linked_account")["state"], "loaded");
+}
+
+#[test]
+fn ha_link_to_anything_but_a_web_page_is_not_opened() {
+    let linking = anna();
+    let provider = linking.provider.url();
+    for unsafe_url in ["file:///etc/passwd", "x-evil:run", "http://192.0.2.1/authorize"] {
+        let addresses =
+            json!({"authorize_url": unsafe_url, "token_url": format!("{provider}/token")});
+        let file = linking.ha.config_dir().join("linked_account.json");
+        fs::write(file, addresses.to_string()).unwrap();
+        let browser = browser();
+        let port = free_port().to_string();
+        let ran = linking
+            .appcred(&["authorize", "--port", &port, "--show-links"])
+            .env("PATH", format!("{}:/usr/bin:/bin", browser.path().display()))
+            .status(1)
+            .run();
+        assert!(ran.stdout.contains("no https address"), "{unsafe_url}: {}", ran.stdout);
+        assert!(!ran.stdout.contains(unsafe_url), "{}", ran.stdout);
+        assert!(!browser.path().join("visited").exists(), "{unsafe_url} was opened");
+        for verb in [&["apply", "--yes"][..], &["list"]] {
+            let shown = linking.appcred(verb).args(["--show-links"]).run().stdout;
+            assert!(!shown.contains(unsafe_url), "{verb:?}: {shown}");
+        }
+    }
 }
 
 #[test]

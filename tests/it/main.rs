@@ -31,6 +31,7 @@ mod real;
 mod real_provider_smoke;
 mod real_smoke;
 mod recipients;
+mod refusing_proxy;
 mod rekey;
 mod reports;
 mod schema;

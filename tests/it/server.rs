@@ -408,9 +408,20 @@ fn what_names_say_is_no_markup() {
     assert_eq!(page.matches("is no https address").count(), 2);
 }
 
+/// The cookie of a browser that begins the consent of `Climate`.
+fn begin(served: &Served) -> String {
+    let answer = visit(&served.url("/consent?target=home&key=climate"));
+    assert_eq!((answer.status, answer.location.as_deref()), (303, Some(LINK)), "{}", answer.text);
+    answer.cookie.unwrap()
+}
+
 #[test]
 fn one_answer_for_each_pending_link_is_passed_on() {
     let mut served = Served::start(busy());
+    let cookie = begin(&served);
+    let bring = |served: &Served, query: &str| {
+        get(served, &format!("{CALLBACK}{query}"), &[("Cookie", &cookie)])
+    };
     for (query, status) in [
         ("", 400),
         ("?code=c", 400),
@@ -418,29 +429,32 @@ fn one_answer_for_each_pending_link_is_passed_on() {
         ("?code=c&state=forged", 400),
         ("?code=c&state=the-stat", 400),
         ("?code=c&state=the-state&state=the-state", 400),
+        ("?code=c&code=d&state=the-state", 400),
         ("?state=the-state", 400),
     ] {
-        let answer = visit(&served.url(&format!("{CALLBACK}{query}")));
+        let answer = bring(&served, query);
         assert_eq!(answer.status, status, "{query}: {}", answer.text);
         assert!(served.passed_on().is_none(), "{query} was passed on");
         assert!(answer.text.contains("<p class=\"card\">"), "in words: {}", answer.text);
     }
     served.take_all(Ok(()));
-    let whole = served.url(&format!("{CALLBACK}?state=the-state&code=c%26d"));
-    let taken = visit(&whole);
+    let whole = "?state=the-state&code=c%26d";
+    let taken = bring(&served, whole);
     assert_eq!(taken.status, 200, "{}", taken.text);
     assert!(taken.text.contains("Thank you"), "{}", taken.text);
     assert!(!taken.text.contains("c&amp;d") && !taken.text.contains("the-state"), "{}", taken.text);
-    assert_eq!(visit(&whole).status, 410);
+    assert_eq!(bring(&served, whole).status, 410);
     served.show(read(vec![("home", up(vec![entry("netatmo", "Climate")]))]));
-    assert_eq!(visit(&whole).status, 410);
+    assert_eq!(bring(&served, whole).status, 410);
 }
 
 #[test]
 fn an_answer_is_passed_on_as_it_came() {
     let mut served = Served::start(busy());
     let url = served.url(&format!("{CALLBACK}?state=the-state&error=access_denied"));
-    let browser = std::thread::spawn(move || visit(&url));
+    let cookie = begin(&served);
+    let browser =
+        std::thread::spawn(move || send("GET", &url, &[("Cookie", &cookie)], None).unwrap());
     let passed = loop {
         if let Some(passed) = served.passed_on() {
             break passed;
@@ -453,6 +467,52 @@ fn an_answer_is_passed_on_as_it_came() {
     let answer = browser.join().unwrap();
     assert_eq!(answer.status, 502);
     assert!(answer.text.contains("it was &lt;too&gt; late"), "{}", answer.text);
+}
+
+/// Brings an answer by the form that asks whose it is.
+fn vouch(served: &Served, token: &str, headers: &[(&str, &str)]) -> Answer {
+    let form = [("Content-Type", "application/x-www-form-urlencoded")];
+    let headers: Vec<_> = form.iter().chain(headers).copied().collect();
+    let body = format!("query=state%3Dthe-state%26code%3Dc&token={token}");
+    send("POST", &served.url(CALLBACK), &headers, Some(body)).unwrap()
+}
+
+#[test]
+fn an_answer_belongs_to_the_browser_that_began_its_consent() {
+    let mut served = Served::with(busy(), Rules { token: Some(TOKEN), ..Rules::default() });
+    assert_eq!(get(&served, "/consent?target=home&key=climate", &[]).status, 401);
+    let session = log_in(&served, TOKEN, &[]).cookie.unwrap();
+    let began = |key: &str, headers: &[(&str, &str)]| {
+        let headers: Vec<_> = [("Cookie", &*session)].iter().chain(headers).copied().collect();
+        get(&served, &format!("/consent?target=home&key={key}"), &headers)
+    };
+    let own = began("climate", &[("Sec-Fetch-Site", "same-origin")]);
+    assert_eq!((own.status, own.location.as_deref()), (303, Some(LINK)));
+    for site in ["cross-site", "same-site"] {
+        let lured = began("climate", &[("Sec-Fetch-Site", site)]);
+        assert_eq!((lured.status, lured.cookie), (403, None), "{site}");
+    }
+    for (key, status) in [("calendar", 404), ("family", 404), ("nobody", 404)] {
+        assert_eq!(began(key, &[]).status, status, "{key}");
+    }
+
+    let answer = format!("{CALLBACK}?state=the-state&code=c");
+    let forged = own.cookie.as_ref().unwrap().split('=').next().unwrap().to_owned() + "=forged";
+    for headers in [&[][..], &[("Cookie", "other=1")], &[("Cookie", &*forged)]] {
+        let asked = get(&served, &answer, headers);
+        assert_eq!(asked.status, 403, "{}", asked.text);
+        assert!(asked.text.contains("That was me") && asked.text.contains("Climate"));
+    }
+    let evil = [("Origin", "https://evil.example"), ("Cookie", &session)];
+    assert_eq!(vouch(&served, "", &evil).status, 403);
+    assert_eq!(vouch(&served, "", &[]).status, 401);
+    assert_eq!(vouch(&served, "a-wrong-token-of-length", &[]).status, 401);
+    assert!(served.passed_on().is_none());
+
+    served.take_all(Ok(()));
+    assert_eq!(vouch(&served, "", &[("Cookie", &session)]).status, 200);
+    let again = get(&served, &answer, &[("Cookie", own.cookie.as_deref().unwrap())]);
+    assert_eq!(again.status, 410);
 }
 
 #[test]
