@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use crate::callback::{CALLBACK, Loopback};
 use crate::model::{
     ConsentLink, DesiredCredential, FlowId, FlowStep, HandOverError, HiddenLink, Links,
+    PolicyOverrides,
 };
 use crate::plan::{Action, SetupState, Step};
 use crate::reconcile::{LATER, task};
@@ -65,8 +66,7 @@ pub(super) struct Authorize {
 }
 
 pub(super) async fn run(global: &Global, verb: &Authorize) -> anyhow::Result<ExitStatus> {
-    let policy = |project: &crate::model::Policy| project.clone();
-    let gathered = gather(global, &verb.selection, policy).await?;
+    let gathered = gather(global, &verb.selection, &PolicyOverrides::default()).await?;
     let Some(views) = gathered.targets else { return Ok(ExitStatus::Failure) };
     verb.check_keys(&views)?;
     let mut loopback = verb.listen().await?;

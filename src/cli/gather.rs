@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::desired::Resolved;
 use crate::diagnostic::Diagnostics;
 use crate::manifest::{Entry, Loaded, Project, Request};
-use crate::model::Policy;
+use crate::model::PolicyOverrides;
 use crate::report::{EntryPlaces, TargetReport, problems};
 use crate::secret::{IdentityProblem, SecretResolver};
 use crate::workspace::{Against, Evaluation, OnError, Resolution, TargetView, Workspace};
@@ -68,7 +68,7 @@ pub(super) struct Gathered {
 pub(super) async fn gather(
     global: &Global,
     selection: &Selection,
-    policy: impl Fn(&Policy) -> Policy,
+    policy: &PolicyOverrides,
 ) -> anyhow::Result<Gathered> {
     gather_loaded(global, load(global), selection, policy, OnError::Stop).await
 }
@@ -81,7 +81,7 @@ pub(super) async fn gather_loaded(
     global: &Global,
     loaded: Loaded,
     selection: &Selection,
-    policy: impl Fn(&Policy) -> Policy,
+    policy: &PolicyOverrides,
     on_error: OnError,
 ) -> anyhow::Result<Gathered> {
     show(&loaded.problems);
@@ -99,7 +99,7 @@ pub(super) async fn gather_loaded(
 pub(super) async fn gather_snapshot(
     global: &Global,
     selection: &Selection,
-    policy: impl Fn(&Policy) -> Policy,
+    policy: &PolicyOverrides,
     against: &Against,
 ) -> anyhow::Result<Gathered> {
     let (workspace, shared) = (workspace(global), workspace(global));

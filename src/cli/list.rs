@@ -1,5 +1,6 @@
 //! `list`
 
+use crate::model::PolicyOverrides;
 use crate::report::{json, text};
 use crate::workspace::OnError;
 
@@ -28,12 +29,17 @@ pub(super) struct List {
 }
 
 pub(super) async fn run(global: &Global, verb: &List) -> anyhow::Result<ExitStatus> {
-    let policy = |project: &crate::model::Policy| project.clone();
     // What a target holds can be asked before anything is written.
     let mut loaded = load(global);
     loaded.problems = loaded.problems.without("no-manifest");
-    let gathered =
-        gather_loaded(global, loaded, &verb.selection, policy, OnError::Continue).await?;
+    let gathered = gather_loaded(
+        global,
+        loaded,
+        &verb.selection,
+        &PolicyOverrides::default(),
+        OnError::Continue,
+    )
+    .await?;
     let Some(views) = gathered.targets else { return Ok(ExitStatus::Failure) };
     let links = verb.links.printed();
     match verb.format {

@@ -23,7 +23,6 @@ mod offered;
 mod output;
 mod plan;
 mod plan_file;
-mod reader;
 mod rekey;
 mod schema;
 mod selection;

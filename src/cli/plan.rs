@@ -100,9 +100,9 @@ impl FailOn {
 }
 
 pub(super) async fn run(global: &Global, verb: &Plan) -> anyhow::Result<ExitStatus> {
-    let policy = |project: &_| verb.policy.over(project);
+    let policy = verb.policy.overrides();
     let gathered = match &verb.against {
-        None => gather(global, &verb.selection, policy).await?,
+        None => gather(global, &verb.selection, &policy).await?,
         Some(source) => {
             let against = Against {
                 source: source.clone(),
@@ -110,7 +110,7 @@ pub(super) async fn run(global: &Global, verb: &Plan) -> anyhow::Result<ExitStat
                 max_age: verb.max_age,
                 now: environment::now(),
             };
-            gather_snapshot(global, &verb.selection, policy, &against).await?
+            gather_snapshot(global, &verb.selection, &policy, &against).await?
         }
     };
     let Gathered { manifests, problems, targets } = &gathered;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 
 use crate::files;
-use crate::model::{Key, Policy};
+use crate::model::{Key, PolicyOverrides};
 use crate::plan::found_same;
 use crate::target::snapshot::{self, Page, Seen};
 use crate::workspace::{Comparison, TargetView};
@@ -34,8 +34,7 @@ pub(super) struct Snapshot {
 }
 
 pub(super) async fn run(global: &Global, verb: &Snapshot) -> anyhow::Result<ExitStatus> {
-    let policy = |project: &Policy| project.clone();
-    let gathered = gather(global, &verb.selection, policy).await?;
+    let gathered = gather(global, &verb.selection, &PolicyOverrides::default()).await?;
     let Some(views) = gathered.targets else { return Ok(ExitStatus::Failure) };
     let mut pages = Vec::new();
     for view in &views {

@@ -12,7 +12,7 @@ use super::targets::pick;
 use crate::desired;
 use crate::diagnostic::Diagnostics;
 use crate::manifest::{Loaded, Project};
-use crate::model::{Policy, SealedClients, Secret, TargetName};
+use crate::model::{PolicyOverrides, SealedClients, Secret, TargetName};
 use crate::target::TargetError;
 use crate::target::snapshot::{self, Recorded, Snapshot, Source};
 
@@ -93,7 +93,7 @@ impl Workspace {
         loaded: Loaded,
         mut snapshot: Snapshot,
         names: &[String],
-        policy: impl Fn(&Policy) -> Policy,
+        policy: &PolicyOverrides,
         against: &Against,
     ) -> Result<Evaluation, EvaluationError> {
         let taken_at = snapshot.taken_at;
@@ -103,7 +103,7 @@ impl Workspace {
         let Loaded { project, entries, .. } = loaded;
         let sealing = move || desired::seal(entries, completeness);
         let resolved = spawn_blocking(sealing).await?;
-        let policy = policy(&project.policy);
+        let policy = project.policy.with(policy);
         let mut problems = Diagnostics::default();
         let mut targets = Vec::new();
         for name in pick(targets_of(&project, &snapshot), names)?.into_keys() {

@@ -14,7 +14,9 @@ use crate::connect::Endpoint;
 use crate::desired::{self, Resolved};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::manifest::{Entry, Loaded, Project};
-use crate::model::{Desired, Key, Observed, Policy, SealedClients, Seals, TargetName};
+use crate::model::{
+    Desired, Key, Observed, Policy, PolicyOverrides, SealedClients, Seals, TargetName,
+};
 use crate::plan::{Plan, plan};
 use crate::reconcile::StepOutcome;
 use crate::secret::{Ask, IdentityProblem, SecretResolver};
@@ -107,7 +109,7 @@ impl Workspace {
         &self,
         loaded: Loaded,
         names: &[String],
-        policy: impl Fn(&Policy) -> Policy,
+        policy: &PolicyOverrides,
         on_error: OnError,
         person: impl Ask,
     ) -> Result<Evaluation, EvaluationError> {
@@ -131,7 +133,7 @@ impl Workspace {
         let (resolved, observations) = tokio::join!(reading, observing);
         let mut resolved = resolved?;
         let mut problems = problems_of(&mut resolved, identity_problems);
-        let policy = policy(&project.policy);
+        let policy = project.policy.with(policy);
         let targets = observations
             .into_iter()
             .map(|observation| observation.compare(&project, &resolved, &policy, &mut problems))

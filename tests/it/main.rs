@@ -4,6 +4,7 @@
 mod architecture;
 mod config_dir;
 mod editing;
+mod engine;
 mod examples;
 mod folder_apply;
 mod forms;
