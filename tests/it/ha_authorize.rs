@@ -114,28 +114,26 @@ fn ha_answer_that_cannot_be_taken_once_is_taken_when_the_page_reloads() {
 
 #[test]
 fn ha_link_to_anything_but_a_web_page_is_not_opened() {
-    let linking = anna();
-    let provider = linking.provider.url();
-    for unsafe_url in ["file:///etc/passwd", "x-evil:run", "http://192.0.2.1/authorize"] {
-        let addresses =
-            json!({"authorize_url": unsafe_url, "token_url": format!("{provider}/token")});
-        let file = linking.ha.config_dir().join("linked_account.json");
-        fs::write(file, addresses.to_string()).unwrap();
-        let browser = browser();
-        let port = free_port().to_string();
-        let ran = linking
-            .appcred(&["authorize", "--port", &port, "--show-links"])
-            .env("PATH", format!("{}:/usr/bin:/bin", browser.path().display()))
-            .status(1)
-            .run();
-        assert!(ran.stdout.contains("no https address"), "{unsafe_url}: {}", ran.stdout);
-        assert!(!ran.stdout.contains(unsafe_url), "{}", ran.stdout);
-        assert!(!browser.path().join("visited").exists(), "{unsafe_url} was opened");
-        for verb in [&["apply", "--yes"][..], &["list"]] {
-            let shown = linking.appcred(verb).args(["--show-links"]).run().stdout;
-            assert!(!shown.contains(unsafe_url), "{verb:?}: {shown}");
-        }
+    const UNSAFE: &str = "x-evil:run";
+    let linking = Linking::new();
+    linking.house.declare(&[linking.entry("linked_account", "Anna", "anna", "first")]);
+    let token_url = format!("{}/token", linking.provider.url());
+    let addresses = json!({"authorize_url": UNSAFE, "token_url": token_url});
+    fs::write(linking.ha.config_dir().join("linked_account.json"), addresses.to_string()).unwrap();
+    for verb in [&["apply", "--yes"][..], &["list"], &["plan"]] {
+        let shown = linking.appcred(verb).args(["--show-links"]).run().stdout;
+        assert!(!shown.contains(UNSAFE), "{verb:?}: {shown}");
     }
+    let browser = browser();
+    let port = free_port().to_string();
+    let ran = linking
+        .appcred(&["authorize", "--port", &port, "--show-links"])
+        .env("PATH", format!("{}:/usr/bin:/bin", browser.path().display()))
+        .status(1)
+        .run();
+    assert!(ran.stdout.contains("no https address"), "{}", ran.stdout);
+    assert!(!ran.stdout.contains(UNSAFE), "{}", ran.stdout);
+    assert!(!browser.path().join("visited").exists(), "{UNSAFE} was opened");
 }
 
 #[test]

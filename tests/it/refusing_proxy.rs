@@ -40,17 +40,28 @@ impl RefusingProxy {
     }
 }
 
+/// Carries one request, or one WebSocket.
 fn carry(mut client: TcpStream, house: &str, count: &AtomicUsize) -> std::io::Result<()> {
-    let mut begin = vec![0; CALLBACK.len()];
-    client.read_exact(&mut begin)?;
-    if begin == CALLBACK && count.compare_exchange(0, 1, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        client.read_exact(&mut byte)?;
+        head.push(byte[0]);
+    }
+    let is_websocket = String::from_utf8_lossy(&head).to_lowercase().contains("upgrade: websocket");
+    if !is_websocket {
+        head.truncate(head.len() - 2);
+        head.extend_from_slice(b"connection: close\r\n\r\n");
+    }
+    if head.starts_with(CALLBACK)
+        && count.compare_exchange(0, 1, Ordering::SeqCst, Ordering::SeqCst).is_ok()
     {
         let head =
             "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
         return client.write_all(head.as_bytes());
     }
     let mut server = TcpStream::connect(house)?;
-    server.write_all(&begin)?;
+    server.write_all(&head)?;
     let (mut from, mut to) = (client.try_clone()?, server.try_clone()?);
     thread::spawn(move || {
         drop(std::io::copy(&mut from, &mut to));
