@@ -79,6 +79,14 @@ impl<C: Connect> TargetReconciler<C> {
         }
     }
 
+    /// For another target of the same name. Its lock and connection are let go; whoever was notified
+    /// of an error is notified of its end.
+    #[must_use]
+    pub(super) fn for_another_target(self) -> Self {
+        let Self { name, connector, statuses, snapshots, stop, notifier, .. } = self;
+        Self { notifier, ..Self::new(name, connector, statuses, snapshots, stop) }
+    }
+
     /// Waits for an event of the target; for ever where none is connected.
     pub(super) async fn next_event(&mut self) -> TargetEvent {
         match &mut self.connection {

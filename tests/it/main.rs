@@ -51,6 +51,7 @@ mod status_page;
 mod told;
 mod verify;
 mod watch;
+mod watch_faults;
 mod watch_linking;
 mod watch_page;
 mod writing;
