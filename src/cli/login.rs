@@ -182,6 +182,7 @@ async fn keep(
     vault: &SecretResolver,
     endpoint: &HomeAssistantEndpoint,
 ) -> anyhow::Result<std::path::PathBuf> {
+    let _lock = store.lock()?;
     // One that cannot be read any more cannot be ended either.
     let before = store.load(&session.url, vault).ok().flatten();
     let file = match store.save(session, vault) {
