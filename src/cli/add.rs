@@ -315,7 +315,11 @@ fn is_new(
             bail!("there is no target `{target}` in appcred.yaml");
         }
     }
-    for entry in &loaded.entries {
+    let wanted = match targets {
+        [] => Targets::All,
+        names => Targets::Only(names.iter().map(|name| TargetName::new(name.as_str())).collect()),
+    };
+    for entry in loaded.entries.iter().filter(|entry| entry.targets.overlap(&wanted)) {
         if entry.key.value == *key {
             bail!("key `{key}` is taken by the entry at {}: give another with --key", entry.place);
         }

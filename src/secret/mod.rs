@@ -2,6 +2,7 @@
 
 mod age;
 mod ask;
+mod broken_file;
 pub mod env;
 mod file;
 mod file_cache;
@@ -39,6 +40,7 @@ use work_batches::WorkBatches;
 
 pub use age::age_damage;
 pub use ask::{Ask, Nobody};
+pub use broken_file::BrokenFile;
 pub use identities::{Identities, IdentityProblem};
 pub use recipient_mismatch::{RecipientMismatch, file_misfit, sops_misfit};
 pub use recipients::Sealed;
@@ -84,6 +86,9 @@ pub enum Unreadable {
     /// A number, boolean, list or mapping.
     #[error("it is not text")]
     NotAText,
+    /// A file of secrets that is not valid YAML.
+    #[error(transparent)]
+    Broken(#[from] BrokenFile),
     /// A file of secrets that is no mapping.
     #[error("it is not a YAML mapping of names to secrets")]
     NotNames,
@@ -99,12 +104,14 @@ pub enum Unreadable {
     #[error("{0} lies outside of the project")]
     Outside(String),
     /// A name that no file of secrets has.
-    #[error("{}", no_secret(name, looked))]
+    #[error("{}", no_secret(name, looked, misnamed))]
     NoSecret {
         /// The name.
         name: String,
         /// The files that were looked into.
         looked: Vec<String>,
+        /// Files beside them whose names are almost right.
+        misnamed: Vec<String>,
     },
     /// What is wrong in another file.
     #[error("{file}: {why}")]
@@ -144,7 +151,7 @@ impl Unreadable {
     fn within(file: String, why: Self) -> Self {
         match why {
             // These name their file themselves.
-            Self::File { .. } | Self::Outside(_) => why,
+            Self::File { .. } | Self::Outside(_) | Self::Broken(_) => why,
             why => Self::Within { file, why: Box::new(why) },
         }
     }
@@ -176,6 +183,7 @@ impl Unreadable {
             Self::Plugin(_) => "see that the plugin and its key are there",
             Self::Sops(problem) => problem.help(),
             Self::NotAText => "quote it; in a SOPS document by `sops edit FILE`",
+            Self::Broken(_) => "mend the file",
             Self::NotNames => "write one `name: secret` a line",
             Self::File { .. } => "see that the file is there and can be read",
             Self::Outside(_) => {
@@ -191,12 +199,17 @@ fn counted(count: usize) -> String {
     if count == 1 { "1 recipient".to_owned() } else { format!("{count} recipients") }
 }
 
-fn no_secret(name: &str, looked: &[String]) -> String {
-    match looked {
+fn no_secret(name: &str, looked: &[String], misnamed: &[String]) -> String {
+    let other = match misnamed {
+        [] => String::new(),
+        names => format!("; not read, since it is not called secrets.yaml: {}", names.join(", ")),
+    };
+    let missing = match looked {
         [] => format!("there is no secrets.yaml that could have `{name}`, here or above"),
         [only] => format!("{only} has no `{name}`"),
         several => format!("none of {} has `{name}`", several.join(", ")),
-    }
+    };
+    missing + &other
 }
 
 /// Reads one reference.

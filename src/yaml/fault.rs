@@ -44,6 +44,11 @@ impl Fault {
         diagnostic
     }
 
+    /// Whether a key is there twice, and nothing else is wrong.
+    pub(crate) fn is_duplicate_key(&self) -> bool {
+        self.code == "duplicate-key"
+    }
+
     pub(super) fn duplicate_key(key: &str, span: Span, first: Span) -> Self {
         Self::new("duplicate-key", span, format!("{} is given twice", shown::field(key)))
             .related(first, "first given here")
