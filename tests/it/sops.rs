@@ -134,7 +134,8 @@ fn sops_files_with_every_option_are_read() {
 }
 
 fn no_such(name: &str) -> Result<Secret, Unreadable> {
-    Err(Unreadable::NoSecret { name: name.to_owned(), looked: vec!["secrets.yaml".to_owned()] })
+    let looked = vec!["secrets.yaml".to_owned()];
+    Err(Unreadable::NoSecret { name: name.to_owned(), looked, misnamed: Vec::new() })
 }
 
 #[test]
