@@ -168,7 +168,7 @@ fn add(
     let entry = NewEntry {
         domain: domain.as_str().to_owned(),
         name,
-        key: verb.key.as_ref().map(|key| key.as_str().to_owned()),
+        key: key.as_str().to_owned(),
         client_id,
         client_secret,
         adopt: verb.adopt,
@@ -212,7 +212,7 @@ pub(super) fn write(file: &Path, entries: &[NewEntry]) -> anyhow::Result<()> {
                 .with_context(|| format!("cannot add to {}", file.display()))?;
             files::replace(file, text.as_bytes(), &after).with_context(named)
         }
-        None => files::create(file, new_manifest(entries), 0o644).with_context(named),
+        None => files::create(file, new_manifest(entries)?, 0o644).with_context(named),
     }
 }
 

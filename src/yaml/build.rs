@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use granit_parser::{Event, Marker, Parser, ScalarStyle, StructureStyle};
 
+use super::conflict::conflicts;
 use super::scalar::Kind;
 use super::{
     Fault, Key, MAX_DEPTH, MAX_DOCUMENTS, MAX_NODES, Node, Pair, Parsed, Scalar, Style, Tag, Value,
@@ -13,9 +14,6 @@ use crate::diagnostic::Span;
 
 /// Up to so many keys are compared one with another; beyond that they are put in order.
 const FEW_KEYS: usize = 16;
-
-/// How the first of two versions begins where Git could not merge them.
-pub(crate) const CONFLICT: &str = "<<<<<<<";
 
 /// Reads all documents of a text. After a syntax problem it goes on at the next document.
 pub(crate) fn parse(text: &str) -> Parsed<'_> {
@@ -46,23 +44,6 @@ pub(crate) fn parse(text: &str) -> Parsed<'_> {
         }
     }
     builder.parsed
-}
-
-/// Where Git has left a merge to a person.
-fn conflicts(text: &str) -> Vec<Fault> {
-    let mut found = Vec::new();
-    let (mut start, mut number) = (0, 0);
-    for line in text.split_inclusive('\n') {
-        number += 1;
-        let body = line.trim_end();
-        if body == CONFLICT || body.starts_with(CONFLICT) && body[CONFLICT.len()..].starts_with(' ')
-        {
-            let end = start + CONFLICT.len();
-            found.push(Fault::merge_conflict(Span { start, end, line: number, column: 1 }));
-        }
-        start += line.len();
-    }
-    found
 }
 
 /// Where the comments of a text stand, each from its `#` to the end of its line.
