@@ -10,7 +10,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::plan::Plan;
-use crate::reconcile::{self, Unchecked, Verdicts};
+use crate::reconcile;
 use crate::report::{Report, Verb, json, text};
 use crate::target::{Stop, Target};
 use crate::workspace::TargetView;
@@ -18,6 +18,7 @@ use crate::workspace::TargetView;
 use super::exit::ExitStatus;
 use super::gather::{Gathered, gather, reported, show_unknown};
 use super::links::LinkArgs;
+use super::locks::lock_targets;
 use super::output::{Outputs, names};
 use super::selection::{PolicyArgs, Selection};
 use super::{Global, console, plan_file, verify};
@@ -30,8 +31,7 @@ const WORTH_A_BAR: usize = 20;
 /// Shows the plan, asks, and carries it out: new credentials first, then linked accounts are
 /// reloaded where their secret changed, then what is replaced or no longer wanted is deleted. Then
 /// the set-up of each integration that is not linked yet is started, as far as it goes without a
-/// person, and the link shown where somebody must consent. Before a secret in use is replaced, its
-/// provider is asked whether the new one is right, where its token endpoint is known. What fails stops only what depends on
+/// person, and the link shown where somebody must consent. What fails stops only what depends on
 /// it. After Ctrl-C what is in flight is finished and the rest told.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
@@ -74,6 +74,8 @@ pub(super) async fn run(global: &Global, verb: &Apply) -> anyhow::Result<ExitSta
         None => &verb.selection,
         Some(saved) => &Selection { targets: saved.targets().map(str::to_owned).collect() },
     };
+    // Two runs that plan at once would both create what is missing.
+    let _lock = lock_targets(global, selection)?;
     let gathered = gather(global, selection, &policy).await?;
     let Gathered { manifests, problems, targets } = gathered;
     let write = |views: &[TargetView]| {
@@ -178,21 +180,14 @@ async fn carry_out_one(view: &mut TargetView, stop: &Stop, bars: &MultiProgress)
             bar.set_position(over as u64);
         }
     };
-    let proven =
-        reconcile::prove(&comparison.plan, &comparison.desired, &mut Verdicts::default()).await;
-    for Unchecked { key, why } in &proven.unchecked {
-        console::tell(&format!(
-            "warning: {name}: the new secret of `{key}` is in use and could not be checked: {why}\n"
-        ));
-    }
     view.outcomes =
-        reconcile::apply(&proven.plan, &comparison.desired, target, stop, &mut progress).await;
-    view.outcomes.extend(proven.refused);
+        reconcile::apply(&comparison.plan, &comparison.desired, target, stop, &mut progress).await;
     if let Some(bar) = bar {
         bar.finish_and_clear();
     }
     if let Target::HomeAssistant(ha) = target {
-        reconcile::set_up(&proven.plan, &comparison.desired, ha, stop, &mut view.outcomes).await;
+        reconcile::set_up(&comparison.plan, &comparison.desired, ha, stop, &mut view.outcomes)
+            .await;
     }
     for outcome in &view.outcomes {
         tracing::info!(target = %view.name, step = outcome.step.0, outcome = ?outcome.outcome, "step");

@@ -12,6 +12,7 @@ use crate::yaml_edit::new_manifest;
 
 use super::exit::ExitStatus;
 use super::keygen::{generate, usual_file};
+use super::locks::lock_project;
 use super::{Global, console};
 
 const PROJECT_FILE: &str = "appcred.yaml";
@@ -51,6 +52,8 @@ fn owner(text: &str) -> Result<String, String> {
 
 pub(super) fn run(global: &Global, verb: &Init) -> anyhow::Result<ExitStatus> {
     let folder = &global.folder;
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let _lock = lock_project(global)?;
     let project_file = folder.join(PROJECT_FILE);
     if project_file.symlink_metadata().is_ok() {
         bail!("{} is there already and stays as it is", project_file.display());

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::model::{Observed, TargetName};
+use crate::model::{HandOverError, Observed, TargetName};
 use crate::plan::{Action, CredentialState, Plan, Step, StepId, plan};
-use crate::reconcile::{Outcome, Proven, StepOutcome, Verdicts, apply};
+use crate::reconcile::{Outcome, StepOutcome, apply};
 use crate::status::{self, Link, Mode};
 use crate::target::{Observe, Stop};
 
@@ -47,8 +47,6 @@ pub(super) struct TargetReconciler<C: Connect> {
     /// When something was changed last.
     changed: Option<Instant>,
     repeated: RepeatedSteps,
-    /// What providers have said of new secrets.
-    verdicts: Verdicts,
     set_ups: SetUps,
     log: RoundLog,
     notifier: Notifier,
@@ -77,9 +75,16 @@ impl<C: Connect> TargetReconciler<C> {
             is_drifted: false,
             changed: None,
             repeated: RepeatedSteps::default(),
-            verdicts: Verdicts::default(),
             set_ups: SetUps::default(),
         }
+    }
+
+    /// For another target of the same name. Its lock and connection are let go; whoever was notified
+    /// of an error is notified of its end.
+    #[must_use]
+    pub(super) fn for_another_target(self) -> Self {
+        let Self { name, connector, statuses, snapshots, stop, notifier, .. } = self;
+        Self { notifier, ..Self::new(name, connector, statuses, snapshots, stop) }
     }
 
     /// Waits for an event of the target; for ever where none is connected.
@@ -99,12 +104,8 @@ impl<C: Connect> TargetReconciler<C> {
     /// Passes a provider's answer on to HA.
     pub(super) async fn deliver(&self, callback: CallbackDelivery) {
         let result = match &self.connection {
-            Some(connection) => connection
-                .target
-                .deliver_callback(&callback.query)
-                .await
-                .map_err(|refusal| refusal.to_string()),
-            None => Err("Home Assistant cannot be reached now".to_owned()),
+            Some(connection) => connection.target.deliver_callback(&callback.query).await,
+            None => Err(HandOverError::NotNow("it cannot be reached".to_owned())),
         };
         // Whoever brought it may have gone.
         drop(callback.taken.send(result));
@@ -262,12 +263,8 @@ impl<C: Connect> TargetReconciler<C> {
     /// Carries a plan out; answers whether anything has changed by it.
     async fn carry_out(&mut self, plan: &Plan, spec: &TargetSpec) -> Result<bool, RoundError> {
         let Some(Connection { target, .. }) = &mut self.connection else { return Ok(false) };
-        let proving = target.prove(plan, &spec.desired, &mut self.verdicts);
-        let Proven { plan: proven, refused, unchecked } = proving.await;
-        self.log.unchecked(&unchecked);
-        let mut outcomes = apply(&proven, &spec.desired, target, &self.stop, &mut |_, _| {}).await;
-        outcomes.extend(refused);
-        target.set_up(&proven, &spec.desired, &self.stop, &mut outcomes).await;
+        let mut outcomes = apply(plan, &spec.desired, target, &self.stop, &mut |_, _| {}).await;
+        target.set_up(plan, &spec.desired, &self.stop, &mut outcomes).await;
         let mut undone = Vec::new();
         let mut is_changed = false;
         let steps: BTreeMap<StepId, &Step> =
