@@ -62,7 +62,7 @@ fn ha_what_home_assistant_took_over_from_yaml_is_left_alone_until_it_is_adopted(
     house.is_in_sync_with(&ha);
 
     let account = ha.link_by_hand(DOMAIN, DOMAIN);
-    let adopted = house.entry_with("Anna", "12345", "new", "    adopt: true\n");
+    let adopted = house.entry_with("Anna", "'12345'", "new", "    adopt: true\n");
     house.declare(&[house.entry(DOMAIN, "Ben", "ben", "ours"), adopted]);
     house.apply(&ha);
 
