@@ -217,7 +217,7 @@ impl EntryCase<'_> {
             implementation.claims.iter().copied().partition(is_current);
         let condition = self.condition(&implementation.members);
         let changes = matches!(condition, Condition::Missing | Condition::Wrong { .. });
-        let is_other_client = self.with_text(&stale, &text).first().is_some();
+        let is_other_client = !self.with_text(&stale, &text).is_empty();
         let reason = implementation.reason.or(changes.then_some(Reason::AdoptionAsked));
         let reason = if is_other_client { Some(Reason::ClientIdDiffers) } else { reason };
         let claimed = reason.filter(|_| current.is_empty()).map(|reason| {
