@@ -137,7 +137,7 @@ impl Authorize {
             }
             let found = comparison.desired.credentials.iter().find(|entry| entry.key == wanted.key);
             let Some(entry) = found else { continue };
-            let title = format!("{name}: {}", step.action.told());
+            let title = format!("{name}: {}", step.action.summary());
             let ended = if step.after.is_some() {
                 Err("its credential is not as the entry wants it: run `appcred apply` first"
                     .to_owned())
