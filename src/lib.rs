@@ -20,6 +20,7 @@
 //!  recipients.rs = whether what is encrypted is so to the right ones
 //!  encrypted_file/ = files with encrypted values, opened and sealed again
 //!  verify/ = asks providers whether a client is right
+//!  codes.rs = what programs read of plans, targets and set-ups
 //!  model/, diagnostic/, integrations/, http.rs, loopback.rs, suggest.rs, files/,
 //!  yaml/ = leaves that all may use
 //! ```
@@ -34,6 +35,7 @@
 //! `tests/it/architecture.rs` and the lints of `Cargo.toml` keep these.
 
 pub mod cli;
+pub mod codes;
 pub mod connect;
 pub mod desired;
 pub mod diagnostic;

@@ -5,6 +5,7 @@ use std::fmt;
 use smol_str::SmolStr;
 
 use super::action::Action;
+use crate::codes::{UnknownCode, WithheldCode};
 use crate::model::{ConfigEntry, Domain, Held, Key};
 
 /// Something about an entry that cannot be known from what is at hand.
@@ -27,6 +28,16 @@ pub enum Unknowable {
     Secret,
     /// For which client the entry is.
     ClientId,
+}
+
+impl Unknowable {
+    /// As programs read it.
+    pub fn code(self) -> UnknownCode {
+        match self {
+            Self::Secret => UnknownCode::Secret,
+            Self::ClientId => UnknownCode::ClientId,
+        }
+    }
 }
 
 /// Something that is not done.
@@ -120,16 +131,16 @@ impl Why {
         }
     }
 
-    /// A stable name for it, as in `in_use`.
-    pub fn code(&self) -> &'static str {
+    /// As programs read it.
+    pub fn code(&self) -> WithheldCode {
         match self {
-            Self::InUse { .. } => "in_use",
-            Self::Foreign { .. } => "foreign",
-            Self::PruneOff => "prune_off",
-            Self::TooManyDeletes { .. } => "too_many_deletes",
-            Self::NothingDesired => "nothing_desired",
-            Self::Unread => "unread",
-            Self::UnknownIntegration { .. } => "unknown_integration",
+            Self::InUse { .. } => WithheldCode::InUse,
+            Self::Foreign { .. } => WithheldCode::Foreign,
+            Self::PruneOff => WithheldCode::PruneOff,
+            Self::TooManyDeletes { .. } => WithheldCode::TooManyDeletes,
+            Self::NothingDesired => WithheldCode::NothingDesired,
+            Self::Unread => WithheldCode::Unread,
+            Self::UnknownIntegration { .. } => WithheldCode::UnknownIntegration,
         }
     }
 

@@ -15,6 +15,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("loopback", &[]),
     ("suggest", &[]),
     ("schema", &[]),
+    ("codes", &[]),
     ("files", &[]),
     ("yaml", &["model", "diagnostic"]),
     (
@@ -38,11 +39,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("recipients", &["model", "diagnostic", "files", "manifest", "secret"]),
     ("git", &["model", "yaml_edit"]),
     ("repository", &["model", "diagnostic", "files", "manifest", "secret", "git"]),
-    ("plan", &["model", "suggest"]),
-    ("plan_file", &["model", "plan", "schema"]),
+    ("plan", &["model", "codes", "suggest"]),
+    ("plan_file", &["model", "codes", "plan", "schema"]),
     ("target", &["model", "files", "integrations", "http", "schema"]),
     ("setup", &["model", "target"]),
-    ("reconcile", &["model", "plan", "target", "setup"]),
+    ("reconcile", &["model", "codes", "plan", "target", "setup"]),
     ("session", &["model", "files", "secret", "target"]),
     ("connect", &["model", "http", "manifest", "secret", "session", "target"]),
     (
@@ -64,10 +65,20 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("verify", &["model", "integrations", "http"]),
-    ("status", &["model", "diagnostic", "plan"]),
+    ("status", &["model", "codes", "diagnostic", "plan"]),
     (
         "report",
-        &["model", "diagnostic", "schema", "plan", "reconcile", "setup", "status", "verify"],
+        &[
+            "model",
+            "codes",
+            "diagnostic",
+            "schema",
+            "plan",
+            "reconcile",
+            "setup",
+            "status",
+            "verify",
+        ],
     ),
     (
         "cli",
@@ -105,6 +116,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "watch",
         &[
             "model",
+            "codes",
             "diagnostic",
             "http",
             "plan",
@@ -119,7 +131,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "target",
         ],
     ),
-    ("server", &["model", "report", "setup", "status", "watch"]),
+    ("server", &["model", "codes", "report", "setup", "status", "watch"]),
     ("main", &["cli"]),
 ];
 
