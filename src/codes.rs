@@ -42,6 +42,8 @@ codes! {
         Adopt = "adopt",
         /// A credential takes the place of one made by hand that is in use.
         Shadow = "shadow",
+        /// The mark of the owner is kept beside a credential that carries none.
+        Claim = "claim",
         /// A credential is deleted.
         Delete = "delete",
         /// An account is linked.
@@ -78,6 +80,12 @@ codes! {
         AdoptionAsked = "adoption_asked",
         /// No linked account uses what it shadowed any more.
         LetGo = "let_go",
+        /// The entry has another key or owner now.
+        Renamed = "renamed",
+        /// An older version of appcred shadowed it.
+        OldShadow = "old_shadow",
+        /// A linked account names it by its id.
+        ReferencedById = "referenced_by_id",
         /// No account is linked with it.
         NotSetUp = "not_set_up",
         /// Home Assistant asks for consent again.
@@ -108,6 +116,12 @@ codes! {
         InUse = "in_use",
         /// Somebody else made a credential for this client.
         Foreign = "foreign",
+        /// Another owner manages it.
+        OtherOwner = "other_owner",
+        /// It carries the mark of the owner that had no name.
+        NamelessOwner = "nameless_owner",
+        /// Nothing says that it is of this owner.
+        NotOwned = "not_owned",
         /// The policy says to delete nothing.
         PruneOff = "prune_off",
         /// More deletes than the policy allows.
@@ -116,6 +130,8 @@ codes! {
         NothingDesired = "nothing_desired",
         /// An entry that could not be read or planned may want it.
         Unread = "unread",
+        /// Manifests are empty or missing, as after an accident.
+        Emptied = "emptied",
         /// The target has no such integration.
         UnknownIntegration = "unknown_integration",
     }
@@ -138,6 +154,8 @@ codes! {
         Unknown = "unknown",
         /// Made by hand and in use; another one of its entry is in force.
         Shadowed = "shadowed",
+        /// It keeps the mark of the owner for one that carries none.
+        Claim = "claim",
         /// Left over beside a newer one of its entry.
         Superseded = "superseded",
         /// Of this owner, and no entry wants it.

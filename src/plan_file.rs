@@ -234,7 +234,7 @@ fn withheld_of(withheld: &Withheld) -> Change {
 
 fn change_of(action: &Action) -> Change {
     let old: &[Held] = match action {
-        Action::Replace { old, .. } | Action::Adopt { old, .. } => old,
+        Action::Replace { old, .. } | Action::Adopt { old, .. } | Action::Claim { old, .. } => old,
         Action::Delete { old, .. } => std::slice::from_ref(old),
         Action::Create { .. }
         | Action::SetUp { .. }

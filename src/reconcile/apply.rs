@@ -1,4 +1,5 @@
-//! Create, reload, remove, delete: in this order, each wave side by side.
+//! Create, reload, remove, delete: in this order. What does not wait for anything else goes on side
+//! by side.
 
 use std::collections::BTreeMap;
 
@@ -14,11 +15,11 @@ pub type Progress<'a> = &'a mut (dyn FnMut(usize, usize) + Send);
 /// Carries out a plan's steps that concern credentials and tells what each came to, in their order.
 ///
 /// # Flow
-/// 1. All new credentials are created.
+/// 1. New credentials are created, each after the step that it waits for.
 /// 2. Linked accounts of those are reloaded. One that ran before and does not run with a changed
 ///    secret puts the old credential back in force: the new one is deleted, the account reloaded.
-/// 3. What is replaced or no longer wanted is deleted, after the accounts that are to go with it;
-///    then accounts that used it are reloaded.
+/// 3. What is replaced or no longer wanted is deleted, after the accounts that are to go with it and
+///    after what the step waits for is deleted; then accounts that used it are reloaded.
 ///
 /// # Guarantees
 /// A step that fails stops only what depends on it. Killed at any point, the next plan goes on
@@ -31,18 +32,22 @@ pub async fn apply<T: Execute>(
     progress: Progress<'_>,
 ) -> Vec<StepOutcome> {
     let mut run = Run::new(plan, target, stop, progress);
-    run.create(desired).await;
-    run.reload_created().await;
+    run.create_all(desired).await;
     run.remove_accounts().await;
     run.delete().await;
     run.reload_deleted().await;
     run.finish()
 }
 
+/// Why a step is not done.
+const BLOCKED: &str = "the step that it waits for was not done";
+
 /// A step on its way.
 struct Task<'a> {
     step: &'a Step,
     created: Option<Held>,
+    /// Whether all that it deletes is gone.
+    is_deleted: bool,
     outcome: Option<Outcome>,
 }
 
@@ -58,8 +63,9 @@ struct Run<'a, T> {
 impl<'a, T: Execute> Run<'a, T> {
     fn new(plan: &'a Plan, target: &'a mut T, stop: &'a Stop, progress: Progress<'a>) -> Self {
         let of_credentials = plan.steps.iter().filter(|step| !step.action.is_set_up());
-        let tasks: Vec<_> =
-            of_credentials.map(|step| Task { step, created: None, outcome: None }).collect();
+        let tasks: Vec<_> = of_credentials
+            .map(|step| Task { step, created: None, is_deleted: false, outcome: None })
+            .collect();
         let operations = |step: &Step| {
             usize::from(step.action.wanted().is_some())
                 + step.action.outgoing().len()
@@ -70,22 +76,45 @@ impl<'a, T: Execute> Run<'a, T> {
         Self { tasks, target, stop, progress, over: 0, total }
     }
 
-    async fn create(&mut self, desired: &Desired) {
+    /// Creates, and reloads what uses the new ones, until nothing waits any more.
+    async fn create_all(&mut self, desired: &Desired) {
         let secrets: BTreeMap<&Key, &Secret> = desired
             .credentials
             .iter()
             .filter_map(|credential| Some((&credential.key, credential.client_secret.clear()?)))
             .collect();
+        let mut waiting: Vec<usize> = (0..self.tasks.len())
+            .filter(|at| self.tasks[*at].step.action.wanted().is_some())
+            .collect();
+        while !waiting.is_empty() {
+            let ids: Vec<StepId> = waiting.iter().map(|at| self.tasks[*at].step.id).collect();
+            let (later, ready): (Vec<usize>, Vec<usize>) = waiting.iter().partition(|at| {
+                self.tasks[**at].step.after.is_some_and(|after| ids.contains(&after))
+            });
+            if ready.is_empty() {
+                break;
+            }
+            self.create(&ready, &secrets).await;
+            self.reload_created(&ready).await;
+            waiting = later;
+        }
+    }
+
+    async fn create(&mut self, ready: &[usize], secrets: &BTreeMap<&Key, &Secret>) {
         let mut operations = Vec::new();
-        for (at, task) in self.tasks.iter_mut().enumerate() {
-            let Some(wanted) = task.step.action.wanted() else { continue };
+        for at in ready.iter().copied() {
+            let Some(wanted) = self.tasks[at].step.action.wanted() else { continue };
+            let blocked = self.not_created(self.tasks[at].step.after);
             match secrets.get(&wanted.key).map(|secret| (*secret).clone()) {
+                _ if blocked => {
+                    self.tasks[at].outcome = Some(Outcome::NotBegun(BLOCKED.to_owned()))
+                }
                 Some(secret) => {
                     operations.push((at, Operation::Create(new_credential(wanted, secret))))
                 }
                 None => {
-                    task.outcome =
-                        Some(Outcome::NotBegun(format!("no secret for `{}`", wanted.key)))
+                    let why = format!("no secret for `{}`", wanted.key);
+                    self.tasks[at].outcome = Some(Outcome::NotBegun(why));
                 }
             }
         }
@@ -109,8 +138,8 @@ impl<'a, T: Execute> Run<'a, T> {
         }
     }
 
-    async fn reload_created(&mut self) {
-        let fallen = self.reload(|task| task.created.is_some()).await;
+    async fn reload_created(&mut self, ready: &[usize]) {
+        let fallen = self.reload(|at, task| ready.contains(&at) && task.created.is_some()).await;
         if fallen.is_empty() {
             return;
         }
@@ -142,8 +171,8 @@ impl<'a, T: Execute> Run<'a, T> {
             if self.tasks[at].outcome.is_some() {
                 continue;
             }
-            if let Some(why) = self.blocked(self.tasks[at].step.after) {
-                self.tasks[at].outcome = Some(Outcome::NotBegun(why));
+            if self.not_created(self.tasks[at].step.after) {
+                self.tasks[at].outcome = Some(Outcome::NotBegun(BLOCKED.to_owned()));
                 continue;
             }
             let removed = self.tasks[at].step.action.removed().iter();
@@ -158,29 +187,55 @@ impl<'a, T: Execute> Run<'a, T> {
     }
 
     async fn delete(&mut self) {
-        let mut operations = Vec::new();
-        for at in 0..self.tasks.len() {
-            if self.tasks[at].outcome.is_some() {
-                continue;
+        let is_on_its_way = |task: &Task<'_>| task.outcome.is_none() && !task.is_deleted;
+        loop {
+            let mut operations = Vec::new();
+            let mut ready = Vec::new();
+            for at in 0..self.tasks.len() {
+                let task = &self.tasks[at];
+                let before =
+                    self.tasks.iter().find(|task| Some(task.step.id) == self.tasks[at].step.after);
+                if !is_on_its_way(task) || before.is_some_and(is_on_its_way) {
+                    continue;
+                }
+                if before.is_some_and(|before| before.outcome.is_some()) {
+                    let why = BLOCKED.to_owned();
+                    let is_begun = task.created.is_some();
+                    let outcome =
+                        if is_begun { Outcome::Unfinished(why) } else { Outcome::NotBegun(why) };
+                    self.tasks[at].outcome = Some(outcome);
+                    continue;
+                }
+                ready.push(at);
+                let outgoing = task.step.action.outgoing().iter();
+                operations.extend(outgoing.map(|old| (at, Operation::Delete(old.clone()))));
             }
-            let outgoing = self.tasks[at].step.action.outgoing().iter();
-            operations.extend(outgoing.map(|old| (at, Operation::Delete(old.clone()))));
-        }
-        for (at, result) in self.execute(operations).await {
-            let task = &mut self.tasks[at];
-            if let (Err(refusal), None) = (result, &task.outcome) {
-                task.outcome = Some(match task.step.action {
-                    Action::Delete { .. } => refused(&refusal),
-                    _ => {
-                        Outcome::Unfinished(format!("the old credential is still there: {refusal}"))
-                    }
-                });
+            if ready.is_empty() {
+                // What was blocked just now may block others.
+                match self.tasks.iter().any(|task| self.is_blocked(task)) {
+                    true => continue,
+                    false => return,
+                }
+            }
+            for (at, result) in self.execute(operations).await {
+                let task = &mut self.tasks[at];
+                if let (Err(refusal), None) = (result, &task.outcome) {
+                    task.outcome = Some(match task.step.action {
+                        Action::Delete { .. } => refused(&refusal),
+                        _ => Outcome::Unfinished(format!(
+                            "the old credential is still there: {refusal}"
+                        )),
+                    });
+                }
+            }
+            for at in ready {
+                self.tasks[at].is_deleted = self.tasks[at].outcome.is_none();
             }
         }
     }
 
     async fn reload_deleted(&mut self) {
-        let fallen = self.reload(|task| task.created.is_none()).await;
+        let fallen = self.reload(|_, task| task.created.is_none()).await;
         for (at, why) in fallen {
             self.tasks[at].outcome = Some(Outcome::Unfinished(why));
         }
@@ -188,11 +243,14 @@ impl<'a, T: Execute> Run<'a, T> {
 
     /// Reloads the accounts of the tasks that are meant and on their way; answers those tasks
     /// of which an account that ran before runs no more, though its client is the same.
-    async fn reload(&mut self, is_meant: impl Fn(&Task<'_>) -> bool) -> Vec<(usize, String)> {
+    async fn reload(
+        &mut self,
+        is_meant: impl Fn(usize, &Task<'_>) -> bool,
+    ) -> Vec<(usize, String)> {
         let mut operations = Vec::new();
         let mut entries: Vec<&ConfigEntry> = Vec::new();
         for (at, task) in self.tasks.iter().enumerate() {
-            if task.outcome.is_none() && is_meant(task) {
+            if task.outcome.is_none() && is_meant(at, task) {
                 operations.extend(
                     task.step.reload.iter().map(|entry| (at, Operation::Reload(entry.id.clone()))),
                 );
@@ -221,10 +279,21 @@ impl<'a, T: Execute> Run<'a, T> {
         fallen
     }
 
-    /// Why a task may not go on because of the one before it.
-    fn blocked(&self, after: Option<StepId>) -> Option<String> {
-        let before = self.tasks.iter().find(|task| Some(task.step.id) == after)?;
-        before.created.is_none().then(|| "what replaces it was not created".to_owned())
+    /// Whether a step should have created something and did not.
+    fn not_created(&self, step: Option<StepId>) -> bool {
+        let before = self.tasks.iter().find(|task| Some(task.step.id) == step);
+        before.is_some_and(|before| {
+            before.step.action.wanted().is_some()
+                && (before.created.is_none() || before.outcome.is_some())
+        })
+    }
+
+    /// Whether a task waits for one that did not come to its end.
+    fn is_blocked(&self, task: &Task<'_>) -> bool {
+        let before = self.tasks.iter().find(|before| Some(before.step.id) == task.step.after);
+        task.outcome.is_none()
+            && !task.is_deleted
+            && before.is_some_and(|before| before.outcome.is_some())
     }
 
     /// Runs one wave; the results are in the order of the operations.

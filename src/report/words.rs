@@ -19,6 +19,15 @@ pub(super) fn reason(reason: Reason) -> &'static str {
         Reason::Superseded => "a newer one of the same entry is there",
         Reason::AdoptionAsked => "made by hand, taken over as asked for",
         Reason::LetGo => "no linked account uses the one made by hand any more",
+        Reason::Renamed => {
+            "the entry had another key, or its owner another name: nothing needs consent again. `formerly` with the old key, or the old `key`, makes that explicit"
+        }
+        Reason::OldShadow => {
+            "an older version of appcred shadowed it without writing whose it is: this writes it"
+        }
+        Reason::ReferencedById => {
+            "a linked account names an id of this client, where Home Assistant finds no credential"
+        }
         Reason::NotSetUp => "no account is linked with it",
         Reason::ConsentLost => "Home Assistant asks for consent again",
         Reason::OnDeleteDiffers => "notes what `on_delete` says, for when the entry is gone",
@@ -63,6 +72,7 @@ pub(super) fn credential(code: CredentialCode) -> &'static str {
         CredentialCode::Drifted => "drifted",
         CredentialCode::Unknown => "unknown",
         CredentialCode::Shadowed => "shadowed",
+        CredentialCode::Claim => "claim",
         CredentialCode::Superseded => "superseded",
         CredentialCode::Undeclared => "undeclared",
         CredentialCode::Foreign => "foreign",

@@ -43,7 +43,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("plan_file", &["model", "codes", "plan", "schema"]),
     ("target", &["model", "files", "integrations", "http", "schema"]),
     ("setup", &["model", "target"]),
-    ("reconcile", &["model", "codes", "plan", "target", "setup"]),
+    ("reconcile", &["model", "codes", "plan", "target", "setup", "verify"]),
     ("session", &["model", "files", "secret", "target"]),
     ("connect", &["model", "http", "manifest", "secret", "session", "target"]),
     (
