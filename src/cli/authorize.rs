@@ -7,15 +7,16 @@ use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::time::Instant;
 
+use crate::callback::{CALLBACK, Loopback};
 use crate::model::{
-    ConsentLink, DesiredCredential, FlowId, FlowStep, HiddenLink, Links, PolicyOverrides,
+    ConsentLink, DesiredCredential, FlowId, FlowStep, HandOverError, HiddenLink, Links,
+    PolicyOverrides,
 };
 use crate::plan::{Action, SetupState, Step};
 use crate::reconcile::{LATER, task};
 use crate::report::set_up;
 use crate::setup::consent::{Wait, wait};
 use crate::setup::drive::{self, FlowState, Task};
-use crate::setup::loopback::Loopback;
 use crate::setup::redirect_uri;
 use crate::target::home_assistant::HomeAssistant;
 use crate::target::{Refusal, Stop, Target};
@@ -80,6 +81,7 @@ pub(super) async fn run(global: &Global, verb: &Authorize) -> anyhow::Result<Exi
     for view in &views {
         is_well &= verb.view(view, &mut loopback, &stop).await;
     }
+    loopback.close().await?;
     Ok(if is_well { ExitStatus::Success } else { ExitStatus::Failure })
 }
 
@@ -99,7 +101,7 @@ impl Authorize {
     }
 
     async fn listen(&self) -> anyhow::Result<Loopback> {
-        match Loopback::listen(self.port).await {
+        match Loopback::listen(self.port, CALLBACK).await {
             Err(taken) if taken.kind() == ErrorKind::AddrInUse => bail!(
                 "port {} of this machine is taken: end what listens there, or choose another by --port and tell the provider",
                 self.port
@@ -195,7 +197,7 @@ impl Way<'_> {
         let Some(task) = task(&step.action, entry, &mark) else { return Ok(()) };
         // What HA tells between the link's birth and the listening would be lost.
         let mut events = self.ha.flow_events().await.map_err(told)?;
-        let base = loopback.base().to_owned();
+        let base = loopback.origin().to_owned();
         let mut standing = drive::begin(self.ha, &task, self.open, &base).await.map_err(told)?;
         let mut last = None;
         let until = Instant::now() + Duration::from_secs(self.verb.timeout);
@@ -223,7 +225,7 @@ impl Way<'_> {
                 });
             };
             let ended = wait(&flow, &shown, loopback, &mut events, until, stop, &mut forged).await;
-            let now = self.carry_on(&task, &flow, ended, &base).await;
+            let now = self.carry_on(&task, flow, shown, ended, &base).await;
             spinner.finish_and_clear();
             standing = now?;
         }
@@ -232,29 +234,42 @@ impl Way<'_> {
     async fn carry_on(
         &self,
         task: &Task<'_>,
-        flow: &FlowId,
+        flow: FlowId,
+        shown: FlowStep,
         ended: Wait,
         base: &str,
     ) -> Result<FlowState, String> {
         match ended {
-            Wait::Answered(query) => {
-                if let Err(refusal) = self.ha.hand_on(&query).await {
-                    drive::give_up(self.ha, task, flow).await.map_err(told)?;
-                    return Err(told(refusal));
+            Wait::Answered(delivery) => {
+                let taken = self.ha.hand_on(&delivery.query).await;
+                delivery.taken(taken.clone());
+                match taken {
+                    Ok(()) => drive::follow(self.ha, task, &flow, base).await.map_err(told),
+                    Err(HandOverError::Refused(why)) => {
+                        drive::give_up(self.ha, task, &flow).await.map_err(told)?;
+                        Err(format!("Home Assistant refused the answer: {why}"))
+                    }
+                    Err(HandOverError::NotNow(why)) => {
+                        print(&format!(
+                            "  Home Assistant cannot take the answer now ({why}); still waiting\n"
+                        ));
+                        // Whoever cannot be asked either is waited for as well, until the time is up.
+                        let now = drive::follow(self.ha, task, &flow, base).await;
+                        Ok(now.unwrap_or(FlowState::Waits(flow, shown)))
+                    }
                 }
-                drive::follow(self.ha, task, flow, base).await.map_err(told)
             }
-            Wait::MovedOn => drive::follow(self.ha, task, flow, base).await.map_err(told),
+            Wait::MovedOn => drive::follow(self.ha, task, &flow, base).await.map_err(told),
             Wait::Lost => Err(LOST.to_owned()),
             Wait::TimedOut => {
-                drive::give_up(self.ha, task, flow).await.map_err(told)?;
+                drive::give_up(self.ha, task, &flow).await.map_err(told)?;
                 Err(format!(
                     "nobody consented within {} s; the link is void now",
                     self.verb.timeout
                 ))
             }
             Wait::Stopped => {
-                drive::give_up(self.ha, task, flow).await.map_err(told)?;
+                drive::give_up(self.ha, task, &flow).await.map_err(told)?;
                 Err("interrupted; the link is void now".to_owned())
             }
         }
