@@ -80,6 +80,8 @@ codes! {
         AdoptionAsked = "adoption_asked",
         /// No linked account uses what it shadowed any more.
         LetGo = "let_go",
+        /// It keeps a mark for nothing any more.
+        Unclaimed = "unclaimed",
         /// The entry has another key or owner now.
         Renamed = "renamed",
         /// An older version of appcred shadowed it.

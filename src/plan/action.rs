@@ -166,6 +166,8 @@ pub enum Reason {
     AdoptionAsked,
     /// No linked account uses what it shadowed any more.
     LetGo,
+    /// What it claimed is gone or has another claim.
+    Unclaimed,
     /// The entry had another key, or its owner another name.
     Renamed,
     /// An older version shadowed it, and wrote nowhere whose it is.
@@ -286,6 +288,7 @@ impl Reason {
             Self::Superseded => ReasonCode::Superseded,
             Self::AdoptionAsked => ReasonCode::AdoptionAsked,
             Self::LetGo => ReasonCode::LetGo,
+            Self::Unclaimed => ReasonCode::Unclaimed,
             Self::Renamed => ReasonCode::Renamed,
             Self::OldShadow => ReasonCode::OldShadow,
             Self::ReferencedById => ReasonCode::ReferencedById,
@@ -335,18 +338,22 @@ impl Action {
         }
     }
 
+    /// The credentials that it deletes or shadows.
+    pub fn old(&self) -> &[Held] {
+        match self {
+            Self::Replace { old, .. } | Self::Adopt { old, .. } | Self::Claim { old, .. } => old,
+            Self::Delete { old, .. } => std::slice::from_ref(old),
+            Self::Create { .. } | Self::SetUp { .. } | Self::Tie { .. } | Self::Abandon { .. } => {
+                &[]
+            }
+        }
+    }
+
     /// What it deletes.
     pub fn outgoing(&self) -> &[Held] {
         match self {
-            Self::Replace { old, .. }
-            | Self::Claim { old, .. }
-            | Self::Adopt { old, how: Adoption::TakeOver, .. } => old,
-            Self::Delete { old, .. } => std::slice::from_ref(old),
-            Self::Create { .. }
-            | Self::Adopt { how: Adoption::Shadow, .. }
-            | Self::SetUp { .. }
-            | Self::Tie { .. }
-            | Self::Abandon { .. } => &[],
+            Self::Adopt { how: Adoption::Shadow, .. } => &[],
+            other => other.old(),
         }
     }
 
@@ -385,7 +392,7 @@ impl Action {
     }
 
     /// What it does in a few words, as in `create spotify "Family"`.
-    pub fn told(&self) -> String {
+    pub fn summary(&self) -> String {
         let verb = self.verb();
         match self.name() {
             Some(name) => format!("{verb} {} \"{name}\"", self.domain()),

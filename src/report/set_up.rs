@@ -203,7 +203,7 @@ fn described(setup_state: &SetupState) -> (SetupCode, Option<String>) {
         }
         SetupState::Waits(_) => (SetupCode::WaitingForAnswers, None),
         SetupState::Ended(FlowStep::Aborted { reason, error }) => {
-            (SetupCode::Failed, Some(reasons::told(reason, error.as_deref())))
+            (SetupCode::Failed, Some(reasons::message(reason, error.as_deref())))
         }
         SetupState::Ended(_) => (SetupCode::NotSetUp, None),
         SetupState::Linked(accounts) => of_accounts(SetupCode::Loaded, accounts),

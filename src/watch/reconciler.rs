@@ -318,7 +318,7 @@ impl<C: Connect> TargetReconciler<C> {
                     }
                     return is_begun;
                 }
-                undone.push(format!("{}: {why}", step.action.told()));
+                undone.push(format!("{}: {why}", step.action.summary()));
                 matches!(outcome, Outcome::Unfinished(_))
             }
         }

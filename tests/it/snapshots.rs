@@ -145,7 +145,7 @@ fn plan_of(folder: &Path) -> Value {
         target["address"] = json!("");
         for step in target["steps"].as_array_mut().unwrap() {
             for reason in step["reasons"].as_array_mut().unwrap() {
-                if *reason == "secret_encrypted_anew" {
+                if *reason == "secret_reencrypted" {
                     *reason = json!("secret_differs");
                 }
             }
