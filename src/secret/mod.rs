@@ -41,6 +41,7 @@ use work_batches::WorkBatches;
 pub use age::age_damage;
 pub use ask::{Ask, Nobody};
 pub use broken_file::BrokenFile;
+pub use env::holds_identity;
 pub use identities::{Identities, IdentityProblem};
 pub use recipient_mismatch::{RecipientMismatch, file_misfit, sops_misfit};
 pub use recipients::Sealed;
@@ -110,7 +111,7 @@ pub enum Unreadable {
         name: String,
         /// The files that were looked into.
         looked: Vec<String>,
-        /// Files beside them whose names are almost right.
+        /// Files that are not looked into because of their names.
         misnamed: Vec<String>,
     },
     /// What is wrong in another file.
@@ -189,7 +190,9 @@ impl Unreadable {
             Self::Outside(_) => {
                 "move it into the project, use ${CREDENTIALS_DIRECTORY}, or set `allow_outside_files: true` in appcred.yaml"
             }
-            Self::NoSecret { .. } => "add it to secrets.yaml beside the file or above it",
+            Self::NoSecret { .. } => {
+                "add it to secrets.yaml or secrets.sops.yaml beside the file or above it"
+            }
             Self::Within { why, .. } => why.help(),
         }
     }
@@ -200,16 +203,18 @@ fn counted(count: usize) -> String {
 }
 
 fn no_secret(name: &str, looked: &[String], misnamed: &[String]) -> String {
-    let other = match misnamed {
-        [] => String::new(),
-        names => format!("; not read, since it is not called secrets.yaml: {}", names.join(", ")),
-    };
-    let missing = match looked {
+    let message = match looked {
         [] => format!("there is no secrets.yaml that could have `{name}`, here or above"),
         [only] => format!("{only} has no `{name}`"),
         several => format!("none of {} has `{name}`", several.join(", ")),
     };
-    missing + &other
+    match misnamed {
+        [] => message,
+        [only] => format!("{message}, and {only} is not read because of its name"),
+        several => {
+            format!("{message}, and {} are not read because of their names", several.join(", "))
+        }
+    }
 }
 
 /// Reads one reference.

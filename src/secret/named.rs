@@ -20,14 +20,28 @@ pub(super) const SOURCE: Source =
 const NAMES: &[&str] =
     &["secrets.yaml", "secrets.sops.yaml", "secrets.sops.json", "secrets.yaml.age"];
 
+/// How people call it as well; these are named in the error, and not read.
+const MISNAMED: &[&str] = &[
+    "secrets.yml",
+    "secrets.sops.yml",
+    "secrets.enc.yaml",
+    "secrets.enc.yml",
+    "secrets.json",
+    "secret.yaml",
+    "secret.yml",
+    "secret.sops.yaml",
+];
+
 /// What a file of secrets holds.
 pub(super) type Names = BTreeMap<String, Result<Secret, Unreadable>>;
 
 /// Reads `!secret NAME`, where `base` is the file that says so.
 fn read(name: &str, base: &Path, vault: &SecretResolver) -> Result<Secret, Unreadable> {
     let folder = file::real(file::folder(base.parent().unwrap_or(Path::new(""))), vault)?;
-    let (mut looked, mut others) = (Vec::new(), Vec::new());
+    let (mut looked, mut misnamed) = (Vec::new(), Vec::new());
     for folder in folder.ancestors() {
+        misnamed
+            .extend(MISNAMED.iter().map(|name| folder.join(name)).filter(|path| path.is_file()));
         for candidate in NAMES {
             let path = folder.join(candidate);
             if path.symlink_metadata().is_err() {
@@ -49,12 +63,12 @@ fn read(name: &str, base: &Path, vault: &SecretResolver) -> Result<Secret, Unrea
                 None => looked.push(vault.shown(&path)),
             }
         }
-        others.extend(misnamed(folder).iter().map(|path| vault.shown(path)));
         if folder == vault.grounds.project {
             break;
         }
     }
-    Err(Unreadable::NoSecret { name: name.to_owned(), looked, misnamed: others })
+    let misnamed = misnamed.iter().map(|path| vault.shown(path)).collect();
+    Err(Unreadable::NoSecret { name: name.to_owned(), looked, misnamed })
 }
 
 /// The files of secrets inside the project that `!secret` in this file may look into.
@@ -152,20 +166,6 @@ fn check(
         return Ok(());
     }
     Err(BrokenFile(Arc::new(problems)).into())
-}
-
-/// Files in a folder whose names are almost that of a file of secrets. A folder that cannot be listed has
-/// none to name.
-fn misnamed(folder: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let is_misnamed = |path: &PathBuf| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-        let is_data = [".yaml", ".yml", ".json", ".age"].iter().any(|end| name.ends_with(end));
-        name.starts_with("secret") && is_data && !NAMES.contains(&name.as_str())
-    };
-    let mut found: Vec<_> = entries.map(|entry| entry.path()).filter(is_misnamed).collect();
-    found.sort();
-    found
 }
 
 /// Adds all values, those of inner mappings under the names that lead there, as in `home/spotify`.
