@@ -20,7 +20,10 @@
 //!  recipients.rs = whether what is encrypted is so to the right ones
 //!  encrypted_file/ = files with encrypted values, opened and sealed again
 //!  verify/ = asks providers whether a client is right
-//!  model/, diagnostic/, integrations/, http.rs, loopback.rs, suggest.rs, files/,
+//!  codes.rs = what programs read of plans, targets and set-ups
+//!  listener.rs = a server for HTTP that nobody can shut; callback/ = where a browser comes back after
+//!  consent or sign-in
+//!  model/, diagnostic/, integrations/, http.rs, suggest.rs, files/,
 //!  yaml/ = leaves that all may use
 //! ```
 //!
@@ -39,7 +42,9 @@
     allow(clippy::disallowed_methods, reason = "tests make and read files in their own way")
 )]
 
+pub mod callback;
 pub mod cli;
+pub mod codes;
 pub mod connect;
 pub mod desired;
 pub mod diagnostic;
@@ -48,7 +53,7 @@ pub mod files;
 pub mod git;
 pub mod http;
 pub mod integrations;
-pub mod loopback;
+pub mod listener;
 pub mod manifest;
 pub mod model;
 pub mod plan;

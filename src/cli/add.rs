@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use dialoguer::{FuzzySelect, Input, Password};
+use dialoguer::{FuzzySelect, Input};
+use secrecy::ExposeSecret;
 use secrecy::zeroize::Zeroizing;
 
 use crate::files::{self, TEXT_LIMIT};
 use crate::integrations;
-use crate::manifest::{Loaded, Project};
-use crate::model::{Domain, Key, Reference, Secret};
+use crate::manifest::{Loaded, Project, Targets};
+use crate::model::{Domain, Key, Reference, Secret, TargetName};
 use crate::secret::seal::seal;
 use crate::secret::{SecretResolver, SopsDocument};
 use crate::suggest;
@@ -162,7 +163,7 @@ fn add(
     let entry = NewEntry {
         domain: domain.as_str().to_owned(),
         name,
-        key: verb.key.as_ref().map(|key| key.as_str().to_owned()),
+        key: key.as_str().to_owned(),
         client_id,
         client_secret,
         adopt: verb.adopt,
@@ -206,7 +207,7 @@ pub(super) fn write(file: &Path, entries: &[NewEntry]) -> anyhow::Result<()> {
                 .with_context(|| format!("cannot add to {}", file.display()))?;
             files::replace(file, text.as_bytes(), &after).with_context(named)
         }
-        None => files::create(file, new_manifest(entries), 0o644).with_context(named),
+        None => files::create(file, new_manifest(entries)?, 0o644).with_context(named),
     }
 }
 
@@ -282,7 +283,8 @@ fn secret(verb: &Add) -> anyhow::Result<Zeroizing<String>> {
         files::read_stream(&mut std::io::stdin(), TEXT_LIMIT)
             .context("cannot read standard input")?
     } else if console::can_ask() {
-        Zeroizing::new(Password::new().with_prompt("Client secret (not shown)").interact()?)
+        let answer = console::ask_hidden("Client secret (not shown): ")?;
+        Zeroizing::new(answer.expose_secret().to_owned())
     } else {
         bail!("--secret-stdin is needed where there is no terminal to ask on");
     };
@@ -306,7 +308,11 @@ fn is_new(
             bail!("there is no target `{target}` in appcred.yaml");
         }
     }
-    for entry in &loaded.entries {
+    let wanted = match targets {
+        [] => Targets::All,
+        names => Targets::Only(names.iter().map(|name| TargetName::new(name.as_str())).collect()),
+    };
+    for entry in loaded.entries.iter().filter(|entry| entry.targets.overlap(&wanted)) {
         if entry.key.value == *key {
             bail!("key `{key}` is taken by the entry at {}: give another with --key", entry.place);
         }

@@ -10,7 +10,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::plan::Plan;
-use crate::reconcile;
+use crate::reconcile::{self, Unchecked, Verdicts};
 use crate::report::{Report, Verb, json, text};
 use crate::target::{Stop, Target};
 use crate::workspace::TargetView;
@@ -31,7 +31,8 @@ const WORTH_A_BAR: usize = 20;
 /// Shows the plan, asks, and carries it out: new credentials first, then linked accounts are
 /// reloaded where their secret changed, then what is replaced or no longer wanted is deleted. Then
 /// the set-up of each integration that is not linked yet is started, as far as it goes without a
-/// person, and the link shown where somebody must consent. What fails stops only what depends on
+/// person, and the link shown where somebody must consent. Before a secret in use is replaced, its
+/// provider is asked whether the new one is right, where its token endpoint is known. What fails stops only what depends on
 /// it. After Ctrl-C what is in flight is finished and the rest told.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
@@ -180,14 +181,21 @@ async fn carry_out_one(view: &mut TargetView, stop: &Stop, bars: &MultiProgress)
             bar.set_position(over as u64);
         }
     };
+    let proven =
+        reconcile::prove(&comparison.plan, &comparison.desired, &mut Verdicts::default()).await;
+    for Unchecked { key, why } in &proven.unchecked {
+        console::tell(&format!(
+            "warning: {name}: the new secret of `{key}` is in use and could not be checked: {why}\n"
+        ));
+    }
     view.outcomes =
-        reconcile::apply(&comparison.plan, &comparison.desired, target, stop, &mut progress).await;
+        reconcile::apply(&proven.plan, &comparison.desired, target, stop, &mut progress).await;
+    view.outcomes.extend(proven.refused);
     if let Some(bar) = bar {
         bar.finish_and_clear();
     }
     if let Target::HomeAssistant(ha) = target {
-        reconcile::set_up(&comparison.plan, &comparison.desired, ha, stop, &mut view.outcomes)
-            .await;
+        reconcile::set_up(&proven.plan, &comparison.desired, ha, stop, &mut view.outcomes).await;
     }
     for outcome in &view.outcomes {
         tracing::info!(target = %view.name, step = outcome.step.0, outcome = ?outcome.outcome, "step");

@@ -8,6 +8,7 @@ use secrecy::zeroize::Zeroizing;
 
 use crate::desired;
 use crate::files;
+use crate::integrations;
 use crate::manifest::{self, Project, Request};
 use crate::model::{
     CredentialId, Domain, Key, KnownSecret, Policy, PolicyOverrides, Prune, Reference, Secret,
@@ -17,6 +18,7 @@ use crate::report::import::{NewEntries, preview};
 use crate::report::text;
 use crate::secret::seal::seal;
 use crate::secret::{SecretResolver, SopsDocument, is_sops_document};
+use crate::suggest;
 use crate::workspace::{Comparison, OnError, TargetView, select};
 use crate::yaml_edit::{Held, NewEntry, append, new_manifest};
 
@@ -103,7 +105,8 @@ pub(super) async fn run(global: &Global, verb: &Import) -> anyhow::Result<ExitSt
     let draft = Draft::new(found, comparison, &project, &recipients, &targets)?;
     if is_printed {
         tell_left_out(&draft);
-        console::print(&new_manifest(&draft.entries().collect::<Vec<_>>()))?;
+        warn_of_custom(&draft, &project);
+        console::print(&new_manifest(&draft.entries().collect::<Vec<_>>())?)?;
         return Ok(ExitStatus::Success);
     }
     let file_of = |domain: &Domain| match &verb.output {
@@ -112,6 +115,7 @@ pub(super) async fn run(global: &Global, verb: &Import) -> anyhow::Result<ExitSt
     };
     let files = files(global, &draft, file_of, &vault)?;
     console::print(&shown(&draft, &files))?;
+    warn_of_custom(&draft, &project);
     // A run that was cut short has declared what it has not taken over.
     let begun = begun(&view, &scope);
     if files.is_empty() && (begun.is_empty() || verb.no_adopt) {
@@ -224,7 +228,7 @@ impl Draft {
             let entry = NewEntry {
                 domain: imported.of.domain.as_str().to_owned(),
                 name: imported.name.clone(),
-                key: written_key(&imported),
+                key: imported.key.to_string(),
                 client_id: imported.of.client_id.as_str().to_owned(),
                 client_secret: Held::Age(seal(secret.expose().as_bytes(), recipients)?),
                 adopt: imported.adopt,
@@ -252,16 +256,9 @@ impl Draft {
     }
 }
 
-/// The key, where it does not follow from the name.
-fn written_key(imported: &Imported) -> Option<String> {
-    let name = imported.name.as_deref().unwrap_or(imported.of.domain.as_str());
-    let follows = Key::of_name(name).as_ref() == Some(&imported.key);
-    (!follows).then(|| imported.key.to_string())
-}
-
 /// Whether the entry, once written, is what was meant.
 fn reads_back(entry: &NewEntry, imported: &Imported, project: &Project) -> bool {
-    let text = new_manifest(std::slice::from_ref(entry));
+    let Ok(text) = new_manifest(std::slice::from_ref(entry)) else { return false };
     let (entries, problems) = manifest::entries(Path::new("new.yaml"), &text, project);
     let name = imported.name.as_deref().unwrap_or(imported.of.domain.as_str());
     let is_client = |reference: &Reference| matches!(reference, Reference::Plain(id) if id.expose() == imported.of.client_id.as_str());
@@ -332,7 +329,7 @@ fn files(
                 Some(document) => with_entries(global, &path, &document, &in_clear())?,
                 None => append(text, &new).with_context(cannot_add)?,
             },
-            None => new_manifest(&new),
+            None => new_manifest(&new).with_context(cannot_add)?,
         };
         files.push(File { path, before, after, entries });
     }
@@ -353,6 +350,25 @@ fn shown(draft: &Draft, files: &[File]) -> String {
 
 fn tell_left_out(draft: &Draft) {
     console::tell(&preview(&[], &draft.left_out));
+}
+
+/// Says which integrations only the target knows: `validate` must be told of them.
+fn warn_of_custom(draft: &Draft, project: &Project) {
+    let domains = draft.made.iter().map(|(imported, _)| &imported.of.domain);
+    let custom: BTreeSet<&Domain> = domains
+        .filter(|domain| {
+            !integrations::known().contains(domain)
+                && !project.policy.custom_integrations.contains(domain)
+        })
+        .collect();
+    if !custom.is_empty() {
+        let names: Vec<_> = custom.iter().map(|domain| domain.as_str()).collect();
+        console::tell(&format!(
+            "warning: only the target knows {}: add `custom_integrations: [{}]` to appcred.yaml, or `validate` refuses these entries\n",
+            suggest::listed(names.iter().copied()),
+            names.join(", ")
+        ));
+    }
 }
 
 /// The entries that are declared already and still to be taken over.

@@ -14,6 +14,7 @@ mod integration;
 mod mask;
 mod network;
 mod notify;
+mod owner;
 mod project;
 mod reference;
 pub mod schema;
@@ -39,11 +40,12 @@ pub use entry::Entry;
 pub use fields::Located;
 pub use mask::mask;
 pub use notify::Notify;
+pub use owner::derived_owner;
 pub use project::{Age, Project, Target};
 pub use secret_values::{SecretValue, secret_values};
 pub use targets::Targets;
 pub use token::{Command, Token};
-pub use trial::{InClear, check};
+pub use trial::{InClear, check, check_project};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceFile};
 use crate::files::Stamp;
@@ -164,7 +166,22 @@ pub fn load_again(request: &Request, cache: &mut Cache, now: Timestamp) -> Loade
     Loaded { project, manifests, entries, domains_of_broken, emptied, problems }
 }
 
+/// The project, as its file says, or as it is without one.
 fn read_project(
+    folder: &Path,
+    home: Option<&Path>,
+    problems: &mut Diagnostics,
+) -> (Project, Option<Arc<SourceFile>>) {
+    let (mut project, file) = read_project_file(folder, home, problems);
+    if !project.names_owner {
+        // Before, every such project had the same owner.
+        project.previous_owners.insert(std::mem::take(&mut project.owner));
+        project.owner = owner::derived_owner(folder);
+    }
+    (project, file)
+}
+
+fn read_project_file(
     folder: &Path,
     home: Option<&Path>,
     problems: &mut Diagnostics,

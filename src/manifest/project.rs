@@ -12,6 +12,7 @@ use super::token::{self, Token};
 use crate::diagnostic::{Diagnostics, SourceFile, shown};
 use crate::http::Network;
 use crate::model::{Domain, Key, MaxDeletes, OnDrift, Owner, Policy, Prune, TargetName};
+use crate::secret::holds_identity;
 use crate::yaml::{self, Kind, Node, Pair, Value};
 
 pub(super) const PROJECT_FIELDS: &[&str] = &[
@@ -57,6 +58,8 @@ pub struct Project {
     pub allow_outside_files: bool,
     /// All targets it names, those with problems too.
     pub(super) target_names: BTreeSet<TargetName>,
+    /// Whether the file names the owner.
+    pub(super) names_owner: bool,
     /// Whether the file itself could not be understood, so that nothing follows from what is missing.
     pub(super) broken: bool,
 }
@@ -167,6 +170,7 @@ impl ProjectDecoder<'_, '_> {
         }
         if let Some(pair) = fields.get("owner") {
             project.owner = self.owner(pair).unwrap_or_default();
+            project.names_owner = true;
         }
         if let Some(pair) = fields.get("previous_owners") {
             project.previous_owners = self.previous_owners(pair);
@@ -232,6 +236,15 @@ impl ProjectDecoder<'_, '_> {
         }
         if let Some(pair) = fields.get("identities") {
             for path in self.fields.texts(pair).unwrap_or_default() {
+                if holds_identity(&path.value) {
+                    self.fields.refuse_with(
+                        "identity-as-path",
+                        path.spot.span,
+                        "this is an identity, which is secret, and no path",
+                        "move it into a file outside of the repository and name that here; if it was committed, make a new one",
+                    );
+                    continue;
+                }
                 age.identities.extend(self.fields.path_of(self.paths, &path));
             }
         }

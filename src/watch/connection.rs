@@ -6,9 +6,9 @@ use futures_util::FutureExt;
 use tokio::sync::watch;
 
 use crate::connect::ConnectError;
-use crate::model::{Desired, Observed};
+use crate::model::{Desired, HandOverError, Observed};
 use crate::plan::Plan;
-use crate::reconcile::{self, StepOutcome};
+use crate::reconcile::{self, Proven, StepOutcome, Verdicts};
 use crate::secret::SecretResolver;
 use crate::session::Store;
 use crate::target::home_assistant::Changes;
@@ -36,6 +36,17 @@ pub trait LiveTarget: Observe + Execute + Send + Sync + 'static {
     /// Waits for the next event. It may be dropped at any time and loses nothing by that.
     fn next_event(&mut self) -> impl Future<Output = TargetEvent> + Send;
 
+    /// Asks the providers about the secrets that a plan puts in the place of secrets in use. A target
+    /// without providers has none to ask.
+    fn prove(
+        &self,
+        plan: &Plan,
+        _desired: &Desired,
+        _known: &mut Verdicts,
+    ) -> impl Future<Output = Proven> + Send {
+        std::future::ready(Proven::whole(plan))
+    }
+
     /// Carries out the steps of a plan that concern set-ups, and adds the outcome of each.
     fn set_up(
         &self,
@@ -49,7 +60,10 @@ pub trait LiveTarget: Observe + Execute + Send + Sync + 'static {
     ///
     /// # Errors
     /// Where the target does not accept it.
-    fn deliver_callback(&self, query: &str) -> impl Future<Output = Result<(), Refusal>> + Send;
+    fn deliver_callback(
+        &self,
+        query: &str,
+    ) -> impl Future<Output = Result<(), HandOverError>> + Send;
 
     /// Displays a message, in Markdown, in the place of the last one of this id; none removes that.
     ///
@@ -133,6 +147,10 @@ impl LiveTarget for ConnectedTarget {
         }
     }
 
+    async fn prove(&self, plan: &Plan, desired: &Desired, known: &mut Verdicts) -> Proven {
+        reconcile::prove(plan, desired, known).await
+    }
+
     async fn set_up(
         &self,
         plan: &Plan,
@@ -145,10 +163,10 @@ impl LiveTarget for ConnectedTarget {
         }
     }
 
-    async fn deliver_callback(&self, query: &str) -> Result<(), Refusal> {
+    async fn deliver_callback(&self, query: &str) -> Result<(), HandOverError> {
         match &self.target {
             Target::HomeAssistant(ha) => ha.hand_on(query).await,
-            Target::ConfigDir(_) => Err(Refusal::Unsupported),
+            Target::ConfigDir(_) => Err(HandOverError::Refused(Refusal::Unsupported.to_string())),
         }
     }
 

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::model::{Observed, TargetName};
+use crate::model::{HandOverError, Observed, TargetName};
 use crate::plan::{Action, CredentialState, Plan, Step, StepId, plan};
-use crate::reconcile::{Outcome, StepOutcome, apply};
+use crate::reconcile::{Outcome, Proven, StepOutcome, Verdicts, apply};
 use crate::status::{self, Link, Mode};
 use crate::target::{Observe, Stop};
 
@@ -47,6 +47,8 @@ pub(super) struct TargetReconciler<C: Connect> {
     /// When something was changed last.
     changed: Option<Instant>,
     repeated: RepeatedSteps,
+    /// What providers have said of new secrets.
+    verdicts: Verdicts,
     set_ups: SetUps,
     log: RoundLog,
     notifier: Notifier,
@@ -75,6 +77,7 @@ impl<C: Connect> TargetReconciler<C> {
             is_drifted: false,
             changed: None,
             repeated: RepeatedSteps::default(),
+            verdicts: Verdicts::default(),
             set_ups: SetUps::default(),
         }
     }
@@ -104,12 +107,8 @@ impl<C: Connect> TargetReconciler<C> {
     /// Passes a provider's answer on to HA.
     pub(super) async fn deliver(&self, callback: CallbackDelivery) {
         let result = match &self.connection {
-            Some(connection) => connection
-                .target
-                .deliver_callback(&callback.query)
-                .await
-                .map_err(|refusal| refusal.to_string()),
-            None => Err("Home Assistant cannot be reached now".to_owned()),
+            Some(connection) => connection.target.deliver_callback(&callback.query).await,
+            None => Err(HandOverError::NotNow("it cannot be reached".to_owned())),
         };
         // Whoever brought it may have gone.
         drop(callback.taken.send(result));
@@ -267,8 +266,12 @@ impl<C: Connect> TargetReconciler<C> {
     /// Carries a plan out; answers whether anything has changed by it.
     async fn carry_out(&mut self, plan: &Plan, spec: &TargetSpec) -> Result<bool, RoundError> {
         let Some(Connection { target, .. }) = &mut self.connection else { return Ok(false) };
-        let mut outcomes = apply(plan, &spec.desired, target, &self.stop, &mut |_, _| {}).await;
-        target.set_up(plan, &spec.desired, &self.stop, &mut outcomes).await;
+        let proving = target.prove(plan, &spec.desired, &mut self.verdicts);
+        let Proven { plan: proven, refused, unchecked } = proving.await;
+        self.log.unchecked(&unchecked);
+        let mut outcomes = apply(&proven, &spec.desired, target, &self.stop, &mut |_, _| {}).await;
+        outcomes.extend(refused);
+        target.set_up(&proven, &spec.desired, &self.stop, &mut outcomes).await;
         let mut undone = Vec::new();
         let mut is_changed = false;
         let steps: BTreeMap<StepId, &Step> =
@@ -293,7 +296,7 @@ impl<C: Connect> TargetReconciler<C> {
     ) -> bool {
         let is_waiting = matches!(outcome, Outcome::Waits(_));
         if !is_waiting || begins(step) {
-            let kind = step.action.kind();
+            let kind = step.action.code();
             self.statuses.target(&self.name, |target| target.totals.count(kind, outcome.code()));
             self.log.outcome(step, outcome);
         }
@@ -315,7 +318,7 @@ impl<C: Connect> TargetReconciler<C> {
                     }
                     return is_begun;
                 }
-                undone.push(format!("{}: {why}", step.action.told()));
+                undone.push(format!("{}: {why}", step.action.summary()));
                 matches!(outcome, Outcome::Unfinished(_))
             }
         }

@@ -20,7 +20,9 @@ pub(crate) struct House {
 impl House {
     pub(crate) fn new() -> Self {
         let (identity, recipient) = age_identity();
-        Self { project: Project::new(), identity, recipient }
+        let project = Project::new();
+        project.write("appcred.yaml", "owner: default\n");
+        Self { project, identity, recipient }
     }
 
     /// An entry whose integration is left alone.
@@ -152,8 +154,8 @@ fn ha_credential_made_by_hand_is_shadowed_when_adopted() {
     house.appcred(&ha).args(["apply", "--yes", "--adopt"]).run();
 
     let held = ha.credentials();
-    assert_eq!(held.len(), 2, "{held:?}");
-    assert_eq!((&held[1]["auth_domain"], &held[1]["client_secret"]), (&json!(id), &json!("new")));
+    assert_eq!(held.len(), 3, "the one made by hand, the claim and the shadow: {held:?}");
+    assert_eq!((&held[2]["auth_domain"], &held[2]["client_secret"]), (&json!(id), &json!("new")));
     assert_eq!(ha.state_of(&entry), "loaded");
     house.appcred(&ha).args(["plan", "--detailed-exitcode"]).status(0).run();
     let list = house.appcred(&ha).args(["list"]).run().stdout;
@@ -171,7 +173,7 @@ fn many(house: &House, count: usize) {
         writeln!(text, "  - {{domain: spotify, name: Client {number}, client_id: client-{number}, client_secret: secret-{number}, integration: {{setup: false}}}}")
         .unwrap();
     }
-    house.project.write("appcred.yaml", "allow_plaintext: true\n");
+    house.project.write("appcred.yaml", "owner: default\nallow_plaintext: true\n");
     house.project.write("credentials/all.yaml", &text);
 }
 
@@ -269,7 +271,10 @@ fn ha_refuses_a_wrong_token_and_a_guest() {
 fn ha_is_asked_by_add_for_what_appcred_does_not_know() {
     let ha = HomeAssistant::start();
     let house = House::new();
-    house.project.write("appcred.yaml", &format!("age: {{recipients: [{}]}}\n", house.recipient));
+    house.project.write(
+        "appcred.yaml",
+        &format!("owner: default\nage: {{recipients: [{}]}}\n", house.recipient),
+    );
     let add = |token: &str, domain: &str| {
         let add = ["add", "--domain", domain, "--client-id", domain, "--secret-stdin"];
         house.appcred(&ha).env("HASS_TOKEN", token).args(add).stdin("hidden-secret")
