@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use subtle::ConstantTimeEq;
 
-/// Done ones that are remembered, so that a second visit is told so.
+/// Done ones that are remembered, so that a second visit gets the right answer.
 const MAX_REMEMBERED: usize = 64;
 
 /// Consents that somebody has answered, by the state of their link.

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use smol_str::SmolStr;
 
 use super::withheld::{Unknown, Why, Withheld};
+use crate::codes::{ActionCode, CredentialCode, ReasonCode};
 use crate::model::{
     ClientId, ConfigEntry, DesiredCredential, Domain, FlowId, FlowStep, Held, Key, OpenFlow, Owner,
 };
@@ -165,6 +166,8 @@ pub enum Reason {
     AdoptionAsked,
     /// No linked account uses what it shadowed any more.
     LetGo,
+    /// What it claimed is gone or has another claim.
+    Unclaimed,
     /// The entry had another key, or its owner another name.
     Renamed,
     /// An older version shadowed it, and wrote nowhere whose it is.
@@ -271,6 +274,48 @@ impl Plan {
     }
 }
 
+impl Reason {
+    /// As programs read it.
+    pub fn code(self) -> ReasonCode {
+        match self {
+            Self::NotObserved => ReasonCode::NotObserved,
+            Self::SecretDiffers => ReasonCode::SecretDiffers,
+            Self::SecretReencrypted => ReasonCode::SecretReencrypted,
+            Self::ClientIdDiffers => ReasonCode::ClientIdDiffers,
+            Self::NameDiffers => ReasonCode::NameDiffers,
+            Self::NotDesired => ReasonCode::NotDesired,
+            Self::IntegrationDiffers => ReasonCode::IntegrationDiffers,
+            Self::Superseded => ReasonCode::Superseded,
+            Self::AdoptionAsked => ReasonCode::AdoptionAsked,
+            Self::LetGo => ReasonCode::LetGo,
+            Self::Unclaimed => ReasonCode::Unclaimed,
+            Self::Renamed => ReasonCode::Renamed,
+            Self::OldShadow => ReasonCode::OldShadow,
+            Self::ReferencedById => ReasonCode::ReferencedById,
+            Self::NotSetUp => ReasonCode::NotSetUp,
+            Self::ConsentLost => ReasonCode::ConsentLost,
+            Self::OnDeleteDiffers => ReasonCode::OnDeleteDiffers,
+            Self::LeftOver => ReasonCode::LeftOver,
+        }
+    }
+}
+
+impl CredentialState {
+    /// As programs read it.
+    pub fn code(&self) -> CredentialCode {
+        match self {
+            Self::InSync(_) => CredentialCode::InSync,
+            Self::Drifted(_) => CredentialCode::Drifted,
+            Self::Unknown(_) => CredentialCode::Unknown,
+            Self::Shadowed(_) => CredentialCode::Shadowed,
+            Self::Claim(_) => CredentialCode::Claim,
+            Self::Superseded(_) => CredentialCode::Superseded,
+            Self::Undeclared => CredentialCode::Undeclared,
+            Self::OtherOwner(_) | Self::Foreign => CredentialCode::Foreign,
+        }
+    }
+}
+
 impl Action {
     /// What it creates.
     pub fn wanted(&self) -> Option<&Wanted> {
@@ -293,18 +338,22 @@ impl Action {
         }
     }
 
+    /// The credentials that it deletes or shadows.
+    pub fn old(&self) -> &[Held] {
+        match self {
+            Self::Replace { old, .. } | Self::Adopt { old, .. } | Self::Claim { old, .. } => old,
+            Self::Delete { old, .. } => std::slice::from_ref(old),
+            Self::Create { .. } | Self::SetUp { .. } | Self::Tie { .. } | Self::Abandon { .. } => {
+                &[]
+            }
+        }
+    }
+
     /// What it deletes.
     pub fn outgoing(&self) -> &[Held] {
         match self {
-            Self::Replace { old, .. }
-            | Self::Claim { old, .. }
-            | Self::Adopt { old, how: Adoption::TakeOver, .. } => old,
-            Self::Delete { old, .. } => std::slice::from_ref(old),
-            Self::Create { .. }
-            | Self::Adopt { how: Adoption::Shadow, .. }
-            | Self::SetUp { .. }
-            | Self::Tie { .. }
-            | Self::Abandon { .. } => &[],
+            Self::Adopt { how: Adoption::Shadow, .. } => &[],
+            other => other.old(),
         }
     }
 
@@ -325,18 +374,25 @@ impl Action {
         }
     }
 
-    /// The same for programs, as in `set_up`.
-    pub fn kind(&self) -> &'static str {
+    /// The same for programs.
+    pub fn code(&self) -> ActionCode {
         match self {
-            Self::SetUp { account: None, .. } => "set_up",
-            Self::SetUp { account: Some(_), .. } => "link_again",
-            Self::Abandon { .. } => "abandon",
-            other => other.verb(),
+            Self::Create { .. } => ActionCode::Create,
+            Self::Replace { .. } => ActionCode::Replace,
+            Self::Adopt { how: Adoption::TakeOver, .. } => ActionCode::Adopt,
+            Self::Adopt { how: Adoption::Shadow, .. } => ActionCode::Shadow,
+            Self::Claim { .. } => ActionCode::Claim,
+            Self::Delete { .. } => ActionCode::Delete,
+            Self::SetUp { account: None, .. } => ActionCode::SetUp,
+            Self::SetUp { account: Some(_), .. } => ActionCode::LinkAgain,
+            Self::Tie { tied: true, .. } => ActionCode::Tie,
+            Self::Tie { tied: false, .. } => ActionCode::Untie,
+            Self::Abandon { .. } => ActionCode::Abandon,
         }
     }
 
     /// What it does in a few words, as in `create spotify "Family"`.
-    pub fn told(&self) -> String {
+    pub fn summary(&self) -> String {
         let verb = self.verb();
         match self.name() {
             Some(name) => format!("{verb} {} \"{name}\"", self.domain()),

@@ -11,7 +11,7 @@ use crate::setup::state;
 use crate::status::Status;
 use crate::watch::CallbackRequest;
 
-use super::{House, consent, page};
+use super::{ServerState, consent, page};
 
 /// Whose set-up waits for an answer.
 pub(super) struct Pending {
@@ -20,7 +20,7 @@ pub(super) struct Pending {
 }
 
 pub(super) async fn arrive(
-    State(house): State<House>,
+    State(server): State<ServerState>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
@@ -28,25 +28,25 @@ pub(super) async fn arrive(
     let answer = Answer::read(&query);
     if answer.is_complete()
         && let Some(state) = &answer.state
-        && !house.access.binding.is_of(&headers, state)
-        && let Some(pending) = pending(&house.status(), state)
+        && !server.access.binding.is_of(&headers, state)
+        && let Some(pending) = pending(&server.status(), state)
     {
         tracing::warn!(target = %pending.target, "an answer came from a browser that did not begin its consent");
-        return consent::ask(&house, &pending, &query);
+        return consent::ask(&server, &pending, &query);
     }
-    hand_over(&house, query).await
+    hand_over(&server, query).await
 }
 
 /// Hands an answer on to the target that waits for it.
-pub(super) async fn hand_over(house: &House, query: String) -> Response {
+pub(super) async fn hand_over(server: &ServerState, query: String) -> Response {
     let answer = Answer::read(&query);
-    let pending = answer.state.as_deref().and_then(|state| pending(&house.status(), state));
+    let pending = answer.state.as_deref().and_then(|state| pending(&server.status(), state));
     let is_pending = pending.is_some();
     if !is_pending {
         tracing::warn!("a provider's answer that nobody waits for was refused");
     }
-    let hand_on = || hand_on(house.callbacks.clone(), pending, query);
-    page::reply(&take(&house.consents, &answer, |_| is_pending, hand_on).await)
+    let hand_on = || hand_on(server.callbacks.clone(), pending, query);
+    page::reply(&take(&server.consents, &answer, |_| is_pending, hand_on).await)
 }
 
 async fn hand_on(

@@ -24,7 +24,7 @@ use super::access::{Attempt, cookies};
 use super::callback::Pending;
 use super::page::{Refresh, Shell, shell};
 use super::sessions::Fingerprint;
-use super::{House, LARGEST_FORM, callback, reply};
+use super::{LARGEST_FORM, ServerState, callback, reply};
 
 const COOKIE_PREFIX: &str = "appcred_consent_";
 /// No provider lets anybody take longer.
@@ -69,7 +69,7 @@ fn name(state: &str) -> String {
 
 /// Sends a browser to the provider.
 pub(super) async fn begin(
-    State(house): State<House>,
+    State(server): State<ServerState>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
@@ -80,7 +80,7 @@ pub(super) async fn begin(
     }
     let query = query.unwrap_or_default();
     let (target, key) = (value(query.as_bytes(), "target"), value(query.as_bytes(), "key"));
-    let status = house.status();
+    let status = server.status();
     let entry =
         status.targets.iter().find(|(name, _)| Some(name.as_str()) == target.as_deref()).and_then(
             |(_, it)| it.entries.iter().find(|it| Some(it.key.as_str()) == key.as_deref()),
@@ -91,12 +91,12 @@ pub(super) async fn begin(
     let (Some(state), Ok(url)) = (state(link), link.shown(Links::Shown)) else {
         return reply::words(StatusCode::NOT_FOUND, "The link of this account is not shown.");
     };
-    let headers = [(LOCATION, url.to_owned()), (SET_COOKIE, house.access.binding.cookie(&state))];
+    let headers = [(LOCATION, url.to_owned()), (SET_COOKIE, server.access.binding.cookie(&state))];
     (StatusCode::SEE_OTHER, headers).into_response()
 }
 
 /// Asks whether the person at a browser that did not begin a consent gave it all the same.
-pub(super) fn ask(house: &House, pending: &Pending, query: &str) -> Response {
+pub(super) fn ask(server: &ServerState, pending: &Pending, query: &str) -> Response {
     let body = html! {
         main {
             h1 { "appcred" }
@@ -108,7 +108,7 @@ pub(super) fn ask(house: &House, pending: &Pending, query: &str) -> Response {
                 }
                 p { "Hand it to Home Assistant only if that was you." }
                 input type="hidden" name="query" value=(query);
-                @if house.access.has_token() {
+                @if server.access.has_token() {
                     label for="token" { "Token, if you are not logged in here" }
                     input #token name="token" type="password" autocomplete="current-password";
                 }
@@ -122,17 +122,17 @@ pub(super) fn ask(house: &House, pending: &Pending, query: &str) -> Response {
 
 /// Takes an answer for which somebody vouches who may see the status page.
 pub(super) async fn confirm(
-    State(house): State<House>,
+    State(server): State<ServerState>,
     ConnectInfo(peer): ConnectInfo<Peer>,
     request: Request,
 ) -> Response {
-    let is_admitted = house.access.is_admitted(&request);
+    let is_admitted = server.access.is_admitted(&request);
     let Ok(form) = to_bytes(request.into_body(), LARGEST_FORM).await else {
         return reply::words(StatusCode::BAD_REQUEST, "The form is incomplete.");
     };
     if !is_admitted {
         let token = value(&form, "token").unwrap_or_default();
-        match house.access.attempt(peer.ip(), &token) {
+        match server.access.attempt(peer.ip(), &token) {
             Attempt::Right(_) => {}
             Attempt::Wrong => {
                 return reply::words(
@@ -143,7 +143,7 @@ pub(super) async fn confirm(
             Attempt::TooMany(wait) => return reply::too_many(wait),
         }
     }
-    callback::hand_over(&house, value(&form, "query").unwrap_or_default()).await
+    callback::hand_over(&server, value(&form, "query").unwrap_or_default()).await
 }
 
 /// One value of a form or a query.

@@ -16,7 +16,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::status::{BUCKETS, Durations, Link, Status, TargetStatus};
 
-use super::{House, answer};
+use super::{ServerState, answer};
 
 const OPEN_METRICS: &str = "application/openmetrics-text";
 
@@ -46,9 +46,9 @@ impl Format {
     }
 }
 
-pub(super) async fn metrics(State(house): State<House>, headers: HeaderMap) -> Response {
+pub(super) async fn metrics(State(server): State<ServerState>, headers: HeaderMap) -> Response {
     let format = Format::asked(&headers);
-    let made = house.metrics[format as usize].of(&house.status(), |status| {
+    let made = server.metrics[format as usize].of(&server.status(), |status| {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Numbers(Arc::clone(status))));
         let mut text = String::new();
@@ -111,8 +111,11 @@ impl Numbers {
         });
         out.counters("appcred_reconciles", "Looks at the target by how they ended", looks)?;
         let steps = targets().flat_map(|(name, target)| {
-            target.totals.steps.iter().map(move |((kind, outcome), count)| {
-                ([("target", name), ("action", *kind), ("result", *outcome)], *count)
+            target.totals.steps.iter().map(move |((action, outcome), count)| {
+                (
+                    [("target", name), ("action", action.as_str()), ("result", outcome.as_str())],
+                    *count,
+                )
             })
         });
         out.counters("appcred_actions", "Steps that were carried out, by how they ended", steps)?;

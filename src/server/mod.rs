@@ -56,7 +56,7 @@ const LIMITS: Limits = Limits { connections: 256, per_peer: 128, body: LARGEST_F
 
 /// All that is served.
 pub struct Serving {
-    /// How the houses stand.
+    /// The status of all targets.
     pub status: watch::Receiver<Arc<Status>>,
     /// Beats as long as the watcher runs.
     pub heartbeat: Heartbeat,
@@ -72,31 +72,31 @@ pub struct Serving {
 
 /// What the routes share.
 #[derive(Clone)]
-struct House {
+struct ServerState {
     status: watch::Receiver<Arc<Status>>,
     heartbeat: Heartbeat,
     snapshot: watch::Receiver<Option<Arc<str>>>,
     names: Arc<Names>,
     main: Arc<Shared<Main>>,
-    json: Arc<Shared<Made>>,
-    metrics: Arc<[Shared<Made>; Format::COUNT]>,
+    json: Arc<Shared<Rendered>>,
+    metrics: Arc<[Shared<Rendered>; Format::COUNT]>,
     callbacks: mpsc::Sender<CallbackRequest>,
     consents: Consents,
     access: Arc<Access>,
 }
 
 /// What is served to everybody alike, or why it could not be made.
-type Made = Result<Bytes, String>;
+type Rendered = Result<Bytes, String>;
 
-impl House {
+impl ServerState {
     fn status(&self) -> Arc<Status> {
         Arc::clone(&self.status.borrow())
     }
 }
 
-impl FromRef<House> for Arc<Access> {
-    fn from_ref(house: &House) -> Self {
-        Arc::clone(&house.access)
+impl FromRef<ServerState> for Arc<Access> {
+    fn from_ref(server: &ServerState) -> Self {
+        Arc::clone(&server.access)
     }
 }
 
@@ -108,7 +108,7 @@ pub async fn serve(
 ) {
     let Serving { status, heartbeat, snapshot, callbacks, names, access } = serving;
     let access = Arc::new(access);
-    let house = House {
+    let server = ServerState {
         status,
         heartbeat,
         snapshot,
@@ -120,10 +120,10 @@ pub async fn serve(
         consents: Consents::default(),
         access: Arc::clone(&access),
     };
-    listener::serve(listener, LIMITS, router(house), ended).await;
+    listener::serve(listener, LIMITS, router(server), ended).await;
 }
 
-fn router(house: House) -> Router {
+fn router(server: ServerState) -> Router {
     let guarded = Router::new()
         .route("/", get(page::whole))
         .route("/fragment", get(page::fragment))
@@ -131,41 +131,41 @@ fn router(house: House) -> Router {
         .route("/metrics", get(metrics::metrics))
         .route("/api/v1/status", get(status))
         .route("/api/v1/snapshot", get(snapshot))
-        .route_layer(from_fn_with_state(Arc::clone(&house.access), access::guard));
+        .route_layer(from_fn_with_state(Arc::clone(&server.access), access::guard));
     let others = Router::new()
         // A browser that comes back from a provider does not bring its session.
         .route(CALLBACK, get(callback::arrive).post(consent::confirm))
         .route("/login", post(login::log_in))
         .route("/logout", post(login::log_out))
-        .route_layer(from_fn_with_state(Arc::clone(&house.access), access::guard_address));
+        .route_layer(from_fn_with_state(Arc::clone(&server.access), access::guard_address));
     Router::new()
         .merge(guarded)
         .merge(others)
-        // The kubelet asks by the pod's address and without a token, and is told next to nothing.
+        // The kubelet asks by the pod's address and without a token, and learns next to nothing.
         .route("/healthz", get(probes::alive))
         .route("/readyz", get(probes::ready))
         .fallback(async || reply::words(StatusCode::NOT_FOUND, "There is nothing here."))
-        .layer(from_fn_with_state(Arc::clone(&house.access), reply::harden))
-        .with_state(house)
+        .layer(from_fn_with_state(Arc::clone(&server.access), reply::harden))
+        .with_state(server)
 }
 
-async fn status(State(house): State<House>) -> Response {
-    let made = house.json.of(&house.status(), |status| {
-        let text = report::status::json(status, &house.names);
+async fn status(State(server): State<ServerState>) -> Response {
+    let made = server.json.of(&server.status(), |status| {
+        let text = report::status::json(status, &server.names);
         text.map(Bytes::from).map_err(|why| why.to_string())
     });
     answer(made, "application/json")
 }
 
-fn answer(made: Made, content_type: &'static str) -> Response {
+fn answer(made: Rendered, content_type: &'static str) -> Response {
     match made {
         Ok(bytes) => ([(header::CONTENT_TYPE, content_type)], bytes).into_response(),
         Err(why) => reply::words(StatusCode::INTERNAL_SERVER_ERROR, &why),
     }
 }
 
-async fn snapshot(State(house): State<House>) -> Response {
-    let snapshot = house.snapshot.borrow().clone();
+async fn snapshot(State(server): State<ServerState>) -> Response {
+    let snapshot = server.snapshot.borrow().clone();
     match snapshot {
         Some(text) => answer(Ok(Bytes::from_owner(SharedText(text))), "application/json"),
         None => reply::words(

@@ -22,7 +22,7 @@ pub(super) fn words(status: StatusCode, sentence: &str) -> Response {
     (status, [(CONTENT_TYPE, "text/plain; charset=utf-8")], format!("{sentence}\n")).into_response()
 }
 
-/// Whoever gave too many wrong tokens is told when the next one is looked at.
+/// Whoever gave too many wrong tokens learns when the next one is looked at.
 pub(super) fn too_many(wait: Duration) -> Response {
     let seconds = wait.as_secs() + 1;
     let sentence = format!("Too many wrong tokens. Wait {seconds} seconds.");
@@ -31,7 +31,7 @@ pub(super) fn too_many(wait: Duration) -> Response {
     response
 }
 
-/// Nothing is kept, guessed, told to others or framed, but by Home Assistant where it is let in.
+/// No answer is stored, guessed at, reported to others or framed, except by Home Assistant where it is let in.
 pub(super) async fn harden(
     State(access): State<Arc<Access>>,
     request: Request,

@@ -18,19 +18,19 @@ const LOOK_SECONDS: u64 = 2;
 pub enum Wait {
     /// The provider sent the browser to us.
     Answered(Delivery),
-    /// The browser went to HA by itself, or HA may have gone on.
+    /// The browser went to HA directly, or HA may have gone on.
     MovedOn,
     /// The connection to HA was lost.
     Lost,
     /// Nobody consented in time.
     TimedOut,
-    /// Told to stop.
+    /// Asked to stop.
     Stopped,
 }
 
 /// Waits for what a flow's step asks of a person.
 ///
-/// What arrives with a wrong state is told to `forged` and changes nothing.
+/// An answer with a wrong state calls `forged` and changes nothing.
 pub async fn wait(
     flow: &FlowId,
     step: &FlowStep,

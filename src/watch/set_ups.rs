@@ -1,5 +1,5 @@
 //! How set-ups ended that did not link an account. One that failed is not begun again at every round; one
-//! that somebody refused is, since that person may think again.
+//! that somebody refused is, since that person may change their mind.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -55,7 +55,7 @@ impl SetUps {
         for (key, setup_state) in &plan.setup_states {
             match setup_state {
                 SetupState::Ended(FlowStep::Aborted { reason, error }) => {
-                    let why = reasons::told(reason, error.as_deref());
+                    let why = reasons::message(reason, error.as_deref());
                     ended.push((key.clone(), why.clone()));
                     self.0.insert(key.clone(), Ended { why, resting: None });
                 }

@@ -15,6 +15,7 @@ mod ha_apply;
 mod ha_authorize;
 mod ha_faults;
 mod ha_login;
+mod ha_ownership;
 mod ha_proxy;
 mod ha_rotation;
 mod ha_setup;

@@ -2,12 +2,13 @@
 
 use maud::{Markup, html};
 
+use crate::codes::SeverityCode;
 use crate::report::json::Problem;
 use crate::report::status::Manifests;
 
 use super::{badge, count, time};
 
-/// More are told by `appcred validate`.
+/// `appcred validate` shows more.
 pub(super) const MOST_PROBLEMS: usize = 50;
 
 pub(super) fn manifests(manifests: &Manifests<'_>, excerpts: &[String]) -> Markup {
@@ -36,17 +37,17 @@ pub(super) fn manifests(manifests: &Manifests<'_>, excerpts: &[String]) -> Marku
                 }
             }
             @if more > 0 {
-                p .soft { "… and " (more) " more: " code { "appcred validate" } " tells all of them." }
+                p .soft { "… and " (more) " more: " code { "appcred validate" } " shows all of them." }
             }
         }
     }
 }
 
 fn one(problem: &Problem, excerpt: &str) -> Markup {
-    let tone = if problem.severity == "error" { "bad" } else { "wait" };
+    let tone = if problem.severity == SeverityCode::Error { "bad" } else { "wait" };
     html! {
         li .card {
-            p { (badge(tone, problem.severity)) " " strong { (problem.message) } }
+            p { (badge(tone, problem.severity.as_str())) " " strong { (problem.message) } }
             @if let Some(at) = &problem.at {
                 p { code { (at.file) ":" (at.line) ":" (at.column) } }
             }

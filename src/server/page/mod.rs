@@ -24,13 +24,14 @@ use futures_util::stream;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest, Sha256};
 
-use crate::report::status::{Moment, State as Verdict, report};
+use crate::codes::TargetCode;
+use crate::report::status::{Moment, report};
 use crate::report::{Names, problems};
 use crate::status::Status;
 
 use crate::callback::Reply;
 
-use super::House;
+use super::ServerState;
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
@@ -60,9 +61,9 @@ pub(super) struct Main {
 }
 
 impl Main {
-    fn of(house: &House) -> Self {
-        house.main.of(&house.status(), |status| {
-            let html = Bytes::from(main(status, &house.names).into_string());
+    fn of(server: &ServerState) -> Self {
+        server.main.of(&server.status(), |status| {
+            let html = Bytes::from(main(status, &server.names).into_string());
             let digest = Sha256::digest(&html);
             let tag: String = digest.iter().take(12).map(|byte| format!("{byte:02x}")).collect();
             Self { html, tag: tag.into() }
@@ -130,10 +131,10 @@ pub(super) fn reply(reply: &Reply) -> Response {
 }
 
 /// The whole page. Its main part is not copied for each who asks: it may be large.
-pub(super) async fn whole(State(house): State<House>, request: Request) -> Response {
-    let base = house.access.base(&request);
-    let may_leave = house.access.has_token() && !house.access.is_ingress(&request);
-    let made = Main::of(&house);
+pub(super) async fn whole(State(server): State<ServerState>, request: Request) -> Response {
+    let base = server.access.base(&request);
+    let may_leave = server.access.has_token() && !server.access.is_ingress(&request);
+    let made = Main::of(&server);
     let body = html! {
         header .top {
             img src=(ICON) alt="" width="20" height="20";
@@ -164,8 +165,8 @@ pub(super) async fn whole(State(house): State<House>, request: Request) -> Respo
 }
 
 /// The main part, where it is another than whoever asks has.
-pub(super) async fn fragment(State(house): State<House>, request: Request) -> Response {
-    let made = Main::of(&house);
+pub(super) async fn fragment(State(server): State<ServerState>, request: Request) -> Response {
+    let made = Main::of(&server);
     let tag = format!("\"{}\"", made.tag);
     let has = request.headers().get(IF_NONE_MATCH).and_then(|has| has.to_str().ok());
     if has == Some(tag.as_str()) {
@@ -186,7 +187,7 @@ fn main(status: &Status, names: &Names) -> Markup {
     }
 }
 
-/// A moment; the script tells how far away it is.
+/// A moment; the script says how far away it is.
 fn time(moment: Moment) -> Markup {
     html! { time datetime=(moment.exact()) title=(moment.told()) { (moment.told()) } }
 }
@@ -197,12 +198,12 @@ fn count(number: usize, what: &str) -> String {
 }
 
 /// How good or bad it is, as the style knows it.
-fn tone(verdict: Verdict) -> &'static str {
+fn tone(verdict: TargetCode) -> &'static str {
     match verdict {
-        Verdict::InSync => "ok",
-        Verdict::WaitingForConsent | Verdict::Differs => "wait",
-        Verdict::Failed | Verdict::Unreachable => "bad",
-        Verdict::Connecting => "idle",
+        TargetCode::InSync => "ok",
+        TargetCode::WaitingForConsent | TargetCode::Differs => "wait",
+        TargetCode::Failed | TargetCode::Unreachable => "bad",
+        TargetCode::Connecting => "idle",
     }
 }
 

@@ -259,7 +259,7 @@ impl Line {
         }
     }
 
-    /// A call that failed tells less than a look at who is there.
+    /// A failed call says less than a new connection does.
     async fn lost(&self, address: &Address, why: String) -> TargetError {
         let looked = open(address, &self.network).await;
         looked.err().unwrap_or_else(|| unreachable(address, why))
