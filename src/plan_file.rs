@@ -238,12 +238,15 @@ fn change_of(action: &Action) -> Change {
         Action::Adopt { old, how: Adoption::Shadow, .. } => ("shadow", old),
         Action::Delete { old, .. } => ("delete", std::slice::from_ref(old)),
         Action::SetUp { .. } => ("set_up", &[]),
+        Action::Reload { .. } => ("reload", &[]),
         Action::Tie { tied: true, .. } => ("tie", &[]),
         Action::Tie { tied: false, .. } => ("untie", &[]),
         Action::Abandon { .. } => ("abandon", &[]),
     };
     let accounts = match action {
-        Action::SetUp { account: Some(account), .. } => std::slice::from_ref(account),
+        Action::SetUp { account: Some(account), .. } | Action::Reload { account, .. } => {
+            std::slice::from_ref(account)
+        }
         other => other.removed(),
     };
     let wanted = action.wanted();
@@ -288,6 +291,7 @@ fn code(reason: Reason) -> &'static str {
         Reason::LetGo => "let go",
         Reason::NotSetUp => "not set up",
         Reason::ConsentLost => "consent lost",
+        Reason::AccountDown => "account down",
         Reason::OnDeleteDiffers => "another on_delete",
         Reason::LeftOver => "left over",
     }

@@ -83,6 +83,13 @@ pub enum Action {
         /// The config flow that goes on; where there is none, one is started.
         open: Option<FlowId>,
     },
+    /// Set a linked account up afresh that does not run although its credential is right.
+    Reload {
+        /// The credential that it uses.
+        wanted: Wanted,
+        /// The account.
+        account: ConfigEntry,
+    },
     /// Note in HA whether the linked accounts go with the entry, for when that is gone.
     Tie {
         /// The entry.
@@ -161,6 +168,8 @@ pub enum Reason {
     NotSetUp,
     /// HA asks for consent again.
     ConsentLost,
+    /// The linked account does not run, and its credential is right.
+    AccountDown,
     /// What the entry says of its linked accounts, for when it is gone, is not what is noted.
     OnDeleteDiffers,
     /// It was started for a credential that is wanted no more, or not as it was, or linked by now.
@@ -262,16 +271,20 @@ impl Action {
             Self::Create { wanted } | Self::Replace { wanted, .. } | Self::Adopt { wanted, .. } => {
                 Some(wanted)
             }
-            Self::Delete { .. } | Self::SetUp { .. } | Self::Tie { .. } | Self::Abandon { .. } => {
-                None
-            }
+            Self::Delete { .. }
+            | Self::SetUp { .. }
+            | Self::Reload { .. }
+            | Self::Tie { .. }
+            | Self::Abandon { .. } => None,
         }
     }
 
     /// What the entry wants that it is done for; none where no entry wants it.
     pub fn entry(&self) -> Option<&Wanted> {
         match self {
-            Self::SetUp { wanted, .. } | Self::Tie { wanted, .. } => Some(wanted),
+            Self::SetUp { wanted, .. } | Self::Reload { wanted, .. } | Self::Tie { wanted, .. } => {
+                Some(wanted)
+            }
             other => other.wanted(),
         }
     }
@@ -284,6 +297,7 @@ impl Action {
             Self::Create { .. }
             | Self::Adopt { how: Adoption::Shadow, .. }
             | Self::SetUp { .. }
+            | Self::Reload { .. }
             | Self::Tie { .. }
             | Self::Abandon { .. } => &[],
         }
@@ -299,6 +313,7 @@ impl Action {
             Self::Delete { .. } => "delete",
             Self::SetUp { account: None, .. } => "set up",
             Self::SetUp { account: Some(_), .. } => "link again",
+            Self::Reload { .. } => "reload",
             Self::Tie { tied: true, .. } => "tie",
             Self::Tie { tied: false, .. } => "untie",
             Self::Abandon { .. } => "abandon the set-up of",
@@ -331,6 +346,7 @@ impl Action {
             | Self::Replace { wanted, .. }
             | Self::Adopt { wanted, .. }
             | Self::SetUp { wanted, .. }
+            | Self::Reload { wanted, .. }
             | Self::Tie { wanted, .. } => Some(&wanted.name),
             Self::Delete { old, .. } => Some(old.name.as_deref().unwrap_or(old.client_id.as_str())),
             Self::Abandon { .. } => None,
@@ -347,7 +363,10 @@ impl Action {
 
     /// Whether it concerns the set-up of an integration, not a credential.
     pub fn is_set_up(&self) -> bool {
-        matches!(self, Self::SetUp { .. } | Self::Tie { .. } | Self::Abandon { .. })
+        matches!(
+            self,
+            Self::SetUp { .. } | Self::Reload { .. } | Self::Tie { .. } | Self::Abandon { .. }
+        )
     }
 
     /// The integration.
@@ -357,6 +376,7 @@ impl Action {
             | Self::Replace { wanted, .. }
             | Self::Adopt { wanted, .. }
             | Self::SetUp { wanted, .. }
+            | Self::Reload { wanted, .. }
             | Self::Tie { wanted, .. } => &wanted.domain,
             Self::Delete { old, .. } => &old.domain,
             Self::Abandon { flow } => &flow.domain,

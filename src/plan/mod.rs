@@ -12,6 +12,7 @@ mod entry;
 mod guard;
 mod import;
 mod index;
+mod reload;
 mod secret_comparison;
 mod set_up;
 mod undeclared;
@@ -58,6 +59,7 @@ pub fn plan(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
     let live = observed.live.as_ref();
     if let Some(live) = live {
         set_up::decide(&wanted, live, desired, policy, &index, &mut draft);
+        reload::decide(&wanted, live, &index, &mut draft);
     }
     undeclared::decide(desired, policy, live, &index, &mut draft);
     guard::decide(desired, policy, &index, &mut draft);

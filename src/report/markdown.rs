@@ -170,6 +170,7 @@ fn sign(action: &Action) -> &'static str {
         Action::Adopt { .. } => "🤝",
         Action::Delete { .. } => "➖",
         Action::SetUp { .. } => "🔗",
+        Action::Reload { .. } => "🔄",
         Action::Tie { .. } => "📌",
         Action::Abandon { .. } => "✖️",
     }

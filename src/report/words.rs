@@ -20,6 +20,7 @@ pub(super) fn reason(reason: Reason) -> &'static str {
         Reason::AdoptionAsked => "made by hand, taken over as asked for",
         Reason::LetGo => "no linked account uses the one made by hand any more",
         Reason::NotSetUp => "no account is linked with it",
+        Reason::AccountDown => "the linked account does not run although its credential is right",
         Reason::ConsentLost => "Home Assistant asks for consent again",
         Reason::OnDeleteDiffers => "notes what `on_delete` says, for when the entry is gone",
         Reason::LeftOver => "nobody needs this set-up any more",
@@ -40,6 +41,7 @@ pub(super) fn reason_code(reason: Reason) -> &'static str {
         Reason::LetGo => "let_go",
         Reason::NotSetUp => "not_set_up",
         Reason::ConsentLost => "consent_lost",
+        Reason::AccountDown => "account_down",
         Reason::OnDeleteDiffers => "on_delete_differs",
         Reason::LeftOver => "left_over",
     }

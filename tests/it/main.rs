@@ -1,6 +1,7 @@
 //! All integration tests, in one binary.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails by its panic")]
 
+mod applying;
 mod architecture;
 mod config_dir;
 mod editing;

@@ -131,7 +131,7 @@ struct PlannedStep<'a> {
 /// An action and the credential that it is about.
 #[derive(Serialize, JsonSchema)]
 struct What<'a> {
-    /// `create`, `replace`, `adopt`, `shadow`, `delete`, `set_up`, `link_again`, `tie`,
+    /// `create`, `replace`, `adopt`, `shadow`, `delete`, `set_up`, `link_again`, `reload`, `tie`,
     /// `untie` or `abandon`.
     action: &'static str,
     /// The integration.
@@ -360,11 +360,14 @@ fn what<'a>(house: &House<'a>, action: &'a Action) -> What<'a> {
         Action::Delete { old, .. } => std::slice::from_ref(old),
         Action::Create { .. }
         | Action::SetUp { .. }
+        | Action::Reload { .. }
         | Action::Tie { .. }
         | Action::Abandon { .. } => &[],
     };
     let touched = match action {
-        Action::SetUp { account: Some(account), .. } => std::slice::from_ref(account),
+        Action::SetUp { account: Some(account), .. } | Action::Reload { account, .. } => {
+            std::slice::from_ref(account)
+        }
         other => other.removed(),
     };
     let first = old.first();
