@@ -16,7 +16,7 @@
 //!  workspace/ = a project and its targets, from files to plans: what verbs and the watcher start from
 //!  watch/ = what wakes this again and again: files, a timer, a signal ──Status──▶ server/, report/
 //!  yaml_edit/ = changes files in place, leaving every other byte
-//!  git.rs = what Git knows of the files: secrets in old versions, identities
+//!  git/ = what Git knows of files; repository.rs = whether it keeps secrets in plain text
 //!  recipients.rs = whether what is encrypted is so to the right ones
 //!  encrypted_file/ = files with encrypted values, opened and sealed again
 //!  verify/ = asks providers whether a client is right
@@ -50,6 +50,7 @@ pub mod plan_file;
 pub mod recipients;
 pub mod reconcile;
 pub mod report;
+pub mod repository;
 pub mod schema;
 pub mod secret;
 pub mod server;

@@ -9,8 +9,8 @@ use secrecy::zeroize::Zeroizing;
 
 use crate::files::{self, TEXT_LIMIT};
 use crate::integrations;
-use crate::manifest::{Loaded, Project};
-use crate::model::{Domain, Key, Reference, Secret};
+use crate::manifest::{Loaded, Project, Targets};
+use crate::model::{Domain, Key, Reference, Secret, TargetName};
 use crate::secret::SopsDocument;
 use crate::secret::seal::seal;
 use crate::suggest;
@@ -157,7 +157,7 @@ fn add(
     let entry = NewEntry {
         domain: domain.as_str().to_owned(),
         name,
-        key: verb.key.as_ref().map(|key| key.as_str().to_owned()),
+        key: key.as_str().to_owned(),
         client_id,
         client_secret,
         adopt: verb.adopt,
@@ -190,7 +190,7 @@ pub(super) fn write(file: &Path, entries: &[NewEntry]) -> anyhow::Result<()> {
                 .with_context(|| format!("cannot add to {}", file.display()))?;
             files::replace(file, text.as_bytes(), &after).with_context(named)
         }
-        None => files::create(file, new_manifest(entries), 0o644).with_context(named),
+        None => files::create(file, new_manifest(entries)?, 0o644).with_context(named),
     }
 }
 
@@ -290,7 +290,11 @@ fn is_new(
             bail!("there is no target `{target}` in appcred.yaml");
         }
     }
-    for entry in &loaded.entries {
+    let wanted = match targets {
+        [] => Targets::All,
+        names => Targets::Only(names.iter().map(|name| TargetName::new(name.as_str())).collect()),
+    };
+    for entry in loaded.entries.iter().filter(|entry| entry.targets.overlap(&wanted)) {
         if entry.key.value == *key {
             bail!("key `{key}` is taken by the entry at {}: give another with --key", entry.place);
         }

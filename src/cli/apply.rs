@@ -10,12 +10,13 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::plan::Plan;
-use crate::reconcile;
+use crate::reconcile::{self, Unchecked, Verdicts};
 use crate::report::{Report, Verb, json, text};
 use crate::target::{Stop, Target};
+use crate::workspace::TargetView;
 
 use super::exit::ExitStatus;
-use super::gather::{Gathered, OnError, Site, gather, report, tell_unknown};
+use super::gather::{Gathered, gather, reported, show_unknown};
 use super::links::LinkArgs;
 use super::output::{Outputs, names};
 use super::selection::{PolicyArgs, Selection};
@@ -29,7 +30,8 @@ const WORTH_A_BAR: usize = 20;
 /// Shows the plan, asks, and carries it out: new credentials first, then linked accounts are
 /// reloaded where their secret changed, then what is replaced or no longer wanted is deleted. Then
 /// the set-up of each integration that is not linked yet is started, as far as it goes without a
-/// person, and the link shown where somebody must consent. What fails stops only what depends on
+/// person, and the link shown where somebody must consent. Before a secret in use is replaced, its
+/// provider is asked whether the new one is right, where its token endpoint is known. What fails stops only what depends on
 /// it. After Ctrl-C what is in flight is finished and the rest told.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
@@ -66,51 +68,49 @@ pub(super) struct Apply {
 }
 
 pub(super) async fn run(global: &Global, verb: &Apply) -> anyhow::Result<ExitStatus> {
-    let policy = |project: &_| verb.policy.over(project);
+    let policy = verb.policy.overrides();
     let saved = verb.plan.as_deref().map(plan_file::read).transpose()?;
     let selection = match &saved {
         None => &verb.selection,
         Some(saved) => &Selection { targets: saved.targets().map(str::to_owned).collect() },
     };
-    let gathered = gather(global, selection, policy, OnError::Stop).await?;
-    let Gathered { manifests, problems, sites } = gathered;
-    let write = |sites: &[Site]| {
-        report(sites, |houses| {
-            let names = names(global);
-            let report = Report {
-                verb: Verb::Apply,
-                manifests: &manifests,
-                problems: &problems,
-                houses,
-                names: &names,
-            };
-            verb.outputs.write(
-                &report,
-                &verb.links,
-                &|links| text::outcomes(houses, links),
-                &|links| json::plan(&report, links),
-            )
-        })
+    let gathered = gather(global, selection, &policy).await?;
+    let Gathered { manifests, problems, targets } = gathered;
+    let write = |views: &[TargetView]| {
+        let (targets, names) = (reported(views), names(global));
+        let report = Report {
+            verb: Verb::Apply,
+            manifests: &manifests,
+            problems: &problems,
+            targets: &targets,
+            names: &names,
+        };
+        verb.outputs.write(
+            &report,
+            &verb.links,
+            &|links| text::outcomes(&targets, links),
+            &|links| json::plan(&report, links),
+        )
     };
-    let Some(mut sites) = sites else {
+    let Some(mut views) = targets else {
         write(&[])?;
         return Ok(ExitStatus::Failure);
     };
     if verb.outputs.print_text() {
-        console::print(&report(&sites, |houses| text::plan(houses, verb.links.printed())))?;
+        console::print(&text::plan(&reported(&views), verb.links.printed()))?;
     } else {
-        tell_unknown(&sites);
+        show_unknown(&views);
     }
     if let Some(saved) = &saved
-        && !plan_file::still_holds(saved, &sites)?
+        && !plan_file::still_holds(saved, &views)?
     {
         return Ok(ExitStatus::Failure);
     }
-    if sites.iter().any(has_work) {
+    if views.iter().any(has_work) {
         if verb.outputs.print_text() {
             console::print("\n")?;
         }
-        if verb.verify && !verify::plans(&sites, verb.strict).await {
+        if verb.verify && !verify::plans(&views, verb.strict).await {
             console::tell("Nothing was changed.\n");
             return Ok(ExitStatus::Failure);
         }
@@ -120,14 +120,16 @@ pub(super) async fn run(global: &Global, verb: &Apply) -> anyhow::Result<ExitSta
             console::tell("Nothing was changed.\n");
             return Ok(ExitStatus::Failure);
         }
-        carry_out(&mut sites).await?;
+        carry_out(&mut views).await?;
     }
-    write(&sites)?;
-    Ok(if sites.iter().all(arrived) { ExitStatus::Success } else { ExitStatus::Failure })
+    write(&views)?;
+    Ok(if views.iter().all(arrived) { ExitStatus::Success } else { ExitStatus::Failure })
 }
 
-pub(super) fn has_work(site: &Site) -> bool {
-    site.sides.as_ref().is_ok_and(|sides| !sides.plan.is_stopped() && !sides.plan.steps.is_empty())
+pub(super) fn has_work(view: &TargetView) -> bool {
+    view.comparison
+        .as_ref()
+        .is_ok_and(|comparison| !comparison.plan.is_stopped() && !comparison.plan.steps.is_empty())
 }
 
 /// Whether somebody agrees to what was shown.
@@ -142,11 +144,11 @@ pub(super) async fn agreed(question: &str, instead: &str) -> anyhow::Result<bool
     Ok(tokio::task::spawn_blocking(move || console::confirm(&question)).await??)
 }
 
-/// Carries out the plans of all sites.
+/// Carries out the plans of all views.
 ///
 /// # Errors
 /// Where it is interrupted twice.
-pub(super) async fn carry_out(sites: &mut [Site]) -> anyhow::Result<()> {
+pub(super) async fn carry_out(views: &mut [TargetView]) -> anyhow::Result<()> {
     let stop = Stop::new();
     let bars = MultiProgress::with_draw_target(if std::io::stderr().is_terminal() {
         ProgressDrawTarget::stderr()
@@ -155,10 +157,10 @@ pub(super) async fn carry_out(sites: &mut [Site]) -> anyhow::Result<()> {
     });
     let told_twice = stop_on_signal(stop.clone())?;
     let work = join_all(
-        sites
+        views
             .iter_mut()
-            .filter(|site| has_work(site))
-            .map(|site| carry_out_one(site, &stop, &bars)),
+            .filter(|view| has_work(view))
+            .map(|view| carry_out_one(view, &stop, &bars)),
     );
     tokio::select! {
         _ = work => Ok(()),
@@ -166,26 +168,34 @@ pub(super) async fn carry_out(sites: &mut [Site]) -> anyhow::Result<()> {
     }
 }
 
-async fn carry_out_one(site: &mut Site, stop: &Stop, bars: &MultiProgress) {
-    let (Ok(sides), Some(target)) = (&site.sides, &mut site.target) else { return };
+async fn carry_out_one(view: &mut TargetView, stop: &Stop, bars: &MultiProgress) {
+    let (Ok(comparison), Some(target)) = (&view.comparison, &mut view.target) else { return };
     let mut bar = None;
-    let name = site.name.clone();
+    let name = view.name.clone();
     let mut progress = |over: usize, total: usize| {
         if total >= WORTH_A_BAR {
             let bar = bar.get_or_insert_with(|| bars.add(new_bar(&name.to_string(), total)));
             bar.set_position(over as u64);
         }
     };
-    site.outcomes =
-        reconcile::apply(&sides.plan, &sides.desired, target, stop, &mut progress).await;
+    let proven =
+        reconcile::prove(&comparison.plan, &comparison.desired, &mut Verdicts::default()).await;
+    for Unchecked { key, why } in &proven.unchecked {
+        console::tell(&format!(
+            "warning: {name}: the new secret of `{key}` is in use and could not be checked: {why}\n"
+        ));
+    }
+    view.outcomes =
+        reconcile::apply(&proven.plan, &comparison.desired, target, stop, &mut progress).await;
+    view.outcomes.extend(proven.refused);
     if let Some(bar) = bar {
         bar.finish_and_clear();
     }
     if let Target::HomeAssistant(ha) = target {
-        reconcile::set_up(&sides.plan, &sides.desired, ha, stop, &mut site.outcomes).await;
+        reconcile::set_up(&proven.plan, &comparison.desired, ha, stop, &mut view.outcomes).await;
     }
-    for outcome in &site.outcomes {
-        tracing::info!(target = %site.name, step = outcome.step.0, outcome = ?outcome.outcome, "step");
+    for outcome in &view.outcomes {
+        tracing::info!(target = %view.name, step = outcome.step.0, outcome = ?outcome.outcome, "step");
     }
 }
 
@@ -219,9 +229,9 @@ fn stop_on_signal(stop: Stop) -> std::io::Result<impl Future<Output = ()>> {
 }
 
 /// Whether the target holds what is wanted now, as far as it is appcred's to say.
-pub(super) fn arrived(site: &Site) -> bool {
-    let Ok(sides) = &site.sides else { return false };
-    site.outcomes.iter().all(|outcome| outcome.outcome.is_well()) && !is_hindered(&sides.plan)
+pub(super) fn arrived(view: &TargetView) -> bool {
+    let Ok(comparison) = &view.comparison else { return false };
+    view.outcomes.iter().all(|outcome| outcome.outcome.is_well()) && !is_hindered(&comparison.plan)
 }
 
 /// Whether the plan leaves something undone that waits for a person's word.

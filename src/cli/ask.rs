@@ -8,6 +8,7 @@ use super::console;
 use crate::secret::Ask;
 
 /// The person at the terminal, if there is one.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Terminal;
 
 impl Ask for Terminal {

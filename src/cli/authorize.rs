@@ -7,7 +7,9 @@ use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::time::Instant;
 
-use crate::model::{ConsentLink, DesiredCredential, FlowId, FlowStep, HiddenLink, Links};
+use crate::model::{
+    ConsentLink, DesiredCredential, FlowId, FlowStep, HiddenLink, Links, PolicyOverrides,
+};
 use crate::plan::{Action, SetupState, Step};
 use crate::reconcile::{LATER, task};
 use crate::report::set_up;
@@ -18,8 +20,10 @@ use crate::setup::redirect_uri;
 use crate::target::home_assistant::HomeAssistant;
 use crate::target::{Refusal, Stop, Target};
 
+use crate::workspace::{Comparison, TargetView};
+
 use super::exit::ExitStatus;
-use super::gather::{OnError, Sides, Site, gather};
+use super::gather::gather;
 use super::links::LinkArgs;
 use super::selection::Selection;
 use super::{Global, console};
@@ -61,10 +65,9 @@ pub(super) struct Authorize {
 }
 
 pub(super) async fn run(global: &Global, verb: &Authorize) -> anyhow::Result<ExitStatus> {
-    let policy = |project: &crate::model::Policy| project.clone();
-    let gathered = gather(global, &verb.selection, policy, OnError::Stop).await?;
-    let Some(sites) = gathered.sites else { return Ok(ExitStatus::Failure) };
-    verb.check_keys(&sites)?;
+    let gathered = gather(global, &verb.selection, &PolicyOverrides::default()).await?;
+    let Some(views) = gathered.targets else { return Ok(ExitStatus::Failure) };
+    verb.check_keys(&views)?;
     let mut loopback = verb.listen().await?;
     let stop = Stop::new();
     let interrupted = stop.clone();
@@ -74,20 +77,20 @@ pub(super) async fn run(global: &Global, verb: &Authorize) -> anyhow::Result<Exi
         }
     });
     let mut is_well = true;
-    for site in &sites {
-        is_well &= verb.site(site, &mut loopback, &stop).await;
+    for view in &views {
+        is_well &= verb.view(view, &mut loopback, &stop).await;
     }
     Ok(if is_well { ExitStatus::Success } else { ExitStatus::Failure })
 }
 
 impl Authorize {
-    fn check_keys(&self, sites: &[Site]) -> anyhow::Result<()> {
-        let sides = || sites.iter().filter_map(|site| site.sides.as_ref().ok());
-        if sides().next().is_none() {
+    fn check_keys(&self, views: &[TargetView]) -> anyhow::Result<()> {
+        let comparison = || views.iter().filter_map(|view| view.comparison.as_ref().ok());
+        if comparison().next().is_none() {
             return Ok(());
         }
         for key in &self.keys {
-            let mut all = sides().flat_map(|sides| &sides.desired.credentials);
+            let mut all = comparison().flat_map(|comparison| &comparison.desired.credentials);
             if !all.any(|entry| entry.key.as_str() == key) {
                 bail!("there is no entry with the key `{key}`");
             }
@@ -110,27 +113,27 @@ impl Authorize {
     }
 
     /// Whether all that was to be linked there is.
-    async fn site(&self, site: &Site, loopback: &mut Loopback, stop: &Stop) -> bool {
-        let name = &site.name;
-        let sides = match &site.sides {
-            Ok(sides) => sides,
+    async fn view(&self, view: &TargetView, loopback: &mut Loopback, stop: &Stop) -> bool {
+        let name = &view.name;
+        let comparison = match &view.comparison {
+            Ok(comparison) => comparison,
             Err(why) => {
                 console::tell(&format!("{name}: {why}\n"));
                 return false;
             }
         };
-        let Some(Target::HomeAssistant(ha)) = &site.target else {
+        let Some(Target::HomeAssistant(ha)) = &view.target else {
             console::tell(&format!("{name}: a folder at rest links no accounts\n"));
             return self.keys.is_empty();
         };
-        self.tell_others(site, sides);
+        self.tell_others(view, comparison);
         let mut is_well = true;
-        for step in &sides.plan.steps {
+        for step in &comparison.plan.steps {
             let Action::SetUp { wanted, open, .. } = &step.action else { continue };
             if stop.is_cancelled() || !self.wants(wanted.key.as_str()) {
                 continue;
             }
-            let found = sides.desired.credentials.iter().find(|entry| entry.key == wanted.key);
+            let found = comparison.desired.credentials.iter().find(|entry| entry.key == wanted.key);
             let Some(entry) = found else { continue };
             let title = format!("{name}: {}", step.action.told());
             let ended = if step.after.is_some() {
@@ -138,7 +141,7 @@ impl Authorize {
                     .to_owned())
             } else {
                 let way = Way { verb: self, ha, title: &title, open: open.as_ref() };
-                way.go(sides, step, entry, loopback, stop).await
+                way.go(comparison, step, entry, loopback, stop).await
             };
             match ended {
                 Ok(()) => print(&format!("{title}: loaded\n")),
@@ -153,9 +156,9 @@ impl Authorize {
 
     /// Says of what is not to be linked why that is so, where it was asked for by name or nothing
     /// else is left.
-    fn tell_others(&self, site: &Site, sides: &Sides) {
-        for (key, setup_state) in &sides.plan.setup_states {
-            let is_pending = sides.plan.steps.iter().any(
+    fn tell_others(&self, view: &TargetView, comparison: &Comparison) {
+        for (key, setup_state) in &comparison.plan.setup_states {
+            let is_pending = comparison.plan.steps.iter().any(
                 |step| matches!(&step.action, Action::SetUp { wanted, .. } if wanted.key == *key),
             );
             if is_pending || !self.wants(key.as_str()) {
@@ -166,7 +169,7 @@ impl Authorize {
                 SetupState::NotWanted => "says `setup: false`",
                 _ => "has no credential there yet: run `appcred apply` first",
             };
-            print(&format!("{}: {key} {why}\n", site.name));
+            print(&format!("{}: {key} {why}\n", view.name));
         }
     }
 }
@@ -182,13 +185,13 @@ struct Way<'a> {
 impl Way<'_> {
     async fn go(
         &self,
-        sides: &Sides,
+        comparison: &Comparison,
         step: &Step,
         entry: &DesiredCredential,
         loopback: &mut Loopback,
         stop: &Stop,
     ) -> Result<(), String> {
-        let mark = sides.desired.mark(&entry.key);
+        let mark = comparison.desired.mark(&entry.key);
         let Some(task) = task(&step.action, entry, &mark) else { return Ok(()) };
         // What HA tells between the link's birth and the listening would be lost.
         let mut events = self.ha.flow_events().await.map_err(told)?;

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::connect::{AuthMethod, Endpoint, HomeAssistantEndpoint};
 use crate::http::Network;
 use crate::model::Secret;
-use crate::secret::env;
+use crate::secret::{env, token};
 use crate::workspace::Environment;
 
 const HASS_SERVER: &str = "HASS_SERVER";
@@ -31,11 +31,11 @@ pub(super) fn read() -> Environment {
 /// `HASS_SERVER` with `HASS_TOKEN`, as for hass-cli; inside an app (add-on) the supervisor's.
 fn target() -> Option<Endpoint> {
     let (url, auth) = match (variable(HASS_SERVER), variable(HASS_TOKEN)) {
-        (Some(url), Some(token)) => (url, AuthMethod::Token(Secret::new(&token))),
+        (Some(url), Some(token)) => (url, AuthMethod::Token(token::from_text(&token))),
         (Some(url), None) => (url, AuthMethod::Session),
         (None, _) => {
             let token = variable(SUPERVISOR_TOKEN)?;
-            (SUPERVISOR.to_owned(), AuthMethod::Token(Secret::new(&token)))
+            (SUPERVISOR.to_owned(), AuthMethod::Token(token::from_text(&token)))
         }
     };
     Some(Endpoint::HomeAssistant(HomeAssistantEndpoint { url, network: Network::default(), auth }))

@@ -1,71 +1,37 @@
-//! From a folder to one plan for each target: reading, decrypting and observing go on side by side.
+//! What verbs share: reading a workspace and showing its problems to a person.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use futures_util::future::join_all;
-
-use crate::connect::Endpoint;
-use crate::desired::{self, Resolved};
-use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::manifest::{self, Entry, Loaded, Project, Request};
-use crate::model::{Desired, Key, Observed, Policy, SealedClients, TargetName};
-use crate::plan::{Plan, plan};
-use crate::reconcile::StepOutcome;
-use crate::report::{self, Written, problems};
-use crate::secret::{AllowedPaths, Ask, Identities, IdentityProblem, Nobody, SecretResolver, env};
-use crate::session::Store;
-use crate::target::{Observe, Target};
-use crate::workspace::select;
+use crate::desired::Resolved;
+use crate::diagnostic::Diagnostics;
+use crate::manifest::{Entry, Loaded, Project, Request};
+use crate::model::PolicyOverrides;
+use crate::report::{EntryPlaces, TargetReport, problems};
+use crate::secret::{IdentityProblem, SecretResolver};
+use crate::workspace::{Against, Evaluation, OnError, Resolution, TargetView, Workspace};
 
 use super::ask::Terminal;
 use super::selection::Selection;
 use super::{Global, console, environment};
 
-/// One target with all that is known of it.
-pub(super) struct Site {
-    pub(super) name: TargetName,
-    pub(super) address: String,
-    /// What stands for the target where it was not looked at itself.
-    pub(super) basis: Option<String>,
-    pub(super) target: Option<Target>,
-    /// Both sides, or why they are not known.
-    pub(super) sides: Result<Sides, String>,
-    /// Its entries, as they are written.
-    pub(super) entries: HashMap<Key, Arc<Entry>>,
-    pub(super) outcomes: Vec<StepOutcome>,
-}
-
-/// What is wanted, what is there, and the difference.
-pub(super) struct Sides {
-    pub(super) desired: Desired,
-    pub(super) observed: Observed,
-    pub(super) plan: Plan,
-}
-
-/// What to do about manifests that are in error.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum OnError {
-    /// Tell, and do nothing.
-    Stop,
-    /// Tell, and go on with what could be read.
-    GoOn,
+/// The workspace that the command runs in.
+pub(super) fn workspace(global: &Global) -> Workspace {
+    Workspace { folder: global.folder.clone(), environment: environment::read() }
 }
 
 /// Reads the project and its manifests.
 pub(super) fn load(global: &Global) -> Loaded {
-    manifest::load(&request(global))
+    workspace(global).load()
 }
 
 /// What there is to read.
 pub(super) fn request(global: &Global) -> Request {
-    Request { folder: global.folder.clone(), home: environment::home() }
+    workspace(global).request()
 }
 
-/// Reads the project alone; `None` where it is in error, which has been told.
+/// Reads the project alone; `None` where it is in error, which is shown.
 pub(super) fn project(global: &Global) -> Option<Project> {
-    let (project, problems) = manifest::load_project(&request(global));
+    let (project, problems) = workspace(global).load_project();
     show(&problems);
     (!problems.has_errors()).then_some(project)
 }
@@ -77,225 +43,118 @@ pub(super) fn show(problems: &Diagnostics) {
     }
 }
 
-/// Tells which targets are not known and why, where no text is printed that does.
-pub(super) fn tell_unknown(sites: &[Site]) {
-    for site in sites {
-        if let Err(why) = &site.sides {
-            console::tell(&format!("error: {}: {why}\n", site.name));
+/// Shows which targets are not known and why, where no text is printed that does.
+pub(super) fn show_unknown(targets: &[TargetView]) {
+    for target in targets {
+        if let Err(why) = &target.comparison {
+            console::tell(&format!("error: {}: {why}\n", target.name));
         }
     }
-}
-
-/// Plans for the chosen targets; `None` where the manifests are in error, which has been told.
-///
-/// # Errors
-/// Where no target is known, or one that is asked for.
-pub(super) async fn sites(
-    global: &Global,
-    selection: &Selection,
-    policy: impl Fn(&Policy) -> Policy,
-    on_error: OnError,
-) -> anyhow::Result<Option<Vec<Site>>> {
-    Ok(gather(global, selection, policy, on_error).await?.sites)
 }
 
 /// All that one run found out.
 pub(super) struct Gathered {
     pub(super) manifests: Vec<PathBuf>,
-    /// What is wrong with the manifests, which has been told.
+    /// What is wrong, which was shown.
     pub(super) problems: Diagnostics,
-    /// The plans; none where the manifests are in error.
-    pub(super) sites: Option<Vec<Site>>,
+    /// The targets; none where the manifests are in error.
+    pub(super) targets: Option<Vec<TargetView>>,
 }
 
-/// Plans for the chosen targets, and keeps what is wrong with the manifests for reports.
+/// Plans for the selected targets.
 ///
 /// # Errors
-/// Where no target is known, or one that is asked for.
+/// Where there is no such target.
 pub(super) async fn gather(
     global: &Global,
     selection: &Selection,
-    policy: impl Fn(&Policy) -> Policy,
-    on_error: OnError,
+    policy: &PolicyOverrides,
 ) -> anyhow::Result<Gathered> {
-    gather_loaded(global, load(global), selection, policy, on_error).await
+    gather_loaded(global, load(global), selection, policy, OnError::Stop).await
 }
 
 /// The same for what was read already.
 ///
 /// # Errors
-/// Where no target is known, or one that is asked for.
+/// Where there is no such target.
 pub(super) async fn gather_loaded(
     global: &Global,
     loaded: Loaded,
     selection: &Selection,
-    policy: impl Fn(&Policy) -> Policy,
+    policy: &PolicyOverrides,
     on_error: OnError,
 ) -> anyhow::Result<Gathered> {
-    let unread = loaded.problems.has_errors();
-    let completeness = loaded.completeness();
     show(&loaded.problems);
-    let mut gathered =
-        Gathered { manifests: loaded.manifests, problems: loaded.problems, sites: None };
-    if unread && on_error == OnError::Stop {
-        return Ok(gathered);
-    }
-    let project = loaded.project;
-    let (vault, identity_problems) = vault(global, &project);
-    let environment = environment::read();
-    let selected = select(&project, &environment, &selection.targets)?;
-    let sessions = environment.sessions();
-    let entries = loaded.entries;
-    let vault = Arc::new(vault);
-    let shared = Arc::clone(&vault);
-    let reading =
-        tokio::task::spawn_blocking(move || desired::resolve(entries, &shared, completeness));
-    let observing = join_all(
-        selected
-            .into_iter()
-            .map(|(name, endpoint)| observe(name, endpoint, &vault, sessions.as_ref())),
-    );
-    let (resolved, observed) = tokio::join!(reading, observing);
-    let mut resolved = resolved?;
-    let mut problems = problems_of(&mut resolved, identity_problems);
-    let policy = policy(&project.policy);
-    let sites: Vec<Site> = observed
-        .into_iter()
-        .map(|observed| compare(observed, &project, &resolved, &policy, &mut problems))
-        .collect();
-    show(&problems);
-    if !problems.has_errors() || on_error == OnError::GoOn {
-        gathered.sites = Some(sites);
-    }
-    gathered.problems.append(problems);
-    Ok(gathered)
+    let (manifests, problems) = (loaded.manifests.clone(), loaded.problems.clone());
+    let workspace = workspace(global);
+    let evaluation =
+        workspace.evaluate(loaded, &selection.targets, policy, on_error, Terminal).await?;
+    Ok(gathered(manifests, problems, evaluation))
 }
 
-/// Reads all entries with their secrets; `None` where something is in error, which has been told.
+/// Plans for the selected targets as a snapshot recorded them.
 ///
 /// # Errors
-/// Where reading could not come to its end.
-pub(super) async fn entries(global: &Global) -> anyhow::Result<Option<(Project, Resolved)>> {
-    let loaded = load(global);
-    let completeness = loaded.completeness();
-    let Loaded { project, entries, problems, .. } = loaded;
-    show(&problems);
+/// Where the snapshot cannot be read or is too old, or there is no such target.
+pub(super) async fn gather_snapshot(
+    global: &Global,
+    selection: &Selection,
+    policy: &PolicyOverrides,
+    against: &Against,
+) -> anyhow::Result<Gathered> {
+    let (workspace, shared) = (workspace(global), workspace(global));
+    let reading = tokio::task::spawn_blocking(move || shared.load());
+    let (loaded, snapshot) = tokio::join!(reading, against.fetch());
+    let loaded = loaded?;
+    show(&loaded.problems);
+    let (manifests, problems) = (loaded.manifests.clone(), loaded.problems.clone());
     if problems.has_errors() {
+        return Ok(Gathered { manifests, problems, targets: None });
+    }
+    let names = &selection.targets;
+    let evaluation = workspace.evaluate_snapshot(loaded, snapshot?, names, policy, against).await?;
+    Ok(gathered(manifests, problems, evaluation))
+}
+
+fn gathered(
+    manifests: Vec<PathBuf>,
+    mut problems: Diagnostics,
+    evaluation: Evaluation,
+) -> Gathered {
+    show(&evaluation.problems);
+    problems.append(evaluation.problems);
+    Gathered { manifests, problems, targets: evaluation.targets }
+}
+
+/// Reads all entries with their secrets; `None` where something is in error, which is shown.
+///
+/// # Errors
+/// Where reading crashes.
+pub(super) async fn entries(global: &Global) -> anyhow::Result<Option<(Project, Resolved)>> {
+    let workspace = workspace(global);
+    let loaded = workspace.load();
+    show(&loaded.problems);
+    if loaded.problems.has_errors() {
         return Ok(None);
     }
-    let (vault, identity_problems) = vault(global, &project);
-    let reading = move || desired::resolve(entries, &vault, completeness);
-    let mut resolved = tokio::task::spawn_blocking(reading).await?;
-    let problems = problems_of(&mut resolved, identity_problems);
+    let project = loaded.project.clone();
+    let Resolution { resolved, problems } = workspace.resolve(loaded, Terminal).await?;
     show(&problems);
     Ok((!problems.has_errors()).then_some((project, resolved)))
 }
 
-/// What could not be read; identities matter only then.
-fn problems_of(resolved: &mut Resolved, identities: Vec<IdentityProblem>) -> Diagnostics {
-    let mut problems = std::mem::take(&mut resolved.problems);
-    if !problems.is_empty() {
-        for problem in identities {
-            problems.push(Diagnostic::warning("identity", problem.to_string()));
-        }
-    }
-    problems
-}
-
-/// The way to those secrets of a project for which nobody need be asked.
+/// What reads those secrets of a project for which nobody need be asked.
 pub(super) fn silent_vault(global: &Global, project: &Project) -> SecretResolver {
-    vault_for(global, project, Nobody).0
+    workspace(global).silent_resolver(project)
 }
 
-/// Where the project says that identities are, and where they usually are.
-fn identity_files(project: &Project) -> Vec<PathBuf> {
-    let mut files = project.age.identities.clone();
-    for file in environment::identity_files() {
-        if file.exists() && !files.contains(&file) {
-            files.push(file);
-        }
-    }
-    files
-}
-
-/// The way to all secrets of a project.
+/// What reads all secrets of a project.
 pub(super) fn vault(global: &Global, project: &Project) -> (SecretResolver, Vec<IdentityProblem>) {
-    vault_for(global, project, Terminal)
+    workspace(global).resolver(project, Terminal)
 }
 
-fn vault_for(
-    global: &Global,
-    project: &Project,
-    person: impl Ask,
-) -> (SecretResolver, Vec<IdentityProblem>) {
-    let files = identity_files(project);
-    let (identities, problems) = Identities::gather(&files, &env::identities(), person);
-    let grounds = AllowedPaths {
-        project: global.folder.clone(),
-        credentials: env::credentials_directory(),
-        allow_outside: project.allow_outside_files,
-    };
-    (SecretResolver::new(identities, grounds), problems)
-}
-
-/// A target as it was found.
-pub(super) struct Found {
-    pub(super) name: TargetName,
-    pub(super) address: String,
-    pub(super) basis: Option<String>,
-    pub(super) target: Option<Target>,
-    pub(super) observed: Result<Observed, String>,
-    pub(super) clients: SealedClients,
-}
-
-impl Found {
-    fn itself(
-        name: TargetName,
-        address: String,
-        target: Option<Target>,
-        observed: Result<Observed, String>,
-    ) -> Self {
-        Self { name, address, basis: None, target, observed, clients: SealedClients::new() }
-    }
-}
-
-async fn observe(
-    name: TargetName,
-    endpoint: Endpoint,
-    vault: &SecretResolver,
-    sessions: Option<&Store>,
-) -> Found {
-    let address = endpoint.address();
-    match endpoint.connect(vault, sessions).await {
-        Ok(mut target) => {
-            let observed = target.observe().await.map_err(|error| error.to_string());
-            Found::itself(name, address, Some(target), observed)
-        }
-        Err(why) => Found::itself(name, address, None, Err(why.to_string())),
-    }
-}
-
-pub(super) fn compare(
-    found: Found,
-    project: &Project,
-    resolved: &Resolved,
-    policy: &Policy,
-    problems: &mut Diagnostics,
-) -> Site {
-    let Found { name, address, basis, target, observed, clients } = found;
-    let sides = observed.map(|observed| {
-        let (desired, same_client) = resolved.for_target(project, &name, &clients);
-        problems.append(same_client);
-        let plan = plan(&desired, &observed, policy);
-        Sides { desired, observed, plan }
-    });
-    let entries = resolved.entries_of(&name);
-    let entries = entries.map(|entry| (entry.key.value.clone(), Arc::clone(entry))).collect();
-    Site { name, address, basis, target, sides, entries, outcomes: Vec::new() }
-}
-
-fn written(entry: &Entry) -> Written {
-    Written {
+fn places(entry: &Entry) -> EntryPlaces {
+    EntryPlaces {
         entry: entry.place.clone(),
         domain: entry.domain.spot.place(),
         name: entry.name.spot.place(),
@@ -304,24 +163,20 @@ fn written(entry: &Entry) -> Written {
     }
 }
 
-/// Hands sites to a report.
-pub(super) fn report<T>(sites: &[Site], render: impl FnOnce(&[report::House<'_>]) -> T) -> T {
-    let lookups: Vec<_> = sites
-        .iter()
-        .map(|site| move |key: &Key| site.entries.get(key).map(|entry| written(entry)))
-        .collect();
-    let houses: Vec<_> = sites
-        .iter()
-        .zip(&lookups)
-        .map(|(site, lookup)| report::House {
-            name: &site.name,
-            address: &site.address,
-            version: site.sides.as_ref().ok().and_then(|sides| sides.observed.version.as_deref()),
-            basis: site.basis.as_deref(),
-            plan: site.sides.as_ref().map(|sides| &sides.plan).map_err(String::as_str),
-            outcomes: &site.outcomes,
-            written: lookup,
-        })
-        .collect();
-    render(&houses)
+/// What reports say of targets.
+pub(super) fn reported(targets: &[TargetView]) -> Vec<TargetReport<'_>> {
+    let reported = targets.iter().map(|target| TargetReport {
+        name: &target.name,
+        address: &target.address,
+        version: target
+            .comparison
+            .as_ref()
+            .ok()
+            .and_then(|known| known.observed.version.as_deref()),
+        basis: target.basis.as_deref(),
+        plan: target.comparison.as_ref().map(|known| &known.plan).map_err(String::as_str),
+        outcomes: &target.outcomes,
+        entries: target.entries.iter().map(|(key, entry)| (key.clone(), places(entry))).collect(),
+    });
+    reported.collect()
 }

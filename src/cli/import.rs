@@ -8,21 +8,25 @@ use secrecy::zeroize::Zeroizing;
 
 use crate::desired;
 use crate::files;
+use crate::integrations;
 use crate::manifest::{self, Project, Request};
-use crate::model::{CredentialId, Domain, Key, KnownSecret, Policy, Prune, Reference, Secret};
+use crate::model::{
+    CredentialId, Domain, Key, KnownSecret, Policy, PolicyOverrides, Prune, Reference, Secret,
+};
 use crate::plan::{self, Import as Found, Imported, LeftOut, Plan, Scope, WhyLeftOut};
 use crate::report::import::{NewEntries, preview};
 use crate::report::text;
 use crate::secret::seal::seal;
 use crate::secret::{SecretResolver, SopsDocument, is_sops_document};
-use crate::workspace::select;
+use crate::suggest;
+use crate::workspace::{Comparison, OnError, TargetView, select};
 use crate::yaml_edit::{Held, NewEntry, append, new_manifest};
 
 use super::add::{manifest_for, text_of};
 use super::apply::{agreed, arrived, carry_out};
 use super::encrypt::recipients;
 use super::exit::ExitStatus;
-use super::gather::{OnError, Sides, Site, gather_loaded, load, report, request, vault};
+use super::gather::{gather_loaded, load, reported, request, vault};
 use super::links::LinkArgs;
 use super::selection::Selection;
 use super::sops_manifest::with_entries;
@@ -78,14 +82,14 @@ pub(super) async fn run(global: &Global, verb: &Import) -> anyhow::Result<ExitSt
     let selection = Selection { targets: verb.target.clone().into_iter().collect() };
     one_target(&project, &selection)?;
     // What is wanted no more is no business of an import.
-    let policy = |policy: &Policy| Policy { prune: Prune::Nothing, ..policy.clone() };
-    let gathered = gather_loaded(global, loaded, &selection, policy, OnError::Stop).await?;
-    let Some(mut site) = gathered.sites.and_then(|mut sites| sites.pop()) else {
+    let policy = PolicyOverrides { prune: Some(Prune::Nothing), ..PolicyOverrides::default() };
+    let gathered = gather_loaded(global, loaded, &selection, &policy, OnError::Stop).await?;
+    let Some(mut view) = gathered.targets.and_then(|mut views| views.pop()) else {
         return Ok(ExitStatus::Failure);
     };
-    let sides = match &site.sides {
-        Ok(sides) => sides,
-        Err(why) => bail!("{}: {why}", site.name),
+    let comparison = match &view.comparison {
+        Ok(comparison) => comparison,
+        Err(why) => bail!("{}: {why}", view.name),
     };
     let scope = Scope {
         domains: verb.domains.iter().map(|domain| Domain::new(domain.trim())).collect(),
@@ -93,12 +97,13 @@ pub(super) async fn run(global: &Global, verb: &Import) -> anyhow::Result<ExitSt
         other_owners: verb.other_owners,
         custom: project.policy.custom_integrations.clone(),
     };
-    let targets = if project.targets.len() > 1 { vec![site.name.to_string()] } else { Vec::new() };
-    let found = plan::import(&sides.desired, &sides.observed, &taken, &scope);
-    let draft = Draft::new(found, sides, &project, &recipients, &targets)?;
+    let targets = if project.targets.len() > 1 { vec![view.name.to_string()] } else { Vec::new() };
+    let found = plan::import(&comparison.desired, &comparison.observed, &taken, &scope);
+    let draft = Draft::new(found, comparison, &project, &recipients, &targets)?;
     if is_printed {
         tell_left_out(&draft);
-        console::print(&new_manifest(&draft.entries().collect::<Vec<_>>()))?;
+        warn_of_custom(&draft, &project);
+        console::print(&new_manifest(&draft.entries().collect::<Vec<_>>())?)?;
         return Ok(ExitStatus::Success);
     }
     let file_of = |domain: &Domain| match &verb.output {
@@ -107,8 +112,9 @@ pub(super) async fn run(global: &Global, verb: &Import) -> anyhow::Result<ExitSt
     };
     let files = files(global, &draft, file_of, &vault)?;
     console::print(&shown(&draft, &files))?;
+    warn_of_custom(&draft, &project);
     // A run that was cut short has declared what it has not taken over.
-    let begun = begun(&site, &scope);
+    let begun = begun(&view, &scope);
     if files.is_empty() && (begun.is_empty() || verb.no_adopt) {
         let left = if begun.is_empty() {
             ""
@@ -119,25 +125,25 @@ pub(super) async fn run(global: &Global, verb: &Import) -> anyhow::Result<ExitSt
         return Ok(ExitStatus::Success);
     }
     if !verb.no_adopt {
-        declare(&mut site, &files, &project, &draft, begun);
+        declare(&mut view, &files, &project, &draft, begun);
     }
-    finish(verb, site, &files, draft.made.len()).await
+    finish(verb, view, &files, draft.made.len()).await
 }
 
 /// Writes the files and takes over what they declare, after asking.
 async fn finish(
     verb: &Import,
-    site: Site,
+    view: TargetView,
     files: &[File],
     count: usize,
 ) -> anyhow::Result<ExitStatus> {
-    let mut sites = [site];
-    let [site] = &sites;
+    let mut views = [view];
+    let [view] = &views;
     let links = LinkArgs::default().printed();
-    let adopts =
-        !verb.no_adopt && site.sides.as_ref().is_ok_and(|sides| !sides.plan.steps.is_empty());
+    let adopts = !verb.no_adopt
+        && view.comparison.as_ref().is_ok_and(|comparison| !comparison.plan.steps.is_empty());
     if !verb.no_adopt {
-        console::print(&format!("{}\n", report(&sites, |houses| text::plan(houses, links))))?;
+        console::print(&format!("{}\n", text::plan(&reported(&views), links)))?;
     }
     let instead = "--yes to go on without asking, or --no-adopt to write manifests only";
     let question = match files {
@@ -157,10 +163,10 @@ async fn finish(
         console::print(&format!("Wrote {entries} to {}.\n", names.join(", ")))?;
     }
     if adopts {
-        carry_out(&mut sites).await?;
-        console::print(&report(&sites, |houses| text::outcomes(houses, links)))?;
+        carry_out(&mut views).await?;
+        console::print(&text::outcomes(&reported(&views), links))?;
     }
-    let arrived = verb.no_adopt || sites.iter().all(arrived);
+    let arrived = verb.no_adopt || views.iter().all(arrived);
     Ok(if arrived { ExitStatus::Success } else { ExitStatus::Failure })
 }
 
@@ -204,12 +210,12 @@ struct Draft {
 impl Draft {
     fn new(
         found: Found,
-        sides: &Sides,
+        comparison: &Comparison,
         project: &Project,
         recipients: &[String],
         targets: &[String],
     ) -> anyhow::Result<Self> {
-        let held = sides.observed.credentials.iter();
+        let held = comparison.observed.credentials.iter();
         let secrets: BTreeMap<_, _> = held
             .filter_map(|held| Some((held.id.clone(), held.client_secret.clear()?.clone())))
             .collect();
@@ -219,7 +225,7 @@ impl Draft {
             let entry = NewEntry {
                 domain: imported.of.domain.as_str().to_owned(),
                 name: imported.name.clone(),
-                key: written_key(&imported),
+                key: imported.key.to_string(),
                 client_id: imported.of.client_id.as_str().to_owned(),
                 client_secret: Held::Age(seal(secret.expose().as_bytes(), recipients)?),
                 adopt: imported.adopt,
@@ -247,16 +253,9 @@ impl Draft {
     }
 }
 
-/// The key, where it does not follow from the name.
-fn written_key(imported: &Imported) -> Option<String> {
-    let name = imported.name.as_deref().unwrap_or(imported.of.domain.as_str());
-    let follows = Key::of_name(name).as_ref() == Some(&imported.key);
-    (!follows).then(|| imported.key.to_string())
-}
-
 /// Whether the entry, once written, is what was meant.
 fn reads_back(entry: &NewEntry, imported: &Imported, project: &Project) -> bool {
-    let text = new_manifest(std::slice::from_ref(entry));
+    let Ok(text) = new_manifest(std::slice::from_ref(entry)) else { return false };
     let (entries, problems) = manifest::entries(Path::new("new.yaml"), &text, project);
     let name = imported.name.as_deref().unwrap_or(imported.of.domain.as_str());
     let is_client = |reference: &Reference| matches!(reference, Reference::Plain(id) if id.expose() == imported.of.client_id.as_str());
@@ -327,7 +326,7 @@ fn files(
                 Some(document) => with_entries(global, &path, &document, &in_clear())?,
                 None => append(text, &new).with_context(cannot_add)?,
             },
-            None => new_manifest(&new),
+            None => new_manifest(&new).with_context(cannot_add)?,
         };
         files.push(File { path, before, after, entries });
     }
@@ -350,12 +349,31 @@ fn tell_left_out(draft: &Draft) {
     console::tell(&preview(&[], &draft.left_out));
 }
 
+/// Says which integrations only the target knows: `validate` must be told of them.
+fn warn_of_custom(draft: &Draft, project: &Project) {
+    let domains = draft.made.iter().map(|(imported, _)| &imported.of.domain);
+    let custom: BTreeSet<&Domain> = domains
+        .filter(|domain| {
+            !integrations::known().contains(domain)
+                && !project.policy.custom_integrations.contains(domain)
+        })
+        .collect();
+    if !custom.is_empty() {
+        let names: Vec<_> = custom.iter().map(|domain| domain.as_str()).collect();
+        console::tell(&format!(
+            "warning: only the target knows {}: add `custom_integrations: [{}]` to appcred.yaml, or `validate` refuses these entries\n",
+            suggest::listed(names.iter().copied()),
+            names.join(", ")
+        ));
+    }
+}
+
 /// The entries that are declared already and still to be taken over.
-fn begun(site: &Site, scope: &Scope) -> BTreeSet<Key> {
-    let Ok(sides) = &site.sides else { return BTreeSet::new() };
-    let mut keys = sides.plan.to_be_adopted();
+fn begun(view: &TargetView, scope: &Scope) -> BTreeSet<Key> {
+    let Ok(comparison) = &view.comparison else { return BTreeSet::new() };
+    let mut keys = comparison.plan.to_be_adopted();
     keys.retain(|key| {
-        let domain = site.entries.get(key).map(|entry| &entry.domain.value);
+        let domain = view.entries.get(key).map(|entry| &entry.domain.value);
         scope.domains.is_empty() || domain.is_some_and(|domain| scope.domains.contains(domain))
     });
     keys
@@ -364,13 +382,13 @@ fn begun(site: &Site, scope: &Scope) -> BTreeSet<Key> {
 /// Plans as if the files were written, and keeps what the new entries need, and those whose import was
 /// begun.
 fn declare(
-    site: &mut Site,
+    view: &mut TargetView,
     files: &[File],
     project: &Project,
     draft: &Draft,
     begun: BTreeSet<Key>,
 ) {
-    let Ok(sides) = &mut site.sides else { return };
+    let Ok(comparison) = &mut view.comparison else { return };
     let made: BTreeMap<_, _> =
         draft.made.iter().map(|(imported, _)| (&imported.key, imported)).collect();
     let mut keys = begun;
@@ -381,12 +399,12 @@ fn declare(
             let Some(secret) = draft.secrets.get(&imported.of.id) else { continue };
             let secret = KnownSecret::Clear(secret.clone());
             let client_id = imported.of.client_id.clone();
-            sides.desired.credentials.push(desired::wanted(&entry, client_id, secret));
+            comparison.desired.credentials.push(desired::wanted(&entry, client_id, secret));
             keys.insert(entry.key.value.clone());
-            site.entries.insert(entry.key.value.clone(), entry);
+            view.entries.insert(entry.key.value.clone(), entry);
         }
     }
     let policy = Policy { prune: Prune::Nothing, ..project.policy.clone() };
-    let whole: Plan = plan::plan(&sides.desired, &sides.observed, &policy);
-    sides.plan = whole.only_credentials_of(&keys);
+    let whole: Plan = plan::plan(&comparison.desired, &comparison.observed, &policy);
+    comparison.plan = whole.only_credentials_of(&keys);
 }

@@ -3,17 +3,23 @@
 use std::path::Path;
 
 use anyhow::{Context, bail};
+use serde::Serialize;
+use serde_yaml::value::{Tag, TaggedValue};
 
 use crate::files::{self, TEXT_LIMIT};
+use crate::manifest;
 use crate::model::Owner;
 use crate::secret::env::IdentitySources;
 use crate::secret::{Identities, Nobody};
-use crate::yaml_edit::new_manifest;
+use crate::yaml_edit::{document, new_manifest};
 
 use super::exit::ExitStatus;
+use super::gather::{request, show};
 use super::keygen::{generate, usual_file};
 use super::{Global, console};
 
+/// How many random characters the name of an owner gets.
+const RANDOM: usize = 5;
 const PROJECT_FILE: &str = "appcred.yaml";
 const FIRST_MANIFEST: &str = "credentials/credentials.yaml";
 const SCHEMA: &str = "# yaml-language-server: $schema=https://raw.githubusercontent.com/appcred/appcred/main/schema/appcred.schema.json";
@@ -57,13 +63,23 @@ pub(super) fn run(global: &Global, verb: &Init) -> anyhow::Result<ExitStatus> {
     }
     let recipients =
         if verb.recipients.is_empty() { own_recipients(folder)? } else { verb.recipients.clone() };
+    let owner = match verb.owner.as_deref().and_then(Owner::new) {
+        Some(owner) => owner,
+        None => new_owner(folder),
+    };
+    let text = project(&owner, verb.url.as_deref(), &recipients)?;
+    let problems = manifest::check_project(&request(global), &project_file, &text);
+    if problems.has_errors() {
+        show(&problems);
+        bail!("nothing was written");
+    }
     let mut made = Vec::new();
-    files::create(&project_file, project(verb, &recipients), 0o644)
+    files::create(&project_file, text, 0o644)
         .with_context(|| format!("cannot write {}", project_file.display()))?;
     made.push(PROJECT_FILE);
     let first = folder.join(FIRST_MANIFEST);
     if folder.join("credentials").read_dir().is_err() {
-        files::create(&first, new_manifest(&[]), 0o644)
+        files::create(&first, new_manifest(&[])?, 0o644)
             .with_context(|| format!("cannot write {}", first.display()))?;
         made.push(FIRST_MANIFEST);
     }
@@ -91,27 +107,50 @@ fn own_recipients(folder: &Path) -> anyhow::Result<Vec<String>> {
         bail!("{problem}: name recipients with --recipient");
     }
     if identities.recipients().is_empty() {
-        bail!("{} tells no recipient: name some with --recipient", file.display());
+        bail!("{} names no recipient: give some with --recipient", file.display());
     }
     Ok(identities.recipients().to_vec())
 }
 
-fn project(verb: &Init, recipients: &[String]) -> String {
-    let mut text = format!("{SCHEMA}\n");
-    if let Some(owner) = &verb.owner {
-        text.push_str(&format!("owner: {owner}\n"));
+/// The project file.
+fn project(owner: &Owner, url: Option<&str>, recipients: &[String]) -> anyhow::Result<String> {
+    #[derive(Serialize)]
+    struct Project<'p> {
+        owner: &'p str,
+        manifests: [&'p str; 1],
+        #[serde(skip_serializing_if = "Option::is_none")]
+        targets: Option<Targets<'p>>,
+        age: Age<'p>,
     }
-    text.push_str("manifests: [credentials]\n");
-    if let Some(url) = &verb.url {
-        text.push_str(&format!(
-            "targets:\n  home:\n    url: \"{url}\"\n    token: !env_var HASS_TOKEN\n"
-        ));
+    #[derive(Serialize)]
+    struct Targets<'p> {
+        home: Target<'p>,
     }
-    text.push_str("age:\n  recipients:\n");
-    for recipient in recipients {
-        text.push_str(&format!("    - {recipient}\n"));
+    #[derive(Serialize)]
+    struct Target<'p> {
+        url: &'p str,
+        token: TaggedValue,
     }
-    text
+    #[derive(Serialize)]
+    struct Age<'p> {
+        recipients: &'p [String],
+    }
+    let token = || TaggedValue { tag: Tag::new("env_var"), value: "HASS_TOKEN".into() };
+    let project = Project {
+        owner: owner.as_str(),
+        manifests: ["credentials"],
+        targets: url.map(|url| Targets { home: Target { url, token: token() } }),
+        age: Age { recipients },
+    };
+    Ok(format!("{SCHEMA}\n{}", document(&project)?))
+}
+
+/// A name that no other project has: that of the repository or folder, and a few random characters.
+fn new_owner(folder: &Path) -> Owner {
+    let name = manifest::derived_owner(folder);
+    let random: String = std::iter::repeat_with(fastrand::alphanumeric).take(RANDOM).collect();
+    let short: String = name.as_str().chars().take(80).collect();
+    Owner::new(&format!("{short}-{}", random.to_ascii_lowercase())).unwrap_or(name)
 }
 
 /// Adds what is missing to `.gitignore`; whether anything was.

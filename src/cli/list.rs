@@ -1,9 +1,11 @@
 //! `list`
 
+use crate::model::PolicyOverrides;
 use crate::report::{json, text};
+use crate::workspace::OnError;
 
 use super::exit::ExitStatus;
-use super::gather::{OnError, gather_loaded, load, report, tell_unknown};
+use super::gather::{gather_loaded, load, reported, show_unknown};
 use super::links::LinkArgs;
 use super::selection::Selection;
 use super::{Format, Global, console};
@@ -27,20 +29,26 @@ pub(super) struct List {
 }
 
 pub(super) async fn run(global: &Global, verb: &List) -> anyhow::Result<ExitStatus> {
-    let policy = |project: &crate::model::Policy| project.clone();
     // What a target holds can be asked before anything is written.
     let mut loaded = load(global);
     loaded.problems = loaded.problems.without("no-manifest");
-    let gathered = gather_loaded(global, loaded, &verb.selection, policy, OnError::GoOn).await?;
-    let Some(sites) = gathered.sites else { return Ok(ExitStatus::Failure) };
+    let gathered = gather_loaded(
+        global,
+        loaded,
+        &verb.selection,
+        &PolicyOverrides::default(),
+        OnError::Continue,
+    )
+    .await?;
+    let Some(views) = gathered.targets else { return Ok(ExitStatus::Failure) };
     let links = verb.links.printed();
     match verb.format {
-        Format::Text => console::print(&report(&sites, |houses| text::list(houses, links)))?,
+        Format::Text => console::print(&text::list(&reported(&views), links))?,
         Format::Json => {
-            console::print(&report(&sites, |houses| json::list(houses, links))?)?;
-            tell_unknown(&sites);
+            console::print(&json::list(&reported(&views), links)?)?;
+            show_unknown(&views);
         }
     }
-    let all_known = sites.iter().all(|site| site.sides.is_ok());
+    let all_known = views.iter().all(|view| view.comparison.is_ok());
     Ok(if all_known { ExitStatus::Success } else { ExitStatus::Failure })
 }

@@ -1,7 +1,6 @@
 //! The command line: one file a verb, its doc comments are the help.
 
 mod add;
-mod against;
 mod apply;
 mod ask;
 mod authorize;
@@ -24,7 +23,6 @@ mod offered;
 mod output;
 mod plan;
 mod plan_file;
-mod reader;
 mod rekey;
 mod schema;
 mod selection;

@@ -8,14 +8,14 @@ use jiff::SignedDuration;
 use crate::plan::{Action, CredentialState, Plan as Planned, Why};
 use crate::report::{Report, Verb, json, text};
 use crate::target::snapshot::Source;
+use crate::workspace::{Against, TargetView, max_age};
 
-use super::against::{self, Against, max_age};
 use super::exit::ExitStatus;
-use super::gather::{Gathered, OnError, Site, gather, report, tell_unknown};
+use super::gather::{Gathered, gather, gather_snapshot, reported, show_unknown};
 use super::links::LinkArgs;
 use super::output::{Outputs, names};
 use super::selection::{PolicyArgs, Selection};
-use super::{Global, console, plan_file};
+use super::{Global, console, environment, plan_file};
 
 /// Show what `apply` would do, and change nothing
 ///
@@ -100,54 +100,60 @@ impl FailOn {
 }
 
 pub(super) async fn run(global: &Global, verb: &Plan) -> anyhow::Result<ExitStatus> {
-    let policy = |project: &_| verb.policy.over(project);
+    let policy = verb.policy.overrides();
     let gathered = match &verb.against {
-        None => gather(global, &verb.selection, policy, OnError::Stop).await?,
+        None => gather(global, &verb.selection, &policy).await?,
         Some(source) => {
-            let against = Against { source: source.clone(), max_age: verb.max_age };
-            against::gather(global, &verb.selection, policy, &against).await?
+            let against = Against {
+                source: source.clone(),
+                token: environment::snapshot_token(),
+                max_age: verb.max_age,
+                now: environment::now(),
+            };
+            gather_snapshot(global, &verb.selection, &policy, &against).await?
         }
     };
-    let Gathered { manifests, problems, sites } = &gathered;
-    report(sites.as_deref().unwrap_or_default(), |houses| {
-        let names = names(global);
-        let report = Report { verb: Verb::Plan, manifests, problems, houses, names: &names };
-        verb.outputs.write(&report, &verb.links, &|links| text::plan(houses, links), &|links| {
-            json::plan(&report, links)
-        })
+    let Gathered { manifests, problems, targets } = &gathered;
+    let shown = reported(targets.as_deref().unwrap_or_default());
+    let names = names(global);
+    let report = Report { verb: Verb::Plan, manifests, problems, targets: &shown, names: &names };
+    verb.outputs.write(&report, &verb.links, &|links| text::plan(&shown, links), &|links| {
+        json::plan(&report, links)
     })?;
-    let Some(sites) = sites else { return Ok(ExitStatus::Failure) };
+    let Some(views) = targets else { return Ok(ExitStatus::Failure) };
     if !verb.outputs.print_text() {
-        tell_unknown(sites);
+        show_unknown(views);
     }
-    if is_refused(sites, &verb.fail_on) {
+    if is_refused(views, &verb.fail_on) {
         return Ok(ExitStatus::Failure);
     }
     if let Some(file) = &verb.out {
-        plan_file::write(sites, file)?;
+        plan_file::write(views, file)?;
     }
-    Ok(status(sites, verb.detailed_exitcode))
+    Ok(status(views, verb.detailed_exitcode))
 }
 
 /// Whether a plan has what it must not have, which is told.
-fn is_refused(sites: &[Site], fail_on: &[FailOn]) -> bool {
+fn is_refused(views: &[TargetView], fail_on: &[FailOn]) -> bool {
     let mut refused = false;
-    for site in sites {
-        let Ok(sides) = &site.sides else { continue };
+    for view in views {
+        let Ok(comparison) = &view.comparison else { continue };
         for kind in fail_on {
-            let count = kind.count(&sides.plan);
+            let count = kind.count(&comparison.plan);
             if count > 0 {
                 refused = true;
-                console::tell(&format!("error: {}: {}\n", site.name, kind.told(count)));
+                console::tell(&format!("error: {}: {}\n", view.name, kind.told(count)));
             }
         }
     }
     refused
 }
 
-fn status(sites: &[Site], detailed: bool) -> ExitStatus {
-    let plans: Option<Vec<_>> =
-        sites.iter().map(|site| site.sides.as_ref().ok().map(|sides| &sides.plan)).collect();
+fn status(views: &[TargetView], detailed: bool) -> ExitStatus {
+    let plans: Option<Vec<_>> = views
+        .iter()
+        .map(|view| view.comparison.as_ref().ok().map(|comparison| &comparison.plan))
+        .collect();
     match plans {
         None => ExitStatus::Failure,
         Some(plans) if plans.iter().any(|plan| has_unknown_integration(plan)) => {

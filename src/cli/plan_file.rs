@@ -4,20 +4,19 @@ use std::path::Path;
 
 use anyhow::{Context, anyhow, bail};
 
-use crate::desired;
 use crate::files::{self, DATA_LIMIT};
 use crate::model::{Key, Seal, visible};
 use crate::plan_file::{Planned, Saved};
+use crate::workspace::TargetView;
 
 use super::console;
-use super::gather::Site;
 
 /// Writes what is planned for all targets.
 ///
 /// # Errors
 /// Where a target is not known, a secret has nothing to stand for it, or the file cannot be written.
-pub(super) fn write(sites: &[Site], file: &Path) -> anyhow::Result<()> {
-    let text = planned(sites)?.to_text()?;
+pub(super) fn write(views: &[TargetView], file: &Path) -> anyhow::Result<()> {
+    let text = planned(views)?.to_text()?;
     files::write(file, &text, 0o644).with_context(|| format!("cannot write {}", file.display()))
 }
 
@@ -36,8 +35,8 @@ pub(super) fn read(file: &Path) -> anyhow::Result<Saved> {
 ///
 /// # Errors
 /// Where a target is not known.
-pub(super) fn still_holds(saved: &Saved, sites: &[Site]) -> anyhow::Result<bool> {
-    let differences = saved.differences(&planned(sites)?);
+pub(super) fn still_holds(saved: &Saved, views: &[TargetView]) -> anyhow::Result<bool> {
+    let differences = saved.differences(&planned(views)?);
     if !differences.is_empty() {
         console::tell("error: the saved plan does not hold any more, so nothing was changed\n");
         for difference in &differences {
@@ -48,18 +47,20 @@ pub(super) fn still_holds(saved: &Saved, sites: &[Site]) -> anyhow::Result<bool>
     Ok(differences.is_empty())
 }
 
-fn planned(sites: &[Site]) -> anyhow::Result<Saved> {
-    let seals: Vec<_> = sites.iter().map(|site| move |key: &Key| seal(site, key)).collect();
+fn planned(views: &[TargetView]) -> anyhow::Result<Saved> {
+    let seals: Vec<_> = views.iter().map(|view| move |key: &Key| seal(view, key)).collect();
     let mut planned = Vec::new();
-    for (site, seal) in sites.iter().zip(&seals) {
-        match &site.sides {
-            Ok(sides) => planned.push(Planned { name: &site.name, plan: &sides.plan, seal }),
-            Err(why) => bail!("{}: {why}", site.name),
+    for (view, seal) in views.iter().zip(&seals) {
+        match &view.comparison {
+            Ok(comparison) => {
+                planned.push(Planned { name: &view.name, plan: &comparison.plan, seal })
+            }
+            Err(why) => bail!("{}: {why}", view.name),
         }
     }
     Ok(Saved::of(&planned)?)
 }
 
-fn seal(site: &Site, key: &Key) -> Option<Seal> {
-    desired::seals(site.entries.get(key)?).client_secret
+fn seal(view: &TargetView, key: &Key) -> Option<Seal> {
+    view.seals(key)?.client_secret
 }

@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
-use crate::model::{MaxDeletes, Policy, Prune};
+use crate::model::{MaxDeletes, PolicyOverrides, Prune};
 
 /// Which targets.
 #[derive(Args, Debug, Default)]
@@ -46,22 +46,19 @@ enum PruneArg {
 }
 
 impl PolicyArgs {
-    /// The project's policy with what was asked for on the command line.
-    pub(super) fn over(&self, project: &Policy) -> Policy {
-        Policy {
-            prune: match self.prune {
-                None => project.prune,
-                Some(PruneArg::Managed) => Prune::Managed,
-                Some(PruneArg::None) => Prune::Nothing,
-                Some(PruneArg::All) => Prune::All,
-            },
-            max_deletes: self.max_deletes.or(project.max_deletes),
-            allow_empty: project.allow_empty || self.allow_empty,
-            adopt_all: project.adopt_all || self.adopt,
-            leave_integrations: project.leave_integrations || self.no_setup,
-            remove_integrations: project.remove_integrations || self.remove_integrations,
-            on_drift: project.on_drift,
-            custom_integrations: project.custom_integrations.clone(),
+    /// What was asked for on the command line.
+    pub(super) fn overrides(&self) -> PolicyOverrides {
+        PolicyOverrides {
+            prune: self.prune.map(|prune| match prune {
+                PruneArg::Managed => Prune::Managed,
+                PruneArg::None => Prune::Nothing,
+                PruneArg::All => Prune::All,
+            }),
+            max_deletes: self.max_deletes,
+            allow_empty: self.allow_empty,
+            adopt_all: self.adopt,
+            leave_integrations: self.no_setup,
+            remove_integrations: self.remove_integrations,
         }
     }
 }

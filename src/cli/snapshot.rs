@@ -4,14 +4,14 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 
-use crate::desired;
 use crate::files;
-use crate::model::{Key, Policy};
+use crate::model::{Key, PolicyOverrides};
 use crate::plan::found_same;
 use crate::target::snapshot::{self, Page, Seen};
+use crate::workspace::{Comparison, TargetView};
 
 use super::exit::ExitStatus;
-use super::gather::{OnError, Sides, Site, sites, tell_unknown};
+use super::gather::{gather, show_unknown};
 use super::selection::Selection;
 use super::{Global, console, environment};
 
@@ -34,18 +34,16 @@ pub(super) struct Snapshot {
 }
 
 pub(super) async fn run(global: &Global, verb: &Snapshot) -> anyhow::Result<ExitStatus> {
-    let policy = |project: &Policy| project.clone();
-    let Some(sites) = sites(global, &verb.selection, policy, OnError::Stop).await? else {
-        return Ok(ExitStatus::Failure);
-    };
+    let gathered = gather(global, &verb.selection, &PolicyOverrides::default()).await?;
+    let Some(views) = gathered.targets else { return Ok(ExitStatus::Failure) };
     let mut pages = Vec::new();
-    for site in &sites {
-        if let Ok(sides) = &site.sides {
-            pages.push(page(site, sides));
+    for view in &views {
+        if let Ok(comparison) = &view.comparison {
+            pages.push(page(view, comparison));
         }
     }
-    tell_unknown(&sites);
-    if pages.len() < sites.len() {
+    show_unknown(&views);
+    if pages.len() < views.len() {
         console::tell("No snapshot was taken: choose targets that can be reached with --target.\n");
         return Ok(ExitStatus::Failure);
     }
@@ -61,9 +59,9 @@ pub(super) async fn run(global: &Global, verb: &Snapshot) -> anyhow::Result<Exit
     Ok(ExitStatus::Success)
 }
 
-fn page(site: &Site, sides: &Sides) -> Page {
-    let Sides { desired, observed, plan } = sides;
-    let sealed = |key: &Key| site.entries.get(key).map(|entry| desired::seals(entry));
-    let seals = found_same(plan, desired, observed, |key| sealed(key).unwrap_or_default());
-    Page::of(&Seen { name: &site.name, observed, seals })
+fn page(view: &TargetView, comparison: &Comparison) -> Page {
+    let Comparison { desired, observed, plan } = comparison;
+    let sealed = |key: &Key| view.seals(key).unwrap_or_default();
+    let seals = found_same(plan, desired, observed, sealed);
+    Page::of(&Seen { name: &view.name, observed, seals })
 }

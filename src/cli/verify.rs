@@ -8,11 +8,11 @@ use crate::manifest::Entry;
 use crate::model::{DesiredCredential, Key, Place, TargetName};
 use crate::report::verified::{self, Verified};
 use crate::verify::{Question, Verdict, verify};
-use crate::workspace::is_target;
+use crate::workspace::{TargetView, is_target};
 
 use super::apply::has_work;
 use super::exit::ExitStatus;
-use super::gather::{Site, entries};
+use super::gather::entries;
 use super::selection::Selection;
 use super::{Format, Global, console};
 
@@ -89,9 +89,9 @@ impl Verify {
 }
 
 /// Asks about all that plans would create, and tells. Whether they may be applied.
-pub(super) async fn plans(sites: &[Site], strict: bool) -> bool {
+pub(super) async fn plans(views: &[TargetView], strict: bool) -> bool {
     let mut asked: Vec<Asked> =
-        sites.iter().filter(|site| has_work(site)).flat_map(new_ones).collect();
+        views.iter().filter(|view| has_work(view)).flat_map(new_ones).collect();
     // An entry that is new on several targets is one client.
     let mut seen = BTreeSet::new();
     asked.retain(|asked| seen.insert(asked.place.clone()));
@@ -103,12 +103,12 @@ pub(super) async fn plans(sites: &[Site], strict: bool) -> bool {
     passes(&verdicts, strict)
 }
 
-fn new_ones(site: &Site) -> Vec<Asked> {
-    let Ok(sides) = &site.sides else { return Vec::new() };
-    let keys = sides.plan.steps.iter().filter_map(|step| step.action.wanted());
-    let wanted = |key: &Key| sides.desired.credentials.iter().find(|one| one.key == *key);
+fn new_ones(view: &TargetView) -> Vec<Asked> {
+    let Ok(comparison) = &view.comparison else { return Vec::new() };
+    let keys = comparison.plan.steps.iter().filter_map(|step| step.action.wanted());
+    let wanted = |key: &Key| comparison.desired.credentials.iter().find(|one| one.key == *key);
     let asked = |credential: &DesiredCredential| {
-        let entry = site.entries.get(&credential.key);
+        let entry = view.entries.get(&credential.key);
         Some(Asked {
             key: credential.key.clone(),
             place: credential.place.clone(),

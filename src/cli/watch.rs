@@ -16,10 +16,13 @@ use crate::watch::{
     self, Channels, Connector, Heartbeat, Noticing, ReadSpecs, Settings, SnapshotStore, StatusStore,
 };
 
+use crate::workspace::{Reader, ReaderSettings};
+
+use super::ask::Terminal;
 use super::exit::ExitStatus;
+use super::gather::workspace;
 use super::listen::ListenArgs;
 use super::output::names;
-use super::reader::Reader;
 use super::selection::{PolicyArgs, Selection};
 use super::{Global, environment, service};
 
@@ -68,7 +71,14 @@ pub(super) async fn run(global: Global, verb: Watch) -> anyhow::Result<ExitStatu
     };
     let settings = Settings { resync: Duration::from_secs(verb.resync), noticing };
     let names = Arc::new(names(&global));
-    let mut reader = Reader::new(global, verb.selection, verb.policy, verb.dry_run);
+    let settings_of_reader = ReaderSettings {
+        workspace: workspace(&global),
+        targets: verb.selection.targets,
+        policy: verb.policy.overrides(),
+        is_dry_run: verb.dry_run,
+        clock: environment::now,
+    };
+    let mut reader = Reader::new(settings_of_reader, Terminal);
     // First, since another watcher of the project most likely has the page's address, too.
     check_locks(&mut reader)?;
     let served = verb.listen.bind().await?;
@@ -119,7 +129,7 @@ async fn all(mut tasks: JoinSet<()>) -> anyhow::Result<()> {
 }
 
 /// Where another watcher has a target already this one need not begin.
-fn check_locks(reader: &mut Reader) -> anyhow::Result<()> {
+fn check_locks(reader: &mut Reader<Terminal>) -> anyhow::Result<()> {
     for (name, spec) in reader.read().specs.into_iter().flatten() {
         spec.lock.take().with_context(|| name.to_string())?;
     }

@@ -145,6 +145,7 @@ impl HomeAssistantEndpoint {
         match &self.auth {
             AuthMethod::Token(token) => Ok(token.clone()),
             AuthMethod::Reference(reference, place) => secret::read(reference, resolver)
+                .map(|secret| token::from_text(secret.expose()))
                 .map_err(|why| ConnectError::Reference { place: place.clone(), why }),
             AuthMethod::File(file) => token::from_file(file).map_err(unread),
             AuthMethod::Command(Command { program, arguments, folder }) => {

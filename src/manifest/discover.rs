@@ -206,7 +206,10 @@ impl<'p> Search<'p> {
             Ok(data) if data.is_dir() => self.folder(path),
             Ok(_) if is_yaml(path) => self.file(path),
             Ok(_) => {}
-            Err(error) => self.problems.push(unreadable(path, &error)),
+            Err(error) => {
+                self.met += 1;
+                self.problems.push(unreadable(path, &error));
+            }
         }
     }
 }

@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use super::reference;
 use super::shown::shown_of;
 use crate::diagnostic::shown::is_telling;
+use crate::secret::tags;
 use crate::suggest::nearest;
 use crate::yaml::{self, Node, Value};
 
@@ -40,8 +40,8 @@ fn collect(node: &Node<'_>, key: &str, text: &str, into: &mut Vec<Stretch>) {
         into.push(Stretch { start, shown: start, end });
         return;
     }
-    let near = |name: &str| nearest(name, reference::TAGS.iter().copied()).is_some();
-    let known_tag = node.tag.as_ref().is_some_and(|tag| reference::TAGS.contains(&&*tag.name));
+    let near = |name: &str| nearest(name, tags()).is_some();
+    let known_tag = node.tag.as_ref().is_some_and(|tag| tags().any(|known| known == tag.name));
     if let Some(tag) = &node.tag {
         let (start, end) = (tag.span.start, tag.span.end);
         into.push(Stretch { start, shown: if near(&tag.name) { end } else { start }, end });

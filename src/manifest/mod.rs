@@ -14,6 +14,7 @@ mod integration;
 mod mask;
 mod network;
 mod notify;
+mod owner;
 mod project;
 mod reference;
 pub mod schema;
@@ -39,11 +40,12 @@ pub use entry::Entry;
 pub use fields::Located;
 pub use mask::mask;
 pub use notify::Notify;
+pub use owner::derived_owner;
 pub use project::{Age, Project, Target};
 pub use secret_values::{SecretValue, secret_values};
 pub use targets::Targets;
 pub use token::{Command, Token};
-pub use trial::{InClear, check};
+pub use trial::{InClear, check, check_project};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceFile};
 use crate::files::Stamp;
@@ -85,17 +87,16 @@ pub fn discover(request: &Request, project: &Project) -> (Vec<PathBuf>, Diagnost
     (found.manifests, problems)
 }
 
+/// The project file and where manifests are looked for, from the project's folder.
+pub fn places(project: &Project) -> Vec<PathBuf> {
+    let own = PathBuf::from(discover::PROJECT_FILE);
+    std::iter::once(own).chain(discover::places(project)).collect()
+}
+
 /// Whether a file of this path is a manifest of the project, or would be one if it were written.
 pub fn is_manifest(request: &Request, project: &Project, path: &Path) -> bool {
     let folder = request.folder.strip_prefix(".").unwrap_or(&request.folder);
     discover::would_find(folder, project, path)
-}
-
-/// The files and folders that a project reads, from its folder: its own file, and where manifests
-/// are looked for.
-pub fn places(project: &Project) -> Vec<PathBuf> {
-    let own = PathBuf::from(discover::PROJECT_FILE);
-    std::iter::once(own).chain(discover::places(project)).collect()
 }
 
 /// The entries of one manifest's text, and what is wrong with it, without the checks over all
@@ -165,7 +166,22 @@ pub fn load_again(request: &Request, cache: &mut Cache, now: Timestamp) -> Loade
     Loaded { project, manifests, entries, domains_of_broken, emptied, problems }
 }
 
+/// The project, as its file says, or as it is without one.
 fn read_project(
+    folder: &Path,
+    home: Option<&Path>,
+    problems: &mut Diagnostics,
+) -> (Project, Option<Arc<SourceFile>>) {
+    let (mut project, file) = read_project_file(folder, home, problems);
+    if !project.names_owner {
+        // Before, every such project had the same owner.
+        project.previous_owners.insert(std::mem::take(&mut project.owner));
+        project.owner = owner::derived_owner(folder);
+    }
+    (project, file)
+}
+
+fn read_project_file(
     folder: &Path,
     home: Option<&Path>,
     problems: &mut Diagnostics,

@@ -57,6 +57,8 @@ pub struct Project {
     pub allow_outside_files: bool,
     /// All targets it names, those with problems too.
     pub(super) target_names: BTreeSet<TargetName>,
+    /// Whether the file names the owner.
+    pub(super) names_owner: bool,
     /// Whether the file itself could not be understood, so that nothing follows from what is missing.
     pub(super) broken: bool,
 }
@@ -167,6 +169,7 @@ impl ProjectDecoder<'_, '_> {
         }
         if let Some(pair) = fields.get("owner") {
             project.owner = self.owner(pair).unwrap_or_default();
+            project.names_owner = true;
         }
         if let Some(pair) = fields.get("previous_owners") {
             project.previous_owners = self.previous_owners(pair);

@@ -5,11 +5,9 @@ use std::sync::Arc;
 use super::fields::{Decoder, Located, unbroken};
 use crate::diagnostic::shown::{self, Field};
 use crate::model::{Reference, Secret};
+use crate::secret;
 use crate::suggest::{listed, nearest};
 use crate::yaml::{Kind, Node, Pair, Scalar, Style, Tag, Value};
-
-/// The tags that name a secret.
-pub(super) const TAGS: &[&str] = &["env_var", "file", "secret"];
 
 const AGE_HEADER: &str = "-----BEGIN AGE ENCRYPTED FILE-----";
 /// How a value begins that SOPS encrypted.
@@ -82,13 +80,13 @@ impl Decoder<'_> {
     }
 
     fn tagged(&mut self, node: &Node<'_>, tag: &Tag, field: Field<'_>) -> Option<Reference> {
-        if !TAGS.contains(&&*tag.name) {
+        if !secret::tags().any(|known| known == tag.name) {
             // A secret that begins with `!` looks like a tag: only what is near to one is repeated.
-            let message = match nearest(&tag.name, TAGS.iter().copied()) {
+            let message = match nearest(&tag.name, secret::tags()) {
                 Some(near) => format!("unknown tag `!{}`: did you mean `!{near}`?", tag.name),
                 None => format!("unknown tag at {field}"),
             };
-            let known: Vec<_> = TAGS.iter().map(|tag| format!("!{tag}")).collect();
+            let known: Vec<_> = secret::tags().map(|tag| format!("!{tag}")).collect();
             let help = format!(
                 "there are {}; text that begins with `!` needs quotes",
                 listed(known.iter().map(String::as_str))

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::{Just, Strategy, prop, prop_oneof, proptest};
 use proptest::test_runner::{Config, FileFailurePersistence};
 
-use super::{Loaded, Request, Target, Targets, Token, load, mask};
+use super::{Loaded, Request, Target, Targets, Token, derived_owner, load, mask};
 use crate::diagnostic::SourceFile;
 use crate::http::ProxyAddress;
 use crate::model::{Completeness, Key, MaxDeletes, OnDelete, Owner, Prune, Reference, TargetName};
@@ -37,7 +37,8 @@ fn what_is_left_out_has_its_default() {
     assert_eq!(entry.place.file.as_ref(), folder.path().join("credentials.yaml"));
     assert!(!entry.adopt && entry.integration.setup && entry.targets == Targets::All);
     assert_eq!(entry.integration.on_delete, OnDelete::Keep);
-    assert_eq!(loaded.project.owner.as_str(), "default");
+    assert_eq!(loaded.project.owner, derived_owner(folder.path()));
+    assert_eq!(loaded.project.previous_owners, [Owner::default()].into());
     assert_eq!(loaded.project.file, None);
 }
 

@@ -28,9 +28,7 @@ pub fn check(request: &Request, path: &Path, text: &str, in_clear: InClear) -> D
     };
     let source = Arc::new(SourceFile::new(path.to_owned(), text.to_owned(), mask));
     let problems = if project.file.as_deref().is_some_and(is_here) {
-        let folder = request.folder.as_path();
-        let paths = project::Paths { folder, home: request.home.as_deref() };
-        project::decode(&source, paths).1
+        check_project(request, path, text)
     } else {
         project.allow_plaintext |= in_clear == InClear::Allowed;
         let (manifests, _) = discover(request, &project);
@@ -46,6 +44,13 @@ pub fn check(request: &Request, path: &Path, text: &str, in_clear: InClear) -> D
         }
     };
     if in_clear == InClear::Allowed { problems.without("plain-secret") } else { problems }
+}
+
+/// What is wrong with a text that is to be the project file, where there is none yet.
+pub fn check_project(request: &Request, path: &Path, text: &str) -> Diagnostics {
+    let source = Arc::new(SourceFile::new(path.to_owned(), text.to_owned(), mask));
+    let paths = project::Paths { folder: &request.folder, home: request.home.as_deref() };
+    project::decode(&source, paths).1
 }
 
 fn as_manifest(source: &Arc<SourceFile>, others: &[&Path], project: &Project) -> Diagnostics {

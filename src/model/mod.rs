@@ -28,7 +28,7 @@ pub use link::{ConsentLink, HiddenLink, Links, web_page};
 pub use mark::{Claim, Key, Mark, Owner};
 pub use observed::{ConfigEntry, EntryState, KnownDomains, Live, Observed};
 pub use place::Place;
-pub use policy::{MaxDeletes, OnDrift, Policy, Prune};
+pub use policy::{MaxDeletes, OnDrift, Policy, PolicyOverrides, Prune};
 pub use reference::Reference;
 pub use secret::Secret;
 pub use secret_field::{

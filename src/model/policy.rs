@@ -25,6 +25,39 @@ pub struct Policy {
     pub custom_integrations: BTreeSet<Domain>,
 }
 
+/// What one run asks for instead of what the project says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PolicyOverrides {
+    /// What may be deleted.
+    pub prune: Option<Prune>,
+    /// How many deletes are too many.
+    pub max_deletes: Option<MaxDeletes>,
+    /// Whether everything may be deleted, as well.
+    pub allow_empty: bool,
+    /// Whether every credential made by hand that an entry matches is taken over, as well.
+    pub adopt_all: bool,
+    /// Whether nothing is set up, as well.
+    pub leave_integrations: bool,
+    /// Whether linked accounts of what is deleted are removed first, as well.
+    pub remove_integrations: bool,
+}
+
+impl Policy {
+    /// The project's policy with what one run asks for.
+    #[must_use]
+    pub fn with(&self, run: &PolicyOverrides) -> Self {
+        Self {
+            prune: run.prune.unwrap_or(self.prune),
+            max_deletes: run.max_deletes.or(self.max_deletes),
+            allow_empty: self.allow_empty || run.allow_empty,
+            adopt_all: self.adopt_all || run.adopt_all,
+            leave_integrations: self.leave_integrations || run.leave_integrations,
+            remove_integrations: self.remove_integrations || run.remove_integrations,
+            ..self.clone()
+        }
+    }
+}
+
 /// What is done about a difference that no manifest has caused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnDrift {

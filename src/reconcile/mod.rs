@@ -2,8 +2,10 @@
 
 mod apply;
 mod outcome;
+mod prove;
 mod set_up;
 
 pub use apply::{Progress, apply};
 pub use outcome::{Outcome, StepOutcome};
+pub use prove::{Proven, Unchecked, Verdicts, prove};
 pub use set_up::{LATER, set_up, task};

@@ -7,7 +7,7 @@ use crate::model::Place;
 use crate::plan::{Action, Reason, Step, Unknowable, Unknown, Why, Withheld};
 use crate::reconcile::StepOutcome;
 
-use super::{House, Names, Report, Written, words};
+use super::{EntryPlaces, Names, Report, TargetReport, words};
 
 /// How much it matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,8 +70,8 @@ pub(super) fn all(report: &Report<'_>) -> Vec<(Finding, String)> {
     let problems = report.problems.sorted();
     let mut findings: Vec<_> =
         problems.iter().map(|problem| of_problem(problem, report.names)).collect();
-    for house in report.houses {
-        of_house(house, report.names, &mut findings);
+    for target in report.targets {
+        of_target(target, report.names, &mut findings);
     }
     let mut seen = std::collections::BTreeMap::new();
     findings
@@ -113,52 +113,57 @@ fn stretch(spot: &Spot, names: &Names) -> Stretch {
     Stretch { file, line: span.line, column: span.column, end: Some(end) }
 }
 
-fn of_house(house: &House<'_>, names: &Names, findings: &mut Vec<Finding>) {
-    let plan = match house.plan {
+fn of_target(target: &TargetReport<'_>, names: &Names, findings: &mut Vec<Finding>) {
+    let plan = match target.plan {
         Ok(plan) => plan,
         Err(why) => {
-            let message = format!("{}: {why}", house.name);
+            let message = format!("{}: {why}", target.name);
             findings.push(Finding::without_place(Level::Error, "target", message));
             return;
         }
     };
     for step in &plan.steps {
-        let outcome = house.outcomes.iter().find(|outcome| outcome.step == step.id);
+        let outcome = target.outcomes.iter().find(|outcome| outcome.step == step.id);
         findings.push(match outcome {
-            Some(outcome) => carried_out(house, names, step, outcome),
-            None => planned(house, names, step),
+            Some(outcome) => carried_out(target, names, step, outcome),
+            None => planned(target, names, step),
         });
     }
-    findings.extend(plan.withheld.iter().map(|withheld| not_done(house, names, withheld)));
-    findings.extend(plan.unknown.iter().map(|unknown| not_known(house, names, unknown)));
+    findings.extend(plan.withheld.iter().map(|withheld| not_done(target, names, withheld)));
+    findings.extend(plan.unknown.iter().map(|unknown| not_known(target, names, unknown)));
 }
 
-fn planned(house: &House<'_>, names: &Names, step: &Step) -> Finding {
+fn planned(target: &TargetReport<'_>, names: &Names, step: &Step) -> Finding {
     let level = match step.action {
         Action::Delete { .. } => Level::Warning,
         _ if step.reasons.contains(&Reason::ClientIdDiffers) => Level::Warning,
         _ => Level::Note,
     };
-    let message = format!("{}: {}", house.name, words::headline(&step.action));
+    let message = format!("{}: {}", target.name, words::headline(&step.action));
     let mut more: Vec<String> =
         step.reasons.iter().map(|reason| words::reason(*reason).to_owned()).collect();
     if !step.reload.is_empty() {
         more.push(format!("reloads {}", words::accounts(&step.reload)));
     }
-    let at = place_of(house, &step.action, &step.reasons).map(|place| point(&place, names));
+    let at = place_of(target, &step.action, &step.reasons).map(|place| point(&place, names));
     let code = step.action.kind();
     Finding { more, at, ..Finding::without_place(level, code, message) }
 }
 
-fn carried_out(house: &House<'_>, names: &Names, step: &Step, outcome: &StepOutcome) -> Finding {
-    let finding = planned(house, names, step);
+fn carried_out(
+    target: &TargetReport<'_>,
+    names: &Names,
+    step: &Step,
+    outcome: &StepOutcome,
+) -> Finding {
+    let finding = planned(target, names, step);
     let Some((word, why)) = words::undone(&outcome.outcome) else { return finding };
-    let message = format!("{}: {word}: {}", house.name, words::headline(&step.action));
+    let message = format!("{}: {word}: {}", target.name, words::headline(&step.action));
     let level = if outcome.outcome.is_well() { Level::Note } else { Level::Error };
     Finding { level, message, more: vec![why.to_owned()], ..finding }
 }
 
-fn not_done(house: &House<'_>, names: &Names, withheld: &Withheld) -> Finding {
+fn not_done(target: &TargetReport<'_>, names: &Names, withheld: &Withheld) -> Finding {
     let level = match withheld.why {
         Why::TooManyDeletes { .. }
         | Why::NothingDesired
@@ -167,25 +172,25 @@ fn not_done(house: &House<'_>, names: &Names, withheld: &Withheld) -> Finding {
         Why::InUse { .. } | Why::Foreign { .. } => Level::Warning,
         Why::PruneOff => Level::Note,
     };
-    let message = format!("{}: not done: {}", house.name, words::headline(&withheld.action));
+    let message = format!("{}: not done: {}", target.name, words::headline(&withheld.action));
     let (why, help) = (withheld.why.to_string(), withheld.why.help());
     let at = match withheld.why {
         Why::UnknownIntegration { .. } => {
-            written_of(house, &withheld.action).map(|written| written.domain)
+            places_of(target, &withheld.action).map(|places| places.domain.clone())
         }
-        _ => place_of(house, &withheld.action, &[]),
+        _ => place_of(target, &withheld.action, &[]),
     };
     let at = at.map(|place| point(&place, names));
     let code = withheld.why.code();
     Finding { more: vec![why, help.to_owned()], at, ..Finding::without_place(level, code, message) }
 }
 
-fn not_known(house: &House<'_>, names: &Names, unknown: &Unknown) -> Finding {
+fn not_known(target: &TargetReport<'_>, names: &Names, unknown: &Unknown) -> Finding {
     let Unknown { key, domain, name, what } = unknown;
-    let message = format!("{}: unknown: {domain} \"{name}\"", house.name);
-    let place = (house.written)(key).map(|written| match what {
-        Unknowable::Secret => written.client_secret,
-        Unknowable::ClientId => written.client_id,
+    let message = format!("{}: unknown: {domain} \"{name}\"", target.name);
+    let place = target.entries.get(key).map(|places| match what {
+        Unknowable::Secret => places.client_secret.clone(),
+        Unknowable::ClientId => places.client_id.clone(),
     });
     let (why, help) = words::unknowable(*what);
     Finding {
@@ -196,18 +201,18 @@ fn not_known(house: &House<'_>, names: &Names, unknown: &Unknown) -> Finding {
 }
 
 /// The line that a change comes from: of the field that differs, else of the entry.
-fn place_of(house: &House<'_>, action: &Action, reasons: &[Reason]) -> Option<Place> {
-    let written = written_of(house, action)?;
+fn place_of(target: &TargetReport<'_>, action: &Action, reasons: &[Reason]) -> Option<Place> {
+    let places = places_of(target, action)?;
     Some(match reasons.first() {
-        Some(Reason::SecretDiffers | Reason::SecretReencrypted) => written.client_secret,
-        Some(Reason::ClientIdDiffers) => written.client_id,
-        Some(Reason::NameDiffers) => written.name,
-        _ => written.entry,
+        Some(Reason::SecretDiffers | Reason::SecretReencrypted) => places.client_secret.clone(),
+        Some(Reason::ClientIdDiffers) => places.client_id.clone(),
+        Some(Reason::NameDiffers) => places.name.clone(),
+        _ => places.entry.clone(),
     })
 }
 
-fn written_of(house: &House<'_>, action: &Action) -> Option<Written> {
-    (house.written)(&action.entry()?.key)
+fn places_of<'a>(target: &'a TargetReport<'_>, action: &Action) -> Option<&'a EntryPlaces> {
+    target.entries.get(&action.entry()?.key)
 }
 
 fn point(place: &Place, names: &Names) -> Stretch {

@@ -10,7 +10,7 @@ use crate::model::Key;
 use crate::plan::{Action, CredentialState, Step, Why, Withheld};
 
 use super::finding::{self, Finding, Level};
-use super::{House, Report, words};
+use super::{Report, TargetReport, words};
 
 type Xml = Writer<Vec<u8>>;
 
@@ -36,7 +36,7 @@ enum Outcome {
 /// None in practice: XML is written to memory.
 pub fn suites(report: &Report<'_>) -> io::Result<String> {
     let mut suites = vec![("manifests".to_owned(), of_manifests(report))];
-    suites.extend(report.houses.iter().map(|house| (house.name.to_string(), of_house(house))));
+    suites.extend(report.targets.iter().map(|target| (target.name.to_string(), of_target(target))));
     let mut xml = Writer::new_with_indent(Vec::new(), b' ', 2);
     xml.create_element("testsuites").with_attribute(("name", "appcred")).write_inner_content(
         |xml| {
@@ -90,13 +90,13 @@ fn in_full(finding: &Finding) -> String {
     text
 }
 
-fn of_house(house: &House<'_>) -> Vec<Case> {
-    let class = |domain: &str| format!("{}.{domain}", house.name);
-    let plan = match house.plan {
+fn of_target(target: &TargetReport<'_>) -> Vec<Case> {
+    let class = |domain: &str| format!("{}.{domain}", target.name);
+    let plan = match target.plan {
         Ok(plan) => plan,
         Err(why) => {
             let result = Outcome::Broken(why.to_owned());
-            return vec![Case { class: house.name.to_string(), name: "reach".to_owned(), result }];
+            return vec![Case { class: target.name.to_string(), name: "reach".to_owned(), result }];
         }
     };
     let case = |action: &Action, result: Outcome| Case {
@@ -116,7 +116,7 @@ fn of_house(house: &House<'_>) -> Vec<Case> {
         }),
         _ => None,
     });
-    let steps = plan.steps.iter().map(|step| case(&step.action, of_step(house, step)));
+    let steps = plan.steps.iter().map(|step| case(&step.action, of_step(target, step)));
     let withheld =
         plan.withheld.iter().map(|withheld| case(&withheld.action, of_withheld(withheld)));
     let unknown = plan.unknown.iter().map(|unknown| Case {
@@ -135,8 +135,8 @@ fn name_of(action: &Action) -> String {
     }
 }
 
-fn of_step(house: &House<'_>, step: &Step) -> Outcome {
-    let outcome = house.outcomes.iter().find(|outcome| outcome.step == step.id);
+fn of_step(target: &TargetReport<'_>, step: &Step) -> Outcome {
+    let outcome = target.outcomes.iter().find(|outcome| outcome.step == step.id);
     let mut lines: Vec<String> =
         step.reasons.iter().map(|reason| words::reason(*reason).to_owned()).collect();
     if let Some(outcome) = outcome {
@@ -146,7 +146,7 @@ fn of_step(house: &House<'_>, step: &Step) -> Outcome {
         }
     }
     if let Some(wanted) = step.action.entry()
-        && let Some(written) = (house.written)(&wanted.key)
+        && let Some(written) = target.entries.get(&wanted.key)
     {
         lines.push(format!("at {}", written.entry));
     }

@@ -11,7 +11,7 @@ use crate::diagnostic::Severity;
 use crate::model::{Key, Links, visible};
 use crate::plan::{Action, Plan};
 
-use super::{House, Report, Tally, Verb, problems, text, words};
+use super::{Report, Tally, TargetReport, Verb, problems, text, words};
 
 /// What problems, tables and folded details may take of it, all targets together.
 const PROBLEMS: usize = 12_000;
@@ -31,11 +31,11 @@ pub fn summary(report: &Report<'_>) -> String {
     problems_of(&mut out, report);
     let mut budget = TABLES;
     let mut unsaid = 0;
-    for house in report.houses {
-        let head = head(house);
+    for target in report.targets {
+        let head = head(target);
         if take(&mut budget, &head) {
             out.push_str(&head);
-            changes(&mut out, house, &mut budget);
+            changes(&mut out, target, &mut budget);
         } else {
             unsaid += 1;
         }
@@ -43,7 +43,7 @@ pub fn summary(report: &Report<'_>) -> String {
     if unsaid > 0 {
         let _ = writeln!(out, "and {unsaid} more targets\n");
     }
-    details(&mut out, report.houses);
+    details(&mut out, report.targets);
     out
 }
 
@@ -62,7 +62,7 @@ fn problems_of(out: &mut String, report: &Report<'_>) {
         (0, 0) => return,
         (0, _) if report.verb == Verb::Validate => "**Valid**, with warnings.",
         (0, _) => "The manifests have warnings.",
-        _ if report.houses.is_empty() && report.verb != Verb::Validate => {
+        _ if report.targets.is_empty() && report.verb != Verb::Validate => {
             "**The manifests are in error.** Nothing was planned."
         }
         _ => "**The manifests are in error.**",
@@ -73,16 +73,16 @@ fn problems_of(out: &mut String, report: &Report<'_>) {
     }
 }
 
-fn head(house: &House<'_>) -> String {
-    let name = code(house.name.as_str());
-    match house.plan {
-        Ok(plan) => format!("**{name}: {}**{}\n\n", verdict(house, plan), basis(house)),
+fn head(target: &TargetReport<'_>) -> String {
+    let name = code(target.name.as_str());
+    match target.plan {
+        Ok(plan) => format!("**{name}: {}**{}\n\n", verdict(target, plan), basis(target)),
         Err(why) => format!("**{name}: not known.** {}\n\n", prose(why)),
     }
 }
 
-fn changes(out: &mut String, house: &House<'_>, budget: &mut usize) {
-    let Ok(plan) = house.plan else { return };
+fn changes(out: &mut String, target: &TargetReport<'_>, budget: &mut usize) {
+    let Ok(plan) = target.plan else { return };
     if plan.steps.is_empty() && plan.withheld.is_empty() && plan.unknown.is_empty() {
         return;
     }
@@ -93,22 +93,22 @@ fn changes(out: &mut String, house: &House<'_>, budget: &mut usize) {
         if !step.reload.is_empty() {
             why.push(prose(&format!("reloads {}", words::accounts(&step.reload))));
         }
-        let outcome = house.outcomes.iter().find(|outcome| outcome.step == step.id);
+        let outcome = target.outcomes.iter().find(|outcome| outcome.step == step.id);
         match outcome.map(|outcome| words::undone(&outcome.outcome)) {
             Some(Some((word, failure))) => why.push(prose(&format!("{word}: {failure}"))),
             Some(None) => why.push("done".to_owned()),
             None => {}
         }
-        row(house, sign(&step.action), step.action.verb(), &step.action, &why)
+        row(target, sign(&step.action), step.action.verb(), &step.action, &why)
     });
     let withheld = plan.withheld.iter().map(|withheld| {
         let (why, help) = (withheld.why.to_string(), withheld.why.help());
         let what = format!("{}, not done", withheld.action.verb());
-        row(house, "❗", &what, &withheld.action, &[prose(&why), prose(help)])
+        row(target, "❗", &what, &withheld.action, &[prose(&why), prose(help)])
     });
     let unknown = plan.unknown.iter().map(|unknown| {
         let (domain, name) = (code(unknown.domain.as_str()), code(&unknown.name));
-        let (why, place) = (prose(words::unknowable(unknown.what).0), place(house, &unknown.key));
+        let (why, place) = (prose(words::unknowable(unknown.what).0), place(target, &unknown.key));
         format!("| ❔ unknown | {domain} | {name} | {why} | {place} |\n")
     });
     let mut unsaid = 0;
@@ -126,23 +126,23 @@ fn changes(out: &mut String, house: &House<'_>, budget: &mut usize) {
 }
 
 /// Where what is said of the target comes from.
-fn basis(house: &House<'_>) -> String {
-    match (house.basis, house.version) {
+fn basis(target: &TargetReport<'_>) -> String {
+    match (target.basis, target.version) {
         (Some(basis), _) => format!(" ({})", prose(basis)),
         (None, Some(version)) => format!(" (Home Assistant {})", prose(version)),
         (None, None) => String::new(),
     }
 }
 
-fn verdict(house: &House<'_>, plan: &Plan) -> String {
-    let undone = house.outcomes.iter().filter(|outcome| !outcome.outcome.is_well()).count();
+fn verdict(target: &TargetReport<'_>, plan: &Plan) -> String {
+    let undone = target.outcomes.iter().filter(|outcome| !outcome.outcome.is_well()).count();
     if plan.is_stopped() {
         return "stopped by the policy".to_owned();
     }
-    if !house.outcomes.is_empty() {
+    if !target.outcomes.is_empty() {
         return match undone {
             0 => "applied".to_owned(),
-            _ => format!("{undone} of {} steps not done", house.outcomes.len()),
+            _ => format!("{undone} of {} steps not done", target.outcomes.len()),
         };
     }
     let Tally { create, replace, adopt, delete, set_up } = Tally::of(plan.steps.iter());
@@ -176,30 +176,38 @@ fn sign(action: &Action) -> &'static str {
     }
 }
 
-fn row(house: &House<'_>, sign: &str, what: &str, action: &Action, why: &[String]) -> String {
+fn row(
+    target: &TargetReport<'_>,
+    sign: &str,
+    what: &str,
+    action: &Action,
+    why: &[String],
+) -> String {
     let named = match action.entry() {
         Some(wanted) => code(&wanted.name),
         None => action.outgoing().first().map(|old| code(words::name(old))).unwrap_or_default(),
     };
-    let place = action.entry().map(|wanted| place(house, &wanted.key)).unwrap_or_default();
+    let place = action.entry().map(|wanted| place(target, &wanted.key)).unwrap_or_default();
     let domain = code(action.domain().as_str());
     format!("| {sign} {what} | {domain} | {named} | {} | {place} |\n", why.join("; "))
 }
 
-fn place(house: &House<'_>, key: &Key) -> String {
-    (house.written)(key)
+fn place(target: &TargetReport<'_>, key: &Key) -> String {
+    target
+        .entries
+        .get(key)
         .map(|written| code(&format!("{}:{}", written.entry.file.display(), written.entry.line)))
         .unwrap_or_default()
 }
 
-fn details(out: &mut String, houses: &[House<'_>]) {
-    let worth_it = houses
-        .iter()
-        .any(|house| house.plan.is_ok_and(|plan| !plan.is_in_sync() || !plan.withheld.is_empty()));
+fn details(out: &mut String, targets: &[TargetReport<'_>]) {
+    let worth_it = targets.iter().any(|target| {
+        target.plan.is_ok_and(|plan| !plan.is_in_sync() || !plan.withheld.is_empty())
+    });
     if !worth_it {
         return;
     }
-    let plans = text::plan(houses, Links::Hidden);
+    let plans = text::plan(targets, Links::Hidden);
     out.push_str("<details><summary>In full</summary>\n\n");
     fenced(out, &anstream::adapter::strip_str(&plans).to_string(), DETAILS);
     out.push_str("</details>\n");

@@ -17,6 +17,7 @@ pub mod text;
 pub mod verified;
 mod words;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 pub use names::Names;
@@ -35,7 +36,7 @@ pub struct Report<'a> {
     /// What is wrong with them.
     pub problems: &'a Diagnostics,
     /// The targets; none where the manifests are in error, or nobody asked for them.
-    pub houses: &'a [House<'a>],
+    pub targets: &'a [TargetReport<'a>],
     /// What files are called.
     pub names: &'a Names,
 }
@@ -63,7 +64,7 @@ impl Verb {
 
 /// Where an entry and its fields are written.
 #[derive(Clone, Debug)]
-pub struct Written {
+pub struct EntryPlaces {
     /// Where it begins.
     pub entry: Place,
     /// Its integration.
@@ -77,7 +78,7 @@ pub struct Written {
 }
 
 /// One target, as far as it got.
-pub struct House<'a> {
+pub struct TargetReport<'a> {
     /// Its name in the project file.
     pub name: &'a TargetName,
     /// Its address or folder.
@@ -91,7 +92,7 @@ pub struct House<'a> {
     /// What stands for the target where it was not looked at itself, such as a snapshot.
     pub basis: Option<&'a str>,
     /// Where each entry is written.
-    pub written: &'a dyn Fn(&Key) -> Option<Written>,
+    pub entries: BTreeMap<Key, EntryPlaces>,
 }
 
 /// Whose it is by its mark; empty where it has none.

@@ -65,12 +65,12 @@ mod tests {
             Names::new(PathBuf::from(folder), PathBuf::from("/repo/"), PathBuf::from(project))
         };
         assert_eq!(names("/repo", ".").of(Path::new("a.yaml")), "a.yaml");
-        assert_eq!(names("/repo/house", ".").of(Path::new("a.yaml")), "house/a.yaml");
-        assert_eq!(names("/repo/house", "..").of(Path::new("../a.yaml")), "a.yaml");
+        assert_eq!(names("/repo/target", ".").of(Path::new("a.yaml")), "target/a.yaml");
+        assert_eq!(names("/repo/target", "..").of(Path::new("../a.yaml")), "a.yaml");
         assert_eq!(names("/repo", "x").of(Path::new("/repo/./b/a.yaml")), "b/a.yaml");
         assert_eq!(names("/repo", "x").of(Path::new("/other/a.yaml")), "/other/a.yaml");
-        assert_eq!(names("/repo/a", "../house").project_file(), "house/appcred.yaml");
+        assert_eq!(names("/repo/a", "../target").project_file(), "target/appcred.yaml");
         assert_eq!(names("/repo", ".").project_folder(), ".");
-        assert_eq!(names("/repo", "house").project_folder(), "house");
+        assert_eq!(names("/repo", "target").project_folder(), "target");
     }
 }

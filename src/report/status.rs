@@ -1,4 +1,4 @@
-//! How the houses of a watcher stand, in words and codes: as JSON for programs, and as values for
+//! How the targets of a watcher stand, in words and codes: as JSON for programs, and as values for
 //! the status page, so that both say the same.
 
 use jiff::Timestamp;

@@ -12,7 +12,7 @@ use crate::plan::{
 };
 use crate::reconcile::{Outcome, StepOutcome};
 
-use super::{House, Tally, set_up, words};
+use super::{Tally, TargetReport, set_up, words};
 
 const BOLD: Style = Style::new().bold();
 pub(super) const DIM: Style = Style::new().dimmed();
@@ -21,41 +21,41 @@ pub(super) const YELLOW: Style = AnsiColor::Yellow.on_default();
 const RED: Style = AnsiColor::Red.on_default();
 
 /// What is to be done, target by target, and what set-ups wait for.
-pub fn plan(houses: &[House<'_>], links: Links) -> String {
+pub fn plan(targets: &[TargetReport<'_>], links: Links) -> String {
     let mut out = String::new();
-    for house in houses {
+    for target in targets {
         if !out.is_empty() {
             out.push('\n');
         }
-        head(&mut out, house);
-        match house.plan {
-            Ok(plan) => one_plan(&mut out, house, plan, links),
+        head(&mut out, target);
+        match target.plan {
+            Ok(plan) => one_plan(&mut out, target, plan, links),
             Err(why) => line(&mut out, RED, &format!("  error: {why}")),
         }
     }
     out
 }
 
-fn head(out: &mut String, house: &House<'_>) {
+fn head(out: &mut String, target: &TargetReport<'_>) {
     let version =
-        house.version.map(|version| format!(", Home Assistant {version}")).unwrap_or_default();
-    let place = house.basis.unwrap_or(house.address);
-    line(out, BOLD, &format!("{} ({place}{version})", house.name));
+        target.version.map(|version| format!(", Home Assistant {version}")).unwrap_or_default();
+    let place = target.basis.unwrap_or(target.address);
+    line(out, BOLD, &format!("{} ({place}{version})", target.name));
 }
 
-fn one_plan(out: &mut String, house: &House<'_>, plan: &Plan, links: Links) {
+fn one_plan(out: &mut String, target: &TargetReport<'_>, plan: &Plan, links: Links) {
     let begin = out.len();
     for step in &plan.steps {
         out.push('\n');
-        one_step(out, house, step);
+        one_step(out, target, step);
     }
     for withheld in &plan.withheld {
         out.push('\n');
-        one_withheld(out, house, withheld);
+        one_withheld(out, target, withheld);
     }
     for unknown in &plan.unknown {
         out.push('\n');
-        one_unknown(out, house, unknown);
+        one_unknown(out, target, unknown);
     }
     set_up::notices(out, plan, links);
     let state = |is_meant: fn(&CredentialState) -> bool| {
@@ -104,7 +104,7 @@ fn tally(tally: Tally) -> String {
     format!("Plan: {}.", parts.join(", "))
 }
 
-fn one_step(out: &mut String, house: &House<'_>, step: &Step) {
+fn one_step(out: &mut String, target: &TargetReport<'_>, step: &Step) {
     let (sign, style) = sign(&step.action);
     line(out, style, &format!("{sign} {}", words::headline(&step.action)));
     match &step.action {
@@ -131,7 +131,7 @@ fn one_step(out: &mut String, house: &House<'_>, step: &Step) {
             let changed = [Reason::SecretDiffers, Reason::SecretReencrypted];
             let is_rotated = step.reasons.iter().any(|reason| changed.contains(reason));
             fields(out, wanted, replaced(&step.action), is_rotated);
-            if let Some(written) = (house.written)(&wanted.key) {
+            if let Some(written) = target.entries.get(&wanted.key) {
                 line(out, DIM, &format!("      at {}", written.entry));
             }
         }
@@ -207,22 +207,22 @@ fn field(out: &mut String, name: &str, value: &str) {
     let _ = writeln!(out, "      {name:<13} = {}", visible(value));
 }
 
-fn one_withheld(out: &mut String, house: &House<'_>, withheld: &Withheld) {
+fn one_withheld(out: &mut String, target: &TargetReport<'_>, withheld: &Withheld) {
     let (why, help) = (withheld.why.to_string(), withheld.why.help());
     let style = if withheld.why.is_error() { RED } else { YELLOW };
     line(out, style, &format!("  ! not done: {}", words::headline(&withheld.action)));
     let entry = withheld.action.wanted();
-    if let Some(written) = entry.and_then(|wanted| (house.written)(&wanted.key)) {
+    if let Some(written) = entry.and_then(|wanted| target.entries.get(&wanted.key)) {
         line(out, DIM, &format!("      at {}", written.entry));
     }
     line(out, DIM, &format!("      # {why}"));
     line(out, DIM, &format!("      # {help}"));
 }
 
-fn one_unknown(out: &mut String, house: &House<'_>, unknown: &Unknown) {
+fn one_unknown(out: &mut String, target: &TargetReport<'_>, unknown: &Unknown) {
     line(out, YELLOW, &format!("  ? unknown: {} \"{}\"", unknown.domain, unknown.name));
     field(out, "key", unknown.key.as_str());
-    if let Some(written) = (house.written)(&unknown.key) {
+    if let Some(written) = target.entries.get(&unknown.key) {
         line(out, DIM, &format!("      at {}", written.entry));
     }
     let (what, help) = words::unknowable(unknown.what);
@@ -231,24 +231,24 @@ fn one_unknown(out: &mut String, house: &House<'_>, unknown: &Unknown) {
 }
 
 /// What became of it, target by target: what is not done first to last, then a summary.
-pub fn outcomes(houses: &[House<'_>], links: Links) -> String {
+pub fn outcomes(targets: &[TargetReport<'_>], links: Links) -> String {
     let mut out = String::new();
-    for house in houses {
-        let Ok(plan) = house.plan else { continue };
-        if house.outcomes.is_empty() {
+    for target in targets {
+        let Ok(plan) = target.plan else { continue };
+        if target.outcomes.is_empty() {
             continue;
         }
-        for outcome in house.outcomes.iter().filter(|outcome| !outcome.outcome.is_done()) {
-            one_outcome(&mut out, house, plan, outcome, links);
+        for outcome in target.outcomes.iter().filter(|outcome| !outcome.outcome.is_done()) {
+            one_outcome(&mut out, target, plan, outcome, links);
         }
         let is_done = |step: &&Step| {
-            house.outcomes.iter().any(|other| other.step == step.id && other.outcome.is_done())
+            target.outcomes.iter().any(|other| other.step == step.id && other.outcome.is_done())
         };
         let done = Tally::of(plan.steps.iter().filter(is_done));
-        let waiting = house.outcomes.iter().filter(|outcome| is_waiting(outcome)).count();
-        let undone = house.outcomes.iter().filter(|outcome| !outcome.outcome.is_well()).count();
+        let waiting = target.outcomes.iter().filter(|outcome| is_waiting(outcome)).count();
+        let undone = target.outcomes.iter().filter(|outcome| !outcome.outcome.is_well()).count();
         let mut summary =
-            format!("{}: {} created, {} replaced", house.name, done.create, done.replace);
+            format!("{}: {} created, {} replaced", target.name, done.create, done.replace);
         if done.adopt > 0 {
             let _ = write!(summary, ", {} adopted", done.adopt);
         }
@@ -273,7 +273,7 @@ fn is_waiting(outcome: &StepOutcome) -> bool {
 
 fn one_outcome(
     out: &mut String,
-    house: &House<'_>,
+    target: &TargetReport<'_>,
     plan: &Plan,
     outcome: &StepOutcome,
     links: Links,
@@ -282,23 +282,23 @@ fn one_outcome(
     let what = words::headline(&step.action);
     if let Outcome::Waits(waits) = &outcome.outcome {
         let key = step.action.entry().map(|wanted| &wanted.key);
-        return set_up::waits(out, &format!("{}: {what}", house.name), key, waits, links);
+        return set_up::waits(out, &format!("{}: {what}", target.name), key, waits, links);
     }
     let Some((word, why)) = words::undone(&outcome.outcome) else { return };
-    line(out, RED, &format!("{}: {word}: {what}: {why}", house.name));
+    line(out, RED, &format!("{}: {word}: {what}: {why}", target.name));
 }
 
 /// Every credential, as a table for each target.
-pub fn list(houses: &[House<'_>], links: Links) -> String {
+pub fn list(targets: &[TargetReport<'_>], links: Links) -> String {
     let mut out = String::new();
-    for house in houses {
+    for target in targets {
         if !out.is_empty() {
             out.push('\n');
         }
-        if houses.len() > 1 || house.plan.is_err() {
-            head(&mut out, house);
+        if targets.len() > 1 || target.plan.is_err() {
+            head(&mut out, target);
         }
-        match house.plan {
+        match target.plan {
             Ok(plan) if plan.credential_states.is_empty() => out.push_str("No credentials.\n"),
             Ok(plan) => {
                 let _ = writeln!(out, "{}", table(plan));

@@ -6,22 +6,25 @@ use std::path::{Path, PathBuf};
 use secrecy::zeroize::Zeroizing;
 
 use super::resolver::SecretResolver;
-use super::{Unreadable, age, sops};
-use crate::files;
+use super::source::Source;
+use super::{Unreadable, age, one_value, sops};
+use crate::files::{self, TEXT_LIMIT};
 use crate::model::Secret;
+
+pub(super) const SOURCE: Source = Source {
+    tag: "file",
+    read,
+    files: |argument, base, resolver| inside(argument, base, resolver).into_iter().collect(),
+    plain_file: |argument, base, resolver| {
+        inside(argument, base, resolver).filter(|path| is_plain(path))
+    },
+};
 
 /// How systemd's folder of credentials is written in a path.
 const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 
-/// The key under which SOPS keeps a file that is neither YAML nor JSON.
-const WHOLE_FILE: &str = "data";
-
 /// Reads `!file PATH`, where `base` is the file that says so.
-pub(super) fn read(
-    argument: &str,
-    base: &Path,
-    vault: &SecretResolver,
-) -> Result<Secret, Unreadable> {
+fn read(argument: &str, base: &Path, vault: &SecretResolver) -> Result<Secret, Unreadable> {
     let path = real(&named(argument, base, vault)?, vault)?;
     vault.note(&path);
     vault.singles.with(&path, || single(&path, vault), Clone::clone)
@@ -32,16 +35,16 @@ fn single(path: &Path, vault: &SecretResolver) -> Result<Secret, Unreadable> {
     let within = |why| Unreadable::within(vault.shown(path), why);
     let bytes = content(path, vault).map_err(within)?;
     let text = std::str::from_utf8(&bytes).map_err(|_| within(Unreadable::NotText))?;
-    if let Some(parts) = sops::in_json(text) {
-        let mut values = sops::by_name(text, parts, vault).map_err(within)?;
-        let value = values.remove(WHOLE_FILE);
-        return value.unwrap_or(Err(Unreadable::NotAText)).map_err(within);
+    // Windows' editors put a byte order mark at the beginning.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if let Some(parts) = sops::in_text(text) {
+        return sops::only_value(text, parts, vault).map_err(within);
     }
-    if text.trim().is_empty() { Err(within(Unreadable::Empty)) } else { Ok(Secret::new(text)) }
+    one_value::checked(Secret::new(text)).map_err(within)
 }
 
 /// The file that `!file PATH` names, if it lies in the project.
-pub(super) fn inside(argument: &str, base: &Path, vault: &SecretResolver) -> Option<PathBuf> {
+fn inside(argument: &str, base: &Path, vault: &SecretResolver) -> Option<PathBuf> {
     let path = real(&named(argument, base, vault).ok()?, vault).ok()?;
     path.starts_with(&vault.grounds.project).then_some(path)
 }
@@ -75,13 +78,20 @@ pub(super) fn content(
     path: &Path,
     vault: &SecretResolver,
 ) -> Result<Zeroizing<Vec<u8>>, Unreadable> {
-    let bytes =
-        files::read(path, files::TEXT_LIMIT).map_err(|error| cannot_read(path, &error, vault))?;
+    let bytes = files::read(path, TEXT_LIMIT).map_err(|error| cannot_read(path, &error, vault))?;
     let named_age = path.extension().is_some_and(|extension| extension == "age");
     if named_age || age::is_file(&bytes) {
         return age::decrypt(&bytes, &vault.identities);
     }
     Ok(bytes)
+}
+
+/// Whether a file holds what it holds in plain text.
+fn is_plain(path: &Path) -> bool {
+    // What cannot be read is reported by whoever reads it.
+    let Ok(bytes) = files::read(path, TEXT_LIMIT) else { return false };
+    let is_sops = || std::str::from_utf8(&bytes).is_ok_and(|text| sops::in_text(text).is_some());
+    !bytes.is_empty() && !age::is_file(&bytes) && !is_sops()
 }
 
 fn cannot_read(path: &Path, error: &io::Error, vault: &SecretResolver) -> Unreadable {

@@ -12,22 +12,41 @@ use thiserror::Error;
 use crate::files::{self, TEXT_LIMIT};
 
 use super::ask::{Ask, Nobody, Person};
-use super::env::IdentitySources;
+use super::env::{IdentitySources, holds_identity};
 use super::locked::{LockedFile, LockedSsh, NotTaken, Parsed, parse};
+use super::program;
+use crate::model::Secret;
+
+/// No program prints more identities.
+const MAX_BYTES: usize = 64 * 1024;
 
 /// Why an identity could not be taken. The identity itself is never repeated.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum IdentityProblem {
     /// The file cannot be read.
-    #[error("cannot read the age identity file {}: {why}", file.display())]
+    #[error("cannot read the age identities in {name}: {why}")]
     File {
-        /// The file.
-        file: PathBuf,
+        /// The file, or the variable that names it.
+        name: String,
         /// The reason.
         why: String,
     },
+    /// The program gives nothing.
+    #[error("the program that {variable} names {why}")]
+    Program {
+        /// The variable.
+        variable: &'static str,
+        /// The reason.
+        why: String,
+    },
+    /// The file is saved in an encoding that age does not read.
+    #[error("{name} is saved as UTF-16: save it as UTF-8, as with `Out-File -Encoding ascii`")]
+    Utf16 {
+        /// The file or variable.
+        name: String,
+    },
     /// A line that is no identity.
-    #[error("line {line} of {name} is no age identity")]
+    #[error("line {line} of {name} is not an age identity")]
     Line {
         /// The file or variable.
         name: String,
@@ -100,7 +119,7 @@ impl Identities {
     }
 
     /// Reads identity files (age's own, encrypted or not, or OpenSSH keys) and what the environment
-    /// holds. What can be read is taken; the rest is told.
+    /// holds or names. What can be read is taken; the rest is reported.
     pub fn gather(
         files: &[PathBuf],
         environment: &IdentitySources,
@@ -108,16 +127,32 @@ impl Identities {
     ) -> (Self, Vec<IdentityProblem>) {
         let mut identities = Self::none(person);
         let mut problems = Vec::new();
-        for file in files.iter().chain(&environment.files) {
-            match files::read(file, TEXT_LIMIT) {
-                Ok(bytes) => identities.add(&bytes, &name_of(file), &mut problems),
-                Err(error) => problems
-                    .push(IdentityProblem::File { file: file.clone(), why: error.to_string() }),
-            }
+        for file in files {
+            identities.add_file(file, &name_of(file), &mut problems);
+        }
+        for (variable, file) in &environment.files {
+            let name = format!("the file that {variable} names");
+            identities.add_file(file, &name, &mut problems);
         }
         for (name, text) in &environment.texts {
             identities.add(text.expose().as_bytes(), name, &mut problems);
         }
+        for (variable, command) in &environment.programs {
+            match printed(command) {
+                Ok(bytes) => {
+                    let name = format!("what the program that {variable} names prints");
+                    identities.add(&bytes, &name, &mut problems);
+                }
+                Err(why) => problems.push(IdentityProblem::Program { variable, why }),
+            }
+        }
+        // Nobody named these: what cannot be used of them is no problem, and nothing is encrypted to
+        // them without being asked for.
+        let named = (identities.recipients.clone(), identities.asking_recipients.clone());
+        for file in &environment.ssh_keys {
+            identities.add_file(file, &name_of(file), &mut Vec::new());
+        }
+        (identities.recipients, identities.asking_recipients) = named;
         (identities, problems)
     }
 
@@ -166,7 +201,22 @@ impl Identities {
         self.person.was_silent()
     }
 
+    fn add_file(&mut self, file: &Path, name: &str, problems: &mut Vec<IdentityProblem>) {
+        match files::read(file, TEXT_LIMIT) {
+            Ok(bytes) => self.add(&bytes, name, problems),
+            Err(error) => {
+                problems
+                    .push(IdentityProblem::File { name: name.to_owned(), why: error.to_string() });
+            }
+        }
+    }
+
     fn add(&mut self, bytes: &[u8], name: &str, problems: &mut Vec<IdentityProblem>) {
+        if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+            problems.push(IdentityProblem::Utf16 { name: name.to_owned() });
+            return;
+        }
+        let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
         if super::age::is_file(bytes) {
             match LockedFile::new(bytes, name, &self.person) {
                 Some(file) => self.asking.push(Box::new(file)),
@@ -183,26 +233,37 @@ impl Identities {
             return;
         }
         let before = self.len() + problems.len();
-        let lines = text.lines().enumerate().map(|(at, line)| (at + 1, line.trim()));
-        for (line, identity) in lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
-        {
-            match parse(identity, &self.person) {
-                Ok(Parsed::Free { key, recipient }) => {
-                    self.recipients.push(recipient.clone());
-                    self.free.push((key, Some(recipient)));
+        for (at, line) in text.lines().enumerate() {
+            // Where line breaks were lost, as in a variable, the identities are in one line.
+            let words = line.split_whitespace().take_while(|word| !word.starts_with('#'));
+            for identity in words {
+                if let Err(problem) = self.add_line(identity, name, at + 1)
+                    && !problems.contains(&problem)
+                {
+                    problems.push(problem);
                 }
-                Ok(Parsed::Asking(identity)) => self.asking.push(identity),
-                Err(why) => problems.push(match why {
-                    NotTaken::NoIdentity => IdentityProblem::Line { name: name.to_owned(), line },
-                    NotTaken::NoPlugin(program) => {
-                        IdentityProblem::Plugin { name: name.to_owned(), line, program }
-                    }
-                }),
             }
         }
         if before == self.len() + problems.len() {
             problems.push(IdentityProblem::Empty { name: name.to_owned() });
         }
+    }
+
+    fn add_line(&mut self, word: &str, name: &str, line: usize) -> Result<(), IdentityProblem> {
+        match parse(word, &self.person) {
+            Ok(Parsed::Free { key, recipient }) => {
+                self.recipients.push(recipient.clone());
+                self.free.push((key, Some(recipient)));
+            }
+            Ok(Parsed::Asking(identity)) => self.asking.push(identity),
+            Err(NotTaken::NoIdentity) => {
+                return Err(IdentityProblem::Line { name: name.to_owned(), line });
+            }
+            Err(NotTaken::NoPlugin(program)) => {
+                return Err(IdentityProblem::Plugin { name: name.to_owned(), line, program });
+            }
+        }
+        Ok(())
     }
 
     fn ssh(&mut self, text: &str, name: &str) -> Result<(), &'static str> {
@@ -230,6 +291,17 @@ fn recipient_of(identity: &ssh::Identity) -> Option<String> {
     ssh::Recipient::try_from(identity.clone()).ok().map(|recipient| recipient.to_string())
 }
 
+/// A file as messages name it, which is not repeated where somebody wrote an identity in its place.
 fn name_of(file: &Path) -> String {
-    file.display().to_string()
+    let name = file.display().to_string();
+    if holds_identity(&name) { "an identity that is no path".to_owned() } else { name }
+}
+
+/// What a program prints, whose line is split as a shell would.
+fn printed(command: &Secret) -> Result<Zeroizing<Vec<u8>>, String> {
+    let words =
+        shell_words::split(command.expose()).map_err(|_| "has a quote that does not end")?;
+    let (program, arguments) = words.split_first().ok_or("is empty")?;
+    program::output_blocking(program, arguments, Path::new("."), MAX_BYTES)
+        .map_err(|why| why.to_string())
 }

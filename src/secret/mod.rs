@@ -1,4 +1,4 @@
-//! A reference in a file -> the secret itself. One file a source; [`read`] is the list.
+//! A reference in a file -> the secret itself. One file a source; `source.rs` has the list.
 
 mod age;
 mod ask;
@@ -9,10 +9,15 @@ mod identities;
 mod locked;
 mod named;
 mod once_map;
+mod one_value;
+mod program;
 mod recipient_mismatch;
 mod recipients;
+#[cfg(test)]
+mod reversed;
 pub mod seal;
 mod sops;
+mod source;
 pub mod token;
 mod work_batches;
 
@@ -25,9 +30,8 @@ mod vectors;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
+use rayon::prelude::*;
 use thiserror::Error;
 
 use crate::model::{Reference, Seal, Secret};
@@ -40,6 +44,7 @@ pub use recipient_mismatch::{RecipientMismatch, file_misfit, sops_misfit};
 pub use recipients::Sealed;
 pub use resolver::{AllowedPaths, SecretResolver};
 pub use sops::{SopsDocument, SopsProblem, Unwritten};
+pub use source::tags;
 
 /// Why a secret could not be read. None of it repeats the secret or its ciphertext.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -118,6 +123,9 @@ pub enum Unreadable {
     /// Nothing is in it.
     #[error("it is empty")]
     Empty,
+    /// A whole document, where one value is needed.
+    #[error("it is {0}, and one value is needed")]
+    Document(&'static str),
     /// An environment variable that is not there.
     #[error("the environment variable {0} is not set")]
     NotSet(String),
@@ -157,6 +165,9 @@ impl Unreadable {
                 "paste the whole file, from its BEGIN line to its END line, or encrypt it again"
             }
             Self::NotText | Self::Empty => "encrypt the client secret as the provider shows it",
+            Self::Document(_) => {
+                "keep only the value itself there, in one line; `!secret NAME` reads one value of secrets.yaml or secrets.sops.yaml"
+            }
             Self::NotSet(_) => "set it, or give a default behind the name",
             Self::UnknownTag(_) => "use an inline age file, !secret, !file or !env_var",
             Self::Unanswered => "run it on a terminal, or bring an identity that needs nobody",
@@ -188,27 +199,21 @@ fn no_secret(name: &str, looked: &[String]) -> String {
     }
 }
 
-/// Reads one reference. A new source of secrets is a file beside this one and an arm here.
+/// Reads one reference.
 ///
 /// # Errors
-/// Where the secret cannot be had.
+/// Where the secret cannot be read, or is more than one value.
 pub fn read(reference: &Reference, vault: &SecretResolver) -> Result<Secret, Unreadable> {
     let secret = match reference {
         Reference::Plain(secret) => secret.clone(),
         Reference::Age(armored) => decrypt(armored, &vault.identities)?,
         Reference::Sops { document, at } => vault.value(document, *at)?,
-        Reference::Tagged { tag, argument, base } => match tag.as_str() {
-            "env_var" => env::read(argument)?,
-            "file" => file::read(argument, base, vault)?,
-            "secret" => named::read(argument, base, vault)?,
-            _ => return Err(Unreadable::UnknownTag(tag.clone())),
-        },
+        Reference::Tagged { tag, argument, base } => {
+            let source = source::source(tag).ok_or_else(|| Unreadable::UnknownTag(tag.clone()))?;
+            (source.read)(argument, base, vault)?
+        }
     };
-    not_empty(secret)
-}
-
-fn not_empty(secret: Secret) -> Result<Secret, Unreadable> {
-    if secret.expose().is_empty() { Err(Unreadable::Empty) } else { Ok(secret) }
+    one_value::checked(secret)
 }
 
 /// Whether this is an age file, whole or not.
@@ -224,13 +229,17 @@ pub fn is_sops_document(text: &str) -> bool {
 /// The files inside the project that a reference may be read from.
 pub fn files_of(reference: &Reference, vault: &SecretResolver) -> Vec<PathBuf> {
     match reference {
-        Reference::Tagged { tag, argument, base } => match tag.as_str() {
-            "file" => file::inside(argument, base, vault).into_iter().collect(),
-            "secret" => named::inside(base, vault),
-            _ => Vec::new(),
-        },
+        Reference::Tagged { tag, argument, base } => source::source(tag)
+            .map(|source| (source.files)(argument, base, vault))
+            .unwrap_or_default(),
         Reference::Plain(_) | Reference::Age(_) | Reference::Sops { .. } => Vec::new(),
     }
+}
+
+/// The file inside the project that holds the secret of a reference in plain text.
+pub fn plain_file(reference: &Reference, vault: &SecretResolver) -> Option<PathBuf> {
+    let Reference::Tagged { tag, argument, base } = reference else { return None };
+    (source::source(tag)?.plain_file)(argument, base, vault)
 }
 
 fn decrypt(armored: &str, identities: &Identities) -> Result<Secret, Unreadable> {
@@ -253,11 +262,7 @@ pub fn seal(reference: &Reference) -> Option<Seal> {
 
 /// The same for many, on all cores; the answers are in their order.
 pub fn seal_all(references: &[&Reference]) -> Vec<Option<Seal>> {
-    let answers: Vec<OnceLock<Option<Seal>>> = references.iter().map(|_| OnceLock::new()).collect();
-    on_all_cores(references.len(), |at| {
-        answers[at].get_or_init(|| seal(references[at]));
-    });
-    answers.into_iter().map(|answer| answer.into_inner().flatten()).collect()
+    references.par_iter().map(|reference| seal(reference)).collect()
 }
 
 /// Reads many references on all cores; each different one, and each file, once. The answers are in
@@ -281,8 +286,8 @@ pub fn read_all(
     }
     let answers: Vec<OnceLock<Result<Secret, Unreadable>>> =
         references.iter().map(|_| OnceLock::new()).collect();
-    on_all_cores(portions.all.len(), |portion| {
-        portions.all[portion].read(references, vault, |at, answer| {
+    portions.all.par_iter().for_each(|portion| {
+        portion.read(references, vault, |at, answer| {
             answers[at].get_or_init(|| answer);
         });
     });
@@ -295,25 +300,4 @@ pub fn read_all(
         .collect();
     in_order.reverse();
     in_order
-}
-
-/// Does work 0 to `count`, each part once.
-fn on_all_cores(count: usize, part: impl Fn(usize) + Sync) {
-    let next = AtomicUsize::new(0);
-    let work = || {
-        loop {
-            let at = next.fetch_add(1, Ordering::Relaxed);
-            if at >= count {
-                return;
-            }
-            part(at);
-        }
-    };
-    thread::scope(|scope| {
-        let cores = thread::available_parallelism().map_or(1, usize::from);
-        for _ in 1..cores.min(count) {
-            scope.spawn(work);
-        }
-        work();
-    });
 }

@@ -5,9 +5,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::resolver::SecretResolver;
+use super::source::Source;
 use super::{Unreadable, age, file, sops};
+use crate::files::{self, TEXT_LIMIT};
 use crate::model::Secret;
 use crate::yaml::{self, Kind, Node};
+
+pub(super) const SOURCE: Source =
+    Source { tag: "secret", read, files: |_, base, resolver| inside(base, resolver), plain_file };
 
 /// What a file of secrets is called, in the order in which they are looked at.
 const NAMES: &[&str] =
@@ -17,7 +22,7 @@ const NAMES: &[&str] =
 pub(super) type Names = BTreeMap<String, Result<Secret, Unreadable>>;
 
 /// Reads `!secret NAME`, where `base` is the file that says so.
-pub(super) fn read(name: &str, base: &Path, vault: &SecretResolver) -> Result<Secret, Unreadable> {
+fn read(name: &str, base: &Path, vault: &SecretResolver) -> Result<Secret, Unreadable> {
     let folder = file::real(file::folder(base.parent().unwrap_or(Path::new(""))), vault)?;
     let mut looked = Vec::new();
     for folder in folder.ancestors() {
@@ -50,7 +55,7 @@ pub(super) fn read(name: &str, base: &Path, vault: &SecretResolver) -> Result<Se
 }
 
 /// The files of secrets inside the project that `!secret` in this file may look into.
-pub(super) fn inside(base: &Path, vault: &SecretResolver) -> Vec<PathBuf> {
+fn inside(base: &Path, vault: &SecretResolver) -> Vec<PathBuf> {
     let folder = file::real(file::folder(base.parent().unwrap_or(Path::new(""))), vault);
     let Ok(folder) = folder else { return Vec::new() };
     let project = &vault.grounds.project;
@@ -61,6 +66,35 @@ pub(super) fn inside(base: &Path, vault: &SecretResolver) -> Vec<PathBuf> {
         .filter_map(|path| file::real(&path, vault).ok())
         .filter(|path| path.starts_with(project))
         .collect()
+}
+
+/// The nearest file of secrets inside the project that has the name with a value in plain text.
+fn plain_file(name: &str, base: &Path, vault: &SecretResolver) -> Option<PathBuf> {
+    inside(base, vault).into_iter().find(|path| {
+        // What cannot be read is reported by whoever reads it.
+        let Ok(bytes) = files::read(path, TEXT_LIMIT) else { return false };
+        let Ok(text) = std::str::from_utf8(&bytes) else { return false };
+        if age::is_file(&bytes) || sops::in_text(text).is_some() {
+            return false;
+        }
+        let parsed = yaml::parse(text);
+        parsed.documents.iter().any(|document| has_plain(document, name))
+    })
+}
+
+/// Whether a mapping has a text that is not encrypted under this name.
+fn has_plain(node: &Node<'_>, name: &str) -> bool {
+    let yaml::Value::Mapping(pairs) = &node.value else { return false };
+    pairs.iter().any(|pair| match &pair.value.value {
+        yaml::Value::Scalar(scalar) => {
+            pair.key.text == name && !age::is_file(scalar.text.as_bytes())
+        }
+        yaml::Value::Mapping(_) => name
+            .strip_prefix(pair.key.text.as_ref())
+            .and_then(|rest| rest.strip_prefix('/'))
+            .is_some_and(|rest| has_plain(&pair.value, rest)),
+        _ => false,
+    })
 }
 
 fn open(path: &Path, vault: &SecretResolver) -> Result<Names, Unreadable> {
@@ -81,8 +115,23 @@ fn open(path: &Path, vault: &SecretResolver) -> Result<Names, Unreadable> {
         Some(yaml::Value::Mapping(pairs)) => pairs,
         Some(_) => return Err(Unreadable::NotNames),
     };
-    let named = |pair: yaml::Pair<'_>| (pair.key.text.into_owned(), value(&pair.value, vault));
-    Ok(pairs.into_iter().map(named).collect())
+    let mut names = Names::new();
+    add(&pairs, "", vault, &mut names);
+    Ok(names)
+}
+
+/// Adds all values, those of inner mappings under the names that lead there, as in `home/spotify`.
+fn add(pairs: &[yaml::Pair<'_>], above: &str, vault: &SecretResolver, names: &mut Names) {
+    for pair in pairs {
+        let name = format!("{above}{}", pair.key.text);
+        if let (yaml::Value::Mapping(inner), None) = (&pair.value.value, &pair.value.tag) {
+            add(inner, &format!("{name}/"), vault, names);
+        }
+        // A name that has a slash itself comes first.
+        if above.is_empty() || !names.contains_key(&name) {
+            names.insert(name, value(&pair.value, vault));
+        }
+    }
 }
 
 fn value(node: &Node<'_>, vault: &SecretResolver) -> Result<Secret, Unreadable> {

@@ -197,7 +197,7 @@ mod tests {
         let owned = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>();
         let text = |key: &&x25519::Identity| Secret::new(key.to_string().expose_secret());
         let texts = at_hand.iter().map(|key| ("X", text(key))).collect();
-        let sources = IdentitySources { texts, files: Vec::new() };
+        let sources = IdentitySources { texts, ..IdentitySources::default() };
         let (identities, _) = Identities::gather(&[], &sources, Nobody);
         age_misfit(unmarked(&owned(of)), &owned(wanted), &identities)
     }

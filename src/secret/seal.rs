@@ -143,9 +143,11 @@ mod tests {
             Identities::gather(&[key("ed25519"), key("rsa")], &IdentitySources::default(), Nobody);
         let own = age::x25519::Identity::generate();
         let text = age::secrecy::ExposeSecret::expose_secret(&own.to_string()).to_owned();
-        let sources =
-            IdentitySources { texts: vec![("X", Secret::new(&text))], files: vec![key("ed25519")] };
-        let (both, _) = Identities::gather(&[], &sources, Nobody);
+        let sources = IdentitySources {
+            texts: vec![("X", Secret::new(&text))],
+            ..IdentitySources::default()
+        };
+        let (both, _) = Identities::gather(&[key("ed25519")], &sources, Nobody);
         assert_eq!((ssh.recipients().len(), both.recipients().len()), (2, 2));
 
         let sealed = seal(b"the token", both.recipients()).unwrap();

@@ -31,7 +31,7 @@ fn gather(
     person: impl Ask,
 ) -> (SecretResolver, Vec<IdentityProblem>) {
     let texts = texts.iter().map(|text| ("SOPS_AGE_KEY", Secret::new(text))).collect();
-    let sources = IdentitySources { texts, files: Vec::new() };
+    let sources = IdentitySources { texts, ..IdentitySources::default() };
     let (identities, problems) = Identities::gather(files, &sources, person);
     (SecretResolver::new(identities, AllowedPaths::default()), problems)
 }
@@ -231,13 +231,13 @@ fn what_is_no_identity_is_named_and_not_repeated() {
         ("SOPS_AGE_KEY", Secret::new("# ok\nAGE-SECRET-KEY-1BROKEN")),
         ("APPCRED_AGE_IDENTITY", Secret::new("# nothing")),
     ];
-    let sources = IdentitySources { texts, files: Vec::new() };
+    let sources = IdentitySources { texts, ..IdentitySources::default() };
     let (identities, problems) = Identities::gather(&[key_file("none")], &sources, Nobody);
     assert!(identities.is_empty());
     let [IdentityProblem::File { .. }, line, empty] = problems.as_slice() else {
         panic!("{problems:?}");
     };
-    assert_eq!(line.to_string(), "line 2 of SOPS_AGE_KEY is no age identity");
+    assert_eq!(line.to_string(), "line 2 of SOPS_AGE_KEY is not an age identity");
     assert_eq!(empty.to_string(), "APPCRED_AGE_IDENTITY holds no age identity");
 }
 

@@ -2,26 +2,19 @@
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
-use std::time::Duration;
 
-use secrecy::zeroize::Zeroizing;
 use thiserror::Error;
-use tokio::io::AsyncReadExt;
-use tokio::process::Command;
-use tokio::time::timeout;
 
+use super::program::{self, ProgramError};
 use crate::files;
 use crate::model::Secret;
 
-/// No token is as long.
-const LONGEST: u64 = 16 * 1024;
+/// No token is longer.
+const MAX_BYTES: usize = 16 * 1024;
 const MORE_THAN_A_TOKEN: &str = "gives more than an access token";
-/// A program may have to ask a person to unlock something.
-const PATIENCE_SECONDS: u64 = 60;
 
-/// Why a token could not be had. None of it repeats what was read.
-#[derive(Debug, Error, PartialEq, Eq)]
+/// Why there is no token. None of it repeats what was read.
+#[derive(Debug, Error)]
 pub enum NoToken {
     /// The file cannot be read.
     #[error("cannot read {}: {why}", file.display())]
@@ -31,27 +24,13 @@ pub enum NoToken {
         /// The reason.
         why: String,
     },
-    /// The program cannot be run.
-    #[error("cannot run `{program}`: {why}")]
-    NotRun {
+    /// The program gives nothing.
+    #[error("`{program}` {why}")]
+    Program {
         /// The program.
         program: String,
         /// The reason.
-        why: String,
-    },
-    /// The program says that it failed.
-    #[error("`{program}` ended with {status}")]
-    Failed {
-        /// The program.
-        program: String,
-        /// How it ended.
-        status: ExitStatus,
-    },
-    /// The program does not come to its end.
-    #[error("`{program}` was not done within {PATIENCE_SECONDS} seconds")]
-    TooSlow {
-        /// The program.
-        program: String,
+        why: ProgramError,
     },
     /// Something else than one token.
     #[error("{name} {what}")]
@@ -74,7 +53,7 @@ pub fn from_file(file: &Path) -> Result<Secret, NoToken> {
         }
         _ => NoToken::File { file: file.into(), why: error.to_string() },
     };
-    let bytes = files::read(file, LONGEST).map_err(fault)?;
+    let bytes = files::read(file, MAX_BYTES as u64).map_err(fault)?;
     token(&bytes, || file.display().to_string())
 }
 
@@ -88,49 +67,39 @@ pub async fn from_command(
     arguments: &[String],
     folder: &Path,
 ) -> Result<Secret, NoToken> {
-    let fault =
-        |error: std::io::Error| NoToken::NotRun { program: program.into(), why: error.to_string() };
-    let mut child = Command::new(program)
-        .args(arguments)
-        .current_dir(folder)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(fault)?;
-    let mut bytes = Zeroizing::new(Vec::new());
-    let output = child.stdout.take();
-    let run = async {
-        if let Some(output) = output {
-            output.take(LONGEST + 1).read_to_end(&mut bytes).await?;
-        }
-        child.wait().await
-    };
-    let status = timeout(Duration::from_secs(PATIENCE_SECONDS), run)
-        .await
-        .map_err(|_| NoToken::TooSlow { program: program.to_owned() })?
-        .map_err(fault)?;
-    // Somebody who prints on and on is cut off by that.
-    let is_cut_off = bytes.len() as u64 > LONGEST;
-    if !status.success() && !is_cut_off {
-        return Err(NoToken::Failed { program: program.to_owned(), status });
-    }
+    let output = program::output(program, arguments, folder, MAX_BYTES).await;
+    let bytes = output.map_err(|why| NoToken::Program { program: program.to_owned(), why })?;
     token(&bytes, || format!("`{program}`"))
+}
+
+/// The token in a text as people copy it: behind a byte order mark, in quotes, behind `Bearer`.
+pub fn from_text(text: &str) -> Secret {
+    let mut token = text.trim_start_matches('\u{feff}').trim();
+    for mark in ['"', '\''] {
+        let inner = token.strip_prefix(mark).and_then(|rest| rest.strip_suffix(mark));
+        token = inner.map_or(token, str::trim);
+    }
+    if let Some((word, rest)) = token.split_once(char::is_whitespace)
+        && word.eq_ignore_ascii_case("bearer")
+    {
+        token = rest.trim();
+    }
+    Secret::new(token)
 }
 
 fn token(bytes: &[u8], name: impl Fn() -> String) -> Result<Secret, NoToken> {
     let fault = |what| NoToken::NoToken { name: name(), what };
-    if bytes.len() as u64 > LONGEST {
+    if bytes.len() > MAX_BYTES {
         return Err(fault(MORE_THAN_A_TOKEN));
     }
-    let text = std::str::from_utf8(bytes).map_err(|_| fault("gives no text"))?.trim();
-    if text.is_empty() {
+    let token = from_text(std::str::from_utf8(bytes).map_err(|_| fault("gives no text"))?);
+    if token.expose().is_empty() {
         return Err(fault("gives nothing"));
     }
-    if text.contains(|sign: char| sign.is_whitespace() || sign.is_control()) {
+    if token.expose().contains(|sign: char| sign.is_whitespace() || sign.is_control()) {
         return Err(fault(MORE_THAN_A_TOKEN));
     }
-    Ok(Secret::new(text))
+    Ok(token)
 }
 
 #[cfg(test)]
@@ -141,6 +110,16 @@ mod tests {
     fn a_token_is_one_word() {
         let read = |text: &str| token(text.as_bytes(), || "it".to_owned());
         assert_eq!(read("  abc.def\r\n").unwrap().expose(), "abc.def");
+        for copied in [
+            "\u{feff}abc.def\n",
+            "\"abc.def\"\n",
+            "'abc.def'",
+            "Bearer abc.def",
+            "bearer   abc.def\n",
+            "\u{feff}\"Bearer abc.def\"",
+        ] {
+            assert_eq!(read(copied).unwrap().expose(), "abc.def", "{copied:?}");
+        }
         for text in ["", " \n", "two words", "two\nlines", &"x".repeat(20_000)] {
             let said = read(text).unwrap_err().to_string();
             assert!(said.starts_with("it gives "), "{said}");
@@ -162,7 +141,8 @@ mod tests {
         assert_eq!(run(&["echo", "$HOME;x"]).await.unwrap().expose(), "$HOME;x");
         assert_eq!(run(&["pwd"]).await.unwrap().expose(), "/");
         assert_eq!(run(&["false"]).await.unwrap_err(), "`false` ended with exit status: 1");
-        assert!(run(&["no-such-program"]).await.unwrap_err().starts_with("cannot run"));
+        let missing = run(&["no-such-program"]).await.unwrap_err();
+        assert!(missing.starts_with("`no-such-program` cannot be run: "), "{missing}");
         assert_eq!(run(&["yes"]).await.unwrap_err(), "`yes` gives more than an access token");
     }
 }

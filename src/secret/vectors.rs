@@ -55,7 +55,7 @@ impl Vector {
     fn outcome(&self) -> String {
         let texts = self.all("identity").map(|text| ("X", Secret::new(text))).collect();
         let passphrase = self.field("passphrase").map(str::to_owned);
-        let sources = IdentitySources { texts, files: Vec::new() };
+        let sources = IdentitySources { texts, ..IdentitySources::default() };
         let (identities, problems) =
             Identities::gather(&[], &sources, Knows { passphrase, ..Knows::default() });
         assert_eq!(problems, []);

@@ -3,8 +3,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::one_value::checked;
 use super::sops::Unlocked;
-use super::{SecretResolver, Unreadable, not_empty, read};
+use super::{SecretResolver, Unreadable, read};
 use crate::model::sops::Document;
 use crate::model::{Reference, Secret};
 
@@ -62,7 +63,7 @@ impl WorkBatch<'_> {
                 _ => continue,
             };
             let value = match &opened {
-                Ok(opened) => opened.at(at, document).and_then(not_empty),
+                Ok(opened) => opened.at(at, document).and_then(checked),
                 Err(why) => Err(why.clone()),
             };
             answer(number, value);

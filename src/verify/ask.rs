@@ -1,7 +1,7 @@
 //! One question to one provider.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use oauth2::basic::BasicClient;
 use oauth2::{AuthorizationCode, ClientId, ClientSecret, HttpRequest, HttpResponse, TokenUrl};
@@ -29,7 +29,7 @@ impl Asker {
             return Verdict::Unclear("its address is no URL".to_owned());
         };
         match self.client_for(&url) {
-            Ok(client) => ask(&client, question, url).await,
+            Ok(client) => ask(client, question, url).await,
             Err(verdict) => verdict,
         }
     }
@@ -51,14 +51,18 @@ fn make(url: &Url) -> Result<Client, String> {
     Network::default().client(url)?.build().map_err(http::innermost)
 }
 
-async fn ask(client: &Client, question: &Question, url: Url) -> Verdict {
-    let status = OnceLock::new();
-    let send = |request: HttpRequest| {
-        let status = &status;
-        async move {
-            let answer = exchange(client, request).await?;
-            status.get_or_init(|| answer.status());
-            Ok::<HttpResponse, NoAnswer>(answer)
+async fn ask(client: Client, question: &Question, url: Url) -> Verdict {
+    let status = Arc::new(OnceLock::new());
+    // It owns what it needs: with borrowed parts, the compiler does not see that it may change threads.
+    let send = {
+        let status = Arc::clone(&status);
+        move |request: HttpRequest| {
+            let (client, status) = (client.clone(), Arc::clone(&status));
+            async move {
+                let answer = exchange(&client, request).await?;
+                status.get_or_init(|| answer.status());
+                Ok::<HttpResponse, NoAnswer>(answer)
+            }
         }
     };
     let granted = BasicClient::new(ClientId::new(question.client_id.as_str().to_owned()))

@@ -9,7 +9,8 @@ mod judge;
 
 use std::collections::BTreeMap;
 
-use futures_util::{StreamExt, stream};
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt, stream};
 use oauth2::AuthType;
 
 use crate::integrations::{ClientAuth, Facts, facts};
@@ -77,14 +78,14 @@ pub async fn verify(questions: &[Question]) -> Vec<Verdict> {
         .map(|(at, question)| *first.entry(question.identity()).or_insert(at))
         .collect();
     let asker = Asker::default();
-    let distinct = source.iter().enumerate().filter(|(at, first)| at == *first);
-    let verdicts: BTreeMap<usize, Verdict> = stream::iter(distinct)
-        .map(|(at, _)| {
-            let asker = &asker;
-            async move { (at, asker.ask(&questions[at]).await) }
+    let distinct = (0..questions.len()).filter(|at| source[*at] == *at);
+    let asked: Vec<BoxFuture<'_, (usize, Verdict)>> = distinct
+        .map(|at| {
+            let verdict = asker.ask(&questions[at]);
+            async move { (at, verdict.await) }.boxed()
         })
-        .buffer_unordered(OPEN_QUESTIONS)
-        .collect()
-        .await;
+        .collect();
+    let verdicts: BTreeMap<usize, Verdict> =
+        stream::iter(asked).buffer_unordered(OPEN_QUESTIONS).collect().await;
     source.iter().map(|at| verdicts[at].clone()).collect()
 }

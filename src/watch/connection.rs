@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use crate::connect::ConnectError;
 use crate::model::{Desired, Observed};
 use crate::plan::Plan;
-use crate::reconcile::{self, StepOutcome};
+use crate::reconcile::{self, Proven, StepOutcome, Verdicts};
 use crate::secret::SecretResolver;
 use crate::session::Store;
 use crate::target::home_assistant::Changes;
@@ -35,6 +35,17 @@ pub trait Connect: Send + Sync + 'static {
 pub trait LiveTarget: Observe + Execute + Send + Sync + 'static {
     /// Waits for the next event. It may be dropped at any time and loses nothing by that.
     fn next_event(&mut self) -> impl Future<Output = TargetEvent> + Send;
+
+    /// Asks the providers about the secrets that a plan puts in the place of secrets in use. A target
+    /// without providers has none to ask.
+    fn prove(
+        &self,
+        plan: &Plan,
+        _desired: &Desired,
+        _known: &mut Verdicts,
+    ) -> impl Future<Output = Proven> + Send {
+        std::future::ready(Proven::whole(plan))
+    }
 
     /// Carries out the steps of a plan that concern set-ups, and adds the outcome of each.
     fn set_up(
@@ -131,6 +142,10 @@ impl LiveTarget for ConnectedTarget {
             () = changes => TargetEvent::Changed,
             () = self.target.ended() => TargetEvent::Disconnected,
         }
+    }
+
+    async fn prove(&self, plan: &Plan, desired: &Desired, known: &mut Verdicts) -> Proven {
+        reconcile::prove(plan, desired, known).await
     }
 
     async fn set_up(

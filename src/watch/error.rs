@@ -90,9 +90,7 @@ fn of_connecting(error: &ConnectError) -> ErrorKind {
         ConnectError::Token { why, .. } => match why {
             NoToken::File { .. } | NoToken::NoToken { .. } => ErrorKind::Permanent,
             // A program may depend on what comes and goes, as on a password manager's server.
-            NoToken::NotRun { .. } | NoToken::Failed { .. } | NoToken::TooSlow { .. } => {
-                ErrorKind::Failed
-            }
+            NoToken::Program { .. } => ErrorKind::Failed,
         },
         ConnectError::Reference { .. }
         | ConnectError::NotSignedIn { .. }

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::model::{Observed, TargetName};
 use crate::plan::{Action, CredentialState, Plan, Step, StepId, plan};
-use crate::reconcile::{Outcome, StepOutcome, apply};
+use crate::reconcile::{Outcome, Proven, StepOutcome, Verdicts, apply};
 use crate::status::{self, Link, Mode};
 use crate::target::{Observe, Stop};
 
@@ -47,6 +47,8 @@ pub(super) struct TargetReconciler<C: Connect> {
     /// When something was changed last.
     changed: Option<Instant>,
     repeated: RepeatedSteps,
+    /// What providers have said of new secrets.
+    verdicts: Verdicts,
     set_ups: SetUps,
     log: RoundLog,
     notifier: Notifier,
@@ -75,6 +77,7 @@ impl<C: Connect> TargetReconciler<C> {
             is_drifted: false,
             changed: None,
             repeated: RepeatedSteps::default(),
+            verdicts: Verdicts::default(),
             set_ups: SetUps::default(),
         }
     }
@@ -259,8 +262,12 @@ impl<C: Connect> TargetReconciler<C> {
     /// Carries a plan out; answers whether anything has changed by it.
     async fn carry_out(&mut self, plan: &Plan, spec: &TargetSpec) -> Result<bool, RoundError> {
         let Some(Connection { target, .. }) = &mut self.connection else { return Ok(false) };
-        let mut outcomes = apply(plan, &spec.desired, target, &self.stop, &mut |_, _| {}).await;
-        target.set_up(plan, &spec.desired, &self.stop, &mut outcomes).await;
+        let proving = target.prove(plan, &spec.desired, &mut self.verdicts);
+        let Proven { plan: proven, refused, unchecked } = proving.await;
+        self.log.unchecked(&unchecked);
+        let mut outcomes = apply(&proven, &spec.desired, target, &self.stop, &mut |_, _| {}).await;
+        outcomes.extend(refused);
+        target.set_up(&proven, &spec.desired, &self.stop, &mut outcomes).await;
         let mut undone = Vec::new();
         let mut is_changed = false;
         let steps: BTreeMap<StepId, &Step> =

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::model::{Key, TargetName};
 use crate::plan::{Plan, Step};
-use crate::reconcile::Outcome;
+use crate::reconcile::{Outcome, Unchecked};
 use crate::status::Difference;
 
 use super::error::RoundError;
@@ -72,6 +72,16 @@ impl RoundLog {
                     self.failing.insert(line);
                 }
             }
+        }
+    }
+
+    /// Logs which secrets in use are replaced without having been checked.
+    pub(super) fn unchecked(&self, unchecked: &[Unchecked]) {
+        for Unchecked { key, why } in unchecked {
+            tracing::warn!(
+                target = %self.target,
+                "the new secret of `{key}` is in use and could not be checked: {why}"
+            );
         }
     }
 

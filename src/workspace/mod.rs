@@ -1,7 +1,90 @@
 //! A project and its targets, from files to plans: what every verb and the watcher start from.
+//!
+//! Nothing here prints or asks, or knows how something was asked for on a command line.
 
+mod against;
 mod environment;
+mod evaluate;
+mod reader;
 mod targets;
 
+use std::path::PathBuf;
+
+use crate::diagnostic::Diagnostics;
+use crate::manifest::{self, Loaded, Project, Request};
+use crate::secret::env::IdentitySources;
+use crate::secret::{AllowedPaths, Ask, Identities, IdentityProblem, Nobody, SecretResolver};
+
+pub use against::{Against, StaleSnapshot, max_age};
 pub use environment::Environment;
+pub use evaluate::{Comparison, Evaluation, EvaluationError, OnError, Resolution, TargetView};
+pub use reader::{Reader, ReaderSettings};
 pub use targets::{SelectionError, is_target, one_home_assistant, select};
+
+/// A project's folder, and the environment that it is used in.
+#[derive(Clone, Debug, Default)]
+pub struct Workspace {
+    /// The folder, as it was named to us.
+    pub folder: PathBuf,
+    /// What the environment says.
+    pub environment: Environment,
+}
+
+impl Workspace {
+    /// What there is to read.
+    pub fn request(&self) -> Request {
+        Request { folder: self.folder.clone(), home: self.environment.home.clone() }
+    }
+
+    /// Reads the project and its manifests.
+    pub fn load(&self) -> Loaded {
+        manifest::load(&self.request())
+    }
+
+    /// Reads the project alone.
+    pub fn load_project(&self) -> (Project, Diagnostics) {
+        manifest::load_project(&self.request())
+    }
+
+    /// What reads the secrets of a project. `person` is asked for passphrases.
+    pub fn resolver(
+        &self,
+        project: &Project,
+        person: impl Ask,
+    ) -> (SecretResolver, Vec<IdentityProblem>) {
+        self.resolver_with(project, &self.environment.identities, person)
+    }
+
+    /// The same without asking a person or running a program.
+    pub fn silent_resolver(&self, project: &Project) -> SecretResolver {
+        let sources = self.environment.identities.clone().without_programs();
+        self.resolver_with(project, &sources, Nobody).0
+    }
+
+    fn resolver_with(
+        &self,
+        project: &Project,
+        sources: &IdentitySources,
+        person: impl Ask,
+    ) -> (SecretResolver, Vec<IdentityProblem>) {
+        let files = self.identity_files(project);
+        let (identities, problems) = Identities::gather(&files, sources, person);
+        let allowed = AllowedPaths {
+            project: self.folder.clone(),
+            credentials: self.environment.credentials.clone(),
+            allow_outside: project.allow_outside_files,
+        };
+        (SecretResolver::new(identities, allowed), problems)
+    }
+
+    /// The identity files that the project names, and the usual ones that exist.
+    fn identity_files(&self, project: &Project) -> Vec<PathBuf> {
+        let mut files = project.age.identities.clone();
+        for file in &self.environment.identity_files {
+            if file.exists() && !files.contains(file) {
+                files.push(file.clone());
+            }
+        }
+        files
+    }
+}

@@ -58,7 +58,7 @@ pub fn select(
 ///
 /// # Errors
 /// Where there is none of such a name.
-fn pick<T>(
+pub(super) fn pick<T>(
     mut all: BTreeMap<TargetName, T>,
     names: &[String],
 ) -> Result<BTreeMap<TargetName, T>, SelectionError> {

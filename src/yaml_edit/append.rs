@@ -1,14 +1,17 @@
 //! A new entry at the end of a manifest's list.
 
+use secrecy::zeroize::Zeroizing;
+use serde::{Serialize, Serializer};
+
 use crate::yaml::{self, Node, Value};
 
 use super::Unfit;
 use super::change::Changes;
-use super::geometry::{
-    dash_column, indented, is_flow, line_break, line_start, next_line, value_end, word,
-};
+use super::geometry::{dash_column, is_flow, line_break, line_start, next_line, value_end};
+use super::reread::{agrees, same as same_value};
 use super::same::same;
 use super::slots::Held;
+use super::write::{document, indented};
 
 /// Where the schema is that editors check manifests by.
 const SCHEMA: &str = "# yaml-language-server: $schema=https://raw.githubusercontent.com/appcred/appcred/main/schema/manifest.schema.json";
@@ -20,8 +23,8 @@ pub struct NewEntry {
     pub domain: String,
     /// What Home Assistant shows; left out where it is the domain.
     pub name: Option<String>,
-    /// Its key; left out where it follows from the name.
-    pub key: Option<String>,
+    /// Its key.
+    pub key: String,
     /// The OAuth2 client id.
     pub client_id: String,
     /// The OAuth2 client secret; in clear only where what is made is encrypted as a whole.
@@ -34,52 +37,58 @@ pub struct NewEntry {
     pub targets: Vec<String>,
 }
 
-impl NewEntry {
-    /// The entry's lines, its dash in this column.
-    fn lines(&self, dash: usize, line_break: &str) -> String {
-        let mut lines = String::new();
-        let lead = " ".repeat(dash);
-        let mut first = true;
-        let mut field = |name: &str, value: &str| {
-            let mark = if std::mem::take(&mut first) { "- " } else { "  " };
-            lines.push_str(&format!("{lead}{mark}{name}: {value}{line_break}"));
+impl Serialize for NewEntry {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Integration {
+            setup: bool,
+        }
+        #[derive(Serialize)]
+        struct Fields<'e> {
+            domain: &'e str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            name: Option<&'e str>,
+            key: &'e str,
+            client_id: &'e str,
+            #[serde(skip_serializing_if = "std::ops::Not::not")]
+            adopt: bool,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            integration: Option<Integration>,
+            #[serde(skip_serializing_if = "<[_]>::is_empty")]
+            targets: &'e [String],
+            client_secret: &'e str,
+        }
+        let secret = Zeroizing::new(match &self.client_secret {
+            Held::Plain(secret) => secret.expose().to_owned(),
+            Held::Age(armored) => format!("{}\n", armored.trim_end()),
+        });
+        let fields = Fields {
+            domain: &self.domain,
+            name: self.name.as_deref(),
+            key: &self.key,
+            client_id: &self.client_id,
+            adopt: self.adopt,
+            integration: self.leave_integration.then_some(Integration { setup: false }),
+            targets: &self.targets,
+            client_secret: &secret,
         };
-        field("domain", &word(&self.domain));
-        if let Some(name) = &self.name {
-            field("name", &word(name));
-        }
-        if let Some(key) = &self.key {
-            field("key", &word(key));
-        }
-        field("client_id", &word(&self.client_id));
-        if self.adopt {
-            field("adopt", "true");
-        }
-        if self.leave_integration {
-            field("integration", "{setup: false}");
-        }
-        if !self.targets.is_empty() {
-            let names: Vec<_> = self.targets.iter().map(|name| word(name)).collect();
-            field("targets", &format!("[{}]", names.join(", ")));
-        }
-        match &self.client_secret {
-            Held::Plain(secret) => field("client_secret", &word(secret.expose())),
-            Held::Age(armored) => {
-                field("client_secret", "|");
-                lines.push_str(&indented(armored, dash + 4, line_break));
-            }
-        }
-        lines
+        fields.serialize(serializer)
     }
 }
 
+/// The lines of new items, their dashes in this column.
+fn lines(entries: &[NewEntry], dash: usize, line_break: &str) -> Result<Zeroizing<String>, Unfit> {
+    let text = Zeroizing::new(document(&entries).map_err(|_| Unfit::Unwritable)?);
+    Ok(Zeroizing::new(indented(&text, dash, line_break)))
+}
+
 /// A manifest with these entries.
-pub fn new_manifest(entries: &[NewEntry]) -> String {
-    let mut text = format!("{SCHEMA}\napplication_credentials:\n");
-    for entry in entries {
-        text.push_str(&entry.lines(2, "\n"));
-    }
-    text
+///
+/// # Errors
+/// Where an entry cannot be written.
+pub fn new_manifest(entries: &[NewEntry]) -> Result<String, Unfit> {
+    let empty = format!("{SCHEMA}\napplication_credentials: []\n");
+    if entries.is_empty() { Ok(empty) } else { append(&empty, entries) }
 }
 
 /// Adds entries behind the last one of a manifest.
@@ -99,8 +108,8 @@ pub fn append(text: &str, entries: &[NewEntry]) -> Result<String, Unfit> {
     else {
         let mut made = with_line_break(text, line_break);
         made.push_str(&format!("application_credentials:{line_break}"));
-        entries.iter().for_each(|entry| made.push_str(&entry.lines(2, line_break)));
-        return Ok(made);
+        made.push_str(&lines(entries, 2, line_break)?);
+        return if holds(&made, entries) { Ok(made) } else { Err(Unfit::Unwritable) };
     };
     let list = match &document.value {
         Value::Mapping(pairs) => {
@@ -111,9 +120,6 @@ pub fn append(text: &str, entries: &[NewEntry]) -> Result<String, Unfit> {
     let list = list.ok_or(Unfit::NoList)?;
     let node = &list.value;
     let unfit = Unfit::Line(node.span.line);
-    let render = |dash: usize| -> String {
-        entries.iter().map(|entry| entry.lines(dash, line_break)).collect()
-    };
     let mut changes = Changes::new(text);
     let at = match &node.value {
         _ if node.alias || node.tag.is_some() => return Err(unfit),
@@ -131,11 +137,33 @@ pub fn append(text: &str, entries: &[NewEntry]) -> Result<String, Unfit> {
         Value::Sequence(items) if !items.is_empty() => dash_column(items, text).ok_or(unfit)?,
         _ => list.key.span.start - line_start(text, list.key.span.start) + 2,
     };
-    let lines = render(dash);
+    let lines = lines(entries, dash, line_break)?;
     let is_closed = text[..at].ends_with('\n');
-    changes.insert(at, if is_closed { lines } else { format!("{line_break}{lines}") });
+    changes
+        .insert(at, if is_closed { lines.to_string() } else { format!("{line_break}{}", *lines) });
     let made = changes.made().ok_or(unfit)?;
-    if grew_by(document, text, &made, entries.len()) { Ok(made) } else { Err(unfit) }
+    match grew_by(document, text, &made, entries.len()) {
+        true if holds(&made, entries) => Ok(made),
+        true => Err(Unfit::Unwritable),
+        false => Err(unfit),
+    }
+}
+
+/// Whether the last items of the list are these entries, for our reader and for serde_yaml.
+fn holds(made: &str, entries: &[NewEntry]) -> bool {
+    let parsed = yaml::parse(made);
+    let Some(Node { value: Value::Mapping(pairs), .. }) = parsed.documents.last() else {
+        return false;
+    };
+    let list = pairs.iter().find(|pair| pair.key.text == "application_credentials");
+    let Some(Value::Sequence(items)) = list.map(|list| &list.value.value) else { return false };
+    let Some(old) = items.len().checked_sub(entries.len()) else { return false };
+    let is_meant = |(item, entry): (&Node<'_>, &NewEntry)| {
+        serde_yaml::to_value(entry).is_ok_and(|meant| same_value(item, &meant))
+    };
+    parsed.faults.is_empty()
+        && agrees(made, &parsed)
+        && items[old..].iter().zip(entries).all(is_meant)
 }
 
 fn with_line_break(text: &str, line_break: &str) -> String {

@@ -93,59 +93,10 @@ pub(crate) fn dash_column(items: &[Node<'_>], text: &str) -> Option<usize> {
 
 /// Whether a collection is written as `{…}` or `[…]`.
 pub(crate) fn is_flow(node: &Node<'_>, text: &str) -> bool {
-    text[node.span.start..].starts_with(['{', '['])
-}
-
-/// A text of several lines as a double-quoted scalar in one line.
-pub(crate) fn quoted(text: &str) -> String {
-    let mut quoted = String::with_capacity(text.len() + 16);
-    quoted.push('"');
-    for sign in text.chars() {
-        match sign {
-            '"' => quoted.push_str("\\\""),
-            '\\' => quoted.push_str("\\\\"),
-            '\n' => quoted.push_str("\\n"),
-            '\r' => quoted.push_str("\\r"),
-            '\t' => quoted.push_str("\\t"),
-            // YAML's own line breaks, and what no file should have as it is.
-            '\u{85}' => quoted.push_str("\\u0085"),
-            '\u{2028}' => quoted.push_str("\\u2028"),
-            '\u{2029}' => quoted.push_str("\\u2029"),
-            '\u{feff}' => quoted.push_str("\\ufeff"),
-            control if control.is_control() => {
-                quoted.push_str(&format!("\\u{:04x}", u32::from(control)));
-            }
-            other => quoted.push(other),
-        }
-    }
-    quoted.push('"');
-    quoted
-}
-
-/// The lines of a block scalar, indented.
-pub(crate) fn indented(text: &str, indent: usize, line_break: &str) -> String {
-    let mut lines = String::with_capacity(text.len() + 16 * indent);
-    for line in text.trim_end().lines() {
-        lines.extend(std::iter::repeat_n(' ', indent));
-        lines.push_str(line);
-        lines.push_str(line_break);
-    }
-    lines
-}
-
-/// A text in a line of its own, in quotes only where YAML could take it for something else.
-pub(crate) fn word(text: &str) -> String {
-    let is_plain = crate::yaml::is_plain_text(text);
-    let harmless =
-        |sign: char| sign.is_ascii_alphanumeric() || matches!(sign, '_' | '-' | '.' | '/');
-    let starts_well = text.starts_with(|sign: char| sign.is_ascii_alphanumeric());
-    let ends_well = text.ends_with(|sign: char| !sign.is_whitespace());
-    let inner = |sign: char| {
-        harmless(sign) || sign.is_alphabetic() || matches!(sign, ' ' | '(' | ')' | '+' | '@')
+    let opening = match node.value {
+        Value::Sequence(_) => '[',
+        Value::Mapping(_) => '{',
+        Value::Null | Value::Lost | Value::Scalar(_) => return false,
     };
-    if is_plain && starts_well && ends_well && text.chars().all(inner) {
-        text.to_owned()
-    } else {
-        quoted(text)
-    }
+    text[node.span.start..].starts_with(opening)
 }

@@ -1,22 +1,26 @@
 //! Changing files that people wrote: exactly the lines meant, every other byte stays.
 //!
 //! All of it is pure, from text to text. What comes out is read again and compared
-//! with what went in before anybody gets it: a change that would be more than was meant is refused.
+//! with what went in before anybody gets it, and serde_yaml must read it in the same way: a change that
+//! would be more than was meant is refused.
 
 mod append;
 mod change;
 pub(crate) mod geometry;
+mod reread;
 mod slots;
 #[cfg(test)]
 mod tests;
 
 mod same;
+pub(crate) mod write;
 
 use thiserror::Error;
 
 pub use append::{NewEntry, append, new_manifest};
 pub use change::Changes;
 pub use slots::{Held, New, Old, Slot, all_slots, is_sealed, put, slots};
+pub use write::document;
 
 /// Why a file is left as it is.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
@@ -30,6 +34,9 @@ pub enum Unfit {
     /// It is no manifest.
     #[error("it has no list `application_credentials` that an entry could be added to")]
     NoList,
+    /// What was made is not what was meant.
+    #[error("the new entry cannot be written as YAML")]
+    Unwritable,
     /// The change cannot be made in the lines meant alone.
     #[error("line {0} is written in a way that cannot be changed in place: change it by hand")]
     Line(u32),

@@ -8,10 +8,10 @@ use crate::yaml::{self, Node, Pair, Scalar, Style, Value};
 
 use super::Unfit;
 use super::change::Changes;
-use super::geometry::{
-    block_end, indented, is_flow, line_break, line_start, next_line, quoted, word,
-};
+use super::geometry::{block_end, is_flow, line_break, line_start, next_line};
+use super::reread::agrees;
 use super::same::same;
+use super::write::{indented, quoted, word};
 
 const AGE: &str = "-----BEGIN AGE ENCRYPTED FILE-----";
 const SEALED: &str = "ENC[";
@@ -286,6 +286,7 @@ pub fn put(text: &str, new: &[(&Slot, New<'_>)]) -> Result<String, Unfit> {
         new.iter().find(|(slot, _)| slot.span.start == start).map(|(_, new)| new.text().to_owned())
     };
     let is_same = after.faults.is_empty()
+        && agrees(&made, &after)
         && before.documents.len() == after.documents.len()
         && before
             .documents

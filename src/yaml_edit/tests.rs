@@ -120,6 +120,7 @@ fn entry() -> NewEntry {
     NewEntry {
         domain: "spotify".to_owned(),
         name: Some("Spotify: family".to_owned()),
+        key: "family".to_owned(),
         client_id: "0123".to_owned(),
         client_secret: Held::Age(ARMOR.to_owned()),
         ..NewEntry::default()
@@ -129,7 +130,7 @@ fn entry() -> NewEntry {
 #[test]
 fn an_entry_goes_behind_the_last_one() {
     let check = |before: &str, after: &str| {
-        let lines = "- domain: spotify\n  name: \"Spotify: family\"\n  client_id: \"0123\"\n  client_secret: |\n    A\n";
+        let lines = "- domain: spotify\n  name: 'Spotify: family'\n  key: family\n  client_id: '0123'\n  client_secret: |\n    A\n";
         let armored = ARMOR.trim_end();
         let (lead, _) = after.rsplit('@').next().unwrap().split_once('\n').unwrap();
         let indent: String = std::iter::repeat_n(' ', lead.parse().unwrap()).collect();
@@ -157,10 +158,14 @@ fn an_entry_goes_behind_the_last_one() {
         "application_credentials:\n    - client_secret: |\n        x\n@4\n\nz: 1\n",
     );
     check(
+        "application_credentials:\n- {domain: a, client_id: x}\n",
+        "application_credentials:\n- {domain: a, client_id: x}\n@0\n",
+    );
+    check(
         "application_credentials:\n  - domain: a",
         "application_credentials:\n  - domain: a\n@2\n",
     );
-    assert_eq!(append(&new_manifest(&[]), &[entry()]).unwrap(), new_manifest(&[entry()]));
+    assert_eq!(append(&new_manifest(&[]).unwrap(), &[entry()]), new_manifest(&[entry()]));
 }
 
 /// A value in one of the ways in which people write one, for a field in the column `at`.
@@ -171,7 +176,7 @@ fn value(at: usize) -> impl Strategy<Value = String> {
     prop_oneof![
         3 => word.prop_map(|word| format!(" {word}\n")),
         1 => (word, word).prop_map(|(word, note)| format!("   '{word}'   # {note}\n")),
-        1 => word.prop_map(|word| format!(" &a{word} \"{word}\"\n")),
+        1 => word.prop_map(|word| format!(" &anchor \"{word}\"\n")),
         1 => (word, word).prop_map(move |(one, two)| format!(" >- # note\n{folded}{one}\n{folded}{two}\n")),
         1 => word.prop_map(move |word| format!("\n{below}{word}\n")),
         1 => (word, word).prop_map(move |(a, b)| format!(" |\n{two}{a}\n{two}{b}\n\n")),

@@ -16,9 +16,10 @@ fn appcred(house: &House) -> Appcred {
 
 fn house() -> House {
     let house = House::new();
-    house
-        .project
-        .write("appcred.yaml", "allow_plaintext: true\ntargets: {lab: {config_dir: ha}}\n");
+    house.project.write(
+        "appcred.yaml",
+        "owner: default\nallow_plaintext: true\ntargets: {lab: {config_dir: ha}}\n",
+    );
     house
 }
 

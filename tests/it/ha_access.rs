@@ -36,7 +36,7 @@ fn ha_takes_a_token_from_a_program() {
     let ha = HomeAssistant::start();
     let project = project(&ha, "token_command: [./print, the token, '$HOME']");
     let ran = list(&project, 1);
-    assert!(ran.stdout.contains("cannot run `./print`"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("`./print` cannot be run"), "{}", ran.stdout);
 
     let script = |body: &str| {
         project.write("print", &format!("#!/bin/sh\n{body}\n"));

@@ -20,7 +20,9 @@ pub(crate) struct House {
 impl House {
     pub(crate) fn new() -> Self {
         let (identity, recipient) = age_identity();
-        Self { project: Project::new(), identity, recipient }
+        let project = Project::new();
+        project.write("appcred.yaml", "owner: default\n");
+        Self { project, identity, recipient }
     }
 
     /// An entry whose integration is left alone.
@@ -171,7 +173,7 @@ fn many(house: &House, count: usize) {
         writeln!(text, "  - {{domain: spotify, name: Client {number}, client_id: client-{number}, client_secret: secret-{number}, integration: {{setup: false}}}}")
         .unwrap();
     }
-    house.project.write("appcred.yaml", "allow_plaintext: true\n");
+    house.project.write("appcred.yaml", "owner: default\nallow_plaintext: true\n");
     house.project.write("credentials/all.yaml", &text);
 }
 
@@ -302,7 +304,10 @@ fn ha_refuses_a_wrong_token_and_a_guest() {
 fn ha_is_asked_by_add_for_what_appcred_does_not_know() {
     let ha = HomeAssistant::start();
     let house = House::new();
-    house.project.write("appcred.yaml", &format!("age: {{recipients: [{}]}}\n", house.recipient));
+    house.project.write(
+        "appcred.yaml",
+        &format!("owner: default\nage: {{recipients: [{}]}}\n", house.recipient),
+    );
     let add = |token: &str, domain: &str| {
         let add = ["add", "--domain", domain, "--client-id", domain, "--secret-stdin"];
         house.appcred(&ha).env("HASS_TOKEN", token).args(add).stdin("hidden-secret")

@@ -96,6 +96,65 @@ fn ha_rotation_to_a_wrong_secret_ends_with_the_old_one_in_force() {
     assert!(linking.reauth_flows().is_empty(), "nobody is asked for a consent that is not needed");
 }
 
+/// An entry that names the provider's token endpoint.
+fn entry_with_token_url(linking: &Linking, secret: &str) -> String {
+    let url = linking.provider.url();
+    let entry = linking.house.entry_with_integration("linked_account", "Anna", "anna", secret);
+    format!("{entry}    integration: {{token_url: '{url}/token'}}\n")
+}
+
+#[test]
+fn ha_wrong_secret_is_not_put_in_use_though_the_access_token_still_lives() {
+    let linking = Linking::new();
+    linking.provider.client("anna", "first");
+    linking.house.declare(&[entry_with_token_url(&linking, "first")]);
+    linking.consent(&link(&linking.json(APPLY)));
+    linking.appcred(&["plan", "--detailed-exitcode"]).status(0).run();
+    let account = linking.account("linked_account")["entry_id"].as_str().unwrap().to_owned();
+    let held = linking.ha.credentials();
+
+    linking.house.declare(&[entry_with_token_url(&linking, "wrong")]);
+    let (ran, states) = linking.states_during(&account, || linking.appcred(APPLY).status(1).run());
+    let refused = "not replaced: the provider refuses the new secret (invalid_client";
+    assert!(ran.stdout.contains(refused), "{}", ran.stdout);
+    assert_eq!(states, BTreeSet::from(["loaded".to_owned()]));
+    assert_eq!(linking.ha.credentials(), held);
+
+    linking.provider.go_down();
+    let ran = linking.appcred(APPLY).run();
+    assert!(ran.stderr.contains("is in use and could not be checked"), "{}", ran.stderr);
+    linking.provider.come_up();
+
+    linking.provider.client("anna", "second");
+    linking.house.declare(&[entry_with_token_url(&linking, "second")]);
+    let ran = linking.apply();
+    assert!(!ran.stderr.contains("could not be checked"), "{}", ran.stderr);
+    assert_eq!(linking.ha.credentials()[0]["client_secret"], "second");
+    assert_eq!(linking.ha.state_of(&account), "loaded");
+}
+
+#[test]
+fn ha_wrong_secret_does_not_shadow_one_made_by_hand() {
+    let linking = Linking::new();
+    linking.provider.client("anna", "first");
+    linking.ha.create_credential(
+        json!({"domain": "linked_account", "client_id": "anna", "client_secret": "first"}),
+    );
+    let flow = json!({"handler": "linked_account"});
+    let (_, flow) = linking.ha.rest("POST", "/api/config/config_entries/flow", Some(&flow));
+    linking.consent(flow["url"].as_str().unwrap());
+    let path = format!("/api/config/config_entries/flow/{}", flow["flow_id"].as_str().unwrap());
+    linking.ha.rest("GET", &path, None);
+    let held = linking.ha.credentials();
+
+    let wrong = entry_with_token_url(&linking, "wrong") + "    adopt: true\n";
+    linking.house.declare(&[wrong]);
+    let ran = linking.appcred(APPLY).status(1).run();
+
+    assert!(ran.stdout.contains("the provider refuses the new secret"), "{}", ran.stdout);
+    assert_eq!(linking.ha.credentials(), held);
+}
+
 #[test]
 fn ha_account_that_a_wrong_secret_broke_is_healed_by_the_right_one() {
     let (linking, account) = linked();

@@ -210,16 +210,21 @@ fn secrets_in_old_versions_are_told_once_with_their_commit_and_never_shown() {
 
     let told = |text: &str| ran.stderr.matches(text).count();
     assert_eq!(ran.stdout, "Valid: 1 entry.\n");
-    assert_eq!(told("warning: `client_secret` stands in clear in commit "), 2, "{}", ran.stderr);
+    assert_eq!(told("warning: `client_secret` is in plain text in commit "), 3, "{}", ran.stderr);
     assert_eq!(
         (told("credentials/b.yaml:5"), told("credentials/b.yaml:9")),
         (1, 1),
         "{}",
         ran.stderr
     );
-    assert_eq!(told("warning: `token` stands in clear in commit "), 1, "{}", ran.stderr);
+    assert_eq!(told("warning: `token` is in plain text in commit "), 1, "{}", ran.stderr);
     assert_eq!(told("credentials/c.yaml in commit "), 1, "{}", ran.stderr);
-    assert_eq!((told("m4rk3d"), told("warning:")), (0, 4), "{}", ran.stderr);
+    assert_eq!(
+        (told("elsewhere/d.yaml:5"), told("m4rk3d"), told("warning:")),
+        (1, 0, 5),
+        "{}",
+        ran.stderr
+    );
     history().args(["--strict"]).status(1).run();
     validate(&project).stderr("").run();
 
@@ -235,4 +240,105 @@ fn secrets_in_old_versions_are_told_once_with_their_commit_and_never_shown() {
         said.contains("error: the history cannot be searched: git: not a git repository"),
         "{said}"
     );
+}
+
+#[test]
+fn a_secret_is_found_in_the_history_of_a_folder_or_project_that_moved() {
+    let (_, ours) = age_identity();
+    let plain = manifest(&[entry("a", "m4rk3d")]);
+    let encrypted = manifest(&[sealed("a", "x", &ours)]);
+    for places in [
+        ["credentials/a.yaml", "house/a.yaml"],
+        ["one/credentials/a.yaml", "two/credentials/a.yaml"],
+    ] {
+        let [before, after] = places;
+        let folder = if before.starts_with("one") { "two" } else { "." };
+        let project_file = project_for(&[&ours.to_string()]);
+        let project = Project::new().file(before, &plain);
+        git(project.path(), &["init", "--quiet"]);
+        commit(&project, "in plain text");
+        // Moved and encrypted in one commit: no similarity of contents leads back.
+        fs::remove_file(project.join(before)).unwrap();
+        project.write(after, &encrypted);
+        let manifests = if folder == "." { "manifests: [house]\n" } else { "" };
+        project.write(&format!("{folder}/appcred.yaml"), &format!("{project_file}{manifests}"));
+        project.write("other/appcred.yaml", &project_file);
+        project.write("other/credentials/a.yaml", &plain);
+        commit(&project, "moved");
+        let said = validate(&project).args(["-C", folder, "--history"]).run().stderr;
+        assert!(said.contains(&format!(", {before}:5\n")), "{said}");
+        assert_eq!(said.matches("warning:").count(), 1, "another project is left out: {said}");
+    }
+}
+
+#[test]
+fn a_repository_of_another_user_is_reported_as_not_checked() {
+    let (identity, ours) = age_identity();
+    let project = Project::new()
+        .file("appcred.yaml", &project_for(&[&ours.to_string()]))
+        .file("keys.txt", &identity)
+        .file("credentials/a.yaml", &manifest(&[sealed("a", "x", &ours)]));
+    git(project.path(), &["init", "--quiet"]);
+    // Git's own way to test what it does with a repository of somebody else.
+    let of_another = || validate(&project).env("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1");
+    let said = of_another().run().stderr;
+    assert!(said.contains("warning: it cannot be checked whether Git takes in secrets"), "{said}");
+    assert!(said.contains("another user") && said.contains("safe.directory"), "{said}");
+    of_another().args(["--strict"]).status(1).run();
+    let said = of_another().args(["--history"]).status(1).run().stderr;
+    assert!(said.contains("error: the history cannot be searched"), "{said}");
+    assert_eq!(said.matches("safe.directory").count(), 2, "{said}");
+    // Once it is allowed, it is checked.
+    let folder = fs::canonicalize(project.path()).unwrap();
+    let allowed = of_another()
+        .env("GIT_CONFIG_COUNT", "1")
+        .env("GIT_CONFIG_KEY_0", "safe.directory")
+        .env("GIT_CONFIG_VALUE_0", &folder);
+    let said = allowed.run().stderr;
+    assert!(said.contains("keys.txt holds an age identity"), "{said}");
+    // Without git at all, too.
+    let said = validate(&project).env("PATH", "/nowhere").args(["--strict"]).status(1).run().stderr;
+    assert!(said.contains("cannot run git"), "{said}");
+}
+
+#[test]
+fn a_file_in_plain_text_that_git_tracks_is_warned_of() {
+    let (_, ours) = age_identity();
+    let entries = [
+        "  - {domain: spotify, client_id: !secret id, client_secret: !secret home/spotify}\n",
+        "  - {domain: twitch, client_id: b, client_secret: !file b.txt}\n",
+        "  - {domain: netatmo, client_id: c, client_secret: !file c.age}\n",
+        "  - {domain: google, client_id: d, client_secret: !secret armored}\n",
+    ];
+    let armored = encrypt("x", &ours);
+    let secrets = format!("id: a\nhome: {{spotify: m4rk3d}}\narmored: {armored:?}\n");
+    let project = Project::new()
+        .file("appcred.yaml", &project_for(&[&ours.to_string()]))
+        .file("credentials/a.yaml", &manifest(&entries.map(str::to_owned)))
+        .file("credentials/b.txt", "m4rk3d\n")
+        .file("credentials/c.age", &armored)
+        .file("secrets.yaml", &secrets)
+        .file(".gitignore", "secrets.yaml\ncredentials/b.txt\n");
+    validate(&project).stderr("").run();
+    git(project.path(), &["init", "--quiet"]);
+    git(project.path(), &["add", "--all"]);
+    validate(&project).args(["--strict"]).stderr("").run();
+    for (file, line) in [("secrets.yaml", 2), ("credentials/b.txt", 3)] {
+        git(project.path(), &["add", "--force", file]);
+        let said = validate(&project).run().stderr;
+        let warned = format!(
+            "warning: the client_secret here is read from `{file}`, which is in plain text, and Git tracks it\n --> credentials/a.yaml:{line}:"
+        );
+        assert!(said.contains(&warned), "{said}");
+        assert_eq!((said.matches("warning:").count(), said.matches("m4rk3d").count()), (1, 0));
+        validate(&project).args(["--strict"]).status(1).run();
+        git(project.path(), &["rm", "--cached", "--quiet", file]);
+    }
+    git(project.path(), &["add", "--force", "secrets.yaml"]);
+    project.write(".gitattributes", "secrets.yaml filter=git-crypt\n");
+    validate(&project).stderr("").run();
+    fs::remove_file(project.join(".gitattributes")).unwrap();
+    let allowed = project_for(&[&ours.to_string()]) + "allow_plaintext: true\n";
+    project.write("appcred.yaml", &allowed);
+    validate(&project).stderr("").run();
 }

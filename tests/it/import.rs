@@ -285,7 +285,7 @@ fn what_could_not_end_well_is_refused_before_anything_is_written() {
     several.hold(&[item("spotify_a", "spotify", "a", None)]);
     assert!(refused(&several, &[]).contains("name one with --target: lab, other"));
     several.run(&["import", "--yes", "--target", "lab"]);
-    assert!(several.text("credentials/spotify.yaml").contains("targets: [lab]"));
+    assert!(several.text("credentials/spotify.yaml").contains("targets:\n    - lab\n"));
     several.run(&["plan", "--detailed-exitcode"]);
 }
 

@@ -95,7 +95,7 @@ impl Scene {
 
 pub(crate) fn vault(identities: &[&str], folder: &std::path::Path) -> SecretResolver {
     let texts = identities.iter().map(|text| ("SOPS_AGE_KEY", Secret::new(text))).collect();
-    let sources = IdentitySources { texts, files: Vec::new() };
+    let sources = IdentitySources { texts, ..IdentitySources::default() };
     let (identities, problems) = Identities::gather(&[], &sources, Nobody);
     assert!(problems.is_empty(), "{problems:?}");
     SecretResolver::new(

@@ -313,3 +313,72 @@ fn plugins_of_age_decrypt() {
     let told = scene.told(with(&path).env("PLUGIN_ASKS", "1"));
     assert!(told.contains("asks for something, and nobody answered on a terminal"), "{told}");
 }
+
+#[test]
+fn a_document_behind_a_file_is_decrypted_to_its_one_value_or_refused() {
+    let scene = Scene::new();
+    let is_refused = |file: &str, text: &str, because: &str| {
+        scene.project.write(&format!("keys/{file}"), text);
+        scene.declare("a", &format!("!file ../../keys/{file}"));
+        scene.is_refused(&format!("keys/{file}: it is {because}"));
+    };
+    // SOPS takes the form from the name.
+    for (file, text) in [
+        ("one.yaml", "client_secret: hunter2\n"),
+        ("one.json", "{\"deep\": {\"client_secret\": \"hunter2\"}}\n"),
+        ("one.bin", "hunter2\n"),
+    ] {
+        let path = format!("keys/{file}");
+        scene.project.write(&path, text);
+        scene.sops(&path, &[]);
+        scene.declare("a", &format!("!file ../../keys/{file}"));
+        scene.gives("a", "hunter2");
+    }
+    for (file, text, because) in [
+        ("two.yaml", "client_id: a\nclient_secret: b\n", "a SOPS document with several values"),
+        ("list.yaml", "keys: [a, b]\n", "a SOPS document with several values"),
+        ("two.json", "{\"client_id\": \"a\", \"client_secret\": \"b\"}", "a SOPS document with"),
+        ("one.env", "CLIENT_SECRET=hunter2\n", "a SOPS document in dotenv form"),
+        ("one.ini", "[spotify]\nclient_secret = hunter2\n", "a SOPS document in INI form"),
+    ] {
+        let path = format!("keys/{file}");
+        scene.project.write(&path, text);
+        scene.sops(&path, &[]);
+        scene.declare("a", &format!("!file ../../keys/{file}"));
+        scene.is_refused(&format!("{path}: it is {because}"));
+    }
+    let download = "{\"installed\":{\"client_id\":\"a\",\"client_secret\":\"m4rk3d\"}}";
+    is_refused(
+        "client_secret_1.json",
+        download,
+        "the JSON file that a provider offers for download",
+    );
+    is_refused("plain.yaml", "client_id: a\nclient_secret: m4rk3d\n", "a YAML document");
+    is_refused(
+        "plain.env",
+        "export CLIENT_SECRET=m4rk3d\n",
+        "an environment variable with its name",
+    );
+    is_refused("lines.txt", "m4rk3d\nm4rk3d\n", "a text of several lines");
+    scene.project.write("keys/bom.txt", "\u{feff}hunter2\r\n");
+    scene.declare("a", "!file ../../keys/bom.txt");
+    scene.gives("a", "hunter2");
+}
+
+#[test]
+fn names_lead_into_nested_files_of_secrets() {
+    let scene = Scene::new();
+    let text = "home:\n  spotify: {client_secret: hunter2}\n  other: x\nhome/other: hunter3\n";
+    scene.project.write("secrets.yaml", text);
+    scene.declare("a", "!secret home/spotify/client_secret");
+    scene.gives("a", "hunter2");
+    scene.declare("a", "!secret home/other");
+    scene.gives("a", "hunter3");
+    scene.declare("a", "!secret home/spotify");
+    scene.is_refused("it is not text");
+    fs::remove_file(scene.project.join("secrets.yaml")).unwrap();
+    scene.project.write("secrets.sops.yaml", "home:\n  spotify: {client_secret: hunter4}\n");
+    scene.sops("secrets.sops.yaml", &[]);
+    scene.declare("a", "!secret home/spotify/client_secret");
+    scene.gives("a", "hunter4");
+}

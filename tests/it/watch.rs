@@ -193,7 +193,7 @@ fn ha_checkout_of_a_thousand_files_arrives_at_once() {
             .unwrap();
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     };
-    house.project.write("appcred.yaml", "allow_plaintext: true\n");
+    house.project.write("appcred.yaml", "owner: default\nallow_plaintext: true\n");
     let declare = |secret: &str| {
         for at in 0..1000 {
             let entry = format!(
@@ -257,7 +257,7 @@ fn ha_that_is_down_while_files_change_is_brought_up_to_date() {
 fn ha_drift_is_told_and_left_where_that_is_wished() {
     let ha = HomeAssistant::start();
     let house = House::new();
-    house.project.write("appcred.yaml", "policy: {on_drift: report}\n");
+    house.project.write("appcred.yaml", "owner: default\npolicy: {on_drift: report}\n");
     house.declare(&[house.entry("spotify", "A", "a", "first")]);
     let running = house.appcred(&ha).args(["watch", "--resync", "1"]).spawn();
     arrives(&ha, &[("a", "first")]);

@@ -59,10 +59,10 @@ fn ha_consent_that_is_refused_is_told_and_can_be_given_after_all() {
     linking.house.declare(&[linking.entry("linked_account", "Anna", "anna", "first")]);
     // Whoever else looks at a flow that is over takes its end away, so nobody does.
     let listener = Listener::start(200);
-    linking
-        .house
-        .project
-        .write("appcred.yaml", &format!("notify: {{webhook: {:?}}}\n", listener.url()));
+    linking.house.project.write(
+        "appcred.yaml",
+        &format!("owner: default\nnotify: {{webhook: {:?}}}\n", listener.url()),
+    );
     let running = linking.appcred(&["watch", "--resync", "3600"]).spawn();
     let first = link(&listener.next_of("consent_pending"));
     visit(&linking.provider.refuse(&first).location.unwrap());

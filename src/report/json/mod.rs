@@ -16,7 +16,7 @@ use crate::plan::{Action, Plan, Step, Unknown, Why, Withheld};
 use crate::reconcile::Outcome;
 
 use super::set_up::{self, IntegrationOf, SetUp, WaitsFor};
-use super::{House, Report, Tally, words};
+use super::{Report, Tally, TargetReport, words};
 
 const FORMAT_VERSION: u32 = 1;
 
@@ -237,13 +237,13 @@ struct ListedCredential<'a> {
 /// # Errors
 /// None in practice: all of it can be written as JSON.
 pub fn plan(report: &Report<'_>, links: Links) -> serde_json::Result<String> {
-    let targets = targets(report.houses, |house, plan| Planned {
+    let targets = target_reports(report.targets, |target, plan| Planned {
         in_sync: plan.is_in_sync(),
         stopped: plan.is_stopped(),
         summary: summary(plan),
-        steps: plan.steps.iter().map(|step| planned_step(house, step, links)).collect(),
-        withheld: plan.withheld.iter().map(|withheld| not_done(house, withheld)).collect(),
-        unknown: plan.unknown.iter().map(|unknown| not_known(house, unknown)).collect(),
+        steps: plan.steps.iter().map(|step| planned_step(target, step, links)).collect(),
+        withheld: plan.withheld.iter().map(|withheld| not_done(target, withheld)).collect(),
+        unknown: plan.unknown.iter().map(|unknown| not_known(target, unknown)).collect(),
         integrations: plan.setup_states.iter().map(|of| IntegrationOf::of(of, links)).collect(),
     });
     let problems = problems::problems(report);
@@ -255,8 +255,8 @@ pub fn plan(report: &Report<'_>, links: Links) -> serde_json::Result<String> {
 ///
 /// # Errors
 /// None in practice: all of it can be written as JSON.
-pub fn list(houses: &[House<'_>], links: Links) -> serde_json::Result<String> {
-    let targets = targets(houses, |_, plan| Listed {
+pub fn list(targets: &[TargetReport<'_>], links: Links) -> serde_json::Result<String> {
+    let targets = target_reports(targets, |_, plan| Listed {
         credentials: plan
             .credential_states
             .iter()
@@ -280,19 +280,19 @@ pub fn list(houses: &[House<'_>], links: Links) -> serde_json::Result<String> {
     Ok(serde_json::to_string_pretty(&report)? + "\n")
 }
 
-fn targets<'a, T>(
-    houses: &'a [House<'a>],
-    content: impl Fn(&'a House<'a>, &'a Plan) -> T,
+fn target_reports<'a, T>(
+    targets: &'a [TargetReport<'a>],
+    content: impl Fn(&'a TargetReport<'a>, &'a Plan) -> T,
 ) -> Vec<Target<T>> {
-    houses
+    targets
         .iter()
-        .map(|house| Target {
-            name: house.name.to_string(),
-            address: house.address.to_owned(),
-            basis: house.basis.map(str::to_owned),
-            home_assistant_version: house.version.map(str::to_owned),
-            content: match house.plan {
-                Ok(plan) => Content::Known(content(house, plan)),
+        .map(|target| Target {
+            name: target.name.to_string(),
+            address: target.address.to_owned(),
+            basis: target.basis.map(str::to_owned),
+            home_assistant_version: target.version.map(str::to_owned),
+            content: match target.plan {
+                Ok(plan) => Content::Known(content(target, plan)),
                 Err(why) => Content::Unknown { error: why.to_owned() },
             },
         })
@@ -304,8 +304,8 @@ fn summary(plan: &Plan) -> Summary {
     Summary { create, replace, adopt, delete, set_up, withheld: plan.withheld.len() }
 }
 
-fn planned_step<'a>(house: &House<'a>, step: &'a Step, links: Links) -> PlannedStep<'a> {
-    let outcome = house
+fn planned_step<'a>(target: &TargetReport<'a>, step: &'a Step, links: Links) -> PlannedStep<'a> {
+    let outcome = target
         .outcomes
         .iter()
         .find(|outcome| outcome.step == step.id)
@@ -316,7 +316,7 @@ fn planned_step<'a>(house: &House<'a>, step: &'a Step, links: Links) -> PlannedS
     };
     let undone = outcome.filter(|_| waits_for.is_none()).and_then(words::undone);
     PlannedStep {
-        what: what(house, &step.action),
+        what: what(target, &step.action),
         reasons: step.reasons.iter().map(|reason| words::reason_code(*reason)).collect(),
         reloads: accounts(&step.reload),
         outcome: outcome.map(words::outcome_code),
@@ -325,14 +325,14 @@ fn planned_step<'a>(house: &House<'a>, step: &'a Step, links: Links) -> PlannedS
     }
 }
 
-fn not_done<'a>(house: &House<'a>, withheld: &'a Withheld) -> NotDone<'a> {
+fn not_done<'a>(target: &TargetReport<'a>, withheld: &'a Withheld) -> NotDone<'a> {
     let (message, help) = (withheld.why.to_string(), withheld.why.help());
     let used_by = match &withheld.why {
         Why::InUse { by } => accounts(by),
         _ => Vec::new(),
     };
     NotDone {
-        what: what(house, &withheld.action),
+        what: what(target, &withheld.action),
         why: withheld.why.code(),
         message,
         help,
@@ -340,7 +340,7 @@ fn not_done<'a>(house: &House<'a>, withheld: &'a Withheld) -> NotDone<'a> {
     }
 }
 
-fn not_known<'a>(house: &House<'a>, unknown: &'a Unknown) -> NotKnown<'a> {
+fn not_known<'a>(target: &TargetReport<'a>, unknown: &'a Unknown) -> NotKnown<'a> {
     let (message, help) = words::unknowable(unknown.what);
     NotKnown {
         domain: &unknown.domain,
@@ -349,11 +349,11 @@ fn not_known<'a>(house: &House<'a>, unknown: &'a Unknown) -> NotKnown<'a> {
         what: words::unknowable_code(unknown.what),
         message,
         help,
-        declared_at: (house.written)(&unknown.key).map(|written| written.entry),
+        declared_at: target.entries.get(&unknown.key).map(|places| places.entry.clone()),
     }
 }
 
-fn what<'a>(house: &House<'a>, action: &'a Action) -> What<'a> {
+fn what<'a>(target: &TargetReport<'a>, action: &'a Action) -> What<'a> {
     let entry = action.entry();
     let old = match action {
         Action::Replace { old, .. } | Action::Adopt { old, .. } => old.as_slice(),
@@ -384,8 +384,8 @@ fn what<'a>(house: &House<'a>, action: &'a Action) -> What<'a> {
         ids: old.iter().map(|held| &held.id).collect(),
         accounts: accounts(touched),
         declared_at: entry
-            .and_then(|wanted| (house.written)(&wanted.key))
-            .map(|written| written.entry),
+            .and_then(|wanted| target.entries.get(&wanted.key))
+            .map(|places| places.entry.clone()),
     }
 }
 

@@ -47,6 +47,12 @@ pub(in crate::secret) fn in_yaml(text: &str, parsed: &Parsed<'_>) -> Option<Resu
     yaml::is_sops(&parsed.documents).then(|| yaml::sops_parts(text, parsed, &mut |_, _| {}))
 }
 
+/// The parts of a document in YAML or JSON; nothing where the text is none.
+pub(in crate::secret) fn in_text(text: &str) -> Option<Result<Parts, Fault>> {
+    let in_yaml = || in_yaml(text, &yaml::parse(text));
+    in_json(text).or_else(|| text.contains(yaml::SOPS).then(in_yaml).flatten())
+}
+
 /// What stands for the value that begins at this byte, if SOPS encrypted that one.
 pub(in crate::secret) fn ciphertext(document: &Document, at: usize) -> Option<&str> {
     let Tree { text, parts } = document.tree().ok()?;

@@ -24,7 +24,7 @@ use crate::model::Secret;
 use crate::model::sops::{Fault, Parts, Tree};
 
 pub(super) use cipher::SEALED;
-pub(super) use document::{ciphertext, in_json, in_yaml, is_document};
+pub(super) use document::{ciphertext, in_json, in_text, in_yaml, is_document};
 pub(super) use selection::Patterns;
 pub(super) use unlocked::Unlocked;
 pub use write::{SopsDocument, Unwritten};
@@ -70,7 +70,17 @@ impl SopsProblem {
     }
 }
 
-/// Opens a document: its values that stand in the document itself and not deeper, by their keys.
+/// Opens a document that holds one value.
+pub(super) fn only_value(
+    text: &str,
+    parts: Result<Parts, Fault>,
+    vault: &SecretResolver,
+) -> Result<Secret, Unreadable> {
+    let parts = parts.map_err(SopsProblem::from)?;
+    Unlocked::new(Tree { text, parts: &parts }, vault)?.only()
+}
+
+/// Opens a document: its values by the keys that lead to them, as in `home/spotify`.
 pub(super) fn by_name(
     text: &str,
     parts: Result<Parts, Fault>,

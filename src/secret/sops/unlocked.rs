@@ -109,7 +109,17 @@ impl Unlocked {
         plain.map_or(Err(Unreadable::Empty), Plain::text)
     }
 
-    /// The values that stand in the document itself and not deeper, by their keys.
+    /// The one value of a document that has no other.
+    pub(in crate::secret) fn only(&self) -> Result<Secret, Unreadable> {
+        let mut values = self.values();
+        match (values.next(), values.next()) {
+            (Some((_, plain)), None) => plain.text(),
+            _ => Err(Unreadable::Document("a SOPS document with several values, or none")),
+        }
+    }
+
+    /// The values by the keys that lead to them, with a slash between. Of values in a list, which
+    /// share their keys, the first.
     pub(in crate::secret) fn by_name(
         &self,
         tree: Tree<'_>,
@@ -117,9 +127,10 @@ impl Unlocked {
         let mut named = BTreeMap::new();
         for (known, plain) in self.values() {
             let Some(leaf) = tree.parts.leaves.get(known.leaf) else { continue };
-            let mut keys = tree.backwards(leaf.path);
-            if let (Some(name), None) = (keys.next(), keys.next()) {
-                named.entry(name.to_owned()).or_insert_with(|| plain.text());
+            let mut keys: Vec<_> = tree.backwards(leaf.path).collect();
+            keys.reverse();
+            if !keys.is_empty() {
+                named.entry(keys.join("/")).or_insert_with(|| plain.text());
             }
         }
         named

@@ -17,9 +17,8 @@ use crate::model::sops::{Fault, Form, Leaf, Metadata, Parts, Recipient, Tree};
 use crate::secret::seal::{Unsealed, bare, seal};
 use crate::secret::{SecretResolver, Unreadable};
 use crate::yaml;
-use crate::yaml_edit::geometry::{
-    block_end, block_header, indented, line_break, line_start, quoted, word,
-};
+use crate::yaml_edit::geometry::{block_end, block_header, line_break, line_start};
+use crate::yaml_edit::write::{indented, quoted, word};
 use crate::yaml_edit::{Changes, Unfit};
 
 /// Why a SOPS document is not written.

@@ -12,24 +12,34 @@ use crate::connect::Endpoint;
 use crate::desired::{self, Resolved};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::files::Stamp;
-use crate::manifest::{Cache, Entry, Loaded, Project, Target, Token, load_again};
-use crate::model::{Completeness, Key, OnDrift, SealedClients, Seals, TargetName};
-use crate::secret::{self, SecretResolver};
+use crate::manifest::{self, Cache, Entry, Loaded, Project, load_again};
+use crate::model::{Completeness, Key, OnDrift, PolicyOverrides, SealedClients, Seals, TargetName};
+use crate::secret::{self, Ask, SecretResolver};
 use crate::status::{Manifests, Mode};
 use crate::target::home_assistant::canonical;
-use crate::watch::{Notices, ReadSpecs, Reading, TargetLock, TargetSpec};
-use crate::workspace::select;
+use crate::watch::{Clock, Notices, ReadSpecs, Reading, TargetLock, TargetSpec};
 
-use super::gather::{request, vault};
-use super::selection::{PolicyArgs, Selection};
-use super::{Global, environment};
+use super::{Workspace, select};
 
-/// What is kept from one reading to the next.
-pub(super) struct Reader {
-    pub(super) global: Global,
-    pub(super) selection: Selection,
-    pub(super) policy: PolicyArgs,
-    pub(super) is_dry: bool,
+/// What to read, and how to watch it.
+pub struct ReaderSettings {
+    /// The project.
+    pub workspace: Workspace,
+    /// The names of the targets; all where there is none.
+    pub targets: Vec<String>,
+    /// What is asked for instead of the project's policy.
+    pub policy: PolicyOverrides,
+    /// Whether nothing is changed at the targets.
+    pub is_dry_run: bool,
+    /// Tells the time.
+    pub clock: Clock,
+}
+
+/// Reads a project again and again; what has not changed is kept from one reading to the next.
+pub struct Reader<P> {
+    settings: ReaderSettings,
+    /// Who is asked for passphrases.
+    person: P,
     since: Timestamp,
     cache: Cache,
     known: Option<Known>,
@@ -39,43 +49,41 @@ pub(super) struct Reader {
 
 /// What was decrypted, and what that depended on.
 struct Known {
-    vault: Arc<SecretResolver>,
+    resolver: Arc<SecretResolver>,
     resolved: Resolved,
     /// What is wrong with identities, which matters where something cannot be read.
     notes: Diagnostics,
-    grounds: Vec<(PathBuf, Option<Stamp>)>,
+    /// The identity files, as they were.
+    identities: Vec<(PathBuf, Option<Stamp>)>,
     allow_outside: bool,
 }
 
-impl Reader {
-    pub(super) fn new(
-        global: Global,
-        selection: Selection,
-        policy: PolicyArgs,
-        is_dry: bool,
-    ) -> Self {
-        let since = environment::now();
+impl<P: Ask + Clone> Reader<P> {
+    /// Nothing is read before it is asked for.
+    pub fn new(settings: ReaderSettings, person: P) -> Self {
+        let since = (settings.clock)();
         let (cache, known) = Default::default();
         let resolvers = watch::Sender::new(Arc::default());
-        Self { global, selection, policy, is_dry, since, cache, known, resolvers }
+        Self { settings, person, since, cache, known, resolvers }
     }
 
     /// What secrets are read with, always that of the last reading.
-    pub(super) fn resolvers(&self) -> watch::Receiver<Arc<SecretResolver>> {
+    pub fn resolvers(&self) -> watch::Receiver<Arc<SecretResolver>> {
         self.resolvers.subscribe()
     }
 }
 
-impl ReadSpecs for Reader {
+impl<P: Ask + Clone> ReadSpecs for Reader<P> {
     fn restart(&mut self) {
         self.cache = Cache::default();
         self.known = None;
     }
 
     fn read(&mut self) -> Reading {
-        let now = environment::now();
-        let loaded = load_again(&request(&self.global), &mut self.cache, now);
-        let mut places = places(&loaded, &self.global.folder);
+        let workspace = &self.settings.workspace;
+        let now = (self.settings.clock)();
+        let loaded = load_again(&workspace.request(), &mut self.cache, now);
+        let mut places = places(&loaded, &workspace.folder);
         let completeness = loaded.completeness();
         let Loaded { project, manifests: files, entries, mut problems, .. } = loaded;
         let seals: BTreeMap<Key, Seals> =
@@ -91,8 +99,8 @@ impl ReadSpecs for Reader {
             problems.append(known.resolved.problems.clone());
             problems.append(known.notes.clone());
         }
-        let specs = match select(&project, &environment::read(), &self.selection.targets) {
-            Ok(_) if problems.has_errors() => None,
+        let environment = &self.settings.workspace.environment;
+        let specs = match select(&project, environment, &self.settings.targets) {
             Ok(targets) => {
                 let specs = self.specs(&project, targets, &known, seals, &mut problems);
                 places.extend(specs.values().flat_map(|spec| spec.inputs.keys().cloned()));
@@ -103,16 +111,16 @@ impl ReadSpecs for Reader {
                 None
             }
         };
-        places.extend(known.grounds.iter().map(|(file, _)| file.clone()));
-        places.extend(known.vault.files());
+        places.extend(known.identities.iter().map(|(file, _)| file.clone()));
+        places.extend(known.resolver.files());
         manifests.problems = Arc::new(problems);
-        self.resolvers.send_replace(Arc::clone(&known.vault));
+        self.resolvers.send_replace(Arc::clone(&known.resolver));
         self.known = Some(known);
         Reading { specs, places, manifests }
     }
 }
 
-impl Reader {
+impl<P: Ask + Clone> Reader<P> {
     /// Decrypts what was not decrypted before.
     fn resolve(
         &mut self,
@@ -120,37 +128,38 @@ impl Reader {
         entries: Vec<Arc<Entry>>,
         completeness: Completeness,
     ) -> Known {
+        let workspace = &self.settings.workspace;
         let mut files = project.age.identities.clone();
-        files.extend(environment::identity_files());
-        files.extend(secret::env::identities().files);
+        files.extend(workspace.environment.identity_files.iter().cloned());
+        files.extend(workspace.environment.identities.all_files().cloned());
         let stamped = files.into_iter().map(|file| {
             let stamp = Stamp::of(&file);
             (file, stamp)
         });
-        let grounds: Vec<(PathBuf, Option<Stamp>)> = stamped.collect();
-        let now = environment::now();
+        let identities: Vec<(PathBuf, Option<Stamp>)> = stamped.collect();
+        let now = (self.settings.clock)();
         let is_settled =
             |(_, stamp): &(PathBuf, Option<Stamp>)| stamp.is_none_or(|stamp| stamp.is_settled(now));
         let earlier = self.known.take().filter(|known| {
-            known.grounds == grounds
-                && grounds.iter().all(is_settled)
+            known.identities == identities
+                && identities.iter().all(is_settled)
                 && known.allow_outside == project.allow_outside_files
         });
-        let (vault, notes) = match &earlier {
-            Some(known) => (known.vault.renewed(now), known.notes.clone()),
+        let (resolver, notes) = match &earlier {
+            Some(known) => (known.resolver.renewed(now), known.notes.clone()),
             None => {
-                let (vault, wrong) = vault(&self.global, project);
+                let (resolver, wrong) = workspace.resolver(project, self.person.clone());
                 let mut notes = Diagnostics::default();
                 for problem in wrong {
                     notes.push(Diagnostic::warning("identity", problem.to_string()));
                 }
-                (vault, notes)
+                (resolver, notes)
             }
         };
-        let vault = Arc::new(vault);
+        let resolver = Arc::new(resolver);
         let earlier = earlier.as_ref().map(|known| &known.resolved);
-        let resolved = desired::resolve_again(entries, &vault, completeness, earlier);
-        Known { vault, resolved, notes, grounds, allow_outside: project.allow_outside_files }
+        let resolved = desired::resolve_again(entries, &resolver, completeness, earlier);
+        Known { resolver, resolved, notes, identities, allow_outside: project.allow_outside_files }
     }
 
     fn specs(
@@ -161,20 +170,20 @@ impl Reader {
         seals: BTreeMap<Key, Seals>,
         problems: &mut Diagnostics,
     ) -> BTreeMap<TargetName, TargetSpec> {
-        let policy = self.policy.over(&project.policy);
-        let mode = match (self.is_dry, policy.on_drift) {
+        let policy = project.policy.with(&self.settings.policy);
+        let mode = match (self.settings.is_dry_run, policy.on_drift) {
             (true, _) => Mode::Report,
             (false, OnDrift::Report) => Mode::ReportDrift,
             (false, OnDrift::Repair) => Mode::Repair,
         };
-        let notices = notices(project, &known.vault, problems);
-        let sessions = environment::read().sessions();
+        let notices = notices(project, &known.resolver, problems);
+        let sessions = self.settings.workspace.environment.sessions();
         let seals = Arc::new(seals);
         let mut all = BTreeMap::new();
         for (name, endpoint) in targets {
             let (desired, twice) = known.resolved.for_target(project, &name, &SealedClients::new());
             problems.append(twice);
-            let files = endpoint.files(&known.vault, sessions.as_ref());
+            let files = endpoint.files(&known.resolver, sessions.as_ref());
             let stamped = files.into_iter().map(|file| {
                 let stamp = Stamp::of(&file);
                 (file, stamp)
@@ -205,24 +214,25 @@ impl Reader {
         };
         let digest = Sha256::digest(format!("{}\0{place}", project.owner));
         let digest: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-        let folder = environment::state_folder().filter(|_| !self.is_dry);
+        let environment = &self.settings.workspace.environment;
+        let folder = environment.state_folder.as_ref().filter(|_| !self.settings.is_dry_run);
         TargetLock {
             file: folder.map(|folder| folder.join("watching").join(format!("{digest}.lock"))),
             holder: format!(
                 "process {} since {:.0}, in {}",
                 std::process::id(),
                 self.since,
-                environment::folder().display()
+                environment.folder.display()
             ),
         }
     }
 }
 
-fn notices(project: &Project, vault: &SecretResolver, problems: &mut Diagnostics) -> Notices {
+fn notices(project: &Project, resolver: &SecretResolver, problems: &mut Diagnostics) -> Notices {
     let mut notices =
         Notices { home_assistant: project.notify.home_assistant, webhooks: Vec::new() };
     for webhook in &project.notify.webhooks {
-        match secret::read(&webhook.value, vault) {
+        match secret::read(&webhook.value, resolver) {
             Ok(address) if is_web(address.expose()) => notices.webhooks.push(address),
             Ok(_) => problems.push(
                 Diagnostic::error(
@@ -261,27 +271,12 @@ fn real(path: &Path) -> PathBuf {
     }
 }
 
-/// The files and folders that the reading came from.
+/// The files and folders that manifests came from, and where new ones would be found.
 fn places(loaded: &Loaded, folder: &Path) -> BTreeSet<PathBuf> {
-    let mut places = BTreeSet::from([folder.join("appcred.yaml")]);
-    match &loaded.project.manifests {
-        Some(named) => places.extend(named.iter().map(|named| folder.join(&named.value))),
-        None => {
-            let usual = ["credentials", "application_credentials"];
-            places.extend(usual.map(|name| folder.join(name)));
-            places.extend(usual.map(|name| folder.join(format!("{name}.yaml"))));
-        }
-    }
+    let named = manifest::places(&loaded.project).into_iter();
+    let mut places: BTreeSet<PathBuf> = named.map(|place| folder.join(place)).collect();
     // What lies elsewhere changes elsewhere.
     let links = loaded.manifests.iter().filter(|file| file.is_symlink());
     places.extend(links.filter_map(|link| link.canonicalize().ok()));
-    for target in loaded.project.targets.values() {
-        if let Target::HomeAssistant { token, network, .. } = target {
-            places.extend(network.ca_file.clone());
-            if let Token::File(file) = token {
-                places.insert(file.clone());
-            }
-        }
-    }
     places
 }

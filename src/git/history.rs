@@ -1,0 +1,233 @@
+//! Secrets in plain text in old versions of manifests and project files, wherever in the repository
+//! these were: folders move, and projects too.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::thread;
+
+use secrecy::zeroize::Zeroizing;
+use sha2::{Digest, Sha256};
+
+use super::{GitError, git, names, refused};
+use crate::model::{CLIENT_SECRET, SECRET_FIELDS};
+use crate::yaml_edit::{Held, Unfit, slots};
+
+/// So much of a commit's hash is shown.
+const HASH: usize = 12;
+/// No manifest is larger.
+const MAX_BYTES: u64 = 8 * 1024 * 1024;
+/// The name of a project file.
+const PROJECT_FILE: &str = "appcred.yaml";
+
+/// A version of a file that has a secret in plain text, or that cannot be searched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OldVersion {
+    /// The first commit that has it.
+    pub commit: String,
+    /// The file, from the root of the repository.
+    pub file: PathBuf,
+    /// What is there.
+    pub content: OldContent,
+}
+
+/// What is in an old version of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OldContent {
+    /// A secret in plain text.
+    Secret {
+        /// The line, from 1.
+        line: u32,
+        /// The field.
+        field: String,
+    },
+    /// No valid YAML.
+    Invalid,
+}
+
+/// Searches all versions, on all branches, of all manifests and project files of the repository that
+/// the folder is in; those of other projects are left out. Each secret is found once in each file.
+///
+/// # Errors
+/// Where git cannot be run, or refuses.
+pub fn plain_secrets(folder: &Path) -> Result<Vec<OldVersion>, GitError> {
+    let shallow = git(folder).args(["rev-parse", "--is-shallow-repository"]).output()?;
+    if !shallow.status.success() {
+        return Err(refused(&shallow.stderr));
+    }
+    if shallow.stdout.trim_ascii() == b"true" {
+        return Err(GitError::Shallow);
+    }
+    let others = other_projects(folder)?;
+    let mut versions = versions(folder)?;
+    versions.retain(|version| !others.iter().any(|other| version.file.starts_with(other)));
+    let blobs: BTreeSet<&str> = versions.iter().map(|version| version.blob.as_str()).collect();
+    let searched = search(folder, &blobs)?;
+    let mut found = Vec::new();
+    let mut seen = BTreeSet::new();
+    for Version { commit, blob, file } in &versions {
+        let is_project = file.file_name().is_some_and(|name| name == PROJECT_FILE);
+        let add = |content| OldVersion { commit: commit.clone(), file: file.clone(), content };
+        match searched.get(blob) {
+            None => {}
+            Some(Searched::Invalid { names_credentials }) => {
+                if is_project || *names_credentials {
+                    found.push(add(OldContent::Invalid));
+                }
+            }
+            Some(Searched::Plain(secrets)) => {
+                let here = |secret: &&PlainSecret| is_project || secret.is_of_entry();
+                for secret in secrets.iter().filter(here) {
+                    if seen.insert((file, secret.field.as_str(), secret.digest)) {
+                        let (line, field) = (secret.line, secret.field.clone());
+                        found.push(add(OldContent::Secret { line, field }));
+                    }
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
+struct Version {
+    commit: String,
+    blob: String,
+    file: PathBuf,
+}
+
+/// All versions of YAML files, the oldest first.
+fn versions(folder: &Path) -> Result<Vec<Version>, GitError> {
+    let mut command = git(folder);
+    command.args(["log", "--all", "--reverse", "--topo-order", "--root", "-z", "--format=%x01%H"]);
+    command.args(["--raw", "--no-abbrev", "--no-renames", "-m", "--"]);
+    let output = command.args([":(top)*.yaml", ":(top)*.yml"]).output()?;
+    if !output.status.success() {
+        return Err(refused(&output.stderr));
+    }
+    let mut versions = Vec::new();
+    let (mut commit, mut blob) = (String::new(), None);
+    for part in names(&output.stdout) {
+        let part = part.trim_start_matches('\n');
+        if let Some(hash) = part.strip_prefix('\u{1}') {
+            commit = hash.trim().chars().take(HASH).collect();
+        } else if let Some(change) = part.strip_prefix(':') {
+            // Modes, blobs and kind. A deleted file has no new blob, and a link is no manifest.
+            let words: Vec<&str> = change.split(' ').collect();
+            let is_file = words.get(1).is_some_and(|mode| mode.starts_with("100"));
+            blob = words.get(3).filter(|_| is_file).map(|blob| (*blob).to_owned());
+        } else if let Some(blob) = blob.take() {
+            versions.push(Version { commit: commit.clone(), blob, file: PathBuf::from(part) });
+        }
+    }
+    Ok(versions)
+}
+
+/// The folders of other projects that Git tracks now, from the root of the repository.
+fn other_projects(folder: &Path) -> Result<Vec<PathBuf>, GitError> {
+    let pattern = format!(":(top,glob)**/{PROJECT_FILE}");
+    let output = git(folder).args(["ls-files", "-z", "--full-name", "--", &pattern]).output()?;
+    let prefix = git(folder).args(["rev-parse", "--show-prefix"]).output()?;
+    if !output.status.success() || !prefix.status.success() {
+        return Err(refused(&[output.stderr, prefix.stderr].concat()));
+    }
+    let own = PathBuf::from(String::from_utf8_lossy(prefix.stdout.trim_ascii()).into_owned());
+    let folders =
+        names(&output.stdout).filter_map(|file| Some(Path::new(&file).parent()?.to_owned()));
+    // What a project is in is not another one.
+    Ok(folders.filter(|other| !own.starts_with(other)).collect())
+}
+
+/// What was found in a version.
+enum Searched {
+    Plain(Vec<PlainSecret>),
+    Invalid { names_credentials: bool },
+}
+
+struct PlainSecret {
+    field: String,
+    line: u32,
+    /// By which it is known again, and not shown.
+    digest: [u8; 32],
+}
+
+impl PlainSecret {
+    /// Whether it can be in a manifest, and not in a project file alone.
+    fn is_of_entry(&self) -> bool {
+        SECRET_FIELDS
+            .iter()
+            .any(|known| known.name == self.field && known.section == CLIENT_SECRET.section)
+    }
+}
+
+/// Searches blobs, one after the other; those that are no text or too large are left out.
+fn search(folder: &Path, blobs: &BTreeSet<&str>) -> Result<BTreeMap<String, Searched>, GitError> {
+    let mut child = git(folder)
+        .args(["cat-file", "--batch"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()?;
+    let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
+    let asked: String = blobs.iter().flat_map(|blob| [blob, "\n"]).collect();
+    // It answers while it is asked, and a full pipe would block both.
+    let asking = thread::spawn(move || stdin.map(|mut stdin| stdin.write_all(asked.as_bytes())));
+    let mut searched = BTreeMap::new();
+    if let Some(stdout) = stdout {
+        let mut answers = BufReader::new(stdout);
+        while let Some((blob, text)) = next_text(&mut answers)? {
+            if let Some(result) = text.and_then(|text| search_text(&text)) {
+                searched.insert(blob, result);
+            }
+        }
+    }
+    let is_asked = matches!(asking.join(), Ok(Some(Ok(()))));
+    if !child.wait()?.success() || !is_asked {
+        return Err(GitError::Refused("it does not show old versions".to_owned()));
+    }
+    Ok(searched)
+}
+
+/// The next blob of `git cat-file --batch`, and its text, where it is one.
+fn next_text(
+    answers: &mut impl BufRead,
+) -> io::Result<Option<(String, Option<Zeroizing<String>>)>> {
+    let mut head = String::new();
+    if answers.read_line(&mut head)? == 0 {
+        return Ok(None);
+    }
+    let mut words = head.trim_end().split(' ');
+    let (blob, size) = (words.next().unwrap_or_default(), words.nth(1));
+    let Some(size) = size.and_then(|size| size.parse::<u64>().ok()) else {
+        return Ok(Some((blob.to_owned(), None)));
+    };
+    if size > MAX_BYTES {
+        io::copy(&mut answers.take(size + 1), &mut io::sink())?;
+        return Ok(Some((blob.to_owned(), None)));
+    }
+    let mut bytes = Zeroizing::new(Vec::with_capacity(size as usize + 1));
+    answers.take(size + 1).read_to_end(&mut bytes)?;
+    bytes.pop();
+    let text = std::str::from_utf8(&bytes).ok().map(|text| Zeroizing::new(text.to_owned()));
+    Ok(Some((blob.to_owned(), text)))
+}
+
+fn search_text(text: &str) -> Option<Searched> {
+    // Most YAML files of a repository are no manifests.
+    let names_credentials = text.contains(CLIENT_SECRET.section);
+    if !SECRET_FIELDS.iter().any(|field| text.contains(field.section)) {
+        return None;
+    }
+    match slots(text) {
+        Ok(slots) => {
+            let plain = slots.into_iter().filter_map(|slot| {
+                let Held::Plain(secret) = slot.held else { return None };
+                let digest = Sha256::digest(secret.expose()).into();
+                Some(PlainSecret { field: slot.field, line: slot.span.line, digest })
+            });
+            Some(Searched::Plain(plain.collect()))
+        }
+        Err(Unfit::Sops) => None,
+        Err(_) => Some(Searched::Invalid { names_credentials }),
+    }
+}

@@ -1,0 +1,134 @@
+//! What Git knows of a folder's files. All of it is asked of the `git` program, which reads a
+//! repository however that is kept.
+
+mod history;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use thiserror::Error;
+
+pub use history::{OldContent, OldVersion, plain_secrets};
+
+/// Why Git says nothing.
+#[derive(Debug, Error)]
+pub enum GitError {
+    /// There is no program `git`.
+    #[error("cannot run git: {0}")]
+    NotRun(#[from] io::Error),
+    /// The clone begins in the middle.
+    #[error("this clone is shallow, so that old versions are missing")]
+    Shallow,
+    /// Git does not read a repository that belongs to somebody else.
+    #[error("git: the repository belongs to another user")]
+    OtherOwner,
+    /// The folder is in no repository, or in a damaged one.
+    #[error("git: {0}")]
+    Refused(String),
+}
+
+impl GitError {
+    /// What to do about it.
+    pub fn help(&self) -> &'static str {
+        match self {
+            Self::NotRun(_) => "install git",
+            Self::Shallow => "fetch the rest with `git fetch --unshallow`; in CI, `fetch-depth: 0`",
+            Self::OtherOwner => {
+                "allow it, as is usual in CI containers: `git config --global --add safe.directory FOLDER`, where FOLDER is the whole path of the repository"
+            }
+            Self::Refused(_) => "run it in a clone of the repository",
+        }
+    }
+}
+
+/// Whether a folder is in a repository, even one that git refuses to read.
+pub fn is_repository(folder: &Path) -> bool {
+    std::path::absolute(folder)
+        .is_ok_and(|folder| folder.ancestors().any(|above| above.join(".git").exists()))
+}
+
+/// Files of the work tree below the folder that hold an age identity and are not ignored.
+///
+/// # Errors
+/// Where git cannot be run, or refuses.
+pub fn identities(folder: &Path) -> Result<Vec<PathBuf>, GitError> {
+    // An identity has 58 characters behind its beginning; who only names that holds no secret.
+    let pattern = "AGE-SECRET-KEY-1[QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L]{58}";
+    let arguments = ["grep", "-lzIE", "--untracked", "-e", pattern, "--", "."];
+    let output = git(folder).args(arguments).output()?;
+    match output.status.code() {
+        // It ends with 1 where there is none.
+        Some(0 | 1) => Ok(names(&output.stdout).map(PathBuf::from).collect()),
+        _ => Err(refused(&output.stderr)),
+    }
+}
+
+/// Whether a file lies in a work tree and is not ignored there.
+///
+/// # Errors
+/// Where git cannot be run, or refuses.
+pub fn would_take(file: &Path) -> Result<bool, GitError> {
+    let arguments = ["check-ignore", "--quiet", "--"];
+    ask(file, &arguments).map(|answer| answer == Answer::No)
+}
+
+/// Whether Git tracks a file, and stores it as it is: not encrypted by a filter such as git-crypt.
+///
+/// # Errors
+/// Where git cannot be run, or refuses.
+pub fn stores_as_it_is(file: &Path) -> Result<bool, GitError> {
+    if ask(file, &["ls-files", "--error-unmatch", "--"])? == Answer::No {
+        return Ok(false);
+    }
+    let (folder, name) = parts(file);
+    let output = git(folder).args(["check-attr", "filter", "--"]).arg(name).output()?;
+    let attribute = String::from_utf8_lossy(&output.stdout);
+    let filter = attribute.trim_end().rsplit(' ').next().unwrap_or_default();
+    Ok(!["crypt", "sops", "age"].iter().any(|part| filter.contains(part)))
+}
+
+#[derive(PartialEq, Eq)]
+enum Answer {
+    Yes,
+    No,
+}
+
+/// Asks a command that ends with 0 for yes and 1 for no about a file.
+fn ask(file: &Path, arguments: &[&str]) -> Result<Answer, GitError> {
+    let (folder, name) = parts(file);
+    let output = git(folder).args(arguments).arg(name).output()?;
+    match output.status.code() {
+        Some(0) => Ok(Answer::Yes),
+        Some(1) => Ok(Answer::No),
+        _ => Err(refused(&output.stderr)),
+    }
+}
+
+fn parts(file: &Path) -> (&Path, &Path) {
+    (file.parent().unwrap_or(Path::new("")), file.file_name().map_or(file, Path::new))
+}
+
+fn git(folder: &Path) -> Command {
+    let here = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let mut command = Command::new("git");
+    // Its messages are read, so they must not be translated.
+    command.arg("-C").arg(here).stdin(Stdio::null()).env("LC_ALL", "C");
+    command
+}
+
+fn names(output: &[u8]) -> impl Iterator<Item = String> {
+    output
+        .split(|byte| *byte == 0)
+        .filter(|name| !name.is_empty())
+        .map(|name| String::from_utf8_lossy(name).into_owned())
+}
+
+fn refused(stderr: &[u8]) -> GitError {
+    let message = String::from_utf8_lossy(stderr);
+    if message.contains("dubious ownership") {
+        return GitError::OtherOwner;
+    }
+    let message = message.lines().next().unwrap_or_default();
+    GitError::Refused(message.trim_start_matches("fatal: ").to_owned())
+}

@@ -1,0 +1,133 @@
+//! Whether Git keeps secrets of a project in plain text: identities, files that hold secrets, and old
+//! versions of the manifests. What cannot be checked is reported.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::files::{self, TEXT_LIMIT};
+use crate::git::{self, GitError, OldContent, OldVersion};
+use crate::manifest::{Entry, Project, SecretValue, secret_values};
+use crate::model::PlainText;
+use crate::secret::{SecretResolver, plain_file};
+
+/// Warns of age identities and of secrets in plain text that Git tracks or would take in. Where there
+/// is no repository, there is nothing to warn of.
+pub fn check(
+    folder: &Path,
+    project: &Project,
+    entries: &[Arc<Entry>],
+    resolver: &SecretResolver,
+) -> Diagnostics {
+    let mut problems = Diagnostics::default();
+    if !git::is_repository(folder) {
+        return problems;
+    }
+    let checked = identities(folder, project, &mut problems)
+        .and_then(|()| plain_files(project, entries, resolver, &mut problems));
+    if let Err(why) = checked {
+        let message =
+            format!("it cannot be checked whether Git takes in secrets in plain text: {why}");
+        problems.push(Diagnostic::warning("repository-not-checked", message).help(why.help()));
+    }
+    problems
+}
+
+/// Identities that Git would take in.
+fn identities(
+    folder: &Path,
+    project: &Project,
+    problems: &mut Diagnostics,
+) -> Result<(), GitError> {
+    let mut found = git::identities(folder)?;
+    found.iter_mut().for_each(|file| *file = folder.join(&*file));
+    for file in &project.age.identities {
+        let is_there = found.iter().any(|other| is_same(other, file));
+        let is_in_repository = file.parent().is_some_and(git::is_repository);
+        // An age file of identities, under a passphrase, is kept in Git on purpose.
+        if !is_there && is_in_repository && is_key(file) && git::would_take(file)? {
+            found.push(file.clone());
+        }
+    }
+    for file in found {
+        let file = file.strip_prefix(".").unwrap_or(&file).display();
+        let message = format!("{file} holds an age identity, and Git takes it in");
+        let problem = Diagnostic::warning("identity-in-repository", message);
+        problems.push(problem.help("move it out of the repository; if it was committed, make a new one, encrypt to that, and make new secrets at the providers"));
+    }
+    Ok(())
+}
+
+fn is_same(one: &Path, other: &Path) -> bool {
+    matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
+}
+
+/// Whether a file holds an identity of age, or a private key of SSH.
+fn is_key(file: &Path) -> bool {
+    // What cannot be read is reported by whoever reads it.
+    let Ok(text) = files::read(file, TEXT_LIMIT) else { return false };
+    let text = String::from_utf8_lossy(&text);
+    let is_ssh = text.trim_start().starts_with("-----BEGIN") && text.contains("PRIVATE KEY-----");
+    is_ssh || text.contains("AGE-SECRET-KEY-")
+}
+
+/// Files with secrets in plain text that Git tracks.
+fn plain_files(
+    project: &Project,
+    entries: &[Arc<Entry>],
+    resolver: &SecretResolver,
+    problems: &mut Diagnostics,
+) -> Result<(), GitError> {
+    if project.allow_plaintext {
+        return Ok(());
+    }
+    let mut seen: BTreeSet<PathBuf> = BTreeSet::new();
+    for SecretValue { field, value } in secret_values(project, entries) {
+        if field.plain_text == PlainText::Usual {
+            continue;
+        }
+        let Some(file) = plain_file(&value.value, resolver) else { continue };
+        if !seen.insert(file.clone()) || !git::stores_as_it_is(&file)? {
+            continue;
+        }
+        let message = format!(
+            "the {} here is read from `{}`, which is in plain text, and Git tracks it",
+            field.name,
+            resolver.shown(&file)
+        );
+        let problem = Diagnostic::warning("plain-file-in-repository", message)
+            .at(&value.spot.file, value.spot.span);
+        problems.push(problem.help("encrypt it with SOPS or age, or take it out with `git rm --cached` and name it in .gitignore; make new secrets at the providers: whoever has the repository has these"));
+    }
+    Ok(())
+}
+
+/// Secrets in plain text in old versions of the manifests.
+pub fn check_history(folder: &Path) -> Diagnostics {
+    let mut problems = Diagnostics::default();
+    let found = match git::plain_secrets(folder) {
+        Ok(found) => found,
+        Err(why) => {
+            let message = format!("the history cannot be searched: {why}");
+            problems.push(Diagnostic::error("no-history", message).help(why.help()));
+            return problems;
+        }
+    };
+    for OldVersion { commit, file, content } in found {
+        let file = file.display();
+        problems.push(match content {
+            OldContent::Secret { line, field } => Diagnostic::warning(
+                "plain-secret-in-history",
+                format!("`{field}` is in plain text in commit {commit}, {file}:{line}"),
+            )
+            .help("make a new one at the provider: whoever has the repository has this one"),
+            OldContent::Invalid => Diagnostic::warning(
+                "unreadable-history",
+                format!("{file} in commit {commit} is no valid YAML, and was not searched"),
+            )
+            .help("look at it with `git show COMMIT:FILE`"),
+        });
+    }
+    problems
+}

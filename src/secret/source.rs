@@ -1,0 +1,38 @@
+//! The sources of secrets that a tag names. A new one is a file beside this one and a line in
+//! [`SOURCES`].
+
+use std::path::{Path, PathBuf};
+
+use super::{SecretResolver, Unreadable, env, file, named};
+use crate::model::Secret;
+
+/// A source of secrets.
+pub(super) struct Source {
+    /// The tag that names it, without the `!`.
+    pub(super) tag: &'static str,
+    /// Reads the secret that the text behind the tag names, in the file at this path.
+    pub(super) read: fn(&str, &Path, &SecretResolver) -> Result<Secret, Unreadable>,
+    /// The files inside the project that the secret may be read from.
+    pub(super) files: fn(&str, &Path, &SecretResolver) -> Vec<PathBuf>,
+    /// The file inside the project that holds the secret in plain text.
+    pub(super) plain_file: fn(&str, &Path, &SecretResolver) -> Option<PathBuf>,
+}
+
+/// All sources.
+const SOURCES: &[Source] = &[
+    env::SOURCE,
+    file::SOURCE,
+    named::SOURCE,
+    #[cfg(test)]
+    super::reversed::SOURCE,
+];
+
+/// The source with this tag.
+pub(super) fn source(tag: &str) -> Option<&'static Source> {
+    SOURCES.iter().find(|source| source.tag == tag)
+}
+
+/// The tags of all sources.
+pub fn tags() -> impl Iterator<Item = &'static str> + Clone {
+    SOURCES.iter().map(|source| source.tag)
+}

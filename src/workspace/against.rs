@@ -1,0 +1,209 @@
+//! Plans from a snapshot: nothing is decrypted, no target is asked.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use thiserror::Error;
+use tokio::task::spawn_blocking;
+
+use super::Workspace;
+use super::evaluate::{Evaluation, EvaluationError, Observation};
+use super::targets::pick;
+use crate::desired;
+use crate::diagnostic::Diagnostics;
+use crate::manifest::{Loaded, Project};
+use crate::model::{PolicyOverrides, SealedClients, Secret, TargetName};
+use crate::target::TargetError;
+use crate::target::snapshot::{self, Recorded, Snapshot, Source};
+
+/// Clocks of two machines may differ by so much.
+const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
+
+/// What to plan from.
+#[derive(Clone, Debug)]
+pub struct Against {
+    /// Where the snapshot is.
+    pub source: Source,
+    /// Sent to an address that asks for a token.
+    pub token: Option<Secret>,
+    /// How old the snapshot may be.
+    pub max_age: Option<SignedDuration>,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// A snapshot that is not used.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum StaleSnapshot {
+    /// It is too old.
+    #[error(
+        "{snapshot} is a snapshot of {taken_at}, {age}, and --max-age allows {allowed}: take a new one with `appcred snapshot`"
+    )]
+    TooOld {
+        /// Where it is.
+        snapshot: String,
+        /// When it was taken.
+        taken_at: String,
+        /// How old it is.
+        age: String,
+        /// How old it may be.
+        allowed: String,
+    },
+    /// It is from the future.
+    #[error("{snapshot} is a snapshot of {taken_at}, which is in the future: set the clock")]
+    InFuture {
+        /// Where it is.
+        snapshot: String,
+        /// When it was taken.
+        taken_at: String,
+    },
+}
+
+impl Against {
+    /// Fetches the snapshot.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub async fn fetch(&self) -> Result<Snapshot, TargetError> {
+        snapshot::load(&self.source, self.token.as_ref()).await
+    }
+
+    fn refuse_stale(&self, taken_at: Timestamp) -> Result<(), StaleSnapshot> {
+        let Some(max_age) = self.max_age else { return Ok(()) };
+        let old = self.now.duration_since(taken_at);
+        let (snapshot, shown) = (self.source.to_string(), shown(taken_at));
+        if old > max_age {
+            let (age, allowed) = (age(taken_at, self.now), in_words(max_age));
+            return Err(StaleSnapshot::TooOld { snapshot, taken_at: shown, age, allowed });
+        }
+        if old < -CLOCK_SKEW {
+            return Err(StaleSnapshot::InFuture { snapshot, taken_at: shown });
+        }
+        Ok(())
+    }
+}
+
+impl Workspace {
+    /// Plans for the targets of these names, or for all, as a snapshot recorded them.
+    ///
+    /// # Errors
+    /// Where the snapshot is too old, or there is no such target.
+    pub async fn evaluate_snapshot(
+        &self,
+        loaded: Loaded,
+        mut snapshot: Snapshot,
+        names: &[String],
+        policy: &PolicyOverrides,
+        against: &Against,
+    ) -> Result<Evaluation, EvaluationError> {
+        let taken_at = snapshot.taken_at;
+        against.refuse_stale(taken_at)?;
+        let basis = format!("snapshot of {}, {}", shown(taken_at), age(taken_at, against.now));
+        let completeness = loaded.completeness();
+        let Loaded { project, entries, .. } = loaded;
+        let sealing = move || desired::seal(entries, completeness);
+        let resolved = spawn_blocking(sealing).await?;
+        let policy = project.policy.with(policy);
+        let mut problems = Diagnostics::default();
+        let mut targets = Vec::new();
+        for name in pick(targets_of(&project, &snapshot), names)?.into_keys() {
+            let observation = recorded(name, &mut snapshot, &basis, &against.source);
+            targets.push(observation.compare(&project, &resolved, &policy, &mut problems));
+        }
+        Ok(Evaluation { targets: Some(targets).filter(|_| !problems.has_errors()), problems })
+    }
+}
+
+/// The targets of the project, or of the snapshot where the project names none.
+fn targets_of(project: &Project, snapshot: &Snapshot) -> BTreeMap<TargetName, ()> {
+    if project.targets.is_empty() {
+        snapshot.names().map(|name| (name.clone(), ())).collect()
+    } else {
+        project.targets.keys().map(|name| (name.clone(), ())).collect()
+    }
+}
+
+fn recorded(
+    name: TargetName,
+    snapshot: &mut Snapshot,
+    basis: &str,
+    source: &Source,
+) -> Observation {
+    let (observed, clients) = match snapshot.take(&name) {
+        Some(Recorded { observed, clients }) => (Ok(observed), clients),
+        None => (Err(format!("{source} has no data for this target")), SealedClients::new()),
+    };
+    let (basis, address) = (Some(basis.to_owned()), source.to_string());
+    Observation { name, address, basis, target: None, observed, clients }
+}
+
+fn shown(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
+fn age(taken_at: Timestamp, now: Timestamp) -> String {
+    let old = now.duration_since(taken_at);
+    if old < SignedDuration::ZERO {
+        "just taken".to_owned()
+    } else {
+        format!("{} old", in_words(old))
+    }
+}
+
+/// In the largest unit of which there are two, as in `47 hours`.
+fn in_words(duration: SignedDuration) -> String {
+    let seconds = duration.as_secs();
+    let units = [(86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")];
+    let fitting = units.iter().find(|(length, _)| seconds >= 2 * length);
+    let (length, unit) = fitting.copied().unwrap_or((1, "second"));
+    let count = seconds / length;
+    if count == 1 { format!("1 {unit}") } else { format!("{count} {unit}s") }
+}
+
+/// Reads `30m`, `24h`, `7d` and whatever else jiff takes for a time.
+///
+/// # Errors
+/// Where it is none.
+pub fn max_age(text: &str) -> Result<SignedDuration, String> {
+    let span: Result<jiff::Span, _> = text.parse();
+    span.and_then(|span| span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()))
+        .map_err(|why| format!("`{text}` is no age such as 30m, 24h or 7d: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::{SignedDuration, Timestamp};
+
+    use super::{Against, Source, age, max_age};
+
+    #[test]
+    fn a_snapshot_is_as_old_as_is_said() {
+        let at = |seconds: i64| Timestamp::from_second(1_800_000_000 + seconds).unwrap();
+        assert_eq!(age(at(0), at(1)), "1 second old");
+        assert_eq!(age(at(0), at(119)), "119 seconds old");
+        assert_eq!(age(at(0), at(120)), "2 minutes old");
+        assert_eq!(age(at(0), at(47 * 3_600)), "47 hours old");
+        assert_eq!(age(at(0), at(48 * 3_600)), "2 days old");
+        assert_eq!(age(at(9), at(0)), "just taken");
+        let refused = |taken_at: i64, now: i64| {
+            let source = Source::parse("s.json").unwrap();
+            let max_age = Some(max_age("1h").unwrap());
+            let against = Against { source, token: None, max_age, now: at(now) };
+            against.refuse_stale(at(taken_at)).err().map(|error| error.to_string())
+        };
+        assert_eq!(refused(0, 3_600), None);
+        let stale = refused(0, 3_601).unwrap();
+        assert!(stale.contains("60 minutes old, and --max-age allows 60 minutes"), "{stale}");
+        assert_eq!(refused(299, 0), None);
+        assert!(refused(301, 0).is_some());
+    }
+
+    #[test]
+    fn an_age_is_read_as_people_write_it() {
+        assert_eq!(max_age("7d").unwrap(), SignedDuration::from_hours(168));
+        assert_eq!(max_age("1h 30m").unwrap(), SignedDuration::from_mins(90));
+        for wrong in ["", "soon", "7"] {
+            assert!(max_age(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! From what was read to one plan for each target: decrypting and observing go on side by side.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use thiserror::Error;
+use tokio::task::{JoinError, spawn_blocking};
+
+use super::Workspace;
+use super::against::StaleSnapshot;
+use super::targets::{SelectionError, select};
+use crate::connect::Endpoint;
+use crate::desired::{self, Resolved};
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::manifest::{Entry, Loaded, Project};
+use crate::model::{
+    Desired, Key, Observed, Policy, PolicyOverrides, SealedClients, Seals, TargetName,
+};
+use crate::plan::{Plan, plan};
+use crate::reconcile::StepOutcome;
+use crate::secret::{Ask, IdentityProblem, SecretResolver};
+use crate::session::Store;
+use crate::target::{Observe, Target, TargetError};
+
+/// One target with all that a run knows of it.
+pub struct TargetView {
+    /// Its name in the project file.
+    pub name: TargetName,
+    /// Its address or folder.
+    pub address: String,
+    /// What stands for the target where it was not looked at itself, such as a snapshot.
+    pub basis: Option<String>,
+    /// The target, where it was connected to.
+    pub target: Option<Target>,
+    /// Both sides and their difference, or why they are not known.
+    pub comparison: Result<Comparison, String>,
+    /// Its entries, as they are written.
+    pub entries: BTreeMap<Key, Arc<Entry>>,
+    /// What was done there; empty before.
+    pub outcomes: Vec<StepOutcome>,
+}
+
+/// What a target should hold, what it holds, and the difference.
+pub struct Comparison {
+    /// What it should hold.
+    pub desired: Desired,
+    /// What it holds.
+    pub observed: Observed,
+    /// The difference.
+    pub plan: Plan,
+}
+
+impl TargetView {
+    /// What stands for an entry's texts in a file that anybody may read.
+    pub fn seals(&self, key: &Key) -> Option<Seals> {
+        self.entries.get(key).map(|entry| desired::seals(entry))
+    }
+}
+
+/// What to do about manifests that are in error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnError {
+    /// No target is looked at.
+    Stop,
+    /// What could be read is compared.
+    Continue,
+}
+
+/// What one run found out about the targets.
+pub struct Evaluation {
+    /// What is wrong, beside what was found when the manifests were read.
+    pub problems: Diagnostics,
+    /// The targets; none where something is in error, and that stops the run.
+    pub targets: Option<Vec<TargetView>>,
+}
+
+/// Entries with their secrets.
+pub struct Resolution {
+    /// The entries.
+    pub resolved: Resolved,
+    /// What could not be read.
+    pub problems: Diagnostics,
+}
+
+/// Why nothing could be found out.
+#[derive(Debug, Error)]
+pub enum EvaluationError {
+    /// A target that does not exist.
+    #[error(transparent)]
+    Selection(#[from] SelectionError),
+    /// The snapshot cannot be read.
+    #[error(transparent)]
+    Snapshot(#[from] TargetError),
+    /// The snapshot is too old.
+    #[error(transparent)]
+    Stale(#[from] StaleSnapshot),
+    /// A bug.
+    #[error("internal error: reading the entries crashed: {0}")]
+    Crashed(#[from] JoinError),
+}
+
+impl Workspace {
+    /// Plans for the targets of these names, or for all.
+    ///
+    /// # Errors
+    /// Where there is no such target.
+    pub async fn evaluate(
+        &self,
+        loaded: Loaded,
+        names: &[String],
+        policy: &PolicyOverrides,
+        on_error: OnError,
+        person: impl Ask,
+    ) -> Result<Evaluation, EvaluationError> {
+        let is_stopped =
+            |problems: &Diagnostics| problems.has_errors() && on_error == OnError::Stop;
+        if is_stopped(&loaded.problems) {
+            return Ok(Evaluation { problems: Diagnostics::default(), targets: None });
+        }
+        let completeness = loaded.completeness();
+        let Loaded { project, entries, .. } = loaded;
+        let endpoints = select(&project, &self.environment, names)?;
+        let (resolver, identity_problems) = self.resolver(&project, person);
+        let (resolver, sessions) = (Arc::new(resolver), self.environment.sessions());
+        let shared = Arc::clone(&resolver);
+        let reading = spawn_blocking(move || desired::resolve(entries, &shared, completeness));
+        let observing = join_all(
+            endpoints
+                .into_iter()
+                .map(|(name, endpoint)| observe(name, endpoint, &resolver, sessions.as_ref())),
+        );
+        let (resolved, observations) = tokio::join!(reading, observing);
+        let mut resolved = resolved?;
+        let mut problems = problems_of(&mut resolved, identity_problems);
+        let policy = project.policy.with(policy);
+        let targets = observations
+            .into_iter()
+            .map(|observation| observation.compare(&project, &resolved, &policy, &mut problems))
+            .collect();
+        Ok(Evaluation { targets: Some(targets).filter(|_| !is_stopped(&problems)), problems })
+    }
+
+    /// Reads all entries with their secrets.
+    ///
+    /// # Errors
+    /// Where reading crashes.
+    pub async fn resolve(
+        &self,
+        loaded: Loaded,
+        person: impl Ask,
+    ) -> Result<Resolution, EvaluationError> {
+        let completeness = loaded.completeness();
+        let (resolver, identity_problems) = self.resolver(&loaded.project, person);
+        let reading = move || desired::resolve(loaded.entries, &resolver, completeness);
+        let mut resolved = spawn_blocking(reading).await?;
+        let problems = problems_of(&mut resolved, identity_problems);
+        Ok(Resolution { resolved, problems })
+    }
+}
+
+/// What could not be read. Problems of identities matter only then.
+fn problems_of(resolved: &mut Resolved, identities: Vec<IdentityProblem>) -> Diagnostics {
+    let mut problems = std::mem::take(&mut resolved.problems);
+    if !problems.is_empty() {
+        for problem in identities {
+            problems.push(Diagnostic::warning("identity", problem.to_string()));
+        }
+    }
+    problems
+}
+
+/// A target as it was found, or as a snapshot recorded it.
+pub(super) struct Observation {
+    pub(super) name: TargetName,
+    pub(super) address: String,
+    pub(super) basis: Option<String>,
+    pub(super) target: Option<Target>,
+    pub(super) observed: Result<Observed, String>,
+    pub(super) clients: SealedClients,
+}
+
+async fn observe(
+    name: TargetName,
+    endpoint: Endpoint,
+    resolver: &SecretResolver,
+    sessions: Option<&Store>,
+) -> Observation {
+    let (target, observed) = match endpoint.connect(resolver, sessions).await {
+        Ok(mut target) => {
+            let observed = target.observe().await.map_err(|error| error.to_string());
+            (Some(target), observed)
+        }
+        Err(error) => (None, Err(error.to_string())),
+    };
+    let (address, clients) = (endpoint.address(), SealedClients::new());
+    Observation { name, address, basis: None, target, observed, clients }
+}
+
+impl Observation {
+    pub(super) fn compare(
+        self,
+        project: &Project,
+        resolved: &Resolved,
+        policy: &Policy,
+        problems: &mut Diagnostics,
+    ) -> TargetView {
+        let Self { name, address, basis, target, observed, clients } = self;
+        let comparison = observed.map(|observed| {
+            let (desired, same_client) = resolved.for_target(project, &name, &clients);
+            problems.append(same_client);
+            let plan = plan(&desired, &observed, policy);
+            Comparison { desired, observed, plan }
+        });
+        let entries = resolved.entries_of(&name);
+        let entries = entries.map(|entry| (entry.key.value.clone(), Arc::clone(entry))).collect();
+        TargetView { name, address, basis, target, comparison, entries, outcomes: Vec::new() }
+    }
+}

@@ -1,0 +1,282 @@
+//! A target in memory, and what may be wrong with it.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use appcred::connect::ConnectError;
+use appcred::model::{
+    ConsentLink, Credential, CredentialId, Desired, Domain, FlowId, FlowStep, Live, Observed,
+    OpenFlow, Purpose, Secret,
+};
+use appcred::plan::{Action, Plan};
+use appcred::reconcile::{Outcome, StepOutcome};
+use appcred::target::{Done, Execute, Observe, Operation, Refusal, Stop, TargetError};
+use appcred::watch::{LiveTarget, TargetEvent};
+use tokio::sync::watch;
+
+use crate::shelf::Shelf;
+
+/// How a set-up goes that is begun there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum SetUp {
+    /// The target sets nothing up.
+    #[default]
+    None,
+    /// Somebody must consent.
+    Waits,
+    /// It fails.
+    Fails,
+    /// The account is linked at once.
+    Links,
+}
+
+/// A target, for the engine and the test.
+#[derive(Clone)]
+pub(crate) struct House(Arc<Mutex<State>>);
+
+pub(crate) struct State {
+    pub(crate) shelf: Shelf,
+    pub(crate) set_up: SetUp,
+    pub(crate) live: Live,
+    /// How often it was connected to, looked at, and told to begin a set-up.
+    pub(crate) connects: usize,
+    pub(crate) looks: usize,
+    pub(crate) set_ups: usize,
+    /// What connecting fails with.
+    pub(crate) unreachable: Option<TargetError>,
+    /// It ends its connections after each look.
+    pub(crate) drops: bool,
+    /// The next looks crash.
+    pub(crate) crashes: usize,
+    /// Connecting takes for ever.
+    pub(crate) hangs: bool,
+    /// Changing something takes so long.
+    pub(crate) slow: Option<Duration>,
+    /// It refuses to create anything.
+    pub(crate) refuses: bool,
+    /// Somebody deletes what is created, at once.
+    pub(crate) undoes: bool,
+    pub(crate) callbacks: Vec<String>,
+    pub(crate) displayed: Vec<Option<String>>,
+    /// Counts what happens there; a connection reports each change of it.
+    events: watch::Sender<u64>,
+    /// How often it has ended all connections.
+    connection: watch::Sender<u64>,
+}
+
+impl Default for House {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(State {
+            shelf: Shelf::new(Vec::new(), Vec::new()),
+            set_up: SetUp::None,
+            live: Live::default(),
+            connects: 0,
+            looks: 0,
+            set_ups: 0,
+            unreachable: None,
+            drops: false,
+            crashes: 0,
+            hangs: false,
+            slow: None,
+            refuses: false,
+            undoes: false,
+            callbacks: Vec::new(),
+            displayed: Vec::new(),
+            events: watch::Sender::new(0),
+            connection: watch::Sender::new(0),
+        })))
+    }
+}
+
+impl House {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    pub(crate) async fn connect(&self) -> Result<Connected, ConnectError> {
+        if self.state().hangs {
+            std::future::pending::<()>().await;
+        }
+        let mut state = self.state();
+        state.connects += 1;
+        if let Some(error) = &state.unreachable {
+            return Err(error.clone().into());
+        }
+        let (events, connection) = (state.events.subscribe(), state.connection.subscribe());
+        let number = *connection.borrow();
+        Ok(Connected { house: self.clone(), events, connection, number })
+    }
+
+    /// The secrets that are held, by client id.
+    pub(crate) fn secrets(&self) -> Vec<(String, String)> {
+        let state = self.state();
+        let held = state.shelf.credentials.iter().map(|held| {
+            let secret = held.client_secret.clear().unwrap().expose().to_owned();
+            (held.client_id.to_string(), secret)
+        });
+        held.collect()
+    }
+
+    /// Puts a credential there as a person does.
+    pub(crate) fn hold(&self, client_id: &str, secret: &str) {
+        self.state().shelf.credentials.push(Credential {
+            id: CredentialId::new(format!("spotify_{client_id}")),
+            domain: Domain::new("spotify"),
+            client_id: appcred::model::ClientId::new(client_id),
+            client_secret: Secret::new(secret).into(),
+            name: None,
+            auth_domain: None,
+        });
+    }
+
+    /// Somebody deletes everything there, and the target reports it.
+    pub(crate) fn empty(&self) {
+        self.state().shelf.credentials.clear();
+        self.report();
+    }
+
+    /// It reports an event.
+    pub(crate) fn report(&self) {
+        self.state().events.send_modify(|events| *events += 1);
+    }
+
+    /// It ends its connections.
+    pub(crate) fn disconnect(&self) {
+        self.state().connection.send_modify(|number| *number += 1);
+    }
+
+    /// It is reached by nobody from now on, and those that are connected are cut off.
+    pub(crate) fn go_down(&self) {
+        let why = "connection refused".to_owned();
+        let address = "http://home".to_owned();
+        self.state().unreachable = Some(TargetError::Unreachable { address, why });
+        self.disconnect();
+    }
+
+    pub(crate) fn come_up(&self) {
+        self.state().unreachable = None;
+    }
+}
+
+/// A connection to it.
+pub(crate) struct Connected {
+    house: House,
+    events: watch::Receiver<u64>,
+    connection: watch::Receiver<u64>,
+    number: u64,
+}
+
+impl Connected {
+    fn is_over(&self) -> bool {
+        *self.connection.borrow() != self.number
+    }
+}
+
+impl Observe for Connected {
+    async fn observe(&mut self) -> Result<Observed, TargetError> {
+        if self.is_over() {
+            let (address, why) = ("http://home".to_owned(), "the connection is lost".to_owned());
+            return Err(TargetError::Unreachable { address, why });
+        }
+        let mut state = self.house.state();
+        state.looks += 1;
+        if state.crashes > 0 {
+            state.crashes -= 1;
+            panic!("a look crashes, as the test wants");
+        }
+        if state.drops {
+            state.connection.send_modify(|number| *number += 1);
+        }
+        let mut observed = state.shelf.observed();
+        if state.set_up != SetUp::None {
+            observed.live = Some(state.live.clone());
+        }
+        Ok(observed)
+    }
+}
+
+impl Execute for Connected {
+    async fn execute(
+        &mut self,
+        operations: Vec<Operation>,
+        stop: &Stop,
+        done: &mut (dyn FnMut(usize, Result<Done, Refusal>) + Send),
+    ) {
+        let (mut shelf, refuses, slow) = {
+            let state = self.house.state();
+            (state.shelf.clone(), state.refuses, state.slow)
+        };
+        // What was begun is finished.
+        let begun = if stop.is_cancelled() { stop.clone() } else { Stop::new() };
+        if let Some(slow) = slow {
+            tokio::time::sleep(slow).await;
+        }
+        if refuses {
+            for at in 0..operations.len() {
+                done(at, Err(Refusal::Failed("refused, as the test wants".to_owned())));
+            }
+            return;
+        }
+        shelf.execute(operations, &begun, done).await;
+        let mut state = self.house.state();
+        if state.undoes {
+            shelf.credentials.clear();
+        }
+        state.shelf = shelf;
+        state.events.send_modify(|events| *events += 1);
+    }
+}
+
+impl LiveTarget for Connected {
+    async fn next_event(&mut self) -> TargetEvent {
+        let number = self.number;
+        tokio::select! {
+            biased;
+            _ = self.connection.wait_for(|ended| *ended != number) => TargetEvent::Disconnected,
+            _ = self.events.changed() => TargetEvent::Changed,
+        }
+    }
+
+    async fn set_up(
+        &self,
+        plan: &Plan,
+        desired: &Desired,
+        _: &Stop,
+        outcomes: &mut Vec<StepOutcome>,
+    ) {
+        let mut state = self.house.state();
+        for step in &plan.steps {
+            let Action::SetUp { wanted, open, .. } = &step.action else { continue };
+            state.set_ups += usize::from(open.is_none());
+            let link = ConsentLink::new("https://provider/consent?state=s".to_owned(), false);
+            let consent = FlowStep::Consent(link);
+            let outcome = match state.set_up {
+                SetUp::Waits => {
+                    state.live.flows = vec![OpenFlow {
+                        id: FlowId::new("flow"),
+                        domain: wanted.domain.clone(),
+                        purpose: Purpose::Entry(desired.mark(&wanted.key)),
+                        step: consent.clone(),
+                    }];
+                    Outcome::Waits(consent)
+                }
+                SetUp::Fails => Outcome::Failed("the provider says no".to_owned()),
+                SetUp::None | SetUp::Links => {
+                    state.shelf.config_entries.push(super::set_ups::account(wanted));
+                    Outcome::Done
+                }
+            };
+            outcomes.push(StepOutcome { step: step.id, outcome });
+        }
+    }
+
+    async fn deliver_callback(&self, query: &str) -> Result<(), Refusal> {
+        self.house.state().callbacks.push(query.to_owned());
+        Ok(())
+    }
+
+    async fn display(&self, _: &str, _: &str, text: Option<&str>) -> Result<(), Refusal> {
+        self.house.state().displayed.push(text.map(str::to_owned));
+        Ok(())
+    }
+}

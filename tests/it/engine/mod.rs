@@ -1,0 +1,297 @@
+//! The engine of `watch` without Home Assistant: targets in memory, and tokio's paused time, so that an
+//! hour passes in a millisecond.
+
+mod callbacks;
+mod conflicts;
+mod failures;
+mod house;
+mod rounds;
+mod set_ups;
+mod snapshots;
+mod specs;
+mod supervision;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use appcred::connect::{ConnectError, Endpoint};
+use appcred::model::{
+    ClientId, Completeness, Desired, DesiredCredential, Domain, Integration, Key, Owner, Place,
+    Policy, Secret, TargetName,
+};
+use appcred::status::{Manifests, Mode, Status, TargetStatus};
+use appcred::target::Stop;
+use appcred::watch::{
+    self, CallbackRequest, Channels, Connect, Heartbeat, Notices, Noticing, ReadSpecs, Reading,
+    Settings, SnapshotStore, StatusStore, TargetLock, TargetSpec,
+};
+use jiff::Timestamp;
+use tempfile::TempDir;
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+pub(crate) use house::House;
+
+/// The target that most tests have.
+const HOME: &str = "home";
+/// How often everything is looked at, in seconds.
+const RESYNC: u64 = 300;
+
+/// A running engine.
+struct Engine {
+    project: Arc<Project>,
+    houses: Arc<Houses>,
+    reload: Arc<Notify>,
+    stop: Stop,
+    statuses: StatusStore,
+    snapshots: SnapshotStore,
+    heartbeat: Heartbeat,
+    callbacks: mpsc::Sender<CallbackRequest>,
+    task: JoinHandle<()>,
+    folder: TempDir,
+}
+
+/// What the reader reads.
+struct Project {
+    specs: Mutex<Option<BTreeMap<TargetName, TargetSpec>>>,
+    crashes: AtomicUsize,
+    restarts: AtomicUsize,
+    readings: AtomicUsize,
+    /// A file that is written whenever the project changes.
+    manifest: PathBuf,
+}
+
+struct Reader(Arc<Project>);
+
+impl ReadSpecs for Reader {
+    fn read(&mut self) -> Reading {
+        self.0.readings.fetch_add(1, Ordering::Relaxed);
+        let left = self.0.crashes.load(Ordering::Relaxed);
+        if left > 0 {
+            self.0.crashes.store(left - 1, Ordering::Relaxed);
+            panic!("the reader crashes, as the test wants");
+        }
+        let specs = self.0.specs.lock().unwrap().clone();
+        let blocker = specs.is_none().then(|| "a manifest is in error".to_owned());
+        let manifests = Manifests {
+            read_at: Some(Timestamp::UNIX_EPOCH),
+            hindrance: blocker,
+            ..Manifests::default()
+        };
+        Reading { specs, places: BTreeSet::from([self.0.manifest.clone()]), manifests }
+    }
+
+    fn restart(&mut self) {
+        self.0.restarts.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// The targets that there are, by their addresses.
+#[derive(Default)]
+struct Houses(Mutex<BTreeMap<String, House>>);
+
+impl Houses {
+    fn at(&self, address: &str) -> House {
+        self.0.lock().unwrap().entry(address.to_owned()).or_default().clone()
+    }
+}
+
+struct Connector(Arc<Houses>);
+
+impl Connect for Connector {
+    type Target = house::Connected;
+
+    async fn connect(&self, spec: &TargetSpec) -> Result<house::Connected, ConnectError> {
+        self.0.at(&spec.endpoint.address()).connect().await
+    }
+}
+
+impl Engine {
+    /// Watches targets that should hold this.
+    async fn start(specs: &[(&str, TargetSpec)]) -> Self {
+        Self::start_with(specs, |_| {}).await
+    }
+
+    /// The same, after something was done to the target named home.
+    async fn start_with(specs: &[(&str, TargetSpec)], prepare: impl FnOnce(&House)) -> Self {
+        let houses = Arc::new(Houses::default());
+        prepare(&houses.at(HOME));
+        Self::start_at(houses, specs).await
+    }
+
+    /// The same, at targets that are there already.
+    async fn start_at(houses: Arc<Houses>, specs: &[(&str, TargetSpec)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let manifest = folder.path().join("manifest");
+        fs::write(&manifest, "0").unwrap();
+        let project = Arc::new(Project {
+            specs: Mutex::new(Some(by_name(specs))),
+            crashes: AtomicUsize::new(0),
+            restarts: AtomicUsize::new(0),
+            readings: AtomicUsize::new(0),
+            manifest,
+        });
+        let engine = Self::run(folder, project, houses);
+        engine.pass(5).await;
+        engine
+    }
+
+    fn run(folder: TempDir, project: Arc<Project>, houses: Arc<Houses>) -> Self {
+        let (callbacks, receiver) = mpsc::channel(8);
+        let (reload, stop, heartbeat) = (Arc::new(Notify::new()), Stop::new(), Heartbeat::new());
+        let statuses = StatusStore::new(|| Timestamp::UNIX_EPOCH);
+        let snapshots = SnapshotStore::default();
+        let settings = Settings {
+            resync: Duration::from_secs(RESYNC),
+            noticing: Noticing::Polling(Duration::from_secs(2)),
+        };
+        let channels = Channels {
+            statuses: statuses.clone(),
+            snapshots: Some(snapshots.clone()),
+            callbacks: receiver,
+            reload: Arc::clone(&reload),
+            heartbeat: heartbeat.clone(),
+            stop: stop.clone(),
+        };
+        let reader = Reader(Arc::clone(&project));
+        let connector = Connector(Arc::clone(&houses));
+        let task = tokio::spawn(watch::run(settings, reader, connector, channels));
+        Self {
+            project,
+            houses,
+            reload,
+            stop,
+            statuses,
+            snapshots,
+            heartbeat,
+            callbacks,
+            task,
+            folder,
+        }
+    }
+
+    fn home(&self) -> House {
+        self.houses.at(HOME)
+    }
+
+    /// Lets so many seconds pass.
+    async fn pass(&self, seconds: u64) {
+        sleep(Duration::from_secs(seconds)).await;
+    }
+
+    /// The project says this from now on, and the engine has had the time to see it.
+    async fn declare(&self, specs: &[(&str, TargetSpec)]) {
+        self.say(Some(by_name(specs))).await;
+    }
+
+    /// A manifest is in error from now on.
+    async fn break_manifests(&self) {
+        self.say(None).await;
+    }
+
+    async fn say(&self, specs: Option<BTreeMap<TargetName, TargetSpec>>) {
+        *self.project.specs.lock().unwrap() = specs;
+        self.touch();
+        self.pass(5).await;
+    }
+
+    /// The manifest is written once more.
+    fn touch(&self) {
+        let manifest = &self.project.manifest;
+        let text = fs::read_to_string(manifest).unwrap() + "0";
+        fs::write(manifest, text).unwrap();
+    }
+
+    async fn reload(&self) {
+        self.reload.notify_one();
+        self.pass(5).await;
+    }
+
+    fn status(&self) -> Arc<Status> {
+        Arc::clone(&self.statuses.subscribe().borrow())
+    }
+
+    #[track_caller]
+    fn target(&self, name: &str) -> TargetStatus {
+        let status = self.status();
+        status.targets.get(&TargetName::new(name)).cloned().unwrap()
+    }
+
+    /// Why the last round at home failed.
+    fn error(&self) -> Option<String> {
+        self.target(HOME).error
+    }
+
+    /// A provider's answer arrives for a target.
+    async fn call_back(&self, target: &str) -> Result<(), String> {
+        let (taken, result) = oneshot::channel();
+        let target = TargetName::new(target);
+        let request = CallbackRequest { target, query: "code=c&state=s".to_owned(), taken };
+        self.callbacks.send(request).await.unwrap();
+        result.await.unwrap()
+    }
+
+    fn lock_file(&self) -> PathBuf {
+        self.folder.path().join("watching/home.lock")
+    }
+
+    /// Stops, and waits for the end.
+    async fn end(self) {
+        self.stop.cancel();
+        self.task.await.unwrap();
+    }
+}
+
+fn by_name(specs: &[(&str, TargetSpec)]) -> BTreeMap<TargetName, TargetSpec> {
+    specs.iter().map(|(name, spec)| (TargetName::new(*name), spec.clone())).collect()
+}
+
+/// A spec for the target at this address.
+fn spec_at(address: &str, credentials: Vec<DesiredCredential>) -> TargetSpec {
+    TargetSpec {
+        endpoint: Endpoint::ConfigDir(PathBuf::from(address)),
+        inputs: BTreeMap::new(),
+        desired: Desired {
+            owner: Owner::new("house").unwrap(),
+            previous_owners: BTreeSet::new(),
+            credentials,
+            unidentified: Vec::new(),
+            completeness: Completeness::Whole,
+        },
+        seals: Arc::default(),
+        policy: Policy::default(),
+        mode: Mode::Repair,
+        notices: Notices::default(),
+        lock: TargetLock { file: None, holder: "test".to_owned() },
+    }
+}
+
+/// A spec for the target named home.
+fn spec(credentials: Vec<DesiredCredential>) -> TargetSpec {
+    spec_at(HOME, credentials)
+}
+
+/// An entry of Spotify whose key, client id and secret are these.
+fn entry(key: &str, client_id: &str, secret: &str) -> DesiredCredential {
+    DesiredCredential {
+        key: Key::new(key).unwrap(),
+        formerly: BTreeSet::new(),
+        domain: Domain::new("spotify"),
+        client_id: ClientId::new(client_id),
+        client_secret: Secret::new(secret).into(),
+        name: key.into(),
+        adopt: false,
+        integration: Integration::default(),
+        place: Place { file: Path::new("m.yaml").into(), line: 1, column: 1 },
+    }
+}
+
+/// The entry that most tests have.
+fn one() -> DesiredCredential {
+    entry("a", "client", "first")
+}

@@ -1,0 +1,190 @@
+//! What one round does, by what it finds.
+
+use appcred::model::{MaxDeletes, Policy, Prune};
+use appcred::plan::Why;
+use appcred::status::{Holding, Mode};
+
+use super::{Engine, HOME, RESYNC, entry, one, spec};
+
+#[tokio::test(start_paused = true)]
+async fn what_is_missing_is_created() {
+    let engine = Engine::start(&[(HOME, spec(vec![one()]))]).await;
+    assert_eq!(engine.home().secrets(), [("client".to_owned(), "first".to_owned())]);
+    assert!(engine.target(HOME).is_in_sync());
+    engine.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_in_sync_is_left_alone_and_looked_at_by_resync() {
+    let engine = Engine::start(&[(HOME, spec(vec![one()]))]).await;
+    let looks = engine.home().state().looks;
+    engine.pass(RESYNC).await;
+    assert_eq!(engine.home().state().looks, looks + 1);
+    assert_eq!(engine.home().state().connects, 1);
+    engine.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_changed_secret_is_replaced() {
+    let engine = Engine::start(&[(HOME, spec(vec![one()]))]).await;
+    engine.declare(&[(HOME, spec(vec![entry("a", "client", "second")]))]).await;
+    assert_eq!(engine.home().secrets(), [("client".to_owned(), "second".to_owned())]);
+    assert_eq!(engine.target(HOME).totals.drifts, 0, "a manifest changed it");
+    engine.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_declared_no_more_is_deleted() {
+    let both = vec![one(), entry("b", "other", "s")];
+    let engine = Engine::start(&[(HOME, spec(both))]).await;
+    engine.declare(&[(HOME, spec(vec![one()]))]).await;
+    assert_eq!(engine.home().secrets(), [("client".to_owned(), "first".to_owned())]);
+    engine.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delete_is_withheld_where_nothing_is_to_be_pruned() {
+    let engine = Engine::start(&[(HOME, spec(vec![one(), entry("b", "other", "s")]))]).await;
+    let mut only_one = spec(vec![one()]);
+    only_one.policy = Policy { prune: Prune::Nothing, ..Policy::default() };
+    engine.declare(&[(HOME, only_one)]).await;
+    assert_eq!(engine.home().secrets().len(), 2);
+    assert!(engine.target(HOME).differences.is_empty(), "that is what was asked for");
+    engine.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn too_many_deletes_stop_everything_and_are_reported() {
+    let engine = Engine::start(&[(HOME, spec(vec![one(), entry("b", "other", "s")]))]).await;
+    let mut none_left = spec(vec![entry("c", "third", "s")]);
+    none_left.policy = Policy { max_deletes: Some(MaxDeletes::Count(1)), ..Policy::default() };
+    engine.declare(&[(HOME, none_left)]).await;
+    let held: Vec<String> = engine.home().secrets().into_iter().map(|(id, _)| id).collect();
+    assert_eq!(held, ["client", "other"]);
+    let target = engine.target(HOME);
+    let is_stopped = |why: &Why| matches!(why, Why::TooManyDeletes { .. });
+    assert!(target.differences.iter().filter_map(|one| one.why.as_ref()).any(is_stopped));
+    assert!(!target.is_in_sync());
+    engine.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_person_made_is_adopted_where_that_is_asked_for() {
+    let mut adopting = one();
+    adopting.adopt = true;
+    let by_hand = |house: &super::House| house.hold("client", "first");
+    let engine = Engine::start_with(&[(HOME, spec(vec![adopting]))], by_hand).await;
+    let held = engine.home().state().shelf.credentials.clone();
+    assert_eq!(held.len(), 1);
+    assert_eq!(held[0].mark().unwrap().to_string(), "appcred:house:a");
+    engine.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_person_made_is_left_and_reported_otherwise() {
+    let by_hand = |house: &super::House| house.hold("client", "first");
+    let engine = Engine::start_with(&[(HOME, spec(vec![one()]))], by_hand).await;
+    assert_eq!(engine.home().state().shelf.credentials[0].mark(), None);
+    let target = engine.target(HOME);
+    assert_eq!(target.foreign, 1);
+    assert!(matches!(target.entries[0].holding, Holding::Withheld(Why::Foreign { .. })));
+    engine.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unknown_integration_holds_up_its_own_entry_alone() {
+    let mut unknown = entry("b", "other", "s");
+    unknown.domain = appcred::model::Domain::new("spotfy");
+    let engine = Engine::start(&[(HOME, spec(vec![one(), unknown]))]).await;
+    assert_eq!(engine.home().secrets(), [("client".to_owned(), "first".to_owned())]);
+    let target = engine.target(HOME);
+    assert!(matches!(
+        &target.entries[1].holding,
+        Holding::Withheld(Why::UnknownIntegration { .. })
+    ));
+    assert!(!target.is_in_sync());
+    engine.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn drift_is_repaired_as_soon_as_the_target_reports_it() {
+    let engine = Engine::start(&[(HOME, spec(vec![one()]))]).await;
+    engine.home().empty();
+    engine.pass(1).await;
+    assert_eq!(engine.home().secrets().len(), 1);
+    assert_eq!(engine.target(HOME).totals.drifts, 1);
+    engine.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_drift_is_counted() {
+    let engine = Engine::start(&[(HOME, spec(vec![one()]))]).await;
+    for drifts in 1..=3 {
+        engine.home().empty();
+        // Longer than what counts as a conflict.
+        engine.pass(3600).await;
+        assert_eq!(engine.target(HOME).totals.drifts, drifts);
+    }
+    engine.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn drift_that_lasts_is_counted_once() {
+    let mut reporting = spec(vec![one()]);
+    reporting.mode = Mode::ReportDrift;
+    let engine = Engine::start(&[(HOME, reporting)]).await;
+    engine.home().empty();
+    engine.pass(3 * RESYNC).await;
+    assert_eq!(engine.target(HOME).totals.drifts, 1);
+    engine.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn drift_is_left_and_reported_where_that_is_asked_for() {
+    let mut reporting = spec(vec![one()]);
+    reporting.mode = Mode::ReportDrift;
+    let engine = Engine::start(&[(HOME, reporting)]).await;
+    engine.home().empty();
+    engine.pass(1).await;
+    assert!(engine.home().secrets().is_empty());
+    let target = engine.target(HOME);
+    assert!(target.differences.iter().all(|difference| difference.is_drift));
+    assert_eq!(target.differences.len(), 1);
+    engine.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_changed_manifest_is_applied_over_drift_that_is_left() {
+    let mut reporting = spec(vec![one()]);
+    reporting.mode = Mode::ReportDrift;
+    let engine = Engine::start(&[(HOME, reporting)]).await;
+    engine.home().empty();
+    engine.pass(1).await;
+    let mut changed = spec(vec![entry("a", "client", "second")]);
+    changed.mode = Mode::ReportDrift;
+    engine.declare(&[(HOME, changed)]).await;
+    assert_eq!(engine.home().secrets(), [("client".to_owned(), "second".to_owned())]);
+    engine.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dry_run_reports_and_changes_nothing() {
+    let mut dry = spec(vec![one()]);
+    dry.mode = Mode::Report;
+    let engine = Engine::start(&[(HOME, dry)]).await;
+    engine.pass(RESYNC).await;
+    assert!(engine.home().secrets().is_empty());
+    let differences = engine.target(HOME).differences;
+    assert_eq!(differences.len(), 1);
+    assert!(!differences[0].is_drift);
+    engine.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_target_has_its_own_rounds() {
+    let there = super::spec_at("there", vec![entry("b", "other", "s")]);
+    let engine = Engine::start(&[(HOME, spec(vec![one()])), ("there", there)]).await;
+    assert_eq!(engine.home().secrets().len(), 1);
+    assert_eq!(engine.houses.at("there").secrets(), [("other".to_owned(), "s".to_owned())]);
+    engine.end().await;
+}

@@ -1,0 +1,124 @@
+//! The age identities that the environment names: all that SOPS would find, and none of them shown.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+use crate::shell::{Appcred, Project, age_identity, encrypt};
+
+const KEYS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases/keys");
+
+/// A project with one secret, encrypted to a recipient.
+fn project(armored: &str) -> Project {
+    Project::new()
+        .file("appcred.yaml", "targets: {lab: {config_dir: ha}}\n")
+        .file(
+            "credentials/a.yaml",
+            "application_credentials:\n  - {domain: spotify, client_id: a, client_secret: !file a.age}\n",
+        )
+        .file("credentials/a.age", armored)
+}
+
+fn plan(project: &Project) -> Appcred {
+    Appcred::new().in_dir(project.path()).args(["plan"])
+}
+
+#[test]
+fn an_identity_in_a_variable_is_never_shown() {
+    let (_, recipient) = age_identity();
+    let project = project(&encrypt("x", &recipient));
+    let plugin = age::plugin::Identity::default_for_plugin("nobody-has-it").unwrap().to_string();
+    let (own, _) = age_identity();
+    let values = [
+        plugin.clone(),
+        plugin.to_ascii_lowercase(),
+        format!("\"{plugin}\""),
+        format!("KEY={plugin}"),
+        format!("{} {}", own.trim(), plugin),
+        format!("KEY={}", own.trim()),
+        own.trim().replace("AGE-SECRET-KEY-1", "AGE-SECRET-KEY-PQ-1"),
+        own.trim()[..40].to_owned(),
+        "m4rk3d-and-no-identity-at-all".to_owned(),
+    ];
+    let variables = [
+        "APPCRED_AGE_IDENTITY",
+        "SOPS_AGE_KEY",
+        "SOPS_AGE_KEY_FILE",
+        "SOPS_AGE_SSH_PRIVATE_KEY_FILE",
+        "SOPS_AGE_KEY_CMD",
+    ];
+    for variable in variables {
+        for value in &values {
+            let ran = plan(&project).env(variable, value).status(1).run();
+            let said = format!("{}{}", ran.stdout, ran.stderr);
+            assert!(said.contains(variable) || said.contains("1 tried"), "{variable}: {said}");
+            for word in value.split(['=', ' ', '"']).filter(|word| word.len() > 8) {
+                let start = word.get(17..).filter(|rest| rest.len() > 8).unwrap_or(word);
+                assert!(!said.to_uppercase().contains(&start.to_uppercase()), "{variable}: {said}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_identity_that_sops_finds_is_found() {
+    let (identity, recipient) = age_identity();
+    let (other, _) = age_identity();
+    let project = project(&encrypt("x", &recipient));
+    let (ours, other) = (identity.trim(), other.trim());
+    let file = project.join("keys.txt");
+    fs::write(&file, format!("\u{feff}# created: today\r\n{other}\r\n{ours}\r\n")).unwrap();
+    let program = project.join("print key");
+    fs::write(&program, format!("#!/bin/sh\n[ \"$1\" = 'the key' ] && echo {ours}\n")).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    for (variable, value) in [
+        ("SOPS_AGE_KEY", format!("{other} {ours}")),
+        ("SOPS_AGE_KEY", format!("{other}\n{ours}\n")),
+        ("SOPS_AGE_KEY", format!("{other}\t{ours} # mine")),
+        ("SOPS_AGE_KEY_FILE", file.display().to_string()),
+        ("SOPS_AGE_KEY_FILE", ours.to_owned()),
+        ("APPCRED_AGE_IDENTITY", format!("{other}\n{ours}")),
+        ("APPCRED_AGE_IDENTITY", file.display().to_string()),
+        ("SOPS_AGE_KEY_CMD", format!("'{}' \"the key\"", program.display())),
+    ] {
+        plan(&project).env(variable, &value).run();
+    }
+    let said = plan(&project).env("SOPS_AGE_KEY_CMD", "false").status(1).run().stderr;
+    assert!(said.contains("the program that SOPS_AGE_KEY_CMD names ended with"), "{said}");
+}
+
+#[test]
+fn the_usual_ssh_keys_are_tried() {
+    for name in ["ed25519", "rsa"] {
+        let key = PathBuf::from(KEYS).join(name);
+        let public = fs::read_to_string(key.with_extension("pub")).unwrap();
+        let encrypt = ["encrypt", "--recipient", public.trim(), "-"];
+        let armored =
+            Appcred::new().in_dir(project("").path()).args(encrypt).stdin("x\n").run().stdout;
+        let project = project(&armored);
+        plan(&project).status(1).run();
+        plan(&project).env("SOPS_AGE_SSH_PRIVATE_KEY_FILE", &key).run();
+        let home = Project::new();
+        fs::create_dir(home.join(".ssh")).unwrap();
+        fs::copy(&key, home.join(".ssh").join(format!("id_{name}"))).unwrap();
+        plan(&project).env("HOME", home.path()).run();
+        // As with SOPS, a key that is named takes their place.
+        let named = plan(&project).env("HOME", home.path());
+        named.env("SOPS_AGE_SSH_PRIVATE_KEY_FILE", "/nowhere/key").status(1).run();
+    }
+}
+
+#[test]
+fn an_identity_file_in_utf_16_is_one_error_that_says_so() {
+    let (identity, recipient) = age_identity();
+    let project = project(&encrypt("x", &recipient));
+    let text = format!("# created: today\r\n{}\r\n", identity.trim());
+    for order in [u16::to_le_bytes, u16::to_be_bytes] {
+        let bytes: Vec<u8> =
+            "\u{feff}".encode_utf16().chain(text.encode_utf16()).flat_map(order).collect();
+        fs::write(project.join("keys.txt"), bytes).unwrap();
+        let said = plan(&project).env("SOPS_AGE_KEY_FILE", "keys.txt").status(1).run().stderr;
+        assert_eq!(said.matches("is saved as UTF-16").count(), 1, "{said}");
+        assert!(said.contains("1 error, 1 warning"), "{said}");
+    }
+}
