@@ -44,7 +44,7 @@ struct Target {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Change {
-    /// `create`, `replace`, `adopt`, `shadow`, `delete`, `set_up` or `abandon`.
+    /// `create`, `replace`, `adopt`, `shadow`, `claim`, `delete`, `set_up` or `abandon`.
     action: String,
     /// The entry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -236,6 +236,7 @@ fn change_of(action: &Action) -> Change {
         Action::Replace { old, .. } => ("replace", old),
         Action::Adopt { old, how: Adoption::TakeOver, .. } => ("adopt", old),
         Action::Adopt { old, how: Adoption::Shadow, .. } => ("shadow", old),
+        Action::Claim { old, .. } => ("claim", old),
         Action::Delete { old, .. } => ("delete", std::slice::from_ref(old)),
         Action::SetUp { .. } => ("set_up", &[]),
         Action::Reload { .. } => ("reload", &[]),
@@ -289,6 +290,9 @@ fn code(reason: Reason) -> &'static str {
         Reason::Superseded => "superseded",
         Reason::AdoptionAsked => "adoption asked for",
         Reason::LetGo => "let go",
+        Reason::Renamed => "renamed",
+        Reason::OldShadow => "shadowed by an older version",
+        Reason::ReferencedById => "named by its id",
         Reason::NotSetUp => "not set up",
         Reason::ConsentLost => "consent lost",
         Reason::AccountDown => "account down",

@@ -39,7 +39,8 @@ pub struct Step {
     pub reasons: Vec<Reason>,
     /// The linked accounts to be reloaded so that they take what is in force then.
     pub reload: Vec<ConfigEntry>,
-    /// The step without which this one is not done.
+    /// The step without which this one is not done: what it creates must exist, and what it
+    /// deletes must be gone before this one deletes anything.
     pub after: Option<StepId>,
 }
 
@@ -66,6 +67,13 @@ pub enum Action {
         old: Vec<Held>,
         /// What becomes of them.
         how: Adoption,
+    },
+    /// Write whose the credentials of an implementation are that cannot say it themselves.
+    Claim {
+        /// The claim: a credential of the same client that an account can use as well.
+        wanted: Wanted,
+        /// The claims that it replaces.
+        old: Vec<Held>,
     },
     /// Delete a credential.
     Delete {
@@ -124,7 +132,7 @@ pub struct Wanted {
     pub client_id: ClientId,
     /// As HA shows it.
     pub name: SmolStr,
-    /// The mark, or the id that it shadows.
+    /// The mark, a claim, or what linked accounts name.
     pub auth_domain: SmolStr,
 }
 
@@ -164,6 +172,12 @@ pub enum Reason {
     AdoptionAsked,
     /// No linked account uses what it shadowed any more.
     LetGo,
+    /// The entry had another key, or its owner another name.
+    Renamed,
+    /// An older version shadowed it, and wrote nowhere whose it is.
+    OldShadow,
+    /// A linked account names an id of the entry's client, where Home Assistant finds nothing.
+    ReferencedById,
     /// No account is linked with it.
     NotSetUp,
     /// HA asks for consent again.
@@ -187,6 +201,8 @@ pub enum CredentialState {
     Unknown(Key),
     /// Made by hand and still named by a linked account; a shadow of this entry is in force.
     Shadowed(Key),
+    /// Says that others are of this entry.
+    Claim(Key),
     /// Left over beside a newer one of this entry.
     Superseded(Key),
     /// Ours, and wanted no more.
@@ -268,9 +284,10 @@ impl Action {
     /// What it creates.
     pub fn wanted(&self) -> Option<&Wanted> {
         match self {
-            Self::Create { wanted } | Self::Replace { wanted, .. } | Self::Adopt { wanted, .. } => {
-                Some(wanted)
-            }
+            Self::Create { wanted }
+            | Self::Replace { wanted, .. }
+            | Self::Adopt { wanted, .. }
+            | Self::Claim { wanted, .. } => Some(wanted),
             Self::Delete { .. }
             | Self::SetUp { .. }
             | Self::Reload { .. }
@@ -292,7 +309,9 @@ impl Action {
     /// What it deletes.
     pub fn outgoing(&self) -> &[Held] {
         match self {
-            Self::Replace { old, .. } | Self::Adopt { old, how: Adoption::TakeOver, .. } => old,
+            Self::Replace { old, .. }
+            | Self::Claim { old, .. }
+            | Self::Adopt { old, how: Adoption::TakeOver, .. } => old,
             Self::Delete { old, .. } => std::slice::from_ref(old),
             Self::Create { .. }
             | Self::Adopt { how: Adoption::Shadow, .. }
@@ -310,6 +329,7 @@ impl Action {
             Self::Replace { .. } => "replace",
             Self::Adopt { how: Adoption::TakeOver, .. } => "adopt",
             Self::Adopt { how: Adoption::Shadow, .. } => "shadow",
+            Self::Claim { .. } => "claim",
             Self::Delete { .. } => "delete",
             Self::SetUp { account: None, .. } => "set up",
             Self::SetUp { account: Some(_), .. } => "link again",
@@ -345,6 +365,7 @@ impl Action {
             Self::Create { wanted }
             | Self::Replace { wanted, .. }
             | Self::Adopt { wanted, .. }
+            | Self::Claim { wanted, .. }
             | Self::SetUp { wanted, .. }
             | Self::Reload { wanted, .. }
             | Self::Tie { wanted, .. } => Some(&wanted.name),
@@ -375,6 +396,7 @@ impl Action {
             Self::Create { wanted }
             | Self::Replace { wanted, .. }
             | Self::Adopt { wanted, .. }
+            | Self::Claim { wanted, .. }
             | Self::SetUp { wanted, .. }
             | Self::Reload { wanted, .. }
             | Self::Tie { wanted, .. } => &wanted.domain,

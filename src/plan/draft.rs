@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 
 use crate::model::{ClientId, ConfigEntry, DesiredCredential, Domain, Key, Mark, Unidentified};
 
+use smol_str::ToSmolStr;
+
 use super::action::{Action, CredentialState, Plan, Reason, SetupState, Step, StepId, Wanted};
 use super::index::Index;
 use super::withheld::{Unknowable, Unknown, Why, Withheld};
 
-/// A delete that the guards may still forbid.
+/// Deletes, one after the other, that the guards may still forbid.
 struct Prune {
-    at: usize,
+    group: Vec<usize>,
     reason: Reason,
     remove: Vec<ConfigEntry>,
 }
@@ -38,36 +40,27 @@ impl<'a> Draft<'a> {
         }
     }
 
-    pub(super) fn step(&mut self, action: Action, reasons: Vec<Reason>, reload: Vec<ConfigEntry>) {
-        let id = StepId(self.steps.len());
-        self.steps.push(Step { id, action, reasons, reload, after: None });
-    }
-
-    /// Deletes what an entry holds besides what it wants.
-    pub(super) fn clear_away(
+    pub(super) fn step(
         &mut self,
-        at: usize,
-        key: &Key,
-        reason: Reason,
+        action: Action,
+        reasons: Vec<Reason>,
         reload: Vec<ConfigEntry>,
-    ) {
-        self.stand(at, CredentialState::Superseded(key.clone()));
-        let old = self.index.get(at).held();
-        self.step(Action::Delete { old, remove: Vec::new() }, vec![reason], reload);
+        after: Option<StepId>,
+    ) -> StepId {
+        let id = StepId(self.steps.len());
+        self.steps.push(Step { id, action, reasons, reload, after });
+        id
     }
 
-    /// Deletes what no entry wants, after the accounts that are linked with it, if the guards let
-    /// it.
-    pub(super) fn prune(&mut self, at: usize, reason: Reason, remove: Vec<ConfigEntry>) {
-        self.pruned.push(Prune { at, reason, remove });
+    /// Deletes what no entry wants, one after the other, after the accounts that are linked with
+    /// it, if the guards let it.
+    pub(super) fn prune(&mut self, group: Vec<usize>, reason: Reason, remove: Vec<ConfigEntry>) {
+        self.pruned.push(Prune { group, reason, remove });
     }
 
     /// Does something about a set-up, behind the step that it needs.
     pub(super) fn set_up(&mut self, action: Action, reason: Reason, after: Option<StepId>) {
-        self.step(action, vec![reason], Vec::new());
-        if let Some(step) = self.steps.last_mut() {
-            step.after = after;
-        }
+        self.step(action, vec![reason], Vec::new(), after);
     }
 
     pub(super) fn link(&mut self, key: &Key, setup_state: SetupState) {
@@ -87,9 +80,10 @@ impl<'a> Draft<'a> {
         })
     }
 
-    /// The steps so far that create a credential, each with what it creates.
+    /// The steps so far that create a credential which accounts use, each with what it creates.
     pub(super) fn creations(&self) -> impl Iterator<Item = (&Step, &Wanted)> {
-        self.steps.iter().filter_map(|step| Some((step, step.action.wanted()?)))
+        let steps = self.steps.iter().filter(|step| !matches!(step.action, Action::Claim { .. }));
+        steps.filter_map(|step| Some((step, step.action.wanted()?)))
     }
 
     /// The credentials so far that an entry stands behind, right or not, each with the entry's key.
@@ -99,6 +93,7 @@ impl<'a> Draft<'a> {
                 CredentialState::InSync(of)
                 | CredentialState::Drifted(of)
                 | CredentialState::Shadowed(of)
+                | CredentialState::Claim(of)
                 | CredentialState::Superseded(of),
             ) => Some((at, of)),
             _ => None,
@@ -123,11 +118,18 @@ impl<'a> Draft<'a> {
         });
     }
 
-    /// Leaves all that carries the mark of an entry as it is.
-    pub(super) fn leave_unidentified(&mut self, entry: &Unidentified, mark: &Mark) {
-        for at in self.index.carrying(&entry.domain, &mark.to_string()) {
-            self.stand(*at, CredentialState::Unknown(entry.key.clone()));
+    fn leave(&mut self, domain: &Domain, key: &Key, mark: &Mark) {
+        for (at, credential) in self.index.all().iter().enumerate() {
+            let ownership = self.index.ownership(at);
+            if credential.domain == *domain && ownership.is_some_and(|of| of.mark == *mark) {
+                self.stand(at, CredentialState::Unknown(key.clone()));
+            }
         }
+    }
+
+    /// Leaves all that belongs to an entry as it is.
+    pub(super) fn leave_unidentified(&mut self, entry: &Unidentified, mark: &Mark) {
+        self.leave(&entry.domain, &entry.key, mark);
         self.unknown.push(Unknown {
             key: entry.key.clone(),
             domain: entry.domain.clone(),
@@ -138,12 +140,9 @@ impl<'a> Draft<'a> {
 
     /// Leaves an entry alone whose integration the target does not have, and what carries its mark.
     pub(super) fn withhold_unknown(&mut self, entry: &DesiredCredential, mark: &Mark) {
-        let auth_domain = mark.to_string();
-        for at in self.index.carrying(&entry.domain, &auth_domain) {
-            self.stand(*at, CredentialState::Unknown(entry.key.clone()));
-        }
+        self.leave(&entry.domain, &entry.key, mark);
         let suggestion = self.index.suggestion(&entry.domain);
-        let wanted = Wanted::of(entry, auth_domain.into());
+        let wanted = Wanted::of(entry, mark.to_smolstr());
         self.withhold(
             Action::Create { wanted },
             Why::UnknownIntegration { domain: entry.domain.clone(), suggestion },
@@ -161,24 +160,27 @@ impl<'a> Draft<'a> {
     }
 
     pub(super) fn planned_prunes(&self) -> usize {
-        self.pruned.len()
+        self.pruned.iter().map(|prune| prune.group.len()).sum()
     }
 
     pub(super) fn withhold_all_prunes(&mut self, why: &Why) {
-        for Prune { at, remove, .. } in std::mem::take(&mut self.pruned) {
-            let old = self.index.get(at).held();
-            self.withhold(Action::Delete { old, remove }, why.clone());
+        for Prune { group, mut remove, .. } in std::mem::take(&mut self.pruned) {
+            for at in group {
+                let (old, remove) = (self.index.get(at).held(), std::mem::take(&mut remove));
+                self.withhold(Action::Delete { old, remove }, why.clone());
+            }
         }
     }
 
     pub(super) fn finish(mut self) -> Plan {
         let created = self.created_clients();
-        for Prune { at, reason, remove } in std::mem::take(&mut self.pruned) {
-            let old = self.index.get(at).held();
-            let after = created.get(&(old.domain.clone(), old.client_id.clone())).copied();
-            self.step(Action::Delete { old, remove }, vec![reason], Vec::new());
-            if let Some(step) = self.steps.last_mut() {
-                step.after = after;
+        for Prune { group, reason, mut remove } in std::mem::take(&mut self.pruned) {
+            let mut last = None;
+            for at in group {
+                let (old, remove) = (self.index.get(at).held(), std::mem::take(&mut remove));
+                let created = created.get(&(old.domain.clone(), old.client_id.clone())).copied();
+                let action = Action::Delete { old, remove };
+                last = Some(self.step(action, vec![reason], Vec::new(), last.or(created)));
             }
         }
         let index = self.index;
@@ -200,8 +202,8 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// The steps that create a credential, by client: a renamed key's old credential goes only
-    /// after its new one has come.
+    /// The steps that create a credential, by client: what was made by hand for a client goes only
+    /// after the one of its entry has come.
     fn created_clients(&self) -> BTreeMap<(Domain, ClientId), StepId> {
         if self.pruned.is_empty() {
             return BTreeMap::new();

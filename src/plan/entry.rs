@@ -1,265 +1,326 @@
 //! What one entry needs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{Credential, DesiredCredential, Held, Mark, Policy, Prune, SecretComparison};
+use smol_str::SmolStr;
 
-use super::action::{Action, Adoption, CredentialState, Reason, Wanted};
+use crate::model::{Desired, DesiredCredential, Mark, Owner, Policy, is_id_of_client};
+
+use super::action::{Action, Adoption, CredentialState, Reason, StepId};
+use super::case::EntryCase;
+use super::condition::Condition;
 use super::draft::Draft;
 use super::index::Index;
+use super::ownership::{Assignment, Ownership, Proof};
 use super::withheld::Why;
 
-/// Everything that concerns one entry.
-struct Case<'a> {
-    entry: &'a DesiredCredential,
-    mark: String,
-    index: &'a Index<'a>,
-    /// Shadows of this client, used or not.
-    shadows: Vec<usize>,
-    /// Those of this client that a person made.
-    by_hand: Vec<usize>,
-    adopt: bool,
+/// What linked accounts name, beside the mark, that belongs to the entry or may be adopted.
+#[derive(Default)]
+struct Implementation {
+    /// The credentials that have it.
+    members: Vec<usize>,
+    /// Those that claim it.
+    claims: Vec<usize>,
+    /// Why it must be claimed even if nothing else changes.
+    reason: Option<Reason>,
 }
 
 pub(super) fn decide(
     entry: &DesiredCredential,
-    mark: &Mark,
+    number: usize,
+    desired: &Desired,
     policy: &Policy,
+    assignment: &Assignment,
     index: &Index<'_>,
     draft: &mut Draft<'_>,
 ) {
-    let of_client = index.of_client(&entry.domain, &entry.client_id);
-    let case = Case {
-        entry,
-        mark: mark.to_string(),
-        index,
-        shadows: of_client.iter().copied().filter(|at| index.is_shadow(index.get(*at))).collect(),
-        by_hand: of_client.iter().copied().filter(|at| index.is_by_hand(index.get(*at))).collect(),
-        adopt: entry.adopt || policy.adopt_all || policy.prune == Prune::All,
-    };
-    let stood_for = case.stood_for();
-    if stood_for.is_empty() {
-        case.hold_by_mark(draft);
-    } else {
-        case.hold_by_shadow(&stood_for, draft);
+    let case = EntryCase::new(entry, number, desired, policy, assignment, index);
+    case.decide(draft);
+    for at in case.owned.iter().copied().filter(|at| draft.is_undecided(*at)).collect::<Vec<_>>() {
+        let key = entry.key.clone();
+        draft.stand(
+            at,
+            match case.is_claim(at) {
+                true => CredentialState::Claim(key),
+                false => CredentialState::Superseded(key),
+            },
+        );
     }
 }
 
-impl<'a> Case<'a> {
-    /// The implementations made by hand, most of them ids, that linked accounts still name and that
-    /// this entry stands for.
-    fn stood_for(&self) -> BTreeSet<&'a str> {
-        let shadowed =
-            self.shadows.iter().filter_map(|at| self.index.get(*at).auth_domain.as_deref());
-        let by_hand = self
-            .by_hand
-            .iter()
-            .filter(|_| self.adopt)
-            .map(|at| self.index.get(*at).implementation());
-        shadowed.chain(by_hand).filter(|id| self.index.is_used(&self.entry.domain, id)).collect()
-    }
-
-    /// Linked accounts name credentials made by hand: each gets a right shadow.
-    fn hold_by_shadow(&self, stood_for: &BTreeSet<&str>, draft: &mut Draft<'_>) {
-        for id in stood_for {
-            let group: Vec<usize> =
-                self.of(&self.shadows, |credential| credential.auth_domain.as_deref() == Some(*id));
-            let original = self.of(&self.by_hand, |credential| credential.implementation() == *id);
-            let has_own_name = original.iter().any(|at| self.index.get(*at).auth_domain.is_some());
-            if group.is_empty() && has_own_name {
-                // Home Assistant lets go of what is named by an `auth_domain`.
-                self.settle(id, &original, draft);
-            } else if group.is_empty() {
-                self.shadow_if_needed(id, &original, draft);
-            } else {
-                self.settle(id, &group, draft);
-                self.stand(&original, &CredentialState::Shadowed(self.entry.key.clone()), draft);
+impl EntryCase<'_> {
+    /// Each implementation that a linked account names is made right. Where there is none the mark
+    /// is, and what it replaces goes: first the credentials, then their claims.
+    fn decide(&self, draft: &mut Draft<'_>) {
+        let mut left: Vec<Implementation> = Vec::new();
+        let mut is_linked = false;
+        let mark = self.mark_text();
+        for (name, implementation) in self.implementations() {
+            let is_used = self.index.is_used(&self.entry.domain, &name);
+            // The mark and the entry's own claims say themselves whose they are.
+            if name == mark || self.is_own_claim(&name) {
+                let is_lost = self.index.implementing(&self.entry.domain, &name).is_empty();
+                if name != mark && is_used && is_lost {
+                    is_linked = true;
+                    self.settle(&name, Condition::Missing, None, draft);
+                }
+                left.push(Implementation { members: Vec::new(), ..implementation });
+                continue;
+            }
+            if !is_used {
+                left.push(implementation);
+                continue;
+            }
+            let last = self.index.implementing(&self.entry.domain, &name).last();
+            let foreign = last.filter(|last| !implementation.members.contains(last));
+            let is_owned = implementation.members.iter().any(|at| self.owned.contains(at));
+            let claim = self.claim_text(&name);
+            let other = self.claim_of_other(&name).or_else(|| self.claim_of_other(&claim));
+            match (other, foreign) {
+                (Some(by), _) => {
+                    is_linked = true;
+                    self.withhold(&name, &implementation, Why::OtherOwner { by }, draft);
+                }
+                (None, None) => {
+                    is_linked = true;
+                    self.keep(&name, &implementation, draft);
+                }
+                // What is in force is somebody else's, so that no account uses this entry's.
+                (None, Some(_)) if !is_owned => left.push(implementation),
+                (None, Some(foreign)) => {
+                    is_linked = true;
+                    self.withhold(&name, &implementation, self.why_foreign(*foreign), draft);
+                }
             }
         }
-        let marked = self.index.carrying(&self.entry.domain, &self.mark);
-        if self.index.is_used(&self.entry.domain, &self.mark) {
-            self.settle(&self.mark, marked, draft);
-        } else {
-            self.clear_away(marked, Reason::Superseded, draft);
-        }
-        self.clear_away(&self.spare(), Reason::Superseded, draft);
+        self.decide_mark(left, is_linked, draft);
     }
 
-    /// A credential made by hand, in use and without a shadow: right as it is, or to be shadowed.
-    fn shadow_if_needed(&self, id: &str, original: &[usize], draft: &mut Draft<'_>) {
-        let Some(at) = original.first() else { return };
-        let old = self.index.get(*at);
-        let reason = match old.client_secret.compare(&self.entry.client_secret) {
-            SecretComparison::Same => {
-                draft.stand(*at, CredentialState::InSync(self.entry.key.clone()));
-                return;
+    /// All implementations but the mark, by name.
+    fn implementations(&self) -> BTreeMap<SmolStr, Implementation> {
+        let mut all: BTreeMap<SmolStr, Implementation> = BTreeMap::new();
+        let domain = &self.entry.domain;
+        for at in self.owned.iter().copied() {
+            let credential = self.index.get(at);
+            let own = credential.implementation();
+            if let Some(Ownership { proof: Proof::Claim(of), .. }) = self.index.ownership(at) {
+                let claimed = all.entry(of.clone()).or_default();
+                claimed.claims.push(at);
+                claimed.reason.get_or_insert(Reason::Renamed);
             }
-            SecretComparison::Unknown => {
-                draft.stand(*at, CredentialState::Unknown(self.entry.key.clone()));
-                draft.secret_is_unknown(self.entry);
-                return;
+            // What somebody has linked an account with must stay as it is named, claim or not.
+            let is_own_claim = credential.claim().is_some_and(|claim| claim.mark == self.mark);
+            let is_claim = self.is_claim(at);
+            if own != self.mark_text()
+                && (!is_claim || !is_own_claim && self.index.is_used(domain, own))
+            {
+                let former = all.entry(own.into()).or_default();
+                former.members.push(at);
+                former.reason.get_or_insert(Reason::Renamed);
             }
-            SecretComparison::Different => Reason::SecretDiffers,
-            SecretComparison::Reencrypted => Reason::SecretReencrypted,
-        };
-        draft.stand(*at, CredentialState::Drifted(self.entry.key.clone()));
-        let action =
-            Action::Adopt { wanted: self.wanted(id), old: vec![old.held()], how: Adoption::Shadow };
-        let users = self.index.users(&self.entry.domain, id);
-        draft.step(action, vec![reason], users);
-    }
-
-    /// The common case: the mark finds the credential.
-    fn hold_by_mark(&self, draft: &mut Draft<'_>) {
-        let marked = self.index.carrying(&self.entry.domain, &self.mark);
-        let spare = self.spare();
-        if !marked.is_empty() {
-            self.settle(&self.mark, marked, draft);
-            self.clear_away(&spare, Reason::Superseded, draft);
-        } else if !spare.is_empty() {
-            self.take_over(&spare, draft);
-        } else if let Some(at) = self.by_hand.first() {
-            let held = self.index.get(*at).held();
-            draft.withhold(
-                Action::Create { wanted: self.wanted(&self.mark) },
-                Why::Foreign { held },
-            );
-        } else {
-            draft.step(
-                Action::Create { wanted: self.wanted(&self.mark) },
-                vec![Reason::NotObserved],
-                Vec::new(),
-            );
         }
-    }
-
-    fn take_over(&self, spare: &[usize], draft: &mut Draft<'_>) {
-        let was_shadowed = spare.iter().any(|at| self.shadows.contains(at));
-        let reason = if was_shadowed { Reason::LetGo } else { Reason::AdoptionAsked };
-        let old: Vec<Held> = spare.iter().map(|at| self.index.get(*at).held()).collect();
-        self.stand(spare, &CredentialState::Drifted(self.entry.key.clone()), draft);
-        let wanted = self.wanted(&self.mark);
-        draft.step(
-            Action::Adopt { wanted, old, how: Adoption::TakeOver },
-            vec![reason],
-            Vec::new(),
-        );
-    }
-
-    /// One implementation of the entry: the one in force must be right, and alone but for what HA
-    /// does not let go.
-    fn settle(&self, auth_domain: &str, group: &[usize], draft: &mut Draft<'_>) {
-        let (referenced_by_id, free): (Vec<usize>, Vec<usize>) =
-            group.iter().partition(|at| self.is_referenced_by_id(**at));
-        let last_referenced = referenced_by_id.last();
-        let is_right = |at: &&usize| {
-            self.differences(self.index.get(**at)).is_empty() && !self.is_secret_unknown(**at)
-        };
-        let can_be_last =
-            |at: &&usize| last_referenced.is_none_or(|referenced_by_id| referenced_by_id <= *at);
-        let users = self.index.users(&self.entry.domain, auth_domain);
-        if let Some(right) = group.iter().rev().filter(can_be_last).find(is_right) {
-            self.stand(
-                &referenced_by_id,
-                &CredentialState::Shadowed(self.entry.key.clone()),
-                draft,
-            );
-            draft.stand(*right, CredentialState::InSync(self.entry.key.clone()));
-            for at in free.iter().filter(|at| *at != right) {
-                draft.clear_away(*at, &self.entry.key, Reason::Superseded, users.clone());
+        for id in self.index.lost(domain) {
+            let has_id = |at: &usize| self.index.get(*at).id.as_str() == id;
+            let is_id_of_client = || is_id_of_client(id, domain, &self.entry.client_id);
+            if self.owned.iter().any(has_id) || is_id_of_client() {
+                let lost = all.entry(id.into()).or_default();
+                lost.reason.get_or_insert(Reason::ReferencedById);
             }
-            return;
         }
-        let Some(in_force) = group.last() else { return };
-        let reasons = self.differences(self.index.get(*in_force));
-        let may_be_right = |at: &usize| {
-            self.differences(self.index.get(*at)).is_empty() && self.is_secret_unknown(*at)
+        let old_shadows = self.old_shadows();
+        for at in self.by_hand.iter().copied() {
+            let name = self.index.get(at).implementation();
+            let is_old_shadow = old_shadows.contains(name);
+            if self.adopt || is_old_shadow {
+                let joined = all.entry(name.into()).or_default();
+                joined.members.push(at);
+                joined.members.sort_unstable();
+                if is_old_shadow {
+                    joined.reason.get_or_insert(Reason::OldShadow);
+                }
+            }
+        }
+        all
+    }
+
+    /// What older versions shadowed without a claim: ids of this client that a linked account
+    /// names and that another credential of this client has as its `auth_domain`. Nobody else
+    /// writes such a thing, but another owner who has this client too may have done it.
+    fn old_shadows(&self) -> BTreeSet<&str> {
+        let EntryCase { entry, index, .. } = self;
+        let of_client = index.of_client(&entry.domain, &entry.client_id);
+        let is_others = |at: &usize| index.ownership(*at).is_some() && !self.owned.contains(at);
+        if of_client.iter().any(is_others) {
+            return BTreeSet::new();
+        }
+        let auth_domains =
+            self.by_hand.iter().filter_map(|at| index.get(*at).auth_domain.as_deref());
+        auth_domains
+            .filter(|id| is_id_of_client(id, &entry.domain, &entry.client_id))
+            .filter(|id| index.is_used(&entry.domain, id))
+            .collect()
+    }
+
+    /// Whose claim for this client comes first, where it is not this entry's. Another entry of this
+    /// owner gives up what it has claimed for a client that is not its own any more, as far as Home
+    /// Assistant lets it.
+    pub(super) fn claim_of_other(&self, implementation: &str) -> Option<Mark> {
+        let EntryCase { entry, index, .. } = self;
+        let first = index.first_claim(&entry.domain, implementation, &entry.client_id)?;
+        let by = self.index.ownership(first)?.mark.clone();
+        let is_given_up = self.assignment.is_assigned(first) && !self.is_referenced_by_id(first);
+        (!is_given_up && !self.owned.contains(&first)).then_some(by)
+    }
+
+    /// Who keeps the entry from its mark: whoever has claimed it, or another entry of this owner that
+    /// had this key and whose account names the mark since then.
+    fn claim_of_mark(&self, mark: &str) -> Option<Mark> {
+        let EntryCase { entry, index, .. } = self;
+        let in_use = index.implementing(&entry.domain, mark).last();
+        let in_use = in_use.filter(|_| index.is_used(&entry.domain, mark));
+        let others =
+            in_use.filter(|at| !self.owned.contains(at)).and_then(|at| index.ownership(*at));
+        self.claim_of_other(mark).or_else(|| others.map(|others| others.mark.clone()))
+    }
+
+    fn why_foreign(&self, at: usize) -> Why {
+        match self.index.ownership(at) {
+            Some(ownership) => Why::OtherOwner { by: ownership.mark.clone() },
+            None => Why::Foreign { held: self.index.get(at).held() },
+        }
+    }
+
+    /// An implementation that a linked account names: claimed first, then made right.
+    fn keep(&self, name: &str, implementation: &Implementation, draft: &mut Draft<'_>) {
+        let text = self.claim_text(name);
+        let is_current = |at: &usize| {
+            let claim = self.index.get(*at);
+            claim.auth_domain.as_deref() == Some(&*text) && claim.client_id == self.entry.client_id
         };
-        let is_open = group.iter().filter(can_be_last).any(may_be_right);
-        if is_open || self.is_secret_unknown(*in_force) {
-            draft.secret_is_unknown(self.entry);
-        }
-        if is_open {
-            self.stand(group, &CredentialState::Unknown(self.entry.key.clone()), draft);
-            return;
-        }
-        let reload = if reasons == [Reason::NameDiffers] { Vec::new() } else { users };
-        self.stand(group, &CredentialState::Drifted(self.entry.key.clone()), draft);
-        let wanted = self.wanted(auth_domain);
-        let held = |group: &[usize]| group.iter().map(|at| self.index.get(*at).held()).collect();
-        let action = if free.is_empty() {
-            Action::Adopt { wanted, old: held(&referenced_by_id), how: Adoption::Shadow }
-        } else {
-            Action::Replace { wanted, old: held(&free) }
-        };
-        draft.step(action, reasons, reload);
+        let (current, stale): (Vec<usize>, Vec<usize>) =
+            implementation.claims.iter().copied().partition(is_current);
+        let condition = self.condition(&implementation.members);
+        let changes = matches!(condition, Condition::Missing | Condition::Wrong { .. });
+        let is_other_client = self.with_text(&stale, &text).first().is_some();
+        let reason = implementation.reason.or(changes.then_some(Reason::AdoptionAsked));
+        let reason = if is_other_client { Some(Reason::ClientIdDiffers) } else { reason };
+        let claimed = reason.filter(|_| current.is_empty()).map(|reason| {
+            let action = Action::Claim { wanted: self.wanted(&text), old: Vec::new() };
+            draft.step(action, vec![reason], Vec::new(), None)
+        });
+        let mut last = self.settle(name, condition, claimed, draft).or(claimed);
+        last = self.refresh_claim(&text, &current, last, draft);
+        let needed = self.clients_that_stay(&implementation.members);
+        self.clear_away(self.unneeded(stale, &needed), last, draft);
     }
 
-    fn is_referenced_by_id(&self, at: usize) -> bool {
-        self.index.is_referenced_by_id(self.index.get(at))
-    }
-
-    fn is_secret_unknown(&self, at: usize) -> bool {
-        let held = &self.index.get(at).client_secret;
-        held.compare(&self.entry.client_secret) == SecretComparison::Unknown
-    }
-
-    fn differences(&self, held: &Credential) -> Vec<Reason> {
-        let secret = held.client_secret.compare(&self.entry.client_secret);
-        let checks = [
-            (held.client_id != self.entry.client_id, Reason::ClientIdDiffers),
-            (secret == SecretComparison::Different, Reason::SecretDiffers),
-            (secret == SecretComparison::Reencrypted, Reason::SecretReencrypted),
-            (held.name.as_deref() != Some(self.entry.name.as_str()), Reason::NameDiffers),
-        ];
-        checks.into_iter().filter(|(differs, _)| *differs).map(|(_, reason)| reason).collect()
-    }
-
-    /// Those made by hand that this entry may change: all where adoption is asked for, else those
-    /// that it shadows already.
-    fn adopted(&self) -> impl Iterator<Item = usize> {
-        self.by_hand.iter().copied().filter(|at| {
-            let id = self.index.get(*at).id.as_str();
-            let shadows =
-                |shadow: &usize| self.index.get(*shadow).auth_domain.as_deref() == Some(id);
-            self.adopt || self.shadows.iter().any(shadows)
-        })
-    }
-
-    /// What this entry may delete because no linked account names it: what was made by hand and is
-    /// adopted, then shadows, since a shadow is what tells that its original is adopted.
-    fn spare(&self) -> Vec<usize> {
-        let all = self.shadows.iter().copied().chain(self.adopted());
-        let mut spare: Vec<usize> = all
-            .filter(|at| {
-                !self.index.is_used(&self.entry.domain, self.index.get(*at).implementation())
-            })
+    /// The mark is needed where no account names anything else, or where one names it.
+    fn decide_mark(&self, mut unused: Vec<Implementation>, is_linked: bool, draft: &mut Draft<'_>) {
+        let mark = self.mark_text();
+        let claims = unused.iter().flat_map(|implementation| implementation.claims.iter().copied());
+        // A claim can be chosen in Home Assistant as well.
+        let chosen: BTreeSet<&str> = claims
+            .map(|at| self.index.get(at).implementation())
+            .filter(|text| self.is_own_claim(text) && self.index.is_used(&self.entry.domain, text))
             .collect();
-        spare.sort_unstable_by_key(|at| (self.shadows.contains(at), *at));
-        spare
-    }
-
-    fn clear_away(&self, group: &[usize], reason: Reason, draft: &mut Draft<'_>) {
-        for at in group {
-            if self.is_referenced_by_id(*at) {
-                draft.stand(*at, CredentialState::Superseded(self.entry.key.clone()));
-            } else {
-                draft.clear_away(*at, &self.entry.key, reason, Vec::new());
-            }
+        let is_linked = is_linked || !chosen.is_empty();
+        let marks = self.with_text(self.owned, &mark);
+        let members = unused.iter().flat_map(|implementation| implementation.members.iter());
+        let mut spare: Vec<usize> = members.copied().collect();
+        // A shadow goes before what it shadows.
+        spare.sort_unstable_by_key(|at| (self.index.get(*at).auth_domain.is_none(), *at));
+        let mut last = if is_linked && !self.index.is_used(&self.entry.domain, &mark) {
+            self.clear_away(marks.into_iter().chain(spare.iter().copied()).collect(), None, draft)
+        } else if let Some(by) = self.claim_of_mark(&mark) {
+            let action = Action::Create { wanted: self.wanted(&mark) };
+            draft.withhold(action, Why::OtherOwner { by });
+            unused.retain(|implementation| implementation.members.is_empty());
+            None
+        } else if marks.is_empty() {
+            let created = self.create_mark(&spare, draft);
+            unused.retain(|implementation| created.is_some() || implementation.members.is_empty());
+            created
+        } else {
+            let condition = self.condition(&marks);
+            let settled = self.settle(&mark, condition, None, draft);
+            self.clear_away(spare.clone(), settled, draft).or(settled)
+        };
+        let claims = unused.iter().flat_map(|implementation| implementation.claims.iter().copied());
+        let claims: Vec<usize> = claims.collect();
+        let needed = self.clients_that_stay(&spare);
+        for text in chosen {
+            let mut group = self.with_text(&claims, text);
+            group.retain(|at| !needed.contains(&self.index.get(*at).client_id));
+            last = self.refresh_claim(text, &group, last, draft);
         }
+        self.clear_away(self.unneeded(claims, &needed), last, draft);
     }
 
-    fn stand(&self, group: &[usize], state: &CredentialState, draft: &mut Draft<'_>) {
-        for at in group {
-            draft.stand(*at, state.clone());
+    fn withhold(&self, name: &str, of: &Implementation, why: Why, draft: &mut Draft<'_>) {
+        let action = Action::Adopt {
+            wanted: self.wanted(name),
+            old: self.held(&of.members),
+            how: Adoption::Shadow,
+        };
+        let owned: Vec<usize> =
+            of.members.iter().copied().filter(|at| self.owned.contains(at)).collect();
+        self.stand(&owned, &CredentialState::Drifted(self.entry.key.clone()), draft);
+        draft.withhold(action, why);
+    }
+
+    /// Creates the credential with the mark, in the place of what no account names any more.
+    fn create_mark(&self, spare: &[usize], draft: &mut Draft<'_>) -> Option<StepId> {
+        let wanted = self.wanted(&self.mark_text());
+        let free: Vec<usize> =
+            spare.iter().copied().filter(|at| !self.is_referenced_by_id(*at)).collect();
+        if free.is_empty() || self.is_unsure {
+            let why = self.why_not_created();
+            let action = Action::Create { wanted };
+            return match why {
+                Some(why) => {
+                    draft.withhold(action, why);
+                    None
+                }
+                None => Some(draft.step(action, vec![Reason::NotObserved], Vec::new(), None)),
+            };
         }
+        self.stand(&free, &CredentialState::Drifted(self.entry.key.clone()), draft);
+        let proofs: Vec<Option<&Proof>> = free
+            .iter()
+            .map(|at| self.index.ownership(*at).map(|ownership| &ownership.proof))
+            .collect();
+        let old = self.held(&free);
+        let (action, reason) = if proofs.iter().all(|proof| *proof == Some(&Proof::Mark)) {
+            (Action::Replace { wanted, old }, Reason::Renamed)
+        } else {
+            let is_claimed = proofs.contains(&Some(&Proof::Claimed));
+            let reason = if is_claimed { Reason::LetGo } else { Reason::AdoptionAsked };
+            (Action::Adopt { wanted, old, how: Adoption::TakeOver }, reason)
+        };
+        Some(draft.step(action, vec![reason], Vec::new(), None))
     }
 
-    fn of(&self, group: &[usize], is_meant: impl Fn(&Credential) -> bool) -> Vec<usize> {
-        group.iter().copied().filter(|at| is_meant(self.index.get(*at))).collect()
-    }
-
-    fn wanted(&self, auth_domain: &str) -> Wanted {
-        Wanted::of(self.entry, auth_domain.into())
+    /// What keeps the entry from a credential of its own.
+    fn why_not_created(&self) -> Option<Why> {
+        if self.is_unsure {
+            return Some(Why::Unread);
+        }
+        if let Some(at) = self.by_hand.first().filter(|_| !self.adopt) {
+            return Some(Why::Foreign { held: self.index.get(*at).held() });
+        }
+        let of_client = self.index.of_client(&self.entry.domain, &self.entry.client_id);
+        let claimed = of_client.iter().filter_map(|at| self.index.ownership(*at));
+        let mut others = claimed.filter(|by| by.proof == Proof::Claimed && !self.is_ours(&by.mark));
+        if let Some(by) = others.next() {
+            return Some(Why::OtherOwner { by: by.mark.clone() });
+        }
+        // Projects without a name were all of this owner: whose it was only a person can know.
+        let nameless = Mark { owner: Owner::default(), key: self.entry.key.clone() };
+        let is_nameless = |at: &&usize| {
+            self.index.ownership(**at).is_some_and(|ownership| ownership.mark == nameless)
+        };
+        let is_asked = self.mark.owner != nameless.owner && self.previous_owners.is_empty();
+        let at = of_client.iter().find(is_nameless).filter(|_| is_asked)?;
+        Some(Why::NamelessOwner { held: self.index.get(*at).held() })
     }
 }

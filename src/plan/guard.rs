@@ -1,6 +1,6 @@
 //! What the policy forbids. Guards withhold; they never add.
 
-use crate::model::{Completeness, Credential, Desired, Policy, Prune};
+use crate::model::{Completeness, Desired, Policy, Prune};
 
 use super::draft::Draft;
 use super::index::Index;
@@ -24,8 +24,12 @@ pub(super) fn decide(desired: &Desired, policy: &Policy, index: &Index<'_>, draf
 
 /// What was not understood may want any credential, as an entry with a mistyped integration does.
 fn unread(desired: &Desired, draft: &Draft<'_>) -> Option<Why> {
-    let is_partial = desired.completeness != Completeness::Whole;
-    (is_partial || draft.has_unknown_integration()).then_some(Why::Unread)
+    match &desired.completeness {
+        _ if draft.has_unknown_integration() => Some(Why::Unread),
+        Completeness::Partial => Some(Why::Unread),
+        Completeness::Emptied(places) => Some(Why::Emptied { places: places.clone() }),
+        Completeness::Whole => None,
+    }
 }
 
 fn prune_off(policy: &Policy) -> Option<Why> {
@@ -37,10 +41,10 @@ fn nothing_desired(desired: &Desired, policy: &Policy) -> Option<Why> {
 }
 
 fn too_many(desired: &Desired, policy: &Policy, index: &Index<'_>, planned: usize) -> Option<Why> {
-    let is_ours = |credential: &&Credential| {
-        credential.mark().is_some_and(|mark| mark.owner == desired.owner)
+    let is_owned = |at: &usize| {
+        index.ownership(*at).is_some_and(|ownership| ownership.mark.owner == desired.owner)
     };
-    let managed = index.all().iter().filter(is_ours).count();
+    let managed = (0..index.all().len()).filter(is_owned).count();
     let allowed = policy.max_deletes?.allowed(managed);
     (planned > allowed).then_some(Why::TooManyDeletes { planned, allowed })
 }

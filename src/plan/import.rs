@@ -7,11 +7,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{
-    ClientId, Credential, CredentialId, Desired, Domain, Held, Key, Observed, Owner,
+    ClientId, Credential, CredentialId, Desired, Domain, Held, Key, Mark, Observed, Owner,
     SecretComparison,
 };
 
 use super::index::Index;
+use super::ownership::Proof;
 
 /// What is asked for.
 #[derive(Clone, Debug, Default)]
@@ -100,8 +101,21 @@ pub fn import(
             None => of_domain.push((&credential.client_id, vec![at])),
         }
     }
-    let mut draft =
-        Draft { desired, scope, index: &index, taken: taken.clone(), made: Import::default() };
+    let mut clients_of: BTreeMap<(&Domain, Mark), BTreeSet<&ClientId>> = BTreeMap::new();
+    for (at, credential) in index.all().iter().enumerate() {
+        if let Some(ownership) = index.ownership(at) {
+            let of = (&credential.domain, ownership.mark.clone());
+            clients_of.entry(of).or_default().insert(&credential.client_id);
+        }
+    }
+    let mut draft = Draft {
+        clients_of,
+        desired,
+        scope,
+        index: &index,
+        taken: taken.clone(),
+        made: Import::default(),
+    };
     for of_domain in clients.values() {
         let nameless = of_domain
             .iter()
@@ -118,6 +132,8 @@ struct Draft<'a> {
     desired: &'a Desired,
     scope: &'a Scope,
     index: &'a Index<'a>,
+    /// The clients of all that is marked or claimed for an entry.
+    clients_of: BTreeMap<(&'a Domain, Mark), BTreeSet<&'a ClientId>>,
     taken: BTreeSet<Key>,
     made: Import,
 }
@@ -127,11 +143,16 @@ impl Draft<'_> {
     fn client(&mut self, group: &[usize], is_only_nameless: bool) {
         let (others, own): (Vec<usize>, Vec<usize>) =
             group.iter().partition(|at| self.other_owner(**at).is_some());
-        let is_foreign = |at: &usize| self.index.is_by_hand(self.index.get(*at));
+        let is_foreign = |at: &usize| self.index.ownership(*at).is_none();
         if self.scope.only_foreign && !own.iter().all(is_foreign) {
             return;
         }
-        let takes_others = own.is_empty() && self.scope.other_owners;
+        // What another owner has claimed is in use, and cannot be somebody else's as well.
+        let is_claimed = |at: &usize| {
+            self.index.ownership(*at).is_some_and(|ownership| ownership.proof == Proof::Claimed)
+        };
+        let claimed = others.iter().copied().find(is_claimed).and_then(|at| self.other_owner(at));
+        let takes_others = own.is_empty() && self.scope.other_owners && claimed.is_none();
         if !takes_others && !self.scope.only_foreign {
             for at in &others {
                 let owner = self.other_owner(*at);
@@ -139,6 +160,10 @@ impl Draft<'_> {
                     self.leave_out(*at, WhyLeftOut::OtherOwner(owner));
                 });
             }
+        }
+        if let Some(owner) = claimed {
+            own.iter().for_each(|at| self.leave_out(*at, WhyLeftOut::OtherOwner(owner.clone())));
+            return;
         }
         let candidates = if takes_others { &others } else { &own };
         match self.choose(candidates) {
@@ -169,8 +194,8 @@ impl Draft<'_> {
             return Err(WhyLeftOut::UnknownIntegration);
         }
         let shares_name = |at: &usize| {
-            let credential = self.index.get(*at);
-            self.index.shares_name(credential) && !self.index.is_shadow(credential)
+            let is_claimed = self.index.ownership(*at).is_some_and(|it| it.proof == Proof::Claimed);
+            self.index.shares_name(self.index.get(*at)) && !is_claimed
         };
         if candidates.iter().any(shares_name) {
             return Err(WhyLeftOut::SharedName);
@@ -189,7 +214,7 @@ impl Draft<'_> {
             return Err(WhyLeftOut::SeveralInUse);
         }
         let all = || in_force.values().copied();
-        let managed = |at: &usize| self.index.get(*at).mark().is_some();
+        let managed = |at: &usize| self.index.ownership(*at).is_some();
         let chosen = used.iter().copied().max().or(all().filter(managed).max()).or(all().max());
         let has_secret = |at: &usize| secret(at).clear().is_some_and(|it| !it.expose().is_empty());
         if !chosen.iter().all(has_secret) {
@@ -207,13 +232,14 @@ impl Draft<'_> {
             None => Some(credential.client_id.as_str()),
         };
         let name = name.filter(|name| *name != credential.domain.as_str());
-        let key = self.key(credential, name);
+        let key = self.key(at, name);
         self.taken.insert(key.clone());
         // Else what nobody manages would stand in the way of an entry that does not find its mark.
-        let keeps_mark = credential
-            .mark()
-            .is_some_and(|mark| mark.owner == self.desired.owner && mark.key == key);
-        let by_hand = |at: &usize| self.index.is_by_hand(self.index.get(*at));
+        let mark = self.desired.mark(&key);
+        let keeps_mark = self.index.ownership(at).is_some_and(|ownership| {
+            ownership.mark == mark && !matches!(ownership.proof, Proof::Claim(_))
+        });
+        let by_hand = |at: &usize| self.index.ownership(*at).is_none();
         let is_other_owners = self.other_owner(at).is_some();
         self.made.entries.push(Imported {
             of: credential.held(),
@@ -227,15 +253,15 @@ impl Draft<'_> {
 
     /// The key of its mark, or one made from its name; with the integration or a number where that
     /// is taken.
-    fn key(&self, credential: &Credential, name: Option<&str>) -> Key {
-        let marked = credential.mark().map(|mark| mark.key);
-        let domain = credential.domain.as_str();
+    fn key(&self, at: usize, name: Option<&str>) -> Key {
+        let marked = self.index.ownership(at).map(|ownership| ownership.mark.key.clone());
+        let domain = self.index.get(at).domain.as_str();
         let named = Key::of_name(name.unwrap_or(domain));
         let longer = named.as_ref().and_then(|key| match name {
             Some(_) => Key::new(&format!("{domain}-{key}")),
             None => Some(key.clone()),
         });
-        let free = |key: &Key| !self.taken.contains(key);
+        let free = |key: &Key| !self.taken.contains(key) && !self.is_of_another(at, key);
         let stem = longer.as_ref().map_or(domain, Key::as_str).to_owned();
         if let Some(key) = [marked, named, longer].into_iter().flatten().find(free) {
             return key;
@@ -252,9 +278,27 @@ impl Draft<'_> {
         }
     }
 
+    /// Whether the target says of a credential of another client, or of none that is there, that it
+    /// is of the entry with this key.
+    fn is_of_another(&self, at: usize, key: &Key) -> bool {
+        let mark = self.desired.mark(key);
+        let credential = self.index.get(at);
+        let is_other = |client: &&ClientId| **client != credential.client_id;
+        let clients = self.clients_of.get(&(&credential.domain, mark.clone()));
+        // What a project without a name made is not made again under its key.
+        let nameless = Mark { owner: Owner::default(), ..mark.clone() };
+        clients.is_some_and(|clients| clients.iter().any(is_other))
+            || nameless != mark && self.clients_of.contains_key(&(&credential.domain, nameless))
+            || self
+                .index
+                .first_claim(&credential.domain, &mark.to_string(), &credential.client_id)
+                .is_some()
+    }
+
     fn other_owner(&self, at: usize) -> Option<Owner> {
-        let mark = self.index.get(at).mark()?;
-        (mark.owner != self.desired.owner).then_some(mark.owner)
+        let owner = &self.index.ownership(at)?.mark.owner;
+        let is_ours = *owner == self.desired.owner || self.desired.previous_owners.contains(owner);
+        (!is_ours).then(|| owner.clone())
     }
 
     fn is_linked(&self, at: usize) -> bool {

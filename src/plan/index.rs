@@ -5,35 +5,44 @@ use std::collections::BTreeSet;
 use indexmap::IndexMap;
 
 use crate::model::{
-    ClientId, ConfigEntry, Credential, CredentialId, Domain, KnownDomains, Observed,
+    ClientId, ConfigEntry, Credential, CredentialId, Domain, Held, KnownDomains, Observed,
 };
 use crate::suggest::nearest;
+
+use super::ownership::{self, FirstClaims, Ownership};
 
 pub(super) struct Index<'a> {
     observed: &'a Observed,
     by_id: IndexMap<&'a CredentialId, usize>,
-    by_auth_domain: IndexMap<(&'a Domain, &'a str), Vec<usize>>,
+    by_implementation: IndexMap<(&'a Domain, &'a str), Vec<usize>>,
     by_client: IndexMap<(&'a Domain, &'a ClientId), Vec<usize>>,
     users: IndexMap<(&'a Domain, &'a str), Vec<&'a ConfigEntry>>,
+    ownerships: Vec<Option<Ownership>>,
+    first_claims: FirstClaims<'a>,
 }
 
 impl<'a> Index<'a> {
     pub(super) fn new(observed: &'a Observed) -> Self {
         let held = observed.credentials.len();
+        let all = &observed.credentials;
+        let first_claims = ownership::first_claims(all);
+        let ownership = |credential| ownership::read(credential, &first_claims, all);
+        let ownerships = all.iter().map(ownership).collect();
         let mut index = Self {
             observed,
             by_id: IndexMap::with_capacity(held),
-            by_auth_domain: IndexMap::with_capacity(held),
+            by_implementation: IndexMap::with_capacity(held),
             by_client: IndexMap::with_capacity(held),
             users: IndexMap::new(),
+            ownerships,
+            first_claims,
         };
         for (at, credential) in observed.credentials.iter().enumerate() {
             let domain = &credential.domain;
             index.by_id.insert(&credential.id, at);
             index.by_client.entry((domain, &credential.client_id)).or_default().push(at);
-            if let Some(auth_domain) = &credential.auth_domain {
-                index.by_auth_domain.entry((domain, auth_domain)).or_default().push(at);
-            }
+            let implementation = (domain, credential.implementation());
+            index.by_implementation.entry(implementation).or_default().push(at);
         }
         for entry in &observed.config_entries {
             if let Some(implementation) = &entry.implementation {
@@ -51,9 +60,33 @@ impl<'a> Index<'a> {
         &self.observed.credentials[at]
     }
 
-    /// Those that carry this `auth_domain`, in the target's order.
-    pub(super) fn carrying<'s>(&'s self, domain: &'s Domain, auth_domain: &'s str) -> &'s [usize] {
-        self.by_auth_domain.get(&(domain, auth_domain)).map_or(&[], Vec::as_slice)
+    /// Those that accounts find by this, in the target's order: the last is in force.
+    pub(super) fn implementing<'s>(
+        &'s self,
+        domain: &'s Domain,
+        implementation: &'s str,
+    ) -> &'s [usize] {
+        self.by_implementation.get(&(domain, implementation)).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whose a credential is; nobody's where nothing says so.
+    pub(super) fn ownership(&self, at: usize) -> Option<&Ownership> {
+        self.ownerships[at].as_ref()
+    }
+
+    /// The first claim of an implementation for a client.
+    pub(super) fn first_claim(
+        &self,
+        domain: &Domain,
+        implementation: &str,
+        client_id: &ClientId,
+    ) -> Option<usize> {
+        self.first_claims.get(&(domain, implementation.into(), client_id)).copied()
+    }
+
+    /// Where a credential stands.
+    pub(super) fn position(&self, held: &Held) -> Option<usize> {
+        self.by_id.get(&held.id).copied()
     }
 
     /// Those of this client, in the target's order.
@@ -100,6 +133,13 @@ impl<'a> Index<'a> {
             .collect()
     }
 
+    /// What linked accounts name and no credential has.
+    pub(super) fn lost(&self, domain: &Domain) -> impl Iterator<Item = &'a str> {
+        let of_domain = self.users.keys().filter(move |(of, _)| *of == domain);
+        let lost = of_domain.filter(move |(_, name)| self.implementing(domain, name).is_empty());
+        lost.map(|(_, name)| *name)
+    }
+
     pub(super) fn is_used(&self, domain: &Domain, implementation: &str) -> bool {
         self.users.contains_key(&(domain, implementation))
     }
@@ -110,62 +150,11 @@ impl<'a> Index<'a> {
         self.is_used(&credential.domain, credential.id.as_str())
     }
 
-    /// Whether nobody manages it: a person made it, or Home Assistant itself when it took a client
-    /// over from YAML, under an `auth_domain` that is no mark.
-    pub(super) fn is_by_hand(&self, credential: &Credential) -> bool {
-        credential.mark().is_none() && !self.is_shadow(credential)
-    }
-
     /// Whether its `auth_domain` is that of another client too: only one of them is in force, and
     /// what is done to one would be done to all.
     pub(super) fn shares_name(&self, credential: &Credential) -> bool {
         let Some(name) = &credential.auth_domain else { return false };
-        let named = self.by_auth_domain.get(&(&credential.domain, name.as_str()));
         let of_other = |at: &usize| self.get(*at).client_id != credential.client_id;
-        named.is_some_and(|named| named.iter().any(of_other))
-    }
-
-    /// Whether a credential stands in for another of its client: its `auth_domain` is the id of
-    /// that one, or an id that HA would have given to it. Nobody but appcred writes such a thing.
-    pub(super) fn is_shadow(&self, credential: &Credential) -> bool {
-        let Some(auth_domain) = &credential.auth_domain else { return false };
-        let named = self.by_id.get(&CredentialId::new(auth_domain.clone()));
-        let names_another = named.is_some_and(|at| {
-            let other = self.get(*at);
-            let of_one_client =
-                other.domain == credential.domain && other.client_id == credential.client_id;
-            of_one_client && other.id != credential.id
-        });
-        names_another || is_id_of_same_client(auth_domain, credential.id.as_str())
-    }
-}
-
-/// Whether two ids differ at most in the `_2`, `_3` … that HA adds when an id is taken.
-fn is_id_of_same_client(one: &str, other: &str) -> bool {
-    one == other || one == stem(other) || stem(one) == other || {
-        let (a, b) = (stem(one), stem(other));
-        a == b && a.len() < one.len() && b.len() < other.len()
-    }
-}
-
-fn stem(id: &str) -> &str {
-    match id.rsplit_once('_') {
-        Some((stem, number)) if number.parse::<u32>().is_ok_and(|number| number >= 2) => stem,
-        _ => id,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_id_of_same_client;
-
-    #[test]
-    fn ids_of_one_client_are_told_from_others() {
-        assert!(is_id_of_same_client("spotify_a", "spotify_a_2"));
-        assert!(is_id_of_same_client("spotify_a_3", "spotify_a"));
-        assert!(is_id_of_same_client("spotify_a_3", "spotify_a_2"));
-        assert!(!is_id_of_same_client("fitbit", "fitbit_a"));
-        assert!(!is_id_of_same_client("spotify_a", "spotify_b"));
-        assert!(!is_id_of_same_client("spotify_a_1", "spotify_a"));
+        self.implementing(&credential.domain, name).iter().any(of_other)
     }
 }

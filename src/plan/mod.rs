@@ -1,17 +1,25 @@
 //! What to do so that a target holds what Git wants: a pure function of both sides.
 //!
-//! An entry finds its credential by the mark in `auth_domain` (`appcred:<owner>:<key>`). Where a
-//! person had made the credential by hand and an account is linked through it, HA lets nobody
-//! delete it; it is *shadowed* instead: a second credential whose `auth_domain` is the first one's
-//! id takes its place in HA's look-up. So an entry may be held under several *implementations*,
-//! its mark and the ids that it shadows, and each that a linked account uses must be right.
+//! A credential is an owner's only where that is written at the target: in its mark
+//! (`appcred:<owner>:<key>` as its `auth_domain`) or in a *claim* beside it.
+//!
+//! Where a person had made the credential by hand and an account is linked through it, HA lets
+//! nobody delete it; it is *shadowed* instead: a second credential whose `auth_domain` is the first
+//! one's id takes its place in HA's look-up. A linked account may also name an earlier mark, of an
+//! entry or an owner that was renamed. So an entry may be held under several *implementations*, and
+//! each that a linked account uses must be right. For each but the mark a claim is written first,
+//! and it goes last.
 
 mod action;
+mod case;
+mod condition;
 mod draft;
 mod entry;
 mod guard;
 mod import;
 mod index;
+mod owned_only;
+mod ownership;
 mod reload;
 mod secret_comparison;
 mod set_up;
@@ -33,12 +41,13 @@ use crate::model::{Desired, DesiredCredential, Observed, Policy};
 
 use draft::Draft;
 use index::Index;
+use ownership::Assignment;
 
 /// Decides everything that is to be done, and everything that is not, each with its reason.
 ///
 /// The result does not depend on the order of the entries. Guarantees: nothing is deleted before
-/// what replaces it exists; nothing without this owner's mark (or a shadow's) is touched unless
-/// its adoption or `prune: all` was asked for; nothing that a linked account uses is deleted.
+/// what replaces it exists; nothing without this owner's mark or claim is touched unless its
+/// adoption or `prune: all` was asked for; nothing that a linked account uses is deleted.
 pub fn plan(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
     let index = Index::new(observed);
     let mut draft = Draft::new(&index);
@@ -47,8 +56,9 @@ pub fn plan(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
     let (wanted, unknown): (Vec<_>, Vec<_>) = wanted
         .into_iter()
         .partition(|credential| index.takes(&credential.domain, &policy.custom_integrations));
-    for credential in &wanted {
-        entry::decide(credential, &desired.mark(&credential.key), policy, &index, &mut draft);
+    let assignment = Assignment::new(desired, &wanted, &index);
+    for (number, credential) in wanted.iter().enumerate() {
+        entry::decide(credential, number, desired, policy, &assignment, &index, &mut draft);
     }
     for credential in unknown {
         draft.withhold_unknown(credential, &desired.mark(&credential.key));
@@ -61,7 +71,9 @@ pub fn plan(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
         set_up::decide(&wanted, live, desired, policy, &index, &mut draft);
         reload::decide(&wanted, live, &index, &mut draft);
     }
-    undeclared::decide(desired, policy, live, &index, &mut draft);
+    undeclared::decide(desired, policy, live, &assignment, &index, &mut draft);
     guard::decide(desired, policy, &index, &mut draft);
-    draft.finish()
+    let mut plan = draft.finish();
+    owned_only::keep(desired, policy, &index, &mut plan);
+    plan
 }

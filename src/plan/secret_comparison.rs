@@ -23,6 +23,7 @@ pub fn found_same(
                 CredentialState::InSync(key)
                 | CredentialState::Drifted(key)
                 | CredentialState::Shadowed(key)
+                | CredentialState::Claim(key)
                 | CredentialState::Superseded(key) => key,
                 _ => return Seals::default(),
             };

@@ -22,10 +22,10 @@ pub(super) fn decide(
     index: &Index<'_>,
     draft: &mut Draft<'_>,
 ) {
-    let ground = Ground::new(live, draft);
+    let context = SetUpContext::new(live, draft);
     let mut needed: BTreeSet<usize> = BTreeSet::new();
     for entry in wanted {
-        let case = Case { entry, mark: desired.mark(&entry.key), ground: &ground, index };
+        let case = SetUpCase { entry, mark: desired.mark(&entry.key), context: &context, index };
         needed.extend(case.decide(policy, draft));
     }
     if policy.leave_integrations {
@@ -58,7 +58,7 @@ struct Coming {
 }
 
 /// What is known before any set-up is decided, arranged by what an entry asks for.
-struct Ground<'a> {
+struct SetUpContext<'a> {
     live: &'a Live,
     flows: IndexMap<(&'a Purpose, &'a Domain), usize>,
     coming: IndexMap<Key, Coming>,
@@ -66,7 +66,7 @@ struct Ground<'a> {
     held: IndexMap<Key, Vec<usize>>,
 }
 
-impl<'a> Ground<'a> {
+impl<'a> SetUpContext<'a> {
     fn new(live: &'a Live, draft: &Draft<'_>) -> Self {
         let mut flows = IndexMap::new();
         for (at, flow) in live.flows.iter().enumerate() {
@@ -85,20 +85,20 @@ impl<'a> Ground<'a> {
     }
 }
 
-struct Case<'a> {
+struct SetUpCase<'a> {
     entry: &'a DesiredCredential,
     mark: Mark,
-    ground: &'a Ground<'a>,
+    context: &'a SetUpContext<'a>,
     index: &'a Index<'a>,
 }
 
-impl Case<'_> {
+impl SetUpCase<'_> {
     /// Answers the flows that are needed still.
     fn decide(&self, policy: &Policy, draft: &mut Draft<'_>) -> Vec<usize> {
         let accounts = self.accounts();
-        let coming = self.ground.coming.get(&self.entry.key);
+        let coming = self.context.coming.get(&self.entry.key);
         draft.link(&self.entry.key, self.setup_state(&accounts));
-        let is_held = coming.is_some() || self.ground.held.contains_key(&self.entry.key);
+        let is_held = coming.is_some() || self.context.held.contains_key(&self.entry.key);
         if is_held {
             self.tie(coming, draft);
         }
@@ -106,7 +106,11 @@ impl Case<'_> {
             return Vec::new();
         }
         if accounts.is_empty() {
-            return self.link_new(coming, draft).into_iter().collect();
+            // Its mark may be withheld while other credentials of it are there.
+            let mark = self.mark.to_string();
+            let is_there = !self.index.implementing(&self.entry.domain, &mark).is_empty();
+            let linked = (is_there || coming.is_some()).then(|| self.link_new(coming, draft));
+            return linked.flatten().into_iter().collect();
         }
         accounts.into_iter().filter_map(|account| self.link_again(account, coming, draft)).collect()
     }
@@ -119,7 +123,7 @@ impl Case<'_> {
         }
         let mark = self.mark.to_string();
         let mut implementations = BTreeSet::from([mark.as_str()]);
-        let held = self.ground.held.get(&self.entry.key).into_iter().flatten();
+        let held = self.context.held.get(&self.entry.key).into_iter().flatten();
         let held = held.map(|at| self.index.get(*at));
         implementations.extend(
             held.filter(|credential| credential.domain == *domain)
@@ -132,8 +136,8 @@ impl Case<'_> {
     }
 
     fn flow_of(&self, purpose: &Purpose) -> Option<(usize, &OpenFlow)> {
-        let at = *self.ground.flows.get(&(purpose, &self.entry.domain))?;
-        Some((at, self.ground.live.flows.get(at)?))
+        let at = *self.context.flows.get(&(purpose, &self.entry.domain))?;
+        Some((at, self.context.live.flows.get(at)?))
     }
 
     fn setup_state(&self, accounts: &[ConfigEntry]) -> SetupState {
@@ -163,7 +167,7 @@ impl Case<'_> {
     /// An entry that is gone can say nothing any more, so what it says of that is noted in HA.
     fn tie(&self, coming: Option<&Coming>, draft: &mut Draft<'_>) {
         let tied = self.entry.integration.on_delete == OnDelete::RemoveIntegration;
-        if tied != self.ground.live.tied.contains(&self.mark) {
+        if tied != self.context.live.tied.contains(&self.mark) {
             let action = Action::Tie { wanted: self.wanted(self.mark.to_smolstr()), tied };
             draft.set_up(action, Reason::OnDeleteDiffers, coming.map(|coming| coming.step));
         }

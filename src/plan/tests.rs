@@ -89,6 +89,8 @@ fn told(plan: &Plan) -> Vec<String> {
         Action::Adopt { wanted, old, how: Adoption::Shadow } => {
             format!("shadow {} for {}", wanted.auth_domain, ids(old))
         }
+        Action::Claim { wanted, old } if old.is_empty() => format!("claim {}", wanted.auth_domain),
+        Action::Claim { wanted, old } => format!("claim {} for {}", wanted.auth_domain, ids(old)),
         Action::Delete { old, remove } if remove.is_empty() => format!("- {}", old.id),
         Action::Delete { old, remove } => format!("- {} with {}", old.id, remove.len()),
         Action::SetUp { wanted, account, open } => {
@@ -120,6 +122,8 @@ fn why(why: &Why) -> String {
     match why {
         Why::InUse { by } => format!("in use by {}", by.len()),
         Why::Foreign { held } => format!("foreign {}", held.id),
+        Why::NamelessOwner { held } => format!("nameless {}", held.id),
+        Why::OtherOwner { by } => format!("claimed by {by}"),
         other => format!("{other:?}"),
     }
 }
@@ -188,10 +192,117 @@ fn an_entry_that_moves_to_another_integration_is_created_and_deleted() {
 }
 
 #[test]
-fn a_renamed_key_deletes_only_after_the_new_one_came() {
+fn a_renamed_key_takes_over_what_no_account_uses() {
     let plan = planned(|desired, _, _| desired.credentials[0].key = Key::new("c").unwrap());
-    check(&plan, &["+ c [NotObserved]", "- spotify_id_a [NotDesired]"]);
+    check(&plan, &["-/+ c for spotify_id_a [Renamed]"]);
+}
+
+/// Home Assistant's config entry names the old mark, and nobody can change that.
+#[test]
+fn a_renamed_key_claims_the_mark_that_an_account_names() {
+    let renamed = |desired: &mut Desired, observed: &mut Observed| {
+        desired.credentials[0].key = Key::new("c").unwrap();
+        observed.config_entries.push(linked("appcred:house:a"));
+    };
+    let plan = planned(|desired, observed, policy| {
+        renamed(desired, observed);
+        policy.remove_integrations = true;
+    });
+    check(&plan, &["claim appcred:house:c:appcred:house:a [Renamed]"]);
+    let claimed = |desired: &mut Desired, observed: &mut Observed| {
+        renamed(desired, observed);
+        let claim = "appcred:house:c:appcred:house:a";
+        observed.credentials.push(held("claim", &desired.credentials[0], Some(claim)));
+    };
+    check(&planned(|desired, observed, _| claimed(desired, observed)), &[]);
+    let plan = planned(|desired, observed, _| {
+        claimed(desired, observed);
+        desired.credentials[0].client_secret = Secret::new("s2").into();
+    });
+    let rotated = [
+        "-/+ c for spotify_id_a [SecretDiffers] reload",
+        "claim appcred:house:c:appcred:house:a for claim [SecretDiffers]",
+    ];
+    check(&plan, &rotated);
+    assert_eq!(plan.steps[0].action.wanted().unwrap().auth_domain, "appcred:house:a");
+    let plan = planned(|desired, observed, _| {
+        claimed(desired, observed);
+        desired.credentials[0].client_id = ClientId::new("other");
+    });
+    let consents_again = [
+        "claim appcred:house:c:appcred:house:a [ClientIdDiffers]",
+        "-/+ c for spotify_id_a [ClientIdDiffers] reload",
+        "- claim [Superseded]",
+    ];
+    check(&plan, &consents_again);
+    let plan = planned(|desired, observed, _| {
+        claimed(desired, observed);
+        observed.config_entries.clear();
+    });
+    check(&plan, &["adopt c for spotify_id_a [LetGo]", "- claim [Superseded]"]);
+}
+
+#[test]
+fn a_key_that_a_renamed_entry_still_needs_cannot_be_used_again() {
+    let plan = planned(|desired, observed, _| {
+        desired.credentials[0].key = Key::new("c").unwrap();
+        observed.config_entries.push(linked("appcred:house:a"));
+        let claim = "appcred:house:c:appcred:house:a";
+        observed.credentials.push(held("claim", &desired.credentials[0], Some(claim)));
+        let again = DesiredCredential { client_id: ClientId::new("new"), ..wanted("a") };
+        desired.credentials.push(again);
+    });
+    check(&plan, &["! + a claimed by appcred:house:c"]);
+}
+
+#[test]
+fn what_an_entry_was_called_before_moves_with_another_client_too() {
+    let plan = planned(|desired, observed, _| {
+        let entry = &mut desired.credentials[0];
+        entry.key = Key::new("c").unwrap();
+        entry.client_id = ClientId::new("other");
+        entry.formerly = BTreeSet::from([Key::new("a").unwrap()]);
+        observed.config_entries.push(linked("appcred:house:a"));
+    });
+    let moved = [
+        "claim appcred:house:c:appcred:house:a [Renamed]",
+        "-/+ c for spotify_id_a [ClientIdDiffers] reload",
+    ];
+    check(&plan, &moved);
+}
+
+#[test]
+fn what_a_previous_owner_made_for_a_client_moves() {
+    let of_cabin = |is_linked: bool, previous: &[&str]| {
+        planned(|desired, observed, _| {
+            observed.credentials[0].auth_domain = Some("appcred:cabin:x".into());
+            observed.config_entries.extend(is_linked.then(|| linked("appcred:cabin:x")));
+            desired.previous_owners = previous.iter().filter_map(|name| Owner::new(name)).collect();
+            let theirs = held("theirs", &wanted("other"), Some("appcred:cabin:other"));
+            observed.credentials.push(theirs);
+        })
+    };
+    check(&of_cabin(true, &[]), &["+ a [NotObserved]"]);
+    check(&of_cabin(true, &["cabin"]), &["claim appcred:house:a:appcred:cabin:x [Renamed]"]);
+    check(&of_cabin(false, &["cabin"]), &["-/+ a for spotify_id_a [Renamed]"]);
+}
+
+#[test]
+fn what_a_nameless_project_made_is_not_made_twice() {
+    let plan = planned(|_, observed, _| {
+        observed.credentials[0].auth_domain = Some("appcred:default:a".into());
+    });
+    check(&plan, &["! + a nameless spotify_id_a"]);
+}
+
+#[test]
+fn a_credential_that_an_account_names_by_its_id_is_shadowed() {
+    let plan = planned(|_, observed, _| observed.config_entries.push(linked("spotify_id_a")));
+    let shadowed =
+        ["claim appcred:house:a:spotify_id_a [ReferencedById]", "+ a [NotObserved] reload"];
+    check(&plan, &shadowed);
     assert_eq!(plan.steps[1].after, Some(plan.steps[0].id));
+    assert_eq!(plan.steps[1].action.wanted().unwrap().auth_domain, "spotify_id_a");
 }
 
 #[test]
@@ -272,7 +383,12 @@ fn adoption_of_one_in_use_shadows_it_when_the_secret_changes() {
         observed.credentials[0].auth_domain = None;
         observed.config_entries.push(linked("spotify_id_a"));
     });
-    check(&plan, &["shadow spotify_id_a for spotify_id_a [SecretDiffers] reload"]);
+    let shadowed = [
+        "claim appcred:house:a:spotify_id_a [AdoptionAsked]",
+        "shadow spotify_id_a for spotify_id_a [SecretDiffers] reload",
+    ];
+    check(&plan, &shadowed);
+    assert_eq!(plan.steps[1].after, Some(plan.steps[0].id));
 }
 
 /// Home Assistant names by the integration what it took over from YAML.
@@ -288,23 +404,41 @@ fn adoption_of_one_from_yaml_keeps_the_name_that_accounts_find_it_by() {
     };
     check(&from_yaml("s1"), &[]);
     let plan = from_yaml("s2");
-    check(&plan, &["-/+ a for spotify_id_a [SecretDiffers] reload"]);
-    assert_eq!(plan.steps[0].action.wanted().unwrap().auth_domain, "spotify");
+    let replaced = [
+        "claim appcred:house:a:spotify [AdoptionAsked]",
+        "-/+ a for spotify_id_a [SecretDiffers] reload",
+    ];
+    check(&plan, &replaced);
+    assert_eq!(plan.steps[1].action.wanted().unwrap().auth_domain, "spotify");
 }
 
-/// A shadow tells that its original is adopted, so that a run cut short must not lose it first.
+/// With a numeric client id its id looks as if the credential stood for another of its client.
 #[test]
-fn a_shadow_goes_after_what_it_shadows() {
-    let plan = planned(|desired, observed, _| {
-        observed.credentials[0] =
-            held("spotify_id_a", &desired.credentials[0], Some("spotify_id_a_2"));
-        observed.credentials.push(held("spotify_id_a_2", &desired.credentials[0], None));
-    });
-    check(&plan, &["adopt a for spotify_id_a_2,spotify_id_a [LetGo]"]);
+fn what_home_assistant_took_over_from_yaml_is_nobodys() {
+    let from_yaml = |adopt: bool| {
+        planned(|desired, observed, _| {
+            for entry in &mut desired.credentials {
+                entry.domain = Domain::new("fitbit");
+            }
+            desired.credentials.remove(0);
+            observed.credentials.clear();
+            observed.domains = KnownDomains::Told(BTreeSet::from([Domain::new("fitbit")]));
+            let theirs = DesiredCredential {
+                domain: Domain::new("fitbit"),
+                client_id: ClientId::new("12345"),
+                ..wanted("theirs")
+            };
+            observed.credentials.push(held("fitbit_12345", &theirs, Some("fitbit")));
+            desired.credentials.extend(adopt.then(|| DesiredCredential { adopt, ..theirs }));
+        })
+    };
+    check(&from_yaml(false), &["+ b [NotObserved]"]);
+    let adopted = ["+ b [NotObserved]", "adopt theirs for fitbit_12345 [AdoptionAsked]"];
+    check(&from_yaml(true), &adopted);
 }
 
-/// `a` was made by hand, is in use, and is shadowed.
-fn shadowed(desired: &Desired, observed: &mut Observed) {
+/// `a` was made by hand, is in use, and is shadowed, as versions without claims have done it.
+fn shadowed_without_claim(desired: &Desired, observed: &mut Observed) {
     observed.credentials[0].auth_domain = None;
     observed.credentials.push(held(
         "spotify_id_a_2",
@@ -315,9 +449,66 @@ fn shadowed(desired: &Desired, observed: &mut Observed) {
     observed.config_entries.push(linked("spotify_id_a"));
 }
 
+const CLAIM: &str = "appcred:house:a:spotify_id_a";
+
+/// The same with its claim.
+fn shadowed(desired: &Desired, observed: &mut Observed) {
+    shadowed_without_claim(desired, observed);
+    observed.credentials.insert(1, held("claim", &desired.credentials[0], Some(CLAIM)));
+}
+
 #[test]
 fn a_shadow_is_in_sync() {
     check(&planned(|desired, observed, _| shadowed(desired, observed)), &[]);
+}
+
+#[test]
+fn a_shadow_of_an_older_version_is_claimed_before_anything_else() {
+    let plan = planned(|desired, observed, _| shadowed_without_claim(desired, observed));
+    check(&plan, &["claim appcred:house:a:spotify_id_a [OldShadow]"]);
+    let plan = planned(|desired, observed, _| {
+        shadowed_without_claim(desired, observed);
+        desired.credentials[0].client_secret = Secret::new("s2").into();
+    });
+    let rotated = [
+        "claim appcred:house:a:spotify_id_a [OldShadow]",
+        "-/+ a for spotify_id_a_2 [SecretDiffers] reload",
+    ];
+    check(&plan, &rotated);
+    assert_eq!(plan.steps[1].after, Some(plan.steps[0].id));
+}
+
+#[test]
+fn a_shadow_without_a_claim_may_be_anybodys() {
+    let theirs = "appcred:cabin:x";
+    let plan = planned(|desired, observed, _| {
+        shadowed_without_claim(desired, observed);
+        observed.credentials.push(held("theirs", &wanted("a"), Some(theirs)));
+    });
+    check(&plan, &["! + a foreign spotify_id_a"]);
+    let plan = planned(|desired, observed, _| {
+        shadowed_without_claim(desired, observed);
+        observed.config_entries.clear();
+    });
+    check(&plan, &["! + a foreign spotify_id_a"]);
+    let plan = planned(|desired, observed, policy| {
+        shadowed_without_claim(desired, observed);
+        desired.credentials.remove(0);
+        policy.remove_integrations = true;
+    });
+    check(&plan, &[]);
+}
+
+#[test]
+fn what_another_owner_has_claimed_is_not_adopted() {
+    let plan = planned(|desired, observed, policy| {
+        shadowed_without_claim(desired, observed);
+        let theirs = "appcred:cabin:x:spotify_id_a";
+        observed.credentials.insert(0, held("theirs", &wanted("a"), Some(theirs)));
+        desired.credentials[0].client_secret = Secret::new("s2").into();
+        policy.adopt_all = true;
+    });
+    check(&plan, &["! + a claimed by appcred:cabin:x"]);
 }
 
 #[test]
@@ -326,8 +517,22 @@ fn a_shadow_is_replaced_by_a_shadow() {
         shadowed(desired, observed);
         desired.credentials[0].client_secret = Secret::new("s2").into();
     });
-    check(&plan, &["-/+ a for spotify_id_a_2 [SecretDiffers] reload"]);
+    let replaced = [
+        "-/+ a for spotify_id_a_2 [SecretDiffers] reload",
+        "claim appcred:house:a:spotify_id_a for claim [SecretDiffers]",
+    ];
+    check(&plan, &replaced);
     assert_eq!(plan.steps[0].action.wanted().unwrap().auth_domain, "spotify_id_a");
+    assert_eq!(plan.steps[1].after, Some(plan.steps[0].id));
+}
+
+#[test]
+fn a_claim_without_its_shadow_is_gone_on_from() {
+    let plan = planned(|desired, observed, _| {
+        shadowed(desired, observed);
+        observed.credentials.pop();
+    });
+    check(&plan, &["shadow spotify_id_a for spotify_id_a [SecretDiffers] reload"]);
 }
 
 #[test]
@@ -336,17 +541,29 @@ fn a_shadow_gives_way_to_a_mark_when_ha_lets_go() {
         shadowed(desired, observed);
         observed.config_entries.clear();
     });
-    check(&plan, &["adopt a for spotify_id_a,spotify_id_a_2 [LetGo]"]);
+    let order = ["adopt a for spotify_id_a_2,spotify_id_a [LetGo]", "- claim [Superseded]"];
+    check(&plan, &order);
+    assert_eq!(plan.steps[1].after, Some(plan.steps[0].id));
 }
 
 #[test]
-fn a_shadow_whose_original_is_gone_is_still_ours() {
-    let plan = planned(|desired, observed, _| {
-        shadowed(desired, observed);
-        observed.credentials.remove(0);
-        desired.credentials.remove(0);
-    });
-    check(&plan, &["! - spotify_id_a_2 in use by 1"]);
+fn a_shadow_goes_with_its_original_and_its_claim() {
+    let removed = |is_linked: bool| {
+        planned(|desired, observed, _| {
+            shadowed(desired, observed);
+            desired.credentials.remove(0);
+            if !is_linked {
+                observed.config_entries.clear();
+            }
+        })
+    };
+    check(&removed(true), &["! - spotify_id_a_2 in use by 1"]);
+    let plan = removed(false);
+    let order = ["- spotify_id_a_2", "- spotify_id_a", "- claim"]
+        .map(|step| format!("{step} [NotDesired]"));
+    check(&plan, &order.each_ref().map(String::as_str));
+    assert_eq!(plan.steps[2].after, Some(plan.steps[1].id));
+    assert_eq!(plan.steps[1].after, Some(plan.steps[0].id));
 }
 
 #[test]
@@ -392,6 +609,16 @@ fn nothing_is_deleted_while_a_manifest_is_unread() {
         desired.completeness = Completeness::Partial;
     });
     check(&plan, &["! - spotify_id_b Unread"]);
+}
+
+#[test]
+fn nothing_is_deleted_while_a_place_is_empty_by_accident() {
+    let place = std::path::PathBuf::from("credentials");
+    let plan = planned(|desired, _, _| {
+        desired.credentials.pop();
+        desired.completeness = Completeness::Emptied(BTreeSet::from([place.clone()]));
+    });
+    check(&plan, &[r#"! - spotify_id_b Emptied { places: {"credentials"} }"#]);
 }
 
 /// Entry `b` with another integration.

@@ -1,11 +1,13 @@
 //! What a plan does not do, and what it does not know, each with its reason.
 
+use std::collections::BTreeSet;
 use std::fmt;
+use std::path::PathBuf;
 
 use smol_str::SmolStr;
 
 use super::action::Action;
-use crate::model::{ConfigEntry, Domain, Held, Key};
+use crate::model::{ConfigEntry, Domain, Held, Key, Mark};
 
 /// Something about an entry that cannot be known from what is at hand.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +53,19 @@ pub enum Why {
         /// This one.
         held: Held,
     },
+    /// Another owner or another entry has claimed it first.
+    OtherOwner {
+        /// That one.
+        by: Mark,
+    },
+    /// There is one of the same key, for the same client, of the owner that a project without a
+    /// name had: whether that was this project only a person can know.
+    NamelessOwner {
+        /// This one.
+        held: Held,
+    },
+    /// The plan would have touched what is not this owner's: a fault of appcred.
+    NotOwned,
     /// The policy says to delete nothing.
     PruneOff,
     /// More deletes than the policy allows; nothing of this plan may be applied.
@@ -64,6 +79,11 @@ pub enum Why {
     NothingDesired,
     /// Some entry could not be read or planned; it may want this credential.
     Unread,
+    /// Manifests or folders are empty or missing, which is more often an accident than a wish.
+    Emptied {
+        /// These.
+        places: BTreeSet<PathBuf>,
+    },
     /// The target has no such integration, and the project does not list it as a custom one.
     UnknownIntegration {
         /// The integration.
@@ -79,6 +99,22 @@ impl fmt::Display for Why {
             Self::InUse { by } => write!(f, "used by {}", linked_accounts(by)),
             Self::Foreign { held } => {
                 write!(f, "{} is a credential of this client that somebody made by hand", held.id)
+            }
+            Self::OtherOwner { by } => {
+                write!(f, "entry `{}` of owner `{}` has claimed it first", by.key, by.owner)
+            }
+            Self::NamelessOwner { held } => write!(
+                f,
+                "{} has the same key and client, and the owner `default` of a project without a name",
+                held.id
+            ),
+            Self::NotOwned => f.write_str(
+                "internal error: the plan would have changed a credential that is not ours",
+            ),
+            Self::Emptied { places } => {
+                let places: Vec<String> =
+                    places.iter().map(|place| format!("`{}`", place.display())).collect();
+                write!(f, "nothing is declared any more in {}", places.join(", "))
             }
             Self::PruneOff => f.write_str("the policy says `prune: none`"),
             Self::TooManyDeletes { planned, allowed } => write!(
@@ -108,6 +144,18 @@ impl Why {
                 "put the entry back, or remove the integration first, as --remove-integrations does on a running Home Assistant"
             }
             Self::Foreign { .. } => "`adopt: true` in the entry, or --adopt, takes it over",
+            Self::OtherOwner { .. } => {
+                "only one entry can manage it: remove one of them, or give this one another `key`"
+            }
+            Self::NamelessOwner { .. } => {
+                "if this project made it, add `previous_owners: [default]` to appcred.yaml; if not, give this entry another `key`"
+            }
+            Self::NotOwned => {
+                "nothing was touched; report this with the output of `appcred snapshot`, which holds no secrets"
+            }
+            Self::Emptied { .. } => {
+                "put it back, or write `application_credentials: []` where nothing is wanted"
+            }
             Self::PruneOff => "--prune managed deletes it",
             Self::TooManyDeletes { .. } => {
                 "if they are meant, raise `max_deletes` or pass --max-deletes"
@@ -125,10 +173,14 @@ impl Why {
         match self {
             Self::InUse { .. } => "in_use",
             Self::Foreign { .. } => "foreign",
+            Self::OtherOwner { .. } => "other_owner",
+            Self::NamelessOwner { .. } => "nameless_owner",
+            Self::NotOwned => "not_owned",
             Self::PruneOff => "prune_off",
             Self::TooManyDeletes { .. } => "too_many_deletes",
             Self::NothingDesired => "nothing_desired",
             Self::Unread => "unread",
+            Self::Emptied { .. } => "emptied",
             Self::UnknownIntegration { .. } => "unknown_integration",
         }
     }
@@ -138,6 +190,10 @@ impl Why {
     pub fn is_error(&self) -> bool {
         match self {
             Self::Foreign { .. }
+            | Self::OtherOwner { .. }
+            | Self::NamelessOwner { .. }
+            | Self::NotOwned
+            | Self::Emptied { .. }
             | Self::TooManyDeletes { .. }
             | Self::NothingDesired
             | Self::Unread

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::model::{ConfigEntry, Desired, EntryState, Held, Key, NewCredential, Secret};
-use crate::plan::{Action, Plan, Reason, Step, StepId, Wanted};
+use crate::plan::{Action, Plan, Reason, Step, Wanted};
 use crate::target::{Done, Execute, Operation, Refusal, Stop};
 
 use super::outcome::{Outcome, StepOutcome};
@@ -14,7 +14,8 @@ pub type Progress<'a> = &'a mut (dyn FnMut(usize, usize) + Send);
 /// Carries out a plan's steps that concern credentials. Answers what each came to, in their order.
 ///
 /// # Flow
-/// Steps go in waves: a step is begun when the one that it names as `after` is done. In each wave
+/// Steps go in waves: a step is begun when the one that it names as `after` is done, and what
+/// creates something goes before what does not. In each wave
 /// 1. all new credentials are created;
 /// 2. linked accounts of those are reloaded. One that ran before and does not run with a changed
 ///    secret puts the old credential back in force: the new one is deleted, the account reloaded;
@@ -87,33 +88,37 @@ impl<'a, T: Execute> Run<'a, T> {
         Self { tasks, target, stop, progress, over: 0, total }
     }
 
-    /// Begins the steps whose turn it is; `false` where there are none left.
+    /// Begins the steps whose turn it is, those that create something first; `false` where there are
+    /// none left.
     fn begin_wave(&mut self) -> bool {
-        let mut is_any = false;
+        let mut ready = Vec::new();
         for at in 0..self.tasks.len() {
+            let after = self.tasks[at].step.after;
+            let before = self.tasks.iter().find(|task| Some(task.step.id) == after);
+            let is_ready = before.is_none_or(|before| before.outcome == Some(Outcome::Done));
+            let is_blocked = !is_ready && before.is_some_and(|before| before.outcome.is_some());
             if self.tasks[at].outcome.is_some() {
                 continue;
             }
-            match self.before(self.tasks[at].step.after) {
-                Some(None) => {}
-                Some(Some(Outcome::Failed(_) | Outcome::NotBegun(_))) => {
-                    let why = "a step that it depends on was not done".to_owned();
-                    self.tasks[at].outcome = Some(Outcome::NotBegun(why));
-                    is_any = true;
-                }
-                Some(Some(Outcome::Done | Outcome::Waits(_) | Outcome::Unfinished(_))) | None => {
-                    self.tasks[at].is_begun = true;
-                    is_any = true;
-                }
+            if is_blocked {
+                let why = "a step that it depends on was not done".to_owned();
+                self.tasks[at].outcome = Some(Outcome::NotBegun(why));
+            } else if is_ready {
+                ready.push(at);
             }
         }
-        is_any
-    }
-
-    /// What the step before came to, if anything yet; `None` where no step of this plan is before.
-    fn before(&self, after: Option<StepId>) -> Option<Option<&Outcome>> {
-        let before = self.tasks.iter().find(|task| Some(task.step.id) == after)?;
-        Some(before.outcome.as_ref())
+        let creates = |at: &usize| self.tasks[*at].step.action.wanted().is_some();
+        if ready.iter().any(creates) {
+            ready.retain(creates);
+        }
+        for at in &ready {
+            self.tasks[*at].is_begun = true;
+        }
+        let may_be_blocked = |task: &Task<'_>| {
+            let before = self.tasks.iter().find(|before| Some(before.step.id) == task.step.after);
+            task.outcome.is_none() && before.is_some_and(|before| before.outcome.is_some())
+        };
+        !ready.is_empty() || self.tasks.iter().any(may_be_blocked)
     }
 
     fn end_wave(&mut self) {

@@ -167,9 +167,14 @@ fn not_done(target: &TargetReport<'_>, names: &Names, withheld: &Withheld) -> Fi
     let level = match withheld.why {
         Why::TooManyDeletes { .. }
         | Why::NothingDesired
+        | Why::Emptied { .. }
         | Why::Unread
+        | Why::NotOwned
         | Why::UnknownIntegration { .. } => Level::Error,
-        Why::InUse { .. } | Why::Foreign { .. } => Level::Warning,
+        Why::InUse { .. }
+        | Why::Foreign { .. }
+        | Why::OtherOwner { .. }
+        | Why::NamelessOwner { .. } => Level::Warning,
         Why::PruneOff => Level::Note,
     };
     let message = format!("{}: not done: {}", target.name, words::headline(&withheld.action));

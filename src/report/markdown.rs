@@ -145,11 +145,12 @@ fn verdict(target: &TargetReport<'_>, plan: &Plan) -> String {
             _ => format!("{undone} of {} steps not done", target.outcomes.len()),
         };
     }
-    let Tally { create, replace, adopt, delete, set_up } = Tally::of(plan.steps.iter());
+    let Tally { create, replace, adopt, claim, delete, set_up } = Tally::of(plan.steps.iter());
     let counts = [
         (create, "to create"),
         (replace, "to replace"),
         (adopt, "to adopt"),
+        (claim, "to claim"),
         (delete, "to delete"),
         (set_up, "to set up"),
         (plan.withheld.len(), "not done"),
@@ -168,6 +169,7 @@ fn sign(action: &Action) -> &'static str {
         Action::Create { .. } => "➕",
         Action::Replace { .. } => "🔁",
         Action::Adopt { .. } => "🤝",
+        Action::Claim { .. } => "📝",
         Action::Delete { .. } => "➖",
         Action::SetUp { .. } => "🔗",
         Action::Reload { .. } => "🔄",

@@ -23,7 +23,7 @@ use std::path::PathBuf;
 pub use names::Names;
 
 use crate::diagnostic::Diagnostics;
-use crate::model::{Held, Key, Mark, Place, TargetName};
+use crate::model::{Claim, Held, Key, Mark, Place, TargetName};
 use crate::plan::{Action, Plan, Step};
 use crate::reconcile::StepOutcome;
 
@@ -95,13 +95,10 @@ pub struct TargetReport<'a> {
     pub entries: BTreeMap<Key, EntryPlaces>,
 }
 
-/// Whose it is by its mark; empty where it has none.
-fn owner_of(held: &Held) -> String {
-    held.auth_domain
-        .as_deref()
-        .and_then(Mark::parse)
-        .map(|mark| mark.owner.to_string())
-        .unwrap_or_default()
+/// Whose it is by its mark or claim.
+fn mark_of(held: &Held) -> Option<Mark> {
+    let auth_domain = held.auth_domain.as_deref()?;
+    Mark::parse(auth_domain).or_else(|| Some(Claim::parse(auth_domain)?.mark))
 }
 
 /// How many steps of each kind.
@@ -110,6 +107,7 @@ struct Tally {
     create: usize,
     replace: usize,
     adopt: usize,
+    claim: usize,
     delete: usize,
     set_up: usize,
 }
@@ -124,6 +122,7 @@ impl Tally {
                 Action::Create { .. } => &mut tally.create,
                 Action::Replace { .. } => &mut tally.replace,
                 Action::Adopt { .. } => &mut tally.adopt,
+                Action::Claim { .. } => &mut tally.claim,
                 Action::Delete { .. } => &mut tally.delete,
             } += 1;
         }

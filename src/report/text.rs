@@ -6,7 +6,7 @@ use std::fmt::Write;
 use anstyle::{AnsiColor, Style};
 use comfy_table::Table;
 
-use crate::model::{Held, Links, visible};
+use crate::model::{Claim, Held, Links, Mark, visible};
 use crate::plan::{
     Action, Adoption, CredentialState, Plan, Reason, Step, Unknown, Wanted, Withheld,
 };
@@ -97,6 +97,9 @@ fn tally(tally: Tally) -> String {
     if tally.adopt > 0 {
         parts.push(format!("{} to adopt", tally.adopt));
     }
+    if tally.claim > 0 {
+        parts.push(format!("{} to claim", tally.claim));
+    }
     parts.push(format!("{} to delete", tally.delete));
     if tally.set_up > 0 {
         parts.push(format!("{} to set up", tally.set_up));
@@ -127,7 +130,8 @@ fn one_step(out: &mut String, target: &TargetReport<'_>, step: &Step) {
         Action::Tie { .. } | Action::Abandon { .. } => {}
         Action::Create { wanted }
         | Action::Replace { wanted, .. }
-        | Action::Adopt { wanted, .. } => {
+        | Action::Adopt { wanted, .. }
+        | Action::Claim { wanted, .. } => {
             let changed = [Reason::SecretDiffers, Reason::SecretReencrypted];
             let is_rotated = step.reasons.iter().any(|reason| changed.contains(reason));
             fields(out, wanted, replaced(&step.action), is_rotated);
@@ -138,6 +142,18 @@ fn one_step(out: &mut String, target: &TargetReport<'_>, step: &Step) {
     }
     for reason in &step.reasons {
         line(out, DIM, &format!("      # {}", words::reason(*reason)));
+    }
+    if let Action::Claim { wanted, .. } = &step.action
+        && let Some(claim) = Claim::parse(&wanted.auth_domain)
+    {
+        line(
+            out,
+            DIM,
+            &format!(
+                "      # a second credential of this client, which says whose {} is",
+                claim.implementation
+            ),
+        );
     }
     if let Action::Adopt { how: Adoption::Shadow, old, .. } = &step.action {
         let ids: Vec<&str> = old.iter().map(|old| old.id.as_str()).collect();
@@ -160,6 +176,7 @@ fn sign(action: &Action) -> (&'static str, Style) {
         Action::Create { .. } => ("  +", GREEN),
         Action::Replace { .. } => ("-/+", YELLOW),
         Action::Adopt { .. } => ("  ~", YELLOW),
+        Action::Claim { .. } => ("  ~", YELLOW),
         Action::Delete { .. } => ("  -", RED),
         Action::SetUp { .. } => ("  >", GREEN),
         Action::Reload { .. } => ("  ^", YELLOW),
@@ -171,7 +188,9 @@ fn sign(action: &Action) -> (&'static str, Style) {
 /// What was in force before, for `old -> new`.
 fn replaced(action: &Action) -> Option<&Held> {
     match action {
-        Action::Replace { old, .. } | Action::Adopt { old, .. } => old.last(),
+        Action::Replace { old, .. } | Action::Adopt { old, .. } | Action::Claim { old, .. } => {
+            old.last()
+        }
         Action::Create { .. }
         | Action::Delete { .. }
         | Action::SetUp { .. }
@@ -186,7 +205,12 @@ fn fields(out: &mut String, wanted: &Wanted, old: Option<&Held>, is_rotated: boo
         Some(old) if old != new => format!("\"{old}\" -> \"{new}\""),
         _ => format!("\"{new}\""),
     };
-    field(out, "key", wanted.key.as_str());
+    let old_key = old.and_then(|old| old.auth_domain.as_deref()).and_then(Mark::parse);
+    let old_key = old_key.as_ref().map(|mark| mark.key.as_str());
+    match old_key.filter(|key| *key != wanted.key.as_str()) {
+        None => field(out, "key", wanted.key.as_str()),
+        Some(_) => field(out, "key", &change(old_key, wanted.key.as_str())),
+    }
     let old_name = old.map(|old| old.name.as_deref().unwrap_or(old.client_id.as_str()));
     if old_name.is_some_and(|name| name != wanted.name) {
         field(out, "name", &change(old_name, &wanted.name));
@@ -251,6 +275,9 @@ pub fn outcomes(targets: &[TargetReport<'_>], links: Links) -> String {
             format!("{}: {} created, {} replaced", target.name, done.create, done.replace);
         if done.adopt > 0 {
             let _ = write!(summary, ", {} adopted", done.adopt);
+        }
+        if done.claim > 0 {
+            let _ = write!(summary, ", {} claimed", done.claim);
         }
         let _ = write!(summary, ", {} deleted", done.delete);
         if done.set_up > 0 {
@@ -344,7 +371,7 @@ fn table(plan: &Plan) -> String {
             held.domain.to_string(),
             or_dash(held.name.as_deref().unwrap_or_default()),
             held.client_id.to_string(),
-            or_dash(&super::owner_of(held)),
+            or_dash(&super::mark_of(held).map(|mark| mark.owner.to_string()).unwrap_or_default()),
             or_dash(&users.join(", ")),
             words::state(state).to_owned(),
         ];

@@ -19,6 +19,15 @@ pub(super) fn reason(reason: Reason) -> &'static str {
         Reason::Superseded => "a newer one of the same entry is there",
         Reason::AdoptionAsked => "made by hand, taken over as asked for",
         Reason::LetGo => "no linked account uses the one made by hand any more",
+        Reason::Renamed => {
+            "the entry had another key, or its owner another name: nothing needs consent again. `formerly` with the old key, or the old `key`, makes that explicit"
+        }
+        Reason::OldShadow => {
+            "an older version of appcred shadowed it without writing whose it is: this writes it"
+        }
+        Reason::ReferencedById => {
+            "a linked account names an id of this client, where Home Assistant finds no credential"
+        }
         Reason::NotSetUp => "no account is linked with it",
         Reason::AccountDown => "the linked account does not run although its credential is right",
         Reason::ConsentLost => "Home Assistant asks for consent again",
@@ -39,6 +48,9 @@ pub(super) fn reason_code(reason: Reason) -> &'static str {
         Reason::Superseded => "superseded",
         Reason::AdoptionAsked => "adoption_asked",
         Reason::LetGo => "let_go",
+        Reason::Renamed => "renamed",
+        Reason::OldShadow => "old_shadow",
+        Reason::ReferencedById => "referenced_by_id",
         Reason::NotSetUp => "not_set_up",
         Reason::ConsentLost => "consent_lost",
         Reason::AccountDown => "account_down",
@@ -94,6 +106,7 @@ pub(super) fn state(state: &CredentialState) -> &'static str {
         CredentialState::Drifted(_) => "drifted",
         CredentialState::Unknown(_) => "unknown",
         CredentialState::Shadowed(_) => "shadowed",
+        CredentialState::Claim(_) => "claim",
         CredentialState::Superseded(_) => "superseded",
         CredentialState::Undeclared => "undeclared",
         CredentialState::OtherOwner(_) | CredentialState::Foreign => "foreign",

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use appcred::model::{
-    ConfigEntry, Credential, CredentialId, Domain, EntryState, KnownDomains, NewCredential,
-    Observed,
+    ClientId, ConfigEntry, Credential, CredentialId, Domain, EntryId, EntryState, KnownDomains,
+    NewCredential, Observed,
 };
 use appcred::target::{Done, Execute, Observe, Operation, Refusal, Stop, TargetError};
 
@@ -45,21 +45,48 @@ impl Shelf {
         })
     }
 
-    fn create(&mut self, new: NewCredential) -> CredentialId {
-        let base = format!("{}_{}", new.domain, new.client_id);
+    /// How many accounts find a credential, as far as its name goes.
+    pub(crate) fn users(&self, credential: &Credential) -> usize {
+        let names_it = |entry: &&ConfigEntry| {
+            entry.domain == credential.domain
+                && entry.implementation.as_deref() == Some(credential.implementation())
+        };
+        self.config_entries.iter().filter(names_it).count()
+    }
+
+    /// Links an account.
+    pub(crate) fn link(&mut self, domain: &Domain, implementation: &str) {
+        self.config_entries.push(ConfigEntry {
+            id: EntryId::new(self.config_entries.len().to_string()),
+            domain: domain.clone(),
+            title: "Anna".into(),
+            state: EntryState::NotLoaded,
+            reason: None,
+            implementation: Some(implementation.into()),
+        });
+    }
+
+    /// The id that the next credential of a client gets.
+    pub(crate) fn next_id(&self, domain: &Domain, client_id: &ClientId) -> CredentialId {
+        let base = format!("{domain}_{client_id}");
         let taken =
             |id: &str| self.credentials.iter().any(|credential| credential.id.as_str() == id);
         let numbered = (2..).map(|number| format!("{base}_{number}"));
         let id = std::iter::once(base.clone()).chain(numbered).find(|id| !taken(id)).unwrap();
+        CredentialId::new(id)
+    }
+
+    fn create(&mut self, new: NewCredential) -> CredentialId {
+        let id = self.next_id(&new.domain, &new.client_id);
         self.credentials.push(Credential {
-            id: CredentialId::new(id.clone()),
+            id: id.clone(),
             domain: new.domain,
             client_id: new.client_id,
             client_secret: new.client_secret.into(),
             name: Some(new.name),
             auth_domain: Some(new.auth_domain),
         });
-        CredentialId::new(id)
+        id
     }
 
     fn carry_out(&mut self, operation: Operation) -> Result<Done, Refusal> {

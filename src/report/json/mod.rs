@@ -100,6 +100,9 @@ struct Summary {
     replace: usize,
     /// Credentials made by hand that are taken over.
     adopt: usize,
+    /// Claims that are written or renewed; left out where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    claim: Option<usize>,
     /// Credentials that go.
     delete: usize,
     /// Integrations that are set up.
@@ -131,7 +134,7 @@ struct PlannedStep<'a> {
 /// An action and the credential that it is about.
 #[derive(Serialize, JsonSchema)]
 struct What<'a> {
-    /// `create`, `replace`, `adopt`, `shadow`, `delete`, `set_up`, `link_again`, `reload`, `tie`,
+    /// `create`, `replace`, `adopt`, `shadow`, `claim`, `delete`, `set_up`, `link_again`, `reload`, `tie`,
     /// `untie` or `abandon`.
     action: &'static str,
     /// The integration.
@@ -225,7 +228,7 @@ struct ListedCredential<'a> {
     key: Option<String>,
     /// The linked accounts that go by it.
     used_by: Vec<Account<'a>>,
-    /// How it stands: `in_sync`, `drifted`, `unknown`, `shadowed`, `superseded`, `undeclared` or `foreign`.
+    /// How it stands: `in_sync`, `drifted`, `unknown`, `shadowed`, `claim`, `superseded`, `undeclared` or `foreign`.
     state: String,
     /// How far its entry's integration is set up.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -261,7 +264,7 @@ pub fn list(targets: &[TargetReport<'_>], links: Links) -> serde_json::Result<St
             .credential_states
             .iter()
             .map(|(held, state, users)| {
-                let mark = held.auth_domain.as_deref().and_then(crate::model::Mark::parse);
+                let mark = super::mark_of(held);
                 ListedCredential {
                     id: &held.id,
                     domain: &held.domain,
@@ -300,8 +303,9 @@ fn target_reports<'a, T>(
 }
 
 fn summary(plan: &Plan) -> Summary {
-    let Tally { create, replace, adopt, delete, set_up } = Tally::of(plan.steps.iter());
-    Summary { create, replace, adopt, delete, set_up, withheld: plan.withheld.len() }
+    let Tally { create, replace, adopt, claim, delete, set_up } = Tally::of(plan.steps.iter());
+    let claim = (claim > 0).then_some(claim);
+    Summary { create, replace, adopt, claim, delete, set_up, withheld: plan.withheld.len() }
 }
 
 fn planned_step<'a>(target: &TargetReport<'a>, step: &'a Step, links: Links) -> PlannedStep<'a> {
@@ -356,7 +360,9 @@ fn not_known<'a>(target: &TargetReport<'a>, unknown: &'a Unknown) -> NotKnown<'a
 fn what<'a>(target: &TargetReport<'a>, action: &'a Action) -> What<'a> {
     let entry = action.entry();
     let old = match action {
-        Action::Replace { old, .. } | Action::Adopt { old, .. } => old.as_slice(),
+        Action::Replace { old, .. } | Action::Adopt { old, .. } | Action::Claim { old, .. } => {
+            old.as_slice()
+        }
         Action::Delete { old, .. } => std::slice::from_ref(old),
         Action::Create { .. }
         | Action::SetUp { .. }

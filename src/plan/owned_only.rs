@@ -1,0 +1,74 @@
+//! The last filter: whatever was decided, no step touches what is not ours.
+
+use crate::model::{Claim, Desired, Held, Policy, Prune};
+
+use super::action::{Action, Plan, Step, StepId};
+use super::index::Index;
+use super::withheld::{Why, Withheld};
+
+/// Drops each step that would delete a credential without this owner's mark or claim, unless its
+/// adoption or `prune: all` was asked for, and what comes after such a step. There is none; that
+/// is proved by the laws in `tests/it/laws.rs`, and this holds if they miss something.
+pub(super) fn keep(desired: &Desired, policy: &Policy, index: &Index<'_>, plan: &mut Plan) {
+    let mut dropped: Vec<StepId> = Vec::new();
+    for step in &plan.steps {
+        let is_behind = step.after.is_some_and(|after| dropped.contains(&after));
+        let may_touch = |held: &Held| {
+            is_owned(held, desired, index)
+                || is_asked_for(held, desired, policy, index)
+                || is_claimed_before(held, step, plan)
+        };
+        if is_behind || !step.action.outgoing().iter().all(may_touch) {
+            dropped.push(step.id);
+        }
+    }
+    for id in dropped {
+        if let Some(at) = plan.steps.iter().position(|step| step.id == id) {
+            let action = plan.steps.remove(at).action;
+            plan.withheld.push(Withheld { action, why: Why::NotOwned });
+        }
+    }
+}
+
+/// Whether the target says that it is this owner's, or an earlier name's of the owner with a
+/// client that an entry wants.
+fn is_owned(held: &Held, desired: &Desired, index: &Index<'_>) -> bool {
+    let Some(at) = index.position(held) else { return false };
+    let Some(ownership) = index.ownership(at) else { return false };
+    let is_wanted = |held: &Held| {
+        desired
+            .credentials
+            .iter()
+            .any(|entry| entry.domain == held.domain && entry.client_id == held.client_id)
+    };
+    let owner = &ownership.mark.owner;
+    *owner == desired.owner || desired.previous_owners.contains(owner) && is_wanted(held)
+}
+
+fn is_asked_for(held: &Held, desired: &Desired, policy: &Policy, index: &Index<'_>) -> bool {
+    let is_nobodys = index.position(held).is_some_and(|at| index.ownership(at).is_none());
+    let is_adopted = desired.credentials.iter().any(|entry| {
+        (entry.adopt || policy.adopt_all)
+            && entry.domain == held.domain
+            && entry.client_id == held.client_id
+    });
+    is_nobodys && (is_adopted || policy.prune == Prune::All)
+}
+
+/// Whether a step before this one claims it.
+fn is_claimed_before(held: &Held, step: &Step, plan: &Plan) -> bool {
+    let implementation = held.auth_domain.as_deref().unwrap_or(held.id.as_str());
+    let mut before = step.after;
+    while let Some(step) = before.and_then(|id| plan.steps.iter().find(|step| step.id == id)) {
+        if let Action::Claim { wanted, .. } = &step.action
+            && wanted.domain == held.domain
+            && wanted.client_id == held.client_id
+            && Claim::parse(&wanted.auth_domain)
+                .is_some_and(|claim| claim.implementation == implementation)
+        {
+            return true;
+        }
+        before = step.after;
+    }
+    false
+}
