@@ -288,11 +288,7 @@ impl Action {
             | Self::Replace { wanted, .. }
             | Self::Adopt { wanted, .. }
             | Self::Claim { wanted, .. } => Some(wanted),
-            Self::Delete { .. }
-            | Self::SetUp { .. }
-            | Self::Reload { .. }
-            | Self::Tie { .. }
-            | Self::Abandon { .. } => None,
+            _ => None,
         }
     }
 
@@ -313,12 +309,7 @@ impl Action {
             | Self::Claim { old, .. }
             | Self::Adopt { old, how: Adoption::TakeOver, .. } => old,
             Self::Delete { old, .. } => std::slice::from_ref(old),
-            Self::Create { .. }
-            | Self::Adopt { how: Adoption::Shadow, .. }
-            | Self::SetUp { .. }
-            | Self::Reload { .. }
-            | Self::Tie { .. }
-            | Self::Abandon { .. } => &[],
+            _ => &[],
         }
     }
 

@@ -91,7 +91,7 @@ impl<'a, T: Execute> Run<'a, T> {
     /// Begins the steps whose turn it is, those that create something first; `false` where there are
     /// none left.
     fn begin_wave(&mut self) -> bool {
-        let mut ready = Vec::new();
+        let (mut ready, mut is_any_blocked) = (Vec::new(), false);
         for at in 0..self.tasks.len() {
             let after = self.tasks[at].step.after;
             let before = self.tasks.iter().find(|task| Some(task.step.id) == after);
@@ -103,6 +103,7 @@ impl<'a, T: Execute> Run<'a, T> {
             if is_blocked {
                 let why = "a step that it depends on was not done".to_owned();
                 self.tasks[at].outcome = Some(Outcome::NotBegun(why));
+                is_any_blocked = true;
             } else if is_ready {
                 ready.push(at);
             }
@@ -114,11 +115,7 @@ impl<'a, T: Execute> Run<'a, T> {
         for at in &ready {
             self.tasks[*at].is_begun = true;
         }
-        let may_be_blocked = |task: &Task<'_>| {
-            let before = self.tasks.iter().find(|before| Some(before.step.id) == task.step.after);
-            task.outcome.is_none() && before.is_some_and(|before| before.outcome.is_some())
-        };
-        !ready.is_empty() || self.tasks.iter().any(may_be_blocked)
+        !ready.is_empty() || is_any_blocked
     }
 
     fn end_wave(&mut self) {

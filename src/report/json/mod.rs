@@ -364,11 +364,7 @@ fn what<'a>(target: &TargetReport<'a>, action: &'a Action) -> What<'a> {
             old.as_slice()
         }
         Action::Delete { old, .. } => std::slice::from_ref(old),
-        Action::Create { .. }
-        | Action::SetUp { .. }
-        | Action::Reload { .. }
-        | Action::Tie { .. }
-        | Action::Abandon { .. } => &[],
+        _ => &[],
     };
     let touched = match action {
         Action::SetUp { account: Some(account), .. } | Action::Reload { account, .. } => {
