@@ -1,7 +1,7 @@
 //! `appcred plan --against` a snapshot, without a key, over reading and parsing the same files alone.
 //!
 //! `cargo bench --bench against [-- 10000]`
-
+#![allow(clippy::disallowed_methods, reason = "a bench makes and reads files in its own way")]
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,

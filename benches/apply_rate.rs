@@ -2,7 +2,7 @@
 //! creates in arrays of 100 with coalesced answers.
 //!
 //! `tests/run --no-run && cargo bench --bench apply_rate [-- 1000]`
-
+#![allow(clippy::disallowed_methods, reason = "a bench makes and reads files in its own way")]
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,

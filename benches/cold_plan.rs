@@ -2,7 +2,7 @@
 //! secrets on the same cores; then time and memory at 1,000, 10,000 and 100,000 entries.
 //!
 //! `cargo bench --bench cold_plan [-- 10000]`
-
+#![allow(clippy::disallowed_methods, reason = "a bench makes and reads files in its own way")]
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,

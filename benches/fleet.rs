@@ -2,7 +2,7 @@
 //! Assistant's protocol, all in one other process, which is this program again.
 //!
 //! `cargo bench --bench fleet [-- 1000]`
-
+#![allow(clippy::disallowed_methods, reason = "a bench makes and reads files in its own way")]
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,

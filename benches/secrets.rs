@@ -3,7 +3,7 @@
 //! one Node.
 //!
 //! `tests/run --no-run && cargo bench --bench secrets`
-
+#![allow(clippy::disallowed_methods, reason = "a bench makes and reads files in its own way")]
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,

@@ -2,7 +2,7 @@
 //! many costs, and what it costs to wait.
 //!
 //! `tests/run --no-run && cargo bench --bench watching [-- MOST_FILES]`
-
+#![allow(clippy::disallowed_methods, reason = "a bench makes and reads files in its own way")]
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,

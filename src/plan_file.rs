@@ -290,6 +290,7 @@ fn code(reason: Reason) -> &'static str {
         Reason::Superseded => "superseded",
         Reason::AdoptionAsked => "adoption asked for",
         Reason::LetGo => "let go",
+        Reason::Unclaimed => "claims nothing",
         Reason::Renamed => "renamed",
         Reason::OldShadow => "shadowed by an older version",
         Reason::ReferencedById => "named by its id",

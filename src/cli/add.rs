@@ -11,8 +11,8 @@ use crate::files::{self, TEXT_LIMIT};
 use crate::integrations;
 use crate::manifest::{Loaded, Project, Targets};
 use crate::model::{Domain, Key, Reference, Secret, TargetName};
-use crate::secret::SopsDocument;
 use crate::secret::seal::seal;
+use crate::secret::{SecretResolver, SopsDocument};
 use crate::suggest;
 use crate::yaml_edit::{Held, NewEntry, append, new_manifest};
 
@@ -20,6 +20,7 @@ use super::console::AsItWas;
 use super::encrypt::recipients;
 use super::exit::ExitStatus;
 use super::gather::{load, show, vault};
+use super::locks::lock_project;
 use super::sops_manifest::with_entries;
 use super::{Global, console, offered};
 
@@ -148,8 +149,12 @@ fn add(
     let document = document.with_context(|| format!("cannot add to {}", file.display()))?;
     let recipients =
         if document.is_some() { Vec::new() } else { recipients(&loaded.project, &[])? };
+    let is_sops = document.is_some();
     let secret = secret(verb)?;
-    let client_secret = if document.is_some() {
+    let _lock = lock_project(global)?;
+    // Somebody else may have added while this one was asked.
+    is_new(&load(global), &key, &domain, &client_id, &verb.targets)?;
+    let client_secret = if is_sops {
         Held::Plain(Secret::new(&secret))
     } else {
         Held::Age(seal(secret.as_bytes(), &recipients)?)
@@ -164,13 +169,10 @@ fn add(
         leave_integration: false,
         targets: verb.targets.clone(),
     };
-    match document {
-        Some(document) => {
-            let after = with_entries(global, &file, &document, &[entry])?;
-            files::replace(&file, text.as_bytes(), &after)
-                .with_context(|| format!("cannot write {}", file.display()))?;
-        }
-        None => write(&file, &[entry])?,
+    if is_sops {
+        write_sops(global, &file, &vault, &[entry])?;
+    } else {
+        write(&file, &[entry])?;
     }
     console::print(&format!("Added `{key}` to {}.\n", file.display()))?;
     Ok(ExitStatus::Success)
@@ -179,6 +181,20 @@ fn add(
 /// Whether somebody is asked for what is not given.
 fn is_asking(verb: &Add) -> bool {
     console::can_ask() && !verb.secret_stdin
+}
+
+/// Writes entries, their secrets in plain text, to the end of a SOPS document.
+fn write_sops(
+    global: &Global,
+    file: &Path,
+    vault: &SecretResolver,
+    entries: &[NewEntry],
+) -> anyhow::Result<()> {
+    let text = text_of(file)?.unwrap_or_default();
+    let document = SopsDocument::open(&text, vault)?.context("it is no SOPS document any more")?;
+    let after = with_entries(global, file, &document, entries)?;
+    files::replace(file, text.as_bytes(), &after)
+        .with_context(|| format!("cannot write {}", file.display()))
 }
 
 /// Writes entries to the end of a manifest, which is made where there is none.

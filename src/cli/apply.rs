@@ -18,6 +18,7 @@ use crate::workspace::TargetView;
 use super::exit::ExitStatus;
 use super::gather::{Gathered, gather, reported, show_unknown};
 use super::links::LinkArgs;
+use super::locks::lock_targets;
 use super::output::{Outputs, names};
 use super::selection::{PolicyArgs, Selection};
 use super::{Global, console, plan_file, verify};
@@ -74,6 +75,8 @@ pub(super) async fn run(global: &Global, verb: &Apply) -> anyhow::Result<ExitSta
         None => &verb.selection,
         Some(saved) => &Selection { targets: saved.targets().map(str::to_owned).collect() },
     };
+    // Two runs that plan at once would both create what is missing.
+    let _lock = lock_targets(global, selection)?;
     let gathered = gather(global, selection, &policy).await?;
     let Gathered { manifests, problems, targets } = gathered;
     let write = |views: &[TargetView]| {

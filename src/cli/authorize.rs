@@ -7,15 +7,16 @@ use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::time::Instant;
 
+use crate::callback::{CALLBACK, Loopback};
 use crate::model::{
-    ConsentLink, DesiredCredential, FlowId, FlowStep, HiddenLink, Links, PolicyOverrides,
+    ConsentLink, DesiredCredential, FlowId, FlowStep, HandOverError, HiddenLink, Links,
+    PolicyOverrides,
 };
 use crate::plan::{Action, SetupState, Step};
 use crate::reconcile::{LATER, task};
 use crate::report::set_up;
 use crate::setup::consent::{Wait, wait};
 use crate::setup::drive::{self, FlowState, Task};
-use crate::setup::loopback::Loopback;
 use crate::setup::redirect_uri;
 use crate::target::home_assistant::HomeAssistant;
 use crate::target::{Refusal, Stop, Target};
@@ -80,6 +81,7 @@ pub(super) async fn run(global: &Global, verb: &Authorize) -> anyhow::Result<Exi
     for view in &views {
         is_well &= verb.view(view, &mut loopback, &stop).await;
     }
+    loopback.close().await?;
     Ok(if is_well { ExitStatus::Success } else { ExitStatus::Failure })
 }
 
@@ -99,7 +101,7 @@ impl Authorize {
     }
 
     async fn listen(&self) -> anyhow::Result<Loopback> {
-        match Loopback::listen(self.port).await {
+        match Loopback::listen(self.port, CALLBACK).await {
             Err(taken) if taken.kind() == ErrorKind::AddrInUse => bail!(
                 "port {} of this machine is taken: end what listens there, or choose another by --port and tell the provider",
                 self.port
@@ -126,7 +128,7 @@ impl Authorize {
             console::tell(&format!("{name}: a folder at rest links no accounts\n"));
             return self.keys.is_empty();
         };
-        self.tell_others(view, comparison);
+        self.print_others(view, comparison);
         let mut is_well = true;
         for step in &comparison.plan.steps {
             let Action::SetUp { wanted, open, .. } = &step.action else { continue };
@@ -135,13 +137,13 @@ impl Authorize {
             }
             let found = comparison.desired.credentials.iter().find(|entry| entry.key == wanted.key);
             let Some(entry) = found else { continue };
-            let title = format!("{name}: {}", step.action.told());
+            let title = format!("{name}: {}", step.action.summary());
             let ended = if step.after.is_some() {
                 Err("its credential is not as the entry wants it: run `appcred apply` first"
                     .to_owned())
             } else {
-                let way = Way { verb: self, ha, title: &title, open: open.as_ref() };
-                way.go(comparison, step, entry, loopback, stop).await
+                let linking = AccountLinking { verb: self, ha, title: &title, open: open.as_ref() };
+                linking.run_until_loaded(comparison, step, entry, loopback, stop).await
             };
             match ended {
                 Ok(()) => print(&format!("{title}: loaded\n")),
@@ -154,9 +156,8 @@ impl Authorize {
         is_well && !stop.is_cancelled()
     }
 
-    /// Says of what is not to be linked why that is so, where it was asked for by name or nothing
-    /// else is left.
-    fn tell_others(&self, view: &TargetView, comparison: &Comparison) {
+    /// Prints why an entry is not linked, where it was asked for by name or nothing else is left.
+    fn print_others(&self, view: &TargetView, comparison: &Comparison) {
         for (key, setup_state) in &comparison.plan.setup_states {
             let is_pending = comparison.plan.steps.iter().any(
                 |step| matches!(&step.action, Action::SetUp { wanted, .. } if wanted.key == *key),
@@ -174,16 +175,16 @@ impl Authorize {
     }
 }
 
-/// The way of one account.
-struct Way<'a> {
+/// One account on its way to being linked.
+struct AccountLinking<'a> {
     verb: &'a Authorize,
     ha: &'a HomeAssistant,
     title: &'a str,
     open: Option<&'a FlowId>,
 }
 
-impl Way<'_> {
-    async fn go(
+impl AccountLinking<'_> {
+    async fn run_until_loaded(
         &self,
         comparison: &Comparison,
         step: &Step,
@@ -193,14 +194,14 @@ impl Way<'_> {
     ) -> Result<(), String> {
         let mark = comparison.desired.mark(&entry.key);
         let Some(task) = task(&step.action, entry, &mark) else { return Ok(()) };
-        // What HA tells between the link's birth and the listening would be lost.
-        let mut events = self.ha.flow_events().await.map_err(told)?;
-        let base = loopback.base().to_owned();
-        let mut standing = drive::begin(self.ha, &task, self.open, &base).await.map_err(told)?;
+        // An event that HA sends before we subscribe would be lost.
+        let mut events = self.ha.flow_events().await.map_err(message)?;
+        let base = loopback.origin().to_owned();
+        let mut state = drive::begin(self.ha, &task, self.open, &base).await.map_err(message)?;
         let mut last = None;
         let until = Instant::now() + Duration::from_secs(self.verb.timeout);
         loop {
-            let (flow, shown) = match standing {
+            let (flow, shown) = match state {
                 FlowState::Linked => return Ok(()),
                 FlowState::Failed(why) => return Err(why),
                 FlowState::Later => return Err(LATER.to_owned()),
@@ -223,38 +224,51 @@ impl Way<'_> {
                 });
             };
             let ended = wait(&flow, &shown, loopback, &mut events, until, stop, &mut forged).await;
-            let now = self.carry_on(&task, &flow, ended, &base).await;
+            let now = self.carry_on(&task, flow, shown, ended, &base).await;
             spinner.finish_and_clear();
-            standing = now?;
+            state = now?;
         }
     }
 
     async fn carry_on(
         &self,
         task: &Task<'_>,
-        flow: &FlowId,
+        flow: FlowId,
+        shown: FlowStep,
         ended: Wait,
         base: &str,
     ) -> Result<FlowState, String> {
         match ended {
-            Wait::Answered(query) => {
-                if let Err(refusal) = self.ha.hand_on(&query).await {
-                    drive::give_up(self.ha, task, flow).await.map_err(told)?;
-                    return Err(told(refusal));
+            Wait::Answered(delivery) => {
+                let taken = self.ha.hand_on(&delivery.query).await;
+                delivery.taken(taken.clone());
+                match taken {
+                    Ok(()) => drive::follow(self.ha, task, &flow, base).await.map_err(message),
+                    Err(HandOverError::Refused(why)) => {
+                        drive::give_up(self.ha, task, &flow).await.map_err(message)?;
+                        Err(format!("Home Assistant refused the answer: {why}"))
+                    }
+                    Err(HandOverError::NotNow(why)) => {
+                        print(&format!(
+                            "  Home Assistant cannot take the answer now ({why}); still waiting\n"
+                        ));
+                        // Whoever cannot be asked either is waited for as well, until the time is up.
+                        let now = drive::follow(self.ha, task, &flow, base).await;
+                        Ok(now.unwrap_or(FlowState::Waits(flow, shown)))
+                    }
                 }
-                drive::follow(self.ha, task, flow, base).await.map_err(told)
             }
-            Wait::MovedOn => drive::follow(self.ha, task, flow, base).await.map_err(told),
+            Wait::MovedOn => drive::follow(self.ha, task, &flow, base).await.map_err(message),
             Wait::Lost => Err(LOST.to_owned()),
             Wait::TimedOut => {
-                drive::give_up(self.ha, task, flow).await.map_err(told)?;
+                drive::give_up(self.ha, task, &flow).await.map_err(message)?;
                 Err(format!(
                     "nobody consented within {} s; the link is void now",
                     self.verb.timeout
                 ))
             }
             Wait::Stopped => {
-                drive::give_up(self.ha, task, flow).await.map_err(told)?;
+                drive::give_up(self.ha, task, &flow).await.map_err(message)?;
                 Err("interrupted; the link is void now".to_owned())
             }
         }
@@ -318,20 +332,20 @@ impl Way<'_> {
         if uri != listener.redirect_uri() {
             let base = self.ha.frontend_base();
             help += &format!(
-                "  Home Assistant fixes that by its `my` integration, so the browser goes by My Home Assistant:\n  if it does not find your house, set {base} at https://my.home-assistant.io/redirect/_change_url/\n"
+                "  Home Assistant fixes that by its `my` integration, so the browser comes back through My Home Assistant:\n  if that does not find your house, set {base} at https://my.home-assistant.io/redirect/_change_url/\n"
             );
         }
         help
     }
 }
 
-fn told(refusal: Refusal) -> String {
+fn message(refusal: Refusal) -> String {
     refusal.to_string()
 }
 
-/// Told as it goes, since somebody waits for it.
+/// Printed as it happens, since somebody waits for it.
 fn print(text: &str) {
-    // Where it cannot be written, the exit status still tells.
+    // Where it cannot be written, the exit status still says how it ended.
     drop(console::print(text));
 }
 

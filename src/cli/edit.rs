@@ -7,12 +7,14 @@ use secrecy::zeroize::Zeroizing;
 
 use crate::encrypted_file::{NotSealed, Opened, Seals};
 use crate::files::{self, NotWritten, TEXT_LIMIT};
-use crate::manifest::{InClear, Project, Request, check, load_project};
-use crate::secret::{IdentityProblem, SecretResolver};
+use crate::manifest::{InClear, Loaded, Project, Request, check, secret_values};
+use crate::secret::{IdentityProblem, SecretResolver, env, is_age_file};
 
+use super::editor::Editor;
 use super::exit::ExitStatus;
-use super::gather::{request, show, vault};
-use super::temp_workspace::{TempWorkspace, confirm, is_in_memory, sweep};
+use super::gather::{load, request, show, vault};
+use super::locks::lock_project;
+use super::temp_workspace::{TempWorkspace, confirm, is_in_memory, remove_abandoned};
 use super::unsaved_copy::rescue;
 use super::{Global, console, environment};
 
@@ -45,14 +47,16 @@ pub(super) struct Edit {
 pub(super) async fn run(global: &Global, verb: &Edit) -> anyhow::Result<ExitStatus> {
     let request = request(global);
     // A project file in error is what may be edited just now.
-    let (project, _) = load_project(&request);
+    let loaded = load(global);
+    let (secrets, project) = (secret_variables(&loaded), loaded.project);
     let (vault, identity_problems) = vault(global, &project);
     let file = verb.file.as_path();
-    let editor = editor()?;
+    let editor = Editor::find(secrets).await?;
     let base = base(verb)?;
-    sweep(&base).with_context(|| format!("cannot clear {}", base.display()))?;
+    remove_abandoned(&base).with_context(|| format!("cannot look through {}", base.display()))?;
     let workspace = TempWorkspace::new(&base, file)?;
     let mut session = EditSession {
+        global,
         request,
         project,
         vault,
@@ -65,6 +69,13 @@ pub(super) async fn run(global: &Global, verb: &Edit) -> anyhow::Result<ExitStat
     match session.sit().await {
         Ok(End::Unchanged) => console::print("Nothing was changed.\n")?,
         Ok(End::Saved) => console::print(&format!("Saved {}.\n", file.display()))?,
+        Ok(End::Emptied) => {
+            console::tell(&format!(
+                "{} stays as it was: the editor left an empty file, which ends an edit without a change.\n",
+                file.display()
+            ));
+            return Ok(ExitStatus::Failure);
+        }
         ended => {
             if let Err(why) = ended {
                 console::tell(&format!("error: {why:#}\n"));
@@ -78,12 +89,13 @@ pub(super) async fn run(global: &Global, verb: &Edit) -> anyhow::Result<ExitStat
 
 /// Somebody at a workspace with a file.
 struct EditSession<'f> {
+    global: &'f Global,
     request: Request,
     project: Project,
     vault: SecretResolver,
     identity_problems: Vec<IdentityProblem>,
     file: &'f Path,
-    editor: String,
+    editor: Editor,
     workspace: TempWorkspace,
     /// The file's text in clear, as it was last read.
     known: Option<Zeroizing<String>>,
@@ -92,6 +104,8 @@ struct EditSession<'f> {
 /// What came of it.
 enum End {
     Unchanged,
+    /// Nothing is left of the text: as in `git commit`, that means to give up.
+    Emptied,
     Saved,
     /// Why has been told.
     GivenUp,
@@ -109,11 +123,11 @@ impl EditSession<'_> {
                 console::tell(&format!("warning: line {line} stays encrypted: {why}\n"));
             }
             match self.known.replace(Zeroizing::new(opened.clear().to_owned())) {
-                None => self.workspace.lay(opened.clear())?,
+                None => self.workspace.write(opened.clear())?,
                 Some(known) => {
                     let mine = self.workspace.text()?;
                     let both = diffy::merge(&known, &mine, opened.clear());
-                    self.workspace.lay(&Zeroizing::new(both.unwrap_or_else(|clash| clash)))?;
+                    self.workspace.write(&Zeroizing::new(both.unwrap_or_else(|clash| clash)))?;
                 }
             }
             if let Some(end) = self.edit(&opened, &before).await? {
@@ -127,12 +141,18 @@ impl EditSession<'_> {
         loop {
             let edited = self.workspace.edit(&self.editor).await;
             edited.with_context(|| format!("{} stays as it was", self.shown()))?;
-            let text = self.workspace.text()?;
+            let text = self.workspace.text();
+            let text = text.with_context(|| format!("{} stays as it was", self.shown()))?;
             if *text == *opened.clear() {
                 return Ok(Some(End::Unchanged));
             }
+            if is_empty(&text, before) && !is_empty(opened.clear(), before) {
+                return Ok(Some(End::Emptied));
+            }
             let mut is_overtaken = false;
             if let Some(after) = self.seal(opened, &text) {
+                // Whoever reads and changes the project just now is not overtaken.
+                let _lock = lock_project(self.global)?;
                 match files::replace(self.file, before, &after) {
                     Ok(()) => return Ok(Some(End::Saved)),
                     Err(NotWritten::Changed) => is_overtaken = true,
@@ -210,15 +230,20 @@ fn with_help(why: &NotSealed) -> String {
     format!("{why}{help}")
 }
 
-/// The editor to run: the person's own, or vi where there is somebody to use it.
-fn editor() -> anyhow::Result<String> {
-    match environment::editor() {
-        Some(chosen) => Ok(chosen),
-        None if console::can_ask() => Ok("vi".to_owned()),
-        None => bail!(
-            "there is no terminal for vi, and neither VISUAL nor EDITOR names another editor: name one that needs no terminal, or use `appcred add --secret-stdin` for a new entry and `appcred encrypt` for what was typed in clear"
-        ),
-    }
+/// The variables of the environment that hold a secret, as far as the project can be read.
+fn secret_variables(loaded: &Loaded) -> Vec<String> {
+    let values = secret_values(&loaded.project, &loaded.entries);
+    let named = values.filter_map(|found| env::variable_of(&found.value.value).map(str::to_owned));
+    environment::secret_variables().map(str::to_owned).chain(named).collect()
+}
+
+/// Whether a text says nothing. In YAML, comments and the marks of a document say nothing; an age file
+/// may hold any text.
+fn is_empty(text: &str, file: &[u8]) -> bool {
+    let is_nothing =
+        |line: &str| line.is_empty() || line.starts_with('#') || line == "---" || line == "...";
+    let text = text.trim_start_matches('\u{feff}');
+    text.trim().is_empty() || !is_age_file(file) && text.lines().map(str::trim).all(is_nothing)
 }
 
 /// Where the text is to lie in clear.

@@ -12,6 +12,7 @@ use crate::yaml_edit::{Held, New, put, slots};
 
 use super::exit::ExitStatus;
 use super::gather::{request, show};
+use super::locks::lock_project;
 use super::{Global, console};
 
 /// Encrypt the secrets that stand in manifests in clear
@@ -48,6 +49,7 @@ pub(super) fn run(global: &Global, verb: &Encrypt) -> anyhow::Result<ExitStatus>
         console::print(&seal(secret.trim().as_bytes(), &recipients)?)?;
         return Ok(ExitStatus::Success);
     }
+    let _lock = lock_project(global)?;
     let files = files(global, &project, &verb.files);
     let mut encrypted = 0;
     let mut is_whole = true;

@@ -13,6 +13,7 @@ use crate::workspace::Environment;
 const HASS_SERVER: &str = "HASS_SERVER";
 const HASS_TOKEN: &str = "HASS_TOKEN";
 const SUPERVISOR_TOKEN: &str = "SUPERVISOR_TOKEN";
+const SNAPSHOT_TOKEN: &str = "APPCRED_SNAPSHOT_TOKEN";
 const SUPERVISOR: &str = "http://supervisor/core";
 
 /// All that a workspace needs of the environment.
@@ -82,9 +83,23 @@ pub(super) fn editor() -> Option<String> {
     variable("VISUAL").or_else(|| variable("EDITOR"))
 }
 
+/// Where a program is that a shell would run.
+pub(super) fn program(name: &str) -> Option<PathBuf> {
+    if name.contains('/') {
+        return Some(PathBuf::from(name));
+    }
+    let folders = variable("PATH")?;
+    std::env::split_paths(&folders).map(|folder| folder.join(name)).find(|file| file.is_file())
+}
+
+/// The names of variables that hold a secret whatever the project says.
+pub(super) fn secret_variables() -> impl Iterator<Item = &'static str> {
+    [HASS_TOKEN, SUPERVISOR_TOKEN, SNAPSHOT_TOKEN].into_iter().chain(env::SECRET_VARIABLES)
+}
+
 /// The token for a snapshot on the web, as of a status page that asks for one.
 pub(super) fn snapshot_token() -> Option<Secret> {
-    variable("APPCRED_SNAPSHOT_TOKEN").map(|token| Secret::new(&token))
+    variable(SNAPSHOT_TOKEN).map(|token| Secret::new(&token))
 }
 
 /// The folder that the command runs in; empty where that cannot be told.

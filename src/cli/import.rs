@@ -28,6 +28,7 @@ use super::encrypt::recipients;
 use super::exit::ExitStatus;
 use super::gather::{gather_loaded, load, reported, request, vault};
 use super::links::LinkArgs;
+use super::locks::{lock_project, lock_targets};
 use super::selection::Selection;
 use super::sops_manifest::with_entries;
 use super::{Global, console, environment};
@@ -70,6 +71,9 @@ pub(super) struct Import {
 }
 
 pub(super) async fn run(global: &Global, verb: &Import) -> anyhow::Result<ExitStatus> {
+    let selection = Selection { targets: verb.target.clone().into_iter().collect() };
+    let _targets = if verb.no_adopt { Vec::new() } else { lock_targets(global, &selection)? };
+    let _project = lock_project(global)?;
     let mut loaded = load(global);
     loaded.problems = loaded.problems.without("no-manifest");
     let project = loaded.project.clone();
@@ -79,7 +83,6 @@ pub(super) async fn run(global: &Global, verb: &Import) -> anyhow::Result<ExitSt
     let is_printed = verb.output.as_deref() == Some(Path::new("-"));
     refuse(verb, &request, &project, is_printed)?;
     let taken = loaded.entries.iter().map(|entry| entry.key.value.clone()).collect();
-    let selection = Selection { targets: verb.target.clone().into_iter().collect() };
     one_target(&project, &selection)?;
     // What is wanted no more is no business of an import.
     let policy = PolicyOverrides { prune: Some(Prune::Nothing), ..PolicyOverrides::default() };

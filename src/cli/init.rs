@@ -16,6 +16,7 @@ use crate::yaml_edit::{document, new_manifest};
 use super::exit::ExitStatus;
 use super::gather::{request, show};
 use super::keygen::{generate, usual_file};
+use super::locks::lock_project;
 use super::{Global, console};
 
 /// How many random characters the name of an owner gets.
@@ -57,6 +58,8 @@ fn owner(text: &str) -> Result<String, String> {
 
 pub(super) fn run(global: &Global, verb: &Init) -> anyhow::Result<ExitStatus> {
     let folder = &global.folder;
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let _lock = lock_project(global)?;
     let project_file = folder.join(PROJECT_FILE);
     if project_file.symlink_metadata().is_ok() {
         bail!("{} is there already and stays as it is", project_file.display());

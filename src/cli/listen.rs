@@ -11,13 +11,10 @@ use clap::Args;
 use tokio::net::TcpListener;
 use url::Url;
 
-use crate::secret::token;
-use crate::server::{Access, AccessError};
+use crate::server::{Access, AccessError, TokenFile};
 
 /// From where Home Assistant's Supervisor asks, as its documentation of add-ons says.
 const SUPERVISOR: IpAddr = IpAddr::V4(Ipv4Addr::new(172, 30, 32, 2));
-/// A shorter token could be guessed.
-const SHORTEST_TOKEN: usize = 16;
 
 /// Where to listen, and whom to let in
 #[derive(Args, Clone, Debug)]
@@ -106,22 +103,15 @@ impl ListenArgs {
         if self.ingress && address.ip().to_canonical().is_loopback() {
             bail!("Home Assistant cannot reach {address}: --ingress needs --listen 0.0.0.0:8099");
         }
-        let token = self.token_file.as_deref().map(token::from_file).transpose()?;
-        if let Some(token) = &token
-            && token.expose().len() < SHORTEST_TOKEN
-        {
-            bail!(
-                "the token of --token-file is too short: take {SHORTEST_TOKEN} signs or more, as of `openssl rand -hex 32`"
-            );
-        }
+        let token = self.token_file.clone().map(TokenFile::new).transpose();
+        let token = token.map_err(|why| anyhow!("--token-file: {why}"))?;
         let ingress = self.ingress.then_some(SUPERVISOR);
         // Refused before anybody could come.
-        let access = |at| Access::new(at, token.clone(), ingress, self.allow_host.clone());
-        access(address).map_err(refused)?;
+        let access = Access::new(address, token, ingress, self.allow_host.clone());
+        let mut access = access.map_err(refused)?;
         let listener = TcpListener::bind(address).await.map_err(|why| unbound(&why, address))?;
-        // Where the system was to choose the port, it is known by now.
         let at = listener.local_addr()?;
-        let access = access(at).map_err(refused)?;
+        access.listens_on(at.port());
         tracing::info!("the status page is at http://{at}");
         Ok(Some((listener, access)))
     }
@@ -129,10 +119,10 @@ impl ListenArgs {
 
 fn refused(why: AccessError) -> anyhow::Error {
     match why {
+        AccessError::NoRandomness(_) => why.into(),
         AccessError::TooOpen(_) => anyhow!(
             "{why}: let in who knows a token with --token-file, or run behind Home Assistant with --ingress"
         ),
-        AccessError::NoRandomness(_) => why.into(),
     }
 }
 

@@ -1,17 +1,18 @@
 //! `login`
 
-use std::io::BufRead;
+use std::io::{BufRead, Read};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+use crate::callback::{Answer, Arrival, Loopback, is_same_state};
 use crate::connect::{AuthMethod, HomeAssistantEndpoint};
-use crate::loopback::{Loopback, Query, Sentence, query};
+use crate::model::{HandOverError, Secret};
 use crate::secret::SecretResolver;
 use crate::session::Store;
-use crate::target::home_assistant::{self, Session, Settings, SignIn};
+use crate::target::home_assistant::{self, Session, Settings, SignIn, SignInError};
 use crate::workspace::one_home_assistant;
 
 use super::exit::ExitStatus;
@@ -19,13 +20,15 @@ use super::gather::{project, vault};
 use super::{Global, console, environment};
 
 /// How long a person may take to sign in.
-const PATIENCE: Duration = Duration::from_secs(600);
+const TIMEOUT: Duration = Duration::from_secs(600);
+/// No address is as long.
+const MAX_PASTED: u64 = 64 * 1024;
 
 /// Sign in to a running Home Assistant in the browser, instead of making a token by hand
 ///
 /// Opens Home Assistant's own sign-in, and takes the browser back on a port of this machine. What
 /// comes of it is kept in $XDG_STATE_HOME/appcred/sessions (~/.local/state), encrypted to the age
-/// identities at hand, renewed by itself, and used wherever a target names no token.
+/// identities at hand, renewed when it expires, and used wherever a target names no token.
 ///
 /// Where the browser is on another machine, it ends on a page that it cannot reach: paste the address
 /// of that page here.
@@ -75,15 +78,16 @@ pub(super) async fn run(global: &Global, verb: &Login) -> anyhow::Result<ExitSta
     Ok(ExitStatus::Success)
 }
 
-/// Lets a person sign in; `None` where nobody came back, which has been told.
+/// Lets a person sign in; `None` where nobody came back, which was reported.
 async fn sign_in(
     endpoint: &HomeAssistantEndpoint,
     verb: &Login,
 ) -> anyhow::Result<Option<Session>> {
-    let listener = Loopback::listen(verb.port).await.with_context(|| {
+    let listening = Loopback::listen(verb.port, SignIn::RETURN).await;
+    let mut listener = listening.with_context(|| {
         format!("cannot listen on port {} of this machine; choose another by --port", verb.port)
     })?;
-    let sign_in = SignIn::new(&endpoint.url, &endpoint.network, &listener.origin())?;
+    let sign_in = SignIn::new(&endpoint.url, &endpoint.network, listener.origin())?;
     sign_in.look().await?;
     let link = sign_in.link().as_str();
     console::tell(&format!("Sign in here:\n\n  {link}\n\n"));
@@ -93,18 +97,13 @@ async fn sign_in(
     console::tell(
         "Waiting for the browser to come back. If it cannot, paste the address of the page where it ends:\n",
     );
-    let come_back = listener.receive(SignIn::RETURN, |query| code(query, &sign_in));
-    let code = tokio::select! {
-        code = timeout(PATIENCE, come_back) => match code {
-            Ok(code) => code?,
-            Err(_) => {
-                console::tell("error: nobody signed in within 10 minutes\n");
-                return Ok(None);
-            }
-        },
-        Some(code) = pasted(&sign_in) => code,
+    listener.expect(sign_in.state());
+    let Ok(granted) = timeout(TIMEOUT, granted(&sign_in, &mut listener)).await else {
+        console::tell("error: nobody signed in within 10 minutes\n");
+        return Ok(None);
     };
-    let (session, token) = sign_in.finish(&code).await?;
+    let (session, token) = granted?;
+    listener.close().await?;
     let settings = Settings { url: endpoint.url.clone(), token, network: endpoint.network.clone() };
     match home_assistant::connect(settings).await {
         Ok(connected) => connected.close().await,
@@ -116,36 +115,64 @@ async fn sign_in(
     Ok(Some(session))
 }
 
-/// The code that a browser came back with, if it belongs to this sign-in.
-fn code(query: &Query, sign_in: &SignIn) -> Result<(String, Sentence), Sentence> {
-    let value = |name: &str| query.iter().find(|(key, _)| key == name).map(|(_, value)| value);
-    match (value("state"), value("code")) {
-        (Some(state), Some(code)) if sign_in.knows(state) => {
-            Ok((code.clone(), "You are signed in. You may close this page."))
+/// Waits until a browser, or a person, brings a code that Home Assistant takes.
+async fn granted(
+    sign_in: &SignIn,
+    listener: &mut Loopback,
+) -> Result<(Session, Secret), HandOverError> {
+    let mut pasted = pasted_lines();
+    loop {
+        let taken = tokio::select! {
+            arrival = listener.next() => {
+                let Arrival::Answer(delivery) = arrival else { continue };
+                let granted = redeem(sign_in, &delivery.query).await;
+                delivery.taken(granted.as_ref().map(|_| ()).map_err(Clone::clone));
+                granted
+            }
+            Some(line) = pasted.recv() => {
+                let Some((_, query)) = line.trim().split_once('?') else { continue };
+                let state = Answer::read(query).state;
+                if !state.is_some_and(|state| is_same_state(&state, sign_in.state())) {
+                    console::tell("This does not belong to the sign-in that appcred waits for.\n");
+                    continue;
+                }
+                redeem(sign_in, query).await
+            }
+        };
+        match taken {
+            Err(HandOverError::NotNow(why)) => {
+                console::tell(&format!("warning: {why}; still waiting\n"));
+            }
+            other => return other,
         }
-        (Some(state), None) if sign_in.knows(state) => Err("Home Assistant gave no code."),
-        _ => Err("This does not belong to the sign-in that appcred waits for."),
     }
 }
 
-/// The code of an address that somebody pastes; `None` where nobody does.
-async fn pasted(sign_in: &SignIn) -> Option<String> {
-    let (send, mut lines) = mpsc::channel(1);
+/// Exchanges what came back for a session.
+async fn redeem(sign_in: &SignIn, query: &str) -> Result<(Session, Secret), HandOverError> {
+    let Some(code) = Answer::read(query).code else {
+        return Err(HandOverError::NotNow("Home Assistant gave no code".to_owned()));
+    };
+    sign_in.finish(&code).await.map_err(|why| match why {
+        SignInError::Target(why) => HandOverError::NotNow(why.to_string()),
+        SignInError::Over { .. } | SignInError::Refused { .. } => {
+            HandOverError::Refused(why.to_string())
+        }
+    })
+}
+
+/// What somebody pastes, line by line.
+fn pasted_lines() -> mpsc::Receiver<String> {
+    let (send, lines) = mpsc::channel(1);
     std::thread::spawn(move || {
-        for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+        let stdin = std::io::stdin().lock().take(MAX_PASTED);
+        for line in stdin.lines().map_while(Result::ok) {
             if send.blocking_send(line).is_err() {
                 return;
             }
         }
     });
-    while let Some(line) = lines.recv().await {
-        let Some((_, text)) = line.trim().split_once('?') else { continue };
-        match code(&query(text), sign_in) {
-            Ok((code, _)) => return Some(code),
-            Err(why) => console::tell(&format!("{why}\n")),
-        }
-    }
-    None
+    lines
 }
 
 /// Keeps the session and ends the one that was there before.
@@ -155,6 +182,7 @@ async fn keep(
     vault: &SecretResolver,
     endpoint: &HomeAssistantEndpoint,
 ) -> anyhow::Result<std::path::PathBuf> {
+    let _lock = store.lock()?;
     // One that cannot be read any more cannot be ended either.
     let before = store.load(&session.url, vault).ok().flatten();
     let file = match store.save(session, vault) {

@@ -35,6 +35,7 @@ pub(super) async fn run(global: &Global, verb: &Logout) -> anyhow::Result<ExitSt
     let Some(store) = environment.sessions() else {
         bail!("no home folder is known, where sessions are kept")
     };
+    let _lock = store.lock()?;
     let ended = match store.load(&url, &vault) {
         Ok(Some(session)) => session.revoke(&endpoint.network).await.map_err(anyhow::Error::from),
         Ok(None) => bail!("nobody is signed in to {name} ({url})"),

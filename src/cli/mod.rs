@@ -7,6 +7,7 @@ mod authorize;
 mod completion;
 mod console;
 mod edit;
+mod editor;
 mod encrypt;
 mod environment;
 mod exit;
@@ -17,6 +18,7 @@ mod keygen;
 mod links;
 mod list;
 mod listen;
+mod locks;
 mod login;
 mod logout;
 mod offered;
@@ -155,6 +157,8 @@ fn start(cli: Cli) -> anyhow::Result<ExitStatus> {
         let opened = std::fs::read_dir(folder);
         opened.with_context(|| format!("cannot work in {}", folder.display()))?;
     }
+    // A core dump would hold tokens and secrets.
+    refuse_core_dumps().context("cannot turn off core dumps")?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(async {
         match cli.verb {
@@ -182,6 +186,16 @@ fn start(cli: Cli) -> anyhow::Result<ExitStatus> {
     // A thread that waits for a terminal's input must not hold the process.
     runtime.shutdown_background();
     result
+}
+
+/// Has the operating system write no memory of this process to a disk, and let no other process of this
+/// user read it.
+fn refuse_core_dumps() -> std::io::Result<()> {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+    #[cfg(target_os = "linux")]
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)?;
+    Ok(())
 }
 
 fn start_log(global: &Global, is_daemon: bool) {

@@ -12,6 +12,7 @@ use crate::secret::{SecretResolver, files_of};
 use super::encrypt::{counted, project, recipients};
 use super::exit::ExitStatus;
 use super::gather::{load, show, vault};
+use super::locks::lock_project;
 use super::{Global, console};
 
 /// Encrypt secrets again, to the recipients that the project has now
@@ -54,6 +55,7 @@ pub(super) fn run(global: &Global, verb: &Rekey) -> anyhow::Result<ExitStatus> {
             "warning: no age identity at hand is for these recipients: you will not decrypt this again.\n",
         );
     }
+    let _lock = lock_project(global)?;
     let (mut changed, mut is_whole) = (0, true);
     let files = if verb.files.is_empty() {
         let loaded = load(global);

@@ -1,32 +1,33 @@
-//! A folder in memory, for its owner alone, where a text lies in clear while somebody edits it.
+//! A private folder in memory that holds a decrypted text while somebody edits it.
 //!
-//! Whatever an editor leaves there, copies and all, goes with the folder. A guard, a shell that waits
-//! at the other end of a pipe, takes it away when this process is killed; and what even that could
-//! not take away, since both were killed at once, the next workspace does.
+//! The folder is removed with whatever an editor left in it. When this process is killed, a guard
+//! removes it: a shell that waits at the other end of a pipe. Where both were killed, the next `edit`
+//! removes it.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::{self, DirEntry};
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 use anyhow::{Context, bail};
-use rustix::fs::{FlockOperation, flock};
-use rustix::io::Errno;
 use rustix::process::{self, Pid, kill_process};
 use secrecy::zeroize::Zeroizing;
 use tempfile::TempDir;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::files::{self, FileLock, NotLocked, NotWritten, TEXT_LIMIT};
+
 use super::console;
+use super::editor::Editor;
 
 const PREFIX: &str = "appcred-edit-";
-/// Folders in a row that others have swept away before they were locked.
-const MOST_SWEPT: usize = 20;
+/// How often another `edit` may remove a new folder before it is locked.
+const MOST_ATTEMPTS: usize = 20;
 
-/// Waits until its input ends, then takes the folder away; again where an editor that is still there
-/// wrote into it meanwhile. It hears no signal of the terminal.
+/// Waits until its input ends, then removes the folder; again where an editor that still runs wrote
+/// into it meanwhile. It ignores the signals of the terminal.
 const GUARD: &str = "trap '' HUP INT TERM
 read -r _
 for _ in 1 2 3 4 5 6 7 8 9; do
@@ -40,7 +41,7 @@ pub(super) struct TempWorkspace {
     file: PathBuf,
     guard: Option<Child>,
     /// Held as long as the folder is in use.
-    _lock: File,
+    _lock: FileLock,
     folder: TempDir,
 }
 
@@ -48,36 +49,31 @@ impl TempWorkspace {
     /// A new workspace in this folder, for a text of this name.
     pub(super) fn new(base: &Path, name: &Path) -> anyhow::Result<Self> {
         let cannot_use = || format!("cannot use {}", base.display());
-        for _ in 0..MOST_SWEPT {
-            let Some((folder, lock)) = claim(base).with_context(cannot_use)? else { continue };
+        for _ in 0..MOST_ATTEMPTS {
+            let Some((folder, lock)) = locked_folder(base).with_context(cannot_use)? else {
+                continue;
+            };
             let guard = guard(folder.path());
             let file = folder.path().join(name.file_name().unwrap_or(name.as_os_str()));
             return Ok(Self { file, guard, _lock: lock, folder });
         }
-        bail!("cannot use {}: other programs take away what is made there", base.display())
+        bail!("cannot use {}: another program removes what is made there", base.display())
     }
 
-    /// Lays a text there, in the place of one that is there.
-    pub(super) fn lay(&self, text: &str) -> io::Result<()> {
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true).mode(0o600);
-        options.open(&self.file)?.write_all(text.as_bytes())
+    /// Writes a text there, in place of the one before.
+    pub(super) fn write(&self, text: &str) -> Result<(), NotWritten> {
+        files::write(&self.file, text, 0o600)
     }
 
     /// Lets the person edit, and waits.
     ///
     /// # Errors
     /// Where the editor cannot be run, or fails, or this process is asked to end.
-    pub(super) async fn edit(&self, editor: &str) -> anyhow::Result<()> {
+    pub(super) async fn edit(&self, editor: &Editor) -> anyhow::Result<()> {
         let mut signals = Signals::new()?;
-        let mut child = tokio::process::Command::new("sh")
-            .arg("-c")
-            .arg(command(editor))
-            .arg(editor)
-            .arg(&self.file)
-            .env("TMPDIR", self.folder.path())
-            .spawn()
-            .context("cannot run sh")?;
+        let mut command = editor.command(&self.file);
+        command.env("TMPDIR", self.folder.path());
+        let mut child = command.spawn().context("cannot run sh")?;
         let status: ExitStatus = loop {
             tokio::select! {
                 status = child.wait() => break status?,
@@ -88,14 +84,14 @@ impl TempWorkspace {
             }
         };
         if !status.success() {
-            bail!("the editor `{editor}` ended with {status}");
+            bail!("the editor `{}` ended with {status}", editor.name());
         }
         Ok(())
     }
 
     /// What is there now.
     pub(super) fn bytes(&self) -> io::Result<Zeroizing<Vec<u8>>> {
-        fs::read(&self.file).map(Zeroizing::new)
+        files::read(&self.file, TEXT_LIMIT)
     }
 
     /// The text as it is now.
@@ -162,6 +158,9 @@ async fn stop(child: &mut tokio::process::Child) -> anyhow::Result<()> {
 
 fn guard(folder: &Path) -> Option<Child> {
     let guard = Command::new("sh")
+        // It needs no secret and no setting of the person's.
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
         .args(["-c", GUARD, "appcred-guard"])
         .arg(folder)
         .stdin(Stdio::piped())
@@ -172,68 +171,54 @@ fn guard(folder: &Path) -> Option<Child> {
     guard.inspect_err(|error| tracing::warn!("no guard for the edited file: {error}")).ok()
 }
 
-/// The line by which a shell runs the editor, in its own place, so that it gets our signals.
-fn command(editor: &str) -> String {
-    let first = editor.split_whitespace().next().unwrap_or_default();
-    let exec = if first.contains('=') { "" } else { "exec " };
-    format!("{exec}{} \"$@\"", without_traces(editor))
-}
-
-/// The editor's command; vim is told to keep nothing of what it shows elsewhere.
-fn without_traces(editor: &str) -> String {
-    let program = editor.split_whitespace().next().unwrap_or_default();
-    let name = Path::new(program).file_name().unwrap_or_default().to_string_lossy();
-    if matches!(&*name, "vim" | "nvim" | "gvim") {
-        format!("{editor} -n -i NONE -c 'set noundofile nobackup nowritebackup'")
-    } else {
-        editor.to_owned()
-    }
-}
-
-/// A folder of our own and the lock on it; nothing where somebody who sweeps was faster than we.
-fn claim(base: &Path) -> io::Result<Option<(TempDir, File)>> {
+/// A new folder and the lock on it; `None` where another `edit` removed it before it was locked.
+fn locked_folder(base: &Path) -> io::Result<Option<(TempDir, FileLock)>> {
     let mut named = tempfile::Builder::new();
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
     let folder = named.prefix(PREFIX).permissions(mode).tempdir_in(base)?;
-    let lock = match File::open(folder.path()) {
-        Err(gone) if gone.kind() == io::ErrorKind::NotFound => return Ok(None),
-        opened => opened?,
-    };
-    match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-        Err(Errno::WOULDBLOCK) => return Ok(None),
-        locked => locked?,
+    match FileLock::existing(folder.path()) {
+        Ok(Some(lock)) => Ok(Some((folder, lock))),
+        Ok(None) => Err(io::ErrorKind::Unsupported.into()),
+        Err(NotLocked::Held { .. } | NotLocked::Stopped) => Ok(None),
+        Err(NotLocked::Io(gone)) if gone.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(NotLocked::Io(error)) => Err(error),
     }
-    // Who held the lock before us may have taken it away.
-    Ok(folder.path().is_dir().then_some((folder, lock)))
 }
 
-/// Takes away what killed processes left in a folder.
-pub(super) fn sweep(base: &Path) -> io::Result<()> {
+/// Removes what killed processes of this user left in a folder. What belongs to somebody else does not
+/// matter, whatever it is called.
+pub(super) fn remove_abandoned(base: &Path) -> io::Result<()> {
     for entry in fs::read_dir(base)? {
         let entry = entry?;
-        if !entry.file_name().to_string_lossy().starts_with(PREFIX) {
+        if !is_workspace(&entry) {
             continue;
         }
-        // Another person's cannot be opened, one in use cannot be locked.
-        let Ok(folder) = File::open(entry.path()) else { continue };
-        if flock(&folder, FlockOperation::NonBlockingLockExclusive).is_ok() {
-            match fs::remove_dir_all(entry.path()) {
-                Err(gone) if gone.kind() == io::ErrorKind::NotFound => {}
-                removed => removed?,
-            }
+        // One in use is locked.
+        let Ok(Some(_lock)) = FileLock::existing(&entry.path()) else { continue };
+        match fs::remove_dir_all(entry.path()) {
+            Err(gone) if gone.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => tracing::warn!("cannot remove {}: {error}", entry.path().display()),
+            Ok(()) => {}
         }
     }
     Ok(())
 }
 
-/// Whether what lies in a folder lies in memory.
+/// Whether this is a folder, and no symlink to one, that this user made for editing.
+fn is_workspace(entry: &DirEntry) -> bool {
+    let owner = rustix::process::geteuid().as_raw();
+    entry.file_name().to_string_lossy().starts_with(PREFIX)
+        && entry.metadata().is_ok_and(|found| found.is_dir() && found.uid() == owner)
+}
+
+/// Whether a folder's files are kept in memory.
 #[cfg(target_os = "linux")]
 pub(super) fn is_in_memory(folder: &Path) -> bool {
     const TMPFS: rustix::fs::FsWord = 0x0102_1994;
     folder.is_dir() && rustix::fs::statfs(folder).is_ok_and(|there| there.f_type == TMPFS)
 }
 
-/// Whether what lies in a folder lies in memory: no other system tells.
+/// Whether a folder's files are kept in memory: no other system says.
 #[cfg(not(target_os = "linux"))]
 pub(super) fn is_in_memory(_: &Path) -> bool {
     false

@@ -99,10 +99,10 @@ pub(super) async fn run(global: Global, verb: Watch) -> anyhow::Result<ExitStatu
     if let Some(file) = verb.snapshot {
         tasks.spawn(keep_snapshot(file, snapshot.clone()));
     }
-    let (consents, callbacks) = mpsc::channel(CALLBACK_QUEUE);
+    let (sender, callbacks) = mpsc::channel(CALLBACK_QUEUE);
     if let Some((listener, access)) = served {
         let (status, heartbeat) = (statuses.subscribe(), heartbeat.clone());
-        let serving = Serving { status, heartbeat, snapshot, consents, names, access };
+        let serving = Serving { status, heartbeat, snapshot, callbacks: sender, names, access };
         tasks.spawn(serve(listener, serving, stop.clone().cancelled_owned()));
     }
     let connector = Connector {

@@ -24,7 +24,7 @@ fn read_whole(path: &Path, limit: u64) -> io::Result<Zeroizing<Vec<u8>>> {
     if metadata.len() > limit {
         return Err(too_large(limit));
     }
-    bounded(&mut file, metadata.len(), limit)
+    read_bytes(&mut file, metadata.len(), limit)
 }
 
 /// Reads a file of UTF-8 text.
@@ -40,7 +40,7 @@ pub fn read_text(path: &Path, limit: u64) -> io::Result<Zeroizing<String>> {
 /// # Errors
 /// Where it cannot be read, is longer than `limit` bytes, or is not UTF-8.
 pub fn read_stream(stream: &mut impl Read, limit: u64) -> io::Result<Zeroizing<String>> {
-    text(bounded(stream, 0, limit)?)
+    text(read_bytes(stream, 0, limit)?)
 }
 
 /// `None` where there is no such file.
@@ -94,8 +94,16 @@ pub(super) fn open(path: &Path) -> io::Result<(File, Metadata)> {
     }
 }
 
-/// Reads to the end, with room from the start for what is expected: a buffer that grows leaves copies.
-fn bounded(stream: &mut impl Read, expected: u64, limit: u64) -> io::Result<Zeroizing<Vec<u8>>> {
+/// Reads a stream to its end, at most `limit` bytes. There is room from the start for as many as are
+/// expected: a buffer that grows leaves copies.
+///
+/// # Errors
+/// Where it cannot be read or is longer.
+pub fn read_bytes(
+    stream: &mut impl Read,
+    expected: u64,
+    limit: u64,
+) -> io::Result<Zeroizing<Vec<u8>>> {
     let room = usize::try_from(expected).unwrap_or_default().saturating_add(1);
     let mut bytes = Zeroizing::new(Vec::with_capacity(room));
     stream.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;

@@ -240,14 +240,22 @@ fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(folder_of(path))?.sync_all()
 }
 
-/// Where a path leads, also where nothing is there yet.
-fn real_path(path: &Path) -> io::Result<PathBuf> {
-    let mut path = path.to_owned();
+/// Where a path leads, by links to what is not there yet as well, and as far as its folders exist.
+///
+/// # Errors
+/// Where a link leads to itself, or a folder cannot be searched.
+pub fn real_path(path: &Path) -> io::Result<PathBuf> {
+    let mut path = std::path::absolute(path)?;
     for _ in 0..MOST_LINKS {
         match path.canonicalize() {
             Err(error) if error.kind() == ErrorKind::NotFound => match path.read_link() {
                 Ok(target) => path = folder_of(&path).join(target),
-                Err(_) => return Ok(path),
+                Err(_) => {
+                    return match (path.parent(), path.file_name()) {
+                        (Some(above), Some(name)) => Ok(real_path(above)?.join(name)),
+                        _ => Ok(path),
+                    };
+                }
             },
             found => return found,
         }
@@ -338,6 +346,15 @@ mod tests {
         write(&folder.path().join("dangling"), "made", 0o640).unwrap();
         assert_eq!(fs::read_to_string(folder.path().join("deep/none")).unwrap(), "made");
         assert!(folder.path().join("dangling").is_symlink());
+    }
+
+    #[test]
+    fn a_real_path_is_known_before_anything_is_there() {
+        let (folder, _) = folder();
+        let real = folder.path().canonicalize().unwrap();
+        symlink("gone/deep", folder.path().join("link")).unwrap();
+        assert_eq!(real_path(&folder.path().join("link/a")).unwrap(), real.join("gone/deep/a"));
+        assert_eq!(real_path(&folder.path().join("x/y")).unwrap(), real.join("x/y"));
     }
 
     #[test]

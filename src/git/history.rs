@@ -11,6 +11,7 @@ use secrecy::zeroize::Zeroizing;
 use sha2::{Digest, Sha256};
 
 use super::{GitError, git, names, refused};
+use crate::files;
 use crate::model::{CLIENT_SECRET, SECRET_FIELDS};
 use crate::yaml_edit::{Held, Unfit, slots};
 
@@ -205,8 +206,7 @@ fn next_text(
         io::copy(&mut answers.take(size + 1), &mut io::sink())?;
         return Ok(Some((blob.to_owned(), None)));
     }
-    let mut bytes = Zeroizing::new(Vec::with_capacity(size as usize + 1));
-    answers.take(size + 1).read_to_end(&mut bytes)?;
+    let mut bytes = files::read_bytes(&mut answers.take(size + 1), size + 1, size + 1)?;
     bytes.pop();
     let text = std::str::from_utf8(&bytes).ok().map(|text| Zeroizing::new(text.to_owned()));
     Ok(Some((blob.to_owned(), text)))

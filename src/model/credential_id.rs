@@ -1,7 +1,7 @@
 //! Ids as HA makes them: python-slugify 8.0.4 over text-unidecode 1.3, then `_2`, `_3` and so on.
 //!
-//! Compared with the originals over every sign of Unicode's basic plane. Known to differ only where
-//! it does no harm, since HA takes any id that it finds in the folder: a sign that Unicode assigned
+//! Compared with the originals over every character of Unicode's basic plane. Known to differ only where
+//! it does no harm, since HA takes any id that it finds in the folder: a character that Unicode assigned
 //! after the Unicode data of HA's Python was made, and a hexadecimal reference whose digits are
 //! themselves made by decimal references to non-ASCII digits. An HA that has the rarer package
 //! `Unidecode` beside it makes other ids from some non-ASCII client ids.
@@ -56,14 +56,14 @@ fn slugify(text: &str) -> String {
     let plain = resolve_hexadecimal(&resolve_decimal(&resolve_names(&ascii)));
     let lower = plain.nfkd().collect::<String>().to_ascii_lowercase().replace('\'', "");
     let joined = join_digit_groups(&lower);
-    let words = joined.split(|sign: char| !sign.is_ascii_alphanumeric());
+    let words = joined.split(|character: char| !character.is_ascii_alphanumeric());
     words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join("_")
 }
 
-/// text-unidecode's table. The crate's is a later edition of it; here are the signs that were added
+/// text-unidecode's table. The crate's is a later edition of it; here are the characters that were added
 /// since, as far as the difference survives in a slug.
-fn transliterate(sign: char) -> &'static str {
-    match sign {
+fn transliterate(character: char) -> &'static str {
+    match character {
         '\u{80}'..='\u{9f}' | '\u{2e5}'..='\u{2eb}' => "",
         '\u{25f4}'..='\u{25f7}' => "#",
         '\u{2ef}'..='\u{2ff}'
@@ -74,13 +74,13 @@ fn transliterate(sign: char) -> &'static str {
         | '\u{1efa}'..='\u{1eff}'
         | '\u{25f8}'..='\u{25ff}'
         | '\u{fdfd}'..='\u{fdff}' => "[?]",
-        _ => unidecode_char(sign),
+        _ => unidecode_char(character),
     }
 }
 
 /// What a character reference stands for.
 enum Referent {
-    Sign(char),
+    Character(char),
     /// It is no reference, and stays.
     Nothing,
     /// A number beyond Unicode: the original fails there and leaves the whole text as it was.
@@ -91,7 +91,7 @@ impl Referent {
     fn of_number(digits: &str, radix: u32) -> Self {
         match u32::from_str_radix(digits, radix) {
             Ok(code) if code <= u32::from(char::MAX) => {
-                Self::Sign(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER))
+                Self::Character(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER))
             }
             _ => Self::Impossible,
         }
@@ -119,7 +119,7 @@ fn resolve_hexadecimal(text: &str) -> String {
     resolve(text, "&#x", char::is_ascii_hexdigit, |digits| Referent::of_number(digits, 16))
 }
 
-/// Puts signs in the place of references: an opening, a body of certain signs, a `;`.
+/// Puts characters in the place of references: an opening, a body of certain characters, a `;`.
 fn resolve(
     text: &str,
     opening: &str,
@@ -130,12 +130,12 @@ fn resolve(
     let mut rest = text;
     while let Some((before, inside)) = rest.split_once(opening) {
         resolved.push_str(before);
-        let body = &inside[..inside.find(|sign| !in_body(&sign)).unwrap_or(inside.len())];
+        let body = &inside[..inside.find(|character| !in_body(&character)).unwrap_or(inside.len())];
         let behind = inside[body.len()..].strip_prefix(';').filter(|_| !body.is_empty());
         match behind.map(|behind| (behind, referent(body))) {
             Some((_, Referent::Impossible)) => return text.to_owned(),
-            Some((behind, Referent::Sign(sign))) => {
-                resolved.push(sign);
+            Some((behind, Referent::Character(character))) => {
+                resolved.push(character);
                 rest = behind;
             }
             Some((_, Referent::Nothing)) | None => {
@@ -151,13 +151,14 @@ fn resolve(
 /// Takes the comma out of `1,000`.
 fn join_digit_groups(text: &str) -> String {
     let mut joined = String::with_capacity(text.len());
-    let mut signs = text.chars().peekable();
+    let mut characters = text.chars().peekable();
     let mut after_digit = false;
-    while let Some(sign) = signs.next() {
-        if sign != ',' || !after_digit || !signs.peek().is_some_and(char::is_ascii_digit) {
-            joined.push(sign);
+    while let Some(character) = characters.next() {
+        if character != ',' || !after_digit || !characters.peek().is_some_and(char::is_ascii_digit)
+        {
+            joined.push(character);
         }
-        after_digit = sign.is_ascii_digit();
+        after_digit = character.is_ascii_digit();
     }
     joined
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
+use thiserror::Error;
 
 use super::{ConsentLink, Domain, EntryId, EntryState, FlowId, Mark};
 
@@ -118,4 +119,15 @@ pub struct Linked {
     pub title: String,
     /// Its state at that moment.
     pub state: EntryState,
+}
+
+/// Why Home Assistant did not take a provider's answer.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum HandOverError {
+    /// It may take it later: the flow may still wait.
+    #[error("{0}")]
+    NotNow(String),
+    /// It has no such flow any more.
+    #[error("{0}")]
+    Refused(String),
 }

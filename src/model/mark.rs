@@ -13,7 +13,7 @@ use super::text::text_type;
 
 const PREFIX: &str = "appcred";
 
-/// What may stand in an owner or a key: the sign between them must not.
+/// What may stand in an owner or a key: not the character between them.
 fn is_name(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= 100
@@ -30,7 +30,7 @@ macro_rules! name_type {
         }
 
         impl $name {
-            /// `None` where the text is empty, longer than 100 bytes, or has a sign other than
+            /// `None` where the text is empty, longer than 100 bytes, or has a character other than
             /// ASCII letters, digits, `-`, `_` and `.`.
             pub fn new(text: &str) -> Option<Self> {
                 is_name(text).then(|| Self(text.into()))

@@ -21,7 +21,9 @@ mod visible;
 pub use credential::{Credential, Held, NewCredential};
 pub use credential_id::{generate_id, is_id_of_client};
 pub use desired::{Completeness, Desired, DesiredCredential, Unidentified};
-pub use flow::{DeviceCode, Field, FieldKind, FlowStep, Form, Linked, OpenFlow, Purpose};
+pub use flow::{
+    DeviceCode, Field, FieldKind, FlowStep, Form, HandOverError, Linked, OpenFlow, Purpose,
+};
 pub use integration::{Answers, Implementation, Integration, OnDelete};
 pub use known_secret::{KnownSecret, Seal, SealedClients, Seals, SecretComparison};
 pub use link::{ConsentLink, HiddenLink, Links, web_page};

@@ -50,8 +50,8 @@ impl Observed {
 /// Which integrations take credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KnownDomains {
-    /// The target itself has said so.
-    Told(BTreeSet<Domain>),
+    /// As the target lists them.
+    Listed(BTreeSet<Domain>),
     /// Nobody to ask: the built-in list, and what else was found at the target.
     Assumed(BTreeSet<Domain>),
 }
@@ -60,7 +60,7 @@ impl KnownDomains {
     /// The integrations.
     pub fn all(&self) -> &BTreeSet<Domain> {
         match self {
-            Self::Told(domains) | Self::Assumed(domains) => domains,
+            Self::Listed(domains) | Self::Assumed(domains) => domains,
         }
     }
 }
@@ -94,7 +94,7 @@ pub enum EntryState {
     Disabled,
     /// On its way.
     SetupInProgress,
-    /// Failed; HA tries again by itself.
+    /// Failed; HA tries again.
     SetupRetry,
     /// Failed for good.
     SetupError,

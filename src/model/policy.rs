@@ -61,10 +61,10 @@ impl Policy {
 /// What is done about a difference that no manifest has caused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnDrift {
-    /// It is mended.
+    /// It is repaired.
     #[default]
     Repair,
-    /// It is told.
+    /// It is reported.
     Report,
 }
 

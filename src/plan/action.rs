@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use smol_str::SmolStr;
 
+pub use super::state::{CredentialState, SetupState};
 use super::withheld::{Unknown, Why, Withheld};
 use crate::model::{
-    ClientId, ConfigEntry, DesiredCredential, Domain, FlowId, FlowStep, Held, Key, OpenFlow, Owner,
+    ClientId, ConfigEntry, DesiredCredential, Domain, FlowId, Held, Key, OpenFlow,
 };
 
 /// The difference between what is wanted and what is there.
@@ -172,6 +173,8 @@ pub enum Reason {
     AdoptionAsked,
     /// No linked account uses what it shadowed any more.
     LetGo,
+    /// What it claimed is gone or has another claim.
+    Unclaimed,
     /// The entry had another key, or its owner another name.
     Renamed,
     /// An older version shadowed it, and wrote nowhere whose it is.
@@ -188,48 +191,6 @@ pub enum Reason {
     OnDeleteDiffers,
     /// It was started for a credential that is wanted no more, or not as it was, or linked by now.
     LeftOver,
-}
-
-/// How a credential stands to what is wanted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CredentialState {
-    /// As its entry wants it.
-    InSync(Key),
-    /// Not as its entry wants it.
-    Drifted(Key),
-    /// Of this entry, and it is not known whether as it wants it.
-    Unknown(Key),
-    /// Made by hand and still named by a linked account; a shadow of this entry is in force.
-    Shadowed(Key),
-    /// Says that others are of this entry.
-    Claim(Key),
-    /// Left over beside a newer one of this entry.
-    Superseded(Key),
-    /// Ours, and wanted no more.
-    Undeclared,
-    /// Another owner's.
-    OtherOwner(Owner),
-    /// Made by hand.
-    Foreign,
-}
-
-/// How far an entry's integration is set up.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SetupState {
-    /// No account is linked.
-    NotSetUp,
-    /// A set-up is in progress, and waits for what its step shows.
-    Waits(FlowStep),
-    /// The last set-up ended in this.
-    Ended(FlowStep),
-    /// These accounts are linked.
-    Linked(Vec<ConfigEntry>),
-    /// These accounts are linked through HA Cloud.
-    Cloud(Vec<ConfigEntry>),
-    /// This linked account needs consent again; the step shows what that waits for, once begun.
-    NeedsConsent(ConfigEntry, Option<FlowStep>),
-    /// No account is linked, and the entry does not ask for that.
-    NotWanted,
 }
 
 impl Plan {
@@ -302,14 +263,20 @@ impl Action {
         }
     }
 
+    /// The credentials that it deletes or shadows.
+    pub fn old(&self) -> &[Held] {
+        match self {
+            Self::Replace { old, .. } | Self::Adopt { old, .. } | Self::Claim { old, .. } => old,
+            Self::Delete { old, .. } => std::slice::from_ref(old),
+            _ => &[],
+        }
+    }
+
     /// What it deletes.
     pub fn outgoing(&self) -> &[Held] {
         match self {
-            Self::Replace { old, .. }
-            | Self::Claim { old, .. }
-            | Self::Adopt { old, how: Adoption::TakeOver, .. } => old,
-            Self::Delete { old, .. } => std::slice::from_ref(old),
-            _ => &[],
+            Self::Adopt { how: Adoption::Shadow, .. } => &[],
+            other => other.old(),
         }
     }
 
@@ -342,7 +309,7 @@ impl Action {
     }
 
     /// What it does in a few words, as in `create spotify "Family"`.
-    pub fn told(&self) -> String {
+    pub fn summary(&self) -> String {
         let verb = self.verb();
         match self.name() {
             Some(name) => format!("{verb} {} \"{name}\"", self.domain()),

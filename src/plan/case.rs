@@ -141,9 +141,10 @@ impl<'a> EntryCase<'a> {
                 continue;
             }
             draft.stand(at, CredentialState::Superseded(self.entry.key.clone()));
+            let reason = if self.is_claim(at) { Reason::Unclaimed } else { Reason::Superseded };
             let action = Action::Delete { old: self.index.get(at).held(), remove: Vec::new() };
             let after = last.or(after);
-            last = Some(draft.step(action, vec![Reason::Superseded], users.to_vec(), after));
+            last = Some(draft.step(action, vec![reason], users.to_vec(), after));
         }
         last
     }

@@ -1,6 +1,6 @@
 //! Whether the credentials of one implementation are what their entry wants, and what it takes.
 
-use crate::model::{Credential, SecretComparison};
+use crate::model::{Claim, Credential, SecretComparison};
 
 use super::action::{Action, Adoption, CredentialState, Reason, StepId};
 use super::case::EntryCase;
@@ -106,6 +106,11 @@ impl EntryCase<'_> {
             Condition::Right { spare, .. } => self.clear_away(spare, after, draft).or(after),
             Condition::Wrong { reasons, free, .. } => {
                 let action = Action::Claim { wanted: self.wanted(text), old: self.held(&free) };
+                let claim = Claim::parse(text);
+                if let Some(at) = claim.and_then(|it| self.not_ours_to_claim(&it.implementation)) {
+                    draft.withhold(action, self.why_foreign(at));
+                    return after;
+                }
                 let reload = self.users_if_changed(text, &reasons);
                 Some(draft.step(action, reasons, reload, after))
             }

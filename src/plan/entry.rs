@@ -72,7 +72,8 @@ impl EntryCase<'_> {
                 continue;
             }
             let last = self.index.implementing(&self.entry.domain, &name).last();
-            let foreign = last.filter(|last| !implementation.members.contains(last));
+            let foreign = last.copied().filter(|last| !implementation.members.contains(last));
+            let foreign = foreign.or_else(|| self.not_ours_to_claim(&name));
             let is_owned = implementation.members.iter().any(|at| self.owned.contains(at));
             let claim = self.claim_text(&name);
             let other = self.claim_of_other(&name).or_else(|| self.claim_of_other(&claim));
@@ -89,7 +90,7 @@ impl EntryCase<'_> {
                 (None, Some(_)) if !is_owned => left.push(implementation),
                 (None, Some(foreign)) => {
                     is_linked = true;
-                    self.withhold(&name, &implementation, self.why_foreign(*foreign), draft);
+                    self.withhold(&name, &implementation, self.why_foreign(foreign), draft);
                 }
             }
         }
@@ -172,6 +173,21 @@ impl EntryCase<'_> {
         (!is_given_up && !self.owned.contains(&first)).then_some(by)
     }
 
+    /// A credential of this client that a claim of the implementation would cover, though it is
+    /// somebody else's and nobody asked for its adoption.
+    pub(super) fn not_ours_to_claim(&self, implementation: &str) -> Option<usize> {
+        let old_shadows = self.old_shadows();
+        let members = self.index.implementing(&self.entry.domain, implementation).iter();
+        let is_others = |at: &usize| {
+            let is_nobodys = self.index.ownership(*at).is_none();
+            let is_asked_for = self.adopt || old_shadows.contains(implementation);
+            self.index.get(*at).client_id == self.entry.client_id
+                && !self.owned.contains(at)
+                && !(is_nobodys && is_asked_for)
+        };
+        members.copied().find(is_others)
+    }
+
     /// Who keeps the entry from its mark: whoever has claimed it, or another entry of this owner that
     /// had this key and whose account names the mark since then.
     fn claim_of_mark(&self, mark: &str) -> Option<Mark> {
@@ -183,7 +199,7 @@ impl EntryCase<'_> {
         self.claim_of_other(mark).or_else(|| others.map(|others| others.mark.clone()))
     }
 
-    fn why_foreign(&self, at: usize) -> Why {
+    pub(super) fn why_foreign(&self, at: usize) -> Why {
         match self.index.ownership(at) {
             Some(ownership) => Why::OtherOwner { by: ownership.mark.clone() },
             None => Why::Foreign { held: self.index.get(at).held() },
@@ -201,7 +217,7 @@ impl EntryCase<'_> {
             implementation.claims.iter().copied().partition(is_current);
         let condition = self.condition(&implementation.members);
         let changes = matches!(condition, Condition::Missing | Condition::Wrong { .. });
-        let is_other_client = self.with_text(&stale, &text).first().is_some();
+        let is_other_client = !self.with_text(&stale, &text).is_empty();
         let reason = implementation.reason.or(changes.then_some(Reason::AdoptionAsked));
         let reason = if is_other_client { Some(Reason::ClientIdDiffers) } else { reason };
         let claimed = reason.filter(|_| current.is_empty()).map(|reason| {

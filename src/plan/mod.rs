@@ -23,6 +23,7 @@ mod ownership;
 mod reload;
 mod secret_comparison;
 mod set_up;
+mod state;
 mod undeclared;
 mod withheld;
 

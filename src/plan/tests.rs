@@ -67,7 +67,7 @@ fn in_sync() -> (Desired, Observed) {
 }
 
 pub(super) fn observing(credentials: Vec<Credential>) -> Observed {
-    let domains = KnownDomains::Told(BTreeSet::from(["spotify", "twitch"].map(Domain::new)));
+    let domains = KnownDomains::Listed(BTreeSet::from(["spotify", "twitch"].map(Domain::new)));
     Observed { version: None, domains, credentials, config_entries: Vec::new(), live: None }
 }
 
@@ -79,7 +79,7 @@ pub(super) fn planned(change: impl FnOnce(&mut Desired, &mut Observed, &mut Poli
 }
 
 /// `+ a`, `-/+ a`, `adopt a`, `shadow a`, `- id`, each with its reasons, and `! ...` for what is withheld.
-fn told(plan: &Plan) -> Vec<String> {
+fn summary(plan: &Plan) -> Vec<String> {
     let name = |action: &Action| match action {
         Action::Create { wanted } => format!("+ {}", wanted.key),
         Action::Replace { wanted, old } => format!("-/+ {} for {}", wanted.key, ids(old)),
@@ -130,7 +130,7 @@ fn why(why: &Why) -> String {
 
 #[track_caller]
 pub(super) fn check(plan: &Plan, expected: &[&str]) {
-    assert_eq!(told(plan), expected);
+    assert_eq!(summary(plan), expected);
 }
 
 #[test]
@@ -232,14 +232,14 @@ fn a_renamed_key_claims_the_mark_that_an_account_names() {
     let consents_again = [
         "claim appcred:house:c:appcred:house:a [ClientIdDiffers]",
         "-/+ c for spotify_id_a [ClientIdDiffers] reload",
-        "- claim [Superseded]",
+        "- claim [Unclaimed]",
     ];
     check(&plan, &consents_again);
     let plan = planned(|desired, observed, _| {
         claimed(desired, observed);
         observed.config_entries.clear();
     });
-    check(&plan, &["adopt c for spotify_id_a [LetGo]", "- claim [Superseded]"]);
+    check(&plan, &["adopt c for spotify_id_a [LetGo]", "- claim [Unclaimed]"]);
 }
 
 #[test]
@@ -422,7 +422,7 @@ fn what_home_assistant_took_over_from_yaml_is_nobodys() {
             }
             desired.credentials.remove(0);
             observed.credentials.clear();
-            observed.domains = KnownDomains::Told(BTreeSet::from([Domain::new("fitbit")]));
+            observed.domains = KnownDomains::Listed(BTreeSet::from([Domain::new("fitbit")]));
             let theirs = DesiredCredential {
                 domain: Domain::new("fitbit"),
                 client_id: ClientId::new("12345"),
@@ -541,7 +541,7 @@ fn a_shadow_gives_way_to_a_mark_when_ha_lets_go() {
         shadowed(desired, observed);
         observed.config_entries.clear();
     });
-    let order = ["adopt a for spotify_id_a_2,spotify_id_a [LetGo]", "- claim [Superseded]"];
+    let order = ["adopt a for spotify_id_a_2,spotify_id_a [LetGo]", "- claim [Unclaimed]"];
     check(&plan, &order);
     assert_eq!(plan.steps[1].after, Some(plan.steps[0].id));
 }
@@ -647,7 +647,7 @@ fn an_unknown_integration_holds_up_its_own_entry_and_deletes() {
 
 #[test]
 fn a_custom_integration_is_planned_for_where_the_target_does_not_list_its_own() {
-    for (told, expected) in [
+    for (is_listed, expected) in [
         (true, r#"! + b UnknownIntegration { domain: Domain("mine"), suggestion: None }"#),
         (false, "+ b [NotObserved]"),
     ] {
@@ -655,7 +655,7 @@ fn a_custom_integration_is_planned_for_where_the_target_does_not_list_its_own() 
             desired.credentials = vec![wanted("a"), with_integration("mine")];
             observed.credentials.pop();
             policy.custom_integrations = BTreeSet::from([Domain::new("mine")]);
-            if !told {
+            if !is_listed {
                 observed.domains = KnownDomains::Assumed(observed.domains.all().clone());
             }
         });

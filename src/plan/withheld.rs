@@ -9,7 +9,7 @@ use smol_str::SmolStr;
 use super::action::Action;
 use crate::model::{ConfigEntry, Domain, Held, Key, Mark};
 
-/// Something about an entry that cannot be known from what is at hand.
+/// Something about an entry that cannot be known without its keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unknown {
     /// The entry.

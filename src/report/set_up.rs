@@ -200,7 +200,7 @@ fn described(setup_state: &SetupState) -> (&'static str, Option<String>) {
         }
         SetupState::Waits(_) => ("waiting_for_answers", None),
         SetupState::Ended(FlowStep::Aborted { reason, error }) => {
-            ("failed", Some(reasons::told(reason, error.as_deref())))
+            ("failed", Some(reasons::message(reason, error.as_deref())))
         }
         SetupState::Ended(_) => ("not_set_up", None),
         SetupState::Linked(accounts) => of_accounts("loaded", accounts),

@@ -19,6 +19,7 @@ pub(super) fn reason(reason: Reason) -> &'static str {
         Reason::Superseded => "a newer one of the same entry is there",
         Reason::AdoptionAsked => "made by hand, taken over as asked for",
         Reason::LetGo => "no linked account uses the one made by hand any more",
+        Reason::Unclaimed => "it claimed what is gone now, or has another claim",
         Reason::Renamed => {
             "the entry had another key, or its owner another name: nothing needs consent again. `formerly` with the old key, or the old `key`, makes that explicit"
         }
@@ -48,6 +49,7 @@ pub(super) fn reason_code(reason: Reason) -> &'static str {
         Reason::Superseded => "superseded",
         Reason::AdoptionAsked => "adoption_asked",
         Reason::LetGo => "let_go",
+        Reason::Unclaimed => "unclaimed",
         Reason::Renamed => "renamed",
         Reason::OldShadow => "old_shadow",
         Reason::ReferencedById => "referenced_by_id",

@@ -1,12 +1,13 @@
 //! age files, armored or not.
 
-use std::io::Read;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use age::armor::ArmoredReader;
 use age::{DecryptError, Decryptor, Identity};
 use age_core::format::{FileKey, Stanza};
 use secrecy::zeroize::Zeroizing;
+
+use crate::files;
 
 use super::locked::with_passphrase;
 use super::{Identities, Unreadable};
@@ -22,11 +23,10 @@ pub(super) fn is_file(bytes: &[u8]) -> bool {
 
 /// What is wrong with an armored age file, as far as that can be told without a key.
 pub fn age_damage(armored: &str) -> Option<Unreadable> {
-    let mut binary = Vec::new();
-    let whole = ArmoredReader::new(armored.trim().as_bytes()).read_to_end(&mut binary);
-    let opened = whole
+    let mut armor = ArmoredReader::new(armored.trim().as_bytes());
+    let opened = files::read_bytes(&mut armor, 0, armored.len() as u64)
         .map_err(DecryptError::Io)
-        .and_then(|_| Decryptor::new_buffered(binary.as_slice()).map(drop));
+        .and_then(|binary| Decryptor::new_buffered(binary.as_slice()).map(drop));
     opened.err().map(|error| told(&error, &Identities::default()))
 }
 
@@ -57,11 +57,9 @@ pub(super) fn decrypt(
             Err(error) => return Err(told(&error)),
         }
     };
-    let mut text = Zeroizing::new(Vec::with_capacity(bytes.len()));
-    plain
-        .read_to_end(&mut text)
-        .map_err(|_| Unreadable::Damaged("its content does not pass its own check"))?;
-    Ok(text)
+    let most = bytes.len() as u64;
+    files::read_bytes(&mut plain, most, most)
+        .map_err(|_| Unreadable::Damaged("its content does not pass its own check"))
 }
 
 fn nobody(counter: &StanzaCounter, identities: &Identities) -> Unreadable {

@@ -7,10 +7,24 @@ use secrecy::zeroize::Zeroizing;
 
 use super::source::Source;
 use super::{SecretResolver, Unreadable};
-use crate::model::Secret;
+use crate::model::{Reference, Secret};
 
 pub(super) const SOURCE: Source =
     Source { tag: "env_var", read, files: |_, _, _| Vec::new(), plain_file: |_, _, _| None };
+
+/// Variables that hold identities, or say how to get one.
+pub const SECRET_VARIABLES: [&str; 3] =
+    ["APPCRED_AGE_IDENTITY", "SOPS_AGE_KEY", "SOPS_AGE_KEY_CMD"];
+
+/// The variable that a secret stands in, if it stands in one.
+pub fn variable_of(reference: &Reference) -> Option<&str> {
+    match reference {
+        Reference::Tagged { tag, argument, .. } if tag == "env_var" => {
+            argument.split_whitespace().next()
+        }
+        _ => None,
+    }
+}
 
 /// Reads `NAME` or `NAME default`, as HA's `!env_var` does.
 fn read(argument: &str, _: &Path, _: &SecretResolver) -> Result<Secret, Unreadable> {

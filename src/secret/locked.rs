@@ -8,7 +8,8 @@ use age::armor::ArmoredReader;
 use age::plugin::{self, IdentityPluginV1};
 use age::{Callbacks, DecryptError, Decryptor, Identity, scrypt, ssh, x25519};
 use age_core::format::{FileKey, Stanza};
-use secrecy::zeroize::Zeroizing;
+
+use crate::files;
 
 use super::ask::Person;
 use super::recipients::ssh_mark;
@@ -80,10 +81,9 @@ impl LockedFile {
         let passphrase = self.person.request_passphrase(&question);
         let key = with_passphrase(passphrase.ok_or(DecryptError::KeyDecryptionFailed)?);
         let file = Decryptor::new_buffered(ArmoredReader::new(self.bytes.as_slice()))?;
-        let mut text = Zeroizing::new(String::new());
         let mut plain =
             file.decrypt([&key as &dyn Identity].into_iter()).map_err(wrong_passphrase)?;
-        std::io::Read::read_to_string(&mut plain, &mut text)?;
+        let text = files::read_stream(&mut plain, self.bytes.len() as u64)?;
         let lines = text.lines().map(str::trim);
         let keys =
             lines.filter(|line| !line.is_empty() && !line.starts_with('#')).map(

@@ -7,27 +7,27 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::{AUTHORIZATION, COOKIE, HOST, ORIGIN, WWW_AUTHENTICATE};
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
-use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
 use thiserror::Error;
 use url::Url;
 
-use crate::model::Secret;
+use crate::listener::Peer;
 
-use super::connections::Peer;
+use super::consent::Binding;
+use super::sessions::{Fingerprint, Sessions};
+use super::throttle::Throttle;
+use super::token_file::TokenFile;
 use super::{login, reply};
 
 /// The cookie of whoever has logged in.
-pub(super) const COOKIE_NAME: &str = "appcred_session";
+pub(super) const SESSION_COOKIE: &str = "appcred_session";
 /// Below which path the Supervisor shows us.
 const INGRESS_PATH: &str = "x-ingress-path";
 
@@ -42,10 +42,20 @@ const NO_TOKEN: &str =
 pub struct Access {
     port: u16,
     hosts: Vec<String>,
-    token: Option<Secret>,
+    token: Option<TokenFile>,
     ingress: Option<IpAddr>,
-    /// What a browser shows instead of the token. It ends with the process.
-    session: Secret,
+    pub(super) sessions: Sessions,
+    throttle: Throttle,
+    pub(super) binding: Binding,
+}
+
+/// What came of a token that somebody gave.
+pub(super) enum Attempt {
+    /// It is right: its fingerprint.
+    Right(Fingerprint),
+    Wrong,
+    /// The peer gave too many wrong ones, so this one was not looked at.
+    TooMany(Duration),
 }
 
 /// Why nobody may be let in so.
@@ -54,9 +64,9 @@ pub enum AccessError {
     /// Anybody could come.
     #[error("{0} can be reached from other machines")]
     TooOpen(SocketAddr),
-    /// No session could be made up.
+    /// Nothing secret could be made up.
     #[error("the system gives no random bytes: {0}")]
-    NoRandomness(getrandom::Error),
+    NoRandomness(#[from] getrandom::Error),
 }
 
 impl Access {
@@ -67,23 +77,26 @@ impl Access {
     /// Where anybody could come.
     pub fn new(
         address: SocketAddr,
-        token: Option<Secret>,
+        token: Option<TokenFile>,
         ingress: Option<IpAddr>,
         hosts: Vec<String>,
     ) -> Result<Self, AccessError> {
         if token.is_none() && ingress.is_none() && !address.ip().to_canonical().is_loopback() {
             return Err(AccessError::TooOpen(address));
         }
-        let mut random = [0; 32];
-        getrandom::fill(&mut random).map_err(AccessError::NoRandomness)?;
-        let session = Secret::new(&BASE64_URL_SAFE_NO_PAD.encode(random));
-        Ok(Self { port: address.port(), hosts, token, ingress, session })
+        let (sessions, throttle) = (Sessions::default(), Throttle::default());
+        let binding = Binding::new()?;
+        Ok(Self { port: address.port(), hosts, token, ingress, sessions, throttle, binding })
+    }
+
+    /// The port, where the system was to choose it.
+    pub fn listens_on(&mut self, port: u16) {
+        self.port = port;
     }
 
     /// Whether the Supervisor asks.
     pub(super) fn is_ingress(&self, request: &Request) -> bool {
-        let peer = request.extensions().get::<Peer>();
-        self.ingress.is_some() && peer.map(|peer| peer.0.ip().to_canonical()) == self.ingress
+        self.ingress.is_some() && Peer::of(request).map(Peer::ip) == self.ingress
     }
 
     /// Before what the addresses of our own pages are written, for whoever asks.
@@ -100,12 +113,33 @@ impl Access {
         self.token.is_some()
     }
 
-    pub(super) fn is_token(&self, said: &str) -> bool {
-        self.token.as_ref().is_some_and(|token| is_same(token.expose(), said.trim()))
+    /// Compares a token that a peer gives with ours.
+    pub(super) fn attempt(&self, peer: IpAddr, said: &str) -> Attempt {
+        if let Some(wait) = self.throttle.wait(peer) {
+            return Attempt::TooMany(wait);
+        }
+        let token = self.token.as_ref().and_then(TokenFile::current);
+        match token.filter(|token| token.is_same(&Fingerprint::of(said.trim()))) {
+            Some(token) => {
+                self.throttle.succeeded(peer);
+                Attempt::Right(token)
+            }
+            None => {
+                let count = self.throttle.failed(peer);
+                tracing::warn!(%peer, count, "a wrong token for the status page was refused");
+                Attempt::Wrong
+            }
+        }
     }
 
-    pub(super) fn session(&self) -> &Secret {
-        &self.session
+    /// Whether a browser shows a session that began with the token as it is now.
+    fn has_session(&self, headers: &HeaderMap) -> bool {
+        let mut cookies = cookies(headers, SESSION_COOKIE).peekable();
+        if cookies.peek().is_none() {
+            return false;
+        }
+        let Some(token) = self.token.as_ref().and_then(TokenFile::current) else { return false };
+        cookies.any(|cookie| self.sessions.has(cookie, &token))
     }
 
     /// Whether one may speak from there, whoever one is.
@@ -147,15 +181,30 @@ impl Access {
         Some(&origin) == host(headers).as_ref() || self.is_named(&origin)
     }
 
-    fn is_known(&self, headers: &HeaderMap) -> bool {
-        let bearer =
-            headers.get(AUTHORIZATION).and_then(|said| said.to_str().ok()).and_then(|it| {
-                let (scheme, token) = it.split_once(' ')?;
-                scheme.eq_ignore_ascii_case("bearer").then_some(token)
-            });
-        bearer.is_some_and(|token| self.is_token(token))
-            || cookies(headers).any(|cookie| is_same(self.session.expose(), cookie))
+    /// Whether somebody is let in without giving a token.
+    pub(super) fn is_admitted(&self, request: &Request) -> bool {
+        self.token.is_none() || self.is_ingress(request) || self.has_session(request.headers())
     }
+
+    /// Why nobody is let in who asks so.
+    fn refusal(&self, peer: &Peer, request: &Request) -> Option<Response> {
+        if self.is_admitted(request) {
+            return None;
+        }
+        match bearer(request.headers()).map(|said| self.attempt(peer.ip(), said)) {
+            Some(Attempt::Right(_)) => None,
+            Some(Attempt::TooMany(wait)) => Some(reply::too_many(wait)),
+            Some(Attempt::Wrong) | None if request.uri().path() == "/" => {
+                Some(login::page(StatusCode::UNAUTHORIZED, None))
+            }
+            Some(Attempt::Wrong) | None => Some(reply::words(StatusCode::UNAUTHORIZED, NO_TOKEN)),
+        }
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token)
 }
 
 /// Lets through who may speak from there: for what has a proof of its own.
@@ -173,22 +222,18 @@ pub(super) async fn guard_address(
 /// Lets through who may ask.
 pub(super) async fn guard(
     State(access): State<Arc<Access>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
     request: Request,
     next: Next,
 ) -> Response {
     if let Some(refusal) = access.refusal_of_address(&request) {
         return refusal;
     }
-    if access.token.is_none() || access.is_ingress(&request) || access.is_known(request.headers()) {
-        return next.run(request).await;
+    let Some(mut refusal) = access.refusal(&peer, &request) else { return next.run(request).await };
+    if refusal.status() == StatusCode::UNAUTHORIZED {
+        let bearer = HeaderValue::from_static("Bearer realm=\"appcred\"");
+        refusal.headers_mut().insert(WWW_AUTHENTICATE, bearer);
     }
-    let mut refusal = if request.uri().path() == "/" {
-        login::page(StatusCode::UNAUTHORIZED, None)
-    } else {
-        reply::words(StatusCode::UNAUTHORIZED, NO_TOKEN)
-    };
-    let bearer = HeaderValue::from_static("Bearer realm=\"appcred\"");
-    refusal.headers_mut().insert(WWW_AUTHENTICATE, bearer);
     refusal
 }
 
@@ -205,17 +250,12 @@ fn authority_of(origin: &str) -> Option<Authority> {
     }
 }
 
-fn cookies(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+/// The values of a cookie.
+pub(super) fn cookies<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &'a str> {
     let all = headers.get_all(COOKIE).iter().filter_map(|cookies| cookies.to_str().ok());
     all.flat_map(|cookies| cookies.split(';'))
         .filter_map(|cookie| cookie.trim().split_once('='))
-        .filter_map(|(name, value)| (name == COOKIE_NAME).then_some(value))
-}
-
-/// In a time that tells nothing of either.
-fn is_same(ours: &str, theirs: &str) -> bool {
-    let digest = |text: &str| Sha256::digest(text.as_bytes());
-    bool::from(digest(ours).as_slice().ct_eq(digest(theirs).as_slice()))
+        .filter_map(move |(key, value)| (key == name).then_some(value))
 }
 
 /// A path that can be written before an address as it is.

@@ -1,139 +1,76 @@
 //! Where a provider's redirect arrives, when our address was given to Home Assistant as its own.
-//!
-//! Whoever knows the state of a consent link that is pending may answer it, once; nothing else is
-//! passed on.
-
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use axum::extract::{RawQuery, State};
-use axum::http::StatusCode;
+use axum::http::HeaderMap;
 use axum::response::Response;
-use subtle::ConstantTimeEq;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::timeout;
 
-use crate::model::{FlowStep, TargetName};
-use crate::setup::{Answer, state};
+use crate::callback::{Answer, is_same_state, take};
+use crate::model::{FlowStep, HandOverError, TargetName};
+use crate::setup::state;
 use crate::status::Status;
 use crate::watch::CallbackRequest;
 
-use super::{House, page};
+use super::{ServerState, consent, page};
 
-/// How long Home Assistant may take to ask the provider in its turn.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Answered states that are told from forged ones, though their set-up is over.
-const MOST_REMEMBERED: usize = 64;
-
-const TAKEN: &str = "Thank you. Home Assistant has taken it; you can close this page.";
-const SLOW: &str = "Thank you. Home Assistant is still at work; the status page tells the rest.";
-const AGAIN: &str = "This was answered already. You can close this page.";
-const UNEXPECTED: &str =
-    "Nobody waits for this. If you have just consented, follow the newest link on the status page.";
-const NOT_WHOLE: &str = "The provider's answer is not whole: follow the link once more.";
-const BUSY: &str = "appcred cannot take it now. Reload this page in a moment.";
-
-/// Takes answers, one for each state.
-pub(super) struct Desk {
-    /// In the order in which they came.
-    answered: Mutex<Vec<String>>,
-    consents: mpsc::Sender<CallbackRequest>,
+/// Whose set-up waits for an answer.
+pub(super) struct Pending {
+    pub(super) target: TargetName,
+    pub(super) entry: String,
 }
 
-impl Desk {
-    pub(super) fn new(consents: mpsc::Sender<CallbackRequest>) -> Self {
-        Self { answered: Mutex::default(), consents }
-    }
-
-    fn was_answered(&self, state: &str) -> bool {
-        self.answered().iter().any(|answered| answered == state)
-    }
-
-    /// Whether nobody was quicker. Old ones that are pending no more are forgotten.
-    fn claim(&self, state: &str, status: &Status) -> bool {
-        let mut answered = self.answered();
-        if answered.iter().any(|answered| answered == state) {
-            return false;
-        }
-        let mut old = answered.len().saturating_sub(MOST_REMEMBERED);
-        answered.retain(|state| {
-            let is_old = old > 0;
-            old = old.saturating_sub(1);
-            !is_old || pending(status, state).is_some()
-        });
-        answered.push(state.to_owned());
-        true
-    }
-
-    fn release(&self, state: &str) {
-        self.answered().retain(|answered| answered != state);
-    }
-
-    /// Nothing can panic while this is held, and if so the list would still be whole.
-    fn answered(&self) -> MutexGuard<'_, Vec<String>> {
-        self.answered.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-pub(super) async fn arrive(State(house): State<House>, RawQuery(query): RawQuery) -> Response {
-    let (status, sentence) = take(&house, query.unwrap_or_default()).await;
-    page::sentence(status, &sentence)
-}
-
-async fn take(house: &House, query: String) -> (StatusCode, String) {
-    let told = |status: StatusCode, sentence: &str| (status, sentence.to_owned());
-    let status = house.status();
+pub(super) async fn arrive(
+    State(server): State<ServerState>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    let query = query.unwrap_or_default();
     let answer = Answer::read(&query);
-    let Some(state) = answer.state else { return told(StatusCode::BAD_REQUEST, UNEXPECTED) };
-    if house.desk.was_answered(&state) {
-        return told(StatusCode::GONE, AGAIN);
-    }
-    let Some(target) = pending(&status, &state) else {
-        tracing::warn!("a provider's answer that nobody waits for was refused");
-        return told(StatusCode::BAD_REQUEST, UNEXPECTED);
-    };
-    if !answer.is_whole {
-        return told(StatusCode::BAD_REQUEST, NOT_WHOLE);
-    }
-    if !house.desk.claim(&state, &status) {
-        return told(StatusCode::GONE, AGAIN);
-    }
-    let (taken, told_back) = oneshot::channel();
-    if house
-        .desk
-        .consents
-        .try_send(CallbackRequest { target: target.clone(), query, taken })
-        .is_err()
+    if answer.is_complete()
+        && let Some(state) = &answer.state
+        && !server.access.binding.is_of(&headers, state)
+        && let Some(pending) = pending(&server.status(), state)
     {
-        house.desk.release(&state);
-        return told(StatusCode::SERVICE_UNAVAILABLE, BUSY);
+        tracing::warn!(target = %pending.target, "an answer came from a browser that did not begin its consent");
+        return consent::ask(&server, &pending, &query);
     }
-    match timeout(PATIENCE, told_back).await {
-        Ok(Ok(Ok(()))) => told(StatusCode::OK, TAKEN),
-        Ok(Ok(Err(why))) => {
-            (StatusCode::BAD_GATEWAY, format!("Home Assistant has not taken it: {why}"))
-        }
-        // Whoever had it has stopped.
-        Ok(Err(_)) => {
-            house.desk.release(&state);
-            told(StatusCode::SERVICE_UNAVAILABLE, BUSY)
-        }
-        Err(_) => told(StatusCode::ACCEPTED, SLOW),
-    }
+    hand_over(&server, query).await
 }
 
-/// The target whose set-up waits for an answer with this state.
-fn pending<'a>(status: &'a Status, wanted: &str) -> Option<&'a TargetName> {
+/// Hands an answer on to the target that waits for it.
+pub(super) async fn hand_over(server: &ServerState, query: String) -> Response {
+    let answer = Answer::read(&query);
+    let pending = answer.state.as_deref().and_then(|state| pending(&server.status(), state));
+    let is_pending = pending.is_some();
+    if !is_pending {
+        tracing::warn!("a provider's answer that nobody waits for was refused");
+    }
+    let hand_on = || hand_on(server.callbacks.clone(), pending, query);
+    page::reply(&take(&server.consents, &answer, |_| is_pending, hand_on).await)
+}
+
+async fn hand_on(
+    callbacks: mpsc::Sender<CallbackRequest>,
+    pending: Option<Pending>,
+    query: String,
+) -> Result<(), HandOverError> {
+    let busy = || HandOverError::NotNow("appcred is busy".to_owned());
+    let Some(Pending { target, .. }) = pending else { return Err(busy()) };
+    let (taken, result) = oneshot::channel();
+    callbacks.try_send(CallbackRequest { target, query, taken }).map_err(|_| busy())?;
+    // Whoever had it may have stopped.
+    result.await.unwrap_or_else(|_| Err(busy()))
+}
+
+/// Whose set-up waits for an answer with this state.
+fn pending(status: &Status, wanted: &str) -> Option<Pending> {
     let is_it = |step: &FlowStep| match step {
-        FlowStep::Consent(link) => {
-            state(link).is_some_and(|state| bool::from(state.as_bytes().ct_eq(wanted.as_bytes())))
-        }
+        FlowStep::Consent(link) => state(link).is_some_and(|state| is_same_state(&state, wanted)),
         _ => false,
     };
-    let waits = status
-        .targets
-        .iter()
-        .find(|(_, target)| target.entries.iter().filter_map(|entry| entry.waits_for()).any(is_it));
-    waits.map(|(name, _)| name)
+    status.targets.iter().find_map(|(target, of_target)| {
+        let mut entries = of_target.entries.iter();
+        let entry = entries.find(|entry| entry.waits_for().is_some_and(is_it))?;
+        Some(Pending { target: target.clone(), entry: entry.name.to_string() })
+    })
 }

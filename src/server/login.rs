@@ -3,15 +3,18 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::State;
-use axum::http::StatusCode;
+use axum::extract::{ConnectInfo, State};
 use axum::http::header::{LOCATION, SET_COOKIE};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use maud::html;
 use url::form_urlencoded;
 
-use super::access::{Access, COOKIE_NAME};
-use super::page::{Shell, shell};
+use crate::listener::Peer;
+
+use super::access::{Access, Attempt, SESSION_COOKIE, cookies};
+use super::page::{Refresh, Shell, shell};
+use super::reply;
 
 const WRONG: &str = "That is not the token.";
 
@@ -30,22 +33,37 @@ pub(super) fn page(status: StatusCode, why: Option<&str>) -> Response {
             }
         }
     };
-    shell(status, &Shell { title: "appcred: log in", refresh: false, script: false }, &main)
+    shell(
+        status,
+        &Shell { title: "appcred: log in", refresh: Refresh::Never, script: false },
+        &main,
+    )
 }
 
-pub(super) async fn log_in(State(access): State<Arc<Access>>, body: Bytes) -> Response {
+pub(super) async fn log_in(
+    State(access): State<Arc<Access>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    body: Bytes,
+) -> Response {
     let said = form_urlencoded::parse(&body).find(|(name, _)| name == "token");
-    if !access.has_token() || !said.is_some_and(|(_, token)| access.is_token(&token)) {
-        return page(StatusCode::FORBIDDEN, Some(WRONG));
+    match said.map(|(_, token)| access.attempt(peer.ip(), &token)) {
+        Some(Attempt::Right(token)) => match access.sessions.begin(token) {
+            Ok(id) => to_the_page(id.expose(), ""),
+            Err(why) => reply::words(StatusCode::INTERNAL_SERVER_ERROR, &why.to_string()),
+        },
+        Some(Attempt::TooMany(wait)) => reply::too_many(wait),
+        Some(Attempt::Wrong) | None => page(StatusCode::FORBIDDEN, Some(WRONG)),
     }
-    to_the_page(access.session().expose(), "")
 }
 
-pub(super) async fn log_out() -> Response {
+pub(super) async fn log_out(State(access): State<Arc<Access>>, headers: HeaderMap) -> Response {
+    for id in cookies(&headers, SESSION_COOKIE) {
+        access.sessions.end(id);
+    }
     to_the_page("", "; Max-Age=0")
 }
 
 fn to_the_page(value: &str, more: &str) -> Response {
-    let cookie = format!("{COOKIE_NAME}={value}; Path=/; HttpOnly; SameSite=Strict{more}");
+    let cookie = format!("{SESSION_COOKIE}={value}; Path=/; HttpOnly; SameSite=Strict{more}");
     (StatusCode::SEE_OTHER, [(LOCATION, "./".to_owned()), (SET_COOKIE, cookie)]).into_response()
 }

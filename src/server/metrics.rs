@@ -3,9 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
+use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::Response;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{
     DescriptorEncoder, EncodeLabelSet, NoLabelSet, prometheus_text, text,
@@ -15,28 +16,49 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::status::{BUCKETS, Durations, Link, Status, TargetStatus};
 
-use super::{House, reply};
+use super::{ServerState, answer};
 
 const OPEN_METRICS: &str = "application/openmetrics-text";
 
-/// In the format that is asked for; Prometheus' own text to who does not know OpenMetrics.
-pub(super) async fn metrics(State(house): State<House>, headers: HeaderMap) -> Response {
-    let mut registry = Registry::default();
-    registry.register_collector(Box::new(Numbers(house.status())));
-    let mut accepted = headers.get_all(header::ACCEPT).iter();
-    let is_open = accepted.any(|value| value.to_str().is_ok_and(|it| it.contains(OPEN_METRICS)));
-    let mut written = String::new();
-    let (done, format) = if is_open {
-        let format = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-        (text::encode(&mut written, &registry), format)
-    } else {
-        let format = "text/plain; version=0.0.4; charset=utf-8";
-        (prometheus_text::encode(&mut written, &registry), format)
-    };
-    match done {
-        Ok(()) => ([(header::CONTENT_TYPE, format)], written).into_response(),
-        Err(why) => reply::words(StatusCode::INTERNAL_SERVER_ERROR, &why.to_string()),
+/// Of what kind the text is.
+#[derive(Clone, Copy)]
+pub(super) enum Format {
+    Prometheus,
+    OpenMetrics,
+}
+
+impl Format {
+    pub(super) const COUNT: usize = 2;
+
+    /// The one that is asked for; Prometheus' own for who does not know OpenMetrics.
+    fn asked(headers: &HeaderMap) -> Self {
+        let mut accepted = headers.get_all(header::ACCEPT).iter();
+        let is_open =
+            |value: &HeaderValue| value.to_str().is_ok_and(|it| it.contains(OPEN_METRICS));
+        if accepted.any(is_open) { Self::OpenMetrics } else { Self::Prometheus }
     }
+
+    fn content_type(self) -> &'static str {
+        match self {
+            Self::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        }
+    }
+}
+
+pub(super) async fn metrics(State(server): State<ServerState>, headers: HeaderMap) -> Response {
+    let format = Format::asked(&headers);
+    let made = server.metrics[format as usize].of(&server.status(), |status| {
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(Numbers(Arc::clone(status))));
+        let mut text = String::new();
+        let written = match format {
+            Format::Prometheus => prometheus_text::encode(&mut text, &registry),
+            Format::OpenMetrics => text::encode(&mut text, &registry),
+        };
+        written.map(|()| Bytes::from(text)).map_err(|why| why.to_string())
+    });
+    answer(made, format.content_type())
 }
 
 #[derive(Debug)]

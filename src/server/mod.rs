@@ -1,7 +1,7 @@
 //! What a watcher shows by HTTP: a status page, probes, metrics, and JSON for programs.
 //!
 //! ```text
-//!  connections.rs (sockets; ends gracefully) ──▶ access.rs (who may ask: Host, token, ingress)
+//!  crate::listener (bounded connections) ──▶ access.rs (who may ask: Host, token, ingress)
 //!                                                    │        └─ login.rs (a browser's way in)
 //!                                                    ▼
 //!  Status ─▶ report::status ─▶ page/, metrics.rs, probes.rs, /api/v1/status
@@ -13,44 +13,57 @@
 
 mod access;
 mod callback;
-mod connections;
+mod consent;
 mod login;
 mod metrics;
 mod page;
 mod probes;
 mod reply;
+mod sessions;
+mod shared;
+mod throttle;
+mod token_file;
 
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::extract::{FromRef, State};
 use axum::http::{StatusCode, header};
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
 pub use access::{Access, AccessError};
+pub use token_file::TokenFile;
 
+use crate::callback::{CALLBACK, Consents};
+use crate::listener::{self, Limits};
 use crate::report::{self, Names};
-use crate::setup::loopback::CALLBACK;
 use crate::status::Status;
 use crate::watch::{CallbackRequest, Heartbeat};
 
-use callback::Desk;
-use page::Page;
+use metrics::Format;
+use page::Main;
+use shared::Shared;
+
+/// A provider's answer is the largest thing that a form holds.
+const LARGEST_FORM: usize = 16 * 1024;
+/// A reverse proxy asks for many from one address.
+const LIMITS: Limits = Limits { connections: 256, per_peer: 128, body: LARGEST_FORM };
 
 /// All that is served.
 pub struct Serving {
-    /// How the houses stand.
+    /// The status of all targets.
     pub status: watch::Receiver<Arc<Status>>,
     /// Beats as long as the watcher runs.
     pub heartbeat: Heartbeat,
     /// The newest snapshot file's text; none before the first.
     pub snapshot: watch::Receiver<Option<Arc<str>>>,
     /// Where providers' answers go.
-    pub consents: mpsc::Sender<CallbackRequest>,
+    pub callbacks: mpsc::Sender<CallbackRequest>,
     /// What files are called.
     pub names: Arc<Names>,
     /// Who may ask.
@@ -59,81 +72,102 @@ pub struct Serving {
 
 /// What the routes share.
 #[derive(Clone)]
-struct House {
+struct ServerState {
     status: watch::Receiver<Arc<Status>>,
     heartbeat: Heartbeat,
     snapshot: watch::Receiver<Option<Arc<str>>>,
     names: Arc<Names>,
-    page: Arc<Page>,
-    desk: Arc<Desk>,
+    main: Arc<Shared<Main>>,
+    json: Arc<Shared<Rendered>>,
+    metrics: Arc<[Shared<Rendered>; Format::COUNT]>,
+    callbacks: mpsc::Sender<CallbackRequest>,
+    consents: Consents,
     access: Arc<Access>,
 }
 
-impl House {
+/// What is served to everybody alike, or why it could not be made.
+type Rendered = Result<Bytes, String>;
+
+impl ServerState {
     fn status(&self) -> Arc<Status> {
         Arc::clone(&self.status.borrow())
     }
 }
 
-impl FromRef<House> for Arc<Access> {
-    fn from_ref(house: &House) -> Self {
-        Arc::clone(&house.access)
+impl FromRef<ServerState> for Arc<Access> {
+    fn from_ref(server: &ServerState) -> Self {
+        Arc::clone(&server.access)
     }
 }
 
 /// Serves until it is dropped, or until `ended` comes true; what is being answered then is finished.
-pub async fn serve(listener: TcpListener, serving: Serving, ended: impl Future<Output = ()>) {
-    let Serving { status, heartbeat, snapshot, consents, names, access } = serving;
+pub async fn serve(
+    listener: TcpListener,
+    serving: Serving,
+    ended: impl Future<Output = ()> + Send + 'static,
+) {
+    let Serving { status, heartbeat, snapshot, callbacks, names, access } = serving;
     let access = Arc::new(access);
-    let house = House {
+    let server = ServerState {
         status,
         heartbeat,
         snapshot,
         names,
-        page: Arc::default(),
-        desk: Arc::new(Desk::new(consents)),
+        main: Arc::default(),
+        json: Arc::default(),
+        metrics: Arc::default(),
+        callbacks,
+        consents: Consents::default(),
         access: Arc::clone(&access),
     };
-    connections::serve(listener, router(house), ended).await;
+    listener::serve(listener, LIMITS, router(server), ended).await;
 }
 
-fn router(house: House) -> Router {
+fn router(server: ServerState) -> Router {
     let guarded = Router::new()
         .route("/", get(page::whole))
         .route("/fragment", get(page::fragment))
+        .route("/consent", get(consent::begin))
         .route("/metrics", get(metrics::metrics))
         .route("/api/v1/status", get(status))
         .route("/api/v1/snapshot", get(snapshot))
-        .route_layer(from_fn_with_state(Arc::clone(&house.access), access::guard));
+        .route_layer(from_fn_with_state(Arc::clone(&server.access), access::guard));
     let others = Router::new()
-        // A browser that comes back from a provider brings no cookie of ours: the state stands for it.
-        .route(CALLBACK, get(callback::arrive))
+        // A browser that comes back from a provider does not bring its session.
+        .route(CALLBACK, get(callback::arrive).post(consent::confirm))
         .route("/login", post(login::log_in))
         .route("/logout", post(login::log_out))
-        .route_layer(from_fn_with_state(Arc::clone(&house.access), access::guard_address));
+        .route_layer(from_fn_with_state(Arc::clone(&server.access), access::guard_address));
     Router::new()
         .merge(guarded)
         .merge(others)
-        // The kubelet asks by the pod's address and without a token, and is told next to nothing.
+        // The kubelet asks by the pod's address and without a token, and learns next to nothing.
         .route("/healthz", get(probes::alive))
         .route("/readyz", get(probes::ready))
         .fallback(async || reply::words(StatusCode::NOT_FOUND, "There is nothing here."))
-        .layer(from_fn_with_state(Arc::clone(&house.access), reply::harden))
-        .layer(from_fn(reply::only_what_is_served))
-        .with_state(house)
+        .layer(from_fn_with_state(Arc::clone(&server.access), reply::harden))
+        .with_state(server)
 }
 
-async fn status(State(house): State<House>) -> Response {
-    match report::status::json(&house.status(), &house.names) {
-        Ok(text) => json(text),
-        Err(why) => reply::words(StatusCode::INTERNAL_SERVER_ERROR, &why.to_string()),
+async fn status(State(server): State<ServerState>) -> Response {
+    let made = server.json.of(&server.status(), |status| {
+        let text = report::status::json(status, &server.names);
+        text.map(Bytes::from).map_err(|why| why.to_string())
+    });
+    answer(made, "application/json")
+}
+
+fn answer(made: Rendered, content_type: &'static str) -> Response {
+    match made {
+        Ok(bytes) => ([(header::CONTENT_TYPE, content_type)], bytes).into_response(),
+        Err(why) => reply::words(StatusCode::INTERNAL_SERVER_ERROR, &why),
     }
 }
 
-async fn snapshot(State(house): State<House>) -> Response {
-    let snapshot = house.snapshot.borrow().clone();
+async fn snapshot(State(server): State<ServerState>) -> Response {
+    let snapshot = server.snapshot.borrow().clone();
     match snapshot {
-        Some(text) => json(text.to_string()),
+        Some(text) => answer(Ok(Bytes::from_owner(SharedText(text))), "application/json"),
         None => reply::words(
             StatusCode::NOT_FOUND,
             "There is no snapshot yet: one is taken once every target was looked at.",
@@ -141,6 +175,11 @@ async fn snapshot(State(house): State<House>) -> Response {
     }
 }
 
-fn json(text: String) -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], text).into_response()
+/// A text that is answered without a copy.
+struct SharedText(Arc<str>);
+
+impl AsRef<[u8]> for SharedText {
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
 }

@@ -6,27 +6,27 @@ use axum::response::Response;
 
 use crate::status::{Link, Status, TargetStatus};
 
-use super::{House, reply};
+use super::{ServerState, reply};
 
 /// Targets that are named in the reason.
 const MOST_NAMED: usize = 5;
 
-pub(super) async fn alive(State(house): State<House>) -> Response {
-    if house.heartbeat.is_alive() {
+pub(super) async fn alive(State(server): State<ServerState>) -> Response {
+    if server.heartbeat.is_alive() {
         reply::words(StatusCode::OK, "alive")
     } else {
         reply::words(StatusCode::SERVICE_UNAVAILABLE, "the watcher has stopped")
     }
 }
 
-pub(super) async fn ready(State(house): State<House>) -> Response {
-    match unready(&house.status()) {
+pub(super) async fn ready(State(server): State<ServerState>) -> Response {
+    match unready(&server.status()) {
         None => reply::words(StatusCode::OK, "ready"),
         Some(why) => reply::words(StatusCode::SERVICE_UNAVAILABLE, &why),
     }
 }
 
-/// What it still waits for. Names of targets alone are told, for anybody may ask.
+/// What it still waits for. It says the names of targets and nothing else, since anybody may ask.
 fn unready(status: &Status) -> Option<String> {
     if status.manifests.read_at.is_none() {
         return Some("the manifests were not read yet".to_owned());

@@ -1,13 +1,14 @@
 //! What every answer has in common.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
-    X_FRAME_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, RETRY_AFTER,
+    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -15,15 +16,22 @@ use super::access::Access;
 
 /// What an answer without a page of ours may do.
 const NOTHING: &str = "default-src 'none'; base-uri 'none'; form-action 'none'";
-/// No login is longer.
-const LARGEST_BODY: u64 = 4 * 1024;
 
 /// A sentence.
 pub(super) fn words(status: StatusCode, sentence: &str) -> Response {
     (status, [(CONTENT_TYPE, "text/plain; charset=utf-8")], format!("{sentence}\n")).into_response()
 }
 
-/// Nothing is kept, guessed, told to others or framed, but by Home Assistant where it is let in.
+/// Whoever gave too many wrong tokens learns when the next one is looked at.
+pub(super) fn too_many(wait: Duration) -> Response {
+    let seconds = wait.as_secs() + 1;
+    let sentence = format!("Too many wrong tokens. Wait {seconds} seconds.");
+    let mut response = words(StatusCode::TOO_MANY_REQUESTS, &sentence);
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    response
+}
+
+/// No answer is stored, guessed at, reported to others or framed, except by Home Assistant where it is let in.
 pub(super) async fn harden(
     State(access): State<Arc<Access>>,
     request: Request,
@@ -47,14 +55,4 @@ pub(super) async fn harden(
     ];
     headers.extend(fixed.map(|(name, value)| (name, HeaderValue::from_static(value))));
     response
-}
-
-/// Only a login has a body, and a short one.
-pub(super) async fn only_what_is_served(request: Request, next: Next) -> Response {
-    use axum::body::HttpBody;
-    let largest = if request.method() == Method::POST { LARGEST_BODY } else { 0 };
-    if request.body().size_hint().lower() > largest {
-        return words(StatusCode::PAYLOAD_TOO_LARGE, "That is too much.");
-    }
-    next.run(request).await
 }

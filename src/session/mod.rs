@@ -3,16 +3,20 @@
 use std::fs;
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use secrecy::zeroize::Zeroizing;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::files::{self, TEXT_LIMIT};
-use crate::model::{Reference, Secret};
+use crate::files::{self, FileLock, TEXT_LIMIT, wait_for};
+use crate::model::Secret;
 use crate::secret::seal::{Unsealed, seal};
-use crate::secret::{SecretResolver, Unreadable, read};
+use crate::secret::{SecretResolver, Unreadable};
 use crate::target::home_assistant::Session;
+
+/// A session is ended at Home Assistant while its file is locked.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// Why a session is not kept or not found.
 #[derive(Debug, Error)]
@@ -78,15 +82,16 @@ impl Store {
     pub fn load(&self, url: &str, vault: &SecretResolver) -> Result<Option<Session>, StoreError> {
         let file = self.file(url);
         let sealed = match files::optional(files::read_text(&file, TEXT_LIMIT)) {
-            Ok(Some(mut text)) => std::mem::take(&mut *text),
+            Ok(Some(text)) => text,
             Ok(None) => return Ok(None),
             Err(error) => return Err(StoreError::File { file, why: error.to_string() }),
         };
-        let opened = match read(&Reference::Age(sealed), vault) {
+        // A session is a document of ours, and no value for Home Assistant.
+        let opened = match vault.open(sealed.as_bytes()) {
             Ok(opened) => opened,
             Err(why) => return Err(StoreError::Sealed { file, why }),
         };
-        match serde_json::from_str::<Kept<'_>>(opened.expose()) {
+        match serde_json::from_slice::<Kept<'_>>(&opened) {
             Ok(kept) if kept.url == url => Ok(Some(Session {
                 url: kept.url.to_owned(),
                 client_id: kept.client_id.to_owned(),
@@ -115,6 +120,17 @@ impl Store {
         files::make_private_folder(&self.folder).map_err(|error| fault(error.to_string()))?;
         files::write_private(&file, sealed.as_bytes()).map_err(|error| fault(error.to_string()))?;
         Ok(file)
+    }
+
+    /// Keeps other runs from storing or removing sessions until it is dropped.
+    ///
+    /// # Errors
+    /// Where another run does not end.
+    pub fn lock(&self) -> Result<Option<FileLock>, StoreError> {
+        let fault = |why: String| StoreError::File { file: self.folder.clone(), why };
+        files::make_private_folder(&self.folder).map_err(|error| fault(error.to_string()))?;
+        let lock = wait_for(LOCK_TIMEOUT, || false, || FileLock::existing(&self.folder));
+        lock.map_err(|refused| fault(refused.to_string()))
     }
 
     /// Removes the session at an address; whether there was one.

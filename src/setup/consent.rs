@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, sleep_until};
 
+use crate::callback::{Arrival, Delivery, Loopback};
 use crate::model::{FlowId, FlowStep};
 use crate::target::Stop;
 use crate::target::home_assistant::FlowEvents;
 
-use super::loopback::{Arrival, Loopback};
 use super::step::state;
 
 /// How often a flow is looked at that waits for a code to be typed in.
@@ -16,21 +16,21 @@ const LOOK_SECONDS: u64 = 2;
 
 /// How the wait ended.
 pub enum Wait {
-    /// The provider sent the browser to us: the query of the address.
-    Answered(String),
-    /// The browser went to HA by itself, or HA may have gone on.
+    /// The provider sent the browser to us.
+    Answered(Delivery),
+    /// The browser went to HA directly, or HA may have gone on.
     MovedOn,
     /// The connection to HA was lost.
     Lost,
     /// Nobody consented in time.
     TimedOut,
-    /// Told to stop.
+    /// Asked to stop.
     Stopped,
 }
 
 /// Waits for what a flow's step asks of a person.
 ///
-/// What arrives with a wrong state is told to `forged` and changes nothing.
+/// An answer with a wrong state calls `forged` and changes nothing.
 pub async fn wait(
     flow: &FlowId,
     step: &FlowStep,
@@ -55,7 +55,7 @@ pub async fn wait(
     loop {
         tokio::select! {
             arrival = loopback.next() => match arrival {
-                Arrival::Answer(query) => return Wait::Answered(query),
+                Arrival::Answer(delivery) => return Wait::Answered(delivery),
                 Arrival::Forged => forged(),
             },
             moved_on = events.moved_on(flow) => {

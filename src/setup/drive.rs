@@ -162,7 +162,7 @@ async fn walk(
         }
     }
     give_up(ha, task, &flow).await?;
-    Ok(FlowState::Failed("Home Assistant asks on and on".to_owned()))
+    Ok(FlowState::Failed("Home Assistant asked too many questions".to_owned()))
 }
 
 /// The next step; none where HA has the flow no more. What HA does not take is shown as it was.
@@ -232,7 +232,7 @@ async fn ended_unseen(ha: &HomeAssistant, task: &Task<'_>) -> Result<FlowState, 
     match of_domain.rfind(is_ours) {
         Some(account) => Ok(judge(&ha.settled(&account.id).await?)),
         None => Ok(FlowState::Failed(
-            "Home Assistant has this set-up no more: it was restarted, or somebody ended it; start it again"
+            "Home Assistant has this set-up no more: it was restarted, or somebody ended it: start it again"
                 .to_owned(),
         )),
     }

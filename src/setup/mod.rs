@@ -6,20 +6,16 @@
 //!     ▲
 //!  drive.rs (asks HA, until a person is needed or it is over) ──▶ target/home_assistant
 //!     ▲
-//!  consent.rs (waits for the person) ◀── loopback.rs (where a provider's redirect arrives)
-//!  answer.rs = what that redirect says
+//!  consent.rs (waits for the person) ◀── crate::callback (where a provider's redirect arrives)
 //!  reasons.rs = HA's words for how it ended
 //! ```
 
-mod answer;
 pub mod consent;
 pub mod drive;
-pub mod loopback;
 pub mod reasons;
 mod step;
 
 #[cfg(test)]
 mod tests;
 
-pub use answer::Answer;
 pub use step::{Guide, redirect_uri, state};

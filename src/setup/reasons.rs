@@ -57,7 +57,7 @@ pub fn is_success(reason: &str) -> bool {
 }
 
 /// Why a set-up failed, for people: in our words where HA's are known, and HA's own.
-pub fn told(reason: &str, error: Option<&str>) -> String {
+pub fn message(reason: &str, error: Option<&str>) -> String {
     let provider = match error {
         Some(error) if error != "access_denied" => format!(", the provider said {error}"),
         _ => String::new(),
@@ -72,15 +72,15 @@ pub fn told(reason: &str, error: Option<&str>) -> String {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::{REASONS, is_success, told};
+    use super::{REASONS, is_success, message};
 
     #[test]
-    fn every_reason_is_told_once_and_keeps_has_word() {
+    fn every_reason_is_message_once_and_keeps_has_word() {
         let words: BTreeSet<_> = REASONS.iter().map(|(word, _)| word).collect();
         assert_eq!(words.len(), REASONS.len());
-        let refused = told("user_rejected_authorize", Some("access_denied"));
+        let refused = message("user_rejected_authorize", Some("access_denied"));
         assert_eq!(refused, "consent was refused at the provider (user_rejected_authorize)");
-        let strange = told("moon_phase", Some("server_error"));
+        let strange = message("moon_phase", Some("server_error"));
         assert_eq!(strange, "Home Assistant ended it: moon_phase, the provider said server_error");
         assert!(is_success("reauth_successful") && !is_success("already_configured"));
     }

@@ -43,7 +43,7 @@ pub(super) enum Move {
     Pause,
     /// A person is needed for what this step shows.
     Wait(FlowStep),
-    /// The account is linked; what HA told of it, where it is a new one.
+    /// The account is linked; what HA says of it, where it is a new one.
     Done(Option<Linked>),
     /// It ended otherwise.
     Failed(String),
@@ -65,11 +65,11 @@ pub(super) fn next(step: FlowStep, guide: &Guide<'_>, answered: &BTreeSet<String
         FlowStep::Created(linked) => Move::Done(Some(linked)),
         FlowStep::Aborted { reason, .. } if reasons::is_success(&reason) => Move::Done(None),
         FlowStep::Aborted { reason, error } => {
-            Move::Failed(reasons::told(&reason, error.as_deref()))
+            Move::Failed(reasons::message(&reason, error.as_deref()))
         }
-        FlowStep::Broken => {
-            Move::Failed("Home Assistant stumbles over this set-up; its log may say why".to_owned())
-        }
+        FlowStep::Broken => Move::Failed(
+            "Home Assistant failed to process this set-up; its log may say why".to_owned(),
+        ),
     }
 }
 
@@ -168,7 +168,7 @@ fn consent(link: ConsentLink, guide: &Guide<'_>) -> Move {
     }
 }
 
-/// Where the provider sends the browser back to, which it must have been told.
+/// Where the provider sends the browser back to, which must be registered with it.
 pub fn redirect_uri(link: &ConsentLink) -> Option<String> {
     link.parameter("redirect_uri")
 }

@@ -162,14 +162,14 @@ pub struct Difference {
 /// about what somebody has changed at the target.
 pub fn differences(plan: &Plan, is_left: bool, is_drift: bool) -> Vec<Difference> {
     let steps = plan.steps.iter().filter(|_| is_left).map(|step| Difference {
-        what: step.action.told(),
+        what: step.action.summary(),
         why: None,
         is_drift: is_drift && !step.action.is_set_up(),
     });
     let is_meant = |why: &Why| matches!(why, Why::PruneOff);
     let withheld = plan.withheld.iter().filter(|withheld| !is_meant(&withheld.why));
     let withheld = withheld.map(|withheld| Difference {
-        what: withheld.action.told(),
+        what: withheld.action.summary(),
         why: Some(withheld.why.clone()),
         is_drift: false,
     });

@@ -51,7 +51,7 @@ impl RepeatedSteps {
             if times.len() >= MOST_REPEATS {
                 *times = vec![now; MOST_REPEATS - 1];
                 taken.insert(step.id);
-                contested.push(step.action.told());
+                contested.push(step.action.summary());
             }
         }
         plan.steps.retain(|step| !taken.contains(&step.id));

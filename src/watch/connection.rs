@@ -6,7 +6,7 @@ use futures_util::FutureExt;
 use tokio::sync::watch;
 
 use crate::connect::ConnectError;
-use crate::model::{Desired, Observed};
+use crate::model::{Desired, HandOverError, Observed};
 use crate::plan::Plan;
 use crate::reconcile::{self, Proven, StepOutcome, Verdicts};
 use crate::secret::SecretResolver;
@@ -60,7 +60,10 @@ pub trait LiveTarget: Observe + Execute + Send + Sync + 'static {
     ///
     /// # Errors
     /// Where the target does not accept it.
-    fn deliver_callback(&self, query: &str) -> impl Future<Output = Result<(), Refusal>> + Send;
+    fn deliver_callback(
+        &self,
+        query: &str,
+    ) -> impl Future<Output = Result<(), HandOverError>> + Send;
 
     /// Displays a message, in Markdown, in the place of the last one of this id; none removes that.
     ///
@@ -160,10 +163,10 @@ impl LiveTarget for ConnectedTarget {
         }
     }
 
-    async fn deliver_callback(&self, query: &str) -> Result<(), Refusal> {
+    async fn deliver_callback(&self, query: &str) -> Result<(), HandOverError> {
         match &self.target {
             Target::HomeAssistant(ha) => ha.hand_on(query).await,
-            Target::ConfigDir(_) => Err(Refusal::Unsupported),
+            Target::ConfigDir(_) => Err(HandOverError::Refused(Refusal::Unsupported.to_string())),
         }
     }
 

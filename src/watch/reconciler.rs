@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::model::{Observed, TargetName};
+use crate::model::{HandOverError, Observed, TargetName};
 use crate::plan::{Action, CredentialState, Plan, Step, StepId, plan};
 use crate::reconcile::{Outcome, Proven, StepOutcome, Verdicts, apply};
 use crate::status::{self, Link, Mode};
@@ -82,6 +82,14 @@ impl<C: Connect> TargetReconciler<C> {
         }
     }
 
+    /// For another target of the same name. Its lock and connection are let go; whoever was notified
+    /// of an error is notified of its end.
+    #[must_use]
+    pub(super) fn for_another_target(self) -> Self {
+        let Self { name, connector, statuses, snapshots, stop, notifier, .. } = self;
+        Self { notifier, ..Self::new(name, connector, statuses, snapshots, stop) }
+    }
+
     /// Waits for an event of the target; for ever where none is connected.
     pub(super) async fn next_event(&mut self) -> TargetEvent {
         match &mut self.connection {
@@ -99,12 +107,8 @@ impl<C: Connect> TargetReconciler<C> {
     /// Passes a provider's answer on to HA.
     pub(super) async fn deliver(&self, callback: CallbackDelivery) {
         let result = match &self.connection {
-            Some(connection) => connection
-                .target
-                .deliver_callback(&callback.query)
-                .await
-                .map_err(|refusal| refusal.to_string()),
-            None => Err("Home Assistant cannot be reached now".to_owned()),
+            Some(connection) => connection.target.deliver_callback(&callback.query).await,
+            None => Err(HandOverError::NotNow("it cannot be reached".to_owned())),
         };
         // Whoever brought it may have gone.
         drop(callback.taken.send(result));
@@ -314,7 +318,7 @@ impl<C: Connect> TargetReconciler<C> {
                     }
                     return is_begun;
                 }
-                undone.push(format!("{}: {why}", step.action.told()));
+                undone.push(format!("{}: {why}", step.action.summary()));
                 matches!(outcome, Outcome::Unfinished(_))
             }
         }

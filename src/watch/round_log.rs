@@ -54,7 +54,7 @@ impl RoundLog {
     }
 
     pub(super) fn outcome(&mut self, step: &Step, outcome: &Outcome) {
-        let what = step.action.told();
+        let what = step.action.summary();
         match outcome {
             Outcome::Done => {
                 tracing::info!(target = %self.target, "{what}: done");

@@ -57,7 +57,7 @@ impl SetUps {
         for (key, setup_state) in &plan.setup_states {
             match setup_state {
                 SetupState::Ended(FlowStep::Aborted { reason, error }) => {
-                    let why = reasons::told(reason, error.as_deref());
+                    let why = reasons::message(reason, error.as_deref());
                     ended.push((key.clone(), why.clone()));
                     self.0.insert(key.clone(), Ended { why, resting: None });
                 }

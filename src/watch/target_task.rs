@@ -80,13 +80,17 @@ impl<C: Connect> TargetTask<C> {
     async fn run(&self, inbox: &mut Inbox) {
         let mut last: Option<Arc<TargetSpec>> = None;
         let mut schedule = Schedule::default();
-        let mut reconciler = self.reconciler();
+        let mut reconciler = TargetReconciler::new(
+            self.name.clone(),
+            Arc::clone(&self.connector),
+            self.statuses.clone(),
+            self.snapshots.clone(),
+            self.stop.clone(),
+        );
         loop {
             let spec = Arc::clone(&inbox.specs.borrow_and_update());
             if last.replace(Arc::clone(&spec)).is_some_and(|last| !last.is_same_target(&spec)) {
-                // Its lock and connection are let go before the other target's are taken.
-                drop(reconciler);
-                reconciler = self.reconciler();
+                reconciler = reconciler.for_another_target();
                 schedule = Schedule::default();
             }
             let begun = Instant::now();
@@ -106,16 +110,6 @@ impl<C: Connect> TargetTask<C> {
                 return;
             }
         }
-    }
-
-    fn reconciler(&self) -> TargetReconciler<C> {
-        TargetReconciler::new(
-            self.name.clone(),
-            Arc::clone(&self.connector),
-            self.statuses.clone(),
-            self.snapshots.clone(),
-            self.stop.clone(),
-        )
     }
 
     /// Waits for what comes first: the pause is over, the spec has changed, or the target reports an

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 
-use crate::model::TargetName;
+use crate::model::{HandOverError, TargetName};
 use crate::target::Stop;
 
 use super::callback_request::{CallbackDelivery, CallbackRequest};
@@ -142,7 +142,8 @@ impl<C: Connect> TargetTasks<C> {
             },
         };
         // Whoever asked may have gone.
-        drop(refused.taken.send(Err("no task can take it now".to_owned())));
+        let why = "no task can take it now".to_owned();
+        drop(refused.taken.send(Err(HandOverError::NotNow(why))));
     }
 
     /// Lets all targets finish what is in flight.

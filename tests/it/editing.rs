@@ -311,6 +311,117 @@ fn edit_sweeps_what_nobody_could() {
     assert!(!left.path().exists() && used.path().exists());
 }
 
+/// What other users of the machine may make in a folder that everybody may write to.
+#[test]
+fn edit_is_not_stopped_by_what_others_left() {
+    let desk = Desk::new();
+    let base = tempfile::tempdir_in("/dev/shm").unwrap();
+    let at = |name: &str| base.path().join(name);
+    fs::write(at("appcred-edit-file"), "").unwrap();
+    std::os::unix::fs::symlink("/etc", at("appcred-edit-link")).unwrap();
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    let fifo = rustix::fs::FileType::Fifo;
+    rustix::fs::mknodat(rustix::fs::CWD, at("appcred-edit-pipe"), fifo, mode, 0).unwrap();
+    fs::create_dir(at("appcred-edit-theirs")).unwrap();
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::chown(at("appcred-edit-theirs"), Some(12), None).unwrap();
+    }
+    desk.edit(MANIFEST, "").env("XDG_RUNTIME_DIR", base.path()).run();
+    for name in ["appcred-edit-file", "appcred-edit-link", "appcred-edit-pipe"] {
+        assert!(at(name).symlink_metadata().is_ok(), "{name}");
+    }
+    assert!(!rustix::process::geteuid().is_root() || at("appcred-edit-theirs").exists());
+}
+
+#[test]
+fn an_emptied_file_changes_nothing() {
+    let desk = Desk::new();
+    let armored = encrypt("one: m4rk3d-one\n", &desk.recipient.parse().unwrap());
+    desk.project.write("secrets.yaml.age", &armored);
+    let rule = ["--encrypt", "--age", &desk.recipient, "b.yaml"];
+    desk.project.write("b.yaml", "application_credentials:\n    - domain: fitbit\n      client_id: f\n      client_secret: m4rk3d\n");
+    desk.project.write("credentials/b.yaml", &sops(desk.project.path(), &desk.identity, rule));
+    for file in [MANIFEST, "credentials/b.yaml", "secrets.yaml.age", "appcred.yaml"] {
+        let before = desk.text(file);
+        let scripts: &[&str] = match file {
+            "secrets.yaml.age" => &["truncate -s 0 \"$1\"", "echo >\"$1\"", "rm \"$1\""],
+            _ => &["truncate -s 0 \"$1\"", "printf -- '---\\n# nothing\\n' >\"$1\"", "rm \"$1\""],
+        };
+        for script in scripts {
+            let ran = desk.edit(file, script).status(1).stdout("").run();
+            assert!(ran.stderr.contains(file), "{script}: {}", ran.stderr);
+            assert_eq!(desk.text(file), before, "{file}: {script}");
+            assert!(!desk.project.join(&format!("{file}.unsaved.age")).exists(), "{script}");
+        }
+    }
+    // Said in words it is what somebody wants.
+    desk.edit(MANIFEST, "echo 'application_credentials: []' >\"$1\"").run();
+    assert_eq!(desk.text(MANIFEST), "application_credentials: []\n");
+}
+
+#[test]
+fn an_editor_gets_no_secret_from_the_environment() {
+    let desk = Desk::new();
+    desk.project.write(
+        "appcred.yaml",
+        &format!(
+            "targets: {{home: {{url: 'http://127.0.0.1:9', token: !env_var OUR_TOKEN}}}}\nage: {{recipients: [{}]}}\n",
+            desk.recipient
+        ),
+    );
+    let seen = desk.tools.join("seen");
+    let secrets = ["OUR_TOKEN", "HASS_TOKEN", "SUPERVISOR_TOKEN", "APPCRED_SNAPSHOT_TOKEN"];
+    let mut appcred = desk.edit(MANIFEST, &format!("env >{}", seen.display())).env("KEPT", "kept");
+    for name in secrets {
+        appcred = appcred.env(name, "m4rk3d");
+    }
+    appcred.run();
+    let seen = fs::read_to_string(seen).unwrap();
+    assert!(seen.contains("KEPT=kept"), "{seen}");
+    assert!(!seen.contains("m4rk3d") && !seen.contains("AGE-SECRET-KEY-"), "{seen}");
+}
+
+#[test]
+fn while_a_file_is_edited_the_process_cannot_leave_its_memory() {
+    let desk = Desk::new();
+    let mut running = desk.edit(MANIFEST, "echo open; exec sleep 600").spawn();
+    running.line_with("open");
+    let limits = fs::read_to_string(format!("/proc/{}/limits", running.id())).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    let core: Vec<_> = core.split_whitespace().collect();
+    assert_eq!(core[4..6], ["0", "0"], "{limits}");
+    running.signal(Signal::TERM);
+    running.finish();
+}
+
+/// `vi` is vim on most systems: by a symlink, or as a program of that name.
+#[test]
+fn vi_that_is_vim_keeps_no_history() {
+    let desk = Desk::new();
+    let seen = desk.tools.join("seen");
+    let vim = desk.editor(&format!(
+        "if [ \"$1\" = --version ]; then echo \"$VERSION\"; exit; fi; printf '%s ' \"$@\" >{}",
+        seen.display()
+    ));
+    let bin = desk.tools.join("bin");
+    fs::create_dir(&bin).unwrap();
+    fs::copy(&vim, bin.join("vim.tiny")).unwrap();
+    let check = |version: &str, is_guarded: bool| {
+        let path = format!("{}:/usr/bin:/bin", bin.display());
+        let appcred = Appcred::new().in_dir(desk.project.path());
+        let appcred = appcred.env("SOPS_AGE_KEY", &desk.identity).env("PATH", path);
+        appcred.env("VERSION", version).env("EDITOR", "vi").args(["edit", MANIFEST]).run();
+        let seen = fs::read_to_string(&seen).unwrap();
+        assert_eq!(seen.starts_with("-n -i NONE -c "), is_guarded, "{version}: {seen}");
+    };
+    std::os::unix::fs::symlink("vim.tiny", bin.join("vi")).unwrap();
+    check("", true);
+    fs::remove_file(bin.join("vi")).unwrap();
+    fs::copy(&vim, bin.join("vi")).unwrap();
+    check("VIM - Vi IMproved 9.1", true);
+    check("nvi 1.81", false);
+}
+
 #[test]
 fn many_may_edit_at_the_same_time() {
     const AT_ONCE: usize = 8;

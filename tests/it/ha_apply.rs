@@ -154,8 +154,8 @@ fn ha_credential_made_by_hand_is_shadowed_when_adopted() {
     house.appcred(&ha).args(["apply", "--yes", "--adopt"]).run();
 
     let held = ha.credentials();
-    assert_eq!(held.len(), 2, "{held:?}");
-    assert_eq!((&held[1]["auth_domain"], &held[1]["client_secret"]), (&json!(id), &json!("new")));
+    assert_eq!(held.len(), 3, "the one made by hand, the claim and the shadow: {held:?}");
+    assert_eq!((&held[2]["auth_domain"], &held[2]["client_secret"]), (&json!(id), &json!("new")));
     assert_eq!(ha.state_of(&entry), "loaded");
     house.appcred(&ha).args(["plan", "--detailed-exitcode"]).status(0).run();
     let list = house.appcred(&ha).args(["list"]).run().stdout;

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use crate::linking::{Linking, link};
 use crate::real::{Browser, HomeAssistant, Provider, free_port, visit};
+use crate::refusing_proxy::RefusingProxy;
 use crate::shell::{Appcred, Ran, Running};
 
 /// `authorize` on its way to one consent.
@@ -88,6 +89,51 @@ fn ha_account_is_linked_by_the_browser_of_this_machine() {
     linking.appcred(&["plan", "--detailed-exitcode"]).status(0).run();
     let again = authorize(&linking, free_port(), &[]).run();
     assert_eq!(again.stdout, "home: anna is linked already\n");
+}
+
+#[test]
+fn ha_answer_that_cannot_be_taken_once_is_taken_when_the_page_reloads() {
+    let linking = anna();
+    let proxy = RefusingProxy::before(&linking.ha);
+    let port = free_port();
+    let mut running = authorize(&linking, port, &[]).env("HASS_SERVER", proxy.url()).spawn();
+    let link = running.line_with("/authorize?");
+    let back = linking.provider.consent(&link).location.unwrap();
+
+    let page = visit(&back);
+    assert_eq!((page.status, proxy.refused()), (503, 1), "{}", page.text);
+    assert!(page.text.contains("http-equiv=\"refresh\""), "{}", page.text);
+    running.line_with("still waiting");
+    let page = visit(&back);
+    assert_eq!(page.status, 200, "{}", page.text);
+
+    running.line_with("\"Anna\": loaded");
+    assert_eq!(running.finish().status, Some(0));
+    assert_eq!(linking.account("linked_account")["state"], "loaded");
+}
+
+#[test]
+fn ha_link_to_anything_but_a_web_page_is_not_opened() {
+    const UNSAFE: &str = "x-evil:run";
+    let linking = Linking::new();
+    linking.house.declare(&[linking.entry("linked_account", "Anna", "anna", "first")]);
+    let token_url = format!("{}/token", linking.provider.url());
+    let addresses = json!({"authorize_url": UNSAFE, "token_url": token_url});
+    fs::write(linking.ha.config_dir().join("linked_account.json"), addresses.to_string()).unwrap();
+    for verb in [&["apply", "--yes"][..], &["list"], &["plan"]] {
+        let shown = linking.appcred(verb).args(["--show-links"]).run().stdout;
+        assert!(!shown.contains(UNSAFE), "{verb:?}: {shown}");
+    }
+    let browser = browser();
+    let port = free_port().to_string();
+    let ran = linking
+        .appcred(&["authorize", "--port", &port, "--show-links"])
+        .env("PATH", format!("{}:/usr/bin:/bin", browser.path().display()))
+        .status(1)
+        .run();
+    assert!(ran.stdout.contains("no https address"), "{}", ran.stdout);
+    assert!(!ran.stdout.contains(UNSAFE), "{}", ran.stdout);
+    assert!(!browser.path().join("visited").exists(), "{UNSAFE} was opened");
 }
 
 #[test]

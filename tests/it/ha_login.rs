@@ -152,14 +152,14 @@ fn ha_lets_a_person_in_and_out() {
     let_in(&ha);
     let person = Person::new(&ha);
     let ran = person.appcred().args(["list"]).status(1).run();
-    assert!(ran.stdout.contains("sign in by `appcred login`"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("sign in with `appcred login`"), "{}", ran.stdout);
 
     let login = person.login();
     let client = login.asked("client_id");
     let back = login.signed_in_as(&ha, "owner");
     let page = visit(&back);
     assert_eq!(page.status, 200);
-    assert!(page.text.contains("You are signed in."), "{page:?}");
+    assert!(page.text.contains("Thank you."), "{page:?}");
     let ran = login.finish();
     assert_eq!(ran.status, Some(0), "{}", ran.stderr);
     let said = format!("Signed in to home ({}). The session is kept in ", ha.url());
@@ -196,7 +196,7 @@ fn ha_is_signed_in_to_by_what_belongs_to_the_sign_in_alone() {
     let mut forged = back.clone();
     forged.query_pairs_mut().clear().append_pair("code", "theirs").append_pair("state", "theirs");
     let page = visit(forged.as_str());
-    assert!(page.status == 400 && page.text.contains("does not belong"), "{page:?}");
+    assert!(page.status == 400 && page.text.contains("Nobody waits for this"), "{page:?}");
     let mut without = back.clone();
     without.set_query(Some("code=theirs"));
     assert_eq!(visit(without.as_str()).status, 400);
@@ -305,7 +305,7 @@ fn nobody_signs_in_without_an_identity_or_to_what_is_no_house() {
     let ran = login(&["a"]).status(1).run();
     assert!(ran.stderr.contains("`appcred keygen`"), "{}", ran.stderr);
     let ran = login(&[]).status(1).run();
-    assert_eq!(ran.stderr, "error: there are several targets: name a or b\n");
+    assert_eq!(ran.stderr, "error: there are several targets: name one of a, b\n");
     let ran = login(&["c"]).status(1).run();
     assert_eq!(ran.stderr, "error: nobody can sign in to a configuration folder\n");
     let ran = login(&["d"]).status(1).run();

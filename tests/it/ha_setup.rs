@@ -24,7 +24,7 @@ fn ha_set_up_stops_at_consent_and_the_next_run_finds_the_account_linked() {
     let tests = linking.appcred(&["plan", "--format", "junit"]).run().stdout;
     assert_eq!(tests.matches("name=\"anna\"").count(), 1, "one entry is one test: {tests}");
 
-    let again = linking.apply();
+    let again = linking.appcred(&["apply", "--yes", "--show-links"]).run();
     assert!(again.stdout.contains(&consent), "the same flow goes on\n{}", again.stdout);
     linking.consent(&consent);
     linking.appcred(&["plan", "--detailed-exitcode"]).status(0).run();

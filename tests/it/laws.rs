@@ -289,6 +289,8 @@ proptest! {
         let planned = plan(&desired, &shelf.observed(), &policy);
         assert!(planned.withheld.iter().all(|withheld| withheld.why != Why::NotOwned), "{planned:?}");
         run(&mut shelf, &desired, &policy);
+        // What it writes gives it no right to more.
+        run(&mut shelf, &desired, &policy);
         for credential in &before.credentials {
             if !may_touch(credential, &before, &desired, &policy) {
                 assert!(shelf.credentials.contains(credential), "{credential:?} was touched by {planned:?}");

@@ -1,8 +1,10 @@
 //! All integration tests, in one binary.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails by its panic")]
+#![allow(clippy::disallowed_methods, reason = "tests make and read files in their own way")]
 
 mod applying;
 mod architecture;
+mod concurrent;
 mod config_dir;
 mod editing;
 mod engine;
@@ -14,6 +16,7 @@ mod ha_apply;
 mod ha_authorize;
 mod ha_faults;
 mod ha_login;
+mod ha_ownership;
 mod ha_proxy;
 mod ha_rotation;
 mod ha_setup;
@@ -33,12 +36,14 @@ mod real;
 mod real_provider_smoke;
 mod real_smoke;
 mod recipients;
+mod refusing_proxy;
 mod rekey;
 mod reports;
 mod schema;
 mod secret_fields;
 mod secrets;
 mod server;
+mod server_limits;
 mod serving;
 mod shelf;
 mod shell;
@@ -52,6 +57,7 @@ mod status_page;
 mod told;
 mod verify;
 mod watch;
+mod watch_faults;
 mod watch_linking;
 mod watch_page;
 mod writing;

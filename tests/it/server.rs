@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, TcpStream};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use appcred::model::{ConsentLink, DeviceCode, FlowStep};
+use appcred::model::{ConsentLink, DeviceCode, FlowStep, HandOverError};
 use appcred::plan::Why;
 use appcred::report::schema;
 use appcred::server::Access;
@@ -101,6 +101,10 @@ fn what_is_alive_is_ready_once_all_was_looked_at() {
     fresh.last_reconcile = None;
     served.show(read(vec![("a", fresh), ("b", up(Vec::new()))]));
     assert_eq!(ready(), (503, "a was not looked at yet".to_owned()));
+    let mut broken = read(vec![("a", up(Vec::new()))]);
+    broken.manifests.hindrance = Some("no target".to_owned());
+    served.show(broken);
+    assert_eq!(ready(), (503, "the manifests are in error".to_owned()));
     served.show(read(vec![("a", down("no route")), ("b", up(Vec::new()))]));
     assert_eq!(ready(), (200, "ready".to_owned()));
 }
@@ -188,7 +192,8 @@ fn on_loopback_only_names_of_this_machine_are_heard() {
         assert_eq!((page.status, api.status), (metrics.status, metrics.status), "{host}");
         assert_eq!(back.status == 403, page.status == 403, "{host} {origin:?}");
         for path in ["/healthz", "/readyz"] {
-            assert_eq!(get(&served, path, &headers).status, 200, "{host}: {path} is for probes");
+            let status = get(&served, path, &headers).status;
+            assert!(matches!(status, 200 | 503), "{host}: {path} is for probes: {status}");
         }
         page.status
     };
@@ -235,7 +240,8 @@ fn a_token_lets_in_from_wherever() {
         assert!(known.status == 200 || path.ends_with("snapshot"), "{path}: {}", known.status);
     }
     for path in ["/healthz", "/readyz"] {
-        assert_eq!(get(&served, path, &[]).status, 200, "{path}");
+        let status = get(&served, path, &[]).status;
+        assert!(matches!(status, 200 | 503), "{path}: {status}");
     }
 }
 
@@ -256,8 +262,51 @@ fn a_browser_logs_in_by_a_form() {
     assert!(page.text.contains("Log out"), "{}", page.text);
     let out = send("POST", &served.url("/logout"), &[("Cookie", &cookie)], Some(String::new()));
     assert_eq!(out.unwrap().cookie.as_deref(), Some("appcred_session="));
+    assert_eq!(get(&served, "/", &[("Cookie", &cookie)]).status, 401, "the server ended it");
     let huge = log_in(&served, &"x".repeat(100_000), &[]);
     assert_eq!(huge.status, 413);
+}
+
+#[test]
+fn a_changed_token_file_counts_at_once() {
+    const NEXT: &str = "another-token-of-some-length";
+    let served = Served::with(busy(), Rules { token: Some(TOKEN), ..Rules::default() });
+    let cookie = log_in(&served, TOKEN, &[]).cookie.unwrap();
+    let status = |header: (&str, &str)| get(&served, "/metrics", &[header]).status;
+    let bearer = |token: &str| status(("Authorization", &format!("Bearer {token}")));
+    assert_eq!((status(("Cookie", &cookie)), bearer(TOKEN)), (200, 200));
+    served.change_token(NEXT);
+    assert_eq!((status(("Cookie", &cookie)), bearer(TOKEN), bearer(NEXT)), (401, 401, 200));
+    for unusable in ["", "short", "two words in a token file"] {
+        served.change_token(unusable);
+        assert_eq!((bearer(unusable), bearer(NEXT)), (401, 401), "{unusable}");
+        served.change_token(NEXT);
+        assert_eq!(bearer(NEXT), 200, "{unusable}");
+    }
+    served.change_token(TOKEN);
+    assert_eq!(status(("Cookie", &cookie)), 401, "a session that ended does not come back");
+}
+
+#[test]
+fn wrong_tokens_slow_their_peer_and_nobody_else() {
+    let served = Served::with(busy(), Rules { token: Some(TOKEN), ..Rules::default() });
+    let cookie = log_in(&served, TOKEN, &[]).cookie.unwrap();
+    let mut statuses = Vec::new();
+    for _ in 0..7 {
+        statuses.push(log_in(&served, "a-wrong-token-of-length", &[]).status);
+    }
+    assert_eq!(statuses, [403, 403, 403, 403, 403, 429, 429]);
+    let bearer = format!("Bearer {TOKEN}");
+    let right = get(&served, "/metrics", &[("Authorization", &bearer)]);
+    assert_eq!(right.status, 429, "else a right one could be told from wrong ones");
+    assert_eq!(get(&served, "/metrics", &[("Cookie", &cookie)]).status, 200);
+    assert_eq!(get(&served, "/healthz", &[]).status, 200);
+    let answer = raw_from(
+        Ipv4Addr::new(127, 0, 0, 2),
+        &served,
+        &format!("GET /metrics HTTP/1.1\r\nhost: x\r\nauthorization: {bearer}\r\n\r\n"),
+    );
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
 }
 
 #[test]
@@ -300,7 +349,20 @@ fn nobody_is_let_in_from_elsewhere_without_a_token() {
 
 /// Head and body as they come over the wire.
 fn raw(served: &Served, request: &str) -> String {
-    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, served.port)).unwrap();
+    raw_from(Ipv4Addr::LOCALHOST, served, request)
+}
+
+/// The same for a peer with this address.
+fn raw_from(peer: Ipv4Addr, served: &Served, request: &str) -> String {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+    let stream = runtime.block_on(async {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind((peer, 0).into()).unwrap();
+        let stream = socket.connect((Ipv4Addr::LOCALHOST, served.port).into()).await.unwrap();
+        stream.into_std().unwrap()
+    });
+    stream.set_nonblocking(false).unwrap();
+    let mut stream: TcpStream = stream;
     stream.write_all(request.as_bytes()).unwrap();
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap();
@@ -352,9 +414,20 @@ fn what_names_say_is_no_markup() {
     assert_eq!(page.matches("is no https address").count(), 2);
 }
 
+/// The cookie of a browser that begins the consent of `Climate`.
+fn begin(served: &Served) -> String {
+    let answer = visit(&served.url("/consent?target=home&key=climate"));
+    assert_eq!((answer.status, answer.location.as_deref()), (303, Some(LINK)), "{}", answer.text);
+    answer.cookie.unwrap()
+}
+
 #[test]
 fn one_answer_for_each_pending_link_is_passed_on() {
     let mut served = Served::start(busy());
+    let cookie = begin(&served);
+    let bring = |served: &Served, query: &str| {
+        get(served, &format!("{CALLBACK}{query}"), &[("Cookie", &cookie)])
+    };
     for (query, status) in [
         ("", 400),
         ("?code=c", 400),
@@ -362,29 +435,32 @@ fn one_answer_for_each_pending_link_is_passed_on() {
         ("?code=c&state=forged", 400),
         ("?code=c&state=the-stat", 400),
         ("?code=c&state=the-state&state=the-state", 400),
+        ("?code=c&code=d&state=the-state", 400),
         ("?state=the-state", 400),
     ] {
-        let answer = visit(&served.url(&format!("{CALLBACK}{query}")));
+        let answer = bring(&served, query);
         assert_eq!(answer.status, status, "{query}: {}", answer.text);
         assert!(served.passed_on().is_none(), "{query} was passed on");
         assert!(answer.text.contains("<p class=\"card\">"), "in words: {}", answer.text);
     }
     served.take_all(Ok(()));
-    let whole = served.url(&format!("{CALLBACK}?state=the-state&code=c%26d"));
-    let taken = visit(&whole);
+    let whole = "?state=the-state&code=c%26d";
+    let taken = bring(&served, whole);
     assert_eq!(taken.status, 200, "{}", taken.text);
     assert!(taken.text.contains("Thank you"), "{}", taken.text);
     assert!(!taken.text.contains("c&amp;d") && !taken.text.contains("the-state"), "{}", taken.text);
-    assert_eq!(visit(&whole).status, 410);
+    assert_eq!(bring(&served, whole).status, 410);
     served.show(read(vec![("home", up(vec![entry("netatmo", "Climate")]))]));
-    assert_eq!(visit(&whole).status, 410);
+    assert_eq!(bring(&served, whole).status, 410);
 }
 
 #[test]
 fn an_answer_is_passed_on_as_it_came() {
     let mut served = Served::start(busy());
     let url = served.url(&format!("{CALLBACK}?state=the-state&error=access_denied"));
-    let browser = std::thread::spawn(move || visit(&url));
+    let cookie = begin(&served);
+    let browser =
+        std::thread::spawn(move || send("GET", &url, &[("Cookie", &cookie)], None).unwrap());
     let passed = loop {
         if let Some(passed) = served.passed_on() {
             break passed;
@@ -393,10 +469,56 @@ fn an_answer_is_passed_on_as_it_came() {
     };
     assert_eq!(passed.target.as_str(), "home");
     assert_eq!(passed.query, "state=the-state&error=access_denied");
-    passed.taken.send(Err("it was <too> late".to_owned())).unwrap();
+    passed.taken.send(Err(HandOverError::Refused("it was <too> late".to_owned()))).unwrap();
     let answer = browser.join().unwrap();
     assert_eq!(answer.status, 502);
     assert!(answer.text.contains("it was &lt;too&gt; late"), "{}", answer.text);
+}
+
+/// Brings an answer by the form that asks whose it is.
+fn vouch(served: &Served, token: &str, headers: &[(&str, &str)]) -> Answer {
+    let form = [("Content-Type", "application/x-www-form-urlencoded")];
+    let headers: Vec<_> = form.iter().chain(headers).copied().collect();
+    let body = format!("query=state%3Dthe-state%26code%3Dc&token={token}");
+    send("POST", &served.url(CALLBACK), &headers, Some(body)).unwrap()
+}
+
+#[test]
+fn an_answer_belongs_to_the_browser_that_began_its_consent() {
+    let mut served = Served::with(busy(), Rules { token: Some(TOKEN), ..Rules::default() });
+    assert_eq!(get(&served, "/consent?target=home&key=climate", &[]).status, 401);
+    let session = log_in(&served, TOKEN, &[]).cookie.unwrap();
+    let began = |key: &str, headers: &[(&str, &str)]| {
+        let headers: Vec<_> = [("Cookie", &*session)].iter().chain(headers).copied().collect();
+        get(&served, &format!("/consent?target=home&key={key}"), &headers)
+    };
+    let own = began("climate", &[("Sec-Fetch-Site", "same-origin")]);
+    assert_eq!((own.status, own.location.as_deref()), (303, Some(LINK)));
+    for site in ["cross-site", "same-site"] {
+        let lured = began("climate", &[("Sec-Fetch-Site", site)]);
+        assert_eq!((lured.status, lured.cookie), (403, None), "{site}");
+    }
+    for (key, status) in [("calendar", 404), ("family", 404), ("nobody", 404)] {
+        assert_eq!(began(key, &[]).status, status, "{key}");
+    }
+
+    let answer = format!("{CALLBACK}?state=the-state&code=c");
+    let forged = own.cookie.as_ref().unwrap().split('=').next().unwrap().to_owned() + "=forged";
+    for headers in [&[][..], &[("Cookie", "other=1")], &[("Cookie", &*forged)]] {
+        let asked = get(&served, &answer, headers);
+        assert_eq!(asked.status, 403, "{}", asked.text);
+        assert!(asked.text.contains("That was me") && asked.text.contains("Climate"));
+    }
+    let evil = [("Origin", "https://evil.example"), ("Cookie", &session)];
+    assert_eq!(vouch(&served, "", &evil).status, 403);
+    assert_eq!(vouch(&served, "", &[]).status, 401);
+    assert_eq!(vouch(&served, "a-wrong-token-of-length", &[]).status, 401);
+    assert!(served.passed_on().is_none());
+
+    served.take_all(Ok(()));
+    assert_eq!(vouch(&served, "", &[("Cookie", &session)]).status, 200);
+    let again = get(&served, &answer, &[("Cookie", own.cookie.as_deref().unwrap())]);
+    assert_eq!(again.status, 410);
 }
 
 #[test]

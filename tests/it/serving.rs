@@ -1,22 +1,24 @@
 //! The server of `watch` by itself, with a status made by hand.
 
+use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
 use appcred::diagnostic::{Diagnostic, Diagnostics, SourceFile, Span};
 use appcred::model::{
-    ClientId, ConfigEntry, ConsentLink, Domain, EntryId, EntryState, FlowStep, Key, Place, Secret,
-    TargetName,
+    ClientId, ConfigEntry, ConsentLink, Domain, EntryId, EntryState, FlowStep, HandOverError, Key,
+    Place, TargetName,
 };
 use appcred::plan::{SetupState, Why};
 use appcred::report::Names;
-use appcred::server::{Access, Serving, serve};
+use appcred::server::{Access, Serving, TokenFile, serve};
 use appcred::status::{
     Difference, EntryStatus, Holding, Link, Manifests, Mode, Status, TargetStatus,
 };
 use appcred::watch::{CallbackRequest, Heartbeat};
 use jiff::Timestamp;
+use tempfile::NamedTempFile;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -39,6 +41,7 @@ pub(crate) struct Served {
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
     runtime: Runtime,
+    token: NamedTempFile,
 }
 
 impl Served {
@@ -53,7 +56,10 @@ impl Served {
         let port = listener.local_addr().unwrap().port();
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let hosts = rules.hosts.iter().map(|host| (*host).to_owned()).collect();
-        let access = Access::new(address, rules.token.map(Secret::new), rules.ingress, hosts);
+        let token = NamedTempFile::new().unwrap();
+        fs::write(token.path(), rules.token.unwrap_or_default()).unwrap();
+        let token_file = rules.token.map(|_| TokenFile::new(token.path().to_owned()).unwrap());
+        let access = Access::new(address, token_file, rules.ingress, hosts);
         let (status, seen) = watch::channel(Arc::new(first));
         let (snapshot, newest) = watch::channel(None);
         let (taker, consents) = mpsc::channel(4);
@@ -62,14 +68,14 @@ impl Served {
             heartbeat: Heartbeat::new(),
             status: seen,
             snapshot: newest,
-            consents: taker,
+            callbacks: taker,
             names: Arc::new(names),
             access: access.unwrap(),
         };
         let (stop, stopped) = oneshot::channel::<()>();
         let ended = async { drop(stopped.await) };
         let task = runtime.spawn(serve(listener, serving, ended));
-        Self { port, status, snapshot, consents, stop: Some(stop), task, runtime }
+        Self { port, status, snapshot, consents, stop: Some(stop), task, runtime, token }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -78,6 +84,11 @@ impl Served {
 
     pub(crate) fn show(&self, status: Status) {
         self.status.send_replace(Arc::new(status));
+    }
+
+    /// Writes another token into the file.
+    pub(crate) fn change_token(&self, token: &str) {
+        fs::write(self.token.path(), token).unwrap();
     }
 
     pub(crate) fn show_snapshot(&self, text: &str) {
@@ -90,7 +101,7 @@ impl Served {
     }
 
     /// Takes whatever is passed on, with this answer, beside the test.
-    pub(crate) fn take_all(&mut self, answer: Result<(), String>) {
+    pub(crate) fn take_all(&mut self, answer: Result<(), HandOverError>) {
         let (_, none) = mpsc::channel(1);
         let mut consents = std::mem::replace(&mut self.consents, none);
         self.runtime.spawn(async move {

@@ -27,7 +27,7 @@ impl Shelf {
     pub(crate) fn observed(&self) -> Observed {
         Observed {
             version: None,
-            domains: KnownDomains::Told(BTreeSet::from([
+            domains: KnownDomains::Listed(BTreeSet::from([
                 Domain::new("spotify"),
                 Domain::new("twitch"),
             ])),

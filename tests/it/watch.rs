@@ -250,7 +250,7 @@ fn ha_that_is_down_while_files_change_is_brought_up_to_date() {
     running.signal(Signal::TERM);
     let ran = running.finish();
     assert_eq!(ran.status, Some(0));
-    assert!(!ran.stderr.contains("somebody has changed it"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("changed at the target"), "{}", ran.stderr);
 }
 
 #[test]
@@ -399,15 +399,15 @@ fn a_snapshot_is_kept_up_and_plans_without_keys() {
 }
 
 /// A house in Git whose target is a folder.
-struct Folder {
-    project: Project,
+pub(crate) struct Folder {
+    pub(crate) project: Project,
     identity: String,
-    recipient: age::x25519::Recipient,
+    pub(crate) recipient: age::x25519::Recipient,
     state: tempfile::TempDir,
 }
 
 impl Folder {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let (identity, recipient) = age_identity();
         let project = Project::new().file("appcred.yaml", "targets: {lab: {config_dir: ha}}\n");
         let scene = Self { project, identity, recipient, state: tempfile::tempdir().unwrap() };
@@ -415,7 +415,7 @@ impl Folder {
         scene
     }
 
-    fn declare(&self, names: &[&str]) {
+    pub(crate) fn declare(&self, names: &[&str]) {
         let mut text = "application_credentials:\n".to_owned();
         for name in names {
             let armored = encrypt(&format!("MARKED-{name}"), &self.recipient);
@@ -427,7 +427,7 @@ impl Folder {
         self.project.write("credentials/all.yaml", &text);
     }
 
-    fn appcred(&self, args: &[&str]) -> Appcred {
+    pub(crate) fn appcred(&self, args: &[&str]) -> Appcred {
         Appcred::new()
             .in_dir(self.project.path())
             .env("APPCRED_AGE_IDENTITY", &self.identity)
@@ -435,7 +435,7 @@ impl Folder {
             .args(args)
     }
 
-    fn storage(&self) -> std::path::PathBuf {
+    pub(crate) fn storage(&self) -> std::path::PathBuf {
         self.project.join("ha/.storage/application_credentials")
     }
 
@@ -446,7 +446,7 @@ impl Folder {
         fs::write(self.storage(), storage.to_string()).unwrap();
     }
 
-    fn holds(&self, count: usize) -> bool {
+    pub(crate) fn holds(&self, count: usize) -> bool {
         let text = fs::read_to_string(self.storage()).unwrap();
         let storage: serde_json::Value = serde_json::from_str(&text).unwrap();
         storage["data"]["items"].as_array().unwrap().len() == count

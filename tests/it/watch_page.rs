@@ -4,6 +4,7 @@ use rustix::process::Signal;
 
 use crate::linking::Linking;
 use crate::real::{Browser, free_port, send, visit};
+use crate::refusing_proxy::RefusingProxy;
 use crate::shell::{Appcred, Project};
 use crate::watch::eventually;
 
@@ -55,6 +56,31 @@ fn ha_consent_is_clicked_through_on_the_page_to_a_loaded_account() {
     for secret in ["MARKED-SECRET", query] {
         assert!(!ran.stderr.contains(secret), "{}", ran.stderr);
     }
+}
+
+#[test]
+fn ha_consent_is_not_lost_when_home_assistant_cannot_take_it_once() {
+    let linking = Linking::new();
+    linking.house.declare(&[linking.entry("linked_account", "Anna", "anna", "first")]);
+    let proxy = RefusingProxy::before(&linking.ha);
+    let port = free_port();
+    let url = format!("http://127.0.0.1:{port}");
+    let (listen, base) = (format!("--listen=127.0.0.1:{port}"), format!("--consent-base={url}"));
+    let watch = linking.appcred(&["watch", &listen, &base]).env("HASS_SERVER", proxy.url());
+    let running = watch.spawn();
+    is_ready(&url);
+    let begin = visit(&format!("{url}/consent?target=home&key=anna"));
+    let cookie = begin.cookie.unwrap();
+    let back = linking.provider.consent(&begin.location.unwrap()).location.unwrap();
+
+    let bring = || send("GET", &back, &[("Cookie", &cookie)], None).unwrap();
+    let page = bring();
+    assert_eq!((page.status, proxy.refused()), (503, 1), "{}", page.text);
+    eventually("it is taken", || bring().status == 200);
+
+    eventually("a linked account", || linking.set_up("anna")["state"] == "loaded");
+    running.signal(Signal::TERM);
+    assert_eq!(running.finish().status, Some(0));
 }
 
 #[test]

@@ -359,13 +359,7 @@ fn not_known<'a>(target: &TargetReport<'a>, unknown: &'a Unknown) -> NotKnown<'a
 
 fn what<'a>(target: &TargetReport<'a>, action: &'a Action) -> What<'a> {
     let entry = action.entry();
-    let old = match action {
-        Action::Replace { old, .. } | Action::Adopt { old, .. } | Action::Claim { old, .. } => {
-            old.as_slice()
-        }
-        Action::Delete { old, .. } => std::slice::from_ref(old),
-        _ => &[],
-    };
+    let old = action.old();
     let touched = match action {
         Action::SetUp { account: Some(account), .. } | Action::Reload { account, .. } => {
             std::slice::from_ref(account)

@@ -7,7 +7,7 @@ use crate::report::status::Manifests;
 
 use super::{badge, count, time};
 
-/// More are told by `appcred validate`.
+/// `appcred validate` shows more.
 pub(super) const MOST_PROBLEMS: usize = 50;
 
 pub(super) fn manifests(manifests: &Manifests<'_>, excerpts: &[String]) -> Markup {
@@ -36,7 +36,7 @@ pub(super) fn manifests(manifests: &Manifests<'_>, excerpts: &[String]) -> Marku
                 }
             }
             @if more > 0 {
-                p .soft { "… and " (more) " more: " code { "appcred validate" } " tells all of them." }
+                p .soft { "… and " (more) " more: " code { "appcred validate" } " shows all of them." }
             }
         }
     }

@@ -10,14 +10,17 @@ mod targets;
 mod verdict;
 mod waiting;
 
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::convert::Infallible;
+use std::sync::{Arc, LazyLock};
 
+use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
 use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use axum::http::{HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use futures_util::stream;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest, Sha256};
 
@@ -25,12 +28,17 @@ use crate::report::status::{Moment, State as Verdict, report};
 use crate::report::{Names, problems};
 use crate::status::Status;
 
-use super::House;
+use crate::callback::Reply;
+
+use super::ServerState;
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
 /// A key's bow and bit.
 const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Cg fill='none' stroke='%232f7fc1' stroke-width='2'%3E%3Ccircle cx='5' cy='8' r='3'/%3E%3Cpath d='M8 8h7M13 8v3'/%3E%3C/g%3E%3C/svg%3E";
+
+/// Where the main part stands in a page.
+const MAIN_HERE: &str = "<!-- main -->";
 
 /// What of a page is the same as on others: nothing is loaded from elsewhere, and only our own
 /// style and script are taken.
@@ -44,46 +52,51 @@ static POLICY: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// The page's main part, as it was made last.
-#[derive(Default)]
-pub(super) struct Page(Mutex<Option<(Arc<Status>, Arc<Made>)>>);
-
-/// The main part, and by what it is told from others.
-struct Made {
-    main: Markup,
-    tag: String,
+/// The page's main part, and what distinguishes it from others.
+#[derive(Clone)]
+pub(super) struct Main {
+    html: Bytes,
+    tag: Arc<str>,
 }
 
-impl Page {
-    /// The main part of this status, made where it is not the last one.
-    fn of(&self, status: &Arc<Status>, names: &Names) -> Arc<Made> {
-        // Nothing that panics leaves it half made.
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((of, made)) = &*last
-            && Arc::ptr_eq(of, status)
-        {
-            return Arc::clone(made);
-        }
-        let main = main(status, names);
-        let digest = Sha256::digest(&main.0);
-        let tag = digest.iter().take(12).map(|byte| format!("{byte:02x}")).collect();
-        let made = Arc::new(Made { main, tag });
-        *last = Some((Arc::clone(status), Arc::clone(&made)));
-        made
+impl Main {
+    fn of(server: &ServerState) -> Self {
+        server.main.of(&server.status(), |status| {
+            let html = Bytes::from(main(status, &server.names).into_string());
+            let digest = Sha256::digest(&html);
+            let tag: String = digest.iter().take(12).map(|byte| format!("{byte:02x}")).collect();
+            Self { html, tag: tag.into() }
+        })
     }
+}
+
+/// When a page loads itself again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refresh {
+    Never,
+    WithoutScript,
+    Always,
 }
 
 /// How a page is dressed.
 pub(super) struct Shell<'a> {
     pub(super) title: &'a str,
-    /// Whether it is loaded again where there is no script.
-    pub(super) refresh: bool,
+    pub(super) refresh: Refresh,
     pub(super) script: bool,
 }
 
 /// A page around its body.
 pub(super) fn shell(status: StatusCode, shell: &Shell<'_>, body: &Markup) -> Response {
-    let page = html! {
+    let page = framed(shell, body).into_string();
+    (status, page_headers(), page).into_response()
+}
+
+fn page_headers() -> [(HeaderName, &'static str); 2] {
+    [(CONTENT_TYPE, "text/html; charset=utf-8"), (CONTENT_SECURITY_POLICY, POLICY.as_str())]
+}
+
+fn framed(shell: &Shell<'_>, body: &Markup) -> Markup {
+    html! {
         (DOCTYPE)
         html lang="en" {
             head {
@@ -93,32 +106,34 @@ pub(super) fn shell(status: StatusCode, shell: &Shell<'_>, body: &Markup) -> Res
                 title { (shell.title) }
                 link rel="icon" href=(ICON);
                 style { (PreEscaped(STYLE)) }
-                @if shell.refresh { noscript { meta http-equiv="refresh" content="10"; } }
+                @match shell.refresh {
+                    Refresh::Never => {}
+                    Refresh::WithoutScript => noscript { meta http-equiv="refresh" content="10"; },
+                    Refresh::Always => meta http-equiv="refresh" content="5";,
+                }
             }
             body {
                 (body)
                 @if shell.script { script { (PreEscaped(SCRIPT)) } }
             }
         }
-    };
-    let headers =
-        [(CONTENT_TYPE, "text/html; charset=utf-8"), (CONTENT_SECURITY_POLICY, POLICY.as_str())];
-    (status, headers, page.into_string()).into_response()
+    }
 }
 
-/// A page that says one thing.
-pub(super) fn sentence(status: StatusCode, sentence: &str) -> Response {
+/// What a browser is shown that a provider sent back.
+pub(super) fn reply(reply: &Reply) -> Response {
     let body = html! {
-        main { h1 { "appcred" } p .card { (sentence) } }
+        main { h1 { "appcred" } p .card { (reply.text) } }
     };
-    shell(status, &Shell { title: "appcred", refresh: false, script: false }, &body)
+    let refresh = if reply.reloads { Refresh::Always } else { Refresh::Never };
+    shell(reply.status, &Shell { title: "appcred", refresh, script: false }, &body)
 }
 
-/// The whole page.
-pub(super) async fn whole(State(house): State<House>, request: Request) -> Response {
-    let base = house.access.base(&request);
-    let may_leave = house.access.has_token() && !house.access.is_ingress(&request);
-    let made = house.page.of(&house.status(), &house.names);
+/// The whole page. Its main part is not copied for each who asks: it may be large.
+pub(super) async fn whole(State(server): State<ServerState>, request: Request) -> Response {
+    let base = server.access.base(&request);
+    let may_leave = server.access.has_token() && !server.access.is_ingress(&request);
+    let made = Main::of(&server);
     let body = html! {
         header .top {
             img src=(ICON) alt="" width="20" height="20";
@@ -130,7 +145,7 @@ pub(super) async fn whole(State(house): State<House>, request: Request) -> Respo
                 }
             }
         }
-        main #main data-from={ (base) "fragment" } data-tag=(made.tag) { (made.main) }
+        main #main data-from={ (base) "fragment" } data-tag=(made.tag) { (PreEscaped(MAIN_HERE)) }
         footer .soft {
             p {
                 "appcred " (env!("CARGO_PKG_VERSION")) " · the same for programs: "
@@ -140,19 +155,24 @@ pub(super) async fn whole(State(house): State<House>, request: Request) -> Respo
             }
         }
     };
-    shell(StatusCode::OK, &Shell { title: "appcred", refresh: true, script: true }, &body)
+    let shell = Shell { title: "appcred", refresh: Refresh::WithoutScript, script: true };
+    let frame = framed(&shell, &body).into_string();
+    let (before, after) = frame.split_once(MAIN_HERE).unwrap_or((&frame, ""));
+    let parts = [Bytes::from(before.to_owned()), made.html, Bytes::from(after.to_owned())];
+    let parts = stream::iter(parts.map(Ok::<_, Infallible>));
+    (page_headers(), Body::from_stream(parts)).into_response()
 }
 
 /// The main part, where it is another than whoever asks has.
-pub(super) async fn fragment(State(house): State<House>, request: Request) -> Response {
-    let made = house.page.of(&house.status(), &house.names);
+pub(super) async fn fragment(State(server): State<ServerState>, request: Request) -> Response {
+    let made = Main::of(&server);
     let tag = format!("\"{}\"", made.tag);
     let has = request.headers().get(IF_NONE_MATCH).and_then(|has| has.to_str().ok());
     if has == Some(tag.as_str()) {
         return (StatusCode::NOT_MODIFIED, [(ETAG, tag)]).into_response();
     }
     let headers = [(CONTENT_TYPE, "text/html; charset=utf-8".to_owned()), (ETAG, tag)];
-    (headers, made.main.0.clone()).into_response()
+    (headers, made.html).into_response()
 }
 
 fn main(status: &Status, names: &Names) -> Markup {
@@ -166,7 +186,7 @@ fn main(status: &Status, names: &Names) -> Markup {
     }
 }
 
-/// A moment; the script tells how far away it is.
+/// A moment; the script says how far away it is.
 fn time(moment: Moment) -> Markup {
     html! { time datetime=(moment.exact()) title=(moment.told()) { (moment.told()) } }
 }

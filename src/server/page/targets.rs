@@ -122,7 +122,7 @@ fn differences(target: &Target<'_>) -> Markup {
                     (differing(difference))
                 }
             }
-            @if more > 0 { p .soft { "… and " (more) " more: " code { "appcred plan" } " tells all." } }
+            @if more > 0 { p .soft { "… and " (more) " more: " code { "appcred plan" } " shows all." } }
         }
     }
 }

@@ -79,6 +79,8 @@ fn worst(report: &StatusReport<'_>) -> &'static str {
 /// Begins with a capital letter.
 fn sentence(parts: &[String]) -> String {
     let text = parts.join("; ");
-    let mut signs = text.chars();
-    signs.next().map_or(String::new(), |first| first.to_uppercase().chain(signs).collect())
+    let mut characters = text.chars();
+    characters
+        .next()
+        .map_or(String::new(), |first| first.to_uppercase().chain(characters).collect())
 }

@@ -1,6 +1,7 @@
 //! What only a person can do: consent, type in a code, answer in a manifest.
 
 use maud::{Markup, html};
+use url::form_urlencoded;
 
 use crate::model::{HiddenLink, web_page};
 use crate::report::set_up::{FormField, WaitsFor};
@@ -45,7 +46,7 @@ fn card(target: &Target<'_>, entry: &Entry<'_>, what: &WaitsFor<'_>) -> Markup {
             p .soft { (entry.domain) " at " (target.name) }
             @match what {
                 WaitsFor::Consent { link, hidden, redirect_uri } => {
-                    (consent(&id, entry, *link, *hidden))
+                    (consent(&id, target, entry, *link, *hidden))
                     @if let Some(uri) = redirect_uri {
                         details {
                             summary id={ (id) "-redirect" } { "If the provider refuses" }
@@ -70,11 +71,17 @@ fn card(target: &Target<'_>, entry: &Entry<'_>, what: &WaitsFor<'_>) -> Markup {
     }
 }
 
-fn consent(id: &str, entry: &Entry<'_>, link: Option<&str>, why: Option<HiddenLink>) -> Markup {
-    match link.and_then(|link| Some((link, provider(link)?))) {
-        Some((link, provider)) => html! {
+fn consent(
+    id: &str,
+    target: &Target<'_>,
+    entry: &Entry<'_>,
+    link: Option<&str>,
+    why: Option<HiddenLink>,
+) -> Markup {
+    match link.and_then(provider) {
+        Some(provider) => html! {
             p {
-                a .button id={ (id) "-button" } href=(link) target="_blank" rel="noreferrer" {
+                a .button id={ (id) "-button" } href=(begin(target, entry)) target="_blank" {
                     "Consent at " (provider)
                     span .unseen { " for " (entry.name) ", in a new tab" }
                 }
@@ -128,6 +135,13 @@ fn answers(step: &str, fields: &[FormField<'_>], errors: &[String], place: &str)
             }
         }
     }
+}
+
+/// Leads over us to the provider, so that the answer is known to come from the same browser.
+fn begin(target: &Target<'_>, entry: &Entry<'_>) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.append_pair("target", target.name.as_str()).append_pair("key", entry.key.as_str());
+    format!("consent?{}", query.finish())
 }
 
 /// The host of a web page that a click may open.

@@ -107,9 +107,20 @@ impl Store {
         self.changed
     }
 
-    /// Appends a credential.
+    /// Appends a credential. One that is the same in all but its id was created by another run that
+    /// planned at the same time: it is not created twice.
     pub(super) fn create(&mut self, new: &NewCredential) -> CredentialId {
         let client_id = ClientId::new(new.client_id.as_str().trim());
+        let is_same = |credential: &&Credential| {
+            credential.domain == new.domain
+                && credential.client_id == client_id
+                && credential.client_secret.clear() == Some(&new.client_secret)
+                && credential.name.as_ref() == Some(&new.name)
+                && credential.auth_domain.as_ref() == Some(&new.auth_domain)
+        };
+        if let Some(same) = self.items.values().map(|item| &item.credential).find(is_same) {
+            return same.id.clone();
+        }
         let id = generate_id(&new.domain, &client_id, |id| self.places.contains_key(id));
         let credential = Credential {
             id: id.clone(),

@@ -16,8 +16,8 @@ use super::rest::{Answered, Rest};
 use super::{HomeAssistant, config_entries};
 use crate::integrations;
 use crate::model::{
-    ConfigEntry, Credential, Domain, EntryId, EntryState, FlowId, FlowStep, Form, Live, Mark,
-    Observed, OpenFlow, Purpose, Secret,
+    ConfigEntry, Credential, Domain, EntryId, EntryState, FlowId, FlowStep, Form, HandOverError,
+    Live, Mark, Observed, OpenFlow, Purpose, Secret,
 };
 use crate::target::Refusal;
 
@@ -202,8 +202,8 @@ impl HomeAssistant {
     ///
     /// # Errors
     /// Where HA does not answer, or does not know what it is about.
-    pub async fn hand_on(&self, query: &str) -> Result<(), Refusal> {
-        Ok(self.rest.hand_on(query).await?)
+    pub async fn hand_on(&self, query: &str) -> Result<(), HandOverError> {
+        self.rest.hand_on(query).await
     }
 
     /// From now on, tells when a browser has come back to HA.

@@ -187,7 +187,7 @@ impl HomeAssistant {
             config_entries::with_implementations(&self.connection, entries, &credentials).await?;
         Ok(Observed {
             version: self.version.clone(),
-            domains: KnownDomains::Told(domains.clone()),
+            domains: KnownDomains::Listed(domains.clone()),
             credentials,
             config_entries,
             live: Some(live),

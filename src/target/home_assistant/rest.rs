@@ -13,7 +13,7 @@ use super::connection::Fault;
 use super::flow_words::{Step, errors};
 use super::unreachable::unreachable;
 use crate::http::{self, Network};
-use crate::model::{Domain, EntryId, FlowId, Secret};
+use crate::model::{Domain, EntryId, FlowId, HandOverError, Secret};
 use crate::target::TargetError;
 
 /// A reload waits until the integration is set up, some of which ask their cloud first.
@@ -176,17 +176,24 @@ impl Rest {
         }
     }
 
-    /// Hands on to HA what a provider's redirect brought, as the browser would have.
-    pub(super) async fn hand_on(&self, query: &str) -> Result<(), Fault> {
+    /// Hands on to HA what a provider's redirect brought, as the browser would have. HA says with 400
+    /// that it does not know the flow; anything else comes from what is before it, or passes.
+    pub(super) async fn hand_on(&self, query: &str) -> Result<(), HandOverError> {
+        let not_now = |fault: Fault| HandOverError::NotNow(fault.to_string());
         let mut url = self.address.callback();
         url.set_query(Some(query));
         let call = self.client.get(url).timeout(Duration::from_secs(TIMEOUT_SECONDS));
-        let answer = answered(call).await?;
+        let answer = answered(call).await.map_err(not_now)?;
         let page = String::from_utf8_lossy(&answer.body);
-        if answer.status == StatusCode::OK && page.contains(TAKEN_OVER) {
-            Ok(())
-        } else {
-            Err(refused(answer.status, "Home Assistant has no such set-up any more"))
+        match answer.status {
+            StatusCode::OK if page.contains(TAKEN_OVER) => Ok(()),
+            StatusCode::OK => Err(HandOverError::NotNow(
+                "another page than Home Assistant's came back".to_owned(),
+            )),
+            StatusCode::BAD_REQUEST => {
+                Err(HandOverError::Refused("it has no such set-up any more".to_owned()))
+            }
+            other => Err(HandOverError::NotNow(format!("it answered {other}"))),
         }
     }
 

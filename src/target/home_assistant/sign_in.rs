@@ -119,34 +119,35 @@ impl SignIn {
         &self.link
     }
 
-    /// Whether an answer belongs to this sign-in.
-    pub fn knows(&self, state: &str) -> bool {
-        self.state.secret() == state
+    /// What an answer to this sign-in says.
+    pub fn state(&self) -> &str {
+        self.state.secret()
     }
 
-    /// Takes the code that the browser came back with. Gives the session and a first access token.
+    /// Takes the code that the browser came back with. Gives the session and a first access token. May
+    /// be tried again where HA could not be asked.
     ///
     /// # Errors
     /// Where HA does not take the code, or cannot be asked.
-    pub async fn finish(self, code: &str) -> Result<(Session, Secret), SignInError> {
+    pub async fn finish(&self, code: &str) -> Result<(Session, Secret), SignInError> {
         let Self { address, line, client_id, redirect, verifier, .. } = self;
         let send = line.sender();
-        let granted = oauth(&address, &client_id)
-            .set_redirect_uri(redirect)
+        let granted = oauth(address, client_id)
+            .set_redirect_uri(redirect.clone())
             .exchange_code(AuthorizationCode::new(code.to_owned()))
-            .set_pkce_verifier(verifier)
+            .set_pkce_verifier(PkceCodeVerifier::new(verifier.secret().clone()))
             .request_async(&send)
             .await;
         let granted: BasicTokenResponse = match granted {
             Ok(granted) => granted,
-            Err(error) => return Err(line.fault(&address, error).await),
+            Err(error) => return Err(line.fault(address, error).await),
         };
         let Some(refresh_token) = granted.refresh_token() else {
-            return Err(protocol(&address, "it gave no refresh token".to_owned()).into());
+            return Err(protocol(address, "it gave no refresh token".to_owned()).into());
         };
         let session = Session {
             url: address.to_string(),
-            client_id,
+            client_id: client_id.clone(),
             refresh_token: Secret::new(refresh_token.secret()),
         };
         Ok((session, Secret::new(granted.access_token().secret())))
@@ -258,7 +259,7 @@ impl Line {
         }
     }
 
-    /// A call that failed tells less than a look at who is there.
+    /// A failed call says less than a new connection does.
     async fn lost(&self, address: &Address, why: String) -> TargetError {
         let looked = open(address, &self.network).await;
         looked.err().unwrap_or_else(|| unreachable(address, why))

@@ -181,7 +181,7 @@ pub(super) fn target(seen: &Seen<'_>) -> Target {
         name: name.as_str().to_owned(),
         home_assistant_version: observed.version.clone(),
         domains_known_by: match observed.domains {
-            KnownDomains::Told(_) => KnownBy::HomeAssistant,
+            KnownDomains::Listed(_) => KnownBy::HomeAssistant,
             KnownDomains::Assumed(_) => KnownBy::BuiltInList,
         },
         domains: domains.iter().map(ToString::to_string).collect(),
@@ -263,7 +263,7 @@ fn recorded(target: Target) -> Result<Recorded, Damage> {
     let observed = Observed {
         version: target.home_assistant_version,
         domains: match target.domains_known_by {
-            KnownBy::HomeAssistant => KnownDomains::Told(domains),
+            KnownBy::HomeAssistant => KnownDomains::Listed(domains),
             KnownBy::BuiltInList => KnownDomains::Assumed(domains),
         },
         credentials,

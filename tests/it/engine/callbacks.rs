@@ -1,5 +1,7 @@
 //! Providers' answers, and messages in Home Assistant.
 
+use appcred::model::HandOverError;
+
 use appcred::watch::Notices;
 
 use super::house::SetUp;
@@ -20,7 +22,8 @@ async fn a_callback_is_delivered_and_the_target_looked_at() {
 async fn a_callback_for_a_target_that_is_down_is_answered_at_once() {
     let engine = Engine::start_with(&[(HOME, spec(vec![one()]))], House::go_down).await;
     let answer = engine.call_back(HOME).await;
-    assert_eq!(answer, Err("Home Assistant cannot be reached now".to_owned()));
+    let not_now = HandOverError::NotNow("it cannot be reached".to_owned());
+    assert_eq!(answer, Err(not_now), "so that the browser brings it again");
     engine.end().await;
 }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use appcred::connect::ConnectError;
 use appcred::model::{
-    ConsentLink, Credential, CredentialId, Desired, Domain, FlowId, FlowStep, Live, Observed,
-    OpenFlow, Purpose, Secret,
+    ConsentLink, Credential, CredentialId, Desired, Domain, FlowId, FlowStep, HandOverError, Live,
+    Observed, OpenFlow, Purpose, Secret,
 };
 use appcred::plan::{Action, Plan};
 use appcred::reconcile::{Outcome, StepOutcome};
@@ -270,7 +270,7 @@ impl LiveTarget for Connected {
         }
     }
 
-    async fn deliver_callback(&self, query: &str) -> Result<(), Refusal> {
+    async fn deliver_callback(&self, query: &str) -> Result<(), HandOverError> {
         self.house.state().callbacks.push(query.to_owned());
         Ok(())
     }

@@ -20,8 +20,8 @@ use std::time::Duration;
 
 use appcred::connect::{ConnectError, Endpoint};
 use appcred::model::{
-    ClientId, Completeness, Desired, DesiredCredential, Domain, Integration, Key, Owner, Place,
-    Policy, Secret, TargetName,
+    ClientId, Completeness, Desired, DesiredCredential, Domain, HandOverError, Integration, Key,
+    Owner, Place, Policy, Secret, TargetName,
 };
 use appcred::status::{Manifests, Mode, Status, TargetStatus};
 use appcred::target::Stop;
@@ -228,7 +228,7 @@ impl Engine {
     }
 
     /// A provider's answer arrives for a target.
-    async fn call_back(&self, target: &str) -> Result<(), String> {
+    async fn call_back(&self, target: &str) -> Result<(), HandOverError> {
         let (taken, result) = oneshot::channel();
         let target = TargetName::new(target);
         let request = CallbackRequest { target, query: "code=c&state=s".to_owned(), taken };

@@ -1,0 +1,140 @@
+//! How far each consent is.
+//!
+//! ```text
+//!  pending ──an answer comes──▶ handing on ──taken, or refused for good──▶ done
+//!     ▲                             │
+//!     └──────── not now ────────────┘
+//! ```
+//!
+//! What is pending is known to whoever asked for consent; the other two are kept here.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use subtle::ConstantTimeEq;
+
+/// Done ones that are remembered, so that a second visit gets the right answer.
+const MAX_REMEMBERED: usize = 64;
+
+/// Consents that somebody has answered, by the state of their link.
+#[derive(Clone, Default)]
+pub struct Consents(Arc<Mutex<Vec<Answered>>>);
+
+struct Answered {
+    state: String,
+    phase: Phase,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    HandingOn,
+    Done,
+}
+
+/// What an answer finds.
+pub enum Found {
+    /// Its consent was pending, and now is being handed on.
+    Pending(HandingOn),
+    /// Another answer is being handed on.
+    HandingOn,
+    /// The consent is done.
+    Done,
+    /// Nobody waits for it.
+    Unknown,
+}
+
+/// A consent whose answer is being handed on. Pending again once dropped, unless it is done.
+pub struct HandingOn {
+    consents: Consents,
+    state: String,
+}
+
+impl Consents {
+    /// Looks an answer's state up, and takes its consent if it is pending.
+    pub fn take(&self, state: &str, is_pending: bool) -> Found {
+        let mut answered = self.lock();
+        match (answered.iter().find(|it| it.state == state).map(|it| it.phase), is_pending) {
+            (Some(Phase::HandingOn), _) => Found::HandingOn,
+            (Some(Phase::Done), _) => Found::Done,
+            (None, false) => Found::Unknown,
+            (None, true) => {
+                answered.push(Answered { state: state.to_owned(), phase: Phase::HandingOn });
+                Found::Pending(HandingOn { consents: self.clone(), state: state.to_owned() })
+            }
+        }
+    }
+
+    /// Nothing can panic while this is held, and if so the list would still be whole.
+    fn lock(&self) -> MutexGuard<'_, Vec<Answered>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl HandingOn {
+    /// The consent was taken, or refused for good.
+    pub fn done(self) {
+        let mut answered = self.consents.lock();
+        for it in answered.iter_mut().filter(|it| it.state == self.state) {
+            it.phase = Phase::Done;
+        }
+        let done = answered.iter().filter(|it| it.phase == Phase::Done).count();
+        let mut surplus = done.saturating_sub(MAX_REMEMBERED);
+        answered.retain(|it| {
+            let is_surplus = surplus > 0 && it.phase == Phase::Done;
+            surplus -= usize::from(is_surplus);
+            !is_surplus
+        });
+    }
+}
+
+impl Drop for HandingOn {
+    fn drop(&mut self) {
+        let is_ours = |it: &Answered| it.phase == Phase::HandingOn && it.state == self.state;
+        self.consents.lock().retain(|it| !is_ours(it));
+    }
+}
+
+/// Compares two states in a time that says nothing of either.
+pub fn is_same_state(one: &str, other: &str) -> bool {
+    one.as_bytes().ct_eq(other.as_bytes()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Consents, Found, MAX_REMEMBERED};
+
+    fn word(found: &Found) -> &'static str {
+        match found {
+            Found::Pending(_) => "pending",
+            Found::HandingOn => "handing on",
+            Found::Done => "done",
+            Found::Unknown => "unknown",
+        }
+    }
+
+    #[test]
+    fn a_consent_is_handed_on_by_one_and_pending_again_if_that_fails() {
+        let consents = Consents::default();
+        assert_eq!(word(&consents.take("a", false)), "unknown");
+        let Found::Pending(first) = consents.take("a", true) else { panic!() };
+        assert_eq!(word(&consents.take("a", true)), "handing on");
+        drop(first);
+        let Found::Pending(second) = consents.take("a", true) else { panic!() };
+        second.done();
+        assert_eq!(word(&consents.take("a", true)), "done");
+        assert_eq!(word(&consents.take("a", false)), "done", "its set-up is over");
+        assert_eq!(word(&consents.take("b", true)), "pending");
+    }
+
+    #[test]
+    fn those_in_progress_are_never_forgotten() {
+        let consents = Consents::default();
+        let Found::Pending(_kept) = consents.take("kept", true) else { panic!() };
+        for nth in 0..MAX_REMEMBERED + 10 {
+            let Found::Pending(taken) = consents.take(&nth.to_string(), true) else { panic!() };
+            taken.done();
+        }
+        assert_eq!(word(&consents.take("kept", true)), "handing on");
+        assert_eq!(word(&consents.take("0", false)), "unknown", "the oldest is forgotten");
+        assert_eq!(consents.lock().len(), MAX_REMEMBERED + 1);
+    }
+}

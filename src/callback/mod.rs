@@ -1,0 +1,161 @@
+//! Where a browser arrives that a provider, or Home Assistant's sign-in, sends back. One way for the
+//! status page, `authorize` and `login`. A leaf beside [`crate::listener`] and [`crate::model`].
+//!
+//! ```text
+//!  answer.rs (what the browser brings) ─▶ consents.rs (pending, handing on, done)
+//!                                              │
+//!  loopback.rs (a port of this machine) ───────┴──▶ Reply
+//! ```
+
+mod answer;
+mod consents;
+mod loopback;
+
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use tokio::time::timeout;
+
+use crate::model::HandOverError;
+
+pub use answer::Answer;
+pub use consents::{Consents, is_same_state};
+pub use loopback::{Arrival, Delivery, Loopback};
+
+use consents::Found;
+
+/// HA's own path, which it adds to whatever address it is given.
+pub const CALLBACK: &str = "/auth/external/callback";
+/// How long a browser waits until its answer is taken; HA asks the provider in its turn.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+const TAKEN: &str = "Thank you. Home Assistant has taken it. You can close this page.";
+const SLOW: &str = "Thank you. Home Assistant is still working on it. You can close this page.";
+const DONE: &str = "This was answered already. You can close this page.";
+const IN_PROGRESS: &str = "This is being handed to Home Assistant.";
+const UNEXPECTED: &str =
+    "Nobody waits for this. If you have just consented, follow the newest link.";
+const INCOMPLETE: &str = "The provider's answer is incomplete. Follow the link once more.";
+
+/// What the browser is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// The status.
+    pub status: StatusCode,
+    /// A sentence for the person.
+    pub text: String,
+    /// Whether the page loads itself again, and so brings the same answer again.
+    pub reloads: bool,
+}
+
+impl Reply {
+    fn new(status: StatusCode, text: &str) -> Self {
+        Self { status, text: text.to_owned(), reloads: false }
+    }
+
+    fn reloading(status: StatusCode, text: String) -> Self {
+        Self { status, text, reloads: true }
+    }
+}
+
+/// Hands an answer on if its consent is pending, and finds what the browser is shown.
+///
+/// A consent that could not be handed on now is pending again: the browser brings its answer once more.
+/// Handing on goes on though the browser leaves.
+pub async fn take<F>(
+    consents: &Consents,
+    answer: &Answer,
+    is_pending: impl FnOnce(&str) -> bool,
+    hand_on: impl FnOnce() -> F,
+) -> Reply
+where
+    F: Future<Output = Result<(), HandOverError>> + Send + 'static,
+{
+    let Some(state) = &answer.state else {
+        return Reply::new(StatusCode::BAD_REQUEST, UNEXPECTED);
+    };
+    let is_pending = is_pending(state);
+    if is_pending && !answer.is_complete() {
+        return Reply::new(StatusCode::BAD_REQUEST, INCOMPLETE);
+    }
+    let handing_on = match consents.take(state, is_pending) {
+        Found::Pending(handing_on) => handing_on,
+        Found::HandingOn => {
+            return Reply::reloading(StatusCode::CONFLICT, IN_PROGRESS.to_owned());
+        }
+        Found::Done => return Reply::new(StatusCode::GONE, DONE),
+        Found::Unknown => return Reply::new(StatusCode::BAD_REQUEST, UNEXPECTED),
+    };
+    let taking = hand_on();
+    let taken = tokio::spawn(async move {
+        let taken = taking.await;
+        match taken {
+            Ok(()) | Err(HandOverError::Refused(_)) => handing_on.done(),
+            Err(HandOverError::NotNow(_)) => drop(handing_on),
+        }
+        taken
+    });
+    match timeout(TIMEOUT, taken).await {
+        Ok(Ok(Ok(()))) => Reply::new(StatusCode::OK, TAKEN),
+        Ok(Ok(Err(HandOverError::Refused(why)))) => {
+            Reply::new(StatusCode::BAD_GATEWAY, &format!("Home Assistant refused it: {why}."))
+        }
+        Ok(Ok(Err(HandOverError::NotNow(why)))) => not_now(&why),
+        Ok(Err(_)) => not_now("appcred failed"),
+        Err(_) => Reply::new(StatusCode::ACCEPTED, SLOW),
+    }
+}
+
+fn not_now(why: &str) -> Reply {
+    let text = format!("Home Assistant cannot take it now: {why}. This page tries again.");
+    Reply::reloading(StatusCode::SERVICE_UNAVAILABLE, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Answer, Consents, HandOverError, take};
+
+    async fn status(consents: &Consents, query: &str, result: Result<(), HandOverError>) -> u16 {
+        let answer = Answer::read(query);
+        let hand_on = || async move { result };
+        take(consents, &answer, |state| state == "s", hand_on).await.status.as_u16()
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_taken_once_and_may_be_brought_again_until_then() {
+        let consents = Consents::default();
+        let not_now = || Err(HandOverError::NotNow("it answered 503".to_owned()));
+        assert_eq!(status(&consents, "", Ok(())).await, 400);
+        assert_eq!(status(&consents, "code=c&state=t", Ok(())).await, 400);
+        assert_eq!(status(&consents, "state=s", Ok(())).await, 400);
+        assert_eq!(status(&consents, "state=s&code=c", not_now()).await, 503);
+        assert_eq!(status(&consents, "state=s&code=c", not_now()).await, 503);
+        assert_eq!(status(&consents, "state=s&code=c", Ok(())).await, 200);
+        assert_eq!(status(&consents, "state=s&code=c", Ok(())).await, 410);
+    }
+
+    #[tokio::test]
+    async fn what_is_refused_for_good_is_done() {
+        let consents = Consents::default();
+        let refused = Err(HandOverError::Refused("no such flow".to_owned()));
+        assert_eq!(status(&consents, "state=s&error=access_denied", refused).await, 502);
+        assert_eq!(status(&consents, "state=s&code=c", Ok(())).await, 410);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_is_handed_on_though_the_browser_leaves_or_waits_too_long() {
+        let consents = Consents::default();
+        let answer = Answer::read("state=s&code=c");
+        let (finish, finished) = tokio::sync::oneshot::channel::<()>();
+        let hand_on = || async move {
+            drop(finished.await);
+            Ok(())
+        };
+        let reply = take(&consents, &answer, |_| true, hand_on).await;
+        assert_eq!(reply.status.as_u16(), 202);
+        assert_eq!(status(&consents, "state=s&code=c", Ok(())).await, 409);
+        drop(finish);
+        tokio::task::yield_now().await;
+        assert_eq!(status(&consents, "state=s&code=c", Ok(())).await, 410);
+    }
+}

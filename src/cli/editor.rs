@@ -1,0 +1,97 @@
+//! The person's editor: how it is run, and what it must not keep.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::bail;
+use tokio::process::Command;
+use tokio::time::timeout;
+
+use super::{console, environment};
+
+/// How long an editor may take to say its version.
+const VERSION_TIMEOUT: Duration = Duration::from_secs(2);
+/// vim keeps nothing elsewhere of what it shows. A small vim does not know all of these options.
+const VIM_OPTIONS: &str = "-n -i NONE -c 'silent! set nobackup nowritebackup noundofile'";
+
+/// An editor.
+pub(super) struct Editor {
+    /// A command of the shell, as the person wrote it.
+    text: String,
+    is_vim: bool,
+    /// Variables of the environment that it does not get.
+    secrets: Vec<String>,
+}
+
+impl Editor {
+    /// The person's own, or vi where somebody is there to use it. It does not get the variables of the
+    /// environment that hold `secrets`.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub(super) async fn find(secrets: Vec<String>) -> anyhow::Result<Self> {
+        let text = match environment::editor() {
+            Some(chosen) => chosen,
+            None if console::can_ask() => "vi".to_owned(),
+            None => bail!(
+                "there is no terminal for vi, and neither VISUAL nor EDITOR names another editor: name one that needs no terminal, or use `appcred add --secret-stdin` for a new entry and `appcred encrypt` for what was typed in plain text"
+            ),
+        };
+        let mut editor = Self { text, is_vim: false, secrets };
+        editor.is_vim = editor.find_vim().await;
+        Ok(editor)
+    }
+
+    /// As the person named it.
+    pub(super) fn name(&self) -> &str {
+        &self.text
+    }
+
+    /// Runs it on a file. The shell that reads the command is replaced by the editor, which so gets our
+    /// signals.
+    pub(super) fn command(&self, file: &Path) -> Command {
+        let assigns = self.text.split_whitespace().next().is_some_and(|word| word.contains('='));
+        let exec = if assigns { "" } else { "exec " };
+        let options = if self.is_vim { VIM_OPTIONS } else { "" };
+        let mut command = Command::new("sh");
+        command.arg("-c").arg(format!("{exec}{} {options} \"$@\"", self.text));
+        command.arg(&self.text).arg(file);
+        self.take_secrets(&mut command);
+        command
+    }
+
+    fn take_secrets(&self, command: &mut Command) {
+        for name in &self.secrets {
+            command.env_remove(name);
+        }
+    }
+
+    /// Whether it is vim, whatever it is called: `vi` is vim on most systems, by a symlink or as a
+    /// program of that name.
+    async fn find_vim(&self) -> bool {
+        let mut words = self.text.split_whitespace();
+        let Some(program) = words.find(|word| !word.contains('=')) else { return false };
+        let name = Path::new(program).file_name().unwrap_or_default();
+        if is_named_vim(Path::new(name)) {
+            return true;
+        }
+        if !matches!(name.to_str(), Some("vi" | "view" | "ex")) {
+            return false;
+        }
+        let Some(file) = environment::program(program) else { return false };
+        file.canonicalize().is_ok_and(|real| is_named_vim(&real)) || self.says_vim(&file).await
+    }
+
+    async fn says_vim(&self, program: &Path) -> bool {
+        let mut command = Command::new(program);
+        self.take_secrets(&mut command);
+        command.arg("--version").stdin(Stdio::null()).kill_on_drop(true);
+        let said = timeout(VERSION_TIMEOUT, command.output()).await;
+        said.is_ok_and(|said| said.is_ok_and(|said| said.stdout.starts_with(b"VIM - Vi IMproved")))
+    }
+}
+
+fn is_named_vim(program: &Path) -> bool {
+    program.file_name().is_some_and(|name| name.to_string_lossy().contains("vim"))
+}

@@ -1,0 +1,136 @@
+//! Several runs at once: no change of one is lost to another.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::thread;
+
+use tempfile::TempDir;
+
+use crate::real::sops;
+use crate::shell::{Appcred, Project, age_identity};
+
+const AT_ONCE: usize = 8;
+
+struct Shared {
+    project: Project,
+    /// Runs of one person on one machine have one home.
+    home: TempDir,
+    identity: String,
+    recipient: String,
+}
+
+impl Shared {
+    fn new() -> Self {
+        let (identity, recipient) = age_identity();
+        let recipient = recipient.to_string();
+        let project = Project::new().file(
+            "appcred.yaml",
+            &format!("targets: {{lab: {{config_dir: ha}}}}\nage: {{recipients: [{recipient}]}}\n"),
+        );
+        Self { project, home: tempfile::tempdir().unwrap(), identity, recipient }
+    }
+
+    fn appcred(&self) -> Appcred {
+        let appcred = Appcred::new().in_dir(self.project.path()).env("HOME", self.home.path());
+        appcred.env("SOPS_AGE_KEY", &self.identity).env("PATH", "/usr/bin:/bin")
+    }
+
+    fn add(&self, key: usize, file: &str) -> Appcred {
+        let key = format!("k{key}");
+        let fixed = ["add", "--domain", "spotify", "--secret-stdin", "--file", file];
+        let own = ["--key", &key, "--name", &key, "--client-id", &key];
+        self.appcred().args(fixed).args(own).stdin("m4rk3d")
+    }
+
+    /// The keys of the credentials that an `apply` creates.
+    fn applied(&self) -> Vec<String> {
+        self.appcred().args(["apply", "--yes"]).run();
+        let path = self.project.join("ha/.storage/application_credentials");
+        let text = fs::read_to_string(path).unwrap();
+        let store: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let items = store["data"]["items"].as_array().unwrap().iter();
+        items.map(|item| item["client_id"].as_str().unwrap().to_owned()).collect()
+    }
+}
+
+fn all_of(count: usize) -> BTreeSet<String> {
+    (0..count).map(|key| format!("k{key}")).collect()
+}
+
+#[test]
+fn of_many_entries_that_are_added_at_once_none_is_lost() {
+    let shared = Shared::new();
+    thread::scope(|scope| {
+        for key in 0..AT_ONCE {
+            // One half makes a new file, the other one adds to one more.
+            let file = if key % 2 == 0 { "credentials/a.yaml" } else { "credentials/b.yaml" };
+            let shared = &shared;
+            scope.spawn(move || shared.add(key, file).run());
+        }
+    });
+    assert_eq!(BTreeSet::from_iter(shared.applied()), all_of(AT_ONCE));
+}
+
+#[test]
+fn one_key_is_added_once() {
+    let shared = Shared::new();
+    let add = |file: &'static str| shared.add(0, file).spawn();
+    let running = ["credentials/a.yaml", "credentials/b.yaml"].map(add);
+    let ended = running.map(|run| run.finish().status);
+    assert_eq!(ended.iter().filter(|code| **code == Some(0)).count(), 1, "{ended:?}");
+    assert_eq!(shared.applied(), ["k0"]);
+}
+
+/// Values are encrypted anew and edited while entries are added to a file of each form.
+#[test]
+fn what_one_run_adds_another_keeps_that_changes_the_same_file() {
+    for is_sops in [false, true] {
+        let shared = Shared::new();
+        let file = "credentials/a.yaml";
+        shared.add(0, file).run();
+        if is_sops {
+            let text = "application_credentials:\n    - domain: spotify\n      key: k0\n      client_id: k0\n      client_secret: m4rk3d\n";
+            shared.project.write("a.yaml", text);
+            let rule = [
+                "--encrypt",
+                "--age",
+                &shared.recipient,
+                "--encrypted-regex",
+                "^client_secret$",
+                "a.yaml",
+            ];
+            let encrypted = sops(shared.project.path(), &shared.identity, rule);
+            shared.project.write(file, &encrypted);
+            fs::remove_file(shared.project.join("a.yaml")).unwrap();
+        }
+        let editor = shared.project.join("editor");
+        fs::write(&editor, "#!/bin/sh\nsed -i 's/m4rk3d$/m4rk3d-new/' \"$1\"\n").unwrap();
+        fs::set_permissions(&editor, fs::Permissions::from_mode(0o755)).unwrap();
+        thread::scope(|scope| {
+            for key in 1..AT_ONCE {
+                let shared = &shared;
+                scope.spawn(move || shared.add(key, file).run());
+            }
+            for _ in 0..3 {
+                scope.spawn(|| shared.appcred().args(["rekey", "--force"]).run());
+                // Whoever was overtaken while he edited is refused, and nothing is lost.
+                let edit = shared.appcred().env("EDITOR", &editor).args(["edit", file]);
+                scope.spawn(|| drop(edit.spawn().finish()));
+            }
+        });
+        assert_eq!(BTreeSet::from_iter(shared.applied()), all_of(AT_ONCE), "SOPS: {is_sops}");
+    }
+}
+
+#[test]
+fn of_many_who_apply_at_once_each_credential_is_created_once() {
+    let shared = Shared::new();
+    (0..3).for_each(|key| drop(shared.add(key, "credentials/a.yaml").run()));
+    thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| shared.appcred().args(["apply", "--yes"]).run());
+        }
+    });
+    assert_eq!(shared.applied(), ["k0", "k1", "k2"]);
+}

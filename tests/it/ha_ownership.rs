@@ -1,0 +1,140 @@
+//! Whose a credential is, on a running Home Assistant.
+
+use serde_json::{Value, json};
+
+use crate::ha_apply::House;
+use crate::real::HomeAssistant;
+
+const DOMAIN: &str = "linked_account";
+
+/// A house in Git with an owner of its own.
+fn house_of(owner: &str) -> House {
+    let house = House::new();
+    house.project.write("appcred.yaml", &format!("owner: {owner}\n"));
+    house
+}
+
+impl House {
+    /// An entry with more fields.
+    fn entry_with(&self, name: &str, client_id: &str, secret: &str, more: &str) -> String {
+        self.entry(DOMAIN, name, client_id, secret) + more
+    }
+
+    #[track_caller]
+    fn is_in_sync_with(&self, ha: &HomeAssistant) {
+        self.appcred(ha).args(["plan", "--detailed-exitcode"]).status(0).run();
+    }
+}
+
+fn auth_domains(ha: &HomeAssistant) -> Vec<Value> {
+    ha.credentials().into_iter().map(|mut held| held["auth_domain"].take()).collect()
+}
+
+fn remove_account(ha: &HomeAssistant, account: &str) {
+    let path = format!("/api/config/config_entries/entry/{account}");
+    assert_eq!(ha.rest("DELETE", &path, None).0, 200);
+}
+
+/// Anna's account, linked with a credential made by hand that `house` has adopted and rotated.
+fn shadowed(house: &House, ha: &HomeAssistant) -> (String, String) {
+    let made = ha
+        .create_credential(json!({"domain": DOMAIN, "client_id": "anna", "client_secret": "old"}));
+    let id = made["id"].as_str().unwrap().to_owned();
+    let account = ha.link_by_hand(DOMAIN, &id);
+    house.declare(&[house.entry_with("Anna", "anna", "new", "    adopt: true\n")]);
+    house.apply(ha);
+    (id, account)
+}
+
+/// Home Assistant stores what it takes over from YAML under the integration's name; with a client
+/// id that is a number the id of it looks like that of a second credential.
+#[test]
+fn ha_what_home_assistant_took_over_from_yaml_is_left_alone_until_it_is_adopted() {
+    let ha = HomeAssistant::start();
+    let made = ha.create_credential(json!({
+        "domain": DOMAIN, "client_id": "12345", "client_secret": "theirs", "auth_domain": DOMAIN,
+    }));
+    assert_eq!(made["id"], "linked_account_12345");
+    let house = house_of("house");
+    house.declare(&[house.entry(DOMAIN, "Ben", "ben", "ours")]);
+    house.apply(&ha);
+    assert_eq!(ha.credentials()[0], made);
+    house.is_in_sync_with(&ha);
+
+    let account = ha.link_by_hand(DOMAIN, DOMAIN);
+    let adopted = house.entry_with("Anna", "'12345'", "new", "    adopt: true\n");
+    house.declare(&[house.entry(DOMAIN, "Ben", "ben", "ours"), adopted]);
+    house.apply(&ha);
+
+    let all = ["appcred:house:ben", "appcred:house:anna:linked_account", DOMAIN];
+    assert_eq!(auth_domains(&ha), all);
+    assert_eq!(ha.state_of(&account), "loaded");
+    house.is_in_sync_with(&ha);
+}
+
+#[test]
+fn ha_what_one_owner_has_shadowed_no_other_touches() {
+    let ha = HomeAssistant::start();
+    let (house, cabin) = (house_of("house"), house_of("cabin"));
+    let (_, account) = shadowed(&house, &ha);
+    let held = ha.credentials();
+    assert_eq!(held.len(), 3, "{held:?}");
+
+    cabin.declare(&[cabin.entry(DOMAIN, "Ben", "ben", "theirs")]);
+    cabin.appcred(&ha).args(["apply", "--yes", "--remove-integrations"]).run();
+    cabin.declare(&[cabin.entry_with("Anna", "anna", "theirs", "    adopt: true\n")]);
+    let ran = cabin.appcred(&ha).args(["apply", "--yes"]).status(1).run();
+    let why = "entry `anna` of owner `house` has claimed it first";
+    assert!(ran.stdout.contains(why), "{}", ran.stdout);
+
+    assert_eq!(ha.credentials(), held);
+    assert_eq!(ha.state_of(&account), "loaded");
+    house.is_in_sync_with(&ha);
+}
+
+#[test]
+fn ha_account_of_a_renamed_entry_goes_on() {
+    let ha = HomeAssistant::start();
+    let house = house_of("house");
+    house.declare(&[house.entry(DOMAIN, "Anna", "anna", "first")]);
+    house.apply(&ha);
+    let account = ha.link_by_hand(DOMAIN, "appcred:house:anna");
+
+    house.declare(&[house.entry(DOMAIN, "Family", "anna", "first")]);
+    let ran = house.appcred(&ha).args(["apply", "--yes", "--remove-integrations"]).run();
+    assert!(ran.stdout.contains("claim linked_account \"Family\""), "{}", ran.stdout);
+    assert!(ran.stdout.contains("`formerly` with the old key"), "{}", ran.stdout);
+    house.is_in_sync_with(&ha);
+    house.declare(&[house.entry(DOMAIN, "Family", "anna", "second")]);
+    house.apply(&ha);
+
+    let held = ha.credentials();
+    assert_eq!(held.len(), 2, "{held:?}");
+    assert!(held.iter().all(|one| one["client_secret"] == "second"), "{held:?}");
+    assert_eq!(ha.state_of(&account), "loaded");
+    house.is_in_sync_with(&ha);
+
+    remove_account(&ha, &account);
+    house.apply(&ha);
+    assert_eq!(auth_domains(&ha), ["appcred:house:family"]);
+}
+
+#[test]
+fn ha_removed_entry_takes_its_shadow_its_original_and_its_claim_along() {
+    let ha = HomeAssistant::start();
+    let house = house_of("house");
+    let (id, account) = shadowed(&house, &ha);
+    let all = [Value::Null, json!(format!("appcred:house:anna:{id}")), json!(id)];
+    assert_eq!(auth_domains(&ha), all);
+
+    house.declare(&[house.entry(DOMAIN, "Ben", "ben", "ours")]);
+    let ran = house.apply(&ha);
+    assert!(ran.stdout.contains("used by the linked account"), "{}", ran.stdout);
+    assert_eq!(ha.credentials().len(), 4);
+    assert_eq!(ha.state_of(&account), "loaded");
+
+    remove_account(&ha, &account);
+    house.apply(&ha);
+    assert_eq!(auth_domains(&ha), ["appcred:house:ben"]);
+    house.is_in_sync_with(&ha);
+}

@@ -1,0 +1,172 @@
+//! `watch` and what goes wrong around it, with real files, webhooks and Home Assistants.
+
+use std::fs;
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::ha_apply::House;
+use crate::listener::Listener;
+use crate::real::{HomeAssistant, free_port, send};
+use crate::shell::{Appcred, encrypt};
+use crate::watch::{Folder, arrives, eventually};
+
+/// As an installation has it that faces the internet.
+const BANNING: &str = "\
+homeassistant:
+  name: Test house
+http:
+  server_host: 127.0.0.1
+  server_port: !env_var APPCRED_TEST_PORT
+  ip_ban_enabled: true
+  login_attempts_threshold: 3
+linked_account:
+";
+
+#[test]
+fn ha_that_bans_addresses_is_asked_once_with_a_token_that_it_refuses() {
+    let config = tempfile::tempdir().unwrap();
+    fs::write(config.path().join("configuration.yaml"), BANNING).unwrap();
+    let ha = HomeAssistant::start_in(config.path());
+    let house = House::new();
+    let project = &house.project;
+    let home = format!("targets:\n  home:\n    url: {}\n    token: !secret token\n", ha.url());
+    project.write("appcred.yaml", &home);
+    project.write("secrets.yaml", "token: refused\n");
+    house.declare(&[house.entry("spotify", "A", "a", "first")]);
+    let running = house
+        .with_key(Appcred::new().in_dir(project.path()))
+        .args(["watch", "--resync", "1", "--listen=off"])
+        .spawn();
+    let attempts =
+        || ha.log().matches("Login attempt or request with invalid authentication").count();
+    eventually("the refusal is in Home Assistant's log", || attempts() > 0);
+    // Several times what a resync and the first pauses would take; what is written does not matter.
+    for number in 0..5 {
+        project.write("notes.txt", &number.to_string());
+        thread::sleep(Duration::from_secs(1));
+    }
+    assert_eq!(attempts(), 1, "{}", ha.log());
+
+    project.write("secrets.yaml", &format!("token: {}\n", ha.token()));
+    arrives(&ha, &[("a", "first")]);
+    assert!(!config.path().join("ip_bans.yaml").exists());
+    running.signal(Signal::TERM);
+    let ran = running.finish();
+    assert_eq!(ran.status, Some(0), "{}", ran.stderr);
+    assert!(ran.stderr.contains("not trying again before that is changed"), "{}", ran.stderr);
+}
+
+#[test]
+fn ha_that_two_watchers_of_one_owner_share_sees_them_notice_each_other() {
+    let ha = HomeAssistant::start();
+    let (one, other) = (House::new(), House::new());
+    let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    for house in [&one, &other] {
+        house.project.write("appcred.yaml", "owner: shared\n");
+    }
+    one.declare(&[one.entry("spotify", "A", "a", "first")]);
+    other.declare(&[other.entry("twitch", "B", "b", "second")]);
+    // As on two machines: no lock of one is seen by the other.
+    let watch = |house: &House, state: &tempfile::TempDir| {
+        let arguments = ["watch", "--resync", "1", "--listen=off"];
+        house.appcred(&ha).env("XDG_STATE_HOME", state.path()).args(arguments).spawn()
+    };
+    let running = [watch(&one, &here), watch(&other, &there)];
+    // Until they notice each other they change things several times a second.
+    thread::sleep(Duration::from_secs(15));
+    let texts = running.map(|running| {
+        running.signal(Signal::TERM);
+        running.finish().stderr
+    });
+    let noticed = texts.iter().filter(|text| text.contains("another appcred manages this target"));
+    assert!(noticed.count() > 0, "{texts:?}");
+    for text in &texts {
+        let changes = text.matches(": done").count();
+        assert!(changes <= 20, "{changes} changes: {text}");
+    }
+}
+
+#[test]
+fn a_custom_integration_of_the_project_is_provisioned() {
+    let scene = Folder::new();
+    let project = "custom_integrations: [mine]\ntargets: {lab: {config_dir: ha}}\n";
+    scene.project.write("appcred.yaml", project);
+    let armored = encrypt("MARKED", &scene.recipient);
+    let armored = armored.trim_end().replace('\n', "\n      ");
+    let entry = format!(
+        "application_credentials:\n  - domain: mine\n    client_id: c\n    client_secret: |\n      {armored}\n"
+    );
+    scene.project.write("credentials/mine.yaml", &entry);
+    let running = scene.appcred(&["watch", "--listen=off"]).spawn();
+    eventually("both are there", || scene.storage().exists() && scene.holds(2));
+    running.signal(Signal::TERM);
+    assert_eq!(running.finish().status, Some(0));
+}
+
+#[test]
+fn a_dry_run_goes_on_beside_a_real_one() {
+    let scene = Folder::new();
+    let running = scene.appcred(&["watch", "--listen=off"]).spawn();
+    eventually("the first one works", || scene.storage().exists());
+    let port = free_port();
+    let listen = format!("--listen=127.0.0.1:{port}");
+    let dry = scene.appcred(&["watch", "--dry-run", &listen]).spawn();
+    let status = format!("http://127.0.0.1:{port}/api/v1/status");
+    eventually("the dry run looks at the target", || {
+        send("GET", &status, &[], None).is_ok_and(|answer| answer.text.contains("\"in_sync\""))
+    });
+    for running in [dry, running] {
+        running.signal(Signal::TERM);
+        assert_eq!(running.finish().status, Some(0));
+    }
+}
+
+#[test]
+fn a_snapshot_has_the_digests_of_what_rekey_wrote() {
+    let scene = Folder::new();
+    let running = scene.appcred(&["watch", "--listen=off", "--snapshot", "snapshot.json"]).spawn();
+    let path = scene.project.join("snapshot.json");
+    let digest = || {
+        let text = fs::read_to_string(&path).unwrap_or_default();
+        let snapshot: Value = serde_json::from_str(&text).ok()?;
+        let credential = &snapshot["targets"][0]["credentials"][0];
+        Some(credential["client_secret_ciphertext"].as_str()?.to_owned())
+    };
+    eventually("a digest", || digest().is_some());
+    let first = digest();
+    // The same value, encrypted anew.
+    scene.declare(&["a"]);
+    eventually("another digest", || digest().is_some_and(|digest| Some(digest) != first));
+    running.signal(Signal::TERM);
+    assert_eq!(running.finish().status, Some(0));
+}
+
+#[test]
+fn a_webhook_that_is_dead_or_refuses_does_not_hold_up_another() {
+    let scene = Folder::new();
+    let dead = format!("http://127.0.0.1:{}/", free_port());
+    let (alive, refusing) = (Listener::start(200), Listener::start(404));
+    let project = |folder: &str| {
+        let hooks = [dead.as_str(), &refusing.url(), &alive.url()];
+        let hooks: Vec<String> =
+            hooks.iter().map(|url| format!("  - webhook: {url:?}\n")).collect();
+        let targets = format!("targets: {{lab: {{config_dir: {folder}}}}}\n");
+        scene.project.write("appcred.yaml", &format!("{targets}notify:\n{}", hooks.concat()));
+    };
+    // A file in the place of the folder: an error, and then none.
+    scene.project.write("ha", "");
+    project("ha");
+    let running = scene.appcred(&["watch", "--listen=off"]).spawn();
+    alive.next_of("error");
+    project("elsewhere");
+    // The first notice was refused for good: it is not posted again before the next one.
+    assert_eq!(alive.next_of("recovered")["target"], "lab");
+    assert_eq!(refusing.next()["event"], "recovered");
+    running.signal(Signal::TERM);
+    let ran = running.finish();
+    assert_eq!(ran.status, Some(0), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("MARKED-HOOK"), "{}", ran.stderr);
+}
