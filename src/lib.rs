@@ -20,6 +20,7 @@
 //!  recipients.rs = whether what is encrypted is so to the right ones
 //!  encrypted_file/ = files with encrypted values, opened and sealed again
 //!  verify/ = asks providers whether a client is right
+//!  codes.rs = what programs read of plans, targets and set-ups
 //!  listener.rs = a server for HTTP that nobody can shut; callback/ = where a browser comes back after
 //!  consent or sign-in
 //!  model/, diagnostic/, integrations/, http.rs, suggest.rs, files/,
@@ -43,6 +44,7 @@
 
 pub mod callback;
 pub mod cli;
+pub mod codes;
 pub mod connect;
 pub mod desired;
 pub mod diagnostic;

@@ -9,8 +9,9 @@ use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::codes::{ActionCode, ReasonCode};
 use crate::model::{Held, Key, Seal, TargetName};
-use crate::plan::{Action, Adoption, Plan, Reason, Step, Withheld};
+use crate::plan::{Action, Plan, Reason, Step, Withheld};
 
 const KIND: &str = "appcred plan";
 const FORMAT_VERSION: u32 = 1;
@@ -44,8 +45,8 @@ struct Target {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Change {
-    /// `create`, `replace`, `adopt`, `shadow`, `claim`, `delete`, `set_up` or `abandon`.
-    action: String,
+    /// What is done.
+    action: ActionCode,
     /// The entry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     key: Option<String>,
@@ -58,7 +59,7 @@ struct Change {
     /// The credentials that go, or that are shadowed.
     old: Vec<Credential>,
     /// Why.
-    reasons: Vec<String>,
+    reasons: Vec<ReasonCode>,
     /// The config entries that are reloaded.
     reloads: Vec<String>,
     /// The config entries that are removed, or that need consent again.
@@ -206,7 +207,8 @@ impl Change {
             let name = credential.name.as_deref().unwrap_or(&credential.client_id);
             format!(" {} \"{name}\"", credential.domain)
         });
-        let reasons = self.reasons.join(", ");
+        let reasons: Vec<&str> = self.reasons.iter().map(|reason| reason.as_str()).collect();
+        let reasons = reasons.join(", ");
         let secret = self.client_secret_ciphertext.as_deref().and_then(|text| text.get(..8));
         let secret = secret.map(|start| format!(", ciphertext {start}…")).unwrap_or_default();
         format!("{}{} ({reasons}{secret})", self.action, named.unwrap_or_default())
@@ -220,7 +222,7 @@ fn step_of(step: &Step, seal: &dyn Fn(&Key) -> Option<Seal>) -> Result<Change, U
     };
     Ok(Change {
         client_secret_ciphertext: ciphertext.map(|seal| seal.to_string()),
-        reasons: step.reasons.iter().map(|reason| code(*reason).to_owned()).collect(),
+        reasons: step.reasons.iter().map(|reason| code(*reason)).collect(),
         reloads: step.reload.iter().map(|entry| entry.id.as_str().to_owned()).collect(),
         ..change_of(&step.action)
     })
@@ -231,19 +233,7 @@ fn withheld_of(withheld: &Withheld) -> Change {
 }
 
 fn change_of(action: &Action) -> Change {
-    let (name, old): (_, &[Held]) = match action {
-        Action::Create { .. } => ("create", &[]),
-        Action::Replace { old, .. } => ("replace", old),
-        Action::Adopt { old, how: Adoption::TakeOver, .. } => ("adopt", old),
-        Action::Adopt { old, how: Adoption::Shadow, .. } => ("shadow", old),
-        Action::Claim { old, .. } => ("claim", old),
-        Action::Delete { old, .. } => ("delete", std::slice::from_ref(old)),
-        Action::SetUp { .. } => ("set_up", &[]),
-        Action::Reload { .. } => ("reload", &[]),
-        Action::Tie { tied: true, .. } => ("tie", &[]),
-        Action::Tie { tied: false, .. } => ("untie", &[]),
-        Action::Abandon { .. } => ("abandon", &[]),
-    };
+    let old = action.old();
     let accounts = match action {
         Action::SetUp { account: Some(account), .. } | Action::Reload { account, .. } => {
             std::slice::from_ref(account)
@@ -252,7 +242,7 @@ fn change_of(action: &Action) -> Change {
     };
     let wanted = action.wanted();
     Change {
-        action: name.to_owned(),
+        action: action.code(),
         key: action.entry().map(|wanted| wanted.key.to_string()),
         new: wanted.map(|wanted| Credential {
             id: None,
@@ -279,25 +269,11 @@ fn held_of(held: &Held) -> Credential {
     }
 }
 
-fn code(reason: Reason) -> &'static str {
+/// Without a key it is not known whether a secret that was encrypted again is another one: a plan
+/// that was made with a key must hold beside one that was not.
+fn code(reason: Reason) -> ReasonCode {
     match reason {
-        Reason::NotObserved => "not there yet",
-        Reason::SecretDiffers | Reason::SecretReencrypted => "another secret",
-        Reason::ClientIdDiffers => "another client id",
-        Reason::NameDiffers => "another name",
-        Reason::NotDesired => "no longer wanted",
-        Reason::IntegrationDiffers => "another integration",
-        Reason::Superseded => "superseded",
-        Reason::AdoptionAsked => "adoption asked for",
-        Reason::LetGo => "let go",
-        Reason::Unclaimed => "claims nothing",
-        Reason::Renamed => "renamed",
-        Reason::OldShadow => "shadowed by an older version",
-        Reason::ReferencedById => "named by its id",
-        Reason::NotSetUp => "not set up",
-        Reason::ConsentLost => "consent lost",
-        Reason::AccountDown => "account down",
-        Reason::OnDeleteDiffers => "another on_delete",
-        Reason::LeftOver => "left over",
+        Reason::SecretReencrypted => ReasonCode::SecretDiffers,
+        other => other.code(),
     }
 }

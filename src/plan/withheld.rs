@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use smol_str::SmolStr;
 
 use super::action::Action;
+use crate::codes::{UnknownCode, WithheldCode};
 use crate::model::{ConfigEntry, Domain, Held, Key, Mark};
 
 /// Something about an entry that cannot be known without its keys.
@@ -29,6 +30,16 @@ pub enum Unknowable {
     Secret,
     /// For which client the entry is.
     ClientId,
+}
+
+impl Unknowable {
+    /// As programs read it.
+    pub fn code(self) -> UnknownCode {
+        match self {
+            Self::Secret => UnknownCode::Secret,
+            Self::ClientId => UnknownCode::ClientId,
+        }
+    }
 }
 
 /// Something that is not done.
@@ -168,20 +179,20 @@ impl Why {
         }
     }
 
-    /// A stable name for it, as in `in_use`.
-    pub fn code(&self) -> &'static str {
+    /// As programs read it.
+    pub fn code(&self) -> WithheldCode {
         match self {
-            Self::InUse { .. } => "in_use",
-            Self::Foreign { .. } => "foreign",
-            Self::OtherOwner { .. } => "other_owner",
-            Self::NamelessOwner { .. } => "nameless_owner",
-            Self::NotOwned => "not_owned",
-            Self::PruneOff => "prune_off",
-            Self::TooManyDeletes { .. } => "too_many_deletes",
-            Self::NothingDesired => "nothing_desired",
-            Self::Unread => "unread",
-            Self::Emptied { .. } => "emptied",
-            Self::UnknownIntegration { .. } => "unknown_integration",
+            Self::InUse { .. } => WithheldCode::InUse,
+            Self::Foreign { .. } => WithheldCode::Foreign,
+            Self::OtherOwner { .. } => WithheldCode::OtherOwner,
+            Self::NamelessOwner { .. } => WithheldCode::NamelessOwner,
+            Self::NotOwned => WithheldCode::NotOwned,
+            Self::PruneOff => WithheldCode::PruneOff,
+            Self::TooManyDeletes { .. } => WithheldCode::TooManyDeletes,
+            Self::NothingDesired => WithheldCode::NothingDesired,
+            Self::Unread => WithheldCode::Unread,
+            Self::Emptied { .. } => WithheldCode::Emptied,
+            Self::UnknownIntegration { .. } => WithheldCode::UnknownIntegration,
         }
     }
 

@@ -1,5 +1,6 @@
 //! What became of a plan's steps.
 
+use crate::codes::OutcomeCode;
 use crate::model::FlowStep;
 use crate::plan::StepId;
 
@@ -28,14 +29,14 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// A stable name for it, as in `not_begun`.
-    pub fn code(&self) -> &'static str {
+    /// As programs read it.
+    pub fn code(&self) -> OutcomeCode {
         match self {
-            Self::Done => "done",
-            Self::Waits(_) => "waiting",
-            Self::Unfinished(_) => "unfinished",
-            Self::Failed(_) => "failed",
-            Self::NotBegun(_) => "not_begun",
+            Self::Done => OutcomeCode::Done,
+            Self::Waits(_) => OutcomeCode::Waiting,
+            Self::Unfinished(_) => OutcomeCode::Unfinished,
+            Self::Failed(_) => OutcomeCode::Failed,
+            Self::NotBegun(_) => OutcomeCode::NotBegun,
         }
     }
 

@@ -146,7 +146,7 @@ fn planned(target: &TargetReport<'_>, names: &Names, step: &Step) -> Finding {
         more.push(format!("reloads {}", words::accounts(&step.reload)));
     }
     let at = place_of(target, &step.action, &step.reasons).map(|place| point(&place, names));
-    let code = step.action.kind();
+    let code = step.action.code().as_str();
     Finding { more, at, ..Finding::without_place(level, code, message) }
 }
 
@@ -186,7 +186,7 @@ fn not_done(target: &TargetReport<'_>, names: &Names, withheld: &Withheld) -> Fi
         _ => place_of(target, &withheld.action, &[]),
     };
     let at = at.map(|place| point(&place, names));
-    let code = withheld.why.code();
+    let code = withheld.why.code().as_str();
     Finding { more: vec![why, help.to_owned()], at, ..Finding::without_place(level, code, message) }
 }
 
@@ -201,7 +201,7 @@ fn not_known(target: &TargetReport<'_>, names: &Names, unknown: &Unknown) -> Fin
     Finding {
         more: vec![why.to_owned(), help.to_owned()],
         at: place.map(|place| point(&place, names)),
-        ..Finding::without_place(Level::Warning, words::unknowable_code(*what), message)
+        ..Finding::without_place(Level::Warning, what.code().as_str(), message)
     }
 }
 

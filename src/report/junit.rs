@@ -159,7 +159,7 @@ fn of_withheld(withheld: &Withheld) -> Outcome {
     let headline = format!("not done: {}", words::headline(&withheld.action));
     match withheld.why {
         Why::PruneOff => Outcome::Skipped(why),
-        _ => Outcome::Failed(withheld.why.code(), headline, format!("{why}\n{help}")),
+        _ => Outcome::Failed(withheld.why.code().as_str(), headline, format!("{why}\n{help}")),
     }
 }
 

@@ -15,7 +15,7 @@ pub mod set_up;
 pub mod status;
 pub mod text;
 pub mod verified;
-mod words;
+pub(crate) mod words;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

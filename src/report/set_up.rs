@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::codes::SetupCode;
 use crate::model::{
     ConfigEntry, EntryState, Field, FieldKind, FlowStep, Form, HiddenLink, Key, Links,
 };
@@ -11,6 +12,7 @@ use crate::plan::{CredentialState, Plan, SetupState};
 use crate::setup::{reasons, redirect_uri};
 
 use super::text::{DIM, YELLOW, line};
+use super::words;
 
 /// How far an entry's integration is set up, as JSON.
 #[derive(Serialize, JsonSchema)]
@@ -145,9 +147,8 @@ fn problems(form: &Form) -> Vec<String> {
 /// How far an entry is set up, as JSON.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct SetUp<'a> {
-    /// `not_set_up`, `waiting_for_consent`, `waiting_for_answers`, `loaded`, `not_loaded`, `cloud`,
-    /// `needs_consent_again`, `failed` or `not_wanted`.
-    pub(crate) state: &'static str,
+    /// How far.
+    pub(crate) state: SetupCode,
     /// What more there is to say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<String>,
@@ -171,8 +172,10 @@ impl<'a> SetUp<'a> {
     /// The same, where the last try is known to have failed and nothing waits.
     pub(super) fn or_failed(self, why: Option<&str>) -> Self {
         match why {
-            Some(why) if matches!(self.state, "not_set_up" | "needs_consent_again") => {
-                Self { state: "failed", reason: Some(why.to_owned()), ..self }
+            Some(why)
+                if matches!(self.state, SetupCode::NotSetUp | SetupCode::NeedsConsentAgain) =>
+            {
+                Self { state: SetupCode::Failed, reason: Some(why.to_owned()), ..self }
             }
             _ => self,
         }
@@ -189,37 +192,37 @@ fn is_for_a_person(waits: &WaitsFor<'_>) -> bool {
 }
 
 /// The state in one word, and what more there is to say.
-fn described(setup_state: &SetupState) -> (&'static str, Option<String>) {
+fn described(setup_state: &SetupState) -> (SetupCode, Option<String>) {
     match setup_state {
-        SetupState::NotSetUp => ("not_set_up", None),
+        SetupState::NotSetUp => (SetupCode::NotSetUp, None),
         SetupState::Waits(FlowStep::Consent(_) | FlowStep::Progress(_)) => {
-            ("waiting_for_consent", None)
+            (SetupCode::WaitingForConsent, None)
         }
         SetupState::Waits(FlowStep::Broken) => {
-            ("failed", Some("Home Assistant stumbles over the set-up".to_owned()))
+            (SetupCode::Failed, Some("Home Assistant failed to process the set-up".to_owned()))
         }
-        SetupState::Waits(_) => ("waiting_for_answers", None),
+        SetupState::Waits(_) => (SetupCode::WaitingForAnswers, None),
         SetupState::Ended(FlowStep::Aborted { reason, error }) => {
-            ("failed", Some(reasons::message(reason, error.as_deref())))
+            (SetupCode::Failed, Some(reasons::message(reason, error.as_deref())))
         }
-        SetupState::Ended(_) => ("not_set_up", None),
-        SetupState::Linked(accounts) => of_accounts("loaded", accounts),
-        SetupState::Cloud(accounts) => of_accounts("cloud", accounts),
-        SetupState::NeedsConsent(..) => ("needs_consent_again", None),
-        SetupState::NotWanted => ("not_wanted", None),
+        SetupState::Ended(_) => (SetupCode::NotSetUp, None),
+        SetupState::Linked(accounts) => of_accounts(SetupCode::Loaded, accounts),
+        SetupState::Cloud(accounts) => of_accounts(SetupCode::Cloud, accounts),
+        SetupState::NeedsConsent(..) => (SetupCode::NeedsConsentAgain, None),
+        SetupState::NotWanted => (SetupCode::NotWanted, None),
     }
 }
 
-fn of_accounts(well: &'static str, accounts: &[ConfigEntry]) -> (&'static str, Option<String>) {
+fn of_accounts(well: SetupCode, accounts: &[ConfigEntry]) -> (SetupCode, Option<String>) {
     let is_failed = |account: &&ConfigEntry| {
         matches!(account.state, EntryState::SetupError | EntryState::SetupRetry)
     };
     if let Some(failed) = accounts.iter().find(is_failed) {
         let why = failed.reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
-        return ("failed", Some(format!("{}{why}", failed.state)));
+        return (SetupCode::Failed, Some(format!("{}{why}", failed.state)));
     }
     match accounts.iter().find(|account| account.state != EntryState::Loaded) {
-        Some(idle) => ("not_loaded", Some(idle.state.to_string())),
+        Some(idle) => (SetupCode::NotLoaded, Some(idle.state.to_string())),
         None => (well, None),
     }
 }
@@ -237,9 +240,9 @@ pub(super) fn setup_state_of<'a>(
 pub(super) fn state_of(plan: &Plan, state: &CredentialState) -> String {
     let Some(setup_state) = setup_state_of(plan, state) else { return String::new() };
     match described(setup_state) {
-        ("not_wanted", _) => String::new(),
-        (state, None) => state.replace('_', " "),
-        (state, Some(reason)) => format!("{}: {reason}", state.replace('_', " ")),
+        (SetupCode::NotWanted, _) => String::new(),
+        (state, None) => words::set_up(state).to_owned(),
+        (state, Some(reason)) => format!("{}: {reason}", words::set_up(state)),
     }
 }
 
@@ -253,7 +256,7 @@ pub(super) fn notices(out: &mut String, plan: &Plan, links: Links) {
                 out.push('\n');
                 waits(out, &format!("  {key}"), Some(key), step, links);
             }
-            (_, ("failed", Some(why))) => {
+            (_, (SetupCode::Failed, Some(why))) => {
                 out.push('\n');
                 line(out, YELLOW, &format!("  {key}: {why}"));
             }

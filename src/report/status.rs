@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::codes::{EntryCode, LinkCode, ModeCode, SetupCode, TargetCode, WithheldCode};
 use crate::model::{ClientId, Domain, Key, Links, TargetName};
 use crate::plan::Why;
 use crate::status::{Difference, EntryStatus, Holding, Link, Mode, Status, TargetStatus};
@@ -81,12 +82,11 @@ pub(crate) struct Target<'a> {
     /// Its address or folder.
     pub(crate) address: &'a str,
     /// How it stands, all in all.
-    pub(crate) state: State,
-    /// What is done about differences: `repair`, `report`, or `report_drift` where only those that
-    /// Git caused are mended.
-    pub(crate) mode: &'static str,
-    /// Whether it can be reached: `connecting`, `up` or `down`.
-    pub(crate) link: &'static str,
+    pub(crate) state: TargetCode,
+    /// What is done about differences.
+    pub(crate) mode: ModeCode,
+    /// Whether it can be reached.
+    pub(crate) link: LinkCode,
     /// Since when it can or cannot be reached.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) link_since: Option<Moment>,
@@ -110,24 +110,6 @@ pub(crate) struct Target<'a> {
     pub(crate) foreign: usize,
 }
 
-/// How a target stands, all in all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum State {
-    /// It was not looked at yet.
-    Connecting,
-    /// As wanted.
-    InSync,
-    /// As wanted, but for what waits for somebody's consent.
-    WaitingForConsent,
-    /// Something is not as wanted, and stays so for now.
-    Differs,
-    /// The last look did not come to a good end.
-    Failed,
-    /// It cannot be reached.
-    Unreachable,
-}
-
 /// How one entry stands at a target.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct Entry<'a> {
@@ -141,8 +123,8 @@ pub(crate) struct Entry<'a> {
     pub(crate) client_id: &'a ClientId,
     /// Where it is written, from the root of the repository: `file:line:column`.
     pub(crate) declared_at: String,
-    /// Whether the target holds its credential: `in_sync`, `drifted`, `missing` or `withheld`.
-    pub(crate) credential: &'static str,
+    /// How the target holds its credential.
+    pub(crate) credential: EntryCode,
     /// Why it is withheld.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) withheld: Option<Reason>,
@@ -166,8 +148,8 @@ pub(crate) struct Differing<'a> {
 /// Why something is not done.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct Reason {
-    /// A stable name for it.
-    why: &'static str,
+    /// As programs read it.
+    why: WithheldCode,
     /// The same in words.
     pub(crate) message: String,
     /// What would change that.
@@ -177,20 +159,6 @@ pub(crate) struct Reason {
 impl Reason {
     fn of(why: &Why) -> Self {
         Self { why: why.code(), message: why.to_string(), help: why.help() }
-    }
-}
-
-impl State {
-    /// In words.
-    pub(crate) fn told(self) -> &'static str {
-        match self {
-            Self::Connecting => "connecting",
-            Self::InSync => "in sync",
-            Self::WaitingForConsent => "waiting for consent",
-            Self::Differs => "differs",
-            Self::Failed => "failed",
-            Self::Unreachable => "unreachable",
-        }
     }
 }
 
@@ -207,14 +175,15 @@ impl Entry<'_> {
 
     /// Whether its set-up has failed.
     pub(crate) fn set_up_failed(&self) -> bool {
-        self.set_up.as_ref().is_some_and(|set_up| set_up.state == "failed")
+        self.set_up.as_ref().is_some_and(|set_up| set_up.state == SetupCode::Failed)
     }
 
     /// Whether a person should look at it.
     pub(crate) fn needs_attention(&self) -> bool {
-        let is_well = ["loaded", "cloud", "not_wanted"];
-        self.credential != "in_sync"
-            || self.set_up.as_ref().is_some_and(|set_up| !is_well.contains(&set_up.state))
+        let is_well =
+            |code| matches!(code, SetupCode::Loaded | SetupCode::Cloud | SetupCode::NotWanted);
+        self.credential != EntryCode::InSync
+            || self.set_up.as_ref().is_some_and(|set_up| !is_well(set_up.state))
     }
 }
 
@@ -248,18 +217,18 @@ pub fn json(status: &Status, names: &Names) -> serde_json::Result<String> {
 
 fn of_target<'a>(name: &'a TargetName, target: &'a TargetStatus, names: &Names) -> Target<'a> {
     let (link, link_since, version) = match &target.link {
-        Link::Connecting => ("connecting", None, None),
-        Link::Up { version, since } => ("up", Some(*since), version.as_deref()),
-        Link::Down { since } => ("down", Some(*since), None),
+        Link::Connecting => (LinkCode::Connecting, None, None),
+        Link::Up { version, since } => (LinkCode::Up, Some(*since), version.as_deref()),
+        Link::Down { since } => (LinkCode::Down, Some(*since), None),
     };
     Target {
         name,
         address: &target.address,
         state: state(target),
         mode: match target.mode {
-            Mode::Repair => "repair",
-            Mode::Report => "report",
-            Mode::ReportDrift => "report_drift",
+            Mode::Repair => ModeCode::Repair,
+            Mode::Report => ModeCode::Report,
+            Mode::ReportDrift => ModeCode::ReportDrift,
         },
         link,
         link_since: link_since.map(Moment),
@@ -274,25 +243,27 @@ fn of_target<'a>(name: &'a TargetName, target: &'a TargetStatus, names: &Names) 
     }
 }
 
-fn state(target: &TargetStatus) -> State {
+fn state(target: &TargetStatus) -> TargetCode {
     match target.link {
-        Link::Down { .. } => State::Unreachable,
-        _ if target.error.is_some() => State::Failed,
-        Link::Connecting => State::Connecting,
-        Link::Up { .. } if !target.differences.is_empty() => State::Differs,
-        Link::Up { .. } if target.pending_consents().next().is_some() => State::WaitingForConsent,
-        Link::Up { .. } if target.is_in_sync() => State::InSync,
-        Link::Up { .. } => State::Connecting,
+        Link::Down { .. } => TargetCode::Unreachable,
+        _ if target.error.is_some() => TargetCode::Failed,
+        Link::Connecting => TargetCode::Connecting,
+        Link::Up { .. } if !target.differences.is_empty() => TargetCode::Differs,
+        Link::Up { .. } if target.pending_consents().next().is_some() => {
+            TargetCode::WaitingForConsent
+        }
+        Link::Up { .. } if target.is_in_sync() => TargetCode::InSync,
+        Link::Up { .. } => TargetCode::Connecting,
     }
 }
 
 fn of_entry<'a>(entry: &'a EntryStatus, names: &Names) -> Entry<'a> {
     let (credential, withheld) = match &entry.holding {
-        Holding::InSync => ("in_sync", None),
-        Holding::Drifted => ("drifted", None),
-        Holding::Missing => ("missing", None),
-        Holding::Unknown => ("unknown", None),
-        Holding::Withheld(why) => ("withheld", Some(Reason::of(why))),
+        Holding::InSync => (EntryCode::InSync, None),
+        Holding::Drifted => (EntryCode::Drifted, None),
+        Holding::Missing => (EntryCode::Missing, None),
+        Holding::Unknown => (EntryCode::Unknown, None),
+        Holding::Withheld(why) => (EntryCode::Withheld, Some(Reason::of(why))),
     };
     let place = &entry.place;
     Entry {

@@ -373,7 +373,7 @@ fn table(plan: &Plan) -> String {
             held.client_id.to_string(),
             or_dash(&super::mark_of(held).map(|mark| mark.owner.to_string()).unwrap_or_default()),
             or_dash(&users.join(", ")),
-            words::state(state).to_owned(),
+            words::credential(state.code()).to_owned(),
         ];
         row.extend(knows_set_up.then(|| or_dash(&set_up::state_of(plan, state))));
         table.add_row(row.iter().map(|cell| visible(cell).into_owned()));

@@ -1,8 +1,8 @@
 //! What reasons and refusals are called, in prose and in JSON.
 
+use crate::codes::{CredentialCode, EntryCode, SetupCode, TargetCode};
 use crate::model::{FlowStep, Held};
-use crate::plan::{Action, CredentialState, Reason, Unknowable};
-
+use crate::plan::{Action, Reason, Unknowable};
 use crate::reconcile::Outcome;
 
 pub(super) use crate::plan::linked_accounts as accounts;
@@ -37,30 +37,6 @@ pub(super) fn reason(reason: Reason) -> &'static str {
     }
 }
 
-pub(super) fn reason_code(reason: Reason) -> &'static str {
-    match reason {
-        Reason::NotObserved => "not_observed",
-        Reason::SecretDiffers => "secret_differs",
-        Reason::SecretReencrypted => "secret_encrypted_anew",
-        Reason::ClientIdDiffers => "client_id_differs",
-        Reason::NameDiffers => "name_differs",
-        Reason::NotDesired => "not_desired",
-        Reason::IntegrationDiffers => "integration_differs",
-        Reason::Superseded => "superseded",
-        Reason::AdoptionAsked => "adoption_asked",
-        Reason::LetGo => "let_go",
-        Reason::Unclaimed => "unclaimed",
-        Reason::Renamed => "renamed",
-        Reason::OldShadow => "old_shadow",
-        Reason::ReferencedById => "referenced_by_id",
-        Reason::NotSetUp => "not_set_up",
-        Reason::ConsentLost => "consent_lost",
-        Reason::AccountDown => "account_down",
-        Reason::OnDeleteDiffers => "on_delete_differs",
-        Reason::LeftOver => "left_over",
-    }
-}
-
 /// `replace spotify "Family"`.
 pub(super) fn headline(action: &Action) -> String {
     let verb = action.verb();
@@ -92,26 +68,54 @@ pub(super) fn undone(outcome: &Outcome) -> Option<(&'static str, &str)> {
     }
 }
 
-pub(super) fn outcome_code(outcome: &Outcome) -> &'static str {
-    match outcome {
-        Outcome::Done => "done",
-        Outcome::Waits(_) => "waiting",
-        Outcome::Unfinished(_) => "unfinished",
-        Outcome::Failed(_) => "failed",
-        Outcome::NotBegun(_) => "not_begun",
+pub(super) fn credential(code: CredentialCode) -> &'static str {
+    match code {
+        CredentialCode::InSync => "in sync",
+        CredentialCode::Drifted => "drifted",
+        CredentialCode::Unknown => "unknown",
+        CredentialCode::Shadowed => "shadowed",
+        CredentialCode::Claim => "claim",
+        CredentialCode::Superseded => "superseded",
+        CredentialCode::Undeclared => "undeclared",
+        CredentialCode::Foreign => "foreign",
     }
 }
 
-pub(super) fn state(state: &CredentialState) -> &'static str {
-    match state {
-        CredentialState::InSync(_) => "in sync",
-        CredentialState::Drifted(_) => "drifted",
-        CredentialState::Unknown(_) => "unknown",
-        CredentialState::Shadowed(_) => "shadowed",
-        CredentialState::Claim(_) => "claim",
-        CredentialState::Superseded(_) => "superseded",
-        CredentialState::Undeclared => "undeclared",
-        CredentialState::OtherOwner(_) | CredentialState::Foreign => "foreign",
+/// How a target holds the credential of an entry.
+pub(crate) fn entry(code: EntryCode) -> &'static str {
+    match code {
+        EntryCode::InSync => "in sync",
+        EntryCode::Drifted => "differs",
+        EntryCode::Missing => "missing",
+        EntryCode::Withheld => "withheld",
+        EntryCode::Unknown => "not known yet",
+    }
+}
+
+/// How far an integration is set up.
+pub(crate) fn set_up(code: SetupCode) -> &'static str {
+    match code {
+        SetupCode::NotSetUp => "not set up",
+        SetupCode::WaitingForConsent => "waiting for consent",
+        SetupCode::WaitingForAnswers => "waiting for answers",
+        SetupCode::Loaded => "loaded",
+        SetupCode::NotLoaded => "not loaded",
+        SetupCode::Cloud => "cloud",
+        SetupCode::NeedsConsentAgain => "needs consent again",
+        SetupCode::Failed => "failed",
+        SetupCode::NotWanted => "not wanted",
+    }
+}
+
+/// How a target is, all in all.
+pub(crate) fn target(code: TargetCode) -> &'static str {
+    match code {
+        TargetCode::Connecting => "connecting",
+        TargetCode::InSync => "in sync",
+        TargetCode::WaitingForConsent => "waiting for consent",
+        TargetCode::Differs => "differs",
+        TargetCode::Failed => "failed",
+        TargetCode::Unreachable => "unreachable",
     }
 }
 
@@ -126,12 +130,5 @@ pub(super) fn unknowable(what: Unknowable) -> (&'static str, &'static str) {
             "its client id is not in the manifest in clear, and nothing is known of this ciphertext",
             "a client id is no secret: write it in clear, or take a new snapshot once it is applied",
         ),
-    }
-}
-
-pub(super) fn unknowable_code(what: Unknowable) -> &'static str {
-    match what {
-        Unknowable::Secret => "secret_unknown",
-        Unknowable::ClientId => "client_id_unknown",
     }
 }

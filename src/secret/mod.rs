@@ -39,6 +39,7 @@ use work_batches::WorkBatches;
 
 pub use age::age_damage;
 pub use ask::{Ask, Nobody};
+pub use env::holds_identity;
 pub use identities::{Identities, IdentityProblem};
 pub use recipient_mismatch::{RecipientMismatch, file_misfit, sops_misfit};
 pub use recipients::Sealed;
@@ -99,12 +100,14 @@ pub enum Unreadable {
     #[error("{0} lies outside of the project")]
     Outside(String),
     /// A name that no file of secrets has.
-    #[error("{}", no_secret(name, looked))]
+    #[error("{}", no_secret(name, looked, misnamed))]
     NoSecret {
         /// The name.
         name: String,
         /// The files that were looked into.
         looked: Vec<String>,
+        /// Files that are not looked into because of their names.
+        misnamed: Vec<String>,
     },
     /// What is wrong in another file.
     #[error("{file}: {why}")]
@@ -181,7 +184,9 @@ impl Unreadable {
             Self::Outside(_) => {
                 "move it into the project, use ${CREDENTIALS_DIRECTORY}, or set `allow_outside_files: true` in appcred.yaml"
             }
-            Self::NoSecret { .. } => "add it to secrets.yaml beside the file or above it",
+            Self::NoSecret { .. } => {
+                "add it to secrets.yaml or secrets.sops.yaml beside the file or above it"
+            }
             Self::Within { why, .. } => why.help(),
         }
     }
@@ -191,11 +196,18 @@ fn counted(count: usize) -> String {
     if count == 1 { "1 recipient".to_owned() } else { format!("{count} recipients") }
 }
 
-fn no_secret(name: &str, looked: &[String]) -> String {
-    match looked {
+fn no_secret(name: &str, looked: &[String], misnamed: &[String]) -> String {
+    let message = match looked {
         [] => format!("there is no secrets.yaml that could have `{name}`, here or above"),
         [only] => format!("{only} has no `{name}`"),
         several => format!("none of {} has `{name}`", several.join(", ")),
+    };
+    match misnamed {
+        [] => message,
+        [only] => format!("{message}, and {only} is not read because of its name"),
+        several => {
+            format!("{message}, and {} are not read because of their names", several.join(", "))
+        }
     }
 }
 

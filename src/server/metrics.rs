@@ -111,8 +111,11 @@ impl Numbers {
         });
         out.counters("appcred_reconciles", "Looks at the target by how they ended", looks)?;
         let steps = targets().flat_map(|(name, target)| {
-            target.totals.steps.iter().map(move |((kind, outcome), count)| {
-                ([("target", name), ("action", *kind), ("result", *outcome)], *count)
+            target.totals.steps.iter().map(move |((action, outcome), count)| {
+                (
+                    [("target", name), ("action", action.as_str()), ("result", outcome.as_str())],
+                    *count,
+                )
             })
         });
         out.counters("appcred_actions", "Steps that were carried out, by how they ended", steps)?;

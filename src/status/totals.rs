@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::codes::{ActionCode, OutcomeCode};
+
 /// The upper bounds of the durations' buckets, in seconds.
 pub const BUCKETS: [f64; 10] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
 
@@ -16,15 +18,15 @@ pub struct Totals {
     /// How long they took.
     pub durations: Durations,
     /// Steps by their kind, as in `create`, and by how they ended, as in `done`.
-    pub steps: BTreeMap<(&'static str, &'static str), u64>,
+    pub steps: BTreeMap<(ActionCode, OutcomeCode), u64>,
     /// How often the target was found changed though no manifest was.
     pub drifts: u64,
 }
 
 impl Totals {
     /// Counts a step.
-    pub fn count(&mut self, kind: &'static str, outcome: &'static str) {
-        *self.steps.entry((kind, outcome)).or_default() += 1;
+    pub fn count(&mut self, action: ActionCode, outcome: OutcomeCode) {
+        *self.steps.entry((action, outcome)).or_default() += 1;
     }
 }
 

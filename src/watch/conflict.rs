@@ -1,11 +1,12 @@
-//! Finds out whether somebody else undoes again and again what is done at a target, as another watcher
-//! of the same owner does: pure, the time comes as an argument.
+//! Detects that somebody else undoes what is done at a target again and again, as another watcher of the
+//! same owner does: pure, the time is an argument.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::codes::ActionCode;
 use crate::plan::{Action, Plan, StepId};
 
 /// So often a step may be done before it is a conflict that it is to be done once more.
@@ -18,7 +19,7 @@ const MEMORY: Duration = Duration::from_secs(3600);
 pub(super) struct RepeatedSteps(BTreeMap<StepIdentity, Vec<Instant>>);
 
 /// The kind of a step, and the entry or credential that it is about.
-type StepIdentity = (&'static str, String);
+type StepIdentity = (ActionCode, String);
 
 impl RepeatedSteps {
     /// A step was done.
@@ -71,5 +72,5 @@ fn identity(action: &Action) -> Option<StepIdentity> {
         }
         other => other.entry()?.key.to_string(),
     };
-    Some((action.kind(), about))
+    Some((action.code(), about))
 }

@@ -296,7 +296,7 @@ impl<C: Connect> TargetReconciler<C> {
     ) -> bool {
         let is_waiting = matches!(outcome, Outcome::Waits(_));
         if !is_waiting || begins(step) {
-            let kind = step.action.kind();
+            let kind = step.action.code();
             self.statuses.target(&self.name, |target| target.totals.count(kind, outcome.code()));
             self.log.outcome(step, outcome);
         }

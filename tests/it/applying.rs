@@ -167,7 +167,7 @@ async fn what_depends_on_a_failed_step_is_not_begun_and_the_rest_goes_on() {
         (delete("spare"), None),
     ];
     let outcomes = applied(steps(chain), &mut target).await;
-    let codes: Vec<_> = outcomes.iter().map(Outcome::code).collect();
+    let codes: Vec<_> = outcomes.iter().map(|outcome| outcome.code().as_str()).collect();
     assert_eq!(codes, ["failed", "not_begun", "not_begun", "done"]);
     assert_eq!(target.done, ["create claim", "delete spare"]);
 }
@@ -177,7 +177,7 @@ async fn steps_that_wait_for_each_other_end_the_run_all_the_same() {
     let mut target = Recorder::default();
     let circle = vec![(create("a"), Some(1)), (create("b"), Some(0))];
     let outcomes = applied(steps(circle), &mut target).await;
-    assert!(outcomes.iter().all(|outcome| outcome.code() == "not_begun"), "{outcomes:?}");
+    assert!(outcomes.iter().all(|outcome| outcome.code().as_str() == "not_begun"), "{outcomes:?}");
 }
 
 #[tokio::test]
@@ -214,7 +214,7 @@ async fn the_old_credential_stays_until_an_account_was_seen_to_run() {
     ] {
         let mut target = Recorder { reloads: VecDeque::from([result]), ..Recorder::default() };
         let outcomes = applied(reloading(replace(), before), &mut target).await;
-        assert_eq!(outcomes[0].code(), "unfinished", "{outcomes:?}");
+        assert_eq!(outcomes[0].code().as_str(), "unfinished", "{outcomes:?}");
         assert_eq!(target.done, ["create a", "reload e"]);
     }
     // The next run finds the new credential right and the old one left over.

@@ -16,6 +16,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("callback", &["model", "listener"]),
     ("suggest", &[]),
     ("schema", &[]),
+    ("codes", &[]),
     ("files", &[]),
     ("yaml", &["model", "diagnostic"]),
     (
@@ -39,11 +40,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("recipients", &["model", "diagnostic", "files", "manifest", "secret"]),
     ("git", &["files", "model", "yaml_edit"]),
     ("repository", &["model", "diagnostic", "files", "manifest", "secret", "git"]),
-    ("plan", &["model", "suggest"]),
-    ("plan_file", &["model", "plan", "schema"]),
+    ("plan", &["model", "codes", "suggest"]),
+    ("plan_file", &["model", "codes", "plan", "schema"]),
     ("target", &["model", "files", "integrations", "http", "schema"]),
     ("setup", &["model", "callback", "target"]),
-    ("reconcile", &["model", "plan", "target", "setup", "verify"]),
+    ("reconcile", &["model", "codes", "plan", "target", "setup", "verify"]),
     ("session", &["model", "files", "secret", "target"]),
     ("connect", &["model", "http", "manifest", "secret", "session", "target"]),
     (
@@ -65,10 +66,20 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("verify", &["model", "integrations", "http"]),
-    ("status", &["model", "diagnostic", "plan"]),
+    ("status", &["model", "codes", "diagnostic", "plan"]),
     (
         "report",
-        &["model", "diagnostic", "schema", "plan", "reconcile", "setup", "status", "verify"],
+        &[
+            "model",
+            "codes",
+            "diagnostic",
+            "schema",
+            "plan",
+            "reconcile",
+            "setup",
+            "status",
+            "verify",
+        ],
     ),
     (
         "cli",
@@ -106,6 +117,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "watch",
         &[
             "model",
+            "codes",
             "diagnostic",
             "http",
             "plan",
@@ -120,7 +132,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "target",
         ],
     ),
-    ("server", &["model", "callback", "listener", "report", "secret", "setup", "status", "watch"]),
+    (
+        "server",
+        &["model", "codes", "callback", "listener", "report", "secret", "setup", "status", "watch"],
+    ),
     ("main", &["cli"]),
 ];
 

@@ -178,7 +178,7 @@ fn names_that_look_like_markup_stay_names() {
     assert!(head.contains("<!-- appcred:plan:"), "{head}");
     let row = rest.split("</tbody>").next().unwrap();
     assert_eq!(row.matches("<td>").count(), 5, "{row}");
-    assert!(row.contains("a ::error::x  | `b` \\| &lt;script&gt;"), "{row}");
+    assert!(row.contains("a\\n::error::x\\u{7} | `b` \\| &lt;script&gt;"), "{row}");
 }
 
 #[test]

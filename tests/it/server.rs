@@ -5,11 +5,12 @@ use std::net::{IpAddr, Ipv4Addr, TcpStream};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use appcred::codes::{ActionCode, OutcomeCode};
 use appcred::model::{ConsentLink, DeviceCode, FlowStep, HandOverError};
 use appcred::plan::Why;
 use appcred::report::schema;
 use appcred::server::Access;
-use appcred::status::Status;
+use appcred::status::{EntryStatus, Holding, Status};
 use serde_json::{Value, json};
 
 use crate::real::{Answer, send, visit};
@@ -36,10 +37,41 @@ fn busy() -> Status {
         difference("delete spotify \"Old\"", Some(Why::PruneOff), false),
         difference("create twitch \"Live\"", None, true),
     ];
-    home.totals.count("create", "done");
+    home.totals.count(ActionCode::Create, OutcomeCode::Done);
     home.totals.durations.add(Duration::from_millis(30));
     home.totals.durations.add(Duration::from_secs(100));
     broken(read(vec![("home", home), ("cabin \"\\é", down("cannot reach it: no route"))]))
+}
+
+/// Entries that a target holds in every way.
+fn every_holding() -> Status {
+    let holdings = [
+        Holding::InSync,
+        Holding::Drifted,
+        Holding::Missing,
+        Holding::Unknown,
+        Holding::Withheld(Why::PruneOff),
+    ];
+    let entries = holdings.into_iter().enumerate();
+    let entries = entries
+        .map(|(nth, holding)| EntryStatus { holding, ..entry("spotify", &format!("e{nth}")) });
+    read(vec![("home", up(entries.collect()))])
+}
+
+#[test]
+fn what_is_not_known_is_no_error_on_the_page() {
+    let served = Served::start(every_holding());
+    let page = visit(&served.url("/")).text;
+    let badge = |tone: &str, words: &str| format!("<span class=\"badge {tone}\">{words}</span>");
+    for (tone, words) in [
+        ("ok", "in sync"),
+        ("wait", "differs"),
+        ("wait", "missing"),
+        ("idle", "not known yet"),
+        ("bad", "withheld"),
+    ] {
+        assert!(page.contains(&badge(tone, words)), "{words}: {page}");
+    }
 }
 
 fn get(served: &Served, path: &str, headers: &[(&str, &str)]) -> Answer {
@@ -56,7 +88,7 @@ fn log_in(served: &Served, token: &str, headers: &[(&str, &str)]) -> Answer {
 fn the_status_is_as_its_schema_says() {
     let served = Served::start(busy());
     let schema = jsonschema::validator_for(&schema::status().into()).unwrap();
-    for status in [nothing(), busy()] {
+    for status in [nothing(), busy(), every_holding()] {
         served.show(status);
         let answer = visit(&served.url("/api/v1/status"));
         assert_eq!(answer.status, 200);
@@ -65,6 +97,7 @@ fn the_status_is_as_its_schema_says() {
             schema.iter_errors(&value).map(|error| error.to_string()).collect();
         assert!(problems.is_empty(), "{problems:?}\n{value:#}");
     }
+    served.show(busy());
     let value = visit(&served.url("/api/v1/status")).value();
     let [cabin, home] = value["targets"].as_array().unwrap().as_slice() else { panic!("{value}") };
     assert_eq!((&cabin["state"], &home["state"]), (&json!("unreachable"), &json!("differs")));

@@ -145,7 +145,7 @@ fn plan_of(folder: &Path) -> Value {
         target["address"] = json!("");
         for step in target["steps"].as_array_mut().unwrap() {
             for reason in step["reasons"].as_array_mut().unwrap() {
-                if *reason == "secret_encrypted_anew" {
+                if *reason == "secret_reencrypted" {
                     *reason = json!("secret_differs");
                 }
             }
@@ -336,7 +336,7 @@ fn a_snapshot_that_is_old_or_none_is_refused() {
     assert!(plan(&[], 1).stderr.contains("cannot read s.json"));
     project.write("s.json", &text);
     assert!(plan(&["--target", "lab", "--max-age", "1h"], 0).stdout.contains("+ create spotify"));
-    assert!(plan(&[], 1).stdout.contains("s.json knows nothing of it"), "the cabin");
+    assert!(plan(&[], 1).stdout.contains("s.json has no data for this target"), "the cabin");
     let year = text.find("\"taken_at\": \"20").unwrap() + 15;
     project.write("s.json", &format!("{}19{}", &text[..year - 2], &text[year..]));
     let told = plan(&["--target", "lab", "--max-age", "7d"], 1).stderr;

@@ -11,6 +11,9 @@ pub(super) use problems::Validated;
 pub(super) use problems::of as problems_of;
 pub use problems::validated;
 
+use crate::codes::{
+    ActionCode, CredentialCode, OutcomeCode, ReasonCode, UnknownCode, WithheldCode,
+};
 use crate::model::{ClientId, ConfigEntry, CredentialId, Domain, EntryId, Key, Links, Place};
 use crate::plan::{Action, Plan, Step, Unknown, Why, Withheld};
 use crate::reconcile::Outcome;
@@ -117,12 +120,12 @@ struct PlannedStep<'a> {
     #[serde(flatten)]
     what: What<'a>,
     /// Why it is done.
-    reasons: Vec<&'static str>,
+    reasons: Vec<ReasonCode>,
     /// The linked accounts that are reloaded.
     reloads: Vec<Account<'a>>,
-    /// What it came to: `done`, `waiting`, `unfinished`, `failed` or `not_begun`.
+    /// How it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
-    outcome: Option<&'static str>,
+    outcome: Option<OutcomeCode>,
     /// What a set-up that waits is waiting for.
     #[serde(skip_serializing_if = "Option::is_none")]
     waits_for: Option<WaitsFor<'a>>,
@@ -134,9 +137,8 @@ struct PlannedStep<'a> {
 /// An action and the credential that it is about.
 #[derive(Serialize, JsonSchema)]
 struct What<'a> {
-    /// `create`, `replace`, `adopt`, `shadow`, `claim`, `delete`, `set_up`, `link_again`, `reload`, `tie`,
-    /// `untie` or `abandon`.
-    action: &'static str,
+    /// What is done.
+    action: ActionCode,
     /// The integration.
     domain: &'a Domain,
     /// The entry.
@@ -162,8 +164,8 @@ struct What<'a> {
 struct NotDone<'a> {
     #[serde(flatten)]
     what: What<'a>,
-    /// A stable name for the reason.
-    why: &'static str,
+    /// The reason.
+    why: WithheldCode,
     /// The reason in words.
     message: String,
     /// What would change that.
@@ -182,8 +184,8 @@ struct NotKnown<'a> {
     key: &'a Key,
     /// As Home Assistant shows it.
     name: &'a str,
-    /// `secret_unknown` or `client_id_unknown`.
-    what: &'static str,
+    /// What is not known.
+    what: UnknownCode,
     /// The same in words.
     message: &'static str,
     /// How it could be known.
@@ -228,8 +230,8 @@ struct ListedCredential<'a> {
     key: Option<String>,
     /// The linked accounts that go by it.
     used_by: Vec<Account<'a>>,
-    /// How it stands: `in_sync`, `drifted`, `unknown`, `shadowed`, `claim`, `superseded`, `undeclared` or `foreign`.
-    state: String,
+    /// How it compares with the manifests.
+    state: CredentialCode,
     /// How far its entry's integration is set up.
     #[serde(skip_serializing_if = "Option::is_none")]
     set_up: Option<SetUp<'a>>,
@@ -273,7 +275,7 @@ pub fn list(targets: &[TargetReport<'_>], links: Links) -> serde_json::Result<St
                     owner: mark.as_ref().map(|mark| mark.owner.to_string()),
                     key: mark.map(|mark| mark.key.to_string()),
                     used_by: accounts(users),
-                    state: words::state(state).replace(' ', "_"),
+                    state: state.code(),
                     set_up: set_up::setup_state_of(plan, state).map(|of| SetUp::of(of, links)),
                 }
             })
@@ -321,9 +323,9 @@ fn planned_step<'a>(target: &TargetReport<'a>, step: &'a Step, links: Links) -> 
     let undone = outcome.filter(|_| waits_for.is_none()).and_then(words::undone);
     PlannedStep {
         what: what(target, &step.action),
-        reasons: step.reasons.iter().map(|reason| words::reason_code(*reason)).collect(),
+        reasons: step.reasons.iter().map(|reason| reason.code()).collect(),
         reloads: accounts(&step.reload),
-        outcome: outcome.map(words::outcome_code),
+        outcome: outcome.map(Outcome::code),
         waits_for,
         error: undone.map(|(_, why)| why),
     }
@@ -350,7 +352,7 @@ fn not_known<'a>(target: &TargetReport<'a>, unknown: &'a Unknown) -> NotKnown<'a
         domain: &unknown.domain,
         key: &unknown.key,
         name: &unknown.name,
-        what: words::unknowable_code(unknown.what),
+        what: unknown.what.code(),
         message,
         help,
         declared_at: target.entries.get(&unknown.key).map(|places| places.entry.clone()),
@@ -368,7 +370,7 @@ fn what<'a>(target: &TargetReport<'a>, action: &'a Action) -> What<'a> {
     };
     let first = old.first();
     What {
-        action: action.kind(),
+        action: action.code(),
         domain: action.domain(),
         key: entry.map(|wanted| &wanted.key),
         name: entry

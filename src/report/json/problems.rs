@@ -8,6 +8,7 @@ use crate::report::finding::{self, Finding, Level, Stretch};
 use crate::report::{Names, Report};
 
 use super::FORMAT_VERSION;
+use crate::codes::SeverityCode;
 
 /// What `appcred validate --format json` prints.
 #[derive(Serialize, JsonSchema)]
@@ -27,7 +28,7 @@ pub(crate) struct Validated {
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct Problem {
     /// `error` or `warning`.
-    pub(crate) severity: &'static str,
+    pub(crate) severity: SeverityCode,
     /// A stable name for what kind it is.
     code: &'static str,
     /// What is wrong, in one line.
@@ -93,7 +94,11 @@ pub(in crate::report) fn of(problems: &Diagnostics, names: &Names) -> Vec<Proble
 
 fn one(finding: Finding) -> Problem {
     Problem {
-        severity: if finding.level == Level::Error { "error" } else { "warning" },
+        severity: if finding.level == Level::Error {
+            SeverityCode::Error
+        } else {
+            SeverityCode::Warning
+        },
         code: finding.code,
         message: finding.message,
         more: finding.more,

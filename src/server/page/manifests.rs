@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use crate::codes::SeverityCode;
 use crate::report::json::Problem;
 use crate::report::status::Manifests;
 
@@ -43,10 +44,10 @@ pub(super) fn manifests(manifests: &Manifests<'_>, excerpts: &[String]) -> Marku
 }
 
 fn one(problem: &Problem, excerpt: &str) -> Markup {
-    let tone = if problem.severity == "error" { "bad" } else { "wait" };
+    let tone = if problem.severity == SeverityCode::Error { "bad" } else { "wait" };
     html! {
         li .card {
-            p { (badge(tone, problem.severity)) " " strong { (problem.message) } }
+            p { (badge(tone, problem.severity.as_str())) " " strong { (problem.message) } }
             @if let Some(at) = &problem.at {
                 p { code { (at.file) ":" (at.line) ":" (at.column) } }
             }

@@ -24,7 +24,8 @@ use futures_util::stream;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest, Sha256};
 
-use crate::report::status::{Moment, State as Verdict, report};
+use crate::codes::TargetCode;
+use crate::report::status::{Moment, report};
 use crate::report::{Names, problems};
 use crate::status::Status;
 
@@ -197,12 +198,12 @@ fn count(number: usize, what: &str) -> String {
 }
 
 /// How good or bad it is, as the style knows it.
-fn tone(verdict: Verdict) -> &'static str {
+fn tone(verdict: TargetCode) -> &'static str {
     match verdict {
-        Verdict::InSync => "ok",
-        Verdict::WaitingForConsent | Verdict::Differs => "wait",
-        Verdict::Failed | Verdict::Unreachable => "bad",
-        Verdict::Connecting => "idle",
+        TargetCode::InSync => "ok",
+        TargetCode::WaitingForConsent | TargetCode::Differs => "wait",
+        TargetCode::Failed | TargetCode::Unreachable => "bad",
+        TargetCode::Connecting => "idle",
     }
 }
 

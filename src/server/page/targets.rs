@@ -2,7 +2,9 @@
 
 use maud::{Markup, html};
 
-use crate::report::status::{Differing, Entry, State, StatusReport, Target};
+use crate::codes::{EntryCode, LinkCode, ModeCode, SetupCode, TargetCode};
+use crate::report::status::{Differing, Entry, StatusReport, Target};
+use crate::report::words;
 
 use super::{badge, count, id_part, time, tone};
 
@@ -38,7 +40,7 @@ pub(super) fn targets(report: &StatusReport<'_>) -> Markup {
 }
 
 fn is_in_trouble(target: &Target<'_>) -> bool {
-    matches!(target.state, State::Failed | State::Unreachable | State::Differs)
+    matches!(target.state, TargetCode::Failed | TargetCode::Unreachable | TargetCode::Differs)
 }
 
 fn nothing(report: &StatusReport<'_>) -> Markup {
@@ -63,7 +65,7 @@ fn one(target: &Target<'_>, is_open: bool, rows: &mut usize) -> Markup {
         details .target .card id=(id) open[is_open] data-open=(is_open) {
             summary id={ (id) "-summary" } {
                 h3 { (target.name) }
-                " " (badge(tone(target.state), target.state.told()))
+                " " (badge(tone(target.state), words::target(target.state)))
                 " " span .soft .address {
                     (target.address)
                     @if let Some(version) = target.home_assistant_version {
@@ -86,7 +88,7 @@ fn one(target: &Target<'_>, is_open: bool, rows: &mut usize) -> Markup {
 }
 
 fn looks(target: &Target<'_>) -> Markup {
-    let is_down = target.link == "down";
+    let is_down = target.link == LinkCode::Down;
     html! {
         dl .facts {
             @if let Some(since) = target.link_since.filter(|_| is_down) {
@@ -104,9 +106,9 @@ fn looks(target: &Target<'_>) -> Markup {
                 div { dt { "Next look" } dd { (time(next)) } }
             }
             @match target.mode {
-                "report" => div { dt { "Mode" } dd { "report only: nothing is changed" } },
-                "report_drift" => div { dt { "Mode" } dd { "drift is reported, not mended" } },
-                _ => {}
+                ModeCode::Report => div { dt { "Mode" } dd { "report only: nothing is changed" } },
+                ModeCode::ReportDrift => div { dt { "Mode" } dd { "drift is reported, not repaired" } },
+                ModeCode::Repair => {}
             }
         }
     }
@@ -195,14 +197,14 @@ fn row(target: &Target<'_>, entry: &Entry<'_>) -> Markup {
 }
 
 fn credential(entry: &Entry<'_>) -> Markup {
-    let (tone, words) = match entry.credential {
-        "in_sync" => ("ok", "in sync"),
-        "drifted" => ("wait", "differs"),
-        "missing" => ("wait", "missing"),
-        _ => ("bad", "withheld"),
+    let tone = match entry.credential {
+        EntryCode::InSync => "ok",
+        EntryCode::Drifted | EntryCode::Missing => "wait",
+        EntryCode::Withheld => "bad",
+        EntryCode::Unknown => "idle",
     };
     html! {
-        (badge(tone, words))
+        (badge(tone, words::entry(entry.credential)))
         @if let Some(reason) = &entry.withheld { span .why { (reason.message) } }
     }
 }
@@ -210,13 +212,17 @@ fn credential(entry: &Entry<'_>) -> Markup {
 fn set_up(entry: &Entry<'_>) -> Markup {
     let Some(set_up) = &entry.set_up else { return html! { span .soft { "–" } } };
     let tone = match set_up.state {
-        "loaded" | "cloud" => "ok",
-        "failed" => "bad",
-        "not_wanted" => "idle",
-        _ => "wait",
+        SetupCode::Loaded | SetupCode::Cloud => "ok",
+        SetupCode::Failed => "bad",
+        SetupCode::NotWanted => "idle",
+        SetupCode::NotSetUp
+        | SetupCode::WaitingForConsent
+        | SetupCode::WaitingForAnswers
+        | SetupCode::NotLoaded
+        | SetupCode::NeedsConsentAgain => "wait",
     };
     html! {
-        (badge(tone, &set_up.state.replace('_', " ")))
+        (badge(tone, words::set_up(set_up.state)))
         @if let Some(reason) = &set_up.reason { span .why { (reason) } }
     }
 }

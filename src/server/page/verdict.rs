@@ -2,7 +2,8 @@
 
 use maud::{Markup, html};
 
-use crate::report::status::{State, StatusReport};
+use crate::codes::{SeverityCode, TargetCode};
+use crate::report::status::StatusReport;
 
 use super::{count, time};
 
@@ -34,7 +35,8 @@ fn troubles(report: &StatusReport<'_>) -> Vec<String> {
     let consents = entries().filter(|entry| entry.waits_for_consent()).count();
     let failed = entries().filter(|entry| entry.set_up_failed()).count();
     let manifests = &report.manifests;
-    let errors = manifests.problems.iter().filter(|problem| problem.severity == "error").count();
+    let errors =
+        manifests.problems.iter().filter(|problem| problem.severity == SeverityCode::Error).count();
     let said = |number: usize, one: &str, many: &str| match number {
         0 => None,
         1 => Some(format!("1 {one}")),
@@ -48,13 +50,17 @@ fn troubles(report: &StatusReport<'_>) -> Vec<String> {
             "problems keep the manifests from being in force",
         ),
         hindered.then(|| "the manifests are not in force".to_owned()),
-        said(in_state(State::Unreachable), "target cannot be reached", "targets cannot be reached"),
-        said(in_state(State::Failed), "target has failed", "targets have failed"),
-        said(in_state(State::Differs), "target is not as wanted", "targets are not as wanted"),
+        said(
+            in_state(TargetCode::Unreachable),
+            "target cannot be reached",
+            "targets cannot be reached",
+        ),
+        said(in_state(TargetCode::Failed), "target has failed", "targets have failed"),
+        said(in_state(TargetCode::Differs), "target is not as wanted", "targets are not as wanted"),
         said(failed, "set-up has failed", "set-ups have failed"),
         said(consents, "account waits for your consent", "accounts wait for your consent"),
         said(
-            in_state(State::Connecting),
+            in_state(TargetCode::Connecting),
             "target was not looked at yet",
             "targets were not looked at yet",
         ),
@@ -65,11 +71,13 @@ fn troubles(report: &StatusReport<'_>) -> Vec<String> {
 }
 
 fn worst(report: &StatusReport<'_>) -> &'static str {
-    let has = |states: &[State]| report.targets.iter().any(|it| states.contains(&it.state));
+    let has = |states: &[TargetCode]| report.targets.iter().any(|it| states.contains(&it.state));
     let is_read = report.manifests.read_at.is_some();
-    if (is_read && !report.manifests.in_force) || has(&[State::Unreachable, State::Failed]) {
+    if (is_read && !report.manifests.in_force)
+        || has(&[TargetCode::Unreachable, TargetCode::Failed])
+    {
         "bad"
-    } else if has(&[State::Differs, State::WaitingForConsent, State::InSync]) {
+    } else if has(&[TargetCode::Differs, TargetCode::WaitingForConsent, TargetCode::InSync]) {
         "wait"
     } else {
         "idle"

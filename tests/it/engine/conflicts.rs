@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use appcred::codes::{ActionCode, OutcomeCode};
+
 use super::{Engine, HOME, House, RESYNC, entry, one, spec};
 
 fn undoes(house: &House) {
@@ -117,5 +119,5 @@ async fn beside(first: &Engine) -> Engine {
 
 fn creates(engine: &Engine) -> u64 {
     let steps = engine.target(HOME).totals.steps;
-    steps.get(&("create", "done")).copied().unwrap_or_default()
+    steps.get(&(ActionCode::Create, OutcomeCode::Done)).copied().unwrap_or_default()
 }

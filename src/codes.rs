@@ -1,0 +1,269 @@
+//! The codes of all that programs read of plans, targets and set-ups: one table, from which the JSON
+//! reports, their schemas, the metrics and the findings of CI formats are made. A leaf.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+macro_rules! codes {
+    ($($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $code:literal,)+ })+) => {$(
+        $(#[$about])*
+        #[derive(
+            Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+        )]
+        pub enum $name {
+            $($(#[$doc])* #[serde(rename = $code)] $variant,)+
+        }
+
+        impl $name {
+            /// As programs read it.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $code,)+ }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    )+};
+}
+
+codes! {
+    /// What a step does.
+    ActionCode {
+        /// A credential is created.
+        Create = "create",
+        /// A credential is created and those that it replaces are deleted.
+        Replace = "replace",
+        /// A credential made by hand is taken over.
+        Adopt = "adopt",
+        /// A credential takes the place of one made by hand that is in use.
+        Shadow = "shadow",
+        /// The mark of the owner is kept beside a credential that carries none.
+        Claim = "claim",
+        /// A credential is deleted.
+        Delete = "delete",
+        /// An account is linked.
+        SetUp = "set_up",
+        /// A linked account gets consent again.
+        LinkAgain = "link_again",
+        /// A linked account that does not run is set up afresh.
+        Reload = "reload",
+        /// It is noted that linked accounts go with the entry.
+        Tie = "tie",
+        /// It is noted that they do not.
+        Untie = "untie",
+        /// A config flow that nobody needs is aborted.
+        Abandon = "abandon",
+    }
+
+    /// Why a step is done.
+    ReasonCode {
+        /// The target has no such credential.
+        NotObserved = "not_observed",
+        /// The client secret differs.
+        SecretDiffers = "secret_differs",
+        /// The client secret was encrypted again since it was last compared.
+        SecretReencrypted = "secret_reencrypted",
+        /// The client id differs.
+        ClientIdDiffers = "client_id_differs",
+        /// The name differs.
+        NameDiffers = "name_differs",
+        /// No entry wants it any more.
+        NotDesired = "not_desired",
+        /// The entry is for another integration now.
+        IntegrationDiffers = "integration_differs",
+        /// A newer one of the same entry exists.
+        Superseded = "superseded",
+        /// Its adoption was asked for.
+        AdoptionAsked = "adoption_asked",
+        /// No linked account uses what it shadowed any more.
+        LetGo = "let_go",
+        /// It keeps a mark for nothing any more.
+        Unclaimed = "unclaimed",
+        /// The entry has another key or owner now.
+        Renamed = "renamed",
+        /// An older version of appcred shadowed it.
+        OldShadow = "old_shadow",
+        /// A linked account names it by its id.
+        ReferencedById = "referenced_by_id",
+        /// No account is linked with it.
+        NotSetUp = "not_set_up",
+        /// Home Assistant asks for consent again.
+        ConsentLost = "consent_lost",
+        /// The linked account does not run, and its credential is right.
+        AccountDown = "account_down",
+        /// What `on_delete` says is not what is noted.
+        OnDeleteDiffers = "on_delete_differs",
+        /// Nobody needs the set-up any more.
+        LeftOver = "left_over",
+    }
+
+    /// How a step ended.
+    OutcomeCode {
+        /// All of it was done.
+        Done = "done",
+        /// It waits for a person.
+        Waiting = "waiting",
+        /// A part of it was done.
+        Unfinished = "unfinished",
+        /// It was tried and failed.
+        Failed = "failed",
+        /// It was not tried.
+        NotBegun = "not_begun",
+    }
+
+    /// Why something is not done.
+    WithheldCode {
+        /// Linked accounts use it.
+        InUse = "in_use",
+        /// Somebody else made a credential for this client.
+        Foreign = "foreign",
+        /// Another owner manages it.
+        OtherOwner = "other_owner",
+        /// It carries the mark of the owner that had no name.
+        NamelessOwner = "nameless_owner",
+        /// Nothing says that it is of this owner.
+        NotOwned = "not_owned",
+        /// The policy says to delete nothing.
+        PruneOff = "prune_off",
+        /// More deletes than the policy allows.
+        TooManyDeletes = "too_many_deletes",
+        /// No entry is left.
+        NothingDesired = "nothing_desired",
+        /// An entry that could not be read or planned may want it.
+        Unread = "unread",
+        /// Manifests are empty or missing, as after an accident.
+        Emptied = "emptied",
+        /// The target has no such integration.
+        UnknownIntegration = "unknown_integration",
+    }
+
+    /// What is not known of an entry.
+    UnknownCode {
+        /// Whether the target holds its secret.
+        Secret = "secret_unknown",
+        /// Which client it is for.
+        ClientId = "client_id_unknown",
+    }
+
+    /// How a credential of a target compares with the manifests.
+    CredentialCode {
+        /// As its entry wants it.
+        InSync = "in_sync",
+        /// Not as its entry wants it.
+        Drifted = "drifted",
+        /// Of an entry, and it is not known whether as that wants it.
+        Unknown = "unknown",
+        /// Made by hand and in use; another one of its entry is in force.
+        Shadowed = "shadowed",
+        /// It keeps the mark of the owner for one that carries none.
+        Claim = "claim",
+        /// Left over beside a newer one of its entry.
+        Superseded = "superseded",
+        /// Of this owner, and no entry wants it.
+        Undeclared = "undeclared",
+        /// Not of this owner.
+        Foreign = "foreign",
+    }
+
+    /// How a target holds the credential of an entry.
+    EntryCode {
+        /// As the entry wants it.
+        InSync = "in_sync",
+        /// Not as the entry wants it.
+        Drifted = "drifted",
+        /// Not at all.
+        Missing = "missing",
+        /// It was not created or changed, for a reason that is given.
+        Withheld = "withheld",
+        /// The target was not seen since the entry was read.
+        Unknown = "unknown",
+    }
+
+    /// How far the integration of an entry is set up.
+    SetupCode {
+        /// No account is linked.
+        NotSetUp = "not_set_up",
+        /// Somebody must consent.
+        WaitingForConsent = "waiting_for_consent",
+        /// The entry must answer what Home Assistant asks.
+        WaitingForAnswers = "waiting_for_answers",
+        /// An account is linked and runs.
+        Loaded = "loaded",
+        /// An account is linked and does not run.
+        NotLoaded = "not_loaded",
+        /// An account is linked through Home Assistant Cloud.
+        Cloud = "cloud",
+        /// Home Assistant asks for consent again.
+        NeedsConsentAgain = "needs_consent_again",
+        /// The set-up or the account has failed.
+        Failed = "failed",
+        /// The entry does not ask for one.
+        NotWanted = "not_wanted",
+    }
+
+    /// How a target is, all in all.
+    TargetCode {
+        /// It was not looked at yet.
+        Connecting = "connecting",
+        /// As the manifests want it.
+        InSync = "in_sync",
+        /// The same, but for what waits for consent.
+        WaitingForConsent = "waiting_for_consent",
+        /// Something is not as the manifests want it, and stays so for now.
+        Differs = "differs",
+        /// The last look failed.
+        Failed = "failed",
+        /// It cannot be reached.
+        Unreachable = "unreachable",
+    }
+
+    /// Whether a target can be reached.
+    LinkCode {
+        /// Not known yet.
+        Connecting = "connecting",
+        /// It can.
+        Up = "up",
+        /// It cannot.
+        Down = "down",
+    }
+
+    /// What is done about differences.
+    ModeCode {
+        /// They are repaired.
+        Repair = "repair",
+        /// Those that no manifest caused are reported, the others are repaired.
+        ReportDrift = "report_drift",
+        /// They are reported.
+        Report = "report",
+    }
+
+    /// How bad a problem is.
+    SeverityCode {
+        /// It stops something.
+        Error = "error",
+        /// Somebody should look.
+        Warning = "warning",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ActionCode, EntryCode, SetupCode};
+    use crate::schema::of_output;
+
+    #[test]
+    fn a_code_is_what_serde_writes_and_the_schema_lists() {
+        assert_eq!(serde_json::to_string(&ActionCode::SetUp).unwrap(), "\"set_up\"");
+        assert_eq!(ActionCode::SetUp.to_string(), "set_up");
+        let schema = of_output::<(EntryCode, SetupCode)>().to_value().to_string();
+        for code in ["in_sync", "drifted", "missing", "withheld", "unknown", "needs_consent_again"]
+        {
+            assert!(schema.contains(&format!("\"const\":\"{code}\"")), "{code}: {schema}");
+        }
+    }
+}
