@@ -76,6 +76,9 @@ pub enum Unreadable {
     /// It would take the machine down.
     #[error("its passphrase costs more work than any sane file asks for")]
     TooMuchWork,
+    /// An age file with so many recipients that it would take long to try them.
+    #[error("it is encrypted to more than {} recipients", age::MOST_RECIPIENTS)]
+    TooManyRecipients,
     /// What a plugin of age says.
     #[error("{0}")]
     Plugin(String),
@@ -175,7 +178,9 @@ impl Unreadable {
             Self::UnknownTag(_) => "use an inline age file, !secret, !file or !env_var",
             Self::Unanswered => "run it on a terminal, or bring an identity that needs nobody",
             Self::WrongPassphrase => "run it again and type the right one",
-            Self::TooMuchWork => "do not trust this file; encrypt the secret again",
+            Self::TooMuchWork | Self::TooManyRecipients => {
+                "do not trust this file; encrypt the secret again"
+            }
             Self::Plugin(_) => "see that the plugin and its key are there",
             Self::Sops(problem) => problem.help(),
             Self::NotAText => "quote it; in a SOPS document by `sops edit FILE`",
