@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use dialoguer::{FuzzySelect, Input, Password};
+use dialoguer::{FuzzySelect, Input};
+use secrecy::ExposeSecret;
 use secrecy::zeroize::Zeroizing;
 
 use crate::files::{self, TEXT_LIMIT};
@@ -282,7 +283,8 @@ fn secret(verb: &Add) -> anyhow::Result<Zeroizing<String>> {
         files::read_stream(&mut std::io::stdin(), TEXT_LIMIT)
             .context("cannot read standard input")?
     } else if console::can_ask() {
-        Zeroizing::new(Password::new().with_prompt("Client secret (not shown)").interact()?)
+        let answer = console::ask_hidden("Client secret (not shown): ")?;
+        Zeroizing::new(answer.expose_secret().to_owned())
     } else {
         bail!("--secret-stdin is needed where there is no terminal to ask on");
     };

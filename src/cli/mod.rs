@@ -39,7 +39,7 @@ mod watch;
 
 use std::path::PathBuf;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
@@ -159,6 +159,7 @@ fn start(cli: Cli) -> anyhow::Result<ExitStatus> {
     }
     // A core dump would hold tokens and secrets.
     refuse_core_dumps().context("cannot turn off core dumps")?;
+    raise_open_files()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(async {
         match cli.verb {
@@ -186,6 +187,23 @@ fn start(cli: Cli) -> anyhow::Result<ExitStatus> {
     // A thread that waits for a terminal's input must not hold the process.
     runtime.shutdown_background();
     result
+}
+
+/// Sees that there may be as many open files as any verb needs at least: libraries end the process where they
+/// cannot open theirs.
+fn raise_open_files() -> anyhow::Result<()> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    /// Home Assistant, files, signals, and room for what starts them.
+    const NEEDED: u64 = 64;
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current.is_none_or(|current| current >= NEEDED) {
+        return Ok(());
+    }
+    if maximum.is_some_and(|maximum| maximum < NEEDED) {
+        bail!("too few files may be open at once (`ulimit -n`): at least {NEEDED} are needed");
+    }
+    setrlimit(Resource::Nofile, Rlimit { current: Some(NEEDED), maximum })
+        .context("cannot raise the number of files that may be open at once")
 }
 
 /// Has the operating system write no memory of this process to a disk, and let no other process of this

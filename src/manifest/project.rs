@@ -12,6 +12,7 @@ use super::token::{self, Token};
 use crate::diagnostic::{Diagnostics, SourceFile, shown};
 use crate::http::Network;
 use crate::model::{Domain, Key, MaxDeletes, OnDrift, Owner, Policy, Prune, TargetName};
+use crate::secret::holds_identity;
 use crate::yaml::{self, Kind, Node, Pair, Value};
 
 pub(super) const PROJECT_FIELDS: &[&str] = &[
@@ -235,6 +236,15 @@ impl ProjectDecoder<'_, '_> {
         }
         if let Some(pair) = fields.get("identities") {
             for path in self.fields.texts(pair).unwrap_or_default() {
+                if holds_identity(&path.value) {
+                    self.fields.refuse_with(
+                        "identity-as-path",
+                        path.spot.span,
+                        "this is an identity, which is secret, and no path",
+                        "move it into a file outside of the repository and name that here; if it was committed, make a new one",
+                    );
+                    continue;
+                }
                 age.identities.extend(self.fields.path_of(self.paths, &path));
             }
         }

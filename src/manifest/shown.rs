@@ -1,5 +1,7 @@
 //! Which values of a file may stand in a message.
 
+use crate::secret::holds_identity;
+
 /// Fields whose values are no secrets.
 const HARMLESS: &[&str] = &[
     "adopt",
@@ -40,7 +42,7 @@ const ALARMING: &[&str] = &["secret", "token", "passw", "auth"];
 /// A lost line break or comma makes a secret part of the value before it, so a value ends where
 /// another key could begin.
 pub(super) fn shown_of(key: &str, raw: &str) -> usize {
-    if !HARMLESS.contains(&key) {
+    if !HARMLESS.contains(&key) || holds_identity(raw) {
         return 0;
     }
     let line = raw.split(['\n', '\r']).next().unwrap_or_default();

@@ -1,6 +1,6 @@
 //! age files, armored or not.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use age::armor::ArmoredReader;
 use age::{DecryptError, Decryptor, Identity};
@@ -12,6 +12,8 @@ use crate::files;
 use super::locked::with_passphrase;
 use super::{Identities, Unreadable};
 
+/// How many recipients an age file may have: each is tried with each identity.
+pub(super) const MOST_RECIPIENTS: usize = 500;
 /// How age files begin.
 const ARMORED: &[u8] = b"-----BEGIN AGE ENCRYPTED FILE-----";
 const BINARY: &[u8] = b"age-encryption.org/";
@@ -51,8 +53,11 @@ pub(super) fn decrypt(
         })?
     } else {
         let counter = StanzaCounter::default();
-        match file.decrypt(identities.all().chain([&counter as &dyn Identity])) {
+        let limit = StanzaLimit::default();
+        let tried = [&limit as &dyn Identity].into_iter().chain(identities.all());
+        match file.decrypt(tried.chain([&counter as &dyn Identity])) {
             Ok(plain) => plain,
+            Err(_) if limit.is_exceeded() => return Err(Unreadable::TooManyRecipients),
             Err(DecryptError::NoMatchingKeys) => return Err(nobody(&counter, identities)),
             Err(error) => return Err(told(&error)),
         }
@@ -89,6 +94,30 @@ fn told(error: &DecryptError, identities: &Identities) -> Unreadable {
         }
         _ => "it cannot be decrypted",
     })
+}
+
+/// An identity that opens nothing, asked first: it refuses a file whose recipients would take long to try.
+#[derive(Default)]
+pub(super) struct StanzaLimit(AtomicBool);
+
+impl StanzaLimit {
+    fn is_exceeded(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Identity for StanzaLimit {
+    fn unwrap_stanza(&self, _: &Stanza) -> Option<Result<FileKey, DecryptError>> {
+        None
+    }
+
+    fn unwrap_stanzas(&self, stanzas: &[Stanza]) -> Option<Result<FileKey, DecryptError>> {
+        if stanzas.len() <= MOST_RECIPIENTS {
+            return None;
+        }
+        self.0.store(true, Ordering::Relaxed);
+        Some(Err(DecryptError::NoMatchingKeys))
+    }
 }
 
 /// An identity that opens nothing and counts the recipients; asked last, so only when no other fits.

@@ -105,7 +105,7 @@ pub fn identities() -> IdentitySources {
 }
 
 /// Whether a text holds an identity, so that it is no path and must not be shown.
-pub(super) fn holds_identity(text: &str) -> bool {
+pub fn holds_identity(text: &str) -> bool {
     let is_identity = |word: &str| {
         let word = word.trim_matches(['"', '\'']).to_ascii_uppercase();
         (word.starts_with("AGE-SECRET-KEY-") || word.starts_with("AGE-PLUGIN-"))

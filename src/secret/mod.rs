@@ -39,6 +39,7 @@ use work_batches::WorkBatches;
 
 pub use age::age_damage;
 pub use ask::{Ask, Nobody};
+pub use env::holds_identity;
 pub use identities::{Identities, IdentityProblem};
 pub use recipient_mismatch::{RecipientMismatch, file_misfit, sops_misfit};
 pub use recipients::Sealed;
@@ -75,6 +76,9 @@ pub enum Unreadable {
     /// It would take the machine down.
     #[error("its passphrase costs more work than any sane file asks for")]
     TooMuchWork,
+    /// An age file with so many recipients that it would take long to try them.
+    #[error("it is encrypted to more than {} recipients", age::MOST_RECIPIENTS)]
+    TooManyRecipients,
     /// What a plugin of age says.
     #[error("{0}")]
     Plugin(String),
@@ -99,12 +103,14 @@ pub enum Unreadable {
     #[error("{0} lies outside of the project")]
     Outside(String),
     /// A name that no file of secrets has.
-    #[error("{}", no_secret(name, looked))]
+    #[error("{}", no_secret(name, looked, misnamed))]
     NoSecret {
         /// The name.
         name: String,
         /// The files that were looked into.
         looked: Vec<String>,
+        /// Files that are not looked into because of their names.
+        misnamed: Vec<String>,
     },
     /// What is wrong in another file.
     #[error("{file}: {why}")]
@@ -172,7 +178,9 @@ impl Unreadable {
             Self::UnknownTag(_) => "use an inline age file, !secret, !file or !env_var",
             Self::Unanswered => "run it on a terminal, or bring an identity that needs nobody",
             Self::WrongPassphrase => "run it again and type the right one",
-            Self::TooMuchWork => "do not trust this file; encrypt the secret again",
+            Self::TooMuchWork | Self::TooManyRecipients => {
+                "do not trust this file; encrypt the secret again"
+            }
             Self::Plugin(_) => "see that the plugin and its key are there",
             Self::Sops(problem) => problem.help(),
             Self::NotAText => "quote it; in a SOPS document by `sops edit FILE`",
@@ -181,7 +189,9 @@ impl Unreadable {
             Self::Outside(_) => {
                 "move it into the project, use ${CREDENTIALS_DIRECTORY}, or set `allow_outside_files: true` in appcred.yaml"
             }
-            Self::NoSecret { .. } => "add it to secrets.yaml beside the file or above it",
+            Self::NoSecret { .. } => {
+                "add it to secrets.yaml or secrets.sops.yaml beside the file or above it"
+            }
             Self::Within { why, .. } => why.help(),
         }
     }
@@ -191,11 +201,18 @@ fn counted(count: usize) -> String {
     if count == 1 { "1 recipient".to_owned() } else { format!("{count} recipients") }
 }
 
-fn no_secret(name: &str, looked: &[String]) -> String {
-    match looked {
+fn no_secret(name: &str, looked: &[String], misnamed: &[String]) -> String {
+    let message = match looked {
         [] => format!("there is no secrets.yaml that could have `{name}`, here or above"),
         [only] => format!("{only} has no `{name}`"),
         several => format!("none of {} has `{name}`", several.join(", ")),
+    };
+    match misnamed {
+        [] => message,
+        [only] => format!("{message}, and {only} is not read because of its name"),
+        several => {
+            format!("{message}, and {} are not read because of their names", several.join(", "))
+        }
     }
 }
 

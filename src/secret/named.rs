@@ -18,14 +18,28 @@ pub(super) const SOURCE: Source =
 const NAMES: &[&str] =
     &["secrets.yaml", "secrets.sops.yaml", "secrets.sops.json", "secrets.yaml.age"];
 
+/// How people call it as well; these are named in the error, and not read.
+const MISNAMED: &[&str] = &[
+    "secrets.yml",
+    "secrets.sops.yml",
+    "secrets.enc.yaml",
+    "secrets.enc.yml",
+    "secrets.json",
+    "secret.yaml",
+    "secret.yml",
+    "secret.sops.yaml",
+];
+
 /// What a file of secrets holds.
 pub(super) type Names = BTreeMap<String, Result<Secret, Unreadable>>;
 
 /// Reads `!secret NAME`, where `base` is the file that says so.
 fn read(name: &str, base: &Path, vault: &SecretResolver) -> Result<Secret, Unreadable> {
     let folder = file::real(file::folder(base.parent().unwrap_or(Path::new(""))), vault)?;
-    let mut looked = Vec::new();
+    let (mut looked, mut misnamed) = (Vec::new(), Vec::new());
     for folder in folder.ancestors() {
+        misnamed
+            .extend(MISNAMED.iter().map(|name| folder.join(name)).filter(|path| path.is_file()));
         for candidate in NAMES {
             let path = folder.join(candidate);
             if path.symlink_metadata().is_err() {
@@ -51,7 +65,8 @@ fn read(name: &str, base: &Path, vault: &SecretResolver) -> Result<Secret, Unrea
             break;
         }
     }
-    Err(Unreadable::NoSecret { name: name.to_owned(), looked })
+    let misnamed = misnamed.iter().map(|path| vault.shown(path)).collect();
+    Err(Unreadable::NoSecret { name: name.to_owned(), looked, misnamed })
 }
 
 /// The files of secrets inside the project that `!secret` in this file may look into.

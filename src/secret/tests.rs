@@ -52,6 +52,16 @@ fn key_file(name: &str) -> PathBuf {
 }
 
 #[test]
+fn a_file_with_thousands_of_recipients_is_refused_before_they_are_tried() {
+    let ours = x25519::Identity::generate();
+    let recipient = ours.to_public();
+    let many = |count: usize| encrypt(b"hunter2", &vec![&recipient as &dyn Recipient; count]);
+    let identities = holding(&[&text_of(&ours)]);
+    assert_eq!(read(&many(10), &identities), Ok(Secret::new("hunter2")));
+    assert_eq!(read(&many(600), &identities), Err(Unreadable::TooManyRecipients));
+}
+
+#[test]
 fn any_of_several_identities_opens() {
     let (ours, other) = (x25519::Identity::generate(), x25519::Identity::generate());
     let sealed =

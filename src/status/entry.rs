@@ -1,4 +1,4 @@
-//! How one entry stands at one target.
+//! The status of one entry at one target.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use smol_str::SmolStr;
 use crate::model::{ClientId, Desired, DesiredCredential, Domain, FlowStep, Key, Place};
 use crate::plan::{CredentialState, Plan, SetupState, Why};
 
-/// How one entry stands.
+/// The status of one entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EntryStatus {
     /// Its key.
@@ -37,7 +37,7 @@ pub enum Holding {
     Drifted,
     /// Not at all.
     Missing,
-    /// The target could not be looked at since this was wished.
+    /// The target could not be observed since this was declared.
     Unknown,
     /// It is not created or changed, for this reason.
     Withheld(Why),
@@ -93,7 +93,7 @@ pub fn unseen(desired: &Desired, last: &[EntryStatus]) -> Vec<EntryStatus> {
     entries
 }
 
-/// How each entry stands by a plan that nothing was done of, by key.
+/// The status of each entry by a plan of which nothing was done, by key.
 pub fn entries(desired: &Desired, plan: &Plan) -> Vec<EntryStatus> {
     let mut holdings: BTreeMap<&Key, Holding> = BTreeMap::new();
     for (_, state, _) in &plan.credential_states {
@@ -162,7 +162,7 @@ mod tests {
             completeness: Completeness::Whole,
         };
         let now = unseen(&desired, &last);
-        let told: Vec<_> = now
+        let found: Vec<_> = now
             .iter()
             .map(|entry| (entry.key.as_str(), &entry.holding, entry.place.line))
             .collect();
@@ -171,6 +171,6 @@ mod tests {
             ("b", &Holding::Unknown, 2),
             ("new", &Holding::Unknown, 1),
         ];
-        assert_eq!(told, expected);
+        assert_eq!(found, expected);
     }
 }

@@ -1,4 +1,4 @@
-//! How the houses of a watcher stand: plain values, written by `watch`, read by `report` and `server`.
+//! The status of a watcher and its targets: plain values, written by `watch`, read by `report` and `server`.
 //!
 //! None of it holds a secret. Consent links are in it, since they are there to be followed.
 
@@ -61,15 +61,15 @@ impl Manifests {
 /// What is done about differences.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// They are mended.
+    /// They are repaired.
     Repair,
-    /// What manifests change is done; what somebody else changed at the target is told.
+    /// What manifests change is done; what somebody else changed at the target is reported.
     ReportDrift,
-    /// They are told, and nothing is changed.
+    /// They are reported, and nothing is changed.
     Report,
 }
 
-/// How one target stands.
+/// The status of one target.
 #[derive(Clone, Debug)]
 pub struct TargetStatus {
     /// Its address or folder.

@@ -1,5 +1,5 @@
-//! Finds out whether somebody else undoes again and again what is done at a target, as another watcher
-//! of the same owner does: pure, the time comes as an argument.
+//! Detects that somebody else undoes what is done at a target again and again, as another watcher of the
+//! same owner does: pure, the time is an argument.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -9,7 +9,7 @@ use crate::files::Stamp;
 /// Files and folders, each with its stamp; none where nothing is.
 pub(super) type Look = BTreeMap<PathBuf, Option<Stamp>>;
 
-/// How everything stands that these places are about, so that two looks tell of a change between: the
+/// The stamps of everything that these places are about, so that two looks show a change between: the
 /// places, all that is below them, and the folders above.
 pub(super) fn look(places: &BTreeSet<PathBuf>) -> Look {
     let found = Found::of(places);

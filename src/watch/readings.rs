@@ -1,6 +1,6 @@
-//! Reading on another thread, and nothing by halves: what is put in force was watched, and still, while it
-//! was read. It is read early: while a change waits for quiet its files are read already, and targets that
-//! it concerns look at what they hold, so that nothing is left to wait for.
+//! Reading on another thread. What is put in force was watched, and did not change, while it was read.
+//! Files are read early: while a change is debounced they are read already, and the targets concerned
+//! observe what they hold, so that nothing is left to wait for.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -23,7 +23,7 @@ const SETTLE: Duration = Duration::from_millis(40);
 /// A change waits no longer than this for quiet.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// Readings in a row for places that were not watched before: more of them is a place that changes
-/// all the time, and the events will tell.
+/// all the time, and its events will wake us.
 const MOST_READINGS: usize = 5;
 
 /// What was read, and the folders in which a change of it shows.
@@ -44,7 +44,7 @@ impl<R: ReadSpecs> Readings<R> {
         Self(Arc::new(Mutex::new(reader)))
     }
 
-    /// Reads. When nobody waits for it any more it goes on to its end.
+    /// Reads. A reading that nobody waits for any more is finished all the same.
     async fn read(&self) -> Result<Read, ReaderCrashed> {
         let reader = Arc::clone(&self.0);
         let work = tokio::task::spawn_blocking(move || {
@@ -169,7 +169,7 @@ mod tests {
         trigger.changed().await;
         let read = readings.settled(&mut trigger, soon).await.unwrap();
         assert_eq!(read.reading.manifests.entries, "half and half".len(), "{noticing:?}");
-        assert!(early.into_inner() > 1, "{noticing:?}: both were told of early");
+        assert!(early.into_inner() > 1, "{noticing:?}: both were seen early");
     }
 
     #[tokio::test]

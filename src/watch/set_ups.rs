@@ -1,5 +1,5 @@
 //! How set-ups ended that did not link an account. One that failed is not begun again at every round; one
-//! that somebody refused is, since that person may think again.
+//! that somebody refused is, since that person may change their mind.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

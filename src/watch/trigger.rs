@@ -1,4 +1,4 @@
-//! What files say: something below a place that matters has changed.
+//! File events: something below a place that matters has changed.
 //!
 //! Folders are watched, never files: an editor's save by rename, a ConfigMap's swap of symlinks and
 //! a folder made anew all end the watch of a file. What has changed is not asked of the events; the
@@ -23,7 +23,7 @@ const LOOKING: Duration = Duration::from_secs(2);
 /// How to notice changes of files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Noticing {
-    /// By the operating system's events; by looking where they do not tell all.
+    /// By the operating system's events; by looking where events are not complete.
     Events,
     /// By looking at all files, so often.
     Polling(Duration),

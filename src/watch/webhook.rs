@@ -74,7 +74,7 @@ async fn post(client: &reqwest::Client, address: &Secret, body: &[u8], stop: &St
             .post(address.expose())
             .header(CONTENT_TYPE, "application/json")
             .body(body.to_owned());
-        // The address may be a secret, and reqwest would tell it.
+        // The address may be a secret, and reqwest would print it.
         let (why, may_retry) = match request.send().await {
             Ok(answer) if answer.status().is_success() => return,
             Ok(answer) => {

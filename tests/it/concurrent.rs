@@ -134,3 +134,15 @@ fn of_many_who_apply_at_once_each_credential_is_created_once() {
     });
     assert_eq!(shared.applied(), ["k0", "k1", "k2"]);
 }
+
+#[test]
+fn where_hardly_a_file_may_be_open_that_is_an_error_and_no_panic() {
+    for limit in ["6", "12", "63"] {
+        let script =
+            format!("ulimit -n {limit}; exec {} schema manifest", env!("CARGO_BIN_EXE_appcred"));
+        let output = std::process::Command::new("bash").args(["-c", &script]).output().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{limit}: {told}");
+        assert!(told.contains("`ulimit -n`"), "{limit}: {told}");
+    }
+}

@@ -125,12 +125,16 @@ fn an_unborn_house_is_empty_and_is_made() {
     assert!(observed.credentials.is_empty() && observed.config_entries.is_empty());
     assert!(!folder.exists(), "looking made something");
 
-    let outcomes = execute(&folder, vec![create("a"), create("a")], &Stop::new());
+    let outcomes = execute(&folder, vec![create("a"), create("A"), create("a")], &Stop::new());
     let ids = outcomes.into_iter().map(|outcome| match outcome {
         Ok(Done::Created(id)) => id.as_str().to_owned(),
         other => panic!("{other:?}"),
     });
-    assert_eq!(ids.collect::<Vec<_>>(), ["netatmo_a", "netatmo_a_2"]);
+    assert_eq!(
+        ids.collect::<Vec<_>>(),
+        ["netatmo_a", "netatmo_a_2", "netatmo_a"],
+        "one is not made twice"
+    );
     assert_eq!(mode(&folder.join(".storage")), 0o700);
     assert_eq!(mode(&folder.join(".storage/application_credentials")), 0o600);
     let credentials = observe(&folder).unwrap().credentials;

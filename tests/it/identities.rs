@@ -122,3 +122,26 @@ fn an_identity_file_in_utf_16_is_one_error_that_says_so() {
         assert!(said.contains("1 error, 1 warning"), "{said}");
     }
 }
+
+#[test]
+fn an_identity_in_the_project_file_is_refused_and_not_shown() {
+    let (identity, _) = age_identity();
+    let plugin = age::plugin::Identity::default_for_plugin("tpm").unwrap().to_string();
+    for identity in [identity.trim(), &plugin] {
+        let project = Project::new()
+            .file(
+                "appcred.yaml",
+                &format!(
+                    "targets: {{lab: {{config_dir: ha}}}}\nage:\n  identities: [{identity}]\n"
+                ),
+            )
+            .file("credentials/a.yaml", "application_credentials: []\n");
+        for verb in ["validate", "plan"] {
+            let appcred = Appcred::new().in_dir(project.path()).args([verb]);
+            let said = appcred.status(1).run().stderr;
+            assert!(said.contains("this is an identity, which is secret, and no path"), "{said}");
+            assert!(said.contains("appcred.yaml:3:16"), "{said}");
+            assert!(!said.contains(&identity[16..]), "{said}");
+        }
+    }
+}

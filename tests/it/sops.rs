@@ -105,8 +105,11 @@ pub(crate) fn vault(identities: &[&str], folder: &std::path::Path) -> SecretReso
 }
 
 fn expected() -> Vec<Result<Secret, Unreadable>> {
-    let texts = ["hunter1", "hunter2", "hunter3\nhunter4", "ünïcode", "hunter5", "yes", "hunter6"];
-    texts.into_iter().map(|text| Ok(Secret::new(text))).collect()
+    let several_lines = Err(Unreadable::Document("a text of several lines"));
+    let secret = |text| Ok(Secret::new(text));
+    let [a, b, c, d, e, f] =
+        ["hunter1", "hunter2", "ünïcode", "hunter5", "yes", "hunter6"].map(secret);
+    vec![a, b, several_lines, c, d, e, f]
 }
 
 pub(crate) const SELECTIONS: &[&[&str]] = &[
@@ -134,7 +137,11 @@ fn sops_files_with_every_option_are_read() {
 }
 
 fn no_such(name: &str) -> Result<Secret, Unreadable> {
-    Err(Unreadable::NoSecret { name: name.to_owned(), looked: vec!["secrets.yaml".to_owned()] })
+    Err(Unreadable::NoSecret {
+        name: name.to_owned(),
+        looked: vec!["secrets.yaml".to_owned()],
+        misnamed: Vec::new(),
+    })
 }
 
 #[test]

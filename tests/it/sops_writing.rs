@@ -72,6 +72,47 @@ fn sops_reads_what_was_written_with_every_option() {
 }
 
 #[test]
+fn sops_reads_comments_of_one_text_in_several_places() {
+    let scene = Scene::new();
+    let plain = "\
+# same
+plain: x
+# same
+one_secret:
+    # same
+    a: hunter1
+    # same
+    b: hunter2
+two_secret:
+    # same
+    a: hunter3
+";
+    scene.project.write("a.yaml", plain);
+    let before = scene.encrypt("a.yaml", &["--encrypted-suffix", "_secret"]);
+    assert!(before.starts_with("# same\n") && before.contains("type:comment]"), "{before}");
+    let vault = scene.vault();
+    let document = opened(&before, &vault);
+    let clear = document.clear().unwrap();
+    assert_eq!(*clear, plain);
+    assert_eq!(document.seal(&clear, NOW).unwrap(), before);
+    for (old, new) in [
+        ("hunter3", "hunter4"),
+        ("one_secret:\n    # same\n", "one_secret:\n"),
+        ("one_secret:\n    # same\n    a: hunter1\n    # same\n    b: hunter2\n", ""),
+        ("# same\nplain", "plain"),
+    ] {
+        let changed = clear.replacen(old, new, 1);
+        let after = document.seal(&changed, NOW).unwrap();
+        scene.project.write("a.yaml", &after);
+        let read = sops(scene.project.path(), &scene.identity, ["--decrypt", "a.yaml"]);
+        let without_indent = |text: &str| -> Vec<String> {
+            text.lines().map(|line| line.trim().to_owned()).collect()
+        };
+        assert_eq!(without_indent(&read), without_indent(&changed), "{after}");
+    }
+}
+
+#[test]
 fn sops_recipients_change_and_nothing_else_does() {
     let scene = Scene::new();
     let (other, other_recipient) = age_identity();

@@ -227,7 +227,7 @@ fn files_are_read_beside_the_manifest_and_decrypted_by_their_end() {
     scene.project.write("credentials/music/id.txt", "\n");
     scene.is_refused("credentials/music/id.txt: it is empty");
     scene.declare("!file ../music", "!file id.txt");
-    scene.is_refused("it is not a regular file");
+    scene.is_refused("it is a folder, not a file");
 }
 
 #[test]
@@ -381,4 +381,15 @@ fn names_lead_into_nested_files_of_secrets() {
     scene.sops("secrets.sops.yaml", &[]);
     scene.declare("a", "!secret home/spotify/client_secret");
     scene.gives("a", "hunter4");
+}
+
+#[test]
+fn a_file_of_secrets_with_another_name_is_named_in_the_error() {
+    let scene = Scene::new();
+    scene.declare("a", "!secret key");
+    for file in ["secrets.yml", "secrets.enc.yaml", "secret.sops.yaml"] {
+        scene.project.write(file, "key: hunter2\n");
+        scene.is_refused(&format!("and {file} is not read because of its name"));
+        fs::remove_file(scene.project.join(file)).unwrap();
+    }
 }

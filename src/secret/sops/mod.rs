@@ -2,6 +2,7 @@
 //! it is told before its MAC fits.
 
 mod cipher;
+mod comments;
 mod document;
 mod layout;
 mod mac;

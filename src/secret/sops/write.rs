@@ -52,10 +52,10 @@ impl From<SopsProblem> for Unwritten {
 
 /// A SOPS document that was opened to be changed.
 pub struct SopsDocument<'t> {
-    text: &'t str,
-    parts: Parts,
-    layout: Layout,
-    unlocked: Unlocked,
+    pub(super) text: &'t str,
+    pub(super) parts: Parts,
+    pub(super) layout: Layout,
+    pub(super) unlocked: Unlocked,
 }
 
 impl<'t> SopsDocument<'t> {
@@ -79,7 +79,7 @@ impl<'t> SopsDocument<'t> {
         Ok(Some(Self { text, parts, layout, unlocked }))
     }
 
-    fn tree(&self) -> Tree<'_> {
+    pub(super) fn tree(&self) -> Tree<'_> {
         Tree { text: self.text, parts: &self.parts }
     }
 
@@ -151,21 +151,6 @@ impl<'t> SopsDocument<'t> {
         Ok(clear)
     }
 
-    /// What an encrypted comment says.
-    fn comment(&self, text: &str, body: &str, at: usize) -> Option<Zeroizing<String>> {
-        let sealed = Sealed::parse(text.trim_end()).filter(|sealed| sealed.kind == COMMENT)?;
-        let likely = self.layout.path_of_comment(body, at);
-        let mut places = Places::new(self.tree());
-        // To which collection SOPS reckoned it shows by what opens it.
-        let bytes = std::iter::once(likely).chain(self.layout.paths()).find_map(|path| {
-            let mut bytes = Zeroizing::new(Vec::with_capacity(sealed.room()));
-            let place = places.of(path).as_bytes();
-            self.unlocked.key.open(&sealed, place, &mut bytes).map(|()| bytes)
-        })?;
-        let text = std::str::from_utf8(&bytes).ok().filter(|text| !text.contains(['\n', '\r']))?;
-        Some(Zeroizing::new(text.to_owned()))
-    }
-
     /// Makes a SOPS document of a text such as [`SopsDocument::clear`] and [`SopsDocument::body`]
     /// give, changed or not. What should be encrypted is: with the old ciphertext where value and
     /// place are as they were. `now` is the time of the change, as in `2026-11-24T10:00:00Z`.
@@ -228,43 +213,12 @@ impl<'t> SopsDocument<'t> {
         if is_meant? { Ok(made) } else { Err(unfit(body, 0).into()) }
     }
 
-    /// Encrypts the comments that SOPS would.
-    fn seal_comments(
+    pub(super) fn sealed(
         &self,
-        tree: Tree<'_>,
-        layout: &Layout,
-        changes: &mut Changes<'_>,
-    ) -> Result<(), Unwritten> {
-        let body = tree.text;
-        let selected = self.unlocked.selection.of(tree);
-        let mut places = Places::new(tree);
-        let before = self.body()?;
-        let mut old: Vec<(Zeroizing<String>, &str)> = Vec::new();
-        for span in yaml::comments(before) {
-            let text = &before[span.start + 1..span.end];
-            let said = self.comment(text, before, span.start);
-            // One that somebody left in clear stays so while nobody touches it.
-            let said = said.unwrap_or_else(|| Zeroizing::new(text.to_owned()));
-            old.push((said, text));
-        }
-        for span in yaml::comments(body) {
-            let text = &body[span.start + 1..span.end];
-            let path = layout.path_of_comment(body, span.start);
-            let is_sealed = Sealed::parse(text.trim_end()).is_some();
-            if text.is_empty() || is_sealed || !selected.has(path) {
-                continue;
-            }
-            let same = old.iter().position(|(said, _)| **said == text);
-            let sealed = match same {
-                Some(same) => old.remove(same).1.to_owned(),
-                None => self.sealed(text.as_bytes(), COMMENT, places.of(path))?,
-            };
-            changes.replace(span.start + 1..span.end, sealed);
-        }
-        Ok(())
-    }
-
-    fn sealed(&self, plain: &[u8], kind: &str, place: &str) -> Result<String, Unwritten> {
+        plain: &[u8],
+        kind: &str,
+        place: &str,
+    ) -> Result<String, Unwritten> {
         let sealed = self.unlocked.key.seal(plain, kind, place.as_bytes());
         sealed.map_err(|_| Unwritten::NoRandom)
     }
