@@ -1,6 +1,5 @@
 //! How far what is there is from what is wanted.
 
-use crate::codes::CredentialCode;
 use crate::model::{ConfigEntry, FlowStep, Key, Owner};
 
 /// How a credential stands to what is wanted.
@@ -43,20 +42,4 @@ pub enum SetupState {
     NeedsConsent(ConfigEntry, Option<FlowStep>),
     /// No account is linked, and the entry does not ask for that.
     NotWanted,
-}
-
-impl CredentialState {
-    /// As programs read it.
-    pub fn code(&self) -> CredentialCode {
-        match self {
-            Self::InSync(_) => CredentialCode::InSync,
-            Self::Drifted(_) => CredentialCode::Drifted,
-            Self::Unknown(_) => CredentialCode::Unknown,
-            Self::Shadowed(_) => CredentialCode::Shadowed,
-            Self::Claim(_) => CredentialCode::Claim,
-            Self::Superseded(_) => CredentialCode::Superseded,
-            Self::Undeclared => CredentialCode::Undeclared,
-            Self::OtherOwner(_) | Self::Foreign => CredentialCode::Foreign,
-        }
-    }
 }
