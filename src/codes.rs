@@ -80,7 +80,7 @@ codes! {
         AdoptionAsked = "adoption_asked",
         /// No linked account uses what it shadowed any more.
         LetGo = "let_go",
-        /// It keeps a mark for nothing any more.
+        /// What it claimed is gone, or has another claim.
         Unclaimed = "unclaimed",
         /// The entry has another key or owner now.
         Renamed = "renamed",

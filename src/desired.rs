@@ -9,9 +9,9 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::manifest::{Entry, Located, Project};
 use crate::model::{
     ClientId, Completeness, Desired, DesiredCredential, Domain, KnownSecret, Reference, Seal,
-    SealedClients, Seals, Secret, TargetName, Unidentified,
+    SealedClients, Seals, Secret, TargetName, Unidentified, unfit_for_oauth,
 };
-use crate::secret::{self, SecretResolver, Unreadable};
+use crate::secret::{self, BrokenFile, SecretResolver, Unreadable};
 
 /// Entries as far as they are known, and what could not be read.
 #[derive(Debug)]
@@ -125,14 +125,17 @@ pub fn resolve_again(
         completeness,
         problems: Diagnostics::default(),
     };
+    resolved.problems.append(vault.take_warnings());
+    let mut broken = Vec::new();
     for entry in entries {
         if let Some((client, secret)) = known.get(&Arc::as_ptr(&entry)) {
             resolved.entries.push((entry, (*client).clone(), (*secret).clone()));
             continue;
         }
-        let problems = &mut resolved.problems;
-        let client_id = take(&mut answers, &entry, "client_id", &entry.client_id, problems);
-        let secret = take(&mut answers, &entry, "client_secret", &entry.client_secret, problems);
+        let into = (&mut resolved.problems, &mut broken);
+        let client_id = take(&mut answers, &entry, "client_id", &entry.client_id, into);
+        let into = (&mut resolved.problems, &mut broken);
+        let secret = take(&mut answers, &entry, "client_secret", &entry.client_secret, into);
         let known = client_id.zip(secret).map(|(client_id, secret)| {
             (KnownClient::Clear(ClientId::new(client_id.expose())), secret.into_owned().into())
         });
@@ -156,13 +159,30 @@ fn take<'e>(
     entry: &Entry,
     field: &str,
     at: &'e Located<Reference>,
-    problems: &mut Diagnostics,
+    (problems, broken): (&mut Diagnostics, &mut Vec<BrokenFile>),
 ) -> Option<Cow<'e, Secret>> {
     if let Reference::Plain(secret) = &at.value {
         return Some(Cow::Borrowed(secret));
     }
     match answers.next()? {
-        Ok(secret) => Some(Cow::Owned(secret)),
+        Ok(secret) => match unfit_for_oauth(secret.expose()) {
+            None => Some(Cow::Owned(secret)),
+            Some(why) => {
+                let message = format!("the {field} of `{}` {why}", entry.key.value);
+                let problem = Diagnostic::error("unfit-value", message)
+                    .at(&at.spot.file, at.spot.span)
+                    .help("copy the value from the provider's page again");
+                problems.push(problem);
+                None
+            }
+        },
+        Err(Unreadable::Broken(file)) => {
+            if !broken.contains(&file) {
+                problems.append(file.problems().clone());
+                broken.push(file);
+            }
+            None
+        }
         Err(why) => {
             let message = format!("cannot read the {field} of `{}`: {why}", entry.key.value);
             let problem =

@@ -11,7 +11,7 @@ use secrecy::zeroize::Zeroizing;
 use crate::files::{self, TEXT_LIMIT};
 use crate::integrations;
 use crate::manifest::{Loaded, Project, Targets};
-use crate::model::{Domain, Key, Reference, Secret, TargetName};
+use crate::model::{Domain, Key, Reference, Secret, TargetName, hidden_character, unfit_for_oauth};
 use crate::secret::seal::seal;
 use crate::secret::{SecretResolver, SopsDocument};
 use crate::suggest;
@@ -140,6 +140,12 @@ fn add(
     };
     if client_id.is_empty() {
         bail!("the client id is empty");
+    }
+    if let Some(why) = unfit_for_oauth(&client_id) {
+        bail!("the client id {why}");
+    }
+    if let Some(which) = name.as_deref().and_then(hidden_character) {
+        bail!("the name has {which}");
     }
     is_new(&loaded, &key, &domain, &client_id, &verb.targets)?;
     let file = file(verb, global, &loaded, &domain);
@@ -291,6 +297,9 @@ fn secret(verb: &Add) -> anyhow::Result<Zeroizing<String>> {
     let secret = Zeroizing::new(secret.trim().to_owned());
     if secret.is_empty() {
         bail!("the client secret is empty");
+    }
+    if let Some(why) = unfit_for_oauth(&secret) {
+        bail!("the client secret {why}");
     }
     Ok(secret)
 }

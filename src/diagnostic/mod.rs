@@ -5,7 +5,7 @@ mod source;
 
 use std::sync::Arc;
 
-pub use source::{Mask, SourceFile, Span};
+pub use source::{Mask, Redacted, SourceFile, Span};
 
 use crate::model::{Place, visible};
 

@@ -46,26 +46,72 @@ impl SourceFile {
         &self.text
     }
 
-    /// The text with every character that may be secret replaced by a star, and every hidden one by a
-    /// replacement character; line breaks stay, and so do bytes and columns, so that a place in the text
-    /// is the same place here.
-    pub fn redacted(&self) -> String {
-        let mut hidden = vec![false; self.text.len()];
+    /// The text as it may be shown: each stretch of a line that may be secret is a mask that says nothing
+    /// of its length, and a hidden character is a replacement character. Line breaks stay.
+    pub fn redacted(&self) -> Redacted {
+        let mut secret = vec![false; self.text.len()];
         for range in (self.mask)(&self.text) {
-            hidden[range].fill(true);
+            secret[range].fill(true);
         }
-        let star = |(at, character): (usize, char)| match (hidden[at], character.len_utf8()) {
-            _ if matches!(character, '\n' | '\r' | '\t') => character,
-            (false, _) if !is_hidden(character) => character,
-            (false, 1) => '?',
-            (false, 2) => '¿',
-            (false, 3) => char::REPLACEMENT_CHARACTER,
-            (true, 1) => '*',
-            (true, 2) => '×',
-            (true, 3) => '∗',
-            _ => '🞶',
-        };
-        self.text.char_indices().map(star).collect()
+        let mut redacted =
+            Redacted { text: String::with_capacity(self.text.len()), cuts: Vec::new() };
+        let mut open: Option<(usize, usize)> = None;
+        for (at, character) in self.text.char_indices() {
+            let is_line_break = matches!(character, '\n' | '\r');
+            if secret[at] && !is_line_break {
+                open.get_or_insert((at, redacted.text.len()));
+                continue;
+            }
+            redacted.close(open.take(), at);
+            redacted.text.push(replacement(character));
+        }
+        redacted.close(open.take(), self.text.len());
+        redacted
+    }
+}
+
+/// What stands for a secret.
+const MASK: &str = "********";
+
+/// A hidden character is replaced by another of the same length, so that places stay.
+fn replacement(character: char) -> char {
+    match character.len_utf8() {
+        _ if matches!(character, '\n' | '\r' | '\t') || !is_hidden(character) => character,
+        1 => '?',
+        2 => '¿',
+        3 => char::REPLACEMENT_CHARACTER,
+        _ => '🞶',
+    }
+}
+
+/// A text with its secrets masked, in which places of the original are found.
+pub struct Redacted {
+    /// The text.
+    pub text: String,
+    cuts: Vec<Cut>,
+}
+
+/// A stretch of the original and the mask that stands for it.
+struct Cut {
+    original: Range<usize>,
+    mask: Range<usize>,
+}
+
+impl Redacted {
+    fn close(&mut self, open: Option<(usize, usize)>, end: usize) {
+        let Some((start, mask)) = open else { return };
+        self.text.push_str(MASK);
+        self.cuts.push(Cut { original: start..end, mask: mask..self.text.len() });
+    }
+
+    /// Where a byte of the original is; within a secret, the end of its mask.
+    pub fn position(&self, original: usize) -> usize {
+        let before = self.cuts.partition_point(|cut| cut.original.start < original);
+        match before.checked_sub(1).and_then(|last| self.cuts.get(last)) {
+            None => original,
+            Some(cut) if original < cut.original.end => cut.mask.end,
+            Some(cut) => cut.mask.end + (original - cut.original.end),
+        }
     }
 }
 

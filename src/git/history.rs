@@ -71,12 +71,10 @@ pub fn plain_secrets(folder: &Path) -> Result<Vec<OldVersion>, GitError> {
         let is_project = file.file_name().is_some_and(|name| name == PROJECT_FILE);
         let add = |content| OldVersion { commit: commit.clone(), file: file.clone(), content };
         match searched.get(blob) {
-            None => {}
-            Some(Searched::Invalid { names_credentials }) => {
-                if is_project || *names_credentials {
-                    found.push(add(OldContent::Invalid));
-                }
+            Some(Searched::Invalid { names_credentials }) if is_project || *names_credentials => {
+                found.push(add(OldContent::Invalid));
             }
+            None | Some(Searched::Invalid { .. }) => {}
             Some(Searched::Plain(secrets)) => {
                 let here = |secret: &&PlainSecret| is_project || secret.is_of_entry();
                 for secret in secrets.iter().filter(here) {

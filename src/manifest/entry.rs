@@ -8,23 +8,11 @@ use smol_str::SmolStr;
 use super::fields::{Decoder, Located};
 use super::project::Project;
 use super::reference::Handling;
+use super::schema;
 use super::targets::Targets;
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceFile, Span, shown};
 use crate::model::{Domain, Integration, Key, Place, Reference, TargetName};
 use crate::yaml::{self, Node, Pair};
-
-pub(super) const MANIFEST_FIELDS: &[&str] = &["application_credentials", yaml::SOPS];
-pub(super) const ENTRY_FIELDS: &[&str] = &[
-    "domain",
-    "name",
-    "key",
-    "formerly",
-    "client_id",
-    "client_secret",
-    "adopt",
-    "integration",
-    "targets",
-];
 
 /// Where fields are needed that have no default.
 const EVERY: &str = "in every entry";
@@ -122,7 +110,9 @@ impl EntryDecoder<'_, '_> {
                 return;
             }
         }
-        let Some(fields) = self.fields.fields(node, "a manifest", MANIFEST_FIELDS) else { return };
+        let Some(fields) = self.fields.fields::<schema::Manifest>(node, "a manifest") else {
+            return;
+        };
         let Some(pair) = fields.get("application_credentials") else { return };
         self.has_list = true;
         if matches!(pair.value.value, yaml::Value::Null) && pair.value.tag.is_none() {
@@ -135,7 +125,7 @@ impl EntryDecoder<'_, '_> {
 
     fn entry(&mut self, node: &Node<'_>) -> Option<Entry> {
         let decoder = &mut self.fields;
-        let fields = decoder.fields(node, "an entry", ENTRY_FIELDS)?;
+        let fields = decoder.fields::<schema::Entry>(node, "an entry")?;
         let domain =
             decoder.required(&fields, "domain", EVERY).and_then(|pair| decoder.domain(pair));
         let name = match fields.get("name") {

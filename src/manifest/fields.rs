@@ -5,9 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::reference::SOPS_HEADER;
+use super::schema;
 use crate::diagnostic::shown;
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceFile, Span, Spot};
-use crate::model::{Place, sops};
+use crate::model::{Place, hidden_character, sops};
 use crate::suggest::{listed, nearest};
 use crate::yaml::{self, Kind, Node, Pair, Parsed, Scalar, Style, Value};
 
@@ -93,16 +94,16 @@ impl<'f> Decoder<'f> {
         }
     }
 
-    /// The fields of a mapping; those that are not known are reported.
-    pub(super) fn fields<'n, 't>(
+    /// The fields of a mapping of this type; those that it does not have are reported.
+    pub(super) fn fields<'n, 't, T: schema::Fields>(
         &mut self,
         node: &'n Node<'t>,
         what: &'static str,
-        known: &[&'static str],
     ) -> Option<Fields<'n, 't>> {
+        let known = T::names();
         let pairs = self.pairs(node, what)?;
         let mut misspelt = Vec::new();
-        for pair in pairs.iter().filter(|pair| !known.contains(&&*pair.key.text)) {
+        for pair in pairs.iter().filter(|pair| !known.iter().any(|name| *name == pair.key.text)) {
             misspelt.extend(self.unknown_field(pair, what, known));
         }
         let span = match pairs.first() {
@@ -116,20 +117,17 @@ impl<'f> Decoder<'f> {
         &mut self,
         pair: &Pair<'_>,
         what: impl Display,
-        known: &[&'static str],
+        known: &'static [String],
     ) -> Option<&'static str> {
-        let near = nearest(&pair.key.text, known.iter().copied());
-        let message = match (
-            shown::is_telling(&pair.key.text),
-            nearest(&pair.key.text, known.iter().copied()),
-        ) {
+        let near = nearest(&pair.key.text, known.iter().map(String::as_str));
+        let message = match (shown::is_telling(&pair.key.text), near) {
             (true, Some(near)) => {
                 format!("unknown field `{}`: did you mean `{near}`?", pair.key.text)
             }
             (true, None) => format!("unknown field `{}`", pair.key.text),
             (false, _) => "unknown field".to_owned(),
         };
-        let own = known.iter().copied().filter(|name| *name != yaml::SOPS);
+        let own = known.iter().map(String::as_str).filter(|name| *name != yaml::SOPS);
         let help = format!("{what} has {}", listed(own));
         let problem = self.error("unknown-field", pair.key.span, message).help(help);
         self.problems.push(problem);
@@ -184,6 +182,15 @@ impl<'f> Decoder<'f> {
                 node.span,
                 format!("{what} is encrypted by SOPS, and is read without any key"),
                 "let SOPS encrypt secrets only: `encrypted_regex: ^(client_id|client_secret|token)$` in .sops.yaml",
+            );
+            return None;
+        }
+        if let Some(which) = hidden_character(text) {
+            self.refuse_with(
+                "hidden-character",
+                node.span,
+                format!("{what} has {which}"),
+                "type the text again instead of copying it",
             );
             return None;
         }

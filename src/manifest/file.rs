@@ -10,10 +10,18 @@ use super::mask::mask;
 use crate::diagnostic::{Diagnostic, SourceFile, Span};
 use crate::files::{self, TEXT_LIMIT};
 
+/// How a file begins that git-crypt encrypted.
+const GIT_CRYPT: &[u8] = b"\0GITCRYPT\0";
+
 /// Reads a file.
 pub(super) fn read(path: &Path) -> Result<Arc<SourceFile>, Box<Diagnostic>> {
     let mut bytes =
         files::read(path, TEXT_LIMIT).map_err(|error| Box::new(unreadable(path, &error)))?;
+    if bytes.starts_with(GIT_CRYPT) {
+        let message = format!("`{}` is locked by git-crypt", path.display());
+        let problem = Diagnostic::error("git-crypt", message);
+        return Err(Box::new(problem.help("unlock the repository with `git-crypt unlock`")));
+    }
     match String::from_utf8(std::mem::take(&mut *bytes)) {
         Ok(text) => Ok(Arc::new(SourceFile::new(path.to_owned(), text, mask))),
         Err(error) => Err(Box::new(not_utf8(path, &error))),

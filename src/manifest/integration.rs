@@ -4,16 +4,14 @@ use std::collections::BTreeMap;
 
 use super::address;
 use super::fields::{Decoder, Fields};
+use super::schema;
 use crate::diagnostic::shown;
 use crate::model::{Answers, Implementation, Integration, OnDelete};
 use crate::yaml::{self, Node, Pair};
 
-pub(super) const INTEGRATION_FIELDS: &[&str] =
-    &["setup", "implementation", "answers", "on_delete", "token_url"];
-
 impl Decoder<'_> {
     pub(super) fn integration(&mut self, node: &Node<'_>) -> Option<Integration> {
-        let fields = self.fields(node, "`integration`", INTEGRATION_FIELDS)?;
+        let fields = self.fields::<schema::Integration>(node, "`integration`")?;
         let default = Integration::default();
         let setup = match fields.get("setup") {
             Some(pair) => self.flag(pair),

@@ -6,7 +6,7 @@ use super::shown::shown_of;
 use crate::diagnostic::shown::is_telling;
 use crate::secret::tags;
 use crate::suggest::nearest;
-use crate::yaml::{self, Node, Value};
+use crate::yaml::{self, CONFLICT, Node, Value};
 
 /// The bytes that may be secret, for [`SourceFile::new`](crate::diagnostic::SourceFile::new).
 ///
@@ -49,7 +49,10 @@ fn collect(node: &Node<'_>, key: &str, text: &str, into: &mut Vec<Stretch>) {
     match &node.value {
         Value::Null | Value::Lost => {}
         Value::Scalar(_) if node.tag.is_some() => {
-            into.push(Stretch { start, shown: if known_tag { end } else { start }, end });
+            // Behind a name may be a default, which may be a secret.
+            let raw = text.get(start..end).unwrap_or_default();
+            let name = raw.find(char::is_whitespace).map_or(end, |length| start + length);
+            into.push(Stretch { start, shown: if known_tag { name } else { start }, end });
         }
         Value::Scalar(_) => {
             let shown = start + text.get(start..end).map_or(0, |raw| shown_of(key, raw));
@@ -81,6 +84,11 @@ fn by_line(text: &str, into: &mut Vec<Stretch>) {
         let lead = body.len() - body.trim_start_matches([' ', '\t', '-', '{', '[']).len();
         let hidden = hides_deeper_than.is_some_and(|column| lead > column && !body.is_empty());
         let end = start + line.len();
+        if line.starts_with(CONFLICT) {
+            into.push(Stretch { start, shown: start + CONFLICT.len(), end });
+            start = end;
+            continue;
+        }
         let mut shown = start + body.len() - body.trim_start().len();
         if !hidden {
             hides_deeper_than = None;

@@ -1,12 +1,12 @@
 //! Whom a watcher tells what happens.
 
 use super::fields::{Decoder, Located};
+use super::schema;
 use crate::model::Reference;
 use crate::yaml::{Node, Pair, Value};
 
 /// The only word that stands for itself.
 const HOME_ASSISTANT: &str = "home_assistant";
-pub(super) const WEBHOOK_FIELDS: &[&str] = &["webhook"];
 
 /// Whom a watcher tells what happens.
 #[derive(Clone, Debug, Default)]
@@ -36,7 +36,9 @@ impl Decoder<'_> {
                 notify.home_assistant = true;
             }
             Value::Mapping(_) if node.tag.is_none() => {
-                let Some(fields) = self.fields(node, "a webhook", WEBHOOK_FIELDS) else { return };
+                let Some(fields) = self.fields::<schema::Webhook>(node, "a webhook") else {
+                    return;
+                };
                 let Some(pair) = self.required(&fields, "webhook", "in a webhook") else { return };
                 notify.webhooks.extend(self.reference(pair));
             }

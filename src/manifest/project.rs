@@ -8,30 +8,13 @@ use super::address;
 use super::fields::{Decoder, Fields, Located};
 use super::notify::Notify;
 use super::reference::Handling;
+use super::schema;
 use super::token::{self, Token};
 use crate::diagnostic::{Diagnostics, SourceFile, shown};
 use crate::http::Network;
 use crate::model::{Domain, Key, MaxDeletes, OnDrift, Owner, Policy, Prune, TargetName};
 use crate::secret::holds_identity;
 use crate::yaml::{self, Kind, Node, Pair, Value};
-
-pub(super) const PROJECT_FIELDS: &[&str] = &[
-    "owner",
-    "previous_owners",
-    "manifests",
-    "targets",
-    "age",
-    "policy",
-    "notify",
-    "custom_integrations",
-    "allow_plaintext",
-    "allow_outside_files",
-    yaml::SOPS,
-];
-pub(super) const TARGET_FIELDS: &[&str] =
-    &["url", "token", "token_file", "token_command", "ca_file", "proxy", "config_dir"];
-pub(super) const AGE_FIELDS: &[&str] = &["recipients", "identities"];
-pub(super) const POLICY_FIELDS: &[&str] = &["prune", "max_deletes", "allow_empty", "on_drift"];
 
 /// What the project file says; all of it has a default.
 #[derive(Clone, Debug, Default)]
@@ -159,7 +142,8 @@ impl ProjectDecoder<'_, '_> {
         if matches!(node.value, Value::Null) && node.tag.is_none() {
             return project;
         }
-        let Some(fields) = self.fields.fields(node, "the project file", PROJECT_FIELDS) else {
+        let Some(fields) = self.fields.fields::<schema::ProjectFile>(node, "the project file")
+        else {
             return project;
         };
         if let Some(pair) = fields.get("allow_plaintext") {
@@ -225,7 +209,7 @@ impl ProjectDecoder<'_, '_> {
     }
 
     fn age(&mut self, node: &Node<'_>) -> Option<Age> {
-        let fields = self.fields.fields(node, "`age`", AGE_FIELDS)?;
+        let fields = self.fields.fields::<schema::Age>(node, "`age`")?;
         let mut age = Age::default();
         if let Some(pair) = fields.get("recipients") {
             for recipient in self.fields.texts(pair).unwrap_or_default() {
@@ -278,7 +262,7 @@ impl ProjectDecoder<'_, '_> {
     }
 
     fn policy(&mut self, node: &Node<'_>) -> Option<Policy> {
-        let fields = self.fields.fields(node, "`policy`", POLICY_FIELDS)?;
+        let fields = self.fields.fields::<schema::Policy>(node, "`policy`")?;
         let mut policy = Policy::default();
         if let Some(pair) = fields.get("prune") {
             let words =
@@ -337,7 +321,7 @@ impl ProjectDecoder<'_, '_> {
     }
 
     fn target(&mut self, node: &Node<'_>, handling: &Handling) -> Option<Target> {
-        let fields = self.fields.fields(node, "a target", TARGET_FIELDS)?;
+        let fields = self.fields.fields::<schema::Target>(node, "a target")?;
         match (fields.get("url"), fields.get("config_dir")) {
             (Some(url), None) => self.home_assistant(&fields, url, handling),
             (None, Some(folder)) => {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::fields::{Decoder, Located, unbroken};
 use crate::diagnostic::shown::{self, Field};
-use crate::model::{Reference, Secret};
+use crate::model::{Reference, Secret, unfit_for_oauth};
 use crate::secret;
 use crate::suggest::{listed, nearest};
 use crate::yaml::{Kind, Node, Pair, Scalar, Style, Tag, Value};
@@ -22,6 +22,12 @@ pub(super) struct Handling {
     pub(super) allow_plaintext: bool,
     /// Whether it says to whom they are encrypted.
     pub(super) has_recipients: bool,
+}
+
+/// Whether a variable's name has a default behind it, as Home Assistant reads it.
+fn has_default(reference: &Reference) -> bool {
+    matches!(reference, Reference::Tagged { tag, argument, .. }
+        if tag == "env_var" && argument.contains(char::is_whitespace))
 }
 
 impl Decoder<'_> {
@@ -47,8 +53,18 @@ impl Decoder<'_> {
         handling: &Handling,
     ) -> Option<Located<Reference>> {
         let found = self.reference(pair)?;
+        let field = shown::field(&pair.key.text);
+        if has_default(&found.value) && !handling.allow_plaintext {
+            self.refuse_with(
+                "plain-secret",
+                found.spot.span,
+                format!("{field} has a default behind the name of the variable, which is a secret in plain text"),
+                "write the name alone, as in `!env_var NAME`",
+            );
+            return None;
+        }
         if matches!(found.value, Reference::Plain(_)) && !handling.allow_plaintext {
-            let message = format!("{} stands here in clear", shown::field(&pair.key.text));
+            let message = format!("{field} is in plain text here");
             let encrypt = match (&self.sops, handling.has_recipients) {
                 (Some(_), _) => {
                     "let the `encrypted_regex` of this SOPS document match it, and type it in by `appcred edit`"
@@ -60,7 +76,7 @@ impl Decoder<'_> {
             };
             let help = format!(
                 "{encrypt}; or name it by a tag, as in `!env_var NAME`; \
-                 `allow_plaintext: true` in appcred.yaml lets it stand"
+                 `allow_plaintext: true` in appcred.yaml allows it"
             );
             self.refuse_with("plain-secret", found.spot.span, message, help);
             return None;
@@ -144,6 +160,9 @@ impl Decoder<'_> {
         if trimmed.starts_with(SOPS_HEADER) {
             return self.sops_value(node, trimmed, field);
         }
+        if self.is_quoted_tag(node, scalar, trimmed, field) {
+            return None;
+        }
         if trimmed.len() != text.len() {
             self.refuse_with(
                 "padded-value",
@@ -153,7 +172,36 @@ impl Decoder<'_> {
             );
             return None;
         }
+        if let Some(why) = unfit_for_oauth(text) {
+            self.refuse_with(
+                "unfit-value",
+                node.span,
+                format!("{field} {why}"),
+                "copy the value from the provider's page again",
+            );
+            return None;
+        }
         Some(Reference::Plain(Secret::new(text)))
+    }
+
+    /// Whether a text is a tag in quotes, which is reported.
+    fn is_quoted_tag(
+        &mut self,
+        node: &Node<'_>,
+        scalar: &Scalar<'_>,
+        text: &str,
+        field: Field<'_>,
+    ) -> bool {
+        let word = text.strip_prefix('!').and_then(|rest| rest.split_whitespace().next());
+        let tag = word.and_then(|word| nearest(word, secret::tags()));
+        let Some(tag) = tag.filter(|_| scalar.style != Style::Plain) else { return false };
+        self.refuse_with(
+            "quoted-tag",
+            node.span,
+            format!("{field} has the tag `!{tag}` in quotes, which makes it a text"),
+            format!("take the quotes away, as in `!{tag} NAME`"),
+        );
+        true
     }
 
     /// A value that SOPS encrypted. What it was before is written at its end.

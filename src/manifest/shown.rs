@@ -34,6 +34,17 @@ const HARMLESS: &[&str] = &[
 /// Those of them that may well have spaces.
 const SPACED: &[&str] = &["domain", "name", "owner"];
 
+/// Those whose values are names of few kinds of characters.
+const NAMES: &[&str] = &["custom_integrations", "domain", "implementation", "on_delete", "prune"];
+
+/// Whether a value looks like the name of an integration, and not like something made at random.
+fn is_name(raw: &str) -> bool {
+    let lower = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
+    let has_digit = raw.bytes().any(|byte| byte.is_ascii_digit());
+    let is_long = raw.len() > if has_digit { 12 } else { 40 };
+    !is_long && raw.bytes().all(|byte| lower(byte) || byte.is_ascii_digit())
+}
+
 /// Words behind which something that is not harmless may stand.
 const ALARMING: &[&str] = &["secret", "token", "passw", "auth"];
 
@@ -44,6 +55,9 @@ const ALARMING: &[&str] = &["secret", "token", "passw", "auth"];
 pub(super) fn shown_of(key: &str, raw: &str) -> usize {
     if !HARMLESS.contains(&key) || holds_identity(raw) {
         return 0;
+    }
+    if NAMES.contains(&key) && is_name(raw) {
+        return raw.len();
     }
     let line = raw.split(['\n', '\r']).next().unwrap_or_default();
     let mut end = line.len();
@@ -98,6 +112,9 @@ mod tests {
         };
         check("domain", "spotify", "spotify");
         check("client_secret", "spotify", "");
+        check("domain", "google_auth", "google_auth");
+        check("domain", "token_shop", "token_shop");
+        check("domain", "a1b2c3d4e5f6a7b8_auth", "");
         check("clientid", "spotify", "");
         check("name", "Spotify (family)", "Spotify (family)");
         check("name", "Spotify   client_secret x", "Spotify");

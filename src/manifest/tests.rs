@@ -146,7 +146,7 @@ fn many_files_come_in_order() {
 const MARKED: &str = "hUnt3r2.mArk3d-S3cr3t";
 
 fn redacted(text: String) -> String {
-    SourceFile::new(PathBuf::from("a.yaml"), text, mask).redacted()
+    SourceFile::new(PathBuf::from("a.yaml"), text, mask).redacted().text
 }
 
 /// Manifests with the marked secret in every way in which people write one.
@@ -276,7 +276,7 @@ proptest! {
             let part = &MARKED[start..start + 5];
             assert!(!shown.contains(part), "{text}\nis shown as\n{shown}");
         }
-        assert_eq!(shown.len(), text.len());
+        assert_eq!(shown.matches('\n').count(), text.matches('\n').count());
     }
 }
 

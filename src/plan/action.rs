@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use smol_str::SmolStr;
 
 use super::withheld::{Unknown, Why, Withheld};
-use crate::codes::{ActionCode, CredentialCode, ReasonCode};
 use crate::model::{
     ClientId, ConfigEntry, DesiredCredential, Domain, FlowId, FlowStep, Held, Key, OpenFlow, Owner,
 };
@@ -274,48 +273,6 @@ impl Plan {
     }
 }
 
-impl Reason {
-    /// As programs read it.
-    pub fn code(self) -> ReasonCode {
-        match self {
-            Self::NotObserved => ReasonCode::NotObserved,
-            Self::SecretDiffers => ReasonCode::SecretDiffers,
-            Self::SecretReencrypted => ReasonCode::SecretReencrypted,
-            Self::ClientIdDiffers => ReasonCode::ClientIdDiffers,
-            Self::NameDiffers => ReasonCode::NameDiffers,
-            Self::NotDesired => ReasonCode::NotDesired,
-            Self::IntegrationDiffers => ReasonCode::IntegrationDiffers,
-            Self::Superseded => ReasonCode::Superseded,
-            Self::AdoptionAsked => ReasonCode::AdoptionAsked,
-            Self::LetGo => ReasonCode::LetGo,
-            Self::Unclaimed => ReasonCode::Unclaimed,
-            Self::Renamed => ReasonCode::Renamed,
-            Self::OldShadow => ReasonCode::OldShadow,
-            Self::ReferencedById => ReasonCode::ReferencedById,
-            Self::NotSetUp => ReasonCode::NotSetUp,
-            Self::ConsentLost => ReasonCode::ConsentLost,
-            Self::OnDeleteDiffers => ReasonCode::OnDeleteDiffers,
-            Self::LeftOver => ReasonCode::LeftOver,
-        }
-    }
-}
-
-impl CredentialState {
-    /// As programs read it.
-    pub fn code(&self) -> CredentialCode {
-        match self {
-            Self::InSync(_) => CredentialCode::InSync,
-            Self::Drifted(_) => CredentialCode::Drifted,
-            Self::Unknown(_) => CredentialCode::Unknown,
-            Self::Shadowed(_) => CredentialCode::Shadowed,
-            Self::Claim(_) => CredentialCode::Claim,
-            Self::Superseded(_) => CredentialCode::Superseded,
-            Self::Undeclared => CredentialCode::Undeclared,
-            Self::OtherOwner(_) | Self::Foreign => CredentialCode::Foreign,
-        }
-    }
-}
-
 impl Action {
     /// What it creates.
     pub fn wanted(&self) -> Option<&Wanted> {
@@ -371,23 +328,6 @@ impl Action {
             Self::Tie { tied: true, .. } => "tie",
             Self::Tie { tied: false, .. } => "untie",
             Self::Abandon { .. } => "abandon the set-up of",
-        }
-    }
-
-    /// The same for programs.
-    pub fn code(&self) -> ActionCode {
-        match self {
-            Self::Create { .. } => ActionCode::Create,
-            Self::Replace { .. } => ActionCode::Replace,
-            Self::Adopt { how: Adoption::TakeOver, .. } => ActionCode::Adopt,
-            Self::Adopt { how: Adoption::Shadow, .. } => ActionCode::Shadow,
-            Self::Claim { .. } => ActionCode::Claim,
-            Self::Delete { .. } => ActionCode::Delete,
-            Self::SetUp { account: None, .. } => ActionCode::SetUp,
-            Self::SetUp { account: Some(_), .. } => ActionCode::LinkAgain,
-            Self::Tie { tied: true, .. } => ActionCode::Tie,
-            Self::Tie { tied: false, .. } => ActionCode::Untie,
-            Self::Abandon { .. } => ActionCode::Abandon,
         }
     }
 

@@ -12,6 +12,7 @@
 
 mod action;
 mod case;
+mod codes;
 mod condition;
 mod draft;
 mod entry;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use annotate_snippets::{Annotation, AnnotationKind, Level, Renderer, Snippet};
 
-use crate::diagnostic::{Diagnostic, Diagnostics, Severity, SourceFile, Spot};
+use crate::diagnostic::{Diagnostic, Diagnostics, Redacted, Severity, SourceFile, Spot};
 use crate::model::visible_path;
 
 /// Two places at most so many lines apart are shown in one piece.
@@ -44,7 +44,7 @@ pub fn excerpts(problems: &Diagnostics, most: usize) -> Vec<String> {
 
 /// The redacted text of each file that has a problem, made once.
 #[derive(Default)]
-struct Sources(BTreeMap<*const SourceFile, String>);
+struct Sources(BTreeMap<*const SourceFile, Redacted>);
 
 impl Sources {
     fn learn(&mut self, problem: &Diagnostic) {
@@ -54,8 +54,8 @@ impl Sources {
         }
     }
 
-    fn text(&self, spot: &Spot) -> &str {
-        self.0.get(&Arc::as_ptr(&spot.file)).map_or("", String::as_str)
+    fn source(&self, spot: &Spot) -> Option<&Redacted> {
+        self.0.get(&Arc::as_ptr(&spot.file))
     }
 }
 
@@ -104,9 +104,11 @@ impl Mark<'_> {
     }
 
     /// What to underline: no more than the rest of its first line.
-    fn range(&self, text: &str) -> Range<usize> {
-        let start = self.spot.span.start.min(text.len());
-        let stretch = text.get(start..self.spot.span.end.min(text.len())).unwrap_or_default();
+    fn range(&self, source: &Redacted) -> Range<usize> {
+        let text = source.text.as_str();
+        let place = |byte: usize| source.position(byte).min(text.len());
+        let start = place(self.spot.span.start);
+        let stretch = text.get(start..place(self.spot.span.end)).unwrap_or_default();
         let line = stretch.lines().next().unwrap_or_default().trim_end();
         start..start + line.len()
     }
@@ -117,8 +119,9 @@ fn snippet<'a>(marks: &[Mark<'a>], sources: &'a Sources) -> Snippet<'a, Annotati
     let Some(first) = marks.iter().min_by_key(|mark| mark.spot.span.start) else {
         return Snippet::source("");
     };
-    let text = sources.text(first.spot);
-    let ranges = || marks.iter().map(|mark| mark.range(text));
+    let Some(source) = sources.source(first.spot) else { return Snippet::source("") };
+    let text = source.text.as_str();
+    let ranges = || marks.iter().map(|mark| mark.range(source));
     let start = ranges().map(|range| line_start(text, range.start)).min().unwrap_or_default();
     let end = ranges().map(|range| line_end(text, range.end)).max().unwrap_or_default();
     let path = visible_path(first.spot.file.path());

@@ -2,6 +2,7 @@
 
 mod age;
 mod ask;
+mod broken_file;
 pub mod env;
 mod file;
 mod file_cache;
@@ -39,6 +40,7 @@ use work_batches::WorkBatches;
 
 pub use age::age_damage;
 pub use ask::{Ask, Nobody};
+pub use broken_file::BrokenFile;
 pub use env::holds_identity;
 pub use identities::{Identities, IdentityProblem};
 pub use recipient_mismatch::{RecipientMismatch, file_misfit, sops_misfit};
@@ -88,6 +90,9 @@ pub enum Unreadable {
     /// A number, boolean, list or mapping.
     #[error("it is not text")]
     NotAText,
+    /// A file of secrets that is not valid YAML.
+    #[error(transparent)]
+    Broken(#[from] BrokenFile),
     /// A file of secrets that is no mapping.
     #[error("it is not a YAML mapping of names to secrets")]
     NotNames,
@@ -150,7 +155,7 @@ impl Unreadable {
     fn within(file: String, why: Self) -> Self {
         match why {
             // These name their file themselves.
-            Self::File { .. } | Self::Outside(_) => why,
+            Self::File { .. } | Self::Outside(_) | Self::Broken(_) => why,
             why => Self::Within { file, why: Box::new(why) },
         }
     }
@@ -184,6 +189,7 @@ impl Unreadable {
             Self::Plugin(_) => "see that the plugin and its key are there",
             Self::Sops(problem) => problem.help(),
             Self::NotAText => "quote it; in a SOPS document by `sops edit FILE`",
+            Self::Broken(_) => "mend the file",
             Self::NotNames => "write one `name: secret` a line",
             Self::File { .. } => "see that the file is there and can be read",
             Self::Outside(_) => {

@@ -3,13 +3,15 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::resolver::SecretResolver;
 use super::source::Source;
-use super::{Unreadable, age, file, sops};
+use super::{BrokenFile, Unreadable, age, broken_file, file, sops};
+use crate::diagnostic::{Diagnostics, Severity};
 use crate::files::{self, TEXT_LIMIT};
 use crate::model::Secret;
-use crate::yaml::{self, Kind, Node};
+use crate::yaml::{self, Kind, Node, Parsed};
 
 pub(super) const SOURCE: Source =
     Source { tag: "secret", read, files: |_, base, resolver| inside(base, resolver), plain_file };
@@ -118,11 +120,12 @@ fn open(path: &Path, vault: &SecretResolver) -> Result<Names, Unreadable> {
     if let Some(parts) = sops::in_json(text) {
         return sops::by_name(text, parts, vault);
     }
-    let parsed = yaml::parse(text);
+    let mut parsed = yaml::parse(text);
     if let Some(parts) = sops::in_yaml(text, &parsed) {
         return sops::by_name(text, parts, vault);
     }
-    if !parsed.whole || !parsed.faults.is_empty() || parsed.documents.len() > 1 {
+    check(path, text, &mut parsed, vault)?;
+    if parsed.documents.len() > 1 {
         return Err(Unreadable::NotNames);
     }
     let pairs = match parsed.documents.into_iter().next().map(|document| document.value) {
@@ -133,6 +136,36 @@ fn open(path: &Path, vault: &SecretResolver) -> Result<Names, Unreadable> {
     let mut names = Names::new();
     add(&pairs, "", vault, &mut names);
     Ok(names)
+}
+
+/// Reports what is wrong with the YAML of a file. A name that is there twice is no error to Home Assistant,
+/// which takes the last.
+fn check(
+    path: &Path,
+    text: &str,
+    parsed: &mut Parsed<'_>,
+    vault: &SecretResolver,
+) -> Result<(), Unreadable> {
+    let faults = std::mem::take(&mut parsed.faults);
+    if faults.is_empty() {
+        return Ok(());
+    }
+    let source = broken_file::source(Path::new(&vault.shown(path)), text);
+    let is_readable = parsed.whole && faults.iter().all(yaml::Fault::is_duplicate_key);
+    let mut problems = Diagnostics::default();
+    for fault in faults {
+        let mut problem = fault.into_diagnostic(&source);
+        if is_readable {
+            problem.severity = Severity::Warning;
+            problem = problem.help("keep one of the two; Home Assistant takes the last");
+        }
+        problems.push(problem);
+    }
+    if is_readable {
+        vault.warn(problems);
+        return Ok(());
+    }
+    Err(BrokenFile(Arc::new(problems)).into())
 }
 
 /// Adds all values, those of inner mappings under the names that lead there, as in `home/spotify`.

@@ -14,6 +14,7 @@ use super::once_map::OnceMap;
 use super::recipients::{self, Sealed};
 use super::sops::{Patterns, Unlocked};
 use super::{Identities, Unreadable, age};
+use crate::diagnostic::Diagnostics;
 use crate::model::Secret;
 use crate::model::sops::Document;
 
@@ -39,6 +40,7 @@ pub struct SecretResolver {
     pub(super) patterns: Arc<Patterns>,
     documents: OnceMap<ByAddress, Result<Unlocked, Unreadable>>,
     files: Mutex<BTreeSet<PathBuf>>,
+    warnings: Mutex<Diagnostics>,
 }
 
 impl SecretResolver {
@@ -65,6 +67,16 @@ impl SecretResolver {
             singles: self.singles.renewed(now),
             ..Self::default()
         }
+    }
+
+    /// Keeps what is worth knowing of a file that can be read.
+    pub(super) fn warn(&self, warnings: Diagnostics) {
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).append(warnings);
+    }
+
+    /// What was found so far, once.
+    pub fn take_warnings(&self) -> Diagnostics {
+        std::mem::take(&mut *self.warnings.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// To whom is encrypted what shall be read here again.

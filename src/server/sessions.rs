@@ -104,7 +104,7 @@ mod tests {
         assert!(!sessions.has(third.expose(), &token));
 
         let oldest = begin();
-        let newest = (0..MAX_SESSIONS).map(|_| begin()).last().unwrap();
+        let newest = (0..MAX_SESSIONS).fold(begin(), |_, _| begin());
         assert!(!sessions.has(oldest.expose(), &token) && sessions.has(newest.expose(), &token));
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use granit_parser::{Event, Marker, Parser, ScalarStyle, StructureStyle};
 
+use super::conflict::conflicts;
 use super::scalar::Kind;
 use super::{
     Fault, Key, MAX_DEPTH, MAX_DOCUMENTS, MAX_NODES, Node, Pair, Parsed, Scalar, Style, Tag, Value,
@@ -16,6 +17,10 @@ const FEW_KEYS: usize = 16;
 
 /// Reads all documents of a text. After a syntax problem it goes on at the next document.
 pub(crate) fn parse(text: &str) -> Parsed<'_> {
+    let conflicts = conflicts(text);
+    if !conflicts.is_empty() {
+        return Parsed { documents: Vec::new(), faults: conflicts, whole: false };
+    }
     let mut options = granit_parser::options! {
         emit_unresolved_aliases: true,
         flow_nesting_limit: MAX_DEPTH,

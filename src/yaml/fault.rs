@@ -44,10 +44,20 @@ impl Fault {
         diagnostic
     }
 
+    /// Whether a key is there twice, and nothing else is wrong.
+    pub(crate) fn is_duplicate_key(&self) -> bool {
+        self.code == "duplicate-key"
+    }
+
     pub(super) fn duplicate_key(key: &str, span: Span, first: Span) -> Self {
         Self::new("duplicate-key", span, format!("{} is given twice", shown::field(key)))
             .related(first, "first given here")
             .help("keep one of the two")
+    }
+
+    pub(super) fn merge_conflict(span: Span) -> Self {
+        Self::new("merge-conflict", span, "unresolved merge conflict")
+            .help("keep one of the two versions, and remove the lines that begin with `<<<<<<<`, `=======` and `>>>>>>>`")
     }
 
     pub(super) fn key_not_text(span: Span) -> Self {

@@ -5,6 +5,7 @@
 //! quotes, a block scalar's its content alone, that of a missing value is empty.
 
 mod build;
+mod conflict;
 mod fault;
 mod json;
 mod scalar;
@@ -15,6 +16,7 @@ mod tests;
 use std::borrow::Cow;
 
 pub(crate) use build::{comments, parse};
+pub(crate) use conflict::CONFLICT;
 pub(crate) use fault::Fault;
 pub(crate) use json::{from_json, to_json};
 pub(crate) use scalar::Kind;

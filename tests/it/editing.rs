@@ -255,7 +255,7 @@ printf '    - domain: xbox\\n      client_id: x\\n      client_secret: |-\\n    
     desk.project.write("credentials/b.yaml", &sops(folder, &desk.identity, rule));
     let ran =
         desk.edit("credentials/b.yaml", "sed -i 's/m4rk3d-two/m4rk3d-six/' \"$1\"").status(1).run();
-    assert!(ran.stderr.contains("`client_secret` stands here in clear"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("`client_secret` is in plain text here"), "{}", ran.stderr);
 
     let armored = encrypt("one: m4rk3d-one\n", &desk.recipient.parse().unwrap());
     desk.project.write("secrets.yaml.age", &armored);

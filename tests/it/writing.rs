@@ -149,3 +149,62 @@ fn sops_manifests_take_new_entries() {
         ran.stderr
     );
 }
+
+#[test]
+fn init_writes_an_owner_of_its_own_and_refuses_what_is_no_address() {
+    let project = Project::new();
+    let home = Project::new();
+    let appcred = || Appcred::new().in_dir(project.path()).env("HOME", home.path());
+    let ran = appcred().args(["init", "--url", "http://a\"b"]).status(1).run();
+    assert!(ran.stderr.contains("`url`"), "{}", ran.stderr);
+    assert!(!project.join("appcred.yaml").exists());
+    appcred().args(["init", "--url", "https://ha.example:8123"]).run();
+    let text = fs::read_to_string(project.join("appcred.yaml")).unwrap();
+    let owner = text.lines().find_map(|line| line.strip_prefix("owner: ")).unwrap();
+    let (_, random) = owner.rsplit_once('-').unwrap();
+    assert_eq!(random.len(), 5, "{owner}");
+    assert!(text.contains("token: !env_var HASS_TOKEN\n"), "{text}");
+    appcred().args(["validate", "--strict"]).run();
+}
+
+#[test]
+fn a_key_and_a_client_may_be_on_targets_that_are_not_shared() {
+    let project = Project::new();
+    let home = Project::new();
+    let appcred = || Appcred::new().in_dir(project.path()).env("HOME", home.path());
+    appcred().args(["init"]).run();
+    let text = fs::read_to_string(project.join("appcred.yaml")).unwrap();
+    let targets = "targets: {one: {config_dir: a}, two: {config_dir: b}}\n";
+    project.write("appcred.yaml", &(text + targets));
+    let add = |target: &str, status: i32| {
+        let add = ["add", "--domain", "spotify", "--client-id", "a", "--secret-stdin", "--target"];
+        appcred().args(add).args([target]).stdin("s\n").status(status).run()
+    };
+    add("one", 0);
+    add("two", 0);
+    add("two", 1);
+    appcred().args(["validate", "--strict"]).run();
+}
+
+#[test]
+fn what_is_wrong_with_a_file_of_secrets_is_reported_once_and_where_it_is() {
+    let entries = "application_credentials:\n  - {domain: spotify, client_id: a, client_secret: !secret a}\n  - {domain: twitch, client_id: b, client_secret: !secret b}\n";
+    let project = Project::new()
+        .file("appcred.yaml", "owner: house\ntargets: {lab: {config_dir: ha}}\n")
+        .file("credentials.yaml", entries);
+    let plan = |status: i32| {
+        let plan = Appcred::new().in_dir(project.path()).args(["plan"]).status(status).run();
+        assert!(!plan.stderr.contains("m4rk3d"), "{}", plan.stderr);
+        plan.stderr
+    };
+    project.write("secrets.yaml", "a: m4rk3d-a\nb: @m4rk3d-b\n");
+    let said = plan(1);
+    assert_eq!(said.matches("error: not valid YAML").count(), 1, "{said}");
+    assert!(said.contains("secrets.yaml:2:4"), "{said}");
+    project.write("secrets.yaml", "a: m4rk3d-a\nb: m4rk3d-b\na: m4rk3d-c\n");
+    let said = plan(0);
+    assert_eq!(said.matches("warning: `a` is given twice").count(), 1, "{said}");
+    assert!(said.contains("secrets.yaml:3:1"), "{said}");
+    fs::rename(project.join("secrets.yaml"), project.join("secrets.yml")).unwrap();
+    assert!(plan(1).contains("secrets.yml"));
+}
