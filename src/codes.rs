@@ -50,6 +50,8 @@ codes! {
         SetUp = "set_up",
         /// A linked account gets consent again.
         LinkAgain = "link_again",
+        /// A linked account that does not run is set up afresh.
+        Reload = "reload",
         /// It is noted that linked accounts go with the entry.
         Tie = "tie",
         /// It is noted that they do not.
@@ -80,7 +82,7 @@ codes! {
         AdoptionAsked = "adoption_asked",
         /// No linked account uses what it shadowed any more.
         LetGo = "let_go",
-        /// It keeps a mark for nothing any more.
+        /// What it claimed is gone, or has another claim.
         Unclaimed = "unclaimed",
         /// The entry has another key or owner now.
         Renamed = "renamed",
@@ -92,6 +94,8 @@ codes! {
         NotSetUp = "not_set_up",
         /// Home Assistant asks for consent again.
         ConsentLost = "consent_lost",
+        /// The linked account does not run, and its credential is right.
+        AccountDown = "account_down",
         /// What `on_delete` says is not what is noted.
         OnDeleteDiffers = "on_delete_differs",
         /// Nobody needs the set-up any more.

@@ -233,16 +233,11 @@ fn withheld_of(withheld: &Withheld) -> Change {
 }
 
 fn change_of(action: &Action) -> Change {
-    let old: &[Held] = match action {
-        Action::Replace { old, .. } | Action::Adopt { old, .. } | Action::Claim { old, .. } => old,
-        Action::Delete { old, .. } => std::slice::from_ref(old),
-        Action::Create { .. }
-        | Action::SetUp { .. }
-        | Action::Tie { .. }
-        | Action::Abandon { .. } => &[],
-    };
+    let old = action.old();
     let accounts = match action {
-        Action::SetUp { account: Some(account), .. } => std::slice::from_ref(account),
+        Action::SetUp { account: Some(account), .. } | Action::Reload { account, .. } => {
+            std::slice::from_ref(account)
+        }
         other => other.removed(),
     };
     let wanted = action.wanted();

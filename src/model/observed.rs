@@ -26,6 +26,8 @@ pub struct Observed {
 /// What a running HA tells of set-ups.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Live {
+    /// Whether HA has not finished starting, so that accounts may not be loaded yet.
+    pub is_starting: bool,
     /// The config flows in progress that are ours to look after.
     pub flows: Vec<OpenFlow>,
     /// The entries whose linked accounts go with them, as noted there.
@@ -86,8 +88,10 @@ pub struct ConfigEntry {
 pub enum EntryState {
     /// Set up and running.
     Loaded,
-    /// Not set up, or disabled.
+    /// Not set up.
     NotLoaded,
+    /// Not set up, since somebody disabled it.
+    Disabled,
     /// On its way.
     SetupInProgress,
     /// Failed; HA tries again.
@@ -104,6 +108,7 @@ impl EntryState {
         match word {
             "loaded" => Self::Loaded,
             "not_loaded" => Self::NotLoaded,
+            "disabled" => Self::Disabled,
             "setup_in_progress" => Self::SetupInProgress,
             "setup_retry" => Self::SetupRetry,
             "setup_error" => Self::SetupError,
@@ -117,6 +122,7 @@ impl fmt::Display for EntryState {
         f.pad(match self {
             Self::Loaded => "loaded",
             Self::NotLoaded => "not_loaded",
+            Self::Disabled => "disabled",
             Self::SetupInProgress => "setup_in_progress",
             Self::SetupRetry => "setup_retry",
             Self::SetupError => "setup_error",

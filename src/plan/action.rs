@@ -4,11 +4,9 @@ use std::collections::BTreeSet;
 
 use smol_str::SmolStr;
 
+pub use super::state::{CredentialState, SetupState};
 use super::withheld::{Unknown, Why, Withheld};
-use crate::codes::{ActionCode, CredentialCode, ReasonCode};
-use crate::model::{
-    ClientId, ConfigEntry, DesiredCredential, Domain, FlowId, FlowStep, Held, Key, OpenFlow, Owner,
-};
+use crate::model::{ClientId, ConfigEntry, DesiredCredential, Domain, FlowId, Held, Key, OpenFlow};
 
 /// The difference between what is wanted and what is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,6 +89,13 @@ pub enum Action {
         account: Option<ConfigEntry>,
         /// The config flow that goes on; where there is none, one is started.
         open: Option<FlowId>,
+    },
+    /// Set a linked account up afresh that does not run although its credential is right.
+    Reload {
+        /// The credential that it uses.
+        wanted: Wanted,
+        /// The account.
+        account: ConfigEntry,
     },
     /// Note in HA whether the linked accounts go with the entry, for when that is gone.
     Tie {
@@ -178,52 +183,12 @@ pub enum Reason {
     NotSetUp,
     /// HA asks for consent again.
     ConsentLost,
+    /// The linked account does not run, and its credential is right.
+    AccountDown,
     /// What the entry says of its linked accounts, for when it is gone, is not what is noted.
     OnDeleteDiffers,
     /// It was started for a credential that is wanted no more, or not as it was, or linked by now.
     LeftOver,
-}
-
-/// How a credential stands to what is wanted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CredentialState {
-    /// As its entry wants it.
-    InSync(Key),
-    /// Not as its entry wants it.
-    Drifted(Key),
-    /// Of this entry, and it is not known whether as it wants it.
-    Unknown(Key),
-    /// Made by hand and still named by a linked account; a shadow of this entry is in force.
-    Shadowed(Key),
-    /// Says that others are of this entry.
-    Claim(Key),
-    /// Left over beside a newer one of this entry.
-    Superseded(Key),
-    /// Ours, and wanted no more.
-    Undeclared,
-    /// Another owner's.
-    OtherOwner(Owner),
-    /// Made by hand.
-    Foreign,
-}
-
-/// How far an entry's integration is set up.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SetupState {
-    /// No account is linked.
-    NotSetUp,
-    /// A set-up is in progress, and waits for what its step shows.
-    Waits(FlowStep),
-    /// The last set-up ended in this.
-    Ended(FlowStep),
-    /// These accounts are linked.
-    Linked(Vec<ConfigEntry>),
-    /// These accounts are linked through HA Cloud.
-    Cloud(Vec<ConfigEntry>),
-    /// This linked account needs consent again; the step shows what that waits for, once begun.
-    NeedsConsent(ConfigEntry, Option<FlowStep>),
-    /// No account is linked, and the entry does not ask for that.
-    NotWanted,
 }
 
 impl Plan {
@@ -274,48 +239,6 @@ impl Plan {
     }
 }
 
-impl Reason {
-    /// As programs read it.
-    pub fn code(self) -> ReasonCode {
-        match self {
-            Self::NotObserved => ReasonCode::NotObserved,
-            Self::SecretDiffers => ReasonCode::SecretDiffers,
-            Self::SecretReencrypted => ReasonCode::SecretReencrypted,
-            Self::ClientIdDiffers => ReasonCode::ClientIdDiffers,
-            Self::NameDiffers => ReasonCode::NameDiffers,
-            Self::NotDesired => ReasonCode::NotDesired,
-            Self::IntegrationDiffers => ReasonCode::IntegrationDiffers,
-            Self::Superseded => ReasonCode::Superseded,
-            Self::AdoptionAsked => ReasonCode::AdoptionAsked,
-            Self::LetGo => ReasonCode::LetGo,
-            Self::Unclaimed => ReasonCode::Unclaimed,
-            Self::Renamed => ReasonCode::Renamed,
-            Self::OldShadow => ReasonCode::OldShadow,
-            Self::ReferencedById => ReasonCode::ReferencedById,
-            Self::NotSetUp => ReasonCode::NotSetUp,
-            Self::ConsentLost => ReasonCode::ConsentLost,
-            Self::OnDeleteDiffers => ReasonCode::OnDeleteDiffers,
-            Self::LeftOver => ReasonCode::LeftOver,
-        }
-    }
-}
-
-impl CredentialState {
-    /// As programs read it.
-    pub fn code(&self) -> CredentialCode {
-        match self {
-            Self::InSync(_) => CredentialCode::InSync,
-            Self::Drifted(_) => CredentialCode::Drifted,
-            Self::Unknown(_) => CredentialCode::Unknown,
-            Self::Shadowed(_) => CredentialCode::Shadowed,
-            Self::Claim(_) => CredentialCode::Claim,
-            Self::Superseded(_) => CredentialCode::Superseded,
-            Self::Undeclared => CredentialCode::Undeclared,
-            Self::OtherOwner(_) | Self::Foreign => CredentialCode::Foreign,
-        }
-    }
-}
-
 impl Action {
     /// What it creates.
     pub fn wanted(&self) -> Option<&Wanted> {
@@ -324,16 +247,16 @@ impl Action {
             | Self::Replace { wanted, .. }
             | Self::Adopt { wanted, .. }
             | Self::Claim { wanted, .. } => Some(wanted),
-            Self::Delete { .. } | Self::SetUp { .. } | Self::Tie { .. } | Self::Abandon { .. } => {
-                None
-            }
+            _ => None,
         }
     }
 
     /// What the entry wants that it is done for; none where no entry wants it.
     pub fn entry(&self) -> Option<&Wanted> {
         match self {
-            Self::SetUp { wanted, .. } | Self::Tie { wanted, .. } => Some(wanted),
+            Self::SetUp { wanted, .. } | Self::Reload { wanted, .. } | Self::Tie { wanted, .. } => {
+                Some(wanted)
+            }
             other => other.wanted(),
         }
     }
@@ -343,9 +266,7 @@ impl Action {
         match self {
             Self::Replace { old, .. } | Self::Adopt { old, .. } | Self::Claim { old, .. } => old,
             Self::Delete { old, .. } => std::slice::from_ref(old),
-            Self::Create { .. } | Self::SetUp { .. } | Self::Tie { .. } | Self::Abandon { .. } => {
-                &[]
-            }
+            _ => &[],
         }
     }
 
@@ -368,26 +289,10 @@ impl Action {
             Self::Delete { .. } => "delete",
             Self::SetUp { account: None, .. } => "set up",
             Self::SetUp { account: Some(_), .. } => "link again",
+            Self::Reload { .. } => "reload",
             Self::Tie { tied: true, .. } => "tie",
             Self::Tie { tied: false, .. } => "untie",
             Self::Abandon { .. } => "abandon the set-up of",
-        }
-    }
-
-    /// The same for programs.
-    pub fn code(&self) -> ActionCode {
-        match self {
-            Self::Create { .. } => ActionCode::Create,
-            Self::Replace { .. } => ActionCode::Replace,
-            Self::Adopt { how: Adoption::TakeOver, .. } => ActionCode::Adopt,
-            Self::Adopt { how: Adoption::Shadow, .. } => ActionCode::Shadow,
-            Self::Claim { .. } => ActionCode::Claim,
-            Self::Delete { .. } => ActionCode::Delete,
-            Self::SetUp { account: None, .. } => ActionCode::SetUp,
-            Self::SetUp { account: Some(_), .. } => ActionCode::LinkAgain,
-            Self::Tie { tied: true, .. } => ActionCode::Tie,
-            Self::Tie { tied: false, .. } => ActionCode::Untie,
-            Self::Abandon { .. } => ActionCode::Abandon,
         }
     }
 
@@ -408,6 +313,7 @@ impl Action {
             | Self::Adopt { wanted, .. }
             | Self::Claim { wanted, .. }
             | Self::SetUp { wanted, .. }
+            | Self::Reload { wanted, .. }
             | Self::Tie { wanted, .. } => Some(&wanted.name),
             Self::Delete { old, .. } => Some(old.name.as_deref().unwrap_or(old.client_id.as_str())),
             Self::Abandon { .. } => None,
@@ -424,7 +330,10 @@ impl Action {
 
     /// Whether it concerns the set-up of an integration, not a credential.
     pub fn is_set_up(&self) -> bool {
-        matches!(self, Self::SetUp { .. } | Self::Tie { .. } | Self::Abandon { .. })
+        matches!(
+            self,
+            Self::SetUp { .. } | Self::Reload { .. } | Self::Tie { .. } | Self::Abandon { .. }
+        )
     }
 
     /// The integration.
@@ -435,6 +344,7 @@ impl Action {
             | Self::Adopt { wanted, .. }
             | Self::Claim { wanted, .. }
             | Self::SetUp { wanted, .. }
+            | Self::Reload { wanted, .. }
             | Self::Tie { wanted, .. } => &wanted.domain,
             Self::Delete { old, .. } => &old.domain,
             Self::Abandon { flow } => &flow.domain,

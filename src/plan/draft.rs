@@ -67,6 +67,19 @@ impl<'a> Draft<'a> {
         self.setup_states.push((key.clone(), setup_state));
     }
 
+    /// The steps so far.
+    pub(super) fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// The credentials so far that are as an entry wants them, each with the entry's key.
+    pub(super) fn in_sync(&self) -> impl Iterator<Item = (usize, &Key)> {
+        self.credential_states.iter().enumerate().filter_map(|(at, state)| match state {
+            Some(CredentialState::InSync(of)) => Some((at, of)),
+            _ => None,
+        })
+    }
+
     /// The steps so far that create a credential which accounts use, each with what it creates.
     pub(super) fn creations(&self) -> impl Iterator<Item = (&Step, &Wanted)> {
         let steps = self.steps.iter().filter(|step| !matches!(step.action, Action::Claim { .. }));

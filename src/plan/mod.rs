@@ -12,6 +12,7 @@
 
 mod action;
 mod case;
+mod codes;
 mod condition;
 mod draft;
 mod entry;
@@ -20,8 +21,10 @@ mod import;
 mod index;
 mod owned_only;
 mod ownership;
+mod reload;
 mod secret_comparison;
 mod set_up;
+mod state;
 mod undeclared;
 mod withheld;
 
@@ -68,6 +71,7 @@ pub fn plan(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
     let live = observed.live.as_ref();
     if let Some(live) = live {
         set_up::decide(&wanted, live, desired, policy, &index, &mut draft);
+        reload::decide(&wanted, live, &index, &mut draft);
     }
     undeclared::decide(desired, policy, live, &assignment, &index, &mut draft);
     guard::decide(desired, policy, &index, &mut draft);

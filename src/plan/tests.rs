@@ -100,6 +100,7 @@ fn summary(plan: &Plan) -> Vec<String> {
         }
         Action::Tie { wanted, tied: true } => format!("tie {}", wanted.key),
         Action::Tie { wanted, tied: false } => format!("untie {}", wanted.key),
+        Action::Reload { wanted, account } => format!("reload {} for {}", wanted.key, account.id),
         Action::Abandon { flow } => format!("x {}", flow.id),
     };
     let steps = plan.steps.iter().map(|step| {

@@ -1,29 +1,33 @@
-//! Create, reload, remove, delete: in this order. What does not wait for anything else goes on side
-//! by side.
+//! Waves of steps, each of which creates, reloads, removes and deletes in this order.
 
 use std::collections::BTreeMap;
 
 use crate::model::{ConfigEntry, Desired, EntryState, Held, Key, NewCredential, Secret};
-use crate::plan::{Action, Plan, Reason, Step, StepId, Wanted};
+use crate::plan::{Action, Plan, Reason, Step, Wanted};
 use crate::target::{Done, Execute, Operation, Refusal, Stop};
 
 use super::outcome::{Outcome, StepOutcome};
 
-/// Told as things move on: so many operations of so many are over.
+/// Called as things move on: so many operations of so many are over.
 pub type Progress<'a> = &'a mut (dyn FnMut(usize, usize) + Send);
 
-/// Carries out a plan's steps that concern credentials and tells what each came to, in their order.
+/// Carries out a plan's steps that concern credentials. Answers what each came to, in their order.
 ///
 /// # Flow
-/// 1. New credentials are created, each after the step that it waits for.
-/// 2. Linked accounts of those are reloaded. One that ran before and does not run with a changed
-///    secret puts the old credential back in force: the new one is deleted, the account reloaded.
-/// 3. What is replaced or no longer wanted is deleted, after the accounts that are to go with it and
-///    after what the step waits for is deleted; then accounts that used it are reloaded.
+/// Steps go in waves: a step is begun when the one that it names as `after` is done, and what
+/// creates something goes before what does not. In each wave
+/// 1. all new credentials are created;
+/// 2. linked accounts of those are reloaded. One that ran before and does not run with a changed
+///    secret puts the old credential back in force: the new one is deleted, the account reloaded;
+/// 3. what is replaced or no longer wanted is deleted, after the accounts that are to go with it;
+///    then accounts that used it are reloaded.
 ///
 /// # Guarantees
-/// A step that fails stops only what depends on it. Killed at any point, the next plan goes on
-/// from there: what a step deletes is deleted after what it creates exists.
+/// - A step that fails stops only what depends on it.
+/// - The old credential of a linked account stays until the account was seen to run with the new
+///   one, unless a changed client id asks for consent again anyway.
+/// - Killed at any point, the next plan goes on from there: what a step deletes is deleted after
+///   what it creates exists, and an account that is left down is reloaded.
 pub async fn apply<T: Execute>(
     plan: &Plan,
     desired: &Desired,
@@ -32,23 +36,31 @@ pub async fn apply<T: Execute>(
     progress: Progress<'_>,
 ) -> Vec<StepOutcome> {
     let mut run = Run::new(plan, target, stop, progress);
-    run.create_all(desired).await;
-    run.remove_accounts().await;
-    run.delete().await;
-    run.reload_deleted().await;
+    while run.begin_wave() {
+        run.create(desired).await;
+        run.reload_created().await;
+        run.remove_accounts().await;
+        run.delete().await;
+        run.reload_deleted().await;
+        run.end_wave();
+    }
     run.finish()
 }
-
-/// Why a step is not done.
-const BLOCKED: &str = "the step that it waits for was not done";
 
 /// A step on its way.
 struct Task<'a> {
     step: &'a Step,
+    /// Whether it is in the wave that goes on now.
+    is_begun: bool,
     created: Option<Held>,
-    /// Whether all that it deletes is gone.
-    is_deleted: bool,
     outcome: Option<Outcome>,
+}
+
+impl Task<'_> {
+    /// Whether it still has something to do in this wave.
+    fn is_open(&self) -> bool {
+        self.is_begun && self.outcome.is_none()
+    }
 }
 
 struct Run<'a, T> {
@@ -64,7 +76,7 @@ impl<'a, T: Execute> Run<'a, T> {
     fn new(plan: &'a Plan, target: &'a mut T, stop: &'a Stop, progress: Progress<'a>) -> Self {
         let of_credentials = plan.steps.iter().filter(|step| !step.action.is_set_up());
         let tasks: Vec<_> = of_credentials
-            .map(|step| Task { step, created: None, is_deleted: false, outcome: None })
+            .map(|step| Task { step, is_begun: false, created: None, outcome: None })
             .collect();
         let operations = |step: &Step| {
             usize::from(step.action.wanted().is_some())
@@ -76,45 +88,58 @@ impl<'a, T: Execute> Run<'a, T> {
         Self { tasks, target, stop, progress, over: 0, total }
     }
 
-    /// Creates, and reloads what uses the new ones, until nothing waits any more.
-    async fn create_all(&mut self, desired: &Desired) {
+    /// Begins the steps whose turn it is, those that create something first; `false` where there are
+    /// none left.
+    fn begin_wave(&mut self) -> bool {
+        let (mut ready, mut is_any_blocked) = (Vec::new(), false);
+        for at in 0..self.tasks.len() {
+            let after = self.tasks[at].step.after;
+            let before = self.tasks.iter().find(|task| Some(task.step.id) == after);
+            let is_ready = before.is_none_or(|before| before.outcome == Some(Outcome::Done));
+            let is_blocked = !is_ready && before.is_some_and(|before| before.outcome.is_some());
+            if self.tasks[at].outcome.is_some() {
+                continue;
+            }
+            if is_blocked {
+                let why = "a step that it depends on was not done".to_owned();
+                self.tasks[at].outcome = Some(Outcome::NotBegun(why));
+                is_any_blocked = true;
+            } else if is_ready {
+                ready.push(at);
+            }
+        }
+        let creates = |at: &usize| self.tasks[*at].step.action.wanted().is_some();
+        if ready.iter().any(creates) {
+            ready.retain(creates);
+        }
+        for at in &ready {
+            self.tasks[*at].is_begun = true;
+        }
+        !ready.is_empty() || is_any_blocked
+    }
+
+    fn end_wave(&mut self) {
+        for task in self.tasks.iter_mut().filter(|task| task.is_open()) {
+            task.outcome = Some(Outcome::Done);
+        }
+    }
+
+    async fn create(&mut self, desired: &Desired) {
         let secrets: BTreeMap<&Key, &Secret> = desired
             .credentials
             .iter()
             .filter_map(|credential| Some((&credential.key, credential.client_secret.clear()?)))
             .collect();
-        let mut waiting: Vec<usize> = (0..self.tasks.len())
-            .filter(|at| self.tasks[*at].step.action.wanted().is_some())
-            .collect();
-        while !waiting.is_empty() {
-            let ids: Vec<StepId> = waiting.iter().map(|at| self.tasks[*at].step.id).collect();
-            let (later, ready): (Vec<usize>, Vec<usize>) = waiting.iter().partition(|at| {
-                self.tasks[**at].step.after.is_some_and(|after| ids.contains(&after))
-            });
-            if ready.is_empty() {
-                break;
-            }
-            self.create(&ready, &secrets).await;
-            self.reload_created(&ready).await;
-            waiting = later;
-        }
-    }
-
-    async fn create(&mut self, ready: &[usize], secrets: &BTreeMap<&Key, &Secret>) {
         let mut operations = Vec::new();
-        for at in ready.iter().copied() {
-            let Some(wanted) = self.tasks[at].step.action.wanted() else { continue };
-            let blocked = self.not_created(self.tasks[at].step.after);
+        for (at, task) in self.tasks.iter_mut().enumerate().filter(|(_, task)| task.is_open()) {
+            let Some(wanted) = task.step.action.wanted() else { continue };
             match secrets.get(&wanted.key).map(|secret| (*secret).clone()) {
-                _ if blocked => {
-                    self.tasks[at].outcome = Some(Outcome::NotBegun(BLOCKED.to_owned()))
-                }
                 Some(secret) => {
                     operations.push((at, Operation::Create(new_credential(wanted, secret))))
                 }
                 None => {
-                    let why = format!("no secret for `{}`", wanted.key);
-                    self.tasks[at].outcome = Some(Outcome::NotBegun(why));
+                    task.outcome =
+                        Some(Outcome::NotBegun(format!("no secret for `{}`", wanted.key)))
                 }
             }
         }
@@ -138,28 +163,57 @@ impl<'a, T: Execute> Run<'a, T> {
         }
     }
 
-    async fn reload_created(&mut self, ready: &[usize]) {
-        let fallen = self.reload(|at, task| ready.contains(&at) && task.created.is_some()).await;
-        if fallen.is_empty() {
-            return;
+    async fn reload_created(&mut self) {
+        let reloads = self.reload(|task| task.created.is_some()).await;
+        let mut fallen = BTreeMap::new();
+        for (at, reload) in reloads {
+            match reload {
+                Reload::Stays(why) => self.tasks[at].outcome = Some(Outcome::Unfinished(why)),
+                Reload::Fell(why) => {
+                    fallen.entry(at).or_insert(why);
+                }
+                Reload::Runs => {}
+            }
         }
-        let back: Vec<_> = fallen
-            .iter()
-            .filter_map(|(at, _)| Some((*at, Operation::Delete(self.tasks[*at].created.clone()?))))
-            .collect();
-        let deleted = self.execute(back).await;
-        for (at, result) in deleted {
-            let why =
-                fallen.iter().find(|(fallen, _)| *fallen == at).map_or("", |(_, why)| why.as_str());
-            let entries = self.tasks[at].step.reload.clone();
-            let again =
-                entries.into_iter().map(|entry| (at, Operation::Reload(entry.id))).collect();
-            self.execute(again).await;
-            self.tasks[at].outcome = Some(match result {
-                Ok(_) => Outcome::Failed(format!("{why}; the old credential is in force again")),
-                Err(refusal) => Outcome::Unfinished(format!(
-                    "{why}; the new credential could not be removed: {refusal}"
-                )),
+        // Where one account keeps the new credential from being judged, nothing is put back.
+        fallen.retain(|at, _| self.tasks[*at].outcome.is_none());
+        self.put_back(fallen).await;
+    }
+
+    /// Deletes new credentials with which accounts do not run, so that the old ones are in force
+    /// again, and makes sure of that.
+    async fn put_back(&mut self, fallen: BTreeMap<usize, String>) {
+        let new = |at: usize| Some((at, Operation::Delete(self.tasks[at].created.clone()?)));
+        let deletes: Vec<_> = fallen.keys().filter_map(|at| new(*at)).collect();
+        let mut kept = BTreeMap::new();
+        for (at, result) in self.execute(deletes).await {
+            if let Err(refusal) = result {
+                kept.insert(at, format!("the new credential could not be removed: {refusal}"));
+            }
+        }
+        let mut accounts = Vec::new();
+        for at in fallen.keys().filter(|at| !kept.contains_key(at)) {
+            accounts.extend(self.tasks[*at].step.reload.iter().map(|entry| (*at, entry)));
+        }
+        let mut down = BTreeMap::new();
+        for (at, entry, result) in self.reload_all(accounts).await {
+            if entry.state == EntryState::Loaded && result != Ok(Done::Reloaded(EntryState::Loaded))
+            {
+                let state = match result {
+                    Ok(Done::Reloaded(state)) => state.to_string(),
+                    Ok(_) => "unknown".to_owned(),
+                    Err(refusal) => refusal.to_string(),
+                };
+                down.insert(at, format!(
+                    "the new credential was removed, and the linked account \"{}\" does not run yet ({state}); the next run reloads it",
+                    entry.title
+                ));
+            }
+        }
+        for (at, why) in fallen {
+            self.tasks[at].outcome = Some(match kept.remove(&at).or_else(|| down.remove(&at)) {
+                Some(rest) => Outcome::Unfinished(format!("{why}; {rest}")),
+                None => Outcome::Failed(format!("{why}; the old credential is in force again")),
             });
         }
     }
@@ -167,15 +221,8 @@ impl<'a, T: Execute> Run<'a, T> {
     /// Accounts go before the credential that they use; where one stays, so does the credential.
     async fn remove_accounts(&mut self) {
         let mut operations = Vec::new();
-        for at in 0..self.tasks.len() {
-            if self.tasks[at].outcome.is_some() {
-                continue;
-            }
-            if self.not_created(self.tasks[at].step.after) {
-                self.tasks[at].outcome = Some(Outcome::NotBegun(BLOCKED.to_owned()));
-                continue;
-            }
-            let removed = self.tasks[at].step.action.removed().iter();
+        for (at, task) in self.tasks.iter().enumerate().filter(|(_, task)| task.is_open()) {
+            let removed = task.step.action.removed().iter();
             operations
                 .extend(removed.map(|entry| (at, Operation::RemoveAccount(entry.id.clone()))));
         }
@@ -187,113 +234,81 @@ impl<'a, T: Execute> Run<'a, T> {
     }
 
     async fn delete(&mut self) {
-        let is_on_its_way = |task: &Task<'_>| task.outcome.is_none() && !task.is_deleted;
-        loop {
-            let mut operations = Vec::new();
-            let mut ready = Vec::new();
-            for at in 0..self.tasks.len() {
-                let task = &self.tasks[at];
-                let before =
-                    self.tasks.iter().find(|task| Some(task.step.id) == self.tasks[at].step.after);
-                if !is_on_its_way(task) || before.is_some_and(is_on_its_way) {
-                    continue;
-                }
-                if before.is_some_and(|before| before.outcome.is_some()) {
-                    let why = BLOCKED.to_owned();
-                    let is_begun = task.created.is_some();
-                    let outcome =
-                        if is_begun { Outcome::Unfinished(why) } else { Outcome::NotBegun(why) };
-                    self.tasks[at].outcome = Some(outcome);
-                    continue;
-                }
-                ready.push(at);
-                let outgoing = task.step.action.outgoing().iter();
-                operations.extend(outgoing.map(|old| (at, Operation::Delete(old.clone()))));
+        self.keep_what_is_unproven().await;
+        let mut operations = Vec::new();
+        for (at, task) in self.tasks.iter().enumerate().filter(|(_, task)| task.is_open()) {
+            let outgoing = task.step.action.outgoing().iter();
+            operations.extend(outgoing.map(|old| (at, Operation::Delete(old.clone()))));
+        }
+        for (at, result) in self.execute(operations).await {
+            let task = &mut self.tasks[at];
+            if let (Err(refusal), None) = (result, &task.outcome) {
+                task.outcome = Some(match task.step.action {
+                    Action::Delete { .. } => refused(&refusal),
+                    _ => {
+                        Outcome::Unfinished(format!("the old credential is still there: {refusal}"))
+                    }
+                });
             }
-            if ready.is_empty() {
-                // What was blocked just now may block others.
-                match self.tasks.iter().any(|task| self.is_blocked(task)) {
-                    true => continue,
-                    false => return,
-                }
+        }
+    }
+
+    /// A run that was cut off may have left a new credential with which nobody has seen an account
+    /// run. The old one beside it goes only after that.
+    async fn keep_what_is_unproven(&mut self) {
+        let mut accounts = Vec::new();
+        for (at, task) in self.tasks.iter().enumerate() {
+            if task.is_open() && matches!(task.step.action, Action::Delete { .. }) {
+                let down = task.step.reload.iter().filter(|entry| is_down(&entry.state));
+                accounts.extend(down.map(|entry| (at, entry)));
             }
-            for (at, result) in self.execute(operations).await {
-                let task = &mut self.tasks[at];
-                if let (Err(refusal), None) = (result, &task.outcome) {
-                    task.outcome = Some(match task.step.action {
-                        Action::Delete { .. } => refused(&refusal),
-                        _ => Outcome::Unfinished(format!(
-                            "the old credential is still there: {refusal}"
-                        )),
-                    });
-                }
-            }
-            for at in ready {
-                self.tasks[at].is_deleted = self.tasks[at].outcome.is_none();
-            }
+        }
+        for (at, entry, result) in self.reload_all(accounts).await {
+            let why = match result {
+                Ok(Done::Reloaded(state)) if !is_down(&state) => continue,
+                Ok(Done::Reloaded(state)) => state.to_string(),
+                Ok(_) => continue,
+                Err(refusal) => refusal.to_string(),
+            };
+            self.tasks[at].outcome = Some(Outcome::Unfinished(format!(
+                "the linked account \"{}\" does not run with the new credential ({why}), so the old one stays",
+                entry.title
+            )));
         }
     }
 
     async fn reload_deleted(&mut self) {
-        let fallen = self.reload(|_, task| task.created.is_none()).await;
-        for (at, why) in fallen {
-            self.tasks[at].outcome = Some(Outcome::Unfinished(why));
+        for (at, reload) in self.reload(|task| task.created.is_none()).await {
+            if let Reload::Stays(why) | Reload::Fell(why) = reload {
+                self.tasks[at].outcome = Some(Outcome::Unfinished(why));
+            }
         }
     }
 
-    /// Reloads the accounts of the tasks that are meant and on their way; answers those tasks
-    /// of which an account that ran before runs no more, though its client is the same.
-    async fn reload(
-        &mut self,
-        is_meant: impl Fn(usize, &Task<'_>) -> bool,
-    ) -> Vec<(usize, String)> {
-        let mut operations = Vec::new();
-        let mut entries: Vec<&ConfigEntry> = Vec::new();
+    /// Reloads the accounts of the open tasks that are meant.
+    async fn reload(&mut self, is_meant: impl Fn(&Task<'_>) -> bool) -> Vec<(usize, Reload)> {
+        let mut accounts = Vec::new();
         for (at, task) in self.tasks.iter().enumerate() {
-            if task.outcome.is_none() && is_meant(at, task) {
-                operations.extend(
-                    task.step.reload.iter().map(|entry| (at, Operation::Reload(entry.id.clone()))),
-                );
-                entries.extend(&task.step.reload);
+            if task.is_open() && is_meant(task) {
+                accounts.extend(task.step.reload.iter().map(|entry| (at, entry)));
             }
         }
-        let mut fallen: Vec<(usize, String)> = Vec::new();
-        for ((at, result), entry) in self.execute(operations).await.into_iter().zip(entries) {
+        let results = self.reload_all(accounts).await;
+        let judged = results.into_iter().map(|(at, entry, result)| {
             let needs_consent = self.tasks[at].step.reasons.contains(&Reason::ClientIdDiffers);
-            let why = match result {
-                Ok(Done::Reloaded(state)) if runs_no_more(entry, &state) && !needs_consent => {
-                    format!("the linked account \"{}\" does not run with it ({state})", entry.title)
-                }
-                Err(refusal) if refusal != Refusal::Stopped => {
-                    format!(
-                        "the linked account \"{}\" could not be reloaded: {refusal}",
-                        entry.title
-                    )
-                }
-                _ => continue,
-            };
-            if fallen.iter().all(|(other, _)| *other != at) {
-                fallen.push((at, why));
-            }
-        }
-        fallen
+            (at, Reload::judge(entry, result, needs_consent))
+        });
+        judged.collect()
     }
 
-    /// Whether a step should have created something and did not.
-    fn not_created(&self, step: Option<StepId>) -> bool {
-        let before = self.tasks.iter().find(|task| Some(task.step.id) == step);
-        before.is_some_and(|before| {
-            before.step.action.wanted().is_some()
-                && (before.created.is_none() || before.outcome.is_some())
-        })
-    }
-
-    /// Whether a task waits for one that did not come to its end.
-    fn is_blocked(&self, task: &Task<'_>) -> bool {
-        let before = self.tasks.iter().find(|before| Some(before.step.id) == task.step.after);
-        task.outcome.is_none()
-            && !task.is_deleted
-            && before.is_some_and(|before| before.outcome.is_some())
+    async fn reload_all(
+        &mut self,
+        accounts: Vec<(usize, &'a ConfigEntry)>,
+    ) -> Vec<(usize, &'a ConfigEntry, Result<Done, Refusal>)> {
+        let operations =
+            accounts.iter().map(|(at, entry)| (*at, Operation::Reload(entry.id.clone()))).collect();
+        let results = self.execute(operations).await.into_iter();
+        results.zip(accounts).map(|((at, result), (_, entry))| (at, entry, result)).collect()
     }
 
     /// Runs one wave; the results are in the order of the operations.
@@ -323,9 +338,43 @@ impl<'a, T: Execute> Run<'a, T> {
             .into_iter()
             .map(|task| StepOutcome {
                 step: task.step.id,
-                outcome: task.outcome.unwrap_or(Outcome::Done),
+                outcome: task.outcome.unwrap_or_else(|| {
+                    Outcome::NotBegun("internal error: steps wait for each other".to_owned())
+                }),
             })
             .collect()
+    }
+}
+
+/// What a reload says of the credential that the account is to use.
+enum Reload {
+    /// The account runs, or its state says nothing about the credential.
+    Runs,
+    /// It cannot be told yet whether the account runs: the old credential stays.
+    Stays(String),
+    /// The account ran before and does not run with it.
+    Fell(String),
+}
+
+impl Reload {
+    fn judge(before: &ConfigEntry, result: Result<Done, Refusal>, needs_consent: bool) -> Self {
+        let title = &before.title;
+        match result {
+            Ok(Done::Reloaded(EntryState::SetupInProgress)) => Self::Stays(format!(
+                "the linked account \"{title}\" is still being set up; the next run goes on"
+            )),
+            Ok(Done::Reloaded(state)) if is_down(&state) && !needs_consent => {
+                let why = format!("the linked account \"{title}\" does not run with it ({state})");
+                if before.state == EntryState::Loaded { Self::Fell(why) } else { Self::Stays(why) }
+            }
+            Ok(_) => Self::Runs,
+            Err(refusal @ (Refusal::Stopped | Refusal::Lost(_))) => Self::Stays(format!(
+                "the linked account \"{title}\" was not seen to run: {refusal}"
+            )),
+            Err(refusal) => Self::Fell(format!(
+                "the linked account \"{title}\" could not be reloaded: {refusal}"
+            )),
+        }
     }
 }
 
@@ -336,9 +385,8 @@ fn refused(refusal: &Refusal) -> Outcome {
     }
 }
 
-fn runs_no_more(before: &ConfigEntry, after: &EntryState) -> bool {
-    before.state == EntryState::Loaded
-        && matches!(after, EntryState::SetupError | EntryState::SetupRetry)
+fn is_down(state: &EntryState) -> bool {
+    matches!(state, EntryState::SetupError | EntryState::SetupRetry | EntryState::NotLoaded)
 }
 
 fn new_credential(wanted: &Wanted, client_secret: Secret) -> NewCredential {

@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 
 use futures_util::{StreamExt, stream};
 
-use crate::model::{Desired, DesiredCredential, FlowId, Key, Mark, Purpose};
-use crate::plan::{Action, Plan, Step};
+use crate::model::{
+    ConfigEntry, Desired, DesiredCredential, EntryState, FlowId, FlowStep, Implementation, Key,
+    Mark, Observed, Purpose,
+};
+use crate::plan::{Action, Plan, Step, Wanted};
 use crate::setup::Guide;
 use crate::setup::drive::{self, FlowState, Task};
 use crate::target::home_assistant::HomeAssistant;
@@ -35,12 +38,14 @@ pub async fn set_up(
     if abandons.is_empty() && set_ups.is_empty() {
         return;
     }
-    let round = Round { desired, ha, stop, base: ha.frontend_base(), entries: by_key(desired) };
+    let entries = by_key(desired);
+    let mut run = Run { desired, ha, stop, base: ha.frontend_base(), entries, now: None };
     for steps in [abandons, set_ups] {
-        let begun: Vec<_> = steps
-            .into_iter()
-            .map(|step| round.carry_out(step, hindrance(step, outcomes)))
-            .collect();
+        if steps.iter().any(|step| matches!(step.action, Action::SetUp { account: None, .. })) {
+            run.now = Some(ha.observed().await);
+        }
+        let begun: Vec<_> =
+            steps.into_iter().map(|step| run.carry_out(step, blocker(step, outcomes))).collect();
         let mut done: Vec<StepOutcome> =
             stream::iter(begun).buffer_unordered(OPEN_SET_UPS).collect().await;
         done.sort_by_key(|done| done.step);
@@ -53,7 +58,7 @@ fn by_key(desired: &Desired) -> BTreeMap<&Key, &DesiredCredential> {
 }
 
 /// Why a step cannot be begun: what it builds on was not done.
-fn hindrance(step: &Step, outcomes: &[StepOutcome]) -> Option<Outcome> {
+fn blocker(step: &Step, outcomes: &[StepOutcome]) -> Option<Outcome> {
     let before = outcomes.iter().find(|outcome| Some(outcome.step) == step.after)?;
     let is_there = matches!(before.outcome, Outcome::Done | Outcome::Unfinished(_));
     (!is_there).then(|| Outcome::NotBegun("its credential is not there".to_owned()))
@@ -63,18 +68,20 @@ fn outcome(step: &Step, outcome: Outcome) -> StepOutcome {
     StepOutcome { step: step.id, outcome }
 }
 
-struct Round<'a> {
+struct Run<'a> {
     desired: &'a Desired,
     ha: &'a HomeAssistant,
     stop: &'a Stop,
     base: &'a str,
     entries: BTreeMap<&'a Key, &'a DesiredCredential>,
+    /// What HA holds right before new accounts are linked.
+    now: Option<Result<Observed, Refusal>>,
 }
 
-impl Round<'_> {
-    async fn carry_out(&self, step: &Step, hindrance: Option<Outcome>) -> StepOutcome {
-        let came_to = match (hindrance, &step.action) {
-            (Some(hindrance), _) => hindrance,
+impl Run<'_> {
+    async fn carry_out(&self, step: &Step, blocker: Option<Outcome>) -> StepOutcome {
+        let result = match (blocker, &step.action) {
+            (Some(blocker), _) => blocker,
             _ if self.stop.is_cancelled() => Outcome::NotBegun(Refusal::Stopped.to_string()),
             (None, Action::Abandon { flow }) => {
                 match abandon(self.ha, &flow.id, &flow.purpose).await {
@@ -82,10 +89,16 @@ impl Round<'_> {
                     Err(refusal) => Outcome::Failed(refusal.to_string()),
                 }
             }
-            (None, Action::SetUp { wanted, open, .. }) => match self.entries.get(&wanted.key) {
-                Some(entry) => self.begin(step, entry, open.as_ref()).await,
-                None => Outcome::NotBegun(format!("no entry `{}`", wanted.key)),
-            },
+            (None, Action::SetUp { wanted, account, open }) => {
+                match self.entries.get(&wanted.key) {
+                    Some(entry) if account.is_none() => {
+                        self.link_new(step, entry, wanted, open).await
+                    }
+                    Some(entry) => self.begin(step, entry, open.as_ref()).await,
+                    None => Outcome::NotBegun(format!("no entry `{}`", wanted.key)),
+                }
+            }
+            (None, Action::Reload { account, .. }) => self.reload(account).await,
             (None, Action::Tie { wanted, tied }) => {
                 let mark = self.desired.mark(&wanted.key);
                 match self.ha.remember_tie(&mark, *tied).await {
@@ -95,7 +108,53 @@ impl Round<'_> {
             }
             (None, _) => Outcome::Done,
         };
-        outcome(step, came_to)
+        outcome(step, result)
+    }
+
+    /// Looks first whether that is needed still: a linked account whose credential was deleted finds
+    /// it again once it is created, and another run may have started the flow.
+    async fn link_new(
+        &self,
+        step: &Step,
+        entry: &DesiredCredential,
+        wanted: &Wanted,
+        open: &Option<FlowId>,
+    ) -> Outcome {
+        let now = match &self.now {
+            Some(Ok(now)) => now,
+            Some(Err(refusal)) => return Outcome::Failed(refusal.to_string()),
+            None => return self.begin(step, entry, open.as_ref()).await,
+        };
+        let is_cloud = entry.integration.implementation == Implementation::Cloud;
+        let mut users = now.users(&wanted.domain, &wanted.auth_domain);
+        if let Some(account) = users.next().filter(|_| !is_cloud) {
+            // One that runs although its credential was gone has a copy of that.
+            return if step.after.is_none() && account.state == EntryState::Loaded {
+                Outcome::Done
+            } else {
+                self.reload(account).await
+            };
+        }
+        let purpose = Purpose::Entry(self.desired.mark(&entry.key));
+        let flows = now.live.iter().flat_map(|live| &live.flows);
+        let started = flows
+            .filter(|flow| flow.purpose == purpose && flow.domain == wanted.domain)
+            .find(|flow| !matches!(flow.step, FlowStep::Broken | FlowStep::Aborted { .. }));
+        self.begin(step, entry, started.map(|flow| &flow.id).or(open.as_ref())).await
+    }
+
+    async fn reload(&self, account: &ConfigEntry) -> Outcome {
+        match self.ha.reload(&account.id).await {
+            Ok(EntryState::Loaded) => Outcome::Done,
+            Ok(state) => Outcome::Failed(format!(
+                "the linked account \"{}\" does not run ({state}); Home Assistant's log may say why",
+                account.title
+            )),
+            Err(refusal) => Outcome::Failed(format!(
+                "the linked account \"{}\" could not be reloaded: {refusal}",
+                account.title
+            )),
+        }
     }
 
     async fn begin(

@@ -172,6 +172,7 @@ fn sign(action: &Action) -> &'static str {
         Action::Claim { .. } => "📝",
         Action::Delete { .. } => "➖",
         Action::SetUp { .. } => "🔗",
+        Action::Reload { .. } => "🔄",
         Action::Tie { .. } => "📌",
         Action::Abandon { .. } => "✖️",
     }

@@ -117,7 +117,7 @@ impl Tally {
         let mut tally = Self::default();
         for step in steps {
             *match step.action {
-                Action::Tie { .. } | Action::Abandon { .. } => continue,
+                Action::Reload { .. } | Action::Tie { .. } | Action::Abandon { .. } => continue,
                 Action::SetUp { .. } => &mut tally.set_up,
                 Action::Create { .. } => &mut tally.create,
                 Action::Replace { .. } => &mut tally.replace,

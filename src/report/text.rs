@@ -123,6 +123,10 @@ fn one_step(out: &mut String, target: &TargetReport<'_>, step: &Step) {
                 field(out, "account", &format!("\"{}\"", account.title));
             }
         }
+        Action::Reload { wanted, account } => {
+            field(out, "key", wanted.key.as_str());
+            field(out, "account", &format!("\"{}\" ({})", account.title, account.state));
+        }
         Action::Tie { .. } | Action::Abandon { .. } => {}
         Action::Create { wanted }
         | Action::Replace { wanted, .. }
@@ -175,6 +179,7 @@ fn sign(action: &Action) -> (&'static str, Style) {
         Action::Claim { .. } => ("  ~", YELLOW),
         Action::Delete { .. } => ("  -", RED),
         Action::SetUp { .. } => ("  >", GREEN),
+        Action::Reload { .. } => ("  ^", YELLOW),
         Action::Tie { .. } => ("  ~", YELLOW),
         Action::Abandon { .. } => ("  x", YELLOW),
     }
@@ -189,6 +194,7 @@ fn replaced(action: &Action) -> Option<&Held> {
         Action::Create { .. }
         | Action::Delete { .. }
         | Action::SetUp { .. }
+        | Action::Reload { .. }
         | Action::Tie { .. }
         | Action::Abandon { .. } => None,
     }

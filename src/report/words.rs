@@ -30,6 +30,7 @@ pub(super) fn reason(reason: Reason) -> &'static str {
             "a linked account names an id of this client, where Home Assistant finds no credential"
         }
         Reason::NotSetUp => "no account is linked with it",
+        Reason::AccountDown => "the linked account does not run although its credential is right",
         Reason::ConsentLost => "Home Assistant asks for consent again",
         Reason::OnDeleteDiffers => "notes what `on_delete` says, for when the entry is gone",
         Reason::LeftOver => "nobody needs this set-up any more",

@@ -63,7 +63,10 @@ impl RepeatedSteps {
 /// None for set-ups, which have a rest of their own.
 fn identity(action: &Action) -> Option<StepIdentity> {
     let about = match action {
-        Action::SetUp { .. } | Action::Tie { .. } | Action::Abandon { .. } => return None,
+        Action::SetUp { .. }
+        | Action::Reload { .. }
+        | Action::Tie { .. }
+        | Action::Abandon { .. } => return None,
         Action::Delete { old, .. } => {
             old.auth_domain.as_deref().unwrap_or(old.id.as_str()).to_owned()
         }

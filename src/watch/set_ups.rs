@@ -38,7 +38,9 @@ impl SetUps {
         let rests = |key: &Key| self.0.get(key).is_some_and(|ended| ended.resting.is_some());
         plan.steps.retain(|step| match &step.action {
             // What follows a new credential is another attempt.
-            Action::SetUp { wanted, .. } => step.after.is_some() || !rests(&wanted.key),
+            Action::SetUp { wanted, .. } | Action::Reload { wanted, .. } => {
+                step.after.is_some() || !rests(&wanted.key)
+            }
             _ => true,
         });
     }

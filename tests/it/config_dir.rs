@@ -140,7 +140,7 @@ fn an_unborn_house_is_empty_and_is_made() {
     let credentials = observe(&folder).unwrap().credentials;
     assert_eq!(credentials.len(), 2);
     assert_eq!(credentials[1].client_secret.clear().unwrap().expose(), "OURS");
-    assert_eq!(credentials[1].auth_domain.as_deref(), Some("appcred:home:a"));
+    assert_eq!(credentials[1].auth_domain.as_deref(), Some("appcred:home:A"));
 }
 
 #[test]

@@ -198,6 +198,39 @@ fn ha_apply_killed_at_any_time_is_finished_by_the_next() {
 }
 
 #[test]
+fn ha_two_applies_at_once_create_everything_once() {
+    let ha = HomeAssistant::start();
+    let house = House::new();
+    many(&house, 500);
+    let running: Vec<_> = (0..3)
+        .map(|_| house.appcred(&ha).args(["apply", "--yes", "--format", "json"]).spawn())
+        .collect();
+    for running in running {
+        let ran = running.finish();
+        assert_eq!(ran.status, Some(0), "{}{}", ran.stdout, ran.stderr);
+    }
+    assert_eq!(ha.credentials().len(), 500);
+    house.appcred(&ha).args(["plan", "--detailed-exitcode"]).status(0).run();
+}
+
+#[test]
+fn ha_credential_without_a_secret_is_named_and_the_others_go_on() {
+    let mut ha = HomeAssistant::start();
+    let house = House::new();
+    house.declare(&[house.entry("spotify", "Family", "family", "first")]);
+    foreign(&ha);
+    house.apply(&ha);
+    ha.stop();
+    let file = ha.config_dir().join(".storage/application_credentials");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace("\"theirs\"", "null")).unwrap();
+    ha.start_again();
+    let ran = house.appcred(&ha).args(["plan", "--detailed-exitcode"]).status(0).run();
+    assert!(ran.stderr.contains("spotify_by_hand holds no secret"), "{}", ran.stderr);
+    assert_eq!(ha.credentials()[0]["client_secret"], Value::Null);
+}
+
+#[test]
 fn ha_apply_interrupted_tells_what_was_not_done() {
     let ha = HomeAssistant::start();
     let house = House::new();

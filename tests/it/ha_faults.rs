@@ -185,6 +185,7 @@ fn carry_out(open: &mut Vec<Value>, script: &mut Script, seen: &Mutex<Seen>) -> 
         match command["type"].as_str().unwrap() {
             "supported_features" => answers.push(ok(Value::Null)),
             "auth/current_user" => answers.push(ok(json!({"is_admin": !script.not_admin}))),
+            "get_config" => answers.push(ok(json!({"state": "RUNNING"}))),
             "application_credentials/list" => answers.push(ok(json!(script.items))),
             "application_credentials/config" => answers.push(ok(json!({"domains": ["spotify"]}))),
             "config_entries/get" => answers.push(ok(json!(script.entries))),
@@ -426,7 +427,7 @@ async fn broken(then: Then) -> Vec<Result<Done, Refusal>> {
     };
     let outcomes = run(&mut ha, creates(1000), &Stop::new(), each).await;
     let error = ha.observe().await.unwrap_err();
-    assert!(matches!(error, TargetError::Unreachable { .. }), "{error}");
+    assert!(matches!(error, TargetError::Lost { .. }), "{error}");
     assert!(!format!("{error} {outcomes:?}").contains("hush"));
     outcomes
 }
@@ -456,6 +457,46 @@ async fn a_frame_that_is_no_message_ends_the_connection() {
 #[tokio::test]
 async fn silence_is_not_waited_for_without_end() {
     check_broken(&broken(Then::Silence).await);
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_left_out_and_the_rest_goes_on() {
+    let mut without_secret = item("spotify_null");
+    without_secret["client_secret"] = Value::Null;
+    let mut wrong = item("spotify_wrong");
+    wrong["client_secret"] = json!(["hush"]);
+    let nameless = json!({"domain": "spotify", "client_id": "c", "client_secret": "hush"});
+    let items = vec![without_secret, wrong, nameless, json!(7), Value::Null, item("spotify_a")];
+    let entries = vec![
+        json!({"entry_id": "half", "domain": "spotify"}),
+        json!(null),
+        json!({"entry_id": "linked", "domain": "spotify", "title": "t", "state": "loaded"}),
+    ];
+    let fake = Fake::start(Script { items, entries, ..Script::default() }).await;
+    let observed = fake.connect().await.observe().await.unwrap();
+    let held: Vec<_> = observed
+        .credentials
+        .iter()
+        .map(|held| (held.id.as_str(), held.client_secret.clear().unwrap().expose()))
+        .collect();
+    assert_eq!(held, [("spotify_null", ""), ("spotify_a", "hush")]);
+    let accounts: Vec<_> = observed.config_entries.iter().map(|entry| entry.id.as_str()).collect();
+    assert_eq!(accounts, ["linked"]);
+}
+
+#[tokio::test]
+async fn what_another_run_has_created_meanwhile_is_not_created_again() {
+    let mut theirs = item("spotify_a_2");
+    theirs["client_id"] = json!("a");
+    theirs["name"] = json!("Spotify");
+    theirs["auth_domain"] = json!("appcred:home:a");
+    let fake = Fake::start(Script { items: vec![theirs], ..Script::default() }).await;
+    let mut ha = fake.connect().await;
+    let outcomes = run_all(&mut ha, vec![Operation::Create(new("a"))]).await;
+    assert_eq!(outcomes, [Ok(Done::Created(CredentialId::new("spotify_a_2")))]);
+    assert_eq!(fake.seen().creates, 0);
+    let other = NewCredential { client_secret: Secret::new("another"), ..new("a") };
+    assert_eq!(run_all(&mut ha, vec![Operation::Create(other)]).await, [created("a")]);
 }
 
 #[tokio::test]

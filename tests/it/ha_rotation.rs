@@ -3,6 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
+
+use rustix::process::Signal;
 
 use serde_json::{Value, json};
 
@@ -166,6 +169,68 @@ fn ha_account_that_a_wrong_secret_broke_is_healed_by_the_right_one() {
     assert_eq!(linking.ha.state_of(&account), "loaded");
     assert!(linking.reauth_flows().is_empty());
     assert_eq!(linking.set_up("anna"), json!({"state": "loaded"}));
+}
+
+impl Linking {
+    /// Deletes Anna's credential as a person may, and lets her account notice; gives what it was.
+    #[track_caller]
+    fn delete_by_hand(&self, account: &str) -> Value {
+        let held = self.ha.credentials().remove(0);
+        let delete = "application_credentials/delete";
+        self.ha.call(json!({"type": delete, "application_credentials_id": held["id"]})).unwrap();
+        assert_eq!(self.ha.reload(account), "setup_error");
+        held
+    }
+
+    #[track_caller]
+    fn is_whole_again(&self, account: &str) {
+        assert_eq!(self.ha.state_of(account), "loaded");
+        assert_eq!(self.accounts("linked_account").len(), 1);
+        assert_eq!(self.ha.credentials().len(), 1);
+        assert!(self.reauth_flows().is_empty());
+        let plan = self.json(&["plan"]);
+        assert_eq!(plan["steps"], json!([]), "{plan:#}");
+    }
+}
+
+#[test]
+fn ha_account_whose_credential_was_deleted_by_hand_finds_it_again() {
+    let (linking, account) = linked();
+    linking.delete_by_hand(&account);
+    linking.apply();
+    linking.is_whole_again(&account);
+}
+
+#[test]
+fn ha_account_that_a_cut_off_run_left_down_is_reloaded_by_the_next() {
+    let (linking, account) = linked();
+    let mut held = linking.delete_by_hand(&account);
+    held.as_object_mut().unwrap().remove("id");
+    linking.ha.create_credential(held);
+    let planned = linking.appcred(&["plan", "--detailed-exitcode"]).status(2).run().stdout;
+    assert!(planned.contains("reload linked_account \"Anna\""), "{planned}");
+    linking.apply();
+    linking.is_whole_again(&account);
+}
+
+#[test]
+fn ha_rotation_killed_at_the_reload_is_finished_by_the_next_run() {
+    let (linking, account) = linked();
+    for (number, pause) in [0, 30, 60, 100, 200].into_iter().enumerate() {
+        let secret = format!("secret-{number}");
+        linking.house.declare(&[linking.entry("linked_account", "Anna", "anna", &secret)]);
+        let running = linking.appcred(APPLY).spawn();
+        let is_new = |held: &Value| held["client_secret"] == secret;
+        while !linking.ha.credentials().iter().any(is_new) {
+            thread::yield_now();
+        }
+        thread::sleep(Duration::from_millis(pause));
+        running.signal(Signal::KILL);
+        running.finish();
+        linking.apply();
+        linking.is_whole_again(&account);
+        assert_eq!(linking.ha.credentials()[0]["client_secret"], secret);
+    }
 }
 
 #[test]

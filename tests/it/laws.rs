@@ -488,7 +488,7 @@ proptest! {
         let planned = plan(&desired, &runs, &policy);
         for step in planned.steps.iter().filter(|step| step.action.is_set_up()) {
             let wanted = step.action.entry().unwrap();
-            let is_held = planned.credential_states.iter().any(|(held, ..)| held.auth_domain.as_deref() == Some(&wanted.auth_domain));
+            let is_held = planned.credential_states.iter().any(|(held, ..)| held.auth_domain.as_deref().unwrap_or(held.id.as_str()) == wanted.auth_domain);
             assert!(step.after.is_some() || is_held, "{step:?} has no credential");
         }
     }

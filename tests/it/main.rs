@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails by its panic")]
 #![allow(clippy::disallowed_methods, reason = "tests make and read files in their own way")]
 
+mod applying;
 mod architecture;
 mod concurrent;
 mod config_dir;

@@ -363,7 +363,9 @@ fn what<'a>(target: &TargetReport<'a>, action: &'a Action) -> What<'a> {
     let entry = action.entry();
     let old = action.old();
     let touched = match action {
-        Action::SetUp { account: Some(account), .. } => std::slice::from_ref(account),
+        Action::SetUp { account: Some(account), .. } | Action::Reload { account, .. } => {
+            std::slice::from_ref(account)
+        }
         other => other.removed(),
     };
     let first = old.first();

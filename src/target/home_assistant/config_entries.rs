@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use super::connection::{Connection, Fault};
 use super::flows::reauth_flows;
+use super::json::Lenient;
 use super::messages::{Command, CredentialOfEntry, Entry, NO_SUCH_ENTRY, SingleEntry};
 use super::rest::Rest;
 use crate::integrations;
@@ -22,7 +23,7 @@ const SETTLE_TIMEOUT_SECONDS: u64 = 60;
 const SETTLE_CHECK_MILLISECONDS: u64 = 250;
 
 /// All entries as HA lists them.
-pub(super) async fn list(connection: &Connection) -> Result<Vec<Entry>, Fault> {
+pub(super) async fn list(connection: &Connection) -> Result<Lenient<Entry>, Fault> {
     connection.ask(Command::ListConfigEntries).await
 }
 
@@ -40,6 +41,7 @@ pub(super) async fn with_implementations(
         .map(|entry| {
             let (domains, implementations, collapsed) = (&domains, &implementations, &collapsed);
             async move {
+                let state = entry.state();
                 let domain = Domain::new(entry.domain);
                 let id = EntryId::new(entry.entry_id);
                 let mut implementation = None;
@@ -51,7 +53,6 @@ pub(super) async fn with_implementations(
                         .or_else(|| collapsed.get(&domain).copied())
                         .map(SmolStr::from);
                 }
-                let state = EntryState::from_word(&entry.state);
                 let (title, reason) = (entry.title, entry.reason);
                 Ok(Some(ConfigEntry { id, domain, title, state, reason, implementation }))
             }
@@ -97,7 +98,11 @@ pub(super) async fn reload(
     for (_, flow) in reauth_flows(connection).await?.iter().filter(|(of, _)| of == entry) {
         rest.abort_flow(&FlowId::new(flow.flow_id.clone())).await?;
     }
-    rest.reload(entry).await?;
+    match rest.reload(entry).await {
+        // HA goes on with it: the state says more than the time that it takes.
+        Ok(()) | Err(Fault::TimedOut) => {}
+        Err(fault) => return Err(fault),
+    }
     settle(connection, entry, |state| *state != EntryState::SetupInProgress).await
 }
 
@@ -113,7 +118,7 @@ pub(super) async fn settle(
     loop {
         let read = Command::ReadConfigEntry { entry_id: entry.clone() };
         let SingleEntry { config_entry } = connection.ask(read).await?;
-        let state = EntryState::from_word(&config_entry.state);
+        let state = config_entry.state();
         if is_meant(&state) || begun.elapsed() > patience {
             return Ok(state);
         }

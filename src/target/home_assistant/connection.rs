@@ -9,17 +9,19 @@ use std::time::Duration;
 
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
+use secrecy::zeroize::Zeroizing;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use thiserror::Error;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::{Bytes, Message, Utf8Bytes};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use tokio_util::sync::CancellationToken;
 
 use super::in_flight::{Asker, InFlight, Listener, deliver};
+use super::json::to_json;
 use super::messages::{Answer, Command, Incoming, Numbered};
 use crate::http::Stream;
 use crate::target::Stop;
@@ -166,7 +168,7 @@ impl Connection {
         self.requests.send(request).await.map_err(|_| unsent())?;
         // Whoever was in flight is told; who is dropped without a word was still in the queue.
         match answer.await.map_err(|_| unsent())?? {
-            Answer::Success(result) => serde_json::from_str(result.get())
+            Answer::Success(result) => serde_json::from_str(&result)
                 .map_err(|error| Fault::Unreadable(without_values(&error))),
             Answer::Refused { code, message } => Err(Fault::Refused { code, message }),
         }
@@ -222,19 +224,20 @@ async fn pack(
     room: &Arc<Semaphore>,
     last_id: &mut u64,
     in_flight: &InFlight,
-) -> Vec<String> {
+) -> Vec<Utf8Bytes> {
     let count = u32::try_from(batch.len()).unwrap_or(u32::MAX);
     let Ok(mut permits) = Arc::clone(room).acquire_many_owned(count).await else {
         return Vec::new();
     };
-    let mut frames: Vec<String> = Vec::new();
+    let mut frames: Vec<Vec<Zeroizing<Vec<u8>>>> = Vec::new();
+    let mut frame_length = 0;
     for Request { command, stop, listener, asker } in batch.drain(..) {
         if stop.is_some_and(|stop| stop.is_cancelled()) {
             deliver(asker, Err(Fault::Stopped));
             continue;
         }
         let id = *last_id + 1;
-        let text = match serde_json::to_string(&Numbered { id, command: &command }) {
+        let text = match to_json(&Numbered { id, command: &command }) {
             Ok(text) if text.len() < MAX_FRAME_BYTES => text,
             Ok(_) => {
                 let why = format!(
@@ -252,17 +255,37 @@ async fn pack(
         *last_id = id;
         in_flight.add(id, asker, listener, permit);
         match frames.last_mut() {
-            Some(frame) if frame.len() + text.len() < MAX_FRAME_BYTES => {
-                frame.push(',');
-                frame.push_str(&text);
+            Some(frame) if frame_length + text.len() < MAX_FRAME_BYTES => {
+                frame_length += text.len();
+                frame.push(text);
             }
-            _ => frames.push(format!("[{text}")),
+            _ => {
+                frame_length = text.len();
+                frames.push(vec![text]);
+            }
         }
     }
-    for frame in &mut frames {
-        frame.push(']');
+    frames.into_iter().map(array).collect()
+}
+
+/// One frame of several commands, wiped once it is sent. What the library copies is masked, as
+/// the protocol asks of clients.
+fn array(commands: Vec<Zeroizing<Vec<u8>>>) -> Utf8Bytes {
+    let length = commands.iter().map(|command| command.len() + 1).sum::<usize>() + 1;
+    let mut frame = Zeroizing::new(Vec::with_capacity(length));
+    for command in &commands {
+        let separator = if frame.is_empty() { b'[' } else { b',' };
+        frame.push(separator);
+        frame.extend_from_slice(command);
     }
-    frames
+    frame.push(b']');
+    wiped_text(frame)
+}
+
+/// A message that is wiped when the last one lets go of it.
+pub(super) fn wiped_text(json: Zeroizing<Vec<u8>>) -> Utf8Bytes {
+    // What serde_json writes is UTF-8, so that nothing is lost here.
+    Utf8Bytes::try_from(Bytes::from_owner(json)).unwrap_or_default()
 }
 
 /// Hands answers on, until the connection is lost or closed.

@@ -6,9 +6,11 @@ use tokio::sync::Mutex;
 
 use super::connection::{Connection, Fault};
 use super::flows;
+use super::json::Lenient;
 use super::messages::{
     Command, Created, CredentialDomains, Item, NOT_FOUND, NewItem, REFUSED_BY_INTEGRATION,
 };
+use super::present::Present;
 use super::rest::Rest;
 use crate::model::{Credential, CredentialId, Domain, Held, NewCredential};
 use crate::target::{Done, Refusal, Stop};
@@ -19,10 +21,14 @@ const NO_PLATFORM: &str = "No application_credentials platform";
 /// How HA says that a config entry names a credential.
 const IN_USE: &str = "in use";
 
-/// All credentials, in HA's order.
-pub(super) async fn list(connection: &Connection) -> Result<Vec<Credential>, Fault> {
-    let items: Vec<Item> = connection.ask(Command::ListCredentials).await?;
-    Ok(items.into_iter().map(Credential::from).collect())
+/// All credentials, in HA's order, and what is wrong with some.
+pub(super) async fn list(connection: &Connection) -> Result<Lenient<Credential>, Fault> {
+    let Lenient { items, mut unreadable } =
+        connection.ask::<Lenient<Item>>(Command::ListCredentials).await?;
+    unreadable.iter_mut().for_each(|id| *id = format!("the credential {id} cannot be read"));
+    let without_secret = items.iter().filter_map(Item::without_secret);
+    unreadable.extend(without_secret.map(|id| format!("the credential {id} holds no secret")));
+    Ok(Lenient { items: items.into_iter().map(Credential::from).collect(), unreadable })
 }
 
 /// The integrations that take credentials, installed or not.
@@ -31,13 +37,17 @@ pub(super) async fn domains(connection: &Connection) -> Result<BTreeSet<Domain>,
     Ok(known.into_set())
 }
 
-/// Creates a credential; if HA cannot load its integration, has that installed and tries again.
+/// Creates a credential, unless exactly that is in force by now; if HA cannot load its integration, has that installed and tries again.
 pub(super) async fn create(
     connection: &Connection,
     stop: &Stop,
     new: &NewCredential,
+    present: &Present,
     installed: &Installed<'_>,
 ) -> Result<Done, Refusal> {
+    if let Some(same) = present.same_in_force(new) {
+        return Ok(Done::Created(same.id.clone()));
+    }
     let first = create_once(connection, stop, new).await;
     if !first.as_ref().is_err_and(is_no_platform) {
         return Ok(first?);
@@ -89,11 +99,11 @@ pub(super) async fn delete(
     connection: &Connection,
     stop: &Stop,
     held: Held,
-    present: &BTreeMap<CredentialId, Held>,
+    present: &Present,
 ) -> Result<Done, Refusal> {
     match present.get(&held.id) {
         None => return Ok(Done::Deleted),
-        Some(now) if *now != held => return Err(Refusal::Changed),
+        Some(now) if now.held() != held => return Err(Refusal::Changed),
         Some(_) => {}
     }
     let command = Command::DeleteCredential { application_credentials_id: held.id };
@@ -132,4 +142,19 @@ impl<'a> Installed<'a> {
         outcomes.insert(domain.clone(), outcome.clone());
         outcome
     }
+}
+
+/// Deletes what another run has created as well, at the same moment.
+pub(super) async fn withdraw_doubles(
+    connection: &Connection,
+    before: &Present,
+    created: &BTreeSet<CredentialId>,
+) -> Result<(), Fault> {
+    let now = list(connection).await?.items;
+    for held in before.doubles(&now, created) {
+        tracing::info!(id = %held.id, "another run created the same credential: this one is deleted again");
+        let command = Command::DeleteCredential { application_credentials_id: held.id };
+        connection.ask::<()>(command).await?;
+    }
+    Ok(())
 }

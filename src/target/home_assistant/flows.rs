@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::connection::{Connection, Events, Fault};
+use super::json::Lenient;
 use super::messages::{Command, FlowEvent, ListedFlow, UserData};
 use super::rest::{Answered, Rest};
 use super::{HomeAssistant, config_entries};
@@ -323,7 +324,8 @@ impl HomeAssistant {
                 flows.push(OpenFlow { id, domain, purpose, step });
             }
         }
-        Ok(Live { flows, tied: kept.iter().filter_map(tied).collect() })
+        let tied = kept.iter().filter_map(tied).collect();
+        Ok(Live { flows, tied, ..Live::default() })
     }
 }
 
@@ -331,12 +333,13 @@ impl HomeAssistant {
 pub(super) async fn reauth_flows(
     connection: &Connection,
 ) -> Result<Vec<(EntryId, ListedFlow)>, Fault> {
-    let listed: Vec<ListedFlow> = connection.ask(Command::ListFlows).await?;
+    // Nothing follows from a flow that cannot be read but that HA asks for no consent by it.
+    let listed: Lenient<ListedFlow> = connection.ask(Command::ListFlows).await?;
     let asks_again = |mut flow: ListedFlow| {
         let account = flow.context.entry_id.take()?;
         (flow.context.source == REAUTH).then(|| (EntryId::new(account), flow))
     };
-    Ok(listed.into_iter().filter_map(asks_again).collect())
+    Ok(listed.items.into_iter().filter_map(asks_again).collect())
 }
 
 /// What HA keeps for its user, whatever that is.

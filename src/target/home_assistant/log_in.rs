@@ -12,7 +12,8 @@ use tokio_tungstenite::{Connector, client_async_tls_with_config};
 
 use super::CONNECT_TIMEOUT_SECONDS;
 use super::address::Address;
-use super::connection::Socket;
+use super::connection::{Socket, wiped_text};
+use super::json::to_json;
 use super::messages::{Greeting, LogIn};
 use super::unreachable::{self, unreachable};
 use crate::http::{Network, Stream};
@@ -35,9 +36,9 @@ pub(super) async fn log_in(
     let Greeting::TokenWanted { ha_version } = greeting(&mut socket, address).await? else {
         return Err(unreachable(address, "it did not ask for an access token".to_owned()));
     };
-    let token = serde_json::to_string(&LogIn { access_token: token.expose() })
+    let token = to_json(&LogIn { access_token: token.expose() })
         .map_err(|_| unreachable(address, "the access token is no text".to_owned()))?;
-    let sent = socket.send(Message::text(token)).await;
+    let sent = socket.send(Message::Text(wiped_text(token))).await;
     sent.map_err(|error| unreachable(address, error.to_string()))?;
     match greeting(&mut socket, address).await? {
         Greeting::Welcome => Ok((socket, ha_version)),

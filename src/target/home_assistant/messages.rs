@@ -3,13 +3,15 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
+use secrecy::zeroize::Zeroizing;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use smol_str::SmolStr;
 
+use super::json::secret_or_none;
 use crate::model::{
-    ClientId, Credential, CredentialId, Domain, EntryId, NewCredential, Secret, visible,
+    ClientId, Credential, CredentialId, Domain, EntryId, EntryState, NewCredential, Secret, visible,
 };
 
 /// What HA says of a command that names nothing it has.
@@ -60,6 +62,8 @@ pub(super) enum Command {
     SupportedFeatures { features: Features },
     #[serde(rename = "auth/current_user")]
     CurrentUser,
+    #[serde(rename = "get_config")]
+    Configuration,
     #[serde(rename = "application_credentials/config")]
     CredentialDomains,
     #[serde(rename = "application_credentials/list")]
@@ -169,8 +173,8 @@ struct Complaint {
 /// What a command came to, in HA's view.
 #[derive(Debug)]
 pub(super) enum Answer {
-    /// Done, with the result.
-    Success(Box<RawValue>),
+    /// Done, with the result as JSON, which may hold secrets.
+    Success(Zeroizing<Box<str>>),
     /// Not done.
     Refused {
         /// HA's word for the kind of refusal.
@@ -201,7 +205,9 @@ impl Incoming<'_> {
     pub(super) fn into_answer(self) -> Option<(u64, Answer)> {
         let id = self.id.filter(|_| self.kind == "result")?;
         let answer = match (self.success, self.error) {
-            (Some(true), _) => Answer::Success(self.result.unwrap_or(RawValue::NULL).to_owned()),
+            (Some(true), _) => {
+                Answer::Success(Zeroizing::new(self.result.unwrap_or(RawValue::NULL).get().into()))
+            }
             (_, Some(complaint)) => Answer::Refused {
                 code: complaint.code.as_str().unwrap_or("unknown_error").to_owned(),
                 message: without_values(&complaint.message),
@@ -241,15 +247,28 @@ impl CredentialDomains {
     }
 }
 
+/// What HA says of itself.
+#[derive(Deserialize)]
+pub(super) struct CoreState {
+    state: String,
+}
+
+impl CoreState {
+    /// Whether HA has not finished starting.
+    pub(super) fn is_starting(&self) -> bool {
+        matches!(self.state.as_str(), "NOT_RUNNING" | "STARTING")
+    }
+}
+
 /// A credential.
 #[derive(Deserialize)]
 pub(super) struct Item {
     id: SmolStr,
     domain: SmolStr,
     client_id: SmolStr,
-    /// Missing where somebody edited HA's storage.
-    #[serde(default)]
-    client_secret: String,
+    /// Missing or null where somebody edited HA's storage.
+    #[serde(default, deserialize_with = "secret_or_none")]
+    client_secret: Option<Secret>,
     name: Option<SmolStr>,
     auth_domain: Option<SmolStr>,
 }
@@ -260,10 +279,17 @@ impl From<Item> for Credential {
             id: CredentialId::new(item.id),
             domain: Domain::new(item.domain),
             client_id: ClientId::new(item.client_id),
-            client_secret: Secret::new(&item.client_secret).into(),
+            client_secret: item.client_secret.unwrap_or_else(|| Secret::new("")).into(),
             name: item.name,
             auth_domain: item.auth_domain,
         }
+    }
+}
+
+impl Item {
+    /// Its id, where it holds no secret.
+    pub(super) fn without_secret(&self) -> Option<&str> {
+        self.client_secret.is_none().then_some(self.id.as_str())
     }
 }
 
@@ -285,9 +311,21 @@ pub(super) struct Entry {
     pub(super) entry_id: SmolStr,
     pub(super) domain: SmolStr,
     pub(super) title: SmolStr,
-    pub(super) state: String,
+    state: String,
     #[serde(default)]
     pub(super) reason: Option<String>,
+    #[serde(default)]
+    disabled_by: Option<String>,
+}
+
+impl Entry {
+    /// Its state; HA has no word of its own for one that somebody disabled.
+    pub(super) fn state(&self) -> EntryState {
+        match self.disabled_by {
+            Some(_) => EntryState::Disabled,
+            None => EntryState::from_word(&self.state),
+        }
+    }
 }
 
 /// A config flow that HA started by itself.
@@ -365,7 +403,7 @@ mod tests {
             .into_iter()
             .filter_map(Incoming::into_answer)
             .map(|(id, answer)| match answer {
-                Answer::Success(value) => format!("{id} {value}"),
+                Answer::Success(value) => format!("{id} {}", *value),
                 Answer::Refused { code, message } => format!("{id} {code} {message}"),
             })
             .collect();

@@ -19,9 +19,11 @@ mod credentials;
 mod flow_words;
 mod flows;
 mod in_flight;
+mod json;
 mod log_in;
 mod messages;
 mod notification;
+mod present;
 mod rest;
 mod sign_in;
 mod unreachable;
@@ -29,7 +31,8 @@ mod unreachable;
 pub use changes::Changes;
 pub use flows::{FlowAnswer, FlowEvents, FlowSide};
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
@@ -39,11 +42,13 @@ use tokio::time::timeout;
 use self::address::Address;
 use self::connection::{Connection, Fault};
 use self::credentials::Installed;
-use self::messages::{Command, CurrentUser, Features, NOT_ADMIN};
+use self::json::Lenient;
+use self::messages::{Command, CoreState, CurrentUser, Features, NOT_ADMIN, UNKNOWN_COMMAND};
+use self::present::Present;
 use self::rest::Rest;
 use super::{Done, Execute, Observe, Operation, Refusal, Stop, TargetError};
 use crate::http::Network;
-use crate::model::{Credential, CredentialId, Domain, Held, KnownDomains, Observed, Secret};
+use crate::model::{CredentialId, Domain, EntryId, EntryState, KnownDomains, Observed, Secret};
 
 pub use sign_in::{Session, SignIn, SignInError, canonical};
 
@@ -74,6 +79,8 @@ pub struct HomeAssistant {
     domains: OnceCell<BTreeSet<Domain>>,
     /// Where browsers come back to after consent, where that is not HA.
     base: Option<String>,
+    /// What was reported already of things that cannot be read.
+    reported: Mutex<BTreeSet<String>>,
 }
 
 /// Connects, logs in, and makes sure that the token is an administrator's.
@@ -89,7 +96,15 @@ pub async fn connect(settings: Settings) -> Result<HomeAssistant, TargetError> {
     let rest = Rest::new(address.clone(), &network, token)?;
     let connection = Connection::new(socket);
     let domains = OnceCell::new();
-    let mut ha = HomeAssistant { address, version, connection, rest, domains, base: None };
+    let mut ha = HomeAssistant {
+        address,
+        version,
+        connection,
+        rest,
+        domains,
+        base: None,
+        reported: Mutex::default(),
+    };
     let features = Command::SupportedFeatures { features: Features { coalesce_messages: 1 } };
     let (_, user) = tokio::try_join!(
         ha.connection.ask::<()>(features),
@@ -149,18 +164,25 @@ impl HomeAssistant {
 
     async fn look(&self) -> Result<Observed, Fault> {
         // All at once: HA takes them in one frame.
-        let (credentials, domains, kept, asked, mut entries) = tokio::try_join!(
+        let (credentials, domains, kept, asked, mut entries, core) = tokio::try_join!(
             credentials::list(&self.connection),
             self.known_domains(),
             flows::kept(&self.connection),
             flows::reauth_flows(&self.connection),
             config_entries::list(&self.connection),
+            self.connection.ask::<CoreState>(Command::Configuration),
         )?;
-        let live = self.live(&kept, asked, &credentials).await?;
+        let Lenient { items: credentials, mut unreadable } = credentials;
+        let mut live = self.live(&kept, asked, &credentials).await?;
+        live.is_starting = core.is_starting();
         if flows::has_notes(&kept) {
             // Looking at a flow that somebody has consented to makes a config entry.
             entries = config_entries::list(&self.connection).await?;
         }
+        let unread = entries.unreadable.into_iter();
+        unreadable.extend(unread.map(|id| format!("the config entry {id} cannot be read")));
+        self.report(unreadable);
+        let entries = entries.items;
         let config_entries =
             config_entries::with_implementations(&self.connection, entries, &credentials).await?;
         Ok(Observed {
@@ -171,11 +193,54 @@ impl HomeAssistant {
             live: Some(live),
         })
     }
+
+    /// Names what cannot be read, once for each connection.
+    fn report(&self, unreadable: Vec<String>) {
+        let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
+        for what in unreadable {
+            if reported.insert(what.clone()) {
+                tracing::warn!(address = %self.address, "{what}: it is left alone");
+            }
+        }
+    }
+
+    /// What HA holds at this moment.
+    ///
+    /// # Errors
+    /// Where HA does not answer.
+    pub async fn observed(&self) -> Result<Observed, Refusal> {
+        Ok(self.look().await?)
+    }
+
+    /// Sets a linked account up afresh, and answers the state that it arrives at.
+    ///
+    /// # Errors
+    /// Where HA does not answer, or has no such account.
+    pub async fn reload(&self, account: &EntryId) -> Result<EntryState, Refusal> {
+        Ok(config_entries::reload(&self.connection, &self.rest, account).await?)
+    }
+
+    /// HA has not all of its commands before it has started.
+    async fn is_starting(&self, fault: &Fault) -> bool {
+        matches!(fault, Fault::Refused { code, .. } if code == UNKNOWN_COMMAND)
+            && self
+                .connection
+                .ask::<CoreState>(Command::Configuration)
+                .await
+                .is_ok_and(|core| core.is_starting())
+    }
 }
 
 impl Observe for HomeAssistant {
     async fn observe(&mut self) -> Result<Observed, TargetError> {
-        self.look().await.map_err(|fault| self.error(fault))
+        match self.look().await {
+            Ok(observed) => Ok(observed),
+            Err(fault) if self.is_starting(&fault).await => Err(TargetError::Starting {
+                address: self.address.to_string(),
+                why: "Home Assistant has not started yet; wait until it has".to_owned(),
+            }),
+            Err(fault) => Err(self.error(fault)),
+        }
     }
 }
 
@@ -186,44 +251,48 @@ impl Execute for HomeAssistant {
         stop: &Stop,
         done: &mut (dyn FnMut(usize, Result<Done, Refusal>) + Send),
     ) {
-        let round = Round::begin(self, &operations, stop).await;
+        let batch = Batch::begin(self, &operations, stop).await;
+        let mut created = BTreeSet::new();
         let mut running = stream::iter(operations.into_iter().enumerate())
             .map(|(index, operation)| {
-                let round = &round;
-                async move { (index, round.carry_out(operation).await) }
+                let batch = &batch;
+                async move { (index, batch.carry_out(operation).await) }
             })
             .buffer_unordered(OPEN_OPERATIONS);
         while let Some((index, outcome)) = running.next().await {
+            if let Ok(Done::Created(id)) = &outcome {
+                created.insert(id.clone());
+            }
             done(index, outcome);
         }
+        drop(running);
+        batch.end(&created).await;
     }
 }
 
-/// What the operations of one round share.
-struct Round<'a> {
+/// What the operations that go side by side share.
+struct Batch<'a> {
     ha: &'a HomeAssistant,
     stop: &'a Stop,
-    /// What HA held just before, where there is something to delete.
-    present: Result<BTreeMap<CredentialId, Held>, Fault>,
+    /// What HA held just before, where something is created or deleted.
+    present: Result<Present, Fault>,
     installed: Installed<'a>,
     reloads: Semaphore,
 }
 
-impl<'a> Round<'a> {
+impl<'a> Batch<'a> {
     async fn begin(ha: &'a HomeAssistant, operations: &[Operation], stop: &'a Stop) -> Self {
-        let deletes = operations.iter().any(|each| matches!(each, Operation::Delete(_)));
-        let present = if deletes && !stop.is_cancelled() {
-            credentials::list(&ha.connection).await
+        let changes =
+            |each: &Operation| matches!(each, Operation::Create(_) | Operation::Delete(_));
+        let present = if operations.iter().any(changes) && !stop.is_cancelled() {
+            credentials::list(&ha.connection).await.map(|list| Present::new(list.items))
         } else {
-            Ok(Vec::new())
-        };
-        let by_id = |held: Vec<Credential>| {
-            held.iter().map(|each| (each.id.clone(), each.held())).collect()
+            Ok(Present::default())
         };
         Self {
             ha,
             stop,
-            present: present.map(by_id).map_err(Fault::before_anything_was_done),
+            present: present.map_err(Fault::before_anything_was_done),
             installed: Installed::new(&ha.rest),
             reloads: Semaphore::new(OPEN_RELOADS),
         }
@@ -236,7 +305,8 @@ impl<'a> Round<'a> {
         }
         match operation {
             Operation::Create(new) => {
-                credentials::create(connection, self.stop, &new, &self.installed).await
+                let present = self.present.as_ref().map_err(Fault::clone)?;
+                credentials::create(connection, self.stop, &new, present, &self.installed).await
             }
             Operation::Delete(held) => {
                 let present = self.present.as_ref().map_err(Fault::clone)?;
@@ -251,9 +321,21 @@ impl<'a> Round<'a> {
                 if self.stop.is_cancelled() {
                     return Err(Refusal::Stopped);
                 }
-                let state = config_entries::reload(connection, &self.ha.rest, &entry).await?;
-                Ok(Done::Reloaded(state))
+                Ok(Done::Reloaded(self.ha.reload(&entry).await?))
             }
+        }
+    }
+
+    /// What two runs have created at the same moment stays once. Where that fails, the next plan
+    /// finds the double and deletes it.
+    async fn end(self, created: &BTreeSet<CredentialId>) {
+        let Ok(before) = &self.present else { return };
+        if created.is_empty() {
+            return;
+        }
+        let withdrawn = credentials::withdraw_doubles(&self.ha.connection, before, created).await;
+        if let Err(why) = withdrawn {
+            tracing::debug!(%why, "cannot look whether another run created the same");
         }
     }
 }

@@ -1,0 +1,67 @@
+//! What a plan is made of, as programs read it.
+
+use super::action::{Action, Adoption, CredentialState, Reason};
+use crate::codes::{ActionCode, CredentialCode, ReasonCode};
+
+impl Action {
+    /// As programs read it.
+    pub fn code(&self) -> ActionCode {
+        match self {
+            Self::Create { .. } => ActionCode::Create,
+            Self::Replace { .. } => ActionCode::Replace,
+            Self::Adopt { how: Adoption::TakeOver, .. } => ActionCode::Adopt,
+            Self::Adopt { how: Adoption::Shadow, .. } => ActionCode::Shadow,
+            Self::Claim { .. } => ActionCode::Claim,
+            Self::Delete { .. } => ActionCode::Delete,
+            Self::SetUp { account: None, .. } => ActionCode::SetUp,
+            Self::SetUp { account: Some(_), .. } => ActionCode::LinkAgain,
+            Self::Reload { .. } => ActionCode::Reload,
+            Self::Tie { tied: true, .. } => ActionCode::Tie,
+            Self::Tie { tied: false, .. } => ActionCode::Untie,
+            Self::Abandon { .. } => ActionCode::Abandon,
+        }
+    }
+}
+
+impl Reason {
+    /// As programs read it.
+    pub fn code(self) -> ReasonCode {
+        match self {
+            Self::NotObserved => ReasonCode::NotObserved,
+            Self::SecretDiffers => ReasonCode::SecretDiffers,
+            Self::SecretReencrypted => ReasonCode::SecretReencrypted,
+            Self::ClientIdDiffers => ReasonCode::ClientIdDiffers,
+            Self::NameDiffers => ReasonCode::NameDiffers,
+            Self::NotDesired => ReasonCode::NotDesired,
+            Self::IntegrationDiffers => ReasonCode::IntegrationDiffers,
+            Self::Superseded => ReasonCode::Superseded,
+            Self::AdoptionAsked => ReasonCode::AdoptionAsked,
+            Self::LetGo => ReasonCode::LetGo,
+            Self::Unclaimed => ReasonCode::Unclaimed,
+            Self::Renamed => ReasonCode::Renamed,
+            Self::OldShadow => ReasonCode::OldShadow,
+            Self::ReferencedById => ReasonCode::ReferencedById,
+            Self::NotSetUp => ReasonCode::NotSetUp,
+            Self::ConsentLost => ReasonCode::ConsentLost,
+            Self::AccountDown => ReasonCode::AccountDown,
+            Self::OnDeleteDiffers => ReasonCode::OnDeleteDiffers,
+            Self::LeftOver => ReasonCode::LeftOver,
+        }
+    }
+}
+
+impl CredentialState {
+    /// As programs read it.
+    pub fn code(&self) -> CredentialCode {
+        match self {
+            Self::InSync(_) => CredentialCode::InSync,
+            Self::Drifted(_) => CredentialCode::Drifted,
+            Self::Unknown(_) => CredentialCode::Unknown,
+            Self::Shadowed(_) => CredentialCode::Shadowed,
+            Self::Claim(_) => CredentialCode::Claim,
+            Self::Superseded(_) => CredentialCode::Superseded,
+            Self::Undeclared => CredentialCode::Undeclared,
+            Self::OtherOwner(_) | Self::Foreign => CredentialCode::Foreign,
+        }
+    }
+}

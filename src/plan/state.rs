@@ -1,0 +1,45 @@
+//! How far what is there is from what is wanted.
+
+use crate::model::{ConfigEntry, FlowStep, Key, Owner};
+
+/// How a credential stands to what is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CredentialState {
+    /// As its entry wants it.
+    InSync(Key),
+    /// Not as its entry wants it.
+    Drifted(Key),
+    /// Of this entry, and it is not known whether as it wants it.
+    Unknown(Key),
+    /// Made by hand and still named by a linked account; a shadow of this entry is in force.
+    Shadowed(Key),
+    /// Says that others are of this entry.
+    Claim(Key),
+    /// Left over beside a newer one of this entry.
+    Superseded(Key),
+    /// Ours, and wanted no more.
+    Undeclared,
+    /// Another owner's.
+    OtherOwner(Owner),
+    /// Made by hand.
+    Foreign,
+}
+
+/// How far an entry's integration is set up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SetupState {
+    /// No account is linked.
+    NotSetUp,
+    /// A set-up is in progress, and waits for what its step shows.
+    Waits(FlowStep),
+    /// The last set-up ended in this.
+    Ended(FlowStep),
+    /// These accounts are linked.
+    Linked(Vec<ConfigEntry>),
+    /// These accounts are linked through HA Cloud.
+    Cloud(Vec<ConfigEntry>),
+    /// This linked account needs consent again; the step shows what that waits for, once begun.
+    NeedsConsent(ConfigEntry, Option<FlowStep>),
+    /// No account is linked, and the entry does not ask for that.
+    NotWanted,
+}

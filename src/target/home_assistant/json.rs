@@ -1,0 +1,102 @@
+//! JSON that may hold secrets, or not be as it should.
+
+use std::{fmt, io};
+
+use secrecy::zeroize::Zeroizing;
+use serde::de::{DeserializeOwned, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
+
+use crate::model::Secret;
+
+/// The JSON of a message that may hold secrets: made in one piece, since a text that grows leaves
+/// copies of itself behind, and wiped when it is done with.
+pub(super) fn to_json(message: &impl Serialize) -> serde_json::Result<Zeroizing<Vec<u8>>> {
+    let mut length = Length(0);
+    serde_json::to_writer(&mut length, message)?;
+    let mut json = Zeroizing::new(Vec::with_capacity(length.0));
+    serde_json::to_writer(&mut *json, message)?;
+    Ok(json)
+}
+
+struct Length(usize);
+
+impl io::Write for Length {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A list of which some items may not be as they should: those are named and left out.
+pub(super) struct Lenient<T> {
+    /// What could be read.
+    pub(super) items: Vec<T>,
+    /// The others: which, and what is wrong, without any value but an id.
+    pub(super) unreadable: Vec<String>,
+}
+
+/// The ids that HA gives to things.
+#[derive(Deserialize)]
+struct Ids {
+    id: Option<String>,
+    entry_id: Option<String>,
+    flow_id: Option<String>,
+}
+
+impl<'de, T: DeserializeOwned> Deserialize<'de> for Lenient<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = Vec::<&RawValue>::deserialize(deserializer)?;
+        let mut list = Self { items: Vec::with_capacity(raw.len()), unreadable: Vec::new() };
+        for (at, raw) in raw.into_iter().enumerate() {
+            match serde_json::from_str(raw.get()) {
+                Ok(item) => list.items.push(item),
+                Err(_) => {
+                    let ids = serde_json::from_str::<Ids>(raw.get()).ok();
+                    let id = ids.and_then(|ids| ids.id.or(ids.entry_id).or(ids.flow_id));
+                    list.unreadable.push(id.unwrap_or_else(|| format!("number {}", at + 1)));
+                }
+            }
+        }
+        Ok(list)
+    }
+}
+
+/// Into a secret at once, so that no other copy of it is made.
+pub(super) fn secret_or_none<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Secret>, D::Error> {
+    struct Text;
+    impl Visitor<'_> for Text {
+        type Value = Secret;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("text")
+        }
+
+        fn visit_str<E>(self, text: &str) -> Result<Secret, E> {
+            Ok(Secret::new(text))
+        }
+    }
+    struct Maybe;
+    impl<'de> Visitor<'de> for Maybe {
+        type Value = Option<Secret>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("text or null")
+        }
+
+        fn visit_none<E>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_some<D: Deserializer<'de>>(self, text: D) -> Result<Self::Value, D::Error> {
+            text.deserialize_str(Text).map(Some)
+        }
+    }
+    deserializer.deserialize_option(Maybe)
+}

@@ -1,0 +1,228 @@
+//! Carrying a plan out: in which order, and what follows from what fails.
+
+use std::collections::VecDeque;
+use std::path::Path;
+
+use appcred::model::{
+    ClientId, Completeness, ConfigEntry, CredentialId, Desired, DesiredCredential, Domain, EntryId,
+    EntryState, Held, Integration, Key, Owner, Place, Secret,
+};
+use appcred::plan::{Action, Plan, Reason, Step, StepId, Wanted};
+use appcred::reconcile::{Outcome, apply};
+use appcred::target::{Done, Execute, Operation, Refusal, Stop};
+
+/// A target that does whatever it is asked for, but for reloads, which go as written.
+#[derive(Default)]
+struct Recorder {
+    done: Vec<String>,
+    reloads: VecDeque<Result<Done, Refusal>>,
+    refuses: Option<&'static str>,
+}
+
+impl Execute for Recorder {
+    async fn execute(
+        &mut self,
+        operations: Vec<Operation>,
+        _: &Stop,
+        done: &mut (dyn FnMut(usize, Result<Done, Refusal>) + Send),
+    ) {
+        for (at, operation) in operations.into_iter().enumerate() {
+            let (what, result) = match operation {
+                Operation::Create(new) => {
+                    let id = CredentialId::new(format!("new-{}", new.auth_domain));
+                    (format!("create {}", new.auth_domain), Ok(Done::Created(id)))
+                }
+                Operation::Delete(held) => (format!("delete {}", held.id), Ok(Done::Deleted)),
+                Operation::RemoveAccount(id) => (format!("remove {id}"), Ok(Done::Removed)),
+                Operation::Reload(id) => {
+                    let loaded = Ok(Done::Reloaded(EntryState::Loaded));
+                    (format!("reload {id}"), self.reloads.pop_front().unwrap_or(loaded))
+                }
+            };
+            let is_refused = self.refuses == Some(what.as_str());
+            self.done.push(what);
+            done(at, if is_refused { Err(Refusal::Failed("no".to_owned())) } else { result });
+        }
+    }
+}
+
+fn held(id: &str) -> Held {
+    let (domain, client_id) = (Domain::new("spotify"), ClientId::new("c"));
+    Held { id: CredentialId::new(id), domain, client_id, name: None, auth_domain: None }
+}
+
+fn account(state: EntryState) -> ConfigEntry {
+    ConfigEntry {
+        id: EntryId::new("e"),
+        domain: Domain::new("spotify"),
+        title: "Anna".into(),
+        state,
+        reason: None,
+        implementation: Some("a".into()),
+    }
+}
+
+fn wanted(auth_domain: &str) -> Wanted {
+    Wanted {
+        key: Key::new("a").unwrap(),
+        domain: Domain::new("spotify"),
+        client_id: ClientId::new("c"),
+        name: "n".into(),
+        auth_domain: auth_domain.into(),
+    }
+}
+
+fn create(auth_domain: &str) -> Action {
+    Action::Create { wanted: wanted(auth_domain) }
+}
+
+fn delete(id: &str) -> Action {
+    Action::Delete { old: held(id), remove: Vec::new() }
+}
+
+fn replace() -> Action {
+    Action::Replace { wanted: wanted("a"), old: vec![held("old")] }
+}
+
+/// Steps in this order, each with the one that it follows.
+fn steps(actions: Vec<(Action, Option<usize>)>) -> Vec<Step> {
+    let step = |(at, (action, after)): (usize, (Action, Option<usize>))| Step {
+        id: StepId(at),
+        action,
+        reasons: vec![Reason::SecretDiffers],
+        reload: Vec::new(),
+        after: after.map(StepId),
+    };
+    actions.into_iter().enumerate().map(step).collect()
+}
+
+/// One step that reloads an account which was in this state.
+fn reloading(action: Action, state: EntryState) -> Vec<Step> {
+    let mut steps = steps(vec![(action, None)]);
+    steps[0].reload = vec![account(state)];
+    steps
+}
+
+fn desired() -> Desired {
+    Desired {
+        owner: Owner::new("house").unwrap(),
+        previous_owners: Default::default(),
+        credentials: vec![DesiredCredential {
+            key: Key::new("a").unwrap(),
+            formerly: Default::default(),
+            domain: Domain::new("spotify"),
+            client_id: ClientId::new("c"),
+            client_secret: Secret::new("hush").into(),
+            name: "n".into(),
+            adopt: false,
+            integration: Integration::default(),
+            place: Place { file: Path::new("m.yaml").into(), line: 1, column: 1 },
+        }],
+        unidentified: Vec::new(),
+        completeness: Completeness::Whole,
+    }
+}
+
+async fn applied(steps: Vec<Step>, target: &mut Recorder) -> Vec<Outcome> {
+    let plan = Plan {
+        steps,
+        withheld: Vec::new(),
+        unknown: Vec::new(),
+        credential_states: Vec::new(),
+        setup_states: Vec::new(),
+    };
+    let outcomes = apply(&plan, &desired(), target, &Stop::new(), &mut |_, _| {}).await;
+    outcomes.into_iter().map(|outcome| outcome.outcome).collect()
+}
+
+fn states(states: &[EntryState]) -> Recorder {
+    let reloads = states.iter().map(|state| Ok(Done::Reloaded(state.clone()))).collect();
+    Recorder { reloads, ..Recorder::default() }
+}
+
+#[tokio::test]
+async fn a_step_is_begun_when_the_one_before_it_is_done() {
+    let mut target = Recorder::default();
+    let chain = vec![
+        (delete("original"), Some(1)),
+        (delete("shadow"), Some(2)),
+        (create("claim"), None),
+        (create("shadow"), Some(2)),
+        (create("other"), None),
+    ];
+    let outcomes = applied(steps(chain), &mut target).await;
+    assert!(outcomes.iter().all(Outcome::is_done), "{outcomes:?}");
+    let order =
+        ["create claim", "create other", "create shadow", "delete shadow", "delete original"];
+    assert_eq!(target.done, order);
+}
+
+#[tokio::test]
+async fn what_depends_on_a_failed_step_is_not_begun_and_the_rest_goes_on() {
+    let mut target = Recorder { refuses: Some("create claim"), ..Recorder::default() };
+    let chain = vec![
+        (create("claim"), None),
+        (create("shadow"), Some(0)),
+        (delete("original"), Some(1)),
+        (delete("spare"), None),
+    ];
+    let outcomes = applied(steps(chain), &mut target).await;
+    let codes: Vec<_> = outcomes.iter().map(|outcome| outcome.code().as_str()).collect();
+    assert_eq!(codes, ["failed", "not_begun", "not_begun", "done"]);
+    assert_eq!(target.done, ["create claim", "delete spare"]);
+}
+
+#[tokio::test]
+async fn steps_that_wait_for_each_other_end_the_run_all_the_same() {
+    let mut target = Recorder::default();
+    let circle = vec![(create("a"), Some(1)), (create("b"), Some(0))];
+    let outcomes = applied(steps(circle), &mut target).await;
+    assert!(outcomes.iter().all(|outcome| outcome.code().as_str() == "not_begun"), "{outcomes:?}");
+}
+
+#[tokio::test]
+async fn in_force_again_is_said_only_where_that_was_seen() {
+    let mut target = states(&[EntryState::SetupError, EntryState::Loaded]);
+    let outcomes = applied(reloading(replace(), EntryState::Loaded), &mut target).await;
+    assert_eq!(target.done, ["create a", "reload e", "delete new-a", "reload e"]);
+    let Outcome::Failed(why) = &outcomes[0] else { panic!("{outcomes:?}") };
+    assert!(why.ends_with("the old credential is in force again"), "{why}");
+
+    let mut target = states(&[EntryState::SetupError, EntryState::SetupError]);
+    let outcomes = applied(reloading(replace(), EntryState::Loaded), &mut target).await;
+    let Outcome::Unfinished(why) = &outcomes[0] else { panic!("{outcomes:?}") };
+    assert!(why.contains("does not run yet (setup_error)"), "{why}");
+    assert!(!why.contains("in force again"), "{why}");
+
+    let mut target =
+        Recorder { refuses: Some("delete new-a"), ..states(&[EntryState::SetupError]) };
+    let outcomes = applied(reloading(replace(), EntryState::Loaded), &mut target).await;
+    let Outcome::Unfinished(why) = &outcomes[0] else { panic!("{outcomes:?}") };
+    assert!(why.contains("the new credential could not be removed: no"), "{why}");
+}
+
+#[tokio::test]
+async fn the_old_credential_stays_until_an_account_was_seen_to_run() {
+    let lost = || Err(Refusal::Lost("cut".to_owned()));
+    let slow = || Ok(Done::Reloaded(EntryState::SetupInProgress));
+    let down = || Ok(Done::Reloaded(EntryState::SetupError));
+    for (before, result) in [
+        (EntryState::Loaded, lost()),
+        (EntryState::Loaded, slow()),
+        (EntryState::SetupError, down()),
+        (EntryState::Loaded, Err(Refusal::Stopped)),
+    ] {
+        let mut target = Recorder { reloads: VecDeque::from([result]), ..Recorder::default() };
+        let outcomes = applied(reloading(replace(), before), &mut target).await;
+        assert_eq!(outcomes[0].code().as_str(), "unfinished", "{outcomes:?}");
+        assert_eq!(target.done, ["create a", "reload e"]);
+    }
+    // The next run finds the new credential right and the old one left over.
+    for (state, is_deleted) in [(EntryState::SetupError, false), (EntryState::Loaded, true)] {
+        let mut target = states(&[state]);
+        let left_over = reloading(delete("old"), EntryState::SetupError);
+        let outcomes = applied(left_over, &mut target).await;
+        assert_eq!(target.done.contains(&"delete old".to_owned()), is_deleted, "{outcomes:?}");
+        assert_eq!(outcomes[0].is_done(), is_deleted);
+    }
+}
