@@ -27,6 +27,7 @@ use super::exit::ExitStatus;
 use super::gather::{gather_loaded, load, reported, request, vault};
 use super::links::LinkArgs;
 use super::locks::{lock_project, lock_targets};
+use super::offered;
 use super::selection::Selection;
 use super::sops_manifest::with_entries;
 use super::{Global, console, environment};
