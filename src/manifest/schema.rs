@@ -51,7 +51,9 @@ fn names_of<T: JsonSchema>() -> Vec<String> {
     let definitions = schema.get("definitions").and_then(Json::as_object);
     let variants = schema.get("anyOf").and_then(Json::as_array).into_iter().flatten();
     let variants = variants.filter_map(|variant| {
-        let name = variant.get("$ref")?.as_str()?.rsplit('/').next()?;
+        // A description beside it moves the reference into `allOf`.
+        let wrapped = variant.get("allOf").and_then(|all| all.get(0)?.get("$ref"));
+        let name = variant.get("$ref").or(wrapped)?.as_str()?.rsplit('/').next()?;
         definitions?.get(name)?.get("properties")
     });
     for properties in schema.get("properties").into_iter().chain(variants) {
