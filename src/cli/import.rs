@@ -8,7 +8,6 @@ use secrecy::zeroize::Zeroizing;
 
 use crate::desired;
 use crate::files;
-use crate::integrations;
 use crate::manifest::{self, Project, Request};
 use crate::model::{
     CredentialId, Domain, Key, KnownSecret, Policy, PolicyOverrides, Prune, Reference, Secret,
@@ -18,7 +17,6 @@ use crate::report::import::{NewEntries, preview};
 use crate::report::text;
 use crate::secret::seal::seal;
 use crate::secret::{SecretResolver, SopsDocument, is_sops_document};
-use crate::suggest;
 use crate::workspace::{Comparison, OnError, TargetView, select};
 use crate::yaml_edit::{Held, NewEntry, append, new_manifest};
 
@@ -29,6 +27,7 @@ use super::exit::ExitStatus;
 use super::gather::{gather_loaded, load, reported, request, vault};
 use super::links::LinkArgs;
 use super::locks::{lock_project, lock_targets};
+use super::offered;
 use super::selection::Selection;
 use super::sops_manifest::with_entries;
 use super::{Global, console, environment};
@@ -105,7 +104,7 @@ pub(super) async fn run(global: &Global, verb: &Import) -> anyhow::Result<ExitSt
     let draft = Draft::new(found, comparison, &project, &recipients, &targets)?;
     if is_printed {
         tell_left_out(&draft);
-        warn_of_custom(&draft, &project);
+        offered::warn_of_custom(draft.domains(), &project);
         console::print(&new_manifest(&draft.entries().collect::<Vec<_>>())?)?;
         return Ok(ExitStatus::Success);
     }
@@ -115,7 +114,7 @@ pub(super) async fn run(global: &Global, verb: &Import) -> anyhow::Result<ExitSt
     };
     let files = files(global, &draft, file_of, &vault)?;
     console::print(&shown(&draft, &files))?;
-    warn_of_custom(&draft, &project);
+    offered::warn_of_custom(draft.domains(), &project);
     // A run that was cut short has declared what it has not taken over.
     let begun = begun(&view, &scope);
     if files.is_empty() && (begun.is_empty() || verb.no_adopt) {
@@ -251,6 +250,10 @@ impl Draft {
         Some(NewEntry { client_secret: Held::Plain(secret), ..entry.clone() })
     }
 
+    fn domains(&self) -> impl Iterator<Item = &Domain> {
+        self.made.iter().map(|(imported, _)| &imported.of.domain)
+    }
+
     fn entries(&self) -> impl Iterator<Item = NewEntry> {
         self.made.iter().map(|(_, entry)| entry.clone())
     }
@@ -350,25 +353,6 @@ fn shown(draft: &Draft, files: &[File]) -> String {
 
 fn tell_left_out(draft: &Draft) {
     console::tell(&preview(&[], &draft.left_out));
-}
-
-/// Says which integrations only the target knows: `validate` must be told of them.
-fn warn_of_custom(draft: &Draft, project: &Project) {
-    let domains = draft.made.iter().map(|(imported, _)| &imported.of.domain);
-    let custom: BTreeSet<&Domain> = domains
-        .filter(|domain| {
-            !integrations::known().contains(domain)
-                && !project.policy.custom_integrations.contains(domain)
-        })
-        .collect();
-    if !custom.is_empty() {
-        let names: Vec<_> = custom.iter().map(|domain| domain.as_str()).collect();
-        console::tell(&format!(
-            "warning: only the target knows {}: add `custom_integrations: [{}]` to appcred.yaml, or `validate` refuses these entries\n",
-            suggest::listed(names.iter().copied()),
-            names.join(", ")
-        ));
-    }
 }
 
 /// The entries that are declared already and still to be taken over.

@@ -7,15 +7,17 @@ use futures_util::future::join_all;
 use tokio::time::timeout;
 
 use crate::connect::{ConnectError, Endpoint};
-use crate::manifest::Loaded;
+use crate::integrations;
+use crate::manifest::{Loaded, Project};
 use crate::model::Domain;
 use crate::secret::SecretResolver;
 use crate::session::Store;
+use crate::suggest;
 use crate::target::Target;
 use crate::workspace::select;
 
 use super::gather::silent_vault;
-use super::{Global, environment};
+use super::{Global, console, environment};
 
 /// Nobody waits longer for a list.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -44,4 +46,22 @@ async fn integrations(
     let domains = ha.domains().await;
     ha.close().await;
     Ok(domains?)
+}
+
+/// Says which integrations only the target knows: the project has to name them.
+pub(super) fn warn_of_custom<'d>(domains: impl Iterator<Item = &'d Domain>, project: &Project) {
+    let custom = &project.policy.custom_integrations;
+    let is_named =
+        |domain: &Domain| integrations::known().contains(domain) || custom.contains(domain);
+    let unknown: BTreeSet<&str> =
+        domains.filter(|domain| !is_named(domain)).map(Domain::as_str).collect();
+    if unknown.is_empty() {
+        return;
+    }
+    let names: Vec<&str> = unknown.into_iter().collect();
+    console::tell(&format!(
+        "warning: only the target knows {}: add `custom_integrations: [{}]` to appcred.yaml, or `validate` refuses these entries\n",
+        suggest::listed(names.iter().copied()),
+        names.join(", ")
+    ));
 }

@@ -42,24 +42,20 @@ macro_rules! fields {
     };
 }
 
-fields!(Manifest, Entry, Integration, ProjectFile, Target, Age, Policy, Webhook);
+fields!(Manifest, Entry, Integration, ProjectFile, HomeAssistant, ConfigDir, Age, Policy, Webhook);
 
-/// The properties of a type, or of the types that it is one of.
+impl Fields for Target {
+    fn names() -> &'static [String] {
+        static NAMES: LazyLock<Vec<String>> =
+            LazyLock::new(|| [HomeAssistant::names(), ConfigDir::names()].concat());
+        &NAMES
+    }
+}
+
 fn names_of<T: JsonSchema>() -> Vec<String> {
     let schema = of_input::<T>();
-    let mut names = Vec::new();
-    let definitions = schema.get("definitions").and_then(Json::as_object);
-    let variants = schema.get("anyOf").and_then(Json::as_array).into_iter().flatten();
-    let variants = variants.filter_map(|variant| {
-        // A description beside it moves the reference into `allOf`.
-        let wrapped = variant.get("allOf").and_then(|all| all.get(0)?.get("$ref"));
-        let name = variant.get("$ref").or(wrapped)?.as_str()?.rsplit('/').next()?;
-        definitions?.get(name)?.get("properties")
-    });
-    for properties in schema.get("properties").into_iter().chain(variants) {
-        names.extend(properties.as_object().into_iter().flatten().map(|(name, _)| name.clone()));
-    }
-    names
+    let properties = schema.get("properties").and_then(Json::as_object);
+    properties.into_iter().flatten().map(|(name, _)| name.clone()).collect()
 }
 
 /// The OAuth credentials that Home Assistant is to hold.
@@ -350,7 +346,7 @@ pub enum MaxDeletes {
 
 #[cfg(test)]
 mod tests {
-    use super::{Age, Entry, Fields, Target, Webhook};
+    use super::{Age, Entry, Fields, ProjectFile, Target, Webhook};
 
     #[test]
     fn the_names_of_fields_are_those_of_the_types() {
@@ -360,5 +356,6 @@ mod tests {
         let target = Target::names();
         assert!(target.iter().any(|name| name == "url"), "{target:?}");
         assert!(target.iter().any(|name| name == "config_dir"), "{target:?}");
+        assert_eq!(ProjectFile::names()[0], "owner");
     }
 }

@@ -155,9 +155,12 @@ fn init_writes_an_owner_of_its_own_and_refuses_what_is_no_address() {
     let project = Project::new();
     let home = Project::new();
     let appcred = || Appcred::new().in_dir(project.path()).env("HOME", home.path());
-    let ran = appcred().args(["init", "--url", "http://a\"b"]).status(1).run();
+    let ran = appcred().args(["init", "--url", "ftp://a\"b"]).status(1).run();
     assert!(ran.stderr.contains("`url`"), "{}", ran.stderr);
     assert!(!project.join("appcred.yaml").exists());
+    let quoted = ["-C", "quoted", "init", "--url", "http://a\"b"];
+    appcred().args(quoted).run();
+    appcred().args(["-C", "quoted", "validate", "--strict"]).run();
     appcred().args(["init", "--url", "https://ha.example:8123"]).run();
     let text = fs::read_to_string(project.join("appcred.yaml")).unwrap();
     let owner = text.lines().find_map(|line| line.strip_prefix("owner: ")).unwrap();
