@@ -72,8 +72,12 @@ impl From<Fault> for SopsProblem {
     fn from(fault: Fault) -> Self {
         match fault {
             Fault::Syntax => Self::Syntax,
-            Fault::Alias => Self::Metadata("fits no file with aliases, which SOPS never writes"),
-            Fault::Merge => Self::Metadata("fits no file with `<<`, which SOPS never writes"),
+            Fault::Alias => {
+                Self::Metadata("cannot be in a file with aliases, which SOPS never writes")
+            }
+            Fault::Merge => {
+                Self::Metadata("cannot be in a file with `<<`, which SOPS never writes")
+            }
             Fault::Metadata => Self::Metadata("is damaged"),
         }
     }
