@@ -363,7 +363,7 @@ fn ha_that_restarts_while_consent_is_pending_is_told() {
     let mut linking = anna();
     let authorizing = begin(&linking, &[]);
     linking.ha.restart();
-    authorizing.fails("begin again when it is back");
+    authorizing.fails("start again when it is back");
     is_clean(&linking);
     let authorizing = begin(&linking, &[]);
     visit(&authorizing.consent(&linking.provider));

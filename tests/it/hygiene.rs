@@ -171,7 +171,7 @@ fn an_identity_that_git_takes_in_is_told_and_one_that_it_ignores_is_not() {
     validate(&project).stderr("").run();
     git(project.path(), &["add", "--force", "keys/own.txt"]);
     let said = validate(&project).args(["--strict"]).status(1).run().stderr;
-    assert!(said.contains("error: keys/own.txt holds an age identity"), "{said}");
+    assert!(said.contains("error: keys/own.txt contains an age identity"), "{said}");
     assert!(!said.contains(&identity));
 }
 
@@ -296,7 +296,7 @@ fn a_repository_of_another_user_is_reported_as_not_checked() {
         .env("GIT_CONFIG_KEY_0", "safe.directory")
         .env("GIT_CONFIG_VALUE_0", &folder);
     let said = allowed.run().stderr;
-    assert!(said.contains("keys.txt holds an age identity"), "{said}");
+    assert!(said.contains("keys.txt contains an age identity"), "{said}");
     // Without git at all, too.
     let said = validate(&project).env("PATH", "/nowhere").args(["--strict"]).status(1).run().stderr;
     assert!(said.contains("cannot run git"), "{said}");

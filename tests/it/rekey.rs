@@ -140,7 +140,7 @@ fn rekey_changes_what_is_for_others_and_nothing_else() {
     house.appcred(&ours.0).args(["rekey"]).run();
     house.is_read_by(&third.0);
     let ran = house.appcred(&theirs.0).args(["plan"]).status(1).run();
-    assert!(ran.stderr.contains("none of which the age identities"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("none of the age identities"), "{}", ran.stderr);
 }
 
 #[test]

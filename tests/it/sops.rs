@@ -199,7 +199,7 @@ fn sops_recipients_any_of_which_opens() {
         told(&[&third]),
         "secrets.yaml: it is encrypted to 2 recipients, and none of the age identities found can decrypt it (1 tried)"
     );
-    assert!(told(&[]).contains("encrypted to 2 recipients and no age identity"), "{}", told(&[]));
+    assert!(told(&[]).contains("encrypted to 2 recipients, and no age identity"), "{}", told(&[]));
 }
 
 #[test]

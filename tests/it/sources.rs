@@ -194,7 +194,7 @@ fn secrets_files_may_be_encrypted_in_every_way() {
     scene.gives("a", "hunter2");
     let lost = scene.told(Appcred::new().in_dir(scene.project.path()));
     assert!(
-        lost.contains("secrets.yaml: it is encrypted to 1 recipient and no age identity"),
+        lost.contains("secrets.yaml: it is encrypted to 1 recipient, and no age identity"),
         "{lost}"
     );
 }
