@@ -57,7 +57,7 @@ impl From<&manifest::Target> for Endpoint {
             manifest::Target::HomeAssistant { url, token, network } => {
                 Self::HomeAssistant(HomeAssistantEndpoint {
                     url: url.clone(),
-                    network: network.clone(),
+                    network: (**network).clone(),
                     auth: token.into(),
                 })
             }
