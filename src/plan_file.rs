@@ -101,7 +101,7 @@ pub struct Planned<'a> {
 #[error(
     "the secret of `{0}` is not encrypted in the manifest itself, so a saved plan could not tell whether it changes: encrypt it there, or apply without a saved plan"
 )]
-pub struct Unsealed(pub Key);
+pub struct EncryptError(pub Key);
 
 /// Why a file is no saved plan. It never repeats what is in it.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -124,7 +124,7 @@ impl Saved {
     ///
     /// # Errors
     /// Where a secret has nothing that can stand for it.
-    pub fn of(planned: &[Planned<'_>]) -> Result<Self, Unsealed> {
+    pub fn of(planned: &[Planned<'_>]) -> Result<Self, EncryptError> {
         let targets = planned.iter().map(|planned| {
             let steps = planned.plan.steps.iter().map(|step| step_of(step, planned.seal));
             Ok(Target {
@@ -215,10 +215,10 @@ impl Change {
     }
 }
 
-fn step_of(step: &Step, seal: &dyn Fn(&Key) -> Option<Seal>) -> Result<Change, Unsealed> {
+fn step_of(step: &Step, seal: &dyn Fn(&Key) -> Option<Seal>) -> Result<Change, EncryptError> {
     let ciphertext = match step.action.wanted() {
         None => None,
-        Some(wanted) => Some(seal(&wanted.key).ok_or_else(|| Unsealed(wanted.key.clone()))?),
+        Some(wanted) => Some(seal(&wanted.key).ok_or_else(|| EncryptError(wanted.key.clone()))?),
     };
     Ok(Change {
         client_secret_ciphertext: ciphertext.map(|seal| seal.to_string()),

@@ -11,7 +11,7 @@ use crate::model::{
 
 /// HA's answer to every call about a flow.
 #[derive(Deserialize)]
-pub(super) struct Step {
+pub(super) struct FlowResponse {
     #[serde(rename = "type")]
     kind: String,
     flow_id: String,
@@ -30,7 +30,7 @@ pub(super) struct Step {
     #[serde(default)]
     description_placeholders: Option<BTreeMap<String, Value>>,
     #[serde(default)]
-    result: Option<Entry>,
+    result: Option<CreatedEntry>,
 }
 
 #[derive(Deserialize)]
@@ -48,13 +48,13 @@ struct SchemaField {
 }
 
 #[derive(Deserialize)]
-struct Entry {
+struct CreatedEntry {
     entry_id: String,
     title: String,
     state: String,
 }
 
-impl Step {
+impl FlowResponse {
     pub(super) fn id(&self) -> FlowId {
         FlowId::new(self.flow_id.clone())
     }
@@ -185,11 +185,11 @@ fn placeholder(placeholders: &Option<BTreeMap<String, Value>>, name: &str) -> Op
 mod tests {
     use serde_json::{Value, json};
 
-    use super::Step;
+    use super::FlowResponse;
     use crate::model::{FieldKind, FlowStep, Links};
 
     fn read(step: Value) -> FlowStep {
-        let step: Step = serde_json::from_value(step).unwrap();
+        let step: FlowResponse = serde_json::from_value(step).unwrap();
         step.read(|url| url.contains("secret"))
     }
 
