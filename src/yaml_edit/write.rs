@@ -51,7 +51,9 @@ pub(crate) fn word(text: &str) -> String {
     if hidden(text).is_some() || text.contains([',', '[', ']', '{', '}']) {
         return quoted(text);
     }
-    document(&text).map_or_else(|_| quoted(text), |written| written.trim_end().to_owned())
+    // Only the line break is no part of it: other white space at the end is.
+    document(&text)
+        .map_or_else(|_| quoted(text), |written| written.trim_end_matches('\n').to_owned())
 }
 
 /// A text in double quotes, in one line.
@@ -104,6 +106,7 @@ mod tests {
             ("http://a\"b", "http://a\"b"),
             ("!secret x", "'!secret x'"),
             ("two\nlines", "\"two\\nlines\""),
+            ("thin space\u{2006}", "thin space\u{2006}"),
             ("", "''"),
         ] {
             assert_eq!(word(text), written);
