@@ -116,7 +116,7 @@ enum Verb {
     Plan(plan::Plan),
     Apply(apply::Apply),
     Authorize(authorize::Authorize),
-    Import(import::Import),
+    Import(import::ImportArgs),
     List(list::List),
     Snapshot(snapshot::Snapshot),
     Schema(schema::Schema),
