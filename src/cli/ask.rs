@@ -12,7 +12,7 @@ use crate::secret::Ask;
 pub(super) struct Terminal;
 
 impl Ask for Terminal {
-    fn tell(&self, message: &str) {
+    fn show_message(&self, message: &str) {
         console::tell(&format!("{message}\n"));
     }
 

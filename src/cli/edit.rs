@@ -12,7 +12,7 @@ use crate::secret::{IdentityProblem, SecretResolver, env, is_age_file};
 
 use super::editor::Editor;
 use super::exit::ExitStatus;
-use super::gather::{load, request, show, vault};
+use super::gather::{load, request, resolver, show};
 use super::locks::lock_project;
 use super::temp_workspace::{TempWorkspace, confirm, is_in_memory, remove_abandoned};
 use super::unsaved_copy::rescue;
@@ -47,7 +47,7 @@ pub(super) async fn run(global: &Global, verb: &Edit) -> anyhow::Result<ExitStat
     // A project file in error is what may be edited just now.
     let loaded = load(global);
     let (secrets, project) = (secret_variables(&loaded), loaded.project);
-    let (vault, identity_problems) = vault(global, &project);
+    let (resolver, identity_problems) = resolver(global, &project);
     let file = verb.file.as_path();
     let editor = Editor::find(secrets).await?;
     let base = base(verb)?;
@@ -57,7 +57,7 @@ pub(super) async fn run(global: &Global, verb: &Edit) -> anyhow::Result<ExitStat
         global,
         request,
         project,
-        vault,
+        resolver,
         identity_problems,
         file,
         editor,
@@ -90,7 +90,7 @@ struct EditSession<'f> {
     global: &'f Global,
     request: LoadRequest,
     project: Project,
-    vault: SecretResolver,
+    resolver: SecretResolver,
     identity_problems: Vec<IdentityProblem>,
     file: &'f Path,
     editor: Editor,
@@ -116,7 +116,7 @@ impl EditSession<'_> {
         loop {
             let before = files::read(self.file, TEXT_LIMIT)
                 .with_context(|| format!("cannot read {}", self.shown()))?;
-            let opened = Opened::new(&before, &self.vault).map_err(|why| self.closed(&why))?;
+            let opened = Opened::new(&before, &self.resolver).map_err(|why| self.closed(&why))?;
             for (line, why) in opened.closed() {
                 console::tell(&format!("warning: line {line} stays encrypted: {why}\n"));
             }
@@ -204,7 +204,7 @@ impl EditSession<'_> {
     fn rescue(&self) {
         let Ok(typed) = self.workspace.bytes() else { return };
         if self.known.as_ref().is_some_and(|known| *typed != *known.as_bytes()) {
-            rescue(self.file, &typed, &self.project, &self.vault);
+            rescue(self.file, &typed, &self.project, &self.resolver);
         }
     }
 

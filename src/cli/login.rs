@@ -16,7 +16,7 @@ use crate::target::home_assistant::{self, ConnectionSettings, LoginSession, Sign
 use crate::workspace::one_home_assistant;
 
 use super::exit::ExitStatus;
-use super::gather::{project, vault};
+use super::gather::{project, resolver};
 use super::{Global, console, environment};
 
 /// How long a person may take to sign in.
@@ -53,18 +53,18 @@ pub(super) async fn run(global: &Global, verb: &Login) -> anyhow::Result<ExitSta
     let Some(project) = project(global) else { return Ok(ExitStatus::Failure) };
     let environment = environment::read();
     let (name, endpoint) = one_home_assistant(&project, &environment, verb.target.as_deref())?;
-    let (vault, problems) = vault(global, &project);
+    let (resolver, problems) = resolver(global, &project);
     for problem in problems {
         console::tell(&format!("warning: {problem}\n"));
     }
-    let Some(store) = environment.sessions().filter(|_| !vault.recipients().is_empty()) else {
+    let Some(store) = environment.sessions().filter(|_| !resolver.recipients().is_empty()) else {
         bail!(
             "there is no age identity to encrypt the session to: make one by \
              `appcred keygen`, or name yours under `age: identities:` in appcred.yaml"
         );
     };
     let Some(session) = sign_in(&endpoint, verb).await? else { return Ok(ExitStatus::Failure) };
-    let file = keep(&session, &store, &vault, &endpoint).await?;
+    let file = keep(&session, &store, &resolver, &endpoint).await?;
     console::print(&format!(
         "Signed in to {name} ({}). The session is kept in {}.\n",
         session.url,
@@ -180,13 +180,13 @@ fn pasted_lines() -> mpsc::Receiver<String> {
 async fn keep(
     session: &LoginSession,
     store: &SessionStore,
-    vault: &SecretResolver,
+    resolver: &SecretResolver,
     endpoint: &HomeAssistantEndpoint,
 ) -> anyhow::Result<std::path::PathBuf> {
     let _lock = store.lock()?;
     // One that cannot be read any more cannot be ended either.
-    let before = store.load(&session.url, vault).ok().flatten();
-    let file = match store.save(session, vault) {
+    let before = store.load(&session.url, resolver).ok().flatten();
+    let file = match store.save(session, resolver) {
         Ok(file) => file,
         Err(why) => {
             session.revoke(&endpoint.network).await?;

@@ -43,9 +43,9 @@ pub(super) async fn run(global: &Global, verb: &Validate) -> anyhow::Result<Exit
     let custom = &loaded.project.policy.custom_integrations;
     let mut problems = check_domains(loaded.domains(), integrations::known(), custom, "appcred");
     problems.append(loaded.problems);
-    let vault = silent_vault(global, &loaded.project);
-    problems.append(recipients::check(&loaded.project, &loaded.entries, &vault));
-    problems.append(repository::check(&global.folder, &loaded.project, &loaded.entries, &vault));
+    let resolver = silent_vault(global, &loaded.project);
+    problems.append(recipients::check(&loaded.project, &loaded.entries, &resolver));
+    problems.append(repository::check(&global.folder, &loaded.project, &loaded.entries, &resolver));
     if verb.history {
         problems.append(repository::check_history(&global.folder));
     }

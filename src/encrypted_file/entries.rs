@@ -31,7 +31,7 @@ impl Entries {
     /// Opens what can be opened, and gives the text with that in clear.
     pub(super) fn open(
         text: &str,
-        vault: &SecretResolver,
+        resolver: &SecretResolver,
     ) -> Result<(Self, Zeroizing<String>), EncryptedFileError> {
         // What is no YAML, or not now, has nothing that could be opened.
         let Ok(slots) = slots(text) else {
@@ -47,7 +47,7 @@ impl Entries {
             let (SlotValue::Age(armored), Some(old)) = (&slot.held, slot.old(text)) else {
                 continue;
             };
-            match plain(armored, vault) {
+            match plain(armored, resolver) {
                 Ok(plain) => {
                     let (field, of) = (slot.field.clone(), slot.of.clone());
                     opened.push(OpenedValue { field, of, plain, old });
@@ -141,8 +141,8 @@ impl Replacement<'_> {
     }
 }
 
-fn plain(armored: &str, vault: &SecretResolver) -> Result<Secret, Unreadable> {
-    let bytes = vault.open(armored.as_bytes())?;
+fn plain(armored: &str, resolver: &SecretResolver) -> Result<Secret, Unreadable> {
+    let bytes = resolver.open(armored.as_bytes())?;
     let text = std::str::from_utf8(&bytes).map_err(|_| Unreadable::NotText)?;
     // In clear this would be no secret at all any more, or another one.
     match text.trim() {

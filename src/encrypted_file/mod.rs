@@ -12,7 +12,7 @@ use secrecy::zeroize::Zeroizing;
 use thiserror::Error;
 
 use crate::secret::seal::{AgeEncryptError, seal, seal_binary};
-use crate::secret::{SecretResolver, SopsDocument, Unreadable, Unwritten, is_age_file};
+use crate::secret::{SecretResolver, SopsDocument, SopsWriteError, Unreadable, is_age_file};
 use crate::yaml_edit::YamlEditError;
 
 use entries::Entries;
@@ -34,7 +34,7 @@ pub enum EncryptedFileError {
     },
     /// It is a SOPS document that is not written.
     #[error(transparent)]
-    Sops(#[from] Unwritten),
+    Sops(#[from] SopsWriteError),
     /// It cannot be changed in place.
     #[error(transparent)]
     Unfit(#[from] YamlEditError),
@@ -52,7 +52,7 @@ impl EncryptedFileError {
         match self {
             Self::Unreadable(why)
             | Self::Value { why, .. }
-            | Self::Sops(Unwritten::Unreadable(why)) => Some(why.help()),
+            | Self::Sops(SopsWriteError::Unreadable(why)) => Some(why.help()),
             _ => None,
         }
     }
@@ -87,19 +87,19 @@ impl<'t> Opened<'t> {
     ///
     /// # Errors
     /// Where it cannot be decrypted, or not be changed in place.
-    pub fn new(bytes: &'t [u8], vault: &SecretResolver) -> Result<Self, EncryptedFileError> {
+    pub fn new(bytes: &'t [u8], resolver: &SecretResolver) -> Result<Self, EncryptedFileError> {
         if is_age_file(bytes) {
-            let plain = vault.open(bytes)?;
+            let plain = resolver.open(bytes)?;
             let clear = Zeroizing::new(std::str::from_utf8(&plain)?.to_owned());
             let armored = bytes.trim_ascii_start().starts_with(b"-----BEGIN");
             return Ok(Self { form: FileFormat::Age { armored }, bytes, clear });
         }
         let text = std::str::from_utf8(bytes)?;
-        if let Some(document) = SopsDocument::open(text, vault)? {
+        if let Some(document) = SopsDocument::open(text, resolver)? {
             let clear = document.clear()?;
             return Ok(Self { form: FileFormat::Sops(Box::new(document)), bytes, clear });
         }
-        let (entries, clear) = Entries::open(text, vault)?;
+        let (entries, clear) = Entries::open(text, resolver)?;
         Ok(Self { form: FileFormat::Entries(entries), bytes, clear })
     }
 

@@ -182,8 +182,8 @@ mod tests {
     fn a_file_without_an_end_is_read_up_to_its_limit() {
         // Says that it is a regular file of 0 bytes, and has more.
         assert_eq!(refused(Path::new("/proc/kallsyms")), "it is larger than 1 KiB");
-        let told = read_stream(&mut std::io::repeat(b'x'), 2048).unwrap_err();
-        assert_eq!(told.to_string(), "it is larger than 2 KiB");
+        let error = read_stream(&mut std::io::repeat(b'x'), 2048).unwrap_err();
+        assert_eq!(error.to_string(), "it is larger than 2 KiB");
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::ask::Person;
 use super::recipients::ssh_mark;
 
 /// The most work that a passphrase may cost: a gibibyte of memory, and seconds.
-const MOST_WORK: u8 = 20;
+const MAX_WORK: u8 = 20;
 
 type DecryptedIdentities = Result<Vec<Box<dyn Identity + Send + Sync>>, DecryptError>;
 
@@ -168,7 +168,7 @@ impl Identity for Plugin {
 /// What opens files under this passphrase, but none that would take ages.
 pub(super) fn with_passphrase(passphrase: secrecy::SecretString) -> scrypt::Identity {
     let mut key = scrypt::Identity::new(passphrase);
-    key.set_max_work_factor(MOST_WORK);
+    key.set_max_work_factor(MAX_WORK);
     key
 }
 

@@ -34,8 +34,8 @@ pub enum RecipientComparison {
 pub(super) fn mark(recipients: &[String]) -> Stanza {
     let names = sorted(recipients);
     let digest = Sha256::digest(format!("appcred recipients\n{}\n", names.join("\n")));
-    let told = STANDARD_NO_PAD.encode(&digest[..16]);
-    Stanza { tag: MARK.to_owned(), args: vec![told], body: Vec::new() }
+    let digest_text = STANDARD_NO_PAD.encode(&digest[..16]);
+    Stanza { tag: MARK.to_owned(), args: vec![digest_text], body: Vec::new() }
 }
 
 /// How an age file names an SSH key among its recipients.

@@ -44,7 +44,7 @@ pub struct SecretResolver {
 }
 
 impl SecretResolver {
-    /// A vault of which nothing is opened yet.
+    /// A resolver of which nothing is opened yet.
     pub fn new(identities: Identities, grounds: AllowedPaths) -> Self {
         // Where the folder cannot be resolved, nothing in it can be read either.
         let project = super::file::folder(&grounds.project)

@@ -153,8 +153,8 @@ mod tests {
         let sealed = seal(b"the token", both.recipients()).unwrap();
 
         for identities in [ssh, both] {
-            let vault = SecretResolver::new(identities, AllowedPaths::default());
-            let read = read(&Reference::Age(sealed.clone()), &vault).unwrap();
+            let resolver = SecretResolver::new(identities, AllowedPaths::default());
+            let read = read(&Reference::Age(sealed.clone()), &resolver).unwrap();
             assert_eq!(read.expose(), "the token");
         }
     }

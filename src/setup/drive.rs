@@ -15,7 +15,7 @@ use crate::target::home_assistant::{FlowAnswer, FlowSide, HomeAssistant};
 use super::step::{Guide, Move, next};
 
 /// More questions than this are no set-up any more.
-const MOST_MOVES: usize = 50;
+const MAX_MOVES: usize = 50;
 /// Between two looks at a flow in which HA is at work.
 const PAUSE_SECONDS: u64 = 1;
 
@@ -140,7 +140,7 @@ async fn walk(
     side: &FlowSide<'_>,
 ) -> Result<FlowState, Refusal> {
     let mut answered = BTreeSet::new();
-    for _ in 0..MOST_MOVES {
+    for _ in 0..MAX_MOVES {
         let shown = step.clone();
         let seen = match next(step, &task.guide, &answered) {
             Move::Answer(answer) => {

@@ -119,14 +119,14 @@ fn unfit(fields: &[Field], answer: &BTreeMap<String, Value>) -> BTreeMap<String,
         let problem = match answer.get(&field.name) {
             None if field.required => Some("it must be answered".to_owned()),
             None => None,
-            Some(value) => misfit(&field.kind, value),
+            Some(value) => mismatch(&field.kind, value),
         };
         problems.extend(problem.map(|problem| (field.name.clone(), problem)));
     }
     problems
 }
 
-fn misfit(kind: &FieldKind, value: &Value) -> Option<String> {
+fn mismatch(kind: &FieldKind, value: &Value) -> Option<String> {
     let (fits, wanted) = match kind {
         FieldKind::Choice(options) => (options.contains(value), "one of those offered"),
         FieldKind::Choices(options) => (

@@ -39,18 +39,18 @@ impl DecryptedDocument {
     /// Opens a document of a manifest by whoever can.
     pub(in crate::secret) fn of(
         document: &Document,
-        vault: &SecretResolver,
+        resolver: &SecretResolver,
     ) -> Result<Self, Unreadable> {
-        Self::new(document.tree().map_err(SopsProblem::from)?, vault)
+        Self::new(document.tree().map_err(SopsProblem::from)?, resolver)
     }
 
     /// Opens a document by whoever can.
     pub(in crate::secret) fn new(
         tree: Tree<'_>,
-        vault: &SecretResolver,
+        resolver: &SecretResolver,
     ) -> Result<Self, Unreadable> {
-        let said = Said::read(tree, &vault.patterns)?;
-        let key = data_key(said.metadata, tree.text, &vault.identities)?;
+        let said = Said::read(tree, &resolver.patterns)?;
+        let key = data_key(said.metadata, tree.text, &resolver.identities)?;
         Self::with_key(tree, said, key).map_err(Unreadable::from)
     }
 

@@ -212,7 +212,7 @@ async fn write(
                 }
             }
         }
-        // Nobody waits for an answer any more; a peer that has gone already needs no farewell.
+        // Nobody waits for an answer any more; a peer that has gone already needs no close_frame.
         drop(sink.close().await);
         drop(timeout(Duration::from_secs(CLOSE_TIMEOUT_SECONDS), ended.cancelled()).await);
     };
@@ -313,7 +313,7 @@ async fn receive(stream: &mut SplitStream<Socket>, in_flight: &InFlight) -> Stri
                 Ok(messages) => {
                     for message in messages {
                         if let Some((id, event)) = message.as_event() {
-                            in_flight.tell(id, event);
+                            in_flight.dispatch(id, event);
                         } else if let Some((id, answer)) = message.into_answer() {
                             in_flight.answer(id, answer);
                         }
@@ -323,8 +323,8 @@ async fn receive(stream: &mut SplitStream<Socket>, in_flight: &InFlight) -> Stri
                     return format!("it sent an invalid message ({})", without_values(&error));
                 }
             },
-            Ok(Some(Ok(Message::Close(Some(farewell))))) => {
-                return format!("it closed the connection ({})", u16::from(farewell.code));
+            Ok(Some(Ok(Message::Close(Some(close_frame))))) => {
+                return format!("it closed the connection ({})", u16::from(close_frame.code));
             }
             Ok(None | Some(Ok(Message::Close(None)))) => {
                 return "it closed the connection".to_owned();

@@ -66,7 +66,7 @@ impl InFlight {
     }
 
     /// Hands an event on, as long as somebody listens.
-    pub(super) fn tell(&self, id: u64, event: &RawValue) {
+    pub(super) fn dispatch(&self, id: u64, event: &RawValue) {
         let mut state = self.lock();
         let has_gone = |listener: &EventSender| listener.send(event.to_owned()).is_err();
         if state.listening.get(&id).is_some_and(has_gone) {

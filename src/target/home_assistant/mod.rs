@@ -3,7 +3,7 @@
 //! ```text
 //!  mod.rs ──▶ credentials.rs, config_entries.rs, flows.rs ──▶ connection.rs ⇄ in_flight.rs   (WebSocket)
 //!     │                                               └────▶ rest.rs                        (HTTP)
-//!     └─────▶ address.rs, log_in.rs                           messages.rs, flow_words.rs = HA's words
+//!     └─────▶ address.rs, log_in.rs                           messages.rs, flow_response.rs = HA's words
 //!  sign_in.rs = how a person comes to an access token                                        (HTTP)
 //!  unreachable.rs = why nobody answers there, and what to do
 //! ```
@@ -16,7 +16,7 @@ mod changes;
 mod config_entries;
 mod connection;
 mod credentials;
-mod flow_words;
+mod flow_response;
 mod flows;
 mod in_flight;
 mod json;

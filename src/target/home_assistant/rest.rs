@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::address::Address;
 use super::connection::CommandError;
-use super::flow_words::{FlowResponse, errors};
+use super::flow_response::{FlowResponse, errors};
 use super::unreachable::unreachable;
 use crate::http::{self, Network};
 use crate::model::{Domain, EntryId, FlowId, HandOverError, Secret};
