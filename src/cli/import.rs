@@ -34,7 +34,7 @@ use super::{Global, console, environment};
 
 /// Write manifests for what a target holds, and take it over
 ///
-/// Each credential that no entry stands for yet becomes an entry: its secret is encrypted to the
+/// Each credential without an entry becomes an entry: its secret is encrypted to the
 /// project's recipients before anything is written, and the entry goes to the end of
 /// credentials/DOMAIN.yaml, or of the manifest that -o names. Then the credentials made by hand are
 /// taken over, so that the next plan has nothing to do. One that a linked account uses stays as it
@@ -52,7 +52,7 @@ pub(super) struct ImportArgs {
     /// Only this integration; may be given several times
     #[arg(long = "domain", value_name = "DOMAIN")]
     domains: Vec<String>,
-    /// Only what nobody manages
+    /// Only what has no owner
     #[arg(long)]
     foreign: bool,
     /// Also what other owners manage; theirs stays, and this project gets one of its own
@@ -61,7 +61,7 @@ pub(super) struct ImportArgs {
     /// Write all entries into this manifest; `-` is standard output. Else one for each integration
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Only write manifests: the next `apply` takes over what their entries stand for
+    /// Only write manifests: the next `apply` takes over the credentials of their entries
     #[arg(long)]
     no_adopt: bool,
     /// Do not ask
