@@ -26,7 +26,7 @@ use crate::workspace::{Comparison, TargetView};
 use super::exit::ExitStatus;
 use super::gather::gather;
 use super::links::LinkArgs;
-use super::selection::Selection;
+use super::selection::TargetArgs;
 use super::{Global, console};
 
 /// Where the redirect arrives if nobody says otherwise: always the same, since providers want to
@@ -51,7 +51,7 @@ pub(super) struct Authorize {
     #[arg(value_name = "KEY")]
     keys: Vec<String>,
     #[command(flatten)]
-    selection: Selection,
+    selection: TargetArgs,
     /// The port of this machine where the redirect arrives
     #[arg(long, value_name = "PORT", default_value_t = PORT)]
     port: u16,

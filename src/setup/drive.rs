@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use tokio::time::sleep;
 
 use crate::model::{
-    ConfigEntry, EntryState, FlowId, FlowStep, Implementation, Linked, Mark, Secret,
+    ConfigEntry, CreatedEntry, EntryState, FlowId, FlowStep, Implementation, Mark, Secret,
 };
 use crate::target::Refusal;
 use crate::target::home_assistant::{FlowAnswer, FlowSide, HomeAssistant};
@@ -197,7 +197,7 @@ fn name(step: &FlowStep) -> Option<String> {
 async fn finish(
     ha: &HomeAssistant,
     task: &Task<'_>,
-    linked: Option<Linked>,
+    linked: Option<CreatedEntry>,
 ) -> Result<FlowState, Refusal> {
     ha.forget_flow(task.mark, task.account.map(|account| &account.id)).await?;
     let state = match (linked, task.account) {

@@ -13,7 +13,7 @@ use super::plain::{Plain, Plains};
 use super::selection::Selection;
 use crate::diagnostic::shown;
 use crate::model::Secret;
-use crate::model::sops::{Document, Metadata, Path, Tree};
+use crate::model::sops::{Metadata, Path, SopsDocument, Tree};
 use crate::secret::{Identities, SecretResolver, Unreadable, age};
 
 /// A document that was opened.
@@ -38,7 +38,7 @@ pub(super) struct Known {
 impl Unlocked {
     /// Opens a document of a manifest by whoever can.
     pub(in crate::secret) fn of(
-        document: &Document,
+        document: &SopsDocument,
         vault: &SecretResolver,
     ) -> Result<Self, Unreadable> {
         Self::new(document.tree().map_err(SopsProblem::from)?, vault)
@@ -100,7 +100,7 @@ impl Unlocked {
     pub(in crate::secret) fn at(
         &self,
         at: usize,
-        document: &Document,
+        document: &SopsDocument,
     ) -> Result<Secret, Unreadable> {
         let leaf = document.tree().map_err(SopsProblem::from)?.parts.leaf_at(at);
         let known =

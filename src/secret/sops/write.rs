@@ -13,7 +13,7 @@ use super::old::{Old, stretch};
 use super::plain::{Plain, Plains};
 use super::unlocked::{Places, Unlocked, name};
 use super::{Patterns, SopsProblem, scalar};
-use crate::model::sops::{Fault, Form, Leaf, Metadata, Parts, Recipient, Tree};
+use crate::model::sops::{Leaf, Metadata, Parts, ScalarStyle, SopsFault, SopsRecipient, Tree};
 use crate::secret::seal::{Unsealed, bare, seal};
 use crate::secret::{SecretResolver, Unreadable};
 use crate::yaml;
@@ -130,7 +130,7 @@ impl<'t> SopsDocument<'t> {
             }
             let text = std::str::from_utf8(plain.bytes).map_err(|_| Unreadable::NotText)?;
             let written = match (plain.kind, leaf.form) {
-                (_, Form::Block | Form::Strange) | ("bytes", _) => {
+                (_, ScalarStyle::Block | ScalarStyle::Strange) | ("bytes", _) => {
                     return Err(unfit(body, leaf.at as usize).into());
                 }
                 ("str", _) => word(text),
@@ -268,7 +268,7 @@ impl<'t> SopsDocument<'t> {
     ) -> Result<bool, Unwritten> {
         let read = || {
             let parts =
-                document::in_yaml(made, &yaml::parse(made)).unwrap_or(Err(Fault::Syntax))?;
+                document::in_yaml(made, &yaml::parse(made)).unwrap_or(Err(SopsFault::Syntax))?;
             let tree = Tree { text: made, parts: &parts };
             let said = Said::read(tree, &Patterns::default())?;
             holds(&Unlocked::with_key(tree, said, self.unlocked.key.clone())?, tree)
@@ -286,7 +286,7 @@ impl<'t> SopsDocument<'t> {
             return Err(Unwritten::Form("its recipients stand in key groups"));
         }
         let before = metadata::recipients(self.metadata()?)?;
-        let named = |old: &Recipient| bare(old.recipient.of(self.text));
+        let named = |old: &SopsRecipient| bare(old.recipient.of(self.text));
         let mut wanted: Vec<String> = Vec::new();
         for recipient in recipients.iter().map(|recipient| bare(recipient)) {
             if !wanted.contains(&recipient) {
@@ -309,7 +309,8 @@ impl<'t> SopsDocument<'t> {
         let is_meant = self.read_again(&made, |_, tree| {
             let after = tree.parts.metadata.iter().map(metadata::recipients).next();
             let after = after.unwrap_or(Ok(&[]))?;
-            let named = |after: &Recipient, wanted: &String| after.recipient.of(&made) == wanted;
+            let named =
+                |after: &SopsRecipient, wanted: &String| after.recipient.of(&made) == wanted;
             let is_same = |(after, wanted)| named(after, wanted);
             Ok(after.len() == wanted.len() && after.iter().zip(&wanted).all(is_same))
         });
@@ -329,15 +330,17 @@ fn sealed_in<'t>(content: &Content<'t>) -> Option<Sealed<'t>> {
 fn put(changes: &mut Changes<'_>, text: &str, leaf: &Leaf, sealed: &str) -> Result<(), Unfit> {
     let at = leaf.at as usize;
     match leaf.form {
-        Form::Word => changes.replace(stretch(leaf), sealed),
-        Form::Flow if sealed.starts_with(['"', '\'']) => changes.replace(stretch(leaf), sealed),
-        Form::Flow => changes.replace(stretch(leaf), quoted(sealed)),
-        Form::Block => {
+        ScalarStyle::Word => changes.replace(stretch(leaf), sealed),
+        ScalarStyle::Flow if sealed.starts_with(['"', '\'']) => {
+            changes.replace(stretch(leaf), sealed)
+        }
+        ScalarStyle::Flow => changes.replace(stretch(leaf), quoted(sealed)),
+        ScalarStyle::Block => {
             let header = block_header(text, at).ok_or_else(|| unfit(text, at))?;
             changes.replace(header, sealed);
             changes.replace(line_start(text, at)..block_end(text, at), "");
         }
-        Form::Strange => return Err(unfit(text, at)),
+        ScalarStyle::Strange => return Err(unfit(text, at)),
     }
     Ok(())
 }
