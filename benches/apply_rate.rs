@@ -61,7 +61,7 @@ fn main() {
 }
 
 async fn apply_all(ha: &HomeAssistant, count: usize) -> Duration {
-    let settings = home_assistant::Settings {
+    let settings = home_assistant::ConnectionSettings {
         url: ha.url(),
         token: Secret::new(ha.token()),
         network: Default::default(),

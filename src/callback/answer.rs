@@ -4,7 +4,7 @@ use url::form_urlencoded;
 
 /// The parts of an answer that count.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct AuthorizationResponse {
     /// Which request it answers; `None` where it says none, or several.
     pub state: Option<String>,
     /// The code that stands for the consent; `None` where it says none, or several.
@@ -13,7 +13,7 @@ pub struct Answer {
     pub has_error: bool,
 }
 
-impl Answer {
+impl AuthorizationResponse {
     /// Reads a query.
     pub fn read(query: &str) -> Self {
         let (mut states, mut codes, mut has_error) = (Vec::new(), Vec::new(), false);
@@ -40,12 +40,12 @@ fn only(mut values: Vec<String>) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::Answer;
+    use super::AuthorizationResponse;
 
     #[test]
     fn what_is_said_twice_is_not_said() {
         let read = |query: &str| {
-            let answer = Answer::read(query);
+            let answer = AuthorizationResponse::read(query);
             let is_complete = answer.is_complete();
             (answer.state.unwrap_or_default(), answer.code.unwrap_or_default(), is_complete)
         };

@@ -17,9 +17,9 @@ const MAX_REMEMBERED: usize = 64;
 
 /// Consents that somebody has answered, by the state of their link.
 #[derive(Clone, Default)]
-pub struct Consents(Arc<Mutex<Vec<Answered>>>);
+pub struct Consents(Arc<Mutex<Vec<TrackedConsent>>>);
 
-struct Answered {
+struct TrackedConsent {
     state: String,
     phase: Phase,
 }
@@ -31,7 +31,7 @@ enum Phase {
 }
 
 /// What an answer finds.
-pub enum Found {
+pub enum ConsentLookup {
     /// Its consent was pending, and now is being handed on.
     Pending(HandingOn),
     /// Another answer is being handed on.
@@ -50,21 +50,24 @@ pub struct HandingOn {
 
 impl Consents {
     /// Looks an answer's state up, and takes its consent if it is pending.
-    pub fn take(&self, state: &str, is_pending: bool) -> Found {
+    pub fn take(&self, state: &str, is_pending: bool) -> ConsentLookup {
         let mut answered = self.lock();
         match (answered.iter().find(|it| it.state == state).map(|it| it.phase), is_pending) {
-            (Some(Phase::HandingOn), _) => Found::HandingOn,
-            (Some(Phase::Done), _) => Found::Done,
-            (None, false) => Found::Unknown,
+            (Some(Phase::HandingOn), _) => ConsentLookup::HandingOn,
+            (Some(Phase::Done), _) => ConsentLookup::Done,
+            (None, false) => ConsentLookup::Unknown,
             (None, true) => {
-                answered.push(Answered { state: state.to_owned(), phase: Phase::HandingOn });
-                Found::Pending(HandingOn { consents: self.clone(), state: state.to_owned() })
+                answered.push(TrackedConsent { state: state.to_owned(), phase: Phase::HandingOn });
+                ConsentLookup::Pending(HandingOn {
+                    consents: self.clone(),
+                    state: state.to_owned(),
+                })
             }
         }
     }
 
     /// Nothing can panic while this is held, and if so the list would still be whole.
-    fn lock(&self) -> MutexGuard<'_, Vec<Answered>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<TrackedConsent>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -88,7 +91,7 @@ impl HandingOn {
 
 impl Drop for HandingOn {
     fn drop(&mut self) {
-        let is_ours = |it: &Answered| it.phase == Phase::HandingOn && it.state == self.state;
+        let is_ours = |it: &TrackedConsent| it.phase == Phase::HandingOn && it.state == self.state;
         self.consents.lock().retain(|it| !is_ours(it));
     }
 }
@@ -100,14 +103,14 @@ pub fn is_same_state(one: &str, other: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Consents, Found, MAX_REMEMBERED};
+    use super::{ConsentLookup, Consents, MAX_REMEMBERED};
 
-    fn word(found: &Found) -> &'static str {
+    fn word(found: &ConsentLookup) -> &'static str {
         match found {
-            Found::Pending(_) => "pending",
-            Found::HandingOn => "handing on",
-            Found::Done => "done",
-            Found::Unknown => "unknown",
+            ConsentLookup::Pending(_) => "pending",
+            ConsentLookup::HandingOn => "handing on",
+            ConsentLookup::Done => "done",
+            ConsentLookup::Unknown => "unknown",
         }
     }
 
@@ -115,10 +118,10 @@ mod tests {
     fn a_consent_is_handed_on_by_one_and_pending_again_if_that_fails() {
         let consents = Consents::default();
         assert_eq!(word(&consents.take("a", false)), "unknown");
-        let Found::Pending(first) = consents.take("a", true) else { panic!() };
+        let ConsentLookup::Pending(first) = consents.take("a", true) else { panic!() };
         assert_eq!(word(&consents.take("a", true)), "handing on");
         drop(first);
-        let Found::Pending(second) = consents.take("a", true) else { panic!() };
+        let ConsentLookup::Pending(second) = consents.take("a", true) else { panic!() };
         second.done();
         assert_eq!(word(&consents.take("a", true)), "done");
         assert_eq!(word(&consents.take("a", false)), "done", "its set-up is over");
@@ -128,9 +131,11 @@ mod tests {
     #[test]
     fn those_in_progress_are_never_forgotten() {
         let consents = Consents::default();
-        let Found::Pending(_kept) = consents.take("kept", true) else { panic!() };
+        let ConsentLookup::Pending(_kept) = consents.take("kept", true) else { panic!() };
         for nth in 0..MAX_REMEMBERED + 10 {
-            let Found::Pending(taken) = consents.take(&nth.to_string(), true) else { panic!() };
+            let ConsentLookup::Pending(taken) = consents.take(&nth.to_string(), true) else {
+                panic!()
+            };
             taken.done();
         }
         assert_eq!(word(&consents.take("kept", true)), "handing on");

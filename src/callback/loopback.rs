@@ -17,7 +17,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::listener::{Limits, serve};
 use crate::model::HandOverError;
 
-use super::{Answer, Consents, Reply, is_same_state, take};
+use super::{AuthorizationResponse, Consents, Reply, is_same_state, take};
 
 const LIMITS: Limits = Limits { connections: 16, per_peer: 16, body: 0 };
 /// Arrivals that nobody has looked at yet.
@@ -58,7 +58,7 @@ impl Delivery {
 }
 
 #[derive(Clone)]
-struct Waiting {
+struct CallbackState {
     expected: Arc<Mutex<Option<String>>>,
     consents: Consents,
     arrivals: mpsc::Sender<Arrival>,
@@ -74,7 +74,7 @@ impl Loopback {
         let origin = format!("http://{}", listener.local_addr()?);
         let expected = Arc::default();
         let (sender, arrivals) = mpsc::channel(MAX_WAITING);
-        let waiting = Waiting {
+        let waiting = CallbackState {
             expected: Arc::clone(&expected),
             consents: Consents::default(),
             arrivals: sender,
@@ -124,9 +124,9 @@ fn lock(expected: &Mutex<Option<String>>) -> MutexGuard<'_, Option<String>> {
     expected.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn arrive(State(waiting): State<Waiting>, RawQuery(query): RawQuery) -> Response {
+async fn arrive(State(waiting): State<CallbackState>, RawQuery(query): RawQuery) -> Response {
     let query = query.unwrap_or_default();
-    let answer = Answer::read(&query);
+    let answer = AuthorizationResponse::read(&query);
     let expected = lock(&waiting.expected).clone();
     let is_pending =
         |state: &str| expected.as_ref().is_some_and(|expected| is_same_state(expected, state));

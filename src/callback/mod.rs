@@ -18,11 +18,11 @@ use tokio::time::timeout;
 
 use crate::model::HandOverError;
 
-pub use answer::Answer;
+pub use answer::AuthorizationResponse;
 pub use consents::{Consents, is_same_state};
 pub use loopback::{Arrival, Delivery, Loopback};
 
-use consents::Found;
+use consents::ConsentLookup;
 
 /// HA's own path, which it adds to whatever address it is given.
 pub const CALLBACK: &str = "/auth/external/callback";
@@ -64,7 +64,7 @@ impl Reply {
 /// Handing on goes on though the browser leaves.
 pub async fn take<F>(
     consents: &Consents,
-    answer: &Answer,
+    answer: &AuthorizationResponse,
     is_pending: impl FnOnce(&str) -> bool,
     hand_on: impl FnOnce() -> F,
 ) -> Reply
@@ -79,12 +79,12 @@ where
         return Reply::new(StatusCode::BAD_REQUEST, INCOMPLETE);
     }
     let handing_on = match consents.take(state, is_pending) {
-        Found::Pending(handing_on) => handing_on,
-        Found::HandingOn => {
+        ConsentLookup::Pending(handing_on) => handing_on,
+        ConsentLookup::HandingOn => {
             return Reply::reloading(StatusCode::CONFLICT, IN_PROGRESS.to_owned());
         }
-        Found::Done => return Reply::new(StatusCode::GONE, DONE),
-        Found::Unknown => return Reply::new(StatusCode::BAD_REQUEST, UNEXPECTED),
+        ConsentLookup::Done => return Reply::new(StatusCode::GONE, DONE),
+        ConsentLookup::Unknown => return Reply::new(StatusCode::BAD_REQUEST, UNEXPECTED),
     };
     let taking = hand_on();
     let taken = tokio::spawn(async move {
@@ -113,10 +113,10 @@ fn not_now(why: &str) -> Reply {
 
 #[cfg(test)]
 mod tests {
-    use super::{Answer, Consents, HandOverError, take};
+    use super::{AuthorizationResponse, Consents, HandOverError, take};
 
     async fn status(consents: &Consents, query: &str, result: Result<(), HandOverError>) -> u16 {
-        let answer = Answer::read(query);
+        let answer = AuthorizationResponse::read(query);
         let hand_on = || async move { result };
         take(consents, &answer, |state| state == "s", hand_on).await.status.as_u16()
     }
@@ -145,7 +145,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_answer_is_handed_on_though_the_browser_leaves_or_waits_too_long() {
         let consents = Consents::default();
-        let answer = Answer::read("state=s&code=c");
+        let answer = AuthorizationResponse::read("state=s&code=c");
         let (finish, finished) = tokio::sync::oneshot::channel::<()>();
         let hand_on = || async move {
             drop(finished.await);

@@ -121,36 +121,11 @@ fn add(
         console::tell("Nothing was added: the project must be in order first.\n");
         return Ok(ExitStatus::Failure);
     }
-    let domain = domain(verb, &loaded, told)?;
-    let name = match (&verb.name, is_asking(verb)) {
-        (Some(name), _) => Some(name.trim().to_owned()),
-        (None, true) => Some(line("Name, as Home Assistant shows it", domain.as_str())?),
-        (None, false) => None,
-    };
-    let name = name.filter(|name| !name.is_empty() && name != domain.as_str());
-    let key = match &verb.key {
-        Some(key) => key.clone(),
-        None => Key::of_name(name.as_deref().unwrap_or(domain.as_str()))
-            .context("no key can be made from this name: give one with --key")?,
-    };
-    let client_id = match &verb.client_id {
-        Some(id) => id.trim().to_owned(),
-        None if is_asking(verb) => line("Client id", "")?,
-        None => bail!("--client-id is needed where there is no terminal to ask on"),
-    };
-    if client_id.is_empty() {
-        bail!("the client id is empty");
-    }
-    if let Some(why) = unfit_for_oauth(&client_id) {
-        bail!("the client id {why}");
-    }
-    if let Some(which) = name.as_deref().and_then(hidden_character) {
-        bail!("the name has {which}");
-    }
-    is_new(&loaded, &key, &domain, &client_id, &verb.targets)?;
-    let file = file(verb, global, &loaded, &domain);
+    let details = EntryDetails::given_or_asked(verb, &loaded, told)?;
+    details.check_new(&loaded)?;
+    let file = file(verb, global, &loaded, &details.domain);
     let text = text_of(&file)?.unwrap_or_default();
-    // Who cannot encrypt is told before anything is typed.
+    // Encryption is checked before the secret is asked for.
     let (vault, _) = vault(global, &loaded.project);
     let document = SopsDocument::open(&text, &vault);
     let document = document.with_context(|| format!("cannot add to {}", file.display()))?;
@@ -159,23 +134,15 @@ fn add(
     let is_sops = document.is_some();
     let secret = secret(verb)?;
     let _lock = lock_project(global)?;
-    // Somebody else may have added while this one was asked.
-    is_new(&load(global), &key, &domain, &client_id, &verb.targets)?;
+    // The project may have changed while the questions were open.
+    details.check_new(&load(global))?;
     let client_secret = if is_sops {
         Held::Plain(Secret::new(&secret))
     } else {
         Held::Age(seal(secret.as_bytes(), &recipients)?)
     };
-    let entry = NewEntry {
-        domain: domain.as_str().to_owned(),
-        name,
-        key: key.as_str().to_owned(),
-        client_id,
-        client_secret,
-        adopt: verb.adopt,
-        leave_integration: false,
-        targets: verb.targets.clone(),
-    };
+    let entry = details.into_entry(client_secret, verb.adopt);
+    let key = entry.key.clone();
     if is_sops {
         write_sops(global, &file, &vault, &[entry])?;
     } else {
@@ -183,6 +150,94 @@ fn add(
     }
     console::print(&format!("Added `{key}` to {}.\n", file.display()))?;
     Ok(ExitStatus::Success)
+}
+
+/// What the new entry says, but for its secret.
+struct EntryDetails {
+    domain: Domain,
+    name: Option<String>,
+    key: Key,
+    client_id: String,
+    targets: Vec<String>,
+}
+
+impl EntryDetails {
+    /// From the command line, and from questions where something is missing there.
+    fn given_or_asked(
+        verb: &Add,
+        loaded: &Loaded,
+        told: &BTreeSet<Domain>,
+    ) -> anyhow::Result<Self> {
+        let domain = domain(verb, loaded, told)?;
+        let name = match (&verb.name, is_asking(verb)) {
+            (Some(name), _) => Some(name.trim().to_owned()),
+            (None, true) => Some(line("Name, as Home Assistant shows it", domain.as_str())?),
+            (None, false) => None,
+        };
+        let name = name.filter(|name| !name.is_empty() && name != domain.as_str());
+        let key = match &verb.key {
+            Some(key) => key.clone(),
+            None => Key::of_name(name.as_deref().unwrap_or(domain.as_str()))
+                .context("no key can be made from this name: give one with --key")?,
+        };
+        let client_id = match &verb.client_id {
+            Some(id) => id.trim().to_owned(),
+            None if is_asking(verb) => line("Client id", "")?,
+            None => bail!("--client-id is needed where there is no terminal to ask on"),
+        };
+        if client_id.is_empty() {
+            bail!("the client id is empty");
+        }
+        if let Some(why) = unfit_for_oauth(&client_id) {
+            bail!("the client id {why}");
+        }
+        if let Some(which) = name.as_deref().and_then(hidden_character) {
+            bail!("the name has {which}");
+        }
+        Ok(Self { domain, name, key, client_id, targets: verb.targets.clone() })
+    }
+
+    /// Refuses what the next `validate` would refuse.
+    fn check_new(&self, loaded: &Loaded) -> anyhow::Result<()> {
+        for target in &self.targets {
+            if !loaded.project.targets.keys().any(|known| known.as_str() == target) {
+                bail!("there is no target `{target}` in appcred.yaml");
+            }
+        }
+        let wanted = match self.targets.as_slice() {
+            [] => Targets::All,
+            names => {
+                Targets::Only(names.iter().map(|name| TargetName::new(name.as_str())).collect())
+            }
+        };
+        for entry in loaded.entries.iter().filter(|entry| entry.targets.overlap(&wanted)) {
+            if entry.key.value == self.key {
+                bail!(
+                    "key `{}` is taken by the entry at {}: give another with --key",
+                    self.key,
+                    entry.place
+                );
+            }
+            let is_same = matches!(&entry.client_id.value, Reference::Plain(id) if id.expose() == self.client_id);
+            if is_same && entry.domain.value == self.domain {
+                bail!("the entry at {} has this client already", entry.place);
+            }
+        }
+        Ok(())
+    }
+
+    fn into_entry(self, client_secret: Held, adopt: bool) -> NewEntry {
+        NewEntry {
+            domain: self.domain.as_str().to_owned(),
+            name: self.name,
+            key: self.key.as_str().to_owned(),
+            client_id: self.client_id,
+            client_secret,
+            adopt,
+            leave_integration: false,
+            targets: self.targets,
+        }
+    }
 }
 
 /// Whether somebody is asked for what is not given.
@@ -302,36 +357,6 @@ fn secret(verb: &Add) -> anyhow::Result<Zeroizing<String>> {
         bail!("the client secret {why}");
     }
     Ok(secret)
-}
-
-/// Refuses what the next `validate` would refuse.
-fn is_new(
-    loaded: &Loaded,
-    key: &Key,
-    domain: &Domain,
-    client_id: &str,
-    targets: &[String],
-) -> anyhow::Result<()> {
-    for target in targets {
-        if !loaded.project.targets.keys().any(|known| known.as_str() == target) {
-            bail!("there is no target `{target}` in appcred.yaml");
-        }
-    }
-    let wanted = match targets {
-        [] => Targets::All,
-        names => Targets::Only(names.iter().map(|name| TargetName::new(name.as_str())).collect()),
-    };
-    for entry in loaded.entries.iter().filter(|entry| entry.targets.overlap(&wanted)) {
-        if entry.key.value == *key {
-            bail!("key `{key}` is taken by the entry at {}: give another with --key", entry.place);
-        }
-        let is_same =
-            matches!(&entry.client_id.value, Reference::Plain(id) if id.expose() == client_id);
-        if is_same && entry.domain.value == *domain {
-            bail!("the entry at {} has this client already", entry.place);
-        }
-    }
-    Ok(())
 }
 
 /// The manifest to add to.

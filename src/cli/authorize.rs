@@ -16,7 +16,7 @@ use crate::plan::{Action, SetupState, Step};
 use crate::reconcile::{LATER, task};
 use crate::report::set_up;
 use crate::setup::consent::{Wait, wait};
-use crate::setup::drive::{self, FlowState, Task};
+use crate::setup::drive::{self, FlowState, SetUpTask};
 use crate::setup::redirect_uri;
 use crate::target::home_assistant::HomeAssistant;
 use crate::target::{Refusal, Stop, Target};
@@ -232,7 +232,7 @@ impl AccountLinking<'_> {
 
     async fn carry_on(
         &self,
-        task: &Task<'_>,
+        task: &SetUpTask<'_>,
         flow: FlowId,
         shown: FlowStep,
         ended: Wait,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow, bail};
 use secrecy::zeroize::Zeroizing;
 
-use crate::encrypted_file::{NotSealed, Opened, Seals};
+use crate::encrypted_file::{EncryptedFileError, EncryptionContext, Opened};
 use crate::files::{self, NotWritten, TEXT_LIMIT};
 use crate::manifest::{InClear, Loaded, Project, Request, check, secret_values};
 use crate::secret::{IdentityProblem, SecretResolver, env, is_age_file};
@@ -184,7 +184,8 @@ impl EditSession<'_> {
         }
         let now = environment::timestamp();
         let keep_plain = self.project.allow_plaintext;
-        let seals = Seals { recipients: &self.project.age.recipients, now: &now, keep_plain };
+        let seals =
+            EncryptionContext { recipients: &self.project.age.recipients, now: &now, keep_plain };
         let after = match opened.seal(text, seals) {
             Ok(after) => after,
             Err(why) => {
@@ -209,7 +210,7 @@ impl EditSession<'_> {
         }
     }
 
-    fn closed(&self, why: &NotSealed) -> anyhow::Error {
+    fn closed(&self, why: &EncryptedFileError) -> anyhow::Error {
         for problem in &self.identity_problems {
             console::tell(&format!("warning: {problem}\n"));
         }
@@ -225,7 +226,7 @@ impl EditSession<'_> {
     }
 }
 
-fn with_help(why: &NotSealed) -> String {
+fn with_help(why: &EncryptedFileError) -> String {
     let help = why.help().map(|help| format!("; {help}")).unwrap_or_default();
     format!("{why}{help}")
 }

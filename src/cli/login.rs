@@ -7,12 +7,12 @@ use anyhow::{Context, bail};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use crate::callback::{Answer, Arrival, Loopback, is_same_state};
+use crate::callback::{Arrival, AuthorizationResponse, Loopback, is_same_state};
 use crate::connect::{AuthMethod, HomeAssistantEndpoint};
 use crate::model::{HandOverError, Secret};
 use crate::secret::SecretResolver;
-use crate::session::Store;
-use crate::target::home_assistant::{self, Session, Settings, SignIn, SignInError};
+use crate::session::SessionStore;
+use crate::target::home_assistant::{self, ConnectionSettings, LoginSession, SignIn, SignInError};
 use crate::workspace::one_home_assistant;
 
 use super::exit::ExitStatus;
@@ -82,7 +82,7 @@ pub(super) async fn run(global: &Global, verb: &Login) -> anyhow::Result<ExitSta
 async fn sign_in(
     endpoint: &HomeAssistantEndpoint,
     verb: &Login,
-) -> anyhow::Result<Option<Session>> {
+) -> anyhow::Result<Option<LoginSession>> {
     let listening = Loopback::listen(verb.port, SignIn::RETURN).await;
     let mut listener = listening.with_context(|| {
         format!("cannot listen on port {} of this machine; choose another by --port", verb.port)
@@ -104,7 +104,8 @@ async fn sign_in(
     };
     let (session, token) = granted?;
     listener.close().await?;
-    let settings = Settings { url: endpoint.url.clone(), token, network: endpoint.network.clone() };
+    let settings =
+        ConnectionSettings { url: endpoint.url.clone(), token, network: endpoint.network.clone() };
     match home_assistant::connect(settings).await {
         Ok(connected) => connected.close().await,
         Err(why) => {
@@ -119,7 +120,7 @@ async fn sign_in(
 async fn granted(
     sign_in: &SignIn,
     listener: &mut Loopback,
-) -> Result<(Session, Secret), HandOverError> {
+) -> Result<(LoginSession, Secret), HandOverError> {
     let mut pasted = pasted_lines();
     loop {
         let taken = tokio::select! {
@@ -131,7 +132,7 @@ async fn granted(
             }
             Some(line) = pasted.recv() => {
                 let Some((_, query)) = line.trim().split_once('?') else { continue };
-                let state = Answer::read(query).state;
+                let state = AuthorizationResponse::read(query).state;
                 if !state.is_some_and(|state| is_same_state(&state, sign_in.state())) {
                     console::tell("This does not belong to the sign-in that appcred waits for.\n");
                     continue;
@@ -149,8 +150,8 @@ async fn granted(
 }
 
 /// Exchanges what came back for a session.
-async fn redeem(sign_in: &SignIn, query: &str) -> Result<(Session, Secret), HandOverError> {
-    let Some(code) = Answer::read(query).code else {
+async fn redeem(sign_in: &SignIn, query: &str) -> Result<(LoginSession, Secret), HandOverError> {
+    let Some(code) = AuthorizationResponse::read(query).code else {
         return Err(HandOverError::NotNow("Home Assistant gave no code".to_owned()));
     };
     sign_in.finish(&code).await.map_err(|why| match why {
@@ -177,8 +178,8 @@ fn pasted_lines() -> mpsc::Receiver<String> {
 
 /// Keeps the session and ends the one that was there before.
 async fn keep(
-    session: &Session,
-    store: &Store,
+    session: &LoginSession,
+    store: &SessionStore,
     vault: &SecretResolver,
     endpoint: &HomeAssistantEndpoint,
 ) -> anyhow::Result<std::path::PathBuf> {

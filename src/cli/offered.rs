@@ -11,7 +11,7 @@ use crate::integrations;
 use crate::manifest::{Loaded, Project};
 use crate::model::Domain;
 use crate::secret::SecretResolver;
-use crate::session::Store;
+use crate::session::SessionStore;
 use crate::suggest;
 use crate::target::Target;
 use crate::workspace::select;
@@ -38,7 +38,7 @@ pub(super) async fn told(global: &Global, loaded: &Loaded, targets: &[String]) -
 async fn integrations(
     endpoint: &Endpoint,
     vault: &SecretResolver,
-    sessions: Option<&Store>,
+    sessions: Option<&SessionStore>,
 ) -> Result<BTreeSet<Domain>, ConnectError> {
     let Target::HomeAssistant(ha) = endpoint.connect(vault, sessions).await? else {
         return Ok(BTreeSet::new());

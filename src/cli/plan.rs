@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 
 use crate::plan::{Action, CredentialState, Plan, Why};
 use crate::report::{Report, Verb, json, text};
-use crate::target::snapshot::Source;
+use crate::target::snapshot::SnapshotLocation;
 use crate::workspace::{Against, TargetView, max_age};
 
 use super::exit::ExitStatus;
@@ -45,8 +45,8 @@ pub(super) struct PlanArgs {
     ///
     /// What a snapshot cannot tell is shown as unknown. An address that asks for a token, as the status
     /// page of `appcred watch` may, is sent that of APPCRED_SNAPSHOT_TOKEN.
-    #[arg(long, value_name = "FILE|URL", value_parser = Source::parse)]
-    against: Option<Source>,
+    #[arg(long, value_name = "FILE|URL", value_parser = SnapshotLocation::parse)]
+    against: Option<SnapshotLocation>,
     /// Refuse a snapshot that is older, as in 30m, 24h or 7d
     #[arg(long, value_name = "AGE", requires = "against", value_parser = max_age)]
     max_age: Option<SignedDuration>,

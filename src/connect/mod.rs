@@ -8,7 +8,7 @@ use crate::http::Network;
 use crate::manifest::{self, Command, Token};
 use crate::model::{Place, Reference, Secret};
 use crate::secret::{self, SecretResolver, token};
-use crate::session::Store;
+use crate::session::SessionStore;
 use crate::target::config_dir::ConfigDir;
 use crate::target::{Target, home_assistant};
 
@@ -57,7 +57,7 @@ impl From<&manifest::Target> for Endpoint {
             manifest::Target::HomeAssistant { url, token, network } => {
                 Self::HomeAssistant(HomeAssistantEndpoint {
                     url: url.clone(),
-                    network: network.clone(),
+                    network: (**network).clone(),
                     auth: token.into(),
                 })
             }
@@ -92,7 +92,11 @@ impl Endpoint {
     }
 
     /// Every file that connecting reads or runs: where one changes, the connection is another one.
-    pub fn files(&self, resolver: &SecretResolver, sessions: Option<&Store>) -> Vec<PathBuf> {
+    pub fn files(
+        &self,
+        resolver: &SecretResolver,
+        sessions: Option<&SessionStore>,
+    ) -> Vec<PathBuf> {
         let Self::HomeAssistant(endpoint) = self else { return Vec::new() };
         let mut files: Vec<PathBuf> = endpoint.network.ca_file.iter().cloned().collect();
         match &endpoint.auth {
@@ -120,14 +124,14 @@ impl Endpoint {
     pub async fn connect(
         &self,
         resolver: &SecretResolver,
-        sessions: Option<&Store>,
+        sessions: Option<&SessionStore>,
     ) -> Result<Target, ConnectError> {
         match self {
             Self::ConfigDir(folder) => Ok(Target::ConfigDir(ConfigDir::new(folder.clone()))),
             Self::HomeAssistant(endpoint) => {
                 let token = endpoint.token(resolver, sessions).await?;
                 let HomeAssistantEndpoint { url, network, .. } = endpoint.clone();
-                let settings = home_assistant::Settings { url, token, network };
+                let settings = home_assistant::ConnectionSettings { url, token, network };
                 Ok(Target::HomeAssistant(Box::new(home_assistant::connect(settings).await?)))
             }
         }
@@ -138,7 +142,7 @@ impl HomeAssistantEndpoint {
     async fn token(
         &self,
         resolver: &SecretResolver,
-        sessions: Option<&Store>,
+        sessions: Option<&SessionStore>,
     ) -> Result<Secret, ConnectError> {
         let url = &self.url;
         let unread = |why| ConnectError::Token { url: url.clone(), why };
@@ -161,7 +165,7 @@ async fn from_session(
     url: &str,
     network: &Network,
     resolver: &SecretResolver,
-    sessions: Option<&Store>,
+    sessions: Option<&SessionStore>,
 ) -> Result<Secret, ConnectError> {
     let address = home_assistant::canonical(url)?;
     let session = match sessions {

@@ -6,7 +6,7 @@ use crate::http::Network;
 use crate::manifest::Command;
 use crate::model::{Place, Reference, Secret};
 use crate::secret::{AllowedPaths, Identities, SecretResolver};
-use crate::session::Store;
+use crate::session::SessionStore;
 
 fn endpoint(auth: AuthMethod) -> Endpoint {
     let network = Network { ca_file: Some(PathBuf::from("ca.pem")), ..Network::default() };
@@ -35,7 +35,7 @@ fn every_file_that_connecting_reads_is_known() {
     let project = folder.path().canonicalize().unwrap();
     std::fs::write(project.join("secrets.yaml"), "token: x\n").unwrap();
     std::fs::write(project.join("token.txt"), "x").unwrap();
-    let store = Store::new(PathBuf::from("/sessions"));
+    let store = SessionStore::new(PathBuf::from("/sessions"));
     let (resolver, file) = (resolver(&project), project.join("appcred.yaml"));
     let session = store.file("http://ha:8123");
     let command = |program: &str| {
@@ -74,7 +74,8 @@ fn another_token_is_another_endpoint_and_none_is_printed() {
 #[tokio::test]
 async fn without_a_session_the_error_says_how_to_sign_in() {
     let folder = tempfile::tempdir().unwrap();
-    let (resolver, store) = (resolver(folder.path()), Store::new(folder.path().join("none")));
+    let (resolver, store) =
+        (resolver(folder.path()), SessionStore::new(folder.path().join("none")));
     for sessions in [None, Some(&store)] {
         let error = endpoint(AuthMethod::Session).connect(&resolver, sessions).await.err().unwrap();
         assert!(matches!(error, ConnectError::NotSignedIn { .. }));

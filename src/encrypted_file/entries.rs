@@ -2,7 +2,7 @@
 
 use secrecy::zeroize::Zeroizing;
 
-use super::{NotSealed, Seals};
+use super::{EncryptedFileError, EncryptionContext};
 use crate::model::{PlainText, Secret};
 use crate::secret::seal::seal;
 use crate::secret::{SecretResolver, Unreadable};
@@ -10,7 +10,7 @@ use crate::yaml_edit::{Held, New, Old, Slot, Unfit, all_slots, put, slots};
 
 /// The values of such a text, opened.
 pub(super) struct Entries {
-    opened: Vec<Value>,
+    opened: Vec<OpenedValue>,
     /// What stood in clear.
     plain: Vec<Secret>,
     /// Where what could not be opened stands in the text in clear.
@@ -18,7 +18,7 @@ pub(super) struct Entries {
 }
 
 /// A value that was opened.
-struct Value {
+struct OpenedValue {
     field: String,
     of: String,
     plain: Secret,
@@ -30,7 +30,7 @@ impl Entries {
     pub(super) fn open(
         text: &str,
         vault: &SecretResolver,
-    ) -> Result<(Self, Zeroizing<String>), NotSealed> {
+    ) -> Result<(Self, Zeroizing<String>), EncryptedFileError> {
         // What is no YAML, or not now, has nothing that could be opened.
         let Ok(slots) = slots(text) else {
             let nothing = Self { opened: Vec::new(), plain: Vec::new(), closed: Vec::new() };
@@ -46,7 +46,7 @@ impl Entries {
             match plain(armored, vault) {
                 Ok(plain) => {
                     let (field, of) = (slot.field.clone(), slot.of.clone());
-                    opened.push(Value { field, of, plain, old });
+                    opened.push(OpenedValue { field, of, plain, old });
                     places.push(slot);
                 }
                 Err(why) => shut.push((armored, why)),
@@ -66,7 +66,7 @@ impl Entries {
         let closed = shut.into_iter().map(|(armored, why)| (line_of(armored), why)).collect();
         let entries = Self { opened, plain: in_clear, closed };
         // Nothing may be lost on the way there and back.
-        let nothing_new = Seals { recipients: &[], now: "", keep_plain: true };
+        let nothing_new = EncryptionContext { recipients: &[], now: "", keep_plain: true };
         if entries.seal(&clear, nothing_new)? != text {
             return Err(Unfit::Line(1).into());
         }
@@ -74,10 +74,14 @@ impl Entries {
     }
 
     /// Encrypts what stands in clear, with the old ciphertext for what is as it was.
-    pub(super) fn seal(&self, text: &str, with: Seals<'_>) -> Result<String, NotSealed> {
+    pub(super) fn seal(
+        &self,
+        text: &str,
+        with: EncryptionContext<'_>,
+    ) -> Result<String, EncryptedFileError> {
         let slots = all_slots(text)?;
-        let mut left: Vec<&Value> = self.opened.iter().collect();
-        let mut new: Vec<(&Slot, Sealed<'_>)> = Vec::new();
+        let mut left: Vec<&OpenedValue> = self.opened.iter().collect();
+        let mut new: Vec<(&Slot, Replacement<'_>)> = Vec::new();
         for of_same_entry in [true, false] {
             for slot in &slots {
                 let Held::Plain(secret) = &slot.held else { continue };
@@ -91,13 +95,13 @@ impl Entries {
                         && (old.of == slot.of || !of_same_entry)
                 });
                 if let Some(same) = same {
-                    new.push((slot, Sealed::As(&left.remove(same).old)));
+                    new.push((slot, Replacement::As(&left.remove(same).old)));
                 } else if !of_same_entry
                     && self.is_secret(slot, secret)
                     && !(with.keep_plain && self.plain.contains(secret))
                 {
                     let armored = seal(secret.expose().as_bytes(), with.recipients)?;
-                    new.push((slot, Sealed::Anew(armored)));
+                    new.push((slot, Replacement::Anew(armored)));
                 }
             }
         }
@@ -107,7 +111,7 @@ impl Entries {
 
     /// What may be in plain text is a secret where it was one.
     fn is_secret(&self, slot: &Slot, secret: &Secret) -> bool {
-        let was_encrypted = |old: &Value| old.field == slot.field && old.of == slot.of;
+        let was_encrypted = |old: &OpenedValue| old.field == slot.field && old.of == slot.of;
         match slot.plain_text {
             PlainText::Refused => true,
             PlainText::Accepted | PlainText::Usual => {
@@ -118,12 +122,12 @@ impl Entries {
 }
 
 /// What is put in the place of a value in clear.
-enum Sealed<'o> {
+enum Replacement<'o> {
     As(&'o Old),
     Anew(String),
 }
 
-impl Sealed<'_> {
+impl Replacement<'_> {
     fn as_new(&self) -> New<'_> {
         match self {
             Self::As(old) => New::Old(old),

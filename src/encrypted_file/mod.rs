@@ -11,7 +11,7 @@ use std::str::Utf8Error;
 use secrecy::zeroize::Zeroizing;
 use thiserror::Error;
 
-use crate::secret::seal::{Unsealed, seal, seal_binary};
+use crate::secret::seal::{AgeEncryptError, seal, seal_binary};
 use crate::secret::{SecretResolver, SopsDocument, Unreadable, Unwritten, is_age_file};
 use crate::yaml_edit::Unfit;
 
@@ -20,7 +20,7 @@ pub use rekey::{Rekeyed, rekeyed};
 
 /// Why a file is not opened or not sealed.
 #[derive(Debug, Error)]
-pub enum NotSealed {
+pub enum EncryptedFileError {
     /// It cannot be decrypted.
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
@@ -40,13 +40,13 @@ pub enum NotSealed {
     Unfit(#[from] Unfit),
     /// It cannot be encrypted.
     #[error(transparent)]
-    Unsealed(#[from] Unsealed),
+    Encrypt(#[from] AgeEncryptError),
     /// It is no text.
     #[error("it is not UTF-8 text")]
     NotText(#[from] Utf8Error),
 }
 
-impl NotSealed {
+impl EncryptedFileError {
     /// What to do about it, where that can be told.
     pub fn help(&self) -> Option<&'static str> {
         match self {
@@ -60,7 +60,7 @@ impl NotSealed {
 
 /// With what files are sealed.
 #[derive(Clone, Copy)]
-pub struct Seals<'s> {
+pub struct EncryptionContext<'s> {
     /// To whom, unless the file itself says.
     pub recipients: &'s [String],
     /// The time, as in `2026-11-24T10:00:00Z`.
@@ -71,12 +71,12 @@ pub struct Seals<'s> {
 
 /// A file that was opened.
 pub struct Opened<'t> {
-    form: Form<'t>,
+    form: FileFormat<'t>,
     bytes: &'t [u8],
     clear: Zeroizing<String>,
 }
 
-enum Form<'t> {
+enum FileFormat<'t> {
     Sops(Box<SopsDocument<'t>>),
     Age { armored: bool },
     Entries(Entries),
@@ -87,20 +87,20 @@ impl<'t> Opened<'t> {
     ///
     /// # Errors
     /// Where it cannot be decrypted, or not be changed in place.
-    pub fn new(bytes: &'t [u8], vault: &SecretResolver) -> Result<Self, NotSealed> {
+    pub fn new(bytes: &'t [u8], vault: &SecretResolver) -> Result<Self, EncryptedFileError> {
         if is_age_file(bytes) {
             let plain = vault.open(bytes)?;
             let clear = Zeroizing::new(std::str::from_utf8(&plain)?.to_owned());
             let armored = bytes.trim_ascii_start().starts_with(b"-----BEGIN");
-            return Ok(Self { form: Form::Age { armored }, bytes, clear });
+            return Ok(Self { form: FileFormat::Age { armored }, bytes, clear });
         }
         let text = std::str::from_utf8(bytes)?;
         if let Some(document) = SopsDocument::open(text, vault)? {
             let clear = document.clear()?;
-            return Ok(Self { form: Form::Sops(Box::new(document)), bytes, clear });
+            return Ok(Self { form: FileFormat::Sops(Box::new(document)), bytes, clear });
         }
         let (entries, clear) = Entries::open(text, vault)?;
-        Ok(Self { form: Form::Entries(entries), bytes, clear })
+        Ok(Self { form: FileFormat::Entries(entries), bytes, clear })
     }
 
     /// The text, with all that could be opened in clear.
@@ -111,8 +111,8 @@ impl<'t> Opened<'t> {
     /// The lines of the text whose values could not be opened, and why; they stay as they are.
     pub fn closed(&self) -> &[(u32, Unreadable)] {
         match &self.form {
-            Form::Entries(entries) => &entries.closed,
-            Form::Sops(_) | Form::Age { .. } => &[],
+            FileFormat::Entries(entries) => &entries.closed,
+            FileFormat::Sops(_) | FileFormat::Age { .. } => &[],
         }
     }
 
@@ -120,15 +120,23 @@ impl<'t> Opened<'t> {
     ///
     /// # Errors
     /// Where it cannot be encrypted, or does not fit into its form.
-    pub fn seal(&self, text: &str, with: Seals<'_>) -> Result<Vec<u8>, NotSealed> {
+    pub fn seal(
+        &self,
+        text: &str,
+        with: EncryptionContext<'_>,
+    ) -> Result<Vec<u8>, EncryptedFileError> {
         if text == *self.clear {
             return Ok(self.bytes.to_vec());
         }
         match &self.form {
-            Form::Sops(document) => Ok(document.seal(text, with.now)?.into_bytes()),
-            Form::Entries(entries) => Ok(entries.seal(text, with)?.into_bytes()),
-            Form::Age { armored: true } => Ok(seal(text.as_bytes(), with.recipients)?.into_bytes()),
-            Form::Age { armored: false } => Ok(seal_binary(text.as_bytes(), with.recipients)?),
+            FileFormat::Sops(document) => Ok(document.seal(text, with.now)?.into_bytes()),
+            FileFormat::Entries(entries) => Ok(entries.seal(text, with)?.into_bytes()),
+            FileFormat::Age { armored: true } => {
+                Ok(seal(text.as_bytes(), with.recipients)?.into_bytes())
+            }
+            FileFormat::Age { armored: false } => {
+                Ok(seal_binary(text.as_bytes(), with.recipients)?)
+            }
         }
     }
 }

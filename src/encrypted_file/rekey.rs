@@ -1,8 +1,8 @@
 //! The same values for other recipients.
 
-use super::NotSealed;
+use super::EncryptedFileError;
 use crate::secret::seal::{seal, seal_binary};
-use crate::secret::{Sealed, SecretResolver, SopsDocument, Unreadable, is_age_file};
+use crate::secret::{RecipientComparison, SecretResolver, SopsDocument, Unreadable, is_age_file};
 use crate::yaml_edit::{Held, New, put, slots};
 
 const ARMORED: &str = "BEGIN AGE ENCRYPTED FILE";
@@ -26,7 +26,7 @@ pub fn rekeyed(
     recipients: &[String],
     anew: bool,
     vault: &SecretResolver,
-) -> Result<Rekeyed, NotSealed> {
+) -> Result<Rekeyed, EncryptedFileError> {
     if is_age_file(bytes) {
         if !is_due(bytes, recipients, anew, vault)? {
             return Ok(Rekeyed::default());
@@ -54,7 +54,7 @@ pub fn rekeyed(
     let mut new = Vec::new();
     for slot in &slots {
         let Held::Age(armored) = &slot.held else { continue };
-        let unread = |why| NotSealed::Value { line: slot.span.line, why };
+        let unread = |why| EncryptedFileError::Value { line: slot.span.line, why };
         if is_due(armored.as_bytes(), recipients, anew, vault).map_err(unread)? {
             let plain = vault.open(armored.as_bytes()).map_err(unread)?;
             new.push((slot, seal(&plain, recipients)?));
@@ -74,8 +74,8 @@ fn is_due(
     vault: &SecretResolver,
 ) -> Result<bool, Unreadable> {
     Ok(match vault.sealed_to(file, recipients)? {
-        Sealed::Same => anew,
-        Sealed::Other => true,
-        Sealed::Passphrase => false,
+        RecipientComparison::Same => anew,
+        RecipientComparison::Other => true,
+        RecipientComparison::Passphrase => false,
     })
 }

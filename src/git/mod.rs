@@ -70,7 +70,7 @@ pub fn identities(folder: &Path) -> Result<Vec<PathBuf>, GitError> {
 /// Where git cannot be run, or refuses.
 pub fn would_take(file: &Path) -> Result<bool, GitError> {
     let arguments = ["check-ignore", "--quiet", "--"];
-    ask(file, &arguments).map(|answer| answer == Answer::No)
+    ask(file, &arguments).map(|answer| answer == GitAnswer::No)
 }
 
 /// Whether Git tracks a file, and stores it as it is: not encrypted by a filter such as git-crypt.
@@ -78,7 +78,7 @@ pub fn would_take(file: &Path) -> Result<bool, GitError> {
 /// # Errors
 /// Where git cannot be run, or refuses.
 pub fn stores_as_it_is(file: &Path) -> Result<bool, GitError> {
-    if ask(file, &["ls-files", "--error-unmatch", "--"])? == Answer::No {
+    if ask(file, &["ls-files", "--error-unmatch", "--"])? == GitAnswer::No {
         return Ok(false);
     }
     let (folder, name) = parts(file);
@@ -89,18 +89,18 @@ pub fn stores_as_it_is(file: &Path) -> Result<bool, GitError> {
 }
 
 #[derive(PartialEq, Eq)]
-enum Answer {
+enum GitAnswer {
     Yes,
     No,
 }
 
 /// Asks a command that ends with 0 for yes and 1 for no about a file.
-fn ask(file: &Path, arguments: &[&str]) -> Result<Answer, GitError> {
+fn ask(file: &Path, arguments: &[&str]) -> Result<GitAnswer, GitError> {
     let (folder, name) = parts(file);
     let output = git(folder).args(arguments).arg(name).output()?;
     match output.status.code() {
-        Some(0) => Ok(Answer::Yes),
-        Some(1) => Ok(Answer::No),
+        Some(0) => Ok(GitAnswer::Yes),
+        Some(1) => Ok(GitAnswer::No),
         _ => Err(refused(&output.stderr)),
     }
 }

@@ -12,7 +12,7 @@ mod tls;
 mod tunnel;
 
 pub use proxy::{BadProxy, ProxyAddress};
-pub use tunnel::{ConnectError, Stream};
+pub use tunnel::{Stream, TunnelError};
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -92,12 +92,8 @@ impl Network {
     ///
     /// # Errors
     /// Where there is no way to it.
-    pub async fn connect(
-        &self,
-        url: &Url,
-        tls: &Arc<ClientConfig>,
-    ) -> Result<Stream, ConnectError> {
-        let proxy = self.proxy_for(url).map_err(ConnectError::Proxy)?;
+    pub async fn connect(&self, url: &Url, tls: &Arc<ClientConfig>) -> Result<Stream, TunnelError> {
+        let proxy = self.proxy_for(url).map_err(TunnelError::Proxy)?;
         tunnel::connect(url, proxy.as_ref(), tls).await
     }
 

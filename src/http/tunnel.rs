@@ -30,7 +30,7 @@ pub type Stream = Box<dyn Io>;
 
 /// Why there is no connection.
 #[derive(Debug, Error)]
-pub enum ConnectError {
+pub enum TunnelError {
     /// The name of the place is not found.
     #[error("{0}")]
     Name(io::Error),
@@ -47,27 +47,27 @@ pub(super) async fn connect(
     url: &Url,
     proxy: Option<&ProxyAddress>,
     tls: &Arc<ClientConfig>,
-) -> Result<Stream, ConnectError> {
+) -> Result<Stream, TunnelError> {
     let Some(proxy) = proxy else { return Ok(Box::new(direct(url).await?)) };
     let to_proxy = direct(proxy.url()).await.map_err(|error| {
-        ConnectError::Proxy(format!("the proxy {proxy} cannot be reached: {error}"))
+        TunnelError::Proxy(format!("the proxy {proxy} cannot be reached: {error}"))
     })?;
     let io: Stream = if proxy.url().scheme() == "https" {
         Box::new(encrypted(to_proxy, proxy, tls).await?)
     } else {
         Box::new(to_proxy)
     };
-    through(io, url, proxy).await.map_err(ConnectError::Proxy)
+    through(io, url, proxy).await.map_err(TunnelError::Proxy)
 }
 
 /// Without any proxy.
-async fn direct(url: &Url) -> Result<TcpStream, ConnectError> {
+async fn direct(url: &Url) -> Result<TcpStream, TunnelError> {
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
     let port = url.port_or_known_default().unwrap_or_default();
-    let addresses = lookup_host((host, port)).await.map_err(ConnectError::Name)?;
+    let addresses = lookup_host((host, port)).await.map_err(TunnelError::Name)?;
     let addresses: Vec<_> = addresses.collect();
-    let stream = TcpStream::connect(&*addresses).await.map_err(ConnectError::Connect)?;
-    stream.set_nodelay(true).map_err(ConnectError::Connect)?;
+    let stream = TcpStream::connect(&*addresses).await.map_err(TunnelError::Connect)?;
+    stream.set_nodelay(true).map_err(TunnelError::Connect)?;
     Ok(stream)
 }
 
@@ -75,8 +75,8 @@ async fn encrypted(
     stream: TcpStream,
     proxy: &ProxyAddress,
     tls: &Arc<ClientConfig>,
-) -> Result<impl Io + use<>, ConnectError> {
-    let fault = |why: String| ConnectError::Proxy(format!("no TLS to the proxy {proxy}: {why}"));
+) -> Result<impl Io + use<>, TunnelError> {
+    let fault = |why: String| TunnelError::Proxy(format!("no TLS to the proxy {proxy}: {why}"));
     let host = proxy.url().host_str().unwrap_or_default().trim_matches(['[', ']']);
     let name = ServerName::try_from(host.to_owned()).map_err(|error| fault(error.to_string()))?;
     let connector = TlsConnector::from(Arc::clone(tls));

@@ -57,7 +57,7 @@ pub enum Target {
         /// How its access token is had.
         token: Token,
         /// How it is reached.
-        network: Network,
+        network: Box<Network>,
     },
     /// The configuration folder of an HA that does not run.
     ConfigDir(PathBuf),
@@ -374,6 +374,6 @@ impl ProjectDecoder<'_, '_> {
             .fields
             .token(fields, handling, paths.folder, |decoder, pair| decoder.path(paths, pair));
         let network = self.fields.network(fields, self.paths);
-        Some(Target::HomeAssistant { url: address?, token: token?, network: network? })
+        Some(Target::HomeAssistant { url: address?, token: token?, network: Box::new(network?) })
     }
 }

@@ -48,7 +48,7 @@ pub enum FlowStep {
     /// HA goes on when it is looked at again.
     Advancing,
     /// The account is linked.
-    Created(CreatedEntry),
+    Created(CreatedAccount),
     /// It ended without a new account; that may be a success.
     Aborted {
         /// HA's word for the reason.
@@ -112,7 +112,7 @@ pub struct DeviceCode {
 
 /// A config entry as a flow made it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CreatedEntry {
+pub struct CreatedAccount {
     /// HA's id.
     pub entry: EntryId,
     /// What HA shows.

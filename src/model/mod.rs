@@ -23,7 +23,7 @@ pub use credential::{Credential, Held, NewCredential};
 pub use credential_id::{generate_id, is_id_of_client};
 pub use desired::{Completeness, Desired, DesiredCredential, Unidentified};
 pub use flow::{
-    CreatedEntry, DeviceCode, FieldKind, FlowField, FlowForm, FlowStep, HandOverError, OpenFlow,
+    CreatedAccount, DeviceCode, FieldKind, FlowField, FlowForm, FlowStep, HandOverError, OpenFlow,
     Purpose,
 };
 pub use integration::{Answers, Implementation, Integration, OnDelete};

@@ -35,7 +35,7 @@ pub async fn apply<T: Execute>(
     stop: &Stop,
     progress: Progress<'_>,
 ) -> Vec<StepOutcome> {
-    let mut run = Run::new(plan, target, stop, progress);
+    let mut run = ApplyRun::new(plan, target, stop, progress);
     while run.begin_wave() {
         run.create(desired).await;
         run.reload_created().await;
@@ -48,7 +48,7 @@ pub async fn apply<T: Execute>(
 }
 
 /// A step on its way.
-struct Task<'a> {
+struct StepProgress<'a> {
     step: &'a Step,
     /// Whether it is in the wave that goes on now.
     is_begun: bool,
@@ -56,15 +56,15 @@ struct Task<'a> {
     outcome: Option<Outcome>,
 }
 
-impl Task<'_> {
+impl StepProgress<'_> {
     /// Whether it still has something to do in this wave.
     fn is_open(&self) -> bool {
         self.is_begun && self.outcome.is_none()
     }
 }
 
-struct Run<'a, T> {
-    tasks: Vec<Task<'a>>,
+struct ApplyRun<'a, T> {
+    tasks: Vec<StepProgress<'a>>,
     target: &'a mut T,
     stop: &'a Stop,
     progress: Progress<'a>,
@@ -72,11 +72,11 @@ struct Run<'a, T> {
     total: usize,
 }
 
-impl<'a, T: Execute> Run<'a, T> {
+impl<'a, T: Execute> ApplyRun<'a, T> {
     fn new(plan: &'a Plan, target: &'a mut T, stop: &'a Stop, progress: Progress<'a>) -> Self {
         let of_credentials = plan.steps.iter().filter(|step| !step.action.is_set_up());
         let tasks: Vec<_> = of_credentials
-            .map(|step| Task { step, is_begun: false, created: None, outcome: None })
+            .map(|step| StepProgress { step, is_begun: false, created: None, outcome: None })
             .collect();
         let operations = |step: &Step| {
             usize::from(step.action.wanted().is_some())
@@ -286,7 +286,10 @@ impl<'a, T: Execute> Run<'a, T> {
     }
 
     /// Reloads the accounts of the open tasks that are meant.
-    async fn reload(&mut self, is_meant: impl Fn(&Task<'_>) -> bool) -> Vec<(usize, Reload)> {
+    async fn reload(
+        &mut self,
+        is_meant: impl Fn(&StepProgress<'_>) -> bool,
+    ) -> Vec<(usize, Reload)> {
         let mut accounts = Vec::new();
         for (at, task) in self.tasks.iter().enumerate() {
             if task.is_open() && is_meant(task) {

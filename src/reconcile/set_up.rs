@@ -10,7 +10,7 @@ use crate::model::{
 };
 use crate::plan::{Action, Plan, Step, Wanted};
 use crate::setup::Guide;
-use crate::setup::drive::{self, FlowState, Task};
+use crate::setup::drive::{self, FlowState, SetUpTask};
 use crate::target::home_assistant::HomeAssistant;
 use crate::target::{Refusal, Stop};
 
@@ -39,7 +39,7 @@ pub async fn set_up(
         return;
     }
     let entries = by_key(desired);
-    let mut run = Run { desired, ha, stop, base: ha.frontend_base(), entries, now: None };
+    let mut run = SetUpRun { desired, ha, stop, base: ha.frontend_base(), entries, now: None };
     for steps in [abandons, set_ups] {
         if steps.iter().any(|step| matches!(step.action, Action::SetUp { account: None, .. })) {
             run.now = Some(ha.observed().await);
@@ -68,7 +68,7 @@ fn outcome(step: &Step, outcome: Outcome) -> StepOutcome {
     StepOutcome { step: step.id, outcome }
 }
 
-struct Run<'a> {
+struct SetUpRun<'a> {
     desired: &'a Desired,
     ha: &'a HomeAssistant,
     stop: &'a Stop,
@@ -78,7 +78,7 @@ struct Run<'a> {
     now: Option<Result<Observed, Refusal>>,
 }
 
-impl Run<'_> {
+impl SetUpRun<'_> {
     async fn carry_out(&self, step: &Step, blocker: Option<Outcome>) -> StepOutcome {
         let result = match (blocker, &step.action) {
             (Some(blocker), _) => blocker,
@@ -185,9 +185,9 @@ pub fn task<'a>(
     action: &'a Action,
     entry: &'a DesiredCredential,
     mark: &'a Mark,
-) -> Option<Task<'a>> {
+) -> Option<SetUpTask<'a>> {
     let Action::SetUp { wanted, account, .. } = action else { return None };
-    Some(Task {
+    Some(SetUpTask {
         mark,
         domain: &wanted.domain,
         guide: Guide {

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 use secrecy::zeroize::Zeroizing;
 
-use super::source::Source;
+use super::source::SecretSource;
 use super::{SecretResolver, Unreadable};
 use crate::model::{Reference, Secret};
 
-pub(super) const SOURCE: Source =
-    Source { tag: "env_var", read, files: |_, _, _| Vec::new(), plain_file: |_, _, _| None };
+pub(super) const SOURCE: SecretSource =
+    SecretSource { tag: "env_var", read, files: |_, _, _| Vec::new(), plain_file: |_, _, _| None };
 
 /// Variables that hold identities, or say how to get one.
 pub const SECRET_VARIABLES: [&str; 3] =

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use secrecy::zeroize::Zeroizing;
 
 use super::resolver::SecretResolver;
-use super::source::Source;
+use super::source::SecretSource;
 use super::{Unreadable, age, one_value, sops};
 use crate::files::{self, TEXT_LIMIT};
 use crate::model::Secret;
 
-pub(super) const SOURCE: Source = Source {
+pub(super) const SOURCE: SecretSource = SecretSource {
     tag: "file",
     read,
     files: |argument, base, resolver| inside(argument, base, resolver).into_iter().collect(),

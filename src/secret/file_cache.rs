@@ -11,12 +11,12 @@ use super::once_map::OnceMap;
 use crate::files::Stamp;
 
 /// What a file held when it was like this.
-struct Found<V> {
+struct CachedFile<V> {
     stamp: Option<Stamp>,
     content: Arc<Result<V, Unreadable>>,
 }
 
-impl<V> Clone for Found<V> {
+impl<V> Clone for CachedFile<V> {
     fn clone(&self) -> Self {
         Self { stamp: self.stamp, content: Arc::clone(&self.content) }
     }
@@ -24,8 +24,8 @@ impl<V> Clone for Found<V> {
 
 /// What files hold, by their real paths.
 pub(super) struct FileCache<V> {
-    read: OnceMap<PathBuf, Found<V>>,
-    earlier: BTreeMap<PathBuf, Found<V>>,
+    read: OnceMap<PathBuf, CachedFile<V>>,
+    earlier: BTreeMap<PathBuf, CachedFile<V>>,
 }
 
 impl<V> Default for FileCache<V> {
@@ -47,7 +47,7 @@ impl<V> FileCache<V> {
             let stamp = Stamp::of(path);
             match self.earlier.get(path).filter(|known| known.stamp == stamp) {
                 Some(known) => known.clone(),
-                None => Found { stamp, content: Arc::new(read()) },
+                None => CachedFile { stamp, content: Arc::new(read()) },
             }
         };
         self.read.with(&path.to_owned(), make, |found| then(&found.content))
@@ -55,7 +55,8 @@ impl<V> FileCache<V> {
 
     /// For the next run: all that was read in this one, but for what may have changed meanwhile.
     pub(super) fn renewed(&self, now: Timestamp) -> Self {
-        let is_settled = |found: &Found<V>| found.stamp.is_some_and(|stamp| stamp.is_settled(now));
+        let is_settled =
+            |found: &CachedFile<V>| found.stamp.is_some_and(|stamp| stamp.is_settled(now));
         let earlier = self.read.made().into_iter().filter(|(_, found)| is_settled(found)).collect();
         Self { read: OnceMap::default(), earlier }
     }

@@ -13,7 +13,7 @@ use crate::files::{self, TEXT_LIMIT};
 
 use super::ask::{Ask, Nobody, Person};
 use super::env::{IdentitySources, holds_identity};
-use super::locked::{LockedFile, LockedSsh, NotTaken, Parsed, parse};
+use super::locked::{IdentityLine, LockedFile, LockedSsh, NotTaken, parse};
 use super::program;
 use crate::model::Secret;
 
@@ -251,11 +251,11 @@ impl Identities {
 
     fn add_line(&mut self, word: &str, name: &str, line: usize) -> Result<(), IdentityProblem> {
         match parse(word, &self.person) {
-            Ok(Parsed::Free { key, recipient }) => {
+            Ok(IdentityLine::Free { key, recipient }) => {
                 self.recipients.push(recipient.clone());
                 self.free.push((key, Some(recipient)));
             }
-            Ok(Parsed::Asking(identity)) => self.asking.push(identity),
+            Ok(IdentityLine::Asking(identity)) => self.asking.push(identity),
             Err(NotTaken::NoIdentity) => {
                 return Err(IdentityProblem::Line { name: name.to_owned(), line });
             }

@@ -17,7 +17,7 @@ use super::recipients::ssh_mark;
 /// The most work that a passphrase may cost: a gibibyte of memory, and seconds.
 const MOST_WORK: u8 = 20;
 
-type Unlocked = Result<Vec<Box<dyn Identity + Send + Sync>>, DecryptError>;
+type DecryptedIdentities = Result<Vec<Box<dyn Identity + Send + Sync>>, DecryptError>;
 
 /// An OpenSSH key under a passphrase.
 pub(super) struct LockedSsh {
@@ -26,7 +26,7 @@ pub(super) struct LockedSsh {
     mark: String,
     name: String,
     person: Person,
-    unlocked: OnceLock<Unlocked>,
+    unlocked: OnceLock<DecryptedIdentities>,
 }
 
 impl LockedSsh {
@@ -61,7 +61,7 @@ pub(super) struct LockedFile {
     bytes: Vec<u8>,
     name: String,
     person: Person,
-    unlocked: OnceLock<Unlocked>,
+    unlocked: OnceLock<DecryptedIdentities>,
 }
 
 impl LockedFile {
@@ -76,7 +76,7 @@ impl LockedFile {
         })
     }
 
-    fn unlock(&self) -> Unlocked {
+    fn unlock(&self) -> DecryptedIdentities {
         let question = format!("Passphrase of the identity file {}", self.name);
         let passphrase = self.person.request_passphrase(&question);
         let key = with_passphrase(passphrase.ok_or(DecryptError::KeyDecryptionFailed)?);
@@ -88,7 +88,7 @@ impl LockedFile {
         let keys =
             lines.filter(|line| !line.is_empty() && !line.starts_with('#')).map(
                 |line| match parse(line, &self.person) {
-                    Ok(Parsed::Free { key, .. } | Parsed::Asking(key)) => Ok(key),
+                    Ok(IdentityLine::Free { key, .. } | IdentityLine::Asking(key)) => Ok(key),
                     Err(_) => Err(DecryptError::KeyDecryptionFailed),
                 },
             );
@@ -102,7 +102,10 @@ impl Identity for LockedFile {
     }
 }
 
-fn try_each(unlocked: &Unlocked, stanzas: &[&Stanza]) -> Option<Result<FileKey, DecryptError>> {
+fn try_each(
+    unlocked: &DecryptedIdentities,
+    stanzas: &[&Stanza],
+) -> Option<Result<FileKey, DecryptError>> {
     match unlocked {
         Ok(keys) => {
             keys.iter().find_map(|key| stanzas.iter().find_map(|stanza| key.unwrap_stanza(stanza)))
@@ -112,7 +115,7 @@ fn try_each(unlocked: &Unlocked, stanzas: &[&Stanza]) -> Option<Result<FileKey, 
 }
 
 /// One line of an identity file.
-pub(super) enum Parsed {
+pub(super) enum IdentityLine {
     /// Needs nobody.
     Free {
         /// The identity.
@@ -133,15 +136,15 @@ pub(super) enum NotTaken {
 }
 
 /// Reads one line of an identity file.
-pub(super) fn parse(line: &str, person: &Person) -> Result<Parsed, NotTaken> {
+pub(super) fn parse(line: &str, person: &Person) -> Result<IdentityLine, NotTaken> {
     if let Ok(key) = x25519::Identity::from_str(line) {
         let recipient = key.to_public().to_string();
-        return Ok(Parsed::Free { key: Box::new(key), recipient });
+        return Ok(IdentityLine::Free { key: Box::new(key), recipient });
     }
     let key = plugin::Identity::from_str(line).map_err(|_| NotTaken::NoIdentity)?;
     let plugin = IdentityPluginV1::new(key.plugin(), std::slice::from_ref(&key), person.clone())
         .map_err(|_| NotTaken::NoPlugin(format!("age-plugin-{}", key.plugin())))?;
-    Ok(Parsed::Asking(Box::new(Plugin { plugin, busy: Mutex::default() })))
+    Ok(IdentityLine::Asking(Box::new(Plugin { plugin, busy: Mutex::default() })))
 }
 
 /// An identity that a plugin keeps, as one on a hardware key. It is asked one question at a time.

@@ -44,7 +44,7 @@ pub use broken_file::BrokenFile;
 pub use env::holds_identity;
 pub use identities::{Identities, IdentityProblem};
 pub use recipient_mismatch::{RecipientMismatch, file_misfit, sops_misfit};
-pub use recipients::Sealed;
+pub use recipients::RecipientComparison;
 pub use resolver::{AllowedPaths, SecretResolver};
 pub use sops::{SopsDocument, SopsProblem, Unwritten};
 pub use source::tags;

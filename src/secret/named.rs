@@ -6,15 +6,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::resolver::SecretResolver;
-use super::source::Source;
+use super::source::SecretSource;
 use super::{BrokenFile, Unreadable, age, broken_file, file, sops};
 use crate::diagnostic::{Diagnostics, Severity};
 use crate::files::{self, TEXT_LIMIT};
 use crate::model::Secret;
 use crate::yaml::{self, Kind, Node, Parsed};
 
-pub(super) const SOURCE: Source =
-    Source { tag: "secret", read, files: |_, base, resolver| inside(base, resolver), plain_file };
+pub(super) const SOURCE: SecretSource = SecretSource {
+    tag: "secret",
+    read,
+    files: |_, base, resolver| inside(base, resolver),
+    plain_file,
+};
 
 /// What a file of secrets is called, in the order in which they are looked at.
 const NAMES: &[&str] =
@@ -33,7 +37,7 @@ const MISNAMED: &[&str] = &[
 ];
 
 /// What a file of secrets holds.
-pub(super) type Names = BTreeMap<String, Result<Secret, Unreadable>>;
+pub(super) type SecretsByName = BTreeMap<String, Result<Secret, Unreadable>>;
 
 /// Reads `!secret NAME`, where `base` is the file that says so.
 fn read(name: &str, base: &Path, vault: &SecretResolver) -> Result<Secret, Unreadable> {
@@ -114,7 +118,7 @@ fn has_plain(node: &Node<'_>, name: &str) -> bool {
     })
 }
 
-fn open(path: &Path, vault: &SecretResolver) -> Result<Names, Unreadable> {
+fn open(path: &Path, vault: &SecretResolver) -> Result<SecretsByName, Unreadable> {
     let bytes = file::content(path, vault)?;
     let text = std::str::from_utf8(&bytes).map_err(|_| Unreadable::NotText)?;
     if let Some(parts) = sops::in_json(text) {
@@ -133,7 +137,7 @@ fn open(path: &Path, vault: &SecretResolver) -> Result<Names, Unreadable> {
         Some(yaml::Value::Mapping(pairs)) => pairs,
         Some(_) => return Err(Unreadable::NotNames),
     };
-    let mut names = Names::new();
+    let mut names = SecretsByName::new();
     add(&pairs, "", vault, &mut names);
     Ok(names)
 }
@@ -169,7 +173,7 @@ fn check(
 }
 
 /// Adds all values, those of inner mappings under the names that lead there, as in `home/spotify`.
-fn add(pairs: &[yaml::Pair<'_>], above: &str, vault: &SecretResolver, names: &mut Names) {
+fn add(pairs: &[yaml::Pair<'_>], above: &str, vault: &SecretResolver, names: &mut SecretsByName) {
     for pair in pairs {
         let name = format!("{above}{}", pair.key.text);
         if let (yaml::Value::Mapping(inner), None) = (&pair.value.value, &pair.value.tag) {

@@ -21,7 +21,7 @@ const MARK: &str = "appcred-recipients-grease";
 
 /// To whom an age file is encrypted, compared with who it should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sealed {
+pub enum RecipientComparison {
     /// To just those.
     Same,
     /// To others, or it cannot be told.
@@ -57,19 +57,19 @@ pub(super) fn compare(
     bytes: &[u8],
     wanted: &[String],
     identities: &Identities,
-) -> Result<Sealed, Unreadable> {
+) -> Result<RecipientComparison, Unreadable> {
     let damaged = |_| Unreadable::Damaged("its header is not whole");
     let file = Decryptor::new_buffered(ArmoredReader::new(bytes)).map_err(damaged)?;
     if !age_file::is_file(bytes) {
         return Err(Unreadable::Damaged("it does not begin as one"));
     }
     if file.is_scrypt() {
-        return Ok(Sealed::Passphrase);
+        return Ok(RecipientComparison::Passphrase);
     }
     let witness = StanzaRecorder::default();
     // It opens nothing, so that every part is shown to it.
     if file.decrypt([&witness as &dyn Identity].into_iter()).is_ok() {
-        return Ok(Sealed::Other);
+        return Ok(RecipientComparison::Other);
     }
     let stanzas = witness.seen();
     let is_same = match is_marked_for(&stanzas, wanted) {
@@ -81,7 +81,7 @@ pub(super) fn compare(
             found.is_some_and(|found| sorted(&found) == sorted(wanted))
         }
     };
-    Ok(if is_same { Sealed::Same } else { Sealed::Other })
+    Ok(if is_same { RecipientComparison::Same } else { RecipientComparison::Other })
 }
 
 /// Whether an age file's mark is that of these recipients; `None` where it has none.

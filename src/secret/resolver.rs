@@ -9,10 +9,10 @@ use jiff::Timestamp;
 use secrecy::zeroize::Zeroizing;
 
 use super::file_cache::FileCache;
-use super::named::Names;
+use super::named::SecretsByName;
 use super::once_map::OnceMap;
-use super::recipients::{self, Sealed};
-use super::sops::{Patterns, Unlocked};
+use super::recipients::{self, RecipientComparison};
+use super::sops::{DecryptedDocument, Patterns};
 use super::{Identities, Unreadable, age};
 use crate::diagnostic::Diagnostics;
 use crate::model::Secret;
@@ -34,11 +34,11 @@ pub struct AllowedPaths {
 pub struct SecretResolver {
     pub(super) identities: Arc<Identities>,
     pub(super) grounds: AllowedPaths,
-    pub(super) stores: FileCache<Names>,
+    pub(super) stores: FileCache<SecretsByName>,
     pub(super) singles: FileCache<Secret>,
     /// The regular expressions of SOPS documents.
     pub(super) patterns: Arc<Patterns>,
-    documents: OnceMap<ByAddress, Result<Unlocked, Unreadable>>,
+    documents: OnceMap<ByAddress, Result<DecryptedDocument, Unreadable>>,
     files: Mutex<BTreeSet<PathBuf>>,
     warnings: Mutex<Diagnostics>,
 }
@@ -96,7 +96,11 @@ impl SecretResolver {
     ///
     /// # Errors
     /// Where it is none.
-    pub fn sealed_to(&self, file: &[u8], wanted: &[String]) -> Result<Sealed, Unreadable> {
+    pub fn sealed_to(
+        &self,
+        file: &[u8],
+        wanted: &[String],
+    ) -> Result<RecipientComparison, Unreadable> {
         recipients::compare(file, wanted, &self.identities)
     }
 
@@ -116,7 +120,7 @@ impl SecretResolver {
         document: &Arc<SopsDocument>,
         at: usize,
     ) -> Result<Secret, Unreadable> {
-        let open = || Unlocked::of(document, self);
+        let open = || DecryptedDocument::of(document, self);
         self.documents.with(&ByAddress(Arc::clone(document)), open, |opened| match opened {
             Ok(opened) => opened.at(at, document),
             Err(why) => Err(why.clone()),

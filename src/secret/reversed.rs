@@ -1,9 +1,9 @@
 //! A source of secrets for tests alone: it shows that a source is one file and one line in a list.
 
-use super::source::Source;
+use super::source::SecretSource;
 use crate::model::Secret;
 
-pub(super) const SOURCE: Source = Source {
+pub(super) const SOURCE: SecretSource = SecretSource {
     tag: "reversed",
     read: |argument, _, _| Ok(Secret::new(&argument.chars().rev().collect::<String>())),
     files: |_, _, _| Vec::new(),

@@ -16,7 +16,7 @@ use super::recipients::mark;
 
 /// Why nothing was encrypted.
 #[derive(Debug, Error)]
-pub enum Unsealed {
+pub enum AgeEncryptError {
     /// There is nobody to encrypt to.
     #[error("there is no age recipient to encrypt to")]
     NoRecipient,
@@ -40,28 +40,28 @@ pub enum Unsealed {
 ///
 /// # Errors
 /// Where there is none, or one that is none or whose plugin is missing or refuses.
-pub fn seal(text: &[u8], recipients: &[String]) -> Result<String, Unsealed> {
+pub fn seal(text: &[u8], recipients: &[String]) -> Result<String, AgeEncryptError> {
     let bytes = seal_as(text, recipients, Format::AsciiArmor)?;
-    String::from_utf8(bytes).map_err(|error| Unsealed::Age(error.to_string()))
+    String::from_utf8(bytes).map_err(|error| AgeEncryptError::Age(error.to_string()))
 }
 
 /// The same without armor.
 ///
 /// # Errors
 /// Where there is none, or one that is none or whose plugin is missing or refuses.
-pub fn seal_binary(text: &[u8], recipients: &[String]) -> Result<Vec<u8>, Unsealed> {
+pub fn seal_binary(text: &[u8], recipients: &[String]) -> Result<Vec<u8>, AgeEncryptError> {
     seal_as(text, recipients, Format::Binary)
 }
 
-fn seal_as(text: &[u8], recipients: &[String], format: Format) -> Result<Vec<u8>, Unsealed> {
+fn seal_as(text: &[u8], recipients: &[String], format: Format) -> Result<Vec<u8>, AgeEncryptError> {
     let mut all = parse_all(recipients)?;
     if let Some(last) = all.pop() {
         all.push(Box::new(Marked { recipient: last, all: recipients.to_vec() }));
     }
     let all = all.iter().map(AsRef::as_ref);
     let encryptor = Encryptor::with_recipients(all).map_err(|error| match error {
-        EncryptError::MissingRecipients => Unsealed::NoRecipient,
-        other => Unsealed::Age(other.to_string()),
+        EncryptError::MissingRecipients => AgeEncryptError::NoRecipient,
+        other => AgeEncryptError::Age(other.to_string()),
     })?;
     let sealed = || -> std::io::Result<Vec<u8>> {
         let armored = ArmoredWriter::wrap_output(Vec::new(), format)?;
@@ -69,7 +69,7 @@ fn seal_as(text: &[u8], recipients: &[String], format: Format) -> Result<Vec<u8>
         writer.write_all(text)?;
         writer.finish()?.finish()
     };
-    sealed().map_err(|error| Unsealed::Age(error.to_string()))
+    sealed().map_err(|error| AgeEncryptError::Age(error.to_string()))
 }
 
 /// A recipient with whom goes the mark that tells to whom all the file is encrypted.
@@ -95,7 +95,7 @@ pub(super) fn bare(recipient: &str) -> String {
 }
 
 /// What encrypts to these recipients; those of one plugin are one, so that it is started once.
-pub(super) fn parse_all(recipients: &[String]) -> Result<Vec<Box<dyn Recipient>>, Unsealed> {
+pub(super) fn parse_all(recipients: &[String]) -> Result<Vec<Box<dyn Recipient>>, AgeEncryptError> {
     let mut parsed: Vec<Box<dyn Recipient>> = Vec::new();
     let mut of_plugins: Vec<plugin::Recipient> = Vec::new();
     for recipient in recipients {
@@ -105,7 +105,7 @@ pub(super) fn parse_all(recipients: &[String]) -> Result<Vec<Box<dyn Recipient>>
             parsed.push(Box::new(ssh));
         } else {
             let of_plugin = plugin::Recipient::from_str(recipient);
-            of_plugins.push(of_plugin.map_err(|_| Unsealed::Recipient(recipient.clone()))?);
+            of_plugins.push(of_plugin.map_err(|_| AgeEncryptError::Recipient(recipient.clone()))?);
         }
     }
     let names: BTreeSet<&str> = of_plugins.iter().map(plugin::Recipient::plugin).collect();
@@ -117,9 +117,9 @@ pub(super) fn parse_all(recipients: &[String]) -> Result<Vec<Box<dyn Recipient>>
     Ok(parsed)
 }
 
-fn no_plugin(name: &str, recipients: &[plugin::Recipient]) -> Unsealed {
+fn no_plugin(name: &str, recipients: &[plugin::Recipient]) -> AgeEncryptError {
     let recipient = recipients.iter().find(|recipient| recipient.plugin() == name);
-    Unsealed::NoPlugin {
+    AgeEncryptError::NoPlugin {
         recipient: recipient.map(ToString::to_string).unwrap_or_default(),
         program: format!("age-plugin-{name}"),
     }
@@ -129,7 +129,7 @@ fn no_plugin(name: &str, recipients: &[plugin::Recipient]) -> Unsealed {
 mod tests {
     use std::path::PathBuf;
 
-    use super::{Unsealed, seal};
+    use super::{AgeEncryptError, seal};
     use crate::model::{Reference, Secret};
     use crate::secret::env::IdentitySources;
     use crate::secret::{AllowedPaths, Identities, Nobody, SecretResolver, read};
@@ -161,7 +161,10 @@ mod tests {
 
     #[test]
     fn nobody_is_no_recipient() {
-        assert!(matches!(seal(b"x", &[]), Err(Unsealed::NoRecipient)));
-        assert!(matches!(seal(b"x", &["age1nobody".to_owned()]), Err(Unsealed::Recipient(_))));
+        assert!(matches!(seal(b"x", &[]), Err(AgeEncryptError::NoRecipient)));
+        assert!(matches!(
+            seal(b"x", &["age1nobody".to_owned()]),
+            Err(AgeEncryptError::Recipient(_))
+        ));
     }
 }

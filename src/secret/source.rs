@@ -7,7 +7,7 @@ use super::{SecretResolver, Unreadable, env, file, named};
 use crate::model::Secret;
 
 /// A source of secrets.
-pub(super) struct Source {
+pub(super) struct SecretSource {
     /// The tag that names it, without the `!`.
     pub(super) tag: &'static str,
     /// Reads the secret that the text behind the tag names, in the file at this path.
@@ -19,7 +19,7 @@ pub(super) struct Source {
 }
 
 /// All sources.
-const SOURCES: &[Source] = &[
+const SOURCES: &[SecretSource] = &[
     env::SOURCE,
     file::SOURCE,
     named::SOURCE,
@@ -28,7 +28,7 @@ const SOURCES: &[Source] = &[
 ];
 
 /// The source with this tag.
-pub(super) fn source(tag: &str) -> Option<&'static Source> {
+pub(super) fn source(tag: &str) -> Option<&'static SecretSource> {
     SOURCES.iter().find(|source| source.tag == tag)
 }
 

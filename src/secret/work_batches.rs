@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::one_value::checked;
-use super::sops::Unlocked;
+use super::sops::DecryptedDocument;
 use super::{SecretResolver, Unreadable, read};
 use crate::model::sops::SopsDocument;
 use crate::model::{Reference, Secret};
@@ -56,7 +56,7 @@ impl WorkBatch<'_> {
             Self::Single(number) => return answer(*number, read(references[*number], vault)),
             Self::Document(document, among) => (document, among),
         };
-        let opened = Unlocked::of(document, vault);
+        let opened = DecryptedDocument::of(document, vault);
         for number in among.clone() {
             let at = match references[number] {
                 Reference::Sops { document: other, at } if Arc::ptr_eq(other, document) => *at,

@@ -5,7 +5,7 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::callback::{Answer, is_same_state, take};
+use crate::callback::{AuthorizationResponse, is_same_state, take};
 use crate::model::{FlowStep, HandOverError, TargetName};
 use crate::setup::state;
 use crate::status::Status;
@@ -25,7 +25,7 @@ pub(super) async fn arrive(
     headers: HeaderMap,
 ) -> Response {
     let query = query.unwrap_or_default();
-    let answer = Answer::read(&query);
+    let answer = AuthorizationResponse::read(&query);
     if answer.is_complete()
         && let Some(state) = &answer.state
         && !server.access.binding.is_of(&headers, state)
@@ -39,7 +39,7 @@ pub(super) async fn arrive(
 
 /// Hands an answer on to the target that waits for it.
 pub(super) async fn hand_over(server: &ServerState, query: String) -> Response {
-    let answer = Answer::read(&query);
+    let answer = AuthorizationResponse::read(&query);
     let pending = answer.state.as_deref().and_then(|state| pending(&server.status(), state));
     let is_pending = pending.is_some();
     if !is_pending {

@@ -11,9 +11,9 @@ use thiserror::Error;
 
 use crate::files::{self, FileLock, TEXT_LIMIT, wait_for};
 use crate::model::Secret;
-use crate::secret::seal::{Unsealed, seal};
+use crate::secret::seal::{AgeEncryptError, seal};
 use crate::secret::{SecretResolver, Unreadable};
-use crate::target::home_assistant::Session;
+use crate::target::home_assistant::LoginSession;
 
 /// A session is ended at Home Assistant while its file is locked.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(90);
@@ -47,24 +47,24 @@ pub enum StoreError {
     },
     /// The session cannot be encrypted.
     #[error("cannot keep the session: {0}")]
-    Unsealed(#[from] Unsealed),
+    Encrypt(#[from] AgeEncryptError),
 }
 
 /// The folder of sessions.
 #[derive(Clone, Debug)]
-pub struct Store {
+pub struct SessionStore {
     folder: PathBuf,
 }
 
 /// What is encrypted.
 #[derive(Serialize, Deserialize)]
-struct Kept<'a> {
+struct SessionContent<'a> {
     url: &'a str,
     client_id: &'a str,
     refresh_token: &'a str,
 }
 
-impl Store {
+impl SessionStore {
     /// Nothing is read or made before it is needed.
     pub fn new(folder: PathBuf) -> Self {
         Self { folder }
@@ -79,7 +79,11 @@ impl Store {
     ///
     /// # Errors
     /// Where there is one that cannot be read.
-    pub fn load(&self, url: &str, vault: &SecretResolver) -> Result<Option<Session>, StoreError> {
+    pub fn load(
+        &self,
+        url: &str,
+        vault: &SecretResolver,
+    ) -> Result<Option<LoginSession>, StoreError> {
         let file = self.file(url);
         let sealed = match files::optional(files::read_text(&file, TEXT_LIMIT)) {
             Ok(Some(text)) => text,
@@ -91,8 +95,8 @@ impl Store {
             Ok(opened) => opened,
             Err(why) => return Err(StoreError::Sealed { file, why }),
         };
-        match serde_json::from_slice::<Kept<'_>>(&opened) {
-            Ok(kept) if kept.url == url => Ok(Some(Session {
+        match serde_json::from_slice::<SessionContent<'_>>(&opened) {
+            Ok(kept) if kept.url == url => Ok(Some(LoginSession {
                 url: kept.url.to_owned(),
                 client_id: kept.client_id.to_owned(),
                 refresh_token: Secret::new(kept.refresh_token),
@@ -106,8 +110,12 @@ impl Store {
     ///
     /// # Errors
     /// Where it cannot be encrypted or written.
-    pub fn save(&self, session: &Session, vault: &SecretResolver) -> Result<PathBuf, StoreError> {
-        let kept = Kept {
+    pub fn save(
+        &self,
+        session: &LoginSession,
+        vault: &SecretResolver,
+    ) -> Result<PathBuf, StoreError> {
+        let kept = SessionContent {
             url: &session.url,
             client_id: &session.client_id,
             refresh_token: session.refresh_token.expose(),
@@ -166,11 +174,11 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
     use std::path::PathBuf;
 
-    use super::{Store, file_name};
+    use super::{SessionStore, file_name};
     use crate::model::Secret;
     use crate::secret::env::IdentitySources;
     use crate::secret::{AllowedPaths, Identities, Nobody, SecretResolver};
-    use crate::target::home_assistant::Session;
+    use crate::target::home_assistant::LoginSession;
 
     const URL: &str = "http://ha.example:8123";
 
@@ -181,8 +189,8 @@ mod tests {
         SecretResolver::new(identities, AllowedPaths::default())
     }
 
-    fn session() -> Session {
-        Session {
+    fn session() -> LoginSession {
+        LoginSession {
             url: URL.to_owned(),
             client_id: "http://127.0.0.1:9/appcred".to_owned(),
             refresh_token: Secret::new("hush"),
@@ -192,7 +200,7 @@ mod tests {
     #[test]
     fn a_session_is_kept_for_its_owner_alone() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::new(folder.path().join("state/sessions"));
+        let store = SessionStore::new(folder.path().join("state/sessions"));
         let ours = vault("ed25519");
         assert!(store.load(URL, &ours).unwrap().is_none());
 
@@ -217,7 +225,7 @@ mod tests {
     #[test]
     fn a_session_for_another_house_is_not_taken() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::new(folder.path().to_owned());
+        let store = SessionStore::new(folder.path().to_owned());
         let ours = vault("ed25519");
         let file = store.save(&session(), &ours).unwrap();
         fs::rename(file, store.file("http://evil.example")).unwrap();

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use tokio::time::sleep;
 
 use crate::model::{
-    ConfigEntry, CreatedEntry, EntryState, FlowId, FlowStep, Implementation, Mark, Secret,
+    ConfigEntry, CreatedAccount, EntryState, FlowId, FlowStep, Implementation, Mark, Secret,
 };
 use crate::target::Refusal;
 use crate::target::home_assistant::{FlowAnswer, FlowSide, HomeAssistant};
@@ -21,7 +21,7 @@ const PAUSE_SECONDS: u64 = 1;
 
 /// What is to be linked.
 #[derive(Clone, Copy, Debug)]
-pub struct Task<'a> {
+pub struct SetUpTask<'a> {
     /// The entry.
     pub mark: &'a Mark,
     /// The integration.
@@ -56,7 +56,7 @@ pub enum FlowState {
 /// Where HA does not answer; what is open then is found by the next run.
 pub async fn begin(
     ha: &HomeAssistant,
-    task: &Task<'_>,
+    task: &SetUpTask<'_>,
     open: Option<&FlowId>,
     base: &str,
 ) -> Result<FlowState, Refusal> {
@@ -83,7 +83,7 @@ pub async fn begin(
 /// Where HA does not answer.
 pub async fn follow(
     ha: &HomeAssistant,
-    task: &Task<'_>,
+    task: &SetUpTask<'_>,
     flow: &FlowId,
     base: &str,
 ) -> Result<FlowState, Refusal> {
@@ -99,7 +99,11 @@ pub async fn follow(
 ///
 /// # Errors
 /// Where HA does not answer.
-pub async fn give_up(ha: &HomeAssistant, task: &Task<'_>, flow: &FlowId) -> Result<(), Refusal> {
+pub async fn give_up(
+    ha: &HomeAssistant,
+    task: &SetUpTask<'_>,
+    flow: &FlowId,
+) -> Result<(), Refusal> {
     ha.abort_flow(flow).await?;
     ha.forget_flow(task.mark, task.account.map(|account| &account.id)).await
 }
@@ -119,7 +123,7 @@ async fn again(
 }
 
 /// A flow that cannot be found again is not left behind.
-async fn note(ha: &HomeAssistant, task: &Task<'_>, flow: &FlowId) -> Result<(), Refusal> {
+async fn note(ha: &HomeAssistant, task: &SetUpTask<'_>, flow: &FlowId) -> Result<(), Refusal> {
     let account = task.account.map(|account| &account.id);
     let noted = ha.remember_flow(task.mark, account, task.domain, flow).await;
     if noted.is_err() {
@@ -130,7 +134,7 @@ async fn note(ha: &HomeAssistant, task: &Task<'_>, flow: &FlowId) -> Result<(), 
 
 async fn walk(
     ha: &HomeAssistant,
-    task: &Task<'_>,
+    task: &SetUpTask<'_>,
     flow: FlowId,
     mut step: FlowStep,
     side: &FlowSide<'_>,
@@ -196,8 +200,8 @@ fn name(step: &FlowStep) -> Option<String> {
 
 async fn finish(
     ha: &HomeAssistant,
-    task: &Task<'_>,
-    linked: Option<CreatedEntry>,
+    task: &SetUpTask<'_>,
+    linked: Option<CreatedAccount>,
 ) -> Result<FlowState, Refusal> {
     ha.forget_flow(task.mark, task.account.map(|account| &account.id)).await?;
     let state = match (linked, task.account) {
@@ -218,7 +222,7 @@ fn judge(state: &EntryState) -> FlowState {
 }
 
 /// A flow that is gone was finished by somebody else, or died with HA: the accounts tell which.
-async fn ended_unseen(ha: &HomeAssistant, task: &Task<'_>) -> Result<FlowState, Refusal> {
+async fn ended_unseen(ha: &HomeAssistant, task: &SetUpTask<'_>) -> Result<FlowState, Refusal> {
     ha.forget_flow(task.mark, task.account.map(|account| &account.id)).await?;
     let accounts = ha.accounts().await?;
     let is_ours = |account: &&ConfigEntry| match (task.account, task.guide.choice) {

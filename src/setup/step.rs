@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value};
 
 use crate::model::{
-    Answers, ClientId, ConsentLink, CreatedEntry, FieldKind, FlowField, FlowForm, FlowStep,
+    Answers, ClientId, ConsentLink, CreatedAccount, FieldKind, FlowField, FlowForm, FlowStep,
     Implementation,
 };
 
@@ -45,7 +45,7 @@ pub(super) enum Move {
     /// A person is needed for what this step shows.
     Wait(FlowStep),
     /// The account is linked; what HA says of it, where it is a new one.
-    Done(Option<CreatedEntry>),
+    Done(Option<CreatedAccount>),
     /// It ended otherwise.
     Failed(String),
 }

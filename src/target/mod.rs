@@ -178,7 +178,7 @@ impl Target {
     ///
     /// # Errors
     /// Where the target does not answer.
-    pub async fn changes(&self) -> Result<Option<home_assistant::Changes>, TargetError> {
+    pub async fn changes(&self) -> Result<Option<home_assistant::ChangeEvents>, TargetError> {
         match self {
             Self::HomeAssistant(target) => target.changes().await.map(Some),
             Self::ConfigDir(_) => Ok(None),

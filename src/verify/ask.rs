@@ -18,11 +18,11 @@ const REDIRECT: &str = "https://my.home-assistant.io/redirect/oauth";
 
 /// The clients by provider, each made when it is first needed.
 #[derive(Default)]
-pub(super) struct Asker {
+pub(super) struct ProviderClients {
     clients: Mutex<BTreeMap<String, Result<Client, String>>>,
 }
 
-impl Asker {
+impl ProviderClients {
     pub(super) async fn ask(&self, question: &Question) -> Verdict {
         let Some(address) = question.address() else { return Verdict::NoAddress };
         let Ok(url) = Url::parse(address) else {

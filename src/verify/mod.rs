@@ -16,7 +16,7 @@ use oauth2::AuthType;
 use crate::integrations::{ClientAuth, Facts, facts};
 use crate::model::{ClientId, Domain, Secret};
 
-use self::ask::Asker;
+use self::ask::ProviderClients;
 
 /// Questions on their way at once.
 const OPEN_QUESTIONS: usize = 8;
@@ -77,7 +77,7 @@ pub async fn verify(questions: &[Question]) -> Vec<Verdict> {
         .enumerate()
         .map(|(at, question)| *first.entry(question.identity()).or_insert(at))
         .collect();
-    let asker = Asker::default();
+    let asker = ProviderClients::default();
     let distinct = (0..questions.len()).filter(|at| source[*at] == *at);
     let asked: Vec<BoxFuture<'_, (usize, Verdict)>> = distinct
         .map(|at| {

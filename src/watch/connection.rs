@@ -10,8 +10,8 @@ use crate::model::{Desired, HandOverError, Observed};
 use crate::plan::Plan;
 use crate::reconcile::{self, Proven, StepOutcome, Verdicts};
 use crate::secret::SecretResolver;
-use crate::session::Store;
-use crate::target::home_assistant::Changes;
+use crate::session::SessionStore;
+use crate::target::home_assistant::ChangeEvents;
 use crate::target::{Done, Execute, Observe, Operation, Refusal, Stop, Target, TargetError};
 
 use super::TargetSpec;
@@ -91,7 +91,7 @@ pub struct Connector {
     /// What tokens are read with: that of the last reading.
     pub resolver: watch::Receiver<Arc<SecretResolver>>,
     /// The sessions of `appcred login`.
-    pub sessions: Option<Store>,
+    pub sessions: Option<SessionStore>,
     /// Where a browser that has consented comes back to; to HA itself where there is none.
     pub consent_base: Option<String>,
 }
@@ -113,7 +113,7 @@ impl Connect for Connector {
 /// A target of the project.
 pub struct ConnectedTarget {
     target: Target,
-    changes: Option<Changes>,
+    changes: Option<ChangeEvents>,
 }
 
 impl Observe for ConnectedTarget {

@@ -14,7 +14,7 @@ use crate::diagnostic::Diagnostics;
 use crate::manifest::{Loaded, Project};
 use crate::model::{PolicyOverrides, SealedClients, Secret, TargetName};
 use crate::target::TargetError;
-use crate::target::snapshot::{self, Recorded, Snapshot, Source};
+use crate::target::snapshot::{self, Recorded, Snapshot, SnapshotLocation};
 
 /// Clocks of two machines may differ by so much.
 const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
@@ -23,7 +23,7 @@ const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
 #[derive(Clone, Debug)]
 pub struct Against {
     /// Where the snapshot is.
-    pub source: Source,
+    pub source: SnapshotLocation,
     /// Sent to an address that asks for a token.
     pub token: Option<Secret>,
     /// How old the snapshot may be.
@@ -127,7 +127,7 @@ fn recorded(
     name: TargetName,
     snapshot: &mut Snapshot,
     basis: &str,
-    source: &Source,
+    source: &SnapshotLocation,
 ) -> Observation {
     let (observed, clients) = match snapshot.take(&name) {
         Some(Recorded { observed, clients }) => (Ok(observed), clients),
@@ -174,7 +174,7 @@ pub fn max_age(text: &str) -> Result<SignedDuration, String> {
 mod tests {
     use jiff::{SignedDuration, Timestamp};
 
-    use super::{Against, Source, age, max_age};
+    use super::{Against, SnapshotLocation, age, max_age};
 
     #[test]
     fn a_snapshot_is_as_old_as_is_said() {
@@ -186,7 +186,7 @@ mod tests {
         assert_eq!(age(at(0), at(48 * 3_600)), "2 days old");
         assert_eq!(age(at(9), at(0)), "just taken");
         let refused = |taken_at: i64, now: i64| {
-            let source = Source::parse("s.json").unwrap();
+            let source = SnapshotLocation::parse("s.json").unwrap();
             let max_age = Some(max_age("1h").unwrap());
             let against = Against { source, token: None, max_age, now: at(now) };
             against.refuse_stale(at(taken_at)).err().map(|error| error.to_string())

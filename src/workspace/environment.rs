@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::connect::Endpoint;
 use crate::secret::env::IdentitySources;
-use crate::session::Store;
+use crate::session::SessionStore;
 
 /// What the process's environment says.
 #[derive(Clone, Debug, Default)]
@@ -27,7 +27,7 @@ pub struct Environment {
 
 impl Environment {
     /// The sessions of `appcred login`; none where there is no place to keep them.
-    pub fn sessions(&self) -> Option<Store> {
-        Some(Store::new(self.state_folder.as_ref()?.join("sessions")))
+    pub fn sessions(&self) -> Option<SessionStore> {
+        Some(SessionStore::new(self.state_folder.as_ref()?.join("sessions")))
     }
 }

@@ -20,7 +20,7 @@ use crate::model::{
 use crate::plan::{Plan, plan};
 use crate::reconcile::StepOutcome;
 use crate::secret::{Ask, IdentityProblem, SecretResolver};
-use crate::session::Store;
+use crate::session::SessionStore;
 use crate::target::{Observe, Target, TargetError};
 
 /// One target with all that a run knows of it.
@@ -184,7 +184,7 @@ async fn observe(
     name: TargetName,
     endpoint: Endpoint,
     resolver: &SecretResolver,
-    sessions: Option<&Store>,
+    sessions: Option<&SessionStore>,
 ) -> Observation {
     let (target, observed) = match endpoint.connect(resolver, sessions).await {
         Ok(mut target) => {

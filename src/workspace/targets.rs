@@ -126,7 +126,7 @@ mod tests {
         let running = |url: &str| manifest::Target::HomeAssistant {
             url: url.to_owned(),
             token: Token::Session,
-            network: Network::default(),
+            network: Box::default(),
         };
         let targets = [
             ("cabin", running("http://cabin")),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use appcred::model::{
     ClientId, Credential, CredentialId, Domain, EntryState, Held, NewCredential, Secret,
 };
-use appcred::target::home_assistant::{HomeAssistant, Settings, connect};
+use appcred::target::home_assistant::{ConnectionSettings, HomeAssistant, connect};
 use appcred::target::{Done, Execute, Observe, Operation, Refusal, Stop, TargetError};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
@@ -86,7 +86,7 @@ impl Fake {
 }
 
 async fn open(url: &str, token: &str) -> Result<HomeAssistant, TargetError> {
-    connect(Settings {
+    connect(ConnectionSettings {
         url: url.to_owned(),
         token: Secret::new(token),
         network: Default::default(),

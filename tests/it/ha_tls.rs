@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use appcred::http::Network;
 use appcred::model::{EntryId, EntryState, Secret};
-use appcred::target::home_assistant::{HomeAssistant, Settings, connect};
+use appcred::target::home_assistant::{ConnectionSettings, HomeAssistant, connect};
 use appcred::target::{Done, Execute, Operation, Stop, TargetError};
 use futures_util::{SinkExt, StreamExt};
 use rustls::ServerConfig;
@@ -83,7 +83,7 @@ async fn answer(mut stream: TlsStream<TcpStream>) -> String {
 async fn open(url: String, ca_file: Option<&Path>) -> Result<HomeAssistant, TargetError> {
     let ca_file = ca_file.map(Path::to_owned);
     let network = Network { ca_file, ..Network::default() };
-    connect(Settings { url, token: Secret::new("the-token"), network }).await
+    connect(ConnectionSettings { url, token: Secret::new("the-token"), network }).await
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use appcred::http::Network;
 use appcred::model::Secret;
-use appcred::target::home_assistant::{Settings, connect};
+use appcred::target::home_assistant::{ConnectionSettings, connect};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
@@ -92,7 +92,7 @@ async fn tried_with(url: &str, ca_file: Option<&NamedTempFile>, told: &str) {
     let token = Secret::new("the-token");
     let ca_file = ca_file.map(|file| file.path().to_owned());
     let network = Network { ca_file, ..Network::default() };
-    let said = connect(Settings { url: url.to_owned(), token, network }).await;
+    let said = connect(ConnectionSettings { url: url.to_owned(), token, network }).await;
     check(url, &said.err().unwrap().to_string(), told);
 }
 

@@ -16,7 +16,7 @@ pub(in crate::secret) const SEALED: &str = "ENC[AES256_GCM,";
 pub(super) const COMMENT: &str = "comment";
 
 /// An encrypted value, taken apart.
-pub(super) struct Sealed<'t> {
+pub(super) struct EncryptedValue<'t> {
     /// The ciphertext, in Base64.
     data: &'t str,
     nonce: [u8; 32],
@@ -25,7 +25,7 @@ pub(super) struct Sealed<'t> {
     pub(super) kind: &'t str,
 }
 
-impl<'t> Sealed<'t> {
+impl<'t> EncryptedValue<'t> {
     /// `None` where the text is no encrypted value.
     pub(super) fn parse(text: &'t str) -> Option<Self> {
         let mut parts = text.strip_prefix(SEALED)?.strip_suffix(']')?.split(',');
@@ -66,7 +66,7 @@ impl DataKey {
     /// moved and left behind. `None` where the value, its place or its tag is not what it was.
     pub(super) fn open(
         &self,
-        sealed: &Sealed<'_>,
+        sealed: &EncryptedValue<'_>,
         place: &[u8],
         into: &mut Zeroizing<Vec<u8>>,
     ) -> Option<()> {
@@ -80,15 +80,20 @@ impl DataKey {
     /// Encrypts a value for a place; `kind` is its type.
     ///
     /// SOPS has nonces of 32 bytes, which may be drawn at random without a count.
-    pub(super) fn seal(&self, plain: &[u8], kind: &str, place: &[u8]) -> Result<String, NotSealed> {
+    pub(super) fn seal(
+        &self,
+        plain: &[u8],
+        kind: &str,
+        place: &[u8],
+    ) -> Result<String, CipherError> {
         let mut nonce = [0; 32];
-        OsRng.try_fill_bytes(&mut nonce).map_err(|_| NotSealed)?;
+        OsRng.try_fill_bytes(&mut nonce).map_err(|_| CipherError)?;
         let mut data = Zeroizing::new(plain.to_vec());
         let sealing = Nonce::<U32>::from_slice(&nonce);
         let tag = self
             .cipher
             .encrypt_in_place_detached(sealing, place, &mut data)
-            .map_err(|_| NotSealed)?;
+            .map_err(|_| CipherError)?;
         let text = |bytes: &[u8]| STANDARD.encode(bytes);
         Ok(format!(
             "{SEALED}data:{},iv:{},tag:{},type:{kind}]",
@@ -101,4 +106,4 @@ impl DataKey {
 
 /// The system gave no random numbers, or the value is larger than any can be.
 #[derive(Debug)]
-pub(super) struct NotSealed;
+pub(super) struct CipherError;

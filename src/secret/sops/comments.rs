@@ -2,7 +2,7 @@
 
 use secrecy::zeroize::Zeroizing;
 
-use super::cipher::{COMMENT, Sealed};
+use super::cipher::{COMMENT, EncryptedValue};
 use super::layout::Layout;
 use super::unlocked::Places;
 use super::write::{SopsDocument, Unwritten};
@@ -13,7 +13,8 @@ use crate::yaml_edit::Changes;
 impl SopsDocument<'_> {
     /// What an encrypted comment says.
     pub(super) fn comment(&self, text: &str, body: &str, at: usize) -> Option<Zeroizing<String>> {
-        let sealed = Sealed::parse(text.trim_end()).filter(|sealed| sealed.kind == COMMENT)?;
+        let sealed =
+            EncryptedValue::parse(text.trim_end()).filter(|sealed| sealed.kind == COMMENT)?;
         let likely = self.layout.path_of_comment(body, at);
         let mut places = Places::new(self.tree());
         // To which collection SOPS reckoned it shows by what opens it.
@@ -40,7 +41,7 @@ impl SopsDocument<'_> {
         for span in yaml::comments(body) {
             let text = &body[span.start + 1..span.end];
             let path = layout.path_of_comment(body, span.start);
-            let is_sealed = Sealed::parse(text.trim_end()).is_some();
+            let is_sealed = EncryptedValue::parse(text.trim_end()).is_some();
             if text.is_empty() || is_sealed || !selected.has(path) {
                 continue;
             }

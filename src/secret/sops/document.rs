@@ -10,7 +10,7 @@ use crate::model::sops::{Leaf, Parts, SopsDocument, SopsFault, Tree};
 use crate::yaml::{self, Parsed};
 
 /// What a leaf holds.
-pub(super) enum Content<'d> {
+pub(super) enum LeafContent<'d> {
     /// Text.
     Text(&'d str),
     /// A number, boolean or time.
@@ -18,12 +18,12 @@ pub(super) enum Content<'d> {
 }
 
 /// What a leaf of a document holds; nothing where it is a null, which SOPS leaves out as well.
-pub(super) fn content<'d>(leaf: &'d Leaf, document: &'d str) -> Option<Content<'d>> {
+pub(super) fn content<'d>(leaf: &'d Leaf, document: &'d str) -> Option<LeafContent<'d>> {
     let text = leaf.text.of(document);
     match scalar::meaning(text, leaf.is_plain) {
         Meaning::Null => None,
-        Meaning::Other(other) => Some(Content::Other(other)),
-        Meaning::Text => Some(Content::Text(text)),
+        Meaning::Other(other) => Some(LeafContent::Other(other)),
+        Meaning::Text => Some(LeafContent::Text(text)),
     }
 }
 

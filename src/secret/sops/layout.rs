@@ -13,7 +13,7 @@ pub(super) struct Layout {
     pub(super) documents: usize,
     /// What SOPS says, once in each document.
     pub(super) parts: Vec<Part>,
-    marks: Vec<Mark>,
+    marks: Vec<NodeStart>,
 }
 
 /// What SOPS says of a document.
@@ -34,7 +34,7 @@ pub(super) struct AgeList {
 }
 
 /// Where a key or an item of a list begins.
-struct Mark {
+struct NodeStart {
     at: usize,
     column: usize,
     /// The keys that lead to the collection that it stands in.
@@ -48,7 +48,7 @@ impl Layout {
         let before = text[line..at].trim_end();
         // The dash of an item is where the item begins.
         let start = if before.ends_with('-') { before.len() - 1 } else { at - line };
-        self.marks.push(Mark { at, column: start, under });
+        self.marks.push(NodeStart { at, column: start, under });
     }
 
     /// Notes how many documents there are, and what SOPS says of each.

@@ -1,14 +1,14 @@
 //! What SOPS says of a document, found complete.
 
 use super::SopsProblem;
-use super::selection::{Patterns, Selection};
+use super::selection::{KeyRule, Patterns};
 use crate::model::sops::{Metadata, SopsRecipient, Tree};
 
 /// What is needed to open a document.
 pub(super) struct Said<'d> {
     pub(super) metadata: &'d Metadata,
     /// Which values are encrypted.
-    pub(super) selection: Selection,
+    pub(super) selection: KeyRule,
 }
 
 impl<'d> Said<'d> {
@@ -21,7 +21,7 @@ impl<'d> Said<'d> {
         if metadata.mac.of(tree.text).is_empty() {
             return Err(SopsProblem::Metadata("has no MAC"));
         }
-        let selection = Selection::new(metadata, tree.text, patterns)?;
+        let selection = KeyRule::new(metadata, tree.text, patterns)?;
         Ok(Self { metadata, selection })
     }
 }

@@ -27,7 +27,7 @@ use crate::model::sops::{Parts, SopsFault, Tree};
 pub(super) use cipher::SEALED;
 pub(super) use document::{ciphertext, in_json, in_text, in_yaml, is_document};
 pub(super) use selection::Patterns;
-pub(super) use unlocked::Unlocked;
+pub(super) use unlocked::DecryptedDocument;
 pub use write::{SopsDocument, Unwritten};
 
 /// Why a SOPS document is refused.
@@ -78,7 +78,7 @@ pub(super) fn only_value(
     vault: &SecretResolver,
 ) -> Result<Secret, Unreadable> {
     let parts = parts.map_err(SopsProblem::from)?;
-    Unlocked::new(Tree { text, parts: &parts }, vault)?.only()
+    DecryptedDocument::new(Tree { text, parts: &parts }, vault)?.only()
 }
 
 /// Opens a document: its values by the keys that lead to them, as in `home/spotify`.
@@ -89,5 +89,5 @@ pub(super) fn by_name(
 ) -> Result<BTreeMap<String, Result<Secret, Unreadable>>, Unreadable> {
     let parts = parts.map_err(SopsProblem::from)?;
     let tree = Tree { text, parts: &parts };
-    Ok(Unlocked::new(tree, vault)?.by_name(tree))
+    Ok(DecryptedDocument::new(tree, vault)?.by_name(tree))
 }

@@ -7,12 +7,12 @@ use super::plain::Plain;
 use crate::model::sops::{Leaf, Path, ScalarStyle, Tree};
 
 /// The ciphertext that was there, for what is there still.
-pub(super) struct Old<'o> {
+pub(super) struct PreviousCiphertext<'o> {
     text: &'o str,
     by_path: BTreeMap<Vec<&'o str>, Vec<(&'o Leaf, Plain<'o>)>>,
 }
 
-impl<'o> Old<'o> {
+impl<'o> PreviousCiphertext<'o> {
     /// Of these values of a document, each with what it is and whether it is encrypted.
     pub(super) fn new(
         tree: Tree<'o>,

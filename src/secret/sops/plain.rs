@@ -2,8 +2,8 @@
 
 use secrecy::zeroize::Zeroizing;
 
-use super::cipher::{DataKey, Sealed};
-use super::document::Content;
+use super::cipher::{DataKey, EncryptedValue};
+use super::document::LeafContent;
 use super::scalar;
 use crate::model::Secret;
 use crate::secret::Unreadable;
@@ -47,17 +47,17 @@ impl Plains {
     }
 
     /// Adds what stands there, as it stands there.
-    pub(super) fn push_clear(&mut self, content: &Content<'_>) {
+    pub(super) fn push_clear(&mut self, content: &LeafContent<'_>) {
         match content {
-            Content::Text(text) => self.push(text.as_bytes(), "str"),
-            Content::Other(other) => self.push(other.hashed.as_bytes(), other.kind),
+            LeafContent::Text(text) => self.push(text.as_bytes(), "str"),
+            LeafContent::Other(other) => self.push(other.hashed.as_bytes(), other.kind),
         }
     }
 
     /// Adds what was encrypted; `None` where it is not what it was, or was elsewhere.
     pub(super) fn push_sealed(
         &mut self,
-        sealed: &Sealed<'_>,
+        sealed: &EncryptedValue<'_>,
         place: &str,
         key: &DataKey,
     ) -> Option<()> {

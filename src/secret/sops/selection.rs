@@ -24,18 +24,18 @@ impl Patterns {
 }
 
 /// A key on the way to a value that decides whether the value is encrypted.
-pub(super) struct Selection {
-    key: Key,
+pub(super) struct KeyRule {
+    key: KeyPattern,
     /// What a match means.
     encrypts: bool,
 }
 
-enum Key {
+enum KeyPattern {
     Ends(String),
     Matches(Arc<Regex>),
 }
 
-impl Selection {
+impl KeyRule {
     pub(super) fn new(
         metadata: &Metadata,
         document: &str,
@@ -55,9 +55,9 @@ impl Selection {
                 let regex = patterns.regex(&text).ok_or(SopsProblem::Metadata(
                     "has a regular expression that cannot be understood",
                 ))?;
-                found.push(Self { key: Key::Matches(regex), encrypts });
+                found.push(Self { key: KeyPattern::Matches(regex), encrypts });
             }
-            found.extend(given(suffix).map(|text| Self { key: Key::Ends(text), encrypts }));
+            found.extend(given(suffix).map(|text| Self { key: KeyPattern::Ends(text), encrypts }));
         }
         let first = found.pop();
         match first {
@@ -65,15 +65,15 @@ impl Selection {
                 Err(SopsProblem::Metadata("has two rules for what is encrypted"))
             }
             Some(only) => Ok(only),
-            None => Ok(Self { key: Key::Ends(UNENCRYPTED.to_owned()), encrypts: false }),
+            None => Ok(Self { key: KeyPattern::Ends(UNENCRYPTED.to_owned()), encrypts: false }),
         }
     }
 
     /// What is encrypted of a document.
     pub(super) fn of(&self, tree: Tree<'_>) -> Selected {
         let decides = |key: &str| match &self.key {
-            Key::Ends(suffix) => key.ends_with(suffix),
-            Key::Matches(regex) => regex.is_match(key),
+            KeyPattern::Ends(suffix) => key.ends_with(suffix),
+            KeyPattern::Matches(regex) => regex.is_match(key),
         };
         let mut encrypted = Vec::with_capacity(tree.parts.keys.len() + 1);
         encrypted.push(!self.encrypts);

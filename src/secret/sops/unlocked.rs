@@ -5,37 +5,37 @@ use std::collections::BTreeMap;
 use secrecy::zeroize::Zeroizing;
 
 use super::SopsProblem;
-use super::cipher::{COMMENT, DataKey, Sealed};
-use super::document::{Content, content};
+use super::cipher::{COMMENT, DataKey, EncryptedValue};
+use super::document::{LeafContent, content};
 use super::mac::Mac;
 use super::metadata::{Said, recipients};
 use super::plain::{Plain, Plains};
-use super::selection::Selection;
+use super::selection::KeyRule;
 use crate::diagnostic::shown;
 use crate::model::Secret;
 use crate::model::sops::{Metadata, Path, SopsDocument, Tree};
 use crate::secret::{Identities, SecretResolver, Unreadable, age};
 
 /// A document that was opened.
-pub(in crate::secret) struct Unlocked {
+pub(in crate::secret) struct DecryptedDocument {
     /// Its values in order, but for comments that stand in lists as items.
-    known: Vec<Known>,
+    known: Vec<VerifiedValue>,
     /// What they are, in the same order.
     pub(super) plains: Plains,
-    pub(super) selection: Selection,
+    pub(super) selection: KeyRule,
     pub(super) key: DataKey,
 }
 
 /// A value that was found right.
 #[derive(Clone, Copy)]
-pub(super) struct Known {
+pub(super) struct VerifiedValue {
     /// Which of the document's leaves it is.
     pub(super) leaf: usize,
     /// Whether it is encrypted.
     pub(super) encrypted: bool,
 }
 
-impl Unlocked {
+impl DecryptedDocument {
     /// Opens a document of a manifest by whoever can.
     pub(in crate::secret) fn of(
         document: &SopsDocument,
@@ -77,9 +77,10 @@ impl Unlocked {
             }
             let plain = plains.last().map(|plain| plain.bytes).unwrap_or_default();
             mac.add(plain, encrypted);
-            known.push(Known { leaf: at, encrypted });
+            known.push(VerifiedValue { leaf: at, encrypted });
         }
-        let sealed = Sealed::parse(metadata.mac.of(tree.text)).filter(|mac| mac.kind == "str");
+        let sealed =
+            EncryptedValue::parse(metadata.mac.of(tree.text)).filter(|mac| mac.kind == "str");
         let sealed = sealed.ok_or(SopsProblem::MacItself)?;
         let mut written = Zeroizing::new(Vec::with_capacity(sealed.room()));
         key.open(&sealed, metadata.lastmodified.of(tree.text).as_bytes(), &mut written)
@@ -91,7 +92,7 @@ impl Unlocked {
     }
 
     /// Its values with what they are.
-    pub(super) fn values(&self) -> impl DoubleEndedIterator<Item = (Known, Plain<'_>)> {
+    pub(super) fn values(&self) -> impl DoubleEndedIterator<Item = (VerifiedValue, Plain<'_>)> {
         let plain = |at| self.plains.get(at);
         self.known.iter().enumerate().filter_map(move |(at, known)| Some((*known, plain(at)?)))
     }
@@ -139,20 +140,20 @@ impl Unlocked {
 
 /// Adds what a value was; `false` where it is a comment that stands in a list as an item.
 fn decrypt(
-    content: &Content<'_>,
+    content: &LeafContent<'_>,
     path: Path,
     places: &mut Places<'_>,
     key: &DataKey,
     into: &mut Plains,
 ) -> Result<bool, SopsProblem> {
     let clear = || SopsProblem::Clear(name(places.tree, path));
-    let Content::Text(text) = content else { return Err(clear()) };
+    let LeafContent::Text(text) = content else { return Err(clear()) };
     // SOPS leaves an empty text as it is.
     if text.is_empty() {
         into.push_clear(content);
         return Ok(true);
     }
-    let sealed = Sealed::parse(text).ok_or_else(clear)?;
+    let sealed = EncryptedValue::parse(text).ok_or_else(clear)?;
     if sealed.kind == COMMENT {
         return Ok(false);
     }

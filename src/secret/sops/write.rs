@@ -4,17 +4,17 @@
 use secrecy::zeroize::Zeroizing;
 use thiserror::Error;
 
-use super::cipher::{COMMENT, Sealed};
-use super::document::{self, Content, content};
+use super::cipher::{COMMENT, EncryptedValue};
+use super::document::{self, LeafContent, content};
 use super::layout::Layout;
 use super::mac::Mac;
 use super::metadata::{self, Said};
-use super::old::{Old, stretch};
+use super::old::{PreviousCiphertext, stretch};
 use super::plain::{Plain, Plains};
-use super::unlocked::{Places, Unlocked, name};
+use super::unlocked::{DecryptedDocument, Places, name};
 use super::{Patterns, SopsProblem, scalar};
 use crate::model::sops::{Leaf, Metadata, Parts, ScalarStyle, SopsFault, SopsRecipient, Tree};
-use crate::secret::seal::{Unsealed, bare, seal};
+use crate::secret::seal::{AgeEncryptError, bare, seal};
 use crate::secret::{SecretResolver, Unreadable};
 use crate::yaml;
 use crate::yaml_edit::geometry::{block_end, block_header, line_break, line_start};
@@ -32,7 +32,7 @@ pub enum Unwritten {
     Unfit(#[from] Unfit),
     /// Its key could not be encrypted to somebody.
     #[error(transparent)]
-    Unsealed(#[from] Unsealed),
+    Encrypt(#[from] AgeEncryptError),
     /// It has another form than those that are written here.
     #[error("{0}, which only `sops` itself changes")]
     Form(&'static str),
@@ -55,7 +55,7 @@ pub struct SopsDocument<'t> {
     pub(super) text: &'t str,
     pub(super) parts: Parts,
     pub(super) layout: Layout,
-    pub(super) unlocked: Unlocked,
+    pub(super) unlocked: DecryptedDocument,
 }
 
 impl<'t> SopsDocument<'t> {
@@ -75,7 +75,7 @@ impl<'t> SopsDocument<'t> {
             return Ok(None);
         }
         let (parts, layout) = document::laid_out(text, &parsed)?;
-        let unlocked = Unlocked::new(Tree { text, parts: &parts }, vault)?;
+        let unlocked = DecryptedDocument::new(Tree { text, parts: &parts }, vault)?;
         Ok(Some(Self { text, parts, layout, unlocked }))
     }
 
@@ -171,7 +171,7 @@ impl<'t> SopsDocument<'t> {
         let mut mac = Mac::new(self.metadata()?.mac_only_encrypted);
         let mut changes = Changes::new(body);
         self.seal_comments(tree, &layout, &mut changes)?;
-        let mut old = Old::new(self.tree(), self.values());
+        let mut old = PreviousCiphertext::new(self.tree(), self.values());
         let mut meant = Plains::with_room(parts.leaves.len(), body.len());
         for leaf in &parts.leaves {
             let Some(content) = content(leaf, body) else { continue };
@@ -264,14 +264,14 @@ impl<'t> SopsDocument<'t> {
     fn read_again(
         &self,
         made: &str,
-        holds: impl FnOnce(&Unlocked, Tree<'_>) -> Result<bool, SopsProblem>,
+        holds: impl FnOnce(&DecryptedDocument, Tree<'_>) -> Result<bool, SopsProblem>,
     ) -> Result<bool, Unwritten> {
         let read = || {
             let parts =
                 document::in_yaml(made, &yaml::parse(made)).unwrap_or(Err(SopsFault::Syntax))?;
             let tree = Tree { text: made, parts: &parts };
             let said = Said::read(tree, &Patterns::default())?;
-            holds(&Unlocked::with_key(tree, said, self.unlocked.key.clone())?, tree)
+            holds(&DecryptedDocument::with_key(tree, said, self.unlocked.key.clone())?, tree)
         };
         read().map_err(Unwritten::Wrong)
     }
@@ -319,10 +319,10 @@ impl<'t> SopsDocument<'t> {
 }
 
 /// An encrypted value in clear's place, taken apart.
-fn sealed_in<'t>(content: &Content<'t>) -> Option<Sealed<'t>> {
+fn sealed_in<'t>(content: &LeafContent<'t>) -> Option<EncryptedValue<'t>> {
     match content {
-        Content::Text(text) => Sealed::parse(text),
-        Content::Other(_) => None,
+        LeafContent::Text(text) => EncryptedValue::parse(text),
+        LeafContent::Other(_) => None,
     }
 }
 

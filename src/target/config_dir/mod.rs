@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use secrecy::zeroize::Zeroizing;
-use storage::Store;
+use storage::CredentialStorage;
 use tokio::task::spawn_blocking;
 
 use super::{Done, Execute, Observe, Operation, Refusal, Stop, TargetError};
@@ -130,7 +130,7 @@ fn change(
 
 fn apply(
     operation: &Operation,
-    store: &mut Store,
+    store: &mut CredentialStorage,
     entries: &[ConfigEntry],
 ) -> Result<Done, Refusal> {
     match operation {
@@ -141,9 +141,9 @@ fn apply(
     }
 }
 
-fn credentials(folder: &Path) -> Result<Store, String> {
+fn credentials(folder: &Path) -> Result<CredentialStorage, String> {
     let path = folder.join(STORAGE).join(CREDENTIALS);
-    Store::parse(text_of(&path)?.as_deref().map(String::as_str))
+    CredentialStorage::parse(text_of(&path)?.as_deref().map(String::as_str))
         .map_err(|damage| unusable(&path, damage))
 }
 

@@ -23,7 +23,7 @@ const EMPTY: &str = r#"{"version": 1, "minor_version": 1, "key": "application_cr
 
 /// Why a storage file cannot be used. The text never repeats a value, which may be a secret.
 #[derive(Debug, Error, PartialEq, Eq)]
-pub(super) enum Damage {
+pub(super) enum StorageError {
     #[error(
         "it is no JSON (line {line}, column {column}); Home Assistant would set it aside and start without what is in it: restore it from a backup, or delete it"
     )]
@@ -39,44 +39,44 @@ pub(super) enum Damage {
 }
 
 /// The fields of a mapping, in their order, each value as it was written.
-type Fields = IndexMap<String, Box<RawValue>>;
+type OwnedFields = IndexMap<String, Box<RawValue>>;
 
 /// The same, while the file's text is at hand.
-type Read<'a> = IndexMap<String, &'a RawValue>;
+type RawFields<'a> = IndexMap<String, &'a RawValue>;
 
 /// `.storage/application_credentials`.
-pub(super) struct Store {
+pub(super) struct CredentialStorage {
     /// All fields; the value of `data` stands in `data`.
-    fields: Fields,
+    fields: OwnedFields,
     /// All fields of `data`; the value of `items` stands in `items`.
-    data: Fields,
-    items: BTreeMap<usize, Item>,
+    data: OwnedFields,
+    items: BTreeMap<usize, StoredCredential>,
     places: BTreeMap<CredentialId, usize>,
     next_place: usize,
     changed: bool,
 }
 
-struct Item {
+struct StoredCredential {
     credential: Credential,
-    written: Written,
+    written: CredentialJson,
 }
 
 /// How an item goes into the file.
-enum Written {
+enum CredentialJson {
     /// As it was read.
     Before(Box<RawValue>),
     /// Anew, with this secret.
     Now(Secret),
 }
 
-impl Store {
+impl CredentialStorage {
     /// Reads the file's text; no file is an empty store, and so is `{}`, as in HA.
-    pub(super) fn parse(text: Option<&str>) -> Result<Self, Damage> {
-        let fields: Read<'_> = json(text.unwrap_or(EMPTY))?;
+    pub(super) fn parse(text: Option<&str>) -> Result<Self, StorageError> {
+        let fields: RawFields<'_> = json(text.unwrap_or(EMPTY))?;
         if fields.is_empty() {
             return Self::parse(None);
         }
-        let data: Read<'_> = json(data_of(&fields)?)?;
+        let data: RawFields<'_> = json(data_of(&fields)?)?;
         let items = data.get("items").ok_or_else(|| shape("it has no `data.items`"))?;
         let items: Vec<&RawValue> = json(items.get())?;
 
@@ -92,7 +92,10 @@ impl Store {
             let credential = credential(text).map_err(|what| {
                 shape(&format!("number {} of its `data.items` {what}", index + 1))
             })?;
-            store.put(Item { credential, written: Written::Before(text.to_owned()) });
+            store.put(StoredCredential {
+                credential,
+                written: CredentialJson::Before(text.to_owned()),
+            });
         }
         Ok(store)
     }
@@ -130,7 +133,10 @@ impl Store {
             name: Some(new.name.clone()),
             auth_domain: Some(new.auth_domain.clone()),
         };
-        self.put(Item { credential, written: Written::Now(new.client_secret.clone()) });
+        self.put(StoredCredential {
+            credential,
+            written: CredentialJson::Now(new.client_secret.clone()),
+        });
         self.changed = true;
         id
     }
@@ -161,7 +167,7 @@ impl Store {
     }
 
     /// Of two items with one id HA keeps the later, in the place of the first.
-    fn put(&mut self, item: Item) {
+    fn put(&mut self, item: StoredCredential) {
         let next_place = &mut self.next_place;
         let place = *self.places.entry(item.credential.id.clone()).or_insert_with(|| {
             *next_place += 1;
@@ -171,16 +177,17 @@ impl Store {
     }
 }
 
-impl Serialize for Store {
+impl Serialize for CredentialStorage {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let data = With { fields: &self.data, name: "items", value: &Items(&self.items) };
+        let data =
+            With { fields: &self.data, name: "items", value: &StoredCredentials(&self.items) };
         With { fields: &self.fields, name: "data", value: &data }.serialize(serializer)
     }
 }
 
 /// Fields, one of them with another value.
 struct With<'a, T> {
-    fields: &'a Fields,
+    fields: &'a OwnedFields,
     name: &'static str,
     value: &'a T,
 }
@@ -199,19 +206,19 @@ impl<T: Serialize> Serialize for With<'_, T> {
     }
 }
 
-struct Items<'a>(&'a BTreeMap<usize, Item>);
+struct StoredCredentials<'a>(&'a BTreeMap<usize, StoredCredential>);
 
-impl Serialize for Items<'_> {
+impl Serialize for StoredCredentials<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(self.0.values())
     }
 }
 
-impl Serialize for Item {
+impl Serialize for StoredCredential {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let secret = match &self.written {
-            Written::Before(text) => return text.serialize(serializer),
-            Written::Now(secret) => secret,
+            CredentialJson::Before(text) => return text.serialize(serializer),
+            CredentialJson::Now(secret) => secret,
         };
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("id", &self.credential.id)?;
@@ -225,13 +232,13 @@ impl Serialize for Item {
 }
 
 /// The config entries of `.storage/core.config_entries`; no file, none.
-pub(super) fn config_entries(text: Option<&str>) -> Result<Vec<ConfigEntry>, Damage> {
+pub(super) fn config_entries(text: Option<&str>) -> Result<Vec<ConfigEntry>, StorageError> {
     #[derive(Deserialize)]
     struct Data {
-        entries: Vec<Entry>,
+        entries: Vec<StoredEntry>,
     }
     #[derive(Deserialize)]
-    struct Entry {
+    struct StoredEntry {
         entry_id: String,
         domain: String,
         title: Option<SmolStr>,
@@ -243,12 +250,12 @@ pub(super) fn config_entries(text: Option<&str>) -> Result<Vec<ConfigEntry>, Dam
     struct EntryData {
         auth_implementation: Option<serde_json::Value>,
     }
-    let fields: Read<'_> = json(text.unwrap_or("{}"))?;
+    let fields: RawFields<'_> = json(text.unwrap_or("{}"))?;
     if fields.is_empty() {
         return Ok(Vec::new());
     }
     let data: Data = json(data_of(&fields)?)?;
-    let entry = |entry: Entry| ConfigEntry {
+    let entry = |entry: StoredEntry| ConfigEntry {
         id: EntryId::new(entry.entry_id),
         domain: Domain::new(entry.domain),
         title: entry.title.unwrap_or_default(),
@@ -263,16 +270,16 @@ pub(super) fn config_entries(text: Option<&str>) -> Result<Vec<ConfigEntry>, Dam
 }
 
 /// The text of `data` of a storage file of version 1.
-fn data_of<'a>(fields: &Read<'a>) -> Result<&'a str, Damage> {
+fn data_of<'a>(fields: &RawFields<'a>) -> Result<&'a str, StorageError> {
     let version = fields.get("version").ok_or_else(|| shape("it has no `version`"))?;
     if version.get() != "1" {
-        return Err(Damage::Version);
+        return Err(StorageError::Version);
     }
     fields.get("data").map(|data| data.get()).ok_or_else(|| shape("it has no `data`"))
 }
 
 /// All fields; the one that is kept taken apart elsewhere holds its place only.
-fn kept(fields: Read<'_>, apart: &str) -> Fields {
+fn kept(fields: RawFields<'_>, apart: &str) -> OwnedFields {
     let keep = |(name, value): (String, &RawValue)| {
         let value = if name == apart { RawValue::NULL } else { value };
         (name, value.to_owned())
@@ -282,7 +289,7 @@ fn kept(fields: Read<'_>, apart: &str) -> Fields {
 
 /// Reads one item; the error says what is wrong with it.
 fn credential(text: &RawValue) -> Result<Credential, String> {
-    let fields: Read<'_> =
+    let fields: RawFields<'_> =
         serde_json::from_str(text.get()).map_err(|_| "is no mapping".to_owned())?;
     let text = |name: &str| match fields.get(name) {
         None => Ok(None),
@@ -301,13 +308,13 @@ fn credential(text: &RawValue) -> Result<Credential, String> {
 }
 
 /// Parses, and drops serde's own message, which repeats values.
-fn json<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Damage> {
+fn json<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, StorageError> {
     serde_json::from_str(text).map_err(|error| match error.classify() {
         serde_json::error::Category::Data => shape("it has a field of the wrong kind"),
-        _ => Damage::Syntax { line: error.line(), column: error.column() },
+        _ => StorageError::Syntax { line: error.line(), column: error.column() },
     })
 }
 
-fn shape(what: &str) -> Damage {
-    Damage::Shape(what.to_owned())
+fn shape(what: &str) -> StorageError {
+    StorageError::Shape(what.to_owned())
 }

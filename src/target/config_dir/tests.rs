@@ -7,18 +7,18 @@ use std::time::Duration;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::storage::{Damage, Store, config_entries};
+use super::storage::{CredentialStorage, StorageError, config_entries};
 use super::{AT_REST, STORAGE, apply, lock};
 use crate::model::{
     ClientId, ConfigEntry, CredentialId, Domain, EntryId, EntryState, Held, NewCredential, Secret,
 };
 use crate::target::{Done, Operation, Refusal, Stop};
 
-fn store(text: &str) -> Store {
-    Store::parse(Some(text)).unwrap()
+fn store(text: &str) -> CredentialStorage {
+    CredentialStorage::parse(Some(text)).unwrap()
 }
 
-fn written(store: &Store) -> String {
+fn written(store: &CredentialStorage) -> String {
     String::from_utf8(store.to_text().unwrap()).unwrap()
 }
 
@@ -87,7 +87,7 @@ fn what_is_not_ours_stays_to_the_byte() {
 #[test]
 fn no_file_and_an_empty_mapping_are_an_empty_store() {
     for text in [None, Some("{}")] {
-        let store = Store::parse(text).unwrap();
+        let store = CredentialStorage::parse(text).unwrap();
         let written: Value = serde_json::from_str(&written(&store)).unwrap();
         let expected = json!({
             "version": 1, "minor_version": 1, "key": "application_credentials", "data": {"items": []}
@@ -109,12 +109,15 @@ fn of_one_id_the_later_item_stands_in_the_place_of_the_first() {
 
 #[test]
 fn damage_is_told_without_values() {
-    let told = |text: &str| Store::parse(Some(text)).err().unwrap().to_string();
+    let told = |text: &str| CredentialStorage::parse(Some(text)).err().unwrap().to_string();
     assert!(told("").contains("no JSON (line 1, column 0)"));
     assert!(
         told(r#"{"version": 1, "data": {"items": [{"client_secret": "SECRET"#).contains("no JSON")
     );
-    assert_eq!(Store::parse(Some(r#"{"version": 2, "data": 1}"#)).err(), Some(Damage::Version));
+    assert_eq!(
+        CredentialStorage::parse(Some(r#"{"version": 2, "data": 1}"#)).err(),
+        Some(StorageError::Version)
+    );
     for (text, what) in [
         (r#"["SECRET"]"#, "wrong kind"),
         (r#"{"data": {"items": []}}"#, "no `version`"),
@@ -156,7 +159,7 @@ fn config_entries_name_their_implementation() {
         config_entries(Some(&text.to_string())).unwrap(),
         [entry("1", "spotify", "T", Some("x")), entry("2", "hue", "H", None)]
     );
-    assert_eq!(config_entries(Some(r#"{"version": 2}"#)), Err(Damage::Version));
+    assert_eq!(config_entries(Some(r#"{"version": 2}"#)), Err(StorageError::Version));
 }
 
 #[test]
@@ -276,7 +279,7 @@ proptest! {
         };
         let mut store = store(&file(&model).to_string());
         let mut known: BTreeMap<String, Held> = BTreeMap::new();
-        for credential in Store::parse(Some(&file(&model).to_string())).unwrap().into_credentials() {
+        for credential in CredentialStorage::parse(Some(&file(&model).to_string())).unwrap().into_credentials() {
             known.insert(credential.id.as_str().to_owned(), credential.held());
         }
         for change in changes {

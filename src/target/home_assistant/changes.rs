@@ -3,23 +3,23 @@
 use serde::de::IgnoredAny;
 
 use super::HomeAssistant;
-use super::connection::{Events, Fault};
+use super::connection::{CommandError, Events};
 use super::flows::PROGRESSED;
 use super::messages::{Command, UNKNOWN_COMMAND};
 use crate::target::TargetError;
 
 /// Tells that something may have changed at a HA, not what.
-pub struct Changes {
-    streams: Vec<Stream>,
+pub struct ChangeEvents {
+    streams: Vec<EventStream>,
 }
 
-struct Stream {
+struct EventStream {
     events: Events,
     /// Whether the next event only tells how things stand.
     begins: bool,
 }
 
-impl Stream {
+impl EventStream {
     async fn next(&mut self) -> Option<()> {
         loop {
             // What cannot be read is a change as well.
@@ -31,7 +31,7 @@ impl Stream {
     }
 }
 
-impl Changes {
+impl ChangeEvents {
     /// Waits for the next one; for ever once the connection is lost.
     pub async fn next(&mut self) {
         if self.streams.is_empty() {
@@ -50,7 +50,7 @@ impl HomeAssistant {
     ///
     /// # Errors
     /// Where HA does not answer.
-    pub async fn changes(&self) -> Result<Changes, TargetError> {
+    pub async fn changes(&self) -> Result<ChangeEvents, TargetError> {
         let mut streams = Vec::new();
         let wanted = [
             (Command::SubscribeCredentials, true),
@@ -59,11 +59,11 @@ impl HomeAssistant {
         ];
         for (command, begins) in wanted {
             match self.connection.subscribe(command).await {
-                Ok(events) => streams.push(Stream { events, begins }),
-                Err(Fault::Refused { code, .. }) if code == UNKNOWN_COMMAND => {}
+                Ok(events) => streams.push(EventStream { events, begins }),
+                Err(CommandError::Refused { code, .. }) if code == UNKNOWN_COMMAND => {}
                 Err(fault) => return Err(self.error(fault)),
             }
         }
-        Ok(Changes { streams })
+        Ok(ChangeEvents { streams })
     }
 }

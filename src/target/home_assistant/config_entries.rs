@@ -7,10 +7,10 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use smol_str::SmolStr;
 use tokio::time::{Instant, sleep};
 
-use super::connection::{Connection, Fault};
+use super::connection::{CommandError, Connection};
 use super::flows::reauth_flows;
 use super::json::Lenient;
-use super::messages::{Command, CredentialOfEntry, Entry, NO_SUCH_ENTRY, SingleEntry};
+use super::messages::{Command, ConfigEntryMessage, CredentialOfEntry, NO_SUCH_ENTRY, SingleEntry};
 use super::rest::Rest;
 use crate::integrations;
 use crate::model::{ConfigEntry, Credential, Domain, EntryId, EntryState, FlowId};
@@ -23,16 +23,18 @@ const SETTLE_TIMEOUT_SECONDS: u64 = 60;
 const SETTLE_CHECK_MILLISECONDS: u64 = 250;
 
 /// All entries as HA lists them.
-pub(super) async fn list(connection: &Connection) -> Result<Lenient<Entry>, Fault> {
+pub(super) async fn list(
+    connection: &Connection,
+) -> Result<Lenient<ConfigEntryMessage>, CommandError> {
     connection.ask(Command::ListConfigEntries).await
 }
 
 /// Finds out which credential each entry uses. Only integrations that hold credentials are asked.
 pub(super) async fn with_implementations(
     connection: &Connection,
-    entries: Vec<Entry>,
+    entries: Vec<ConfigEntryMessage>,
     credentials: &[Credential],
-) -> Result<Vec<ConfigEntry>, Fault> {
+) -> Result<Vec<ConfigEntry>, CommandError> {
     let domains: BTreeSet<&Domain> = credentials.iter().map(|held| &held.domain).collect();
     let implementations: BTreeMap<&str, &str> =
         credentials.iter().map(|held| (held.id.as_str(), held.implementation())).collect();
@@ -77,11 +79,11 @@ fn collapsed(credentials: &[Credential]) -> BTreeMap<&Domain, &str> {
 async fn credential_of(
     connection: &Connection,
     entry: &EntryId,
-) -> Result<Option<CredentialOfEntry>, Fault> {
+) -> Result<Option<CredentialOfEntry>, CommandError> {
     let command = Command::CredentialOfEntry { config_entry_id: entry.clone() };
     match connection.ask(command).await {
         Ok(used) => Ok(Some(used)),
-        Err(Fault::Refused { code, .. }) if code == NO_SUCH_ENTRY => Ok(None),
+        Err(CommandError::Refused { code, .. }) if code == NO_SUCH_ENTRY => Ok(None),
         Err(fault) => Err(fault),
     }
 }
@@ -94,13 +96,13 @@ pub(super) async fn reload(
     connection: &Connection,
     rest: &Rest,
     entry: &EntryId,
-) -> Result<EntryState, Fault> {
+) -> Result<EntryState, CommandError> {
     for (_, flow) in reauth_flows(connection).await?.iter().filter(|(of, _)| of == entry) {
         rest.abort_flow(&FlowId::new(flow.flow_id.clone())).await?;
     }
     match rest.reload(entry).await {
         // HA goes on with it: the state says more than the time that it takes.
-        Ok(()) | Err(Fault::TimedOut) => {}
+        Ok(()) | Err(CommandError::TimedOut) => {}
         Err(fault) => return Err(fault),
     }
     settle(connection, entry, |state| *state != EntryState::SetupInProgress).await
@@ -112,7 +114,7 @@ pub(super) async fn settle(
     connection: &Connection,
     entry: &EntryId,
     is_meant: impl Fn(&EntryState) -> bool,
-) -> Result<EntryState, Fault> {
+) -> Result<EntryState, CommandError> {
     let begun = Instant::now();
     let patience = Duration::from_secs(SETTLE_TIMEOUT_SECONDS);
     loop {

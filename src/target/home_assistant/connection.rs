@@ -20,9 +20,9 @@ use tokio_tungstenite::tungstenite::{Bytes, Message, Utf8Bytes};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use tokio_util::sync::CancellationToken;
 
-use super::in_flight::{Asker, InFlight, Listener, deliver};
+use super::in_flight::{EventSender, InFlight, ResultSender, deliver};
 use super::json::to_json;
-use super::messages::{Answer, Command, Incoming, Numbered};
+use super::messages::{Command, CommandResult, Incoming, Numbered};
 use crate::http::Stream;
 use crate::target::Stop;
 
@@ -47,7 +47,7 @@ pub(super) type Socket = WebSocketStream<MaybeTlsStream<Stream>>;
 
 /// Why a command brought no result.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(super) enum CommandError {
     /// HA said no.
     #[error("{code}: {message}")]
     Refused {
@@ -76,7 +76,7 @@ pub(super) enum Fault {
     Unreadable(String),
 }
 
-impl Fault {
+impl CommandError {
     /// As it stands for those who only wished to read before they do something.
     pub(super) fn before_anything_was_done(self) -> Self {
         match self {
@@ -89,17 +89,17 @@ impl Fault {
 
 /// A socket on which log-in is over.
 pub(super) struct Connection {
-    requests: mpsc::Sender<Request>,
+    requests: mpsc::Sender<QueuedCommand>,
     in_flight: Arc<InFlight>,
     ended: CancellationToken,
     tasks: [JoinHandle<()>; 2],
 }
 
-struct Request {
+struct QueuedCommand {
     command: Command,
     stop: Option<Stop>,
-    listener: Option<Listener>,
-    asker: Asker,
+    listener: Option<EventSender>,
+    asker: ResultSender,
 }
 
 /// What HA tells from now on, until the connection is lost.
@@ -107,11 +107,11 @@ pub(super) struct Events(mpsc::UnboundedReceiver<Box<RawValue>>);
 
 impl Events {
     /// The next event; `None` when no more can come.
-    pub(super) async fn next<E: DeserializeOwned>(&mut self) -> Option<Result<E, Fault>> {
+    pub(super) async fn next<E: DeserializeOwned>(&mut self) -> Option<Result<E, CommandError>> {
         let event = self.0.recv().await?;
         Some(
             serde_json::from_str(event.get())
-                .map_err(|error| Fault::Unreadable(without_values(&error))),
+                .map_err(|error| CommandError::Unreadable(without_values(&error))),
         )
     }
 }
@@ -136,7 +136,10 @@ impl Connection {
     }
 
     /// Sends a command and waits for its result. Those who ask at the same time share frames.
-    pub(super) async fn ask<A: DeserializeOwned>(&self, command: Command) -> Result<A, Fault> {
+    pub(super) async fn ask<A: DeserializeOwned>(
+        &self,
+        command: Command,
+    ) -> Result<A, CommandError> {
         self.send(command, None, None).await
     }
 
@@ -145,12 +148,12 @@ impl Connection {
         &self,
         stop: &Stop,
         command: Command,
-    ) -> Result<A, Fault> {
+    ) -> Result<A, CommandError> {
         self.send(command, Some(stop.clone()), None).await
     }
 
     /// Has HA tell what happens from now on.
-    pub(super) async fn subscribe(&self, command: Command) -> Result<Events, Fault> {
+    pub(super) async fn subscribe(&self, command: Command) -> Result<Events, CommandError> {
         let (listener, events) = mpsc::unbounded_channel();
         self.send::<()>(command, None, Some(listener)).await?;
         Ok(Events(events))
@@ -160,17 +163,19 @@ impl Connection {
         &self,
         command: Command,
         stop: Option<Stop>,
-        listener: Option<Listener>,
-    ) -> Result<A, Fault> {
+        listener: Option<EventSender>,
+    ) -> Result<A, CommandError> {
         let (asker, answer) = oneshot::channel();
-        let unsent = || Fault::Unsent(self.in_flight.why_lost());
-        let request = Request { command, stop, listener, asker };
+        let unsent = || CommandError::Unsent(self.in_flight.why_lost());
+        let request = QueuedCommand { command, stop, listener, asker };
         self.requests.send(request).await.map_err(|_| unsent())?;
         // Whoever was in flight is told; who is dropped without a word was still in the queue.
         match answer.await.map_err(|_| unsent())?? {
-            Answer::Success(result) => serde_json::from_str(&result)
-                .map_err(|error| Fault::Unreadable(without_values(&error))),
-            Answer::Refused { code, message } => Err(Fault::Refused { code, message }),
+            CommandResult::Success(result) => serde_json::from_str(&result)
+                .map_err(|error| CommandError::Unreadable(without_values(&error))),
+            CommandResult::Refused { code, message } => {
+                Err(CommandError::Refused { code, message })
+            }
         }
     }
 
@@ -192,7 +197,7 @@ fn without_values(error: &serde_json::Error) -> String {
 /// Sends what is asked for, until nobody can ask any more or the connection is lost.
 async fn write(
     mut sink: SplitSink<Socket, Message>,
-    mut queue: mpsc::Receiver<Request>,
+    mut queue: mpsc::Receiver<QueuedCommand>,
     in_flight: Arc<InFlight>,
     ended: CancellationToken,
 ) {
@@ -220,7 +225,7 @@ async fn write(
 
 /// Waits until there is room for a batch, then makes frames of it, each command with its number.
 async fn pack(
-    batch: &mut Vec<Request>,
+    batch: &mut Vec<QueuedCommand>,
     room: &Arc<Semaphore>,
     last_id: &mut u64,
     in_flight: &InFlight,
@@ -231,9 +236,9 @@ async fn pack(
     };
     let mut frames: Vec<Vec<Zeroizing<Vec<u8>>>> = Vec::new();
     let mut frame_length = 0;
-    for Request { command, stop, listener, asker } in batch.drain(..) {
+    for QueuedCommand { command, stop, listener, asker } in batch.drain(..) {
         if stop.is_some_and(|stop| stop.is_cancelled()) {
-            deliver(asker, Err(Fault::Stopped));
+            deliver(asker, Err(CommandError::Stopped));
             continue;
         }
         let id = *last_id + 1;
@@ -243,11 +248,11 @@ async fn pack(
                 let why = format!(
                     "it is larger than {MAX_FRAME_BYTES} bytes, which Home Assistant refuses"
                 );
-                deliver(asker, Err(Fault::Unsent(why)));
+                deliver(asker, Err(CommandError::Unsent(why)));
                 continue;
             }
             Err(error) => {
-                deliver(asker, Err(Fault::Unsent(without_values(&error))));
+                deliver(asker, Err(CommandError::Unsent(without_values(&error))));
                 continue;
             }
         };

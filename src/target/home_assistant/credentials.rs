@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tokio::sync::Mutex;
 
-use super::connection::{Connection, Fault};
+use super::connection::{CommandError, Connection};
 use super::flows;
 use super::json::Lenient;
 use super::messages::{
-    Command, Created, CredentialDomains, Item, NOT_FOUND, NewItem, REFUSED_BY_INTEGRATION,
+    Command, Created, CredentialDomains, CredentialMessage, NOT_FOUND, NewItem,
+    REFUSED_BY_INTEGRATION,
 };
 use super::present::Present;
 use super::rest::Rest;
@@ -22,17 +23,17 @@ const NO_PLATFORM: &str = "No application_credentials platform";
 const IN_USE: &str = "in use";
 
 /// All credentials, in HA's order, and what is wrong with some.
-pub(super) async fn list(connection: &Connection) -> Result<Lenient<Credential>, Fault> {
+pub(super) async fn list(connection: &Connection) -> Result<Lenient<Credential>, CommandError> {
     let Lenient { items, mut unreadable } =
-        connection.ask::<Lenient<Item>>(Command::ListCredentials).await?;
+        connection.ask::<Lenient<CredentialMessage>>(Command::ListCredentials).await?;
     unreadable.iter_mut().for_each(|id| *id = format!("the credential {id} cannot be read"));
-    let without_secret = items.iter().filter_map(Item::without_secret);
+    let without_secret = items.iter().filter_map(CredentialMessage::without_secret);
     unreadable.extend(without_secret.map(|id| format!("the credential {id} holds no secret")));
     Ok(Lenient { items: items.into_iter().map(Credential::from).collect(), unreadable })
 }
 
 /// The integrations that take credentials, installed or not.
-pub(super) async fn domains(connection: &Connection) -> Result<BTreeSet<Domain>, Fault> {
+pub(super) async fn domains(connection: &Connection) -> Result<BTreeSet<Domain>, CommandError> {
     let known: CredentialDomains = connection.ask(Command::CredentialDomains).await?;
     Ok(known.into_set())
 }
@@ -52,7 +53,7 @@ pub(super) async fn create(
     if !first.as_ref().is_err_and(is_no_platform) {
         return Ok(first?);
     }
-    let known = domains(connection).await.map_err(Fault::before_anything_was_done)?;
+    let known = domains(connection).await.map_err(CommandError::before_anything_was_done)?;
     if !known.contains(&new.domain) {
         return Err(Refusal::UnknownDomain { domain: new.domain.clone() });
     }
@@ -74,19 +75,20 @@ async fn create_once(
     connection: &Connection,
     stop: &Stop,
     new: &NewCredential,
-) -> Result<Done, Fault> {
+) -> Result<Done, CommandError> {
     let command = Command::CreateCredential(NewItem::from(new));
     match connection.ask_unless::<Created>(stop, command).await {
         Ok(created) => Ok(Done::Created(CredentialId::new(created.id))),
-        Err(Fault::Refused { code, message }) => {
-            Err(Fault::Refused { code, message: without(&message, new.client_secret.expose()) })
-        }
+        Err(CommandError::Refused { code, message }) => Err(CommandError::Refused {
+            code,
+            message: without(&message, new.client_secret.expose()),
+        }),
         Err(fault) => Err(fault),
     }
 }
 
-fn is_no_platform(fault: &Fault) -> bool {
-    matches!(fault, Fault::Refused { message, .. } if message.starts_with(NO_PLATFORM))
+fn is_no_platform(fault: &CommandError) -> bool {
+    matches!(fault, CommandError::Refused { message, .. } if message.starts_with(NO_PLATFORM))
 }
 
 /// HA's words should hold no secret; a custom integration's might.
@@ -109,8 +111,8 @@ pub(super) async fn delete(
     let command = Command::DeleteCredential { application_credentials_id: held.id };
     match connection.ask_unless::<()>(stop, command).await {
         Ok(()) => Ok(Done::Deleted),
-        Err(Fault::Refused { code, .. }) if code == NOT_FOUND => Ok(Done::Deleted),
-        Err(Fault::Refused { code, message })
+        Err(CommandError::Refused { code, .. }) if code == NOT_FOUND => Ok(Done::Deleted),
+        Err(CommandError::Refused { code, message })
             if code == REFUSED_BY_INTEGRATION && message.contains(IN_USE) =>
         {
             Err(Refusal::InUse { domain: held.domain })
@@ -123,7 +125,7 @@ pub(super) async fn delete(
 pub(super) struct Installed<'a> {
     rest: &'a Rest,
     /// Held during an installation: HA installs one after another anyway.
-    outcomes: Mutex<BTreeMap<Domain, Result<(), Fault>>>,
+    outcomes: Mutex<BTreeMap<Domain, Result<(), CommandError>>>,
 }
 
 impl<'a> Installed<'a> {
@@ -132,7 +134,7 @@ impl<'a> Installed<'a> {
         Self { rest, outcomes: Mutex::default() }
     }
 
-    async fn ensure(&self, domain: &Domain) -> Result<(), Fault> {
+    async fn ensure(&self, domain: &Domain) -> Result<(), CommandError> {
         let mut outcomes = self.outcomes.lock().await;
         if let Some(outcome) = outcomes.get(domain) {
             return outcome.clone();
@@ -149,7 +151,7 @@ pub(super) async fn withdraw_doubles(
     connection: &Connection,
     before: &Present,
     created: &BTreeSet<CredentialId>,
-) -> Result<(), Fault> {
+) -> Result<(), CommandError> {
     let now = list(connection).await?.items;
     for held in before.doubles(&now, created) {
         tracing::info!(id = %held.id, "another run created the same credential: this one is deleted again");

@@ -6,13 +6,13 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::model::{
-    ConsentLink, CreatedEntry, DeviceCode, EntryId, EntryState, FieldKind, FlowField, FlowForm,
+    ConsentLink, CreatedAccount, DeviceCode, EntryId, EntryState, FieldKind, FlowField, FlowForm,
     FlowId, FlowStep,
 };
 
 /// HA's answer to every call about a flow.
 #[derive(Deserialize)]
-pub(super) struct Step {
+pub(super) struct FlowResponse {
     #[serde(rename = "type")]
     kind: String,
     flow_id: String,
@@ -31,7 +31,7 @@ pub(super) struct Step {
     #[serde(default)]
     description_placeholders: Option<BTreeMap<String, Value>>,
     #[serde(default)]
-    result: Option<Entry>,
+    result: Option<CreatedEntry>,
 }
 
 #[derive(Deserialize)]
@@ -49,13 +49,13 @@ struct SchemaField {
 }
 
 #[derive(Deserialize)]
-struct Entry {
+struct CreatedEntry {
     entry_id: String,
     title: String,
     state: String,
 }
 
-impl Step {
+impl FlowResponse {
     pub(super) fn id(&self) -> FlowId {
         FlowId::new(self.flow_id.clone())
     }
@@ -85,7 +85,7 @@ impl Step {
             "external_done" | "progress_done" => FlowStep::Advancing,
             "progress" => FlowStep::Progress(device_code(self.description_placeholders)),
             "create_entry" => match self.result {
-                Some(entry) => FlowStep::Created(CreatedEntry {
+                Some(entry) => FlowStep::Created(CreatedAccount {
                     entry: EntryId::new(entry.entry_id),
                     title: entry.title,
                     state: EntryState::from_word(&entry.state),
@@ -186,11 +186,11 @@ fn placeholder(placeholders: &Option<BTreeMap<String, Value>>, name: &str) -> Op
 mod tests {
     use serde_json::{Value, json};
 
-    use super::Step;
+    use super::FlowResponse;
     use crate::model::{FieldKind, FlowStep, Links};
 
     fn read(step: Value) -> FlowStep {
-        let step: Step = serde_json::from_value(step).unwrap();
+        let step: FlowResponse = serde_json::from_value(step).unwrap();
         step.read(|url| url.contains("secret"))
     }
 

@@ -9,10 +9,10 @@ use reqwest::Url;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::connection::{Connection, Events, Fault};
+use super::connection::{CommandError, Connection, Events};
 use super::json::Lenient;
 use super::messages::{Command, FlowEvent, ListedFlow, UserData};
-use super::rest::{Answered, Rest};
+use super::rest::{FormOutcome, Rest};
 use super::{HomeAssistant, config_entries};
 use crate::integrations;
 use crate::model::{
@@ -97,7 +97,7 @@ fn holds(url: &str, secret: &str) -> bool {
 }
 
 /// HA installs what an integration needs before the first step of a flow.
-pub(super) async fn start_and_abort(rest: &Rest, domain: &Domain) -> Result<(), Fault> {
+pub(super) async fn start_and_abort(rest: &Rest, domain: &Domain) -> Result<(), CommandError> {
     let step = rest.start_flow(domain, None, DEFAULT_BASE).await?;
     rest.abort_flow(&step.id()).await
 }
@@ -109,7 +109,7 @@ impl HomeAssistant {
     }
 
     /// Where HA itself says that a browser reaches it.
-    pub(super) async fn known_base(&self) -> Result<String, Fault> {
+    pub(super) async fn known_base(&self) -> Result<String, CommandError> {
         let known = self.rest.configuration().await?;
         let url = known.external_url.or(known.internal_url);
         Ok(url.as_deref().unwrap_or(DEFAULT_BASE).trim_end_matches('/').to_owned())
@@ -140,7 +140,7 @@ impl HomeAssistant {
         match self.rest.start_flow(side.domain, Some(account), side.base).await {
             Ok(step) => Ok(Some((step.id(), step.read(|url| side.hides_secret(url))))),
             // The integration has no such step.
-            Err(Fault::Refused { .. }) => Ok(None),
+            Err(CommandError::Refused { .. }) => Ok(None),
             Err(fault) => Err(fault.into()),
         }
     }
@@ -157,7 +157,7 @@ impl HomeAssistant {
     ) -> Result<Option<FlowStep>, Refusal> {
         match self.rest.look_at_flow(flow, side.base).await {
             Ok(step) => Ok(step.map(|step| step.read(|url| side.hides_secret(url)))),
-            Err(Fault::Refused { .. }) => Ok(Some(FlowStep::Broken)),
+            Err(CommandError::Refused { .. }) => Ok(Some(FlowStep::Broken)),
             Err(fault) => Err(fault.into()),
         }
     }
@@ -174,9 +174,9 @@ impl HomeAssistant {
         side: &FlowSide<'_>,
     ) -> Result<FlowAnswer, Refusal> {
         Ok(match self.rest.answer_flow(flow, answers, side.base).await? {
-            Answered::Step(step) => FlowAnswer::Step(step.read(|url| side.hides_secret(url))),
-            Answered::Unfit(errors) => FlowAnswer::Unfit(errors),
-            Answered::Gone => FlowAnswer::Gone,
+            FormOutcome::Step(step) => FlowAnswer::Step(step.read(|url| side.hides_secret(url))),
+            FormOutcome::Invalid(errors) => FlowAnswer::Unfit(errors),
+            FormOutcome::Gone => FlowAnswer::Gone,
         })
     }
 
@@ -294,10 +294,10 @@ impl HomeAssistant {
     /// What is ours to look after, by what HA keeps for its user and the flows that it lists.
     pub(super) async fn live(
         &self,
-        kept: &Kept,
+        kept: &UserDataFields,
         asked: Vec<(EntryId, ListedFlow)>,
         credentials: &[Credential],
-    ) -> Result<Live, Fault> {
+    ) -> Result<Live, CommandError> {
         let mut flows = Vec::new();
         for (purpose, note) in notes(kept) {
             let domain = Domain::new(note.domain);
@@ -310,7 +310,7 @@ impl HomeAssistant {
             let step = match self.rest.look_at_flow(&id, base).await {
                 Ok(None) => continue,
                 Ok(Some(step)) => step.read(|url| side.hides_secret(url)),
-                Err(Fault::Refused { .. }) => FlowStep::Broken,
+                Err(CommandError::Refused { .. }) => FlowStep::Broken,
                 Err(fault) => return Err(fault),
             };
             flows.push(OpenFlow { id, domain, purpose, step });
@@ -332,7 +332,7 @@ impl HomeAssistant {
 /// The flows by which HA asks for consent again, each with its account.
 pub(super) async fn reauth_flows(
     connection: &Connection,
-) -> Result<Vec<(EntryId, ListedFlow)>, Fault> {
+) -> Result<Vec<(EntryId, ListedFlow)>, CommandError> {
     // Nothing follows from a flow that cannot be read but that HA asks for no consent by it.
     let listed: Lenient<ListedFlow> = connection.ask(Command::ListFlows).await?;
     let asks_again = |mut flow: ListedFlow| {
@@ -343,24 +343,24 @@ pub(super) async fn reauth_flows(
 }
 
 /// What HA keeps for its user, whatever that is.
-pub(super) type Kept = BTreeMap<String, Value>;
+pub(super) type UserDataFields = BTreeMap<String, Value>;
 
 /// All that HA keeps for its user. One that keeps nothing has no notes.
-pub(super) async fn kept(connection: &Connection) -> Result<Kept, Fault> {
+pub(super) async fn kept(connection: &Connection) -> Result<UserDataFields, CommandError> {
     match connection.ask(Command::ReadUserData).await {
         Ok(UserData { value }) => Ok(value),
-        Err(Fault::Refused { .. }) => Ok(BTreeMap::new()),
+        Err(CommandError::Refused { .. }) => Ok(BTreeMap::new()),
         Err(fault) => Err(fault),
     }
 }
 
 /// Whether a flow of ours may be open, so that looking at it may make a config entry.
-pub(super) fn has_notes(kept: &Kept) -> bool {
+pub(super) fn has_notes(kept: &UserDataFields) -> bool {
     !notes(kept).is_empty()
 }
 
 /// What is noted of our flows.
-fn notes(kept: &Kept) -> Vec<(Purpose, Note)> {
+fn notes(kept: &UserDataFields) -> Vec<(Purpose, Note)> {
     let note = |(key, value): (&String, &Value)| {
         let purpose = purpose(key)?;
         Some((purpose, serde_json::from_value::<Note>(value.clone()).ok()?))

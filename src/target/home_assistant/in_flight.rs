@@ -9,14 +9,14 @@ use serde_json::value::RawValue;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::Instant;
 
-use super::connection::Fault;
-use super::messages::Answer;
+use super::connection::CommandError;
+use super::messages::CommandResult;
 
 /// Where an answer goes.
-pub(super) type Asker = oneshot::Sender<Result<Answer, Fault>>;
+pub(super) type ResultSender = oneshot::Sender<Result<CommandResult, CommandError>>;
 
 /// Where events go.
-pub(super) type Listener = mpsc::UnboundedSender<Box<RawValue>>;
+pub(super) type EventSender = mpsc::UnboundedSender<Box<RawValue>>;
 
 /// Shared by the task that writes, which adds, and the one that reads, which takes away.
 #[derive(Default)]
@@ -26,14 +26,14 @@ pub(super) struct InFlight {
 
 #[derive(Default)]
 struct State {
-    listening: BTreeMap<u64, Listener>,
-    waiting: BTreeMap<u64, Waiting>,
+    listening: BTreeMap<u64, EventSender>,
+    waiting: BTreeMap<u64, AwaitedResult>,
     /// Why no answer can come any more.
     lost: Option<String>,
 }
 
-struct Waiting {
-    asker: Asker,
+struct AwaitedResult {
+    asker: ResultSender,
     since: Instant,
     /// Given back when the answer is there.
     _room: OwnedSemaphorePermit,
@@ -44,22 +44,22 @@ impl InFlight {
     pub(super) fn add(
         &self,
         id: u64,
-        asker: Asker,
-        listener: Option<Listener>,
+        asker: ResultSender,
+        listener: Option<EventSender>,
         room: OwnedSemaphorePermit,
     ) {
         let mut state = self.lock();
         if let Some(why) = &state.lost {
-            deliver(asker, Err(Fault::Unsent(why.clone())));
+            deliver(asker, Err(CommandError::Unsent(why.clone())));
         } else {
-            state.waiting.insert(id, Waiting { asker, since: Instant::now(), _room: room });
+            state.waiting.insert(id, AwaitedResult { asker, since: Instant::now(), _room: room });
             // Newer releases send the first event before the result.
             state.listening.extend(listener.map(|listener| (id, listener)));
         }
     }
 
     /// Hands an answer on. HA answers twice to the delete of an unknown id; the first one counts.
-    pub(super) fn answer(&self, id: u64, answer: Answer) {
+    pub(super) fn answer(&self, id: u64, answer: CommandResult) {
         if let Some(waiting) = self.lock().waiting.remove(&id) {
             deliver(waiting.asker, Ok(answer));
         }
@@ -68,7 +68,7 @@ impl InFlight {
     /// Hands an event on, as long as somebody listens.
     pub(super) fn tell(&self, id: u64, event: &RawValue) {
         let mut state = self.lock();
-        let has_gone = |listener: &Listener| listener.send(event.to_owned()).is_err();
+        let has_gone = |listener: &EventSender| listener.send(event.to_owned()).is_err();
         if state.listening.get(&id).is_some_and(has_gone) {
             state.listening.remove(&id);
         }
@@ -86,7 +86,7 @@ impl InFlight {
         state.lost.get_or_insert_with(|| why.to_owned());
         state.listening.clear();
         for waiting in mem::take(&mut state.waiting).into_values() {
-            deliver(waiting.asker, Err(Fault::Lost(why.to_owned())));
+            deliver(waiting.asker, Err(CommandError::Lost(why.to_owned())));
         }
     }
 
@@ -102,6 +102,6 @@ impl InFlight {
 }
 
 /// Whoever asked may have gone meanwhile, and then nobody wants to know.
-pub(super) fn deliver(asker: Asker, answer: Result<Answer, Fault>) {
+pub(super) fn deliver(asker: ResultSender, answer: Result<CommandResult, CommandError>) {
     drop(asker.send(answer));
 }

@@ -70,8 +70,8 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Lenient<T> {
 pub(super) fn secret_or_none<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Secret>, D::Error> {
-    struct Text;
-    impl Visitor<'_> for Text {
+    struct SecretVisitor;
+    impl Visitor<'_> for SecretVisitor {
         type Value = Secret;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -82,8 +82,8 @@ pub(super) fn secret_or_none<'de, D: Deserializer<'de>>(
             Ok(Secret::new(text))
         }
     }
-    struct Maybe;
-    impl<'de> Visitor<'de> for Maybe {
+    struct OptionalSecretVisitor;
+    impl<'de> Visitor<'de> for OptionalSecretVisitor {
         type Value = Option<Secret>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -95,8 +95,8 @@ pub(super) fn secret_or_none<'de, D: Deserializer<'de>>(
         }
 
         fn visit_some<D: Deserializer<'de>>(self, text: D) -> Result<Self::Value, D::Error> {
-            text.deserialize_str(Text).map(Some)
+            text.deserialize_str(SecretVisitor).map(Some)
         }
     }
-    deserializer.deserialize_option(Maybe)
+    deserializer.deserialize_option(OptionalSecretVisitor)
 }

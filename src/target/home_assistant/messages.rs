@@ -172,7 +172,7 @@ struct Complaint {
 
 /// What a command came to, in HA's view.
 #[derive(Debug)]
-pub(super) enum Answer {
+pub(super) enum CommandResult {
     /// Done, with the result as JSON, which may hold secrets.
     Success(Zeroizing<Box<str>>),
     /// Not done.
@@ -202,17 +202,17 @@ impl Incoming<'_> {
     }
 
     /// The id of the command that it answers, and the answer. `None` for other messages.
-    pub(super) fn into_answer(self) -> Option<(u64, Answer)> {
+    pub(super) fn into_answer(self) -> Option<(u64, CommandResult)> {
         let id = self.id.filter(|_| self.kind == "result")?;
         let answer = match (self.success, self.error) {
-            (Some(true), _) => {
-                Answer::Success(Zeroizing::new(self.result.unwrap_or(RawValue::NULL).get().into()))
-            }
-            (_, Some(complaint)) => Answer::Refused {
+            (Some(true), _) => CommandResult::Success(Zeroizing::new(
+                self.result.unwrap_or(RawValue::NULL).get().into(),
+            )),
+            (_, Some(complaint)) => CommandResult::Refused {
                 code: complaint.code.as_str().unwrap_or("unknown_error").to_owned(),
                 message: without_values(&complaint.message),
             },
-            (_, None) => Answer::Refused {
+            (_, None) => CommandResult::Refused {
                 code: "unknown_error".to_owned(),
                 message: "no reason given".to_owned(),
             },
@@ -262,7 +262,7 @@ impl CoreState {
 
 /// A credential.
 #[derive(Deserialize)]
-pub(super) struct Item {
+pub(super) struct CredentialMessage {
     id: SmolStr,
     domain: SmolStr,
     client_id: SmolStr,
@@ -273,8 +273,8 @@ pub(super) struct Item {
     auth_domain: Option<SmolStr>,
 }
 
-impl From<Item> for Credential {
-    fn from(item: Item) -> Self {
+impl From<CredentialMessage> for Credential {
+    fn from(item: CredentialMessage) -> Self {
         Self {
             id: CredentialId::new(item.id),
             domain: Domain::new(item.domain),
@@ -286,7 +286,7 @@ impl From<Item> for Credential {
     }
 }
 
-impl Item {
+impl CredentialMessage {
     /// Its id, where it holds no secret.
     pub(super) fn without_secret(&self) -> Option<&str> {
         self.client_secret.is_none().then_some(self.id.as_str())
@@ -307,7 +307,7 @@ pub(super) struct CredentialOfEntry {
 
 /// A config entry.
 #[derive(Deserialize)]
-pub(super) struct Entry {
+pub(super) struct ConfigEntryMessage {
     pub(super) entry_id: SmolStr,
     pub(super) domain: SmolStr,
     pub(super) title: SmolStr,
@@ -318,7 +318,7 @@ pub(super) struct Entry {
     disabled_by: Option<String>,
 }
 
-impl Entry {
+impl ConfigEntryMessage {
     /// Its state; HA has no word of its own for one that somebody disabled.
     pub(super) fn state(&self) -> EntryState {
         match self.disabled_by {
@@ -368,12 +368,12 @@ pub(super) struct FlowEventData {
 /// A config entry on its own.
 #[derive(Deserialize)]
 pub(super) struct SingleEntry {
-    pub(super) config_entry: Entry,
+    pub(super) config_entry: ConfigEntryMessage,
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Answer, Command, Incoming, NewItem, Numbered, without_values};
+    use super::{Command, CommandResult, Incoming, NewItem, Numbered, without_values};
     use crate::model::{ClientId, Domain, NewCredential, Secret};
 
     #[test]
@@ -403,8 +403,8 @@ mod tests {
             .into_iter()
             .filter_map(Incoming::into_answer)
             .map(|(id, answer)| match answer {
-                Answer::Success(value) => format!("{id} {}", *value),
-                Answer::Refused { code, message } => format!("{id} {code} {message}"),
+                CommandResult::Success(value) => format!("{id} {}", *value),
+                CommandResult::Refused { code, message } => format!("{id} {code} {message}"),
             })
             .collect();
         assert_eq!(answers, ["1 null", "3 not_found no"]);

@@ -28,7 +28,7 @@ mod rest;
 mod sign_in;
 mod unreachable;
 
-pub use changes::Changes;
+pub use changes::ChangeEvents;
 pub use flows::{FlowAnswer, FlowEvents, FlowSide};
 
 use std::collections::BTreeSet;
@@ -40,7 +40,7 @@ use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::timeout;
 
 use self::address::Address;
-use self::connection::{Connection, Fault};
+use self::connection::{CommandError, Connection};
 use self::credentials::Installed;
 use self::json::Lenient;
 use self::messages::{Command, CoreState, CurrentUser, Features, NOT_ADMIN, UNKNOWN_COMMAND};
@@ -50,7 +50,7 @@ use super::{Done, Execute, Observe, Operation, Refusal, Stop, TargetError};
 use crate::http::Network;
 use crate::model::{CredentialId, Domain, EntryId, EntryState, KnownDomains, Observed, Secret};
 
-pub use sign_in::{Session, SignIn, SignInError, canonical};
+pub use sign_in::{LoginSession, SignIn, SignInError, canonical};
 
 /// From the first packet to the end of log-in.
 const CONNECT_TIMEOUT_SECONDS: u64 = 20;
@@ -60,7 +60,7 @@ const OPEN_OPERATIONS: usize = 1024;
 const OPEN_RELOADS: usize = 8;
 
 /// What is needed to reach HA.
-pub struct Settings {
+pub struct ConnectionSettings {
     /// As in `https://ha.example:8123`, or `http://supervisor/core` within an add-on.
     pub url: String,
     /// An access token of an administrator.
@@ -84,8 +84,8 @@ pub struct HomeAssistant {
 }
 
 /// Connects, logs in, and makes sure that the token is an administrator's.
-pub async fn connect(settings: Settings) -> Result<HomeAssistant, TargetError> {
-    let Settings { url, token, network } = settings;
+pub async fn connect(settings: ConnectionSettings) -> Result<HomeAssistant, TargetError> {
+    let ConnectionSettings { url, token, network } = settings;
     let address = Address::parse(&url)?;
     let patience = Duration::from_secs(CONNECT_TIMEOUT_SECONDS);
     let (socket, version) =
@@ -136,17 +136,20 @@ impl HomeAssistant {
         self.connection.close().await;
     }
 
-    fn error(&self, fault: Fault) -> TargetError {
+    fn error(&self, fault: CommandError) -> TargetError {
         let address = self.address.to_string();
         match fault {
-            Fault::Refused { code, .. } if code == NOT_ADMIN => TargetError::NotAdmin { address },
-            Fault::Refused { .. } | Fault::Unreadable(_) => {
+            CommandError::Refused { code, .. } if code == NOT_ADMIN => {
+                TargetError::NotAdmin { address }
+            }
+            CommandError::Refused { .. } | CommandError::Unreadable(_) => {
                 TargetError::Protocol { address, why: fault.to_string() }
             }
-            Fault::Unauthorized => TargetError::Unauthorized { address },
-            Fault::Stopped | Fault::Unsent(_) | Fault::Lost(_) | Fault::TimedOut => {
-                TargetError::Lost { address, why: fault.to_string() }
-            }
+            CommandError::Unauthorized => TargetError::Unauthorized { address },
+            CommandError::Stopped
+            | CommandError::Unsent(_)
+            | CommandError::Lost(_)
+            | CommandError::TimedOut => TargetError::Lost { address, why: fault.to_string() },
         }
     }
 
@@ -158,11 +161,11 @@ impl HomeAssistant {
         self.known_domains().await.cloned().map_err(|fault| self.error(fault))
     }
 
-    async fn known_domains(&self) -> Result<&BTreeSet<Domain>, Fault> {
+    async fn known_domains(&self) -> Result<&BTreeSet<Domain>, CommandError> {
         self.domains.get_or_try_init(|| credentials::domains(&self.connection)).await
     }
 
-    async fn look(&self) -> Result<Observed, Fault> {
+    async fn look(&self) -> Result<Observed, CommandError> {
         // All at once: HA takes them in one frame.
         let (credentials, domains, kept, asked, mut entries, core) = tokio::try_join!(
             credentials::list(&self.connection),
@@ -221,8 +224,8 @@ impl HomeAssistant {
     }
 
     /// HA has not all of its commands before it has started.
-    async fn is_starting(&self, fault: &Fault) -> bool {
-        matches!(fault, Fault::Refused { code, .. } if code == UNKNOWN_COMMAND)
+    async fn is_starting(&self, fault: &CommandError) -> bool {
+        matches!(fault, CommandError::Refused { code, .. } if code == UNKNOWN_COMMAND)
             && self
                 .connection
                 .ask::<CoreState>(Command::Configuration)
@@ -275,7 +278,7 @@ struct Batch<'a> {
     ha: &'a HomeAssistant,
     stop: &'a Stop,
     /// What HA held just before, where something is created or deleted.
-    present: Result<Present, Fault>,
+    present: Result<Present, CommandError>,
     installed: Installed<'a>,
     reloads: Semaphore,
 }
@@ -292,7 +295,7 @@ impl<'a> Batch<'a> {
         Self {
             ha,
             stop,
-            present: present.map_err(Fault::before_anything_was_done),
+            present: present.map_err(CommandError::before_anything_was_done),
             installed: Installed::new(&ha.rest),
             reloads: Semaphore::new(OPEN_RELOADS),
         }
@@ -305,11 +308,11 @@ impl<'a> Batch<'a> {
         }
         match operation {
             Operation::Create(new) => {
-                let present = self.present.as_ref().map_err(Fault::clone)?;
+                let present = self.present.as_ref().map_err(CommandError::clone)?;
                 credentials::create(connection, self.stop, &new, present, &self.installed).await
             }
             Operation::Delete(held) => {
-                let present = self.present.as_ref().map_err(Fault::clone)?;
+                let present = self.present.as_ref().map_err(CommandError::clone)?;
                 credentials::delete(connection, self.stop, held, present).await
             }
             Operation::RemoveAccount(entry) => {
@@ -340,16 +343,16 @@ impl<'a> Batch<'a> {
     }
 }
 
-impl From<Fault> for Refusal {
-    fn from(fault: Fault) -> Self {
+impl From<CommandError> for Refusal {
+    fn from(fault: CommandError) -> Self {
         match fault {
-            Fault::Stopped => Self::Stopped,
-            Fault::Lost(why) => Self::Lost(why),
-            Fault::TimedOut => Self::Lost(fault.to_string()),
-            Fault::Unauthorized => Self::Unauthorized,
-            Fault::Refused { .. } | Fault::Unsent(_) | Fault::Unreadable(_) => {
-                Self::Failed(fault.to_string())
-            }
+            CommandError::Stopped => Self::Stopped,
+            CommandError::Lost(why) => Self::Lost(why),
+            CommandError::TimedOut => Self::Lost(fault.to_string()),
+            CommandError::Unauthorized => Self::Unauthorized,
+            CommandError::Refused { .. }
+            | CommandError::Unsent(_)
+            | CommandError::Unreadable(_) => Self::Failed(fault.to_string()),
         }
     }
 }

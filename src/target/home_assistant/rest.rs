@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::address::Address;
-use super::connection::Fault;
-use super::flow_words::{Step, errors};
+use super::connection::CommandError;
+use super::flow_words::{FlowResponse, errors};
 use super::unreachable::unreachable;
 use crate::http::{self, Network};
 use crate::model::{Domain, EntryId, FlowId, HandOverError, Secret};
@@ -44,16 +44,16 @@ struct StartFlow<'a> {
 
 /// What HA finds wrong with what was filled in.
 #[derive(Deserialize)]
-struct Unfit {
+struct FormErrors {
     errors: BTreeMap<String, Value>,
 }
 
 /// What came of an answer to a form.
-pub(super) enum Answered {
+pub(super) enum FormOutcome {
     /// The next step.
-    Step(Box<Step>),
+    Step(Box<FlowResponse>),
     /// The form does not take it: HA's words by field.
-    Unfit(BTreeMap<String, String>),
+    Invalid(BTreeMap<String, String>),
     /// HA has no such flow any more.
     Gone,
 }
@@ -84,7 +84,7 @@ impl Rest {
     }
 
     /// Sets a config entry up afresh. HA answers when that has come to an end.
-    pub(super) async fn reload(&self, entry: &EntryId) -> Result<(), Fault> {
+    pub(super) async fn reload(&self, entry: &EntryId) -> Result<(), CommandError> {
         let path = ["config", "config_entries", "entry", entry.as_str(), "reload"];
         let call = self.call(Method::POST, &path, RELOAD_TIMEOUT_SECONDS);
         match answered(call).await?.status {
@@ -98,7 +98,7 @@ impl Rest {
     }
 
     /// Removes a linked account; one that is gone is removed.
-    pub(super) async fn remove(&self, entry: &EntryId) -> Result<(), Fault> {
+    pub(super) async fn remove(&self, entry: &EntryId) -> Result<(), CommandError> {
         let path = ["config", "config_entries", "entry", entry.as_str()];
         let call = self.call(Method::DELETE, &path, RELOAD_TIMEOUT_SECONDS);
         match answered(call).await?.status {
@@ -114,7 +114,7 @@ impl Rest {
         domain: &Domain,
         account: Option<&EntryId>,
         base: &str,
-    ) -> Result<Step, Fault> {
+    ) -> Result<FlowResponse, CommandError> {
         let call = self.flow_call(Method::POST, &[], FLOW_START_TIMEOUT_SECONDS, base);
         let start = StartFlow { handler: domain.as_str(), entry_id: account };
         let started = answered(call.json(&start)).await?;
@@ -132,7 +132,7 @@ impl Rest {
         &self,
         flow: &FlowId,
         base: &str,
-    ) -> Result<Option<Step>, Fault> {
+    ) -> Result<Option<FlowResponse>, CommandError> {
         let call = self.flow_call(Method::GET, &[flow.as_str()], FLOW_TIMEOUT_SECONDS, base);
         let looked = answered(call).await?;
         match looked.status {
@@ -151,14 +151,14 @@ impl Rest {
         flow: &FlowId,
         answers: &Map<String, Value>,
         base: &str,
-    ) -> Result<Answered, Fault> {
+    ) -> Result<FormOutcome, CommandError> {
         let call = self.flow_call(Method::POST, &[flow.as_str()], FLOW_TIMEOUT_SECONDS, base);
         let taken = answered(call.json(answers)).await?;
         match taken.status {
-            StatusCode::OK => step(&taken).map(|step| Answered::Step(Box::new(step))),
-            StatusCode::NOT_FOUND => Ok(Answered::Gone),
-            StatusCode::BAD_REQUEST => match taken.json::<Unfit>() {
-                Ok(unfit) => Ok(Answered::Unfit(errors(unfit.errors))),
+            StatusCode::OK => step(&taken).map(|step| FormOutcome::Step(Box::new(step))),
+            StatusCode::NOT_FOUND => Ok(FormOutcome::Gone),
+            StatusCode::BAD_REQUEST => match taken.json::<FormErrors>() {
+                Ok(unfit) => Ok(FormOutcome::Invalid(errors(unfit.errors))),
                 Err(_) => {
                     Err(refused(StatusCode::BAD_REQUEST, "Home Assistant does not take the answer"))
                 }
@@ -168,7 +168,7 @@ impl Rest {
     }
 
     /// Ends a flow; one that is gone is ended.
-    pub(super) async fn abort_flow(&self, flow: &FlowId) -> Result<(), Fault> {
+    pub(super) async fn abort_flow(&self, flow: &FlowId) -> Result<(), CommandError> {
         let path = [&FLOWS[..], &[flow.as_str()]].concat();
         match answered(self.call(Method::DELETE, &path, TIMEOUT_SECONDS)).await?.status {
             StatusCode::OK | StatusCode::NOT_FOUND => Ok(()),
@@ -179,7 +179,7 @@ impl Rest {
     /// Hands on to HA what a provider's redirect brought, as the browser would have. HA says with 400
     /// that it does not know the flow; anything else comes from what is before it, or passes.
     pub(super) async fn hand_on(&self, query: &str) -> Result<(), HandOverError> {
-        let not_now = |fault: Fault| HandOverError::NotNow(fault.to_string());
+        let not_now = |fault: CommandError| HandOverError::NotNow(fault.to_string());
         let mut url = self.address.callback();
         url.set_query(Some(query));
         let call = self.client.get(url).timeout(Duration::from_secs(TIMEOUT_SECONDS));
@@ -198,12 +198,12 @@ impl Rest {
     }
 
     /// What HA knows of its own addresses.
-    pub(super) async fn configuration(&self) -> Result<Configuration, Fault> {
+    pub(super) async fn configuration(&self) -> Result<Configuration, CommandError> {
         let answer = answered(self.call(Method::GET, &["config"], TIMEOUT_SECONDS)).await?;
         if answer.status != StatusCode::OK {
             return Err(refused(answer.status, "Home Assistant does not give its addresses"));
         }
-        answer.json().map_err(|_| Fault::Unreadable("no configuration".to_owned()))
+        answer.json().map_err(|_| CommandError::Unreadable("no configuration".to_owned()))
     }
 
     fn flow_call(
@@ -228,39 +228,39 @@ impl Rest {
 }
 
 /// An answer, read to its end.
-struct Reply {
+struct RestResponse {
     status: StatusCode,
     body: Vec<u8>,
 }
 
-impl Reply {
+impl RestResponse {
     fn json<T: DeserializeOwned>(&self) -> serde_json::Result<T> {
         serde_json::from_slice(&self.body)
     }
 }
 
-fn step(answer: &Reply) -> Result<Step, Fault> {
-    answer.json().map_err(|_| Fault::Unreadable("no step of a config flow".to_owned()))
+fn step(answer: &RestResponse) -> Result<FlowResponse, CommandError> {
+    answer.json().map_err(|_| CommandError::Unreadable("no step of a config flow".to_owned()))
 }
 
-async fn answered(call: RequestBuilder) -> Result<Reply, Fault> {
+async fn answered(call: RequestBuilder) -> Result<RestResponse, CommandError> {
     let answer = call.send().await.map_err(|error| {
         if error.is_timeout() && !error.is_connect() {
-            return Fault::TimedOut;
+            return CommandError::TimedOut;
         }
         let unsent = error.is_connect() || error.is_builder();
         let why = http::innermost(error);
-        if unsent { Fault::Unsent(why) } else { Fault::Lost(why) }
+        if unsent { CommandError::Unsent(why) } else { CommandError::Lost(why) }
     })?;
     let status = answer.status();
     if status == StatusCode::UNAUTHORIZED {
-        return Err(Fault::Unauthorized);
+        return Err(CommandError::Unauthorized);
     }
     let body = http::read(answer, LARGEST_ANSWER_BYTES).await;
-    Ok(Reply { status, body: body.map_err(|why| Fault::Lost(why.to_string()))? })
+    Ok(RestResponse { status, body: body.map_err(|why| CommandError::Lost(why.to_string()))? })
 }
 
 /// HA's own text is left out: it may quote what it was sent.
-fn refused(status: StatusCode, message: &str) -> Fault {
-    Fault::Refused { code: format!("HTTP {}", status.as_u16()), message: message.to_owned() }
+fn refused(status: StatusCode, message: &str) -> CommandError {
+    CommandError::Refused { code: format!("HTTP {}", status.as_u16()), message: message.to_owned() }
 }

@@ -43,7 +43,7 @@ pub struct SignIn {
 
 /// A person who is signed in.
 #[derive(Clone, Debug)]
-pub struct Session {
+pub struct LoginSession {
     /// Where, as [`canonical`] has it.
     pub url: String,
     /// As which client.
@@ -129,7 +129,7 @@ impl SignIn {
     ///
     /// # Errors
     /// Where HA does not take the code, or cannot be asked.
-    pub async fn finish(&self, code: &str) -> Result<(Session, Secret), SignInError> {
+    pub async fn finish(&self, code: &str) -> Result<(LoginSession, Secret), SignInError> {
         let Self { address, line, client_id, redirect, verifier, .. } = self;
         let send = line.sender();
         let granted = oauth(address, client_id)
@@ -145,7 +145,7 @@ impl SignIn {
         let Some(refresh_token) = granted.refresh_token() else {
             return Err(protocol(address, "it gave no refresh token".to_owned()).into());
         };
-        let session = Session {
+        let session = LoginSession {
             url: address.to_string(),
             client_id: client_id.clone(),
             refresh_token: Secret::new(refresh_token.secret()),
@@ -154,7 +154,7 @@ impl SignIn {
     }
 }
 
-impl Session {
+impl LoginSession {
     /// A new access token.
     ///
     /// # Errors
@@ -209,7 +209,7 @@ fn oauth(address: &Address, client_id: &str) -> OAuth {
         .set_token_uri(TokenUrl::from_url(address.auth("token")))
 }
 
-type Answer = BoxFuture<'static, Result<HttpResponse, NoAnswer>>;
+type ResponseFuture = BoxFuture<'static, Result<HttpResponse, NoAnswer>>;
 
 /// The way to HA.
 struct Line {
@@ -227,7 +227,7 @@ impl Line {
 
     /// Sends by this way. Its futures own what they need, so that whoever awaits them may be moved
     /// between threads.
-    fn sender(&self) -> impl Fn(HttpRequest) -> Answer + use<> {
+    fn sender(&self) -> impl Fn(HttpRequest) -> ResponseFuture + use<> {
         let client = self.client.clone();
         move |request| {
             let client = client.clone();

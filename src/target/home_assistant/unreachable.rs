@@ -9,7 +9,7 @@ use tokio_tungstenite::tungstenite::Error as SocketError;
 use tokio_tungstenite::tungstenite::http::Response;
 
 use super::address::Address;
-use crate::http::ConnectError;
+use crate::http::TunnelError;
 use crate::target::TargetError;
 
 /// Home Assistant's own port.
@@ -21,11 +21,11 @@ pub(super) fn unreachable(address: &Address, why: String) -> TargetError {
 }
 
 /// Where no connection is made.
-pub(super) fn no_connection(address: &Address, error: &ConnectError) -> TargetError {
+pub(super) fn no_connection(address: &Address, error: &TunnelError) -> TargetError {
     let why = match error {
-        ConnectError::Name(error) => unknown_name(address, error),
-        ConnectError::Connect(error) => refused(address, error),
-        ConnectError::Proxy(why) => why.clone(),
+        TunnelError::Name(error) => unknown_name(address, error),
+        TunnelError::Connect(error) => refused(address, error),
+        TunnelError::Proxy(why) => why.clone(),
     };
     unreachable(address, why)
 }

@@ -18,14 +18,14 @@ const MOST_REDIRECTS: usize = 5;
 
 /// A file, or an address on the web.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
+pub enum SnapshotLocation {
     /// A file.
     File(PathBuf),
     /// An address.
     Web(Url),
 }
 
-impl Source {
+impl SnapshotLocation {
     /// What begins with `http://` or `https://` is an address, all else a file.
     ///
     /// # Errors
@@ -38,7 +38,7 @@ impl Source {
     }
 }
 
-impl fmt::Display for Source {
+impl fmt::Display for SnapshotLocation {
     /// Without what may be a secret in an address.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -50,9 +50,12 @@ impl fmt::Display for Source {
     }
 }
 
-pub(super) async fn text(source: &Source, token: Option<&Secret>) -> Result<String, TargetError> {
+pub(super) async fn text(
+    source: &SnapshotLocation,
+    token: Option<&Secret>,
+) -> Result<String, TargetError> {
     let bytes = match source {
-        Source::File(file) => {
+        SnapshotLocation::File(file) => {
             let file = file.clone();
             let reading = tokio::task::spawn_blocking(move || {
                 let read = files::read(&file, DATA_LIMIT);
@@ -61,7 +64,7 @@ pub(super) async fn text(source: &Source, token: Option<&Secret>) -> Result<Stri
             let read = reading.await.map_err(|why| why.to_string()).flatten();
             read.map_err(|why| TargetError::Storage(format!("cannot read {source}: {why}")))?
         }
-        Source::Web(url) => fetch(url, token)
+        SnapshotLocation::Web(url) => fetch(url, token)
             .await
             .map_err(|why| TargetError::Unreachable { address: source.to_string(), why })?,
     };

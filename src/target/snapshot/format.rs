@@ -19,7 +19,7 @@ const KIND: &str = "appcred snapshot";
 /// What is known of targets at one moment, without any secret.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[schemars(title = "appcred snapshot")]
-pub(super) struct Document {
+pub(super) struct SnapshotDocument {
     /// `appcred snapshot`.
     kind: String,
     /// Changes when a field changes its meaning or goes; new fields may come at any time.
@@ -27,12 +27,12 @@ pub(super) struct Document {
     /// When it was taken, as in `2026-11-23T22:41:48Z`.
     taken_at: String,
     /// The targets.
-    targets: Vec<Target>,
+    targets: Vec<SnapshotTarget>,
 }
 
 /// One target.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
-pub(super) struct Target {
+pub(super) struct SnapshotTarget {
     /// Its name in the project file.
     name: String,
     /// The version of Home Assistant there, where it is known.
@@ -43,9 +43,9 @@ pub(super) struct Target {
     /// The integrations that take credentials there.
     domains: Vec<String>,
     /// The credentials, in the target's order.
-    credentials: Vec<Held>,
+    credentials: Vec<SnapshotCredential>,
     /// The linked accounts that go by a credential.
-    config_entries: Vec<Linked>,
+    config_entries: Vec<SnapshotAccount>,
 }
 
 /// Who says which integrations take credentials.
@@ -60,7 +60,7 @@ enum KnownBy {
 
 /// One credential.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
-struct Held {
+struct SnapshotCredential {
     /// Home Assistant's id.
     #[schemars(with = "String")]
     id: SmolStr,
@@ -94,7 +94,7 @@ struct Held {
 
 /// One linked account.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
-struct Linked {
+struct SnapshotAccount {
     /// Home Assistant's id of its config entry.
     entry_id: String,
     /// The integration.
@@ -111,7 +111,7 @@ struct Linked {
 
 /// Why a text is no snapshot. It never repeats the text.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub(super) enum Damage {
+pub(super) enum SnapshotError {
     #[error("it is no JSON (line {line}, column {column})")]
     Syntax { line: usize, column: usize },
     #[error("it is no snapshot: take one with `appcred snapshot`")]
@@ -134,12 +134,12 @@ struct Bound<'p> {
     kind: &'static str,
     format_version: u32,
     taken_at: String,
-    targets: Vec<&'p Target>,
+    targets: Vec<&'p SnapshotTarget>,
 }
 
 pub(super) fn write<'p>(
     taken_at: Timestamp,
-    pages: impl Iterator<Item = &'p Target>,
+    pages: impl Iterator<Item = &'p SnapshotTarget>,
 ) -> serde_json::Result<String> {
     let document = Bound {
         kind: KIND,
@@ -150,12 +150,12 @@ pub(super) fn write<'p>(
     Ok(serde_json::to_string_pretty(&document)? + "\n")
 }
 
-pub(super) fn target(seen: &Seen<'_>) -> Target {
+pub(super) fn target(seen: &Seen<'_>) -> SnapshotTarget {
     let Seen { name, observed, seals } = seen;
     let credentials = observed.credentials.iter().enumerate().map(|(at, credential)| {
         let seals = seals.get(at).cloned().unwrap_or_default();
         let users = observed.users(&credential.domain, credential.implementation());
-        Held {
+        SnapshotCredential {
             id: credential.id.as_str().into(),
             domain: credential.domain.as_str().into(),
             name: credential.name.clone(),
@@ -168,7 +168,7 @@ pub(super) fn target(seen: &Seen<'_>) -> Target {
         }
     });
     let linked = observed.config_entries.iter().filter_map(|entry| {
-        Some(Linked {
+        Some(SnapshotAccount {
             entry_id: entry.id.as_str().to_owned(),
             domain: entry.domain.as_str().to_owned(),
             title: entry.title.clone(),
@@ -177,7 +177,7 @@ pub(super) fn target(seen: &Seen<'_>) -> Target {
         })
     });
     let domains = observed.domains.all();
-    Target {
+    SnapshotTarget {
         name: name.as_str().to_owned(),
         home_assistant_version: observed.version.clone(),
         domains_known_by: match observed.domains {
@@ -190,11 +190,12 @@ pub(super) fn target(seen: &Seen<'_>) -> Target {
     }
 }
 
-pub(super) fn read(text: &str) -> Result<Snapshot, Damage> {
+pub(super) fn read(text: &str) -> Result<Snapshot, SnapshotError> {
     // It is large, so that only one that is damaged is read twice.
-    let document: Document = serde_json::from_str(text).map_err(|error| damage(text, &error))?;
+    let document: SnapshotDocument =
+        serde_json::from_str(text).map_err(|error| damage(text, &error))?;
     check(&document.kind, document.format_version)?;
-    let taken_at = document.taken_at.parse().map_err(|_| Damage::Time)?;
+    let taken_at = document.taken_at.parse().map_err(|_| SnapshotError::Time)?;
     let mut targets = BTreeMap::new();
     for target in document.targets {
         targets.insert(TargetName::new(target.name.clone()), recorded(target)?);
@@ -202,18 +203,18 @@ pub(super) fn read(text: &str) -> Result<Snapshot, Damage> {
     Ok(Snapshot { taken_at, targets })
 }
 
-fn check(kind: &str, format_version: u32) -> Result<(), Damage> {
+fn check(kind: &str, format_version: u32) -> Result<(), SnapshotError> {
     if kind != KIND {
-        return Err(Damage::Kind);
+        return Err(SnapshotError::Kind);
     }
     if format_version != FORMAT_VERSION {
-        return Err(Damage::Version(format_version));
+        return Err(SnapshotError::Version(format_version));
     }
     Ok(())
 }
 
 /// Why a text is none, by its first fields; serde's own message repeats values.
-fn damage(text: &str, error: &serde_json::Error) -> Damage {
+fn damage(text: &str, error: &serde_json::Error) -> SnapshotError {
     #[derive(Deserialize)]
     struct Head {
         kind: String,
@@ -222,21 +223,21 @@ fn damage(text: &str, error: &serde_json::Error) -> Damage {
     match serde_json::from_str::<Head>(text) {
         Ok(Head { kind, format_version }) => check(&kind, format_version)
             .err()
-            .unwrap_or(Damage::Shape { line: error.line(), column: error.column() }),
+            .unwrap_or(SnapshotError::Shape { line: error.line(), column: error.column() }),
         Err(error) => match error.classify() {
-            serde_json::error::Category::Data => Damage::Kind,
-            _ => Damage::Syntax { line: error.line(), column: error.column() },
+            serde_json::error::Category::Data => SnapshotError::Kind,
+            _ => SnapshotError::Syntax { line: error.line(), column: error.column() },
         },
     }
 }
 
-fn recorded(target: Target) -> Result<Recorded, Damage> {
+fn recorded(target: SnapshotTarget) -> Result<Recorded, SnapshotError> {
     let domains = target.domains.into_iter().map(Domain::new).collect();
     let mut clients = SealedClients::new();
     let mut credentials = Vec::with_capacity(target.credentials.len());
     for held in target.credentials {
         let seal = |text: Option<String>| {
-            text.map(|text| Seal::parse(&text).ok_or(Damage::Digest)).transpose()
+            text.map(|text| Seal::parse(&text).ok_or(SnapshotError::Digest)).transpose()
         };
         let (domain, client_id) = (Domain::new(held.domain), ClientId::new(held.client_id));
         if let Some(seal) = seal(held.client_id_ciphertext)? {
@@ -252,7 +253,7 @@ fn recorded(target: Target) -> Result<Recorded, Damage> {
             auth_domain: held.auth_domain,
         });
     }
-    let linked = |linked: Linked| ConfigEntry {
+    let linked = |linked: SnapshotAccount| ConfigEntry {
         id: EntryId::new(linked.entry_id),
         domain: Domain::new(linked.domain),
         title: linked.title,

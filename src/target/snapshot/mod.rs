@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use schemars::Schema;
 
-pub use fetch::Source;
+pub use fetch::SnapshotLocation;
 
 use super::TargetError;
 use crate::model::{Observed, SealedClients, Seals, Secret, TargetName};
@@ -62,7 +62,10 @@ impl Snapshot {
 ///
 /// # Errors
 /// Where it cannot be had, or is none.
-pub async fn load(source: &Source, token: Option<&Secret>) -> Result<Snapshot, TargetError> {
+pub async fn load(
+    source: &SnapshotLocation,
+    token: Option<&Secret>,
+) -> Result<Snapshot, TargetError> {
     let text = fetch::text(source, token).await?;
     format::read(&text)
         .map_err(|damage| TargetError::Storage(format!("cannot use {source}: {damage}")))
@@ -70,7 +73,7 @@ pub async fn load(source: &Source, token: Option<&Secret>) -> Result<Snapshot, T
 
 /// What a snapshot says of one target, without any secret.
 #[derive(Debug)]
-pub struct Page(format::Target);
+pub struct Page(format::SnapshotTarget);
 
 impl Page {
     /// What was found there.
@@ -92,5 +95,5 @@ pub fn bind<'p>(
 
 /// The form of the file.
 pub fn schema() -> Schema {
-    crate::schema::of_output::<format::Document>()
+    crate::schema::of_output::<format::SnapshotDocument>()
 }

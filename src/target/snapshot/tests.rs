@@ -2,8 +2,8 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use super::format::{Damage, read};
-use super::{Page, Seen, Source, bind};
+use super::format::{SnapshotError, read};
+use super::{Page, Seen, SnapshotLocation, bind};
 use crate::model::{
     ClientId, ConfigEntry, Credential, CredentialId, Domain, EntryId, EntryState, KnownDomains,
     KnownSecret, Observed, Seal, Seals, Secret, TargetName,
@@ -67,20 +67,23 @@ fn what_is_written_is_read_but_for_secrets() {
 #[test]
 fn what_is_no_snapshot_is_told_without_its_values() {
     let text = written();
-    let check = |text: &str, damage: Damage| assert_eq!(read(text).unwrap_err(), damage);
-    check("{", Damage::Syntax { line: 1, column: 1 });
-    check(r#"{"data": {"client_secret": "MARKED"}}"#, Damage::Kind);
-    check(&text.replace("\"format_version\": 1", "\"format_version\": 2"), Damage::Version(2));
-    check(&text.replace("2027-01-15", "yesterday "), Damage::Time);
+    let check = |text: &str, damage: SnapshotError| assert_eq!(read(text).unwrap_err(), damage);
+    check("{", SnapshotError::Syntax { line: 1, column: 1 });
+    check(r#"{"data": {"client_secret": "MARKED"}}"#, SnapshotError::Kind);
+    check(
+        &text.replace("\"format_version\": 1", "\"format_version\": 2"),
+        SnapshotError::Version(2),
+    );
+    check(&text.replace("2027-01-15", "yesterday "), SnapshotError::Time);
     let digest = Seal::of_ciphertext("secret");
-    check(&text.replace(&digest.to_string(), "MARKED"), Damage::Digest);
+    check(&text.replace(&digest.to_string(), "MARKED"), SnapshotError::Digest);
     let shape = read(&text.replace("\"title\": \"Anna\"", "\"title\": 90210")).unwrap_err();
-    assert!(matches!(shape, Damage::Shape { .. }) && !shape.to_string().contains("90210"));
+    assert!(matches!(shape, SnapshotError::Shape { .. }) && !shape.to_string().contains("90210"));
 }
 
 #[test]
 fn an_address_is_shown_without_what_may_be_secret() {
-    let shown = |text: &str| Source::parse(text).unwrap().to_string();
+    let shown = |text: &str| SnapshotLocation::parse(text).unwrap().to_string();
     assert_eq!(
         shown("https://me:MARKED@ha.example:8123/s.json?t=MARKED"),
         "https://ha.example:8123/s.json"
