@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use age::secrecy::ExposeSecret;
 use age::x25519::Identity;
-use appcred::manifest::{Request, load};
+use appcred::manifest::{LoadRequest, load};
 
 /// How much longer a plan may take than reading and parsing alone.
 const LIMIT: f64 = 1.2;
@@ -68,7 +68,7 @@ fn appcred(folder: &Path) -> Command {
 
 /// Reads and parses the manifests as appcred does, and the snapshot as JSON.
 fn read(folder: &Path) {
-    let loaded = load(&Request { folder: folder.to_owned(), home: None });
+    let loaded = load(&LoadRequest { folder: folder.to_owned(), home: None });
     assert!(!loaded.problems.has_errors());
     let text = fs::read_to_string(folder.join("snapshot.json")).unwrap();
     let snapshot: serde_json::Value = serde_json::from_str(&text).unwrap();

@@ -26,7 +26,7 @@ use age::Decryptor;
 use age::armor::ArmoredReader;
 use age::secrecy::ExposeSecret;
 use age::x25519::Identity;
-use appcred::manifest::{Loaded, Request, load};
+use appcred::manifest::{LoadRequest, Loaded, load};
 use appcred::secret::env::IdentitySources;
 use appcred::secret::{AllowedPaths, Identities, Nobody, SecretResolver};
 use base64::Engine;
@@ -210,7 +210,7 @@ impl Project {
     }
 
     fn load(&self) -> Loaded {
-        load(&Request { folder: self.folder().to_owned(), home: None })
+        load(&LoadRequest { folder: self.folder().to_owned(), home: None })
     }
 
     /// Decrypts the secrets of all entries as every run of appcred does.

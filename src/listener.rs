@@ -39,9 +39,9 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// How much a server takes.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Open connections.
+    /// OpenConnections connections.
     pub connections: usize,
-    /// Open connections of one peer.
+    /// OpenConnections connections of one peer.
     pub per_peer: usize,
     /// Bytes of a request's body.
     pub body: usize,
@@ -123,7 +123,7 @@ async fn receive(
 
 /// The open connections, the oldest first.
 #[derive(Default)]
-struct Open {
+struct OpenConnections {
     last_id: u64,
     connections: BTreeMap<u64, Closer>,
 }
@@ -133,7 +133,7 @@ struct Closer {
     close: CancellationToken,
 }
 
-impl Open {
+impl OpenConnections {
     /// Makes room for one more, and notes it.
     fn admit(&mut self, ip: IpAddr, limits: Limits) -> (u64, CancellationToken) {
         let count =
@@ -165,7 +165,7 @@ struct OpenConnection {
     id: u64,
     ip: IpAddr,
     is_received: AtomicBool,
-    open: Arc<Mutex<Open>>,
+    open: Arc<Mutex<OpenConnections>>,
 }
 
 impl Drop for OpenConnection {
@@ -175,14 +175,14 @@ impl Drop for OpenConnection {
 }
 
 /// Nothing can panic while this is held, and if so the list would still be whole.
-fn lock(open: &Mutex<Open>) -> MutexGuard<'_, Open> {
+fn lock(open: &Mutex<OpenConnections>) -> MutexGuard<'_, OpenConnections> {
     open.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 struct BoundedListener {
     listener: TcpListener,
     limits: Limits,
-    open: Arc<Mutex<Open>>,
+    open: Arc<Mutex<OpenConnections>>,
 }
 
 impl Listener for BoundedListener {
@@ -317,7 +317,7 @@ mod tests {
 
     struct Server {
         address: SocketAddr,
-        open: Arc<std::sync::Mutex<super::Open>>,
+        open: Arc<std::sync::Mutex<super::OpenConnections>>,
     }
 
     impl Server {

@@ -15,7 +15,7 @@ use crate::model::{Domain, Key, Reference, Secret, TargetName, hidden_character,
 use crate::secret::seal::seal;
 use crate::secret::{SecretResolver, SopsDocument};
 use crate::suggest;
-use crate::yaml_edit::{Held, NewEntry, append, new_manifest};
+use crate::yaml_edit::{NewEntry, SlotValue, append, new_manifest};
 
 use super::console::AsItWas;
 use super::encrypt::recipients;
@@ -137,9 +137,9 @@ fn add(
     // The project may have changed while the questions were open.
     details.check_new(&load(global))?;
     let client_secret = if is_sops {
-        Held::Plain(Secret::new(&secret))
+        SlotValue::Plain(Secret::new(&secret))
     } else {
-        Held::Age(seal(secret.as_bytes(), &recipients)?)
+        SlotValue::Age(seal(secret.as_bytes(), &recipients)?)
     };
     let entry = details.into_entry(client_secret, verb.adopt);
     let key = entry.key.clone();
@@ -226,7 +226,7 @@ impl EntryDetails {
         Ok(())
     }
 
-    fn into_entry(self, client_secret: Held, adopt: bool) -> NewEntry {
+    fn into_entry(self, client_secret: SlotValue, adopt: bool) -> NewEntry {
         NewEntry {
             domain: self.domain.as_str().to_owned(),
             name: self.name,

@@ -7,7 +7,7 @@ use secrecy::zeroize::Zeroizing;
 
 use crate::encrypted_file::{EncryptedFileError, EncryptionContext, Opened};
 use crate::files::{self, NotWritten, TEXT_LIMIT};
-use crate::manifest::{InClear, Loaded, Project, Request, check, secret_values};
+use crate::manifest::{InClear, LoadRequest, Loaded, Project, check, secret_values};
 use crate::secret::{IdentityProblem, SecretResolver, env, is_age_file};
 
 use super::editor::Editor;
@@ -90,7 +90,7 @@ pub(super) async fn run(global: &Global, verb: &Edit) -> anyhow::Result<ExitStat
 /// Somebody at a workspace with a file.
 struct EditSession<'f> {
     global: &'f Global,
-    request: Request,
+    request: LoadRequest,
     project: Project,
     vault: SecretResolver,
     identity_problems: Vec<IdentityProblem>,

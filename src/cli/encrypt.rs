@@ -8,7 +8,7 @@ use crate::files::{self, TEXT_LIMIT};
 use crate::manifest::{InClear, Project, check, discover, load_project};
 use crate::secret::is_sops_document;
 use crate::secret::seal::seal;
-use crate::yaml_edit::{Held, New, put, slots};
+use crate::yaml_edit::{NewValue, SlotValue, put, slots};
 
 use super::exit::ExitStatus;
 use super::gather::{request, show};
@@ -124,14 +124,15 @@ fn encrypt(global: &Global, file: &Path, recipients: &[String]) -> anyhow::Resul
     let slots = slots(&text)?;
     let mut new = Vec::new();
     for slot in &slots {
-        if let Held::Plain(secret) = &slot.held {
+        if let SlotValue::Plain(secret) = &slot.held {
             new.push((slot, seal(secret.expose().as_bytes(), recipients)?));
         }
     }
     if new.is_empty() {
         return Ok(0);
     }
-    let changes: Vec<_> = new.iter().map(|(slot, armored)| (*slot, New::Age(armored))).collect();
+    let changes: Vec<_> =
+        new.iter().map(|(slot, armored)| (*slot, NewValue::Age(armored))).collect();
     files::replace(file, text.as_bytes(), &put(&text, &changes)?).context("cannot write it")?;
     Ok(new.len())
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::desired::Resolved;
 use crate::diagnostic::Diagnostics;
-use crate::manifest::{Entry, Loaded, Project, Request};
+use crate::manifest::{Entry, LoadRequest, Loaded, Project};
 use crate::model::PolicyOverrides;
 use crate::report::{EntryPlaces, TargetReport, problems};
 use crate::secret::{IdentityProblem, SecretResolver};
@@ -25,7 +25,7 @@ pub(super) fn load(global: &Global) -> Loaded {
 }
 
 /// What there is to read.
-pub(super) fn request(global: &Global) -> Request {
+pub(super) fn request(global: &Global) -> LoadRequest {
     workspace(global).request()
 }
 

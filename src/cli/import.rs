@@ -8,7 +8,7 @@ use secrecy::zeroize::Zeroizing;
 
 use crate::desired;
 use crate::files;
-use crate::manifest::{self, Project, Request};
+use crate::manifest::{self, LoadRequest, Project};
 use crate::model::{
     CredentialId, Domain, Key, KnownSecret, Policy, PolicyOverrides, Prune, Reference, Secret,
 };
@@ -18,7 +18,7 @@ use crate::report::text;
 use crate::secret::seal::seal;
 use crate::secret::{SecretResolver, SopsDocument, is_sops_document};
 use crate::workspace::{Comparison, OnError, TargetView, select};
-use crate::yaml_edit::{Held, NewEntry, append, new_manifest};
+use crate::yaml_edit::{NewEntry, SlotValue, append, new_manifest};
 
 use super::add::{manifest_for, text_of};
 use super::apply::{agreed, arrived, carry_out};
@@ -45,7 +45,7 @@ use super::{Global, console, environment};
   appcred import --target home --domain spotify --domain netatmo
   appcred import --foreign --output credentials/found.yaml
   appcred import --no-adopt --output -   # the manifest alone, to standard output")]
-pub(super) struct Import {
+pub(super) struct ImportArgs {
     /// From this target; needed where there are several
     #[arg(short, long = "target", value_name = "NAME")]
     target: Option<String>,
@@ -69,7 +69,7 @@ pub(super) struct Import {
     yes: bool,
 }
 
-pub(super) async fn run(global: &Global, verb: &Import) -> anyhow::Result<ExitStatus> {
+pub(super) async fn run(global: &Global, verb: &ImportArgs) -> anyhow::Result<ExitStatus> {
     let selection = TargetArgs { targets: verb.target.clone().into_iter().collect() };
     let _targets = if verb.no_adopt { Vec::new() } else { lock_targets(global, &selection)? };
     let _project = lock_project(global)?;
@@ -101,7 +101,7 @@ pub(super) async fn run(global: &Global, verb: &Import) -> anyhow::Result<ExitSt
     };
     let targets = if project.targets.len() > 1 { vec![view.name.to_string()] } else { Vec::new() };
     let found = plan::import(&comparison.desired, &comparison.observed, &taken, &scope);
-    let draft = Draft::new(found, comparison, &project, &recipients, &targets)?;
+    let draft = ImportDraft::new(found, comparison, &project, &recipients, &targets)?;
     if is_printed {
         tell_left_out(&draft);
         offered::warn_of_custom(draft.domains(), &project);
@@ -134,9 +134,9 @@ pub(super) async fn run(global: &Global, verb: &Import) -> anyhow::Result<ExitSt
 
 /// Writes the files and takes over what they declare, after asking.
 async fn finish(
-    verb: &Import,
+    verb: &ImportArgs,
     view: TargetView,
-    files: &[File],
+    files: &[ManifestDraft],
     count: usize,
 ) -> anyhow::Result<ExitStatus> {
     let mut views = [view];
@@ -174,8 +174,8 @@ async fn finish(
 
 /// Refuses what could not end well.
 fn refuse(
-    verb: &Import,
-    request: &Request,
+    verb: &ImportArgs,
+    request: &LoadRequest,
     project: &Project,
     is_printed: bool,
 ) -> anyhow::Result<()> {
@@ -202,14 +202,14 @@ fn one_target(project: &Project, selection: &TargetArgs) -> anyhow::Result<()> {
 }
 
 /// New entries, their secrets encrypted.
-struct Draft {
+struct ImportDraft {
     made: Vec<(Imported, NewEntry)>,
     left_out: Vec<LeftOut>,
     /// What the target holds, to compare with.
     secrets: BTreeMap<CredentialId, Secret>,
 }
 
-impl Draft {
+impl ImportDraft {
     fn new(
         found: ImportPlan,
         comparison: &Comparison,
@@ -229,7 +229,7 @@ impl Draft {
                 name: imported.name.clone(),
                 key: imported.key.to_string(),
                 client_id: imported.of.client_id.as_str().to_owned(),
-                client_secret: Held::Age(seal(secret.expose().as_bytes(), recipients)?),
+                client_secret: SlotValue::Age(seal(secret.expose().as_bytes(), recipients)?),
                 adopt: imported.adopt,
                 leave_integration: !imported.is_linked,
                 targets: targets.to_vec(),
@@ -247,7 +247,7 @@ impl Draft {
     fn in_clear(&self, at: usize) -> Option<NewEntry> {
         let (imported, entry) = self.made.get(at)?;
         let secret = self.secrets.get(&imported.of.id)?.clone();
-        Some(NewEntry { client_secret: Held::Plain(secret), ..entry.clone() })
+        Some(NewEntry { client_secret: SlotValue::Plain(secret), ..entry.clone() })
     }
 
     fn domains(&self) -> impl Iterator<Item = &Domain> {
@@ -266,7 +266,7 @@ fn reads_back(entry: &NewEntry, imported: &Imported, project: &Project) -> bool 
     let name = imported.name.as_deref().unwrap_or(imported.of.domain.as_str());
     let is_client = |reference: &Reference| matches!(reference, Reference::Plain(id) if id.expose() == imported.of.client_id.as_str());
     let is_secret = |reference: &Reference| match (reference, &entry.client_secret) {
-        (Reference::Age(read), Held::Age(meant)) => read == meant.trim(),
+        (Reference::Age(read), SlotValue::Age(meant)) => read == meant.trim(),
         _ => false,
     };
     matches!(entries.as_slice(), [read] if !problems.has_errors()
@@ -278,7 +278,7 @@ fn reads_back(entry: &NewEntry, imported: &Imported, project: &Project) -> bool 
 }
 
 /// A manifest with new entries in it, not written yet.
-struct File {
+struct ManifestDraft {
     path: PathBuf,
     /// None where there is no such file.
     before: Option<Zeroizing<String>>,
@@ -287,7 +287,7 @@ struct File {
     entries: Vec<usize>,
 }
 
-impl File {
+impl ManifestDraft {
     fn write(&self) -> anyhow::Result<()> {
         match &self.before {
             Some(before) => files::replace(&self.path, before.as_bytes(), &self.after),
@@ -299,7 +299,7 @@ impl File {
 
 /// Those to whom the new entries are encrypted; a SOPS document encrypts them by its own rules.
 fn recipients_for(
-    verb: &Import,
+    verb: &ImportArgs,
     project: &Project,
     vault: &SecretResolver,
 ) -> anyhow::Result<Vec<String>> {
@@ -313,10 +313,10 @@ fn recipients_for(
 /// All files with their new text, before any of them is written.
 fn files(
     global: &Global,
-    draft: &Draft,
+    draft: &ImportDraft,
     file_of: impl Fn(&Domain) -> PathBuf,
     vault: &SecretResolver,
-) -> anyhow::Result<Vec<File>> {
+) -> anyhow::Result<Vec<ManifestDraft>> {
     let mut by_path: BTreeMap<PathBuf, Vec<usize>> = BTreeMap::new();
     for (at, (imported, _)) in draft.made.iter().enumerate() {
         by_path.entry(file_of(&imported.of.domain)).or_default().push(at);
@@ -334,12 +334,12 @@ fn files(
             },
             None => new_manifest(&new).with_context(cannot_add)?,
         };
-        files.push(File { path, before, after, entries });
+        files.push(ManifestDraft { path, before, after, entries });
     }
     Ok(files)
 }
 
-fn shown(draft: &Draft, files: &[File]) -> String {
+fn shown(draft: &ImportDraft, files: &[ManifestDraft]) -> String {
     let files: Vec<_> = files
         .iter()
         .map(|file| NewEntries {
@@ -351,7 +351,7 @@ fn shown(draft: &Draft, files: &[File]) -> String {
     preview(&files, &draft.left_out)
 }
 
-fn tell_left_out(draft: &Draft) {
+fn tell_left_out(draft: &ImportDraft) {
     console::tell(&preview(&[], &draft.left_out));
 }
 
@@ -370,9 +370,9 @@ fn begun(view: &TargetView, scope: &Scope) -> BTreeSet<Key> {
 /// begun.
 fn declare(
     view: &mut TargetView,
-    files: &[File],
+    files: &[ManifestDraft],
     project: &Project,
-    draft: &Draft,
+    draft: &ImportDraft,
     begun: BTreeSet<Key>,
 ) {
     let Ok(comparison) = &mut view.comparison else { return };

@@ -118,32 +118,32 @@ fn own_recipients(folder: &Path) -> anyhow::Result<Vec<String>> {
 /// The project file.
 fn project(owner: &Owner, url: Option<&str>, recipients: &[String]) -> anyhow::Result<String> {
     #[derive(Serialize)]
-    struct Project<'p> {
+    struct ProjectYaml<'p> {
         owner: &'p str,
         manifests: [&'p str; 1],
         #[serde(skip_serializing_if = "Option::is_none")]
-        targets: Option<Targets<'p>>,
-        age: Age<'p>,
+        targets: Option<TargetsYaml<'p>>,
+        age: AgeYaml<'p>,
     }
     #[derive(Serialize)]
-    struct Targets<'p> {
-        home: Target<'p>,
+    struct TargetsYaml<'p> {
+        home: TargetYaml<'p>,
     }
     #[derive(Serialize)]
-    struct Target<'p> {
+    struct TargetYaml<'p> {
         url: &'p str,
         token: TaggedValue,
     }
     #[derive(Serialize)]
-    struct Age<'p> {
+    struct AgeYaml<'p> {
         recipients: &'p [String],
     }
     let token = || TaggedValue { tag: Tag::new("env_var"), value: "HASS_TOKEN".into() };
-    let project = Project {
+    let project = ProjectYaml {
         owner: owner.as_str(),
         manifests: ["credentials"],
-        targets: url.map(|url| Targets { home: Target { url, token: token() } }),
-        age: Age { recipients },
+        targets: url.map(|url| TargetsYaml { home: TargetYaml { url, token: token() } }),
+        age: AgeYaml { recipients },
     };
     Ok(format!("{SCHEMA}\n{}", document(&project)?))
 }

@@ -116,7 +116,7 @@ enum VerbArgs {
     Plan(plan::PlanArgs),
     Apply(apply::ApplyArgs),
     Authorize(authorize::Authorize),
-    Import(import::Import),
+    Import(import::ImportArgs),
     List(list::ListArgs),
     Snapshot(snapshot::SnapshotArgs),
     Schema(schema::SchemaArgs),

@@ -5,7 +5,7 @@ mod error;
 use std::path::PathBuf;
 
 use crate::http::Network;
-use crate::manifest::{self, Command, Token};
+use crate::manifest::{self, Token, TokenCommand};
 use crate::model::{Place, Reference, Secret};
 use crate::secret::{self, SecretResolver, token};
 use crate::session::SessionStore;
@@ -45,16 +45,16 @@ pub enum AuthMethod {
     /// It is all that a file holds.
     File(PathBuf),
     /// It is all that a program prints.
-    Command(Command),
+    Command(TokenCommand),
     /// `appcred login` stored a session.
     Session,
 }
 
-impl From<&manifest::Target> for Endpoint {
-    fn from(target: &manifest::Target) -> Self {
+impl From<&manifest::TargetConfig> for Endpoint {
+    fn from(target: &manifest::TargetConfig) -> Self {
         match target {
-            manifest::Target::ConfigDir(folder) => Self::ConfigDir(folder.clone()),
-            manifest::Target::HomeAssistant { url, token, network } => {
+            manifest::TargetConfig::ConfigDir(folder) => Self::ConfigDir(folder.clone()),
+            manifest::TargetConfig::HomeAssistant { url, token, network } => {
                 Self::HomeAssistant(HomeAssistantEndpoint {
                     url: url.clone(),
                     network: (**network).clone(),
@@ -106,7 +106,7 @@ impl Endpoint {
             }
             AuthMethod::File(file) => files.push(file.clone()),
             // A name without a slash is looked up in PATH each time.
-            AuthMethod::Command(Command { program, folder, .. }) => {
+            AuthMethod::Command(TokenCommand { program, folder, .. }) => {
                 files.extend(program.contains('/').then(|| folder.join(program)));
             }
             AuthMethod::Session => {
@@ -152,7 +152,7 @@ impl HomeAssistantEndpoint {
                 .map(|secret| token::from_text(secret.expose()))
                 .map_err(|why| ConnectError::Reference { place: place.clone(), why }),
             AuthMethod::File(file) => token::from_file(file).map_err(unread),
-            AuthMethod::Command(Command { program, arguments, folder }) => {
+            AuthMethod::Command(TokenCommand { program, arguments, folder }) => {
                 token::from_command(program, arguments, folder).await.map_err(unread)
             }
             AuthMethod::Session => from_session(url, &self.network, resolver, sessions).await,

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use super::{AuthMethod, ConnectError, Endpoint, HomeAssistantEndpoint};
 use crate::http::Network;
-use crate::manifest::Command;
+use crate::manifest::TokenCommand;
 use crate::model::{Place, Reference, Secret};
 use crate::secret::{AllowedPaths, Identities, SecretResolver};
 use crate::session::SessionStore;
@@ -40,7 +40,7 @@ fn every_file_that_connecting_reads_is_known() {
     let session = store.file("http://ha:8123");
     let command = |program: &str| {
         let (arguments, folder) = (Vec::new(), PathBuf::from("house"));
-        AuthMethod::Command(Command { program: program.to_owned(), arguments, folder })
+        AuthMethod::Command(TokenCommand { program: program.to_owned(), arguments, folder })
     };
     let cases: [(AuthMethod, Option<PathBuf>); 7] = [
         (AuthMethod::Token(Secret::new("x")), None),

@@ -14,15 +14,15 @@ pub(crate) fn is_telling(key: &str) -> bool {
 }
 
 /// A key in a message: its name, where it can be shown.
-pub(crate) fn field(key: &str) -> Field<'_> {
-    Field(key)
+pub(crate) fn field(key: &str) -> FieldName<'_> {
+    FieldName(key)
 }
 
 /// See [`field`]; most are never shown, and cost nothing until they are.
 #[derive(Clone, Copy)]
-pub(crate) struct Field<'k>(&'k str);
+pub(crate) struct FieldName<'k>(&'k str);
 
-impl fmt::Display for Field<'_> {
+impl fmt::Display for FieldName<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if is_telling(self.0) { write!(f, "`{}`", self.0) } else { f.write_str("a key") }
     }

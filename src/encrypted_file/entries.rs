@@ -6,7 +6,9 @@ use super::{EncryptedFileError, EncryptionContext};
 use crate::model::{PlainText, Secret};
 use crate::secret::seal::seal;
 use crate::secret::{SecretResolver, Unreadable};
-use crate::yaml_edit::{Held, New, Old, Slot, Unfit, all_slots, put, slots};
+use crate::yaml_edit::{
+    NewValue, OldLayout, Slot, SlotValue, YamlEditError, all_slots, put, slots,
+};
 
 /// The values of such a text, opened.
 pub(super) struct Entries {
@@ -22,7 +24,7 @@ struct OpenedValue {
     field: String,
     of: String,
     plain: Secret,
-    old: Old,
+    old: OldLayout,
 }
 
 impl Entries {
@@ -39,10 +41,12 @@ impl Entries {
         let (mut opened, mut shut, mut places) = (Vec::new(), Vec::new(), Vec::new());
         let mut in_clear = Vec::new();
         for slot in &slots {
-            if let Held::Plain(secret) = &slot.held {
+            if let SlotValue::Plain(secret) = &slot.held {
                 in_clear.push(secret.clone());
             }
-            let (Held::Age(armored), Some(old)) = (&slot.held, slot.old(text)) else { continue };
+            let (SlotValue::Age(armored), Some(old)) = (&slot.held, slot.old(text)) else {
+                continue;
+            };
             match plain(armored, vault) {
                 Ok(plain) => {
                     let (field, of) = (slot.field.clone(), slot.of.clone());
@@ -55,12 +59,13 @@ impl Entries {
         let new: Vec<_> = places
             .into_iter()
             .zip(&opened)
-            .map(|(slot, value)| (slot, New::Plain(&value.plain)))
+            .map(|(slot, value)| (slot, NewValue::Plain(&value.plain)))
             .collect();
         let clear = Zeroizing::new(put(text, &new)?);
         let line_of = |armored: &String| {
             let there = self::slots(&clear).unwrap_or_default();
-            let same = |slot: &&Slot| matches!(&slot.held, Held::Age(other) if other == armored);
+            let same =
+                |slot: &&Slot| matches!(&slot.held, SlotValue::Age(other) if other == armored);
             there.iter().find(same).map_or(0, |slot| slot.span.line)
         };
         let closed = shut.into_iter().map(|(armored, why)| (line_of(armored), why)).collect();
@@ -68,7 +73,7 @@ impl Entries {
         // Nothing may be lost on the way there and back.
         let nothing_new = EncryptionContext { recipients: &[], now: "", keep_plain: true };
         if entries.seal(&clear, nothing_new)? != text {
-            return Err(Unfit::Line(1).into());
+            return Err(YamlEditError::Line(1).into());
         }
         Ok((entries, clear))
     }
@@ -84,7 +89,7 @@ impl Entries {
         let mut new: Vec<(&Slot, Replacement<'_>)> = Vec::new();
         for of_same_entry in [true, false] {
             for slot in &slots {
-                let Held::Plain(secret) = &slot.held else { continue };
+                let SlotValue::Plain(secret) = &slot.held else { continue };
                 if new.iter().any(|(known, _)| known.span == slot.span) {
                     continue;
                 }
@@ -123,15 +128,15 @@ impl Entries {
 
 /// What is put in the place of a value in clear.
 enum Replacement<'o> {
-    As(&'o Old),
+    As(&'o OldLayout),
     Anew(String),
 }
 
 impl Replacement<'_> {
-    fn as_new(&self) -> New<'_> {
+    fn as_new(&self) -> NewValue<'_> {
         match self {
-            Self::As(old) => New::Old(old),
-            Self::Anew(armored) => New::Age(armored),
+            Self::As(old) => NewValue::Old(old),
+            Self::Anew(armored) => NewValue::Age(armored),
         }
     }
 }

@@ -13,7 +13,7 @@ use thiserror::Error;
 
 use crate::secret::seal::{AgeEncryptError, seal, seal_binary};
 use crate::secret::{SecretResolver, SopsDocument, Unreadable, Unwritten, is_age_file};
-use crate::yaml_edit::Unfit;
+use crate::yaml_edit::YamlEditError;
 
 use entries::Entries;
 pub use rekey::{Rekeyed, rekeyed};
@@ -37,7 +37,7 @@ pub enum EncryptedFileError {
     Sops(#[from] Unwritten),
     /// It cannot be changed in place.
     #[error(transparent)]
-    Unfit(#[from] Unfit),
+    Unfit(#[from] YamlEditError),
     /// It cannot be encrypted.
     #[error(transparent)]
     Encrypt(#[from] AgeEncryptError),

@@ -3,7 +3,7 @@
 use super::EncryptedFileError;
 use crate::secret::seal::{seal, seal_binary};
 use crate::secret::{RecipientComparison, SecretResolver, SopsDocument, Unreadable, is_age_file};
-use crate::yaml_edit::{Held, New, put, slots};
+use crate::yaml_edit::{NewValue, SlotValue, put, slots};
 
 const ARMORED: &str = "BEGIN AGE ENCRYPTED FILE";
 
@@ -53,7 +53,7 @@ pub fn rekeyed(
     let slots = slots(text)?;
     let mut new = Vec::new();
     for slot in &slots {
-        let Held::Age(armored) = &slot.held else { continue };
+        let SlotValue::Age(armored) = &slot.held else { continue };
         let unread = |why| EncryptedFileError::Value { line: slot.span.line, why };
         if is_due(armored.as_bytes(), recipients, anew, vault).map_err(unread)? {
             let plain = vault.open(armored.as_bytes()).map_err(unread)?;
@@ -63,7 +63,8 @@ pub fn rekeyed(
     if new.is_empty() {
         return Ok(Rekeyed::default());
     }
-    let changes: Vec<_> = new.iter().map(|(slot, armored)| (*slot, New::Age(armored))).collect();
+    let changes: Vec<_> =
+        new.iter().map(|(slot, armored)| (*slot, NewValue::Age(armored))).collect();
     Ok(Rekeyed { bytes: Some(put(text, &changes)?.into_bytes()), count: changes.len() })
 }
 

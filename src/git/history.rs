@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use super::{GitError, git, names, refused};
 use crate::files;
 use crate::model::{CLIENT_SECRET, SECRET_FIELDS};
-use crate::yaml_edit::{Held, Unfit, slots};
+use crate::yaml_edit::{SlotValue, YamlEditError, slots};
 
 /// So much of a commit's hash is shown.
 const HASH: usize = 12;
@@ -219,13 +219,13 @@ fn search_text(text: &str) -> Option<Searched> {
     match slots(text) {
         Ok(slots) => {
             let plain = slots.into_iter().filter_map(|slot| {
-                let Held::Plain(secret) = slot.held else { return None };
+                let SlotValue::Plain(secret) = slot.held else { return None };
                 let digest = Sha256::digest(secret.expose()).into();
                 Some(PlainSecret { field: slot.field, line: slot.span.line, digest })
             });
             Some(Searched::Plain(plain.collect()))
         }
-        Err(Unfit::Sops) => None,
+        Err(YamlEditError::Sops) => None,
         Err(_) => Some(Searched::Invalid { names_credentials }),
     }
 }

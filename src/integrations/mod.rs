@@ -57,10 +57,10 @@ static FACTS: LazyLock<BTreeMap<Domain, Facts>> = LazyLock::new(|| read().unwrap
 
 fn read() -> Result<BTreeMap<Domain, Facts>, serde_json::Error> {
     #[derive(Deserialize)]
-    struct File {
+    struct FactsFile {
         integrations: BTreeMap<String, Facts>,
     }
-    let file: File = serde_json::from_str(include_str!("facts.json"))?;
+    let file: FactsFile = serde_json::from_str(include_str!("facts.json"))?;
     Ok(file.integrations.into_iter().map(|(name, facts)| (Domain::new(name), facts)).collect())
 }
 

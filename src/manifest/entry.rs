@@ -110,7 +110,7 @@ impl EntryDecoder<'_, '_> {
                 return;
             }
         }
-        let Some(fields) = self.fields.fields::<schema::Manifest>(node, "a manifest") else {
+        let Some(fields) = self.fields.fields::<schema::ManifestInput>(node, "a manifest") else {
             return;
         };
         let Some(pair) = fields.get("application_credentials") else { return };
@@ -125,7 +125,7 @@ impl EntryDecoder<'_, '_> {
 
     fn entry(&mut self, node: &Node<'_>) -> Option<Entry> {
         let decoder = &mut self.fields;
-        let fields = decoder.fields::<schema::Entry>(node, "an entry")?;
+        let fields = decoder.fields::<schema::EntryInput>(node, "an entry")?;
         let domain =
             decoder.required(&fields, "domain", EVERY).and_then(|pair| decoder.domain(pair));
         let name = match fields.get("name") {

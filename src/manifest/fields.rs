@@ -31,7 +31,7 @@ pub(super) struct Decoder<'f> {
 }
 
 /// The fields of one mapping.
-pub(super) struct Fields<'n, 't> {
+pub(super) struct MappingFields<'n, 't> {
     pairs: &'n [Pair<'t>],
     /// Those that are most likely there, but misspelt.
     misspelt: Vec<&'static str>,
@@ -39,7 +39,7 @@ pub(super) struct Fields<'n, 't> {
     pub(super) span: Span,
 }
 
-impl<'n, 't> Fields<'n, 't> {
+impl<'n, 't> MappingFields<'n, 't> {
     pub(super) fn get(&self, name: &str) -> Option<&'n Pair<'t>> {
         self.pairs.iter().find(|pair| pair.key.text == name)
     }
@@ -95,11 +95,11 @@ impl<'f> Decoder<'f> {
     }
 
     /// The fields of a mapping of this type; those that it does not have are reported.
-    pub(super) fn fields<'n, 't, T: schema::Fields>(
+    pub(super) fn fields<'n, 't, T: schema::FieldNames>(
         &mut self,
         node: &'n Node<'t>,
         what: &'static str,
-    ) -> Option<Fields<'n, 't>> {
+    ) -> Option<MappingFields<'n, 't>> {
         let known = T::names();
         let pairs = self.pairs(node, what)?;
         let mut misspelt = Vec::new();
@@ -110,7 +110,7 @@ impl<'f> Decoder<'f> {
             Some(first) if !first.merged && !node.alias => first.key.span,
             _ => node.span,
         };
-        Some(Fields { pairs, misspelt, span })
+        Some(MappingFields { pairs, misspelt, span })
     }
 
     fn unknown_field(
@@ -137,7 +137,7 @@ impl<'f> Decoder<'f> {
     /// A field that must be there; `place` says where, as in "in every entry".
     pub(super) fn required<'n, 't>(
         &mut self,
-        fields: &Fields<'n, 't>,
+        fields: &MappingFields<'n, 't>,
         name: &str,
         place: &str,
     ) -> Option<&'n Pair<'t>> {

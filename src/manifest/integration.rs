@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::address;
-use super::fields::{Decoder, Fields};
+use super::fields::{Decoder, MappingFields};
 use super::schema;
 use crate::diagnostic::shown;
 use crate::model::{Answers, Implementation, Integration, OnDelete};
@@ -11,7 +11,7 @@ use crate::yaml::{self, Node, Pair};
 
 impl Decoder<'_> {
     pub(super) fn integration(&mut self, node: &Node<'_>) -> Option<Integration> {
-        let fields = self.fields::<schema::Integration>(node, "`integration`")?;
+        let fields = self.fields::<schema::IntegrationInput>(node, "`integration`")?;
         let default = Integration::default();
         let setup = match fields.get("setup") {
             Some(pair) => self.flag(pair),
@@ -52,7 +52,7 @@ impl Decoder<'_> {
         }
     }
 
-    fn answers(&mut self, fields: &Fields<'_, '_>) -> Option<Answers> {
+    fn answers(&mut self, fields: &MappingFields<'_, '_>) -> Option<Answers> {
         let Some(pair) = fields.get("answers") else { return Some(BTreeMap::new()) };
         let mut answers = BTreeMap::new();
         for step in self.pairs(&pair.value, "`answers`")? {

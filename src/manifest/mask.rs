@@ -15,36 +15,36 @@ use crate::yaml::{self, CONFLICT, Node, Value};
 /// use by making it one.
 pub fn mask(text: &str) -> Vec<Range<usize>> {
     let parsed = yaml::parse(text);
-    let mut stretches = Vec::new();
+    let mut known = Vec::new();
     if parsed.whole {
         for document in &parsed.documents {
-            collect(document, "", text, &mut stretches);
+            collect(document, "", text, &mut known);
         }
-        stretches.sort_by_key(|stretch| stretch.start);
+        known.sort_by_key(|stretch| stretch.start);
     } else {
-        by_line(text, &mut stretches);
+        by_line(text, &mut known);
     }
-    hidden(text, &stretches, parsed.whole)
+    hidden(text, &known, parsed.whole)
 }
 
 /// A stretch that is understood: shown up to `shown`, hidden from there to its end.
-struct Stretch {
+struct MaskedRange {
     start: usize,
     shown: usize,
     end: usize,
 }
 
-fn collect(node: &Node<'_>, key: &str, text: &str, into: &mut Vec<Stretch>) {
+fn collect(node: &Node<'_>, key: &str, text: &str, into: &mut Vec<MaskedRange>) {
     let (start, end) = (node.span.start, node.span.end);
     if node.alias {
-        into.push(Stretch { start, shown: start, end });
+        into.push(MaskedRange { start, shown: start, end });
         return;
     }
     let near = |name: &str| nearest(name, tags()).is_some();
     let known_tag = node.tag.as_ref().is_some_and(|tag| tags().any(|known| known == tag.name));
     if let Some(tag) = &node.tag {
         let (start, end) = (tag.span.start, tag.span.end);
-        into.push(Stretch { start, shown: if near(&tag.name) { end } else { start }, end });
+        into.push(MaskedRange { start, shown: if near(&tag.name) { end } else { start }, end });
     }
     match &node.value {
         Value::Null | Value::Lost => {}
@@ -52,11 +52,11 @@ fn collect(node: &Node<'_>, key: &str, text: &str, into: &mut Vec<Stretch>) {
             // Behind a name may be a default, which may be a secret.
             let raw = text.get(start..end).unwrap_or_default();
             let name = raw.find(char::is_whitespace).map_or(end, |length| start + length);
-            into.push(Stretch { start, shown: if known_tag { name } else { start }, end });
+            into.push(MaskedRange { start, shown: if known_tag { name } else { start }, end });
         }
         Value::Scalar(_) => {
             let shown = start + text.get(start..end).map_or(0, |raw| shown_of(key, raw));
-            into.push(Stretch { start, shown, end });
+            into.push(MaskedRange { start, shown, end });
         }
         Value::Sequence(items) => {
             for item in items {
@@ -67,7 +67,7 @@ fn collect(node: &Node<'_>, key: &str, text: &str, into: &mut Vec<Stretch>) {
             for pair in pairs.iter().filter(|pair| !pair.merged) {
                 let (start, end) = (pair.key.span.start, pair.key.span.end);
                 let shown = if is_telling(&pair.key.text) { end } else { start };
-                into.push(Stretch { start, shown, end });
+                into.push(MaskedRange { start, shown, end });
                 collect(&pair.value, &pair.key.text, text, into);
             }
         }
@@ -76,7 +76,7 @@ fn collect(node: &Node<'_>, key: &str, text: &str, into: &mut Vec<Stretch>) {
 
 /// What can be shown of a text that is no YAML: on each line the dashes, the first key, and its value
 /// where it is harmless; nothing of lines that may go on with a hidden value.
-fn by_line(text: &str, into: &mut Vec<Stretch>) {
+fn by_line(text: &str, into: &mut Vec<MaskedRange>) {
     let mut start = 0;
     let mut hides_deeper_than = None;
     for line in text.split_inclusive('\n') {
@@ -85,7 +85,7 @@ fn by_line(text: &str, into: &mut Vec<Stretch>) {
         let hidden = hides_deeper_than.is_some_and(|column| lead > column && !body.is_empty());
         let end = start + line.len();
         if line.starts_with(CONFLICT) {
-            into.push(Stretch { start, shown: start + CONFLICT.len(), end });
+            into.push(MaskedRange { start, shown: start + CONFLICT.len(), end });
             start = end;
             continue;
         }
@@ -102,7 +102,7 @@ fn by_line(text: &str, into: &mut Vec<Stretch>) {
                 }
             }
         }
-        into.push(Stretch { start, shown, end });
+        into.push(MaskedRange { start, shown, end });
         start = end;
     }
 }
@@ -117,10 +117,10 @@ fn first_key(line: &str) -> Option<(&str, &str)> {
 /// Signs that YAML itself needs; between values they tell nothing.
 const STRUCTURE: &[u8] = b" \t-:{}[],|>\"'?&*!<";
 
-fn hidden(text: &str, stretches: &[Stretch], structured: bool) -> Vec<Range<usize>> {
+fn hidden(text: &str, known: &[MaskedRange], structured: bool) -> Vec<Range<usize>> {
     let mut ranges = Vec::new();
     let mut at = 0;
-    for stretch in stretches {
+    for stretch in known {
         if structured && stretch.start > at {
             hide_between(text, at..stretch.start, &mut ranges);
         }

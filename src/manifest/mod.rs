@@ -41,10 +41,10 @@ pub use fields::Located;
 pub use mask::mask;
 pub use notify::Notify;
 pub use owner::derived_owner;
-pub use project::{Age, Project, Target};
+pub use project::{AgeConfig, Project, TargetConfig};
 pub use secret_values::{SecretValue, secret_values};
 pub use targets::Targets;
-pub use token::{Command, Token};
+pub use token::{Token, TokenCommand};
 pub use trial::{InClear, check, check_project};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceFile};
@@ -55,7 +55,7 @@ use entry::Decoded;
 
 /// What is to be read.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub struct LoadRequest {
     /// The project's folder. Files are named as they are reached from it.
     pub folder: PathBuf,
     /// What `~` stands for.
@@ -80,7 +80,7 @@ pub struct Loaded {
 }
 
 /// The manifests of a project, in order, unread.
-pub fn discover(request: &Request, project: &Project) -> (Vec<PathBuf>, Diagnostics) {
+pub fn discover(request: &LoadRequest, project: &Project) -> (Vec<PathBuf>, Diagnostics) {
     let mut problems = Diagnostics::default();
     let folder = request.folder.strip_prefix(".").unwrap_or(&request.folder);
     let found = discover::discover(folder, project, &mut problems);
@@ -94,7 +94,7 @@ pub fn places(project: &Project) -> Vec<PathBuf> {
 }
 
 /// Whether a file of this path is a manifest of the project, or would be one if it were written.
-pub fn is_manifest(request: &Request, project: &Project, path: &Path) -> bool {
+pub fn is_manifest(request: &LoadRequest, project: &Project, path: &Path) -> bool {
     let folder = request.folder.strip_prefix(".").unwrap_or(&request.folder);
     discover::would_find(folder, project, path)
 }
@@ -126,7 +126,7 @@ impl Loaded {
 }
 
 /// Reads the project file alone.
-pub fn load_project(request: &Request) -> (Project, Diagnostics) {
+pub fn load_project(request: &LoadRequest) -> (Project, Diagnostics) {
     let folder = request.folder.strip_prefix(".").unwrap_or(&request.folder);
     let mut problems = Diagnostics::default();
     let (project, _) = read_project(folder, request.home.as_deref(), &mut problems);
@@ -134,14 +134,14 @@ pub fn load_project(request: &Request) -> (Project, Diagnostics) {
 }
 
 /// Reads the project file and all manifests.
-pub fn load(request: &Request) -> Loaded {
+pub fn load(request: &LoadRequest) -> Loaded {
     // Nothing is known before, so the time does not matter.
     load_again(request, &mut Cache::default(), Timestamp::UNIX_EPOCH)
 }
 
 /// The same, but of the manifests only what has changed since `cache` was filled. An entry of a file
 /// that was not read again is the same [`Arc`].
-pub fn load_again(request: &Request, cache: &mut Cache, now: Timestamp) -> Loaded {
+pub fn load_again(request: &LoadRequest, cache: &mut Cache, now: Timestamp) -> Loaded {
     let folder = request.folder.strip_prefix(".").unwrap_or(&request.folder);
     let mut problems = Diagnostics::default();
     let (project, file) = read_project(folder, request.home.as_deref(), &mut problems);
@@ -211,10 +211,10 @@ fn read_project_file(
 }
 
 /// A file as it was when it was read, and what it holds.
-type Read = (Option<Stamp>, Arc<Decoded>);
+type StampedManifest = (Option<Stamp>, Arc<Decoded>);
 
 /// Reads files side by side; what comes back is in their order.
-fn read_all(paths: &[PathBuf], project: &Project, cache: &Cache) -> Vec<Read> {
+fn read_all(paths: &[PathBuf], project: &Project, cache: &Cache) -> Vec<StampedManifest> {
     let workers = std::thread::available_parallelism().map_or(1, NonZero::get).min(paths.len());
     if workers <= 1 {
         return paths.iter().map(|path| read_one(path, project, cache)).collect();
@@ -228,7 +228,7 @@ fn read_all(paths: &[PathBuf], project: &Project, cache: &Cache) -> Vec<Read> {
             done.push((at, read_one(path, project, cache)));
         }
     };
-    let mut all: Vec<(usize, Read)> = std::thread::scope(|scope| {
+    let mut all: Vec<(usize, StampedManifest)> = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
         workers
             .into_iter()
@@ -242,7 +242,7 @@ fn read_all(paths: &[PathBuf], project: &Project, cache: &Cache) -> Vec<Read> {
     all.into_iter().map(|(_, read)| read).collect()
 }
 
-fn read_one(path: &Path, project: &Project, cache: &Cache) -> Read {
+fn read_one(path: &Path, project: &Project, cache: &Cache) -> StampedManifest {
     // Taken before reading: what changes in between has another stamp the next time.
     let stamp = Stamp::of(path);
     if let Some(known) = cache.get(path, stamp) {

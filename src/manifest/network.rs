@@ -2,14 +2,18 @@
 
 use std::path::PathBuf;
 
-use super::fields::{Decoder, Fields, Located};
+use super::fields::{Decoder, Located, MappingFields};
 use super::project::Paths;
 use crate::http::{Network, ProxyAddress};
 use crate::yaml::Pair;
 
 impl Decoder<'_> {
     /// How a target is reached.
-    pub(super) fn network(&mut self, fields: &Fields<'_, '_>, paths: Paths<'_>) -> Option<Network> {
+    pub(super) fn network(
+        &mut self,
+        fields: &MappingFields<'_, '_>,
+        paths: Paths<'_>,
+    ) -> Option<Network> {
         let ca_file = match fields.get("ca_file") {
             Some(pair) => self.path(paths, pair).map(Some),
             None => Some(None),

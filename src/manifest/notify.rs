@@ -36,7 +36,7 @@ impl Decoder<'_> {
                 notify.home_assistant = true;
             }
             Value::Mapping(_) if node.tag.is_none() => {
-                let Some(fields) = self.fields::<schema::Webhook>(node, "a webhook") else {
+                let Some(fields) = self.fields::<schema::WebhookInput>(node, "a webhook") else {
                     return;
                 };
                 let Some(pair) = self.required(&fields, "webhook", "in a webhook") else { return };

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::address;
-use super::fields::{Decoder, Fields, Located};
+use super::fields::{Decoder, Located, MappingFields};
 use super::notify::Notify;
 use super::reference::Handling;
 use super::schema;
@@ -28,9 +28,9 @@ pub struct Project {
     /// The manifests it names; the usual places where it names none.
     pub manifests: Option<Vec<Located<String>>>,
     /// The targets by name; none where the environment names the only one.
-    pub targets: BTreeMap<TargetName, Target>,
+    pub targets: BTreeMap<TargetName, TargetConfig>,
     /// How secrets are encrypted.
-    pub age: Age,
+    pub age: AgeConfig,
     /// What a plan may do.
     pub policy: Policy,
     /// Whom a watcher tells what happens.
@@ -49,7 +49,7 @@ pub struct Project {
 
 /// Where credentials are brought to.
 #[derive(Clone, Debug)]
-pub enum Target {
+pub enum TargetConfig {
     /// A running HA.
     HomeAssistant {
         /// Its address, without a slash at the end.
@@ -65,7 +65,7 @@ pub enum Target {
 
 /// How secrets are encrypted.
 #[derive(Clone, Debug, Default)]
-pub struct Age {
+pub struct AgeConfig {
     /// To whom.
     pub recipients: Vec<String>,
     /// The files of those who can decrypt.
@@ -142,7 +142,7 @@ impl ProjectDecoder<'_, '_> {
         if matches!(node.value, Value::Null) && node.tag.is_none() {
             return project;
         }
-        let Some(fields) = self.fields.fields::<schema::ProjectFile>(node, "the project file")
+        let Some(fields) = self.fields.fields::<schema::ProjectInput>(node, "the project file")
         else {
             return project;
         };
@@ -208,9 +208,9 @@ impl ProjectDecoder<'_, '_> {
         domains.map(|domain| domain.value).collect()
     }
 
-    fn age(&mut self, node: &Node<'_>) -> Option<Age> {
-        let fields = self.fields.fields::<schema::Age>(node, "`age`")?;
-        let mut age = Age::default();
+    fn age(&mut self, node: &Node<'_>) -> Option<AgeConfig> {
+        let fields = self.fields.fields::<schema::AgeInput>(node, "`age`")?;
+        let mut age = AgeConfig::default();
         if let Some(pair) = fields.get("recipients") {
             for recipient in self.fields.texts(pair).unwrap_or_default() {
                 if self.recipient_fits(&recipient) {
@@ -262,7 +262,7 @@ impl ProjectDecoder<'_, '_> {
     }
 
     fn policy(&mut self, node: &Node<'_>) -> Option<Policy> {
-        let fields = self.fields.fields::<schema::Policy>(node, "`policy`")?;
+        let fields = self.fields.fields::<schema::PolicyInput>(node, "`policy`")?;
         let mut policy = Policy::default();
         if let Some(pair) = fields.get("prune") {
             let words =
@@ -320,8 +320,8 @@ impl ProjectDecoder<'_, '_> {
         }
     }
 
-    fn target(&mut self, node: &Node<'_>, handling: &Handling) -> Option<Target> {
-        let fields = self.fields.fields::<schema::Target>(node, "a target")?;
+    fn target(&mut self, node: &Node<'_>, handling: &Handling) -> Option<TargetConfig> {
+        let fields = self.fields.fields::<schema::TargetInput>(node, "a target")?;
         match (fields.get("url"), fields.get("config_dir")) {
             (Some(url), None) => self.home_assistant(&fields, url, handling),
             (None, Some(folder)) => {
@@ -331,7 +331,7 @@ impl ProjectDecoder<'_, '_> {
                         self.fields.refuse("unfit-field", pair.key.span, message);
                     }
                 }
-                self.fields.path(self.paths, folder).map(Target::ConfigDir)
+                self.fields.path(self.paths, folder).map(TargetConfig::ConfigDir)
             }
             (Some(_), Some(folder)) => {
                 let message = "a target has either `url` or `config_dir`";
@@ -357,10 +357,10 @@ impl ProjectDecoder<'_, '_> {
 
     fn home_assistant(
         &mut self,
-        fields: &Fields<'_, '_>,
+        fields: &MappingFields<'_, '_>,
         url: &Pair<'_>,
         handling: &Handling,
-    ) -> Option<Target> {
+    ) -> Option<TargetConfig> {
         let address = self.fields.field_text(url).and_then(|text| match address::base(text) {
             Ok(url) => Some(url),
             Err(why) => {
@@ -374,6 +374,10 @@ impl ProjectDecoder<'_, '_> {
             .fields
             .token(fields, handling, paths.folder, |decoder, pair| decoder.path(paths, pair));
         let network = self.fields.network(fields, self.paths);
-        Some(Target::HomeAssistant { url: address?, token: token?, network: Box::new(network?) })
+        Some(TargetConfig::HomeAssistant {
+            url: address?,
+            token: token?,
+            network: Box::new(network?),
+        })
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::fields::{Decoder, Located, unbroken};
-use crate::diagnostic::shown::{self, Field};
+use crate::diagnostic::shown::{self, FieldName};
 use crate::model::{Reference, Secret, unfit_for_oauth};
 use crate::secret;
 use crate::suggest::{listed, nearest};
@@ -95,7 +95,7 @@ impl Decoder<'_> {
         }
     }
 
-    fn tagged(&mut self, node: &Node<'_>, tag: &Tag, field: Field<'_>) -> Option<Reference> {
+    fn tagged(&mut self, node: &Node<'_>, tag: &Tag, field: FieldName<'_>) -> Option<Reference> {
         if !secret::tags().any(|known| known == tag.name) {
             // A secret that begins with `!` looks like a tag: only what is near to one is repeated.
             let message = match nearest(&tag.name, secret::tags()) {
@@ -133,7 +133,7 @@ impl Decoder<'_> {
         &mut self,
         node: &Node<'_>,
         scalar: &Scalar<'_>,
-        field: Field<'_>,
+        field: FieldName<'_>,
     ) -> Option<Reference> {
         if scalar.kind() != Kind::Text {
             self.wrong_kind(node, field, "text");
@@ -190,7 +190,7 @@ impl Decoder<'_> {
         node: &Node<'_>,
         scalar: &Scalar<'_>,
         text: &str,
-        field: Field<'_>,
+        field: FieldName<'_>,
     ) -> bool {
         let word = text.strip_prefix('!').and_then(|rest| rest.split_whitespace().next());
         let tag = word.and_then(|word| nearest(word, secret::tags()));
@@ -205,7 +205,12 @@ impl Decoder<'_> {
     }
 
     /// A value that SOPS encrypted. What it was before is written at its end.
-    fn sops_value(&mut self, node: &Node<'_>, text: &str, field: Field<'_>) -> Option<Reference> {
+    fn sops_value(
+        &mut self,
+        node: &Node<'_>,
+        text: &str,
+        field: FieldName<'_>,
+    ) -> Option<Reference> {
         let Some(document) = &self.sops else {
             self.refuse_with(
                 "sops-value",

@@ -12,7 +12,7 @@ use crate::schema::of_input;
 
 /// The schema of manifests.
 pub fn manifest() -> Schema {
-    let mut schema = of_input::<Manifest>();
+    let mut schema = of_input::<ManifestInput>();
     // A list from which the last entry was taken is empty, which YAML writes as nothing.
     if let Some(list) = schema.pointer_mut("/properties/application_credentials") {
         list["type"] = json!(["array", "null"]);
@@ -22,18 +22,18 @@ pub fn manifest() -> Schema {
 
 /// The schema of the project file.
 pub fn project() -> Schema {
-    of_input::<ProjectFile>()
+    of_input::<ProjectInput>()
 }
 
 /// A mapping of one of the files.
-pub(super) trait Fields: JsonSchema {
+pub(super) trait FieldNames: JsonSchema {
     /// The names of its fields, in the order in which they are described.
     fn names() -> &'static [String];
 }
 
 macro_rules! fields {
     ($($mapping:ty),*) => {
-        $(impl Fields for $mapping {
+        $(impl FieldNames for $mapping {
             fn names() -> &'static [String] {
                 static NAMES: LazyLock<Vec<String>> = LazyLock::new(names_of::<$mapping>);
                 &NAMES
@@ -42,12 +42,22 @@ macro_rules! fields {
     };
 }
 
-fields!(Manifest, Entry, Integration, ProjectFile, HomeAssistant, ConfigDir, Age, Policy, Webhook);
+fields!(
+    ManifestInput,
+    EntryInput,
+    IntegrationInput,
+    ProjectInput,
+    HomeAssistantInput,
+    ConfigDirInput,
+    AgeInput,
+    PolicyInput,
+    WebhookInput
+);
 
-impl Fields for Target {
+impl FieldNames for TargetInput {
     fn names() -> &'static [String] {
         static NAMES: LazyLock<Vec<String>> =
-            LazyLock::new(|| [HomeAssistant::names(), ConfigDir::names()].concat());
+            LazyLock::new(|| [HomeAssistantInput::names(), ConfigDirInput::names()].concat());
         &NAMES
     }
 }
@@ -61,9 +71,9 @@ fn names_of<T: JsonSchema>() -> Vec<String> {
 /// The OAuth credentials that Home Assistant is to hold.
 #[derive(JsonSchema)]
 #[schemars(title = "appcred manifest", deny_unknown_fields)]
-pub struct Manifest {
+pub struct ManifestInput {
     /// The wanted credentials, one item each.
-    pub application_credentials: Option<Vec<Entry>>,
+    pub application_credentials: Option<Vec<EntryInput>>,
     /// What SOPS keeps in a file that it encrypted.
     pub sops: Option<BTreeMap<String, Json>>,
 }
@@ -71,7 +81,7 @@ pub struct Manifest {
 /// One wanted credential.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
-pub struct Entry {
+pub struct EntryInput {
     /// The integration, by the name that Home Assistant gives it, as in `spotify` or `home_connect`.
     #[schemars(regex(pattern = "^[a-z0-9_]+$"))]
     pub domain: String,
@@ -84,7 +94,7 @@ pub struct Entry {
     pub key: Option<String>,
     /// Keys that the entry had before. What they stand for moves to this entry, and no account has to
     /// consent again.
-    pub formerly: Option<Vec<Name>>,
+    pub formerly: Option<Vec<NameInput>>,
     /// The OAuth client id, as the provider shows it. Quote it if it has nothing but digits.
     #[schemars(regex(pattern = r"^\S([\s\S]*\S)?\n*$"))]
     pub client_id: String,
@@ -96,7 +106,7 @@ pub struct Entry {
     /// is left out.
     pub adopt: Option<bool>,
     /// What becomes of the integration once its credential exists.
-    pub integration: Option<Integration>,
+    pub integration: Option<IntegrationInput>,
     /// The targets on which the credential is wanted. All of them where it is left out.
     #[schemars(length(min = 1))]
     pub targets: Option<Vec<String>>,
@@ -105,16 +115,16 @@ pub struct Entry {
 /// What becomes of the integration once its credential exists.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
-pub struct Integration {
+pub struct IntegrationInput {
     /// Whether the integration's set-up is started. `true` where it is left out.
     pub setup: Option<bool>,
     /// By what the account is linked where Home Assistant offers several. The entry's own credential
     /// where it is left out.
-    pub implementation: Option<Implementation>,
+    pub implementation: Option<ImplementationInput>,
     /// What to fill into the forms of the set-up: by step, then by field.
     pub answers: Option<BTreeMap<String, BTreeMap<String, Json>>>,
     /// What happens to the linked account when this entry is gone. It stays where this is left out.
-    pub on_delete: Option<OnDelete>,
+    pub on_delete: Option<OnDeleteInput>,
     /// The provider's token endpoint, where client id and secret can be tried before anybody consents.
     #[schemars(regex(pattern = r"^https?://\S+$"))]
     pub token_url: Option<String>,
@@ -123,7 +133,7 @@ pub struct Integration {
 /// By what an account is linked.
 #[derive(JsonSchema)]
 #[schemars(rename_all = "snake_case")]
-pub enum Implementation {
+pub enum ImplementationInput {
     /// Home Assistant Cloud.
     Cloud,
     /// Whatever is answered to `pick_implementation` under `answers`; the set-up waits for that.
@@ -133,7 +143,7 @@ pub enum Implementation {
 /// What happens to a linked account.
 #[derive(JsonSchema)]
 #[schemars(rename_all = "snake_case")]
-pub enum OnDelete {
+pub enum OnDeleteInput {
     /// It is removed from Home Assistant before its credential is.
     RemoveIntegration,
 }
@@ -141,29 +151,29 @@ pub enum OnDelete {
 /// The project: whose credentials these are, where they are wanted, and what a plan may do.
 #[derive(JsonSchema)]
 #[schemars(title = "appcred project", deny_unknown_fields)]
-pub struct ProjectFile {
+pub struct ProjectInput {
     /// In whose name credentials are managed. Another project for the same Home Assistant needs
     /// another owner. `default` where it is left out.
     #[schemars(regex(pattern = r"^[A-Za-z0-9._-]{1,100}$"))]
     pub owner: Option<String>,
     /// Names that `owner` had before. Their credentials move to this owner where an entry stands for
     /// them, and no account has to consent again.
-    pub previous_owners: Option<Vec<Name>>,
+    pub previous_owners: Option<Vec<NameInput>>,
     /// Manifests, and folders of them. Where it is left out: `credentials/`, `credentials.yaml`,
     /// `application_credentials/` and `application_credentials.yaml`, as far as they exist.
-    pub manifests: Option<Vec<Text>>,
+    pub manifests: Option<Vec<TextInput>>,
     /// Where credentials are brought to, by name. Where it is left out, the environment names the only
     /// target.
     #[schemars(extend("propertyNames" = { "pattern": "^[A-Za-z0-9._-]{1,100}$" }))]
-    pub targets: Option<BTreeMap<String, Target>>,
+    pub targets: Option<BTreeMap<String, TargetInput>>,
     /// How secrets are encrypted.
-    pub age: Option<Age>,
+    pub age: Option<AgeInput>,
     /// What a plan may do.
-    pub policy: Option<Policy>,
+    pub policy: Option<PolicyInput>,
     /// Whom `appcred watch` tells what happens: `home_assistant`, `{webhook: URL}`, or a list of these.
-    pub notify: Option<Notify>,
+    pub notify: Option<NotifyInput>,
     /// Custom integrations that take credentials, by their domains.
-    pub custom_integrations: Option<Vec<Domain>>,
+    pub custom_integrations: Option<Vec<DomainInput>>,
     /// Whether secrets may stand in these files in clear. `false` where it is left out.
     pub allow_plaintext: Option<bool>,
     /// Whether `!file` may name files outside of the project. `false` where it is left out.
@@ -175,32 +185,32 @@ pub struct ProjectFile {
 /// A text that is not empty.
 #[derive(JsonSchema)]
 #[schemars(inline)]
-pub struct Text(#[schemars(regex(pattern = r"\S"))] pub String);
+pub struct TextInput(#[schemars(regex(pattern = r"\S"))] pub String);
 
 /// A key or an owner.
 #[derive(JsonSchema)]
 #[schemars(inline)]
-pub struct Name(#[schemars(regex(pattern = r"^[A-Za-z0-9._-]{1,100}$"))] pub String);
+pub struct NameInput(#[schemars(regex(pattern = r"^[A-Za-z0-9._-]{1,100}$"))] pub String);
 
 /// The name of an integration.
 #[derive(JsonSchema)]
 #[schemars(inline)]
-pub struct Domain(#[schemars(regex(pattern = "^[a-z0-9_]+$"))] pub String);
+pub struct DomainInput(#[schemars(regex(pattern = "^[a-z0-9_]+$"))] pub String);
 
 /// A place that holds credentials: a running Home Assistant, or the folder of one that does not run.
 #[derive(JsonSchema)]
 #[schemars(untagged)]
-pub enum Target {
+pub enum TargetInput {
     /// A running Home Assistant.
-    HomeAssistant(HomeAssistant),
+    HomeAssistant(HomeAssistantInput),
     /// The configuration folder of a Home Assistant that does not run.
-    ConfigDir(ConfigDir),
+    ConfigDir(ConfigDirInput),
 }
 
 /// A running Home Assistant.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields, transform = one_token)]
-pub struct HomeAssistant {
+pub struct HomeAssistantInput {
     /// Its address, as in `https://ha.example:8123`.
     #[schemars(regex(pattern = r"^https?://[^\s?#@]+$"))]
     pub url: String,
@@ -214,7 +224,7 @@ pub struct HomeAssistant {
     /// A program that prints nothing but the access token, and its arguments. It is run in the folder
     /// of this file, without a shell.
     #[schemars(length(min = 1))]
-    pub token_command: Option<Vec<Text>>,
+    pub token_command: Option<Vec<TextInput>>,
     /// A file of certificates to trust beside the system's.
     #[schemars(regex(pattern = r"\S"))]
     pub ca_file: Option<String>,
@@ -239,7 +249,7 @@ fn one_token(schema: &mut Schema) {
 /// The configuration folder of a Home Assistant that does not run.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
-pub struct ConfigDir {
+pub struct ConfigDirInput {
     /// The folder, which holds `.storage` once Home Assistant has been started.
     #[schemars(regex(pattern = r"\S"))]
     pub config_dir: String,
@@ -248,37 +258,37 @@ pub struct ConfigDir {
 /// How secrets are encrypted.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
-pub struct Age {
+pub struct AgeInput {
     /// To whom secrets are encrypted: `age1…`, `ssh-ed25519 …` or `ssh-rsa …`.
-    pub recipients: Option<Vec<Recipient>>,
+    pub recipients: Option<Vec<RecipientInput>>,
     /// Files with the identities that decrypt them.
-    pub identities: Option<Vec<Text>>,
+    pub identities: Option<Vec<TextInput>>,
 }
 
 /// One who can decrypt.
 #[derive(JsonSchema)]
 #[schemars(inline)]
-pub struct Recipient(#[schemars(regex(pattern = "^(age1|ssh-ed25519 |ssh-rsa )"))] pub String);
+pub struct RecipientInput(#[schemars(regex(pattern = "^(age1|ssh-ed25519 |ssh-rsa )"))] pub String);
 
 /// What a plan may do.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
-pub struct Policy {
+pub struct PolicyInput {
     /// Which credentials are deleted once no entry declares them. `managed` where it is left out.
-    pub prune: Option<Prune>,
+    pub prune: Option<PruneInput>,
     /// How many deletes one plan may have, as `3` or `20%`. No limit where it is left out.
-    pub max_deletes: Option<MaxDeletes>,
+    pub max_deletes: Option<MaxDeletesInput>,
     /// Whether everything may be deleted when no entry is left. `false` where it is left out.
     pub allow_empty: Option<bool>,
     /// What `appcred watch` does about what somebody else has changed at a target. `repair` where it is
     /// left out.
-    pub on_drift: Option<OnDrift>,
+    pub on_drift: Option<OnDriftInput>,
 }
 
 /// What is done about a difference that no manifest has caused.
 #[derive(JsonSchema)]
 #[schemars(rename_all = "snake_case")]
-pub enum OnDrift {
+pub enum OnDriftInput {
     /// It is mended.
     Repair,
     /// It is told.
@@ -288,21 +298,21 @@ pub enum OnDrift {
 /// Whom a watcher tells what happens.
 #[derive(JsonSchema)]
 #[schemars(untagged)]
-pub enum Notify {
+pub enum NotifyInput {
     /// One.
-    One(Listener),
+    One(ListenerInput),
     /// Several.
-    Several(Vec<Listener>),
+    Several(Vec<ListenerInput>),
 }
 
 /// One who is told.
 #[derive(JsonSchema)]
 #[schemars(untagged)]
-pub enum Listener {
+pub enum ListenerInput {
     /// Whoever opens Home Assistant sees a notification while an account waits for consent.
     HomeAssistant(HomeAssistantWord),
     /// A web address is posted JSON.
-    Webhook(Webhook),
+    Webhook(WebhookInput),
 }
 
 /// Home Assistant's own notifications.
@@ -316,7 +326,7 @@ pub enum HomeAssistantWord {
 /// A web address that is posted JSON.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
-pub struct Webhook {
+pub struct WebhookInput {
     /// The address, as it is or by `!secret NAME`, `!env_var NAME` or `!file PATH`.
     #[schemars(regex(pattern = r"^\S([\s\S]*\S)?\n*$"))]
     pub webhook: String,
@@ -325,7 +335,7 @@ pub struct Webhook {
 /// What may be deleted.
 #[derive(JsonSchema)]
 #[schemars(rename_all = "snake_case")]
-pub enum Prune {
+pub enum PruneInput {
     /// What this owner manages.
     Managed,
     /// Nothing.
@@ -337,7 +347,7 @@ pub enum Prune {
 /// A limit of deletes.
 #[derive(JsonSchema)]
 #[schemars(untagged)]
-pub enum MaxDeletes {
+pub enum MaxDeletesInput {
     /// So many.
     Count(u32),
     /// So many of a hundred.
@@ -346,16 +356,16 @@ pub enum MaxDeletes {
 
 #[cfg(test)]
 mod tests {
-    use super::{Age, Entry, Fields, ProjectFile, Target, Webhook};
+    use super::{AgeInput, EntryInput, FieldNames, ProjectInput, TargetInput, WebhookInput};
 
     #[test]
     fn the_names_of_fields_are_those_of_the_types() {
-        assert_eq!(Age::names(), ["recipients", "identities"]);
-        assert_eq!(Webhook::names(), ["webhook"]);
-        assert_eq!(Entry::names()[..3], ["domain", "name", "key"]);
-        let target = Target::names();
+        assert_eq!(AgeInput::names(), ["recipients", "identities"]);
+        assert_eq!(WebhookInput::names(), ["webhook"]);
+        assert_eq!(EntryInput::names()[..3], ["domain", "name", "key"]);
+        let target = TargetInput::names();
         assert!(target.iter().any(|name| name == "url"), "{target:?}");
         assert!(target.iter().any(|name| name == "config_dir"), "{target:?}");
-        assert_eq!(ProjectFile::names()[0], "owner");
+        assert_eq!(ProjectInput::names()[0], "owner");
     }
 }

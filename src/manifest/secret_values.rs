@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Entry, Located, Project, Target, Token};
+use super::{Entry, Located, Project, TargetConfig, Token};
 use crate::model::{CLIENT_ID, CLIENT_SECRET, Reference, SecretField, TOKEN, WEBHOOK};
 
 /// A value of one of the [`SECRET_FIELDS`](crate::model::SECRET_FIELDS).
@@ -21,8 +21,8 @@ pub fn secret_values<'p>(
     entries: &'p [Arc<Entry>],
 ) -> impl Iterator<Item = SecretValue<'p>> {
     let tokens = project.targets.values().filter_map(|target| match target {
-        Target::HomeAssistant { token: Token::Written(token), .. } => Some((TOKEN, token)),
-        Target::HomeAssistant { .. } | Target::ConfigDir(_) => None,
+        TargetConfig::HomeAssistant { token: Token::Written(token), .. } => Some((TOKEN, token)),
+        TargetConfig::HomeAssistant { .. } | TargetConfig::ConfigDir(_) => None,
     });
     let webhooks = project.notify.webhooks.iter().map(|address| (WEBHOOK, address));
     let of_entries = entries
@@ -41,7 +41,7 @@ mod tests {
     use crate::diagnostic::SourceFile;
     use crate::manifest::{entries, mask, project};
     use crate::model::{Reference, SECRET_FIELDS};
-    use crate::yaml_edit::{Held, slots};
+    use crate::yaml_edit::{SlotValue, slots};
 
     const AGE: &str =
         "\"-----BEGIN AGE ENCRYPTED FILE-----\\nYQ==\\n-----END AGE ENCRYPTED FILE-----\\n\"";
@@ -66,7 +66,7 @@ mod tests {
         let text = with_all_fields();
 
         let edited = slots(&text).unwrap();
-        assert!(edited.iter().all(|slot| matches!(slot.held, Held::Age(_))));
+        assert!(edited.iter().all(|slot| matches!(slot.held, SlotValue::Age(_))));
         let edited: BTreeSet<&str> = edited.iter().map(|slot| slot.field.as_str()).collect();
         assert_eq!(edited, all);
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::{Just, Strategy, prop, prop_oneof, proptest};
 use proptest::test_runner::{Config, FileFailurePersistence};
 
-use super::{Loaded, Request, Target, Targets, Token, derived_owner, load, mask};
+use super::{LoadRequest, Loaded, TargetConfig, Targets, Token, derived_owner, load, mask};
 use crate::diagnostic::SourceFile;
 use crate::http::ProxyAddress;
 use crate::model::{Completeness, Key, MaxDeletes, OnDelete, Owner, Prune, Reference, TargetName};
@@ -18,7 +18,7 @@ fn project_of(files: &[(&str, &str)]) -> (tempfile::TempDir, Loaded) {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     }
-    let request = Request { folder: folder.path().to_owned(), home: Some("/home/me".into()) };
+    let request = LoadRequest { folder: folder.path().to_owned(), home: Some("/home/me".into()) };
     let loaded = load(&request);
     (folder, loaded)
 }
@@ -70,7 +70,8 @@ fn the_project_file_is_read_whole() {
     assert!(problems.is_empty(), "{problems:?}");
     assert_eq!((manifests, entries.len()), (vec![folder.path().join("more.yaml")], 1));
     assert_eq!((project.owner.as_str(), project.allow_plaintext), ("house", true));
-    let Target::HomeAssistant { url, token, network } = &project.targets[&TargetName::new("home")]
+    let TargetConfig::HomeAssistant { url, token, network } =
+        &project.targets[&TargetName::new("home")]
     else {
         panic!("{:?}", project.targets)
     };
@@ -80,7 +81,7 @@ fn the_project_file_is_read_whole() {
     let Token::Written(token) = token else { panic!("{token:?}") };
     assert!(matches!(&token.value, Reference::Plain(token) if token.expose() == "abc"));
     let lab = &project.targets[&TargetName::new("lab")];
-    assert!(matches!(lab, Target::ConfigDir(path) if *path == folder.path().join("./ha")));
+    assert!(matches!(lab, TargetConfig::ConfigDir(path) if *path == folder.path().join("./ha")));
     assert_eq!((project.policy.prune, project.policy.allow_empty), (Prune::Nothing, true));
     assert_eq!(project.policy.max_deletes, Some(MaxDeletes::Percent(20)));
     assert_eq!(project.age.identities, [Path::new("/home/me/id.txt"), Path::new("/etc/id.txt")]);
@@ -95,7 +96,7 @@ fn a_token_is_had_in_one_of_four_ways() {
         project_of(&[("appcred.yaml", text), ("credentials.yaml", LEAST)]);
     assert!(problems.is_empty(), "{problems:?}");
     let token = |name: &str| match &project.targets[&TargetName::new(name)] {
-        Target::HomeAssistant { token, .. } => token,
+        TargetConfig::HomeAssistant { token, .. } => token,
         other => panic!("{other:?}"),
     };
     assert!(matches!(token("file"), Token::File(path) if path == Path::new("/home/me/token")));
@@ -199,14 +200,14 @@ fn harmless_parts_of_a_manifest_are_shown() {
 }
 
 #[derive(Clone, Debug)]
-enum Edit {
+enum Mutation {
     Delete(prop::sample::Index),
     Insert(prop::sample::Index, &'static str),
     Cut(prop::sample::Index),
     Misspell(&'static str),
 }
 
-fn edit() -> impl Strategy<Value = Edit> {
+fn edit() -> impl Strategy<Value = Mutation> {
     let at = proptest::prelude::any::<prop::sample::Index>;
     let pieces = prop::sample::select(vec![
         " ", "\n", "\t", ":", ": ", "-", "- ", "#", " #", "\"", "'", "|", ">", "{", "}", "[", "]",
@@ -221,29 +222,31 @@ fn edit() -> impl Strategy<Value = Edit> {
         "x",
     ]);
     prop_oneof![
-        6 => at().prop_map(Edit::Delete),
-        6 => (at(), pieces).prop_map(|(at, piece)| Edit::Insert(at, piece)),
-        1 => at().prop_map(Edit::Cut),
-        1 => misspelt.prop_map(Edit::Misspell),
-        1 => Just(Edit::Misspell("token")),
+        6 => at().prop_map(Mutation::Delete),
+        6 => (at(), pieces).prop_map(|(at, piece)| Mutation::Insert(at, piece)),
+        1 => at().prop_map(Mutation::Cut),
+        1 => misspelt.prop_map(Mutation::Misspell),
+        1 => Just(Mutation::Misspell("token")),
     ]
 }
 
 /// Does it, unless it would break up the secret itself.
-fn done(text: &str, edit: &Edit) -> String {
+fn done(text: &str, edit: &Mutation) -> String {
     let chars: Vec<_> = text.char_indices().map(|(at, _)| at).chain([text.len()]).collect();
     let at = |index: &prop::sample::Index| *index.get(&chars);
     let in_secret = |at: usize| {
         text.match_indices(MARKED).any(|(start, _)| start < at && at < start + MARKED.len())
     };
     match edit {
-        Edit::Misspell(name) => text.replace("client_secret", name),
-        Edit::Cut(index) => text[..at(index)].to_owned(),
-        Edit::Insert(index, _) | Edit::Delete(index) if in_secret(at(index)) => text.to_owned(),
-        Edit::Insert(index, piece) => {
+        Mutation::Misspell(name) => text.replace("client_secret", name),
+        Mutation::Cut(index) => text[..at(index)].to_owned(),
+        Mutation::Insert(index, _) | Mutation::Delete(index) if in_secret(at(index)) => {
+            text.to_owned()
+        }
+        Mutation::Insert(index, piece) => {
             format!("{}{piece}{}", &text[..at(index)], &text[at(index)..])
         }
-        Edit::Delete(index) => {
+        Mutation::Delete(index) => {
             let start = at(index);
             let in_marked = text[start..].starts_with(MARKED);
             match text[start..].chars().next() {

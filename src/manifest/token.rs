@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::fields::{Decoder, Fields, Located};
+use super::fields::{Decoder, Located, MappingFields};
 use super::reference::Handling;
 use crate::diagnostic::shown;
 use crate::model::Reference;
@@ -19,14 +19,14 @@ pub enum Token {
     /// It is all that a file holds.
     File(PathBuf),
     /// It is all that a program prints.
-    Command(Command),
+    Command(TokenCommand),
     /// Somebody has logged in.
     Session,
 }
 
 /// A program that is run without a shell.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Command {
+pub struct TokenCommand {
     /// The program: a name that is looked up in `PATH`, or a path.
     pub program: String,
     /// What it is given.
@@ -39,7 +39,7 @@ impl Decoder<'_> {
     /// The token of a running HA. `path` reads a field as a path.
     pub(super) fn token(
         &mut self,
-        fields: &Fields<'_, '_>,
+        fields: &MappingFields<'_, '_>,
         handling: &Handling,
         folder: &Path,
         path: impl FnOnce(&mut Self, &Pair<'_>) -> Option<PathBuf>,
@@ -64,7 +64,7 @@ impl Decoder<'_> {
         }
     }
 
-    fn command(&mut self, pair: &Pair<'_>, folder: &Path) -> Option<Command> {
+    fn command(&mut self, pair: &Pair<'_>, folder: &Path) -> Option<TokenCommand> {
         let count = self.list(pair)?.len();
         let words = self.texts(pair)?;
         let is_whole = words.len() == count;
@@ -73,7 +73,7 @@ impl Decoder<'_> {
             Some(program) => {
                 let folder =
                     if folder.as_os_str().is_empty() { Path::new(".") } else { folder }.to_owned();
-                is_whole.then(|| Command { program, arguments: words.collect(), folder })
+                is_whole.then(|| TokenCommand { program, arguments: words.collect(), folder })
             }
             None if is_whole => {
                 self.refuse_with(

@@ -4,7 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::mask::mask;
-use super::{Cache, Project, Request, checks, discover, entry, load_project, project, read_one};
+use super::{
+    Cache, LoadRequest, Project, checks, discover, entry, load_project, project, read_one,
+};
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceFile, Spot};
 use crate::integrations;
 use crate::yaml;
@@ -20,7 +22,7 @@ pub enum InClear {
 
 /// What is wrong with a text that is to be a file's: as the project file, as one of its manifests
 /// together with the others, as another file of YAML, or nothing where it is none of these.
-pub fn check(request: &Request, path: &Path, text: &str, in_clear: InClear) -> Diagnostics {
+pub fn check(request: &LoadRequest, path: &Path, text: &str, in_clear: InClear) -> Diagnostics {
     let (mut project, _) = load_project(request);
     let is_here = |other: &Path| match (other.canonicalize(), path.canonicalize()) {
         (Ok(one), Ok(other)) => one == other,
@@ -47,7 +49,7 @@ pub fn check(request: &Request, path: &Path, text: &str, in_clear: InClear) -> D
 }
 
 /// What is wrong with a text that is to be the project file, where there is none yet.
-pub fn check_project(request: &Request, path: &Path, text: &str) -> Diagnostics {
+pub fn check_project(request: &LoadRequest, path: &Path, text: &str) -> Diagnostics {
     let source = Arc::new(SourceFile::new(path.to_owned(), text.to_owned(), mask));
     let paths = project::Paths { folder: &request.folder, home: request.home.as_deref() };
     project::decode(&source, paths).1

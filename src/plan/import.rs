@@ -108,7 +108,7 @@ pub fn import(
             clients_of.entry(of).or_default().insert(&credential.client_id);
         }
     }
-    let mut draft = ImportDraft {
+    let mut draft = ImportPlanner {
         clients_of,
         desired,
         scope,
@@ -128,7 +128,7 @@ pub fn import(
     draft.made
 }
 
-struct ImportDraft<'a> {
+struct ImportPlanner<'a> {
     desired: &'a Desired,
     scope: &'a Scope,
     index: &'a Index<'a>,
@@ -138,7 +138,7 @@ struct ImportDraft<'a> {
     made: ImportPlan,
 }
 
-impl ImportDraft<'_> {
+impl ImportPlanner<'_> {
     /// Decides on all credentials of one client.
     fn client(&mut self, group: &[usize], is_only_nameless: bool) {
         let (others, own): (Vec<usize>, Vec<usize>) =

@@ -82,7 +82,8 @@ pub async fn prove(plan: &Plan, desired: &Desired, known: &mut Verdicts) -> Prov
     proven
 }
 
-/// Takes refused steps out of the plan, and those that come after them.
+/// Takes refused steps out of the plan, those that come after them, and claims to what is then not
+/// done.
 fn leave_out_refused(proven: &mut Proven) {
     let mut refused: BTreeSet<StepId> = proven.refused.iter().map(|refused| refused.step).collect();
     loop {
@@ -93,6 +94,20 @@ fn leave_out_refused(proven: &mut Proven) {
         refused.insert(next);
         let outcome = Outcome::NotBegun("the step before it was not done".to_owned());
         proven.refused.push(StepOutcome { step: next, outcome });
+    }
+    let is_idle_claim = |step: &&Step| {
+        let mut dependents =
+            proven.plan.steps.iter().filter(|other| other.after == Some(step.id)).peekable();
+        matches!(step.action, Action::Claim { .. })
+            && dependents.peek().is_some()
+            && dependents.all(|dependent| refused.contains(&dependent.id))
+    };
+    let idle: Vec<StepId> =
+        proven.plan.steps.iter().filter(is_idle_claim).map(|step| step.id).collect();
+    for step in idle {
+        refused.insert(step);
+        let outcome = Outcome::NotBegun("the step that needs it is not done".to_owned());
+        proven.refused.push(StepOutcome { step, outcome });
     }
     proven.plan.steps.retain(|step| !refused.contains(&step.id));
 }

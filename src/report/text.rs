@@ -8,7 +8,7 @@ use comfy_table::Table;
 
 use crate::model::{Claim, Held, Links, Mark, visible};
 use crate::plan::{
-    Action, Adoption, CredentialState, Plan, Reason, Step, Unknown, Wanted, Withheld,
+    Action, Adoption, CredentialState, Plan, Reason, Step, Unknown, Wanted, Why, Withheld,
 };
 use crate::reconcile::{Outcome, StepOutcome};
 
@@ -237,7 +237,11 @@ fn one_withheld(out: &mut String, target: &TargetReport<'_>, withheld: &Withheld
     line(out, style, &format!("  ! not done: {}", words::headline(&withheld.action)));
     let entry = withheld.action.wanted();
     if let Some(written) = entry.and_then(|wanted| target.entries.get(&wanted.key)) {
-        line(out, DIM, &format!("      at {}", written.entry));
+        let place = match withheld.why {
+            Why::UnknownIntegration { .. } => &written.domain,
+            _ => &written.entry,
+        };
+        line(out, DIM, &format!("      at {place}"));
     }
     line(out, DIM, &format!("      # {why}"));
     line(out, DIM, &format!("      # {help}"));

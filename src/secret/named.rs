@@ -155,7 +155,7 @@ fn check(
         return Ok(());
     }
     let source = broken_file::source(Path::new(&vault.shown(path)), text);
-    let is_readable = parsed.whole && faults.iter().all(yaml::Fault::is_duplicate_key);
+    let is_readable = parsed.whole && faults.iter().all(yaml::YamlFault::is_duplicate_key);
     let mut problems = Diagnostics::default();
     for fault in faults {
         let mut problem = fault.into_diagnostic(&source);

@@ -11,7 +11,7 @@ mod targets;
 use std::path::PathBuf;
 
 use crate::diagnostic::Diagnostics;
-use crate::manifest::{self, Loaded, Project, Request};
+use crate::manifest::{self, LoadRequest, Loaded, Project};
 use crate::secret::env::IdentitySources;
 use crate::secret::{AllowedPaths, Ask, Identities, IdentityProblem, Nobody, SecretResolver};
 
@@ -32,8 +32,8 @@ pub struct Workspace {
 
 impl Workspace {
     /// What there is to read.
-    pub fn request(&self) -> Request {
-        Request { folder: self.folder.clone(), home: self.environment.home.clone() }
+    pub fn request(&self) -> LoadRequest {
+        LoadRequest { folder: self.folder.clone(), home: self.environment.home.clone() }
     }
 
     /// Reads the project and its manifests.

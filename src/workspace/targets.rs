@@ -123,7 +123,7 @@ mod tests {
     use crate::workspace::Environment;
 
     fn project() -> Project {
-        let running = |url: &str| manifest::Target::HomeAssistant {
+        let running = |url: &str| manifest::TargetConfig::HomeAssistant {
             url: url.to_owned(),
             token: Token::Session,
             network: Box::default(),
@@ -131,7 +131,7 @@ mod tests {
         let targets = [
             ("cabin", running("http://cabin")),
             ("home", running("http://home")),
-            ("lab", manifest::Target::ConfigDir(PathBuf::from("lab"))),
+            ("lab", manifest::TargetConfig::ConfigDir(PathBuf::from("lab"))),
         ];
         let targets = targets.map(|(name, target)| (TargetName::new(name), target)).into();
         let mut project = Project::default();

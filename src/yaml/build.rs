@@ -8,7 +8,8 @@ use granit_parser::{Event, Marker, Parser, ScalarStyle, StructureStyle};
 use super::conflict::conflicts;
 use super::scalar::Kind;
 use super::{
-    Fault, Key, MAX_DEPTH, MAX_DOCUMENTS, MAX_NODES, Node, Pair, Parsed, Scalar, Style, Tag, Value,
+    MAX_DEPTH, MAX_DOCUMENTS, MAX_NODES, MappingKey, Node, Pair, Parsed, Scalar, Style, Tag, Value,
+    YamlFault,
 };
 use crate::diagnostic::Span;
 
@@ -69,7 +70,7 @@ pub(crate) fn comments(text: &str) -> Vec<Span> {
 #[derive(Default)]
 struct Builder<'t> {
     parsed: Parsed<'t>,
-    open: Vec<Open<'t>>,
+    open: Vec<OpenCollection<'t>>,
     anchors: BTreeMap<usize, Anchored<'t>>,
     /// Nodes so far, in this and earlier documents.
     spent: usize,
@@ -77,19 +78,19 @@ struct Builder<'t> {
 }
 
 /// A collection whose end has not been seen.
-struct Open<'t> {
+struct OpenCollection<'t> {
     span: Span,
     tag: Option<Box<Tag>>,
     anchor: usize,
     flow: bool,
-    items: Items<'t>,
+    items: OpenItems<'t>,
     /// Its size and height so far.
     extent: Extent,
 }
 
-enum Items<'t> {
+enum OpenItems<'t> {
     Sequence(Vec<Node<'t>>),
-    Mapping { pairs: Vec<Pair<'t>>, key: Option<Key<'t>>, merged: Option<(Span, Node<'t>)> },
+    Mapping { pairs: Vec<Pair<'t>>, key: Option<MappingKey<'t>>, merged: Option<(Span, Node<'t>)> },
 }
 
 #[derive(Clone, Copy, Default)]
@@ -104,34 +105,34 @@ struct Anchored<'t> {
 }
 
 impl<'t> Builder<'t> {
-    fn take(&mut self, event: Event<'t>, at: &granit_parser::Span) -> Result<(), Fault> {
+    fn take(&mut self, event: Event<'t>, at: &granit_parser::Span) -> Result<(), YamlFault> {
         let span = span_of(at);
         match event {
             Event::DocumentStart(..) => {
                 self.documents += 1;
                 self.anchors.clear();
                 if self.documents > MAX_DOCUMENTS {
-                    return Err(Fault::too_many_documents(span));
+                    return Err(YamlFault::too_many_documents(span));
                 }
             }
             Event::Scalar(text, style, anchor, tag) => {
-                let tag = Written::new(tag.as_deref(), at);
+                let tag = NodeTag::new(tag.as_deref(), at);
                 let extent = Extent { size: 1 + text.len() / 64, height: 0 };
                 let node = scalar(text, style, tag, span);
                 self.spend(extent.size, span)?;
                 self.finish(node, anchor, extent)?;
             }
             Event::SequenceStart(style, anchor, tag) => {
-                self.begin(Items::Sequence(Vec::new()), style, anchor, tag.as_deref(), at)?;
+                self.begin(OpenItems::Sequence(Vec::new()), style, anchor, tag.as_deref(), at)?;
             }
             Event::MappingStart(style, anchor, tag) => {
-                let items = Items::Mapping { pairs: Vec::new(), key: None, merged: None };
+                let items = OpenItems::Mapping { pairs: Vec::new(), key: None, merged: None };
                 self.begin(items, style, anchor, tag.as_deref(), at)?;
             }
             Event::SequenceEnd | Event::MappingEnd => self.close(span)?,
             Event::Alias(anchor) => self.expand(anchor, span)?,
             Event::UnresolvedAlias(_) => {
-                self.parsed.faults.push(Fault::unknown_alias(span));
+                self.parsed.faults.push(YamlFault::unknown_alias(span));
                 let node = Node { value: Value::Lost, tag: None, span, alias: true };
                 self.finish(node, 0, Extent { size: 1, height: 0 })?;
             }
@@ -142,35 +143,35 @@ impl<'t> Builder<'t> {
 
     fn begin(
         &mut self,
-        items: Items<'t>,
+        items: OpenItems<'t>,
         style: StructureStyle,
         anchor: usize,
         tag: Option<&granit_parser::Tag>,
         at: &granit_parser::Span,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), YamlFault> {
         let span = span_of(at);
         if self.open.len() >= MAX_DEPTH {
-            return Err(Fault::too_deep(span));
+            return Err(YamlFault::too_deep(span));
         }
         self.spend(1, span)?;
-        let tag = match Written::new(tag, at) {
-            Written::Custom(tag) => Some(tag),
-            Written::None | Written::Text | Written::Core => None,
+        let tag = match NodeTag::new(tag, at) {
+            NodeTag::Custom(tag) => Some(tag),
+            NodeTag::None | NodeTag::Text | NodeTag::Core => None,
         };
         let flow = style == StructureStyle::Flow;
         let extent = Extent { size: 1, height: 1 };
-        self.open.push(Open { span, tag, anchor, flow, items, extent });
+        self.open.push(OpenCollection { span, tag, anchor, flow, items, extent });
         Ok(())
     }
 
-    fn close(&mut self, end: Span) -> Result<(), Fault> {
+    fn close(&mut self, end: Span) -> Result<(), YamlFault> {
         let Some(open) = self.open.pop() else { return Ok(()) };
         let (value, last) = match open.items {
-            Items::Sequence(items) => {
+            OpenItems::Sequence(items) => {
                 let last = items.last().map(|node| node.span.end);
                 (Value::Sequence(items), last)
             }
-            Items::Mapping { mut pairs, merged, .. } => {
+            OpenItems::Mapping { mut pairs, merged, .. } => {
                 self.find_duplicates(&pairs);
                 let last = pairs.last().map(|pair| pair.value.span.end.max(pair.key.span.end));
                 let last = last.max(merged.as_ref().map(|(_, node)| node.span.end));
@@ -187,7 +188,7 @@ impl<'t> Builder<'t> {
     }
 
     /// Puts a finished node where it belongs.
-    fn finish(&mut self, node: Node<'t>, anchor: usize, extent: Extent) -> Result<(), Fault> {
+    fn finish(&mut self, node: Node<'t>, anchor: usize, extent: Extent) -> Result<(), YamlFault> {
         if anchor != 0 {
             self.spend(extent.size, node.span)?;
             self.anchors.insert(anchor, Anchored { node: node.clone(), extent });
@@ -199,14 +200,14 @@ impl<'t> Builder<'t> {
         parent.extent.size += extent.size;
         parent.extent.height = parent.extent.height.max(extent.height + 1);
         match &mut parent.items {
-            Items::Sequence(items) => items.push(node),
-            Items::Mapping { pairs, key, merged } => match key.take() {
+            OpenItems::Sequence(items) => items.push(node),
+            OpenItems::Mapping { pairs, key, merged } => match key.take() {
                 None => *key = Some(self.parsed.key(node)),
                 Some(key) if key.lost => {}
                 Some(key) if key.text == "<<" => {
                     if let Some((first, _)) = merged {
                         let first = *first;
-                        self.parsed.faults.push(Fault::duplicate_key("<<", key.span, first));
+                        self.parsed.faults.push(YamlFault::duplicate_key("<<", key.span, first));
                     } else {
                         *merged = Some((key.span, node));
                     }
@@ -217,13 +218,13 @@ impl<'t> Builder<'t> {
         Ok(())
     }
 
-    fn expand(&mut self, anchor: usize, span: Span) -> Result<(), Fault> {
+    fn expand(&mut self, anchor: usize, span: Span) -> Result<(), YamlFault> {
         let Some(anchored) = self.anchors.get(&anchor) else {
-            return Err(Fault::alias_in_itself(span));
+            return Err(YamlFault::alias_in_itself(span));
         };
         let extent = anchored.extent;
         if self.open.len() + extent.height > MAX_DEPTH {
-            return Err(Fault::too_deep(span));
+            return Err(YamlFault::too_deep(span));
         }
         self.spend(extent.size, span)?;
         let Some(anchored) = self.anchors.get(&anchor) else { return Ok(()) };
@@ -231,14 +232,14 @@ impl<'t> Builder<'t> {
         self.finish(node, 0, extent)
     }
 
-    fn spend(&mut self, size: usize, span: Span) -> Result<(), Fault> {
+    fn spend(&mut self, size: usize, span: Span) -> Result<(), YamlFault> {
         self.spent += size;
-        if self.spent > MAX_NODES { Err(Fault::too_many_nodes(span)) } else { Ok(()) }
+        if self.spent > MAX_NODES { Err(YamlFault::too_many_nodes(span)) } else { Ok(()) }
     }
 
     fn find_duplicates(&mut self, pairs: &[Pair<'t>]) {
         let mut report = |pair: &Pair<'t>, first: Span| {
-            let fault = Fault::duplicate_key(&pair.key.text, pair.key.span, first);
+            let fault = YamlFault::duplicate_key(&pair.key.text, pair.key.span, first);
             self.parsed.faults.push(fault);
         };
         if pairs.len() <= FEW_KEYS {
@@ -272,13 +273,13 @@ impl<'t> Builder<'t> {
                 for item in items {
                     match item.value {
                         Value::Mapping(source) => sources.push(source),
-                        _ => self.parsed.faults.push(Fault::merge_of_no_mapping(item.span)),
+                        _ => self.parsed.faults.push(YamlFault::merge_of_no_mapping(item.span)),
                     }
                 }
                 sources
             }
             _ => {
-                self.parsed.faults.push(Fault::merge_of_no_mapping(span));
+                self.parsed.faults.push(YamlFault::merge_of_no_mapping(span));
                 return;
             }
         };
@@ -291,9 +292,9 @@ impl<'t> Builder<'t> {
         }
     }
 
-    fn syntax(&self, error: &granit_parser::ScanError) -> Fault {
+    fn syntax(&self, error: &granit_parser::ScanError) -> YamlFault {
         let at = *error.marker();
-        let fault = Fault::syntax(error, span_of(&granit_parser::Span::empty(at)));
+        let fault = YamlFault::syntax(error, span_of(&granit_parser::Span::empty(at)));
         match self.open.last() {
             Some(open) if open.flow && at.line() > open.span.line as usize => {
                 fault.related(open.span, "opened here, and not closed before")
@@ -302,7 +303,7 @@ impl<'t> Builder<'t> {
         }
     }
 
-    fn abandon(&mut self, fault: Fault) {
+    fn abandon(&mut self, fault: YamlFault) {
         self.parsed.faults.push(fault);
         self.parsed.whole = false;
         self.open.clear();
@@ -311,23 +312,23 @@ impl<'t> Builder<'t> {
 }
 
 impl<'t> Parsed<'t> {
-    fn key(&mut self, node: Node<'t>) -> Key<'t> {
+    fn key(&mut self, node: Node<'t>) -> MappingKey<'t> {
         let span = node.span;
         let (text, lost) = match node.value {
             Value::Scalar(scalar) => (scalar.text, false),
             Value::Null => (Cow::Borrowed(""), false),
             Value::Lost => (Cow::Borrowed(""), true),
             Value::Sequence(_) | Value::Mapping(_) => {
-                self.faults.push(Fault::key_not_text(span));
+                self.faults.push(YamlFault::key_not_text(span));
                 (Cow::Borrowed(""), true)
             }
         };
-        Key { text, span, lost }
+        MappingKey { text, span, lost }
     }
 }
 
 /// A tag, as far as it matters.
-enum Written {
+enum NodeTag {
     None,
     /// `!` or `!!str`: what stands here is text.
     Text,
@@ -336,7 +337,7 @@ enum Written {
     Custom(Box<Tag>),
 }
 
-impl Written {
+impl NodeTag {
     fn new(tag: Option<&granit_parser::Tag>, at: &granit_parser::Span) -> Self {
         let Some(tag) = tag else { return Self::None };
         if tag.is_yaml_core_schema_tag("str") || tag.parts() == ("", "!") {
@@ -351,16 +352,16 @@ impl Written {
     }
 }
 
-fn scalar<'t>(text: Cow<'t, str>, style: ScalarStyle, tag: Written, span: Span) -> Node<'t> {
+fn scalar<'t>(text: Cow<'t, str>, style: ScalarStyle, tag: NodeTag, span: Span) -> Node<'t> {
     let style = match (style, &tag) {
-        (ScalarStyle::Plain, Written::Text) => Style::Quoted,
+        (ScalarStyle::Plain, NodeTag::Text) => Style::Quoted,
         (ScalarStyle::Plain, _) => Style::Plain,
         (ScalarStyle::Literal | ScalarStyle::Folded, _) => Style::Block,
         _ => Style::Quoted,
     };
     let tag = match tag {
-        Written::Custom(tag) => Some(tag),
-        Written::None | Written::Text | Written::Core => None,
+        NodeTag::Custom(tag) => Some(tag),
+        NodeTag::None | NodeTag::Text | NodeTag::Core => None,
     };
     // The parser puts `~` where nothing stands.
     let text =

@@ -10,7 +10,7 @@ use crate::diagnostic::{Diagnostic, SourceFile, Span, Spot};
 
 /// A problem in a text of which only the text is known, not yet the file.
 #[derive(Debug)]
-pub(crate) struct Fault {
+pub(crate) struct YamlFault {
     code: &'static str,
     message: String,
     span: Span,
@@ -18,7 +18,7 @@ pub(crate) struct Fault {
     help: Option<String>,
 }
 
-impl Fault {
+impl YamlFault {
     /// A fault at a place.
     pub(super) fn new(code: &'static str, span: Span, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), span, related: None, help: None }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde_json::{Map, Number, Value as Json};
 
 use super::scalar::{self, Kind};
-use super::{Fault, Key, Node, Pair, Parsed, Scalar, Style, Value};
+use super::{MappingKey, Node, Pair, Parsed, Scalar, Style, Value, YamlFault};
 use crate::diagnostic::Span;
 
 /// JSON as if it had been read from YAML, but for the places: none is known. All its numbers are
@@ -32,7 +32,11 @@ fn node(json: &Json) -> Node<'_> {
             fields
                 .iter()
                 .map(|(key, value)| Pair {
-                    key: Key { text: Cow::Borrowed(key), span: Span::default(), lost: false },
+                    key: MappingKey {
+                        text: Cow::Borrowed(key),
+                        span: Span::default(),
+                        lost: false,
+                    },
                     value: node(value),
                     merged: false,
                 })
@@ -43,9 +47,9 @@ fn node(json: &Json) -> Node<'_> {
 }
 
 /// The node as JSON, as HA's own reader would understand it.
-pub(crate) fn to_json(node: &Node<'_>) -> Result<Json, Fault> {
+pub(crate) fn to_json(node: &Node<'_>) -> Result<Json, YamlFault> {
     if let Some(tag) = &node.tag {
-        return Err(Fault::new("unexpected-tag", tag.span, "a tag is not possible here"));
+        return Err(YamlFault::new("unexpected-tag", tag.span, "a tag is not possible here"));
     }
     match &node.value {
         Value::Null | Value::Lost => Ok(Json::Null),
@@ -69,8 +73,8 @@ pub(crate) fn to_json(node: &Node<'_>) -> Result<Json, Fault> {
     }
 }
 
-fn unclear(node: &Node<'_>) -> Fault {
-    Fault::new("unclear-value", node.span, "versions of YAML disagree on what this value is")
+fn unclear(node: &Node<'_>) -> YamlFault {
+    YamlFault::new("unclear-value", node.span, "versions of YAML disagree on what this value is")
         .help("quote it if it is text, or write a decimal number")
 }
 

@@ -17,7 +17,7 @@ use std::borrow::Cow;
 
 pub(crate) use build::{comments, parse};
 pub(crate) use conflict::CONFLICT;
-pub(crate) use fault::Fault;
+pub(crate) use fault::YamlFault;
 pub(crate) use json::{from_json, to_json};
 pub(crate) use scalar::Kind;
 pub(crate) use sops::{SOPS, is_sops, sops_document, sops_parts};
@@ -42,7 +42,7 @@ pub(crate) struct Parsed<'t> {
     /// The documents without a syntax problem.
     pub(crate) documents: Vec<Node<'t>>,
     /// What is wrong.
-    pub(crate) faults: Vec<Fault>,
+    pub(crate) faults: Vec<YamlFault>,
     /// Whether every document could be parsed.
     pub(crate) whole: bool,
 }
@@ -111,7 +111,7 @@ pub(crate) enum Style {
 #[derive(Clone, Debug)]
 pub(crate) struct Pair<'t> {
     /// The key.
-    pub(crate) key: Key<'t>,
+    pub(crate) key: MappingKey<'t>,
     /// The value.
     pub(crate) value: Node<'t>,
     /// Whether it came by `<<`, so that it stands elsewhere.
@@ -120,7 +120,7 @@ pub(crate) struct Pair<'t> {
 
 /// The key of a pair.
 #[derive(Clone, Debug)]
-pub(crate) struct Key<'t> {
+pub(crate) struct MappingKey<'t> {
     /// The text.
     pub(crate) text: Cow<'t, str>,
     /// Where it stands.

@@ -36,7 +36,7 @@ pub(crate) fn sops_parts(
     if !parsed.whole || !parsed.faults.is_empty() {
         return Err(SopsFault::Syntax);
     }
-    let mut reader = Reader { text, parts: Parts::default(), next: 0, note };
+    let mut reader = PartsReader { text, parts: Parts::default(), next: 0, note };
     for document in &parsed.documents {
         reader.document(document)?;
     }
@@ -47,7 +47,7 @@ pub(crate) fn sops_parts(
     Ok(reader.parts)
 }
 
-struct Reader<'r, N> {
+struct PartsReader<'r, N> {
     text: &'r str,
     parts: Parts,
     /// Where the next key is, if it was met behind the last one before.
@@ -55,7 +55,7 @@ struct Reader<'r, N> {
     note: &'r mut N,
 }
 
-impl<N: FnMut(usize, Path)> Reader<'_, N> {
+impl<N: FnMut(usize, Path)> PartsReader<'_, N> {
     /// One of several documents in a file.
     fn document(&mut self, node: &Node<'_>) -> Result<(), SopsFault> {
         let Value::Mapping(pairs) = &node.value else {

@@ -5,12 +5,12 @@ use serde::{Serialize, Serializer};
 
 use crate::yaml::{self, Node, Value};
 
-use super::Unfit;
-use super::change::Changes;
+use super::YamlEditError;
+use super::change::TextChanges;
 use super::geometry::{dash_column, is_flow, line_break, line_start, next_line, value_end};
 use super::reread::{agrees, same as same_value};
 use super::same::same;
-use super::slots::Held;
+use super::slots::SlotValue;
 use super::write::{document, indented};
 
 /// Where the schema is that editors check manifests by.
@@ -28,7 +28,7 @@ pub struct NewEntry {
     /// The OAuth2 client id.
     pub client_id: String,
     /// The OAuth2 client secret; in clear only where what is made is encrypted as a whole.
-    pub client_secret: Held,
+    pub client_secret: SlotValue,
     /// Whether a credential made by hand is taken over.
     pub adopt: bool,
     /// Whether its integration is left as it is.
@@ -40,11 +40,11 @@ pub struct NewEntry {
 impl Serialize for NewEntry {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
-        struct Integration {
+        struct IntegrationYaml {
             setup: bool,
         }
         #[derive(Serialize)]
-        struct Fields<'e> {
+        struct EntryYaml<'e> {
             domain: &'e str,
             #[serde(skip_serializing_if = "Option::is_none")]
             name: Option<&'e str>,
@@ -53,22 +53,22 @@ impl Serialize for NewEntry {
             #[serde(skip_serializing_if = "std::ops::Not::not")]
             adopt: bool,
             #[serde(skip_serializing_if = "Option::is_none")]
-            integration: Option<Integration>,
+            integration: Option<IntegrationYaml>,
             #[serde(skip_serializing_if = "<[_]>::is_empty")]
             targets: &'e [String],
             client_secret: &'e str,
         }
         let secret = Zeroizing::new(match &self.client_secret {
-            Held::Plain(secret) => secret.expose().to_owned(),
-            Held::Age(armored) => format!("{}\n", armored.trim_end()),
+            SlotValue::Plain(secret) => secret.expose().to_owned(),
+            SlotValue::Age(armored) => format!("{}\n", armored.trim_end()),
         });
-        let fields = Fields {
+        let fields = EntryYaml {
             domain: &self.domain,
             name: self.name.as_deref(),
             key: &self.key,
             client_id: &self.client_id,
             adopt: self.adopt,
-            integration: self.leave_integration.then_some(Integration { setup: false }),
+            integration: self.leave_integration.then_some(IntegrationYaml { setup: false }),
             targets: &self.targets,
             client_secret: &secret,
         };
@@ -77,8 +77,12 @@ impl Serialize for NewEntry {
 }
 
 /// The lines of new items, their dashes in this column.
-fn lines(entries: &[NewEntry], dash: usize, line_break: &str) -> Result<Zeroizing<String>, Unfit> {
-    let text = Zeroizing::new(document(&entries).map_err(|_| Unfit::Unwritable)?);
+fn lines(
+    entries: &[NewEntry],
+    dash: usize,
+    line_break: &str,
+) -> Result<Zeroizing<String>, YamlEditError> {
+    let text = Zeroizing::new(document(&entries).map_err(|_| YamlEditError::Unwritable)?);
     Ok(Zeroizing::new(indented(&text, dash, line_break)))
 }
 
@@ -86,7 +90,7 @@ fn lines(entries: &[NewEntry], dash: usize, line_break: &str) -> Result<Zeroizin
 ///
 /// # Errors
 /// Where an entry cannot be written.
-pub fn new_manifest(entries: &[NewEntry]) -> Result<String, Unfit> {
+pub fn new_manifest(entries: &[NewEntry]) -> Result<String, YamlEditError> {
     let empty = format!("{SCHEMA}\napplication_credentials: []\n");
     if entries.is_empty() { Ok(empty) } else { append(&empty, entries) }
 }
@@ -95,13 +99,13 @@ pub fn new_manifest(entries: &[NewEntry]) -> Result<String, Unfit> {
 ///
 /// # Errors
 /// Where the text has no list that can be added to in place.
-pub fn append(text: &str, entries: &[NewEntry]) -> Result<String, Unfit> {
+pub fn append(text: &str, entries: &[NewEntry]) -> Result<String, YamlEditError> {
     let parsed = yaml::parse(text);
     if !parsed.faults.is_empty() {
-        return Err(Unfit::NotYaml);
+        return Err(YamlEditError::NotYaml);
     }
     if yaml::is_sops(&parsed.documents) {
-        return Err(Unfit::Sops);
+        return Err(YamlEditError::Sops);
     }
     let line_break = line_break(text);
     let Some(document) = parsed.documents.last().filter(|node| !matches!(node.value, Value::Null))
@@ -109,7 +113,7 @@ pub fn append(text: &str, entries: &[NewEntry]) -> Result<String, Unfit> {
         let mut made = with_line_break(text, line_break);
         made.push_str(&format!("application_credentials:{line_break}"));
         made.push_str(&lines(entries, 2, line_break)?);
-        return if holds(&made, entries) { Ok(made) } else { Err(Unfit::Unwritable) };
+        return if holds(&made, entries) { Ok(made) } else { Err(YamlEditError::Unwritable) };
     };
     let list = match &document.value {
         Value::Mapping(pairs) => {
@@ -117,10 +121,10 @@ pub fn append(text: &str, entries: &[NewEntry]) -> Result<String, Unfit> {
         }
         _ => None,
     };
-    let list = list.ok_or(Unfit::NoList)?;
+    let list = list.ok_or(YamlEditError::NoList)?;
     let node = &list.value;
-    let unfit = Unfit::Line(node.span.line);
-    let mut changes = Changes::new(text);
+    let unfit = YamlEditError::Line(node.span.line);
+    let mut changes = TextChanges::new(text);
     let at = match &node.value {
         _ if node.alias || node.tag.is_some() => return Err(unfit),
         Value::Sequence(items) if items.is_empty() => {
@@ -144,7 +148,7 @@ pub fn append(text: &str, entries: &[NewEntry]) -> Result<String, Unfit> {
     let made = changes.made().ok_or(unfit)?;
     match grew_by(document, text, &made, entries.len()) {
         true if holds(&made, entries) => Ok(made),
-        true => Err(Unfit::Unwritable),
+        true => Err(YamlEditError::Unwritable),
         false => Err(unfit),
     }
 }

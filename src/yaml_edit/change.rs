@@ -5,13 +5,13 @@ use std::ops::Range;
 use secrecy::zeroize::Zeroizing;
 
 /// A text and what is to become of stretches of it.
-pub struct Changes<'t> {
+pub struct TextChanges<'t> {
     text: &'t str,
     /// What comes in may be a secret.
     all: Vec<(Range<usize>, Zeroizing<String>)>,
 }
 
-impl<'t> Changes<'t> {
+impl<'t> TextChanges<'t> {
     /// No change yet.
     pub fn new(text: &'t str) -> Self {
         Self { text, all: Vec::new() }

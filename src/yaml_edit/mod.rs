@@ -18,13 +18,13 @@ pub(crate) mod write;
 use thiserror::Error;
 
 pub use append::{NewEntry, append, new_manifest};
-pub use change::Changes;
-pub use slots::{Held, New, Old, Slot, all_slots, is_sealed, put, slots};
+pub use change::TextChanges;
+pub use slots::{NewValue, OldLayout, Slot, SlotValue, all_slots, is_sealed, put, slots};
 pub use write::document;
 
 /// Why a file is left as it is.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
-pub enum Unfit {
+pub enum YamlEditError {
     /// It cannot be read.
     #[error("it is not valid YAML, as `appcred validate` tells in full")]
     NotYaml,

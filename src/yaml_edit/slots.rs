@@ -6,8 +6,8 @@ use crate::diagnostic::Span;
 use crate::model::{PlainText, SECRET_FIELDS, Secret, SecretField};
 use crate::yaml::{self, Node, Pair, Scalar, Style, Value};
 
-use super::Unfit;
-use super::change::Changes;
+use super::YamlEditError;
+use super::change::TextChanges;
 use super::geometry::{block_end, is_flow, line_break, line_start, next_line};
 use super::reread::agrees;
 use super::same::same;
@@ -26,7 +26,7 @@ pub struct Slot {
     /// Whether the value may be in plain text.
     pub plain_text: PlainText,
     /// What is there.
-    pub held: Held,
+    pub held: SlotValue,
     /// Where it stands.
     pub span: Span,
     shape: Shape,
@@ -34,14 +34,14 @@ pub struct Slot {
 
 /// What a slot holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Held {
+pub enum SlotValue {
     /// A secret in clear.
     Plain(Secret),
     /// An armored age file.
     Age(String),
 }
 
-impl Default for Held {
+impl Default for SlotValue {
     /// Nothing yet.
     fn default() -> Self {
         Self::Age(String::new())
@@ -61,18 +61,18 @@ enum Shape {
 
 /// What is to stand in a slot.
 #[derive(Clone, Copy, Debug)]
-pub enum New<'n> {
+pub enum NewValue<'n> {
     /// An armored age file.
     Age(&'n str),
     /// A secret in clear.
     Plain(&'n Secret),
     /// What stood in a slot before, byte for byte where it fits.
-    Old(&'n Old),
+    Old(&'n OldLayout),
 }
 
 /// How an armored age file stood in its slot.
 #[derive(Clone, Debug)]
-pub struct Old {
+pub struct OldLayout {
     armored: String,
     /// All of it, or the `|` of a block.
     head: String,
@@ -81,7 +81,7 @@ pub struct Old {
     column: Option<usize>,
 }
 
-impl New<'_> {
+impl NewValue<'_> {
     /// The value that will be read.
     fn text(&self) -> &str {
         match self {
@@ -94,8 +94,8 @@ impl New<'_> {
 
 impl Slot {
     /// How the slot stands in its text; `None` where it holds no age file.
-    pub fn old(&self, text: &str) -> Option<Old> {
-        let Held::Age(armored) = &self.held else { return None };
+    pub fn old(&self, text: &str) -> Option<OldLayout> {
+        let SlotValue::Age(armored) = &self.held else { return None };
         let span = self.span;
         let (head, lines, column) = match self.shape {
             Shape::Flow => (&text[span.start..span.end], "", None),
@@ -106,7 +106,7 @@ impl Slot {
             }
         };
         let (armored, head, lines) = (armored.clone(), head.to_owned(), lines.to_owned());
-        Some(Old { armored, head, lines, column })
+        Some(OldLayout { armored, head, lines, column })
     }
 }
 
@@ -115,9 +115,11 @@ impl Slot {
 ///
 /// # Errors
 /// Where the text is not valid YAML.
-pub fn slots(text: &str) -> Result<Vec<Slot>, Unfit> {
+pub fn slots(text: &str) -> Result<Vec<Slot>, YamlEditError> {
     let mut found = all_slots(text)?;
-    found.retain(|slot| slot.plain_text != PlainText::Usual || matches!(slot.held, Held::Age(_)));
+    found.retain(|slot| {
+        slot.plain_text != PlainText::Usual || matches!(slot.held, SlotValue::Age(_))
+    });
     Ok(found)
 }
 
@@ -125,19 +127,19 @@ pub fn slots(text: &str) -> Result<Vec<Slot>, Unfit> {
 ///
 /// # Errors
 /// Where the text is not valid YAML.
-pub fn all_slots(text: &str) -> Result<Vec<Slot>, Unfit> {
+pub fn all_slots(text: &str) -> Result<Vec<Slot>, YamlEditError> {
     let parsed = yaml::parse(text);
     if !parsed.faults.is_empty() {
-        return Err(Unfit::NotYaml);
+        return Err(YamlEditError::NotYaml);
     }
     if yaml::is_sops(&parsed.documents) {
-        return Err(Unfit::Sops);
+        return Err(YamlEditError::Sops);
     }
     let mut found = Vec::new();
     for document in &parsed.documents {
         let flow = is_flow(document, text);
         // A file of secrets has names of people's own, below no section.
-        in_mapping(document, Names::OwnOnes, text, flow, &mut found);
+        in_mapping(document, KeyMeaning::OwnOnes, text, flow, &mut found);
         for pair in pairs(document) {
             let section = pair.key.text.as_ref();
             if SECRET_FIELDS.iter().any(|field| field.section == section) {
@@ -154,7 +156,7 @@ fn in_section(section: &str, node: &Node<'_>, text: &str, flow: bool, into: &mut
         return;
     }
     let flow = flow || is_flow(node, text);
-    let fields = |of: String| Names::Fields { section: section.to_owned(), of };
+    let fields = |of: String| KeyMeaning::Fields { section: section.to_owned(), of };
     in_mapping(node, fields(section.to_owned()), text, flow, into);
     for pair in pairs(node).iter().filter(|pair| !pair.merged) {
         in_mapping(&pair.value, fields(pair.key.text.to_string()), text, flow, into);
@@ -167,14 +169,14 @@ fn in_section(section: &str, node: &Node<'_>, text: &str, flow: bool, into: &mut
 }
 
 /// What the keys of a mapping mean.
-enum Names {
+enum KeyMeaning {
     /// They are names of people's own.
     OwnOnes,
     /// They are fields of an item of a section.
     Fields { section: String, of: String },
 }
 
-impl Names {
+impl KeyMeaning {
     /// Whether the value of this key may be in plain text; `None` where it is no secret at all.
     fn plain_text(&self, key: &str) -> Option<PlainText> {
         match self {
@@ -216,7 +218,7 @@ fn name_of(entry: &Node<'_>) -> String {
     text("key").or_else(|| text("name")).or_else(|| text("domain")).unwrap_or_default()
 }
 
-fn in_mapping(node: &Node<'_>, names: Names, text: &str, flow: bool, into: &mut Vec<Slot>) {
+fn in_mapping(node: &Node<'_>, names: KeyMeaning, text: &str, flow: bool, into: &mut Vec<Slot>) {
     if node.alias {
         return;
     }
@@ -232,15 +234,15 @@ fn in_mapping(node: &Node<'_>, names: Names, text: &str, flow: bool, into: &mut 
     }
 }
 
-fn held(scalar: &Scalar<'_>, pair: &Pair<'_>) -> Option<Held> {
+fn held(scalar: &Scalar<'_>, pair: &Pair<'_>) -> Option<SlotValue> {
     let text = scalar.text.trim();
     if pair.value.tag.is_some() || text.is_empty() || text.starts_with(SEALED) {
         return None;
     }
     if text.starts_with(AGE) {
-        return Some(Held::Age(text.to_owned()));
+        return Some(SlotValue::Age(text.to_owned()));
     }
-    Some(Held::Plain(Secret::new(text)))
+    Some(SlotValue::Plain(Secret::new(text)))
 }
 
 fn shape(scalar: &Scalar<'_>, pair: &Pair<'_>, text: &str, flow: bool) -> Option<Shape> {
@@ -273,13 +275,13 @@ fn shape(scalar: &Scalar<'_>, pair: &Pair<'_>, text: &str, flow: bool) -> Option
 ///
 /// # Errors
 /// Where more than these values would change.
-pub fn put(text: &str, new: &[(&Slot, New<'_>)]) -> Result<String, Unfit> {
-    let mut changes = Changes::new(text);
+pub fn put(text: &str, new: &[(&Slot, NewValue<'_>)]) -> Result<String, YamlEditError> {
+    let mut changes = TextChanges::new(text);
     let line_break = line_break(text);
     for (slot, new) in new {
         replace(&mut changes, text, slot, &written(*new, slot.shape, line_break));
     }
-    let unfit = || Unfit::Line(new.first().map_or(0, |(slot, _)| slot.span.line));
+    let unfit = || YamlEditError::Line(new.first().map_or(0, |(slot, _)| slot.span.line));
     let made = changes.made().ok_or_else(unfit)?;
     let (before, after) = (yaml::parse(text), yaml::parse(&made));
     let changed = |start: usize| {
@@ -297,32 +299,35 @@ pub fn put(text: &str, new: &[(&Slot, New<'_>)]) -> Result<String, Unfit> {
 }
 
 /// A value in writing: what stands behind its key, and lines below that.
-struct Written {
+struct ValueText {
     head: Zeroizing<String>,
     lines: String,
 }
 
-fn written(new: New<'_>, shape: Shape, line_break: &str) -> Written {
-    let one_line = |head: String| Written { head: Zeroizing::new(head), lines: String::new() };
+fn written(new: NewValue<'_>, shape: Shape, line_break: &str) -> ValueText {
+    let one_line = |head: String| ValueText { head: Zeroizing::new(head), lines: String::new() };
     match (new, shape) {
-        (New::Plain(secret), _) => one_line(word(secret.expose())),
-        (New::Old(old), _) if old.lines.is_empty() => one_line(old.head.clone()),
-        (New::Old(old), Shape::Lines { column } | Shape::Block { column, .. })
+        (NewValue::Plain(secret), _) => one_line(word(secret.expose())),
+        (NewValue::Old(old), _) if old.lines.is_empty() => one_line(old.head.clone()),
+        (NewValue::Old(old), Shape::Lines { column } | Shape::Block { column, .. })
             if old.column == Some(column) =>
         {
-            Written { head: Zeroizing::new(old.head.clone()), lines: old.lines.clone() }
+            ValueText { head: Zeroizing::new(old.head.clone()), lines: old.lines.clone() }
         }
-        (New::Age(_) | New::Old(_), Shape::Flow) => {
+        (NewValue::Age(_) | NewValue::Old(_), Shape::Flow) => {
             one_line(quoted(&format!("{}\n", new.text().trim_end())))
         }
-        (New::Age(_) | New::Old(_), Shape::Lines { column } | Shape::Block { column, .. }) => {
+        (
+            NewValue::Age(_) | NewValue::Old(_),
+            Shape::Lines { column } | Shape::Block { column, .. },
+        ) => {
             let lines = indented(new.text(), column + 2, line_break);
-            Written { head: Zeroizing::new("|".to_owned()), lines }
+            ValueText { head: Zeroizing::new("|".to_owned()), lines }
         }
     }
 }
 
-fn replace(changes: &mut Changes<'_>, text: &str, slot: &Slot, written: &Written) {
+fn replace(changes: &mut TextChanges<'_>, text: &str, slot: &Slot, written: &ValueText) {
     let Span { start, end, .. } = slot.span;
     let head = written.head.as_str();
     let (lines, from) = match slot.shape {

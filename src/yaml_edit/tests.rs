@@ -3,7 +3,7 @@ use std::fmt::Write;
 use proptest::prelude::{Just, Strategy, any, prop, prop_oneof, proptest};
 use proptest::test_runner::{Config, FileFailurePersistence};
 
-use super::{Held, New, NewEntry, Unfit, append, new_manifest, put, slots};
+use super::{NewEntry, NewValue, SlotValue, YamlEditError, append, new_manifest, put, slots};
 use crate::model::Secret;
 use crate::yaml;
 
@@ -36,12 +36,12 @@ targets:
     token: last";
 
 /// Puts the armor in the place of every secret in clear.
-fn encrypted(text: &str) -> Result<String, Unfit> {
+fn encrypted(text: &str) -> Result<String, YamlEditError> {
     let slots = slots(text)?;
     let plain: Vec<_> = slots
         .iter()
-        .filter(|slot| matches!(slot.held, Held::Plain(_)))
-        .map(|slot| (slot, New::Age(ARMOR)))
+        .filter(|slot| matches!(slot.held, SlotValue::Plain(_)))
+        .map(|slot| (slot, NewValue::Age(ARMOR)))
         .collect();
     put(text, &plain)
 }
@@ -101,19 +101,22 @@ fn what_was_encrypted_is_found_again_and_replaced() {
     let text = encrypted("targets:\n  h:\n    token: x # note\n    url: y\n").unwrap();
     let found = slots(&text).unwrap();
     assert_eq!(found.len(), 1);
-    assert_eq!(found[0].held, Held::Age(ARMOR.trim().to_owned()));
+    assert_eq!(found[0].held, SlotValue::Age(ARMOR.trim().to_owned()));
     let other = ARMOR.replace("YWdl", "eHl6");
-    assert_eq!(put(&text, &[(&found[0], New::Age(&other))]).unwrap(), text.replace("YWdl", "eHl6"));
-    assert_eq!(put(&text, &[(&found[0], New::Age(ARMOR))]).unwrap(), text);
+    assert_eq!(
+        put(&text, &[(&found[0], NewValue::Age(&other))]).unwrap(),
+        text.replace("YWdl", "eHl6")
+    );
+    assert_eq!(put(&text, &[(&found[0], NewValue::Age(ARMOR))]).unwrap(), text);
 }
 
 #[test]
 fn what_is_no_manifest_is_refused() {
-    assert_eq!(slots("a: [").unwrap_err(), Unfit::NotYaml);
-    assert_eq!(slots("a: 1\nsops: {}\n").unwrap_err(), Unfit::Sops);
-    assert_eq!(append("a: 1\n", &[entry()]).unwrap_err(), Unfit::NoList);
+    assert_eq!(slots("a: [").unwrap_err(), YamlEditError::NotYaml);
+    assert_eq!(slots("a: 1\nsops: {}\n").unwrap_err(), YamlEditError::Sops);
+    assert_eq!(append("a: 1\n", &[entry()]).unwrap_err(), YamlEditError::NoList);
     let flow = "application_credentials: [{domain: a}]\n";
-    assert_eq!(append(flow, &[entry()]).unwrap_err(), Unfit::Line(1));
+    assert_eq!(append(flow, &[entry()]).unwrap_err(), YamlEditError::Line(1));
 }
 
 fn entry() -> NewEntry {
@@ -122,7 +125,7 @@ fn entry() -> NewEntry {
         name: Some("Spotify: family".to_owned()),
         key: "family".to_owned(),
         client_id: "0123".to_owned(),
-        client_secret: Held::Age(ARMOR.to_owned()),
+        client_secret: SlotValue::Age(ARMOR.to_owned()),
         ..NewEntry::default()
     }
 }
@@ -231,7 +234,7 @@ proptest! {
         let made = encrypted(&text).unwrap();
         let after = slots(&made).unwrap();
         proptest::prop_assert_eq!(before.len(), after.len());
-        proptest::prop_assert!(after.iter().all(|slot| slot.held == Held::Age(ARMOR.trim().to_owned())));
+        proptest::prop_assert!(after.iter().all(|slot| slot.held == SlotValue::Age(ARMOR.trim().to_owned())));
         // Every line without a secret is there still, byte for byte and in order.
         let secret_lines: Vec<usize> = before.iter().flat_map(|slot| {
             let first = text[..slot.span.start].matches('\n').count();
@@ -252,17 +255,17 @@ proptest! {
         let found = slots(&sealed).unwrap();
         proptest::prop_assume!(!found.is_empty());
         let secrets: Vec<_> = (0..found.len()).map(|at| Secret::new(&format!("{at}: 's #"))).collect();
-        let shown: Vec<_> = found.iter().zip(&secrets).map(|(slot, secret)| (slot, New::Plain(secret))).collect();
+        let shown: Vec<_> = found.iter().zip(&secrets).map(|(slot, secret)| (slot, NewValue::Plain(secret))).collect();
         let clear = put(&sealed, &shown).unwrap();
         proptest::prop_assert!(!clear.contains("BEGIN AGE"));
         let there = slots(&clear).unwrap();
         let old: Vec<_> = found.iter().map(|slot| slot.old(&sealed).unwrap()).collect();
-        let mut back: Vec<_> = there.iter().zip(&old).map(|(slot, old)| (slot, New::Old(old))).collect();
+        let mut back: Vec<_> = there.iter().zip(&old).map(|(slot, old)| (slot, NewValue::Old(old))).collect();
         proptest::prop_assert_eq!(put(&clear, &back).unwrap(), sealed.clone());
         // One that was changed is the only one that differs.
         let other = ARMOR.replace("YWdl", "eHl6");
         let at = at.index(back.len());
-        back[at].1 = New::Age(&other);
+        back[at].1 = NewValue::Age(&other);
         let changed = put(&clear, &back).unwrap();
         let again = slots(&changed).unwrap();
         let differ: Vec<_> = (0..again.len()).filter(|at| again[*at].held != found[*at].held).collect();

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::Value as Json;
 use serde_yaml::Value as Meant;
 
-use super::change::Changes;
+use super::change::TextChanges;
 use crate::model::{hidden, is_hidden};
 use crate::yaml::{self, Node, Style, Value};
 
@@ -18,7 +18,7 @@ pub fn document<T: Serialize>(value: &T) -> Result<String, serde_yaml::Error> {
     let text = serde_yaml::to_string(value)?;
     let meant = serde_yaml::to_value(value)?;
     let parsed = yaml::parse(&text);
-    let mut changes = Changes::new(&text);
+    let mut changes = TextChanges::new(&text);
     for node in &parsed.documents {
         quote_texts(node, &meant, &mut changes);
     }
@@ -26,7 +26,7 @@ pub fn document<T: Serialize>(value: &T) -> Result<String, serde_yaml::Error> {
 }
 
 /// Quotes what is meant as a text, but would be read as something else.
-fn quote_texts(node: &Node<'_>, meant: &Meant, changes: &mut Changes<'_>) {
+fn quote_texts(node: &Node<'_>, meant: &Meant, changes: &mut TextChanges<'_>) {
     match (&node.value, meant) {
         (Value::Mapping(pairs), Meant::Mapping(meant)) => {
             let values = pairs.iter().zip(meant.values());
@@ -51,7 +51,9 @@ pub(crate) fn word(text: &str) -> String {
     if hidden(text).is_some() || text.contains([',', '[', ']', '{', '}']) {
         return quoted(text);
     }
-    document(&text).map_or_else(|_| quoted(text), |written| written.trim_end().to_owned())
+    // Only the line break is no part of it: other white space at the end is.
+    document(&text)
+        .map_or_else(|_| quoted(text), |written| written.trim_end_matches('\n').to_owned())
 }
 
 /// A text in double quotes, in one line.
@@ -104,6 +106,7 @@ mod tests {
             ("http://a\"b", "http://a\"b"),
             ("!secret x", "'!secret x'"),
             ("two\nlines", "\"two\\nlines\""),
+            ("thin space\u{2006}", "thin space\u{2006}"),
             ("", "''"),
         ] {
             assert_eq!(word(text), written);

@@ -59,7 +59,11 @@ fn the_layout_for_flux_and_argo_is_whole() {
     let here = |argument: &&str| argument.replace("--directory=/house", &house);
     // Probes come from beyond loopback, where a token is wanted: the cluster has it.
     let ran = Appcred::new().args(arguments.iter().map(here)).status(1).run();
-    assert!(ran.stderr.contains("error: cannot read /secrets/status-token"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("error: --token-file: cannot read /secrets/status-token"),
+        "{}",
+        ran.stderr
+    );
     for (probe, path) in [("readinessProbe", "/readyz"), ("livenessProbe", "/healthz")] {
         assert_eq!(container[probe]["httpGet"]["path"], path);
     }

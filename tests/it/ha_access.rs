@@ -26,7 +26,7 @@ fn ha_takes_a_token_from_a_file() {
     let ha = HomeAssistant::start();
     let project = project(&ha, "token_file: keys/token");
     let ran = list(&project, 1);
-    assert!(ran.stdout.contains("cannot read keys/token: No such file"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("cannot read keys/token: there is no such file"), "{}", ran.stdout);
     project.write("keys/token", &format!("{}\n", ha.token()));
     assert_eq!(list(&project, 0).stdout, "No credentials.\n");
 }

@@ -282,8 +282,8 @@ fn ha_that_does_not_know_an_integration_is_told_with_its_line() {
     let house = House::new();
     house.declare(&[house.entry("spotfy", "Family", "family", "first")]);
     let ran = house.appcred(&ha).args(["plan"]).status(1).run();
-    assert!(ran.stderr.contains("did you mean `spotify`?"), "{}", ran.stderr);
-    assert!(ran.stderr.contains("credentials/all.yaml:2:13"), "{}", ran.stderr);
+    assert!(ran.stdout.contains("did you mean `spotify`?"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("credentials/all.yaml:2:13"), "{}", ran.stdout);
 
     house.declare(&[house.entry("linked_account", "Known to it alone", "family", "first")]);
     house.appcred(&ha).args(["plan"]).run();

@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use appcred::diagnostic::Diagnostics;
-use appcred::manifest::{Request, check_domains, load};
+use appcred::manifest::{LoadRequest, check_domains, load};
 use appcred::model::Domain;
 use appcred::report::problems::render;
 
@@ -14,7 +14,7 @@ const KNOWN: &[&str] = &["google", "home_connect", "netatmo", "spotify"];
 
 fn problems_in(folder: &Path) -> Diagnostics {
     let request =
-        Request { folder: folder.to_owned(), home: Some(PathBuf::from("/home/somebody")) };
+        LoadRequest { folder: folder.to_owned(), home: Some(PathBuf::from("/home/somebody")) };
     let loaded = load(&request);
     let known: BTreeSet<_> = KNOWN.iter().copied().map(Domain::new).collect();
     let custom = &loaded.project.policy.custom_integrations;
@@ -198,7 +198,7 @@ fn a_config_map_of_kubernetes_is_read_once() {
     scene.write("credentials/..2026_11_23/a.yaml", ENTRY);
     symlink("..2026_11_23", scene.path("credentials/..data")).unwrap();
     symlink("..data/a.yaml", scene.path("credentials/a.yaml")).unwrap();
-    let loaded = load(&Request { folder: scene.folder.path().to_owned(), home: None });
+    let loaded = load(&LoadRequest { folder: scene.folder.path().to_owned(), home: None });
     assert!(loaded.problems.is_empty(), "{}", render(&loaded.problems, false));
     assert_eq!(loaded.entries.len(), 1);
 }

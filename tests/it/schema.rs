@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use appcred::manifest::{Request, load, schema};
+use appcred::manifest::{LoadRequest, load, schema};
 use appcred::report::problems::render;
 use appcred::report::schema as reports;
 use serde_json::{Value as Json, json};
@@ -94,7 +94,7 @@ fn read(name: &str, text: &str) -> Result<(), String> {
         write("more.yaml", "");
     }
     let home = Some(Path::new("/home/somebody").to_owned());
-    let problems = load(&Request { folder: folder.path().to_owned(), home }).problems;
+    let problems = load(&LoadRequest { folder: folder.path().to_owned(), home }).problems;
     if problems.has_errors() { Err(render(&problems, false)) } else { Ok(()) }
 }
 

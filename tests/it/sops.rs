@@ -1,6 +1,6 @@
 //! Documents of the real SOPS are read right, and refused once anything in them is not as it was.
 
-use appcred::manifest::{Request, load};
+use appcred::manifest::{LoadRequest, load};
 use appcred::secret::{
     AllowedPaths, Identities, Nobody, SecretResolver, Unreadable, env::IdentitySources, read,
 };
@@ -164,7 +164,7 @@ fn sops_json_is_read_as_a_manifest() {
     scene.project.write("credentials.json", &manifest);
     let text = scene.encrypt("credentials.json", &["--encrypted-regex", "^client_secret$"]);
     scene.project.write("credentials.yaml", &text);
-    let loaded = load(&Request { folder: scene.project.path().to_owned(), home: None });
+    let loaded = load(&LoadRequest { folder: scene.project.path().to_owned(), home: None });
     let secret = &loaded.entries[0].client_secret.value;
     assert_eq!(read(secret, &scene.vault()), Ok(Secret::new("hünt\"er1")));
 }

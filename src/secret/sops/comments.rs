@@ -8,7 +8,7 @@ use super::unlocked::Places;
 use super::write::{SopsDocument, Unwritten};
 use crate::model::sops::Tree;
 use crate::yaml;
-use crate::yaml_edit::Changes;
+use crate::yaml_edit::TextChanges;
 
 impl SopsDocument<'_> {
     /// What an encrypted comment says.
@@ -32,7 +32,7 @@ impl SopsDocument<'_> {
         &self,
         tree: Tree<'_>,
         layout: &Layout,
-        changes: &mut Changes<'_>,
+        changes: &mut TextChanges<'_>,
     ) -> Result<(), Unwritten> {
         let body = tree.text;
         let selected = self.unlocked.selection.of(tree);

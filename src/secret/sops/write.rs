@@ -19,7 +19,7 @@ use crate::secret::{SecretResolver, Unreadable};
 use crate::yaml;
 use crate::yaml_edit::geometry::{block_end, block_header, line_break, line_start};
 use crate::yaml_edit::write::{indented, quoted, word};
-use crate::yaml_edit::{Changes, Unfit};
+use crate::yaml_edit::{TextChanges, YamlEditError};
 
 /// Why a SOPS document is not written.
 #[derive(Debug, Error)]
@@ -29,7 +29,7 @@ pub enum Unwritten {
     Unreadable(#[from] Unreadable),
     /// It cannot be changed in place.
     #[error(transparent)]
-    Unfit(#[from] Unfit),
+    Unfit(#[from] YamlEditError),
     /// Its key could not be encrypted to somebody.
     #[error(transparent)]
     Encrypt(#[from] AgeEncryptError),
@@ -123,7 +123,7 @@ impl<'t> SopsDocument<'t> {
     /// Where [`SopsDocument::seal`] could not bring back each byte from it.
     pub fn clear(&self) -> Result<Zeroizing<String>, Unwritten> {
         let body = self.body()?;
-        let mut changes = Changes::new(body);
+        let mut changes = TextChanges::new(body);
         for (leaf, plain, encrypted) in self.values() {
             if !encrypted || plain.bytes.is_empty() {
                 continue;
@@ -169,7 +169,7 @@ impl<'t> SopsDocument<'t> {
         let selected = self.unlocked.selection.of(tree);
         let mut places = Places::new(tree);
         let mut mac = Mac::new(self.metadata()?.mac_only_encrypted);
-        let mut changes = Changes::new(body);
+        let mut changes = TextChanges::new(body);
         self.seal_comments(tree, &layout, &mut changes)?;
         let mut old = PreviousCiphertext::new(self.tree(), self.values());
         let mut meant = Plains::with_room(parts.leaves.len(), body.len());
@@ -233,7 +233,7 @@ impl<'t> SopsDocument<'t> {
         let places = part.and_then(|part| Some((part.mac.clone()?, part.lastmodified.clone()?)));
         let (mac, time) =
             places.ok_or(Unwritten::Form("its `sops` part is not as SOPS writes it"))?;
-        let mut changes = Changes::new(text);
+        let mut changes = TextChanges::new(text);
         changes.replace(mac.start - tail..mac.end - tail, sealed);
         changes.replace(time.start - tail..time.end - tail, quoted(now));
         Ok(changes.made().ok_or_else(|| unfit(self.text, mac.start))?)
@@ -242,7 +242,7 @@ impl<'t> SopsDocument<'t> {
     /// The text with other recipients in their list.
     fn with_recipients(&self, names: &[String], keys: &[String]) -> Result<String, Unwritten> {
         let line_break = line_break(self.text);
-        let mut changes = Changes::new(self.text);
+        let mut changes = TextChanges::new(self.text);
         for part in &self.layout.parts {
             let list = part.age.as_ref();
             let list =
@@ -327,7 +327,12 @@ fn sealed_in<'t>(content: &LeafContent<'t>) -> Option<EncryptedValue<'t>> {
 }
 
 /// Puts ciphertext in the place of a value.
-fn put(changes: &mut Changes<'_>, text: &str, leaf: &Leaf, sealed: &str) -> Result<(), Unfit> {
+fn put(
+    changes: &mut TextChanges<'_>,
+    text: &str,
+    leaf: &Leaf,
+    sealed: &str,
+) -> Result<(), YamlEditError> {
     let at = leaf.at as usize;
     match leaf.form {
         ScalarStyle::Word => changes.replace(stretch(leaf), sealed),
@@ -345,7 +350,7 @@ fn put(changes: &mut Changes<'_>, text: &str, leaf: &Leaf, sealed: &str) -> Resu
     Ok(())
 }
 
-fn unfit(text: &str, at: usize) -> Unfit {
+fn unfit(text: &str, at: usize) -> YamlEditError {
     let line = text[..at].matches('\n').count() + 1;
-    Unfit::Line(u32::try_from(line).unwrap_or(u32::MAX))
+    YamlEditError::Line(u32::try_from(line).unwrap_or(u32::MAX))
 }
