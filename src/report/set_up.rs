@@ -113,7 +113,7 @@ impl<'a> WaitsFor<'a> {
 /// Why a link is not shown, for people.
 fn why_hidden(why: HiddenLink) -> &'static str {
     match why {
-        HiddenLink::HoldsSecret => "the link holds the client secret, so it is not shown",
+        HiddenLink::HoldsSecret => "the link contains the client secret, so it is not shown",
         HiddenLink::Unsafe => {
             "the link is no https address, so it is not shown: finish the set-up in Home Assistant"
         }
@@ -279,7 +279,8 @@ pub fn waits(out: &mut String, what: &str, key: Option<&Key>, step: &FlowStep, l
             let shown = link.shown(links).map_err(why_hidden);
             let mut details = vec![shown.unwrap_or_else(|why| why).to_owned()];
             if let Some(uri) = redirect_uri(link) {
-                details.push(format!("the provider must know the redirect URI {uri}"));
+                details
+                    .push(format!("the redirect URI {uri} must be registered with the provider"));
             }
             details.push(format!("`appcred authorize {key}` does it from this machine"));
             told("waiting for consent", &details);

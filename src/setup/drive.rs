@@ -236,7 +236,7 @@ async fn ended_unseen(ha: &HomeAssistant, task: &SetUpTask<'_>) -> Result<FlowSt
     match of_domain.rfind(is_ours) {
         Some(account) => Ok(judge(&ha.settled(&account.id).await?)),
         None => Ok(FlowState::Failed(
-            "Home Assistant has this set-up no more: it was restarted, or somebody ended it: start it again"
+            "Home Assistant no longer has this set-up: it was restarted, or the set-up was cancelled; start it again"
                 .to_owned(),
         )),
     }

@@ -195,7 +195,7 @@ fn message(waiting: &[&EntryStatus]) -> String {
             Some(FlowStep::Consent(link)) => match link.shown(Links::Shown) {
                 Ok(url) => format!("[{name}]({})", destination(url)),
                 Err(HiddenLink::Unsafe) => {
-                    format!("{name}: its link is no https address, so it is not shown")
+                    format!("{name}: its link is not an https address, so it is not shown")
                 }
                 Err(_) => format!("{name}: run `appcred authorize {}`", entry.key),
             },

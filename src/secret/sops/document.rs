@@ -76,9 +76,11 @@ impl From<SopsFault> for SopsProblem {
         match fault {
             SopsFault::Syntax => Self::Syntax,
             SopsFault::Alias => {
-                Self::Metadata("fits no file with aliases, which SOPS never writes")
+                Self::Metadata("cannot be in a file with aliases, which SOPS never writes")
             }
-            SopsFault::Merge => Self::Metadata("fits no file with `<<`, which SOPS never writes"),
+            SopsFault::Merge => {
+                Self::Metadata("cannot be in a file with `<<`, which SOPS never writes")
+            }
             SopsFault::Metadata => Self::Metadata("is damaged"),
         }
     }

@@ -172,7 +172,7 @@ fn data_key(
         match age::decrypt(recipient.enc.of(document).as_bytes(), identities) {
             Ok(key) => {
                 let key = DataKey::new(key);
-                return key.ok_or(SopsProblem::Metadata("holds a key of a wrong length").into());
+                return key.ok_or(SopsProblem::Metadata("has a key of the wrong length").into());
             }
             // A recipient whose identity is not here is no reason to stop.
             Err(Unreadable::NoIdentity { .. }) => {

@@ -34,13 +34,13 @@ pub enum Unwritten {
     #[error(transparent)]
     Encrypt(#[from] AgeEncryptError),
     /// It has another form than those that are written here.
-    #[error("{0}, which only `sops` itself changes")]
+    #[error("{0}, which only `sops` can change")]
     Form(&'static str),
     /// What was written is not what it should be.
-    #[error("it would not be read as it should be: {0}")]
+    #[error("it would not be read back correctly: {0}")]
     Wrong(SopsProblem),
     /// No random numbers.
-    #[error("the system gives no random numbers")]
+    #[error("the operating system provides no random numbers")]
     NoRandom,
 }
 
@@ -283,7 +283,7 @@ impl<'t> SopsDocument<'t> {
     /// Where its recipients stand elsewhere than SOPS puts them.
     pub fn rekeyed(&self, recipients: &[String], anew: bool) -> Result<Option<String>, Unwritten> {
         if !self.metadata()?.groups.is_empty() {
-            return Err(Unwritten::Form("its recipients stand in key groups"));
+            return Err(Unwritten::Form("its recipients are in key groups"));
         }
         let before = metadata::recipients(self.metadata()?)?;
         let named = |old: &SopsRecipient| bare(old.recipient.of(self.text));
