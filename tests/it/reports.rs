@@ -155,8 +155,7 @@ fn annotations_stand_on_the_line_of_the_field_that_changed() {
 
 #[test]
 fn names_that_look_like_markup_stay_names() {
-    let hostile =
-        "::error::x | `b` \\\\| <script>alert(1)</script> --> @all [x](y) **z** %0A,:";
+    let hostile = "::error::x | `b` \\\\| <script>alert(1)</script> --> @all [x](y) **z** %0A,:";
     let project = project(&format!(
         "application_credentials:\n  - domain: spotify\n    key: k\n    name: \"{hostile}\"\n    client_id: i\n    client_secret: s\n"
     ));
