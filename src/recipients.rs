@@ -73,17 +73,17 @@ fn told(misfit: &RecipientMismatch, what: &str, spot: &Spot) -> Diagnostic {
         RecipientMismatch::TooFew { stanzas, recipients } => (
             "not-to-all-recipients",
             format!(
-                "this {what} is encrypted to {stanzas} of age's own recipients, and the project has {recipients}: not all can open it"
+                "this {what} is encrypted to {stanzas} of age's own recipients, and the project has {recipients}: not all of them can decrypt it"
             ),
         ),
         RecipientMismatch::Others => (
             "not-to-recipients",
-            format!("this {what} is encrypted to others than the project's recipients"),
+            format!("this {what} is encrypted to recipients other than the project's"),
         ),
         RecipientMismatch::TooMany { stanzas, recipients } => (
             "to-strangers",
             format!(
-                "this {what} is encrypted to {stanzas} of age's own recipients, and the project has {recipients}: somebody else can open it"
+                "this {what} is encrypted to {stanzas} of age's own recipients, and the project has {recipients}: another recipient can decrypt it"
             ),
         ),
     };

@@ -27,8 +27,7 @@ pub fn check(
     let checked = identities(folder, project, &mut problems)
         .and_then(|()| plain_files(project, entries, resolver, &mut problems));
     if let Err(why) = checked {
-        let message =
-            format!("it cannot be checked whether Git takes in secrets in plain text: {why}");
+        let message = format!("cannot check whether Git tracks secrets in plain text: {why}");
         problems.push(Diagnostic::warning("repository-not-checked", message).help(why.help()));
     }
     problems
@@ -52,7 +51,7 @@ fn identities(
     }
     for file in found {
         let file = file.strip_prefix(".").unwrap_or(&file).display();
-        let message = format!("{file} holds an age identity, and Git takes it in");
+        let message = format!("{file} contains an age identity, and Git does not ignore it");
         let problem = Diagnostic::warning("identity-in-repository", message);
         problems.push(problem.help("move it out of the repository; if it was committed, make a new one, encrypt to that, and make new secrets at the providers"));
     }
@@ -124,7 +123,7 @@ pub fn check_history(folder: &Path) -> Diagnostics {
             .help("make a new one at the provider: whoever has the repository has this one"),
             OldContent::Invalid => Diagnostic::warning(
                 "unreadable-history",
-                format!("{file} in commit {commit} is no valid YAML, and was not searched"),
+                format!("{file} in commit {commit} is not valid YAML, and was not searched"),
             )
             .help("look at it with `git show COMMIT:FILE`"),
         });

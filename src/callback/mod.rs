@@ -29,12 +29,12 @@ pub const CALLBACK: &str = "/auth/external/callback";
 /// How long a browser waits until its answer is taken; HA asks the provider in its turn.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-const TAKEN: &str = "Thank you. Home Assistant has taken it. You can close this page.";
+const TAKEN: &str = "Thank you. Home Assistant has accepted it. You can close this page.";
 const SLOW: &str = "Thank you. Home Assistant is still working on it. You can close this page.";
 const DONE: &str = "This was answered already. You can close this page.";
-const IN_PROGRESS: &str = "This is being handed to Home Assistant.";
+const IN_PROGRESS: &str = "This is being sent to Home Assistant.";
 const UNEXPECTED: &str =
-    "Nobody waits for this. If you have just consented, follow the newest link.";
+    "appcred is not waiting for this. If you have just consented, follow the newest link.";
 const INCOMPLETE: &str = "The provider's answer is incomplete. Follow the link once more.";
 
 /// What the browser is shown.
@@ -107,7 +107,7 @@ where
 }
 
 fn not_now(why: &str) -> Reply {
-    let text = format!("Home Assistant cannot take it now: {why}. This page tries again.");
+    let text = format!("Home Assistant cannot accept it now: {why}. This page will try again.");
     Reply::reloading(StatusCode::SERVICE_UNAVAILABLE, text)
 }
 

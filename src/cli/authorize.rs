@@ -26,14 +26,14 @@ use crate::workspace::{Comparison, TargetView};
 use super::exit::ExitStatus;
 use super::gather::gather;
 use super::links::LinkArgs;
-use super::selection::Selection;
+use super::selection::TargetArgs;
 use super::{Global, console};
 
 /// Where the redirect arrives if nobody says otherwise: always the same, since providers want to
 /// know it beforehand.
 const PORT: u16 = 28_124;
 
-const LOST: &str = "the connection to Home Assistant was lost; if it was restarted the set-up died with it: begin again when it is back";
+const LOST: &str = "the connection to Home Assistant was lost; if it was restarted, the set-up is lost: start again when it is back";
 
 /// Link the accounts that wait for consent, with the browser of this machine
 ///
@@ -51,7 +51,7 @@ pub(super) struct Authorize {
     #[arg(value_name = "KEY")]
     keys: Vec<String>,
     #[command(flatten)]
-    selection: Selection,
+    selection: TargetArgs,
     /// The port of this machine where the redirect arrives
     #[arg(long, value_name = "PORT", default_value_t = PORT)]
     port: u16,
@@ -103,7 +103,7 @@ impl Authorize {
     async fn listen(&self) -> anyhow::Result<Loopback> {
         match Loopback::listen(self.port, CALLBACK).await {
             Err(taken) if taken.kind() == ErrorKind::AddrInUse => bail!(
-                "port {} of this machine is taken: end what listens there, or choose another by --port and tell the provider",
+                "port {} of this machine is taken: stop the program that uses it, or choose another with --port and register that redirect URI with the provider",
                 self.port
             ),
             other => other.with_context(|| format!("cannot listen on port {}", self.port)),
@@ -125,7 +125,9 @@ impl Authorize {
             }
         };
         let Some(Target::HomeAssistant(ha)) = &view.target else {
-            console::tell(&format!("{name}: a folder at rest links no accounts\n"));
+            console::tell(&format!(
+                "{name}: accounts cannot be linked in a configuration folder\n"
+            ));
             return self.keys.is_empty();
         };
         self.print_others(view, comparison);
@@ -139,8 +141,7 @@ impl Authorize {
             let Some(entry) = found else { continue };
             let title = format!("{name}: {}", step.action.summary());
             let ended = if step.after.is_some() {
-                Err("its credential is not as the entry wants it: run `appcred apply` first"
-                    .to_owned())
+                Err("its credential differs from the entry: run `appcred apply` first".to_owned())
             } else {
                 let linking = AccountLinking { verb: self, ha, title: &title, open: open.as_ref() };
                 linking.run_until_loaded(comparison, step, entry, loopback, stop).await
@@ -250,7 +251,7 @@ impl AccountLinking<'_> {
                     }
                     Err(HandOverError::NotNow(why)) => {
                         print(&format!(
-                            "  Home Assistant cannot take the answer now ({why}); still waiting\n"
+                            "  Home Assistant cannot accept the answer now ({why}); still waiting\n"
                         ));
                         // Whoever cannot be asked either is waited for as well, until the time is up.
                         let now = drive::follow(self.ha, task, &flow, base).await;
@@ -263,13 +264,13 @@ impl AccountLinking<'_> {
             Wait::TimedOut => {
                 drive::give_up(self.ha, task, &flow).await.map_err(message)?;
                 Err(format!(
-                    "nobody consented within {} s; the link is void now",
+                    "no consent within {} s; the link is no longer valid",
                     self.verb.timeout
                 ))
             }
             Wait::Stopped => {
                 drive::give_up(self.ha, task, &flow).await.map_err(message)?;
-                Err("interrupted; the link is void now".to_owned())
+                Err("interrupted; the link is no longer valid".to_owned())
             }
         }
     }
@@ -290,7 +291,7 @@ impl AccountLinking<'_> {
             _ => return Ok(()),
         };
         let Some(page) = link.page() else {
-            return Err("its link is no https address, so it is not opened: finish the set-up in Home Assistant".to_owned());
+            return Err("its link is not an https address, so it is not opened: finish the set-up in Home Assistant".to_owned());
         };
         print(&format!("{}\n{}", self.title, self.redirect_help(link, listener)));
         let is_shown = match link.shown(links) {
@@ -299,11 +300,11 @@ impl AccountLinking<'_> {
                 true
             }
             Err(HiddenLink::HoldsSecret) if opens_browser => {
-                print("  the link holds the client secret, so it is opened and not shown\n");
+                print("  the link contains the client secret, so it is opened and not shown\n");
                 false
             }
             Err(HiddenLink::HoldsSecret) => {
-                return Err("its link holds the client secret and cannot be shown: it needs the browser of this machine, so leave out --no-browser".to_owned());
+                return Err("its link contains the client secret and cannot be shown: it needs the browser of this machine, so leave out --no-browser".to_owned());
             }
             Err(_) if opens_browser => {
                 print("  the link is opened and not shown; --show-links shows it\n");
@@ -328,7 +329,7 @@ impl AccountLinking<'_> {
     /// What the provider must know, and where the browser goes on its way back.
     fn redirect_help(&self, link: &ConsentLink, listener: &Loopback) -> String {
         let Some(uri) = redirect_uri(link) else { return String::new() };
-        let mut help = format!("  the provider must know the redirect URI {uri}\n");
+        let mut help = format!("  the redirect URI {uri} must be registered with the provider\n");
         if uri != listener.redirect_uri() {
             let base = self.ha.frontend_base();
             help += &format!(

@@ -26,15 +26,13 @@ use super::{Global, console, environment};
 /// saved then; on a terminal you can go on editing. What is not saved in the end is kept beside the
 /// file, encrypted.
 #[derive(clap::Args, Debug)]
-#[command(
-    after_help = "The text in clear lies in a folder of your own in memory ($XDG_RUNTIME_DIR or \
+#[command(after_help = "The plain text is in a folder of your own in memory ($XDG_RUNTIME_DIR or \
 /dev/shm), and goes with it, whatever the editor left there, even when appcred is killed. What an editor \
 keeps elsewhere, as a history of undo, is its own affair; vim is told not to.
 
 Examples:
   appcred edit credentials/spotify.yaml
-  EDITOR='code --wait' appcred edit secrets.yaml.age"
-)]
+  EDITOR='code --wait' appcred edit secrets.yaml.age")]
 pub(super) struct Edit {
     /// The file
     #[arg(value_name = "FILE")]
@@ -71,7 +69,7 @@ pub(super) async fn run(global: &Global, verb: &Edit) -> anyhow::Result<ExitStat
         Ok(End::Saved) => console::print(&format!("Saved {}.\n", file.display()))?,
         Ok(End::Emptied) => {
             console::tell(&format!(
-                "{} stays as it was: the editor left an empty file, which ends an edit without a change.\n",
+                "{} was not changed: the editor left an empty file, which cancels the edit.\n",
                 file.display()
             ));
             return Ok(ExitStatus::Failure);
@@ -140,9 +138,9 @@ impl EditSession<'_> {
     async fn edit(&self, opened: &Opened<'_>, before: &[u8]) -> anyhow::Result<Option<End>> {
         loop {
             let edited = self.workspace.edit(&self.editor).await;
-            edited.with_context(|| format!("{} stays as it was", self.shown()))?;
+            edited.with_context(|| format!("{} was not changed", self.shown()))?;
             let text = self.workspace.text();
-            let text = text.with_context(|| format!("{} stays as it was", self.shown()))?;
+            let text = text.with_context(|| format!("{} was not changed", self.shown()))?;
             if *text == *opened.clear() {
                 return Ok(Some(End::Unchanged));
             }
@@ -166,7 +164,7 @@ impl EditSession<'_> {
                 "Edit it again? [y/N] "
             };
             if !console::can_ask() || !confirm(question).await? {
-                console::tell(&format!("{} stays as it was.\n", self.shown()));
+                console::tell(&format!("{} was not changed.\n", self.shown()));
                 return Ok(Some(End::GivenUp));
             }
             if is_overtaken {

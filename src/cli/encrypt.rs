@@ -39,7 +39,7 @@ pub(super) fn run(global: &Global, verb: &Encrypt) -> anyhow::Result<ExitStatus>
     let recipients = recipients(&project, &verb.recipients)?;
     if verb.files.iter().any(|file| file == Path::new("-")) {
         if verb.files.len() > 1 {
-            bail!("`-` stands alone");
+            bail!("`-` cannot be combined with files");
         }
         let secret = files::read_stream(&mut std::io::stdin(), TEXT_LIMIT)
             .context("cannot read standard input")?;
@@ -67,10 +67,10 @@ pub(super) fn run(global: &Global, verb: &Encrypt) -> anyhow::Result<ExitStatus>
         }
     }
     if encrypted == 0 && is_whole {
-        console::print("Nothing stands in clear.\n")?;
+        console::print("No secret is in plain text.\n")?;
     } else if encrypted > 0 {
         console::tell(
-            "What was ever committed in clear is still in Git's history: make new secrets at the providers.\n",
+            "What was ever committed in plain text is still in Git's history: make new secrets at the providers.\n",
         );
     }
     Ok(if is_whole { ExitStatus::Success } else { ExitStatus::Failure })
@@ -116,7 +116,7 @@ fn encrypt(global: &Global, file: &Path, recipients: &[String]) -> anyhow::Resul
         let problems = check(&request(global), file, &text, InClear::AsUsual);
         if !problems.only(|problem| problem.code == "plain-secret").is_empty() {
             bail!(
-                "a secret stands in clear in this SOPS document: let its `encrypted_regex` match, and type it in by `appcred edit`"
+                "a secret is in plain text in this SOPS document: make its `encrypted_regex` match the key, and enter the secret with `appcred edit`"
             );
         }
         return Ok(0);

@@ -12,7 +12,7 @@ use crate::manifest::{self, LoadRequest, Project};
 use crate::model::{
     CredentialId, Domain, Key, KnownSecret, Policy, PolicyOverrides, Prune, Reference, Secret,
 };
-use crate::plan::{self, Import as Found, Imported, LeftOut, Plan, Scope, WhyLeftOut};
+use crate::plan::{self, ImportPlan, Imported, LeftOut, Plan, Scope, WhyLeftOut};
 use crate::report::import::{NewEntries, preview};
 use crate::report::text;
 use crate::secret::seal::seal;
@@ -28,7 +28,7 @@ use super::gather::{gather_loaded, load, reported, request, vault};
 use super::links::LinkArgs;
 use super::locks::{lock_project, lock_targets};
 use super::offered;
-use super::selection::Selection;
+use super::selection::TargetArgs;
 use super::sops_manifest::with_entries;
 use super::{Global, console, environment};
 
@@ -70,7 +70,7 @@ pub(super) struct ImportArgs {
 }
 
 pub(super) async fn run(global: &Global, verb: &ImportArgs) -> anyhow::Result<ExitStatus> {
-    let selection = Selection { targets: verb.target.clone().into_iter().collect() };
+    let selection = TargetArgs { targets: verb.target.clone().into_iter().collect() };
     let _targets = if verb.no_adopt { Vec::new() } else { lock_targets(global, &selection)? };
     let _project = lock_project(global)?;
     let mut loaded = load(global);
@@ -192,7 +192,7 @@ fn refuse(
     Ok(())
 }
 
-fn one_target(project: &Project, selection: &Selection) -> anyhow::Result<()> {
+fn one_target(project: &Project, selection: &TargetArgs) -> anyhow::Result<()> {
     let targets = select(project, &environment::read(), &selection.targets)?;
     if targets.len() > 1 {
         let names: Vec<_> = targets.keys().map(ToString::to_string).collect();
@@ -211,7 +211,7 @@ struct ImportDraft {
 
 impl ImportDraft {
     fn new(
-        found: Found,
+        found: ImportPlan,
         comparison: &Comparison,
         project: &Project,
         recipients: &[String],

@@ -62,7 +62,7 @@ pub(super) fn run(global: &Global, verb: &Init) -> anyhow::Result<ExitStatus> {
     let _lock = lock_project(global)?;
     let project_file = folder.join(PROJECT_FILE);
     if project_file.symlink_metadata().is_ok() {
-        bail!("{} is there already and stays as it is", project_file.display());
+        bail!("{} already exists and was not changed", project_file.display());
     }
     let recipients =
         if verb.recipients.is_empty() { own_recipients(folder)? } else { verb.recipients.clone() };

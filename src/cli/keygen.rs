@@ -33,7 +33,7 @@ pub(super) fn run(global: &Global, verb: &Keygen) -> anyhow::Result<ExitStatus> 
     };
     let recipient = generate(&file, &global.folder)?;
     console::tell(&format!(
-        "The identity is in {}. Keep a copy of it safe: without it nobody decrypts what is encrypted to it.\n",
+        "The identity is in {}. Keep a copy of it safe: without it, what is encrypted to it cannot be decrypted.\n",
         file.display()
     ));
     console::print(&format!("{recipient}\n"))?;
@@ -50,7 +50,7 @@ pub(super) fn usual_file() -> anyhow::Result<PathBuf> {
 pub(super) fn generate(file: &Path, project: &Path) -> anyhow::Result<String> {
     if let Some(repository) = repository_of(file, project) {
         bail!(
-            "{} would lie in the repository {}: an identity never goes into one, so name a file elsewhere",
+            "{} would be in the repository {}: never put an identity into a repository; name a file elsewhere",
             file.display(),
             repository.display()
         );
@@ -63,7 +63,7 @@ pub(super) fn generate(file: &Path, project: &Path) -> anyhow::Result<String> {
     ));
     match files::create(file, &text, 0o600) {
         Err(NotWritten::Exists) => {
-            bail!("{} is there already and stays as it is", file.display())
+            bail!("{} already exists and was not changed", file.display())
         }
         other => other.with_context(|| format!("cannot write {}", file.display()))?,
     }

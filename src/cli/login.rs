@@ -72,7 +72,7 @@ pub(super) async fn run(global: &Global, verb: &Login) -> anyhow::Result<ExitSta
     ))?;
     if !matches!(endpoint.auth, AuthMethod::Session) {
         console::tell(&format!(
-            "warning: {name} has a token of its own, which goes before the session\n"
+            "warning: {name} has a token of its own, which takes precedence over the session\n"
         ));
     }
     Ok(ExitStatus::Success)
@@ -85,7 +85,7 @@ async fn sign_in(
 ) -> anyhow::Result<Option<LoginSession>> {
     let listening = Loopback::listen(verb.port, SignIn::RETURN).await;
     let mut listener = listening.with_context(|| {
-        format!("cannot listen on port {} of this machine; choose another by --port", verb.port)
+        format!("cannot listen on port {} of this machine; choose another with --port", verb.port)
     })?;
     let sign_in = SignIn::new(&endpoint.url, &endpoint.network, listener.origin())?;
     sign_in.look().await?;
@@ -99,7 +99,7 @@ async fn sign_in(
     );
     listener.expect(sign_in.state());
     let Ok(granted) = timeout(TIMEOUT, granted(&sign_in, &mut listener)).await else {
-        console::tell("error: nobody signed in within 10 minutes\n");
+        console::tell("error: no sign-in within 10 minutes\n");
         return Ok(None);
     };
     let (session, token) = granted?;
@@ -134,7 +134,7 @@ async fn granted(
                 let Some((_, query)) = line.trim().split_once('?') else { continue };
                 let state = AuthorizationResponse::read(query).state;
                 if !state.is_some_and(|state| is_same_state(&state, sign_in.state())) {
-                    console::tell("This does not belong to the sign-in that appcred waits for.\n");
+                    console::tell("This address is not part of the sign-in that appcred is waiting for.\n");
                     continue;
                 }
                 redeem(sign_in, query).await
@@ -196,7 +196,7 @@ async fn keep(
     if let Some(before) = before
         && let Err(why) = before.revoke(&endpoint.network).await
     {
-        console::tell(&format!("warning: the session before was not ended: {why}\n"));
+        console::tell(&format!("warning: the previous session was not ended: {why}\n"));
     }
     Ok(file)
 }

@@ -38,12 +38,12 @@ pub(super) async fn run(global: &Global, verb: &Logout) -> anyhow::Result<ExitSt
     let _lock = store.lock()?;
     let ended = match store.load(&url, &vault) {
         Ok(Some(session)) => session.revoke(&endpoint.network).await.map_err(anyhow::Error::from),
-        Ok(None) => bail!("nobody is signed in to {name} ({url})"),
+        Ok(None) => bail!("you are not signed in to {name} ({url})"),
         Err(why) => Err(why.into()),
     };
     match ended {
         Err(why) if verb.force => console::tell(&format!(
-            "warning: Home Assistant was not told: {why:#}; \
+            "warning: Home Assistant was not informed: {why:#}; \
              end the session in your profile there, under Security\n"
         )),
         ended => {

@@ -52,7 +52,7 @@ pub(super) fn run(global: &Global, verb: &Rekey) -> anyhow::Result<ExitStatus> {
     let own = vault.recipients();
     if !own.is_empty() && !recipients.iter().any(|recipient| own.contains(recipient)) {
         console::tell(
-            "warning: no age identity at hand is for these recipients: you will not decrypt this again.\n",
+            "warning: none of the age identities found matches these recipients: you will not be able to decrypt this.\n",
         );
     }
     let _lock = lock_project(global)?;

@@ -13,8 +13,8 @@ use crate::workspace::{TargetView, is_target};
 use super::apply::has_work;
 use super::exit::ExitStatus;
 use super::gather::entries;
-use super::selection::Selection;
-use super::{Format, Global, console};
+use super::selection::TargetArgs;
+use super::{Global, OutputFormat, console};
 
 /// Ask the providers whether client ids and secrets are right
 ///
@@ -32,13 +32,13 @@ pub(super) struct Verify {
     #[arg(value_name = "KEY")]
     keys: Vec<String>,
     #[command(flatten)]
-    selection: Selection,
+    selection: TargetArgs,
     /// End with 1 also where it does not become clear whether a client is right
     #[arg(long)]
     strict: bool,
     /// How to write what the providers said
     #[arg(long, value_name = "FORMAT", default_value = "text")]
-    format: Format,
+    format: OutputFormat,
 }
 
 pub(super) async fn run(global: &Global, verb: &Verify) -> anyhow::Result<ExitStatus> {
@@ -72,8 +72,8 @@ pub(super) async fn run(global: &Global, verb: &Verify) -> anyhow::Result<ExitSt
     let verdicts = ask(&asked).await;
     let verified = verified(&asked, &verdicts);
     console::print(&match verb.format {
-        Format::Text => verified::text(&verified),
-        Format::Json => verified::json(&verified)?,
+        OutputFormat::Text => verified::text(&verified),
+        OutputFormat::Json => verified::json(&verified)?,
     })?;
     Ok(if passes(&verdicts, verb.strict) { ExitStatus::Success } else { ExitStatus::Failure })
 }

@@ -28,10 +28,10 @@ const SUFFIX: &str = ".appcred-new";
 #[derive(Debug, Error)]
 pub enum NotWritten {
     /// It no longer holds what was read.
-    #[error("it was changed by somebody else meanwhile")]
+    #[error("it was changed elsewhere in the meantime")]
     Changed,
     /// There is one already.
-    #[error("it is there already")]
+    #[error("it already exists")]
     Exists,
     /// Nothing can be made beside it.
     #[error("nothing can be written in the folder {}: {why}", folder.display())]

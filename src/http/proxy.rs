@@ -41,7 +41,7 @@ pub enum BadProxy {
     #[error("must begin with http:// or https://: other proxies, such as SOCKS, are not supported")]
     Scheme,
     /// It names a user.
-    #[error("must not hold a user or password")]
+    #[error("must not contain a user or password")]
     Credentials,
 }
 

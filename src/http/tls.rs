@@ -41,7 +41,7 @@ fn read_certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String
         .collect::<Result<_, _>>()
         .map_err(|error| fault(error.to_string()))?;
     if certificates.is_empty() {
-        return Err(fault("it holds no certificate in PEM form".to_owned()));
+        return Err(fault("it contains no certificate in PEM form".to_owned()));
     }
     Ok(certificates)
 }

@@ -254,7 +254,7 @@ impl ProjectDecoder<'_, '_> {
             self.fields.refuse_with(
                 "bad-recipient",
                 span,
-                "this is no age recipient",
+                "this is not an age recipient",
                 "one begins with `age1`, `ssh-ed25519` or `ssh-rsa`",
             );
         }

@@ -324,7 +324,10 @@ impl<'a, T: Execute> ApplyRun<'a, T> {
             return Vec::new();
         }
         let mut results: Vec<Result<Done, Refusal>> =
-            vec![Err(Refusal::Lost("the target said nothing of it".to_owned())); operations.len()];
+            vec![
+                Err(Refusal::Lost("the target did not report on it".to_owned()));
+                operations.len()
+            ];
         let (over, total) = (&mut self.over, self.total);
         let progress = &mut self.progress;
         let mut done = |at: usize, result| {
@@ -342,7 +345,9 @@ impl<'a, T: Execute> ApplyRun<'a, T> {
             .map(|task| StepOutcome {
                 step: task.step.id,
                 outcome: task.outcome.unwrap_or_else(|| {
-                    Outcome::NotBegun("internal error: steps wait for each other".to_owned())
+                    Outcome::NotBegun(
+                        "internal error: steps depend on each other in a circle".to_owned(),
+                    )
                 }),
             })
             .collect()

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::codes::SetupCode;
 use crate::model::{
-    ConfigEntry, EntryState, Field, FieldKind, FlowStep, Form, HiddenLink, Key, Links,
+    ConfigEntry, EntryState, FieldKind, FlowField, FlowForm, FlowStep, HiddenLink, Key, Links,
 };
 use crate::plan::{CredentialState, Plan, SetupState};
 use crate::setup::{reasons, redirect_uri};
@@ -113,7 +113,7 @@ impl<'a> WaitsFor<'a> {
 /// Why a link is not shown, for people.
 fn why_hidden(why: HiddenLink) -> &'static str {
     match why {
-        HiddenLink::HoldsSecret => "the link holds the client secret, so it is not shown",
+        HiddenLink::HoldsSecret => "the link contains the client secret, so it is not shown",
         HiddenLink::Unsafe => {
             "the link is no https address, so it is not shown: finish the set-up in Home Assistant"
         }
@@ -123,7 +123,7 @@ fn why_hidden(why: HiddenLink) -> &'static str {
     }
 }
 
-fn form_field(field: &Field) -> FormField<'_> {
+fn form_field(field: &FlowField) -> FormField<'_> {
     let (takes, options) = takes(&field.kind);
     FormField { name: &field.name, required: field.required, takes, options }
 }
@@ -140,7 +140,7 @@ fn takes(kind: &FieldKind) -> (&'static str, &[Value]) {
     }
 }
 
-fn problems(form: &Form) -> Vec<String> {
+fn problems(form: &FlowForm) -> Vec<String> {
     form.errors.iter().map(|(field, error)| format!("{field}: {error}")).collect()
 }
 
@@ -279,7 +279,8 @@ pub fn waits(out: &mut String, what: &str, key: Option<&Key>, step: &FlowStep, l
             let shown = link.shown(links).map_err(why_hidden);
             let mut details = vec![shown.unwrap_or_else(|why| why).to_owned()];
             if let Some(uri) = redirect_uri(link) {
-                details.push(format!("the provider must know the redirect URI {uri}"));
+                details
+                    .push(format!("the redirect URI {uri} must be registered with the provider"));
             }
             details.push(format!("`appcred authorize {key}` does it from this machine"));
             told("waiting for consent", &details);
@@ -305,7 +306,7 @@ pub fn waits(out: &mut String, what: &str, key: Option<&Key>, step: &FlowStep, l
     }
 }
 
-fn how_to_answer(form: &Form) -> Vec<String> {
+fn how_to_answer(form: &FlowForm) -> Vec<String> {
     let mut details: Vec<String> =
         problems(form).into_iter().map(|problem| format!("not taken: {problem}")).collect();
     for field in &form.fields {

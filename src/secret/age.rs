@@ -38,7 +38,7 @@ pub(super) fn decrypt(
     identities: &Identities,
 ) -> Result<Zeroizing<Vec<u8>>, Unreadable> {
     if !is_file(bytes) {
-        return Err(Unreadable::Damaged("it does not begin as one"));
+        return Err(Unreadable::Damaged("it does not start with the header of one"));
     }
     // White space around an armored file is none of it.
     let bytes = if bytes.starts_with(BINARY) { bytes } else { bytes.trim_ascii() };
@@ -64,7 +64,7 @@ pub(super) fn decrypt(
     };
     let most = bytes.len() as u64;
     files::read_bytes(&mut plain, most, most)
-        .map_err(|_| Unreadable::Damaged("its content does not pass its own check"))
+        .map_err(|_| Unreadable::Damaged("its content fails its integrity check"))
 }
 
 fn nobody(counter: &StanzaCounter, identities: &Identities) -> Unreadable {
@@ -78,10 +78,10 @@ fn nobody(counter: &StanzaCounter, identities: &Identities) -> Unreadable {
 
 fn told(error: &DecryptError, identities: &Identities) -> Unreadable {
     Unreadable::Damaged(match error {
-        DecryptError::InvalidHeader => "its header is not whole",
+        DecryptError::InvalidHeader => "its header is incomplete",
         DecryptError::InvalidMac => "its header was changed after it was made",
-        DecryptError::UnknownFormat => "it is of a version that is not known here",
-        DecryptError::Io(_) => "its armor is not whole",
+        DecryptError::UnknownFormat => "its version is not supported",
+        DecryptError::Io(_) => "its armor is incomplete",
         DecryptError::ExcessiveWork { .. } => return Unreadable::TooMuchWork,
         DecryptError::KeyDecryptionFailed if identities.went_unanswered() => {
             return Unreadable::Unanswered;

@@ -78,7 +78,7 @@ pub enum IdentityProblem {
         name: String,
     },
     /// Nothing in it.
-    #[error("{name} holds no age identity")]
+    #[error("{name} contains no age identity")]
     Empty {
         /// The file or variable.
         name: String,
@@ -299,8 +299,7 @@ fn name_of(file: &Path) -> String {
 
 /// What a program prints, whose line is split as a shell would.
 fn printed(command: &Secret) -> Result<Zeroizing<Vec<u8>>, String> {
-    let words =
-        shell_words::split(command.expose()).map_err(|_| "has a quote that does not end")?;
+    let words = shell_words::split(command.expose()).map_err(|_| "has an unclosed quote")?;
     let (program, arguments) = words.split_first().ok_or("is empty")?;
     program::output_blocking(program, arguments, Path::new("."), MAX_BYTES)
         .map_err(|why| why.to_string())

@@ -53,13 +53,13 @@ pub use source::tags;
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum Unreadable {
     /// There is no age identity to try.
-    #[error("it is encrypted to {} and no age identity is at hand", counted(*.recipients))]
+    #[error("it is encrypted to {}, and no age identity was found", counted(*.recipients))]
     NoIdentity {
         /// To how many it is encrypted.
         recipients: usize,
     },
     /// None of the identities fits.
-    #[error("it is encrypted to {}, none of which the age identities at hand open ({identities} tried)", counted(*.recipients))]
+    #[error("it is encrypted to {}, and none of the age identities found can decrypt it ({identities} tried)", counted(*.recipients))]
     NotForUs {
         /// To how many it is encrypted.
         recipients: usize,
@@ -67,16 +67,16 @@ pub enum Unreadable {
         identities: usize,
     },
     /// It asks for a passphrase.
-    #[error("it is encrypted with a passphrase, and nobody answered on a terminal")]
+    #[error("it is encrypted with a passphrase, and none was entered on a terminal")]
     Passphrase,
     /// Its identity asks for something.
-    #[error("an age identity asks for something, and nobody answered on a terminal")]
+    #[error("an age identity needs input, and none was entered on a terminal")]
     Unanswered,
     /// Somebody mistyped.
     #[error("the passphrase is wrong")]
     WrongPassphrase,
     /// It would take the machine down.
-    #[error("its passphrase costs more work than any sane file asks for")]
+    #[error("the work factor of its passphrase is too high")]
     TooMuchWork,
     /// An age file with so many recipients that it would take long to try them.
     #[error("it is encrypted to more than {} recipients", age::MOST_RECIPIENTS)]
@@ -105,7 +105,7 @@ pub enum Unreadable {
         why: String,
     },
     /// A file outside of the project.
-    #[error("{0} lies outside of the project")]
+    #[error("{0} is outside the project")]
     Outside(String),
     /// A name that no file of secrets has.
     #[error("{}", no_secret(name, looked, misnamed))]
@@ -141,7 +141,7 @@ pub enum Unreadable {
     #[error("the environment variable {0} is not set")]
     NotSet(String),
     /// A tag that no source reads.
-    #[error("no source of secrets reads !{0}")]
+    #[error("!{0} is not a source of secrets")]
     UnknownTag(String),
 }
 
@@ -181,17 +181,17 @@ impl Unreadable {
             }
             Self::NotSet(_) => "set it, or give a default behind the name",
             Self::UnknownTag(_) => "use an inline age file, !secret, !file or !env_var",
-            Self::Unanswered => "run it on a terminal, or bring an identity that needs nobody",
+            Self::Unanswered => "run it on a terminal, or use an identity that needs no input",
             Self::WrongPassphrase => "run it again and type the right one",
             Self::TooMuchWork | Self::TooManyRecipients => {
                 "do not trust this file; encrypt the secret again"
             }
-            Self::Plugin(_) => "see that the plugin and its key are there",
+            Self::Plugin(_) => "check that the plugin and its key are available",
             Self::Sops(problem) => problem.help(),
             Self::NotAText => "quote it; in a SOPS document by `sops edit FILE`",
-            Self::Broken(_) => "mend the file",
+            Self::Broken(_) => "correct the file",
             Self::NotNames => "write one `name: secret` a line",
-            Self::File { .. } => "see that the file is there and can be read",
+            Self::File { .. } => "check that the file exists and can be read",
             Self::Outside(_) => {
                 "move it into the project, use ${CREDENTIALS_DIRECTORY}, or set `allow_outside_files: true` in appcred.yaml"
             }

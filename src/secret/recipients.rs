@@ -58,10 +58,10 @@ pub(super) fn compare(
     wanted: &[String],
     identities: &Identities,
 ) -> Result<RecipientComparison, Unreadable> {
-    let damaged = |_| Unreadable::Damaged("its header is not whole");
+    let damaged = |_| Unreadable::Damaged("its header is incomplete");
     let file = Decryptor::new_buffered(ArmoredReader::new(bytes)).map_err(damaged)?;
     if !age_file::is_file(bytes) {
-        return Err(Unreadable::Damaged("it does not begin as one"));
+        return Err(Unreadable::Damaged("it does not start with the header of one"));
     }
     if file.is_scrypt() {
         return Ok(RecipientComparison::Passphrase);

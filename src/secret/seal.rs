@@ -18,10 +18,10 @@ use super::recipients::mark;
 #[derive(Debug, Error)]
 pub enum AgeEncryptError {
     /// There is nobody to encrypt to.
-    #[error("there is no age recipient to encrypt to")]
+    #[error("there is not an age recipient to encrypt to")]
     NoRecipient,
     /// Not a recipient that appcred can encrypt to.
-    #[error("`{0}` is no age recipient")]
+    #[error("`{0}` is not an age recipient")]
     Recipient(String),
     /// The program that encrypts to it is missing.
     #[error("`{recipient}` needs the program {program}, which is not in PATH")]
@@ -32,7 +32,7 @@ pub enum AgeEncryptError {
         program: String,
     },
     /// age does not encrypt to these together.
-    #[error("age does not encrypt: {0}")]
+    #[error("age cannot encrypt: {0}")]
     Age(String),
 }
 

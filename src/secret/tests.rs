@@ -248,7 +248,7 @@ fn what_is_no_identity_is_named_and_not_repeated() {
         panic!("{problems:?}");
     };
     assert_eq!(line.to_string(), "line 2 of SOPS_AGE_KEY is not an age identity");
-    assert_eq!(empty.to_string(), "APPCRED_AGE_IDENTITY holds no age identity");
+    assert_eq!(empty.to_string(), "APPCRED_AGE_IDENTITY contains no age identity");
 }
 
 #[test]

@@ -38,7 +38,7 @@ pub enum StoreError {
         why: Unreadable,
     },
     /// The file holds something else.
-    #[error("{} holds no session for {url}; `appcred logout --force` removes it", file.display())]
+    #[error("{} contains no session for {url}; `appcred logout --force` removes it", file.display())]
     Foreign {
         /// The file.
         file: PathBuf,
@@ -214,7 +214,7 @@ mod tests {
         assert_eq!((mode(&file), mode(file.parent().unwrap())), (0o600, 0o700));
         assert!(!fs::read_to_string(&file).unwrap().contains("hush"));
         let said = store.load(URL, &SecretResolver::default()).unwrap_err().to_string();
-        assert!(said.contains("no age identity is at hand"), "{said}");
+        assert!(said.contains("no age identity was found"), "{said}");
         assert!(store.load(URL, &vault("rsa")).is_err());
 
         assert!(store.forget(URL).unwrap());
@@ -230,7 +230,7 @@ mod tests {
         let file = store.save(&session(), &ours).unwrap();
         fs::rename(file, store.file("http://evil.example")).unwrap();
         let said = store.load("http://evil.example", &ours).unwrap_err().to_string();
-        assert!(said.contains("holds no session for http://evil.example"), "{said}");
+        assert!(said.contains("contains no session for http://evil.example"), "{said}");
     }
 
     #[test]

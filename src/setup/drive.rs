@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use tokio::time::sleep;
 
 use crate::model::{
-    ConfigEntry, EntryState, FlowId, FlowStep, Implementation, Linked, Mark, Secret,
+    ConfigEntry, CreatedAccount, EntryState, FlowId, FlowStep, Implementation, Mark, Secret,
 };
 use crate::target::Refusal;
 use crate::target::home_assistant::{FlowAnswer, FlowSide, HomeAssistant};
@@ -201,7 +201,7 @@ fn name(step: &FlowStep) -> Option<String> {
 async fn finish(
     ha: &HomeAssistant,
     task: &SetUpTask<'_>,
-    linked: Option<Linked>,
+    linked: Option<CreatedAccount>,
 ) -> Result<FlowState, Refusal> {
     ha.forget_flow(task.mark, task.account.map(|account| &account.id)).await?;
     let state = match (linked, task.account) {
@@ -236,7 +236,7 @@ async fn ended_unseen(ha: &HomeAssistant, task: &SetUpTask<'_>) -> Result<FlowSt
     match of_domain.rfind(is_ours) {
         Some(account) => Ok(judge(&ha.settled(&account.id).await?)),
         None => Ok(FlowState::Failed(
-            "Home Assistant has this set-up no more: it was restarted, or somebody ended it: start it again"
+            "Home Assistant no longer has this set-up: it was restarted, or the set-up was cancelled; start it again"
                 .to_owned(),
         )),
     }

@@ -8,21 +8,18 @@ const REASONS: &[(&str, &str)] = &[
     ("user_rejected_authorize", "consent was refused at the provider"),
     (
         "oauth_unauthorized",
-        "the provider refused the client: client id or secret is wrong; mend the entry and apply",
+        "the provider refused the client: client id or secret is wrong; correct the entry and apply",
     ),
     (
         "oauth_failed",
-        "the provider gave no token: it may be down, or not know the redirect URI; try again later",
+        "the provider gave no token: it may be down, or the redirect URI is not registered there; try again later",
     ),
     ("oauth_timeout", "the provider did not answer Home Assistant in time; try again"),
-    ("oauth_error", "the provider's answer holds no token that Home Assistant can use"),
+    ("oauth_error", "the provider's answer has no token that Home Assistant can use"),
     ("authorize_url_timeout", "Home Assistant could not make the link in time; try again"),
     ("missing_credentials", "Home Assistant has no credential for it; apply first"),
     ("missing_configuration", "the integration takes no credential in this Home Assistant"),
-    (
-        "no_url_available",
-        "Home Assistant does not know its own URL: set it in its network settings",
-    ),
+    ("no_url_available", "Home Assistant has no URL configured: set it in its network settings"),
     (
         "oauth_implementation_unavailable",
         "Home Assistant cannot offer the credential: the integration could not be loaded",
@@ -38,17 +35,17 @@ const REASONS: &[(&str, &str)] = &[
     ),
     ("unique_id_mismatch", "consent was given for another account than the one that is linked"),
     ("access_denied", "consent was refused at the provider"),
-    ("expired_token", "nobody typed the code in before it expired"),
-    ("code_expired", "nobody typed the code in before it expired"),
+    ("expired_token", "the code expired before it was entered"),
+    ("code_expired", "the code expired before it was entered"),
     ("exchange_finished_entry_exists", "this account is linked already"),
     ("cannot_connect", "Home Assistant could not reach the provider; try again later"),
     ("connection_error", "Home Assistant could not reach the provider; try again later"),
     ("timeout_connect", "Home Assistant could not reach the provider in time; try again later"),
-    ("invalid_access_token", "the provider did not take the token that it gave"),
+    ("invalid_access_token", "the provider rejected the token that it had issued"),
     ("access_not_configured", "the provider's API is not enabled for this client; enable it there"),
     ("missing_requirement", "Home Assistant could not install what the integration needs"),
     ("not_implemented", "the integration cannot be set up this way"),
-    ("unknown", "Home Assistant does not know why; its log may"),
+    ("unknown", "Home Assistant gave no reason; its log may say why"),
 ];
 
 /// Whether a flow that ended for this reason has linked its account.

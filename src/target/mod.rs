@@ -69,7 +69,7 @@ pub enum Refusal {
         domain: Domain,
     },
     /// The id names another credential by now.
-    #[error("it was changed by somebody else meanwhile")]
+    #[error("it was changed elsewhere in the meantime")]
     Changed,
     /// The integration takes no credentials there.
     #[error("{domain} takes no application credentials there")]

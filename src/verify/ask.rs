@@ -26,7 +26,7 @@ impl ProviderClients {
     pub(super) async fn ask(&self, question: &Question) -> Verdict {
         let Some(address) = question.address() else { return Verdict::NoAddress };
         let Ok(url) = Url::parse(address) else {
-            return Verdict::Unclear("its address is no URL".to_owned());
+            return Verdict::Unclear("its address is not a URL".to_owned());
         };
         match self.client_for(&url) {
             Ok(client) => ask(client, question, url).await,

@@ -44,11 +44,13 @@ fn by_status(status: StatusCode) -> Option<Verdict> {
     let unclear = |why: &str| Some(Verdict::Unclear(format!("{why} ({status})")));
     match status {
         _ if status.is_server_error() => Some(Verdict::Unreachable(format!("it answers {status}"))),
-        _ if status.is_redirection() => unclear("it sends us elsewhere, where nothing is sent"),
+        _ if status.is_redirection() => {
+            unclear("it redirects to another address, which is not followed")
+        }
         StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::GONE => {
             unclear("there is no token endpoint")
         }
-        StatusCode::TOO_MANY_REQUESTS => unclear("it has been asked too often"),
+        StatusCode::TOO_MANY_REQUESTS => unclear("it received too many requests"),
         _ => None,
     }
 }

@@ -93,7 +93,7 @@ async fn post(client: &reqwest::Client, address: &Secret, body: &[u8], stop: &St
 }
 
 fn client(address: &str) -> Result<reqwest::Client, String> {
-    let url = reqwest::Url::parse(address).map_err(|_| "its address is no URL".to_owned())?;
+    let url = reqwest::Url::parse(address).map_err(|_| "its address is not a URL".to_owned())?;
     Network::default().client(&url)?.build().map_err(http::innermost)
 }
 

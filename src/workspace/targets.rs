@@ -32,7 +32,7 @@ pub enum SelectionError {
     #[error("there are several targets: name one of {}", .0.join(", "))]
     Several(Vec<String>),
     /// A folder has no users.
-    #[error("nobody can sign in to a configuration folder")]
+    #[error("cannot sign in to a configuration folder")]
     NotHomeAssistant,
 }
 

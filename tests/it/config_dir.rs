@@ -214,7 +214,7 @@ fn a_damaged_file_is_told_and_left() {
     let text = r#"{"version": 1, "data": {"items": [{"client_secret": "MARKED", ]}}"#;
     house.write(".storage/application_credentials", text);
     let Err(TargetError::Storage(told)) = observe(house.folder.path()) else { panic!("read") };
-    assert!(told.contains("application_credentials: it is no JSON (line 1, "), "{told}");
+    assert!(told.contains("application_credentials: it is not JSON (line 1, "), "{told}");
     assert!(told.contains("restore it from a backup"), "{told}");
     assert!(!told.contains("MARKED"), "{told}");
     assert_eq!(reason(&house.execute(vec![create("a"), create("b")])), told);

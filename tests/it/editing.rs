@@ -133,7 +133,7 @@ fn edit_keeps_the_file_where_anything_is_wrong() {
     let path = desk.project.join(MANIFEST);
     let script = format!("sed -i 's/m4rk3d-two/x/' \"$1\"; echo '# another' >>{}", path.display());
     let ran = desk.edit(MANIFEST, &script).status(1).run();
-    assert!(ran.stderr.contains("changed by somebody else"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("changed elsewhere"), "{}", ran.stderr);
     assert_eq!(desk.text(MANIFEST), other);
 }
 

@@ -345,7 +345,7 @@ fn ha_consent_that_comes_too_late_is_void() {
     let linking = anna();
     let authorizing = begin(&linking, &["--timeout", "1"]);
     let link = authorizing.link.clone();
-    authorizing.fails("nobody consented within 1 s; the link is void now");
+    authorizing.fails("no consent within 1 s; the link is no longer valid");
     is_clean(&linking);
     let back = linking.provider.consent(&link).location.unwrap();
     let query = back.split_once('?').unwrap().1;
@@ -354,7 +354,7 @@ fn ha_consent_that_comes_too_late_is_void() {
 
     let authorizing = begin(&linking, &[]);
     authorizing.running.signal(rustix::process::Signal::INT);
-    authorizing.fails("interrupted; the link is void now");
+    authorizing.fails("interrupted; the link is no longer valid");
     is_clean(&linking);
 }
 
@@ -363,7 +363,7 @@ fn ha_that_restarts_while_consent_is_pending_is_told() {
     let mut linking = anna();
     let authorizing = begin(&linking, &[]);
     linking.ha.restart();
-    authorizing.fails("begin again when it is back");
+    authorizing.fails("start again when it is back");
     is_clean(&linking);
     let authorizing = begin(&linking, &[]);
     visit(&authorizing.consent(&linking.provider));

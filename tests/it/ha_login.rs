@@ -182,7 +182,7 @@ fn ha_lets_a_person_in_and_out() {
     assert!(known(&ha).is_empty() && person.sessions().is_empty());
     person.appcred().args(["list"]).status(1).run();
     let ran = person.appcred().args(["logout"]).status(1).run();
-    assert!(ran.stderr.contains("nobody is signed in to home"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("you are not signed in to home"), "{}", ran.stderr);
 }
 
 #[test]
@@ -196,7 +196,10 @@ fn ha_is_signed_in_to_by_what_belongs_to_the_sign_in_alone() {
     let mut forged = back.clone();
     forged.query_pairs_mut().clear().append_pair("code", "theirs").append_pair("state", "theirs");
     let page = visit(forged.as_str());
-    assert!(page.status == 400 && page.text.contains("Nobody waits for this"), "{page:?}");
+    assert!(
+        page.status == 400 && page.text.contains("appcred is not waiting for this"),
+        "{page:?}"
+    );
     let mut without = back.clone();
     without.set_query(Some("code=theirs"));
     assert_eq!(visit(without.as_str()).status, 400);
@@ -307,7 +310,7 @@ fn nobody_signs_in_without_an_identity_or_to_what_is_no_house() {
     let ran = login(&[]).status(1).run();
     assert_eq!(ran.stderr, "error: there are several targets: name one of a, b\n");
     let ran = login(&["c"]).status(1).run();
-    assert_eq!(ran.stderr, "error: nobody can sign in to a configuration folder\n");
+    assert_eq!(ran.stderr, "error: cannot sign in to a configuration folder\n");
     let ran = login(&["d"]).status(1).run();
     assert_eq!(ran.stderr, "error: there is no target `d`; there are: a, b, c\n");
 }
@@ -323,7 +326,7 @@ fn a_port_that_is_taken_is_told() {
         .args(["login", "--no-browser", "--port", &port])
         .status(1)
         .run();
-    assert!(ran.stderr.contains("choose another by --port"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("choose another with --port"), "{}", ran.stderr);
 }
 
 #[test]

@@ -162,7 +162,8 @@ fn an_identity_that_git_takes_in_is_told_and_one_that_it_ignores_is_not() {
     git(project.path(), &["init", "--quiet"]);
     let said = validate(&project).run().stderr;
     for file in ["keys/own.txt", "keys/ssh"] {
-        let expected = format!("warning: {file} holds an age identity, and Git takes it in");
+        let expected =
+            format!("warning: {file} contains an age identity, and Git does not ignore it");
         assert!(said.contains(&expected), "{said}");
     }
     assert_eq!(said.matches("warning:").count(), 2, "{said}");
@@ -170,7 +171,7 @@ fn an_identity_that_git_takes_in_is_told_and_one_that_it_ignores_is_not() {
     validate(&project).stderr("").run();
     git(project.path(), &["add", "--force", "keys/own.txt"]);
     let said = validate(&project).args(["--strict"]).status(1).run().stderr;
-    assert!(said.contains("error: keys/own.txt holds an age identity"), "{said}");
+    assert!(said.contains("error: keys/own.txt contains an age identity"), "{said}");
     assert!(!said.contains(&identity));
 }
 
@@ -282,7 +283,7 @@ fn a_repository_of_another_user_is_reported_as_not_checked() {
     // Git's own way to test what it does with a repository of somebody else.
     let of_another = || validate(&project).env("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1");
     let said = of_another().run().stderr;
-    assert!(said.contains("warning: it cannot be checked whether Git takes in secrets"), "{said}");
+    assert!(said.contains("warning: cannot check whether Git tracks secrets"), "{said}");
     assert!(said.contains("another user") && said.contains("safe.directory"), "{said}");
     of_another().args(["--strict"]).status(1).run();
     let said = of_another().args(["--history"]).status(1).run().stderr;
@@ -295,7 +296,7 @@ fn a_repository_of_another_user_is_reported_as_not_checked() {
         .env("GIT_CONFIG_KEY_0", "safe.directory")
         .env("GIT_CONFIG_VALUE_0", &folder);
     let said = allowed.run().stderr;
-    assert!(said.contains("keys.txt holds an age identity"), "{said}");
+    assert!(said.contains("keys.txt contains an age identity"), "{said}");
     // Without git at all, too.
     let said = validate(&project).env("PATH", "/nowhere").args(["--strict"]).status(1).run().stderr;
     assert!(said.contains("cannot run git"), "{said}");

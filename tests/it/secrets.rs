@@ -175,7 +175,7 @@ fn what_cannot_be_decrypted_names_the_entry_and_counts_recipients() {
     house.project.write("appcred.yaml", "targets: {home: {config_dir: ha}}\n");
     house.declare(&[house.entry("spotify", "Family", "family", "m4rk3d-one")]);
     let ran = Appcred::new().in_dir(house.project.path()).args(["plan"]).status(1).run();
-    let expected = "cannot read the client_secret of `family`: it is encrypted to 1 recipient and no age identity is at hand";
+    let expected = "cannot read the client_secret of `family`: it is encrypted to 1 recipient, and no age identity was found";
     assert!(ran.stderr.contains(expected), "{}", ran.stderr);
     assert!(ran.stderr.contains("credentials/all.yaml:6:7"), "{}", ran.stderr);
     assert!(!ran.stderr.contains("BEGIN AGE"), "{}", ran.stderr);
@@ -187,7 +187,7 @@ fn what_cannot_be_decrypted_names_the_entry_and_counts_recipients() {
         .status(1)
         .run();
     assert!(
-        ran.stderr.contains("none of which the age identities at hand open (1 tried)"),
+        ran.stderr.contains("and none of the age identities found can decrypt it (1 tried)"),
         "{}",
         ran.stderr
     );

@@ -343,7 +343,7 @@ fn a_snapshot_that_is_old_or_none_is_refused() {
     assert!(told.contains("and --max-age allows 7 days: take a new one"), "{told}");
     project.write("s.json", "{\"client_secret\": \"m4rk3d-new\"}");
     let told = plan(&[], 1).stderr;
-    assert!(told.contains("it is no snapshot"), "{told}");
+    assert!(told.contains("it is not a snapshot"), "{told}");
     search("the refusal", &told);
 
     project.write("b", "a file where a folder should be");

@@ -197,9 +197,9 @@ fn sops_recipients_any_of_which_opens() {
     let told = |identities: &[&str]| with(identities).unwrap_err().to_string();
     assert_eq!(
         told(&[&third]),
-        "secrets.yaml: it is encrypted to 2 recipients, none of which the age identities at hand open (1 tried)"
+        "secrets.yaml: it is encrypted to 2 recipients, and none of the age identities found can decrypt it (1 tried)"
     );
-    assert!(told(&[]).contains("encrypted to 2 recipients and no age identity"), "{}", told(&[]));
+    assert!(told(&[]).contains("encrypted to 2 recipients, and no age identity"), "{}", told(&[]));
 }
 
 #[test]
@@ -285,7 +285,7 @@ fn sops_changes_are_refused_and_named() {
     let (one, two) = (value("one:"), value("two:"));
     let swapped =
         |text: &str, a: &str, b: &str| text.replace(a, "(a)").replace(b, a).replace("(a)", b);
-    let mac = "it was changed after it was encrypted: its MAC does not fit";
+    let mac = "it was changed after it was encrypted: its MAC does not match";
     let itself = "its MAC, or the time of its last change, was changed after it was encrypted";
     for (what, changed, told) in [
         (
@@ -309,12 +309,12 @@ fn sops_changes_are_refused_and_named() {
         (
             "a value in clear",
             text.replace(&two, "hunter3"),
-            "the value of `two` stands in clear, and should be encrypted",
+            "the value of `two` is in plain text, and should be encrypted",
         ),
         (
             "a number in clear",
             text.replace(&two, "3"),
-            "the value of `two` stands in clear, and should be encrypted",
+            "the value of `two` is in plain text, and should be encrypted",
         ),
         ("another clear value", text.replace("clear_unencrypted: x", "clear_unencrypted: y"), mac),
         ("another time", text.replace("lastmodified: \"2", "lastmodified: \"1"), itself),
@@ -332,7 +332,7 @@ fn sops_changes_are_refused_and_named() {
         (
             "an alias",
             text.replace(&two, "*x").replacen("one: ", "one: &x ", 1),
-            "its `sops` part fits no file with aliases, which SOPS never writes",
+            "its `sops` part cannot be in a file with aliases, which SOPS never writes",
         ),
     ] {
         scene.project.write("secrets.yaml", &changed);

@@ -154,10 +154,10 @@ fn sops_documents_of_other_forms_stay_as_they_are() {
         let opened = SopsDocument::open(&text, &vault);
         opened.and_then(|document| document.unwrap().clear().map(|_| ())).unwrap_err().to_string()
     };
-    assert_eq!(told("a.json", "{\"a\": \"b\"}"), "it is JSON, which only `sops` itself changes");
+    assert_eq!(told("a.json", "{\"a\": \"b\"}"), "it is JSON, which only `sops` can change");
     assert_eq!(
         told("a.yaml", "a: b\n---\nc: d\n"),
-        "it has several documents in one file, which only `sops` itself changes"
+        "it has several documents in one file, which only `sops` can change"
     );
     scene.project.write("a.yaml", "a: b\nc_unencrypted: d\n");
     let text = scene.encrypt("a.yaml", &[]);
@@ -165,14 +165,14 @@ fn sops_documents_of_other_forms_stay_as_they_are() {
     for (body, why) in [
         (
             "a: &x b\nc: *x\n",
-            "the SOPS document is refused: its `sops` part fits no file with aliases, which SOPS never writes",
+            "the SOPS document is refused: its `sops` part cannot be in a file with aliases, which SOPS never writes",
         ),
         (
             "a: !env_var b\n",
             "line 1 is written in a way that cannot be changed in place: change it by hand",
         ),
-        ("a: b\nsops: {}\n", "it has a part `sops` of its own, which only `sops` itself changes"),
-        ("a: [\n", "the SOPS document is refused: it is no whole YAML or JSON"),
+        ("a: b\nsops: {}\n", "it has a part `sops` of its own, which only `sops` can change"),
+        ("a: [\n", "the SOPS document is refused: it is not complete YAML or JSON"),
     ] {
         assert_eq!(document.seal(body, NOW).unwrap_err().to_string(), why);
     }

@@ -122,7 +122,7 @@ fn sops_manifest_is_read_and_its_clear_parts_are_guarded_too() {
 
     let sealed = fs::read_to_string(scene.project.join(manifest)).unwrap();
     scene.project.write(manifest, &sealed.replace("domain: spotify", "domain: twitch"));
-    scene.is_refused("cannot read the client_secret of `a`: the SOPS document is refused: it was changed after it was encrypted: its MAC does not fit");
+    scene.is_refused("cannot read the client_secret of `a`: the SOPS document is refused: it was changed after it was encrypted: its MAC does not match");
     scene
         .project
         .write(manifest, &sealed.replace("client_secret: ENC", "client_secret: !!str ENC"));
@@ -194,7 +194,7 @@ fn secrets_files_may_be_encrypted_in_every_way() {
     scene.gives("a", "hunter2");
     let lost = scene.told(Appcred::new().in_dir(scene.project.path()));
     assert!(
-        lost.contains("secrets.yaml: it is encrypted to 1 recipient and no age identity"),
+        lost.contains("secrets.yaml: it is encrypted to 1 recipient, and no age identity"),
         "{lost}"
     );
 }
@@ -248,7 +248,7 @@ fn no_way_out_of_the_project_is_taken_unless_allowed() {
     ];
     for way in &ways {
         scene.declare("a", way);
-        scene.is_refused("lies outside of the project");
+        scene.is_refused("is outside the project");
     }
     let allowed = "allow_outside_files: true\ntargets: {home: {config_dir: ha}}\n";
     scene.project.write("appcred.yaml", allowed);
@@ -270,7 +270,7 @@ fn credentials_of_systemd_are_known() {
     let way = format!("../{}/key", outside.path().file_name().unwrap().display());
     scene.declare("a", &format!("!file ${{CREDENTIALS_DIRECTORY}}/{way}"));
     let told = scene.told(with());
-    assert!(told.contains("lies outside of the project"), "{told}");
+    assert!(told.contains("is outside the project"), "{told}");
 }
 
 #[test]
@@ -311,7 +311,7 @@ fn plugins_of_age_decrypt() {
     let told = scene.told(with("/usr/bin:/bin"));
     assert!(told.contains("needs the program age-plugin-open, which is not in PATH"), "{told}");
     let told = scene.told(with(&path).env("PLUGIN_ASKS", "1"));
-    assert!(told.contains("asks for something, and nobody answered on a terminal"), "{told}");
+    assert!(told.contains("needs input, and none was entered on a terminal"), "{told}");
 }
 
 #[test]

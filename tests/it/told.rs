@@ -78,7 +78,7 @@ fn an_editor_that_fails_leaves_the_file() {
     let project = down();
     let ran = appcred(&project).env("EDITOR", "false").env("PATH", "/usr/bin:/bin");
     let ran = ran.args(["edit", "credentials/a.yaml"]).status(1).run();
-    let told = "error: credentials/a.yaml stays as it was: the editor `false` ended with";
+    let told = "error: credentials/a.yaml was not changed: the editor `false` ended with";
     assert!(ran.stderr.starts_with(told), "{}", ran.stderr);
 }
 

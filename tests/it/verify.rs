@@ -280,7 +280,9 @@ fn answers_of_another_kind() -> Vec<Row> {
         (
             "/moved",
             answer("307 Temporary Redirect", "location: /client\r\n", ""),
-            unclear("it sends us elsewhere, where nothing is sent (307 Temporary Redirect)"),
+            unclear(
+                "it redirects to another address, which is not followed (307 Temporary Redirect)",
+            ),
         ),
         (
             "/none",
@@ -290,7 +292,7 @@ fn answers_of_another_kind() -> Vec<Row> {
         (
             "/often",
             answer("429 Too Many Requests", JSON, r#"{"error":"invalid_client"}"#),
-            unclear("it has been asked too often (429 Too Many Requests)"),
+            unclear("it received too many requests (429 Too Many Requests)"),
         ),
         (
             "/down",

@@ -50,13 +50,17 @@ fn keygen_writes_once_and_never_into_a_repository() {
     let before = fs::read_to_string(&key).unwrap();
     assert!(before.contains(recipient));
     let ran = Appcred::new().args(["keygen", "--output", key.to_str().unwrap()]).status(1).run();
-    assert!(ran.stderr.contains("is there already"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("already exists and was not changed"), "{}", ran.stderr);
     assert_eq!(fs::read_to_string(&key).unwrap(), before);
 
     fs::create_dir(home.join(".git")).unwrap();
     let inside = home.join("keys/other.txt");
     let ran = Appcred::new().args(["keygen", "--output", inside.to_str().unwrap()]).status(1).run();
-    assert!(ran.stderr.contains("never goes into one") && !inside.exists(), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("never put an identity into a repository") && !inside.exists(),
+        "{}",
+        ran.stderr
+    );
 }
 
 #[test]
@@ -71,7 +75,7 @@ fn a_project_begins_with_init_add_and_apply() {
     let recipient = identity.lines().next().unwrap().rsplit(' ').next().unwrap();
     assert!(text("appcred.yaml").contains(&format!("- {recipient}\n")));
     let ran = appcred().args(["init"]).status(1).run();
-    assert!(ran.stderr.contains("stays as it is"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("already exists and was not changed"), "{}", ran.stderr);
     appcred().args(["validate"]).stdout("Valid: 0 entries.\n").stderr("").run();
 
     let add = ["add", "--domain", "spotify", "--client-id", "4f5c0a", "--secret-stdin"];
@@ -106,7 +110,7 @@ fn encrypt_changes_secrets_in_clear_and_nothing_else() {
     }
     let held = kept.applied();
     assert!(held.contains("first-secret") && held.contains("second-secret"), "{held}");
-    kept.appcred().args(["encrypt"]).stdout("Nothing stands in clear.\n").run();
+    kept.appcred().args(["encrypt"]).stdout("No secret is in plain text.\n").run();
     assert_eq!(kept.text("credentials/all.yaml"), after);
     let ran = kept.appcred().args(["encrypt", "-"]).stdin("piped\n").run();
     assert!(ran.stdout.starts_with("-----BEGIN AGE ENCRYPTED FILE-----\n"), "{}", ran.stdout);
@@ -134,7 +138,7 @@ fn sops_manifests_take_new_entries() {
     let read = sops(kept.project.path(), &kept.identity, ["--decrypt", "credentials/a.yaml"]);
     assert!(read.contains("first-secret") && read.contains("second-secret"), "{read}");
     assert!(kept.applied().contains("second-secret"));
-    kept.appcred().args(["encrypt"]).stdout("Nothing stands in clear.\n").stderr("").run();
+    kept.appcred().args(["encrypt"]).stdout("No secret is in plain text.\n").stderr("").run();
 
     kept.project
         .write("appcred.yaml", &format!("{}allow_plaintext: true\n", kept.text("appcred.yaml")));
@@ -144,7 +148,7 @@ fn sops_manifests_take_new_entries() {
         .write("appcred.yaml", &kept.text("appcred.yaml").replace("allow_plaintext: true\n", ""));
     let ran = kept.appcred().args(["encrypt"]).status(1).run();
     assert!(
-        ran.stderr.contains("a secret stands in clear in this SOPS document"),
+        ran.stderr.contains("a secret is in plain text in this SOPS document"),
         "{}",
         ran.stderr
     );

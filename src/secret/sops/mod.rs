@@ -22,7 +22,7 @@ use thiserror::Error;
 
 use super::{SecretResolver, Unreadable};
 use crate::model::Secret;
-use crate::model::sops::{Fault, Parts, Tree};
+use crate::model::sops::{Parts, SopsFault, Tree};
 
 pub(super) use cipher::SEALED;
 pub(super) use document::{ciphertext, in_json, in_text, in_yaml, is_document};
@@ -34,7 +34,7 @@ pub use write::{SopsDocument, Unwritten};
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum SopsProblem {
     /// It is neither YAML nor JSON.
-    #[error("it is no whole YAML or JSON")]
+    #[error("it is not complete YAML or JSON")]
     Syntax,
     /// What SOPS wrote about the document is not as SOPS writes it.
     #[error("its `sops` part {0}")]
@@ -46,10 +46,10 @@ pub enum SopsProblem {
     #[error("the value of {0} was changed or moved after it was encrypted")]
     Value(String),
     /// A value in clear where none may be.
-    #[error("the value of {0} stands in clear, and should be encrypted")]
+    #[error("the value of {0} is in plain text, and should be encrypted")]
     Clear(String),
     /// Something was added, taken away, moved or changed.
-    #[error("it was changed after it was encrypted: its MAC does not fit")]
+    #[error("it was changed after it was encrypted: its MAC does not match")]
     Mac,
     /// The MAC itself, or the time of the last change.
     #[error("its MAC, or the time of its last change, was changed after it was encrypted")]
@@ -62,10 +62,10 @@ impl SopsProblem {
         match self {
             Self::NoAge(_) => "add one to .sops.yaml and run `sops updatekeys FILE`",
             Self::Syntax | Self::Metadata(_) => {
-                "bring back the file as SOPS wrote it, or encrypt it again"
+                "restore the file as SOPS wrote it, or encrypt it again"
             }
             Self::Value(_) | Self::Clear(_) | Self::Mac | Self::MacItself => {
-                "bring back the file as SOPS wrote it, and change it with `appcred edit FILE` or `sops edit FILE` only"
+                "restore the file as SOPS wrote it, and change it with `appcred edit FILE` or `sops edit FILE` only"
             }
         }
     }
@@ -74,7 +74,7 @@ impl SopsProblem {
 /// Opens a document that holds one value.
 pub(super) fn only_value(
     text: &str,
-    parts: Result<Parts, Fault>,
+    parts: Result<Parts, SopsFault>,
     vault: &SecretResolver,
 ) -> Result<Secret, Unreadable> {
     let parts = parts.map_err(SopsProblem::from)?;
@@ -84,7 +84,7 @@ pub(super) fn only_value(
 /// Opens a document: its values by the keys that lead to them, as in `home/spotify`.
 pub(super) fn by_name(
     text: &str,
-    parts: Result<Parts, Fault>,
+    parts: Result<Parts, SopsFault>,
     vault: &SecretResolver,
 ) -> Result<BTreeMap<String, Result<Secret, Unreadable>>, Unreadable> {
     let parts = parts.map_err(SopsProblem::from)?;

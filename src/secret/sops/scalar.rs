@@ -11,7 +11,7 @@ pub(super) enum Meaning {
     Other(Other),
 }
 
-/// A value that is no text.
+/// A value that is not text.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Other {
     /// What SOPS calls its type.
@@ -143,7 +143,7 @@ pub(super) fn canonical(kind: &str, bytes: &[u8]) -> Option<Zeroizing<Vec<u8>>> 
     Some(Zeroizing::new(text.into_bytes()))
 }
 
-/// A value that is no text as it is written in YAML, so that it means the same again.
+/// A value that is not text as it is written in YAML, so that it means the same again.
 pub(super) fn written(kind: &str, hashed: &str) -> String {
     match (kind, hashed) {
         ("bool", value) => value.to_ascii_lowercase(),

@@ -13,7 +13,7 @@ use super::plain::{Plain, Plains};
 use super::selection::KeyRule;
 use crate::diagnostic::shown;
 use crate::model::Secret;
-use crate::model::sops::{Document, Metadata, Path, Tree};
+use crate::model::sops::{Metadata, Path, SopsDocument, Tree};
 use crate::secret::{Identities, SecretResolver, Unreadable, age};
 
 /// A document that was opened.
@@ -38,7 +38,7 @@ pub(super) struct VerifiedValue {
 impl DecryptedDocument {
     /// Opens a document of a manifest by whoever can.
     pub(in crate::secret) fn of(
-        document: &Document,
+        document: &SopsDocument,
         vault: &SecretResolver,
     ) -> Result<Self, Unreadable> {
         Self::new(document.tree().map_err(SopsProblem::from)?, vault)
@@ -101,7 +101,7 @@ impl DecryptedDocument {
     pub(in crate::secret) fn at(
         &self,
         at: usize,
-        document: &Document,
+        document: &SopsDocument,
     ) -> Result<Secret, Unreadable> {
         let leaf = document.tree().map_err(SopsProblem::from)?.parts.leaf_at(at);
         let known =
@@ -172,7 +172,7 @@ fn data_key(
         match age::decrypt(recipient.enc.of(document).as_bytes(), identities) {
             Ok(key) => {
                 let key = DataKey::new(key);
-                return key.ok_or(SopsProblem::Metadata("holds a key of a wrong length").into());
+                return key.ok_or(SopsProblem::Metadata("has a key of the wrong length").into());
             }
             // A recipient whose identity is not here is no reason to stop.
             Err(Unreadable::NoIdentity { .. }) => {

@@ -13,7 +13,7 @@ use super::old::{PreviousCiphertext, stretch};
 use super::plain::{Plain, Plains};
 use super::unlocked::{DecryptedDocument, Places, name};
 use super::{Patterns, SopsProblem, scalar};
-use crate::model::sops::{Fault, Form, Leaf, Metadata, Parts, Recipient, Tree};
+use crate::model::sops::{Leaf, Metadata, Parts, ScalarStyle, SopsFault, SopsRecipient, Tree};
 use crate::secret::seal::{AgeEncryptError, bare, seal};
 use crate::secret::{SecretResolver, Unreadable};
 use crate::yaml;
@@ -34,13 +34,13 @@ pub enum Unwritten {
     #[error(transparent)]
     Encrypt(#[from] AgeEncryptError),
     /// It has another form than those that are written here.
-    #[error("{0}, which only `sops` itself changes")]
+    #[error("{0}, which only `sops` can change")]
     Form(&'static str),
     /// What was written is not what it should be.
-    #[error("it would not be read as it should be: {0}")]
+    #[error("it would not be read back correctly: {0}")]
     Wrong(SopsProblem),
     /// No random numbers.
-    #[error("the system gives no random numbers")]
+    #[error("the operating system provides no random numbers")]
     NoRandom,
 }
 
@@ -130,7 +130,7 @@ impl<'t> SopsDocument<'t> {
             }
             let text = std::str::from_utf8(plain.bytes).map_err(|_| Unreadable::NotText)?;
             let written = match (plain.kind, leaf.form) {
-                (_, Form::Block | Form::Strange) | ("bytes", _) => {
+                (_, ScalarStyle::Block | ScalarStyle::Strange) | ("bytes", _) => {
                     return Err(unfit(body, leaf.at as usize).into());
                 }
                 ("str", _) => word(text),
@@ -268,7 +268,7 @@ impl<'t> SopsDocument<'t> {
     ) -> Result<bool, Unwritten> {
         let read = || {
             let parts =
-                document::in_yaml(made, &yaml::parse(made)).unwrap_or(Err(Fault::Syntax))?;
+                document::in_yaml(made, &yaml::parse(made)).unwrap_or(Err(SopsFault::Syntax))?;
             let tree = Tree { text: made, parts: &parts };
             let said = Said::read(tree, &Patterns::default())?;
             holds(&DecryptedDocument::with_key(tree, said, self.unlocked.key.clone())?, tree)
@@ -283,10 +283,10 @@ impl<'t> SopsDocument<'t> {
     /// Where its recipients stand elsewhere than SOPS puts them.
     pub fn rekeyed(&self, recipients: &[String], anew: bool) -> Result<Option<String>, Unwritten> {
         if !self.metadata()?.groups.is_empty() {
-            return Err(Unwritten::Form("its recipients stand in key groups"));
+            return Err(Unwritten::Form("its recipients are in key groups"));
         }
         let before = metadata::recipients(self.metadata()?)?;
-        let named = |old: &Recipient| bare(old.recipient.of(self.text));
+        let named = |old: &SopsRecipient| bare(old.recipient.of(self.text));
         let mut wanted: Vec<String> = Vec::new();
         for recipient in recipients.iter().map(|recipient| bare(recipient)) {
             if !wanted.contains(&recipient) {
@@ -309,7 +309,8 @@ impl<'t> SopsDocument<'t> {
         let is_meant = self.read_again(&made, |_, tree| {
             let after = tree.parts.metadata.iter().map(metadata::recipients).next();
             let after = after.unwrap_or(Ok(&[]))?;
-            let named = |after: &Recipient, wanted: &String| after.recipient.of(&made) == wanted;
+            let named =
+                |after: &SopsRecipient, wanted: &String| after.recipient.of(&made) == wanted;
             let is_same = |(after, wanted)| named(after, wanted);
             Ok(after.len() == wanted.len() && after.iter().zip(&wanted).all(is_same))
         });
@@ -334,15 +335,17 @@ fn put(
 ) -> Result<(), YamlEditError> {
     let at = leaf.at as usize;
     match leaf.form {
-        Form::Word => changes.replace(stretch(leaf), sealed),
-        Form::Flow if sealed.starts_with(['"', '\'']) => changes.replace(stretch(leaf), sealed),
-        Form::Flow => changes.replace(stretch(leaf), quoted(sealed)),
-        Form::Block => {
+        ScalarStyle::Word => changes.replace(stretch(leaf), sealed),
+        ScalarStyle::Flow if sealed.starts_with(['"', '\'']) => {
+            changes.replace(stretch(leaf), sealed)
+        }
+        ScalarStyle::Flow => changes.replace(stretch(leaf), quoted(sealed)),
+        ScalarStyle::Block => {
             let header = block_header(text, at).ok_or_else(|| unfit(text, at))?;
             changes.replace(header, sealed);
             changes.replace(line_start(text, at)..block_end(text, at), "");
         }
-        Form::Strange => return Err(unfit(text, at)),
+        ScalarStyle::Strange => return Err(unfit(text, at)),
     }
     Ok(())
 }

@@ -67,7 +67,7 @@ fn home_assistants(folder: &Path) -> Result<Option<FileLock>, Refusal> {
     let path = folder.join(HOME_ASSISTANTS);
     let failed = |why: io::Error| {
         Refusal::Failed(format!(
-            "cannot tell by {} whether Home Assistant runs there: {why}",
+            "cannot determine from {} whether Home Assistant runs there: {why}",
             path.display()
         ))
     };

@@ -1,6 +1,6 @@
 //! HA's storage files: text in, nouns out, and text again. No file is touched here.
 //!
-//! Whatever is not ours stays as it was read, to the byte of each value: unknown fields, numbers
+//! Whatever is not ours was not changed read, to the byte of each value: unknown fields, numbers
 //! beyond 64 bits, the order of everything. A value is taken apart only as far as it is needed.
 
 use std::collections::BTreeMap;
@@ -25,7 +25,7 @@ const EMPTY: &str = r#"{"version": 1, "minor_version": 1, "key": "application_cr
 #[derive(Debug, Error, PartialEq, Eq)]
 pub(super) enum StorageError {
     #[error(
-        "it is no JSON (line {line}, column {column}); Home Assistant would set it aside and start without what is in it: restore it from a backup, or delete it"
+        "it is not JSON (line {line}, column {column}); Home Assistant would set it aside and start without what is in it: restore it from a backup, or delete it"
     )]
     Syntax { line: usize, column: usize },
     #[error(
@@ -33,7 +33,7 @@ pub(super) enum StorageError {
     )]
     Shape(String),
     #[error(
-        "it is of another major version than 1, the only one known here: a newer appcred may know it"
+        "it is of another major version than 1, the only one that is supported: a newer appcred may support it"
     )]
     Version,
 }
@@ -290,11 +290,11 @@ fn kept(fields: RawFields<'_>, apart: &str) -> OwnedFields {
 /// Reads one item; the error says what is wrong with it.
 fn credential(text: &RawValue) -> Result<Credential, String> {
     let fields: RawFields<'_> =
-        serde_json::from_str(text.get()).map_err(|_| "is no mapping".to_owned())?;
+        serde_json::from_str(text.get()).map_err(|_| "is not a mapping".to_owned())?;
     let text = |name: &str| match fields.get(name) {
         None => Ok(None),
         Some(value) => serde_json::from_str::<Option<SmolStr>>(value.get())
-            .map_err(|_| format!("has a `{name}` that is no text")),
+            .map_err(|_| format!("has a `{name}` that is not text")),
     };
     let required = |name: &str| text(name)?.ok_or_else(|| format!("has no `{name}`"));
     Ok(Credential {

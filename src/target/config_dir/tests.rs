@@ -110,9 +110,9 @@ fn of_one_id_the_later_item_stands_in_the_place_of_the_first() {
 #[test]
 fn damage_is_told_without_values() {
     let told = |text: &str| CredentialStorage::parse(Some(text)).err().unwrap().to_string();
-    assert!(told("").contains("no JSON (line 1, column 0)"));
+    assert!(told("").contains("not JSON (line 1, column 0)"));
     assert!(
-        told(r#"{"version": 1, "data": {"items": [{"client_secret": "SECRET"#).contains("no JSON")
+        told(r#"{"version": 1, "data": {"items": [{"client_secret": "SECRET"#).contains("not JSON")
     );
     assert_eq!(
         CredentialStorage::parse(Some(r#"{"version": 2, "data": 1}"#)).err(),
@@ -127,12 +127,12 @@ fn damage_is_told_without_values() {
         (r#"{"version": 1, "data": {"items": "SECRET"}}"#, "wrong kind"),
         (
             r#"{"version": 1, "data": {"items": ["SECRET"]}}"#,
-            "number 1 of its `data.items` is no mapping",
+            "number 1 of its `data.items` is not a mapping",
         ),
         (r#"{"version": 1, "data": {"items": [{"domain": "SECRET"}]}}"#, "has no `id`"),
         (
             r#"{"version": 1, "data": {"items": [{"id": "a", "domain": "d", "client_secret": 90210}]}}"#,
-            "has a `client_secret` that is no text",
+            "has a `client_secret` that is not text",
         ),
     ] {
         let told = told(text);

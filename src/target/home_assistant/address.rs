@@ -28,7 +28,7 @@ impl Address {
             })?;
         if !base.username().is_empty() || base.password().is_some() {
             return Err(fault(
-                "the URL must not hold a user or password; Home Assistant takes a token",
+                "the URL must not contain a user or password; Home Assistant needs an access token",
             ));
         }
         base.set_query(None);

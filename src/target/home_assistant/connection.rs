@@ -320,7 +320,7 @@ async fn receive(stream: &mut SplitStream<Socket>, in_flight: &InFlight) -> Stri
                     }
                 }
                 Err(error) => {
-                    return format!("it sent what is no message ({})", without_values(&error));
+                    return format!("it sent an invalid message ({})", without_values(&error));
                 }
             },
             Ok(Some(Ok(Message::Close(Some(farewell))))) => {
@@ -334,7 +334,7 @@ async fn receive(stream: &mut SplitStream<Socket>, in_flight: &InFlight) -> Stri
             Ok(Some(Ok(_))) | Err(_) => {}
         }
         if in_flight.is_overdue(Duration::from_secs(ANSWER_TIMEOUT_SECONDS)) {
-            return format!("silence for {ANSWER_TIMEOUT_SECONDS} seconds");
+            return format!("no message for {ANSWER_TIMEOUT_SECONDS} seconds");
         }
     }
 }

@@ -28,7 +28,7 @@ pub(super) async fn list(connection: &Connection) -> Result<Lenient<Credential>,
         connection.ask::<Lenient<CredentialMessage>>(Command::ListCredentials).await?;
     unreadable.iter_mut().for_each(|id| *id = format!("the credential {id} cannot be read"));
     let without_secret = items.iter().filter_map(CredentialMessage::without_secret);
-    unreadable.extend(without_secret.map(|id| format!("the credential {id} holds no secret")));
+    unreadable.extend(without_secret.map(|id| format!("the credential {id} has no secret")));
     Ok(Lenient { items: items.into_iter().map(Credential::from).collect(), unreadable })
 }
 
@@ -63,7 +63,7 @@ pub(super) async fn create(
     let installation = installed.ensure(&new.domain).await;
     match create_once(connection, stop, new).await {
         Err(fault) if is_no_platform(&fault) => Err(Refusal::Failed(format!(
-            "Home Assistant knows {} but cannot load it{}; its log says more",
+            "Home Assistant has {} but cannot load it{}; its log says more",
             new.domain,
             installation.err().map(|fault| format!(" ({fault})")).unwrap_or_default(),
         ))),

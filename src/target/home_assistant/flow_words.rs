@@ -6,7 +6,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::model::{
-    ConsentLink, DeviceCode, EntryId, EntryState, Field, FieldKind, FlowId, FlowStep, Form, Linked,
+    ConsentLink, CreatedAccount, DeviceCode, EntryId, EntryState, FieldKind, FlowField, FlowForm,
+    FlowId, FlowStep,
 };
 
 /// HA's answer to every call about a flow.
@@ -63,7 +64,7 @@ impl FlowResponse {
     pub(super) fn read(self, hides_secret: impl FnOnce(&str) -> bool) -> FlowStep {
         let step = self.step_id.unwrap_or_default();
         match self.kind.as_str() {
-            "form" => FlowStep::Form(Form {
+            "form" => FlowStep::Form(FlowForm {
                 step,
                 fields: self
                     .data_schema
@@ -84,7 +85,7 @@ impl FlowResponse {
             "external_done" | "progress_done" => FlowStep::Advancing,
             "progress" => FlowStep::Progress(device_code(self.description_placeholders)),
             "create_entry" => match self.result {
-                Some(entry) => FlowStep::Created(Linked {
+                Some(entry) => FlowStep::Created(CreatedAccount {
                     entry: EntryId::new(entry.entry_id),
                     title: entry.title,
                     state: EntryState::from_word(&entry.state),
@@ -100,7 +101,7 @@ impl FlowResponse {
     }
 }
 
-fn field(field: SchemaField) -> Option<Field> {
+fn field(field: SchemaField) -> Option<FlowField> {
     let SchemaField { name, required, kind, options, selector } = field;
     let kind = match (kind.as_deref(), selector) {
         (_, Some(selector)) => selected(selector),
@@ -112,7 +113,7 @@ fn field(field: SchemaField) -> Option<Field> {
         (Some("boolean"), None) => FieldKind::Flag,
         _ => FieldKind::Other,
     };
-    Some(Field { name: name?, kind, required })
+    Some(FlowField { name: name?, kind, required })
 }
 
 /// A field of the newer kind: `{"select": {"options": [...], "multiple": true}}`.

@@ -16,8 +16,8 @@ use super::rest::{FormOutcome, Rest};
 use super::{HomeAssistant, config_entries};
 use crate::integrations;
 use crate::model::{
-    ConfigEntry, Credential, Domain, EntryId, EntryState, FlowId, FlowStep, Form, HandOverError,
-    Live, Mark, Observed, OpenFlow, Purpose, Secret,
+    ConfigEntry, Credential, Domain, EntryId, EntryState, FlowForm, FlowId, FlowStep,
+    HandOverError, Live, Mark, Observed, OpenFlow, Purpose, Secret,
 };
 use crate::target::Refusal;
 
@@ -319,7 +319,7 @@ impl HomeAssistant {
             let id = FlowId::new(flow.flow_id);
             if flows.iter().all(|known: &OpenFlow| known.id != id) {
                 let step = flow.step_id.unwrap_or_default();
-                let step = FlowStep::Form(Form { step, ..Form::default() });
+                let step = FlowStep::Form(FlowForm { step, ..FlowForm::default() });
                 let (domain, purpose) = (Domain::new(flow.handler), Purpose::Again(account));
                 flows.push(OpenFlow { id, domain, purpose, step });
             }

@@ -37,7 +37,7 @@ pub(super) async fn log_in(
         return Err(unreachable(address, "it did not ask for an access token".to_owned()));
     };
     let token = to_json(&LogIn { access_token: token.expose() })
-        .map_err(|_| unreachable(address, "the access token is no text".to_owned()))?;
+        .map_err(|_| unreachable(address, "the access token is not text".to_owned()))?;
     let sent = socket.send(Message::Text(wiped_text(token))).await;
     sent.map_err(|error| unreachable(address, error.to_string()))?;
     match greeting(&mut socket, address).await? {
@@ -104,7 +104,7 @@ async fn greeting(socket: &mut Socket, address: &Address) -> Result<Greeting, Ta
         match socket.next().await {
             Some(Ok(Message::Text(text))) => {
                 return serde_json::from_str(&text).map_err(|_| {
-                    unreachable(address, "it does not speak as Home Assistant".to_owned())
+                    unreachable(address, "it does not answer as Home Assistant does".to_owned())
                 });
             }
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}

@@ -240,7 +240,7 @@ impl RestResponse {
 }
 
 fn step(answer: &RestResponse) -> Result<FlowResponse, CommandError> {
-    answer.json().map_err(|_| CommandError::Unreadable("no step of a config flow".to_owned()))
+    answer.json().map_err(|_| CommandError::Unreadable("not a step of a config flow".to_owned()))
 }
 
 async fn answered(call: RequestBuilder) -> Result<RestResponse, CommandError> {

@@ -253,7 +253,7 @@ impl Line {
                 }
             },
             RequestTokenError::Parse(..) | RequestTokenError::Other(_) => {
-                let why = "this is no answer of a token endpoint".to_owned();
+                let why = "this is not the answer of a token endpoint".to_owned();
                 self.lost(address, why).await.into()
             }
         }

@@ -65,7 +65,7 @@ pub(super) fn no_answer(address: &Address, seconds: u64) -> TargetError {
     unreachable(
         address,
         format!(
-            "no answer within {seconds} seconds; is that machine on, and does no firewall stand between?"
+            "no answer within {seconds} seconds; is that machine on, and is there no firewall in between?"
         ),
     )
 }
@@ -163,7 +163,7 @@ fn by_certificate(error: &CertificateError) -> String {
         CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
             "its certificate is one of an authority, and none of a server; make it again with `-addext basicConstraints=CA:FALSE`, and name its file as `ca_file` of the target in appcred.yaml".to_owned()
         }
-        other => format!("its certificate is not taken: {other}"),
+        other => format!("its certificate is not accepted: {other}"),
     }
 }
 

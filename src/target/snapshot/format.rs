@@ -112,9 +112,9 @@ struct SnapshotAccount {
 /// Why a text is no snapshot. It never repeats the text.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub(super) enum SnapshotError {
-    #[error("it is no JSON (line {line}, column {column})")]
+    #[error("it is not JSON (line {line}, column {column})")]
     Syntax { line: usize, column: usize },
-    #[error("it is no snapshot: take one with `appcred snapshot`")]
+    #[error("it is not a snapshot: take one with `appcred snapshot`")]
     Kind,
     #[error(
         "it is a snapshot of format {0}, and this appcred reads format {FORMAT_VERSION}: use the appcred that took it, or take a new one"
@@ -122,7 +122,7 @@ pub(super) enum SnapshotError {
     Version(u32),
     #[error("a field is missing or of the wrong kind (line {line}, column {column})")]
     Shape { line: usize, column: usize },
-    #[error("`taken_at` is no time")]
+    #[error("`taken_at` is not a time")]
     Time,
     #[error("a digest of a ciphertext has the wrong form")]
     Digest,
