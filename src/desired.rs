@@ -64,7 +64,7 @@ pub fn seal(entries: Vec<Arc<Entry>>, completeness: Completeness) -> Resolved {
     Resolved { entries: sealed, completeness, problems: Diagnostics::default() }
 }
 
-/// What stands for an entry's texts in a file that anybody may read.
+/// What replaces an entry's texts in a file that anyone may read.
 pub fn seals(entry: &Entry) -> Seals {
     Seals {
         client_id: secret::seal(&entry.client_id.value),
@@ -228,7 +228,7 @@ impl Resolved {
                 desired.completeness = Completeness::Partial;
                 continue;
             };
-            // Client ids in clear were compared when the manifests were read.
+            // Client ids in plain text were compared when the manifests were read.
             if !is_in_clear
                 && let Some(first) = seen.insert((&entry.domain.value, client_id), entry)
             {

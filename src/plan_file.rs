@@ -20,31 +20,31 @@ const FORMAT_VERSION: u32 = 1;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(title = "appcred saved plan")]
 #[serde(deny_unknown_fields)]
-pub struct Saved {
+pub struct PlanFile {
     /// `appcred plan`.
     kind: String,
     /// Changes whenever the form does.
     format_version: u32,
     /// The targets that were planned for.
-    targets: Vec<Target>,
+    targets: Vec<PlannedTarget>,
 }
 
 /// One target.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Target {
+struct PlannedTarget {
     /// Its name in the project file.
     name: String,
     /// What is done, in order.
-    steps: Vec<Change>,
+    steps: Vec<PlannedChange>,
     /// What would be done but is not.
-    withheld: Vec<Change>,
+    withheld: Vec<PlannedChange>,
 }
 
 /// One thing that is done, or is not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Change {
+struct PlannedChange {
     /// What is done.
     action: ActionCode,
     /// The entry.
@@ -52,12 +52,12 @@ struct Change {
     key: Option<String>,
     /// The credential that is created.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    new: Option<Credential>,
+    new: Option<PlannedCredential>,
     /// A digest of the ciphertext of its secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     client_secret_ciphertext: Option<String>,
     /// The credentials that go, or that are shadowed.
-    old: Vec<Credential>,
+    old: Vec<PlannedCredential>,
     /// Why.
     reasons: Vec<ReasonCode>,
     /// The config entries that are reloaded.
@@ -70,7 +70,7 @@ struct Change {
 /// A credential without its secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Credential {
+struct PlannedCredential {
     /// Home Assistant's id; a new one has none yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     id: Option<String>,
@@ -87,7 +87,7 @@ struct Credential {
 }
 
 /// What is planned for one target.
-pub struct Planned<'a> {
+pub struct TargetPlan<'a> {
     /// Its name in the project file.
     pub name: &'a TargetName,
     /// The plan.
@@ -101,11 +101,11 @@ pub struct Planned<'a> {
 #[error(
     "the secret of `{0}` is not encrypted in the manifest itself, so a saved plan could not tell whether it changes: encrypt it there, or apply without a saved plan"
 )]
-pub struct EncryptError(pub Key);
+pub struct SecretNotEncrypted(pub Key);
 
 /// Why a file is no saved plan. It never repeats what is in it.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-pub enum Damage {
+pub enum PlanFileError {
     /// It cannot be understood.
     #[error("it is no saved plan, or it was changed (line {line}, column {column})")]
     Form {
@@ -119,15 +119,15 @@ pub enum Damage {
     Kind,
 }
 
-impl Saved {
+impl PlanFile {
     /// What is planned now.
     ///
     /// # Errors
     /// Where a secret has nothing that can stand for it.
-    pub fn of(planned: &[Planned<'_>]) -> Result<Self, EncryptError> {
+    pub fn of(planned: &[TargetPlan<'_>]) -> Result<Self, SecretNotEncrypted> {
         let targets = planned.iter().map(|planned| {
             let steps = planned.plan.steps.iter().map(|step| step_of(step, planned.seal));
-            Ok(Target {
+            Ok(PlannedTarget {
                 name: planned.name.to_string(),
                 steps: steps.collect::<Result<_, _>>()?,
                 withheld: planned.plan.withheld.iter().map(withheld_of).collect(),
@@ -141,13 +141,13 @@ impl Saved {
     ///
     /// # Errors
     /// Where it is no saved plan.
-    pub fn parse(text: &str) -> Result<Self, Damage> {
+    pub fn parse(text: &str) -> Result<Self, PlanFileError> {
         // serde's own message repeats values.
         let saved: Self = serde_json::from_str(text)
-            .map_err(|error| Damage::Form { line: error.line(), column: error.column() })?;
+            .map_err(|error| PlanFileError::Form { line: error.line(), column: error.column() })?;
         match saved.kind == KIND && saved.format_version == FORMAT_VERSION {
             true => Ok(saved),
-            false => Err(Damage::Kind),
+            false => Err(PlanFileError::Kind),
         }
     }
 
@@ -181,8 +181,8 @@ impl Saved {
         told
     }
 
-    fn lines(&self) -> Vec<(&Change, String)> {
-        let of = |target: &Target, change: &Change, what: &str| {
+    fn lines(&self) -> Vec<(&PlannedChange, String)> {
+        let of = |target: &PlannedTarget, change: &PlannedChange, what: &str| {
             format!("{}: {what}{}", target.name, change.in_words())
         };
         let mut lines = Vec::new();
@@ -197,10 +197,10 @@ impl Saved {
 
 /// The form of the file.
 pub fn schema() -> Schema {
-    crate::schema::of_output::<Saved>()
+    crate::schema::of_output::<PlanFile>()
 }
 
-impl Change {
+impl PlannedChange {
     fn in_words(&self) -> String {
         let credential = self.new.as_ref().or(self.old.first());
         let named = credential.map(|credential| {
@@ -215,12 +215,17 @@ impl Change {
     }
 }
 
-fn step_of(step: &Step, seal: &dyn Fn(&Key) -> Option<Seal>) -> Result<Change, EncryptError> {
+fn step_of(
+    step: &Step,
+    seal: &dyn Fn(&Key) -> Option<Seal>,
+) -> Result<PlannedChange, SecretNotEncrypted> {
     let ciphertext = match step.action.wanted() {
         None => None,
-        Some(wanted) => Some(seal(&wanted.key).ok_or_else(|| EncryptError(wanted.key.clone()))?),
+        Some(wanted) => {
+            Some(seal(&wanted.key).ok_or_else(|| SecretNotEncrypted(wanted.key.clone()))?)
+        }
     };
-    Ok(Change {
+    Ok(PlannedChange {
         client_secret_ciphertext: ciphertext.map(|seal| seal.to_string()),
         reasons: step.reasons.iter().map(|reason| code(*reason)).collect(),
         reloads: step.reload.iter().map(|entry| entry.id.as_str().to_owned()).collect(),
@@ -228,11 +233,11 @@ fn step_of(step: &Step, seal: &dyn Fn(&Key) -> Option<Seal>) -> Result<Change, E
     })
 }
 
-fn withheld_of(withheld: &Withheld) -> Change {
+fn withheld_of(withheld: &Withheld) -> PlannedChange {
     change_of(&withheld.action)
 }
 
-fn change_of(action: &Action) -> Change {
+fn change_of(action: &Action) -> PlannedChange {
     let old = action.old();
     let accounts = match action {
         Action::SetUp { account: Some(account), .. } | Action::Reload { account, .. } => {
@@ -241,10 +246,10 @@ fn change_of(action: &Action) -> Change {
         other => other.removed(),
     };
     let wanted = action.wanted();
-    Change {
+    PlannedChange {
         action: action.code(),
         key: action.entry().map(|wanted| wanted.key.to_string()),
-        new: wanted.map(|wanted| Credential {
+        new: wanted.map(|wanted| PlannedCredential {
             id: None,
             domain: wanted.domain.as_str().to_owned(),
             client_id: wanted.client_id.as_str().to_owned(),
@@ -259,8 +264,8 @@ fn change_of(action: &Action) -> Change {
     }
 }
 
-fn held_of(held: &Held) -> Credential {
-    Credential {
+fn held_of(held: &Held) -> PlannedCredential {
+    PlannedCredential {
         id: Some(held.id.as_str().to_owned()),
         domain: held.domain.as_str().to_owned(),
         client_id: held.client_id.as_str().to_owned(),

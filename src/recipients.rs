@@ -13,8 +13,8 @@ use crate::secret::{
 };
 
 /// Finds each secret of the project that is damaged, and warns of each, and of each file that
-/// they name, that some of the project's recipients certainly cannot open, or somebody else can. What cannot
-/// be told is passed over.
+/// they name, that some of the project's recipients certainly cannot open, or others can. What cannot
+/// be determined is skipped.
 pub fn check(project: &Project, entries: &[Arc<Entry>], resolver: &SecretResolver) -> Diagnostics {
     let mut problems = Diagnostics::default();
     let recipients = &project.age.recipients;
@@ -46,7 +46,7 @@ pub fn check(project: &Project, entries: &[Arc<Entry>], resolver: &SecretResolve
             if recipients.is_empty() || !seen.insert(file.clone()) {
                 continue;
             }
-            // What cannot be read is told by who reads it.
+            // What cannot be read is reported by its reader.
             let Ok(bytes) = files::read(&file, TEXT_LIMIT) else { continue };
             if let Some(mismatch) = file_mismatch(&bytes, recipients, resolver) {
                 problems.push(report(
@@ -98,7 +98,7 @@ fn report(mismatch: &RecipientMismatch, what: &str, spot: &Spot) -> Diagnostic {
         .help("`appcred rekey` encrypts it again to those under `age: recipients:` in appcred.yaml")
 }
 
-/// The beginning is enough to know it again.
+/// The beginning is enough to recognise it.
 fn shown(recipient: &str) -> String {
     match recipient.char_indices().nth(24) {
         Some((end, _)) => format!("`{}…`", &recipient[..end]),

@@ -20,7 +20,7 @@ use super::gather::{Gathered, gather, reported, show_unknown};
 use super::links::LinkArgs;
 use super::locks::lock_targets;
 use super::output::{Outputs, names};
-use super::selection::{PolicyArgs, Selection};
+use super::selection::{PolicyArgs, TargetArgs};
 use super::{Global, console, plan_file, verify};
 
 /// Fewer operations than this are over before a bar is seen.
@@ -41,7 +41,7 @@ const WORTH_A_BAR: usize = 20;
   appcred apply --yes --max-deletes 3
   appcred apply house.plan       # of `appcred plan --out house.plan`
   appcred apply --yes --verify   # a wrong secret changes nothing")]
-pub(super) struct Apply {
+pub(super) struct ApplyArgs {
     /// Apply exactly this saved plan, or nothing, without asking
     ///
     /// Plans anew, and goes on only if that comes to what `plan --out FILE` saved. Arguments that
@@ -49,7 +49,7 @@ pub(super) struct Apply {
     #[arg(value_name = "FILE", conflicts_with = "targets")]
     plan: Option<PathBuf>,
     #[command(flatten)]
-    selection: Selection,
+    selection: TargetArgs,
     #[command(flatten)]
     policy: PolicyArgs,
     /// Do not ask
@@ -68,12 +68,12 @@ pub(super) struct Apply {
     links: LinkArgs,
 }
 
-pub(super) async fn run(global: &Global, verb: &Apply) -> anyhow::Result<ExitStatus> {
+pub(super) async fn run(global: &Global, verb: &ApplyArgs) -> anyhow::Result<ExitStatus> {
     let policy = verb.policy.overrides();
     let saved = verb.plan.as_deref().map(plan_file::read).transpose()?;
     let selection = match &saved {
         None => &verb.selection,
-        Some(saved) => &Selection { targets: saved.targets().map(str::to_owned).collect() },
+        Some(saved) => &TargetArgs { targets: saved.targets().map(str::to_owned).collect() },
     };
     // Two runs that plan at once would both create what is missing.
     let _lock = lock_targets(global, selection)?;

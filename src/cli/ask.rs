@@ -1,4 +1,4 @@
-//! Questions on the way to a secret.
+//! Questions that reading a secret may ask.
 
 use std::io;
 

@@ -26,10 +26,10 @@ use crate::workspace::{Comparison, TargetView};
 use super::exit::ExitStatus;
 use super::gather::gather;
 use super::links::LinkArgs;
-use super::selection::Selection;
+use super::selection::TargetArgs;
 use super::{Global, console};
 
-/// Where the redirect arrives if nobody says otherwise: always the same, since providers want to
+/// Where the redirect arrives by default: always the same, since providers require it to be
 /// know it beforehand.
 const PORT: u16 = 28_124;
 
@@ -51,7 +51,7 @@ pub(super) struct Authorize {
     #[arg(value_name = "KEY")]
     keys: Vec<String>,
     #[command(flatten)]
-    selection: Selection,
+    selection: TargetArgs,
     /// The port of this machine where the redirect arrives
     #[arg(long, value_name = "PORT", default_value_t = PORT)]
     port: u16,
@@ -176,7 +176,7 @@ impl Authorize {
     }
 }
 
-/// One account on its way to being linked.
+/// One account that is being linked.
 struct AccountLinking<'a> {
     verb: &'a Authorize,
     ha: &'a HomeAssistant,
@@ -344,7 +344,7 @@ fn message(refusal: Refusal) -> String {
     refusal.to_string()
 }
 
-/// Printed as it happens, since somebody waits for it.
+/// Printed as it happens, since a person waits for it.
 fn print(text: &str) {
     // Where it cannot be written, the exit status still says how it ended.
     drop(console::print(text));

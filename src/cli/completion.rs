@@ -12,12 +12,12 @@ use super::{Cli, console};
   appcred completion bash > ~/.local/share/bash-completion/completions/appcred
   appcred completion zsh > ~/.zfunc/_appcred
   appcred completion fish > ~/.config/fish/completions/appcred.fish")]
-pub(super) struct Completion {
+pub(super) struct CompletionArgs {
     /// Of which shell
     shell: Shell,
 }
 
-pub(super) fn run(verb: &Completion) -> anyhow::Result<ExitStatus> {
+pub(super) fn run(verb: &CompletionArgs) -> anyhow::Result<ExitStatus> {
     let mut script = Vec::new();
     generate(verb.shell, &mut Cli::command(), "appcred", &mut script);
     console::print(&String::from_utf8(script)?)?;

@@ -22,7 +22,7 @@ use super::{Global, console, environment};
 ///
 /// Opens a manifest, appcred.yaml, a SOPS document of YAML or an age file in $VISUAL or $EDITOR (or
 /// vi), decrypted. What changed is encrypted when the editor ends, and so are secrets that are new;
-/// all else keeps its ciphertext, comments and layout included. What is wrong is told, and nothing is
+/// all else keeps its ciphertext, comments and layout included. What is wrong is reported, and nothing is
 /// saved then; on a terminal you can go on editing. What is not saved in the end is kept beside the
 /// file, encrypted.
 #[derive(clap::Args, Debug)]
@@ -105,12 +105,12 @@ enum End {
     /// Nothing is left of the text: as in `git commit`, that means to give up.
     Emptied,
     Saved,
-    /// Why has been told.
+    /// The reason has been reported.
     GivenUp,
 }
 
 impl EditSession<'_> {
-    /// Lets the person edit until that is saved or given up, on a new text each time when somebody
+    /// Lets the person edit until that is saved or given up, on a new text each time another program
     /// else was faster.
     async fn sit(&mut self) -> anyhow::Result<End> {
         loop {
@@ -173,7 +173,7 @@ impl EditSession<'_> {
         }
     }
 
-    /// The file's new content; none where something is wrong with it, which is told.
+    /// The file's new content; none where something is wrong with it, which is reported.
     fn seal(&self, opened: &Opened<'_>, text: &str) -> Option<Vec<u8>> {
         let problems = check(&self.request, self.file, text, InClear::Allowed);
         if problems.has_errors() {
@@ -191,7 +191,7 @@ impl EditSession<'_> {
                 return None;
             }
         };
-        // What stands in clear now would stand so in Git.
+        // What is in plain text now would be so in Git.
         let problems = match std::str::from_utf8(&after) {
             Ok(text) => check(&self.request, self.file, text, InClear::AsUsual),
             Err(_) => problems,

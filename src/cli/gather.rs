@@ -11,7 +11,7 @@ use crate::secret::{IdentityProblem, SecretResolver};
 use crate::workspace::{Against, Evaluation, OnError, Resolution, TargetView, Workspace};
 
 use super::ask::Terminal;
-use super::selection::Selection;
+use super::selection::TargetArgs;
 use super::{Global, console, environment};
 
 /// The workspace that the command runs in.
@@ -67,7 +67,7 @@ pub(super) struct Gathered {
 /// Where there is no such target.
 pub(super) async fn gather(
     global: &Global,
-    selection: &Selection,
+    selection: &TargetArgs,
     policy: &PolicyOverrides,
 ) -> anyhow::Result<Gathered> {
     gather_loaded(global, load(global), selection, policy, OnError::Stop).await
@@ -80,7 +80,7 @@ pub(super) async fn gather(
 pub(super) async fn gather_loaded(
     global: &Global,
     loaded: Loaded,
-    selection: &Selection,
+    selection: &TargetArgs,
     policy: &PolicyOverrides,
     on_error: OnError,
 ) -> anyhow::Result<Gathered> {
@@ -98,7 +98,7 @@ pub(super) async fn gather_loaded(
 /// Where the snapshot cannot be read or is too old, or there is no such target.
 pub(super) async fn gather_snapshot(
     global: &Global,
-    selection: &Selection,
+    selection: &TargetArgs,
     policy: &PolicyOverrides,
     against: &Against,
 ) -> anyhow::Result<Gathered> {

@@ -12,7 +12,7 @@ use crate::manifest::{self, LoadRequest, Project};
 use crate::model::{
     CredentialId, Domain, Key, KnownSecret, Policy, PolicyOverrides, Prune, Reference, Secret,
 };
-use crate::plan::{self, Import as Found, Imported, LeftOut, Plan, Scope, WhyLeftOut};
+use crate::plan::{self, ImportPlan, Imported, LeftOut, Plan, Scope, WhyLeftOut};
 use crate::report::import::{NewEntries, preview};
 use crate::report::text;
 use crate::secret::seal::seal;
@@ -28,13 +28,13 @@ use super::gather::{gather_loaded, load, reported, request, resolver};
 use super::links::LinkArgs;
 use super::locks::{lock_project, lock_targets};
 use super::offered;
-use super::selection::Selection;
+use super::selection::TargetArgs;
 use super::sops_manifest::with_entries;
 use super::{Global, console, environment};
 
 /// Write manifests for what a target holds, and take it over
 ///
-/// Each credential that no entry stands for yet becomes an entry: its secret is encrypted to the
+/// Each credential without an entry becomes an entry: its secret is encrypted to the
 /// project's recipients before anything is written, and the entry goes to the end of
 /// credentials/DOMAIN.yaml, or of the manifest that -o names. Then the credentials made by hand are
 /// taken over, so that the next plan has nothing to do. One that a linked account uses stays as it
@@ -52,7 +52,7 @@ pub(super) struct ImportArgs {
     /// Only this integration; may be given several times
     #[arg(long = "domain", value_name = "DOMAIN")]
     domains: Vec<String>,
-    /// Only what nobody manages
+    /// Only what has no owner
     #[arg(long)]
     foreign: bool,
     /// Also what other owners manage; theirs stays, and this project gets one of its own
@@ -61,7 +61,7 @@ pub(super) struct ImportArgs {
     /// Write all entries into this manifest; `-` is standard output. Else one for each integration
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Only write manifests: the next `apply` takes over what their entries stand for
+    /// Only write manifests: the next `apply` takes over the credentials of their entries
     #[arg(long)]
     no_adopt: bool,
     /// Do not ask
@@ -70,7 +70,7 @@ pub(super) struct ImportArgs {
 }
 
 pub(super) async fn run(global: &Global, verb: &ImportArgs) -> anyhow::Result<ExitStatus> {
-    let selection = Selection { targets: verb.target.clone().into_iter().collect() };
+    let selection = TargetArgs { targets: verb.target.clone().into_iter().collect() };
     let _targets = if verb.no_adopt { Vec::new() } else { lock_targets(global, &selection)? };
     let _project = lock_project(global)?;
     let mut loaded = load(global);
@@ -192,7 +192,7 @@ fn refuse(
     Ok(())
 }
 
-fn one_target(project: &Project, selection: &Selection) -> anyhow::Result<()> {
+fn one_target(project: &Project, selection: &TargetArgs) -> anyhow::Result<()> {
     let targets = select(project, &environment::read(), &selection.targets)?;
     if targets.len() > 1 {
         let names: Vec<_> = targets.keys().map(ToString::to_string).collect();
@@ -211,7 +211,7 @@ struct ImportDraft {
 
 impl ImportDraft {
     fn new(
-        found: Found,
+        found: ImportPlan,
         comparison: &Comparison,
         project: &Project,
         recipients: &[String],

@@ -7,8 +7,8 @@ use crate::workspace::OnError;
 use super::exit::ExitStatus;
 use super::gather::{gather_loaded, load, reported, show_unknown};
 use super::links::LinkArgs;
-use super::selection::Selection;
-use super::{Format, Global, console};
+use super::selection::TargetArgs;
+use super::{Global, OutputFormat, console};
 
 /// List the credentials that targets hold, and how each stands to the manifests
 ///
@@ -18,17 +18,17 @@ use super::{Format, Global, console};
 #[command(after_help = "Examples:
   appcred list
   appcred list --target home --format json")]
-pub(super) struct List {
+pub(super) struct ListArgs {
     #[command(flatten)]
-    selection: Selection,
+    selection: TargetArgs,
     /// How to write the list
     #[arg(long, value_name = "FORMAT", default_value = "text")]
-    format: Format,
+    format: OutputFormat,
     #[command(flatten)]
     links: LinkArgs,
 }
 
-pub(super) async fn run(global: &Global, verb: &List) -> anyhow::Result<ExitStatus> {
+pub(super) async fn run(global: &Global, verb: &ListArgs) -> anyhow::Result<ExitStatus> {
     // What a target holds can be asked before anything is written.
     let mut loaded = load(global);
     loaded.problems = loaded.problems.without("no-manifest");
@@ -43,8 +43,8 @@ pub(super) async fn run(global: &Global, verb: &List) -> anyhow::Result<ExitStat
     let Some(views) = gathered.targets else { return Ok(ExitStatus::Failure) };
     let links = verb.links.printed();
     match verb.format {
-        Format::Text => console::print(&text::list(&reported(&views), links))?,
-        Format::Json => {
+        OutputFormat::Text => console::print(&text::list(&reported(&views), links))?,
+        OutputFormat::Json => {
             console::print(&json::list(&reported(&views), links)?)?;
             show_unknown(&views);
         }

@@ -15,7 +15,7 @@ use crate::target::home_assistant;
 use crate::workspace::select;
 
 use super::gather::request;
-use super::selection::Selection;
+use super::selection::TargetArgs;
 use super::{Global, console, environment};
 
 /// Files are read and written within moments, but a person may be asked in between.
@@ -46,7 +46,7 @@ pub(super) fn lock_project(global: &Global) -> anyhow::Result<Option<FileLock>> 
 /// Where another run does not end, or a lock file cannot be made.
 pub(super) fn lock_targets(
     global: &Global,
-    selection: &Selection,
+    selection: &TargetArgs,
 ) -> anyhow::Result<Vec<FileLock>> {
     let (project, _) = load_project(&request(global));
     // Whoever goes on to plan says what is wrong with the project or the selection.

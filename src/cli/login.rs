@@ -28,7 +28,7 @@ const MAX_PASTED: u64 = 64 * 1024;
 ///
 /// Opens Home Assistant's own sign-in, and takes the browser back on a port of this machine. What
 /// comes of it is kept in $XDG_STATE_HOME/appcred/sessions (~/.local/state), encrypted to the age
-/// identities at hand, renewed when it expires, and used wherever a target names no token.
+/// identities found, renewed when it expires, and used wherever a target names no token.
 ///
 /// Where the browser is on another machine, it ends on a page that it cannot reach: paste the address
 /// of that page here.
@@ -78,7 +78,7 @@ pub(super) async fn run(global: &Global, verb: &Login) -> anyhow::Result<ExitSta
     Ok(ExitStatus::Success)
 }
 
-/// Lets a person sign in; `None` where nobody came back, which was reported.
+/// Lets a person sign in; `None` where no browser came back, which was reported.
 async fn sign_in(
     endpoint: &HomeAssistantEndpoint,
     verb: &Login,
@@ -162,7 +162,7 @@ async fn redeem(sign_in: &SignIn, query: &str) -> Result<(LoginSession, Secret),
     })
 }
 
-/// What somebody pastes, line by line.
+/// What a person pastes, line by line.
 fn pasted_lines() -> mpsc::Receiver<String> {
     let (send, lines) = mpsc::channel(1);
     std::thread::spawn(move || {

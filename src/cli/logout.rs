@@ -21,7 +21,7 @@ pub(super) struct Logout {
     /// The target; needed where there are several
     #[arg(value_name = "TARGET")]
     target: Option<String>,
-    /// Remove what is kept here even if Home Assistant cannot be told
+    /// Remove what is kept here even if Home Assistant cannot be informed
     #[arg(long)]
     force: bool,
 }

@@ -61,7 +61,7 @@ struct Cli {
     #[command(flatten)]
     global: Global,
     #[command(subcommand)]
-    verb: Verb,
+    verb: VerbArgs,
 }
 
 #[derive(Args, Debug)]
@@ -97,7 +97,7 @@ enum LogFormat {
 
 /// How to write what was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
+enum OutputFormat {
     /// For people.
     Text,
     /// For programs.
@@ -105,7 +105,7 @@ enum Format {
 }
 
 #[derive(Debug, Subcommand)]
-enum Verb {
+enum VerbArgs {
     Init(init::Init),
     Keygen(keygen::Keygen),
     Add(add::Add),
@@ -113,15 +113,15 @@ enum Verb {
     Edit(edit::Edit),
     Rekey(rekey::Rekey),
     Validate(validate::Validate),
-    Plan(plan::Plan),
-    Apply(apply::Apply),
+    Plan(plan::PlanArgs),
+    Apply(apply::ApplyArgs),
     Authorize(authorize::Authorize),
     Import(import::ImportArgs),
-    List(list::List),
-    Snapshot(snapshot::Snapshot),
-    Schema(schema::Schema),
-    Completion(completion::Completion),
-    Watch(watch::Watch),
+    List(list::ListArgs),
+    Snapshot(snapshot::SnapshotArgs),
+    Schema(schema::SchemaArgs),
+    Completion(completion::CompletionArgs),
+    Watch(watch::WatchArgs),
     Verify(verify::Verify),
     Login(login::Login),
     Logout(logout::Logout),
@@ -139,7 +139,7 @@ pub fn run() -> ExitStatus {
     };
     console::choose(cli.global.color);
     // A daemon says what it does without being asked; the others say it by their output.
-    let is_daemon = matches!(cli.verb, Verb::Watch(_));
+    let is_daemon = matches!(cli.verb, VerbArgs::Watch(_));
     start_log(&cli.global, is_daemon);
     match start(cli) {
         Ok(status) => status,
@@ -152,7 +152,7 @@ pub fn run() -> ExitStatus {
 
 fn start(cli: Cli) -> anyhow::Result<ExitStatus> {
     // `init` makes it where there is none.
-    if !matches!(cli.verb, Verb::Init(_)) {
+    if !matches!(cli.verb, VerbArgs::Init(_)) {
         let folder = &cli.global.folder;
         let opened = std::fs::read_dir(folder);
         opened.with_context(|| format!("cannot work in {}", folder.display()))?;
@@ -163,25 +163,25 @@ fn start(cli: Cli) -> anyhow::Result<ExitStatus> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(async {
         match cli.verb {
-            Verb::Init(verb) => init::run(&cli.global, &verb),
-            Verb::Keygen(verb) => keygen::run(&cli.global, &verb),
-            Verb::Add(verb) => add::run(cli.global, verb).await,
-            Verb::Encrypt(verb) => encrypt::run(&cli.global, &verb),
-            Verb::Edit(verb) => edit::run(&cli.global, &verb).await,
-            Verb::Rekey(verb) => rekey::run(&cli.global, &verb),
-            Verb::Validate(verb) => validate::run(&cli.global, &verb).await,
-            Verb::Plan(verb) => plan::run(&cli.global, &verb).await,
-            Verb::Apply(verb) => apply::run(&cli.global, &verb).await,
-            Verb::Authorize(verb) => authorize::run(&cli.global, &verb).await,
-            Verb::Import(verb) => import::run(&cli.global, &verb).await,
-            Verb::List(verb) => list::run(&cli.global, &verb).await,
-            Verb::Snapshot(verb) => snapshot::run(&cli.global, &verb).await,
-            Verb::Schema(verb) => schema::run(&verb),
-            Verb::Completion(verb) => completion::run(&verb),
-            Verb::Watch(verb) => watch::run(cli.global, verb).await,
-            Verb::Verify(verb) => verify::run(&cli.global, &verb).await,
-            Verb::Login(verb) => login::run(&cli.global, &verb).await,
-            Verb::Logout(verb) => logout::run(&cli.global, &verb).await,
+            VerbArgs::Init(verb) => init::run(&cli.global, &verb),
+            VerbArgs::Keygen(verb) => keygen::run(&cli.global, &verb),
+            VerbArgs::Add(verb) => add::run(cli.global, verb).await,
+            VerbArgs::Encrypt(verb) => encrypt::run(&cli.global, &verb),
+            VerbArgs::Edit(verb) => edit::run(&cli.global, &verb).await,
+            VerbArgs::Rekey(verb) => rekey::run(&cli.global, &verb),
+            VerbArgs::Validate(verb) => validate::run(&cli.global, &verb).await,
+            VerbArgs::Plan(verb) => plan::run(&cli.global, &verb).await,
+            VerbArgs::Apply(verb) => apply::run(&cli.global, &verb).await,
+            VerbArgs::Authorize(verb) => authorize::run(&cli.global, &verb).await,
+            VerbArgs::Import(verb) => import::run(&cli.global, &verb).await,
+            VerbArgs::List(verb) => list::run(&cli.global, &verb).await,
+            VerbArgs::Snapshot(verb) => snapshot::run(&cli.global, &verb).await,
+            VerbArgs::Schema(verb) => schema::run(&verb),
+            VerbArgs::Completion(verb) => completion::run(&verb),
+            VerbArgs::Watch(verb) => watch::run(cli.global, verb).await,
+            VerbArgs::Verify(verb) => verify::run(&cli.global, &verb).await,
+            VerbArgs::Login(verb) => login::run(&cli.global, &verb).await,
+            VerbArgs::Logout(verb) => logout::run(&cli.global, &verb).await,
         }
     });
     // A thread that waits for a terminal's input must not hold the process.

@@ -34,7 +34,7 @@ pub(super) enum ReportFormat {
 
 /// A format, and the file that it goes to.
 #[derive(Clone, Debug)]
-pub(super) struct Output {
+pub(super) struct Destination {
     format: ReportFormat,
     file: Option<PathBuf>,
 }
@@ -48,10 +48,10 @@ pub(super) struct Outputs {
     /// =FILE it goes into that file; where all do, text is printed as well. In GitHub Actions the
     /// job's summary is written in any case.
     #[arg(long = "format", value_name = "FORMAT[=FILE]", default_value = "text")]
-    outputs: Vec<Output>,
+    outputs: Vec<Destination>,
 }
 
-impl FromStr for Output {
+impl FromStr for Destination {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -103,7 +103,7 @@ impl Outputs {
         if self.outputs.iter().all(|output| output.file.is_some()) {
             console::print(&render(ReportFormat::Text, links.printed())?)?;
         }
-        for Output { format, file } in &self.outputs {
+        for Destination { format, file } in &self.outputs {
             match file {
                 None => console::print(&render(*format, links.printed())?)?,
                 Some(file) => {
@@ -123,8 +123,8 @@ impl Outputs {
 }
 
 /// What files are called: as the repository names them where a CI system says where that is.
-pub(super) fn names(global: &Global) -> report::Names {
+pub(super) fn names(global: &Global) -> report::FileNames {
     let here = environment::folder();
     let repository = environment::checkout().unwrap_or_else(|| here.clone());
-    report::Names::new(here, repository, global.folder.clone())
+    report::FileNames::new(here, repository, global.folder.clone())
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use jiff::SignedDuration;
 
-use crate::plan::{Action, CredentialState, Plan as Planned, Why};
+use crate::plan::{Action, CredentialState, Plan, Why};
 use crate::report::{Report, Verb, json, text};
 use crate::target::snapshot::SnapshotLocation;
 use crate::workspace::{Against, TargetView, max_age};
@@ -14,7 +14,7 @@ use super::exit::ExitStatus;
 use super::gather::{Gathered, gather, gather_snapshot, reported, show_unknown};
 use super::links::LinkArgs;
 use super::output::{Outputs, names};
-use super::selection::{PolicyArgs, Selection};
+use super::selection::{PolicyArgs, TargetArgs};
 use super::{Global, console, environment, plan_file};
 
 /// Show what `apply` would do, and change nothing
@@ -29,9 +29,9 @@ use super::{Global, console, environment, plan_file};
   appcred plan --out house.plan && appcred apply house.plan
   appcred plan --detailed-exitcode   # 0 in sync, 1 error, 2 changes
   appcred plan --fail-on delete --format text --format markdown=plan.md --format junit=plan.xml")]
-pub(super) struct Plan {
+pub(super) struct PlanArgs {
     #[command(flatten)]
-    selection: Selection,
+    selection: TargetArgs,
     #[command(flatten)]
     policy: PolicyArgs,
     #[command(flatten)]
@@ -70,7 +70,7 @@ enum FailOn {
 }
 
 impl FailOn {
-    fn count(self, plan: &Planned) -> usize {
+    fn count(self, plan: &Plan) -> usize {
         let is_foreign = |why: &Why| matches!(why, Why::Foreign { .. });
         let state = |is_meant: fn(&CredentialState) -> bool| {
             plan.credential_states.iter().filter(|(_, state, _)| is_meant(state)).count()
@@ -99,7 +99,7 @@ impl FailOn {
     }
 }
 
-pub(super) async fn run(global: &Global, verb: &Plan) -> anyhow::Result<ExitStatus> {
+pub(super) async fn run(global: &Global, verb: &PlanArgs) -> anyhow::Result<ExitStatus> {
     let policy = verb.policy.overrides();
     let gathered = match &verb.against {
         None => gather(global, &verb.selection, &policy).await?,
@@ -167,6 +167,6 @@ fn status(views: &[TargetView], detailed: bool) -> ExitStatus {
 }
 
 /// What a manifest has wrong is an error, although all else is planned.
-fn has_unknown_integration(plan: &Planned) -> bool {
+fn has_unknown_integration(plan: &Plan) -> bool {
     plan.withheld.iter().any(|withheld| matches!(withheld.why, Why::UnknownIntegration { .. }))
 }

@@ -6,7 +6,7 @@ use anyhow::{Context, anyhow, bail};
 
 use crate::files::{self, DATA_LIMIT};
 use crate::model::{Key, Seal, visible};
-use crate::plan_file::{Planned, Saved};
+use crate::plan_file::{PlanFile, TargetPlan};
 use crate::workspace::TargetView;
 
 use super::console;
@@ -24,18 +24,18 @@ pub(super) fn write(views: &[TargetView], file: &Path) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// Where it is none.
-pub(super) fn read(file: &Path) -> anyhow::Result<Saved> {
+pub(super) fn read(file: &Path) -> anyhow::Result<PlanFile> {
     let named = file.display();
     let text =
         files::read_text(file, DATA_LIMIT).with_context(|| format!("cannot read {named}"))?;
-    Saved::parse(&text).map_err(|damage| anyhow!("cannot use {named}: {damage}"))
+    PlanFile::parse(&text).map_err(|damage| anyhow!("cannot use {named}: {damage}"))
 }
 
 /// Whether exactly what was saved would be done now; what is different is told.
 ///
 /// # Errors
 /// Where a target is not known.
-pub(super) fn still_holds(saved: &Saved, views: &[TargetView]) -> anyhow::Result<bool> {
+pub(super) fn still_holds(saved: &PlanFile, views: &[TargetView]) -> anyhow::Result<bool> {
     let differences = saved.differences(&planned(views)?);
     if !differences.is_empty() {
         console::tell("error: the saved plan does not hold any more, so nothing was changed\n");
@@ -47,18 +47,18 @@ pub(super) fn still_holds(saved: &Saved, views: &[TargetView]) -> anyhow::Result
     Ok(differences.is_empty())
 }
 
-fn planned(views: &[TargetView]) -> anyhow::Result<Saved> {
+fn planned(views: &[TargetView]) -> anyhow::Result<PlanFile> {
     let seals: Vec<_> = views.iter().map(|view| move |key: &Key| seal(view, key)).collect();
     let mut planned = Vec::new();
     for (view, seal) in views.iter().zip(&seals) {
         match &view.comparison {
             Ok(comparison) => {
-                planned.push(Planned { name: &view.name, plan: &comparison.plan, seal })
+                planned.push(TargetPlan { name: &view.name, plan: &comparison.plan, seal })
             }
             Err(why) => bail!("{}: {why}", view.name),
         }
     }
-    Ok(Saved::of(&planned)?)
+    Ok(PlanFile::of(&planned)?)
 }
 
 fn seal(view: &TargetView, key: &Key) -> Option<Seal> {

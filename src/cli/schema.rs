@@ -19,7 +19,7 @@ use super::exit::ExitStatus;
 #[command(after_help = "Examples:
   appcred schema manifest > manifest.schema.json
   appcred schema plan")]
-pub(super) struct Schema {
+pub(super) struct SchemaArgs {
     /// Of what
     #[arg(value_name = "KIND")]
     of: Of,
@@ -47,7 +47,7 @@ enum Of {
     Notice,
 }
 
-pub(super) fn run(verb: &Schema) -> anyhow::Result<ExitStatus> {
+pub(super) fn run(verb: &SchemaArgs) -> anyhow::Result<ExitStatus> {
     let schema = match verb.of {
         Of::Manifest => files::manifest(),
         Of::Project => files::project(),

@@ -6,7 +6,7 @@ use crate::model::{MaxDeletes, PolicyOverrides, Prune};
 
 /// Which targets.
 #[derive(Args, Debug, Default)]
-pub(super) struct Selection {
+pub(super) struct TargetArgs {
     /// Only this target; may be given several times
     #[arg(short, long = "target", value_name = "NAME")]
     pub(super) targets: Vec<String>,

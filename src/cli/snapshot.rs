@@ -12,7 +12,7 @@ use crate::workspace::{Comparison, TargetView};
 
 use super::exit::ExitStatus;
 use super::gather::{gather, show_unknown};
-use super::selection::Selection;
+use super::selection::TargetArgs;
 use super::{Global, console, environment};
 
 /// Write down what targets hold, without any secret, for plans in CI
@@ -25,15 +25,15 @@ use super::{Global, console, environment};
 #[command(after_help = "Examples:
   appcred snapshot -o snapshot.json
   appcred snapshot --target home | jq .targets[].credentials")]
-pub(super) struct Snapshot {
+pub(super) struct SnapshotArgs {
     #[command(flatten)]
-    selection: Selection,
+    selection: TargetArgs,
     /// Write it into this file; else it is printed
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
 
-pub(super) async fn run(global: &Global, verb: &Snapshot) -> anyhow::Result<ExitStatus> {
+pub(super) async fn run(global: &Global, verb: &SnapshotArgs) -> anyhow::Result<ExitStatus> {
     let gathered = gather(global, &verb.selection, &PolicyOverrides::default()).await?;
     let Some(views) = gathered.targets else { return Ok(ExitStatus::Failure) };
     let mut pages = Vec::new();

@@ -12,10 +12,10 @@ use crate::yaml_edit::{NewEntry, append};
 use super::gather::request;
 use super::{Global, environment};
 
-/// The document with new entries, whose secrets are in clear here, encrypted by its own rules.
+/// The document with new entries, whose secrets are in plain text here, encrypted by its own rules.
 ///
 /// # Errors
-/// Where its rules would leave a secret in clear, or nothing can be added to it.
+/// Where its rules would leave a secret in plain text, or nothing can be added to it.
 pub(super) fn with_entries(
     global: &Global,
     file: &Path,
@@ -29,7 +29,7 @@ pub(super) fn with_entries(
     let problems = check(&request(global), file, &after, InClear::AsUsual);
     if !problems.only(|problem| problem.code == "plain-secret").is_empty() {
         bail!(
-            "the rules of {} leave secrets in clear: its `encrypted_regex` must match `client_secret`",
+            "the rules of {} leave secrets in plain text: its `encrypted_regex` must match `client_secret`",
             file.display()
         );
     }

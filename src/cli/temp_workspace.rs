@@ -1,4 +1,4 @@
-//! A private folder in memory that holds a decrypted text while somebody edits it.
+//! A private folder in memory that holds a decrypted text while it is edited.
 //!
 //! The folder is removed with whatever an editor left in it. When this process is killed, a guard
 //! removes it: a shell that waits at the other end of a pipe. Where both were killed, the next `edit`
@@ -185,7 +185,7 @@ fn locked_folder(base: &Path) -> io::Result<Option<(TempDir, FileLock)>> {
     }
 }
 
-/// Removes what killed processes of this user left in a folder. What belongs to somebody else does not
+/// Removes what killed processes of this user left in a folder. What belongs to another user does not
 /// matter, whatever it is called.
 pub(super) fn remove_abandoned(base: &Path) -> io::Result<()> {
     for entry in fs::read_dir(base)? {

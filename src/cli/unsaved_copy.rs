@@ -12,7 +12,7 @@ use super::{console, environment};
 /// Nobody leaves this many behind.
 const MOST: usize = 1000;
 
-/// Keeps a text beside the file that it was meant for, as an age file, and tells where.
+/// Keeps a text beside the file that it was meant for, as an age file, and reports where.
 pub(super) fn rescue(file: &Path, text: &[u8], project: &Project, resolver: &SecretResolver) {
     match sealed(text, project, resolver).and_then(|sealed| keep(file, &sealed)) {
         Ok(kept) => console::tell(&format!(

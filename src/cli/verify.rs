@@ -13,15 +13,15 @@ use crate::workspace::{TargetView, is_target};
 use super::apply::has_work;
 use super::exit::ExitStatus;
 use super::gather::entries;
-use super::selection::Selection;
-use super::{Format, Global, console};
+use super::selection::TargetArgs;
+use super::{Global, OutputFormat, console};
 
 /// Ask the providers whether client ids and secrets are right
 ///
 /// Sends each client to its provider's token endpoint, with an authorization code that cannot be
 /// valid: a provider that then refuses the code has taken the client. Nothing is granted, no consent
 /// is needed, and Home Assistant is not asked. Where a provider cannot be reached, or its answer
-/// tells nothing, that is said and is no failure.
+/// is unclear, that is reported and is no failure.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   appcred verify
@@ -32,13 +32,13 @@ pub(super) struct Verify {
     #[arg(value_name = "KEY")]
     keys: Vec<String>,
     #[command(flatten)]
-    selection: Selection,
+    selection: TargetArgs,
     /// End with 1 also where it does not become clear whether a client is right
     #[arg(long)]
     strict: bool,
     /// How to write what the providers said
     #[arg(long, value_name = "FORMAT", default_value = "text")]
-    format: Format,
+    format: OutputFormat,
 }
 
 pub(super) async fn run(global: &Global, verb: &Verify) -> anyhow::Result<ExitStatus> {
@@ -72,8 +72,8 @@ pub(super) async fn run(global: &Global, verb: &Verify) -> anyhow::Result<ExitSt
     let verdicts = ask(&asked).await;
     let verified = verified(&asked, &verdicts);
     console::print(&match verb.format {
-        Format::Text => verified::text(&verified),
-        Format::Json => verified::json(&verified)?,
+        OutputFormat::Text => verified::text(&verified),
+        OutputFormat::Json => verified::json(&verified)?,
     })?;
     Ok(if passes(&verdicts, verb.strict) { ExitStatus::Success } else { ExitStatus::Failure })
 }
@@ -88,7 +88,7 @@ impl Verify {
     }
 }
 
-/// Asks about all that plans would create, and tells. Whether they may be applied.
+/// Asks about all that plans would create, and reports the answers. Whether they may be applied.
 pub(super) async fn plans(views: &[TargetView], strict: bool) -> bool {
     let mut asked: Vec<Asked> =
         views.iter().filter(|view| has_work(view)).flat_map(new_ones).collect();

@@ -13,17 +13,18 @@ use crate::files;
 use crate::server::{Serving, serve};
 use crate::target::Stop;
 use crate::watch::{
-    self, Channels, Connector, Heartbeat, Noticing, ReadSpecs, Settings, SnapshotStore, StatusStore,
+    self, Channels, Connector, Heartbeat, Noticing, ReadSpecs, SnapshotStore, StatusStore,
+    WatchSettings,
 };
 
-use crate::workspace::{Reader, ReaderSettings};
+use crate::workspace::{ProjectReader, ReaderSettings};
 
 use super::ask::Terminal;
 use super::exit::ExitStatus;
 use super::gather::workspace;
 use super::listen::ListenArgs;
 use super::output::names;
-use super::selection::{PolicyArgs, Selection};
+use super::selection::{PolicyArgs, TargetArgs};
 use super::{Global, environment, service};
 
 /// Answers of providers that wait to be passed on.
@@ -42,9 +43,9 @@ const CALLBACK_QUEUE: usize = 64;
   appcred watch --dry-run --resync 60
   appcred watch --listen 0.0.0.0:8099 --token-file /run/secrets/status_token
   appcred -C /config/credentials watch --poll 2 --log-format json")]
-pub(super) struct Watch {
+pub(super) struct WatchArgs {
     #[command(flatten)]
-    selection: Selection,
+    selection: TargetArgs,
     #[command(flatten)]
     policy: PolicyArgs,
     /// Report what differs, and change nothing
@@ -64,12 +65,12 @@ pub(super) struct Watch {
     listen: ListenArgs,
 }
 
-pub(super) async fn run(global: Global, verb: Watch) -> anyhow::Result<ExitStatus> {
+pub(super) async fn run(global: Global, verb: WatchArgs) -> anyhow::Result<ExitStatus> {
     let noticing = match verb.poll {
         Some(seconds) => Noticing::Polling(Duration::from_secs(seconds)),
         None => Noticing::Events,
     };
-    let settings = Settings { resync: Duration::from_secs(verb.resync), noticing };
+    let settings = WatchSettings { resync: Duration::from_secs(verb.resync), noticing };
     let names = Arc::new(names(&global));
     let settings_of_reader = ReaderSettings {
         workspace: workspace(&global),
@@ -78,7 +79,7 @@ pub(super) async fn run(global: Global, verb: Watch) -> anyhow::Result<ExitStatu
         is_dry_run: verb.dry_run,
         clock: environment::now,
     };
-    let mut reader = Reader::new(settings_of_reader, Terminal);
+    let mut reader = ProjectReader::new(settings_of_reader, Terminal);
     // First, since another watcher of the project most likely has the page's address, too.
     check_locks(&mut reader)?;
     let served = verb.listen.bind().await?;
@@ -129,7 +130,7 @@ async fn all(mut tasks: JoinSet<()>) -> anyhow::Result<()> {
 }
 
 /// Where another watcher has a target already this one need not begin.
-fn check_locks(reader: &mut Reader<Terminal>) -> anyhow::Result<()> {
+fn check_locks(reader: &mut ProjectReader<Terminal>) -> anyhow::Result<()> {
     for (name, spec) in reader.read().specs.into_iter().flatten() {
         spec.lock.take().with_context(|| name.to_string())?;
     }

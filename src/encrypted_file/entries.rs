@@ -13,9 +13,9 @@ use crate::yaml_edit::{
 /// The values of such a text, opened.
 pub(super) struct Entries {
     opened: Vec<OpenedValue>,
-    /// What stood in clear.
+    /// What was in plain text.
     plain: Vec<Secret>,
-    /// Where what could not be opened stands in the text in clear.
+    /// Where what could not be opened is in plain text in the text.
     pub(super) closed: Vec<(u32, Unreadable)>,
 }
 
@@ -70,7 +70,7 @@ impl Entries {
         };
         let closed = shut.into_iter().map(|(armored, why)| (line_of(armored), why)).collect();
         let entries = Self { opened, plain: in_clear, closed };
-        // Nothing may be lost on the way there and back.
+        // Nothing may be lost in the round trip.
         let nothing_new = EncryptionContext { recipients: &[], now: "", keep_plain: true };
         if entries.seal(&clear, nothing_new)? != text {
             return Err(YamlEditError::Line(1).into());
@@ -78,7 +78,7 @@ impl Entries {
         Ok((entries, clear))
     }
 
-    /// Encrypts what stands in clear, with the old ciphertext for what is as it was.
+    /// Encrypts what is in plain text, with the old ciphertext for what is as it was.
     pub(super) fn seal(
         &self,
         text: &str,

@@ -1,6 +1,6 @@
 //! Files that hold encrypted values: opened in clear and sealed again, or for other recipients.
 //!
-//! Three forms, told by their content: a SOPS document, a whole age file, and a text of YAML in which
+//! Three forms, distinguished by their content: a SOPS document, a whole age file, and a text of YAML in which
 //! single values are age files. What is not changed keeps its ciphertext, byte for byte.
 
 mod entries;
@@ -47,7 +47,7 @@ pub enum EncryptedFileError {
 }
 
 impl EncryptedFileError {
-    /// What to do about it, where that can be told.
+    /// What to do about it, where that is known.
     pub fn help(&self) -> Option<&'static str> {
         match self {
             Self::Unreadable(why)
@@ -65,7 +65,7 @@ pub struct EncryptionContext<'s> {
     pub recipients: &'s [String],
     /// The time, as in `2026-11-24T10:00:00Z`.
     pub now: &'s str,
-    /// Whether what stood in clear before stays so.
+    /// Whether what was in plain text before stays so.
     pub keep_plain: bool,
 }
 

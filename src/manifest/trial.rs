@@ -11,7 +11,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics, SourceFile, Spot};
 use crate::integrations;
 use crate::yaml;
 
-/// Whether secrets may stand in a text in clear.
+/// Whether secrets may be in plain text in a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InClear {
     /// As the project says.

@@ -33,7 +33,7 @@ pub enum Purpose {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FlowStep {
     /// Something to fill in.
-    Form(Form),
+    Form(FlowForm),
     /// Something to choose.
     Menu {
         /// The step.
@@ -48,7 +48,7 @@ pub enum FlowStep {
     /// HA goes on when it is looked at again.
     Advancing,
     /// The account is linked.
-    Created(Linked),
+    Created(CreatedAccount),
     /// It ended without a new account; that may be a success.
     Aborted {
         /// HA's word for the reason.
@@ -62,18 +62,18 @@ pub enum FlowStep {
 
 /// Something to fill in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Form {
+pub struct FlowForm {
     /// The step.
     pub step: String,
     /// Its fields.
-    pub fields: Vec<Field>,
+    pub fields: Vec<FlowField>,
     /// What HA refuses, by field, in its words.
     pub errors: BTreeMap<String, String>,
 }
 
 /// One field of a form.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Field {
+pub struct FlowField {
     /// Its name.
     pub name: String,
     /// What may stand in it.
@@ -112,7 +112,7 @@ pub struct DeviceCode {
 
 /// A config entry as a flow made it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Linked {
+pub struct CreatedAccount {
     /// HA's id.
     pub entry: EntryId,
     /// What HA shows.

@@ -23,7 +23,8 @@ pub use credential::{Credential, Held, NewCredential};
 pub use credential_id::{generate_id, is_id_of_client};
 pub use desired::{Completeness, Desired, DesiredCredential, Unidentified};
 pub use flow::{
-    DeviceCode, Field, FieldKind, FlowStep, Form, HandOverError, Linked, OpenFlow, Purpose,
+    CreatedAccount, DeviceCode, FieldKind, FlowField, FlowForm, FlowStep, HandOverError, OpenFlow,
+    Purpose,
 };
 pub use integration::{Answers, Implementation, Integration, OnDelete};
 pub use known_secret::{KnownSecret, Seal, SealedClients, Seals, SecretComparison};

@@ -16,7 +16,7 @@ pub enum Reference {
     /// A value of a SOPS document.
     Sops {
         /// The document, which can only be opened as a whole.
-        document: Arc<sops::Document>,
+        document: Arc<sops::SopsDocument>,
         /// The first byte of the value in it.
         at: usize,
     },

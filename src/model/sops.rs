@@ -10,14 +10,14 @@ use secrecy::zeroize::Zeroizing;
 
 /// A document, with what it is made of.
 #[derive(Clone)]
-pub struct Document {
+pub struct SopsDocument {
     text: Arc<str>,
-    parts: Result<Parts, Fault>,
+    parts: Result<Parts, SopsFault>,
 }
 
 /// Why a document cannot be one that SOPS wrote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub enum SopsFault {
     /// It is not whole.
     Syntax,
     /// It has aliases.
@@ -34,7 +34,7 @@ pub struct Parts {
     /// The values in order.
     pub leaves: Vec<Leaf>,
     /// The keys that lead to them, each behind the one that it is under.
-    pub keys: Vec<Key>,
+    pub keys: Vec<SopsKey>,
     /// What SOPS says of it.
     pub metadata: Option<Metadata>,
 }
@@ -56,16 +56,16 @@ pub struct Leaf {
     /// The keys that lead to it; places in lists do not count.
     pub path: Path,
     /// How it is written.
-    pub form: Form,
+    pub form: ScalarStyle,
     /// Whether it is without quotes, and so may be a number, boolean or time.
     pub is_plain: bool,
     /// The value.
-    pub text: Text,
+    pub text: SopsText,
 }
 
 /// How a value is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
+pub enum ScalarStyle {
     /// With or without quotes.
     Word,
     /// The same, in `{…}` or `[…]`.
@@ -94,29 +94,29 @@ impl Path {
 
 /// A key of a mapping; mappings that stand at one path share theirs.
 #[derive(Clone)]
-pub struct Key {
+pub struct SopsKey {
     /// The keys that lead to its mapping.
     pub under: Path,
     /// The key itself.
-    pub text: Text,
+    pub text: SopsText,
 }
 
 /// A text of a document.
 #[derive(Clone)]
-pub enum Text {
+pub enum SopsText {
     /// It stands there as it is, from one byte to before another.
     Stretch(u32, u32),
     /// It is written there in some other way. It may be secret, in a document that is being edited.
     Own(Zeroizing<Box<str>>),
 }
 
-impl Default for Text {
+impl Default for SopsText {
     fn default() -> Self {
         Self::Stretch(0, 0)
     }
 }
 
-impl Text {
+impl SopsText {
     /// The text itself, of a document with this text.
     pub fn of<'d>(&'d self, document: &'d str) -> &'d str {
         match self {
@@ -132,11 +132,11 @@ impl Text {
 #[derive(Clone, Default)]
 pub struct Metadata {
     /// The encrypted MAC.
-    pub mac: Text,
+    pub mac: SopsText,
     /// When it was last changed.
-    pub lastmodified: Text,
+    pub lastmodified: SopsText,
     /// By which SOPS.
-    pub version: Text,
+    pub version: SopsText,
     /// Whether values in clear are left out of the MAC.
     pub mac_only_encrypted: bool,
     /// Which keys are encrypted, by expression and by end.
@@ -146,27 +146,27 @@ pub struct Metadata {
     /// Whether it chooses values by their comments.
     pub by_comment: bool,
     /// To whom its key is encrypted.
-    pub recipients: Vec<Recipient>,
+    pub recipients: Vec<SopsRecipient>,
     /// The same, for each of the shares that its key was split into.
-    pub groups: Vec<Vec<Recipient>>,
+    pub groups: Vec<Vec<SopsRecipient>>,
 }
 
 /// A rule for keys.
 #[derive(Clone, Default)]
 pub struct Rule {
     /// A regular expression.
-    pub regex: Text,
+    pub regex: SopsText,
     /// What a key ends with.
-    pub suffix: Text,
+    pub suffix: SopsText,
 }
 
 /// The key of a document, encrypted to somebody.
 #[derive(Clone)]
-pub struct Recipient {
+pub struct SopsRecipient {
     /// Who that is.
-    pub recipient: Text,
+    pub recipient: SopsText,
     /// The encrypted key.
-    pub enc: Text,
+    pub enc: SopsText,
 }
 
 /// The parts of a document with its text.
@@ -187,9 +187,9 @@ impl<'d> Tree<'d> {
     }
 }
 
-impl Document {
+impl SopsDocument {
     /// Keeps a document with the parts that were found in it.
-    pub fn new(text: Arc<str>, parts: Result<Parts, Fault>) -> Self {
+    pub fn new(text: Arc<str>, parts: Result<Parts, SopsFault>) -> Self {
         Self { text, parts }
     }
 
@@ -197,7 +197,7 @@ impl Document {
     ///
     /// # Errors
     /// Where SOPS cannot have written it.
-    pub fn tree(&self) -> Result<Tree<'_>, Fault> {
+    pub fn tree(&self) -> Result<Tree<'_>, SopsFault> {
         match &self.parts {
             Ok(parts) => Ok(Tree { text: &self.text, parts }),
             Err(fault) => Err(*fault),
@@ -205,14 +205,14 @@ impl Document {
     }
 }
 
-impl PartialEq for Document {
+impl PartialEq for SopsDocument {
     /// The parts follow from the text.
     fn eq(&self, other: &Self) -> bool {
         self.text == other.text
     }
 }
 
-impl Eq for Document {}
+impl Eq for SopsDocument {}
 
 /// A place in a document, or a count of what is in it. No document is as long as would not fit.
 pub fn short(place: usize) -> u32 {

@@ -7,7 +7,7 @@ use crate::model::{
 };
 
 use super::action::{Action, CredentialState, Reason, StepId, Wanted};
-use super::draft::Draft;
+use super::draft::PlanDraft;
 use super::index::Index;
 use super::ownership::{Assignment, Proof};
 
@@ -123,7 +123,7 @@ impl<'a> EntryCase<'a> {
         &self,
         group: Vec<usize>,
         after: Option<StepId>,
-        draft: &mut Draft<'_>,
+        draft: &mut PlanDraft<'_>,
     ) -> Option<StepId> {
         self.clear_away_reloading(group, &[], after, draft)
     }
@@ -133,7 +133,7 @@ impl<'a> EntryCase<'a> {
         group: Vec<usize>,
         users: &[ConfigEntry],
         after: Option<StepId>,
-        draft: &mut Draft<'_>,
+        draft: &mut PlanDraft<'_>,
     ) -> Option<StepId> {
         let mut last = None;
         for at in group {
@@ -149,7 +149,12 @@ impl<'a> EntryCase<'a> {
         last
     }
 
-    pub(super) fn stand(&self, group: &[usize], state: &CredentialState, draft: &mut Draft<'_>) {
+    pub(super) fn stand(
+        &self,
+        group: &[usize],
+        state: &CredentialState,
+        draft: &mut PlanDraft<'_>,
+    ) {
         for at in group {
             draft.stand(*at, state.clone());
         }

@@ -4,7 +4,7 @@ use crate::model::{Claim, Credential, SecretComparison};
 
 use super::action::{Action, Adoption, CredentialState, Reason, StepId};
 use super::case::EntryCase;
-use super::draft::Draft;
+use super::draft::PlanDraft;
 
 /// How far the credentials of one implementation are what the entry wants.
 pub(super) enum Condition {
@@ -45,7 +45,7 @@ impl EntryCase<'_> {
         name: &str,
         condition: Condition,
         after: Option<StepId>,
-        draft: &mut Draft<'_>,
+        draft: &mut PlanDraft<'_>,
     ) -> Option<StepId> {
         let key = || self.entry.key.clone();
         match condition {
@@ -95,7 +95,7 @@ impl EntryCase<'_> {
         text: &str,
         claims: &[usize],
         after: Option<StepId>,
-        draft: &mut Draft<'_>,
+        draft: &mut PlanDraft<'_>,
     ) -> Option<StepId> {
         for at in claims {
             draft.stand(*at, CredentialState::Claim(self.entry.key.clone()));

@@ -11,23 +11,23 @@ use super::index::Index;
 use super::withheld::{Unknowable, Unknown, Why, Withheld};
 
 /// Deletes, one after the other, that the guards may still forbid.
-struct Prune {
+struct PlannedPrune {
     group: Vec<usize>,
     reason: Reason,
     remove: Vec<ConfigEntry>,
 }
 
-pub(super) struct Draft<'a> {
+pub(super) struct PlanDraft<'a> {
     index: &'a Index<'a>,
     steps: Vec<Step>,
-    pruned: Vec<Prune>,
+    pruned: Vec<PlannedPrune>,
     setup_states: Vec<(Key, SetupState)>,
     withheld: Vec<Withheld>,
     unknown: Vec<Unknown>,
     credential_states: Vec<Option<CredentialState>>,
 }
 
-impl<'a> Draft<'a> {
+impl<'a> PlanDraft<'a> {
     pub(super) fn new(index: &'a Index<'a>) -> Self {
         Self {
             index,
@@ -55,7 +55,7 @@ impl<'a> Draft<'a> {
     /// Deletes what no entry wants, one after the other, after the accounts that are linked with
     /// it, if the guards let it.
     pub(super) fn prune(&mut self, group: Vec<usize>, reason: Reason, remove: Vec<ConfigEntry>) {
-        self.pruned.push(Prune { group, reason, remove });
+        self.pruned.push(PlannedPrune { group, reason, remove });
     }
 
     /// Does something about a set-up, behind the step that it needs.
@@ -164,7 +164,7 @@ impl<'a> Draft<'a> {
     }
 
     pub(super) fn withhold_all_prunes(&mut self, why: &Why) {
-        for Prune { group, mut remove, .. } in std::mem::take(&mut self.pruned) {
+        for PlannedPrune { group, mut remove, .. } in std::mem::take(&mut self.pruned) {
             for at in group {
                 let (old, remove) = (self.index.get(at).held(), std::mem::take(&mut remove));
                 self.withhold(Action::Delete { old, remove }, why.clone());
@@ -174,7 +174,7 @@ impl<'a> Draft<'a> {
 
     pub(super) fn finish(mut self) -> Plan {
         let created = self.created_clients();
-        for Prune { group, reason, mut remove } in std::mem::take(&mut self.pruned) {
+        for PlannedPrune { group, reason, mut remove } in std::mem::take(&mut self.pruned) {
             let mut last = None;
             for at in group {
                 let (old, remove) = (self.index.get(at).held(), std::mem::take(&mut remove));

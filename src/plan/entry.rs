@@ -9,14 +9,14 @@ use crate::model::{Desired, DesiredCredential, Mark, Owner, Policy, is_id_of_cli
 use super::action::{Action, Adoption, CredentialState, Reason, StepId};
 use super::case::EntryCase;
 use super::condition::Condition;
-use super::draft::Draft;
+use super::draft::PlanDraft;
 use super::index::Index;
 use super::ownership::{Assignment, Ownership, Proof};
 use super::withheld::Why;
 
 /// What linked accounts name, beside the mark, that belongs to the entry or may be adopted.
 #[derive(Default)]
-struct Implementation {
+struct LinkedBeside {
     /// The credentials that have it.
     members: Vec<usize>,
     /// Those that claim it.
@@ -32,7 +32,7 @@ pub(super) fn decide(
     policy: &Policy,
     assignment: &Assignment,
     index: &Index<'_>,
-    draft: &mut Draft<'_>,
+    draft: &mut PlanDraft<'_>,
 ) {
     let case = EntryCase::new(entry, number, desired, policy, assignment, index);
     case.decide(draft);
@@ -51,8 +51,8 @@ pub(super) fn decide(
 impl EntryCase<'_> {
     /// Each implementation that a linked account names is made right. Where there is none the mark
     /// is, and what it replaces goes: first the credentials, then their claims.
-    fn decide(&self, draft: &mut Draft<'_>) {
-        let mut left: Vec<Implementation> = Vec::new();
+    fn decide(&self, draft: &mut PlanDraft<'_>) {
+        let mut left: Vec<LinkedBeside> = Vec::new();
         let mut is_linked = false;
         let mark = self.mark_text();
         for (name, implementation) in self.implementations() {
@@ -64,7 +64,7 @@ impl EntryCase<'_> {
                     is_linked = true;
                     self.settle(&name, Condition::Missing, None, draft);
                 }
-                left.push(Implementation { members: Vec::new(), ..implementation });
+                left.push(LinkedBeside { members: Vec::new(), ..implementation });
                 continue;
             }
             if !is_used {
@@ -98,8 +98,8 @@ impl EntryCase<'_> {
     }
 
     /// All implementations but the mark, by name.
-    fn implementations(&self) -> BTreeMap<SmolStr, Implementation> {
-        let mut all: BTreeMap<SmolStr, Implementation> = BTreeMap::new();
+    fn implementations(&self) -> BTreeMap<SmolStr, LinkedBeside> {
+        let mut all: BTreeMap<SmolStr, LinkedBeside> = BTreeMap::new();
         let domain = &self.entry.domain;
         for at in self.owned.iter().copied() {
             let credential = self.index.get(at);
@@ -207,7 +207,7 @@ impl EntryCase<'_> {
     }
 
     /// An implementation that a linked account names: claimed first, then made right.
-    fn keep(&self, name: &str, implementation: &Implementation, draft: &mut Draft<'_>) {
+    fn keep(&self, name: &str, implementation: &LinkedBeside, draft: &mut PlanDraft<'_>) {
         let text = self.claim_text(name);
         let is_current = |at: &usize| {
             let claim = self.index.get(*at);
@@ -231,7 +231,12 @@ impl EntryCase<'_> {
     }
 
     /// The mark is needed where no account names anything else, or where one names it.
-    fn decide_mark(&self, mut unused: Vec<Implementation>, is_linked: bool, draft: &mut Draft<'_>) {
+    fn decide_mark(
+        &self,
+        mut unused: Vec<LinkedBeside>,
+        is_linked: bool,
+        draft: &mut PlanDraft<'_>,
+    ) {
         let mark = self.mark_text();
         let claims = unused.iter().flat_map(|implementation| implementation.claims.iter().copied());
         // A claim can be chosen in Home Assistant as well.
@@ -272,7 +277,7 @@ impl EntryCase<'_> {
         self.clear_away(self.unneeded(claims, &needed), last, draft);
     }
 
-    fn withhold(&self, name: &str, of: &Implementation, why: Why, draft: &mut Draft<'_>) {
+    fn withhold(&self, name: &str, of: &LinkedBeside, why: Why, draft: &mut PlanDraft<'_>) {
         let action = Action::Adopt {
             wanted: self.wanted(name),
             old: self.held(&of.members),
@@ -285,7 +290,7 @@ impl EntryCase<'_> {
     }
 
     /// Creates the credential with the mark, in the place of what no account names any more.
-    fn create_mark(&self, spare: &[usize], draft: &mut Draft<'_>) -> Option<StepId> {
+    fn create_mark(&self, spare: &[usize], draft: &mut PlanDraft<'_>) -> Option<StepId> {
         let wanted = self.wanted(&self.mark_text());
         let free: Vec<usize> =
             spare.iter().copied().filter(|at| !self.is_referenced_by_id(*at)).collect();

@@ -2,11 +2,16 @@
 
 use crate::model::{Completeness, Desired, Policy, Prune};
 
-use super::draft::Draft;
+use super::draft::PlanDraft;
 use super::index::Index;
 use super::withheld::Why;
 
-pub(super) fn decide(desired: &Desired, policy: &Policy, index: &Index<'_>, draft: &mut Draft<'_>) {
+pub(super) fn decide(
+    desired: &Desired,
+    policy: &Policy,
+    index: &Index<'_>,
+    draft: &mut PlanDraft<'_>,
+) {
     let planned = draft.planned_prunes();
     if planned == 0 {
         return;
@@ -23,7 +28,7 @@ pub(super) fn decide(desired: &Desired, policy: &Policy, index: &Index<'_>, draf
 }
 
 /// What was not understood may want any credential, as an entry with a mistyped integration does.
-fn unread(desired: &Desired, draft: &Draft<'_>) -> Option<Why> {
+fn unread(desired: &Desired, draft: &PlanDraft<'_>) -> Option<Why> {
     match &desired.completeness {
         _ if draft.has_unknown_integration() => Some(Why::Unread),
         Completeness::Partial => Some(Why::Unread),

@@ -29,7 +29,7 @@ pub struct Scope {
 
 /// What becomes of a target's credentials.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Import {
+pub struct ImportPlan {
     /// The entries, by integration and then in the target's order.
     pub entries: Vec<Imported>,
     /// What is asked for and left out.
@@ -88,7 +88,7 @@ pub fn import(
     observed: &Observed,
     taken: &BTreeSet<Key>,
     scope: &Scope,
-) -> Import {
+) -> ImportPlan {
     let index = Index::new(observed);
     let mut clients: BTreeMap<&Domain, Vec<(&ClientId, Vec<usize>)>> = BTreeMap::new();
     for (at, credential) in index.all().iter().enumerate() {
@@ -108,13 +108,13 @@ pub fn import(
             clients_of.entry(of).or_default().insert(&credential.client_id);
         }
     }
-    let mut draft = Draft {
+    let mut draft = ImportPlanner {
         clients_of,
         desired,
         scope,
         index: &index,
         taken: taken.clone(),
-        made: Import::default(),
+        made: ImportPlan::default(),
     };
     for of_domain in clients.values() {
         let nameless = of_domain
@@ -128,17 +128,17 @@ pub fn import(
     draft.made
 }
 
-struct Draft<'a> {
+struct ImportPlanner<'a> {
     desired: &'a Desired,
     scope: &'a Scope,
     index: &'a Index<'a>,
     /// The clients of all that is marked or claimed for an entry.
     clients_of: BTreeMap<(&'a Domain, Mark), BTreeSet<&'a ClientId>>,
     taken: BTreeSet<Key>,
-    made: Import,
+    made: ImportPlan,
 }
 
-impl Draft<'_> {
+impl ImportPlanner<'_> {
     /// Decides on all credentials of one client.
     fn client(&mut self, group: &[usize], is_only_nameless: bool) {
         let (others, own): (Vec<usize>, Vec<usize>) =
@@ -321,7 +321,7 @@ fn shown_name(credential: &Credential) -> Option<&str> {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::{Import, Scope, import};
+    use super::{ImportPlan, Scope, import};
     use crate::model::{Completeness, Credential, Desired, Domain, Key, Observed, Owner, Secret};
     use crate::plan::tests::{held, linked, observing, wanted};
 
@@ -337,7 +337,7 @@ mod tests {
         let config_entries = users.iter().map(|user| linked(user)).collect();
         let observed = Observed { config_entries, ..observing(credentials) };
         let taken = BTreeSet::from([Key::new("taken").unwrap()]);
-        let Import { entries, left_out } = import(&desired, &observed, &taken, scope);
+        let ImportPlan { entries, left_out } = import(&desired, &observed, &taken, scope);
         let entry = |entry: super::Imported| {
             let marks = [(entry.adopt, " adopt"), (entry.is_linked, " linked")];
             let marks: String =

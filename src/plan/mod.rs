@@ -36,12 +36,12 @@ pub use action::{
 };
 pub use withheld::{Unknowable, Unknown, Why, Withheld, linked_accounts};
 
-pub use import::{Import, Imported, LeftOut, Scope, WhyLeftOut, import};
+pub use import::{ImportPlan, Imported, LeftOut, Scope, WhyLeftOut, import};
 pub use secret_comparison::found_same;
 
 use crate::model::{Desired, DesiredCredential, Observed, Policy};
 
-use draft::Draft;
+use draft::PlanDraft;
 use index::Index;
 use ownership::Assignment;
 
@@ -52,7 +52,7 @@ use ownership::Assignment;
 /// adoption or `prune: all` was asked for; nothing that a linked account uses is deleted.
 pub fn plan(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
     let index = Index::new(observed);
-    let mut draft = Draft::new(&index);
+    let mut draft = PlanDraft::new(&index);
     let mut wanted: Vec<&DesiredCredential> = desired.credentials.iter().collect();
     wanted.sort_by(|a, b| a.key.cmp(&b.key));
     let (wanted, unknown): (Vec<_>, Vec<_>) = wanted

@@ -8,7 +8,7 @@ use smol_str::ToSmolStr;
 use crate::model::{ConfigEntry, DesiredCredential, EntryId, EntryState, Live, Purpose};
 
 use super::action::{Action, Reason, Wanted};
-use super::draft::Draft;
+use super::draft::PlanDraft;
 use super::index::Index;
 
 /// Only where HA runs and has started: before, no account is loaded.
@@ -16,7 +16,7 @@ pub(super) fn decide(
     entries: &[&DesiredCredential],
     live: &Live,
     index: &Index<'_>,
-    draft: &mut Draft<'_>,
+    draft: &mut PlanDraft<'_>,
 ) {
     if live.is_starting {
         return;
@@ -47,7 +47,7 @@ fn is_left_down(account: &ConfigEntry, live: &Live) -> bool {
     matches!(account.state, EntryState::SetupError | EntryState::NotLoaded) && !asks()
 }
 
-impl Draft<'_> {
+impl PlanDraft<'_> {
     /// The accounts that a step reloads, sets up again or removes anyway.
     fn reloaded_accounts(&self) -> BTreeSet<EntryId> {
         let steps = self.steps().iter();

@@ -11,7 +11,7 @@ use crate::model::{
 };
 
 use super::action::{Action, Reason, SetupState, StepId, Wanted};
-use super::draft::Draft;
+use super::draft::PlanDraft;
 use super::index::Index;
 
 pub(super) fn decide(
@@ -20,7 +20,7 @@ pub(super) fn decide(
     desired: &Desired,
     policy: &Policy,
     index: &Index<'_>,
-    draft: &mut Draft<'_>,
+    draft: &mut PlanDraft<'_>,
 ) {
     let context = SetUpContext::new(live, draft);
     let mut needed: BTreeSet<usize> = BTreeSet::new();
@@ -67,7 +67,7 @@ struct SetUpContext<'a> {
 }
 
 impl<'a> SetUpContext<'a> {
-    fn new(live: &'a Live, draft: &Draft<'_>) -> Self {
+    fn new(live: &'a Live, draft: &PlanDraft<'_>) -> Self {
         let mut flows = IndexMap::new();
         for (at, flow) in live.flows.iter().enumerate() {
             flows.entry((&flow.purpose, &flow.domain)).or_insert(at);
@@ -94,7 +94,7 @@ struct SetUpCase<'a> {
 
 impl SetUpCase<'_> {
     /// Answers the flows that are needed still.
-    fn decide(&self, policy: &Policy, draft: &mut Draft<'_>) -> Vec<usize> {
+    fn decide(&self, policy: &Policy, draft: &mut PlanDraft<'_>) -> Vec<usize> {
         let accounts = self.accounts();
         let coming = self.context.coming.get(&self.entry.key);
         draft.link(&self.entry.key, self.setup_state(&accounts));
@@ -165,7 +165,7 @@ impl SetUpCase<'_> {
     }
 
     /// An entry that is gone can say nothing any more, so what it says of that is noted in HA.
-    fn tie(&self, coming: Option<&Coming>, draft: &mut Draft<'_>) {
+    fn tie(&self, coming: Option<&Coming>, draft: &mut PlanDraft<'_>) {
         let tied = self.entry.integration.on_delete == OnDelete::RemoveIntegration;
         if tied != self.context.live.tied.contains(&self.mark) {
             let action = Action::Tie { wanted: self.wanted(self.mark.to_smolstr()), tied };
@@ -174,7 +174,7 @@ impl SetUpCase<'_> {
     }
 
     /// A flow that was begun with a credential that is replaced now would go on with the old one.
-    fn link_new(&self, coming: Option<&Coming>, draft: &mut Draft<'_>) -> Option<usize> {
+    fn link_new(&self, coming: Option<&Coming>, draft: &mut PlanDraft<'_>) -> Option<usize> {
         let open = self
             .flow_of(&Purpose::Entry(self.mark.clone()))
             .filter(|(_, flow)| coming.is_none() && is_usable(&flow.step));
@@ -192,7 +192,7 @@ impl SetUpCase<'_> {
         &self,
         account: ConfigEntry,
         coming: Option<&Coming>,
-        draft: &mut Draft<'_>,
+        draft: &mut PlanDraft<'_>,
     ) -> Option<usize> {
         let asked = self
             .flow_of(&Purpose::Again(account.id.clone()))
@@ -327,7 +327,7 @@ mod tests {
     fn ha_asking_again_is_answered_and_a_changed_client_id_makes_it_ask() {
         let asks = |observed: &mut Observed| {
             observed.config_entries.push(linked(A));
-            let step = FlowStep::Form(crate::model::Form::default());
+            let step = FlowStep::Form(crate::model::FlowForm::default());
             runs(observed, vec![OpenFlow { step, ..again() }]);
         };
         let plan = planned(|_, observed, _| asks(observed));

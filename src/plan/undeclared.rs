@@ -9,7 +9,7 @@ use crate::model::{
 };
 
 use super::action::{Action, CredentialState, Reason};
-use super::draft::Draft;
+use super::draft::PlanDraft;
 use super::index::Index;
 use super::ownership::{Assignment, Ownership, Proof};
 use super::withheld::Why;
@@ -21,7 +21,7 @@ pub(super) fn decide(
     live: Option<&Live>,
     assignment: &Assignment,
     index: &Index<'_>,
-    draft: &mut Draft<'_>,
+    draft: &mut PlanDraft<'_>,
 ) {
     let declared: BTreeMap<&Key, &Domain> =
         desired.credentials.iter().map(|entry| (&entry.key, &entry.domain)).collect();
@@ -85,7 +85,7 @@ fn prune(
     group: Vec<usize>,
     (reason, accounts_go): (Reason, bool),
     index: &Index<'_>,
-    draft: &mut Draft<'_>,
+    draft: &mut PlanDraft<'_>,
 ) {
     let mut by: Vec<ConfigEntry> = Vec::new();
     for account in group.iter().flat_map(|at| users(index.get(*at), index)) {

@@ -7,7 +7,7 @@ use crate::model::Place;
 use crate::plan::{Action, Reason, Step, Unknowable, Unknown, Why, Withheld};
 use crate::reconcile::StepOutcome;
 
-use super::{EntryPlaces, Names, Report, TargetReport, words};
+use super::{EntryPlaces, FileNames, Report, TargetReport, words};
 
 /// How much it matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,7 +21,7 @@ pub(super) enum Level {
 }
 
 /// A stretch of a file.
-pub(super) struct Stretch {
+pub(super) struct FileRange {
     /// The file, from the root of the repository.
     pub(super) file: String,
     /// Line, from 1.
@@ -42,9 +42,9 @@ pub(super) struct Finding {
     /// Why, or what to do.
     pub(super) more: Vec<String>,
     /// Where; none where it is about no line that is there.
-    pub(super) at: Option<Stretch>,
+    pub(super) at: Option<FileRange>,
     /// Another place that matters, with what it is.
-    pub(super) related: Option<(Stretch, String)>,
+    pub(super) related: Option<(FileRange, String)>,
 }
 
 impl Finding {
@@ -84,7 +84,7 @@ pub(super) fn all(report: &Report<'_>) -> Vec<(Finding, String)> {
         .collect()
 }
 
-pub(super) fn of_problem(problem: &Diagnostic, names: &Names) -> Finding {
+pub(super) fn of_problem(problem: &Diagnostic, names: &FileNames) -> Finding {
     Finding {
         level: match problem.severity {
             Severity::Error => Level::Error,
@@ -98,7 +98,7 @@ pub(super) fn of_problem(problem: &Diagnostic, names: &Names) -> Finding {
     }
 }
 
-fn stretch(spot: &Spot, names: &Names) -> Stretch {
+fn stretch(spot: &Spot, names: &FileNames) -> FileRange {
     let (span, text) = (&spot.span, spot.file.text());
     let inside = text.get(span.start..span.end.min(text.len())).unwrap_or_default().trim_end();
     let signs = |text: &str| u32::try_from(text.chars().count()).unwrap_or(u32::MAX);
@@ -110,10 +110,10 @@ fn stretch(spot: &Spot, names: &Names) -> Stretch {
         }
     };
     let file = names.of(spot.file.path());
-    Stretch { file, line: span.line, column: span.column, end: Some(end) }
+    FileRange { file, line: span.line, column: span.column, end: Some(end) }
 }
 
-fn of_target(target: &TargetReport<'_>, names: &Names, findings: &mut Vec<Finding>) {
+fn of_target(target: &TargetReport<'_>, names: &FileNames, findings: &mut Vec<Finding>) {
     let plan = match target.plan {
         Ok(plan) => plan,
         Err(why) => {
@@ -133,7 +133,7 @@ fn of_target(target: &TargetReport<'_>, names: &Names, findings: &mut Vec<Findin
     findings.extend(plan.unknown.iter().map(|unknown| not_known(target, names, unknown)));
 }
 
-fn planned(target: &TargetReport<'_>, names: &Names, step: &Step) -> Finding {
+fn planned(target: &TargetReport<'_>, names: &FileNames, step: &Step) -> Finding {
     let level = match step.action {
         Action::Delete { .. } => Level::Warning,
         _ if step.reasons.contains(&Reason::ClientIdDiffers) => Level::Warning,
@@ -152,7 +152,7 @@ fn planned(target: &TargetReport<'_>, names: &Names, step: &Step) -> Finding {
 
 fn carried_out(
     target: &TargetReport<'_>,
-    names: &Names,
+    names: &FileNames,
     step: &Step,
     outcome: &StepOutcome,
 ) -> Finding {
@@ -163,7 +163,7 @@ fn carried_out(
     Finding { level, message, more: vec![why.to_owned()], ..finding }
 }
 
-fn not_done(target: &TargetReport<'_>, names: &Names, withheld: &Withheld) -> Finding {
+fn not_done(target: &TargetReport<'_>, names: &FileNames, withheld: &Withheld) -> Finding {
     let level = match withheld.why {
         Why::TooManyDeletes { .. }
         | Why::NothingDesired
@@ -190,7 +190,7 @@ fn not_done(target: &TargetReport<'_>, names: &Names, withheld: &Withheld) -> Fi
     Finding { more: vec![why, help.to_owned()], at, ..Finding::without_place(level, code, message) }
 }
 
-fn not_known(target: &TargetReport<'_>, names: &Names, unknown: &Unknown) -> Finding {
+fn not_known(target: &TargetReport<'_>, names: &FileNames, unknown: &Unknown) -> Finding {
     let Unknown { key, domain, name, what } = unknown;
     let message = format!("{}: unknown: {domain} \"{name}\"", target.name);
     let place = target.entries.get(key).map(|places| match what {
@@ -220,6 +220,6 @@ fn places_of<'a>(target: &'a TargetReport<'_>, action: &Action) -> Option<&'a En
     target.entries.get(&action.entry()?.key)
 }
 
-fn point(place: &Place, names: &Names) -> Stretch {
-    Stretch { file: names.of(&place.file), line: place.line, column: place.column, end: None }
+fn point(place: &Place, names: &FileNames) -> FileRange {
+    FileRange { file: names.of(&place.file), line: place.line, column: place.column, end: None }
 }

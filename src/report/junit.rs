@@ -18,10 +18,10 @@ type Xml = Writer<Vec<u8>>;
 struct Case {
     class: String,
     name: String,
-    result: Outcome,
+    result: CaseResult,
 }
 
-enum Outcome {
+enum CaseResult {
     Passed,
     /// What kind, in one line, and in full.
     Failed(&'static str, String, String),
@@ -66,10 +66,10 @@ fn of_manifests(report: &Report<'_>) -> Vec<Case> {
             .filter(|finding| finding.level == Level::Error && place(finding) == file)
             .collect();
         let result = match errors.first() {
-            None => Outcome::Passed,
+            None => CaseResult::Passed,
             Some(first) => {
                 let text: Vec<String> = errors.iter().map(|finding| in_full(finding)).collect();
-                Outcome::Failed(first.code, first.message.clone(), text.join("\n"))
+                CaseResult::Failed(first.code, first.message.clone(), text.join("\n"))
             }
         };
         Case { class: "manifests".to_owned(), name: file, result }
@@ -95,11 +95,11 @@ fn of_target(target: &TargetReport<'_>) -> Vec<Case> {
     let plan = match target.plan {
         Ok(plan) => plan,
         Err(why) => {
-            let result = Outcome::Broken(why.to_owned());
+            let result = CaseResult::Broken(why.to_owned());
             return vec![Case { class: target.name.to_string(), name: "reach".to_owned(), result }];
         }
     };
-    let case = |action: &Action, result: Outcome| Case {
+    let case = |action: &Action, result: CaseResult| Case {
         class: class(action.domain().as_str()),
         name: name_of(action),
         result,
@@ -112,7 +112,7 @@ fn of_target(target: &TargetReport<'_>) -> Vec<Case> {
         CredentialState::InSync(key) if !has_step(key) => Some(Case {
             class: class(held.domain.as_str()),
             name: key.to_string(),
-            result: Outcome::Passed,
+            result: CaseResult::Passed,
         }),
         _ => None,
     });
@@ -122,7 +122,7 @@ fn of_target(target: &TargetReport<'_>) -> Vec<Case> {
     let unknown = plan.unknown.iter().map(|unknown| Case {
         class: class(unknown.domain.as_str()),
         name: unknown.key.to_string(),
-        result: Outcome::Skipped(words::unknowable(unknown.what).0.to_owned()),
+        result: CaseResult::Skipped(words::unknowable(unknown.what).0.to_owned()),
     });
     in_sync.chain(steps).chain(withheld).chain(unknown).collect()
 }
@@ -135,13 +135,13 @@ fn name_of(action: &Action) -> String {
     }
 }
 
-fn of_step(target: &TargetReport<'_>, step: &Step) -> Outcome {
+fn of_step(target: &TargetReport<'_>, step: &Step) -> CaseResult {
     let outcome = target.outcomes.iter().find(|outcome| outcome.step == step.id);
     let mut lines: Vec<String> =
         step.reasons.iter().map(|reason| words::reason(*reason).to_owned()).collect();
     if let Some(outcome) = outcome {
         match words::undone(&outcome.outcome) {
-            None => return Outcome::Passed,
+            None => return CaseResult::Passed,
             Some((word, why)) => lines.push(format!("{word}: {why}")),
         }
     }
@@ -151,25 +151,25 @@ fn of_step(target: &TargetReport<'_>, step: &Step) -> Outcome {
         lines.push(format!("at {}", written.entry));
     }
     let headline = words::headline(&step.action);
-    Outcome::Failed(step.action.verb(), headline, lines.join("\n"))
+    CaseResult::Failed(step.action.verb(), headline, lines.join("\n"))
 }
 
-fn of_withheld(withheld: &Withheld) -> Outcome {
+fn of_withheld(withheld: &Withheld) -> CaseResult {
     let (why, help) = (withheld.why.to_string(), withheld.why.help());
     let headline = format!("not done: {}", words::headline(&withheld.action));
     match withheld.why {
-        Why::PruneOff => Outcome::Skipped(why),
-        _ => Outcome::Failed(withheld.why.code().as_str(), headline, format!("{why}\n{help}")),
+        Why::PruneOff => CaseResult::Skipped(why),
+        _ => CaseResult::Failed(withheld.why.code().as_str(), headline, format!("{why}\n{help}")),
     }
 }
 
 fn suite(xml: &mut Xml, name: &str, cases: &[Case]) -> io::Result<()> {
-    let count = |is_meant: fn(&Outcome) -> bool| {
+    let count = |is_meant: fn(&CaseResult) -> bool| {
         cases.iter().filter(|case| is_meant(&case.result)).count().to_string()
     };
-    let failures = count(|result| matches!(result, Outcome::Failed(..)));
-    let errors = count(|result| matches!(result, Outcome::Broken(_)));
-    let skipped = count(|result| matches!(result, Outcome::Skipped(_)));
+    let failures = count(|result| matches!(result, CaseResult::Failed(..)));
+    let errors = count(|result| matches!(result, CaseResult::Broken(_)));
+    let skipped = count(|result| matches!(result, CaseResult::Skipped(_)));
     xml.create_element("testsuite")
         .with_attributes([
             ("name", legal(name).as_str()),
@@ -188,20 +188,20 @@ fn case(xml: &mut Xml, case: &Case) -> io::Result<()> {
         .create_element("testcase")
         .with_attributes([("classname", class.as_str()), ("name", name.as_str())]);
     match &case.result {
-        Outcome::Passed => element.write_empty(),
-        Outcome::Failed(kind, message, text) => element.write_inner_content(|xml| {
+        CaseResult::Passed => element.write_empty(),
+        CaseResult::Failed(kind, message, text) => element.write_inner_content(|xml| {
             xml.create_element("failure")
                 .with_attributes([("type", *kind), ("message", &legal(message))])
                 .write_text_content(BytesText::new(&legal(text)))?;
             Ok(())
         }),
-        Outcome::Broken(message) => element.write_inner_content(|xml| {
+        CaseResult::Broken(message) => element.write_inner_content(|xml| {
             xml.create_element("error")
                 .with_attributes([("type", "target"), ("message", &legal(message))])
                 .write_empty()?;
             Ok(())
         }),
-        Outcome::Skipped(message) => element.write_inner_content(|xml| {
+        CaseResult::Skipped(message) => element.write_inner_content(|xml| {
             xml.create_element("skipped")
                 .with_attribute(("message", legal(message).as_str()))
                 .write_empty()?;

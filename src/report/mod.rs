@@ -1,5 +1,6 @@
 //! Plans, outcomes, lists and problems -> text for people and for programs. One file a format.
 
+mod file_names;
 mod finding;
 pub mod github;
 pub mod gitlab;
@@ -7,7 +8,6 @@ pub mod import;
 pub mod json;
 pub mod junit;
 pub mod markdown;
-mod names;
 pub mod problems;
 pub mod sarif;
 pub mod schema;
@@ -20,7 +20,7 @@ pub(crate) mod words;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-pub use names::Names;
+pub use file_names::FileNames;
 
 use crate::diagnostic::Diagnostics;
 use crate::model::{Claim, Held, Key, Mark, Place, TargetName};
@@ -38,7 +38,7 @@ pub struct Report<'a> {
     /// The targets; none where the manifests are in error, or nobody asked for them.
     pub targets: &'a [TargetReport<'a>],
     /// What files are called.
-    pub names: &'a Names,
+    pub names: &'a FileNames,
 }
 
 /// What was asked for.

@@ -67,8 +67,9 @@ fn one(problem: &Diagnostic, sources: &Sources, renderer: &Renderer) -> String {
     let title = level.primary_title(problem.message.as_str());
     let mut group = annotate_snippets::Group::with_title(title);
     if let Some(spot) = &problem.spot {
-        let primary = Mark { spot, kind: AnnotationKind::Primary, label: problem.label.as_deref() };
-        let related = problem.related.as_ref().map(|(spot, what)| Mark {
+        let primary =
+            Underline { spot, kind: AnnotationKind::Primary, label: problem.label.as_deref() };
+        let related = problem.related.as_ref().map(|(spot, what)| Underline {
             spot,
             kind: AnnotationKind::Context,
             label: Some(what),
@@ -91,13 +92,13 @@ fn one(problem: &Diagnostic, sources: &Sources, renderer: &Renderer) -> String {
     renderer.render(&[group])
 }
 
-struct Mark<'a> {
+struct Underline<'a> {
     spot: &'a Spot,
     kind: AnnotationKind,
     label: Option<&'a str>,
 }
 
-impl Mark<'_> {
+impl Underline<'_> {
     fn is_near(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.spot.file, &other.spot.file)
             && self.spot.span.line.abs_diff(other.spot.span.line) <= NEAR
@@ -115,7 +116,7 @@ impl Mark<'_> {
 }
 
 /// The lines with marks and those between. Only they are handed on: a manifest may be long.
-fn snippet<'a>(marks: &[Mark<'a>], sources: &'a Sources) -> Snippet<'a, Annotation<'a>> {
+fn snippet<'a>(marks: &[Underline<'a>], sources: &'a Sources) -> Snippet<'a, Annotation<'a>> {
     let Some(first) = marks.iter().min_by_key(|mark| mark.spot.span.start) else {
         return Snippet::source("");
     };

@@ -6,7 +6,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
 use super::Report;
-use super::finding::{self, Finding, Level, Stretch};
+use super::finding::{self, FileRange, Finding, Level};
 
 /// What a path may not have in a URI.
 const UNSAFE: &AsciiSet =
@@ -90,7 +90,7 @@ fn result(report: &Report<'_>, finding: &Finding, fingerprint: &str) -> Value {
     result
 }
 
-fn location(at: &Stretch) -> Value {
+fn location(at: &FileRange) -> Value {
     let mut region = json!({"startLine": at.line, "startColumn": at.column});
     if let Some((line, column)) = at.end {
         region["endLine"] = json!(line);

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::codes::SetupCode;
 use crate::model::{
-    ConfigEntry, EntryState, Field, FieldKind, FlowStep, Form, HiddenLink, Key, Links,
+    ConfigEntry, EntryState, FieldKind, FlowField, FlowForm, FlowStep, HiddenLink, Key, Links,
 };
 use crate::plan::{CredentialState, Plan, SetupState};
 use crate::setup::{reasons, redirect_uri};
@@ -123,7 +123,7 @@ fn why_hidden(why: HiddenLink) -> &'static str {
     }
 }
 
-fn form_field(field: &Field) -> FormField<'_> {
+fn form_field(field: &FlowField) -> FormField<'_> {
     let (takes, options) = takes(&field.kind);
     FormField { name: &field.name, required: field.required, takes, options }
 }
@@ -140,7 +140,7 @@ fn takes(kind: &FieldKind) -> (&'static str, &[Value]) {
     }
 }
 
-fn problems(form: &Form) -> Vec<String> {
+fn problems(form: &FlowForm) -> Vec<String> {
     form.errors.iter().map(|(field, error)| format!("{field}: {error}")).collect()
 }
 
@@ -306,7 +306,7 @@ pub fn waits(out: &mut String, what: &str, key: Option<&Key>, step: &FlowStep, l
     }
 }
 
-fn how_to_answer(form: &Form) -> Vec<String> {
+fn how_to_answer(form: &FlowForm) -> Vec<String> {
     let mut details: Vec<String> =
         problems(form).into_iter().map(|problem| format!("not taken: {problem}")).collect();
     for field in &form.fields {

@@ -10,7 +10,7 @@ use crate::model::{ClientId, Domain, Key, Links, TargetName};
 use crate::plan::Why;
 use crate::status::{Difference, EntryStatus, Holding, Link, Mode, Status, TargetStatus};
 
-use super::Names;
+use super::FileNames;
 use super::json::{Problem, problems_of};
 use super::set_up::{SetUp, WaitsFor};
 
@@ -27,9 +27,9 @@ pub(crate) struct StatusReport<'a> {
     /// Since when it watches.
     pub(crate) since: Moment,
     /// The manifests.
-    pub(crate) manifests: Manifests<'a>,
+    pub(crate) manifests: ReportedManifests<'a>,
     /// The targets, by name.
-    pub(crate) targets: Vec<Target<'a>>,
+    pub(crate) targets: Vec<TargetState<'a>>,
 }
 
 /// A moment, as in `2026-11-23T22:41:48Z`.
@@ -58,7 +58,7 @@ impl From<Moment> for String {
 
 /// How the manifests were found.
 #[derive(Serialize, JsonSchema)]
-pub(crate) struct Manifests<'a> {
+pub(crate) struct ReportedManifests<'a> {
     /// When they were read last; null before the first time.
     pub(crate) read_at: Option<Moment>,
     /// Whether what was read last is in force; else what was read before is, if anything was.
@@ -76,7 +76,7 @@ pub(crate) struct Manifests<'a> {
 
 /// How one target stands.
 #[derive(Serialize, JsonSchema)]
-pub(crate) struct Target<'a> {
+pub(crate) struct TargetState<'a> {
     /// Its name in the project file.
     pub(crate) name: &'a TargetName,
     /// Its address or folder.
@@ -103,7 +103,7 @@ pub(crate) struct Target<'a> {
     /// When it is looked at again, if nothing happens before.
     pub(crate) next_reconcile: Option<Moment>,
     /// Its entries, by key.
-    pub(crate) entries: Vec<Entry<'a>>,
+    pub(crate) entries: Vec<ReportedEntry<'a>>,
     /// What is not as wanted there, and stays so for now.
     pub(crate) differences: Vec<Differing<'a>>,
     /// How many credentials it holds that are not ours.
@@ -112,7 +112,7 @@ pub(crate) struct Target<'a> {
 
 /// How one entry stands at a target.
 #[derive(Serialize, JsonSchema)]
-pub(crate) struct Entry<'a> {
+pub(crate) struct ReportedEntry<'a> {
     /// Its key.
     pub(crate) key: &'a Key,
     /// The integration.
@@ -127,7 +127,7 @@ pub(crate) struct Entry<'a> {
     pub(crate) credential: EntryCode,
     /// Why it is withheld.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) withheld: Option<Reason>,
+    pub(crate) withheld: Option<WithheldReason>,
     /// How far its integration is set up; left out at a target at rest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) set_up: Option<SetUp<'a>>,
@@ -140,14 +140,14 @@ pub(crate) struct Differing<'a> {
     pub(crate) what: &'a str,
     /// Why it is not done; left out where nothing is to be changed at all.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) withheld: Option<Reason>,
+    pub(crate) withheld: Option<WithheldReason>,
     /// Whether somebody has changed the target, and no manifest.
     pub(crate) is_drift: bool,
 }
 
 /// Why something is not done.
 #[derive(Serialize, JsonSchema)]
-pub(crate) struct Reason {
+pub(crate) struct WithheldReason {
     /// As programs read it.
     why: WithheldCode,
     /// The same in words.
@@ -156,13 +156,13 @@ pub(crate) struct Reason {
     pub(crate) help: &'static str,
 }
 
-impl Reason {
+impl WithheldReason {
     fn of(why: &Why) -> Self {
         Self { why: why.code(), message: why.to_string(), help: why.help() }
     }
 }
 
-impl Entry<'_> {
+impl ReportedEntry<'_> {
     /// What its set-up waits for, where that is something that a person does.
     pub(crate) fn waits_for(&self) -> Option<&WaitsFor<'_>> {
         self.set_up.as_ref()?.waits_for.as_ref()
@@ -188,14 +188,14 @@ impl Entry<'_> {
 }
 
 /// Puts it into words.
-pub(crate) fn report<'a>(status: &'a Status, names: &Names) -> StatusReport<'a> {
+pub(crate) fn report<'a>(status: &'a Status, names: &FileNames) -> StatusReport<'a> {
     let manifests = &status.manifests;
     let targets = status.targets.iter().map(|(name, target)| of_target(name, target, names));
     StatusReport {
         format_version: FORMAT_VERSION,
         appcred_version: env!("CARGO_PKG_VERSION"),
         since: Moment(status.since),
-        manifests: Manifests {
+        manifests: ReportedManifests {
             read_at: manifests.read_at.map(Moment),
             in_force: manifests.are_in_force(),
             files: manifests.files,
@@ -211,17 +211,21 @@ pub(crate) fn report<'a>(status: &'a Status, names: &Names) -> StatusReport<'a> 
 ///
 /// # Errors
 /// None in practice: all of it can be written as JSON.
-pub fn json(status: &Status, names: &Names) -> serde_json::Result<String> {
+pub fn json(status: &Status, names: &FileNames) -> serde_json::Result<String> {
     Ok(serde_json::to_string_pretty(&report(status, names))? + "\n")
 }
 
-fn of_target<'a>(name: &'a TargetName, target: &'a TargetStatus, names: &Names) -> Target<'a> {
+fn of_target<'a>(
+    name: &'a TargetName,
+    target: &'a TargetStatus,
+    names: &FileNames,
+) -> TargetState<'a> {
     let (link, link_since, version) = match &target.link {
         Link::Connecting => (LinkCode::Connecting, None, None),
         Link::Up { version, since } => (LinkCode::Up, Some(*since), version.as_deref()),
         Link::Down { since } => (LinkCode::Down, Some(*since), None),
     };
-    Target {
+    TargetState {
         name,
         address: &target.address,
         state: state(target),
@@ -257,16 +261,16 @@ fn state(target: &TargetStatus) -> TargetCode {
     }
 }
 
-fn of_entry<'a>(entry: &'a EntryStatus, names: &Names) -> Entry<'a> {
+fn of_entry<'a>(entry: &'a EntryStatus, names: &FileNames) -> ReportedEntry<'a> {
     let (credential, withheld) = match &entry.holding {
         Holding::InSync => (EntryCode::InSync, None),
         Holding::Drifted => (EntryCode::Drifted, None),
         Holding::Missing => (EntryCode::Missing, None),
         Holding::Unknown => (EntryCode::Unknown, None),
-        Holding::Withheld(why) => (EntryCode::Withheld, Some(Reason::of(why))),
+        Holding::Withheld(why) => (EntryCode::Withheld, Some(WithheldReason::of(why))),
     };
     let place = &entry.place;
-    Entry {
+    ReportedEntry {
         key: &entry.key,
         domain: &entry.domain,
         name: &entry.name,
@@ -283,7 +287,7 @@ fn of_entry<'a>(entry: &'a EntryStatus, names: &Names) -> Entry<'a> {
 fn of_difference(difference: &Difference) -> Differing<'_> {
     Differing {
         what: &difference.what,
-        withheld: difference.why.as_ref().map(Reason::of),
+        withheld: difference.why.as_ref().map(WithheldReason::of),
         is_drift: difference.is_drift,
     }
 }

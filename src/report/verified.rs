@@ -37,14 +37,14 @@ pub struct Verified<'a> {
 }
 
 #[derive(Serialize)]
-struct Report<'a> {
+struct VerifiedReport<'a> {
     format_version: u32,
-    summary: Tally,
-    entries: Vec<Entry<'a>>,
+    summary: VerifiedTally,
+    entries: Vec<VerifiedEntry<'a>>,
 }
 
 #[derive(Serialize)]
-struct Entry<'a> {
+struct VerifiedEntry<'a> {
     key: &'a Key,
     domain: &'a Domain,
     client_id: &'a ClientId,
@@ -56,7 +56,7 @@ struct Entry<'a> {
 }
 
 #[derive(Default, Serialize)]
-struct Tally {
+struct VerifiedTally {
     right: usize,
     wrong: usize,
     unreachable: usize,
@@ -96,7 +96,7 @@ pub fn text(all: &[Verified<'_>]) -> String {
             let _ = writeln!(out, "  {} {DIM}({}{asked}){DIM:#}", one.key, one.place);
         }
     }
-    let _ = writeln!(out, "\n{BOLD}{}{BOLD:#}", summary(&Tally::of(all)));
+    let _ = writeln!(out, "\n{BOLD}{}{BOLD:#}", summary(&VerifiedTally::of(all)));
     out
 }
 
@@ -107,7 +107,7 @@ pub fn text(all: &[Verified<'_>]) -> String {
 pub fn json(all: &[Verified<'_>]) -> serde_json::Result<String> {
     let entries = all
         .iter()
-        .map(|one| Entry {
+        .map(|one| VerifiedEntry {
             key: one.key,
             domain: one.domain,
             client_id: one.client_id,
@@ -117,11 +117,12 @@ pub fn json(all: &[Verified<'_>]) -> serde_json::Result<String> {
             message: why(one.verdict),
         })
         .collect();
-    let report = Report { format_version: FORMAT_VERSION, summary: Tally::of(all), entries };
+    let report =
+        VerifiedReport { format_version: FORMAT_VERSION, summary: VerifiedTally::of(all), entries };
     Ok(serde_json::to_string_pretty(&report)? + "\n")
 }
 
-impl Tally {
+impl VerifiedTally {
     fn of(all: &[Verified<'_>]) -> Self {
         let mut tally = Self::default();
         for one in all {
@@ -137,7 +138,7 @@ impl Tally {
     }
 }
 
-fn summary(tally: &Tally) -> String {
+fn summary(tally: &VerifiedTally) -> String {
     let mut parts = vec![format!("{} right", tally.right), format!("{} wrong", tally.wrong)];
     for (number, what) in
         [(tally.unreachable, UNREACHABLE), (tally.unclear, UNCLEAR), (tally.no_address, NOT_ASKED)]

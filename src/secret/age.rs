@@ -23,7 +23,7 @@ pub(super) fn is_file(bytes: &[u8]) -> bool {
     bytes.starts_with(BINARY) || bytes.trim_ascii_start().starts_with(ARMORED)
 }
 
-/// What is wrong with an armored age file, as far as that can be told without a key.
+/// What is wrong with an armored age file, as far as can be seen without a key.
 pub fn age_damage(armored: &str) -> Option<Unreadable> {
     let mut armor = ArmoredReader::new(armored.trim().as_bytes());
     let opened = files::read_bytes(&mut armor, 0, armored.len() as u64)

@@ -43,7 +43,7 @@ fn single(path: &Path, resolver: &SecretResolver) -> Result<Secret, Unreadable> 
     one_value::checked(Secret::new(text)).map_err(within)
 }
 
-/// The file that `!file PATH` names, if it lies in the project.
+/// The file that `!file PATH` names, if it is in the project.
 fn inside(argument: &str, base: &Path, resolver: &SecretResolver) -> Option<PathBuf> {
     let path = real(&named(argument, base, resolver).ok()?, resolver).ok()?;
     path.starts_with(&resolver.grounds.project).then_some(path)

@@ -30,7 +30,7 @@ pub(super) struct LockedSsh {
 }
 
 impl LockedSsh {
-    /// `None` where its public half cannot be told.
+    /// `None` where its public half cannot be determined.
     pub(super) fn new(key: ssh::EncryptedKey, name: &str, person: &Person) -> Option<Self> {
         let public = ssh::Recipient::try_from(ssh::Identity::Encrypted(key.clone())).ok()?;
         let mark = ssh_mark(&public.to_string())?;
@@ -116,7 +116,7 @@ fn try_each(
 
 /// One line of an identity file.
 pub(super) enum IdentityLine {
-    /// Needs nobody.
+    /// Needs no input.
     Free {
         /// The identity.
         key: Box<dyn Identity + Send + Sync>,

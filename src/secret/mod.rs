@@ -270,7 +270,7 @@ fn decrypt(armored: &str, identities: &Identities) -> Result<Secret, Unreadable>
     std::str::from_utf8(&bytes).map(Secret::new).map_err(|_| Unreadable::NotText)
 }
 
-/// What stands for a reference where nobody decrypts: a digest of its ciphertext, if that itself is
+/// What replaces a reference where nothing is decrypted: a digest of its ciphertext, if that itself is
 /// in the file. What is in clear, or kept elsewhere, has none.
 pub fn seal(reference: &Reference) -> Option<Seal> {
     match reference {

@@ -1,4 +1,4 @@
-//! Whether what is encrypted fits those who are to read it, as far as that can be told for certain.
+//! Whether what is encrypted fits those who should read it, as far as that is certain.
 //!
 //! What appcred encrypts is marked (see `recipients.rs`). Any other age file does not name those that it
 //! is encrypted to by age's own recipients: it only has one stanza for each. SSH keys leave a mark of four
@@ -15,10 +15,10 @@ use super::age::StanzaLimit;
 use super::recipients::{StanzaRecorder, is_marked_for, ssh_mark};
 use super::seal::bare;
 use super::{Identities, SecretResolver, is_age_file, sops};
-use crate::model::sops::Document;
+use crate::model::sops::SopsDocument;
 use crate::yaml;
 
-/// How what is there does not fit those who are to read it. All of it is certain.
+/// How what is there does not fit those who should read it. All of it is certain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RecipientMismatch {
     /// None of them can open it.
@@ -70,7 +70,7 @@ impl Stanzas {
 
 /// Compares a file with the recipients that it should have: an age file, or a document of SOPS.
 ///
-/// `None` where it fits, where that cannot be told, and where it is neither of these.
+/// `None` where it fits, where that cannot be determined, and where it is neither of these.
 pub fn file_mismatch(
     file: &[u8],
     recipients: &[String],
@@ -82,13 +82,13 @@ pub fn file_mismatch(
     }
     let text = std::str::from_utf8(file).ok()?;
     let parts = sops::in_json(text).or_else(|| sops::in_yaml(text, &yaml::parse(text)))?;
-    sops_mismatch(&Document::new(text.into(), parts), recipients)
+    sops_mismatch(&SopsDocument::new(text.into(), parts), recipients)
 }
 
-/// Compares an age file with the recipients that it should have. Identities that need nobody
+/// Compares an age file with the recipients that it should have. Identities that need no input
 /// are tried; what they open is not answered, only that they open it.
 ///
-/// `None` where it fits, where that cannot be told, and where the file is damaged.
+/// `None` where it fits, where that cannot be determined, and where the file is damaged.
 fn age_misfit(
     file: impl AsRef<[u8]>,
     recipients: &[String],
@@ -149,7 +149,7 @@ fn age_misfit(
 }
 
 /// The same for a SOPS document, which names its recipients.
-pub fn sops_mismatch(document: &Document, recipients: &[String]) -> Option<RecipientMismatch> {
+pub fn sops_mismatch(document: &SopsDocument, recipients: &[String]) -> Option<RecipientMismatch> {
     let tree = document.tree().ok()?;
     let metadata = tree.parts.metadata.as_ref()?;
     let named: BTreeSet<_> = std::iter::once(&metadata.recipients)

@@ -16,7 +16,7 @@ use super::sops::{DecryptedDocument, Patterns};
 use super::{Identities, Unreadable, age};
 use crate::diagnostic::Diagnostics;
 use crate::model::Secret;
-use crate::model::sops::Document;
+use crate::model::sops::SopsDocument;
 
 /// Which files secrets may come from.
 #[derive(Clone, Debug, Default)]
@@ -115,7 +115,11 @@ impl SecretResolver {
     }
 
     /// The value of a SOPS document that begins at this byte.
-    pub(super) fn value(&self, document: &Arc<Document>, at: usize) -> Result<Secret, Unreadable> {
+    pub(super) fn value(
+        &self,
+        document: &Arc<SopsDocument>,
+        at: usize,
+    ) -> Result<Secret, Unreadable> {
         let open = || DecryptedDocument::of(document, self);
         self.documents.with(&ByAddress(Arc::clone(document)), open, |opened| match opened {
             Ok(opened) => opened.at(at, document),
@@ -135,13 +139,13 @@ impl SecretResolver {
     }
 }
 
-/// A document, told from others by where it is in memory: a file is read into one place, and for each
+/// A document, distinguished from others by where it is in memory: a file is read into one place, and for each
 /// of its values its whole text would have to be compared with those of others.
 #[derive(Clone)]
-struct ByAddress(Arc<Document>);
+struct ByAddress(Arc<SopsDocument>);
 
 impl ByAddress {
-    fn address(&self) -> *const Document {
+    fn address(&self) -> *const SopsDocument {
         Arc::as_ptr(&self.0)
     }
 }

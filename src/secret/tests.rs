@@ -109,7 +109,7 @@ fn damage_is_told_and_never_a_panic() {
     }
 }
 
-/// Somebody who knows one passphrase or none, and counts how often it is asked for.
+/// A person with one passphrase or none, and counts how often it is asked for.
 #[derive(Default)]
 pub(super) struct Knows {
     pub(super) passphrase: Option<String>,

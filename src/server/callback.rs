@@ -14,7 +14,7 @@ use crate::watch::CallbackRequest;
 use super::{ServerState, consent, page};
 
 /// Whose set-up waits for an answer.
-pub(super) struct Pending {
+pub(super) struct PendingConsent {
     pub(super) target: TargetName,
     pub(super) entry: String,
 }
@@ -51,11 +51,11 @@ pub(super) async fn hand_over(server: &ServerState, query: String) -> Response {
 
 async fn hand_on(
     callbacks: mpsc::Sender<CallbackRequest>,
-    pending: Option<Pending>,
+    pending: Option<PendingConsent>,
     query: String,
 ) -> Result<(), HandOverError> {
     let busy = || HandOverError::NotNow("appcred is busy".to_owned());
-    let Some(Pending { target, .. }) = pending else { return Err(busy()) };
+    let Some(PendingConsent { target, .. }) = pending else { return Err(busy()) };
     let (taken, result) = oneshot::channel();
     callbacks.try_send(CallbackRequest { target, query, taken }).map_err(|_| busy())?;
     // Whoever had it may have stopped.
@@ -63,7 +63,7 @@ async fn hand_on(
 }
 
 /// Whose set-up waits for an answer with this state.
-fn pending(status: &Status, wanted: &str) -> Option<Pending> {
+fn pending(status: &Status, wanted: &str) -> Option<PendingConsent> {
     let is_it = |step: &FlowStep| match step {
         FlowStep::Consent(link) => state(link).is_some_and(|state| is_same_state(&state, wanted)),
         _ => false,
@@ -71,6 +71,6 @@ fn pending(status: &Status, wanted: &str) -> Option<Pending> {
     status.targets.iter().find_map(|(target, of_target)| {
         let mut entries = of_target.entries.iter();
         let entry = entries.find(|entry| entry.waits_for().is_some_and(is_it))?;
-        Some(Pending { target: target.clone(), entry: entry.name.to_string() })
+        Some(PendingConsent { target: target.clone(), entry: entry.name.to_string() })
     })
 }

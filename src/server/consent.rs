@@ -21,7 +21,7 @@ use crate::model::{FlowStep, Links};
 use crate::setup::state;
 
 use super::access::{Attempt, cookies};
-use super::callback::Pending;
+use super::callback::PendingConsent;
 use super::page::{Refresh, Shell, shell};
 use super::sessions::Fingerprint;
 use super::{LARGEST_FORM, ServerState, callback, reply};
@@ -96,7 +96,7 @@ pub(super) async fn begin(
 }
 
 /// Asks whether the person at a browser that did not begin a consent gave it all the same.
-pub(super) fn ask(server: &ServerState, pending: &Pending, query: &str) -> Response {
+pub(super) fn ask(server: &ServerState, pending: &PendingConsent, query: &str) -> Response {
     let body = html! {
         main {
             h1 { "appcred" }

@@ -22,12 +22,12 @@ const OPEN_METRICS: &str = "application/openmetrics-text";
 
 /// Of what kind the text is.
 #[derive(Clone, Copy)]
-pub(super) enum Format {
+pub(super) enum MetricsFormat {
     Prometheus,
     OpenMetrics,
 }
 
-impl Format {
+impl MetricsFormat {
     pub(super) const COUNT: usize = 2;
 
     /// The one that is asked for; Prometheus' own for who does not know OpenMetrics.
@@ -47,14 +47,14 @@ impl Format {
 }
 
 pub(super) async fn metrics(State(server): State<ServerState>, headers: HeaderMap) -> Response {
-    let format = Format::asked(&headers);
+    let format = MetricsFormat::asked(&headers);
     let made = server.metrics[format as usize].of(&server.status(), |status| {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Numbers(Arc::clone(status))));
         let mut text = String::new();
         let written = match format {
-            Format::Prometheus => prometheus_text::encode(&mut text, &registry),
-            Format::OpenMetrics => text::encode(&mut text, &registry),
+            MetricsFormat::Prometheus => prometheus_text::encode(&mut text, &registry),
+            MetricsFormat::OpenMetrics => text::encode(&mut text, &registry),
         };
         written.map(|()| Bytes::from(text)).map_err(|why| why.to_string())
     });
@@ -75,7 +75,7 @@ impl Numbers {
             .filter_map(move |(name, target)| Some(([("target", name.as_str())], number(target)?)))
     }
 
-    fn of_targets(&self, out: &mut Output<'_>) -> fmt::Result {
+    fn of_targets(&self, out: &mut FamilyWriter<'_>) -> fmt::Result {
         out.gauges(
             "appcred_target_up",
             "Whether the target can be reached",
@@ -102,7 +102,7 @@ impl Numbers {
         )
     }
 
-    fn of_totals(&self, out: &mut Output<'_>) -> fmt::Result {
+    fn of_totals(&self, out: &mut FamilyWriter<'_>) -> fmt::Result {
         let targets = || self.0.targets.iter().map(|(name, target)| (name.as_str(), target));
         let looks = targets().flat_map(|(name, target)| {
             let totals = &target.totals;
@@ -147,7 +147,7 @@ impl Numbers {
 
 impl Collector for Numbers {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let mut out = Output(encoder);
+        let mut out = FamilyWriter(encoder);
         let version = [("version", env!("CARGO_PKG_VERSION"))];
         out.gauges("appcred_build_info", "The running version", None, [(version, 1)])?;
         out.gauges(
@@ -169,9 +169,9 @@ impl Collector for Numbers {
 }
 
 /// Writes families of numbers.
-struct Output<'a>(DescriptorEncoder<'a>);
+struct FamilyWriter<'a>(DescriptorEncoder<'a>);
 
-impl Output<'_> {
+impl FamilyWriter<'_> {
     fn gauges<L: EncodeLabelSet>(
         &mut self,
         name: &str,

@@ -41,11 +41,11 @@ pub use token_file::TokenFile;
 
 use crate::callback::{CALLBACK, Consents};
 use crate::listener::{self, Limits};
-use crate::report::{self, Names};
+use crate::report::{self, FileNames};
 use crate::status::Status;
 use crate::watch::{CallbackRequest, Heartbeat};
 
-use metrics::Format;
+use metrics::MetricsFormat;
 use page::Main;
 use shared::Shared;
 
@@ -65,7 +65,7 @@ pub struct Serving {
     /// Where providers' answers go.
     pub callbacks: mpsc::Sender<CallbackRequest>,
     /// What files are called.
-    pub names: Arc<Names>,
+    pub names: Arc<FileNames>,
     /// Who may ask.
     pub access: Access,
 }
@@ -76,10 +76,10 @@ struct ServerState {
     status: watch::Receiver<Arc<Status>>,
     heartbeat: Heartbeat,
     snapshot: watch::Receiver<Option<Arc<str>>>,
-    names: Arc<Names>,
+    names: Arc<FileNames>,
     main: Arc<Shared<Main>>,
     json: Arc<Shared<Rendered>>,
-    metrics: Arc<[Shared<Rendered>; Format::COUNT]>,
+    metrics: Arc<[Shared<Rendered>; MetricsFormat::COUNT]>,
     callbacks: mpsc::Sender<CallbackRequest>,
     consents: Consents,
     access: Arc<Access>,

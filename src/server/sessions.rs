@@ -34,9 +34,9 @@ impl Fingerprint {
 /// The sessions of this process, the oldest first. They end with it, with the token that began them, and
 /// when somebody logs out.
 #[derive(Default)]
-pub(super) struct Sessions(Mutex<VecDeque<Session>>);
+pub(super) struct Sessions(Mutex<VecDeque<BrowserSession>>);
 
-struct Session {
+struct BrowserSession {
     id: Fingerprint,
     token: Fingerprint,
     began: Instant,
@@ -55,7 +55,8 @@ impl Sessions {
         if sessions.len() >= MAX_SESSIONS {
             sessions.pop_front();
         }
-        let session = Session { id: Fingerprint::of(id.expose()), token, began: Instant::now() };
+        let session =
+            BrowserSession { id: Fingerprint::of(id.expose()), token, began: Instant::now() };
         sessions.push_back(session);
         Ok(id)
     }
@@ -75,7 +76,7 @@ impl Sessions {
     }
 
     /// Nothing can panic while this is held, and if so the list would still be whole.
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Session>> {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<BrowserSession>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

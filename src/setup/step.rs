@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value};
 
 use crate::model::{
-    Answers, ClientId, ConsentLink, Field, FieldKind, FlowStep, Form, Implementation, Linked,
+    Answers, ClientId, ConsentLink, CreatedAccount, FieldKind, FlowField, FlowForm, FlowStep,
+    Implementation,
 };
 
 use super::reasons;
@@ -44,7 +45,7 @@ pub(super) enum Move {
     /// A person is needed for what this step shows.
     Wait(FlowStep),
     /// The account is linked; what HA says of it, where it is a new one.
-    Done(Option<Linked>),
+    Done(Option<CreatedAccount>),
     /// It ended otherwise.
     Failed(String),
 }
@@ -73,7 +74,7 @@ pub(super) fn next(step: FlowStep, guide: &Guide<'_>, answered: &BTreeSet<String
     }
 }
 
-fn pick(form: Form, guide: &Guide<'_>) -> Move {
+fn pick(form: FlowForm, guide: &Guide<'_>) -> Move {
     let wanted = match guide.choice {
         Implementation::Credential => guide.credential,
         Implementation::Cloud => CLOUD,
@@ -96,7 +97,7 @@ fn not_offered(what: &str) -> String {
     format!("Home Assistant does not offer {what} for it")
 }
 
-fn fill_in(mut form: Form, answers: &Answers) -> Move {
+fn fill_in(mut form: FlowForm, answers: &Answers) -> Move {
     if form.fields.is_empty() {
         return Move::Answer(Map::new());
     }
@@ -110,7 +111,7 @@ fn fill_in(mut form: Form, answers: &Answers) -> Move {
 }
 
 /// What is wrong with an answer, by field.
-fn unfit(fields: &[Field], answer: &BTreeMap<String, Value>) -> BTreeMap<String, String> {
+fn unfit(fields: &[FlowField], answer: &BTreeMap<String, Value>) -> BTreeMap<String, String> {
     let mut problems = BTreeMap::new();
     for name in answer.keys().filter(|name| fields.iter().all(|field| field.name != **name)) {
         problems.insert(name.clone(), "the form has no such field".to_owned());
@@ -142,7 +143,7 @@ fn mismatch(kind: &FieldKind, value: &Value) -> Option<String> {
     (!fits).then(|| format!("it must be {wanted}"))
 }
 
-/// A menu may lead to where HA asks which credential: that way is ours if nobody says otherwise.
+/// A menu may lead to where HA asks which credential: that way is ours by default.
 fn choose(
     step: String,
     options: Vec<String>,

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use super::step::{Guide, Move, next};
 use crate::model::{
-    Answers, ClientId, ConsentLink, DeviceCode, Field, FieldKind, FlowStep, Form, Implementation,
+    Answers, ClientId, ConsentLink, DeviceCode, FieldKind, FlowField, FlowForm, FlowStep,
+    Implementation,
 };
 
 fn answers(answers: Value) -> Answers {
@@ -21,12 +22,12 @@ fn moved(step: FlowStep, choice: Implementation, said: Value, answered: &[&str])
     next(step, &guide, &answered)
 }
 
-fn form(step: &str, fields: Vec<Field>) -> FlowStep {
-    FlowStep::Form(Form { step: step.to_owned(), fields, errors: BTreeMap::new() })
+fn form(step: &str, fields: Vec<FlowField>) -> FlowStep {
+    FlowStep::Form(FlowForm { step: step.to_owned(), fields, errors: BTreeMap::new() })
 }
 
-fn field(name: &str, kind: FieldKind, required: bool) -> Field {
-    Field { name: name.to_owned(), kind, required }
+fn field(name: &str, kind: FieldKind, required: bool) -> FlowField {
+    FlowField { name: name.to_owned(), kind, required }
 }
 
 fn pick(options: &[&str]) -> FlowStep {

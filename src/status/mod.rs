@@ -23,14 +23,14 @@ pub struct Status {
     /// When it began to watch.
     pub since: Timestamp,
     /// The manifests.
-    pub manifests: Manifests,
+    pub manifests: ManifestStatus,
     /// Each target, on its own.
     pub targets: BTreeMap<TargetName, TargetStatus>,
 }
 
 /// How the manifests were found.
 #[derive(Clone, Debug, Default)]
-pub struct Manifests {
+pub struct ManifestStatus {
     /// When they were read last; none before the first time.
     pub read_at: Option<Timestamp>,
     /// How many files.
@@ -43,7 +43,7 @@ pub struct Manifests {
     pub hindrance: Option<String>,
 }
 
-impl Manifests {
+impl ManifestStatus {
     /// Whether what was read last is in force.
     pub fn are_in_force(&self) -> bool {
         self.read_at.is_some() && self.hindrance.is_none() && !self.problems.has_errors()

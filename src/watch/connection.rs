@@ -180,13 +180,13 @@ impl LiveTarget for ConnectedTarget {
 }
 
 /// A target that is connected, and by what spec.
-pub(super) struct Connection<T> {
+pub(super) struct LiveConnection<T> {
     pub(super) target: T,
     pub(super) spec: Arc<TargetSpec>,
     pub(super) since: tokio::time::Instant,
 }
 
-impl<T: LiveTarget> Connection<T> {
+impl<T: LiveTarget> LiveConnection<T> {
     /// Takes the events that are waiting; answers whether there were any.
     pub(super) fn take_events(&mut self) -> bool {
         let mut has_changed = false;

@@ -50,7 +50,7 @@ use crate::target::Stop;
 
 use error::ErrorKind;
 use problem_log::ProblemLog;
-use readings::{Read, ReaderCrashed, Readings};
+use readings::{ReadResult, ReaderCrashed, Readings};
 use retry::Schedule;
 use target_tasks::TargetTasks;
 use trigger::Trigger;
@@ -70,7 +70,7 @@ const READER_CRASHED: &str = "internal error: the manifest reader crashed; pleas
 
 /// How to watch.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct WatchSettings {
     /// How often each target and all files are looked at when nothing seems to have happened.
     pub resync: Duration,
     /// How to notice changes of files.
@@ -104,7 +104,7 @@ enum Cause {
 
 /// Watches until it is to stop, and finishes what is in flight then.
 pub async fn run<R: ReadSpecs, C: Connect>(
-    settings: Settings,
+    settings: WatchSettings,
     reader: R,
     connector: C,
     mut channels: Channels,
@@ -144,7 +144,7 @@ pub async fn run<R: ReadSpecs, C: Connect>(
 
 /// Records what was read, and gives each target its spec.
 fn give_out<C: Connect>(
-    read: Read,
+    read: ReadResult,
     tasks: &mut TargetTasks<C>,
     problem_log: &mut ProblemLog,
     statuses: &StatusStore,
@@ -167,7 +167,7 @@ async fn next<R: ReadSpecs, C: Connect>(
     trigger: &mut Trigger,
     tasks: &TargetTasks<C>,
     channels: &mut Channels,
-) -> Option<Result<Read, ReaderCrashed>> {
+) -> Option<Result<ReadResult, ReaderCrashed>> {
     let reading = readings.settled(trigger, |specs| tasks.look_ahead(specs));
     tokio::pin!(reading);
     loop {

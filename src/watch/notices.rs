@@ -43,12 +43,12 @@ struct Notice<'a> {
     /// The same in a sentence.
     message: String,
     /// The accounts that wait for somebody's consent now.
-    pending_consents: Vec<Pending<'a>>,
+    pending_consents: Vec<PendingNotice<'a>>,
 }
 
 /// An account that waits for consent.
 #[derive(Serialize, JsonSchema)]
-struct Pending<'a> {
+struct PendingNotice<'a> {
     /// The entry.
     key: &'a Key,
     /// The integration.
@@ -61,7 +61,7 @@ struct Pending<'a> {
     code: Option<&'a str>,
 }
 
-impl<'a> Pending<'a> {
+impl<'a> PendingNotice<'a> {
     fn of(entry: &'a EntryStatus) -> Self {
         let (link, code) = match entry.waits_for() {
             Some(FlowStep::Consent(link)) => (link.shown(Links::Shown).ok(), None),
@@ -126,7 +126,7 @@ impl Notifier {
                 target: &self.name,
                 address: &target.address,
                 message: message.clone(),
-                pending_consents: waiting.iter().map(|entry| Pending::of(entry)).collect(),
+                pending_consents: waiting.iter().map(|entry| PendingNotice::of(entry)).collect(),
             };
             match serde_json::to_vec(&notice) {
                 Ok(body) => self.webhooks.send(&notices.webhooks, &body),

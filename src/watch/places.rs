@@ -12,7 +12,7 @@ pub(super) type Look = BTreeMap<PathBuf, Option<Stamp>>;
 /// The stamps of everything that these places are about, so that two looks show a change between: the
 /// places, all that is below them, and the folders above.
 pub(super) fn look(places: &BTreeSet<PathBuf>) -> Look {
-    let found = Found::of(places);
+    let found = WatchedFolders::of(places);
     let inside = found.inside.iter().filter_map(|folder| folder.read_dir().ok());
     let files = inside.flatten().flatten().map(|entry| entry.path());
     let all = found.folders.iter().chain(places).cloned().chain(files);
@@ -27,7 +27,7 @@ pub(super) fn look(places: &BTreeSet<PathBuf>) -> Look {
 /// the nearest one above it that exists, and those that hold a link on the way to it. Each folder is
 /// there once, by whatever path it was found first.
 pub(super) fn folders(places: &BTreeSet<PathBuf>) -> BTreeSet<PathBuf> {
-    Found::of(places).folders
+    WatchedFolders::of(places).folders
 }
 
 /// The folder that we are in is written as nothing in a path.
@@ -36,7 +36,7 @@ fn named(folder: &Path) -> &Path {
 }
 
 #[derive(Default)]
-struct Found {
+struct WatchedFolders {
     folders: BTreeSet<PathBuf>,
     /// Those of which every file counts.
     inside: BTreeSet<PathBuf>,
@@ -45,7 +45,7 @@ struct Found {
     ways: BTreeSet<PathBuf>,
 }
 
-impl Found {
+impl WatchedFolders {
     fn of(places: &BTreeSet<PathBuf>) -> Self {
         let mut found = Self::default();
         for place in places {

@@ -2,7 +2,7 @@
 //! reading.
 
 use crate::diagnostic::Severity;
-use crate::status::Manifests;
+use crate::status::ManifestStatus;
 
 /// What was logged last.
 #[derive(Default)]
@@ -10,7 +10,7 @@ pub(super) struct ProblemLog(Vec<String>);
 
 impl ProblemLog {
     /// Logs what is new.
-    pub(super) fn log(&mut self, manifests: &Manifests) {
+    pub(super) fn log(&mut self, manifests: &ManifestStatus) {
         let mut lines: Vec<(Severity, String)> = Vec::new();
         for problem in manifests.problems.sorted() {
             let place =

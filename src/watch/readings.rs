@@ -27,7 +27,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 const MOST_READINGS: usize = 5;
 
 /// What was read, and the folders in which a change of it shows.
-pub(super) struct Read {
+pub(super) struct ReadResult {
     pub(super) reading: Reading,
     pub(super) folders: BTreeSet<PathBuf>,
 }
@@ -45,7 +45,7 @@ impl<R: ReadSpecs> Readings<R> {
     }
 
     /// Reads. A reading that nobody waits for any more is finished all the same.
-    async fn read(&self) -> Result<Read, ReaderCrashed> {
+    async fn read(&self) -> Result<ReadResult, ReaderCrashed> {
         let reader = Arc::clone(&self.0);
         let work = tokio::task::spawn_blocking(move || {
             let mut reader = reader.lock().unwrap_or_else(|poisoned| {
@@ -55,7 +55,7 @@ impl<R: ReadSpecs> Readings<R> {
             });
             let reading = reader.read();
             let folders = places::folders(&reading.places);
-            Read { reading, folders }
+            ReadResult { reading, folders }
         });
         let read = work.await.map_err(|_| ReaderCrashed);
         if read.is_ok() {
@@ -70,7 +70,7 @@ impl<R: ReadSpecs> Readings<R> {
         &self,
         trigger: &mut Trigger,
         soon: impl Fn(&BTreeMap<TargetName, TargetSpec>),
-    ) -> Result<Read, ReaderCrashed> {
+    ) -> Result<ReadResult, ReaderCrashed> {
         let mut attempts = 1;
         loop {
             let read = if trigger.watches_nothing() {
@@ -91,7 +91,7 @@ impl<R: ReadSpecs> Readings<R> {
         &self,
         trigger: &mut Trigger,
         soon: impl Fn(&BTreeMap<TargetName, TargetSpec>),
-    ) -> Result<Read, ReaderCrashed> {
+    ) -> Result<ReadResult, ReaderCrashed> {
         let latest = Instant::now() + LONGEST_WAIT;
         let mut settle = SETTLE;
         loop {
@@ -124,15 +124,15 @@ mod tests {
     use std::time::Duration;
 
     use super::Readings;
-    use crate::status::Manifests;
+    use crate::status::ManifestStatus;
     use crate::watch::places;
     use crate::watch::trigger::{Noticing, Trigger};
     use crate::watch::{ReadSpecs, Reading};
 
     /// A reader that is a function.
-    struct Reader<F>(F);
+    struct FnReader<F>(F);
 
-    impl<F: FnMut() -> Reading + Send + 'static> ReadSpecs for Reader<F> {
+    impl<F: FnMut() -> Reading + Send + 'static> ReadSpecs for FnReader<F> {
         fn read(&mut self) -> Reading {
             self.0()
         }
@@ -158,14 +158,14 @@ mod tests {
             if text == "half" {
                 fs::write(&file, "half and half").unwrap();
             }
-            let manifests = Manifests { entries: text.len(), ..Manifests::default() };
+            let manifests = ManifestStatus { entries: text.len(), ..ManifestStatus::default() };
             Reading { specs: Some(BTreeMap::new()), places: places.clone(), manifests }
         };
         let early = AtomicUsize::new(0);
         let soon = |_: &BTreeMap<_, _>| {
             early.fetch_add(1, Ordering::Relaxed);
         };
-        let readings = Readings::new(Reader(read));
+        let readings = Readings::new(FnReader(read));
         trigger.changed().await;
         let read = readings.settled(&mut trigger, soon).await.unwrap();
         assert_eq!(read.reading.manifests.entries, "half and half".len(), "{noticing:?}");
@@ -182,11 +182,11 @@ mod tests {
         let mut count = 0;
         let read = move || {
             count += 1;
-            let manifests = Manifests { entries: count, ..Manifests::default() };
+            let manifests = ManifestStatus { entries: count, ..ManifestStatus::default() };
             Reading { specs: None, places: places.clone(), manifests }
         };
         let mut trigger = Trigger::new(Noticing::Events);
-        let read = Readings::new(Reader(read)).settled(&mut trigger, |_| {}).await.unwrap();
+        let read = Readings::new(FnReader(read)).settled(&mut trigger, |_| {}).await.unwrap();
         assert_eq!(read.reading.manifests.entries, 2);
     }
 

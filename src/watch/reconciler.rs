@@ -14,7 +14,7 @@ use crate::target::{Observe, Stop};
 
 use super::callback_request::CallbackDelivery;
 use super::conflict::RepeatedSteps;
-use super::connection::{Connect, Connection, LiveTarget, TargetEvent};
+use super::connection::{Connect, LiveConnection, LiveTarget, TargetEvent};
 use super::error::RoundError;
 use super::notices::Notifier;
 use super::round_log::RoundLog;
@@ -37,7 +37,7 @@ pub(super) struct TargetReconciler<C: Connect> {
     snapshots: Option<SnapshotStore>,
     stop: Stop,
     lock: Option<HeldLock>,
-    connection: Option<Connection<C::Target>>,
+    connection: Option<LiveConnection<C::Target>>,
     /// What the target was just found to hold, and since when that was asked.
     ahead: Option<(Instant, Observed)>,
     /// The spec that the target was found, or made, to fulfil.
@@ -213,7 +213,7 @@ impl<C: Connect> TargetReconciler<C> {
             }
         };
         let since = Instant::now();
-        self.connection = Some(Connection { target, spec: Arc::clone(spec), since });
+        self.connection = Some(LiveConnection { target, spec: Arc::clone(spec), since });
         self.log.connected(observed.version.as_deref());
         let link = Link::Up { version: observed.version.clone(), since: self.statuses.now() };
         self.statuses.target(&self.name, |target| target.link = link);
@@ -265,7 +265,7 @@ impl<C: Connect> TargetReconciler<C> {
 
     /// Carries a plan out; answers whether anything has changed by it.
     async fn carry_out(&mut self, plan: &Plan, spec: &TargetSpec) -> Result<bool, RoundError> {
-        let Some(Connection { target, .. }) = &mut self.connection else { return Ok(false) };
+        let Some(LiveConnection { target, .. }) = &mut self.connection else { return Ok(false) };
         let proving = target.prove(plan, &spec.desired, &mut self.verdicts);
         let Proven { plan: proven, refused, unchecked } = proving.await;
         self.log.unchecked(&unchecked);

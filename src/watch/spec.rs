@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::connect::Endpoint;
 use crate::files::Stamp;
 use crate::model::{Desired, Key, Policy, Seals, TargetName};
-use crate::status::{Manifests, Mode};
+use crate::status::{ManifestStatus, Mode};
 
 use super::{Notices, TargetLock};
 
@@ -54,7 +54,7 @@ pub struct Reading {
     /// The files and folders that were read.
     pub places: BTreeSet<PathBuf>,
     /// How the manifests were found.
-    pub manifests: Manifests,
+    pub manifests: ManifestStatus,
 }
 
 /// Reads the project, again and again.

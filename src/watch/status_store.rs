@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 
 use crate::model::{Desired, TargetName};
-use crate::status::{Link, Manifests, Mode, Status, TargetStatus, unseen};
+use crate::status::{Link, ManifestStatus, Mode, Status, TargetStatus, unseen};
 
 /// What the clock says.
 pub type Clock = fn() -> Timestamp;
@@ -22,8 +22,11 @@ pub struct StatusStore {
 impl StatusStore {
     /// Nothing is known yet.
     pub fn new(clock: Clock) -> Self {
-        let status =
-            Status { since: clock(), manifests: Manifests::default(), targets: Default::default() };
+        let status = Status {
+            since: clock(),
+            manifests: ManifestStatus::default(),
+            targets: Default::default(),
+        };
         Self { status: Arc::new(watch::Sender::new(Arc::new(status))), clock }
     }
 

@@ -17,7 +17,7 @@ use super::connection::{Connect, TargetEvent};
 use super::error::{ErrorKind, RoundError};
 use super::reconciler::TargetReconciler;
 use super::retry::{Pause, Schedule};
-use super::{Settings, SnapshotStore, StatusStore, TargetSpec};
+use super::{SnapshotStore, StatusStore, TargetSpec, WatchSettings};
 
 /// Events that come within this are one.
 const DEBOUNCE: Duration = Duration::from_millis(200);
@@ -28,7 +28,7 @@ const CODE_POLL: Duration = Duration::from_secs(5);
 pub(super) struct TargetTask<C> {
     pub(super) name: TargetName,
     pub(super) connector: Arc<C>,
-    pub(super) settings: Settings,
+    pub(super) settings: WatchSettings,
     pub(super) statuses: StatusStore,
     pub(super) snapshots: Option<SnapshotStore>,
     pub(super) stop: Stop,

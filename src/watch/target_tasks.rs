@@ -14,7 +14,7 @@ use super::callback_request::{CallbackDelivery, CallbackRequest};
 use super::connection::Connect;
 use super::error::RoundError;
 use super::target_task::{Inbox, TargetTask};
-use super::{Channels, Settings, SnapshotStore, StatusStore, TargetSpec};
+use super::{Channels, SnapshotStore, StatusStore, TargetSpec, WatchSettings};
 
 /// Answers of providers that wait for one target's task.
 const CALLBACK_QUEUE: usize = 16;
@@ -22,7 +22,7 @@ const CALLBACK_QUEUE: usize = 16;
 /// The tasks of all targets.
 pub(super) struct TargetTasks<C> {
     connector: Arc<C>,
-    settings: Settings,
+    settings: WatchSettings,
     statuses: StatusStore,
     snapshots: Option<SnapshotStore>,
     stop: Stop,
@@ -37,7 +37,7 @@ struct Handle {
 }
 
 impl<C: Connect> TargetTasks<C> {
-    pub(super) fn new(settings: Settings, connector: C, channels: &Channels) -> Self {
+    pub(super) fn new(settings: WatchSettings, connector: C, channels: &Channels) -> Self {
         Self {
             connector: Arc::new(connector),
             settings,

@@ -18,7 +18,7 @@ use crate::secret::{AllowedPaths, Ask, Identities, IdentityProblem, Nobody, Secr
 pub use against::{Against, StaleSnapshot, max_age};
 pub use environment::Environment;
 pub use evaluate::{Comparison, Evaluation, EvaluationError, OnError, Resolution, TargetView};
-pub use reader::{Reader, ReaderSettings};
+pub use reader::{ProjectReader, ReaderSettings};
 pub use targets::{SelectionError, is_target, one_home_assistant, select};
 
 /// A project's folder, and the environment that it is used in.

@@ -15,7 +15,7 @@ use crate::files::Stamp;
 use crate::manifest::{self, Cache, Entry, Loaded, Project, load_again};
 use crate::model::{Completeness, Key, OnDrift, PolicyOverrides, SealedClients, Seals, TargetName};
 use crate::secret::{self, Ask, SecretResolver};
-use crate::status::{Manifests, Mode};
+use crate::status::{ManifestStatus, Mode};
 use crate::target::home_assistant::canonical;
 use crate::watch::{Clock, Notices, ReadSpecs, Reading, TargetLock, TargetSpec};
 
@@ -36,19 +36,19 @@ pub struct ReaderSettings {
 }
 
 /// Reads a project again and again; what has not changed is kept from one reading to the next.
-pub struct Reader<P> {
+pub struct ProjectReader<P> {
     settings: ReaderSettings,
     /// Who is asked for passphrases.
     person: P,
     since: Timestamp,
     cache: Cache,
-    known: Option<Known>,
+    known: Option<Decrypted>,
     /// Gets what secrets are read with, at each reading.
     resolvers: watch::Sender<Arc<SecretResolver>>,
 }
 
 /// What was decrypted, and what that depended on.
-struct Known {
+struct Decrypted {
     resolver: Arc<SecretResolver>,
     resolved: Resolved,
     /// What is wrong with identities, which matters where something cannot be read.
@@ -58,7 +58,7 @@ struct Known {
     allow_outside: bool,
 }
 
-impl<P: Ask + Clone> Reader<P> {
+impl<P: Ask + Clone> ProjectReader<P> {
     /// Nothing is read before it is asked for.
     pub fn new(settings: ReaderSettings, person: P) -> Self {
         let since = (settings.clock)();
@@ -73,7 +73,7 @@ impl<P: Ask + Clone> Reader<P> {
     }
 }
 
-impl<P: Ask + Clone> ReadSpecs for Reader<P> {
+impl<P: Ask + Clone> ReadSpecs for ProjectReader<P> {
     fn restart(&mut self) {
         self.cache = Cache::default();
         self.known = None;
@@ -88,11 +88,11 @@ impl<P: Ask + Clone> ReadSpecs for Reader<P> {
         let Loaded { project, manifests: files, entries, mut problems, .. } = loaded;
         let seals: BTreeMap<Key, Seals> =
             entries.iter().map(|entry| (entry.key.value.clone(), desired::seals(entry))).collect();
-        let mut manifests = Manifests {
+        let mut manifests = ManifestStatus {
             read_at: Some(now),
             files: files.len(),
             entries: entries.len(),
-            ..Manifests::default()
+            ..ManifestStatus::default()
         };
         let known = self.resolve(&project, entries, completeness);
         if !known.resolved.problems.is_empty() {
@@ -120,14 +120,14 @@ impl<P: Ask + Clone> ReadSpecs for Reader<P> {
     }
 }
 
-impl<P: Ask + Clone> Reader<P> {
+impl<P: Ask + Clone> ProjectReader<P> {
     /// Decrypts what was not decrypted before.
     fn resolve(
         &mut self,
         project: &Project,
         entries: Vec<Arc<Entry>>,
         completeness: Completeness,
-    ) -> Known {
+    ) -> Decrypted {
         let workspace = &self.settings.workspace;
         let mut files = project.age.identities.clone();
         files.extend(workspace.environment.identity_files.iter().cloned());
@@ -159,14 +159,20 @@ impl<P: Ask + Clone> Reader<P> {
         let resolver = Arc::new(resolver);
         let earlier = earlier.as_ref().map(|known| &known.resolved);
         let resolved = desired::resolve_again(entries, &resolver, completeness, earlier);
-        Known { resolver, resolved, notes, identities, allow_outside: project.allow_outside_files }
+        Decrypted {
+            resolver,
+            resolved,
+            notes,
+            identities,
+            allow_outside: project.allow_outside_files,
+        }
     }
 
     fn specs(
         &self,
         project: &Project,
         targets: BTreeMap<TargetName, Endpoint>,
-        known: &Known,
+        known: &Decrypted,
         seals: BTreeMap<Key, Seals>,
         problems: &mut Diagnostics,
     ) -> BTreeMap<TargetName, TargetSpec> {

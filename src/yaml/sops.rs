@@ -6,17 +6,18 @@ use secrecy::zeroize::Zeroizing;
 
 use super::{Node, Pair, Parsed, Style, Value};
 use crate::model::sops::{
-    Document, Fault, Form, Key, Leaf, Metadata, Parts, Path, Recipient, Rule, Text, short,
+    Leaf, Metadata, Parts, Path, Rule, ScalarStyle, SopsDocument, SopsFault, SopsKey,
+    SopsRecipient, SopsText, short,
 };
 
 /// The key under which SOPS keeps what it needs itself.
 pub(crate) const SOPS: &str = "sops";
 
 /// A text as a document of SOPS; `None` where SOPS says nothing of it.
-pub(crate) fn sops_document(text: &Arc<str>, parsed: &Parsed<'_>) -> Option<Document> {
+pub(crate) fn sops_document(text: &Arc<str>, parsed: &Parsed<'_>) -> Option<SopsDocument> {
     is_sops(&parsed.documents).then(|| {
         let parts = sops_parts(text, parsed, &mut |_, _| {});
-        Document::new(Arc::clone(text), parts)
+        SopsDocument::new(Arc::clone(text), parts)
     })
 }
 
@@ -31,9 +32,9 @@ pub(crate) fn sops_parts(
     text: &str,
     parsed: &Parsed<'_>,
     note: &mut impl FnMut(usize, Path),
-) -> Result<Parts, Fault> {
+) -> Result<Parts, SopsFault> {
     if !parsed.whole || !parsed.faults.is_empty() {
-        return Err(Fault::Syntax);
+        return Err(SopsFault::Syntax);
     }
     let mut reader = PartsReader { text, parts: Parts::default(), next: 0, note };
     for document in &parsed.documents {
@@ -56,7 +57,7 @@ struct PartsReader<'r, N> {
 
 impl<N: FnMut(usize, Path)> PartsReader<'_, N> {
     /// One of several documents in a file.
-    fn document(&mut self, node: &Node<'_>) -> Result<(), Fault> {
+    fn document(&mut self, node: &Node<'_>) -> Result<(), SopsFault> {
         let Value::Mapping(pairs) = &node.value else {
             return self.node(node, Path::default(), false);
         };
@@ -71,9 +72,9 @@ impl<N: FnMut(usize, Path)> PartsReader<'_, N> {
         self.text[node.span.start..].starts_with(['{', '['])
     }
 
-    fn pair(&mut self, pair: &Pair<'_>, under: Path, is_flow: bool) -> Result<(), Fault> {
+    fn pair(&mut self, pair: &Pair<'_>, under: Path, is_flow: bool) -> Result<(), SopsFault> {
         if pair.merged {
-            return Err(Fault::Merge);
+            return Err(SopsFault::Merge);
         }
         (self.note)(pair.key.span.start, under);
         let path = self.key(pair, under);
@@ -89,25 +90,25 @@ impl<N: FnMut(usize, Path)> PartsReader<'_, N> {
         if !is_there {
             self.next = keys.len();
             let text = text(&pair.key.text, pair.key.span.start, pair.key.span.end, self.text);
-            keys.push(Key { under, text });
+            keys.push(SopsKey { under, text });
         }
         self.next += 1;
         Path::behind(self.next)
     }
 
-    fn node(&mut self, node: &Node<'_>, path: Path, is_flow: bool) -> Result<(), Fault> {
+    fn node(&mut self, node: &Node<'_>, path: Path, is_flow: bool) -> Result<(), SopsFault> {
         if node.alias {
-            return Err(Fault::Alias);
+            return Err(SopsFault::Alias);
         }
         let is_flow = is_flow || self.is_flow(node);
         match &node.value {
             Value::Null | Value::Lost => {}
             Value::Scalar(scalar) => {
                 let form = match scalar.style {
-                    _ if node.tag.is_some() => Form::Strange,
-                    Style::Block => Form::Block,
-                    _ if is_flow => Form::Flow,
-                    _ => Form::Word,
+                    _ if node.tag.is_some() => ScalarStyle::Strange,
+                    Style::Block => ScalarStyle::Block,
+                    _ if is_flow => ScalarStyle::Flow,
+                    _ => ScalarStyle::Word,
                 };
                 self.parts.leaves.push(Leaf {
                     at: short(node.span.start),
@@ -137,20 +138,20 @@ impl<N: FnMut(usize, Path)> PartsReader<'_, N> {
 }
 
 /// A text that is written from one byte to before another, with or without quotes.
-fn text(said: &str, start: usize, end: usize, document: &str) -> Text {
+fn text(said: &str, start: usize, end: usize, document: &str) -> SopsText {
     let is_there = |start: usize, end: usize| document.get(start..end) == Some(said);
     if is_there(start, end) {
-        Text::Stretch(short(start), short(end))
+        SopsText::Stretch(short(start), short(end))
     } else if is_there(start + 1, end.saturating_sub(1)) {
-        Text::Stretch(short(start + 1), short(end - 1))
+        SopsText::Stretch(short(start + 1), short(end - 1))
     } else {
-        Text::Own(Zeroizing::new(said.into()))
+        SopsText::Own(Zeroizing::new(said.into()))
     }
 }
 
 /// What SOPS says, as far as it is asked for.
-fn metadata(node: &Node<'_>, text: &str) -> Result<Metadata, Fault> {
-    let Value::Mapping(_) = &node.value else { return Err(Fault::Metadata) };
+fn metadata(node: &Node<'_>, text: &str) -> Result<Metadata, SopsFault> {
+    let Value::Mapping(_) = &node.value else { return Err(SopsFault::Metadata) };
     let word = |name| Ok(word(node, name, text)?.unwrap_or_default());
     let by_comment = [word("encrypted_comment_regex")?, word("unencrypted_comment_regex")?];
     let groups = items(node, "key_groups")?.iter();
@@ -160,8 +161,8 @@ fn metadata(node: &Node<'_>, text: &str) -> Result<Metadata, Fault> {
         version: word("version")?,
         mac_only_encrypted: match field(node, "mac_only_encrypted").map(|node| &node.value) {
             None | Some(Value::Null) => false,
-            Some(Value::Scalar(scalar)) => scalar.boolean().ok_or(Fault::Metadata)?,
-            Some(_) => return Err(Fault::Metadata),
+            Some(Value::Scalar(scalar)) => scalar.boolean().ok_or(SopsFault::Metadata)?,
+            Some(_) => return Err(SopsFault::Metadata),
         },
         encrypted: Rule { regex: word("encrypted_regex")?, suffix: word("encrypted_suffix")? },
         unencrypted: Rule {
@@ -174,33 +175,33 @@ fn metadata(node: &Node<'_>, text: &str) -> Result<Metadata, Fault> {
     })
 }
 
-fn recipients(group: &Node<'_>, text: &str) -> Result<Vec<Recipient>, Fault> {
+fn recipients(group: &Node<'_>, text: &str) -> Result<Vec<SopsRecipient>, SopsFault> {
     let recipient = |node| {
-        Ok(Recipient {
+        Ok(SopsRecipient {
             recipient: word(node, "recipient", text)?.unwrap_or_default(),
-            enc: word(node, "enc", text)?.ok_or(Fault::Metadata)?,
+            enc: word(node, "enc", text)?.ok_or(SopsFault::Metadata)?,
         })
     };
     items(group, "age")?.iter().map(recipient).collect()
 }
 
 /// The text of a field; a boolean is none.
-fn word(node: &Node<'_>, name: &str, document: &str) -> Result<Option<Text>, Fault> {
+fn word(node: &Node<'_>, name: &str, document: &str) -> Result<Option<SopsText>, SopsFault> {
     let Some(found) = field(node, name) else { return Ok(None) };
     match &found.value {
         Value::Null => Ok(None),
         Value::Scalar(scalar) if scalar.boolean().is_none() => {
             Ok(Some(text(&scalar.text, found.span.start, found.span.end, document)))
         }
-        _ => Err(Fault::Metadata),
+        _ => Err(SopsFault::Metadata),
     }
 }
 
-fn items<'n, 't>(node: &'n Node<'t>, name: &str) -> Result<&'n [Node<'t>], Fault> {
+fn items<'n, 't>(node: &'n Node<'t>, name: &str) -> Result<&'n [Node<'t>], SopsFault> {
     match field(node, name).map(|node| &node.value) {
         None | Some(Value::Null) => Ok(&[]),
         Some(Value::Sequence(items)) => Ok(items),
-        Some(_) => Err(Fault::Metadata),
+        Some(_) => Err(SopsFault::Metadata),
     }
 }
 

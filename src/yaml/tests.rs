@@ -3,7 +3,7 @@ use std::fs;
 use std::path::Path;
 
 use super::{MAX_DEPTH, MAX_DOCUMENTS, Node, Parsed, Value, parse, sops_parts, to_json};
-use crate::model::sops::{Leaf, Text, Tree};
+use crate::model::sops::{Leaf, SopsText, Tree};
 
 fn one(text: &str) -> Node<'_> {
     let mut parsed = parse(text);
@@ -196,7 +196,7 @@ fn a_document_of_sops_is_kept_small() {
     assert_eq!(leaves, [(a.clone(), "x"), (c.clone(), "y"), (a, "z\n"), (c, "y")]);
     // Keys that lead to several values are there once, and texts that stand in the file are not copied.
     assert_eq!(parts.keys.len(), 5);
-    let copied = parts.leaves.iter().filter(|leaf| matches!(leaf.text, Text::Own(_)));
+    let copied = parts.leaves.iter().filter(|leaf| matches!(leaf.text, SopsText::Own(_)));
     assert_eq!(copied.count(), 1);
     assert!(size_of::<Leaf>() <= 40);
 }

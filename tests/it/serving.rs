@@ -11,10 +11,10 @@ use appcred::model::{
     Place, TargetName,
 };
 use appcred::plan::{SetupState, Why};
-use appcred::report::Names;
+use appcred::report::FileNames;
 use appcred::server::{Access, Serving, TokenFile, serve};
 use appcred::status::{
-    Difference, EntryStatus, Holding, Link, Manifests, Mode, Status, TargetStatus,
+    Difference, EntryStatus, Holding, Link, ManifestStatus, Mode, Status, TargetStatus,
 };
 use appcred::watch::{CallbackRequest, Heartbeat};
 use jiff::Timestamp;
@@ -63,7 +63,7 @@ impl Served {
         let (status, seen) = watch::channel(Arc::new(first));
         let (snapshot, newest) = watch::channel(None);
         let (taker, consents) = mpsc::channel(4);
-        let names = Names::new("/house".into(), "/house".into(), ".".into());
+        let names = FileNames::new("/house".into(), "/house".into(), ".".into());
         let serving = Serving {
             heartbeat: Heartbeat::new(),
             status: seen,
@@ -127,7 +127,7 @@ pub(crate) fn moment(text: &str) -> Timestamp {
 pub(crate) fn nothing() -> Status {
     Status {
         since: moment("2026-11-24T17:00:00Z"),
-        manifests: Manifests::default(),
+        manifests: ManifestStatus::default(),
         targets: Default::default(),
     }
 }
@@ -138,7 +138,7 @@ pub(crate) fn read(targets: Vec<(&str, TargetStatus)>) -> Status {
     let targets =
         targets.into_iter().map(|(name, target)| (TargetName::new(name), target)).collect();
     let read_at = Some(moment("2026-11-24T17:00:01Z"));
-    let manifests = Manifests { read_at, files: 2, entries, ..Manifests::default() };
+    let manifests = ManifestStatus { read_at, files: 2, entries, ..ManifestStatus::default() };
     Status { manifests, targets, ..nothing() }
 }
 
@@ -215,6 +215,6 @@ pub(crate) fn broken(status: Status) -> Status {
     let mut problems = Diagnostics::default();
     let unknown = Diagnostic::error("unknown-domain", "unknown integration `spotfy`");
     problems.push(unknown.at(&Arc::new(file), span).help("did you mean `spotify`?"));
-    let manifests = Manifests { problems: Arc::new(problems), ..status.manifests };
+    let manifests = ManifestStatus { problems: Arc::new(problems), ..status.manifests };
     Status { manifests, ..status }
 }

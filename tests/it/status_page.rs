@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use appcred::model::{ConsentLink, DeviceCode, Field, FieldKind, FlowStep, Form};
+use appcred::model::{ConsentLink, DeviceCode, FieldKind, FlowField, FlowForm, FlowStep};
 use appcred::plan::{SetupState, Why};
 use appcred::status::{EntryStatus, Holding, Link, Mode, Status};
 use base64::Engine;
@@ -26,9 +26,9 @@ fn busy() -> Status {
         code: "ABCD-EFGH".to_owned(),
     };
     let link = "https://accounts.spotify.com/authorize?client_id=4f5c0a&redirect_uri=https%3A%2F%2Fha.example%3A8123%2Fauth%2Fexternal%2Fcallback&state=eyJhbGciOiJIUzI1NiIs";
-    let form = Form {
+    let form = FlowForm {
         step: "home".to_owned(),
-        fields: vec![Field {
+        fields: vec![FlowField {
             name: "home".to_owned(),
             kind: FieldKind::Choice(vec![json!("Cabin"), json!("House")]),
             required: true,

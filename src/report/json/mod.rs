@@ -33,7 +33,7 @@ pub(super) struct PlanReport<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     problems: Vec<Problem>,
     /// The targets; none where the manifests are in error.
-    targets: Vec<Target<Planned<'a>>>,
+    targets: Vec<ReportedTarget<ReportedPlan<'a>>>,
 }
 
 /// What `appcred list --format json` prints.
@@ -43,12 +43,12 @@ pub(super) struct ListReport<'a> {
     /// Changes when a field changes its meaning or goes.
     format_version: u32,
     /// The targets.
-    targets: Vec<Target<Listed<'a>>>,
+    targets: Vec<ReportedTarget<Listed<'a>>>,
 }
 
 /// One target.
 #[derive(Serialize, JsonSchema)]
-struct Target<T> {
+struct ReportedTarget<T> {
     /// Its name in the project file.
     name: String,
     /// Its address or folder.
@@ -60,12 +60,12 @@ struct Target<T> {
     #[serde(skip_serializing_if = "Option::is_none")]
     home_assistant_version: Option<String>,
     #[serde(flatten)]
-    content: Content<T>,
+    content: ReportedContent<T>,
 }
 
 #[derive(Serialize, JsonSchema)]
 #[serde(untagged)]
-enum Content<T> {
+enum ReportedContent<T> {
     Known(T),
     Unknown {
         /// Why nothing is known of it.
@@ -75,7 +75,7 @@ enum Content<T> {
 
 /// What is to be done at a target.
 #[derive(Serialize, JsonSchema)]
-struct Planned<'a> {
+struct ReportedPlan<'a> {
     /// Whether there is nothing to do and nothing in the way.
     in_sync: bool,
     /// Whether the policy forbids to apply any of it.
@@ -242,7 +242,7 @@ struct ListedCredential<'a> {
 /// # Errors
 /// None in practice: all of it can be written as JSON.
 pub fn plan(report: &Report<'_>, links: Links) -> serde_json::Result<String> {
-    let targets = target_reports(report.targets, |target, plan| Planned {
+    let targets = target_reports(report.targets, |target, plan| ReportedPlan {
         in_sync: plan.is_in_sync(),
         stopped: plan.is_stopped(),
         summary: summary(plan),
@@ -288,17 +288,17 @@ pub fn list(targets: &[TargetReport<'_>], links: Links) -> serde_json::Result<St
 fn target_reports<'a, T>(
     targets: &'a [TargetReport<'a>],
     content: impl Fn(&'a TargetReport<'a>, &'a Plan) -> T,
-) -> Vec<Target<T>> {
+) -> Vec<ReportedTarget<T>> {
     targets
         .iter()
-        .map(|target| Target {
+        .map(|target| ReportedTarget {
             name: target.name.to_string(),
             address: target.address.to_owned(),
             basis: target.basis.map(str::to_owned),
             home_assistant_version: target.version.map(str::to_owned),
             content: match target.plan {
-                Ok(plan) => Content::Known(content(target, plan)),
-                Err(why) => Content::Unknown { error: why.to_owned() },
+                Ok(plan) => ReportedContent::Known(content(target, plan)),
+                Err(why) => ReportedContent::Unknown { error: why.to_owned() },
             },
         })
         .collect()

@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::diagnostic::Diagnostics;
-use crate::report::finding::{self, Finding, Level, Stretch};
-use crate::report::{Names, Report};
+use crate::report::finding::{self, FileRange, Finding, Level};
+use crate::report::{FileNames, Report};
 
 use super::FORMAT_VERSION;
 use crate::codes::SeverityCode;
@@ -37,7 +37,7 @@ pub(crate) struct Problem {
     pub(crate) more: Vec<String>,
     /// Where.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) at: Option<Spot>,
+    pub(crate) at: Option<ProblemSpot>,
     /// Another place that matters.
     #[serde(skip_serializing_if = "Option::is_none")]
     related: Option<Related>,
@@ -45,7 +45,7 @@ pub(crate) struct Problem {
 
 /// A stretch of a file.
 #[derive(Serialize, JsonSchema)]
-pub(crate) struct Spot {
+pub(crate) struct ProblemSpot {
     /// The file, from the root of the repository.
     pub(crate) file: String,
     /// Its first line, from 1.
@@ -66,7 +66,7 @@ pub(crate) struct Related {
     /// What is there.
     what: String,
     /// Where.
-    at: Spot,
+    at: ProblemSpot,
 }
 
 /// Whether the manifests are right, and what is wrong with them.
@@ -87,7 +87,7 @@ pub(super) fn problems(report: &Report<'_>) -> Vec<Problem> {
     of(report.problems, report.names)
 }
 
-pub(in crate::report) fn of(problems: &Diagnostics, names: &Names) -> Vec<Problem> {
+pub(in crate::report) fn of(problems: &Diagnostics, names: &FileNames) -> Vec<Problem> {
     let sorted = problems.sorted();
     sorted.iter().map(|problem| one(finding::of_problem(problem, names))).collect()
 }
@@ -107,7 +107,7 @@ fn one(finding: Finding) -> Problem {
     }
 }
 
-fn spot(at: Stretch) -> Spot {
+fn spot(at: FileRange) -> ProblemSpot {
     let (end_line, end_column) = at.end.unzip();
-    Spot { file: at.file, line: at.line, column: at.column, end_line, end_column }
+    ProblemSpot { file: at.file, line: at.line, column: at.column, end_line, end_column }
 }

@@ -67,7 +67,7 @@ impl SopsDocument<'_> {
             let path = self.layout.path_of_comment(before, span.start);
             let plain = match self.comment(written, before, span.start) {
                 Some(plain) => plain,
-                // One that somebody left in plain text stays so while nobody touches it.
+                // One that was left in plain text stays so until it is changed.
                 None if selected.has(path) => Zeroizing::new(written.to_owned()),
                 None => return None,
             };

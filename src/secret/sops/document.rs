@@ -6,7 +6,7 @@ use super::SopsProblem;
 use super::cipher::SEALED;
 use super::layout::Layout;
 use super::scalar::{self, Meaning, Other};
-use crate::model::sops::{Document, Fault, Leaf, Parts, Tree};
+use crate::model::sops::{Leaf, Parts, SopsDocument, SopsFault, Tree};
 use crate::yaml::{self, Parsed};
 
 /// What a leaf holds.
@@ -34,7 +34,7 @@ pub(in crate::secret) fn is_document(text: &str) -> bool {
 }
 
 /// The parts of a document in JSON; nothing where the text is none.
-pub(in crate::secret) fn in_json(text: &str) -> Option<Result<Parts, Fault>> {
+pub(in crate::secret) fn in_json(text: &str) -> Option<Result<Parts, SopsFault>> {
     if !text.trim_start().starts_with('{') || !text.contains(yaml::SOPS) {
         return None;
     }
@@ -43,18 +43,21 @@ pub(in crate::secret) fn in_json(text: &str) -> Option<Result<Parts, Fault>> {
 }
 
 /// The parts of a document in YAML; nothing where SOPS says nothing of it.
-pub(in crate::secret) fn in_yaml(text: &str, parsed: &Parsed<'_>) -> Option<Result<Parts, Fault>> {
+pub(in crate::secret) fn in_yaml(
+    text: &str,
+    parsed: &Parsed<'_>,
+) -> Option<Result<Parts, SopsFault>> {
     yaml::is_sops(&parsed.documents).then(|| yaml::sops_parts(text, parsed, &mut |_, _| {}))
 }
 
 /// The parts of a document in YAML or JSON; nothing where the text is none.
-pub(in crate::secret) fn in_text(text: &str) -> Option<Result<Parts, Fault>> {
+pub(in crate::secret) fn in_text(text: &str) -> Option<Result<Parts, SopsFault>> {
     let in_yaml = || in_yaml(text, &yaml::parse(text));
     in_json(text).or_else(|| text.contains(yaml::SOPS).then(in_yaml).flatten())
 }
 
-/// What stands for the value that begins at this byte, if SOPS encrypted that one.
-pub(in crate::secret) fn ciphertext(document: &Document, at: usize) -> Option<&str> {
+/// What replaces the value that begins at this byte, if SOPS encrypted that one.
+pub(in crate::secret) fn ciphertext(document: &SopsDocument, at: usize) -> Option<&str> {
     let Tree { text, parts } = document.tree().ok()?;
     let value = parts.leaves.get(parts.leaf_at(at)?)?.text.of(text).trim();
     value.starts_with(SEALED).then_some(value)
@@ -68,17 +71,17 @@ pub(super) fn laid_out(text: &str, parsed: &Parsed<'_>) -> Result<(Parts, Layout
     Ok((parts, layout))
 }
 
-impl From<Fault> for SopsProblem {
-    fn from(fault: Fault) -> Self {
+impl From<SopsFault> for SopsProblem {
+    fn from(fault: SopsFault) -> Self {
         match fault {
-            Fault::Syntax => Self::Syntax,
-            Fault::Alias => {
+            SopsFault::Syntax => Self::Syntax,
+            SopsFault::Alias => {
                 Self::Metadata("cannot be in a file with aliases, which SOPS never writes")
             }
-            Fault::Merge => {
+            SopsFault::Merge => {
                 Self::Metadata("cannot be in a file with `<<`, which SOPS never writes")
             }
-            Fault::Metadata => Self::Metadata("is damaged"),
+            SopsFault::Metadata => Self::Metadata("is damaged"),
         }
     }
 }

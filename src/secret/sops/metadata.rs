@@ -2,7 +2,7 @@
 
 use super::SopsProblem;
 use super::selection::{KeyRule, Patterns};
-use crate::model::sops::{Metadata, Recipient, Tree};
+use crate::model::sops::{Metadata, SopsRecipient, Tree};
 
 /// What is needed to open a document.
 pub(super) struct Said<'d> {
@@ -27,7 +27,7 @@ impl<'d> Said<'d> {
 }
 
 /// The data key, encrypted to one recipient each.
-pub(super) fn recipients(metadata: &Metadata) -> Result<&[Recipient], SopsProblem> {
+pub(super) fn recipients(metadata: &Metadata) -> Result<&[SopsRecipient], SopsProblem> {
     let recipients = match metadata.groups.as_slice() {
         [] => &metadata.recipients,
         [only] => only,

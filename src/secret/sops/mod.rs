@@ -1,5 +1,5 @@
 //! SOPS documents whose data key is encrypted with age: the document is opened whole, and nothing of
-//! it is told before its MAC fits.
+//! it is reported before its MAC fits.
 
 mod cipher;
 mod comments;
@@ -22,7 +22,7 @@ use thiserror::Error;
 
 use super::{SecretResolver, Unreadable};
 use crate::model::Secret;
-use crate::model::sops::{Fault, Parts, Tree};
+use crate::model::sops::{Parts, SopsFault, Tree};
 
 pub(super) use cipher::SEALED;
 pub(super) use document::{ciphertext, in_json, in_text, in_yaml, is_document};
@@ -74,7 +74,7 @@ impl SopsProblem {
 /// Opens a document that holds one value.
 pub(super) fn only_value(
     text: &str,
-    parts: Result<Parts, Fault>,
+    parts: Result<Parts, SopsFault>,
     resolver: &SecretResolver,
 ) -> Result<Secret, Unreadable> {
     let parts = parts.map_err(SopsProblem::from)?;
@@ -84,7 +84,7 @@ pub(super) fn only_value(
 /// Opens a document: its values by the keys that lead to them, as in `home/spotify`.
 pub(super) fn by_name(
     text: &str,
-    parts: Result<Parts, Fault>,
+    parts: Result<Parts, SopsFault>,
     resolver: &SecretResolver,
 ) -> Result<BTreeMap<String, Result<Secret, Unreadable>>, Unreadable> {
     let parts = parts.map_err(SopsProblem::from)?;

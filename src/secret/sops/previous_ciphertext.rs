@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::plain::Plain;
-use crate::model::sops::{Form, Leaf, Path, Tree};
+use crate::model::sops::{Leaf, Path, ScalarStyle, Tree};
 
 /// The ciphertext that was there, for what is there still.
 pub(super) struct PreviousCiphertext<'o> {
@@ -20,7 +20,7 @@ impl<'o> PreviousCiphertext<'o> {
     ) -> Self {
         let mut by_path: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for (leaf, plain, encrypted) in values {
-            if encrypted && leaf.form != Form::Block {
+            if encrypted && leaf.form != ScalarStyle::Block {
                 let keys = tree.backwards(leaf.path).collect();
                 by_path.entry(keys).or_default().push((leaf, plain));
             }
@@ -38,7 +38,7 @@ impl<'o> PreviousCiphertext<'o> {
     }
 }
 
-/// Where a value stands.
+/// Where a value is.
 pub(super) fn stretch(leaf: &Leaf) -> Range<usize> {
     leaf.at as usize..leaf.end as usize
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use regex::Regex;
 
 use super::SopsProblem;
-use crate::model::sops::{Metadata, Path, Rule, Text, Tree};
+use crate::model::sops::{Metadata, Path, Rule, SopsText, Tree};
 use crate::secret::once_map::OnceMap;
 
 /// What SOPS encrypts where nothing else is said: all but keys with this end.
@@ -23,7 +23,7 @@ impl Patterns {
     }
 }
 
-/// A key on the way to a value that decides whether the value is encrypted.
+/// A key above a value that decides whether the value is encrypted.
 pub(super) struct KeyRule {
     key: KeyPattern,
     /// What a match means.
@@ -47,7 +47,7 @@ impl KeyRule {
             ));
         }
         let given =
-            |rule: &Text| Some(rule.of(document).to_owned()).filter(|text| !text.is_empty());
+            |rule: &SopsText| Some(rule.of(document).to_owned()).filter(|text| !text.is_empty());
         let mut found = Vec::new();
         for (rule, encrypts) in [(&metadata.encrypted, true), (&metadata.unencrypted, false)] {
             let Rule { regex, suffix } = rule;

@@ -13,12 +13,12 @@ use super::plain::{Plain, Plains};
 use super::selection::KeyRule;
 use crate::diagnostic::shown;
 use crate::model::Secret;
-use crate::model::sops::{Document, Metadata, Path, Tree};
+use crate::model::sops::{Metadata, Path, SopsDocument, Tree};
 use crate::secret::{Identities, SecretResolver, Unreadable, age};
 
 /// A document that was opened.
 pub(in crate::secret) struct DecryptedDocument {
-    /// Its values in order, but for comments that stand in lists as items.
+    /// Its values in order, but for comments that are items of lists.
     known: Vec<VerifiedValue>,
     /// What they are, in the same order.
     pub(super) plains: Plains,
@@ -38,7 +38,7 @@ pub(super) struct VerifiedValue {
 impl DecryptedDocument {
     /// Opens a document of a manifest by whoever can.
     pub(in crate::secret) fn of(
-        document: &Document,
+        document: &SopsDocument,
         resolver: &SecretResolver,
     ) -> Result<Self, Unreadable> {
         Self::new(document.tree().map_err(SopsProblem::from)?, resolver)
@@ -101,7 +101,7 @@ impl DecryptedDocument {
     pub(in crate::secret) fn at(
         &self,
         at: usize,
-        document: &Document,
+        document: &SopsDocument,
     ) -> Result<Secret, Unreadable> {
         let leaf = document.tree().map_err(SopsProblem::from)?.parts.leaf_at(at);
         let known =
@@ -138,7 +138,7 @@ impl DecryptedDocument {
     }
 }
 
-/// Adds what a value was; `false` where it is a comment that stands in a list as an item.
+/// Adds what a value was; `false` where it is a comment that is an item of a list.
 fn decrypt(
     content: &LeafContent<'_>,
     path: Path,
@@ -210,7 +210,7 @@ impl<'d> Places<'d> {
 
 fn place(tree: Tree<'_>, path: Path) -> String {
     let mut keys: Vec<_> = tree.backwards(path).collect();
-    // What stands in no mapping is bound to a bare colon.
+    // What is in no mapping is bound to a bare colon.
     if keys.is_empty() {
         return ":".to_owned();
     }

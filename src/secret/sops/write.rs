@@ -13,7 +13,7 @@ use super::plain::{Plain, Plains};
 use super::previous_ciphertext::{PreviousCiphertext, stretch};
 use super::unlocked::{DecryptedDocument, Places, name};
 use super::{Patterns, SopsProblem, scalar};
-use crate::model::sops::{Fault, Form, Leaf, Metadata, Parts, Recipient, Tree};
+use crate::model::sops::{Leaf, Metadata, Parts, ScalarStyle, SopsFault, SopsRecipient, Tree};
 use crate::secret::seal::{AgeEncryptError, bare, seal};
 use crate::secret::{SecretResolver, Unreadable};
 use crate::yaml;
@@ -30,7 +30,7 @@ pub enum SopsWriteError {
     /// It cannot be changed in place.
     #[error(transparent)]
     Unfit(#[from] YamlEditError),
-    /// Its key could not be encrypted to somebody.
+    /// Its key could not be encrypted to a recipient.
     #[error(transparent)]
     Encrypt(#[from] AgeEncryptError),
     /// It has another form than those that are written here.
@@ -112,7 +112,7 @@ impl<'t> SopsDocument<'t> {
     /// The text without what SOPS says of it, its values encrypted still.
     ///
     /// # Errors
-    /// Where that part does not stand where SOPS puts it.
+    /// Where that part is not where SOPS puts it.
     pub fn body(&self) -> Result<&'t str, SopsWriteError> {
         Ok(&self.text[..self.tail()?])
     }
@@ -130,7 +130,7 @@ impl<'t> SopsDocument<'t> {
             }
             let text = std::str::from_utf8(plain.bytes).map_err(|_| Unreadable::NotText)?;
             let written = match (plain.kind, leaf.form) {
-                (_, Form::Block | Form::Strange) | ("bytes", _) => {
+                (_, ScalarStyle::Block | ScalarStyle::Strange) | ("bytes", _) => {
                     return Err(not_editable(body, leaf.at as usize).into());
                 }
                 ("str", _) => word(text),
@@ -181,7 +181,7 @@ impl<'t> SopsDocument<'t> {
                 continue;
             }
             if let Some(sealed) = &sealed {
-                // It must be what it was for this place, even where it counts as it stands there.
+                // It must be what it was for this place, even where it counts as it is written there.
                 let mut elsewhere = Plains::default();
                 let into = if encrypted { &mut meant } else { &mut elsewhere };
                 into.push_sealed(sealed, places.of(leaf.path), &self.unlocked.key)
@@ -268,7 +268,7 @@ impl<'t> SopsDocument<'t> {
     ) -> Result<bool, SopsWriteError> {
         let read = || {
             let parts =
-                document::in_yaml(made, &yaml::parse(made)).unwrap_or(Err(Fault::Syntax))?;
+                document::in_yaml(made, &yaml::parse(made)).unwrap_or(Err(SopsFault::Syntax))?;
             let tree = Tree { text: made, parts: &parts };
             let said = Said::read(tree, &Patterns::default())?;
             holds(&DecryptedDocument::with_key(tree, said, self.unlocked.key.clone())?, tree)
@@ -280,7 +280,7 @@ impl<'t> SopsDocument<'t> {
     /// stay. `None` where they are its recipients already, unless all are to be written anew.
     ///
     /// # Errors
-    /// Where its recipients stand elsewhere than SOPS puts them.
+    /// Where its recipients are elsewhere than SOPS puts them.
     pub fn rekeyed(
         &self,
         recipients: &[String],
@@ -290,7 +290,7 @@ impl<'t> SopsDocument<'t> {
             return Err(SopsWriteError::Form("its recipients are in key groups"));
         }
         let before = metadata::recipients(self.metadata()?)?;
-        let named = |old: &Recipient| bare(old.recipient.of(self.text));
+        let named = |old: &SopsRecipient| bare(old.recipient.of(self.text));
         let mut wanted: Vec<String> = Vec::new();
         for recipient in recipients.iter().map(|recipient| bare(recipient)) {
             if !wanted.contains(&recipient) {
@@ -313,7 +313,8 @@ impl<'t> SopsDocument<'t> {
         let is_meant = self.read_again(&made, |_, tree| {
             let after = tree.parts.metadata.iter().map(metadata::recipients).next();
             let after = after.unwrap_or(Ok(&[]))?;
-            let named = |after: &Recipient, wanted: &String| after.recipient.of(&made) == wanted;
+            let named =
+                |after: &SopsRecipient, wanted: &String| after.recipient.of(&made) == wanted;
             let is_same = |(after, wanted)| named(after, wanted);
             Ok(after.len() == wanted.len() && after.iter().zip(&wanted).all(is_same))
         });
@@ -338,15 +339,17 @@ fn put(
 ) -> Result<(), YamlEditError> {
     let at = leaf.at as usize;
     match leaf.form {
-        Form::Word => changes.replace(stretch(leaf), sealed),
-        Form::Flow if sealed.starts_with(['"', '\'']) => changes.replace(stretch(leaf), sealed),
-        Form::Flow => changes.replace(stretch(leaf), quoted(sealed)),
-        Form::Block => {
+        ScalarStyle::Word => changes.replace(stretch(leaf), sealed),
+        ScalarStyle::Flow if sealed.starts_with(['"', '\'']) => {
+            changes.replace(stretch(leaf), sealed)
+        }
+        ScalarStyle::Flow => changes.replace(stretch(leaf), quoted(sealed)),
+        ScalarStyle::Block => {
             let header = block_header(text, at).ok_or_else(|| not_editable(text, at))?;
             changes.replace(header, sealed);
             changes.replace(line_start(text, at)..block_end(text, at), "");
         }
-        Form::Strange => return Err(not_editable(text, at)),
+        ScalarStyle::Strange => return Err(not_editable(text, at)),
     }
     Ok(())
 }

@@ -4,14 +4,14 @@ use maud::{Markup, html};
 
 use crate::codes::SeverityCode;
 use crate::report::json::Problem;
-use crate::report::status::Manifests;
+use crate::report::status::ReportedManifests;
 
 use super::{badge, count, time};
 
 /// `appcred validate` shows more.
 pub(super) const MOST_PROBLEMS: usize = 50;
 
-pub(super) fn manifests(manifests: &Manifests<'_>, excerpts: &[String]) -> Markup {
+pub(super) fn manifests(manifests: &ReportedManifests<'_>, excerpts: &[String]) -> Markup {
     let Some(read_at) = manifests.read_at else { return html! {} };
     let more = manifests.problems.len().saturating_sub(MOST_PROBLEMS);
     html! {

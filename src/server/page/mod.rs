@@ -26,7 +26,7 @@ use sha2::{Digest, Sha256};
 
 use crate::codes::TargetCode;
 use crate::report::status::{Moment, report};
-use crate::report::{Names, problems};
+use crate::report::{FileNames, problems};
 use crate::status::Status;
 
 use crate::callback::Reply;
@@ -176,7 +176,7 @@ pub(super) async fn fragment(State(server): State<ServerState>, request: Request
     (headers, made.html).into_response()
 }
 
-fn main(status: &Status, names: &Names) -> Markup {
+fn main(status: &Status, names: &FileNames) -> Markup {
     let report = report(status, names);
     let excerpts = problems::excerpts(&status.manifests.problems, manifests::MOST_PROBLEMS);
     html! {

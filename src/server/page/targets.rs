@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use crate::codes::{EntryCode, LinkCode, ModeCode, SetupCode, TargetCode};
-use crate::report::status::{Differing, Entry, StatusReport, Target};
+use crate::report::status::{Differing, ReportedEntry, StatusReport, TargetState};
 use crate::report::words;
 
 use super::{badge, count, id_part, time, tone};
@@ -20,7 +20,7 @@ const MOST_ROWS: usize = 1_000;
 const MOST_DIFFERENCES: usize = 50;
 
 pub(super) fn targets(report: &StatusReport<'_>) -> Markup {
-    let mut targets: Vec<&Target<'_>> = report.targets.iter().collect();
+    let mut targets: Vec<&TargetState<'_>> = report.targets.iter().collect();
     targets.sort_by_key(|target| !is_in_trouble(target));
     let is_small = targets.len() <= MOST_UNFOLDED;
     let more = targets.len().saturating_sub(MOST_TARGETS);
@@ -39,7 +39,7 @@ pub(super) fn targets(report: &StatusReport<'_>) -> Markup {
     }
 }
 
-fn is_in_trouble(target: &Target<'_>) -> bool {
+fn is_in_trouble(target: &TargetState<'_>) -> bool {
     matches!(target.state, TargetCode::Failed | TargetCode::Unreachable | TargetCode::Differs)
 }
 
@@ -59,7 +59,7 @@ fn nothing(report: &StatusReport<'_>) -> Markup {
     }
 }
 
-fn one(target: &Target<'_>, is_open: bool, rows: &mut usize) -> Markup {
+fn one(target: &TargetState<'_>, is_open: bool, rows: &mut usize) -> Markup {
     let id = format!("target-{}", id_part(target.name.as_str()));
     html! {
         details .target .card id=(id) open[is_open] data-open=(is_open) {
@@ -87,7 +87,7 @@ fn one(target: &Target<'_>, is_open: bool, rows: &mut usize) -> Markup {
     }
 }
 
-fn looks(target: &Target<'_>) -> Markup {
+fn looks(target: &TargetState<'_>) -> Markup {
     let is_down = target.link == LinkCode::Down;
     html! {
         dl .facts {
@@ -114,7 +114,7 @@ fn looks(target: &Target<'_>) -> Markup {
     }
 }
 
-fn differences(target: &Target<'_>) -> Markup {
+fn differences(target: &TargetState<'_>) -> Markup {
     let more = target.differences.len().saturating_sub(MOST_DIFFERENCES);
     html! {
         @if !target.differences.is_empty() {
@@ -144,11 +144,11 @@ fn differing(difference: &Differing<'_>) -> Markup {
 }
 
 /// Those that need attention first; in their order otherwise.
-fn entries(target: &Target<'_>, rows: &mut usize) -> Markup {
+fn entries(target: &TargetState<'_>, rows: &mut usize) -> Markup {
     if target.entries.is_empty() {
         return html! { p .soft { "No entry is for this target." } };
     }
-    let mut entries: Vec<&Entry<'_>> = target.entries.iter().collect();
+    let mut entries: Vec<&ReportedEntry<'_>> = target.entries.iter().collect();
     entries.sort_by_key(|entry| !entry.needs_attention());
     let shown = entries.len().min(MOST_ENTRIES).min(*rows);
     *rows -= shown;
@@ -180,7 +180,7 @@ fn entries(target: &Target<'_>, rows: &mut usize) -> Markup {
     }
 }
 
-fn row(target: &Target<'_>, entry: &Entry<'_>) -> Markup {
+fn row(target: &TargetState<'_>, entry: &ReportedEntry<'_>) -> Markup {
     let id = format!("entry-{}-{}", id_part(target.name.as_str()), id_part(entry.key.as_str()));
     html! {
         tr role="row" id=(id) {
@@ -196,7 +196,7 @@ fn row(target: &Target<'_>, entry: &Entry<'_>) -> Markup {
     }
 }
 
-fn credential(entry: &Entry<'_>) -> Markup {
+fn credential(entry: &ReportedEntry<'_>) -> Markup {
     let tone = match entry.credential {
         EntryCode::InSync => "ok",
         EntryCode::Drifted | EntryCode::Missing => "wait",
@@ -209,7 +209,7 @@ fn credential(entry: &Entry<'_>) -> Markup {
     }
 }
 
-fn set_up(entry: &Entry<'_>) -> Markup {
+fn set_up(entry: &ReportedEntry<'_>) -> Markup {
     let Some(set_up) = &entry.set_up else { return html! { span .soft { "–" } } };
     let tone = match set_up.state {
         SetupCode::Loaded | SetupCode::Cloud => "ok",

@@ -5,7 +5,7 @@ use url::form_urlencoded;
 
 use crate::model::{HiddenLink, web_page};
 use crate::report::set_up::{FormField, WaitsFor};
-use crate::report::status::{Entry, StatusReport, Target};
+use crate::report::status::{ReportedEntry, StatusReport, TargetState};
 
 use super::{count, id_part};
 
@@ -38,7 +38,7 @@ pub(super) fn waiting(report: &StatusReport<'_>) -> Markup {
     }
 }
 
-fn card(target: &Target<'_>, entry: &Entry<'_>, what: &WaitsFor<'_>) -> Markup {
+fn card(target: &TargetState<'_>, entry: &ReportedEntry<'_>, what: &WaitsFor<'_>) -> Markup {
     let id = format!("waits-{}-{}", id_part(target.name.as_str()), id_part(entry.key.as_str()));
     html! {
         li .card id=(id) {
@@ -73,8 +73,8 @@ fn card(target: &Target<'_>, entry: &Entry<'_>, what: &WaitsFor<'_>) -> Markup {
 
 fn consent(
     id: &str,
-    target: &Target<'_>,
-    entry: &Entry<'_>,
+    target: &TargetState<'_>,
+    entry: &ReportedEntry<'_>,
     link: Option<&str>,
     why: Option<HiddenLink>,
 ) -> Markup {
@@ -138,7 +138,7 @@ fn answers(step: &str, fields: &[FormField<'_>], errors: &[String], place: &str)
 }
 
 /// Leads over us to the provider, so that the answer is known to come from the same browser.
-fn begin(target: &Target<'_>, entry: &Entry<'_>) -> String {
+fn begin(target: &TargetState<'_>, entry: &ReportedEntry<'_>) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());
     query.append_pair("target", target.name.as_str()).append_pair("key", entry.key.as_str());
     format!("consent?{}", query.finish())

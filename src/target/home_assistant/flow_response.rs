@@ -1,4 +1,4 @@
-//! A config flow's step in HA's words -> what it means.
+//! A config flow's step as HA sends it -> what it means.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::model::{
-    ConsentLink, DeviceCode, EntryId, EntryState, Field, FieldKind, FlowId, FlowStep, Form, Linked,
+    ConsentLink, CreatedAccount, DeviceCode, EntryId, EntryState, FieldKind, FlowField, FlowForm,
+    FlowId, FlowStep,
 };
 
 /// HA's answer to every call about a flow.
@@ -59,11 +60,11 @@ impl FlowResponse {
         FlowId::new(self.flow_id.clone())
     }
 
-    /// What it means; `hides_secret` tells whether an authorize URL must not be shown.
+    /// What it means; `hides_secret` says whether an authorize URL must not be shown.
     pub(super) fn read(self, hides_secret: impl FnOnce(&str) -> bool) -> FlowStep {
         let step = self.step_id.unwrap_or_default();
         match self.kind.as_str() {
-            "form" => FlowStep::Form(Form {
+            "form" => FlowStep::Form(FlowForm {
                 step,
                 fields: self
                     .data_schema
@@ -84,7 +85,7 @@ impl FlowResponse {
             "external_done" | "progress_done" => FlowStep::Advancing,
             "progress" => FlowStep::Progress(device_code(self.description_placeholders)),
             "create_entry" => match self.result {
-                Some(entry) => FlowStep::Created(Linked {
+                Some(entry) => FlowStep::Created(CreatedAccount {
                     entry: EntryId::new(entry.entry_id),
                     title: entry.title,
                     state: EntryState::from_word(&entry.state),
@@ -100,7 +101,7 @@ impl FlowResponse {
     }
 }
 
-fn field(field: SchemaField) -> Option<Field> {
+fn field(field: SchemaField) -> Option<FlowField> {
     let SchemaField { name, required, kind, options, selector } = field;
     let kind = match (kind.as_deref(), selector) {
         (_, Some(selector)) => selected(selector),
@@ -112,7 +113,7 @@ fn field(field: SchemaField) -> Option<Field> {
         (Some("boolean"), None) => FieldKind::Flag,
         _ => FieldKind::Other,
     };
-    Some(Field { name: name?, kind, required })
+    Some(FlowField { name: name?, kind, required })
 }
 
 /// A field of the newer kind: `{"select": {"options": [...], "multiple": true}}`.
@@ -156,7 +157,7 @@ fn names(options: Option<Value>) -> Vec<String> {
     values(options).into_iter().filter_map(|option| option.as_str().map(str::to_owned)).collect()
 }
 
-/// What HA finds wrong with what was filled in: a word each, or several.
+/// What HA finds wrong with what was filled in: one message each, or several.
 pub(super) fn errors(errors: BTreeMap<String, Value>) -> BTreeMap<String, String> {
     let text = |error: Value| match error {
         Value::String(text) => text,

@@ -65,7 +65,7 @@ impl InFlight {
         }
     }
 
-    /// Hands an event on, as long as somebody listens.
+    /// Hands an event on, as long as there is a listener.
     pub(super) fn dispatch(&self, id: u64, event: &RawValue) {
         let mut state = self.lock();
         let has_gone = |listener: &EventSender| listener.send(event.to_owned()).is_err();
@@ -101,7 +101,7 @@ impl InFlight {
     }
 }
 
-/// Whoever asked may have gone meanwhile, and then nobody wants to know.
+/// The caller may have gone in the meantime; then the result is dropped.
 pub(super) fn deliver(asker: ResultSender, answer: Result<CommandResult, CommandError>) {
     drop(asker.send(answer));
 }

@@ -4,8 +4,8 @@
 //!  mod.rs ──▶ credentials.rs, config_entries.rs, flows.rs ──▶ connection.rs ⇄ in_flight.rs   (WebSocket)
 //!     │                                               └────▶ rest.rs                        (HTTP)
 //!     └─────▶ address.rs, log_in.rs                           messages.rs, flow_response.rs = HA's words
-//!  sign_in.rs = how a person comes to an access token                                        (HTTP)
-//!  unreachable.rs = why nobody answers there, and what to do
+//!  sign_in.rs = how a person gets an access token                                        (HTTP)
+//!  unreachable.rs = why there is no answer there, and what to do
 //! ```
 //!
 //! One connection lives as long as one [`HomeAssistant`]; when it is lost every question that is
@@ -75,7 +75,7 @@ pub struct HomeAssistant {
     version: Option<String>,
     connection: Connection,
     rest: Rest,
-    /// The integrations that take credentials: HA finds them out when it starts, and then no more.
+    /// The integrations that take credentials: HA finds them out when it starts, and not again.
     domains: OnceCell<BTreeSet<Domain>>,
     /// Where browsers come back to after consent, where that is not HA.
     base: Option<String>,

@@ -23,11 +23,11 @@ use appcred::model::{
     ClientId, Completeness, Desired, DesiredCredential, Domain, HandOverError, Integration, Key,
     Owner, Place, Policy, Secret, TargetName,
 };
-use appcred::status::{Manifests, Mode, Status, TargetStatus};
+use appcred::status::{ManifestStatus, Mode, Status, TargetStatus};
 use appcred::target::Stop;
 use appcred::watch::{
     self, CallbackRequest, Channels, Connect, Heartbeat, Notices, Noticing, ReadSpecs, Reading,
-    Settings, SnapshotStore, StatusStore, TargetLock, TargetSpec,
+    SnapshotStore, StatusStore, TargetLock, TargetSpec, WatchSettings,
 };
 use jiff::Timestamp;
 use tempfile::TempDir;
@@ -78,10 +78,10 @@ impl ReadSpecs for Reader {
         }
         let specs = self.0.specs.lock().unwrap().clone();
         let blocker = specs.is_none().then(|| "a manifest is in error".to_owned());
-        let manifests = Manifests {
+        let manifests = ManifestStatus {
             read_at: Some(Timestamp::UNIX_EPOCH),
             hindrance: blocker,
-            ..Manifests::default()
+            ..ManifestStatus::default()
         };
         Reading { specs, places: BTreeSet::from([self.0.manifest.clone()]), manifests }
     }
@@ -146,7 +146,7 @@ impl Engine {
         let (reload, stop, heartbeat) = (Arc::new(Notify::new()), Stop::new(), Heartbeat::new());
         let statuses = StatusStore::new(|| Timestamp::UNIX_EPOCH);
         let snapshots = SnapshotStore::default();
-        let settings = Settings {
+        let settings = WatchSettings {
             resync: Duration::from_secs(RESYNC),
             noticing: Noticing::Polling(Duration::from_secs(2)),
         };

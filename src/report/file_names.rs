@@ -4,13 +4,13 @@ use std::path::{Component, Path, PathBuf};
 
 /// Names files as the repository does, whatever folder the command ran in.
 #[derive(Clone, Debug)]
-pub struct Names {
+pub struct FileNames {
     folder: PathBuf,
     repository: PathBuf,
     project: PathBuf,
 }
 
-impl Names {
+impl FileNames {
     /// `folder` is where the command runs, `repository` the root of the checkout, and `project` the
     /// project's folder as it was named to us.
     pub fn new(folder: PathBuf, repository: PathBuf, project: PathBuf) -> Self {
@@ -57,12 +57,12 @@ fn plain(path: &Path) -> PathBuf {
 mod tests {
     use std::path::{Path, PathBuf};
 
-    use super::Names;
+    use super::FileNames;
 
     #[test]
     fn files_are_named_from_the_root_of_the_repository() {
         let names = |folder: &str, project: &str| {
-            Names::new(PathBuf::from(folder), PathBuf::from("/repo/"), PathBuf::from(project))
+            FileNames::new(PathBuf::from(folder), PathBuf::from("/repo/"), PathBuf::from(project))
         };
         assert_eq!(names("/repo", ".").of(Path::new("a.yaml")), "a.yaml");
         assert_eq!(names("/repo/target", ".").of(Path::new("a.yaml")), "target/a.yaml");
