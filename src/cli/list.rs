@@ -32,6 +32,7 @@ pub(super) async fn run(global: &Global, verb: &ListArgs) -> anyhow::Result<Exit
     // What a target holds can be asked before anything is written.
     let mut loaded = load(global);
     loaded.problems = loaded.problems.without("no-manifest");
+    let is_whole = !loaded.problems.has_errors();
     let gathered = gather_loaded(
         global,
         loaded,
@@ -50,5 +51,5 @@ pub(super) async fn run(global: &Global, verb: &ListArgs) -> anyhow::Result<Exit
         }
     }
     let all_known = views.iter().all(|view| view.comparison.is_ok());
-    Ok(if all_known { ExitStatus::Success } else { ExitStatus::Failure })
+    Ok(if is_whole && all_known { ExitStatus::Success } else { ExitStatus::Failure })
 }

@@ -8,14 +8,14 @@ use std::sync::Arc;
 use super::entry::Entry;
 use super::fields::Located;
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::model::{Domain, Reference};
+use crate::model::{Domain, Key, Reference};
 use crate::suggest;
 
 /// A check over all entries of a project.
 type Check = fn(&[Arc<Entry>], &mut Diagnostics);
 
 /// All checks; a new one is a function and a line here.
-pub(super) const CHECKS: &[Check] = &[one_entry_a_key, one_entry_a_client];
+pub(super) const CHECKS: &[Check] = &[one_entry_a_key, one_entry_a_client, one_heir_a_former_key];
 
 fn one_entry_a_key(entries: &[Arc<Entry>], problems: &mut Diagnostics) {
     for (entry, first) in rivals(entries, |entry| Some(&entry.key.value)) {
@@ -38,6 +38,27 @@ fn one_entry_a_client(entries: &[Arc<Entry>], problems: &mut Diagnostics) {
         let help = "keep one of them: Home Assistant could not distinguish the two";
         let problem = twice("duplicate-client", message, &entry.client_id, &first.client_id);
         problems.push(problem.help(help));
+    }
+}
+
+/// A former key leads to one entry, and none has it now.
+fn one_heir_a_former_key(entries: &[Arc<Entry>], problems: &mut Diagnostics) {
+    let mut heirs: HashMap<&Key, Vec<&Entry>> = HashMap::new();
+    for entry in entries {
+        heirs.entry(&entry.key.value).or_default().push(entry);
+    }
+    for entry in entries {
+        for former in &entry.formerly {
+            let others = heirs.entry(former).or_default();
+            if let Some(other) = others.iter().find(|other| other.targets.overlap(&entry.targets)) {
+                let message = format!("the former key `{former}` is another entry's, or its own");
+                let help =
+                    "a former key leads to one entry: remove it under `formerly` of all others";
+                let problem = twice("duplicate-former-key", message, &entry.key, &other.key);
+                problems.push(problem.help(help));
+            }
+            others.push(entry);
+        }
     }
 }
 

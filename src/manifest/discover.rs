@@ -130,17 +130,35 @@ impl<'p> Search<'p> {
             Ok(data) if data.is_dir() => {
                 self.folder(path);
                 if self.met == before {
-                    self.emptied.insert(path.to_owned());
-                    let message =
-                        format!("there is no manifest in the folder `{}`", path.display());
-                    let problem = Diagnostic::warning("no-manifest", message).help(
-                        "a manifest ends with `.yaml` or `.yml`; nothing is deleted as long as the folder is empty",
-                    );
+                    let problem = self.empty_folder(path);
                     self.problems.push(at(problem));
                 }
             }
             Ok(_) => self.file(path),
             Err(error) => self.problems.push(at(unreadable(path, &error))),
+        }
+    }
+
+    fn empty_folder(&mut self, path: &Path) -> Diagnostic {
+        self.emptied.insert(path.to_owned());
+        let message = format!("there is no manifest in the folder `{}`", path.display());
+        Diagnostic::warning("no-manifest", message).help(
+            "a manifest ends with `.yaml` or `.yml`; nothing is deleted as long as the folder is empty",
+        )
+    }
+
+    /// A folder below one that was named. Git keeps no empty folder, and nobody calls a folder
+    /// `house.yaml` but what mounts a file that is not there.
+    fn inner_folder(&mut self, path: &Path) {
+        let before = self.met;
+        self.folder(path);
+        let is_hidden = |(path, _): &(PathBuf, FileType)| {
+            path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'))
+        };
+        let is_empty = || entries_of(path).is_ok_and(|entries| entries.iter().all(is_hidden));
+        if self.met == before && (is_yaml(path) || is_empty()) {
+            let problem = self.empty_folder(path);
+            self.problems.push(problem);
         }
     }
 
@@ -203,7 +221,7 @@ impl<'p> Search<'p> {
             return;
         }
         match fs::metadata(path) {
-            Ok(data) if data.is_dir() => self.folder(path),
+            Ok(data) if data.is_dir() => self.inner_folder(path),
             Ok(_) if is_yaml(path) => self.file(path),
             Ok(_) => {}
             Err(error) => {

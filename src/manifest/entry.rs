@@ -114,10 +114,11 @@ impl EntryDecoder<'_, '_> {
             return;
         };
         let Some(pair) = fields.get("application_credentials") else { return };
-        self.has_list = true;
+        // A file that was cut short ends like this: it does not say that the list is empty.
         if matches!(pair.value.value, yaml::Value::Null) && pair.value.tag.is_none() {
             return;
         }
+        self.has_list = true;
         for item in self.fields.list(pair).unwrap_or_default() {
             into.extend(self.entry(item).map(Arc::new));
         }

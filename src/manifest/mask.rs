@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::reference::is_variable_name;
 use super::shown::shown_of;
 use crate::diagnostic::shown::is_telling;
 use crate::secret::tags;
@@ -51,8 +52,11 @@ fn collect(node: &Node<'_>, key: &str, text: &str, into: &mut Vec<MaskedRange>) 
         Value::Scalar(_) if node.tag.is_some() => {
             // Behind a name may be a default, which may be a secret.
             let raw = text.get(start..end).unwrap_or_default();
-            let name = raw.find(char::is_whitespace).map_or(end, |length| start + length);
-            into.push(MaskedRange { start, shown: if known_tag { name } else { start }, end });
+            let name = raw.find(char::is_whitespace).map_or(raw, |length| &raw[..length]);
+            let is_variable = node.tag.as_ref().is_some_and(|tag| tag.name == "env_var");
+            let may_be_secret = is_variable && !is_variable_name(name);
+            let shown = if known_tag && !may_be_secret { start + name.len() } else { start };
+            into.push(MaskedRange { start, shown, end });
         }
         Value::Scalar(_) => {
             let shown = start + text.get(start..end).map_or(0, |raw| shown_of(key, raw));

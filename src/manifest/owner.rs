@@ -2,31 +2,38 @@
 
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest, Sha256};
+
 use crate::files::{self, TEXT_LIMIT};
 use crate::model::Owner;
 
-/// The name that stands for a project: that of its Git repository, by its remote or else by its folder,
-/// with the folders between the repository and the project. It is the same in every clone.
+/// The name that stands for a project: that of its Git repository with the folders between this and the
+/// project. A remote gives the same name in every clone. Without one it is the folder's name and a few
+/// characters that stand for its place, since many folders are called `config`.
 ///
 /// Git itself is not asked: whether it is installed, and trusts the folder, must not change the owner.
 pub fn derived_owner(folder: &Path) -> Owner {
+    // The folder that we are in is an empty path.
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
     let repository = folder.ancestors().find(|above| above.join(".git").exists());
     let root = repository.unwrap_or(&folder);
-    let name = repository.and_then(remote_name).or_else(|| name_of(root));
+    let name = repository.and_then(remote_name).unwrap_or_else(|| name_of(root));
     let below = folder.strip_prefix(root).unwrap_or(Path::new(""));
     let parts =
-        name.into_iter().chain(below.iter().map(|part| part.to_string_lossy().into_owned()));
+        std::iter::once(name).chain(below.iter().map(|part| part.to_string_lossy().into_owned()));
     let slug = slug::slugify(parts.collect::<Vec<_>>().join("-"));
     let short: String = slug.chars().take(100).collect();
     Owner::new(&short).unwrap_or_default()
 }
 
-fn name_of(path: &Path) -> Option<String> {
-    path.file_name().map(|name| name.to_string_lossy().into_owned())
+fn name_of(path: &Path) -> String {
+    let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+    let digest = Sha256::digest(path.as_os_str().as_encoded_bytes());
+    format!("{name}-{:02x}{:02x}{:02x}", digest[0], digest[1], digest[2])
 }
 
-/// The last part of the address of `origin`.
+/// The last two parts of the address of `origin`: whose it is, and what.
 fn remote_name(repository: &Path) -> Option<String> {
     let text = files::read_text(&config_of(&repository.join(".git")), TEXT_LIMIT).ok()?;
     let mut lines = text.lines().map(str::trim);
@@ -34,13 +41,10 @@ fn remote_name(repository: &Path) -> Option<String> {
     let in_section = lines.take_while(|line| !line.starts_with('['));
     let mut values = in_section.filter_map(|line| line.split_once('='));
     let (_, url) = values.find(|(name, _)| name.trim() == "url")?;
-    let last = url
-        .trim()
-        .trim_end_matches('/')
-        .trim_end_matches(".git")
-        .rsplit(['/', ':', '\\'])
-        .next()?;
-    (!last.is_empty()).then(|| last.to_owned())
+    let url = url.trim().trim_end_matches('/').trim_end_matches(".git");
+    let mut parts = url.rsplit(['/', ':', '\\']).filter(|part| !part.is_empty());
+    let last = parts.next()?;
+    Some(parts.next().map_or_else(|| last.to_owned(), |above| format!("{above}-{last}")))
 }
 
 /// Git's configuration: in `.git`, or where the `.git` file of a worktree leads.
@@ -73,16 +77,21 @@ mod tests {
         let above = above.path();
         let plain = above.join("My House");
         fs::create_dir_all(&plain).unwrap();
-        assert_eq!(derived_owner(&plain).as_str(), "my-house");
+        assert!(derived_owner(&plain).as_str().starts_with("my-house-"));
         let local = repository(above, "clone", "[core]\n\tbare = false\n");
-        assert_eq!(derived_owner(&local).as_str(), "clone");
+        assert!(derived_owner(&local).as_str().starts_with("clone-"));
+        let others = above.join("other/clone");
+        fs::create_dir_all(&others).unwrap();
+        assert_ne!(derived_owner(&others), derived_owner(&local));
+        let here = std::env::current_dir().unwrap();
+        assert_eq!(derived_owner(Path::new("")), derived_owner(&here));
         for url in ["git@git.example:me/home-gitops.git", "https://git.example/me/home-gitops/"] {
             let config = format!("[remote \"origin\"]\n\turl = {url}\n\tfetch = x\n");
             let clone = repository(above, "clone", &config);
-            assert_eq!(derived_owner(&clone).as_str(), "home-gitops");
+            assert_eq!(derived_owner(&clone).as_str(), "me-home-gitops");
             let cabin = clone.join("houses/cabin");
             fs::create_dir_all(&cabin).unwrap();
-            assert_eq!(derived_owner(&cabin).as_str(), "home-gitops-houses-cabin");
+            assert_eq!(derived_owner(&cabin).as_str(), "me-home-gitops-houses-cabin");
         }
     }
 

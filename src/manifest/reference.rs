@@ -24,10 +24,16 @@ pub(super) struct Handling {
     pub(super) has_recipients: bool,
 }
 
-/// Whether a variable's name has a default behind it, as Home Assistant reads it.
+/// Whether what stands behind `!env_var` is no variable's name, or has a default behind it, as Home
+/// Assistant reads it: either may be a secret.
 fn has_default(reference: &Reference) -> bool {
     matches!(reference, Reference::Tagged { tag, argument, .. }
-        if tag == "env_var" && argument.contains(char::is_whitespace))
+        if tag == "env_var" && !is_variable_name(argument))
+}
+
+/// Whether this can be the name of an environment variable.
+pub(super) fn is_variable_name(text: &str) -> bool {
+    text.chars().all(|character| character.is_ascii_alphanumeric() || character == '_')
 }
 
 impl Decoder<'_> {
@@ -58,7 +64,7 @@ impl Decoder<'_> {
             self.refuse_with(
                 "plain-secret",
                 found.spot.span,
-                format!("{field} has a default behind the name of the variable, which is a secret in plain text"),
+                format!("{field} has more behind `!env_var` than the name of a variable, which is a secret in plain text"),
                 "write the name alone, as in `!env_var NAME`",
             );
             return None;

@@ -297,12 +297,17 @@ fn what_looks_like_an_accident_is_not_taken_for_a_statement() {
             Completeness::Partial => vec!["(partial)".into()],
         }
     };
-    for text in ["", "\n", "# nothing\n", "---\n", "---\n...\n---\n", "{}\n"] {
+    let null = "application_credentials: # cut\n";
+    for text in ["", "\n", "# nothing\n", "---\n", "---\n...\n---\n", "{}\n", null] {
         assert_eq!(emptied(&[("b.yaml", text)]), [Path::new("b.yaml")], "{text:?}");
     }
-    for text in ["application_credentials: []\n", "application_credentials:\n"] {
-        assert_eq!(emptied(&[("b.yaml", text)]), [""; 0].map(PathBuf::from), "{text:?}");
+    let text = "application_credentials: []\n";
+    assert_eq!(emptied(&[("b.yaml", text)]), [""; 0].map(PathBuf::from));
+    for file in ["a/c.yaml/note.txt", "a/house/.gitkeep"] {
+        let place = Path::new(file).parent().unwrap();
+        assert_eq!(emptied(&[("b.yaml", text), (file, "")]), [place]);
     }
+    assert_eq!(emptied(&[("b.yaml", text), ("a/notes/x.md", "")]), [""; 0].map(PathBuf::from));
     assert_eq!(emptied(&[]), [Path::new("(partial)")]);
     assert_eq!(emptied(&[("b.yaml/note.txt", "")]), [Path::new("b.yaml")]);
 }
@@ -320,4 +325,27 @@ fn earlier_keys_and_owners_are_read() {
     assert_eq!(formerly, ["old", "older"]);
     let previous: Vec<_> = loaded.project.previous_owners.iter().map(Owner::as_str).collect();
     assert_eq!(previous, ["cabin", "default"]);
+}
+
+#[test]
+fn a_former_key_leads_to_one_entry() {
+    let entry = |key: &str, formerly: &str, targets: &str| {
+        format!(
+            "  - domain: spotify\n    key: {key}\n    formerly: [{formerly}]\n    client_id: {key}\n    \
+             client_secret: !env_var S\n    targets: [{targets}]\n"
+        )
+    };
+    let project = "targets: {a: {config_dir: a}, b: {config_dir: b}}\n";
+    let codes = |entries: &[String]| -> Vec<&'static str> {
+        let text = format!("application_credentials:\n{}", entries.concat());
+        let files = [("appcred.yaml", project), ("credentials.yaml", text.as_str())];
+        let (_, loaded) = project_of(&files);
+        loaded.problems.sorted().iter().map(|problem| problem.code).collect()
+    };
+    let twice = ["duplicate-former-key"];
+    assert_eq!(codes(&[entry("new", "old", "a")]), [""; 0]);
+    assert_eq!(codes(&[entry("new", "new", "a")]), twice);
+    assert_eq!(codes(&[entry("new", "old", "a"), entry("old", "", "a")]), twice);
+    assert_eq!(codes(&[entry("one", "old", "a"), entry("other", "old", "a")]), twice);
+    assert_eq!(codes(&[entry("one", "old", "a"), entry("other", "old", "b")]), [""; 0]);
 }

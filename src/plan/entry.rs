@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use smol_str::SmolStr;
 
-use crate::model::{Desired, DesiredCredential, Mark, Owner, Policy, is_id_of_client};
+use crate::model::{
+    Credential, Desired, DesiredCredential, Mark, Owner, Policy, SecretComparison, is_id_of_client,
+};
 
 use super::action::{Action, Adoption, CredentialState, Reason, StepId};
 use super::case::EntryCase;
@@ -145,8 +147,8 @@ impl EntryCase<'_> {
     }
 
     /// What older versions shadowed without a claim: ids of this client that a linked account
-    /// names and that another credential of this client has as its `auth_domain`. Nobody else
-    /// writes such a thing, but another owner who has this client too may have done it.
+    /// names and that another credential of this client has as its `auth_domain`. Its shape does not
+    /// say who wrote it. That it holds the secret of this entry does: nothing changes by the claim.
     fn old_shadows(&self) -> BTreeSet<&str> {
         let EntryCase { entry, index, .. } = self;
         let of_client = index.of_client(&entry.domain, &entry.client_id);
@@ -154,9 +156,12 @@ impl EntryCase<'_> {
         if of_client.iter().any(is_others) {
             return BTreeSet::new();
         }
-        let auth_domains =
-            self.by_hand.iter().filter_map(|at| index.get(*at).auth_domain.as_deref());
-        auth_domains
+        let holds_our_secret = |credential: &&Credential| {
+            credential.client_secret.compare(&entry.client_secret) == SecretComparison::Same
+        };
+        let shadows = self.by_hand.iter().map(|at| index.get(*at)).filter(holds_our_secret);
+        shadows
+            .filter_map(|credential| credential.auth_domain.as_deref())
             .filter(|id| is_id_of_client(id, &entry.domain, &entry.client_id))
             .filter(|id| index.is_used(&entry.domain, id))
             .collect()

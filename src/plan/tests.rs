@@ -466,12 +466,13 @@ fn a_shadow_is_in_sync() {
 fn a_shadow_of_an_older_version_is_claimed_before_anything_else() {
     let plan = planned(|desired, observed, _| shadowed_without_claim(desired, observed));
     check(&plan, &["claim appcred:house:a:spotify_id_a [OldShadow]"]);
-    let plan = planned(|desired, observed, _| {
+    let plan = planned(|desired, observed, policy| {
         shadowed_without_claim(desired, observed);
         desired.credentials[0].client_secret = Secret::new("s2").into();
+        policy.adopt_all = true;
     });
     let rotated = [
-        "claim appcred:house:a:spotify_id_a [OldShadow]",
+        "claim appcred:house:a:spotify_id_a [AdoptionAsked]",
         "-/+ a for spotify_id_a_2 [SecretDiffers] reload",
     ];
     check(&plan, &rotated);
@@ -481,6 +482,11 @@ fn a_shadow_of_an_older_version_is_claimed_before_anything_else() {
 #[test]
 fn a_shadow_without_a_claim_may_be_anybodys() {
     let theirs = "appcred:cabin:x";
+    let plan = planned(|desired, observed, _| {
+        shadowed_without_claim(desired, observed);
+        desired.credentials[0].client_secret = Secret::new("s2").into();
+    });
+    check(&plan, &["! + a foreign spotify_id_a"]);
     let plan = planned(|desired, observed, _| {
         shadowed_without_claim(desired, observed);
         observed.credentials.push(held("theirs", &wanted("a"), Some(theirs)));

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use indexmap::IndexMap;
 
 use crate::model::{
-    ConfigEntry, Credential, Desired, Domain, Key, Live, Mark, OnDelete, Policy, Prune,
+    Completeness, ConfigEntry, Credential, Desired, Domain, Key, Live, Mark, OnDelete, Policy,
+    Prune,
 };
 
 use super::action::{Action, CredentialState, Reason};
@@ -34,7 +35,12 @@ pub(super) fn decide(
         match index.ownership(at) {
             Some(Ownership { mark, .. }) if mark.owner == desired.owner => {
                 gone.entry((&credential.domain, &mark.key)).or_default().push(at);
-                draft.stand(at, CredentialState::Undeclared);
+                // A manifest that could not be read may declare it.
+                let state = match desired.completeness {
+                    Completeness::Partial => CredentialState::Unknown(mark.key.clone()),
+                    _ => CredentialState::Undeclared,
+                };
+                draft.stand(at, state);
             }
             Some(Ownership { mark, .. }) => {
                 draft.stand(at, CredentialState::OtherOwner(mark.owner.clone()));

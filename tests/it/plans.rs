@@ -91,7 +91,7 @@ fn an_unknown_integration_stops_only_its_own_entry() {
     let plan = appcred(&["plan"]);
     for expected in [
         "not done: create spotfy \"mistyped\"",
-        "credentials.yaml:2:6",
+        "credentials.yaml:2:14",
         "unknown integration `spotfy`: did you mean `spotify`?",
         "Plan: 2 to create, 0 to replace, 0 to delete. 1 not done.",
     ] {
