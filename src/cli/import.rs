@@ -16,7 +16,7 @@ use crate::plan::{self, ImportPlan, Imported, LeftOut, Plan, Scope, WhyLeftOut};
 use crate::report::import::{NewEntries, preview};
 use crate::report::text;
 use crate::secret::seal::seal;
-use crate::secret::{SecretResolver, SopsDocument, is_sops_document};
+use crate::secret::{OpenedSopsDocument, SecretResolver, is_sops_document};
 use crate::workspace::{Comparison, OnError, TargetView, select};
 use crate::yaml_edit::{NewEntry, SlotValue, append, new_manifest};
 
@@ -328,10 +328,12 @@ fn files(
         let before = text_of(&path)?;
         let cannot_add = || format!("cannot add to {}", path.display());
         let after = match &before {
-            Some(text) => match SopsDocument::open(text, resolver).with_context(cannot_add)? {
-                Some(document) => with_entries(global, &path, &document, &in_clear())?,
-                None => append(text, &new).with_context(cannot_add)?,
-            },
+            Some(text) => {
+                match OpenedSopsDocument::open(text, resolver).with_context(cannot_add)? {
+                    Some(document) => with_entries(global, &path, &document, &in_clear())?,
+                    None => append(text, &new).with_context(cannot_add)?,
+                }
+            }
             None => new_manifest(&new).with_context(cannot_add)?,
         };
         files.push(ManifestDraft { path, before, after, entries });

@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use secrecy::zeroize::Zeroizing;
 
 use crate::manifest::{InClear, check};
-use crate::secret::SopsDocument;
+use crate::secret::OpenedSopsDocument;
 use crate::yaml_edit::{NewEntry, append};
 
 use super::gather::request;
@@ -19,7 +19,7 @@ use super::{Global, environment};
 pub(super) fn with_entries(
     global: &Global,
     file: &Path,
-    document: &SopsDocument<'_>,
+    document: &OpenedSopsDocument<'_>,
     entries: &[NewEntry],
 ) -> anyhow::Result<String> {
     let named = || format!("cannot add to {}", file.display());

@@ -17,8 +17,8 @@ use super::output::{Outputs, names};
 /// Shows every problem in every file in one run, each with its place and what to do. Integrations
 /// are checked against the built-in list; one of your own is named under `custom_integrations`.
 ///
-/// Warns where a secret is not encrypted to the project's recipients, as far as that can be determined:
-/// identities that are found and need no input are tried. Warns also of age identities, and of files
+/// Warns where a secret is not encrypted to the project's recipients, as far as the identities show
+/// that are found and need no input. Warns also of age identities, and of files
 /// with secrets in plain text, that Git keeps. With --history the old versions of all manifests in the
 /// repository are searched for secrets in plain text, wherever they were.
 #[derive(clap::Args, Debug)]

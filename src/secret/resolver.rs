@@ -139,8 +139,8 @@ impl SecretResolver {
     }
 }
 
-/// A document, distinguished from others by where it is in memory: a file is read into one place, and for each
-/// of its values its whole text would have to be compared with those of others.
+/// A document, distinguished from others by its address in memory: comparing the texts would
+/// compare the whole file for each of its values.
 #[derive(Clone)]
 struct ByAddress(Arc<SopsDocument>);
 
