@@ -5,6 +5,8 @@
 //! changes the file gets a refusal. A step that creates a credential carries a digest of the ciphertext
 //! that its secret is decrypted from.
 
+use std::collections::BTreeMap;
+
 use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -92,8 +94,8 @@ pub struct TargetPlan<'a> {
     pub name: &'a TargetName,
     /// The plan.
     pub plan: &'a Plan,
-    /// What stands for an entry's secret.
-    pub seal: &'a dyn Fn(&Key) -> Option<Seal>,
+    /// The digests of the ciphertexts of its entries' secrets.
+    pub seals: BTreeMap<Key, Seal>,
 }
 
 /// Why a plan cannot be saved.
@@ -126,7 +128,7 @@ impl PlanFile {
     /// Where a secret has nothing that can stand for it.
     pub fn of(planned: &[TargetPlan<'_>]) -> Result<Self, SecretNotEncrypted> {
         let targets = planned.iter().map(|planned| {
-            let steps = planned.plan.steps.iter().map(|step| step_of(step, planned.seal));
+            let steps = planned.plan.steps.iter().map(|step| step_of(step, &planned.seals));
             Ok(PlannedTarget {
                 name: planned.name.to_string(),
                 steps: steps.collect::<Result<_, _>>()?,
@@ -215,14 +217,11 @@ impl PlannedChange {
     }
 }
 
-fn step_of(
-    step: &Step,
-    seal: &dyn Fn(&Key) -> Option<Seal>,
-) -> Result<PlannedChange, SecretNotEncrypted> {
+fn step_of(step: &Step, seals: &BTreeMap<Key, Seal>) -> Result<PlannedChange, SecretNotEncrypted> {
     let ciphertext = match step.action.wanted() {
         None => None,
         Some(wanted) => {
-            Some(seal(&wanted.key).ok_or_else(|| SecretNotEncrypted(wanted.key.clone()))?)
+            Some(*seals.get(&wanted.key).ok_or_else(|| SecretNotEncrypted(wanted.key.clone()))?)
         }
     };
     Ok(PlannedChange {

@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::plan::Plan;
 use crate::reconcile::{self, Unchecked, Verdicts};
-use crate::report::{Report, Verb, json, text};
+use crate::report::{Report, Verb, text};
 use crate::target::{Stop, Target};
 use crate::workspace::TargetView;
 
@@ -88,12 +88,7 @@ pub(super) async fn run(global: &Global, verb: &ApplyArgs) -> anyhow::Result<Exi
             targets: &targets,
             names: &names,
         };
-        verb.outputs.write(
-            &report,
-            &verb.links,
-            &|links| text::outcomes(&targets, links),
-            &|links| json::plan(&report, links),
-        )
+        verb.outputs.write(&report, &verb.links)
     };
     let Some(mut views) = targets else {
         write(&[])?;

@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use jiff::SignedDuration;
 
 use crate::plan::{Action, CredentialState, Plan, Why};
-use crate::report::{Report, Verb, json, text};
+use crate::report::{Report, Verb};
 use crate::target::snapshot::SnapshotLocation;
 use crate::workspace::{Against, TargetView, max_age};
 
@@ -117,9 +117,7 @@ pub(super) async fn run(global: &Global, verb: &PlanArgs) -> anyhow::Result<Exit
     let shown = reported(targets.as_deref().unwrap_or_default());
     let names = names(global);
     let report = Report { verb: Verb::Plan, manifests, problems, targets: &shown, names: &names };
-    verb.outputs.write(&report, &verb.links, &|links| text::plan(&shown, links), &|links| {
-        json::plan(&report, links)
-    })?;
+    verb.outputs.write(&report, &verb.links)?;
     let Some(views) = targets else { return Ok(ExitStatus::Failure) };
     if !verb.outputs.print_text() {
         show_unknown(views);

@@ -11,7 +11,7 @@ use crate::diagnostic::Severity;
 use crate::model::{Key, Links, visible};
 use crate::plan::{Action, Plan};
 
-use super::{Report, Tally, TargetReport, Verb, problems, text, words};
+use super::{Format, Report, Tally, TargetReport, Verb, problems, text, words};
 
 /// What problems, tables and folded details may take of it, all targets together.
 const PROBLEMS: usize = 12_000;
@@ -19,6 +19,13 @@ const TABLES: usize = 25_000;
 const DETAILS: usize = 20_000;
 /// No name and no reason is shown longer than this.
 const LONGEST_CELL: usize = 300;
+
+/// The format.
+pub(super) const FORMAT: Format = Format {
+    name: "markdown",
+    about: "for job summaries and comments",
+    write: |report, _| Ok(summary(report)),
+};
 
 /// Verdict, changes and details of each target; or what is wrong with the manifests.
 pub fn summary(report: &Report<'_>) -> String {
@@ -58,11 +65,11 @@ fn problems_of(out: &mut String, report: &Report<'_>) {
     let sorted = report.problems.sorted();
     let errors = sorted.iter().filter(|one| one.severity == Severity::Error).count();
     let verdict = match (errors, sorted.len()) {
-        (0, 0) if report.verb == Verb::Validate => "**Valid.**",
+        (0, 0) if matches!(report.verb, Verb::Validate { .. }) => "**Valid.**",
         (0, 0) => return,
-        (0, _) if report.verb == Verb::Validate => "**Valid**, with warnings.",
+        (0, _) if matches!(report.verb, Verb::Validate { .. }) => "**Valid**, with warnings.",
         (0, _) => "The manifests have warnings.",
-        _ if report.targets.is_empty() && report.verb != Verb::Validate => {
+        _ if report.targets.is_empty() && !matches!(report.verb, Verb::Validate { .. }) => {
             "**The manifests are in error.** Nothing was planned."
         }
         _ => "**The manifests are in error.**",
