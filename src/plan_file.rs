@@ -101,7 +101,7 @@ pub struct TargetPlan<'a> {
 /// Why a plan cannot be saved.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error(
-    "the secret of `{0}` is not encrypted in the manifest itself, so a saved plan could not tell whether it changes: encrypt it there, or apply without a saved plan"
+    "the secret of `{0}` is not encrypted in the manifest itself, so a saved plan could not detect a change of it: encrypt it there, or apply without a saved plan"
 )]
 pub struct SecretNotEncrypted(pub Key);
 
@@ -178,7 +178,7 @@ impl PlanFile {
             told.push(format!("is needed now: {}", line.1));
         }
         if told.is_empty() && self != now {
-            told.push("the order of the steps is another one".to_owned());
+            told.push("the order of the steps is different".to_owned());
         }
         told
     }

@@ -306,7 +306,7 @@ fn domain(verb: &Add, loaded: &Loaded, told: &BTreeSet<Domain>) -> anyhow::Resul
     }
     if !anywhere.contains(&domain) {
         console::tell(&format!(
-            "warning: only the target knows {domain}: list it under `custom_integrations` in appcred.yaml, so that `validate` and `edit` know it too\n"
+            "warning: only the target has {domain}: list it under `custom_integrations` in appcred.yaml, so that `validate` and `edit` know it too\n"
         ));
     }
     if is_asking(verb) {

@@ -60,7 +60,7 @@ pub(super) fn warn_of_custom<'d>(domains: impl Iterator<Item = &'d Domain>, proj
     }
     let names: Vec<&str> = unknown.into_iter().collect();
     console::tell(&format!(
-        "warning: only the target knows {}: add `custom_integrations: [{}]` to appcred.yaml, or `validate` refuses these entries\n",
+        "warning: only the target has {}: add `custom_integrations: [{}]` to appcred.yaml, or `validate` refuses these entries\n",
         suggest::listed(names.iter().copied()),
         names.join(", ")
     ));

@@ -19,7 +19,7 @@ use super::{Global, console, environment, plan_file};
 
 /// Show what `apply` would do, and change nothing
 ///
-/// Reads the manifests, decrypts their secrets, looks at each target, and tells what would be
+/// Reads the manifests, decrypts their secrets, looks at each target, and reports what would be
 /// created, replaced, adopted or deleted there, what would not, and why.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
@@ -43,7 +43,7 @@ pub(super) struct PlanArgs {
     out: Option<PathBuf>,
     /// Plan from a snapshot instead of the targets: neither a key nor a token is needed
     ///
-    /// What a snapshot cannot tell is shown as unknown. An address that asks for a token, as the status
+    /// What a snapshot does not contain is shown as unknown. An address that asks for a token, as the status
     /// page of `appcred watch` may, is sent that of APPCRED_SNAPSHOT_TOKEN.
     #[arg(long, value_name = "FILE|URL", value_parser = SnapshotLocation::parse)]
     against: Option<SnapshotLocation>,
@@ -91,7 +91,7 @@ impl FailOn {
     fn told(self, count: usize) -> String {
         let (name, what) = match self {
             Self::Delete => ("delete", "to delete"),
-            Self::Foreign => ("foreign", "that nobody manages"),
+            Self::Foreign => ("foreign", "that no repository manages"),
             Self::Drift => ("drift", "not as the entry wants it"),
         };
         let noun = if count == 1 { "credential" } else { "credentials" };

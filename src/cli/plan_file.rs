@@ -39,7 +39,7 @@ pub(super) fn read(file: &Path) -> anyhow::Result<PlanFile> {
 pub(super) fn still_holds(saved: &PlanFile, views: &[TargetView]) -> anyhow::Result<bool> {
     let differences = saved.differences(&planned(views)?);
     if !differences.is_empty() {
-        console::tell("error: the saved plan does not hold any more, so nothing was changed\n");
+        console::tell("error: the saved plan is out of date, so nothing was changed\n");
         for difference in &differences {
             console::tell(&format!("  {}\n", visible(difference)));
         }

@@ -74,17 +74,17 @@ fn told(why: &WhyLeftOut) -> Option<String> {
         WhyLeftOut::SameClient(id) => {
             format!("{id} is of the same client, and the entry is made from that")
         }
-        WhyLeftOut::SeveralInUse => "linked accounts use several credentials of this client, with different secrets: an entry can stand for one only".to_owned(),
+        WhyLeftOut::SeveralInUse => "linked accounts use several credentials of this client, with different secrets: an entry can represent only one".to_owned(),
         WhyLeftOut::OtherOwner(owner) => {
             format!("`{owner}` manages it; --other-owners makes an entry all the same")
         }
         WhyLeftOut::SharedName => "another client has the same `auth_domain`: Home Assistant has only the last of them in force".to_owned(),
         WhyLeftOut::UnknownIntegration => {
-            "the target does not know its integration".to_owned()
+            "the target does not have its integration".to_owned()
         }
         WhyLeftOut::NoSecret => "it has no client secret".to_owned(),
         WhyLeftOut::Unwritable => {
-            "its name or client id cannot stand in a manifest".to_owned()
+            "its name or client id cannot be written in a manifest".to_owned()
         }
     })
 }

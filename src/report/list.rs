@@ -42,7 +42,7 @@ fn shadows(out: &mut String, plan: &Plan) {
     for (held, _, users) in shadowed {
         let users = words::accounts(users);
         let notice = format!(
-            "{} was made by hand and is still named by {users}: another credential has taken its place, and it goes when Home Assistant lets go of it",
+            "{} was made by hand and is still used by {users}: another credential has replaced it, and it is deleted when Home Assistant releases it",
             held.id
         );
         out.push('\n');

@@ -69,7 +69,7 @@ pub(crate) struct ReportedManifests<'a> {
     pub(crate) entries: usize,
     /// What keeps them from being put in force that is at no place in a file.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) hindrance: Option<&'a str>,
+    pub(crate) blocker: Option<&'a str>,
     /// What is wrong with them, by file and line.
     pub(crate) problems: Vec<Problem>,
 }
@@ -200,7 +200,7 @@ pub(crate) fn report<'a>(status: &'a Status, names: &FileNames) -> StatusReport<
             in_force: manifests.are_in_force(),
             files: manifests.files,
             entries: manifests.entries,
-            hindrance: manifests.hindrance.as_deref(),
+            blocker: manifests.blocker.as_deref(),
             problems: problems_of(&manifests.problems, names),
         },
         targets: targets.collect(),

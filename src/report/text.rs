@@ -177,7 +177,7 @@ fn one_step(out: &mut String, target: &TargetReport<'_>, step: &Step) {
             out,
             DIM,
             &format!(
-                "      # takes the place of {ids}, which Home Assistant lets nobody delete while it is linked"
+                "      # takes the place of {ids}, which Home Assistant does not delete while it is linked"
             ),
         );
     }

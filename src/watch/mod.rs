@@ -127,7 +127,7 @@ pub async fn run<R: ReadSpecs, C: Connect>(
                 let now = channels.statuses.now();
                 channels.statuses.edit(|status| {
                     status.manifests.read_at = Some(now);
-                    status.manifests.hindrance = Some(READER_CRASHED.to_owned());
+                    status.manifests.blocker = Some(READER_CRASHED.to_owned());
                 });
                 crashes.failed(ErrorKind::Internal, Instant::now(), fastrand::f64()).next
             }
