@@ -1,7 +1,7 @@
 //! A saved plan: what was planned, in a file without secrets, so that exactly that is applied or nothing.
 //!
-//! `apply` plans anew from the present manifests and targets, and goes on only if that comes to the same.
-//! So the file can hold an apply back, but never make it do what it would not do by itself: whoever
+//! `apply` plans again from the present manifests and targets, and goes on only if the result is the same.
+//! So the file can hold an apply back, but never make it do anything else: whoever
 //! changes the file gets a refusal. A step that creates a credential carries a digest of the ciphertext
 //! that its secret is decrypted from.
 
@@ -168,19 +168,19 @@ impl PlanFile {
 
     /// What is planned now and was not, and the other way round, a line each; none where both are one.
     pub fn differences(&self, now: &Self) -> Vec<String> {
-        let mut told = Vec::new();
+        let mut differences = Vec::new();
         let was = self.lines();
         let is = now.lines();
         for line in was.iter().filter(|line| !is.contains(line)) {
-            told.push(format!("was planned: {}", line.1));
+            differences.push(format!("was planned: {}", line.1));
         }
         for line in is.iter().filter(|line| !was.contains(line)) {
-            told.push(format!("is needed now: {}", line.1));
+            differences.push(format!("is needed now: {}", line.1));
         }
-        if told.is_empty() && self != now {
-            told.push("the order of the steps is different".to_owned());
+        if differences.is_empty() && self != now {
+            differences.push("the order of the steps is different".to_owned());
         }
-        told
+        differences
     }
 
     fn lines(&self) -> Vec<(&PlannedChange, String)> {

@@ -44,7 +44,7 @@ const WORTH_A_BAR: usize = 20;
 pub(super) struct ApplyArgs {
     /// Apply exactly this saved plan, or nothing, without asking
     ///
-    /// Plans anew, and goes on only if that comes to what `plan --out FILE` saved. Arguments that
+    /// Plans again, and goes on only if the result is what `plan --out FILE` saved. Arguments that
     /// shaped the plan are given here as well.
     #[arg(value_name = "FILE", conflicts_with = "targets")]
     plan: Option<PathBuf>,
@@ -153,7 +153,7 @@ pub(super) async fn carry_out(views: &mut [TargetView]) -> anyhow::Result<()> {
     } else {
         ProgressDrawTarget::hidden()
     });
-    let told_twice = stop_on_signal(stop.clone())?;
+    let interrupted_twice = stop_on_signal(stop.clone())?;
     let work = join_all(
         views
             .iter_mut()
@@ -162,7 +162,7 @@ pub(super) async fn carry_out(views: &mut [TargetView]) -> anyhow::Result<()> {
     );
     tokio::select! {
         _ = work => Ok(()),
-        () = told_twice => bail!("interrupted twice: steps in flight may or may not be done; `appcred plan` shows which"),
+        () = interrupted_twice => bail!("interrupted twice: steps in flight may or may not be done; `appcred plan` shows which"),
     }
 }
 

@@ -88,7 +88,7 @@ impl FailOn {
         }
     }
 
-    fn told(self, count: usize) -> String {
+    fn message(self, count: usize) -> String {
         let (name, what) = match self {
             Self::Delete => ("delete", "to delete"),
             Self::Foreign => ("foreign", "that no repository manages"),
@@ -131,7 +131,7 @@ pub(super) async fn run(global: &Global, verb: &PlanArgs) -> anyhow::Result<Exit
     Ok(status(views, verb.detailed_exitcode))
 }
 
-/// Whether a plan has what it must not have, which is told.
+/// Whether a plan has what it must not have, and reports it.
 fn is_refused(views: &[TargetView], fail_on: &[FailOn]) -> bool {
     let mut refused = false;
     for view in views {
@@ -140,7 +140,7 @@ fn is_refused(views: &[TargetView], fail_on: &[FailOn]) -> bool {
             let count = kind.count(&comparison.plan);
             if count > 0 {
                 refused = true;
-                console::tell(&format!("error: {}: {}\n", view.name, kind.told(count)));
+                console::tell(&format!("error: {}: {}\n", view.name, kind.message(count)));
             }
         }
     }

@@ -32,7 +32,7 @@ pub(super) fn read(file: &Path) -> anyhow::Result<PlanFile> {
     PlanFile::parse(&text).map_err(|damage| anyhow!("cannot use {named}: {damage}"))
 }
 
-/// Whether exactly what was saved would be done now; what is different is told.
+/// Whether exactly what was saved would be done now; differences are reported.
 ///
 /// # Errors
 /// Where a target is not known.

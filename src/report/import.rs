@@ -57,7 +57,7 @@ fn left_out(out: &mut String, left_out: &[LeftOut]) {
         line(out, DIM, &format!("Declared already, and skipped: {}.", keys.join(", ")));
     }
     for LeftOut { of, why } in left_out {
-        let Some(why) = told(why) else { continue };
+        let Some(why) = reason(why) else { continue };
         let head = format!("! left out: {} \"{}\" ({})", of.domain, words::name(of), of.id);
         line(out, YELLOW, &head);
         line(out, DIM, &format!("    # {why}"));
@@ -67,8 +67,8 @@ fn left_out(out: &mut String, left_out: &[LeftOut]) {
     }
 }
 
-/// Why it is left out; none where that is told of all together.
-fn told(why: &WhyLeftOut) -> Option<String> {
+/// Why it is left out; none where one line reports all of them.
+fn reason(why: &WhyLeftOut) -> Option<String> {
     Some(match why {
         WhyLeftOut::Declared(_) => return None,
         WhyLeftOut::SameClient(id) => {

@@ -220,10 +220,10 @@ fn case(xml: &mut Xml, case: &Case) -> io::Result<()> {
 
 /// XML has no way to write some control characters.
 fn legal(text: &str) -> String {
-    let is_legal = |sign: char| {
-        matches!(sign, '\t' | '\n' | ' '..) && !matches!(sign, '\u{FFFE}' | '\u{FFFF}')
+    let is_legal = |character: char| {
+        matches!(character, '\t' | '\n' | ' '..) && !matches!(character, '\u{FFFE}' | '\u{FFFF}')
     };
     text.chars()
-        .map(|sign| if is_legal(sign) { sign } else { char::REPLACEMENT_CHARACTER })
+        .map(|character| if is_legal(character) { character } else { char::REPLACEMENT_CHARACTER })
         .collect()
 }

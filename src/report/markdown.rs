@@ -1,7 +1,7 @@
 //! Markdown for job summaries and for comments on pull requests.
 //!
 //! The first line is a hidden marker, the same for every report of one project, so that a bot finds
-//! its comment again and writes it anew. Names that others chose stand in code, where neither
+//! its comment again and replaces it. Names that others chose are written as code, where neither
 //! Markdown nor a mention counts. GitHub takes 65,536 characters in a comment, so each part has its
 //! own limit and says how much it leaves out.
 
@@ -31,8 +31,10 @@ pub(super) const FORMAT: Format = Format {
 pub fn summary(report: &Report<'_>) -> String {
     let folder = report.names.project_folder();
     let place = if folder == "." { String::new() } else { format!(" in {}", code(&folder)) };
-    let marker: String =
-        folder.chars().map(|sign| if matches!(sign, '-' | '>') { '_' } else { sign }).collect();
+    let marker: String = folder
+        .chars()
+        .map(|character| if matches!(character, '-' | '>') { '_' } else { character })
+        .collect();
     let mut out = format!("<!-- appcred:{}:{marker} -->\n", report.verb.word());
     let _ = writeln!(out, "### appcred {}{place}\n", report.verb.word());
     problems_of(&mut out, report);
@@ -106,7 +108,7 @@ fn changes(out: &mut String, target: &TargetReport<'_>, budget: &mut usize) {
             Some(None) => why.push("done".to_owned()),
             None => {}
         }
-        row(target, sign(&step.action), step.action.verb(), &step.action, &why)
+        row(target, symbol(&step.action), step.action.verb(), &step.action, &why)
     });
     let withheld = plan.withheld.iter().map(|withheld| {
         let (why, help) = (withheld.why.to_string(), withheld.why.help());
@@ -171,7 +173,7 @@ fn verdict(target: &TargetReport<'_>, plan: &Plan) -> String {
     if counts.is_empty() { "in sync".to_owned() } else { counts.join(", ") }
 }
 
-fn sign(action: &Action) -> &'static str {
+fn symbol(action: &Action) -> &'static str {
     match action {
         Action::Create { .. } => "➕",
         Action::Replace { .. } => "🔁",
@@ -187,7 +189,7 @@ fn sign(action: &Action) -> &'static str {
 
 fn row(
     target: &TargetReport<'_>,
-    sign: &str,
+    symbol: &str,
     what: &str,
     action: &Action,
     why: &[String],
@@ -198,7 +200,7 @@ fn row(
     };
     let place = action.entry().map(|wanted| place(target, &wanted.key)).unwrap_or_default();
     let domain = code(action.domain().as_str());
-    format!("| {sign} {what} | {domain} | {named} | {} | {place} |\n", why.join("; "))
+    format!("| {symbol} {what} | {domain} | {named} | {} | {place} |\n", why.join("; "))
 }
 
 fn place(target: &TargetReport<'_>, key: &Key) -> String {
@@ -222,9 +224,9 @@ fn details(out: &mut String, targets: &[TargetReport<'_>]) {
     out.push_str("</details>\n");
 }
 
-/// As it is, up to so many characters; no sign in it can end it.
+/// As it is, up to so many characters; no character in it can end it.
 fn fenced(out: &mut String, text: &str, budget: usize) {
-    let longest = text.split(|sign| sign != '`').map(str::len).max().unwrap_or_default();
+    let longest = text.split(|character| character != '`').map(str::len).max().unwrap_or_default();
     let fence = "`".repeat(longest.max(2) + 1);
     let _ = writeln!(out, "{fence}text");
     let mut left = budget;
@@ -272,13 +274,14 @@ fn one_line(text: &str) -> String {
     line
 }
 
-/// Every sign that means something to Markdown or to GitHub, as an entity.
+/// Every character that means something to Markdown or to GitHub, as an entity.
 fn entities(text: &str) -> String {
-    let is_plain = |sign: char| sign.is_alphanumeric() || " .,;:'()/?%\"=+-".contains(sign);
+    let is_plain =
+        |character: char| character.is_alphanumeric() || " .,;:'()/?%\"=+-".contains(character);
     text.chars()
-        .map(|sign| match sign {
-            sign if is_plain(sign) || !sign.is_ascii() => sign.to_string(),
-            sign => format!("&#{};", u32::from(sign)),
+        .map(|character| match character {
+            character if is_plain(character) || !character.is_ascii() => character.to_string(),
+            character => format!("&#{};", u32::from(character)),
         })
         .collect()
 }

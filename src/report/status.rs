@@ -45,7 +45,7 @@ impl Moment {
     }
 
     /// As people do.
-    pub(crate) fn told(self) -> String {
+    pub(crate) fn for_people(self) -> String {
         self.0.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
     }
 }
@@ -74,14 +74,14 @@ pub(crate) struct ReportedManifests<'a> {
     pub(crate) problems: Vec<Problem>,
 }
 
-/// How one target stands.
+/// The state of one target.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct TargetState<'a> {
     /// Its name in the project file.
     pub(crate) name: &'a TargetName,
     /// Its address or folder.
     pub(crate) address: &'a str,
-    /// How it stands, all in all.
+    /// Its state as a whole.
     pub(crate) state: TargetCode,
     /// What is done about differences.
     pub(crate) mode: ModeCode,
@@ -110,7 +110,7 @@ pub(crate) struct TargetState<'a> {
     pub(crate) foreign: usize,
 }
 
-/// How one entry stands at a target.
+/// The state of one entry at a target.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct ReportedEntry<'a> {
     /// Its key.

@@ -123,8 +123,8 @@ fn tally(tally: Tally) -> String {
 }
 
 fn one_step(out: &mut String, target: &TargetReport<'_>, step: &Step) {
-    let (sign, style) = sign(&step.action);
-    line(out, style, &format!("{sign} {}", words::headline(&step.action)));
+    let (symbol, style) = symbol(&step.action);
+    line(out, style, &format!("{symbol} {}", words::headline(&step.action)));
     match &step.action {
         Action::Delete { old, remove } => {
             field(out, "id", old.id.as_str());
@@ -186,7 +186,7 @@ fn one_step(out: &mut String, target: &TargetReport<'_>, step: &Step) {
     }
 }
 
-fn sign(action: &Action) -> (&'static str, Style) {
+fn symbol(action: &Action) -> (&'static str, Style) {
     match action {
         Action::Create { .. } => ("  +", GREEN),
         Action::Replace { .. } => ("-/+", YELLOW),

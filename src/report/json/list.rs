@@ -42,7 +42,7 @@ struct ListedCredential<'a> {
     owner: Option<String>,
     /// Its entry there.
     key: Option<String>,
-    /// The linked accounts that go by it.
+    /// The linked accounts that use it.
     used_by: Vec<Account<'a>>,
     /// How it compares with the manifests.
     state: CredentialCode,
