@@ -92,17 +92,17 @@ pub fn wanted(entry: &Entry, client_id: ClientId, client_secret: KnownSecret) ->
 /// `completeness` says whether `entries` are all that the manifests hold.
 pub fn resolve(
     entries: Vec<Arc<Entry>>,
-    vault: &SecretResolver,
+    resolver: &SecretResolver,
     completeness: Completeness,
 ) -> Resolved {
-    resolve_again(entries, vault, completeness, None)
+    resolve_again(entries, resolver, completeness, None)
 }
 
 /// The same, but of entries that were resolved `earlier`, with the same identities, only what stands
 /// outside of their own file is read again.
 pub fn resolve_again(
     entries: Vec<Arc<Entry>>,
-    vault: &SecretResolver,
+    resolver: &SecretResolver,
     completeness: Completeness,
     earlier: Option<&Resolved>,
 ) -> Resolved {
@@ -119,13 +119,13 @@ pub fn resolve_again(
         .flat_map(|entry| [&entry.client_id.value, &entry.client_secret.value])
         .filter(|reference| !matches!(reference, Reference::Plain(_)))
         .collect();
-    let mut answers = secret::read_all(&references, vault).into_iter();
+    let mut answers = secret::read_all(&references, resolver).into_iter();
     let mut resolved = Resolved {
         entries: Vec::with_capacity(entries.len()),
         completeness,
         problems: Diagnostics::default(),
     };
-    resolved.problems.append(vault.take_warnings());
+    resolved.problems.append(resolver.take_warnings());
     let mut broken = Vec::new();
     for entry in entries {
         if let Some((client, secret)) = known.get(&Arc::as_ptr(&entry)) {

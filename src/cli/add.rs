@@ -20,7 +20,7 @@ use crate::yaml_edit::{NewEntry, SlotValue, append, new_manifest};
 use super::console::AsItWas;
 use super::encrypt::recipients;
 use super::exit::ExitStatus;
-use super::gather::{load, show, vault};
+use super::gather::{load, resolver, show};
 use super::locks::lock_project;
 use super::sops_manifest::with_entries;
 use super::{Global, console, offered};
@@ -126,8 +126,8 @@ fn add(
     let file = file(verb, global, &loaded, &details.domain);
     let text = text_of(&file)?.unwrap_or_default();
     // Encryption is checked before the secret is asked for.
-    let (vault, _) = vault(global, &loaded.project);
-    let document = SopsDocument::open(&text, &vault);
+    let (resolver, _) = resolver(global, &loaded.project);
+    let document = SopsDocument::open(&text, &resolver);
     let document = document.with_context(|| format!("cannot add to {}", file.display()))?;
     let recipients =
         if document.is_some() { Vec::new() } else { recipients(&loaded.project, &[])? };
@@ -144,7 +144,7 @@ fn add(
     let entry = details.into_entry(client_secret, verb.adopt);
     let key = entry.key.clone();
     if is_sops {
-        write_sops(global, &file, &vault, &[entry])?;
+        write_sops(global, &file, &resolver, &[entry])?;
     } else {
         write(&file, &[entry])?;
     }
@@ -249,11 +249,12 @@ fn is_asking(verb: &Add) -> bool {
 fn write_sops(
     global: &Global,
     file: &Path,
-    vault: &SecretResolver,
+    resolver: &SecretResolver,
     entries: &[NewEntry],
 ) -> anyhow::Result<()> {
     let text = text_of(file)?.unwrap_or_default();
-    let document = SopsDocument::open(&text, vault)?.context("it is no SOPS document any more")?;
+    let document =
+        SopsDocument::open(&text, resolver)?.context("it is no SOPS document any more")?;
     let after = with_entries(global, file, &document, entries)?;
     files::replace(file, text.as_bytes(), &after)
         .with_context(|| format!("cannot write {}", file.display()))

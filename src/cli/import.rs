@@ -24,7 +24,7 @@ use super::add::{manifest_for, text_of};
 use super::apply::{agreed, arrived, carry_out};
 use super::encrypt::recipients;
 use super::exit::ExitStatus;
-use super::gather::{gather_loaded, load, reported, request, vault};
+use super::gather::{gather_loaded, load, reported, request, resolver};
 use super::links::LinkArgs;
 use super::locks::{lock_project, lock_targets};
 use super::offered;
@@ -76,8 +76,8 @@ pub(super) async fn run(global: &Global, verb: &ImportArgs) -> anyhow::Result<Ex
     let mut loaded = load(global);
     loaded.problems = loaded.problems.without("no-manifest");
     let project = loaded.project.clone();
-    let (vault, _) = vault(global, &project);
-    let recipients = recipients_for(verb, &project, &vault)?;
+    let (resolver, _) = resolver(global, &project);
+    let recipients = recipients_for(verb, &project, &resolver)?;
     let request = request(global);
     let is_printed = verb.output.as_deref() == Some(Path::new("-"));
     refuse(verb, &request, &project, is_printed)?;
@@ -112,7 +112,7 @@ pub(super) async fn run(global: &Global, verb: &ImportArgs) -> anyhow::Result<Ex
         Some(file) => file.clone(),
         None => manifest_for(global, &project, domain),
     };
-    let files = files(global, &draft, file_of, &vault)?;
+    let files = files(global, &draft, file_of, &resolver)?;
     console::print(&shown(&draft, &files))?;
     offered::warn_of_custom(draft.domains(), &project);
     // A run that was cut short has declared what it has not taken over.
@@ -301,11 +301,11 @@ impl ManifestDraft {
 fn recipients_for(
     verb: &ImportArgs,
     project: &Project,
-    vault: &SecretResolver,
+    resolver: &SecretResolver,
 ) -> anyhow::Result<Vec<String>> {
     let named = verb.output.as_deref().map(text_of).transpose()?.flatten();
     if named.is_some_and(|text| is_sops_document(&text)) {
-        return Ok(vault.recipients().to_vec());
+        return Ok(resolver.recipients().to_vec());
     }
     recipients(project, &[])
 }
@@ -315,7 +315,7 @@ fn files(
     global: &Global,
     draft: &ImportDraft,
     file_of: impl Fn(&Domain) -> PathBuf,
-    vault: &SecretResolver,
+    resolver: &SecretResolver,
 ) -> anyhow::Result<Vec<ManifestDraft>> {
     let mut by_path: BTreeMap<PathBuf, Vec<usize>> = BTreeMap::new();
     for (at, (imported, _)) in draft.made.iter().enumerate() {
@@ -328,7 +328,7 @@ fn files(
         let before = text_of(&path)?;
         let cannot_add = || format!("cannot add to {}", path.display());
         let after = match &before {
-            Some(text) => match SopsDocument::open(text, vault).with_context(cannot_add)? {
+            Some(text) => match SopsDocument::open(text, resolver).with_context(cannot_add)? {
                 Some(document) => with_entries(global, &path, &document, &in_clear())?,
                 None => append(text, &new).with_context(cannot_add)?,
             },
