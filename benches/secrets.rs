@@ -220,10 +220,10 @@ impl Project {
             Identities::gather(&files, &IdentitySources::default(), Nobody);
         assert!(problems.is_empty());
         let grounds = AllowedPaths { project: self.folder().to_owned(), ..AllowedPaths::default() };
-        let vault = SecretResolver::new(identities, grounds);
+        let resolver = SecretResolver::new(identities, grounds);
         let entries = loaded.entries.len();
         let completeness = loaded.completeness();
-        let resolved = appcred::desired::resolve(loaded.entries, &vault, completeness);
+        let resolved = appcred::desired::resolve(loaded.entries, &resolver, completeness);
         assert!(!resolved.problems.has_errors());
         assert_eq!(resolved.clients().count(), entries);
     }

@@ -64,7 +64,7 @@ pub fn seal(entries: Vec<Arc<Entry>>, completeness: Completeness) -> Resolved {
     Resolved { entries: sealed, completeness, problems: Diagnostics::default() }
 }
 
-/// What stands for an entry's texts in a file that anybody may read.
+/// What replaces an entry's texts in a file that anyone may read.
 pub fn seals(entry: &Entry) -> Seals {
     Seals {
         client_id: secret::seal(&entry.client_id.value),
@@ -92,17 +92,17 @@ pub fn wanted(entry: &Entry, client_id: ClientId, client_secret: KnownSecret) ->
 /// `completeness` says whether `entries` are all that the manifests hold.
 pub fn resolve(
     entries: Vec<Arc<Entry>>,
-    vault: &SecretResolver,
+    resolver: &SecretResolver,
     completeness: Completeness,
 ) -> Resolved {
-    resolve_again(entries, vault, completeness, None)
+    resolve_again(entries, resolver, completeness, None)
 }
 
 /// The same, but of entries that were resolved `earlier`, with the same identities, only what stands
 /// outside of their own file is read again.
 pub fn resolve_again(
     entries: Vec<Arc<Entry>>,
-    vault: &SecretResolver,
+    resolver: &SecretResolver,
     completeness: Completeness,
     earlier: Option<&Resolved>,
 ) -> Resolved {
@@ -119,13 +119,13 @@ pub fn resolve_again(
         .flat_map(|entry| [&entry.client_id.value, &entry.client_secret.value])
         .filter(|reference| !matches!(reference, Reference::Plain(_)))
         .collect();
-    let mut answers = secret::read_all(&references, vault).into_iter();
+    let mut answers = secret::read_all(&references, resolver).into_iter();
     let mut resolved = Resolved {
         entries: Vec::with_capacity(entries.len()),
         completeness,
         problems: Diagnostics::default(),
     };
-    resolved.problems.append(vault.take_warnings());
+    resolved.problems.append(resolver.take_warnings());
     let mut broken = Vec::new();
     for entry in entries {
         if let Some((client, secret)) = known.get(&Arc::as_ptr(&entry)) {
@@ -153,7 +153,7 @@ fn stands_alone(entry: &Entry) -> bool {
     is_inside(&entry.client_id.value) && is_inside(&entry.client_secret.value)
 }
 
-/// What a field says: as it stands there, or the next answer.
+/// What a field says: its text, or the next answer.
 fn take<'e>(
     answers: &mut impl Iterator<Item = Result<Secret, Unreadable>>,
     entry: &Entry,
@@ -195,7 +195,7 @@ fn take<'e>(
 
 impl Resolved {
     /// What one target should hold, and the entries that would make one client there twice.
-    /// `clients` tells encrypted client ids that are known without being decrypted.
+    /// `clients` has the encrypted client ids that are known without being decrypted.
     pub fn for_target(
         &self,
         project: &Project,
@@ -228,7 +228,7 @@ impl Resolved {
                 desired.completeness = Completeness::Partial;
                 continue;
             };
-            // Client ids in clear were compared when the manifests were read.
+            // Client ids in plain text were compared when the manifests were read.
             if !is_in_clear
                 && let Some(first) = seen.insert((&entry.domain.value, client_id), entry)
             {

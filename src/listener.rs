@@ -1,8 +1,8 @@
 //! A listener for HTTP whose connections are bounded in number, time and size. A leaf.
 //!
 //! A connection carries one request: it is closed after its answer. A new one always gets in: where
-//! there are too many, the oldest one of the peer that has most of them is closed. So whoever holds
-//! connections open, or reads no answers, shuts nobody out but themselves.
+//! there are too many, the oldest one of the peer that has most of them is closed. So a client that holds
+//! connections open, or reads no answers, blocks only itself.
 
 use std::collections::BTreeMap;
 use std::io;

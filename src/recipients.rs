@@ -8,13 +8,14 @@ use crate::files::{self, TEXT_LIMIT};
 use crate::manifest::{Entry, Located, Project, SecretValue, secret_values};
 use crate::model::Reference;
 use crate::secret::{
-    RecipientMismatch, SecretResolver, Unreadable, age_damage, file_misfit, files_of, sops_misfit,
+    RecipientMismatch, SecretResolver, Unreadable, age_damage, file_mismatch, files_of,
+    sops_mismatch,
 };
 
 /// Finds each secret of the project that is damaged, and warns of each, and of each file that
-/// they name, that some of the project's recipients certainly cannot open, or somebody else can. What cannot
-/// be told is passed over.
-pub fn check(project: &Project, entries: &[Arc<Entry>], vault: &SecretResolver) -> Diagnostics {
+/// they name, that some of the project's recipients certainly cannot open, or others can. What cannot
+/// be determined is skipped.
+pub fn check(project: &Project, entries: &[Arc<Entry>], resolver: &SecretResolver) -> Diagnostics {
     let mut problems = Diagnostics::default();
     let recipients = &project.age.recipients;
     let mut seen = BTreeSet::new();
@@ -26,28 +27,33 @@ pub fn check(project: &Project, entries: &[Arc<Entry>], vault: &SecretResolver) 
                     problems.push(damaged(&damage, field, spot));
                     None
                 }
-                None => file_misfit(armored.as_bytes(), recipients, vault)
-                    .map(|misfit| (misfit, field.to_owned())),
+                None => file_mismatch(armored.as_bytes(), recipients, resolver)
+                    .map(|mismatch| (mismatch, field.to_owned())),
             },
             // All of a document has the same recipients.
             Reference::Sops { document, .. }
                 if !recipients.is_empty() && seen.insert(spot.file.path().to_owned()) =>
             {
-                sops_misfit(document, recipients).map(|misfit| (misfit, "SOPS document".to_owned()))
+                sops_mismatch(document, recipients)
+                    .map(|mismatch| (mismatch, "SOPS document".to_owned()))
             }
             _ => None,
         };
-        if let Some((misfit, what)) = found {
-            problems.push(told(&misfit, &what, spot));
+        if let Some((mismatch, what)) = found {
+            problems.push(report(&mismatch, &what, spot));
         }
-        for file in files_of(value, vault) {
+        for file in files_of(value, resolver) {
             if recipients.is_empty() || !seen.insert(file.clone()) {
                 continue;
             }
-            // What cannot be read is told by who reads it.
+            // What cannot be read is reported by its reader.
             let Ok(bytes) = files::read(&file, TEXT_LIMIT) else { continue };
-            if let Some(misfit) = file_misfit(&bytes, recipients, vault) {
-                problems.push(told(&misfit, &format!("file `{}`", vault.shown(&file)), spot));
+            if let Some(mismatch) = file_mismatch(&bytes, recipients, resolver) {
+                problems.push(report(
+                    &mismatch,
+                    &format!("file `{}`", resolver.shown(&file)),
+                    spot,
+                ));
             }
         }
     }
@@ -60,9 +66,9 @@ fn damaged(damage: &Unreadable, what: &str, spot: &Spot) -> Diagnostic {
         .help(damage.help())
 }
 
-fn told(misfit: &RecipientMismatch, what: &str, spot: &Spot) -> Diagnostic {
-    let (code, message) = match misfit {
-        RecipientMismatch::Nobody => (
+fn report(mismatch: &RecipientMismatch, what: &str, spot: &Spot) -> Diagnostic {
+    let (code, message) = match mismatch {
+        RecipientMismatch::NoRecipient => (
             "not-to-recipients",
             format!("this {what} is encrypted to none of the project's recipients"),
         ),
@@ -92,7 +98,7 @@ fn told(misfit: &RecipientMismatch, what: &str, spot: &Spot) -> Diagnostic {
         .help("`appcred rekey` encrypts it again to those under `age: recipients:` in appcred.yaml")
 }
 
-/// The beginning is enough to know it again.
+/// The beginning is enough to recognise it.
 fn shown(recipient: &str) -> String {
     match recipient.char_indices().nth(24) {
         Some((end, _)) => format!("`{}…`", &recipient[..end]),

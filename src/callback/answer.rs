@@ -7,7 +7,7 @@ use url::form_urlencoded;
 pub struct AuthorizationResponse {
     /// Which request it answers; `None` where it says none, or several.
     pub state: Option<String>,
-    /// The code that stands for the consent; `None` where it says none, or several.
+    /// The code of the consent; `None` where it says none, or several.
     pub code: Option<String>,
     /// Whether it says why there is no code.
     pub has_error: bool,
@@ -28,7 +28,7 @@ impl AuthorizationResponse {
         Self { state: only(states), code: only(codes), has_error }
     }
 
-    /// Whether it says that somebody consented, or why not.
+    /// Whether it says that consent was given, or why not.
     pub fn is_complete(&self) -> bool {
         self.code.is_some() || self.has_error
     }

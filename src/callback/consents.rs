@@ -15,7 +15,7 @@ use subtle::ConstantTimeEq;
 /// Done ones that are remembered, so that a second visit gets the right answer.
 const MAX_REMEMBERED: usize = 64;
 
-/// Consents that somebody has answered, by the state of their link.
+/// Consents that were answered, by the state of their link.
 #[derive(Clone, Default)]
 pub struct Consents(Arc<Mutex<Vec<TrackedConsent>>>);
 

@@ -20,7 +20,7 @@ use crate::model::HandOverError;
 use super::{AuthorizationResponse, Consents, Reply, is_same_state, take};
 
 const LIMITS: Limits = Limits { connections: 16, per_peer: 16, body: 0 };
-/// Arrivals that nobody has looked at yet.
+/// Arrivals that were not looked at yet.
 const MAX_WAITING: usize = 16;
 /// A page that loads itself again does so after this.
 const RELOAD_SECONDS: u32 = 5;

@@ -20,7 +20,7 @@ use crate::yaml_edit::{NewEntry, SlotValue, append, new_manifest};
 use super::console::AsItWas;
 use super::encrypt::recipients;
 use super::exit::ExitStatus;
-use super::gather::{load, show, vault};
+use super::gather::{load, resolver, show};
 use super::locks::lock_project;
 use super::sops_manifest::with_entries;
 use super::{Global, console, offered};
@@ -56,7 +56,7 @@ pub(super) struct Add {
     /// Read the client secret from standard input
     #[arg(long)]
     secret_stdin: bool,
-    /// Take over the credential of this client that was made by hand
+    /// Take over the credential of this client that was created by hand
     #[arg(long)]
     adopt: bool,
     /// Only for this target; may be given several times
@@ -76,21 +76,21 @@ fn key(text: &str) -> Result<Key, String> {
 pub(super) async fn run(global: Global, verb: Add) -> anyhow::Result<ExitStatus> {
     let terminal = AsItWas::seen();
     let loaded = load(&global);
-    let told = match &verb.domain {
+    let of_targets = match &verb.domain {
         Some(domain) if known(&loaded).contains(&Domain::new(domain.trim())) => BTreeSet::new(),
         None if !is_asking(&verb) => BTreeSet::new(),
-        // A target may know more, as integrations that are custom.
+        // A target may have more, such as custom integrations.
         _ => offered::told(&global, &loaded, &verb.targets).await,
     };
-    let asking = tokio::task::spawn_blocking(move || add(&global, &verb, loaded, &told));
+    let asking = tokio::task::spawn_blocking(move || add(&global, &verb, loaded, &of_targets));
     let ended = tokio::select! {
         ended = asking => Some(ended?),
-        told = tokio::signal::ctrl_c() => told.map(|()| None)?,
+        signal = tokio::signal::ctrl_c() => signal.map(|()| None)?,
     };
     terminal.give_back();
     match ended {
-        // A question that is broken off says so before the signal is heard, and leaves its line open.
-        Some(Err(error)) if is_broken_off(&error) => interrupted(),
+        // An interrupted question ends before the signal arrives, and leaves its line open.
+        Some(Err(error)) if is_interrupted(&error) => interrupted(),
         Some(ended) => ended,
         None => interrupted(),
     }
@@ -101,7 +101,7 @@ fn interrupted() -> anyhow::Result<ExitStatus> {
     bail!("interrupted")
 }
 
-fn is_broken_off(error: &anyhow::Error) -> bool {
+fn is_interrupted(error: &anyhow::Error) -> bool {
     let io = match error.downcast_ref::<dialoguer::Error>() {
         Some(dialoguer::Error::IO(io)) => io,
         None => return false,
@@ -113,21 +113,21 @@ fn add(
     global: &Global,
     verb: &Add,
     loaded: Loaded,
-    told: &BTreeSet<Domain>,
+    of_targets: &BTreeSet<Domain>,
 ) -> anyhow::Result<ExitStatus> {
     let problems = loaded.problems.without("no-manifest");
     show(&problems);
     if problems.has_errors() {
-        console::tell("Nothing was added: the project must be in order first.\n");
+        console::tell("Nothing was added: correct the errors above first.\n");
         return Ok(ExitStatus::Failure);
     }
-    let details = EntryDetails::given_or_asked(verb, &loaded, told)?;
+    let details = EntryDetails::given_or_asked(verb, &loaded, of_targets)?;
     details.check_new(&loaded)?;
     let file = file(verb, global, &loaded, &details.domain);
     let text = text_of(&file)?.unwrap_or_default();
     // Encryption is checked before the secret is asked for.
-    let (vault, _) = vault(global, &loaded.project);
-    let document = SopsDocument::open(&text, &vault);
+    let (resolver, _) = resolver(global, &loaded.project);
+    let document = SopsDocument::open(&text, &resolver);
     let document = document.with_context(|| format!("cannot add to {}", file.display()))?;
     let recipients =
         if document.is_some() { Vec::new() } else { recipients(&loaded.project, &[])? };
@@ -144,7 +144,7 @@ fn add(
     let entry = details.into_entry(client_secret, verb.adopt);
     let key = entry.key.clone();
     if is_sops {
-        write_sops(global, &file, &vault, &[entry])?;
+        write_sops(global, &file, &resolver, &[entry])?;
     } else {
         write(&file, &[entry])?;
     }
@@ -166,9 +166,9 @@ impl EntryDetails {
     fn given_or_asked(
         verb: &Add,
         loaded: &Loaded,
-        told: &BTreeSet<Domain>,
+        of_targets: &BTreeSet<Domain>,
     ) -> anyhow::Result<Self> {
-        let domain = domain(verb, loaded, told)?;
+        let domain = domain(verb, loaded, of_targets)?;
         let name = match (&verb.name, is_asking(verb)) {
             (Some(name), _) => Some(name.trim().to_owned()),
             (None, true) => Some(line("Name, as Home Assistant shows it", domain.as_str())?),
@@ -240,7 +240,7 @@ impl EntryDetails {
     }
 }
 
-/// Whether somebody is asked for what is not given.
+/// Whether missing values are asked for.
 fn is_asking(verb: &Add) -> bool {
     console::can_ask() && !verb.secret_stdin
 }
@@ -249,11 +249,12 @@ fn is_asking(verb: &Add) -> bool {
 fn write_sops(
     global: &Global,
     file: &Path,
-    vault: &SecretResolver,
+    resolver: &SecretResolver,
     entries: &[NewEntry],
 ) -> anyhow::Result<()> {
     let text = text_of(file)?.unwrap_or_default();
-    let document = SopsDocument::open(&text, vault)?.context("it is no SOPS document any more")?;
+    let document =
+        SopsDocument::open(&text, resolver)?.context("it is no SOPS document any more")?;
     let after = with_entries(global, file, &document, entries)?;
     files::replace(file, text.as_bytes(), &after)
         .with_context(|| format!("cannot write {}", file.display()))
@@ -283,9 +284,9 @@ fn known(loaded: &Loaded) -> BTreeSet<Domain> {
     integrations::known().union(&loaded.project.policy.custom_integrations).cloned().collect()
 }
 
-fn domain(verb: &Add, loaded: &Loaded, told: &BTreeSet<Domain>) -> anyhow::Result<Domain> {
+fn domain(verb: &Add, loaded: &Loaded, of_targets: &BTreeSet<Domain>) -> anyhow::Result<Domain> {
     let anywhere = known(loaded);
-    let known: Vec<&Domain> = anywhere.union(told).collect();
+    let known: Vec<&Domain> = anywhere.union(of_targets).collect();
     let domain = match &verb.domain {
         Some(domain) => Domain::new(domain.trim()),
         None if is_asking(verb) => {
@@ -306,17 +307,17 @@ fn domain(verb: &Add, loaded: &Loaded, told: &BTreeSet<Domain>) -> anyhow::Resul
     }
     if !anywhere.contains(&domain) {
         console::tell(&format!(
-            "warning: only the target has {domain}: list it under `custom_integrations` in appcred.yaml, so that `validate` and `edit` know it too\n"
+            "warning: only the target has the integration {domain}: list it under `custom_integrations` in appcred.yaml, or `validate` and `edit` refuse it\n"
         ));
     }
     if is_asking(verb) {
-        tell_where_to_register(&domain);
+        print_where_to_register(&domain);
     }
     Ok(domain)
 }
 
-/// Where a client is made, and what the provider must know of Home Assistant.
-fn tell_where_to_register(domain: &Domain) {
+/// Where to register a client, and with which redirect URI.
+fn print_where_to_register(domain: &Domain) {
     let console = integrations::facts(domain).and_then(|facts| facts.console_url.as_deref());
     let mut text = match console {
         Some(console) => format!("Register an application at {console}"),

@@ -1,4 +1,4 @@
-//! Questions on the way to a secret.
+//! Questions that reading a secret may ask.
 
 use std::io;
 
@@ -12,7 +12,7 @@ use crate::secret::Ask;
 pub(super) struct Terminal;
 
 impl Ask for Terminal {
-    fn tell(&self, message: &str) {
+    fn show_message(&self, message: &str) {
         console::tell(&format!("{message}\n"));
     }
 

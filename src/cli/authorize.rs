@@ -29,7 +29,7 @@ use super::links::LinkArgs;
 use super::selection::TargetArgs;
 use super::{Global, console};
 
-/// Where the redirect arrives if nobody says otherwise: always the same, since providers want to
+/// Where the redirect arrives by default: always the same, since providers require it to be
 /// know it beforehand.
 const PORT: u16 = 28_124;
 
@@ -176,7 +176,7 @@ impl Authorize {
     }
 }
 
-/// One account on its way to being linked.
+/// One account that is being linked.
 struct AccountLinking<'a> {
     verb: &'a Authorize,
     ha: &'a HomeAssistant,
@@ -344,7 +344,7 @@ fn message(refusal: Refusal) -> String {
     refusal.to_string()
 }
 
-/// Printed as it happens, since somebody waits for it.
+/// Printed as it happens, since a person waits for it.
 fn print(text: &str) {
     // Where it cannot be written, the exit status still says how it ended.
     drop(console::print(text));

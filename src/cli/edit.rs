@@ -7,12 +7,12 @@ use secrecy::zeroize::Zeroizing;
 
 use crate::encrypted_file::{EncryptedFileError, EncryptionContext, Opened};
 use crate::files::{self, NotWritten, TEXT_LIMIT};
-use crate::manifest::{InClear, LoadRequest, Loaded, Project, check, secret_values};
+use crate::manifest::{LoadRequest, Loaded, PlainSecrets, Project, check, secret_values};
 use crate::secret::{IdentityProblem, SecretResolver, env, is_age_file};
 
 use super::editor::Editor;
 use super::exit::ExitStatus;
-use super::gather::{load, request, show, vault};
+use super::gather::{load, request, resolver, show};
 use super::locks::lock_project;
 use super::temp_workspace::{TempWorkspace, confirm, is_in_memory, remove_abandoned};
 use super::unsaved_copy::rescue;
@@ -22,7 +22,7 @@ use super::{Global, console, environment};
 ///
 /// Opens a manifest, appcred.yaml, a SOPS document of YAML or an age file in $VISUAL or $EDITOR (or
 /// vi), decrypted. What changed is encrypted when the editor ends, and so are secrets that are new;
-/// all else keeps its ciphertext, comments and layout included. What is wrong is told, and nothing is
+/// all else keeps its ciphertext, comments and layout included. What is wrong is reported, and nothing is
 /// saved then; on a terminal you can go on editing. What is not saved in the end is kept beside the
 /// file, encrypted.
 #[derive(clap::Args, Debug)]
@@ -47,7 +47,7 @@ pub(super) async fn run(global: &Global, verb: &Edit) -> anyhow::Result<ExitStat
     // A project file in error is what may be edited just now.
     let loaded = load(global);
     let (secrets, project) = (secret_variables(&loaded), loaded.project);
-    let (vault, identity_problems) = vault(global, &project);
+    let (resolver, identity_problems) = resolver(global, &project);
     let file = verb.file.as_path();
     let editor = Editor::find(secrets).await?;
     let base = base(verb)?;
@@ -57,7 +57,7 @@ pub(super) async fn run(global: &Global, verb: &Edit) -> anyhow::Result<ExitStat
         global,
         request,
         project,
-        vault,
+        resolver,
         identity_problems,
         file,
         editor,
@@ -90,7 +90,7 @@ struct EditSession<'f> {
     global: &'f Global,
     request: LoadRequest,
     project: Project,
-    vault: SecretResolver,
+    resolver: SecretResolver,
     identity_problems: Vec<IdentityProblem>,
     file: &'f Path,
     editor: Editor,
@@ -105,18 +105,18 @@ enum End {
     /// Nothing is left of the text: as in `git commit`, that means to give up.
     Emptied,
     Saved,
-    /// Why has been told.
+    /// The reason has been reported.
     GivenUp,
 }
 
 impl EditSession<'_> {
-    /// Lets the person edit until that is saved or given up, on a new text each time when somebody
+    /// Lets the person edit until that is saved or given up, on a new text each time another program
     /// else was faster.
     async fn sit(&mut self) -> anyhow::Result<End> {
         loop {
             let before = files::read(self.file, TEXT_LIMIT)
                 .with_context(|| format!("cannot read {}", self.shown()))?;
-            let opened = Opened::new(&before, &self.vault).map_err(|why| self.closed(&why))?;
+            let opened = Opened::new(&before, &self.resolver).map_err(|why| self.closed(&why))?;
             for (line, why) in opened.closed() {
                 console::tell(&format!("warning: line {line} stays encrypted: {why}\n"));
             }
@@ -173,9 +173,9 @@ impl EditSession<'_> {
         }
     }
 
-    /// The file's new content; none where something is wrong with it, which is told.
+    /// The file's new content; none where something is wrong with it, which is reported.
     fn seal(&self, opened: &Opened<'_>, text: &str) -> Option<Vec<u8>> {
-        let problems = check(&self.request, self.file, text, InClear::Allowed);
+        let problems = check(&self.request, self.file, text, PlainSecrets::Allowed);
         if problems.has_errors() {
             show(&problems);
             return None;
@@ -191,9 +191,9 @@ impl EditSession<'_> {
                 return None;
             }
         };
-        // What stands in clear now would stand so in Git.
+        // What is in plain text now would be so in Git.
         let problems = match std::str::from_utf8(&after) {
-            Ok(text) => check(&self.request, self.file, text, InClear::AsUsual),
+            Ok(text) => check(&self.request, self.file, text, PlainSecrets::AsUsual),
             Err(_) => problems,
         };
         show(&problems);
@@ -204,7 +204,7 @@ impl EditSession<'_> {
     fn rescue(&self) {
         let Ok(typed) = self.workspace.bytes() else { return };
         if self.known.as_ref().is_some_and(|known| *typed != *known.as_bytes()) {
-            rescue(self.file, &typed, &self.project, &self.vault);
+            rescue(self.file, &typed, &self.project, &self.resolver);
         }
     }
 

@@ -12,7 +12,7 @@ use super::{console, environment};
 
 /// How long an editor may take to say its version.
 const VERSION_TIMEOUT: Duration = Duration::from_secs(2);
-/// vim keeps nothing elsewhere of what it shows. A small vim does not know all of these options.
+/// vim keeps nothing elsewhere of what it shows. A small vim does not have all of these options.
 const VIM_OPTIONS: &str = "-n -i NONE -c 'silent! set nobackup nowritebackup noundofile'";
 
 /// An editor.
@@ -25,7 +25,7 @@ pub(super) struct Editor {
 }
 
 impl Editor {
-    /// The person's own, or vi where somebody is there to use it. It does not get the variables of the
+    /// The person's own, or vi where there is a terminal. It does not get the variables of the
     /// environment that hold `secrets`.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 
 use crate::files::{self, TEXT_LIMIT};
-use crate::manifest::{InClear, Project, check, discover, load_project};
+use crate::manifest::{PlainSecrets, Project, check, discover, load_project};
 use crate::secret::is_sops_document;
 use crate::secret::seal::seal;
 use crate::yaml_edit::{NewValue, SlotValue, put, slots};
@@ -15,9 +15,9 @@ use super::gather::{request, show};
 use super::locks::lock_project;
 use super::{Global, console};
 
-/// Encrypt the secrets that stand in manifests in clear
+/// Encrypt the plain-text secrets of manifests
 ///
-/// Each is encrypted to the project's recipients where it stands; every other byte of the file stays
+/// Each is encrypted to the project's recipients in its place; every other byte of the file stays
 /// as it is. Without FILE all manifests and appcred.yaml are looked through. With `-` one secret is
 /// read from standard input, and the age file for it is written to standard output.
 #[derive(clap::Args, Debug)]
@@ -76,7 +76,7 @@ pub(super) fn run(global: &Global, verb: &Encrypt) -> anyhow::Result<ExitStatus>
     Ok(if is_whole { ExitStatus::Success } else { ExitStatus::Failure })
 }
 
-/// The project, where its file is in order; what is wrong with it is told.
+/// The project, where its file is in order; what is wrong with it is reported.
 pub(super) fn project(global: &Global) -> Option<Project> {
     let (project, problems) = load_project(&request(global));
     // A token in clear is just what is to be encrypted.
@@ -109,11 +109,11 @@ pub(super) fn files(global: &Global, project: &Project, asked: &[PathBuf]) -> Ve
     project.file.iter().cloned().chain(manifests).collect()
 }
 
-/// Encrypts what stands in one file in clear, and answers how much that was.
+/// Encrypts what is in plain text in one file, and answers how much that was.
 fn encrypt(global: &Global, file: &Path, recipients: &[String]) -> anyhow::Result<usize> {
     let text = files::read_text(file, TEXT_LIMIT).context("cannot read it")?;
     if is_sops_document(&text) {
-        let problems = check(&request(global), file, &text, InClear::AsUsual);
+        let problems = check(&request(global), file, &text, PlainSecrets::AsUsual);
         if !problems.only(|problem| problem.code == "plain-secret").is_empty() {
             bail!(
                 "a secret is in plain text in this SOPS document: make its `encrypted_regex` match the key, and enter the secret with `appcred edit`"

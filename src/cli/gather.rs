@@ -149,7 +149,10 @@ pub(super) fn silent_vault(global: &Global, project: &Project) -> SecretResolver
 }
 
 /// What reads all secrets of a project.
-pub(super) fn vault(global: &Global, project: &Project) -> (SecretResolver, Vec<IdentityProblem>) {
+pub(super) fn resolver(
+    global: &Global,
+    project: &Project,
+) -> (SecretResolver, Vec<IdentityProblem>) {
     workspace(global).resolver(project, Terminal)
 }
 

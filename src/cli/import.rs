@@ -24,7 +24,7 @@ use super::add::{manifest_for, text_of};
 use super::apply::{agreed, arrived, carry_out};
 use super::encrypt::recipients;
 use super::exit::ExitStatus;
-use super::gather::{gather_loaded, load, reported, request, vault};
+use super::gather::{gather_loaded, load, reported, request, resolver};
 use super::links::LinkArgs;
 use super::locks::{lock_project, lock_targets};
 use super::offered;
@@ -34,7 +34,7 @@ use super::{Global, console, environment};
 
 /// Write manifests for what a target holds, and take it over
 ///
-/// Each credential that no entry stands for yet becomes an entry: its secret is encrypted to the
+/// Each credential without an entry becomes an entry: its secret is encrypted to the
 /// project's recipients before anything is written, and the entry goes to the end of
 /// credentials/DOMAIN.yaml, or of the manifest that -o names. Then the credentials made by hand are
 /// taken over, so that the next plan has nothing to do. One that a linked account uses stays as it
@@ -52,7 +52,7 @@ pub(super) struct ImportArgs {
     /// Only this integration; may be given several times
     #[arg(long = "domain", value_name = "DOMAIN")]
     domains: Vec<String>,
-    /// Only what nobody manages
+    /// Only what has no owner
     #[arg(long)]
     foreign: bool,
     /// Also what other owners manage; theirs stays, and this project gets one of its own
@@ -61,7 +61,7 @@ pub(super) struct ImportArgs {
     /// Write all entries into this manifest; `-` is standard output. Else one for each integration
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Only write manifests: the next `apply` takes over what their entries stand for
+    /// Only write manifests: the next `apply` takes over the credentials of their entries
     #[arg(long)]
     no_adopt: bool,
     /// Do not ask
@@ -76,8 +76,8 @@ pub(super) async fn run(global: &Global, verb: &ImportArgs) -> anyhow::Result<Ex
     let mut loaded = load(global);
     loaded.problems = loaded.problems.without("no-manifest");
     let project = loaded.project.clone();
-    let (vault, _) = vault(global, &project);
-    let recipients = recipients_for(verb, &project, &vault)?;
+    let (resolver, _) = resolver(global, &project);
+    let recipients = recipients_for(verb, &project, &resolver)?;
     let request = request(global);
     let is_printed = verb.output.as_deref() == Some(Path::new("-"));
     refuse(verb, &request, &project, is_printed)?;
@@ -112,7 +112,7 @@ pub(super) async fn run(global: &Global, verb: &ImportArgs) -> anyhow::Result<Ex
         Some(file) => file.clone(),
         None => manifest_for(global, &project, domain),
     };
-    let files = files(global, &draft, file_of, &vault)?;
+    let files = files(global, &draft, file_of, &resolver)?;
     console::print(&shown(&draft, &files))?;
     offered::warn_of_custom(draft.domains(), &project);
     // A run that was cut short has declared what it has not taken over.
@@ -244,7 +244,7 @@ impl ImportDraft {
     }
 
     /// The entry as a SOPS document takes it.
-    fn in_clear(&self, at: usize) -> Option<NewEntry> {
+    fn in_plain_text(&self, at: usize) -> Option<NewEntry> {
         let (imported, entry) = self.made.get(at)?;
         let secret = self.secrets.get(&imported.of.id)?.clone();
         Some(NewEntry { client_secret: SlotValue::Plain(secret), ..entry.clone() })
@@ -301,11 +301,11 @@ impl ManifestDraft {
 fn recipients_for(
     verb: &ImportArgs,
     project: &Project,
-    vault: &SecretResolver,
+    resolver: &SecretResolver,
 ) -> anyhow::Result<Vec<String>> {
     let named = verb.output.as_deref().map(text_of).transpose()?.flatten();
     if named.is_some_and(|text| is_sops_document(&text)) {
-        return Ok(vault.recipients().to_vec());
+        return Ok(resolver.recipients().to_vec());
     }
     recipients(project, &[])
 }
@@ -315,7 +315,7 @@ fn files(
     global: &Global,
     draft: &ImportDraft,
     file_of: impl Fn(&Domain) -> PathBuf,
-    vault: &SecretResolver,
+    resolver: &SecretResolver,
 ) -> anyhow::Result<Vec<ManifestDraft>> {
     let mut by_path: BTreeMap<PathBuf, Vec<usize>> = BTreeMap::new();
     for (at, (imported, _)) in draft.made.iter().enumerate() {
@@ -324,12 +324,13 @@ fn files(
     let mut files = Vec::new();
     for (path, entries) in by_path {
         let new: Vec<NewEntry> = entries.iter().map(|at| draft.made[*at].1.clone()).collect();
-        let in_clear = || entries.iter().filter_map(|at| draft.in_clear(*at)).collect::<Vec<_>>();
+        let in_plain_text =
+            || entries.iter().filter_map(|at| draft.in_plain_text(*at)).collect::<Vec<_>>();
         let before = text_of(&path)?;
         let cannot_add = || format!("cannot add to {}", path.display());
         let after = match &before {
-            Some(text) => match SopsDocument::open(text, vault).with_context(cannot_add)? {
-                Some(document) => with_entries(global, &path, &document, &in_clear())?,
+            Some(text) => match SopsDocument::open(text, resolver).with_context(cannot_add)? {
+                Some(document) => with_entries(global, &path, &document, &in_plain_text())?,
                 None => append(text, &new).with_context(cannot_add)?,
             },
             None => new_manifest(&new).with_context(cannot_add)?,

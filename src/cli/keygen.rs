@@ -70,7 +70,7 @@ pub(super) fn generate(file: &Path, project: &Path) -> anyhow::Result<String> {
     Ok(recipient)
 }
 
-/// The repository or project that a file lies in, or would.
+/// The repository or project that a file is in, or would be.
 pub(super) fn repository_of(file: &Path, project: &Path) -> Option<PathBuf> {
     let above =
         file.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -81,7 +81,7 @@ pub(super) fn repository_of(file: &Path, project: &Path) -> Option<PathBuf> {
     let home = environment::home().and_then(|home| home.canonicalize().ok());
     there
         .ancestors()
-        // A home folder may be kept in Git, or be the project; what is below it is told apart.
+        // A home folder may be kept in Git, or be the project; what is below it is distinguished.
         .take_while(|folder| home.as_deref() != Some(folder))
         .find(|folder| folder.join(".git").exists() || project.as_deref() == Some(folder))
         .map(Path::to_owned)

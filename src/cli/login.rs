@@ -16,7 +16,7 @@ use crate::target::home_assistant::{self, ConnectionSettings, LoginSession, Sign
 use crate::workspace::one_home_assistant;
 
 use super::exit::ExitStatus;
-use super::gather::{project, vault};
+use super::gather::{project, resolver};
 use super::{Global, console, environment};
 
 /// How long a person may take to sign in.
@@ -28,7 +28,7 @@ const MAX_PASTED: u64 = 64 * 1024;
 ///
 /// Opens Home Assistant's own sign-in, and takes the browser back on a port of this machine. What
 /// comes of it is kept in $XDG_STATE_HOME/appcred/sessions (~/.local/state), encrypted to the age
-/// identities at hand, renewed when it expires, and used wherever a target names no token.
+/// identities found, renewed when it expires, and used wherever a target names no token.
 ///
 /// Where the browser is on another machine, it ends on a page that it cannot reach: paste the address
 /// of that page here.
@@ -53,18 +53,18 @@ pub(super) async fn run(global: &Global, verb: &Login) -> anyhow::Result<ExitSta
     let Some(project) = project(global) else { return Ok(ExitStatus::Failure) };
     let environment = environment::read();
     let (name, endpoint) = one_home_assistant(&project, &environment, verb.target.as_deref())?;
-    let (vault, problems) = vault(global, &project);
+    let (resolver, problems) = resolver(global, &project);
     for problem in problems {
         console::tell(&format!("warning: {problem}\n"));
     }
-    let Some(store) = environment.sessions().filter(|_| !vault.recipients().is_empty()) else {
+    let Some(store) = environment.sessions().filter(|_| !resolver.recipients().is_empty()) else {
         bail!(
             "there is no age identity to encrypt the session to: make one by \
              `appcred keygen`, or name yours under `age: identities:` in appcred.yaml"
         );
     };
     let Some(session) = sign_in(&endpoint, verb).await? else { return Ok(ExitStatus::Failure) };
-    let file = keep(&session, &store, &vault, &endpoint).await?;
+    let file = keep(&session, &store, &resolver, &endpoint).await?;
     console::print(&format!(
         "Signed in to {name} ({}). The session is kept in {}.\n",
         session.url,
@@ -78,7 +78,7 @@ pub(super) async fn run(global: &Global, verb: &Login) -> anyhow::Result<ExitSta
     Ok(ExitStatus::Success)
 }
 
-/// Lets a person sign in; `None` where nobody came back, which was reported.
+/// Lets a person sign in; `None` where no browser came back, which was reported.
 async fn sign_in(
     endpoint: &HomeAssistantEndpoint,
     verb: &Login,
@@ -162,7 +162,7 @@ async fn redeem(sign_in: &SignIn, query: &str) -> Result<(LoginSession, Secret),
     })
 }
 
-/// What somebody pastes, line by line.
+/// What a person pastes, line by line.
 fn pasted_lines() -> mpsc::Receiver<String> {
     let (send, lines) = mpsc::channel(1);
     std::thread::spawn(move || {
@@ -180,13 +180,13 @@ fn pasted_lines() -> mpsc::Receiver<String> {
 async fn keep(
     session: &LoginSession,
     store: &SessionStore,
-    vault: &SecretResolver,
+    resolver: &SecretResolver,
     endpoint: &HomeAssistantEndpoint,
 ) -> anyhow::Result<std::path::PathBuf> {
     let _lock = store.lock()?;
     // One that cannot be read any more cannot be ended either.
-    let before = store.load(&session.url, vault).ok().flatten();
-    let file = match store.save(session, vault) {
+    let before = store.load(&session.url, resolver).ok().flatten();
+    let file = match store.save(session, resolver) {
         Ok(file) => file,
         Err(why) => {
             session.revoke(&endpoint.network).await?;

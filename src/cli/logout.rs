@@ -6,7 +6,7 @@ use crate::target::home_assistant;
 use crate::workspace::one_home_assistant;
 
 use super::exit::ExitStatus;
-use super::gather::{project, vault};
+use super::gather::{project, resolver};
 use super::{Global, console, environment};
 
 /// End the session that `login` opened
@@ -21,7 +21,7 @@ pub(super) struct Logout {
     /// The target; needed where there are several
     #[arg(value_name = "TARGET")]
     target: Option<String>,
-    /// Remove what is kept here even if Home Assistant cannot be told
+    /// Remove what is kept here even if Home Assistant cannot be informed
     #[arg(long)]
     force: bool,
 }
@@ -30,13 +30,13 @@ pub(super) async fn run(global: &Global, verb: &Logout) -> anyhow::Result<ExitSt
     let Some(project) = project(global) else { return Ok(ExitStatus::Failure) };
     let environment = environment::read();
     let (name, endpoint) = one_home_assistant(&project, &environment, verb.target.as_deref())?;
-    let (vault, _) = vault(global, &project);
+    let (resolver, _) = resolver(global, &project);
     let url = home_assistant::canonical(&endpoint.url)?;
     let Some(store) = environment.sessions() else {
         bail!("no home folder is known, where sessions are kept")
     };
     let _lock = store.lock()?;
-    let ended = match store.load(&url, &vault) {
+    let ended = match store.load(&url, &resolver) {
         Ok(Some(session)) => session.revoke(&endpoint.network).await.map_err(anyhow::Error::from),
         Ok(None) => bail!("you are not signed in to {name} ({url})"),
         Err(why) => Err(why.into()),

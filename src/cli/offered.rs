@@ -28,19 +28,19 @@ pub(super) async fn told(global: &Global, loaded: &Loaded, targets: &[String]) -
     let Ok(endpoints) = select(&loaded.project, &environment, targets) else {
         return BTreeSet::new();
     };
-    let (vault, sessions) = (silent_vault(global, &loaded.project), environment.sessions());
+    let (resolver, sessions) = (silent_vault(global, &loaded.project), environment.sessions());
     let asked = endpoints.values().filter(|endpoint| !endpoint.may_ask());
-    let asked =
-        asked.map(|endpoint| timeout(PATIENCE, integrations(endpoint, &vault, sessions.as_ref())));
+    let asked = asked
+        .map(|endpoint| timeout(PATIENCE, integrations(endpoint, &resolver, sessions.as_ref())));
     join_all(asked).await.into_iter().flatten().flatten().flatten().collect()
 }
 
 async fn integrations(
     endpoint: &Endpoint,
-    vault: &SecretResolver,
+    resolver: &SecretResolver,
     sessions: Option<&SessionStore>,
 ) -> Result<BTreeSet<Domain>, ConnectError> {
-    let Target::HomeAssistant(ha) = endpoint.connect(vault, sessions).await? else {
+    let Target::HomeAssistant(ha) = endpoint.connect(resolver, sessions).await? else {
         return Ok(BTreeSet::new());
     };
     let domains = ha.domains().await;

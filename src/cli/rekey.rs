@@ -11,7 +11,7 @@ use crate::secret::{SecretResolver, files_of};
 
 use super::encrypt::{counted, project, recipients};
 use super::exit::ExitStatus;
-use super::gather::{load, show, vault};
+use super::gather::{load, resolver, show};
 use super::locks::lock_project;
 use super::{Global, console};
 
@@ -48,8 +48,8 @@ pub(super) struct Rekey {
 pub(super) fn run(global: &Global, verb: &Rekey) -> anyhow::Result<ExitStatus> {
     let Some(project) = project(global) else { return Ok(ExitStatus::Failure) };
     let recipients = recipients(&project, &[])?;
-    let (vault, _) = vault(global, &project);
-    let own = vault.recipients();
+    let (resolver, _) = resolver(global, &project);
+    let own = resolver.recipients();
     if !own.is_empty() && !recipients.iter().any(|recipient| own.contains(recipient)) {
         console::tell(
             "warning: none of the age identities found matches these recipients: you will not be able to decrypt this.\n",
@@ -62,12 +62,12 @@ pub(super) fn run(global: &Global, verb: &Rekey) -> anyhow::Result<ExitStatus> {
         let problems = loaded.problems.without("plain-secret");
         show(&problems);
         is_whole = !problems.has_errors();
-        all_files(global, &loaded, &vault)
+        all_files(global, &loaded, &resolver)
     } else {
         verb.files.clone()
     };
     for file in &files {
-        match rekey(file, &recipients, verb.force, &vault) {
+        match rekey(file, &recipients, verb.force, &resolver) {
             Ok(0) => {}
             Ok(count) => {
                 changed += count;
@@ -93,17 +93,18 @@ fn rekey(
     file: &Path,
     recipients: &[String],
     force: bool,
-    vault: &SecretResolver,
+    resolver: &SecretResolver,
 ) -> anyhow::Result<usize> {
     let before = files::read(file, TEXT_LIMIT).context("cannot read it")?;
-    let Rekeyed { bytes, count } = rekeyed(&before, recipients, force, vault).map_err(|why| {
-        let help = why.help();
-        let error = anyhow::Error::from(why);
-        match help {
-            Some(help) => anyhow::anyhow!("{error:#}; {help}"),
-            None => error,
-        }
-    })?;
+    let Rekeyed { bytes, count } =
+        rekeyed(&before, recipients, force, resolver).map_err(|why| {
+            let help = why.help();
+            let error = anyhow::Error::from(why);
+            match help {
+                Some(help) => anyhow::anyhow!("{error:#}; {help}"),
+                None => error,
+            }
+        })?;
     if let Some(after) = bytes {
         files::replace(file, &before, &after).context("cannot write it")?;
     }
@@ -111,12 +112,12 @@ fn rekey(
 }
 
 /// The project file, all manifests, and the files that they name.
-fn all_files(global: &Global, loaded: &Loaded, vault: &SecretResolver) -> Vec<PathBuf> {
+fn all_files(global: &Global, loaded: &Loaded, resolver: &SecretResolver) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> =
         loaded.project.file.iter().chain(&loaded.manifests).cloned().collect();
     for secret in secret_values(&loaded.project, &loaded.entries) {
-        for file in files_of(&secret.value.value, vault) {
-            let file = vault.path_from(&global.folder, &file);
+        for file in files_of(&secret.value.value, resolver) {
+            let file = resolver.path_from(&global.folder, &file);
             if !files.contains(&file) {
                 files.push(file);
             }

@@ -5,17 +5,17 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use secrecy::zeroize::Zeroizing;
 
-use crate::manifest::{InClear, check};
+use crate::manifest::{PlainSecrets, check};
 use crate::secret::SopsDocument;
 use crate::yaml_edit::{NewEntry, append};
 
 use super::gather::request;
 use super::{Global, environment};
 
-/// The document with new entries, whose secrets are in clear here, encrypted by its own rules.
+/// The document with new entries, whose secrets are in plain text here, encrypted by its own rules.
 ///
 /// # Errors
-/// Where its rules would leave a secret in clear, or nothing can be added to it.
+/// Where its rules would leave a secret in plain text, or nothing can be added to it.
 pub(super) fn with_entries(
     global: &Global,
     file: &Path,
@@ -26,10 +26,10 @@ pub(super) fn with_entries(
     let body = append(document.body()?, entries).with_context(named)?;
     let now = environment::timestamp();
     let after = document.seal(&Zeroizing::new(body), &now).with_context(named)?;
-    let problems = check(&request(global), file, &after, InClear::AsUsual);
+    let problems = check(&request(global), file, &after, PlainSecrets::AsUsual);
     if !problems.only(|problem| problem.code == "plain-secret").is_empty() {
         bail!(
-            "the rules of {} leave secrets in clear: its `encrypted_regex` must match `client_secret`",
+            "the rules of {} leave secrets in plain text: its `encrypted_regex` must match `client_secret`",
             file.display()
         );
     }

@@ -1,4 +1,4 @@
-//! A private folder in memory that holds a decrypted text while somebody edits it.
+//! A private folder in memory that holds a decrypted text while it is edited.
 //!
 //! The folder is removed with whatever an editor left in it. When this process is killed, a guard
 //! removes it: a shell that waits at the other end of a pipe. Where both were killed, the next `edit`
@@ -24,7 +24,7 @@ use super::editor::Editor;
 
 const PREFIX: &str = "appcred-edit-";
 /// How often another `edit` may remove a new folder before it is locked.
-const MOST_ATTEMPTS: usize = 20;
+const MAX_ATTEMPTS: usize = 20;
 
 /// Waits until its input ends, then removes the folder; again where an editor that still runs wrote
 /// into it meanwhile. It ignores the signals of the terminal.
@@ -49,7 +49,7 @@ impl TempWorkspace {
     /// A new workspace in this folder, for a text of this name.
     pub(super) fn new(base: &Path, name: &Path) -> anyhow::Result<Self> {
         let cannot_use = || format!("cannot use {}", base.display());
-        for _ in 0..MOST_ATTEMPTS {
+        for _ in 0..MAX_ATTEMPTS {
             let Some((folder, lock)) = locked_folder(base).with_context(cannot_use)? else {
                 continue;
             };
@@ -185,7 +185,7 @@ fn locked_folder(base: &Path) -> io::Result<Option<(TempDir, FileLock)>> {
     }
 }
 
-/// Removes what killed processes of this user left in a folder. What belongs to somebody else does not
+/// Removes what killed processes of this user left in a folder. What belongs to another user does not
 /// matter, whatever it is called.
 pub(super) fn remove_abandoned(base: &Path) -> io::Result<()> {
     for entry in fs::read_dir(base)? {

@@ -12,9 +12,9 @@ use super::{console, environment};
 /// Nobody leaves this many behind.
 const MOST: usize = 1000;
 
-/// Keeps a text beside the file that it was meant for, as an age file, and tells where.
-pub(super) fn rescue(file: &Path, text: &[u8], project: &Project, vault: &SecretResolver) {
-    match sealed(text, project, vault).and_then(|sealed| keep(file, &sealed)) {
+/// Keeps a text beside the file that it was meant for, as an age file, and reports where.
+pub(super) fn rescue(file: &Path, text: &[u8], project: &Project, resolver: &SecretResolver) {
+    match sealed(text, project, resolver).and_then(|sealed| keep(file, &sealed)) {
         Ok(kept) => console::tell(&format!(
             "What you typed is kept in {0}, encrypted: `appcred edit {0}` opens it.\n",
             kept.display()
@@ -24,9 +24,9 @@ pub(super) fn rescue(file: &Path, text: &[u8], project: &Project, vault: &Secret
 }
 
 /// For the project's recipients; where there are none, as with SOPS alone, for the person's own.
-fn sealed(text: &[u8], project: &Project, vault: &SecretResolver) -> anyhow::Result<String> {
+fn sealed(text: &[u8], project: &Project, resolver: &SecretResolver) -> anyhow::Result<String> {
     let of_project = seal(text, &project.age.recipients);
-    Ok(of_project.or_else(|_| seal(text, vault.recipients()))?)
+    Ok(of_project.or_else(|_| seal(text, resolver.recipients()))?)
 }
 
 /// Writes beside the file; where that cannot be, to where this person keeps what outlives a run.

@@ -21,7 +21,7 @@ use super::{Global, OutputFormat, console};
 /// Sends each client to its provider's token endpoint, with an authorization code that cannot be
 /// valid: a provider that then refuses the code has taken the client. Nothing is granted, no consent
 /// is needed, and Home Assistant is not asked. Where a provider cannot be reached, or its answer
-/// tells nothing, that is said and is no failure.
+/// is unclear, that is reported and is no failure.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   appcred verify
@@ -88,7 +88,7 @@ impl Verify {
     }
 }
 
-/// Asks about all that plans would create, and tells. Whether they may be applied.
+/// Asks about all that plans would create, and reports the answers. Whether they may be applied.
 pub(super) async fn plans(views: &[TargetView], strict: bool) -> bool {
     let mut asked: Vec<Asked> =
         views.iter().filter(|view| has_work(view)).flat_map(new_ones).collect();

@@ -5,7 +5,7 @@ use thiserror::Error;
 use crate::model::Place;
 use crate::secret::Unreadable;
 use crate::secret::token::NoToken;
-use crate::session::StoreError;
+use crate::session::SessionError;
 use crate::target::TargetError;
 use crate::target::home_assistant::SignInError;
 
@@ -38,7 +38,7 @@ pub enum ConnectError {
     },
     /// The stored session cannot be read.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(#[from] SessionError),
     /// The stored session gives no access token.
     #[error("{0}{help}", help = sign_in_help(.0))]
     Session(#[from] SignInError),

@@ -18,12 +18,12 @@ pub enum Severity {
     Warning,
 }
 
-/// A stretch of a file.
+/// A range of a file.
 #[derive(Clone, Debug)]
 pub struct Spot {
     /// The file.
     pub file: Arc<SourceFile>,
-    /// The stretch.
+    /// The range.
     pub span: Span,
 }
 
@@ -101,7 +101,7 @@ impl Diagnostic {
     }
 }
 
-/// A message may repeat names of files and of things that somebody else named.
+/// A message may repeat names of files and of things that others named.
 fn one_line(text: impl Into<String>) -> String {
     visible(&text.into()).into_owned()
 }

@@ -1,4 +1,4 @@
-//! What of a file may stand in a message. A secret can end up anywhere once a key is misspelt or a
+//! What of a file may appear in a message. A secret can end up anywhere once a key is misspelt or a
 //! colon is lost, so only what looks like a name is repeated.
 
 use std::fmt;

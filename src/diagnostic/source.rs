@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::model::is_hidden;
 
-/// A stretch of a file.
+/// A range of a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Span {
     /// First byte.
@@ -46,7 +46,7 @@ impl SourceFile {
         &self.text
     }
 
-    /// The text as it may be shown: each stretch of a line that may be secret is a mask that says nothing
+    /// The text as it may be shown: each range of a line that may be secret is a mask that says nothing
     /// of its length, and a hidden character is a replacement character. Line breaks stay.
     pub fn redacted(&self) -> Redacted {
         let mut secret = vec![false; self.text.len()];
@@ -70,7 +70,7 @@ impl SourceFile {
     }
 }
 
-/// What stands for a secret.
+/// What is shown in place of a secret.
 const MASK: &str = "********";
 
 /// A hidden character is replaced by another of the same length, so that places stay.
@@ -91,7 +91,7 @@ pub struct Redacted {
     cuts: Vec<Cut>,
 }
 
-/// A stretch of the original and the mask that stands for it.
+/// A range of the original and the mask that replaces it.
 struct Cut {
     original: Range<usize>,
     mask: Range<usize>,

@@ -13,9 +13,9 @@ use crate::yaml_edit::{
 /// The values of such a text, opened.
 pub(super) struct Entries {
     opened: Vec<OpenedValue>,
-    /// What stood in clear.
+    /// What was in plain text.
     plain: Vec<Secret>,
-    /// Where what could not be opened stands in the text in clear.
+    /// Where what could not be opened is in plain text in the text.
     pub(super) closed: Vec<(u32, Unreadable)>,
 }
 
@@ -31,7 +31,7 @@ impl Entries {
     /// Opens what can be opened, and gives the text with that in clear.
     pub(super) fn open(
         text: &str,
-        vault: &SecretResolver,
+        resolver: &SecretResolver,
     ) -> Result<(Self, Zeroizing<String>), EncryptedFileError> {
         // What is no YAML, or not now, has nothing that could be opened.
         let Ok(slots) = slots(text) else {
@@ -47,7 +47,7 @@ impl Entries {
             let (SlotValue::Age(armored), Some(old)) = (&slot.held, slot.old(text)) else {
                 continue;
             };
-            match plain(armored, vault) {
+            match plain(armored, resolver) {
                 Ok(plain) => {
                     let (field, of) = (slot.field.clone(), slot.of.clone());
                     opened.push(OpenedValue { field, of, plain, old });
@@ -70,7 +70,7 @@ impl Entries {
         };
         let closed = shut.into_iter().map(|(armored, why)| (line_of(armored), why)).collect();
         let entries = Self { opened, plain: in_clear, closed };
-        // Nothing may be lost on the way there and back.
+        // Nothing may be lost in the round trip.
         let nothing_new = EncryptionContext { recipients: &[], now: "", keep_plain: true };
         if entries.seal(&clear, nothing_new)? != text {
             return Err(YamlEditError::Line(1).into());
@@ -78,7 +78,7 @@ impl Entries {
         Ok((entries, clear))
     }
 
-    /// Encrypts what stands in clear, with the old ciphertext for what is as it was.
+    /// Encrypts what is in plain text, with the old ciphertext for what is as it was.
     pub(super) fn seal(
         &self,
         text: &str,
@@ -141,8 +141,8 @@ impl Replacement<'_> {
     }
 }
 
-fn plain(armored: &str, vault: &SecretResolver) -> Result<Secret, Unreadable> {
-    let bytes = vault.open(armored.as_bytes())?;
+fn plain(armored: &str, resolver: &SecretResolver) -> Result<Secret, Unreadable> {
+    let bytes = resolver.open(armored.as_bytes())?;
     let text = std::str::from_utf8(&bytes).map_err(|_| Unreadable::NotText)?;
     // In clear this would be no secret at all any more, or another one.
     match text.trim() {

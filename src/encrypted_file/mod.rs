@@ -1,6 +1,6 @@
 //! Files that hold encrypted values: opened in clear and sealed again, or for other recipients.
 //!
-//! Three forms, told by their content: a SOPS document, a whole age file, and a text of YAML in which
+//! Three forms, distinguished by their content: a SOPS document, a whole age file, and a text of YAML in which
 //! single values are age files. What is not changed keeps its ciphertext, byte for byte.
 
 mod entries;
@@ -12,7 +12,7 @@ use secrecy::zeroize::Zeroizing;
 use thiserror::Error;
 
 use crate::secret::seal::{AgeEncryptError, seal, seal_binary};
-use crate::secret::{SecretResolver, SopsDocument, Unreadable, Unwritten, is_age_file};
+use crate::secret::{SecretResolver, SopsDocument, SopsWriteError, Unreadable, is_age_file};
 use crate::yaml_edit::YamlEditError;
 
 use entries::Entries;
@@ -34,7 +34,7 @@ pub enum EncryptedFileError {
     },
     /// It is a SOPS document that is not written.
     #[error(transparent)]
-    Sops(#[from] Unwritten),
+    Sops(#[from] SopsWriteError),
     /// It cannot be changed in place.
     #[error(transparent)]
     Unfit(#[from] YamlEditError),
@@ -47,12 +47,12 @@ pub enum EncryptedFileError {
 }
 
 impl EncryptedFileError {
-    /// What to do about it, where that can be told.
+    /// What to do about it, where that is known.
     pub fn help(&self) -> Option<&'static str> {
         match self {
             Self::Unreadable(why)
             | Self::Value { why, .. }
-            | Self::Sops(Unwritten::Unreadable(why)) => Some(why.help()),
+            | Self::Sops(SopsWriteError::Unreadable(why)) => Some(why.help()),
             _ => None,
         }
     }
@@ -65,7 +65,7 @@ pub struct EncryptionContext<'s> {
     pub recipients: &'s [String],
     /// The time, as in `2026-11-24T10:00:00Z`.
     pub now: &'s str,
-    /// Whether what stood in clear before stays so.
+    /// Whether what was in plain text before stays so.
     pub keep_plain: bool,
 }
 
@@ -87,19 +87,19 @@ impl<'t> Opened<'t> {
     ///
     /// # Errors
     /// Where it cannot be decrypted, or not be changed in place.
-    pub fn new(bytes: &'t [u8], vault: &SecretResolver) -> Result<Self, EncryptedFileError> {
+    pub fn new(bytes: &'t [u8], resolver: &SecretResolver) -> Result<Self, EncryptedFileError> {
         if is_age_file(bytes) {
-            let plain = vault.open(bytes)?;
+            let plain = resolver.open(bytes)?;
             let clear = Zeroizing::new(std::str::from_utf8(&plain)?.to_owned());
             let armored = bytes.trim_ascii_start().starts_with(b"-----BEGIN");
             return Ok(Self { form: FileFormat::Age { armored }, bytes, clear });
         }
         let text = std::str::from_utf8(bytes)?;
-        if let Some(document) = SopsDocument::open(text, vault)? {
+        if let Some(document) = SopsDocument::open(text, resolver)? {
             let clear = document.clear()?;
             return Ok(Self { form: FileFormat::Sops(Box::new(document)), bytes, clear });
         }
-        let (entries, clear) = Entries::open(text, vault)?;
+        let (entries, clear) = Entries::open(text, resolver)?;
         Ok(Self { form: FileFormat::Entries(entries), bytes, clear })
     }
 

@@ -25,13 +25,13 @@ pub fn rekeyed(
     bytes: &[u8],
     recipients: &[String],
     anew: bool,
-    vault: &SecretResolver,
+    resolver: &SecretResolver,
 ) -> Result<Rekeyed, EncryptedFileError> {
     if is_age_file(bytes) {
-        if !is_due(bytes, recipients, anew, vault)? {
+        if !is_due(bytes, recipients, anew, resolver)? {
             return Ok(Rekeyed::default());
         }
-        let plain = vault.open(bytes)?;
+        let plain = resolver.open(bytes)?;
         let is_armored = bytes.trim_ascii_start().starts_with(b"-----BEGIN");
         let sealed = if is_armored {
             seal(&plain, recipients)?.into_bytes()
@@ -41,7 +41,7 @@ pub fn rekeyed(
         return Ok(Rekeyed { bytes: Some(sealed), count: 1 });
     }
     let text = std::str::from_utf8(bytes)?;
-    if let Some(document) = SopsDocument::open(text, vault)? {
+    if let Some(document) = SopsDocument::open(text, resolver)? {
         let made = document.rekeyed(recipients, anew)?;
         let count = usize::from(made.is_some());
         return Ok(Rekeyed { bytes: made.map(String::into_bytes), count });
@@ -55,8 +55,8 @@ pub fn rekeyed(
     for slot in &slots {
         let SlotValue::Age(armored) = &slot.held else { continue };
         let unread = |why| EncryptedFileError::Value { line: slot.span.line, why };
-        if is_due(armored.as_bytes(), recipients, anew, vault).map_err(unread)? {
-            let plain = vault.open(armored.as_bytes()).map_err(unread)?;
+        if is_due(armored.as_bytes(), recipients, anew, resolver).map_err(unread)? {
+            let plain = resolver.open(armored.as_bytes()).map_err(unread)?;
             new.push((slot, seal(&plain, recipients)?));
         }
     }
@@ -72,9 +72,9 @@ fn is_due(
     file: &[u8],
     recipients: &[String],
     anew: bool,
-    vault: &SecretResolver,
+    resolver: &SecretResolver,
 ) -> Result<bool, Unreadable> {
-    Ok(match vault.sealed_to(file, recipients)? {
+    Ok(match resolver.sealed_to(file, recipients)? {
         RecipientComparison::Same => anew,
         RecipientComparison::Other => true,
         RecipientComparison::Passphrase => false,

@@ -45,10 +45,10 @@ pub enum NotLocked {
 }
 
 impl FileLock {
-    /// Locks a file or folder that exists. `None` where its file system knows no such lock.
+    /// Locks a file or folder that exists. `None` where its file system has no such lock.
     ///
     /// # Errors
-    /// Where somebody else holds it, or it cannot be opened.
+    /// Where another process holds it, or it cannot be opened.
     pub fn existing(path: &Path) -> Result<Option<Self>, NotLocked> {
         loop {
             let (file, metadata) = open(path)?;
@@ -72,7 +72,7 @@ impl FileLock {
     /// Locks a lock file, which is made where there is none, and says in it who holds it.
     ///
     /// # Errors
-    /// Where somebody else holds it, or it cannot be opened.
+    /// Where another process holds it, or it cannot be opened.
     pub fn file(path: &Path, holder: &str) -> Result<Self, NotLocked> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
@@ -95,7 +95,7 @@ impl FileLock {
     /// Locks a file that exists together with others who share it.
     ///
     /// # Errors
-    /// Where somebody holds it alone, or it cannot be opened.
+    /// Where another process holds it alone, or it cannot be opened.
     pub fn shared(path: &Path) -> Result<Self, NotLocked> {
         let (file, metadata) = open(path)?;
         if !metadata.is_file() {

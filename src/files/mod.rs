@@ -1,4 +1,4 @@
-//! The one way to read, write and lock files.
+//! Reads, writes and locks files.
 //!
 //! - What is read is a regular file. It is opened without waiting, checked after it was opened, and never
 //!   read beyond a limit: a pipe, a device or an endless file is an error, and nothing hangs.
@@ -6,7 +6,7 @@
 //!   it. Whoever looks, and whenever the process is killed, finds the old file or the new one.
 //! - What is read, changed and written is locked meanwhile.
 //!
-//! `clippy.toml` keeps the rest of the crate from opening files in another way.
+//! `clippy.toml` forbids the rest of the crate to open files itself.
 #![expect(clippy::disallowed_methods, reason = "this room is where files are opened")]
 
 mod lock;

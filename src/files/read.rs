@@ -11,7 +11,7 @@ use secrecy::zeroize::Zeroizing;
 /// Reads a regular file of at most `limit` bytes. It is wiped from memory when dropped.
 ///
 /// # Errors
-/// Where it cannot be opened, is no regular file, or is larger. The error says why in words.
+/// Where it cannot be opened, is no regular file, or is larger. The error says why.
 pub fn read(path: &Path, limit: u64) -> io::Result<Zeroizing<Vec<u8>>> {
     read_whole(path, limit).map_err(|error| io::Error::new(error.kind(), reason(path, &error)))
 }
@@ -63,7 +63,7 @@ pub fn open_folder(path: &Path) -> io::Result<File> {
     Ok(File::from(rustix::fs::open(path, flags, Mode::empty())?))
 }
 
-/// Why a file could not be read or written, in words.
+/// Why a file could not be read or written.
 pub fn reason(path: &Path, error: &io::Error) -> String {
     match error.kind() {
         ErrorKind::NotFound if path.is_symlink() => "it is a symbolic link to nothing".to_owned(),
@@ -182,8 +182,8 @@ mod tests {
     fn a_file_without_an_end_is_read_up_to_its_limit() {
         // Says that it is a regular file of 0 bytes, and has more.
         assert_eq!(refused(Path::new("/proc/kallsyms")), "it is larger than 1 KiB");
-        let told = read_stream(&mut std::io::repeat(b'x'), 2048).unwrap_err();
-        assert_eq!(told.to_string(), "it is larger than 2 KiB");
+        let error = read_stream(&mut std::io::repeat(b'x'), 2048).unwrap_err();
+        assert_eq!(error.to_string(), "it is larger than 2 KiB");
     }
 
     #[test]

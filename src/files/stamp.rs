@@ -18,12 +18,12 @@ pub struct Stamp {
     size: u64,
     /// In nanoseconds since 1970.
     modified: i128,
-    /// The same, but of names and rights as well, and nobody can set it back.
+    /// The same, but of names and rights as well, and it cannot be set back.
     changed: i128,
 }
 
 impl Stamp {
-    /// Of what is there now; `None` where nothing is, or it cannot be told.
+    /// Of what is there now; `None` where nothing is, or it cannot be determined.
     pub fn of(path: &Path) -> Option<Self> {
         path.metadata().ok().map(|metadata| Self::from(&metadata))
     }

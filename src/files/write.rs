@@ -19,7 +19,7 @@ use super::read::{optional, read, reason};
 /// How long to wait for another process that replaces the same file.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 /// Symlinks in a row, as the operating system counts them.
-const MOST_LINKS: u32 = 40;
+const MAX_LINKS: u32 = 40;
 /// Of a name that is nearly as long as a name may be.
 const LONGEST_NAME: usize = 200;
 const SUFFIX: &str = ".appcred-new";
@@ -246,7 +246,7 @@ fn sync_folder(path: &Path) -> io::Result<()> {
 /// Where a link leads to itself, or a folder cannot be searched.
 pub fn real_path(path: &Path) -> io::Result<PathBuf> {
     let mut path = std::path::absolute(path)?;
-    for _ in 0..MOST_LINKS {
+    for _ in 0..MAX_LINKS {
         match path.canonicalize() {
             Err(error) if error.kind() == ErrorKind::NotFound => match path.read_link() {
                 Ok(target) => path = folder_of(&path).join(target),
@@ -375,8 +375,8 @@ mod tests {
         }
         assert!(matches!(create(&file, "new", 0o600), Err(NotWritten::Exists)));
         fs::remove_file(&file).unwrap();
-        let told = replace(&file, "old", "new").unwrap_err().to_string();
-        assert_eq!(told, "there is no such file or folder");
+        let error = replace(&file, "old", "new").unwrap_err().to_string();
+        assert_eq!(error, "there is no such file or folder");
     }
 
     #[test]
@@ -426,8 +426,8 @@ mod tests {
         std::io::Read::read_to_string(&mut reader, &mut text).unwrap();
         assert_eq!(text, "through");
         assert!(link.is_symlink());
-        let told = write(folder.path(), "x", 0o600).unwrap_err().to_string();
-        assert!(told.contains("directory"), "{told}");
+        let error = write(folder.path(), "x", 0o600).unwrap_err().to_string();
+        assert!(error.contains("directory"), "{error}");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What Git knows of a folder's files. All of it is asked of the `git` program, which reads a
+//! What Git tracks of a folder's files. All of it is asked of the `git` program, which reads a
 //! repository however that is kept.
 
 mod history;
@@ -20,7 +20,7 @@ pub enum GitError {
     /// The clone begins in the middle.
     #[error("this clone is shallow, so that old versions are missing")]
     Shallow,
-    /// Git does not read a repository that belongs to somebody else.
+    /// Git does not read a repository that belongs to another user.
     #[error("git: the repository belongs to another user")]
     OtherOwner,
     /// The folder is in no repository, or in a damaged one.
@@ -64,7 +64,7 @@ pub fn identities(folder: &Path) -> Result<Vec<PathBuf>, GitError> {
     }
 }
 
-/// Whether a file lies in a work tree and is not ignored there.
+/// Whether a file is in a work tree and is not ignored there.
 ///
 /// # Errors
 /// Where git cannot be run, or refuses.

@@ -58,7 +58,7 @@ impl Network {
     /// nobody for ever.
     ///
     /// # Errors
-    /// Where TLS has nobody to trust, or the environment names a proxy that cannot be used.
+    /// Where TLS has no authority to trust, or the environment names a proxy that cannot be used.
     pub fn client(&self, url: &Url) -> Result<ClientBuilder, String> {
         let builder = Client::builder()
             .user_agent(concat!("appcred/", env!("CARGO_PKG_VERSION")))
@@ -91,7 +91,7 @@ impl Network {
     /// A connection of bytes to the host and port of a URL, for what is no HTTP call.
     ///
     /// # Errors
-    /// Where there is no way to it.
+    /// Where it cannot be reached.
     pub async fn connect(&self, url: &Url, tls: &Arc<ClientConfig>) -> Result<Stream, TunnelError> {
         let proxy = self.proxy_for(url).map_err(TunnelError::Proxy)?;
         tunnel::connect(url, proxy.as_ref(), tls).await
@@ -118,7 +118,7 @@ pub async fn read(mut answer: reqwest::Response, limit: u64) -> Result<Vec<u8>, 
     Ok(body)
 }
 
-/// Whether an address is this very machine, so that nobody listens in between.
+/// Whether an address is this very machine, so that no other machine is in between.
 pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
@@ -149,7 +149,7 @@ fn lost(error: reqwest::Error) -> NoAnswer {
     NoAnswer::Lost(innermost(error))
 }
 
-/// Why a request failed, without its address: the innermost cause is the one that tells a person
+/// Why a request failed, without its address: the innermost cause is the one that shows a person
 /// something.
 pub fn innermost(error: reqwest::Error) -> String {
     let error = error.without_url();

@@ -13,7 +13,7 @@ use hyper_util::client::proxy::matcher::Matcher;
 use thiserror::Error;
 use url::{Host, Url};
 
-/// Names that no public name server knows (RFC 6761, 6762, 8375, and what routers use).
+/// Names that no public name server has (RFC 6761, 6762, 8375, and what routers use).
 const PRIVATE_SUFFIXES: &[&str] = &[
     "corp",
     "home",
@@ -119,7 +119,7 @@ impl Variables {
         ProxyAddress::with_credentials(proxy).map(Some)
     }
 
-    /// The matcher knows domains, addresses and networks; ports are looked at here.
+    /// The matcher handles domains, addresses and networks; ports are looked at here.
     fn excepts(&self, url: &Url) -> bool {
         let Ok(uri) = url.origin().ascii_serialization().parse() else { return false };
         let entries = self.no.split([',', ' ']).filter_map(|entry| exception(entry.trim(), url));

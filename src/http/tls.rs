@@ -25,7 +25,7 @@ pub(super) fn configuration(ca_file: Option<&Path>) -> Result<ClientConfig, Stri
         .with_no_client_auth())
 }
 
-/// Trusts nobody: a machine without any authorities must still reach what speaks plain HTTP.
+/// Trusts no authority: a machine without any authorities must still reach what speaks plain HTTP.
 pub(super) fn trusting_nobody() -> Result<ClientConfig, String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)

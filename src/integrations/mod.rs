@@ -13,7 +13,7 @@ use crate::model::Domain;
 /// What is known of one integration.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct Facts {
-    /// Whether it goes by one fixed implementation, whatever `auth_domain` says: all its
+    /// Whether it uses one fixed implementation, whatever `auth_domain` says: all its
     /// credentials collapse into the last one.
     #[serde(default)]
     pub ignores_auth_domain: bool,
@@ -24,7 +24,7 @@ pub struct Facts {
     /// How it says who it is at that endpoint.
     #[serde(default)]
     pub client_auth: ClientAuth,
-    /// Whether it writes the client secret into the link where somebody consents.
+    /// Whether it writes the client secret into the consent link.
     #[serde(default)]
     pub secret_in_authorize_url: bool,
 }
@@ -52,7 +52,7 @@ pub fn facts(domain: &Domain) -> Option<&'static Facts> {
 }
 
 /// The built-in file does not change after the build, and a test reads it: the empty list that
-/// would stand for an unreadable one is never seen.
+/// would replace an unreadable one is never seen.
 static FACTS: LazyLock<BTreeMap<Domain, Facts>> = LazyLock::new(|| read().unwrap_or_default());
 
 fn read() -> Result<BTreeMap<Domain, Facts>, serde_json::Error> {

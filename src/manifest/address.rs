@@ -11,7 +11,7 @@ pub(super) fn base(text: &str) -> Result<String, &'static str> {
     Ok(url.as_str().trim_end_matches('/').to_owned())
 }
 
-/// An address that is asked as it is, and told a secret.
+/// An address that a secret is sent to, used unchanged.
 pub(super) fn endpoint(text: &str) -> Result<String, &'static str> {
     let url = web(text)?;
     if url.scheme() != "https" && !is_this_machine(&url) {

@@ -35,7 +35,7 @@ fn one_entry_a_client(entries: &[Arc<Entry>], problems: &mut Diagnostics) {
     }
     for (entry, first) in rivals(entries, client) {
         let message = format!("two entries have one client id of `{}`", entry.domain.value);
-        let help = "keep one of them: Home Assistant could not tell the two apart";
+        let help = "keep one of them: Home Assistant could not distinguish the two";
         let problem = twice("duplicate-client", message, &entry.client_id, &first.client_id);
         problems.push(problem.help(help));
     }

@@ -22,9 +22,9 @@ const EVERY: &str = "in every entry";
 pub struct Entry {
     /// The integration.
     pub domain: Located<Domain>,
-    /// As HA shows it. Stands at the domain where it was left out.
+    /// As HA shows it. Located at the domain where it was left out.
     pub name: Located<SmolStr>,
-    /// Stable and unique per owner. Stands at the name or the domain where it was left out.
+    /// Stable and unique per owner. Located at the name or the domain where it was left out.
     pub key: Located<Key>,
     /// Keys that it had before.
     pub formerly: BTreeSet<Key>,
@@ -32,9 +32,9 @@ pub struct Entry {
     pub client_id: Located<Reference>,
     /// The OAuth2 client secret.
     pub client_secret: Located<Reference>,
-    /// Whether a credential that somebody else made for this client is taken over.
+    /// Whether a credential of this client that was created by hand is taken over.
     pub adopt: bool,
-    /// What becomes of the integration itself.
+    /// What to do with the integration itself.
     pub integration: Integration,
     /// Where it is wanted.
     pub targets: Targets,
@@ -46,7 +46,7 @@ pub struct Entry {
 #[derive(Default)]
 pub(super) struct Decoded {
     pub(super) entries: Vec<Arc<Entry>>,
-    /// The integrations of entries that have another problem, so that theirs is told as well.
+    /// The integrations of entries that have another problem, so that theirs is reported as well.
     pub(super) domains_of_broken: Vec<Located<Domain>>,
     pub(super) problems: Diagnostics,
     /// Whether it is readable, but no document says what its list of entries is: neither entries nor

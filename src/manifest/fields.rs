@@ -12,12 +12,12 @@ use crate::model::{Place, hidden_character, sops};
 use crate::suggest::{listed, nearest};
 use crate::yaml::{self, Kind, Node, Pair, Parsed, Scalar, Style, Value};
 
-/// A value and where it stands.
+/// A value and its place.
 #[derive(Clone, Debug)]
 pub struct Located<T> {
     /// The value.
     pub value: T,
-    /// Where it stands.
+    /// Its place.
     pub spot: Spot,
 }
 

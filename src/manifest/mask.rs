@@ -11,7 +11,7 @@ use crate::yaml::{self, CONFLICT, Node, Value};
 /// The bytes that may be secret, for [`SourceFile::new`](crate::diagnostic::SourceFile::new).
 ///
 /// Shown are the names of fields, the values of fields that hold no secrets, the arguments of known
-/// tags, and what YAML's structure needs. Comments are hidden: somebody may have put a line out of
+/// tags, and what YAML's structure needs. Comments are hidden: a line may have been taken out of
 /// use by making it one.
 pub fn mask(text: &str) -> Vec<Range<usize>> {
     let parsed = yaml::parse(text);
@@ -27,7 +27,7 @@ pub fn mask(text: &str) -> Vec<Range<usize>> {
     hidden(text, &known, parsed.whole)
 }
 
-/// A stretch that is understood: shown up to `shown`, hidden from there to its end.
+/// A range that is understood: shown up to `shown`, hidden from there to its end.
 struct MaskedRange {
     start: usize,
     shown: usize,
@@ -114,7 +114,7 @@ fn first_key(line: &str) -> Option<(&str, &str)> {
     (parted && is_telling(key)).then_some((key, value))
 }
 
-/// Signs that YAML itself needs; between values they tell nothing.
+/// Characters of YAML's own syntax; between values they reveal nothing.
 const STRUCTURE: &[u8] = b" \t-:{}[],|>\"'?&*!<";
 
 fn hidden(text: &str, known: &[MaskedRange], structured: bool) -> Vec<Range<usize>> {
@@ -131,7 +131,7 @@ fn hidden(text: &str, known: &[MaskedRange], structured: bool) -> Vec<Range<usiz
     ranges
 }
 
-/// Hides what stands between values but structure: comments, anchors, directives.
+/// Hides what is between values except structure: comments, anchors, directives.
 fn hide_between(text: &str, range: Range<usize>, into: &mut Vec<Range<usize>>) {
     let mut comment = false;
     for at in range {

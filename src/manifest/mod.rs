@@ -1,7 +1,7 @@
 //! Manifests and the project file: what people wrote, each value with its place.
 //!
-//! Every problem of every file is found in one run. Nothing here knows a secret that is not written
-//! in clear: it is a [`Reference`](crate::model::Reference) until `secret` reads it.
+//! Every problem of every file is found in one run. A secret that is not in plain text stays
+//! a [`Reference`](crate::model::Reference) until `secret` resolves it.
 
 mod address;
 mod cache;
@@ -45,7 +45,7 @@ pub use project::{AgeConfig, Project, TargetConfig};
 pub use secret_values::{SecretValue, secret_values};
 pub use targets::Targets;
 pub use token::{Token, TokenCommand};
-pub use trial::{InClear, check, check_project};
+pub use trial::{PlainSecrets, check, check_project};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceFile};
 use crate::files::Stamp;
@@ -58,7 +58,7 @@ use entry::Decoded;
 pub struct LoadRequest {
     /// The project's folder. Files are named as they are reached from it.
     pub folder: PathBuf,
-    /// What `~` stands for.
+    /// The home folder, for `~`.
     pub home: Option<PathBuf>,
 }
 

@@ -43,7 +43,7 @@ impl Decoder<'_> {
             self.refuse_with(
                 "no-home",
                 text.spot.span,
-                "`~` stands for the home folder, and none is known",
+                "`~` is the home folder, which is unknown",
                 "set `HOME`, or write the whole path",
             );
         }

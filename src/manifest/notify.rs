@@ -1,17 +1,17 @@
-//! Whom a watcher tells what happens.
+//! Where a watcher sends notifications.
 
 use super::fields::{Decoder, Located};
 use super::schema;
 use crate::model::Reference;
 use crate::yaml::{Node, Pair, Value};
 
-/// The only word that stands for itself.
+/// The only recipient that is given by a word.
 const HOME_ASSISTANT: &str = "home_assistant";
 
-/// Whom a watcher tells what happens.
+/// Where a watcher sends notifications.
 #[derive(Clone, Debug, Default)]
 pub struct Notify {
-    /// Whoever opens Home Assistant.
+    /// Home Assistant's own notifications.
     pub home_assistant: bool,
     /// Web addresses, which may be secret.
     pub webhooks: Vec<Located<Reference>>,
@@ -45,7 +45,7 @@ impl Decoder<'_> {
             _ => self.refuse_with(
                 "bad-notify",
                 node.span,
-                "`notify` names nobody that appcred knows",
+                "unknown recipient in `notify`",
                 "write `home_assistant`, or `{webhook: URL}`, or a list of these",
             ),
         }

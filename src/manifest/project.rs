@@ -33,9 +33,9 @@ pub struct Project {
     pub age: AgeConfig,
     /// What a plan may do.
     pub policy: Policy,
-    /// Whom a watcher tells what happens.
+    /// Where a watcher sends notifications.
     pub notify: Notify,
-    /// Whether secrets may stand in manifests in clear.
+    /// Whether secrets may be in plain text in manifests.
     pub allow_plaintext: bool,
     /// Whether `!file` may name files outside of the project.
     pub allow_outside_files: bool,
@@ -47,14 +47,14 @@ pub struct Project {
     pub(super) broken: bool,
 }
 
-/// Where credentials are brought to.
+/// Where credentials are provisioned.
 #[derive(Clone, Debug)]
 pub enum TargetConfig {
     /// A running HA.
     HomeAssistant {
         /// Its address, without a slash at the end.
         url: String,
-        /// How its access token is had.
+        /// Where its access token comes from.
         token: Token,
         /// How it is reached.
         network: Box<Network>,
@@ -86,12 +86,12 @@ impl Project {
     }
 }
 
-/// From where paths of the project file are reckoned.
+/// What paths in the project file are relative to.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Paths<'p> {
     /// The folder of the project file.
     pub(super) folder: &'p Path,
-    /// What `~` stands for.
+    /// The home folder, for `~`.
     pub(super) home: Option<&'p Path>,
 }
 

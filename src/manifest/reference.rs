@@ -1,4 +1,4 @@
-//! Values that are secret, or may be: in clear, encrypted, or named by a tag.
+//! Values that are secret, or may be: in plain text, encrypted, or named by a tag.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ const NO_TEXTS: &[&str] = &[",type:int]", ",type:float]", ",type:bool]", ",type:
 /// What the project says of secrets.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Handling {
-    /// Whether they may stand in clear.
+    /// Whether they may be in plain text.
     pub(super) allow_plaintext: bool,
     /// Whether it says to whom they are encrypted.
     pub(super) has_recipients: bool,
@@ -46,7 +46,7 @@ impl Decoder<'_> {
         Some(self.located(reference, node.span))
     }
 
-    /// A value that must not stand in clear unless the project allows it.
+    /// A value that must not be in plain text unless the project allows it.
     pub(super) fn secret(
         &mut self,
         pair: &Pair<'_>,
@@ -69,9 +69,9 @@ impl Decoder<'_> {
                 (Some(_), _) => {
                     "let the `encrypted_regex` of this SOPS document match it, and type it in by `appcred edit`"
                 }
-                (None, true) => "`appcred encrypt` encrypts it where it stands",
+                (None, true) => "`appcred encrypt` encrypts it in place",
                 (None, false) => {
-                    "name a recipient under `age: recipients:` in appcred.yaml, as `appcred init` does, and `appcred encrypt` encrypts it where it stands"
+                    "name a recipient under `age: recipients:` in appcred.yaml, as `appcred init` does, and `appcred encrypt` encrypts it in place"
                 }
             };
             let help = format!(
@@ -84,7 +84,7 @@ impl Decoder<'_> {
         Some(self.checked(found))
     }
 
-    /// In a SOPS document even a secret in clear is read through it, so that its MAC is checked.
+    /// In a SOPS document even a secret in plain text is read through it, so that its MAC is checked.
     fn checked(&self, found: Located<Reference>) -> Located<Reference> {
         match (&self.sops, &found.value) {
             (Some(document), Reference::Plain(_)) => {

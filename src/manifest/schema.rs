@@ -92,33 +92,33 @@ pub struct EntryInput {
     /// name where it is left out.
     #[schemars(regex(pattern = r"^[A-Za-z0-9._-]{1,100}$"))]
     pub key: Option<String>,
-    /// Keys that the entry had before. What they stand for moves to this entry, and no account has to
+    /// Keys that the entry had before. Their credentials move to this entry, and no account has to
     /// consent again.
     pub formerly: Option<Vec<NameInput>>,
     /// The OAuth client id, as the provider shows it. Quote it if it has nothing but digits.
     #[schemars(regex(pattern = r"^\S([\s\S]*\S)?\n*$"))]
     pub client_id: String,
     /// The OAuth client secret: an armored age file behind `|`, or `!env_var NAME`, `!secret NAME` or
-    /// `!file PATH`. In clear only where the project allows it.
+    /// `!file PATH`. In plain text only where the project allows it.
     #[schemars(regex(pattern = r"^\S([\s\S]*\S)?\n*$"))]
     pub client_secret: String,
-    /// Whether a credential that somebody made by hand for this client is taken over. `false` where it
-    /// is left out.
+    /// Whether a credential of this client that was created by hand is taken over. `false` where it is
+    /// left out.
     pub adopt: Option<bool>,
-    /// What becomes of the integration once its credential exists.
+    /// What to do with the integration once its credential exists.
     pub integration: Option<IntegrationInput>,
     /// The targets on which the credential is wanted. All of them where it is left out.
     #[schemars(length(min = 1))]
     pub targets: Option<Vec<String>>,
 }
 
-/// What becomes of the integration once its credential exists.
+/// What to do with the integration once its credential exists.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct IntegrationInput {
     /// Whether the integration's set-up is started. `true` where it is left out.
     pub setup: Option<bool>,
-    /// By what the account is linked where Home Assistant offers several. The entry's own credential
+    /// The implementation that links the account where Home Assistant offers several. The entry's own credential
     /// where it is left out.
     pub implementation: Option<ImplementationInput>,
     /// What to fill into the forms of the set-up: by step, then by field.
@@ -130,13 +130,13 @@ pub struct IntegrationInput {
     pub token_url: Option<String>,
 }
 
-/// By what an account is linked.
+/// The implementation that links an account.
 #[derive(JsonSchema)]
 #[schemars(rename_all = "snake_case")]
 pub enum ImplementationInput {
     /// Home Assistant Cloud.
     Cloud,
-    /// Whatever is answered to `pick_implementation` under `answers`; the set-up waits for that.
+    /// The answer to `pick_implementation` under `answers`; the set-up waits for it.
     Ask,
 }
 
@@ -156,13 +156,13 @@ pub struct ProjectInput {
     /// another owner. `default` where it is left out.
     #[schemars(regex(pattern = r"^[A-Za-z0-9._-]{1,100}$"))]
     pub owner: Option<String>,
-    /// Names that `owner` had before. Their credentials move to this owner where an entry stands for
-    /// them, and no account has to consent again.
+    /// Names that `owner` had before. Their credentials move to this owner where they have an entry, and
+    /// no account has to consent again.
     pub previous_owners: Option<Vec<NameInput>>,
     /// Manifests, and folders of them. Where it is left out: `credentials/`, `credentials.yaml`,
     /// `application_credentials/` and `application_credentials.yaml`, as far as they exist.
     pub manifests: Option<Vec<TextInput>>,
-    /// Where credentials are brought to, by name. Where it is left out, the environment names the only
+    /// Where credentials are provisioned, by name. Where it is left out, the environment names the only
     /// target.
     #[schemars(extend("propertyNames" = { "pattern": "^[A-Za-z0-9._-]{1,100}$" }))]
     pub targets: Option<BTreeMap<String, TargetInput>>,
@@ -170,11 +170,11 @@ pub struct ProjectInput {
     pub age: Option<AgeInput>,
     /// What a plan may do.
     pub policy: Option<PolicyInput>,
-    /// Whom `appcred watch` tells what happens: `home_assistant`, `{webhook: URL}`, or a list of these.
+    /// Where `appcred watch` sends notifications: `home_assistant`, `{webhook: URL}`, or a list of these.
     pub notify: Option<NotifyInput>,
     /// Custom integrations that take credentials, by their domains.
     pub custom_integrations: Option<Vec<DomainInput>>,
-    /// Whether secrets may stand in these files in clear. `false` where it is left out.
+    /// Whether secrets may be in plain text in these files. `false` where it is left out.
     pub allow_plaintext: Option<bool>,
     /// Whether `!file` may name files outside of the project. `false` where it is left out.
     pub allow_outside_files: Option<bool>,
@@ -265,7 +265,7 @@ pub struct AgeInput {
     pub identities: Option<Vec<TextInput>>,
 }
 
-/// One who can decrypt.
+/// A recipient, who can decrypt.
 #[derive(JsonSchema)]
 #[schemars(inline)]
 pub struct RecipientInput(#[schemars(regex(pattern = "^(age1|ssh-ed25519 |ssh-rsa )"))] pub String);
@@ -280,7 +280,7 @@ pub struct PolicyInput {
     pub max_deletes: Option<MaxDeletesInput>,
     /// Whether everything may be deleted when no entry is left. `false` where it is left out.
     pub allow_empty: Option<bool>,
-    /// What `appcred watch` does about what somebody else has changed at a target. `repair` where it is
+    /// What `appcred watch` does about changes that were made at a target by hand. `repair` where it is
     /// left out.
     pub on_drift: Option<OnDriftInput>,
 }
@@ -289,45 +289,45 @@ pub struct PolicyInput {
 #[derive(JsonSchema)]
 #[schemars(rename_all = "snake_case")]
 pub enum OnDriftInput {
-    /// It is mended.
+    /// It is repaired.
     Repair,
-    /// It is told.
+    /// It is only reported.
     Report,
 }
 
-/// Whom a watcher tells what happens.
+/// Where a watcher sends notifications.
 #[derive(JsonSchema)]
 #[schemars(untagged)]
 pub enum NotifyInput {
-    /// One.
-    One(ListenerInput),
-    /// Several.
-    Several(Vec<ListenerInput>),
+    /// One recipient.
+    One(NotifyTargetInput),
+    /// Several recipients.
+    Several(Vec<NotifyTargetInput>),
 }
 
-/// One who is told.
+/// One recipient of notifications.
 #[derive(JsonSchema)]
 #[schemars(untagged)]
-pub enum ListenerInput {
-    /// Whoever opens Home Assistant sees a notification while an account waits for consent.
-    HomeAssistant(HomeAssistantWord),
-    /// A web address is posted JSON.
+pub enum NotifyTargetInput {
+    /// A notification in Home Assistant while an account waits for consent.
+    HomeAssistant(HomeAssistantNotify),
+    /// JSON is posted to a web address.
     Webhook(WebhookInput),
 }
 
 /// Home Assistant's own notifications.
 #[derive(JsonSchema)]
 #[schemars(rename_all = "snake_case")]
-pub enum HomeAssistantWord {
+pub enum HomeAssistantNotify {
     /// A notification in Home Assistant.
     HomeAssistant,
 }
 
-/// A web address that is posted JSON.
+/// A web address to which JSON is posted.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct WebhookInput {
-    /// The address, as it is or by `!secret NAME`, `!env_var NAME` or `!file PATH`.
+    /// The address in plain text, or by `!secret NAME`, `!env_var NAME` or `!file PATH`.
     #[schemars(regex(pattern = r"^\S([\s\S]*\S)?\n*$"))]
     pub webhook: String,
 }
@@ -340,7 +340,7 @@ pub enum PruneInput {
     Managed,
     /// Nothing.
     None,
-    /// What this owner manages, and what nobody does.
+    /// What this owner manages, and what has no owner.
     All,
 }
 
@@ -348,9 +348,9 @@ pub enum PruneInput {
 #[derive(JsonSchema)]
 #[schemars(untagged)]
 pub enum MaxDeletesInput {
-    /// So many.
+    /// A number.
     Count(u32),
-    /// So many of a hundred.
+    /// A percentage.
     Percent(#[schemars(regex(pattern = "^(100|[0-9]{1,2})%$"))] String),
 }
 

@@ -1,4 +1,4 @@
-//! Which values of a file may stand in a message.
+//! Which values of a file may appear in a message.
 
 use crate::secret::holds_identity;
 
@@ -45,10 +45,10 @@ fn is_name(raw: &str) -> bool {
     !is_long && raw.bytes().all(|byte| lower(byte) || byte.is_ascii_digit())
 }
 
-/// Words behind which something that is not harmless may stand.
+/// Words that may be followed by something that is not harmless.
 const ALARMING: &[&str] = &["secret", "token", "passw", "auth"];
 
-/// How many bytes of a value can be shown where it stands under this key.
+/// How many bytes of a value can be shown where it is the value of this key.
 ///
 /// A lost line break or comma makes a secret part of the value before it, so a value ends where
 /// another key could begin.
@@ -83,9 +83,9 @@ pub(super) fn shown_of(key: &str, raw: &str) -> usize {
 
 /// Where a word begins that was most likely meant to be the name of a secret field.
 fn misspelt_secret(line: &str) -> Option<usize> {
-    let is_part = |sign: char| sign.is_alphanumeric() || matches!(sign, '_' | '-');
+    let is_part = |character: char| character.is_alphanumeric() || matches!(character, '_' | '-');
     let mut start = 0;
-    for word in line.split(|sign| !is_part(sign)) {
+    for word in line.split(|character| !is_part(character)) {
         let far = strsim::osa_distance(word, "client_secret");
         if far <= 4 || strsim::osa_distance(word, "token") <= 1 {
             return Some(start);

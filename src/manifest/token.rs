@@ -29,7 +29,7 @@ pub enum Token {
 pub struct TokenCommand {
     /// The program: a name that is looked up in `PATH`, or a path.
     pub program: String,
-    /// What it is given.
+    /// Its arguments.
     pub arguments: Vec<String>,
     /// The folder where it runs: that of the project file.
     pub folder: PathBuf,
@@ -47,8 +47,11 @@ impl Decoder<'_> {
         let mut given = FIELDS.iter().filter_map(|name| fields.get(name));
         let Some(pair) = given.next() else { return Some(Token::Session) };
         if let Some(second) = given.next() {
-            let message =
-                format!("{} stands beside `{}`", shown::field(&second.key.text), pair.key.text);
+            let message = format!(
+                "{} and `{}` are both given",
+                shown::field(&second.key.text),
+                pair.key.text
+            );
             self.refuse_with(
                 "unfit-field",
                 second.key.span,

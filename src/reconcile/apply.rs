@@ -11,7 +11,7 @@ use super::outcome::{Outcome, StepOutcome};
 /// Called as things move on: so many operations of so many are over.
 pub type Progress<'a> = &'a mut (dyn FnMut(usize, usize) + Send);
 
-/// Carries out a plan's steps that concern credentials. Answers what each came to, in their order.
+/// Carries out a plan's steps that concern credentials. Answers the result of each, in their order.
 ///
 /// # Flow
 /// Steps go in waves: a step is begun when the one that it names as `after` is done, and what
@@ -47,7 +47,7 @@ pub async fn apply<T: Execute>(
     run.finish()
 }
 
-/// A step on its way.
+/// A step in progress.
 struct StepProgress<'a> {
     step: &'a Step,
     /// Whether it is in the wave that goes on now.
@@ -253,7 +253,7 @@ impl<'a, T: Execute> ApplyRun<'a, T> {
         }
     }
 
-    /// A run that was cut off may have left a new credential with which nobody has seen an account
+    /// A run that was cut off may have left a new credential with which no account was seen to
     /// run. The old one beside it goes only after that.
     async fn keep_what_is_unproven(&mut self) {
         let mut accounts = Vec::new();
@@ -358,7 +358,7 @@ impl<'a, T: Execute> ApplyRun<'a, T> {
 enum Reload {
     /// The account runs, or its state says nothing about the credential.
     Runs,
-    /// It cannot be told yet whether the account runs: the old credential stays.
+    /// It is not known yet whether the account runs: the old credential stays.
     Stays(String),
     /// The account ran before and does not run with it.
     Fell(String),

@@ -4,16 +4,16 @@ use crate::codes::OutcomeCode;
 use crate::model::FlowStep;
 use crate::plan::StepId;
 
-/// What one step came to.
+/// The result of one step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StepOutcome {
     /// The step.
     pub step: StepId,
-    /// What it came to.
+    /// Its result.
     pub outcome: Outcome,
 }
 
-/// What a step came to.
+/// The result of a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// All of it was done.
@@ -45,7 +45,7 @@ impl Outcome {
         *self == Self::Done
     }
 
-    /// Whether nothing went wrong: what is not done waits for somebody's consent.
+    /// Whether nothing failed: what is not done waits for a consent.
     pub fn is_well(&self) -> bool {
         match self {
             Self::Done => true,

@@ -19,7 +19,7 @@ use super::outcome::{Outcome, StepOutcome};
 /// Set-ups that go on side by side.
 const OPEN_SET_UPS: usize = 8;
 
-/// Carries out the steps of a plan that concern set-ups, and adds what each came to.
+/// Carries out the steps of a plan that concern set-ups, and adds the result of each.
 ///
 /// Flows that are left over are ended first. A set-up goes on until a person is needed, which is no
 /// failure; it is not begun where the step that it builds on was not done.
@@ -177,7 +177,7 @@ impl SetUpRun<'_> {
     }
 }
 
-/// What a person must know where HA offers no way to ask for consent at once.
+/// What a person is shown where HA cannot ask for consent at once.
 pub const LATER: &str = "Home Assistant asks for consent again once the account's token is out of date, and not before: run `appcred authorize` then";
 
 /// What a set-up is about; none where the action is another one, or the secret is not known.

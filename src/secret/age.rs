@@ -13,7 +13,7 @@ use super::locked::with_passphrase;
 use super::{Identities, Unreadable};
 
 /// How many recipients an age file may have: each is tried with each identity.
-pub(super) const MOST_RECIPIENTS: usize = 500;
+pub(super) const MAX_RECIPIENTS: usize = 500;
 /// How age files begin.
 const ARMORED: &[u8] = b"-----BEGIN AGE ENCRYPTED FILE-----";
 const BINARY: &[u8] = b"age-encryption.org/";
@@ -23,13 +23,13 @@ pub(super) fn is_file(bytes: &[u8]) -> bool {
     bytes.starts_with(BINARY) || bytes.trim_ascii_start().starts_with(ARMORED)
 }
 
-/// What is wrong with an armored age file, as far as that can be told without a key.
+/// What is wrong with an armored age file, as far as can be seen without a key.
 pub fn age_damage(armored: &str) -> Option<Unreadable> {
     let mut armor = ArmoredReader::new(armored.trim().as_bytes());
     let opened = files::read_bytes(&mut armor, 0, armored.len() as u64)
         .map_err(DecryptError::Io)
         .and_then(|binary| Decryptor::new_buffered(binary.as_slice()).map(drop));
-    opened.err().map(|error| told(&error, &Identities::default()))
+    opened.err().map(|error| unreadable(&error, &Identities::default()))
 }
 
 /// Decrypts an age file.
@@ -42,14 +42,15 @@ pub(super) fn decrypt(
     }
     // White space around an armored file is none of it.
     let bytes = if bytes.starts_with(BINARY) { bytes } else { bytes.trim_ascii() };
-    let told = |error: &DecryptError| told(error, identities);
-    let file = Decryptor::new_buffered(ArmoredReader::new(bytes)).map_err(|error| told(&error))?;
+    let unreadable = |error: &DecryptError| unreadable(error, identities);
+    let file =
+        Decryptor::new_buffered(ArmoredReader::new(bytes)).map_err(|error| unreadable(&error))?;
     let mut plain = if file.is_scrypt() {
         let passphrase = identities.passphrase().ok_or(Unreadable::Passphrase)?;
         let key = with_passphrase(passphrase);
         file.decrypt([&key as &dyn Identity].into_iter()).map_err(|error| match error {
             DecryptError::DecryptionFailed => Unreadable::WrongPassphrase,
-            error => told(&error),
+            error => unreadable(&error),
         })?
     } else {
         let counter = StanzaCounter::default();
@@ -58,8 +59,8 @@ pub(super) fn decrypt(
         match file.decrypt(tried.chain([&counter as &dyn Identity])) {
             Ok(plain) => plain,
             Err(_) if limit.is_exceeded() => return Err(Unreadable::TooManyRecipients),
-            Err(DecryptError::NoMatchingKeys) => return Err(nobody(&counter, identities)),
-            Err(error) => return Err(told(&error)),
+            Err(DecryptError::NoMatchingKeys) => return Err(no_match(&counter, identities)),
+            Err(error) => return Err(unreadable(&error)),
         }
     };
     let most = bytes.len() as u64;
@@ -67,7 +68,7 @@ pub(super) fn decrypt(
         .map_err(|_| Unreadable::Damaged("its content fails its integrity check"))
 }
 
-fn nobody(counter: &StanzaCounter, identities: &Identities) -> Unreadable {
+fn no_match(counter: &StanzaCounter, identities: &Identities) -> Unreadable {
     let recipients = counter.0.load(Ordering::Relaxed);
     if identities.is_empty() {
         Unreadable::NoIdentity { recipients }
@@ -76,7 +77,7 @@ fn nobody(counter: &StanzaCounter, identities: &Identities) -> Unreadable {
     }
 }
 
-fn told(error: &DecryptError, identities: &Identities) -> Unreadable {
+fn unreadable(error: &DecryptError, identities: &Identities) -> Unreadable {
     Unreadable::Damaged(match error {
         DecryptError::InvalidHeader => "its header is incomplete",
         DecryptError::InvalidMac => "its header was changed after it was made",
@@ -112,7 +113,7 @@ impl Identity for StanzaLimit {
     }
 
     fn unwrap_stanzas(&self, stanzas: &[Stanza]) -> Option<Result<FileKey, DecryptError>> {
-        if stanzas.len() <= MOST_RECIPIENTS {
+        if stanzas.len() <= MAX_RECIPIENTS {
             return None;
         }
         self.0.store(true, Ordering::Relaxed);

@@ -9,7 +9,7 @@ use secrecy::SecretString;
 /// A person who can be asked; every answer may be missing, where there is no terminal.
 pub trait Ask: Send + Sync + 'static {
     /// Tells something, as "touch your key".
-    fn tell(&self, message: &str);
+    fn show_message(&self, message: &str);
     /// Lets the person choose between two answers; `true` is the first.
     fn choose(&self, question: &str, first: &str, second: &str) -> Option<bool>;
     /// Asks for a line.
@@ -22,7 +22,7 @@ pub trait Ask: Send + Sync + 'static {
 pub struct Nobody;
 
 impl Ask for Nobody {
-    fn tell(&self, _: &str) {}
+    fn show_message(&self, _: &str) {}
 
     fn choose(&self, _: &str, _: &str, _: &str) -> Option<bool> {
         None
@@ -70,7 +70,7 @@ impl Person {
 
 impl Callbacks for Person {
     fn display_message(&self, message: &str) {
-        self.0.person.tell(message);
+        self.0.person.show_message(message);
     }
 
     fn confirm(&self, message: &str, yes: &str, no: Option<&str>) -> Option<bool> {

@@ -16,7 +16,7 @@ pub(super) const SOURCE: SecretSource =
 pub const SECRET_VARIABLES: [&str; 3] =
     ["APPCRED_AGE_IDENTITY", "SOPS_AGE_KEY", "SOPS_AGE_KEY_CMD"];
 
-/// The variable that a secret stands in, if it stands in one.
+/// The variable that a secret is in, if it is in one.
 pub fn variable_of(reference: &Reference) -> Option<&str> {
     match reference {
         Reference::Tagged { tag, argument, .. } if tag == "env_var" => {

@@ -24,36 +24,36 @@ pub(super) const SOURCE: SecretSource = SecretSource {
 const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 
 /// Reads `!file PATH`, where `base` is the file that says so.
-fn read(argument: &str, base: &Path, vault: &SecretResolver) -> Result<Secret, Unreadable> {
-    let path = real(&named(argument, base, vault)?, vault)?;
-    vault.note(&path);
-    vault.singles.with(&path, || single(&path, vault), Clone::clone)
+fn read(argument: &str, base: &Path, resolver: &SecretResolver) -> Result<Secret, Unreadable> {
+    let path = real(&named(argument, base, resolver)?, resolver)?;
+    resolver.note(&path);
+    resolver.singles.with(&path, || single(&path, resolver), Clone::clone)
 }
 
 /// The one secret that a file holds.
-fn single(path: &Path, vault: &SecretResolver) -> Result<Secret, Unreadable> {
-    let within = |why| Unreadable::within(vault.shown(path), why);
-    let bytes = content(path, vault).map_err(within)?;
+fn single(path: &Path, resolver: &SecretResolver) -> Result<Secret, Unreadable> {
+    let within = |why| Unreadable::within(resolver.shown(path), why);
+    let bytes = content(path, resolver).map_err(within)?;
     let text = std::str::from_utf8(&bytes).map_err(|_| within(Unreadable::NotText))?;
     // Windows' editors put a byte order mark at the beginning.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if let Some(parts) = sops::in_text(text) {
-        return sops::only_value(text, parts, vault).map_err(within);
+        return sops::only_value(text, parts, resolver).map_err(within);
     }
     one_value::checked(Secret::new(text)).map_err(within)
 }
 
-/// The file that `!file PATH` names, if it lies in the project.
-fn inside(argument: &str, base: &Path, vault: &SecretResolver) -> Option<PathBuf> {
-    let path = real(&named(argument, base, vault).ok()?, vault).ok()?;
-    path.starts_with(&vault.grounds.project).then_some(path)
+/// The file that `!file PATH` names, if it is in the project.
+fn inside(argument: &str, base: &Path, resolver: &SecretResolver) -> Option<PathBuf> {
+    let path = real(&named(argument, base, resolver).ok()?, resolver).ok()?;
+    path.starts_with(&resolver.grounds.project).then_some(path)
 }
 
-fn named(argument: &str, base: &Path, vault: &SecretResolver) -> Result<PathBuf, Unreadable> {
+fn named(argument: &str, base: &Path, resolver: &SecretResolver) -> Result<PathBuf, Unreadable> {
     let Some(rest) = argument.strip_prefix(&format!("${{{CREDENTIALS}}}")) else {
         return Ok(folder(base.parent().unwrap_or(Path::new(""))).join(argument));
     };
-    let folder = vault.grounds.credentials.as_ref();
+    let folder = resolver.grounds.credentials.as_ref();
     let folder = folder.ok_or_else(|| Unreadable::NotSet(CREDENTIALS.to_owned()))?;
     Ok(folder.join(rest.trim_start_matches('/')))
 }
@@ -64,9 +64,9 @@ pub(super) fn folder(path: &Path) -> &Path {
 }
 
 /// Where a path really leads, if that may be read.
-pub(super) fn real(path: &Path, vault: &SecretResolver) -> Result<PathBuf, Unreadable> {
-    let real = path.canonicalize().map_err(|error| cannot_read(path, &error, vault))?;
-    let grounds = &vault.grounds;
+pub(super) fn real(path: &Path, resolver: &SecretResolver) -> Result<PathBuf, Unreadable> {
+    let real = path.canonicalize().map_err(|error| cannot_read(path, &error, resolver))?;
+    let grounds = &resolver.grounds;
     let inside = grounds.allow_outside
         || real.starts_with(&grounds.project)
         || grounds.credentials.as_ref().is_some_and(|folder| real.starts_with(folder));
@@ -76,12 +76,13 @@ pub(super) fn real(path: &Path, vault: &SecretResolver) -> Result<PathBuf, Unrea
 /// What a file holds, decrypted where it is an age file.
 pub(super) fn content(
     path: &Path,
-    vault: &SecretResolver,
+    resolver: &SecretResolver,
 ) -> Result<Zeroizing<Vec<u8>>, Unreadable> {
-    let bytes = files::read(path, TEXT_LIMIT).map_err(|error| cannot_read(path, &error, vault))?;
+    let bytes =
+        files::read(path, TEXT_LIMIT).map_err(|error| cannot_read(path, &error, resolver))?;
     let named_age = path.extension().is_some_and(|extension| extension == "age");
     if named_age || age::is_file(&bytes) {
-        return age::decrypt(&bytes, &vault.identities);
+        return age::decrypt(&bytes, &resolver.identities);
     }
     Ok(bytes)
 }
@@ -94,6 +95,6 @@ fn is_plain(path: &Path) -> bool {
     !bytes.is_empty() && !age::is_file(&bytes) && !is_sops()
 }
 
-fn cannot_read(path: &Path, error: &io::Error, vault: &SecretResolver) -> Unreadable {
-    Unreadable::File { file: vault.shown(path), why: files::reason(path, error) }
+fn cannot_read(path: &Path, error: &io::Error, resolver: &SecretResolver) -> Unreadable {
+    Unreadable::File { file: resolver.shown(path), why: files::reason(path, error) }
 }

@@ -87,11 +87,11 @@ pub enum IdentityProblem {
 
 /// The identities that may decrypt, and the person who may be asked for a passphrase.
 pub struct Identities {
-    /// Those that need nobody, each with the recipient that it opens for.
+    /// Those that need no input, each with the recipient that it opens for.
     free: Vec<(Box<dyn Identity + Send + Sync>, Option<String>)>,
     /// Those that may ask, tried last.
     asking: Vec<Box<dyn Identity + Send + Sync>>,
-    /// To whom is encrypted what those open that need nobody.
+    /// To whom is encrypted what those open that need no input.
     recipients: Vec<String>,
     /// The same for SSH keys under a passphrase.
     asking_recipients: Vec<String>,
@@ -177,7 +177,7 @@ impl Identities {
         free.chain(&self.asking).map(|identity| identity.as_ref() as &dyn Identity)
     }
 
-    /// For whom a part of an age file is, if it is for one that needs nobody.
+    /// For whom a part of an age file is, if it is for one that needs no input.
     pub(super) fn recipient_of(&self, stanza: &Stanza) -> Option<String> {
         let opens = |(identity, _): &&(Box<dyn Identity + Send + Sync>, Option<String>)| {
             matches!(identity.unwrap_stanza(stanza), Some(Ok(_)))
@@ -196,7 +196,7 @@ impl Identities {
         self.passphrase.get_or_init(ask).clone()
     }
 
-    /// Whether somebody had to be asked and did not answer.
+    /// Whether input was needed and none was given.
     pub(super) fn went_unanswered(&self) -> bool {
         self.person.was_silent()
     }
@@ -291,7 +291,7 @@ fn recipient_of(identity: &ssh::Identity) -> Option<String> {
     ssh::Recipient::try_from(identity.clone()).ok().map(|recipient| recipient.to_string())
 }
 
-/// A file as messages name it, which is not repeated where somebody wrote an identity in its place.
+/// A file as messages name it, which is not repeated where an identity was written in its place.
 fn name_of(file: &Path) -> String {
     let name = file.display().to_string();
     if holds_identity(&name) { "an identity that is no path".to_owned() } else { name }

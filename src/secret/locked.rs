@@ -15,7 +15,7 @@ use super::ask::Person;
 use super::recipients::ssh_mark;
 
 /// The most work that a passphrase may cost: a gibibyte of memory, and seconds.
-const MOST_WORK: u8 = 20;
+const MAX_WORK: u8 = 20;
 
 type DecryptedIdentities = Result<Vec<Box<dyn Identity + Send + Sync>>, DecryptError>;
 
@@ -30,7 +30,7 @@ pub(super) struct LockedSsh {
 }
 
 impl LockedSsh {
-    /// `None` where its public half cannot be told.
+    /// `None` where its public half cannot be determined.
     pub(super) fn new(key: ssh::EncryptedKey, name: &str, person: &Person) -> Option<Self> {
         let public = ssh::Recipient::try_from(ssh::Identity::Encrypted(key.clone())).ok()?;
         let mark = ssh_mark(&public.to_string())?;
@@ -116,7 +116,7 @@ fn try_each(
 
 /// One line of an identity file.
 pub(super) enum IdentityLine {
-    /// Needs nobody.
+    /// Needs no input.
     Free {
         /// The identity.
         key: Box<dyn Identity + Send + Sync>,
@@ -168,7 +168,7 @@ impl Identity for Plugin {
 /// What opens files under this passphrase, but none that would take ages.
 pub(super) fn with_passphrase(passphrase: secrecy::SecretString) -> scrypt::Identity {
     let mut key = scrypt::Identity::new(passphrase);
-    key.set_max_work_factor(MOST_WORK);
+    key.set_max_work_factor(MAX_WORK);
     key
 }
 

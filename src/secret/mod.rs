@@ -43,10 +43,10 @@ pub use ask::{Ask, Nobody};
 pub use broken_file::BrokenFile;
 pub use env::holds_identity;
 pub use identities::{Identities, IdentityProblem};
-pub use recipient_mismatch::{RecipientMismatch, file_misfit, sops_misfit};
+pub use recipient_mismatch::{RecipientMismatch, file_mismatch, sops_mismatch};
 pub use recipients::RecipientComparison;
 pub use resolver::{AllowedPaths, SecretResolver};
-pub use sops::{SopsDocument, SopsProblem, Unwritten};
+pub use sops::{SopsDocument, SopsProblem, SopsWriteError};
 pub use source::tags;
 
 /// Why a secret could not be read. None of it repeats the secret or its ciphertext.
@@ -79,7 +79,7 @@ pub enum Unreadable {
     #[error("the work factor of its passphrase is too high")]
     TooMuchWork,
     /// An age file with so many recipients that it would take long to try them.
-    #[error("it is encrypted to more than {} recipients", age::MOST_RECIPIENTS)]
+    #[error("it is encrypted to more than {} recipients", age::MAX_RECIPIENTS)]
     TooManyRecipients,
     /// What a plugin of age says.
     #[error("{0}")]
@@ -226,14 +226,14 @@ fn no_secret(name: &str, looked: &[String], misnamed: &[String]) -> String {
 ///
 /// # Errors
 /// Where the secret cannot be read, or is more than one value.
-pub fn read(reference: &Reference, vault: &SecretResolver) -> Result<Secret, Unreadable> {
+pub fn read(reference: &Reference, resolver: &SecretResolver) -> Result<Secret, Unreadable> {
     let secret = match reference {
         Reference::Plain(secret) => secret.clone(),
-        Reference::Age(armored) => decrypt(armored, &vault.identities)?,
-        Reference::Sops { document, at } => vault.value(document, *at)?,
+        Reference::Age(armored) => decrypt(armored, &resolver.identities)?,
+        Reference::Sops { document, at } => resolver.value(document, *at)?,
         Reference::Tagged { tag, argument, base } => {
             let source = source::source(tag).ok_or_else(|| Unreadable::UnknownTag(tag.clone()))?;
-            (source.read)(argument, base, vault)?
+            (source.read)(argument, base, resolver)?
         }
     };
     one_value::checked(secret)
@@ -250,19 +250,19 @@ pub fn is_sops_document(text: &str) -> bool {
 }
 
 /// The files inside the project that a reference may be read from.
-pub fn files_of(reference: &Reference, vault: &SecretResolver) -> Vec<PathBuf> {
+pub fn files_of(reference: &Reference, resolver: &SecretResolver) -> Vec<PathBuf> {
     match reference {
         Reference::Tagged { tag, argument, base } => source::source(tag)
-            .map(|source| (source.files)(argument, base, vault))
+            .map(|source| (source.files)(argument, base, resolver))
             .unwrap_or_default(),
         Reference::Plain(_) | Reference::Age(_) | Reference::Sops { .. } => Vec::new(),
     }
 }
 
 /// The file inside the project that holds the secret of a reference in plain text.
-pub fn plain_file(reference: &Reference, vault: &SecretResolver) -> Option<PathBuf> {
+pub fn plain_file(reference: &Reference, resolver: &SecretResolver) -> Option<PathBuf> {
     let Reference::Tagged { tag, argument, base } = reference else { return None };
-    (source::source(tag)?.plain_file)(argument, base, vault)
+    (source::source(tag)?.plain_file)(argument, base, resolver)
 }
 
 fn decrypt(armored: &str, identities: &Identities) -> Result<Secret, Unreadable> {
@@ -270,7 +270,7 @@ fn decrypt(armored: &str, identities: &Identities) -> Result<Secret, Unreadable>
     std::str::from_utf8(&bytes).map(Secret::new).map_err(|_| Unreadable::NotText)
 }
 
-/// What stands for a reference where nobody decrypts: a digest of its ciphertext, if that itself is
+/// What replaces a reference where nothing is decrypted: a digest of its ciphertext, if that itself is
 /// in the file. What is in clear, or kept elsewhere, has none.
 pub fn seal(reference: &Reference) -> Option<Seal> {
     match reference {
@@ -292,7 +292,7 @@ pub fn seal_all(references: &[&Reference]) -> Vec<Option<Seal>> {
 /// their order.
 pub fn read_all(
     references: &[&Reference],
-    vault: &SecretResolver,
+    resolver: &SecretResolver,
 ) -> Vec<Result<Secret, Unreadable>> {
     let mut first_of: HashMap<&str, usize> = HashMap::new();
     let mut source = Vec::with_capacity(references.len());
@@ -310,7 +310,7 @@ pub fn read_all(
     let answers: Vec<OnceLock<Result<Secret, Unreadable>>> =
         references.iter().map(|_| OnceLock::new()).collect();
     portions.all.par_iter().for_each(|portion| {
-        portion.read(references, vault, |at, answer| {
+        portion.read(references, resolver, |at, answer| {
             answers[at].get_or_init(|| answer);
         });
     });

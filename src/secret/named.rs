@@ -40,8 +40,8 @@ const MISNAMED: &[&str] = &[
 pub(super) type SecretsByName = BTreeMap<String, Result<Secret, Unreadable>>;
 
 /// Reads `!secret NAME`, where `base` is the file that says so.
-fn read(name: &str, base: &Path, vault: &SecretResolver) -> Result<Secret, Unreadable> {
-    let folder = file::real(file::folder(base.parent().unwrap_or(Path::new(""))), vault)?;
+fn read(name: &str, base: &Path, resolver: &SecretResolver) -> Result<Secret, Unreadable> {
+    let folder = file::real(file::folder(base.parent().unwrap_or(Path::new(""))), resolver)?;
     let (mut looked, mut misnamed) = (Vec::new(), Vec::new());
     for folder in folder.ancestors() {
         misnamed
@@ -51,47 +51,47 @@ fn read(name: &str, base: &Path, vault: &SecretResolver) -> Result<Secret, Unrea
             if path.symlink_metadata().is_err() {
                 continue;
             }
-            let path = file::real(&path, vault)?;
-            vault.note(&path);
-            let found = vault.stores.with(
+            let path = file::real(&path, resolver)?;
+            resolver.note(&path);
+            let found = resolver.stores.with(
                 &path,
-                || open(&path, vault),
+                || open(&path, resolver),
                 |names| match names {
                     Ok(names) => Ok(names.get(name).cloned()),
                     Err(why) => Err(why.clone()),
                 },
             );
-            let within = |why| Unreadable::within(vault.shown(&path), why);
+            let within = |why| Unreadable::within(resolver.shown(&path), why);
             match found.map_err(within)? {
                 Some(secret) => return secret.map_err(within),
-                None => looked.push(vault.shown(&path)),
+                None => looked.push(resolver.shown(&path)),
             }
         }
-        if folder == vault.grounds.project {
+        if folder == resolver.grounds.project {
             break;
         }
     }
-    let misnamed = misnamed.iter().map(|path| vault.shown(path)).collect();
+    let misnamed = misnamed.iter().map(|path| resolver.shown(path)).collect();
     Err(Unreadable::NoSecret { name: name.to_owned(), looked, misnamed })
 }
 
 /// The files of secrets inside the project that `!secret` in this file may look into.
-fn inside(base: &Path, vault: &SecretResolver) -> Vec<PathBuf> {
-    let folder = file::real(file::folder(base.parent().unwrap_or(Path::new(""))), vault);
+fn inside(base: &Path, resolver: &SecretResolver) -> Vec<PathBuf> {
+    let folder = file::real(file::folder(base.parent().unwrap_or(Path::new(""))), resolver);
     let Ok(folder) = folder else { return Vec::new() };
-    let project = &vault.grounds.project;
+    let project = &resolver.grounds.project;
     folder
         .ancestors()
         .take_while(|folder| folder.starts_with(project))
         .flat_map(|folder| NAMES.iter().map(|name| folder.join(name)))
-        .filter_map(|path| file::real(&path, vault).ok())
+        .filter_map(|path| file::real(&path, resolver).ok())
         .filter(|path| path.starts_with(project))
         .collect()
 }
 
 /// The nearest file of secrets inside the project that has the name with a value in plain text.
-fn plain_file(name: &str, base: &Path, vault: &SecretResolver) -> Option<PathBuf> {
-    inside(base, vault).into_iter().find(|path| {
+fn plain_file(name: &str, base: &Path, resolver: &SecretResolver) -> Option<PathBuf> {
+    inside(base, resolver).into_iter().find(|path| {
         // What cannot be read is reported by whoever reads it.
         let Ok(bytes) = files::read(path, TEXT_LIMIT) else { return false };
         let Ok(text) = std::str::from_utf8(&bytes) else { return false };
@@ -118,17 +118,17 @@ fn has_plain(node: &Node<'_>, name: &str) -> bool {
     })
 }
 
-fn open(path: &Path, vault: &SecretResolver) -> Result<SecretsByName, Unreadable> {
-    let bytes = file::content(path, vault)?;
+fn open(path: &Path, resolver: &SecretResolver) -> Result<SecretsByName, Unreadable> {
+    let bytes = file::content(path, resolver)?;
     let text = std::str::from_utf8(&bytes).map_err(|_| Unreadable::NotText)?;
     if let Some(parts) = sops::in_json(text) {
-        return sops::by_name(text, parts, vault);
+        return sops::by_name(text, parts, resolver);
     }
     let mut parsed = yaml::parse(text);
     if let Some(parts) = sops::in_yaml(text, &parsed) {
-        return sops::by_name(text, parts, vault);
+        return sops::by_name(text, parts, resolver);
     }
-    check(path, text, &mut parsed, vault)?;
+    check(path, text, &mut parsed, resolver)?;
     if parsed.documents.len() > 1 {
         return Err(Unreadable::NotNames);
     }
@@ -138,7 +138,7 @@ fn open(path: &Path, vault: &SecretResolver) -> Result<SecretsByName, Unreadable
         Some(_) => return Err(Unreadable::NotNames),
     };
     let mut names = SecretsByName::new();
-    add(&pairs, "", vault, &mut names);
+    add(&pairs, "", resolver, &mut names);
     Ok(names)
 }
 
@@ -148,13 +148,13 @@ fn check(
     path: &Path,
     text: &str,
     parsed: &mut Parsed<'_>,
-    vault: &SecretResolver,
+    resolver: &SecretResolver,
 ) -> Result<(), Unreadable> {
     let faults = std::mem::take(&mut parsed.faults);
     if faults.is_empty() {
         return Ok(());
     }
-    let source = broken_file::source(Path::new(&vault.shown(path)), text);
+    let source = broken_file::source(Path::new(&resolver.shown(path)), text);
     let is_readable = parsed.whole && faults.iter().all(yaml::YamlFault::is_duplicate_key);
     let mut problems = Diagnostics::default();
     for fault in faults {
@@ -166,27 +166,32 @@ fn check(
         problems.push(problem);
     }
     if is_readable {
-        vault.warn(problems);
+        resolver.warn(problems);
         return Ok(());
     }
     Err(BrokenFile(Arc::new(problems)).into())
 }
 
 /// Adds all values, those of inner mappings under the names that lead there, as in `home/spotify`.
-fn add(pairs: &[yaml::Pair<'_>], above: &str, vault: &SecretResolver, names: &mut SecretsByName) {
+fn add(
+    pairs: &[yaml::Pair<'_>],
+    above: &str,
+    resolver: &SecretResolver,
+    names: &mut SecretsByName,
+) {
     for pair in pairs {
         let name = format!("{above}{}", pair.key.text);
         if let (yaml::Value::Mapping(inner), None) = (&pair.value.value, &pair.value.tag) {
-            add(inner, &format!("{name}/"), vault, names);
+            add(inner, &format!("{name}/"), resolver, names);
         }
         // A name that has a slash itself comes first.
         if above.is_empty() || !names.contains_key(&name) {
-            names.insert(name, value(&pair.value, vault));
+            names.insert(name, value(&pair.value, resolver));
         }
     }
 }
 
-fn value(node: &Node<'_>, vault: &SecretResolver) -> Result<Secret, Unreadable> {
+fn value(node: &Node<'_>, resolver: &SecretResolver) -> Result<Secret, Unreadable> {
     let yaml::Value::Scalar(scalar) = &node.value else { return Err(Unreadable::NotAText) };
     if node.tag.is_some() || scalar.kind() != Kind::Text {
         return Err(Unreadable::NotAText);
@@ -195,7 +200,7 @@ fn value(node: &Node<'_>, vault: &SecretResolver) -> Result<Secret, Unreadable> 
         return Err(sops::SopsProblem::Metadata("is missing").into());
     }
     if age::is_file(scalar.text.as_bytes()) {
-        return super::decrypt(&scalar.text, &vault.identities);
+        return super::decrypt(&scalar.text, &resolver.identities);
     }
     Ok(Secret::new(&scalar.text))
 }

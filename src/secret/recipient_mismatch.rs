@@ -1,4 +1,4 @@
-//! Whether what is encrypted fits those who are to read it, as far as that can be told for certain.
+//! Whether what is encrypted fits those who should read it, as far as that is certain.
 //!
 //! What appcred encrypts is marked (see `recipients.rs`). Any other age file does not name those that it
 //! is encrypted to by age's own recipients: it only has one stanza for each. SSH keys leave a mark of four
@@ -18,11 +18,11 @@ use super::{Identities, SecretResolver, is_age_file, sops};
 use crate::model::sops::ParsedSops;
 use crate::yaml;
 
-/// How what is there does not fit those who are to read it. All of it is certain.
+/// How what is there does not fit those who should read it. All of it is certain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RecipientMismatch {
     /// None of them can open it.
-    Nobody,
+    NoRecipient,
     /// These cannot.
     Missing(Vec<String>),
     /// Some of them cannot: there are fewer stanzas than recipients of age's own kind.
@@ -70,25 +70,25 @@ impl Stanzas {
 
 /// Compares a file with the recipients that it should have: an age file, or a document of SOPS.
 ///
-/// `None` where it fits, where that cannot be told, and where it is neither of these.
-pub fn file_misfit(
+/// `None` where it fits, where that cannot be determined, and where it is neither of these.
+pub fn file_mismatch(
     file: &[u8],
     recipients: &[String],
-    vault: &SecretResolver,
+    resolver: &SecretResolver,
 ) -> Option<RecipientMismatch> {
     if is_age_file(file) {
         // White space around an armored file is none of it.
-        return age_misfit(file.trim_ascii_start(), recipients, &vault.identities);
+        return age_misfit(file.trim_ascii_start(), recipients, &resolver.identities);
     }
     let text = std::str::from_utf8(file).ok()?;
     let parts = sops::in_json(text).or_else(|| sops::in_yaml(text, &yaml::parse(text)))?;
-    sops_misfit(&ParsedSops::new(text.into(), parts), recipients)
+    sops_mismatch(&ParsedSops::new(text.into(), parts), recipients)
 }
 
-/// Compares an age file with the recipients that it should have. Identities that need nobody
+/// Compares an age file with the recipients that it should have. Identities that need no input
 /// are tried; what they open is not answered, only that they open it.
 ///
-/// `None` where it fits, where that cannot be told, and where the file is damaged.
+/// `None` where it fits, where that cannot be determined, and where the file is damaged.
 fn age_misfit(
     file: impl AsRef<[u8]>,
     recipients: &[String],
@@ -100,7 +100,7 @@ fn age_misfit(
     let open = || Decryptor::new_buffered(ArmoredReader::new(file.as_ref())).ok();
     let sealed = open()?;
     if sealed.is_scrypt() {
-        return Some(RecipientMismatch::Nobody);
+        return Some(RecipientMismatch::NoRecipient);
     }
     let witness = StanzaRecorder::default();
     // It opens nothing, and sees everything.
@@ -133,7 +133,7 @@ fn age_misfit(
     // A plugin writes stanzas of whatever kind it likes.
     let is_certain = !has_plugins || stanzas.others + stanzas.own == 0;
     if is_certain && missing.len() == ssh.len() + own.len() {
-        return Some(RecipientMismatch::Nobody);
+        return Some(RecipientMismatch::NoRecipient);
     }
     if !missing.is_empty() {
         return Some(RecipientMismatch::Missing(missing.into_iter().cloned().collect()));
@@ -149,7 +149,7 @@ fn age_misfit(
 }
 
 /// The same for a SOPS document, which names its recipients.
-pub fn sops_misfit(document: &ParsedSops, recipients: &[String]) -> Option<RecipientMismatch> {
+pub fn sops_mismatch(document: &ParsedSops, recipients: &[String]) -> Option<RecipientMismatch> {
     let tree = document.tree().ok()?;
     let metadata = tree.parts.metadata.as_ref()?;
     let named: BTreeSet<_> = std::iter::once(&metadata.recipients)
@@ -164,7 +164,7 @@ pub fn sops_misfit(document: &ParsedSops, recipients: &[String]) -> Option<Recip
         recipients.iter().filter(|recipient| !named.contains(&bare(recipient))).collect();
     match missing.len() {
         0 => None,
-        all if all == recipients.len() => Some(RecipientMismatch::Nobody),
+        all if all == recipients.len() => Some(RecipientMismatch::NoRecipient),
         _ => Some(RecipientMismatch::Missing(missing.into_iter().cloned().collect())),
     }
 }
@@ -179,7 +179,7 @@ mod tests {
     use age::{Encryptor, x25519};
     use secrecy::ExposeSecret;
 
-    use super::{RecipientMismatch, age_misfit, sops_misfit};
+    use super::{RecipientMismatch, age_misfit, sops_mismatch};
     use crate::model::Secret;
     use crate::secret::env::IdentitySources;
     use crate::secret::seal::{parse_all, seal};
@@ -192,7 +192,7 @@ mod tests {
         std::fs::read_to_string(file).unwrap().trim().to_owned()
     }
 
-    fn misfit(
+    fn mismatch(
         of: &[&str],
         wanted: &[&str],
         at_hand: &[&x25519::Identity],
@@ -240,22 +240,22 @@ mod tests {
             Some(RecipientMismatch::Missing(all.iter().map(|one| (*one).to_owned()).collect()))
         };
 
-        assert_eq!(misfit(&[one], &[one], &[]), None);
-        assert_eq!(misfit(&[one], &[two], &[]), None, "nobody can tell");
-        assert_eq!(misfit(&[one], &[two], &[&keys[1]]), Some(RecipientMismatch::Nobody));
-        assert_eq!(misfit(&[one], &[two, three], &[&keys[1]]), missing(&[two]));
-        assert_eq!(misfit(&[one], &[one, ssh], &[]), missing(&[ssh]));
-        assert_eq!(misfit(&[ssh], &[rsa], &[]), Some(RecipientMismatch::Nobody));
-        assert_eq!(misfit(&[ssh], &[one], &[]), Some(RecipientMismatch::Nobody));
-        assert_eq!(misfit(&[ssh, rsa, one], &[one, rsa, ssh], &[]), None);
+        assert_eq!(mismatch(&[one], &[one], &[]), None);
+        assert_eq!(mismatch(&[one], &[two], &[]), None, "nobody can tell");
+        assert_eq!(mismatch(&[one], &[two], &[&keys[1]]), Some(RecipientMismatch::NoRecipient));
+        assert_eq!(mismatch(&[one], &[two, three], &[&keys[1]]), missing(&[two]));
+        assert_eq!(mismatch(&[one], &[one, ssh], &[]), missing(&[ssh]));
+        assert_eq!(mismatch(&[ssh], &[rsa], &[]), Some(RecipientMismatch::NoRecipient));
+        assert_eq!(mismatch(&[ssh], &[one], &[]), Some(RecipientMismatch::NoRecipient));
+        assert_eq!(mismatch(&[ssh, rsa, one], &[one, rsa, ssh], &[]), None);
         let few = RecipientMismatch::TooFew { stanzas: 1, recipients: 2 };
-        assert_eq!(misfit(&[one], &[one, two], &[&keys[0]]), Some(few));
+        assert_eq!(mismatch(&[one], &[one, two], &[&keys[0]]), Some(few));
         let many = RecipientMismatch::TooMany { stanzas: 2, recipients: 1 };
-        assert_eq!(misfit(&[one, two], &[one], &[&keys[2]]), Some(many));
+        assert_eq!(mismatch(&[one, two], &[one], &[&keys[2]]), Some(many));
         let plugin = "age1open1w3jhxaqgeyfpg";
-        assert_eq!(misfit(&[ssh], &[plugin], &[]), Some(RecipientMismatch::Nobody));
-        assert_eq!(misfit(&[one], &[plugin], &[]), None, "a plugin may write what it likes");
-        assert_eq!(misfit(&[one], &[one, plugin], &[]), None);
+        assert_eq!(mismatch(&[ssh], &[plugin], &[]), Some(RecipientMismatch::NoRecipient));
+        assert_eq!(mismatch(&[one], &[plugin], &[]), None, "a plugin may write what it likes");
+        assert_eq!(mismatch(&[one], &[one, plugin], &[]), None);
         assert_eq!(age_misfit("no age file", &[one.to_owned()], &Identities::default()), None);
     }
 
@@ -263,14 +263,14 @@ mod tests {
     fn a_sops_document_names_its_recipients() {
         let document = "a: ENC[x]\nsops:\n  age:\n    - {recipient: age1a, enc: x}\n  key_groups:\n    - age: [{recipient: ssh-rsa AAA me, enc: x}]\n";
         let all = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>();
-        let sops_misfit = |text: &str, recipients: &[String]| {
+        let sops_mismatch = |text: &str, recipients: &[String]| {
             let document = yaml::sops_document(&Arc::from(text), &yaml::parse(text)).unwrap();
-            sops_misfit(&document, recipients)
+            sops_mismatch(&document, recipients)
         };
-        assert_eq!(sops_misfit(document, &all(&["age1a", "ssh-rsa AAA"])), None);
-        assert_eq!(sops_misfit(document, &all(&["age1b"])), Some(RecipientMismatch::Nobody));
+        assert_eq!(sops_mismatch(document, &all(&["age1a", "ssh-rsa AAA"])), None);
+        assert_eq!(sops_mismatch(document, &all(&["age1b"])), Some(RecipientMismatch::NoRecipient));
         let missing = RecipientMismatch::Missing(all(&["age1b"]));
-        assert_eq!(sops_misfit(document, &all(&["age1a", "age1b"])), Some(missing));
-        assert_eq!(sops_misfit("a: b\nsops: {pgp: []}\n", &all(&["age1b"])), None);
+        assert_eq!(sops_mismatch(document, &all(&["age1a", "age1b"])), Some(missing));
+        assert_eq!(sops_mismatch("a: b\nsops: {pgp: []}\n", &all(&["age1b"])), None);
     }
 }

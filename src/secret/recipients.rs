@@ -1,4 +1,4 @@
-//! To whom an age file is encrypted, as far as that can be told.
+//! To whom an age file is encrypted, as far as that can be determined.
 //!
 //! age does not say: a recipient of its own kind leaves no trace, an SSH key a short one. So what is
 //! encrypted here carries a mark, a digest of all its recipients, in a place where every reader of
@@ -24,7 +24,7 @@ const MARK: &str = "appcred-recipients-grease";
 pub enum RecipientComparison {
     /// To just those.
     Same,
-    /// To others, or it cannot be told.
+    /// To others, or it cannot be determined.
     Other,
     /// To a passphrase.
     Passphrase,
@@ -34,8 +34,8 @@ pub enum RecipientComparison {
 pub(super) fn mark(recipients: &[String]) -> Stanza {
     let names = sorted(recipients);
     let digest = Sha256::digest(format!("appcred recipients\n{}\n", names.join("\n")));
-    let told = STANDARD_NO_PAD.encode(&digest[..16]);
-    Stanza { tag: MARK.to_owned(), args: vec![told], body: Vec::new() }
+    let digest_text = STANDARD_NO_PAD.encode(&digest[..16]);
+    Stanza { tag: MARK.to_owned(), args: vec![digest_text], body: Vec::new() }
 }
 
 /// How an age file names an SSH key among its recipients.
@@ -52,7 +52,7 @@ fn sorted(recipients: &[String]) -> Vec<String> {
 }
 
 /// Compares those whom an age file is encrypted to with those who are wanted: by the mark, and where
-/// there is none by whom of them each part is for, if the identities at hand tell.
+/// there is none by whom of them each part is for, if the identities found can show it.
 pub(super) fn compare(
     bytes: &[u8],
     wanted: &[String],
@@ -90,7 +90,7 @@ pub(super) fn is_marked_for(stanzas: &[Stanza], recipients: &[String]) -> Option
     Some(found.args == mark(recipients).args)
 }
 
-/// Whose part of a file this is; `None` where that cannot be told.
+/// Whose part of a file this is; `None` where that cannot be determined.
 fn recipient_of(stanza: &Stanza, wanted: &[String], identities: &Identities) -> Option<String> {
     if stanza.tag.starts_with("ssh-") {
         let is_its = |name: &&String| ssh_mark(name).as_ref() == stanza.args.first();

@@ -44,7 +44,7 @@ pub struct SecretResolver {
 }
 
 impl SecretResolver {
-    /// A vault of which nothing is opened yet.
+    /// A resolver of which nothing is opened yet.
     pub fn new(identities: Identities, grounds: AllowedPaths) -> Self {
         // Where the folder cannot be resolved, nothing in it can be read either.
         let project = super::file::folder(&grounds.project)
@@ -139,7 +139,7 @@ impl SecretResolver {
     }
 }
 
-/// A document, told from others by where it is in memory: a file is read into one place, and for each
+/// A document, distinguished from others by where it is in memory: a file is read into one place, and for each
 /// of its values its whole text would have to be compared with those of others.
 #[derive(Clone)]
 struct ByAddress(Arc<ParsedSops>);

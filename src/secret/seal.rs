@@ -17,7 +17,7 @@ use super::recipients::mark;
 /// Why nothing was encrypted.
 #[derive(Debug, Error)]
 pub enum AgeEncryptError {
-    /// There is nobody to encrypt to.
+    /// There is no recipient.
     #[error("there is not an age recipient to encrypt to")]
     NoRecipient,
     /// Not a recipient that appcred can encrypt to.
@@ -72,7 +72,7 @@ fn seal_as(text: &[u8], recipients: &[String], format: Format) -> Result<Vec<u8>
     sealed().map_err(|error| AgeEncryptError::Age(error.to_string()))
 }
 
-/// A recipient with whom goes the mark that tells to whom all the file is encrypted.
+/// A recipient, with the mark that says to whom the whole file is encrypted.
 struct Marked {
     recipient: Box<dyn Recipient>,
     all: Vec<String>,
@@ -110,7 +110,7 @@ pub(super) fn parse_all(recipients: &[String]) -> Result<Vec<Box<dyn Recipient>>
     }
     let names: BTreeSet<&str> = of_plugins.iter().map(plugin::Recipient::plugin).collect();
     for name in names {
-        // What is public can be encrypted to without anybody's word.
+        // What is public can be encrypted to without a passphrase.
         let started = RecipientPluginV1::new(name, &of_plugins, &[], Person::new(Nobody));
         parsed.push(Box::new(started.map_err(|_| no_plugin(name, &of_plugins))?));
     }
@@ -153,8 +153,8 @@ mod tests {
         let sealed = seal(b"the token", both.recipients()).unwrap();
 
         for identities in [ssh, both] {
-            let vault = SecretResolver::new(identities, AllowedPaths::default());
-            let read = read(&Reference::Age(sealed.clone()), &vault).unwrap();
+            let resolver = SecretResolver::new(identities, AllowedPaths::default());
+            let read = read(&Reference::Age(sealed.clone()), &resolver).unwrap();
             assert_eq!(read.expose(), "the token");
         }
     }

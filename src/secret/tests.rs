@@ -37,9 +37,9 @@ fn gather(
 }
 
 fn holding(texts: &[&str]) -> SecretResolver {
-    let (vault, problems) = gather(&[], texts, Nobody);
+    let (resolver, problems) = gather(&[], texts, Nobody);
     assert_eq!(problems, []);
-    vault
+    resolver
 }
 
 fn text_of(identity: &x25519::Identity) -> String {
@@ -109,7 +109,7 @@ fn damage_is_told_and_never_a_panic() {
     }
 }
 
-/// Somebody who knows one passphrase or none, and counts how often it is asked for.
+/// A person with one passphrase or none, and counts how often it is asked for.
 #[derive(Default)]
 pub(super) struct Knows {
     pub(super) passphrase: Option<String>,
@@ -127,7 +127,7 @@ impl Knows {
 }
 
 impl Ask for Knows {
-    fn tell(&self, _: &str) {}
+    fn show_message(&self, _: &str) {}
 
     fn choose(&self, _: &str, _: &str, _: &str) -> Option<bool> {
         None
@@ -153,12 +153,12 @@ fn under_passphrase(text: &[u8], passphrase: &str, work: u8) -> Reference {
 fn a_passphrase_is_asked_for_once() {
     let sealed = [b"one", b"two"].map(|text| under_passphrase(text, "p", 2));
     let asked = Arc::new(AtomicUsize::new(0));
-    let (vault, _) = gather(&[], &[], Knows::counted("p", &asked));
-    let answers = read_all(&sealed.iter().collect::<Vec<_>>(), &vault);
+    let (resolver, _) = gather(&[], &[], Knows::counted("p", &asked));
+    let answers = read_all(&sealed.iter().collect::<Vec<_>>(), &resolver);
     assert_eq!(answers, [Ok(Secret::new("one")), Ok(Secret::new("two"))]);
     assert_eq!(asked.load(Ordering::Relaxed), 1);
-    let (vault, _) = gather(&[], &[], Knows::one("q"));
-    assert_eq!(read(&sealed[0], &vault), Err(Unreadable::WrongPassphrase));
+    let (resolver, _) = gather(&[], &[], Knows::one("q"));
+    assert_eq!(read(&sealed[0], &resolver), Err(Unreadable::WrongPassphrase));
     assert_eq!(read(&sealed[0], &SecretResolver::default()), Err(Unreadable::Passphrase));
 }
 
@@ -173,8 +173,8 @@ fn a_passphrase_that_costs_too_much_is_refused() {
         "-----BEGIN AGE ENCRYPTED FILE-----\n{}\n-----END AGE ENCRYPTED FILE-----\n",
         wrapped(&STANDARD.encode(bytes))
     );
-    let (vault, _) = gather(&[], &[], Knows::one("p"));
-    assert_eq!(read(&Reference::Age(sealed), &vault), Err(Unreadable::TooMuchWork));
+    let (resolver, _) = gather(&[], &[], Knows::one("p"));
+    assert_eq!(read(&Reference::Age(sealed), &resolver), Err(Unreadable::TooMuchWork));
 }
 
 fn wrapped(text: &str) -> String {
@@ -189,20 +189,20 @@ fn an_ssh_key_under_a_passphrase_is_unlocked_once_and_only_for_its_own_files() {
     let sealed = [b"one", b"two"].map(|text| encrypt(text, &[&recipient]));
     let asked = Arc::new(AtomicUsize::new(0));
     let file = [key_file("ed25519-passphrase")];
-    let (vault, problems) = gather(&file, &[], Knows::counted("passphrase", &asked));
+    let (resolver, problems) = gather(&file, &[], Knows::counted("passphrase", &asked));
     assert_eq!(problems, []);
     let foreign = encrypt(b"x", &[&x25519::Identity::generate().to_public()]);
     let not_for_us = Err(Unreadable::NotForUs { recipients: 1, identities: 1 });
-    assert_eq!(read(&foreign, &vault), not_for_us);
+    assert_eq!(read(&foreign, &resolver), not_for_us);
     assert_eq!(asked.load(Ordering::Relaxed), 0);
     for (sealed, text) in sealed.iter().zip(["one", "two"]) {
-        assert_eq!(read(sealed, &vault), Ok(Secret::new(text)));
+        assert_eq!(read(sealed, &resolver), Ok(Secret::new(text)));
     }
     assert_eq!(asked.load(Ordering::Relaxed), 1);
-    let (vault, _) = gather(&file, &[], Knows::one("wrong"));
-    assert_eq!(read(&sealed[0], &vault), Err(Unreadable::WrongPassphrase));
-    let (vault, _) = gather(&file, &[], Nobody);
-    assert_eq!(read(&sealed[0], &vault), Err(Unreadable::Unanswered));
+    let (resolver, _) = gather(&file, &[], Knows::one("wrong"));
+    assert_eq!(read(&sealed[0], &resolver), Err(Unreadable::WrongPassphrase));
+    let (resolver, _) = gather(&file, &[], Nobody);
+    assert_eq!(read(&sealed[0], &resolver), Err(Unreadable::Unanswered));
 }
 
 #[test]
@@ -215,13 +215,14 @@ fn an_identity_file_under_a_passphrase_is_unlocked_once() {
     std::fs::write(&file, locked).unwrap();
     let sealed = [b"one", b"two"].map(|text| encrypt(text, &[&ours.to_public()]));
     let asked = Arc::new(AtomicUsize::new(0));
-    let (vault, problems) = gather(std::slice::from_ref(&file), &[], Knows::counted("p", &asked));
+    let (resolver, problems) =
+        gather(std::slice::from_ref(&file), &[], Knows::counted("p", &asked));
     assert_eq!(problems, []);
-    let answers = read_all(&sealed.iter().collect::<Vec<_>>(), &vault);
+    let answers = read_all(&sealed.iter().collect::<Vec<_>>(), &resolver);
     assert_eq!(answers, [Ok(Secret::new("one")), Ok(Secret::new("two"))]);
     assert_eq!(asked.load(Ordering::Relaxed), 1);
-    let (vault, _) = gather(&[file], &[], Knows::one("q"));
-    assert_eq!(read(&sealed[0], &vault), Err(Unreadable::WrongPassphrase));
+    let (resolver, _) = gather(&[file], &[], Knows::one("q"));
+    assert_eq!(read(&sealed[0], &resolver), Err(Unreadable::WrongPassphrase));
 }
 
 #[test]

@@ -18,7 +18,7 @@ use crate::model::Secret;
 /// wrote them, without the short line at their end. The header's MAC holds them together all the same.
 const LENIENT: &[&str] = &["stanza_missing_body", "stanza_missing_final_line"];
 
-/// One vector: what it tells of itself, and the age file.
+/// One vector: its header, and the age file.
 struct Vector {
     fields: Vec<(String, String)>,
     file: Vec<u8>,
@@ -51,7 +51,7 @@ impl Vector {
         self.all(name).next()
     }
 
-    /// What our reader says, in the vectors' words.
+    /// What our reader says, in the terms of the vectors.
     fn outcome(&self) -> String {
         let texts = self.all("identity").map(|text| ("X", Secret::new(text))).collect();
         let passphrase = self.field("passphrase").map(str::to_owned);

@@ -49,14 +49,14 @@ impl WorkBatch<'_> {
     pub(super) fn read(
         &self,
         references: &[&Reference],
-        vault: &SecretResolver,
+        resolver: &SecretResolver,
         mut answer: impl FnMut(usize, Result<Secret, Unreadable>),
     ) {
         let (document, among) = match self {
-            Self::Single(number) => return answer(*number, read(references[*number], vault)),
+            Self::Single(number) => return answer(*number, read(references[*number], resolver)),
             Self::Document(document, among) => (document, among),
         };
-        let opened = DecryptedDocument::of(document, vault);
+        let opened = DecryptedDocument::of(document, resolver);
         for number in among.clone() {
             let at = match references[number] {
                 Reference::Sops { document: other, at } if Arc::ptr_eq(other, document) => *at,

@@ -20,7 +20,7 @@ const LOCK_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// Why a session is not kept or not found.
 #[derive(Debug, Error)]
-pub enum StoreError {
+pub enum SessionError {
     /// The file cannot be read or written.
     #[error("cannot use {}: {why}", file.display())]
     File {
@@ -82,18 +82,18 @@ impl SessionStore {
     pub fn load(
         &self,
         url: &str,
-        vault: &SecretResolver,
-    ) -> Result<Option<LoginSession>, StoreError> {
+        resolver: &SecretResolver,
+    ) -> Result<Option<LoginSession>, SessionError> {
         let file = self.file(url);
         let sealed = match files::optional(files::read_text(&file, TEXT_LIMIT)) {
             Ok(Some(text)) => text,
             Ok(None) => return Ok(None),
-            Err(error) => return Err(StoreError::File { file, why: error.to_string() }),
+            Err(error) => return Err(SessionError::File { file, why: error.to_string() }),
         };
         // A session is a document of ours, and no value for Home Assistant.
-        let opened = match vault.open(sealed.as_bytes()) {
+        let opened = match resolver.open(sealed.as_bytes()) {
             Ok(opened) => opened,
-            Err(why) => return Err(StoreError::Sealed { file, why }),
+            Err(why) => return Err(SessionError::Sealed { file, why }),
         };
         match serde_json::from_slice::<SessionContent<'_>>(&opened) {
             Ok(kept) if kept.url == url => Ok(Some(LoginSession {
@@ -101,30 +101,30 @@ impl SessionStore {
                 client_id: kept.client_id.to_owned(),
                 refresh_token: Secret::new(kept.refresh_token),
             })),
-            _ => Err(StoreError::Foreign { file, url: url.to_owned() }),
+            _ => Err(SessionError::Foreign { file, url: url.to_owned() }),
         }
     }
 
     /// Keeps a session, in the place of one that was there, for those alone who hold an identity of
-    /// this vault.
+    /// this resolver.
     ///
     /// # Errors
     /// Where it cannot be encrypted or written.
     pub fn save(
         &self,
         session: &LoginSession,
-        vault: &SecretResolver,
-    ) -> Result<PathBuf, StoreError> {
+        resolver: &SecretResolver,
+    ) -> Result<PathBuf, SessionError> {
         let kept = SessionContent {
             url: &session.url,
             client_id: &session.client_id,
             refresh_token: session.refresh_token.expose(),
         };
         let file = self.file(&session.url);
-        let fault = |why: String| StoreError::File { file: file.clone(), why };
+        let fault = |why: String| SessionError::File { file: file.clone(), why };
         let text = serde_json::to_vec(&kept).map(Zeroizing::new);
         let text = text.map_err(|error| fault(error.to_string()))?;
-        let sealed = seal(&text, vault.recipients())?;
+        let sealed = seal(&text, resolver.recipients())?;
         files::make_private_folder(&self.folder).map_err(|error| fault(error.to_string()))?;
         files::write_private(&file, sealed.as_bytes()).map_err(|error| fault(error.to_string()))?;
         Ok(file)
@@ -134,8 +134,8 @@ impl SessionStore {
     ///
     /// # Errors
     /// Where another run does not end.
-    pub fn lock(&self) -> Result<Option<FileLock>, StoreError> {
-        let fault = |why: String| StoreError::File { file: self.folder.clone(), why };
+    pub fn lock(&self) -> Result<Option<FileLock>, SessionError> {
+        let fault = |why: String| SessionError::File { file: self.folder.clone(), why };
         files::make_private_folder(&self.folder).map_err(|error| fault(error.to_string()))?;
         let lock = wait_for(LOCK_TIMEOUT, || false, || FileLock::existing(&self.folder));
         lock.map_err(|refused| fault(refused.to_string()))
@@ -145,12 +145,12 @@ impl SessionStore {
     ///
     /// # Errors
     /// Where there is one that cannot be removed.
-    pub fn forget(&self, url: &str) -> Result<bool, StoreError> {
+    pub fn forget(&self, url: &str) -> Result<bool, SessionError> {
         let file = self.file(url);
         match fs::remove_file(&file) {
             Ok(()) => Ok(true),
             Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(StoreError::File { file, why: error.to_string() }),
+            Err(error) => Err(SessionError::File { file, why: error.to_string() }),
         }
     }
 }
@@ -182,7 +182,7 @@ mod tests {
 
     const URL: &str = "http://ha.example:8123";
 
-    fn vault(name: &str) -> SecretResolver {
+    fn resolver(name: &str) -> SecretResolver {
         let keys = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/cases/keys");
         let (identities, _) =
             Identities::gather(&[keys.join(name)], &IdentitySources::default(), Nobody);
@@ -201,7 +201,7 @@ mod tests {
     fn a_session_is_kept_for_its_owner_alone() {
         let folder = tempfile::tempdir().unwrap();
         let store = SessionStore::new(folder.path().join("state/sessions"));
-        let ours = vault("ed25519");
+        let ours = resolver("ed25519");
         assert!(store.load(URL, &ours).unwrap().is_none());
 
         let file = store.save(&session(), &ours).unwrap();
@@ -215,7 +215,7 @@ mod tests {
         assert!(!fs::read_to_string(&file).unwrap().contains("hush"));
         let said = store.load(URL, &SecretResolver::default()).unwrap_err().to_string();
         assert!(said.contains("no age identity was found"), "{said}");
-        assert!(store.load(URL, &vault("rsa")).is_err());
+        assert!(store.load(URL, &resolver("rsa")).is_err());
 
         assert!(store.forget(URL).unwrap());
         assert!(!store.forget(URL).unwrap());
@@ -226,7 +226,7 @@ mod tests {
     fn a_session_for_another_house_is_not_taken() {
         let folder = tempfile::tempdir().unwrap();
         let store = SessionStore::new(folder.path().to_owned());
-        let ours = vault("ed25519");
+        let ours = resolver("ed25519");
         let file = store.save(&session(), &ours).unwrap();
         fs::rename(file, store.file("http://evil.example")).unwrap();
         let said = store.load("http://evil.example", &ours).unwrap_err().to_string();

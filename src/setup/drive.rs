@@ -15,7 +15,7 @@ use crate::target::home_assistant::{FlowAnswer, FlowSide, HomeAssistant};
 use super::step::{Guide, Move, next};
 
 /// More questions than this are no set-up any more.
-const MOST_MOVES: usize = 50;
+const MAX_MOVES: usize = 50;
 /// Between two looks at a flow in which HA is at work.
 const PAUSE_SECONDS: u64 = 1;
 
@@ -41,7 +41,7 @@ pub enum FlowState {
     Waits(FlowId, FlowStep),
     /// HA runs the account.
     Linked,
-    /// HA offers no way to ask for consent now.
+    /// HA cannot ask for consent now.
     Later,
     /// It failed, for this reason.
     Failed(String),
@@ -95,7 +95,7 @@ pub async fn follow(
     }
 }
 
-/// Ends a flow that nobody will consent to any more.
+/// Ends a flow that is not needed any more.
 ///
 /// # Errors
 /// Where HA does not answer.
@@ -140,7 +140,7 @@ async fn walk(
     side: &FlowSide<'_>,
 ) -> Result<FlowState, Refusal> {
     let mut answered = BTreeSet::new();
-    for _ in 0..MOST_MOVES {
+    for _ in 0..MAX_MOVES {
         let shown = step.clone();
         let seen = match next(step, &task.guide, &answered) {
             Move::Answer(answer) => {
@@ -169,7 +169,7 @@ async fn walk(
     Ok(FlowState::Failed("Home Assistant asked too many questions".to_owned()))
 }
 
-/// The next step; none where HA has the flow no more. What HA does not take is shown as it was.
+/// The next step; none where HA no longer has the flow. What HA does not take is shown as it was.
 async fn answer_with(
     ha: &HomeAssistant,
     flow: &FlowId,
@@ -221,7 +221,7 @@ fn judge(state: &EntryState) -> FlowState {
     }
 }
 
-/// A flow that is gone was finished by somebody else, or died with HA: the accounts tell which.
+/// A flow that is gone was finished by another client, or lost when HA stopped: the accounts show which.
 async fn ended_unseen(ha: &HomeAssistant, task: &SetUpTask<'_>) -> Result<FlowState, Refusal> {
     ha.forget_flow(task.mark, task.account.map(|account| &account.id)).await?;
     let accounts = ha.accounts().await?;

@@ -1,4 +1,4 @@
-//! HA's words for how a set-up ended, in ours.
+//! HA's reasons for the end of a set-up, as messages of appcred.
 
 /// The ends that are successes although HA calls them aborts.
 const SUCCESSES: &[&str] = &["reauth_successful", "reconfigure_successful"];

@@ -120,14 +120,14 @@ fn unfit(fields: &[FlowField], answer: &BTreeMap<String, Value>) -> BTreeMap<Str
         let problem = match answer.get(&field.name) {
             None if field.required => Some("it must be answered".to_owned()),
             None => None,
-            Some(value) => misfit(&field.kind, value),
+            Some(value) => mismatch(&field.kind, value),
         };
         problems.extend(problem.map(|problem| (field.name.clone(), problem)));
     }
     problems
 }
 
-fn misfit(kind: &FieldKind, value: &Value) -> Option<String> {
+fn mismatch(kind: &FieldKind, value: &Value) -> Option<String> {
     let (fits, wanted) = match kind {
         FieldKind::Choice(options) => (options.contains(value), "one of those offered"),
         FieldKind::Choices(options) => (
@@ -143,7 +143,7 @@ fn misfit(kind: &FieldKind, value: &Value) -> Option<String> {
     (!fits).then(|| format!("it must be {wanted}"))
 }
 
-/// A menu may lead to where HA asks which credential: that way is ours if nobody says otherwise.
+/// A menu may lead to where HA asks which credential: that way is ours by default.
 fn choose(
     step: String,
     options: Vec<String>,

@@ -10,7 +10,7 @@ use super::Verdict;
 use crate::http::NoAnswer;
 use crate::model::Secret;
 
-/// As much of a provider's words as fits a line.
+/// As much of a provider's message as fits on a line.
 const LONGEST_WORDS: usize = 160;
 
 /// Judges an answer by its status, where one came, and by what `oauth2` made of it.
@@ -39,7 +39,7 @@ pub(super) fn judge(
     }
 }
 
-/// What a status says by itself.
+/// What a status means without a body.
 fn by_status(status: StatusCode) -> Option<Verdict> {
     let unclear = |why: &str| Some(Verdict::Unclear(format!("{why} ({status})")));
     match status {
@@ -100,7 +100,7 @@ fn no_code(status: StatusCode) -> String {
     format!("it answers {status} without an error code of OAuth2")
 }
 
-/// A provider's words, unless they repeat the secret: one line, without signs that steer a terminal.
+/// A provider's message, unless they repeat the secret: one line, without control characters.
 fn harmless(words: &str, secret: &Secret) -> Option<String> {
     if words.contains(secret.expose()) {
         return None;

@@ -18,7 +18,7 @@ use crate::model::{ClientId, Domain, Secret};
 
 use self::ask::ProviderClients;
 
-/// Questions on their way at once.
+/// Concurrent requests.
 const OPEN_QUESTIONS: usize = 8;
 
 /// A client to ask about.
@@ -37,9 +37,9 @@ pub struct Question {
 /// What came of a question. No text in it holds the secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// The provider knows the client and takes its secret.
+    /// The provider accepts the client and its secret.
     Right,
-    /// The provider does not take the client: in its words.
+    /// The provider rejects the client: with its message.
     Wrong(String),
     /// The provider said nothing: why not.
     Unreachable(String),

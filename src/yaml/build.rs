@@ -47,7 +47,7 @@ pub(crate) fn parse(text: &str) -> Parsed<'_> {
     builder.parsed
 }
 
-/// Where the comments of a text stand, each from its `#` to the end of its line.
+/// The places of the comments of a text, each from its `#` to the end of its line.
 pub(crate) fn comments(text: &str) -> Vec<Span> {
     let mut options = granit_parser::options! {
         emit_unresolved_aliases: true,
@@ -181,7 +181,7 @@ impl<'t> Builder<'t> {
                 (Value::Mapping(pairs), last)
             }
         };
-        // The end event of a block collection stands where the next thing begins.
+        // The end event of a block collection is where the next value begins.
         let end = if open.flow { end.end } else { last.unwrap_or(open.span.end) };
         let node = Node { value, tag: open.tag, span: Span { end, ..open.span }, alias: false };
         self.finish(node, open.anchor, open.extent)
@@ -262,7 +262,7 @@ impl<'t> Builder<'t> {
         }
     }
 
-    /// Adds the pairs of `<<`; what the mapping has itself, or what stands earlier in a list of
+    /// Adds the pairs of `<<`; what the mapping has itself, or what is earlier in a list of
     /// mappings, goes first.
     fn merge(&mut self, pairs: &mut Vec<Pair<'t>>, from: Node<'t>) {
         let span = from.span;
@@ -330,7 +330,7 @@ impl<'t> Parsed<'t> {
 /// A tag, as far as it matters.
 enum NodeTag {
     None,
-    /// `!` or `!!str`: what stands here is text.
+    /// `!` or `!!str`: the value is text.
     Text,
     /// Another of YAML's own, which says what the value shows anyway.
     Core,
@@ -363,7 +363,7 @@ fn scalar<'t>(text: Cow<'t, str>, style: ScalarStyle, tag: NodeTag, span: Span) 
         NodeTag::Custom(tag) => Some(tag),
         NodeTag::None | NodeTag::Text | NodeTag::Core => None,
     };
-    // The parser puts `~` where nothing stands.
+    // The parser puts `~` for a missing value.
     let text =
         if span.start == span.end && style == Style::Plain { Cow::Borrowed("") } else { text };
     let scalar = Scalar { text, style };

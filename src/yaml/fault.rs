@@ -34,7 +34,7 @@ impl YamlFault {
         Self { related: Some(Box::new((span, what))), ..self }
     }
 
-    /// The problem as it is told.
+    /// The problem as it is reported.
     pub(crate) fn into_diagnostic(self, file: &Arc<SourceFile>) -> Diagnostic {
         let mut diagnostic = Diagnostic::error(self.code, self.message).at(file, self.span);
         if let Some((span, what)) = self.related.map(|related| *related) {
@@ -65,12 +65,12 @@ impl YamlFault {
     }
 
     pub(super) fn unknown_alias(span: Span) -> Self {
-        Self::new("unknown-alias", span, "this alias names no anchor that stands before it")
+        Self::new("unknown-alias", span, "no anchor of this name is defined before this alias")
             .help("an anchor is set with `&name` and reaches to the end of its document; text that begins with `*` needs quotes")
     }
 
     pub(super) fn alias_in_itself(span: Span) -> Self {
-        Self::new("alias-in-itself", span, "this alias stands inside of what it stands for")
+        Self::new("alias-in-itself", span, "this alias is inside the value that it refers to")
     }
 
     pub(super) fn merge_of_no_mapping(span: Span) -> Self {
@@ -95,7 +95,7 @@ impl YamlFault {
         .help("split the file")
     }
 
-    /// The parser's complaint, in words for people who do not know its inside.
+    /// The parser's error, in words for users.
     pub(super) fn syntax(error: &ScanError, span: Span) -> Self {
         if *error.kind() == ErrorKind::RecursionLimitExceeded {
             return Self::too_deep(span);
@@ -113,7 +113,7 @@ fn explain(kind: &ErrorKind) -> (String, Option<&'static str>) {
             return (format!("this `{open}` is never closed"), None);
         }
         ErrorKind::MappingValueNotAllowed | ErrorKind::InvalidColonPlacement => (
-            "`:` cannot stand here",
+            "`:` is not allowed here",
             Some("check the indentation, or quote the text if it holds a `: `"),
         ),
         ErrorKind::ExpectedBlockMappingKey | ErrorKind::SimpleKeyExpected => (
@@ -139,12 +139,12 @@ fn explain(kind: &ErrorKind) -> (String, Option<&'static str>) {
         }
         ErrorKind::InvalidTrailingSingleQuotedScalar
         | ErrorKind::InvalidTrailingDoubleQuotedScalar => (
-            "something stands behind the closing quote",
+            "unexpected text after the closing quote",
             Some("a `'` inside of '…' is written `''`, a `\"` inside of \"…\" is written `\\\"`"),
         ),
         ErrorKind::UnknownQuotedScalarEscape => (
-            "this text has a `\\` that begins no known escape",
-            Some("write `\\\\` for a backslash, or use '…', which knows no escapes"),
+            "this text has a `\\` that begins no valid escape",
+            Some("write `\\\\` for a backslash, or use '…', which has no escapes"),
         ),
         ErrorKind::UndeclaredTagHandle => {
             ("this tag has two `!`, but its handle is not declared", None)

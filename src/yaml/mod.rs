@@ -1,4 +1,4 @@
-//! The one YAML reader: a tree that knows where everything stands.
+//! The one YAML reader: a tree in which every value has its place.
 //!
 //! The tree borrows from the text. Aliases are expanded and merge keys applied while it is built,
 //! within a budget. Spans are exact, so that a file can be edited in place: a quoted scalar's has its
@@ -29,7 +29,7 @@ pub(crate) fn is_plain_text(text: &str) -> bool {
     scalar::kind(text) == Kind::Text
 }
 
-/// How deep collections may stand in each other.
+/// How deep collections may be nested.
 pub(crate) const MAX_DEPTH: usize = 64;
 /// How large a file may grow once its aliases are expanded: nodes, and 64 bytes of text count as one.
 pub(crate) const MAX_NODES: usize = 1_000_000;
@@ -54,9 +54,9 @@ pub(crate) struct Node<'t> {
     pub(crate) value: Value<'t>,
     /// The tag, where there is one that does not merely name the value's type.
     pub(crate) tag: Option<Box<Tag>>,
-    /// Where it stands; of an expanded alias, where the alias stands.
+    /// Its place; of an expanded alias, the place of the alias.
     pub(crate) span: Span,
-    /// Whether it stands here by an alias, so that what is in it stands elsewhere.
+    /// Whether it comes from an alias, so that its content is elsewhere in the file.
     pub(crate) alias: bool,
 }
 
@@ -114,7 +114,7 @@ pub(crate) struct Pair<'t> {
     pub(crate) key: MappingKey<'t>,
     /// The value.
     pub(crate) value: Node<'t>,
-    /// Whether it came by `<<`, so that it stands elsewhere.
+    /// Whether it comes from `<<`, so that it is elsewhere in the file.
     pub(crate) merged: bool,
 }
 
@@ -123,7 +123,7 @@ pub(crate) struct Pair<'t> {
 pub(crate) struct MappingKey<'t> {
     /// The text.
     pub(crate) text: Cow<'t, str>,
-    /// Where it stands.
+    /// Its place.
     pub(crate) span: Span,
     /// Whether it is no text, which is reported already.
     lost: bool,
@@ -134,6 +134,6 @@ pub(crate) struct MappingKey<'t> {
 pub(crate) struct Tag {
     /// The tag without its first `!`.
     pub(crate) name: String,
-    /// Where it stands, `!` included.
+    /// Its place, `!` included.
     pub(crate) span: Span,
 }

@@ -26,7 +26,7 @@ pub(crate) fn is_sops(documents: &[Node<'_>]) -> bool {
     documents.iter().any(|document| field(document, SOPS).is_some())
 }
 
-/// What a document of SOPS is made of. `note` is told where each key and each item of a list begins,
+/// What a document of SOPS is made of. `note` is called with the place where each key and each item of a list begins,
 /// and of which collection it is one.
 pub(crate) fn sops_parts(
     text: &str,

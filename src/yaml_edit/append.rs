@@ -27,7 +27,7 @@ pub struct NewEntry {
     pub key: String,
     /// The OAuth2 client id.
     pub client_id: String,
-    /// The OAuth2 client secret; in clear only where what is made is encrypted as a whole.
+    /// The OAuth2 client secret; in plain text only where the result is encrypted as a whole.
     pub client_secret: SlotValue,
     /// Whether a credential made by hand is taken over.
     pub adopt: bool,

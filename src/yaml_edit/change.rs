@@ -1,10 +1,10 @@
-//! Stretches of a text, replaced.
+//! Ranges of a text, replaced.
 
 use std::ops::Range;
 
 use secrecy::zeroize::Zeroizing;
 
-/// A text and what is to become of stretches of it.
+/// A text and the replacements of its ranges.
 pub struct TextChanges<'t> {
     text: &'t str,
     /// What comes in may be a secret.
@@ -17,9 +17,9 @@ impl<'t> TextChanges<'t> {
         Self { text, all: Vec::new() }
     }
 
-    /// Puts something in the place of a stretch.
-    pub fn replace(&mut self, stretch: Range<usize>, with: impl Into<String>) {
-        self.all.push((stretch, Zeroizing::new(with.into())));
+    /// Replaces a range.
+    pub fn replace(&mut self, range: Range<usize>, with: impl Into<String>) {
+        self.all.push((range, Zeroizing::new(with.into())));
     }
 
     /// Puts something between.
@@ -29,13 +29,13 @@ impl<'t> TextChanges<'t> {
 
     /// The text with all changes made; `None` where two of them meet.
     pub fn made(mut self) -> Option<String> {
-        self.all.sort_by_key(|(stretch, _)| (stretch.start, stretch.end));
+        self.all.sort_by_key(|(range, _)| (range.start, range.end));
         let mut made = String::with_capacity(self.text.len() + 512 * self.all.len());
         let mut at = 0;
-        for (stretch, with) in &self.all {
-            made.push_str(self.text.get(at..stretch.start)?);
+        for (range, with) in &self.all {
+            made.push_str(self.text.get(at..range.start)?);
             made.push_str(with);
-            at = stretch.end;
+            at = range.end;
         }
         made.push_str(self.text.get(at..)?);
         Some(made)

@@ -50,8 +50,9 @@ pub(crate) fn block_header(text: &str, start: usize) -> Option<Range<usize>> {
     let header = &above[line..];
     let is_mark = |at: usize| {
         let before = &header[..at];
-        let rest = header[at + 1..]
-            .trim_start_matches(|sign: char| sign.is_ascii_digit() || matches!(sign, '+' | '-'));
+        let rest = header[at + 1..].trim_start_matches(|character: char| {
+            character.is_ascii_digit() || matches!(character, '+' | '-')
+        });
         let stands_alone = before.is_empty() || before.ends_with([' ', '\t']);
         let is_last =
             rest.is_empty() || rest.trim_start().starts_with('#') && rest.starts_with(' ');
@@ -78,7 +79,7 @@ pub(crate) fn value_end(node: &Node<'_>, text: &str) -> usize {
     }
 }
 
-/// In which column the dashes of a list stand.
+/// The column of a list's dashes.
 pub(crate) fn dash_column(items: &[Node<'_>], text: &str) -> Option<usize> {
     let first = items.first()?.span.start;
     let before = text[..first].trim_end();
@@ -86,7 +87,7 @@ pub(crate) fn dash_column(items: &[Node<'_>], text: &str) -> Option<usize> {
         before.len() - 1
     } else {
         let start = line_start(text, first);
-        start + text[start..first].find(|sign| sign != ' ')?
+        start + text[start..first].find(|character| character != ' ')?
     };
     text[dash..].starts_with('-').then(|| dash - line_start(text, dash))
 }

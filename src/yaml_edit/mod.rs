@@ -1,7 +1,7 @@
 //! Changing files that people wrote: exactly the lines meant, every other byte stays.
 //!
 //! All of it is pure, from text to text. What comes out is read again and compared
-//! with what went in before anybody gets it, and serde_yaml must read it in the same way: a change that
+//! with the input before it is returned, and serde_yaml must read it in the same way: a change that
 //! would be more than was meant is refused.
 
 mod append;
@@ -22,11 +22,11 @@ pub use change::TextChanges;
 pub use slots::{NewValue, OldLayout, Slot, SlotValue, all_slots, is_sealed, put, slots};
 pub use write::document;
 
-/// Why a file is left as it is.
+/// Why a file is not changed.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum YamlEditError {
     /// It cannot be read.
-    #[error("it is not valid YAML, as `appcred validate` tells in full")]
+    #[error("it is not valid YAML: run `appcred validate` for details")]
     NotYaml,
     /// It is a SOPS document, whose MAC would no longer fit.
     #[error("it is a SOPS document, which `appcred edit` changes")]

@@ -1,4 +1,4 @@
-//! The values of a file that are secret, and putting others in their place: encrypted or in clear.
+//! The values of a file that are secret, and replacing them: encrypted or in plain text.
 
 use secrecy::zeroize::Zeroizing;
 
@@ -27,7 +27,7 @@ pub struct Slot {
     pub plain_text: PlainText,
     /// What is there.
     pub held: SlotValue,
-    /// Where it stands.
+    /// Its place.
     pub span: Span,
     shape: Shape,
 }
@@ -35,7 +35,7 @@ pub struct Slot {
 /// What a slot holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SlotValue {
-    /// A secret in clear.
+    /// A secret in plain text.
     Plain(Secret),
     /// An armored age file.
     Age(String),
@@ -59,18 +59,18 @@ enum Shape {
     Block { column: usize, header: (usize, usize) },
 }
 
-/// What is to stand in a slot.
+/// What is to be put into a slot.
 #[derive(Clone, Copy, Debug)]
 pub enum NewValue<'n> {
     /// An armored age file.
     Age(&'n str),
-    /// A secret in clear.
+    /// A secret in plain text.
     Plain(&'n Secret),
-    /// What stood in a slot before, byte for byte where it fits.
+    /// What was in a slot before, byte for byte where it fits.
     Old(&'n OldLayout),
 }
 
-/// How an armored age file stood in its slot.
+/// How an armored age file was laid out in its slot.
 #[derive(Clone, Debug)]
 pub struct OldLayout {
     armored: String,
@@ -93,7 +93,7 @@ impl NewValue<'_> {
 }
 
 impl Slot {
-    /// How the slot stands in its text; `None` where it holds no age file.
+    /// How the slot is laid out in its text; `None` where it holds no age file.
     pub fn old(&self, text: &str) -> Option<OldLayout> {
         let SlotValue::Age(armored) = &self.held else { return None };
         let span = self.span;
@@ -298,7 +298,7 @@ pub fn put(text: &str, new: &[(&Slot, NewValue<'_>)]) -> Result<String, YamlEdit
     if is_same { Ok(made) } else { Err(unfit()) }
 }
 
-/// A value in writing: what stands behind its key, and lines below that.
+/// A value as YAML: the text after its key, and the lines below it.
 struct ValueText {
     head: Zeroizing<String>,
     lines: String,

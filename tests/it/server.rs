@@ -117,7 +117,7 @@ fn nothing_that_is_served_tells_a_secret() {
         let text = visit(&served.url(path)).text;
         assert!(!text.contains("m4rk3d"), "{path}: {text}");
     }
-    assert!(visit(&served.url("/")).text.contains("client_secret: ************"));
+    assert!(visit(&served.url("/")).text.contains("client_secret: ********"));
 }
 
 #[test]

@@ -70,12 +70,12 @@ impl Scene {
         text
     }
 
-    pub(crate) fn vault(&self) -> SecretResolver {
-        vault(&[&self.identity], self.project.path())
+    pub(crate) fn resolver(&self) -> SecretResolver {
+        resolver(&[&self.identity], self.project.path())
     }
 
     fn read(&self, name: &str) -> Result<Secret, Unreadable> {
-        read(&self.named(name), &self.vault())
+        read(&self.named(name), &self.resolver())
     }
 
     fn named(&self, name: &str) -> Reference {
@@ -88,12 +88,12 @@ impl Scene {
 
     /// Some names with what they stand for, or why they cannot be read.
     fn all(&self) -> Vec<Result<Secret, Unreadable>> {
-        let vault = self.vault();
-        NAMES.iter().map(|name| read(&self.named(name), &vault)).collect()
+        let resolver = self.resolver();
+        NAMES.iter().map(|name| read(&self.named(name), &resolver)).collect()
     }
 }
 
-pub(crate) fn vault(identities: &[&str], folder: &std::path::Path) -> SecretResolver {
+pub(crate) fn resolver(identities: &[&str], folder: &std::path::Path) -> SecretResolver {
     let texts = identities.iter().map(|text| ("SOPS_AGE_KEY", Secret::new(text))).collect();
     let sources = IdentitySources { texts, ..IdentitySources::default() };
     let (identities, problems) = Identities::gather(&[], &sources, Nobody);
@@ -166,7 +166,7 @@ fn sops_json_is_read_as_a_manifest() {
     scene.project.write("credentials.yaml", &text);
     let loaded = load(&LoadRequest { folder: scene.project.path().to_owned(), home: None });
     let secret = &loaded.entries[0].client_secret.value;
-    assert_eq!(read(secret, &scene.vault()), Ok(Secret::new("hünt\"er1")));
+    assert_eq!(read(secret, &scene.resolver()), Ok(Secret::new("hünt\"er1")));
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn sops_file_of_any_other_kind_is_read() {
         argument: "token.txt".to_owned(),
         base: scene.project.join("manifest.yaml").into(),
     };
-    assert_eq!(read(&reference, &scene.vault()), Ok(Secret::new("hunter1")));
+    assert_eq!(read(&reference, &scene.resolver()), Ok(Secret::new("hunter1")));
 }
 
 #[test]
@@ -190,8 +190,9 @@ fn sops_recipients_any_of_which_opens() {
     scene.project.write("secrets.yaml", &two_documents());
     let both = format!("{other_recipient},{}", scene.recipient);
     scene.encrypt("secrets.yaml", &["--age", &both]);
-    let with =
-        |identities: &[&str]| read(&scene.named("one"), &vault(identities, scene.project.path()));
+    let with = |identities: &[&str]| {
+        read(&scene.named("one"), &resolver(identities, scene.project.path()))
+    };
     assert_eq!(with(&[&other]), Ok(Secret::new("hunter1")));
     assert_eq!(with(&[&third, &scene.identity]), Ok(Secret::new("hunter1")));
     let told = |identities: &[&str]| with(identities).unwrap_err().to_string();

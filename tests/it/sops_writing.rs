@@ -5,7 +5,7 @@ use appcred::secret::{SecretResolver, SopsDocument};
 
 use crate::real::{sops, sops_age};
 use crate::shell::age_identity;
-use crate::sops::{PLAIN, SELECTIONS, Scene, vault};
+use crate::sops::{PLAIN, SELECTIONS, Scene, resolver};
 
 const NOW: &str = "2026-11-24T10:00:00Z";
 
@@ -19,8 +19,8 @@ fn decrypted(scene: &Scene, file: &str) -> String {
 }
 
 #[track_caller]
-fn opened<'t>(text: &'t str, vault: &SecretResolver) -> SopsDocument<'t> {
-    SopsDocument::open(text, vault).unwrap().unwrap()
+fn opened<'t>(text: &'t str, resolver: &SecretResolver) -> SopsDocument<'t> {
+    SopsDocument::open(text, resolver).unwrap().unwrap()
 }
 
 /// The lines of one text that another has not.
@@ -36,8 +36,8 @@ fn sops_reads_what_was_written_with_every_option() {
             let options: Vec<&str> = selection.iter().chain(mac_only).copied().collect();
             scene.project.write("a.yaml", PLAIN);
             let before = scene.encrypt("a.yaml", &options);
-            let vault = scene.vault();
-            let document = opened(&before, &vault);
+            let resolver = scene.resolver();
+            let document = opened(&before, &resolver);
             let clear = document.clear().unwrap();
             assert_eq!(document.seal(&clear, NOW).unwrap(), before, "{options:?}");
 
@@ -65,7 +65,7 @@ fn sops_reads_what_was_written_with_every_option() {
                 ["set", "a.yaml", "[\"one\"]", "\"by-sops\""],
             );
             let by_sops = std::fs::read_to_string(scene.project.join("a.yaml")).unwrap();
-            let again = opened(&by_sops, &vault);
+            let again = opened(&by_sops, &resolver);
             assert!(again.clear().unwrap().contains("one: by-sops\n"), "{options:?}\n{by_sops}");
         }
     }
@@ -90,8 +90,8 @@ two_secret:
     scene.project.write("a.yaml", plain);
     let before = scene.encrypt("a.yaml", &["--encrypted-suffix", "_secret"]);
     assert!(before.starts_with("# same\n") && before.contains("type:comment]"), "{before}");
-    let vault = scene.vault();
-    let document = opened(&before, &vault);
+    let resolver = scene.resolver();
+    let document = opened(&before, &resolver);
     let clear = document.clear().unwrap();
     assert_eq!(*clear, plain);
     assert_eq!(document.seal(&clear, NOW).unwrap(), before);
@@ -119,7 +119,7 @@ fn sops_recipients_change_and_nothing_else_does() {
     let other_recipient = other_recipient.to_string();
     scene.project.write("a.yaml", PLAIN);
     let before = scene.encrypt("a.yaml", &[]);
-    let own = scene.vault();
+    let own = scene.resolver();
     let document = opened(&before, &own);
     let one = [scene.recipient.clone()];
     let both = [scene.recipient.clone(), other_recipient.clone()];
@@ -134,7 +134,7 @@ fn sops_recipients_change_and_nothing_else_does() {
     assert_eq!(read(&rekeyed, &other), read(&before, &scene.identity));
     assert_eq!(read(&rekeyed, &scene.identity), read(&rekeyed, &other));
 
-    let theirs = vault(&[&other], scene.project.path());
+    let theirs = resolver(&[&other], scene.project.path());
     let document = opened(&rekeyed, &theirs);
     assert!(document.rekeyed(&both, false).unwrap().is_none());
     assert!(document.rekeyed(&both, true).unwrap().is_some_and(|anew| anew != rekeyed));
@@ -147,11 +147,11 @@ fn sops_recipients_change_and_nothing_else_does() {
 #[test]
 fn sops_documents_of_other_forms_stay_as_they_are() {
     let scene = Scene::new();
-    let vault = scene.vault();
+    let resolver = scene.resolver();
     let told = |file: &str, plain: &str| {
         scene.project.write(file, plain);
         let text = scene.encrypt(file, &[]);
-        let opened = SopsDocument::open(&text, &vault);
+        let opened = SopsDocument::open(&text, &resolver);
         opened.and_then(|document| document.unwrap().clear().map(|_| ())).unwrap_err().to_string()
     };
     assert_eq!(told("a.json", "{\"a\": \"b\"}"), "it is JSON, which only `sops` can change");
@@ -161,7 +161,7 @@ fn sops_documents_of_other_forms_stay_as_they_are() {
     );
     scene.project.write("a.yaml", "a: b\nc_unencrypted: d\n");
     let text = scene.encrypt("a.yaml", &[]);
-    let document = opened(&text, &vault);
+    let document = opened(&text, &resolver);
     for (body, why) in [
         (
             "a: &x b\nc: *x\n",
@@ -184,7 +184,7 @@ fn sops_documents_of_other_forms_stay_as_they_are() {
     );
     // A crossed bit in what is not changed is not signed anew.
     let flipped = text.replace("c_unencrypted: d", "c_unencrypted: e");
-    assert!(SopsDocument::open(&flipped, &vault).is_err());
+    assert!(SopsDocument::open(&flipped, &resolver).is_err());
 }
 
 #[test]
@@ -194,8 +194,8 @@ fn sops_age_of_npm_reads_what_was_written() {
         "one: hunter1\nlist:\n  - {key: a, number: 1.5}\n  - b\nflag: true\nclear_unencrypted: x\n";
     scene.project.write("a.yaml", text);
     let before = scene.encrypt("a.yaml", &[]);
-    let vault = scene.vault();
-    let document = opened(&before, &vault);
+    let resolver = scene.resolver();
+    let document = opened(&before, &resolver);
     let changed =
         document.clear().unwrap().replace("hunter1", "hunter9") + "new: {deep: \"ünï\\n\"}\n";
     scene.project.write("a.yaml", &document.seal(&changed, NOW).unwrap());

@@ -5,7 +5,7 @@ use secrecy::zeroize::Zeroizing;
 use super::cipher::{COMMENT, EncryptedValue};
 use super::layout::Layout;
 use super::unlocked::Places;
-use super::write::{SopsDocument, Unwritten};
+use super::write::{SopsDocument, SopsWriteError};
 use crate::model::sops::Tree;
 use crate::yaml;
 use crate::yaml_edit::TextChanges;
@@ -33,7 +33,7 @@ impl SopsDocument<'_> {
         tree: Tree<'_>,
         layout: &Layout,
         changes: &mut TextChanges<'_>,
-    ) -> Result<(), Unwritten> {
+    ) -> Result<(), SopsWriteError> {
         let body = tree.text;
         let selected = self.unlocked.selection.of(tree);
         let mut places = Places::new(tree);
@@ -58,7 +58,7 @@ impl SopsDocument<'_> {
     }
 
     /// The comments that are encrypted, or should be.
-    fn old_comments(&self) -> Result<Vec<OldComment<'_>>, Unwritten> {
+    fn old_comments(&self) -> Result<Vec<OldComment<'_>>, SopsWriteError> {
         let before = self.body()?;
         let tree = self.tree();
         let selected = self.unlocked.selection.of(tree);
@@ -67,7 +67,7 @@ impl SopsDocument<'_> {
             let path = self.layout.path_of_comment(before, span.start);
             let plain = match self.comment(written, before, span.start) {
                 Some(plain) => plain,
-                // One that somebody left in plain text stays so while nobody touches it.
+                // One that was left in plain text stays so until it is changed.
                 None if selected.has(path) => Zeroizing::new(written.to_owned()),
                 None => return None,
             };

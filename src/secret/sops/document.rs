@@ -56,7 +56,7 @@ pub(in crate::secret) fn in_text(text: &str) -> Option<Result<Parts, SopsFault>>
     in_json(text).or_else(|| text.contains(yaml::SOPS).then(in_yaml).flatten())
 }
 
-/// What stands for the value that begins at this byte, if SOPS encrypted that one.
+/// What replaces the value that begins at this byte, if SOPS encrypted that one.
 pub(in crate::secret) fn ciphertext(document: &ParsedSops, at: usize) -> Option<&str> {
     let Tree { text, parts } = document.tree().ok()?;
     let value = parts.leaves.get(parts.leaf_at(at)?)?.text.of(text).trim();

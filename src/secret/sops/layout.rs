@@ -1,4 +1,4 @@
-//! How a document is written: where SOPS' own part stands, and to which keys a comment belongs.
+//! How a document is written: where SOPS' own part is, and to which keys a comment belongs.
 
 use std::ops::Range;
 
@@ -37,7 +37,7 @@ pub(super) struct AgeList {
 struct NodeStart {
     at: usize,
     column: usize,
-    /// The keys that lead to the collection that it stands in.
+    /// The keys that lead to the collection that it is in.
     under: Path,
 }
 

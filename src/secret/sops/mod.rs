@@ -1,5 +1,5 @@
 //! SOPS documents whose data key is encrypted with age: the document is opened whole, and nothing of
-//! it is told before its MAC fits.
+//! it is reported before its MAC fits.
 
 mod cipher;
 mod comments;
@@ -7,8 +7,8 @@ mod document;
 mod layout;
 mod mac;
 mod metadata;
-mod old;
 mod plain;
+mod previous_ciphertext;
 mod scalar;
 mod selection;
 #[cfg(test)]
@@ -28,7 +28,7 @@ pub(super) use cipher::SEALED;
 pub(super) use document::{ciphertext, in_json, in_text, in_yaml, is_document};
 pub(super) use selection::Patterns;
 pub(super) use unlocked::DecryptedDocument;
-pub use write::{SopsDocument, Unwritten};
+pub use write::{SopsDocument, SopsWriteError};
 
 /// Why a SOPS document is refused.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -75,19 +75,19 @@ impl SopsProblem {
 pub(super) fn only_value(
     text: &str,
     parts: Result<Parts, SopsFault>,
-    vault: &SecretResolver,
+    resolver: &SecretResolver,
 ) -> Result<Secret, Unreadable> {
     let parts = parts.map_err(SopsProblem::from)?;
-    DecryptedDocument::new(Tree { text, parts: &parts }, vault)?.only()
+    DecryptedDocument::new(Tree { text, parts: &parts }, resolver)?.only()
 }
 
 /// Opens a document: its values by the keys that lead to them, as in `home/spotify`.
 pub(super) fn by_name(
     text: &str,
     parts: Result<Parts, SopsFault>,
-    vault: &SecretResolver,
+    resolver: &SecretResolver,
 ) -> Result<BTreeMap<String, Result<Secret, Unreadable>>, Unreadable> {
     let parts = parts.map_err(SopsProblem::from)?;
     let tree = Tree { text, parts: &parts };
-    Ok(DecryptedDocument::new(tree, vault)?.by_name(tree))
+    Ok(DecryptedDocument::new(tree, resolver)?.by_name(tree))
 }

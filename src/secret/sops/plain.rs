@@ -46,7 +46,7 @@ impl Plains {
         self.ends.push((self.bytes.len(), kind));
     }
 
-    /// Adds what stands there, as it stands there.
+    /// Adds what is there, as it is written there.
     pub(super) fn push_clear(&mut self, content: &LeafContent<'_>) {
         match content {
             LeafContent::Text(text) => self.push(text.as_bytes(), "str"),

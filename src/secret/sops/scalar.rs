@@ -161,7 +161,7 @@ fn boolean(value: bool) -> String {
     (if value { "True" } else { "False" }).to_owned()
 }
 
-/// A floating number as it is hashed: no exponent, as few digits as tell it apart.
+/// A floating number as it is hashed: no exponent, as few digits as identify it.
 pub(super) fn float(value: f64) -> String {
     if value.is_nan() {
         "NaN".to_owned()

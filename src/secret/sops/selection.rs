@@ -23,7 +23,7 @@ impl Patterns {
     }
 }
 
-/// A key on the way to a value that decides whether the value is encrypted.
+/// A key above a value that decides whether the value is encrypted.
 pub(super) struct KeyRule {
     key: KeyPattern,
     /// What a match means.

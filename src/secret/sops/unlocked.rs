@@ -18,7 +18,7 @@ use crate::secret::{Identities, SecretResolver, Unreadable, age};
 
 /// A document that was opened.
 pub(in crate::secret) struct DecryptedDocument {
-    /// Its values in order, but for comments that stand in lists as items.
+    /// Its values in order, but for comments that are items of lists.
     known: Vec<VerifiedValue>,
     /// What they are, in the same order.
     pub(super) plains: Plains,
@@ -39,18 +39,18 @@ impl DecryptedDocument {
     /// Opens a document of a manifest by whoever can.
     pub(in crate::secret) fn of(
         document: &ParsedSops,
-        vault: &SecretResolver,
+        resolver: &SecretResolver,
     ) -> Result<Self, Unreadable> {
-        Self::new(document.tree().map_err(SopsProblem::from)?, vault)
+        Self::new(document.tree().map_err(SopsProblem::from)?, resolver)
     }
 
     /// Opens a document by whoever can.
     pub(in crate::secret) fn new(
         tree: Tree<'_>,
-        vault: &SecretResolver,
+        resolver: &SecretResolver,
     ) -> Result<Self, Unreadable> {
-        let said = Said::read(tree, &vault.patterns)?;
-        let key = data_key(said.metadata, tree.text, &vault.identities)?;
+        let said = Said::read(tree, &resolver.patterns)?;
+        let key = data_key(said.metadata, tree.text, &resolver.identities)?;
         Self::with_key(tree, said, key).map_err(Unreadable::from)
     }
 
@@ -138,7 +138,7 @@ impl DecryptedDocument {
     }
 }
 
-/// Adds what a value was; `false` where it is a comment that stands in a list as an item.
+/// Adds what a value was; `false` where it is a comment that is an item of a list.
 fn decrypt(
     content: &LeafContent<'_>,
     path: Path,
@@ -210,7 +210,7 @@ impl<'d> Places<'d> {
 
 fn place(tree: Tree<'_>, path: Path) -> String {
     let mut keys: Vec<_> = tree.backwards(path).collect();
-    // What stands in no mapping is bound to a bare colon.
+    // What is in no mapping is bound to a bare colon.
     if keys.is_empty() {
         return ":".to_owned();
     }

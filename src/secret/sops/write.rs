@@ -9,8 +9,8 @@ use super::document::{self, LeafContent, content};
 use super::layout::Layout;
 use super::mac::Mac;
 use super::metadata::{self, Said};
-use super::old::{PreviousCiphertext, stretch};
 use super::plain::{Plain, Plains};
+use super::previous_ciphertext::{PreviousCiphertext, stretch};
 use super::unlocked::{DecryptedDocument, Places, name};
 use super::{Patterns, SopsProblem, scalar};
 use crate::model::sops::{Leaf, Metadata, Parts, ScalarStyle, SopsFault, SopsRecipient, Tree};
@@ -23,14 +23,14 @@ use crate::yaml_edit::{TextChanges, YamlEditError};
 
 /// Why a SOPS document is not written.
 #[derive(Debug, Error)]
-pub enum Unwritten {
+pub enum SopsWriteError {
     /// It cannot be opened.
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
     /// It cannot be changed in place.
     #[error(transparent)]
     Unfit(#[from] YamlEditError),
-    /// Its key could not be encrypted to somebody.
+    /// Its key could not be encrypted to a recipient.
     #[error(transparent)]
     Encrypt(#[from] AgeEncryptError),
     /// It has another form than those that are written here.
@@ -44,7 +44,7 @@ pub enum Unwritten {
     NoRandom,
 }
 
-impl From<SopsProblem> for Unwritten {
+impl From<SopsProblem> for SopsWriteError {
     fn from(problem: SopsProblem) -> Self {
         Self::Unreadable(problem.into())
     }
@@ -63,9 +63,9 @@ impl<'t> SopsDocument<'t> {
     ///
     /// # Errors
     /// Where it cannot be opened, or is no YAML.
-    pub fn open(text: &'t str, vault: &SecretResolver) -> Result<Option<Self>, Unwritten> {
+    pub fn open(text: &'t str, resolver: &SecretResolver) -> Result<Option<Self>, SopsWriteError> {
         if document::in_json(text).is_some() {
-            return Err(Unwritten::Form("it is JSON"));
+            return Err(SopsWriteError::Form("it is JSON"));
         }
         if !text.contains(yaml::SOPS) {
             return Ok(None);
@@ -75,7 +75,7 @@ impl<'t> SopsDocument<'t> {
             return Ok(None);
         }
         let (parts, layout) = document::laid_out(text, &parsed)?;
-        let unlocked = DecryptedDocument::new(Tree { text, parts: &parts }, vault)?;
+        let unlocked = DecryptedDocument::new(Tree { text, parts: &parts }, resolver)?;
         Ok(Some(Self { text, parts, layout, unlocked }))
     }
 
@@ -96,24 +96,24 @@ impl<'t> SopsDocument<'t> {
     }
 
     /// Where SOPS' own part begins: behind all else.
-    fn tail(&self) -> Result<usize, Unwritten> {
+    fn tail(&self) -> Result<usize, SopsWriteError> {
         match self.layout.parts.as_slice() {
             [only] if self.layout.documents == 1 => {
                 let last = self.values().next_back();
                 if last.is_some_and(|(leaf, ..)| leaf.at as usize > only.start) {
-                    return Err(Unwritten::Form("its `sops` part is not its last"));
+                    return Err(SopsWriteError::Form("its `sops` part is not its last"));
                 }
                 Ok(only.start)
             }
-            _ => Err(Unwritten::Form("it has several documents in one file")),
+            _ => Err(SopsWriteError::Form("it has several documents in one file")),
         }
     }
 
     /// The text without what SOPS says of it, its values encrypted still.
     ///
     /// # Errors
-    /// Where that part does not stand where SOPS puts it.
-    pub fn body(&self) -> Result<&'t str, Unwritten> {
+    /// Where that part is not where SOPS puts it.
+    pub fn body(&self) -> Result<&'t str, SopsWriteError> {
         Ok(&self.text[..self.tail()?])
     }
 
@@ -121,7 +121,7 @@ impl<'t> SopsDocument<'t> {
     ///
     /// # Errors
     /// Where [`SopsDocument::seal`] could not bring back each byte from it.
-    pub fn clear(&self) -> Result<Zeroizing<String>, Unwritten> {
+    pub fn clear(&self) -> Result<Zeroizing<String>, SopsWriteError> {
         let body = self.body()?;
         let mut changes = TextChanges::new(body);
         for (leaf, plain, encrypted) in self.values() {
@@ -131,7 +131,7 @@ impl<'t> SopsDocument<'t> {
             let text = std::str::from_utf8(plain.bytes).map_err(|_| Unreadable::NotText)?;
             let written = match (plain.kind, leaf.form) {
                 (_, ScalarStyle::Block | ScalarStyle::Strange) | ("bytes", _) => {
-                    return Err(unfit(body, leaf.at as usize).into());
+                    return Err(not_editable(body, leaf.at as usize).into());
                 }
                 ("str", _) => word(text),
                 (kind, _) => scalar::written(kind, text),
@@ -144,9 +144,9 @@ impl<'t> SopsDocument<'t> {
                 changes.replace(span.start + 1..span.end, plain.as_str());
             }
         }
-        let clear = changes.made().map(Zeroizing::new).ok_or_else(|| unfit(body, 0))?;
+        let clear = changes.made().map(Zeroizing::new).ok_or_else(|| not_editable(body, 0))?;
         if *self.seal(&clear, "")? != *self.text {
-            return Err(Unwritten::Form("it is written in another way than SOPS does"));
+            return Err(SopsWriteError::Form("it is written in another way than SOPS does"));
         }
         Ok(clear)
     }
@@ -157,13 +157,13 @@ impl<'t> SopsDocument<'t> {
     ///
     /// # Errors
     /// Where the text is no document that SOPS could have, or not everything fits in its place.
-    pub fn seal(&self, body: &str, now: &str) -> Result<String, Unwritten> {
+    pub fn seal(&self, body: &str, now: &str) -> Result<String, SopsWriteError> {
         let (parts, layout) = document::laid_out(body, &yaml::parse(body))?;
         if parts.metadata.is_some() || body.trim_start().starts_with('{') {
-            return Err(Unwritten::Form("it has a part `sops` of its own"));
+            return Err(SopsWriteError::Form("it has a part `sops` of its own"));
         }
         if layout.documents > 1 {
-            return Err(Unwritten::Form("it has several documents in one file"));
+            return Err(SopsWriteError::Form("it has several documents in one file"));
         }
         let tree = Tree { text: body, parts: &parts };
         let selected = self.unlocked.selection.of(tree);
@@ -181,7 +181,7 @@ impl<'t> SopsDocument<'t> {
                 continue;
             }
             if let Some(sealed) = &sealed {
-                // It must be what it was for this place, even where it counts as it stands there.
+                // It must be what it was for this place, even where it counts as it is written there.
                 let mut elsewhere = Plains::default();
                 let into = if encrypted { &mut meant } else { &mut elsewhere };
                 into.push_sealed(sealed, places.of(leaf.path), &self.unlocked.key)
@@ -200,7 +200,7 @@ impl<'t> SopsDocument<'t> {
                 put(&mut changes, body, leaf, &sealed)?;
             }
         }
-        let mut made = changes.made().ok_or_else(|| unfit(body, 0))?;
+        let mut made = changes.made().ok_or_else(|| not_editable(body, 0))?;
         let tail = self.tail()?;
         if made == self.text[..tail] {
             return Ok(self.text.to_owned());
@@ -210,7 +210,7 @@ impl<'t> SopsDocument<'t> {
         }
         made.push_str(&self.signed(&mac.text(), now)?);
         let is_meant = self.read_again(&made, |read, _| Ok(read.plains == meant));
-        if is_meant? { Ok(made) } else { Err(unfit(body, 0).into()) }
+        if is_meant? { Ok(made) } else { Err(not_editable(body, 0).into()) }
     }
 
     pub(super) fn sealed(
@@ -218,35 +218,35 @@ impl<'t> SopsDocument<'t> {
         plain: &[u8],
         kind: &str,
         place: &str,
-    ) -> Result<String, Unwritten> {
+    ) -> Result<String, SopsWriteError> {
         let sealed = self.unlocked.key.seal(plain, kind, place.as_bytes());
-        sealed.map_err(|_| Unwritten::NoRandom)
+        sealed.map_err(|_| SopsWriteError::NoRandom)
     }
 
     /// What SOPS says of the document, with a new MAC.
-    fn signed(&self, mac: &str, now: &str) -> Result<String, Unwritten> {
+    fn signed(&self, mac: &str, now: &str) -> Result<String, SopsWriteError> {
         let tail = self.tail()?;
         let text = &self.text[tail..];
         let sealed = self.unlocked.key.seal(mac.as_bytes(), "str", now.as_bytes());
-        let sealed = sealed.map_err(|_| Unwritten::NoRandom)?;
+        let sealed = sealed.map_err(|_| SopsWriteError::NoRandom)?;
         let part = self.layout.parts.first();
         let places = part.and_then(|part| Some((part.mac.clone()?, part.lastmodified.clone()?)));
         let (mac, time) =
-            places.ok_or(Unwritten::Form("its `sops` part is not as SOPS writes it"))?;
+            places.ok_or(SopsWriteError::Form("its `sops` part is not as SOPS writes it"))?;
         let mut changes = TextChanges::new(text);
         changes.replace(mac.start - tail..mac.end - tail, sealed);
         changes.replace(time.start - tail..time.end - tail, quoted(now));
-        Ok(changes.made().ok_or_else(|| unfit(self.text, mac.start))?)
+        Ok(changes.made().ok_or_else(|| not_editable(self.text, mac.start))?)
     }
 
     /// The text with other recipients in their list.
-    fn with_recipients(&self, names: &[String], keys: &[String]) -> Result<String, Unwritten> {
+    fn with_recipients(&self, names: &[String], keys: &[String]) -> Result<String, SopsWriteError> {
         let line_break = line_break(self.text);
         let mut changes = TextChanges::new(self.text);
         for part in &self.layout.parts {
             let list = part.age.as_ref();
             let list =
-                list.ok_or(Unwritten::Form("its recipients are not written as SOPS does"))?;
+                list.ok_or(SopsWriteError::Form("its recipients are not written as SOPS does"))?;
             let lead = " ".repeat(list.dash);
             let mut lines = String::new();
             for (name, key) in names.iter().zip(keys) {
@@ -257,7 +257,7 @@ impl<'t> SopsDocument<'t> {
             }
             changes.replace(list.lines.clone(), lines);
         }
-        Ok(changes.made().ok_or_else(|| unfit(self.text, 0))?)
+        Ok(changes.made().ok_or_else(|| not_editable(self.text, 0))?)
     }
 
     /// Whether something holds for what was written, once it is read like any other document.
@@ -265,7 +265,7 @@ impl<'t> SopsDocument<'t> {
         &self,
         made: &str,
         holds: impl FnOnce(&DecryptedDocument, Tree<'_>) -> Result<bool, SopsProblem>,
-    ) -> Result<bool, Unwritten> {
+    ) -> Result<bool, SopsWriteError> {
         let read = || {
             let parts =
                 document::in_yaml(made, &yaml::parse(made)).unwrap_or(Err(SopsFault::Syntax))?;
@@ -273,17 +273,21 @@ impl<'t> SopsDocument<'t> {
             let said = Said::read(tree, &Patterns::default())?;
             holds(&DecryptedDocument::with_key(tree, said, self.unlocked.key.clone())?, tree)
         };
-        read().map_err(Unwritten::Wrong)
+        read().map_err(SopsWriteError::Wrong)
     }
 
     /// The document for these recipients, as `sops updatekeys` makes it: its key and all its values
     /// stay. `None` where they are its recipients already, unless all are to be written anew.
     ///
     /// # Errors
-    /// Where its recipients stand elsewhere than SOPS puts them.
-    pub fn rekeyed(&self, recipients: &[String], anew: bool) -> Result<Option<String>, Unwritten> {
+    /// Where its recipients are elsewhere than SOPS puts them.
+    pub fn rekeyed(
+        &self,
+        recipients: &[String],
+        anew: bool,
+    ) -> Result<Option<String>, SopsWriteError> {
         if !self.metadata()?.groups.is_empty() {
-            return Err(Unwritten::Form("its recipients are in key groups"));
+            return Err(SopsWriteError::Form("its recipients are in key groups"));
         }
         let before = metadata::recipients(self.metadata()?)?;
         let named = |old: &SopsRecipient| bare(old.recipient.of(self.text));
@@ -314,7 +318,7 @@ impl<'t> SopsDocument<'t> {
             let is_same = |(after, wanted)| named(after, wanted);
             Ok(after.len() == wanted.len() && after.iter().zip(&wanted).all(is_same))
         });
-        if is_meant? { Ok(Some(made)) } else { Err(unfit(self.text, 0).into()) }
+        if is_meant? { Ok(Some(made)) } else { Err(not_editable(self.text, 0).into()) }
     }
 }
 
@@ -341,16 +345,16 @@ fn put(
         }
         ScalarStyle::Flow => changes.replace(stretch(leaf), quoted(sealed)),
         ScalarStyle::Block => {
-            let header = block_header(text, at).ok_or_else(|| unfit(text, at))?;
+            let header = block_header(text, at).ok_or_else(|| not_editable(text, at))?;
             changes.replace(header, sealed);
             changes.replace(line_start(text, at)..block_end(text, at), "");
         }
-        ScalarStyle::Strange => return Err(unfit(text, at)),
+        ScalarStyle::Strange => return Err(not_editable(text, at)),
     }
     Ok(())
 }
 
-fn unfit(text: &str, at: usize) -> YamlEditError {
+fn not_editable(text: &str, at: usize) -> YamlEditError {
     let line = text[..at].matches('\n').count() + 1;
     YamlEditError::Line(u32::try_from(line).unwrap_or(u32::MAX))
 }

@@ -65,7 +65,7 @@ impl Observe for ConfigDir {
 }
 
 impl Execute for ConfigDir {
-    /// The whole batch is one change: everything is told after the new file is in its place, and
+    /// The whole batch is one change: everything is reported after the new file is in its place, and
     /// where that fails, or Home Assistant runs there, all of it is refused for that reason.
     ///
     /// A reload is done at once: nothing runs, and the next start takes the credential in force.

@@ -41,14 +41,14 @@ pub(super) enum StorageError {
 /// The fields of a mapping, in their order, each value as it was written.
 type OwnedFields = IndexMap<String, Box<RawValue>>;
 
-/// The same, while the file's text is at hand.
+/// The same, while the file's text is available.
 type RawFields<'a> = IndexMap<String, &'a RawValue>;
 
 /// `.storage/application_credentials`.
 pub(super) struct CredentialStorage {
-    /// All fields; the value of `data` stands in `data`.
+    /// All fields; the value of `data` is in `data`.
     fields: OwnedFields,
-    /// All fields of `data`; the value of `items` stands in `items`.
+    /// All fields of `data`; the value of `items` is in `items`.
     data: OwnedFields,
     items: BTreeMap<usize, StoredCredential>,
     places: BTreeMap<CredentialId, usize>,
@@ -245,7 +245,7 @@ pub(super) fn config_entries(text: Option<&str>) -> Result<Vec<ConfigEntry>, Sto
         #[serde(default)]
         data: EntryData,
     }
-    /// What else stands there (tokens) is not even taken into memory.
+    /// What else is there (tokens) is not even taken into memory.
     #[derive(Default, Deserialize)]
     struct EntryData {
         auth_implementation: Option<serde_json::Value>,

@@ -109,10 +109,11 @@ fn of_one_id_the_later_item_stands_in_the_place_of_the_first() {
 
 #[test]
 fn damage_is_told_without_values() {
-    let told = |text: &str| CredentialStorage::parse(Some(text)).err().unwrap().to_string();
-    assert!(told("").contains("not JSON (line 1, column 0)"));
+    let message = |text: &str| CredentialStorage::parse(Some(text)).err().unwrap().to_string();
+    assert!(message("").contains("not JSON (line 1, column 0)"));
     assert!(
-        told(r#"{"version": 1, "data": {"items": [{"client_secret": "SECRET"#).contains("not JSON")
+        message(r#"{"version": 1, "data": {"items": [{"client_secret": "SECRET"#)
+            .contains("not JSON")
     );
     assert_eq!(
         CredentialStorage::parse(Some(r#"{"version": 2, "data": 1}"#)).err(),
@@ -135,9 +136,9 @@ fn damage_is_told_without_values() {
             "has a `client_secret` that is not text",
         ),
     ] {
-        let told = told(text);
-        assert!(told.contains(what), "{text}: {told}");
-        assert!(!told.contains("SECRET") && !told.contains("90210"), "{told}");
+        let message = message(text);
+        assert!(message.contains(what), "{text}: {message}");
+        assert!(!message.contains("SECRET") && !message.contains("90210"), "{message}");
     }
 }
 
@@ -193,10 +194,10 @@ fn one_waits_for_another_only_so_long() {
     fs::create_dir(folder.path().join(STORAGE)).unwrap();
     let stop = Stop::new();
     let first = lock::acquire(folder.path(), Duration::ZERO, &stop).unwrap();
-    let Err(Refusal::Failed(told)) = lock::acquire(folder.path(), Duration::ZERO, &stop) else {
+    let Err(Refusal::Failed(message)) = lock::acquire(folder.path(), Duration::ZERO, &stop) else {
         panic!("two held one lock");
     };
-    assert!(told.contains(&format!("(process {})", std::process::id())), "{told}");
+    assert!(message.contains(&format!("(process {})", std::process::id())), "{message}");
     stop.cancel();
     assert_eq!(lock::acquire(folder.path(), Duration::ZERO, &stop).unwrap_err(), Refusal::Stopped);
     drop(first);

@@ -8,14 +8,14 @@ use super::flows::PROGRESSED;
 use super::messages::{Command, UNKNOWN_COMMAND};
 use crate::target::TargetError;
 
-/// Tells that something may have changed at a HA, not what.
+/// Reports that something may have changed at a HA, not what.
 pub struct ChangeEvents {
     streams: Vec<EventStream>,
 }
 
 struct EventStream {
     events: Events,
-    /// Whether the next event only tells how things stand.
+    /// Whether the next event only reports the current state.
     begins: bool,
 }
 
@@ -46,7 +46,7 @@ impl ChangeEvents {
 }
 
 impl HomeAssistant {
-    /// From now on, tells when something changes. Older releases tell nothing of credentials.
+    /// From now on, reports when something changes. Older releases tell nothing of credentials.
     ///
     /// # Errors
     /// Where HA does not answer.

@@ -51,9 +51,9 @@ pub(super) enum CommandError {
     /// HA said no.
     #[error("{code}: {message}")]
     Refused {
-        /// HA's word for the kind of refusal.
+        /// HA's code for the kind of refusal.
         code: String,
-        /// HA's words, without values.
+        /// HA's message, without values.
         message: String,
     },
     /// Told to stop before it was sent.
@@ -71,13 +71,13 @@ pub(super) enum CommandError {
     /// The token is not taken any more.
     #[error("the access token was refused")]
     Unauthorized,
-    /// The answer was none that we know.
+    /// The answer has an unknown form.
     #[error("the answer is not as Home Assistant is known to give it ({0})")]
     Unreadable(String),
 }
 
 impl CommandError {
-    /// As it stands for those who only wished to read before they do something.
+    /// As it is for those who only wished to read before they do something.
     pub(super) fn before_anything_was_done(self) -> Self {
         match self {
             Self::Lost(why) => Self::Unsent(why),
@@ -102,7 +102,7 @@ struct QueuedCommand {
     asker: ResultSender,
 }
 
-/// What HA tells from now on, until the connection is lost.
+/// What HA reports from now on, until the connection is lost.
 pub(super) struct Events(mpsc::UnboundedReceiver<Box<RawValue>>);
 
 impl Events {
@@ -143,7 +143,7 @@ impl Connection {
         self.send(command, None, None).await
     }
 
-    /// The same, unless told to stop before it is sent.
+    /// The same, unless stopped before it is sent.
     pub(super) async fn ask_unless<A: DeserializeOwned>(
         &self,
         stop: &Stop,
@@ -152,7 +152,7 @@ impl Connection {
         self.send(command, Some(stop.clone()), None).await
     }
 
-    /// Has HA tell what happens from now on.
+    /// Subscribes to what happens from now on.
     pub(super) async fn subscribe(&self, command: Command) -> Result<Events, CommandError> {
         let (listener, events) = mpsc::unbounded_channel();
         self.send::<()>(command, None, Some(listener)).await?;
@@ -169,7 +169,7 @@ impl Connection {
         let unsent = || CommandError::Unsent(self.in_flight.why_lost());
         let request = QueuedCommand { command, stop, listener, asker };
         self.requests.send(request).await.map_err(|_| unsent())?;
-        // Whoever was in flight is told; who is dropped without a word was still in the queue.
+        // Whoever was in flight gets an error; who is dropped without a word was still in the queue.
         match answer.await.map_err(|_| unsent())?? {
             CommandResult::Success(result) => serde_json::from_str(&result)
                 .map_err(|error| CommandError::Unreadable(without_values(&error))),
@@ -189,12 +189,12 @@ impl Connection {
     }
 }
 
-/// What is wrong and where, but not what stands there: serde repeats values, which may be secrets.
+/// What is wrong and where, but not what is there: serde repeats values, which may be secrets.
 fn without_values(error: &serde_json::Error) -> String {
     format!("{:?} error at column {}", error.classify(), error.column()).to_lowercase()
 }
 
-/// Sends what is asked for, until nobody can ask any more or the connection is lost.
+/// Sends what is asked for, until no more commands can come or the connection is lost.
 async fn write(
     mut sink: SplitSink<Socket, Message>,
     mut queue: mpsc::Receiver<QueuedCommand>,
@@ -212,7 +212,7 @@ async fn write(
                 }
             }
         }
-        // Nobody waits for an answer any more; a peer that has gone already needs no farewell.
+        // Nobody waits for an answer any more; a peer that has gone already needs no close_frame.
         drop(sink.close().await);
         drop(timeout(Duration::from_secs(CLOSE_TIMEOUT_SECONDS), ended.cancelled()).await);
     };
@@ -313,7 +313,7 @@ async fn receive(stream: &mut SplitStream<Socket>, in_flight: &InFlight) -> Stri
                 Ok(messages) => {
                     for message in messages {
                         if let Some((id, event)) = message.as_event() {
-                            in_flight.tell(id, event);
+                            in_flight.dispatch(id, event);
                         } else if let Some((id, answer)) = message.into_answer() {
                             in_flight.answer(id, answer);
                         }
@@ -323,8 +323,8 @@ async fn receive(stream: &mut SplitStream<Socket>, in_flight: &InFlight) -> Stri
                     return format!("it sent an invalid message ({})", without_values(&error));
                 }
             },
-            Ok(Some(Ok(Message::Close(Some(farewell))))) => {
-                return format!("it closed the connection ({})", u16::from(farewell.code));
+            Ok(Some(Ok(Message::Close(Some(close_frame))))) => {
+                return format!("it closed the connection ({})", u16::from(close_frame.code));
             }
             Ok(None | Some(Ok(Message::Close(None)))) => {
                 return "it closed the connection".to_owned();

@@ -91,7 +91,7 @@ fn is_no_platform(fault: &CommandError) -> bool {
     matches!(fault, CommandError::Refused { message, .. } if message.starts_with(NO_PLATFORM))
 }
 
-/// HA's words should hold no secret; a custom integration's might.
+/// HA's message should contain no secret; a custom integration's might.
 fn without(message: &str, secret: &str) -> String {
     if secret.is_empty() { message.to_owned() } else { message.replace(secret, "(sensitive)") }
 }

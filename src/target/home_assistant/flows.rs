@@ -1,6 +1,6 @@
 //! Config flows: starting, answering and ending them, and finding those of ours again.
 //!
-//! HA lists only the flows that it started by itself, so what we start is noted in HA: in what it
+//! HA lists only the flows that it started, so what we start is noted in HA: in what it
 //! keeps for the user whose token we have, one key for each, so that two runs never write the same.
 
 use std::collections::BTreeMap;
@@ -27,11 +27,11 @@ const FLOW: &str = "#flow";
 const TIED: &str = "#tied";
 /// How HA says why a flow was started.
 const REAUTH: &str = "reauth";
-/// What HA tells when a browser has come back.
+/// What HA reports when a browser has come back.
 pub(super) const PROGRESSED: &str = "data_entry_flow_progressed";
-/// Where a browser finds HA if HA itself does not know.
+/// Where a browser finds HA if HA itself has none.
 const DEFAULT_BASE: &str = "http://homeassistant.local:8123";
-/// A secret of so many bytes stands nowhere by chance.
+/// A secret of so many bytes appears nowhere by chance.
 const LONG: usize = 8;
 /// The release from which on every flow with an account's id links that account again.
 const RECONFIGURES_SINCE: (u32, u32) = (2024, 11);
@@ -46,11 +46,11 @@ pub struct FlowSide<'a> {
     pub secrets: &'a [&'a Secret],
 }
 
-/// What an answer to a form came to.
+/// The result of an answer to a form.
 pub enum FlowAnswer {
     /// The next step.
     Step(FlowStep),
-    /// The form does not take it: HA's words by field.
+    /// The form does not take it: HA's messages by field.
     Unfit(BTreeMap<String, String>),
     /// HA has no such flow any more.
     Gone,
@@ -86,7 +86,7 @@ impl FlowSide<'_> {
     }
 }
 
-/// Whether a secret stands in a URL, plain or encoded: as a value, or as a part of something that
+/// Whether a secret is in a URL, plain or encoded: as a value, or as a part of something that
 /// is too long to be there by chance.
 fn holds(url: &str, secret: &str) -> bool {
     let is_long = secret.len() >= LONG;
@@ -145,7 +145,7 @@ impl HomeAssistant {
         }
     }
 
-    /// Where a flow is; none where HA has it no more. A flow that somebody has consented to is
+    /// Where a flow is; none where HA no longer has it. A flow that somebody has consented to is
     /// carried on by this.
     ///
     /// # Errors
@@ -206,7 +206,7 @@ impl HomeAssistant {
         self.rest.hand_on(query).await
     }
 
-    /// From now on, tells when a browser has come back to HA.
+    /// From now on, reports when a browser has come back to HA.
     ///
     /// # Errors
     /// Where HA does not answer.
@@ -383,7 +383,7 @@ fn purpose(key: &str) -> Option<Purpose> {
     }
 }
 
-/// Whether a release knows flows that link an account again when somebody wishes.
+/// Whether a release has flows that link an account again when somebody wishes.
 fn reconfigures(version: &str) -> bool {
     let mut parts = version.split('.').map(str::parse::<u32>);
     match (parts.next(), parts.next()) {

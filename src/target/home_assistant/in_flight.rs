@@ -65,8 +65,8 @@ impl InFlight {
         }
     }
 
-    /// Hands an event on, as long as somebody listens.
-    pub(super) fn tell(&self, id: u64, event: &RawValue) {
+    /// Hands an event on, as long as there is a listener.
+    pub(super) fn dispatch(&self, id: u64, event: &RawValue) {
         let mut state = self.lock();
         let has_gone = |listener: &EventSender| listener.send(event.to_owned()).is_err();
         if state.listening.get(&id).is_some_and(has_gone) {
@@ -101,7 +101,7 @@ impl InFlight {
     }
 }
 
-/// Whoever asked may have gone meanwhile, and then nobody wants to know.
+/// The caller may have gone in the meantime; then the result is dropped.
 pub(super) fn deliver(asker: ResultSender, answer: Result<CommandResult, CommandError>) {
     drop(asker.send(answer));
 }

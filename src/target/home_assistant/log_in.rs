@@ -49,7 +49,7 @@ pub(super) async fn log_in(
     }
 }
 
-/// Opens a socket that nobody has logged in on.
+/// Opens a socket, before log-in.
 ///
 /// # Errors
 /// The reason, with what to do about it.

@@ -170,14 +170,14 @@ struct Complaint {
     message: String,
 }
 
-/// What a command came to, in HA's view.
+/// The result of a command, as HA reports it.
 #[derive(Debug)]
 pub(super) enum CommandResult {
     /// Done, with the result as JSON, which may hold secrets.
     Success(Zeroizing<Box<str>>),
     /// Not done.
     Refused {
-        /// HA's word for the kind of refusal.
+        /// HA's code for the kind of refusal.
         code: String,
         /// HA's words, without the values that it quotes.
         message: String,
@@ -266,7 +266,7 @@ pub(super) struct CredentialMessage {
     id: SmolStr,
     domain: SmolStr,
     client_id: SmolStr,
-    /// Missing or null where somebody edited HA's storage.
+    /// Missing or null where HA's storage was edited by hand.
     #[serde(default, deserialize_with = "secret_or_none")]
     client_secret: Option<Secret>,
     name: Option<SmolStr>,

@@ -3,9 +3,9 @@
 //! ```text
 //!  mod.rs ──▶ credentials.rs, config_entries.rs, flows.rs ──▶ connection.rs ⇄ in_flight.rs   (WebSocket)
 //!     │                                               └────▶ rest.rs                        (HTTP)
-//!     └─────▶ address.rs, log_in.rs                           messages.rs, flow_words.rs = HA's words
-//!  sign_in.rs = how a person comes to an access token                                        (HTTP)
-//!  unreachable.rs = why nobody answers there, and what to do
+//!     └─────▶ address.rs, log_in.rs                           messages.rs, flow_response.rs = HA's words
+//!  sign_in.rs = how a person gets an access token                                        (HTTP)
+//!  unreachable.rs = why there is no answer there, and what to do
 //! ```
 //!
 //! One connection lives as long as one [`HomeAssistant`]; when it is lost every question that is
@@ -16,7 +16,7 @@ mod changes;
 mod config_entries;
 mod connection;
 mod credentials;
-mod flow_words;
+mod flow_response;
 mod flows;
 mod in_flight;
 mod json;
@@ -75,7 +75,7 @@ pub struct HomeAssistant {
     version: Option<String>,
     connection: Connection,
     rest: Rest,
-    /// The integrations that take credentials: HA finds them out when it starts, and then no more.
+    /// The integrations that take credentials: HA finds them out when it starts, and not again.
     domains: OnceCell<BTreeSet<Domain>>,
     /// Where browsers come back to after consent, where that is not HA.
     base: Option<String>,

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::address::Address;
 use super::connection::CommandError;
-use super::flow_words::{FlowResponse, errors};
+use super::flow_response::{FlowResponse, errors};
 use super::unreachable::unreachable;
 use crate::http::{self, Network};
 use crate::model::{Domain, EntryId, FlowId, HandOverError, Secret};
@@ -48,11 +48,11 @@ struct FormErrors {
     errors: BTreeMap<String, Value>,
 }
 
-/// What came of an answer to a form.
+/// The result of an answer to a form.
 pub(super) enum FormOutcome {
     /// The next step.
     Step(Box<FlowResponse>),
-    /// The form does not take it: HA's words by field.
+    /// The form does not take it: HA's messages by field.
     Invalid(BTreeMap<String, String>),
     /// HA has no such flow any more.
     Gone,
@@ -127,7 +127,7 @@ impl Rest {
         }
     }
 
-    /// Where a flow is; none where HA has it no more.
+    /// Where a flow is; none where HA no longer has it.
     pub(super) async fn look_at_flow(
         &self,
         flow: &FlowId,
@@ -197,7 +197,7 @@ impl Rest {
         }
     }
 
-    /// What HA knows of its own addresses.
+    /// HA's own addresses.
     pub(super) async fn configuration(&self) -> Result<Configuration, CommandError> {
         let answer = answered(self.call(Method::GET, &["config"], TIMEOUT_SECONDS)).await?;
         if answer.status != StatusCode::OK {

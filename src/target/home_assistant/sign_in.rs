@@ -52,10 +52,10 @@ pub struct LoginSession {
     pub refresh_token: Secret,
 }
 
-/// Why somebody is not signed in, or not any more.
+/// Why there is no session, or no longer.
 #[derive(Debug, Error)]
 pub enum SignInError {
-    /// HA knows the session no more.
+    /// HA no longer has the session.
     #[error("the session at {address} is over: it was ended there, or not used for too long")]
     Over {
         /// The address.
@@ -66,7 +66,7 @@ pub enum SignInError {
     Refused {
         /// The address.
         address: String,
-        /// In HA's words.
+        /// HA's message.
         why: String,
     },
     /// HA is not reached or not understood.
@@ -211,7 +211,7 @@ fn oauth(address: &Address, client_id: &str) -> OAuth {
 
 type ResponseFuture = BoxFuture<'static, Result<HttpResponse, NoAnswer>>;
 
-/// The way to HA.
+/// The HTTP client for HA.
 struct Line {
     client: Client,
     network: Network,
@@ -225,7 +225,7 @@ impl Line {
         Ok(Self { client, network: network.clone() })
     }
 
-    /// Sends by this way. Its futures own what they need, so that whoever awaits them may be moved
+    /// Sends a request. Its futures own what they need, so that whoever awaits them may be moved
     /// between threads.
     fn sender(&self) -> impl Fn(HttpRequest) -> ResponseFuture + use<> {
         let client = self.client.clone();

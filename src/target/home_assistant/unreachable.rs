@@ -15,7 +15,7 @@ use crate::target::TargetError;
 /// Home Assistant's own port.
 const PORT: u16 = 8123;
 
-/// Where there is no better word for it.
+/// Where no better message is known.
 pub(super) fn unreachable(address: &Address, why: String) -> TargetError {
     TargetError::Unreachable { address: address.to_string(), why }
 }
@@ -91,7 +91,7 @@ pub(super) fn no_socket(address: &Address, error: &SocketError, speaks_tls: bool
     unreachable(address, why)
 }
 
-/// Whether a handshake ended in a way that only a TLS server has.
+/// Whether a handshake ended as it does only with a TLS server.
 pub(super) fn speaks_tls(tried: &Result<(), SocketError>) -> bool {
     match tried {
         Err(SocketError::Io(error)) => {

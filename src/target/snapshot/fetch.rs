@@ -14,7 +14,7 @@ use crate::model::Secret;
 use crate::target::TargetError;
 
 const TIMEOUT_SECONDS: u64 = 60;
-const MOST_REDIRECTS: usize = 5;
+const MAX_REDIRECTS: usize = 5;
 
 /// A file, or an address on the web.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,7 +78,7 @@ pub(super) async fn text(
 /// Follows redirects. Each place is reached by its own way, and only the first one gets the token.
 async fn fetch(url: &Url, token: Option<&Secret>) -> Result<Vec<u8>, String> {
     let mut place = url.clone();
-    for _ in 0..=MOST_REDIRECTS {
+    for _ in 0..=MAX_REDIRECTS {
         let token = token.filter(|_| place.origin() == url.origin());
         let response = get(&place, token).await?;
         let status = response.status();
@@ -98,7 +98,7 @@ async fn fetch(url: &Url, token: Option<&Secret>) -> Result<Vec<u8>, String> {
         place =
             to.filter(is_safe).ok_or_else(|| format!("it answers {status} and no safe address"))?;
     }
-    Err(format!("it redirects more than {MOST_REDIRECTS} times"))
+    Err(format!("it redirects more than {MAX_REDIRECTS} times"))
 }
 
 async fn get(url: &Url, token: Option<&Secret>) -> Result<Response, String> {

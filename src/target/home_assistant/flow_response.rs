@@ -1,4 +1,4 @@
-//! A config flow's step in HA's words -> what it means.
+//! A config flow's step as HA sends it -> what it means.
 
 use std::collections::BTreeMap;
 
@@ -60,7 +60,7 @@ impl FlowResponse {
         FlowId::new(self.flow_id.clone())
     }
 
-    /// What it means; `hides_secret` tells whether an authorize URL must not be shown.
+    /// What it means; `hides_secret` says whether an authorize URL must not be shown.
     pub(super) fn read(self, hides_secret: impl FnOnce(&str) -> bool) -> FlowStep {
         let step = self.step_id.unwrap_or_default();
         match self.kind.as_str() {
@@ -157,7 +157,7 @@ fn names(options: Option<Value>) -> Vec<String> {
     values(options).into_iter().filter_map(|option| option.as_str().map(str::to_owned)).collect()
 }
 
-/// What HA finds wrong with what was filled in: a word each, or several.
+/// What HA finds wrong with what was filled in: one message each, or several.
 pub(super) fn errors(errors: BTreeMap<String, Value>) -> BTreeMap<String, String> {
     let text = |error: Value| match error {
         Value::String(text) => text,

@@ -38,7 +38,7 @@ impl<'o> PreviousCiphertext<'o> {
     }
 }
 
-/// Where a value stands.
+/// Where a value is.
 pub(super) fn stretch(leaf: &Leaf) -> Range<usize> {
     leaf.at as usize..leaf.end as usize
 }
