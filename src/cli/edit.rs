@@ -7,7 +7,7 @@ use secrecy::zeroize::Zeroizing;
 
 use crate::encrypted_file::{EncryptedFileError, EncryptionContext, Opened};
 use crate::files::{self, NotWritten, TEXT_LIMIT};
-use crate::manifest::{InClear, LoadRequest, Loaded, Project, check, secret_values};
+use crate::manifest::{LoadRequest, Loaded, PlainSecrets, Project, check, secret_values};
 use crate::secret::{IdentityProblem, SecretResolver, env, is_age_file};
 
 use super::editor::Editor;
@@ -175,7 +175,7 @@ impl EditSession<'_> {
 
     /// The file's new content; none where something is wrong with it, which is reported.
     fn seal(&self, opened: &Opened<'_>, text: &str) -> Option<Vec<u8>> {
-        let problems = check(&self.request, self.file, text, InClear::Allowed);
+        let problems = check(&self.request, self.file, text, PlainSecrets::Allowed);
         if problems.has_errors() {
             show(&problems);
             return None;
@@ -193,7 +193,7 @@ impl EditSession<'_> {
         };
         // What is in plain text now would be so in Git.
         let problems = match std::str::from_utf8(&after) {
-            Ok(text) => check(&self.request, self.file, text, InClear::AsUsual),
+            Ok(text) => check(&self.request, self.file, text, PlainSecrets::AsUsual),
             Err(_) => problems,
         };
         show(&problems);

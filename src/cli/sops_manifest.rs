@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use secrecy::zeroize::Zeroizing;
 
-use crate::manifest::{InClear, check};
+use crate::manifest::{PlainSecrets, check};
 use crate::secret::OpenedSopsDocument;
 use crate::yaml_edit::{NewEntry, append};
 
@@ -26,7 +26,7 @@ pub(super) fn with_entries(
     let body = append(document.body()?, entries).with_context(named)?;
     let now = environment::timestamp();
     let after = document.seal(&Zeroizing::new(body), &now).with_context(named)?;
-    let problems = check(&request(global), file, &after, InClear::AsUsual);
+    let problems = check(&request(global), file, &after, PlainSecrets::AsUsual);
     if !problems.only(|problem| problem.code == "plain-secret").is_empty() {
         bail!(
             "the rules of {} leave secrets in plain text: its `encrypted_regex` must match `client_secret`",

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::files::{self, TEXT_LIMIT};
 use crate::model::Owner;
 
-/// The name that stands for a project: that of its Git repository, by its remote or else by its folder,
+/// The default owner of a project: the name of its Git repository, by its remote or else by its folder,
 /// with the folders between the repository and the project. It is the same in every clone.
 ///
 /// Git itself is not asked: whether it is installed, and trusts the folder, must not change the owner.
