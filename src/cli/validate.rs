@@ -3,7 +3,7 @@
 use crate::integrations;
 use crate::manifest::check_domains;
 use crate::recipients;
-use crate::report::{Report, Verb, json};
+use crate::report::{Report, Verb};
 use crate::repository;
 
 use super::Global;
@@ -54,18 +54,13 @@ pub(super) async fn run(global: &Global, verb: &Validate) -> anyhow::Result<Exit
     }
     show(&problems);
     let valid = !problems.has_errors();
-    let entries = loaded.entries.len();
-    let noun = if entries == 1 { "entry" } else { "entries" };
-    // What is wrong has been reported beside what is printed.
-    let text = || if valid { format!("Valid: {entries} {noun}.\n") } else { String::new() };
     let report = Report {
-        verb: Verb::Validate,
+        verb: Verb::Validate { entries: loaded.entries.len() },
         manifests: &loaded.manifests,
         problems: &problems,
         targets: &[],
         names: &names(global),
     };
-    verb.outputs
-        .write(&report, &LinkArgs::default(), &|_| text(), &|_| json::validated(&report))?;
+    verb.outputs.write(&report, &LinkArgs::default())?;
     Ok(if valid { ExitStatus::Success } else { ExitStatus::Failure })
 }

@@ -6,18 +6,18 @@ use secrecy::zeroize::Zeroizing;
 
 use super::{Node, Pair, Parsed, Style, Value};
 use crate::model::sops::{
-    Leaf, Metadata, Parts, Path, Rule, ScalarStyle, SopsDocument, SopsFault, SopsKey,
-    SopsRecipient, SopsText, short,
+    Leaf, Metadata, ParsedSops, Parts, Path, Rule, ScalarStyle, SopsFault, SopsKey, SopsRecipient,
+    SopsText, short,
 };
 
 /// The key under which SOPS keeps what it needs itself.
 pub(crate) const SOPS: &str = "sops";
 
 /// A text as a document of SOPS; `None` where SOPS says nothing of it.
-pub(crate) fn sops_document(text: &Arc<str>, parsed: &Parsed<'_>) -> Option<SopsDocument> {
+pub(crate) fn sops_document(text: &Arc<str>, parsed: &Parsed<'_>) -> Option<ParsedSops> {
     is_sops(&parsed.documents).then(|| {
         let parts = sops_parts(text, parsed, &mut |_, _| {});
-        SopsDocument::new(Arc::clone(text), parts)
+        ParsedSops::new(Arc::clone(text), parts)
     })
 }
 
