@@ -26,8 +26,8 @@ pub(crate) fn is_sops(documents: &[Node<'_>]) -> bool {
     documents.iter().any(|document| field(document, SOPS).is_some())
 }
 
-/// What a document of SOPS is made of. `note` is called with the place where each key and each item of a list begins,
-/// and of which collection it is one.
+/// What a document of SOPS is made of. `note` is called with the place where each key and each item of
+/// a list begins, and the collection that it belongs to.
 pub(crate) fn sops_parts(
     text: &str,
     parsed: &Parsed<'_>,
