@@ -153,7 +153,7 @@ fn stands_alone(entry: &Entry) -> bool {
     is_inside(&entry.client_id.value) && is_inside(&entry.client_secret.value)
 }
 
-/// What a field says: as it stands there, or the next answer.
+/// What a field says: its text, or the next answer.
 fn take<'e>(
     answers: &mut impl Iterator<Item = Result<Secret, Unreadable>>,
     entry: &Entry,
@@ -195,7 +195,7 @@ fn take<'e>(
 
 impl Resolved {
     /// What one target should hold, and the entries that would make one client there twice.
-    /// `clients` tells encrypted client ids that are known without being decrypted.
+    /// `clients` has the encrypted client ids that are known without being decrypted.
     pub fn for_target(
         &self,
         project: &Project,

@@ -1,9 +1,11 @@
 //! A saved plan: what was planned, in a file without secrets, so that exactly that is applied or nothing.
 //!
-//! `apply` plans anew from the present manifests and targets, and goes on only if that comes to the same.
-//! So the file can hold an apply back, but never make it do what it would not do by itself: whoever
+//! `apply` plans again from the present manifests and targets, and goes on only if the result is the same.
+//! So the file can hold an apply back, but never make it do anything else: whoever
 //! changes the file gets a refusal. A step that creates a credential carries a digest of the ciphertext
 //! that its secret is decrypted from.
+
+use std::collections::BTreeMap;
 
 use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
@@ -92,14 +94,14 @@ pub struct TargetPlan<'a> {
     pub name: &'a TargetName,
     /// The plan.
     pub plan: &'a Plan,
-    /// What stands for an entry's secret.
-    pub seal: &'a dyn Fn(&Key) -> Option<Seal>,
+    /// The digests of the ciphertexts of its entries' secrets.
+    pub seals: BTreeMap<Key, Seal>,
 }
 
 /// Why a plan cannot be saved.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error(
-    "the secret of `{0}` is not encrypted in the manifest itself, so a saved plan could not tell whether it changes: encrypt it there, or apply without a saved plan"
+    "the secret of `{0}` is not encrypted in the manifest itself, so a saved plan could not detect a change of it: encrypt it there, or apply without a saved plan"
 )]
 pub struct SecretNotEncrypted(pub Key);
 
@@ -126,7 +128,7 @@ impl PlanFile {
     /// Where a secret has nothing that can stand for it.
     pub fn of(planned: &[TargetPlan<'_>]) -> Result<Self, SecretNotEncrypted> {
         let targets = planned.iter().map(|planned| {
-            let steps = planned.plan.steps.iter().map(|step| step_of(step, planned.seal));
+            let steps = planned.plan.steps.iter().map(|step| step_of(step, &planned.seals));
             Ok(PlannedTarget {
                 name: planned.name.to_string(),
                 steps: steps.collect::<Result<_, _>>()?,
@@ -166,19 +168,19 @@ impl PlanFile {
 
     /// What is planned now and was not, and the other way round, a line each; none where both are one.
     pub fn differences(&self, now: &Self) -> Vec<String> {
-        let mut told = Vec::new();
+        let mut differences = Vec::new();
         let was = self.lines();
         let is = now.lines();
         for line in was.iter().filter(|line| !is.contains(line)) {
-            told.push(format!("was planned: {}", line.1));
+            differences.push(format!("was planned: {}", line.1));
         }
         for line in is.iter().filter(|line| !was.contains(line)) {
-            told.push(format!("is needed now: {}", line.1));
+            differences.push(format!("is needed now: {}", line.1));
         }
-        if told.is_empty() && self != now {
-            told.push("the order of the steps is another one".to_owned());
+        if differences.is_empty() && self != now {
+            differences.push("the order of the steps is different".to_owned());
         }
-        told
+        differences
     }
 
     fn lines(&self) -> Vec<(&PlannedChange, String)> {
@@ -215,14 +217,11 @@ impl PlannedChange {
     }
 }
 
-fn step_of(
-    step: &Step,
-    seal: &dyn Fn(&Key) -> Option<Seal>,
-) -> Result<PlannedChange, SecretNotEncrypted> {
+fn step_of(step: &Step, seals: &BTreeMap<Key, Seal>) -> Result<PlannedChange, SecretNotEncrypted> {
     let ciphertext = match step.action.wanted() {
         None => None,
         Some(wanted) => {
-            Some(seal(&wanted.key).ok_or_else(|| SecretNotEncrypted(wanted.key.clone()))?)
+            Some(*seals.get(&wanted.key).ok_or_else(|| SecretNotEncrypted(wanted.key.clone()))?)
         }
     };
     Ok(PlannedChange {

@@ -12,9 +12,9 @@ use crate::secret::{
     sops_mismatch,
 };
 
-/// Finds each secret of the project that is damaged, and warns of each, and of each file that
-/// they name, that some of the project's recipients certainly cannot open, or others can. What cannot
-/// be determined is skipped.
+/// Reports each secret of the project that is damaged. Warns of each secret, and each file that
+/// entries name, which some of the project's recipients certainly cannot decrypt, or which others
+/// can. What cannot be determined is skipped.
 pub fn check(project: &Project, entries: &[Arc<Entry>], resolver: &SecretResolver) -> Diagnostics {
     let mut problems = Diagnostics::default();
     let recipients = &project.age.recipients;

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Writes the report as a comment of pull request NUMBER, or writes the one that is there anew: its first
-# line, which nobody sees, is the same in every report.
+# Writes the report as a comment of pull request NUMBER, or replaces the one that is there: its first
+# line, which is hidden, is the same in every report.
 set -euo pipefail
 
 report=$RUNNER_TEMP/appcred.md

@@ -13,7 +13,7 @@ use crate::integrations;
 use crate::manifest::{Loaded, Project, Targets};
 use crate::model::{Domain, Key, Reference, Secret, TargetName, hidden_character, unfit_for_oauth};
 use crate::secret::seal::seal;
-use crate::secret::{SecretResolver, SopsDocument};
+use crate::secret::{OpenedSopsDocument, SecretResolver};
 use crate::suggest;
 use crate::yaml_edit::{NewEntry, SlotValue, append, new_manifest};
 
@@ -127,7 +127,7 @@ fn add(
     let text = text_of(&file)?.unwrap_or_default();
     // Encryption is checked before the secret is asked for.
     let (resolver, _) = resolver(global, &loaded.project);
-    let document = SopsDocument::open(&text, &resolver);
+    let document = OpenedSopsDocument::open(&text, &resolver);
     let document = document.with_context(|| format!("cannot add to {}", file.display()))?;
     let recipients =
         if document.is_some() { Vec::new() } else { recipients(&loaded.project, &[])? };
@@ -254,7 +254,7 @@ fn write_sops(
 ) -> anyhow::Result<()> {
     let text = text_of(file)?.unwrap_or_default();
     let document =
-        SopsDocument::open(&text, resolver)?.context("it is no SOPS document any more")?;
+        OpenedSopsDocument::open(&text, resolver)?.context("it is no SOPS document any more")?;
     let after = with_entries(global, file, &document, entries)?;
     files::replace(file, text.as_bytes(), &after)
         .with_context(|| format!("cannot write {}", file.display()))

@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::plan::Plan;
 use crate::reconcile::{self, Unchecked, Verdicts};
-use crate::report::{Report, Verb, json, text};
+use crate::report::{Report, Verb, text};
 use crate::target::{Stop, Target};
 use crate::workspace::TargetView;
 
@@ -33,7 +33,7 @@ const WORTH_A_BAR: usize = 20;
 /// the set-up of each integration that is not linked yet is started, as far as it goes without a
 /// person, and the link shown where somebody must consent. Before a secret in use is replaced, its
 /// provider is asked whether the new one is right, where its token endpoint is known. What fails stops only what depends on
-/// it. After Ctrl-C what is in flight is finished and the rest told.
+/// it. After Ctrl-C what is in flight is finished and the rest reported.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   appcred apply
@@ -44,7 +44,7 @@ const WORTH_A_BAR: usize = 20;
 pub(super) struct ApplyArgs {
     /// Apply exactly this saved plan, or nothing, without asking
     ///
-    /// Plans anew, and goes on only if that comes to what `plan --out FILE` saved. Arguments that
+    /// Plans again, and goes on only if the result is what `plan --out FILE` saved. Arguments that
     /// shaped the plan are given here as well.
     #[arg(value_name = "FILE", conflicts_with = "targets")]
     plan: Option<PathBuf>,
@@ -88,12 +88,7 @@ pub(super) async fn run(global: &Global, verb: &ApplyArgs) -> anyhow::Result<Exi
             targets: &targets,
             names: &names,
         };
-        verb.outputs.write(
-            &report,
-            &verb.links,
-            &|links| text::outcomes(&targets, links),
-            &|links| json::plan(&report, links),
-        )
+        verb.outputs.write(&report, &verb.links)
     };
     let Some(mut views) = targets else {
         write(&[])?;
@@ -158,7 +153,7 @@ pub(super) async fn carry_out(views: &mut [TargetView]) -> anyhow::Result<()> {
     } else {
         ProgressDrawTarget::hidden()
     });
-    let told_twice = stop_on_signal(stop.clone())?;
+    let interrupted_twice = stop_on_signal(stop.clone())?;
     let work = join_all(
         views
             .iter_mut()
@@ -167,7 +162,7 @@ pub(super) async fn carry_out(views: &mut [TargetView]) -> anyhow::Result<()> {
     );
     tokio::select! {
         _ = work => Ok(()),
-        () = told_twice => bail!("interrupted twice: what was in flight may be done or not, `appcred plan` tells"),
+        () = interrupted_twice => bail!("interrupted twice: steps in flight may or may not be done; `appcred plan` shows which"),
     }
 }
 
@@ -234,10 +229,10 @@ fn stop_on_signal(stop: Stop) -> std::io::Result<impl Future<Output = ()>> {
 /// Whether the target holds what is wanted now, as far as it is appcred's to say.
 pub(super) fn arrived(view: &TargetView) -> bool {
     let Ok(comparison) = &view.comparison else { return false };
-    view.outcomes.iter().all(|outcome| outcome.outcome.is_well()) && !is_hindered(&comparison.plan)
+    view.outcomes.iter().all(|outcome| outcome.outcome.is_well()) && !is_blocked(&comparison.plan)
 }
 
 /// Whether the plan leaves something undone that waits for a person's word.
-fn is_hindered(plan: &Plan) -> bool {
+fn is_blocked(plan: &Plan) -> bool {
     plan.withheld.iter().any(|withheld| withheld.why.is_error())
 }

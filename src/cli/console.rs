@@ -55,7 +55,7 @@ pub(super) fn print(text: &str) -> io::Result<()> {
 /// Tells a person something beside what was asked for.
 pub(super) fn tell(text: &str) {
     let mut out = anstream::stderr();
-    // Where nobody can be told, there is nobody to tell that to.
+    // Where stderr is closed, this error has no reader either.
     if out.write_all(text.as_bytes()).is_ok() {
         let _ = out.flush();
     }

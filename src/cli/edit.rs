@@ -7,7 +7,7 @@ use secrecy::zeroize::Zeroizing;
 
 use crate::encrypted_file::{EncryptedFileError, EncryptionContext, Opened};
 use crate::files::{self, NotWritten, TEXT_LIMIT};
-use crate::manifest::{InClear, LoadRequest, Loaded, Project, check, secret_values};
+use crate::manifest::{LoadRequest, Loaded, PlainSecrets, Project, check, secret_values};
 use crate::secret::{IdentityProblem, SecretResolver, env, is_age_file};
 
 use super::editor::Editor;
@@ -22,13 +22,13 @@ use super::{Global, console, environment};
 ///
 /// Opens a manifest, appcred.yaml, a SOPS document of YAML or an age file in $VISUAL or $EDITOR (or
 /// vi), decrypted. What changed is encrypted when the editor ends, and so are secrets that are new;
-/// all else keeps its ciphertext, comments and layout included. What is wrong is reported, and nothing is
+/// all else keeps its ciphertext, comments and layout included. Problems are reported, and nothing is
 /// saved then; on a terminal you can go on editing. What is not saved in the end is kept beside the
 /// file, encrypted.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "The plain text is in a folder of your own in memory ($XDG_RUNTIME_DIR or \
 /dev/shm), and goes with it, whatever the editor left there, even when appcred is killed. What an editor \
-keeps elsewhere, as a history of undo, is its own affair; vim is told not to.
+keeps elsewhere, such as an undo history, appcred cannot control; vim is started with options against that.
 
 Examples:
   appcred edit credentials/spotify.yaml
@@ -64,7 +64,7 @@ pub(super) async fn run(global: &Global, verb: &Edit) -> anyhow::Result<ExitStat
         workspace,
         known: None,
     };
-    match session.sit().await {
+    match session.edit_until_saved().await {
         Ok(End::Unchanged) => console::print("Nothing was changed.\n")?,
         Ok(End::Saved) => console::print(&format!("Saved {}.\n", file.display()))?,
         Ok(End::Emptied) => {
@@ -110,9 +110,9 @@ enum End {
 }
 
 impl EditSession<'_> {
-    /// Lets the person edit until that is saved or given up, on a new text each time another program
-    /// else was faster.
-    async fn sit(&mut self) -> anyhow::Result<End> {
+    /// Lets the person edit until the text is saved or given up. Starts from the new text each time
+    /// another program changed the file in the meantime.
+    async fn edit_until_saved(&mut self) -> anyhow::Result<End> {
         loop {
             let before = files::read(self.file, TEXT_LIMIT)
                 .with_context(|| format!("cannot read {}", self.shown()))?;
@@ -175,7 +175,7 @@ impl EditSession<'_> {
 
     /// The file's new content; none where something is wrong with it, which is reported.
     fn seal(&self, opened: &Opened<'_>, text: &str) -> Option<Vec<u8>> {
-        let problems = check(&self.request, self.file, text, InClear::Allowed);
+        let problems = check(&self.request, self.file, text, PlainSecrets::Allowed);
         if problems.has_errors() {
             show(&problems);
             return None;
@@ -193,7 +193,7 @@ impl EditSession<'_> {
         };
         // What is in plain text now would be so in Git.
         let problems = match std::str::from_utf8(&after) {
-            Ok(text) => check(&self.request, self.file, text, InClear::AsUsual),
+            Ok(text) => check(&self.request, self.file, text, PlainSecrets::AsUsual),
             Err(_) => problems,
         };
         show(&problems);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 
 use crate::files::{self, TEXT_LIMIT};
-use crate::manifest::{InClear, Project, check, discover, load_project};
+use crate::manifest::{PlainSecrets, Project, check, discover, load_project};
 use crate::secret::is_sops_document;
 use crate::secret::seal::seal;
 use crate::yaml_edit::{NewValue, SlotValue, put, slots};
@@ -113,7 +113,7 @@ pub(super) fn files(global: &Global, project: &Project, asked: &[PathBuf]) -> Ve
 fn encrypt(global: &Global, file: &Path, recipients: &[String]) -> anyhow::Result<usize> {
     let text = files::read_text(file, TEXT_LIMIT).context("cannot read it")?;
     if is_sops_document(&text) {
-        let problems = check(&request(global), file, &text, InClear::AsUsual);
+        let problems = check(&request(global), file, &text, PlainSecrets::AsUsual);
         if !problems.only(|problem| problem.code == "plain-secret").is_empty() {
             bail!(
                 "a secret is in plain text in this SOPS document: make its `encrypted_regex` match the key, and enter the secret with `appcred edit`"

@@ -102,7 +102,7 @@ pub(super) fn snapshot_token() -> Option<Secret> {
     variable(SNAPSHOT_TOKEN).map(|token| Secret::new(&token))
 }
 
-/// The folder that the command runs in; empty where that cannot be told.
+/// The folder that the command runs in; empty where that is unknown.
 pub(super) fn folder() -> PathBuf {
     std::env::current_dir().unwrap_or_default()
 }
@@ -112,7 +112,7 @@ pub(super) fn is_ci() -> bool {
     variable("CI").is_some_and(|value| !matches!(value.trim(), "false" | "0"))
 }
 
-/// The root of the checkout, as GitHub Actions and GitLab CI tell it.
+/// The root of the checkout, as GitHub Actions and GitLab CI name it.
 pub(super) fn checkout() -> Option<PathBuf> {
     variable("GITHUB_WORKSPACE").or_else(|| variable("CI_PROJECT_DIR")).map(PathBuf::from)
 }

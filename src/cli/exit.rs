@@ -7,7 +7,7 @@ use std::process::ExitCode;
 pub enum ExitStatus {
     /// All went well.
     Success,
-    /// Something is wrong, and was told.
+    /// Something is wrong, and was reported.
     Failure,
     /// With `--detailed-exitcode`: all went well, and there are changes to make.
     Changes,

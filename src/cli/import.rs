@@ -16,7 +16,7 @@ use crate::plan::{self, ImportPlan, Imported, LeftOut, Plan, Scope, WhyLeftOut};
 use crate::report::import::{NewEntries, preview};
 use crate::report::text;
 use crate::secret::seal::seal;
-use crate::secret::{SecretResolver, SopsDocument, is_sops_document};
+use crate::secret::{OpenedSopsDocument, SecretResolver, is_sops_document};
 use crate::workspace::{Comparison, OnError, TargetView, select};
 use crate::yaml_edit::{NewEntry, SlotValue, append, new_manifest};
 
@@ -244,7 +244,7 @@ impl ImportDraft {
     }
 
     /// The entry as a SOPS document takes it.
-    fn in_clear(&self, at: usize) -> Option<NewEntry> {
+    fn in_plain_text(&self, at: usize) -> Option<NewEntry> {
         let (imported, entry) = self.made.get(at)?;
         let secret = self.secrets.get(&imported.of.id)?.clone();
         Some(NewEntry { client_secret: SlotValue::Plain(secret), ..entry.clone() })
@@ -324,14 +324,17 @@ fn files(
     let mut files = Vec::new();
     for (path, entries) in by_path {
         let new: Vec<NewEntry> = entries.iter().map(|at| draft.made[*at].1.clone()).collect();
-        let in_clear = || entries.iter().filter_map(|at| draft.in_clear(*at)).collect::<Vec<_>>();
+        let in_plain_text =
+            || entries.iter().filter_map(|at| draft.in_plain_text(*at)).collect::<Vec<_>>();
         let before = text_of(&path)?;
         let cannot_add = || format!("cannot add to {}", path.display());
         let after = match &before {
-            Some(text) => match SopsDocument::open(text, resolver).with_context(cannot_add)? {
-                Some(document) => with_entries(global, &path, &document, &in_clear())?,
-                None => append(text, &new).with_context(cannot_add)?,
-            },
+            Some(text) => {
+                match OpenedSopsDocument::open(text, resolver).with_context(cannot_add)? {
+                    Some(document) => with_entries(global, &path, &document, &in_plain_text())?,
+                    None => append(text, &new).with_context(cannot_add)?,
+                }
+            }
             None => new_manifest(&new).with_context(cannot_add)?,
         };
         files.push(ManifestDraft { path, before, after, entries });

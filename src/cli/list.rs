@@ -1,7 +1,7 @@
 //! `list`
 
 use crate::model::PolicyOverrides;
-use crate::report::{json, text};
+use crate::report::{json, list};
 use crate::workspace::OnError;
 
 use super::exit::ExitStatus;
@@ -44,7 +44,7 @@ pub(super) async fn run(global: &Global, verb: &ListArgs) -> anyhow::Result<Exit
     let Some(views) = gathered.targets else { return Ok(ExitStatus::Failure) };
     let links = verb.links.printed();
     match verb.format {
-        OutputFormat::Text => console::print(&text::list(&reported(&views), links))?,
+        OutputFormat::Text => console::print(&list::text(&reported(&views), links))?,
         OutputFormat::Json => {
             console::print(&json::list(&reported(&views), links)?)?;
             show_unknown(&views);

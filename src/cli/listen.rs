@@ -96,7 +96,7 @@ impl ListenArgs {
     pub(super) async fn bind(&self) -> anyhow::Result<Option<(TcpListener, Access)>> {
         let Listen::At(address) = self.listen else {
             if self.consent_base.is_some() {
-                bail!("--consent-base needs somebody who listens: not with --listen off");
+                bail!("--consent-base needs a listener: it cannot be used with --listen off");
             }
             return Ok(None);
         };
@@ -121,7 +121,7 @@ fn refused(why: AccessError) -> anyhow::Error {
     match why {
         AccessError::NoRandomness(_) => why.into(),
         AccessError::TooOpen(_) => anyhow!(
-            "{why}: let in who knows a token with --token-file, or run behind Home Assistant with --ingress"
+            "{why}: require a token with --token-file, or run behind Home Assistant with --ingress"
         ),
     }
 }

@@ -1,4 +1,4 @@
-//! The integrations that targets know, as far as they tell without anybody being asked for anything.
+//! The integrations that targets know, as far as they can be read without asking a person.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -22,7 +22,7 @@ use super::{Global, console, environment};
 /// Nobody waits longer for a list.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// What the targets of these names, else all, take credentials for; nothing where none tells.
+/// What the targets of these names, else all, take credentials for; nothing where none can be read.
 pub(super) async fn told(global: &Global, loaded: &Loaded, targets: &[String]) -> BTreeSet<Domain> {
     let environment = environment::read();
     let Ok(endpoints) = select(&loaded.project, &environment, targets) else {
@@ -60,7 +60,7 @@ pub(super) fn warn_of_custom<'d>(domains: impl Iterator<Item = &'d Domain>, proj
     }
     let names: Vec<&str> = unknown.into_iter().collect();
     console::tell(&format!(
-        "warning: only the target knows {}: add `custom_integrations: [{}]` to appcred.yaml, or `validate` refuses these entries\n",
+        "warning: only the target has {}: add `custom_integrations: [{}]` to appcred.yaml, or `validate` refuses these entries\n",
         suggest::listed(names.iter().copied()),
         names.join(", ")
     ));

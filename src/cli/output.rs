@@ -4,38 +4,21 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use anyhow::Context;
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use crate::files;
-use crate::model::Links;
-use crate::report::{self, Report, github, gitlab, junit, markdown, sarif};
+use crate::report::{self, FORMATS, Format, Report, markdown};
 
 use super::links::LinkArgs;
 use super::{Global, console, environment};
 
-/// How to write a report.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum ReportFormat {
-    /// For people.
-    Text,
-    /// For programs; `appcred schema` prints its form.
-    Json,
-    /// For job summaries and comments.
-    Markdown,
-    /// Annotations of GitHub Actions.
-    Github,
-    /// GitLab's code quality report.
-    Gitlab,
-    /// Test results: what is not as wanted has failed.
-    Junit,
-    /// For code scanning and editors.
-    Sarif,
-}
+/// The format that is printed where none is asked for.
+const TEXT: &str = "text";
 
 /// A format, and the file that it goes to.
 #[derive(Clone, Debug)]
 pub(super) struct Destination {
-    format: ReportFormat,
+    format: &'static Format,
     file: Option<PathBuf>,
 }
 
@@ -43,11 +26,12 @@ pub(super) struct Destination {
 #[derive(Args, Debug)]
 pub(super) struct Outputs {
     /// How to write the report, and maybe where; may be given several times
-    ///
-    /// One of text, json, markdown, github (annotations), gitlab (code quality), junit and sarif. With
-    /// =FILE it goes into that file; where all do, text is printed as well. In GitHub Actions the
-    /// job's summary is written in any case.
-    #[arg(long = "format", value_name = "FORMAT[=FILE]", default_value = "text")]
+    #[arg(
+        long = "format",
+        value_name = "FORMAT[=FILE]",
+        default_value = TEXT,
+        long_help = long_help()
+    )]
     outputs: Vec<Destination>,
 }
 
@@ -60,11 +44,8 @@ impl FromStr for Destination {
             Some((format, file)) => (format, Some(PathBuf::from(file))),
             None => (text, None),
         };
-        let format = ReportFormat::from_str(format, false).map_err(|_| {
-            let all: Vec<String> = ReportFormat::value_variants()
-                .iter()
-                .filter_map(|format| Some(format.to_possible_value()?.get_name().to_owned()))
-                .collect();
+        let format = Format::named(format).ok_or_else(|| {
+            let all: Vec<&str> = FORMATS.iter().map(|format| format.name).collect();
             format!("there is no format `{format}`; there are {}", all.join(", "))
         })?;
         Ok(Self { format, file })
@@ -75,39 +56,23 @@ impl Outputs {
     /// Whether text is printed.
     pub(super) fn print_text(&self) -> bool {
         let mut printed = self.outputs.iter().filter(|output| output.file.is_none()).peekable();
-        printed.peek().is_none() || printed.any(|output| output.format == ReportFormat::Text)
+        printed.peek().is_none() || printed.any(|output| output.format.name == TEXT)
     }
 
-    /// Writes a report wherever it is asked for. Text and JSON are the verb's own.
+    /// Writes a report wherever it is asked for.
     ///
     /// # Errors
     /// Where a file cannot be written.
-    pub(super) fn write(
-        &self,
-        report: &Report<'_>,
-        links: &LinkArgs,
-        text: &dyn Fn(Links) -> String,
-        json: &dyn Fn(Links) -> serde_json::Result<String>,
-    ) -> anyhow::Result<()> {
-        let render = |format: ReportFormat, links: Links| -> anyhow::Result<String> {
-            Ok(match format {
-                ReportFormat::Text => text(links),
-                ReportFormat::Json => json(links)?,
-                ReportFormat::Markdown => markdown::summary(report),
-                ReportFormat::Github => github::annotations(report),
-                ReportFormat::Gitlab => gitlab::code_quality(report)?,
-                ReportFormat::Junit => junit::suites(report)?,
-                ReportFormat::Sarif => sarif::log(report)?,
-            })
-        };
+    pub(super) fn write(&self, report: &Report<'_>, links: &LinkArgs) -> anyhow::Result<()> {
         if self.outputs.iter().all(|output| output.file.is_some()) {
-            console::print(&render(ReportFormat::Text, links.printed())?)?;
+            let text = Format::named(TEXT).context("there is no format for people")?;
+            console::print(&(text.write)(report, links.printed())?)?;
         }
         for Destination { format, file } in &self.outputs {
             match file {
-                None => console::print(&render(*format, links.printed())?)?,
+                None => console::print(&(format.write)(report, links.printed())?)?,
                 Some(file) => {
-                    let rendered = render(*format, links.in_file())?;
+                    let rendered = (format.write)(report, links.in_file())?;
                     files::write(file, anstream::adapter::strip_str(&rendered).to_string(), 0o644)
                         .with_context(|| format!("cannot write {}", file.display()))?;
                 }
@@ -127,4 +92,43 @@ pub(super) fn names(global: &Global) -> report::FileNames {
     let here = environment::folder();
     let repository = environment::checkout().unwrap_or_else(|| here.clone());
     report::FileNames::new(here, repository, global.folder.clone())
+}
+
+/// The help of `--format`.
+fn long_help() -> String {
+    let mut help =
+        "How to write the report, and maybe where; may be given several times\n\n".to_owned();
+    for format in FORMATS {
+        help.push_str(&format!("- {}: {}\n", format.name, format.about));
+    }
+    help + "\nWith =FILE it goes into that file; where all do, text is printed as well. In GitHub Actions \
+            the job's summary is written in any case."
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Destination, Outputs, long_help};
+    use crate::cli::links::LinkArgs;
+    use crate::diagnostic::Diagnostics;
+    use crate::report::{FileNames, Report, Verb};
+
+    #[test]
+    fn a_format_is_a_file_and_a_line_in_the_list() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("report");
+        let destination: Destination = format!("line-count={}", file.display()).parse().unwrap();
+        let text: Destination = "text".parse().unwrap();
+        let report = Report {
+            verb: Verb::Validate { entries: 0 },
+            manifests: &["a.yaml".into(), "b.yaml".into()],
+            problems: &Diagnostics::default(),
+            targets: &[],
+            names: &FileNames::new("/".into(), "/".into(), "".into()),
+        };
+        let outputs = Outputs { outputs: vec![text, destination] };
+        outputs.write(&report, &LinkArgs::default()).unwrap();
+        assert_eq!(std::fs::read_to_string(file).unwrap(), "2 manifests\n");
+        assert!(long_help().contains("- line-count: for tests"));
+        assert!("no-format".parse::<Destination>().unwrap_err().ends_with(", sarif, line-count"));
+    }
 }

@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use jiff::SignedDuration;
 
 use crate::plan::{Action, CredentialState, Plan, Why};
-use crate::report::{Report, Verb, json, text};
+use crate::report::{Report, Verb};
 use crate::target::snapshot::SnapshotLocation;
 use crate::workspace::{Against, TargetView, max_age};
 
@@ -19,7 +19,7 @@ use super::{Global, console, environment, plan_file};
 
 /// Show what `apply` would do, and change nothing
 ///
-/// Reads the manifests, decrypts their secrets, looks at each target, and tells what would be
+/// Reads the manifests, decrypts their secrets, looks at each target, and reports what would be
 /// created, replaced, adopted or deleted there, what would not, and why.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
@@ -43,7 +43,7 @@ pub(super) struct PlanArgs {
     out: Option<PathBuf>,
     /// Plan from a snapshot instead of the targets: neither a key nor a token is needed
     ///
-    /// What a snapshot cannot tell is shown as unknown. An address that asks for a token, as the status
+    /// What a snapshot does not contain is shown as unknown. An address that asks for a token, as the status
     /// page of `appcred watch` may, is sent that of APPCRED_SNAPSHOT_TOKEN.
     #[arg(long, value_name = "FILE|URL", value_parser = SnapshotLocation::parse)]
     against: Option<SnapshotLocation>,
@@ -88,10 +88,10 @@ impl FailOn {
         }
     }
 
-    fn told(self, count: usize) -> String {
+    fn message(self, count: usize) -> String {
         let (name, what) = match self {
             Self::Delete => ("delete", "to delete"),
-            Self::Foreign => ("foreign", "that nobody manages"),
+            Self::Foreign => ("foreign", "that no repository manages"),
             Self::Drift => ("drift", "not as the entry wants it"),
         };
         let noun = if count == 1 { "credential" } else { "credentials" };
@@ -117,9 +117,7 @@ pub(super) async fn run(global: &Global, verb: &PlanArgs) -> anyhow::Result<Exit
     let shown = reported(targets.as_deref().unwrap_or_default());
     let names = names(global);
     let report = Report { verb: Verb::Plan, manifests, problems, targets: &shown, names: &names };
-    verb.outputs.write(&report, &verb.links, &|links| text::plan(&shown, links), &|links| {
-        json::plan(&report, links)
-    })?;
+    verb.outputs.write(&report, &verb.links)?;
     let Some(views) = targets else { return Ok(ExitStatus::Failure) };
     if !verb.outputs.print_text() {
         show_unknown(views);
@@ -133,7 +131,7 @@ pub(super) async fn run(global: &Global, verb: &PlanArgs) -> anyhow::Result<Exit
     Ok(status(views, verb.detailed_exitcode))
 }
 
-/// Whether a plan has what it must not have, which is told.
+/// Whether a plan has what it must not have, and reports it.
 fn is_refused(views: &[TargetView], fail_on: &[FailOn]) -> bool {
     let mut refused = false;
     for view in views {
@@ -142,7 +140,7 @@ fn is_refused(views: &[TargetView], fail_on: &[FailOn]) -> bool {
             let count = kind.count(&comparison.plan);
             if count > 0 {
                 refused = true;
-                console::tell(&format!("error: {}: {}\n", view.name, kind.told(count)));
+                console::tell(&format!("error: {}: {}\n", view.name, kind.message(count)));
             }
         }
     }

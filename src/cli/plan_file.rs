@@ -1,5 +1,6 @@
 //! Saved plans: `plan --out` and `apply FILE`.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, anyhow, bail};
@@ -31,14 +32,14 @@ pub(super) fn read(file: &Path) -> anyhow::Result<PlanFile> {
     PlanFile::parse(&text).map_err(|damage| anyhow!("cannot use {named}: {damage}"))
 }
 
-/// Whether exactly what was saved would be done now; what is different is told.
+/// Whether exactly what was saved would be done now; differences are reported.
 ///
 /// # Errors
 /// Where a target is not known.
 pub(super) fn still_holds(saved: &PlanFile, views: &[TargetView]) -> anyhow::Result<bool> {
     let differences = saved.differences(&planned(views)?);
     if !differences.is_empty() {
-        console::tell("error: the saved plan does not hold any more, so nothing was changed\n");
+        console::tell("error: the saved plan is out of date, so nothing was changed\n");
         for difference in &differences {
             console::tell(&format!("  {}\n", visible(difference)));
         }
@@ -48,19 +49,22 @@ pub(super) fn still_holds(saved: &PlanFile, views: &[TargetView]) -> anyhow::Res
 }
 
 fn planned(views: &[TargetView]) -> anyhow::Result<PlanFile> {
-    let seals: Vec<_> = views.iter().map(|view| move |key: &Key| seal(view, key)).collect();
     let mut planned = Vec::new();
-    for (view, seal) in views.iter().zip(&seals) {
+    for view in views {
         match &view.comparison {
-            Ok(comparison) => {
-                planned.push(TargetPlan { name: &view.name, plan: &comparison.plan, seal })
-            }
+            Ok(comparison) => planned.push(TargetPlan {
+                name: &view.name,
+                plan: &comparison.plan,
+                seals: secret_seals(view),
+            }),
             Err(why) => bail!("{}: {why}", view.name),
         }
     }
     Ok(PlanFile::of(&planned)?)
 }
 
-fn seal(view: &TargetView, key: &Key) -> Option<Seal> {
-    view.seals(key)?.client_secret
+/// The digests of the ciphertexts of a target's secrets.
+fn secret_seals(view: &TargetView) -> BTreeMap<Key, Seal> {
+    let seal = |key: &Key| Some((key.clone(), view.seals(key)?.client_secret?));
+    view.entries.keys().filter_map(seal).collect()
 }

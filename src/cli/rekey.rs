@@ -25,10 +25,10 @@ use super::{Global, console};
 #[command(
     after_help = "What is compared: SOPS writes down its recipients, and so does appcred, as a \
 digest in each age file. An age file of another program does not say for whom it is: it is left alone \
-where the identities at hand and the marks of SSH keys show that it is for all recipients and nobody \
-else, and encrypted again otherwise.
+where the identities found and the tags of SSH keys show that it is for exactly these recipients, \
+and encrypted again otherwise.
 
-Whoever could decrypt until now still can from Git's history: after taking somebody away, make new
+Whoever could decrypt until now still can from Git's history: after removing a recipient, make new
 secrets at the providers.
 
 Examples:

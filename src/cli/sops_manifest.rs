@@ -5,8 +5,8 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use secrecy::zeroize::Zeroizing;
 
-use crate::manifest::{InClear, check};
-use crate::secret::SopsDocument;
+use crate::manifest::{PlainSecrets, check};
+use crate::secret::OpenedSopsDocument;
 use crate::yaml_edit::{NewEntry, append};
 
 use super::gather::request;
@@ -19,14 +19,14 @@ use super::{Global, environment};
 pub(super) fn with_entries(
     global: &Global,
     file: &Path,
-    document: &SopsDocument<'_>,
+    document: &OpenedSopsDocument<'_>,
     entries: &[NewEntry],
 ) -> anyhow::Result<String> {
     let named = || format!("cannot add to {}", file.display());
     let body = append(document.body()?, entries).with_context(named)?;
     let now = environment::timestamp();
     let after = document.seal(&Zeroizing::new(body), &now).with_context(named)?;
-    let problems = check(&request(global), file, &after, InClear::AsUsual);
+    let problems = check(&request(global), file, &after, PlainSecrets::AsUsual);
     if !problems.only(|problem| problem.code == "plain-secret").is_empty() {
         bail!(
             "the rules of {} leave secrets in plain text: its `encrypted_regex` must match `client_secret`",

@@ -3,7 +3,7 @@
 use crate::integrations;
 use crate::manifest::check_domains;
 use crate::recipients;
-use crate::report::{Report, Verb, json};
+use crate::report::{Report, Verb};
 use crate::repository;
 
 use super::Global;
@@ -17,8 +17,8 @@ use super::output::{Outputs, names};
 /// Shows every problem in every file in one run, each with its place and what to do. Integrations
 /// are checked against the built-in list; one of your own is named under `custom_integrations`.
 ///
-/// Warns where a secret is not encrypted to the project's recipients, as far as that can be determined:
-/// identities that are found and need no input are tried. Warns also of age identities, and of files
+/// Warns where a secret is not encrypted to the project's recipients, as far as the identities show
+/// that are found and need no input. Warns also of age identities, and of files
 /// with secrets in plain text, that Git keeps. With --history the old versions of all manifests in the
 /// repository are searched for secrets in plain text, wherever they were.
 #[derive(clap::Args, Debug)]
@@ -54,18 +54,13 @@ pub(super) async fn run(global: &Global, verb: &Validate) -> anyhow::Result<Exit
     }
     show(&problems);
     let valid = !problems.has_errors();
-    let entries = loaded.entries.len();
-    let noun = if entries == 1 { "entry" } else { "entries" };
-    // What is wrong has been reported beside what is printed.
-    let text = || if valid { format!("Valid: {entries} {noun}.\n") } else { String::new() };
     let report = Report {
-        verb: Verb::Validate,
+        verb: Verb::Validate { entries: loaded.entries.len() },
         manifests: &loaded.manifests,
         problems: &problems,
         targets: &[],
         names: &names(global),
     };
-    verb.outputs
-        .write(&report, &LinkArgs::default(), &|_| text(), &|_| json::validated(&report))?;
+    verb.outputs.write(&report, &LinkArgs::default())?;
     Ok(if valid { ExitStatus::Success } else { ExitStatus::Failure })
 }

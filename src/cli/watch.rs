@@ -35,7 +35,7 @@ const CALLBACK_QUEUE: usize = 64;
 /// Manifests, files of secrets, the project file, identities, token and CA files are watched. Each
 /// target is looked at again on every change, when it reports one, and every few minutes. While a
 /// manifest is in error nothing new is done, and the last good state stays in force. An access token
-/// that was refused is not tried again before it changes. SIGHUP reads and tries everything anew;
+/// that was refused is not tried again before it changes. SIGHUP reads and tries everything again;
 /// SIGTERM and Ctrl-C finish what is in flight and end with 0.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:

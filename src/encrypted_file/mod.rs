@@ -1,7 +1,7 @@
 //! Files that hold encrypted values: opened in clear and sealed again, or for other recipients.
 //!
-//! Three forms, distinguished by their content: a SOPS document, a whole age file, and a text of YAML in which
-//! single values are age files. What is not changed keeps its ciphertext, byte for byte.
+//! Three forms, distinguished by their content: a SOPS document, a whole age file, and a text of
+//! YAML in which single values are age files. What is not changed keeps its ciphertext, byte for byte.
 
 mod entries;
 mod rekey;
@@ -12,7 +12,7 @@ use secrecy::zeroize::Zeroizing;
 use thiserror::Error;
 
 use crate::secret::seal::{AgeEncryptError, seal, seal_binary};
-use crate::secret::{SecretResolver, SopsDocument, SopsWriteError, Unreadable, is_age_file};
+use crate::secret::{OpenedSopsDocument, SecretResolver, SopsWriteError, Unreadable, is_age_file};
 use crate::yaml_edit::YamlEditError;
 
 use entries::Entries;
@@ -77,7 +77,7 @@ pub struct Opened<'t> {
 }
 
 enum FileFormat<'t> {
-    Sops(Box<SopsDocument<'t>>),
+    Sops(Box<OpenedSopsDocument<'t>>),
     Age { armored: bool },
     Entries(Entries),
 }
@@ -95,7 +95,7 @@ impl<'t> Opened<'t> {
             return Ok(Self { form: FileFormat::Age { armored }, bytes, clear });
         }
         let text = std::str::from_utf8(bytes)?;
-        if let Some(document) = SopsDocument::open(text, resolver)? {
+        if let Some(document) = OpenedSopsDocument::open(text, resolver)? {
             let clear = document.clear()?;
             return Ok(Self { form: FileFormat::Sops(Box::new(document)), bytes, clear });
         }

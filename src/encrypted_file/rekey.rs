@@ -2,7 +2,9 @@
 
 use super::EncryptedFileError;
 use crate::secret::seal::{seal, seal_binary};
-use crate::secret::{RecipientComparison, SecretResolver, SopsDocument, Unreadable, is_age_file};
+use crate::secret::{
+    OpenedSopsDocument, RecipientComparison, SecretResolver, Unreadable, is_age_file,
+};
 use crate::yaml_edit::{NewValue, SlotValue, put, slots};
 
 const ARMORED: &str = "BEGIN AGE ENCRYPTED FILE";
@@ -41,7 +43,7 @@ pub fn rekeyed(
         return Ok(Rekeyed { bytes: Some(sealed), count: 1 });
     }
     let text = std::str::from_utf8(bytes)?;
-    if let Some(document) = SopsDocument::open(text, resolver)? {
+    if let Some(document) = OpenedSopsDocument::open(text, resolver)? {
         let made = document.rekeyed(recipients, anew)?;
         let count = usize::from(made.is_some());
         return Ok(Rekeyed { bytes: made.map(String::into_bytes), count });

@@ -54,8 +54,8 @@ pub struct Network {
 }
 
 impl Network {
-    /// A client for HTTP calls to the place of this URL. It follows no redirect and waits for
-    /// nobody for ever.
+    /// A client for HTTP calls to the place of this URL. It follows no redirect and has a
+    /// timeout.
     ///
     /// # Errors
     /// Where TLS has no authority to trust, or the environment names a proxy that cannot be used.

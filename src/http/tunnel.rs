@@ -21,12 +21,12 @@ use url::Url;
 use super::proxy::ProxyAddress;
 
 /// Bytes in both directions.
-pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
 
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for T {}
 
 /// A connection, whatever it goes through.
-pub type Stream = Box<dyn Io>;
+pub type Stream = Box<dyn ByteStream>;
 
 /// Why there is no connection.
 #[derive(Debug, Error)]
@@ -75,7 +75,7 @@ async fn encrypted(
     stream: TcpStream,
     proxy: &ProxyAddress,
     tls: &Arc<ClientConfig>,
-) -> Result<impl Io + use<>, TunnelError> {
+) -> Result<impl ByteStream + use<>, TunnelError> {
     let fault = |why: String| TunnelError::Proxy(format!("no TLS to the proxy {proxy}: {why}"));
     let host = proxy.url().host_str().unwrap_or_default().trim_matches(['[', ']']);
     let name = ServerName::try_from(host.to_owned()).map_err(|error| fault(error.to_string()))?;

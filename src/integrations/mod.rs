@@ -24,7 +24,7 @@ pub struct Facts {
     /// How it says who it is at that endpoint.
     #[serde(default)]
     pub client_auth: ClientAuth,
-    /// Whether it writes the client secret into the link where somebody consents.
+    /// Whether it writes the client secret into the consent link.
     #[serde(default)]
     pub secret_in_authorize_url: bool,
 }

@@ -27,7 +27,7 @@ pub(super) struct Decoder<'f> {
     pub(super) problems: Diagnostics,
     pub(super) path: Arc<Path>,
     /// The file as SOPS sees it, where SOPS encrypted it.
-    pub(super) sops: Option<Arc<sops::SopsDocument>>,
+    pub(super) sops: Option<Arc<sops::ParsedSops>>,
 }
 
 /// The fields of one mapping.

@@ -45,7 +45,7 @@ pub use project::{AgeConfig, Project, TargetConfig};
 pub use secret_values::{SecretValue, secret_values};
 pub use targets::Targets;
 pub use token::{Token, TokenCommand};
-pub use trial::{InClear, check, check_project};
+pub use trial::{PlainSecrets, check, check_project};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceFile};
 use crate::files::Stamp;

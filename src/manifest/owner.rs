@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use crate::files::{self, TEXT_LIMIT};
 use crate::model::Owner;
 
-/// The name that stands for a project: that of its Git repository with the folders between this and the
+/// The default owner of a project: the name of its Git repository with the folders between this and the
 /// project. A remote gives the same name in every clone. Without one it is the folder's name and a few
 /// characters that stand for its place, since many folders are called `config`.
 ///

@@ -250,8 +250,8 @@ fn done(text: &str, edit: &Mutation) -> String {
             let start = at(index);
             let in_marked = text[start..].starts_with(MARKED);
             match text[start..].chars().next() {
-                Some(sign) if !in_marked => {
-                    format!("{}{}", &text[..start], &text[start + sign.len_utf8()..])
+                Some(character) if !in_marked => {
+                    format!("{}{}", &text[..start], &text[start + character.len_utf8()..])
                 }
                 _ => text.to_owned(),
             }

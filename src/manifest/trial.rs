@@ -1,4 +1,4 @@
-//! A text tried in the place of a file's: what would be wrong if it stood there.
+//! What would be wrong if a file had another text.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::yaml;
 
 /// Whether secrets may be in plain text in a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum InClear {
+pub enum PlainSecrets {
     /// As the project says.
     AsUsual,
     /// They are meant to, for the moment.
@@ -22,7 +22,12 @@ pub enum InClear {
 
 /// What is wrong with a text that is to be a file's: as the project file, as one of its manifests
 /// together with the others, as another file of YAML, or nothing where it is none of these.
-pub fn check(request: &LoadRequest, path: &Path, text: &str, in_clear: InClear) -> Diagnostics {
+pub fn check(
+    request: &LoadRequest,
+    path: &Path,
+    text: &str,
+    plain_secrets: PlainSecrets,
+) -> Diagnostics {
     let (mut project, _) = load_project(request);
     let is_here = |other: &Path| match (other.canonicalize(), path.canonicalize()) {
         (Ok(one), Ok(other)) => one == other,
@@ -32,7 +37,7 @@ pub fn check(request: &LoadRequest, path: &Path, text: &str, in_clear: InClear) 
     let problems = if project.file.as_deref().is_some_and(is_here) {
         check_project(request, path, text)
     } else {
-        project.allow_plaintext |= in_clear == InClear::Allowed;
+        project.allow_plaintext |= plain_secrets == PlainSecrets::Allowed;
         let (manifests, _) = discover(request, &project);
         if manifests.iter().any(|manifest| is_here(manifest)) {
             let others = manifests.iter().filter(|manifest| !is_here(manifest));
@@ -45,7 +50,7 @@ pub fn check(request: &LoadRequest, path: &Path, text: &str, in_clear: InClear) 
             as_yaml(&source, name)
         }
     };
-    if in_clear == InClear::Allowed { problems.without("plain-secret") } else { problems }
+    if plain_secrets == PlainSecrets::Allowed { problems.without("plain-secret") } else { problems }
 }
 
 /// What is wrong with a text that is to be the project file, where there is none yet.

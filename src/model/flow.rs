@@ -43,7 +43,7 @@ pub enum FlowStep {
     },
     /// Somebody must consent at the provider.
     Consent(ConsentLink),
-    /// Somebody must type a code in at the provider, or HA is at work by itself.
+    /// Somebody must type a code in at the provider, or HA is working on it.
     Progress(Option<DeviceCode>),
     /// HA goes on when it is looked at again.
     Advancing,
@@ -56,7 +56,7 @@ pub enum FlowStep {
         /// What the provider said, where HA hands that on.
         error: Option<String>,
     },
-    /// HA stumbles over it.
+    /// HA failed to process it.
     Broken,
 }
 

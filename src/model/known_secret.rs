@@ -25,7 +25,7 @@ pub enum SecretComparison {
     Same,
     /// They are not.
     Different,
-    /// Their ciphertexts are not one: one of them was encrypted anew, most likely for its change.
+    /// Their ciphertexts differ: one was encrypted again, most likely because the secret changed.
     Reencrypted,
     /// Nothing.
     Unknown,
@@ -65,7 +65,7 @@ impl From<Secret> for KnownSecret {
 pub struct Seal([u8; 32]);
 
 impl Seal {
-    /// Of an encrypted text. Never call it with a secret in clear.
+    /// Of an encrypted text. Never call it with a secret in plain text.
     pub fn of_ciphertext(ciphertext: &str) -> Self {
         let mut hash = Sha256::new_with_prefix(b"appcred ciphertext 1\0");
         // How lines end and whether the last one does is Git's and YAML's matter.

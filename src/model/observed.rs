@@ -19,11 +19,11 @@ pub struct Observed {
     pub credentials: Vec<Credential>,
     /// The linked accounts of all integrations.
     pub config_entries: Vec<ConfigEntry>,
-    /// What only a HA that runs can tell; `None` where nothing can be set up.
+    /// What only a running HA reports; `None` where nothing can be set up.
     pub live: Option<Live>,
 }
 
-/// What a running HA tells of set-ups.
+/// What a running HA reports of set-ups.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Live {
     /// Whether HA has not finished starting, so that accounts may not be loaded yet.
@@ -35,7 +35,7 @@ pub struct Live {
 }
 
 impl Observed {
-    /// The config entries that go by an implementation, in the target's order.
+    /// The config entries that use an implementation, in the target's order.
     pub fn users(
         &self,
         domain: &Domain,

@@ -9,14 +9,14 @@ use super::{Secret, sops};
 /// How a file refers to a secret. Which source reads which form is the list in `secret`.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Reference {
-    /// The secret itself, in clear.
+    /// The secret itself, in plain text.
     Plain(Secret),
     /// An armored age file, inline.
     Age(String),
     /// A value of a SOPS document.
     Sops {
         /// The document, which can only be opened as a whole.
-        document: Arc<sops::SopsDocument>,
+        document: Arc<sops::ParsedSops>,
         /// The first byte of the value in it.
         at: usize,
     },

@@ -2,7 +2,7 @@
 //!
 //! It borrows nothing, so that references may hold it for long, and is small: a text is a stretch of
 //! the file wherever it stands there as it is, and keys that lead to many values are there once. Nothing
-//! of it can be printed: values in clear may be secret.
+//! of it can be printed: values in plain text may be secret.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use secrecy::zeroize::Zeroizing;
 
 /// A document, with what it is made of.
 #[derive(Clone)]
-pub struct SopsDocument {
+pub struct ParsedSops {
     text: Arc<str>,
     parts: Result<Parts, SopsFault>,
 }
@@ -137,7 +137,7 @@ pub struct Metadata {
     pub lastmodified: SopsText,
     /// By which SOPS.
     pub version: SopsText,
-    /// Whether values in clear are left out of the MAC.
+    /// Whether values in plain text are left out of the MAC.
     pub mac_only_encrypted: bool,
     /// Which keys are encrypted, by expression and by end.
     pub encrypted: Rule,
@@ -187,7 +187,7 @@ impl<'d> Tree<'d> {
     }
 }
 
-impl SopsDocument {
+impl ParsedSops {
     /// Keeps a document with the parts that were found in it.
     pub fn new(text: Arc<str>, parts: Result<Parts, SopsFault>) -> Self {
         Self { text, parts }
@@ -205,14 +205,14 @@ impl SopsDocument {
     }
 }
 
-impl PartialEq for SopsDocument {
+impl PartialEq for ParsedSops {
     /// The parts follow from the text.
     fn eq(&self, other: &Self) -> bool {
         self.text == other.text
     }
 }
 
-impl Eq for SopsDocument {}
+impl Eq for ParsedSops {}
 
 /// A place in a document, or a count of what is in it. No document is as long as would not fit.
 pub fn short(place: usize) -> u32 {

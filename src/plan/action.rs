@@ -155,7 +155,7 @@ pub enum Reason {
     NotObserved,
     /// The secret is another one.
     SecretDiffers,
-    /// The secret was encrypted anew since it was last compared.
+    /// The secret was encrypted again since it was last compared.
     SecretReencrypted,
     /// The client id is another one; linked accounts need consent again.
     ClientIdDiffers,

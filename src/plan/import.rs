@@ -227,7 +227,7 @@ impl ImportPlanner<'_> {
         let credential = self.index.get(at);
         let name = match shown_name(credential) {
             Some(name) => Some(name),
-            // Home Assistant shows the client id; that tells several apart.
+            // Home Assistant shows the client id; which distinguishes several.
             None if is_only_nameless => None,
             None => Some(credential.client_id.as_str()),
         };
@@ -326,7 +326,7 @@ mod tests {
     use crate::plan::tests::{held, linked, observing, wanted};
 
     /// What is found in a house without entries: `domain name as key`, then what is left out.
-    fn told(credentials: Vec<Credential>, users: &[&str], scope: &Scope) -> Vec<String> {
+    fn imported(credentials: Vec<Credential>, users: &[&str], scope: &Scope) -> Vec<String> {
         let desired = Desired {
             owner: Owner::new("house").unwrap(),
             previous_owners: BTreeSet::new(),
@@ -361,7 +361,7 @@ mod tests {
             .iter()
             .enumerate()
             .map(|(at, name)| named(&format!("id{at}"), &format!("c{at}"), Some(name), None));
-        let keys: Vec<_> = told(made.collect(), &[], &Scope::default())
+        let keys: Vec<_> = imported(made.collect(), &[], &Scope::default())
             .iter()
             .map(|line| line.split(" as ").nth(1).unwrap().replace(" adopt", ""))
             .collect();
@@ -383,9 +383,9 @@ mod tests {
     fn one_without_a_name_has_none_and_several_have_their_client_ids() {
         let one = |id: &str| named(id, id, None, None);
         let scope = Scope::default();
-        assert_eq!(told(vec![one("a")], &[], &scope), ["a None as spotify adopt"]);
+        assert_eq!(imported(vec![one("a")], &[], &scope), ["a None as spotify adopt"]);
         assert_eq!(
-            told(vec![one("a"), one("b")], &[], &scope),
+            imported(vec![one("a"), one("b")], &[], &scope),
             ["a Some(\"id-a\") as id-a adopt", "b Some(\"id-b\") as id-b adopt"]
         );
     }
@@ -395,13 +395,16 @@ mod tests {
         let two = || vec![named("a", "c", Some("A"), None), named("b", "c", Some("B"), None)];
         let scope = Scope::default();
         assert_eq!(
-            told(two(), &["a"], &scope),
+            imported(two(), &["a"], &scope),
             [r#"a Some("A") as a adopt linked"#, r#"! b SameClient(CredentialId("a"))"#]
         );
-        assert_eq!(told(two(), &[], &scope)[0], r#"b Some("B") as b adopt"#);
+        assert_eq!(imported(two(), &[], &scope)[0], r#"b Some("B") as b adopt"#);
         let mut differing = two();
         differing[1].client_secret = Secret::new("other").into();
-        assert_eq!(told(differing, &["a", "b"], &scope), ["! a SeveralInUse", "! b SeveralInUse"]);
+        assert_eq!(
+            imported(differing, &["a", "b"], &scope),
+            ["! a SeveralInUse", "! b SeveralInUse"]
+        );
     }
 
     #[test]
@@ -416,7 +419,7 @@ mod tests {
         let users = ["appcred:cabin:b", "spotify"];
         let scope = Scope::default();
         assert_eq!(
-            told(all(), &users, &scope),
+            imported(all(), &users, &scope),
             [
                 r#"ours Some("A") as lost"#,
                 r#"yaml Some("C") as c adopt linked"#,
@@ -424,11 +427,11 @@ mod tests {
             ]
         );
         let others = Scope { other_owners: true, ..Scope::default() };
-        assert_eq!(told(all(), &users, &others)[1], r#"theirs Some("B") as b"#);
+        assert_eq!(imported(all(), &users, &others)[1], r#"theirs Some("B") as b"#);
         let foreign = Scope { only_foreign: true, ..Scope::default() };
-        assert_eq!(told(all(), &users, &foreign), [r#"yaml Some("C") as c adopt linked"#]);
+        assert_eq!(imported(all(), &users, &foreign), [r#"yaml Some("C") as c adopt linked"#]);
         let elsewhere = Scope { domains: [Domain::new("netatmo")].into(), ..Scope::default() };
-        assert_eq!(told(all(), &users, &elsewhere), [""; 0]);
+        assert_eq!(imported(all(), &users, &elsewhere), [""; 0]);
     }
 
     #[test]
@@ -437,7 +440,7 @@ mod tests {
         lost.domain = Domain::new("gone");
         let mut empty = named("empty", "b", None, None);
         empty.client_secret = Secret::new("").into();
-        let told = told(vec![lost, empty], &[], &Scope::default());
-        assert_eq!(told, ["! lost UnknownIntegration", "! empty NoSecret"]);
+        let imported = imported(vec![lost, empty], &[], &Scope::default());
+        assert_eq!(imported, ["! lost UnknownIntegration", "! empty NoSecret"]);
     }
 }

@@ -124,7 +124,7 @@ impl<'a> Index<'a> {
             .unwrap_or_default()
     }
 
-    /// The linked accounts that go by no credential: through HA Cloud.
+    /// The linked accounts that use no credential: those of HA Cloud.
     pub(super) fn users_of_none(&self, domain: &Domain) -> Vec<ConfigEntry> {
         let entries = self.observed.config_entries.iter();
         entries

@@ -7,7 +7,7 @@ use crate::model::{Desired, DesiredCredential, Key, Observed, Seals, SecretCompa
 use super::{CredentialState, Plan};
 
 /// For each credential of a target, in its order, the ciphertexts of its entry that were found to hold
-/// what it has. `sealed` tells the ciphertexts of an entry.
+/// what it has. `sealed` gives the digests of an entry's ciphertexts.
 pub fn found_same(
     plan: &Plan,
     desired: &Desired,

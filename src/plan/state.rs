@@ -2,7 +2,7 @@
 
 use crate::model::{ConfigEntry, FlowStep, Key, Owner};
 
-/// How a credential stands to what is wanted.
+/// How a credential compares with what is wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CredentialState {
     /// As its entry wants it.

@@ -109,7 +109,7 @@ impl fmt::Display for Why {
         match self {
             Self::InUse { by } => write!(f, "used by {}", linked_accounts(by)),
             Self::Foreign { held } => {
-                write!(f, "{} is a credential of this client that somebody made by hand", held.id)
+                write!(f, "{} is a credential of this client that was made by hand", held.id)
             }
             Self::OtherOwner { by } => {
                 write!(f, "entry `{}` of owner `{}` has claimed it first", by.key, by.owner)

@@ -7,6 +7,7 @@ use crate::plan::{Action, Plan, Reason, Step, Wanted};
 use crate::target::{Done, Execute, Operation, Refusal, Stop};
 
 use super::outcome::{Outcome, StepOutcome};
+use super::reload::{Reload, is_down};
 
 /// Called as things move on: so many operations of so many are over.
 pub type Progress<'a> = &'a mut (dyn FnMut(usize, usize) + Send);
@@ -354,47 +355,11 @@ impl<'a, T: Execute> ApplyRun<'a, T> {
     }
 }
 
-/// What a reload says of the credential that the account is to use.
-enum Reload {
-    /// The account runs, or its state says nothing about the credential.
-    Runs,
-    /// It is not known yet whether the account runs: the old credential stays.
-    Stays(String),
-    /// The account ran before and does not run with it.
-    Fell(String),
-}
-
-impl Reload {
-    fn judge(before: &ConfigEntry, result: Result<Done, Refusal>, needs_consent: bool) -> Self {
-        let title = &before.title;
-        match result {
-            Ok(Done::Reloaded(EntryState::SetupInProgress)) => Self::Stays(format!(
-                "the linked account \"{title}\" is still being set up; the next run goes on"
-            )),
-            Ok(Done::Reloaded(state)) if is_down(&state) && !needs_consent => {
-                let why = format!("the linked account \"{title}\" does not run with it ({state})");
-                if before.state == EntryState::Loaded { Self::Fell(why) } else { Self::Stays(why) }
-            }
-            Ok(_) => Self::Runs,
-            Err(refusal @ (Refusal::Stopped | Refusal::Lost(_))) => Self::Stays(format!(
-                "the linked account \"{title}\" was not seen to run: {refusal}"
-            )),
-            Err(refusal) => Self::Fell(format!(
-                "the linked account \"{title}\" could not be reloaded: {refusal}"
-            )),
-        }
-    }
-}
-
 fn refused(refusal: &Refusal) -> Outcome {
     match refusal {
         Refusal::Stopped => Outcome::NotBegun(refusal.to_string()),
         _ => Outcome::Failed(refusal.to_string()),
     }
-}
-
-fn is_down(state: &EntryState) -> bool {
-    matches!(state, EntryState::SetupError | EntryState::SetupRetry | EntryState::NotLoaded)
 }
 
 fn new_credential(wanted: &Wanted, client_secret: Secret) -> NewCredential {

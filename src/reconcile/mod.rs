@@ -3,6 +3,7 @@
 mod apply;
 mod outcome;
 mod prove;
+mod reload;
 mod set_up;
 
 pub use apply::{Progress, apply};

@@ -52,7 +52,7 @@ impl Finding {
         Self { level, code, message, more: Vec::new(), at: None, related: None }
     }
 
-    /// The same for the same remark in the next report, wherever its line has moved to. `nth` tells
+    /// The same for the same remark in the next report, wherever its line has moved to. `nth` keeps
     /// apart what would be the same in one report.
     pub(super) fn fingerprint(&self, nth: usize) -> String {
         let file = self.at.as_ref().map_or("", |at| at.file.as_str());

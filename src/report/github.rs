@@ -2,15 +2,22 @@
 
 use std::fmt::Write;
 
-use super::Report;
 use super::finding::{self, Finding, Level};
+use super::{Format, Report};
 
 /// GitHub shows no more of one level for one step.
 const SHOWN: usize = 10;
 
+/// The format.
+pub(super) const FORMAT: Format = Format {
+    name: "github",
+    about: "annotations of GitHub Actions",
+    write: |report, _| Ok(annotations(report)),
+};
+
 /// All remarks as workflow commands. Where there are more of a level than GitHub shows, the last
 /// one shown says so.
-pub fn annotations(report: &Report<'_>) -> String {
+fn annotations(report: &Report<'_>) -> String {
     let findings = finding::all(report);
     let mut out = String::new();
     for level in [Level::Error, Level::Warning, Level::Note] {

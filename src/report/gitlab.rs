@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::Report;
 use super::finding::{self, Level};
+use super::{Format, Report};
 
 #[derive(Serialize)]
 struct Remark<'a> {
@@ -25,11 +25,18 @@ struct Lines {
     begin: u32,
 }
 
+/// The format.
+pub(super) const FORMAT: Format = Format {
+    name: "gitlab",
+    about: "GitLab's code quality report",
+    write: |report, _| Ok(code_quality(report)?),
+};
+
 /// All remarks. GitLab wants a place for each: the project file stands for what has none.
 ///
 /// # Errors
 /// None in practice: all of it can be written as JSON.
-pub fn code_quality(report: &Report<'_>) -> serde_json::Result<String> {
+fn code_quality(report: &Report<'_>) -> serde_json::Result<String> {
     let findings = finding::all(report);
     let remarks: Vec<_> = findings
         .iter()

@@ -57,7 +57,7 @@ fn left_out(out: &mut String, left_out: &[LeftOut]) {
         line(out, DIM, &format!("Declared already, and skipped: {}.", keys.join(", ")));
     }
     for LeftOut { of, why } in left_out {
-        let Some(why) = told(why) else { continue };
+        let Some(why) = reason(why) else { continue };
         let head = format!("! left out: {} \"{}\" ({})", of.domain, words::name(of), of.id);
         line(out, YELLOW, &head);
         line(out, DIM, &format!("    # {why}"));
@@ -67,24 +67,24 @@ fn left_out(out: &mut String, left_out: &[LeftOut]) {
     }
 }
 
-/// Why it is left out; none where that is told of all together.
-fn told(why: &WhyLeftOut) -> Option<String> {
+/// Why it is left out; none where one line reports all of them.
+fn reason(why: &WhyLeftOut) -> Option<String> {
     Some(match why {
         WhyLeftOut::Declared(_) => return None,
         WhyLeftOut::SameClient(id) => {
             format!("{id} is of the same client, and the entry is made from that")
         }
-        WhyLeftOut::SeveralInUse => "linked accounts use several credentials of this client, with different secrets: an entry can stand for one only".to_owned(),
+        WhyLeftOut::SeveralInUse => "linked accounts use several credentials of this client, with different secrets: an entry can represent only one".to_owned(),
         WhyLeftOut::OtherOwner(owner) => {
             format!("`{owner}` manages it; --other-owners makes an entry all the same")
         }
         WhyLeftOut::SharedName => "another client has the same `auth_domain`: Home Assistant has only the last of them in force".to_owned(),
         WhyLeftOut::UnknownIntegration => {
-            "the target does not know its integration".to_owned()
+            "the target does not have its integration".to_owned()
         }
         WhyLeftOut::NoSecret => "it has no client secret".to_owned(),
         WhyLeftOut::Unwritable => {
-            "its name or client id cannot stand in a manifest".to_owned()
+            "its name or client id cannot be written in a manifest".to_owned()
         }
     })
 }

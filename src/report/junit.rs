@@ -10,7 +10,7 @@ use crate::model::Key;
 use crate::plan::{Action, CredentialState, Step, Why, Withheld};
 
 use super::finding::{self, Finding, Level};
-use super::{Report, TargetReport, words};
+use super::{Format, Report, TargetReport, words};
 
 type Xml = Writer<Vec<u8>>;
 
@@ -30,11 +30,18 @@ enum CaseResult {
     Skipped(String),
 }
 
+/// The format.
+pub(super) const FORMAT: Format = Format {
+    name: "junit",
+    about: "JUnit XML: what is not as wanted is a failed test",
+    write: |report, _| suites(report),
+};
+
 /// A suite for the manifests, and one for each target.
 ///
 /// # Errors
 /// None in practice: XML is written to memory.
-pub fn suites(report: &Report<'_>) -> io::Result<String> {
+fn suites(report: &Report<'_>) -> io::Result<String> {
     let mut suites = vec![("manifests".to_owned(), of_manifests(report))];
     suites.extend(report.targets.iter().map(|target| (target.name.to_string(), of_target(target))));
     let mut xml = Writer::new_with_indent(Vec::new(), b' ', 2);
@@ -213,10 +220,10 @@ fn case(xml: &mut Xml, case: &Case) -> io::Result<()> {
 
 /// XML has no way to write some control characters.
 fn legal(text: &str) -> String {
-    let is_legal = |sign: char| {
-        matches!(sign, '\t' | '\n' | ' '..) && !matches!(sign, '\u{FFFE}' | '\u{FFFF}')
+    let is_legal = |character: char| {
+        matches!(character, '\t' | '\n' | ' '..) && !matches!(character, '\u{FFFE}' | '\u{FFFF}')
     };
     text.chars()
-        .map(|sign| if is_legal(sign) { sign } else { char::REPLACEMENT_CHARACTER })
+        .map(|character| if is_legal(character) { character } else { char::REPLACEMENT_CHARACTER })
         .collect()
 }

@@ -1,7 +1,7 @@
 //! Markdown for job summaries and for comments on pull requests.
 //!
 //! The first line is a hidden marker, the same for every report of one project, so that a bot finds
-//! its comment again and writes it anew. Names that others chose stand in code, where neither
+//! its comment again and replaces it. Names that others chose are written as code, where neither
 //! Markdown nor a mention counts. GitHub takes 65,536 characters in a comment, so each part has its
 //! own limit and says how much it leaves out.
 
@@ -11,7 +11,7 @@ use crate::diagnostic::Severity;
 use crate::model::{Key, Links, visible};
 use crate::plan::{Action, Plan};
 
-use super::{Report, Tally, TargetReport, Verb, problems, text, words};
+use super::{Format, Report, Tally, TargetReport, Verb, problems, text, words};
 
 /// What problems, tables and folded details may take of it, all targets together.
 const PROBLEMS: usize = 12_000;
@@ -20,12 +20,21 @@ const DETAILS: usize = 20_000;
 /// No name and no reason is shown longer than this.
 const LONGEST_CELL: usize = 300;
 
+/// The format.
+pub(super) const FORMAT: Format = Format {
+    name: "markdown",
+    about: "for job summaries and comments",
+    write: |report, _| Ok(summary(report)),
+};
+
 /// Verdict, changes and details of each target; or what is wrong with the manifests.
 pub fn summary(report: &Report<'_>) -> String {
     let folder = report.names.project_folder();
     let place = if folder == "." { String::new() } else { format!(" in {}", code(&folder)) };
-    let marker: String =
-        folder.chars().map(|sign| if matches!(sign, '-' | '>') { '_' } else { sign }).collect();
+    let marker: String = folder
+        .chars()
+        .map(|character| if matches!(character, '-' | '>') { '_' } else { character })
+        .collect();
     let mut out = format!("<!-- appcred:{}:{marker} -->\n", report.verb.word());
     let _ = writeln!(out, "### appcred {}{place}\n", report.verb.word());
     problems_of(&mut out, report);
@@ -58,11 +67,11 @@ fn problems_of(out: &mut String, report: &Report<'_>) {
     let sorted = report.problems.sorted();
     let errors = sorted.iter().filter(|one| one.severity == Severity::Error).count();
     let verdict = match (errors, sorted.len()) {
-        (0, 0) if report.verb == Verb::Validate => "**Valid.**",
+        (0, 0) if matches!(report.verb, Verb::Validate { .. }) => "**Valid.**",
         (0, 0) => return,
-        (0, _) if report.verb == Verb::Validate => "**Valid**, with warnings.",
+        (0, _) if matches!(report.verb, Verb::Validate { .. }) => "**Valid**, with warnings.",
         (0, _) => "The manifests have warnings.",
-        _ if report.targets.is_empty() && report.verb != Verb::Validate => {
+        _ if report.targets.is_empty() && !matches!(report.verb, Verb::Validate { .. }) => {
             "**The manifests are in error.** Nothing was planned."
         }
         _ => "**The manifests are in error.**",
@@ -99,7 +108,7 @@ fn changes(out: &mut String, target: &TargetReport<'_>, budget: &mut usize) {
             Some(None) => why.push("done".to_owned()),
             None => {}
         }
-        row(target, sign(&step.action), step.action.verb(), &step.action, &why)
+        row(target, symbol(&step.action), step.action.verb(), &step.action, &why)
     });
     let withheld = plan.withheld.iter().map(|withheld| {
         let (why, help) = (withheld.why.to_string(), withheld.why.help());
@@ -164,7 +173,7 @@ fn verdict(target: &TargetReport<'_>, plan: &Plan) -> String {
     if counts.is_empty() { "in sync".to_owned() } else { counts.join(", ") }
 }
 
-fn sign(action: &Action) -> &'static str {
+fn symbol(action: &Action) -> &'static str {
     match action {
         Action::Create { .. } => "➕",
         Action::Replace { .. } => "🔁",
@@ -180,7 +189,7 @@ fn sign(action: &Action) -> &'static str {
 
 fn row(
     target: &TargetReport<'_>,
-    sign: &str,
+    symbol: &str,
     what: &str,
     action: &Action,
     why: &[String],
@@ -191,7 +200,7 @@ fn row(
     };
     let place = action.entry().map(|wanted| place(target, &wanted.key)).unwrap_or_default();
     let domain = code(action.domain().as_str());
-    format!("| {sign} {what} | {domain} | {named} | {} | {place} |\n", why.join("; "))
+    format!("| {symbol} {what} | {domain} | {named} | {} | {place} |\n", why.join("; "))
 }
 
 fn place(target: &TargetReport<'_>, key: &Key) -> String {
@@ -215,9 +224,9 @@ fn details(out: &mut String, targets: &[TargetReport<'_>]) {
     out.push_str("</details>\n");
 }
 
-/// As it is, up to so many characters; no sign in it can end it.
+/// As it is, up to so many characters; no character in it can end it.
 fn fenced(out: &mut String, text: &str, budget: usize) {
-    let longest = text.split(|sign| sign != '`').map(str::len).max().unwrap_or_default();
+    let longest = text.split(|character| character != '`').map(str::len).max().unwrap_or_default();
     let fence = "`".repeat(longest.max(2) + 1);
     let _ = writeln!(out, "{fence}text");
     let mut left = budget;
@@ -265,13 +274,14 @@ fn one_line(text: &str) -> String {
     line
 }
 
-/// Every sign that means something to Markdown or to GitHub, as an entity.
+/// Every character that means something to Markdown or to GitHub, as an entity.
 fn entities(text: &str) -> String {
-    let is_plain = |sign: char| sign.is_alphanumeric() || " .,;:'()/?%\"=+-".contains(sign);
+    let is_plain =
+        |character: char| character.is_alphanumeric() || " .,;:'()/?%\"=+-".contains(character);
     text.chars()
-        .map(|sign| match sign {
-            sign if is_plain(sign) || !sign.is_ascii() => sign.to_string(),
-            sign => format!("&#{};", u32::from(sign)),
+        .map(|character| match character {
+            character if is_plain(character) || !character.is_ascii() => character.to_string(),
+            character => format!("&#{};", u32::from(character)),
         })
         .collect()
 }

@@ -1,15 +1,22 @@
-//! Plans, outcomes, lists and problems -> text for people and for programs. One file a format.
+//! Plans, outcomes, lists and problems -> text for people and for programs.
+//!
+//! Each format that `--format` takes is one file, which says what the format is in a constant
+//! `FORMAT`, and one line in [`FORMATS`].
 
 mod file_names;
 mod finding;
-pub mod github;
-pub mod gitlab;
+mod format;
+mod github;
+mod gitlab;
 pub mod import;
 pub mod json;
-pub mod junit;
+mod junit;
+#[cfg(test)]
+mod line_count;
+pub mod list;
 pub mod markdown;
 pub mod problems;
-pub mod sarif;
+mod sarif;
 pub mod schema;
 pub mod set_up;
 pub mod status;
@@ -21,13 +28,27 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 pub use file_names::FileNames;
+pub use format::Format;
 
 use crate::diagnostic::Diagnostics;
 use crate::model::{Claim, Held, Key, Mark, Place, TargetName};
 use crate::plan::{Action, Plan, Step};
 use crate::reconcile::StepOutcome;
 
-/// All that one run has to tell.
+/// The formats, in the order in which the help lists them.
+pub const FORMATS: &[Format] = &[
+    text::FORMAT,
+    json::FORMAT,
+    markdown::FORMAT,
+    github::FORMAT,
+    gitlab::FORMAT,
+    junit::FORMAT,
+    sarif::FORMAT,
+    #[cfg(test)]
+    line_count::FORMAT,
+];
+
+/// The results of one run.
 pub struct Report<'a> {
     /// What was asked for.
     pub verb: Verb,
@@ -44,18 +65,21 @@ pub struct Report<'a> {
 /// What was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verb {
-    /// Whether the manifests are right.
-    Validate,
-    /// What would be done.
+    /// Check the manifests.
+    Validate {
+        /// How many entries they have.
+        entries: usize,
+    },
+    /// Show what would be done.
     Plan,
-    /// That it be done.
+    /// Do it.
     Apply,
 }
 
 impl Verb {
     fn word(self) -> &'static str {
         match self {
-            Self::Validate => "validate",
+            Self::Validate { .. } => "validate",
             Self::Plan => "plan",
             Self::Apply => "apply",
         }

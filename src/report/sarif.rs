@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
-use super::Report;
 use super::finding::{self, FileRange, Finding, Level};
+use super::{Format, Report};
 
 /// What a path may not have in a URI.
 const UNSAFE: &AsciiSet =
@@ -15,11 +15,18 @@ const UNSAFE: &AsciiSet =
 /// By this name GitHub knows the root of the checkout.
 const ROOT: &str = "%SRCROOT%";
 
+/// The format.
+pub(super) const FORMAT: Format = Format {
+    name: "sarif",
+    about: "SARIF 2.1.0, for code scanning and editors",
+    write: |report, _| Ok(log(report)?),
+};
+
 /// All remarks as one run of one tool.
 ///
 /// # Errors
 /// None in practice: all of it can be written as JSON.
-pub fn log(report: &Report<'_>) -> serde_json::Result<String> {
+fn log(report: &Report<'_>) -> serde_json::Result<String> {
     let findings = finding::all(report);
     let rules: BTreeMap<&str, Level> =
         findings.iter().map(|(finding, _)| (finding.code, finding.level)).collect();

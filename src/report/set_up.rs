@@ -182,7 +182,7 @@ impl<'a> SetUp<'a> {
     }
 }
 
-/// A form without fields only tells that Home Assistant has asked.
+/// A form without fields shows only that Home Assistant has asked.
 fn is_for_a_person(waits: &WaitsFor<'_>) -> bool {
     match waits {
         WaitsFor::Answers { fields, .. } => !fields.is_empty(),
@@ -268,7 +268,7 @@ pub(super) fn notices(out: &mut String, plan: &Plan, links: Links) {
 /// Tells a person what a set-up waits for, and how to go on.
 pub fn waits(out: &mut String, what: &str, key: Option<&Key>, step: &FlowStep, links: Links) {
     let key = key.map(Key::as_str).unwrap_or_default();
-    let mut told = |title: &str, details: &[String]| {
+    let mut describe = |title: &str, details: &[String]| {
         line(out, YELLOW, &format!("{what}: {title}"));
         for detail in details {
             line(out, DIM, &format!("    {detail}"));
@@ -283,26 +283,26 @@ pub fn waits(out: &mut String, what: &str, key: Option<&Key>, step: &FlowStep, l
                     .push(format!("the redirect URI {uri} must be registered with the provider"));
             }
             details.push(format!("`appcred authorize {key}` does it from this machine"));
-            told("waiting for consent", &details);
+            describe("waiting for consent", &details);
         }
         FlowStep::Progress(Some(code)) => {
             let detail = match links {
                 Links::Shown => format!("open {} and type in {}", code.url, code.code),
                 Links::Hidden => "the code is not shown here, since whoever reads it first could use it: pass --show-links".to_owned(),
             };
-            told("waiting for consent", &[detail]);
+            describe("waiting for consent", &[detail]);
         }
         FlowStep::Form(form) => {
-            told("Home Assistant asks what the entry does not answer", &how_to_answer(form))
+            describe("Home Assistant asks what the entry does not answer", &how_to_answer(form))
         }
-        FlowStep::Menu { step, options } => told(
+        FlowStep::Menu { step, options } => describe(
             "Home Assistant asks which way to go",
             &[
                 format!("it offers {}", options.join(", ")),
                 format!("answer under `integration: {{answers: {{{step}: {{next_step_id: …}}}}}}`"),
             ],
         ),
-        _ => told("Home Assistant is at work", &[]),
+        _ => describe("Home Assistant is at work", &[]),
     }
 }
 

@@ -45,7 +45,7 @@ impl Moment {
     }
 
     /// As people do.
-    pub(crate) fn told(self) -> String {
+    pub(crate) fn for_people(self) -> String {
         self.0.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
     }
 }
@@ -69,19 +69,19 @@ pub(crate) struct ReportedManifests<'a> {
     pub(crate) entries: usize,
     /// What keeps them from being put in force that is at no place in a file.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) hindrance: Option<&'a str>,
+    pub(crate) blocker: Option<&'a str>,
     /// What is wrong with them, by file and line.
     pub(crate) problems: Vec<Problem>,
 }
 
-/// How one target stands.
+/// The state of one target.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct TargetState<'a> {
     /// Its name in the project file.
     pub(crate) name: &'a TargetName,
     /// Its address or folder.
     pub(crate) address: &'a str,
-    /// How it stands, all in all.
+    /// Its state as a whole.
     pub(crate) state: TargetCode,
     /// What is done about differences.
     pub(crate) mode: ModeCode,
@@ -110,7 +110,7 @@ pub(crate) struct TargetState<'a> {
     pub(crate) foreign: usize,
 }
 
-/// How one entry stands at a target.
+/// The state of one entry at a target.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct ReportedEntry<'a> {
     /// Its key.
@@ -200,7 +200,7 @@ pub(crate) fn report<'a>(status: &'a Status, names: &FileNames) -> StatusReport<
             in_force: manifests.are_in_force(),
             files: manifests.files,
             entries: manifests.entries,
-            hindrance: manifests.hindrance.as_deref(),
+            blocker: manifests.blocker.as_deref(),
             problems: problems_of(&manifests.problems, names),
         },
         targets: targets.collect(),

@@ -4,7 +4,6 @@
 use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
-use comfy_table::Table;
 
 use crate::model::{Claim, Held, Links, Mark, visible};
 use crate::plan::{
@@ -12,13 +11,29 @@ use crate::plan::{
 };
 use crate::reconcile::{Outcome, StepOutcome};
 
-use super::{Tally, TargetReport, set_up, words};
+use super::{Format, Tally, TargetReport, Verb, set_up, words};
 
 const BOLD: Style = Style::new().bold();
 pub(super) const DIM: Style = Style::new().dimmed();
 pub(super) const GREEN: Style = AnsiColor::Green.on_default();
 pub(super) const YELLOW: Style = AnsiColor::Yellow.on_default();
-const RED: Style = AnsiColor::Red.on_default();
+pub(super) const RED: Style = AnsiColor::Red.on_default();
+
+/// The format. Problems of the manifests are shown on stderr, so it leaves them out.
+pub(super) const FORMAT: Format = Format {
+    name: "text",
+    about: "for people",
+    write: |report, links| {
+        Ok(match report.verb {
+            Verb::Validate { .. } if report.problems.has_errors() => String::new(),
+            Verb::Validate { entries } => {
+                format!("Valid: {entries} {}.\n", if entries == 1 { "entry" } else { "entries" })
+            }
+            Verb::Plan => plan(report.targets, links),
+            Verb::Apply => outcomes(report.targets, links),
+        })
+    },
+};
 
 /// What is to be done, target by target, and what set-ups wait for.
 pub fn plan(targets: &[TargetReport<'_>], links: Links) -> String {
@@ -36,7 +51,7 @@ pub fn plan(targets: &[TargetReport<'_>], links: Links) -> String {
     out
 }
 
-fn head(out: &mut String, target: &TargetReport<'_>) {
+pub(super) fn head(out: &mut String, target: &TargetReport<'_>) {
     let version =
         target.version.map(|version| format!(", Home Assistant {version}")).unwrap_or_default();
     let place = target.basis.unwrap_or(target.address);
@@ -108,8 +123,8 @@ fn tally(tally: Tally) -> String {
 }
 
 fn one_step(out: &mut String, target: &TargetReport<'_>, step: &Step) {
-    let (sign, style) = sign(&step.action);
-    line(out, style, &format!("{sign} {}", words::headline(&step.action)));
+    let (symbol, style) = symbol(&step.action);
+    line(out, style, &format!("{symbol} {}", words::headline(&step.action)));
     match &step.action {
         Action::Delete { old, remove } => {
             field(out, "id", old.id.as_str());
@@ -162,7 +177,7 @@ fn one_step(out: &mut String, target: &TargetReport<'_>, step: &Step) {
             out,
             DIM,
             &format!(
-                "      # takes the place of {ids}, which Home Assistant lets nobody delete while it is linked"
+                "      # takes the place of {ids}, which Home Assistant does not delete while it is linked"
             ),
         );
     }
@@ -171,7 +186,7 @@ fn one_step(out: &mut String, target: &TargetReport<'_>, step: &Step) {
     }
 }
 
-fn sign(action: &Action) -> (&'static str, Style) {
+fn symbol(action: &Action) -> (&'static str, Style) {
     match action {
         Action::Create { .. } => ("  +", GREEN),
         Action::Replace { .. } => ("-/+", YELLOW),
@@ -317,73 +332,6 @@ fn one_outcome(
     }
     let Some((word, why)) = words::undone(&outcome.outcome) else { return };
     line(out, RED, &format!("{}: {word}: {what}: {why}", target.name));
-}
-
-/// Every credential, as a table for each target.
-pub fn list(targets: &[TargetReport<'_>], links: Links) -> String {
-    let mut out = String::new();
-    for target in targets {
-        if !out.is_empty() {
-            out.push('\n');
-        }
-        if targets.len() > 1 || target.plan.is_err() {
-            head(&mut out, target);
-        }
-        match target.plan {
-            Ok(plan) if plan.credential_states.is_empty() => out.push_str("No credentials.\n"),
-            Ok(plan) => {
-                let _ = writeln!(out, "{}", table(plan));
-                shadows(&mut out, plan);
-                set_up::notices(&mut out, plan, links);
-            }
-            Err(why) => line(&mut out, RED, &format!("  error: {why}")),
-        }
-    }
-    out
-}
-
-/// What a person sees twice in Home Assistant, and wonders.
-fn shadows(out: &mut String, plan: &Plan) {
-    let shadowed = plan
-        .credential_states
-        .iter()
-        .filter(|(_, state, _)| matches!(state, CredentialState::Shadowed(_)));
-    for (held, _, users) in shadowed {
-        let users = words::accounts(users);
-        let told = format!(
-            "{} was made by hand and is still named by {users}: another credential has taken its place, and it goes when Home Assistant lets go of it",
-            held.id
-        );
-        out.push('\n');
-        line(out, DIM, &told);
-    }
-}
-
-fn table(plan: &Plan) -> String {
-    let mut table = Table::new();
-    table.load_style(comfy_table::presets::NOTHING);
-    let mut header = vec!["ID", "INTEGRATION", "NAME", "CLIENT ID", "OWNER", "USED BY", "STATE"];
-    // At a target at rest nothing is known of integrations.
-    let knows_set_up = !plan.setup_states.is_empty();
-    header.extend(knows_set_up.then_some("SET-UP"));
-    table.set_header(header);
-    for (held, state, users) in &plan.credential_states {
-        let users: Vec<&str> = users.iter().map(|entry| entry.title.as_str()).collect();
-        let or_dash = |text: &str| if text.is_empty() { "-".to_owned() } else { text.to_owned() };
-        let mut row = vec![
-            held.id.to_string(),
-            held.domain.to_string(),
-            or_dash(held.name.as_deref().unwrap_or_default()),
-            held.client_id.to_string(),
-            or_dash(&super::mark_of(held).map(|mark| mark.owner.to_string()).unwrap_or_default()),
-            or_dash(&users.join(", ")),
-            words::credential(state.code()).to_owned(),
-        ];
-        row.extend(knows_set_up.then(|| or_dash(&set_up::state_of(plan, state))));
-        table.add_row(row.iter().map(|cell| visible(cell).into_owned()));
-    }
-    let lines: Vec<String> = table.lines().map(|line| line.trim().to_owned()).collect();
-    lines.join("\n")
 }
 
 pub(super) fn line(out: &mut String, style: Style, text: &str) {

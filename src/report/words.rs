@@ -33,7 +33,7 @@ pub(super) fn reason(reason: Reason) -> &'static str {
         Reason::AccountDown => "the linked account does not run although its credential is right",
         Reason::ConsentLost => "Home Assistant asks for consent again",
         Reason::OnDeleteDiffers => "notes what `on_delete` says, for when the entry is gone",
-        Reason::LeftOver => "nobody needs this set-up any more",
+        Reason::LeftOver => "this set-up is no longer needed",
     }
 }
 
@@ -57,7 +57,7 @@ pub(super) fn undone(outcome: &Outcome) -> Option<(&'static str, &str)> {
     match outcome {
         Outcome::Done => None,
         Outcome::Waits(FlowStep::Consent(_) | FlowStep::Progress(_)) => {
-            Some(("waiting", "somebody must consent"))
+            Some(("waiting", "a person must consent"))
         }
         Outcome::Waits(_) => {
             Some(("waiting", "the entry does not answer what Home Assistant asks"))
@@ -123,12 +123,12 @@ pub(crate) fn target(code: TargetCode) -> &'static str {
 pub(super) fn unknowable(what: Unknowable) -> (&'static str, &'static str) {
     match what {
         Unknowable::Secret => (
-            "whether the target holds its client secret cannot be told without the key",
-            "a snapshot tells it of entries that are age-encrypted and were in sync when it was taken",
+            "whether the target has this client secret cannot be determined without the key",
+            "a snapshot shows it for entries that are age-encrypted and were in sync when the snapshot was taken",
         ),
         Unknowable::ClientId => (
-            "its client id is not in the manifest in clear, and nothing is known of this ciphertext",
-            "a client id is no secret: write it in clear, or take a new snapshot once it is applied",
+            "its client id is encrypted in the manifest, and the snapshot has no record of this ciphertext",
+            "a client id is no secret: write it in plain text, or take a new snapshot after it is applied",
         ),
     }
 }

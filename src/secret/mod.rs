@@ -46,7 +46,7 @@ pub use identities::{Identities, IdentityProblem};
 pub use recipient_mismatch::{RecipientMismatch, file_mismatch, sops_mismatch};
 pub use recipients::RecipientComparison;
 pub use resolver::{AllowedPaths, SecretResolver};
-pub use sops::{SopsDocument, SopsProblem, SopsWriteError};
+pub use sops::{OpenedSopsDocument, SopsProblem, SopsWriteError};
 pub use source::tags;
 
 /// Why a secret could not be read. None of it repeats the secret or its ciphertext.

@@ -15,7 +15,7 @@ use super::age::StanzaLimit;
 use super::recipients::{StanzaRecorder, is_marked_for, ssh_mark};
 use super::seal::bare;
 use super::{Identities, SecretResolver, is_age_file, sops};
-use crate::model::sops::SopsDocument;
+use crate::model::sops::ParsedSops;
 use crate::yaml;
 
 /// How what is there does not fit those who should read it. All of it is certain.
@@ -82,7 +82,7 @@ pub fn file_mismatch(
     }
     let text = std::str::from_utf8(file).ok()?;
     let parts = sops::in_json(text).or_else(|| sops::in_yaml(text, &yaml::parse(text)))?;
-    sops_mismatch(&SopsDocument::new(text.into(), parts), recipients)
+    sops_mismatch(&ParsedSops::new(text.into(), parts), recipients)
 }
 
 /// Compares an age file with the recipients that it should have. Identities that need no input
@@ -149,7 +149,7 @@ fn age_misfit(
 }
 
 /// The same for a SOPS document, which names its recipients.
-pub fn sops_mismatch(document: &SopsDocument, recipients: &[String]) -> Option<RecipientMismatch> {
+pub fn sops_mismatch(document: &ParsedSops, recipients: &[String]) -> Option<RecipientMismatch> {
     let tree = document.tree().ok()?;
     let metadata = tree.parts.metadata.as_ref()?;
     let named: BTreeSet<_> = std::iter::once(&metadata.recipients)

@@ -16,7 +16,7 @@ use super::sops::{DecryptedDocument, Patterns};
 use super::{Identities, Unreadable, age};
 use crate::diagnostic::Diagnostics;
 use crate::model::Secret;
-use crate::model::sops::SopsDocument;
+use crate::model::sops::ParsedSops;
 
 /// Which files secrets may come from.
 #[derive(Clone, Debug, Default)]
@@ -117,7 +117,7 @@ impl SecretResolver {
     /// The value of a SOPS document that begins at this byte.
     pub(super) fn value(
         &self,
-        document: &Arc<SopsDocument>,
+        document: &Arc<ParsedSops>,
         at: usize,
     ) -> Result<Secret, Unreadable> {
         let open = || DecryptedDocument::of(document, self);
@@ -139,13 +139,13 @@ impl SecretResolver {
     }
 }
 
-/// A document, distinguished from others by where it is in memory: a file is read into one place, and for each
-/// of its values its whole text would have to be compared with those of others.
+/// A document, distinguished from others by its address in memory: comparing the texts would
+/// compare the whole file for each of its values.
 #[derive(Clone)]
-struct ByAddress(Arc<SopsDocument>);
+struct ByAddress(Arc<ParsedSops>);
 
 impl ByAddress {
-    fn address(&self) -> *const SopsDocument {
+    fn address(&self) -> *const ParsedSops {
         Arc::as_ptr(&self.0)
     }
 }

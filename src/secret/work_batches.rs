@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::one_value::checked;
 use super::sops::DecryptedDocument;
 use super::{SecretResolver, Unreadable, read};
-use crate::model::sops::SopsDocument;
+use crate::model::sops::ParsedSops;
 use crate::model::{Reference, Secret};
 
 /// What each core takes at a time.
@@ -21,7 +21,7 @@ pub(super) struct WorkBatches<'r> {
 pub(super) enum WorkBatch<'r> {
     Single(usize),
     /// The values of a document among these, so that it is opened once for them and forgotten.
-    Document(&'r Arc<SopsDocument>, Range<usize>),
+    Document(&'r Arc<ParsedSops>, Range<usize>),
 }
 
 impl<'r> WorkBatches<'r> {

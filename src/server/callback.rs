@@ -43,7 +43,7 @@ pub(super) async fn hand_over(server: &ServerState, query: String) -> Response {
     let pending = answer.state.as_deref().and_then(|state| pending(&server.status(), state));
     let is_pending = pending.is_some();
     if !is_pending {
-        tracing::warn!("a provider's answer that nobody waits for was refused");
+        tracing::warn!("a provider's answer that no set-up waits for was refused");
     }
     let hand_on = || hand_on(server.callbacks.clone(), pending, query);
     page::reply(&take(&server.consents, &answer, |_| is_pending, hand_on).await)

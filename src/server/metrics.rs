@@ -90,7 +90,7 @@ impl Numbers {
         )?;
         out.gauges(
             "appcred_pending_consents",
-            "Entries that wait for somebody's consent",
+            "Entries that wait for a person's consent",
             None,
             self.by_target(|target| Some(number(target.pending_consents().count()))),
         )?;

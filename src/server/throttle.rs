@@ -13,7 +13,7 @@ const FREE_ATTEMPTS: u32 = 5;
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 /// No wait is longer.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
-/// A peer that gives no wrong token for so long begins anew.
+/// A peer that gives no wrong token for so long starts again.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
 /// More peers are not remembered; the one that has waited longest is forgotten.
 const MAX_PEERS: usize = 1024;

@@ -47,7 +47,7 @@ impl TokenFile {
         if let Some(why) = why
             && logged.as_ref() != Some(why)
         {
-            tracing::error!("nobody can log in to the status page: {why}");
+            tracing::error!("no one can log in to the status page: {why}");
         }
         *logged = why.cloned();
         read.ok()

@@ -221,7 +221,8 @@ fn judge(state: &EntryState) -> FlowState {
     }
 }
 
-/// A flow that is gone was finished by another client, or lost when HA stopped: the accounts show which.
+/// A flow that is gone was finished by another client, or lost when HA stopped: the accounts show
+/// which.
 async fn ended_unseen(ha: &HomeAssistant, task: &SetUpTask<'_>) -> Result<FlowState, Refusal> {
     ha.forget_flow(task.mark, task.account.map(|account| &account.id)).await?;
     let accounts = ha.accounts().await?;

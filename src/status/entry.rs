@@ -24,7 +24,7 @@ pub struct EntryStatus {
     pub holding: Holding,
     /// How far its integration is set up; none at a target at rest.
     pub setup_state: Option<SetupState>,
-    /// Why its last set-up failed, as long as none is begun anew.
+    /// Why its last set-up failed, until another one is started.
     pub set_up_error: Option<String>,
 }
 

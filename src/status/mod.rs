@@ -40,13 +40,13 @@ pub struct ManifestStatus {
     /// What is wrong with them. While there is an error, what was read before stays in force.
     pub problems: Arc<Diagnostics>,
     /// What keeps them from being put in force that is at no place in a file.
-    pub hindrance: Option<String>,
+    pub blocker: Option<String>,
 }
 
 impl ManifestStatus {
     /// Whether what was read last is in force.
     pub fn are_in_force(&self) -> bool {
-        self.read_at.is_some() && self.hindrance.is_none() && !self.problems.has_errors()
+        self.read_at.is_some() && self.blocker.is_none() && !self.problems.has_errors()
     }
 
     /// How many problems keep them from that, and how many do not.

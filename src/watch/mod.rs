@@ -15,8 +15,8 @@
 //!
 //! One task reads the manifests whenever something may have changed, and gives each target's task its
 //! [`TargetSpec`], a plain value. A target that is down holds up no other. While any manifest is in
-//! error nothing new is given out: the last good state stays in force. A task that crashes begins
-//! anew, a reader that crashes reads anew, and both are reported.
+//! error nothing new is given out: the last good state stays in force. a task that crashes starts
+//! again, a reader that crashes reads again, and both are reported.
 
 mod callback_request;
 mod conflict;
@@ -85,7 +85,7 @@ pub struct Channels {
     pub snapshots: Option<SnapshotStore>,
     /// Providers' answers that browsers have brought.
     pub callbacks: mpsc::Receiver<CallbackRequest>,
-    /// Asks for everything to be read and looked at anew.
+    /// Asks for everything to be read and observed again.
     pub reload: Arc<Notify>,
     /// Beats as long as this runs.
     pub heartbeat: Heartbeat,
@@ -127,7 +127,7 @@ pub async fn run<R: ReadSpecs, C: Connect>(
                 let now = channels.statuses.now();
                 channels.statuses.edit(|status| {
                     status.manifests.read_at = Some(now);
-                    status.manifests.hindrance = Some(READER_CRASHED.to_owned());
+                    status.manifests.blocker = Some(READER_CRASHED.to_owned());
                 });
                 crashes.failed(ErrorKind::Internal, Instant::now(), fastrand::f64()).next
             }

@@ -18,8 +18,8 @@ impl ProblemLog {
             let help = problem.help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();
             lines.push((problem.severity, format!("{place}{}{help}", problem.message)));
         }
-        let hindrance = manifests.hindrance.iter();
-        lines.extend(hindrance.map(|why| (Severity::Error, why.clone())));
+        let blocker = manifests.blocker.iter();
+        lines.extend(blocker.map(|why| (Severity::Error, why.clone())));
         let mut logged = Vec::with_capacity(lines.len());
         for (severity, line) in lines {
             if !self.0.contains(&line) {

@@ -36,7 +36,7 @@ pub(super) struct ReadResult {
 #[derive(Debug)]
 pub(super) struct ReaderCrashed;
 
-/// Reads everything anew, never twice at once.
+/// Reads everything again, never twice at once.
 pub(super) struct Readings<R>(Arc<Mutex<R>>);
 
 impl<R: ReadSpecs> Readings<R> {

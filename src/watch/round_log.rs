@@ -61,7 +61,7 @@ impl RoundLog {
                 self.failing.retain(|line| !line.starts_with(&what));
             }
             Outcome::Waits(_) => {
-                tracing::info!(target = %self.target, "{what}: waiting for somebody's consent");
+                tracing::info!(target = %self.target, "{what}: waiting for consent");
             }
             Outcome::Unfinished(why) | Outcome::Failed(why) | Outcome::NotBegun(why) => {
                 let line = format!("{what}: {why}");

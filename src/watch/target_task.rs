@@ -51,7 +51,7 @@ enum Next {
 
 impl<C: Connect> TargetTask<C> {
     /// Runs until the target is wanted no more or everything stops. A crash is reported, and the task
-    /// begins anew with nothing that it knew before.
+    /// starts again without its earlier state.
     pub(super) async fn supervise(self, mut inbox: Inbox) {
         let mut schedule = Schedule::default();
         loop {

@@ -1,7 +1,7 @@
 //! File events: something below a place that matters has changed.
 //!
 //! Folders are watched, never files: an editor's save by rename, a ConfigMap's swap of symlinks and
-//! a folder made anew all end the watch of a file. What has changed is not asked of the events; the
+//! a folder made again all end the watch of a file. What has changed is not asked of the events; the
 //! reader looks at everything again, so a missed or overflowing event does no harm beyond time.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -107,7 +107,7 @@ impl Trigger {
         });
         for folder in folders {
             let Some(stamp) = Stamp::of(folder) else { continue };
-            // A folder made anew is another one under the same name.
+            // A folder that was made again is another one under the same name.
             if let Some(watched) = self.watched.get(folder) {
                 if watched.identity() == stamp.identity() {
                     continue;

@@ -107,7 +107,7 @@ impl<P: Ask + Clone> ReadSpecs for ProjectReader<P> {
                 Some(specs).filter(|_| !problems.has_errors())
             }
             Err(error) => {
-                manifests.hindrance = Some(error.to_string());
+                manifests.blocker = Some(error.to_string());
                 None
             }
         };

@@ -111,8 +111,6 @@ pub fn one_home_assistant(
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::field_reassign_with_default, reason = "the project has private fields")]
-
     use std::path::PathBuf;
 
     use super::{SelectionError, one_home_assistant, select};

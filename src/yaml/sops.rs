@@ -6,18 +6,18 @@ use secrecy::zeroize::Zeroizing;
 
 use super::{Node, Pair, Parsed, Style, Value};
 use crate::model::sops::{
-    Leaf, Metadata, Parts, Path, Rule, ScalarStyle, SopsDocument, SopsFault, SopsKey,
-    SopsRecipient, SopsText, short,
+    Leaf, Metadata, ParsedSops, Parts, Path, Rule, ScalarStyle, SopsFault, SopsKey, SopsRecipient,
+    SopsText, short,
 };
 
 /// The key under which SOPS keeps what it needs itself.
 pub(crate) const SOPS: &str = "sops";
 
 /// A text as a document of SOPS; `None` where SOPS says nothing of it.
-pub(crate) fn sops_document(text: &Arc<str>, parsed: &Parsed<'_>) -> Option<SopsDocument> {
+pub(crate) fn sops_document(text: &Arc<str>, parsed: &Parsed<'_>) -> Option<ParsedSops> {
     is_sops(&parsed.documents).then(|| {
         let parts = sops_parts(text, parsed, &mut |_, _| {});
-        SopsDocument::new(Arc::clone(text), parts)
+        ParsedSops::new(Arc::clone(text), parts)
     })
 }
 
@@ -26,8 +26,8 @@ pub(crate) fn is_sops(documents: &[Node<'_>]) -> bool {
     documents.iter().any(|document| field(document, SOPS).is_some())
 }
 
-/// What a document of SOPS is made of. `note` is told where each key and each item of a list begins,
-/// and of which collection it is one.
+/// What a document of SOPS is made of. `note` is called with the place where each key and each item of
+/// a list begins, and the collection that it belongs to.
 pub(crate) fn sops_parts(
     text: &str,
     parsed: &Parsed<'_>,

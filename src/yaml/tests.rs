@@ -111,7 +111,7 @@ fn limits_are_where_they_are_said_to_be() {
     assert!(whole(&nested(MAX_DEPTH)));
     assert!(!whole(&nested(MAX_DEPTH + 1)));
     let aliased = format!("- &a {}\n- [[*a]]\n", nested(MAX_DEPTH - 3));
-    assert!(whole(&aliased), "an alias is as deep as what it stands for");
+    assert!(whole(&aliased), "an alias is as deep as what it refers to");
     let aliased = format!("- &a {}\n- [[[*a]]]\n", nested(MAX_DEPTH - 3));
     assert!(!whole(&aliased));
     assert!(whole(&"---\n".repeat(MAX_DOCUMENTS)));
@@ -194,7 +194,7 @@ fn a_document_of_sops_is_kept_small() {
     let leaves: Vec<_> = parts.leaves.iter().map(|leaf| (path(leaf), leaf.text.of(text))).collect();
     let (a, c) = (vec!["a", "list"], vec!["c", "b", "list"]);
     assert_eq!(leaves, [(a.clone(), "x"), (c.clone(), "y"), (a, "z\n"), (c, "y")]);
-    // Keys that lead to several values are there once, and texts that stand in the file are not copied.
+    // Keys that lead to several values are there once, and texts that are in the file are not copied.
     assert_eq!(parts.keys.len(), 5);
     let copied = parts.leaves.iter().filter(|leaf| matches!(leaf.text, SopsText::Own(_)));
     assert_eq!(copied.count(), 1);

@@ -18,7 +18,7 @@ pub(super) fn agrees(text: &str, parsed: &Parsed<'_>) -> bool {
         && others.all(|other| is_empty && Other::deserialize(other).is_ok_and(|it| it.is_null()))
 }
 
-/// Whether our reader and serde_yaml, or whoever meant the value, have the same.
+/// Whether our reader and serde_yaml, or the intended value, are the same.
 pub(super) fn same(node: &Node<'_>, other: &Other) -> bool {
     let other = match (&node.tag, other) {
         (Some(tag), Other::Tagged(tagged)) if tagged.tag == *tag.name => &tagged.value,

@@ -34,7 +34,7 @@ pub(super) fn same(
                 && one.iter().zip(other).all(|(one, other)| {
                     one.key.text == other.key.text
                         && one.merged == other.merged
-                        // What came by an alias or `<<` changes with what it stands for.
+                        // What comes from an alias or `<<` changes with what it refers to.
                         && (one.merged || one.value.alias || same(&one.value, &other.value, changed))
                 })
         }

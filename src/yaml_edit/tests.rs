@@ -35,7 +35,7 @@ targets:
   home:
     token: last";
 
-/// Puts the armor in the place of every secret in clear.
+/// Puts the armor in the place of every secret in plain text.
 fn encrypted(text: &str) -> Result<String, YamlEditError> {
     let slots = slots(text)?;
     let plain: Vec<_> = slots
@@ -187,7 +187,7 @@ fn value(at: usize) -> impl Strategy<Value = String> {
     ]
 }
 
-/// A line that stands between others.
+/// A line between others.
 fn between() -> impl Strategy<Value = String> {
     prop_oneof![
         4 => Just(String::new()),

@@ -273,7 +273,7 @@ fn policies_for_ci_end_with_an_error() {
     assert_eq!(plan("delete", 1), "error: home: --fail-on delete: 1 credential to delete\n");
     assert_eq!(
         plan("foreign", 1),
-        "error: home: --fail-on foreign: 1 credential that nobody manages\n"
+        "error: home: --fail-on foreign: 1 credential that no repository manages\n"
     );
     assert_eq!(plan("delete,foreign,drift", 1).lines().count(), 3);
     project.write("credentials.yaml", "application_credentials:\n  - {domain: spotify, name: a, client_id: a, client_secret: s}\n  - {domain: spotify, name: b, client_id: b, client_secret: s}\n  - {domain: spotify, name: c, client_id: c, client_secret: s}\n");

@@ -135,7 +135,7 @@ fn what_is_alive_is_ready_once_all_was_looked_at() {
     served.show(read(vec![("a", fresh), ("b", up(Vec::new()))]));
     assert_eq!(ready(), (503, "a was not looked at yet".to_owned()));
     let mut broken = read(vec![("a", up(Vec::new()))]);
-    broken.manifests.hindrance = Some("no target".to_owned());
+    broken.manifests.blocker = Some("no target".to_owned());
     served.show(broken);
     assert_eq!(ready(), (503, "the manifests are in error".to_owned()));
     served.show(read(vec![("a", down("no route")), ("b", up(Vec::new()))]));

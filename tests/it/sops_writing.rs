@@ -1,7 +1,7 @@
 //! What appcred writes into SOPS documents is read by the real SOPS, its MAC accepted, and what SOPS
 //! then edits is read again.
 
-use appcred::secret::{SecretResolver, SopsDocument};
+use appcred::secret::{OpenedSopsDocument, SecretResolver};
 
 use crate::real::{sops, sops_age};
 use crate::shell::age_identity;
@@ -19,8 +19,8 @@ fn decrypted(scene: &Scene, file: &str) -> String {
 }
 
 #[track_caller]
-fn opened<'t>(text: &'t str, resolver: &SecretResolver) -> SopsDocument<'t> {
-    SopsDocument::open(text, resolver).unwrap().unwrap()
+fn opened<'t>(text: &'t str, resolver: &SecretResolver) -> OpenedSopsDocument<'t> {
+    OpenedSopsDocument::open(text, resolver).unwrap().unwrap()
 }
 
 /// The lines of one text that another has not.
@@ -139,7 +139,7 @@ fn sops_recipients_change_and_nothing_else_does() {
     assert!(document.rekeyed(&both, false).unwrap().is_none());
     assert!(document.rekeyed(&both, true).unwrap().is_some_and(|anew| anew != rekeyed));
     let alone = document.rekeyed(&[other_recipient], false).unwrap().unwrap();
-    assert!(SopsDocument::open(&alone, &own).is_err());
+    assert!(OpenedSopsDocument::open(&alone, &own).is_err());
     let added = opened(&alone, &theirs);
     assert!(added.clear().unwrap().contains("one: hunter1\n"));
 }
@@ -151,7 +151,7 @@ fn sops_documents_of_other_forms_stay_as_they_are() {
     let told = |file: &str, plain: &str| {
         scene.project.write(file, plain);
         let text = scene.encrypt(file, &[]);
-        let opened = SopsDocument::open(&text, &resolver);
+        let opened = OpenedSopsDocument::open(&text, &resolver);
         opened.and_then(|document| document.unwrap().clear().map(|_| ())).unwrap_err().to_string()
     };
     assert_eq!(told("a.json", "{\"a\": \"b\"}"), "it is JSON, which only `sops` can change");
@@ -184,7 +184,7 @@ fn sops_documents_of_other_forms_stay_as_they_are() {
     );
     // A crossed bit in what is not changed is not signed anew.
     let flipped = text.replace("c_unencrypted: d", "c_unencrypted: e");
-    assert!(SopsDocument::open(&flipped, &resolver).is_err());
+    assert!(OpenedSopsDocument::open(&flipped, &resolver).is_err());
 }
 
 #[test]

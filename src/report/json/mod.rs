@@ -1,27 +1,39 @@
 //! JSON for programs. `format_version` changes when a field changes its meaning or goes; new
 //! fields may come at any time.
 
+mod list;
 mod problems;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
+pub(super) use list::ListReport;
+pub use list::list;
 pub(crate) use problems::Problem;
 pub(super) use problems::Validated;
 pub(super) use problems::of as problems_of;
-pub use problems::validated;
 
-use crate::codes::{
-    ActionCode, CredentialCode, OutcomeCode, ReasonCode, UnknownCode, WithheldCode,
-};
+use crate::codes::{ActionCode, OutcomeCode, ReasonCode, UnknownCode, WithheldCode};
 use crate::model::{ClientId, ConfigEntry, CredentialId, Domain, EntryId, Key, Links, Place};
 use crate::plan::{Action, Plan, Step, Unknown, Why, Withheld};
 use crate::reconcile::Outcome;
 
-use super::set_up::{self, IntegrationOf, SetUp, WaitsFor};
-use super::{Report, Tally, TargetReport, words};
+use super::set_up::{IntegrationOf, WaitsFor};
+use super::{Format, Report, Tally, TargetReport, Verb, words};
 
 const FORMAT_VERSION: u32 = 1;
+
+/// The format.
+pub(super) const FORMAT: Format = Format {
+    name: "json",
+    about: "for programs; `appcred schema` prints its form",
+    write: |report, links| {
+        Ok(match report.verb {
+            Verb::Validate { .. } => problems::validated(report)?,
+            Verb::Plan | Verb::Apply => plan(report, links)?,
+        })
+    },
+};
 
 /// What `appcred plan --format json` and `appcred apply --format json` print.
 #[derive(Serialize, JsonSchema)]
@@ -34,16 +46,6 @@ pub(super) struct PlanReport<'a> {
     problems: Vec<Problem>,
     /// The targets; none where the manifests are in error.
     targets: Vec<ReportedTarget<ReportedPlan<'a>>>,
-}
-
-/// What `appcred list --format json` prints.
-#[derive(Serialize, JsonSchema)]
-#[schemars(title = "appcred list")]
-pub(super) struct ListReport<'a> {
-    /// Changes when a field changes its meaning or goes.
-    format_version: u32,
-    /// The targets.
-    targets: Vec<ReportedTarget<Listed<'a>>>,
 }
 
 /// One target.
@@ -206,42 +208,11 @@ struct Account<'a> {
     state: String,
 }
 
-/// What a target holds.
-#[derive(Serialize, JsonSchema)]
-struct Listed<'a> {
-    /// The credentials, in the target's order.
-    credentials: Vec<ListedCredential<'a>>,
-}
-
-/// One credential.
-#[derive(Serialize, JsonSchema)]
-struct ListedCredential<'a> {
-    /// Home Assistant's id.
-    id: &'a CredentialId,
-    /// The integration.
-    domain: &'a Domain,
-    /// As Home Assistant shows it.
-    name: Option<&'a str>,
-    /// The OAuth2 client id.
-    client_id: &'a ClientId,
-    /// The repository that manages it.
-    owner: Option<String>,
-    /// Its entry there.
-    key: Option<String>,
-    /// The linked accounts that go by it.
-    used_by: Vec<Account<'a>>,
-    /// How it compares with the manifests.
-    state: CredentialCode,
-    /// How far its entry's integration is set up.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    set_up: Option<SetUp<'a>>,
-}
-
 /// What is to be done, and what became of it where it was tried.
 ///
 /// # Errors
 /// None in practice: all of it can be written as JSON.
-pub fn plan(report: &Report<'_>, links: Links) -> serde_json::Result<String> {
+fn plan(report: &Report<'_>, links: Links) -> serde_json::Result<String> {
     let targets = target_reports(report.targets, |target, plan| ReportedPlan {
         in_sync: plan.is_in_sync(),
         stopped: plan.is_stopped(),
@@ -253,35 +224,6 @@ pub fn plan(report: &Report<'_>, links: Links) -> serde_json::Result<String> {
     });
     let problems = problems::problems(report);
     let report = PlanReport { format_version: FORMAT_VERSION, problems, targets };
-    Ok(serde_json::to_string_pretty(&report)? + "\n")
-}
-
-/// Every credential and how it stands.
-///
-/// # Errors
-/// None in practice: all of it can be written as JSON.
-pub fn list(targets: &[TargetReport<'_>], links: Links) -> serde_json::Result<String> {
-    let targets = target_reports(targets, |_, plan| Listed {
-        credentials: plan
-            .credential_states
-            .iter()
-            .map(|(held, state, users)| {
-                let mark = super::mark_of(held);
-                ListedCredential {
-                    id: &held.id,
-                    domain: &held.domain,
-                    name: held.name.as_deref(),
-                    client_id: &held.client_id,
-                    owner: mark.as_ref().map(|mark| mark.owner.to_string()),
-                    key: mark.map(|mark| mark.key.to_string()),
-                    used_by: accounts(users),
-                    state: state.code(),
-                    set_up: set_up::setup_state_of(plan, state).map(|of| SetUp::of(of, links)),
-                }
-            })
-            .collect(),
-    });
-    let report = ListReport { format_version: FORMAT_VERSION, targets };
     Ok(serde_json::to_string_pretty(&report)? + "\n")
 }
 

@@ -73,7 +73,7 @@ pub(crate) struct Related {
 ///
 /// # Errors
 /// None in practice: all of it can be written as JSON.
-pub fn validated(report: &Report<'_>) -> serde_json::Result<String> {
+pub(super) fn validated(report: &Report<'_>) -> serde_json::Result<String> {
     let validated = Validated {
         format_version: FORMAT_VERSION,
         valid: !report.problems.has_errors(),

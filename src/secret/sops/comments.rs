@@ -5,12 +5,12 @@ use secrecy::zeroize::Zeroizing;
 use super::cipher::{COMMENT, EncryptedValue};
 use super::layout::Layout;
 use super::unlocked::Places;
-use super::write::{SopsDocument, SopsWriteError};
+use super::write::{OpenedSopsDocument, SopsWriteError};
 use crate::model::sops::Tree;
 use crate::yaml;
 use crate::yaml_edit::TextChanges;
 
-impl SopsDocument<'_> {
+impl OpenedSopsDocument<'_> {
     /// What an encrypted comment says.
     pub(super) fn comment(&self, text: &str, body: &str, at: usize) -> Option<Zeroizing<String>> {
         let sealed =

@@ -6,7 +6,7 @@ use super::SopsProblem;
 use super::cipher::SEALED;
 use super::layout::Layout;
 use super::scalar::{self, Meaning, Other};
-use crate::model::sops::{Leaf, Parts, SopsDocument, SopsFault, Tree};
+use crate::model::sops::{Leaf, ParsedSops, Parts, SopsFault, Tree};
 use crate::yaml::{self, Parsed};
 
 /// What a leaf holds.
@@ -57,7 +57,7 @@ pub(in crate::secret) fn in_text(text: &str) -> Option<Result<Parts, SopsFault>>
 }
 
 /// What replaces the value that begins at this byte, if SOPS encrypted that one.
-pub(in crate::secret) fn ciphertext(document: &SopsDocument, at: usize) -> Option<&str> {
+pub(in crate::secret) fn ciphertext(document: &ParsedSops, at: usize) -> Option<&str> {
     let Tree { text, parts } = document.tree().ok()?;
     let value = parts.leaves.get(parts.leaf_at(at)?)?.text.of(text).trim();
     value.starts_with(SEALED).then_some(value)

@@ -28,7 +28,7 @@ pub(super) use cipher::SEALED;
 pub(super) use document::{ciphertext, in_json, in_text, in_yaml, is_document};
 pub(super) use selection::Patterns;
 pub(super) use unlocked::DecryptedDocument;
-pub use write::{SopsDocument, SopsWriteError};
+pub use write::{OpenedSopsDocument, SopsWriteError};
 
 /// Why a SOPS document is refused.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]

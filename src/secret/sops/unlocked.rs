@@ -13,7 +13,7 @@ use super::plain::{Plain, Plains};
 use super::selection::KeyRule;
 use crate::diagnostic::shown;
 use crate::model::Secret;
-use crate::model::sops::{Metadata, Path, SopsDocument, Tree};
+use crate::model::sops::{Metadata, ParsedSops, Path, Tree};
 use crate::secret::{Identities, SecretResolver, Unreadable, age};
 
 /// A document that was opened.
@@ -38,7 +38,7 @@ pub(super) struct VerifiedValue {
 impl DecryptedDocument {
     /// Opens a document of a manifest by whoever can.
     pub(in crate::secret) fn of(
-        document: &SopsDocument,
+        document: &ParsedSops,
         resolver: &SecretResolver,
     ) -> Result<Self, Unreadable> {
         Self::new(document.tree().map_err(SopsProblem::from)?, resolver)
@@ -101,7 +101,7 @@ impl DecryptedDocument {
     pub(in crate::secret) fn at(
         &self,
         at: usize,
-        document: &SopsDocument,
+        document: &ParsedSops,
     ) -> Result<Secret, Unreadable> {
         let leaf = document.tree().map_err(SopsProblem::from)?.parts.leaf_at(at);
         let known =

@@ -51,14 +51,14 @@ impl From<SopsProblem> for SopsWriteError {
 }
 
 /// A SOPS document that was opened to be changed.
-pub struct SopsDocument<'t> {
+pub struct OpenedSopsDocument<'t> {
     pub(super) text: &'t str,
     pub(super) parts: Parts,
     pub(super) layout: Layout,
     pub(super) unlocked: DecryptedDocument,
 }
 
-impl<'t> SopsDocument<'t> {
+impl<'t> OpenedSopsDocument<'t> {
     /// Opens a document and checks its MAC; `None` where the text is no document of SOPS.
     ///
     /// # Errors
@@ -120,7 +120,7 @@ impl<'t> SopsDocument<'t> {
     /// The text with all values and comments in clear, and without what SOPS says of it.
     ///
     /// # Errors
-    /// Where [`SopsDocument::seal`] could not bring back each byte from it.
+    /// Where [`OpenedSopsDocument::seal`] could not bring back each byte from it.
     pub fn clear(&self) -> Result<Zeroizing<String>, SopsWriteError> {
         let body = self.body()?;
         let mut changes = TextChanges::new(body);
@@ -151,7 +151,7 @@ impl<'t> SopsDocument<'t> {
         Ok(clear)
     }
 
-    /// Makes a SOPS document of a text such as [`SopsDocument::clear`] and [`SopsDocument::body`]
+    /// Makes a SOPS document of a text such as [`OpenedSopsDocument::clear`] and [`OpenedSopsDocument::body`]
     /// give, changed or not. What should be encrypted is: with the old ciphertext where value and
     /// place are as they were. `now` is the time of the change, as in `2026-11-24T10:00:00Z`.
     ///

@@ -28,7 +28,7 @@ pub(super) fn manifests(manifests: &ReportedManifests<'_>, excerpts: &[String]) 
                     "read before stays as it is."
                 }
             }
-            @if let Some(hindrance) = manifests.hindrance { p .card .bad { (hindrance) } }
+            @if let Some(blocker) = manifests.blocker { p .card .bad { (blocker) } }
             @if !manifests.problems.is_empty() {
                 ul .cards .wide {
                     @for (problem, excerpt) in manifests.problems.iter().zip(excerpts) {

@@ -189,7 +189,7 @@ fn main(status: &Status, names: &FileNames) -> Markup {
 
 /// A moment; the script says how far away it is.
 fn time(moment: Moment) -> Markup {
-    html! { time datetime=(moment.exact()) title=(moment.told()) { (moment.told()) } }
+    html! { time datetime=(moment.exact()) title=(moment.for_people()) { (moment.for_people()) } }
 }
 
 /// `1 file`, `2 files`.
@@ -207,7 +207,7 @@ fn tone(verdict: TargetCode) -> &'static str {
     }
 }
 
-/// A state in words, with a sign of its tone.
+/// A state in words, with a symbol of its tone.
 fn badge(tone: &str, words: &str) -> Markup {
     html! { span .badge .(tone) { (words) } }
 }

@@ -47,13 +47,13 @@ fn nothing(report: &StatusReport<'_>) -> Markup {
     html! {
         div .card .empty {
             @if report.manifests.read_at.is_none() {
-                p { "The manifests are being read; this page follows by itself." }
+                p { "The manifests are being read; this page updates automatically." }
             } @else if !report.manifests.in_force {
                 p { "Targets are watched once the manifests are mended." }
             } @else {
                 p { "No target is known. Name one under " code { "targets:" } " in " code { "appcred.yaml" } ":" }
                 pre tabindex="0" role="group" aria-label="Example" { "targets:\n  home: {url: http://homeassistant.local:8123}" }
-                p { "and sign in by " code { "appcred login" } ". This page follows by itself." }
+                p { "and sign in by " code { "appcred login" } ". This page updates automatically." }
             }
         }
     }

@@ -42,7 +42,7 @@ fn troubles(report: &StatusReport<'_>) -> Vec<String> {
         1 => Some(format!("1 {one}")),
         _ => Some(format!("{number} {many}")),
     };
-    let hindered = manifests.hindrance.is_some() && errors == 0;
+    let hindered = manifests.blocker.is_some() && errors == 0;
     [
         said(
             errors,

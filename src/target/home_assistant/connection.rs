@@ -169,7 +169,7 @@ impl Connection {
         let unsent = || CommandError::Unsent(self.in_flight.why_lost());
         let request = QueuedCommand { command, stop, listener, asker };
         self.requests.send(request).await.map_err(|_| unsent())?;
-        // Whoever was in flight gets an error; who is dropped without a word was still in the queue.
+        // A command in flight gets an error; one whose channel is dropped was still in the queue.
         match answer.await.map_err(|_| unsent())?? {
             CommandResult::Success(result) => serde_json::from_str(&result)
                 .map_err(|error| CommandError::Unreadable(without_values(&error))),

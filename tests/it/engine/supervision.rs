@@ -55,7 +55,7 @@ async fn a_reader_that_crashes_is_reported_and_reads_anew() {
     engine.touch();
     engine.pass(4).await;
     let manifests = engine.status().manifests.clone();
-    assert!(manifests.hindrance.unwrap().contains("internal error"));
+    assert!(manifests.blocker.unwrap().contains("internal error"));
     engine.declare(&[(HOME, spec(vec![entry("a", "client", "second")]))]).await;
     engine.pass(60).await;
     assert_eq!(engine.project.restarts.load(Ordering::Relaxed), 5, "with nothing from before");

@@ -1,0 +1,81 @@
+//! What `list` prints.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::codes::CredentialCode;
+use crate::model::{ClientId, CredentialId, Domain, Links};
+use crate::report::set_up::{self, SetUp};
+use crate::report::{TargetReport, mark_of};
+
+use super::{Account, FORMAT_VERSION, ReportedTarget, accounts, target_reports};
+
+/// What `appcred list --format json` prints.
+#[derive(Serialize, JsonSchema)]
+#[schemars(title = "appcred list")]
+pub(in crate::report) struct ListReport<'a> {
+    /// Changes when a field changes its meaning or goes.
+    format_version: u32,
+    /// The targets.
+    targets: Vec<ReportedTarget<Listed<'a>>>,
+}
+
+/// What a target holds.
+#[derive(Serialize, JsonSchema)]
+struct Listed<'a> {
+    /// The credentials, in the target's order.
+    credentials: Vec<ListedCredential<'a>>,
+}
+
+/// One credential.
+#[derive(Serialize, JsonSchema)]
+struct ListedCredential<'a> {
+    /// Home Assistant's id.
+    id: &'a CredentialId,
+    /// The integration.
+    domain: &'a Domain,
+    /// As Home Assistant shows it.
+    name: Option<&'a str>,
+    /// The OAuth2 client id.
+    client_id: &'a ClientId,
+    /// The repository that manages it.
+    owner: Option<String>,
+    /// Its entry there.
+    key: Option<String>,
+    /// The linked accounts that use it.
+    used_by: Vec<Account<'a>>,
+    /// How it compares with the manifests.
+    state: CredentialCode,
+    /// How far its entry's integration is set up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    set_up: Option<SetUp<'a>>,
+}
+
+/// Every credential and how it stands.
+///
+/// # Errors
+/// None in practice: all of it can be written as JSON.
+pub fn list(targets: &[TargetReport<'_>], links: Links) -> serde_json::Result<String> {
+    let targets = target_reports(targets, |_, plan| Listed {
+        credentials: plan
+            .credential_states
+            .iter()
+            .map(|(held, state, users)| {
+                let mark = mark_of(held);
+                ListedCredential {
+                    id: &held.id,
+                    domain: &held.domain,
+                    name: held.name.as_deref(),
+                    client_id: &held.client_id,
+                    owner: mark.as_ref().map(|mark| mark.owner.to_string()),
+                    key: mark.map(|mark| mark.key.to_string()),
+                    used_by: accounts(users),
+                    state: state.code(),
+                    set_up: set_up::setup_state_of(plan, state).map(|of| SetUp::of(of, links)),
+                }
+            })
+            .collect(),
+    });
+    let report = ListReport { format_version: FORMAT_VERSION, targets };
+    Ok(serde_json::to_string_pretty(&report)? + "\n")
+}
