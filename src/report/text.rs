@@ -155,6 +155,10 @@ fn one_step(out: &mut String, target: &TargetReport<'_>, step: &Step) {
             }
         }
     }
+    step_notes(out, step);
+}
+
+fn step_notes(out: &mut String, step: &Step) {
     for reason in &step.reasons {
         line(out, DIM, &format!("      # {}", words::reason(*reason)));
     }

@@ -173,6 +173,8 @@ fn subscribe(command: &Value, script: &mut Script) -> Vec<Value> {
 }
 
 /// The answers to all open commands, and whether the fault of the script is due.
+const IN_USE: &str = "Cannot delete credential in use by integration spotify";
+
 fn carry_out(open: &mut Vec<Value>, script: &mut Script, seen: &Mutex<Seen>) -> (Vec<Value>, bool) {
     let mut answers = Vec::new();
     let mut seen = seen.lock().unwrap();
@@ -222,9 +224,8 @@ fn carry_out(open: &mut Vec<Value>, script: &mut Script, seen: &Mutex<Seen>) -> 
             "application_credentials/delete" => {
                 let id = command["application_credentials_id"].as_str().unwrap();
                 seen.deletes.push(id.to_owned());
-                let in_use = "Cannot delete credential in use by integration spotify";
                 match id {
-                    "spotify_used" => answers.push(error("home_assistant_error", in_use)),
+                    "spotify_used" => answers.push(error("home_assistant_error", IN_USE)),
                     "spotify_vanished" => {
                         answers.extend([error("not_found", "Unable to find it"), ok(Value::Null)]);
                     }
