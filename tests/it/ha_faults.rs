@@ -172,9 +172,9 @@ fn subscribe(command: &Value, script: &mut Script) -> Vec<Value> {
     }
 }
 
-/// The answers to all open commands, and whether the fault of the script is due.
 const IN_USE: &str = "Cannot delete credential in use by integration spotify";
 
+/// The answers to all open commands, and whether the fault of the script is due.
 fn carry_out(open: &mut Vec<Value>, script: &mut Script, seen: &Mutex<Seen>) -> (Vec<Value>, bool) {
     let mut answers = Vec::new();
     let mut seen = seen.lock().unwrap();

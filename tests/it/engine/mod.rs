@@ -80,7 +80,7 @@ impl ReadSpecs for Reader {
         let blocker = specs.is_none().then(|| "a manifest is in error".to_owned());
         let manifests = ManifestStatus {
             read_at: Some(Timestamp::UNIX_EPOCH),
-            blocker: blocker,
+            blocker,
             ..ManifestStatus::default()
         };
         Reading { specs, places: BTreeSet::from([self.0.manifest.clone()]), manifests }
