@@ -12,28 +12,29 @@
 //!                                                   │ Outcome per step
 //!                                                   ▼
 //!                                               report/ ──▶ cli/
+//!  workspace/ = a project and its targets, from files to plans: what the commands and the watcher start from
 //!  connect/ = where a target is and how to authenticate there; session/ = stored logins
-//!  workspace/ = a project and its targets, from files to plans: what verbs and the watcher start from
-//!  watch/ = what wakes this again and again: files, a timer, a signal ──Status──▶ server/, report/
-//!  yaml_edit/ = changes files in place, leaving every other byte
+//!  watch/ = a loop around this, woken by files, targets, a timer and signals ──Status──▶ server/, report/
+//!  verify/ = asks providers whether a client id and secret are right
+//!  callback/ = where a browser comes back to after consent or sign-in; listener.rs = its bounded server
+//!  yaml_edit/ = changes files in place and leaves every other byte; encrypted_file/ = values that are
+//!  encrypted; recipients.rs = whether they are encrypted to the right recipients
 //!  git/ = what Git knows of files; repository.rs = whether it keeps secrets in plain text
-//!  recipients.rs = whether what is encrypted is so to the right ones
-//!  encrypted_file/ = files with encrypted values, opened and sealed again
-//!  verify/ = asks providers whether a client is right
-//!  codes.rs = what programs read of plans, targets and set-ups
-//!  listener.rs = a server for HTTP that nobody can shut; callback/ = where a browser comes back after
-//!  consent or sign-in
-//!  model/, diagnostic/, integrations/, http.rs, suggest.rs, files/,
-//!  yaml/ = leaves that all may use
+//!  plan_file.rs = saved plans; codes.rs = what programs read; status/ = the state of a watcher
+//!  leaves: model/, diagnostic/, integrations/, http/ (connections, proxies, TLS), files/, yaml/, schema.rs,
+//!  suggest.rs
 //! ```
 //!
 //! # Architecture invariants
-//! - `plan` knows no I/O, clock, log, task or unordered map; what to do is decided there and nowhere else.
+//! - `plan` knows no I/O, clock, log, task or unordered map. What is done, and what is not, is decided there.
+//! - A credential is changed only where its mark or its claim names our owner, or where its adoption was
+//!   asked for; `plan::owned_only` drops every other step.
 //! - A reader cannot write: [`target::Observe`] and [`target::Execute`] are two traits, and there is no dry-run flag.
 //! - A plan holds no secret. The secret is fetched by key from [`model::Desired`] when a step is carried out.
-//! - Only `manifest` and `secret` read YAML, by the one reader in `yaml`; only `target/home_assistant` knows a WebSocket message.
-//! - Only `cli` and `secret/env.rs` read the environment, nothing prints but `cli/console.rs`, nothing exits but `main`.
-//! - Only `files` opens, replaces and locks files.
+//! - Only `yaml` knows the YAML parser; only `target/home_assistant` knows a WebSocket message.
+//! - Only `files` opens, replaces and locks files. Every connection goes through `http`.
+//! - The environment is read in `cli` and `secret/env.rs`; nothing prints but `cli/console.rs`; nothing exits
+//!   but `main`. The daemon calls downward only: nothing imports `cli`.
 //!
 //! `tests/it/architecture.rs`, `clippy.toml` and the lints of `Cargo.toml` keep these.
 

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -20,6 +21,8 @@ use crate::model::TargetName;
 const QUIET: Duration = Duration::from_millis(249);
 /// So much of that is waited before files are read: a save is several events, closely together.
 const SETTLE: Duration = Duration::from_millis(40);
+/// A manifest that is gone may come back: a mount, a checkout or an editor takes it away for a moment.
+const GONE: Duration = Duration::from_secs(3);
 /// A change waits no longer than this for quiet.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// Readings in a row for places that were not watched before: more of them is a place that changes
@@ -37,16 +40,20 @@ pub(super) struct ReadResult {
 pub(super) struct ReaderCrashed;
 
 /// Reads everything again, never twice at once.
-pub(super) struct Readings<R>(Arc<Mutex<R>>);
+pub(super) struct Readings<R> {
+    reader: Arc<Mutex<R>>,
+    /// How many manifests there were in the reading before.
+    manifests: AtomicUsize,
+}
 
 impl<R: ReadSpecs> Readings<R> {
     pub(super) fn new(reader: R) -> Self {
-        Self(Arc::new(Mutex::new(reader)))
+        Self { reader: Arc::new(Mutex::new(reader)), manifests: AtomicUsize::new(0) }
     }
 
     /// Reads. A reading that nobody waits for any more is finished all the same.
     async fn read(&self) -> Result<ReadResult, ReaderCrashed> {
-        let reader = Arc::clone(&self.0);
+        let reader = Arc::clone(&self.reader);
         let work = tokio::task::spawn_blocking(move || {
             let mut reader = reader.lock().unwrap_or_else(|poisoned| {
                 let mut reader = poisoned.into_inner();
@@ -59,7 +66,7 @@ impl<R: ReadSpecs> Readings<R> {
         });
         let read = work.await.map_err(|_| ReaderCrashed);
         if read.is_ok() {
-            self.0.clear_poison();
+            self.reader.clear_poison();
         }
         read
     }
@@ -80,6 +87,7 @@ impl<R: ReadSpecs> Readings<R> {
             };
             let is_new = trigger.watch(&read.reading.places, &read.folders);
             if !is_new || attempts == MOST_READINGS {
+                self.manifests.store(read.reading.manifests.files, Ordering::Relaxed);
                 return Ok(read);
             }
             attempts += 1;
@@ -102,7 +110,9 @@ impl<R: ReadSpecs> Readings<R> {
             }
             let read = self.read().await?;
             read.reading.specs.iter().for_each(&soon);
-            if trigger.is_still_until(since + QUIET).await {
+            let is_gone = read.reading.manifests.files < self.manifests.load(Ordering::Relaxed);
+            let quiet = if is_gone { GONE } else { QUIET };
+            if trigger.is_still_until(since + quiet).await {
                 return Ok(read);
             }
             if Instant::now() >= latest {
@@ -123,7 +133,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
-    use super::Readings;
+    use super::{QUIET, Readings};
     use crate::status::ManifestStatus;
     use crate::watch::places;
     use crate::watch::trigger::{Noticing, Trigger};
@@ -194,5 +204,38 @@ mod tests {
     async fn what_changes_while_it_is_read_early_is_read_again() {
         check(Noticing::Events).await;
         check(Noticing::Polling(Duration::from_millis(10))).await;
+    }
+    /// The file comes back when the reading without it would have been put in force already.
+    #[tokio::test]
+    async fn a_manifest_that_is_gone_for_a_moment_is_waited_for() {
+        let above = tempfile::tempdir().unwrap();
+        let folder = above.path().join("credentials");
+        fs::create_dir(&folder).unwrap();
+        let file = folder.join("a.yaml");
+        fs::write(&file, "").unwrap();
+        let places = BTreeSet::from([folder.clone()]);
+        let (seen, mut gone) = tokio::sync::mpsc::unbounded_channel();
+        let read = move || {
+            let files = fs::read_dir(&folder).unwrap().count();
+            if files == 0 {
+                seen.send(()).unwrap();
+            }
+            let manifests = ManifestStatus { files, ..ManifestStatus::default() };
+            Reading { specs: Some(BTreeMap::new()), places: places.clone(), manifests }
+        };
+        let mut trigger = Trigger::new(Noticing::Events);
+        let readings = Readings::new(FnReader(read));
+        let first = readings.settled(&mut trigger, |_| {}).await.unwrap();
+        assert_eq!(first.reading.manifests.files, 1);
+
+        fs::remove_file(&file).unwrap();
+        trigger.changed().await;
+        let comes_back = async {
+            gone.recv().await.unwrap();
+            tokio::time::sleep(2 * QUIET).await;
+            fs::write(&file, "").unwrap();
+        };
+        let (read, ()) = tokio::join!(readings.settled(&mut trigger, |_| {}), comes_back);
+        assert_eq!(read.unwrap().reading.manifests.files, 1);
     }
 }

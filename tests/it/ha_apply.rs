@@ -47,10 +47,9 @@ impl House {
     }
 
     pub(crate) fn declare(&self, entries: &[String]) {
-        self.project.write(
-            "credentials/all.yaml",
-            &format!("application_credentials:\n{}", entries.concat()),
-        );
+        let list = if entries.is_empty() { " []\n" } else { "\n" };
+        let text = format!("application_credentials:{list}{}", entries.concat());
+        self.project.write("credentials/all.yaml", &text);
     }
 
     /// Gives the house's key to a run.
@@ -317,7 +316,7 @@ fn ha_is_asked_by_add_for_what_appcred_does_not_know() {
     let said = add(ha.token(), "linked_acount").status(1).run().stderr;
     assert!(said.contains("did you mean `linked_account`?"), "{said}");
     let said = add(ha.token(), "linked_account").run().stderr;
-    assert!(said.starts_with("warning: only the target has linked_account: "), "{said}");
+    assert!(said.starts_with("warning: only the target has the integration linked_account: "), "{said}");
     add("wrong", "spotify").stderr("").run();
     house.apply(&ha);
     assert_eq!(ha.credentials().len(), 2);

@@ -131,7 +131,7 @@ fn ha_link_to_anything_but_a_web_page_is_not_opened() {
         .env("PATH", format!("{}:/usr/bin:/bin", browser.path().display()))
         .status(1)
         .run();
-    assert!(ran.stdout.contains("no https address"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("not an https address"), "{}", ran.stdout);
     assert!(!ran.stdout.contains(UNSAFE), "{}", ran.stdout);
     assert!(!browser.path().join("visited").exists(), "{UNSAFE} was opened");
 }

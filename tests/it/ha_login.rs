@@ -228,7 +228,7 @@ fn ha_is_signed_in_to_by_a_pasted_address() {
     writeln!(stdin, "what?\nhttp://127.0.0.1/?code=x&state=y\n  {back}").unwrap();
     let ran = login.finish();
     assert_eq!(ran.status, Some(0), "{}", ran.stderr);
-    assert!(ran.stderr.contains("does not belong"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("is not part of the sign-in"), "{}", ran.stderr);
     person.appcred().args(["list"]).run();
 }
 

@@ -262,7 +262,7 @@ fn ha_secret_of_a_credential_made_by_hand_is_rotated_by_a_shadow() {
     assert_eq!((last.status, last.client_secret.as_deref()), (200, Some("second")));
     assert_eq!(linking.ha.state_of(account), "loaded");
     let list = linking.appcred(&["list"]).run().stdout;
-    assert!(list.contains("was made by hand") && list.contains("goes when"), "{list}");
+    assert!(list.contains("was made by hand") && list.contains("deleted when"), "{list}");
     linking.appcred(&["plan", "--detailed-exitcode"]).status(0).run();
     linking.ha.restart();
     assert_eq!(linking.ha.state_of(account), "loaded");

@@ -416,7 +416,8 @@ impl Folder {
     }
 
     pub(crate) fn declare(&self, names: &[&str]) {
-        let mut text = "application_credentials:\n".to_owned();
+        let list = if names.is_empty() { " []\n" } else { "\n" };
+        let mut text = format!("application_credentials:{list}");
         for name in names {
             let armored = encrypt(&format!("MARKED-{name}"), &self.recipient);
             let armored = armored.trim_end().replace('\n', "\n      ");
