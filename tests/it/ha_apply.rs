@@ -316,7 +316,10 @@ fn ha_is_asked_by_add_for_what_appcred_does_not_know() {
     let said = add(ha.token(), "linked_acount").status(1).run().stderr;
     assert!(said.contains("did you mean `linked_account`?"), "{said}");
     let said = add(ha.token(), "linked_account").run().stderr;
-    assert!(said.starts_with("warning: only the target has the integration linked_account: "), "{said}");
+    assert!(
+        said.starts_with("warning: only the target has the integration linked_account: "),
+        "{said}"
+    );
     add("wrong", "spotify").stderr("").run();
     house.apply(&ha);
     assert_eq!(ha.credentials().len(), 2);

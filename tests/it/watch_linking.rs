@@ -25,7 +25,8 @@ fn notifications(ha: &HomeAssistant) -> Vec<Value> {
 fn ha_links_stay_fresh_over_a_restart_and_consent_is_seen() {
     let mut linking = Linking::new();
     let listener = Listener::start(503);
-    let notify = format!("notify:\n  - home_assistant\n  - webhook: {:?}\n", listener.url());
+    let notify =
+        format!("owner: default\nnotify:\n  - home_assistant\n  - webhook: {:?}\n", listener.url());
     linking.house.project.write("appcred.yaml", &notify);
     linking.house.declare(&[linking.entry("linked_account", "Anna *A*", "anna", "MARKED-SECRET")]);
     let running = linking.appcred(&["watch", "--resync", "3600"]).spawn();
