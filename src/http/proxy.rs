@@ -27,7 +27,7 @@ const PRIVATE_SUFFIXES: &[&str] = &[
     "private",
 ];
 
-/// The address of a proxy. Only [`ProxyAddress::url`] gives its user and password.
+/// The address of a proxy. Only `ProxyAddress::url` gives its user and password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ProxyAddress(Url);
 
