@@ -1,6 +1,6 @@
 //! `snapshot`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
@@ -48,7 +48,7 @@ pub(super) async fn run(global: &Global, verb: &SnapshotArgs) -> anyhow::Result<
         return Ok(ExitStatus::Failure);
     }
     let text = snapshot::bind(environment::now(), pages.iter())?;
-    match &verb.output {
+    match verb.output.as_deref().filter(|file| *file != Path::new("-")) {
         None => console::print(&text)?,
         Some(file) => {
             // It holds no secret, and is there to be read.
