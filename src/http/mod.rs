@@ -23,7 +23,6 @@ use oauth2::{HttpRequest, HttpResponse};
 use reqwest::{Client, ClientBuilder, Proxy, Url, redirect};
 use rustls::ClientConfig;
 use thiserror::Error;
-use url::Host;
 
 use proxy::{Variables, proxy_for};
 
@@ -118,16 +117,6 @@ pub async fn read(mut answer: reqwest::Response, limit: u64) -> Result<Vec<u8>, 
     Ok(body)
 }
 
-/// Whether an address is this very machine, so that no other machine is in between.
-pub fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
-}
-
 /// Sends a request and reads the whole answer.
 ///
 /// # Errors
@@ -158,19 +147,4 @@ pub fn innermost(error: reqwest::Error) -> String {
         cause = deeper;
     }
     cause.to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_loopback;
-
-    #[test]
-    fn only_this_machine_is_loopback() {
-        for url in ["http://localhost/t", "http://127.8.0.1:80/t", "http://[::1]:8123/t"] {
-            assert!(is_loopback(&url.parse().unwrap()), "{url}");
-        }
-        for url in ["http://localhost.example/", "http://10.0.0.1/", "http://0.0.0.0/"] {
-            assert!(!is_loopback(&url.parse().unwrap()), "{url}");
-        }
-    }
 }

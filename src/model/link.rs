@@ -93,8 +93,8 @@ pub fn web_page(text: &str) -> Option<Url> {
         .then_some(url)
 }
 
-/// Whether an address is this very machine.
-fn is_loopback(url: &Url) -> bool {
+/// Whether an address is this very machine, so that no other machine is in between.
+pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(address)) => address.is_loopback(),
@@ -105,7 +105,17 @@ fn is_loopback(url: &Url) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{ConsentLink, HiddenLink, Links, web_page};
+    use super::{ConsentLink, HiddenLink, Links, is_loopback, web_page};
+
+    #[test]
+    fn only_this_machine_is_loopback() {
+        for url in ["http://localhost/t", "http://127.8.0.1:80/t", "http://[::1]:8123/t"] {
+            assert!(is_loopback(&url.parse().unwrap()), "{url}");
+        }
+        for url in ["http://localhost.example/", "http://10.0.0.1/", "http://0.0.0.0/"] {
+            assert!(!is_loopback(&url.parse().unwrap()), "{url}");
+        }
+    }
 
     #[test]
     fn only_web_pages_are_opened() {

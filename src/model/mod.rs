@@ -28,7 +28,7 @@ pub use flow::{
 };
 pub use integration::{Answers, Implementation, Integration, OnDelete};
 pub use known_secret::{KnownSecret, Seal, SealedClients, Seals, SecretComparison};
-pub use link::{ConsentLink, HiddenLink, Links, web_page};
+pub use link::{ConsentLink, HiddenLink, Links, is_loopback, web_page};
 pub use mark::{Claim, Key, Mark, Owner};
 pub use oauth_text::{hidden_character, unfit_for_oauth};
 pub use observed::{ConfigEntry, EntryState, KnownDomains, Live, Observed};

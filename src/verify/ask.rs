@@ -9,6 +9,7 @@ use reqwest::{Client, Url};
 
 use super::{Question, Verdict, judge};
 use crate::http::{self, Network, NoAnswer, exchange};
+use crate::model::is_loopback;
 
 /// No provider gives out such a code.
 const NO_CODE: &str = "appcred-asks-whether-the-client-is-right";
@@ -36,7 +37,7 @@ impl ProviderClients {
 
     /// The client that may carry a secret to this address.
     fn client_for(&self, url: &Url) -> Result<Client, Verdict> {
-        if url.scheme() != "https" && !(url.scheme() == "http" && http::is_loopback(url)) {
+        if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback(url)) {
             return Err(Verdict::Unclear(
                 "its address is not https, so no secret is sent there".to_owned(),
             ));
