@@ -11,7 +11,9 @@ use secrecy::zeroize::Zeroizing;
 use crate::files::{self, TEXT_LIMIT};
 use crate::integrations;
 use crate::manifest::{Loaded, Project, Targets};
-use crate::model::{Domain, Key, Reference, Secret, TargetName, hidden_character, unfit_for_oauth};
+use crate::model::{
+    Adopt, Domain, Key, Reference, Secret, TargetName, hidden_character, unfit_for_oauth,
+};
 use crate::secret::seal::seal;
 use crate::secret::{OpenedSopsDocument, SecretResolver};
 use crate::suggest;
@@ -233,7 +235,7 @@ impl EntryDetails {
             key: self.key.as_str().to_owned(),
             client_id: self.client_id,
             client_secret,
-            adopt,
+            adopt: if adopt { Adopt::Only } else { Adopt::No },
             leave_integration: false,
             targets: self.targets,
         }

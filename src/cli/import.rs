@@ -230,7 +230,7 @@ impl ImportDraft {
                 key: imported.key.to_string(),
                 client_id: imported.of.client_id.as_str().to_owned(),
                 client_secret: SlotValue::Age(seal(secret.expose().as_bytes(), recipients)?),
-                adopt: imported.adopt,
+                adopt: imported.adopt.clone(),
                 leave_integration: !imported.is_linked,
                 targets: targets.to_vec(),
             };

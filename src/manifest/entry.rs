@@ -11,7 +11,7 @@ use super::reference::Handling;
 use super::schema;
 use super::targets::Targets;
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceFile, Span, shown};
-use crate::model::{Domain, Integration, Key, Place, Reference, TargetName};
+use crate::model::{Adopt, Domain, Integration, Key, Place, Reference, TargetName};
 use crate::yaml::{self, Node, Pair};
 
 /// Where fields are needed that have no default.
@@ -33,7 +33,7 @@ pub struct Entry {
     /// The OAuth2 client secret.
     pub client_secret: Located<Reference>,
     /// Whether a credential of this client that was created by hand is taken over.
-    pub adopt: bool,
+    pub adopt: Adopt,
     /// What to do with the integration itself.
     pub integration: Integration,
     /// Where it is wanted.
@@ -152,8 +152,8 @@ impl EntryDecoder<'_, '_> {
             .required(&fields, "client_secret", EVERY)
             .and_then(|pair| decoder.secret(pair, &self.handling));
         let adopt = match fields.get("adopt") {
-            Some(pair) => decoder.flag(pair),
-            None => Some(false),
+            Some(pair) => decoder.adopt(pair, domain.as_ref().map(|domain| &domain.value)),
+            None => Some(Adopt::No),
         };
         let integration = match fields.get("integration") {
             Some(pair) => decoder.integration(&pair.value),

@@ -8,7 +8,7 @@ use super::reference::SOPS_HEADER;
 use super::schema;
 use crate::diagnostic::shown;
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceFile, Span, Spot};
-use crate::model::{Place, hidden_character, sops};
+use crate::model::{Adopt, CredentialId, Domain, Place, hidden_character, sops};
 use crate::suggest::{listed, nearest};
 use crate::yaml::{self, Kind, Node, Pair, Parsed, Scalar, Style, Value};
 
@@ -212,6 +212,27 @@ impl<'f> Decoder<'f> {
             self.wrong_kind(&pair.value, shown::field(&pair.key.text), "`true` or `false`");
         }
         value
+    }
+
+    /// Whether, or which one of this integration, an entry takes over.
+    pub(super) fn adopt(&mut self, pair: &Pair<'_>, domain: Option<&Domain>) -> Option<Adopt> {
+        let Value::Scalar(scalar) = &pair.value.value else {
+            return self.flag(pair).map(|_| Adopt::No);
+        };
+        let begin = domain.map(|domain| format!("{domain}_"));
+        let is_id = begin.is_some_and(|begin| scalar.text.starts_with(&begin));
+        match scalar.boolean() {
+            Some(true) => Some(Adopt::Only),
+            Some(false) => Some(Adopt::No),
+            None if is_id && pair.value.tag.is_none() => {
+                Some(Adopt::Id(CredentialId::new(&*scalar.text)))
+            }
+            None => {
+                let what = "`true`, `false` or the id of a credential of this integration";
+                self.wrong_kind(&pair.value, shown::field(&pair.key.text), what);
+                None
+            }
+        }
     }
 
     /// The items of a list.

@@ -102,9 +102,9 @@ pub struct EntryInput {
     /// `!file PATH`. In plain text only where the project allows it.
     #[schemars(regex(pattern = r"^\S([\s\S]*\S)?\n*$"))]
     pub client_secret: String,
-    /// Whether a credential of this client that was created by hand is taken over. `false` where it is
-    /// left out.
-    pub adopt: Option<bool>,
+    /// Whether a credential of this client that was created by hand is taken over: the only one, or the
+    /// one with this id. `false` where it is left out.
+    pub adopt: Option<AdoptInput>,
     /// What to do with the integration once its credential exists.
     pub integration: Option<IntegrationInput>,
     /// The targets on which the credential is wanted. All of them where it is left out.
@@ -342,6 +342,16 @@ pub enum PruneInput {
     None,
     /// What this owner manages, and what has no owner.
     All,
+}
+
+/// What is taken over.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+pub enum AdoptInput {
+    /// The only one of its client, or none.
+    Only(bool),
+    /// The one with this id.
+    Id(#[schemars(regex(pattern = "^[a-z0-9_]+_[a-z0-9_]+$"))] String),
 }
 
 /// A limit of deletes.
