@@ -34,6 +34,24 @@ impl Spot {
     }
 }
 
+/// Two are the same where they name the same place: what else the file holds is no part of it.
+impl PartialEq for Spot {
+    fn eq(&self, other: &Self) -> bool {
+        self.place() == other.place()
+    }
+}
+
+impl Eq for Spot {}
+
+/// A value and its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Located<T> {
+    /// The value.
+    pub value: T,
+    /// Its place.
+    pub spot: Spot,
+}
+
 /// One problem. `message`, `label` and `help` never repeat a value that may be a secret.
 #[derive(Clone, Debug)]
 pub struct Diagnostic {
