@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use crate::http::Network;
 use crate::manifest::{self, Token, TokenCommand};
-use crate::model::{Place, Reference, Secret};
+use crate::model::{Place, Reference, Secret, Visible};
 use crate::secret::{self, SecretResolver, token};
 use crate::session::SessionStore;
 use crate::target::config_dir::ConfigDir;
@@ -81,7 +81,7 @@ impl Endpoint {
     pub fn address(&self) -> String {
         match self {
             Self::HomeAssistant(endpoint) => endpoint.url.clone(),
-            Self::ConfigDir(folder) => folder.display().to_string(),
+            Self::ConfigDir(folder) => folder.visible().into_owned(),
         }
     }
 

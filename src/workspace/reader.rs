@@ -13,7 +13,9 @@ use crate::desired::{self, Resolved};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::files::Stamp;
 use crate::manifest::{self, Cache, Entry, Loaded, Project, load_again};
-use crate::model::{Completeness, Key, OnDrift, PolicyOverrides, SealedClients, Seals, TargetName};
+use crate::model::{
+    Completeness, Key, OnDrift, PolicyOverrides, SealedClients, Seals, TargetName, Visible,
+};
 use crate::secret::{self, Ask, SecretResolver};
 use crate::status::{ManifestStatus, Mode};
 use crate::target::home_assistant::canonical;
@@ -216,7 +218,7 @@ impl<P: Ask + Clone> ProjectReader<P> {
             Endpoint::HomeAssistant(endpoint) => {
                 canonical(&endpoint.url).unwrap_or_else(|_| endpoint.url.clone())
             }
-            Endpoint::ConfigDir(folder) => real(folder).display().to_string(),
+            Endpoint::ConfigDir(folder) => real(folder).to_string_lossy().into_owned(),
         };
         let digest = Sha256::digest(format!("{}\0{place}", project.owner));
         let digest: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
@@ -228,7 +230,7 @@ impl<P: Ask + Clone> ProjectReader<P> {
                 "process {} since {:.0}, in {}",
                 std::process::id(),
                 self.since,
-                environment.folder.display()
+                environment.folder.visible()
             ),
         }
     }
