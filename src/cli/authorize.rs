@@ -120,13 +120,13 @@ impl Authorize {
         let comparison = match &view.comparison {
             Ok(comparison) => comparison,
             Err(why) => {
-                console::tell(&format!("{name}: {why}\n"));
+                console::message(format_args!("{name}: {why}"));
                 return false;
             }
         };
         let Some(ha) = view.target.as_ref().and_then(LiveTarget::home_assistant) else {
-            console::tell(&format!(
-                "{name}: accounts cannot be linked in a configuration folder\n"
+            console::message(format_args!(
+                "{name}: accounts cannot be linked in a configuration folder"
             ));
             return self.keys.is_empty();
         };

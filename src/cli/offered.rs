@@ -57,8 +57,8 @@ pub(super) fn warn_of_custom<'d>(domains: impl Iterator<Item = &'d Domain>, proj
         return;
     }
     let names: Vec<&str> = unknown.into_iter().collect();
-    console::tell(&format!(
-        "warning: only the target has {}: add `custom_integrations: [{}]` to appcred.yaml, or `validate` refuses these entries\n",
+    console::warning(format_args!(
+        "only the target has {}: add `custom_integrations: [{}]` to appcred.yaml, or `validate` refuses these entries",
         suggest::listed(names.iter().copied()),
         names.join(", ")
     ));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 pub use source::{Mask, Redacted, SourceFile, Span};
 
-use crate::model::{Place, visible};
+use crate::model::{Place, Visible};
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -121,7 +121,7 @@ impl Diagnostic {
 
 /// A message may repeat names of files and of things that others named.
 fn one_line(text: impl Into<String>) -> String {
-    visible(&text.into()).into_owned()
+    text.into().visible().into_owned()
 }
 
 /// All problems found so far.

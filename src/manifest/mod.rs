@@ -47,7 +47,7 @@ pub use trial::{PlainSecrets, check, check_project};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceFile};
 use crate::files::Stamp;
-use crate::model::{Completeness, Domain};
+use crate::model::{Completeness, Domain, Visible};
 use discover::Discovered;
 use entry::Decoded;
 
@@ -188,7 +188,7 @@ fn read_project_file(
     if path.symlink_metadata().is_err() {
         let misnamed = folder.join("appcred.yml");
         if misnamed.exists() {
-            let message = format!("`{}` is not read", misnamed.display());
+            let message = format!("`{}` is not read", misnamed.visible());
             problems.push(
                 Diagnostic::error("misnamed-project", message).help("name it `appcred.yaml`"),
             );

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 
 use super::ConfigDir;
 use crate::files;
+use crate::model::Visible;
 use crate::secret::SecretResolver;
 use crate::target::home_assistant::SessionStore;
 use crate::target::{ConnectError, LiveTarget, ReadSettings, Reported, TargetKind};
@@ -34,11 +35,11 @@ impl TargetKind for ConfigDirEndpoint {
     }
 
     fn address(&self) -> String {
-        self.0.display().to_string()
+        self.0.visible().into_owned()
     }
 
     fn place(&self) -> String {
-        files::real_path(&self.0).unwrap_or_else(|_| self.0.clone()).display().to_string()
+        files::real_path(&self.0).unwrap_or_else(|_| self.0.clone()).to_string_lossy().into_owned()
     }
 
     async fn connect(
