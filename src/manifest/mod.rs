@@ -5,6 +5,7 @@
 
 mod address;
 mod cache;
+mod candidates;
 mod checks;
 mod discover;
 mod entry;
@@ -34,6 +35,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use jiff::Timestamp;
 
 pub use cache::Cache;
+pub use candidates::refusals;
 pub use checks::check_domains;
 pub use entry::Entry;
 pub use fields::Located;
