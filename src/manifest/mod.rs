@@ -35,7 +35,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use jiff::Timestamp;
 
 pub use cache::Cache;
-pub use candidates::refusals;
+pub use candidates::try_out;
 pub use checks::check_domains;
 pub use entry::Entry;
 pub use fields::Located;

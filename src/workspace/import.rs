@@ -10,7 +10,7 @@ use super::TargetView;
 use crate::desired;
 use crate::files::{self, NotWritten};
 use crate::manifest::{self, Entry, Project};
-use crate::model::{CredentialId, Key, KnownSecret, Observed, Policy, Prune, Secret};
+use crate::model::{CredentialId, Key, KnownSecret, Observed, Policy, Prune, Reference, Secret};
 use crate::plan::{self, ImportPlan, Imported, LeftOut, Scope, WhyLeftOut};
 use crate::secret::seal::{AgeEncryptError, seal};
 use crate::yaml_edit::{NewEntry, SlotValue, new_manifest};
@@ -142,15 +142,30 @@ fn refusals(entries: &[NewEntry], project: &Project, others: &[Arc<Entry>]) -> V
         .collect();
     let texts: Vec<String> =
         written.iter().filter_map(|text| text.as_ref().ok().cloned()).collect();
-    let mut refused = manifest::refusals(&texts, others, &project).into_iter();
-    let why = |text: Result<String, String>| match text {
+    let mut tried = manifest::try_out(&texts, others, &project).into_iter();
+    let mut why = |(text, entry): (Result<String, String>, &NewEntry)| match text {
         Err(why) => Some(why),
-        Ok(_) => refused.next().flatten().map(|problem| match problem.help {
-            Some(help) => format!("{}; {help}", problem.message),
-            None => problem.message,
-        }),
+        Ok(_) => match tried.next()? {
+            Ok(read) if is_meant(&read, entry) => None,
+            Ok(_) => Some("it would be read as something else".to_owned()),
+            Err(problem) => Some(match problem.help {
+                Some(help) => format!("{}; {help}", problem.message),
+                None => problem.message,
+            }),
+        },
     };
-    written.into_iter().map(why).collect()
+    written.into_iter().zip(entries).map(&mut why).collect()
+}
+
+/// Whether what is read is what was to be written.
+fn is_meant(read: &[Arc<Entry>], meant: &NewEntry) -> bool {
+    let is = |reference: &Reference, text: &str| matches!(reference, Reference::Plain(read) if read.expose() == text);
+    let SlotValue::Plain(secret) = &meant.client_secret else { return false };
+    matches!(read, [read] if read.domain.value.as_str() == meant.domain
+        && read.key.value.as_str() == meant.key
+        && read.name.value == meant.name.as_deref().unwrap_or(&meant.domain)
+        && is(&read.client_id.value, &meant.client_id)
+        && is(&read.client_secret.value, secret.expose()))
 }
 
 impl ManifestDraft {
