@@ -6,7 +6,7 @@ use std::hash::Hash;
 use std::sync::Arc;
 
 use super::entry::Entry;
-use super::fields::Located;
+use super::field::Located;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::model::{Domain, Key, Reference};
 use crate::suggest;

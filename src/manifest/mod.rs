@@ -3,16 +3,16 @@
 //! Every problem of every file is found in one run. A secret that is not in plain text stays
 //! a [`Reference`](crate::model::Reference) until `secret` resolves it.
 
-mod address;
 mod cache;
 mod checks;
+mod decode;
+mod deserialize;
 mod discover;
 mod entry;
-mod fields;
+mod field;
 mod file;
-mod integration;
 mod mask;
-mod network;
+mod meaning;
 mod notify;
 mod owner;
 mod project;
@@ -37,7 +37,7 @@ use jiff::Timestamp;
 pub use cache::Cache;
 pub use checks::check_domains;
 pub use entry::Entry;
-pub use fields::Located;
+pub use field::Located;
 pub use mask::mask;
 pub use notify::Notify;
 pub use owner::derived_owner;

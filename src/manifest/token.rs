@@ -2,14 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::fields::{Decoder, Located, MappingFields};
+use super::decode::{Decoder, Site};
+use super::field::{Located, Refusal, Texts};
+use super::project::Paths;
 use super::reference::Handling;
-use crate::diagnostic::shown;
+use super::schema::TargetInput;
 use crate::model::Reference;
-use crate::yaml::Pair;
-
-/// The fields that name a token; a target has one of them at most.
-pub(super) const FIELDS: &[&str] = &["token", "token_file", "token_command"];
 
 /// How an access token is had.
 #[derive(Clone, Debug)]
@@ -35,59 +33,57 @@ pub struct TokenCommand {
     pub folder: PathBuf,
 }
 
-impl Decoder<'_> {
-    /// The token of a running HA. `path` reads a field as a path.
+impl<'n> Decoder<'n> {
+    /// The fields of a target that go with `url`, those of a token first.
+    pub(super) fn beside_url(&self, target: &TargetInput) -> [Option<Site<'n>>; 5] {
+        [
+            target.token.as_ref().map(|field| self.site(field)),
+            target.token_file.as_ref().map(|field| self.site(field)),
+            target.token_command.as_ref().map(|field| self.site(field)),
+            target.ca_file.as_ref().map(|field| self.site(field)),
+            target.proxy.as_ref().map(|field| self.site(field)),
+        ]
+    }
+
+    /// The token of a running HA.
     pub(super) fn token(
-        &mut self,
-        fields: &MappingFields<'_, '_>,
+        &self,
+        target: &mut TargetInput,
         handling: &Handling,
-        folder: &Path,
-        path: impl FnOnce(&mut Self, &Pair<'_>) -> Option<PathBuf>,
+        paths: Paths<'_>,
     ) -> Option<Token> {
-        let mut given = FIELDS.iter().filter_map(|name| fields.get(name));
-        let Some(pair) = given.next() else { return Some(Token::Session) };
-        if let Some(second) = given.next() {
-            let message = format!(
-                "{} and `{}` are both given",
-                shown::field(&second.key.text),
-                pair.key.text
-            );
-            self.refuse_with(
-                "unfit-field",
-                second.key.span,
-                message,
-                "a target has one of `token`, `token_file` and `token_command`",
-            );
+        let [written, file, command, ..] = self.beside_url(target);
+        let mut given = [written, file, command].into_iter().flatten();
+        if let (Some(first), Some(second)) = (given.next(), given.next()) {
+            let refusal = Refusal::new("unfit-field", format!("and {first} are both given"));
+            let help = "a target has one of `token`, `token_file` and `token_command`";
+            self.refuse(second, refusal.help(help).at(second.key_span()));
             return None;
         }
-        match &*pair.key.text {
-            "token_file" => path(self, pair).map(Token::File),
-            "token_command" => self.command(pair, folder).map(Token::Command),
-            _ => self.secret(pair, handling).map(Token::Written),
+        if let Some(token) = &target.token {
+            return self.secret(token, handling).map(Token::Written);
+        }
+        if let Some(file) = target.token_file.take() {
+            return self.path(paths, file).map(Token::File);
+        }
+        match target.token_command.take() {
+            Some(command) => self.command(command, paths.folder).map(Token::Command),
+            None => Some(Token::Session),
         }
     }
 
-    fn command(&mut self, pair: &Pair<'_>, folder: &Path) -> Option<TokenCommand> {
-        let count = self.list(pair)?.len();
-        let words = self.texts(pair)?;
+    fn command(&self, list: Texts<String>, folder: &Path) -> Option<TokenCommand> {
+        let count = list.value.as_ref()?.len();
+        if count == 0 {
+            let refusal = Refusal::new("empty-value", "names no program");
+            let help = "write the program and each argument as an item, as in `[pass, show, home]`";
+            self.refuse(self.site(&list), refusal.help(help));
+        }
+        let words = self.texts(list)?;
         let is_whole = words.len() == count;
         let mut words = words.into_iter().map(|word| word.value);
-        match words.next() {
-            Some(program) => {
-                let folder =
-                    if folder.as_os_str().is_empty() { Path::new(".") } else { folder }.to_owned();
-                is_whole.then(|| TokenCommand { program, arguments: words.collect(), folder })
-            }
-            None if is_whole => {
-                self.refuse_with(
-                    "empty-value",
-                    pair.value.span,
-                    "`token_command` names no program",
-                    "write the program and each argument as an item, as in `[pass, show, home]`",
-                );
-                None
-            }
-            None => None,
-        }
+        let program = words.next().filter(|_| is_whole)?;
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder }.to_owned();
+        Some(TokenCommand { program, arguments: words.collect(), folder })
     }
 }
