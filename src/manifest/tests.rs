@@ -504,3 +504,15 @@ fn a_wrong_entry_does_not_hide_the_others() {
     );
     assert_eq!(loaded.entries.len(), 2);
 }
+
+#[test]
+fn a_manifest_whose_name_has_a_hidden_character_is_refused() {
+    for name in ["a\u{202e}b.yaml", "a\nb.yaml", "sub\u{200b}/a.yaml"] {
+        let path = format!("credentials/{name}");
+        let (_folder, loaded) =
+            project_of(&[(path.as_str(), LEAST), ("credentials/c.yaml", LEAST)]);
+        let [problem] = loaded.problems.sorted()[..] else { panic!("{:?}", loaded.problems) };
+        assert_eq!((problem.code, loaded.entries.len()), ("hidden-character", 1));
+        assert!(!problem.message.contains(['\u{202e}', '\n', '\u{200b}']), "{}", problem.message);
+    }
+}
