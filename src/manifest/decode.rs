@@ -8,10 +8,11 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::deserialize::Reader;
-use super::field::{Field, Located, Refusal, Text, Texts};
+use super::field::{Field, Raw, Refusal, Text, Texts};
 use super::reference::SOPS_HEADER;
-use crate::diagnostic::{Diagnostic, Diagnostics, SourceFile, Span, Spot, shown};
+use crate::diagnostic::{Diagnostic, Diagnostics, Located, SourceFile, Span, Spot, shown};
 use crate::model::{Place, hidden_character, sops};
+use crate::suggest::{listed, nearest};
 use crate::yaml::{self, Kind, MappingKey, Node, Pair, Parsed, Scalar, Style, Value};
 
 /// Where a value is.
@@ -128,6 +129,11 @@ impl<'n> Decoder<'n> {
         self.sites.borrow()[field.site]
     }
 
+    /// The place of a value that is read from its node, unless it is missing.
+    pub(super) fn raw<S>(&self, field: &Field<Raw<S>>) -> Option<Site<'n>> {
+        field.value.as_ref().map(|_| self.site(field))
+    }
+
     pub(super) fn place(&self, span: Span) -> Place {
         Place { file: Arc::clone(&self.path), line: span.line, column: span.column }
     }
@@ -149,6 +155,25 @@ impl<'n> Decoder<'n> {
         message: impl Into<String>,
     ) -> Diagnostic {
         Diagnostic::error(code, message).at(self.file, span)
+    }
+
+    /// Reports a field that a mapping cannot have. The one that was most likely meant comes back.
+    pub(super) fn unknown_field<'k>(
+        &self,
+        key: &MappingKey<'_>,
+        mapping: &str,
+        known: impl Iterator<Item = &'k str> + Clone,
+    ) -> Option<&'k str> {
+        let near = nearest(&key.text, known.clone());
+        let message = match (shown::is_telling(&key.text), near) {
+            (true, Some(near)) => format!("unknown field `{}`: did you mean `{near}`?", key.text),
+            (true, None) => format!("unknown field `{}`", key.text),
+            (false, _) => "unknown field".to_owned(),
+        };
+        let own = known.filter(|name| *name != yaml::SOPS);
+        let problem = self.error("unknown-field", key.span, message);
+        self.report(problem.help(format!("{mapping} has {}", listed(own))));
+        near
     }
 
     /// Reports why a value is refused.

@@ -12,9 +12,8 @@ use serde::forward_to_deserialize_any;
 
 use super::decode::{Decoder, Site, plain_text, wrong_kind};
 use super::field::{FIELD, PAIRS, Refusal};
-use crate::diagnostic::shown;
-use crate::suggest::{listed, nearest};
-use crate::yaml::{self, MappingKey, Pair, Value};
+use crate::suggest::nearest;
+use crate::yaml::{Pair, Value};
 
 /// Why serde stops.
 #[derive(Debug, thiserror::Error)]
@@ -245,20 +244,6 @@ struct Fields<'d, 'n> {
 }
 
 impl Fields<'_, '_> {
-    fn unknown_field(&mut self, key: &MappingKey<'_>) {
-        let near = nearest(&key.text, self.fields.iter().copied());
-        let message = match (shown::is_telling(&key.text), near) {
-            (true, Some(near)) => format!("unknown field `{}`: did you mean `{near}`?", key.text),
-            (true, None) => format!("unknown field `{}`", key.text),
-            (false, _) => "unknown field".to_owned(),
-        };
-        let own = self.fields.iter().copied().filter(|name| *name != yaml::SOPS);
-        let help = format!("{} has {}", self.name, listed(own));
-        let problem = self.mapping.decoder.error("unknown-field", key.span, message);
-        self.mapping.decoder.report(problem.help(help));
-        self.misspelt |= near.and_then(|near| self.bit(near)).unwrap_or_default();
-    }
-
     fn bit(&self, name: &str) -> Option<u64> {
         self.fields.iter().position(|field| *field == name).map(|at| 1 << at)
     }
@@ -270,7 +255,11 @@ impl<'n> MapAccess<'n> for Fields<'_, 'n> {
     fn next_key_seed<K: DeserializeSeed<'n>>(&mut self, seed: K) -> Result<Option<K::Value>, Stop> {
         while let Some(pair) = self.pairs.next() {
             match self.bit(&pair.key.text) {
-                None => self.unknown_field(&pair.key),
+                None => {
+                    let names = self.fields.iter().copied();
+                    let near = self.mapping.decoder.unknown_field(&pair.key, self.name, names);
+                    self.misspelt |= near.and_then(|near| self.bit(near)).unwrap_or_default();
+                }
                 Some(bit) if self.given & bit != 0 => {}
                 Some(bit) => {
                     self.given |= bit;

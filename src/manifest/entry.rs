@@ -7,11 +7,11 @@ use serde_json::Value as Json;
 use smol_str::SmolStr;
 
 use super::decode::{Decoder, Site, wrong_kind};
-use super::field::{Field, Located, Pairs, Raw, Refusal, Texts};
+use super::field::{Field, Pairs, Raw, Refusal, Texts};
 use super::project::Project;
 use super::schema::{EntryInput, IntegrationInput, ManifestInput};
 use super::targets::Targets;
-use crate::diagnostic::{Diagnostic, Diagnostics, SourceFile, Span, shown};
+use crate::diagnostic::{Diagnostic, Diagnostics, Located, SourceFile, Span, shown};
 use crate::model::{Answers, Domain, Integration, Key, Place, Reference, TargetName};
 use crate::suggest::{listed, nearest};
 use crate::yaml;
@@ -135,8 +135,10 @@ impl<'n> ManifestReader<'n, '_> {
         let key =
             input.key.map_or_else(|| decoder.key_from(name.as_ref()?), |key| decoder.text(key));
         let formerly = input.formerly.map_or(Some(Vec::new()), |keys| decoder.texts(keys));
-        let client_id = decoder.reference(&input.client_id);
-        let client_secret = decoder.secret(&input.client_secret, &self.project.handling());
+        let client_id = decoder.raw(&input.client_id).and_then(|site| decoder.reference(site));
+        let client_secret = decoder
+            .raw(&input.client_secret)
+            .and_then(|site| decoder.secret(site, &self.project.handling()));
         let integration = input
             .integration
             .map_or_else(|| Some(Integration::default()), |of| decoder.integration(of.value?));

@@ -9,16 +9,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 
-use crate::diagnostic::{Span, Spot};
-
-/// A value and its place.
-#[derive(Clone, Debug)]
-pub struct Located<T> {
-    /// The value.
-    pub value: T,
-    /// Its place.
-    pub spot: Spot,
-}
+use crate::diagnostic::Span;
 
 /// The name by which a [`Field`] asks for its place.
 pub(super) const FIELD: &str = "$field";

@@ -4,7 +4,6 @@ use smol_str::SmolStr;
 use url::Url;
 
 use super::field::{Meaning, Refusal};
-use crate::http::ProxyAddress;
 use crate::model::{Domain, Key, Owner, TargetName, is_loopback};
 use crate::secret::holds_identity;
 
@@ -108,15 +107,6 @@ fn web(text: &str) -> Result<Url, Refusal> {
         return refused("cannot have a `#`");
     }
     Ok(url)
-}
-
-/// The address of a proxy, which must hold no password.
-impl Meaning for ProxyAddress {
-    const PATTERN: &'static str = r"\S";
-
-    fn of(text: &str) -> Result<Self, Refusal> {
-        Self::parse(text).map_err(|why| Refusal::new("bad-url", why.to_string()))
-    }
 }
 
 /// To whom secrets are encrypted.

@@ -20,10 +20,10 @@ mod reference;
 pub mod schema;
 mod secret_values;
 mod shown;
+mod target;
 mod targets;
 #[cfg(test)]
 mod tests;
-mod token;
 mod trial;
 
 use std::collections::BTreeSet;
@@ -33,22 +33,21 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use rayon::prelude::*;
 
+pub use crate::diagnostic::Located;
 pub use cache::Cache;
 pub use checks::check_domains;
 pub use entry::Entry;
-pub use field::Located;
 pub use mask::mask;
 pub use notify::Notify;
 pub use owner::derived_owner;
-pub use project::{AgeConfig, Project, TargetConfig};
+pub use project::{AgeConfig, Project};
 pub use secret_values::{SecretValue, secret_values};
 pub use targets::Targets;
-pub use token::{Token, TokenCommand};
 pub use trial::{PlainSecrets, check, check_project};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceFile};
 use crate::files::Stamp;
-use crate::model::{Completeness, Domain};
+use crate::model::{Completeness, Domain, Visible};
 use discover::Discovered;
 use entry::Decoded;
 
@@ -189,7 +188,7 @@ fn read_project_file(
     if path.symlink_metadata().is_err() {
         let misnamed = folder.join("appcred.yml");
         if misnamed.exists() {
-            let message = format!("`{}` is not read", misnamed.display());
+            let message = format!("`{}` is not read", misnamed.visible());
             problems.push(
                 Diagnostic::error("misnamed-project", message).help("name it `appcred.yaml`"),
             );

@@ -6,8 +6,9 @@ use serde::de::value::StrDeserializer;
 
 use super::decode::{Decoder, Site};
 use super::deserialize::Stop;
-use super::field::{Located, Refusal};
+use super::field::Refusal;
 use super::schema::{HomeAssistantNotify, WebhookInput};
+use crate::diagnostic::Located;
 use crate::model::Reference;
 use crate::yaml::Value;
 
@@ -35,7 +36,9 @@ impl<'n> Decoder<'n> {
         match &site.node.value {
             Value::Mapping(_) if site.node.tag.is_none() => {
                 let webhook = self.read::<WebhookInput>(site);
-                notify.webhooks.extend(webhook.and_then(|to| self.reference(&to.webhook)));
+                notify
+                    .webhooks
+                    .extend(webhook.and_then(|to| self.reference(self.raw(&to.webhook)?)));
             }
             Value::Scalar(scalar) if site.node.tag.is_none() && is_home_assistant(&scalar.text) => {
                 notify.home_assistant = true;

@@ -6,15 +6,14 @@ use std::sync::Arc;
 
 use super::decode::{Decoder, Site};
 use super::entry::given;
-use super::field::{Field, Located, Refusal, Text, Texts};
+use super::field::{Refusal, Texts};
 use super::meaning::{NAME_HELP, Recipient};
 use super::notify::Notify;
 use super::reference::Handling;
-use super::schema::{AgeInput, PolicyInput, ProjectInput, TargetInput};
-use super::token::Token;
-use crate::diagnostic::{Diagnostics, SourceFile, Span};
-use crate::http::Network;
+use super::schema::{AgeInput, PolicyInput, ProjectInput};
+use crate::diagnostic::{Diagnostics, Located, SourceFile, Span};
 use crate::model::{Key, MaxDeletes, OnDrift, Owner, Policy, Prune, TargetName};
+use crate::target::Endpoint;
 use crate::yaml::{self, Kind, Node, Value};
 
 /// What the project file says; all of it has a default.
@@ -29,7 +28,7 @@ pub struct Project {
     /// The manifests it names; the usual places where it names none.
     pub manifests: Option<Vec<Located<String>>>,
     /// The targets by name; none where the environment names the only one.
-    pub targets: BTreeMap<TargetName, TargetConfig>,
+    pub targets: BTreeMap<TargetName, Endpoint>,
     /// How secrets are encrypted.
     pub age: AgeConfig,
     /// What a plan may do.
@@ -46,22 +45,6 @@ pub struct Project {
     pub(super) names_owner: bool,
     /// Whether the file itself could not be understood, so that nothing follows from what is missing.
     pub(super) broken: bool,
-}
-
-/// Where credentials are provisioned.
-#[derive(Clone, Debug)]
-pub enum TargetConfig {
-    /// A running HA.
-    HomeAssistant {
-        /// Its address, without a slash at the end.
-        url: String,
-        /// Where its access token comes from.
-        token: Token,
-        /// How it is reached.
-        network: Box<Network>,
-    },
-    /// The configuration folder of an HA that does not run.
-    ConfigDir(PathBuf),
 }
 
 /// How secrets are encrypted.
@@ -165,8 +148,7 @@ impl<'n> Decoder<'n> {
                 self.report(problem.help(NAME_HELP));
             }
             let name = TargetName::new(site.key_text());
-            let target =
-                target.value.and_then(|target| self.target(site, target, &handling, paths));
+            let target = self.target(site, &handling, paths);
             project.targets.extend(target.map(|target| (name.clone(), target)));
             project.target_names.insert(name);
         }
@@ -203,55 +185,8 @@ impl<'n> Decoder<'n> {
         }
     }
 
-    fn target(
-        &self,
-        site: Site<'n>,
-        mut input: TargetInput,
-        handling: &Handling,
-        paths: Paths<'_>,
-    ) -> Option<TargetConfig> {
-        let refusal = match (input.url.take(), input.config_dir.take()) {
-            (Some(url), None) => {
-                let url = self.text(url);
-                let token = self.token(&mut input, handling, paths);
-                let ca_file =
-                    input.ca_file.map_or(Some(None), |file| self.path(paths, file).map(Some));
-                let proxy = input
-                    .proxy
-                    .map_or(Some(None), |proxy| self.text(proxy).map(|proxy| Some(proxy.value)));
-                return Some(TargetConfig::HomeAssistant {
-                    url: url?.value.0,
-                    token: token?,
-                    network: Box::new(Network { ca_file: ca_file?, proxy: proxy? }),
-                });
-            }
-            (None, Some(folder)) => {
-                for field in self.beside_url(&input).into_iter().flatten() {
-                    let why = "goes with `url`, not with `config_dir`";
-                    self.refuse(field, Refusal::new("unfit-field", why).at(field.key_span()));
-                }
-                return self.path(paths, folder).map(TargetConfig::ConfigDir);
-            }
-            (Some(_), Some(folder)) => {
-                Refusal::new("unfit-field", "has either `url` or `config_dir`")
-                    .help("`url` is a running Home Assistant, `config_dir` the folder of one that does not run")
-                    .at(self.site(&folder).key_span())
-            }
-            (None, None) => Refusal::new("missing-field", "has no `url` and no `config_dir`")
-                .help("give it one of the two")
-                .at(site.start()),
-        };
-        self.refuse(site, refusal.of("a target"));
-        None
-    }
-
-    /// The path that a field names.
-    pub(super) fn path(&self, paths: Paths<'_>, field: Field<Text<String>>) -> Option<PathBuf> {
-        let text = self.text(field)?;
-        self.resolved(paths, &text.value, text.spot.span)
-    }
-
-    fn resolved(&self, paths: Paths<'_>, text: &str, span: Span) -> Option<PathBuf> {
+    /// The path that a text is short for.
+    pub(super) fn resolved(&self, paths: Paths<'_>, text: &str, span: Span) -> Option<PathBuf> {
         let path = paths.resolve(text);
         if path.is_none() {
             let message = "`~` is the home folder, which is unknown";

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use super::decode::{Decoder, unbroken, wrong_kind};
-use super::field::{Field, Located, Raw, Refusal};
-use super::schema::SecretText;
-use crate::diagnostic::Span;
+use super::decode::{Decoder, Site, unbroken, wrong_kind};
+use super::field::Refusal;
+use crate::diagnostic::{Located, Span};
 use crate::model::{Reference, Secret, unfit_for_oauth};
 use crate::secret;
 use crate::suggest::{listed, nearest};
@@ -38,11 +37,9 @@ pub(super) fn is_variable_name(text: &str) -> bool {
     text.chars().all(|character| character.is_ascii_alphanumeric() || character == '_')
 }
 
-impl Decoder<'_> {
+impl<'n> Decoder<'n> {
     /// A value that is no secret, but may be kept as one.
-    pub(super) fn reference(&self, field: &Field<Raw<SecretText>>) -> Option<Located<Reference>> {
-        field.value.as_ref()?;
-        let site = self.site(field);
+    pub(super) fn reference(&self, site: Site<'n>) -> Option<Located<Reference>> {
         let reference = match (&site.node.tag, &site.node.value) {
             (Some(tag), value) => self.tagged(tag, value),
             (None, Value::Scalar(scalar)) if scalar.kind() == Kind::Text => {
@@ -54,13 +51,8 @@ impl Decoder<'_> {
     }
 
     /// A value that must not be in plain text unless the project allows it.
-    pub(super) fn secret(
-        &self,
-        field: &Field<Raw<SecretText>>,
-        handling: &Handling,
-    ) -> Option<Located<Reference>> {
-        let Located { value, spot } = self.reference(field)?;
-        let site = self.site(field);
+    pub(super) fn secret(&self, site: Site<'n>, handling: &Handling) -> Option<Located<Reference>> {
+        let Located { value, spot } = self.reference(site)?;
         if !handling.allow_plaintext {
             if has_default(&value) {
                 let why = "has more behind `!env_var` than the name of a variable, which is a secret in plain text";

@@ -10,12 +10,12 @@ use serde_json::{Value as Json, json};
 use smol_str::SmolStr;
 
 use super::field::{Field, Pairs, Raw, Text, Texts};
-use super::meaning::{BaseUrl, IdentityPath, Recipient, TokenUrl};
-use crate::http::ProxyAddress;
+use super::meaning::{IdentityPath, Recipient, TokenUrl};
 use crate::model::{
     Domain, Implementation, Key, MaxDeletes, OnDelete, OnDrift, Owner, Prune, TargetName,
 };
 use crate::schema::of_input;
+use crate::target::TargetInput;
 
 /// The schema of manifests.
 pub fn manifest() -> Schema {
@@ -110,7 +110,7 @@ pub(super) struct ProjectInput {
     /// Where credentials are provisioned, by name. Where it is left out, the environment names the only
     /// target.
     #[schemars(extend("propertyNames" = { "pattern": "^[A-Za-z0-9._-]{1,100}$" }))]
-    pub(super) targets: Option<Field<Pairs<TargetInput>>>,
+    pub(super) targets: Option<Field<Pairs<Raw<TargetInput>>>>,
     /// How secrets are encrypted.
     pub(super) age: Option<Field<AgeInput>>,
     /// What a plan may do.
@@ -127,46 +127,6 @@ pub(super) struct ProjectInput {
     #[schemars(with = "Option<BTreeMap<String, Json>>")]
     #[expect(dead_code, reason = "SOPS reads its own part")]
     pub(super) sops: Option<IgnoredAny>,
-}
-
-/// A place that holds credentials: a running Home Assistant, or the folder of one that does not run.
-#[derive(Deserialize, JsonSchema)]
-#[serde(rename = "a target", deny_unknown_fields)]
-#[schemars(rename = "TargetInput", transform = one_kind_and_token)]
-pub(super) struct TargetInput {
-    /// The address of a running Home Assistant, as in `https://ha.example:8123`.
-    pub(super) url: Option<Field<Text<BaseUrl>>>,
-    /// A long-lived access token of an administrator: an armored age file behind `|`, or `!env_var
-    /// NAME`, `!secret NAME` or `!file PATH`. Where no token is named, `appcred login` opens a session.
-    pub(super) token: Option<Field<Raw<SecretText>>>,
-    /// A file that holds nothing but the access token.
-    pub(super) token_file: Option<Field<Text<String>>>,
-    /// A program that prints nothing but the access token, and its arguments. It is run in the folder
-    /// of this file, without a shell.
-    #[schemars(length(min = 1))]
-    pub(super) token_command: Option<Texts<String>>,
-    /// A file of certificates to trust beside the system's.
-    pub(super) ca_file: Option<Field<Text<String>>>,
-    /// The HTTP proxy through which all connections to Home Assistant go. Without it, loopback and
-    /// private addresses are reached directly, and others as HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and
-    /// NO_PROXY say.
-    pub(super) proxy: Option<Field<Text<ProxyAddress>>>,
-    /// Instead of `url`, the configuration folder of a Home Assistant that does not run. It holds
-    /// `.storage` once Home Assistant has been started.
-    pub(super) config_dir: Option<Field<Text<String>>>,
-}
-
-/// A target has either `url` or `config_dir`, and one token at most, beside `url`.
-fn one_kind_and_token(schema: &mut Schema) {
-    let has = |fields: &[&str]| json!({ "required": fields });
-    let beside_url = ["url", "token", "token_file", "token_command", "ca_file", "proxy"]
-        .map(|name| has(&[name]));
-    let folder = json!({ "required": ["config_dir"], "not": { "anyOf": beside_url } });
-    let url = json!({ "required": ["url"], "not": has(&["config_dir"]) });
-    schema.insert("oneOf".to_owned(), json!([url, folder]));
-    let tokens =
-        [["token", "token_file"], ["token", "token_command"], ["token_file", "token_command"]];
-    schema.insert("not".to_owned(), json!({ "anyOf": tokens.map(|two| has(&two)) }));
 }
 
 /// How secrets are encrypted.
