@@ -147,7 +147,9 @@ impl HomeAssistantEndpoint {
         let url = &self.url;
         let unread = |why| ConnectError::Token { url: url.clone(), why };
         match &self.auth {
-            AuthMethod::Token(token) => Ok(token.clone()),
+            AuthMethod::Token(token) => {
+                token::checked(token.clone(), || "the environment".to_owned()).map_err(unread)
+            }
             AuthMethod::Reference(reference, place) => secret::read(reference, resolver)
                 .map(|secret| token::from_text(secret.expose()))
                 .map_err(|why| ConnectError::Reference { place: place.clone(), why }),

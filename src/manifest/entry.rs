@@ -64,6 +64,7 @@ pub(super) fn decode(file: &Arc<SourceFile>, project: &Project) -> Decoded {
         domains_of_broken: Vec::new(),
         has_list: false,
     };
+    decoder.fields.allow_placeholders = project.allow_placeholders || project.broken;
     for fault in parsed.faults {
         decoder.fields.problems.push(fault.into_diagnostic(file));
     }

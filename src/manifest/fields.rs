@@ -28,6 +28,8 @@ pub(super) struct Decoder<'f> {
     pub(super) path: Arc<Path>,
     /// The file as SOPS sees it, where SOPS encrypted it.
     pub(super) sops: Option<Arc<sops::ParsedSops>>,
+    /// Whether a value may look like a placeholder.
+    pub(super) allow_placeholders: bool,
 }
 
 /// The fields of one mapping.
@@ -48,7 +50,9 @@ impl<'n, 't> MappingFields<'n, 't> {
 impl<'f> Decoder<'f> {
     pub(super) fn new(file: &'f Arc<SourceFile>, parsed: &Parsed<'_>) -> Self {
         let sops = yaml::sops_document(file.text(), parsed).map(Arc::new);
-        Self { file, problems: Diagnostics::default(), path: file.path().into(), sops }
+        let path = file.path().into();
+        let problems = Diagnostics::default();
+        Self { file, problems, path, sops, allow_placeholders: false }
     }
 
     pub(super) fn spot(&self, span: Span) -> Spot {

@@ -39,6 +39,8 @@ pub struct Project {
     pub allow_plaintext: bool,
     /// Whether `!file` may name files outside of the project.
     pub allow_outside_files: bool,
+    /// Whether values may look like placeholders.
+    pub allow_placeholders: bool,
     /// All targets it names, those with problems too.
     pub(super) target_names: BTreeSet<TargetName>,
     /// Whether the file names the owner.
@@ -148,6 +150,10 @@ impl ProjectDecoder<'_, '_> {
         };
         if let Some(pair) = fields.get("allow_plaintext") {
             project.allow_plaintext = self.fields.flag(pair).unwrap_or_default();
+        }
+        if let Some(pair) = fields.get("allow_placeholders") {
+            project.allow_placeholders = self.fields.flag(pair).unwrap_or_default();
+            self.fields.allow_placeholders = project.allow_placeholders;
         }
         if let Some(pair) = fields.get("allow_outside_files") {
             project.allow_outside_files = self.fields.flag(pair).unwrap_or_default();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::fields::{Decoder, Located, unbroken};
 use crate::diagnostic::shown::{self, FieldName};
-use crate::model::{Reference, Secret, unfit_for_oauth};
+use crate::model::{Reference, Secret, value_fault};
 use crate::secret;
 use crate::suggest::{listed, nearest};
 use crate::yaml::{Kind, Node, Pair, Scalar, Style, Tag, Value};
@@ -178,13 +178,8 @@ impl Decoder<'_> {
             );
             return None;
         }
-        if let Some(why) = unfit_for_oauth(text) {
-            self.refuse_with(
-                "unfit-value",
-                node.span,
-                format!("{field} {why}"),
-                "copy the value from the provider's page again",
-            );
+        if let Some(why) = value_fault(text, self.allow_placeholders) {
+            self.refuse_with("unfit-value", node.span, format!("{field} {why}"), why.help());
             return None;
         }
         Some(Reference::Plain(Secret::new(text)))

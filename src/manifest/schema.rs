@@ -178,6 +178,8 @@ pub struct ProjectInput {
     pub allow_plaintext: Option<bool>,
     /// Whether `!file` may name files outside of the project. `false` where it is left out.
     pub allow_outside_files: Option<bool>,
+    /// Whether values that look like placeholders are taken. `false` where it is left out.
+    pub allow_placeholders: Option<bool>,
     /// What SOPS keeps in a file that it encrypted.
     pub sops: Option<BTreeMap<String, Json>>,
 }
