@@ -9,6 +9,7 @@ use rustix::io::Errno;
 use super::mask::mask;
 use crate::diagnostic::{Diagnostic, SourceFile, Span};
 use crate::files::{self, Replaced, TEXT_LIMIT};
+use crate::model::Visible;
 
 /// Reads a file.
 pub(super) fn read(path: &Path) -> Result<Arc<SourceFile>, Box<Diagnostic>> {
@@ -22,7 +23,7 @@ pub(super) fn read(path: &Path) -> Result<Arc<SourceFile>, Box<Diagnostic>> {
 
 /// A file or folder that could not be read.
 pub(super) fn unreadable(path: &Path, error: &io::Error) -> Diagnostic {
-    let named = path.display();
+    let named = path.visible();
     if Errno::from_io_error(error) == Some(Errno::LOOP) {
         return Diagnostic::error(
             "symlink-loop",

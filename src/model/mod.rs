@@ -42,6 +42,6 @@ pub use secret::Secret;
 pub use secret_field::{
     CLIENT_ID, CLIENT_SECRET, PlainText, SECRET_FIELDS, SecretField, TOKEN, WEBHOOK,
 };
-pub use text::{ClientId, CredentialId, Domain, EntryId, FlowId, TargetName};
+pub use text::{ClientId, CredentialId, Domain, EntryId, FileName, FlowId, TargetName};
 pub use value_fault::{ValueFault, hidden_character, value_fault};
-pub use visible::{hidden, is_hidden, visible, visible_json, visible_path};
+pub use visible::{Visible, hidden, is_hidden, to_json, visible_json, visible_lines};
