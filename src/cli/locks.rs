@@ -8,10 +8,9 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use sha2::{Digest, Sha256};
 
-use crate::connect::Endpoint;
 use crate::files::{self, FileLock, NotLocked, wait_for};
 use crate::manifest::load_project;
-use crate::target::home_assistant;
+use crate::model::Visible;
 use crate::workspace::select;
 
 use super::gather::request;
@@ -34,9 +33,9 @@ pub(super) fn lock_project(global: &Global) -> anyhow::Result<Option<FileLock>> 
     lock.map_err(|refused| match refused {
         NotLocked::Held { .. } => anyhow!(
             "another appcred is changing files in {}: wait until it is done, or end it",
-            folder.display()
+            folder.visible()
         ),
-        other => anyhow!("cannot lock {}: {other}", folder.display()),
+        other => anyhow!("cannot lock {}: {other}", folder.visible()),
     })
 }
 
@@ -55,12 +54,12 @@ pub(super) fn lock_targets(
         return Ok(Vec::new());
     };
     files::make_private_folder(&folder)
-        .with_context(|| format!("cannot make {}", folder.display()))?;
+        .with_context(|| format!("cannot make {}", folder.visible()))?;
     // In one order, so that no two runs wait for each other; one place may have two names.
     let all: BTreeMap<PathBuf, String> = targets
         .values()
         .map(|endpoint| {
-            let place = place(endpoint);
+            let place = endpoint.place();
             (folder.join(format!("{:x}.lock", Sha256::digest(&place))), place)
         })
         .collect();
@@ -69,11 +68,11 @@ pub(super) fn lock_targets(
 
 fn lock_target(file: &Path, place: &str) -> anyhow::Result<FileLock> {
     let own = format!("another appcred (process {})", std::process::id());
-    let cannot = || format!("cannot lock {}", file.display());
+    let cannot = || format!("cannot lock {}", file.visible());
     match FileLock::file(file, &own) {
         Err(NotLocked::Held { holder }) => {
             let holder = holder.as_deref().unwrap_or("another appcred").to_owned();
-            console::tell(&format!("Waiting for {holder}, which is changing {place}.\n"));
+            console::message(format_args!("Waiting for {holder}, which is changing {place}."));
         }
         taken => return taken.with_context(cannot),
     }
@@ -82,18 +81,5 @@ fn lock_target(file: &Path, place: &str) -> anyhow::Result<FileLock> {
             "another appcred is still changing {place}: wait until it is done, or end it"
         )),
         taken => taken.with_context(cannot),
-    }
-}
-
-/// One name for one place, however it is written.
-fn place(endpoint: &Endpoint) -> String {
-    match endpoint {
-        Endpoint::HomeAssistant(endpoint) => {
-            home_assistant::canonical(&endpoint.url).unwrap_or_else(|_| endpoint.url.clone())
-        }
-        Endpoint::ConfigDir(folder) => {
-            let real = files::real_path(folder).unwrap_or_else(|_| folder.clone());
-            real.display().to_string()
-        }
     }
 }

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::codes::CredentialCode;
-use crate::model::{ClientId, CredentialId, Domain, Links};
+use crate::model::{ClientId, CredentialId, Domain, Links, to_json};
 use crate::report::set_up::{self, SetUp};
 use crate::report::{TargetReport, mark_of};
 
@@ -77,5 +77,5 @@ pub fn list(targets: &[TargetReport<'_>], links: Links) -> serde_json::Result<St
             .collect(),
     });
     let report = ListReport { format_version: FORMAT_VERSION, targets };
-    Ok(serde_json::to_string_pretty(&report)? + "\n")
+    to_json(&report)
 }
