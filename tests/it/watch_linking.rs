@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::linking::Linking;
 use crate::listener::Listener;
-use crate::real::{HomeAssistant, visit};
+use crate::real::{HomeAssistant, Release, each_release, visit};
 use crate::watch::eventually;
 
 fn link(notice: &Value) -> String {
@@ -21,9 +21,9 @@ fn notifications(ha: &HomeAssistant) -> Vec<Value> {
     all.iter().filter(|one| one["notification_id"] == "appcred_default").cloned().collect()
 }
 
-#[test]
-fn ha_links_stay_fresh_over_a_restart_and_consent_is_seen() {
-    let mut linking = Linking::new();
+each_release!(ha_links_stay_fresh_over_a_restart_and_consent_is_seen);
+fn ha_links_stay_fresh_over_a_restart_and_consent_is_seen(release: Release) {
+    let mut linking = Linking::new(release);
     let listener = Listener::start(503);
     let notify =
         format!("owner: default\nnotify:\n  - home_assistant\n  - webhook: {:?}\n", listener.url());
@@ -54,9 +54,9 @@ fn ha_links_stay_fresh_over_a_restart_and_consent_is_seen() {
     }
 }
 
-#[test]
-fn ha_consent_that_is_refused_is_told_and_can_be_given_after_all() {
-    let linking = Linking::new();
+each_release!(ha_consent_that_is_refused_is_told_and_can_be_given_after_all);
+fn ha_consent_that_is_refused_is_told_and_can_be_given_after_all(release: Release) {
+    let linking = Linking::new(release);
     linking.house.declare(&[linking.entry("linked_account", "Anna", "anna", "first")]);
     // Whoever else looks at a flow that is over takes its end away, so nobody does.
     let listener = Listener::start(200);
@@ -78,9 +78,9 @@ fn ha_consent_that_is_refused_is_told_and_can_be_given_after_all() {
     assert_eq!(ran.stderr.matches(told).count(), 1, "{}", ran.stderr);
 }
 
-#[test]
-fn ha_set_up_that_fails_by_itself_is_left_alone_until_its_entry_changes() {
-    let linking = Linking::new();
+each_release!(ha_set_up_that_fails_by_itself_is_left_alone_until_its_entry_changes);
+fn ha_set_up_that_fails_by_itself_is_left_alone_until_its_entry_changes(release: Release) {
+    let linking = Linking::new(release);
     let device = "linked_account_device";
     let wrong = linking.house.entry_with_integration(device, "Anna", "anna", "wrong");
     linking.provider.client("anna", "right");
