@@ -2,7 +2,7 @@
 
 mod error;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::http::Network;
 use crate::manifest::{self, Token, TokenCommand};
@@ -82,6 +82,16 @@ impl Endpoint {
         match self {
             Self::HomeAssistant(endpoint) => endpoint.url.clone(),
             Self::ConfigDir(folder) => folder.display().to_string(),
+        }
+    }
+
+    /// One name for one place, however it is written.
+    pub fn place(&self) -> String {
+        match self {
+            Self::HomeAssistant(endpoint) => {
+                home_assistant::canonical(&endpoint.url).unwrap_or_else(|_| endpoint.url.clone())
+            }
+            Self::ConfigDir(folder) => real(folder).display().to_string(),
         }
     }
 
@@ -174,6 +184,19 @@ async fn from_session(
     };
     let session = session.ok_or_else(|| ConnectError::NotSignedIn { url: url.to_owned() })?;
     Ok(session.access_token(network).await?)
+}
+
+/// Where a path really leads, as far as that is there yet.
+fn real(path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let found = path.ancestors().find_map(|above| Some((above, above.canonicalize().ok()?)));
+    match found {
+        Some((above, real)) => match path.strip_prefix(above) {
+            Ok(rest) if !rest.as_os_str().is_empty() => real.join(rest),
+            _ => real,
+        },
+        None => path,
+    }
 }
 
 #[cfg(test)]

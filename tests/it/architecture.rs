@@ -126,7 +126,6 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "secret",
             "session",
             "connect",
-            "setup",
             "files",
             "status",
             "target",
