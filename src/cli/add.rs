@@ -11,7 +11,9 @@ use secrecy::zeroize::Zeroizing;
 use crate::files::{self, TEXT_LIMIT};
 use crate::integrations;
 use crate::manifest::{Loaded, Project, Targets};
-use crate::model::{Domain, Key, Reference, Secret, TargetName, hidden_character, unfit_for_oauth};
+use crate::model::{
+    Domain, Key, Reference, Secret, TargetName, Visible, hidden_character, unfit_for_oauth,
+};
 use crate::secret::seal::seal;
 use crate::secret::{OpenedSopsDocument, SecretResolver};
 use crate::suggest;
@@ -97,7 +99,7 @@ pub(super) async fn run(global: Global, verb: Add) -> anyhow::Result<ExitStatus>
 }
 
 fn interrupted() -> anyhow::Result<ExitStatus> {
-    console::tell("\n");
+    console::message("");
     bail!("interrupted")
 }
 
@@ -118,7 +120,7 @@ fn add(
     let problems = loaded.problems.without("no-manifest");
     show(&problems);
     if problems.has_errors() {
-        console::tell("Nothing was added: correct the errors above first.\n");
+        console::message("Nothing was added: correct the errors above first.");
         return Ok(ExitStatus::Failure);
     }
     let details = EntryDetails::given_or_asked(verb, &loaded, of_targets)?;
@@ -128,7 +130,7 @@ fn add(
     // Encryption is checked before the secret is asked for.
     let (resolver, _) = resolver(global, &loaded.project);
     let document = OpenedSopsDocument::open(&text, &resolver);
-    let document = document.with_context(|| format!("cannot add to {}", file.display()))?;
+    let document = document.with_context(|| format!("cannot add to {}", file.visible()))?;
     let recipients =
         if document.is_some() { Vec::new() } else { recipients(&loaded.project, &[])? };
     let is_sops = document.is_some();
@@ -148,7 +150,7 @@ fn add(
     } else {
         write(&file, &[entry])?;
     }
-    console::print(&format!("Added `{key}` to {}.\n", file.display()))?;
+    console::print(&format!("Added `{key}` to {}.\n", file.visible()))?;
     Ok(ExitStatus::Success)
 }
 
@@ -257,16 +259,16 @@ fn write_sops(
         OpenedSopsDocument::open(&text, resolver)?.context("it is no SOPS document any more")?;
     let after = with_entries(global, file, &document, entries)?;
     files::replace(file, text.as_bytes(), &after)
-        .with_context(|| format!("cannot write {}", file.display()))
+        .with_context(|| format!("cannot write {}", file.visible()))
 }
 
 /// Writes entries to the end of a manifest, which is made where there is none.
 pub(super) fn write(file: &Path, entries: &[NewEntry]) -> anyhow::Result<()> {
-    let named = || format!("cannot write {}", file.display());
+    let named = || format!("cannot write {}", file.visible());
     match text_of(file)? {
         Some(text) => {
             let after = append(&text, entries)
-                .with_context(|| format!("cannot add to {}", file.display()))?;
+                .with_context(|| format!("cannot add to {}", file.visible()))?;
             files::replace(file, text.as_bytes(), &after).with_context(named)
         }
         None => files::create(file, new_manifest(entries)?, 0o644).with_context(named),
@@ -276,7 +278,7 @@ pub(super) fn write(file: &Path, entries: &[NewEntry]) -> anyhow::Result<()> {
 /// A manifest's text; `None` where there is no file yet.
 pub(super) fn text_of(file: &Path) -> anyhow::Result<Option<Zeroizing<String>>> {
     files::optional(files::read_text(file, TEXT_LIMIT))
-        .with_context(|| format!("cannot read {}", file.display()))
+        .with_context(|| format!("cannot read {}", file.visible()))
 }
 
 /// The integrations that need no target to be known.
@@ -306,8 +308,8 @@ fn domain(verb: &Add, loaded: &Loaded, of_targets: &BTreeSet<Domain>) -> anyhow:
         bail!("{unknown}\nA custom one is listed under `custom_integrations` in appcred.yaml.");
     }
     if !anywhere.contains(&domain) {
-        console::tell(&format!(
-            "warning: only the target has the integration {domain}: list it under `custom_integrations` in appcred.yaml, or `validate` and `edit` refuse it\n"
+        console::warning(format_args!(
+            "only the target has the integration {domain}: list it under `custom_integrations` in appcred.yaml, or `validate` and `edit` refuse it"
         ));
     }
     if is_asking(verb) {
@@ -329,7 +331,7 @@ fn print_where_to_register(domain: &Domain) {
             "\n(https://www.home-assistant.io/integrations/{domain}/ says how)"
         ));
     }
-    console::tell(&format!("{text}, with the redirect URI\n  {REDIRECT}\n"));
+    console::print_error(&format!("{text}, with the redirect URI\n  {REDIRECT}\n"));
 }
 
 fn line(prompt: &str, initial: &str) -> anyhow::Result<String> {

@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use crate::callback::{CALLBACK, Loopback};
 use crate::model::PolicyOverrides;
 use crate::plan::{Action, SetupState};
-use crate::target::{Stop, Target};
+use crate::target::{LiveTarget, Stop};
 use crate::watch::WriteLock;
 use crate::workspace::{Comparison, TargetView};
 
@@ -116,13 +116,13 @@ impl Authorize {
         let comparison = match &view.comparison {
             Ok(comparison) => comparison,
             Err(why) => {
-                console::tell(&format!("{name}: {why}\n"));
+                console::message(format_args!("{name}: {why}"));
                 return false;
             }
         };
-        let Some(Target::HomeAssistant(ha)) = &view.target else {
-            console::tell(&format!(
-                "{name}: accounts cannot be linked in a configuration folder\n"
+        let Some(ha) = view.target.as_ref().and_then(LiveTarget::home_assistant) else {
+            console::message(format_args!(
+                "{name}: accounts cannot be linked in a configuration folder"
             ));
             return self.keys.is_empty();
         };

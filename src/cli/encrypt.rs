@@ -6,6 +6,7 @@ use anyhow::{Context, bail};
 
 use crate::files::{self, TEXT_LIMIT};
 use crate::manifest::{PlainSecrets, Project, check, discover, load_project};
+use crate::model::Visible;
 use crate::secret::is_sops_document;
 use crate::secret::seal::seal;
 use crate::yaml_edit::{NewValue, SlotValue, put, slots};
@@ -58,19 +59,19 @@ pub(super) fn run(global: &Global, verb: &Encrypt) -> anyhow::Result<ExitStatus>
             Ok(0) => {}
             Ok(count) => {
                 encrypted += count;
-                console::print(&format!("{}: {} encrypted\n", file.display(), counted(count)))?;
+                console::print(&format!("{}: {} encrypted\n", file.visible(), counted(count)))?;
             }
             Err(error) => {
                 is_whole = false;
-                console::tell(&format!("error: {}: {error:#}\n", file.display()));
+                console::error(format_args!("{}: {error:#}", file.visible()));
             }
         }
     }
     if encrypted == 0 && is_whole {
         console::print("No secret is in plain text.\n")?;
     } else if encrypted > 0 {
-        console::tell(
-            "What was ever committed in plain text is still in Git's history: make new secrets at the providers.\n",
+        console::message(
+            "What was ever committed in plain text is still in Git's history: make new secrets at the providers.",
         );
     }
     Ok(if is_whole { ExitStatus::Success } else { ExitStatus::Failure })

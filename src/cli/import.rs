@@ -11,6 +11,7 @@ use crate::files;
 use crate::manifest::{self, LoadRequest, Project};
 use crate::model::{
     CredentialId, Domain, Key, KnownSecret, Policy, PolicyOverrides, Prune, Reference, Secret,
+    Visible,
 };
 use crate::plan::{self, ImportPlan, Imported, LeftOut, Plan, Scope, WhyLeftOut};
 use crate::report::import::{NewEntries, preview};
@@ -104,7 +105,7 @@ pub(super) async fn run(global: &Global, verb: &ImportArgs) -> anyhow::Result<Ex
     let found = plan::import(&comparison.desired, &comparison.observed, &taken, &scope);
     let draft = ImportDraft::new(found, comparison, &project, &recipients, &targets)?;
     if is_printed {
-        tell_left_out(&draft);
+        console::print_error(&preview(&[], &draft.left_out));
         offered::warn_of_custom(draft.domains(), &project);
         console::print(&new_manifest(&draft.entries().collect::<Vec<_>>())?)?;
         return Ok(ExitStatus::Success);
@@ -154,7 +155,7 @@ async fn finish(
         _ => "Write these entries and apply these changes?",
     };
     if adopts && !verb.yes && !agreed(question, instead).await? {
-        console::tell("Nothing was changed.\n");
+        console::message("Nothing was changed.");
         return Ok(ExitStatus::Failure);
     }
     for file in files {
@@ -162,7 +163,7 @@ async fn finish(
     }
     if count > 0 {
         let entries = if count == 1 { "1 entry" } else { &format!("{count} entries") };
-        let names: Vec<_> = files.iter().map(|file| file.path.display().to_string()).collect();
+        let names: Vec<_> = files.iter().map(|file| file.path.visible().into_owned()).collect();
         console::print(&format!("Wrote {entries} to {}.\n", names.join(", ")))?;
     }
     if adopts {
@@ -187,7 +188,7 @@ fn refuse(
     if !manifest::is_manifest(request, project, file) {
         bail!(
             "{} would be no manifest of this project, so the next apply would delete what it declares: name one that appcred.yaml has under `manifests`, or pass --no-adopt",
-            file.display()
+            file.visible()
         );
     }
     Ok(())
@@ -294,7 +295,7 @@ impl ManifestDraft {
             Some(before) => files::replace(&self.path, before.as_bytes(), &self.after),
             None => files::create(&self.path, &self.after, 0o644),
         }
-        .with_context(|| format!("cannot write {}", self.path.display()))
+        .with_context(|| format!("cannot write {}", self.path.visible()))
     }
 }
 
@@ -328,7 +329,7 @@ fn files(
         let in_plain_text =
             || entries.iter().filter_map(|at| draft.in_plain_text(*at)).collect::<Vec<_>>();
         let before = text_of(&path)?;
-        let cannot_add = || format!("cannot add to {}", path.display());
+        let cannot_add = || format!("cannot add to {}", path.visible());
         let after = match &before {
             Some(text) => {
                 match OpenedSopsDocument::open(text, resolver).with_context(cannot_add)? {
@@ -353,10 +354,6 @@ fn shown(draft: &ImportDraft, files: &[ManifestDraft]) -> String {
         })
         .collect();
     preview(&files, &draft.left_out)
-}
-
-fn tell_left_out(draft: &ImportDraft) {
-    console::tell(&preview(&[], &draft.left_out));
 }
 
 /// The entries that are declared already and still to be taken over.

@@ -8,7 +8,7 @@ use anyhow::anyhow;
 
 use crate::files::{FileLock, NotLocked, wait_for};
 use crate::manifest::load_project;
-use crate::model::TargetName;
+use crate::model::{TargetName, Visible};
 use crate::watch::{HeldLock, LockError, WriteLock};
 use crate::workspace::select;
 
@@ -32,9 +32,9 @@ pub(super) fn lock_project(global: &Global) -> anyhow::Result<Option<FileLock>> 
     lock.map_err(|refused| match refused {
         NotLocked::Held { .. } => anyhow!(
             "another appcred is changing files in {}: wait until it is done, or end it",
-            folder.display()
+            folder.visible()
         ),
-        other => anyhow!("cannot lock {}: {other}", folder.display()),
+        other => anyhow!("cannot lock {}: {other}", folder.visible()),
     })
 }
 
@@ -75,7 +75,7 @@ pub(super) fn write_locks(
 /// Where another run does not end, or the lock file cannot be made.
 pub(super) async fn lock_target(lock: &WriteLock) -> Result<HeldLock, LockError> {
     let waits = |holder: &str| {
-        console::tell(&format!("Waiting for {holder}, which is changing {}.\n", lock.place));
+        console::message(format_args!("Waiting for {holder}, which is changing {}.", lock.place));
     };
     lock.take(TARGET_TIMEOUT, waits).await
 }

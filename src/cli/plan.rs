@@ -138,7 +138,7 @@ fn is_refused(views: &[TargetView], fail_on: &[FailOn]) -> bool {
             let count = kind.count(&comparison.plan);
             if count > 0 {
                 refused = true;
-                console::tell(&format!("error: {}: {}\n", view.name, kind.message(count)));
+                console::error(format_args!("{}: {}", view.name, kind.message(count)));
             }
         }
     }

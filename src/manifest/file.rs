@@ -9,6 +9,7 @@ use rustix::io::Errno;
 use super::mask::mask;
 use crate::diagnostic::{Diagnostic, SourceFile, Span};
 use crate::files::{self, TEXT_LIMIT};
+use crate::model::Visible;
 
 /// How a file begins that git-crypt encrypted.
 const GIT_CRYPT: &[u8] = b"\0GITCRYPT\0";
@@ -18,7 +19,7 @@ pub(super) fn read(path: &Path) -> Result<Arc<SourceFile>, Box<Diagnostic>> {
     let mut bytes =
         files::read(path, TEXT_LIMIT).map_err(|error| Box::new(unreadable(path, &error)))?;
     if bytes.starts_with(GIT_CRYPT) {
-        let message = format!("`{}` is locked by git-crypt", path.display());
+        let message = format!("`{}` is locked by git-crypt", path.visible());
         let problem = Diagnostic::error("git-crypt", message);
         return Err(Box::new(problem.help("unlock the repository with `git-crypt unlock`")));
     }
@@ -30,7 +31,7 @@ pub(super) fn read(path: &Path) -> Result<Arc<SourceFile>, Box<Diagnostic>> {
 
 /// A file or folder that could not be read.
 pub(super) fn unreadable(path: &Path, error: &io::Error) -> Diagnostic {
-    let named = path.display();
+    let named = path.visible();
     if Errno::from_io_error(error) == Some(Errno::LOOP) {
         return Diagnostic::error(
             "symlink-loop",

@@ -12,7 +12,6 @@ mod fields;
 mod file;
 mod integration;
 mod mask;
-mod network;
 mod notify;
 mod owner;
 mod project;
@@ -20,10 +19,10 @@ mod reference;
 pub mod schema;
 mod secret_values;
 mod shown;
+mod target;
 mod targets;
 #[cfg(test)]
 mod tests;
-mod token;
 mod trial;
 
 use std::collections::BTreeSet;
@@ -41,15 +40,14 @@ pub use fields::Located;
 pub use mask::mask;
 pub use notify::Notify;
 pub use owner::derived_owner;
-pub use project::{AgeConfig, Project, TargetConfig};
+pub use project::{AgeConfig, Project};
 pub use secret_values::{SecretValue, secret_values};
 pub use targets::Targets;
-pub use token::{Token, TokenCommand};
 pub use trial::{PlainSecrets, check, check_project};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceFile};
 use crate::files::Stamp;
-use crate::model::{Completeness, Domain};
+use crate::model::{Completeness, Domain, Visible};
 use discover::Discovered;
 use entry::Decoded;
 
@@ -190,7 +188,7 @@ fn read_project_file(
     if path.symlink_metadata().is_err() {
         let misnamed = folder.join("appcred.yml");
         if misnamed.exists() {
-            let message = format!("`{}` is not read", misnamed.display());
+            let message = format!("`{}` is not read", misnamed.visible());
             problems.push(
                 Diagnostic::error("misnamed-project", message).help("name it `appcred.yaml`"),
             );

@@ -39,5 +39,5 @@ pub use secret::Secret;
 pub use secret_field::{
     CLIENT_ID, CLIENT_SECRET, PlainText, SECRET_FIELDS, SecretField, TOKEN, WEBHOOK,
 };
-pub use text::{ClientId, CredentialId, Domain, EntryId, FlowId, TargetName};
-pub use visible::{hidden, is_hidden, visible, visible_json, visible_path};
+pub use text::{ClientId, CredentialId, Domain, EntryId, FileName, FlowId, TargetName};
+pub use visible::{Visible, hidden, is_hidden, to_json, visible_json, visible_lines};

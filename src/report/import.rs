@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::Path;
 
+use crate::model::Visible;
 use crate::plan::{Imported, LeftOut, WhyLeftOut};
 
 use super::text::{DIM, GREEN, YELLOW, line};
@@ -24,7 +25,7 @@ pub fn preview(files: &[NewEntries<'_>], left_out: &[LeftOut]) -> String {
     let mut out = String::new();
     for NewEntries { file, exists, entries } in files {
         let new = if *exists { "" } else { " (new)" };
-        let _ = writeln!(out, "{}{new}", file.display());
+        let _ = writeln!(out, "{}{new}", file.visible());
         for entry in entries {
             let shown = entry.name.as_deref().unwrap_or(entry.of.domain.as_str());
             let linked = if entry.is_linked { "" } else { ", not set up" };

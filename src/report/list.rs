@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use comfy_table::Table;
 
-use crate::model::visible;
+use crate::model::Visible;
 use crate::plan::{CredentialState, Plan};
 
 use super::text::{DIM, RED, head, line};
@@ -71,7 +71,7 @@ fn table(plan: &Plan) -> String {
             words::credential(state.code()).to_owned(),
         ];
         row.extend(knows_set_up.then(|| or_dash(&set_up::state_of(plan, state))));
-        table.add_row(row.iter().map(|cell| visible(cell).into_owned()));
+        table.add_row(row.iter().map(|cell| cell.visible().into_owned()));
     }
     let lines: Vec<String> = table.lines().map(|line| line.trim().to_owned()).collect();
     lines.join("\n")

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use annotate_snippets::{Annotation, AnnotationKind, Level, Renderer, Snippet};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Redacted, Severity, SourceFile, Spot};
-use crate::model::visible_path;
+use crate::model::Visible;
 
 /// Two places at most so many lines apart are shown in one piece.
 const NEAR: u32 = 8;
@@ -125,7 +125,7 @@ fn snippet<'a>(marks: &[Underline<'a>], sources: &'a Sources) -> Snippet<'a, Ann
     let ranges = || marks.iter().map(|mark| mark.range(source));
     let start = ranges().map(|range| line_start(text, range.start)).min().unwrap_or_default();
     let end = ranges().map(|range| line_end(text, range.end)).max().unwrap_or_default();
-    let path = visible_path(first.spot.file.path());
+    let path = first.spot.file.path().visible();
     Snippet::source(&text[start..end])
         .path(path)
         .line_start(first.spot.span.line as usize)

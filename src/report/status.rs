@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::codes::{EntryCode, LinkCode, ModeCode, SetupCode, TargetCode, WithheldCode};
-use crate::model::{ClientId, Domain, Key, TargetName};
+use crate::model::{ClientId, Domain, Key, TargetName, to_json};
 use crate::plan::Why;
 use crate::status::{Difference, EntryStatus, Holding, Link, Mode, Status, TargetStatus};
 
@@ -212,7 +212,7 @@ pub(crate) fn report<'a>(status: &'a Status, names: &FileNames) -> StatusReport<
 /// # Errors
 /// None in practice: all of it can be written as JSON.
 pub fn json(status: &Status, names: &FileNames) -> serde_json::Result<String> {
-    Ok(serde_json::to_string_pretty(&report(status, names))? + "\n")
+    to_json(&report(status, names))
 }
 
 fn of_target<'a>(

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
 
-use crate::model::{Claim, Held, Links, Mark, visible};
+use crate::model::{Claim, Held, Links, Mark, Visible};
 use crate::plan::{
     Action, Adoption, CredentialState, Plan, Reason, Step, Unknown, Wanted, Why, Withheld,
 };
@@ -247,7 +247,7 @@ fn fields(out: &mut String, wanted: &Wanted, old: Option<&Held>, is_rotated: boo
 }
 
 fn field(out: &mut String, name: &str, value: &str) {
-    let _ = writeln!(out, "      {name:<13} = {}", visible(value));
+    let _ = writeln!(out, "      {name:<13} = {}", value.visible());
 }
 
 fn one_withheld(out: &mut String, target: &TargetReport<'_>, withheld: &Withheld) {
@@ -339,5 +339,5 @@ fn one_outcome(
 }
 
 pub(super) fn line(out: &mut String, style: Style, text: &str) {
-    let _ = writeln!(out, "{style}{}{style:#}", visible(text));
+    let _ = writeln!(out, "{style}{}{style:#}", text.visible());
 }

@@ -15,7 +15,7 @@ use super::ask::{Ask, Nobody, Person};
 use super::env::{IdentitySources, holds_identity};
 use super::locked::{IdentityLine, LockedFile, LockedSsh, NotTaken, parse};
 use super::program;
-use crate::model::Secret;
+use crate::model::{Secret, Visible};
 
 /// No program prints more identities.
 const MAX_BYTES: usize = 64 * 1024;
@@ -293,7 +293,7 @@ fn recipient_of(identity: &ssh::Identity) -> Option<String> {
 
 /// A file as messages name it, which is not repeated where an identity was written in its place.
 fn name_of(file: &Path) -> String {
-    let name = file.display().to_string();
+    let name = file.visible().into_owned();
     if holds_identity(&name) { "an identity that is no path".to_owned() } else { name }
 }
 

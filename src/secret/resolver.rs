@@ -15,8 +15,8 @@ use super::recipients::{self, RecipientComparison};
 use super::sops::{DecryptedDocument, Patterns};
 use super::{Identities, Unreadable, age};
 use crate::diagnostic::Diagnostics;
-use crate::model::Secret;
 use crate::model::sops::ParsedSops;
+use crate::model::{Secret, Visible};
 
 /// Which files secrets may come from.
 #[derive(Clone, Debug, Default)]
@@ -135,7 +135,7 @@ impl SecretResolver {
 
     /// A path as a person in the project would write it.
     pub fn shown(&self, path: &Path) -> String {
-        path.strip_prefix(&self.grounds.project).unwrap_or(path).display().to_string()
+        path.strip_prefix(&self.grounds.project).unwrap_or(path).visible().into_owned()
     }
 }
 

@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use super::program::{self, ProgramError};
 use crate::files;
-use crate::model::Secret;
+use crate::model::{Secret, Visible};
 
 /// No token is longer.
 const MAX_BYTES: usize = 16 * 1024;
@@ -17,7 +17,7 @@ const MORE_THAN_A_TOKEN: &str = "gives more than an access token";
 #[derive(Debug, Error)]
 pub enum NoToken {
     /// The file cannot be read.
-    #[error("cannot read {}: {why}", file.display())]
+    #[error("cannot read {}: {why}", file.visible())]
     File {
         /// The file.
         file: PathBuf,
@@ -49,12 +49,12 @@ pub enum NoToken {
 pub fn from_file(file: &Path) -> Result<Secret, NoToken> {
     let fault = |error: std::io::Error| match error.kind() {
         ErrorKind::FileTooLarge => {
-            NoToken::NoToken { name: file.display().to_string(), what: MORE_THAN_A_TOKEN }
+            NoToken::NoToken { name: file.visible().into_owned(), what: MORE_THAN_A_TOKEN }
         }
         _ => NoToken::File { file: file.into(), why: error.to_string() },
     };
     let bytes = files::read(file, MAX_BYTES as u64).map_err(fault)?;
-    token(&bytes, || file.display().to_string())
+    token(&bytes, || file.visible().into_owned())
 }
 
 /// Runs a program in a folder, without a shell, and reads the token that it prints. What it says on

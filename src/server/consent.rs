@@ -117,7 +117,7 @@ pub(super) fn ask(server: &ServerState, pending: &PendingConsent, query: &str) -
         }
     };
     let shell_of = Shell { title: "appcred: consent", refresh: Refresh::Never, script: false };
-    shell(StatusCode::FORBIDDEN, &shell_of, &body)
+    shell(StatusCode::FORBIDDEN, &shell_of, body)
 }
 
 /// Takes an answer for which somebody vouches who may see the status page.

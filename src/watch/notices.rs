@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema};
 use serde::Serialize;
 
 use crate::model::{
-    FlowStep, HiddenLink, Key, Links, Owner, Secret, TargetName, visible, web_page,
+    FlowStep, HiddenLink, Key, Links, Owner, Secret, TargetName, Visible, to_json, web_page,
 };
 use crate::status::{EntryStatus, TargetStatus};
 use crate::target::Stop;
@@ -128,8 +128,8 @@ impl Notifier {
                 message: message.clone(),
                 pending_consents: waiting.iter().map(|entry| PendingNotice::of(entry)).collect(),
             };
-            match serde_json::to_vec(&notice) {
-                Ok(body) => self.webhooks.send(&notices.webhooks, &body),
+            match to_json(&notice) {
+                Ok(body) => self.webhooks.send(&notices.webhooks, body.as_bytes()),
                 Err(why) => tracing::error!("a notice cannot be written: {why}"),
             }
         }
@@ -223,7 +223,7 @@ fn destination(url: &str) -> String {
 /// A text in which Markdown sees no markup.
 fn plain(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
-    for character in visible(text).chars() {
+    for character in text.visible().chars() {
         if character.is_ascii_punctuation() && !matches!(character, '.' | ',' | ':' | '/' | '-') {
             escaped.push('\\');
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::files::{FileLock, NotLocked, make_private_folder, wait_for};
+use crate::model::Visible;
 
 /// Locked while a lock is taken.
 const TURN: &str = "turn";
@@ -51,7 +52,7 @@ pub enum LockError {
         place: String,
     },
     /// The file cannot be locked.
-    #[error("cannot lock {}: {why}", file.display())]
+    #[error("cannot lock {}: {why}", file.visible())]
     File {
         /// The file.
         file: PathBuf,

@@ -7,8 +7,8 @@ use sha2::{Digest, Sha256};
 use tokio::time::{Instant, sleep};
 
 use super::{HeldLock, LockError};
-use crate::connect::Endpoint;
 use crate::files::{FileLock, NotLocked, make_private_folder};
+use crate::target::Endpoint;
 
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(100);

@@ -8,14 +8,16 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
-use crate::connect::Endpoint;
 use crate::desired::{self, Resolved};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::files::Stamp;
 use crate::manifest::{self, Cache, Entry, Loaded, Project, load_again};
-use crate::model::{Completeness, Key, OnDrift, PolicyOverrides, SealedClients, Seals, TargetName};
+use crate::model::{
+    Completeness, Key, OnDrift, PolicyOverrides, SealedClients, Seals, TargetName, Visible,
+};
 use crate::secret::{self, Ask, SecretResolver};
 use crate::status::{ManifestStatus, Mode};
+use crate::target::Endpoint;
 use crate::watch::{Clock, Notices, ReadSpecs, Reading, TargetLock, TargetSpec, WriteLock};
 
 use super::{Workspace, select};
@@ -223,7 +225,7 @@ impl<P: Ask + Clone> ProjectReader<P> {
                 "process {} since {:.0}, in {}",
                 std::process::id(),
                 self.since,
-                environment.folder.display()
+                environment.folder.visible()
             ),
         }
     }

@@ -22,6 +22,7 @@ mod ha_rotation;
 mod ha_setup;
 mod ha_tls;
 mod ha_unreachable;
+mod hidden;
 mod hygiene;
 mod identities;
 mod import;

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::codes::CredentialCode;
-use crate::model::{ClientId, CredentialId, Domain};
+use crate::model::{ClientId, CredentialId, Domain, to_json};
 use crate::report::set_up::{self, SetUp};
 use crate::report::{TargetReport, mark_of};
 
@@ -77,5 +77,5 @@ pub fn list(targets: &[TargetReport<'_>]) -> serde_json::Result<String> {
             .collect(),
     });
     let report = ListReport { format_version: FORMAT_VERSION, targets };
-    Ok(serde_json::to_string_pretty(&report)? + "\n")
+    to_json(&report)
 }

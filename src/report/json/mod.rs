@@ -14,7 +14,9 @@ pub(super) use problems::Validated;
 pub(super) use problems::of as problems_of;
 
 use crate::codes::{ActionCode, OutcomeCode, ReasonCode, UnknownCode, WithheldCode};
-use crate::model::{ClientId, ConfigEntry, CredentialId, Domain, EntryId, Key, Links, Place};
+use crate::model::{
+    ClientId, ConfigEntry, CredentialId, Domain, EntryId, Key, Links, Place, to_json,
+};
 use crate::plan::{Action, Plan, Step, Unknown, Why, Withheld};
 use crate::reconcile::Outcome;
 
@@ -224,7 +226,7 @@ fn plan(report: &Report<'_>, links: Links) -> serde_json::Result<String> {
     });
     let problems = problems::problems(report);
     let report = PlanReport { format_version: FORMAT_VERSION, problems, targets };
-    Ok(serde_json::to_string_pretty(&report)? + "\n")
+    to_json(&report)
 }
 
 fn target_reports<'a, T>(

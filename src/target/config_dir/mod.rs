@@ -5,12 +5,15 @@
 //! any moment leaves the old file or the new one, whole; nothing is written while Home Assistant
 //! runs there, as far as that can be seen (`running.rs` says how far).
 
+mod endpoint;
 mod lock;
 mod owner;
 mod running;
 mod storage;
 #[cfg(test)]
 mod tests;
+
+pub use endpoint::{ConfigDirEndpoint, ConfigDirInput};
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -26,7 +29,7 @@ use tokio::task::spawn_blocking;
 use super::{Done, Execute, Observe, Operation, Refusal, Stop, TargetError};
 use crate::files::{self, DATA_LIMIT};
 use crate::integrations;
-use crate::model::{ConfigEntry, Domain, EntryState, KnownDomains, Observed};
+use crate::model::{ConfigEntry, Domain, EntryState, KnownDomains, Observed, Visible};
 
 const STORAGE: &str = ".storage";
 const CREDENTIALS: &str = "application_credentials";
@@ -109,7 +112,7 @@ fn change(
     let storage = folder.join(STORAGE);
     let file = storage.join(CREDENTIALS);
     let cannot_write =
-        |why: &dyn Display| Refusal::Failed(format!("cannot write {}: {why}", file.display()));
+        |why: &dyn Display| Refusal::Failed(format!("cannot write {}: {why}", file.visible()));
     owner::make_folder(&storage).map_err(|why| cannot_write(&why))?;
     let _guard = lock::acquire(folder, LOCK_TIMEOUT, stop)?;
     files::remove_leftovers(&file).map_err(|why| cannot_write(&why))?;
@@ -179,5 +182,5 @@ fn text_of(path: &Path) -> Result<Option<Zeroizing<String>>, String> {
 }
 
 fn unusable(path: &Path, why: impl std::fmt::Display) -> String {
-    format!("cannot use {}: {why}", path.display())
+    format!("cannot use {}: {why}", path.visible())
 }

@@ -11,7 +11,7 @@ use smol_str::SmolStr;
 
 use super::json::secret_or_none;
 use crate::model::{
-    ClientId, Credential, CredentialId, Domain, EntryId, EntryState, NewCredential, Secret, visible,
+    ClientId, Credential, CredentialId, Domain, EntryId, EntryState, NewCredential, Secret, Visible,
 };
 
 /// What HA says of a command that names nothing it has.
@@ -225,7 +225,7 @@ impl Incoming<'_> {
 /// may be a secret.
 fn without_values(message: &str) -> String {
     let kept = message.split(". Got").next().unwrap_or_default();
-    visible(kept).chars().take(MAX_MESSAGE_CHARS).collect()
+    kept.visible().chars().take(MAX_MESSAGE_CHARS).collect()
 }
 
 /// The user whose token we have.

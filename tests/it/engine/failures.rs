@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use appcred::connect::{AuthMethod, Endpoint, HomeAssistantEndpoint};
 use appcred::model::Secret;
 use appcred::status::{Holding, Link, Mode};
-use appcred::target::TargetError;
+use appcred::target::home_assistant::{AuthMethod, HomeAssistantEndpoint};
+use appcred::target::{Endpoint, TargetError};
 use appcred::watch::{TargetLock, TargetSpec, WriteLock};
 
 use super::{Engine, HOME, House, RESYNC, entry, one, spec};
