@@ -3,12 +3,13 @@
 use serde_json::json;
 
 use crate::linking::{Linking, link};
+use crate::real::{Release, each_release};
 
 const APPLY: &[&str] = &["apply", "--yes"];
 
-#[test]
-fn ha_set_up_stops_at_consent_and_the_next_run_finds_the_account_linked() {
-    let linking = Linking::new();
+each_release!(ha_set_up_stops_at_consent_and_the_next_run_finds_the_account_linked);
+fn ha_set_up_stops_at_consent_and_the_next_run_finds_the_account_linked(release: Release) {
+    let linking = Linking::new(release);
     linking.house.declare(&[linking.entry("linked_account", "Anna", "anna", "first")]);
 
     let applied = linking.json(APPLY);
@@ -44,9 +45,9 @@ fn ha_set_up_stops_at_consent_and_the_next_run_finds_the_account_linked() {
     assert_eq!(linking.apply().stdout.lines().count(), 2, "nothing is left to do");
 }
 
-#[test]
-fn ha_two_accounts_of_one_integration_are_each_bound_to_their_own_credential() {
-    let linking = Linking::new();
+each_release!(ha_two_accounts_of_one_integration_are_each_bound_to_their_own_credential);
+fn ha_two_accounts_of_one_integration_are_each_bound_to_their_own_credential(release: Release) {
+    let linking = Linking::new(release);
     let entries = [
         linking.entry("linked_account", "Anna", "anna", "first"),
         linking.entry("linked_account", "Ben", "ben", "second"),
@@ -71,9 +72,9 @@ fn ha_two_accounts_of_one_integration_are_each_bound_to_their_own_credential() {
     assert_eq!(bound, [("Anna", "anna"), ("Ben", "ben")]);
 }
 
-#[test]
-fn ha_form_after_consent_is_answered_from_the_entry_or_shown() {
-    let linking = Linking::new();
+each_release!(ha_form_after_consent_is_answered_from_the_entry_or_shown);
+fn ha_form_after_consent_is_answered_from_the_entry_or_shown(release: Release) {
+    let linking = Linking::new(release);
     let entry = linking.entry("linked_account_form", "Cabin", "cabin", "first");
     linking.house.declare(std::slice::from_ref(&entry));
     linking.consent(&link(&linking.json(APPLY)));
@@ -101,9 +102,9 @@ fn ha_form_after_consent_is_answered_from_the_entry_or_shown() {
     linking.appcred(&["plan", "--detailed-exitcode"]).status(0).run();
 }
 
-#[test]
-fn ha_device_code_is_shown() {
-    let linking = Linking::new();
+each_release!(ha_device_code_is_shown);
+fn ha_device_code_is_shown(release: Release) {
+    let linking = Linking::new(release);
     linking.house.declare(&[linking.entry("linked_account_device", "Tv", "tv", "first")]);
     let applied = linking.json(APPLY);
     let code = &applied["steps"][1]["waits_for"];
@@ -121,9 +122,9 @@ fn ha_device_code_is_shown() {
     assert_eq!(linking.account("linked_account_device")["state"], "loaded");
 }
 
-#[test]
-fn ha_never_has_more_than_one_flow_of_an_entry_and_none_left_over() {
-    let mut linking = Linking::new();
+each_release!(ha_never_has_more_than_one_flow_of_an_entry_and_none_left_over);
+fn ha_never_has_more_than_one_flow_of_an_entry_and_none_left_over(release: Release) {
+    let mut linking = Linking::new(release);
     let anna = linking.entry("linked_account", "Anna", "anna", "first");
     let ben = linking.entry("linked_account", "Ben", "ben", "second");
     linking.house.declare(std::slice::from_ref(&anna));
@@ -158,9 +159,9 @@ fn is_void(linking: &Linking, link: &str) -> bool {
     crate::real::visit(&back).status >= 400
 }
 
-#[test]
-fn ha_refused_consent_and_a_wrong_secret_are_reported_in_words() {
-    let linking = Linking::new();
+each_release!(ha_refused_consent_and_a_wrong_secret_are_reported_in_words);
+fn ha_refused_consent_and_a_wrong_secret_are_reported_in_words(release: Release) {
+    let linking = Linking::new(release);
     linking.house.declare(&[linking.entry("linked_account", "Anna", "anna", "first")]);
     let refused = linking.provider.refuse(&link(&linking.json(APPLY))).location.unwrap();
     crate::real::visit(&refused);
@@ -178,9 +179,9 @@ fn ha_refused_consent_and_a_wrong_secret_are_reported_in_words() {
     assert!(linking.accounts("linked_account").is_empty());
 }
 
-#[test]
-fn ha_links_and_codes_are_in_no_log_unless_asked_for() {
-    let linking = Linking::new();
+each_release!(ha_links_and_codes_are_in_no_log_unless_asked_for);
+fn ha_links_and_codes_are_in_no_log_unless_asked_for(release: Release) {
+    let linking = Linking::new(release);
     let device = linking.entry("linked_account_device", "Tv", "tv", "first");
     linking.house.declare(&[linking.entry("linked_account", "Anna", "anna", "first"), device]);
     let applied = linking.json(APPLY);

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::ha_apply::House;
-use crate::real::{HomeAssistant, Provider, visit};
+use crate::real::{HomeAssistant, Provider, Release, visit};
 use crate::shell::{Appcred, Ran};
 
 /// All three, the provider known to HA's test integrations.
@@ -15,8 +15,8 @@ pub(crate) struct Linking {
 
 impl Linking {
     #[track_caller]
-    pub(crate) fn new() -> Self {
-        Self::with(HomeAssistant::start())
+    pub(crate) fn new(release: Release) -> Self {
+        Self::with(HomeAssistant::start(release))
     }
 
     #[track_caller]

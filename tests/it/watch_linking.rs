@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::linking::Linking;
 use crate::listener::Listener;
-use crate::real::{HomeAssistant, visit};
+use crate::real::{HomeAssistant, Release, each_release, visit};
 use crate::watch::eventually;
 
 fn link(notice: &Value) -> String {
@@ -18,9 +18,9 @@ fn notifications(ha: &HomeAssistant) -> Vec<Value> {
     all.iter().filter(|one| one["notification_id"] == "appcred_default").cloned().collect()
 }
 
-#[test]
-fn ha_links_stay_fresh_over_a_restart_and_consent_is_seen() {
-    let mut linking = Linking::new();
+each_release!(ha_links_stay_fresh_over_a_restart_and_consent_is_seen);
+fn ha_links_stay_fresh_over_a_restart_and_consent_is_seen(release: Release) {
+    let mut linking = Linking::new(release);
     let listener = Listener::start(503);
     let notify =
         format!("owner: default\nnotify:\n  - home_assistant\n  - webhook: {:?}\n", listener.url());
@@ -51,9 +51,9 @@ fn ha_links_stay_fresh_over_a_restart_and_consent_is_seen() {
     }
 }
 
-#[test]
-fn ha_consent_that_is_refused_is_reported_and_can_be_given_after_all() {
-    let linking = Linking::new();
+each_release!(ha_consent_that_is_refused_is_reported_and_can_be_given_after_all);
+fn ha_consent_that_is_refused_is_reported_and_can_be_given_after_all(release: Release) {
+    let linking = Linking::new(release);
     linking.house.declare(&[linking.entry("linked_account", "Anna", "anna", "first")]);
     let listener = Listener::start(200);
     linking.house.project.write(
@@ -79,9 +79,9 @@ fn ha_consent_that_is_refused_is_reported_and_can_be_given_after_all() {
     assert!(after.contains("in sync"), "{after}");
 }
 
-#[test]
-fn ha_set_up_that_fails_by_itself_is_left_alone_until_its_entry_changes() {
-    let linking = Linking::new();
+each_release!(ha_set_up_that_fails_by_itself_is_left_alone_until_its_entry_changes);
+fn ha_set_up_that_fails_by_itself_is_left_alone_until_its_entry_changes(release: Release) {
+    let linking = Linking::new(release);
     let device = "linked_account_device";
     let wrong = linking.house.entry_with_integration(device, "Anna", "anna", "wrong");
     linking.provider.client("anna", "right");
