@@ -18,7 +18,7 @@ use crate::model::{
 use crate::secret::{self, Ask, SecretResolver};
 use crate::status::{ManifestStatus, Mode};
 use crate::target::Endpoint;
-use crate::watch::{Clock, Notices, ReadSpecs, Reading, TargetLock, TargetSpec};
+use crate::watch::{Clock, Notices, ReadSpecs, Reading, TargetLock, TargetSpec, WriteLock};
 
 use super::{Workspace, select};
 
@@ -181,6 +181,7 @@ impl<P: Ask + Clone> ProjectReader<P> {
         let notices = notices(project, &known.resolver, problems);
         let sessions = self.settings.workspace.environment.sessions();
         let seals = Arc::new(seals);
+        let state_folder = self.settings.workspace.environment.state_folder.as_deref();
         let mut all = BTreeMap::new();
         for (name, endpoint) in targets {
             let (desired, twice) = known.resolved.for_target(project, &name, &SealedClients::new());
@@ -193,6 +194,7 @@ impl<P: Ask + Clone> ProjectReader<P> {
             let spec = TargetSpec {
                 inputs: stamped.collect(),
                 lock: self.lock(project, &endpoint),
+                writing: WriteLock::of(&endpoint, state_folder),
                 endpoint,
                 desired,
                 seals: Arc::clone(&seals),
@@ -208,8 +210,7 @@ impl<P: Ask + Clone> ProjectReader<P> {
     /// One watcher for each owner's credentials at each target, on this machine and for this person. A
     /// dry run changes nothing and keeps nobody away.
     fn lock(&self, project: &Project, endpoint: &Endpoint) -> TargetLock {
-        let place = endpoint.place();
-        let digest = Sha256::digest(format!("{}\0{place}", project.owner));
+        let digest = Sha256::digest(format!("{}\0{}", project.owner, endpoint.place()));
         let digest: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
         let environment = &self.settings.workspace.environment;
         let folder = environment.state_folder.as_ref().filter(|_| !self.settings.is_dry_run);

@@ -118,7 +118,6 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "reconcile",
             "schema",
             "secret",
-            "setup",
             "files",
             "status",
             "target",
