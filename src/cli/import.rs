@@ -64,7 +64,8 @@ pub(super) struct ImportArgs {
 
 pub(super) async fn run(global: &Global, verb: &ImportArgs) -> anyhow::Result<ExitStatus> {
     let selection = TargetArgs { targets: verb.target.clone().into_iter().collect() };
-    let _targets = if verb.no_adopt { Vec::new() } else { lock_targets(global, &selection)? };
+    let _targets =
+        if verb.no_adopt { Vec::new() } else { lock_targets(global, &selection).await? };
     let _project = lock_project(global)?;
     let mut loaded = load(global);
     loaded.problems = loaded.problems.without("no-manifest");
@@ -140,7 +141,7 @@ async fn finish(
     let adopts = !verb.no_adopt
         && view.comparison.as_ref().is_ok_and(|comparison| !comparison.plan.steps.is_empty());
     if !verb.no_adopt {
-        console::print(&format!("{}\n", text::plan(&reported(&views), links)))?;
+        console::print(&format!("{}\n", text::plan(&reported(&views))))?;
     }
     let instead = "--yes to go on without asking, or --no-adopt to write manifests only";
     let question = match files {

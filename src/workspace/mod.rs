@@ -75,6 +75,7 @@ impl Workspace {
             project: self.folder.clone(),
             credentials: self.environment.credentials.clone(),
             allow_outside: project.allow_outside_files,
+            allow_placeholders: project.allow_placeholders,
         };
         (SecretResolver::new(identities, allowed), problems)
     }

@@ -119,7 +119,6 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "reconcile",
             "schema",
             "secret",
-            "setup",
             "files",
             "status",
             "target",

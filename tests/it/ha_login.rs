@@ -18,7 +18,7 @@ use tokio_tungstenite::tungstenite;
 use url::Url;
 
 use crate::ha_proxy::RecordingProxy;
-use crate::real::{HomeAssistant, visit};
+use crate::real::{HomeAssistant, Release, each_release, visit};
 use crate::shell::{Appcred, Project, Ran, age_identity};
 
 /// Somebody at a machine, with an age identity and a house that they may sign in to.
@@ -153,9 +153,9 @@ fn known(ha: &HomeAssistant) -> Vec<String> {
     clients.filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
-#[test]
-fn ha_lets_a_person_in_and_out() {
-    let ha = HomeAssistant::start();
+each_release!(ha_lets_a_person_in_and_out);
+fn ha_lets_a_person_in_and_out(release: Release) {
+    let ha = HomeAssistant::start(release);
     let_in(&ha);
     let person = Person::new(&ha);
     let ran = person.appcred().args(["list"]).status(1).run();
@@ -192,9 +192,9 @@ fn ha_lets_a_person_in_and_out() {
     assert!(ran.stderr.contains("you are not signed in to home"), "{}", ran.stderr);
 }
 
-#[test]
-fn ha_is_signed_in_to_by_what_belongs_to_the_sign_in_alone() {
-    let ha = HomeAssistant::start();
+each_release!(ha_is_signed_in_to_by_what_belongs_to_the_sign_in_alone);
+fn ha_is_signed_in_to_by_what_belongs_to_the_sign_in_alone(release: Release) {
+    let ha = HomeAssistant::start(release);
     let_in(&ha);
     let person = Person::new(&ha);
     let login = person.login();
@@ -224,9 +224,9 @@ fn ha_is_signed_in_to_by_what_belongs_to_the_sign_in_alone() {
     }
 }
 
-#[test]
-fn ha_is_signed_in_to_and_out_of_through_the_proxy_that_the_project_names() {
-    let ha = HomeAssistant::start();
+each_release!(ha_is_signed_in_to_and_out_of_through_the_proxy_that_the_project_names);
+fn ha_is_signed_in_to_and_out_of_through_the_proxy_that_the_project_names(release: Release) {
+    let ha = HomeAssistant::start(release);
     let_in(&ha);
     let proxy = RecordingProxy::start();
     let url = ha.url().replace("127.0.0.1", "ha.example");
@@ -245,9 +245,9 @@ fn ha_is_signed_in_to_and_out_of_through_the_proxy_that_the_project_names() {
     assert_eq!(known(&ha), before);
 }
 
-#[test]
-fn ha_is_signed_in_to_by_a_pasted_address() {
-    let ha = HomeAssistant::start();
+each_release!(ha_is_signed_in_to_by_a_pasted_address);
+fn ha_is_signed_in_to_by_a_pasted_address(release: Release) {
+    let ha = HomeAssistant::start(release);
     let_in(&ha);
     let person = Person::new(&ha);
     let mut login = person.login();
@@ -260,9 +260,9 @@ fn ha_is_signed_in_to_by_a_pasted_address() {
     person.appcred().args(["list"]).run();
 }
 
-#[test]
-fn ha_lets_no_guest_stay() {
-    let mut ha = HomeAssistant::start();
+each_release!(ha_lets_no_guest_stay);
+fn ha_lets_no_guest_stay(release: Release) {
+    let mut ha = HomeAssistant::start(release);
     let_in(&ha);
     let person = Person::new(&ha);
     let login = person.login();
@@ -276,9 +276,9 @@ fn ha_lets_no_guest_stay() {
     assert!(users.contains("guest") && !users.contains("/appcred"), "the session was ended");
 }
 
-#[test]
-fn ha_may_end_a_session_itself() {
-    let ha = HomeAssistant::start();
+each_release!(ha_may_end_a_session_itself);
+fn ha_may_end_a_session_itself(release: Release) {
+    let ha = HomeAssistant::start(release);
     let_in(&ha);
     let person = Person::new(&ha);
     for _ in 0..2 {
@@ -302,9 +302,9 @@ fn ha_may_end_a_session_itself() {
     assert!(person.sessions().is_empty());
 }
 
-#[test]
-fn ha_that_is_down_keeps_a_session_unless_forced() {
-    let mut ha = HomeAssistant::start();
+each_release!(ha_that_is_down_keeps_a_session_unless_forced);
+fn ha_that_is_down_keeps_a_session_unless_forced(release: Release) {
+    let mut ha = HomeAssistant::start(release);
     let_in(&ha);
     let person = Person::new(&ha);
     let login = person.login();

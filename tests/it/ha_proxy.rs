@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use crate::ha_apply::House;
-use crate::real::HomeAssistant;
+use crate::real::{HomeAssistant, Release, each_release};
 use crate::shell::{Appcred, Project};
 
 /// Every name that somebody asks it for is this machine.
@@ -110,9 +110,9 @@ fn house_at(url: &str, more: &str) -> House {
     house
 }
 
-#[test]
-fn ha_of_this_machine_is_never_reached_through_the_environments_proxy() {
-    let ha = HomeAssistant::start();
+each_release!(ha_of_this_machine_is_never_reached_through_the_environments_proxy);
+fn ha_of_this_machine_is_never_reached_through_the_environments_proxy(release: Release) {
+    let ha = HomeAssistant::start(release);
     let proxy = RecordingProxy::start();
     let house = house_at(&ha.url(), "");
     let apply = house.appcred(&ha).args(["apply", "--yes"]);
@@ -121,9 +121,9 @@ fn ha_of_this_machine_is_never_reached_through_the_environments_proxy() {
     assert_eq!(proxy.seen(), "");
 }
 
-#[test]
-fn ha_with_a_proxy_of_its_own_is_reached_through_it_alone() {
-    let ha = HomeAssistant::start();
+each_release!(ha_with_a_proxy_of_its_own_is_reached_through_it_alone);
+fn ha_with_a_proxy_of_its_own_is_reached_through_it_alone(release: Release) {
+    let ha = HomeAssistant::start(release);
     let (proxy, other) = (RecordingProxy::start(), RecordingProxy::start());
     for url in [ha.url(), public(&ha)] {
         let house = house_at(&url, &format!(", proxy: \"{}\"", proxy.url()));
@@ -138,9 +138,9 @@ fn ha_with_a_proxy_of_its_own_is_reached_through_it_alone() {
     assert!(seen.contains("/api/config/config_entries/flow"), "{seen}");
 }
 
-#[test]
-fn ha_elsewhere_follows_the_environment_for_every_connection() {
-    let ha = HomeAssistant::start();
+each_release!(ha_elsewhere_follows_the_environment_for_every_connection);
+fn ha_elsewhere_follows_the_environment_for_every_connection(release: Release) {
+    let ha = HomeAssistant::start(release);
     let proxy = RecordingProxy::start();
     let house = house_at(&public(&ha), "");
     by_variables(house.appcred(&ha).args(["apply", "--yes"]), &proxy).run();

@@ -10,7 +10,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::real::{HomeAssistant, sops};
+use crate::real::{HomeAssistant, Release, each_release, sops};
 use crate::shell::{Appcred, Project, Ran, age_identity};
 
 /// How every secret here begins.
@@ -130,9 +130,9 @@ fn made_in(ha: &HomeAssistant, mut item: Value) -> Value {
     ha.create_credential(item)
 }
 
-#[test]
-fn ha_import_of_thirty_leaves_nothing_to_plan_and_makes_an_equal_house() {
-    let ha = HomeAssistant::start();
+each_release!(ha_import_of_thirty_leaves_nothing_to_plan_and_makes_an_equal_house);
+fn ha_import_of_thirty_leaves_nothing_to_plan_and_makes_an_equal_house(release: Release) {
+    let ha = HomeAssistant::start(release);
     let made: Vec<Value> = thirty().into_iter().map(|item| made_in(&ha, item)).collect();
     let id_of = |client: &str| {
         let held = made.iter().find(|held| held["client_id"] == client).unwrap();
@@ -178,7 +178,7 @@ fn ha_import_of_thirty_leaves_nothing_to_plan_and_makes_an_equal_house() {
     let ran = appcred().args(["import", "--yes"]).run();
     assert!(ran.stdout.ends_with("Nothing to import.\n"), "{}", ran.stdout);
 
-    let fresh = HomeAssistant::start();
+    let fresh = HomeAssistant::start(release);
     let project = house.text("appcred.yaml").replace(&ha.url(), &fresh.url());
     house.project.write("appcred.yaml", &project);
     let appcred = || house.appcred().env("HASS_TOKEN", fresh.token());

@@ -336,8 +336,6 @@ impl ConfigEntryMessage {
 pub(super) struct ListedFlow {
     pub(super) flow_id: String,
     pub(super) handler: String,
-    #[serde(default)]
-    pub(super) step_id: Option<String>,
     pub(super) context: FlowContext,
 }
 

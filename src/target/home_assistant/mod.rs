@@ -53,7 +53,9 @@ use super::{
     ChangeEvents, Done, Execute, LiveTarget, Observe, Operation, Refusal, Stop, TargetError,
 };
 use crate::http::Network;
-use crate::model::{CredentialId, Domain, EntryId, EntryState, KnownDomains, Observed, Secret};
+use crate::model::{
+    CredentialId, Domain, EntryId, EntryState, KnownDomains, Live, Observed, Secret,
+};
 
 pub use session::{SessionError, SessionStore};
 pub use sign_in::{LoginSession, SignIn, SignInError, canonical};
@@ -162,7 +164,7 @@ impl HomeAssistant {
 
     async fn look(&self) -> Result<Observed, CommandError> {
         // All at once: HA takes them in one frame.
-        let (credentials, domains, kept, asked, mut entries, core) = tokio::try_join!(
+        let (credentials, domains, kept, asked, entries, core) = tokio::try_join!(
             credentials::list(&self.connection),
             self.known_domains(),
             flows::kept(&self.connection),
@@ -171,12 +173,7 @@ impl HomeAssistant {
             self.connection.ask::<CoreState>(Command::Configuration),
         )?;
         let Lenient { items: credentials, mut unreadable } = credentials;
-        let mut live = self.live(&kept, asked, &credentials).await?;
-        live.is_starting = core.is_starting();
-        if flows::has_notes(&kept) {
-            // Looking at a flow that somebody has consented to makes a config entry.
-            entries = config_entries::list(&self.connection).await?;
-        }
+        let live = Live { is_starting: core.is_starting(), ..flows::live(&kept, asked) };
         let unread = entries.unreadable.into_iter();
         unreadable.extend(unread.map(|id| format!("the config entry {id} cannot be read")));
         self.unreadable.warn(self.address.frontend_base(), unreadable);
