@@ -13,7 +13,6 @@
 //!                                                   ▼
 //!                                               report/ ──▶ cli/
 //!  workspace/ = a project and its targets, from files to plans: what the commands and the watcher start from
-//!  connect/ = where a target is and how to authenticate there; session/ = stored logins
 //!  watch/ = a loop around this, woken by files, targets, a timer and signals ──Status──▶ server/, report/
 //!  verify/ = asks providers whether a client id and secret are right
 //!  callback/ = where a browser comes back to after consent or sign-in; listener.rs = its bounded server
@@ -46,7 +45,6 @@
 pub mod callback;
 pub mod cli;
 pub mod codes;
-pub mod connect;
 pub mod desired;
 pub mod diagnostic;
 pub mod encrypted_file;
@@ -66,7 +64,6 @@ pub mod repository;
 pub mod schema;
 pub mod secret;
 pub mod server;
-pub mod session;
 pub mod setup;
 pub mod status;
 pub mod suggest;

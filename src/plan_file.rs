@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::codes::{ActionCode, ReasonCode};
-use crate::model::{Held, Key, Seal, TargetName};
+use crate::model::{Held, Key, Seal, TargetName, to_json};
 use crate::plan::{Action, Plan, Reason, Step, Withheld};
 
 const KIND: &str = "appcred plan";
@@ -158,7 +158,7 @@ impl PlanFile {
     /// # Errors
     /// None in practice: all of it can be written as JSON.
     pub fn to_text(&self) -> serde_json::Result<String> {
-        Ok(serde_json::to_string_pretty(self)? + "\n")
+        to_json(self)
     }
 
     /// The targets that were planned for.

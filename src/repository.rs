@@ -9,7 +9,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::files::{self, TEXT_LIMIT};
 use crate::git::{self, GitError, OldContent, OldVersion};
 use crate::manifest::{Entry, Project, SecretValue, secret_values};
-use crate::model::PlainText;
+use crate::model::{PlainText, Visible};
 use crate::secret::{SecretResolver, plain_file};
 
 /// Warns of age identities and of secrets in plain text that Git tracks or would take in. Where there
@@ -50,7 +50,7 @@ fn identities(
         }
     }
     for file in found {
-        let file = file.strip_prefix(".").unwrap_or(&file).display();
+        let file = file.strip_prefix(".").unwrap_or(&file).visible();
         let message = format!("{file} contains an age identity, and Git does not ignore it");
         let problem = Diagnostic::warning("identity-in-repository", message);
         problems.push(problem.help("move it out of the repository; if it was committed, make a new one, encrypt to that, and make new secrets at the providers"));
@@ -114,7 +114,7 @@ pub fn check_history(folder: &Path) -> Diagnostics {
         }
     };
     for OldVersion { commit, file, content } in found {
-        let file = file.display();
+        let file = file.visible();
         problems.push(match content {
             OldContent::Secret { line, field } => Diagnostic::warning(
                 "plain-secret-in-history",

@@ -11,16 +11,14 @@ use secrecy::zeroize::Zeroizing;
 use crate::files::{self, TEXT_LIMIT};
 use crate::integrations;
 use crate::manifest::{Loaded, Project, Targets};
-use crate::model::{
-    Adopt, Domain, Key, Reference, Secret, TargetName, hidden_character, unfit_for_oauth,
-};
+use crate::model::{Adopt, Domain, Key, Reference, Secret, TargetName, Visible, hidden_character};
 use crate::secret::seal::seal;
 use crate::secret::{OpenedSopsDocument, SecretResolver};
 use crate::suggest;
 use crate::yaml_edit::{NewEntry, SlotValue, append, new_manifest};
 
 use super::console::AsItWas;
-use super::encrypt::recipients;
+use super::encrypt::{check_value, recipients};
 use super::exit::ExitStatus;
 use super::gather::{load, resolver, show};
 use super::locks::lock_project;
@@ -99,7 +97,7 @@ pub(super) async fn run(global: Global, verb: Add) -> anyhow::Result<ExitStatus>
 }
 
 fn interrupted() -> anyhow::Result<ExitStatus> {
-    console::tell("\n");
+    console::message("");
     bail!("interrupted")
 }
 
@@ -120,7 +118,7 @@ fn add(
     let problems = loaded.problems.without("no-manifest");
     show(&problems);
     if problems.has_errors() {
-        console::tell("Nothing was added: correct the errors above first.\n");
+        console::message("Nothing was added: correct the errors above first.");
         return Ok(ExitStatus::Failure);
     }
     let details = EntryDetails::given_or_asked(verb, &loaded, of_targets)?;
@@ -130,11 +128,11 @@ fn add(
     // Encryption is checked before the secret is asked for.
     let (resolver, _) = resolver(global, &loaded.project);
     let document = OpenedSopsDocument::open(&text, &resolver);
-    let document = document.with_context(|| format!("cannot add to {}", file.display()))?;
+    let document = document.with_context(|| format!("cannot add to {}", file.visible()))?;
     let recipients =
         if document.is_some() { Vec::new() } else { recipients(&loaded.project, &[])? };
     let is_sops = document.is_some();
-    let secret = secret(verb)?;
+    let secret = secret(verb, &loaded.project)?;
     let _lock = lock_project(global)?;
     // The project may have changed while the questions were open.
     details.check_new(&load(global))?;
@@ -150,7 +148,7 @@ fn add(
     } else {
         write(&file, &[entry])?;
     }
-    console::print(&format!("Added `{key}` to {}.\n", file.display()))?;
+    console::print(&format!("Added `{key}` to {}.\n", file.visible()))?;
     Ok(ExitStatus::Success)
 }
 
@@ -187,12 +185,7 @@ impl EntryDetails {
             None if is_asking(verb) => line("Client id", "")?,
             None => bail!("--client-id is needed where there is no terminal to ask on"),
         };
-        if client_id.is_empty() {
-            bail!("the client id is empty");
-        }
-        if let Some(why) = unfit_for_oauth(&client_id) {
-            bail!("the client id {why}");
-        }
+        check_value("the client id", &client_id, &loaded.project)?;
         if let Some(which) = name.as_deref().and_then(hidden_character) {
             bail!("the name has {which}");
         }
@@ -259,16 +252,16 @@ fn write_sops(
         OpenedSopsDocument::open(&text, resolver)?.context("it is no SOPS document any more")?;
     let after = with_entries(global, file, &document, entries)?;
     files::replace(file, text.as_bytes(), &after)
-        .with_context(|| format!("cannot write {}", file.display()))
+        .with_context(|| format!("cannot write {}", file.visible()))
 }
 
 /// Writes entries to the end of a manifest, which is made where there is none.
 pub(super) fn write(file: &Path, entries: &[NewEntry]) -> anyhow::Result<()> {
-    let named = || format!("cannot write {}", file.display());
+    let named = || format!("cannot write {}", file.visible());
     match text_of(file)? {
         Some(text) => {
             let after = append(&text, entries)
-                .with_context(|| format!("cannot add to {}", file.display()))?;
+                .with_context(|| format!("cannot add to {}", file.visible()))?;
             files::replace(file, text.as_bytes(), &after).with_context(named)
         }
         None => files::create(file, new_manifest(entries)?, 0o644).with_context(named),
@@ -278,7 +271,7 @@ pub(super) fn write(file: &Path, entries: &[NewEntry]) -> anyhow::Result<()> {
 /// A manifest's text; `None` where there is no file yet.
 pub(super) fn text_of(file: &Path) -> anyhow::Result<Option<Zeroizing<String>>> {
     files::optional(files::read_text(file, TEXT_LIMIT))
-        .with_context(|| format!("cannot read {}", file.display()))
+        .with_context(|| format!("cannot read {}", file.visible()))
 }
 
 /// The integrations that need no target to be known.
@@ -308,8 +301,8 @@ fn domain(verb: &Add, loaded: &Loaded, of_targets: &BTreeSet<Domain>) -> anyhow:
         bail!("{unknown}\nA custom one is listed under `custom_integrations` in appcred.yaml.");
     }
     if !anywhere.contains(&domain) {
-        console::tell(&format!(
-            "warning: only the target has the integration {domain}: list it under `custom_integrations` in appcred.yaml, or `validate` and `edit` refuse it\n"
+        console::warning(format_args!(
+            "only the target has the integration {domain}: list it under `custom_integrations` in appcred.yaml, or `validate` and `edit` refuse it"
         ));
     }
     if is_asking(verb) {
@@ -331,7 +324,7 @@ fn print_where_to_register(domain: &Domain) {
             "\n(https://www.home-assistant.io/integrations/{domain}/ says how)"
         ));
     }
-    console::tell(&format!("{text}, with the redirect URI\n  {REDIRECT}\n"));
+    console::print_error(&format!("{text}, with the redirect URI\n  {REDIRECT}\n"));
 }
 
 fn line(prompt: &str, initial: &str) -> anyhow::Result<String> {
@@ -342,7 +335,7 @@ fn line(prompt: &str, initial: &str) -> anyhow::Result<String> {
     Ok(input.interact_text()?.trim().to_owned())
 }
 
-fn secret(verb: &Add) -> anyhow::Result<Zeroizing<String>> {
+fn secret(verb: &Add, project: &Project) -> anyhow::Result<Zeroizing<String>> {
     let secret = if verb.secret_stdin {
         files::read_stream(&mut std::io::stdin(), TEXT_LIMIT)
             .context("cannot read standard input")?
@@ -353,12 +346,7 @@ fn secret(verb: &Add) -> anyhow::Result<Zeroizing<String>> {
         bail!("--secret-stdin is needed where there is no terminal to ask on");
     };
     let secret = Zeroizing::new(secret.trim().to_owned());
-    if secret.is_empty() {
-        bail!("the client secret is empty");
-    }
-    if let Some(why) = unfit_for_oauth(&secret) {
-        bail!("the client secret {why}");
-    }
+    check_value("the client secret", &secret, project)?;
     Ok(secret)
 }
 

@@ -12,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::plan::Plan;
 use crate::reconcile::{self, Unchecked, Verdicts};
 use crate::report::{Report, Verb, text};
-use crate::target::{Stop, Target};
+use crate::target::{LiveTarget, Stop};
 use crate::workspace::TargetView;
 
 use super::exit::ExitStatus;
@@ -76,7 +76,7 @@ pub(super) async fn run(global: &Global, verb: &ApplyArgs) -> anyhow::Result<Exi
         Some(saved) => &TargetArgs { targets: saved.targets().map(str::to_owned).collect() },
     };
     // Two runs that plan at once would both create what is missing.
-    let _lock = lock_targets(global, selection)?;
+    let _lock = lock_targets(global, selection).await?;
     let gathered = gather(global, selection, &policy).await?;
     let Gathered { manifests, problems, targets } = gathered;
     let write = |views: &[TargetView]| {
@@ -95,7 +95,7 @@ pub(super) async fn run(global: &Global, verb: &ApplyArgs) -> anyhow::Result<Exi
         return Ok(ExitStatus::Failure);
     };
     if verb.outputs.print_text() {
-        console::print(&text::plan(&reported(&views), verb.links.printed()))?;
+        console::print(&text::plan(&reported(&views)))?;
     } else {
         show_unknown(&views);
     }
@@ -109,13 +109,13 @@ pub(super) async fn run(global: &Global, verb: &ApplyArgs) -> anyhow::Result<Exi
             console::print("\n")?;
         }
         if verb.verify && !verify::plans(&views, verb.strict).await {
-            console::tell("Nothing was changed.\n");
+            console::message("Nothing was changed.");
             return Ok(ExitStatus::Failure);
         }
         // A saved plan was seen by whoever saved it.
         let is_agreed = verb.yes || saved.is_some();
         if !is_agreed && !agreed("Apply these changes?", "--yes to apply without asking").await? {
-            console::tell("Nothing was changed.\n");
+            console::message("Nothing was changed.");
             return Ok(ExitStatus::Failure);
         }
         carry_out(&mut views).await?;
@@ -179,8 +179,8 @@ async fn carry_out_one(view: &mut TargetView, stop: &Stop, bars: &MultiProgress)
     let proven =
         reconcile::prove(&comparison.plan, &comparison.desired, &mut Verdicts::default()).await;
     for Unchecked { key, why } in &proven.unchecked {
-        console::tell(&format!(
-            "warning: {name}: the new secret of `{key}` is in use and could not be checked: {why}\n"
+        console::warning(format_args!(
+            "{name}: the new secret of `{key}` is in use and could not be checked: {why}"
         ));
     }
     view.outcomes =
@@ -189,7 +189,7 @@ async fn carry_out_one(view: &mut TargetView, stop: &Stop, bars: &MultiProgress)
     if let Some(bar) = bar {
         bar.finish_and_clear();
     }
-    if let Target::HomeAssistant(ha) = target {
+    if let Some(ha) = target.home_assistant() {
         reconcile::set_up(&proven.plan, &comparison.desired, ha, stop, &mut view.outcomes).await;
     }
     for outcome in &view.outcomes {
@@ -217,8 +217,8 @@ fn stop_on_signal(stop: Stop) -> std::io::Result<impl Future<Output = ()>> {
                 _ = terminate.recv() => {}
             }
             if !stop.is_cancelled() {
-                console::tell(
-                    "\nInterrupted: finishing what is in flight; once more to leave at once.\n",
+                console::print_error(
+                    "\nInterrupted: finishing what is in flight; press Ctrl-C again to leave at once.\n",
                 );
                 stop.cancel();
             }

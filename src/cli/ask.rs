@@ -13,7 +13,7 @@ pub(super) struct Terminal;
 
 impl Ask for Terminal {
     fn show_message(&self, message: &str) {
-        console::tell(&format!("{message}\n"));
+        console::message(format_args!("{message}"));
     }
 
     fn choose(&self, question: &str, first: &str, second: &str) -> Option<bool> {

@@ -1,11 +1,16 @@
 //! The terminal: the only place that prints.
 
+use std::fmt::Display;
 use std::io::{self, BufRead, IsTerminal, Write};
 
 use anstream::ColorChoice;
 use clap::ValueEnum;
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use secrecy::{ExposeSecret, SecretString};
+
+use crate::model::{Visible, visible_json, visible_lines};
+
+use super::LogFormat;
 
 /// When to use colours.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -33,31 +38,62 @@ pub(super) fn has_color() -> bool {
     anstream::AutoStream::choice(&io::stderr()) != ColorChoice::Never
 }
 
-/// Writes what was asked for. A reader that has gone away is no error.
+/// Writes what was asked for to standard output. A reader that has gone away is no error.
 ///
 /// # Errors
 /// Where the text cannot be written for another reason, such as a full disk.
 pub(super) fn print(text: &str) -> io::Result<()> {
-    const ESCAPE: char = '\x1b';
-    let written = if text.contains(ESCAPE) {
-        let mut out = anstream::stdout();
-        out.write_all(text.as_bytes()).and_then(|()| out.flush())
-    } else {
-        let mut out = io::stdout();
-        out.write_all(text.as_bytes()).and_then(|()| out.flush())
-    };
-    match written {
+    match write(anstream::stdout(), text) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => other,
     }
 }
 
-/// Tells a person something beside what was asked for.
-pub(super) fn tell(text: &str) {
-    let mut out = anstream::stderr();
+/// Writes text of several lines to standard error, for a person.
+pub(super) fn print_error(text: &str) {
     // Where stderr is closed, this error has no reader either.
-    if out.write_all(text.as_bytes()).is_ok() {
-        let _ = out.flush();
+    let _ = write(anstream::stderr(), text);
+}
+
+/// Writes one line to standard error, for a person. Nothing in it can begin another line.
+pub(super) fn message(line: impl Display) {
+    print_error(&(line.to_string().visible() + "\n"));
+}
+
+/// Writes what went wrong.
+pub(super) fn error(what: impl Display) {
+    message(format_args!("error: {what}"));
+}
+
+/// Writes what a person should know.
+pub(super) fn warning(what: impl Display) {
+    message(format_args!("warning: {what}"));
+}
+
+/// Whatever wrote the text, it has no control characters but line breaks and our own styles.
+fn write(mut out: impl Write, text: &str) -> io::Result<()> {
+    out.write_all(visible_lines(text).as_bytes())?;
+    out.flush()
+}
+
+/// Where the log goes: each event is one line, whatever is in it.
+#[derive(Clone, Copy)]
+pub(super) struct Log(pub(super) LogFormat);
+
+impl Write for Log {
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(event);
+        let line = text.strip_suffix('\n').unwrap_or(&text);
+        let line = match self.0 {
+            LogFormat::Text => visible_lines(line).replace('\n', "\\n"),
+            LogFormat::Json => visible_json(line).into_owned(),
+        };
+        io::stderr().write_all((line + "\n").as_bytes())?;
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
     }
 }
 
@@ -80,7 +116,8 @@ impl AsItWas {
         if let Some(before) = &self.0 {
             let given = tcsetattr(io::stdin(), OptionalActions::Now, before).is_ok();
             if given && can_ask() {
-                tell("\x1b[?25h");
+                // What else is written shows no control characters.
+                drop(io::stderr().write_all(b"\x1b[?25h"));
             }
         }
     }
@@ -91,7 +128,7 @@ impl AsItWas {
 /// # Errors
 /// Where the answer cannot be read.
 pub(super) fn confirm(question: &str) -> io::Result<bool> {
-    tell(question);
+    print_error(question);
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer)?;
     Ok(matches!(answer.trim(), "y" | "yes"))
@@ -102,7 +139,7 @@ pub(super) fn confirm(question: &str) -> io::Result<bool> {
 /// # Errors
 /// Where the answer cannot be read.
 pub(super) fn ask(question: &str) -> io::Result<String> {
-    tell(question);
+    print_error(question);
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer)?;
     Ok(answer.trim_end_matches(['\n', '\r']).to_owned())

@@ -1,5 +1,6 @@
 //! `edit`
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
@@ -8,6 +9,7 @@ use secrecy::zeroize::Zeroizing;
 use crate::encrypted_file::{EncryptedFileError, EncryptionContext, Opened};
 use crate::files::{self, NotWritten, TEXT_LIMIT};
 use crate::manifest::{LoadRequest, Loaded, PlainSecrets, Project, check, secret_values};
+use crate::model::Visible;
 use crate::secret::{IdentityProblem, SecretResolver, env, is_age_file};
 
 use super::editor::Editor;
@@ -51,7 +53,7 @@ pub(super) async fn run(global: &Global, verb: &Edit) -> anyhow::Result<ExitStat
     let file = verb.file.as_path();
     let editor = Editor::find(secrets).await?;
     let base = base(verb)?;
-    remove_abandoned(&base).with_context(|| format!("cannot look through {}", base.display()))?;
+    remove_abandoned(&base).with_context(|| format!("cannot look through {}", base.visible()))?;
     let workspace = TempWorkspace::new(&base, file)?;
     let mut session = EditSession {
         global,
@@ -66,17 +68,17 @@ pub(super) async fn run(global: &Global, verb: &Edit) -> anyhow::Result<ExitStat
     };
     match session.edit_until_saved().await {
         Ok(End::Unchanged) => console::print("Nothing was changed.\n")?,
-        Ok(End::Saved) => console::print(&format!("Saved {}.\n", file.display()))?,
+        Ok(End::Saved) => console::print(&format!("Saved {}.\n", file.visible()))?,
         Ok(End::Emptied) => {
-            console::tell(&format!(
-                "{} was not changed: the editor left an empty file, which cancels the edit.\n",
-                file.display()
+            console::message(format_args!(
+                "{} was not changed: the editor left an empty file, which cancels the edit.",
+                file.visible()
             ));
             return Ok(ExitStatus::Failure);
         }
         ended => {
             if let Err(why) = ended {
-                console::tell(&format!("error: {why:#}\n"));
+                console::error(format_args!("{why:#}"));
             }
             session.rescue();
             return Ok(ExitStatus::Failure);
@@ -118,7 +120,7 @@ impl EditSession<'_> {
                 .with_context(|| format!("cannot read {}", self.shown()))?;
             let opened = Opened::new(&before, &self.resolver).map_err(|why| self.closed(&why))?;
             for (line, why) in opened.closed() {
-                console::tell(&format!("warning: line {line} stays encrypted: {why}\n"));
+                console::warning(format_args!("line {line} stays encrypted: {why}"));
             }
             match self.known.replace(Zeroizing::new(opened.clear().to_owned())) {
                 None => self.workspace.write(opened.clear())?,
@@ -154,17 +156,17 @@ impl EditSession<'_> {
                 match files::replace(self.file, before, &after) {
                     Ok(()) => return Ok(Some(End::Saved)),
                     Err(NotWritten::Changed) => is_overtaken = true,
-                    Err(why) => console::tell(&self.not_saved(&why)),
+                    Err(why) => console::error(self.not_saved(&why)),
                 }
             }
             let question = if is_overtaken {
-                console::tell(&self.not_saved(&NotWritten::Changed));
+                console::error(self.not_saved(&NotWritten::Changed));
                 "Edit it again, with both changes in it? [y/N] "
             } else {
                 "Edit it again? [y/N] "
             };
             if !console::can_ask() || !confirm(question).await? {
-                console::tell(&format!("{} was not changed.\n", self.shown()));
+                console::message(format_args!("{} was not changed.", self.shown()));
                 return Ok(Some(End::GivenUp));
             }
             if is_overtaken {
@@ -187,7 +189,7 @@ impl EditSession<'_> {
         let after = match opened.seal(text, seals) {
             Ok(after) => after,
             Err(why) => {
-                console::tell(&format!("error: it cannot be saved: {}\n", with_help(&why)));
+                console::error(format_args!("it cannot be saved: {}", with_help(&why)));
                 return None;
             }
         };
@@ -210,17 +212,17 @@ impl EditSession<'_> {
 
     fn closed(&self, why: &EncryptedFileError) -> anyhow::Error {
         for problem in &self.identity_problems {
-            console::tell(&format!("warning: {problem}\n"));
+            console::warning(format_args!("{problem}"));
         }
         anyhow!("{}: {}", self.shown(), with_help(why))
     }
 
     fn not_saved(&self, why: &NotWritten) -> String {
-        format!("error: cannot save {}: {why}\n", self.shown())
+        format!("cannot save {}: {why}", self.shown())
     }
 
-    fn shown(&self) -> std::path::Display<'_> {
-        self.file.display()
+    fn shown(&self) -> Cow<'_, str> {
+        self.file.visible()
     }
 }
 

@@ -6,6 +6,7 @@ use anyhow::{Context, bail};
 
 use crate::files::{self, TEXT_LIMIT};
 use crate::manifest::{PlainSecrets, Project, check, discover, load_project};
+use crate::model::{Visible, value_fault};
 use crate::secret::is_sops_document;
 use crate::secret::seal::seal;
 use crate::yaml_edit::{NewValue, SlotValue, put, slots};
@@ -43,9 +44,7 @@ pub(super) fn run(global: &Global, verb: &Encrypt) -> anyhow::Result<ExitStatus>
         }
         let secret = files::read_stream(&mut std::io::stdin(), TEXT_LIMIT)
             .context("cannot read standard input")?;
-        if secret.trim().is_empty() {
-            bail!("standard input is empty");
-        }
+        check_value("standard input", &secret, &project)?;
         console::print(&seal(secret.trim().as_bytes(), &recipients)?)?;
         return Ok(ExitStatus::Success);
     }
@@ -58,19 +57,19 @@ pub(super) fn run(global: &Global, verb: &Encrypt) -> anyhow::Result<ExitStatus>
             Ok(0) => {}
             Ok(count) => {
                 encrypted += count;
-                console::print(&format!("{}: {} encrypted\n", file.display(), counted(count)))?;
+                console::print(&format!("{}: {} encrypted\n", file.visible(), counted(count)))?;
             }
             Err(error) => {
                 is_whole = false;
-                console::tell(&format!("error: {}: {error:#}\n", file.display()));
+                console::error(format_args!("{}: {error:#}", file.visible()));
             }
         }
     }
     if encrypted == 0 && is_whole {
         console::print("No secret is in plain text.\n")?;
     } else if encrypted > 0 {
-        console::tell(
-            "What was ever committed in plain text is still in Git's history: make new secrets at the providers.\n",
+        console::message(
+            "What was ever committed in plain text is still in Git's history: make new secrets at the providers.",
         );
     }
     Ok(if is_whole { ExitStatus::Success } else { ExitStatus::Failure })
@@ -97,6 +96,17 @@ pub(super) fn recipients(project: &Project, asked: &[String]) -> anyhow::Result<
         );
     }
     Ok(recipients.to_vec())
+}
+
+/// Refuses what cannot be a client id, a client secret or a token.
+///
+/// # Errors
+/// Where it cannot, with what to do.
+pub(super) fn check_value(name: &str, text: &str, project: &Project) -> anyhow::Result<()> {
+    match value_fault(text.trim(), project.allow_placeholders) {
+        Some(why) => bail!("{name} {why}; {}", why.help()),
+        None => Ok(()),
+    }
 }
 
 /// The files asked for, else the project file and all manifests.

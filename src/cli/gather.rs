@@ -39,7 +39,7 @@ pub(super) fn project(global: &Global) -> Option<Project> {
 /// Shows problems to a person.
 pub(super) fn show(problems: &Diagnostics) {
     if !problems.is_empty() {
-        console::tell(&problems::render(problems, console::has_color()));
+        console::print_error(&problems::render(problems, console::has_color()));
     }
 }
 
@@ -47,7 +47,7 @@ pub(super) fn show(problems: &Diagnostics) {
 pub(super) fn show_unknown(targets: &[TargetView]) {
     for target in targets {
         if let Err(why) = &target.comparison {
-            console::tell(&format!("error: {}: {why}\n", target.name));
+            console::error(format_args!("{}: {why}", target.name));
         }
     }
 }

@@ -8,7 +8,7 @@ use serde_yaml::value::{Tag, TaggedValue};
 
 use crate::files::{self, TEXT_LIMIT};
 use crate::manifest;
-use crate::model::Owner;
+use crate::model::{Owner, Visible};
 use crate::secret::env::IdentitySources;
 use crate::secret::{Identities, Nobody};
 use crate::yaml_edit::{document, new_manifest};
@@ -58,11 +58,11 @@ fn owner(text: &str) -> Result<String, String> {
 
 pub(super) fn run(global: &Global, verb: &Init) -> anyhow::Result<ExitStatus> {
     let folder = &global.folder;
-    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.visible()))?;
     let _lock = lock_project(global)?;
     let project_file = folder.join(PROJECT_FILE);
     if project_file.symlink_metadata().is_ok() {
-        bail!("{} already exists and was not changed", project_file.display());
+        bail!("{} already exists and was not changed", project_file.visible());
     }
     let recipients =
         if verb.recipients.is_empty() { own_recipients(folder)? } else { verb.recipients.clone() };
@@ -78,20 +78,20 @@ pub(super) fn run(global: &Global, verb: &Init) -> anyhow::Result<ExitStatus> {
     }
     let mut made = Vec::new();
     files::create(&project_file, text, 0o644)
-        .with_context(|| format!("cannot write {}", project_file.display()))?;
+        .with_context(|| format!("cannot write {}", project_file.visible()))?;
     made.push(PROJECT_FILE);
     let first = folder.join(FIRST_MANIFEST);
     if folder.join("credentials").read_dir().is_err() {
         files::create(&first, new_manifest(&[])?, 0o644)
-            .with_context(|| format!("cannot write {}", first.display()))?;
+            .with_context(|| format!("cannot write {}", first.visible()))?;
         made.push(FIRST_MANIFEST);
     }
     if ignore(folder).context("cannot write .gitignore")? {
         made.push(".gitignore");
     }
     console::print(&format!("Made {}.\n", made.join(", ")))?;
-    console::tell(
-        "Next: `appcred add` writes a first entry, `appcred plan` shows what would happen.\n",
+    console::message(
+        "Next: `appcred add` writes a first entry, `appcred plan` shows what would happen.",
     );
     Ok(ExitStatus::Success)
 }
@@ -101,7 +101,10 @@ fn own_recipients(folder: &Path) -> anyhow::Result<Vec<String>> {
     let file = usual_file()?;
     if !file.exists() {
         let recipient = generate(&file, folder)?;
-        console::tell(&format!("Made the identity {}. Keep a copy of it safe.\n", file.display()));
+        console::message(format_args!(
+            "Made the identity {}. Keep a copy of it safe.",
+            file.visible()
+        ));
         return Ok(vec![recipient]);
     }
     let (identities, problems) =
@@ -110,7 +113,7 @@ fn own_recipients(folder: &Path) -> anyhow::Result<Vec<String>> {
         bail!("{problem}: name recipients with --recipient");
     }
     if identities.recipients().is_empty() {
-        bail!("{} names no recipient: give some with --recipient", file.display());
+        bail!("{} names no recipient: give some with --recipient", file.visible());
     }
     Ok(identities.recipients().to_vec())
 }

@@ -8,6 +8,7 @@ use secrecy::ExposeSecret;
 use secrecy::zeroize::Zeroizing;
 
 use crate::files::{self, NotWritten};
+use crate::model::Visible;
 
 use super::exit::ExitStatus;
 use super::{Global, console, environment};
@@ -32,9 +33,9 @@ pub(super) fn run(global: &Global, verb: &Keygen) -> anyhow::Result<ExitStatus> 
         None => usual_file()?,
     };
     let recipient = generate(&file, &global.folder)?;
-    console::tell(&format!(
-        "The identity is in {}. Keep a copy of it safe: without it, what is encrypted to it cannot be decrypted.\n",
-        file.display()
+    console::message(format_args!(
+        "The identity is in {}. Keep a copy of it safe: without it, what is encrypted to it cannot be decrypted.",
+        file.visible()
     ));
     console::print(&format!("{recipient}\n"))?;
     Ok(ExitStatus::Success)
@@ -51,8 +52,8 @@ pub(super) fn generate(file: &Path, project: &Path) -> anyhow::Result<String> {
     if let Some(repository) = repository_of(file, project) {
         bail!(
             "{} would be in the repository {}: never put an identity into a repository; name a file elsewhere",
-            file.display(),
-            repository.display()
+            file.visible(),
+            repository.visible()
         );
     }
     let identity = x25519::Identity::generate();
@@ -63,9 +64,9 @@ pub(super) fn generate(file: &Path, project: &Path) -> anyhow::Result<String> {
     ));
     match files::create(file, &text, 0o600) {
         Err(NotWritten::Exists) => {
-            bail!("{} already exists and was not changed", file.display())
+            bail!("{} already exists and was not changed", file.visible())
         }
-        other => other.with_context(|| format!("cannot write {}", file.display()))?,
+        other => other.with_context(|| format!("cannot write {}", file.visible()))?,
     }
     Ok(recipient)
 }

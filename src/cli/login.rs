@@ -8,11 +8,12 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::callback::{Arrival, AuthorizationResponse, Loopback, is_same_state};
-use crate::connect::{AuthMethod, HomeAssistantEndpoint};
-use crate::model::{HandOverError, Secret};
+use crate::model::{HandOverError, Secret, Visible};
 use crate::secret::SecretResolver;
-use crate::session::SessionStore;
-use crate::target::home_assistant::{self, ConnectionSettings, LoginSession, SignIn, SignInError};
+use crate::target::home_assistant::{
+    self, AuthMethod, ConnectionSettings, HomeAssistantEndpoint, LoginSession, SessionStore,
+    SignIn, SignInError,
+};
 use crate::workspace::one_home_assistant;
 
 use super::exit::ExitStatus;
@@ -55,7 +56,7 @@ pub(super) async fn run(global: &Global, verb: &Login) -> anyhow::Result<ExitSta
     let (name, endpoint) = one_home_assistant(&project, &environment, verb.target.as_deref())?;
     let (resolver, problems) = resolver(global, &project);
     for problem in problems {
-        console::tell(&format!("warning: {problem}\n"));
+        console::warning(format_args!("{problem}"));
     }
     let Some(store) = environment.sessions().filter(|_| !resolver.recipients().is_empty()) else {
         bail!(
@@ -68,11 +69,11 @@ pub(super) async fn run(global: &Global, verb: &Login) -> anyhow::Result<ExitSta
     console::print(&format!(
         "Signed in to {name} ({}). The session is kept in {}.\n",
         session.url,
-        file.display()
+        file.visible()
     ))?;
     if !matches!(endpoint.auth, AuthMethod::Session) {
-        console::tell(&format!(
-            "warning: {name} has a token of its own, which takes precedence over the session\n"
+        console::warning(format_args!(
+            "{name} has a token of its own, which takes precedence over the session"
         ));
     }
     Ok(ExitStatus::Success)
@@ -90,16 +91,16 @@ async fn sign_in(
     let sign_in = SignIn::new(&endpoint.url, &endpoint.network, listener.origin())?;
     sign_in.look().await?;
     let link = sign_in.link().as_str();
-    console::tell(&format!("Sign in here:\n\n  {link}\n\n"));
+    console::print_error(&format!("Sign in here:\n\n  {link}\n\n"));
     if !verb.no_browser && open::that_detached(link).is_err() {
-        console::tell("No browser could be opened: open the link yourself.\n");
+        console::message("No browser could be opened: open the link yourself.");
     }
-    console::tell(
-        "Waiting for the browser to come back. If it cannot, paste the address of the page where it ends:\n",
+    console::message(
+        "Waiting for the browser to come back. If it cannot, paste the address of the page where it ends:",
     );
     listener.expect(sign_in.state());
     let Ok(granted) = timeout(TIMEOUT, granted(&sign_in, &mut listener)).await else {
-        console::tell("error: no sign-in within 10 minutes\n");
+        console::error("no sign-in within 10 minutes");
         return Ok(None);
     };
     let (session, token) = granted?;
@@ -134,7 +135,7 @@ async fn granted(
                 let Some((_, query)) = line.trim().split_once('?') else { continue };
                 let state = AuthorizationResponse::read(query).state;
                 if !state.is_some_and(|state| is_same_state(&state, sign_in.state())) {
-                    console::tell("This address is not part of the sign-in that appcred is waiting for.\n");
+                    console::message("This address is not part of the sign-in that appcred is waiting for.");
                     continue;
                 }
                 redeem(sign_in, query).await
@@ -142,7 +143,7 @@ async fn granted(
         };
         match taken {
             Err(HandOverError::NotNow(why)) => {
-                console::tell(&format!("warning: {why}; still waiting\n"));
+                console::warning(format_args!("{why}; still waiting"));
             }
             other => return other,
         }
@@ -196,7 +197,7 @@ async fn keep(
     if let Some(before) = before
         && let Err(why) = before.revoke(&endpoint.network).await
     {
-        console::tell(&format!("warning: the previous session was not ended: {why}\n"));
+        console::warning(format_args!("the previous session was not ended: {why}"));
     }
     Ok(file)
 }

@@ -42,9 +42,9 @@ pub(super) async fn run(global: &Global, verb: &Logout) -> anyhow::Result<ExitSt
         Err(why) => Err(why.into()),
     };
     match ended {
-        Err(why) if verb.force => console::tell(&format!(
-            "warning: Home Assistant was not informed: {why:#}; \
-             end the session in your profile there, under Security\n"
+        Err(why) if verb.force => console::warning(format_args!(
+            "Home Assistant was not informed: {why:#}; \
+             end the session in your profile there, under Security"
         )),
         ended => {
             ended.context("the session is not ended (--force removes what is kept of it here)")?

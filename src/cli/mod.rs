@@ -1,5 +1,6 @@
 //! The command line: one file a verb, its doc comments are the help.
 
+mod account_linking;
 mod add;
 mod apply;
 mod ask;
@@ -47,6 +48,8 @@ use tracing_subscriber::filter::LevelFilter;
 pub use exit::ExitStatus;
 
 use console::Color;
+
+use crate::model::Visible;
 
 /// Application credentials as code for Home Assistant.
 ///
@@ -133,8 +136,12 @@ pub fn run() -> ExitStatus {
         Ok(cli) => cli,
         Err(error) => {
             // 2 means changes here, so a wrong flag ends with 1, as it does in terraform.
-            let status = if error.use_stderr() { ExitStatus::Failure } else { ExitStatus::Success };
-            return error.print().map_or(ExitStatus::Failure, |()| status);
+            let text = error.render().ansi().to_string();
+            if error.use_stderr() {
+                console::print_error(&text);
+                return ExitStatus::Failure;
+            }
+            return console::print(&text).map_or(ExitStatus::Failure, |()| ExitStatus::Success);
         }
     };
     console::choose(cli.global.color);
@@ -144,7 +151,7 @@ pub fn run() -> ExitStatus {
     match start(cli) {
         Ok(status) => status,
         Err(error) => {
-            console::tell(&format!("error: {error:#}\n"));
+            console::error(format_args!("{error:#}"));
             ExitStatus::Failure
         }
     }
@@ -155,7 +162,7 @@ fn start(cli: Cli) -> anyhow::Result<ExitStatus> {
     if !matches!(cli.verb, VerbArgs::Init(_)) {
         let folder = &cli.global.folder;
         let opened = std::fs::read_dir(folder);
-        opened.with_context(|| format!("cannot work in {}", folder.display()))?;
+        opened.with_context(|| format!("cannot work in {}", folder.visible()))?;
     }
     // A core dump would hold tokens and secrets.
     refuse_core_dumps().context("cannot turn off core dumps")?;
@@ -225,11 +232,12 @@ fn start_log(global: &Global, is_daemon: bool) {
     // Libraries say what they send and receive, secrets included: they are never asked for more than warnings.
     // What is wrong with a certificate is reported once, with what to do.
     let filter = EnvFilter::new(format!("warn,rustls_platform_verifier=off,appcred={level}"));
+    let format = global.log_format;
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(move || console::Log(format))
         .with_target(false);
-    match global.log_format {
+    match format {
         LogFormat::Text => log.with_ansi(console::has_color()).init(),
         LogFormat::Json => log.json().init(),
     }

@@ -7,6 +7,7 @@ use anyhow::Context;
 use clap::Args;
 
 use crate::files;
+use crate::model::Visible;
 use crate::report::{self, FORMATS, Format, Report, markdown};
 
 use super::links::LinkArgs;
@@ -74,14 +75,14 @@ impl Outputs {
                 Some(file) => {
                     let rendered = (format.write)(report, links.in_file())?;
                     files::write(file, anstream::adapter::strip_str(&rendered).to_string(), 0o644)
-                        .with_context(|| format!("cannot write {}", file.display()))?;
+                        .with_context(|| format!("cannot write {}", file.visible()))?;
                 }
             }
         }
         if let Some(file) = environment::job_summary() {
             let summary = markdown::summary(report);
             files::append(&file, format!("{summary}\n"))
-                .with_context(|| format!("cannot write the job's summary {}", file.display()))?;
+                .with_context(|| format!("cannot write the job's summary {}", file.visible()))?;
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, anyhow, bail};
 
 use crate::files::{self, DATA_LIMIT};
-use crate::model::{Key, Seal, visible};
+use crate::model::{Key, Seal, Visible};
 use crate::plan_file::{PlanFile, TargetPlan};
 use crate::workspace::TargetView;
 
@@ -18,7 +18,7 @@ use super::console;
 /// Where a target is not known, a secret has nothing to stand for it, or the file cannot be written.
 pub(super) fn write(views: &[TargetView], file: &Path) -> anyhow::Result<()> {
     let text = planned(views)?.to_text()?;
-    files::write(file, &text, 0o644).with_context(|| format!("cannot write {}", file.display()))
+    files::write(file, &text, 0o644).with_context(|| format!("cannot write {}", file.visible()))
 }
 
 /// Reads a saved plan.
@@ -26,7 +26,7 @@ pub(super) fn write(views: &[TargetView], file: &Path) -> anyhow::Result<()> {
 /// # Errors
 /// Where it is none.
 pub(super) fn read(file: &Path) -> anyhow::Result<PlanFile> {
-    let named = file.display();
+    let named = file.visible();
     let text =
         files::read_text(file, DATA_LIMIT).with_context(|| format!("cannot read {named}"))?;
     PlanFile::parse(&text).map_err(|damage| anyhow!("cannot use {named}: {damage}"))
@@ -39,11 +39,11 @@ pub(super) fn read(file: &Path) -> anyhow::Result<PlanFile> {
 pub(super) fn still_holds(saved: &PlanFile, views: &[TargetView]) -> anyhow::Result<bool> {
     let differences = saved.differences(&planned(views)?);
     if !differences.is_empty() {
-        console::tell("error: the saved plan is out of date, so nothing was changed\n");
+        console::error("the saved plan is out of date, so nothing was changed");
         for difference in &differences {
-            console::tell(&format!("  {}\n", visible(difference)));
+            console::message(format_args!("  {}", difference.visible()));
         }
-        console::tell("Plan again with `appcred plan --out FILE`.\n");
+        console::message("Plan again with `appcred plan --out FILE`.");
     }
     Ok(differences.is_empty())
 }

@@ -7,6 +7,7 @@ use anyhow::Context;
 use crate::encrypted_file::{Rekeyed, rekeyed};
 use crate::files::{self, TEXT_LIMIT};
 use crate::manifest::{Loaded, secret_values};
+use crate::model::Visible;
 use crate::secret::{SecretResolver, files_of};
 
 use super::encrypt::{counted, project, recipients};
@@ -51,8 +52,8 @@ pub(super) fn run(global: &Global, verb: &Rekey) -> anyhow::Result<ExitStatus> {
     let (resolver, _) = resolver(global, &project);
     let own = resolver.recipients();
     if !own.is_empty() && !recipients.iter().any(|recipient| own.contains(recipient)) {
-        console::tell(
-            "warning: none of the age identities found matches these recipients: you will not be able to decrypt this.\n",
+        console::warning(
+            "none of the age identities found matches these recipients: you will not be able to decrypt this.",
         );
     }
     let _lock = lock_project(global)?;
@@ -73,13 +74,13 @@ pub(super) fn run(global: &Global, verb: &Rekey) -> anyhow::Result<ExitStatus> {
                 changed += count;
                 console::print(&format!(
                     "{}: {} encrypted again\n",
-                    file.display(),
+                    file.visible(),
                     counted(count)
                 ))?;
             }
             Err(error) => {
                 is_whole = false;
-                console::tell(&format!("error: {}: {error:#}\n", file.display()));
+                console::error(format_args!("{}: {error:#}", file.visible()));
             }
         }
     }

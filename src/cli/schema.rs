@@ -3,6 +3,7 @@
 use clap::ValueEnum;
 
 use crate::manifest::schema as files;
+use crate::model::to_json;
 use crate::plan_file;
 use crate::report::schema as reports;
 use crate::target::snapshot;
@@ -59,6 +60,6 @@ pub(super) fn run(verb: &SchemaArgs) -> anyhow::Result<ExitStatus> {
         Of::Status => reports::status(),
         Of::Notice => watch::notice_schema(),
     };
-    console::print(&(serde_json::to_string_pretty(&schema)? + "\n"))?;
+    console::print(&to_json(&schema)?)?;
     Ok(ExitStatus::Success)
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use crate::files;
-use crate::model::{Key, PolicyOverrides};
+use crate::model::{Key, PolicyOverrides, Visible};
 use crate::plan::found_same;
 use crate::target::snapshot::{self, Page, Seen};
 use crate::workspace::{Comparison, TargetView};
@@ -44,7 +44,9 @@ pub(super) async fn run(global: &Global, verb: &SnapshotArgs) -> anyhow::Result<
     }
     show_unknown(&views);
     if pages.len() < views.len() {
-        console::tell("No snapshot was taken: choose targets that can be reached with --target.\n");
+        console::message(
+            "No snapshot was taken: choose targets that can be reached with --target.",
+        );
         return Ok(ExitStatus::Failure);
     }
     let text = snapshot::bind(environment::now(), pages.iter())?;
@@ -53,7 +55,7 @@ pub(super) async fn run(global: &Global, verb: &SnapshotArgs) -> anyhow::Result<
         Some(file) => {
             // It holds no secret, and is there to be read.
             files::write(file, &text, 0o644)
-                .with_context(|| format!("cannot write {}", file.display()))?;
+                .with_context(|| format!("cannot write {}", file.visible()))?;
         }
     }
     Ok(ExitStatus::Success)

@@ -6,6 +6,7 @@ use anyhow::{Context, bail};
 use secrecy::zeroize::Zeroizing;
 
 use crate::manifest::{PlainSecrets, check};
+use crate::model::Visible;
 use crate::secret::OpenedSopsDocument;
 use crate::yaml_edit::{NewEntry, append};
 
@@ -22,7 +23,7 @@ pub(super) fn with_entries(
     document: &OpenedSopsDocument<'_>,
     entries: &[NewEntry],
 ) -> anyhow::Result<String> {
-    let named = || format!("cannot add to {}", file.display());
+    let named = || format!("cannot add to {}", file.visible());
     let body = append(document.body()?, entries).with_context(named)?;
     let now = environment::timestamp();
     let after = document.seal(&Zeroizing::new(body), &now).with_context(named)?;
@@ -30,7 +31,7 @@ pub(super) fn with_entries(
     if !problems.only(|problem| problem.code == "plain-secret").is_empty() {
         bail!(
             "the rules of {} leave secrets in plain text: its `encrypted_regex` must match `client_secret`",
-            file.display()
+            file.visible()
         );
     }
     Ok(after)

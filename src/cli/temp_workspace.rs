@@ -18,6 +18,7 @@ use tempfile::TempDir;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::files::{self, FileLock, NotLocked, NotWritten, TEXT_LIMIT};
+use crate::model::Visible;
 
 use super::console;
 use super::editor::Editor;
@@ -48,7 +49,7 @@ pub(super) struct TempWorkspace {
 impl TempWorkspace {
     /// A new workspace in this folder, for a text of this name.
     pub(super) fn new(base: &Path, name: &Path) -> anyhow::Result<Self> {
-        let cannot_use = || format!("cannot use {}", base.display());
+        let cannot_use = || format!("cannot use {}", base.visible());
         for _ in 0..MAX_ATTEMPTS {
             let Some((folder, lock)) = locked_folder(base).with_context(cannot_use)? else {
                 continue;
@@ -57,7 +58,7 @@ impl TempWorkspace {
             let file = folder.path().join(name.file_name().unwrap_or(name.as_os_str()));
             return Ok(Self { file, guard, _lock: lock, folder });
         }
-        bail!("cannot use {}: another program removes what is made there", base.display())
+        bail!("cannot use {}: another program removes what is made there", base.visible())
     }
 
     /// Writes a text there, in place of the one before.
@@ -137,7 +138,7 @@ impl Signals {
 impl Drop for TempWorkspace {
     fn drop(&mut self) {
         if let Err(error) = fs::remove_dir_all(self.folder.path()) {
-            tracing::warn!("cannot remove {}: {error}", self.folder.path().display());
+            tracing::warn!("cannot remove {}: {error}", self.folder.path().visible());
         }
         // Its input ends with us, and then it does.
         if let Some(mut guard) = self.guard.take()
@@ -197,7 +198,7 @@ pub(super) fn remove_abandoned(base: &Path) -> io::Result<()> {
         let Ok(Some(_lock)) = FileLock::existing(&entry.path()) else { continue };
         match fs::remove_dir_all(entry.path()) {
             Err(gone) if gone.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => tracing::warn!("cannot remove {}: {error}", entry.path().display()),
+            Err(error) => tracing::warn!("cannot remove {}: {error}", entry.path().visible()),
             Ok(()) => {}
         }
     }

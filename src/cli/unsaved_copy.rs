@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::files::{self, NotWritten};
 use crate::manifest::Project;
+use crate::model::Visible;
 use crate::secret::SecretResolver;
 use crate::secret::seal::seal;
 
@@ -15,11 +16,11 @@ const MOST: usize = 1000;
 /// Keeps a text beside the file that it was meant for, as an age file, and reports where.
 pub(super) fn rescue(file: &Path, text: &[u8], project: &Project, resolver: &SecretResolver) {
     match sealed(text, project, resolver).and_then(|sealed| keep(file, &sealed)) {
-        Ok(kept) => console::tell(&format!(
-            "What you typed is kept in {0}, encrypted: `appcred edit {0}` opens it.\n",
-            kept.display()
+        Ok(kept) => console::message(format_args!(
+            "What you typed is kept in {0}, encrypted: `appcred edit {0}` opens it.",
+            kept.visible()
         )),
-        Err(error) => console::tell(&format!("error: what you typed is lost: {error:#}\n")),
+        Err(error) => console::error(format_args!("what you typed is lost: {error:#}")),
     }
 }
 

@@ -99,7 +99,7 @@ pub(super) async fn plans(views: &[TargetView], strict: bool) -> bool {
         return true;
     }
     let verdicts = ask(&asked).await;
-    console::tell(&verified::text(&verified(&asked, &verdicts)));
+    console::print_error(&verified::text(&verified(&asked, &verdicts)));
     passes(&verdicts, strict)
 }
 

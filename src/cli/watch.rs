@@ -10,6 +10,7 @@ use tokio::sync::{Notify, mpsc, watch as channel};
 use tokio::task::JoinSet;
 
 use crate::files;
+use crate::model::Visible;
 use crate::server::{Serving, serve};
 use crate::target::Stop;
 use crate::watch::{
@@ -154,6 +155,6 @@ async fn keep_snapshot(file: PathBuf, mut newest: channel::Receiver<Option<Arc<s
 
 fn write(file: &Path, text: &str) {
     if let Err(why) = files::write(file, text, 0o644) {
-        tracing::error!("cannot write {}: {why}", file.display());
+        tracing::error!("cannot write {}: {why}", file.visible());
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 pub use source::{Mask, Redacted, SourceFile, Span};
 
-use crate::model::{Place, visible};
+use crate::model::{Place, Visible};
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,6 +32,24 @@ impl Spot {
     pub fn place(&self) -> Place {
         Place { file: self.file.path().into(), line: self.span.line, column: self.span.column }
     }
+}
+
+/// Two are the same where they name the same place: what else the file holds is no part of it.
+impl PartialEq for Spot {
+    fn eq(&self, other: &Self) -> bool {
+        self.place() == other.place()
+    }
+}
+
+impl Eq for Spot {}
+
+/// A value and its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Located<T> {
+    /// The value.
+    pub value: T,
+    /// Its place.
+    pub spot: Spot,
 }
 
 /// One problem. `message`, `label` and `help` never repeat a value that may be a secret.
@@ -103,7 +121,7 @@ impl Diagnostic {
 
 /// A message may repeat names of files and of things that others named.
 fn one_line(text: impl Into<String>) -> String {
-    visible(&text.into()).into_owned()
+    text.into().visible().into_owned()
 }
 
 /// All problems found so far.

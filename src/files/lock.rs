@@ -13,6 +13,7 @@ use thiserror::Error;
 
 use super::Stamp;
 use super::read::{open, read_text};
+use crate::model::Visible;
 
 /// How long to wait between two attempts.
 const PAUSE: Duration = Duration::from_millis(25);
@@ -56,7 +57,7 @@ impl FileLock {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => return Err(NotLocked::Held { holder: None }),
                 Err(TryLockError::Error(error)) if is_unsupported(&error) => {
-                    tracing::warn!("{} cannot be locked there: {error}", path.display());
+                    tracing::warn!("{} cannot be locked there: {error}", path.visible());
                     return Ok(None);
                 }
                 Err(TryLockError::Error(error)) => return Err(error.into()),

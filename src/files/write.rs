@@ -15,6 +15,7 @@ use thiserror::Error;
 
 use super::lock::{FileLock, NotLocked, wait_for};
 use super::read::{optional, read, reason};
+use crate::model::Visible;
 
 /// How long to wait for another process that replaces the same file.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
@@ -34,7 +35,7 @@ pub enum NotWritten {
     #[error("it already exists")]
     Exists,
     /// Nothing can be made beside it.
-    #[error("nothing can be written in the folder {}: {why}", folder.display())]
+    #[error("nothing can be written in the folder {}: {why}", folder.visible())]
     Folder {
         /// Its folder.
         folder: PathBuf,

@@ -9,6 +9,7 @@ use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::Verifier;
 
 use crate::files::{self, TEXT_LIMIT};
+use crate::model::Visible;
 
 /// Trusts the system's authorities, and those of the file.
 pub(super) fn configuration(ca_file: Option<&Path>) -> Result<ClientConfig, String> {
@@ -35,7 +36,7 @@ pub(super) fn trusting_nobody() -> Result<ClientConfig, String> {
 }
 
 fn read_certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let fault = |why: String| format!("the CA file {} cannot be used: {why}", file.display());
+    let fault = |why: String| format!("the CA file {} cannot be used: {why}", file.visible());
     let pem = files::read(file, TEXT_LIMIT).map_err(|error| fault(error.to_string()))?;
     let certificates: Vec<_> = CertificateDer::pem_slice_iter(&pem)
         .collect::<Result<_, _>>()

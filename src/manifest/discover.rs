@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::file::unreadable;
 use super::project::Project;
 use crate::diagnostic::{Diagnostic, Diagnostics, Spot};
+use crate::model::{Visible, hidden_character};
 
 /// Where manifests are looked for when the project names none.
 const USUAL: &[&str] =
@@ -88,7 +89,7 @@ pub(super) fn places(project: &Project) -> Vec<PathBuf> {
 
 fn nothing_there(folder: &Path) -> Diagnostic {
     let named = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    Diagnostic::error("no-manifest", format!("no manifests in `{}`", named.display())).help(
+    Diagnostic::error("no-manifest", format!("no manifests in `{}`", named.visible())).help(
         "put them into `credentials/`, `credentials.yaml`, `application_credentials/` or \
          `application_credentials.yaml`, or name them under `manifests` in appcred.yaml; \
          `appcred init` begins a project",
@@ -141,7 +142,7 @@ impl<'p> Search<'p> {
 
     fn empty_folder(&mut self, path: &Path) -> Diagnostic {
         self.emptied.insert(path.to_owned());
-        let message = format!("there is no manifest in the folder `{}`", path.display());
+        let message = format!("there is no manifest in the folder `{}`", path.visible());
         Diagnostic::warning("no-manifest", message).help(
             "a manifest ends with `.yaml` or `.yml`; nothing is deleted as long as the folder is empty",
         )
@@ -183,13 +184,13 @@ impl<'p> Search<'p> {
         match path.canonicalize() {
             Ok(real) if self.above.contains(&real) => {
                 let message =
-                    format!("`{}` is a symbolic link to a folder that it lies in", path.display());
+                    format!("`{}` is a symbolic link to a folder that it lies in", path.visible());
                 let problem = Diagnostic::error("symlink-loop", message).help("remove the link");
                 self.problems.push(problem);
             }
             Ok(_) if self.above.len() >= MAX_FOLDERS => {
                 let message =
-                    format!("`{}` lies in more than {MAX_FOLDERS} folders", path.display());
+                    format!("`{}` lies in more than {MAX_FOLDERS} folders", path.visible());
                 self.problems.push(Diagnostic::error("too-deep", message));
             }
             // Links may lead to one folder by many ways.
@@ -208,10 +209,23 @@ impl<'p> Search<'p> {
         }
     }
 
+    /// A name with such a character can look like another, or forge a line of a log.
+    fn hidden_name(&mut self, path: &Path, kind: FileType, which: &str) {
+        if kind.is_dir() || is_yaml(path) {
+            self.met += 1;
+            let message = format!("the name of `{}` has {which}", path.visible());
+            let problem = Diagnostic::error("hidden-character", message);
+            self.problems.push(problem.help("rename it: it is not read"));
+        }
+    }
+
     fn in_folder(&mut self, path: &Path, kind: FileType) {
         let name = path.file_name().unwrap_or_default();
         if is_other(&name.to_string_lossy()) {
             return;
+        }
+        if let Some(which) = hidden_character(&name.to_string_lossy()) {
+            return self.hidden_name(path, kind, &which);
         }
         // What is no link is where its folder really is; nothing has to be asked for it.
         if let Some(folder) = self.above.last().filter(|_| kind.is_file()) {

@@ -1,8 +1,10 @@
 //! What Git wants of one target.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use smol_str::SmolStr;
 
 use super::{ClientId, CredentialId, Domain, Integration, Key, KnownSecret, Mark, Owner, Place};
@@ -56,6 +58,23 @@ pub enum Adopt {
     Only,
     /// It takes the one with this id.
     Id(CredentialId),
+}
+
+impl JsonSchema for Adopt {
+    fn schema_name() -> Cow<'static, str> {
+        "Adopt".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"anyOf": [
+            {"type": "boolean", "description": "The only one of its client, or none."},
+            {
+                "type": "string",
+                "pattern": "^[a-z0-9_]+_[a-z0-9_]+$",
+                "description": "The one with this id.",
+            },
+        ]})
+    }
 }
 
 /// One wanted credential.

@@ -20,7 +20,7 @@ macro_rules! text_type {
         /// As people may see it: hidden characters are escaped. What is data is had by `as_str`.
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.pad(&crate::model::visible(&self.0))
+                f.pad(&crate::model::Visible::visible(self.0.as_str()))
             }
         }
     };
@@ -64,6 +64,10 @@ any_text! {
 any_text! {
     /// HA's id of a config flow.
     FlowId
+}
+any_text! {
+    /// What a report calls a file.
+    FileName
 }
 any_text! {
     /// A target's name in the project file.

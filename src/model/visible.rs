@@ -5,42 +5,69 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use regex::{Captures, Regex};
+use serde::Serialize;
 
 /// Characters that cannot be seen, or that change how their neighbours are read: control characters,
 /// line breaks among them, zero-width and bidirectional ones, byte order marks. Emoji are matched
 /// first, since a joiner or a variation selector inside of them hides nothing.
 static HIDDEN: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    let style = r"\x1B\[[0-9;]*m";
     let emoji = r"\p{Extended_Pictographic}[\x{FE0F}\p{Emoji_Modifier}]?";
-    let hidden = r"[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\x{2800}]";
+    let hidden = r"[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\p{Noncharacter_Code_Point}\x{2800}]";
     // A test builds it.
-    Regex::new(&format!(r"{emoji}(?:\x{{200D}}{emoji})*|(?P<hidden>{hidden})")).ok()
+    Regex::new(&format!(r"{emoji}(?:\x{{200D}}{emoji})*|(?P<hidden>{style}|{hidden})")).ok()
 });
 
-/// The text with every hidden character escaped, so that it stays in its line and shows what it holds.
-/// Every foreign text goes through here before a person or a program reads it.
-pub fn visible(text: &str) -> Cow<'_, str> {
-    let is_harmless = |byte: u8| (b' '..=b'~').contains(&byte);
-    if text.bytes().all(is_harmless) {
-        return Cow::Borrowed(text);
-    }
-    escaped(text, |character| character.escape_default().to_string())
+/// Text that others chose, as people may see it.
+pub trait Visible {
+    /// The text with every hidden character escaped, so that it stays in its line and shows what it
+    /// holds.
+    fn visible(&self) -> Cow<'_, str>;
 }
 
-/// A path, like [`visible`].
-pub fn visible_path(path: &Path) -> String {
-    visible(&path.to_string_lossy()).into_owned()
-}
-
-/// A JSON document with hidden characters as JSON's own escapes; it still says the same. Its line
-/// breaks stay.
-pub fn visible_json(json: &str) -> Cow<'_, str> {
-    escaped(json, |character| match character {
-        '\n' => "\n".to_owned(),
-        other => {
-            let mut units = [0; 2];
-            other.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")).collect()
+impl Visible for str {
+    fn visible(&self) -> Cow<'_, str> {
+        let is_harmless = |byte: u8| (b' '..=b'~').contains(&byte);
+        if self.bytes().all(is_harmless) {
+            return Cow::Borrowed(self);
         }
-    })
+        escaped(self, |_| false, |character| character.escape_default().to_string())
+    }
+}
+
+impl Visible for Path {
+    fn visible(&self) -> Cow<'_, str> {
+        match self.to_string_lossy() {
+            Cow::Borrowed(text) => text.visible(),
+            Cow::Owned(text) => Cow::Owned(text.visible().into_owned()),
+        }
+    }
+}
+
+/// A text of several lines that is about to be written: its line breaks, tabs and styles stay. Whatever
+/// a part of it did not escape is escaped here.
+pub fn visible_lines(text: &str) -> Cow<'_, str> {
+    let is_layout = |found: &str| found.starts_with("\x1b[") || matches!(found, "\n" | "\t");
+    escaped(text, is_layout, |character| character.escape_default().to_string())
+}
+
+/// Writes JSON for others to read, one line a value. Hidden characters become JSON's own escapes, so
+/// nothing of what it says is lost.
+///
+/// # Errors
+/// Where the value cannot be written as JSON, such as a map whose keys are no strings.
+#[expect(clippy::disallowed_methods, reason = "the one place that escapes what it writes")]
+pub fn to_json(value: &impl Serialize) -> serde_json::Result<String> {
+    Ok(visible_json(&serde_json::to_string_pretty(value)?).into_owned() + "\n")
+}
+
+/// A JSON document with hidden characters as JSON's own escapes. Its line breaks stay.
+pub fn visible_json(json: &str) -> Cow<'_, str> {
+    let escape = |character: char| {
+        let mut units = [0; 2];
+        character.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")).collect()
+    };
+    escaped(json, |found| found == "\n", escape)
 }
 
 /// Whether a character is hidden where no emoji is around it.
@@ -55,19 +82,31 @@ pub fn hidden(text: &str) -> Option<(usize, char)> {
     Some((found.start(), found.as_str().chars().next()?))
 }
 
-fn escaped(text: &str, escape: impl Fn(char) -> String) -> Cow<'_, str> {
+fn escaped<'t>(
+    text: &'t str,
+    stays: impl Fn(&str) -> bool,
+    escape: impl Fn(char) -> String,
+) -> Cow<'t, str> {
     let Some(pattern) = HIDDEN.as_ref() else {
         return Cow::Owned(text.escape_default().to_string());
     };
-    pattern.replace_all(text, |found: &Captures<'_>| match found.name("hidden") {
-        Some(hidden) => hidden.as_str().chars().map(&escape).collect(),
-        None => found[0].to_owned(),
+    pattern.replace_all(text, |found: &Captures<'_>| {
+        if found.name("hidden").is_none() || stays(&found[0]) {
+            return found[0].to_owned();
+        }
+        let escape = |character| match is_hidden(character) {
+            true => escape(character),
+            false => character.to_string(),
+        };
+        found[0].chars().map(escape).collect()
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{HIDDEN, hidden, visible, visible_json};
+    use std::path::Path;
+
+    use super::{HIDDEN, Visible, hidden, to_json, visible_lines};
 
     #[test]
     fn hidden_characters_are_escaped_and_all_others_stay() {
@@ -84,18 +123,29 @@ mod tests {
                 "a\\n::error::b\\r\\t\\u{1b}[31m\\u{85}\\u{2028}",
             ),
         ] {
-            assert_eq!(visible(text), shown);
+            assert_eq!(text.visible(), shown);
+            assert_eq!(Path::new(text).visible(), shown);
             assert_eq!(hidden(text).is_some(), text != shown, "{text:?}");
         }
         assert_eq!(hidden("ab\u{200b}"), Some((2, '\u{200b}')));
     }
 
     #[test]
+    fn what_is_written_keeps_its_lines_and_styles_and_nothing_else() {
+        let text = "\u{1b}[31;1ma\u{1b}[0m\n\tb\r\u{1b}]0;t\u{7}\u{202e}\u{1b}[2Jc";
+        let written = "\u{1b}[31;1ma\u{1b}[0m\n\tb\\r\\u{1b}]0;t\\u{7}\\u{202e}\\u{1b}[2Jc";
+        assert_eq!(visible_lines(text), written);
+    }
+
+    #[test]
     fn json_says_the_same_with_its_escapes() {
-        let json = "{\n  \"a\": \"\u{202e}\u{e0041}ü\"\n}";
-        let shown = visible_json(json);
-        assert_eq!(shown, "{\n  \"a\": \"\\u202e\\udb40\\udc41ü\"\n}");
-        let read = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
-        assert_eq!(read(json), read(&shown));
+        let value =
+            serde_json::json!({"a\u{200b}": "\u{202e}\u{e0041}ü\n\u{7f}\\\u{85}☀️\u{1b}[31m"});
+        let written = to_json(&value).unwrap();
+        assert_eq!(
+            written,
+            "{\n  \"a\\u200b\": \"\\u202e\\udb40\\udc41ü\\n\\u007f\\\\\\u0085☀️\\u001b[31m\"\n}\n"
+        );
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&written).unwrap(), value);
     }
 }

@@ -83,8 +83,8 @@ pub enum WhyLeftOut {
     UnreadableMark,
     /// Others of its client that were made by hand have the same `auth_domain`.
     SharedByHand,
-    /// Something in it cannot be written as an entry.
-    Unwritable,
+    /// An entry for it would be refused, for this reason.
+    Refused(String),
 }
 
 /// Decides what becomes of each credential that is asked for. `taken` are the keys of all entries,

@@ -8,7 +8,7 @@ use smol_str::SmolStr;
 
 use super::action::Action;
 use crate::codes::{UnknownCode, WithheldCode};
-use crate::model::{ConfigEntry, Domain, Held, Key, Mark};
+use crate::model::{ConfigEntry, Domain, Held, Key, Mark, Visible};
 
 /// Something about an entry that cannot be known without its keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -175,7 +175,7 @@ impl fmt::Display for Why {
             ),
             Self::Emptied { places } => {
                 let places: Vec<String> =
-                    places.iter().map(|place| format!("`{}`", place.display())).collect();
+                    places.iter().map(|place| format!("`{}`", place.visible())).collect();
                 write!(f, "nothing is declared any more in {}", places.join(", "))
             }
             Self::PruneOff => f.write_str("the policy says `prune: none`"),

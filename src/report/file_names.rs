@@ -2,6 +2,8 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use crate::model::FileName;
+
 /// Names files as the repository does, whatever folder the command ran in.
 #[derive(Clone, Debug)]
 pub struct FileNames {
@@ -18,21 +20,21 @@ impl FileNames {
     }
 
     /// The file, from the root of the repository; what lies outside keeps its name.
-    pub fn of(&self, file: &Path) -> String {
+    pub fn of(&self, file: &Path) -> FileName {
         let whole = plain(&self.folder.join(file));
         let name = whole.strip_prefix(plain(&self.repository)).unwrap_or(file);
-        name.to_string_lossy().into_owned()
+        FileName::new(name.to_string_lossy())
     }
 
     /// The project file, which stands for what has no place.
-    pub fn project_file(&self) -> String {
+    pub fn project_file(&self) -> FileName {
         self.of(&self.project.join("appcred.yaml"))
     }
 
     /// The project's folder; `.` where it is the root.
-    pub fn project_folder(&self) -> String {
+    pub fn project_folder(&self) -> FileName {
         match self.of(&self.project) {
-            name if name.is_empty() => ".".to_owned(),
+            name if name.as_str().is_empty() => FileName::new("."),
             name => name,
         }
     }
@@ -64,13 +66,13 @@ mod tests {
         let names = |folder: &str, project: &str| {
             FileNames::new(PathBuf::from(folder), PathBuf::from("/repo/"), PathBuf::from(project))
         };
-        assert_eq!(names("/repo", ".").of(Path::new("a.yaml")), "a.yaml");
-        assert_eq!(names("/repo/target", ".").of(Path::new("a.yaml")), "target/a.yaml");
-        assert_eq!(names("/repo/target", "..").of(Path::new("../a.yaml")), "a.yaml");
-        assert_eq!(names("/repo", "x").of(Path::new("/repo/./b/a.yaml")), "b/a.yaml");
-        assert_eq!(names("/repo", "x").of(Path::new("/other/a.yaml")), "/other/a.yaml");
-        assert_eq!(names("/repo/a", "../target").project_file(), "target/appcred.yaml");
-        assert_eq!(names("/repo", ".").project_folder(), ".");
-        assert_eq!(names("/repo", "target").project_folder(), "target");
+        assert_eq!(names("/repo", ".").of(Path::new("a.yaml")).as_str(), "a.yaml");
+        assert_eq!(names("/repo/target", ".").of(Path::new("a.yaml")).as_str(), "target/a.yaml");
+        assert_eq!(names("/repo/target", "..").of(Path::new("../a.yaml")).as_str(), "a.yaml");
+        assert_eq!(names("/repo", "x").of(Path::new("/repo/./b/a.yaml")).as_str(), "b/a.yaml");
+        assert_eq!(names("/repo", "x").of(Path::new("/other/a.yaml")).as_str(), "/other/a.yaml");
+        assert_eq!(names("/repo/a", "../target").project_file().as_str(), "target/appcred.yaml");
+        assert_eq!(names("/repo", ".").project_folder().as_str(), ".");
+        assert_eq!(names("/repo", "target").project_folder().as_str(), "target");
     }
 }

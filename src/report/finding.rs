@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use crate::diagnostic::{Diagnostic, Severity, Spot};
-use crate::model::Place;
+use crate::model::{FileName, Place, Visible};
 use crate::plan::{Action, Reason, Step, Unknowable, Unknown, Why, Withheld};
 use crate::reconcile::StepOutcome;
 
@@ -23,7 +23,7 @@ pub(super) enum Level {
 /// A stretch of a file.
 pub(super) struct FileRange {
     /// The file, from the root of the repository.
-    pub(super) file: String,
+    pub(super) file: FileName,
     /// Line, from 1.
     pub(super) line: u32,
     /// Column in characters, from 1.
@@ -48,8 +48,16 @@ pub(super) struct Finding {
 }
 
 impl Finding {
-    pub(super) fn without_place(level: Level, code: &'static str, message: String) -> Self {
-        Self { level, code, message, more: Vec::new(), at: None, related: None }
+    /// One without a place. Nothing in its lines is hidden or begins another line.
+    pub(super) fn new(
+        level: Level,
+        code: &'static str,
+        message: &str,
+        more: impl IntoIterator<Item = String>,
+    ) -> Self {
+        let message = message.visible().into_owned();
+        let more = more.into_iter().map(|line| line.visible().into_owned()).collect();
+        Self { level, code, message, more, at: None, related: None }
     }
 
     /// The same for the same remark in the next report, wherever its line has moved to. `nth` keeps
@@ -85,16 +93,15 @@ pub(super) fn all(report: &Report<'_>) -> Vec<(Finding, String)> {
 }
 
 pub(super) fn of_problem(problem: &Diagnostic, names: &FileNames) -> Finding {
+    let level = match problem.severity {
+        Severity::Error => Level::Error,
+        Severity::Warning => Level::Warning,
+    };
+    let more = problem.label.iter().chain(&problem.help).cloned();
     Finding {
-        level: match problem.severity {
-            Severity::Error => Level::Error,
-            Severity::Warning => Level::Warning,
-        },
-        code: problem.code,
-        message: problem.message.clone(),
-        more: problem.label.iter().chain(&problem.help).cloned().collect(),
         at: problem.spot.as_ref().map(|spot| stretch(spot, names)),
         related: problem.related.as_ref().map(|(spot, what)| (stretch(spot, names), what.clone())),
+        ..Finding::new(level, problem.code, &problem.message, more)
     }
 }
 
@@ -118,7 +125,7 @@ fn of_target(target: &TargetReport<'_>, names: &FileNames, findings: &mut Vec<Fi
         Ok(plan) => plan,
         Err(why) => {
             let message = format!("{}: {why}", target.name);
-            findings.push(Finding::without_place(Level::Error, "target", message));
+            findings.push(Finding::new(Level::Error, "target", &message, []));
             return;
         }
     };
@@ -147,7 +154,7 @@ fn planned(target: &TargetReport<'_>, names: &FileNames, step: &Step) -> Finding
     }
     let at = place_of(target, &step.action, &step.reasons).map(|place| point(&place, names));
     let code = step.action.code().as_str();
-    Finding { more, at, ..Finding::without_place(level, code, message) }
+    Finding { at, ..Finding::new(level, code, &message, more) }
 }
 
 fn carried_out(
@@ -160,7 +167,7 @@ fn carried_out(
     let Some((word, why)) = words::undone(&outcome.outcome) else { return finding };
     let message = format!("{}: {word}: {}", target.name, words::headline(&step.action));
     let level = if outcome.outcome.is_well() { Level::Note } else { Level::Error };
-    Finding { level, message, more: vec![why.to_owned()], ..finding }
+    Finding { at: finding.at, ..Finding::new(level, finding.code, &message, [why.to_owned()]) }
 }
 
 fn not_done(target: &TargetReport<'_>, names: &FileNames, withheld: &Withheld) -> Finding {
@@ -191,7 +198,7 @@ fn not_done(target: &TargetReport<'_>, names: &FileNames, withheld: &Withheld) -
     };
     let at = at.map(|place| point(&place, names));
     let code = withheld.why.code().as_str();
-    Finding { more: vec![why, help.to_owned()], at, ..Finding::without_place(level, code, message) }
+    Finding { at, ..Finding::new(level, code, &message, [why, help.to_owned()]) }
 }
 
 fn not_known(target: &TargetReport<'_>, names: &FileNames, unknown: &Unknown) -> Finding {
@@ -202,11 +209,9 @@ fn not_known(target: &TargetReport<'_>, names: &FileNames, unknown: &Unknown) ->
         Unknowable::ClientId => places.client_id.clone(),
     });
     let (why, help) = words::unknowable(*what);
-    Finding {
-        more: vec![why.to_owned(), help.to_owned()],
-        at: place.map(|place| point(&place, names)),
-        ..Finding::without_place(Level::Warning, what.code().as_str(), message)
-    }
+    let more = [why.to_owned(), help.to_owned()];
+    let at = place.map(|place| point(&place, names));
+    Finding { at, ..Finding::new(Level::Warning, what.code().as_str(), &message, more) }
 }
 
 /// The line that a change comes from: of the field that differs, else of the entry.

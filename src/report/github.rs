@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use crate::model::{Visible, visible_lines};
+
 use super::finding::{self, Finding, Level};
 use super::{Format, Report};
 
@@ -30,7 +32,7 @@ fn annotations(report: &Report<'_>) -> String {
         let left = of_level.len() - shown;
         if left > 0 {
             let message = format!("and {left} more: see the job's summary");
-            annotation(&mut out, &Finding::without_place(level, "more", message));
+            annotation(&mut out, &Finding::new(level, "more", &message, []));
         }
     }
     out
@@ -47,7 +49,7 @@ fn command(level: Level) -> &'static str {
 fn annotation(out: &mut String, finding: &Finding) {
     let mut properties = Vec::new();
     if let Some(at) = &finding.at {
-        properties.push(("file", at.file.clone()));
+        properties.push(("file", at.file.to_string()));
         properties.push(("line", at.line.to_string()));
         match at.end {
             // Columns are for a stretch of one line.
@@ -72,9 +74,9 @@ fn annotation(out: &mut String, finding: &Finding) {
 
 /// What a message may not have, as GitHub's own toolkit writes it.
 fn data(text: &str) -> String {
-    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+    visible_lines(text).replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
 }
 
 fn property(text: &str) -> String {
-    data(text).replace(':', "%3A").replace(',', "%2C")
+    data(&text.visible()).replace(':', "%3A").replace(',', "%2C")
 }

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::finding::{self, Level};
 use super::{Format, Report};
+use crate::model::{FileName, to_json};
 
 #[derive(Serialize)]
 struct Remark<'a> {
@@ -16,7 +17,7 @@ struct Remark<'a> {
 
 #[derive(Serialize)]
 struct Location {
-    path: String,
+    path: FileName,
     lines: Lines,
 }
 
@@ -62,5 +63,5 @@ fn code_quality(report: &Report<'_>) -> serde_json::Result<String> {
             },
         })
         .collect();
-    Ok(serde_json::to_string_pretty(&remarks)? + "\n")
+    to_json(&remarks)
 }

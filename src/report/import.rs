@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::Path;
 
+use crate::model::Visible;
 use crate::plan::{Imported, LeftOut, WhyLeftOut};
 
 use super::text::{DIM, GREEN, YELLOW, line};
@@ -24,7 +25,7 @@ pub fn preview(files: &[NewEntries<'_>], left_out: &[LeftOut]) -> String {
     let mut out = String::new();
     for NewEntries { file, exists, entries } in files {
         let new = if *exists { "" } else { " (new)" };
-        let _ = writeln!(out, "{}{new}", file.display());
+        let _ = writeln!(out, "{}{new}", file.visible());
         for entry in entries {
             let shown = entry.name.as_deref().unwrap_or(entry.of.domain.as_str());
             let linked = if entry.is_linked { "" } else { ", not set up" };
@@ -88,8 +89,6 @@ fn reason(why: &WhyLeftOut) -> Option<String> {
         }
         WhyLeftOut::SharedByHand => "another of this client has the same `auth_domain`: delete one of them in Home Assistant".to_owned(),
         WhyLeftOut::NoSecret => "it has no client secret".to_owned(),
-        WhyLeftOut::Unwritable => {
-            "its name or client id cannot be written in a manifest".to_owned()
-        }
+        WhyLeftOut::Refused(why) => format!("an entry for it would be refused: {}", why.visible()),
     })
 }

@@ -6,7 +6,7 @@ use std::io;
 use quick_xml::Writer;
 use quick_xml::events::BytesText;
 
-use crate::model::Key;
+use crate::model::{FileName, Key, Visible, visible_lines};
 use crate::plan::{Action, CredentialState, Step, Why, Withheld};
 
 use super::finding::{self, Finding, Level};
@@ -64,10 +64,10 @@ fn of_manifests(report: &Report<'_>) -> Vec<Case> {
     let place = |finding: &Finding| {
         finding.at.as_ref().map_or_else(|| report.names.project_file(), |at| at.file.clone())
     };
-    let mut files: BTreeSet<String> =
+    let mut files: BTreeSet<FileName> =
         report.manifests.iter().map(|file| report.names.of(file)).collect();
     files.extend(findings.iter().map(place));
-    let case = |file: String| {
+    let case = |file: FileName| {
         let errors: Vec<&Finding> = findings
             .iter()
             .filter(|finding| finding.level == Level::Error && place(finding) == file)
@@ -79,7 +79,7 @@ fn of_manifests(report: &Report<'_>) -> Vec<Case> {
                 CaseResult::Failed(first.code, first.message.clone(), text.join("\n"))
             }
         };
-        Case { class: "manifests".to_owned(), name: file, result }
+        Case { class: "manifests".to_owned(), name: file.to_string(), result }
     };
     files.into_iter().map(case).collect()
 }
@@ -179,7 +179,7 @@ fn suite(xml: &mut Xml, name: &str, cases: &[Case]) -> io::Result<()> {
     let skipped = count(|result| matches!(result, CaseResult::Skipped(_)));
     xml.create_element("testsuite")
         .with_attributes([
-            ("name", legal(name).as_str()),
+            ("name", name.visible().as_ref()),
             ("tests", &cases.len().to_string()),
             ("failures", &failures),
             ("errors", &errors),
@@ -190,40 +190,30 @@ fn suite(xml: &mut Xml, name: &str, cases: &[Case]) -> io::Result<()> {
 }
 
 fn case(xml: &mut Xml, case: &Case) -> io::Result<()> {
-    let (class, name) = (legal(&case.class), legal(&case.name));
-    let element = xml
-        .create_element("testcase")
-        .with_attributes([("classname", class.as_str()), ("name", name.as_str())]);
+    let element = xml.create_element("testcase").with_attributes([
+        ("classname", case.class.visible().as_ref()),
+        ("name", case.name.visible().as_ref()),
+    ]);
     match &case.result {
         CaseResult::Passed => element.write_empty(),
         CaseResult::Failed(kind, message, text) => element.write_inner_content(|xml| {
             xml.create_element("failure")
-                .with_attributes([("type", *kind), ("message", &legal(message))])
-                .write_text_content(BytesText::new(&legal(text)))?;
+                .with_attributes([("type", *kind), ("message", &message.visible())])
+                .write_text_content(BytesText::new(&visible_lines(text)))?;
             Ok(())
         }),
         CaseResult::Broken(message) => element.write_inner_content(|xml| {
             xml.create_element("error")
-                .with_attributes([("type", "target"), ("message", &legal(message))])
+                .with_attributes([("type", "target"), ("message", &message.visible())])
                 .write_empty()?;
             Ok(())
         }),
         CaseResult::Skipped(message) => element.write_inner_content(|xml| {
             xml.create_element("skipped")
-                .with_attribute(("message", legal(message).as_str()))
+                .with_attribute(("message", message.visible().as_ref()))
                 .write_empty()?;
             Ok(())
         }),
     }?;
     Ok(())
-}
-
-/// XML has no way to write some control characters.
-fn legal(text: &str) -> String {
-    let is_legal = |character: char| {
-        matches!(character, '\t' | '\n' | ' '..) && !matches!(character, '\u{FFFE}' | '\u{FFFF}')
-    };
-    text.chars()
-        .map(|character| if is_legal(character) { character } else { char::REPLACEMENT_CHARACTER })
-        .collect()
 }

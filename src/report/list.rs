@@ -4,14 +4,14 @@ use std::fmt::Write;
 
 use comfy_table::Table;
 
-use crate::model::{Links, visible};
+use crate::model::Visible;
 use crate::plan::{CredentialState, Plan};
 
 use super::text::{DIM, RED, head, line};
 use super::{TargetReport, mark_of, set_up, words};
 
 /// Every credential, as a table for each target.
-pub fn text(targets: &[TargetReport<'_>], links: Links) -> String {
+pub fn text(targets: &[TargetReport<'_>]) -> String {
     let mut out = String::new();
     for target in targets {
         if !out.is_empty() {
@@ -25,7 +25,7 @@ pub fn text(targets: &[TargetReport<'_>], links: Links) -> String {
             Ok(plan) => {
                 let _ = writeln!(out, "{}", table(plan));
                 shadows(&mut out, plan);
-                set_up::notices(&mut out, plan, links);
+                set_up::notices(&mut out, plan);
             }
             Err(why) => line(&mut out, RED, &format!("  error: {why}")),
         }
@@ -71,7 +71,7 @@ fn table(plan: &Plan) -> String {
             words::credential(state.code()).to_owned(),
         ];
         row.extend(knows_set_up.then(|| or_dash(&set_up::state_of(plan, state))));
-        table.add_row(row.iter().map(|cell| visible(cell).into_owned()));
+        table.add_row(row.iter().map(|cell| cell.visible().into_owned()));
     }
     let lines: Vec<String> = table.lines().map(|line| line.trim().to_owned()).collect();
     lines.join("\n")

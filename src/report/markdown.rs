@@ -8,7 +8,7 @@
 use std::fmt::Write;
 
 use crate::diagnostic::Severity;
-use crate::model::{Key, Links, visible};
+use crate::model::{Key, Visible};
 use crate::plan::{Action, Plan};
 
 use super::{Format, Report, Tally, TargetReport, Verb, problems, text, words};
@@ -30,8 +30,12 @@ pub(super) const FORMAT: Format = Format {
 /// Verdict, changes and details of each target; or what is wrong with the manifests.
 pub fn summary(report: &Report<'_>) -> String {
     let folder = report.names.project_folder();
-    let place = if folder == "." { String::new() } else { format!(" in {}", code(&folder)) };
+    let place = match folder.as_str() {
+        "." => String::new(),
+        name => format!(" in {}", code(name)),
+    };
     let marker: String = folder
+        .to_string()
         .chars()
         .map(|character| if matches!(character, '-' | '>') { '_' } else { character })
         .collect();
@@ -207,7 +211,7 @@ fn place(target: &TargetReport<'_>, key: &Key) -> String {
     target
         .entries
         .get(key)
-        .map(|written| code(&format!("{}:{}", written.entry.file.display(), written.entry.line)))
+        .map(|written| code(&format!("{}:{}", written.entry.file.visible(), written.entry.line)))
         .unwrap_or_default()
 }
 
@@ -218,7 +222,7 @@ fn details(out: &mut String, targets: &[TargetReport<'_>]) {
     if !worth_it {
         return;
     }
-    let plans = text::plan(targets, Links::Hidden);
+    let plans = text::plan(targets);
     out.push_str("<details><summary>In full</summary>\n\n");
     fenced(out, &anstream::adapter::strip_str(&plans).to_string(), DETAILS);
     out.push_str("</details>\n");
@@ -266,7 +270,7 @@ fn prose(text: &str) -> String {
 }
 
 fn one_line(text: &str) -> String {
-    let text = visible(text);
+    let text = text.visible();
     let mut line: String = text.chars().take(LONGEST_CELL).collect();
     if text.chars().nth(LONGEST_CELL).is_some() {
         line.push('…');

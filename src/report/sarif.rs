@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::finding::{self, FileRange, Finding, Level};
 use super::{Format, Report};
+use crate::model::{FileName, to_json};
 
 /// What a path may not have in a URI.
 const UNSAFE: &AsciiSet =
@@ -64,7 +65,7 @@ fn log(report: &Report<'_>) -> serde_json::Result<String> {
             "results": results,
         }],
     });
-    Ok(serde_json::to_string_pretty(&log)? + "\n")
+    to_json(&log)
 }
 
 fn level(level: Level) -> &'static str {
@@ -106,7 +107,8 @@ fn location(at: &FileRange) -> Value {
     json!({"artifactLocation": artifact(&at.file), "region": region})
 }
 
-fn artifact(file: &str) -> Value {
+fn artifact(file: &FileName) -> Value {
+    let file = file.as_str();
     if file.starts_with('/') {
         return json!({"uri": format!("file://{}", uri(file))});
     }

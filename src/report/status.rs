@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::codes::{EntryCode, LinkCode, ModeCode, SetupCode, TargetCode, WithheldCode};
-use crate::model::{ClientId, Domain, Key, Links, TargetName};
+use crate::model::{ClientId, Domain, Key, TargetName, to_json};
 use crate::plan::Why;
 use crate::status::{Difference, EntryStatus, Holding, Link, Mode, Status, TargetStatus};
 
@@ -212,7 +212,7 @@ pub(crate) fn report<'a>(status: &'a Status, names: &FileNames) -> StatusReport<
 /// # Errors
 /// None in practice: all of it can be written as JSON.
 pub fn json(status: &Status, names: &FileNames) -> serde_json::Result<String> {
-    Ok(serde_json::to_string_pretty(&report(status, names))? + "\n")
+    to_json(&report(status, names))
 }
 
 fn of_target<'a>(
@@ -279,7 +279,8 @@ fn of_entry<'a>(entry: &'a EntryStatus, names: &FileNames) -> ReportedEntry<'a> 
         credential,
         withheld,
         set_up: entry.setup_state.as_ref().map(|setup_state| {
-            SetUp::of(setup_state, Links::Shown).or_failed(entry.set_up_error.as_deref())
+            SetUp::of(setup_state, entry.waits_for.as_ref())
+                .or_failed(entry.set_up_error.as_deref())
         }),
     }
 }

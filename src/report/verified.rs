@@ -6,7 +6,7 @@ use anstyle::{AnsiColor, Style};
 use comfy_table::Table;
 use serde::Serialize;
 
-use crate::model::{ClientId, Domain, Key, Place};
+use crate::model::{ClientId, Domain, Key, Place, Visible, to_json};
 use crate::verify::Verdict;
 
 const FORMAT_VERSION: u32 = 1;
@@ -78,7 +78,7 @@ pub fn text(all: &[Verified<'_>]) -> String {
             one.domain.to_string(),
             one.client_id.to_string(),
             word(one.verdict).to_owned(),
-            why(one.verdict).unwrap_or("-").to_owned(),
+            why(one.verdict).unwrap_or("-").visible().into_owned(),
         ]);
     }
     let mut out = String::new();
@@ -91,7 +91,7 @@ pub fn text(all: &[Verified<'_>]) -> String {
         let style = if kind == WRONG { RED } else { YELLOW };
         let _ = writeln!(out, "\n{style}{kind}{style:#}: {help}");
         for one in such {
-            let asked = one.address.map(|url| format!(", asked at {}", shown(url)));
+            let asked = one.address.map(|url| format!(", asked at {}", shown(url).visible()));
             let asked = asked.unwrap_or_default();
             let _ = writeln!(out, "  {} {DIM}({}{asked}){DIM:#}", one.key, one.place);
         }
@@ -119,7 +119,7 @@ pub fn json(all: &[Verified<'_>]) -> serde_json::Result<String> {
         .collect();
     let report =
         VerifiedReport { format_version: FORMAT_VERSION, summary: VerifiedTally::of(all), entries };
-    Ok(serde_json::to_string_pretty(&report)? + "\n")
+    to_json(&report)
 }
 
 impl VerifiedTally {

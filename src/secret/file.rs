@@ -7,9 +7,9 @@ use secrecy::zeroize::Zeroizing;
 
 use super::resolver::SecretResolver;
 use super::source::SecretSource;
-use super::{Unreadable, age, one_value, sops};
+use super::{Unreadable, age, sops};
 use crate::files::{self, TEXT_LIMIT};
-use crate::model::Secret;
+use crate::model::{Secret, Visible};
 
 pub(super) const SOURCE: SecretSource = SecretSource {
     tag: "file",
@@ -40,7 +40,7 @@ fn single(path: &Path, resolver: &SecretResolver) -> Result<Secret, Unreadable> 
     if let Some(parts) = sops::in_text(text) {
         return sops::only_value(text, parts, resolver).map_err(within);
     }
-    one_value::checked(Secret::new(text)).map_err(within)
+    super::checked(Secret::new(text), resolver).map_err(within)
 }
 
 /// The file that `!file PATH` names, if it is in the project.
@@ -70,7 +70,7 @@ pub(super) fn real(path: &Path, resolver: &SecretResolver) -> Result<PathBuf, Un
     let inside = grounds.allow_outside
         || real.starts_with(&grounds.project)
         || grounds.credentials.as_ref().is_some_and(|folder| real.starts_with(folder));
-    if inside { Ok(real) } else { Err(Unreadable::Outside(path.display().to_string())) }
+    if inside { Ok(real) } else { Err(Unreadable::Outside(path.visible().into_owned())) }
 }
 
 /// What a file holds, decrypted where it is an age file.

@@ -15,7 +15,7 @@ use super::ask::{Ask, Nobody, Person};
 use super::env::{IdentitySources, holds_identity};
 use super::locked::{IdentityLine, LockedFile, LockedSsh, NotTaken, parse};
 use super::program;
-use crate::model::Secret;
+use crate::model::{Secret, Visible};
 
 /// No program prints more identities.
 const MAX_BYTES: usize = 64 * 1024;
@@ -38,12 +38,6 @@ pub enum IdentityProblem {
         variable: &'static str,
         /// The reason.
         why: String,
-    },
-    /// The file is saved in an encoding that age does not read.
-    #[error("{name} is saved as UTF-16: save it as UTF-8, as with `Out-File -Encoding ascii`")]
-    Utf16 {
-        /// The file or variable.
-        name: String,
     },
     /// A line that is no identity.
     #[error("line {line} of {name} is not an age identity")]
@@ -212,10 +206,6 @@ impl Identities {
     }
 
     fn add(&mut self, bytes: &[u8], name: &str, problems: &mut Vec<IdentityProblem>) {
-        if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
-            problems.push(IdentityProblem::Utf16 { name: name.to_owned() });
-            return;
-        }
         let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
         if super::age::is_file(bytes) {
             match LockedFile::new(bytes, name, &self.person) {
@@ -293,7 +283,7 @@ fn recipient_of(identity: &ssh::Identity) -> Option<String> {
 
 /// A file as messages name it, which is not repeated where an identity was written in its place.
 fn name_of(file: &Path) -> String {
-    let name = file.display().to_string();
+    let name = file.visible().into_owned();
     if holds_identity(&name) { "an identity that is no path".to_owned() } else { name }
 }
 

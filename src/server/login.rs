@@ -33,11 +33,7 @@ pub(super) fn page(status: StatusCode, why: Option<&str>) -> Response {
             }
         }
     };
-    shell(
-        status,
-        &Shell { title: "appcred: log in", refresh: Refresh::Never, script: false },
-        &main,
-    )
+    shell(status, &Shell { title: "appcred: log in", refresh: Refresh::Never, script: false }, main)
 }
 
 pub(super) async fn log_in(

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
+use crate::model::Visible;
 use crate::secret::token;
 
 use super::sessions::Fingerprint;
@@ -33,7 +34,7 @@ impl TokenFile {
         if token.expose().len() < SHORTEST_TOKEN {
             return Err(format!(
                 "the token in {} is too short: it needs {SHORTEST_TOKEN} characters or more, as from `openssl rand -hex 32`",
-                self.file.display()
+                self.file.visible()
             ));
         }
         Ok(Fingerprint::of(token.expose()))

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::connect::Endpoint;
 use crate::files::Stamp;
 use crate::model::{Desired, Key, Policy, Seals, TargetName};
 use crate::status::{ManifestStatus, Mode};
+use crate::target::Endpoint;
 
-use super::{Notices, TargetLock};
+use super::{Notices, TargetLock, WriteLock};
 
 /// What one target should hold, and how it is reached.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,6 +30,8 @@ pub struct TargetSpec {
     pub notices: Notices,
     /// What keeps other watchers away from it.
     pub lock: TargetLock,
+    /// What keeps other writers away from it during a round.
+    pub writing: WriteLock,
 }
 
 impl TargetSpec {

@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::places::{self, Look};
 use crate::files::Stamp;
+use crate::model::Visible;
 
 /// How often to look where events cannot be had.
 const LOOKING: Duration = Duration::from_secs(2);
@@ -79,7 +80,7 @@ impl Trigger {
             && self.looking.is_none()
             && let Some(remote) = folders.iter().find(|folder| places::is_remote(folder))
         {
-            let folder = remote.display();
+            let folder = remote.visible();
             tracing::info!(%folder, "on a network file system: looking every {} s as well", LOOKING.as_secs());
             self.looking = Some(LOOKING);
         }

@@ -118,7 +118,7 @@ fn an_identity_file_in_utf_16_is_one_error_that_says_so() {
             "\u{feff}".encode_utf16().chain(text.encode_utf16()).flat_map(order).collect();
         fs::write(project.join("keys.txt"), bytes).unwrap();
         let said = plan(&project).env("SOPS_AGE_KEY_FILE", "keys.txt").status(1).run().stderr;
-        assert_eq!(said.matches("is saved as UTF-16").count(), 1, "{said}");
+        assert_eq!(said.matches("it is UTF-16: save it as UTF-8").count(), 1, "{said}");
         assert!(said.contains("1 error, 1 warning"), "{said}");
     }
 }
@@ -139,7 +139,12 @@ fn an_identity_in_the_project_file_is_refused_and_not_shown() {
         for verb in ["validate", "plan"] {
             let appcred = Appcred::new().in_dir(project.path()).args([verb]);
             let said = appcred.status(1).run().stderr;
-            assert!(said.contains("this is an identity, which is secret, and no path"), "{said}");
+            assert!(
+                said.contains(
+                    "an item of `identities` is an identity, which is secret, and no path"
+                ),
+                "{said}"
+            );
             assert!(said.contains("appcred.yaml:3:16"), "{said}");
             assert!(!said.contains(&identity[16..]), "{said}");
         }

@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -121,13 +122,17 @@ impl Appcred {
         let _unread = stdin.write_all(self.stdin.as_bytes());
         let stdout = BufReader::new(child.stdout.take().unwrap());
         // Read as it comes, or a daemon that says much would wait for ever.
-        let mut errors = child.stderr.take().unwrap();
-        let stderr = thread::spawn(move || {
-            let mut text = String::new();
-            errors.read_to_string(&mut text).unwrap();
-            text
+        let mut errors = BufReader::new(child.stderr.take().unwrap());
+        let stderr = Arc::new(Mutex::new(String::new()));
+        let read = Arc::clone(&stderr);
+        let reader = thread::spawn(move || {
+            let mut line = String::new();
+            while errors.read_line(&mut line).unwrap() > 0 {
+                read.lock().unwrap().push_str(&line);
+                line.clear();
+            }
         });
-        Running { child, stdout, stderr, said: String::new(), _home: self.home }
+        Running { child, stdout, stderr, reader, said: String::new(), _home: self.home }
     }
 }
 
@@ -135,7 +140,8 @@ impl Appcred {
 pub(crate) struct Running {
     child: Child,
     stdout: BufReader<ChildStdout>,
-    stderr: JoinHandle<String>,
+    stderr: Arc<Mutex<String>>,
+    reader: JoinHandle<()>,
     said: String,
     _home: TempDir,
 }
@@ -150,6 +156,11 @@ impl Running {
     #[track_caller]
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// What it has written on standard error so far.
+    pub(crate) fn stderr(&self) -> String {
+        self.stderr.lock().unwrap().clone()
     }
 
     /// Waits until it prints a line with this text, and gives that line.
@@ -188,7 +199,10 @@ impl Running {
         Ran {
             status: status.code(),
             stdout: reading.join().unwrap(),
-            stderr: self.stderr.join().unwrap(),
+            stderr: {
+                self.reader.join().unwrap();
+                std::mem::take(&mut *self.stderr.lock().unwrap())
+            },
         }
     }
 }

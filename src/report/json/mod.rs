@@ -14,7 +14,9 @@ pub(super) use problems::Validated;
 pub(super) use problems::of as problems_of;
 
 use crate::codes::{ActionCode, OutcomeCode, ReasonCode, UnknownCode, WithheldCode};
-use crate::model::{ClientId, ConfigEntry, CredentialId, Domain, EntryId, Key, Links, Place};
+use crate::model::{
+    ClientId, ConfigEntry, CredentialId, Domain, EntryId, Key, Links, Place, to_json,
+};
 use crate::plan::{Action, Plan, Step, Unknown, Why, Withheld};
 use crate::reconcile::Outcome;
 
@@ -220,11 +222,11 @@ fn plan(report: &Report<'_>, links: Links) -> serde_json::Result<String> {
         steps: plan.steps.iter().map(|step| planned_step(target, step, links)).collect(),
         withheld: plan.withheld.iter().map(|withheld| not_done(target, withheld)).collect(),
         unknown: plan.unknown.iter().map(|unknown| not_known(target, unknown)).collect(),
-        integrations: plan.setup_states.iter().map(|of| IntegrationOf::of(of, links)).collect(),
+        integrations: plan.setup_states.iter().map(IntegrationOf::of).collect(),
     });
     let problems = problems::problems(report);
     let report = PlanReport { format_version: FORMAT_VERSION, problems, targets };
-    Ok(serde_json::to_string_pretty(&report)? + "\n")
+    to_json(&report)
 }
 
 fn target_reports<'a, T>(

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::diagnostic::Diagnostics;
+use crate::model::{FileName, to_json};
 use crate::report::finding::{self, FileRange, Finding, Level};
 use crate::report::{FileNames, Report};
 
@@ -19,7 +20,7 @@ pub(crate) struct Validated {
     /// Whether there is no error.
     valid: bool,
     /// The manifests that were found, from the root of the repository.
-    manifests: Vec<String>,
+    manifests: Vec<FileName>,
     /// What is wrong, by file and line.
     problems: Vec<Problem>,
 }
@@ -47,7 +48,7 @@ pub(crate) struct Problem {
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct ProblemSpot {
     /// The file, from the root of the repository.
-    pub(crate) file: String,
+    pub(crate) file: FileName,
     /// Its first line, from 1.
     pub(crate) line: u32,
     /// Its first column in characters, from 1.
@@ -80,7 +81,7 @@ pub(super) fn validated(report: &Report<'_>) -> serde_json::Result<String> {
         manifests: report.manifests.iter().map(|file| report.names.of(file)).collect(),
         problems: problems(report),
     };
-    Ok(serde_json::to_string_pretty(&validated)? + "\n")
+    to_json(&validated)
 }
 
 pub(super) fn problems(report: &Report<'_>) -> Vec<Problem> {

@@ -25,6 +25,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest, Sha256};
 
 use crate::codes::TargetCode;
+use crate::model::visible_lines;
 use crate::report::status::{Moment, report};
 use crate::report::{FileNames, problems};
 use crate::status::Status;
@@ -63,7 +64,7 @@ pub(super) struct Main {
 impl Main {
     fn of(server: &ServerState) -> Self {
         server.main.of(&server.status(), |status| {
-            let html = Bytes::from(main(status, &server.names).into_string());
+            let html = Bytes::from(visible(main(status, &server.names)).into_string());
             let digest = Sha256::digest(&html);
             let tag: String = digest.iter().take(12).map(|byte| format!("{byte:02x}")).collect();
             Self { html, tag: tag.into() }
@@ -87,9 +88,14 @@ pub(super) struct Shell<'a> {
 }
 
 /// A page around its body.
-pub(super) fn shell(status: StatusCode, shell: &Shell<'_>, body: &Markup) -> Response {
-    let page = framed(shell, body).into_string();
+pub(super) fn shell(status: StatusCode, shell: &Shell<'_>, body: Markup) -> Response {
+    let page = framed(shell, &visible(body)).into_string();
     (status, page_headers(), page).into_response()
+}
+
+/// Hidden characters of names from outside are escaped, whatever part of a page shows them.
+fn visible(part: Markup) -> Markup {
+    PreEscaped(visible_lines(&part.0).into_owned())
 }
 
 fn page_headers() -> [(HeaderName, &'static str); 2] {
@@ -127,7 +133,7 @@ pub(super) fn reply(reply: &Reply) -> Response {
         main { h1 { "appcred" } p .card { (reply.text) } }
     };
     let refresh = if reply.reloads { Refresh::Always } else { Refresh::Never };
-    shell(reply.status, &Shell { title: "appcred", refresh, script: false }, &body)
+    shell(reply.status, &Shell { title: "appcred", refresh, script: false }, body)
 }
 
 /// The whole page. Its main part is not copied for each who asks: it may be large.

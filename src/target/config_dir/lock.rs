@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::{owner, running};
 use crate::files::{self, FileLock, NotLocked, wait_for};
+use crate::model::Visible;
 use crate::target::{Refusal, Stop};
 
 /// Beside what it guards, so that a folder under Git shows nothing new.
@@ -37,7 +38,7 @@ pub(super) fn acquire(folder: &Path, timeout: Duration, stop: &Stop) -> Result<G
 
 fn wait(folder: &Path, timeout: Duration, stop: &Stop) -> Result<FileLock, Refusal> {
     let path = folder.join(super::STORAGE).join(OURS);
-    let failed = |why: io::Error| Refusal::Failed(format!("cannot lock {}: {why}", path.display()));
+    let failed = |why: io::Error| Refusal::Failed(format!("cannot lock {}: {why}", path.visible()));
     let owner = owner::owner_for(&path).map_err(failed)?;
     let holder = format!("another appcred (process {})", std::process::id());
     let taken = wait_for(timeout, || stop.is_cancelled(), || FileLock::file(&path, &holder));
@@ -51,7 +52,7 @@ fn wait(folder: &Path, timeout: Duration, stop: &Stop) -> Result<FileLock, Refus
         Err(NotLocked::Held { holder }) => Err(Refusal::Failed(format!(
             "{} is still changing {}: wait until it is done, or end it",
             holder.as_deref().unwrap_or("another appcred"),
-            folder.display()
+            folder.visible()
         ))),
     }
 }
@@ -68,7 +69,7 @@ fn home_assistants(folder: &Path) -> Result<Option<FileLock>, Refusal> {
     let failed = |why: io::Error| {
         Refusal::Failed(format!(
             "cannot determine from {} whether Home Assistant runs there: {why}",
-            path.display()
+            path.visible()
         ))
     };
     match FileLock::shared(&path) {
@@ -90,6 +91,6 @@ fn home_assistants(folder: &Path) -> Result<Option<FileLock>, Refusal> {
 fn is_running(folder: &Path, who: &str) -> Refusal {
     Refusal::Failed(format!(
         "Home Assistant ({who}) is running on {}, and would overwrite the change: stop it first, or use its address as the target",
-        folder.display()
+        folder.visible()
     ))
 }

@@ -5,6 +5,7 @@
 //! any moment leaves the old file or the new one, whole; nothing is written while Home Assistant
 //! runs there, as far as that can be seen (`running.rs` says how far).
 
+mod endpoint;
 mod lock;
 mod owner;
 mod running;
@@ -12,21 +13,25 @@ mod storage;
 #[cfg(test)]
 mod tests;
 
+pub use endpoint::{ConfigDirEndpoint, ConfigDirInput};
+
 use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::zeroize::Zeroizing;
 use storage::CredentialStorage;
 use tokio::task::spawn_blocking;
 
+use super::unreadable::{Lenient, UnreadableLog};
 use super::{Done, Execute, Observe, Operation, Refusal, Stop, TargetError};
 use crate::files::{self, DATA_LIMIT};
 use crate::integrations;
-use crate::model::{ConfigEntry, Domain, EntryState, KnownDomains, Observed};
+use crate::model::{ConfigEntry, Domain, EntryState, KnownDomains, Observed, Visible};
 
 const STORAGE: &str = ".storage";
 const CREDENTIALS: &str = "application_credentials";
@@ -43,6 +48,7 @@ const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug)]
 pub struct ConfigDir {
     folder: PathBuf,
+    unreadable: Arc<UnreadableLog>,
 }
 
 impl ConfigDir {
@@ -50,7 +56,8 @@ impl ConfigDir {
     pub fn new(folder: impl Into<PathBuf>) -> Self {
         let folder = folder.into();
         let is_here = folder.as_os_str().is_empty();
-        Self { folder: if is_here { PathBuf::from(".") } else { folder } }
+        let folder = if is_here { PathBuf::from(".") } else { folder };
+        Self { folder, unreadable: Arc::default() }
     }
 }
 
@@ -58,8 +65,8 @@ impl Observe for ConfigDir {
     /// Reads the folder, also while Home Assistant runs there; what that holds in memory may be ten
     /// seconds ahead.
     async fn observe(&mut self) -> Result<Observed, TargetError> {
-        let folder = self.folder.clone();
-        let reading = spawn_blocking(move || read(&folder));
+        let Self { folder, unreadable } = self.clone();
+        let reading = spawn_blocking(move || read(&folder, &unreadable));
         reading.await.unwrap_or_else(|why| Err(why.to_string())).map_err(TargetError::Storage)
     }
 }
@@ -87,13 +94,16 @@ impl Execute for ConfigDir {
     }
 }
 
-fn read(folder: &Path) -> Result<Observed, String> {
+fn read(folder: &Path, log: &UnreadableLog) -> Result<Observed, String> {
+    let credentials = credentials(folder)?.into_credentials();
+    let entries = config_entries(folder)?;
+    log.warn(&folder.visible(), credentials.unreadable.into_iter().chain(entries.unreadable));
     let version = text_of(&folder.join(".HA_VERSION"))?;
     Ok(Observed {
         version: version.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()),
         domains: KnownDomains::Assumed(domains(folder)?),
-        credentials: credentials(folder)?.into_credentials(),
-        config_entries: config_entries(folder)?,
+        credentials: credentials.items,
+        config_entries: entries.items,
         live: None,
     })
 }
@@ -109,13 +119,13 @@ fn change(
     let storage = folder.join(STORAGE);
     let file = storage.join(CREDENTIALS);
     let cannot_write =
-        |why: &dyn Display| Refusal::Failed(format!("cannot write {}: {why}", file.display()));
+        |why: &dyn Display| Refusal::Failed(format!("cannot write {}: {why}", file.visible()));
     owner::make_folder(&storage).map_err(|why| cannot_write(&why))?;
     let _guard = lock::acquire(folder, LOCK_TIMEOUT, stop)?;
     files::remove_leftovers(&file).map_err(|why| cannot_write(&why))?;
 
     let mut store = credentials(folder).map_err(Refusal::Failed)?;
-    let entries = config_entries(folder).map_err(Refusal::Failed)?;
+    let entries = config_entries(folder).map_err(Refusal::Failed)?.items;
     let outcomes =
         operations.iter().map(|operation| apply(operation, &mut store, &entries)).collect();
     if store.is_changed() {
@@ -147,7 +157,7 @@ fn credentials(folder: &Path) -> Result<CredentialStorage, String> {
         .map_err(|damage| unusable(&path, damage))
 }
 
-fn config_entries(folder: &Path) -> Result<Vec<ConfigEntry>, String> {
+fn config_entries(folder: &Path) -> Result<Lenient<ConfigEntry>, String> {
     let path = folder.join(STORAGE).join(CONFIG_ENTRIES);
     storage::config_entries(text_of(&path)?.as_deref().map(String::as_str))
         .map_err(|damage| unusable(&path, damage))
@@ -179,5 +189,5 @@ fn text_of(path: &Path) -> Result<Option<Zeroizing<String>>, String> {
 }
 
 fn unusable(path: &Path, why: impl std::fmt::Display) -> String {
-    format!("cannot use {}: {why}", path.display())
+    format!("cannot use {}: {why}", path.visible())
 }

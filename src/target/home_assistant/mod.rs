@@ -4,6 +4,7 @@
 //!  mod.rs ──▶ credentials.rs, config_entries.rs, flows.rs ──▶ connection.rs ⇄ in_flight.rs   (WebSocket)
 //!     │                                               └────▶ rest.rs                        (HTTP)
 //!     └─────▶ address.rs, log_in.rs                           messages.rs, flow_response.rs = HA's words
+//!  endpoint.rs = where it is and how to authenticate; session.rs = stored logins
 //!  sign_in.rs = how a person gets an access token                                        (HTTP)
 //!  unreachable.rs = why there is no answer there, and what to do
 //! ```
@@ -16,6 +17,7 @@ mod changes;
 mod config_entries;
 mod connection;
 mod credentials;
+mod endpoint;
 mod flow_response;
 mod flows;
 mod in_flight;
@@ -25,14 +27,14 @@ mod messages;
 mod notification;
 mod present;
 mod rest;
+mod session;
 mod sign_in;
 mod unreachable;
 
-pub use changes::ChangeEvents;
+pub use endpoint::{AuthMethod, HomeAssistantEndpoint, HomeAssistantInput, TokenCommand};
 pub use flows::{FlowAnswer, FlowEvents, FlowSide};
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
@@ -46,10 +48,16 @@ use self::json::Lenient;
 use self::messages::{Command, CoreState, CurrentUser, Features, NOT_ADMIN, UNKNOWN_COMMAND};
 use self::present::Present;
 use self::rest::Rest;
-use super::{Done, Execute, Observe, Operation, Refusal, Stop, TargetError};
+use super::unreadable::UnreadableLog;
+use super::{
+    ChangeEvents, Done, Execute, LiveTarget, Observe, Operation, Refusal, Stop, TargetError,
+};
 use crate::http::Network;
-use crate::model::{CredentialId, Domain, EntryId, EntryState, KnownDomains, Observed, Secret};
+use crate::model::{
+    CredentialId, Domain, EntryId, EntryState, KnownDomains, Live, Observed, Secret,
+};
 
+pub use session::{SessionError, SessionStore};
 pub use sign_in::{LoginSession, SignIn, SignInError, canonical};
 
 /// From the first packet to the end of log-in.
@@ -79,8 +87,7 @@ pub struct HomeAssistant {
     domains: OnceCell<BTreeSet<Domain>>,
     /// Where browsers come back to after consent, where that is not HA.
     base: Option<String>,
-    /// What was reported already of things that cannot be read.
-    reported: Mutex<BTreeSet<String>>,
+    unreadable: UnreadableLog,
 }
 
 /// Connects, logs in, and makes sure that the token is an administrator's.
@@ -103,7 +110,7 @@ pub async fn connect(settings: ConnectionSettings) -> Result<HomeAssistant, Targ
         rest,
         domains,
         base: None,
-        reported: Mutex::default(),
+        unreadable: UnreadableLog::default(),
     };
     let features = Command::SupportedFeatures { features: Features { coalesce_messages: 1 } };
     let (_, user) = tokio::try_join!(
@@ -121,16 +128,6 @@ pub async fn connect(settings: ConnectionSettings) -> Result<HomeAssistant, Targ
 }
 
 impl HomeAssistant {
-    /// From now on browsers come back there after consent: HA makes a link anew at each look.
-    pub fn come_back_to(&mut self, base: String) {
-        self.base = Some(base);
-    }
-
-    /// Waits until the connection has ended, by HA's will or the network's.
-    pub async fn ended(&self) {
-        self.connection.ended().await;
-    }
-
     /// Takes leave of HA. What is merely dropped does so too, if the runtime lives on.
     pub async fn close(self) {
         self.connection.close().await;
@@ -167,7 +164,7 @@ impl HomeAssistant {
 
     async fn look(&self) -> Result<Observed, CommandError> {
         // All at once: HA takes them in one frame.
-        let (credentials, domains, kept, asked, mut entries, core) = tokio::try_join!(
+        let (credentials, domains, kept, asked, entries, core) = tokio::try_join!(
             credentials::list(&self.connection),
             self.known_domains(),
             flows::kept(&self.connection),
@@ -176,15 +173,10 @@ impl HomeAssistant {
             self.connection.ask::<CoreState>(Command::Configuration),
         )?;
         let Lenient { items: credentials, mut unreadable } = credentials;
-        let mut live = self.live(&kept, asked, &credentials).await?;
-        live.is_starting = core.is_starting();
-        if flows::has_notes(&kept) {
-            // Looking at a flow that somebody has consented to makes a config entry.
-            entries = config_entries::list(&self.connection).await?;
-        }
+        let live = Live { is_starting: core.is_starting(), ..flows::live(&kept, asked) };
         let unread = entries.unreadable.into_iter();
         unreadable.extend(unread.map(|id| format!("the config entry {id} cannot be read")));
-        self.report(unreadable);
+        self.unreadable.warn(self.address.frontend_base(), unreadable);
         let entries = entries.items;
         let config_entries =
             config_entries::with_implementations(&self.connection, entries, &credentials).await?;
@@ -195,16 +187,6 @@ impl HomeAssistant {
             config_entries,
             live: Some(live),
         })
-    }
-
-    /// Names what cannot be read, once for each connection.
-    fn report(&self, unreadable: Vec<String>) {
-        let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
-        for what in unreadable {
-            if reported.insert(what.clone()) {
-                tracing::warn!(address = %self.address, "{what}: it is left alone");
-            }
-        }
     }
 
     /// What HA holds at this moment.
@@ -231,6 +213,25 @@ impl HomeAssistant {
                 .ask::<CoreState>(Command::Configuration)
                 .await
                 .is_ok_and(|core| core.is_starting())
+    }
+}
+
+impl LiveTarget for HomeAssistant {
+    async fn ended(&self) {
+        self.connection.ended().await;
+    }
+
+    async fn changes(&self) -> Result<Option<ChangeEvents>, TargetError> {
+        self.subscribe_to_changes().await.map(Some)
+    }
+
+    fn home_assistant(&self) -> Option<&HomeAssistant> {
+        Some(self)
+    }
+
+    /// HA makes a link anew at each look.
+    fn come_back_to(&mut self, base: String) {
+        self.base = Some(base);
     }
 }
 

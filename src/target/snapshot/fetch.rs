@@ -10,7 +10,7 @@ use url::Url;
 
 use crate::files::{self, DATA_LIMIT};
 use crate::http::{self, Network, innermost};
-use crate::model::Secret;
+use crate::model::{Secret, Visible};
 use crate::target::TargetError;
 
 const TIMEOUT_SECONDS: u64 = 60;
@@ -42,7 +42,7 @@ impl fmt::Display for SnapshotLocation {
     /// Without what may be a secret in an address.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::File(file) => write!(f, "{}", file.display()),
+            Self::File(file) => write!(f, "{}", file.visible()),
             Self::Web(url) => {
                 write!(f, "{}{}", url.origin().ascii_serialization(), url.path())
             }

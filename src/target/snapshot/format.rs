@@ -10,7 +10,7 @@ use smol_str::SmolStr;
 use super::{Recorded, Seen, Snapshot};
 use crate::model::{
     ClientId, ConfigEntry, Credential, CredentialId, Domain, EntryId, EntryState, KnownDomains,
-    KnownSecret, Observed, Seal, SealedClients, TargetName,
+    KnownSecret, Observed, Seal, SealedClients, TargetName, to_json,
 };
 
 const FORMAT_VERSION: u32 = 1;
@@ -147,7 +147,7 @@ pub(super) fn write<'p>(
         taken_at: taken_at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
         targets: pages.collect(),
     };
-    Ok(serde_json::to_string_pretty(&document)? + "\n")
+    to_json(&document)
 }
 
 pub(super) fn target(seen: &Seen<'_>) -> SnapshotTarget {
