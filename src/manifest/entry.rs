@@ -12,7 +12,9 @@ use super::project::Project;
 use super::schema::{EntryInput, IntegrationInput, ManifestInput};
 use super::targets::Targets;
 use crate::diagnostic::{Diagnostic, Diagnostics, Located, SourceFile, Span, shown};
-use crate::model::{Adopt, Answers, CredentialId, Domain, Integration, Key, Place, Reference, TargetName};
+use crate::model::{
+    Adopt, Answers, CredentialId, Domain, Integration, Key, Place, Reference, TargetName,
+};
 use crate::suggest::{listed, nearest};
 use crate::yaml;
 

@@ -10,7 +10,9 @@ use proptest::test_runner::{Config, FileFailurePersistence};
 use super::{LoadRequest, Loaded, Project, Targets, derived_owner, entry, load, mask, project};
 use crate::diagnostic::SourceFile;
 use crate::http::ProxyAddress;
-use crate::model::{Adopt, Completeness, Key, MaxDeletes, OnDelete, Owner, Prune, Reference, TargetName};
+use crate::model::{
+    Adopt, Completeness, Key, MaxDeletes, OnDelete, Owner, Prune, Reference, TargetName,
+};
 use crate::target::Endpoint;
 use crate::target::config_dir::ConfigDirEndpoint;
 use crate::target::home_assistant::{AuthMethod, HomeAssistantEndpoint};

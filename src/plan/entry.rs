@@ -428,7 +428,9 @@ impl EntryCase<'_> {
         let of_client = self.index.of_client(&self.entry.domain, &self.entry.client_id);
         let claimed = of_client.iter().find_map(|at| match self.index.owned_by(*at) {
             OwnedBy::One(of) if of.proof == Proof::Claimed => Some(&of.mark),
-            OwnedBy::Several(by) => by.iter().find(|mark| !self.is_ours(mark)),
+            OwnedBy::Several(by) if !self.is_claim(*at) => {
+                by.iter().find(|mark| !self.is_ours(mark))
+            }
             _ => None,
         });
         if let Some(by) = claimed.filter(|by| !self.is_ours(by)) {

@@ -225,11 +225,27 @@ impl ImportPlanner<'_> {
         }
         let all = || in_force.values().copied();
         // A claim that no account uses says nothing by itself.
-        let managed = |at: &usize| {
-            self.index.ownership(*at).is_some()
-                && (self.index.get(*at).claim().is_none() || self.is_linked(*at))
+        let is_idle = |at: &usize| self.index.get(*at).claim().is_some() && !self.is_linked(*at);
+        let managed = |at: &usize| self.index.ownership(*at).is_some() && !is_idle(at);
+        let chosen = used
+            .iter()
+            .copied()
+            .max()
+            .or(all().filter(managed).max())
+            .or(all().filter(|at| !is_idle(at)).max())
+            .or(all().max());
+        // What belongs to an entry for another client stands in the way of none.
+        let by_hand = candidates.iter().any(|at| self.index.is_nobodys(*at));
+        let of = chosen.filter(|_| by_hand).and_then(|at| self.index.ownership(at));
+        let is_key = |key: &Key| {
+            let mut entries = self.desired.credentials.iter();
+            entries.any(|entry| entry.key == *key || entry.formerly.contains(key))
         };
-        let chosen = used.iter().copied().max().or(all().filter(managed).max()).or(all().max());
+        if let Some(of) = of.filter(|of| of.mark.owner == self.desired.owner)
+            && is_key(&of.mark.key)
+        {
+            return Err(WhyLeftOut::Declared(of.mark.key.clone()));
+        }
         // Which of those is meant could not be said.
         let is_beside = |at: &&usize| {
             let name = |at: usize| self.index.get(at).implementation();

@@ -167,12 +167,15 @@ impl Assignment {
         undeclared: &UndeclaredKeys<'_>,
         index: &Index<'_>,
     ) {
-        let is_of_client = |at: &&usize| index.get(**at).client_id == entry.client_id;
-        let of_entry = undeclared.iter().filter(|((domain, _), group)| {
-            **domain == entry.domain && group.iter().any(|at| is_of_client(&at))
-        });
-        let groups: Vec<(&Key, &Vec<usize>)> =
-            of_entry.map(|((_, key), group)| (*key, group)).collect();
+        let of_client = |group: &Vec<usize>| {
+            let group = group.iter().copied();
+            group.filter(|at| index.get(*at).client_id == entry.client_id).collect::<Vec<usize>>()
+        };
+        let of_domain = undeclared.iter().filter(|((domain, _), _)| **domain == entry.domain);
+        let groups: Vec<(&Key, Vec<usize>)> = of_domain
+            .map(|((_, key), group)| (*key, of_client(group)))
+            .filter(|(_, group)| !group.is_empty())
+            .collect();
         if groups.is_empty() {
             return;
         }
@@ -189,17 +192,17 @@ impl Assignment {
         let says_nothing = |at: &usize| is_claim(at) && !index.is_in_use(*at);
         let is_new = self.of_entries[number].iter().all(says_nothing);
         if is_new && groups.len() > 1 {
-            let all = groups.iter().flat_map(|(_, group)| group.iter().filter(is_of_client));
-            self.doubtful.insert(number, all.copied().collect());
+            let all = groups.into_iter().flat_map(|(_, group)| group);
+            self.doubtful.insert(number, all.collect());
             return;
         }
         let written = written_keys(&self.of_entries[number], entry, desired, index);
-        let is_taken = |(key, _): &(&Key, &Vec<usize>)| is_new || written.contains(*key);
-        let taken = groups.iter().copied().filter(is_taken).chain(idle);
-        for at in taken.flat_map(|(_, group)| group.iter().filter(is_of_client)) {
-            self.entries_of[*at] = Some(number);
-            self.of_entries[number].push(*at);
-            self.guessed.insert(*at);
+        let is_taken = |(key, _): &(&Key, Vec<usize>)| is_new || written.contains(*key);
+        for (_, group) in groups.into_iter().filter(is_taken).chain(idle) {
+            for at in group {
+                self.assign(at, number);
+                self.guessed.insert(at);
+            }
         }
         self.of_entries[number].sort_unstable();
     }
