@@ -7,6 +7,7 @@ use anyhow::{Context, bail};
 use secrecy::zeroize::Zeroizing;
 
 use crate::desired;
+use crate::diagnostic::ProblemCode;
 use crate::files;
 use crate::manifest::{self, LoadRequest, Project};
 use crate::model::{
@@ -75,7 +76,7 @@ pub(super) async fn run(global: &Global, verb: &ImportArgs) -> anyhow::Result<Ex
     let _targets = if verb.no_adopt { Vec::new() } else { lock_targets(global, &selection)? };
     let _project = lock_project(global)?;
     let mut loaded = load(global);
-    loaded.problems = loaded.problems.without("no-manifest");
+    loaded.problems = loaded.problems.without(ProblemCode::NoManifest);
     let project = loaded.project.clone();
     let (resolver, _) = resolver(global, &project);
     let recipients = recipients_for(verb, &project, &resolver)?;

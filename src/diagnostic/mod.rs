@@ -1,10 +1,12 @@
 //! A problem in what a person wrote: what, where, why, and what to do. Nothing prints here.
 
+mod code;
 pub(crate) mod shown;
 mod source;
 
 use std::sync::Arc;
 
+pub use code::ProblemCode;
 pub use source::{Mask, Redacted, SourceFile, Span};
 
 use crate::model::{Place, Visible};
@@ -40,7 +42,7 @@ pub struct Diagnostic {
     /// How bad it is.
     pub severity: Severity,
     /// A stable name for the kind of problem, as in `unknown-field`.
-    pub code: &'static str,
+    pub code: ProblemCode,
     /// What is wrong, in one line.
     pub message: String,
     /// Where; none where a whole file or the command is at fault.
@@ -55,7 +57,7 @@ pub struct Diagnostic {
 
 impl Diagnostic {
     /// An error without a place.
-    pub fn error(code: &'static str, message: impl Into<String>) -> Self {
+    pub fn error(code: ProblemCode, message: impl Into<String>) -> Self {
         Self {
             severity: Severity::Error,
             code,
@@ -68,7 +70,7 @@ impl Diagnostic {
     }
 
     /// A warning without a place.
-    pub fn warning(code: &'static str, message: impl Into<String>) -> Self {
+    pub fn warning(code: ProblemCode, message: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, ..Self::error(code, message) }
     }
 
@@ -132,7 +134,7 @@ impl Diagnostics {
 
     /// All but those of one kind.
     #[must_use]
-    pub fn without(&self, code: &str) -> Self {
+    pub fn without(&self, code: ProblemCode) -> Self {
         Self(self.0.iter().filter(|diagnostic| diagnostic.code != code).cloned().collect())
     }
 

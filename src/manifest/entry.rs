@@ -10,7 +10,7 @@ use super::project::Project;
 use super::reference::Handling;
 use super::schema;
 use super::targets::Targets;
-use crate::diagnostic::{Diagnostic, Diagnostics, SourceFile, Span, shown};
+use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode, SourceFile, Span, shown};
 use crate::model::{Domain, Integration, Key, Place, Reference, TargetName};
 use crate::yaml::{self, Node, Pair};
 
@@ -74,7 +74,7 @@ pub(super) fn decode(file: &Arc<SourceFile>, project: &Project) -> Decoded {
     let is_emptied = !decoder.has_list && !decoder.fields.problems.has_errors();
     if is_emptied {
         let start = Span { line: 1, column: 1, ..Span::default() };
-        let problem = Diagnostic::warning("empty-manifest", "this manifest has no list of entries")
+        let problem = Diagnostic::warning(ProblemCode::EmptyManifest, "this manifest has no list of entries")
             .at(file, start)
             .help("write `application_credentials: []` where no entry is wanted, or remove the file; nothing is deleted until then");
         decoder.fields.problems.push(problem);
@@ -102,7 +102,7 @@ impl EntryDecoder<'_, '_> {
             yaml::Value::Mapping(_) => {}
             yaml::Value::Sequence(_) | yaml::Value::Scalar(_) => {
                 self.fields.refuse_with(
-                    "not-a-manifest",
+                    ProblemCode::NotAManifest,
                     node.span,
                     "a manifest is a mapping",
                     "begin it with `application_credentials:` and put the list of entries under it",
@@ -189,7 +189,7 @@ impl EntryDecoder<'_, '_> {
         let names = self.fields.texts(pair)?;
         if names.is_empty() {
             self.fields.refuse_with(
-                "no-target",
+                ProblemCode::NoTarget,
                 pair.value.span,
                 "`targets` is empty, so the entry is wanted nowhere",
                 "leave it out where the entry is for every target",
@@ -225,7 +225,7 @@ fn unknown_target(
     } else {
         format!("appcred.yaml has {}", crate::suggest::listed(known()))
     };
-    decoder.error("unknown-target", span, message).help(help)
+    decoder.error(ProblemCode::UnknownTarget, span, message).help(help)
 }
 
 impl Decoder<'_> {
@@ -245,7 +245,7 @@ impl Decoder<'_> {
             .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
         if !fits {
             self.refuse_with(
-                "bad-domain",
+                ProblemCode::BadDomain,
                 span,
                 "this is not the name of an integration",
                 "it has only `a` to `z`, digits and `_`, as in `home_connect`",
@@ -281,7 +281,7 @@ impl Decoder<'_> {
         let key = Key::of_name(&name.value);
         if key.is_none() {
             self.refuse_with(
-                "no-key",
+                ProblemCode::NoKey,
                 name.spot.span,
                 "no key can be made from this name",
                 "give the entry a `key` of its own",
@@ -293,7 +293,7 @@ impl Decoder<'_> {
     /// Says what keys, owners and names of targets are made of.
     pub(super) fn bad_name(&mut self, what: &str, span: crate::diagnostic::Span) {
         self.refuse_with(
-            "bad-name",
+            ProblemCode::BadName,
             span,
             format!("this cannot be {} {what}", if what.starts_with('o') { "an" } else { "a" }),
             "it has letters without accents, digits, `-`, `_` and `.`, 100 of them at most",

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::reference::SOPS_HEADER;
 use super::schema;
 use crate::diagnostic::shown;
-use crate::diagnostic::{Diagnostic, Diagnostics, SourceFile, Span, Spot};
+use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode, SourceFile, Span, Spot};
 use crate::model::{Place, hidden_character, sops};
 use crate::suggest::{listed, nearest};
 use crate::yaml::{self, Kind, Node, Pair, Parsed, Scalar, Style, Value};
@@ -66,7 +66,7 @@ impl<'f> Decoder<'f> {
     /// An error at a place of this file.
     pub(super) fn error(
         &self,
-        code: &'static str,
+        code: ProblemCode,
         span: Span,
         message: impl Into<String>,
     ) -> Diagnostic {
@@ -74,7 +74,7 @@ impl<'f> Decoder<'f> {
     }
 
     /// Reports an error that needs no more words.
-    pub(super) fn refuse(&mut self, code: &'static str, span: Span, message: impl Into<String>) {
+    pub(super) fn refuse(&mut self, code: ProblemCode, span: Span, message: impl Into<String>) {
         let problem = self.error(code, span, message);
         self.problems.push(problem);
     }
@@ -129,7 +129,7 @@ impl<'f> Decoder<'f> {
         };
         let own = known.iter().map(String::as_str).filter(|name| *name != yaml::SOPS);
         let help = format!("{what} has {}", listed(own));
-        let problem = self.error("unknown-field", pair.key.span, message).help(help);
+        let problem = self.error(ProblemCode::UnknownField, pair.key.span, message).help(help);
         self.problems.push(problem);
         near
     }
@@ -144,7 +144,7 @@ impl<'f> Decoder<'f> {
         let found = fields.get(name);
         if found.is_none() && !fields.misspelt.contains(&name) {
             let problem = self
-                .error("missing-field", fields.span, format!("`{name}` is missing"))
+                .error(ProblemCode::MissingField, fields.span, format!("`{name}` is missing"))
                 .label(format!("it is needed {place}"));
             self.problems.push(problem);
         }
@@ -173,12 +173,12 @@ impl<'f> Decoder<'f> {
         let scalar = self.scalar(node, &what)?;
         let text = unbroken(scalar);
         if text.trim().is_empty() {
-            self.refuse("empty-value", node.span, format!("{what} is empty"));
+            self.refuse(ProblemCode::EmptyValue, node.span, format!("{what} is empty"));
             return None;
         }
         if text.starts_with(SOPS_HEADER) {
             self.refuse_with(
-                "sops-value",
+                ProblemCode::SopsValue,
                 node.span,
                 format!("{what} is encrypted by SOPS, and is read without any key"),
                 "let SOPS encrypt secrets only: `encrypted_regex: ^(client_id|client_secret|token)$` in .sops.yaml",
@@ -187,7 +187,7 @@ impl<'f> Decoder<'f> {
         }
         if let Some(which) = hidden_character(text) {
             self.refuse_with(
-                "hidden-character",
+                ProblemCode::HiddenCharacter,
                 node.span,
                 format!("{what} has {which}"),
                 "type the text again instead of copying it",
@@ -254,7 +254,7 @@ impl<'f> Decoder<'f> {
             }
             let words = words().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(" or ");
             let help = format!("it is {words}, or left out");
-            self.refuse_with("unknown-word", pair.value.span, message, help);
+            self.refuse_with(ProblemCode::UnknownWord, pair.value.span, message, help);
         }
         found
     }
@@ -263,7 +263,7 @@ impl<'f> Decoder<'f> {
     pub(super) fn wrong_kind(&mut self, node: &Node<'_>, what: impl Display, wanted: &str) {
         if let Some(tag) = &node.tag {
             let problem = self
-                .error("unexpected-tag", tag.span, format!("{what} takes no tag"))
+                .error(ProblemCode::UnexpectedTag, tag.span, format!("{what} takes no tag"))
                 .help("tags are for `client_id`, `client_secret` and `token`");
             self.problems.push(problem);
             return;
@@ -273,7 +273,7 @@ impl<'f> Decoder<'f> {
             Value::Null => {
                 let help = "give it a value".to_owned();
                 return self.refuse_with(
-                    "missing-value",
+                    ProblemCode::MissingValue,
                     node.span,
                     format!("{what} has no value"),
                     help,
@@ -288,8 +288,11 @@ impl<'f> Decoder<'f> {
         };
         let help =
             help.or((wanted == "a list").then_some("write `[one, two]`, or one `- item` a line"));
-        let mut problem =
-            self.error("wrong-kind", node.span, format!("{what} must be {wanted}, not {is}"));
+        let mut problem = self.error(
+            ProblemCode::WrongKind,
+            node.span,
+            format!("{what} must be {wanted}, not {is}"),
+        );
         problem.help = help.map(str::to_owned);
         self.problems.push(problem);
     }
@@ -297,7 +300,7 @@ impl<'f> Decoder<'f> {
     /// Reports an error and what to do.
     pub(super) fn refuse_with(
         &mut self,
-        code: &'static str,
+        code: ProblemCode,
         span: Span,
         message: impl Into<String>,
         help: impl Into<String>,

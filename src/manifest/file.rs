@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rustix::io::Errno;
 
 use super::mask::mask;
-use crate::diagnostic::{Diagnostic, SourceFile, Span};
+use crate::diagnostic::{Diagnostic, ProblemCode, SourceFile, Span};
 use crate::files::{self, TEXT_LIMIT};
 use crate::model::Visible;
 
@@ -20,7 +20,7 @@ pub(super) fn read(path: &Path) -> Result<Arc<SourceFile>, Box<Diagnostic>> {
         files::read(path, TEXT_LIMIT).map_err(|error| Box::new(unreadable(path, &error)))?;
     if bytes.starts_with(GIT_CRYPT) {
         let message = format!("`{}` is locked by git-crypt", path.visible());
-        let problem = Diagnostic::error("git-crypt", message);
+        let problem = Diagnostic::error(ProblemCode::GitCrypt, message);
         return Err(Box::new(problem.help("unlock the repository with `git-crypt unlock`")));
     }
     match String::from_utf8(std::mem::take(&mut *bytes)) {
@@ -34,17 +34,18 @@ pub(super) fn unreadable(path: &Path, error: &io::Error) -> Diagnostic {
     let named = path.visible();
     if Errno::from_io_error(error) == Some(Errno::LOOP) {
         return Diagnostic::error(
-            "symlink-loop",
+            ProblemCode::SymlinkLoop,
             format!("`{named}` is a symbolic link that leads to itself"),
         )
         .help("remove the link, or point it at a file or folder");
     }
     if error.kind() == io::ErrorKind::FileTooLarge {
         let message = format!("`{named}`: {error}");
-        return Diagnostic::error("file-too-large", message).help("split it into several files");
+        return Diagnostic::error(ProblemCode::FileTooLarge, message)
+            .help("split it into several files");
     }
     let why = files::reason(path, error);
-    Diagnostic::error("unreadable", format!("cannot read `{named}`: {why}"))
+    Diagnostic::error(ProblemCode::Unreadable, format!("cannot read `{named}`: {why}"))
 }
 
 fn not_utf8(path: &Path, error: &std::string::FromUtf8Error) -> Diagnostic {
@@ -68,5 +69,5 @@ fn not_utf8(path: &Path, error: &std::string::FromUtf8Error) -> Diagnostic {
         format!("this file is not UTF-8: byte {byte:#04x} at offset {at}")
     };
     let file = Arc::new(SourceFile::new(path.to_owned(), text, mask));
-    Diagnostic::error("not-utf8", message).at(&file, span).help("save it as UTF-8")
+    Diagnostic::error(ProblemCode::NotUtf8, message).at(&file, span).help("save it as UTF-8")
 }

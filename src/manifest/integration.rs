@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::address;
 use super::fields::{Decoder, MappingFields};
 use super::schema;
-use crate::diagnostic::shown;
+use crate::diagnostic::{ProblemCode, shown};
 use crate::model::{Answers, Implementation, Integration, OnDelete};
 use crate::yaml::{self, Node, Pair};
 
@@ -46,7 +46,7 @@ impl Decoder<'_> {
         match address::endpoint(text) {
             Ok(url) => Some(url),
             Err(why) => {
-                self.refuse("bad-url", pair.value.span, format!("`token_url` {why}"));
+                self.refuse(ProblemCode::BadUrl, pair.value.span, format!("`token_url` {why}"));
                 None
             }
         }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::fields::{Decoder, Located, MappingFields};
 use super::project::Paths;
+use crate::diagnostic::ProblemCode;
 use crate::http::{Network, ProxyAddress};
 use crate::yaml::Pair;
 
@@ -30,7 +31,7 @@ impl Decoder<'_> {
         match ProxyAddress::parse(self.field_text(pair)?) {
             Ok(proxy) => Some(proxy),
             Err(why) => {
-                self.refuse("bad-url", pair.value.span, format!("`proxy` {why}"));
+                self.refuse(ProblemCode::BadUrl, pair.value.span, format!("`proxy` {why}"));
                 None
             }
         }
@@ -41,7 +42,7 @@ impl Decoder<'_> {
         let path = paths.resolve(&text.value);
         if path.is_none() {
             self.refuse_with(
-                "no-home",
+                ProblemCode::NoHome,
                 text.spot.span,
                 "`~` is the home folder, which is unknown",
                 "set `HOME`, or write the whole path",

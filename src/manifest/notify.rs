@@ -2,6 +2,7 @@
 
 use super::fields::{Decoder, Located};
 use super::schema;
+use crate::diagnostic::ProblemCode;
 use crate::model::Reference;
 use crate::yaml::{Node, Pair, Value};
 
@@ -43,7 +44,7 @@ impl Decoder<'_> {
                 notify.webhooks.extend(self.reference(pair));
             }
             _ => self.refuse_with(
-                "bad-notify",
+                ProblemCode::BadNotify,
                 node.span,
                 "unknown recipient in `notify`",
                 "write `home_assistant`, or `{webhook: URL}`, or a list of these",

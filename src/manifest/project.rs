@@ -10,7 +10,7 @@ use super::notify::Notify;
 use super::reference::Handling;
 use super::schema;
 use super::token::{self, Token};
-use crate::diagnostic::{Diagnostics, SourceFile, shown};
+use crate::diagnostic::{Diagnostics, ProblemCode, SourceFile, shown};
 use crate::http::Network;
 use crate::model::{Domain, Key, MaxDeletes, OnDrift, Owner, Policy, Prune, TargetName};
 use crate::secret::holds_identity;
@@ -121,7 +121,7 @@ pub(super) fn decode(file: &Arc<SourceFile>, paths: Paths<'_>) -> (Project, Diag
         [first, rest @ ..] => {
             if let Some(second) = rest.first() {
                 let message = "the project file has more than one document";
-                decoder.fields.refuse("many-documents", second.span, message);
+                decoder.fields.refuse(ProblemCode::ManyDocuments, second.span, message);
             }
             decoder.project(first)
         }
@@ -222,7 +222,7 @@ impl ProjectDecoder<'_, '_> {
             for path in self.fields.texts(pair).unwrap_or_default() {
                 if holds_identity(&path.value) {
                     self.fields.refuse_with(
-                        "identity-as-path",
+                        ProblemCode::IdentityAsPath,
                         path.spot.span,
                         "this is an identity, which is secret, and no path",
                         "move it into a file outside of the repository and name that here; if it was committed, make a new one",
@@ -239,7 +239,7 @@ impl ProjectDecoder<'_, '_> {
         let span = recipient.spot.span;
         if recipient.value.to_ascii_uppercase().starts_with("AGE-SECRET-KEY-") {
             self.fields.refuse_with(
-                "identity-as-recipient",
+                ProblemCode::IdentityAsRecipient,
                 span,
                 "this is an identity, which is secret, and no recipient",
                 "take it out of this file and out of the history of the repository; \
@@ -252,7 +252,7 @@ impl ProjectDecoder<'_, '_> {
             .any(|start| recipient.value.starts_with(start));
         if !fits {
             self.fields.refuse_with(
-                "bad-recipient",
+                ProblemCode::BadRecipient,
                 span,
                 "this is not an age recipient",
                 "one begins with `age1`, `ssh-ed25519` or `ssh-rsa`",
@@ -297,7 +297,7 @@ impl ProjectDecoder<'_, '_> {
             });
         if limit.is_none() {
             self.fields.refuse_with(
-                "bad-limit",
+                ProblemCode::BadLimit,
                 pair.value.span,
                 "`max_deletes` must be a number or a percentage",
                 "write `3`, or `20%`; leave it out where there is no limit",
@@ -328,7 +328,7 @@ impl ProjectDecoder<'_, '_> {
                 for name in token::FIELDS.iter().chain(&["ca_file", "proxy"]) {
                     if let Some(pair) = fields.get(name) {
                         let message = format!("`{name}` goes with `url`, not with `config_dir`");
-                        self.fields.refuse("unfit-field", pair.key.span, message);
+                        self.fields.refuse(ProblemCode::UnfitField, pair.key.span, message);
                     }
                 }
                 self.fields.path(self.paths, folder).map(TargetConfig::ConfigDir)
@@ -336,7 +336,7 @@ impl ProjectDecoder<'_, '_> {
             (Some(_), Some(folder)) => {
                 let message = "a target has either `url` or `config_dir`";
                 self.fields.refuse_with(
-                    "unfit-field",
+                    ProblemCode::UnfitField,
                     folder.key.span,
                     message,
                     "`url` is a running Home Assistant, `config_dir` the folder of one that does not run",
@@ -345,7 +345,7 @@ impl ProjectDecoder<'_, '_> {
             }
             (None, None) => {
                 self.fields.refuse_with(
-                    "missing-field",
+                    ProblemCode::MissingField,
                     fields.span,
                     "a target has no `url` and no `config_dir`",
                     "give it one of the two",
@@ -365,7 +365,7 @@ impl ProjectDecoder<'_, '_> {
             Ok(url) => Some(url),
             Err(why) => {
                 let message = format!("{} {why}", shown::field("url"));
-                self.fields.refuse("bad-url", url.value.span, message);
+                self.fields.refuse(ProblemCode::BadUrl, url.value.span, message);
                 None
             }
         });

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::fields::{Decoder, Located, unbroken};
+use crate::diagnostic::ProblemCode;
 use crate::diagnostic::shown::{self, FieldName};
 use crate::model::{Reference, Secret, unfit_for_oauth};
 use crate::secret;
@@ -62,7 +63,7 @@ impl Decoder<'_> {
         let field = shown::field(&pair.key.text);
         if has_default(&found.value) && !handling.allow_plaintext {
             self.refuse_with(
-                "plain-secret",
+                ProblemCode::PlainSecret,
                 found.spot.span,
                 format!("{field} has more behind `!env_var` than the name of a variable, which is a secret in plain text"),
                 "write the name alone, as in `!env_var NAME`",
@@ -84,7 +85,7 @@ impl Decoder<'_> {
                 "{encrypt}; or name it by a tag, as in `!env_var NAME`; \
                  `allow_plaintext: true` in appcred.yaml allows it"
             );
-            self.refuse_with("plain-secret", found.spot.span, message, help);
+            self.refuse_with(ProblemCode::PlainSecret, found.spot.span, message, help);
             return None;
         }
         Some(self.checked(found))
@@ -113,7 +114,7 @@ impl Decoder<'_> {
                 "there are {}; text that begins with `!` needs quotes",
                 listed(known.iter().map(String::as_str))
             );
-            self.refuse_with("unknown-tag", tag.span, message, help);
+            self.refuse_with(ProblemCode::UnknownTag, tag.span, message, help);
             return None;
         }
         match &node.value {
@@ -125,7 +126,7 @@ impl Decoder<'_> {
             _ => {
                 let message = format!("`!{}` names nothing", tag.name);
                 self.refuse_with(
-                    "empty-tag",
+                    ProblemCode::EmptyTag,
                     tag.span,
                     message,
                     format!("put a name behind it, as in `!{} NAME`", tag.name),
@@ -148,13 +149,13 @@ impl Decoder<'_> {
         let text = unbroken(scalar);
         let trimmed = text.trim();
         if trimmed.is_empty() {
-            self.refuse("empty-value", node.span, format!("{field} is empty"));
+            self.refuse(ProblemCode::EmptyValue, node.span, format!("{field} is empty"));
             return None;
         }
         if let Some(rest) = trimmed.strip_prefix(AGE_HEADER) {
             if scalar.style != Style::Quoted && !rest.starts_with(['\n', '\r']) {
                 self.refuse_with(
-                    "age-folded",
+                    ProblemCode::AgeFolded,
                     node.span,
                     format!("the age text of {field} has lost its line breaks"),
                     "begin it with `|`, which keeps them",
@@ -171,7 +172,7 @@ impl Decoder<'_> {
         }
         if trimmed.len() != text.len() {
             self.refuse_with(
-                "padded-value",
+                ProblemCode::PaddedValue,
                 node.span,
                 format!("{field} has white space at its beginning or end"),
                 "Home Assistant would drop it: take it away",
@@ -180,7 +181,7 @@ impl Decoder<'_> {
         }
         if let Some(why) = unfit_for_oauth(text) {
             self.refuse_with(
-                "unfit-value",
+                ProblemCode::UnfitValue,
                 node.span,
                 format!("{field} {why}"),
                 "copy the value from the provider's page again",
@@ -202,7 +203,7 @@ impl Decoder<'_> {
         let tag = word.and_then(|word| nearest(word, secret::tags()));
         let Some(tag) = tag.filter(|_| scalar.style != Style::Plain) else { return false };
         self.refuse_with(
-            "quoted-tag",
+            ProblemCode::QuotedTag,
             node.span,
             format!("{field} has the tag `!{tag}` in quotes, which makes it a text"),
             format!("take the quotes away, as in `!{tag} NAME`"),
@@ -219,7 +220,7 @@ impl Decoder<'_> {
     ) -> Option<Reference> {
         let Some(document) = &self.sops else {
             self.refuse_with(
-                "sops-value",
+                ProblemCode::SopsValue,
                 node.span,
                 format!("{field} is encrypted by SOPS, but this file has no `sops` part"),
                 "put it into a file that SOPS encrypted, or encrypt the value itself with age",
@@ -228,7 +229,7 @@ impl Decoder<'_> {
         };
         if NO_TEXTS.iter().any(|end| text.ends_with(end)) {
             self.refuse_with(
-                "wrong-kind",
+                ProblemCode::WrongKind,
                 node.span,
                 format!("{field} must be text, and was none when SOPS encrypted it"),
                 "quote it with `sops edit FILE`",

@@ -118,7 +118,8 @@ fn one_client_on_different_targets_is_no_conflict() {
         .unwrap();
     }
     let (_folder, loaded) = project_of(&[("appcred.yaml", appcred), ("credentials.yaml", &text)]);
-    let codes: Vec<_> = loaded.problems.sorted().iter().map(|problem| problem.code).collect();
+    let codes: Vec<_> =
+        loaded.problems.sorted().iter().map(|problem| problem.code.as_str()).collect();
     assert_eq!(codes, ["duplicate-entry-key", "duplicate-client"]);
     let lines: Vec<_> =
         loaded.problems.sorted().iter().map(|p| p.spot.as_ref().unwrap().span.line).collect();
@@ -340,7 +341,7 @@ fn a_former_key_leads_to_one_entry() {
         let text = format!("application_credentials:\n{}", entries.concat());
         let files = [("appcred.yaml", project), ("credentials.yaml", text.as_str())];
         let (_, loaded) = project_of(&files);
-        loaded.problems.sorted().iter().map(|problem| problem.code).collect()
+        loaded.problems.sorted().iter().map(|problem| problem.code.as_str()).collect()
     };
     let twice = ["duplicate-former-key"];
     assert_eq!(codes(&[entry("new", "old", "a")]), [""; 0]);

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::fields::{Decoder, Located, MappingFields};
 use super::reference::Handling;
-use crate::diagnostic::shown;
+use crate::diagnostic::{ProblemCode, shown};
 use crate::model::Reference;
 use crate::yaml::Pair;
 
@@ -53,7 +53,7 @@ impl Decoder<'_> {
                 pair.key.text
             );
             self.refuse_with(
-                "unfit-field",
+                ProblemCode::UnfitField,
                 second.key.span,
                 message,
                 "a target has one of `token`, `token_file` and `token_command`",
@@ -80,7 +80,7 @@ impl Decoder<'_> {
             }
             None if is_whole => {
                 self.refuse_with(
-                    "empty-value",
+                    ProblemCode::EmptyValue,
                     pair.value.span,
                     "`token_command` names no program",
                     "write the program and each argument as an item, as in `[pass, show, home]`",

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use crate::connect::Endpoint;
 use crate::desired::{self, Resolved};
-use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode};
 use crate::files::Stamp;
 use crate::manifest::{self, Cache, Entry, Loaded, Project, load_again};
 use crate::model::{
@@ -153,7 +153,7 @@ impl<P: Ask + Clone> ProjectReader<P> {
                 let (resolver, wrong) = workspace.resolver(project, self.person.clone());
                 let mut notes = Diagnostics::default();
                 for problem in wrong {
-                    notes.push(Diagnostic::warning("identity", problem.to_string()));
+                    notes.push(Diagnostic::warning(ProblemCode::Identity, problem.to_string()));
                 }
                 (resolver, notes)
             }
@@ -244,14 +244,14 @@ fn notices(project: &Project, resolver: &SecretResolver, problems: &mut Diagnost
             Ok(address) if is_web(address.expose()) => notices.webhooks.push(address),
             Ok(_) => problems.push(
                 Diagnostic::error(
-                    "bad-url",
+                    ProblemCode::BadUrl,
                     "the address of a webhook begins with http:// or https://",
                 )
                 .at(&webhook.spot.file, webhook.spot.span),
             ),
             Err(why) => problems.push(
                 Diagnostic::error(
-                    "unreadable-secret",
+                    ProblemCode::UnreadableSecret,
                     format!("cannot read the address of a webhook: {why}"),
                 )
                 .at(&webhook.spot.file, webhook.spot.span)

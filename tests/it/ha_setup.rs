@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use crate::forms::check_own;
 use crate::linking::{Linking, link};
 
 const APPLY: &[&str] = &["apply", "--yes"];
@@ -196,6 +197,7 @@ fn ha_links_and_codes_are_in_no_log_unless_asked_for() {
     }
     let listed = linking.appcred(&["list", "--format", "json"]).run().stdout;
     assert!(listed.contains("\"hidden\": \"not_asked\""), "{listed}");
+    check_own("list.schema.json", &serde_json::from_str(&listed).unwrap());
 
     let port = crate::real::free_port().to_string();
     let authorize = linking.appcred(&["authorize", "--no-browser", "--port", &port]);
