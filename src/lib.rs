@@ -13,14 +13,13 @@
 //!                                                   ▼
 //!                                               report/ ──▶ cli/
 //!  workspace/ = a project and its targets, from files to plans: what the commands and the watcher start from
-//!  connect/ = where a target is and how to authenticate there; session/ = stored logins
 //!  watch/ = a loop around this, woken by files, targets, a timer and signals ──Status──▶ server/, report/
 //!  verify/ = asks providers whether a client id and secret are right
 //!  callback/ = where a browser comes back to after consent or sign-in; listener.rs = its bounded server
 //!  yaml_edit/ = changes files in place and leaves every other byte; encrypted_file/ = values that are
 //!  encrypted; recipients.rs = whether they are encrypted to the right recipients
 //!  git/ = what Git knows of files; repository.rs = whether it keeps secrets in plain text
-//!  plan_file.rs = saved plans; codes.rs = what programs read; status/ = the state of a watcher
+//!  plan_file.rs = saved plans; codes/ = what programs read; status/ = the state of a watcher
 //!  leaves: model/, diagnostic/, integrations/, http/ (connections, proxies, TLS), files/, yaml/, schema.rs,
 //!  suggest.rs
 //! ```
@@ -46,7 +45,6 @@
 pub mod callback;
 pub mod cli;
 pub mod codes;
-pub mod connect;
 pub mod desired;
 pub mod diagnostic;
 pub mod encrypted_file;
@@ -66,7 +64,6 @@ pub mod repository;
 pub mod schema;
 pub mod secret;
 pub mod server;
-pub mod session;
 pub mod setup;
 pub mod status;
 pub mod suggest;

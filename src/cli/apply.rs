@@ -12,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::plan::Plan;
 use crate::reconcile::{self, Unchecked, Verdicts};
 use crate::report::{Report, Verb, text};
-use crate::target::{Stop, Target};
+use crate::target::{LiveTarget, Stop};
 use crate::workspace::TargetView;
 
 use super::exit::ExitStatus;
@@ -189,7 +189,7 @@ async fn carry_out_one(view: &mut TargetView, stop: &Stop, bars: &MultiProgress)
     if let Some(bar) = bar {
         bar.finish_and_clear();
     }
-    if let Target::HomeAssistant(ha) = target {
+    if let Some(ha) = target.home_assistant() {
         reconcile::set_up(&proven.plan, &comparison.desired, ha, stop, &mut view.outcomes).await;
     }
     for outcome in &view.outcomes {

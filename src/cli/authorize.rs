@@ -19,7 +19,7 @@ use crate::setup::consent::{Wait, wait};
 use crate::setup::drive::{self, FlowState, SetUpTask};
 use crate::setup::redirect_uri;
 use crate::target::home_assistant::HomeAssistant;
-use crate::target::{Refusal, Stop, Target};
+use crate::target::{LiveTarget, Refusal, Stop};
 
 use crate::workspace::{Comparison, TargetView};
 
@@ -124,7 +124,7 @@ impl Authorize {
                 return false;
             }
         };
-        let Some(Target::HomeAssistant(ha)) = &view.target else {
+        let Some(ha) = view.target.as_ref().and_then(LiveTarget::home_assistant) else {
             console::message(format_args!(
                 "{name}: accounts cannot be linked in a configuration folder"
             ));

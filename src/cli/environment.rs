@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
-use crate::connect::{AuthMethod, Endpoint, HomeAssistantEndpoint};
 use crate::http::Network;
 use crate::model::Secret;
 use crate::secret::{env, token};
+use crate::target::Endpoint;
+use crate::target::home_assistant::{AuthMethod, HomeAssistantEndpoint};
 use crate::workspace::Environment;
 
 const HASS_SERVER: &str = "HASS_SERVER";

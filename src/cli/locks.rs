@@ -8,11 +8,9 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use sha2::{Digest, Sha256};
 
-use crate::connect::Endpoint;
 use crate::files::{self, FileLock, NotLocked, wait_for};
 use crate::manifest::load_project;
 use crate::model::Visible;
-use crate::target::home_assistant;
 use crate::workspace::select;
 
 use super::gather::request;
@@ -61,7 +59,7 @@ pub(super) fn lock_targets(
     let all: BTreeMap<PathBuf, String> = targets
         .values()
         .map(|endpoint| {
-            let place = place(endpoint);
+            let place = endpoint.place();
             (folder.join(format!("{:x}.lock", Sha256::digest(&place))), place)
         })
         .collect();
@@ -83,18 +81,5 @@ fn lock_target(file: &Path, place: &str) -> anyhow::Result<FileLock> {
             "another appcred is still changing {place}: wait until it is done, or end it"
         )),
         taken => taken.with_context(cannot),
-    }
-}
-
-/// One name for one place, however it is written.
-fn place(endpoint: &Endpoint) -> String {
-    match endpoint {
-        Endpoint::HomeAssistant(endpoint) => {
-            home_assistant::canonical(&endpoint.url).unwrap_or_else(|_| endpoint.url.clone())
-        }
-        Endpoint::ConfigDir(folder) => {
-            let real = files::real_path(folder).unwrap_or_else(|_| folder.clone());
-            real.to_string_lossy().into_owned()
-        }
     }
 }

@@ -8,11 +8,12 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::callback::{Arrival, AuthorizationResponse, Loopback, is_same_state};
-use crate::connect::{AuthMethod, HomeAssistantEndpoint};
 use crate::model::{HandOverError, Secret, Visible};
 use crate::secret::SecretResolver;
-use crate::session::SessionStore;
-use crate::target::home_assistant::{self, ConnectionSettings, LoginSession, SignIn, SignInError};
+use crate::target::home_assistant::{
+    self, AuthMethod, ConnectionSettings, HomeAssistantEndpoint, LoginSession, SessionStore,
+    SignIn, SignInError,
+};
 use crate::workspace::one_home_assistant;
 
 use super::exit::ExitStatus;

@@ -6,14 +6,13 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::time::timeout;
 
-use crate::connect::{ConnectError, Endpoint};
 use crate::integrations;
 use crate::manifest::{Loaded, Project};
 use crate::model::Domain;
 use crate::secret::SecretResolver;
-use crate::session::SessionStore;
 use crate::suggest;
-use crate::target::Target;
+use crate::target::home_assistant::SessionStore;
+use crate::target::{ConnectError, Endpoint, LiveTarget};
 use crate::workspace::select;
 
 use super::gather::silent_vault;
@@ -40,12 +39,11 @@ async fn integrations(
     resolver: &SecretResolver,
     sessions: Option<&SessionStore>,
 ) -> Result<BTreeSet<Domain>, ConnectError> {
-    let Target::HomeAssistant(ha) = endpoint.connect(resolver, sessions).await? else {
-        return Ok(BTreeSet::new());
-    };
-    let domains = ha.domains().await;
-    ha.close().await;
-    Ok(domains?)
+    let target = endpoint.connect(resolver, sessions).await?;
+    match target.home_assistant() {
+        Some(ha) => Ok(ha.domains().await?),
+        None => Ok(BTreeSet::new()),
+    }
 }
 
 /// Says which integrations only the target knows: the project has to name them.

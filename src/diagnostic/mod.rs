@@ -1,12 +1,11 @@
 //! A problem in what a person wrote: what, where, why, and what to do. Nothing prints here.
 
-mod code;
 pub(crate) mod shown;
 mod source;
 
 use std::sync::Arc;
 
-pub use code::ProblemCode;
+pub use crate::codes::ProblemCode;
 pub use source::{Mask, Redacted, SourceFile, Span};
 
 use crate::model::{Place, Visible};
@@ -34,6 +33,24 @@ impl Spot {
     pub fn place(&self) -> Place {
         Place { file: self.file.path().into(), line: self.span.line, column: self.span.column }
     }
+}
+
+/// Two are the same where they name the same place: what else the file holds is no part of it.
+impl PartialEq for Spot {
+    fn eq(&self, other: &Self) -> bool {
+        self.place() == other.place()
+    }
+}
+
+impl Eq for Spot {}
+
+/// A value and its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Located<T> {
+    /// The value.
+    pub value: T,
+    /// Its place.
+    pub spot: Spot,
 }
 
 /// One problem. `message`, `label` and `help` never repeat a value that may be a secret.

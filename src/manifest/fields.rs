@@ -6,20 +6,12 @@ use std::sync::Arc;
 
 use super::reference::SOPS_HEADER;
 use super::schema;
+pub use crate::diagnostic::Located;
 use crate::diagnostic::shown;
 use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode, SourceFile, Span, Spot};
 use crate::model::{Place, hidden_character, sops};
 use crate::suggest::{listed, nearest};
 use crate::yaml::{self, Kind, Node, Pair, Parsed, Scalar, Style, Value};
-
-/// A value and its place.
-#[derive(Clone, Debug)]
-pub struct Located<T> {
-    /// The value.
-    pub value: T,
-    /// Its place.
-    pub spot: Spot,
-}
 
 /// A file being decoded, and what was found wrong in it.
 pub(super) struct Decoder<'f> {

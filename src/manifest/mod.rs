@@ -12,7 +12,6 @@ mod fields;
 mod file;
 mod integration;
 mod mask;
-mod network;
 mod notify;
 mod owner;
 mod project;
@@ -20,10 +19,10 @@ mod reference;
 pub mod schema;
 mod secret_values;
 mod shown;
+mod target;
 mod targets;
 #[cfg(test)]
 mod tests;
-mod token;
 mod trial;
 
 use std::collections::BTreeSet;
@@ -41,10 +40,9 @@ pub use fields::Located;
 pub use mask::mask;
 pub use notify::Notify;
 pub use owner::derived_owner;
-pub use project::{AgeConfig, Project, TargetConfig};
+pub use project::{AgeConfig, Project};
 pub use secret_values::{SecretValue, secret_values};
 pub use targets::Targets;
-pub use token::{Token, TokenCommand};
 pub use trial::{PlainSecrets, check, check_project};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode, SourceFile};

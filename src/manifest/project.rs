@@ -4,16 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::address;
-use super::fields::{Decoder, Located, MappingFields};
+use super::fields::{Decoder, Located};
 use super::notify::Notify;
 use super::reference::Handling;
 use super::schema;
-use super::token::{self, Token};
-use crate::diagnostic::{Diagnostics, ProblemCode, SourceFile, shown};
-use crate::http::Network;
+use crate::diagnostic::{Diagnostics, ProblemCode, SourceFile};
 use crate::model::{Domain, Key, MaxDeletes, OnDrift, Owner, Policy, Prune, TargetName};
 use crate::secret::holds_identity;
+use crate::target::Endpoint;
 use crate::yaml::{self, Kind, Node, Pair, Value};
 
 /// What the project file says; all of it has a default.
@@ -28,7 +26,7 @@ pub struct Project {
     /// The manifests it names; the usual places where it names none.
     pub manifests: Option<Vec<Located<String>>>,
     /// The targets by name; none where the environment names the only one.
-    pub targets: BTreeMap<TargetName, TargetConfig>,
+    pub targets: BTreeMap<TargetName, Endpoint>,
     /// How secrets are encrypted.
     pub age: AgeConfig,
     /// What a plan may do.
@@ -45,22 +43,6 @@ pub struct Project {
     pub(super) names_owner: bool,
     /// Whether the file itself could not be understood, so that nothing follows from what is missing.
     pub(super) broken: bool,
-}
-
-/// Where credentials are provisioned.
-#[derive(Clone, Debug)]
-pub enum TargetConfig {
-    /// A running HA.
-    HomeAssistant {
-        /// Its address, without a slash at the end.
-        url: String,
-        /// Where its access token comes from.
-        token: Token,
-        /// How it is reached.
-        network: Box<Network>,
-    },
-    /// The configuration folder of an HA that does not run.
-    ConfigDir(PathBuf),
 }
 
 /// How secrets are encrypted.
@@ -313,71 +295,10 @@ impl ProjectDecoder<'_, '_> {
                 self.fields.bad_name("target's name", pair.key.span);
             }
             let name = TargetName::new(pair.key.text.clone());
-            if let Some(target) = self.target(&pair.value, &handling) {
+            if let Some(target) = self.fields.target(&pair.value, &handling, self.paths) {
                 project.targets.insert(name.clone(), target);
             }
             project.target_names.insert(name);
         }
-    }
-
-    fn target(&mut self, node: &Node<'_>, handling: &Handling) -> Option<TargetConfig> {
-        let fields = self.fields.fields::<schema::TargetInput>(node, "a target")?;
-        match (fields.get("url"), fields.get("config_dir")) {
-            (Some(url), None) => self.home_assistant(&fields, url, handling),
-            (None, Some(folder)) => {
-                for name in token::FIELDS.iter().chain(&["ca_file", "proxy"]) {
-                    if let Some(pair) = fields.get(name) {
-                        let message = format!("`{name}` goes with `url`, not with `config_dir`");
-                        self.fields.refuse(ProblemCode::UnfitField, pair.key.span, message);
-                    }
-                }
-                self.fields.path(self.paths, folder).map(TargetConfig::ConfigDir)
-            }
-            (Some(_), Some(folder)) => {
-                let message = "a target has either `url` or `config_dir`";
-                self.fields.refuse_with(
-                    ProblemCode::UnfitField,
-                    folder.key.span,
-                    message,
-                    "`url` is a running Home Assistant, `config_dir` the folder of one that does not run",
-                );
-                None
-            }
-            (None, None) => {
-                self.fields.refuse_with(
-                    ProblemCode::MissingField,
-                    fields.span,
-                    "a target has no `url` and no `config_dir`",
-                    "give it one of the two",
-                );
-                None
-            }
-        }
-    }
-
-    fn home_assistant(
-        &mut self,
-        fields: &MappingFields<'_, '_>,
-        url: &Pair<'_>,
-        handling: &Handling,
-    ) -> Option<TargetConfig> {
-        let address = self.fields.field_text(url).and_then(|text| match address::base(text) {
-            Ok(url) => Some(url),
-            Err(why) => {
-                let message = format!("{} {why}", shown::field("url"));
-                self.fields.refuse(ProblemCode::BadUrl, url.value.span, message);
-                None
-            }
-        });
-        let paths = self.paths;
-        let token = self
-            .fields
-            .token(fields, handling, paths.folder, |decoder, pair| decoder.path(paths, pair));
-        let network = self.fields.network(fields, self.paths);
-        Some(TargetConfig::HomeAssistant {
-            url: address?,
-            token: token?,
-            network: Box::new(network?),
-        })
     }
 }

@@ -8,7 +8,8 @@ use std::sync::LazyLock;
 use schemars::{JsonSchema, Schema};
 use serde_json::{Value as Json, json};
 
-use crate::schema::of_input;
+use crate::schema::{field_names, of_input};
+use crate::target::{KINDS, TargetInput};
 
 /// The schema of manifests.
 pub fn manifest() -> Schema {
@@ -35,7 +36,7 @@ macro_rules! fields {
     ($($mapping:ty),*) => {
         $(impl FieldNames for $mapping {
             fn names() -> &'static [String] {
-                static NAMES: LazyLock<Vec<String>> = LazyLock::new(names_of::<$mapping>);
+                static NAMES: LazyLock<Vec<String>> = LazyLock::new(field_names::<$mapping>);
                 &NAMES
             }
         })*
@@ -47,8 +48,6 @@ fields!(
     EntryInput,
     IntegrationInput,
     ProjectInput,
-    HomeAssistantInput,
-    ConfigDirInput,
     AgeInput,
     PolicyInput,
     WebhookInput
@@ -57,15 +56,9 @@ fields!(
 impl FieldNames for TargetInput {
     fn names() -> &'static [String] {
         static NAMES: LazyLock<Vec<String>> =
-            LazyLock::new(|| [HomeAssistantInput::names(), ConfigDirInput::names()].concat());
+            LazyLock::new(|| KINDS.iter().flat_map(|kind| (kind.fields)()).collect());
         &NAMES
     }
-}
-
-fn names_of<T: JsonSchema>() -> Vec<String> {
-    let schema = of_input::<T>();
-    let properties = schema.get("properties").and_then(Json::as_object);
-    properties.into_iter().flatten().map(|(name, _)| name.clone()).collect()
 }
 
 /// The OAuth credentials that Home Assistant is to hold.
@@ -197,64 +190,6 @@ pub struct NameInput(#[schemars(regex(pattern = r"^[A-Za-z0-9._-]{1,100}$"))] pu
 #[schemars(inline)]
 pub struct DomainInput(#[schemars(regex(pattern = "^[a-z0-9_]+$"))] pub String);
 
-/// A place that holds credentials: a running Home Assistant, or the folder of one that does not run.
-#[derive(JsonSchema)]
-#[schemars(untagged)]
-pub enum TargetInput {
-    /// A running Home Assistant.
-    HomeAssistant(HomeAssistantInput),
-    /// The configuration folder of a Home Assistant that does not run.
-    ConfigDir(ConfigDirInput),
-}
-
-/// A running Home Assistant.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields, transform = one_token)]
-pub struct HomeAssistantInput {
-    /// Its address, as in `https://ha.example:8123`.
-    #[schemars(regex(pattern = r"^https?://[^\s?#@]+$"))]
-    pub url: String,
-    /// A long-lived access token of an administrator: an armored age file behind `|`, or `!env_var
-    /// NAME`, `!secret NAME` or `!file PATH`. Where no token is named, `appcred login` opens a session.
-    #[schemars(regex(pattern = r"^\S([\s\S]*\S)?\n*$"))]
-    pub token: Option<String>,
-    /// A file that holds nothing but the access token.
-    #[schemars(regex(pattern = r"\S"))]
-    pub token_file: Option<String>,
-    /// A program that prints nothing but the access token, and its arguments. It is run in the folder
-    /// of this file, without a shell.
-    #[schemars(length(min = 1))]
-    pub token_command: Option<Vec<TextInput>>,
-    /// A file of certificates to trust beside the system's.
-    #[schemars(regex(pattern = r"\S"))]
-    pub ca_file: Option<String>,
-    /// The HTTP proxy through which all connections to Home Assistant go. Without it, loopback and
-    /// private addresses are reached directly, and others as HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and
-    /// NO_PROXY say.
-    #[schemars(regex(pattern = r"\S"))]
-    pub proxy: Option<String>,
-}
-
-/// A target has one token at most.
-fn one_token(schema: &mut Schema) {
-    let both = |one: &str, other: &str| json!({"required": [one, other]});
-    let pairs = [
-        both("token", "token_file"),
-        both("token", "token_command"),
-        both("token_file", "token_command"),
-    ];
-    schema.insert("not".to_owned(), json!({"anyOf": pairs}));
-}
-
-/// The configuration folder of a Home Assistant that does not run.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-pub struct ConfigDirInput {
-    /// The folder, which holds `.storage` once Home Assistant has been started.
-    #[schemars(regex(pattern = r"\S"))]
-    pub config_dir: String,
-}
-
 /// How secrets are encrypted.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
@@ -356,7 +291,8 @@ pub enum MaxDeletesInput {
 
 #[cfg(test)]
 mod tests {
-    use super::{AgeInput, EntryInput, FieldNames, ProjectInput, TargetInput, WebhookInput};
+    use super::{AgeInput, EntryInput, FieldNames, ProjectInput, WebhookInput};
+    use crate::target::TargetInput;
 
     #[test]
     fn the_names_of_fields_are_those_of_the_types() {

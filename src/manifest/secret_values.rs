@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Entry, Located, Project, TargetConfig, Token};
+use super::{Entry, Located, Project};
 use crate::model::{CLIENT_ID, CLIENT_SECRET, Reference, SecretField, TOKEN, WEBHOOK};
+use crate::target::Endpoint;
 
 /// A value of one of the [`SECRET_FIELDS`](crate::model::SECRET_FIELDS).
 #[derive(Clone, Copy, Debug)]
@@ -20,10 +21,7 @@ pub fn secret_values<'p>(
     project: &'p Project,
     entries: &'p [Arc<Entry>],
 ) -> impl Iterator<Item = SecretValue<'p>> {
-    let tokens = project.targets.values().filter_map(|target| match target {
-        TargetConfig::HomeAssistant { token: Token::Written(token), .. } => Some((TOKEN, token)),
-        TargetConfig::HomeAssistant { .. } | TargetConfig::ConfigDir(_) => None,
-    });
+    let tokens = project.targets.values().filter_map(Endpoint::token).map(|token| (TOKEN, token));
     let webhooks = project.notify.webhooks.iter().map(|address| (WEBHOOK, address));
     let of_entries = entries
         .iter()

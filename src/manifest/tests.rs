@@ -5,10 +5,13 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::{Just, Strategy, prop, prop_oneof, proptest};
 use proptest::test_runner::{Config, FileFailurePersistence};
 
-use super::{LoadRequest, Loaded, TargetConfig, Targets, Token, derived_owner, load, mask};
+use super::{LoadRequest, Loaded, Targets, derived_owner, load, mask};
 use crate::diagnostic::SourceFile;
 use crate::http::ProxyAddress;
 use crate::model::{Completeness, Key, MaxDeletes, OnDelete, Owner, Prune, Reference, TargetName};
+use crate::target::Endpoint;
+use crate::target::config_dir::ConfigDirEndpoint;
+use crate::target::home_assistant::{AuthMethod, HomeAssistantEndpoint};
 
 /// A project of these files.
 fn project_of(files: &[(&str, &str)]) -> (tempfile::TempDir, Loaded) {
@@ -70,7 +73,7 @@ fn the_project_file_is_read_whole() {
     assert!(problems.is_empty(), "{problems:?}");
     assert_eq!((manifests, entries.len()), (vec![folder.path().join("more.yaml")], 1));
     assert_eq!((project.owner.as_str(), project.allow_plaintext), ("house", true));
-    let TargetConfig::HomeAssistant { url, token, network } =
+    let Endpoint::HomeAssistant(HomeAssistantEndpoint { url, auth, network }) =
         &project.targets[&TargetName::new("home")]
     else {
         panic!("{:?}", project.targets)
@@ -78,10 +81,10 @@ fn the_project_file_is_read_whole() {
     assert_eq!(url, "https://ha.example:8123");
     assert_eq!(network.ca_file, Some(folder.path().join("ca.pem")));
     assert_eq!(network.proxy, Some(ProxyAddress::parse("http://proxy.example:3128").unwrap()));
-    let Token::Written(token) = token else { panic!("{token:?}") };
+    let AuthMethod::Reference(token) = auth else { panic!("{auth:?}") };
     assert!(matches!(&token.value, Reference::Plain(token) if token.expose() == "abc"));
     let lab = &project.targets[&TargetName::new("lab")];
-    assert!(matches!(lab, TargetConfig::ConfigDir(path) if *path == folder.path().join("./ha")));
+    assert_eq!(*lab, Endpoint::ConfigDir(ConfigDirEndpoint(folder.path().join("./ha"))));
     assert_eq!((project.policy.prune, project.policy.allow_empty), (Prune::Nothing, true));
     assert_eq!(project.policy.max_deletes, Some(MaxDeletes::Percent(20)));
     assert_eq!(project.age.identities, [Path::new("/home/me/id.txt"), Path::new("/etc/id.txt")]);
@@ -96,12 +99,12 @@ fn a_token_is_had_in_one_of_four_ways() {
         project_of(&[("appcred.yaml", text), ("credentials.yaml", LEAST)]);
     assert!(problems.is_empty(), "{problems:?}");
     let token = |name: &str| match &project.targets[&TargetName::new(name)] {
-        TargetConfig::HomeAssistant { token, .. } => token,
+        Endpoint::HomeAssistant(endpoint) => &endpoint.auth,
         other => panic!("{other:?}"),
     };
-    assert!(matches!(token("file"), Token::File(path) if path == Path::new("/home/me/token")));
-    assert!(matches!(token("session"), Token::Session));
-    let Token::Command(command) = token("program") else { panic!("{:?}", token("program")) };
+    assert!(matches!(token("file"), AuthMethod::File(path) if path == Path::new("/home/me/token")));
+    assert!(matches!(token("session"), AuthMethod::Session));
+    let AuthMethod::Command(command) = token("program") else { panic!("{:?}", token("program")) };
     assert_eq!((command.program.as_str(), &*command.folder), ("pass", folder.path()));
     assert_eq!(command.arguments, ["show", "house"]);
 }

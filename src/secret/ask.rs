@@ -19,6 +19,7 @@ pub trait Ask: Send + Sync + 'static {
 }
 
 /// Nobody to ask.
+#[derive(Clone, Copy)]
 pub struct Nobody;
 
 impl Ask for Nobody {

@@ -1,11 +1,24 @@
-//! Where credentials live. A target is read through [`Observe`] and changed through [`Execute`];
-//! what can only be read implements only the first.
+//! Where credentials live, and how each place is reached. A target is read through [`Observe`] and
+//! changed through [`Execute`]; what can only be read implements only the first. `kinds.rs` lists the
+//! kinds of targets.
 
 pub mod config_dir;
+mod connect_error;
 pub mod home_assistant;
+mod kinds;
+#[cfg(test)]
+mod memory;
+mod settings;
 pub mod snapshot;
 
+use std::pin::Pin;
+
+use futures_util::Stream;
 use thiserror::Error;
+
+pub use connect_error::ConnectError;
+pub use kinds::{Description, Endpoint, KINDS, LiveTarget, Target, TargetInput, TargetKind};
+pub use settings::{ReadSettings, Reported, SettingProblem};
 
 use crate::model::{CredentialId, Domain, EntryId, EntryState, Held, NewCredential, Observed};
 
@@ -29,6 +42,9 @@ pub trait Execute {
         done: &mut (dyn FnMut(usize, Result<Done, Refusal>) + Send),
     ) -> impl Future<Output = ()> + Send;
 }
+
+/// That something at a target may have changed, not what; it never ends.
+pub type ChangeEvents = Pin<Box<dyn Stream<Item = ()> + Send + Sync>>;
 
 /// Somebody wishes to stop (Ctrl-C, SIGTERM).
 pub type Stop = tokio_util::sync::CancellationToken;
@@ -155,56 +171,4 @@ pub enum TargetError {
         /// What was wrong.
         why: String,
     },
-}
-
-/// Any target that can be changed. A new kind is a file beside these and an arm in each of two places.
-pub enum Target {
-    /// A running Home Assistant.
-    HomeAssistant(Box<home_assistant::HomeAssistant>),
-    /// A configuration folder at rest.
-    ConfigDir(config_dir::ConfigDir),
-}
-
-impl Target {
-    /// Waits until the target has gone away; a folder never does.
-    pub async fn ended(&self) {
-        match self {
-            Self::HomeAssistant(target) => target.ended().await,
-            Self::ConfigDir(_) => std::future::pending().await,
-        }
-    }
-
-    /// From now on, what the target tells of changes; a folder tells nothing.
-    ///
-    /// # Errors
-    /// Where the target does not answer.
-    pub async fn changes(&self) -> Result<Option<home_assistant::ChangeEvents>, TargetError> {
-        match self {
-            Self::HomeAssistant(target) => target.changes().await.map(Some),
-            Self::ConfigDir(_) => Ok(None),
-        }
-    }
-}
-
-impl Observe for Target {
-    async fn observe(&mut self) -> Result<Observed, TargetError> {
-        match self {
-            Self::HomeAssistant(target) => target.observe().await,
-            Self::ConfigDir(target) => target.observe().await,
-        }
-    }
-}
-
-impl Execute for Target {
-    async fn execute(
-        &mut self,
-        operations: Vec<Operation>,
-        stop: &Stop,
-        done: &mut (dyn FnMut(usize, Result<Done, Refusal>) + Send),
-    ) {
-        match self {
-            Self::HomeAssistant(target) => target.execute(operations, stop, done).await,
-            Self::ConfigDir(target) => target.execute(operations, stop, done).await,
-        }
-    }
 }

@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
-use futures_util::FutureExt;
+use futures_util::{FutureExt, StreamExt};
 use tokio::sync::watch;
 
-use crate::connect::ConnectError;
 use crate::model::{Desired, HandOverError, Observed};
 use crate::plan::Plan;
 use crate::reconcile::{self, Proven, StepOutcome, Verdicts};
 use crate::secret::SecretResolver;
-use crate::session::SessionStore;
-use crate::target::home_assistant::ChangeEvents;
-use crate::target::{Done, Execute, Observe, Operation, Refusal, Stop, Target, TargetError};
+use crate::target::home_assistant::SessionStore;
+use crate::target::{
+    ChangeEvents, ConnectError, Done, Execute, LiveTarget as _, Observe, Operation, Refusal, Stop,
+    Target, TargetError,
+};
 
 use super::TargetSpec;
 
@@ -102,8 +103,8 @@ impl Connect for Connector {
     async fn connect(&self, spec: &TargetSpec) -> Result<ConnectedTarget, ConnectError> {
         let resolver = Arc::clone(&self.resolver.borrow());
         let mut target = spec.endpoint.connect(&resolver, self.sessions.as_ref()).await?;
-        if let (Target::HomeAssistant(ha), Some(base)) = (&mut target, &self.consent_base) {
-            ha.come_back_to(base.clone());
+        if let Some(base) = &self.consent_base {
+            target.come_back_to(base.clone());
         }
         let changes = target.changes().await?;
         Ok(ConnectedTarget { target, changes })
@@ -137,7 +138,7 @@ impl LiveTarget for ConnectedTarget {
     async fn next_event(&mut self) -> TargetEvent {
         let changes = async {
             match &mut self.changes {
-                Some(changes) => changes.next().await,
+                Some(changes) => drop(changes.next().await),
                 None => std::future::pending().await,
             }
         };
@@ -158,23 +159,23 @@ impl LiveTarget for ConnectedTarget {
         stop: &Stop,
         outcomes: &mut Vec<StepOutcome>,
     ) {
-        if let Target::HomeAssistant(ha) = &self.target {
+        if let Some(ha) = self.target.home_assistant() {
             reconcile::set_up(plan, desired, ha, stop, outcomes).await;
         }
     }
 
     async fn deliver_callback(&self, query: &str) -> Result<(), HandOverError> {
-        match &self.target {
-            Target::HomeAssistant(ha) => ha.hand_on(query).await,
-            Target::ConfigDir(_) => Err(HandOverError::Refused(Refusal::Unsupported.to_string())),
+        match self.target.home_assistant() {
+            Some(ha) => ha.hand_on(query).await,
+            None => Err(HandOverError::Refused(Refusal::Unsupported.to_string())),
         }
     }
 
     async fn display(&self, id: &str, title: &str, text: Option<&str>) -> Result<(), Refusal> {
-        match (&self.target, text) {
-            (Target::HomeAssistant(ha), Some(text)) => ha.notify(id, title, text).await,
-            (Target::HomeAssistant(ha), None) => ha.dismiss(id).await,
-            (Target::ConfigDir(_), _) => Ok(()),
+        match (self.target.home_assistant(), text) {
+            (Some(ha), Some(text)) => ha.notify(id, title, text).await,
+            (Some(ha), None) => ha.dismiss(id).await,
+            (None, _) => Ok(()),
         }
     }
 }

@@ -2,9 +2,9 @@
 
 use thiserror::Error;
 
-use crate::connect::ConnectError;
 use crate::model::{Owner, TargetName};
 use crate::secret::token::NoToken;
+use crate::target::ConnectError;
 use crate::target::TargetError;
 use crate::target::home_assistant::SignInError;
 

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::connect::Endpoint;
 use crate::files::Stamp;
 use crate::model::{Desired, Key, Policy, Seals, TargetName};
 use crate::status::{ManifestStatus, Mode};
+use crate::target::Endpoint;
 
 use super::{Notices, TargetLock};
 

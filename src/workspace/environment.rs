@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use crate::connect::Endpoint;
 use crate::secret::env::IdentitySources;
-use crate::session::SessionStore;
+use crate::target::Endpoint;
+use crate::target::home_assistant::SessionStore;
 
 /// What the process's environment says.
 #[derive(Clone, Debug, Default)]

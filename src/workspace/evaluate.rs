@@ -10,7 +10,6 @@ use tokio::task::{JoinError, spawn_blocking};
 use super::Workspace;
 use super::against::StaleSnapshot;
 use super::targets::{SelectionError, select};
-use crate::connect::Endpoint;
 use crate::desired::{self, Resolved};
 use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode};
 use crate::manifest::{Entry, Loaded, Project};
@@ -20,8 +19,8 @@ use crate::model::{
 use crate::plan::{Plan, plan};
 use crate::reconcile::StepOutcome;
 use crate::secret::{Ask, IdentityProblem, SecretResolver};
-use crate::session::SessionStore;
-use crate::target::{Observe, Target, TargetError};
+use crate::target::home_assistant::SessionStore;
+use crate::target::{Endpoint, Observe, Target, TargetError};
 
 /// One target with all that a run knows of it.
 pub struct TargetView {

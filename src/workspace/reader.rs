@@ -8,7 +8,6 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
-use crate::connect::Endpoint;
 use crate::desired::{self, Resolved};
 use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode};
 use crate::files::Stamp;
@@ -18,7 +17,7 @@ use crate::model::{
 };
 use crate::secret::{self, Ask, SecretResolver};
 use crate::status::{ManifestStatus, Mode};
-use crate::target::home_assistant::canonical;
+use crate::target::Endpoint;
 use crate::watch::{Clock, Notices, ReadSpecs, Reading, TargetLock, TargetSpec};
 
 use super::{Workspace, select};
@@ -214,12 +213,7 @@ impl<P: Ask + Clone> ProjectReader<P> {
     /// One watcher for each owner's credentials at each target, on this machine and for this person. A
     /// dry run changes nothing and keeps nobody away.
     fn lock(&self, project: &Project, endpoint: &Endpoint) -> TargetLock {
-        let place = match endpoint {
-            Endpoint::HomeAssistant(endpoint) => {
-                canonical(&endpoint.url).unwrap_or_else(|_| endpoint.url.clone())
-            }
-            Endpoint::ConfigDir(folder) => real(folder).to_string_lossy().into_owned(),
-        };
+        let place = endpoint.place();
         let digest = Sha256::digest(format!("{}\0{place}", project.owner));
         let digest: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
         let environment = &self.settings.workspace.environment;
@@ -264,19 +258,6 @@ fn notices(project: &Project, resolver: &SecretResolver, problems: &mut Diagnost
 
 fn is_web(address: &str) -> bool {
     url::Url::parse(address).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
-}
-
-/// Where a path really leads, as far as that is there yet.
-fn real(path: &Path) -> PathBuf {
-    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let found = path.ancestors().find_map(|above| Some((above, above.canonicalize().ok()?)));
-    match found {
-        Some((above, real)) => match path.strip_prefix(above) {
-            Ok(rest) if !rest.as_os_str().is_empty() => real.join(rest),
-            _ => real,
-        },
-        None => path,
-    }
 }
 
 /// The files and folders that manifests came from, and where new ones would be found.

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use thiserror::Error;
 
 use super::Environment;
-use crate::connect::{Endpoint, HomeAssistantEndpoint};
 use crate::manifest::Project;
 use crate::model::TargetName;
+use crate::target::Endpoint;
+use crate::target::home_assistant::HomeAssistantEndpoint;
 
 /// What the target is called that the environment names.
 const FROM_ENVIRONMENT: &str = "home";
@@ -49,7 +50,7 @@ pub fn select(
         let target = environment.target.clone().ok_or(SelectionError::NoTarget)?;
         BTreeMap::from([(TargetName::new(FROM_ENVIRONMENT), target)])
     } else {
-        project.targets.iter().map(|(name, target)| (name.clone(), target.into())).collect()
+        project.targets.iter().map(|(name, target)| (name.clone(), target.clone())).collect()
     };
     pick(all, names)
 }
@@ -114,22 +115,26 @@ mod tests {
     use std::path::PathBuf;
 
     use super::{SelectionError, one_home_assistant, select};
-    use crate::connect::{AuthMethod, Endpoint, HomeAssistantEndpoint};
     use crate::http::Network;
-    use crate::manifest::{self, Project, Token};
+    use crate::manifest::Project;
     use crate::model::TargetName;
+    use crate::target::Endpoint;
+    use crate::target::config_dir::ConfigDirEndpoint;
+    use crate::target::home_assistant::{AuthMethod, HomeAssistantEndpoint};
     use crate::workspace::Environment;
 
     fn project() -> Project {
-        let running = |url: &str| manifest::TargetConfig::HomeAssistant {
-            url: url.to_owned(),
-            token: Token::Session,
-            network: Box::default(),
+        let running = |url: &str| {
+            Endpoint::HomeAssistant(HomeAssistantEndpoint {
+                url: url.to_owned(),
+                auth: AuthMethod::Session,
+                network: Network::default(),
+            })
         };
         let targets = [
             ("cabin", running("http://cabin")),
             ("home", running("http://home")),
-            ("lab", manifest::TargetConfig::ConfigDir(PathBuf::from("lab"))),
+            ("lab", Endpoint::ConfigDir(ConfigDirEndpoint(PathBuf::from("lab")))),
         ];
         let targets = targets.map(|(name, target)| (TargetName::new(name), target)).into();
         let mut project = Project::default();

@@ -8,7 +8,7 @@ use appcred::model::{
     ClientId, Credential, CredentialId, Domain, EntryState, Held, NewCredential, Secret,
 };
 use appcred::target::home_assistant::{ConnectionSettings, HomeAssistant, connect};
-use appcred::target::{Done, Execute, Observe, Operation, Refusal, Stop, TargetError};
+use appcred::target::{Done, Execute, LiveTarget, Observe, Operation, Refusal, Stop, TargetError};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
@@ -555,7 +555,7 @@ const A_WHILE: Duration = Duration::from_millis(300);
 async fn changes_are_told_but_not_how_things_stand() {
     let fake = Fake::start(Script::default()).await;
     let mut ha = fake.connect().await;
-    let mut changes = ha.changes().await.unwrap();
+    let mut changes = ha.changes().await.unwrap().unwrap();
     assert!(timeout(A_WHILE, changes.next()).await.is_err(), "nothing has changed yet");
     run_all(&mut ha, creates(1)).await;
     assert!(timeout(A_WHILE, changes.next()).await.is_ok());
@@ -566,7 +566,7 @@ async fn changes_are_told_but_not_how_things_stand() {
 async fn an_older_release_tells_less_and_that_is_no_error() {
     let fake = Fake::start(Script { is_old: true, ..Script::default() }).await;
     let mut ha = fake.connect().await;
-    let mut changes = ha.changes().await.unwrap();
+    let mut changes = ha.changes().await.unwrap().unwrap();
     run_all(&mut ha, creates(1)).await;
     assert!(timeout(A_WHILE, changes.next()).await.is_err());
 }

@@ -5,12 +5,15 @@
 //! any moment leaves the old file or the new one, whole; nothing is written while Home Assistant
 //! runs there, as far as that can be seen (`running.rs` says how far).
 
+mod endpoint;
 mod lock;
 mod owner;
 mod running;
 mod storage;
 #[cfg(test)]
 mod tests;
+
+pub use endpoint::{ConfigDirEndpoint, ConfigDirInput};
 
 use std::collections::BTreeSet;
 use std::fmt::Display;

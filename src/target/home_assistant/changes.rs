@@ -1,48 +1,22 @@
 //! What HA tells by itself: credentials and linked accounts that change, browsers that come back.
 
+use futures_util::stream::{Stream, StreamExt, pending, select_all, unfold};
 use serde::de::IgnoredAny;
 
 use super::HomeAssistant;
 use super::connection::{CommandError, Events};
 use super::flows::PROGRESSED;
 use super::messages::{Command, UNKNOWN_COMMAND};
-use crate::target::TargetError;
+use crate::target::{ChangeEvents, TargetError};
 
-/// Reports that something may have changed at a HA, not what.
-pub struct ChangeEvents {
-    streams: Vec<EventStream>,
-}
-
-struct EventStream {
-    events: Events,
-    /// Whether the next event only reports the current state.
-    begins: bool,
-}
-
-impl EventStream {
-    async fn next(&mut self) -> Option<()> {
-        loop {
-            // What cannot be read is a change as well.
-            drop(self.events.next::<IgnoredAny>().await?);
-            if !std::mem::take(&mut self.begins) {
-                return Some(());
-            }
-        }
-    }
-}
-
-impl ChangeEvents {
-    /// Waits for the next one; for ever once the connection is lost.
-    pub async fn next(&mut self) {
-        if self.streams.is_empty() {
-            return std::future::pending().await;
-        }
-        let waiting = self.streams.iter_mut().map(|stream| Box::pin(stream.next()));
-        let (next, ..) = futures_util::future::select_all(waiting).await;
-        if next.is_none() {
-            std::future::pending().await
-        }
-    }
+/// One after another; `begins` says whether the first only reports the current state. What cannot be
+/// read is a change as well.
+fn stream(events: Events, begins: bool) -> impl Stream<Item = ()> + Send + Sync {
+    let events = unfold(events, |mut events| async {
+        drop(events.next::<IgnoredAny>().await?);
+        Some(((), events))
+    });
+    events.skip(usize::from(begins))
 }
 
 impl HomeAssistant {
@@ -50,7 +24,7 @@ impl HomeAssistant {
     ///
     /// # Errors
     /// Where HA does not answer.
-    pub async fn changes(&self) -> Result<ChangeEvents, TargetError> {
+    pub(super) async fn subscribe_to_changes(&self) -> Result<ChangeEvents, TargetError> {
         let mut streams = Vec::new();
         let wanted = [
             (Command::SubscribeCredentials, true),
@@ -59,11 +33,11 @@ impl HomeAssistant {
         ];
         for (command, begins) in wanted {
             match self.connection.subscribe(command).await {
-                Ok(events) => streams.push(EventStream { events, begins }),
+                Ok(events) => streams.push(Box::pin(stream(events, begins))),
                 Err(CommandError::Refused { code, .. }) if code == UNKNOWN_COMMAND => {}
                 Err(fault) => return Err(self.error(fault)),
             }
         }
-        Ok(ChangeEvents { streams })
+        Ok(Box::pin(select_all(streams).chain(pending())))
     }
 }

@@ -4,6 +4,7 @@
 //!  mod.rs ──▶ credentials.rs, config_entries.rs, flows.rs ──▶ connection.rs ⇄ in_flight.rs   (WebSocket)
 //!     │                                               └────▶ rest.rs                        (HTTP)
 //!     └─────▶ address.rs, log_in.rs                           messages.rs, flow_response.rs = HA's words
+//!  endpoint.rs = where it is and how to authenticate; session.rs = stored logins
 //!  sign_in.rs = how a person gets an access token                                        (HTTP)
 //!  unreachable.rs = why there is no answer there, and what to do
 //! ```
@@ -16,6 +17,7 @@ mod changes;
 mod config_entries;
 mod connection;
 mod credentials;
+mod endpoint;
 mod flow_response;
 mod flows;
 mod in_flight;
@@ -25,10 +27,11 @@ mod messages;
 mod notification;
 mod present;
 mod rest;
+mod session;
 mod sign_in;
 mod unreachable;
 
-pub use changes::ChangeEvents;
+pub use endpoint::{AuthMethod, HomeAssistantEndpoint, HomeAssistantInput, TokenCommand};
 pub use flows::{FlowAnswer, FlowEvents, FlowSide};
 
 use std::collections::BTreeSet;
@@ -46,10 +49,13 @@ use self::json::Lenient;
 use self::messages::{Command, CoreState, CurrentUser, Features, NOT_ADMIN, UNKNOWN_COMMAND};
 use self::present::Present;
 use self::rest::Rest;
-use super::{Done, Execute, Observe, Operation, Refusal, Stop, TargetError};
+use super::{
+    ChangeEvents, Done, Execute, LiveTarget, Observe, Operation, Refusal, Stop, TargetError,
+};
 use crate::http::Network;
 use crate::model::{CredentialId, Domain, EntryId, EntryState, KnownDomains, Observed, Secret};
 
+pub use session::{SessionError, SessionStore};
 pub use sign_in::{LoginSession, SignIn, SignInError, canonical};
 
 /// From the first packet to the end of log-in.
@@ -121,16 +127,6 @@ pub async fn connect(settings: ConnectionSettings) -> Result<HomeAssistant, Targ
 }
 
 impl HomeAssistant {
-    /// From now on browsers come back there after consent: HA makes a link anew at each look.
-    pub fn come_back_to(&mut self, base: String) {
-        self.base = Some(base);
-    }
-
-    /// Waits until the connection has ended, by HA's will or the network's.
-    pub async fn ended(&self) {
-        self.connection.ended().await;
-    }
-
     /// Takes leave of HA. What is merely dropped does so too, if the runtime lives on.
     pub async fn close(self) {
         self.connection.close().await;
@@ -231,6 +227,25 @@ impl HomeAssistant {
                 .ask::<CoreState>(Command::Configuration)
                 .await
                 .is_ok_and(|core| core.is_starting())
+    }
+}
+
+impl LiveTarget for HomeAssistant {
+    async fn ended(&self) {
+        self.connection.ended().await;
+    }
+
+    async fn changes(&self) -> Result<Option<ChangeEvents>, TargetError> {
+        self.subscribe_to_changes().await.map(Some)
+    }
+
+    fn home_assistant(&self) -> Option<&HomeAssistant> {
+        Some(self)
+    }
+
+    /// HA makes a link anew at each look.
+    fn come_back_to(&mut self, base: String) {
+        self.base = Some(base);
     }
 }
 

@@ -1,9 +1,10 @@
 //! What fails, and when it is tried again.
 
-use appcred::connect::{AuthMethod, Endpoint, HomeAssistantEndpoint};
 use appcred::model::Secret;
 use appcred::status::{Holding, Link};
+use appcred::target::Endpoint;
 use appcred::target::TargetError;
+use appcred::target::home_assistant::{AuthMethod, HomeAssistantEndpoint};
 use appcred::watch::{TargetLock, TargetSpec};
 
 use super::{Engine, HOME, House, RESYNC, entry, one, spec};

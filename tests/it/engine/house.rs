@@ -3,13 +3,13 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use appcred::connect::ConnectError;
 use appcred::model::{
     ConsentLink, Credential, CredentialId, Desired, Domain, FlowId, FlowStep, HandOverError, Live,
     Observed, OpenFlow, Purpose, Secret,
 };
 use appcred::plan::{Action, Plan};
 use appcred::reconcile::{Outcome, StepOutcome};
+use appcred::target::ConnectError;
 use appcred::target::{Done, Execute, Observe, Operation, Refusal, Stop, TargetError};
 use appcred::watch::{LiveTarget, TargetEvent};
 use tokio::sync::watch;

@@ -18,13 +18,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use appcred::connect::{ConnectError, Endpoint};
 use appcred::model::{
     ClientId, Completeness, Desired, DesiredCredential, Domain, HandOverError, Integration, Key,
     Owner, Place, Policy, Secret, TargetName,
 };
 use appcred::status::{ManifestStatus, Mode, Status, TargetStatus};
 use appcred::target::Stop;
+use appcred::target::config_dir::ConfigDirEndpoint;
+use appcred::target::{ConnectError, Endpoint};
 use appcred::watch::{
     self, CallbackRequest, Channels, Connect, Heartbeat, Notices, Noticing, ReadSpecs, Reading,
     SnapshotStore, StatusStore, TargetLock, TargetSpec, WatchSettings,
@@ -254,7 +255,7 @@ fn by_name(specs: &[(&str, TargetSpec)]) -> BTreeMap<TargetName, TargetSpec> {
 /// A spec for the target at this address.
 fn spec_at(address: &str, credentials: Vec<DesiredCredential>) -> TargetSpec {
     TargetSpec {
-        endpoint: Endpoint::ConfigDir(PathBuf::from(address)),
+        endpoint: Endpoint::ConfigDir(ConfigDirEndpoint(PathBuf::from(address))),
         inputs: BTreeMap::new(),
         desired: Desired {
             owner: Owner::new("house").unwrap(),

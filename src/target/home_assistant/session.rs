@@ -9,11 +9,11 @@ use secrecy::zeroize::Zeroizing;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::sign_in::LoginSession;
 use crate::files::{self, FileLock, TEXT_LIMIT, wait_for};
 use crate::model::{Secret, Visible};
 use crate::secret::seal::{AgeEncryptError, seal};
 use crate::secret::{SecretResolver, Unreadable};
-use crate::target::home_assistant::LoginSession;
 
 /// A session is ended at Home Assistant while its file is locked.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(90);
@@ -174,11 +174,11 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
     use std::path::PathBuf;
 
+    use super::super::LoginSession;
     use super::{SessionStore, file_name};
     use crate::model::Secret;
     use crate::secret::env::IdentitySources;
     use crate::secret::{AllowedPaths, Identities, Nobody, SecretResolver};
-    use crate::target::home_assistant::LoginSession;
 
     const URL: &str = "http://ha.example:8123";
 

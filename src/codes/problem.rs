@@ -1,7 +1,5 @@
 //! The codes of problems.
 
-use crate::codes::codes;
-
 codes! {
     /// What kind of problem it is.
     ProblemCode {

@@ -1,20 +1,16 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{AuthMethod, ConnectError, Endpoint, HomeAssistantEndpoint};
+use super::{AuthMethod, HomeAssistantEndpoint, SessionStore, TokenCommand};
+use crate::diagnostic::{Located, SourceFile, Span, Spot};
 use crate::http::Network;
-use crate::manifest::TokenCommand;
-use crate::model::{Place, Reference, Secret};
+use crate::model::{Reference, Secret};
 use crate::secret::{AllowedPaths, Identities, SecretResolver};
-use crate::session::SessionStore;
+use crate::target::{ConnectError, TargetKind};
 
-fn endpoint(auth: AuthMethod) -> Endpoint {
+fn endpoint(auth: AuthMethod) -> HomeAssistantEndpoint {
     let network = Network { ca_file: Some(PathBuf::from("ca.pem")), ..Network::default() };
-    Endpoint::HomeAssistant(HomeAssistantEndpoint {
-        url: "http://ha:8123".to_owned(),
-        network,
-        auth,
-    })
+    HomeAssistantEndpoint { url: "http://ha:8123".to_owned(), network, auth }
 }
 
 fn resolver(project: &Path) -> SecretResolver {
@@ -24,9 +20,10 @@ fn resolver(project: &Path) -> SecretResolver {
 
 fn tagged(tag: &str, argument: &str, base: &Path) -> AuthMethod {
     let base: Arc<Path> = base.into();
-    let place = Place { file: Arc::clone(&base), line: 1, column: 1 };
+    let file = Arc::new(SourceFile::new(base.to_path_buf(), "", |_| Vec::new()));
+    let spot = Spot { file, span: Span::default() };
     let reference = Reference::Tagged { tag: tag.to_owned(), argument: argument.to_owned(), base };
-    AuthMethod::Reference(reference, place)
+    AuthMethod::Reference(Located { value: reference, spot })
 }
 
 #[test]
@@ -57,10 +54,6 @@ fn every_file_that_connecting_reads_is_known() {
         let expected: Vec<_> = [PathBuf::from("ca.pem")].into_iter().chain(expected).collect();
         assert_eq!(files, expected, "{shown}");
     }
-    assert_eq!(
-        Endpoint::ConfigDir(PathBuf::from("ha")).files(&resolver, None),
-        Vec::<PathBuf>::new()
-    );
 }
 
 #[test]

@@ -27,7 +27,9 @@ macro_rules! codes {
     )+};
 }
 
-pub(crate) use codes;
+mod problem;
+
+pub use problem::ProblemCode;
 
 codes! {
     /// What a step does.

@@ -2,12 +2,11 @@
 
 use thiserror::Error;
 
+use super::TargetError;
+use super::home_assistant::{SessionError, SignInError};
 use crate::model::Place;
 use crate::secret::Unreadable;
 use crate::secret::token::NoToken;
-use crate::session::SessionError;
-use crate::target::TargetError;
-use crate::target::home_assistant::SignInError;
 
 /// Why a target cannot be connected to. None of it repeats a secret.
 #[derive(Debug, Error)]

@@ -1,0 +1,54 @@
+//! Where a configuration folder is, as the project file says it.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+
+use super::ConfigDir;
+use crate::files;
+use crate::model::Visible;
+use crate::secret::SecretResolver;
+use crate::target::home_assistant::SessionStore;
+use crate::target::{ConnectError, LiveTarget, ReadSettings, Reported, TargetKind};
+
+/// The configuration folder of a HA that does not run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigDirEndpoint(pub PathBuf);
+
+/// The configuration folder of a Home Assistant that does not run.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct ConfigDirInput {
+    /// The folder, which holds `.storage` once Home Assistant has been started.
+    #[schemars(regex(pattern = r"\S"))]
+    pub config_dir: String,
+}
+
+impl TargetKind for ConfigDirEndpoint {
+    const FIELD: &'static str = "config_dir";
+    const ABOUT: &'static str = "the folder of one that does not run";
+    type Input = ConfigDirInput;
+    type Target = ConfigDir;
+
+    fn decode(settings: &mut dyn ReadSettings) -> Result<Self, Reported> {
+        settings.path(Self::FIELD)?.map(Self).ok_or(Reported)
+    }
+
+    fn address(&self) -> String {
+        self.0.visible().into_owned()
+    }
+
+    fn place(&self) -> String {
+        files::real_path(&self.0).unwrap_or_else(|_| self.0.clone()).to_string_lossy().into_owned()
+    }
+
+    async fn connect(
+        &self,
+        _: &SecretResolver,
+        _: Option<&SessionStore>,
+    ) -> Result<ConfigDir, ConnectError> {
+        Ok(ConfigDir::new(self.0.clone()))
+    }
+}
+
+impl LiveTarget for ConfigDir {}

@@ -1,0 +1,235 @@
+//! The kinds of targets that a project file can name. A new one is a file or folder beside this one,
+//! and a line in the list below.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+
+use super::home_assistant::{HomeAssistant, SessionStore};
+use super::settings::{ReadSettings, Reported};
+use super::{
+    ChangeEvents, ConnectError, Done, Execute, Observe, Operation, Refusal, Stop, TargetError,
+};
+use crate::diagnostic::Located;
+use crate::model::{Observed, Reference};
+use crate::schema::field_names;
+use crate::secret::SecretResolver;
+
+/// A kind of target, and how one of it is reached. A plain value: nothing is read or run before
+/// [`TargetKind::connect`], and a target with another value is connected to again.
+pub trait TargetKind: Sized {
+    /// The field that selects this kind.
+    const FIELD: &'static str;
+    /// What one is, as in "`url` is a running Home Assistant".
+    const ABOUT: &'static str;
+    /// Its fields, with their documentation.
+    type Input: JsonSchema;
+    /// What is connected to.
+    type Target: LiveTarget;
+
+    /// Reads the fields; every problem of theirs is reported.
+    ///
+    /// # Errors
+    /// Where there was a problem.
+    fn decode(settings: &mut dyn ReadSettings) -> Result<Self, Reported>;
+
+    /// Its address or folder, as a person knows it.
+    fn address(&self) -> String;
+
+    /// One name for one place, however it is written: two targets at one place are one target.
+    fn place(&self) -> String;
+
+    /// Its access token, where the project file holds or names it.
+    fn token(&self) -> Option<&Located<Reference>> {
+        None
+    }
+
+    /// Whether connecting may ask a person for something, as a program for a token may.
+    fn may_ask(&self) -> bool {
+        false
+    }
+
+    /// Every file that connecting reads or runs: where one changes, the connection is another one.
+    fn files(&self, _: &SecretResolver, _: Option<&SessionStore>) -> Vec<PathBuf> {
+        Vec::new()
+    }
+
+    /// Connects to the target.
+    ///
+    /// # Errors
+    /// Where there is no token, nobody answers, or the token is not accepted.
+    fn connect(
+        &self,
+        resolver: &SecretResolver,
+        sessions: Option<&SessionStore>,
+    ) -> impl Future<Output = Result<Self::Target, ConnectError>> + Send;
+}
+
+/// A target that is connected. What it cannot do it need not mention.
+pub trait LiveTarget: Observe + Execute {
+    /// Waits until the connection has ended.
+    fn ended(&self) -> impl Future<Output = ()> + Send {
+        std::future::pending()
+    }
+
+    /// From now on, that something may have changed; none where the target does not report it.
+    ///
+    /// # Errors
+    /// Where the target does not answer.
+    fn changes(&self) -> impl Future<Output = Result<Option<ChangeEvents>, TargetError>> + Send {
+        std::future::ready(Ok(None))
+    }
+
+    /// The running Home Assistant, which alone has set-ups and notifications.
+    fn home_assistant(&self) -> Option<&HomeAssistant> {
+        None
+    }
+
+    /// From now on browsers come back there after consent.
+    fn come_back_to(&mut self, _base: String) {}
+}
+
+/// What the project file may say of targets of one kind.
+pub struct Description {
+    /// The field that selects the kind.
+    pub field: &'static str,
+    /// What one is.
+    pub about: &'static str,
+    /// The names of its fields.
+    pub fields: fn() -> Vec<String>,
+    /// Reads the fields.
+    pub decode: fn(&mut dyn ReadSettings) -> Result<Endpoint, Reported>,
+}
+
+macro_rules! kinds {
+    ($($(#[doc = $doc:literal])+ $(#[cfg($condition:meta)])? $name:ident($kind:ty),)+) => {
+        /// Where a target is and how it is reached.
+        #[expect(clippy::large_enum_variant, reason = "a project has few of them")]
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub enum Endpoint {
+            $($(#[doc = $doc])+ $(#[cfg($condition)])? $name($kind),)+
+        }
+
+        /// A target that is connected.
+        pub enum Target {
+            $($(#[doc = $doc])+ $(#[cfg($condition)])?
+            $name(Box<<$kind as TargetKind>::Target>),)+
+        }
+
+        /// A place that holds credentials: a running Home Assistant, or the folder of one that does
+        /// not run.
+        #[derive(JsonSchema)]
+        #[schemars(untagged)]
+        pub enum TargetInput {
+            $($(#[doc = $doc])+ $(#[cfg($condition)])? $name(<$kind as TargetKind>::Input),)+
+        }
+
+        /// All kinds.
+        pub const KINDS: &[Description] = &[$($(#[cfg($condition)])? Description {
+            field: <$kind as TargetKind>::FIELD,
+            about: <$kind as TargetKind>::ABOUT,
+            fields: field_names::<<$kind as TargetKind>::Input>,
+            decode: |settings| <$kind>::decode(settings).map(Endpoint::$name),
+        },)+];
+
+        impl Endpoint {
+            /// Its address or folder, as a person knows it.
+            pub fn address(&self) -> String {
+                match self { $($(#[cfg($condition)])? Self::$name(kind) => kind.address(),)+ }
+            }
+
+            /// One name for one place, however it is written.
+            pub fn place(&self) -> String {
+                match self { $($(#[cfg($condition)])? Self::$name(kind) => kind.place(),)+ }
+            }
+
+            /// Its access token, where the project file holds or names it.
+            pub fn token(&self) -> Option<&Located<Reference>> {
+                match self { $($(#[cfg($condition)])? Self::$name(kind) => kind.token(),)+ }
+            }
+
+            /// Whether connecting may ask a person for something.
+            pub fn may_ask(&self) -> bool {
+                match self { $($(#[cfg($condition)])? Self::$name(kind) => kind.may_ask(),)+ }
+            }
+
+            /// Every file that connecting reads or runs.
+            pub fn files(
+                &self,
+                resolver: &SecretResolver,
+                sessions: Option<&SessionStore>,
+            ) -> Vec<PathBuf> {
+                match self {
+                    $($(#[cfg($condition)])? Self::$name(kind) => kind.files(resolver, sessions),)+
+                }
+            }
+
+            /// Connects to the target.
+            ///
+            /// # Errors
+            /// Where there is no token, nobody answers, or the token is not accepted.
+            pub async fn connect(
+                &self,
+                resolver: &SecretResolver,
+                sessions: Option<&SessionStore>,
+            ) -> Result<Target, ConnectError> {
+                Ok(match self {
+                    $($(#[cfg($condition)])? Self::$name(kind) => {
+                        Target::$name(Box::new(kind.connect(resolver, sessions).await?))
+                    })+
+                })
+            }
+        }
+
+        impl Observe for Target {
+            async fn observe(&mut self) -> Result<Observed, TargetError> {
+                match self { $($(#[cfg($condition)])? Self::$name(target) => target.observe().await,)+ }
+            }
+        }
+
+        impl Execute for Target {
+            async fn execute(
+                &mut self,
+                operations: Vec<Operation>,
+                stop: &Stop,
+                done: &mut (dyn FnMut(usize, Result<Done, Refusal>) + Send),
+            ) {
+                match self {
+                    $($(#[cfg($condition)])? Self::$name(target) => {
+                        target.execute(operations, stop, done).await;
+                    })+
+                }
+            }
+        }
+
+        impl LiveTarget for Target {
+            async fn ended(&self) {
+                match self { $($(#[cfg($condition)])? Self::$name(target) => target.ended().await,)+ }
+            }
+
+            async fn changes(&self) -> Result<Option<ChangeEvents>, TargetError> {
+                match self { $($(#[cfg($condition)])? Self::$name(target) => target.changes().await,)+ }
+            }
+
+            fn home_assistant(&self) -> Option<&HomeAssistant> {
+                match self { $($(#[cfg($condition)])? Self::$name(target) => target.home_assistant(),)+ }
+            }
+
+            fn come_back_to(&mut self, base: String) {
+                match self {
+                    $($(#[cfg($condition)])? Self::$name(target) => target.come_back_to(base),)+
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// A running Home Assistant.
+    HomeAssistant(super::home_assistant::HomeAssistantEndpoint),
+    /// The configuration folder of a Home Assistant that does not run.
+    ConfigDir(super::config_dir::ConfigDirEndpoint),
+    /// A target in memory, for tests.
+    #[cfg(test)]
+    Memory(super::memory::MemoryEndpoint),
+}
