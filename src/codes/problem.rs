@@ -21,6 +21,8 @@ codes! {
         BadRecipient = "bad-recipient",
         /// This is no address that can be used.
         BadUrl = "bad-url",
+        /// A value is not what the field takes.
+        BadValue = "bad-value",
         /// Two entries of one integration have the same client id.
         DuplicateClient = "duplicate-client",
         /// Two entries have the same key.

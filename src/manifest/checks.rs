@@ -6,8 +6,8 @@ use std::hash::Hash;
 use std::sync::Arc;
 
 use super::entry::Entry;
-use super::fields::Located;
-use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode};
+
+use crate::diagnostic::{Diagnostic, Diagnostics, Located, ProblemCode};
 use crate::model::{Domain, Key, Reference};
 use crate::suggest;
 

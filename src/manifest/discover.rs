@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::file::unreadable;
 use super::project::Project;
 use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode, Spot};
-use crate::model::Visible;
+use crate::model::{Visible, hidden_character};
 
 /// Where manifests are looked for when the project names none.
 const USUAL: &[&str] =
@@ -211,10 +211,23 @@ impl<'p> Search<'p> {
         }
     }
 
+    /// A name with such a character can look like another, or forge a line of a log.
+    fn hidden_name(&mut self, path: &Path, kind: FileType, which: &str) {
+        if kind.is_dir() || is_yaml(path) {
+            self.met += 1;
+            let message = format!("the name of `{}` has {which}", path.visible());
+            let problem = Diagnostic::error(ProblemCode::HiddenCharacter, message);
+            self.problems.push(problem.help("rename it: it is not read"));
+        }
+    }
+
     fn in_folder(&mut self, path: &Path, kind: FileType) {
         let name = path.file_name().unwrap_or_default();
         if is_other(&name.to_string_lossy()) {
             return;
+        }
+        if let Some(which) = hidden_character(&name.to_string_lossy()) {
+            return self.hidden_name(path, kind, &which);
         }
         // What is no link is where its folder really is; nothing has to be asked for it.
         if let Some(folder) = self.above.last().filter(|_| kind.is_file()) {

@@ -3,19 +3,18 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use serde_json::Value as Json;
 use smol_str::SmolStr;
 
-use super::fields::{Decoder, Located};
+use super::decode::{Decoder, Site, wrong_kind};
+use super::field::{Field, Pairs, Raw, Refusal, Texts};
 use super::project::Project;
-use super::reference::Handling;
-use super::schema;
+use super::schema::{EntryInput, IntegrationInput, ManifestInput};
 use super::targets::Targets;
-use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode, SourceFile, Span, shown};
-use crate::model::{Domain, Integration, Key, Place, Reference, TargetName};
-use crate::yaml::{self, Node, Pair};
-
-/// Where fields are needed that have no default.
-const EVERY: &str = "in every entry";
+use crate::diagnostic::{Diagnostic, Diagnostics, Located, ProblemCode, SourceFile, Span, shown};
+use crate::model::{Answers, Domain, Integration, Key, Place, Reference, TargetName};
+use crate::suggest::{listed, nearest};
+use crate::yaml;
 
 /// One wanted credential.
 #[derive(Clone, Debug)]
@@ -57,246 +56,191 @@ pub(super) struct Decoded {
 /// Reads all entries of one manifest.
 pub(super) fn decode(file: &Arc<SourceFile>, project: &Project) -> Decoded {
     let parsed = yaml::parse(file.text());
-    let mut decoder = EntryDecoder {
-        fields: Decoder::new(file, &parsed),
+    let mut reader = ManifestReader {
+        decoder: Decoder::new(file, &parsed),
         project,
-        handling: project.handling(),
+        entries: Vec::new(),
         domains_of_broken: Vec::new(),
         has_list: false,
     };
-    for fault in parsed.faults {
-        decoder.fields.problems.push(fault.into_diagnostic(file));
-    }
-    let mut entries = Vec::new();
     for document in &parsed.documents {
-        decoder.document(document, &mut entries);
+        reader.document(Site::top(document));
     }
-    let is_emptied = !decoder.has_list && !decoder.fields.problems.has_errors();
+    let ManifestReader { decoder, entries, domains_of_broken, has_list, .. } = reader;
+    let is_emptied = !has_list && !decoder.has_errors();
     if is_emptied {
         let start = Span { line: 1, column: 1, ..Span::default() };
         let problem = Diagnostic::warning(ProblemCode::EmptyManifest, "this manifest has no list of entries")
             .at(file, start)
             .help("write `application_credentials: []` where no entry is wanted, or remove the file; nothing is deleted until then");
-        decoder.fields.problems.push(problem);
+        decoder.report(problem);
     }
-    Decoded {
-        entries,
-        domains_of_broken: decoder.domains_of_broken,
-        problems: decoder.fields.problems,
-        is_emptied,
-    }
+    Decoded { entries, domains_of_broken, problems: decoder.into_problems(), is_emptied }
 }
 
-struct EntryDecoder<'f, 'p> {
-    fields: Decoder<'f>,
+struct ManifestReader<'n, 'p> {
+    decoder: Decoder<'n>,
     project: &'p Project,
-    handling: Handling,
+    entries: Vec<Arc<Entry>>,
     domains_of_broken: Vec<Located<Domain>>,
     has_list: bool,
 }
 
-impl EntryDecoder<'_, '_> {
-    fn document(&mut self, node: &Node<'_>, into: &mut Vec<Arc<Entry>>) {
-        match &node.value {
+impl<'n> ManifestReader<'n, '_> {
+    fn document(&mut self, site: Site<'n>) {
+        match &site.node.value {
             yaml::Value::Null | yaml::Value::Lost => return,
             yaml::Value::Mapping(_) => {}
             yaml::Value::Sequence(_) | yaml::Value::Scalar(_) => {
-                self.fields.refuse_with(
-                    ProblemCode::NotAManifest,
-                    node.span,
-                    "a manifest is a mapping",
+                let refusal =
+                    Refusal::new(ProblemCode::NotAManifest, "is a mapping").of("a manifest");
+                return self.decoder.refuse(site, refusal.help(
                     "begin it with `application_credentials:` and put the list of entries under it",
-                );
-                return;
+                ));
             }
         }
-        let Some(fields) = self.fields.fields::<schema::ManifestInput>(node, "a manifest") else {
+        let manifest = self.decoder.read::<ManifestInput>(site);
+        let Some(list) = manifest.and_then(|manifest| manifest.application_credentials) else {
             return;
         };
-        let Some(pair) = fields.get("application_credentials") else { return };
+        let list = self.decoder.site(&list);
         // A file that was cut short ends like this: it does not say that the list is empty.
-        if matches!(pair.value.value, yaml::Value::Null) && pair.value.tag.is_none() {
+        if list.is_null() {
             return;
         }
         self.has_list = true;
-        for item in self.fields.list(pair).unwrap_or_default() {
-            into.extend(self.entry(item).map(Arc::new));
+        match list.items() {
+            Some(items) => items.for_each(|item| self.item(item)),
+            None => self.decoder.refuse(list, wrong_kind(list.node, "a list")),
         }
     }
 
-    fn entry(&mut self, node: &Node<'_>) -> Option<Entry> {
-        let decoder = &mut self.fields;
-        let fields = decoder.fields::<schema::EntryInput>(node, "an entry")?;
-        let domain =
-            decoder.required(&fields, "domain", EVERY).and_then(|pair| decoder.domain(pair));
-        let name = match fields.get("name") {
-            Some(pair) => {
-                decoder.field_text(pair).map(|text| decoder.located(text.into(), pair.value.span))
-            }
-            None => domain.as_ref().map(|domain| Located {
-                value: domain.value.as_str().into(),
-                spot: domain.spot.clone(),
-            }),
+    fn item(&mut self, site: Site<'n>) {
+        let Some(input) = self.decoder.read(site) else { return };
+        match self.entry(site, input) {
+            Ok(entry) => self.entries.push(Arc::new(entry)),
+            Err(domain) => self.domains_of_broken.extend(domain),
+        }
+    }
+
+    /// The entry, or only its integration where something else is wrong.
+    fn entry(&self, site: Site<'n>, input: EntryInput) -> Result<Entry, Option<Located<Domain>>> {
+        let decoder = &self.decoder;
+        let domain = decoder.text(input.domain);
+        let of_domain = |domain: &Located<Domain>| Located {
+            value: domain.value.as_str().into(),
+            spot: domain.spot.clone(),
         };
-        let key = match fields.get("key") {
-            Some(pair) => decoder.key(pair),
-            None => name.as_ref().and_then(|name| decoder.key_from(name)),
-        };
-        let formerly = match fields.get("formerly") {
-            Some(pair) => decoder.keys(pair),
-            None => Some(BTreeSet::new()),
-        };
-        let client_id =
-            decoder.required(&fields, "client_id", EVERY).and_then(|pair| decoder.reference(pair));
+        let name =
+            input.name.map_or_else(|| domain.as_ref().map(of_domain), |name| decoder.text(name));
+        let key =
+            input.key.map_or_else(|| decoder.key_from(name.as_ref()?), |key| decoder.text(key));
+        let formerly = input.formerly.map_or(Some(Vec::new()), |keys| decoder.texts(keys));
+        let client_id = decoder.raw(&input.client_id).and_then(|site| decoder.reference(site));
         let client_secret = decoder
-            .required(&fields, "client_secret", EVERY)
-            .and_then(|pair| decoder.secret(pair, &self.handling));
-        let adopt = match fields.get("adopt") {
-            Some(pair) => decoder.flag(pair),
-            None => Some(false),
-        };
-        let integration = match fields.get("integration") {
-            Some(pair) => decoder.integration(&pair.value),
-            None => Some(Integration::default()),
-        };
-        let targets = match fields.get("targets") {
-            Some(pair) => self.targets(pair),
-            None => Some(Targets::All),
-        };
-        let place = self.fields.place(fields.span);
+            .raw(&input.client_secret)
+            .and_then(|site| decoder.secret(site, &self.project.handling()));
+        let integration = input
+            .integration
+            .map_or_else(|| Some(Integration::default()), |of| decoder.integration(of.value?));
+        let targets = input.targets.map_or(Some(Targets::All), |targets| self.targets(targets));
         let whole = || {
             Some(Entry {
                 domain: domain.clone()?,
                 name: name?,
                 key: key?,
-                formerly: formerly?,
+                formerly: formerly?.into_iter().map(|key| key.value).collect(),
                 client_id: client_id?,
                 client_secret: client_secret?,
-                adopt: adopt?,
+                adopt: given(input.adopt, false)?,
                 integration: integration?,
                 targets: targets?,
-                place,
+                place: decoder.place(site.start()),
             })
         };
-        let entry = whole();
-        if entry.is_none() {
-            self.domains_of_broken.extend(domain);
-        }
-        entry
+        whole().ok_or(domain)
     }
 
-    fn targets(&mut self, pair: &Pair<'_>) -> Option<Targets> {
-        let names = self.fields.texts(pair)?;
-        if names.is_empty() {
-            self.fields.refuse_with(
-                ProblemCode::NoTarget,
-                pair.value.span,
-                "`targets` is empty, so the entry is wanted nowhere",
-                "leave it out where the entry is for every target",
+    fn targets(&self, list: Texts<TargetName>) -> Option<Targets> {
+        if list.value.as_ref()?.is_empty() {
+            let why = "is empty, so the entry is wanted nowhere";
+            let refusal = Refusal::new(ProblemCode::NoTarget, why);
+            self.decoder.refuse(
+                self.decoder.site(&list),
+                refusal.help("leave it out where the entry is for every target"),
             );
             return None;
         }
-        let mut wanted = BTreeSet::new();
-        for name in names {
-            let target = TargetName::new(name.value);
-            if !self.project.broken && !self.project.target_names.contains(&target) {
-                let problem = unknown_target(&self.fields, self.project, &target, name.spot.span);
-                self.fields.problems.push(problem);
+        let names = self.decoder.texts(list)?;
+        for name in &names {
+            if !self.project.broken && !self.project.target_names.contains(&name.value) {
+                self.unknown_target(name);
             }
-            wanted.insert(target);
         }
-        Some(Targets::Only(wanted))
+        Some(Targets::Only(names.into_iter().map(|name| name.value).collect()))
+    }
+
+    fn unknown_target(&self, target: &Located<TargetName>) {
+        let known = || self.project.target_names.iter().map(TargetName::as_str);
+        let name = target.value.as_str();
+        let message = match nearest(name, known()) {
+            Some(near) => format!("unknown target `{name}`: did you mean `{near}`?"),
+            None => format!("unknown target {}", shown::field(name)),
+        };
+        let help = if self.project.target_names.is_empty() {
+            "appcred.yaml names no targets: name them there, or leave `targets` out here".to_owned()
+        } else {
+            format!("appcred.yaml has {}", listed(known()))
+        };
+        let problem = self.decoder.error(ProblemCode::UnknownTarget, target.spot.span, message);
+        self.decoder.report(problem.help(help));
     }
 }
 
-fn unknown_target(
-    decoder: &Decoder<'_>,
-    project: &Project,
-    target: &TargetName,
-    span: crate::diagnostic::Span,
-) -> crate::diagnostic::Diagnostic {
-    let known = || project.target_names.iter().map(TargetName::as_str);
-    let message = match crate::suggest::nearest(target.as_str(), known()) {
-        Some(near) => format!("unknown target `{target}`: did you mean `{near}`?"),
-        None => format!("unknown target {}", shown::field(target.as_str())),
-    };
-    let help = if project.target_names.is_empty() {
-        "appcred.yaml names no targets: name them there, or leave `targets` out here".to_owned()
-    } else {
-        format!("appcred.yaml has {}", crate::suggest::listed(known()))
-    };
-    decoder.error(ProblemCode::UnknownTarget, span, message).help(help)
-}
-
-impl Decoder<'_> {
-    pub(super) fn domain(&mut self, pair: &Pair<'_>) -> Option<Located<Domain>> {
-        let text = self.field_text(pair)?;
-        self.domain_text(text, pair.value.span)
-    }
-
-    /// An integration's name, as HA writes it.
-    pub(super) fn domain_text(
-        &mut self,
-        text: &str,
-        span: crate::diagnostic::Span,
-    ) -> Option<Located<Domain>> {
-        let fits = text
-            .bytes()
-            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
-        if !fits {
-            self.refuse_with(
-                ProblemCode::BadDomain,
-                span,
-                "this is not the name of an integration",
-                "it has only `a` to `z`, digits and `_`, as in `home_connect`",
-            );
-            return None;
-        }
-        Some(self.located(Domain::new(text), span))
-    }
-
-    fn key(&mut self, pair: &Pair<'_>) -> Option<Located<Key>> {
-        let text = self.field_text(pair)?;
-        let key = Key::new(text);
-        if key.is_none() {
-            self.bad_name("key", pair.value.span);
-        }
-        key.map(|key| self.located(key, pair.value.span))
-    }
-
-    fn keys(&mut self, pair: &Pair<'_>) -> Option<BTreeSet<Key>> {
-        let mut keys = BTreeSet::new();
-        for text in self.texts(pair)? {
-            match Key::new(&text.value) {
-                Some(key) => {
-                    keys.insert(key);
-                }
-                None => self.bad_name("key", text.spot.span),
-            }
-        }
-        Some(keys)
-    }
-
-    fn key_from(&mut self, name: &Located<SmolStr>) -> Option<Located<Key>> {
+impl<'n> Decoder<'n> {
+    fn key_from(&self, name: &Located<SmolStr>) -> Option<Located<Key>> {
         let key = Key::of_name(&name.value);
         if key.is_none() {
-            self.refuse_with(
-                ProblemCode::NoKey,
-                name.spot.span,
-                "no key can be made from this name",
-                "give the entry a `key` of its own",
-            );
+            let message = "no key can be made from this name";
+            let problem = self.error(ProblemCode::NoKey, name.spot.span, message);
+            self.report(problem.help("give the entry a `key` of its own"));
         }
-        key.map(|key| Located { value: key, spot: name.spot.clone() })
+        key.map(|value| Located { value, spot: name.spot.clone() })
     }
 
-    /// Says what keys, owners and names of targets are made of.
-    pub(super) fn bad_name(&mut self, what: &str, span: crate::diagnostic::Span) {
-        self.refuse_with(
-            ProblemCode::BadName,
-            span,
-            format!("this cannot be {} {what}", if what.starts_with('o') { "an" } else { "a" }),
-            "it has letters without accents, digits, `-`, `_` and `.`, 100 of them at most",
-        );
+    fn integration(&self, input: IntegrationInput) -> Option<Integration> {
+        let default = Integration::default();
+        let token_url =
+            input.token_url.map_or(Some(None), |url| self.text(url).map(|url| Some(url.value.0)));
+        let answers = input.answers.map_or(Some(Answers::new()), |answers| self.answers(answers));
+        Some(Integration {
+            setup: given(input.setup, default.setup)?,
+            implementation: given(input.implementation, default.implementation)?,
+            answers: answers?,
+            on_delete: given(input.on_delete, default.on_delete)?,
+            token_url: token_url?,
+        })
     }
+
+    fn answers(&self, steps: Field<Pairs<Pairs<Raw<Json>>>>) -> Option<Answers> {
+        let mut answers = Answers::new();
+        for step in steps.value?.0 {
+            let form = answers.entry(self.site(&step).key_text().to_owned()).or_default();
+            for field in step.value?.0 {
+                let site = self.site(&field);
+                match yaml::to_json(site.node) {
+                    Ok(value) => {
+                        form.insert(site.key_text().to_owned(), value);
+                    }
+                    Err(fault) => self.report(fault.into_diagnostic(self.file)),
+                }
+            }
+        }
+        Some(answers)
+    }
+}
+
+/// What a field says, or its default where it is left out; `None` where it is wrong.
+pub(super) fn given<T>(field: Option<Field<T>>, default: T) -> Option<T> {
+    field.map_or(Some(default), |field| field.value)
 }

@@ -3,15 +3,16 @@
 //! Every problem of every file is found in one run. A secret that is not in plain text stays
 //! a [`Reference`](crate::model::Reference) until `secret` resolves it.
 
-mod address;
 mod cache;
 mod checks;
+mod decode;
+mod deserialize;
 mod discover;
 mod entry;
-mod fields;
+mod field;
 mod file;
-mod integration;
 mod mask;
+mod meaning;
 mod notify;
 mod owner;
 mod project;
@@ -26,17 +27,16 @@ mod tests;
 mod trial;
 
 use std::collections::BTreeSet;
-use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use jiff::Timestamp;
+use rayon::prelude::*;
 
+pub use crate::diagnostic::Located;
 pub use cache::Cache;
 pub use checks::check_domains;
 pub use entry::Entry;
-pub use fields::Located;
 pub use mask::mask;
 pub use notify::Notify;
 pub use owner::derived_owner;
@@ -212,33 +212,9 @@ fn read_project_file(
 /// A file as it was when it was read, and what it holds.
 type StampedManifest = (Option<Stamp>, Arc<Decoded>);
 
-/// Reads files side by side; what comes back is in their order.
+/// Reads files on all cores; what comes back is in their order.
 fn read_all(paths: &[PathBuf], project: &Project, cache: &Cache) -> Vec<StampedManifest> {
-    let workers = std::thread::available_parallelism().map_or(1, NonZero::get).min(paths.len());
-    if workers <= 1 {
-        return paths.iter().map(|path| read_one(path, project, cache)).collect();
-    }
-    let next = AtomicUsize::new(0);
-    let work = || {
-        let mut done = Vec::new();
-        loop {
-            let at = next.fetch_add(1, Ordering::Relaxed);
-            let Some(path) = paths.get(at) else { return done };
-            done.push((at, read_one(path, project, cache)));
-        }
-    };
-    let mut all: Vec<(usize, StampedManifest)> = std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
-        workers
-            .into_iter()
-            .flat_map(|worker| match worker.join() {
-                Ok(done) => done,
-                Err(panic) => std::panic::resume_unwind(panic),
-            })
-            .collect()
-    });
-    all.sort_by_key(|(at, _)| *at);
-    all.into_iter().map(|(_, read)| read).collect()
+    paths.par_iter().map(|path| read_one(path, project, cache)).collect()
 }
 
 fn read_one(path: &Path, project: &Project, cache: &Cache) -> StampedManifest {

@@ -1,13 +1,16 @@
 //! Where a watcher sends notifications.
 
-use super::fields::{Decoder, Located};
-use super::schema;
-use crate::diagnostic::ProblemCode;
-use crate::model::Reference;
-use crate::yaml::{Node, Pair, Value};
+use serde::Deserialize;
+use serde::de::IntoDeserializer;
+use serde::de::value::StrDeserializer;
 
-/// The only recipient that is given by a word.
-const HOME_ASSISTANT: &str = "home_assistant";
+use super::decode::{Decoder, Site};
+use super::deserialize::Stop;
+use super::field::Refusal;
+use super::schema::{HomeAssistantNotify, WebhookInput};
+use crate::diagnostic::{Located, ProblemCode};
+use crate::model::Reference;
+use crate::yaml::Value;
 
 /// Where a watcher sends notifications.
 #[derive(Clone, Debug, Default)]
@@ -18,37 +21,38 @@ pub struct Notify {
     pub webhooks: Vec<Located<Reference>>,
 }
 
-impl Decoder<'_> {
-    /// One listener, or a list of them.
-    pub(super) fn notify(&mut self, pair: &Pair<'_>) -> Notify {
+impl<'n> Decoder<'n> {
+    /// One recipient, or a list of them.
+    pub(super) fn notify(&self, site: Site<'n>) -> Notify {
         let mut notify = Notify::default();
-        match &pair.value.value {
-            Value::Sequence(items) if pair.value.tag.is_none() => {
-                items.iter().for_each(|item| self.listener(item, &mut notify));
-            }
-            _ => self.listener(&pair.value, &mut notify),
+        match site.items() {
+            Some(items) => items.for_each(|item| self.recipient(item, &mut notify)),
+            None => self.recipient(site, &mut notify),
         }
         notify
     }
 
-    fn listener(&mut self, node: &Node<'_>, notify: &mut Notify) {
-        match &node.value {
-            Value::Scalar(scalar) if node.tag.is_none() && scalar.text == HOME_ASSISTANT => {
+    fn recipient(&self, site: Site<'n>, notify: &mut Notify) {
+        match &site.node.value {
+            Value::Mapping(_) if site.node.tag.is_none() => {
+                let webhook = self.read::<WebhookInput>(site);
+                notify
+                    .webhooks
+                    .extend(webhook.and_then(|to| self.reference(self.raw(&to.webhook)?)));
+            }
+            Value::Scalar(scalar) if site.node.tag.is_none() && is_home_assistant(&scalar.text) => {
                 notify.home_assistant = true;
             }
-            Value::Mapping(_) if node.tag.is_none() => {
-                let Some(fields) = self.fields::<schema::WebhookInput>(node, "a webhook") else {
-                    return;
-                };
-                let Some(pair) = self.required(&fields, "webhook", "in a webhook") else { return };
-                notify.webhooks.extend(self.reference(pair));
-            }
-            _ => self.refuse_with(
-                ProblemCode::BadNotify,
-                node.span,
-                "unknown recipient in `notify`",
-                "write `home_assistant`, or `{webhook: URL}`, or a list of these",
+            _ => self.refuse(
+                site,
+                Refusal::new(ProblemCode::BadNotify, "is not a known recipient")
+                    .help("write `home_assistant`, or `{webhook: URL}`, or a list of these"),
             ),
         }
     }
+}
+
+fn is_home_assistant(text: &str) -> bool {
+    let word: StrDeserializer<'_, Stop> = text.into_deserializer();
+    HomeAssistantNotify::deserialize(word).is_ok()
 }

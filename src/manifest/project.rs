@@ -4,15 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::fields::{Decoder, Located};
+use super::decode::{Decoder, Site};
+use super::entry::given;
+use super::field::{Refusal, Texts};
+use super::meaning::{NAME_HELP, Recipient};
 use super::notify::Notify;
 use super::reference::Handling;
-use super::schema;
-use crate::diagnostic::{Diagnostics, ProblemCode, SourceFile};
-use crate::model::{Domain, Key, MaxDeletes, OnDrift, Owner, Policy, Prune, TargetName};
-use crate::secret::holds_identity;
+use super::schema::{AgeInput, PolicyInput, ProjectInput};
+use crate::diagnostic::{Diagnostics, Located, ProblemCode, SourceFile, Span};
+use crate::model::{Key, MaxDeletes, OnDrift, Owner, Policy, Prune, TargetName};
 use crate::target::Endpoint;
-use crate::yaml::{self, Kind, Node, Pair, Value};
+use crate::yaml::{self, Kind, Node, Value};
 
 /// What the project file says; all of it has a default.
 #[derive(Clone, Debug, Default)]
@@ -93,212 +95,127 @@ impl Paths<'_> {
 /// Reads the project file.
 pub(super) fn decode(file: &Arc<SourceFile>, paths: Paths<'_>) -> (Project, Diagnostics) {
     let parsed = yaml::parse(file.text());
-    let whole = parsed.whole;
-    let mut decoder = ProjectDecoder { fields: Decoder::new(file, &parsed), paths };
-    for fault in parsed.faults {
-        decoder.fields.problems.push(fault.into_diagnostic(file));
+    let decoder = Decoder::new(file, &parsed);
+    if let [_, second, ..] = parsed.documents.as_slice() {
+        let message = "the project file has more than one document";
+        decoder.report(decoder.error(ProblemCode::ManyDocuments, second.span, message));
     }
-    let mut project = match parsed.documents.as_slice() {
-        [] => Project::default(),
-        [first, rest @ ..] => {
-            if let Some(second) = rest.first() {
-                let message = "the project file has more than one document";
-                decoder.fields.refuse(ProblemCode::ManyDocuments, second.span, message);
-            }
-            decoder.project(first)
-        }
+    let top = parsed.documents.first().map(Site::top).filter(|top| !top.is_null());
+    let mut project = match top.and_then(|top| decoder.read(top)) {
+        Some(input) => decoder.project(input, paths),
+        None => Project::default(),
     };
     project.file = Some(file.path().to_owned());
-    project.broken = !whole;
-    (project, decoder.fields.problems)
+    project.broken = !parsed.whole;
+    (project, decoder.into_problems())
 }
 
-struct ProjectDecoder<'f, 'p> {
-    fields: Decoder<'f>,
-    paths: Paths<'p>,
-}
-
-impl ProjectDecoder<'_, '_> {
-    fn project(&mut self, node: &Node<'_>) -> Project {
-        let mut project = Project::default();
-        if matches!(node.value, Value::Null) && node.tag.is_none() {
-            return project;
-        }
-        let Some(fields) = self.fields.fields::<schema::ProjectInput>(node, "the project file")
-        else {
-            return project;
+impl<'n> Decoder<'n> {
+    fn project(&self, input: ProjectInput, paths: Paths<'_>) -> Project {
+        let mut project = Project {
+            names_owner: input.owner.is_some(),
+            owner: input
+                .owner
+                .and_then(|owner| self.text(owner))
+                .map(unlocated)
+                .unwrap_or_default(),
+            previous_owners: self.each(input.previous_owners).collect(),
+            manifests: input.manifests.and_then(|manifests| self.texts(manifests)),
+            age: input
+                .age
+                .and_then(|age| age.value)
+                .map(|age| self.age(age, paths))
+                .unwrap_or_default(),
+            policy: input
+                .policy
+                .and_then(|policy| policy.value)
+                .map(|policy| self.policy(policy))
+                .unwrap_or_default(),
+            notify: input.notify.map(|notify| self.notify(self.site(&notify))).unwrap_or_default(),
+            allow_plaintext: given(input.allow_plaintext, false).unwrap_or_default(),
+            allow_outside_files: given(input.allow_outside_files, false).unwrap_or_default(),
+            ..Project::default()
         };
-        if let Some(pair) = fields.get("allow_plaintext") {
-            project.allow_plaintext = self.fields.flag(pair).unwrap_or_default();
-        }
-        if let Some(pair) = fields.get("allow_outside_files") {
-            project.allow_outside_files = self.fields.flag(pair).unwrap_or_default();
-        }
-        if let Some(pair) = fields.get("owner") {
-            project.owner = self.owner(pair).unwrap_or_default();
-            project.names_owner = true;
-        }
-        if let Some(pair) = fields.get("previous_owners") {
-            project.previous_owners = self.previous_owners(pair);
-        }
-        if let Some(pair) = fields.get("manifests") {
-            project.manifests = self.fields.texts(pair);
-        }
-        if let Some(pair) = fields.get("age") {
-            project.age = self.age(&pair.value).unwrap_or_default();
-        }
-        if let Some(pair) = fields.get("policy") {
-            project.policy = self.policy(&pair.value).unwrap_or_default();
-        }
-        if let Some(pair) = fields.get("notify") {
-            project.notify = self.fields.notify(pair);
-        }
-        if let Some(pair) = fields.get("custom_integrations") {
-            project.policy.custom_integrations = self.custom_integrations(pair);
-        }
-        if let Some(pair) = fields.get("targets") {
-            self.targets(&pair.value, &mut project);
+        project.policy.custom_integrations = self.each(input.custom_integrations).collect();
+        let handling = project.handling();
+        for target in
+            input.targets.and_then(|targets| targets.value).map_or(Vec::new(), |pairs| pairs.0)
+        {
+            let site = self.site(&target);
+            if Key::new(site.key_text()).is_none() {
+                let message = "this is not a valid name for a target";
+                let problem = self.error(ProblemCode::BadName, site.key_span(), message);
+                self.report(problem.help(NAME_HELP));
+            }
+            let name = TargetName::new(site.key_text());
+            let target = self.target(site, &handling, paths);
+            project.targets.extend(target.map(|target| (name.clone(), target)));
+            project.target_names.insert(name);
         }
         project
     }
 
-    fn owner(&mut self, pair: &Pair<'_>) -> Option<Owner> {
-        let owner = Owner::new(self.fields.field_text(pair)?);
-        if owner.is_none() {
-            self.fields.bad_name("owner", pair.value.span);
-        }
-        owner
+    /// The texts of a list, without their places.
+    fn each<T>(&self, list: Option<Texts<T>>) -> impl Iterator<Item = T> {
+        list.and_then(|list| self.texts(list)).into_iter().flatten().map(unlocated)
     }
 
-    fn previous_owners(&mut self, pair: &Pair<'_>) -> BTreeSet<Owner> {
-        let mut owners = BTreeSet::new();
-        for text in self.fields.texts(pair).unwrap_or_default() {
-            match Owner::new(&text.value) {
-                Some(owner) => {
-                    owners.insert(owner);
-                }
-                None => self.fields.bad_name("owner", text.spot.span),
-            }
+    fn age(&self, input: AgeInput, paths: Paths<'_>) -> AgeConfig {
+        let identities = input.identities.and_then(|identities| self.texts(identities));
+        AgeConfig {
+            recipients: self.each(input.recipients).map(|Recipient(recipient)| recipient).collect(),
+            identities: identities
+                .into_iter()
+                .flatten()
+                .filter_map(|path| self.resolved(paths, &path.value.0, path.spot.span))
+                .collect(),
         }
-        owners
     }
 
-    fn custom_integrations(&mut self, pair: &Pair<'_>) -> BTreeSet<Domain> {
-        let names = self.fields.texts(pair).unwrap_or_default();
-        let domains =
-            names.iter().filter_map(|name| self.fields.domain_text(&name.value, name.spot.span));
-        domains.map(|domain| domain.value).collect()
+    fn policy(&self, input: PolicyInput) -> Policy {
+        Policy {
+            prune: given(input.prune, Prune::default()).unwrap_or_default(),
+            max_deletes: input.max_deletes.and_then(|limit| {
+                let site = self.site(&limit);
+                self.accept(site, max_deletes(site.node)).map(unlocated)
+            }),
+            allow_empty: given(input.allow_empty, false).unwrap_or_default(),
+            on_drift: given(input.on_drift, OnDrift::default()).unwrap_or_default(),
+            ..Policy::default()
+        }
     }
 
-    fn age(&mut self, node: &Node<'_>) -> Option<AgeConfig> {
-        let fields = self.fields.fields::<schema::AgeInput>(node, "`age`")?;
-        let mut age = AgeConfig::default();
-        if let Some(pair) = fields.get("recipients") {
-            for recipient in self.fields.texts(pair).unwrap_or_default() {
-                if self.recipient_fits(&recipient) {
-                    age.recipients.push(recipient.value);
-                }
-            }
+    /// The path that a text is short for.
+    pub(super) fn resolved(&self, paths: Paths<'_>, text: &str, span: Span) -> Option<PathBuf> {
+        let path = paths.resolve(text);
+        if path.is_none() {
+            let message = "`~` is the home folder, which is unknown";
+            let problem = self.error(ProblemCode::NoHome, span, message);
+            self.report(problem.help("set `HOME`, or write the whole path"));
         }
-        if let Some(pair) = fields.get("identities") {
-            for path in self.fields.texts(pair).unwrap_or_default() {
-                if holds_identity(&path.value) {
-                    self.fields.refuse_with(
-                        ProblemCode::IdentityAsPath,
-                        path.spot.span,
-                        "this is an identity, which is secret, and no path",
-                        "move it into a file outside of the repository and name that here; if it was committed, make a new one",
-                    );
-                    continue;
-                }
-                age.identities.extend(self.fields.path_of(self.paths, &path));
-            }
-        }
-        Some(age)
+        path
     }
+}
 
-    fn recipient_fits(&mut self, recipient: &Located<String>) -> bool {
-        let span = recipient.spot.span;
-        if recipient.value.to_ascii_uppercase().starts_with("AGE-SECRET-KEY-") {
-            self.fields.refuse_with(
-                ProblemCode::IdentityAsRecipient,
-                span,
-                "this is an identity, which is secret, and no recipient",
-                "take it out of this file and out of the history of the repository; \
-                 `age-keygen -y FILE` shows the recipient that belongs to it",
-            );
-            return false;
-        }
-        let fits = ["age1", "ssh-ed25519 ", "ssh-rsa "]
-            .iter()
-            .any(|start| recipient.value.starts_with(start));
-        if !fits {
-            self.fields.refuse_with(
-                ProblemCode::BadRecipient,
-                span,
-                "this is not an age recipient",
-                "one begins with `age1`, `ssh-ed25519` or `ssh-rsa`",
-            );
-        }
-        fits
-    }
-
-    fn policy(&mut self, node: &Node<'_>) -> Option<Policy> {
-        let fields = self.fields.fields::<schema::PolicyInput>(node, "`policy`")?;
-        let mut policy = Policy::default();
-        if let Some(pair) = fields.get("prune") {
-            let words =
-                [("managed", Prune::Managed), ("none", Prune::Nothing), ("all", Prune::All)];
-            policy.prune = self.fields.choice(pair, &words).unwrap_or_default();
-        }
-        if let Some(pair) = fields.get("max_deletes") {
-            policy.max_deletes = self.max_deletes(pair);
-        }
-        if let Some(pair) = fields.get("allow_empty") {
-            policy.allow_empty = self.fields.flag(pair).unwrap_or_default();
-        }
-        if let Some(pair) = fields.get("on_drift") {
-            let words = [("repair", OnDrift::Repair), ("report", OnDrift::Report)];
-            policy.on_drift = self.fields.choice(pair, &words).unwrap_or_default();
-        }
-        Some(policy)
-    }
-
-    fn max_deletes(&mut self, pair: &Pair<'_>) -> Option<MaxDeletes> {
-        let scalar = match &pair.value.value {
-            Value::Scalar(scalar) if pair.value.tag.is_none() => Some(scalar),
-            _ => None,
-        };
-        let limit =
-            scalar.and_then(|scalar| match (scalar.kind(), scalar.text.strip_suffix('%')) {
+fn max_deletes(node: &Node<'_>) -> Result<MaxDeletes, Refusal> {
+    let limit = match &node.value {
+        Value::Scalar(scalar) if node.tag.is_none() => {
+            match (scalar.kind(), scalar.text.strip_suffix('%')) {
                 (Kind::Number, _) => scalar.text.parse().ok().map(MaxDeletes::Count),
                 (Kind::Text, Some(percent)) => {
                     percent.parse().ok().filter(|percent| *percent <= 100).map(MaxDeletes::Percent)
                 }
                 _ => None,
-            });
-        if limit.is_none() {
-            self.fields.refuse_with(
-                ProblemCode::BadLimit,
-                pair.value.span,
-                "`max_deletes` must be a number or a percentage",
-                "write `3`, or `20%`; leave it out where there is no limit",
-            );
+            }
         }
-        limit
-    }
+        _ => None,
+    };
+    limit.ok_or_else(|| {
+        Refusal::new(ProblemCode::BadLimit, "must be a number or a percentage")
+            .help("write `3`, or `20%`; leave it out where there is no limit")
+    })
+}
 
-    fn targets(&mut self, node: &Node<'_>, project: &mut Project) {
-        let handling = project.handling();
-        for pair in self.fields.pairs(node, "`targets`").unwrap_or_default() {
-            if Key::new(&pair.key.text).is_none() {
-                self.fields.bad_name("target's name", pair.key.span);
-            }
-            let name = TargetName::new(pair.key.text.clone());
-            if let Some(target) = self.fields.target(&pair.value, &handling, self.paths) {
-                project.targets.insert(name.clone(), target);
-            }
-            project.target_names.insert(name);
-        }
-    }
+fn unlocated<T>(located: Located<T>) -> T {
+    located.value
 }

@@ -1,15 +1,21 @@
-//! What both files may hold: the one list of their fields, with the fields' documentation. The JSON Schemas
-//! for editors are made from these types, and what reads the files asks them which fields there are.
+//! What both files may hold, said once: from these types the files are read, and the JSON Schemas for editors
+//! are made, with the fields' documentation.
 
 use std::collections::BTreeMap;
 
-use std::sync::LazyLock;
-
 use schemars::{JsonSchema, Schema};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Value as Json, json};
+use smol_str::SmolStr;
 
-use crate::schema::{field_names, of_input};
-use crate::target::{KINDS, TargetInput};
+use super::field::{Field, Pairs, Raw, Text, Texts};
+use super::meaning::{IdentityPath, Recipient, TokenUrl};
+use crate::model::{
+    Domain, Implementation, Key, MaxDeletes, OnDelete, OnDrift, Owner, Prune, TargetName,
+};
+use crate::schema::of_input;
+use crate::target::TargetInput;
 
 /// The schema of manifests.
 pub fn manifest() -> Schema {
@@ -26,214 +32,135 @@ pub fn project() -> Schema {
     of_input::<ProjectInput>()
 }
 
-/// A mapping of one of the files.
-pub(super) trait FieldNames: JsonSchema {
-    /// The names of its fields, in the order in which they are described.
-    fn names() -> &'static [String];
-}
-
-macro_rules! fields {
-    ($($mapping:ty),*) => {
-        $(impl FieldNames for $mapping {
-            fn names() -> &'static [String] {
-                static NAMES: LazyLock<Vec<String>> = LazyLock::new(field_names::<$mapping>);
-                &NAMES
-            }
-        })*
-    };
-}
-
-fields!(
-    ManifestInput,
-    EntryInput,
-    IntegrationInput,
-    ProjectInput,
-    AgeInput,
-    PolicyInput,
-    WebhookInput
-);
-
-impl FieldNames for TargetInput {
-    fn names() -> &'static [String] {
-        static NAMES: LazyLock<Vec<String>> =
-            LazyLock::new(|| KINDS.iter().flat_map(|kind| (kind.fields)()).collect());
-        &NAMES
-    }
-}
-
 /// The OAuth credentials that Home Assistant is to hold.
-#[derive(JsonSchema)]
-#[schemars(title = "appcred manifest", deny_unknown_fields)]
-pub struct ManifestInput {
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename = "a manifest", deny_unknown_fields)]
+#[schemars(title = "appcred manifest", rename = "ManifestInput")]
+pub(super) struct ManifestInput {
     /// The wanted credentials, one item each.
-    pub application_credentials: Option<Vec<EntryInput>>,
+    pub(super) application_credentials: Option<Field<Raw<Vec<EntryInput>>>>,
     /// What SOPS keeps in a file that it encrypted.
-    pub sops: Option<BTreeMap<String, Json>>,
+    #[schemars(with = "Option<BTreeMap<String, Json>>")]
+    #[expect(dead_code, reason = "SOPS reads its own part")]
+    pub(super) sops: Option<IgnoredAny>,
 }
 
 /// One wanted credential.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-pub struct EntryInput {
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename = "an entry", deny_unknown_fields)]
+#[schemars(rename = "EntryInput")]
+pub(super) struct EntryInput {
     /// The integration, by the name that Home Assistant gives it, as in `spotify` or `home_connect`.
-    #[schemars(regex(pattern = "^[a-z0-9_]+$"))]
-    pub domain: String,
+    pub(super) domain: Field<Text<Domain>>,
     /// What Home Assistant shows. The domain where it is left out.
-    #[schemars(regex(pattern = r"\S"))]
-    pub name: Option<String>,
+    pub(super) name: Option<Field<Text<SmolStr>>>,
     /// The entry's own name, which must stay the same and be the only one of its kind. A slug of the
     /// name where it is left out.
-    #[schemars(regex(pattern = r"^[A-Za-z0-9._-]{1,100}$"))]
-    pub key: Option<String>,
+    pub(super) key: Option<Field<Text<Key>>>,
     /// Keys that the entry had before. Their credentials move to this entry, and no account has to
     /// consent again.
-    pub formerly: Option<Vec<NameInput>>,
+    pub(super) formerly: Option<Texts<Key>>,
     /// The OAuth client id, as the provider shows it. Quote it if it has nothing but digits.
-    #[schemars(regex(pattern = r"^\S([\s\S]*\S)?\n*$"))]
-    pub client_id: String,
+    pub(super) client_id: Field<Raw<SecretText>>,
     /// The OAuth client secret: an armored age file behind `|`, or `!env_var NAME`, `!secret NAME` or
     /// `!file PATH`. In plain text only where the project allows it.
-    #[schemars(regex(pattern = r"^\S([\s\S]*\S)?\n*$"))]
-    pub client_secret: String,
+    pub(super) client_secret: Field<Raw<SecretText>>,
     /// Whether a credential of this client that was created by hand is taken over. `false` where it is
     /// left out.
-    pub adopt: Option<bool>,
+    pub(super) adopt: Option<Field<bool>>,
     /// What to do with the integration once its credential exists.
-    pub integration: Option<IntegrationInput>,
+    pub(super) integration: Option<Field<IntegrationInput>>,
     /// The targets on which the credential is wanted. All of them where it is left out.
     #[schemars(length(min = 1))]
-    pub targets: Option<Vec<String>>,
+    pub(super) targets: Option<Texts<TargetName>>,
 }
 
 /// What to do with the integration once its credential exists.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-pub struct IntegrationInput {
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename = "`integration`", deny_unknown_fields)]
+#[schemars(rename = "IntegrationInput")]
+pub(super) struct IntegrationInput {
     /// Whether the integration's set-up is started. `true` where it is left out.
-    pub setup: Option<bool>,
+    pub(super) setup: Option<Field<bool>>,
     /// The implementation that links the account where Home Assistant offers several. The entry's own credential
     /// where it is left out.
-    pub implementation: Option<ImplementationInput>,
+    pub(super) implementation: Option<Field<Implementation>>,
     /// What to fill into the forms of the set-up: by step, then by field.
-    pub answers: Option<BTreeMap<String, BTreeMap<String, Json>>>,
+    pub(super) answers: Option<Field<Pairs<Pairs<Raw<Json>>>>>,
     /// What happens to the linked account when this entry is gone. It stays where this is left out.
-    pub on_delete: Option<OnDeleteInput>,
+    pub(super) on_delete: Option<Field<OnDelete>>,
     /// The provider's token endpoint, where client id and secret can be tried before anybody consents.
-    #[schemars(regex(pattern = r"^https?://\S+$"))]
-    pub token_url: Option<String>,
-}
-
-/// The implementation that links an account.
-#[derive(JsonSchema)]
-#[schemars(rename_all = "snake_case")]
-pub enum ImplementationInput {
-    /// Home Assistant Cloud.
-    Cloud,
-    /// The answer to `pick_implementation` under `answers`; the set-up waits for it.
-    Ask,
-}
-
-/// What happens to a linked account.
-#[derive(JsonSchema)]
-#[schemars(rename_all = "snake_case")]
-pub enum OnDeleteInput {
-    /// It is removed from Home Assistant before its credential is.
-    RemoveIntegration,
+    pub(super) token_url: Option<Field<Text<TokenUrl>>>,
 }
 
 /// The project: whose credentials these are, where they are wanted, and what a plan may do.
-#[derive(JsonSchema)]
-#[schemars(title = "appcred project", deny_unknown_fields)]
-pub struct ProjectInput {
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename = "the project file", deny_unknown_fields)]
+#[schemars(title = "appcred project", rename = "ProjectInput")]
+pub(super) struct ProjectInput {
     /// In whose name credentials are managed. Another project for the same Home Assistant needs
     /// another owner. `default` where it is left out.
-    #[schemars(regex(pattern = r"^[A-Za-z0-9._-]{1,100}$"))]
-    pub owner: Option<String>,
+    pub(super) owner: Option<Field<Text<Owner>>>,
     /// Names that `owner` had before. Their credentials move to this owner where they have an entry, and
     /// no account has to consent again.
-    pub previous_owners: Option<Vec<NameInput>>,
+    pub(super) previous_owners: Option<Texts<Owner>>,
     /// Manifests, and folders of them. Where it is left out: `credentials/`, `credentials.yaml`,
     /// `application_credentials/` and `application_credentials.yaml`, as far as they exist.
-    pub manifests: Option<Vec<TextInput>>,
+    pub(super) manifests: Option<Texts<String>>,
     /// Where credentials are provisioned, by name. Where it is left out, the environment names the only
     /// target.
     #[schemars(extend("propertyNames" = { "pattern": "^[A-Za-z0-9._-]{1,100}$" }))]
-    pub targets: Option<BTreeMap<String, TargetInput>>,
+    pub(super) targets: Option<Field<Pairs<Raw<TargetInput>>>>,
     /// How secrets are encrypted.
-    pub age: Option<AgeInput>,
+    pub(super) age: Option<Field<AgeInput>>,
     /// What a plan may do.
-    pub policy: Option<PolicyInput>,
+    pub(super) policy: Option<Field<PolicyInput>>,
     /// Where `appcred watch` sends notifications: `home_assistant`, `{webhook: URL}`, or a list of these.
-    pub notify: Option<NotifyInput>,
+    pub(super) notify: Option<Field<Raw<NotifyInput>>>,
     /// Custom integrations that take credentials, by their domains.
-    pub custom_integrations: Option<Vec<DomainInput>>,
+    pub(super) custom_integrations: Option<Texts<Domain>>,
     /// Whether secrets may be in plain text in these files. `false` where it is left out.
-    pub allow_plaintext: Option<bool>,
+    pub(super) allow_plaintext: Option<Field<bool>>,
     /// Whether `!file` may name files outside of the project. `false` where it is left out.
-    pub allow_outside_files: Option<bool>,
+    pub(super) allow_outside_files: Option<Field<bool>>,
     /// What SOPS keeps in a file that it encrypted.
-    pub sops: Option<BTreeMap<String, Json>>,
+    #[schemars(with = "Option<BTreeMap<String, Json>>")]
+    #[expect(dead_code, reason = "SOPS reads its own part")]
+    pub(super) sops: Option<IgnoredAny>,
 }
-
-/// A text that is not empty.
-#[derive(JsonSchema)]
-#[schemars(inline)]
-pub struct TextInput(#[schemars(regex(pattern = r"\S"))] pub String);
-
-/// A key or an owner.
-#[derive(JsonSchema)]
-#[schemars(inline)]
-pub struct NameInput(#[schemars(regex(pattern = r"^[A-Za-z0-9._-]{1,100}$"))] pub String);
-
-/// The name of an integration.
-#[derive(JsonSchema)]
-#[schemars(inline)]
-pub struct DomainInput(#[schemars(regex(pattern = "^[a-z0-9_]+$"))] pub String);
 
 /// How secrets are encrypted.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-pub struct AgeInput {
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename = "`age`", deny_unknown_fields)]
+#[schemars(rename = "AgeInput")]
+pub(super) struct AgeInput {
     /// To whom secrets are encrypted: `age1…`, `ssh-ed25519 …` or `ssh-rsa …`.
-    pub recipients: Option<Vec<RecipientInput>>,
+    pub(super) recipients: Option<Texts<Recipient>>,
     /// Files with the identities that decrypt them.
-    pub identities: Option<Vec<TextInput>>,
+    pub(super) identities: Option<Texts<IdentityPath>>,
 }
-
-/// A recipient, who can decrypt.
-#[derive(JsonSchema)]
-#[schemars(inline)]
-pub struct RecipientInput(#[schemars(regex(pattern = "^(age1|ssh-ed25519 |ssh-rsa )"))] pub String);
 
 /// What a plan may do.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-pub struct PolicyInput {
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename = "`policy`", deny_unknown_fields)]
+#[schemars(rename = "PolicyInput")]
+pub(super) struct PolicyInput {
     /// Which credentials are deleted once no entry declares them. `managed` where it is left out.
-    pub prune: Option<PruneInput>,
+    pub(super) prune: Option<Field<Prune>>,
     /// How many deletes one plan may have, as `3` or `20%`. No limit where it is left out.
-    pub max_deletes: Option<MaxDeletesInput>,
+    pub(super) max_deletes: Option<Field<Raw<MaxDeletes>>>,
     /// Whether everything may be deleted when no entry is left. `false` where it is left out.
-    pub allow_empty: Option<bool>,
+    pub(super) allow_empty: Option<Field<bool>>,
     /// What `appcred watch` does about changes that were made at a target by hand. `repair` where it is
     /// left out.
-    pub on_drift: Option<OnDriftInput>,
-}
-
-/// What is done about a difference that no manifest has caused.
-#[derive(JsonSchema)]
-#[schemars(rename_all = "snake_case")]
-pub enum OnDriftInput {
-    /// It is repaired.
-    Repair,
-    /// It is only reported.
-    Report,
+    pub(super) on_drift: Option<Field<OnDrift>>,
 }
 
 /// Where a watcher sends notifications.
 #[derive(JsonSchema)]
 #[schemars(untagged)]
-pub enum NotifyInput {
+#[expect(dead_code, reason = "only its schema is used")]
+pub(super) enum NotifyInput {
     /// One recipient.
     One(NotifyTargetInput),
     /// Several recipients.
@@ -243,7 +170,8 @@ pub enum NotifyInput {
 /// One recipient of notifications.
 #[derive(JsonSchema)]
 #[schemars(untagged)]
-pub enum NotifyTargetInput {
+#[expect(dead_code, reason = "only its schema is used")]
+pub(super) enum NotifyTargetInput {
     /// A notification in Home Assistant while an account waits for consent.
     HomeAssistant(HomeAssistantNotify),
     /// JSON is posted to a web address.
@@ -251,57 +179,24 @@ pub enum NotifyTargetInput {
 }
 
 /// Home Assistant's own notifications.
-#[derive(JsonSchema)]
-#[schemars(rename_all = "snake_case")]
-pub enum HomeAssistantNotify {
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum HomeAssistantNotify {
     /// A notification in Home Assistant.
     HomeAssistant,
 }
 
 /// A web address to which JSON is posted.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-pub struct WebhookInput {
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename = "a webhook", deny_unknown_fields)]
+#[schemars(rename = "WebhookInput")]
+pub(super) struct WebhookInput {
     /// The address in plain text, or by `!secret NAME`, `!env_var NAME` or `!file PATH`.
-    #[schemars(regex(pattern = r"^\S([\s\S]*\S)?\n*$"))]
-    pub webhook: String,
+    pub(super) webhook: Field<Raw<SecretText>>,
 }
 
-/// What may be deleted.
+/// A value that is secret, or may be.
 #[derive(JsonSchema)]
-#[schemars(rename_all = "snake_case")]
-pub enum PruneInput {
-    /// What this owner manages.
-    Managed,
-    /// Nothing.
-    None,
-    /// What this owner manages, and what has no owner.
-    All,
-}
-
-/// A limit of deletes.
-#[derive(JsonSchema)]
-#[schemars(untagged)]
-pub enum MaxDeletesInput {
-    /// A number.
-    Count(u32),
-    /// A percentage.
-    Percent(#[schemars(regex(pattern = "^(100|[0-9]{1,2})%$"))] String),
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{AgeInput, EntryInput, FieldNames, ProjectInput, WebhookInput};
-    use crate::target::TargetInput;
-
-    #[test]
-    fn the_names_of_fields_are_those_of_the_types() {
-        assert_eq!(AgeInput::names(), ["recipients", "identities"]);
-        assert_eq!(WebhookInput::names(), ["webhook"]);
-        assert_eq!(EntryInput::names()[..3], ["domain", "name", "key"]);
-        let target = TargetInput::names();
-        assert!(target.iter().any(|name| name == "url"), "{target:?}");
-        assert!(target.iter().any(|name| name == "config_dir"), "{target:?}");
-        assert_eq!(ProjectInput::names()[0], "owner");
-    }
-}
+#[schemars(inline)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(super) struct SecretText(#[schemars(regex(pattern = r"^\S([\s\S]*\S)?\n*$"))] String);

@@ -2,136 +2,141 @@
 
 use std::path::{Path, PathBuf};
 
-use super::address;
-use super::fields::{Decoder, Located, MappingFields};
+use super::decode::{Decoder, Site, plain_text, wrong_kind};
+use super::field::{Meaning, Refusal};
+use super::meaning::BaseUrl;
 use super::project::Paths;
 use super::reference::Handling;
-use crate::diagnostic::{Diagnostic, ProblemCode, shown};
+use crate::diagnostic::{Located, ProblemCode};
 use crate::model::Reference;
-use crate::target::{
-    Description, Endpoint, KINDS, ReadSettings, Reported, SettingProblem, TargetInput,
-};
-use crate::yaml::{Node, Pair};
+use crate::target::{Description, Endpoint, KINDS, ReadSettings, Reported, SettingProblem};
+use crate::yaml::{Pair, Value};
 
 /// The fields of one target.
-struct TargetFields<'d, 'f, 'n, 't, 'p> {
-    decoder: &'d mut Decoder<'f>,
-    fields: MappingFields<'n, 't>,
+struct TargetFields<'d, 'n, 'p> {
+    decoder: &'d Decoder<'n>,
+    site: Site<'n>,
     handling: &'p Handling,
     paths: Paths<'p>,
 }
 
-impl Decoder<'_> {
+impl<'n> Decoder<'n> {
     /// A target of whatever kind.
     pub(super) fn target(
-        &mut self,
-        node: &Node<'_>,
+        &self,
+        site: Site<'n>,
         handling: &Handling,
         paths: Paths<'_>,
     ) -> Option<Endpoint> {
-        let fields = self.fields::<TargetInput>(node, "a target")?;
-        let kind = self.kind(&fields)?;
+        let mut fields = TargetFields { decoder: self, site, handling, paths };
+        if !matches!(site.node.value, Value::Mapping(_)) || site.node.tag.is_some() {
+            self.refuse(site, wrong_kind(site.node, "a mapping").of("a target"));
+            return None;
+        }
+        let kinds = KINDS.iter().map(|kind| (kind, (kind.fields)())).collect::<Vec<_>>();
+        let known = kinds.iter().flat_map(|(_, names)| names).map(String::as_str);
+        for pair in fields.pairs() {
+            if !known.clone().any(|name| name == pair.key.text) {
+                self.unknown_field(&pair.key, "a target", known.clone());
+            }
+        }
+        let kind = fields.kind()?;
         let own = (kind.fields)();
-        for other in KINDS {
-            for name in (other.fields)().iter().filter(|name| !own.contains(name)) {
-                if let Some(pair) = fields.get(name) {
-                    let message =
-                        format!("`{name}` goes with `{}`, not with `{}`", other.field, kind.field);
-                    self.refuse(ProblemCode::UnfitField, pair.key.span, message);
+        for (other, names) in &kinds {
+            for field in names.iter().filter(|name| !own.contains(name)) {
+                if let Some(site) = fields.get(field) {
+                    let why = format!("goes with `{}`, not with `{}`", other.field, kind.field);
+                    self.refuse(
+                        site,
+                        Refusal::new(ProblemCode::UnfitField, why).at(site.key_span()),
+                    );
                 }
             }
         }
-        (kind.decode)(&mut TargetFields { decoder: self, fields, handling, paths }).ok()
+        (kind.decode)(&mut fields).ok()
+    }
+}
+
+impl<'n> TargetFields<'_, 'n, '_> {
+    fn pairs(&self) -> &'n [Pair<'n>] {
+        match &self.site.node.value {
+            Value::Mapping(pairs) => pairs,
+            _ => &[],
+        }
+    }
+
+    fn get(&self, field: &str) -> Option<Site<'n>> {
+        self.pairs().iter().find(|pair| pair.key.text == field).map(Site::of_pair)
     }
 
     /// The kind whose field is there.
-    fn kind(&mut self, fields: &MappingFields<'_, '_>) -> Option<&'static Description> {
-        let mut given = KINDS.iter().filter_map(|kind| Some((kind, fields.get(kind.field)?)));
+    fn kind(&self) -> Option<&'static Description> {
+        let mut given = KINDS.iter().filter_map(|kind| Some((kind, self.get(kind.field)?)));
         let selecting = |between: &str| {
             KINDS.iter().map(|kind| format!("`{}`", kind.field)).collect::<Vec<_>>().join(between)
         };
-        match (given.next(), given.next()) {
-            (Some((kind, _)), None) => Some(kind),
+        let refusal = match (given.next(), given.next()) {
+            (Some((kind, _)), None) => return Some(kind),
             (Some(_), Some((_, second))) => {
-                let message = format!("a target has either {}", selecting(" or "));
                 let about = KINDS.iter().map(|kind| format!("`{}` is {}", kind.field, kind.about));
-                let about = about.collect::<Vec<_>>().join(", ");
-                self.refuse_with(ProblemCode::UnfitField, second.key.span, message, about);
-                None
+                Refusal::new(ProblemCode::UnfitField, format!("has either {}", selecting(" or ")))
+                    .help(about.collect::<Vec<_>>().join(", "))
+                    .at(second.key_span())
             }
             (None, _) => {
-                let message = format!("a target has no {}", selecting(" and no "));
-                self.refuse_with(
-                    ProblemCode::MissingField,
-                    fields.span,
-                    message,
-                    "give it one of them",
-                );
-                None
+                Refusal::new(ProblemCode::MissingField, format!("has no {}", selecting(" and no ")))
+                    .help("give it one of them")
+                    .at(self.site.start())
             }
-        }
+        };
+        self.decoder.refuse(self.site, refusal.of("a target"));
+        None
     }
 
-    /// The path that a text is short for.
-    pub(super) fn path_of(&mut self, paths: Paths<'_>, text: &Located<String>) -> Option<PathBuf> {
-        let path = paths.resolve(&text.value);
-        if path.is_none() {
-            self.refuse_with(
-                ProblemCode::NoHome,
-                text.spot.span,
-                "`~` is the home folder, which is unknown",
-                "set `HOME`, or write the whole path",
-            );
-        }
-        path
-    }
-}
-
-impl<'n, 't> TargetFields<'_, '_, 'n, 't, '_> {
     fn read<T>(
-        &mut self,
+        &self,
         field: &str,
-        read: impl FnOnce(&mut Self, &'n Pair<'t>) -> Option<T>,
+        read: impl FnOnce(Site<'n>) -> Option<T>,
     ) -> Result<Option<T>, Reported> {
-        let Some(pair) = self.fields.get(field) else { return Ok(None) };
-        read(self, pair).map(Some).ok_or(Reported)
+        self.get(field).map(|site| read(site).ok_or(Reported)).transpose()
+    }
+
+    fn meaning<T: Meaning>(&self, site: Site<'n>) -> Option<Located<T>> {
+        self.decoder.accept(site, plain_text(site.node).and_then(T::of))
     }
 }
 
-impl ReadSettings for TargetFields<'_, '_, '_, '_, '_> {
+impl ReadSettings for TargetFields<'_, '_, '_> {
     fn has(&self, field: &str) -> bool {
-        self.fields.get(field).is_some()
+        self.get(field).is_some()
     }
 
     fn text(&mut self, field: &str) -> Result<Option<String>, Reported> {
-        self.read(field, |all, pair| all.decoder.field_text(pair).map(str::to_owned))
+        self.read(field, |site| Some(self.meaning(site)?.value))
     }
 
     fn base_url(&mut self, field: &str) -> Result<Option<String>, Reported> {
-        let Some(text) = self.text(field)? else { return Ok(None) };
-        address::base(&text).map(Some).map_err(|why| {
-            let (code, message) = (ProblemCode::BadUrl, format!("{} {why}", shown::field(field)));
-            self.refuse(field, SettingProblem { code, message, help: None, is_field: false })
-        })
+        self.read(field, |site| Some(self.meaning::<BaseUrl>(site)?.value.0))
     }
 
     fn path(&mut self, field: &str) -> Result<Option<PathBuf>, Reported> {
-        self.read(field, |all, pair| {
-            let text = all.decoder.field_text(pair)?.to_owned();
-            all.decoder.path_of(all.paths, &all.decoder.located(text, pair.value.span))
+        self.read(field, |site| {
+            let text = self.meaning::<String>(site)?;
+            self.decoder.resolved(self.paths, &text.value, text.spot.span)
         })
     }
 
     fn texts(&mut self, field: &str) -> Result<Option<Vec<String>>, Reported> {
-        self.read(field, |all, pair| {
-            let count = all.decoder.list(pair)?.len();
-            let texts = all.decoder.texts(pair)?;
-            (texts.len() == count).then(|| texts.into_iter().map(|text| text.value).collect())
+        self.read(field, |site| {
+            let items = site.items().ok_or_else(|| wrong_kind(site.node, "a list"));
+            let texts: Vec<_> =
+                self.decoder.accept(site, items)?.value.map(|item| self.meaning(item)).collect();
+            texts.into_iter().map(|text| Some(text?.value)).collect()
         })
     }
 
     fn secret(&mut self, field: &str) -> Result<Option<Located<Reference>>, Reported> {
-        self.read(field, |all, pair| all.decoder.secret(pair, all.handling))
+        self.read(field, |site| self.decoder.secret(site, self.handling))
     }
 
     fn folder(&self) -> &Path {
@@ -141,17 +146,16 @@ impl ReadSettings for TargetFields<'_, '_, '_, '_, '_> {
 
     fn refuse(&mut self, field: &str, problem: SettingProblem) -> Reported {
         let SettingProblem { code, message, help, is_field } = problem;
-        let pair = self.fields.get(field);
-        let span =
-            pair.map_or(
-                self.fields.span,
-                |pair| {
-                    if is_field { pair.key.span } else { pair.value.span }
-                },
-            );
-        let mut problem: Diagnostic = self.decoder.error(code, span, message);
-        problem.help = help.map(str::to_owned);
-        self.decoder.problems.push(problem);
+        let span = match self.get(field) {
+            Some(site) if is_field => site.key_span(),
+            Some(site) => site.span(),
+            None => self.site.start(),
+        };
+        let problem = self.decoder.error(code, span, message);
+        self.decoder.report(match help {
+            Some(help) => problem.help(help),
+            None => problem,
+        });
         Reported
     }
 }

@@ -1,12 +1,14 @@
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use proptest::prelude::{Just, Strategy, prop, prop_oneof, proptest};
 use proptest::test_runner::{Config, FileFailurePersistence};
 
-use super::{LoadRequest, Loaded, Targets, derived_owner, load, mask};
-use crate::diagnostic::SourceFile;
+use super::{LoadRequest, Loaded, Project, Targets, derived_owner, entry, load, mask, project};
+use crate::diagnostic::{ProblemCode, SourceFile};
 use crate::http::ProxyAddress;
 use crate::model::{Completeness, Key, MaxDeletes, OnDelete, Owner, Prune, Reference, TargetName};
 use crate::target::Endpoint;
@@ -352,4 +354,171 @@ fn a_former_key_leads_to_one_entry() {
     assert_eq!(codes(&[entry("new", "old", "a"), entry("old", "", "a")]), twice);
     assert_eq!(codes(&[entry("one", "old", "a"), entry("other", "old", "a")]), twice);
     assert_eq!(codes(&[entry("one", "old", "a"), entry("other", "old", "b")]), [""; 0]);
+}
+
+/// The lines of a file: what is before a value, a value that is right, and whether it may be left out.
+type Lines = &'static [(&'static str, &'static str, bool)];
+
+const ENTRY_LINES: Lines = &[
+    ("application_credentials:\n  - adopt: ", "yes", false),
+    ("    domain: ", "spotify", true),
+    ("    name: ", "Spotify (family)", true),
+    ("    key: ", "family", true),
+    ("    formerly: ", "[old]", true),
+    ("    client_id: ", "4f5c0a", true),
+    ("    client_secret: ", "!secret x", true),
+    ("    targets: ", "[home]", true),
+    ("    integration:\n      setup: ", "false", false),
+    ("      implementation: ", "cloud", true),
+    ("      on_delete: ", "remove_integration", true),
+    ("      token_url: ", "\"https://a.example/token\"", false),
+    ("      answers: ", "{user: {code: x}}", true),
+    ("    unknown: ", "x", false),
+];
+
+const PROJECT_LINES: Lines = &[
+    ("owner: ", "house", true),
+    ("previous_owners: ", "[default]", true),
+    ("manifests: ", "[credentials]", true),
+    ("custom_integrations: ", "[mine]", true),
+    ("allow_plaintext: ", "no", true),
+    ("allow_outside_files: ", "no", true),
+    ("notify: ", "[home_assistant, {webhook: !secret x}]", true),
+    ("age:\n  recipients: ", "[age1x]", false),
+    ("  identities: ", "[/id.txt]", true),
+    ("policy:\n  prune: ", "all", false),
+    ("  max_deletes: ", "20%", true),
+    ("  allow_empty: ", "true", true),
+    ("  on_drift: ", "report", true),
+    ("targets:\n  home:\n    url: ", "\"https://ha.example\"", false),
+    ("    token: ", "!secret x", true),
+    ("    ca_file: ", "ca.pem", true),
+    ("    proxy: ", "\"http://proxy.example:3128\"", true),
+    ("  lab:\n    config_dir: ", "ha", false),
+    ("unknown: ", "x", false),
+];
+
+/// Values that many fields do not take.
+const WRONG: &[&str] = &[
+    "12",
+    "-1",
+    "1.5",
+    "maybe",
+    "\"\"",
+    "~",
+    "[]",
+    "[12, ~, [a], {a: b}]",
+    "[\"\", x y]",
+    "{a: b}",
+    "{webhook: ~}",
+    "[{webhok: x}, ~]",
+    "{user: x}",
+    "{user: {code: 0o17}}",
+    "!secret x",
+    "!other {}",
+    "*gone",
+    "ENC[AES256_GCM,x]",
+    "\"a\\u200Bb\"",
+    "2026-11-26",
+    "99999999999999999999",
+];
+
+/// A file of these lines in which some have another value, or none.
+fn with(lines: Lines, others: &[(usize, Option<&str>)]) -> String {
+    let mut text = String::new();
+    for (at, (before, right, may_go)) in lines.iter().enumerate() {
+        match others.iter().find(|(line, _)| *line == at) {
+            Some((_, None)) if *may_go => {
+                text += &"# nothing\n".repeat(before.matches('\n').count() + 1);
+            }
+            Some((_, Some(wrong))) => writeln!(text, "{before}{wrong}").unwrap(),
+            _ => writeln!(text, "{before}{right}").unwrap(),
+        }
+    }
+    text
+}
+
+/// What is wrong with a file, and where, from which serde's own words are absent.
+fn problems(lines: Lines, others: &[(usize, Option<&str>)]) -> BTreeSet<(u32, u32, String)> {
+    let text = with(lines, others);
+    let source = Arc::new(SourceFile::new("a.yaml".into(), text.clone(), mask));
+    let paths = project::Paths { folder: Path::new(""), home: None };
+    let home = TargetName::new("home");
+    let found = if lines == ENTRY_LINES {
+        let project = Project { target_names: [home].into(), ..Project::default() };
+        entry::decode(&source, &project).problems
+    } else {
+        project::decode(&source, paths).1
+    };
+    let all = found.sorted().into_iter().map(|problem| {
+        let span = problem.spot.as_ref().unwrap().span;
+        let (before, line) = (&text[..span.start], span.line as usize);
+        assert!(text.get(span.start..span.end).is_some(), "{text}\n{problem:?}");
+        assert_eq!(before.matches('\n').count() + 1, line, "{text}\n{problem:?}");
+        let said = format!("{} {:?} {:?}", problem.message, problem.label, problem.help);
+        for word in ["invalid type", "expected", "variant", "missing field", "$field", "$pairs"] {
+            assert!(!said.contains(word), "{text}\n{said}");
+        }
+        assert_ne!(problem.code, ProblemCode::BadValue, "{text}\n{said}");
+        // The place of what is missing is the first key that is there.
+        if problem.code == ProblemCode::MissingField {
+            (0, 0, said)
+        } else {
+            (span.line, span.column, said)
+        }
+    });
+    all.collect()
+}
+
+proptest! {
+    #![proptest_config(Config { cases: 400, failure_persistence: None, ..Config::default() })]
+
+    /// What is wrong with one field hides nothing that is wrong with another.
+    #[test]
+    fn all_problems_of_a_file_are_found_at_once(
+        lines in prop::sample::select(vec![ENTRY_LINES, PROJECT_LINES]),
+        others in prop::collection::vec((
+            proptest::prelude::any::<prop::sample::Index>(),
+            prop::option::weighted(0.9, prop::sample::select(WRONG)),
+        ), 1..8),
+    ) {
+        let others: BTreeMap<_, _> =
+            others.into_iter().map(|(at, value)| (at.index(lines.len()), value)).collect();
+        let others: Vec<_> = others.into_iter().collect();
+        let together = problems(lines, &others);
+        let alone = others.iter().flat_map(|other| problems(lines, &[*other])).collect();
+        assert_eq!(together, alone, "{}", with(lines, &others));
+    }
+}
+
+#[test]
+fn a_file_of_right_values_has_only_the_problem_of_its_unknown_field() {
+    for lines in [ENTRY_LINES, PROJECT_LINES] {
+        assert_eq!(problems(lines, &[]).len(), 1);
+    }
+}
+
+#[test]
+fn a_wrong_entry_does_not_hide_the_others() {
+    let text = format!("{LEAST}  - domain: [x]\n    client_id: 1\n{}", &LEAST[25..]);
+    let (_folder, loaded) = project_of(&[("credentials.yaml", &text)]);
+    let codes: Vec<_> =
+        loaded.problems.sorted().iter().map(|problem| problem.code.as_str()).collect();
+    assert_eq!(
+        codes,
+        ["missing-field", "wrong-kind", "wrong-kind", "duplicate-entry-key", "duplicate-client"]
+    );
+    assert_eq!(loaded.entries.len(), 2);
+}
+
+#[test]
+fn a_manifest_whose_name_has_a_hidden_character_is_refused() {
+    for name in ["a\u{202e}b.yaml", "a\nb.yaml", "sub\u{200b}/a.yaml"] {
+        let path = format!("credentials/{name}");
+        let (_folder, loaded) =
+            project_of(&[(path.as_str(), LEAST), ("credentials/c.yaml", LEAST)]);
+        let [problem] = loaded.problems.sorted()[..] else { panic!("{:?}", loaded.problems) };
+        assert_eq!((problem.code, loaded.entries.len()), (ProblemCode::HiddenCharacter, 1));
+        assert!(!problem.message.contains(['\u{202e}', '\n', '\u{200b}']), "{}", problem.message);
+    }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::Value;
 
 /// What to fill into the forms of a set-up, by step and field.
@@ -34,22 +36,26 @@ impl Default for Integration {
     }
 }
 
-/// Which account linking the set-up chooses where HA offers several.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The implementation that links an account where Home Assistant offers several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Implementation {
     /// The entry's own credential.
+    #[serde(skip)]
     Credential,
-    /// HA Cloud.
+    /// Home Assistant Cloud.
     Cloud,
-    /// Whatever a person answers.
+    /// The answer to `pick_implementation` under `answers`; the set-up waits for it.
     Ask,
 }
 
 /// What happens to the linked account when its entry is gone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum OnDelete {
     /// It stays.
+    #[serde(skip)]
     Keep,
-    /// It is removed from HA first.
+    /// It is removed from Home Assistant before its credential is.
     RemoveIntegration,
 }

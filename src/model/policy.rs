@@ -2,6 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use schemars::JsonSchema;
+use serde::Deserialize;
+
 use super::Domain;
 
 /// The project's rules for plans.
@@ -59,34 +62,38 @@ impl Policy {
 }
 
 /// What is done about a difference that no manifest has caused.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum OnDrift {
     /// It is repaired.
     #[default]
     Repair,
-    /// It is reported.
+    /// It is only reported.
     Report,
 }
 
 /// What may be deleted once it is no longer declared.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Prune {
-    /// What carries this owner's mark.
+    /// What this owner manages.
     #[default]
     Managed,
     /// Nothing.
+    #[serde(rename = "none")]
     Nothing,
-    /// What carries this owner's mark or nobody's: Git holds the whole truth.
+    /// What this owner manages, and what has no owner.
     All,
 }
 
 /// A limit of deletes in one plan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+#[schemars(untagged)]
 pub enum MaxDeletes {
     /// So many.
     Count(usize),
-    /// So many of a hundred of the owner's credentials, rounded up.
-    Percent(u8),
+    /// So many percent of the owner's credentials, rounded up.
+    Percent(#[schemars(with = "String", regex(pattern = "^(100|[0-9]{1,2})%$"))] u8),
 }
 
 impl MaxDeletes {

@@ -9,7 +9,7 @@ use crate::diagnostic::shown;
 use crate::diagnostic::{Diagnostic, ProblemCode, SourceFile, Span, Spot};
 
 /// A problem in a text of which only the text is known, not yet the file.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct YamlFault {
     code: ProblemCode,
     message: String,

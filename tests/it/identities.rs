@@ -139,7 +139,12 @@ fn an_identity_in_the_project_file_is_refused_and_not_shown() {
         for verb in ["validate", "plan"] {
             let appcred = Appcred::new().in_dir(project.path()).args([verb]);
             let said = appcred.status(1).run().stderr;
-            assert!(said.contains("this is an identity, which is secret, and no path"), "{said}");
+            assert!(
+                said.contains(
+                    "an item of `identities` is an identity, which is secret, and no path"
+                ),
+                "{said}"
+            );
             assert!(said.contains("appcred.yaml:3:16"), "{said}");
             assert!(!said.contains(&identity[16..]), "{said}");
         }

@@ -1,0 +1,271 @@
+//! A file that is being read: the places of its values, and what is wrong with them.
+
+use std::cell::RefCell;
+use std::fmt::{self, Display};
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use super::deserialize::Reader;
+use super::field::{Field, Raw, Refusal, Text, Texts};
+use super::reference::SOPS_HEADER;
+use crate::diagnostic::{
+    Diagnostic, Diagnostics, Located, ProblemCode, SourceFile, Span, Spot, shown,
+};
+use crate::model::{Place, hidden_character, sops};
+use crate::suggest::{listed, nearest};
+use crate::yaml::{self, Kind, MappingKey, Node, Pair, Parsed, Scalar, Style, Value};
+
+/// Where a value is.
+#[derive(Clone, Copy)]
+pub(super) struct Site<'n> {
+    pub(super) node: &'n Node<'n>,
+    /// The key that it has; in a list, that of the list.
+    pub(super) key: Option<&'n MappingKey<'n>>,
+    pub(super) is_item: bool,
+}
+
+impl<'n> Site<'n> {
+    /// A document.
+    pub(super) fn top(node: &'n Node<'n>) -> Self {
+        Self { node, key: None, is_item: false }
+    }
+
+    pub(super) fn of_pair(pair: &'n Pair<'n>) -> Self {
+        Self { node: &pair.value, key: Some(&pair.key), is_item: false }
+    }
+
+    pub(super) fn span(&self) -> Span {
+        self.node.span
+    }
+
+    pub(super) fn key_span(&self) -> Span {
+        self.key.map_or(self.node.span, |key| key.span)
+    }
+
+    /// The key as it is written.
+    pub(super) fn key_text(&self) -> &'n str {
+        self.key.map_or("", |key| &key.text)
+    }
+
+    /// Where a mapping begins: at its first key, unless that is elsewhere in the file.
+    pub(super) fn start(&self) -> Span {
+        match &self.node.value {
+            Value::Mapping(pairs) if !self.node.alias => pairs
+                .first()
+                .filter(|first| !first.merged)
+                .map_or(self.node.span, |first| first.key.span),
+            _ => self.node.span,
+        }
+    }
+
+    pub(super) fn is_null(&self) -> bool {
+        matches!(self.node.value, Value::Null) && self.node.tag.is_none()
+    }
+
+    /// The items, where it is a list.
+    pub(super) fn items(self) -> Option<impl Iterator<Item = Self>> {
+        match &self.node.value {
+            Value::Sequence(items) if self.node.tag.is_none() => {
+                Some(items.iter().map(move |node| Self { node, is_item: true, ..self }))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// As messages call the value.
+impl Display for Site<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_item {
+            f.write_str("an item of ")?;
+        }
+        shown::field(self.key_text()).fmt(f)
+    }
+}
+
+/// A file that is being read, and what was found wrong in it.
+pub(super) struct Decoder<'n> {
+    pub(super) file: &'n Arc<SourceFile>,
+    pub(super) path: Arc<Path>,
+    /// The file as SOPS sees it, where SOPS encrypted it.
+    pub(super) sops: Option<Arc<sops::ParsedSops>>,
+    problems: RefCell<Diagnostics>,
+    /// The places of the fields that were read. Serde cannot hand on a place, but a number.
+    sites: RefCell<Vec<Site<'n>>>,
+}
+
+impl<'n> Decoder<'n> {
+    /// Reads what a text is made of. The faults of YAML are reported at once.
+    pub(super) fn new(file: &'n Arc<SourceFile>, parsed: &'n Parsed<'n>) -> Self {
+        let decoder = Self {
+            file,
+            path: file.path().into(),
+            sops: yaml::sops_document(file.text(), parsed).map(Arc::new),
+            problems: RefCell::default(),
+            sites: RefCell::default(),
+        };
+        for fault in &parsed.faults {
+            decoder.report(fault.clone().into_diagnostic(file));
+        }
+        decoder
+    }
+
+    pub(super) fn into_problems(self) -> Diagnostics {
+        self.problems.into_inner()
+    }
+
+    /// Reads a value as a type. What is wrong is reported.
+    pub(super) fn read<T: Deserialize<'n>>(&self, site: Site<'n>) -> Option<T> {
+        Field::deserialize(Reader::new(self, site)).ok()?.value
+    }
+
+    pub(super) fn keep(&self, site: Site<'n>) -> usize {
+        let mut sites = self.sites.borrow_mut();
+        sites.push(site);
+        sites.len() - 1
+    }
+
+    pub(super) fn site<T>(&self, field: &Field<T>) -> Site<'n> {
+        self.sites.borrow()[field.site]
+    }
+
+    /// The place of a value that is read from its node, unless it is missing.
+    pub(super) fn raw<S>(&self, field: &Field<Raw<S>>) -> Option<Site<'n>> {
+        field.value.as_ref().map(|_| self.site(field))
+    }
+
+    pub(super) fn place(&self, span: Span) -> Place {
+        Place { file: Arc::clone(&self.path), line: span.line, column: span.column }
+    }
+
+    /// Reports a problem.
+    pub(super) fn report(&self, problem: Diagnostic) {
+        self.problems.borrow_mut().push(problem);
+    }
+
+    pub(super) fn has_errors(&self) -> bool {
+        self.problems.borrow().has_errors()
+    }
+
+    /// An error at a place of this file.
+    pub(super) fn error(
+        &self,
+        code: ProblemCode,
+        span: Span,
+        message: impl Into<String>,
+    ) -> Diagnostic {
+        Diagnostic::error(code, message).at(self.file, span)
+    }
+
+    /// Reports a field that a mapping cannot have. The one that was most likely meant comes back.
+    pub(super) fn unknown_field<'k>(
+        &self,
+        key: &MappingKey<'_>,
+        mapping: &str,
+        known: impl Iterator<Item = &'k str> + Clone,
+    ) -> Option<&'k str> {
+        let near = nearest(&key.text, known.clone());
+        let message = match (shown::is_telling(&key.text), near) {
+            (true, Some(near)) => format!("unknown field `{}`: did you mean `{near}`?", key.text),
+            (true, None) => format!("unknown field `{}`", key.text),
+            (false, _) => "unknown field".to_owned(),
+        };
+        let own = known.filter(|name| *name != yaml::SOPS);
+        let problem = self.error(ProblemCode::UnknownField, key.span, message);
+        self.report(problem.help(format!("{mapping} has {}", listed(own))));
+        near
+    }
+
+    /// Reports why a value is refused.
+    pub(super) fn refuse(&self, site: Site<'n>, refusal: Refusal) {
+        let Refusal { code, what, why, help, span } = refusal;
+        if span.is_none() && matches!(site.node.value, Value::Lost) {
+            return;
+        }
+        let message = match what {
+            Some(what) => format!("{what} {why}"),
+            None => format!("{site} {why}"),
+        };
+        let problem = self.error(code, span.unwrap_or(site.span()), message);
+        self.report(match help {
+            Some(help) => problem.help(help),
+            None => problem,
+        });
+    }
+
+    /// A value with its place, unless it is refused, which is reported.
+    pub(super) fn accept<T>(
+        &self,
+        site: Site<'n>,
+        value: Result<T, Refusal>,
+    ) -> Option<Located<T>> {
+        let spot = Spot { file: Arc::clone(self.file), span: site.span() };
+        value.map(|value| Located { value, spot }).map_err(|why| self.refuse(site, why)).ok()
+    }
+
+    /// What a text means.
+    pub(super) fn text<T>(&self, field: Field<Text<T>>) -> Option<Located<T>> {
+        let site = self.site(&field);
+        self.accept(site, field.value?.0)
+    }
+
+    /// The texts of a list. Those that are wrong are reported and left out.
+    pub(super) fn texts<T>(&self, list: Texts<T>) -> Option<Vec<Located<T>>> {
+        Some(list.value?.into_iter().filter_map(|item| self.text(item)).collect())
+    }
+}
+
+/// A scalar without a tag that is text, and not empty; its quotes are no part of it.
+pub(super) fn plain_text<'n>(node: &'n Node<'_>) -> Result<&'n str, Refusal> {
+    let text = match &node.value {
+        Value::Scalar(scalar) if node.tag.is_none() && scalar.kind() == Kind::Text => {
+            unbroken(scalar)
+        }
+        _ => return Err(wrong_kind(node, "text")),
+    };
+    if text.trim().is_empty() {
+        return Err(Refusal::new(ProblemCode::EmptyValue, "is empty"));
+    }
+    if text.starts_with(SOPS_HEADER) {
+        return Err(Refusal::new(ProblemCode::SopsValue, "is encrypted by SOPS, and is read without any key")
+            .help("let SOPS encrypt secrets only: `encrypted_regex: ^(client_id|client_secret|token)$` in .sops.yaml"));
+    }
+    match hidden_character(text) {
+        Some(which) => Err(Refusal::new(ProblemCode::HiddenCharacter, format!("has {which}"))
+            .help("type the text again instead of copying it")),
+        None => Ok(text),
+    }
+}
+
+/// Says that a value is of another kind than it must be.
+pub(super) fn wrong_kind(node: &Node<'_>, wanted: &str) -> Refusal {
+    if let Some(tag) = &node.tag {
+        return Refusal::new(ProblemCode::UnexpectedTag, "takes no tag")
+            .help("tags are for `client_id`, `client_secret` and `token`")
+            .at(tag.span);
+    }
+    let (is, quotable) = match &node.value {
+        Value::Null | Value::Lost => {
+            return Refusal::new(ProblemCode::MissingValue, "has no value").help("give it a value");
+        }
+        Value::Scalar(scalar) => (scalar.kind().name(), scalar.kind() != Kind::Text),
+        Value::Sequence(_) => ("a list", false),
+        Value::Mapping(_) => ("a mapping", false),
+    };
+    let refusal = Refusal::new(ProblemCode::WrongKind, format!("must be {wanted}, not {is}"));
+    match wanted {
+        "text" if quotable => refusal.help("quote it, as in \"…\""),
+        "a list" => refusal.help("write `[one, two]`, or one `- item` a line"),
+        _ => refusal,
+    }
+}
+
+/// The text without the line break that ends every block scalar.
+pub(super) fn unbroken<'n>(scalar: &'n Scalar<'_>) -> &'n str {
+    match scalar.style {
+        Style::Block => scalar.text.trim_end_matches('\n'),
+        Style::Plain | Style::Quoted => &scalar.text,
+    }
+}

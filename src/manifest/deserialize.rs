@@ -1,0 +1,291 @@
+//! serde over the tree of a file. What is wrong with a field is reported at its place, in our words, and
+//! serde goes on with the next one.
+
+use std::fmt::Display;
+use std::slice;
+
+use serde::de::value::{BorrowedStrDeserializer, SeqAccessDeserializer};
+use serde::de::{
+    self, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor,
+};
+use serde::forward_to_deserialize_any;
+
+use super::decode::{Decoder, Site, plain_text, wrong_kind};
+use super::field::{FIELD, PAIRS, Refusal};
+use crate::diagnostic::ProblemCode;
+use crate::suggest::nearest;
+use crate::yaml::{Pair, Value};
+
+/// Why serde stops.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Stop {
+    /// A value is refused, in our words.
+    #[error("refused")]
+    Refused(Refusal),
+    /// A type did not take what it was given. Serde's words are not for users.
+    #[error("unfit")]
+    Unfit,
+}
+
+impl de::Error for Stop {
+    fn custom<T: Display>(_: T) -> Self {
+        Self::Unfit
+    }
+}
+
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+/// A value to be read.
+#[derive(Clone, Copy)]
+pub(super) struct Reader<'d, 'n> {
+    decoder: &'d Decoder<'n>,
+    site: Site<'n>,
+    /// The field, where the mapping at the place does not have it.
+    missing: Option<MissingField>,
+}
+
+/// A field that a mapping does not have.
+#[derive(Clone, Copy)]
+struct MissingField {
+    name: &'static str,
+    /// What the mapping is, as in "an entry".
+    of: &'static str,
+    /// Whether it is there, but misspelt, which is reported.
+    is_misspelt: bool,
+}
+
+impl<'d, 'n> Reader<'d, 'n> {
+    pub(super) fn new(decoder: &'d Decoder<'n>, site: Site<'n>) -> Self {
+        Self { decoder, site, missing: None }
+    }
+
+    /// Reads the value of a field. What is wrong with it is reported here, and nowhere else.
+    fn value<T: DeserializeSeed<'n>>(self, seed: T) -> Option<T::Value> {
+        if let Some(MissingField { name, of, is_misspelt }) = self.missing {
+            if !is_misspelt {
+                let message = format!("`{name}` is missing");
+                let problem =
+                    self.decoder.error(ProblemCode::MissingField, self.site.start(), message);
+                let noun = of.split_once(' ').map_or(of, |(_, noun)| noun);
+                self.decoder.report(problem.label(format!("it is needed in every {noun}")));
+            }
+            return None;
+        }
+        let refusal = match seed.deserialize(self) {
+            Ok(value) => return Some(value),
+            Err(Stop::Refused(refusal)) => refusal,
+            Err(Stop::Unfit) => Refusal::new(ProblemCode::BadValue, "cannot be this"),
+        };
+        self.decoder.refuse(self.site, refusal);
+        None
+    }
+
+    fn pairs(self) -> Result<&'n [Pair<'n>], Refusal> {
+        match &self.site.node.value {
+            Value::Mapping(pairs) if self.site.node.tag.is_none() => Ok(pairs),
+            _ => Err(wrong_kind(self.site.node, "a mapping")),
+        }
+    }
+}
+
+impl<'n> Deserializer<'n> for Reader<'_, 'n> {
+    type Error = Stop;
+
+    fn deserialize_any<V: Visitor<'n>>(self, _: V) -> Result<V::Value, Stop> {
+        Err(Stop::Unfit)
+    }
+
+    fn deserialize_ignored_any<V: Visitor<'n>>(self, visitor: V) -> Result<V::Value, Stop> {
+        visitor.visit_unit()
+    }
+
+    /// `true` or `false`, in any of HA's spellings.
+    fn deserialize_bool<V: Visitor<'n>>(self, visitor: V) -> Result<V::Value, Stop> {
+        match &self.site.node.value {
+            Value::Scalar(scalar) if self.site.node.tag.is_none() => scalar.boolean(),
+            _ => None,
+        }
+        .map_or_else(
+            || Err(wrong_kind(self.site.node, "`true` or `false`").into()),
+            |is| visitor.visit_bool(is),
+        )
+    }
+
+    fn deserialize_str<V: Visitor<'n>>(self, visitor: V) -> Result<V::Value, Stop> {
+        visitor.visit_borrowed_str(plain_text(self.site.node)?)
+    }
+
+    fn deserialize_option<V: Visitor<'n>>(self, visitor: V) -> Result<V::Value, Stop> {
+        if self.missing.is_some() { visitor.visit_none() } else { visitor.visit_some(self) }
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'n>>(
+        self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Stop> {
+        match name {
+            FIELD => {
+                let site = Some(self.decoder.keep(self.site));
+                visitor.visit_seq(FieldParts { reader: self, site })
+            }
+            PAIRS => {
+                let sites = self.pairs()?.iter().map(Site::of_pair);
+                let values = Values { decoder: self.decoder, sites };
+                visitor.visit_newtype_struct(SeqAccessDeserializer::new(values))
+            }
+            _ => visitor.visit_newtype_struct(self),
+        }
+    }
+
+    fn deserialize_seq<V: Visitor<'n>>(self, visitor: V) -> Result<V::Value, Stop> {
+        let sites = self.site.items().ok_or_else(|| wrong_kind(self.site.node, "a list"))?;
+        visitor.visit_seq(Values { decoder: self.decoder, sites })
+    }
+
+    fn deserialize_struct<V: Visitor<'n>>(
+        self,
+        name: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Stop> {
+        let pairs = self.pairs().map_err(|refusal| refusal.of(name))?.iter();
+        visitor.visit_map(Fields {
+            mapping: self,
+            name,
+            fields,
+            pairs,
+            given: 0,
+            misspelt: 0,
+            value: self,
+        })
+    }
+
+    /// One of a few words.
+    fn deserialize_enum<V: Visitor<'n>>(
+        self,
+        _: &'static str,
+        words: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Stop> {
+        let text = plain_text(self.site.node)?;
+        if let Some(word) = words.iter().find(|word| **word == text) {
+            return visitor.visit_enum((*word).into_deserializer());
+        }
+        let mut why = "cannot be this".to_owned();
+        if let Some(near) = nearest(text, words.iter().copied()) {
+            why = format!("{why}: did you mean `{near}`?");
+        }
+        let words = words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(" or ");
+        Err(Refusal::new(ProblemCode::UnknownWord, why)
+            .help(format!("it is {words}, or left out"))
+            .into())
+    }
+
+    forward_to_deserialize_any! {
+        <W: Visitor<'n>>
+        map i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char string bytes byte_buf unit unit_struct
+        tuple tuple_struct identifier
+    }
+}
+
+/// What a [`Field`](super::field::Field) is made of: the number of its place, and its value.
+struct FieldParts<'d, 'n> {
+    reader: Reader<'d, 'n>,
+    site: Option<usize>,
+}
+
+impl<'n> SeqAccess<'n> for FieldParts<'_, 'n> {
+    type Error = Stop;
+
+    fn next_element_seed<T: DeserializeSeed<'n>>(
+        &mut self,
+        seed: T,
+    ) -> Result<Option<T::Value>, Stop> {
+        match self.site.take() {
+            Some(site) => seed.deserialize(site.into_deserializer()).map(Some),
+            None => Ok(self.reader.value(seed)),
+        }
+    }
+}
+
+/// The values of a list, or of a mapping with keys of people's own.
+struct Values<'d, 'n, I> {
+    decoder: &'d Decoder<'n>,
+    sites: I,
+}
+
+impl<'n, I: Iterator<Item = Site<'n>>> SeqAccess<'n> for Values<'_, 'n, I> {
+    type Error = Stop;
+
+    fn next_element_seed<T: DeserializeSeed<'n>>(
+        &mut self,
+        seed: T,
+    ) -> Result<Option<T::Value>, Stop> {
+        let next = self.sites.next();
+        next.map(|site| seed.deserialize(Reader::new(self.decoder, site))).transpose()
+    }
+}
+
+/// The fields of a struct: those that the mapping has, then those that it does not have, so that all that
+/// are missing are reported. One that is given twice is reported already.
+struct Fields<'d, 'n> {
+    mapping: Reader<'d, 'n>,
+    /// What the mapping is, as in "an entry".
+    name: &'static str,
+    fields: &'static [&'static str],
+    pairs: slice::Iter<'n, Pair<'n>>,
+    /// The fields that were met, a bit for each.
+    given: u64,
+    /// Those that are most likely there, but misspelt.
+    misspelt: u64,
+    /// The value of the field that was met last.
+    value: Reader<'d, 'n>,
+}
+
+impl Fields<'_, '_> {
+    fn bit(&self, name: &str) -> Option<u64> {
+        self.fields.iter().position(|field| *field == name).map(|at| 1 << at)
+    }
+}
+
+impl<'n> MapAccess<'n> for Fields<'_, 'n> {
+    type Error = Stop;
+
+    fn next_key_seed<K: DeserializeSeed<'n>>(&mut self, seed: K) -> Result<Option<K::Value>, Stop> {
+        while let Some(pair) = self.pairs.next() {
+            match self.bit(&pair.key.text) {
+                None => {
+                    let names = self.fields.iter().copied();
+                    let near = self.mapping.decoder.unknown_field(&pair.key, self.name, names);
+                    self.misspelt |= near.and_then(|near| self.bit(near)).unwrap_or_default();
+                }
+                Some(bit) if self.given & bit != 0 => {}
+                Some(bit) => {
+                    self.given |= bit;
+                    self.value = Reader::new(self.mapping.decoder, Site::of_pair(pair));
+                    return seed
+                        .deserialize(BorrowedStrDeserializer::new(&pair.key.text))
+                        .map(Some);
+                }
+            }
+        }
+        let Some(name) = self.fields.get(self.given.trailing_ones() as usize) else {
+            return Ok(None);
+        };
+        let bit = self.given + 1 & !self.given;
+        self.given |= bit;
+        let is_misspelt = self.misspelt & bit != 0;
+        let missing = MissingField { name, of: self.name, is_misspelt };
+        self.value = Reader { missing: Some(missing), ..self.mapping };
+        seed.deserialize(BorrowedStrDeserializer::new(name)).map(Some)
+    }
+
+    fn next_value_seed<T: DeserializeSeed<'n>>(&mut self, seed: T) -> Result<T::Value, Stop> {
+        seed.deserialize(self.value)
+    }
+}

@@ -1,0 +1,154 @@
+//! What the values of a file are read into. Each has its place, and a wrong one does not hide the others.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
+
+use crate::diagnostic::{ProblemCode, Span};
+
+/// The name by which a [`Field`] asks for its place.
+pub(super) const FIELD: &str = "$field";
+
+/// A value that was read. A wrong one is reported while it is read, and is `None` here: serde goes on
+/// with what is behind it.
+pub(super) struct Field<T> {
+    pub(super) value: Option<T>,
+    /// Its place, by its number in the [`Decoder`](super::decode::Decoder).
+    pub(super) site: usize,
+}
+
+/// A text that means something.
+pub(super) trait Meaning: Sized {
+    /// A regular expression for editors. What reads the text may refuse more.
+    const PATTERN: &'static str;
+
+    /// Reads it.
+    fn of(text: &str) -> Result<Self, Refusal>;
+}
+
+/// Why a value cannot be what it should.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) code: ProblemCode,
+    /// What is refused, where that is not the field.
+    pub(super) what: Option<&'static str>,
+    /// What is wrong, to be put behind the name of what is refused.
+    pub(super) why: Cow<'static, str>,
+    pub(super) help: Option<Cow<'static, str>>,
+    /// The place, where that is not the value.
+    pub(super) span: Option<Span>,
+}
+
+impl Refusal {
+    pub(super) fn new(code: ProblemCode, why: impl Into<Cow<'static, str>>) -> Self {
+        Self { code, what: None, why: why.into(), help: None, span: None }
+    }
+
+    pub(super) fn help(self, help: impl Into<Cow<'static, str>>) -> Self {
+        Self { help: Some(help.into()), ..self }
+    }
+
+    pub(super) fn of(self, what: &'static str) -> Self {
+        Self { what: Some(what), ..self }
+    }
+
+    pub(super) fn at(self, span: Span) -> Self {
+        Self { span: Some(span), ..self }
+    }
+}
+
+/// A text in a file, with what it means.
+pub(super) struct Text<T>(pub(super) Result<T, Refusal>);
+
+/// A list of texts.
+pub(super) type Texts<T> = Field<Vec<Field<Text<T>>>>;
+
+/// The name by which [`Pairs`] are asked for.
+pub(super) const PAIRS: &str = "$pairs";
+
+/// The values of a mapping with keys of people's own. Their places have the keys.
+#[derive(Deserialize)]
+#[serde(rename = "$pairs")]
+pub(super) struct Pairs<T>(pub(super) Vec<Field<T>>);
+
+/// A value that is read from its node: it depends on more than itself. `S` is its schema.
+pub(super) struct Raw<S>(PhantomData<S>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Field<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_newtype_struct(FIELD, FieldVisitor(PhantomData))
+    }
+}
+
+struct FieldVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for FieldVisitor<T> {
+    type Value = Field<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a place and a value")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut parts: A) -> Result<Self::Value, A::Error> {
+        let site = parts.next_element()?.unwrap_or_default();
+        Ok(Field { site, value: parts.next_element()? })
+    }
+}
+
+impl<'de, T: Meaning> Deserialize<'de> for Text<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        <&str>::deserialize(deserializer).map(|text| Self(T::of(text)))
+    }
+}
+
+impl<'de, S> Deserialize<'de> for Raw<S> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        IgnoredAny::deserialize(deserializer).map(|IgnoredAny| Self(PhantomData))
+    }
+}
+
+/// In the schema it is what is behind it.
+macro_rules! schema_of {
+    ($wrapper:ident<$inner:ident> is $shown:ty) => {
+        impl<$inner: JsonSchema> JsonSchema for $wrapper<$inner> {
+            fn inline_schema() -> bool {
+                <$shown>::inline_schema()
+            }
+
+            fn schema_name() -> Cow<'static, str> {
+                <$shown>::schema_name()
+            }
+
+            fn schema_id() -> Cow<'static, str> {
+                <$shown>::schema_id()
+            }
+
+            fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+                <$shown>::json_schema(generator)
+            }
+        }
+    };
+}
+
+schema_of!(Field<T> is T);
+schema_of!(Raw<S> is S);
+schema_of!(Pairs<T> is BTreeMap<String, T>);
+
+impl<T: Meaning> JsonSchema for Text<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Text".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": T::PATTERN })
+    }
+}

@@ -1,0 +1,188 @@
+//! What texts in the files mean.
+
+use smol_str::SmolStr;
+use url::Url;
+
+use super::field::{Meaning, Refusal};
+use crate::diagnostic::ProblemCode;
+use crate::model::{Domain, Key, Owner, TargetName, is_loopback};
+use crate::secret::holds_identity;
+
+/// What keys, owners and names of targets are made of.
+pub(super) const NAME_HELP: &str =
+    "a name has letters without accents, digits, `-`, `_` and `.`, 100 of them at most";
+
+/// An integration's name, as HA writes it.
+impl Meaning for Domain {
+    const PATTERN: &'static str = "^[a-z0-9_]+$";
+
+    fn of(text: &str) -> Result<Self, Refusal> {
+        let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+        if text.bytes().all(fits) {
+            return Ok(Self::new(text));
+        }
+        Err(Refusal::new(ProblemCode::BadDomain, "is not the name of an integration")
+            .help("it has only `a` to `z`, digits and `_`, as in `home_connect`"))
+    }
+}
+
+impl Meaning for Key {
+    const PATTERN: &'static str = "^[A-Za-z0-9._-]{1,100}$";
+
+    fn of(text: &str) -> Result<Self, Refusal> {
+        Self::new(text).ok_or_else(|| {
+            Refusal::new(ProblemCode::BadName, "is not a valid name").help(NAME_HELP)
+        })
+    }
+}
+
+impl Meaning for Owner {
+    const PATTERN: &'static str = Key::PATTERN;
+
+    fn of(text: &str) -> Result<Self, Refusal> {
+        Self::new(text).ok_or_else(|| {
+            Refusal::new(ProblemCode::BadName, "is not a valid name").help(NAME_HELP)
+        })
+    }
+}
+
+/// Texts that may be anything.
+macro_rules! any {
+    ($($text:ty: $made:path),*) => {
+        $(impl Meaning for $text {
+            const PATTERN: &'static str = r"\S";
+
+            fn of(text: &str) -> Result<Self, Refusal> {
+                Ok($made(text))
+            }
+        })*
+    };
+}
+
+any!(String: String::from, SmolStr: SmolStr::new, TargetName: Self::new);
+
+/// An address to which a path is added: no query, no fragment, and no slash at its end.
+pub(super) struct BaseUrl(pub(super) String);
+
+impl Meaning for BaseUrl {
+    const PATTERN: &'static str = r"^https?://[^\s?#@]+$";
+
+    fn of(text: &str) -> Result<Self, Refusal> {
+        let url = web(text)?;
+        if url.query().is_some() {
+            return Err(Refusal::new(ProblemCode::BadUrl, "cannot have a query"));
+        }
+        Ok(Self(url.as_str().trim_end_matches('/').to_owned()))
+    }
+}
+
+/// An address that a secret is sent to, used unchanged.
+pub(super) struct TokenUrl(pub(super) String);
+
+impl Meaning for TokenUrl {
+    const PATTERN: &'static str = r"^https?://\S+$";
+
+    fn of(text: &str) -> Result<Self, Refusal> {
+        let url = web(text)?;
+        if url.scheme() != "https" && !is_loopback(&url) {
+            let why = "must begin with `https://`, since the secret is sent there";
+            return Err(Refusal::new(ProblemCode::BadUrl, why));
+        }
+        Ok(Self(url.into()))
+    }
+}
+
+fn web(text: &str) -> Result<Url, Refusal> {
+    let refused = |why| Err(Refusal::new(ProblemCode::BadUrl, why));
+    let Ok(url) = Url::parse(text) else {
+        return refused("is not a URL, as in `https://ha.example:8123`");
+    };
+    if !matches!(url.scheme(), "http" | "https") {
+        return refused("must begin with `http://` or `https://`");
+    }
+    if !url.has_host() {
+        return refused("names no host");
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return refused("cannot have a user or a password in it");
+    }
+    if url.fragment().is_some() {
+        return refused("cannot have a `#`");
+    }
+    Ok(url)
+}
+
+/// To whom secrets are encrypted.
+pub(super) struct Recipient(pub(super) String);
+
+impl Meaning for Recipient {
+    const PATTERN: &'static str = "^(age1|ssh-ed25519 |ssh-rsa )";
+
+    fn of(text: &str) -> Result<Self, Refusal> {
+        if text.to_ascii_uppercase().starts_with("AGE-SECRET-KEY-") {
+            return Err(Refusal::new(
+                ProblemCode::IdentityAsRecipient,
+                "is an identity, which is secret, and no recipient",
+            )
+            .help(
+                "take it out of this file and out of the history of the repository; \
+                 `age-keygen -y FILE` shows the recipient that belongs to it",
+            ));
+        }
+        if ["age1", "ssh-ed25519 ", "ssh-rsa "].iter().any(|start| text.starts_with(start)) {
+            return Ok(Self(text.to_owned()));
+        }
+        Err(Refusal::new(ProblemCode::BadRecipient, "is not an age recipient")
+            .help("one begins with `age1`, `ssh-ed25519` or `ssh-rsa`"))
+    }
+}
+
+/// A file with an identity, which is not resolved yet.
+pub(super) struct IdentityPath(pub(super) String);
+
+impl Meaning for IdentityPath {
+    const PATTERN: &'static str = String::PATTERN;
+
+    fn of(text: &str) -> Result<Self, Refusal> {
+        if holds_identity(text) {
+            return Err(Refusal::new(
+                ProblemCode::IdentityAsPath,
+                "is an identity, which is secret, and no path",
+            )
+            .help("move it into a file outside of the repository and name that here; if it was committed, make a new one"));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BaseUrl, Meaning, TokenUrl};
+
+    #[test]
+    fn a_base_is_a_web_address_without_a_slash_at_its_end() {
+        let read = |text: &str| BaseUrl::of(text).map(|url| url.0).ok();
+        assert_eq!(read("https://ha.example:8123/").as_deref(), Some("https://ha.example:8123"));
+        assert_eq!(read("http://10.0.0.2/ha/").as_deref(), Some("http://10.0.0.2/ha"));
+        for text in [
+            "ha.example",
+            "ftp://ha.example",
+            "https://",
+            "https://a:b@c",
+            "https://c/?x",
+            "https://c/#x",
+            "localhost:8123",
+        ] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_sent_over_https_or_to_this_machine() {
+        let read = |text: &str| TokenUrl::of(text).map(|url| url.0).ok();
+        let query = "https://p.example/token?v=2";
+        assert_eq!(read(query).as_deref(), Some(query));
+        assert!(read("http://127.0.0.1:8080/token").is_some());
+        assert_eq!(read("http://p.example/token"), None);
+    }
+}
