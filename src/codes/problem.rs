@@ -53,6 +53,8 @@ codes! {
         IdentityInRepository = "identity-in-repository",
         /// A key of a YAML mapping is a list or a mapping.
         KeyNotText = "key-not-text",
+        /// A file is a pointer of Git LFS, not what it stands for.
+        LfsPointer = "lfs-pointer",
         /// The project file has several YAML documents.
         ManyDocuments = "many-documents",
         /// A merge of Git was left unresolved.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::decode::{Decoder, Site, unbroken, wrong_kind};
 use super::field::Refusal;
 use crate::diagnostic::{Located, ProblemCode, Span};
-use crate::model::{Reference, Secret, unfit_for_oauth};
+use crate::model::{Reference, Secret, value_fault};
 use crate::secret;
 use crate::suggest::{listed, nearest};
 use crate::yaml::{Kind, Scalar, Style, Tag, Value};
@@ -149,9 +149,10 @@ impl<'n> Decoder<'n> {
             )
             .help("Home Assistant would drop it: take it away"));
         }
-        match unfit_for_oauth(text) {
-            Some(why) => Err(Refusal::new(ProblemCode::UnfitValue, why.to_string())
-                .help("copy the value from the provider's page again")),
+        match value_fault(text, self.allow_placeholders.get()) {
+            Some(why) => {
+                Err(Refusal::new(ProblemCode::UnfitValue, why.to_string()).help(why.help()))
+            }
             None => Ok(Reference::Plain(Secret::new(text))),
         }
     }
