@@ -88,7 +88,9 @@ impl RoundError {
 fn of_connecting(error: &ConnectError) -> ErrorKind {
     match error {
         ConnectError::Token { why, .. } => match why {
-            NoToken::File { .. } | NoToken::NoToken { .. } => ErrorKind::Permanent,
+            NoToken::File { .. } | NoToken::NoToken { .. } | NoToken::Unfit { .. } => {
+                ErrorKind::Permanent
+            }
             // A program may depend on what comes and goes, as on a password manager's server.
             NoToken::Program { .. } => ErrorKind::Failed,
         },

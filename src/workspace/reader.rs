@@ -56,7 +56,8 @@ struct Decrypted {
     notes: Diagnostics,
     /// The identity files, as they were.
     identities: Vec<(PathBuf, Option<Stamp>)>,
-    allow_outside: bool,
+    /// What the project allows of secrets.
+    allowed: (bool, bool),
 }
 
 impl<P: Ask + Clone> ProjectReader<P> {
@@ -145,7 +146,7 @@ impl<P: Ask + Clone> ProjectReader<P> {
         let earlier = self.known.take().filter(|known| {
             known.identities == identities
                 && identities.iter().all(is_settled)
-                && known.allow_outside == project.allow_outside_files
+                && known.allowed == allowed(project)
         });
         let (resolver, notes) = match &earlier {
             Some(known) => (known.resolver.renewed(now), known.notes.clone()),
@@ -161,13 +162,7 @@ impl<P: Ask + Clone> ProjectReader<P> {
         let resolver = Arc::new(resolver);
         let earlier = earlier.as_ref().map(|known| &known.resolved);
         let resolved = desired::resolve_again(entries, &resolver, completeness, earlier);
-        Decrypted {
-            resolver,
-            resolved,
-            notes,
-            identities,
-            allow_outside: project.allow_outside_files,
-        }
+        Decrypted { resolver, resolved, notes, identities, allowed: allowed(project) }
     }
 
     fn specs(
@@ -230,6 +225,10 @@ impl<P: Ask + Clone> ProjectReader<P> {
             ),
         }
     }
+}
+
+fn allowed(project: &Project) -> (bool, bool) {
+    (project.allow_outside_files, project.allow_placeholders)
 }
 
 fn notices(project: &Project, resolver: &SecretResolver, problems: &mut Diagnostics) -> Notices {

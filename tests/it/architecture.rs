@@ -59,6 +59,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "files",
             "status",
             "watch",
+            "yaml_edit",
         ],
     ),
     ("verify", &["model", "integrations", "http"]),

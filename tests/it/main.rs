@@ -57,7 +57,7 @@ mod sops_writing;
 mod source_code;
 mod sources;
 mod status_page;
-
+mod values;
 mod verify;
 mod watch;
 mod watch_faults;
