@@ -11,6 +11,7 @@
 
 #[allow(
     dead_code,
+    unused_macros,
     unused_imports,
     reason = "the fixture of the tests, of which a bench needs a part"
 )]
@@ -32,7 +33,7 @@ use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
-use real::HomeAssistant;
+use real::{HomeAssistant, Release};
 
 /// The share of the bare client's rate that `apply` must reach.
 const LIMIT: f64 = 0.8;
@@ -41,7 +42,7 @@ const ROUNDS: usize = 7;
 fn main() {
     let count = std::env::args().skip(1).find_map(|count| count.parse().ok()).unwrap_or(1_000);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    let ha = HomeAssistant::start();
+    let ha = HomeAssistant::start(Release::Ha2024_3);
     ha.create_credential(json!({"domain": "spotify", "client_id": "first", "client_secret": "x"}));
     let (mut bare, mut ours) = (Duration::MAX, Duration::MAX);
     for _ in 0..ROUNDS {

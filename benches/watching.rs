@@ -11,6 +11,7 @@
 
 #[allow(
     dead_code,
+    unused_macros,
     unused_imports,
     reason = "the fixture of the tests, of which a bench needs a part"
 )]
@@ -33,7 +34,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use tempfile::TempDir;
 
-use real::HomeAssistant;
+use real::{HomeAssistant, Release};
 use usage::{processor_time, resident};
 
 /// The watcher's own wait for quiet.
@@ -109,7 +110,7 @@ fn inotify() -> Duration {
 
 /// One create over a socket that is open.
 fn create_alone() -> Duration {
-    let ha = HomeAssistant::start();
+    let ha = HomeAssistant::start(Release::Ha2024_3);
     let create = |number: usize| {
         json!({"type": "application_credentials/create", "domain": "spotify",
             "client_id": format!("c{number}"), "client_secret": "s", "name": "N", "auth_domain": format!("a{number}")})
@@ -136,7 +137,7 @@ struct House {
 
 impl House {
     fn new(files: usize) -> Self {
-        let ha = HomeAssistant::start();
+        let ha = HomeAssistant::start(Release::Ha2024_3);
         let project = tempfile::tempdir().unwrap();
         let identity = Identity::generate();
         let recipient = identity.to_public();

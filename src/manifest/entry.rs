@@ -63,6 +63,7 @@ pub(super) fn decode(file: &Arc<SourceFile>, project: &Project) -> Decoded {
         domains_of_broken: Vec::new(),
         has_list: false,
     };
+    reader.decoder.allow_placeholders.set(project.allow_placeholders || project.broken);
     for document in &parsed.documents {
         reader.document(Site::top(document));
     }

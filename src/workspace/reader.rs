@@ -18,7 +18,7 @@ use crate::model::{
 use crate::secret::{self, Ask, SecretResolver};
 use crate::status::{ManifestStatus, Mode};
 use crate::target::Endpoint;
-use crate::watch::{Clock, Notices, ReadSpecs, Reading, TargetLock, TargetSpec};
+use crate::watch::{Clock, Notices, ReadSpecs, Reading, TargetLock, TargetSpec, WriteLock};
 
 use super::{Workspace, select};
 
@@ -56,7 +56,8 @@ struct Decrypted {
     notes: Diagnostics,
     /// The identity files, as they were.
     identities: Vec<(PathBuf, Option<Stamp>)>,
-    allow_outside: bool,
+    /// What the project allows of secrets.
+    allowed: (bool, bool),
 }
 
 impl<P: Ask + Clone> ProjectReader<P> {
@@ -144,7 +145,7 @@ impl<P: Ask + Clone> ProjectReader<P> {
         let earlier = self.known.take().filter(|known| {
             known.identities == identities
                 && identities.iter().all(is_settled)
-                && known.allow_outside == project.allow_outside_files
+                && known.allowed == allowed(project)
         });
         let (resolver, notes) = match &earlier {
             Some(known) => (known.resolver.renewed(now), known.notes.clone()),
@@ -160,13 +161,7 @@ impl<P: Ask + Clone> ProjectReader<P> {
         let resolver = Arc::new(resolver);
         let earlier = earlier.as_ref().map(|known| &known.resolved);
         let resolved = desired::resolve_again(entries, &resolver, completeness, earlier);
-        Decrypted {
-            resolver,
-            resolved,
-            notes,
-            identities,
-            allow_outside: project.allow_outside_files,
-        }
+        Decrypted { resolver, resolved, notes, identities, allowed: allowed(project) }
     }
 
     fn specs(
@@ -186,6 +181,7 @@ impl<P: Ask + Clone> ProjectReader<P> {
         let notices = notices(project, &known.resolver, problems);
         let sessions = self.settings.workspace.environment.sessions();
         let seals = Arc::new(seals);
+        let state_folder = self.settings.workspace.environment.state_folder.as_deref();
         let mut all = BTreeMap::new();
         for (name, endpoint) in targets {
             let (desired, twice) = known.resolved.for_target(project, &name, &SealedClients::new());
@@ -198,6 +194,7 @@ impl<P: Ask + Clone> ProjectReader<P> {
             let spec = TargetSpec {
                 inputs: stamped.collect(),
                 lock: self.lock(project, &endpoint),
+                writing: WriteLock::of(&endpoint, state_folder),
                 endpoint,
                 desired,
                 seals: Arc::clone(&seals),
@@ -213,8 +210,7 @@ impl<P: Ask + Clone> ProjectReader<P> {
     /// One watcher for each owner's credentials at each target, on this machine and for this person. A
     /// dry run changes nothing and keeps nobody away.
     fn lock(&self, project: &Project, endpoint: &Endpoint) -> TargetLock {
-        let place = endpoint.place();
-        let digest = Sha256::digest(format!("{}\0{place}", project.owner));
+        let digest = Sha256::digest(format!("{}\0{}", project.owner, endpoint.place()));
         let digest: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
         let environment = &self.settings.workspace.environment;
         let folder = environment.state_folder.as_ref().filter(|_| !self.settings.is_dry_run);
@@ -228,6 +224,10 @@ impl<P: Ask + Clone> ProjectReader<P> {
             ),
         }
     }
+}
+
+fn allowed(project: &Project) -> (bool, bool) {
+    (project.allow_outside_files, project.allow_placeholders)
 }
 
 fn notices(project: &Project, resolver: &SecretResolver, problems: &mut Diagnostics) -> Notices {

@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use crate::ha_apply::House;
-use crate::real::HomeAssistant;
+use crate::real::{HomeAssistant, Release, each_release};
 use crate::shell::Appcred;
 
 fn appcred(house: &House) -> Appcred {
@@ -29,13 +29,13 @@ fn entry(name: &str, secret: &str) -> String {
     )
 }
 
-#[test]
-fn a_house_that_is_not_born_yet_starts_with_its_credentials() {
+each_release!(a_house_that_is_not_born_yet_starts_with_its_credentials);
+fn a_house_that_is_not_born_yet_starts_with_its_credentials(release: Release) {
     let house = house();
     house.declare(&[entry("a", "first"), entry("b", "second")]);
     appcred(&house).args(["apply", "--yes"]).run();
 
-    let mut ha = HomeAssistant::start_in(&house.project.join("ha"));
+    let mut ha = HomeAssistant::start_in(release, &house.project.join("ha"));
     let held = ha.credentials();
     let expected = |name: &str, secret: &str| {
         json!({"id": format!("spotify_id_{name}"), "domain": "spotify", "client_id": format!("id-{name}"),
@@ -64,12 +64,12 @@ fn a_house_that_is_not_born_yet_starts_with_its_credentials() {
     );
 }
 
-#[test]
-fn what_ha_wrote_is_read() {
+each_release!(what_ha_wrote_is_read);
+fn what_ha_wrote_is_read(release: Release) {
     let house = house();
     house.declare(&[entry("a", "first")]);
     std::fs::create_dir(house.project.join("ha")).unwrap();
-    let mut ha = HomeAssistant::start_in(&house.project.join("ha"));
+    let mut ha = HomeAssistant::start_in(release, &house.project.join("ha"));
     let made = ha.create_credential(
         json!({"domain": "linked_account", "client_id": "anna", "client_secret": "theirs"}),
     );

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use crate::real::HomeAssistant;
+use crate::real::{HomeAssistant, Release, each_release};
 use crate::shell::{Appcred, Project, Ran};
 
 /// A project whose only target gets its token in this way.
@@ -21,9 +21,9 @@ fn list(project: &Project, status: i32) -> Ran {
     Appcred::new().in_dir(project.path()).env("PATH", path).args(["list"]).status(status).run()
 }
 
-#[test]
-fn ha_takes_a_token_from_a_file() {
-    let ha = HomeAssistant::start();
+each_release!(ha_takes_a_token_from_a_file);
+fn ha_takes_a_token_from_a_file(release: Release) {
+    let ha = HomeAssistant::start(release);
     let project = project(&ha, "token_file: keys/token");
     let ran = list(&project, 1);
     assert!(ran.stdout.contains("cannot read keys/token: there is no such file"), "{}", ran.stdout);
@@ -31,9 +31,9 @@ fn ha_takes_a_token_from_a_file() {
     assert_eq!(list(&project, 0).stdout, "No credentials.\n");
 }
 
-#[test]
-fn ha_takes_a_token_from_a_program() {
-    let ha = HomeAssistant::start();
+each_release!(ha_takes_a_token_from_a_program);
+fn ha_takes_a_token_from_a_program(release: Release) {
+    let ha = HomeAssistant::start(release);
     let project = project(&ha, "token_command: [./print, the token, '$HOME']");
     let ran = list(&project, 1);
     assert!(ran.stdout.contains("`./print` cannot be run"), "{}", ran.stdout);
@@ -50,9 +50,9 @@ fn ha_takes_a_token_from_a_program() {
     assert_eq!(list(&project, 0).stdout, "No credentials.\n");
 }
 
-#[test]
-fn a_program_is_run_for_no_target_but_those_asked_for() {
-    let ha = HomeAssistant::start();
+each_release!(a_program_is_run_for_no_target_but_those_asked_for);
+fn a_program_is_run_for_no_target_but_those_asked_for(release: Release) {
+    let ha = HomeAssistant::start(release);
     let project = project(&ha, "token_file: token").file("token", ha.token());
     let text = fs::read_to_string(project.join("appcred.yaml")).unwrap();
     let other = "  other: {url: \"http://127.0.0.1:9\", token_command: [touch, was-run]}\n";

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::real::HomeAssistant;
+use crate::real::{HomeAssistant, Release, each_release};
 use crate::shell::{Appcred, Project, Ran, age_identity, encrypt};
 
 /// A house in Git: its age key is in the environment, its target by `HASS_SERVER`.
@@ -77,9 +77,9 @@ fn foreign(ha: &HomeAssistant) -> Value {
     ha.create_credential(json!({"domain": "spotify", "client_id": "by-hand", "client_secret": "theirs", "name": "Mine"}))
 }
 
-#[test]
-fn ha_holds_what_git_wants_and_foreign_ones_stay() {
-    let ha = HomeAssistant::start();
+each_release!(ha_holds_what_git_wants_and_foreign_ones_stay);
+fn ha_holds_what_git_wants_and_foreign_ones_stay(release: Release) {
+    let ha = HomeAssistant::start(release);
     let foreign = foreign(&ha);
     let house = House::new();
     house.declare(&[house.entry("spotify", "Family", "family", "first")]);
@@ -112,9 +112,9 @@ fn ha_holds_what_git_wants_and_foreign_ones_stay() {
     assert_eq!(ha.credentials(), [foreign]);
 }
 
-#[test]
-fn ha_rotation_reloads_the_linked_account_and_keeps_it_loaded() {
-    let ha = HomeAssistant::start();
+each_release!(ha_rotation_reloads_the_linked_account_and_keeps_it_loaded);
+fn ha_rotation_reloads_the_linked_account_and_keeps_it_loaded(release: Release) {
+    let ha = HomeAssistant::start(release);
     let house = House::new();
     house.declare(&[house.entry("linked_account", "Anna", "anna", "first")]);
     house.apply(&ha);
@@ -136,9 +136,9 @@ fn ha_rotation_reloads_the_linked_account_and_keeps_it_loaded() {
     assert_eq!(by_client(&ha.credentials(), "anna").len(), 1, "it is in use");
 }
 
-#[test]
-fn ha_credential_made_by_hand_is_shadowed_when_adopted() {
-    let ha = HomeAssistant::start();
+each_release!(ha_credential_made_by_hand_is_shadowed_when_adopted);
+fn ha_credential_made_by_hand_is_shadowed_when_adopted(release: Release) {
+    let ha = HomeAssistant::start(release);
     let made = ha.create_credential(
         json!({"domain": "linked_account", "client_id": "anna", "client_secret": "old"}),
     );
@@ -176,9 +176,9 @@ fn many(house: &House, count: usize) {
     house.project.write("credentials/all.yaml", &text);
 }
 
-#[test]
-fn ha_apply_killed_at_any_time_is_finished_by_the_next() {
-    let ha = HomeAssistant::start();
+each_release!(ha_apply_killed_at_any_time_is_finished_by_the_next);
+fn ha_apply_killed_at_any_time_is_finished_by_the_next(release: Release) {
+    let ha = HomeAssistant::start(release);
     let foreign = foreign(&ha);
     let house = House::new();
     many(&house, 3_000);
@@ -196,9 +196,9 @@ fn ha_apply_killed_at_any_time_is_finished_by_the_next() {
     house.appcred(&ha).args(["plan", "--detailed-exitcode"]).status(0).run();
 }
 
-#[test]
-fn ha_two_applies_at_once_create_everything_once() {
-    let ha = HomeAssistant::start();
+each_release!(ha_two_applies_at_once_create_everything_once);
+fn ha_two_applies_at_once_create_everything_once(release: Release) {
+    let ha = HomeAssistant::start(release);
     let house = House::new();
     many(&house, 500);
     let running: Vec<_> = (0..3)
@@ -212,9 +212,9 @@ fn ha_two_applies_at_once_create_everything_once() {
     house.appcred(&ha).args(["plan", "--detailed-exitcode"]).status(0).run();
 }
 
-#[test]
-fn ha_credential_without_a_secret_is_named_and_the_others_go_on() {
-    let mut ha = HomeAssistant::start();
+each_release!(ha_credential_without_a_secret_is_named_and_the_others_go_on);
+fn ha_credential_without_a_secret_is_named_and_the_others_go_on(release: Release) {
+    let mut ha = HomeAssistant::start(release);
     let house = House::new();
     house.declare(&[house.entry("spotify", "Family", "family", "first")]);
     foreign(&ha);
@@ -229,9 +229,9 @@ fn ha_credential_without_a_secret_is_named_and_the_others_go_on() {
     assert_eq!(ha.credentials()[0]["client_secret"], Value::Null);
 }
 
-#[test]
-fn ha_apply_interrupted_tells_what_was_not_done() {
-    let ha = HomeAssistant::start();
+each_release!(ha_apply_interrupted_tells_what_was_not_done);
+fn ha_apply_interrupted_tells_what_was_not_done(release: Release) {
+    let ha = HomeAssistant::start(release);
     let house = House::new();
     many(&house, 20_000);
     let running = house.appcred(&ha).args(["apply", "--yes", "--format", "json"]).spawn();
@@ -251,9 +251,9 @@ fn ha_apply_interrupted_tells_what_was_not_done() {
     assert_eq!((told("done"), told("not_begun")), (held, 20_000 - held));
 }
 
-#[test]
-fn ha_that_is_down_does_not_stop_the_others() {
-    let ha = HomeAssistant::start();
+each_release!(ha_that_is_down_does_not_stop_the_others);
+fn ha_that_is_down_does_not_stop_the_others(release: Release) {
+    let ha = HomeAssistant::start(release);
     let house = House::new();
     let targets = format!(
         "targets:\n  down: {{url: \"http://127.0.0.1:9\", token: !env_var HASS_TOKEN}}\n  \
@@ -275,9 +275,9 @@ fn ha_that_is_down_does_not_stop_the_others() {
         .run();
 }
 
-#[test]
-fn ha_that_does_not_know_an_integration_is_told_with_its_line() {
-    let ha = HomeAssistant::start();
+each_release!(ha_that_does_not_know_an_integration_is_told_with_its_line);
+fn ha_that_does_not_know_an_integration_is_told_with_its_line(release: Release) {
+    let ha = HomeAssistant::start(release);
     let house = House::new();
     house.declare(&[house.entry("spotfy", "Family", "family", "first")]);
     let ran = house.appcred(&ha).args(["plan"]).status(1).run();
@@ -288,9 +288,9 @@ fn ha_that_does_not_know_an_integration_is_told_with_its_line() {
     house.appcred(&ha).args(["plan"]).run();
 }
 
-#[test]
-fn ha_refuses_a_wrong_token_and_a_guest() {
-    let ha = HomeAssistant::start();
+each_release!(ha_refuses_a_wrong_token_and_a_guest);
+fn ha_refuses_a_wrong_token_and_a_guest(release: Release) {
+    let ha = HomeAssistant::start(release);
     let house = House::new();
     house.declare(&[house.entry("spotify", "Family", "family", "first")]);
     let ran = house.appcred(&ha).env("HASS_TOKEN", "wrong").args(["plan"]).status(1).run();
@@ -299,9 +299,9 @@ fn ha_refuses_a_wrong_token_and_a_guest() {
     assert!(ran.stdout.contains("is not an administrator's"), "{}", ran.stdout);
 }
 
-#[test]
-fn ha_is_asked_by_add_for_what_appcred_does_not_know() {
-    let ha = HomeAssistant::start();
+each_release!(ha_is_asked_by_add_for_what_appcred_does_not_know);
+fn ha_is_asked_by_add_for_what_appcred_does_not_know(release: Release) {
+    let ha = HomeAssistant::start(release);
     let house = House::new();
     house.project.write(
         "appcred.yaml",

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::ha_apply::House;
-use crate::real::HomeAssistant;
+use crate::real::{HomeAssistant, Release, each_release};
 
 const DOMAIN: &str = "linked_account";
 
@@ -46,11 +46,11 @@ fn shadowed(house: &House, ha: &HomeAssistant) -> (String, String) {
     (id, account)
 }
 
+each_release!(ha_what_home_assistant_took_over_from_yaml_is_left_alone_until_it_is_adopted);
 /// Home Assistant stores what it takes over from YAML under the integration's name; with a client
 /// id that is a number the id of it looks like that of a second credential.
-#[test]
-fn ha_what_home_assistant_took_over_from_yaml_is_left_alone_until_it_is_adopted() {
-    let ha = HomeAssistant::start();
+fn ha_what_home_assistant_took_over_from_yaml_is_left_alone_until_it_is_adopted(release: Release) {
+    let ha = HomeAssistant::start(release);
     let made = ha.create_credential(json!({
         "domain": DOMAIN, "client_id": "12345", "client_secret": "theirs", "auth_domain": DOMAIN,
     }));
@@ -72,9 +72,9 @@ fn ha_what_home_assistant_took_over_from_yaml_is_left_alone_until_it_is_adopted(
     house.is_in_sync_with(&ha);
 }
 
-#[test]
-fn ha_what_one_owner_has_shadowed_no_other_touches() {
-    let ha = HomeAssistant::start();
+each_release!(ha_what_one_owner_has_shadowed_no_other_touches);
+fn ha_what_one_owner_has_shadowed_no_other_touches(release: Release) {
+    let ha = HomeAssistant::start(release);
     let (house, cabin) = (house_of("house"), house_of("cabin"));
     let (_, account) = shadowed(&house, &ha);
     let held = ha.credentials();
@@ -92,9 +92,9 @@ fn ha_what_one_owner_has_shadowed_no_other_touches() {
     house.is_in_sync_with(&ha);
 }
 
-#[test]
-fn ha_account_of_a_renamed_entry_goes_on() {
-    let ha = HomeAssistant::start();
+each_release!(ha_account_of_a_renamed_entry_goes_on);
+fn ha_account_of_a_renamed_entry_goes_on(release: Release) {
+    let ha = HomeAssistant::start(release);
     let house = house_of("house");
     house.declare(&[house.entry(DOMAIN, "Anna", "anna", "first")]);
     house.apply(&ha);
@@ -119,9 +119,9 @@ fn ha_account_of_a_renamed_entry_goes_on() {
     assert_eq!(auth_domains(&ha), ["appcred:house:family"]);
 }
 
-#[test]
-fn ha_removed_entry_takes_its_shadow_its_original_and_its_claim_along() {
-    let ha = HomeAssistant::start();
+each_release!(ha_removed_entry_takes_its_shadow_its_original_and_its_claim_along);
+fn ha_removed_entry_takes_its_shadow_its_original_and_its_claim_along(release: Release) {
+    let ha = HomeAssistant::start(release);
     let house = house_of("house");
     let (id, account) = shadowed(&house, &ha);
     let all = [Value::Null, json!(format!("appcred:house:anna:{id}")), json!(id)];

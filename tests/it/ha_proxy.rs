@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use crate::ha_apply::House;
-use crate::real::HomeAssistant;
+use crate::real::{HomeAssistant, Release, each_release};
 use crate::shell::{Appcred, Project};
 
 /// Every name that somebody asks it for is this machine.
@@ -110,9 +110,9 @@ fn house_at(url: &str, more: &str) -> House {
     house
 }
 
-#[test]
-fn ha_of_this_machine_is_never_reached_through_the_environments_proxy() {
-    let ha = HomeAssistant::start();
+each_release!(ha_of_this_machine_is_never_reached_through_the_environments_proxy);
+fn ha_of_this_machine_is_never_reached_through_the_environments_proxy(release: Release) {
+    let ha = HomeAssistant::start(release);
     let proxy = RecordingProxy::start();
     let house = house_at(&ha.url(), "");
     let apply = house.appcred(&ha).args(["apply", "--yes"]);
@@ -121,9 +121,9 @@ fn ha_of_this_machine_is_never_reached_through_the_environments_proxy() {
     assert_eq!(proxy.seen(), "");
 }
 
-#[test]
-fn ha_with_a_proxy_of_its_own_is_reached_through_it_alone() {
-    let ha = HomeAssistant::start();
+each_release!(ha_with_a_proxy_of_its_own_is_reached_through_it_alone);
+fn ha_with_a_proxy_of_its_own_is_reached_through_it_alone(release: Release) {
+    let ha = HomeAssistant::start(release);
     let (proxy, other) = (RecordingProxy::start(), RecordingProxy::start());
     for url in [ha.url(), public(&ha)] {
         let house = house_at(&url, &format!(", proxy: \"{}\"", proxy.url()));
@@ -138,9 +138,9 @@ fn ha_with_a_proxy_of_its_own_is_reached_through_it_alone() {
     assert!(seen.contains("/api/config/config_entries/flow"), "{seen}");
 }
 
-#[test]
-fn ha_elsewhere_follows_the_environment_for_every_connection() {
-    let ha = HomeAssistant::start();
+each_release!(ha_elsewhere_follows_the_environment_for_every_connection);
+fn ha_elsewhere_follows_the_environment_for_every_connection(release: Release) {
+    let ha = HomeAssistant::start(release);
     let proxy = RecordingProxy::start();
     let house = house_at(&public(&ha), "");
     by_variables(house.appcred(&ha).args(["apply", "--yes"]), &proxy).run();
@@ -210,4 +210,50 @@ fn a_proxy_that_does_not_serve_us_is_named_with_its_reason() {
     });
     let error = list(&format!("http://{address}"));
     assert!(error.contains("asks for a user and password (407)"), "{error}");
+}
+
+#[test]
+fn what_is_asked_of_others_follows_the_environment_too() {
+    let proxy = RecordingProxy::start();
+    let entry = "application_credentials:\n  - {domain: fitbit, client_id: c, client_secret: m4rk3d-s, integration: {token_url: 'https://provider.example/token'}}\n";
+    let project = Project::new()
+        .file("appcred.yaml", "allow_plaintext: true\ntargets: {lab: {config_dir: ha}}\n")
+        .file("credentials.yaml", entry);
+    let run = |arguments: &[&str], no_proxy: &str| {
+        let run = Appcred::new().in_dir(project.path()).args(arguments);
+        let run = run.env("APPCRED_SNAPSHOT_TOKEN", "m4rk3d-t").env("NO_PROXY", no_proxy);
+        by_variables(run, &proxy)
+    };
+    for (arguments, host) in [
+        (["verify", "--strict"].as_slice(), "provider.example"),
+        (&["plan", "--against", "https://snap.example/s.json"], "snap.example"),
+    ] {
+        let before = proxy.seen().len();
+        for no_proxy in ["*", host, ".example", "other, *.example", &format!("{host}:443")] {
+            run(arguments, no_proxy).status(1).run();
+            assert_eq!(proxy.seen().len(), before, "{host} with NO_PROXY={no_proxy}");
+        }
+        for no_proxy in ["", "example.org", &format!("{host}:8443"), "10.0.0.0/8", "[::1]"] {
+            let before = proxy.seen().len();
+            run(arguments, no_proxy).status(1).run();
+            let connect = format!("CONNECT {host}:443 HTTP/1.1\r\n");
+            assert!(proxy.seen()[before..].contains(&connect), "{host} with NO_PROXY={no_proxy}");
+        }
+    }
+    assert!(!proxy.seen().contains("m4rk3d"), "{}", proxy.seen());
+}
+
+#[test]
+fn a_user_and_password_of_a_projects_proxy_are_refused_and_not_repeated() {
+    let target =
+        "targets:\n  home: {url: 'https://ha.example', proxy: 'http://user:m4rk3d@p.example'}\n";
+    let project = Project::new()
+        .file("appcred.yaml", target)
+        .file("credentials.yaml", "application_credentials: []\n");
+    for verb in [["plan"].as_slice(), &["validate"], &["plan", "--format", "json"]] {
+        let ran = Appcred::new().in_dir(project.path()).args(verb).status(1).run();
+        let all = ran.stdout + &ran.stderr;
+        assert!(all.contains("`proxy` must not contain a user or password"), "{all}");
+        assert!(!all.contains("m4rk3d"), "{all}");
+    }
 }

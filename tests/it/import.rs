@@ -10,7 +10,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::real::{HomeAssistant, sops};
+use crate::real::{HomeAssistant, Release, each_release, sops};
 use crate::shell::{Appcred, Project, Ran, age_identity};
 
 /// How every secret here begins.
@@ -130,9 +130,9 @@ fn made_in(ha: &HomeAssistant, mut item: Value) -> Value {
     ha.create_credential(item)
 }
 
-#[test]
-fn ha_import_of_thirty_leaves_nothing_to_plan_and_makes_an_equal_house() {
-    let ha = HomeAssistant::start();
+each_release!(ha_import_of_thirty_leaves_nothing_to_plan_and_makes_an_equal_house);
+fn ha_import_of_thirty_leaves_nothing_to_plan_and_makes_an_equal_house(release: Release) {
+    let ha = HomeAssistant::start(release);
     let made: Vec<Value> = thirty().into_iter().map(|item| made_in(&ha, item)).collect();
     let id_of = |client: &str| {
         let held = made.iter().find(|held| held["client_id"] == client).unwrap();
@@ -144,6 +144,9 @@ fn ha_import_of_thirty_leaves_nothing_to_plan_and_makes_an_equal_house() {
     ];
     let house =
         Empty::new(&format!("{{home: {{url: \"{}\", token: !env_var HASS_TOKEN}}}}", ha.url()));
+    // Without this, `validate` would refuse the entries of that integration.
+    let declared = house.text("appcred.yaml") + "custom_integrations: [linked_account]\n";
+    house.project.write("appcred.yaml", &declared);
     let appcred = || house.appcred().env("HASS_TOKEN", ha.token());
     let ran = appcred().args(["import"]).status(1).run();
     assert!(ran.stderr.contains("pass --yes"), "{}", ran.stderr);
@@ -175,11 +178,9 @@ fn ha_import_of_thirty_leaves_nothing_to_plan_and_makes_an_equal_house() {
     let ran = appcred().args(["import", "--yes"]).run();
     assert!(ran.stdout.ends_with("Nothing to import.\n"), "{}", ran.stdout);
 
-    let fresh = HomeAssistant::start();
+    let fresh = HomeAssistant::start(release);
     let project = house.text("appcred.yaml").replace(&ha.url(), &fresh.url());
-    house
-        .project
-        .write("appcred.yaml", &format!("{project}custom_integrations: [linked_account]\n"));
+    house.project.write("appcred.yaml", &project);
     let appcred = || house.appcred().env("HASS_TOKEN", fresh.token());
     appcred().args(["apply", "--yes", "--no-setup"]).run();
     let without_cabin: Vec<Value> =
@@ -287,6 +288,24 @@ fn what_could_not_end_well_is_refused_before_anything_is_written() {
     several.run(&["import", "--yes", "--target", "lab"]);
     assert!(several.text("credentials/spotify.yaml").contains("targets:\n    - lab\n"));
     several.run(&["plan", "--detailed-exitcode"]);
+}
+
+#[test]
+fn what_validate_would_refuse_is_left_out_with_the_reason() {
+    let house = Empty::with_folder(&[
+        item("spotify_a", "spotify", "a", Some("Family")),
+        item("twitch_b", "twitch", "your-client-id", None),
+        item("from_hacs_c", "from_hacs", "c", None),
+        item("spotify_d", "spotify", "d", Some("two\u{200b}words")),
+    ]);
+    house.project.write("ha/custom_components/from_hacs/application_credentials.py", "");
+    let ran = house.run(&["import", "--yes"]);
+    assert!(ran.stdout.contains("Wrote 1 entry to credentials/spotify.yaml.\n"), "{}", ran.stdout);
+    for why in ["placeholder", "`custom_integrations` in appcred.yaml", "hidden character U+200B"] {
+        assert!(ran.stdout.contains(why), "{why}: {}", ran.stdout);
+    }
+    house.run(&["validate"]);
+    house.run(&["plan", "--detailed-exitcode"]);
 }
 
 #[test]

@@ -56,6 +56,7 @@ mod source_code;
 mod sources;
 mod status_page;
 mod told;
+mod values;
 mod verify;
 mod watch;
 mod watch_faults;

@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::real::{HomeAssistant, Provider, visit};
+use crate::real::{HomeAssistant, Provider, Release, each_release, visit};
 
 const FLOWS: &str = "/api/config/config_entries/flow";
 
 /// A house with one credential of this integration, known at the provider, and its id.
-fn house(domain: &str) -> (HomeAssistant, Provider, String) {
+fn house(release: Release, domain: &str) -> (HomeAssistant, Provider, String) {
     let provider = Provider::start();
     provider.client("house", "first secret");
-    let ha = HomeAssistant::start();
+    let ha = HomeAssistant::start(release);
     ha.accounts_are_at(&provider);
     let made = ha.create_credential(
         json!({"domain": domain, "client_id": "house", "client_secret": "first secret"}),
@@ -45,9 +45,9 @@ fn look_at(ha: &HomeAssistant, flow: &Value) -> Value {
     flow
 }
 
-#[test]
-fn consent_links_an_account() {
-    let (ha, provider, id) = house("linked_account");
+each_release!(consent_links_an_account);
+fn consent_links_an_account(release: Release) {
+    let (ha, provider, id) = house(release, "linked_account");
     let flow = start_flow(&ha, "linked_account");
     assert_eq!(flow["type"], "external", "{flow}");
 
@@ -69,9 +69,9 @@ fn consent_links_an_account() {
     assert_eq!(log[0].redirect_uri, Some(redirect));
 }
 
-#[test]
-fn a_person_may_refuse_and_a_provider_too() {
-    let (ha, provider, _) = house("linked_account");
+each_release!(a_person_may_refuse_and_a_provider_too);
+fn a_person_may_refuse_and_a_provider_too(release: Release) {
+    let (ha, provider, _) = house(release, "linked_account");
     let flow = start_flow(&ha, "linked_account");
     let answer = provider.refuse(flow["url"].as_str().unwrap());
     let refused = come_back(&ha, &flow, &answer.location.unwrap());
@@ -94,9 +94,9 @@ fn a_person_may_refuse_and_a_provider_too() {
     assert_eq!(provider.consent(&stranger).status, 400);
 }
 
-#[test]
-fn a_refresh_shows_what_the_provider_thinks_of_the_secret() {
-    let (ha, provider, _) = house("linked_account");
+each_release!(a_refresh_shows_what_the_provider_thinks_of_the_secret);
+fn a_refresh_shows_what_the_provider_thinks_of_the_secret(release: Release) {
+    let (ha, provider, _) = house(release, "linked_account");
     provider.tokens_live(1);
     let flow = start_flow(&ha, "linked_account");
     let answer = provider.consent(flow["url"].as_str().unwrap());
@@ -127,9 +127,9 @@ fn a_refresh_shows_what_the_provider_thinks_of_the_secret() {
     assert_eq!(provider.token_log().pop().unwrap().error.as_deref(), Some("invalid_grant"));
 }
 
-#[test]
-fn a_question_may_follow_consent() {
-    let (ha, provider, _) = house("linked_account_form");
+each_release!(a_question_may_follow_consent);
+fn a_question_may_follow_consent(release: Release) {
+    let (ha, provider, _) = house(release, "linked_account_form");
     let flow = start_flow(&ha, "linked_account_form");
     let answer = provider.consent(flow["url"].as_str().unwrap());
     let form = come_back(&ha, &flow, &answer.location.unwrap());
@@ -143,9 +143,9 @@ fn a_question_may_follow_consent() {
     assert_eq!((&done["type"], &done["title"]), (&json!("create_entry"), &json!("Cabin")));
 }
 
-#[test]
-fn a_device_code_is_typed_in_at_the_provider() {
-    let (ha, provider, _) = house("linked_account_device");
+each_release!(a_device_code_is_typed_in_at_the_provider);
+fn a_device_code_is_typed_in_at_the_provider(release: Release) {
+    let (ha, provider, _) = house(release, "linked_account_device");
     for (allow, end) in [(false, "abort"), (true, "create_entry")] {
         let flow = start_flow(&ha, "linked_account_device");
         assert_eq!(flow["type"], "progress", "{flow}");

@@ -6,16 +6,16 @@ use std::slice;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::real::HomeAssistant;
+use crate::real::{HomeAssistant, Release, each_release};
 use crate::shell::{Appcred, Project, age_identity, encrypt};
 
 fn spotify(client_id: &str) -> Value {
     json!({"domain": "spotify", "client_id": client_id, "client_secret": "secret of spotify"})
 }
 
-#[test]
-fn ha_keeps_a_credential_over_a_restart() {
-    let mut ha = HomeAssistant::start();
+each_release!(ha_keeps_a_credential_over_a_restart);
+fn ha_keeps_a_credential_over_a_restart(release: Release) {
+    let mut ha = HomeAssistant::start(release);
     assert!(ha.credentials().is_empty());
     let made = ha.create_credential(spotify("first"));
     assert_eq!(made["id"], "spotify_first");
@@ -30,9 +30,9 @@ fn ha_keeps_a_credential_over_a_restart() {
     assert_eq!(stored["data"]["items"], json!([made]));
 }
 
-#[test]
-fn ha_loses_what_it_had_not_written_when_killed() {
-    let mut ha = HomeAssistant::start();
+each_release!(ha_loses_what_it_had_not_written_when_killed);
+fn ha_loses_what_it_had_not_written_when_killed(release: Release) {
+    let mut ha = HomeAssistant::start(release);
     ha.create_credential(spotify("first"));
 
     ha.restart_after_kill();
@@ -40,8 +40,8 @@ fn ha_loses_what_it_had_not_written_when_killed() {
     assert!(ha.credentials().is_empty());
 }
 
-#[test]
-fn ha_reads_a_folder_that_was_there_before_it() {
+each_release!(ha_reads_a_folder_that_was_there_before_it);
+fn ha_reads_a_folder_that_was_there_before_it(release: Release) {
     let folder = tempfile::tempdir().unwrap();
     let storage = folder.path().join(".storage");
     fs::create_dir(&storage).unwrap();
@@ -55,7 +55,7 @@ fn ha_reads_a_folder_that_was_there_before_it() {
     });
     fs::write(storage.join("application_credentials"), document.to_string()).unwrap();
 
-    let mut ha = HomeAssistant::start_in(folder.path());
+    let mut ha = HomeAssistant::start_in(release, folder.path());
 
     assert_eq!(ha.credentials(), [item]);
     assert_eq!(ha.config_dir(), folder.path());
@@ -63,9 +63,9 @@ fn ha_reads_a_folder_that_was_there_before_it() {
     assert!(folder.path().join("configuration.yaml").exists(), "the caller's folder stays");
 }
 
-#[test]
-fn ha_tells_the_owner_from_the_guest() {
-    let ha = HomeAssistant::start();
+each_release!(ha_tells_the_owner_from_the_guest);
+fn ha_tells_the_owner_from_the_guest(release: Release) {
+    let ha = HomeAssistant::start(release);
     let owner = ha.call(json!({"type": "auth/current_user"})).unwrap();
     assert_eq!(owner["is_admin"], true);
     assert_ne!(ha.token(), ha.guest_token());
@@ -80,9 +80,9 @@ fn ha_tells_the_owner_from_the_guest() {
     assert!(ha.log().contains("homeassistant.bootstrap"), "{}", ha.log());
 }
 
-#[test]
-fn ha_holds_on_to_a_credential_that_is_in_use() {
-    let mut ha = HomeAssistant::start();
+each_release!(ha_holds_on_to_a_credential_that_is_in_use);
+fn ha_holds_on_to_a_credential_that_is_in_use(release: Release) {
+    let mut ha = HomeAssistant::start(release);
     let mut linked = Vec::new();
     for domain in ["linked_account", "linked_account_form", "linked_account_device"] {
         let made = ha.create_credential(

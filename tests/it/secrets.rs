@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::json;
 
 use crate::ha_apply::House;
-use crate::real::{HomeAssistant, sops};
+use crate::real::{HomeAssistant, Release, each_release, sops};
 use crate::shell::{Appcred, Project, Ran, age_identity};
 
 const MARKS: &[&str] = &["m4rk3d-one", "m4rk3d-two", "m4rk3d-foreign", "m4rk3d-plain"];
@@ -61,9 +61,9 @@ fn loud(appcred: Appcred, verb: &[&str]) -> Appcred {
         .env("RUST_BACKTRACE", "full")
 }
 
-#[test]
-fn no_verb_tells_a_secret_of_a_running_house() {
-    let ha = HomeAssistant::start();
+each_release!(no_verb_tells_a_secret_of_a_running_house);
+fn no_verb_tells_a_secret_of_a_running_house(release: Release) {
+    let ha = HomeAssistant::start(release);
     ha.create_credential(
         json!({"domain": "spotify", "client_id": "x", "client_secret": "m4rk3d-foreign"}),
     );

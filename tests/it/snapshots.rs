@@ -10,7 +10,7 @@ use sha2::Digest;
 
 use crate::forms::{annotations, check_own};
 use crate::ha_apply::House;
-use crate::real::{HomeAssistant, sops};
+use crate::real::{HomeAssistant, Release, each_release, sops};
 use crate::shell::{Appcred, Project, Ran};
 use crate::sops::Scene;
 
@@ -207,9 +207,9 @@ fn check_digests(snapshot: &Value, manifest: &str) {
     assert_eq!(long.collect::<Vec<_>>(), found, "no other digest");
 }
 
-#[test]
-fn ha_pull_requests_are_planned_alike_with_and_without_keys() {
-    let mut ha = HomeAssistant::start();
+each_release!(ha_pull_requests_are_planned_alike_with_and_without_keys);
+fn ha_pull_requests_are_planned_alike_with_and_without_keys(release: Release) {
+    let mut ha = HomeAssistant::start(release);
     let (house, entries) = house(&ha);
     let folder = house.project.path().to_owned();
     house.appcred(&ha).args(["snapshot", "-o", "snapshot.json"]).stdout("").stderr("").run();
@@ -352,9 +352,9 @@ fn a_snapshot_that_is_old_or_none_is_refused() {
     assert!(!project.join("new.json").exists());
 }
 
-#[test]
-fn ha_saved_plan_is_applied_or_refused_with_what_has_changed() {
-    let ha = HomeAssistant::start();
+each_release!(ha_saved_plan_is_applied_or_refused_with_what_has_changed);
+fn ha_saved_plan_is_applied_or_refused_with_what_has_changed(release: Release) {
+    let ha = HomeAssistant::start(release);
     let (house, entries) = house(&ha);
     let file = house.project.join("house.plan");
     let save = || {

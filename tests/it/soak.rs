@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use crate::ha_apply::House;
-use crate::real::HomeAssistant;
+use crate::real::{HomeAssistant, Release, each_release};
 use crate::watch::{arrives, eventually};
 
 const BURSTS: usize = 60;
@@ -50,9 +50,9 @@ fn usage(process: u32) -> Usage {
     }
 }
 
-#[test]
-fn ha_day_of_edits_drift_and_restarts_leaves_nothing_behind() {
-    let mut ha = HomeAssistant::start();
+each_release!(ha_day_of_edits_drift_and_restarts_leaves_nothing_behind);
+fn ha_day_of_edits_drift_and_restarts_leaves_nothing_behind(release: Release) {
+    let mut ha = HomeAssistant::start(release);
     let house = House::new();
     house.project.write("appcred.yaml", "allow_plaintext: true\npolicy: {allow_empty: true}\n");
     fs::create_dir(house.project.join("credentials")).unwrap();

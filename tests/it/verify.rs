@@ -10,7 +10,7 @@ use appcred::verify::{Question, Verdict, verify};
 use serde_json::{Value, json};
 
 use crate::ha_apply::House;
-use crate::real::{HomeAssistant, Provider};
+use crate::real::{HomeAssistant, Provider, Release, each_release};
 use crate::shell::{Appcred, Project};
 
 /// Clients of our own provider, of which `drill` has a secret that somebody mistyped.
@@ -111,11 +111,11 @@ fn a_provider_that_is_down_proves_nothing() {
     assert!(told["entries"][0]["message"].as_str().unwrap().contains("refused"), "{told}");
 }
 
-#[test]
-fn ha_is_not_touched_when_apply_verifies_a_wrong_secret() {
+each_release!(ha_is_not_touched_when_apply_verifies_a_wrong_secret);
+fn ha_is_not_touched_when_apply_verifies_a_wrong_secret(release: Release) {
     let provider = Provider::start();
     provider.client("anna", "right");
-    let ha = HomeAssistant::start();
+    let ha = HomeAssistant::start(release);
     let house = House::new();
     let entry = |name: &str, client_id: &str, secret: &str| {
         let url = provider.url();

@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use crate::ha_apply::House;
-use crate::real::HomeAssistant;
+use crate::real::{HomeAssistant, Release, each_release};
 use crate::shell::{Appcred, Project, age_identity, encrypt};
 
 /// The longest that anything may take here before it counts as never.
@@ -48,9 +48,9 @@ pub(crate) fn arrives(ha: &HomeAssistant, expected: &[(&str, &str)]) {
     }
 }
 
-#[test]
-fn ha_follows_files_and_mends_what_is_changed_by_hand() {
-    let mut ha = HomeAssistant::start();
+each_release!(ha_follows_files_and_mends_what_is_changed_by_hand);
+fn ha_follows_files_and_mends_what_is_changed_by_hand(release: Release) {
+    let mut ha = HomeAssistant::start(release);
     let house = House::new();
     let (a, b) =
         (house.entry("spotify", "A", "a", "first"), house.entry("twitch", "B", "b", "second"));
@@ -91,9 +91,9 @@ fn ha_follows_files_and_mends_what_is_changed_by_hand() {
     assert!(ran.stderr.contains("credentials/broken.yaml:1:"), "{}", ran.stderr);
 }
 
-#[test]
-fn ha_follows_a_swap_of_symlinks_as_kubernetes_does_it() {
-    let ha = HomeAssistant::start();
+each_release!(ha_follows_a_swap_of_symlinks_as_kubernetes_does_it);
+fn ha_follows_a_swap_of_symlinks_as_kubernetes_does_it(release: Release) {
+    let ha = HomeAssistant::start(release);
     let house = House::new();
     let project = &house.project;
     let version = |name: &str, secret: &str| {
@@ -117,9 +117,9 @@ fn ha_follows_a_swap_of_symlinks_as_kubernetes_does_it() {
     assert_eq!(running.finish().status, Some(0));
 }
 
-#[test]
-fn a_dry_run_tells_and_changes_nothing() {
-    let ha = HomeAssistant::start();
+each_release!(a_dry_run_tells_and_changes_nothing);
+fn a_dry_run_tells_and_changes_nothing(release: Release) {
+    let ha = HomeAssistant::start(release);
     let house = House::new();
     house.declare(&[house.entry("spotify", "A", "a", "first")]);
     let running =
@@ -131,9 +131,9 @@ fn a_dry_run_tells_and_changes_nothing() {
     assert!(ha.credentials().is_empty());
 }
 
-#[test]
-fn ha_changes_of_every_kind_of_files_arrive() {
-    let ha = HomeAssistant::start();
+each_release!(ha_changes_of_every_kind_of_files_arrive);
+fn ha_changes_of_every_kind_of_files_arrive(release: Release) {
+    let ha = HomeAssistant::start(release);
     let house = House::new();
     let project = &house.project;
     let manifest = |secret: &str| {
@@ -180,9 +180,9 @@ fn ha_changes_of_every_kind_of_files_arrive() {
     assert_eq!(running.finish().status, Some(0));
 }
 
-#[test]
-fn ha_checkout_of_a_thousand_files_arrives_at_once() {
-    let ha = HomeAssistant::start();
+each_release!(ha_checkout_of_a_thousand_files_arrives_at_once);
+fn ha_checkout_of_a_thousand_files_arrives_at_once(release: Release) {
+    let ha = HomeAssistant::start(release);
     let house = House::new();
     let git = |args: &[&str]| {
         let done = std::process::Command::new("git")
@@ -226,9 +226,9 @@ fn ha_checkout_of_a_thousand_files_arrives_at_once() {
     assert!((1..=5).contains(&woken), "woken {woken} times");
 }
 
-#[test]
-fn ha_that_is_down_while_files_change_is_brought_up_to_date() {
-    let mut ha = HomeAssistant::start();
+each_release!(ha_that_is_down_while_files_change_is_brought_up_to_date);
+fn ha_that_is_down_while_files_change_is_brought_up_to_date(release: Release) {
+    let mut ha = HomeAssistant::start(release);
     let house = House::new();
     house.declare(&[house.entry("spotify", "A", "a", "first")]);
     let running = house.appcred(&ha).args(["watch", "--resync", "3600"]).spawn();
@@ -253,9 +253,9 @@ fn ha_that_is_down_while_files_change_is_brought_up_to_date() {
     assert!(!ran.stderr.contains("changed at the target"), "{}", ran.stderr);
 }
 
-#[test]
-fn ha_drift_is_told_and_left_where_that_is_wished() {
-    let ha = HomeAssistant::start();
+each_release!(ha_drift_is_told_and_left_where_that_is_wished);
+fn ha_drift_is_told_and_left_where_that_is_wished(release: Release) {
+    let ha = HomeAssistant::start(release);
     let house = House::new();
     house.project.write("appcred.yaml", "owner: default\npolicy: {on_drift: report}\n");
     house.declare(&[house.entry("spotify", "A", "a", "first")]);

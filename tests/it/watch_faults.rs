@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::ha_apply::House;
 use crate::listener::Listener;
-use crate::real::{HomeAssistant, free_port, send};
+use crate::real::{HomeAssistant, Release, each_release, free_port, send};
 use crate::shell::{Appcred, encrypt};
 use crate::watch::{Folder, arrives, eventually};
 
@@ -25,11 +25,11 @@ http:
 linked_account:
 ";
 
-#[test]
-fn ha_that_bans_addresses_is_asked_once_with_a_token_that_it_refuses() {
+each_release!(ha_that_bans_addresses_is_asked_once_with_a_token_that_it_refuses);
+fn ha_that_bans_addresses_is_asked_once_with_a_token_that_it_refuses(release: Release) {
     let config = tempfile::tempdir().unwrap();
     fs::write(config.path().join("configuration.yaml"), BANNING).unwrap();
-    let ha = HomeAssistant::start_in(config.path());
+    let ha = HomeAssistant::start_in(release, config.path());
     let house = House::new();
     let project = &house.project;
     let home = format!("targets:\n  home:\n    url: {}\n    token: !secret token\n", ha.url());
@@ -59,9 +59,9 @@ fn ha_that_bans_addresses_is_asked_once_with_a_token_that_it_refuses() {
     assert!(ran.stderr.contains("not trying again before that is changed"), "{}", ran.stderr);
 }
 
-#[test]
-fn ha_that_two_watchers_of_one_owner_share_sees_them_notice_each_other() {
-    let ha = HomeAssistant::start();
+each_release!(ha_that_two_watchers_of_one_owner_share_sees_them_notice_each_other);
+fn ha_that_two_watchers_of_one_owner_share_sees_them_notice_each_other(release: Release) {
+    let ha = HomeAssistant::start(release);
     let (one, other) = (House::new(), House::new());
     let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     for house in [&one, &other] {

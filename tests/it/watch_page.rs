@@ -3,7 +3,7 @@
 use rustix::process::Signal;
 
 use crate::linking::Linking;
-use crate::real::{Browser, free_port, send, visit};
+use crate::real::{Browser, Release, each_release, free_port, send, visit};
 use crate::refusing_proxy::RefusingProxy;
 use crate::shell::{Appcred, Project};
 use crate::watch::eventually;
@@ -20,9 +20,9 @@ fn folder() -> Project {
         .file("credentials/a.yaml", "application_credentials: []\n")
 }
 
-#[test]
-fn ha_consent_is_clicked_through_on_the_page_to_a_loaded_account() {
-    let linking = Linking::new();
+each_release!(ha_consent_is_clicked_through_on_the_page_to_a_loaded_account);
+fn ha_consent_is_clicked_through_on_the_page_to_a_loaded_account(release: Release) {
+    let linking = Linking::new(release);
     linking.house.declare(&[linking.entry("linked_account", "Anna", "anna", "MARKED-SECRET")]);
     let port = free_port();
     let url = format!("http://127.0.0.1:{port}");
@@ -58,9 +58,9 @@ fn ha_consent_is_clicked_through_on_the_page_to_a_loaded_account() {
     }
 }
 
-#[test]
-fn ha_consent_is_not_lost_when_home_assistant_cannot_take_it_once() {
-    let linking = Linking::new();
+each_release!(ha_consent_is_not_lost_when_home_assistant_cannot_take_it_once);
+fn ha_consent_is_not_lost_when_home_assistant_cannot_take_it_once(release: Release) {
+    let linking = Linking::new(release);
     linking.house.declare(&[linking.entry("linked_account", "Anna", "anna", "first")]);
     let proxy = RefusingProxy::before(&linking.ha);
     let port = free_port();

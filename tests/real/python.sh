@@ -53,23 +53,28 @@ find_python() {
   python_version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 }
 
-# Makes a bare environment in the folder $1, whatever was there before.
-make_environment() {
+# Makes an environment in the folder $1, and calls `fill` for what is to be in it.
+environment() {
   if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
     install_packages "virtual environments of Python" "python$python_version-venv"
   fi
-  rm -rf "$1"
   "$python" -m venv "$1"
+  fill "$1"
 }
 
 # Brings `target/$1/current` to an environment made from the files $3…, by calling `fill FOLDER`.
-# $2 is a prefix of its name. Environments cannot be moved once made, so a stamp, written last,
-# tells a whole one from one that was cut short; and a lock lets only one be made at a time.
+# $2 is a prefix of its name.
 keep_environment() {
-  local shelf=target/$1 prefix=$2
-  shift 2
+  keep_folder environment "$@"
+}
+
+# The same for any folder, by calling `$1 FOLDER`. Environments cannot be moved once made, so a stamp,
+# written last, marks a whole one; and a lock lets only one be made at a time.
+keep_folder() {
+  local make=$1 shelf=target/$2 prefix=$3
+  shift 3
   local hash folder
-  hash=$({ printf '%s\n' "$python"; cat "$@" tests/real/python.sh; } | sha256sum | cut -c1-12)
+  hash=$({ printf '%s\n' "${python:-}"; cat "$@" tests/real/python.sh; } | sha256sum | cut -c1-12)
   folder=$prefix-$hash
   if [ -e "$shelf/$folder/.whole" ] && [ "$(readlink "$shelf/current")" = "$folder" ]; then
     return
@@ -78,9 +83,9 @@ keep_environment() {
   exec 9>"$shelf/.lock"
   flock 9
   if [ ! -e "$shelf/$folder/.whole" ]; then
-    say "making $shelf/$folder with $python, once; this takes a minute"
-    make_environment "$shelf/$folder"
-    fill "$shelf/$folder"
+    say "making $shelf/$folder, once; this takes a minute"
+    rm -rf "${shelf:?}/$folder"
+    "$make" "$shelf/$folder"
     touch "$shelf/$folder/.whole"
   fi
   ln -sfn "$folder" "$shelf/.current"

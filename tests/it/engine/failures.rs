@@ -1,11 +1,12 @@
 //! What fails, and when it is tried again.
 
+use std::time::Duration;
+
 use appcred::model::Secret;
-use appcred::status::{Holding, Link};
-use appcred::target::Endpoint;
-use appcred::target::TargetError;
+use appcred::status::{Holding, Link, Mode};
 use appcred::target::home_assistant::{AuthMethod, HomeAssistantEndpoint};
-use appcred::watch::{TargetLock, TargetSpec};
+use appcred::target::{Endpoint, TargetError};
+use appcred::watch::{TargetLock, TargetSpec, WriteLock};
 
 use super::{Engine, HOME, House, RESYNC, entry, one, spec};
 
@@ -215,6 +216,32 @@ async fn another_watcher_of_the_target_is_named_and_waited_for() {
     drop(held);
     engine.pass(60).await;
     assert_eq!(engine.home().secrets().len(), 1);
+    engine.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_run_that_changes_the_target_is_named_and_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = Some(folder.path().join("home.lock"));
+    let writing = WriteLock { file, place: "http://home".to_owned() };
+    let mut shared = spec(vec![one()]);
+    shared.writing = writing.clone();
+    let held = writing.take(Duration::ZERO, |_| ()).await.unwrap();
+    let engine = Engine::start(&[(HOME, shared.clone())]).await;
+    engine.pass(15).await;
+    let why = engine.error().unwrap();
+    let holder = format!("process {}", std::process::id());
+    assert!(why.contains(&holder) && why.contains("is changing http://home"), "{why}");
+    assert_eq!(engine.home().state().looks, 0, "a plan that is made now could be out of date");
+    drop(held);
+    engine.pass(60).await;
+    assert_eq!(engine.home().secrets().len(), 1);
+
+    let held = writing.take(Duration::ZERO, |_| ()).await.expect("only a round has it");
+    shared.mode = Mode::Report;
+    engine.declare(&[(HOME, shared)]).await;
+    assert_eq!(engine.error(), None, "what only reads waits for nobody");
+    drop(held);
     engine.end().await;
 }
 

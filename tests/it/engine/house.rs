@@ -56,6 +56,8 @@ pub(crate) struct State {
     pub(crate) refuses: bool,
     /// Somebody deletes what is created, at once.
     pub(crate) undoes: bool,
+    /// What the next look at an open set-up finds it to have failed with.
+    pub(crate) refused: Option<String>,
     pub(crate) callbacks: Vec<String>,
     pub(crate) displayed: Vec<Option<String>>,
     /// Counts what happens there; a connection reports each change of it.
@@ -80,6 +82,7 @@ impl Default for House {
             slow: None,
             refuses: false,
             undoes: false,
+            refused: None,
             callbacks: Vec::new(),
             displayed: Vec::new(),
             events: watch::Sender::new(0),
@@ -248,6 +251,12 @@ impl LiveTarget for Connected {
         for step in &plan.steps {
             let Action::SetUp { wanted, open, .. } = &step.action else { continue };
             state.set_ups += usize::from(open.is_none());
+            let refused = state.refused.take_if(|_| open.is_some());
+            if let Some(why) = refused {
+                state.live.flows.clear();
+                outcomes.push(StepOutcome { step: step.id, outcome: Outcome::Failed(why) });
+                continue;
+            }
             let link = ConsentLink::new("https://provider/consent?state=s".to_owned(), false);
             let consent = FlowStep::Consent(link);
             let outcome = match state.set_up {
@@ -256,7 +265,6 @@ impl LiveTarget for Connected {
                         id: FlowId::new("flow"),
                         domain: wanted.domain.clone(),
                         purpose: Purpose::Entry(desired.mark(&wanted.key)),
-                        step: consent.clone(),
                     }];
                     Outcome::Waits(consent)
                 }

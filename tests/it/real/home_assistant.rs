@@ -14,6 +14,7 @@ use tempfile::TempDir;
 use super::port::{free_port, is_free, is_open};
 use super::process::Process;
 use super::provider::Provider;
+use super::release::Release;
 use super::socket::Socket;
 use super::web;
 
@@ -35,6 +36,7 @@ linked_account:
 pub(crate) struct HomeAssistant {
     // Dropped before the folder.
     process: Option<Process>,
+    release: Release,
     port: u16,
     token: String,
     guest_token: String,
@@ -45,9 +47,9 @@ pub(crate) struct HomeAssistant {
 impl HomeAssistant {
     /// Starts one in a new folder.
     #[track_caller]
-    pub(crate) fn start() -> Self {
+    pub(crate) fn start(release: Release) -> Self {
         let temporary = tempfile::Builder::new().prefix("appcred-ha-").tempdir().unwrap();
-        let mut started = Self::start_in(temporary.path());
+        let mut started = Self::start_in(release, temporary.path());
         started._temporary = Some(temporary);
         started
     }
@@ -55,7 +57,7 @@ impl HomeAssistant {
     /// Starts one in a folder that is the caller's, keeping what is in it. A `configuration.yaml`
     /// that is there must take its port as [`CONFIGURATION`] does.
     #[track_caller]
-    pub(crate) fn start_in(folder: &Path) -> Self {
+    pub(crate) fn start_in(release: Release, folder: &Path) -> Self {
         let folder = std::path::absolute(folder).unwrap();
         let configuration = folder.join("configuration.yaml");
         if !configuration.exists() {
@@ -64,6 +66,7 @@ impl HomeAssistant {
         give_integrations(&folder);
         let mut new = Self {
             process: None,
+            release,
             port: free_port(),
             token: String::new(),
             guest_token: String::new(),
@@ -276,13 +279,11 @@ impl HomeAssistant {
     }
 
     fn try_start(&mut self) -> Result<Process, String> {
-        let python = Path::new(ROOT).join("target/home-assistant/current/bin/python");
-        assert!(python.exists(), "there is no Home Assistant to test with: run tests/run");
         // Else what an earlier run said would be taken for this one's.
         let _none = fs::remove_file(self.log_file());
         let output = File::create(self.output()).unwrap();
         let mut process = Process::spawn(
-            Command::new(python)
+            Command::new(self.release.python())
                 // Else Python would look for modules beside the script, before HA's own.
                 .arg("-P")
                 .arg(Path::new(ROOT).join("tests/real/home_assistant/hass"))

@@ -1,0 +1,51 @@
+//! The releases of Home Assistant (HA) that tests run against, the oldest and the newest that appcred
+//! supports.
+
+use std::path::PathBuf;
+
+/// A release that `tests/real/home_assistant/set_up` brings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Release {
+    Ha2024_3,
+    Ha2026_11,
+}
+
+impl Release {
+    /// Its Python.
+    #[track_caller]
+    pub(super) fn python(self) -> PathBuf {
+        let name = match self {
+            Self::Ha2024_3 => "2024.3",
+            Self::Ha2026_11 => "2026.11",
+        };
+        let root = env!("CARGO_MANIFEST_DIR");
+        let python = format!("{root}/target/home-assistant/{name}/current/bin/python");
+        let python = PathBuf::from(python);
+        assert!(
+            python.exists(),
+            "Home Assistant {name} is missing: run tests/run or tests/real/home_assistant/set_up"
+        );
+        python
+    }
+}
+
+/// Makes a test of a function for each release: `each_release!(works);` makes `works::ha_2024_3`, …
+macro_rules! each_release {
+    ($test:ident) => {
+        mod $test {
+            use $crate::real::Release;
+
+            #[test]
+            fn ha_2024_3() {
+                super::$test(Release::Ha2024_3);
+            }
+
+            #[test]
+            fn ha_2026_11() {
+                super::$test(Release::Ha2026_11);
+            }
+        }
+    };
+}
+
+pub(crate) use each_release;
