@@ -99,6 +99,8 @@ codes! {
         SameClient = "same-client",
         /// A value is encrypted by SOPS where that cannot be decrypted.
         SopsValue = "sops-value",
+        /// A mounted folder has since been replaced.
+        StaleMount = "stale-mount",
         /// A symbolic link leads to a folder that contains it.
         SymlinkLoop = "symlink-loop",
         /// A secret is encrypted to more recipients than the project's.

@@ -268,7 +268,7 @@ fn replaced_behind_mounts<'a>(files: impl Iterator<Item = &'a PathBuf>) -> Diagn
     for file in files.filter(|file| files::is_nameless(file)) {
         let message = format!("{} was replaced outside, and is not seen here", file.visible());
         let help = "it is mounted on its own: start the container again, and mount its folder";
-        problems.push(Diagnostic::warning("stale-mount", message).help(help));
+        problems.push(Diagnostic::warning(ProblemCode::StaleMount, message).help(help));
     }
     problems
 }
