@@ -18,8 +18,8 @@ use crate::workspace::select;
 use super::gather::silent_vault;
 use super::{Global, console, environment};
 
-/// Nobody waits longer for a list.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// Nobody waits longer for a list. The first look at the integrations takes HA some seconds.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What the targets of these names, else all, take credentials for; nothing where none can be read.
 pub(super) async fn told(global: &Global, loaded: &Loaded, targets: &[String]) -> BTreeSet<Domain> {
