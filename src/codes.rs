@@ -188,6 +188,8 @@ codes! {
     SetupCode {
         /// No account is linked.
         NotSetUp = "not_set_up",
+        /// A set-up was started; how far it is shows when it is carried on.
+        InProgress = "in_progress",
         /// Somebody must consent.
         WaitingForConsent = "waiting_for_consent",
         /// The entry must answer what Home Assistant asks.

@@ -9,7 +9,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::manifest::{Entry, Located, Project};
 use crate::model::{
     ClientId, Completeness, Desired, DesiredCredential, Domain, KnownSecret, Reference, Seal,
-    SealedClients, Seals, Secret, TargetName, Unidentified, unfit_for_oauth,
+    SealedClients, Seals, Secret, TargetName, Unidentified,
 };
 use crate::secret::{self, BrokenFile, SecretResolver, Unreadable};
 
@@ -165,17 +165,15 @@ fn take<'e>(
         return Some(Cow::Borrowed(secret));
     }
     match answers.next()? {
-        Ok(secret) => match unfit_for_oauth(secret.expose()) {
-            None => Some(Cow::Owned(secret)),
-            Some(why) => {
-                let message = format!("the {field} of `{}` {why}", entry.key.value);
-                let problem = Diagnostic::error("unfit-value", message)
-                    .at(&at.spot.file, at.spot.span)
-                    .help("copy the value from the provider's page again");
-                problems.push(problem);
-                None
-            }
-        },
+        Ok(secret) => Some(Cow::Owned(secret)),
+        Err(Unreadable::Unfit(why)) => {
+            let message = format!("the {field} of `{}` {why}", entry.key.value);
+            let problem = Diagnostic::error("unfit-value", message)
+                .at(&at.spot.file, at.spot.span)
+                .help(why.help());
+            problems.push(problem);
+            None
+        }
         Err(Unreadable::Broken(file)) => {
             if !broken.contains(&file) {
                 problems.append(file.problems().clone());

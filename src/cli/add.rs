@@ -11,16 +11,14 @@ use secrecy::zeroize::Zeroizing;
 use crate::files::{self, TEXT_LIMIT};
 use crate::integrations;
 use crate::manifest::{Loaded, Project, Targets};
-use crate::model::{
-    Domain, Key, Reference, Secret, TargetName, Visible, hidden_character, unfit_for_oauth,
-};
+use crate::model::{Domain, Key, Reference, Secret, TargetName, Visible, hidden_character};
 use crate::secret::seal::seal;
 use crate::secret::{OpenedSopsDocument, SecretResolver};
 use crate::suggest;
 use crate::yaml_edit::{NewEntry, SlotValue, append, new_manifest};
 
 use super::console::AsItWas;
-use super::encrypt::recipients;
+use super::encrypt::{check_value, recipients};
 use super::exit::ExitStatus;
 use super::gather::{load, resolver, show};
 use super::locks::lock_project;
@@ -134,7 +132,7 @@ fn add(
     let recipients =
         if document.is_some() { Vec::new() } else { recipients(&loaded.project, &[])? };
     let is_sops = document.is_some();
-    let secret = secret(verb)?;
+    let secret = secret(verb, &loaded.project)?;
     let _lock = lock_project(global)?;
     // The project may have changed while the questions were open.
     details.check_new(&load(global))?;
@@ -187,12 +185,7 @@ impl EntryDetails {
             None if is_asking(verb) => line("Client id", "")?,
             None => bail!("--client-id is needed where there is no terminal to ask on"),
         };
-        if client_id.is_empty() {
-            bail!("the client id is empty");
-        }
-        if let Some(why) = unfit_for_oauth(&client_id) {
-            bail!("the client id {why}");
-        }
+        check_value("the client id", &client_id, &loaded.project)?;
         if let Some(which) = name.as_deref().and_then(hidden_character) {
             bail!("the name has {which}");
         }
@@ -342,7 +335,7 @@ fn line(prompt: &str, initial: &str) -> anyhow::Result<String> {
     Ok(input.interact_text()?.trim().to_owned())
 }
 
-fn secret(verb: &Add) -> anyhow::Result<Zeroizing<String>> {
+fn secret(verb: &Add, project: &Project) -> anyhow::Result<Zeroizing<String>> {
     let secret = if verb.secret_stdin {
         files::read_stream(&mut std::io::stdin(), TEXT_LIMIT)
             .context("cannot read standard input")?
@@ -353,12 +346,7 @@ fn secret(verb: &Add) -> anyhow::Result<Zeroizing<String>> {
         bail!("--secret-stdin is needed where there is no terminal to ask on");
     };
     let secret = Zeroizing::new(secret.trim().to_owned());
-    if secret.is_empty() {
-        bail!("the client secret is empty");
-    }
-    if let Some(why) = unfit_for_oauth(&secret) {
-        bail!("the client secret {why}");
-    }
+    check_value("the client secret", &secret, project)?;
     Ok(secret)
 }
 

@@ -76,7 +76,7 @@ pub(super) async fn run(global: &Global, verb: &ApplyArgs) -> anyhow::Result<Exi
         Some(saved) => &TargetArgs { targets: saved.targets().map(str::to_owned).collect() },
     };
     // Two runs that plan at once would both create what is missing.
-    let _lock = lock_targets(global, selection)?;
+    let _lock = lock_targets(global, selection).await?;
     let gathered = gather(global, selection, &policy).await?;
     let Gathered { manifests, problems, targets } = gathered;
     let write = |views: &[TargetView]| {
@@ -95,7 +95,7 @@ pub(super) async fn run(global: &Global, verb: &ApplyArgs) -> anyhow::Result<Exi
         return Ok(ExitStatus::Failure);
     };
     if verb.outputs.print_text() {
-        console::print(&text::plan(&reported(&views), verb.links.printed()))?;
+        console::print(&text::plan(&reported(&views)))?;
     } else {
         show_unknown(&views);
     }

@@ -1,39 +1,27 @@
 //! `authorize`
 
-use std::io::{ErrorKind, IsTerminal};
-use std::time::Duration;
+use std::io::ErrorKind;
 
 use anyhow::{Context, bail};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use tokio::time::Instant;
 
 use crate::callback::{CALLBACK, Loopback};
-use crate::model::{
-    ConsentLink, DesiredCredential, FlowId, FlowStep, HandOverError, HiddenLink, Links,
-    PolicyOverrides,
-};
-use crate::plan::{Action, SetupState, Step};
-use crate::reconcile::{LATER, task};
-use crate::report::set_up;
-use crate::setup::consent::{Wait, wait};
-use crate::setup::drive::{self, FlowState, SetUpTask};
-use crate::setup::redirect_uri;
-use crate::target::home_assistant::HomeAssistant;
-use crate::target::{LiveTarget, Refusal, Stop};
-
+use crate::model::PolicyOverrides;
+use crate::plan::{Action, SetupState};
+use crate::target::{LiveTarget, Stop};
+use crate::watch::WriteLock;
 use crate::workspace::{Comparison, TargetView};
 
+use super::account_linking::{AccountLinking, print};
 use super::exit::ExitStatus;
 use super::gather::gather;
 use super::links::LinkArgs;
+use super::locks::write_locks;
 use super::selection::TargetArgs;
 use super::{Global, console};
 
-/// Where the redirect arrives by default: always the same, since providers require it to be
-/// know it beforehand.
+/// Where the redirect arrives by default: always the same, since providers must know it
+/// beforehand.
 const PORT: u16 = 28_124;
-
-const LOST: &str = "the connection to Home Assistant was lost; if it was restarted, the set-up is lost: start again when it is back";
 
 /// Link the accounts that wait for consent, with the browser of this machine
 ///
@@ -69,6 +57,7 @@ pub(super) async fn run(global: &Global, verb: &Authorize) -> anyhow::Result<Exi
     let gathered = gather(global, &verb.selection, &PolicyOverrides::default()).await?;
     let Some(views) = gathered.targets else { return Ok(ExitStatus::Failure) };
     verb.check_keys(&views)?;
+    let locks = write_locks(global, &verb.selection);
     let mut loopback = verb.listen().await?;
     let stop = Stop::new();
     let interrupted = stop.clone();
@@ -79,7 +68,8 @@ pub(super) async fn run(global: &Global, verb: &Authorize) -> anyhow::Result<Exi
     });
     let mut is_well = true;
     for view in &views {
-        is_well &= verb.view(view, &mut loopback, &stop).await;
+        let Some(lock) = locks.get(&view.name) else { continue };
+        is_well &= verb.view(view, lock, &mut loopback, &stop).await;
     }
     loopback.close().await?;
     Ok(if is_well { ExitStatus::Success } else { ExitStatus::Failure })
@@ -115,7 +105,13 @@ impl Authorize {
     }
 
     /// Whether all that was to be linked there is.
-    async fn view(&self, view: &TargetView, loopback: &mut Loopback, stop: &Stop) -> bool {
+    async fn view(
+        &self,
+        view: &TargetView,
+        lock: &WriteLock,
+        loopback: &mut Loopback,
+        stop: &Stop,
+    ) -> bool {
         let name = &view.name;
         let comparison = match &view.comparison {
             Ok(comparison) => comparison,
@@ -143,7 +139,15 @@ impl Authorize {
             let ended = if step.after.is_some() {
                 Err("its credential differs from the entry: run `appcred apply` first".to_owned())
             } else {
-                let linking = AccountLinking { verb: self, ha, title: &title, open: open.as_ref() };
+                let linking = AccountLinking {
+                    ha,
+                    title: &title,
+                    open: open.as_ref(),
+                    lock,
+                    timeout: self.timeout,
+                    opens_browser: !self.no_browser,
+                    links: self.links.to_follow(!self.no_browser),
+                };
                 linking.run_until_loaded(comparison, step, entry, loopback, stop).await
             };
             match ended {
@@ -174,192 +178,4 @@ impl Authorize {
             print(&format!("{}: {key} {why}\n", view.name));
         }
     }
-}
-
-/// One account that is being linked.
-struct AccountLinking<'a> {
-    verb: &'a Authorize,
-    ha: &'a HomeAssistant,
-    title: &'a str,
-    open: Option<&'a FlowId>,
-}
-
-impl AccountLinking<'_> {
-    async fn run_until_loaded(
-        &self,
-        comparison: &Comparison,
-        step: &Step,
-        entry: &DesiredCredential,
-        loopback: &mut Loopback,
-        stop: &Stop,
-    ) -> Result<(), String> {
-        let mark = comparison.desired.mark(&entry.key);
-        let Some(task) = task(&step.action, entry, &mark) else { return Ok(()) };
-        // An event that HA sends before we subscribe would be lost.
-        let mut events = self.ha.flow_events().await.map_err(message)?;
-        let base = loopback.origin().to_owned();
-        let mut state = drive::begin(self.ha, &task, self.open, &base).await.map_err(message)?;
-        let mut last = None;
-        let until = Instant::now() + Duration::from_secs(self.verb.timeout);
-        loop {
-            let (flow, shown) = match state {
-                FlowState::Linked => return Ok(()),
-                FlowState::Failed(why) => return Err(why),
-                FlowState::Later => return Err(LATER.to_owned()),
-                FlowState::Waits(flow, shown) => (flow, shown),
-            };
-            if !matches!(shown, FlowStep::Consent(_) | FlowStep::Progress(_)) {
-                let mut out = String::new();
-                set_up::waits(&mut out, self.title, Some(&entry.key), &shown, Links::Shown);
-                print(&out);
-                return Err("it goes on when the entry answers".to_owned());
-            }
-            if last.as_ref() != Some(&shown) {
-                self.show(&shown, loopback)?;
-            }
-            last = Some(shown.clone());
-            let spinner = spinner(self.title);
-            let mut forged = || {
-                spinner.suspend(|| {
-                    print("  an answer with a wrong state was refused; still waiting\n");
-                });
-            };
-            let ended = wait(&flow, &shown, loopback, &mut events, until, stop, &mut forged).await;
-            let now = self.carry_on(&task, flow, shown, ended, &base).await;
-            spinner.finish_and_clear();
-            state = now?;
-        }
-    }
-
-    async fn carry_on(
-        &self,
-        task: &SetUpTask<'_>,
-        flow: FlowId,
-        shown: FlowStep,
-        ended: Wait,
-        base: &str,
-    ) -> Result<FlowState, String> {
-        match ended {
-            Wait::Answered(delivery) => {
-                let taken = self.ha.hand_on(&delivery.query).await;
-                delivery.taken(taken.clone());
-                match taken {
-                    Ok(()) => drive::follow(self.ha, task, &flow, base).await.map_err(message),
-                    Err(HandOverError::Refused(why)) => {
-                        drive::give_up(self.ha, task, &flow).await.map_err(message)?;
-                        Err(format!("Home Assistant refused the answer: {why}"))
-                    }
-                    Err(HandOverError::NotNow(why)) => {
-                        print(&format!(
-                            "  Home Assistant cannot accept the answer now ({why}); still waiting\n"
-                        ));
-                        // Whoever cannot be asked either is waited for as well, until the time is up.
-                        let now = drive::follow(self.ha, task, &flow, base).await;
-                        Ok(now.unwrap_or(FlowState::Waits(flow, shown)))
-                    }
-                }
-            }
-            Wait::MovedOn => drive::follow(self.ha, task, &flow, base).await.map_err(message),
-            Wait::Lost => Err(LOST.to_owned()),
-            Wait::TimedOut => {
-                drive::give_up(self.ha, task, &flow).await.map_err(message)?;
-                Err(format!(
-                    "no consent within {} s; the link is no longer valid",
-                    self.verb.timeout
-                ))
-            }
-            Wait::Stopped => {
-                drive::give_up(self.ha, task, &flow).await.map_err(message)?;
-                Err("interrupted; the link is no longer valid".to_owned())
-            }
-        }
-    }
-
-    /// Shows what a person needs, and opens their browser.
-    fn show(&self, shown: &FlowStep, listener: &Loopback) -> Result<(), String> {
-        let opens_browser = !self.verb.no_browser;
-        let links = self.verb.links.to_follow(opens_browser);
-        let link = match shown {
-            FlowStep::Consent(link) => link,
-            FlowStep::Progress(Some(_)) if links == Links::Hidden => {
-                return Err("its code is not shown here, since whoever reads it first could use it: pass --show-links".to_owned());
-            }
-            FlowStep::Progress(Some(code)) => {
-                print(&format!("{}\n  open {} and type in {}\n", self.title, code.url, code.code));
-                return Ok(());
-            }
-            _ => return Ok(()),
-        };
-        let Some(page) = link.page() else {
-            return Err("its link is not an https address, so it is not opened: finish the set-up in Home Assistant".to_owned());
-        };
-        print(&format!("{}\n{}", self.title, self.redirect_help(link, listener)));
-        let is_shown = match link.shown(links) {
-            Ok(url) => {
-                print(&format!("  {url}\n"));
-                true
-            }
-            Err(HiddenLink::HoldsSecret) if opens_browser => {
-                print("  the link contains the client secret, so it is opened and not shown\n");
-                false
-            }
-            Err(HiddenLink::HoldsSecret) => {
-                return Err("its link contains the client secret and cannot be shown: it needs the browser of this machine, so leave out --no-browser".to_owned());
-            }
-            Err(_) if opens_browser => {
-                print("  the link is opened and not shown; --show-links shows it\n");
-                false
-            }
-            Err(_) => {
-                return Err("its link is not shown in CI, since whoever reads the log first could use it: pass --show-links".to_owned());
-            }
-        };
-        match opens_browser.then(|| open::that_detached(page.as_str())) {
-            Some(Err(_)) if is_shown => {
-                print("  no browser could be opened here: follow the link yourself\n");
-            }
-            Some(Err(why)) => {
-                return Err(format!("no browser could be opened here ({why}): pass --no-browser"));
-            }
-            Some(Ok(())) | None => {}
-        }
-        Ok(())
-    }
-
-    /// What the provider must know, and where the browser goes on its way back.
-    fn redirect_help(&self, link: &ConsentLink, listener: &Loopback) -> String {
-        let Some(uri) = redirect_uri(link) else { return String::new() };
-        let mut help = format!("  the redirect URI {uri} must be registered with the provider\n");
-        if uri != listener.redirect_uri() {
-            let base = self.ha.frontend_base();
-            help += &format!(
-                "  Home Assistant fixes that by its `my` integration, so the browser comes back through My Home Assistant:\n  if that does not find your house, set {base} at https://my.home-assistant.io/redirect/_change_url/\n"
-            );
-        }
-        help
-    }
-}
-
-fn message(refusal: Refusal) -> String {
-    refusal.to_string()
-}
-
-/// Printed as it happens, since a person waits for it.
-fn print(text: &str) {
-    // Where it cannot be written, the exit status still says how it ended.
-    drop(console::print(text));
-}
-
-fn spinner(title: &str) -> ProgressBar {
-    let target = if std::io::stderr().is_terminal() {
-        ProgressDrawTarget::stderr()
-    } else {
-        ProgressDrawTarget::hidden()
-    };
-    let style = ProgressStyle::with_template("{spinner} {msg} {elapsed}")
-        .unwrap_or_else(|_| ProgressStyle::default_spinner());
-    let spinner = ProgressBar::with_draw_target(None, target).with_style(style);
-    spinner.set_message(format!("{title}: waiting for consent"));
-    spinner.enable_steady_tick(Duration::from_millis(100));
-    spinner
 }

@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 
 use crate::files::{self, TEXT_LIMIT};
 use crate::manifest::{PlainSecrets, Project, check, discover, load_project};
-use crate::model::Visible;
+use crate::model::{Visible, value_fault};
 use crate::secret::is_sops_document;
 use crate::secret::seal::seal;
 use crate::yaml_edit::{NewValue, SlotValue, put, slots};
@@ -44,9 +44,7 @@ pub(super) fn run(global: &Global, verb: &Encrypt) -> anyhow::Result<ExitStatus>
         }
         let secret = files::read_stream(&mut std::io::stdin(), TEXT_LIMIT)
             .context("cannot read standard input")?;
-        if secret.trim().is_empty() {
-            bail!("standard input is empty");
-        }
+        check_value("standard input", &secret, &project)?;
         console::print(&seal(secret.trim().as_bytes(), &recipients)?)?;
         return Ok(ExitStatus::Success);
     }
@@ -98,6 +96,17 @@ pub(super) fn recipients(project: &Project, asked: &[String]) -> anyhow::Result<
         );
     }
     Ok(recipients.to_vec())
+}
+
+/// Refuses what cannot be a client id, a client secret or a token.
+///
+/// # Errors
+/// Where it cannot, with what to do.
+pub(super) fn check_value(name: &str, text: &str, project: &Project) -> anyhow::Result<()> {
+    match value_fault(text.trim(), project.allow_placeholders) {
+        Some(why) => bail!("{name} {why}; {}", why.help()),
+        None => Ok(()),
+    }
 }
 
 /// The files asked for, else the project file and all manifests.

@@ -6,7 +6,6 @@ use crate::workspace::OnError;
 
 use super::exit::ExitStatus;
 use super::gather::{gather_loaded, load, reported, show_unknown};
-use super::links::LinkArgs;
 use super::selection::TargetArgs;
 use super::{Global, OutputFormat, console};
 
@@ -24,8 +23,6 @@ pub(super) struct ListArgs {
     /// How to write the list
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     format: OutputFormat,
-    #[command(flatten)]
-    links: LinkArgs,
 }
 
 pub(super) async fn run(global: &Global, verb: &ListArgs) -> anyhow::Result<ExitStatus> {
@@ -42,11 +39,10 @@ pub(super) async fn run(global: &Global, verb: &ListArgs) -> anyhow::Result<Exit
     )
     .await?;
     let Some(views) = gathered.targets else { return Ok(ExitStatus::Failure) };
-    let links = verb.links.printed();
     match verb.format {
-        OutputFormat::Text => console::print(&list::text(&reported(&views), links))?,
+        OutputFormat::Text => console::print(&list::text(&reported(&views)))?,
         OutputFormat::Json => {
-            console::print(&json::list(&reported(&views), links)?)?;
+            console::print(&json::list(&reported(&views))?)?;
             show_unknown(&views);
         }
     }

@@ -2,15 +2,14 @@
 //! change one target.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
-use sha2::{Digest, Sha256};
+use anyhow::anyhow;
 
-use crate::files::{self, FileLock, NotLocked, wait_for};
+use crate::files::{FileLock, NotLocked, wait_for};
 use crate::manifest::load_project;
-use crate::model::Visible;
+use crate::model::{TargetName, Visible};
+use crate::watch::{HeldLock, LockError, WriteLock};
 use crate::workspace::select;
 
 use super::gather::request;
@@ -43,43 +42,40 @@ pub(super) fn lock_project(global: &Global) -> anyhow::Result<Option<FileLock>> 
 ///
 /// # Errors
 /// Where another run does not end, or a lock file cannot be made.
-pub(super) fn lock_targets(
+pub(super) async fn lock_targets(
     global: &Global,
     selection: &TargetArgs,
-) -> anyhow::Result<Vec<FileLock>> {
+) -> anyhow::Result<Vec<HeldLock>> {
+    let mut held = Vec::new();
+    // In one order, so that no two runs wait for each other; one place may have two names.
+    let locks = write_locks(global, selection).into_values();
+    let locks: BTreeMap<String, WriteLock> = locks.map(|lock| (lock.place.clone(), lock)).collect();
+    for lock in locks.values() {
+        held.push(lock_target(lock).await?);
+    }
+    Ok(held)
+}
+
+/// What keeps other runs from changing each of these targets.
+pub(super) fn write_locks(
+    global: &Global,
+    selection: &TargetArgs,
+) -> BTreeMap<TargetName, WriteLock> {
     let (project, _) = load_project(&request(global));
     // Whoever goes on to plan says what is wrong with the project or the selection.
     let targets = select(&project, &environment::read(), &selection.targets).unwrap_or_default();
-    let Some(folder) = environment::state_folder().map(|state| state.join("applying")) else {
-        return Ok(Vec::new());
-    };
-    files::make_private_folder(&folder)
-        .with_context(|| format!("cannot make {}", folder.visible()))?;
-    // In one order, so that no two runs wait for each other; one place may have two names.
-    let all: BTreeMap<PathBuf, String> = targets
-        .values()
-        .map(|endpoint| {
-            let place = endpoint.place();
-            (folder.join(format!("{:x}.lock", Sha256::digest(&place))), place)
-        })
-        .collect();
-    all.iter().map(|(file, place)| lock_target(file, place)).collect()
+    let folder = environment::state_folder();
+    let lock = |(name, endpoint)| (name, WriteLock::of(&endpoint, folder.as_deref()));
+    targets.into_iter().map(lock).collect()
 }
 
-fn lock_target(file: &Path, place: &str) -> anyhow::Result<FileLock> {
-    let own = format!("another appcred (process {})", std::process::id());
-    let cannot = || format!("cannot lock {}", file.visible());
-    match FileLock::file(file, &own) {
-        Err(NotLocked::Held { holder }) => {
-            let holder = holder.as_deref().unwrap_or("another appcred").to_owned();
-            console::message(format_args!("Waiting for {holder}, which is changing {place}."));
-        }
-        taken => return taken.with_context(cannot),
-    }
-    match wait_for(TARGET_TIMEOUT, || false, || FileLock::file(file, &own)) {
-        Err(NotLocked::Held { .. }) => Err(anyhow!(
-            "another appcred is still changing {place}: wait until it is done, or end it"
-        )),
-        taken => taken.with_context(cannot),
-    }
+/// Waits until nobody else changes a target, and says for whom.
+///
+/// # Errors
+/// Where another run does not end, or the lock file cannot be made.
+pub(super) async fn lock_target(lock: &WriteLock) -> Result<HeldLock, LockError> {
+    let waits = |holder: &str| {
+        console::message(format_args!("Waiting for {holder}, which is changing {}.", lock.place));
+    };
+    lock.take(TARGET_TIMEOUT, waits).await
 }

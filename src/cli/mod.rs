@@ -1,5 +1,6 @@
 //! The command line: one file a verb, its doc comments are the help.
 
+mod account_linking;
 mod add;
 mod apply;
 mod ask;

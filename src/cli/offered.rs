@@ -6,17 +6,15 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::time::timeout;
 
-use crate::integrations;
-use crate::manifest::{Loaded, Project};
+use crate::manifest::Loaded;
 use crate::model::Domain;
 use crate::secret::SecretResolver;
-use crate::suggest;
 use crate::target::home_assistant::SessionStore;
 use crate::target::{ConnectError, Endpoint, LiveTarget};
 use crate::workspace::select;
 
 use super::gather::silent_vault;
-use super::{Global, console, environment};
+use super::{Global, environment};
 
 /// Nobody waits longer for a list. The first look at the integrations takes HA some seconds.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -44,22 +42,4 @@ async fn integrations(
         Some(ha) => Ok(ha.domains().await?),
         None => Ok(BTreeSet::new()),
     }
-}
-
-/// Says which integrations only the target knows: the project has to name them.
-pub(super) fn warn_of_custom<'d>(domains: impl Iterator<Item = &'d Domain>, project: &Project) {
-    let custom = &project.policy.custom_integrations;
-    let is_named =
-        |domain: &Domain| integrations::known().contains(domain) || custom.contains(domain);
-    let unknown: BTreeSet<&str> =
-        domains.filter(|domain| !is_named(domain)).map(Domain::as_str).collect();
-    if unknown.is_empty() {
-        return;
-    }
-    let names: Vec<&str> = unknown.into_iter().collect();
-    console::warning(format_args!(
-        "only the target has {}: add `custom_integrations: [{}]` to appcred.yaml, or `validate` refuses these entries",
-        suggest::listed(names.iter().copied()),
-        names.join(", ")
-    ));
 }

@@ -36,8 +36,6 @@ pub(super) struct PlanArgs {
     policy: PolicyArgs,
     #[command(flatten)]
     outputs: Outputs,
-    #[command(flatten)]
-    links: LinkArgs,
     /// Save the plan, for an `apply FILE` of exactly that
     #[arg(long, value_name = "FILE", conflicts_with = "against")]
     out: Option<PathBuf>,
@@ -117,7 +115,7 @@ pub(super) async fn run(global: &Global, verb: &PlanArgs) -> anyhow::Result<Exit
     let shown = reported(targets.as_deref().unwrap_or_default());
     let names = names(global);
     let report = Report { verb: Verb::Plan, manifests, problems, targets: &shown, names: &names };
-    verb.outputs.write(&report, &verb.links)?;
+    verb.outputs.write(&report, &LinkArgs::default())?;
     let Some(views) = targets else { return Ok(ExitStatus::Failure) };
     if !verb.outputs.print_text() {
         show_unknown(views);

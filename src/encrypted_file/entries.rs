@@ -3,7 +3,7 @@
 use secrecy::zeroize::Zeroizing;
 
 use super::{EncryptedFileError, EncryptionContext};
-use crate::model::{PlainText, Secret};
+use crate::model::{PlainText, Secret, ValueFault};
 use crate::secret::seal::seal;
 use crate::secret::{SecretResolver, Unreadable};
 use crate::yaml_edit::{
@@ -146,7 +146,7 @@ fn plain(armored: &str, resolver: &SecretResolver) -> Result<Secret, Unreadable>
     let text = std::str::from_utf8(&bytes).map_err(|_| Unreadable::NotText)?;
     // In clear this would be no secret at all any more, or another one.
     match text.trim() {
-        "" => Err(Unreadable::Empty),
+        "" => Err(Unreadable::Unfit(ValueFault::Empty)),
         text if crate::yaml_edit::is_sealed(text) => Err(Unreadable::NotAText),
         text => Ok(Secret::new(text)),
     }

@@ -7,13 +7,52 @@ use std::path::Path;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use secrecy::zeroize::Zeroizing;
+use thiserror::Error;
+
+/// What is in a file in place of its own content. Nothing that appcred reads is ever like this, so every
+/// reader refuses it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum Replaced {
+    /// What git-crypt encrypted.
+    #[error("it is locked by git-crypt: unlock the repository with `git-crypt unlock`")]
+    GitCrypt,
+    /// What Git LFS stores in the repository.
+    #[error("it is a pointer of Git LFS: fetch the file itself with `git lfs pull`")]
+    LfsPointer,
+    /// Text as some Windows programs save it.
+    #[error("it is UTF-16: save it as UTF-8")]
+    Utf16,
+}
+
+impl Replaced {
+    const BEGINNINGS: [(&'static [u8], Self); 4] = [
+        (b"\0GITCRYPT\0", Self::GitCrypt),
+        (b"version https://git-lfs.github.com/spec/", Self::LfsPointer),
+        (&[0xff, 0xfe], Self::Utf16),
+        (&[0xfe, 0xff], Self::Utf16),
+    ];
+
+    fn of(bytes: &[u8]) -> Option<Self> {
+        let beginnings = Self::BEGINNINGS.iter();
+        beginnings.copied().find(|(start, _)| bytes.starts_with(start)).map(|(_, found)| found)
+    }
+
+    /// The one that an error of reading is about.
+    pub fn of_error(error: &io::Error) -> Option<Self> {
+        error.get_ref()?.downcast_ref().copied()
+    }
+}
 
 /// Reads a regular file of at most `limit` bytes. It is wiped from memory when dropped.
 ///
 /// # Errors
-/// Where it cannot be opened, is no regular file, or is larger. The error says why.
+/// Where it cannot be opened, is no regular file, is larger, or holds something in place of its content
+/// ([`Replaced`]). The error says why.
 pub fn read(path: &Path, limit: u64) -> io::Result<Zeroizing<Vec<u8>>> {
-    read_whole(path, limit).map_err(|error| io::Error::new(error.kind(), reason(path, &error)))
+    read_whole(path, limit).map_err(|error| match Replaced::of_error(&error) {
+        Some(_) => error,
+        None => io::Error::new(error.kind(), reason(path, &error)),
+    })
 }
 
 fn read_whole(path: &Path, limit: u64) -> io::Result<Zeroizing<Vec<u8>>> {
@@ -24,7 +63,11 @@ fn read_whole(path: &Path, limit: u64) -> io::Result<Zeroizing<Vec<u8>>> {
     if metadata.len() > limit {
         return Err(too_large(limit));
     }
-    read_bytes(&mut file, metadata.len(), limit)
+    let bytes = read_bytes(&mut file, metadata.len(), limit)?;
+    match Replaced::of(&bytes) {
+        Some(found) => Err(io::Error::new(ErrorKind::InvalidData, found)),
+        None => Ok(bytes),
+    }
 }
 
 /// Reads a file of UTF-8 text.
@@ -112,9 +155,10 @@ pub fn read_bytes(
 
 fn text(mut bytes: Zeroizing<Vec<u8>>) -> io::Result<Zeroizing<String>> {
     if std::str::from_utf8(&bytes).is_err() {
-        let is_utf16 = bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]);
-        let found = if is_utf16 { "it is UTF-16: save it as UTF-8" } else { "it is not UTF-8" };
-        return Err(io::Error::new(ErrorKind::InvalidData, found));
+        return Err(match Replaced::of(&bytes) {
+            Some(found) => io::Error::new(ErrorKind::InvalidData, found),
+            None => io::Error::new(ErrorKind::InvalidData, "it is not UTF-8"),
+        });
     }
     let text = String::from_utf8(std::mem::take(&mut *bytes)).map_err(io::Error::other)?;
     Ok(Zeroizing::new(text))
@@ -146,7 +190,7 @@ mod tests {
 
     use rustix::fs::{CWD, FileType, Mode, mknodat};
 
-    use super::{optional, read, read_stream, read_text};
+    use super::{Replaced, optional, read, read_stream, read_text};
 
     fn refused(path: &Path) -> String {
         read(path, 1024).unwrap_err().to_string()
@@ -163,6 +207,24 @@ mod tests {
         std::os::unix::fs::symlink("a", &link).unwrap();
         assert_eq!(read_text(&link, 4).unwrap().as_str(), "four");
         assert!(optional(read(&folder.path().join("none"), 4)).unwrap().is_none());
+    }
+
+    #[test]
+    fn what_another_program_put_in_place_of_the_content_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a");
+        for (bytes, found) in [
+            (b"\0GITCRYPT\0x".as_slice(), Replaced::GitCrypt),
+            (b"version https://git-lfs.github.com/spec/v1\noid x\n", Replaced::LfsPointer),
+            (b"\xff\xfea\0", Replaced::Utf16),
+            (b"\xfe\xff\0a", Replaced::Utf16),
+        ] {
+            fs::write(&file, bytes).unwrap();
+            let refused = read(&file, 1024).unwrap_err();
+            assert_eq!(Replaced::of_error(&refused), Some(found));
+            assert_eq!(refused.to_string(), found.to_string());
+            assert_eq!(refused.kind(), ErrorKind::InvalidData);
+        }
     }
 
     #[test]

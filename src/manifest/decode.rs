@@ -1,6 +1,6 @@
 //! A file that is being read: the places of its values, and what is wrong with them.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt::{self, Display};
 use std::path::Path;
 use std::sync::Arc;
@@ -89,6 +89,8 @@ pub(super) struct Decoder<'n> {
     pub(super) path: Arc<Path>,
     /// The file as SOPS sees it, where SOPS encrypted it.
     pub(super) sops: Option<Arc<sops::ParsedSops>>,
+    /// Whether a value may look like a placeholder.
+    pub(super) allow_placeholders: Cell<bool>,
     problems: RefCell<Diagnostics>,
     /// The places of the fields that were read. Serde cannot hand on a place, but a number.
     sites: RefCell<Vec<Site<'n>>>,
@@ -101,6 +103,7 @@ impl<'n> Decoder<'n> {
             file,
             path: file.path().into(),
             sops: yaml::sops_document(file.text(), parsed).map(Arc::new),
+            allow_placeholders: Cell::default(),
             problems: RefCell::default(),
             sites: RefCell::default(),
         };

@@ -8,21 +8,13 @@ use rustix::io::Errno;
 
 use super::mask::mask;
 use crate::diagnostic::{Diagnostic, SourceFile, Span};
-use crate::files::{self, TEXT_LIMIT};
+use crate::files::{self, Replaced, TEXT_LIMIT};
 use crate::model::Visible;
-
-/// How a file begins that git-crypt encrypted.
-const GIT_CRYPT: &[u8] = b"\0GITCRYPT\0";
 
 /// Reads a file.
 pub(super) fn read(path: &Path) -> Result<Arc<SourceFile>, Box<Diagnostic>> {
     let mut bytes =
         files::read(path, TEXT_LIMIT).map_err(|error| Box::new(unreadable(path, &error)))?;
-    if bytes.starts_with(GIT_CRYPT) {
-        let message = format!("`{}` is locked by git-crypt", path.visible());
-        let problem = Diagnostic::error("git-crypt", message);
-        return Err(Box::new(problem.help("unlock the repository with `git-crypt unlock`")));
-    }
     match String::from_utf8(std::mem::take(&mut *bytes)) {
         Ok(text) => Ok(Arc::new(SourceFile::new(path.to_owned(), text, mask))),
         Err(error) => Err(Box::new(not_utf8(path, &error))),
@@ -43,8 +35,14 @@ pub(super) fn unreadable(path: &Path, error: &io::Error) -> Diagnostic {
         let message = format!("`{named}`: {error}");
         return Diagnostic::error("file-too-large", message).help("split it into several files");
     }
+    let code = match Replaced::of_error(error) {
+        Some(Replaced::GitCrypt) => "git-crypt",
+        Some(Replaced::LfsPointer) => "lfs-pointer",
+        Some(Replaced::Utf16) => "not-utf8",
+        None => "unreadable",
+    };
     let why = files::reason(path, error);
-    Diagnostic::error("unreadable", format!("cannot read `{named}`: {why}"))
+    Diagnostic::error(code, format!("cannot read `{named}`: {why}"))
 }
 
 fn not_utf8(path: &Path, error: &std::string::FromUtf8Error) -> Diagnostic {
@@ -61,12 +59,7 @@ fn not_utf8(path: &Path, error: &std::string::FromUtf8Error) -> Diagnostic {
         line: count(before.matches('\n').count()),
         column: count(before[line_start..].chars().count()),
     };
-    let utf16 = bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]);
-    let message = if utf16 {
-        "this file is UTF-16, not UTF-8".to_owned()
-    } else {
-        format!("this file is not UTF-8: byte {byte:#04x} at offset {at}")
-    };
+    let message = format!("this file is not UTF-8: byte {byte:#04x} at offset {at}");
     let file = Arc::new(SourceFile::new(path.to_owned(), text, mask));
     Diagnostic::error("not-utf8", message).at(&file, span).help("save it as UTF-8")
 }

@@ -7,7 +7,7 @@ use super::shown::shown_of;
 use crate::diagnostic::shown::is_telling;
 use crate::secret::tags;
 use crate::suggest::nearest;
-use crate::yaml::{self, CONFLICT, Node, Value};
+use crate::yaml::{self, Node, Value, conflict_marker};
 
 /// The bytes that may be secret, for [`SourceFile::new`](crate::diagnostic::SourceFile::new).
 ///
@@ -88,8 +88,8 @@ fn by_line(text: &str, into: &mut Vec<MaskedRange>) {
         let lead = body.len() - body.trim_start_matches([' ', '\t', '-', '{', '[']).len();
         let hidden = hides_deeper_than.is_some_and(|column| lead > column && !body.is_empty());
         let end = start + line.len();
-        if line.starts_with(CONFLICT) {
-            into.push(MaskedRange { start, shown: start + CONFLICT.len(), end });
+        if let Some(marker) = conflict_marker(line) {
+            into.push(MaskedRange { start, shown: start + marker.len(), end });
             start = end;
             continue;
         }

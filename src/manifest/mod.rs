@@ -4,6 +4,7 @@
 //! a [`Reference`](crate::model::Reference) until `secret` resolves it.
 
 mod cache;
+mod candidates;
 mod checks;
 mod decode;
 mod deserialize;
@@ -35,6 +36,7 @@ use rayon::prelude::*;
 
 pub use crate::diagnostic::Located;
 pub use cache::Cache;
+pub use candidates::try_out;
 pub use checks::check_domains;
 pub use entry::Entry;
 pub use mask::mask;

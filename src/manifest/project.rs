@@ -39,6 +39,8 @@ pub struct Project {
     pub allow_plaintext: bool,
     /// Whether `!file` may name files outside of the project.
     pub allow_outside_files: bool,
+    /// Whether values may look like placeholders.
+    pub allow_placeholders: bool,
     /// All targets it names, those with problems too.
     pub(super) target_names: BTreeSet<TargetName>,
     /// Whether the file names the owner.
@@ -112,7 +114,10 @@ pub(super) fn decode(file: &Arc<SourceFile>, paths: Paths<'_>) -> (Project, Diag
 
 impl<'n> Decoder<'n> {
     fn project(&self, input: ProjectInput, paths: Paths<'_>) -> Project {
+        let allow_placeholders = given(input.allow_placeholders, false).unwrap_or_default();
+        self.allow_placeholders.set(allow_placeholders);
         let mut project = Project {
+            allow_placeholders,
             names_owner: input.owner.is_some(),
             owner: input
                 .owner

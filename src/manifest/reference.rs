@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::decode::{Decoder, Site, unbroken, wrong_kind};
 use super::field::Refusal;
 use crate::diagnostic::{Located, Span};
-use crate::model::{Reference, Secret, unfit_for_oauth};
+use crate::model::{Reference, Secret, value_fault};
 use crate::secret;
 use crate::suggest::{listed, nearest};
 use crate::yaml::{Kind, Scalar, Style, Tag, Value};
@@ -144,9 +144,8 @@ impl<'n> Decoder<'n> {
             return Err(Refusal::new("padded-value", "has white space at its beginning or end")
                 .help("Home Assistant would drop it: take it away"));
         }
-        match unfit_for_oauth(text) {
-            Some(why) => Err(Refusal::new("unfit-value", why.to_string())
-                .help("copy the value from the provider's page again")),
+        match value_fault(text, self.allow_placeholders.get()) {
+            Some(why) => Err(Refusal::new("unfit-value", why.to_string()).help(why.help())),
             None => Ok(Reference::Plain(Secret::new(text))),
         }
     }

@@ -123,6 +123,8 @@ pub(super) struct ProjectInput {
     pub(super) allow_plaintext: Option<Field<bool>>,
     /// Whether `!file` may name files outside of the project. `false` where it is left out.
     pub(super) allow_outside_files: Option<Field<bool>>,
+    /// Whether values that look like placeholders are taken. `false` where it is left out.
+    pub(super) allow_placeholders: Option<Field<bool>>,
     /// What SOPS keeps in a file that it encrypted.
     #[schemars(with = "Option<BTreeMap<String, Json>>")]
     #[expect(dead_code, reason = "SOPS reads its own part")]

@@ -1,12 +1,15 @@
 //! Which values of a file may appear in a message.
 
+use crate::model::{ValueFault, value_fault};
 use crate::secret::holds_identity;
+use crate::suggest::nearest;
 
 /// Fields whose values are no secrets.
 const HARMLESS: &[&str] = &[
     "adopt",
     "allow_empty",
     "allow_outside_files",
+    "allow_placeholders",
     "allow_plaintext",
     "ca_file",
     "client_id",
@@ -53,11 +56,15 @@ const ALARMING: &[&str] = &["secret", "token", "passw", "auth"];
 /// A lost line break or comma makes a secret part of the value before it, so a value ends where
 /// another key could begin.
 pub(super) fn shown_of(key: &str, raw: &str) -> usize {
-    if !HARMLESS.contains(&key) || holds_identity(raw) {
+    if holds_identity(raw) {
         return 0;
     }
-    if NAMES.contains(&key) && is_name(raw) {
+    // Where such a key is misspelt, what looks like a name is shown all the same.
+    if nearest(key, NAMES.iter().copied()).is_some() && is_name(raw) {
         return raw.len();
+    }
+    if !HARMLESS.contains(&key) {
+        return 0;
     }
     let line = raw.split(['\n', '\r']).next().unwrap_or_default();
     let mut end = line.len();
@@ -70,6 +77,12 @@ pub(super) fn shown_of(key: &str, raw: &str) -> usize {
         cut(lower.find(word).map(|at| word_before(line, at)));
     }
     cut(misspelt_secret(&lower));
+    if key == "client_id" {
+        // A whole document may be there by mistake, its line breaks and quotes escaped.
+        let text = line.trim_matches(['"', '\'']);
+        let is_document = matches!(value_fault(text, true), Some(ValueFault::Document(_)));
+        cut((is_document || line.contains('\\')).then_some(0));
+    }
     match line.find("://") {
         Some(at) => {
             cut(line.find('@').map(|_| at + 3));
@@ -112,6 +125,10 @@ mod tests {
         };
         check("domain", "spotify", "spotify");
         check("client_secret", "spotify", "");
+        check("domian", "spotify", "spotify");
+        check("domian", "4f5c0a8812d04f5c", "");
+        check("client_sec", "spotify", "");
+        check("secret", "spotify", "");
         check("domain", "google_auth", "google_auth");
         check("domain", "token_shop", "token_shop");
         check("domain", "a1b2c3d4e5f6a7b8_auth", "");
@@ -122,6 +139,11 @@ mod tests {
         check("name", "a clint_secre x", "a ");
         check("owner", "é client_secre:x", "é ");
         check("client_id", "a\n  b", "a");
+        check("client_id", "<b>x</b>", "");
+        check("client_id", "<your-id>", "<your-id>");
+        check("client_id", "\"{\\\"x\\\"", "");
+        check("client_id", "'{\"x\": \"y\"}'", "");
+        check("client_id", "\"${ID}\"", "\"${ID}\"");
         check("client_id", "\" a\"", "\" a\"");
         check("domain", "spotify, other: x", "spotify, ");
         check("client_id", "fooclient_secret: x", "");

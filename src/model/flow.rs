@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use super::{ConsentLink, Domain, EntryId, EntryState, FlowId, Mark};
 
-/// A flow in progress that is ours to look after.
+/// A flow in progress, as far as that is known without going on with it: to ask HA how far it is does that.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpenFlow {
     /// HA's id.
@@ -16,8 +16,6 @@ pub struct OpenFlow {
     pub domain: Domain,
     /// What it is for.
     pub purpose: Purpose,
-    /// What HA shows of it.
-    pub step: FlowStep,
 }
 
 /// What a flow is for.

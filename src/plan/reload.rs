@@ -65,7 +65,7 @@ impl PlanDraft<'_> {
 
 #[cfg(test)]
 mod tests {
-    use crate::model::{EntryState, FlowId, FlowStep, Live, OpenFlow, Purpose, Secret};
+    use crate::model::{EntryState, FlowId, Live, OpenFlow, Purpose, Secret};
     use crate::plan::Plan;
     use crate::plan::tests::{check, linked, planned, wanted};
 
@@ -111,7 +111,7 @@ mod tests {
         let asks = |live: &mut Live| {
             let purpose = Purpose::Again(linked(A).id);
             let (id, domain) = (FlowId::new("f"), wanted("a").domain);
-            live.flows.push(OpenFlow { id, domain, purpose, step: FlowStep::Advancing });
+            live.flows.push(OpenFlow { id, domain, purpose });
         };
         let plan = with_state(EntryState::SetupError, asks);
         check(&plan, &["> a again for entry-appcred:house:a by f [ConsentLost]"]);

@@ -6,8 +6,8 @@ use indexmap::IndexMap;
 use smol_str::{SmolStr, ToSmolStr};
 
 use crate::model::{
-    Completeness, ConfigEntry, Desired, DesiredCredential, Domain, FlowStep, Implementation, Key,
-    Live, Mark, OnDelete, OpenFlow, Policy, Purpose,
+    Completeness, ConfigEntry, Desired, DesiredCredential, Domain, Implementation, Key, Live, Mark,
+    OnDelete, OpenFlow, Policy, Purpose,
 };
 
 use super::action::{Action, Reason, SetupState, StepId, Wanted};
@@ -36,19 +36,10 @@ pub(super) fn decide(
     for (at, flow) in live.flows.iter().enumerate() {
         let Purpose::Entry(mark) = &flow.purpose else { continue };
         let may_be_wanted = desired.completeness != Completeness::Whole && !is_declared(mark);
-        if mark.owner == desired.owner
-            && !needed.contains(&at)
-            && !may_be_wanted
-            && !is_over(&flow.step)
-        {
+        if mark.owner == desired.owner && !needed.contains(&at) && !may_be_wanted {
             draft.set_up(Action::Abandon { flow: flow.clone() }, Reason::LeftOver, None);
         }
     }
-}
-
-/// Whether HA has forgotten the flow.
-fn is_over(step: &FlowStep) -> bool {
-    matches!(step, FlowStep::Created(_) | FlowStep::Aborted { .. })
 }
 
 /// The step that makes an entry's credential, where one is needed.
@@ -141,12 +132,10 @@ impl SetUpCase<'_> {
     }
 
     fn setup_state(&self, accounts: &[ConfigEntry]) -> SetupState {
-        let again = accounts.iter().find_map(|account| {
-            let (_, flow) = self.flow_of(&Purpose::Again(account.id.clone()))?;
-            Some((account, flow)).filter(|_| !is_over(&flow.step))
-        });
-        if let Some((account, flow)) = again {
-            return SetupState::NeedsConsent(account.clone(), Some(flow.step.clone()));
+        let again =
+            |account: &&ConfigEntry| self.flow_of(&Purpose::Again(account.id.clone())).is_some();
+        if let Some(account) = accounts.iter().find(again) {
+            return SetupState::NeedsConsent(account.clone());
         }
         if !accounts.is_empty() {
             return match self.entry.integration.implementation {
@@ -157,8 +146,7 @@ impl SetUpCase<'_> {
             };
         }
         match self.flow_of(&Purpose::Entry(self.mark.clone())) {
-            Some((_, flow)) if is_over(&flow.step) => SetupState::Ended(flow.step.clone()),
-            Some((_, flow)) => SetupState::Waits(flow.step.clone()),
+            Some(_) => SetupState::InProgress,
             None if self.entry.integration.setup => SetupState::NotSetUp,
             None => SetupState::NotWanted,
         }
@@ -175,9 +163,7 @@ impl SetUpCase<'_> {
 
     /// A flow that was begun with a credential that is replaced now would go on with the old one.
     fn link_new(&self, coming: Option<&Coming>, draft: &mut PlanDraft<'_>) -> Option<usize> {
-        let open = self
-            .flow_of(&Purpose::Entry(self.mark.clone()))
-            .filter(|(_, flow)| coming.is_none() && is_usable(&flow.step));
+        let open = self.flow_of(&Purpose::Entry(self.mark.clone())).filter(|_| coming.is_none());
         let action = Action::SetUp {
             wanted: self.wanted(self.mark.to_smolstr()),
             account: None,
@@ -194,9 +180,7 @@ impl SetUpCase<'_> {
         coming: Option<&Coming>,
         draft: &mut PlanDraft<'_>,
     ) -> Option<usize> {
-        let asked = self
-            .flow_of(&Purpose::Again(account.id.clone()))
-            .filter(|(_, flow)| is_usable(&flow.step));
+        let asked = self.flow_of(&Purpose::Again(account.id.clone()));
         let client_id_differs = coming.is_some_and(|coming| coming.client_id_differs);
         let reason = match (client_id_differs, coming, asked) {
             (true, ..) => Reason::ClientIdDiffers,
@@ -220,35 +204,26 @@ impl SetUpCase<'_> {
     }
 }
 
-fn is_usable(step: &FlowStep) -> bool {
-    !is_over(step) && *step != FlowStep::Broken
-}
-
 #[cfg(test)]
 mod tests {
     use crate::model::{
-        ClientId, ConsentLink, FlowId, FlowStep, Implementation, Live, Mark, Observed, OnDelete,
-        OpenFlow, Purpose, Secret,
+        ClientId, FlowId, Implementation, Live, Mark, Observed, OnDelete, OpenFlow, Purpose, Secret,
     };
     use crate::plan::tests::{check, linked, planned, wanted};
     use crate::plan::{Plan, SetupState};
 
     const A: &str = "appcred:house:a";
 
-    fn consent() -> FlowStep {
-        FlowStep::Consent(ConsentLink::new("http://provider/".to_owned(), false))
-    }
-
-    fn flow(id: &str, purpose: Purpose, step: FlowStep) -> OpenFlow {
-        OpenFlow { id: FlowId::new(id), domain: wanted("a").domain, purpose, step }
+    fn flow(id: &str, purpose: Purpose) -> OpenFlow {
+        OpenFlow { id: FlowId::new(id), domain: wanted("a").domain, purpose }
     }
 
     fn ours(id: &str, mark: &str) -> OpenFlow {
-        flow(id, Purpose::Entry(Mark::parse(mark).unwrap()), consent())
+        flow(id, Purpose::Entry(Mark::parse(mark).unwrap()))
     }
 
     fn again() -> OpenFlow {
-        flow("f", Purpose::Again(linked(A).id), FlowStep::Broken)
+        flow("f", Purpose::Again(linked(A).id))
     }
 
     /// `b` is linked, and HA runs.
@@ -298,7 +273,7 @@ mod tests {
     fn an_open_flow_goes_on_and_one_left_over_is_ended() {
         let plan = planned(|_, observed, _| runs(observed, vec![ours("f", A)]));
         check(&plan, &["> a by f [NotSetUp]"]);
-        assert_eq!(*of_a(&plan), SetupState::Waits(consent()));
+        assert_eq!(*of_a(&plan), SetupState::InProgress);
         let plan = planned(|desired, observed, _| {
             desired.credentials[0].client_secret = Secret::new("s2").into();
             runs(observed, vec![ours("f", A)]);
@@ -317,18 +292,16 @@ mod tests {
     }
 
     #[test]
-    fn one_that_stumbles_is_begun_anew() {
-        let broken = || flow("f", Purpose::Entry(Mark::parse(A).unwrap()), FlowStep::Broken);
-        let plan = planned(|_, observed, _| runs(observed, vec![broken()]));
-        check(&plan, &["> a [NotSetUp]", "x f [LeftOver]"]);
+    fn of_two_flows_of_one_entry_the_first_goes_on() {
+        let plan = planned(|_, observed, _| runs(observed, vec![ours("f", A), ours("g", A)]));
+        check(&plan, &["> a by f [NotSetUp]", "x g [LeftOver]"]);
     }
 
     #[test]
     fn ha_asking_again_is_answered_and_a_changed_client_id_makes_it_ask() {
         let asks = |observed: &mut Observed| {
             observed.config_entries.push(linked(A));
-            let step = FlowStep::Form(crate::model::FlowForm::default());
-            runs(observed, vec![OpenFlow { step, ..again() }]);
+            runs(observed, vec![again()]);
         };
         let plan = planned(|_, observed, _| asks(observed));
         check(&plan, &["> a again for entry-appcred:house:a by f [ConsentLost]"]);

@@ -1,6 +1,6 @@
 //! How far what is there is from what is wanted.
 
-use crate::model::{ConfigEntry, FlowStep, Key, Owner};
+use crate::model::{ConfigEntry, Key, Owner};
 
 /// How a credential compares with what is wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,16 +30,14 @@ pub enum CredentialState {
 pub enum SetupState {
     /// No account is linked.
     NotSetUp,
-    /// A set-up is in progress, and waits for what its step shows.
-    Waits(FlowStep),
-    /// The last set-up ended in this.
-    Ended(FlowStep),
+    /// A set-up was started. How far it is shows when it is carried on.
+    InProgress,
     /// These accounts are linked.
     Linked(Vec<ConfigEntry>),
     /// These accounts are linked through HA Cloud.
     Cloud(Vec<ConfigEntry>),
-    /// This linked account needs consent again; the step shows what that waits for, once begun.
-    NeedsConsent(ConfigEntry, Option<FlowStep>),
+    /// This linked account needs consent again.
+    NeedsConsent(ConfigEntry),
     /// No account is linked, and the entry does not ask for that.
     NotWanted,
 }

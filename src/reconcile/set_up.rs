@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use futures_util::{StreamExt, stream};
 
 use crate::model::{
-    ConfigEntry, Desired, DesiredCredential, EntryState, FlowId, FlowStep, Implementation, Key,
-    Mark, Observed, Purpose,
+    ConfigEntry, Desired, DesiredCredential, EntryState, FlowId, Implementation, Key, Mark,
+    Observed, OpenFlow, Purpose,
 };
 use crate::plan::{Action, Plan, Step, Wanted};
 use crate::setup::Guide;
@@ -83,12 +83,10 @@ impl SetUpRun<'_> {
         let result = match (blocker, &step.action) {
             (Some(blocker), _) => blocker,
             _ if self.stop.is_cancelled() => Outcome::NotBegun(Refusal::Stopped.to_string()),
-            (None, Action::Abandon { flow }) => {
-                match abandon(self.ha, &flow.id, &flow.purpose).await {
-                    Ok(()) => Outcome::Done,
-                    Err(refusal) => Outcome::Failed(refusal.to_string()),
-                }
-            }
+            (None, Action::Abandon { flow }) => match drive::give_up(self.ha, &flow.id).await {
+                Ok(()) => Outcome::Done,
+                Err(refusal) => Outcome::Failed(refusal.to_string()),
+            },
             (None, Action::SetUp { wanted, account, open }) => {
                 match self.entries.get(&wanted.key) {
                     Some(entry) if account.is_none() => {
@@ -125,9 +123,7 @@ impl SetUpRun<'_> {
             Some(Err(refusal)) => return Outcome::Failed(refusal.to_string()),
             None => return self.begin(step, entry, open.as_ref()).await,
         };
-        let is_cloud = entry.integration.implementation == Implementation::Cloud;
-        let mut users = now.users(&wanted.domain, &wanted.auth_domain);
-        if let Some(account) = users.next().filter(|_| !is_cloud) {
+        if let Some(account) = linked(now, entry, wanted) {
             // One that runs although its credential was gone has a copy of that.
             return if step.after.is_none() && account.state == EntryState::Loaded {
                 Outcome::Done
@@ -135,12 +131,8 @@ impl SetUpRun<'_> {
                 self.reload(account).await
             };
         }
-        let purpose = Purpose::Entry(self.desired.mark(&entry.key));
-        let flows = now.live.iter().flat_map(|live| &live.flows);
-        let started = flows
-            .filter(|flow| flow.purpose == purpose && flow.domain == wanted.domain)
-            .find(|flow| !matches!(flow.step, FlowStep::Broken | FlowStep::Aborted { .. }));
-        self.begin(step, entry, started.map(|flow| &flow.id).or(open.as_ref())).await
+        let started = open_flow(now, self.desired.mark(&entry.key), wanted);
+        self.begin(step, entry, started.or(open.as_ref())).await
     }
 
     async fn reload(&self, account: &ConfigEntry) -> Outcome {
@@ -180,6 +172,24 @@ impl SetUpRun<'_> {
 /// What a person is shown where HA cannot ask for consent at once.
 pub const LATER: &str = "Home Assistant asks for consent again once the account's token is out of date, and not before: run `appcred authorize` then";
 
+/// The account that is linked with an entry's own credential.
+pub fn linked<'a>(
+    now: &'a Observed,
+    entry: &DesiredCredential,
+    wanted: &Wanted,
+) -> Option<&'a ConfigEntry> {
+    let is_cloud = entry.integration.implementation == Implementation::Cloud;
+    now.users(&wanted.domain, &wanted.auth_domain).next().filter(|_| !is_cloud)
+}
+
+/// The flow that was started for a new account of an entry.
+pub fn open_flow<'a>(now: &'a Observed, mark: Mark, wanted: &Wanted) -> Option<&'a FlowId> {
+    let purpose = Purpose::Entry(mark);
+    let mut flows = now.live.iter().flat_map(|live| &live.flows);
+    let is_of_it = |flow: &&OpenFlow| flow.purpose == purpose && flow.domain == wanted.domain;
+    flows.find(is_of_it).map(|flow| &flow.id)
+}
+
 /// What a set-up is about; none where the action is another one, or the secret is not known.
 pub fn task<'a>(
     action: &'a Action,
@@ -199,12 +209,4 @@ pub fn task<'a>(
         secret: entry.client_secret.clear()?,
         account: account.as_ref(),
     })
-}
-
-async fn abandon(ha: &HomeAssistant, flow: &FlowId, purpose: &Purpose) -> Result<(), Refusal> {
-    ha.abort_flow(flow).await?;
-    match purpose {
-        Purpose::Entry(mark) => ha.forget_flow(mark, None).await,
-        Purpose::Again(_) => Ok(()),
-    }
 }

@@ -4,14 +4,14 @@ use std::fmt::Write;
 
 use comfy_table::Table;
 
-use crate::model::{Links, Visible};
+use crate::model::Visible;
 use crate::plan::{CredentialState, Plan};
 
 use super::text::{DIM, RED, head, line};
 use super::{TargetReport, mark_of, set_up, words};
 
 /// Every credential, as a table for each target.
-pub fn text(targets: &[TargetReport<'_>], links: Links) -> String {
+pub fn text(targets: &[TargetReport<'_>]) -> String {
     let mut out = String::new();
     for target in targets {
         if !out.is_empty() {
@@ -25,7 +25,7 @@ pub fn text(targets: &[TargetReport<'_>], links: Links) -> String {
             Ok(plan) => {
                 let _ = writeln!(out, "{}", table(plan));
                 shadows(&mut out, plan);
-                set_up::notices(&mut out, plan, links);
+                set_up::notices(&mut out, plan);
             }
             Err(why) => line(&mut out, RED, &format!("  error: {why}")),
         }

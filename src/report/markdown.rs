@@ -8,7 +8,7 @@
 use std::fmt::Write;
 
 use crate::diagnostic::Severity;
-use crate::model::{Key, Links, Visible};
+use crate::model::{Key, Visible};
 use crate::plan::{Action, Plan};
 
 use super::{Format, Report, Tally, TargetReport, Verb, problems, text, words};
@@ -222,7 +222,7 @@ fn details(out: &mut String, targets: &[TargetReport<'_>]) {
     if !worth_it {
         return;
     }
-    let plans = text::plan(targets, Links::Hidden);
+    let plans = text::plan(targets);
     out.push_str("<details><summary>In full</summary>\n\n");
     fenced(out, &anstream::adapter::strip_str(&plans).to_string(), DETAILS);
     out.push_str("</details>\n");

@@ -89,7 +89,19 @@ fn one(problem: &Diagnostic, sources: &Sources, renderer: &Renderer) -> String {
     if let Some(help) = &problem.help {
         group = group.element(Level::HELP.message(help.as_str()));
     }
-    renderer.render(&[group])
+    let mut text = renderer.render(&[group]);
+    let related = problem.related.iter().map(|(spot, _)| spot);
+    problem.spot.iter().chain(related).for_each(|spot| correct_column(&mut text, spot));
+    text
+}
+
+/// Behind a mask, the line that is shown has other columns than the file: the place above it says those
+/// of the file.
+fn correct_column(text: &mut String, spot: &Spot) {
+    let place = format!("{}:{}:", spot.file.path().visible(), spot.span.line);
+    let Some(start) = text.find(&place).map(|at| at + place.len()) else { return };
+    let shown = text[start..].bytes().take_while(u8::is_ascii_digit).count();
+    text.replace_range(start..start + shown, &spot.span.column.to_string());
 }
 
 struct Underline<'a> {

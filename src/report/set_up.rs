@@ -9,7 +9,7 @@ use crate::model::{
     ConfigEntry, EntryState, FieldKind, FlowField, FlowForm, FlowStep, HiddenLink, Key, Links,
 };
 use crate::plan::{CredentialState, Plan, SetupState};
-use crate::setup::{reasons, redirect_uri};
+use crate::setup::redirect_uri;
 
 use super::text::{DIM, YELLOW, line};
 use super::words;
@@ -24,8 +24,8 @@ pub(super) struct IntegrationOf<'a> {
 }
 
 impl<'a> IntegrationOf<'a> {
-    pub(super) fn of((key, setup_state): &'a (Key, SetupState), links: Links) -> Self {
-        Self { key, set_up: SetUp::of(setup_state, links) }
+    pub(super) fn of((key, setup_state): &'a (Key, SetupState)) -> Self {
+        Self { key, set_up: SetUp::of(setup_state, None) }
     }
 }
 
@@ -158,14 +158,20 @@ pub(crate) struct SetUp<'a> {
 }
 
 impl<'a> SetUp<'a> {
-    pub(super) fn of(setup_state: &'a SetupState, links: Links) -> Self {
-        let (state, reason) = described(setup_state);
-        let waits_for = match setup_state {
-            SetupState::Waits(step) | SetupState::NeedsConsent(_, Some(step)) => {
-                Some(WaitsFor::of(step, links)).filter(|waits| is_for_a_person(waits))
-            }
-            _ => None,
-        };
+    /// `waiting` is what it waits for, where that is known.
+    pub(super) fn of(setup_state: &'a SetupState, waiting: Option<&'a FlowStep>) -> Self {
+        let (mut state, reason) = described(setup_state);
+        let waits_for =
+            waiting.map(|step| WaitsFor::of(step, Links::Shown)).filter(is_for_a_person);
+        if let (SetupCode::NotSetUp | SetupCode::InProgress, Some(waits_for)) = (state, &waits_for)
+        {
+            state = match waits_for {
+                WaitsFor::Consent { .. } | WaitsFor::DeviceCode { .. } => {
+                    SetupCode::WaitingForConsent
+                }
+                _ => SetupCode::WaitingForAnswers,
+            };
+        }
         Self { state, reason, waits_for }
     }
 
@@ -173,7 +179,10 @@ impl<'a> SetUp<'a> {
     pub(super) fn or_failed(self, why: Option<&str>) -> Self {
         match why {
             Some(why)
-                if matches!(self.state, SetupCode::NotSetUp | SetupCode::NeedsConsentAgain) =>
+                if matches!(
+                    self.state,
+                    SetupCode::NotSetUp | SetupCode::InProgress | SetupCode::NeedsConsentAgain
+                ) =>
             {
                 Self { state: SetupCode::Failed, reason: Some(why.to_owned()), ..self }
             }
@@ -195,17 +204,7 @@ fn is_for_a_person(waits: &WaitsFor<'_>) -> bool {
 fn described(setup_state: &SetupState) -> (SetupCode, Option<String>) {
     match setup_state {
         SetupState::NotSetUp => (SetupCode::NotSetUp, None),
-        SetupState::Waits(FlowStep::Consent(_) | FlowStep::Progress(_)) => {
-            (SetupCode::WaitingForConsent, None)
-        }
-        SetupState::Waits(FlowStep::Broken) => {
-            (SetupCode::Failed, Some("Home Assistant failed to process the set-up".to_owned()))
-        }
-        SetupState::Waits(_) => (SetupCode::WaitingForAnswers, None),
-        SetupState::Ended(FlowStep::Aborted { reason, error }) => {
-            (SetupCode::Failed, Some(reasons::message(reason, error.as_deref())))
-        }
-        SetupState::Ended(_) => (SetupCode::NotSetUp, None),
+        SetupState::InProgress => (SetupCode::InProgress, None),
         SetupState::Linked(accounts) => of_accounts(SetupCode::Loaded, accounts),
         SetupState::Cloud(accounts) => of_accounts(SetupCode::Cloud, accounts),
         SetupState::NeedsConsent(..) => (SetupCode::NeedsConsentAgain, None),
@@ -246,22 +245,18 @@ pub(super) fn state_of(plan: &Plan, state: &CredentialState) -> String {
     }
 }
 
-/// Every set-up that waits for a person or has failed.
-pub(super) fn notices(out: &mut String, plan: &Plan, links: Links) {
+/// Every set-up that is in progress or has failed.
+pub(super) fn notices(out: &mut String, plan: &Plan) {
     for (key, setup_state) in &plan.setup_states {
-        match (setup_state, described(setup_state)) {
-            (SetupState::Waits(step) | SetupState::NeedsConsent(_, Some(step)), _)
-                if is_for_a_person(&WaitsFor::of(step, links)) =>
-            {
-                out.push('\n');
-                waits(out, &format!("  {key}"), Some(key), step, links);
-            }
-            (_, (SetupCode::Failed, Some(why))) => {
-                out.push('\n');
-                line(out, YELLOW, &format!("  {key}: {why}"));
-            }
-            _ => {}
-        }
+        let notice = match described(setup_state) {
+            (SetupCode::InProgress, _) => format!(
+                "  {key}: its set-up is in progress; `appcred apply` or `appcred authorize {key}` carries it on and shows what it waits for"
+            ),
+            (SetupCode::Failed, Some(why)) => format!("  {key}: {why}"),
+            _ => continue,
+        };
+        out.push('\n');
+        line(out, YELLOW, &notice);
     }
 }
 

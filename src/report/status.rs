@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::codes::{EntryCode, LinkCode, ModeCode, SetupCode, TargetCode, WithheldCode};
-use crate::model::{ClientId, Domain, Key, Links, TargetName, to_json};
+use crate::model::{ClientId, Domain, Key, TargetName, to_json};
 use crate::plan::Why;
 use crate::status::{Difference, EntryStatus, Holding, Link, Mode, Status, TargetStatus};
 
@@ -279,7 +279,8 @@ fn of_entry<'a>(entry: &'a EntryStatus, names: &FileNames) -> ReportedEntry<'a> 
         credential,
         withheld,
         set_up: entry.setup_state.as_ref().map(|setup_state| {
-            SetUp::of(setup_state, Links::Shown).or_failed(entry.set_up_error.as_deref())
+            SetUp::of(setup_state, entry.waits_for.as_ref())
+                .or_failed(entry.set_up_error.as_deref())
         }),
     }
 }

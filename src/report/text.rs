@@ -29,14 +29,14 @@ pub(super) const FORMAT: Format = Format {
             Verb::Validate { entries } => {
                 format!("Valid: {entries} {}.\n", if entries == 1 { "entry" } else { "entries" })
             }
-            Verb::Plan => plan(report.targets, links),
+            Verb::Plan => plan(report.targets),
             Verb::Apply => outcomes(report.targets, links),
         })
     },
 };
 
 /// What is to be done, target by target, and what set-ups wait for.
-pub fn plan(targets: &[TargetReport<'_>], links: Links) -> String {
+pub fn plan(targets: &[TargetReport<'_>]) -> String {
     let mut out = String::new();
     for target in targets {
         if !out.is_empty() {
@@ -44,7 +44,7 @@ pub fn plan(targets: &[TargetReport<'_>], links: Links) -> String {
         }
         head(&mut out, target);
         match target.plan {
-            Ok(plan) => one_plan(&mut out, target, plan, links),
+            Ok(plan) => one_plan(&mut out, target, plan),
             Err(why) => line(&mut out, RED, &format!("  error: {why}")),
         }
     }
@@ -58,7 +58,7 @@ pub(super) fn head(out: &mut String, target: &TargetReport<'_>) {
     line(out, BOLD, &format!("{} ({place}{version})", target.name));
 }
 
-fn one_plan(out: &mut String, target: &TargetReport<'_>, plan: &Plan, links: Links) {
+fn one_plan(out: &mut String, target: &TargetReport<'_>, plan: &Plan) {
     let begin = out.len();
     for step in &plan.steps {
         out.push('\n');
@@ -72,7 +72,7 @@ fn one_plan(out: &mut String, target: &TargetReport<'_>, plan: &Plan, links: Lin
         out.push('\n');
         one_unknown(out, target, unknown);
     }
-    set_up::notices(out, plan, links);
+    set_up::notices(out, plan);
     let state = |is_meant: fn(&CredentialState) -> bool| {
         plan.credential_states.iter().filter(|(_, state, _)| is_meant(state)).count()
     };

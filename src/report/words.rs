@@ -96,6 +96,7 @@ pub(crate) fn entry(code: EntryCode) -> &'static str {
 pub(crate) fn set_up(code: SetupCode) -> &'static str {
     match code {
         SetupCode::NotSetUp => "not set up",
+        SetupCode::InProgress => "in progress",
         SetupCode::WaitingForConsent => "waiting for consent",
         SetupCode::WaitingForAnswers => "waiting for answers",
         SetupCode::Loaded => "loaded",

@@ -7,7 +7,7 @@ use secrecy::zeroize::Zeroizing;
 
 use super::resolver::SecretResolver;
 use super::source::SecretSource;
-use super::{Unreadable, age, one_value, sops};
+use super::{Unreadable, age, sops};
 use crate::files::{self, TEXT_LIMIT};
 use crate::model::{Secret, Visible};
 
@@ -40,7 +40,7 @@ fn single(path: &Path, resolver: &SecretResolver) -> Result<Secret, Unreadable> 
     if let Some(parts) = sops::in_text(text) {
         return sops::only_value(text, parts, resolver).map_err(within);
     }
-    one_value::checked(Secret::new(text)).map_err(within)
+    super::checked(Secret::new(text), resolver).map_err(within)
 }
 
 /// The file that `!file PATH` names, if it is in the project.

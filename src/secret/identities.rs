@@ -39,12 +39,6 @@ pub enum IdentityProblem {
         /// The reason.
         why: String,
     },
-    /// The file is saved in an encoding that age does not read.
-    #[error("{name} is saved as UTF-16: save it as UTF-8, as with `Out-File -Encoding ascii`")]
-    Utf16 {
-        /// The file or variable.
-        name: String,
-    },
     /// A line that is no identity.
     #[error("line {line} of {name} is not an age identity")]
     Line {
@@ -212,10 +206,6 @@ impl Identities {
     }
 
     fn add(&mut self, bytes: &[u8], name: &str, problems: &mut Vec<IdentityProblem>) {
-        if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
-            problems.push(IdentityProblem::Utf16 { name: name.to_owned() });
-            return;
-        }
         let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
         if super::age::is_file(bytes) {
             match LockedFile::new(bytes, name, &self.person) {

@@ -10,7 +10,6 @@ mod identities;
 mod locked;
 mod named;
 mod once_map;
-mod one_value;
 mod program;
 mod recipient_mismatch;
 mod recipients;
@@ -35,7 +34,7 @@ use std::sync::OnceLock;
 use rayon::prelude::*;
 use thiserror::Error;
 
-use crate::model::{Reference, Seal, Secret};
+use crate::model::{Reference, Seal, Secret, ValueFault, value_fault};
 use work_batches::WorkBatches;
 
 pub use age::age_damage;
@@ -131,12 +130,12 @@ pub enum Unreadable {
     /// What was encrypted is no text.
     #[error("what was encrypted is not UTF-8 text")]
     NotText,
-    /// Nothing is in it.
-    #[error("it is empty")]
-    Empty,
-    /// A whole document, where one value is needed.
-    #[error("it is {0}, and one value is needed")]
-    Document(&'static str),
+    /// It cannot be a value.
+    #[error("it {0}")]
+    Unfit(ValueFault),
+    /// A SOPS document for one secret that has another number of them.
+    #[error("it is a SOPS document with several values, or none, and one value is needed")]
+    NotOneValue,
     /// An environment variable that is not there.
     #[error("the environment variable {0} is not set")]
     NotSet(String),
@@ -175,10 +174,9 @@ impl Unreadable {
             Self::Damaged(_) => {
                 "paste the whole file, from its BEGIN line to its END line, or encrypt it again"
             }
-            Self::NotText | Self::Empty => "encrypt the client secret as the provider shows it",
-            Self::Document(_) => {
-                "keep only the value itself there, in one line; `!secret NAME` reads one value of secrets.yaml or secrets.sops.yaml"
-            }
+            Self::NotText => "encrypt the client secret as the provider shows it",
+            Self::Unfit(fault) => fault.help(),
+            Self::NotOneValue => "name one of them by `!secret NAME`, in a secrets.sops.yaml",
             Self::NotSet(_) => "set it, or give a default behind the name",
             Self::UnknownTag(_) => "use an inline age file, !secret, !file or !env_var",
             Self::Unanswered => "run it on a terminal, or use an identity that needs no input",
@@ -236,7 +234,15 @@ pub fn read(reference: &Reference, resolver: &SecretResolver) -> Result<Secret, 
             (source.read)(argument, base, resolver)?
         }
     };
-    one_value::checked(secret)
+    checked(secret, resolver)
+}
+
+/// The secret, where it can be one: wherever it comes from, it is checked here.
+fn checked(secret: Secret, resolver: &SecretResolver) -> Result<Secret, Unreadable> {
+    match value_fault(secret.expose(), resolver.grounds.allow_placeholders) {
+        Some(fault) => Err(Unreadable::Unfit(fault)),
+        None => Ok(secret),
+    }
 }
 
 /// Whether this is an age file, whole or not.
@@ -319,7 +325,7 @@ pub fn read_all(
     let mut in_order: Vec<_> = (0..references.len())
         .rev()
         .map(|at| if source[at] == at { answers[at].take() } else { answers[source[at]].clone() })
-        .map(|answer| answer.unwrap_or(Err(Unreadable::Empty)))
+        .map(|answer| answer.unwrap_or(Err(Unreadable::Unfit(ValueFault::Empty))))
         .collect();
     in_order.reverse();
     in_order

@@ -18,7 +18,7 @@ use crate::diagnostic::Diagnostics;
 use crate::model::sops::ParsedSops;
 use crate::model::{Secret, Visible};
 
-/// Which files secrets may come from.
+/// Which files secrets may come from, and what they may be.
 #[derive(Clone, Debug, Default)]
 pub struct AllowedPaths {
     /// The project's folder.
@@ -27,6 +27,8 @@ pub struct AllowedPaths {
     pub credentials: Option<PathBuf>,
     /// Whether files outside of both may be read.
     pub allow_outside: bool,
+    /// Whether a value may look like a placeholder.
+    pub allow_placeholders: bool,
 }
 
 /// Identities, the files that may be read, and what was opened already: each file once a run.

@@ -15,7 +15,7 @@ use super::{
     AllowedPaths, Ask, Identities, IdentityProblem, Nobody, SecretResolver, Unreadable, read,
     read_all,
 };
-use crate::model::{Reference, Secret};
+use crate::model::{Reference, Secret, ValueFault};
 
 fn encrypt(text: &[u8], recipients: &[&dyn Recipient]) -> Reference {
     let encryptor = Encryptor::with_recipients(recipients.iter().copied()).unwrap();
@@ -229,7 +229,10 @@ fn an_identity_file_under_a_passphrase_is_unlocked_once() {
 fn nothing_and_no_text_are_refused() {
     let ours = x25519::Identity::generate();
     let identities = holding(&[&text_of(&ours)]);
-    assert_eq!(read(&encrypt(b" \n", &[&ours.to_public()]), &identities), Err(Unreadable::Empty));
+    assert_eq!(
+        read(&encrypt(b" \n", &[&ours.to_public()]), &identities),
+        Err(Unreadable::Unfit(ValueFault::Empty))
+    );
     assert_eq!(
         read(&encrypt(&[0xff, 0xfe], &[&ours.to_public()]), &identities),
         Err(Unreadable::NotText)

@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use super::program::{self, ProgramError};
 use crate::files;
-use crate::model::{Secret, Visible};
+use crate::model::{Secret, ValueFault, Visible, value_fault};
 
 /// No token is longer.
 const MAX_BYTES: usize = 16 * 1024;
@@ -31,6 +31,14 @@ pub enum NoToken {
         program: String,
         /// The reason.
         why: ProgramError,
+    },
+    /// It cannot be a token.
+    #[error("what {name} gives {why}")]
+    Unfit {
+        /// The file or program.
+        name: String,
+        /// What is the matter.
+        why: ValueFault,
     },
     /// Something else than one token.
     #[error("{name} {what}")]
@@ -87,6 +95,17 @@ pub fn from_text(text: &str) -> Secret {
     Secret::new(token)
 }
 
+/// The token, where the text can be one.
+///
+/// # Errors
+/// Where it is a document or a placeholder, or has a character that no token has.
+pub fn checked(token: Secret, name: impl Fn() -> String) -> Result<Secret, NoToken> {
+    match value_fault(token.expose(), false) {
+        Some(why) => Err(NoToken::Unfit { name: name(), why }),
+        None => Ok(token),
+    }
+}
+
 fn token(bytes: &[u8], name: impl Fn() -> String) -> Result<Secret, NoToken> {
     let fault = |what| NoToken::NoToken { name: name(), what };
     if bytes.len() > MAX_BYTES {
@@ -96,6 +115,7 @@ fn token(bytes: &[u8], name: impl Fn() -> String) -> Result<Secret, NoToken> {
     if token.expose().is_empty() {
         return Err(fault("gives nothing"));
     }
+    let token = checked(token, &name)?;
     if token.expose().contains(|sign: char| sign.is_whitespace() || sign.is_control()) {
         return Err(fault(MORE_THAN_A_TOKEN));
     }
@@ -122,7 +142,7 @@ mod tests {
         }
         for text in ["", " \n", "two words", "two\nlines", &"x".repeat(20_000)] {
             let said = read(text).unwrap_err().to_string();
-            assert!(said.starts_with("it gives "), "{said}");
+            assert!(said.contains("it gives "), "{said}");
         }
     }
 
@@ -132,14 +152,30 @@ mod tests {
         assert_eq!(said, "cannot read /nowhere/token: there is no such file or folder");
     }
 
+    #[test]
+    fn what_is_no_token_is_named() {
+        for (text, why) in [
+            ("{\"access_token\": \"x\"}", "(the values are those of `access_token` in it)"),
+            ("${HASS_TOKEN}", "is a placeholder"),
+            ("your-long-lived-access-token", "is a placeholder"),
+            ("op://home/ha/token", "of another program"),
+            ("HASS_TOKEN=abc", "an environment variable with its name"),
+            ("abc\u{200b}def", "hidden character U+200B"),
+        ] {
+            let said = token(text.as_bytes(), || "it".to_owned()).unwrap_err().to_string();
+            assert!(said.starts_with("what it gives ") && said.contains(why), "{said}");
+        }
+    }
+
     #[tokio::test]
     async fn a_program_is_run_without_a_shell() {
         let run = async |words: &[&str]| {
             let arguments: Vec<_> = words[1..].iter().map(|word| (*word).to_owned()).collect();
-            from_command(words[0], &arguments, "/".as_ref()).await.map_err(|why| why.to_string())
+            from_command(words[0], &arguments, "/usr".as_ref()).await.map_err(|why| why.to_string())
         };
         assert_eq!(run(&["echo", "$HOME;x"]).await.unwrap().expose(), "$HOME;x");
-        assert_eq!(run(&["pwd"]).await.unwrap().expose(), "/");
+        let folder = run(&["pwd"]).await.unwrap();
+        assert_eq!(folder.expose(), "/usr");
         assert_eq!(run(&["false"]).await.unwrap_err(), "`false` ended with exit status: 1");
         let missing = run(&["no-such-program"]).await.unwrap_err();
         assert!(missing.starts_with("`no-such-program` cannot be run: "), "{missing}");

@@ -3,9 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::one_value::checked;
 use super::sops::DecryptedDocument;
-use super::{SecretResolver, Unreadable, read};
+use super::{SecretResolver, Unreadable, checked, read};
 use crate::model::sops::ParsedSops;
 use crate::model::{Reference, Secret};
 
@@ -63,7 +62,7 @@ impl WorkBatch<'_> {
                 _ => continue,
             };
             let value = match &opened {
-                Ok(opened) => opened.at(at, document).and_then(checked),
+                Ok(opened) => opened.at(at, document).and_then(|secret| checked(secret, resolver)),
                 Err(why) => Err(why.clone()),
             };
             answer(number, value);

@@ -70,7 +70,7 @@ fn pending(status: &Status, wanted: &str) -> Option<PendingConsent> {
     };
     status.targets.iter().find_map(|(target, of_target)| {
         let mut entries = of_target.entries.iter();
-        let entry = entries.find(|entry| entry.waits_for().is_some_and(is_it))?;
+        let entry = entries.find(|entry| entry.waits_for.as_ref().is_some_and(is_it))?;
         Some(PendingConsent { target: target.clone(), entry: entry.name.to_string() })
     })
 }

@@ -85,7 +85,7 @@ pub(super) async fn begin(
         status.targets.iter().find(|(name, _)| Some(name.as_str()) == target.as_deref()).and_then(
             |(_, it)| it.entries.iter().find(|it| Some(it.key.as_str()) == key.as_deref()),
         );
-    let Some(FlowStep::Consent(link)) = entry.and_then(|entry| entry.waits_for()) else {
+    let Some(FlowStep::Consent(link)) = entry.and_then(|entry| entry.waits_for.as_ref()) else {
         return reply::words(StatusCode::NOT_FOUND, "This account does not wait for consent.");
     };
     let (Some(state), Ok(url)) = (state(link), link.shown(Links::Shown)) else {

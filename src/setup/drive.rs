@@ -62,18 +62,30 @@ pub async fn begin(
 ) -> Result<FlowState, Refusal> {
     let secrets = [task.secret];
     let side = FlowSide { domain: task.domain, base, secrets: &secrets };
-    if let Some(flow) = open
-        && let Some(step) = ha.look_at_flow(flow, &side).await?
-    {
-        note(ha, task, flow).await?;
-        return walk(ha, task, flow.clone(), step, &side).await;
+    if let Some(flow) = open {
+        match ha.look_at_flow(flow, &side).await? {
+            Some(FlowStep::Broken) => give_up(ha, flow).await?,
+            Some(step) => return walk(ha, task, flow.clone(), step, &side).await,
+            None if task.account.is_some() => return ended_unseen(ha, task, flow).await,
+            None => ha.forget_flow(flow).await?,
+        }
     }
-    let started = match task.account {
-        None => Some(ha.start_flow(&side).await?),
-        Some(account) => again(ha, account, &side).await?,
+    let (flow, step) = match task.account {
+        None => ha.start_flow(&side).await?,
+        Some(account) => {
+            // HA lists this flow itself, so there is nothing to note.
+            if let Some(flow) = ha.reauth_flow(&account.id).await?
+                && let Some(step) = ha.look_at_flow(&flow, &side).await?
+            {
+                return walk(ha, task, flow, step, &side).await;
+            }
+            match ha.start_reconfigure_flow(&account.id, &side).await? {
+                Some(started) => started,
+                None => return Ok(FlowState::Later),
+            }
+        }
     };
-    let Some((flow, step)) = started else { return Ok(FlowState::Later) };
-    note(ha, task, &flow).await?;
+    let (flow, step) = settle(ha, task, flow, step, &side).await?;
     walk(ha, task, flow, step, &side).await
 }
 
@@ -91,7 +103,7 @@ pub async fn follow(
     let side = FlowSide { domain: task.domain, base, secrets: &secrets };
     match ha.look_at_flow(flow, &side).await? {
         Some(step) => walk(ha, task, flow.clone(), step, &side).await,
-        None => ended_unseen(ha, task).await,
+        None => ended_unseen(ha, task, flow).await,
     }
 }
 
@@ -99,37 +111,46 @@ pub async fn follow(
 ///
 /// # Errors
 /// Where HA does not answer.
-pub async fn give_up(
+pub async fn give_up(ha: &HomeAssistant, flow: &FlowId) -> Result<(), Refusal> {
+    ha.abort_flow(flow).await?;
+    ha.forget_flow(flow).await
+}
+
+/// Notes a flow that was just started, and answers the one that goes on: that of another run where
+/// both have started one at the same moment. A flow that cannot be found again is not left behind.
+async fn settle(
     ha: &HomeAssistant,
     task: &SetUpTask<'_>,
-    flow: &FlowId,
-) -> Result<(), Refusal> {
-    ha.abort_flow(flow).await?;
-    ha.forget_flow(task.mark, task.account.map(|account| &account.id)).await
-}
-
-/// By the flow with which HA asks already, else by one of a newer release that we may start.
-async fn again(
-    ha: &HomeAssistant,
-    account: &ConfigEntry,
+    flow: FlowId,
+    step: FlowStep,
     side: &FlowSide<'_>,
-) -> Result<Option<(FlowId, FlowStep)>, Refusal> {
-    if let Some(flow) = ha.reauth_flow(&account.id).await?
-        && let Some(step) = ha.look_at_flow(&flow, side).await?
-    {
-        return Ok(Some((flow, step)));
-    }
-    ha.start_reconfigure_flow(&account.id, side).await
-}
-
-/// A flow that cannot be found again is not left behind.
-async fn note(ha: &HomeAssistant, task: &SetUpTask<'_>, flow: &FlowId) -> Result<(), Refusal> {
+) -> Result<(FlowId, FlowStep), Refusal> {
     let account = task.account.map(|account| &account.id);
-    let noted = ha.remember_flow(task.mark, account, task.domain, flow).await;
-    if noted.is_err() {
-        ha.abort_flow(flow).await?;
+    let first = match ha.remember_flow(task.mark, account, task.domain, &flow).await {
+        Ok(first) => first,
+        Err(refusal) => {
+            ha.abort_flow(&flow).await?;
+            return Err(refusal);
+        }
+    };
+    if first == flow {
+        return Ok((flow, step));
     }
-    noted
+    match ha.look_at_flow(&first, side).await? {
+        Some(of_first) if of_first != FlowStep::Broken => {
+            tracing::warn!(
+                "another appcred has started the set-up of {} for {} at the same moment: that one goes on, this one is ended",
+                task.domain,
+                task.mark
+            );
+            give_up(ha, &flow).await?;
+            Ok((first, of_first))
+        }
+        _ => {
+            give_up(ha, &first).await?;
+            Ok((flow, step))
+        }
+    }
 }
 
 async fn walk(
@@ -154,18 +175,18 @@ async fn walk(
                 ha.look_at_flow(&flow, side).await?
             }
             Move::Wait(step) => return Ok(FlowState::Waits(flow, step)),
-            Move::Done(linked) => return finish(ha, task, linked).await,
+            Move::Done(linked) => return finish(ha, task, &flow, linked).await,
             Move::Failed(why) => {
-                give_up(ha, task, &flow).await?;
+                give_up(ha, &flow).await?;
                 return Ok(FlowState::Failed(why));
             }
         };
         match seen {
             Some(next) => step = next,
-            None => return ended_unseen(ha, task).await,
+            None => return ended_unseen(ha, task, &flow).await,
         }
     }
-    give_up(ha, task, &flow).await?;
+    give_up(ha, &flow).await?;
     Ok(FlowState::Failed("Home Assistant asked too many questions".to_owned()))
 }
 
@@ -201,9 +222,10 @@ fn name(step: &FlowStep) -> Option<String> {
 async fn finish(
     ha: &HomeAssistant,
     task: &SetUpTask<'_>,
+    flow: &FlowId,
     linked: Option<CreatedAccount>,
 ) -> Result<FlowState, Refusal> {
-    ha.forget_flow(task.mark, task.account.map(|account| &account.id)).await?;
+    ha.forget_flow(flow).await?;
     let state = match (linked, task.account) {
         (Some(linked), _) => ha.settled(&linked.entry).await?,
         (None, Some(account)) => ha.running(&account.id).await?,
@@ -212,7 +234,8 @@ async fn finish(
     Ok(judge(&state))
 }
 
-fn judge(state: &EntryState) -> FlowState {
+/// What the state of a linked account means for its set-up.
+pub fn judge(state: &EntryState) -> FlowState {
     match state {
         EntryState::Loaded => FlowState::Linked,
         other => FlowState::Failed(format!(
@@ -223,8 +246,12 @@ fn judge(state: &EntryState) -> FlowState {
 
 /// A flow that is gone was finished by another client, or lost when HA stopped: the accounts show
 /// which.
-async fn ended_unseen(ha: &HomeAssistant, task: &SetUpTask<'_>) -> Result<FlowState, Refusal> {
-    ha.forget_flow(task.mark, task.account.map(|account| &account.id)).await?;
+async fn ended_unseen(
+    ha: &HomeAssistant,
+    task: &SetUpTask<'_>,
+    flow: &FlowId,
+) -> Result<FlowState, Refusal> {
+    ha.forget_flow(flow).await?;
     let accounts = ha.accounts().await?;
     let is_ours = |account: &&ConfigEntry| match (task.account, task.guide.choice) {
         (Some(before), _) => account.id == before.id,

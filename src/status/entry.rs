@@ -24,6 +24,8 @@ pub struct EntryStatus {
     pub holding: Holding,
     /// How far its integration is set up; none at a target at rest.
     pub setup_state: Option<SetupState>,
+    /// What its set-up waits for.
+    pub waits_for: Option<FlowStep>,
     /// Why its last set-up failed, until another one is started.
     pub set_up_error: Option<String>,
 }
@@ -53,22 +55,14 @@ impl EntryStatus {
             place: wanted.place.clone(),
             holding,
             setup_state,
+            waits_for: None,
             set_up_error: None,
-        }
-    }
-
-    /// What its set-up waits for, if it does.
-    pub fn waits_for(&self) -> Option<&FlowStep> {
-        match self.setup_state.as_ref()? {
-            SetupState::Waits(step) => Some(step),
-            SetupState::NeedsConsent(_, step) => step.as_ref(),
-            _ => None,
         }
     }
 
     /// Whether somebody must consent.
     pub fn waits_for_consent(&self) -> bool {
-        matches!(self.waits_for(), Some(FlowStep::Consent(_) | FlowStep::Progress(Some(_))))
+        matches!(self.waits_for, Some(FlowStep::Consent(_) | FlowStep::Progress(Some(_))))
     }
 }
 

@@ -10,6 +10,7 @@ mod kinds;
 mod memory;
 mod settings;
 pub mod snapshot;
+mod unreadable;
 
 use std::pin::Pin;
 
@@ -22,8 +23,7 @@ pub use settings::{ReadSettings, Reported, SettingProblem};
 
 use crate::model::{CredentialId, Domain, EntryId, EntryState, Held, NewCredential, Observed};
 
-/// Reads a target. It changes nothing; but a HA that is asked how a set-up stands goes on with one
-/// that somebody has consented to meanwhile.
+/// Reads a target, and changes nothing.
 pub trait Observe {
     /// All that the target holds now.
     fn observe(&mut self) -> impl Future<Output = Result<Observed, TargetError>> + Send;

@@ -14,7 +14,7 @@ use super::target_lock::LockError;
 /// Why a round failed. None of it repeats a secret.
 #[derive(Debug, Error)]
 pub(super) enum RoundError {
-    /// Another watcher has the target.
+    /// Another watcher has the target, or another run is changing it.
     #[error(transparent)]
     Lock(#[from] LockError),
     /// Another target of this project is the same one.
@@ -62,7 +62,7 @@ pub(super) enum ErrorKind {
     Unreachable,
     /// Something on a target that answers went wrong.
     Failed,
-    /// Another watcher has the target.
+    /// Another process has the target.
     Locked,
     /// Somebody else changes the same credentials.
     Conflict,
@@ -73,7 +73,7 @@ pub(super) enum ErrorKind {
 impl RoundError {
     pub(super) fn kind(&self) -> ErrorKind {
         match self {
-            Self::Lock(LockError::Held { .. }) => ErrorKind::Locked,
+            Self::Lock(LockError::Held { .. } | LockError::Writing { .. }) => ErrorKind::Locked,
             Self::Lock(LockError::File { .. }) | Self::Steps(_) => ErrorKind::Failed,
             Self::SameTarget(_) => ErrorKind::Permanent,
             Self::Connect(error) => of_connecting(error),
@@ -88,7 +88,9 @@ impl RoundError {
 fn of_connecting(error: &ConnectError) -> ErrorKind {
     match error {
         ConnectError::Token { why, .. } => match why {
-            NoToken::File { .. } | NoToken::NoToken { .. } => ErrorKind::Permanent,
+            NoToken::File { .. } | NoToken::NoToken { .. } | NoToken::Unfit { .. } => {
+                ErrorKind::Permanent
+            }
             // A program may depend on what comes and goes, as on a password manager's server.
             NoToken::Program { .. } => ErrorKind::Failed,
         },

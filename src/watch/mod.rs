@@ -8,14 +8,14 @@
 //!                          │ retry.rs (pure): when it is tried again, by error.rs's kinds
 //!                          ▼
 //!                        reconciler.rs: one round ─▶ connection.rs ─▶ target
-//!                          │ conflict.rs, set_ups.rs: what is not done again
+//!                          │ write_lock.rs: one writer at a time; conflict.rs, set_ups.rs: what is not done again
 //!                          ▼
 //!                        status_store.rs, snapshot_store.rs, notices.rs, round_log.rs
 //! ```
 //!
 //! One task reads the manifests whenever something may have changed, and gives each target's task its
 //! [`TargetSpec`], a plain value. A target that is down holds up no other. While any manifest is in
-//! error nothing new is given out: the last good state stays in force. a task that crashes starts
+//! error nothing new is given out: the last good state stays in force. A task that crashes starts
 //! again, a reader that crashes reads again, and both are reported.
 
 mod callback_request;
@@ -39,6 +39,7 @@ mod target_task;
 mod target_tasks;
 mod trigger;
 mod webhook;
+mod write_lock;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,6 +65,7 @@ pub use spec::{ReadSpecs, Reading, TargetSpec};
 pub use status_store::{Clock, StatusStore};
 pub use target_lock::{HeldLock, LockError, TargetLock};
 pub use trigger::Noticing;
+pub use write_lock::WriteLock;
 
 /// What a crash of the reader is in the status.
 const READER_CRASHED: &str = "internal error: the manifest reader crashed; please report it";

@@ -63,7 +63,7 @@ struct PendingNotice<'a> {
 
 impl<'a> PendingNotice<'a> {
     fn of(entry: &'a EntryStatus) -> Self {
-        let (link, code) = match entry.waits_for() {
+        let (link, code) = match &entry.waits_for {
             Some(FlowStep::Consent(link)) => (link.shown(Links::Shown).ok(), None),
             Some(FlowStep::Progress(Some(code))) => {
                 let page = Some(code.url.as_str()).filter(|url| web_page(url).is_some());
@@ -114,7 +114,7 @@ impl Notifier {
         now: Timestamp,
     ) -> Option<Message> {
         let waiting: Vec<&EntryStatus> = target.pending_consents().collect();
-        let step = |entry: &&EntryStatus| Some((entry.key.clone(), entry.waits_for()?.clone()));
+        let step = |entry: &&EntryStatus| Some((entry.key.clone(), entry.waits_for.clone()?));
         let pending: BTreeMap<Key, FlowStep> = waiting.iter().filter_map(step).collect();
         let events = self.events(target, &waiting, &pending);
         for (event, message) in &events {
@@ -160,7 +160,8 @@ impl Notifier {
     ) -> Vec<(&'static str, String)> {
         let mut events = Vec::new();
         // A link that has died with Home Assistant is followed by another one.
-        let new = waiting.iter().filter(|entry| self.pending.get(&entry.key) != entry.waits_for());
+        let new =
+            waiting.iter().filter(|entry| self.pending.get(&entry.key) != entry.waits_for.as_ref());
         let names: Vec<String> = new.map(|entry| entry.name.to_string()).collect();
         if !names.is_empty() {
             events.push(("consent_pending", format!("{} waits for consent", names.join(", "))));
@@ -191,7 +192,7 @@ fn message(waiting: &[&EntryStatus]) -> String {
     let mut text = "appcred waits for your consent:\n".to_owned();
     for entry in waiting {
         let name = plain(&entry.name);
-        let line = match entry.waits_for() {
+        let line = match &entry.waits_for {
             Some(FlowStep::Consent(link)) => match link.shown(Links::Shown) {
                 Ok(url) => format!("[{name}]({})", destination(url)),
                 Err(HiddenLink::Unsafe) => {

@@ -26,6 +26,9 @@ use super::{HeldLock, SnapshotStore, StatusStore, TargetSpec};
 const UNWRITTEN: Duration = Duration::from_secs(15);
 /// What was seen ahead of a round is good for so long; the wait for quiet is a quarter of that.
 const FRESH: Duration = Duration::from_secs(1);
+/// How long a round waits for another run that changes the target, before it is tried again later:
+/// meanwhile nothing else is heard.
+const WRITER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Rounds in a row that change something; what is left then waits for the next event.
 const MOST_ATTEMPTS: usize = 3;
 
@@ -123,11 +126,22 @@ impl<C: Connect> TargetReconciler<C> {
         self.ahead = connection.target.observe().await.ok().map(|observed| (asked, observed));
     }
 
-    /// Makes the target hold what is wanted, as far as that is allowed.
+    /// Makes the target hold what is wanted, as far as that is allowed, while no other run changes it.
     pub(super) async fn round(&mut self, spec: &Arc<TargetSpec>) -> Result<(), RoundError> {
         if self.lock.is_none() {
             self.lock = Some(spec.lock.take()?);
         }
+        let writing = async {
+            if spec.mode == Mode::Report {
+                return Ok(HeldLock::default());
+            }
+            let waits = |holder: &str| self.log.waits_for_writer(holder, &spec.writing.place);
+            spec.writing.take(WRITER_TIMEOUT, waits).await
+        };
+        let _writing = tokio::select! {
+            taken = writing => taken?,
+            () = self.stop.cancelled() => return Err(RoundError::Stopped),
+        };
         if self.settled.as_ref().is_some_and(|settled| settled.desired != spec.desired) {
             self.repeated = RepeatedSteps::default();
         }
@@ -135,9 +149,7 @@ impl<C: Connect> TargetReconciler<C> {
             let observed = self.observe(spec).await?;
             let mut plan = plan(&spec.desired, &observed, &spec.policy);
             let is_drift = self.is_drift(spec, &plan);
-            for (key, why) in self.set_ups.note_ended(&plan) {
-                self.log.set_up_ended(&key, &why);
-            }
+            self.set_ups.keep(&plan);
             self.record(spec, &observed, &plan, is_drift);
             self.set_ups.take_out_resting(&mut plan, &spec.desired, Instant::now());
             if plan.steps.is_empty() {
@@ -243,9 +255,7 @@ impl<C: Connect> TargetReconciler<C> {
         let differences = status::differences(plan, is_left, is_drift);
         self.log.found(&differences, is_drift && !is_left, plan);
         let mut entries = status::entries(&spec.desired, plan);
-        for entry in &mut entries {
-            entry.set_up_error = self.set_ups.why(&entry.key).map(str::to_owned);
-        }
+        entries.iter_mut().for_each(|entry| self.set_ups.write(entry));
         let foreign = |(_, state, _): &&(_, CredentialState, _)| {
             matches!(state, CredentialState::Foreign | CredentialState::OtherOwner(_))
         };
@@ -283,6 +293,10 @@ impl<C: Connect> TargetReconciler<C> {
         if is_changed {
             self.changed = Some(Instant::now());
         }
+        let set_ups = &self.set_ups;
+        self.statuses.target(&self.name, |target| {
+            target.entries.iter_mut().for_each(|entry| set_ups.write(entry));
+        });
         if undone.is_empty() { Ok(is_changed) } else { Err(RoundError::Steps(undone)) }
     }
 
@@ -307,14 +321,17 @@ impl<C: Connect> TargetReconciler<C> {
                 key.into_iter().for_each(|key| self.set_ups.succeeded(key));
                 true
             }
-            Outcome::Waits(_) => begins(step),
+            Outcome::Waits(waited_for) => {
+                key.into_iter().for_each(|key| self.set_ups.waits(key, waited_for));
+                begins(step)
+            }
             Outcome::Unfinished(why) | Outcome::Failed(why) | Outcome::NotBegun(why) => {
                 let is_begun = !matches!(outcome, Outcome::NotBegun(_));
                 if step.action.is_set_up() {
                     let mut entries = spec.desired.credentials.iter();
                     let entry = entries.find(|entry| Some(&entry.key) == key && is_begun);
                     if let Some(entry) = entry {
-                        self.set_ups.failed(entry, why, Instant::now());
+                        self.set_ups.failed(entry, why, begins(step), Instant::now());
                     }
                     return is_begun;
                 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::model::{Key, TargetName};
-use crate::plan::{Plan, Step};
+use crate::model::TargetName;
+use crate::plan::{Action, Plan, Step};
 use crate::reconcile::{Outcome, Unchecked};
 use crate::status::Difference;
 
@@ -28,8 +28,8 @@ impl RoundLog {
         tracing::info!(target = %self.target, version, "connected");
     }
 
-    pub(super) fn set_up_ended(&self, key: &Key, why: &str) {
-        tracing::warn!(target = %self.target, "the set-up of {key} has ended: {why}");
+    pub(super) fn waits_for_writer(&self, holder: &str, place: &str) {
+        tracing::info!(target = %self.target, "waiting for {holder}, which is changing {place}");
     }
 
     /// Logs what was found. What is about to be done is logged when it is done.
@@ -42,7 +42,7 @@ impl RoundLog {
         if !lines.is_empty() {
             self.once(lines.join("; "));
         } else if plan.steps.iter().all(|step| step.action.is_set_up()) {
-            self.once("in sync".to_owned());
+            self.once(state(plan));
         }
     }
 
@@ -57,7 +57,11 @@ impl RoundLog {
         let what = step.action.summary();
         match outcome {
             Outcome::Done => {
-                tracing::info!(target = %self.target, "{what}: done");
+                let done = match step.action {
+                    Action::SetUp { .. } => "the account is linked",
+                    _ => "done",
+                };
+                tracing::info!(target = %self.target, "{what}: {done}");
                 self.failing.retain(|line| !line.starts_with(&what));
             }
             Outcome::Waits(_) => {
@@ -102,6 +106,18 @@ impl RoundLog {
             ),
         }
         self.last = why;
+    }
+}
+
+/// How a target is whose credentials are as they are wanted.
+fn state(plan: &Plan) -> String {
+    let unlinked = plan.steps.iter().filter_map(|step| match &step.action {
+        Action::SetUp { wanted, .. } => Some(wanted.key.as_str()),
+        _ => None,
+    });
+    match unlinked.collect::<Vec<_>>().as_slice() {
+        [] => "in sync".to_owned(),
+        keys => format!("the credentials are as wanted; not linked yet: {}", keys.join(", ")),
     }
 }
 

@@ -1,21 +1,25 @@
-//! How set-ups ended that did not link an account. One that failed is not begun again at every round; one
-//! that somebody refused is, since that person may change their mind.
+//! What set-ups wait for, and how they ended that linked no account. One that failed at its start is not
+//! begun again at every round; one that waited for a person is, since that person may change their mind.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::model::{Desired, DesiredCredential, FlowStep, Key};
 use crate::plan::{Action, Plan, SetupState};
-use crate::setup::reasons;
+use crate::status::EntryStatus;
 
 /// How long one that failed is left alone, unless its entry changes.
 const REST: Duration = Duration::from_secs(3600);
 
-/// The set-ups that linked nothing.
+/// The set-ups that have linked nothing yet.
 #[derive(Default)]
-pub(super) struct SetUps(BTreeMap<Key, Ended>);
+pub(super) struct SetUps {
+    /// What they wait for.
+    waiting: BTreeMap<Key, FlowStep>,
+    ended: BTreeMap<Key, Ended>,
+}
 
 struct Ended {
     why: String,
@@ -34,8 +38,8 @@ impl SetUps {
                 now.duration_since(*since) < REST && entry.is_some_and(|entry| same(entry, of))
             }
         };
-        self.0.retain(|key, ended| still(entries.get(key), ended));
-        let rests = |key: &Key| self.0.get(key).is_some_and(|ended| ended.resting.is_some());
+        self.ended.retain(|key, ended| still(entries.get(key), ended));
+        let rests = |key: &Key| self.ended.get(key).is_some_and(|ended| ended.resting.is_some());
         plan.steps.retain(|step| match &step.action {
             // What follows a new credential is another attempt.
             Action::SetUp { wanted, .. } | Action::Reload { wanted, .. } => {
@@ -45,37 +49,47 @@ impl SetUps {
         });
     }
 
-    /// One has failed.
-    pub(super) fn failed(&mut self, entry: &DesiredCredential, why: &str, now: Instant) {
-        let ended = Ended { why: why.to_owned(), resting: Some((now, entry.clone())) };
-        self.0.insert(entry.key.clone(), ended);
+    /// One waits for this.
+    pub(super) fn waits(&mut self, key: &Key, step: &FlowStep) {
+        self.waiting.insert(key.clone(), step.clone());
     }
 
-    /// Notes which have ended without an account, as when somebody refused; answers those and why.
-    pub(super) fn note_ended(&mut self, plan: &Plan) -> Vec<(Key, String)> {
-        let mut ended = Vec::new();
-        for (key, setup_state) in &plan.setup_states {
-            match setup_state {
-                SetupState::Ended(FlowStep::Aborted { reason, error }) => {
-                    let why = reasons::message(reason, error.as_deref());
-                    ended.push((key.clone(), why.clone()));
-                    self.0.insert(key.clone(), Ended { why, resting: None });
-                }
-                SetupState::Linked(_) | SetupState::Cloud(_) => self.succeeded(key),
-                _ => {}
-            }
-        }
-        ended
+    /// One has failed; it rests if it did so at its start.
+    pub(super) fn failed(
+        &mut self,
+        entry: &DesiredCredential,
+        why: &str,
+        rests: bool,
+        now: Instant,
+    ) {
+        self.waiting.remove(&entry.key);
+        let resting = rests.then(|| (now, entry.clone()));
+        self.ended.insert(entry.key.clone(), Ended { why: why.to_owned(), resting });
     }
 
     /// One has succeeded.
     pub(super) fn succeeded(&mut self, key: &Key) {
-        self.0.remove(key);
+        self.waiting.remove(key);
+        self.ended.remove(key);
     }
 
-    /// Why the last set-up of an entry failed.
-    pub(super) fn why(&self, key: &Key) -> Option<&str> {
-        self.0.get(key).map(|ended| ended.why.as_str())
+    /// Forgets what is not open, or needed, any more.
+    pub(super) fn keep(&mut self, plan: &Plan) {
+        let mut open = BTreeSet::new();
+        for (key, setup_state) in &plan.setup_states {
+            match setup_state {
+                SetupState::Linked(_) | SetupState::Cloud(_) => drop(self.ended.remove(key)),
+                SetupState::InProgress | SetupState::NeedsConsent(_) => drop(open.insert(key)),
+                SetupState::NotSetUp | SetupState::NotWanted => {}
+            }
+        }
+        self.waiting.retain(|key, _| open.contains(key));
+    }
+
+    /// Writes into the status of an entry what its set-up waits for, and why the last one failed.
+    pub(super) fn write(&self, entry: &mut EntryStatus) {
+        entry.waits_for = self.waiting.get(&entry.key).cloned();
+        entry.set_up_error = self.ended.get(&entry.key).map(|ended| ended.why.clone());
     }
 }
 

@@ -9,7 +9,7 @@ use crate::model::{Desired, Key, Policy, Seals, TargetName};
 use crate::status::{ManifestStatus, Mode};
 use crate::target::Endpoint;
 
-use super::{Notices, TargetLock};
+use super::{Notices, TargetLock, WriteLock};
 
 /// What one target should hold, and how it is reached.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,6 +30,8 @@ pub struct TargetSpec {
     pub notices: Notices,
     /// What keeps other watchers away from it.
     pub lock: TargetLock,
+    /// What keeps other writers away from it during a round.
+    pub writing: WriteLock,
 }
 
 impl TargetSpec {

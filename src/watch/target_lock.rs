@@ -23,9 +23,15 @@ pub struct TargetLock {
 }
 
 /// Locked until it is dropped.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct HeldLock {
     _lock: Option<FileLock>,
+}
+
+impl From<FileLock> for HeldLock {
+    fn from(lock: FileLock) -> Self {
+        Self { _lock: Some(lock) }
+    }
 }
 
 /// Why a target is not locked.
@@ -36,6 +42,14 @@ pub enum LockError {
     Held {
         /// How it names itself.
         holder: String,
+    },
+    /// Another run is changing it.
+    #[error("{holder} is changing {place}: wait until it is done, or end it")]
+    Writing {
+        /// How it names itself.
+        holder: String,
+        /// Where the target is.
+        place: String,
     },
     /// The file cannot be locked.
     #[error("cannot lock {}: {why}", file.visible())]
@@ -53,7 +67,7 @@ impl TargetLock {
     /// # Errors
     /// Where another watcher has it; where the file cannot be locked.
     pub fn take(&self) -> Result<HeldLock, LockError> {
-        let Some(path) = &self.file else { return Ok(HeldLock { _lock: None }) };
+        let Some(path) = &self.file else { return Ok(HeldLock::default()) };
         let failed = |why| LockError::File { file: path.clone(), why };
         let folder = path.parent().unwrap_or(Path::new("."));
         make_private_folder(folder).map_err(|error| failed(error.into()))?;
@@ -62,7 +76,7 @@ impl TargetLock {
         let turn = || FileLock::file(&turn, &self.holder);
         let _turn = wait_for(TURN_TIMEOUT, || false, turn).map_err(failed)?;
         match FileLock::file(path, &self.holder) {
-            Ok(lock) => Ok(HeldLock { _lock: Some(lock) }),
+            Ok(lock) => Ok(lock.into()),
             Err(NotLocked::Held { holder: Some(holder) }) => Err(LockError::Held { holder }),
             Err(why) => Err(failed(why)),
         }

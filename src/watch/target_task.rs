@@ -168,7 +168,7 @@ impl<C: Connect> TargetTask<C> {
     fn sooner_for_codes(&self, pause: Pause) -> Pause {
         let waits_for_code = |target: &TargetStatus| {
             let mut entries = target.entries.iter();
-            entries.any(|entry| matches!(entry.waits_for(), Some(FlowStep::Progress(_))))
+            entries.any(|entry| matches!(entry.waits_for, Some(FlowStep::Progress(_))))
         };
         if self.statuses.of(&self.name).is_some_and(|target| waits_for_code(&target)) {
             Pause { next: pause.next.map(|next| next.min(CODE_POLL)), ..pause }

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use crate::desired::{self, Resolved};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::files::Stamp;
+use crate::files::{self, Stamp};
 use crate::manifest::{self, Cache, Entry, Loaded, Project, load_again};
 use crate::model::{
     Completeness, Key, OnDrift, PolicyOverrides, SealedClients, Seals, TargetName, Visible,
@@ -18,7 +18,7 @@ use crate::model::{
 use crate::secret::{self, Ask, SecretResolver};
 use crate::status::{ManifestStatus, Mode};
 use crate::target::Endpoint;
-use crate::watch::{Clock, Notices, ReadSpecs, Reading, TargetLock, TargetSpec};
+use crate::watch::{Clock, Notices, ReadSpecs, Reading, TargetLock, TargetSpec, WriteLock};
 
 use super::{Workspace, select};
 
@@ -56,7 +56,8 @@ struct Decrypted {
     notes: Diagnostics,
     /// The identity files, as they were.
     identities: Vec<(PathBuf, Option<Stamp>)>,
-    allow_outside: bool,
+    /// What the project allows of secrets.
+    allowed: (bool, bool),
 }
 
 impl<P: Ask + Clone> ProjectReader<P> {
@@ -114,6 +115,7 @@ impl<P: Ask + Clone> ReadSpecs for ProjectReader<P> {
         };
         places.extend(known.identities.iter().map(|(file, _)| file.clone()));
         places.extend(known.resolver.files());
+        problems.append(replaced_behind_mounts(places.iter().chain(&files)));
         manifests.problems = Arc::new(problems);
         self.resolvers.send_replace(Arc::clone(&known.resolver));
         self.known = Some(known);
@@ -144,7 +146,7 @@ impl<P: Ask + Clone> ProjectReader<P> {
         let earlier = self.known.take().filter(|known| {
             known.identities == identities
                 && identities.iter().all(is_settled)
-                && known.allow_outside == project.allow_outside_files
+                && known.allowed == allowed(project)
         });
         let (resolver, notes) = match &earlier {
             Some(known) => (known.resolver.renewed(now), known.notes.clone()),
@@ -160,13 +162,7 @@ impl<P: Ask + Clone> ProjectReader<P> {
         let resolver = Arc::new(resolver);
         let earlier = earlier.as_ref().map(|known| &known.resolved);
         let resolved = desired::resolve_again(entries, &resolver, completeness, earlier);
-        Decrypted {
-            resolver,
-            resolved,
-            notes,
-            identities,
-            allow_outside: project.allow_outside_files,
-        }
+        Decrypted { resolver, resolved, notes, identities, allowed: allowed(project) }
     }
 
     fn specs(
@@ -186,6 +182,7 @@ impl<P: Ask + Clone> ProjectReader<P> {
         let notices = notices(project, &known.resolver, problems);
         let sessions = self.settings.workspace.environment.sessions();
         let seals = Arc::new(seals);
+        let state_folder = self.settings.workspace.environment.state_folder.as_deref();
         let mut all = BTreeMap::new();
         for (name, endpoint) in targets {
             let (desired, twice) = known.resolved.for_target(project, &name, &SealedClients::new());
@@ -198,6 +195,7 @@ impl<P: Ask + Clone> ProjectReader<P> {
             let spec = TargetSpec {
                 inputs: stamped.collect(),
                 lock: self.lock(project, &endpoint),
+                writing: WriteLock::of(&endpoint, state_folder),
                 endpoint,
                 desired,
                 seals: Arc::clone(&seals),
@@ -213,8 +211,7 @@ impl<P: Ask + Clone> ProjectReader<P> {
     /// One watcher for each owner's credentials at each target, on this machine and for this person. A
     /// dry run changes nothing and keeps nobody away.
     fn lock(&self, project: &Project, endpoint: &Endpoint) -> TargetLock {
-        let place = endpoint.place();
-        let digest = Sha256::digest(format!("{}\0{place}", project.owner));
+        let digest = Sha256::digest(format!("{}\0{}", project.owner, endpoint.place()));
         let digest: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
         let environment = &self.settings.workspace.environment;
         let folder = environment.state_folder.as_ref().filter(|_| !self.settings.is_dry_run);
@@ -228,6 +225,10 @@ impl<P: Ask + Clone> ProjectReader<P> {
             ),
         }
     }
+}
+
+fn allowed(project: &Project) -> (bool, bool) {
+    (project.allow_outside_files, project.allow_placeholders)
 }
 
 fn notices(project: &Project, resolver: &SecretResolver, problems: &mut Diagnostics) -> Notices {
@@ -258,6 +259,18 @@ fn notices(project: &Project, resolver: &SecretResolver, problems: &mut Diagnost
 
 fn is_web(address: &str) -> bool {
     url::Url::parse(address).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
+}
+
+/// A file that is mounted on its own keeps showing what it was when its name was given to another one,
+/// as an editor does when it saves: what is written there from then on is never seen.
+fn replaced_behind_mounts<'a>(files: impl Iterator<Item = &'a PathBuf>) -> Diagnostics {
+    let mut problems = Diagnostics::default();
+    for file in files.filter(|file| files::is_nameless(file)) {
+        let message = format!("{} was replaced outside, and is not seen here", file.visible());
+        let help = "it is mounted on its own: start the container again, and mount its folder";
+        problems.push(Diagnostic::warning("stale-mount", message).help(help));
+    }
+    problems
 }
 
 /// The files and folders that manifests came from, and where new ones would be found.

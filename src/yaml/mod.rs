@@ -16,7 +16,7 @@ mod tests;
 use std::borrow::Cow;
 
 pub(crate) use build::{comments, parse};
-pub(crate) use conflict::CONFLICT;
+pub(crate) use conflict::conflict_marker;
 pub(crate) use fault::YamlFault;
 pub(crate) use json::{from_json, to_json};
 pub(crate) use scalar::Kind;

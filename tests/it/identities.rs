@@ -118,7 +118,7 @@ fn an_identity_file_in_utf_16_is_one_error_that_says_so() {
             "\u{feff}".encode_utf16().chain(text.encode_utf16()).flat_map(order).collect();
         fs::write(project.join("keys.txt"), bytes).unwrap();
         let said = plan(&project).env("SOPS_AGE_KEY_FILE", "keys.txt").status(1).run().stderr;
-        assert_eq!(said.matches("is saved as UTF-16").count(), 1, "{said}");
+        assert_eq!(said.matches("it is UTF-16: save it as UTF-8").count(), 1, "{said}");
         assert!(said.contains("1 error, 1 warning"), "{said}");
     }
 }

@@ -42,14 +42,15 @@ impl Linking {
         self.house.apply(&self.ha)
     }
 
-    /// What JSON tells of the one target.
+    /// What JSON reports of the one target, with links where there are any.
     #[track_caller]
     pub(crate) fn json(&self, args: &[&str]) -> Value {
-        let ran = self.appcred(args).args(["--format", "json", "--show-links"]).run();
+        let links = args.first().filter(|verb| **verb == "apply").map(|_| "--show-links");
+        let ran = self.appcred(args).args(["--format", "json"]).args(links).run();
         serde_json::from_str::<Value>(&ran.stdout).unwrap()["targets"][0].take()
     }
 
-    /// How far an entry is set up, as `list` tells it.
+    /// How far an entry is set up, as `list` reports it.
     #[track_caller]
     pub(crate) fn set_up(&self, client_id: &str) -> Value {
         let listed = self.json(&["list"]);
@@ -92,7 +93,7 @@ impl Linking {
     }
 }
 
-/// The consent link of the first step that waits, of what `apply --format json` told.
+/// The consent link of the first step that waits, of what `apply --format json` reported.
 #[track_caller]
 pub(crate) fn link(applied: &Value) -> String {
     let steps = applied["steps"].as_array().unwrap();

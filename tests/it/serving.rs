@@ -183,13 +183,15 @@ pub(crate) fn entry(domain: &str, name: &str) -> EntryStatus {
         place: Place { file: Path::new("credentials/media.yaml").into(), line: 12, column: 5 },
         holding: Holding::InSync,
         setup_state: Some(SetupState::Linked(vec![account])),
+        waits_for: None,
         set_up_error: None,
     }
 }
 
 /// An entry that waits for what a step shows.
 pub(crate) fn waiting(domain: &str, name: &str, step: FlowStep) -> EntryStatus {
-    EntryStatus { setup_state: Some(SetupState::Waits(step)), ..entry(domain, name) }
+    let setup_state = Some(SetupState::InProgress);
+    EntryStatus { setup_state, waits_for: Some(step), ..entry(domain, name) }
 }
 
 /// A step that waits for consent there.

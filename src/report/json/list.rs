@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::codes::CredentialCode;
-use crate::model::{ClientId, CredentialId, Domain, Links, to_json};
+use crate::model::{ClientId, CredentialId, Domain, to_json};
 use crate::report::set_up::{self, SetUp};
 use crate::report::{TargetReport, mark_of};
 
@@ -55,7 +55,7 @@ struct ListedCredential<'a> {
 ///
 /// # Errors
 /// None in practice: all of it can be written as JSON.
-pub fn list(targets: &[TargetReport<'_>], links: Links) -> serde_json::Result<String> {
+pub fn list(targets: &[TargetReport<'_>]) -> serde_json::Result<String> {
     let targets = target_reports(targets, |_, plan| Listed {
         credentials: plan
             .credential_states
@@ -71,7 +71,7 @@ pub fn list(targets: &[TargetReport<'_>], links: Links) -> serde_json::Result<St
                     key: mark.map(|mark| mark.key.to_string()),
                     used_by: accounts(users),
                     state: state.code(),
-                    set_up: set_up::setup_state_of(plan, state).map(|of| SetUp::of(of, links)),
+                    set_up: set_up::setup_state_of(plan, state).map(|of| SetUp::of(of, None)),
                 }
             })
             .collect(),

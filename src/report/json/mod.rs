@@ -222,7 +222,7 @@ fn plan(report: &Report<'_>, links: Links) -> serde_json::Result<String> {
         steps: plan.steps.iter().map(|step| planned_step(target, step, links)).collect(),
         withheld: plan.withheld.iter().map(|withheld| not_done(target, withheld)).collect(),
         unknown: plan.unknown.iter().map(|unknown| not_known(target, unknown)).collect(),
-        integrations: plan.setup_states.iter().map(|of| IntegrationOf::of(of, links)).collect(),
+        integrations: plan.setup_states.iter().map(IntegrationOf::of).collect(),
     });
     let problems = problems::problems(report);
     let report = PlanReport { format_version: FORMAT_VERSION, problems, targets };

@@ -13,6 +13,7 @@ use super::plain::{Plain, Plains};
 use super::selection::KeyRule;
 use crate::diagnostic::shown;
 use crate::model::Secret;
+use crate::model::ValueFault;
 use crate::model::sops::{Metadata, ParsedSops, Path, Tree};
 use crate::secret::{Identities, SecretResolver, Unreadable, age};
 
@@ -107,7 +108,7 @@ impl DecryptedDocument {
         let known =
             leaf.and_then(|leaf| self.known.binary_search_by_key(&leaf, |known| known.leaf).ok());
         let plain = known.and_then(|known| self.plains.get(known));
-        plain.map_or(Err(Unreadable::Empty), Plain::text)
+        plain.map_or(Err(Unreadable::Unfit(ValueFault::Empty)), Plain::text)
     }
 
     /// The one value of a document that has no other.
@@ -115,7 +116,7 @@ impl DecryptedDocument {
         let mut values = self.values();
         match (values.next(), values.next()) {
             (Some((_, plain)), None) => plain.text(),
-            _ => Err(Unreadable::Document("a SOPS document with several values, or none")),
+            _ => Err(Unreadable::NotOneValue),
         }
     }
 

@@ -216,6 +216,7 @@ fn set_up(entry: &ReportedEntry<'_>) -> Markup {
         SetupCode::Failed => "bad",
         SetupCode::NotWanted => "idle",
         SetupCode::NotSetUp
+        | SetupCode::InProgress
         | SetupCode::WaitingForConsent
         | SetupCode::WaitingForAnswers
         | SetupCode::NotLoaded

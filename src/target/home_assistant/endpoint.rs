@@ -213,7 +213,9 @@ impl HomeAssistantEndpoint {
         let url = &self.url;
         let unread = |why| ConnectError::Token { url: url.clone(), why };
         match &self.auth {
-            AuthMethod::Token(token) => Ok(token.clone()),
+            AuthMethod::Token(token) => {
+                token::checked(token.clone(), || "the environment".to_owned()).map_err(unread)
+            }
             AuthMethod::Reference(Located { value, spot }) => secret::read(value, resolver)
                 .map(|secret| token::from_text(secret.expose()))
                 .map_err(|why| ConnectError::Reference { place: spot.place(), why }),

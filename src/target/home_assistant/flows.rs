@@ -1,7 +1,9 @@
 //! Config flows: starting, answering and ending them, and finding those of ours again.
 //!
-//! HA lists only the flows that it started, so what we start is noted in HA: in what it
-//! keeps for the user whose token we have, one key for each, so that two runs never write the same.
+//! To ask HA how far a flow is, is to go on with it: after consent that takes the provider's code,
+//! which holds once. So whoever only reads looks at no flow, and whoever writes at those of its owner.
+//! HA lists only the flows that it started. What we start is noted in HA, in what it keeps for the
+//! user whose token we have. A run with another user's token does not find it.
 
 use std::collections::BTreeMap;
 
@@ -16,13 +18,16 @@ use super::rest::{FormOutcome, Rest};
 use super::{HomeAssistant, config_entries};
 use crate::integrations;
 use crate::model::{
-    ConfigEntry, Credential, Domain, EntryId, EntryState, FlowForm, FlowId, FlowStep,
-    HandOverError, Live, Mark, Observed, OpenFlow, Purpose, Secret,
+    ConfigEntry, Domain, EntryId, EntryState, FlowId, FlowStep, HandOverError, Live, Mark,
+    Observed, OpenFlow, Purpose, Secret,
 };
 use crate::target::Refusal;
 
 /// Behind the mark in the key of a note of a flow.
 const FLOW: &str = "#flow";
+/// A note has one of so many keys, by its flow's id: runs that start flows of one entry at the same
+/// moment see each other's, and what is forgotten leaves no more keys than this in HA.
+const NOTES: u8 = 8;
 /// Behind the mark in the key of a note that accounts go with the entry.
 const TIED: &str = "#tied";
 /// How HA says why a flow was started.
@@ -145,8 +150,7 @@ impl HomeAssistant {
         }
     }
 
-    /// Where a flow is; none where HA no longer has it. A flow that somebody has consented to is
-    /// carried on by this.
+    /// Where a flow is; none where HA no longer has it. After consent, HA goes on with it by this.
     ///
     /// # Errors
     /// Where HA does not answer.
@@ -215,7 +219,8 @@ impl HomeAssistant {
         Ok(FlowEvents(self.connection.subscribe(command).await?))
     }
 
-    /// Notes in HA that a flow is ours.
+    /// Notes in HA that a flow is ours, and answers the flow that is to go on: the same, or that of
+    /// another run which has started one for the same at the same moment. All runs choose the same.
     ///
     /// # Errors
     /// Where HA cannot keep it.
@@ -225,31 +230,33 @@ impl HomeAssistant {
         account: Option<&EntryId>,
         domain: &Domain,
         flow: &FlowId,
-    ) -> Result<(), Refusal> {
-        let (flow_id, domain) = (flow.as_str().to_owned(), domain.as_str().to_owned());
-        let value = serde_json::json!(Note { flow_id, domain });
-        self.note(mark, account, value).await
+    ) -> Result<FlowId, Refusal> {
+        let account = account.map(|account| format!(":{account}")).unwrap_or_default();
+        let number = flow.as_str().bytes().last().unwrap_or_default() % NOTES;
+        let key = format!("{mark}{FLOW}.{number}{account}");
+        let purpose = purpose(&key);
+        let (flow_id, of_domain) = (flow.as_str().to_owned(), domain.as_str().to_owned());
+        let value = serde_json::json!(Note { flow_id, domain: of_domain });
+        self.connection.ask::<()>(Command::WriteUserData { key, value }).await?;
+        let notes = notes(&kept(&self.connection).await?);
+        let first = notes
+            .into_iter()
+            .find(|(_, of, note)| Some(of) == purpose.as_ref() && note.domain == domain.as_str());
+        Ok(first.map_or_else(|| flow.clone(), |(_, _, note)| FlowId::new(note.flow_id)))
     }
 
-    /// Notes in HA that no flow is open any more.
+    /// Forgets what is noted in HA of a flow.
     ///
     /// # Errors
-    /// Where HA cannot keep it.
-    pub async fn forget_flow(&self, mark: &Mark, account: Option<&EntryId>) -> Result<(), Refusal> {
-        self.note(mark, account, Value::Null).await
-    }
-
-    async fn note(
-        &self,
-        mark: &Mark,
-        account: Option<&EntryId>,
-        value: Value,
-    ) -> Result<(), Refusal> {
-        let key = match account {
-            None => format!("{mark}{FLOW}"),
-            Some(account) => format!("{mark}{FLOW}:{account}"),
-        };
-        Ok(self.connection.ask(Command::WriteUserData { key, value }).await?)
+    /// Where HA cannot keep that.
+    pub async fn forget_flow(&self, flow: &FlowId) -> Result<(), Refusal> {
+        for (key, _, note) in notes(&kept(&self.connection).await?) {
+            if note.flow_id == flow.as_str() {
+                let command = Command::WriteUserData { key, value: Value::Null };
+                self.connection.ask::<()>(command).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Waits until a linked account runs or has failed, and answers its state.
@@ -290,43 +297,22 @@ impl HomeAssistant {
         let command = Command::WriteUserData { key, value: Value::Bool(tied) };
         Ok(self.connection.ask(command).await?)
     }
+}
 
-    /// What is ours to look after, by what HA keeps for its user and the flows that it lists.
-    pub(super) async fn live(
-        &self,
-        kept: &UserDataFields,
-        asked: Vec<(EntryId, ListedFlow)>,
-        credentials: &[Credential],
-    ) -> Result<Live, CommandError> {
-        let mut flows = Vec::new();
-        for (purpose, note) in notes(kept) {
-            let domain = Domain::new(note.domain);
-            let id = FlowId::new(note.flow_id);
-            let of_domain = credentials.iter().filter(|held| held.domain == domain);
-            let secrets: Vec<&Secret> =
-                of_domain.filter_map(|held| held.client_secret.clear()).collect();
-            let base = self.frontend_base();
-            let side = FlowSide { domain: &domain, base, secrets: &secrets };
-            let step = match self.rest.look_at_flow(&id, base).await {
-                Ok(None) => continue,
-                Ok(Some(step)) => step.read(|url| side.hides_secret(url)),
-                Err(CommandError::Refused { .. }) => FlowStep::Broken,
-                Err(fault) => return Err(fault),
-            };
-            flows.push(OpenFlow { id, domain, purpose, step });
-        }
-        for (account, flow) in asked {
-            let id = FlowId::new(flow.flow_id);
-            if flows.iter().all(|known: &OpenFlow| known.id != id) {
-                let step = flow.step_id.unwrap_or_default();
-                let step = FlowStep::Form(FlowForm { step, ..FlowForm::default() });
-                let (domain, purpose) = (Domain::new(flow.handler), Purpose::Again(account));
-                flows.push(OpenFlow { id, domain, purpose, step });
-            }
-        }
-        let tied = kept.iter().filter_map(tied).collect();
-        Ok(Live { flows, tied, ..Live::default() })
-    }
+/// The set-ups that HA knows of, by what it keeps for its user and the flows that it lists.
+pub(super) fn live(kept: &UserDataFields, asked: Vec<(EntryId, ListedFlow)>) -> Live {
+    let noted = notes(kept).into_iter().map(|(_, purpose, note)| OpenFlow {
+        id: FlowId::new(note.flow_id),
+        domain: Domain::new(note.domain),
+        purpose,
+    });
+    let asked = asked.into_iter().map(|(account, flow)| OpenFlow {
+        id: FlowId::new(flow.flow_id),
+        domain: Domain::new(flow.handler),
+        purpose: Purpose::Again(account),
+    });
+    let tied = kept.iter().filter_map(tied).collect();
+    Live { flows: noted.chain(asked).collect(), tied, ..Live::default() }
 }
 
 /// The flows by which HA asks for consent again, each with its account.
@@ -354,16 +340,11 @@ pub(super) async fn kept(connection: &Connection) -> Result<UserDataFields, Comm
     }
 }
 
-/// Whether a flow of ours may be open, so that looking at it may make a config entry.
-pub(super) fn has_notes(kept: &UserDataFields) -> bool {
-    !notes(kept).is_empty()
-}
-
-/// What is noted of our flows.
-fn notes(kept: &UserDataFields) -> Vec<(Purpose, Note)> {
+/// What is noted of flows, by key.
+fn notes(kept: &UserDataFields) -> Vec<(String, Purpose, Note)> {
     let note = |(key, value): (&String, &Value)| {
         let purpose = purpose(key)?;
-        Some((purpose, serde_json::from_value::<Note>(value.clone()).ok()?))
+        Some((key.clone(), purpose, serde_json::from_value::<Note>(value.clone()).ok()?))
     };
     kept.iter().filter_map(note).collect()
 }
@@ -375,15 +356,19 @@ fn tied((key, value): (&String, &Value)) -> Option<Mark> {
 }
 
 fn purpose(key: &str) -> Option<Purpose> {
-    let (mark, account) = key.split_once(FLOW)?;
+    let (mark, rest) = key.split_once(FLOW)?;
     let mark = Mark::parse(mark)?;
-    match account.strip_prefix(':') {
+    // Earlier versions wrote no number.
+    let rest = rest
+        .strip_prefix('.')
+        .map_or(rest, |rest| rest.trim_start_matches(|c: char| c.is_ascii_digit()));
+    match rest.strip_prefix(':') {
         Some(account) => Some(Purpose::Again(EntryId::new(account))),
-        None => account.is_empty().then_some(Purpose::Entry(mark)),
+        None => rest.is_empty().then_some(Purpose::Entry(mark)),
     }
 }
 
-/// Whether a release has flows that link an account again when somebody wishes.
+/// Whether a release has flows that link an account again on request.
 fn reconfigures(version: &str) -> bool {
     let mut parts = version.split('.').map(str::parse::<u32>);
     match (parts.next(), parts.next()) {
@@ -408,10 +393,12 @@ mod tests {
     }
 
     #[test]
-    fn notes_are_told_from_what_others_keep() {
+    fn notes_are_recognised_among_what_others_keep() {
         assert!(matches!(purpose("appcred:house:a#flow"), Some(Purpose::Entry(_))));
         let again = Some(Purpose::Again(EntryId::new("e")));
         assert_eq!(purpose("appcred:house:a#flow:e"), again);
+        assert_eq!(purpose("appcred:house:a#flow.3:e"), again);
+        assert!(matches!(purpose("appcred:house:a#flow.3"), Some(Purpose::Entry(_))));
         for other in ["appcred:house:a", "core", "x#flow", "appcred:house:a#flowers"] {
             assert_eq!(purpose(other), None, "{other}");
         }

@@ -35,7 +35,6 @@ pub use endpoint::{AuthMethod, HomeAssistantEndpoint, HomeAssistantInput, TokenC
 pub use flows::{FlowAnswer, FlowEvents, FlowSide};
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
@@ -49,11 +48,14 @@ use self::json::Lenient;
 use self::messages::{Command, CoreState, CurrentUser, Features, NOT_ADMIN, UNKNOWN_COMMAND};
 use self::present::Present;
 use self::rest::Rest;
+use super::unreadable::UnreadableLog;
 use super::{
     ChangeEvents, Done, Execute, LiveTarget, Observe, Operation, Refusal, Stop, TargetError,
 };
 use crate::http::Network;
-use crate::model::{CredentialId, Domain, EntryId, EntryState, KnownDomains, Observed, Secret};
+use crate::model::{
+    CredentialId, Domain, EntryId, EntryState, KnownDomains, Live, Observed, Secret,
+};
 
 pub use session::{SessionError, SessionStore};
 pub use sign_in::{LoginSession, SignIn, SignInError, canonical};
@@ -88,8 +90,7 @@ pub struct HomeAssistant {
     domains: OnceCell<BTreeSet<Domain>>,
     /// Where browsers come back to after consent, where that is not HA.
     base: Option<String>,
-    /// What was reported already of things that cannot be read.
-    reported: Mutex<BTreeSet<String>>,
+    unreadable: UnreadableLog,
 }
 
 /// Connects, logs in, and makes sure that the token is an administrator's.
@@ -112,7 +113,7 @@ pub async fn connect(settings: ConnectionSettings) -> Result<HomeAssistant, Targ
         rest,
         domains,
         base: None,
-        reported: Mutex::default(),
+        unreadable: UnreadableLog::default(),
     };
     let features = Command::SupportedFeatures { features: Features { coalesce_messages: 1 } };
     let (_, user) = tokio::try_join!(
@@ -178,7 +179,7 @@ impl HomeAssistant {
 
     async fn look(&self) -> Result<Observed, CommandError> {
         // All at once: HA takes them in one frame.
-        let (credentials, domains, kept, asked, mut entries, core) = tokio::try_join!(
+        let (credentials, domains, kept, asked, entries, core) = tokio::try_join!(
             credentials::list(&self.connection),
             self.known_domains(),
             flows::kept(&self.connection),
@@ -187,15 +188,10 @@ impl HomeAssistant {
             self.connection.ask::<CoreState>(Command::Configuration),
         )?;
         let Lenient { items: credentials, mut unreadable } = credentials;
-        let mut live = self.live(&kept, asked, &credentials).await?;
-        live.is_starting = core.is_starting();
-        if flows::has_notes(&kept) {
-            // Looking at a flow that somebody has consented to makes a config entry.
-            entries = config_entries::list(&self.connection).await?;
-        }
+        let live = Live { is_starting: core.is_starting(), ..flows::live(&kept, asked) };
         let unread = entries.unreadable.into_iter();
         unreadable.extend(unread.map(|id| format!("the config entry {id} cannot be read")));
-        self.report(unreadable);
+        self.unreadable.warn(self.address.frontend_base(), unreadable);
         let entries = entries.items;
         let config_entries =
             config_entries::with_implementations(&self.connection, entries, &credentials).await?;
@@ -206,16 +202,6 @@ impl HomeAssistant {
             config_entries,
             live: Some(live),
         })
-    }
-
-    /// Names what cannot be read, once for each connection.
-    fn report(&self, unreadable: Vec<String>) {
-        let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
-        for what in unreadable {
-            if reported.insert(what.clone()) {
-                tracing::warn!(address = %self.address, "{what}: it is left alone");
-            }
-        }
     }
 
     /// What HA holds at this moment.

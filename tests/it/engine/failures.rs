@@ -1,11 +1,12 @@
 //! What fails, and when it is tried again.
 
+use std::time::Duration;
+
 use appcred::model::Secret;
-use appcred::status::{Holding, Link};
-use appcred::target::Endpoint;
-use appcred::target::TargetError;
+use appcred::status::{Holding, Link, Mode};
 use appcred::target::home_assistant::{AuthMethod, HomeAssistantEndpoint};
-use appcred::watch::{TargetLock, TargetSpec};
+use appcred::target::{Endpoint, TargetError};
+use appcred::watch::{TargetLock, TargetSpec, WriteLock};
 
 use super::{Engine, HOME, House, RESYNC, entry, one, spec};
 
@@ -219,6 +220,32 @@ async fn another_watcher_of_the_target_is_named_and_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn another_run_that_changes_the_target_is_named_and_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = Some(folder.path().join("home.lock"));
+    let writing = WriteLock { file, place: "http://home".to_owned() };
+    let mut shared = spec(vec![one()]);
+    shared.writing = writing.clone();
+    let held = writing.take(Duration::ZERO, |_| ()).await.unwrap();
+    let engine = Engine::start(&[(HOME, shared.clone())]).await;
+    engine.pass(15).await;
+    let why = engine.error().unwrap();
+    let holder = format!("process {}", std::process::id());
+    assert!(why.contains(&holder) && why.contains("is changing http://home"), "{why}");
+    assert_eq!(engine.home().state().looks, 0, "a plan that is made now could be out of date");
+    drop(held);
+    engine.pass(60).await;
+    assert_eq!(engine.home().secrets().len(), 1);
+
+    let held = writing.take(Duration::ZERO, |_| ()).await.expect("only a round has it");
+    shared.mode = Mode::Report;
+    engine.declare(&[(HOME, shared)]).await;
+    assert_eq!(engine.error(), None, "what only reads waits for nobody");
+    drop(held);
+    engine.end().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn two_targets_at_one_place_accuse_no_other_watcher() {
     let mut twice = spec(vec![one()]);
     let engine = Engine::start(&[]).await;
@@ -228,5 +255,26 @@ async fn two_targets_at_one_place_accuse_no_other_watcher() {
     let why = engine.target("house").error.unwrap();
     assert!(why.contains("target `home` is the same"), "{why}");
     assert_eq!(engine.home().secrets().len(), 1);
+    engine.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_that_the_provider_refuses_is_not_put_in_use_and_not_tried_all_the_time() {
+    let engine = Engine::start(&[(HOME, spec(vec![one()]))]).await;
+    let why = "the provider refuses the new secret";
+    engine.home().state().refuses_secrets = Some(why.to_owned());
+    engine.declare(&[(HOME, spec(vec![entry("a", "client", "wrong")]))]).await;
+    let first = [("client".to_owned(), "first".to_owned())];
+    assert_eq!(engine.home().secrets(), first);
+    assert!(engine.error().unwrap().contains(why));
+    engine.pass(3600).await;
+    assert_eq!(engine.home().secrets(), first);
+    let proofs = engine.home().state().proofs;
+    assert!((2..=60).contains(&proofs), "{proofs} in an hour");
+
+    engine.home().state().refuses_secrets = None;
+    engine.declare(&[(HOME, spec(vec![entry("a", "client", "right")]))]).await;
+    assert_eq!(engine.home().secrets(), [("client".to_owned(), "right".to_owned())]);
+    assert_eq!(engine.error(), None);
     engine.end().await;
 }

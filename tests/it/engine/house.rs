@@ -7,8 +7,8 @@ use appcred::model::{
     ConsentLink, Credential, CredentialId, Desired, Domain, FlowId, FlowStep, HandOverError, Live,
     Observed, OpenFlow, Purpose, Secret,
 };
-use appcred::plan::{Action, Plan};
-use appcred::reconcile::{Outcome, StepOutcome};
+use appcred::plan::{Action, Plan, Step};
+use appcred::reconcile::{Outcome, Proven, StepOutcome, Verdicts};
 use appcred::target::ConnectError;
 use appcred::target::{Done, Execute, Observe, Operation, Refusal, Stop, TargetError};
 use appcred::watch::{LiveTarget, TargetEvent};
@@ -38,7 +38,7 @@ pub(crate) struct State {
     pub(crate) shelf: Shelf,
     pub(crate) set_up: SetUp,
     pub(crate) live: Live,
-    /// How often it was connected to, looked at, and told to begin a set-up.
+    /// How often it was connected to, looked at, and printed to begin a set-up.
     pub(crate) connects: usize,
     pub(crate) looks: usize,
     pub(crate) set_ups: usize,
@@ -56,6 +56,11 @@ pub(crate) struct State {
     pub(crate) refuses: bool,
     /// Somebody deletes what is created, at once.
     pub(crate) undoes: bool,
+    /// The provider refuses every new secret for this reason; counts how often it was asked.
+    pub(crate) refuses_secrets: Option<String>,
+    pub(crate) proofs: usize,
+    /// What the next look at an open set-up finds it to have failed with.
+    pub(crate) refused: Option<String>,
     pub(crate) callbacks: Vec<String>,
     pub(crate) displayed: Vec<Option<String>>,
     /// Counts what happens there; a connection reports each change of it.
@@ -80,6 +85,9 @@ impl Default for House {
             slow: None,
             refuses: false,
             undoes: false,
+            refuses_secrets: None,
+            proofs: 0,
+            refused: None,
             callbacks: Vec::new(),
             displayed: Vec::new(),
             events: watch::Sender::new(0),
@@ -237,6 +245,21 @@ impl LiveTarget for Connected {
         }
     }
 
+    async fn prove(&self, plan: &Plan, _: &Desired, _: &mut Verdicts) -> Proven {
+        let mut state = self.house.state();
+        let mut proven = Proven::whole(plan);
+        if let Some(why) = state.refuses_secrets.clone() {
+            state.proofs += 1;
+            let replaces = |step: &Step| matches!(step.action, Action::Replace { .. });
+            for step in plan.steps.iter().filter(|step| replaces(step)) {
+                let outcome = Outcome::NotBegun(why.clone());
+                proven.refused.push(StepOutcome { step: step.id, outcome });
+            }
+            proven.plan.steps.retain(|step| !replaces(step));
+        }
+        proven
+    }
+
     async fn set_up(
         &self,
         plan: &Plan,
@@ -248,6 +271,12 @@ impl LiveTarget for Connected {
         for step in &plan.steps {
             let Action::SetUp { wanted, open, .. } = &step.action else { continue };
             state.set_ups += usize::from(open.is_none());
+            let refused = state.refused.take_if(|_| open.is_some());
+            if let Some(why) = refused {
+                state.live.flows.clear();
+                outcomes.push(StepOutcome { step: step.id, outcome: Outcome::Failed(why) });
+                continue;
+            }
             let link = ConsentLink::new("https://provider/consent?state=s".to_owned(), false);
             let consent = FlowStep::Consent(link);
             let outcome = match state.set_up {
@@ -256,7 +285,6 @@ impl LiveTarget for Connected {
                         id: FlowId::new("flow"),
                         domain: wanted.domain.clone(),
                         purpose: Purpose::Entry(desired.mark(&wanted.key)),
-                        step: consent.clone(),
                     }];
                     Outcome::Waits(consent)
                 }

@@ -28,7 +28,7 @@ use appcred::target::config_dir::ConfigDirEndpoint;
 use appcred::target::{ConnectError, Endpoint};
 use appcred::watch::{
     self, CallbackRequest, Channels, Connect, Heartbeat, Notices, Noticing, ReadSpecs, Reading,
-    SnapshotStore, StatusStore, TargetLock, TargetSpec, WatchSettings,
+    SnapshotStore, StatusStore, TargetLock, TargetSpec, WatchSettings, WriteLock,
 };
 use jiff::Timestamp;
 use tempfile::TempDir;
@@ -269,6 +269,7 @@ fn spec_at(address: &str, credentials: Vec<DesiredCredential>) -> TargetSpec {
         mode: Mode::Repair,
         notices: Notices::default(),
         lock: TargetLock { file: None, holder: "test".to_owned() },
+        writing: WriteLock { file: None, place: address.to_owned() },
     }
 }
 

@@ -1,6 +1,6 @@
 //! Accounts that are to be linked.
 
-use appcred::model::{ConfigEntry, EntryId, EntryState, FlowStep};
+use appcred::model::{ConfigEntry, EntryId, EntryState};
 use appcred::plan::{SetupState, Wanted};
 
 use super::house::SetUp;
@@ -51,12 +51,7 @@ async fn a_set_up_that_waits_is_not_begun_again() {
 #[tokio::test(start_paused = true)]
 async fn consent_that_was_refused_is_reported_and_asked_for_again() {
     let engine = start(SetUp::Waits).await;
-    {
-        let house = engine.home();
-        let mut state = house.state();
-        let reason = "user_rejected_authorize".to_owned();
-        state.live.flows[0].step = FlowStep::Aborted { reason, error: None };
-    }
+    engine.home().state().refused = Some("consent was refused at the provider".to_owned());
     engine.home().report();
     engine.pass(1).await;
     let target = engine.target(HOME);

@@ -1,0 +1,247 @@
+//! Links one account with the browser of this machine.
+
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tokio::time::Instant;
+
+use crate::callback::Loopback;
+use crate::model::{
+    ConsentLink, DesiredCredential, FlowId, FlowStep, HandOverError, HiddenLink, Links,
+};
+use crate::plan::{Action, Step};
+use crate::reconcile::{LATER, linked, open_flow, task};
+use crate::report::set_up;
+use crate::setup::consent::{Wait, wait};
+use crate::setup::drive::{self, FlowState, SetUpTask};
+use crate::setup::redirect_uri;
+use crate::target::home_assistant::HomeAssistant;
+use crate::target::{Refusal, Stop};
+use crate::watch::WriteLock;
+use crate::workspace::Comparison;
+
+use super::console;
+use super::locks::lock_target;
+
+const LOST: &str = "the connection to Home Assistant was lost; if it was restarted, the set-up is lost: start again when it is back";
+
+/// One account that is being linked.
+pub(super) struct AccountLinking<'a> {
+    pub(super) ha: &'a HomeAssistant,
+    pub(super) title: &'a str,
+    pub(super) open: Option<&'a FlowId>,
+    /// Held while the flow is started or carried on, and not while a person is waited for.
+    pub(super) lock: &'a WriteLock,
+    /// How many seconds to wait for the consent.
+    pub(super) timeout: u64,
+    pub(super) opens_browser: bool,
+    /// Whether the link may be shown to whoever is to follow it.
+    pub(super) links: Links,
+}
+
+impl AccountLinking<'_> {
+    pub(super) async fn run_until_loaded(
+        &self,
+        comparison: &Comparison,
+        step: &Step,
+        entry: &DesiredCredential,
+        loopback: &mut Loopback,
+        stop: &Stop,
+    ) -> Result<(), String> {
+        let mark = comparison.desired.mark(&entry.key);
+        let Some(task) = task(&step.action, entry, &mark) else { return Ok(()) };
+        // An event that HA sends before we subscribe would be lost.
+        let mut events = self.ha.flow_events().await.map_err(message)?;
+        let base = loopback.origin().to_owned();
+        let mut state = self.begin(&task, step, entry, &base).await?;
+        let mut last = None;
+        let until = Instant::now() + Duration::from_secs(self.timeout);
+        loop {
+            let (flow, shown) = match state {
+                FlowState::Linked => return Ok(()),
+                FlowState::Failed(why) => return Err(why),
+                FlowState::Later => return Err(LATER.to_owned()),
+                FlowState::Waits(flow, shown) => (flow, shown),
+            };
+            if !matches!(shown, FlowStep::Consent(_) | FlowStep::Progress(_)) {
+                let mut out = String::new();
+                set_up::waits(&mut out, self.title, Some(&entry.key), &shown, Links::Shown);
+                print(&out);
+                return Err("it goes on when the entry answers".to_owned());
+            }
+            if last.as_ref() != Some(&shown) {
+                self.show(&shown, loopback)?;
+            }
+            last = Some(shown.clone());
+            let spinner = spinner(self.title);
+            let mut forged = || {
+                spinner.suspend(|| {
+                    print("  an answer with a wrong state was refused; still waiting\n");
+                });
+            };
+            let ended = wait(&flow, &shown, loopback, &mut events, until, stop, &mut forged).await;
+            let now = self.carry_on(&task, flow, shown, ended, &base).await;
+            spinner.finish_and_clear();
+            state = now?;
+        }
+    }
+
+    /// What was planned may be done by now: a watcher may have been there first.
+    async fn begin(
+        &self,
+        task: &SetUpTask<'_>,
+        step: &Step,
+        entry: &DesiredCredential,
+        base: &str,
+    ) -> Result<FlowState, String> {
+        let _writing = lock_target(self.lock).await.map_err(|why| why.to_string())?;
+        let now = self.ha.observed().await.map_err(message)?;
+        let open = match &step.action {
+            Action::SetUp { wanted, account: None, .. } => match linked(&now, entry, wanted) {
+                Some(account) => return Ok(drive::judge(&account.state)),
+                None => open_flow(&now, task.mark.clone(), wanted),
+            },
+            _ => self.open,
+        };
+        drive::begin(self.ha, task, open, base).await.map_err(message)
+    }
+
+    async fn follow(
+        &self,
+        task: &SetUpTask<'_>,
+        flow: &FlowId,
+        base: &str,
+    ) -> Result<FlowState, String> {
+        let _writing = lock_target(self.lock).await.map_err(|why| why.to_string())?;
+        drive::follow(self.ha, task, flow, base).await.map_err(message)
+    }
+
+    async fn carry_on(
+        &self,
+        task: &SetUpTask<'_>,
+        flow: FlowId,
+        shown: FlowStep,
+        ended: Wait,
+        base: &str,
+    ) -> Result<FlowState, String> {
+        match ended {
+            Wait::Answered(delivery) => {
+                let taken = self.ha.hand_on(&delivery.query).await;
+                delivery.taken(taken.clone());
+                match taken {
+                    Ok(()) => self.follow(task, &flow, base).await,
+                    Err(HandOverError::Refused(why)) => {
+                        drive::give_up(self.ha, &flow).await.map_err(message)?;
+                        Err(format!("Home Assistant refused the answer: {why}"))
+                    }
+                    Err(HandOverError::NotNow(why)) => {
+                        print(&format!(
+                            "  Home Assistant cannot accept the answer now ({why}); still waiting\n"
+                        ));
+                        // Whoever cannot be asked either is waited for as well, until the time is up.
+                        let now = self.follow(task, &flow, base).await;
+                        Ok(now.unwrap_or(FlowState::Waits(flow, shown)))
+                    }
+                }
+            }
+            Wait::MovedOn => self.follow(task, &flow, base).await,
+            Wait::Lost => Err(LOST.to_owned()),
+            Wait::TimedOut => {
+                drive::give_up(self.ha, &flow).await.map_err(message)?;
+                Err(format!("no consent within {} s; the link is no longer valid", self.timeout))
+            }
+            Wait::Stopped => {
+                drive::give_up(self.ha, &flow).await.map_err(message)?;
+                Err("interrupted; the link is no longer valid".to_owned())
+            }
+        }
+    }
+
+    /// Shows what a person needs, and opens their browser.
+    fn show(&self, shown: &FlowStep, listener: &Loopback) -> Result<(), String> {
+        let Self { opens_browser, links, .. } = *self;
+        let link = match shown {
+            FlowStep::Consent(link) => link,
+            FlowStep::Progress(Some(_)) if links == Links::Hidden => {
+                return Err("its code is not shown here, since whoever reads it first could use it: pass --show-links".to_owned());
+            }
+            FlowStep::Progress(Some(code)) => {
+                print(&format!("{}\n  open {} and type in {}\n", self.title, code.url, code.code));
+                return Ok(());
+            }
+            _ => return Ok(()),
+        };
+        let Some(page) = link.page() else {
+            return Err("its link is not an https address, so it is not opened: finish the set-up in Home Assistant".to_owned());
+        };
+        print(&format!("{}\n{}", self.title, self.redirect_help(link, listener)));
+        let is_shown = match link.shown(links) {
+            Ok(url) => {
+                print(&format!("  {url}\n"));
+                true
+            }
+            Err(HiddenLink::HoldsSecret) if opens_browser => {
+                print("  the link contains the client secret, so it is opened and not shown\n");
+                false
+            }
+            Err(HiddenLink::HoldsSecret) => {
+                return Err("its link contains the client secret and cannot be shown: it needs the browser of this machine, so leave out --no-browser".to_owned());
+            }
+            Err(_) if opens_browser => {
+                print("  the link is opened and not shown; --show-links shows it\n");
+                false
+            }
+            Err(_) => {
+                return Err("its link is not shown in CI, since whoever reads the log first could use it: pass --show-links".to_owned());
+            }
+        };
+        match opens_browser.then(|| open::that_detached(page.as_str())) {
+            Some(Err(_)) if is_shown => {
+                print("  no browser could be opened here: follow the link yourself\n");
+            }
+            Some(Err(why)) => {
+                return Err(format!("no browser could be opened here ({why}): pass --no-browser"));
+            }
+            Some(Ok(())) | None => {}
+        }
+        Ok(())
+    }
+
+    /// What the provider must know, and where the browser goes on its way back.
+    fn redirect_help(&self, link: &ConsentLink, listener: &Loopback) -> String {
+        let Some(uri) = redirect_uri(link) else { return String::new() };
+        let mut help = format!("  the redirect URI {uri} must be registered with the provider\n");
+        if uri != listener.redirect_uri() {
+            let base = self.ha.frontend_base();
+            help += &format!(
+                "  Home Assistant fixes that by its `my` integration, so the browser comes back through My Home Assistant:\n  if that does not find your house, set {base} at https://my.home-assistant.io/redirect/_change_url/\n"
+            );
+        }
+        help
+    }
+}
+
+fn message(refusal: Refusal) -> String {
+    refusal.to_string()
+}
+
+/// Printed as it happens, since a person waits for it.
+pub(super) fn print(text: &str) {
+    // Where it cannot be written, the exit status still says how it ended.
+    drop(console::print(text));
+}
+
+fn spinner(title: &str) -> ProgressBar {
+    let target = if std::io::stderr().is_terminal() {
+        ProgressDrawTarget::stderr()
+    } else {
+        ProgressDrawTarget::hidden()
+    };
+    let style = ProgressStyle::with_template("{spinner} {msg} {elapsed}")
+        .unwrap_or_else(|_| ProgressStyle::default_spinner());
+    let spinner = ProgressBar::with_draw_target(None, target).with_style(style);
+    spinner.set_message(format!("{title}: waiting for consent"));
+    spinner.enable_steady_tick(Duration::from_millis(100));
+    spinner
+}

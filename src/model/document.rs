@@ -1,0 +1,278 @@
+//! What is plainly a document. As a value it would be a client secret of many lines.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+/// What a text looks like that is no single value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Document {
+    kind: &'static str,
+    /// The fields in it that hold a client, as in `web.client_secret`.
+    fields: Vec<String>,
+}
+
+impl fmt::Display for Document {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind)?;
+        match self.fields.as_slice() {
+            [] => Ok(()),
+            fields => write!(f, " (the values are those of `{}` in it)", fields.join("` and `")),
+        }
+    }
+}
+
+/// How documents begin that can be recognised by that.
+const BEGINNINGS: &[(&str, &str)] = &[
+    ("ENC[", "a value that SOPS encrypted, without its document"),
+    ("-----BEGIN AGE ENCRYPTED FILE", "an age file"),
+    ("age-encryption.org/", "an age file"),
+    ("AGE-SECRET-KEY-", "an age identity"),
+    ("AGE-PLUGIN-", "an age identity"),
+    ("-----BEGIN ", "a key or certificate in PEM form"),
+    ("$ANSIBLE_VAULT;", "a value that Ansible encrypted"),
+    ("ssh-ed25519 ", "an SSH key"),
+    ("ssh-rsa ", "an SSH key"),
+    ("<!", "a page of HTML or XML"),
+    ("<?xml", "a page of HTML or XML"),
+];
+
+/// The names that providers give to the halves of a client in what they offer for download.
+const CLIENT_FIELDS: &[&str] = &[
+    "client_id",
+    "clientid",
+    "client_secret",
+    "clientsecret",
+    "app_id",
+    "app_secret",
+    "secret",
+    "token",
+    "access_token",
+];
+
+/// What a text looks like; `None` where it may be one value.
+pub(super) fn document(text: &str) -> Option<Document> {
+    let text = text.trim_start_matches('\u{feff}').trim();
+    if let Some((_, kind)) = BEGINNINGS.iter().find(|(beginning, _)| text.starts_with(beginning)) {
+        return Some(Document { kind, fields: Vec::new() });
+    }
+    if text.starts_with(['{', '['])
+        && let Ok(keys) = serde_json::from_str::<Keys>(text)
+    {
+        return Some(json(&keys));
+    }
+    let kind = if text.lines().nth(1).is_none() { of_line(text)? } else { of_lines(text) };
+    Some(Document { kind, fields: Vec::new() })
+}
+
+fn json(keys: &Keys) -> Document {
+    let mut fields = Vec::new();
+    keys.clients("", &mut fields);
+    let has_sops = keys.0.iter().any(|(key, _)| key == "sops");
+    let kind = match (has_sops, fields.is_empty()) {
+        (true, _) => "a SOPS document",
+        (false, true) => "a JSON document",
+        (false, false) => "the JSON file that a provider offers for download",
+    };
+    Document { kind, fields }
+}
+
+fn of_line(line: &str) -> Option<&'static str> {
+    if line.starts_with('<') && line.contains("</") {
+        return Some("a page of HTML or XML");
+    }
+    if line.starts_with('{') && line.ends_with('}') && line.contains(": ") {
+        return Some("a YAML mapping");
+    }
+    named_value(line)
+}
+
+fn of_lines(text: &str) -> &'static str {
+    let lines = text.lines().map(str::trim);
+    let lines = || lines.clone().filter(|line| !line.is_empty() && !line.starts_with(['#', ';']));
+    let is_sops = text.contains("sops_version=") || text.contains("sops_mac=");
+    if is_sops && lines().all(|line| line.contains('=')) {
+        "a SOPS document in dotenv form"
+    } else if lines().any(|line| line == "[sops]") {
+        "a SOPS document in INI form"
+    } else if lines().any(|line| line == "sops:") {
+        "a SOPS document"
+    } else if lines().next().is_some_and(|line| line.starts_with('[') && line.ends_with(']')) {
+        "an INI document"
+    } else if text.starts_with('<') {
+        "a page of HTML or XML"
+    } else if text.starts_with(['{', '[']) {
+        "a JSON document"
+    } else if lines().all(|line| is_pair(line, '=')) {
+        "a file of environment variables"
+    } else if lines().any(|line| is_pair(line.trim_start_matches("- "), ':')) {
+        "a YAML document"
+    } else {
+        "a text of several lines"
+    }
+}
+
+/// One line such as `client_secret: x`, of which only the value is meant.
+fn named_value(line: &str) -> Option<&'static str> {
+    let line = line.trim_start_matches("- ");
+    let (mark, kind) = [('=', "an environment variable with its name"), (':', "a YAML mapping")]
+        .into_iter()
+        .find(|(mark, _)| is_pair(line, *mark))?;
+    let (name, value) = line.split_once(mark)?;
+    let name = name.trim().to_ascii_lowercase();
+    // What ends with `=` alone is a value in base64.
+    let has_value = !value.trim_matches(['=', ' ']).is_empty();
+    let is_telling = ["secret", "token", "client", "client_id", "clientid", "password", "key"]
+        .iter()
+        .any(|end| name.ends_with(end));
+    (has_value && is_telling).then_some(kind)
+}
+
+/// Whether a line is a name, this mark and a value, as in `NAME=value` or `name: value`.
+fn is_pair(line: &str, mark: char) -> bool {
+    line.split_once(mark).is_some_and(|(name, value)| {
+        let name = name.strip_prefix("export ").unwrap_or(name).trim();
+        let is_part = |part: char| part.is_ascii_alphanumeric() || matches!(part, '_' | '-' | '.');
+        let is_apart = mark != ':' || value.is_empty() || value.starts_with(' ');
+        !name.is_empty() && name.chars().all(is_part) && is_apart
+    })
+}
+
+/// The keys of a JSON document without its values, which may be secret.
+struct Keys(Vec<(String, Self)>);
+
+impl Keys {
+    /// Finds the fields that hold a client, with the keys that lead to them.
+    fn clients(&self, above: &str, into: &mut Vec<String>) {
+        for (key, inner) in &self.0 {
+            if CLIENT_FIELDS.contains(&key.to_ascii_lowercase().as_str()) {
+                into.push(format!("{above}{key}"));
+            }
+            // Another key may be a secret itself.
+            if matches!(key.as_str(), "web" | "installed" | "client" | "credentials" | "oauth") {
+                inner.clients(&format!("{above}{key}."), into);
+            }
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Keys {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(KeysVisitor)
+    }
+}
+
+struct KeysVisitor;
+
+impl<'de> Visitor<'de> for KeysVisitor {
+    type Value = Keys;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Keys, A::Error> {
+        let mut keys = Vec::new();
+        while let Some(pair) = map.next_entry()? {
+            keys.push(pair);
+        }
+        Ok(Keys(keys))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Keys, A::Error> {
+        while list.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Keys(Vec::new()))
+    }
+
+    fn visit_borrowed_str<E>(self, _: &'de str) -> Result<Keys, E> {
+        Ok(Keys(Vec::new()))
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Keys, E> {
+        Ok(Keys(Vec::new()))
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Keys, E> {
+        Ok(Keys(Vec::new()))
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Keys, E> {
+        Ok(Keys(Vec::new()))
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Keys, E> {
+        Ok(Keys(Vec::new()))
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Keys, E> {
+        Ok(Keys(Vec::new()))
+    }
+
+    fn visit_unit<E>(self) -> Result<Keys, E> {
+        Ok(Keys(Vec::new()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::document;
+
+    #[test]
+    fn a_document_is_no_secret() {
+        for (text, kind) in [
+            ("ENC[AES256_GCM,data:x]", "a value that SOPS encrypted, without its document"),
+            ("-----BEGIN AGE ENCRYPTED FILE-----\nx", "an age file"),
+            ("-----BEGIN PRIVATE KEY-----\nx", "a key or certificate in PEM form"),
+            ("-----BEGIN PRIVATE KEY----- x", "a key or certificate in PEM form"),
+            ("AGE-SECRET-KEY-1QQQ", "an age identity"),
+            ("$ANSIBLE_VAULT;1.1;AES256 6161", "a value that Ansible encrypted"),
+            (
+                r#"{"web":{"client_id":"a","x":[1,null,true,1.5,-1],"client_secret":"b"}}"#,
+                "the JSON file that a provider offers for download (the values are those of `web.client_id` and `web.client_secret` in it)",
+            ),
+            (
+                "{\n  \"clientSecret\": \"b\\u0041\"\n}",
+                "the JSON file that a provider offers for download (the values are those of `clientSecret` in it)",
+            ),
+            (r#"{"a": "ENC[x]", "sops": {}}"#, "a SOPS document"),
+            (r#"{"a": 1}"#, "a JSON document"),
+            ("[1]", "a JSON document"),
+            ("{\n\"a\": ", "a JSON document"),
+            ("{client_secret: b}", "a YAML mapping"),
+            ("a: ENC[x]\nsops:\n  mac: x", "a SOPS document"),
+            ("A=ENC[x]\nsops_version=3.11.0\n", "a SOPS document in dotenv form"),
+            ("[s]\na = ENC[x]\n[sops]\nmac = x", "a SOPS document in INI form"),
+            ("[s]\na = b", "an INI document"),
+            ("# mine\nexport A=b\nC=d", "a file of environment variables"),
+            ("client_secret: b\nname: c", "a YAML document"),
+            ("- client_secret: b\n- c", "a YAML document"),
+            ("<!DOCTYPE html><html>", "a page of HTML or XML"),
+            ("<html><body>Not found</body></html>", "a page of HTML or XML"),
+            ("<html>\n<body>", "a page of HTML or XML"),
+            ("one\ntwo", "a text of several lines"),
+            ("client_secret: b", "a YAML mapping"),
+            ("- token: b", "a YAML mapping"),
+            ("CLIENT_SECRET=b", "an environment variable with its name"),
+            ("\u{feff}export TOKEN=b", "an environment variable with its name"),
+        ] {
+            assert_eq!(document(text).unwrap().to_string(), kind, "{text}");
+        }
+        for secret in [
+            "GOCSPX-abc_def",
+            "aGVsbG8=",
+            "c29tZXRva2Vu==",
+            "abctoken=",
+            "a=b",
+            "a:b",
+            "https://hooks.example/x?token=y",
+            "{not json",
+            "{4f5c0a88-12d0-4f5c-0a88-12d04f5c0a88}",
+            "[x",
+            "[abc]",
+            "with spaces: in it, secret",
+            "eyJ.a-b.c",
+        ] {
+            assert_eq!(document(secret), None, "{secret}");
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! Texts that people and programs write where a value is still missing.
+//!
+//! The rules say what a text is made of, so that no list of examples is needed: the syntax of templates,
+//! references to stores of secrets, words about credentials and nothing else, and filling.
+
+use std::fmt;
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+/// Why a text is taken for a placeholder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placeholder {
+    /// Nobody has filled it in.
+    Unfilled,
+    /// Another program would have read the value from elsewhere.
+    Elsewhere,
+    /// A tag of YAML inside of a text.
+    QuotedTag,
+}
+
+impl fmt::Display for Placeholder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unfilled => "is a placeholder that nobody has filled in",
+            Self::Elsewhere => {
+                "is a placeholder: it names a secret of another program, which appcred does not ask"
+            }
+            Self::QuotedTag => "has a tag in quotes, which makes it a text",
+        })
+    }
+}
+
+/// Syntax of templates. Within other text, it counts only with a name in it: a random secret may
+/// have such characters.
+const TEMPLATES: &[&str] = &[
+    r"\$\{[A-Za-z_][\w.:-]+\}|\$\([A-Za-z_][\w .-]+\)|\{\{.*\}\}|\{%.*%\}|<%.*%>",
+    r"^(\$\{.*\}|\$\(.*\)|#\{.*\}#?|\(\(.*\)\)|\[\[.*\]\]|<.*>|\{[A-Za-z_]+\})$",
+    r"^(\$[A-Z_][A-Z0-9_]*|\$[a-z_]+|\$env:\w+|%+[A-Za-z_]\w*%+|@[A-Za-z_]+@|__[A-Za-z_]+__)$",
+];
+
+/// Addresses of secrets in other stores. A client id may be an address of the web.
+const ELSEWHERE: &[&str] = &[
+    r"^(arn:aws|projects/[^/]+/secrets/|/run/(secrets|credentials)/|@Microsoft\.KeyVault\()",
+    r"(?i)^(ref\+[a-z0-9]+|vault|vals|env|file|ssm|secretref|keyring|keychain|gcpsm|awssm|azurekv):",
+];
+
+/// A tag with something behind it.
+const TAG: &str = r"^![A-Za-z][\w./-]*\s+\S";
+
+/// Words that say that something is missing.
+const MISSING: &str = "your|insert|enter|replace|put|paste|change|fill|goes|here|todo|tbd|fixme|redacted|\
+    placeholder|example|sample|dummy|removed|censored|hidden|sensitive|undefined|null|nil|none|unset|x{3,}";
+
+/// Words about credentials, and those between them.
+const NEUTRAL: &str = "my|the|an?|me|it|this|that|in|with|from|by|of|to|and|or|as|on|is|oauth2?|api|apps?|\
+    application|client|customer|consumer|developer|user|id|identifier|key|secret|token|access|value|string|\
+    password|real|actual|own|\\d{1,3}";
+
+/// What comes before and after a value's own part at providers.
+const AROUND: &str = r"^(GOCSPX-|amzn1\.application-oa2-client\.|amzn1\.oa2-cs\.v1\.)|(^\d+-)?(.*)\.apps\.googleusercontent\.com$";
+
+/// The rules, ready for use.
+struct Rules {
+    template: Regex,
+    elsewhere: Regex,
+    tag: Regex,
+    /// Nothing but words of both lists.
+    words: Regex,
+    /// One word of the first list, or what is a name and no value, as in `client_id`.
+    missing: Regex,
+    /// A sentence, or the name of a variable, with words of people's own in it.
+    sentence: Regex,
+    around: Regex,
+}
+
+/// A test builds them.
+static RULES: LazyLock<Option<Rules>> = LazyLock::new(|| Rules::new().ok());
+
+impl Rules {
+    fn new() -> Result<Self, regex::Error> {
+        let what = "me|this|it|here|id|key|secret|token|value|password";
+        let verb = "your|insert|enter|replace|put|paste|change|fill";
+        let owner = "client|app|application|consumer|customer|api|oauth2?|access";
+        Ok(Self {
+            template: Regex::new(&TEMPLATES.join("|"))?,
+            elsewhere: Regex::new(&ELSEWHERE.join("|"))?,
+            tag: Regex::new(TAG)?,
+            words: Regex::new(&format!("(?i)^[^a-z0-9]*(?:(?:{MISSING}|{NEUTRAL})[^a-z0-9]*)+$"))?,
+            missing: Regex::new(&format!(
+                "(?i){MISSING}|(?:{owner}|my)[^a-z0-9]*(?:id|key|secret|token|value|password)"
+            ))?,
+            sentence: Regex::new(&format!(
+                "(?i)^[^a-z0-9]*(?:(?:{verb})(?:[-_. ][a-z0-9]+)*?[-_. ](?:{what})|(?:your|insert|replace)[a-z]*(?:clientid|appid|secret|token|key|here)|(?:[a-z]+[-_. ])*(?:{owner})[-_. ]?(?:id|key|secret|token)|(?:todo|fixme|tbd)\\b[: ].*)[^a-z0-9]*$"
+            ))?,
+            around: Regex::new(AROUND)?,
+        })
+    }
+
+    fn placeholder(&self, text: &str) -> Option<Placeholder> {
+        let is_elsewhere = self.elsewhere.is_match(text)
+            || text.split_once("://").is_some_and(|(scheme, _)| is_other_scheme(scheme));
+        if is_elsewhere {
+            return Some(Placeholder::Elsewhere);
+        }
+        if self.tag.is_match(text) {
+            return Some(Placeholder::QuotedTag);
+        }
+        let own = self.around.replace(text, "$3");
+        let is_unfilled = is_filling(&own)
+            || self.template.is_match(&own)
+            || self.sentence.is_match(&own)
+            || self.words.is_match(&own) && self.missing.is_match(&own);
+        is_unfilled.then_some(Placeholder::Unfilled)
+    }
+}
+
+/// What kind of placeholder a text is; `None` where it may be a value.
+pub(super) fn placeholder(text: &str) -> Option<Placeholder> {
+    RULES.as_ref()?.placeholder(text)
+}
+
+/// Whether this is a scheme, and not one of the addresses that are client ids.
+fn is_other_scheme(scheme: &str) -> bool {
+    !matches!(scheme, "http" | "https" | "api")
+        && scheme.starts_with(|first: char| first.is_ascii_lowercase())
+        && scheme.bytes().all(|byte| byte.is_ascii_lowercase() || b"0123456789+.-".contains(&byte))
+}
+
+/// Nothing but punctuation, or one letter or digit again and again, as in a UUID of zeros.
+fn is_filling(text: &str) -> bool {
+    let mut letters = text.chars().filter(char::is_ascii_alphanumeric);
+    let Some(first) = letters.next() else { return true };
+    let mut count = 1;
+    letters.all(|letter| {
+        count += 1;
+        letter.eq_ignore_ascii_case(&first)
+    }) && count >= 8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Placeholder, Rules, placeholder};
+
+    /// Digits of a random number, always the same ones.
+    fn random(seed: &mut u64) -> usize {
+        *seed =
+            seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(*seed >> 33).unwrap()
+    }
+
+    #[test]
+    fn what_providers_hand_out_is_taken() {
+        assert!(Rules::new().is_ok());
+        for text in [
+            "4f5c0a8812d04f5c",
+            "GOCSPX-a1b2_c3",
+            "61.apps.googleusercontent.com",
+            "1234567890-abc123def456.apps.googleusercontent.com",
+            "amzn1.application-oa2-client.4f5c0a8812d04f5c",
+            "oauth2client_00009f5c0a8812d04",
+            "mnzconf.aGVsbG8=/x",
+            "ta-secret.p@s%s$w^d",
+            "0000000048093EE3",
+            "4f5c8Q~a.b_c-d",
+            "{4f5c0a88-12d0-4f5c-0a88-12d04f5c0a88}",
+            "23ABCD",
+            "ownerapi",
+            "a b~!@#$%^&*()",
+            "my-secret-house-2026",
+            "home-assistant",
+            "my-app",
+            "yourgrid",
+            "p@ssw0rd",
+            "aGVsbG8=",
+            "[abc]",
+            "!Abc9",
+            "https://home.example/client",
+            "api://4f5c0a88-12d0",
+            "urn:client:home",
+            "secret",
+            "0",
+        ] {
+            assert_eq!(placeholder(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_made_at_random_is_taken() {
+        let letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+        let all: String = ('!'..='~').collect();
+        let alphabets = [
+            "0123456789abcdef".to_owned(),
+            "abcdefghijklmnopqrstuvwxyz".to_owned(),
+            format!("{letters}0123456789"),
+            format!("{letters}0123456789-_.~"),
+            format!("{letters}0123456789+/"),
+            all,
+        ];
+        let mut seed = 7;
+        for (alphabet, length) in alphabets.iter().zip([32, 20, 16, 40, 44, 40]) {
+            let refused = (0..2000).filter(|_| {
+                let pick = |_| char::from(alphabet.as_bytes()[random(&mut seed) % alphabet.len()]);
+                let text: String = (0..length).map(pick).collect();
+                placeholder(&text).is_some()
+            });
+            assert_eq!(refused.count(), 0, "{alphabet}");
+        }
+    }
+
+    #[test]
+    fn what_nobody_filled_in_is_a_placeholder() {
+        for text in [
+            "${SPOTIFY_SECRET}",
+            "prefix-${SPOTIFY_SECRET}",
+            "${{ secrets.X }}",
+            "{{ secret }}",
+            "$(secret)",
+            "((secret))",
+            "[[secret]]",
+            "#{secret}#",
+            "<%= secret %>",
+            "{client_id}",
+            "%SECRET%",
+            "%X1%",
+            "@secret@",
+            "<your client id>",
+            "<x>",
+            "[your client id]",
+            "YOUR_CLIENT_ID",
+            "yourclientid",
+            "yourClientSecret",
+            "YOUR-SPOTIFY-APP-SECRET-HERE",
+            "yourspotifyclientid",
+            "your-client-secret",
+            "my_client_id",
+            "spotify_client_secret",
+            "insert secret here",
+            "xxx.apps.googleusercontent.com",
+            "123456-xxx.apps.googleusercontent.com",
+            "<id>.apps.googleusercontent.com",
+            "your-client-id.apps.googleusercontent.com",
+            ".apps.googleusercontent.com",
+            "GOCSPX-xxxx",
+            "GOCSPX-",
+            "GOCSPX-your-client-secret",
+            "***REDACTED***",
+            "[REDACTED]",
+            "(hidden)",
+            "changeme",
+            "change-me",
+            "REPLACE_ME",
+            "TODO",
+            "TODO: ask Anna",
+            "none",
+            "xxxxxxxx",
+            "xxxx-xxxx",
+            "00000000-0000-0000-0000-000000000000",
+            "$CLIENT_SECRET",
+            "client_secret",
+            "client-id-1",
+            "API key",
+            "...",
+            "-",
+        ] {
+            assert_eq!(placeholder(text), Some(Placeholder::Unfilled), "{text}");
+        }
+        for text in [
+            "op://home/spotify/secret",
+            "bws://x",
+            "ref+vault://x",
+            "ref+awsssm:/x",
+            "vault:secret/data/x#key",
+            "arn:aws:secretsmanager:eu-west-1:1:secret:x",
+            "env:SECRET",
+            "/run/secrets/spotify",
+        ] {
+            assert_eq!(placeholder(text), Some(Placeholder::Elsewhere), "{text}");
+        }
+        for text in ["!vault x", "!secret spotify", "!env_var X", "!Ref x"] {
+            assert_eq!(placeholder(text), Some(Placeholder::QuotedTag), "{text}");
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! What cannot be a client id, a client secret or an access token. Every such value is checked here,
+//! whatever source it comes from.
+
+use std::fmt;
+
+use super::document::{Document, document};
+use super::placeholder::{Placeholder, placeholder};
+use super::visible::hidden;
+
+/// Why a text cannot be a value. It never repeats the text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ValueFault {
+    /// There is nothing.
+    Empty,
+    /// It is a whole document, or several lines.
+    Document(Document),
+    /// A character that cannot be seen, and its position from 1.
+    Hidden(char, usize),
+    /// A character that OAuth does not allow.
+    Character(char),
+    /// Nobody has filled it in.
+    Placeholder(Placeholder),
+}
+
+/// What is wrong with a value; `None` where it may be one. RFC 6749 allows the characters from space
+/// to `~`. That something is a placeholder is a guess, which a project can switch off.
+pub fn value_fault(text: &str, allow_placeholders: bool) -> Option<ValueFault> {
+    if text.trim().is_empty() {
+        return Some(ValueFault::Empty);
+    }
+    if let Some(document) = document(text) {
+        return Some(ValueFault::Document(document));
+    }
+    if let Some((at, character)) = hidden(text) {
+        return Some(ValueFault::Hidden(character, text[..at].chars().count() + 1));
+    }
+    if let Some(other) = text.chars().find(|character| !(' '..='~').contains(character)) {
+        return Some(ValueFault::Character(other));
+    }
+    placeholder(text).filter(|_| !allow_placeholders).map(ValueFault::Placeholder)
+}
+
+impl ValueFault {
+    /// What to do about it.
+    pub fn help(&self) -> &'static str {
+        match self {
+            Self::Document(_) => {
+                "keep only the value itself there, in one line; `!secret NAME` reads one value of secrets.yaml or secrets.sops.yaml"
+            }
+            Self::Placeholder(Placeholder::QuotedTag) => {
+                "take the quotes away where the tag is one of !env_var, !file and !secret"
+            }
+            Self::Placeholder(Placeholder::Elsewhere) => {
+                "let that program put the value into an environment variable, and name that by `!env_var NAME`; if this is what the provider issued, `allow_placeholders: true` in appcred.yaml accepts it"
+            }
+            Self::Placeholder(Placeholder::Unfilled) => {
+                "write what the provider issued; if this is what it issued, `allow_placeholders: true` in appcred.yaml accepts it"
+            }
+            Self::Empty | Self::Hidden(..) | Self::Character(_) => {
+                "copy the value from the provider's page again"
+            }
+        }
+    }
+}
+
+/// As the end of a sentence.
+impl fmt::Display for ValueFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("is empty"),
+            Self::Document(document) => write!(f, "is {document}, and one value is needed"),
+            Self::Hidden(character, at) => {
+                write!(f, "has the hidden character {} at position {at}", code(*character))
+            }
+            Self::Character(character) => {
+                let code = code(*character);
+                write!(f, "has the character {code}, and OAuth allows none beyond ASCII")
+            }
+            Self::Placeholder(placeholder) => placeholder.fmt(f),
+        }
+    }
+}
+
+/// The hidden character of a text, as `U+202E`; `None` where there is none.
+pub fn hidden_character(text: &str) -> Option<String> {
+    hidden(text).map(|(_, character)| match character {
+        '\n' | '\r' => "a line break".to_owned(),
+        other => format!("the hidden character {}", code(other)),
+    })
+}
+
+fn code(character: char) -> String {
+    format!("U+{:04X}", u32::from(character))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ValueFault, value_fault};
+
+    #[test]
+    fn other_characters_are_named() {
+        for (text, why) in [
+            (" ", "is empty"),
+            ("a\u{200b}b", "has the hidden character U+200B at position 2"),
+            ("\u{feff}a", "has the hidden character U+FEFF at position 1"),
+            ("a\tb", "has the hidden character U+0009 at position 2"),
+            ("aé", "has the character U+00E9, and OAuth allows none beyond ASCII"),
+            ("a\nb", "is a text of several lines, and one value is needed"),
+            ("${A}", "is a placeholder that nobody has filled in"),
+        ] {
+            assert_eq!(value_fault(text, false).unwrap().to_string(), why);
+        }
+        assert_eq!(value_fault("a b~!@#$%^&*()", false), None);
+    }
+
+    #[test]
+    fn a_project_can_accept_what_is_taken_for_a_placeholder_and_nothing_else() {
+        assert_eq!(value_fault("client_id", true), None);
+        assert!(matches!(value_fault("client_id", false), Some(ValueFault::Placeholder(_))));
+        assert!(matches!(value_fault("a\nb", true), Some(ValueFault::Document(_))));
+    }
+}

@@ -1,0 +1,183 @@
+//! What is no client id, client secret or token is refused by the same rule, whatever source it comes from.
+
+use std::fs;
+
+use crate::shell::{Appcred, Project, age_identity, encrypt};
+
+/// Texts that cannot be a value, each with what is said of it.
+const UNFIT: &[(&str, &str)] = &[
+    (r#"{"web":{"client_id":"a","client_secret":"m4rk3d"}}"#, "`web.client_secret`"),
+    (r#"{"a": "m4rk3d"}"#, "a JSON document"),
+    ("client_secret: m4rk3d\nb: c", "a YAML document"),
+    ("CLIENT_SECRET=m4rk3d\nB=c", "a file of environment variables"),
+    ("[a]\nb = m4rk3d", "an INI document"),
+    ("-----BEGIN PRIVATE KEY-----\nm4rk3d\n-----END PRIVATE KEY-----", "in PEM form"),
+    ("<html><body>m4rk3d</body></html>", "a page of HTML or XML"),
+    ("m4rk3d\nm4rk3d", "a text of several lines"),
+    ("h1dd3n\u{200b}", "the hidden character U+200B"),
+    ("h1dd3né", "the character U+00E9"),
+    ("${H1DD3N}", "a placeholder that nobody has filled in"),
+    ("op://h1dd3n/x", "a placeholder: it names a secret of another program"),
+    ("!vault h1dd3n", "a tag in quotes"),
+];
+
+/// A project with one entry a text, whose field is written as `write` says.
+fn project(field: &str, write: impl Fn(usize, &str) -> String) -> Project {
+    let other = if field == "client_id" { "client_secret" } else { "client_id" };
+    let entries = UNFIT.iter().enumerate().map(|(at, (text, _))| {
+        let value = write(at, text);
+        format!("  - {{domain: spotify, key: k{at}, {other}: 4f5c0a{at}, {field}: {value}}}\n")
+    });
+    let entries: String = entries.collect();
+    Project::new()
+        .file("appcred.yaml", "targets: {lab: {config_dir: ha}}\nallow_plaintext: true\n")
+        .file("credentials/a.yaml", &format!("application_credentials:\n{entries}"))
+}
+
+fn quoted(text: &str) -> String {
+    serde_json::to_string(text).unwrap()
+}
+
+/// All are refused at their places, and none is shown.
+#[track_caller]
+fn all_are_refused(field: &str, project: &Project, appcred: impl Fn() -> Appcred) {
+    let said = appcred().in_dir(project.path()).args(["plan"]).status(1).run().stderr;
+    for (at, (_, why)) in UNFIT.iter().enumerate() {
+        let line = at + 2;
+        let reported = said.split("\n\n").filter(|problem| {
+            problem.contains(&format!("credentials/a.yaml:{line}:")) && problem.contains(why)
+        });
+        assert_eq!(reported.count(), 1, "{field}, line {line}, {why}:\n{said}");
+    }
+    assert!(!said.contains("m4rk3d"), "a document may have secrets in it: {said}");
+    let is_shown = said.to_lowercase().contains("h1dd3n");
+    assert!(!is_shown || field == "client_id", "{said}");
+}
+
+#[test]
+fn what_is_no_value_is_refused_from_every_source() {
+    let (identity, recipient) = age_identity();
+    let with_key = || Appcred::new().env("SOPS_AGE_KEY", &identity);
+    for field in ["client_id", "client_secret"] {
+        all_are_refused(field, &project(field, |_, text| quoted(text)), Appcred::new);
+
+        let encrypted = project(field, |_, text| quoted(&encrypt(text, &recipient)));
+        all_are_refused(field, &encrypted, with_key);
+
+        let named = project(field, |at, _| format!("!secret s{at}"));
+        let secrets = UNFIT.iter().enumerate();
+        let secrets: String =
+            secrets.map(|(at, (text, _))| format!("s{at}: {}\n", quoted(text))).collect();
+        named.write("secrets.yaml", &secrets);
+        all_are_refused(field, &named, Appcred::new);
+        fs::remove_file(named.join("secrets.yaml")).unwrap();
+        named.write("secrets.yaml.age", &encrypt(&secrets, &recipient));
+        all_are_refused(field, &named, with_key);
+
+        for is_encrypted in [false, true] {
+            let in_files = project(field, |at, _| format!("!file s{at}"));
+            for (at, (text, _)) in UNFIT.iter().enumerate() {
+                let text =
+                    if is_encrypted { encrypt(text, &recipient) } else { (*text).to_owned() };
+                in_files.write(&format!("credentials/s{at}"), &text);
+            }
+            all_are_refused(field, &in_files, with_key);
+        }
+
+        let of_environment = || {
+            let variables = UNFIT.iter().enumerate();
+            variables.fold(Appcred::new(), |appcred, (at, (text, _))| {
+                appcred.env(&format!("S{at}"), text)
+            })
+        };
+        let in_variables = project(field, |at, _| format!("!env_var S{at}"));
+        all_are_refused(field, &in_variables, of_environment);
+    }
+}
+
+#[test]
+fn a_placeholder_that_is_meant_is_accepted_where_the_project_says_so() {
+    let project = Project::new()
+        .file("appcred.yaml", "targets: {lab: {config_dir: ha}}\n")
+        .file(
+            "credentials/a.yaml",
+            "application_credentials:\n  - {domain: spotify, client_id: client_id, client_secret: !env_var S}\n",
+        );
+    let plan = || Appcred::new().in_dir(project.path()).env("S", "changeme").args(["plan"]);
+    let said = plan().status(1).run().stderr;
+    assert!(said.contains("`client_id` is a placeholder"), "{said}");
+    assert!(said.contains("`allow_placeholders: true` in appcred.yaml accepts it"), "{said}");
+    project.write("appcred.yaml", "targets: {lab: {config_dir: ha}}\nallow_placeholders: true\n");
+    assert!(plan().run().stdout.contains("+ create spotify"));
+}
+
+#[test]
+fn tokens_are_checked_before_anybody_is_asked() {
+    let project = Project::new().file("credentials/a.yaml", "application_credentials: []\n");
+    for (text, why) in [
+        ("${HASS_TOKEN}", "a placeholder that nobody has filled in"),
+        ("your-long-lived-access-token", "a placeholder that nobody has filled in"),
+        (r#"{"access_token": "m4rk3d"}"#, "the values are those of `access_token` in it"),
+        ("op://m4rk3d/x", "a placeholder: it names a secret of another program"),
+    ] {
+        project.write("token.txt", text);
+        for token in
+            ["token_file: token.txt", "token: !env_var T", "token_command: [cat, token.txt]"]
+        {
+            // Nobody listens there, and nobody is asked.
+            let targets = format!("targets: {{home: {{url: 'http://127.0.0.1:1', {token}}}}}\n");
+            project.write("appcred.yaml", &targets);
+            let plan = Appcred::new().in_dir(project.path()).env("T", text).args(["plan"]);
+            let ran = plan.status(1).run();
+            let said = ran.stdout + &ran.stderr;
+            assert!(said.contains(why), "{token}: {said}");
+            assert!(!said.contains("m4rk3d"), "{token}: {said}");
+        }
+    }
+    fs::remove_file(project.join("appcred.yaml")).unwrap();
+    let plan = Appcred::new().in_dir(project.path()).args(["plan"]);
+    let plan = plan.env("HASS_SERVER", "http://127.0.0.1:1").env("HASS_TOKEN", "<token>");
+    let ran = plan.status(1).run();
+    assert!((ran.stdout + &ran.stderr).contains("what the environment gives is a placeholder"));
+}
+
+#[test]
+fn what_another_program_put_in_place_of_a_file_is_named_wherever_a_text_is_read() {
+    let manifest = |secret: &str| {
+        format!(
+            "application_credentials:\n  - {{domain: spotify, client_id: 4f5c0a, client_secret: {secret}}}\n"
+        )
+    };
+    for (bytes, why) in [
+        (b"\0GITCRYPT\0x".as_slice(), "it is locked by git-crypt"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4f\nsize 1\n", "Git LFS"),
+        (b"\xff\xfes\0:\0 \0x\0", "it is UTF-16"),
+    ] {
+        let read = |file: &str, secret: &str, project_file: &str| {
+            let project = Project::new()
+                .file("appcred.yaml", project_file)
+                .file("credentials/a.yaml", &manifest(secret));
+            fs::write(project.join(file), bytes).unwrap();
+            let plan = Appcred::new().in_dir(project.path()).env("S", "4f5c").args(["plan"]);
+            let ran = plan.status(1).run();
+            let said = ran.stdout + &ran.stderr;
+            assert!(said.contains(why) && said.contains(file), "{file}, {why}: {said}");
+        };
+        let folder = "targets: {lab: {config_dir: ha}}\n";
+        read("secrets.yaml", "!secret s", folder);
+        read("secrets.sops.yaml", "!secret s", folder);
+        read("secrets.yaml.age", "!secret s", folder);
+        read("credentials/s.txt", "!file s.txt", folder);
+        read("appcred.yaml", "!env_var S", folder);
+        read("credentials/a.yaml", "!env_var S", folder);
+        let with_token = "targets: {home: {url: 'http://127.0.0.1:1', token_file: token.txt}}\n";
+        read("token.txt", "!env_var S", with_token);
+        let with_authority =
+            "targets: {home: {url: 'https://127.0.0.1:1', token: !env_var S, ca_file: ca.pem}}\n";
+        read("ca.pem", "!env_var S", with_authority);
+        let (_, recipient) = age_identity();
+        let armored = quoted(&encrypt("x", &recipient));
+        let with_identity = format!("{folder}age: {{identities: [keys.txt]}}\n");
+        read("keys.txt", &armored, &with_identity);
+    }
+}
