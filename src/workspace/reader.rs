@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
 use crate::desired::{self, Resolved};
-use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode};
 use crate::files::{self, Stamp};
 use crate::manifest::{self, Cache, Entry, Loaded, Project, load_again};
 use crate::model::{
@@ -154,7 +154,7 @@ impl<P: Ask + Clone> ProjectReader<P> {
                 let (resolver, wrong) = workspace.resolver(project, self.person.clone());
                 let mut notes = Diagnostics::default();
                 for problem in wrong {
-                    notes.push(Diagnostic::warning("identity", problem.to_string()));
+                    notes.push(Diagnostic::warning(ProblemCode::Identity, problem.to_string()));
                 }
                 (resolver, notes)
             }
@@ -239,14 +239,14 @@ fn notices(project: &Project, resolver: &SecretResolver, problems: &mut Diagnost
             Ok(address) if is_web(address.expose()) => notices.webhooks.push(address),
             Ok(_) => problems.push(
                 Diagnostic::error(
-                    "bad-url",
+                    ProblemCode::BadUrl,
                     "the address of a webhook begins with http:// or https://",
                 )
                 .at(&webhook.spot.file, webhook.spot.span),
             ),
             Err(why) => problems.push(
                 Diagnostic::error(
-                    "unreadable-secret",
+                    ProblemCode::UnreadableSecret,
                     format!("cannot read the address of a webhook: {why}"),
                 )
                 .at(&webhook.spot.file, webhook.spot.span)
@@ -268,7 +268,7 @@ fn replaced_behind_mounts<'a>(files: impl Iterator<Item = &'a PathBuf>) -> Diagn
     for file in files.filter(|file| files::is_nameless(file)) {
         let message = format!("{} was replaced outside, and is not seen here", file.visible());
         let help = "it is mounted on its own: start the container again, and mount its folder";
-        problems.push(Diagnostic::warning("stale-mount", message).help(help));
+        problems.push(Diagnostic::warning(ProblemCode::StaleMount, message).help(help));
     }
     problems
 }

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use crate::forms::check_own;
 use crate::linking::{Linking, link};
 use crate::real::{Release, each_release};
 
@@ -208,6 +209,7 @@ fn ha_links_and_codes_are_in_no_log_unless_asked_for(release: Release) {
     }
     let applied = linking.appcred(APPLY).args(["--format", "json"]).run().stdout;
     assert!(applied.contains("\"hidden\": \"not_asked\""), "{applied}");
+    check_own("plan.schema.json", &serde_json::from_str(&applied).unwrap());
 
     let port = crate::real::free_port().to_string();
     let authorize = linking.appcred(&["authorize", "--no-browser", "--port", &port]);

@@ -3,6 +3,7 @@
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
+use crate::forms::check_own;
 use crate::linking::Linking;
 use crate::listener::Listener;
 use crate::real::{HomeAssistant, Release, each_release, visit};
@@ -30,6 +31,7 @@ fn ha_links_stay_fresh_over_a_restart_and_consent_is_seen(release: Release) {
     let running = linking.appcred(&["watch", "--resync", "3600"]).spawn();
 
     let pending = listener.next_of("consent_pending");
+    check_own("notice.schema.json", &pending);
     let first = link(&pending);
     assert!(first.starts_with(&linking.provider.url()), "{first}");
     eventually("a message in Home Assistant", || !notifications(&linking.ha).is_empty());
