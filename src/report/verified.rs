@@ -7,7 +7,7 @@ use comfy_table::Table;
 use serde::Serialize;
 
 use crate::model::{ClientId, Domain, Key, Place, Visible, to_json};
-use crate::verify::Verdict;
+use crate::verify::{Checked, Verdict};
 
 const FORMAT_VERSION: u32 = 1;
 const BOLD: Style = Style::new().bold();
@@ -19,22 +19,6 @@ const WRONG: &str = "wrong";
 const UNREACHABLE: &str = "unreachable";
 const UNCLEAR: &str = "unclear";
 const NOT_ASKED: &str = "not asked";
-
-/// One entry that was asked about.
-pub struct Verified<'a> {
-    /// The entry.
-    pub key: &'a Key,
-    /// The integration.
-    pub domain: &'a Domain,
-    /// The OAuth2 client id.
-    pub client_id: &'a ClientId,
-    /// Where the entry is written.
-    pub place: &'a Place,
-    /// Where it was asked, if that is known.
-    pub address: Option<&'a str>,
-    /// What came of it.
-    pub verdict: &'a Verdict,
-}
 
 #[derive(Serialize)]
 struct VerifiedReport<'a> {
@@ -65,7 +49,7 @@ struct VerifiedTally {
 }
 
 /// A table of all, what to do about those that are not right, and a summary.
-pub fn text(all: &[Verified<'_>]) -> String {
+pub fn text(all: &[Checked]) -> String {
     if all.is_empty() {
         return "No entries.\n".to_owned();
     }
@@ -75,10 +59,10 @@ pub fn text(all: &[Verified<'_>]) -> String {
     for one in all {
         table.add_row([
             one.key.to_string(),
-            one.domain.to_string(),
-            one.client_id.to_string(),
-            word(one.verdict).to_owned(),
-            why(one.verdict).unwrap_or("-").visible().into_owned(),
+            one.question.domain.to_string(),
+            one.question.client_id.to_string(),
+            word(&one.verdict).to_owned(),
+            why(&one.verdict).unwrap_or("-").visible().into_owned(),
         ]);
     }
     let mut out = String::new();
@@ -86,12 +70,13 @@ pub fn text(all: &[Verified<'_>]) -> String {
         let _ = writeln!(out, "{}", line.trim());
     }
     for kind in [WRONG, UNREACHABLE, UNCLEAR, NOT_ASKED] {
-        let such: Vec<_> = all.iter().filter(|one| word(one.verdict) == kind).collect();
-        let Some(help) = such.first().and_then(|one| help(one.verdict)) else { continue };
+        let such: Vec<_> = all.iter().filter(|one| word(&one.verdict) == kind).collect();
+        let Some(help) = such.first().and_then(|one| help(&one.verdict)) else { continue };
         let style = if kind == WRONG { RED } else { YELLOW };
         let _ = writeln!(out, "\n{style}{kind}{style:#}: {help}");
         for one in such {
-            let asked = one.address.map(|url| format!(", asked at {}", shown(url).visible()));
+            let asked =
+                one.question.address().map(|url| format!(", asked at {}", shown(url).visible()));
             let asked = asked.unwrap_or_default();
             let _ = writeln!(out, "  {} {DIM}({}{asked}){DIM:#}", one.key, one.place);
         }
@@ -104,17 +89,17 @@ pub fn text(all: &[Verified<'_>]) -> String {
 ///
 /// # Errors
 /// None in practice: all of it can be written as JSON.
-pub fn json(all: &[Verified<'_>]) -> serde_json::Result<String> {
+pub fn json(all: &[Checked]) -> serde_json::Result<String> {
     let entries = all
         .iter()
         .map(|one| VerifiedEntry {
-            key: one.key,
-            domain: one.domain,
-            client_id: one.client_id,
-            declared_at: one.place,
-            token_url: one.address.map(shown),
-            verdict: code(one.verdict),
-            message: why(one.verdict),
+            key: &one.key,
+            domain: &one.question.domain,
+            client_id: &one.question.client_id,
+            declared_at: &one.place,
+            token_url: one.question.address().map(shown),
+            verdict: code(&one.verdict),
+            message: why(&one.verdict),
         })
         .collect();
     let report =
@@ -123,10 +108,10 @@ pub fn json(all: &[Verified<'_>]) -> serde_json::Result<String> {
 }
 
 impl VerifiedTally {
-    fn of(all: &[Verified<'_>]) -> Self {
+    fn of(all: &[Checked]) -> Self {
         let mut tally = Self::default();
         for one in all {
-            *match one.verdict {
+            *match &one.verdict {
                 Verdict::Right => &mut tally.right,
                 Verdict::Wrong(_) => &mut tally.wrong,
                 Verdict::Unreachable(_) => &mut tally.unreachable,
