@@ -33,7 +33,14 @@ pub(super) struct Discovered {
 
 /// Finds the manifests of a project, in order: as they are named, and in a folder by name.
 pub(super) fn discover(folder: &Path, project: &Project, problems: &mut Diagnostics) -> Discovered {
-    let mut search = Search::new(problems);
+    let mut search = Search {
+        problems,
+        found: Vec::new(),
+        emptied: BTreeSet::new(),
+        seen: HashSet::new(),
+        met: 0,
+        above: Vec::new(),
+    };
     match &project.manifests {
         Some(named) => {
             for name in named {
@@ -62,8 +69,9 @@ pub(super) fn would_find(folder: &Path, project: &Project, path: &Path) -> bool 
     roots.iter().map(|root| real(root)).any(|root| match path.strip_prefix(&root) {
         Ok(below) if below.as_os_str().is_empty() => true,
         Ok(below) => {
-            let parts = below.iter().map(OsStr::to_string_lossy);
-            is_yaml(&path) && !root.is_file() && !parts.into_iter().any(|name| is_other(&name))
+            let mut parts = below.iter().map(OsStr::to_string_lossy);
+            let is_passed_over = |name: &str| is_other(name) || hidden_character(name).is_some();
+            is_yaml(&path) && !root.is_file() && !parts.any(|name| is_passed_over(&name))
         }
         Err(_) => false,
     })
@@ -108,18 +116,7 @@ struct Search<'p> {
     above: Vec<PathBuf>,
 }
 
-impl<'p> Search<'p> {
-    fn new(problems: &'p mut Diagnostics) -> Self {
-        Self {
-            problems,
-            found: Vec::new(),
-            emptied: BTreeSet::new(),
-            seen: HashSet::new(),
-            met: 0,
-            above: Vec::new(),
-        }
-    }
-
+impl Search<'_> {
     /// Looks at a file or folder that the project names at `spot`, or that is one of the usual ones.
     fn look_at(&mut self, path: &Path, spot: Option<&Spot>) {
         let at = |problem: Diagnostic| match spot {

@@ -224,19 +224,24 @@ impl<'n> Decoder<'n> {
 
     fn answers(&self, steps: Field<Pairs<Pairs<Raw<Json>>>>) -> Option<Answers> {
         let mut answers = Answers::new();
+        let mut is_whole = true;
         for step in steps.value?.0 {
             let form = answers.entry(self.site(&step).key_text().to_owned()).or_default();
-            for field in step.value?.0 {
+            is_whole &= step.value.is_some();
+            for field in step.value.map_or(Vec::new(), |fields| fields.0) {
                 let site = self.site(&field);
                 match yaml::to_json(site.node) {
                     Ok(value) => {
                         form.insert(site.key_text().to_owned(), value);
                     }
-                    Err(fault) => self.report(fault.into_diagnostic(self.file)),
+                    Err(fault) => {
+                        is_whole = false;
+                        self.report(fault.into_diagnostic(self.file));
+                    }
                 }
             }
         }
-        Some(answers)
+        is_whole.then_some(answers)
     }
 }
 

@@ -412,7 +412,7 @@ const WRONG: &[&str] = &[
     "{webhook: ~}",
     "[{webhok: x}, ~]",
     "{user: x}",
-    "{user: {code: 0o17}}",
+    "{user: {code: 0o17}, b: x, c: {d: 0o17}}",
     "!secret x",
     "!other {}",
     "*gone",
