@@ -8,6 +8,7 @@ use dialoguer::{FuzzySelect, Input};
 use secrecy::ExposeSecret;
 use secrecy::zeroize::Zeroizing;
 
+use crate::diagnostic::ProblemCode;
 use crate::files::{self, TEXT_LIMIT};
 use crate::integrations;
 use crate::manifest::{Loaded, Project, Targets};
@@ -115,7 +116,7 @@ fn add(
     loaded: Loaded,
     of_targets: &BTreeSet<Domain>,
 ) -> anyhow::Result<ExitStatus> {
-    let problems = loaded.problems.without("no-manifest");
+    let problems = loaded.problems.without(ProblemCode::NoManifest);
     show(&problems);
     if problems.has_errors() {
         console::message("Nothing was added: correct the errors above first.");

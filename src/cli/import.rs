@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
+use crate::diagnostic::ProblemCode;
 use crate::manifest::{self, LoadRequest, Project};
 use crate::model::{Domain, PolicyOverrides, Prune, Visible};
 use crate::plan::{self, Scope};
@@ -79,7 +80,7 @@ pub(super) async fn run(global: &Global, verb: &ImportArgs) -> anyhow::Result<Ex
         if verb.no_adopt { Vec::new() } else { lock_targets(global, &selection).await? };
     let _project = lock_project(global)?;
     let mut loaded = load(global);
-    loaded.problems = loaded.problems.without("no-manifest");
+    loaded.problems = loaded.problems.without(ProblemCode::NoManifest);
     let project = loaded.project.clone();
     let (resolver, _) = resolver(global, &project);
     let recipients = recipients_for(verb, &project, &resolver)?;

@@ -9,6 +9,7 @@ use serde::forward_to_deserialize_any;
 
 use super::decode::{Decoder, Site, plain_text, wrong_kind};
 use super::field::{FIELD, PAIRS, Refusal};
+use crate::diagnostic::ProblemCode;
 use crate::suggest::nearest;
 use crate::yaml::{Pair, Value};
 
@@ -64,7 +65,8 @@ impl<'d, 'n> Reader<'d, 'n> {
         if let Some(MissingField { name, of, is_misspelt }) = self.missing {
             if !is_misspelt {
                 let message = format!("`{name}` is missing");
-                let problem = self.decoder.error("missing-field", self.site.start(), message);
+                let problem =
+                    self.decoder.error(ProblemCode::MissingField, self.site.start(), message);
                 let noun = of.split_once(' ').map_or(of, |(_, noun)| noun);
                 self.decoder.report(problem.label(format!("it is needed in every {noun}")));
             }
@@ -73,7 +75,7 @@ impl<'d, 'n> Reader<'d, 'n> {
         let refusal = match seed.deserialize(self) {
             Ok(value) => return Some(value),
             Err(Stop::Refused(refusal)) => refusal,
-            Err(Stop::Unfit) => Refusal::new("bad-value", "cannot be this"),
+            Err(Stop::Unfit) => Refusal::new(ProblemCode::BadValue, "cannot be this"),
         };
         self.decoder.refuse(self.site, refusal);
         None
@@ -186,7 +188,9 @@ impl<'n> Deserializer<'n> for Reader<'_, 'n> {
             why = format!("{why}: did you mean `{near}`?");
         }
         let words = words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(" or ");
-        Err(Refusal::new("unknown-word", why).help(format!("it is {words}, or left out")).into())
+        Err(Refusal::new(ProblemCode::UnknownWord, why)
+            .help(format!("it is {words}, or left out"))
+            .into())
     }
 
     forward_to_deserialize_any! {

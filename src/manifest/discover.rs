@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::file::unreadable;
 use super::project::Project;
-use crate::diagnostic::{Diagnostic, Diagnostics, Spot};
+use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode, Spot};
 use crate::model::{Visible, hidden_character};
 
 /// Where manifests are looked for when the project names none.
@@ -97,11 +97,12 @@ pub(super) fn places(project: &Project) -> Vec<PathBuf> {
 
 fn nothing_there(folder: &Path) -> Diagnostic {
     let named = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    Diagnostic::error("no-manifest", format!("no manifests in `{}`", named.visible())).help(
-        "put them into `credentials/`, `credentials.yaml`, `application_credentials/` or \
+    Diagnostic::error(ProblemCode::NoManifest, format!("no manifests in `{}`", named.visible()))
+        .help(
+            "put them into `credentials/`, `credentials.yaml`, `application_credentials/` or \
          `application_credentials.yaml`, or name them under `manifests` in appcred.yaml; \
          `appcred init` begins a project",
-    )
+        )
 }
 
 struct Search<'p> {
@@ -140,7 +141,7 @@ impl Search<'_> {
     fn empty_folder(&mut self, path: &Path) -> Diagnostic {
         self.emptied.insert(path.to_owned());
         let message = format!("there is no manifest in the folder `{}`", path.visible());
-        Diagnostic::warning("no-manifest", message).help(
+        Diagnostic::warning(ProblemCode::NoManifest, message).help(
             "a manifest ends with `.yaml` or `.yml`; nothing is deleted as long as the folder is empty",
         )
     }
@@ -182,13 +183,14 @@ impl Search<'_> {
             Ok(real) if self.above.contains(&real) => {
                 let message =
                     format!("`{}` is a symbolic link to a folder that it lies in", path.visible());
-                let problem = Diagnostic::error("symlink-loop", message).help("remove the link");
+                let problem =
+                    Diagnostic::error(ProblemCode::SymlinkLoop, message).help("remove the link");
                 self.problems.push(problem);
             }
             Ok(_) if self.above.len() >= MAX_FOLDERS => {
                 let message =
                     format!("`{}` lies in more than {MAX_FOLDERS} folders", path.visible());
-                self.problems.push(Diagnostic::error("too-deep", message));
+                self.problems.push(Diagnostic::error(ProblemCode::TooDeep, message));
             }
             // Links may lead to one folder by many ways.
             Ok(real) if !self.seen.insert(real.clone()) => self.met += 1,
@@ -211,7 +213,7 @@ impl Search<'_> {
         if kind.is_dir() || is_yaml(path) {
             self.met += 1;
             let message = format!("the name of `{}` has {which}", path.visible());
-            let problem = Diagnostic::error("hidden-character", message);
+            let problem = Diagnostic::error(ProblemCode::HiddenCharacter, message);
             self.problems.push(problem.help("rename it: it is not read"));
         }
     }

@@ -47,7 +47,7 @@ pub use secret_values::{SecretValue, secret_values};
 pub use targets::Targets;
 pub use trial::{PlainSecrets, check, check_project};
 
-use crate::diagnostic::{Diagnostic, Diagnostics, SourceFile};
+use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode, SourceFile};
 use crate::files::Stamp;
 use crate::model::{Completeness, Domain, Visible};
 use discover::Discovered;
@@ -192,7 +192,8 @@ fn read_project_file(
         if misnamed.exists() {
             let message = format!("`{}` is not read", misnamed.visible());
             problems.push(
-                Diagnostic::error("misnamed-project", message).help("name it `appcred.yaml`"),
+                Diagnostic::error(ProblemCode::MisnamedProject, message)
+                    .help("name it `appcred.yaml`"),
             );
         }
         return (Project::default(), None);

@@ -13,6 +13,7 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
 use oauth2::AuthType;
 
+use crate::codes::VerdictCode;
 use crate::integrations::{ClientAuth, Facts, facts};
 use crate::model::{ClientId, DesiredCredential, Domain, Key, Place, Secret};
 
@@ -69,6 +70,17 @@ impl Verdict {
             Self::Right => true,
             Self::Wrong(_) => false,
             Self::Unreachable(_) | Self::Unclear(_) | Self::NoAddress => !strict,
+        }
+    }
+
+    /// As programs read it.
+    pub fn code(&self) -> VerdictCode {
+        match self {
+            Self::Right => VerdictCode::Right,
+            Self::Wrong(_) => VerdictCode::Wrong,
+            Self::Unreachable(_) => VerdictCode::Unreachable,
+            Self::Unclear(_) => VerdictCode::Unclear,
+            Self::NoAddress => VerdictCode::NoAddress,
         }
     }
 }
