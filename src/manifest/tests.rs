@@ -499,6 +499,15 @@ fn a_file_of_right_values_has_only_the_problem_of_its_unknown_field() {
 }
 
 #[test]
+fn a_wrong_answer_hides_no_other() {
+    let line = ENTRY_LINES.iter().position(|(before, _, _)| before.contains("answers")).unwrap();
+    let found =
+        problems(ENTRY_LINES, &[(line, Some("{a: {b: 0o17, c: 0o17}, d: x, e: {f: 0o17}}"))]);
+    let columns: Vec<_> = found.iter().filter(|(at, ..)| *at == 15).map(|found| found.1).collect();
+    assert_eq!(columns, [24, 33, 43, 53], "{found:?}");
+}
+
+#[test]
 fn a_wrong_entry_does_not_hide_the_others() {
     let text = format!("{LEAST}  - domain: [x]\n    client_id: 1\n{}", &LEAST[25..]);
     let (_folder, loaded) = project_of(&[("credentials.yaml", &text)]);

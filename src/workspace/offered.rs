@@ -11,9 +11,10 @@ use crate::manifest::Project;
 use crate::model::Domain;
 use crate::secret::SecretResolver;
 use crate::target::home_assistant::SessionStore;
-use crate::target::{ConnectError, Endpoint, LiveTarget};
+use crate::target::{Endpoint, LiveTarget};
 
-/// Nobody waits longer for a list.
+/// Nobody waits longer for a target that may not be there. One that is there is waited for: the first look
+/// at the integrations takes HA seconds.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
 impl Workspace {
@@ -26,8 +27,8 @@ impl Workspace {
         let asked = endpoints
             .values()
             .filter(|endpoint| !endpoint.may_ask())
-            .map(|endpoint| timeout(TIMEOUT, integrations(endpoint, &resolver, sessions.as_ref())));
-        join_all(asked).await.into_iter().flatten().flatten().flatten().collect()
+            .map(|endpoint| integrations(endpoint, &resolver, sessions.as_ref()));
+        join_all(asked).await.into_iter().flatten().flatten().collect()
     }
 }
 
@@ -35,10 +36,8 @@ async fn integrations(
     endpoint: &Endpoint,
     resolver: &SecretResolver,
     sessions: Option<&SessionStore>,
-) -> Result<BTreeSet<Domain>, ConnectError> {
-    let target = endpoint.connect(resolver, sessions).await?;
-    match target.home_assistant() {
-        Some(ha) => Ok(ha.domains().await?),
-        None => Ok(BTreeSet::new()),
-    }
+) -> Option<BTreeSet<Domain>> {
+    let connecting = endpoint.connect(resolver, sessions);
+    let target = timeout(TIMEOUT, connecting).await.ok()?.ok()?;
+    target.home_assistant()?.domains().await.ok()
 }

@@ -103,11 +103,16 @@ impl Login {
         assert_eq!(self.asked("response_type"), "code");
         assert_eq!(self.asked("code_challenge_method"), "S256");
         let (client_id, redirect) = (self.asked("client_id"), self.asked("redirect_uri"));
-        let begin = json!({
+        let mut begin = json!({
             "client_id": client_id,
             "handler": ["homeassistant", null],
             "redirect_uri": redirect,
         });
+        // Older releases know nothing of PKCE and refuse fields that they do not know.
+        if ha.release() >= Release::Ha2026_11 {
+            begin["code_challenge"] = self.asked("code_challenge").into();
+            begin["code_challenge_method"] = "S256".into();
+        }
         let (status, form) = ha.rest("POST", "/auth/login_flow", Some(&begin));
         assert_eq!((status, &form["type"]), (200, &json!("form")), "{form}");
         let path = format!("/auth/login_flow/{}", form["flow_id"].as_str().unwrap());

@@ -39,7 +39,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use tokio::sync::{OnceCell, Semaphore};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use self::address::Address;
 use self::connection::{CommandError, Connection};
@@ -62,6 +62,9 @@ pub use sign_in::{LoginSession, SignIn, SignInError, canonical};
 
 /// From the first packet to the end of log-in.
 const CONNECT_TIMEOUT_SECONDS: u64 = 20;
+/// How long HA may take to set up its integrations when it starts, and how often it is asked.
+const START_TIMEOUT_SECONDS: u64 = 60;
+const START_CHECK_MILLISECONDS: u64 = 200;
 /// Operations begun and not yet done: enough to keep the connection's frames full.
 const OPEN_OPERATIONS: usize = 1024;
 /// Config entries set up at once.
@@ -121,6 +124,7 @@ pub async fn connect(settings: ConnectionSettings) -> Result<HomeAssistant, Targ
     if !user.is_admin {
         return Err(TargetError::NotAdmin { address: ha.address.to_string() });
     }
+    ha.wait_until_set_up().await.map_err(|fault| ha.error(fault))?;
     if ha.address.is_supervisor() {
         ha.base = Some(ha.known_base().await.map_err(|fault| ha.error(fault))?);
     }
@@ -131,6 +135,17 @@ impl HomeAssistant {
     /// Takes leave of HA. What is merely dropped does so too, if the runtime lives on.
     pub async fn close(self) {
         self.connection.close().await;
+    }
+
+    /// HA listens before it has all of its commands, and answers `unknown_command` to the others. What
+    /// takes longer than this waits for fails as "starting" when it is asked for.
+    async fn wait_until_set_up(&self) -> Result<(), CommandError> {
+        let deadline = Instant::now() + Duration::from_secs(START_TIMEOUT_SECONDS);
+        let core = || self.connection.ask::<CoreState>(Command::Configuration);
+        while core().await?.is_setting_up() && Instant::now() < deadline {
+            sleep(Duration::from_millis(START_CHECK_MILLISECONDS)).await;
+        }
+        Ok(())
     }
 
     fn error(&self, fault: CommandError) -> TargetError {
