@@ -190,7 +190,9 @@ impl HomeAssistant {
         let Lenient { items: credentials, mut unreadable } = credentials;
         let live = Live { is_starting: core.is_starting(), ..flows::live(&kept, asked) };
         let unread = entries.unreadable.into_iter();
-        unreadable.extend(unread.map(|id| format!("the config entry {id} cannot be read")));
+        unreadable.extend(
+            unread.map(|id| format!("the config entry {id} cannot be read: it is left alone")),
+        );
         self.unreadable.warn(self.address.frontend_base(), unreadable);
         let entries = entries.items;
         let config_entries =
