@@ -53,7 +53,7 @@ pub(super) fn run(global: &Global, verb: &Encrypt) -> anyhow::Result<ExitStatus>
     let mut encrypted = 0;
     let mut is_whole = true;
     for file in &files {
-        match encrypt(global, file, &recipients) {
+        match encrypt(global, file, &recipients, project.allow_plaintext) {
             Ok(0) => {}
             Ok(count) => {
                 encrypted += count;
@@ -120,7 +120,12 @@ pub(super) fn files(global: &Global, project: &Project, asked: &[PathBuf]) -> Ve
 }
 
 /// Encrypts what is in plain text in one file, and answers how much that was.
-fn encrypt(global: &Global, file: &Path, recipients: &[String]) -> anyhow::Result<usize> {
+fn encrypt(
+    global: &Global,
+    file: &Path,
+    recipients: &[String],
+    allow_defaults: bool,
+) -> anyhow::Result<usize> {
     let text = files::read_text(file, TEXT_LIMIT).context("cannot read it")?;
     if is_sops_document(&text) {
         let problems = check(&request(global), file, &text, PlainSecrets::AsUsual);
@@ -134,8 +139,17 @@ fn encrypt(global: &Global, file: &Path, recipients: &[String]) -> anyhow::Resul
     let slots = slots(&text)?;
     let mut new = Vec::new();
     for slot in &slots {
-        if let SlotValue::Plain(secret) = &slot.held {
-            new.push((slot, seal(secret.expose().as_bytes(), recipients)?));
+        match &slot.held {
+            SlotValue::Plain(secret) => {
+                new.push((slot, seal(secret.expose().as_bytes(), recipients)?));
+            }
+            SlotValue::Default(_) if !allow_defaults => bail!(
+                "line {}, column {}: `{}` has more behind `!env_var` than the name of a variable, which may be a secret in plain text: write the name alone, or the secret alone without the tag",
+                slot.span.line,
+                slot.span.column,
+                slot.field
+            ),
+            SlotValue::Age(_) | SlotValue::Default(_) => {}
         }
     }
     if new.is_empty() {

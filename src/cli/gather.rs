@@ -144,7 +144,10 @@ pub(super) async fn entries(global: &Global) -> anyhow::Result<Option<(Project, 
 }
 
 /// What reads those secrets of a project for which nobody need be asked.
-pub(super) fn silent_vault(global: &Global, project: &Project) -> SecretResolver {
+pub(super) fn silent_vault(
+    global: &Global,
+    project: &Project,
+) -> (SecretResolver, Vec<IdentityProblem>) {
     workspace(global).silent_resolver(project)
 }
 

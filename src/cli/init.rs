@@ -26,7 +26,7 @@ const FIRST_MANIFEST: &str = "credentials/credentials.yaml";
 const SCHEMA: &str = "# yaml-language-server: $schema=https://raw.githubusercontent.com/appcred/appcred/main/schema/appcred.schema.json";
 
 /// What never goes into Git: secrets in plain text, and what a killed run leaves behind.
-const IGNORED: &[&str] = &["secrets.yaml", ".*.appcred-new"];
+const IGNORED: &[&str] = &["secrets.yaml", ".*.appcred-new", "*.unsaved*.age"];
 
 /// Begin a project: its file, an age identity, a first folder
 ///

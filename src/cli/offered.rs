@@ -27,7 +27,7 @@ pub(super) async fn told(global: &Global, loaded: &Loaded, targets: &[String]) -
     let Ok(endpoints) = select(&loaded.project, &environment, targets) else {
         return BTreeSet::new();
     };
-    let (resolver, sessions) = (silent_vault(global, &loaded.project), environment.sessions());
+    let (resolver, sessions) = (silent_vault(global, &loaded.project).0, environment.sessions());
     let asked = endpoints.values().filter(|endpoint| !endpoint.may_ask());
     let asked = asked
         .map(|endpoint| timeout(PATIENCE, integrations(endpoint, &resolver, sessions.as_ref())));

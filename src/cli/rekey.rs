@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 
 use crate::encrypted_file::{Rekeyed, rekeyed};
 use crate::files::{self, TEXT_LIMIT};
@@ -44,6 +44,9 @@ pub(super) struct Rekey {
     /// Encrypt all again, whoever it is encrypted to
     #[arg(long)]
     force: bool,
+    /// Go on where none of the identities found could decrypt the result
+    #[arg(long)]
+    allow_lockout: bool,
 }
 
 pub(super) fn run(global: &Global, verb: &Rekey) -> anyhow::Result<ExitStatus> {
@@ -51,9 +54,10 @@ pub(super) fn run(global: &Global, verb: &Rekey) -> anyhow::Result<ExitStatus> {
     let recipients = recipients(&project, &[])?;
     let (resolver, _) = resolver(global, &project);
     let own = resolver.recipients();
-    if !own.is_empty() && !recipients.iter().any(|recipient| own.contains(recipient)) {
-        console::warning(
-            "none of the age identities found matches these recipients: you will not be able to decrypt this.",
+    let is_lockout = !own.is_empty() && !recipients.iter().any(|recipient| own.contains(recipient));
+    if is_lockout && !verb.allow_lockout {
+        bail!(
+            "none of the age identities found matches the project's recipients, so you could not decrypt the result: add your recipient under `age: recipients:` in appcred.yaml, or use --allow-lockout"
         );
     }
     let _lock = lock_project(global)?;

@@ -64,6 +64,19 @@ pub fn identities(folder: &Path) -> Result<Vec<PathBuf>, GitError> {
     }
 }
 
+/// The files of this name that Git tracks, in a folder and below it.
+///
+/// # Errors
+/// Where git cannot be run, or refuses.
+pub fn tracked(folder: &Path, name: &str) -> Result<Vec<PathBuf>, GitError> {
+    let pattern = format!(":(glob)**/{name}");
+    let output = git(folder).args(["ls-files", "-z", "--", &pattern]).output()?;
+    if !output.status.success() {
+        return Err(refused(&output.stderr));
+    }
+    Ok(names(&output.stdout).map(|file| folder.join(file)).collect())
+}
+
 /// Whether a file is in a work tree and is not ignored there.
 ///
 /// # Errors

@@ -37,7 +37,7 @@ pub use observed::{ConfigEntry, EntryState, KnownDomains, Live, Observed};
 pub use place::Place;
 pub use placeholder::Placeholder;
 pub use policy::{MaxDeletes, OnDrift, Policy, PolicyOverrides, Prune};
-pub use reference::Reference;
+pub use reference::{Reference, is_variable_name};
 pub use secret::Secret;
 pub use secret_field::{
     CLIENT_ID, CLIENT_SECRET, PlainText, SECRET_FIELDS, SecretField, TOKEN, WEBHOOK,

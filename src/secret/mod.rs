@@ -28,7 +28,7 @@ mod tests;
 mod vectors;
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use rayon::prelude::*;
@@ -269,6 +269,11 @@ pub fn files_of(reference: &Reference, resolver: &SecretResolver) -> Vec<PathBuf
 pub fn plain_file(reference: &Reference, resolver: &SecretResolver) -> Option<PathBuf> {
     let Reference::Tagged { tag, argument, base } = reference else { return None };
     (source::source(tag)?.plain_file)(argument, base, resolver)
+}
+
+/// Whether a file of secrets has any value in plain text.
+pub fn is_plain_store(file: &Path) -> bool {
+    named::holds_plain(file, None)
 }
 
 fn decrypt(armored: &str, identities: &Identities) -> Result<Secret, Unreadable> {

@@ -59,6 +59,10 @@ fn a_file_with_thousands_of_recipients_is_refused_before_they_are_tried() {
     let identities = holding(&[&text_of(&ours)]);
     assert_eq!(read(&many(10), &identities), Ok(Secret::new("hunter2")));
     assert_eq!(read(&many(600), &identities), Err(Unreadable::TooManyRecipients));
+    // So many that to read the header alone would take age minutes.
+    let header = format!("age-encryption.org/v1\n{}--- x\n", "-> X25519 a\nb\n".repeat(100_000));
+    let opened = super::age::decrypt(header.as_bytes(), &identities);
+    assert_eq!(opened.err(), Some(Unreadable::TooManyRecipients));
 }
 
 #[test]

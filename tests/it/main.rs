@@ -30,6 +30,7 @@ mod killed;
 mod laws;
 mod linking;
 mod listener;
+mod odd_files;
 mod plans;
 mod problems;
 mod published;
