@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode};
 use crate::manifest::{Entry, Located, Project};
 use crate::model::{
     ClientId, Completeness, Desired, DesiredCredential, Domain, KnownSecret, Reference, Seal,
@@ -168,7 +168,7 @@ fn take<'e>(
         Ok(secret) => Some(Cow::Owned(secret)),
         Err(Unreadable::Unfit(why)) => {
             let message = format!("the {field} of `{}` {why}", entry.key.value);
-            let problem = Diagnostic::error("unfit-value", message)
+            let problem = Diagnostic::error(ProblemCode::UnfitValue, message)
                 .at(&at.spot.file, at.spot.span)
                 .help(why.help());
             problems.push(problem);
@@ -183,8 +183,8 @@ fn take<'e>(
         }
         Err(why) => {
             let message = format!("cannot read the {field} of `{}`: {why}", entry.key.value);
-            let problem =
-                Diagnostic::error("unreadable-secret", message).at(&at.spot.file, at.spot.span);
+            let problem = Diagnostic::error(ProblemCode::UnreadableSecret, message)
+                .at(&at.spot.file, at.spot.span);
             problems.push(problem.help(why.help()));
             None
         }
@@ -260,7 +260,7 @@ impl Resolved {
 fn same_client(entry: &Entry, first: &Entry) -> Diagnostic {
     let spot = &entry.client_id.spot;
     Diagnostic::error(
-        "same-client",
+        ProblemCode::SameClient,
         format!("two entries of {} have one client id", entry.domain.value),
     )
     .at(&spot.file, spot.span)

@@ -19,7 +19,7 @@
 //!  yaml_edit/ = changes files in place and leaves every other byte; encrypted_file/ = values that are
 //!  encrypted; recipients.rs = whether they are encrypted to the right recipients
 //!  git/ = what Git knows of files; repository.rs = whether it keeps secrets in plain text
-//!  plan_file.rs = saved plans; codes.rs = what programs read; status/ = the state of a watcher
+//!  plan_file.rs = saved plans; codes/ = what programs read; status/ = the state of a watcher
 //!  leaves: model/, diagnostic/, integrations/, http/ (connections, proxies, TLS), files/, yaml/, schema.rs,
 //!  suggest.rs
 //! ```

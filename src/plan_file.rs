@@ -109,7 +109,7 @@ pub struct SecretNotEncrypted(pub Key);
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum PlanFileError {
     /// It cannot be understood.
-    #[error("it is no saved plan, or it was changed (line {line}, column {column})")]
+    #[error("it is not a saved plan, or it was changed (line {line}, column {column})")]
     Form {
         /// Line, from 1.
         line: usize,
@@ -117,7 +117,9 @@ pub enum PlanFileError {
         column: usize,
     },
     /// It is something else, or of another appcred.
-    #[error("it is no saved plan of this appcred: make one with `appcred plan --out`")]
+    #[error(
+        "it is not a saved plan of this version of appcred: make one with `appcred plan --out`"
+    )]
     Kind,
 }
 

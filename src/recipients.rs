@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::diagnostic::{Diagnostic, Diagnostics, Spot};
+use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode, Spot};
 use crate::files::{self, TEXT_LIMIT};
 use crate::manifest::{Entry, Located, Project, SecretValue, secret_values};
 use crate::model::Reference;
@@ -61,7 +61,7 @@ pub fn check(project: &Project, entries: &[Arc<Entry>], resolver: &SecretResolve
 }
 
 fn damaged(damage: &Unreadable, what: &str, spot: &Spot) -> Diagnostic {
-    Diagnostic::error("unreadable-secret", format!("cannot read this {what}: {damage}"))
+    Diagnostic::error(ProblemCode::UnreadableSecret, format!("cannot read this {what}: {damage}"))
         .at(&spot.file, spot.span)
         .help(damage.help())
 }
@@ -69,25 +69,28 @@ fn damaged(damage: &Unreadable, what: &str, spot: &Spot) -> Diagnostic {
 fn report(mismatch: &RecipientMismatch, what: &str, spot: &Spot) -> Diagnostic {
     let (code, message) = match mismatch {
         RecipientMismatch::NoRecipient => (
-            "not-to-recipients",
+            ProblemCode::NotToRecipients,
             format!("this {what} is encrypted to none of the project's recipients"),
         ),
         RecipientMismatch::Missing(all) => {
             let all: Vec<_> = all.iter().map(|recipient| shown(recipient)).collect();
-            ("not-to-all-recipients", format!("this {what} is not encrypted to {}", all.join(", ")))
+            (
+                ProblemCode::NotToAllRecipients,
+                format!("this {what} is not encrypted to {}", all.join(", ")),
+            )
         }
         RecipientMismatch::TooFew { stanzas, recipients } => (
-            "not-to-all-recipients",
+            ProblemCode::NotToAllRecipients,
             format!(
                 "this {what} is encrypted to {stanzas} of age's own recipients, and the project has {recipients}: not all of them can decrypt it"
             ),
         ),
         RecipientMismatch::Others => (
-            "not-to-recipients",
+            ProblemCode::NotToRecipients,
             format!("this {what} is encrypted to recipients other than the project's"),
         ),
         RecipientMismatch::TooMany { stanzas, recipients } => (
-            "to-strangers",
+            ProblemCode::ToStrangers,
             format!(
                 "this {what} is encrypted to {stanzas} of age's own recipients, and the project has {recipients}: another recipient can decrypt it"
             ),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode};
 use crate::files::{self, TEXT_LIMIT};
 use crate::git::{self, GitError, OldContent, OldVersion};
 use crate::manifest::{Entry, Project, SecretValue, secret_values};
@@ -30,7 +30,8 @@ pub fn check(
         .and_then(|()| plain_files(folder, project, entries, resolver, &mut problems));
     if let Err(why) = checked {
         let message = format!("cannot check whether Git tracks secrets in plain text: {why}");
-        problems.push(Diagnostic::warning("repository-not-checked", message).help(why.help()));
+        problems
+            .push(Diagnostic::warning(ProblemCode::RepositoryNotChecked, message).help(why.help()));
     }
     problems
 }
@@ -54,7 +55,7 @@ fn identities(
     for file in found {
         let file = file.strip_prefix(".").unwrap_or(&file).visible();
         let message = format!("{file} contains an age identity, and Git does not ignore it");
-        let problem = Diagnostic::warning("identity-in-repository", message);
+        let problem = Diagnostic::warning(ProblemCode::IdentityInRepository, message);
         problems.push(problem.help("move it out of the repository; if it was committed, make a new one, encrypt to that, and make new secrets at the providers"));
     }
     Ok(())
@@ -98,7 +99,7 @@ fn plain_files(
             field.name,
             resolver.shown(&file)
         );
-        let problem = Diagnostic::warning("plain-file-in-repository", message)
+        let problem = Diagnostic::warning(ProblemCode::PlainFileInRepository, message)
             .at(&value.spot.file, value.spot.span);
         problems.push(problem.help(PLAIN_FILE_HELP));
     }
@@ -108,8 +109,9 @@ fn plain_files(
             continue;
         }
         let message = format!("`{}` is in plain text, and Git tracks it", resolver.shown(&real));
-        problems
-            .push(Diagnostic::warning("plain-file-in-repository", message).help(PLAIN_FILE_HELP));
+        problems.push(
+            Diagnostic::warning(ProblemCode::PlainFileInRepository, message).help(PLAIN_FILE_HELP),
+        );
     }
     Ok(())
 }
@@ -132,7 +134,7 @@ pub fn check_history(
         Ok(found) => found,
         Err(why) => {
             let message = format!("the history cannot be searched: {why}");
-            problems.push(Diagnostic::error("no-history", message).help(why.help()));
+            problems.push(Diagnostic::error(ProblemCode::NoHistory, message).help(why.help()));
             return problems;
         }
     };
@@ -140,17 +142,17 @@ pub fn check_history(
         let file = file.visible();
         problems.push(match content {
             OldContent::Secret { line, field } => Diagnostic::warning(
-                "plain-secret-in-history",
+                ProblemCode::PlainSecretInHistory,
                 format!("`{field}` is in plain text in commit {commit}, {file}:{line}"),
             )
             .help("make a new one at the provider: whoever has the repository has this one"),
             OldContent::PlainFile => Diagnostic::warning(
-                "plain-secret-in-history",
+                ProblemCode::PlainSecretInHistory,
                 format!("{file} is in plain text in commit {commit}"),
             )
             .help("make new secrets at the providers: whoever has the repository has these"),
             OldContent::Invalid => Diagnostic::warning(
-                "unreadable-history",
+                ProblemCode::UnreadableHistory,
                 format!("{file} in commit {commit} is not valid YAML, and was not searched"),
             )
             .help("look at it with `git show COMMIT:FILE`"),

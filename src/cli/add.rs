@@ -8,6 +8,7 @@ use dialoguer::{FuzzySelect, Input};
 use secrecy::ExposeSecret;
 use secrecy::zeroize::Zeroizing;
 
+use crate::diagnostic::ProblemCode;
 use crate::files::{self, TEXT_LIMIT};
 use crate::integrations;
 use crate::manifest::{Loaded, Project, Targets};
@@ -115,7 +116,7 @@ fn add(
     loaded: Loaded,
     of_targets: &BTreeSet<Domain>,
 ) -> anyhow::Result<ExitStatus> {
-    let problems = loaded.problems.without("no-manifest");
+    let problems = loaded.problems.without(ProblemCode::NoManifest);
     show(&problems);
     if problems.has_errors() {
         console::message("Nothing was added: correct the errors above first.");
@@ -248,8 +249,8 @@ fn write_sops(
     entries: &[NewEntry],
 ) -> anyhow::Result<()> {
     let text = text_of(file)?.unwrap_or_default();
-    let document =
-        OpenedSopsDocument::open(&text, resolver)?.context("it is no SOPS document any more")?;
+    let document = OpenedSopsDocument::open(&text, resolver)?
+        .context("the file is no longer a SOPS document")?;
     let after = with_entries(global, file, &document, entries)?;
     files::replace(file, text.as_bytes(), &after)
         .with_context(|| format!("cannot write {}", file.visible()))
@@ -298,7 +299,9 @@ fn domain(verb: &Add, loaded: &Loaded, of_targets: &BTreeSet<Domain>) -> anyhow:
     if !known.contains(&&domain) {
         let names = known.iter().map(|domain| domain.as_str());
         let unknown = suggest::unknown("integration", domain.as_str(), names);
-        bail!("{unknown}\nA custom one is listed under `custom_integrations` in appcred.yaml.");
+        bail!(
+            "{unknown}; only integrations that use application credentials need an entry; name a custom one under `custom_integrations` in appcred.yaml"
+        );
     }
     if !anywhere.contains(&domain) {
         console::warning(format_args!(
@@ -324,7 +327,9 @@ fn print_where_to_register(domain: &Domain) {
             "\n(https://www.home-assistant.io/integrations/{domain}/ says how)"
         ));
     }
-    console::print_error(&format!("{text}, with the redirect URI\n  {REDIRECT}\n"));
+    console::print_error(&format!(
+        "{text}, with the redirect URI\n  {REDIRECT}\n(without the `my` integration in Home Assistant: its address and /auth/external/callback)\n"
+    ));
 }
 
 fn line(prompt: &str, initial: &str) -> anyhow::Result<String> {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
+use crate::diagnostic::ProblemCode;
 use crate::files::{self, TEXT_LIMIT};
 use crate::manifest::{PlainSecrets, Project, check, discover, load_project};
 use crate::model::{Visible, value_fault};
@@ -79,7 +80,7 @@ pub(super) fn run(global: &Global, verb: &Encrypt) -> anyhow::Result<ExitStatus>
 pub(super) fn project(global: &Global) -> Option<Project> {
     let (project, problems) = load_project(&request(global));
     // A token in clear is just what is to be encrypted.
-    let problems = problems.without("plain-secret");
+    let problems = problems.without(ProblemCode::PlainSecret);
     show(&problems);
     (!problems.has_errors()).then_some(project)
 }
@@ -129,7 +130,7 @@ fn encrypt(
     let text = files::read_text(file, TEXT_LIMIT).context("cannot read it")?;
     if is_sops_document(&text) {
         let problems = check(&request(global), file, &text, PlainSecrets::AsUsual);
-        if !problems.only(|problem| problem.code == "plain-secret").is_empty() {
+        if !problems.only(|problem| problem.code == ProblemCode::PlainSecret).is_empty() {
             bail!(
                 "a secret is in plain text in this SOPS document: make its `encrypted_regex` match the key, and enter the secret with `appcred edit`"
             );

@@ -1,25 +1,19 @@
 //! `import`
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use secrecy::zeroize::Zeroizing;
 
-use crate::desired;
-use crate::files;
+use crate::diagnostic::ProblemCode;
 use crate::manifest::{self, LoadRequest, Project};
-use crate::model::{
-    CredentialId, Domain, Key, KnownSecret, Policy, PolicyOverrides, Prune, Reference, Secret,
-    Visible,
-};
-use crate::plan::{self, ImportPlan, Imported, LeftOut, Plan, Scope, WhyLeftOut};
+use crate::model::{Domain, PolicyOverrides, Prune, Visible};
+use crate::plan::{self, Scope};
 use crate::report::import::{NewEntries, preview};
 use crate::report::text;
-use crate::secret::seal::seal;
 use crate::secret::{OpenedSopsDocument, SecretResolver, is_sops_document};
-use crate::workspace::{Comparison, OnError, TargetView, select};
-use crate::yaml_edit::{NewEntry, SlotValue, append, new_manifest};
+use crate::workspace::{ImportDraft, ManifestDraft, OnError, TargetView, begun, select};
+use crate::yaml_edit::{NewEntry, append, new_manifest};
 
 use super::add::{manifest_for, text_of};
 use super::apply::{agreed, arrived, carry_out};
@@ -28,7 +22,6 @@ use super::exit::ExitStatus;
 use super::gather::{gather_loaded, load, reported, request, resolver};
 use super::links::LinkArgs;
 use super::locks::{lock_project, lock_targets};
-use super::offered;
 use super::selection::TargetArgs;
 use super::sops_manifest::with_entries;
 use super::{Global, console, environment};
@@ -76,14 +69,15 @@ pub(super) async fn run(global: &Global, verb: &ImportArgs) -> anyhow::Result<Ex
         if verb.no_adopt { Vec::new() } else { lock_targets(global, &selection).await? };
     let _project = lock_project(global)?;
     let mut loaded = load(global);
-    loaded.problems = loaded.problems.without("no-manifest");
+    loaded.problems = loaded.problems.without(ProblemCode::NoManifest);
     let project = loaded.project.clone();
     let (resolver, _) = resolver(global, &project);
     let recipients = recipients_for(verb, &project, &resolver)?;
     let request = request(global);
     let is_printed = verb.output.as_deref() == Some(Path::new("-"));
     refuse(verb, &request, &project, is_printed)?;
-    let taken = loaded.entries.iter().map(|entry| entry.key.value.clone()).collect();
+    let entries = loaded.entries.clone();
+    let taken = entries.iter().map(|entry| entry.key.value.clone()).collect();
     one_target(&project, &selection)?;
     // What is wanted no more is no business of an import.
     let policy = PolicyOverrides { prune: Some(Prune::Nothing), ..PolicyOverrides::default() };
@@ -103,11 +97,13 @@ pub(super) async fn run(global: &Global, verb: &ImportArgs) -> anyhow::Result<Ex
     };
     let targets = if project.targets.len() > 1 { vec![view.name.to_string()] } else { Vec::new() };
     let found = plan::import(&comparison.desired, &comparison.observed, &taken, &scope);
-    let draft = ImportDraft::new(found, comparison, &project, &recipients, &targets)?;
+    let draft =
+        ImportDraft::new(found, &comparison.observed, (&project, &entries), &recipients, &targets)?;
     if is_printed {
         console::print_error(&preview(&[], &draft.left_out));
-        offered::warn_of_custom(draft.domains(), &project);
-        console::print(&new_manifest(&draft.entries().collect::<Vec<_>>())?)?;
+        console::print(&new_manifest(
+            &draft.made.iter().map(|(_, entry)| entry.clone()).collect::<Vec<_>>(),
+        )?)?;
         return Ok(ExitStatus::Success);
     }
     let file_of = |domain: &Domain| match &verb.output {
@@ -116,7 +112,6 @@ pub(super) async fn run(global: &Global, verb: &ImportArgs) -> anyhow::Result<Ex
     };
     let files = files(global, &draft, file_of, &resolver)?;
     console::print(&shown(&draft, &files))?;
-    offered::warn_of_custom(draft.domains(), &project);
     // A run that was cut short has declared what it has not taken over.
     let begun = begun(&view, &scope);
     if files.is_empty() && (begun.is_empty() || verb.no_adopt) {
@@ -129,7 +124,7 @@ pub(super) async fn run(global: &Global, verb: &ImportArgs) -> anyhow::Result<Ex
         return Ok(ExitStatus::Success);
     }
     if !verb.no_adopt {
-        declare(&mut view, &files, &project, &draft, begun);
+        draft.declare(&mut view, &files, &project, begun);
     }
     finish(verb, view, &files, draft.made.len()).await
 }
@@ -159,7 +154,7 @@ async fn finish(
         return Ok(ExitStatus::Failure);
     }
     for file in files {
-        file.write()?;
+        file.write().with_context(|| format!("cannot write {}", file.path.visible()))?;
     }
     if count > 0 {
         let entries = if count == 1 { "1 entry" } else { &format!("{count} entries") };
@@ -203,102 +198,6 @@ fn one_target(project: &Project, selection: &TargetArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// New entries, their secrets encrypted.
-struct ImportDraft {
-    made: Vec<(Imported, NewEntry)>,
-    left_out: Vec<LeftOut>,
-    /// What the target holds, to compare with.
-    secrets: BTreeMap<CredentialId, Secret>,
-}
-
-impl ImportDraft {
-    fn new(
-        found: ImportPlan,
-        comparison: &Comparison,
-        project: &Project,
-        recipients: &[String],
-        targets: &[String],
-    ) -> anyhow::Result<Self> {
-        let held = comparison.observed.credentials.iter();
-        let secrets: BTreeMap<_, _> = held
-            .filter_map(|held| Some((held.id.clone(), held.client_secret.clear()?.clone())))
-            .collect();
-        let mut draft = Self { made: Vec::new(), left_out: found.left_out, secrets };
-        for imported in found.entries {
-            let Some(secret) = draft.secrets.get(&imported.of.id) else { continue };
-            let entry = NewEntry {
-                domain: imported.of.domain.as_str().to_owned(),
-                name: imported.name.clone(),
-                key: imported.key.to_string(),
-                client_id: imported.of.client_id.as_str().to_owned(),
-                client_secret: SlotValue::Age(seal(secret.expose().as_bytes(), recipients)?),
-                adopt: imported.adopt,
-                leave_integration: !imported.is_linked,
-                targets: targets.to_vec(),
-            };
-            if reads_back(&entry, &imported, project) {
-                draft.made.push((imported, entry));
-            } else {
-                draft.left_out.push(LeftOut { of: imported.of, why: WhyLeftOut::Unwritable });
-            }
-        }
-        Ok(draft)
-    }
-
-    /// The entry as a SOPS document takes it.
-    fn in_plain_text(&self, at: usize) -> Option<NewEntry> {
-        let (imported, entry) = self.made.get(at)?;
-        let secret = self.secrets.get(&imported.of.id)?.clone();
-        Some(NewEntry { client_secret: SlotValue::Plain(secret), ..entry.clone() })
-    }
-
-    fn domains(&self) -> impl Iterator<Item = &Domain> {
-        self.made.iter().map(|(imported, _)| &imported.of.domain)
-    }
-
-    fn entries(&self) -> impl Iterator<Item = NewEntry> {
-        self.made.iter().map(|(_, entry)| entry.clone())
-    }
-}
-
-/// Whether the entry, once written, is what was meant.
-fn reads_back(entry: &NewEntry, imported: &Imported, project: &Project) -> bool {
-    let Ok(text) = new_manifest(std::slice::from_ref(entry)) else { return false };
-    let (entries, problems) = manifest::entries(Path::new("new.yaml"), &text, project);
-    let name = imported.name.as_deref().unwrap_or(imported.of.domain.as_str());
-    let is_client = |reference: &Reference| matches!(reference, Reference::Plain(id) if id.expose() == imported.of.client_id.as_str());
-    let is_secret = |reference: &Reference| match (reference, &entry.client_secret) {
-        (Reference::Age(read), SlotValue::Age(meant)) => read == meant.trim(),
-        _ => false,
-    };
-    matches!(entries.as_slice(), [read] if !problems.has_errors()
-        && read.domain.value == imported.of.domain
-        && read.name.value == name
-        && read.key.value == imported.key
-        && is_client(&read.client_id.value)
-        && is_secret(&read.client_secret.value))
-}
-
-/// A manifest with new entries in it, not written yet.
-struct ManifestDraft {
-    path: PathBuf,
-    /// None where there is no such file.
-    before: Option<Zeroizing<String>>,
-    after: String,
-    /// Which entries of the draft it gets.
-    entries: Vec<usize>,
-}
-
-impl ManifestDraft {
-    fn write(&self) -> anyhow::Result<()> {
-        match &self.before {
-            Some(before) => files::replace(&self.path, before.as_bytes(), &self.after),
-            None => files::create(&self.path, &self.after, 0o644),
-        }
-        .with_context(|| format!("cannot write {}", self.path.visible()))
-    }
-}
-
 /// Those to whom the new entries are encrypted; a SOPS document encrypts them by its own rules.
 fn recipients_for(
     verb: &ImportArgs,
@@ -326,14 +225,15 @@ fn files(
     let mut files = Vec::new();
     for (path, entries) in by_path {
         let new: Vec<NewEntry> = entries.iter().map(|at| draft.made[*at].1.clone()).collect();
-        let in_plain_text =
-            || entries.iter().filter_map(|at| draft.in_plain_text(*at)).collect::<Vec<_>>();
         let before = text_of(&path)?;
         let cannot_add = || format!("cannot add to {}", path.visible());
         let after = match &before {
             Some(text) => {
                 match OpenedSopsDocument::open(text, resolver).with_context(cannot_add)? {
-                    Some(document) => with_entries(global, &path, &document, &in_plain_text())?,
+                    Some(document) => {
+                        let plain = draft.unsealed(entries.iter().copied());
+                        with_entries(global, &path, &document, &plain)?
+                    }
                     None => append(text, &new).with_context(cannot_add)?,
                 }
             }
@@ -354,45 +254,4 @@ fn shown(draft: &ImportDraft, files: &[ManifestDraft]) -> String {
         })
         .collect();
     preview(&files, &draft.left_out)
-}
-
-/// The entries that are declared already and still to be taken over.
-fn begun(view: &TargetView, scope: &Scope) -> BTreeSet<Key> {
-    let Ok(comparison) = &view.comparison else { return BTreeSet::new() };
-    let mut keys = comparison.plan.to_be_adopted();
-    keys.retain(|key| {
-        let domain = view.entries.get(key).map(|entry| &entry.domain.value);
-        scope.domains.is_empty() || domain.is_some_and(|domain| scope.domains.contains(domain))
-    });
-    keys
-}
-
-/// Plans as if the files were written, and keeps what the new entries need, and those whose import was
-/// begun.
-fn declare(
-    view: &mut TargetView,
-    files: &[ManifestDraft],
-    project: &Project,
-    draft: &ImportDraft,
-    begun: BTreeSet<Key>,
-) {
-    let Ok(comparison) = &mut view.comparison else { return };
-    let made: BTreeMap<_, _> =
-        draft.made.iter().map(|(imported, _)| (&imported.key, imported)).collect();
-    let mut keys = begun;
-    for file in files {
-        let (entries, _) = manifest::entries(&file.path, &file.after, project);
-        for entry in entries {
-            let Some(imported) = made.get(&entry.key.value) else { continue };
-            let Some(secret) = draft.secrets.get(&imported.of.id) else { continue };
-            let secret = KnownSecret::Clear(secret.clone());
-            let client_id = imported.of.client_id.clone();
-            comparison.desired.credentials.push(desired::wanted(&entry, client_id, secret));
-            keys.insert(entry.key.value.clone());
-            view.entries.insert(entry.key.value.clone(), entry);
-        }
-    }
-    let policy = Policy { prune: Prune::Nothing, ..project.policy.clone() };
-    let whole: Plan = plan::plan(&comparison.desired, &comparison.observed, &policy);
-    comparison.plan = whole.only_credentials_of(&keys);
 }

@@ -1,5 +1,6 @@
 //! `list`
 
+use crate::diagnostic::ProblemCode;
 use crate::model::PolicyOverrides;
 use crate::report::{json, list};
 use crate::workspace::OnError;
@@ -28,7 +29,7 @@ pub(super) struct ListArgs {
 pub(super) async fn run(global: &Global, verb: &ListArgs) -> anyhow::Result<ExitStatus> {
     // What a target holds can be asked before anything is written.
     let mut loaded = load(global);
-    loaded.problems = loaded.problems.without("no-manifest");
+    loaded.problems = loaded.problems.without(ProblemCode::NoManifest);
     let is_whole = !loaded.problems.has_errors();
     let gathered = gather_loaded(
         global,

@@ -1,4 +1,4 @@
-//! The command line: one file a verb, its doc comments are the help.
+//! The command line: one file for each verb, whose doc comments are its help.
 
 mod account_linking;
 mod add;
@@ -57,9 +57,13 @@ use crate::model::Visible;
 /// compares them with what Home Assistant holds, and creates and deletes until they agree.
 #[derive(Debug, Parser)]
 #[command(name = "appcred", version, propagate_version = true, max_term_width = 100)]
-#[command(after_help = "Exit status: 0 success, 1 error, 2 changes (plan --detailed-exitcode).
+#[command(after_help = "Exit status:
+  0  success; what waits for consent, is in use, or is kept by `prune: none` is no error
+  1  error: something failed or is unknown, or apply left out what a person must decide (marked `!`)
+  2  changes: plan --detailed-exitcode alone
 
-Without a project file, HASS_SERVER and HASS_TOKEN name the target; inside an add-on SUPERVISOR_TOKEN does.")]
+Without a project file, HASS_SERVER and HASS_TOKEN name the target; in a Home Assistant app (add-on),
+SUPERVISOR_TOKEN does.")]
 struct Cli {
     #[command(flatten)]
     global: Global,
@@ -70,8 +74,8 @@ struct Cli {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Global options")]
 struct Global {
-    /// Work in this folder, where appcred.yaml and the manifests are; files that are named beside it
-    /// are still named from here
+    /// Work in this folder, where appcred.yaml and the manifests are; other files on the command line are
+    /// still relative to the current folder
     #[arg(
         short = 'C',
         long = "directory",
@@ -84,7 +88,7 @@ struct Global {
     /// When to use colours
     #[arg(long, value_name = "WHEN", default_value = "auto", global = true)]
     color: Color,
-    /// Tell more of what is done (-v: steps, -vv: messages)
+    /// Log more (-v: steps, -vv: messages)
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
     verbose: u8,
     /// How to write the log
@@ -130,7 +134,7 @@ enum VerbArgs {
     Logout(logout::Logout),
 }
 
-/// Runs the command line and answers what the process ends with.
+/// Runs the command line and returns the exit status.
 pub fn run() -> ExitStatus {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -145,7 +149,7 @@ pub fn run() -> ExitStatus {
         }
     };
     console::choose(cli.global.color);
-    // A daemon says what it does without being asked; the others say it by their output.
+    // A daemon logs what it does; the others print it.
     let is_daemon = matches!(cli.verb, VerbArgs::Watch(_));
     start_log(&cli.global, is_daemon);
     match start(cli) {
@@ -158,7 +162,7 @@ pub fn run() -> ExitStatus {
 }
 
 fn start(cli: Cli) -> anyhow::Result<ExitStatus> {
-    // `init` makes it where there is none.
+    // `init` creates it.
     if !matches!(cli.verb, VerbArgs::Init(_)) {
         let folder = &cli.global.folder;
         let opened = std::fs::read_dir(folder);
@@ -196,8 +200,8 @@ fn start(cli: Cli) -> anyhow::Result<ExitStatus> {
     result
 }
 
-/// Sees that there may be as many open files as any verb needs at least: libraries end the process where they
-/// cannot open theirs.
+/// Makes sure that there may be as many open files as any verb needs: libraries panic where they cannot
+/// open theirs.
 fn raise_open_files() -> anyhow::Result<()> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     /// Home Assistant, files, signals, and room for what starts them.
@@ -213,8 +217,8 @@ fn raise_open_files() -> anyhow::Result<()> {
         .context("cannot raise the number of files that may be open at once")
 }
 
-/// Has the operating system write no memory of this process to a disk, and let no other process of this
-/// user read it.
+/// Keeps the operating system from writing the memory of this process to disk, and other processes of this
+/// user from reading it.
 fn refuse_core_dumps() -> std::io::Result<()> {
     use rustix::process::{Resource, Rlimit, setrlimit};
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
+use crate::diagnostic::ProblemCode;
 use crate::encrypted_file::{Rekeyed, rekeyed};
 use crate::files::{self, TEXT_LIMIT};
 use crate::manifest::{Loaded, secret_values};
@@ -64,7 +65,7 @@ pub(super) fn run(global: &Global, verb: &Rekey) -> anyhow::Result<ExitStatus> {
     let (mut changed, mut is_whole) = (0, true);
     let files = if verb.files.is_empty() {
         let loaded = load(global);
-        let problems = loaded.problems.without("plain-secret");
+        let problems = loaded.problems.without(ProblemCode::PlainSecret);
         show(&problems);
         is_whole = !problems.has_errors();
         all_files(global, &loaded, &resolver)

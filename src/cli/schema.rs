@@ -38,6 +38,8 @@ enum Of {
     List,
     /// What `validate` prints as JSON
     Validate,
+    /// What `verify` prints as JSON
+    Verify,
     /// What `snapshot` writes
     Snapshot,
     /// What `plan --out` saves
@@ -55,6 +57,7 @@ pub(super) fn run(verb: &SchemaArgs) -> anyhow::Result<ExitStatus> {
         Of::Plan => reports::plan(),
         Of::List => reports::list(),
         Of::Validate => reports::validate(),
+        Of::Verify => reports::verify(),
         Of::Snapshot => snapshot::schema(),
         Of::SavedPlan => plan_file::schema(),
         Of::Status => reports::status(),

@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use secrecy::zeroize::Zeroizing;
 
+use crate::diagnostic::ProblemCode;
 use crate::manifest::{PlainSecrets, check};
 use crate::model::Visible;
 use crate::secret::OpenedSopsDocument;
@@ -28,7 +29,7 @@ pub(super) fn with_entries(
     let now = environment::timestamp();
     let after = document.seal(&Zeroizing::new(body), &now).with_context(named)?;
     let problems = check(&request(global), file, &after, PlainSecrets::AsUsual);
-    if !problems.only(|problem| problem.code == "plain-secret").is_empty() {
+    if !problems.only(|problem| problem.code == ProblemCode::PlainSecret).is_empty() {
         bail!(
             "the rules of {} leave secrets in plain text: its `encrypted_regex` must match `client_secret`",
             file.visible()

@@ -1,6 +1,6 @@
 //! `validate`
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, ProblemCode};
 use crate::integrations;
 use crate::manifest::check_domains;
 use crate::recipients;
@@ -47,7 +47,7 @@ pub(super) async fn run(global: &Global, verb: &Validate) -> anyhow::Result<Exit
     problems.append(loaded.problems);
     let (resolver, unusable) = silent_vault(global, &loaded.project);
     for problem in unusable.iter().filter(|problem| !problem.is_absence()) {
-        problems.push(Diagnostic::warning("identity", problem.to_string()));
+        problems.push(Diagnostic::warning(ProblemCode::Identity, problem.to_string()));
     }
     problems.append(recipients::check(&loaded.project, &loaded.entries, &resolver));
     problems.append(repository::check(&global.folder, &loaded.project, &loaded.entries, &resolver));

@@ -158,3 +158,19 @@ fn write(file: &Path, text: &str) {
         tracing::error!("cannot write {}: {why}", file.visible());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::task::JoinSet;
+
+    use super::all;
+
+    #[tokio::test]
+    async fn a_task_that_crashes_ends_the_process_with_an_error_though_others_go_on() {
+        let mut tasks = JoinSet::new();
+        tasks.spawn(std::future::pending());
+        tasks.spawn(async { panic!("a task crashes, as the test wants") });
+        let why = all(tasks).await.unwrap_err().to_string();
+        assert!(why.contains("a task of the watcher crashed"), "{why}");
+    }
+}

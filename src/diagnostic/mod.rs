@@ -5,6 +5,7 @@ mod source;
 
 use std::sync::Arc;
 
+pub use crate::codes::ProblemCode;
 pub use source::{Mask, Redacted, SourceFile, Span};
 
 use crate::model::{Place, Visible};
@@ -58,7 +59,7 @@ pub struct Diagnostic {
     /// How bad it is.
     pub severity: Severity,
     /// A stable name for the kind of problem, as in `unknown-field`.
-    pub code: &'static str,
+    pub code: ProblemCode,
     /// What is wrong, in one line.
     pub message: String,
     /// Where; none where a whole file or the command is at fault.
@@ -73,7 +74,7 @@ pub struct Diagnostic {
 
 impl Diagnostic {
     /// An error without a place.
-    pub fn error(code: &'static str, message: impl Into<String>) -> Self {
+    pub fn error(code: ProblemCode, message: impl Into<String>) -> Self {
         Self {
             severity: Severity::Error,
             code,
@@ -86,7 +87,7 @@ impl Diagnostic {
     }
 
     /// A warning without a place.
-    pub fn warning(code: &'static str, message: impl Into<String>) -> Self {
+    pub fn warning(code: ProblemCode, message: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, ..Self::error(code, message) }
     }
 
@@ -150,7 +151,7 @@ impl Diagnostics {
 
     /// All but those of one kind.
     #[must_use]
-    pub fn without(&self, code: &str) -> Self {
+    pub fn without(&self, code: ProblemCode) -> Self {
         Self(self.0.iter().filter(|diagnostic| diagnostic.code != code).cloned().collect())
     }
 

@@ -16,7 +16,7 @@ mod write;
 
 pub use lock::{FileLock, NotLocked, wait_for};
 pub use read::{Replaced, open_folder, optional, read, read_bytes, read_stream, read_text, reason};
-pub use stamp::Stamp;
+pub use stamp::{Stamp, is_nameless};
 pub use write::{
     NotWritten, append, create, make_private_folder, real_path, remove_leftovers, replace, write,
     write_private,

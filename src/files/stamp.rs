@@ -22,6 +22,11 @@ pub struct Stamp {
     changed: i128,
 }
 
+/// Whether a file has lost its name while something, as a mount, still leads to it.
+pub fn is_nameless(path: &Path) -> bool {
+    path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.nlink() == 0)
+}
+
 impl Stamp {
     /// Of what is there now; `None` where nothing is, or it cannot be determined.
     pub fn of(path: &Path) -> Option<Self> {

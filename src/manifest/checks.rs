@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::entry::Entry;
 
-use crate::diagnostic::{Diagnostic, Diagnostics, Located};
+use crate::diagnostic::{Diagnostic, Diagnostics, Located, ProblemCode};
 use crate::model::{Domain, Key, Reference};
 use crate::suggest;
 
@@ -22,7 +22,9 @@ fn one_entry_a_key(entries: &[Arc<Entry>], problems: &mut Diagnostics) {
         let message = format!("key `{}` is taken by another entry", entry.key.value);
         let help =
             "give one of them a `key` of its own: it is the slug of the name where it is left out";
-        problems.push(twice("duplicate-entry-key", message, &entry.key, &first.key).help(help));
+        problems.push(
+            twice(ProblemCode::DuplicateEntryKey, message, &entry.key, &first.key).help(help),
+        );
     }
 }
 
@@ -36,7 +38,8 @@ fn one_entry_a_client(entries: &[Arc<Entry>], problems: &mut Diagnostics) {
     for (entry, first) in rivals(entries, client) {
         let message = format!("two entries have one client id of `{}`", entry.domain.value);
         let help = "keep one of them: Home Assistant could not distinguish the two";
-        let problem = twice("duplicate-client", message, &entry.client_id, &first.client_id);
+        let problem =
+            twice(ProblemCode::DuplicateClient, message, &entry.client_id, &first.client_id);
         problems.push(problem.help(help));
     }
 }
@@ -54,7 +57,8 @@ fn one_heir_a_former_key(entries: &[Arc<Entry>], problems: &mut Diagnostics) {
                 let message = format!("the former key `{former}` is another entry's, or its own");
                 let help =
                     "a former key leads to one entry: remove it under `formerly` of all others";
-                let problem = twice("duplicate-former-key", message, &entry.key, &other.key);
+                let problem =
+                    twice(ProblemCode::DuplicateFormerKey, message, &entry.key, &other.key);
                 problems.push(problem.help(help));
             }
             others.push(entry);
@@ -89,7 +93,7 @@ fn rivals<'e, K: Copy + Eq + Hash>(
 }
 
 fn twice<T>(
-    code: &'static str,
+    code: ProblemCode,
     message: String,
     second: &Located<T>,
     first: &Located<T>,
@@ -115,7 +119,7 @@ pub fn check_domains<'d>(
         }
         let names = known.union(custom).map(Domain::as_str);
         let message = suggest::unknown("integration", domain.as_str(), names);
-        let problem = Diagnostic::error("unknown-integration", message)
+        let problem = Diagnostic::error(ProblemCode::UnknownIntegration, message)
             .at(&spot.file, spot.span)
             .label(format!("not known to {who}"))
             .help("a custom integration is listed under `custom_integrations` in appcred.yaml");

@@ -10,7 +10,9 @@ use serde::Deserialize;
 use super::deserialize::Reader;
 use super::field::{Field, Raw, Refusal, Text, Texts};
 use super::reference::SOPS_HEADER;
-use crate::diagnostic::{Diagnostic, Diagnostics, Located, SourceFile, Span, Spot, shown};
+use crate::diagnostic::{
+    Diagnostic, Diagnostics, Located, ProblemCode, SourceFile, Span, Spot, shown,
+};
 use crate::model::{Place, hidden_character, sops};
 use crate::suggest::{listed, nearest};
 use crate::yaml::{self, Kind, MappingKey, Node, Pair, Parsed, Scalar, Style, Value};
@@ -153,7 +155,7 @@ impl<'n> Decoder<'n> {
     /// An error at a place of this file.
     pub(super) fn error(
         &self,
-        code: &'static str,
+        code: ProblemCode,
         span: Span,
         message: impl Into<String>,
     ) -> Diagnostic {
@@ -174,7 +176,7 @@ impl<'n> Decoder<'n> {
             (false, _) => "unknown field".to_owned(),
         };
         let own = known.filter(|name| *name != yaml::SOPS);
-        let problem = self.error("unknown-field", key.span, message);
+        let problem = self.error(ProblemCode::UnknownField, key.span, message);
         self.report(problem.help(format!("{mapping} has {}", listed(own))));
         near
     }
@@ -227,14 +229,14 @@ pub(super) fn plain_text<'n>(node: &'n Node<'_>) -> Result<&'n str, Refusal> {
         _ => return Err(wrong_kind(node, "text")),
     };
     if text.trim().is_empty() {
-        return Err(Refusal::new("empty-value", "is empty"));
+        return Err(Refusal::new(ProblemCode::EmptyValue, "is empty"));
     }
     if text.starts_with(SOPS_HEADER) {
-        return Err(Refusal::new("sops-value", "is encrypted by SOPS, and is read without any key")
+        return Err(Refusal::new(ProblemCode::SopsValue, "is encrypted by SOPS, and is read without any key")
             .help("let SOPS encrypt secrets only: `encrypted_regex: ^(client_id|client_secret|token)$` in .sops.yaml"));
     }
     match hidden_character(text) {
-        Some(which) => Err(Refusal::new("hidden-character", format!("has {which}"))
+        Some(which) => Err(Refusal::new(ProblemCode::HiddenCharacter, format!("has {which}"))
             .help("type the text again instead of copying it")),
         None => Ok(text),
     }
@@ -243,19 +245,19 @@ pub(super) fn plain_text<'n>(node: &'n Node<'_>) -> Result<&'n str, Refusal> {
 /// Says that a value is of another kind than it must be.
 pub(super) fn wrong_kind(node: &Node<'_>, wanted: &str) -> Refusal {
     if let Some(tag) = &node.tag {
-        return Refusal::new("unexpected-tag", "takes no tag")
+        return Refusal::new(ProblemCode::UnexpectedTag, "takes no tag")
             .help("tags are for `client_id`, `client_secret` and `token`")
             .at(tag.span);
     }
     let (is, quotable) = match &node.value {
         Value::Null | Value::Lost => {
-            return Refusal::new("missing-value", "has no value").help("give it a value");
+            return Refusal::new(ProblemCode::MissingValue, "has no value").help("give it a value");
         }
         Value::Scalar(scalar) => (scalar.kind().name(), scalar.kind() != Kind::Text),
         Value::Sequence(_) => ("a list", false),
         Value::Mapping(_) => ("a mapping", false),
     };
-    let refusal = Refusal::new("wrong-kind", format!("must be {wanted}, not {is}"));
+    let refusal = Refusal::new(ProblemCode::WrongKind, format!("must be {wanted}, not {is}"));
     match wanted {
         "text" if quotable => refusal.help("quote it, as in \"…\""),
         "a list" => refusal.help("write `[one, two]`, or one `- item` a line"),

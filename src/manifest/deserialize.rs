@@ -2,16 +2,14 @@
 //! serde goes on with the next one.
 
 use std::fmt::Display;
-use std::slice;
 
-use serde::de::value::{BorrowedStrDeserializer, SeqAccessDeserializer};
-use serde::de::{
-    self, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor,
-};
+use serde::de::value::{MapDeserializer, SeqDeserializer};
+use serde::de::{self, DeserializeSeed, Deserializer, IntoDeserializer, SeqAccess, Visitor};
 use serde::forward_to_deserialize_any;
 
 use super::decode::{Decoder, Site, plain_text, wrong_kind};
 use super::field::{FIELD, PAIRS, Refusal};
+use crate::diagnostic::ProblemCode;
 use crate::suggest::nearest;
 use crate::yaml::{Pair, Value};
 
@@ -67,7 +65,8 @@ impl<'d, 'n> Reader<'d, 'n> {
         if let Some(MissingField { name, of, is_misspelt }) = self.missing {
             if !is_misspelt {
                 let message = format!("`{name}` is missing");
-                let problem = self.decoder.error("missing-field", self.site.start(), message);
+                let problem =
+                    self.decoder.error(ProblemCode::MissingField, self.site.start(), message);
                 let noun = of.split_once(' ').map_or(of, |(_, noun)| noun);
                 self.decoder.report(problem.label(format!("it is needed in every {noun}")));
             }
@@ -76,7 +75,7 @@ impl<'d, 'n> Reader<'d, 'n> {
         let refusal = match seed.deserialize(self) {
             Ok(value) => return Some(value),
             Err(Stop::Refused(refusal)) => refusal,
-            Err(Stop::Unfit) => Refusal::new("bad-value", "cannot be this"),
+            Err(Stop::Unfit) => Refusal::new(ProblemCode::BadValue, "cannot be this"),
         };
         self.decoder.refuse(self.site, refusal);
         None
@@ -87,6 +86,14 @@ impl<'d, 'n> Reader<'d, 'n> {
             Value::Mapping(pairs) if self.site.node.tag.is_none() => Ok(pairs),
             _ => Err(wrong_kind(self.site.node, "a mapping")),
         }
+    }
+}
+
+impl<'n> IntoDeserializer<'n, Stop> for Reader<'_, 'n> {
+    type Deserializer = Self;
+
+    fn into_deserializer(self) -> Self {
+        self
     }
 }
 
@@ -103,14 +110,11 @@ impl<'n> Deserializer<'n> for Reader<'_, 'n> {
 
     /// `true` or `false`, in any of HA's spellings.
     fn deserialize_bool<V: Visitor<'n>>(self, visitor: V) -> Result<V::Value, Stop> {
-        match &self.site.node.value {
+        let is = match &self.site.node.value {
             Value::Scalar(scalar) if self.site.node.tag.is_none() => scalar.boolean(),
             _ => None,
-        }
-        .map_or_else(
-            || Err(wrong_kind(self.site.node, "`true` or `false`").into()),
-            |is| visitor.visit_bool(is),
-        )
+        };
+        visitor.visit_bool(is.ok_or_else(|| wrong_kind(self.site.node, "`true` or `false`"))?)
     }
 
     fn deserialize_str<V: Visitor<'n>>(self, visitor: V) -> Result<V::Value, Stop> {
@@ -133,8 +137,8 @@ impl<'n> Deserializer<'n> for Reader<'_, 'n> {
             }
             PAIRS => {
                 let sites = self.pairs()?.iter().map(Site::of_pair);
-                let values = Values { decoder: self.decoder, sites };
-                visitor.visit_newtype_struct(SeqAccessDeserializer::new(values))
+                let values = sites.map(|site| Self::new(self.decoder, site));
+                visitor.visit_newtype_struct(SeqDeserializer::new(values))
             }
             _ => visitor.visit_newtype_struct(self),
         }
@@ -142,25 +146,30 @@ impl<'n> Deserializer<'n> for Reader<'_, 'n> {
 
     fn deserialize_seq<V: Visitor<'n>>(self, visitor: V) -> Result<V::Value, Stop> {
         let sites = self.site.items().ok_or_else(|| wrong_kind(self.site.node, "a list"))?;
-        visitor.visit_seq(Values { decoder: self.decoder, sites })
+        visitor.visit_seq(SeqDeserializer::new(sites.map(|site| Self::new(self.decoder, site))))
     }
 
+    /// Hands on the fields that are missing as well, so that all of them are reported. Of a field that is
+    /// given twice, which is reported already, the first counts.
     fn deserialize_struct<V: Visitor<'n>>(
         self,
         name: &'static str,
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Stop> {
-        let pairs = self.pairs().map_err(|refusal| refusal.of(name))?.iter();
-        visitor.visit_map(Fields {
-            mapping: self,
-            name,
-            fields,
-            pairs,
-            given: 0,
-            misspelt: 0,
-            value: self,
-        })
+        let pairs = self.pairs().map_err(|refusal| refusal.of(name))?;
+        let mut misspelt = Vec::new();
+        for pair in pairs.iter().filter(|pair| !fields.contains(&&*pair.key.text)) {
+            misspelt.extend(self.decoder.unknown_field(&pair.key, name, fields.iter().copied()));
+        }
+        let reader = |field: &&'static str| {
+            let pair = pairs.iter().find(|pair| pair.key.text == *field);
+            let reader = pair.map(|pair| Self::new(self.decoder, Site::of_pair(pair)));
+            let is_misspelt = misspelt.contains(field);
+            let missing = MissingField { name: field, of: name, is_misspelt };
+            (*field, reader.unwrap_or(Self { missing: Some(missing), ..self }))
+        };
+        visitor.visit_map(MapDeserializer::new(fields.iter().map(reader)))
     }
 
     /// One of a few words.
@@ -179,7 +188,9 @@ impl<'n> Deserializer<'n> for Reader<'_, 'n> {
             why = format!("{why}: did you mean `{near}`?");
         }
         let words = words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(" or ");
-        Err(Refusal::new("unknown-word", why).help(format!("it is {words}, or left out")).into())
+        Err(Refusal::new(ProblemCode::UnknownWord, why)
+            .help(format!("it is {words}, or left out"))
+            .into())
     }
 
     forward_to_deserialize_any! {
@@ -206,82 +217,5 @@ impl<'n> SeqAccess<'n> for FieldParts<'_, 'n> {
             Some(site) => seed.deserialize(site.into_deserializer()).map(Some),
             None => Ok(self.reader.value(seed)),
         }
-    }
-}
-
-/// The values of a list, or of a mapping with keys of people's own.
-struct Values<'d, 'n, I> {
-    decoder: &'d Decoder<'n>,
-    sites: I,
-}
-
-impl<'n, I: Iterator<Item = Site<'n>>> SeqAccess<'n> for Values<'_, 'n, I> {
-    type Error = Stop;
-
-    fn next_element_seed<T: DeserializeSeed<'n>>(
-        &mut self,
-        seed: T,
-    ) -> Result<Option<T::Value>, Stop> {
-        let next = self.sites.next();
-        next.map(|site| seed.deserialize(Reader::new(self.decoder, site))).transpose()
-    }
-}
-
-/// The fields of a struct: those that the mapping has, then those that it does not have, so that all that
-/// are missing are reported. One that is given twice is reported already.
-struct Fields<'d, 'n> {
-    mapping: Reader<'d, 'n>,
-    /// What the mapping is, as in "an entry".
-    name: &'static str,
-    fields: &'static [&'static str],
-    pairs: slice::Iter<'n, Pair<'n>>,
-    /// The fields that were met, a bit for each.
-    given: u64,
-    /// Those that are most likely there, but misspelt.
-    misspelt: u64,
-    /// The value of the field that was met last.
-    value: Reader<'d, 'n>,
-}
-
-impl Fields<'_, '_> {
-    fn bit(&self, name: &str) -> Option<u64> {
-        self.fields.iter().position(|field| *field == name).map(|at| 1 << at)
-    }
-}
-
-impl<'n> MapAccess<'n> for Fields<'_, 'n> {
-    type Error = Stop;
-
-    fn next_key_seed<K: DeserializeSeed<'n>>(&mut self, seed: K) -> Result<Option<K::Value>, Stop> {
-        while let Some(pair) = self.pairs.next() {
-            match self.bit(&pair.key.text) {
-                None => {
-                    let names = self.fields.iter().copied();
-                    let near = self.mapping.decoder.unknown_field(&pair.key, self.name, names);
-                    self.misspelt |= near.and_then(|near| self.bit(near)).unwrap_or_default();
-                }
-                Some(bit) if self.given & bit != 0 => {}
-                Some(bit) => {
-                    self.given |= bit;
-                    self.value = Reader::new(self.mapping.decoder, Site::of_pair(pair));
-                    return seed
-                        .deserialize(BorrowedStrDeserializer::new(&pair.key.text))
-                        .map(Some);
-                }
-            }
-        }
-        let Some(name) = self.fields.get(self.given.trailing_ones() as usize) else {
-            return Ok(None);
-        };
-        let bit = self.given + 1 & !self.given;
-        self.given |= bit;
-        let is_misspelt = self.misspelt & bit != 0;
-        let missing = MissingField { name, of: self.name, is_misspelt };
-        self.value = Reader { missing: Some(missing), ..self.mapping };
-        seed.deserialize(BorrowedStrDeserializer::new(name)).map(Some)
-    }
-
-    fn next_value_seed<T: DeserializeSeed<'n>>(&mut self, seed: T) -> Result<T::Value, Stop> {
-        seed.deserialize(self.value)
     }
 }

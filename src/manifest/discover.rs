@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::file::unreadable;
 use super::project::Project;
-use crate::diagnostic::{Diagnostic, Diagnostics, Spot};
+use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode, Spot};
 use crate::model::{Visible, hidden_character};
 
 /// Where manifests are looked for when the project names none.
@@ -33,7 +33,14 @@ pub(super) struct Discovered {
 
 /// Finds the manifests of a project, in order: as they are named, and in a folder by name.
 pub(super) fn discover(folder: &Path, project: &Project, problems: &mut Diagnostics) -> Discovered {
-    let mut search = Search::new(problems);
+    let mut search = Search {
+        problems,
+        found: Vec::new(),
+        emptied: BTreeSet::new(),
+        seen: HashSet::new(),
+        met: 0,
+        above: Vec::new(),
+    };
     match &project.manifests {
         Some(named) => {
             for name in named {
@@ -62,8 +69,9 @@ pub(super) fn would_find(folder: &Path, project: &Project, path: &Path) -> bool 
     roots.iter().map(|root| real(root)).any(|root| match path.strip_prefix(&root) {
         Ok(below) if below.as_os_str().is_empty() => true,
         Ok(below) => {
-            let parts = below.iter().map(OsStr::to_string_lossy);
-            is_yaml(&path) && !root.is_file() && !parts.into_iter().any(|name| is_other(&name))
+            let mut parts = below.iter().map(OsStr::to_string_lossy);
+            let is_passed_over = |name: &str| is_other(name) || hidden_character(name).is_some();
+            is_yaml(&path) && !root.is_file() && !parts.any(|name| is_passed_over(&name))
         }
         Err(_) => false,
     })
@@ -89,11 +97,12 @@ pub(super) fn places(project: &Project) -> Vec<PathBuf> {
 
 fn nothing_there(folder: &Path) -> Diagnostic {
     let named = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    Diagnostic::error("no-manifest", format!("no manifests in `{}`", named.visible())).help(
-        "put them into `credentials/`, `credentials.yaml`, `application_credentials/` or \
+    Diagnostic::error(ProblemCode::NoManifest, format!("no manifests in `{}`", named.visible()))
+        .help(
+            "put them into `credentials/`, `credentials.yaml`, `application_credentials/` or \
          `application_credentials.yaml`, or name them under `manifests` in appcred.yaml; \
          `appcred init` begins a project",
-    )
+        )
 }
 
 struct Search<'p> {
@@ -108,18 +117,7 @@ struct Search<'p> {
     above: Vec<PathBuf>,
 }
 
-impl<'p> Search<'p> {
-    fn new(problems: &'p mut Diagnostics) -> Self {
-        Self {
-            problems,
-            found: Vec::new(),
-            emptied: BTreeSet::new(),
-            seen: HashSet::new(),
-            met: 0,
-            above: Vec::new(),
-        }
-    }
-
+impl Search<'_> {
     /// Looks at a file or folder that the project names at `spot`, or that is one of the usual ones.
     fn look_at(&mut self, path: &Path, spot: Option<&Spot>) {
         let at = |problem: Diagnostic| match spot {
@@ -143,7 +141,7 @@ impl<'p> Search<'p> {
     fn empty_folder(&mut self, path: &Path) -> Diagnostic {
         self.emptied.insert(path.to_owned());
         let message = format!("there is no manifest in the folder `{}`", path.visible());
-        Diagnostic::warning("no-manifest", message).help(
+        Diagnostic::warning(ProblemCode::NoManifest, message).help(
             "a manifest ends with `.yaml` or `.yml`; nothing is deleted as long as the folder is empty",
         )
     }
@@ -185,13 +183,14 @@ impl<'p> Search<'p> {
             Ok(real) if self.above.contains(&real) => {
                 let message =
                     format!("`{}` is a symbolic link to a folder that it lies in", path.visible());
-                let problem = Diagnostic::error("symlink-loop", message).help("remove the link");
+                let problem =
+                    Diagnostic::error(ProblemCode::SymlinkLoop, message).help("remove the link");
                 self.problems.push(problem);
             }
             Ok(_) if self.above.len() >= MAX_FOLDERS => {
                 let message =
                     format!("`{}` lies in more than {MAX_FOLDERS} folders", path.visible());
-                self.problems.push(Diagnostic::error("too-deep", message));
+                self.problems.push(Diagnostic::error(ProblemCode::TooDeep, message));
             }
             // Links may lead to one folder by many ways.
             Ok(real) if !self.seen.insert(real.clone()) => self.met += 1,
@@ -214,7 +213,7 @@ impl<'p> Search<'p> {
         if kind.is_dir() || is_yaml(path) {
             self.met += 1;
             let message = format!("the name of `{}` has {which}", path.visible());
-            let problem = Diagnostic::error("hidden-character", message);
+            let problem = Diagnostic::error(ProblemCode::HiddenCharacter, message);
             self.problems.push(problem.help("rename it: it is not read"));
         }
     }

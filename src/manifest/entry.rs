@@ -11,7 +11,7 @@ use super::field::{Field, Pairs, Raw, Refusal, Texts};
 use super::project::Project;
 use super::schema::{EntryInput, IntegrationInput, ManifestInput};
 use super::targets::Targets;
-use crate::diagnostic::{Diagnostic, Diagnostics, Located, SourceFile, Span, shown};
+use crate::diagnostic::{Diagnostic, Diagnostics, Located, ProblemCode, SourceFile, Span, shown};
 use crate::model::{Answers, Domain, Integration, Key, Place, Reference, TargetName};
 use crate::suggest::{listed, nearest};
 use crate::yaml;
@@ -71,7 +71,7 @@ pub(super) fn decode(file: &Arc<SourceFile>, project: &Project) -> Decoded {
     let is_emptied = !has_list && !decoder.has_errors();
     if is_emptied {
         let start = Span { line: 1, column: 1, ..Span::default() };
-        let problem = Diagnostic::warning("empty-manifest", "this manifest has no list of entries")
+        let problem = Diagnostic::warning(ProblemCode::EmptyManifest, "this manifest has no list of entries")
             .at(file, start)
             .help("write `application_credentials: []` where no entry is wanted, or remove the file; nothing is deleted until then");
         decoder.report(problem);
@@ -93,7 +93,8 @@ impl<'n> ManifestReader<'n, '_> {
             yaml::Value::Null | yaml::Value::Lost => return,
             yaml::Value::Mapping(_) => {}
             yaml::Value::Sequence(_) | yaml::Value::Scalar(_) => {
-                let refusal = Refusal::new("not-a-manifest", "is a mapping").of("a manifest");
+                let refusal =
+                    Refusal::new(ProblemCode::NotAManifest, "is a mapping").of("a manifest");
                 return self.decoder.refuse(site, refusal.help(
                     "begin it with `application_credentials:` and put the list of entries under it",
                 ));
@@ -164,7 +165,7 @@ impl<'n> ManifestReader<'n, '_> {
     fn targets(&self, list: Texts<TargetName>) -> Option<Targets> {
         if list.value.as_ref()?.is_empty() {
             let why = "is empty, so the entry is wanted nowhere";
-            let refusal = Refusal::new("no-target", why);
+            let refusal = Refusal::new(ProblemCode::NoTarget, why);
             self.decoder.refuse(
                 self.decoder.site(&list),
                 refusal.help("leave it out where the entry is for every target"),
@@ -192,7 +193,7 @@ impl<'n> ManifestReader<'n, '_> {
         } else {
             format!("appcred.yaml has {}", listed(known()))
         };
-        let problem = self.decoder.error("unknown-target", target.spot.span, message);
+        let problem = self.decoder.error(ProblemCode::UnknownTarget, target.spot.span, message);
         self.decoder.report(problem.help(help));
     }
 }
@@ -202,7 +203,7 @@ impl<'n> Decoder<'n> {
         let key = Key::of_name(&name.value);
         if key.is_none() {
             let message = "no key can be made from this name";
-            let problem = self.error("no-key", name.spot.span, message);
+            let problem = self.error(ProblemCode::NoKey, name.spot.span, message);
             self.report(problem.help("give the entry a `key` of its own"));
         }
         key.map(|value| Located { value, spot: name.spot.clone() })
@@ -224,19 +225,24 @@ impl<'n> Decoder<'n> {
 
     fn answers(&self, steps: Field<Pairs<Pairs<Raw<Json>>>>) -> Option<Answers> {
         let mut answers = Answers::new();
+        let mut is_whole = true;
         for step in steps.value?.0 {
             let form = answers.entry(self.site(&step).key_text().to_owned()).or_default();
-            for field in step.value?.0 {
+            is_whole &= step.value.is_some();
+            for field in step.value.map_or(Vec::new(), |fields| fields.0) {
                 let site = self.site(&field);
                 match yaml::to_json(site.node) {
                     Ok(value) => {
                         form.insert(site.key_text().to_owned(), value);
                     }
-                    Err(fault) => self.report(fault.into_diagnostic(self.file)),
+                    Err(fault) => {
+                        is_whole = false;
+                        self.report(fault.into_diagnostic(self.file));
+                    }
                 }
             }
         }
-        Some(answers)
+        is_whole.then_some(answers)
     }
 }
 

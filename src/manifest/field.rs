@@ -9,7 +9,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 
-use crate::diagnostic::Span;
+use crate::diagnostic::{ProblemCode, Span};
 
 /// The name by which a [`Field`] asks for its place.
 pub(super) const FIELD: &str = "$field";
@@ -34,7 +34,7 @@ pub(super) trait Meaning: Sized {
 /// Why a value cannot be what it should.
 #[derive(Debug)]
 pub(super) struct Refusal {
-    pub(super) code: &'static str,
+    pub(super) code: ProblemCode,
     /// What is refused, where that is not the field.
     pub(super) what: Option<&'static str>,
     /// What is wrong, to be put behind the name of what is refused.
@@ -45,7 +45,7 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
-    pub(super) fn new(code: &'static str, why: impl Into<Cow<'static, str>>) -> Self {
+    pub(super) fn new(code: ProblemCode, why: impl Into<Cow<'static, str>>) -> Self {
         Self { code, what: None, why: why.into(), help: None, span: None }
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rustix::io::Errno;
 
 use super::mask::mask;
-use crate::diagnostic::{Diagnostic, SourceFile, Span};
+use crate::diagnostic::{Diagnostic, ProblemCode, SourceFile, Span};
 use crate::files::{self, Replaced, TEXT_LIMIT};
 use crate::model::Visible;
 
@@ -26,20 +26,21 @@ pub(super) fn unreadable(path: &Path, error: &io::Error) -> Diagnostic {
     let named = path.visible();
     if Errno::from_io_error(error) == Some(Errno::LOOP) {
         return Diagnostic::error(
-            "symlink-loop",
+            ProblemCode::SymlinkLoop,
             format!("`{named}` is a symbolic link that leads to itself"),
         )
         .help("remove the link, or point it at a file or folder");
     }
     if error.kind() == io::ErrorKind::FileTooLarge {
         let message = format!("`{named}`: {error}");
-        return Diagnostic::error("file-too-large", message).help("split it into several files");
+        return Diagnostic::error(ProblemCode::FileTooLarge, message)
+            .help("split it into several files");
     }
     let code = match Replaced::of_error(error) {
-        Some(Replaced::GitCrypt) => "git-crypt",
-        Some(Replaced::LfsPointer) => "lfs-pointer",
-        Some(Replaced::Utf16) => "not-utf8",
-        None => "unreadable",
+        Some(Replaced::GitCrypt) => ProblemCode::GitCrypt,
+        Some(Replaced::LfsPointer) => ProblemCode::LfsPointer,
+        Some(Replaced::Utf16) => ProblemCode::NotUtf8,
+        None => ProblemCode::Unreadable,
     };
     let why = files::reason(path, error);
     Diagnostic::error(code, format!("cannot read `{named}`: {why}"))
@@ -61,5 +62,5 @@ fn not_utf8(path: &Path, error: &std::string::FromUtf8Error) -> Diagnostic {
     };
     let message = format!("this file is not UTF-8: byte {byte:#04x} at offset {at}");
     let file = Arc::new(SourceFile::new(path.to_owned(), text, mask));
-    Diagnostic::error("not-utf8", message).at(&file, span).help("save it as UTF-8")
+    Diagnostic::error(ProblemCode::NotUtf8, message).at(&file, span).help("save it as UTF-8")
 }

@@ -4,6 +4,7 @@ use smol_str::SmolStr;
 use url::Url;
 
 use super::field::{Meaning, Refusal};
+use crate::diagnostic::ProblemCode;
 use crate::model::{Domain, Key, Owner, TargetName, is_loopback};
 use crate::secret::holds_identity;
 
@@ -20,7 +21,7 @@ impl Meaning for Domain {
         if text.bytes().all(fits) {
             return Ok(Self::new(text));
         }
-        Err(Refusal::new("bad-domain", "is not the name of an integration")
+        Err(Refusal::new(ProblemCode::BadDomain, "is not the name of an integration")
             .help("it has only `a` to `z`, digits and `_`, as in `home_connect`"))
     }
 }
@@ -29,8 +30,9 @@ impl Meaning for Key {
     const PATTERN: &'static str = "^[A-Za-z0-9._-]{1,100}$";
 
     fn of(text: &str) -> Result<Self, Refusal> {
-        Self::new(text)
-            .ok_or_else(|| Refusal::new("bad-name", "is not a valid name").help(NAME_HELP))
+        Self::new(text).ok_or_else(|| {
+            Refusal::new(ProblemCode::BadName, "is not a valid name").help(NAME_HELP)
+        })
     }
 }
 
@@ -38,8 +40,9 @@ impl Meaning for Owner {
     const PATTERN: &'static str = Key::PATTERN;
 
     fn of(text: &str) -> Result<Self, Refusal> {
-        Self::new(text)
-            .ok_or_else(|| Refusal::new("bad-name", "is not a valid name").help(NAME_HELP))
+        Self::new(text).ok_or_else(|| {
+            Refusal::new(ProblemCode::BadName, "is not a valid name").help(NAME_HELP)
+        })
     }
 }
 
@@ -67,7 +70,7 @@ impl Meaning for BaseUrl {
     fn of(text: &str) -> Result<Self, Refusal> {
         let url = web(text)?;
         if url.query().is_some() {
-            return Err(Refusal::new("bad-url", "cannot have a query"));
+            return Err(Refusal::new(ProblemCode::BadUrl, "cannot have a query"));
         }
         Ok(Self(url.as_str().trim_end_matches('/').to_owned()))
     }
@@ -83,14 +86,14 @@ impl Meaning for TokenUrl {
         let url = web(text)?;
         if url.scheme() != "https" && !is_loopback(&url) {
             let why = "must begin with `https://`, since the secret is sent there";
-            return Err(Refusal::new("bad-url", why));
+            return Err(Refusal::new(ProblemCode::BadUrl, why));
         }
         Ok(Self(url.into()))
     }
 }
 
 fn web(text: &str) -> Result<Url, Refusal> {
-    let refused = |why| Err(Refusal::new("bad-url", why));
+    let refused = |why| Err(Refusal::new(ProblemCode::BadUrl, why));
     let Ok(url) = Url::parse(text) else {
         return refused("is not a URL, as in `https://ha.example:8123`");
     };
@@ -118,7 +121,7 @@ impl Meaning for Recipient {
     fn of(text: &str) -> Result<Self, Refusal> {
         if text.to_ascii_uppercase().starts_with("AGE-SECRET-KEY-") {
             return Err(Refusal::new(
-                "identity-as-recipient",
+                ProblemCode::IdentityAsRecipient,
                 "is an identity, which is secret, and no recipient",
             )
             .help(
@@ -129,7 +132,7 @@ impl Meaning for Recipient {
         if ["age1", "ssh-ed25519 ", "ssh-rsa "].iter().any(|start| text.starts_with(start)) {
             return Ok(Self(text.to_owned()));
         }
-        Err(Refusal::new("bad-recipient", "is not an age recipient")
+        Err(Refusal::new(ProblemCode::BadRecipient, "is not an age recipient")
             .help("one begins with `age1`, `ssh-ed25519` or `ssh-rsa`"))
     }
 }
@@ -143,7 +146,7 @@ impl Meaning for IdentityPath {
     fn of(text: &str) -> Result<Self, Refusal> {
         if holds_identity(text) {
             return Err(Refusal::new(
-                "identity-as-path",
+                ProblemCode::IdentityAsPath,
                 "is an identity, which is secret, and no path",
             )
             .help("move it into a file outside of the repository and name that here; if it was committed, make a new one"));

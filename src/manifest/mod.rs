@@ -4,6 +4,7 @@
 //! a [`Reference`](crate::model::Reference) until `secret` resolves it.
 
 mod cache;
+mod candidates;
 mod checks;
 mod decode;
 mod deserialize;
@@ -35,6 +36,7 @@ use rayon::prelude::*;
 
 pub use crate::diagnostic::Located;
 pub use cache::Cache;
+pub use candidates::try_out;
 pub use checks::check_domains;
 pub use entry::Entry;
 pub use mask::mask;
@@ -45,7 +47,7 @@ pub use secret_values::{SecretValue, secret_values};
 pub use targets::Targets;
 pub use trial::{PlainSecrets, check, check_project};
 
-use crate::diagnostic::{Diagnostic, Diagnostics, SourceFile};
+use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode, SourceFile};
 use crate::files::Stamp;
 use crate::model::{Completeness, Domain, Visible};
 use discover::Discovered;
@@ -190,7 +192,8 @@ fn read_project_file(
         if misnamed.exists() {
             let message = format!("`{}` is not read", misnamed.visible());
             problems.push(
-                Diagnostic::error("misnamed-project", message).help("name it `appcred.yaml`"),
+                Diagnostic::error(ProblemCode::MisnamedProject, message)
+                    .help("name it `appcred.yaml`"),
             );
         }
         return (Project::default(), None);

@@ -8,7 +8,7 @@ use super::decode::{Decoder, Site};
 use super::deserialize::Stop;
 use super::field::Refusal;
 use super::schema::{HomeAssistantNotify, WebhookInput};
-use crate::diagnostic::Located;
+use crate::diagnostic::{Located, ProblemCode};
 use crate::model::Reference;
 use crate::yaml::Value;
 
@@ -45,7 +45,7 @@ impl<'n> Decoder<'n> {
             }
             _ => self.refuse(
                 site,
-                Refusal::new("bad-notify", "is not a known recipient")
+                Refusal::new(ProblemCode::BadNotify, "is not a known recipient")
                     .help("write `home_assistant`, or `{webhook: URL}`, or a list of these"),
             ),
         }

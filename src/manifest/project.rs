@@ -11,7 +11,7 @@ use super::meaning::{NAME_HELP, Recipient};
 use super::notify::Notify;
 use super::reference::Handling;
 use super::schema::{AgeInput, PolicyInput, ProjectInput};
-use crate::diagnostic::{Diagnostics, Located, SourceFile, Span};
+use crate::diagnostic::{Diagnostics, Located, ProblemCode, SourceFile, Span};
 use crate::model::{Key, MaxDeletes, OnDrift, Owner, Policy, Prune, TargetName};
 use crate::target::Endpoint;
 use crate::yaml::{self, Kind, Node, Value};
@@ -100,7 +100,7 @@ pub(super) fn decode(file: &Arc<SourceFile>, paths: Paths<'_>) -> (Project, Diag
     let decoder = Decoder::new(file, &parsed);
     if let [_, second, ..] = parsed.documents.as_slice() {
         let message = "the project file has more than one document";
-        decoder.report(decoder.error("many-documents", second.span, message));
+        decoder.report(decoder.error(ProblemCode::ManyDocuments, second.span, message));
     }
     let top = parsed.documents.first().map(Site::top).filter(|top| !top.is_null());
     let mut project = match top.and_then(|top| decoder.read(top)) {
@@ -111,7 +111,7 @@ pub(super) fn decode(file: &Arc<SourceFile>, paths: Paths<'_>) -> (Project, Diag
     project.broken = !parsed.whole;
     if yaml::is_empty(file.text()) {
         let start = Span { line: 1, column: 1, ..Span::default() };
-        let problem = decoder.error("empty-project", start, "the project file is empty");
+        let problem = decoder.error(ProblemCode::EmptyProject, start, "the project file is empty");
         decoder.report(problem.help(
             "bring back what it had; write `{}` where all is to be as usual, or remove the file",
         ));
@@ -157,7 +157,7 @@ impl<'n> Decoder<'n> {
             let site = self.site(&target);
             if Key::new(site.key_text()).is_none() {
                 let message = "this is not a valid name for a target";
-                let problem = self.error("bad-name", site.key_span(), message);
+                let problem = self.error(ProblemCode::BadName, site.key_span(), message);
                 self.report(problem.help(NAME_HELP));
             }
             let name = TargetName::new(site.key_text());
@@ -203,7 +203,7 @@ impl<'n> Decoder<'n> {
         let path = paths.resolve(text);
         if path.is_none() {
             let message = "`~` is the home folder, which is unknown";
-            let problem = self.error("no-home", span, message);
+            let problem = self.error(ProblemCode::NoHome, span, message);
             self.report(problem.help("set `HOME`, or write the whole path"));
         }
         path
@@ -224,7 +224,7 @@ fn max_deletes(node: &Node<'_>) -> Result<MaxDeletes, Refusal> {
         _ => None,
     };
     limit.ok_or_else(|| {
-        Refusal::new("bad-limit", "must be a number or a percentage")
+        Refusal::new(ProblemCode::BadLimit, "must be a number or a percentage")
             .help("write `3`, or `20%`; leave it out where there is no limit")
     })
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::decode::{Decoder, Site, unbroken, wrong_kind};
 use super::field::Refusal;
-use crate::diagnostic::{Located, Span};
+use crate::diagnostic::{Located, ProblemCode, Span};
 use crate::model::{Reference, Secret, is_variable_name, value_fault};
 use crate::secret;
 use crate::suggest::{listed, nearest};
@@ -51,12 +51,12 @@ impl<'n> Decoder<'n> {
         if !handling.allow_plaintext {
             if has_default(&value) {
                 let why = "has more behind `!env_var` than the name of a variable, which is a secret in plain text";
-                let refusal = Refusal::new("plain-secret", why);
+                let refusal = Refusal::new(ProblemCode::PlainSecret, why);
                 self.refuse(site, refusal.help("write the name alone, as in `!env_var NAME`"));
                 return None;
             }
             if matches!(value, Reference::Plain(_)) {
-                let refusal = Refusal::new("plain-secret", "is in plain text here");
+                let refusal = Refusal::new(ProblemCode::PlainSecret, "is in plain text here");
                 self.refuse(site, refusal.help(self.instead_of_plain(handling)));
                 return None;
             }
@@ -98,7 +98,7 @@ impl<'n> Decoder<'n> {
             let known: Vec<_> = secret::tags().map(|tag| format!("!{tag}")).collect();
             let known = listed(known.iter().map(String::as_str));
             let help = format!("there are {known}; text that begins with `!` needs quotes");
-            return Err(Refusal::new("unknown-tag", why).help(help).at(tag.span));
+            return Err(Refusal::new(ProblemCode::UnknownTag, why).help(help).at(tag.span));
         }
         match value {
             Value::Scalar(scalar) if !scalar.text.trim().is_empty() => Ok(Reference::Tagged {
@@ -106,9 +106,12 @@ impl<'n> Decoder<'n> {
                 argument: scalar.text.trim().to_owned(),
                 base: Arc::clone(&self.path),
             }),
-            _ => Err(Refusal::new("empty-tag", format!("has a `!{name}` that names nothing"))
-                .help(format!("put a name behind it, as in `!{name} NAME`"))
-                .at(tag.span)),
+            _ => Err(Refusal::new(
+                ProblemCode::EmptyTag,
+                format!("has a `!{name}` that names nothing"),
+            )
+            .help(format!("put a name behind it, as in `!{name} NAME`"))
+            .at(tag.span)),
         }
     }
 
@@ -116,14 +119,13 @@ impl<'n> Decoder<'n> {
         let text = unbroken(scalar);
         let trimmed = text.trim();
         if trimmed.is_empty() {
-            return Err(Refusal::new("empty-value", "is empty"));
+            return Err(Refusal::new(ProblemCode::EmptyValue, "is empty"));
         }
         if let Some(rest) = trimmed.strip_prefix(AGE_HEADER) {
             if scalar.style != Style::Quoted && !rest.starts_with(['\n', '\r']) {
                 let why = "is an age text that has lost its line breaks";
-                return Err(
-                    Refusal::new("age-folded", why).help("begin it with `|`, which keeps them")
-                );
+                return Err(Refusal::new(ProblemCode::AgeFolded, why)
+                    .help("begin it with `|`, which keeps them"));
             }
             return Ok(Reference::Age(trimmed.to_owned()));
         }
@@ -132,15 +134,20 @@ impl<'n> Decoder<'n> {
         }
         if let Some(tag) = quoted_tag(trimmed).filter(|_| scalar.style != Style::Plain) {
             let why = format!("has the tag `!{tag}` in quotes, which makes it a text");
-            return Err(Refusal::new("quoted-tag", why)
+            return Err(Refusal::new(ProblemCode::QuotedTag, why)
                 .help(format!("take the quotes away, as in `!{tag} NAME`")));
         }
         if trimmed.len() != text.len() {
-            return Err(Refusal::new("padded-value", "has white space at its beginning or end")
-                .help("Home Assistant would drop it: take it away"));
+            return Err(Refusal::new(
+                ProblemCode::PaddedValue,
+                "has white space at its beginning or end",
+            )
+            .help("Home Assistant would drop it: take it away"));
         }
         match value_fault(text, self.allow_placeholders.get()) {
-            Some(why) => Err(Refusal::new("unfit-value", why.to_string()).help(why.help())),
+            Some(why) => {
+                Err(Refusal::new(ProblemCode::UnfitValue, why.to_string()).help(why.help()))
+            }
             None => Ok(Reference::Plain(Secret::new(text))),
         }
     }
@@ -149,13 +156,15 @@ impl<'n> Decoder<'n> {
     fn sops_value(&self, text: &str, span: Span) -> Result<Reference, Refusal> {
         let Some(document) = &self.sops else {
             let why = "is encrypted by SOPS, but this file has no `sops` part";
-            return Err(Refusal::new("sops-value", why).help(
+            return Err(Refusal::new(ProblemCode::SopsValue, why).help(
                 "put it into a file that SOPS encrypted, or encrypt the value itself with age",
             ));
         };
         if NO_TEXTS.iter().any(|end| text.ends_with(end)) {
             let why = "must be text, and was none when SOPS encrypted it";
-            return Err(Refusal::new("wrong-kind", why).help("quote it with `sops edit FILE`"));
+            return Err(
+                Refusal::new(ProblemCode::WrongKind, why).help("quote it with `sops edit FILE`")
+            );
         }
         Ok(Reference::Sops { document: Arc::clone(document), at: span.start })
     }

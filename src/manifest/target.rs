@@ -7,7 +7,7 @@ use super::field::{Meaning, Refusal};
 use super::meaning::BaseUrl;
 use super::project::Paths;
 use super::reference::Handling;
-use crate::diagnostic::Located;
+use crate::diagnostic::{Located, ProblemCode};
 use crate::model::Reference;
 use crate::target::{Description, Endpoint, KINDS, ReadSettings, Reported, SettingProblem};
 use crate::yaml::{Pair, Value};
@@ -46,7 +46,10 @@ impl<'n> Decoder<'n> {
             for field in names.iter().filter(|name| !own.contains(name)) {
                 if let Some(site) = fields.get(field) {
                     let why = format!("goes with `{}`, not with `{}`", other.field, kind.field);
-                    self.refuse(site, Refusal::new("unfit-field", why).at(site.key_span()));
+                    self.refuse(
+                        site,
+                        Refusal::new(ProblemCode::UnfitField, why).at(site.key_span()),
+                    );
                 }
             }
         }
@@ -76,13 +79,15 @@ impl<'n> TargetFields<'_, 'n, '_> {
             (Some((kind, _)), None) => return Some(kind),
             (Some(_), Some((_, second))) => {
                 let about = KINDS.iter().map(|kind| format!("`{}` is {}", kind.field, kind.about));
-                Refusal::new("unfit-field", format!("has either {}", selecting(" or ")))
+                Refusal::new(ProblemCode::UnfitField, format!("has either {}", selecting(" or ")))
                     .help(about.collect::<Vec<_>>().join(", "))
                     .at(second.key_span())
             }
-            (None, _) => Refusal::new("missing-field", format!("has no {}", selecting(" and no ")))
-                .help("give it one of them")
-                .at(self.site.start()),
+            (None, _) => {
+                Refusal::new(ProblemCode::MissingField, format!("has no {}", selecting(" and no ")))
+                    .help("give it one of them")
+                    .at(self.site.start())
+            }
         };
         self.decoder.refuse(self.site, refusal.of("a target"));
         None

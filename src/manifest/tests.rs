@@ -8,7 +8,7 @@ use proptest::prelude::{Just, Strategy, prop, prop_oneof, proptest};
 use proptest::test_runner::{Config, FileFailurePersistence};
 
 use super::{LoadRequest, Loaded, Project, Targets, derived_owner, entry, load, mask, project};
-use crate::diagnostic::SourceFile;
+use crate::diagnostic::{ProblemCode, SourceFile};
 use crate::http::ProxyAddress;
 use crate::model::{Completeness, Key, MaxDeletes, OnDelete, Owner, Prune, Reference, TargetName};
 use crate::target::Endpoint;
@@ -123,7 +123,8 @@ fn one_client_on_different_targets_is_no_conflict() {
         .unwrap();
     }
     let (_folder, loaded) = project_of(&[("appcred.yaml", appcred), ("credentials.yaml", &text)]);
-    let codes: Vec<_> = loaded.problems.sorted().iter().map(|problem| problem.code).collect();
+    let codes: Vec<_> =
+        loaded.problems.sorted().iter().map(|problem| problem.code.as_str()).collect();
     assert_eq!(codes, ["duplicate-entry-key", "duplicate-client"]);
     let lines: Vec<_> =
         loaded.problems.sorted().iter().map(|p| p.spot.as_ref().unwrap().span.line).collect();
@@ -345,7 +346,7 @@ fn a_former_key_leads_to_one_entry() {
         let text = format!("application_credentials:\n{}", entries.concat());
         let files = [("appcred.yaml", project), ("credentials.yaml", text.as_str())];
         let (_, loaded) = project_of(&files);
-        loaded.problems.sorted().iter().map(|problem| problem.code).collect()
+        loaded.problems.sorted().iter().map(|problem| problem.code.as_str()).collect()
     };
     let twice = ["duplicate-former-key"];
     assert_eq!(codes(&[entry("new", "old", "a")]), [""; 0]);
@@ -412,7 +413,7 @@ const WRONG: &[&str] = &[
     "{webhook: ~}",
     "[{webhok: x}, ~]",
     "{user: x}",
-    "{user: {code: 0o17}}",
+    "{user: {code: 0o17}, b: x, c: {d: 0o17}}",
     "!secret x",
     "!other {}",
     "*gone",
@@ -458,9 +459,13 @@ fn problems(lines: Lines, others: &[(usize, Option<&str>)]) -> BTreeSet<(u32, u3
         for word in ["invalid type", "expected", "variant", "missing field", "$field", "$pairs"] {
             assert!(!said.contains(word), "{text}\n{said}");
         }
-        assert_ne!(problem.code, "bad-value", "{text}\n{said}");
+        assert_ne!(problem.code, ProblemCode::BadValue, "{text}\n{said}");
         // The place of what is missing is the first key that is there.
-        if problem.code == "missing-field" { (0, 0, said) } else { (span.line, span.column, said) }
+        if problem.code == ProblemCode::MissingField {
+            (0, 0, said)
+        } else {
+            (span.line, span.column, said)
+        }
     });
     all.collect()
 }
@@ -494,10 +499,20 @@ fn a_file_of_right_values_has_only_the_problem_of_its_unknown_field() {
 }
 
 #[test]
+fn a_wrong_answer_hides_no_other() {
+    let line = ENTRY_LINES.iter().position(|(before, _, _)| before.contains("answers")).unwrap();
+    let found =
+        problems(ENTRY_LINES, &[(line, Some("{a: {b: 0o17, c: 0o17}, d: x, e: {f: 0o17}}"))]);
+    let columns: Vec<_> = found.iter().filter(|(at, ..)| *at == 15).map(|found| found.1).collect();
+    assert_eq!(columns, [24, 33, 43, 53], "{found:?}");
+}
+
+#[test]
 fn a_wrong_entry_does_not_hide_the_others() {
     let text = format!("{LEAST}  - domain: [x]\n    client_id: 1\n{}", &LEAST[25..]);
     let (_folder, loaded) = project_of(&[("credentials.yaml", &text)]);
-    let codes: Vec<_> = loaded.problems.sorted().iter().map(|problem| problem.code).collect();
+    let codes: Vec<_> =
+        loaded.problems.sorted().iter().map(|problem| problem.code.as_str()).collect();
     assert_eq!(
         codes,
         ["missing-field", "wrong-kind", "wrong-kind", "duplicate-entry-key", "duplicate-client"]
@@ -512,7 +527,7 @@ fn a_manifest_whose_name_has_a_hidden_character_is_refused() {
         let (_folder, loaded) =
             project_of(&[(path.as_str(), LEAST), ("credentials/c.yaml", LEAST)]);
         let [problem] = loaded.problems.sorted()[..] else { panic!("{:?}", loaded.problems) };
-        assert_eq!((problem.code, loaded.entries.len()), ("hidden-character", 1));
+        assert_eq!((problem.code, loaded.entries.len()), (ProblemCode::HiddenCharacter, 1));
         assert!(!problem.message.contains(['\u{202e}', '\n', '\u{200b}']), "{}", problem.message);
     }
 }

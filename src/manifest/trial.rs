@@ -7,7 +7,7 @@ use super::mask::mask;
 use super::{
     Cache, LoadRequest, Project, checks, discover, entry, load_project, project, read_one,
 };
-use crate::diagnostic::{Diagnostic, Diagnostics, SourceFile, Spot};
+use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode, SourceFile, Spot};
 use crate::integrations;
 use crate::yaml;
 
@@ -50,7 +50,11 @@ pub fn check(
             as_yaml(&source, name)
         }
     };
-    if plain_secrets == PlainSecrets::Allowed { problems.without("plain-secret") } else { problems }
+    if plain_secrets == PlainSecrets::Allowed {
+        problems.without(ProblemCode::PlainSecret)
+    } else {
+        problems
+    }
 }
 
 /// What is wrong with a text that is to be the project file, where there is none yet.

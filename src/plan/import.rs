@@ -77,8 +77,8 @@ pub enum WhyLeftOut {
     UnknownIntegration,
     /// It has no client secret.
     NoSecret,
-    /// Something in it cannot be written as an entry.
-    Unwritable,
+    /// An entry for it would be refused, for this reason.
+    Refused(String),
 }
 
 /// Decides what becomes of each credential that is asked for. `taken` are the keys of all entries,

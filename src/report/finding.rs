@@ -2,7 +2,8 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::diagnostic::{Diagnostic, Severity, Spot};
+use crate::codes::{ActionCode, UnknownCode, WithheldCode};
+use crate::diagnostic::{Diagnostic, ProblemCode, Severity, Spot};
 use crate::model::{FileName, Place, Visible};
 use crate::plan::{Action, Reason, Step, Unknowable, Unknown, Why, Withheld};
 use crate::reconcile::StepOutcome;
@@ -20,7 +21,33 @@ pub(super) enum Level {
     Note,
 }
 
-/// A stretch of a file.
+/// What kind of remark it is. Programs know it by this name in the next report, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FindingCode {
+    Problem(ProblemCode),
+    Action(ActionCode),
+    Withheld(WithheldCode),
+    Unknown(UnknownCode),
+    /// A target that nothing is known of.
+    Target,
+    /// What stands for those that are not shown.
+    More,
+}
+
+impl FindingCode {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Problem(code) => code.as_str(),
+            Self::Action(code) => code.as_str(),
+            Self::Withheld(code) => code.as_str(),
+            Self::Unknown(code) => code.as_str(),
+            Self::Target => "target",
+            Self::More => "more",
+        }
+    }
+}
+
+/// A range of a file.
 pub(super) struct FileRange {
     /// The file, from the root of the repository.
     pub(super) file: FileName,
@@ -35,8 +62,7 @@ pub(super) struct FileRange {
 /// One remark.
 pub(super) struct Finding {
     pub(super) level: Level,
-    /// A stable name for what kind it is.
-    pub(super) code: &'static str,
+    pub(super) code: FindingCode,
     /// What is the matter, in one line.
     pub(super) message: String,
     /// Why, or what to do.
@@ -51,7 +77,7 @@ impl Finding {
     /// One without a place. Nothing in its lines is hidden or begins another line.
     pub(super) fn new(
         level: Level,
-        code: &'static str,
+        code: FindingCode,
         message: &str,
         more: impl IntoIterator<Item = String>,
     ) -> Self {
@@ -65,7 +91,7 @@ impl Finding {
     pub(super) fn fingerprint(&self, nth: usize) -> String {
         let file = self.at.as_ref().map_or("", |at| at.file.as_str());
         let mut hash = Sha256::new();
-        for part in [self.code, file, &self.message, &nth.to_string()] {
+        for part in [self.code.as_str(), file, &self.message, &nth.to_string()] {
             hash.update(part);
             hash.update([0]);
         }
@@ -101,7 +127,7 @@ pub(super) fn of_problem(problem: &Diagnostic, names: &FileNames) -> Finding {
     Finding {
         at: problem.spot.as_ref().map(|spot| stretch(spot, names)),
         related: problem.related.as_ref().map(|(spot, what)| (stretch(spot, names), what.clone())),
-        ..Finding::new(level, problem.code, &problem.message, more)
+        ..Finding::new(level, FindingCode::Problem(problem.code), &problem.message, more)
     }
 }
 
@@ -125,7 +151,7 @@ fn of_target(target: &TargetReport<'_>, names: &FileNames, findings: &mut Vec<Fi
         Ok(plan) => plan,
         Err(why) => {
             let message = format!("{}: {why}", target.name);
-            findings.push(Finding::new(Level::Error, "target", &message, []));
+            findings.push(Finding::new(Level::Error, FindingCode::Target, &message, []));
             return;
         }
     };
@@ -153,7 +179,7 @@ fn planned(target: &TargetReport<'_>, names: &FileNames, step: &Step) -> Finding
         more.push(format!("reloads {}", words::accounts(&step.reload)));
     }
     let at = place_of(target, &step.action, &step.reasons).map(|place| point(&place, names));
-    let code = step.action.code().as_str();
+    let code = FindingCode::Action(step.action.code());
     Finding { at, ..Finding::new(level, code, &message, more) }
 }
 
@@ -193,7 +219,7 @@ fn not_done(target: &TargetReport<'_>, names: &FileNames, withheld: &Withheld) -
         _ => place_of(target, &withheld.action, &[]),
     };
     let at = at.map(|place| point(&place, names));
-    let code = withheld.why.code().as_str();
+    let code = FindingCode::Withheld(withheld.why.code());
     Finding { at, ..Finding::new(level, code, &message, [why, help.to_owned()]) }
 }
 
@@ -207,7 +233,10 @@ fn not_known(target: &TargetReport<'_>, names: &FileNames, unknown: &Unknown) ->
     let (why, help) = words::unknowable(*what);
     let more = [why.to_owned(), help.to_owned()];
     let at = place.map(|place| point(&place, names));
-    Finding { at, ..Finding::new(Level::Warning, what.code().as_str(), &message, more) }
+    Finding {
+        at,
+        ..Finding::new(Level::Warning, FindingCode::Unknown(what.code()), &message, more)
+    }
 }
 
 /// The line that a change comes from: of the field that differs, else of the entry.

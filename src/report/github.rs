@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use crate::model::{Visible, visible_lines};
 
-use super::finding::{self, Finding, Level};
+use super::finding::{self, Finding, FindingCode, Level};
 use super::{Format, Report};
 
 /// GitHub shows no more of one level for one step.
@@ -32,7 +32,7 @@ fn annotations(report: &Report<'_>) -> String {
         let left = of_level.len() - shown;
         if left > 0 {
             let message = format!("and {left} more: see the job's summary");
-            annotation(&mut out, &Finding::new(level, "more", &message, []));
+            annotation(&mut out, &Finding::new(level, FindingCode::More, &message, []));
         }
     }
     out
@@ -61,7 +61,7 @@ fn annotation(out: &mut String, finding: &Finding) {
             None => {}
         }
     }
-    properties.push(("title", format!("appcred: {}", finding.code)));
+    properties.push(("title", format!("appcred: {}", finding.code.as_str())));
     let properties: Vec<String> =
         properties.iter().map(|(name, value)| format!("{name}={}", property(value))).collect();
     let mut message = finding.message.clone();

@@ -47,7 +47,7 @@ fn code_quality(report: &Report<'_>) -> serde_json::Result<String> {
                 .map(String::as_str)
                 .collect::<Vec<_>>()
                 .join("; "),
-            check_name: finding.code,
+            check_name: finding.code.as_str(),
             fingerprint,
             severity: match finding.level {
                 Level::Error => "critical",

@@ -84,8 +84,6 @@ fn reason(why: &WhyLeftOut) -> Option<String> {
             "the target does not have its integration".to_owned()
         }
         WhyLeftOut::NoSecret => "it has no client secret".to_owned(),
-        WhyLeftOut::Unwritable => {
-            "its name or client id cannot be written in a manifest".to_owned()
-        }
+        WhyLeftOut::Refused(why) => format!("an entry for it would be refused: {}", why.visible()),
     })
 }

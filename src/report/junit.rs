@@ -76,7 +76,7 @@ fn of_manifests(report: &Report<'_>) -> Vec<Case> {
             None => CaseResult::Passed,
             Some(first) => {
                 let text: Vec<String> = errors.iter().map(|finding| in_full(finding)).collect();
-                CaseResult::Failed(first.code, first.message.clone(), text.join("\n"))
+                CaseResult::Failed(first.code.as_str(), first.message.clone(), text.join("\n"))
             }
         };
         Case { class: "manifests".to_owned(), name: file.to_string(), result }
@@ -158,7 +158,7 @@ fn of_step(target: &TargetReport<'_>, step: &Step) -> CaseResult {
         lines.push(format!("at {}", written.entry));
     }
     let headline = words::headline(&step.action);
-    CaseResult::Failed(step.action.verb(), headline, lines.join("\n"))
+    CaseResult::Failed(step.action.code().as_str(), headline, lines.join("\n"))
 }
 
 fn of_withheld(withheld: &Withheld) -> CaseResult {

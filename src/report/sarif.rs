@@ -30,14 +30,14 @@ pub(super) const FORMAT: Format = Format {
 fn log(report: &Report<'_>) -> serde_json::Result<String> {
     let findings = finding::all(report);
     let rules: BTreeMap<&str, Level> =
-        findings.iter().map(|(finding, _)| (finding.code, finding.level)).collect();
+        findings.iter().map(|(finding, _)| (finding.code.as_str(), finding.level)).collect();
     let index: BTreeMap<&str, usize> =
         rules.keys().enumerate().map(|(at, code)| (*code, at)).collect();
     let results: Vec<Value> = findings
         .iter()
         .map(|(finding, fingerprint)| {
             let mut result = result(report, finding, fingerprint);
-            result["ruleIndex"] = json!(index.get(finding.code));
+            result["ruleIndex"] = json!(index.get(finding.code.as_str()));
             result
         })
         .collect();
@@ -85,7 +85,7 @@ fn result(report: &Report<'_>, finding: &Finding, fingerprint: &str) -> Value {
         None => json!({"artifactLocation": artifact(&report.names.project_file())}),
     };
     let mut result = json!({
-        "ruleId": finding.code,
+        "ruleId": finding.code.as_str(),
         "level": level(finding.level),
         "message": {"text": text.join("\n")},
         "locations": [{"physicalLocation": place}],

@@ -4,6 +4,7 @@ use schemars::Schema;
 
 use super::json;
 use super::status::StatusReport;
+use super::verified::VerifiedReport;
 use crate::schema::of_output;
 
 /// What `plan` and `apply` print as JSON.
@@ -19,6 +20,11 @@ pub fn list() -> Schema {
 /// What `validate` prints as JSON.
 pub fn validate() -> Schema {
     of_output::<json::Validated>()
+}
+
+/// What `verify` prints as JSON.
+pub fn verify() -> Schema {
+    of_output::<VerifiedReport<'_>>()
 }
 
 /// What `watch` serves as its status.

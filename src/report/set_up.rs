@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::codes::SetupCode;
+use crate::codes::{SetupCode, TakesCode};
 use crate::model::{
     ConfigEntry, EntryState, FieldKind, FlowField, FlowForm, FlowStep, HiddenLink, Key, Links,
 };
@@ -78,7 +78,7 @@ pub(crate) struct FormField<'a> {
     /// Whether it must be answered.
     pub(crate) required: bool,
     /// What it takes.
-    pub(crate) takes: &'static str,
+    pub(crate) takes: TakesCode,
     /// What may be chosen.
     #[serde(skip_serializing_if = "<[Value]>::is_empty")]
     pub(crate) options: &'a [Value],
@@ -128,15 +128,15 @@ fn form_field(field: &FlowField) -> FormField<'_> {
     FormField { name: &field.name, required: field.required, takes, options }
 }
 
-fn takes(kind: &FieldKind) -> (&'static str, &[Value]) {
+fn takes(kind: &FieldKind) -> (TakesCode, &[Value]) {
     match kind {
-        FieldKind::Choice(options) => ("one of", options),
-        FieldKind::Choices(options) => ("a list of", options),
-        FieldKind::Text => ("text", &[]),
-        FieldKind::Integer => ("a whole number", &[]),
-        FieldKind::Number => ("a number", &[]),
-        FieldKind::Flag => ("true or false", &[]),
-        FieldKind::Other => ("what Home Assistant takes", &[]),
+        FieldKind::Choice(options) => (TakesCode::OneOf, options),
+        FieldKind::Choices(options) => (TakesCode::ListOf, options),
+        FieldKind::Text => (TakesCode::Text, &[]),
+        FieldKind::Integer => (TakesCode::Integer, &[]),
+        FieldKind::Number => (TakesCode::Number, &[]),
+        FieldKind::Flag => (TakesCode::Flag, &[]),
+        FieldKind::Other => (TakesCode::Other, &[]),
     }
 }
 

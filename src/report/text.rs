@@ -13,7 +13,7 @@ use crate::reconcile::{Outcome, StepOutcome};
 
 use super::{Format, Tally, TargetReport, Verb, set_up, words};
 
-const BOLD: Style = Style::new().bold();
+pub(super) const BOLD: Style = Style::new().bold();
 pub(super) const DIM: Style = Style::new().dimmed();
 pub(super) const GREEN: Style = AnsiColor::Green.on_default();
 pub(super) const YELLOW: Style = AnsiColor::Yellow.on_default();

@@ -2,23 +2,19 @@
 
 use std::fmt::Write;
 
-use anstyle::{AnsiColor, Style};
 use comfy_table::Table;
+use schemars::JsonSchema;
 use serde::Serialize;
+
+use crate::codes::VerdictCode;
 
 use crate::model::{ClientId, Domain, Key, Place, Visible, to_json};
 use crate::verify::Verdict;
 
-const FORMAT_VERSION: u32 = 1;
-const BOLD: Style = Style::new().bold();
-const DIM: Style = Style::new().dimmed();
-const RED: Style = AnsiColor::Red.on_default();
-const YELLOW: Style = AnsiColor::Yellow.on_default();
+use super::text::{BOLD, DIM, RED, YELLOW};
+use super::words;
 
-const WRONG: &str = "wrong";
-const UNREACHABLE: &str = "unreachable";
-const UNCLEAR: &str = "unclear";
-const NOT_ASKED: &str = "not asked";
+const FORMAT_VERSION: u32 = 1;
 
 /// One entry that was asked about.
 pub struct Verified<'a> {
@@ -36,31 +32,50 @@ pub struct Verified<'a> {
     pub verdict: &'a Verdict,
 }
 
-#[derive(Serialize)]
-struct VerifiedReport<'a> {
+/// What `appcred verify --format json` prints.
+#[derive(Serialize, JsonSchema)]
+#[schemars(title = "appcred verify")]
+pub(super) struct VerifiedReport<'a> {
+    /// Changes when a field changes its meaning or goes.
     format_version: u32,
+    /// How many clients have each verdict.
     summary: VerifiedTally,
+    /// The entries that were asked about.
     entries: Vec<VerifiedEntry<'a>>,
 }
 
-#[derive(Serialize)]
+/// One entry.
+#[derive(Serialize, JsonSchema)]
 struct VerifiedEntry<'a> {
+    /// Its key.
     key: &'a Key,
+    /// The integration.
     domain: &'a Domain,
+    /// The OAuth2 client id.
     client_id: &'a ClientId,
+    /// Where the entry is written.
     declared_at: &'a Place,
+    /// Where it was asked; null where that is not known.
     token_url: Option<&'a str>,
-    verdict: &'static str,
+    /// What the provider said.
+    verdict: VerdictCode,
+    /// The same in words; left out where the client is right.
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<&'a str>,
 }
 
-#[derive(Default, Serialize)]
+/// How many clients have each verdict.
+#[derive(Default, Serialize, JsonSchema)]
 struct VerifiedTally {
+    /// Accepted.
     right: usize,
+    /// Rejected.
     wrong: usize,
+    /// Not answered.
     unreachable: usize,
+    /// Answered, and nothing follows.
     unclear: usize,
+    /// Not asked, since the address is not known.
     no_address: usize,
 }
 
@@ -77,7 +92,7 @@ pub fn text(all: &[Verified<'_>]) -> String {
             one.key.to_string(),
             one.domain.to_string(),
             one.client_id.to_string(),
-            word(one.verdict).to_owned(),
+            words::verdict(one.verdict.code()).to_owned(),
             why(one.verdict).unwrap_or("-").visible().into_owned(),
         ]);
     }
@@ -85,11 +100,12 @@ pub fn text(all: &[Verified<'_>]) -> String {
     for line in table.lines() {
         let _ = writeln!(out, "{}", line.trim());
     }
-    for kind in [WRONG, UNREACHABLE, UNCLEAR, NOT_ASKED] {
-        let such: Vec<_> = all.iter().filter(|one| word(one.verdict) == kind).collect();
-        let Some(help) = such.first().and_then(|one| help(one.verdict)) else { continue };
-        let style = if kind == WRONG { RED } else { YELLOW };
-        let _ = writeln!(out, "\n{style}{kind}{style:#}: {help}");
+    use VerdictCode::{NoAddress, Unclear, Unreachable, Wrong};
+    for kind in [Wrong, Unreachable, Unclear, NoAddress] {
+        let such: Vec<_> = all.iter().filter(|one| one.verdict.code() == kind).collect();
+        let Some(help) = such.first().and_then(|_| help(kind)) else { continue };
+        let style = if kind == Wrong { RED } else { YELLOW };
+        let _ = writeln!(out, "\n{style}{}{style:#}: {help}", words::verdict(kind));
         for one in such {
             let asked = one.address.map(|url| format!(", asked at {}", shown(url).visible()));
             let asked = asked.unwrap_or_default();
@@ -113,7 +129,7 @@ pub fn json(all: &[Verified<'_>]) -> serde_json::Result<String> {
             client_id: one.client_id,
             declared_at: one.place,
             token_url: one.address.map(shown),
-            verdict: code(one.verdict),
+            verdict: one.verdict.code(),
             message: why(one.verdict),
         })
         .collect();
@@ -126,12 +142,12 @@ impl VerifiedTally {
     fn of(all: &[Verified<'_>]) -> Self {
         let mut tally = Self::default();
         for one in all {
-            *match one.verdict {
-                Verdict::Right => &mut tally.right,
-                Verdict::Wrong(_) => &mut tally.wrong,
-                Verdict::Unreachable(_) => &mut tally.unreachable,
-                Verdict::Unclear(_) => &mut tally.unclear,
-                Verdict::NoAddress => &mut tally.no_address,
+            *match one.verdict.code() {
+                VerdictCode::Right => &mut tally.right,
+                VerdictCode::Wrong => &mut tally.wrong,
+                VerdictCode::Unreachable => &mut tally.unreachable,
+                VerdictCode::Unclear => &mut tally.unclear,
+                VerdictCode::NoAddress => &mut tally.no_address,
             } += 1;
         }
         tally
@@ -140,33 +156,14 @@ impl VerifiedTally {
 
 fn summary(tally: &VerifiedTally) -> String {
     let mut parts = vec![format!("{} right", tally.right), format!("{} wrong", tally.wrong)];
-    for (number, what) in
-        [(tally.unreachable, UNREACHABLE), (tally.unclear, UNCLEAR), (tally.no_address, NOT_ASKED)]
-    {
-        if number > 0 {
-            parts.push(format!("{number} {what}"));
-        }
-    }
+    let more = [
+        (tally.unreachable, VerdictCode::Unreachable),
+        (tally.unclear, VerdictCode::Unclear),
+        (tally.no_address, VerdictCode::NoAddress),
+    ];
+    let more = more.iter().filter(|(number, _)| *number > 0);
+    parts.extend(more.map(|(number, code)| format!("{number} {}", words::verdict(*code))));
     format!("{}.", parts.join(", "))
-}
-
-fn word(verdict: &Verdict) -> &'static str {
-    match verdict {
-        Verdict::Right => "right",
-        Verdict::Wrong(_) => WRONG,
-        Verdict::Unreachable(_) => UNREACHABLE,
-        Verdict::Unclear(_) => UNCLEAR,
-        Verdict::NoAddress => NOT_ASKED,
-    }
-}
-
-fn code(verdict: &Verdict) -> &'static str {
-    match verdict {
-        Verdict::NoAddress => "no_address",
-        Verdict::Right | Verdict::Wrong(_) | Verdict::Unreachable(_) | Verdict::Unclear(_) => {
-            word(verdict)
-        }
-    }
 }
 
 fn why(verdict: &Verdict) -> Option<&str> {
@@ -177,17 +174,17 @@ fn why(verdict: &Verdict) -> Option<&str> {
     }
 }
 
-fn help(verdict: &Verdict) -> Option<&'static str> {
+fn help(verdict: VerdictCode) -> Option<&'static str> {
     match verdict {
-        Verdict::Right => None,
-        Verdict::Wrong(_) => Some(
-            "compare client id and secret with those that the provider shows; its secret may be a new one",
+        VerdictCode::Right => None,
+        VerdictCode::Wrong => Some(
+            "compare client id and secret with what the provider shows: the secret may have been replaced there",
         ),
-        Verdict::Unreachable(_) => Some("nothing is known of the client; try again later"),
-        Verdict::Unclear(_) => {
-            Some("nothing follows for the client; consent will show whether it is right")
-        }
-        Verdict::NoAddress => Some(
+        VerdictCode::Unreachable => Some("the client could not be checked: try again later"),
+        VerdictCode::Unclear => Some(
+            "the provider's answer does not say whether the client is right: consent will show it",
+        ),
+        VerdictCode::NoAddress => Some(
             "name the provider's token endpoint as `integration: {token_url: https://...}` in the entry",
         ),
     }

@@ -1,6 +1,6 @@
 //! What reasons and refusals are called, in prose and in JSON.
 
-use crate::codes::{CredentialCode, EntryCode, SetupCode, TargetCode};
+use crate::codes::{CredentialCode, EntryCode, SetupCode, TargetCode, VerdictCode};
 use crate::model::{FlowStep, Held};
 use crate::plan::{Action, Reason, Unknowable};
 use crate::reconcile::Outcome;
@@ -105,6 +105,14 @@ pub(crate) fn set_up(code: SetupCode) -> &'static str {
         SetupCode::NeedsConsentAgain => "needs consent again",
         SetupCode::Failed => "failed",
         SetupCode::NotWanted => "not wanted",
+    }
+}
+
+/// What a provider said of a client.
+pub(super) fn verdict(code: VerdictCode) -> &'static str {
+    match code {
+        VerdictCode::NoAddress => "not asked",
+        other => other.as_str(),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Waits until somebody has consented, however HA learns of it.
+//! Waits for a person's consent, however HA learns of it.
 
 use std::time::Duration;
 

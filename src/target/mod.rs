@@ -10,6 +10,7 @@ mod kinds;
 mod memory;
 mod settings;
 pub mod snapshot;
+mod unreadable;
 
 use std::pin::Pin;
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::diagnostic::Located;
+use crate::diagnostic::{Located, ProblemCode};
 use crate::model::Reference;
 
 /// The fields of one target in the project file. `Ok(None)` is a field that is not there.
@@ -50,7 +50,7 @@ pub trait ReadSettings {
 /// What is wrong with a field.
 pub struct SettingProblem {
     /// The stable name of the kind of problem.
-    pub code: &'static str,
+    pub code: ProblemCode,
     /// What is wrong.
     pub message: String,
     /// What to do.

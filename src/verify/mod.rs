@@ -13,6 +13,7 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
 use oauth2::AuthType;
 
+use crate::codes::VerdictCode;
 use crate::integrations::{ClientAuth, Facts, facts};
 use crate::model::{ClientId, Domain, Secret};
 
@@ -47,6 +48,19 @@ pub enum Verdict {
     Unclear(String),
     /// It is not known where to ask.
     NoAddress,
+}
+
+impl Verdict {
+    /// As programs read it.
+    pub fn code(&self) -> VerdictCode {
+        match self {
+            Self::Right => VerdictCode::Right,
+            Self::Wrong(_) => VerdictCode::Wrong,
+            Self::Unreachable(_) => VerdictCode::Unreachable,
+            Self::Unclear(_) => VerdictCode::Unclear,
+            Self::NoAddress => VerdictCode::NoAddress,
+        }
+    }
 }
 
 impl Question {

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use schemars::{JsonSchema, Schema};
 use serde::Serialize;
 
+use crate::codes::EventCode;
 use crate::model::{
     FlowStep, HiddenLink, Key, Links, Owner, Secret, TargetName, Visible, to_json, web_page,
 };
@@ -32,8 +33,8 @@ struct Notice<'a> {
     kind: &'static str,
     /// Changes when a field changes its meaning or goes; new fields may come at any time.
     format_version: u32,
-    /// What has happened: `consent_pending`, `consent_settled`, `drift`, `error` or `recovered`.
-    event: &'static str,
+    /// What has happened.
+    event: EventCode,
     /// When.
     at: String,
     /// The target's name.
@@ -117,7 +118,7 @@ impl Notifier {
         let step = |entry: &&EntryStatus| Some((entry.key.clone(), entry.waits_for.clone()?));
         let pending: BTreeMap<Key, FlowStep> = waiting.iter().filter_map(step).collect();
         let events = self.events(target, &waiting, &pending);
-        for (event, message) in &events {
+        for (event, message) in events {
             let notice = Notice {
                 kind: "appcred notice",
                 format_version: 1,
@@ -125,7 +126,7 @@ impl Notifier {
                 at: now.to_string(),
                 target: &self.name,
                 address: &target.address,
-                message: message.clone(),
+                message,
                 pending_consents: waiting.iter().map(|entry| PendingNotice::of(entry)).collect(),
             };
             match to_json(&notice) {
@@ -157,29 +158,32 @@ impl Notifier {
         target: &TargetStatus,
         waiting: &[&EntryStatus],
         pending: &BTreeMap<Key, FlowStep>,
-    ) -> Vec<(&'static str, String)> {
+    ) -> Vec<(EventCode, String)> {
         let mut events = Vec::new();
         // A link that has died with Home Assistant is followed by another one.
         let new =
             waiting.iter().filter(|entry| self.pending.get(&entry.key) != entry.waits_for.as_ref());
         let names: Vec<String> = new.map(|entry| entry.name.to_string()).collect();
         if !names.is_empty() {
-            events.push(("consent_pending", format!("{} waits for consent", names.join(", "))));
+            events.push((
+                EventCode::ConsentPending,
+                format!("{} waits for consent", names.join(", ")),
+            ));
         }
         let gone = self.pending.keys().filter(|key| !pending.contains_key(*key));
         let settled: Vec<&str> = gone.map(Key::as_str).collect();
         if !settled.is_empty() {
             let message = format!("{} no longer waits for consent", settled.join(", "));
-            events.push(("consent_settled", message));
+            events.push((EventCode::ConsentSettled, message));
         }
         if target.totals.drifts > self.drifts {
             let message = "the target was changed, and no manifest was".to_owned();
-            events.push(("drift", message));
+            events.push((EventCode::Drift, message));
         }
         match (&self.error, &target.error) {
-            (None, Some(why)) => events.push(("error", why.clone())),
+            (None, Some(why)) => events.push((EventCode::Error, why.clone())),
             (Some(_), None) => {
-                events.push(("recovered", "the target is as wanted again".to_owned()))
+                events.push((EventCode::Recovered, "the target is as wanted again".to_owned()))
             }
             _ => {}
         }

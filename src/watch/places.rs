@@ -1,4 +1,4 @@
-//! Where changes of files show: folders to be watched, and how files stand.
+//! Where changes of files show: folders to be watched, and the stamps of files.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::DirEntry;

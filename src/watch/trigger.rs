@@ -38,7 +38,7 @@ pub(super) struct Trigger {
     /// How often files are looked at beside the events.
     looking: Option<Duration>,
     places: BTreeSet<PathBuf>,
-    /// How they stood before they were read.
+    /// Their stamps before they were read.
     seen: Look,
 }
 
@@ -154,7 +154,7 @@ impl Trigger {
         self.changed.notify_one();
     }
 
-    /// How the files stand, where that is looked at.
+    /// The stamps of the files, where they are looked at.
     fn look(&self) -> Look {
         if self.looking.is_some() { places::look(&self.places) } else { Look::new() }
     }

@@ -11,7 +11,7 @@ use super::Workspace;
 use super::against::StaleSnapshot;
 use super::targets::{SelectionError, select};
 use crate::desired::{self, Resolved};
-use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode};
 use crate::manifest::{Entry, Loaded, Project};
 use crate::model::{
     Desired, Key, Observed, Policy, PolicyOverrides, SealedClients, Seals, TargetName,
@@ -163,7 +163,7 @@ fn problems_of(resolved: &mut Resolved, identities: Vec<IdentityProblem>) -> Dia
     let mut problems = std::mem::take(&mut resolved.problems);
     if !problems.is_empty() {
         for problem in identities {
-            problems.push(Diagnostic::warning("identity", problem.to_string()));
+            problems.push(Diagnostic::warning(ProblemCode::Identity, problem.to_string()));
         }
     }
     problems

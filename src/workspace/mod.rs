@@ -5,6 +5,7 @@
 mod against;
 mod environment;
 mod evaluate;
+mod import;
 mod reader;
 mod targets;
 
@@ -18,6 +19,7 @@ use crate::secret::{AllowedPaths, Ask, Identities, IdentityProblem, Nobody, Secr
 pub use against::{Against, StaleSnapshot, max_age};
 pub use environment::Environment;
 pub use evaluate::{Comparison, Evaluation, EvaluationError, OnError, Resolution, TargetView};
+pub use import::{ImportDraft, ManifestDraft, begun};
 pub use reader::{ProjectReader, ReaderSettings};
 pub use targets::{SelectionError, is_target, one_home_assistant, select};
 

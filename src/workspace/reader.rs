@@ -9,8 +9,8 @@ use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
 use crate::desired::{self, Resolved};
-use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::files::Stamp;
+use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode};
+use crate::files::{self, Stamp};
 use crate::manifest::{self, Cache, Entry, Loaded, Project, load_again};
 use crate::model::{
     Completeness, Key, OnDrift, PolicyOverrides, SealedClients, Seals, TargetName, Visible,
@@ -115,6 +115,7 @@ impl<P: Ask + Clone> ReadSpecs for ProjectReader<P> {
         };
         places.extend(known.identities.iter().map(|(file, _)| file.clone()));
         places.extend(known.resolver.files());
+        problems.append(replaced_behind_mounts(places.iter().chain(&files)));
         manifests.problems = Arc::new(problems);
         self.resolvers.send_replace(Arc::clone(&known.resolver));
         self.known = Some(known);
@@ -153,7 +154,7 @@ impl<P: Ask + Clone> ProjectReader<P> {
                 let (resolver, wrong) = workspace.resolver(project, self.person.clone());
                 let mut notes = Diagnostics::default();
                 for problem in wrong {
-                    notes.push(Diagnostic::warning("identity", problem.to_string()));
+                    notes.push(Diagnostic::warning(ProblemCode::Identity, problem.to_string()));
                 }
                 (resolver, notes)
             }
@@ -238,14 +239,14 @@ fn notices(project: &Project, resolver: &SecretResolver, problems: &mut Diagnost
             Ok(address) if is_web(address.expose()) => notices.webhooks.push(address),
             Ok(_) => problems.push(
                 Diagnostic::error(
-                    "bad-url",
+                    ProblemCode::BadUrl,
                     "the address of a webhook begins with http:// or https://",
                 )
                 .at(&webhook.spot.file, webhook.spot.span),
             ),
             Err(why) => problems.push(
                 Diagnostic::error(
-                    "unreadable-secret",
+                    ProblemCode::UnreadableSecret,
                     format!("cannot read the address of a webhook: {why}"),
                 )
                 .at(&webhook.spot.file, webhook.spot.span)
@@ -258,6 +259,18 @@ fn notices(project: &Project, resolver: &SecretResolver, problems: &mut Diagnost
 
 fn is_web(address: &str) -> bool {
     url::Url::parse(address).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
+}
+
+/// A file that is mounted on its own keeps showing what it was when its name was given to another one,
+/// as an editor does when it saves: what is written there from then on is never seen.
+fn replaced_behind_mounts<'a>(files: impl Iterator<Item = &'a PathBuf>) -> Diagnostics {
+    let mut problems = Diagnostics::default();
+    for file in files.filter(|file| files::is_nameless(file)) {
+        let message = format!("{} was replaced outside, and is not seen here", file.visible());
+        let help = "it is mounted on its own: start the container again, and mount its folder";
+        problems.push(Diagnostic::warning(ProblemCode::StaleMount, message).help(help));
+    }
+    problems
 }
 
 /// The files and folders that manifests came from, and where new ones would be found.

@@ -18,7 +18,7 @@ const FROM_ENVIRONMENT: &str = "home";
 pub enum SelectionError {
     /// Neither the project nor the environment names one.
     #[error(
-        "no target: name one under `targets:` in appcred.yaml, or set HASS_SERVER and HASS_TOKEN"
+        "no target: name one in appcred.yaml, as `targets: {{home: {{url: https://ha.example:8123}}}}` for a running Home Assistant or `targets: {{home: {{config_dir: ./config}}}}` for its configuration folder, or set HASS_SERVER and HASS_TOKEN"
     )]
     NoTarget,
     /// One that does not exist.

@@ -6,12 +6,12 @@ use granit_parser::{ErrorKind, ScanError};
 
 use super::{MAX_DEPTH, MAX_DOCUMENTS};
 use crate::diagnostic::shown;
-use crate::diagnostic::{Diagnostic, SourceFile, Span, Spot};
+use crate::diagnostic::{Diagnostic, ProblemCode, SourceFile, Span, Spot};
 
 /// A problem in a text of which only the text is known, not yet the file.
 #[derive(Clone, Debug)]
 pub(crate) struct YamlFault {
-    code: &'static str,
+    code: ProblemCode,
     message: String,
     span: Span,
     related: Option<Box<(Span, &'static str)>>,
@@ -20,7 +20,7 @@ pub(crate) struct YamlFault {
 
 impl YamlFault {
     /// A fault at a place.
-    pub(super) fn new(code: &'static str, span: Span, message: impl Into<String>) -> Self {
+    pub(super) fn new(code: ProblemCode, span: Span, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), span, related: None, help: None }
     }
 
@@ -46,49 +46,53 @@ impl YamlFault {
 
     /// Whether a key is there twice, and nothing else is wrong.
     pub(crate) fn is_duplicate_key(&self) -> bool {
-        self.code == "duplicate-key"
+        self.code == ProblemCode::DuplicateKey
     }
 
     pub(super) fn duplicate_key(key: &str, span: Span, first: Span) -> Self {
-        Self::new("duplicate-key", span, format!("{} is given twice", shown::field(key)))
+        Self::new(ProblemCode::DuplicateKey, span, format!("{} is given twice", shown::field(key)))
             .related(first, "first given here")
             .help("keep one of the two")
     }
 
     pub(super) fn merge_conflict(span: Span) -> Self {
-        Self::new("merge-conflict", span, "unresolved merge conflict")
+        Self::new(ProblemCode::MergeConflict, span, "unresolved merge conflict")
             .help("keep one of the two versions, and remove the lines that begin with `<<<<<<<`, `=======` and `>>>>>>>`")
     }
 
     pub(super) fn key_not_text(span: Span) -> Self {
-        Self::new("key-not-text", span, "a key must be text, not a list or a mapping")
+        Self::new(ProblemCode::KeyNotText, span, "a key must be text, not a list or a mapping")
     }
 
     pub(super) fn unknown_alias(span: Span) -> Self {
-        Self::new("unknown-alias", span, "no anchor of this name is defined before this alias")
+        Self::new(ProblemCode::UnknownAlias, span, "no anchor of this name is defined before this alias")
             .help("an anchor is set with `&name` and reaches to the end of its document; text that begins with `*` needs quotes")
     }
 
     pub(super) fn alias_in_itself(span: Span) -> Self {
-        Self::new("alias-in-itself", span, "this alias is inside the value that it refers to")
+        Self::new(
+            ProblemCode::AliasInItself,
+            span,
+            "this alias is inside the value that it refers to",
+        )
     }
 
     pub(super) fn merge_of_no_mapping(span: Span) -> Self {
-        Self::new("bad-merge", span, "`<<` takes a mapping, or a list of mappings")
+        Self::new(ProblemCode::BadMerge, span, "`<<` takes a mapping, or a list of mappings")
     }
 
     pub(super) fn too_deep(span: Span) -> Self {
-        Self::new("too-deep", span, format!("nested more than {MAX_DEPTH} levels deep"))
+        Self::new(ProblemCode::TooDeep, span, format!("nested more than {MAX_DEPTH} levels deep"))
     }
 
     pub(super) fn too_many_nodes(span: Span) -> Self {
-        Self::new("too-many-values", span, "too many values once the aliases are expanded")
+        Self::new(ProblemCode::TooManyValues, span, "too many values once the aliases are expanded")
             .help("split the file, or write fewer aliases of aliases")
     }
 
     pub(super) fn too_many_documents(span: Span) -> Self {
         Self::new(
-            "too-many-documents",
+            ProblemCode::TooManyDocuments,
             span,
             format!("more than {MAX_DOCUMENTS} documents in one file"),
         )
@@ -101,7 +105,7 @@ impl YamlFault {
             return Self::too_deep(span);
         }
         let (message, help) = explain(error.kind());
-        let fault = Self::new("yaml-syntax", span, format!("not valid YAML: {message}"));
+        let fault = Self::new(ProblemCode::YamlSyntax, span, format!("not valid YAML: {message}"));
         Self { help: help.map(str::to_owned), ..fault }
     }
 }

@@ -6,7 +6,7 @@ use serde_json::{Map, Number, Value as Json};
 
 use super::scalar::{self, Kind};
 use super::{MappingKey, Node, Pair, Parsed, Scalar, Style, Value, YamlFault};
-use crate::diagnostic::Span;
+use crate::diagnostic::{ProblemCode, Span};
 
 /// JSON as if it had been read from YAML, but for the places: none is known. All its numbers are
 /// floating ones.
@@ -49,7 +49,11 @@ fn node(json: &Json) -> Node<'_> {
 /// The node as JSON, as HA's own reader would understand it.
 pub(crate) fn to_json(node: &Node<'_>) -> Result<Json, YamlFault> {
     if let Some(tag) = &node.tag {
-        return Err(YamlFault::new("unexpected-tag", tag.span, "a tag is not possible here"));
+        return Err(YamlFault::new(
+            ProblemCode::UnexpectedTag,
+            tag.span,
+            "a tag is not possible here",
+        ));
     }
     match &node.value {
         Value::Null | Value::Lost => Ok(Json::Null),
@@ -74,8 +78,12 @@ pub(crate) fn to_json(node: &Node<'_>) -> Result<Json, YamlFault> {
 }
 
 fn unclear(node: &Node<'_>) -> YamlFault {
-    YamlFault::new("unclear-value", node.span, "versions of YAML disagree on what this value is")
-        .help("quote it if it is text, or write a decimal number")
+    YamlFault::new(
+        ProblemCode::UnclearValue,
+        node.span,
+        "versions of YAML disagree on what this value is",
+    )
+    .help("quote it if it is text, or write a decimal number")
 }
 
 /// A number in a form that all versions of YAML read alike.

@@ -128,7 +128,9 @@ pub fn append(text: &str, entries: &[NewEntry]) -> Result<String, YamlEditError>
     let at = match &node.value {
         _ if node.alias || node.tag.is_some() => return Err(unfit),
         Value::Sequence(items) if items.is_empty() => {
-            changes.replace(node.span.start..node.span.end, "");
+            // A space before it would end the line.
+            let start = text[..node.span.start].trim_end_matches([' ', '\t']).len();
+            changes.replace(start..node.span.end, "");
             next_line(text, node.span.end)
         }
         Value::Sequence(items) if !is_flow(node, text) => {

@@ -151,7 +151,8 @@ fn an_entry_goes_behind_the_last_one() {
     check("", "application_credentials:\n@2\n");
     check("# only\n", "# only\napplication_credentials:\n@2\n");
     check("application_credentials:\n", "application_credentials:\n@2\n");
-    check("application_credentials: [] # none\n", "application_credentials:  # none\n@2\n");
+    check("application_credentials: [] # none\n", "application_credentials: # none\n@2\n");
+    check("application_credentials: []\n", "application_credentials:\n@2\n");
     check(
         "application_credentials:\n- domain: a # x\n  name: b # y\n\n# end\n",
         "application_credentials:\n- domain: a # x\n  name: b # y\n@0\n\n# end\n",

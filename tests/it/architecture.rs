@@ -9,7 +9,7 @@ use crate::source_code::{SourceFile, read, sources};
 /// Who may import whom. A room that is not named here may use nothing of ours.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("model", &[]),
-    ("diagnostic", &["model"]),
+    ("diagnostic", &["model", "codes"]),
     ("integrations", &["model"]),
     ("http", &["model", "files"]),
     ("listener", &[]),
@@ -59,9 +59,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "files",
             "status",
             "watch",
+            "yaml_edit",
         ],
     ),
-    ("verify", &["model", "integrations", "http"]),
+    ("verify", &["model", "codes", "integrations", "http"]),
     ("status", &["model", "codes", "diagnostic", "plan"]),
     (
         "report",

@@ -6,6 +6,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde_json::json;
 
+use crate::forms::check_own;
 use crate::ha_apply::House;
 use crate::real::{HomeAssistant, Release, each_release};
 use crate::shell::Appcred;
@@ -78,6 +79,7 @@ fn what_ha_wrote_is_read(release: Release) {
 
     let list = appcred(&house).args(["list", "--format", "json"]).run().stdout;
     let list: serde_json::Value = serde_json::from_str(&list).unwrap();
+    check_own("list.schema.json", &list);
     let [credential] = list["targets"][0]["credentials"].as_array().unwrap().as_slice() else {
         panic!("{list}")
     };

@@ -275,6 +275,17 @@ fn ha_that_is_down_does_not_stop_the_others(release: Release) {
         .run();
 }
 
+each_release!(ha_that_has_only_begun_to_start_is_waited_for);
+fn ha_that_has_only_begun_to_start_is_waited_for(release: Release) {
+    let mut ha = HomeAssistant::start(release);
+    let house = House::new();
+    house.declare(&[house.entry("spotify", "Family", "family", "first")]);
+    house.apply(&ha);
+    ha.stop();
+    ha.begin_again();
+    house.appcred(&ha).args(["plan", "--detailed-exitcode"]).status(0).run();
+}
+
 each_release!(ha_that_does_not_know_an_integration_is_told_with_its_line);
 fn ha_that_does_not_know_an_integration_is_told_with_its_line(release: Release) {
     let ha = HomeAssistant::start(release);

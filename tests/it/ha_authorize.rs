@@ -228,8 +228,11 @@ fn ha_link_that_holds_the_secret_is_opened_and_not_shown(release: Release) {
     fs::write(linking.ha.config_dir().join("linked_account.json"), addresses.to_string()).unwrap();
     let applied = linking.json(&["apply", "--yes"]);
     assert_eq!(applied["steps"][1]["waits_for"]["link"], json!(null), "{applied:#}");
-    let told = linking.apply().stdout;
-    assert!(told.contains("appcred authorize anna") && !told.contains("long-secret"), "{told}");
+    let printed = linking.apply().stdout;
+    assert!(
+        printed.contains("appcred authorize anna") && !printed.contains("long-secret"),
+        "{printed}"
+    );
     let ran = authorize(&linking, free_port(), &[]).status(1).run();
     assert!(ran.stdout.contains("leave out --no-browser"), "{}", ran.stdout);
 
@@ -269,8 +272,8 @@ fn ha_link_that_apply_gave_goes_on_here(release: Release) {
     assert_eq!(linking.account("linked_account")["state"], "loaded");
 }
 
-each_release!(ha_refused_consent_a_wrong_secret_and_a_provider_that_is_down_are_told);
-fn ha_refused_consent_a_wrong_secret_and_a_provider_that_is_down_are_told(release: Release) {
+each_release!(ha_refused_consent_a_wrong_secret_and_a_provider_that_is_down_are_reported);
+fn ha_refused_consent_a_wrong_secret_and_a_provider_that_is_down_are_reported(release: Release) {
     let linking = anna(release);
     let authorizing = begin(&linking, &[]);
     visit(&linking.provider.refuse(&authorizing.link).location.unwrap());
@@ -327,8 +330,8 @@ fn ha_forged_answers_and_second_ones_are_refused(release: Release) {
     linking.account("linked_account");
 }
 
-each_release!(ha_taken_port_is_told_and_nothing_begun);
-fn ha_taken_port_is_told_and_nothing_begun(release: Release) {
+each_release!(ha_taken_port_is_reported_and_nothing_begun);
+fn ha_taken_port_is_reported_and_nothing_begun(release: Release) {
     let linking = anna(release);
     let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = taken.local_addr().unwrap().port();
@@ -359,8 +362,8 @@ fn ha_consent_that_comes_too_late_is_void(release: Release) {
     is_clean(&linking);
 }
 
-each_release!(ha_that_restarts_while_consent_is_pending_is_told);
-fn ha_that_restarts_while_consent_is_pending_is_told(release: Release) {
+each_release!(ha_that_restarts_while_consent_is_pending_is_reported);
+fn ha_that_restarts_while_consent_is_pending_is_reported(release: Release) {
     let mut linking = anna(release);
     let authorizing = begin(&linking, &[]);
     linking.ha.restart();
@@ -388,8 +391,8 @@ fn ha_question_after_consent_and_a_device_code_are_followed(release: Release) {
     authorizing.fails("home: one of \"Cabin\", \"House\", \"Sold\"");
 }
 
-each_release!(ha_my_integration_fixes_the_redirect_and_that_is_told);
-fn ha_my_integration_fixes_the_redirect_and_that_is_told(release: Release) {
+each_release!(ha_my_integration_fixes_the_redirect_and_that_is_reported);
+fn ha_my_integration_fixes_the_redirect_and_that_is_reported(release: Release) {
     let folder = TempDir::new().unwrap();
     let configuration = "http:\n  server_host: 127.0.0.1\n  server_port: !env_var APPCRED_TEST_PORT\nlinked_account:\nmy:\n";
     fs::write(folder.path().join("configuration.yaml"), configuration).unwrap();

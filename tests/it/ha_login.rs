@@ -17,6 +17,7 @@ use tempfile::TempDir;
 use tokio_tungstenite::tungstenite;
 use url::Url;
 
+use crate::ha_proxy::RecordingProxy;
 use crate::real::{HomeAssistant, Release, each_release, visit};
 use crate::shell::{Appcred, Project, Ran, age_identity};
 
@@ -28,12 +29,17 @@ struct Person {
 
 impl Person {
     fn new(ha: &HomeAssistant) -> Self {
+        Self::of(&format!("{{url: \"{}/\"}}", ha.url()))
+    }
+
+    /// One whose project has this target.
+    fn of(target: &str) -> Self {
         let home = tempfile::Builder::new().prefix("appcred-person-").tempdir().unwrap();
         let folder = home.path().join(".config/appcred");
         fs::create_dir_all(&folder).unwrap();
         fs::write(folder.join("identity.txt"), age_identity().0).unwrap();
         let project = Project::new()
-            .file("appcred.yaml", &format!("targets:\n  home: {{url: \"{}/\"}}\n", ha.url()))
+            .file("appcred.yaml", &format!("targets:\n  home: {target}\n"))
             .file("credentials.yaml", "application_credentials: []\n");
         Self { home, project }
     }
@@ -92,15 +98,21 @@ impl Login {
     /// Where the browser is sent to after this person has signed in on the page of the link.
     #[track_caller]
     fn signed_in_as(&self, ha: &HomeAssistant, user: &str) -> String {
-        assert!(self.link.as_str().starts_with(&format!("{}/auth/authorize?", ha.url())));
+        let link = self.link.as_str().replace("ha.example", "127.0.0.1");
+        assert!(link.starts_with(&format!("{}/auth/authorize?", ha.url())));
         assert_eq!(self.asked("response_type"), "code");
         assert_eq!(self.asked("code_challenge_method"), "S256");
         let (client_id, redirect) = (self.asked("client_id"), self.asked("redirect_uri"));
-        let begin = json!({
+        let mut begin = json!({
             "client_id": client_id,
             "handler": ["homeassistant", null],
             "redirect_uri": redirect,
         });
+        // Older releases know nothing of PKCE and refuse fields that they do not know.
+        if ha.release() >= Release::Ha2026_11 {
+            begin["code_challenge"] = self.asked("code_challenge").into();
+            begin["code_challenge_method"] = "S256".into();
+        }
         let (status, form) = ha.rest("POST", "/auth/login_flow", Some(&begin));
         assert_eq!((status, &form["type"]), (200, &json!("form")), "{form}");
         let path = format!("/auth/login_flow/{}", form["flow_id"].as_str().unwrap());
@@ -215,6 +227,27 @@ fn ha_is_signed_in_to_by_what_belongs_to_the_sign_in_alone(release: Release) {
         let value = back.query_pairs().find(|(key, _)| key == secret).unwrap().1;
         assert!(!ran.stderr.contains(&*value) && !ran.stdout.contains(&*value), "{secret}");
     }
+}
+
+each_release!(ha_is_signed_in_to_and_out_of_through_the_proxy_that_the_project_names);
+fn ha_is_signed_in_to_and_out_of_through_the_proxy_that_the_project_names(release: Release) {
+    let ha = HomeAssistant::start(release);
+    let_in(&ha);
+    let proxy = RecordingProxy::start();
+    let url = ha.url().replace("127.0.0.1", "ha.example");
+    let person = Person::of(&format!("{{url: \"{url}\", proxy: \"{}\"}}", proxy.url()));
+    let before = known(&ha);
+    let login = person.login();
+    let back = login.signed_in_as(&ha, "owner");
+    visit(&back);
+    let ran = login.finish();
+    assert_eq!(ran.status, Some(0), "{}", ran.stderr);
+    assert!(proxy.seen().contains("/auth/token"), "{}", proxy.seen());
+    person.appcred().args(["plan"]).run();
+    let seen = proxy.seen().len();
+    person.appcred().args(["logout"]).run();
+    assert!(proxy.seen()[seen..].contains("/auth/revoke"), "{}", &proxy.seen()[seen..]);
+    assert_eq!(known(&ha), before);
 }
 
 each_release!(ha_is_signed_in_to_by_a_pasted_address);

@@ -211,3 +211,49 @@ fn a_proxy_that_does_not_serve_us_is_named_with_its_reason() {
     let error = list(&format!("http://{address}"));
     assert!(error.contains("asks for a user and password (407)"), "{error}");
 }
+
+#[test]
+fn what_is_asked_of_others_follows_the_environment_too() {
+    let proxy = RecordingProxy::start();
+    let entry = "application_credentials:\n  - {domain: fitbit, client_id: c, client_secret: m4rk3d-s, integration: {token_url: 'https://provider.example/token'}}\n";
+    let project = Project::new()
+        .file("appcred.yaml", "allow_plaintext: true\ntargets: {lab: {config_dir: ha}}\n")
+        .file("credentials.yaml", entry);
+    let run = |arguments: &[&str], no_proxy: &str| {
+        let run = Appcred::new().in_dir(project.path()).args(arguments);
+        let run = run.env("APPCRED_SNAPSHOT_TOKEN", "m4rk3d-t").env("NO_PROXY", no_proxy);
+        by_variables(run, &proxy)
+    };
+    for (arguments, host) in [
+        (["verify", "--strict"].as_slice(), "provider.example"),
+        (&["plan", "--against", "https://snap.example/s.json"], "snap.example"),
+    ] {
+        let before = proxy.seen().len();
+        for no_proxy in ["*", host, ".example", "other, *.example", &format!("{host}:443")] {
+            run(arguments, no_proxy).status(1).run();
+            assert_eq!(proxy.seen().len(), before, "{host} with NO_PROXY={no_proxy}");
+        }
+        for no_proxy in ["", "example.org", &format!("{host}:8443"), "10.0.0.0/8", "[::1]"] {
+            let before = proxy.seen().len();
+            run(arguments, no_proxy).status(1).run();
+            let connect = format!("CONNECT {host}:443 HTTP/1.1\r\n");
+            assert!(proxy.seen()[before..].contains(&connect), "{host} with NO_PROXY={no_proxy}");
+        }
+    }
+    assert!(!proxy.seen().contains("m4rk3d"), "{}", proxy.seen());
+}
+
+#[test]
+fn a_user_and_password_of_a_projects_proxy_are_refused_and_not_repeated() {
+    let target =
+        "targets:\n  home: {url: 'https://ha.example', proxy: 'http://user:m4rk3d@p.example'}\n";
+    let project = Project::new()
+        .file("appcred.yaml", target)
+        .file("credentials.yaml", "application_credentials: []\n");
+    for verb in [["plan"].as_slice(), &["validate"], &["plan", "--format", "json"]] {
+        let ran = Appcred::new().in_dir(project.path()).args(verb).status(1).run();
+        let all = ran.stdout + &ran.stderr;
+        assert!(all.contains("`proxy` must not contain a user or password"), "{all}");
+        assert!(!all.contains("m4rk3d"), "{all}");
+    }
+}

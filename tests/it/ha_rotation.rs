@@ -210,6 +210,11 @@ fn ha_account_that_a_cut_off_run_left_down_is_reloaded_by_the_next(release: Rele
     held.as_object_mut().unwrap().remove("id");
     linking.ha.create_credential(held);
     let planned = linking.appcred(&["plan", "--detailed-exitcode"]).status(2).run().stdout;
+    // The newest asks for consent at once when a credential is gone; the plan takes its word for it.
+    if release >= Release::Ha2026_11 {
+        assert!(planned.contains("link again linked_account \"Anna\""), "{planned}");
+        return;
+    }
     assert!(planned.contains("reload linked_account \"Anna\""), "{planned}");
     linking.apply();
     linking.is_whole_again(&account);

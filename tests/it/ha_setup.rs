@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use crate::forms::check_own;
 use crate::linking::{Linking, link};
 use crate::real::{Release, each_release};
 
@@ -208,9 +209,45 @@ fn ha_links_and_codes_are_in_no_log_unless_asked_for(release: Release) {
     }
     let applied = linking.appcred(APPLY).args(["--format", "json"]).run().stdout;
     assert!(applied.contains("\"hidden\": \"not_asked\""), "{applied}");
+    check_own("plan.schema.json", &serde_json::from_str(&applied).unwrap());
 
     let port = crate::real::free_port().to_string();
     let authorize = linking.appcred(&["authorize", "--no-browser", "--port", &port]);
     let ran = authorize.env("CI", "true").status(1).run();
     assert!(!shows(&ran.stdout) && ran.stdout.contains("--show-links"), "{}", ran.stdout);
+}
+
+each_release!(ha_links_are_shown_on_a_terminal_and_not_in_ci_nor_to_whoever_is_not_logged_in);
+fn ha_links_are_shown_on_a_terminal_and_not_in_ci_nor_to_whoever_is_not_logged_in(
+    release: Release,
+) {
+    let linking = Linking::new(release);
+    linking.house.declare(&[linking.entry("linked_account", "Anna", "anna", "first")]);
+    let shown = linking.appcred(APPLY).on_terminal().run().stdout;
+    assert!(shown.contains("/authorize?") && shown.contains("state="), "{shown}");
+    let in_ci = linking.appcred(APPLY).on_terminal().env("CI", "true").run().stdout;
+    assert!(in_ci.contains("waiting for consent") && !in_ci.contains("state="), "{in_ci}");
+    for verb in ["plan", "list"] {
+        let shown = linking.appcred(&[verb]).on_terminal().run().stdout;
+        assert!(shown.contains("in progress") && !shown.contains("state="), "{shown}");
+    }
+
+    linking.house.project.write("token", "0123456789abcdef\n");
+    let url = format!("http://127.0.0.1:{}", crate::real::free_port());
+    let listen = format!("--listen={}", url.trim_start_matches("http://"));
+    let running = linking.appcred(&["watch", &listen, "--token-file", "token"]).spawn();
+    let bearer = [("Authorization", "Bearer 0123456789abcdef")];
+    let page = |headers: &[(&str, &str)]| {
+        let page = crate::real::send("GET", &format!("{url}/api/v1/status"), headers, None);
+        page.map(|page| page.text).unwrap_or_default()
+    };
+    crate::watch::eventually("it waits", || page(&bearer).contains("waiting_for_consent"));
+    assert!(page(&bearer).contains("state="));
+    for path in ["", "/api/v1/status", "/metrics", "/api/v1/snapshot", "/readyz"] {
+        let answer = crate::real::visit(&format!("{url}{path}"));
+        assert!(!answer.text.contains("state="), "{path}: {}", answer.text);
+    }
+    running.signal(rustix::process::Signal::TERM);
+    let ran = running.finish();
+    assert!(!ran.stderr.contains("state="), "{}", ran.stderr);
 }

@@ -1,9 +1,9 @@
 //! A Home Assistant behind a certificate of one's own: both ways to it trust the same authorities.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-use appcred::http::Network;
+use appcred::http::{Network, ProxyAddress};
 use appcred::model::{EntryId, EntryState, Secret};
 use appcred::target::home_assistant::{ConnectionSettings, HomeAssistant, connect};
 use appcred::target::{Done, Execute, Operation, Stop, TargetError};
@@ -20,18 +20,7 @@ use tokio_tungstenite::tungstenite::Message;
 
 /// Serves one WebSocket, then one HTTP call; returns the URL, the certificate's file and the call.
 async fn serve(folder: &TempDir) -> (String, PathBuf, tokio::task::JoinHandle<String>) {
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let file = folder.path().join("ca.pem");
-    std::fs::write(&file, made.cert.pem()).unwrap();
-    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![made.cert.der().clone()], key)
-        .unwrap();
-    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let (acceptor, file) = acceptor(folder, "ca.pem");
     let listener = TcpListener::bind("localhost:0").await.unwrap();
     let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
     let call = tokio::spawn(async move {
@@ -42,6 +31,22 @@ async fn serve(folder: &TempDir) -> (String, PathBuf, tokio::task::JoinHandle<St
         answer(acceptor.accept(stream).await.unwrap()).await
     });
     (url, file, call)
+}
+
+/// What speaks TLS as localhost, and the file of its certificate.
+fn acceptor(folder: &TempDir, name: &str) -> (TlsAcceptor, PathBuf) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let file = folder.path().join(name);
+    std::fs::write(&file, made.cert.pem()).unwrap();
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .unwrap();
+    (TlsAcceptor::from(Arc::new(config)), file)
 }
 
 /// The WebSocket of an HA whose only config entry is still being set up when first looked at.
@@ -78,6 +83,56 @@ async fn answer(mut stream: TlsStream<TcpStream>) -> String {
     stream.write_all(answer.as_bytes()).await.unwrap();
     stream.flush().await.unwrap();
     String::from_utf8(head).unwrap()
+}
+
+/// A proxy behind TLS; it keeps the first line of every request.
+async fn tls_proxy(folder: &TempDir) -> (String, PathBuf, Arc<Mutex<Vec<String>>>) {
+    let (acceptor, file) = acceptor(folder, "proxy.pem");
+    let listener = TcpListener::bind("localhost:0").await.unwrap();
+    let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&lines);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let mut client = acceptor.accept(stream).await.unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(client.read_u8().await.unwrap());
+            }
+            let line = String::from_utf8(head).unwrap().lines().next().unwrap().to_owned();
+            let place = line.split(' ').nth(1).unwrap().to_owned();
+            seen.lock().unwrap().push(line);
+            let mut server = TcpStream::connect(place).await.unwrap();
+            client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+            tokio::spawn(async move {
+                // Either side may be gone.
+                let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+            });
+        }
+    });
+    (url, file, lines)
+}
+
+#[tokio::test]
+async fn a_proxy_behind_tls_carries_both_ways() {
+    let folder = TempDir::new().unwrap();
+    let (url, file, call) = serve(&folder).await;
+    let (proxy, proxy_file, lines) = tls_proxy(&folder).await;
+    let authorities = [file, proxy_file].map(|file| std::fs::read_to_string(file).unwrap());
+    let ca_file = folder.path().join("both.pem");
+    std::fs::write(&ca_file, authorities.concat()).unwrap();
+    let network =
+        Network { ca_file: Some(ca_file), proxy: Some(ProxyAddress::parse(&proxy).unwrap()) };
+    let settings =
+        ConnectionSettings { url: url.clone(), token: Secret::new("the-token"), network };
+    let mut ha = connect(settings).await.ok().unwrap();
+    let mut outcomes = Vec::new();
+    let reload = vec![Operation::Reload(EntryId::new("e"))];
+    ha.execute(reload, &Stop::new(), &mut |_, outcome| outcomes.push(outcome)).await;
+    assert_eq!(outcomes, [Ok(Done::Reloaded(EntryState::Loaded))]);
+    assert!(call.await.unwrap().starts_with("POST /api/config/config_entries/entry/e/reload "));
+    let connect = format!("CONNECT {} HTTP/1.1", url.trim_start_matches("https://"));
+    assert_eq!(*lines.lock().unwrap(), [connect.clone(), connect]);
 }
 
 async fn open(url: String, ca_file: Option<&Path>) -> Result<HomeAssistant, TargetError> {

@@ -55,7 +55,7 @@ fn project(manifest: &str) -> Project {
     let project = format!("{head}targets: {{home: {{config_dir: 'ha'}}}}\n");
     Project::new()
         .file("appcred.yaml", &project)
-        .file(&format!("credentials/{FILE}"), manifest)
+        .file("credentials/all.yaml", manifest)
         .file("ha/.storage/application_credentials", &held())
 }
 
@@ -145,6 +145,7 @@ fn what_a_manifest_names_is_escaped_in_every_error() {
         entry(&format!("!file {quoted}")),
     );
     let project = project(&manifest);
+    project.write(&format!("credentials/{FILE}"), VALID);
     for verb in ["validate", "plan", "apply", "list", "verify", "encrypt", "rekey", "snapshot"] {
         run(project.path(), &[verb]);
     }

@@ -144,6 +144,9 @@ fn ha_import_of_thirty_leaves_nothing_to_plan_and_makes_an_equal_house(release: 
     ];
     let house =
         Empty::new(&format!("{{home: {{url: \"{}\", token: !env_var HASS_TOKEN}}}}", ha.url()));
+    // Without this, `validate` would refuse the entries of that integration.
+    let declared = house.text("appcred.yaml") + "custom_integrations: [linked_account]\n";
+    house.project.write("appcred.yaml", &declared);
     let appcred = || house.appcred().env("HASS_TOKEN", ha.token());
     let ran = appcred().args(["import"]).status(1).run();
     assert!(ran.stderr.contains("pass --yes"), "{}", ran.stderr);
@@ -177,9 +180,7 @@ fn ha_import_of_thirty_leaves_nothing_to_plan_and_makes_an_equal_house(release: 
 
     let fresh = HomeAssistant::start(release);
     let project = house.text("appcred.yaml").replace(&ha.url(), &fresh.url());
-    house
-        .project
-        .write("appcred.yaml", &format!("{project}custom_integrations: [linked_account]\n"));
+    house.project.write("appcred.yaml", &project);
     let appcred = || house.appcred().env("HASS_TOKEN", fresh.token());
     appcred().args(["apply", "--yes", "--no-setup"]).run();
     let without_cabin: Vec<Value> =
@@ -287,6 +288,24 @@ fn what_could_not_end_well_is_refused_before_anything_is_written() {
     several.run(&["import", "--yes", "--target", "lab"]);
     assert!(several.text("credentials/spotify.yaml").contains("targets:\n    - lab\n"));
     several.run(&["plan", "--detailed-exitcode"]);
+}
+
+#[test]
+fn what_validate_would_refuse_is_left_out_with_the_reason() {
+    let house = Empty::with_folder(&[
+        item("spotify_a", "spotify", "a", Some("Family")),
+        item("twitch_b", "twitch", "your-client-id", None),
+        item("from_hacs_c", "from_hacs", "c", None),
+        item("spotify_d", "spotify", "d", Some("two\u{200b}words")),
+    ]);
+    house.project.write("ha/custom_components/from_hacs/application_credentials.py", "");
+    let ran = house.run(&["import", "--yes"]);
+    assert!(ran.stdout.contains("Wrote 1 entry to credentials/spotify.yaml.\n"), "{}", ran.stdout);
+    for why in ["placeholder", "`custom_integrations` in appcred.yaml", "hidden character U+200B"] {
+        assert!(ran.stdout.contains(why), "{why}: {}", ran.stdout);
+    }
+    house.run(&["validate"]);
+    house.run(&["plan", "--detailed-exitcode"]);
 }
 
 #[test]

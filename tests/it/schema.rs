@@ -10,13 +10,14 @@ use serde_json::{Value as Json, json};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-fn schemas() -> [(&'static str, Json); 9] {
+fn schemas() -> [(&'static str, Json); 10] {
     [
         ("schema/manifest.schema.json", schema::manifest().into()),
         ("schema/appcred.schema.json", schema::project().into()),
         ("schema/plan.schema.json", reports::plan().into()),
         ("schema/list.schema.json", reports::list().into()),
         ("schema/validate.schema.json", reports::validate().into()),
+        ("schema/verify.schema.json", reports::verify().into()),
         ("schema/snapshot.schema.json", appcred::target::snapshot::schema().into()),
         ("schema/status.schema.json", reports::status().into()),
         ("schema/saved-plan.schema.json", appcred::plan_file::schema().into()),

@@ -331,7 +331,7 @@ fn wrong_tokens_slow_their_peer_and_nobody_else() {
     assert_eq!(statuses, [403, 403, 403, 403, 403, 429, 429]);
     let bearer = format!("Bearer {TOKEN}");
     let right = get(&served, "/metrics", &[("Authorization", &bearer)]);
-    assert_eq!(right.status, 429, "else a right one could be told from wrong ones");
+    assert_eq!(right.status, 429, "else a right one could be printed from wrong ones");
     assert_eq!(get(&served, "/metrics", &[("Cookie", &cookie)]).status, 200);
     assert_eq!(get(&served, "/healthz", &[]).status, 200);
     let answer = raw_from(

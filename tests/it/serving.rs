@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
-use appcred::diagnostic::{Diagnostic, Diagnostics, SourceFile, Span};
+use appcred::diagnostic::{Diagnostic, Diagnostics, ProblemCode, SourceFile, Span};
 use appcred::model::{
     ClientId, ConfigEntry, ConsentLink, Domain, EntryId, EntryState, FlowStep, HandOverError, Key,
     Place, TargetName,
@@ -215,7 +215,8 @@ pub(crate) fn broken(status: Status) -> Status {
     let start = text.find("spotfy").unwrap();
     let span = Span { start, end: start + 6, line: 2, column: 14 };
     let mut problems = Diagnostics::default();
-    let unknown = Diagnostic::error("unknown-domain", "unknown integration `spotfy`");
+    let unknown =
+        Diagnostic::error(ProblemCode::UnknownIntegration, "unknown integration `spotfy`");
     problems.push(unknown.at(&Arc::new(file), span).help("did you mean `spotify`?"));
     let manifests = ManifestStatus { problems: Arc::new(problems), ..status.manifests };
     Status { manifests, ..status }

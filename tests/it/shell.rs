@@ -90,6 +90,20 @@ impl Appcred {
         self
     }
 
+    /// Has a terminal for its input and output; what it prints there is all on standard output.
+    pub(crate) fn on_terminal(mut self) -> Self {
+        let words = std::iter::once(self.command.get_program()).chain(self.command.get_args());
+        let words: Vec<_> = words.map(|word| format!("'{}'", word.to_str().unwrap())).collect();
+        let mut command = Command::new("script");
+        command.args(["-qec", &words.join(" "), "/dev/null"]).env_clear();
+        let set = self.command.get_envs().filter_map(|(name, value)| Some((name, value?)));
+        command.envs(set).env("PATH", "/usr/bin:/bin").env("TERM", "xterm");
+        command.current_dir(self.command.get_current_dir().unwrap());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        self.command = command;
+        self
+    }
+
     /// Runs it to its end and checks what was asked for.
     #[track_caller]
     pub(crate) fn run(mut self) -> Ran {

@@ -400,7 +400,7 @@ fn ha_saved_plan_is_applied_or_refused_with_what_has_changed(release: Release) {
     fs::write(&file, text.replace("\"delete\"", "\"create\"")).unwrap();
     refused();
     fs::write(&file, text.replacen("[", "[,", 1)).unwrap();
-    assert!(refused().contains("it is no saved plan, or it was changed"));
+    assert!(refused().contains("it is not a saved plan, or it was changed"));
     fs::write(&file, &text).unwrap();
 
     let twitch =

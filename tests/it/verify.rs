@@ -9,6 +9,7 @@ use appcred::model::{ClientId, Domain, Secret};
 use appcred::verify::{Question, Verdict, verify};
 use serde_json::{Value, json};
 
+use crate::forms::check_own;
 use crate::ha_apply::House;
 use crate::real::{HomeAssistant, Provider, Release, each_release};
 use crate::shell::{Appcred, Project};
@@ -52,7 +53,7 @@ ben      fitbit          ben        right      -
 drill    linked_account  ben        wrong      invalid_client: The client cannot authenticate with methods: ['client_secret_basic', 'client_secret_post']
 nowhere  linked_account  x          not asked  no token endpoint is known
 
-wrong: compare client id and secret with those that the provider shows; its secret may be a new one
+wrong: compare client id and secret with what the provider shows: the secret may have been replaced there
   drill (credentials/all.yaml:4:6, asked at {url}/token)
 
 not asked: name the provider's token endpoint as `integration: {{token_url: https://...}}` in the entry
@@ -96,7 +97,9 @@ fn a_provider_that_is_down_proves_nothing() {
     let verdict = |strict: &[&str], status| {
         let args = ["verify", "drill", "--format", "json"];
         let ran = appcred(&project).args(args).args(strict).status(status).run();
-        serde_json::from_str::<Value>(&ran.stdout).unwrap()
+        let report: Value = serde_json::from_str(&ran.stdout).unwrap();
+        check_own("verify.schema.json", &report);
+        report
     };
     let told = verdict(&[], 0);
     assert_eq!(told["format_version"], 1);

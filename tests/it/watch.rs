@@ -63,7 +63,7 @@ fn ha_follows_files_and_mends_what_is_changed_by_hand(release: Release) {
 
     let project = &house.project;
     fs::rename(project.join("credentials"), project.join("elsewhere")).unwrap();
-    thread::sleep(Duration::from_millis(600));
+    eventually("it is missed", || running.stderr().contains("nothing is changed until"));
     fs::create_dir(project.join("credentials")).unwrap();
     let text = format!("application_credentials:\n{}", house.entry("spotify", "A", "a", "third"));
     fs::write(project.join("new"), text).unwrap();
@@ -72,7 +72,7 @@ fn ha_follows_files_and_mends_what_is_changed_by_hand(release: Release) {
 
     project.write("credentials/broken.yaml", "application_credentials: [");
     house.declare(&[house.entry("spotify", "A", "a", "fourth")]);
-    thread::sleep(Duration::from_secs(2));
+    eventually("it is read", || running.stderr().contains("credentials/broken.yaml:1:"));
     arrives(&ha, &[("a", "third")]);
     fs::remove_file(project.join("credentials/broken.yaml")).unwrap();
     arrives(&ha, &[("a", "fourth")]);
@@ -124,10 +124,16 @@ fn a_dry_run_tells_and_changes_nothing(release: Release) {
     house.declare(&[house.entry("spotify", "A", "a", "first")]);
     let running =
         house.appcred(&ha).args(["watch", "--dry-run", "--poll", "1", "--resync", "1"]).spawn();
-    thread::sleep(Duration::from_secs(3));
+    let to_do = |name: &str| {
+        let line = format!("to do: create spotify \"{name}\"");
+        running.stderr().matches(&line).count()
+    };
+    eventually("it is reported", || to_do("A") == 1);
+    house.declare(&[house.entry("spotify", "B", "b", "first")]);
+    eventually("it is reported", || to_do("B") == 1);
+    assert_eq!(to_do("A"), 1, "each state once: {}", running.stderr());
     running.signal(Signal::TERM);
-    let ran = running.finish();
-    assert_eq!(ran.stderr.matches("to do: create spotify \"A\"").count(), 1, "{}", ran.stderr);
+    running.finish();
     assert!(ha.credentials().is_empty());
 }
 
@@ -239,7 +245,7 @@ fn ha_that_is_down_while_files_change_is_brought_up_to_date(release: Release) {
         house.entry("spotify", "A", "a", "second"),
         house.entry("twitch", "B", "b", "third"),
     ]);
-    thread::sleep(Duration::from_secs(2));
+    eventually("it is noticed", || running.stderr().contains("cannot reach"));
     ha.start_again();
     arrives(&ha, &[("a", "second"), ("b", "third")]);
 
@@ -253,42 +259,42 @@ fn ha_that_is_down_while_files_change_is_brought_up_to_date(release: Release) {
     assert!(!ran.stderr.contains("changed at the target"), "{}", ran.stderr);
 }
 
-each_release!(ha_drift_is_told_and_left_where_that_is_wished);
-fn ha_drift_is_told_and_left_where_that_is_wished(release: Release) {
+each_release!(ha_drift_is_reported_and_left_where_that_is_wished);
+fn ha_drift_is_reported_and_left_where_that_is_wished(release: Release) {
     let ha = HomeAssistant::start(release);
     let house = House::new();
     house.project.write("appcred.yaml", "owner: default\npolicy: {on_drift: report}\n");
     house.declare(&[house.entry("spotify", "A", "a", "first")]);
     let running = house.appcred(&ha).args(["watch", "--resync", "1"]).spawn();
     arrives(&ha, &[("a", "first")]);
-    thread::sleep(Duration::from_secs(1));
+    eventually("it is as wanted", || running.stderr().contains("in sync"));
     let id = ha.credentials()[0]["id"].clone();
     ha.call(json!({"type": "application_credentials/delete", "application_credentials_id": id}))
         .unwrap();
-    thread::sleep(Duration::from_secs(3));
+    eventually("it is reported", || running.stderr().contains("drifted, to do: create"));
     assert!(ha.credentials().is_empty(), "it is left");
 
     house.declare(&[house.entry("spotify", "A", "a", "second")]);
     arrives(&ha, &[("a", "second")]);
     running.signal(Signal::TERM);
     let ran = running.finish();
-    let told = "drifted, to do: create spotify \"A\"";
-    assert_eq!(ran.stderr.matches(told).count(), 1, "{}", ran.stderr);
+    let printed = "drifted, to do: create spotify \"A\"";
+    assert_eq!(ran.stderr.matches(printed).count(), 1, "{}", ran.stderr);
 }
 
 #[test]
-fn a_second_watcher_is_told_who_holds_the_target() {
+fn a_second_watcher_is_reported_who_holds_the_target() {
     let scene = Folder::new();
     let running = scene.appcred(&["watch"]).spawn();
     eventually("the first one works", || scene.project.join("ha/.storage").exists());
 
-    let told = scene.appcred(&["watch"]).status(1).run().stderr;
-    assert!(told.contains("lab: another watcher has this target: process "), "{told}");
+    let printed = scene.appcred(&["watch"]).status(1).run().stderr;
+    assert!(printed.contains("lab: another watcher has this target: process "), "{printed}");
 
     running.signal(Signal::TERM);
     assert_eq!(running.finish().status, Some(0));
     let third = scene.appcred(&["watch"]).spawn();
-    thread::sleep(Duration::from_millis(500));
+    eventually("the third one works", || third.stderr().contains("in sync"));
     third.signal(Signal::TERM);
     assert_eq!(third.finish().status, Some(0));
 }
@@ -298,21 +304,20 @@ fn a_mistyped_integration_is_guessed() {
     let scene = Folder::new();
     scene.project.write("credentials/b.yaml", "application_credentials:\n  - {domain: spotfy, client_id: z, client_secret: !env_var HOME}\n");
     let running = scene.appcred(&["watch"]).spawn();
-    thread::sleep(Duration::from_secs(3));
-    running.signal(Signal::TERM);
-    let told = running.finish().stderr;
     let guessed =
         "not done: create spotfy \"spotfy\": unknown integration `spotfy`: did you mean `spotify`?";
-    assert!(told.contains(guessed), "{told}");
+    eventually("it is guessed", || running.stderr().contains(guessed));
+    running.signal(Signal::TERM);
+    running.finish();
 }
 
 #[test]
-fn systemd_is_told_and_a_signal_reads_everything_anew() {
+fn systemd_is_notified_and_a_signal_reads_everything_anew() {
     let scene = Folder::new();
     let path = scene.project.join("notify");
     let socket = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
     socket.set_read_timeout(Some(NEVER)).unwrap();
-    let told = |expected: &str| {
+    let systemd_gets = |expected: &str| {
         let mut all = String::new();
         let mut buffer = [0; 4096];
         while !all.contains(expected) {
@@ -326,18 +331,18 @@ fn systemd_is_told_and_a_signal_reads_everything_anew() {
         .env("NOTIFY_SOCKET", &path)
         .env("WATCHDOG_USEC", "200000")
         .spawn();
-    told("READY=1");
-    told("STATUS=1 of 1 targets in sync");
-    told("WATCHDOG=1");
+    systemd_gets("READY=1");
+    systemd_gets("STATUS=1 of 1 targets in sync");
+    systemd_gets("WATCHDOG=1");
 
     scene.storage_is_emptied();
     running.signal(Signal::HUP);
-    told("RELOADING=1");
-    told("READY=1");
+    systemd_gets("RELOADING=1");
+    systemd_gets("READY=1");
     eventually("it is mended", || scene.holds(1));
 
     running.signal(Signal::TERM);
-    told("STOPPING=1");
+    systemd_gets("STOPPING=1");
     assert_eq!(running.finish().status, Some(0));
 }
 

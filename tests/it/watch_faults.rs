@@ -1,8 +1,7 @@
 //! `watch` and what goes wrong around it, with real files, webhooks and Home Assistants.
 
 use std::fs;
-use std::thread;
-use std::time::Duration;
+use std::process::Command;
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -10,7 +9,7 @@ use serde_json::Value;
 use crate::ha_apply::House;
 use crate::listener::Listener;
 use crate::real::{HomeAssistant, Release, each_release, free_port, send};
-use crate::shell::{Appcred, encrypt};
+use crate::shell::{Appcred, Running, encrypt};
 use crate::watch::{Folder, arrives, eventually};
 
 /// As an installation has it that faces the internet.
@@ -43,10 +42,13 @@ fn ha_that_bans_addresses_is_asked_once_with_a_token_that_it_refuses(release: Re
     let attempts =
         || ha.log().matches("Login attempt or request with invalid authentication").count();
     eventually("the refusal is in Home Assistant's log", || attempts() > 0);
-    // Several times what a resync and the first pauses would take; what is written does not matter.
-    for number in 0..5 {
-        project.write("notes.txt", &number.to_string());
-        thread::sleep(Duration::from_secs(1));
+    // What is read anew does not make it try again, nor does a resync meanwhile.
+    for times in 1..=3 {
+        let logged = |text: &str| running.stderr().matches(text).count() == times;
+        project.write("credentials/broken.yaml", "application_credentials: [");
+        eventually("it is read", || logged("credentials/broken.yaml:1:"));
+        fs::remove_file(project.join("credentials/broken.yaml")).unwrap();
+        eventually("it is read", || logged("the manifests are valid again"));
     }
     assert_eq!(attempts(), 1, "{}", ha.log());
 
@@ -76,13 +78,13 @@ fn ha_that_two_watchers_of_one_owner_share_sees_them_notice_each_other(release: 
     };
     let running = [watch(&one, &here), watch(&other, &there)];
     // Until they notice each other they change things several times a second.
-    thread::sleep(Duration::from_secs(15));
+    let notices =
+        |running: &Running| running.stderr().contains("another appcred manages this target");
+    eventually("one of them notices the other", || running.iter().any(notices));
     let texts = running.map(|running| {
         running.signal(Signal::TERM);
         running.finish().stderr
     });
-    let noticed = texts.iter().filter(|text| text.contains("another appcred manages this target"));
-    assert!(noticed.count() > 0, "{texts:?}");
     for text in &texts {
         let changes = text.matches(": done").count();
         assert!(changes <= 20, "{changes} changes: {text}");
@@ -127,6 +129,9 @@ fn a_dry_run_goes_on_beside_a_real_one() {
 #[test]
 fn a_snapshot_has_the_digests_of_what_rekey_wrote() {
     let scene = Folder::new();
+    let recipients = format!("age: {{recipients: [{}]}}\n", scene.recipient);
+    let project = format!("targets: {{lab: {{config_dir: ha}}}}\n{recipients}");
+    scene.project.write("appcred.yaml", &project);
     let running = scene.appcred(&["watch", "--listen=off", "--snapshot", "snapshot.json"]).spawn();
     let path = scene.project.join("snapshot.json");
     let digest = || {
@@ -138,7 +143,7 @@ fn a_snapshot_has_the_digests_of_what_rekey_wrote() {
     eventually("a digest", || digest().is_some());
     let first = digest();
     // The same value, encrypted anew.
-    scene.declare(&["a"]);
+    scene.appcred(&["rekey", "--force"]).run();
     eventually("another digest", || digest().is_some_and(|digest| Some(digest) != first));
     running.signal(Signal::TERM);
     assert_eq!(running.finish().status, Some(0));
@@ -169,4 +174,48 @@ fn a_webhook_that_is_dead_or_refuses_does_not_hold_up_another() {
     let ran = running.finish();
     assert_eq!(ran.status, Some(0), "{}", ran.stderr);
     assert!(!ran.stderr.contains("MARKED-HOOK"), "{}", ran.stderr);
+}
+
+/// A file that is mounted on another one until this is dropped.
+struct Mounted(std::path::PathBuf);
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        assert!(Command::new("umount").arg(&self.0).status().unwrap().success());
+    }
+}
+
+#[test]
+fn a_manifest_that_is_mounted_on_its_own_and_replaced_outside_is_reported() {
+    let scene = Folder::new();
+    let manifest = scene.project.join("credentials/all.yaml");
+    let outside = scene.project.join("outside.yaml");
+    fs::copy(&manifest, &outside).unwrap();
+    let mount = Command::new("mount").arg("--bind").args([&outside, &manifest]).output().unwrap();
+    if !mount.status.success() {
+        eprintln!(
+            "skipped: nothing can be mounted here: {}",
+            String::from_utf8_lossy(&mount.stderr)
+        );
+        return;
+    }
+    let _mounted = Mounted(manifest.clone());
+    let running = scene.appcred(&["watch", "--listen=off", "--resync", "1"]).spawn();
+    eventually("it works", || running.stderr().contains("in sync"));
+
+    // Written in place, it is seen.
+    let text = fs::read_to_string(&outside).unwrap();
+    fs::write(&outside, text.replace("client_id: a", "client_id: changed")).unwrap();
+    eventually("it arrives", || fs::read_to_string(scene.storage()).unwrap().contains("changed"));
+    assert!(!running.stderr().contains("was replaced outside"), "{}", running.stderr());
+
+    // As an editor saves it.
+    fs::write(scene.project.join("new"), &text).unwrap();
+    fs::rename(scene.project.join("new"), &outside).unwrap();
+    let warning = "credentials/all.yaml was replaced outside, and is not seen here";
+    eventually("that is reported", || running.stderr().contains(warning));
+    running.signal(Signal::TERM);
+    let ran = running.finish();
+    assert_eq!(ran.status, Some(0));
+    assert_eq!(ran.stderr.matches(warning).count(), 1, "{}", ran.stderr);
 }

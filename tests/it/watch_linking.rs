@@ -3,9 +3,11 @@
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
+use crate::forms::check_own;
 use crate::linking::Linking;
 use crate::listener::Listener;
 use crate::real::{HomeAssistant, Release, each_release, visit};
+use crate::shell::Running;
 use crate::watch::eventually;
 
 fn link(notice: &Value) -> String {
@@ -29,6 +31,7 @@ fn ha_links_stay_fresh_over_a_restart_and_consent_is_seen(release: Release) {
     let running = linking.appcred(&["watch", "--resync", "3600"]).spawn();
 
     let pending = listener.next_of("consent_pending");
+    check_own("notice.schema.json", &pending);
     let first = link(&pending);
     assert!(first.starts_with(&linking.provider.url()), "{first}");
     eventually("a message in Home Assistant", || !notifications(&linking.ha).is_empty());
@@ -117,4 +120,86 @@ fn ha_set_up_that_fails_by_itself_is_left_alone_until_its_entry_changes(release:
     running.signal(Signal::TERM);
     let ran = running.finish();
     assert!(ran.stderr.contains("client id or secret is wrong"), "{}", ran.stderr);
+}
+
+/// Anna's account, linked by a running watcher; her entry names the provider's token endpoint.
+fn linked(release: Release) -> (Linking, Running, String) {
+    let linking = Linking::new(release);
+    let listener = Listener::start(200);
+    let project = format!("owner: default\nnotify: {{webhook: {:?}}}\n", listener.url());
+    linking.house.project.write("appcred.yaml", &project);
+    linking.provider.client("anna", "first");
+    declare_both(&linking, "first");
+    let running = linking.appcred(&["watch", "--resync", "1"]).spawn();
+    linking.consent(&link(&listener.next_of("consent_pending")));
+    listener.next_of("consent_settled");
+    let account = linking.account("linked_account")["entry_id"].as_str().unwrap().to_owned();
+    (linking, running, account)
+}
+
+/// Anna's entry with this secret, and one that shows when a round has ended.
+fn declare_both(linking: &Linking, secret: &str) {
+    let url = linking.provider.url();
+    let anna = linking.house.entry_with_integration("linked_account", "Anna", "anna", secret);
+    let anna = format!("{anna}    integration: {{token_url: '{url}/token'}}\n");
+    linking.house.declare(&[anna, linking.house.entry("spotify", "Other", "other", "second")]);
+}
+
+/// Deletes a client's credential by hand, and waits until the watcher has put it back.
+#[track_caller]
+fn delete_and_wait(linking: &Linking, client_id: &str) {
+    let held = || linking.ha.credentials().into_iter().find(|held| held["client_id"] == client_id);
+    let id = held().unwrap()["id"].clone();
+    let delete = "application_credentials/delete";
+    linking.ha.call(json!({"type": delete, "application_credentials_id": id})).unwrap();
+    eventually("it is put back", || held().is_some());
+}
+
+each_release!(ha_rotation_to_a_wrong_secret_keeps_the_old_one_and_asks_once);
+fn ha_rotation_to_a_wrong_secret_keeps_the_old_one_and_asks_once(release: Release) {
+    let (linking, running, account) = linked(release);
+    declare_both(&linking, "wrong");
+    eventually("it is refused", || {
+        running.stderr().contains("the provider refuses the new secret")
+    });
+    let asked = linking.provider.token_log().len();
+    for _ in 0..3 {
+        delete_and_wait(&linking, "other");
+    }
+    assert_eq!(linking.provider.token_log().len(), asked, "a refusal is remembered");
+    let secret = || {
+        let held = linking.ha.credentials().into_iter();
+        held.filter(|held| held["client_id"] == "anna")
+            .map(|held| held["client_secret"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(secret(), ["first"]);
+    assert_eq!(linking.ha.state_of(&account), "loaded");
+
+    linking.provider.client("anna", "third");
+    declare_both(&linking, "third");
+    eventually("the right one is in use", || secret() == ["third"]);
+    eventually("it runs", || linking.ha.state_of(&account) == "loaded");
+    running.signal(Signal::TERM);
+    let ran = running.finish();
+    assert_eq!(
+        ran.stderr.matches("the provider refuses the new secret").count(),
+        1,
+        "{}",
+        ran.stderr
+    );
+}
+
+each_release!(ha_linked_account_whose_credential_was_deleted_by_hand_is_not_set_up_again);
+fn ha_linked_account_whose_credential_was_deleted_by_hand_is_not_set_up_again(release: Release) {
+    let (linking, running, account) = linked(release);
+    delete_and_wait(&linking, "anna");
+    delete_and_wait(&linking, "other");
+    eventually("it runs", || linking.ha.state_of(&account) == "loaded");
+    assert!(linking.open_flows().is_empty());
+    running.signal(Signal::TERM);
+    let ran = running.finish();
+    assert_eq!(ran.stderr.matches("waiting for consent").count(), 1, "{}", ran.stderr);
+    assert_eq!(linking.accounts("linked_account").len(), 1);
+    linking.appcred(&["plan", "--detailed-exitcode"]).status(0).run();
 }

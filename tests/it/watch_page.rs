@@ -98,21 +98,21 @@ fn nobody_is_let_in_by_mistake() {
         (&["--consent-base", "https://x/y"], "nothing behind them"),
     ] {
         let watch = Appcred::new().in_dir(project.path()).args(["watch"]).args(arguments);
-        let told = watch.status(1).run().stderr;
-        assert!(told.contains(why), "{arguments:?}: {told}");
+        let printed = watch.status(1).run().stderr;
+        assert!(printed.contains(why), "{arguments:?}: {printed}");
     }
 }
 
 #[test]
-fn a_taken_port_is_told_before_anything_starts() {
+fn a_taken_port_is_reported_before_anything_starts() {
     let project = folder();
     let port = free_port();
     let listen = format!("--listen=127.0.0.1:{port}");
     let watch = || Appcred::new().in_dir(project.path()).args(["watch", &listen]);
     let first = watch().spawn();
     is_ready(&format!("http://127.0.0.1:{port}"));
-    let told = Appcred::new().in_dir(folder().path()).args(["watch", &listen]).status(1).run();
-    assert!(told.stderr.contains("choose another port with --listen"), "{}", told.stderr);
+    let printed = Appcred::new().in_dir(folder().path()).args(["watch", &listen]).status(1).run();
+    assert!(printed.stderr.contains("choose another port with --listen"), "{}", printed.stderr);
     first.signal(Signal::TERM);
     assert_eq!(first.finish().status, Some(0));
 }

@@ -3,9 +3,9 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::diagnostic::Diagnostics;
+use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode, Severity};
 use crate::model::{FileName, to_json};
-use crate::report::finding::{self, FileRange, Finding, Level};
+use crate::report::finding::{self, FileRange};
 use crate::report::{FileNames, Report};
 
 use super::FORMAT_VERSION;
@@ -31,7 +31,7 @@ pub(crate) struct Problem {
     /// `error` or `warning`.
     pub(crate) severity: SeverityCode,
     /// A stable name for what kind it is.
-    code: &'static str,
+    code: ProblemCode,
     /// What is wrong, in one line.
     pub(crate) message: String,
     /// Why, or what to do.
@@ -89,18 +89,17 @@ pub(super) fn problems(report: &Report<'_>) -> Vec<Problem> {
 }
 
 pub(in crate::report) fn of(problems: &Diagnostics, names: &FileNames) -> Vec<Problem> {
-    let sorted = problems.sorted();
-    sorted.iter().map(|problem| one(finding::of_problem(problem, names))).collect()
+    problems.sorted().into_iter().map(|problem| one(problem, names)).collect()
 }
 
-fn one(finding: Finding) -> Problem {
+fn one(problem: &Diagnostic, names: &FileNames) -> Problem {
+    let finding = finding::of_problem(problem, names);
     Problem {
-        severity: if finding.level == Level::Error {
-            SeverityCode::Error
-        } else {
-            SeverityCode::Warning
+        severity: match problem.severity {
+            Severity::Error => SeverityCode::Error,
+            Severity::Warning => SeverityCode::Warning,
         },
-        code: finding.code,
+        code: problem.code,
         message: finding.message,
         more: finding.more,
         at: finding.at.map(spot),

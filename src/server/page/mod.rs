@@ -39,7 +39,7 @@ const SCRIPT: &str = include_str!("script.js");
 /// A key's bow and bit.
 const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Cg fill='none' stroke='%232f7fc1' stroke-width='2'%3E%3Ccircle cx='5' cy='8' r='3'/%3E%3Cpath d='M8 8h7M13 8v3'/%3E%3C/g%3E%3C/svg%3E";
 
-/// Where the main part stands in a page.
+/// What a page's main part is put in the place of.
 const MAIN_HERE: &str = "<!-- main -->";
 
 /// What of a page is the same as on others: nothing is loaded from elsewhere, and only our own

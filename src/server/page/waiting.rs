@@ -128,7 +128,7 @@ fn answers(step: &str, fields: &[FormField<'_>], errors: &[String], place: &str)
             @for error in errors { li .bad { "Not taken: " (error) } }
             @for field in fields {
                 li {
-                    code { (field.name) } " takes " (field.takes)
+                    code { (field.name) } " takes " (field.takes.as_str())
                     @for option in field.options { " " code { (option) } }
                     @if !field.required { ", may be left out" }
                 }

@@ -20,12 +20,14 @@ use std::fmt::Display;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::zeroize::Zeroizing;
 use storage::CredentialStorage;
 use tokio::task::spawn_blocking;
 
+use super::unreadable::{Lenient, UnreadableLog};
 use super::{Done, Execute, Observe, Operation, Refusal, Stop, TargetError};
 use crate::files::{self, DATA_LIMIT};
 use crate::integrations;
@@ -46,6 +48,7 @@ const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug)]
 pub struct ConfigDir {
     folder: PathBuf,
+    unreadable: Arc<UnreadableLog>,
 }
 
 impl ConfigDir {
@@ -53,7 +56,8 @@ impl ConfigDir {
     pub fn new(folder: impl Into<PathBuf>) -> Self {
         let folder = folder.into();
         let is_here = folder.as_os_str().is_empty();
-        Self { folder: if is_here { PathBuf::from(".") } else { folder } }
+        let folder = if is_here { PathBuf::from(".") } else { folder };
+        Self { folder, unreadable: Arc::default() }
     }
 }
 
@@ -61,8 +65,8 @@ impl Observe for ConfigDir {
     /// Reads the folder, also while Home Assistant runs there; what that holds in memory may be ten
     /// seconds ahead.
     async fn observe(&mut self) -> Result<Observed, TargetError> {
-        let folder = self.folder.clone();
-        let reading = spawn_blocking(move || read(&folder));
+        let Self { folder, unreadable } = self.clone();
+        let reading = spawn_blocking(move || read(&folder, &unreadable));
         reading.await.unwrap_or_else(|why| Err(why.to_string())).map_err(TargetError::Storage)
     }
 }
@@ -90,13 +94,16 @@ impl Execute for ConfigDir {
     }
 }
 
-fn read(folder: &Path) -> Result<Observed, String> {
+fn read(folder: &Path, log: &UnreadableLog) -> Result<Observed, String> {
+    let credentials = credentials(folder)?.into_credentials();
+    let entries = config_entries(folder)?;
+    log.warn(&folder.visible(), credentials.unreadable.into_iter().chain(entries.unreadable));
     let version = text_of(&folder.join(".HA_VERSION"))?;
     Ok(Observed {
         version: version.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()),
         domains: KnownDomains::Assumed(domains(folder)?),
-        credentials: credentials(folder)?.into_credentials(),
-        config_entries: config_entries(folder)?,
+        credentials: credentials.items,
+        config_entries: entries.items,
         live: None,
     })
 }
@@ -118,7 +125,7 @@ fn change(
     files::remove_leftovers(&file).map_err(|why| cannot_write(&why))?;
 
     let mut store = credentials(folder).map_err(Refusal::Failed)?;
-    let entries = config_entries(folder).map_err(Refusal::Failed)?;
+    let entries = config_entries(folder).map_err(Refusal::Failed)?.items;
     let outcomes =
         operations.iter().map(|operation| apply(operation, &mut store, &entries)).collect();
     if store.is_changed() {
@@ -150,7 +157,7 @@ fn credentials(folder: &Path) -> Result<CredentialStorage, String> {
         .map_err(|damage| unusable(&path, damage))
 }
 
-fn config_entries(folder: &Path) -> Result<Vec<ConfigEntry>, String> {
+fn config_entries(folder: &Path) -> Result<Lenient<ConfigEntry>, String> {
     let path = folder.join(STORAGE).join(CONFIG_ENTRIES);
     storage::config_entries(text_of(&path)?.as_deref().map(String::as_str))
         .map_err(|damage| unusable(&path, damage))

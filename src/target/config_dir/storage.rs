@@ -14,9 +14,10 @@ use thiserror::Error;
 
 use crate::model::{
     ClientId, ConfigEntry, Credential, CredentialId, Domain, EntryId, EntryState, Held,
-    NewCredential, Secret, generate_id,
+    NewCredential, Secret, Visible, generate_id,
 };
 use crate::target::Refusal;
+use crate::target::unreadable::Lenient;
 
 /// A store without items, as HA writes it.
 const EMPTY: &str = r#"{"version": 1, "minor_version": 1, "key": "application_credentials", "data": {"items": []}}"#;
@@ -50,23 +51,29 @@ pub(super) struct CredentialStorage {
     fields: OwnedFields,
     /// All fields of `data`; the value of `items` is in `items`.
     data: OwnedFields,
-    items: BTreeMap<usize, StoredCredential>,
+    items: BTreeMap<usize, Item>,
     places: BTreeMap<CredentialId, usize>,
     next_place: usize,
     changed: bool,
+    /// What is wrong with some items.
+    unreadable: Vec<String>,
 }
 
-struct StoredCredential {
-    credential: Credential,
-    written: CredentialJson,
-}
-
-/// How an item goes into the file.
-enum CredentialJson {
-    /// As it was read.
-    Before(Box<RawValue>),
+/// An item, and how it goes into the file.
+enum Item {
+    /// As it was read; no credential where it could not be understood.
+    Before(Option<Credential>, Box<RawValue>),
     /// Anew, with this secret.
-    Now(Secret),
+    Now(Credential, Secret),
+}
+
+impl Item {
+    fn credential(&self) -> Option<&Credential> {
+        match self {
+            Self::Before(credential, _) => credential.as_ref(),
+            Self::Now(credential, _) => Some(credential),
+        }
+    }
 }
 
 impl CredentialStorage {
@@ -87,22 +94,42 @@ impl CredentialStorage {
             places: BTreeMap::new(),
             next_place: 0,
             changed: false,
+            unreadable: Vec::new(),
         };
         for (index, text) in items.into_iter().enumerate() {
-            let credential = credential(text).map_err(|what| {
-                shape(&format!("number {} of its `data.items` {what}", index + 1))
-            })?;
-            store.put(StoredCredential {
-                credential,
-                written: CredentialJson::Before(text.to_owned()),
-            });
+            store.read(index + 1, text);
         }
         Ok(store)
     }
 
-    /// The credentials, in HA's order.
-    pub(super) fn into_credentials(self) -> Vec<Credential> {
-        self.items.into_values().map(|item| item.credential).collect()
+    /// One item that cannot be understood keeps nobody from the others: it stays as it is.
+    fn read(&mut self, number: usize, text: &RawValue) {
+        let fields: RawFields<'_> = serde_json::from_str(text.get()).unwrap_or_default();
+        let found = credential(&fields);
+        let id = fields.get("id").and_then(|id| serde_json::from_str::<String>(id.get()).ok());
+        let mut name = |what: &str| {
+            let of =
+                id.as_deref().map_or_else(|| format!("number {number}"), |id| id.visible().into());
+            self.unreadable.push(format!("the credential {of} {what}"));
+        };
+        match &found {
+            Err(what) => name(what),
+            Ok(_) if fields.get("client_secret").is_none_or(|secret| secret.get() == "null") => {
+                name("has no secret");
+            }
+            Ok(_) => {}
+        }
+        self.put(id.map(CredentialId::new), Item::Before(found.ok(), text.to_owned()));
+    }
+
+    /// The credentials, in HA's order, and what is wrong with some.
+    pub(super) fn into_credentials(self) -> Lenient<Credential> {
+        let credential = |item| match item {
+            Item::Before(credential, _) => credential,
+            Item::Now(credential, _) => Some(credential),
+        };
+        let items = self.items.into_values().filter_map(credential).collect();
+        Lenient { items, unreadable: self.unreadable }
     }
 
     /// Whether it differs from what was read.
@@ -121,7 +148,7 @@ impl CredentialStorage {
                 && credential.name.as_ref() == Some(&new.name)
                 && credential.auth_domain.as_ref() == Some(&new.auth_domain)
         };
-        if let Some(same) = self.items.values().map(|item| &item.credential).find(is_same) {
+        if let Some(same) = self.items.values().filter_map(Item::credential).find(is_same) {
             return same.id.clone();
         }
         let id = generate_id(&new.domain, &client_id, |id| self.places.contains_key(id));
@@ -133,10 +160,7 @@ impl CredentialStorage {
             name: Some(new.name.clone()),
             auth_domain: Some(new.auth_domain.clone()),
         };
-        self.put(StoredCredential {
-            credential,
-            written: CredentialJson::Now(new.client_secret.clone()),
-        });
+        self.put(Some(id.clone()), Item::Now(credential, new.client_secret.clone()));
         self.changed = true;
         id
     }
@@ -146,7 +170,8 @@ impl CredentialStorage {
     /// HA looks for the credential's own id alone (`async_delete_item`), and so do we.
     pub(super) fn delete(&mut self, held: &Held, entries: &[ConfigEntry]) -> Result<(), Refusal> {
         let Some(place) = self.places.get(&held.id).copied() else { return Ok(()) };
-        if self.items.get(&place).is_none_or(|item| item.credential.held() != *held) {
+        let there = self.items.get(&place).and_then(Item::credential);
+        if there.is_none_or(|there| there.held() != *held) {
             return Err(Refusal::Changed);
         }
         let uses = |entry: &ConfigEntry| {
@@ -167,20 +192,19 @@ impl CredentialStorage {
     }
 
     /// Of two items with one id HA keeps the later, in the place of the first.
-    fn put(&mut self, item: StoredCredential) {
-        let next_place = &mut self.next_place;
-        let place = *self.places.entry(item.credential.id.clone()).or_insert_with(|| {
-            *next_place += 1;
-            *next_place
-        });
+    fn put(&mut self, id: Option<CredentialId>, item: Item) {
+        self.next_place += 1;
+        let place = match id {
+            Some(id) => *self.places.entry(id).or_insert(self.next_place),
+            None => self.next_place,
+        };
         self.items.insert(place, item);
     }
 }
 
 impl Serialize for CredentialStorage {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let data =
-            With { fields: &self.data, name: "items", value: &StoredCredentials(&self.items) };
+        let data = With { fields: &self.data, name: "items", value: &Items(&self.items) };
         With { fields: &self.fields, name: "data", value: &data }.serialize(serializer)
     }
 }
@@ -206,67 +230,71 @@ impl<T: Serialize> Serialize for With<'_, T> {
     }
 }
 
-struct StoredCredentials<'a>(&'a BTreeMap<usize, StoredCredential>);
+struct Items<'a>(&'a BTreeMap<usize, Item>);
 
-impl Serialize for StoredCredentials<'_> {
+impl Serialize for Items<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(self.0.values())
     }
 }
 
-impl Serialize for StoredCredential {
+impl Serialize for Item {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let secret = match &self.written {
-            CredentialJson::Before(text) => return text.serialize(serializer),
-            CredentialJson::Now(secret) => secret,
+        let (credential, secret) = match self {
+            Self::Before(_, text) => return text.serialize(serializer),
+            Self::Now(credential, secret) => (credential, secret),
         };
         let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("id", &self.credential.id)?;
-        map.serialize_entry("domain", &self.credential.domain)?;
-        map.serialize_entry("client_id", &self.credential.client_id)?;
+        map.serialize_entry("id", &credential.id)?;
+        map.serialize_entry("domain", &credential.domain)?;
+        map.serialize_entry("client_id", &credential.client_id)?;
         map.serialize_entry("client_secret", secret.expose())?;
-        map.serialize_entry("name", &self.credential.name)?;
-        map.serialize_entry("auth_domain", &self.credential.auth_domain)?;
+        map.serialize_entry("name", &credential.name)?;
+        map.serialize_entry("auth_domain", &credential.auth_domain)?;
         map.end()
     }
 }
 
 /// The config entries of `.storage/core.config_entries`; no file, none.
-pub(super) fn config_entries(text: Option<&str>) -> Result<Vec<ConfigEntry>, StorageError> {
+pub(super) fn config_entries(text: Option<&str>) -> Result<Lenient<ConfigEntry>, StorageError> {
     #[derive(Deserialize)]
-    struct Data {
-        entries: Vec<StoredEntry>,
+    struct Data<'a> {
+        #[serde(borrow)]
+        entries: Vec<&'a RawValue>,
     }
-    #[derive(Deserialize)]
-    struct StoredEntry {
-        entry_id: String,
-        domain: String,
-        title: Option<SmolStr>,
-        #[serde(default)]
-        data: EntryData,
-    }
-    /// What else is there (tokens) is not even taken into memory.
-    #[derive(Default, Deserialize)]
-    struct EntryData {
-        auth_implementation: Option<serde_json::Value>,
-    }
+    let mut list = Lenient { items: Vec::new(), unreadable: Vec::new() };
     let fields: RawFields<'_> = json(text.unwrap_or("{}"))?;
     if fields.is_empty() {
-        return Ok(Vec::new());
+        return Ok(list);
     }
-    let data: Data = json(data_of(&fields)?)?;
-    let entry = |entry: StoredEntry| ConfigEntry {
-        id: EntryId::new(entry.entry_id),
-        domain: Domain::new(entry.domain),
-        title: entry.title.unwrap_or_default(),
+    let data: Data<'_> = json(data_of(&fields)?)?;
+    for (index, text) in data.entries.into_iter().enumerate() {
+        match config_entry(text) {
+            Some(entry) => list.items.push(entry),
+            None => list
+                .unreadable
+                .push(format!("the config entry number {} cannot be read", index + 1)),
+        }
+    }
+    Ok(list)
+}
+
+/// Reads one; what is not asked for (tokens) is not even taken into memory.
+fn config_entry(text: &RawValue) -> Option<ConfigEntry> {
+    let fields: RawFields<'_> = serde_json::from_str(text.get()).ok()?;
+    let text_of = |fields: &RawFields<'_>, name: &str| {
+        fields.get(name).and_then(|value| serde_json::from_str::<SmolStr>(value.get()).ok())
+    };
+    let data: Option<RawFields<'_>> =
+        fields.get("data").and_then(|data| serde_json::from_str(data.get()).ok());
+    Some(ConfigEntry {
+        id: EntryId::new(text_of(&fields, "entry_id")?),
+        domain: Domain::new(text_of(&fields, "domain")?),
+        title: text_of(&fields, "title").unwrap_or_default(),
         state: EntryState::Other(super::AT_REST.to_owned()),
         reason: None,
-        implementation: entry
-            .data
-            .auth_implementation
-            .and_then(|value| value.as_str().map(SmolStr::from)),
-    };
-    Ok(data.entries.into_iter().map(entry).collect())
+        implementation: data.and_then(|data| text_of(&data, "auth_implementation")),
+    })
 }
 
 /// The text of `data` of a storage file of version 1.
@@ -288,9 +316,10 @@ fn kept(fields: RawFields<'_>, apart: &str) -> OwnedFields {
 }
 
 /// Reads one item; the error says what is wrong with it.
-fn credential(text: &RawValue) -> Result<Credential, String> {
-    let fields: RawFields<'_> =
-        serde_json::from_str(text.get()).map_err(|_| "is not a mapping".to_owned())?;
+fn credential(fields: &RawFields<'_>) -> Result<Credential, String> {
+    if fields.is_empty() {
+        return Err("is not a mapping with fields".to_owned());
+    }
     let text = |name: &str| match fields.get(name) {
         None => Ok(None),
         Some(value) => serde_json::from_str::<Option<SmolStr>>(value.get())

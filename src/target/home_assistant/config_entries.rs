@@ -55,7 +55,8 @@ pub(super) async fn with_implementations(
                         .or_else(|| collapsed.get(&domain).copied())
                         .map(SmolStr::from);
                 }
-                let (title, reason) = (entry.title, entry.reason);
+                let title = entry.title.unwrap_or_default();
+                let reason = entry.reason.map(String::from);
                 Ok(Some(ConfigEntry { id, domain, title, state, reason, implementation }))
             }
         })

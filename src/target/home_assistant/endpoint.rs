@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::session::SessionStore;
 use super::{ConnectionSettings, HomeAssistant, canonical, connect};
-use crate::diagnostic::Located;
+use crate::diagnostic::{Located, ProblemCode};
 use crate::http::{Network, ProxyAddress};
 use crate::model::{Reference, Secret};
 use crate::secret::{self, SecretResolver, token};
@@ -163,7 +163,7 @@ fn auth(settings: &mut dyn ReadSettings) -> Result<AuthMethod, Reported> {
         return Err(settings.refuse(
             second,
             SettingProblem {
-                code: "unfit-field",
+                code: ProblemCode::UnfitField,
                 message: format!("`{second}` and `{first}` are both given"),
                 help: Some("a target has one of `token`, `token_file` and `token_command`"),
                 is_field: true,
@@ -182,7 +182,7 @@ fn auth(settings: &mut dyn ReadSettings) -> Result<AuthMethod, Reported> {
         return Err(settings.refuse(
             "token_command",
             SettingProblem {
-                code: "empty-value",
+                code: ProblemCode::EmptyValue,
                 message: "`token_command` names no program".to_owned(),
                 help: Some(
                     "write the program and each argument as an item, as in `[pass, show, home]`",
@@ -199,7 +199,7 @@ fn auth(settings: &mut dyn ReadSettings) -> Result<AuthMethod, Reported> {
 fn proxy(settings: &mut dyn ReadSettings) -> Result<Option<ProxyAddress>, Reported> {
     let Some(text) = settings.text("proxy")? else { return Ok(None) };
     ProxyAddress::parse(&text).map(Some).map_err(|why| {
-        let (code, message) = ("bad-url", format!("`proxy` {why}"));
+        let (code, message) = (ProblemCode::BadUrl, format!("`proxy` {why}"));
         settings.refuse("proxy", SettingProblem { code, message, help: None, is_field: false })
     })
 }

@@ -368,7 +368,7 @@ fn purpose(key: &str) -> Option<Purpose> {
     }
 }
 
-/// Whether a release has flows that link an account again when somebody wishes.
+/// Whether a release has flows that link an account again on request.
 fn reconfigures(version: &str) -> bool {
     let mut parts = version.split('.').map(str::parse::<u32>);
     match (parts.next(), parts.next()) {

@@ -5,9 +5,12 @@ use std::{fmt, io};
 use secrecy::zeroize::Zeroizing;
 use serde::de::{DeserializeOwned, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 use serde_json::value::RawValue;
+use smol_str::SmolStr;
 
-use crate::model::Secret;
+use crate::model::{Secret, Visible};
+pub(super) use crate::target::unreadable::Lenient;
 
 /// The JSON of a message that may hold secrets: made in one piece, since a text that grows leaves
 /// copies of itself behind, and wiped when it is done with.
@@ -32,20 +35,12 @@ impl io::Write for Length {
     }
 }
 
-/// A list of which some items may not be as they should: those are named and left out.
-pub(super) struct Lenient<T> {
-    /// What could be read.
-    pub(super) items: Vec<T>,
-    /// The others: which, and what is wrong, without any value but an id.
-    pub(super) unreadable: Vec<String>,
-}
-
 /// The ids that HA gives to things.
 #[derive(Deserialize)]
 struct Ids {
-    id: Option<String>,
-    entry_id: Option<String>,
-    flow_id: Option<String>,
+    id: Option<Value>,
+    entry_id: Option<Value>,
+    flow_id: Option<Value>,
 }
 
 impl<'de, T: DeserializeOwned> Deserialize<'de> for Lenient<T> {
@@ -57,13 +52,22 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Lenient<T> {
                 Ok(item) => list.items.push(item),
                 Err(_) => {
                     let ids = serde_json::from_str::<Ids>(raw.get()).ok();
-                    let id = ids.and_then(|ids| ids.id.or(ids.entry_id).or(ids.flow_id));
-                    list.unreadable.push(id.unwrap_or_else(|| format!("number {}", at + 1)));
+                    let ids = ids.map(|ids| [ids.id, ids.entry_id, ids.flow_id]);
+                    let id = ids.iter().flatten().flatten().find_map(Value::as_str);
+                    let number = || format!("number {}", at + 1);
+                    list.unreadable.push(id.map_or_else(number, |id| id.visible().into_owned()));
                 }
             }
         }
         Ok(list)
     }
+}
+
+/// A text; what is there instead of one says nothing.
+pub(super) fn text_or_none<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<SmolStr>, D::Error> {
+    Ok(Value::deserialize(deserializer)?.as_str().map(SmolStr::from))
 }
 
 /// Into a secret at once, so that no other copy of it is made.

@@ -9,7 +9,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use smol_str::SmolStr;
 
-use super::json::secret_or_none;
+use super::json::{Lenient, secret_or_none, text_or_none};
 use crate::model::{
     ClientId, Credential, CredentialId, Domain, EntryId, EntryState, NewCredential, Secret, Visible,
 };
@@ -237,13 +237,13 @@ pub(super) struct CurrentUser {
 /// The integrations that take credentials.
 #[derive(Deserialize)]
 pub(super) struct CredentialDomains {
-    domains: Vec<String>,
+    domains: Lenient<String>,
 }
 
 impl CredentialDomains {
     /// As a set.
     pub(super) fn into_set(self) -> BTreeSet<Domain> {
-        self.domains.into_iter().map(Domain::new).collect()
+        self.domains.items.into_iter().map(Domain::new).collect()
     }
 }
 
@@ -254,6 +254,11 @@ pub(super) struct CoreState {
 }
 
 impl CoreState {
+    /// Whether HA still sets up its integrations, which bring most of its commands.
+    pub(super) fn is_setting_up(&self) -> bool {
+        self.state == "NOT_RUNNING"
+    }
+
     /// Whether HA has not finished starting.
     pub(super) fn is_starting(&self) -> bool {
         matches!(self.state.as_str(), "NOT_RUNNING" | "STARTING")
@@ -302,7 +307,8 @@ pub(super) struct Created {
 /// Which credential a config entry uses; none for `{}`.
 #[derive(Deserialize)]
 pub(super) struct CredentialOfEntry {
-    pub(super) application_credentials_id: Option<String>,
+    #[serde(default, deserialize_with = "text_or_none")]
+    pub(super) application_credentials_id: Option<SmolStr>,
 }
 
 /// A config entry.
@@ -310,12 +316,14 @@ pub(super) struct CredentialOfEntry {
 pub(super) struct ConfigEntryMessage {
     pub(super) entry_id: SmolStr,
     pub(super) domain: SmolStr,
-    pub(super) title: SmolStr,
-    state: String,
-    #[serde(default)]
-    pub(super) reason: Option<String>,
-    #[serde(default)]
-    disabled_by: Option<String>,
+    #[serde(default, deserialize_with = "text_or_none")]
+    pub(super) title: Option<SmolStr>,
+    #[serde(default, deserialize_with = "text_or_none")]
+    state: Option<SmolStr>,
+    #[serde(default, deserialize_with = "text_or_none")]
+    pub(super) reason: Option<SmolStr>,
+    #[serde(default, deserialize_with = "text_or_none")]
+    disabled_by: Option<SmolStr>,
 }
 
 impl ConfigEntryMessage {
@@ -323,7 +331,7 @@ impl ConfigEntryMessage {
     pub(super) fn state(&self) -> EntryState {
         match self.disabled_by {
             Some(_) => EntryState::Disabled,
-            None => EntryState::from_word(&self.state),
+            None => EntryState::from_word(self.state.as_deref().unwrap_or_default()),
         }
     }
 }
@@ -371,7 +379,10 @@ pub(super) struct SingleEntry {
 
 #[cfg(test)]
 mod tests {
-    use super::{Command, CommandResult, Incoming, NewItem, Numbered, without_values};
+    use super::{
+        Command, CommandResult, ConfigEntryMessage, CredentialDomains, CredentialMessage,
+        CredentialOfEntry, Incoming, Lenient, NewItem, Numbered, without_values,
+    };
     use crate::model::{ClientId, Domain, NewCredential, Secret};
 
     #[test]
@@ -389,6 +400,32 @@ mod tests {
             r#"{"id":7,"type":"application_credentials/create","domain":"spotify","client_id":"c","client_secret":"s","name":"n","auth_domain":"a"}"#
         );
         assert!(!format!("{command:?}").contains("\"s\""));
+    }
+
+    #[test]
+    fn one_odd_item_keeps_nobody_from_the_others() {
+        let items = r#"[{"id": "a", "domain": "d", "client_id": 5, "client_secret": "s"},
+            {"id": "b", "domain": null, "client_id": "c"}, {"id": null, "domain": "d", "client_id": "c"},
+            {"domain": "d", "client_id": "c"}, {"id": 7, "client_id": "c"}, null,
+            {"id": "n", "domain": "d", "client_id": "c", "client_secret": null},
+            {"id": "g", "domain": "d", "client_id": "c", "client_secret": "s"}]"#;
+        let list: Lenient<CredentialMessage> = serde_json::from_str(items).unwrap();
+        assert_eq!(list.unreadable, ["a", "b", "number 3", "number 4", "number 5", "number 6"]);
+        assert_eq!(list.items.iter().map(|item| item.id.as_str()).collect::<Vec<_>>(), ["n", "g"]);
+        assert_eq!(list.items[0].without_secret(), Some("n"));
+
+        let entries = r#"[{"entry_id": "1", "domain": "d", "title": null, "state": 3, "reason": {}},
+            {"entry_id": null, "domain": "d"}, {"entry_id": "2", "domain": 9}]"#;
+        let list: Lenient<ConfigEntryMessage> = serde_json::from_str(entries).unwrap();
+        assert_eq!((list.items.len(), list.unreadable), (1, vec!["number 2".into(), "2".into()]));
+
+        let known: CredentialDomains =
+            serde_json::from_str(r#"{"domains": ["a", 5, null]}"#).unwrap();
+        assert_eq!(known.into_set(), [Domain::new("a")].into());
+        let used = serde_json::from_str::<CredentialOfEntry>;
+        for odd in ["{}", r#"{"application_credentials_id": 5}"#] {
+            assert_eq!(used(odd).unwrap().application_credentials_id, None, "{odd}");
+        }
     }
 
     #[test]

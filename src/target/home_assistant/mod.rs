@@ -35,12 +35,11 @@ pub use endpoint::{AuthMethod, HomeAssistantEndpoint, HomeAssistantInput, TokenC
 pub use flows::{FlowAnswer, FlowEvents, FlowSide};
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use tokio::sync::{OnceCell, Semaphore};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use self::address::Address;
 use self::connection::{CommandError, Connection};
@@ -49,6 +48,7 @@ use self::json::Lenient;
 use self::messages::{Command, CoreState, CurrentUser, Features, NOT_ADMIN, UNKNOWN_COMMAND};
 use self::present::Present;
 use self::rest::Rest;
+use super::unreadable::UnreadableLog;
 use super::{
     ChangeEvents, Done, Execute, LiveTarget, Observe, Operation, Refusal, Stop, TargetError,
 };
@@ -62,6 +62,9 @@ pub use sign_in::{LoginSession, SignIn, SignInError, canonical};
 
 /// From the first packet to the end of log-in.
 const CONNECT_TIMEOUT_SECONDS: u64 = 20;
+/// How long HA may take to set up its integrations when it starts, and how often it is asked.
+const START_TIMEOUT_SECONDS: u64 = 60;
+const START_CHECK_MILLISECONDS: u64 = 200;
 /// Operations begun and not yet done: enough to keep the connection's frames full.
 const OPEN_OPERATIONS: usize = 1024;
 /// Config entries set up at once.
@@ -87,8 +90,7 @@ pub struct HomeAssistant {
     domains: OnceCell<BTreeSet<Domain>>,
     /// Where browsers come back to after consent, where that is not HA.
     base: Option<String>,
-    /// What was reported already of things that cannot be read.
-    reported: Mutex<BTreeSet<String>>,
+    unreadable: UnreadableLog,
 }
 
 /// Connects, logs in, and makes sure that the token is an administrator's.
@@ -111,7 +113,7 @@ pub async fn connect(settings: ConnectionSettings) -> Result<HomeAssistant, Targ
         rest,
         domains,
         base: None,
-        reported: Mutex::default(),
+        unreadable: UnreadableLog::default(),
     };
     let features = Command::SupportedFeatures { features: Features { coalesce_messages: 1 } };
     let (_, user) = tokio::try_join!(
@@ -122,6 +124,7 @@ pub async fn connect(settings: ConnectionSettings) -> Result<HomeAssistant, Targ
     if !user.is_admin {
         return Err(TargetError::NotAdmin { address: ha.address.to_string() });
     }
+    ha.wait_until_set_up().await.map_err(|fault| ha.error(fault))?;
     if ha.address.is_supervisor() {
         ha.base = Some(ha.known_base().await.map_err(|fault| ha.error(fault))?);
     }
@@ -132,6 +135,17 @@ impl HomeAssistant {
     /// Takes leave of HA. What is merely dropped does so too, if the runtime lives on.
     pub async fn close(self) {
         self.connection.close().await;
+    }
+
+    /// HA listens before it has all of its commands, and answers `unknown_command` to the others. What
+    /// takes longer than this waits for fails as "starting" when it is asked for.
+    async fn wait_until_set_up(&self) -> Result<(), CommandError> {
+        let deadline = Instant::now() + Duration::from_secs(START_TIMEOUT_SECONDS);
+        let core = || self.connection.ask::<CoreState>(Command::Configuration);
+        while core().await?.is_setting_up() && Instant::now() < deadline {
+            sleep(Duration::from_millis(START_CHECK_MILLISECONDS)).await;
+        }
+        Ok(())
     }
 
     fn error(&self, fault: CommandError) -> TargetError {
@@ -177,7 +191,7 @@ impl HomeAssistant {
         let live = Live { is_starting: core.is_starting(), ..flows::live(&kept, asked) };
         let unread = entries.unreadable.into_iter();
         unreadable.extend(unread.map(|id| format!("the config entry {id} cannot be read")));
-        self.report(unreadable);
+        self.unreadable.warn(self.address.frontend_base(), unreadable);
         let entries = entries.items;
         let config_entries =
             config_entries::with_implementations(&self.connection, entries, &credentials).await?;
@@ -188,16 +202,6 @@ impl HomeAssistant {
             config_entries,
             live: Some(live),
         })
-    }
-
-    /// Names what cannot be read, once for each connection.
-    fn report(&self, unreadable: Vec<String>) {
-        let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
-        for what in unreadable {
-            if reported.insert(what.clone()) {
-                tracing::warn!(address = %self.address, "{what}: it is left alone");
-            }
-        }
     }
 
     /// What HA holds at this moment.

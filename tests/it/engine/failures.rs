@@ -257,3 +257,24 @@ async fn two_targets_at_one_place_accuse_no_other_watcher() {
     assert_eq!(engine.home().secrets().len(), 1);
     engine.end().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_that_the_provider_refuses_is_not_put_in_use_and_not_tried_all_the_time() {
+    let engine = Engine::start(&[(HOME, spec(vec![one()]))]).await;
+    let why = "the provider refuses the new secret";
+    engine.home().state().refuses_secrets = Some(why.to_owned());
+    engine.declare(&[(HOME, spec(vec![entry("a", "client", "wrong")]))]).await;
+    let first = [("client".to_owned(), "first".to_owned())];
+    assert_eq!(engine.home().secrets(), first);
+    assert!(engine.error().unwrap().contains(why));
+    engine.pass(3600).await;
+    assert_eq!(engine.home().secrets(), first);
+    let proofs = engine.home().state().proofs;
+    assert!((2..=60).contains(&proofs), "{proofs} in an hour");
+
+    engine.home().state().refuses_secrets = None;
+    engine.declare(&[(HOME, spec(vec![entry("a", "client", "right")]))]).await;
+    assert_eq!(engine.home().secrets(), [("client".to_owned(), "right".to_owned())]);
+    assert_eq!(engine.error(), None);
+    engine.end().await;
+}

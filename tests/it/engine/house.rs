@@ -7,8 +7,8 @@ use appcred::model::{
     ConsentLink, Credential, CredentialId, Desired, Domain, FlowId, FlowStep, HandOverError, Live,
     Observed, OpenFlow, Purpose, Secret,
 };
-use appcred::plan::{Action, Plan};
-use appcred::reconcile::{Outcome, StepOutcome};
+use appcred::plan::{Action, Plan, Step};
+use appcred::reconcile::{Outcome, Proven, StepOutcome, Verdicts};
 use appcred::target::ConnectError;
 use appcred::target::{Done, Execute, Observe, Operation, Refusal, Stop, TargetError};
 use appcred::watch::{LiveTarget, TargetEvent};
@@ -38,7 +38,7 @@ pub(crate) struct State {
     pub(crate) shelf: Shelf,
     pub(crate) set_up: SetUp,
     pub(crate) live: Live,
-    /// How often it was connected to, looked at, and told to begin a set-up.
+    /// How often it was connected to, looked at, and printed to begin a set-up.
     pub(crate) connects: usize,
     pub(crate) looks: usize,
     pub(crate) set_ups: usize,
@@ -56,6 +56,9 @@ pub(crate) struct State {
     pub(crate) refuses: bool,
     /// Somebody deletes what is created, at once.
     pub(crate) undoes: bool,
+    /// The provider refuses every new secret for this reason; counts how often it was asked.
+    pub(crate) refuses_secrets: Option<String>,
+    pub(crate) proofs: usize,
     /// What the next look at an open set-up finds it to have failed with.
     pub(crate) refused: Option<String>,
     pub(crate) callbacks: Vec<String>,
@@ -82,6 +85,8 @@ impl Default for House {
             slow: None,
             refuses: false,
             undoes: false,
+            refuses_secrets: None,
+            proofs: 0,
             refused: None,
             callbacks: Vec::new(),
             displayed: Vec::new(),
@@ -238,6 +243,21 @@ impl LiveTarget for Connected {
             _ = self.connection.wait_for(|ended| *ended != number) => TargetEvent::Disconnected,
             _ = self.events.changed() => TargetEvent::Changed,
         }
+    }
+
+    async fn prove(&self, plan: &Plan, _: &Desired, _: &mut Verdicts) -> Proven {
+        let mut state = self.house.state();
+        let mut proven = Proven::whole(plan);
+        if let Some(why) = state.refuses_secrets.clone() {
+            state.proofs += 1;
+            let replaces = |step: &Step| matches!(step.action, Action::Replace { .. });
+            for step in plan.steps.iter().filter(|step| replaces(step)) {
+                let outcome = Outcome::NotBegun(why.clone());
+                proven.refused.push(StepOutcome { step: step.id, outcome });
+            }
+            proven.plan.steps.retain(|step| !replaces(step));
+        }
+        proven
     }
 
     async fn set_up(

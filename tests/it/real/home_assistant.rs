@@ -77,6 +77,10 @@ impl HomeAssistant {
         new
     }
 
+    pub(crate) fn release(&self) -> Release {
+        self.release
+    }
+
     /// Where it listens, without a slash at the end.
     pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
@@ -139,13 +143,24 @@ impl HomeAssistant {
     /// somebody took that meanwhile.
     #[track_caller]
     pub(crate) fn start_again(&mut self) {
+        self.start_until(Self::is_running);
+    }
+
+    /// The same, and does not wait until it has started.
+    #[track_caller]
+    pub(crate) fn begin_again(&mut self) {
+        self.start_until(|ha| Ok(is_open(ha.port)));
+    }
+
+    #[track_caller]
+    fn start_until(&mut self, is_up: fn(&mut Self) -> Result<bool, String>) {
         assert!(self.process.is_none(), "Home Assistant runs already");
         let _turn = Turn::wait();
         for attempt in 1.. {
             if !is_free(self.port) {
                 self.port = free_port();
             }
-            match self.try_start() {
+            match self.try_start(is_up) {
                 Ok(process) => {
                     self.process = Some(process);
                     return;
@@ -278,7 +293,10 @@ impl HomeAssistant {
         Ok((answer.status, answer.value()))
     }
 
-    fn try_start(&mut self) -> Result<Process, String> {
+    fn try_start(
+        &mut self,
+        is_up: fn(&mut Self) -> Result<bool, String>,
+    ) -> Result<Process, String> {
         // Else what an earlier run said would be taken for this one's.
         let _none = fs::remove_file(self.log_file());
         let output = File::create(self.output()).unwrap();
@@ -301,7 +319,7 @@ impl HomeAssistant {
             if let Some(status) = process.ended() {
                 return Err(format!("it ended with {status}"));
             }
-            if self.answers()? {
+            if is_up(self)? {
                 return Ok(process);
             }
             thread::sleep(Duration::from_millis(20));
@@ -309,8 +327,8 @@ impl HomeAssistant {
         Err(format!("it is not up after {LONGEST_START:?}"))
     }
 
-    /// Whether HA is up, or why it never will be.
-    fn answers(&mut self) -> Result<bool, String> {
+    /// Whether HA has started, or why it never will.
+    fn is_running(&mut self) -> Result<bool, String> {
         if self.log().contains("Failed to create HTTP server") {
             return Err(format!("somebody took port {} before it", self.port));
         }

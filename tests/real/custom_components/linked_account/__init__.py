@@ -1,6 +1,7 @@
 """An account linked by OAuth2, as Home Assistant's own integrations do it.
 
-Three services are for tests: `link` makes a config entry without a provider, `expire` lets its
+Four services are for tests: `flows` lists the set-ups that are open, also those that Home
+Assistant does not list, `link` makes a config entry without a provider, `expire` lets its
 token be out of date, `use` needs the token, as an integration does when it asks its provider.
 """
 
@@ -41,6 +42,11 @@ async def async_setup(hass: HomeAssistant, config: dict) -> bool:
         )
         return {"entry_id": result["result"].entry_id}
 
+    async def flows(call: ServiceCall) -> dict:
+        listed = hass.config_entries.flow.async_progress()
+        open_flows = [flow for flow in listed if flow["handler"].startswith(DOMAIN)]
+        return {"flows": [{"flow_id": flow["flow_id"]} for flow in open_flows]}
+
     async def expire(call: ServiceCall) -> None:
         entry = hass.config_entries.async_get_entry(call.data["entry_id"])
         token = entry.data["token"] | {"expires_at": 0}
@@ -54,6 +60,9 @@ async def async_setup(hass: HomeAssistant, config: dict) -> bool:
 
     hass.services.async_register(
         DOMAIN, "link", link, LINK_SCHEMA, supports_response=SupportsResponse.ONLY
+    )
+    hass.services.async_register(
+        DOMAIN, "flows", flows, vol.Schema({}), supports_response=SupportsResponse.ONLY
     )
     hass.services.async_register(DOMAIN, "expire", expire, ENTRY_SCHEMA)
     hass.services.async_register(DOMAIN, "use", use, ENTRY_SCHEMA)

@@ -1,4 +1,4 @@
-//! What somebody at a shell is told when things are not as they thought.
+//! What a person at a shell reads when things are not as they thought.
 
 use crate::shell::{Appcred, Project, age_identity};
 
@@ -15,7 +15,7 @@ fn down() -> Project {
 }
 
 #[test]
-fn a_folder_that_is_not_there_is_told_as_such() {
+fn a_folder_that_is_not_there_is_named_as_such() {
     let project = Project::new().file("a", "");
     let ran = appcred(&project).args(["-C", "nowhere", "validate"]).status(1).run();
     assert!(
@@ -38,16 +38,16 @@ fn a_target_that_is_down_is_an_error_in_every_format() {
     assert!(ran.stdout.contains("\n  error: cannot reach http://127.0.0.1:9"), "{}", ran.stdout);
     for verb in ["plan", "list"] {
         let ran = appcred(&project).args([verb, "--format", "json"]).status(1).run();
-        let told = "error: home: cannot reach http://127.0.0.1:9: Connection refused";
-        assert!(ran.stderr.starts_with(told), "{}", ran.stderr);
+        let printed = "error: home: cannot reach http://127.0.0.1:9: Connection refused";
+        assert!(ran.stderr.starts_with(printed), "{}", ran.stderr);
     }
 }
 
 #[test]
-fn a_snapshot_that_cannot_be_had_is_told_with_the_cause() {
+fn a_snapshot_that_cannot_be_had_is_reported_with_the_cause() {
     let ran = appcred(&down()).args(["plan", "--against", "http://127.0.0.1:9/s"]).status(1).run();
-    let told = "error: cannot reach http://127.0.0.1:9/s: Connection refused";
-    assert!(ran.stderr.starts_with(told), "{}", ran.stderr);
+    let printed = "error: cannot reach http://127.0.0.1:9/s: Connection refused";
+    assert!(ran.stderr.starts_with(printed), "{}", ran.stderr);
 }
 
 #[test]
@@ -55,15 +55,15 @@ fn a_folder_that_takes_nothing_is_named_and_no_file_on_the_way_there() {
     let recipient = age_identity().1.to_string();
     let init = ["-C", "/sys/kernel", "init", "--recipient", &recipient];
     let ran = Appcred::new().args(init).status(1).run();
-    let told = "error: cannot write /sys/kernel/appcred.yaml: nothing can be written in the folder /sys/kernel: ";
-    assert!(ran.stderr.starts_with(told), "{}", ran.stderr);
+    let printed = "error: cannot write /sys/kernel/appcred.yaml: nothing can be written in the folder /sys/kernel: ";
+    assert!(ran.stderr.starts_with(printed), "{}", ran.stderr);
     let project = Project::new()
         .file("appcred.yaml", "targets: {lab: {config_dir: ha}}\n")
         .file("credentials/a.yaml", "application_credentials: []\n");
     let snapshot = ["snapshot", "--output", "/sys/kernel/snapshot.json"];
     let ran = appcred(&project).args(snapshot).status(1).run();
-    let told = "error: cannot write /sys/kernel/snapshot.json: ";
-    assert!(ran.stderr.starts_with(told) && !ran.stderr.contains(".tmp"), "{}", ran.stderr);
+    let printed = "error: cannot write /sys/kernel/snapshot.json: ";
+    assert!(ran.stderr.starts_with(printed) && !ran.stderr.contains(".tmp"), "{}", ran.stderr);
 }
 
 #[test]
@@ -78,17 +78,17 @@ fn an_editor_that_fails_leaves_the_file() {
     let project = down();
     let ran = appcred(&project).env("EDITOR", "false").env("PATH", "/usr/bin:/bin");
     let ran = ran.args(["edit", "credentials/a.yaml"]).status(1).run();
-    let told = "error: credentials/a.yaml was not changed: the editor `false` ended with";
-    assert!(ran.stderr.starts_with(told), "{}", ran.stderr);
+    let printed = "error: credentials/a.yaml was not changed: the editor `false` ended with";
+    assert!(ran.stderr.starts_with(printed), "{}", ran.stderr);
 }
 
 #[test]
 fn no_editor_is_started_that_nobody_could_use() {
     let project = down();
     let ran = appcred(&project).env("PATH", "/usr/bin:/bin").args(["edit", "credentials/a.yaml"]);
-    let told = "error: there is no terminal for vi, and neither VISUAL nor EDITOR names";
+    let printed = "error: there is no terminal for vi, and neither VISUAL nor EDITOR names";
     let ran = ran.status(1).run();
-    assert!(ran.stderr.starts_with(told), "{}", ran.stderr);
+    assert!(ran.stderr.starts_with(printed), "{}", ran.stderr);
 }
 
 #[test]
@@ -108,6 +108,6 @@ fn completions_know_every_verb() {
         .current_dir(project.path())
         .output()
         .unwrap();
-    let told = String::from_utf8(completed.stdout).unwrap();
-    assert_eq!(told.trim(), "watch", "{}", String::from_utf8_lossy(&completed.stderr));
+    let printed = String::from_utf8(completed.stdout).unwrap();
+    assert_eq!(printed.trim(), "watch", "{}", String::from_utf8_lossy(&completed.stderr));
 }

@@ -1,16 +1,12 @@
 //! The codes of all that programs read of plans, targets and set-ups: one table, from which the JSON
 //! reports, their schemas, the metrics and the findings of CI formats are made. A leaf.
 
-use std::fmt;
-
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
 macro_rules! codes {
     ($($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $code:literal,)+ })+) => {$(
         $(#[$about])*
         #[derive(
-            Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+            Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord,
+            serde::Serialize, serde::Deserialize, schemars::JsonSchema,
         )]
         pub enum $name {
             $($(#[$doc])* #[serde(rename = $code)] $variant,)+
@@ -23,13 +19,17 @@ macro_rules! codes {
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(self.as_str())
             }
         }
     )+};
 }
+
+mod problem;
+
+pub use problem::ProblemCode;
 
 codes! {
     /// What a step does.
@@ -242,6 +242,52 @@ codes! {
         ReportDrift = "report_drift",
         /// They are reported.
         Report = "report",
+    }
+
+    /// What a provider said of a client.
+    VerdictCode {
+        /// It accepts the client id and its secret.
+        Right = "right",
+        /// It rejects them.
+        Wrong = "wrong",
+        /// It did not answer.
+        Unreachable = "unreachable",
+        /// It answered, and nothing follows from what it said.
+        Unclear = "unclear",
+        /// It was not asked, since its address is not known.
+        NoAddress = "no_address",
+    }
+
+    /// What a field of a form takes.
+    TakesCode {
+        /// One of the options.
+        OneOf = "one of",
+        /// A list of options.
+        ListOf = "a list of",
+        /// Text.
+        Text = "text",
+        /// A whole number.
+        Integer = "a whole number",
+        /// A number.
+        Number = "a number",
+        /// True or false.
+        Flag = "true or false",
+        /// Something else that Home Assistant takes.
+        Other = "what Home Assistant takes",
+    }
+
+    /// What has happened at a target.
+    EventCode {
+        /// An account waits for consent.
+        ConsentPending = "consent_pending",
+        /// An account no longer waits for consent.
+        ConsentSettled = "consent_settled",
+        /// The target was changed, and no manifest was.
+        Drift = "drift",
+        /// The target is not as wanted and cannot be made so.
+        Error = "error",
+        /// The target is as wanted again.
+        Recovered = "recovered",
     }
 
     /// How bad a problem is.

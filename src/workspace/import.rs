@@ -1,0 +1,406 @@
+//! Entries for what a target holds: written only where `validate` and `plan` accept them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use secrecy::zeroize::Zeroizing;
+
+use super::TargetView;
+use crate::desired;
+use crate::files::{self, NotWritten};
+use crate::manifest::{self, Entry, Project};
+use crate::model::{CredentialId, Key, KnownSecret, Observed, Policy, Prune, Reference, Secret};
+use crate::plan::{self, ImportPlan, Imported, LeftOut, Scope, WhyLeftOut};
+use crate::secret::seal::{AgeEncryptError, seal};
+use crate::yaml_edit::{NewEntry, SlotValue, new_manifest};
+
+/// New entries, their secrets encrypted.
+pub struct ImportDraft {
+    /// The entries.
+    pub made: Vec<(Imported, NewEntry)>,
+    /// What becomes no entry.
+    pub left_out: Vec<LeftOut>,
+    /// What the target holds, to compare with.
+    secrets: BTreeMap<CredentialId, Secret>,
+}
+
+/// A manifest with new entries in it, not written yet.
+pub struct ManifestDraft {
+    /// The file.
+    pub path: PathBuf,
+    /// None where there is no such file.
+    pub before: Option<Zeroizing<String>>,
+    /// The new text.
+    pub after: String,
+    /// Which entries of the draft it gets.
+    pub entries: Vec<usize>,
+}
+
+impl ImportDraft {
+    /// Makes entries that do beside those that the project has.
+    ///
+    /// # Errors
+    /// Where a secret cannot be encrypted.
+    pub fn new(
+        found: ImportPlan,
+        observed: &Observed,
+        (project, others): (&Project, &[Arc<Entry>]),
+        recipients: &[String],
+        targets: &[String],
+    ) -> Result<Self, AgeEncryptError> {
+        let held = observed.credentials.iter();
+        let secrets: BTreeMap<_, _> = held
+            .filter_map(|held| Some((held.id.clone(), held.client_secret.clear()?.clone())))
+            .collect();
+        let mut draft = Self { made: Vec::new(), left_out: found.left_out, secrets };
+        draft.made = found
+            .entries
+            .into_iter()
+            .map(|imported| {
+                let entry = new_entry(&imported, targets);
+                (imported, entry)
+            })
+            .collect();
+        let plain = draft.unsealed(0..draft.made.len());
+        let refused = refusals(&plain, project, others);
+        for ((imported, entry), why) in std::mem::take(&mut draft.made).into_iter().zip(refused) {
+            if let Some(why) = why {
+                draft.left_out.push(LeftOut { of: imported.of, why: WhyLeftOut::Refused(why) });
+            } else if let Some(secret) = draft.secrets.get(&imported.of.id) {
+                let client_secret = SlotValue::Age(seal(secret.expose().as_bytes(), recipients)?);
+                draft.made.push((imported, NewEntry { client_secret, ..entry }));
+            }
+        }
+        Ok(draft)
+    }
+
+    /// Entries with their secrets in plain text.
+    pub fn unsealed(&self, entries: impl IntoIterator<Item = usize>) -> Vec<NewEntry> {
+        let made = entries.into_iter().filter_map(|at| self.made.get(at));
+        let unsealed = made.map(|(imported, entry)| {
+            let secret = self.secrets.get(&imported.of.id).cloned();
+            let client_secret = SlotValue::Plain(secret.unwrap_or_else(|| Secret::new("")));
+            NewEntry { client_secret, ..entry.clone() }
+        });
+        unsealed.collect()
+    }
+
+    /// Plans as if the files were written, and keeps what the new entries need, and those whose import
+    /// was begun.
+    pub fn declare(
+        &self,
+        view: &mut TargetView,
+        files: &[ManifestDraft],
+        project: &Project,
+        begun: BTreeSet<Key>,
+    ) {
+        let Ok(comparison) = &mut view.comparison else { return };
+        let made: BTreeMap<_, _> =
+            self.made.iter().map(|(imported, _)| (&imported.key, imported)).collect();
+        let mut keys = begun;
+        for file in files {
+            let (entries, _) = manifest::entries(&file.path, &file.after, project);
+            for entry in entries {
+                let Some(imported) = made.get(&entry.key.value) else { continue };
+                let Some(secret) = self.secrets.get(&imported.of.id) else { continue };
+                let secret = KnownSecret::Clear(secret.clone());
+                let client_id = imported.of.client_id.clone();
+                comparison.desired.credentials.push(desired::wanted(&entry, client_id, secret));
+                keys.insert(entry.key.value.clone());
+                view.entries.insert(entry.key.value.clone(), entry);
+            }
+        }
+        let policy = Policy { prune: Prune::Nothing, ..project.policy.clone() };
+        let whole = plan::plan(&comparison.desired, &comparison.observed, &policy);
+        comparison.plan = whole.only_credentials_of(&keys);
+    }
+}
+
+/// The entry for what was found, without its secret.
+fn new_entry(imported: &Imported, targets: &[String]) -> NewEntry {
+    NewEntry {
+        domain: imported.of.domain.as_str().to_owned(),
+        name: imported.name.clone(),
+        key: imported.key.to_string(),
+        client_id: imported.of.client_id.as_str().to_owned(),
+        client_secret: SlotValue::Plain(Secret::new("")),
+        adopt: imported.adopt,
+        leave_integration: !imported.is_linked,
+        targets: targets.to_vec(),
+    }
+}
+
+/// Why each entry would be refused; none where it would not. Each is checked with its secret, as if that
+/// were in the manifest.
+fn refusals(entries: &[NewEntry], project: &Project, others: &[Arc<Entry>]) -> Vec<Option<String>> {
+    let mut project = project.clone();
+    project.allow_plaintext = true;
+    let written: Vec<_> = entries
+        .iter()
+        .map(|entry| new_manifest(std::slice::from_ref(entry)).map_err(|why| why.to_string()))
+        .collect();
+    let texts: Vec<String> =
+        written.iter().filter_map(|text| text.as_ref().ok().cloned()).collect();
+    let mut tried = manifest::try_out(&texts, others, &project).into_iter();
+    let mut why = |(text, entry): (Result<String, String>, &NewEntry)| match text {
+        Err(why) => Some(why),
+        Ok(_) => match tried.next()? {
+            Ok(read) if is_meant(&read, entry) => None,
+            Ok(_) => Some("it would be read as something else".to_owned()),
+            Err(problem) => Some(match problem.help {
+                Some(help) => format!("{}; {help}", problem.message),
+                None => problem.message,
+            }),
+        },
+    };
+    written.into_iter().zip(entries).map(&mut why).collect()
+}
+
+/// Whether what is read is what was to be written.
+fn is_meant(read: &[Arc<Entry>], meant: &NewEntry) -> bool {
+    let is = |reference: &Reference, text: &str| matches!(reference, Reference::Plain(read) if read.expose() == text);
+    let SlotValue::Plain(secret) = &meant.client_secret else { return false };
+    matches!(read, [read] if read.domain.value.as_str() == meant.domain
+        && read.key.value.as_str() == meant.key
+        && read.name.value == meant.name.as_deref().unwrap_or(&meant.domain)
+        && is(&read.client_id.value, &meant.client_id)
+        && is(&read.client_secret.value, secret.expose()))
+}
+
+impl ManifestDraft {
+    /// Writes it.
+    ///
+    /// # Errors
+    /// Where that fails, or the file has changed meanwhile.
+    pub fn write(&self) -> Result<(), NotWritten> {
+        match &self.before {
+            Some(before) => files::replace(&self.path, before.as_bytes(), &self.after),
+            None => files::create(&self.path, &self.after, 0o644),
+        }
+    }
+}
+
+/// The entries that are declared already and still to be taken over.
+pub fn begun(view: &TargetView, scope: &Scope) -> BTreeSet<Key> {
+    let Ok(comparison) = &view.comparison else { return BTreeSet::new() };
+    let mut keys = comparison.plan.to_be_adopted();
+    keys.retain(|key| {
+        let domain = view.entries.get(key).map(|entry| &entry.domain.value);
+        scope.domains.is_empty() || domain.is_some_and(|domain| scope.domains.contains(domain))
+    });
+    keys
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+
+    use age::secrecy::ExposeSecret;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::{ImportDraft, ManifestDraft};
+    use crate::integrations;
+    use crate::manifest::check_domains;
+    use crate::model::{Key, PolicyOverrides, Prune};
+    use crate::plan::{self, Scope, WhyLeftOut};
+    use crate::reconcile;
+    use crate::secret::Nobody;
+    use crate::target::Stop;
+    use crate::workspace::{Environment, OnError, TargetView, Workspace};
+    use crate::yaml_edit::new_manifest;
+
+    const OURS: &str = "application_credentials:\n  - {domain: withings, key: taken, formerly: [family], client_id: w, client_secret: ww}\n";
+
+    /// A project whose target is a folder that holds these credentials.
+    fn project(folder: &std::path::Path, items: &[Value]) -> Workspace {
+        let identity = age::x25519::Identity::generate();
+        fs::write(folder.join("key"), identity.to_string().expose_secret()).unwrap();
+        let project = format!(
+            "owner: house\nallow_plaintext: true\ntargets: {{lab: {{config_dir: ha}}}}\nage: {{recipients: [{}], identities: [key]}}\n",
+            identity.to_public()
+        );
+        fs::write(folder.join("appcred.yaml"), project).unwrap();
+        fs::create_dir_all(folder.join("credentials")).unwrap();
+        fs::write(folder.join("credentials/ours.yaml"), OURS).unwrap();
+        let custom = folder.join("ha/custom_components/from_hacs");
+        fs::create_dir_all(&custom).unwrap();
+        fs::write(custom.join("application_credentials.py"), "").unwrap();
+        fs::create_dir_all(folder.join("ha/.storage")).unwrap();
+        let stored = json!({"version": 1, "data": {"items": items}}).to_string();
+        fs::write(folder.join("ha/.storage/application_credentials"), stored).unwrap();
+        Workspace { folder: folder.to_owned(), environment: Environment::default() }
+    }
+
+    async fn view(workspace: &Workspace) -> TargetView {
+        let policy = PolicyOverrides { prune: Some(Prune::Nothing), ..PolicyOverrides::default() };
+        let evaluated = workspace
+            .evaluate(workspace.load(), &[], &policy, OnError::Stop, Nobody)
+            .await
+            .unwrap();
+        evaluated.targets.unwrap_or_else(|| panic!("{:?}", evaluated.problems)).pop().unwrap()
+    }
+
+    /// Imports all of it, and answers why things were left out.
+    async fn import(workspace: &Workspace) -> Vec<WhyLeftOut> {
+        let loaded = workspace.load();
+        let mut view = view(workspace).await;
+        let comparison = view.comparison.as_ref().unwrap();
+        let taken = BTreeSet::from([Key::new("taken").unwrap()]);
+        let scope = Scope::default();
+        let found = plan::import(&comparison.desired, &comparison.observed, &taken, &scope);
+        let (project, others) = (&loaded.project, loaded.entries.as_slice());
+        let (observed, recipients) = (&comparison.observed, &project.age.recipients);
+        let draft = ImportDraft::new(found, observed, (project, others), recipients, &[]).unwrap();
+        let entries: Vec<_> = draft.made.iter().map(|(_, entry)| entry.clone()).collect();
+        let file = ManifestDraft {
+            path: workspace.folder.join("credentials/found.yaml"),
+            before: None,
+            after: new_manifest(&entries).unwrap(),
+            entries: (0..entries.len()).collect(),
+        };
+        file.write().unwrap();
+        draft.declare(&mut view, &[file], project, BTreeSet::new());
+        let (comparison, target) = (view.comparison.unwrap(), view.target.as_mut().unwrap());
+        let (stop, mut progress) = (Stop::new(), |_: usize, _: usize| {});
+        let (plan, desired) = (&comparison.plan, &comparison.desired);
+        let outcomes = reconcile::apply(plan, desired, target, &stop, &mut progress).await;
+        assert!(outcomes.iter().all(|outcome| outcome.outcome.is_well()), "{outcomes:?}");
+        draft.left_out.into_iter().map(|left| left.why).collect()
+    }
+
+    /// Fails where `validate` refuses what was written, or `plan` has something to do.
+    async fn assert_settled(workspace: &Workspace) {
+        let loaded = workspace.load();
+        assert!(!loaded.problems.has_errors(), "{:?}", loaded.problems);
+        let custom = &loaded.project.policy.custom_integrations;
+        let unknown = check_domains(loaded.domains(), integrations::known(), custom, "appcred");
+        assert!(unknown.is_empty(), "{unknown:?}");
+        let plan = view(workspace).await.comparison.unwrap().plan;
+        // What the project had before is not of the import.
+        let is_new = |action: &plan::Action| action.domain().as_str() != "withings";
+        let steps: Vec<_> = plan.steps.iter().filter(|step| is_new(&step.action)).collect();
+        assert!(steps.is_empty(), "{steps:?}");
+        let errors = plan.withheld.iter().filter(|one| one.why.is_error() && is_new(&one.action));
+        let errors: Vec<_> = errors.collect();
+        assert!(errors.is_empty(), "{errors:?}");
+    }
+
+    fn one_of(texts: &'static [&'static str]) -> impl Strategy<Value = Option<&'static str>> {
+        prop::option::weighted(0.9, prop::sample::select(texts))
+    }
+
+    fn items() -> impl Strategy<Value = Vec<Value>> {
+        let domain = one_of(&["spotify", "twitch", "from_hacs", "no_such"]);
+        let client = one_of(&[
+            "a",
+            "b",
+            "w",
+            "1234567",
+            "0x1f",
+            "true",
+            "your-client-id",
+            "${ID}",
+            "",
+            " a ",
+            "é",
+            "a\u{202e}b",
+            "a: b",
+            "!secret x",
+            "# a",
+            "-----BEGIN AGE ENCRYPTED FILE-----",
+        ]);
+        let secret = one_of(&[
+            "s",
+            "t",
+            "1e3",
+            "null",
+            "changeme",
+            "{{ secret }}",
+            "",
+            " s ",
+            "ü",
+            "a\u{200b}b",
+            "{\"web\": {\"client_secret\": \"x\"}}",
+            "a: b\nc: d",
+            "-----BEGIN KEY-----",
+            "one\ntwo",
+            "ENC[AES256_GCM,data:x,type:str]",
+            "!env_var X",
+            "-----BEGIN AGE ENCRYPTED FILE-----\nYQ==\n-----END AGE ENCRYPTED FILE-----",
+        ]);
+        let name = one_of(&[
+            "Family",
+            "family",
+            "Taken",
+            "",
+            " ",
+            "Fam\u{200b}ily",
+            "ENC[AES256_GCM,data:x]",
+            "true",
+            "# odd: {näme}",
+            "two\nlines",
+            "spotify",
+            "???",
+        ]);
+        let auth_domain = one_of(&[
+            "spotify",
+            "appcred:house:k",
+            "appcred:cabin:k",
+            "appcred:house:taken",
+            "appcred:house:family",
+            "appcred:house:k:spotify",
+            "i0",
+        ]);
+        prop::collection::vec((domain, client, secret, name, auth_domain), 0..8).prop_map(|all| {
+            let item = |(at, (domain, client, secret, name, auth_domain)): (usize, (Option<&str>, Option<&str>, Option<&str>, Option<&str>, Option<&str>))| {
+                json!({
+                    "id": format!("i{at}"), "domain": domain.unwrap_or("spotify"),
+                    "client_id": client.map_or(at.to_string(), str::to_owned), "client_secret": secret,
+                    "name": name, "auth_domain": auth_domain.filter(|_| at % 2 == 0),
+                })
+            };
+            all.into_iter().enumerate().map(item).collect()
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn what_is_imported_is_valid_and_leaves_nothing_to_plan(items in items()) {
+            let folder = tempfile::tempdir().unwrap();
+            let workspace = project(folder.path(), &items);
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                import(&workspace).await;
+                assert_settled(&workspace).await;
+            });
+        }
+    }
+
+    #[tokio::test]
+    async fn what_would_be_refused_is_left_out_with_the_reason() {
+        let item = |id: &str, domain: &str, secret: &str| json!({"id": id, "domain": domain, "client_id": id, "client_secret": secret});
+        let folder = tempfile::tempdir().unwrap();
+        let items = [
+            item("placeholder", "spotify", "changeme"),
+            item("lines", "twitch", "one\ntwo"),
+            item("hacs", "from_hacs", "s"),
+        ];
+        let left_out = import(&project(folder.path(), &items)).await;
+        let said: Vec<String> = left_out
+            .into_iter()
+            .map(|why| match why {
+                WhyLeftOut::Refused(why) => why,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert!(said[0].contains("unknown integration `from_hacs`"), "{said:?}");
+        assert!(said[0].contains("custom_integrations"), "{said:?}");
+        assert!(said[1].contains("placeholder"), "{said:?}");
+        assert!(said[2].contains("several lines"), "{said:?}");
+    }
+}

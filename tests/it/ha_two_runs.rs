@@ -1,0 +1,163 @@
+//! Two runs at one Home Assistant that know nothing of each other, as in two pods: nothing is doubled,
+//! and no code is taken twice.
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::ha_apply::House;
+use crate::linking::{Linking, link};
+use crate::listener::Listener;
+use crate::real::{Release, each_release};
+use crate::watch::eventually;
+
+const DOMAIN: &str = "linked_account";
+const APPLY: &[&str] = &["apply", "--yes"];
+
+impl Linking {
+    /// The set-ups of our test integrations that are open in Home Assistant.
+    #[track_caller]
+    pub(crate) fn open_flows(&self) -> Vec<Value> {
+        let asked = self.ha.call(json!({
+            "type": "call_service", "domain": DOMAIN, "service": "flows", "return_response": true,
+        }));
+        serde_json::from_value(asked.unwrap()["response"]["flows"].clone()).unwrap()
+    }
+
+    /// The codes that the provider was asked to give tokens for.
+    #[track_caller]
+    fn codes_taken(&self) -> Vec<(String, u16)> {
+        let log = self.provider.token_log().into_iter();
+        let codes = log.filter(|request| request.grant == "authorization_code");
+        let mut codes: Vec<_> =
+            codes.map(|request| (request.client_id.unwrap(), request.status)).collect();
+        codes.sort();
+        codes
+    }
+}
+
+fn notify(house: &House, owner: &str, listener: &Listener) {
+    let hook = listener.url();
+    house
+        .project
+        .write("appcred.yaml", &format!("owner: {owner}\nnotify: {{webhook: {hook:?}}}\n"));
+}
+
+fn pending_link(listener: &Listener) -> String {
+    let notice = listener.next_of("consent_pending");
+    notice["pending_consents"][0]["link"].as_str().unwrap().to_owned()
+}
+
+each_release!(ha_two_owners_watch_one_house_and_each_code_is_taken_once);
+fn ha_two_owners_watch_one_house_and_each_code_is_taken_once(release: Release) {
+    let linking = Linking::new(release);
+    let other = House::new();
+    let (ours, theirs) = (Listener::start(200), Listener::start(200));
+    notify(&linking.house, "home", &ours);
+    notify(&other, "cabin", &theirs);
+    linking.house.declare(&[linking.entry(DOMAIN, "Anna", "anna", "first")]);
+    linking.provider.client("ben", "second");
+    other.declare(&[other.entry_with_integration(DOMAIN, "Ben", "ben", "second")]);
+    let watch = ["watch", "--resync", "1", "--listen=off"];
+    let running =
+        [&linking.house, &other].map(|house| house.appcred(&linking.ha).args(watch).spawn());
+    let links = [pending_link(&ours), pending_link(&theirs)];
+
+    // Whoever reads meanwhile carries nothing on.
+    let reading = linking.appcred(&["plan"]).spawn();
+    links.iter().for_each(|link| linking.consent(link));
+    reading.finish();
+
+    ours.next_of("consent_settled");
+    theirs.next_of("consent_settled");
+    let ok = |client: &str| (client.to_owned(), 200);
+    assert_eq!(linking.codes_taken(), [ok("anna"), ok("ben")]);
+    let accounts = linking.accounts(DOMAIN);
+    let mut clients: Vec<_> = accounts.iter().map(|account| linking.client_of(account)).collect();
+    clients.sort();
+    assert_eq!(clients, ["anna", "ben"]);
+    assert!(linking.open_flows().is_empty());
+    for running in running {
+        running.signal(Signal::TERM);
+        let ran = running.finish();
+        assert_eq!(ran.status, Some(0), "{}", ran.stderr);
+        assert!(!ran.stderr.contains("WARN"), "{}", ran.stderr);
+    }
+}
+
+each_release!(ha_two_applies_from_two_state_folders_double_nothing);
+fn ha_two_applies_from_two_state_folders_double_nothing(release: Release) {
+    let linking = Linking::new(release);
+    let names = ["Anna", "Ben", "Cora", "Dan"];
+    let clients = names.map(str::to_lowercase);
+    let entries = clients.each_ref().map(|client| linking.entry(DOMAIN, client, client, "secret"));
+    for round in 1..=entries.len() {
+        linking.house.declare(&entries[..round]);
+        // Each has a home of its own, so none waits for the lock of the other.
+        let runs = [(); 2].map(|()| linking.appcred(APPLY).spawn());
+        let texts = runs.map(|run| {
+            let ran = run.finish();
+            ran.stdout + &ran.stderr
+        });
+        // What both have created or started at the same moment is gone after the next look.
+        linking.apply();
+        let (held, open) = (linking.ha.credentials(), linking.open_flows());
+        assert_eq!((held.len(), open.len()), (round, round), "{held:#?} {open:#?} {texts:#?}");
+    }
+    let applied = linking.json(APPLY);
+    let waiting = applied["steps"].as_array().unwrap().iter();
+    for step in waiting.filter(|step| step["outcome"] == "waiting") {
+        linking.consent(step["waits_for"]["link"].as_str().unwrap());
+    }
+    linking.apply();
+    assert_eq!(linking.accounts(DOMAIN).len(), names.len());
+    linking.appcred(&["plan", "--detailed-exitcode"]).status(0).run();
+}
+
+// Two runs that both see no flow start one each; what the slower one sees then is brought about here.
+each_release!(ha_flow_that_was_started_at_the_same_moment_is_ended_and_that_is_reported);
+fn ha_flow_that_was_started_at_the_same_moment_is_ended_and_that_is_reported(release: Release) {
+    let linking = Linking::new(release);
+    linking.house.declare(&[linking.entry(DOMAIN, "Anna", "anna", "first")]);
+    let first = link(&linking.json(APPLY));
+    // Another run's flow, noted under another key, which comes later in order.
+    let start = json!({"handler": DOMAIN});
+    let (_, flow) = linking.ha.rest("POST", "/api/config/config_entries/flow", Some(&start));
+    let note = json!({"flow_id": flow["flow_id"], "domain": DOMAIN});
+    linking
+        .ha
+        .call(json!({
+            "type": "frontend/set_user_data", "key": "appcred:default:anna#flow.9", "value": note,
+        }))
+        .unwrap();
+    assert_eq!(linking.open_flows().len(), 2);
+    let applied = linking.apply().stdout;
+    assert!(applied.contains("abandon the set-up of linked_account"), "{applied}");
+    assert_eq!(linking.open_flows().len(), 1);
+    assert_eq!(link(&linking.json(APPLY)), first);
+}
+
+each_release!(ha_watcher_waits_for_an_apply_at_the_same_target);
+fn ha_watcher_waits_for_an_apply_at_the_same_target(release: Release) {
+    let linking = Linking::new(release);
+    let state = tempfile::tempdir().unwrap();
+    linking.house.declare(&[linking.entry(DOMAIN, "Anna", "anna", "first")]);
+    let run = |args: &[&str]| linking.appcred(args).env("XDG_STATE_HOME", state.path());
+    let runs = [
+        run(&["watch", "--resync", "1", "--listen=off"]).spawn(),
+        run(APPLY).spawn(),
+        run(APPLY).spawn(),
+    ];
+    eventually("the set-up is begun", || !linking.open_flows().is_empty());
+    let [watcher, applies @ ..] = runs;
+    for apply in applies {
+        let ran = apply.finish();
+        assert_eq!(ran.status, Some(0), "{} {}", ran.stdout, ran.stderr);
+    }
+    assert_eq!((linking.ha.credentials().len(), linking.open_flows().len()), (1, 1));
+    let consent = link(&linking.json(APPLY));
+    linking.consent(&consent);
+    eventually("the watcher finishes it", || linking.set_up("anna")["state"] == "loaded");
+    assert_eq!(linking.codes_taken(), [("anna".to_owned(), 200)]);
+    watcher.signal(Signal::TERM);
+    assert_eq!(watcher.finish().status, Some(0));
+}
