@@ -12,7 +12,7 @@ use crate::diagnostic::ProblemCode;
 use crate::files::{self, TEXT_LIMIT};
 use crate::integrations;
 use crate::manifest::{Loaded, Project, Targets};
-use crate::model::{Domain, Key, Reference, Secret, TargetName, Visible, hidden_character};
+use crate::model::{Adopt, Domain, Key, Reference, Secret, TargetName, Visible, hidden_character};
 use crate::secret::seal::seal;
 use crate::secret::{OpenedSopsDocument, SecretResolver};
 use crate::suggest;
@@ -21,10 +21,10 @@ use crate::yaml_edit::{NewEntry, SlotValue, append, new_manifest};
 use super::console::AsItWas;
 use super::encrypt::{check_value, recipients};
 use super::exit::ExitStatus;
-use super::gather::{load, resolver, show};
+use super::gather::{load, resolver, show, workspace};
 use super::locks::lock_project;
 use super::sops_manifest::with_entries;
-use super::{Global, console, offered};
+use super::{Global, console};
 
 /// What Home Assistant has providers send people back to.
 const REDIRECT: &str = "https://my.home-assistant.io/redirect/oauth";
@@ -81,7 +81,7 @@ pub(super) async fn run(global: Global, verb: Add) -> anyhow::Result<ExitStatus>
         Some(domain) if known(&loaded).contains(&Domain::new(domain.trim())) => BTreeSet::new(),
         None if !is_asking(&verb) => BTreeSet::new(),
         // A target may have more, such as custom integrations.
-        _ => offered::told(&global, &loaded, &verb.targets).await,
+        _ => workspace(&global).offered(&loaded.project, &verb.targets).await,
     };
     let asking = tokio::task::spawn_blocking(move || add(&global, &verb, loaded, &of_targets));
     let ended = tokio::select! {
@@ -229,7 +229,7 @@ impl EntryDetails {
             key: self.key.as_str().to_owned(),
             client_id: self.client_id,
             client_secret,
-            adopt,
+            adopt: if adopt { Adopt::Only } else { Adopt::No },
             leave_integration: false,
             targets: self.targets,
         }

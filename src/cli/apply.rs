@@ -104,7 +104,7 @@ pub(super) async fn run(global: &Global, verb: &ApplyArgs) -> anyhow::Result<Exi
     {
         return Ok(ExitStatus::Failure);
     }
-    if views.iter().any(has_work) {
+    if views.iter().any(TargetView::has_work) {
         if verb.outputs.print_text() {
             console::print("\n")?;
         }
@@ -122,12 +122,6 @@ pub(super) async fn run(global: &Global, verb: &ApplyArgs) -> anyhow::Result<Exi
     }
     write(&views)?;
     Ok(if views.iter().all(arrived) { ExitStatus::Success } else { ExitStatus::Failure })
-}
-
-pub(super) fn has_work(view: &TargetView) -> bool {
-    view.comparison
-        .as_ref()
-        .is_ok_and(|comparison| !comparison.plan.is_stopped() && !comparison.plan.steps.is_empty())
 }
 
 /// Whether somebody agrees to what was shown.
@@ -157,7 +151,7 @@ pub(super) async fn carry_out(views: &mut [TargetView]) -> anyhow::Result<()> {
     let work = join_all(
         views
             .iter_mut()
-            .filter(|view| has_work(view))
+            .filter(|view| view.has_work())
             .map(|view| carry_out_one(view, &stop, &bars)),
     );
     tokio::select! {

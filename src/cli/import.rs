@@ -63,6 +63,17 @@ pub(super) struct ImportArgs {
     yes: bool,
 }
 
+impl ImportArgs {
+    fn scope(&self, project: &Project) -> Scope {
+        Scope {
+            domains: self.domains.iter().map(|domain| Domain::new(domain.trim())).collect(),
+            only_foreign: self.foreign,
+            other_owners: self.other_owners,
+            custom: project.policy.custom_integrations.clone(),
+        }
+    }
+}
+
 pub(super) async fn run(global: &Global, verb: &ImportArgs) -> anyhow::Result<ExitStatus> {
     let selection = TargetArgs { targets: verb.target.clone().into_iter().collect() };
     let _targets =
@@ -89,21 +100,15 @@ pub(super) async fn run(global: &Global, verb: &ImportArgs) -> anyhow::Result<Ex
         Ok(comparison) => comparison,
         Err(why) => bail!("{}: {why}", view.name),
     };
-    let scope = Scope {
-        domains: verb.domains.iter().map(|domain| Domain::new(domain.trim())).collect(),
-        only_foreign: verb.foreign,
-        other_owners: verb.other_owners,
-        custom: project.policy.custom_integrations.clone(),
-    };
+    let scope = verb.scope(&project);
     let targets = if project.targets.len() > 1 { vec![view.name.to_string()] } else { Vec::new() };
     let found = plan::import(&comparison.desired, &comparison.observed, &taken, &scope);
     let draft =
         ImportDraft::new(found, &comparison.observed, (&project, &entries), &recipients, &targets)?;
     if is_printed {
         console::print_error(&preview(&[], &draft.left_out));
-        console::print(&new_manifest(
-            &draft.made.iter().map(|(_, entry)| entry.clone()).collect::<Vec<_>>(),
-        )?)?;
+        let entries: Vec<_> = draft.made.iter().map(|(_, entry)| entry.clone()).collect();
+        console::print(&new_manifest(&entries)?)?;
         return Ok(ExitStatus::Success);
     }
     let file_of = |domain: &Domain| match &verb.output {

@@ -22,7 +22,6 @@ mod listen;
 mod locks;
 mod login;
 mod logout;
-mod offered;
 mod output;
 mod plan;
 mod plan_file;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use jiff::SignedDuration;
 
-use crate::plan::{Action, CredentialState, Plan, Why};
+use crate::plan::{CredentialState, Plan, Why};
 use crate::report::{Report, Verb};
 use crate::target::snapshot::SnapshotLocation;
 use crate::workspace::{Against, TargetView, max_age};
@@ -59,7 +59,7 @@ pub(super) struct PlanArgs {
 /// What a plan must not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum FailOn {
-    /// A credential that is deleted without another in its place
+    /// A credential that is deleted without another in its place, or that nobody manages
     Delete,
     /// A credential that nobody manages, or somebody made for a client of ours
     Foreign,
@@ -69,15 +69,12 @@ enum FailOn {
 
 impl FailOn {
     fn count(self, plan: &Plan) -> usize {
-        let is_foreign = |why: &Why| matches!(why, Why::Foreign { .. });
+        let is_foreign = |why: &Why| matches!(why, Why::Foreign { .. } | Why::SeveralByHand { .. });
         let state = |is_meant: fn(&CredentialState) -> bool| {
             plan.credential_states.iter().filter(|(_, state, _)| is_meant(state)).count()
         };
         match self {
-            Self::Delete => {
-                let deletes = plan.steps.iter().map(|step| &step.action);
-                deletes.filter(|action| matches!(action, Action::Delete { .. })).count()
-            }
+            Self::Delete => plan.deletes(),
             Self::Foreign => state(|state| *state == CredentialState::Foreign)
                 .max(plan.withheld.iter().filter(|withheld| is_foreign(&withheld.why)).count()),
             Self::Drift => state(|state| {

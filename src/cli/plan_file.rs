@@ -1,14 +1,13 @@
 //! Saved plans: `plan --out` and `apply FILE`.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow};
 
 use crate::files::{self, DATA_LIMIT};
-use crate::model::{Key, Seal, Visible};
-use crate::plan_file::{PlanFile, TargetPlan};
-use crate::workspace::TargetView;
+use crate::model::Visible;
+use crate::plan_file::PlanFile;
+use crate::workspace::{TargetView, planned};
 
 use super::console;
 
@@ -46,25 +45,4 @@ pub(super) fn still_holds(saved: &PlanFile, views: &[TargetView]) -> anyhow::Res
         console::message("Plan again with `appcred plan --out FILE`.");
     }
     Ok(differences.is_empty())
-}
-
-fn planned(views: &[TargetView]) -> anyhow::Result<PlanFile> {
-    let mut planned = Vec::new();
-    for view in views {
-        match &view.comparison {
-            Ok(comparison) => planned.push(TargetPlan {
-                name: &view.name,
-                plan: &comparison.plan,
-                seals: secret_seals(view),
-            }),
-            Err(why) => bail!("{}: {why}", view.name),
-        }
-    }
-    Ok(PlanFile::of(&planned)?)
-}
-
-/// The digests of the ciphertexts of a target's secrets.
-fn secret_seals(view: &TargetView) -> BTreeMap<Key, Seal> {
-    let seal = |key: &Key| Some((key.clone(), view.seals(key)?.client_secret?));
-    view.entries.keys().filter_map(seal).collect()
 }

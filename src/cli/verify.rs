@@ -1,16 +1,14 @@
 //! `verify`
 
-use std::collections::BTreeSet;
-
 use anyhow::bail;
 
+use crate::desired;
 use crate::manifest::Entry;
-use crate::model::{DesiredCredential, Key, Place, TargetName};
-use crate::report::verified::{self, Verified};
-use crate::verify::{Question, Verdict, verify};
+use crate::model::TargetName;
+use crate::report::verified;
+use crate::verify::{Checked, check};
 use crate::workspace::{TargetView, is_target};
 
-use super::apply::has_work;
 use super::exit::ExitStatus;
 use super::gather::entries;
 use super::selection::TargetArgs;
@@ -55,27 +53,16 @@ pub(super) async fn run(global: &Global, verb: &Verify) -> anyhow::Result<ExitSt
             bail!("there is no entry with the key `{key}`");
         }
     }
-    let asked: Vec<Asked> = resolved
-        .clients()
-        .filter(|(entry, ..)| verb.wants(entry))
-        .map(|(entry, client_id, secret)| Asked {
-            key: entry.key.value.clone(),
-            place: entry.place.clone(),
-            question: Question {
-                domain: entry.domain.value.clone(),
-                client_id: client_id.clone(),
-                client_secret: secret.clone(),
-                token_url: entry.integration.token_url.clone(),
-            },
-        })
-        .collect();
-    let verdicts = ask(&asked).await;
-    let verified = verified(&asked, &verdicts);
+    let wanted = resolved.clients().filter(|(entry, ..)| verb.wants(entry));
+    let wanted = wanted.map(|(entry, client_id, secret)| {
+        desired::wanted(entry, client_id.clone(), secret.clone().into())
+    });
+    let checked = check(wanted).await;
     console::print(&match verb.format {
-        OutputFormat::Text => verified::text(&verified),
-        OutputFormat::Json => verified::json(&verified)?,
+        OutputFormat::Text => verified::text(&checked),
+        OutputFormat::Json => verified::json(&checked)?,
     })?;
-    Ok(if passes(&verdicts, verb.strict) { ExitStatus::Success } else { ExitStatus::Failure })
+    Ok(if passes(&checked, verb.strict) { ExitStatus::Success } else { ExitStatus::Failure })
 }
 
 impl Verify {
@@ -90,70 +77,13 @@ impl Verify {
 
 /// Asks about all that plans would create, and reports the answers. Whether they may be applied.
 pub(super) async fn plans(views: &[TargetView], strict: bool) -> bool {
-    let mut asked: Vec<Asked> =
-        views.iter().filter(|view| has_work(view)).flat_map(new_ones).collect();
-    // An entry that is new on several targets is one client.
-    let mut seen = BTreeSet::new();
-    asked.retain(|asked| seen.insert(asked.place.clone()));
-    if asked.is_empty() {
-        return true;
+    let checked = check(views.iter().flat_map(TargetView::new_entries).cloned()).await;
+    if !checked.is_empty() {
+        console::print_error(&verified::text(&checked));
     }
-    let verdicts = ask(&asked).await;
-    console::print_error(&verified::text(&verified(&asked, &verdicts)));
-    passes(&verdicts, strict)
+    passes(&checked, strict)
 }
 
-fn new_ones(view: &TargetView) -> Vec<Asked> {
-    let Ok(comparison) = &view.comparison else { return Vec::new() };
-    let keys = comparison.plan.steps.iter().filter_map(|step| step.action.wanted());
-    let wanted = |key: &Key| comparison.desired.credentials.iter().find(|one| one.key == *key);
-    let asked = |credential: &DesiredCredential| {
-        let entry = view.entries.get(&credential.key);
-        Some(Asked {
-            key: credential.key.clone(),
-            place: credential.place.clone(),
-            question: Question {
-                domain: credential.domain.clone(),
-                client_id: credential.client_id.clone(),
-                client_secret: credential.client_secret.clear()?.clone(),
-                token_url: entry.and_then(|entry| entry.integration.token_url.clone()),
-            },
-        })
-    };
-    keys.filter_map(|new| wanted(&new.key)).filter_map(asked).collect()
-}
-
-/// An entry that is asked about.
-struct Asked {
-    key: Key,
-    place: Place,
-    question: Question,
-}
-
-async fn ask(asked: &[Asked]) -> Vec<Verdict> {
-    let questions: Vec<_> = asked.iter().map(|asked| asked.question.clone()).collect();
-    verify(&questions).await
-}
-
-fn verified<'a>(asked: &'a [Asked], verdicts: &'a [Verdict]) -> Vec<Verified<'a>> {
-    asked
-        .iter()
-        .zip(verdicts)
-        .map(|(Asked { key, place, question }, verdict)| Verified {
-            key,
-            domain: &question.domain,
-            client_id: &question.client_id,
-            place,
-            address: question.address(),
-            verdict,
-        })
-        .collect()
-}
-
-fn passes(verdicts: &[Verdict], strict: bool) -> bool {
-    verdicts.iter().all(|verdict| match verdict {
-        Verdict::Right => true,
-        Verdict::Wrong(_) => false,
-        Verdict::Unreachable(_) | Verdict::Unclear(_) | Verdict::NoAddress => !strict,
-    })
+fn passes(checked: &[Checked], strict: bool) -> bool {
+    checked.iter().all(|one| one.verdict.passes(strict))
 }

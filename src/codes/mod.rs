@@ -122,6 +122,14 @@ codes! {
         InUse = "in_use",
         /// Somebody else made a credential for this client.
         Foreign = "foreign",
+        /// Several credentials were made by hand, and the entry does not say which it takes.
+        SeveralByHand = "several_by_hand",
+        /// The entry may have had any of several keys that no entry has.
+        SeveralRenamed = "several_renamed",
+        /// It has a mark that cannot be read.
+        UnreadableMark = "unreadable_mark",
+        /// Several owners have claimed it, this one too.
+        Disputed = "disputed",
         /// Another owner manages it.
         OtherOwner = "other_owner",
         /// It carries the mark of the owner that had no name.

@@ -42,10 +42,10 @@ pub fn try_out(
     for problem in together.sorted() {
         let spots = problem.spot.iter().chain(problem.related.iter().map(|(spot, _)| spot));
         let at = |spot: &Spot| files.iter().position(|file| Arc::ptr_eq(file, &spot.file));
-        if let Some(at) = spots.filter_map(at).max() {
-            if tried[at].is_ok() {
-                tried[at] = Err(problem.clone());
-            }
+        if let Some(at) = spots.filter_map(at).max()
+            && tried[at].is_ok()
+        {
+            tried[at] = Err(problem.clone());
         }
     }
     tried

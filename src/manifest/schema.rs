@@ -12,7 +12,7 @@ use smol_str::SmolStr;
 use super::field::{Field, Pairs, Raw, Text, Texts};
 use super::meaning::{IdentityPath, Recipient, TokenUrl};
 use crate::model::{
-    Domain, Implementation, Key, MaxDeletes, OnDelete, OnDrift, Owner, Prune, TargetName,
+    Adopt, Domain, Implementation, Key, MaxDeletes, OnDelete, OnDrift, Owner, Prune, TargetName,
 };
 use crate::schema::of_input;
 use crate::target::TargetInput;
@@ -65,9 +65,9 @@ pub(super) struct EntryInput {
     /// The OAuth client secret: an armored age file behind `|`, or `!env_var NAME`, `!secret NAME` or
     /// `!file PATH`. In plain text only where the project allows it.
     pub(super) client_secret: Field<Raw<SecretText>>,
-    /// Whether a credential of this client that was created by hand is taken over. `false` where it is
-    /// left out.
-    pub(super) adopt: Option<Field<bool>>,
+    /// Whether a credential of this client that was created by hand is taken over: the only one, or the
+    /// one with this id. `false` where it is left out.
+    pub(super) adopt: Option<Field<Raw<Adopt>>>,
     /// What to do with the integration once its credential exists.
     pub(super) integration: Option<Field<IntegrationInput>>,
     /// The targets on which the credential is wanted. All of them where it is left out.

@@ -23,7 +23,7 @@ mod visible;
 
 pub use credential::{Credential, Held, NewCredential};
 pub use credential_id::{generate_id, is_id_of_client};
-pub use desired::{Completeness, Desired, DesiredCredential, Unidentified};
+pub use desired::{Adopt, Completeness, Desired, DesiredCredential, Unidentified};
 pub use document::Document;
 pub use flow::{
     CreatedAccount, DeviceCode, FieldKind, FlowField, FlowForm, FlowStep, HandOverError, OpenFlow,

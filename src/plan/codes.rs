@@ -38,7 +38,7 @@ impl Reason {
             Self::AdoptionAsked => ReasonCode::AdoptionAsked,
             Self::LetGo => ReasonCode::LetGo,
             Self::Unclaimed => ReasonCode::Unclaimed,
-            Self::Renamed => ReasonCode::Renamed,
+            Self::Renamed | Self::TakenForRenamed => ReasonCode::Renamed,
             Self::OldShadow => ReasonCode::OldShadow,
             Self::ReferencedById => ReasonCode::ReferencedById,
             Self::NotSetUp => ReasonCode::NotSetUp,

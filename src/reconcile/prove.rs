@@ -131,12 +131,7 @@ fn replaces_secret_in_use(plan: &Plan, step: &Step) -> bool {
 fn question(step: &Step, desired: &Desired) -> Option<Question> {
     let wanted = step.action.wanted()?;
     let entry = desired.credentials.iter().find(|entry| entry.key == wanted.key)?;
-    Some(Question {
-        domain: entry.domain.clone(),
-        client_id: entry.client_id.clone(),
-        client_secret: entry.client_secret.clear()?.clone(),
-        token_url: entry.integration.token_url.clone(),
-    })
+    Question::of(entry)
 }
 
 impl Verdicts {

@@ -206,6 +206,10 @@ fn not_done(target: &TargetReport<'_>, names: &FileNames, withheld: &Withheld) -
         | Why::UnknownIntegration { .. } => Level::Error,
         Why::InUse { .. }
         | Why::Foreign { .. }
+        | Why::SeveralByHand { .. }
+        | Why::SeveralRenamed { .. }
+        | Why::UnreadableMark { .. }
+        | Why::Disputed { .. }
         | Why::OtherOwner { .. }
         | Why::NamelessOwner { .. } => Level::Warning,
         Why::PruneOff => Level::Note,

@@ -83,6 +83,11 @@ fn reason(why: &WhyLeftOut) -> Option<String> {
         WhyLeftOut::UnknownIntegration => {
             "the target does not have its integration".to_owned()
         }
+        WhyLeftOut::SeveralKeys => "entries of several keys had this client: write one entry by hand, with those keys under `formerly`".to_owned(),
+        WhyLeftOut::UnreadableMark => {
+            "it has a mark that cannot be read, so it may be another owner's".to_owned()
+        }
+        WhyLeftOut::SharedByHand => "another of this client has the same `auth_domain`: delete one of them in Home Assistant".to_owned(),
         WhyLeftOut::NoSecret => "it has no client secret".to_owned(),
         WhyLeftOut::Refused(why) => format!("an entry for it would be refused: {}", why.visible()),
     })

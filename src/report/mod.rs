@@ -31,7 +31,7 @@ pub use file_names::FileNames;
 pub use format::Format;
 
 use crate::diagnostic::Diagnostics;
-use crate::model::{Claim, Held, Key, Mark, Place, TargetName};
+use crate::model::{Held, Key, Mark, Place, TargetName};
 use crate::plan::{Action, Plan, Step};
 use crate::reconcile::StepOutcome;
 
@@ -121,8 +121,7 @@ pub struct TargetReport<'a> {
 
 /// Whose it is by its mark or claim.
 fn mark_of(held: &Held) -> Option<Mark> {
-    let auth_domain = held.auth_domain.as_deref()?;
-    Mark::parse(auth_domain).or_else(|| Some(Claim::parse(auth_domain)?.mark))
+    Mark::of_text(held.auth_domain.as_deref()?)
 }
 
 /// How many steps of each kind.
@@ -147,8 +146,12 @@ impl Tally {
                 Action::Replace { .. } => &mut tally.replace,
                 Action::Adopt { .. } => &mut tally.adopt,
                 Action::Claim { .. } => &mut tally.claim,
-                Action::Delete { .. } => &mut tally.delete,
+                Action::Delete { .. } => {
+                    tally.delete += 1;
+                    continue;
+                }
             } += 1;
+            tally.delete += step.deletes();
         }
         tally
     }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
 
-use crate::model::{Claim, Held, Links, Mark, Visible};
+use crate::model::{Claim, Held, Links, Visible};
 use crate::plan::{
     Action, Adoption, CredentialState, Plan, Reason, Step, Unknown, Wanted, Why, Withheld,
 };
@@ -149,7 +149,7 @@ fn one_step(out: &mut String, target: &TargetReport<'_>, step: &Step) {
         | Action::Claim { wanted, .. } => {
             let changed = [Reason::SecretDiffers, Reason::SecretReencrypted];
             let is_rotated = step.reasons.iter().any(|reason| changed.contains(reason));
-            fields(out, wanted, replaced(&step.action), is_rotated);
+            fields(out, wanted, step, is_rotated);
             if let Some(written) = target.entries.get(&wanted.key) {
                 line(out, DIM, &format!("      at {}", written.entry));
             }
@@ -185,6 +185,9 @@ fn step_notes(out: &mut String, step: &Step) {
             ),
         );
     }
+    for old in step.foreign.iter().filter(|_| step.action.wanted().is_some()) {
+        line(out, RED, &format!("      # deletes {}, which was made by hand", old.id));
+    }
     if !step.reload.is_empty() {
         line(out, DIM, &format!("      # reloads {}", words::accounts(&step.reload)));
     }
@@ -219,16 +222,15 @@ fn replaced(action: &Action) -> Option<&Held> {
     }
 }
 
-fn fields(out: &mut String, wanted: &Wanted, old: Option<&Held>, is_rotated: bool) {
+fn fields(out: &mut String, wanted: &Wanted, step: &Step, is_rotated: bool) {
+    let old = replaced(&step.action);
     let change = |old: Option<&str>, new: &str| match old {
         Some(old) if old != new => format!("\"{old}\" -> \"{new}\""),
         _ => format!("\"{new}\""),
     };
-    let old_key = old.and_then(|old| old.auth_domain.as_deref()).and_then(Mark::parse);
-    let old_key = old_key.as_ref().map(|mark| mark.key.as_str());
-    match old_key.filter(|key| *key != wanted.key.as_str()) {
+    match &step.old_key {
         None => field(out, "key", wanted.key.as_str()),
-        Some(_) => field(out, "key", &change(old_key, wanted.key.as_str())),
+        Some(old) => field(out, "key", &change(Some(old.as_str()), wanted.key.as_str())),
     }
     let old_name = old.map(|old| old.name.as_deref().unwrap_or(old.client_id.as_str()));
     if old_name.is_some_and(|name| name != wanted.name) {

@@ -9,28 +9,12 @@ use serde::Serialize;
 use crate::codes::VerdictCode;
 
 use crate::model::{ClientId, Domain, Key, Place, Visible, to_json};
-use crate::verify::Verdict;
+use crate::verify::{Checked, Verdict};
 
 use super::text::{BOLD, DIM, RED, YELLOW};
 use super::words;
 
 const FORMAT_VERSION: u32 = 1;
-
-/// One entry that was asked about.
-pub struct Verified<'a> {
-    /// The entry.
-    pub key: &'a Key,
-    /// The integration.
-    pub domain: &'a Domain,
-    /// The OAuth2 client id.
-    pub client_id: &'a ClientId,
-    /// Where the entry is written.
-    pub place: &'a Place,
-    /// Where it was asked, if that is known.
-    pub address: Option<&'a str>,
-    /// What came of it.
-    pub verdict: &'a Verdict,
-}
 
 /// What `appcred verify --format json` prints.
 #[derive(Serialize, JsonSchema)]
@@ -80,7 +64,7 @@ struct VerifiedTally {
 }
 
 /// A table of all, what to do about those that are not right, and a summary.
-pub fn text(all: &[Verified<'_>]) -> String {
+pub fn text(all: &[Checked]) -> String {
     if all.is_empty() {
         return "No entries.\n".to_owned();
     }
@@ -90,10 +74,10 @@ pub fn text(all: &[Verified<'_>]) -> String {
     for one in all {
         table.add_row([
             one.key.to_string(),
-            one.domain.to_string(),
-            one.client_id.to_string(),
+            one.question.domain.to_string(),
+            one.question.client_id.to_string(),
             words::verdict(one.verdict.code()).to_owned(),
-            why(one.verdict).unwrap_or("-").visible().into_owned(),
+            why(&one.verdict).unwrap_or("-").visible().into_owned(),
         ]);
     }
     let mut out = String::new();
@@ -107,7 +91,8 @@ pub fn text(all: &[Verified<'_>]) -> String {
         let style = if kind == Wrong { RED } else { YELLOW };
         let _ = writeln!(out, "\n{style}{}{style:#}: {help}", words::verdict(kind));
         for one in such {
-            let asked = one.address.map(|url| format!(", asked at {}", shown(url).visible()));
+            let asked =
+                one.question.address().map(|url| format!(", asked at {}", shown(url).visible()));
             let asked = asked.unwrap_or_default();
             let _ = writeln!(out, "  {} {DIM}({}{asked}){DIM:#}", one.key, one.place);
         }
@@ -120,17 +105,17 @@ pub fn text(all: &[Verified<'_>]) -> String {
 ///
 /// # Errors
 /// None in practice: all of it can be written as JSON.
-pub fn json(all: &[Verified<'_>]) -> serde_json::Result<String> {
+pub fn json(all: &[Checked]) -> serde_json::Result<String> {
     let entries = all
         .iter()
         .map(|one| VerifiedEntry {
-            key: one.key,
-            domain: one.domain,
-            client_id: one.client_id,
-            declared_at: one.place,
-            token_url: one.address.map(shown),
+            key: &one.key,
+            domain: &one.question.domain,
+            client_id: &one.question.client_id,
+            declared_at: &one.place,
+            token_url: one.question.address().map(shown),
             verdict: one.verdict.code(),
-            message: why(one.verdict),
+            message: why(&one.verdict),
         })
         .collect();
     let report =
@@ -139,7 +124,7 @@ pub fn json(all: &[Verified<'_>]) -> serde_json::Result<String> {
 }
 
 impl VerifiedTally {
-    fn of(all: &[Verified<'_>]) -> Self {
+    fn of(all: &[Checked]) -> Self {
         let mut tally = Self::default();
         for one in all {
             *match one.verdict.code() {

@@ -20,8 +20,9 @@ pub(super) fn reason(reason: Reason) -> &'static str {
         Reason::AdoptionAsked => "made by hand, taken over as asked for",
         Reason::LetGo => "no linked account uses the one made by hand any more",
         Reason::Unclaimed => "it claimed what is gone now, or has another claim",
-        Reason::Renamed => {
-            "the entry had another key, or its owner another name: nothing needs consent again. `formerly` with the old key, or the old `key`, makes that explicit"
+        Reason::Renamed => "the entry had another key, or its owner another name",
+        Reason::TakenForRenamed => {
+            "taken for the same entry under a new key, since the client is the same: `formerly` with the old key, or the old `key`, makes that explicit"
         }
         Reason::OldShadow => {
             "an older version of appcred shadowed it without writing whose it is: this writes it"

@@ -7,7 +7,7 @@
 mod ask;
 mod judge;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
@@ -15,7 +15,7 @@ use oauth2::AuthType;
 
 use crate::codes::VerdictCode;
 use crate::integrations::{ClientAuth, Facts, facts};
-use crate::model::{ClientId, Domain, Secret};
+use crate::model::{ClientId, DesiredCredential, Domain, Key, Place, Secret};
 
 use self::ask::ProviderClients;
 
@@ -50,7 +50,29 @@ pub enum Verdict {
     NoAddress,
 }
 
+/// The client of an entry, and what came of asking about it.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    /// The entry.
+    pub key: Key,
+    /// Where the entry is written.
+    pub place: Place,
+    /// What was asked.
+    pub question: Question,
+    /// What came of it.
+    pub verdict: Verdict,
+}
+
 impl Verdict {
+    /// Whether the client may be used; with `strict` it must be known to be right.
+    pub fn passes(&self, strict: bool) -> bool {
+        match self {
+            Self::Right => true,
+            Self::Wrong(_) => false,
+            Self::Unreachable(_) | Self::Unclear(_) | Self::NoAddress => !strict,
+        }
+    }
+
     /// As programs read it.
     pub fn code(&self) -> VerdictCode {
         match self {
@@ -64,6 +86,16 @@ impl Verdict {
 }
 
 impl Question {
+    /// The one about an entry; none where its secret is not known.
+    pub fn of(entry: &DesiredCredential) -> Option<Self> {
+        Some(Self {
+            domain: entry.domain.clone(),
+            client_id: entry.client_id.clone(),
+            client_secret: entry.client_secret.clear()?.clone(),
+            token_url: entry.integration.token_url.clone(),
+        })
+    }
+
     /// Where it is asked.
     pub fn address(&self) -> Option<&str> {
         let built_in = || facts(&self.domain).and_then(|facts| facts.token_url.as_deref());
@@ -81,6 +113,25 @@ impl Question {
     fn identity(&self) -> (&Domain, Option<&str>, &str, &str) {
         (&self.domain, self.address(), self.client_id.as_str(), self.client_secret.expose())
     }
+}
+
+/// Asks about entries. One that is wanted at several targets is one client.
+pub async fn check(entries: impl IntoIterator<Item = DesiredCredential>) -> Vec<Checked> {
+    let mut seen = BTreeSet::new();
+    let asked: Vec<(DesiredCredential, Question)> = entries
+        .into_iter()
+        .filter(|entry| seen.insert(entry.place.clone()))
+        .filter_map(|entry| Question::of(&entry).map(|question| (entry, question)))
+        .collect();
+    let questions: Vec<Question> = asked.iter().map(|(_, question)| question.clone()).collect();
+    let verdicts = verify(&questions).await.into_iter();
+    let checked = asked.into_iter().zip(verdicts).map(|((entry, question), verdict)| Checked {
+        key: entry.key,
+        place: entry.place,
+        question,
+        verdict,
+    });
+    checked.collect()
 }
 
 /// Asks all questions, several at once and equal ones once. The verdicts are in their order.

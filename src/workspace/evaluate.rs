@@ -14,7 +14,8 @@ use crate::desired::{self, Resolved};
 use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode};
 use crate::manifest::{Entry, Loaded, Project};
 use crate::model::{
-    Desired, Key, Observed, Policy, PolicyOverrides, SealedClients, Seals, TargetName,
+    Desired, DesiredCredential, Key, Observed, Policy, PolicyOverrides, SealedClients, Seals,
+    TargetName,
 };
 use crate::plan::{Plan, plan};
 use crate::reconcile::StepOutcome;
@@ -51,6 +52,23 @@ pub struct Comparison {
 }
 
 impl TargetView {
+    /// Whether there is something to do, and nothing that stops it.
+    pub fn has_work(&self) -> bool {
+        let plan = self.comparison.as_ref().ok().map(|comparison| &comparison.plan);
+        plan.is_some_and(|plan| !plan.is_stopped() && !plan.steps.is_empty())
+    }
+
+    /// The entries whose credentials would be created.
+    pub fn new_entries(&self) -> impl Iterator<Item = &DesiredCredential> {
+        let known = self.comparison.as_ref().ok().filter(|_| self.has_work()).into_iter();
+        known.flat_map(|Comparison { plan, desired, .. }| {
+            let wanted = plan.steps.iter().filter_map(|step| step.action.wanted());
+            wanted.filter_map(|wanted| {
+                desired.credentials.iter().find(|entry| entry.key == wanted.key)
+            })
+        })
+    }
+
     /// What stands for an entry's texts in a file that anybody may read.
     pub fn seals(&self, key: &Key) -> Option<Seals> {
         self.entries.get(key).map(|entry| desired::seals(entry))

@@ -125,7 +125,7 @@ fn new_entry(imported: &Imported, targets: &[String]) -> NewEntry {
         key: imported.key.to_string(),
         client_id: imported.of.client_id.as_str().to_owned(),
         client_secret: SlotValue::Plain(Secret::new("")),
-        adopt: imported.adopt,
+        adopt: imported.adopt.clone(),
         leave_integration: !imported.is_linked,
         targets: targets.to_vec(),
     }
@@ -292,70 +292,73 @@ mod tests {
         prop::option::weighted(0.9, prop::sample::select(texts))
     }
 
+    const DOMAINS: &[&str] = &["spotify", "twitch", "from_hacs", "no_such"];
+    const CLIENTS: &[&str] = &[
+        "a",
+        "b",
+        "w",
+        "1234567",
+        "0x1f",
+        "true",
+        "your-client-id",
+        "${ID}",
+        "",
+        " a ",
+        "é",
+        "a\u{202e}b",
+        "a: b",
+        "!secret x",
+        "# a",
+        "-----BEGIN AGE ENCRYPTED FILE-----",
+    ];
+    const SECRETS: &[&str] = &[
+        "s",
+        "t",
+        "1e3",
+        "null",
+        "changeme",
+        "{{ secret }}",
+        "",
+        " s ",
+        "ü",
+        "a\u{200b}b",
+        "{\"web\": {\"client_secret\": \"x\"}}",
+        "a: b\nc: d",
+        "-----BEGIN KEY-----",
+        "one\ntwo",
+        "ENC[AES256_GCM,data:x,type:str]",
+        "!env_var X",
+        "-----BEGIN AGE ENCRYPTED FILE-----\nYQ==\n-----END AGE ENCRYPTED FILE-----",
+    ];
+    const NAMES: &[&str] = &[
+        "Family",
+        "family",
+        "Taken",
+        "",
+        " ",
+        "Fam\u{200b}ily",
+        "ENC[AES256_GCM,data:x]",
+        "true",
+        "# odd: {näme}",
+        "two\nlines",
+        "spotify",
+        "???",
+    ];
+    const AUTH_DOMAINS: &[&str] = &[
+        "spotify",
+        "appcred:house:k",
+        "appcred:cabin:k",
+        "appcred:house:taken",
+        "appcred:house:family",
+        "appcred:house:k:spotify",
+        "i0",
+    ];
+
     fn items() -> impl Strategy<Value = Vec<Value>> {
-        let domain = one_of(&["spotify", "twitch", "from_hacs", "no_such"]);
-        let client = one_of(&[
-            "a",
-            "b",
-            "w",
-            "1234567",
-            "0x1f",
-            "true",
-            "your-client-id",
-            "${ID}",
-            "",
-            " a ",
-            "é",
-            "a\u{202e}b",
-            "a: b",
-            "!secret x",
-            "# a",
-            "-----BEGIN AGE ENCRYPTED FILE-----",
-        ]);
-        let secret = one_of(&[
-            "s",
-            "t",
-            "1e3",
-            "null",
-            "changeme",
-            "{{ secret }}",
-            "",
-            " s ",
-            "ü",
-            "a\u{200b}b",
-            "{\"web\": {\"client_secret\": \"x\"}}",
-            "a: b\nc: d",
-            "-----BEGIN KEY-----",
-            "one\ntwo",
-            "ENC[AES256_GCM,data:x,type:str]",
-            "!env_var X",
-            "-----BEGIN AGE ENCRYPTED FILE-----\nYQ==\n-----END AGE ENCRYPTED FILE-----",
-        ]);
-        let name = one_of(&[
-            "Family",
-            "family",
-            "Taken",
-            "",
-            " ",
-            "Fam\u{200b}ily",
-            "ENC[AES256_GCM,data:x]",
-            "true",
-            "# odd: {näme}",
-            "two\nlines",
-            "spotify",
-            "???",
-        ]);
-        let auth_domain = one_of(&[
-            "spotify",
-            "appcred:house:k",
-            "appcred:cabin:k",
-            "appcred:house:taken",
-            "appcred:house:family",
-            "appcred:house:k:spotify",
-            "i0",
-        ]);
-        prop::collection::vec((domain, client, secret, name, auth_domain), 0..8).prop_map(|all| {
-            let item = |(at, (domain, client, secret, name, auth_domain)): (usize, (Option<&str>, Option<&str>, Option<&str>, Option<&str>, Option<&str>))| {
+        let fields = [DOMAINS, CLIENTS, SECRETS, NAMES, AUTH_DOMAINS].map(one_of);
+        prop::collection::vec(fields, 0..8).prop_map(|all| {
+            let item = |(at, fields): (usize, [Option<&str>; 5])| {
+                let [domain, client, secret, name, auth_domain] = fields;
                 json!({
                     "id": format!("i{at}"), "domain": domain.unwrap_or("spotify"),
                     "client_id": client.map_or(at.to_string(), str::to_owned), "client_secret": secret,

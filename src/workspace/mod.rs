@@ -6,7 +6,9 @@ mod against;
 mod environment;
 mod evaluate;
 mod import;
+mod offered;
 mod reader;
+mod saved;
 mod targets;
 
 use std::path::PathBuf;
@@ -21,6 +23,7 @@ pub use environment::Environment;
 pub use evaluate::{Comparison, Evaluation, EvaluationError, OnError, Resolution, TargetView};
 pub use import::{ImportDraft, ManifestDraft, begun};
 pub use reader::{ProjectReader, ReaderSettings};
+pub use saved::{NotSaved, planned};
 pub use targets::{SelectionError, is_target, one_home_assistant, select};
 
 /// A project's folder, and the environment that it is used in.

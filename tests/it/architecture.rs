@@ -54,6 +54,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "secret",
             "desired",
             "plan",
+            "plan_file",
             "target",
             "reconcile",
             "files",

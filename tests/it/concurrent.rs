@@ -8,32 +8,24 @@ use std::thread;
 use tempfile::TempDir;
 
 use crate::real::sops;
-use crate::shell::{Appcred, Project, age_identity};
+use crate::shell::Appcred;
+use crate::writing::Kept;
 
 const AT_ONCE: usize = 8;
 
 struct Shared {
-    project: Project,
+    kept: Kept,
     /// Runs of one person on one machine have one home.
     home: TempDir,
-    identity: String,
-    recipient: String,
 }
 
 impl Shared {
     fn new() -> Self {
-        let (identity, recipient) = age_identity();
-        let recipient = recipient.to_string();
-        let project = Project::new().file(
-            "appcred.yaml",
-            &format!("targets: {{lab: {{config_dir: ha}}}}\nage: {{recipients: [{recipient}]}}\n"),
-        );
-        Self { project, home: tempfile::tempdir().unwrap(), identity, recipient }
+        Self { kept: Kept::new(), home: tempfile::tempdir().unwrap() }
     }
 
     fn appcred(&self) -> Appcred {
-        let appcred = Appcred::new().in_dir(self.project.path()).env("HOME", self.home.path());
-        appcred.env("SOPS_AGE_KEY", &self.identity).env("PATH", "/usr/bin:/bin")
+        self.kept.appcred().env("HOME", self.home.path()).env("PATH", "/usr/bin:/bin")
     }
 
     fn add(&self, key: usize, file: &str) -> Appcred {
@@ -46,7 +38,7 @@ impl Shared {
     /// The keys of the credentials that an `apply` creates.
     fn applied(&self) -> Vec<String> {
         self.appcred().args(["apply", "--yes"]).run();
-        let path = self.project.join("ha/.storage/application_credentials");
+        let path = self.kept.project.join("ha/.storage/application_credentials");
         let text = fs::read_to_string(path).unwrap();
         let store: serde_json::Value = serde_json::from_str(&text).unwrap();
         let items = store["data"]["items"].as_array().unwrap().iter();
@@ -91,20 +83,20 @@ fn what_one_run_adds_another_keeps_that_changes_the_same_file() {
         shared.add(0, file).run();
         if is_sops {
             let text = "application_credentials:\n    - domain: spotify\n      key: k0\n      client_id: k0\n      client_secret: m4rk3d\n";
-            shared.project.write("a.yaml", text);
+            shared.kept.project.write("a.yaml", text);
             let rule = [
                 "--encrypt",
                 "--age",
-                &shared.recipient,
+                &shared.kept.recipient,
                 "--encrypted-regex",
                 "^client_secret$",
                 "a.yaml",
             ];
-            let encrypted = sops(shared.project.path(), &shared.identity, rule);
-            shared.project.write(file, &encrypted);
-            fs::remove_file(shared.project.join("a.yaml")).unwrap();
+            let encrypted = sops(shared.kept.project.path(), &shared.kept.identity, rule);
+            shared.kept.project.write(file, &encrypted);
+            fs::remove_file(shared.kept.project.join("a.yaml")).unwrap();
         }
-        let editor = shared.project.join("editor");
+        let editor = shared.kept.project.join("editor");
         fs::write(&editor, "#!/bin/sh\nsed -i 's/m4rk3d$/m4rk3d-new/' \"$1\"\n").unwrap();
         fs::set_permissions(&editor, fs::Permissions::from_mode(0o755)).unwrap();
         thread::scope(|scope| {

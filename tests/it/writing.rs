@@ -7,14 +7,14 @@ use crate::real::sops;
 use crate::shell::{Appcred, Project, age_identity};
 
 /// A project whose age key is in the environment.
-struct Kept {
-    project: Project,
-    identity: String,
-    recipient: String,
+pub(crate) struct Kept {
+    pub(crate) project: Project,
+    pub(crate) identity: String,
+    pub(crate) recipient: String,
 }
 
 impl Kept {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let (identity, recipient) = age_identity();
         let recipient = recipient.to_string();
         let project = Project::new().file(
@@ -24,7 +24,7 @@ impl Kept {
         Self { project, identity, recipient }
     }
 
-    fn appcred(&self) -> Appcred {
+    pub(crate) fn appcred(&self) -> Appcred {
         Appcred::new().in_dir(self.project.path()).env("SOPS_AGE_KEY", &self.identity)
     }
 
@@ -33,7 +33,7 @@ impl Kept {
     }
 
     /// What a new configuration folder holds after `apply`.
-    fn applied(&self) -> String {
+    pub(crate) fn applied(&self) -> String {
         self.appcred().args(["apply", "--yes"]).run();
         self.text("ha/.storage/application_credentials")
     }
