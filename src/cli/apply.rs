@@ -100,7 +100,7 @@ pub(super) async fn run(global: &Global, verb: &ApplyArgs) -> anyhow::Result<Exi
         show_unknown(&views);
     }
     if let Some(saved) = &saved
-        && !plan_file::still_holds(saved, &views)?
+        && !plan_file::is_up_to_date(saved, &views)?
     {
         return Ok(ExitStatus::Failure);
     }
@@ -220,13 +220,13 @@ fn stop_on_signal(stop: Stop) -> std::io::Result<impl Future<Output = ()>> {
     })
 }
 
-/// Whether the target holds what is wanted now, as far as it is appcred's to say.
+/// Whether everything that was wanted is done, or waits for consent.
 pub(super) fn arrived(view: &TargetView) -> bool {
     let Ok(comparison) = &view.comparison else { return false };
     view.outcomes.iter().all(|outcome| outcome.outcome.is_well()) && !is_blocked(&comparison.plan)
 }
 
-/// Whether the plan leaves something undone that waits for a person's word.
+/// Whether the plan leaves something undone that a person must decide.
 fn is_blocked(plan: &Plan) -> bool {
     plan.withheld.iter().any(|withheld| withheld.why.is_error())
 }

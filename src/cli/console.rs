@@ -38,7 +38,7 @@ pub(super) fn has_color() -> bool {
     anstream::AutoStream::choice(&io::stderr()) != ColorChoice::Never
 }
 
-/// Writes what was asked for to standard output. A reader that has gone away is no error.
+/// Writes to standard output. A reader that has gone away is not an error.
 ///
 /// # Errors
 /// Where the text cannot be written for another reason, such as a full disk.
@@ -102,20 +102,20 @@ pub(super) fn can_ask() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
-/// The terminal as a person left it, to be given back so however its questions end.
-pub(super) struct AsItWas(Option<Termios>);
+/// The terminal's settings, to be restored however a question ends.
+pub(super) struct SavedTerminal(Option<Termios>);
 
-impl AsItWas {
-    /// Looks at it before it is changed.
-    pub(super) fn seen() -> Self {
+impl SavedTerminal {
+    /// Saves them before they are changed.
+    pub(super) fn save() -> Self {
         Self(tcgetattr(io::stdin()).ok())
     }
 
-    /// Puts everything back: what is typed is shown again, and so is the cursor.
-    pub(super) fn give_back(&self) {
+    /// Restores them: what is typed is shown again, and so is the cursor.
+    pub(super) fn restore(&self) {
         if let Some(before) = &self.0 {
-            let given = tcsetattr(io::stdin(), OptionalActions::Now, before).is_ok();
-            if given && can_ask() {
+            let is_restored = tcsetattr(io::stdin(), OptionalActions::Now, before).is_ok();
+            if is_restored && can_ask() {
                 // What else is written shows no control characters.
                 drop(io::stderr().write_all(b"\x1b[?25h"));
             }
@@ -155,7 +155,7 @@ pub(super) fn ask_hidden(question: &str) -> io::Result<SecretString> {
     let mut hidden = before.clone();
     hidden.local_modes.remove(LocalModes::ECHO);
     hidden.local_modes.insert(LocalModes::ECHONL);
-    // What was typed ahead was typed in sight, and is no answer to this.
+    // What was typed before was visible, and does not answer this.
     tcsetattr(&stdin, OptionalActions::Flush, &hidden)?;
     let answer = ask(question).map(SecretString::from);
     tcsetattr(&stdin, OptionalActions::Now, &before)?;

@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use crate::diagnostic::ProblemCode;
 use crate::files::{self, TEXT_LIMIT};
 use crate::manifest::{PlainSecrets, Project, check, discover, load_project};
-use crate::model::{Visible, value_fault};
+use crate::model::{Visible, counted, value_fault};
 use crate::secret::is_sops_document;
 use crate::secret::seal::seal;
 use crate::yaml_edit::{NewValue, SlotValue, put, slots};
@@ -58,7 +58,11 @@ pub(super) fn run(global: &Global, verb: &Encrypt) -> anyhow::Result<ExitStatus>
             Ok(0) => {}
             Ok(count) => {
                 encrypted += count;
-                console::print(&format!("{}: {} encrypted\n", file.visible(), counted(count)))?;
+                console::print(&format!(
+                    "{}: {} encrypted\n",
+                    file.visible(),
+                    counted(count, "secret")
+                ))?;
             }
             Err(error) => {
                 is_whole = false;
@@ -160,9 +164,4 @@ fn encrypt(
         new.iter().map(|(slot, armored)| (*slot, NewValue::Age(armored))).collect();
     files::replace(file, text.as_bytes(), &put(&text, &changes)?).context("cannot write it")?;
     Ok(new.len())
-}
-
-/// How many secrets.
-pub(super) fn counted(count: usize) -> String {
-    if count == 1 { "1 secret".to_owned() } else { format!("{count} secrets") }
 }

@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 
 use crate::diagnostic::ProblemCode;
 use crate::manifest::{self, LoadRequest, Project};
-use crate::model::{Domain, PolicyOverrides, Prune, Visible};
+use crate::model::{Domain, PolicyOverrides, Prune, Visible, counted};
 use crate::plan::{self, Scope};
 use crate::report::import::{NewEntries, preview};
 use crate::report::text;
@@ -162,7 +162,7 @@ async fn finish(
         file.write().with_context(|| format!("cannot write {}", file.path.visible()))?;
     }
     if count > 0 {
-        let entries = if count == 1 { "1 entry" } else { &format!("{count} entries") };
+        let entries = counted(count, "entry");
         let names: Vec<_> = files.iter().map(|file| file.path.visible().into_owned()).collect();
         console::print(&format!("Wrote {entries} to {}.\n", names.join(", ")))?;
     }

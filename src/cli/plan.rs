@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use jiff::SignedDuration;
 
+use crate::model::counted;
 use crate::plan::{CredentialState, Plan, Why};
 use crate::report::{Report, Verb};
 use crate::target::snapshot::SnapshotLocation;
@@ -89,8 +90,7 @@ impl FailOn {
             Self::Foreign => ("foreign", "that no repository manages"),
             Self::Drift => ("drift", "not as the entry wants it"),
         };
-        let noun = if count == 1 { "credential" } else { "credentials" };
-        format!("--fail-on {name}: {count} {noun} {what}")
+        format!("--fail-on {name}: {} {what}", counted(count, "credential"))
     }
 }
 

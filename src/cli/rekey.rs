@@ -8,10 +8,10 @@ use crate::diagnostic::ProblemCode;
 use crate::encrypted_file::{Rekeyed, rekeyed};
 use crate::files::{self, TEXT_LIMIT};
 use crate::manifest::{Loaded, secret_values};
-use crate::model::Visible;
+use crate::model::{Visible, counted};
 use crate::secret::{SecretResolver, files_of};
 
-use super::encrypt::{counted, project, recipients};
+use super::encrypt::{project, recipients};
 use super::exit::ExitStatus;
 use super::gather::{load, resolver, show};
 use super::locks::lock_project;
@@ -80,7 +80,7 @@ pub(super) fn run(global: &Global, verb: &Rekey) -> anyhow::Result<ExitStatus> {
                 console::print(&format!(
                     "{}: {} encrypted again\n",
                     file.visible(),
-                    counted(count)
+                    counted(count, "secret")
                 ))?;
             }
             Err(error) => {

@@ -9,7 +9,7 @@ use crate::repository;
 
 use super::Global;
 use super::exit::ExitStatus;
-use super::gather::{load, show, silent_vault};
+use super::gather::{load, non_interactive_resolver, show};
 use super::links::LinkArgs;
 use super::output::{Outputs, names};
 
@@ -45,7 +45,7 @@ pub(super) async fn run(global: &Global, verb: &Validate) -> anyhow::Result<Exit
     let custom = &loaded.project.policy.custom_integrations;
     let mut problems = check_domains(loaded.domains(), integrations::known(), custom, "appcred");
     problems.append(loaded.problems);
-    let (resolver, unusable) = silent_vault(global, &loaded.project);
+    let (resolver, unusable) = non_interactive_resolver(global, &loaded.project);
     for problem in unusable.iter().filter(|problem| !problem.is_absence()) {
         problems.push(Diagnostic::warning(ProblemCode::Identity, problem.to_string()));
     }

@@ -9,6 +9,8 @@ use std::process::{Command, Stdio};
 
 use thiserror::Error;
 
+use crate::files;
+
 pub use history::{OldContent, OldVersion, plain_secrets};
 
 /// Why Git says nothing.
@@ -123,7 +125,7 @@ fn parts(file: &Path) -> (&Path, &Path) {
 }
 
 fn git(folder: &Path) -> Command {
-    let here = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let here = files::folder(folder);
     let mut command = Command::new("git");
     // Its messages are read, so they must not be translated.
     command.arg("-C").arg(here).stdin(Stdio::null()).env("LC_ALL", "C");

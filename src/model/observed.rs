@@ -31,7 +31,7 @@ pub struct Live {
     /// The config flows in progress that are ours to look after.
     pub flows: Vec<OpenFlow>,
     /// The entries whose linked accounts go with them, as noted there.
-    pub tied: BTreeSet<Mark>,
+    pub removed_with_entry: BTreeSet<Mark>,
 }
 
 impl Observed {

@@ -98,8 +98,12 @@ fn summary(plan: &Plan) -> Vec<String> {
             let open = open.as_ref().map(|flow| format!(" by {flow}"));
             format!("> {}{}{}", wanted.key, again.unwrap_or_default(), open.unwrap_or_default())
         }
-        Action::Tie { wanted, tied: true } => format!("tie {}", wanted.key),
-        Action::Tie { wanted, tied: false } => format!("untie {}", wanted.key),
+        Action::SetDeletePolicy { wanted, removes: true } => {
+            format!("set delete policy of {}", wanted.key)
+        }
+        Action::SetDeletePolicy { wanted, removes: false } => {
+            format!("clear delete policy of {}", wanted.key)
+        }
         Action::Reload { wanted, account } => format!("reload {} for {}", wanted.key, account.id),
         Action::Abandon { flow } => format!("x {}", flow.id),
     };

@@ -1,4 +1,4 @@
-//! JUnit XML: an entry that is as wanted is a passed test, one that is not a failed one.
+//! JUnit XML: an entry in sync is a passed test, one that is not is a failed test.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -25,7 +25,7 @@ enum CaseResult {
     Passed,
     /// What kind, in one line, and in full.
     Failed(&'static str, String, String),
-    /// It could not be found out.
+    /// It is not known.
     Broken(String),
     Skipped(String),
 }
@@ -33,7 +33,7 @@ enum CaseResult {
 /// The format.
 pub(super) const FORMAT: Format = Format {
     name: "junit",
-    about: "JUnit XML: what is not as wanted is a failed test",
+    about: "JUnit XML: an entry that is not in sync is a failed test",
     write: |report, _| suites(report),
 };
 

@@ -34,7 +34,7 @@ use std::sync::OnceLock;
 use rayon::prelude::*;
 use thiserror::Error;
 
-use crate::model::{Reference, Seal, Secret, ValueFault, value_fault};
+use crate::model::{Reference, Seal, Secret, ValueFault, counted, value_fault};
 use work_batches::WorkBatches;
 
 pub use age::age_damage;
@@ -52,13 +52,13 @@ pub use source::tags;
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum Unreadable {
     /// There is no age identity to try.
-    #[error("it is encrypted to {}, and no age identity was found", counted(*.recipients))]
+    #[error("it is encrypted to {}, and no age identity was found", counted(*.recipients, "recipient"))]
     NoIdentity {
         /// To how many it is encrypted.
         recipients: usize,
     },
     /// None of the identities fits.
-    #[error("it is encrypted to {}, and none of the age identities found can decrypt it ({identities} tried)", counted(*.recipients))]
+    #[error("it is encrypted to {}, and none of the age identities found can decrypt it ({identities} tried)", counted(*.recipients, "recipient"))]
     NotForUs {
         /// To how many it is encrypted.
         recipients: usize,
@@ -199,10 +199,6 @@ impl Unreadable {
             Self::Within { why, .. } => why.help(),
         }
     }
-}
-
-fn counted(count: usize) -> String {
-    if count == 1 { "1 recipient".to_owned() } else { format!("{count} recipients") }
 }
 
 fn no_secret(name: &str, looked: &[String], misnamed: &[String]) -> String {

@@ -61,7 +61,10 @@ impl Workspace {
     }
 
     /// The same without asking a person or running a program.
-    pub fn silent_resolver(&self, project: &Project) -> (SecretResolver, Vec<IdentityProblem>) {
+    pub fn non_interactive_resolver(
+        &self,
+        project: &Project,
+    ) -> (SecretResolver, Vec<IdentityProblem>) {
         let sources = self.environment.identities.clone().without_programs();
         self.resolver_with(project, &sources, Nobody)
     }

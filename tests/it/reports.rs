@@ -230,7 +230,10 @@ fn a_report_is_printed_and_written_as_asked() {
 
     let wrong = Appcred::new().in_dir(project.path()).args(["plan", "--format", "html"]).status(1);
     assert!(
-        wrong.run().stderr.contains("there are text, json, markdown, github, gitlab, junit, sarif")
+        wrong
+            .run()
+            .stderr
+            .contains("it is one of text, json, markdown, github, gitlab, junit, sarif")
     );
     let nowhere = Appcred::new().in_dir(project.path()).args(["plan", "--format", "json=no/x"]);
     assert!(nowhere.status(1).run().stderr.contains("cannot write no/x"));
