@@ -9,6 +9,7 @@ use crate::diagnostic::ProblemCode;
 use crate::manifest::{self, LoadRequest, Project};
 use crate::model::{Domain, PolicyOverrides, Prune, Visible, counted};
 use crate::plan::{self, Scope};
+use crate::reconcile::Verdicts;
 use crate::report::import::{NewEntries, preview};
 use crate::report::text;
 use crate::secret::{OpenedSopsDocument, SecretResolver, is_sops_document};
@@ -167,7 +168,7 @@ async fn finish(
         console::print(&format!("Wrote {entries} to {}.\n", names.join(", ")))?;
     }
     if adopts {
-        carry_out(&mut views).await?;
+        carry_out(&mut views, &Verdicts::default()).await?;
         console::print(&text::outcomes(&reported(&views), links))?;
     }
     let arrived = verb.no_adopt || views.iter().all(arrived);

@@ -197,22 +197,10 @@ fn carried_out(
 }
 
 fn not_done(target: &TargetReport<'_>, names: &FileNames, withheld: &Withheld) -> Finding {
-    let level = match withheld.why {
-        Why::TooManyDeletes { .. }
-        | Why::NothingDesired
-        | Why::Emptied { .. }
-        | Why::Unread
-        | Why::NotOwned
-        | Why::UnknownIntegration { .. } => Level::Error,
-        Why::InUse { .. }
-        | Why::Foreign { .. }
-        | Why::SeveralByHand { .. }
-        | Why::SeveralRenamed { .. }
-        | Why::UnreadableMark { .. }
-        | Why::Disputed { .. }
-        | Why::OtherOwner { .. }
-        | Why::NamelessOwner { .. } => Level::Warning,
+    let level = match &withheld.why {
+        why if why.is_error() => Level::Error,
         Why::PruneOff => Level::Note,
+        _ => Level::Warning,
     };
     let message = format!("{}: not done: {}", target.name, words::headline(&withheld.action));
     let (why, help) = (withheld.why.to_string(), withheld.why.help());

@@ -7,7 +7,7 @@ use quick_xml::Writer;
 use quick_xml::events::BytesText;
 
 use crate::model::{FileName, Key, Visible, visible_lines};
-use crate::plan::{Action, CredentialState, Step, Why, Withheld};
+use crate::plan::{Action, CredentialState, Step, Withheld};
 
 use super::finding::{self, Finding, Level};
 use super::{Format, Report, TargetReport, words};
@@ -149,6 +149,9 @@ fn of_step(target: &TargetReport<'_>, step: &Step) -> CaseResult {
     if let Some(outcome) = outcome {
         match words::undone(&outcome.outcome) {
             None => return CaseResult::Passed,
+            Some((word, why)) if outcome.outcome.is_well() => {
+                return CaseResult::Skipped(format!("{word}: {why}"));
+            }
             Some((word, why)) => lines.push(format!("{word}: {why}")),
         }
     }
@@ -164,9 +167,10 @@ fn of_step(target: &TargetReport<'_>, step: &Step) -> CaseResult {
 fn of_withheld(withheld: &Withheld) -> CaseResult {
     let (why, help) = (withheld.why.to_string(), withheld.why.help());
     let headline = format!("not done: {}", words::headline(&withheld.action));
-    match withheld.why {
-        Why::PruneOff => CaseResult::Skipped(why),
-        _ => CaseResult::Failed(withheld.why.code().as_str(), headline, format!("{why}\n{help}")),
+    if withheld.why.is_error() {
+        CaseResult::Failed(withheld.why.code().as_str(), headline, format!("{why}\n{help}"))
+    } else {
+        CaseResult::Skipped(why)
     }
 }
 
