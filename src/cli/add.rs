@@ -103,11 +103,8 @@ fn interrupted() -> anyhow::Result<ExitStatus> {
 }
 
 fn is_interrupted(error: &anyhow::Error) -> bool {
-    let io = match error.downcast_ref::<dialoguer::Error>() {
-        Some(dialoguer::Error::IO(io)) => io,
-        None => return false,
-    };
-    io.kind() == std::io::ErrorKind::Interrupted
+    let io = error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>());
+    io.is_some_and(|io| io.kind() == std::io::ErrorKind::Interrupted)
 }
 
 fn add(

@@ -1,11 +1,15 @@
 //! The terminal: the only place that prints.
 
 use std::fmt::Display;
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, BufRead, IsTerminal, Read, Write};
 
 use anstream::ColorChoice;
 use clap::ValueEnum;
-use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustix::process::{Signal, kill_current_process_group};
+use rustix::termios::{
+    LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
+};
+use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::model::{Visible, visible_json, visible_lines};
@@ -153,13 +157,41 @@ pub(super) fn ask_hidden(question: &str) -> io::Result<SecretString> {
     let stdin = io::stdin();
     let before = tcgetattr(&stdin)?;
     let mut hidden = before.clone();
-    hidden.local_modes.remove(LocalModes::ECHO);
+    // Ctrl-C ends the line: as a signal it would end the process before the terminal is restored.
+    let interrupt = before.special_codes[SpecialCodeIndex::VINTR];
+    hidden.special_codes[SpecialCodeIndex::VEOL] = interrupt;
+    hidden.local_modes.remove(LocalModes::ECHO | LocalModes::ISIG);
     hidden.local_modes.insert(LocalModes::ECHONL);
     // What was typed before was visible, and does not answer this.
     tcsetattr(&stdin, OptionalActions::Flush, &hidden)?;
-    let answer = ask(question).map(SecretString::from);
+    print_error(question);
+    let answer = hidden_line(interrupt);
     tcsetattr(&stdin, OptionalActions::Now, &before)?;
     let answer = answer?;
+    if answer.last() == Some(&interrupt) {
+        print_error("\n");
+        kill_current_process_group(Signal::INT)?;
+        return Err(io::ErrorKind::Interrupted.into());
+    }
+    let answer =
+        std::str::from_utf8(&answer).map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
+    let answer = SecretString::from(answer);
     let nothing = || io::Error::from(io::ErrorKind::UnexpectedEof);
     if answer.expose_secret().is_empty() { Err(nothing()) } else { Ok(answer) }
+}
+
+/// What is typed up to the end of the line, or up to the interrupt, which is then its last byte.
+fn hidden_line(interrupt: u8) -> io::Result<Zeroizing<Vec<u8>>> {
+    // A terminal takes no longer line, so no copy is left behind in memory.
+    let mut line = Zeroizing::new(Vec::with_capacity(4096));
+    for byte in io::stdin().lock().bytes() {
+        match byte? {
+            b'\n' => break,
+            byte => line.push(byte),
+        }
+        if line.last() == Some(&interrupt) {
+            break;
+        }
+    }
+    Ok(line)
 }
