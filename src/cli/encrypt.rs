@@ -20,7 +20,7 @@ use super::{Global, console};
 /// Encrypt the plain-text secrets of manifests
 ///
 /// Each is encrypted to the project's recipients in its place; every other byte of the file stays
-/// as it is. Without FILE all manifests and appcred.yaml are looked through. With `-` one secret is
+/// as it is. Without FILE that is done in all manifests and appcred.yaml. With `-` one secret is
 /// read from standard input, and the age file for it is written to standard output.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:

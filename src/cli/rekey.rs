@@ -19,10 +19,10 @@ use super::{Global, console};
 
 /// Encrypt secrets again, to the recipients that the project has now
 ///
-/// Changes what is encrypted to others than `age: recipients:` in appcred.yaml names, in place, and no
-/// other byte. Without FILE that is all manifests, appcred.yaml, and the files that they name by !file
+/// Changes what is encrypted to other recipients than those under `age:` in appcred.yaml, in place, and
+/// no other byte. Without FILE that is all manifests, appcred.yaml, and the files that they name by !file
 /// and !secret. Of a SOPS document the recipients change as by `sops updatekeys`; its values stay.
-/// What is under a passphrase stays so.
+/// What is encrypted with a passphrase stays so.
 #[derive(clap::Args, Debug)]
 #[command(
     after_help = "What is compared: SOPS writes down its recipients, and so does appcred, as a \

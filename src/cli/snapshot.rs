@@ -15,7 +15,7 @@ use super::gather::{gather, show_unknown};
 use super::selection::TargetArgs;
 use super::{Global, console, environment};
 
-/// Write down what targets hold, without any secret, for plans in CI
+/// Record what targets hold, without any secret, for plans in CI
 ///
 /// `appcred plan --against FILE` then plans where there is neither a key nor a token. The file holds
 /// ids, names, client ids, owners and linked accounts with their titles and states. Of a secret it

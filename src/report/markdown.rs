@@ -8,7 +8,7 @@
 use std::fmt::Write;
 
 use crate::diagnostic::Severity;
-use crate::model::{Key, Visible};
+use crate::model::{Key, Visible, counted};
 use crate::plan::{Action, Plan};
 
 use super::{Format, Report, Tally, TargetReport, Verb, problems, text, words};
@@ -54,7 +54,7 @@ pub fn summary(report: &Report<'_>) -> String {
         }
     }
     if unsaid > 0 {
-        let _ = writeln!(out, "and {unsaid} more targets\n");
+        let _ = writeln!(out, "and {}\n", counted(unsaid, "more target"));
     }
     details(&mut out, report.targets);
     out
@@ -247,7 +247,7 @@ fn fenced(out: &mut String, text: &str, budget: usize) {
     }
     let _ = writeln!(out, "{fence}");
     if rest > 0 {
-        let _ = writeln!(out, "\nand {rest} more lines");
+        let _ = writeln!(out, "\nand {}", counted(rest, "more line"));
     }
     out.push('\n');
 }

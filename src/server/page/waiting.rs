@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 use url::form_urlencoded;
 
-use crate::model::{HiddenLink, counted, web_page};
+use crate::model::{HiddenLink, web_page};
 use crate::report::set_up::{FormField, WaitsFor};
 use crate::report::status::{ReportedEntry, StatusReport, TargetState};
 
@@ -32,7 +32,7 @@ pub(super) fn waiting(report: &StatusReport<'_>) -> Markup {
                 }
             }
             @if more > 0 {
-                p .soft { "… and " (counted(more, "more")) ", shown as these are done." }
+                p .soft { "… and " (more) " more" ", shown as these are done." }
             }
         }
     }
