@@ -68,8 +68,8 @@ impl PlanDraft<'_> {
 #[cfg(test)]
 mod tests {
     use crate::model::{EntryState, FlowId, Live, OpenFlow, Purpose, Secret};
-    use crate::plan::{Plan, SetupState};
     use crate::plan::tests::{check, linked, planned, wanted};
+    use crate::plan::{Plan, SetupState};
 
     const A: &str = "appcred:house:a";
 
