@@ -261,8 +261,9 @@ pub(super) fn given<T>(field: Option<Field<T>>, default: T) -> Option<T> {
 /// Whether, or which one of this integration, an entry takes over. Where the integration is not known,
 /// only the form of an id is checked.
 fn adopt(node: &yaml::Node<'_>, domain: Option<&Domain>) -> Result<Adopt, Refusal> {
-    let refusal =
-        || Refusal::new(ProblemCode::WrongKind, "must be `true`, `false` or the id of a credential");
+    let refusal = || {
+        Refusal::new(ProblemCode::WrongKind, "must be `true`, `false` or the id of a credential")
+    };
     let adopt = match &node.value {
         yaml::Value::Scalar(scalar) if node.tag.is_none() => match scalar.boolean() {
             Some(true) => Some(Adopt::Only),
@@ -275,7 +276,8 @@ fn adopt(node: &yaml::Node<'_>, domain: Option<&Domain>) -> Result<Adopt, Refusa
     match (adopt, domain) {
         (None, _) => Err(refusal().help("`plan` shows the ids")),
         (Some(Adopt::Id(id)), Some(domain)) if !id.as_str().starts_with(&format!("{domain}_")) => {
-            let help = format!("an id of this integration begins with `{domain}_`, as `plan` shows it");
+            let help =
+                format!("an id of this integration begins with `{domain}_`, as `plan` shows it");
             Err(refusal().help(help))
         }
         (Some(adopt), _) => Ok(adopt),
