@@ -131,10 +131,14 @@ impl SetUpCase<'_> {
         Some((at, self.context.live.flows.get(at)?))
     }
 
+    /// The flow in which HA asks for a consent to this account that is needed.
+    fn asked_again(&self, account: &ConfigEntry) -> Option<(usize, &OpenFlow)> {
+        let flow = self.flow_of(&Purpose::Again(account.id.clone()))?;
+        (!self.context.live.has_credential_again(account)).then_some(flow)
+    }
+
     fn setup_state(&self, accounts: &[ConfigEntry]) -> SetupState {
-        let again =
-            |account: &&ConfigEntry| self.flow_of(&Purpose::Again(account.id.clone())).is_some();
-        if let Some(account) = accounts.iter().find(again) {
+        if let Some(account) = accounts.iter().find(|account| self.asked_again(account).is_some()) {
             return SetupState::NeedsConsent(account.clone());
         }
         if !accounts.is_empty() {
@@ -181,7 +185,7 @@ impl SetUpCase<'_> {
         coming: Option<&Coming>,
         draft: &mut PlanDraft<'_>,
     ) -> Option<usize> {
-        let asked = self.flow_of(&Purpose::Again(account.id.clone()));
+        let asked = self.asked_again(&account);
         let client_id_differs = coming.is_some_and(|coming| coming.client_id_differs);
         let reason = match (client_id_differs, coming, asked) {
             (true, ..) => Reason::ClientIdDiffers,

@@ -252,7 +252,7 @@ fn what_is_no_identity_is_named_and_not_repeated() {
     let sources = IdentitySources { texts, ..IdentitySources::default() };
     let (identities, problems) = Identities::gather(&[key_file("none")], &sources, Nobody);
     assert!(identities.is_empty());
-    let [IdentityProblem::File { .. }, line, empty] = problems.as_slice() else {
+    let [IdentityProblem::Missing { .. }, line, empty] = problems.as_slice() else {
         panic!("{problems:?}");
     };
     assert_eq!(line.to_string(), "line 2 of SOPS_AGE_KEY is not an age identity");
