@@ -144,8 +144,9 @@ impl<'n> ManifestReader<'n, '_> {
             .raw(&input.client_secret)
             .and_then(|site| decoder.secret(site, &self.project.handling()));
         let adopt = input.adopt.map_or(Some(Adopt::No), |field| {
-            let (site, domain) = (decoder.raw(&field)?, domain.as_ref()?);
-            decoder.accept(site, adopt(site.node, &domain.value)).map(|adopt| adopt.value)
+            let site = decoder.raw(&field)?;
+            let domain = domain.as_ref().map(|domain| &domain.value);
+            decoder.accept(site, adopt(site.node, domain)).map(|adopt| adopt.value)
         });
         let integration = input
             .integration
@@ -257,22 +258,34 @@ pub(super) fn given<T>(field: Option<Field<T>>, default: T) -> Option<T> {
     field.map_or(Some(default), |field| field.value)
 }
 
-/// Whether, or which one of this integration, an entry takes over.
-fn adopt(node: &yaml::Node<'_>, domain: &Domain) -> Result<Adopt, Refusal> {
-    let begin = format!("{domain}_");
+/// Whether, or which one of this integration, an entry takes over. Where the integration is not known,
+/// only the form of an id is checked.
+fn adopt(node: &yaml::Node<'_>, domain: Option<&Domain>) -> Result<Adopt, Refusal> {
+    let refusal = || {
+        Refusal::new(ProblemCode::WrongKind, "must be `true`, `false` or the id of a credential")
+    };
     let adopt = match &node.value {
         yaml::Value::Scalar(scalar) if node.tag.is_none() => match scalar.boolean() {
             Some(true) => Some(Adopt::Only),
             Some(false) => Some(Adopt::No),
-            None if scalar.text.starts_with(&begin) => {
-                Some(Adopt::Id(CredentialId::new(&*scalar.text)))
-            }
+            None if is_id(&scalar.text) => Some(Adopt::Id(CredentialId::new(&*scalar.text))),
             None => None,
         },
         _ => None,
     };
-    adopt.ok_or_else(|| {
-        Refusal::new(ProblemCode::WrongKind, "must be `true`, `false` or the id of a credential")
-            .help(format!("an id of this integration begins with `{begin}`, as `plan` shows it"))
-    })
+    match (adopt, domain) {
+        (None, _) => Err(refusal().help("`plan` shows the ids")),
+        (Some(Adopt::Id(id)), Some(domain)) if !id.as_str().starts_with(&format!("{domain}_")) => {
+            let help =
+                format!("an id of this integration begins with `{domain}_`, as `plan` shows it");
+            Err(refusal().help(help))
+        }
+        (Some(adopt), _) => Ok(adopt),
+    }
+}
+
+/// Home Assistant makes an id of the integration, `_` and the client id.
+fn is_id(text: &str) -> bool {
+    let is_of_ids = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    text.contains('_') && text.bytes().all(is_of_ids)
 }

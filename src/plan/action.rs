@@ -105,11 +105,11 @@ pub enum Action {
         account: ConfigEntry,
     },
     /// Note in HA whether the linked accounts go with the entry, for when that is gone.
-    Tie {
+    SetDeletePolicy {
         /// The entry.
         wanted: Wanted,
         /// Whether they go with it.
-        tied: bool,
+        removes: bool,
     },
     /// Abort a config flow that nobody needs any more.
     Abandon {
@@ -283,9 +283,9 @@ impl Action {
     /// What the entry wants that it is done for; none where no entry wants it.
     pub fn entry(&self) -> Option<&Wanted> {
         match self {
-            Self::SetUp { wanted, .. } | Self::Reload { wanted, .. } | Self::Tie { wanted, .. } => {
-                Some(wanted)
-            }
+            Self::SetUp { wanted, .. }
+            | Self::Reload { wanted, .. }
+            | Self::SetDeletePolicy { wanted, .. } => Some(wanted),
             other => other.wanted(),
         }
     }
@@ -319,8 +319,8 @@ impl Action {
             Self::SetUp { account: None, .. } => "set up",
             Self::SetUp { account: Some(_), .. } => "link again",
             Self::Reload { .. } => "reload",
-            Self::Tie { tied: true, .. } => "tie",
-            Self::Tie { tied: false, .. } => "untie",
+            Self::SetDeletePolicy { removes: true, .. } => "set the delete policy of",
+            Self::SetDeletePolicy { removes: false, .. } => "clear the delete policy of",
             Self::Abandon { .. } => "abandon the set-up of",
         }
     }
@@ -343,7 +343,7 @@ impl Action {
             | Self::Claim { wanted, .. }
             | Self::SetUp { wanted, .. }
             | Self::Reload { wanted, .. }
-            | Self::Tie { wanted, .. } => Some(&wanted.name),
+            | Self::SetDeletePolicy { wanted, .. } => Some(&wanted.name),
             Self::Delete { old, .. } => Some(old.name.as_deref().unwrap_or(old.client_id.as_str())),
             Self::Abandon { .. } => None,
         }
@@ -361,7 +361,10 @@ impl Action {
     pub fn is_set_up(&self) -> bool {
         matches!(
             self,
-            Self::SetUp { .. } | Self::Reload { .. } | Self::Tie { .. } | Self::Abandon { .. }
+            Self::SetUp { .. }
+                | Self::Reload { .. }
+                | Self::SetDeletePolicy { .. }
+                | Self::Abandon { .. }
         )
     }
 
@@ -374,7 +377,7 @@ impl Action {
             | Self::Claim { wanted, .. }
             | Self::SetUp { wanted, .. }
             | Self::Reload { wanted, .. }
-            | Self::Tie { wanted, .. } => &wanted.domain,
+            | Self::SetDeletePolicy { wanted, .. } => &wanted.domain,
             Self::Delete { old, .. } => &old.domain,
             Self::Abandon { flow } => &flow.domain,
         }

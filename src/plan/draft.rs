@@ -164,7 +164,11 @@ impl<'a> PlanDraft<'a> {
         let wanted = Wanted::of(entry, mark.to_smolstr());
         self.withhold(
             Action::Create { wanted },
-            Why::UnknownIntegration { domain: entry.domain.clone(), suggestion },
+            Why::UnknownIntegration {
+                domain: entry.domain.clone(),
+                suggestion,
+                is_listed: self.index.lists_integrations(),
+            },
         );
     }
 

@@ -122,8 +122,12 @@ impl<'a> Index<'a> {
     /// Whether credentials of the integration can be planned: the target lists it, or, where the
     /// target does not say so itself, the project does.
     pub(super) fn takes(&self, domain: &Domain, custom: &BTreeSet<Domain>) -> bool {
-        let is_assumed = matches!(self.observed.domains, KnownDomains::Assumed(_));
-        self.knows(domain) || is_assumed && custom.contains(domain)
+        self.knows(domain) || !self.lists_integrations() && custom.contains(domain)
+    }
+
+    /// Whether the target itself says which integrations it has.
+    pub(super) fn lists_integrations(&self) -> bool {
+        matches!(self.observed.domains, KnownDomains::Listed(_))
     }
 
     /// The integration that a mistyped one was most likely meant to be.

@@ -98,8 +98,12 @@ fn summary(plan: &Plan) -> Vec<String> {
             let open = open.as_ref().map(|flow| format!(" by {flow}"));
             format!("> {}{}{}", wanted.key, again.unwrap_or_default(), open.unwrap_or_default())
         }
-        Action::Tie { wanted, tied: true } => format!("tie {}", wanted.key),
-        Action::Tie { wanted, tied: false } => format!("untie {}", wanted.key),
+        Action::SetDeletePolicy { wanted, removes: true } => {
+            format!("set delete policy of {}", wanted.key)
+        }
+        Action::SetDeletePolicy { wanted, removes: false } => {
+            format!("clear delete policy of {}", wanted.key)
+        }
         Action::Reload { wanted, account } => format!("reload {} for {}", wanted.key, account.id),
         Action::Abandon { flow } => format!("x {}", flow.id),
     };
@@ -938,7 +942,7 @@ fn an_unknown_integration_holds_up_its_own_entry_and_deletes() {
         desired.credentials = vec![wanted("a"), with_integration("spotfy"), wanted("c")];
         observed.credentials[0].client_secret = Secret::new("old").into();
     });
-    let guess = r#"! + b UnknownIntegration { domain: Domain("spotfy"), suggestion: Some(Domain("spotify")) }"#;
+    let guess = r#"! + b UnknownIntegration { domain: Domain("spotfy"), suggestion: Some(Domain("spotify")), is_listed: true }"#;
     check(
         &plan,
         &[
@@ -954,7 +958,10 @@ fn an_unknown_integration_holds_up_its_own_entry_and_deletes() {
 #[test]
 fn a_custom_integration_is_planned_for_where_the_target_does_not_list_its_own() {
     for (is_listed, expected) in [
-        (true, r#"! + b UnknownIntegration { domain: Domain("mine"), suggestion: None }"#),
+        (
+            true,
+            r#"! + b UnknownIntegration { domain: Domain("mine"), suggestion: None, is_listed: true }"#,
+        ),
         (false, "+ b [NotObserved]"),
     ] {
         let plan = planned(|desired, observed, policy| {
@@ -966,6 +973,9 @@ fn a_custom_integration_is_planned_for_where_the_target_does_not_list_its_own() 
             }
         });
         check(&plan, &[expected]);
+        for withheld in &plan.withheld {
+            assert!(withheld.why.help().starts_with("install it in Home Assistant"));
+        }
     }
 }
 
@@ -978,7 +988,12 @@ fn nothing_is_set_up_for_an_unknown_integration_and_its_credential_stays() {
         desired.credentials = vec![entry];
         observed.credentials.remove(0);
     });
-    check(&plan, &[r#"! + b UnknownIntegration { domain: Domain("gone"), suggestion: None }"#]);
+    check(
+        &plan,
+        &[
+            r#"! + b UnknownIntegration { domain: Domain("gone"), suggestion: None, is_listed: true }"#,
+        ],
+    );
     let state = &plan.credential_states[0].1;
     assert_eq!(*state, CredentialState::Unknown(crate::model::Key::new("b").unwrap()));
 }

@@ -114,7 +114,7 @@ fn warn_of_unreadable(
 /// Whether the accounts that are linked with it go with its entry: as that says, which is for
 /// another integration now, or as is noted of one that is gone.
 fn is_tied(mark: &Mark, desired: &Desired, live: Option<&Live>) -> bool {
-    let is_noted = || live.is_some_and(|live| live.tied.contains(mark));
+    let is_noted = || live.is_some_and(|live| live.removed_with_entry.contains(mark));
     let is_gone = desired.credentials.iter().all(|entry| entry.key != mark.key);
     is_gone && is_noted()
         || desired.credentials.iter().any(|entry| {

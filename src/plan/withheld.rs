@@ -121,6 +121,8 @@ pub enum Why {
         domain: Domain,
         /// The one that was most likely meant.
         suggestion: Option<Domain>,
+        /// The target itself lists its integrations, so `custom_integrations` changes nothing.
+        is_listed: bool,
     },
 }
 
@@ -187,7 +189,7 @@ impl fmt::Display for Why {
             Self::Unread => {
                 f.write_str("an entry that could not be read or planned may want this one")
             }
-            Self::UnknownIntegration { domain, suggestion } => {
+            Self::UnknownIntegration { domain, suggestion, .. } => {
                 write!(f, "unknown integration `{domain}`")?;
                 match suggestion {
                     Some(near) => write!(f, ": did you mean `{near}`?"),
@@ -236,7 +238,10 @@ impl Why {
             }
             Self::NothingDesired => "if everything is meant to go, pass --allow-empty",
             Self::Unread => "fix the errors in the manifests first",
-            Self::UnknownIntegration { .. } => {
+            Self::UnknownIntegration { is_listed: true, .. } => {
+                "install it in Home Assistant first, or correct `domain`"
+            }
+            Self::UnknownIntegration { is_listed: false, .. } => {
                 "a custom integration is listed under `custom_integrations` in appcred.yaml"
             }
         }

@@ -113,13 +113,13 @@ pub struct TargetReport<'a> {
     pub plan: Result<&'a Plan, &'a str>,
     /// What was done there; empty where nothing was tried.
     pub outcomes: &'a [StepOutcome],
-    /// What stands for the target where it was not looked at itself, such as a snapshot.
+    /// What was looked at instead of the target, such as a snapshot.
     pub basis: Option<&'a str>,
     /// Where each entry is written.
     pub entries: BTreeMap<Key, EntryPlaces>,
 }
 
-/// Whose it is by its mark or claim.
+/// Who owns it, by its mark or claim.
 fn mark_of(held: &Held) -> Option<Mark> {
     Mark::of_text(held.auth_domain.as_deref()?)
 }
@@ -140,7 +140,9 @@ impl Tally {
         let mut tally = Self::default();
         for step in steps {
             *match step.action {
-                Action::Reload { .. } | Action::Tie { .. } | Action::Abandon { .. } => continue,
+                Action::Reload { .. } | Action::SetDeletePolicy { .. } | Action::Abandon { .. } => {
+                    continue;
+                }
                 Action::SetUp { .. } => &mut tally.set_up,
                 Action::Create { .. } => &mut tally.create,
                 Action::Replace { .. } => &mut tally.replace,

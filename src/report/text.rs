@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
 
-use crate::model::{Claim, Held, Links, Visible};
+use crate::model::{Claim, Held, Links, Visible, counted};
 use crate::plan::{
     Action, Adoption, CredentialState, Plan, Reason, Step, Unknown, Wanted, Why, Withheld,
 };
@@ -27,7 +27,7 @@ pub(super) const FORMAT: Format = Format {
         Ok(match report.verb {
             Verb::Validate { .. } if report.problems.has_errors() => String::new(),
             Verb::Validate { entries } => {
-                format!("Valid: {entries} {}.\n", if entries == 1 { "entry" } else { "entries" })
+                format!("Valid: {}.\n", counted(entries, "entry"))
             }
             Verb::Plan => plan(report.targets),
             Verb::Apply => outcomes(report.targets, links),
@@ -142,7 +142,7 @@ fn one_step(out: &mut String, target: &TargetReport<'_>, step: &Step) {
             field(out, "key", wanted.key.as_str());
             field(out, "account", &format!("\"{}\" ({})", account.title, account.state));
         }
-        Action::Tie { .. } | Action::Abandon { .. } => {}
+        Action::SetDeletePolicy { .. } | Action::Abandon { .. } => {}
         Action::Create { wanted }
         | Action::Replace { wanted, .. }
         | Action::Adopt { wanted, .. }
@@ -181,7 +181,7 @@ fn step_notes(out: &mut String, step: &Step) {
             out,
             DIM,
             &format!(
-                "      # takes the place of {ids}, which Home Assistant does not delete while it is linked"
+                "      # takes the place of {ids}, which Home Assistant does not delete while an account uses it"
             ),
         );
     }
@@ -202,12 +202,12 @@ fn symbol(action: &Action) -> (&'static str, Style) {
         Action::Delete { .. } => ("  -", RED),
         Action::SetUp { .. } => ("  >", GREEN),
         Action::Reload { .. } => ("  ^", YELLOW),
-        Action::Tie { .. } => ("  ~", YELLOW),
+        Action::SetDeletePolicy { .. } => ("  ~", YELLOW),
         Action::Abandon { .. } => ("  x", YELLOW),
     }
 }
 
-/// What was in force before, for `old -> new`.
+/// The previous one, for `old -> new`.
 fn replaced(action: &Action) -> Option<&Held> {
     match action {
         Action::Replace { old, .. } | Action::Adopt { old, .. } | Action::Claim { old, .. } => {
@@ -217,7 +217,7 @@ fn replaced(action: &Action) -> Option<&Held> {
         | Action::Delete { .. }
         | Action::SetUp { .. }
         | Action::Reload { .. }
-        | Action::Tie { .. }
+        | Action::SetDeletePolicy { .. }
         | Action::Abandon { .. } => None,
     }
 }
@@ -279,7 +279,7 @@ fn one_unknown(out: &mut String, target: &TargetReport<'_>, unknown: &Unknown) {
     line(out, DIM, &format!("      # {help}"));
 }
 
-/// What became of it, target by target: what is not done first to last, then a summary.
+/// The outcomes, target by target: what is not done, in order, then a summary.
 pub fn outcomes(targets: &[TargetReport<'_>], links: Links) -> String {
     let mut out = String::new();
     for target in targets {

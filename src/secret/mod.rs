@@ -28,13 +28,13 @@ mod tests;
 mod vectors;
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use rayon::prelude::*;
 use thiserror::Error;
 
-use crate::model::{Reference, Seal, Secret, ValueFault, value_fault};
+use crate::model::{Reference, Seal, Secret, ValueFault, counted, value_fault};
 use work_batches::WorkBatches;
 
 pub use age::age_damage;
@@ -52,13 +52,13 @@ pub use source::tags;
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum Unreadable {
     /// There is no age identity to try.
-    #[error("it is encrypted to {}, and no age identity was found", counted(*.recipients))]
+    #[error("it is encrypted to {}, and no age identity was found", counted(*.recipients, "recipient"))]
     NoIdentity {
         /// To how many it is encrypted.
         recipients: usize,
     },
     /// None of the identities fits.
-    #[error("it is encrypted to {}, and none of the age identities found can decrypt it ({identities} tried)", counted(*.recipients))]
+    #[error("it is encrypted to {}, and none of the age identities found can decrypt it ({identities} tried)", counted(*.recipients, "recipient"))]
     NotForUs {
         /// To how many it is encrypted.
         recipients: usize,
@@ -201,10 +201,6 @@ impl Unreadable {
     }
 }
 
-fn counted(count: usize) -> String {
-    if count == 1 { "1 recipient".to_owned() } else { format!("{count} recipients") }
-}
-
 fn no_secret(name: &str, looked: &[String], misnamed: &[String]) -> String {
     let message = match looked {
         [] => format!("there is no secrets.yaml that could have `{name}`, here or above"),
@@ -269,6 +265,11 @@ pub fn files_of(reference: &Reference, resolver: &SecretResolver) -> Vec<PathBuf
 pub fn plain_file(reference: &Reference, resolver: &SecretResolver) -> Option<PathBuf> {
     let Reference::Tagged { tag, argument, base } = reference else { return None };
     (source::source(tag)?.plain_file)(argument, base, resolver)
+}
+
+/// Whether a file of secrets has any value in plain text.
+pub fn is_plain_store(file: &Path) -> bool {
+    named::holds_plain(file, None)
 }
 
 fn decrypt(armored: &str, identities: &Identities) -> Result<Secret, Unreadable> {

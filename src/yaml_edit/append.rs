@@ -66,7 +66,7 @@ impl Serialize for NewEntry {
             client_secret: &'e str,
         }
         let secret = Zeroizing::new(match &self.client_secret {
-            SlotValue::Plain(secret) => secret.expose().to_owned(),
+            SlotValue::Plain(secret) | SlotValue::Default(secret) => secret.expose().to_owned(),
             SlotValue::Age(armored) => format!("{}\n", armored.trim_end()),
         });
         let fields = EntryYaml {
