@@ -216,6 +216,8 @@ codes! {
         InSync = "in_sync",
         /// The same, but for what waits for consent.
         WaitingForConsent = "waiting_for_consent",
+        /// The same, but for what an entry must answer.
+        WaitingForAnswers = "waiting_for_answers",
         /// Something is not as the manifests want it, and stays so for now.
         Differs = "differs",
         /// The last look failed.
@@ -282,6 +284,10 @@ codes! {
         ConsentPending = "consent_pending",
         /// An account no longer waits for consent.
         ConsentSettled = "consent_settled",
+        /// An entry must answer what Home Assistant asks.
+        AnswersPending = "answers_pending",
+        /// An entry no longer has to.
+        AnswersSettled = "answers_settled",
         /// The target was changed, and no manifest was.
         Drift = "drift",
         /// The target is not as wanted and cannot be made so.

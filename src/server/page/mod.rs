@@ -207,7 +207,9 @@ fn count(number: usize, what: &str) -> String {
 fn tone(verdict: TargetCode) -> &'static str {
     match verdict {
         TargetCode::InSync => "ok",
-        TargetCode::WaitingForConsent | TargetCode::Differs => "wait",
+        TargetCode::WaitingForConsent | TargetCode::WaitingForAnswers | TargetCode::Differs => {
+            "wait"
+        }
         TargetCode::Failed | TargetCode::Unreachable => "bad",
         TargetCode::Connecting => "idle",
     }

@@ -7,7 +7,7 @@ use crate::model::{HiddenLink, web_page};
 use crate::report::set_up::{FormField, WaitsFor};
 use crate::report::status::{ReportedEntry, StatusReport, TargetState};
 
-use super::{count, id_part};
+use super::id_part;
 
 /// More would hide the rest of the page.
 const MOST_WAITING: usize = 50;
@@ -32,7 +32,7 @@ pub(super) fn waiting(report: &StatusReport<'_>) -> Markup {
                 }
             }
             @if more > 0 {
-                p .soft { "… and " (count(more, "more")) ", shown as these are done." }
+                p .soft { "… and " (more) " more, shown as these are done." }
             }
         }
     }
