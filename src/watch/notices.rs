@@ -118,14 +118,9 @@ impl Notifier {
         }
     }
 
-    /// The target may have been restarted.
+    /// The target may have been restarted, or be another one.
     pub(super) fn disconnected(&mut self) {
         self.may_be_lost = true;
-    }
-
-    /// From now on about another target of the same name, which displays nothing yet.
-    pub(super) fn forget_messages(&mut self) {
-        self.displayed = None;
     }
 
     /// Sends what is new to webhooks; answers what Home Assistant is to display, if that is new.

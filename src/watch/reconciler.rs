@@ -90,7 +90,7 @@ impl<C: Connect> TargetReconciler<C> {
     #[must_use]
     pub(super) fn for_another_target(self) -> Self {
         let Self { name, connector, statuses, snapshots, stop, mut notifier, .. } = self;
-        notifier.forget_messages();
+        notifier.disconnected();
         Self { notifier, ..Self::new(name, connector, statuses, snapshots, stop) }
     }
 

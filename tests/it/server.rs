@@ -75,7 +75,7 @@ fn what_must_be_answered_is_no_target_that_is_as_wanted() {
         let page = visit(&served.url("/")).text;
         assert!(page.contains(count) && page.contains(more), "{page}");
         let status = visit(&served.url("/api/v1/status")).text;
-        assert!(status.contains("\"state\":\"waiting_for_answers\""), "{status}");
+        assert!(status.contains("\"state\": \"waiting_for_answers\""), "{status}");
     }
 }
 
