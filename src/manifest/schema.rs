@@ -20,7 +20,7 @@ use crate::target::TargetInput;
 /// The schema of manifests.
 pub fn manifest() -> Schema {
     let mut schema = of_input::<ManifestInput>();
-    // A list from which the last entry was taken is empty, which YAML writes as nothing.
+    // What an editor is shown while the list is begun. It is read as a list that may be cut short.
     if let Some(list) = schema.pointer_mut("/properties/application_credentials") {
         list["type"] = json!(["array", "null"]);
     }
@@ -99,7 +99,7 @@ pub(super) struct IntegrationInput {
 #[schemars(title = "appcred project", rename = "ProjectInput")]
 pub(super) struct ProjectInput {
     /// In whose name credentials are managed. Another project for the same Home Assistant needs
-    /// another owner. `default` where it is left out.
+    /// another owner. Where it is left out, it is derived from the name of the Git repository.
     pub(super) owner: Option<Field<Text<Owner>>>,
     /// Names that `owner` had before. Their credentials move to this owner where they have an entry, and
     /// no account has to consent again.

@@ -14,6 +14,7 @@ mod action;
 mod case;
 mod codes;
 mod condition;
+mod creation;
 mod draft;
 mod entry;
 mod guard;

@@ -104,7 +104,14 @@ impl SetUpRun<'_> {
                     Err(refusal) => Outcome::Failed(refusal.to_string()),
                 }
             }
-            (None, _) => Outcome::Done,
+            (
+                None,
+                Action::Create { .. }
+                | Action::Replace { .. }
+                | Action::Adopt { .. }
+                | Action::Claim { .. }
+                | Action::Delete { .. },
+            ) => Outcome::NotBegun("it is no set-up".to_owned()),
         };
         outcome(step, result)
     }

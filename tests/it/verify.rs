@@ -226,7 +226,11 @@ fn unclear(why: &str) -> Verdict {
 fn answers_with_a_code() -> Vec<Row> {
     vec![
         ("/grant", answer("400 Bad Request", JSON, r#"{"error":"invalid_grant"}"#), Verdict::Right),
-        ("/ask", answer("400 Bad Request", JSON, r#"{"error":"invalid_request"}"#), Verdict::Right),
+        (
+            "/ask",
+            answer("400 Bad Request", JSON, r#"{"error":"invalid_request"}"#),
+            unclear("it says invalid_request"),
+        ),
         (
             "/client",
             answer(

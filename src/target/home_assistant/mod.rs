@@ -193,7 +193,9 @@ impl HomeAssistant {
         let is_starting = core.is_starting();
         let live = Live { is_starting, missed, ..flows::live(&kept, asked) };
         let unread = entries.unreadable.into_iter();
-        unreadable.extend(unread.map(|id| format!("the config entry {id} cannot be read")));
+        unreadable.extend(
+            unread.map(|id| format!("the config entry {id} cannot be read: it is left alone")),
+        );
         self.unreadable.warn(self.address.frontend_base(), unreadable);
         let entries = entries.items;
         let config_entries =
