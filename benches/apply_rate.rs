@@ -23,8 +23,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use appcred::model::{
-    ClientId, Completeness, Desired, DesiredCredential, Domain, Integration, Key, Owner, Place,
-    Policy, Secret,
+    Adopt, ClientId, Completeness, Desired, DesiredCredential, Domain, Integration, Key, Owner,
+    Place, Policy, Secret,
 };
 use appcred::plan::plan;
 use appcred::reconcile::apply;
@@ -87,7 +87,7 @@ fn desired(count: usize) -> Desired {
         client_id: ClientId::new(format!("client-{number}")),
         client_secret: Secret::new(&format!("secret-{number}")).into(),
         name: format!("Client {number}").into(),
-        adopt: false,
+        adopt: Adopt::No,
         integration: Integration { setup: false, ..Integration::default() },
         place: Place { file: Path::new("a.yaml").into(), line: 1, column: 1 },
     };

@@ -81,7 +81,7 @@ pub fn wanted(entry: &Entry, client_id: ClientId, client_secret: KnownSecret) ->
         client_id,
         client_secret,
         name: entry.name.value.clone(),
-        adopt: entry.adopt,
+        adopt: entry.adopt.clone(),
         integration: entry.integration.clone(),
         place: entry.place.clone(),
     }

@@ -39,9 +39,9 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// How much a server takes.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// OpenConnections connections.
+    /// Open connections.
     pub connections: usize,
-    /// OpenConnections connections of one peer.
+    /// Open connections of one peer.
     pub per_peer: usize,
     /// Bytes of a request's body.
     pub body: usize,

@@ -105,7 +105,7 @@ pub struct TargetPlan<'a> {
 )]
 pub struct SecretNotEncrypted(pub Key);
 
-/// Why a file is no saved plan. It never repeats what is in it.
+/// Why a file is not a saved plan. It never repeats what is in it.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum PlanFileError {
     /// It cannot be understood.
@@ -127,7 +127,7 @@ impl PlanFile {
     /// What is planned now.
     ///
     /// # Errors
-    /// Where a secret has nothing that can stand for it.
+    /// Where a secret has no digest.
     pub fn of(planned: &[TargetPlan<'_>]) -> Result<Self, SecretNotEncrypted> {
         let targets = planned.iter().map(|planned| {
             let steps = planned.plan.steps.iter().map(|step| step_of(step, &planned.seals));
@@ -144,7 +144,7 @@ impl PlanFile {
     /// Reads a file.
     ///
     /// # Errors
-    /// Where it is no saved plan.
+    /// Where it is not a saved plan.
     pub fn parse(text: &str) -> Result<Self, PlanFileError> {
         // serde's own message repeats values.
         let saved: Self = serde_json::from_str(text)

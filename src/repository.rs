@@ -10,7 +10,9 @@ use crate::files::{self, TEXT_LIMIT};
 use crate::git::{self, GitError, OldContent, OldVersion};
 use crate::manifest::{Entry, Project, SecretValue, secret_values};
 use crate::model::{PlainText, Visible};
-use crate::secret::{SecretResolver, plain_file};
+use crate::secret::{SecretResolver, files_of, is_plain_store, plain_file};
+
+const PLAIN_FILE_HELP: &str = "encrypt it with SOPS or age, or take it out with `git rm --cached` and name it in .gitignore; make new secrets at the providers: whoever has the repository has these";
 
 /// Warns of age identities and of secrets in plain text that Git tracks or would take in. Where there
 /// is no repository, there is nothing to warn of.
@@ -25,7 +27,7 @@ pub fn check(
         return problems;
     }
     let checked = identities(folder, project, &mut problems)
-        .and_then(|()| plain_files(project, entries, resolver, &mut problems));
+        .and_then(|()| plain_files(folder, project, entries, resolver, &mut problems));
     if let Err(why) = checked {
         let message = format!("cannot check whether Git tracks secrets in plain text: {why}");
         problems
@@ -74,6 +76,7 @@ fn is_key(file: &Path) -> bool {
 
 /// Files with secrets in plain text that Git tracks.
 fn plain_files(
+    folder: &Path,
     project: &Project,
     entries: &[Arc<Entry>],
     resolver: &SecretResolver,
@@ -98,15 +101,36 @@ fn plain_files(
         );
         let problem = Diagnostic::warning(ProblemCode::PlainFileInRepository, message)
             .at(&value.spot.file, value.spot.span);
-        problems.push(problem.help("encrypt it with SOPS or age, or take it out with `git rm --cached` and name it in .gitignore; make new secrets at the providers: whoever has the repository has these"));
+        problems.push(problem.help(PLAIN_FILE_HELP));
+    }
+    for file in git::tracked(folder, "secrets.yaml")? {
+        let real = file.canonicalize().unwrap_or_else(|_| file.clone());
+        if seen.contains(&real) || !is_plain_store(&real) || !git::stores_as_it_is(&real)? {
+            continue;
+        }
+        let message = format!("`{}` is in plain text, and Git tracks it", resolver.shown(&real));
+        problems.push(
+            Diagnostic::warning(ProblemCode::PlainFileInRepository, message).help(PLAIN_FILE_HELP),
+        );
     }
     Ok(())
 }
 
-/// Secrets in plain text in old versions of the manifests.
-pub fn check_history(folder: &Path) -> Diagnostics {
+/// Secrets in plain text in old versions of the manifests, and of the files that secrets are read from.
+pub fn check_history(
+    folder: &Path,
+    project: &Project,
+    entries: &[Arc<Entry>],
+    resolver: &SecretResolver,
+) -> Diagnostics {
     let mut problems = Diagnostics::default();
-    let found = match git::plain_secrets(folder) {
+    let secret = |value: &SecretValue<'_>| value.field.plain_text != PlainText::Usual;
+    let files: BTreeSet<PathBuf> = secret_values(project, entries)
+        .filter(secret)
+        .flat_map(|value| files_of(&value.value.value, resolver))
+        .collect();
+    let files: Vec<PathBuf> = files.into_iter().collect();
+    let found = match git::plain_secrets(folder, &files) {
         Ok(found) => found,
         Err(why) => {
             let message = format!("the history cannot be searched: {why}");
@@ -122,6 +146,11 @@ pub fn check_history(folder: &Path) -> Diagnostics {
                 format!("`{field}` is in plain text in commit {commit}, {file}:{line}"),
             )
             .help("make a new one at the provider: whoever has the repository has this one"),
+            OldContent::PlainFile => Diagnostic::warning(
+                ProblemCode::PlainSecretInHistory,
+                format!("{file} is in plain text in commit {commit}"),
+            )
+            .help("make new secrets at the providers: whoever has the repository has these"),
             OldContent::Invalid => Diagnostic::warning(
                 ProblemCode::UnreadableHistory,
                 format!("{file} in commit {commit} is not valid YAML, and was not searched"),

@@ -12,13 +12,13 @@ use crate::diagnostic::ProblemCode;
 use crate::files::{self, TEXT_LIMIT};
 use crate::integrations;
 use crate::manifest::{Loaded, Project, Targets};
-use crate::model::{Domain, Key, Reference, Secret, TargetName, Visible, hidden_character};
+use crate::model::{Adopt, Domain, Key, Reference, Secret, TargetName, Visible, hidden_character};
 use crate::secret::seal::seal;
 use crate::secret::{OpenedSopsDocument, SecretResolver};
 use crate::suggest;
 use crate::yaml_edit::{NewEntry, SlotValue, append, new_manifest};
 
-use super::console::AsItWas;
+use super::console::SavedTerminal;
 use super::encrypt::{check_value, recipients};
 use super::exit::ExitStatus;
 use super::gather::{load, resolver, show, workspace};
@@ -26,7 +26,7 @@ use super::locks::lock_project;
 use super::sops_manifest::with_entries;
 use super::{Global, console};
 
-/// What Home Assistant has providers send people back to.
+/// Where Home Assistant has providers send the browser, unless its `my` integration is off.
 const REDIRECT: &str = "https://my.home-assistant.io/redirect/oauth";
 
 /// How many integrations are shown at once: a list that is longer than the terminal scrolls away.
@@ -75,7 +75,7 @@ fn key(text: &str) -> Result<Key, String> {
 }
 
 pub(super) async fn run(global: Global, verb: Add) -> anyhow::Result<ExitStatus> {
-    let terminal = AsItWas::seen();
+    let terminal = SavedTerminal::save();
     let loaded = load(&global);
     let of_targets = match &verb.domain {
         Some(domain) if known(&loaded).contains(&Domain::new(domain.trim())) => BTreeSet::new(),
@@ -88,7 +88,7 @@ pub(super) async fn run(global: Global, verb: Add) -> anyhow::Result<ExitStatus>
         ended = asking => Some(ended?),
         signal = tokio::signal::ctrl_c() => signal.map(|()| None)?,
     };
-    terminal.give_back();
+    terminal.restore();
     match ended {
         // An interrupted question ends before the signal arrives, and leaves its line open.
         Some(Err(error)) if is_interrupted(&error) => interrupted(),
@@ -103,11 +103,8 @@ fn interrupted() -> anyhow::Result<ExitStatus> {
 }
 
 fn is_interrupted(error: &anyhow::Error) -> bool {
-    let io = match error.downcast_ref::<dialoguer::Error>() {
-        Some(dialoguer::Error::IO(io)) => io,
-        None => return false,
-    };
-    io.kind() == std::io::ErrorKind::Interrupted
+    let io = error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>());
+    io.is_some_and(|io| io.kind() == std::io::ErrorKind::Interrupted)
 }
 
 fn add(
@@ -229,7 +226,7 @@ impl EntryDetails {
             key: self.key.as_str().to_owned(),
             client_id: self.client_id,
             client_secret,
-            adopt,
+            adopt: if adopt { Adopt::Only } else { Adopt::No },
             leave_integration: false,
             targets: self.targets,
         }
@@ -305,7 +302,7 @@ fn domain(verb: &Add, loaded: &Loaded, of_targets: &BTreeSet<Domain>) -> anyhow:
     }
     if !anywhere.contains(&domain) {
         console::warning(format_args!(
-            "only the target has the integration {domain}: list it under `custom_integrations` in appcred.yaml, or `validate` and `edit` refuse it"
+            "only the target has the integration {domain}: name it under `custom_integrations` in appcred.yaml, or `validate` and `edit` refuse it"
         ));
     }
     if is_asking(verb) {
@@ -321,14 +318,15 @@ fn print_where_to_register(domain: &Domain) {
         Some(console) => format!("Register an application at {console}"),
         None => format!("Register an application with the provider of {domain}"),
     };
-    // Only what Home Assistant itself has, it also has a page about.
+    // Custom integrations have no page there.
     if integrations::known().contains(domain) {
         text.push_str(&format!(
             "\n(https://www.home-assistant.io/integrations/{domain}/ says how)"
         ));
     }
     console::print_error(&format!(
-        "{text}, with the redirect URI\n  {REDIRECT}\n(without the `my` integration in Home Assistant: its address and /auth/external/callback)\n"
+        "{text}, with the redirect URI\n  {REDIRECT}\n\
+         (without the `my` integration in Home Assistant: its address and /auth/external/callback)\n"
     ));
 }
 

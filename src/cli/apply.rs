@@ -8,7 +8,7 @@ use anyhow::bail;
 use futures_util::future::join_all;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::plan::Plan;
+use crate::model::counted;
 use crate::reconcile::{self, Unchecked, Verdicts};
 use crate::report::{Report, Verb, text};
 use crate::target::{LiveTarget, Stop};
@@ -100,7 +100,7 @@ pub(super) async fn run(global: &Global, verb: &ApplyArgs) -> anyhow::Result<Exi
         show_unknown(&views);
     }
     if let Some(saved) = &saved
-        && !plan_file::still_holds(saved, &views)?
+        && !plan_file::is_up_to_date(saved, &views)?
     {
         return Ok(ExitStatus::Failure);
     }
@@ -108,19 +108,30 @@ pub(super) async fn run(global: &Global, verb: &ApplyArgs) -> anyhow::Result<Exi
         if verb.outputs.print_text() {
             console::print("\n")?;
         }
-        if verb.verify && !verify::plans(&views, verb.strict).await {
+        let verdicts = match verb.verify {
+            true => verify::plans(&views, verb.strict).await,
+            false => Some(Verdicts::default()),
+        };
+        let Some(verdicts) = verdicts else {
             console::message("Nothing was changed.");
             return Ok(ExitStatus::Failure);
-        }
+        };
         // A saved plan was seen by whoever saved it.
         let is_agreed = verb.yes || saved.is_some();
         if !is_agreed && !agreed("Apply these changes?", "--yes to apply without asking").await? {
             console::message("Nothing was changed.");
             return Ok(ExitStatus::Failure);
         }
-        carry_out(&mut views).await?;
+        carry_out(&mut views, &verdicts).await?;
     }
     write(&views)?;
+    let blocked: usize = views.iter().map(blocked).sum();
+    if blocked > 0 {
+        console::error(format_args!(
+            "{} left out that a person must decide: the plan says why, as `not done`",
+            counted(blocked, "step")
+        ));
+    }
     Ok(if views.iter().all(arrived) { ExitStatus::Success } else { ExitStatus::Failure })
 }
 
@@ -140,7 +151,7 @@ pub(super) async fn agreed(question: &str, instead: &str) -> anyhow::Result<bool
 ///
 /// # Errors
 /// Where it is interrupted twice.
-pub(super) async fn carry_out(views: &mut [TargetView]) -> anyhow::Result<()> {
+pub(super) async fn carry_out(views: &mut [TargetView], verdicts: &Verdicts) -> anyhow::Result<()> {
     let stop = Stop::new();
     let bars = MultiProgress::with_draw_target(if std::io::stderr().is_terminal() {
         ProgressDrawTarget::stderr()
@@ -152,7 +163,7 @@ pub(super) async fn carry_out(views: &mut [TargetView]) -> anyhow::Result<()> {
         views
             .iter_mut()
             .filter(|view| view.has_work())
-            .map(|view| carry_out_one(view, &stop, &bars)),
+            .map(|view| carry_out_one(view, verdicts, &stop, &bars)),
     );
     tokio::select! {
         _ = work => Ok(()),
@@ -160,7 +171,12 @@ pub(super) async fn carry_out(views: &mut [TargetView]) -> anyhow::Result<()> {
     }
 }
 
-async fn carry_out_one(view: &mut TargetView, stop: &Stop, bars: &MultiProgress) {
+async fn carry_out_one(
+    view: &mut TargetView,
+    verdicts: &Verdicts,
+    stop: &Stop,
+    bars: &MultiProgress,
+) {
     let (Ok(comparison), Some(target)) = (&view.comparison, &mut view.target) else { return };
     let mut bar = None;
     let name = view.name.clone();
@@ -171,7 +187,7 @@ async fn carry_out_one(view: &mut TargetView, stop: &Stop, bars: &MultiProgress)
         }
     };
     let proven =
-        reconcile::prove(&comparison.plan, &comparison.desired, &mut Verdicts::default()).await;
+        reconcile::prove(&comparison.plan, &comparison.desired, &mut verdicts.clone()).await;
     for Unchecked { key, why } in &proven.unchecked {
         console::warning(format_args!(
             "{name}: the new secret of `{key}` is in use and could not be checked: {why}"
@@ -200,13 +216,15 @@ fn new_bar(name: &str, total: usize) -> ProgressBar {
     bar
 }
 
-/// Whether the target holds what is wanted now, as far as it is appcred's to say.
+/// Whether everything that was wanted is done, or waits for consent.
 pub(super) fn arrived(view: &TargetView) -> bool {
-    let Ok(comparison) = &view.comparison else { return false };
-    view.outcomes.iter().all(|outcome| outcome.outcome.is_well()) && !is_blocked(&comparison.plan)
+    view.comparison.is_ok()
+        && view.outcomes.iter().all(|outcome| outcome.outcome.is_well())
+        && blocked(view) == 0
 }
 
-/// Whether the plan leaves something undone that waits for a person's word.
-fn is_blocked(plan: &Plan) -> bool {
-    plan.withheld.iter().any(|withheld| withheld.why.is_error())
+/// How much the plan leaves undone that a person must decide.
+fn blocked(view: &TargetView) -> usize {
+    let Ok(comparison) = &view.comparison else { return 0 };
+    comparison.plan.withheld.iter().filter(|withheld| withheld.why.is_error()).count()
 }

@@ -27,8 +27,8 @@ const PORT: u16 = 28_124;
 /// Link the accounts that wait for consent, with the browser of this machine
 ///
 /// For each entry whose integration is not linked yet, or needs consent again: starts the set-up in
-/// Home Assistant, opens the provider's page, takes the answer on a port of this machine, hands it
-/// on, and waits until the account runs. Home Assistant itself need not be reachable by the browser.
+/// Home Assistant, opens the provider's page, receives the answer on a port of this machine, passes
+/// it on, and waits until the account runs. Home Assistant itself need not be reachable by the browser.
 /// The provider must know the redirect URI that is shown.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
@@ -44,7 +44,7 @@ pub(super) struct Authorize {
     /// The port of this machine where the redirect arrives
     #[arg(long, value_name = "PORT", default_value_t = PORT)]
     port: u16,
-    /// Open no browser: the link is for one elsewhere, whose way to the port leads here
+    /// Open no browser here: print the link, for a browser elsewhere that reaches the port on this machine
     #[arg(long)]
     no_browser: bool,
     /// How long to wait for each consent

@@ -1,11 +1,15 @@
 //! The terminal: the only place that prints.
 
 use std::fmt::Display;
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, BufRead, IsTerminal, Read, Write};
 
 use anstream::ColorChoice;
 use clap::ValueEnum;
-use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustix::process::{Signal, kill_current_process_group};
+use rustix::termios::{
+    LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
+};
+use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::model::{Visible, visible_json, visible_lines};
@@ -38,7 +42,7 @@ pub(super) fn has_color() -> bool {
     anstream::AutoStream::choice(&io::stderr()) != ColorChoice::Never
 }
 
-/// Writes what was asked for to standard output. A reader that has gone away is no error.
+/// Writes to standard output. A reader that has gone away is not an error.
 ///
 /// # Errors
 /// Where the text cannot be written for another reason, such as a full disk.
@@ -102,20 +106,20 @@ pub(super) fn can_ask() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
-/// The terminal as a person left it, to be given back so however its questions end.
-pub(super) struct AsItWas(Option<Termios>);
+/// The terminal's settings, to be restored however a question ends.
+pub(super) struct SavedTerminal(Option<Termios>);
 
-impl AsItWas {
-    /// Looks at it before it is changed.
-    pub(super) fn seen() -> Self {
+impl SavedTerminal {
+    /// Saves them before they are changed.
+    pub(super) fn save() -> Self {
         Self(tcgetattr(io::stdin()).ok())
     }
 
-    /// Puts everything back: what is typed is shown again, and so is the cursor.
-    pub(super) fn give_back(&self) {
+    /// Restores them: what is typed is shown again, and so is the cursor.
+    pub(super) fn restore(&self) {
         if let Some(before) = &self.0 {
-            let given = tcsetattr(io::stdin(), OptionalActions::Now, before).is_ok();
-            if given && can_ask() {
+            let is_restored = tcsetattr(io::stdin(), OptionalActions::Now, before).is_ok();
+            if is_restored && can_ask() {
                 // What else is written shows no control characters.
                 drop(io::stderr().write_all(b"\x1b[?25h"));
             }
@@ -153,13 +157,41 @@ pub(super) fn ask_hidden(question: &str) -> io::Result<SecretString> {
     let stdin = io::stdin();
     let before = tcgetattr(&stdin)?;
     let mut hidden = before.clone();
-    hidden.local_modes.remove(LocalModes::ECHO);
+    // Ctrl-C ends the line: as a signal it would end the process before the terminal is restored.
+    let interrupt = before.special_codes[SpecialCodeIndex::VINTR];
+    hidden.special_codes[SpecialCodeIndex::VEOL] = interrupt;
+    hidden.local_modes.remove(LocalModes::ECHO | LocalModes::ISIG);
     hidden.local_modes.insert(LocalModes::ECHONL);
-    // What was typed ahead was typed in sight, and is no answer to this.
+    // What was typed before was visible, and does not answer this.
     tcsetattr(&stdin, OptionalActions::Flush, &hidden)?;
-    let answer = ask(question).map(SecretString::from);
+    print_error(question);
+    let answer = hidden_line(interrupt);
     tcsetattr(&stdin, OptionalActions::Now, &before)?;
     let answer = answer?;
+    if answer.last() == Some(&interrupt) {
+        print_error("\n");
+        kill_current_process_group(Signal::INT)?;
+        return Err(io::ErrorKind::Interrupted.into());
+    }
+    let answer =
+        std::str::from_utf8(&answer).map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
+    let answer = SecretString::from(answer);
     let nothing = || io::Error::from(io::ErrorKind::UnexpectedEof);
     if answer.expose_secret().is_empty() { Err(nothing()) } else { Ok(answer) }
+}
+
+/// What is typed up to the end of the line, or up to the interrupt, which is then its last byte.
+fn hidden_line(interrupt: u8) -> io::Result<Zeroizing<Vec<u8>>> {
+    // A terminal takes no longer line, so no copy is left behind in memory.
+    let mut line = Zeroizing::new(Vec::with_capacity(4096));
+    for byte in io::stdin().lock().bytes() {
+        match byte? {
+            b'\n' => break,
+            byte => line.push(byte),
+        }
+        if line.last() == Some(&interrupt) {
+            break;
+        }
+    }
+    Ok(line)
 }

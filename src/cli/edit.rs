@@ -10,14 +10,15 @@ use crate::encrypted_file::{EncryptedFileError, EncryptionContext, Opened};
 use crate::files::{self, NotWritten, TEXT_LIMIT};
 use crate::manifest::{LoadRequest, Loaded, PlainSecrets, Project, check, secret_values};
 use crate::model::Visible;
-use crate::secret::{IdentityProblem, SecretResolver, env, is_age_file};
+use crate::secret::{IdentityProblem, SecretResolver, env};
+use crate::yaml_edit::is_empty;
 
 use super::editor::Editor;
 use super::exit::ExitStatus;
 use super::gather::{load, request, resolver, show};
 use super::locks::lock_project;
 use super::temp_workspace::{TempWorkspace, confirm, is_in_memory, remove_abandoned};
-use super::unsaved_copy::rescue;
+use super::unsaved_copy::{newest, rescue};
 use super::{Global, console, environment};
 
 /// Edit a file with its secrets in clear
@@ -42,6 +43,9 @@ pub(super) struct Edit {
     /// Where no folder is in memory, use the folder for temporary files, which may be on a disk
     #[arg(long)]
     insecure_temp: bool,
+    /// Begin with what was typed before and could not be saved
+    #[arg(long)]
+    unsaved: bool,
 }
 
 pub(super) async fn run(global: &Global, verb: &Edit) -> anyhow::Result<ExitStatus> {
@@ -51,6 +55,22 @@ pub(super) async fn run(global: &Global, verb: &Edit) -> anyhow::Result<ExitStat
     let (secrets, project) = (secret_variables(&loaded), loaded.project);
     let (resolver, identity_problems) = resolver(global, &project);
     let file = verb.file.as_path();
+    let kept = newest(file);
+    let unsaved = match &kept {
+        Some(kept) if verb.unsaved => Some(unsaved(kept, &resolver)?),
+        Some(kept) => {
+            console::message(format_args!(
+                "{} has what was typed before and not saved: `appcred edit --unsaved {}` goes on with it.",
+                kept.visible(),
+                file.visible()
+            ));
+            None
+        }
+        None if verb.unsaved => {
+            bail!("nothing that was typed before is kept for {}", file.visible())
+        }
+        None => None,
+    };
     let editor = Editor::find(secrets).await?;
     let base = base(verb)?;
     remove_abandoned(&base).with_context(|| format!("cannot look through {}", base.visible()))?;
@@ -65,10 +85,17 @@ pub(super) async fn run(global: &Global, verb: &Edit) -> anyhow::Result<ExitStat
         editor,
         workspace,
         known: None,
+        unsaved,
     };
     match session.edit_until_saved().await {
         Ok(End::Unchanged) => console::print("Nothing was changed.\n")?,
-        Ok(End::Saved) => console::print(&format!("Saved {}.\n", file.visible()))?,
+        Ok(End::Saved) => {
+            if let Some(kept) = kept.filter(|_| session.unsaved.is_some()) {
+                std::fs::remove_file(&kept)
+                    .with_context(|| format!("cannot remove {}", kept.visible()))?;
+            }
+            console::print(&format!("Saved {}.\n", file.visible()))?;
+        }
         Ok(End::Emptied) => {
             console::message(format_args!(
                 "{} was not changed: the editor left an empty file, which cancels the edit.",
@@ -99,6 +126,8 @@ struct EditSession<'f> {
     workspace: TempWorkspace,
     /// The file's text in clear, as it was last read.
     known: Option<Zeroizing<String>>,
+    /// What an earlier edit could not save, to begin with.
+    unsaved: Option<Zeroizing<String>>,
 }
 
 /// What came of it.
@@ -123,7 +152,9 @@ impl EditSession<'_> {
                 console::warning(format_args!("line {line} stays encrypted: {why}"));
             }
             match self.known.replace(Zeroizing::new(opened.clear().to_owned())) {
-                None => self.workspace.write(opened.clear())?,
+                None => self
+                    .workspace
+                    .write(self.unsaved.as_deref().map_or(opened.clear(), String::as_str))?,
                 Some(known) => {
                     let mine = self.workspace.text()?;
                     let both = diffy::merge(&known, &mine, opened.clear());
@@ -146,7 +177,7 @@ impl EditSession<'_> {
             if *text == *opened.clear() {
                 return Ok(Some(End::Unchanged));
             }
-            if is_empty(&text, before) && !is_empty(opened.clear(), before) {
+            if is_empty(&text) && !is_empty(opened.clear()) {
                 return Ok(Some(End::Emptied));
             }
             let mut is_overtaken = false;
@@ -205,7 +236,8 @@ impl EditSession<'_> {
     /// Keeps what was typed, if anything was.
     fn rescue(&self) {
         let Ok(typed) = self.workspace.bytes() else { return };
-        if self.known.as_ref().is_some_and(|known| *typed != *known.as_bytes()) {
+        let is_new = |known: &Zeroizing<String>| *typed != *known.as_bytes();
+        if self.known.as_ref().is_some_and(is_new) && self.unsaved.as_ref().is_none_or(is_new) {
             rescue(self.file, &typed, &self.project, &self.resolver);
         }
     }
@@ -226,6 +258,15 @@ impl EditSession<'_> {
     }
 }
 
+/// The text that an earlier edit kept in this file.
+fn unsaved(kept: &Path, resolver: &SecretResolver) -> anyhow::Result<Zeroizing<String>> {
+    let sealed =
+        files::read(kept, TEXT_LIMIT).with_context(|| format!("cannot read {}", kept.visible()))?;
+    let text = Opened::new(&sealed, resolver)
+        .map_err(|why| anyhow!("{}: {}", kept.visible(), with_help(&why)))?;
+    Ok(Zeroizing::new(text.clear().to_owned()))
+}
+
 fn with_help(why: &EncryptedFileError) -> String {
     let help = why.help().map(|help| format!("; {help}")).unwrap_or_default();
     format!("{why}{help}")
@@ -236,15 +277,6 @@ fn secret_variables(loaded: &Loaded) -> Vec<String> {
     let values = secret_values(&loaded.project, &loaded.entries);
     let named = values.filter_map(|found| env::variable_of(&found.value.value).map(str::to_owned));
     environment::secret_variables().map(str::to_owned).chain(named).collect()
-}
-
-/// Whether a text says nothing. In YAML, comments and the marks of a document say nothing; an age file
-/// may hold any text.
-fn is_empty(text: &str, file: &[u8]) -> bool {
-    let is_nothing =
-        |line: &str| line.is_empty() || line.starts_with('#') || line == "---" || line == "...";
-    let text = text.trim_start_matches('\u{feff}');
-    text.trim().is_empty() || !is_age_file(file) && text.lines().map(str::trim).all(is_nothing)
 }
 
 /// Where the text is to lie in clear.

@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use crate::diagnostic::ProblemCode;
 use crate::files::{self, TEXT_LIMIT};
 use crate::manifest::{PlainSecrets, Project, check, discover, load_project};
-use crate::model::{Visible, value_fault};
+use crate::model::{Visible, counted, value_fault};
 use crate::secret::is_sops_document;
 use crate::secret::seal::seal;
 use crate::yaml_edit::{NewValue, SlotValue, put, slots};
@@ -20,7 +20,7 @@ use super::{Global, console};
 /// Encrypt the plain-text secrets of manifests
 ///
 /// Each is encrypted to the project's recipients in its place; every other byte of the file stays
-/// as it is. Without FILE all manifests and appcred.yaml are looked through. With `-` one secret is
+/// as it is. Without FILE that is done in all manifests and appcred.yaml. With `-` one secret is
 /// read from standard input, and the age file for it is written to standard output.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
@@ -54,11 +54,15 @@ pub(super) fn run(global: &Global, verb: &Encrypt) -> anyhow::Result<ExitStatus>
     let mut encrypted = 0;
     let mut is_whole = true;
     for file in &files {
-        match encrypt(global, file, &recipients) {
+        match encrypt(global, file, &recipients, project.allow_plaintext) {
             Ok(0) => {}
             Ok(count) => {
                 encrypted += count;
-                console::print(&format!("{}: {} encrypted\n", file.visible(), counted(count)))?;
+                console::print(&format!(
+                    "{}: {} encrypted\n",
+                    file.visible(),
+                    counted(count, "secret")
+                ))?;
             }
             Err(error) => {
                 is_whole = false;
@@ -121,7 +125,12 @@ pub(super) fn files(global: &Global, project: &Project, asked: &[PathBuf]) -> Ve
 }
 
 /// Encrypts what is in plain text in one file, and answers how much that was.
-fn encrypt(global: &Global, file: &Path, recipients: &[String]) -> anyhow::Result<usize> {
+fn encrypt(
+    global: &Global,
+    file: &Path,
+    recipients: &[String],
+    allow_defaults: bool,
+) -> anyhow::Result<usize> {
     let text = files::read_text(file, TEXT_LIMIT).context("cannot read it")?;
     if is_sops_document(&text) {
         let problems = check(&request(global), file, &text, PlainSecrets::AsUsual);
@@ -135,8 +144,17 @@ fn encrypt(global: &Global, file: &Path, recipients: &[String]) -> anyhow::Resul
     let slots = slots(&text)?;
     let mut new = Vec::new();
     for slot in &slots {
-        if let SlotValue::Plain(secret) = &slot.held {
-            new.push((slot, seal(secret.expose().as_bytes(), recipients)?));
+        match &slot.held {
+            SlotValue::Plain(secret) => {
+                new.push((slot, seal(secret.expose().as_bytes(), recipients)?));
+            }
+            SlotValue::Default(_) if !allow_defaults => bail!(
+                "line {}, column {}: `{}` has more behind `!env_var` than the name of a variable, which may be a secret in plain text: write the name alone, or the secret alone without the tag",
+                slot.span.line,
+                slot.span.column,
+                slot.field
+            ),
+            SlotValue::Age(_) | SlotValue::Default(_) => {}
         }
     }
     if new.is_empty() {
@@ -146,9 +164,4 @@ fn encrypt(global: &Global, file: &Path, recipients: &[String]) -> anyhow::Resul
         new.iter().map(|(slot, armored)| (*slot, NewValue::Age(armored))).collect();
     files::replace(file, text.as_bytes(), &put(&text, &changes)?).context("cannot write it")?;
     Ok(new.len())
-}
-
-/// How many secrets.
-pub(super) fn counted(count: usize) -> String {
-    if count == 1 { "1 secret".to_owned() } else { format!("{count} secrets") }
 }

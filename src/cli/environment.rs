@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 
 use crate::http::Network;
-use crate::model::Secret;
+use crate::model::{Secret, Visible};
 use crate::secret::{env, token};
 use crate::target::Endpoint;
 use crate::target::home_assistant::{AuthMethod, HomeAssistantEndpoint};
@@ -101,6 +101,11 @@ pub(super) fn secret_variables() -> impl Iterator<Item = &'static str> {
 /// The token for a snapshot on the web, as of a status page that asks for one.
 pub(super) fn snapshot_token() -> Option<Secret> {
     variable(SNAPSHOT_TOKEN).map(|token| Secret::new(&token))
+}
+
+/// The command line, with hidden characters escaped.
+pub(super) fn visible_arguments() -> impl Iterator<Item = String> {
+    std::env::args_os().map(|argument| argument.to_string_lossy().visible().into_owned())
 }
 
 /// The folder that the command runs in; empty where that is unknown.

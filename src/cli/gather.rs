@@ -143,9 +143,12 @@ pub(super) async fn entries(global: &Global) -> anyhow::Result<Option<(Project, 
     Ok((!problems.has_errors()).then_some((project, resolved)))
 }
 
-/// What reads those secrets of a project for which nobody need be asked.
-pub(super) fn silent_vault(global: &Global, project: &Project) -> SecretResolver {
-    workspace(global).silent_resolver(project)
+/// What reads the secrets of a project for which nobody must be asked.
+pub(super) fn non_interactive_resolver(
+    global: &Global,
+    project: &Project,
+) -> (SecretResolver, Vec<IdentityProblem>) {
+    workspace(global).non_interactive_resolver(project)
 }
 
 /// What reads all secrets of a project.

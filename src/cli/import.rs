@@ -7,8 +7,9 @@ use anyhow::{Context, bail};
 
 use crate::diagnostic::ProblemCode;
 use crate::manifest::{self, LoadRequest, Project};
-use crate::model::{Domain, PolicyOverrides, Prune, Visible};
+use crate::model::{Domain, PolicyOverrides, Prune, Visible, counted};
 use crate::plan::{self, Scope};
+use crate::reconcile::Verdicts;
 use crate::report::import::{NewEntries, preview};
 use crate::report::text;
 use crate::secret::{OpenedSopsDocument, SecretResolver, is_sops_document};
@@ -162,12 +163,12 @@ async fn finish(
         file.write().with_context(|| format!("cannot write {}", file.path.visible()))?;
     }
     if count > 0 {
-        let entries = if count == 1 { "1 entry" } else { &format!("{count} entries") };
+        let entries = counted(count, "entry");
         let names: Vec<_> = files.iter().map(|file| file.path.visible().into_owned()).collect();
         console::print(&format!("Wrote {entries} to {}.\n", names.join(", ")))?;
     }
     if adopts {
-        carry_out(&mut views).await?;
+        carry_out(&mut views, &Verdicts::default()).await?;
         console::print(&text::outcomes(&reported(&views), links))?;
     }
     let arrived = verb.no_adopt || views.iter().all(arrived);

@@ -26,12 +26,12 @@ const FIRST_MANIFEST: &str = "credentials/credentials.yaml";
 const SCHEMA: &str = "# yaml-language-server: $schema=https://raw.githubusercontent.com/appcred/appcred/main/schema/appcred.schema.json";
 
 /// What never goes into Git: secrets in plain text, and what a killed run leaves behind.
-const IGNORED: &[&str] = &["secrets.yaml", ".*.appcred-new"];
+const IGNORED: &[&str] = &["secrets.yaml", ".*.appcred-new", "*.unsaved*.age"];
 
 /// Begin a project: its file, an age identity, a first folder
 ///
 /// Writes appcred.yaml and credentials/credentials.yaml, adds to .gitignore what never goes into Git,
-/// and makes an age identity where there is none yet. Nothing that is there is overwritten.
+/// and makes an age identity where there is none yet. Existing files are not overwritten.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   appcred init
@@ -58,7 +58,8 @@ fn owner(text: &str) -> Result<String, String> {
 
 pub(super) fn run(global: &Global, verb: &Init) -> anyhow::Result<ExitStatus> {
     let folder = &global.folder;
-    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.visible()))?;
+    std::fs::create_dir_all(folder)
+        .with_context(|| format!("cannot create {}", folder.visible()))?;
     let _lock = lock_project(global)?;
     let project_file = folder.join(PROJECT_FILE);
     if project_file.symlink_metadata().is_ok() {
@@ -90,6 +91,11 @@ pub(super) fn run(global: &Global, verb: &Init) -> anyhow::Result<ExitStatus> {
         made.push(".gitignore");
     }
     console::print(&format!("Made {}.\n", made.join(", ")))?;
+    if verb.url.is_none() {
+        console::message(
+            "No target is named: add `targets: {home: {url: https://ha.example:8123}}` for a running Home Assistant, or `targets: {home: {config_dir: ./config}}` for its configuration folder, to appcred.yaml, or set HASS_SERVER.",
+        );
+    }
     console::message(
         "Next: `appcred add` writes a first entry, `appcred plan` shows what would happen.",
     );
@@ -113,7 +119,7 @@ fn own_recipients(folder: &Path) -> anyhow::Result<Vec<String>> {
         bail!("{problem}: name recipients with --recipient");
     }
     if identities.recipients().is_empty() {
-        bail!("{} names no recipient: give some with --recipient", file.visible());
+        bail!("{} names no recipient: give one with --recipient", file.visible());
     }
     Ok(identities.recipients().to_vec())
 }

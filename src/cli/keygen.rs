@@ -15,8 +15,8 @@ use super::{Global, console, environment};
 
 /// Make an age identity, and print the recipient that belongs to it
 ///
-/// The identity is written where appcred looks for it, readable for its owner alone, and never over
-/// another one. The recipient may be known to everybody: it goes into appcred.yaml.
+/// The identity is written where appcred looks for it, readable by you alone; an existing file is
+/// never overwritten. The recipient is public: it goes into appcred.yaml.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   appcred keygen
@@ -73,11 +73,8 @@ pub(super) fn generate(file: &Path, project: &Path) -> anyhow::Result<String> {
 
 /// The repository or project that a file is in, or would be.
 pub(super) fn repository_of(file: &Path, project: &Path) -> Option<PathBuf> {
-    let above =
-        file.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let there = above.ancestors().find_map(|folder| {
-        if folder.as_os_str().is_empty() { Path::new(".") } else { folder }.canonicalize().ok()
-    })?;
+    let above = files::folder(file.parent().unwrap_or(Path::new("")));
+    let there = above.ancestors().find_map(|folder| files::folder(folder).canonicalize().ok())?;
     let project = project.canonicalize().ok();
     let home = environment::home().and_then(|home| home.canonicalize().ok());
     there

@@ -10,10 +10,11 @@ use super::gather::{gather_loaded, load, reported, show_unknown};
 use super::selection::TargetArgs;
 use super::{Global, OutputFormat, console};
 
-/// List the credentials that targets hold, and how each stands to the manifests
+/// List the credentials that targets hold, and how each compares with the manifests
 ///
-/// States: in sync, drifted (its entry wants it otherwise), shadowed (made by hand and replaced in
-/// force), superseded (left over beside a newer one), undeclared (ours, wanted no more), foreign.
+/// States: in sync, drifted (differs from its entry), shadowed (made by hand, in use, and replaced by
+/// another one), claim (names the owner of a shadow), superseded (left over beside a newer one),
+/// undeclared (ours, and no entry declares it), foreign (not ours), unknown.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   appcred list

@@ -27,11 +27,11 @@ const MAX_PASTED: u64 = 64 * 1024;
 
 /// Sign in to a running Home Assistant in the browser, instead of making a token by hand
 ///
-/// Opens Home Assistant's own sign-in, and takes the browser back on a port of this machine. What
-/// comes of it is kept in $XDG_STATE_HOME/appcred/sessions (~/.local/state), encrypted to the age
-/// identities found, renewed when it expires, and used wherever a target names no token.
+/// Opens Home Assistant's own sign-in, and waits for the browser on a port of this machine. The
+/// session is stored in $XDG_STATE_HOME/appcred/sessions (~/.local/state), encrypted to the age
+/// identities found, renewed when it expires, and used for each target that names no token.
 ///
-/// Where the browser is on another machine, it ends on a page that it cannot reach: paste the address
+/// Where the browser is on another machine, it ends on a page that does not load: paste the address
 /// of that page here.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:

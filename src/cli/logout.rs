@@ -11,8 +11,7 @@ use super::{Global, console, environment};
 
 /// End the session that `login` opened
 ///
-/// Home Assistant forgets it, so that nothing that was kept of it is of use to anybody, and then it is
-/// removed here.
+/// Home Assistant revokes it, so that no copy of it can be used, and then it is removed here.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   appcred logout

@@ -59,7 +59,7 @@ use crate::model::Visible;
 #[command(name = "appcred", version, propagate_version = true, max_term_width = 100)]
 #[command(after_help = "Exit status:
   0  success; what waits for consent, is in use, or is kept by `prune: none` is no error
-  1  error: something failed or is unknown, or apply left out what a person must decide (marked `!`)
+  1  error: something failed, or apply left out what a person must decide
   2  changes: plan --detailed-exitcode alone
 
 Without a project file, HASS_SERVER and HASS_TOKEN name the target; in a Home Assistant app (add-on),
@@ -102,7 +102,7 @@ enum LogFormat {
     Json,
 }
 
-/// How to write what was asked for.
+/// In which form to print the result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum OutputFormat {
     /// For people.
@@ -139,6 +139,9 @@ pub fn run() -> ExitStatus {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
+            // An argument that is quoted must not begin a line.
+            let error =
+                Cli::try_parse_from(environment::visible_arguments()).err().unwrap_or(error);
             // 2 means changes here, so a wrong flag ends with 1, as it does in terraform.
             let text = error.render().ansi().to_string();
             if error.use_stderr() {

@@ -26,7 +26,7 @@ pub(super) struct Destination {
 /// In which formats.
 #[derive(Args, Debug)]
 pub(super) struct Outputs {
-    /// How to write the report, and maybe where; may be given several times
+    /// The report's format, and the file to write it to; may be given several times
     #[arg(
         long = "format",
         value_name = "FORMAT[=FILE]",
@@ -41,13 +41,13 @@ impl FromStr for Destination {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (format, file) = match text.split_once('=') {
-            Some((_, "")) => return Err("name a file behind the `=`".to_owned()),
+            Some((_, "")) => return Err("name a file after the `=`".to_owned()),
             Some((format, file)) => (format, Some(PathBuf::from(file))),
             None => (text, None),
         };
         let format = Format::named(format).ok_or_else(|| {
             let all: Vec<&str> = FORMATS.iter().map(|format| format.name).collect();
-            format!("there is no format `{format}`; there are {}", all.join(", "))
+            format!("unknown format `{format}`: it is one of {}", all.join(", "))
         })?;
         Ok(Self { format, file })
     }
@@ -82,7 +82,7 @@ impl Outputs {
         if let Some(file) = environment::job_summary() {
             let summary = markdown::summary(report);
             files::append(&file, format!("{summary}\n"))
-                .with_context(|| format!("cannot write the job's summary {}", file.visible()))?;
+                .with_context(|| format!("cannot write the job summary {}", file.visible()))?;
         }
         Ok(())
     }
@@ -98,12 +98,13 @@ pub(super) fn names(global: &Global) -> report::FileNames {
 /// The help of `--format`.
 fn long_help() -> String {
     let mut help =
-        "How to write the report, and maybe where; may be given several times\n\n".to_owned();
+        "The report's format, and the file to write it to; may be given several times\n\n"
+            .to_owned();
     for format in FORMATS {
         help.push_str(&format!("- {}: {}\n", format.name, format.about));
     }
-    help + "\nWith =FILE it goes into that file; where all do, text is printed as well. In GitHub Actions \
-            the job's summary is written in any case."
+    help + "\nWith =FILE it is written to that file; where all are, text is printed too. In GitHub Actions \
+            the job summary is always written."
 }
 
 #[cfg(test)]

@@ -1,11 +1,13 @@
 //! `plan`
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
 use jiff::SignedDuration;
 
-use crate::plan::{Action, CredentialState, Plan, Why};
+use crate::model::{CredentialId, counted};
+use crate::plan::{CredentialState, Plan, Why};
 use crate::report::{Report, Verb};
 use crate::target::snapshot::SnapshotLocation;
 use crate::workspace::{Against, TargetView, max_age};
@@ -59,9 +61,9 @@ pub(super) struct PlanArgs {
 /// What a plan must not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum FailOn {
-    /// A credential that is deleted without another in its place
+    /// A credential that is deleted without another in its place, or that nobody manages
     Delete,
-    /// A credential that nobody manages, or somebody made for a client of ours
+    /// A credential that nobody manages, or that was made by hand for a client of an entry
     Foreign,
     /// A credential of ours that is not as its entry wants it
     Drift,
@@ -69,17 +71,12 @@ enum FailOn {
 
 impl FailOn {
     fn count(self, plan: &Plan) -> usize {
-        let is_foreign = |why: &Why| matches!(why, Why::Foreign { .. });
         let state = |is_meant: fn(&CredentialState) -> bool| {
             plan.credential_states.iter().filter(|(_, state, _)| is_meant(state)).count()
         };
         match self {
-            Self::Delete => {
-                let deletes = plan.steps.iter().map(|step| &step.action);
-                deletes.filter(|action| matches!(action, Action::Delete { .. })).count()
-            }
-            Self::Foreign => state(|state| *state == CredentialState::Foreign)
-                .max(plan.withheld.iter().filter(|withheld| is_foreign(&withheld.why)).count()),
+            Self::Delete => plan.deletes(),
+            Self::Foreign => foreign(plan).len(),
             Self::Drift => state(|state| {
                 matches!(state, CredentialState::Drifted(_) | CredentialState::Superseded(_))
             }),
@@ -92,9 +89,20 @@ impl FailOn {
             Self::Foreign => ("foreign", "that no repository manages"),
             Self::Drift => ("drift", "not as the entry wants it"),
         };
-        let noun = if count == 1 { "credential" } else { "credentials" };
-        format!("--fail-on {name}: {count} {noun} {what}")
+        format!("--fail-on {name}: {} {what}", counted(count, "credential"))
     }
+}
+
+/// What nobody manages, and what somebody made for a client of ours.
+fn foreign(plan: &Plan) -> BTreeSet<&CredentialId> {
+    let states = plan.credential_states.iter();
+    let unmanaged = states.filter(|(_, state, _)| *state == CredentialState::Foreign);
+    let by_hand = plan.withheld.iter().flat_map(|withheld| match &withheld.why {
+        Why::Foreign { held } => std::slice::from_ref(held),
+        Why::SeveralByHand { held } => held,
+        _ => &[],
+    });
+    unmanaged.map(|(held, ..)| &held.id).chain(by_hand.map(|held| &held.id)).collect()
 }
 
 pub(super) async fn run(global: &Global, verb: &PlanArgs) -> anyhow::Result<ExitStatus> {

@@ -14,7 +14,7 @@ use super::console;
 /// Writes what is planned for all targets.
 ///
 /// # Errors
-/// Where a target is not known, a secret has nothing to stand for it, or the file cannot be written.
+/// Where a target is not known, a secret has no digest, or the file cannot be written.
 pub(super) fn write(views: &[TargetView], file: &Path) -> anyhow::Result<()> {
     let text = planned(views)?.to_text()?;
     files::write(file, &text, 0o644).with_context(|| format!("cannot write {}", file.visible()))
@@ -23,7 +23,7 @@ pub(super) fn write(views: &[TargetView], file: &Path) -> anyhow::Result<()> {
 /// Reads a saved plan.
 ///
 /// # Errors
-/// Where it is none.
+/// Where it is not a saved plan.
 pub(super) fn read(file: &Path) -> anyhow::Result<PlanFile> {
     let named = file.visible();
     let text =
@@ -31,11 +31,11 @@ pub(super) fn read(file: &Path) -> anyhow::Result<PlanFile> {
     PlanFile::parse(&text).map_err(|damage| anyhow!("cannot use {named}: {damage}"))
 }
 
-/// Whether exactly what was saved would be done now; differences are reported.
+/// Whether exactly what was saved would be done now; reports what differs.
 ///
 /// # Errors
 /// Where a target is not known.
-pub(super) fn still_holds(saved: &PlanFile, views: &[TargetView]) -> anyhow::Result<bool> {
+pub(super) fn is_up_to_date(saved: &PlanFile, views: &[TargetView]) -> anyhow::Result<bool> {
     let differences = saved.differences(&planned(views)?);
     if !differences.is_empty() {
         console::error("the saved plan is out of date, so nothing was changed");

@@ -2,16 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 
 use crate::diagnostic::ProblemCode;
 use crate::encrypted_file::{Rekeyed, rekeyed};
 use crate::files::{self, TEXT_LIMIT};
 use crate::manifest::{Loaded, secret_values};
-use crate::model::Visible;
+use crate::model::{Visible, counted};
 use crate::secret::{SecretResolver, files_of};
 
-use super::encrypt::{counted, project, recipients};
+use super::encrypt::{project, recipients};
 use super::exit::ExitStatus;
 use super::gather::{load, resolver, show};
 use super::locks::lock_project;
@@ -19,10 +19,10 @@ use super::{Global, console};
 
 /// Encrypt secrets again, to the recipients that the project has now
 ///
-/// Changes what is encrypted to others than `age: recipients:` in appcred.yaml names, in place, and no
-/// other byte. Without FILE that is all manifests, appcred.yaml, and the files that they name by !file
+/// Changes what is encrypted to other recipients than those under `age:` in appcred.yaml, in place, and
+/// no other byte. Without FILE that is all manifests, appcred.yaml, and the files that they name by !file
 /// and !secret. Of a SOPS document the recipients change as by `sops updatekeys`; its values stay.
-/// What is under a passphrase stays so.
+/// What is encrypted with a passphrase stays so.
 #[derive(clap::Args, Debug)]
 #[command(
     after_help = "What is compared: SOPS writes down its recipients, and so does appcred, as a \
@@ -45,6 +45,9 @@ pub(super) struct Rekey {
     /// Encrypt all again, whoever it is encrypted to
     #[arg(long)]
     force: bool,
+    /// Go on where none of the identities found could decrypt the result
+    #[arg(long)]
+    allow_lockout: bool,
 }
 
 pub(super) fn run(global: &Global, verb: &Rekey) -> anyhow::Result<ExitStatus> {
@@ -52,9 +55,10 @@ pub(super) fn run(global: &Global, verb: &Rekey) -> anyhow::Result<ExitStatus> {
     let recipients = recipients(&project, &[])?;
     let (resolver, _) = resolver(global, &project);
     let own = resolver.recipients();
-    if !own.is_empty() && !recipients.iter().any(|recipient| own.contains(recipient)) {
-        console::warning(
-            "none of the age identities found matches these recipients: you will not be able to decrypt this.",
+    let is_lockout = !own.is_empty() && !recipients.iter().any(|recipient| own.contains(recipient));
+    if is_lockout && !verb.allow_lockout {
+        bail!(
+            "none of the age identities found matches the project's recipients, so you could not decrypt the result: add your recipient under `age: recipients:` in appcred.yaml, or use --allow-lockout"
         );
     }
     let _lock = lock_project(global)?;
@@ -76,7 +80,7 @@ pub(super) fn run(global: &Global, verb: &Rekey) -> anyhow::Result<ExitStatus> {
                 console::print(&format!(
                     "{}: {} encrypted again\n",
                     file.visible(),
-                    counted(count)
+                    counted(count, "secret")
                 ))?;
             }
             Err(error) => {

@@ -15,13 +15,13 @@ pub(super) struct TargetArgs {
 /// What a plan may do, where it is not as the project file says.
 #[derive(Args, Debug, Default)]
 pub(super) struct PolicyArgs {
-    /// What may be deleted when no entry wants it
+    /// What may be deleted when no entry declares it
     #[arg(long, value_name = "WHAT")]
     prune: Option<PruneArg>,
     /// Stop if more than this many, or this many percent, would be deleted
     #[arg(long, value_name = "N|N%", value_parser = max_deletes)]
     max_deletes: Option<MaxDeletes>,
-    /// Delete even where no entry is left
+    /// Delete even if no entry is left for a target
     #[arg(long)]
     allow_empty: bool,
     /// Take over credentials made by hand that entries match
@@ -37,11 +37,11 @@ pub(super) struct PolicyArgs {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum PruneArg {
-    /// What carries this owner's mark
+    /// What this owner has marked
     Managed,
     /// Nothing
     None,
-    /// That, and what was made by hand
+    /// Also what was made by hand
     All,
 }
 

@@ -15,7 +15,7 @@ use super::gather::{gather, show_unknown};
 use super::selection::TargetArgs;
 use super::{Global, console, environment};
 
-/// Write down what targets hold, without any secret, for plans in CI
+/// Record what targets hold, without any secret, for plans in CI
 ///
 /// `appcred plan --against FILE` then plans where there is neither a key nor a token. The file holds
 /// ids, names, client ids, owners and linked accounts with their titles and states. Of a secret it
@@ -28,7 +28,7 @@ use super::{Global, console, environment};
 pub(super) struct SnapshotArgs {
     #[command(flatten)]
     selection: TargetArgs,
-    /// Write it into this file; else it is printed
+    /// Write it to this file instead of printing it
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
@@ -45,7 +45,7 @@ pub(super) async fn run(global: &Global, verb: &SnapshotArgs) -> anyhow::Result<
     show_unknown(&views);
     if pages.len() < views.len() {
         console::message(
-            "No snapshot was taken: choose targets that can be reached with --target.",
+            "No snapshot was written: with --target, choose targets that can be reached.",
         );
         return Ok(ExitStatus::Failure);
     }
@@ -53,7 +53,7 @@ pub(super) async fn run(global: &Global, verb: &SnapshotArgs) -> anyhow::Result<
     match verb.output.as_deref().filter(|file| *file != Path::new("-")) {
         None => console::print(&text)?,
         Some(file) => {
-            // It holds no secret, and is there to be read.
+            // It holds no secret.
             files::write(file, &text, 0o644)
                 .with_context(|| format!("cannot write {}", file.visible()))?;
         }

@@ -17,8 +17,9 @@ const MOST: usize = 1000;
 pub(super) fn rescue(file: &Path, text: &[u8], project: &Project, resolver: &SecretResolver) {
     match sealed(text, project, resolver).and_then(|sealed| keep(file, &sealed)) {
         Ok(kept) => console::message(format_args!(
-            "What you typed is kept in {0}, encrypted: `appcred edit {0}` opens it.",
-            kept.visible()
+            "What you typed is kept in {}, encrypted: `appcred edit --unsaved {}` goes on with it. With `*.unsaved*.age` in .gitignore, Git does not take it in.",
+            kept.visible(),
+            file.visible()
         )),
         Err(error) => console::error(format_args!("what you typed is lost: {error:#}")),
     }
@@ -32,20 +33,35 @@ fn sealed(text: &[u8], project: &Project, resolver: &SecretResolver) -> anyhow::
 
 /// Writes beside the file; where that cannot be, to where this person keeps what outlives a run.
 fn keep(file: &Path, sealed: &str) -> anyhow::Result<PathBuf> {
-    let name = file.file_name().unwrap_or(file.as_os_str());
     let beside = write(file, sealed);
-    match environment::state_folder() {
-        Some(folder) => Ok(beside.or_else(|_| write(&folder.join("unsaved").join(name), sealed))?),
+    match elsewhere(file) {
+        Some(elsewhere) => Ok(beside.or_else(|_| write(&elsewhere, sealed))?),
         None => Ok(beside?),
     }
 }
 
+fn elsewhere(file: &Path) -> Option<PathBuf> {
+    let name = file.file_name().unwrap_or(file.as_os_str());
+    Some(environment::state_folder()?.join("unsaved").join(name))
+}
+
+/// Where the newest text is that was kept for a file.
+pub(super) fn newest(file: &Path) -> Option<PathBuf> {
+    [Some(file.to_owned()), elsewhere(file)].into_iter().flatten().find_map(|place| {
+        (1..MOST).map(|number| numbered(&place, number)).take_while(|path| path.is_file()).last()
+    })
+}
+
+fn numbered(file: &Path, number: usize) -> PathBuf {
+    let number = if number == 1 { String::new() } else { format!("-{number}") };
+    let mut path = file.as_os_str().to_owned();
+    path.push(format!(".unsaved{number}.age"));
+    PathBuf::from(path)
+}
+
 fn write(file: &Path, sealed: &str) -> Result<PathBuf, NotWritten> {
     for number in 1..MOST {
-        let number = if number == 1 { String::new() } else { format!("-{number}") };
-        let mut path = file.as_os_str().to_owned();
-        path.push(format!(".unsaved{number}.age"));
-        let path = PathBuf::from(path);
+        let path = numbered(file, number);
         match files::create(&path, sealed, 0o600) {
             Err(NotWritten::Exists) => {}
             other => return other.map(|()| path),

@@ -1,5 +1,6 @@
 //! `validate`
 
+use crate::diagnostic::{Diagnostic, ProblemCode};
 use crate::integrations;
 use crate::manifest::check_domains;
 use crate::recipients;
@@ -8,7 +9,7 @@ use crate::repository;
 
 use super::Global;
 use super::exit::ExitStatus;
-use super::gather::{load, show, silent_vault};
+use super::gather::{load, non_interactive_resolver, show};
 use super::links::LinkArgs;
 use super::output::{Outputs, names};
 
@@ -20,7 +21,8 @@ use super::output::{Outputs, names};
 /// Warns where a secret is not encrypted to the project's recipients, as far as the identities show
 /// that are found and need no input. Warns also of age identities, and of files
 /// with secrets in plain text, that Git keeps. With --history the old versions of all manifests in the
-/// repository are searched for secrets in plain text, wherever they were.
+/// repository are searched for secrets in plain text, wherever they were, and those of secrets.yaml
+/// and of the files that entries name, even if Git no longer tracks them.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   appcred validate
@@ -28,7 +30,7 @@ use super::output::{Outputs, names};
   appcred validate --history
   appcred validate --format github --format sarif=appcred.sarif")]
 pub(super) struct Validate {
-    /// Take warnings for errors
+    /// Treat warnings as errors
     #[arg(long)]
     strict: bool,
     /// Search Git's history of the manifests, on all branches, for secrets in plain text
@@ -43,11 +45,19 @@ pub(super) async fn run(global: &Global, verb: &Validate) -> anyhow::Result<Exit
     let custom = &loaded.project.policy.custom_integrations;
     let mut problems = check_domains(loaded.domains(), integrations::known(), custom, "appcred");
     problems.append(loaded.problems);
-    let resolver = silent_vault(global, &loaded.project);
+    let (resolver, unusable) = non_interactive_resolver(global, &loaded.project);
+    for problem in unusable.iter().filter(|problem| !problem.is_absence()) {
+        problems.push(Diagnostic::warning(ProblemCode::Identity, problem.to_string()));
+    }
     problems.append(recipients::check(&loaded.project, &loaded.entries, &resolver));
     problems.append(repository::check(&global.folder, &loaded.project, &loaded.entries, &resolver));
     if verb.history {
-        problems.append(repository::check_history(&global.folder));
+        problems.append(repository::check_history(
+            &global.folder,
+            &loaded.project,
+            &loaded.entries,
+            &resolver,
+        ));
     }
     if verb.strict {
         problems = problems.into_strict();

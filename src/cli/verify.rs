@@ -5,6 +5,7 @@ use anyhow::bail;
 use crate::desired;
 use crate::manifest::Entry;
 use crate::model::TargetName;
+use crate::reconcile::Verdicts;
 use crate::report::verified;
 use crate::verify::{Checked, check};
 use crate::workspace::{TargetView, is_target};
@@ -75,13 +76,13 @@ impl Verify {
     }
 }
 
-/// Asks about all that plans would create, and reports the answers. Whether they may be applied.
-pub(super) async fn plans(views: &[TargetView], strict: bool) -> bool {
+/// Asks about all that plans would create, and reports the answers; none where a plan may not be applied.
+pub(super) async fn plans(views: &[TargetView], strict: bool) -> Option<Verdicts> {
     let checked = check(views.iter().flat_map(TargetView::new_entries).cloned()).await;
     if !checked.is_empty() {
         console::print_error(&verified::text(&checked));
     }
-    passes(&checked, strict)
+    passes(&checked, strict).then(|| Verdicts::of(&checked))
 }
 
 fn passes(checked: &[Checked], strict: bool) -> bool {

@@ -1,5 +1,5 @@
-//! The codes of all that programs read of plans, targets and set-ups: one table, from which the JSON
-//! reports, their schemas, the metrics and the findings of CI formats are made. A leaf.
+//! The codes that programs read: one table for the JSON reports, their schemas, the metrics and the
+//! formats of CI systems. A leaf.
 
 macro_rules! codes {
     ($($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $code:literal,)+ })+) => {$(
@@ -50,12 +50,12 @@ codes! {
         SetUp = "set_up",
         /// A linked account gets consent again.
         LinkAgain = "link_again",
-        /// A linked account that does not run is set up afresh.
+        /// A linked account that does not run is reloaded.
         Reload = "reload",
-        /// It is noted that linked accounts go with the entry.
-        Tie = "tie",
-        /// It is noted that they do not.
-        Untie = "untie",
+        /// It is recorded that linked accounts are removed with the entry.
+        SetDeletePolicy = "set_delete_policy",
+        /// It is recorded that they are not.
+        ClearDeletePolicy = "clear_delete_policy",
         /// A config flow that nobody needs is aborted.
         Abandon = "abandon",
     }
@@ -72,7 +72,7 @@ codes! {
         ClientIdDiffers = "client_id_differs",
         /// The name differs.
         NameDiffers = "name_differs",
-        /// No entry wants it any more.
+        /// No entry declares it.
         NotDesired = "not_desired",
         /// The entry is for another integration now.
         IntegrationDiffers = "integration_differs",
@@ -80,7 +80,7 @@ codes! {
         Superseded = "superseded",
         /// Its adoption was asked for.
         AdoptionAsked = "adoption_asked",
-        /// No linked account uses what it shadowed any more.
+        /// No linked account uses what it shadowed now.
         LetGo = "let_go",
         /// What it claimed is gone, or has another claim.
         Unclaimed = "unclaimed",
@@ -96,9 +96,9 @@ codes! {
         ConsentLost = "consent_lost",
         /// The linked account does not run, and its credential is right.
         AccountDown = "account_down",
-        /// What `on_delete` says is not what is noted.
+        /// `on_delete` differs from what is recorded.
         OnDeleteDiffers = "on_delete_differs",
-        /// Nobody needs the set-up any more.
+        /// The set-up is no longer needed.
         LeftOver = "left_over",
     }
 
@@ -122,6 +122,14 @@ codes! {
         InUse = "in_use",
         /// Somebody else made a credential for this client.
         Foreign = "foreign",
+        /// Several credentials were made by hand, and the entry does not say which it takes.
+        SeveralByHand = "several_by_hand",
+        /// The entry may have had any of several keys that no entry has.
+        SeveralRenamed = "several_renamed",
+        /// It has a mark that cannot be read.
+        UnreadableMark = "unreadable_mark",
+        /// Several owners have claimed it, this one too.
+        Disputed = "disputed",
         /// Another owner manages it.
         OtherOwner = "other_owner",
         /// It carries the mark of the owner that had no name.
@@ -158,9 +166,9 @@ codes! {
         Drifted = "drifted",
         /// Of an entry, and it is not known whether as that wants it.
         Unknown = "unknown",
-        /// Made by hand and in use; another one of its entry is in force.
+        /// Made by hand and in use; another one of its entry has replaced it.
         Shadowed = "shadowed",
-        /// It keeps the mark of the owner for one that carries none.
+        /// It names the owner of one that cannot.
         Claim = "claim",
         /// Left over beside a newer one of its entry.
         Superseded = "superseded",
@@ -208,19 +216,19 @@ codes! {
         NotWanted = "not_wanted",
     }
 
-    /// How a target is, all in all.
+    /// The state of a target as a whole.
     TargetCode {
-        /// It was not looked at yet.
+        /// It was not compared yet.
         Connecting = "connecting",
         /// As the manifests want it.
         InSync = "in_sync",
-        /// The same, but for what waits for consent.
+        /// As wanted, except for what waits for consent.
         WaitingForConsent = "waiting_for_consent",
-        /// The same, but for what an entry must answer.
+        /// As wanted, except for what an entry must answer.
         WaitingForAnswers = "waiting_for_answers",
-        /// Something is not as the manifests want it, and stays so for now.
+        /// Something is not as the manifests want it, and is not changed for now.
         Differs = "differs",
-        /// The last look failed.
+        /// The last round failed.
         Failed = "failed",
         /// It cannot be reached.
         Unreachable = "unreachable",

@@ -33,6 +33,8 @@ codes! {
         DuplicateKey = "duplicate-key",
         /// A manifest has no list of entries.
         EmptyManifest = "empty-manifest",
+        /// The project file says nothing.
+        EmptyProject = "empty-project",
         /// A YAML tag has no name behind it.
         EmptyTag = "empty-tag",
         /// A value is empty.

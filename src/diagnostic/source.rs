@@ -12,7 +12,7 @@ use crate::model::is_hidden;
 pub struct Span {
     /// First byte.
     pub start: usize,
-    /// Behind the last byte.
+    /// After the last byte.
     pub end: usize,
     /// Line of the first byte, from 1.
     pub line: u32,
@@ -23,7 +23,7 @@ pub struct Span {
 /// Which bytes of a text may be secret.
 pub type Mask = fn(&str) -> Vec<Range<usize>>;
 
-/// A file's text. Only [`SourceFile::redacted`] is fit for people's eyes.
+/// A file's text. Only [`SourceFile::redacted`] may be shown.
 pub struct SourceFile {
     path: PathBuf,
     text: Arc<str>,
@@ -36,7 +36,7 @@ impl SourceFile {
         Self { path, text: text.into(), mask }
     }
 
-    /// The file, as it was named to us.
+    /// The file, as it was given.
     pub fn path(&self) -> &Path {
         &self.path
     }

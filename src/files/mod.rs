@@ -22,6 +22,11 @@ pub use write::{
     write_private,
 };
 
+/// A folder's path. That of the current folder is empty where it is the parent of a relative path.
+pub fn folder(path: &std::path::Path) -> &std::path::Path {
+    if path.as_os_str().is_empty() { std::path::Path::new(".") } else { path }
+}
+
 /// How large a text file may be that people write: a manifest, secrets, a certificate.
 pub const TEXT_LIMIT: u64 = 8 * 1024 * 1024;
 /// How large a file may be that programs write: a snapshot, a saved plan, Home Assistant's storage.

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use super::{GitError, git, names, refused};
 use crate::files;
 use crate::model::{CLIENT_SECRET, SECRET_FIELDS};
-use crate::yaml_edit::{SlotValue, YamlEditError, slots};
+use crate::yaml_edit::{SlotValue, YamlEditError, all_slots, is_empty, is_sealed, slots};
 
 /// So much of a commit's hash is shown.
 const HASH: usize = 12;
@@ -21,6 +21,8 @@ const HASH: usize = 12;
 const MAX_BYTES: u64 = 8 * 1024 * 1024;
 /// The name of a project file.
 const PROJECT_FILE: &str = "appcred.yaml";
+/// The name of a file of secrets that is usually in plain text.
+const SECRETS_FILE: &str = "secrets.yaml";
 
 /// A version of a file that has a secret in plain text, or that cannot be searched.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,16 +45,19 @@ pub enum OldContent {
         /// The field.
         field: String,
     },
+    /// A whole file of secrets in plain text.
+    PlainFile,
     /// No valid YAML.
     Invalid,
 }
 
 /// Searches all versions, on all branches, of all manifests and project files of the repository that
-/// the folder is in; those of other projects are left out. Each secret is found once in each file.
+/// the folder is in; those of other projects are left out. Each secret is found once in each file. A
+/// `secrets.yaml`, and each of the `files` that secrets are read from, is found where it was in plain text.
 ///
 /// # Errors
 /// Where git cannot be run, or refuses.
-pub fn plain_secrets(folder: &Path) -> Result<Vec<OldVersion>, GitError> {
+pub fn plain_secrets(folder: &Path, files: &[PathBuf]) -> Result<Vec<OldVersion>, GitError> {
     let shallow = git(folder).args(["rev-parse", "--is-shallow-repository"]).output()?;
     if !shallow.status.success() {
         return Err(refused(&shallow.stderr));
@@ -61,7 +66,8 @@ pub fn plain_secrets(folder: &Path) -> Result<Vec<OldVersion>, GitError> {
         return Err(GitError::Shallow);
     }
     let others = other_projects(folder)?;
-    let mut versions = versions(folder)?;
+    let files = from_root(folder, files)?;
+    let mut versions = versions(folder, &files)?;
     versions.retain(|version| !others.iter().any(|other| version.file.starts_with(other)));
     let blobs: BTreeSet<&str> = versions.iter().map(|version| version.blob.as_str()).collect();
     let searched = search(folder, &blobs)?;
@@ -70,7 +76,17 @@ pub fn plain_secrets(folder: &Path) -> Result<Vec<OldVersion>, GitError> {
     for Version { commit, blob, file } in &versions {
         let is_project = file.file_name().is_some_and(|name| name == PROJECT_FILE);
         let add = |content| OldVersion { commit: commit.clone(), file: file.clone(), content };
-        match searched.get(blob) {
+        let is_store =
+            files.contains(file) || file.file_name().is_some_and(|name| name == SECRETS_FILE);
+        if is_store {
+            if matches!(searched.get(blob), Some(Blob { is_plain: true, .. }))
+                && seen.insert((file, "", [0; 32]))
+            {
+                found.push(add(OldContent::PlainFile));
+            }
+            continue;
+        }
+        match searched.get(blob).and_then(|blob| blob.searched.as_ref()) {
             Some(Searched::Invalid { names_credentials }) if is_project || *names_credentials => {
                 found.push(add(OldContent::Invalid));
             }
@@ -96,11 +112,13 @@ struct Version {
 }
 
 /// All versions of YAML files, the oldest first.
-fn versions(folder: &Path) -> Result<Vec<Version>, GitError> {
+fn versions(folder: &Path, files: &[PathBuf]) -> Result<Vec<Version>, GitError> {
     let mut command = git(folder);
     command.args(["log", "--all", "--reverse", "--topo-order", "--root", "-z", "--format=%x01%H"]);
     command.args(["--raw", "--no-abbrev", "--no-renames", "-m", "--"]);
-    let output = command.args([":(top)*.yaml", ":(top)*.yml"]).output()?;
+    command.args([":(top)*.yaml", ":(top)*.yml"]);
+    command.args(files.iter().map(|file| format!(":(top,literal){}", file.to_string_lossy())));
+    let output = command.output()?;
     if !output.status.success() {
         return Err(refused(&output.stderr));
     }
@@ -122,6 +140,17 @@ fn versions(folder: &Path) -> Result<Vec<Version>, GitError> {
     Ok(versions)
 }
 
+/// Files as Git names them, from the root of the repository.
+fn from_root(folder: &Path, files: &[PathBuf]) -> Result<Vec<PathBuf>, GitError> {
+    let output = git(folder).args(["rev-parse", "--show-toplevel"]).output()?;
+    if !output.status.success() {
+        return Err(refused(&output.stderr));
+    }
+    let root = PathBuf::from(String::from_utf8_lossy(output.stdout.trim_ascii()).into_owned());
+    let root = root.canonicalize()?;
+    Ok(files.iter().filter_map(|file| Some(file.strip_prefix(&root).ok()?.to_owned())).collect())
+}
+
 /// The folders of other projects that Git tracks now, from the root of the repository.
 fn other_projects(folder: &Path) -> Result<Vec<PathBuf>, GitError> {
     let pattern = format!(":(top,glob)**/{PROJECT_FILE}");
@@ -135,6 +164,14 @@ fn other_projects(folder: &Path) -> Result<Vec<PathBuf>, GitError> {
         names(&output.stdout).filter_map(|file| Some(Path::new(&file).parent()?.to_owned()));
     // What a project is in is not another one.
     Ok(folders.filter(|other| !own.starts_with(other)).collect())
+}
+
+/// A version of a file.
+struct Blob {
+    /// What was found in it as in a manifest.
+    searched: Option<Searched>,
+    /// Whether it says something that is not encrypted.
+    is_plain: bool,
 }
 
 /// What was found in a version.
@@ -160,7 +197,7 @@ impl PlainSecret {
 }
 
 /// Searches blobs, one after the other; those that are no text or too large are left out.
-fn search(folder: &Path, blobs: &BTreeSet<&str>) -> Result<BTreeMap<String, Searched>, GitError> {
+fn search(folder: &Path, blobs: &BTreeSet<&str>) -> Result<BTreeMap<String, Blob>, GitError> {
     let mut child = git(folder)
         .args(["cat-file", "--batch"])
         .stdin(Stdio::piped())
@@ -175,8 +212,9 @@ fn search(folder: &Path, blobs: &BTreeSet<&str>) -> Result<BTreeMap<String, Sear
     if let Some(stdout) = stdout {
         let mut answers = BufReader::new(stdout);
         while let Some((blob, text)) = next_text(&mut answers)? {
-            if let Some(result) = text.and_then(|text| search_text(&text)) {
-                searched.insert(blob, result);
+            if let Some(text) = text {
+                let is_plain = is_plain(&text);
+                searched.insert(blob, Blob { searched: search_text(&text), is_plain });
             }
         }
     }
@@ -210,6 +248,20 @@ fn next_text(
     Ok(Some((blob.to_owned(), text)))
 }
 
+/// Whether a file of secrets has something that is not encrypted.
+fn is_plain(text: &str) -> bool {
+    if is_sealed(text.trim_start()) || text.contains("sops_mac=") || is_empty(text) {
+        return false;
+    }
+    match all_slots(text) {
+        Err(YamlEditError::Sops) => false,
+        Ok(slots) => {
+            slots.is_empty() || slots.iter().any(|slot| !matches!(slot.held, SlotValue::Age(_)))
+        }
+        Err(_) => true,
+    }
+}
+
 fn search_text(text: &str) -> Option<Searched> {
     // Most YAML files of a repository are no manifests.
     let names_credentials = text.contains(CLIENT_SECRET.section);
@@ -219,7 +271,9 @@ fn search_text(text: &str) -> Option<Searched> {
     match slots(text) {
         Ok(slots) => {
             let plain = slots.into_iter().filter_map(|slot| {
-                let SlotValue::Plain(secret) = slot.held else { return None };
+                let (SlotValue::Plain(secret) | SlotValue::Default(secret)) = slot.held else {
+                    return None;
+                };
                 let digest = Sha256::digest(secret.expose()).into();
                 Some(PlainSecret { field: slot.field, line: slot.span.line, digest })
             });

@@ -9,6 +9,8 @@ use std::process::{Command, Stdio};
 
 use thiserror::Error;
 
+use crate::files;
+
 pub use history::{OldContent, OldVersion, plain_secrets};
 
 /// Why Git says nothing.
@@ -64,6 +66,19 @@ pub fn identities(folder: &Path) -> Result<Vec<PathBuf>, GitError> {
     }
 }
 
+/// The files of this name that Git tracks, in a folder and below it.
+///
+/// # Errors
+/// Where git cannot be run, or refuses.
+pub fn tracked(folder: &Path, name: &str) -> Result<Vec<PathBuf>, GitError> {
+    let pattern = format!(":(glob)**/{name}");
+    let output = git(folder).args(["ls-files", "-z", "--", &pattern]).output()?;
+    if !output.status.success() {
+        return Err(refused(&output.stderr));
+    }
+    Ok(names(&output.stdout).map(|file| folder.join(file)).collect())
+}
+
 /// Whether a file is in a work tree and is not ignored there.
 ///
 /// # Errors
@@ -110,7 +125,7 @@ fn parts(file: &Path) -> (&Path, &Path) {
 }
 
 fn git(folder: &Path) -> Command {
-    let here = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let here = files::folder(folder);
     let mut command = Command::new("git");
     // Its messages are read, so they must not be translated.
     command.arg("-C").arg(here).stdin(Stdio::null()).env("LC_ALL", "C");

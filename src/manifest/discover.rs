@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::file::unreadable;
 use super::project::Project;
 use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode, Spot};
+use crate::files;
 use crate::model::{Visible, hidden_character};
 
 /// Where manifests are looked for when the project names none.
@@ -96,7 +97,7 @@ pub(super) fn places(project: &Project) -> Vec<PathBuf> {
 }
 
 fn nothing_there(folder: &Path) -> Diagnostic {
-    let named = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let named = files::folder(folder);
     Diagnostic::error(ProblemCode::NoManifest, format!("no manifests in `{}`", named.visible()))
         .help(
             "put them into `credentials/`, `credentials.yaml`, `application_credentials/` or \

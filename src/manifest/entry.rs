@@ -12,7 +12,9 @@ use super::project::Project;
 use super::schema::{EntryInput, IntegrationInput, ManifestInput};
 use super::targets::Targets;
 use crate::diagnostic::{Diagnostic, Diagnostics, Located, ProblemCode, SourceFile, Span, shown};
-use crate::model::{Answers, Domain, Integration, Key, Place, Reference, TargetName};
+use crate::model::{
+    Adopt, Answers, CredentialId, Domain, Integration, Key, Place, Reference, TargetName,
+};
 use crate::suggest::{listed, nearest};
 use crate::yaml;
 
@@ -32,7 +34,7 @@ pub struct Entry {
     /// The OAuth2 client secret.
     pub client_secret: Located<Reference>,
     /// Whether a credential of this client that was created by hand is taken over.
-    pub adopt: bool,
+    pub adopt: Adopt,
     /// What to do with the integration itself.
     pub integration: Integration,
     /// Where it is wanted.
@@ -141,6 +143,11 @@ impl<'n> ManifestReader<'n, '_> {
         let client_secret = decoder
             .raw(&input.client_secret)
             .and_then(|site| decoder.secret(site, &self.project.handling()));
+        let adopt = input.adopt.map_or(Some(Adopt::No), |field| {
+            let site = decoder.raw(&field)?;
+            let domain = domain.as_ref().map(|domain| &domain.value);
+            decoder.accept(site, adopt(site.node, domain)).map(|adopt| adopt.value)
+        });
         let integration = input
             .integration
             .map_or_else(|| Some(Integration::default()), |of| decoder.integration(of.value?));
@@ -153,7 +160,7 @@ impl<'n> ManifestReader<'n, '_> {
                 formerly: formerly?.into_iter().map(|key| key.value).collect(),
                 client_id: client_id?,
                 client_secret: client_secret?,
-                adopt: given(input.adopt, false)?,
+                adopt: adopt?,
                 integration: integration?,
                 targets: targets?,
                 place: decoder.place(site.start()),
@@ -249,4 +256,36 @@ impl<'n> Decoder<'n> {
 /// What a field says, or its default where it is left out; `None` where it is wrong.
 pub(super) fn given<T>(field: Option<Field<T>>, default: T) -> Option<T> {
     field.map_or(Some(default), |field| field.value)
+}
+
+/// Whether, or which one of this integration, an entry takes over. Where the integration is not known,
+/// only the form of an id is checked.
+fn adopt(node: &yaml::Node<'_>, domain: Option<&Domain>) -> Result<Adopt, Refusal> {
+    let refusal = || {
+        Refusal::new(ProblemCode::WrongKind, "must be `true`, `false` or the id of a credential")
+    };
+    let adopt = match &node.value {
+        yaml::Value::Scalar(scalar) if node.tag.is_none() => match scalar.boolean() {
+            Some(true) => Some(Adopt::Only),
+            Some(false) => Some(Adopt::No),
+            None if is_id(&scalar.text) => Some(Adopt::Id(CredentialId::new(&*scalar.text))),
+            None => None,
+        },
+        _ => None,
+    };
+    match (adopt, domain) {
+        (None, _) => Err(refusal().help("`plan` shows the ids")),
+        (Some(Adopt::Id(id)), Some(domain)) if !id.as_str().starts_with(&format!("{domain}_")) => {
+            let help =
+                format!("an id of this integration begins with `{domain}_`, as `plan` shows it");
+            Err(refusal().help(help))
+        }
+        (Some(adopt), _) => Ok(adopt),
+    }
+}
+
+/// Home Assistant makes an id of the integration, `_` and the client id.
+fn is_id(text: &str) -> bool {
+    let is_of_ids = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    text.contains('_') && text.bytes().all(is_of_ids)
 }

@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use super::reference::is_variable_name;
 use super::shown::shown_of;
 use crate::diagnostic::shown::is_telling;
+use crate::model::is_variable_name;
 use crate::secret::tags;
 use crate::suggest::nearest;
 use crate::yaml::{self, Node, Value, conflict_marker};

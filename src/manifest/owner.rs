@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::files::{self, TEXT_LIMIT};
-use crate::model::Owner;
+use crate::model::{Owner, hex};
 
 /// The default owner of a project: the name of its Git repository with the folders between this and the
 /// project. A remote gives the same name in every clone. Without one it is the folder's name and a few
@@ -13,8 +13,7 @@ use crate::model::Owner;
 ///
 /// Git itself is not asked: whether it is installed, and trusts the folder, must not change the owner.
 pub fn derived_owner(folder: &Path) -> Owner {
-    // The folder that we are in is an empty path.
-    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let folder = files::folder(folder);
     let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
     let repository = folder.ancestors().find(|above| above.join(".git").exists());
     let root = repository.unwrap_or(&folder);
@@ -30,7 +29,7 @@ pub fn derived_owner(folder: &Path) -> Owner {
 fn name_of(path: &Path) -> String {
     let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
     let digest = Sha256::digest(path.as_os_str().as_encoded_bytes());
-    format!("{name}-{:02x}{:02x}{:02x}", digest[0], digest[1], digest[2])
+    format!("{name}-{}", hex(&digest[..3]))
 }
 
 /// The last two parts of the address of `origin`: whose it is, and what.

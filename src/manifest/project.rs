@@ -109,6 +109,14 @@ pub(super) fn decode(file: &Arc<SourceFile>, paths: Paths<'_>) -> (Project, Diag
     };
     project.file = Some(file.path().to_owned());
     project.broken = !parsed.whole;
+    if yaml::is_empty(file.text()) {
+        let start = Span { line: 1, column: 1, ..Span::default() };
+        let problem = decoder.error(ProblemCode::EmptyProject, start, "the project file is empty");
+        decoder.report(problem.help(
+            "bring back what it had; write `{}` where all is to be as usual, or remove the file",
+        ));
+        project.broken = true;
+    }
     (project, decoder.into_problems())
 }
 

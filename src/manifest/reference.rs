@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::decode::{Decoder, Site, unbroken, wrong_kind};
 use super::field::Refusal;
 use crate::diagnostic::{Located, ProblemCode, Span};
-use crate::model::{Reference, Secret, value_fault};
+use crate::model::{Reference, Secret, is_variable_name, value_fault};
 use crate::secret;
 use crate::suggest::{listed, nearest};
 use crate::yaml::{Kind, Scalar, Style, Tag, Value};
@@ -30,11 +30,6 @@ pub(super) struct Handling {
 fn has_default(reference: &Reference) -> bool {
     matches!(reference, Reference::Tagged { tag, argument, .. }
         if tag == "env_var" && !is_variable_name(argument))
-}
-
-/// Whether this can be the name of an environment variable.
-pub(super) fn is_variable_name(text: &str) -> bool {
-    text.chars().all(|character| character.is_ascii_alphanumeric() || character == '_')
 }
 
 impl<'n> Decoder<'n> {

@@ -12,7 +12,7 @@ use smol_str::SmolStr;
 use super::field::{Field, Pairs, Raw, Text, Texts};
 use super::meaning::{IdentityPath, Recipient, TokenUrl};
 use crate::model::{
-    Domain, Implementation, Key, MaxDeletes, OnDelete, OnDrift, Owner, Prune, TargetName,
+    Adopt, Domain, Implementation, Key, MaxDeletes, OnDelete, OnDrift, Owner, Prune, TargetName,
 };
 use crate::schema::of_input;
 use crate::target::TargetInput;
@@ -20,7 +20,7 @@ use crate::target::TargetInput;
 /// The schema of manifests.
 pub fn manifest() -> Schema {
     let mut schema = of_input::<ManifestInput>();
-    // A list from which the last entry was taken is empty, which YAML writes as nothing.
+    // What an editor is shown while the list is begun. It is read as a list that may be cut short.
     if let Some(list) = schema.pointer_mut("/properties/application_credentials") {
         list["type"] = json!(["array", "null"]);
     }
@@ -65,9 +65,9 @@ pub(super) struct EntryInput {
     /// The OAuth client secret: an armored age file behind `|`, or `!env_var NAME`, `!secret NAME` or
     /// `!file PATH`. In plain text only where the project allows it.
     pub(super) client_secret: Field<Raw<SecretText>>,
-    /// Whether a credential of this client that was created by hand is taken over. `false` where it is
-    /// left out.
-    pub(super) adopt: Option<Field<bool>>,
+    /// Whether a credential of this client that was created by hand is taken over: the only one, or the
+    /// one with this id. `false` where it is left out.
+    pub(super) adopt: Option<Field<Raw<Adopt>>>,
     /// What to do with the integration once its credential exists.
     pub(super) integration: Option<Field<IntegrationInput>>,
     /// The targets on which the credential is wanted. All of them where it is left out.
@@ -99,7 +99,7 @@ pub(super) struct IntegrationInput {
 #[schemars(title = "appcred project", rename = "ProjectInput")]
 pub(super) struct ProjectInput {
     /// In whose name credentials are managed. Another project for the same Home Assistant needs
-    /// another owner. `default` where it is left out.
+    /// another owner. Where it is left out, it is derived from the name of the Git repository.
     pub(super) owner: Option<Field<Text<Owner>>>,
     /// Names that `owner` had before. Their credentials move to this owner where they have an entry, and
     /// no account has to consent again.

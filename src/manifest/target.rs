@@ -8,6 +8,7 @@ use super::meaning::BaseUrl;
 use super::project::Paths;
 use super::reference::Handling;
 use crate::diagnostic::{Located, ProblemCode};
+use crate::files;
 use crate::model::Reference;
 use crate::target::{Description, Endpoint, KINDS, ReadSettings, Reported, SettingProblem};
 use crate::yaml::{Pair, Value};
@@ -140,8 +141,7 @@ impl ReadSettings for TargetFields<'_, '_, '_> {
     }
 
     fn folder(&self) -> &Path {
-        let folder = self.paths.folder;
-        if folder.as_os_str().is_empty() { Path::new(".") } else { folder }
+        files::folder(self.paths.folder)
     }
 
     fn refuse(&mut self, field: &str, problem: SettingProblem) -> Reported {

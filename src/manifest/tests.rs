@@ -10,7 +10,9 @@ use proptest::test_runner::{Config, FileFailurePersistence};
 use super::{LoadRequest, Loaded, Project, Targets, derived_owner, entry, load, mask, project};
 use crate::diagnostic::{ProblemCode, SourceFile};
 use crate::http::ProxyAddress;
-use crate::model::{Completeness, Key, MaxDeletes, OnDelete, Owner, Prune, Reference, TargetName};
+use crate::model::{
+    Adopt, Completeness, Key, MaxDeletes, OnDelete, Owner, Prune, Reference, TargetName,
+};
 use crate::target::Endpoint;
 use crate::target::config_dir::ConfigDirEndpoint;
 use crate::target::home_assistant::{AuthMethod, HomeAssistantEndpoint};
@@ -40,7 +42,7 @@ fn what_is_left_out_has_its_default() {
     assert_eq!(entry.name.spot.span, entry.domain.spot.span);
     assert_eq!((entry.place.line, entry.place.column), (2, 5));
     assert_eq!(entry.place.file.as_ref(), folder.path().join("credentials.yaml"));
-    assert!(!entry.adopt && entry.integration.setup && entry.targets == Targets::All);
+    assert!(entry.adopt == Adopt::No && entry.integration.setup && entry.targets == Targets::All);
     assert_eq!(entry.integration.on_delete, OnDelete::Keep);
     assert_eq!(loaded.project.owner, derived_owner(folder.path()));
     assert_eq!(loaded.project.previous_owners, [Owner::default()].into());

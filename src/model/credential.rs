@@ -38,6 +38,14 @@ impl Credential {
         self.auth_domain.as_deref().and_then(Claim::parse)
     }
 
+    /// Whether its `auth_domain` begins like a mark and is neither a mark nor a claim: another version
+    /// of appcred may have written it, or a person.
+    pub fn has_unreadable_mark(&self) -> bool {
+        self.auth_domain.as_deref().is_some_and(Mark::is_like_one)
+            && self.mark().is_none()
+            && self.claim().is_none()
+    }
+
     /// All of it but the secret.
     pub fn held(&self) -> Held {
         Held {

@@ -1,11 +1,13 @@
 //! What Git wants of one target.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use smol_str::SmolStr;
 
-use super::{ClientId, Domain, Integration, Key, KnownSecret, Mark, Owner, Place};
+use super::{ClientId, CredentialId, Domain, Integration, Key, KnownSecret, Mark, Owner, Place};
 
 /// All entries for one target, with their secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +48,35 @@ pub enum Completeness {
     Partial,
 }
 
+/// Whether an entry takes over a credential that was made by hand.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Adopt {
+    /// It does not.
+    #[default]
+    No,
+    /// It takes the only one of its client, once.
+    Only,
+    /// It takes the one with this id.
+    Id(CredentialId),
+}
+
+impl JsonSchema for Adopt {
+    fn schema_name() -> Cow<'static, str> {
+        "Adopt".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"anyOf": [
+            {"type": "boolean", "description": "The only one of its client, or none."},
+            {
+                "type": "string",
+                "pattern": "^[a-z0-9_]+_[a-z0-9_]+$",
+                "description": "The one with this id.",
+            },
+        ]})
+    }
+}
+
 /// One wanted credential.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DesiredCredential {
@@ -61,8 +92,8 @@ pub struct DesiredCredential {
     pub client_secret: KnownSecret,
     /// As HA shows it.
     pub name: SmolStr,
-    /// Whether a credential that somebody else made for this client is taken over.
-    pub adopt: bool,
+    /// Whether a credential that was made by hand for this client is taken over.
+    pub adopt: Adopt,
     /// What becomes of the integration.
     pub integration: Integration,
     /// Where the entry is written.
@@ -70,6 +101,11 @@ pub struct DesiredCredential {
 }
 
 impl Desired {
+    /// What an owner is called now.
+    pub fn present_name<'a>(&'a self, owner: &'a Owner) -> &'a Owner {
+        if self.previous_owners.contains(owner) { &self.owner } else { owner }
+    }
+
     /// The mark of one of its entries.
     pub fn mark(&self, key: &Key) -> Mark {
         Mark { owner: self.owner.clone(), key: key.clone() }

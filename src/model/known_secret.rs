@@ -98,7 +98,7 @@ impl Seal {
 impl fmt::Display for Seal {
     /// In hexadecimal digits.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&super::hex(&self.0))
     }
 }
 

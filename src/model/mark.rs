@@ -83,6 +83,19 @@ impl Mark {
     }
 }
 
+impl Mark {
+    /// The mark that a text is, or claims under.
+    pub fn of_text(auth_domain: &str) -> Option<Self> {
+        Self::parse(auth_domain).or_else(|| Some(Claim::parse(auth_domain)?.mark))
+    }
+
+    /// Whether a text begins like a mark, be it one or not.
+    pub fn is_like_one(auth_domain: &str) -> bool {
+        let begin = auth_domain.trim_start().get(..PREFIX.len());
+        begin.is_some_and(|begin| begin.eq_ignore_ascii_case(PREFIX))
+    }
+}
+
 impl fmt::Display for Mark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{PREFIX}:{}:{}", self.owner, self.key)

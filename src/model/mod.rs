@@ -23,7 +23,7 @@ mod visible;
 
 pub use credential::{Credential, Held, NewCredential};
 pub use credential_id::{generate_id, is_id_of_client};
-pub use desired::{Completeness, Desired, DesiredCredential, Unidentified};
+pub use desired::{Adopt, Completeness, Desired, DesiredCredential, Unidentified};
 pub use document::Document;
 pub use flow::{
     CreatedAccount, DeviceCode, FieldKind, FlowField, FlowForm, FlowStep, HandOverError, OpenFlow,
@@ -37,11 +37,13 @@ pub use observed::{ConfigEntry, EntryState, KnownDomains, Live, Observed};
 pub use place::Place;
 pub use placeholder::Placeholder;
 pub use policy::{MaxDeletes, OnDrift, Policy, PolicyOverrides, Prune};
-pub use reference::Reference;
+pub use reference::{Reference, is_variable_name};
 pub use secret::Secret;
 pub use secret_field::{
     CLIENT_ID, CLIENT_SECRET, PlainText, SECRET_FIELDS, SecretField, TOKEN, WEBHOOK,
 };
-pub use text::{ClientId, CredentialId, Domain, EntryId, FileName, FlowId, TargetName};
+pub use text::{
+    ClientId, CredentialId, Domain, EntryId, FileName, FlowId, TargetName, counted, hex,
+};
 pub use value_fault::{ValueFault, hidden_character, value_fault};
 pub use visible::{Visible, hidden, is_hidden, to_json, visible_json, visible_lines};

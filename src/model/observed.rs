@@ -31,7 +31,17 @@ pub struct Live {
     /// The config flows in progress that are ours to look after.
     pub flows: Vec<OpenFlow>,
     /// The entries whose linked accounts go with them, as noted there.
-    pub tied: BTreeSet<Mark>,
+    pub removed_with_entry: BTreeSet<Mark>,
+    /// The accounts that HA could not set up, since it did not find the credential they use.
+    pub missed: BTreeSet<EntryId>,
+}
+
+impl Live {
+    /// Whether all that an account needs is a reload: HA did not find its credential, which is there
+    /// again. HA may ask for consent still, and stops that when it reloads the account.
+    pub fn has_credential_again(&self, account: &ConfigEntry) -> bool {
+        account.implementation.is_some() && self.missed.contains(&account.id)
+    }
 }
 
 impl Observed {

@@ -12,7 +12,7 @@ use super::Visible;
 /// A place in a file that a person wrote.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 pub struct Place {
-    /// The file, as it was named to us.
+    /// The file, as it was given.
     #[schemars(with = "String")]
     pub file: Arc<Path>,
     /// Line, from 1.

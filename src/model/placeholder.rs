@@ -36,6 +36,7 @@ impl fmt::Display for Placeholder {
 const TEMPLATES: &[&str] = &[
     r"\$\{[A-Za-z_][\w.:-]+\}|\$\([A-Za-z_][\w .-]+\)|\{\{.*\}\}|\{%.*%\}|<%.*%>",
     r"^(\$\{.*\}|\$\(.*\)|#\{.*\}#?|\(\(.*\)\)|\[\[.*\]\]|<.*>|\{[A-Za-z_]+\})$",
+    r"(?i)^[(\[<*]+(hidden|removed|sensitive|secret)[)\]>*]+$",
     r"^(\$[A-Z_][A-Z0-9_]*|\$[a-z_]+|\$env:\w+|%+[A-Za-z_]\w*%+|@[A-Za-z_]+@|__[A-Za-z_]+__)$",
 ];
 
@@ -50,7 +51,7 @@ const TAG: &str = r"^![A-Za-z][\w./-]*\s+\S";
 
 /// Words that say that something is missing.
 const MISSING: &str = "your|insert|enter|replace|put|paste|change|fill|goes|here|todo|tbd|fixme|redacted|\
-    placeholder|example|sample|dummy|removed|censored|hidden|sensitive|undefined|null|nil|none|unset|x{3,}";
+    placeholder|example|sample|dummy|censored|undefined|null|nil|none|unset|x{3,}";
 
 /// Words about credentials, and those between them.
 const NEUTRAL: &str = "my|the|an?|me|it|this|that|in|with|from|by|of|to|and|or|as|on|is|oauth2?|api|apps?|\
@@ -179,6 +180,7 @@ mod tests {
             "api://4f5c0a88-12d0",
             "urn:client:home",
             "secret",
+            "hidden-secret",
             "0",
         ] {
             assert_eq!(placeholder(text), None, "{text}");

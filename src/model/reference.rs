@@ -31,6 +31,11 @@ pub enum Reference {
     },
 }
 
+/// Whether this can be the name of an environment variable.
+pub fn is_variable_name(text: &str) -> bool {
+    text.chars().all(|character| character.is_ascii_alphanumeric() || character == '_')
+}
+
 impl fmt::Debug for Reference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,6 +1,20 @@
 //! Names that are text to HA and must not be mistaken for each other. They are short and copied often,
 //! which costs no allocation.
 
+/// `1 file`, `2 files`, `2 entries`.
+pub fn counted(number: usize, what: &str) -> String {
+    match (number, what.strip_suffix('y')) {
+        (1, _) => format!("1 {what}"),
+        (_, Some(stem)) => format!("{number} {stem}ies"),
+        (_, None) => format!("{number} {what}s"),
+    }
+}
+
+/// Bytes as hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// A text with a meaning of its own; how one is made is said beside it.
 macro_rules! text_type {
     ($(#[$doc:meta])* $name:ident) => {
@@ -37,7 +51,7 @@ macro_rules! any_text {
         }
 
         impl $name {
-            /// Takes the text as it is.
+            /// Wraps the text.
             pub fn new(text: impl Into<smol_str::SmolStr>) -> Self {
                 Self(text.into())
             }

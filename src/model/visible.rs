@@ -48,7 +48,8 @@ impl Visible for Path {
 /// a part of it did not escape is escaped here.
 pub fn visible_lines(text: &str) -> Cow<'_, str> {
     let is_layout = |found: &str| found.starts_with("\x1b[") || matches!(found, "\n" | "\t");
-    escaped(text, is_layout, |character| character.escape_default().to_string())
+    let text = escaped(text, is_layout, |character| character.escape_default().to_string());
+    without_commands(text, r"#\u{23}[")
 }
 
 /// Writes JSON for others to read, one line a value. Hidden characters become JSON's own escapes, so
@@ -67,7 +68,12 @@ pub fn visible_json(json: &str) -> Cow<'_, str> {
         let mut units = [0; 2];
         character.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")).collect()
     };
-    escaped(json, |found| found == "\n", escape)
+    without_commands(escaped(json, |found| found == "\n", escape), r"#\u0023[")
+}
+
+/// GitHub Actions takes `##[error]` for a command, anywhere in a line of a log.
+fn without_commands<'t>(text: Cow<'t, str>, instead: &str) -> Cow<'t, str> {
+    if text.contains("##[") { text.replace("##[", instead).into() } else { text }
 }
 
 /// Whether a character is hidden where no emoji is around it.
@@ -107,6 +113,14 @@ mod tests {
     use std::path::Path;
 
     use super::{HIDDEN, Visible, hidden, to_json, visible_lines};
+
+    #[test]
+    fn a_text_holds_no_command_for_github() {
+        assert_eq!(visible_lines("a ###[error]b"), r"a ##\u{23}[error]b");
+        let json = to_json(&"##[error]").unwrap();
+        assert_eq!(json, "\"#\\u0023[error]\"\n");
+        assert_eq!(serde_json::from_str::<String>(&json).unwrap(), "##[error]");
+    }
 
     #[test]
     fn hidden_characters_are_escaped_and_all_others_stay() {

@@ -41,6 +41,13 @@ pub struct Step {
     /// The step without which this one is not done: what it creates must exist, and what it
     /// deletes must be gone before this one deletes anything.
     pub after: Option<StepId>,
+    /// What is created first and deleted last: it says while the step is carried out that what is
+    /// replaced is taken over, where that is not written already.
+    pub claim: Option<Wanted>,
+    /// Of the credentials that it deletes, those that nobody manages.
+    pub foreign: Vec<Held>,
+    /// The key under which the entry held what is replaced, where that was another one.
+    pub old_key: Option<Key>,
 }
 
 /// What a step does.
@@ -98,11 +105,11 @@ pub enum Action {
         account: ConfigEntry,
     },
     /// Note in HA whether the linked accounts go with the entry, for when that is gone.
-    Tie {
+    SetDeletePolicy {
         /// The entry.
         wanted: Wanted,
         /// Whether they go with it.
-        tied: bool,
+        removes: bool,
     },
     /// Abort a config flow that nobody needs any more.
     Abandon {
@@ -173,8 +180,10 @@ pub enum Reason {
     LetGo,
     /// What it claimed is gone or has another claim.
     Unclaimed,
-    /// The entry had another key, or its owner another name.
+    /// The entry had another key, or its owner another name, as that is written.
     Renamed,
+    /// The entry seems to have had another key: its client is the same, and no entry has that key.
+    TakenForRenamed,
     /// An older version shadowed it, and wrote nowhere whose it is.
     OldShadow,
     /// A linked account names an id of the entry's client, where Home Assistant finds nothing.
@@ -196,7 +205,10 @@ impl Plan {
     pub fn is_in_sync(&self) -> bool {
         self.steps.is_empty()
             && self.unknown.is_empty()
-            && self.withheld.iter().all(|withheld| withheld.why == Why::PruneOff)
+            && self
+                .withheld
+                .iter()
+                .all(|withheld| matches!(withheld.why, Why::PruneOff | Why::UnreadableMark { .. }))
     }
 
     /// The entries whose credential was made by hand and is still to be taken over, in whole or in part.
@@ -233,9 +245,26 @@ impl Plan {
         self
     }
 
+    /// How many credentials it deletes with no other of this owner in their place, or that were
+    /// not this owner's.
+    pub fn deletes(&self) -> usize {
+        self.steps.iter().map(Step::deletes).sum()
+    }
+
     /// Whether the policy forbids to apply any of it.
     pub fn is_stopped(&self) -> bool {
         self.withheld.iter().any(|withheld| matches!(withheld.why, Why::TooManyDeletes { .. }))
+    }
+}
+
+impl Step {
+    /// How many credentials it deletes with no other of this owner in their place, or that were
+    /// not this owner's.
+    pub fn deletes(&self) -> usize {
+        match self.action {
+            Action::Delete { .. } => 1,
+            _ => self.foreign.len(),
+        }
     }
 }
 
@@ -254,9 +283,9 @@ impl Action {
     /// What the entry wants that it is done for; none where no entry wants it.
     pub fn entry(&self) -> Option<&Wanted> {
         match self {
-            Self::SetUp { wanted, .. } | Self::Reload { wanted, .. } | Self::Tie { wanted, .. } => {
-                Some(wanted)
-            }
+            Self::SetUp { wanted, .. }
+            | Self::Reload { wanted, .. }
+            | Self::SetDeletePolicy { wanted, .. } => Some(wanted),
             other => other.wanted(),
         }
     }
@@ -290,8 +319,8 @@ impl Action {
             Self::SetUp { account: None, .. } => "set up",
             Self::SetUp { account: Some(_), .. } => "link again",
             Self::Reload { .. } => "reload",
-            Self::Tie { tied: true, .. } => "tie",
-            Self::Tie { tied: false, .. } => "untie",
+            Self::SetDeletePolicy { removes: true, .. } => "set the delete policy of",
+            Self::SetDeletePolicy { removes: false, .. } => "clear the delete policy of",
             Self::Abandon { .. } => "abandon the set-up of",
         }
     }
@@ -314,7 +343,7 @@ impl Action {
             | Self::Claim { wanted, .. }
             | Self::SetUp { wanted, .. }
             | Self::Reload { wanted, .. }
-            | Self::Tie { wanted, .. } => Some(&wanted.name),
+            | Self::SetDeletePolicy { wanted, .. } => Some(&wanted.name),
             Self::Delete { old, .. } => Some(old.name.as_deref().unwrap_or(old.client_id.as_str())),
             Self::Abandon { .. } => None,
         }
@@ -332,7 +361,10 @@ impl Action {
     pub fn is_set_up(&self) -> bool {
         matches!(
             self,
-            Self::SetUp { .. } | Self::Reload { .. } | Self::Tie { .. } | Self::Abandon { .. }
+            Self::SetUp { .. }
+                | Self::Reload { .. }
+                | Self::SetDeletePolicy { .. }
+                | Self::Abandon { .. }
         )
     }
 
@@ -345,7 +377,7 @@ impl Action {
             | Self::Claim { wanted, .. }
             | Self::SetUp { wanted, .. }
             | Self::Reload { wanted, .. }
-            | Self::Tie { wanted, .. } => &wanted.domain,
+            | Self::SetDeletePolicy { wanted, .. } => &wanted.domain,
             Self::Delete { old, .. } => &old.domain,
             Self::Abandon { flow } => &flow.domain,
         }

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use crate::model::{
-    Claim, ClientId, ConfigEntry, Desired, DesiredCredential, Held, Mark, Owner, Policy, Prune,
+    Adopt, Claim, ClientId, ConfigEntry, Desired, DesiredCredential, Held, Mark, Policy, Prune,
 };
 
 use super::action::{Action, CredentialState, Reason, StepId, Wanted};
 use super::draft::PlanDraft;
 use super::index::Index;
-use super::ownership::{Assignment, Proof};
+use super::ownership::Assignment;
 
 /// Everything that concerns one entry.
 pub(super) struct EntryCase<'a> {
@@ -19,12 +19,20 @@ pub(super) struct EntryCase<'a> {
     /// The credentials that belong to it.
     pub(super) owned: &'a [usize],
     pub(super) assignment: &'a Assignment,
+    /// Its number among the entries.
+    pub(super) number: usize,
+    pub(super) desired: &'a Desired,
     /// Those of its client that belong to nobody.
     pub(super) by_hand: Vec<usize>,
-    pub(super) adopt: bool,
-    /// Whether one of its client has a key that may be declared where it cannot be read.
-    pub(super) is_unsure: bool,
-    pub(super) previous_owners: &'a BTreeSet<Owner>,
+    pub(super) adoption: Adoptable,
+}
+
+/// What of that is taken over.
+pub(super) enum Adoptable {
+    /// These, which linked accounts find by one text.
+    These(Vec<usize>),
+    /// One of these, and nothing says which.
+    Unclear(Vec<usize>),
 }
 
 impl<'a> EntryCase<'a> {
@@ -36,21 +44,31 @@ impl<'a> EntryCase<'a> {
         assignment: &'a Assignment,
         index: &'a Index<'a>,
     ) -> Self {
-        let of_client = index.of_client(&entry.domain, &entry.client_id);
+        let of_client = index.of_client(&entry.domain, &entry.client_id).iter().copied();
+        // What is deleted without being taken over is in nobody's way.
+        let stays = |at: &usize| policy.prune != Prune::All || index.is_in_use(*at);
+        let by_hand =
+            of_client.filter(|at| index.is_nobodys(*at)).filter(stays).collect::<Vec<_>>();
+        let owned = assignment.of_entry(number);
+        let is_held =
+            owned.iter().any(|at| index.get(*at).claim().is_none() || index.is_in_use(*at));
         Self {
             entry,
             mark: desired.mark(&entry.key),
             index,
-            owned: assignment.of_entry(number),
+            owned,
             assignment,
-            by_hand: of_client
-                .iter()
-                .copied()
-                .filter(|at| index.ownership(*at).is_none())
-                .collect(),
-            adopt: entry.adopt || policy.adopt_all || policy.prune == Prune::All,
-            is_unsure: assignment.is_unsure(number),
-            previous_owners: &desired.previous_owners,
+            number,
+            desired,
+            adoption: adoptable(entry, policy, is_held, &by_hand, index),
+            by_hand,
+        }
+    }
+
+    pub(super) fn adopted(&self) -> &[usize] {
+        match &self.adoption {
+            Adoptable::These(these) => these,
+            Adoptable::Unclear(_) => &[],
         }
     }
 
@@ -59,7 +77,7 @@ impl<'a> EntryCase<'a> {
     }
 
     pub(super) fn is_ours(&self, mark: &Mark) -> bool {
-        mark.owner == self.mark.owner || self.previous_owners.contains(&mark.owner)
+        *self.desired.present_name(&mark.owner) == self.mark.owner
     }
 
     /// The claim of an implementation.
@@ -68,8 +86,7 @@ impl<'a> EntryCase<'a> {
     }
 
     pub(super) fn is_claim(&self, at: usize) -> bool {
-        let ownership = self.index.ownership(at);
-        ownership.is_some_and(|ownership| matches!(ownership.proof, Proof::Claim(_)))
+        self.index.get(at).claim().is_some()
     }
 
     /// Whether a text is a claim under the present key.
@@ -105,11 +122,14 @@ impl<'a> EntryCase<'a> {
         stay.map(|at| self.index.get(*at).client_id.clone()).collect()
     }
 
-    /// The claims that cover nothing which stays, and that no account names themselves.
+    /// The claims that cover nothing which stays, and that no account names themselves. What this
+    /// entry claims itself has no need of an earlier name's claim.
     pub(super) fn unneeded(&self, claims: Vec<usize>, needed: &BTreeSet<ClientId>) -> Vec<usize> {
         let is_unneeded = |at: &usize| {
             let claim = self.index.get(*at);
-            !needed.contains(&claim.client_id)
+            let is_replaced = claim.client_id == self.entry.client_id
+                && !self.is_own_claim(claim.implementation());
+            (is_replaced || !needed.contains(&claim.client_id))
                 && !self.index.is_used(&claim.domain, claim.implementation())
         };
         let mut unneeded: Vec<usize> = claims.into_iter().filter(is_unneeded).collect();
@@ -166,5 +186,31 @@ impl<'a> EntryCase<'a> {
 
     pub(super) fn wanted(&self, auth_domain: &str) -> Wanted {
         Wanted::of(self.entry, auth_domain.into())
+    }
+}
+
+/// What an entry takes over: the one that it names, or the only one, until it holds a credential of
+/// its own. With `prune: all`, what no account uses is deleted instead.
+fn adoptable(
+    entry: &DesiredCredential,
+    policy: &Policy,
+    is_held: bool,
+    by_hand: &[usize],
+    index: &Index<'_>,
+) -> Adoptable {
+    let name = |at: &usize| index.get(*at).implementation();
+    let is_asked_for = |at: &usize| match &entry.adopt {
+        // What accounts find by the same text cannot be parted from it.
+        Adopt::Id(id) => by_hand.iter().any(|of| index.get(*of).id == *id && name(of) == name(at)),
+        Adopt::Only => !is_held,
+        Adopt::No => !is_held && (policy.adopt_all || policy.prune == Prune::All),
+    };
+    let candidates: Vec<usize> = by_hand.iter().copied().filter(is_asked_for).collect();
+    let names: BTreeSet<&str> = candidates.iter().map(name).collect();
+    let can_go = |at: &&usize| !index.is_referenced_by_id(index.get(**at));
+    if names.len() > 1 || candidates.iter().filter(can_go).count() > 1 {
+        Adoptable::Unclear(candidates)
+    } else {
+        Adoptable::These(candidates)
     }
 }

@@ -16,8 +16,8 @@ impl Action {
             Self::SetUp { account: None, .. } => ActionCode::SetUp,
             Self::SetUp { account: Some(_), .. } => ActionCode::LinkAgain,
             Self::Reload { .. } => ActionCode::Reload,
-            Self::Tie { tied: true, .. } => ActionCode::Tie,
-            Self::Tie { tied: false, .. } => ActionCode::Untie,
+            Self::SetDeletePolicy { removes: true, .. } => ActionCode::SetDeletePolicy,
+            Self::SetDeletePolicy { removes: false, .. } => ActionCode::ClearDeletePolicy,
             Self::Abandon { .. } => ActionCode::Abandon,
         }
     }
@@ -38,7 +38,7 @@ impl Reason {
             Self::AdoptionAsked => ReasonCode::AdoptionAsked,
             Self::LetGo => ReasonCode::LetGo,
             Self::Unclaimed => ReasonCode::Unclaimed,
-            Self::Renamed => ReasonCode::Renamed,
+            Self::Renamed | Self::TakenForRenamed => ReasonCode::Renamed,
             Self::OldShadow => ReasonCode::OldShadow,
             Self::ReferencedById => ReasonCode::ReferencedById,
             Self::NotSetUp => ReasonCode::NotSetUp,

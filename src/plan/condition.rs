@@ -101,7 +101,7 @@ impl EntryCase<'_> {
             draft.stand(*at, CredentialState::Claim(self.entry.key.clone()));
         }
         match self.condition(claims) {
-            _ if self.claim_of_other(text).is_some() => after,
+            _ if self.claim_of_others(text).is_some() => after,
             Condition::Missing | Condition::Unknown => after,
             Condition::Right { spare, .. } => self.clear_away(spare, after, draft).or(after),
             Condition::Wrong { reasons, free, .. } => {

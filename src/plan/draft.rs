@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{ClientId, ConfigEntry, DesiredCredential, Domain, Key, Mark, Unidentified};
+use crate::model::{
+    ClientId, ConfigEntry, DesiredCredential, Domain, Held, Key, Mark, Unidentified,
+};
 
 use smol_str::ToSmolStr;
 
@@ -48,8 +50,25 @@ impl<'a> PlanDraft<'a> {
         after: Option<StepId>,
     ) -> StepId {
         let id = StepId(self.steps.len());
-        self.steps.push(Step { id, action, reasons, reload, after });
+        let index = self.index;
+        let outgoing =
+            || action.outgoing().iter().filter_map(|old| Some((old, index.position(old)?)));
+        let is_foreign = |(_, at): &(&Held, usize)| index.is_nobodys(*at);
+        let foreign = outgoing().filter(is_foreign).map(|(old, _)| old.clone()).collect();
+        let old_key = outgoing()
+            .last()
+            .and_then(|(_, at)| Some(&index.ownership(at)?.mark.key))
+            .filter(|key| action.wanted().is_some_and(|wanted| wanted.key != **key))
+            .cloned();
+        self.steps.push(Step { id, action, reasons, reload, after, claim: None, foreign, old_key });
         id
+    }
+
+    /// Has a step say while it is carried out that what it replaces is taken over.
+    pub(super) fn claim_meanwhile(&mut self, step: StepId, claim: Option<Wanted>) {
+        if let Some(step) = self.steps.get_mut(step.0) {
+            step.claim = claim;
+        }
     }
 
     /// Deletes what no entry wants, one after the other, after the accounts that are linked with
@@ -145,7 +164,11 @@ impl<'a> PlanDraft<'a> {
         let wanted = Wanted::of(entry, mark.to_smolstr());
         self.withhold(
             Action::Create { wanted },
-            Why::UnknownIntegration { domain: entry.domain.clone(), suggestion },
+            Why::UnknownIntegration {
+                domain: entry.domain.clone(),
+                suggestion,
+                is_listed: self.index.lists_integrations(),
+            },
         );
     }
 
@@ -159,8 +182,19 @@ impl<'a> PlanDraft<'a> {
         self.credential_states[at].is_none()
     }
 
-    pub(super) fn planned_prunes(&self) -> usize {
-        self.pruned.iter().map(|prune| prune.group.len()).sum()
+    /// How many credentials would go that no entry wants, or that nobody manages.
+    pub(super) fn planned_deletes(&self) -> usize {
+        let pruned = self.pruned.iter().map(|prune| prune.group.len());
+        pruned.chain(self.steps.iter().map(|step| step.foreign.len())).sum()
+    }
+
+    /// Withholds what deletes credentials that nobody manages.
+    pub(super) fn withhold_foreign(&mut self, why: &Why) {
+        let takes = |step: &mut Step| !step.foreign.is_empty();
+        let taken: Vec<Step> = self.steps.extract_if(.., takes).collect();
+        for step in taken {
+            self.withhold(step.action, why.clone());
+        }
     }
 
     pub(super) fn withhold_all_prunes(&mut self, why: &Why) {

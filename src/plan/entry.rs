@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use smol_str::SmolStr;
 
 use crate::model::{
-    Credential, Desired, DesiredCredential, Mark, Owner, Policy, SecretComparison, is_id_of_client,
+    Credential, Desired, DesiredCredential, Mark, Policy, SecretComparison, is_id_of_client,
 };
 
 use super::action::{Action, Adoption, CredentialState, Reason, StepId};
@@ -13,7 +13,7 @@ use super::case::EntryCase;
 use super::condition::Condition;
 use super::draft::PlanDraft;
 use super::index::Index;
-use super::ownership::{Assignment, Ownership, Proof};
+use super::ownership::{Assignment, OwnedBy, Ownership, Proof};
 use super::withheld::Why;
 
 /// What linked accounts name, beside the mark, that belongs to the entry or may be adopted.
@@ -54,11 +54,25 @@ impl EntryCase<'_> {
     /// Each implementation that a linked account names is made right. Where there is none the mark
     /// is, and what it replaces goes: first the credentials, then their claims.
     fn decide(&self, draft: &mut PlanDraft<'_>) {
+        if !self.assignment.doubtful(self.number).is_empty() {
+            self.create_mark(&[], None, draft);
+            return;
+        }
         let mut left: Vec<LinkedBeside> = Vec::new();
-        let mut is_linked = false;
+        let (mut is_linked, mut is_blocked) = (false, false);
         let mark = self.mark_text();
         for (name, implementation) in self.implementations() {
             let is_used = self.index.is_used(&self.entry.domain, &name);
+            let others = self.claim_of_others(&name);
+            if let Some(why @ Why::Disputed { .. }) = others {
+                // Of the mark that is said below.
+                if name != mark {
+                    is_linked |= is_used;
+                    is_blocked = true;
+                    self.withhold(&name, &implementation, why, draft);
+                }
+                continue;
+            }
             // The mark and the entry's own claims say themselves whose they are.
             if name == mark || self.is_own_claim(&name) {
                 let is_lost = self.index.implementing(&self.entry.domain, &name).is_empty();
@@ -73,30 +87,29 @@ impl EntryCase<'_> {
                 left.push(implementation);
                 continue;
             }
+            if let Some(why) = others.or_else(|| self.claim_of_others(&self.claim_text(&name))) {
+                is_linked = true;
+                self.withhold(&name, &implementation, why, draft);
+                continue;
+            }
             let last = self.index.implementing(&self.entry.domain, &name).last();
             let foreign = last.copied().filter(|last| !implementation.members.contains(last));
             let foreign = foreign.or_else(|| self.not_ours_to_claim(&name));
             let is_owned = implementation.members.iter().any(|at| self.owned.contains(at));
-            let claim = self.claim_text(&name);
-            let other = self.claim_of_other(&name).or_else(|| self.claim_of_other(&claim));
-            match (other, foreign) {
-                (Some(by), _) => {
-                    is_linked = true;
-                    self.withhold(&name, &implementation, Why::OtherOwner { by }, draft);
-                }
-                (None, None) => {
+            match foreign {
+                None => {
                     is_linked = true;
                     self.keep(&name, &implementation, draft);
                 }
                 // What is in force is somebody else's, so that no account uses this entry's.
-                (None, Some(_)) if !is_owned => left.push(implementation),
-                (None, Some(foreign)) => {
+                Some(_) if !is_owned => left.push(implementation),
+                Some(foreign) => {
                     is_linked = true;
                     self.withhold(&name, &implementation, self.why_foreign(foreign), draft);
                 }
             }
         }
-        self.decide_mark(left, is_linked, draft);
+        self.decide_mark(left, is_linked, is_blocked, draft);
     }
 
     /// All implementations but the mark, by name.
@@ -109,7 +122,7 @@ impl EntryCase<'_> {
             if let Some(Ownership { proof: Proof::Claim(of), .. }) = self.index.ownership(at) {
                 let claimed = all.entry(of.clone()).or_default();
                 claimed.claims.push(at);
-                claimed.reason.get_or_insert(Reason::Renamed);
+                claimed.reason.get_or_insert(self.renamed(at));
             }
             // What somebody has linked an account with must stay as it is named, claim or not.
             let is_own_claim = credential.claim().is_some_and(|claim| claim.mark == self.mark);
@@ -119,7 +132,7 @@ impl EntryCase<'_> {
             {
                 let former = all.entry(own.into()).or_default();
                 former.members.push(at);
-                former.reason.get_or_insert(Reason::Renamed);
+                former.reason.get_or_insert(self.renamed(at));
             }
         }
         for id in self.index.lost(domain) {
@@ -134,16 +147,24 @@ impl EntryCase<'_> {
         for at in self.by_hand.iter().copied() {
             let name = self.index.get(at).implementation();
             let is_old_shadow = old_shadows.contains(name);
-            if self.adopt || is_old_shadow {
+            let is_adopted = self.adopted().contains(&at);
+            if is_adopted || is_old_shadow {
                 let joined = all.entry(name.into()).or_default();
                 joined.members.push(at);
                 joined.members.sort_unstable();
-                if is_old_shadow {
-                    joined.reason.get_or_insert(Reason::OldShadow);
-                }
+                let reason = if is_old_shadow { Reason::OldShadow } else { Reason::AdoptionAsked };
+                joined.reason.get_or_insert(reason);
             }
         }
         all
+    }
+
+    /// Whether a manifest says so, or only the client.
+    pub(super) fn renamed(&self, at: usize) -> Reason {
+        match self.assignment.is_guessed(at) {
+            true => Reason::TakenForRenamed,
+            false => Reason::Renamed,
+        }
     }
 
     /// What older versions shadowed without a claim: ids of this client that a linked account
@@ -152,7 +173,7 @@ impl EntryCase<'_> {
     fn old_shadows(&self) -> BTreeSet<&str> {
         let EntryCase { entry, index, .. } = self;
         let of_client = index.of_client(&entry.domain, &entry.client_id);
-        let is_others = |at: &usize| index.ownership(*at).is_some() && !self.owned.contains(at);
+        let is_others = |at: &usize| !index.is_nobodys(*at) && !self.owned.contains(at);
         if of_client.iter().any(is_others) {
             return BTreeSet::new();
         }
@@ -167,15 +188,34 @@ impl EntryCase<'_> {
             .collect()
     }
 
-    /// Whose claim for this client comes first, where it is not this entry's. Another entry of this
-    /// owner gives up what it has claimed for a client that is not its own any more, as far as Home
-    /// Assistant lets it.
-    pub(super) fn claim_of_other(&self, implementation: &str) -> Option<Mark> {
+    /// Who else has claimed an implementation for this client. Another entry of this owner gives up
+    /// what it has claimed for a client that is not its own any more, as far as Home Assistant lets it.
+    pub(super) fn claim_of_others(&self, implementation: &str) -> Option<Why> {
         let EntryCase { entry, index, .. } = self;
-        let first = index.first_claim(&entry.domain, implementation, &entry.client_id)?;
-        let by = self.index.ownership(first)?.mark.clone();
-        let is_given_up = self.assignment.is_assigned(first) && !self.is_referenced_by_id(first);
-        (!is_given_up && !self.owned.contains(&first)).then_some(by)
+        let claims = index.claims(&entry.domain, implementation, &entry.client_id);
+        let mut marks: BTreeSet<Mark> = BTreeSet::new();
+        for at in claims {
+            match index.owned_by(*at) {
+                OwnedBy::One(ownership) => drop(marks.insert(ownership.mark.clone())),
+                OwnedBy::Several(by) => marks.extend(by.iter().cloned()),
+                OwnedBy::Nobody | OwnedBy::Unreadable => {}
+            }
+        }
+        if let Some(by) = marks.iter().find(|mark| !self.is_ours(mark)).cloned() {
+            let is_disputed = marks.iter().any(|mark| self.is_ours(mark));
+            return Some(if is_disputed {
+                Why::Disputed { by: marks }
+            } else {
+                Why::OtherOwner { by }
+            });
+        }
+        let is_given_up =
+            |at: &&usize| self.assignment.is_assigned(**at) && !self.is_referenced_by_id(**at);
+        if claims.iter().any(|at| self.owned.contains(at)) {
+            return None;
+        }
+        let kept = claims.iter().find(|at| !is_given_up(at))?;
+        Some(Why::OtherOwner { by: index.ownership(*kept)?.mark.clone() })
     }
 
     /// A credential of this client that a claim of the implementation would cover, though it is
@@ -184,30 +224,32 @@ impl EntryCase<'_> {
         let old_shadows = self.old_shadows();
         let members = self.index.implementing(&self.entry.domain, implementation).iter();
         let is_others = |at: &usize| {
-            let is_nobodys = self.index.ownership(*at).is_none();
-            let is_asked_for = self.adopt || old_shadows.contains(implementation);
+            let is_asked_for = self.adopted().contains(at)
+                || self.index.is_nobodys(*at) && old_shadows.contains(implementation);
             self.index.get(*at).client_id == self.entry.client_id
                 && !self.owned.contains(at)
-                && !(is_nobodys && is_asked_for)
+                && !is_asked_for
         };
         members.copied().find(is_others)
     }
 
     /// Who keeps the entry from its mark: whoever has claimed it, or another entry of this owner that
     /// had this key and whose account names the mark since then.
-    fn claim_of_mark(&self, mark: &str) -> Option<Mark> {
+    fn claim_of_mark(&self, mark: &str) -> Option<Why> {
         let EntryCase { entry, index, .. } = self;
         let in_use = index.implementing(&entry.domain, mark).last();
         let in_use = in_use.filter(|_| index.is_used(&entry.domain, mark));
-        let others =
-            in_use.filter(|at| !self.owned.contains(at)).and_then(|at| index.ownership(*at));
-        self.claim_of_other(mark).or_else(|| others.map(|others| others.mark.clone()))
+        let others = in_use.filter(|at| !self.owned.contains(at));
+        self.claim_of_others(mark).or_else(|| Some(self.why_foreign(*others?)))
     }
 
     pub(super) fn why_foreign(&self, at: usize) -> Why {
-        match self.index.ownership(at) {
-            Some(ownership) => Why::OtherOwner { by: ownership.mark.clone() },
-            None => Why::Foreign { held: self.index.get(at).held() },
+        let held = self.index.get(at).held();
+        match self.index.owned_by(at) {
+            OwnedBy::One(ownership) => Why::OtherOwner { by: ownership.mark.clone() },
+            OwnedBy::Several(by) => Why::Disputed { by: by.clone() },
+            OwnedBy::Nobody => Why::Foreign { held },
+            OwnedBy::Unreadable => Why::UnreadableMark { held },
         }
     }
 
@@ -221,10 +263,9 @@ impl EntryCase<'_> {
         let (current, stale): (Vec<usize>, Vec<usize>) =
             implementation.claims.iter().copied().partition(is_current);
         let condition = self.condition(&implementation.members);
-        let changes = matches!(condition, Condition::Missing | Condition::Wrong { .. });
         let is_other_client = !self.with_text(&stale, &text).is_empty();
-        let reason = implementation.reason.or(changes.then_some(Reason::AdoptionAsked));
-        let reason = if is_other_client { Some(Reason::ClientIdDiffers) } else { reason };
+        let reason =
+            if is_other_client { Some(Reason::ClientIdDiffers) } else { implementation.reason };
         let claimed = reason.filter(|_| current.is_empty()).map(|reason| {
             let action = Action::Claim { wanted: self.wanted(&text), old: Vec::new() };
             draft.step(action, vec![reason], Vec::new(), None)
@@ -235,14 +276,39 @@ impl EntryCase<'_> {
         self.clear_away(self.unneeded(stale, &needed), last, draft);
     }
 
+    /// What no account finds, and Home Assistant does not let go since an account names its id,
+    /// must be claimed under the present owner and key all the same; answers the last step.
+    fn claim_what_stays(
+        &self,
+        unused: &[LinkedBeside],
+        draft: &mut PlanDraft<'_>,
+    ) -> Option<StepId> {
+        let mut last = None;
+        for implementation in unused {
+            let is_old = |at: &usize| {
+                let ownership = self.index.ownership(*at);
+                self.is_referenced_by_id(*at)
+                    && self.index.get(*at).client_id == self.entry.client_id
+                    && ownership.is_some_and(|ownership| ownership.mark != self.mark)
+            };
+            let Some(at) = implementation.members.iter().copied().find(is_old) else { continue };
+            let wanted = self.wanted(&self.claim_text(self.index.get(at).implementation()));
+            let action = Action::Claim { wanted, old: Vec::new() };
+            last = Some(draft.step(action, vec![self.renamed(at)], Vec::new(), last));
+        }
+        last
+    }
+
     /// The mark is needed where no account names anything else, or where one names it.
     fn decide_mark(
         &self,
         mut unused: Vec<LinkedBeside>,
         is_linked: bool,
+        is_blocked: bool,
         draft: &mut PlanDraft<'_>,
     ) {
         let mark = self.mark_text();
+        let claimed = self.claim_what_stays(&unused, draft);
         let claims = unused.iter().flat_map(|implementation| implementation.claims.iter().copied());
         // A claim can be chosen in Home Assistant as well.
         let chosen: BTreeSet<&str> = claims
@@ -256,19 +322,22 @@ impl EntryCase<'_> {
         // A shadow goes before what it shadows.
         spare.sort_unstable_by_key(|at| (self.index.get(*at).auth_domain.is_none(), *at));
         let mut last = if is_linked && !self.index.is_used(&self.entry.domain, &mark) {
-            self.clear_away(marks.into_iter().chain(spare.iter().copied()).collect(), None, draft)
-        } else if let Some(by) = self.claim_of_mark(&mark) {
-            let action = Action::Create { wanted: self.wanted(&mark) };
-            draft.withhold(action, Why::OtherOwner { by });
+            let all = marks.into_iter().chain(spare.iter().copied()).collect();
+            self.clear_away(all, claimed, draft).or(claimed)
+        } else if is_blocked && marks.is_empty() {
+            unused.retain(|implementation| implementation.members.is_empty());
+            None
+        } else if let Some(why) = self.claim_of_mark(&mark) {
+            draft.withhold(Action::Create { wanted: self.wanted(&mark) }, why);
             unused.retain(|implementation| implementation.members.is_empty());
             None
         } else if marks.is_empty() {
-            let created = self.create_mark(&spare, draft);
+            let created = self.create_mark(&spare, claimed, draft);
             unused.retain(|implementation| created.is_some() || implementation.members.is_empty());
             created
         } else {
             let condition = self.condition(&marks);
-            let settled = self.settle(&mark, condition, None, draft);
+            let settled = self.settle(&mark, condition, claimed, draft).or(claimed);
             self.clear_away(spare.clone(), settled, draft).or(settled)
         };
         let claims = unused.iter().flat_map(|implementation| implementation.claims.iter().copied());
@@ -292,61 +361,5 @@ impl EntryCase<'_> {
             of.members.iter().copied().filter(|at| self.owned.contains(at)).collect();
         self.stand(&owned, &CredentialState::Drifted(self.entry.key.clone()), draft);
         draft.withhold(action, why);
-    }
-
-    /// Creates the credential with the mark, in the place of what no account names any more.
-    fn create_mark(&self, spare: &[usize], draft: &mut PlanDraft<'_>) -> Option<StepId> {
-        let wanted = self.wanted(&self.mark_text());
-        let free: Vec<usize> =
-            spare.iter().copied().filter(|at| !self.is_referenced_by_id(*at)).collect();
-        if free.is_empty() || self.is_unsure {
-            let why = self.why_not_created();
-            let action = Action::Create { wanted };
-            return match why {
-                Some(why) => {
-                    draft.withhold(action, why);
-                    None
-                }
-                None => Some(draft.step(action, vec![Reason::NotObserved], Vec::new(), None)),
-            };
-        }
-        self.stand(&free, &CredentialState::Drifted(self.entry.key.clone()), draft);
-        let proofs: Vec<Option<&Proof>> = free
-            .iter()
-            .map(|at| self.index.ownership(*at).map(|ownership| &ownership.proof))
-            .collect();
-        let old = self.held(&free);
-        let (action, reason) = if proofs.iter().all(|proof| *proof == Some(&Proof::Mark)) {
-            (Action::Replace { wanted, old }, Reason::Renamed)
-        } else {
-            let is_claimed = proofs.contains(&Some(&Proof::Claimed));
-            let reason = if is_claimed { Reason::LetGo } else { Reason::AdoptionAsked };
-            (Action::Adopt { wanted, old, how: Adoption::TakeOver }, reason)
-        };
-        Some(draft.step(action, vec![reason], Vec::new(), None))
-    }
-
-    /// What keeps the entry from a credential of its own.
-    fn why_not_created(&self) -> Option<Why> {
-        if self.is_unsure {
-            return Some(Why::Unread);
-        }
-        if let Some(at) = self.by_hand.first().filter(|_| !self.adopt) {
-            return Some(Why::Foreign { held: self.index.get(*at).held() });
-        }
-        let of_client = self.index.of_client(&self.entry.domain, &self.entry.client_id);
-        let claimed = of_client.iter().filter_map(|at| self.index.ownership(*at));
-        let mut others = claimed.filter(|by| by.proof == Proof::Claimed && !self.is_ours(&by.mark));
-        if let Some(by) = others.next() {
-            return Some(Why::OtherOwner { by: by.mark.clone() });
-        }
-        // Projects without a name were all of this owner: whose it was only a person can know.
-        let nameless = Mark { owner: Owner::default(), key: self.entry.key.clone() };
-        let is_nameless = |at: &&usize| {
-            self.index.ownership(**at).is_some_and(|ownership| ownership.mark == nameless)
-        };
-        let is_asked = self.mark.owner != nameless.owner && self.previous_owners.is_empty();
-        let at = of_client.iter().find(is_nameless).filter(|_| is_asked)?;
-        Some(Why::NamelessOwner { held: self.index.get(*at).held() })
     }
 }

@@ -12,18 +12,13 @@ pub(super) fn decide(
     index: &Index<'_>,
     draft: &mut PlanDraft<'_>,
 ) {
-    let planned = draft.planned_prunes();
-    if planned == 0 {
-        return;
-    }
-    let guards = [
-        unread(desired, draft),
-        prune_off(policy),
-        nothing_desired(desired, policy),
-        too_many(desired, policy, index, planned),
-    ];
+    let guards = [unread(desired, draft), prune_off(policy), nothing_desired(desired, policy)];
     if let Some(why) = guards.into_iter().flatten().next() {
         draft.withhold_all_prunes(&why);
+    }
+    if let Some(why) = too_many(desired, policy, index, draft.planned_deletes()) {
+        draft.withhold_all_prunes(&why);
+        draft.withhold_foreign(&why);
     }
 }
 

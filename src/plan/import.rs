@@ -7,12 +7,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{
-    ClientId, Credential, CredentialId, Desired, Domain, Held, Key, Mark, Observed, Owner,
+    Adopt, ClientId, Credential, CredentialId, Desired, Domain, Held, Key, Mark, Observed, Owner,
     SecretComparison,
 };
 
 use super::index::Index;
-use super::ownership::Proof;
+use super::ownership::{OwnedBy, Proof};
 
 /// What is asked for.
 #[derive(Clone, Debug, Default)]
@@ -46,7 +46,7 @@ pub struct Imported {
     /// Its key, which no other entry has.
     pub key: Key,
     /// Whether it takes over what nobody manages.
-    pub adopt: bool,
+    pub adopt: Adopt,
     /// Whether an account is linked, so that its integration is to be set up in another house too.
     pub is_linked: bool,
 }
@@ -77,6 +77,12 @@ pub enum WhyLeftOut {
     UnknownIntegration,
     /// It has no client secret.
     NoSecret,
+    /// This owner had entries of several keys for its client.
+    SeveralKeys,
+    /// It has a mark that cannot be read.
+    UnreadableMark,
+    /// Others of its client that were made by hand have the same `auth_domain`.
+    SharedByHand,
     /// An entry for it would be refused, for this reason.
     Refused(String),
 }
@@ -89,7 +95,7 @@ pub fn import(
     taken: &BTreeSet<Key>,
     scope: &Scope,
 ) -> ImportPlan {
-    let index = Index::new(observed);
+    let index = Index::new(desired, observed);
     let mut clients: BTreeMap<&Domain, Vec<(&ClientId, Vec<usize>)>> = BTreeMap::new();
     for (at, credential) in index.all().iter().enumerate() {
         if !scope.domains.is_empty() && !scope.domains.contains(&credential.domain) {
@@ -141,15 +147,19 @@ struct ImportPlanner<'a> {
 impl ImportPlanner<'_> {
     /// Decides on all credentials of one client.
     fn client(&mut self, group: &[usize], is_only_nameless: bool) {
+        let is_unreadable = |at: &&usize| *self.index.owned_by(**at) == OwnedBy::Unreadable;
+        let (unreadable, group): (Vec<usize>, Vec<usize>) = group.iter().partition(is_unreadable);
+        unreadable.into_iter().for_each(|at| self.leave_out(at, WhyLeftOut::UnreadableMark));
         let (others, own): (Vec<usize>, Vec<usize>) =
-            group.iter().partition(|at| self.other_owner(**at).is_some());
-        let is_foreign = |at: &usize| self.index.ownership(*at).is_none();
+            group.into_iter().partition(|at| self.other_owner(*at).is_some());
+        let is_foreign = |at: &usize| self.index.is_nobodys(*at);
         if self.scope.only_foreign && !own.iter().all(is_foreign) {
             return;
         }
         // What another owner has claimed is in use, and cannot be somebody else's as well.
-        let is_claimed = |at: &usize| {
-            self.index.ownership(*at).is_some_and(|ownership| ownership.proof == Proof::Claimed)
+        let is_claimed = |at: &usize| match self.index.owned_by(*at) {
+            OwnedBy::One(ownership) => ownership.proof == Proof::Claimed,
+            owned_by => matches!(owned_by, OwnedBy::Several(_)),
         };
         let claimed = others.iter().copied().find(is_claimed).and_then(|at| self.other_owner(at));
         let takes_others = own.is_empty() && self.scope.other_owners && claimed.is_none();
@@ -214,8 +224,40 @@ impl ImportPlanner<'_> {
             return Err(WhyLeftOut::SeveralInUse);
         }
         let all = || in_force.values().copied();
-        let managed = |at: &usize| self.index.ownership(*at).is_some();
-        let chosen = used.iter().copied().max().or(all().filter(managed).max()).or(all().max());
+        // A claim that no account uses says nothing by itself.
+        let is_idle = |at: &usize| self.index.get(*at).claim().is_some() && !self.is_linked(*at);
+        let managed = |at: &usize| self.index.ownership(*at).is_some() && !is_idle(at);
+        let chosen = used
+            .iter()
+            .copied()
+            .max()
+            .or(all().filter(managed).max())
+            .or(all().filter(|at| !is_idle(at)).max())
+            .or(all().max());
+        // What belongs to an entry for another client stands in the way of none.
+        let by_hand = candidates.iter().any(|at| self.index.is_nobodys(*at));
+        let of = chosen.filter(|_| by_hand).and_then(|at| self.index.ownership(at));
+        let is_key = |key: &Key| {
+            let mut entries = self.desired.credentials.iter();
+            entries.any(|entry| entry.key == *key || entry.formerly.contains(key))
+        };
+        if let Some(of) = of.filter(|of| of.mark.owner == self.desired.owner)
+            && is_key(&of.mark.key)
+        {
+            return Err(WhyLeftOut::Declared(of.mark.key.clone()));
+        }
+        // Which of those is meant could not be said.
+        let is_beside = |at: &&usize| {
+            let name = |at: usize| self.index.get(at).implementation();
+            self.index.is_nobodys(**at)
+                && !self.index.is_referenced_by_id(self.index.get(**at))
+                && chosen.is_some_and(|chosen| name(chosen) == name(**at))
+        };
+        if chosen.is_some_and(|at| self.index.is_nobodys(at))
+            && candidates.iter().filter(is_beside).count() > 1
+        {
+            return Err(WhyLeftOut::SharedByHand);
+        }
         let has_secret = |at: &usize| secret(at).clear().is_some_and(|it| !it.expose().is_empty());
         if !chosen.iter().all(has_secret) {
             return Err(WhyLeftOut::NoSecret);
@@ -233,19 +275,25 @@ impl ImportPlanner<'_> {
         };
         let name = name.filter(|name| *name != credential.domain.as_str());
         let key = self.key(at, name);
+        let own = of_client.iter().filter_map(|at| self.index.ownership(*at));
+        let own = own.filter(|ownership| ownership.mark.owner == self.desired.owner);
+        let own: BTreeSet<&Key> = own.map(|ownership| &ownership.mark.key).collect();
+        if own.len() > 1 && !own.contains(&key) {
+            of_client.iter().for_each(|at| self.leave_out(*at, WhyLeftOut::SeveralKeys));
+            return;
+        }
         self.taken.insert(key.clone());
-        // Else what nobody manages would stand in the way of an entry that does not find its mark.
-        let mark = self.desired.mark(&key);
-        let keeps_mark = self.index.ownership(at).is_some_and(|ownership| {
-            ownership.mark == mark && !matches!(ownership.proof, Proof::Claim(_))
-        });
-        let by_hand = |at: &usize| self.index.ownership(*at).is_none();
+        let adopt = match of_client {
+            _ if !self.index.is_nobodys(at) => Adopt::No,
+            [_] => Adopt::Only,
+            _ => Adopt::Id(credential.id.clone()),
+        };
         let is_other_owners = self.other_owner(at).is_some();
         self.made.entries.push(Imported {
             of: credential.held(),
             name: name.map(str::to_owned),
             key,
-            adopt: !keeps_mark && of_client.iter().any(by_hand),
+            adopt,
             // An account stays linked with the credential of the other owner.
             is_linked: self.is_linked(at) && !is_other_owners,
         });
@@ -289,16 +337,20 @@ impl ImportPlanner<'_> {
         let nameless = Mark { owner: Owner::default(), ..mark.clone() };
         clients.is_some_and(|clients| clients.iter().any(is_other))
             || nameless != mark && self.clients_of.contains_key(&(&credential.domain, nameless))
-            || self
+            || !self
                 .index
-                .first_claim(&credential.domain, &mark.to_string(), &credential.client_id)
-                .is_some()
+                .claims(&credential.domain, &mark.to_string(), &credential.client_id)
+                .is_empty()
     }
 
     fn other_owner(&self, at: usize) -> Option<Owner> {
-        let owner = &self.index.ownership(at)?.mark.owner;
-        let is_ours = *owner == self.desired.owner || self.desired.previous_owners.contains(owner);
-        (!is_ours).then(|| owner.clone())
+        let is_ours = |owner: &Owner| *self.desired.present_name(owner) == self.desired.owner;
+        let owner = match self.index.owned_by(at) {
+            OwnedBy::One(ownership) => &ownership.mark.owner,
+            OwnedBy::Several(by) => &by.iter().find(|mark| !is_ours(&mark.owner))?.owner,
+            OwnedBy::Nobody | OwnedBy::Unreadable => return None,
+        };
+        (!is_ours(owner)).then(|| owner.clone())
     }
 
     fn is_linked(&self, at: usize) -> bool {
@@ -322,7 +374,9 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::{ImportPlan, Scope, import};
-    use crate::model::{Completeness, Credential, Desired, Domain, Key, Observed, Owner, Secret};
+    use crate::model::{
+        Adopt, Completeness, Credential, Desired, Domain, Key, Observed, Owner, Secret,
+    };
     use crate::plan::tests::{held, linked, observing, wanted};
 
     /// What is found in a house without entries: `domain name as key`, then what is left out.
@@ -339,7 +393,7 @@ mod tests {
         let taken = BTreeSet::from([Key::new("taken").unwrap()]);
         let ImportPlan { entries, left_out } = import(&desired, &observed, &taken, scope);
         let entry = |entry: super::Imported| {
-            let marks = [(entry.adopt, " adopt"), (entry.is_linked, " linked")];
+            let marks = [(entry.adopt != Adopt::No, " adopt"), (entry.is_linked, " linked")];
             let marks: String =
                 marks.into_iter().filter(|(is, _)| *is).map(|(_, mark)| mark).collect();
             format!("{} {:?} as {}{marks}", entry.of.id, entry.name.as_deref(), entry.key)

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use indexmap::IndexMap;
 
 use crate::model::{
-    ClientId, ConfigEntry, Credential, CredentialId, Domain, Held, KnownDomains, Observed,
+    ClientId, ConfigEntry, Credential, CredentialId, Desired, Domain, Held, KnownDomains, Observed,
 };
 use crate::suggest::nearest;
 
-use super::ownership::{self, FirstClaims, Ownership};
+use super::ownership::{self, Claims, OwnedBy, Ownership};
 
 pub(super) struct Index<'a> {
     observed: &'a Observed,
@@ -17,25 +17,22 @@ pub(super) struct Index<'a> {
     by_implementation: IndexMap<(&'a Domain, &'a str), Vec<usize>>,
     by_client: IndexMap<(&'a Domain, &'a ClientId), Vec<usize>>,
     users: IndexMap<(&'a Domain, &'a str), Vec<&'a ConfigEntry>>,
-    ownerships: Vec<Option<Ownership>>,
-    first_claims: FirstClaims<'a>,
+    owned_by: Vec<OwnedBy>,
+    claims: Claims<'a>,
 }
 
 impl<'a> Index<'a> {
-    pub(super) fn new(observed: &'a Observed) -> Self {
+    pub(super) fn new(desired: &'a Desired, observed: &'a Observed) -> Self {
         let held = observed.credentials.len();
-        let all = &observed.credentials;
-        let first_claims = ownership::first_claims(all);
-        let ownership = |credential| ownership::read(credential, &first_claims, all);
-        let ownerships = all.iter().map(ownership).collect();
+        let (owned_by, claims) = ownership::read(&observed.credentials, desired);
         let mut index = Self {
             observed,
             by_id: IndexMap::with_capacity(held),
             by_implementation: IndexMap::with_capacity(held),
             by_client: IndexMap::with_capacity(held),
             users: IndexMap::new(),
-            ownerships,
-            first_claims,
+            owned_by,
+            claims,
         };
         for (at, credential) in observed.credentials.iter().enumerate() {
             let domain = &credential.domain;
@@ -69,19 +66,38 @@ impl<'a> Index<'a> {
         self.by_implementation.get(&(domain, implementation)).map_or(&[], Vec::as_slice)
     }
 
-    /// Whose a credential is; nobody's where nothing says so.
-    pub(super) fn ownership(&self, at: usize) -> Option<&Ownership> {
-        self.ownerships[at].as_ref()
+    /// What is written of whose a credential is.
+    pub(super) fn owned_by(&self, at: usize) -> &OwnedBy {
+        &self.owned_by[at]
     }
 
-    /// The first claim of an implementation for a client.
-    pub(super) fn first_claim(
-        &self,
-        domain: &Domain,
+    /// The one owner of a credential.
+    pub(super) fn ownership(&self, at: usize) -> Option<&Ownership> {
+        match &self.owned_by[at] {
+            OwnedBy::One(ownership) => Some(ownership),
+            _ => None,
+        }
+    }
+
+    pub(super) fn is_nobodys(&self, at: usize) -> bool {
+        self.owned_by[at] == OwnedBy::Nobody
+    }
+
+    /// The claims of an implementation for a client.
+    pub(super) fn claims<'s>(
+        &'s self,
+        domain: &'s Domain,
         implementation: &str,
-        client_id: &ClientId,
-    ) -> Option<usize> {
-        self.first_claims.get(&(domain, implementation.into(), client_id)).copied()
+        client_id: &'s ClientId,
+    ) -> &'s [usize] {
+        self.claims.get(&(domain, implementation.into(), client_id)).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether an account finds it, or names it by its id.
+    pub(super) fn is_in_use(&self, at: usize) -> bool {
+        let credential = self.get(at);
+        self.is_used(&credential.domain, credential.implementation())
+            || self.is_referenced_by_id(credential)
     }
 
     /// Where a credential stands.
@@ -106,8 +122,12 @@ impl<'a> Index<'a> {
     /// Whether credentials of the integration can be planned: the target lists it, or, where the
     /// target does not say so itself, the project does.
     pub(super) fn takes(&self, domain: &Domain, custom: &BTreeSet<Domain>) -> bool {
-        let is_assumed = matches!(self.observed.domains, KnownDomains::Assumed(_));
-        self.knows(domain) || is_assumed && custom.contains(domain)
+        self.knows(domain) || !self.lists_integrations() && custom.contains(domain)
+    }
+
+    /// Whether the target itself says which integrations it has.
+    pub(super) fn lists_integrations(&self) -> bool {
+        matches!(self.observed.domains, KnownDomains::Listed(_))
     }
 
     /// The integration that a mistyped one was most likely meant to be.

@@ -14,6 +14,7 @@ mod action;
 mod case;
 mod codes;
 mod condition;
+mod creation;
 mod draft;
 mod entry;
 mod guard;
@@ -51,7 +52,7 @@ use ownership::Assignment;
 /// what replaces it exists; nothing without this owner's mark or claim is touched unless its
 /// adoption or `prune: all` was asked for; nothing that a linked account uses is deleted.
 pub fn plan(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
-    let index = Index::new(observed);
+    let index = Index::new(desired, observed);
     let mut draft = PlanDraft::new(&index);
     let mut wanted: Vec<&DesiredCredential> = desired.credentials.iter().collect();
     wanted.sort_by(|a, b| a.key.cmp(&b.key));

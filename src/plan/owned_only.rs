@@ -1,6 +1,6 @@
 //! The last filter: whatever was decided, no step touches what is not ours.
 
-use crate::model::{Claim, Desired, Held, Policy, Prune};
+use crate::model::{Adopt, Claim, Desired, Held, Policy, Prune};
 
 use super::action::{Action, Plan, Step, StepId};
 use super::index::Index;
@@ -46,9 +46,9 @@ fn is_owned(held: &Held, desired: &Desired, index: &Index<'_>) -> bool {
 }
 
 fn is_asked_for(held: &Held, desired: &Desired, policy: &Policy, index: &Index<'_>) -> bool {
-    let is_nobodys = index.position(held).is_some_and(|at| index.ownership(at).is_none());
+    let is_nobodys = index.position(held).is_some_and(|at| index.is_nobodys(at));
     let is_adopted = desired.credentials.iter().any(|entry| {
-        (entry.adopt || policy.adopt_all)
+        (entry.adopt != Adopt::No || policy.adopt_all)
             && entry.domain == held.domain
             && entry.client_id == held.client_id
     });

@@ -1,13 +1,29 @@
 //! Whose each credential is: read from what is written at the target, never from its looks.
 
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
 use indexmap::IndexMap;
 use smol_str::SmolStr;
 
 use crate::model::{
-    Claim, ClientId, Completeness, Credential, Desired, DesiredCredential, Domain, Key, Mark,
+    ClientId, Completeness, Credential, Desired, DesiredCredential, Domain, Key, Mark, Owner,
 };
 
 use super::index::Index;
+
+/// What a target says of whose a credential is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum OwnedBy {
+    /// Nothing: a person or another program made it.
+    Nobody,
+    /// It has a text like a mark that cannot be read: another version or a person wrote it.
+    Unreadable,
+    /// It is of one owner.
+    One(Ownership),
+    /// Several owners have claimed it, so nobody may change it.
+    Several(BTreeSet<Mark>),
+}
 
 /// Whose a credential is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,46 +45,83 @@ pub(super) enum Proof {
     Claimed,
 }
 
-/// The first claim of each implementation for each client, in the target's order: it decides.
-pub(super) type FirstClaims<'a> = IndexMap<(&'a Domain, SmolStr, &'a ClientId), usize>;
+/// The claims of each implementation for each client.
+pub(super) type Claims<'a> = IndexMap<(&'a Domain, SmolStr, &'a ClientId), Vec<usize>>;
 
-pub(super) fn first_claims(credentials: &[Credential]) -> FirstClaims<'_> {
-    let mut first = FirstClaims::new();
-    for (at, credential) in credentials.iter().enumerate() {
-        if let Some(Claim { implementation, .. }) = credential.claim() {
-            let of = (&credential.domain, implementation, &credential.client_id);
-            first.entry(of).or_insert(at);
+/// Whose each credential is, and the claims that say so. A claim is stronger than a mark: it is
+/// written when an entry or an owner gets another name. The order of claims says nothing.
+pub(super) fn read<'a>(all: &'a [Credential], desired: &'a Desired) -> (Vec<OwnedBy>, Claims<'a>) {
+    let mut owned_by = vec![OwnedBy::Nobody; all.len()];
+    let mut claims = Claims::new();
+    let entries = desired.credentials.iter();
+    let keys: BTreeMap<(&Domain, &ClientId), &Key> =
+        entries.map(|entry| ((&entry.domain, &entry.client_id), &entry.key)).collect();
+    // A claim is longer than what it claims, so that what claims a credential is read before it.
+    let mut order: Vec<usize> = (0..all.len()).collect();
+    order.sort_by_key(|at| Reverse(all[*at].implementation().len()));
+    for at in order {
+        let credential = &all[at];
+        let of = (&credential.domain, credential.implementation().into(), &credential.client_id);
+        let mut marks = BTreeSet::new();
+        for by in claims.get(&of).into_iter().flatten() {
+            match &owned_by[*by] {
+                OwnedBy::One(by) => drop(marks.insert(by.mark.clone())),
+                OwnedBy::Several(by) => marks.extend(by.iter().cloned()),
+                OwnedBy::Nobody | OwnedBy::Unreadable => {}
+            }
+        }
+        let claim = credential.claim();
+        let proof = match &claim {
+            Some(claim) => Proof::Claim(claim.implementation.clone()),
+            None if marks.is_empty() => Proof::Mark,
+            None => Proof::Claimed,
+        };
+        if marks.is_empty() {
+            marks.extend(claim.as_ref().map(|claim| claim.mark.clone()).or(credential.mark()));
+        }
+        let key = keys.get(&(of.0, of.2)).copied();
+        owned_by[at] = match first_of(&marks, key, desired) {
+            _ if credential.has_unreadable_mark() => OwnedBy::Unreadable,
+            Some(mark) => OwnedBy::One(Ownership { mark, proof }),
+            None if marks.is_empty() => OwnedBy::Nobody,
+            None => OwnedBy::Several(marks),
+        };
+        if let Some(claim) = claim {
+            claims.entry((of.0, claim.implementation, of.2)).or_default().push(at);
         }
     }
-    first
+    (owned_by, claims)
 }
 
-/// Whose a credential is; nobody's where nothing says so. A claim is stronger than a mark: it is
-/// written when an entry or an owner gets another name.
-pub(super) fn read(
-    credential: &Credential,
-    first: &FirstClaims<'_>,
-    all: &[Credential],
-) -> Option<Ownership> {
-    let implementation = credential.implementation().into();
-    let first = first.get(&(&credential.domain, implementation, &credential.client_id));
-    let claimed = first.and_then(|at| all.get(*at)?.claim()).map(|claim| claim.mark);
-    if let Some(Claim { mark, implementation }) = credential.claim() {
-        let proof = Proof::Claim(implementation);
-        return Some(Ownership { mark: claimed.unwrap_or(mark), proof });
-    }
-    match claimed {
-        Some(mark) => Some(Ownership { mark, proof: Proof::Claimed }),
-        None => credential.mark().map(|mark| Ownership { mark, proof: Proof::Mark }),
-    }
+/// The mark that counts where all are of one owner. With a client that an entry wants, what this
+/// owner was called before is this owner. First comes the `key` of that entry, then an earlier
+/// name: what is under that is the entry's for its client alone.
+fn first_of(marks: &BTreeSet<Mark>, key: Option<&Key>, desired: &Desired) -> Option<Mark> {
+    let present = |mark: &'_ Mark| match key {
+        Some(_) => desired.present_name(&mark.owner).clone(),
+        None => mark.owner.clone(),
+    };
+    let owners: BTreeSet<Owner> = marks.iter().map(present).collect();
+    let rank = |mark: &&Mark| {
+        let is_present = mark.owner == desired.owner;
+        (!(is_present && Some(&mark.key) == key), is_present)
+    };
+    marks.iter().min_by_key(rank).filter(|_| owners.len() == 1).cloned()
 }
 
 /// Which credentials belong to which entries.
 pub(super) struct Assignment {
     of_entries: Vec<Vec<usize>>,
     entries_of: Vec<Option<usize>>,
-    unsure: Vec<bool>,
+    /// Of which of these it is no manifest but the client that says so.
+    guessed: BTreeSet<usize>,
+    unsure: BTreeSet<usize>,
+    /// By entry: credentials of several keys without an entry, each of which it may have had.
+    doubtful: BTreeMap<usize, Vec<usize>>,
 }
+
+/// What this owner has of an integration under a key that no entry has.
+type UndeclaredKeys<'a> = IndexMap<(&'a Domain, &'a Key), Vec<usize>>;
 
 impl Assignment {
     /// `wanted` are the entries in the order of their keys.
@@ -76,20 +129,82 @@ impl Assignment {
         let mut made = Self {
             of_entries: vec![Vec::new(); wanted.len()],
             entries_of: vec![None; index.all().len()],
-            unsure: vec![false; wanted.len()],
+            guessed: BTreeSet::new(),
+            unsure: BTreeSet::new(),
+            doubtful: BTreeMap::new(),
         };
         let heirs = Heirs::new(desired, wanted);
+        let mut undeclared = UndeclaredKeys::new();
         for (at, credential) in index.all().iter().enumerate() {
             let Some(ownership) = index.ownership(at) else { continue };
-            let Some(heir) = heirs.of(&ownership.mark, credential) else { continue };
-            if heir.is_guess && desired.completeness == Completeness::Partial {
-                made.unsure[heir.entry] = true;
-                continue;
+            match heirs.of(&ownership.mark, credential) {
+                Heir::Entry(entry) => made.assign(at, entry),
+                Heir::Undeclared => {
+                    let key = (&credential.domain, &ownership.mark.key);
+                    undeclared.entry(key).or_default().push(at);
+                }
+                Heir::Nobody => {}
             }
-            made.entries_of[at] = Some(heir.entry);
-            made.of_entries[heir.entry].push(at);
+        }
+        for (number, entry) in wanted.iter().enumerate() {
+            made.take_renamed(number, entry, desired, &undeclared, index);
         }
         made
+    }
+
+    fn assign(&mut self, at: usize, entry: usize) {
+        self.entries_of[at] = Some(entry);
+        self.of_entries[entry].push(at);
+    }
+
+    /// An entry that has nothing yet is what is undeclared under one key and of its client: it was
+    /// renamed. One that has something only goes on with a rename that is written down.
+    fn take_renamed(
+        &mut self,
+        number: usize,
+        entry: &DesiredCredential,
+        desired: &Desired,
+        undeclared: &UndeclaredKeys<'_>,
+        index: &Index<'_>,
+    ) {
+        let of_client = |group: &Vec<usize>| {
+            let group = group.iter().copied();
+            group.filter(|at| index.get(*at).client_id == entry.client_id).collect::<Vec<usize>>()
+        };
+        let of_domain = undeclared.iter().filter(|((domain, _), _)| **domain == entry.domain);
+        let groups: Vec<(&Key, Vec<usize>)> = of_domain
+            .map(|((_, key), group)| (*key, of_client(group)))
+            .filter(|(_, group)| !group.is_empty())
+            .collect();
+        if groups.is_empty() {
+            return;
+        }
+        if desired.completeness == Completeness::Partial {
+            self.unsure.insert(number);
+            return;
+        }
+        let is_claim = |at: &usize| index.get(*at).claim().is_some();
+        let is_used = |group: &[usize]| group.iter().any(|at| index.is_in_use(*at));
+        // Claims of nothing are left over from anything.
+        let (idle, groups): (Vec<_>, Vec<_>) = groups
+            .into_iter()
+            .partition(|(_, group)| group.iter().all(is_claim) && !is_used(group));
+        let says_nothing = |at: &usize| is_claim(at) && !index.is_in_use(*at);
+        let is_new = self.of_entries[number].iter().all(says_nothing);
+        if is_new && groups.len() > 1 {
+            let all = groups.into_iter().flat_map(|(_, group)| group);
+            self.doubtful.insert(number, all.collect());
+            return;
+        }
+        let written = written_keys(&self.of_entries[number], entry, desired, index);
+        let is_taken = |(key, _): &(&Key, Vec<usize>)| is_new || written.contains(*key);
+        for (_, group) in groups.into_iter().filter(is_taken).chain(idle) {
+            for at in group {
+                self.assign(at, number);
+                self.guessed.insert(at);
+            }
+        }
+        self.of_entries[number].sort_unstable();
     }
 
     /// The credentials of an entry, in the target's order.
@@ -102,19 +217,55 @@ impl Assignment {
         self.entries_of[at].is_some()
     }
 
+    /// Whether only its client says to which entry a credential belongs.
+    pub(super) fn is_guessed(&self, at: usize) -> bool {
+        self.guessed.contains(&at)
+    }
+
     /// Whether a credential of this client has a key that some manifest which could not be read may
     /// declare.
     pub(super) fn is_unsure(&self, entry: usize) -> bool {
-        self.unsure[entry]
+        self.unsure.contains(&entry)
+    }
+
+    /// What an entry may have been called before, where that is more than one key.
+    pub(super) fn doubtful(&self, entry: usize) -> &[usize] {
+        self.doubtful.get(&entry).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether it is asked which entry a credential belongs to.
+    pub(super) fn is_doubtful(&self, at: usize) -> bool {
+        self.doubtful.values().any(|of_entry| of_entry.contains(&at))
     }
 }
 
-/// The entry that what is written under a key belongs to.
-#[derive(Clone, Copy)]
-struct Heir {
-    entry: usize,
-    /// Whether no manifest says so: the client is the same, and the key is declared nowhere.
-    is_guess: bool,
+/// The keys that an entry had, as its claims say: of a mark with such a key, or of what is claimed
+/// under such a key as well.
+fn written_keys(
+    of_entry: &[usize],
+    entry: &DesiredCredential,
+    desired: &Desired,
+    index: &Index<'_>,
+) -> BTreeSet<Key> {
+    let mut keys = BTreeSet::new();
+    let claims = of_entry.iter().filter_map(|at| index.get(*at).claim());
+    for claim in claims.filter(|claim| claim.mark == desired.mark(&entry.key)) {
+        let beside = index.claims(&entry.domain, &claim.implementation, &entry.client_id);
+        let beside = beside.iter().filter_map(|at| index.get(*at).claim());
+        let marks = beside.map(|claim| claim.mark).chain(Mark::of_text(&claim.implementation));
+        let of_owner = marks.filter(|mark| mark.owner == desired.owner);
+        keys.extend(of_owner.map(|mark| mark.key));
+    }
+    keys
+}
+
+/// Which entry what is written under a key belongs to.
+enum Heir {
+    Entry(usize),
+    /// It is this owner's, and no entry has the key.
+    Undeclared,
+    /// It is another owner's, or of an entry of which it is not known for which client that is.
+    Nobody,
 }
 
 /// The entries by what a credential of them may say.
@@ -144,19 +295,20 @@ impl<'a> Heirs<'a> {
         Self { desired, by_key, by_client }
     }
 
-    fn of(&self, mark: &Mark, credential: &Credential) -> Option<Heir> {
-        let is_previous = self.desired.previous_owners.contains(&mark.owner);
-        if mark.owner == self.desired.owner
-            && let Some(entry) = self.by_key.get(&(&mark.key, &credential.domain))
-        {
-            return entry.map(|entry| Heir { entry, is_guess: false });
-        }
-        if mark.owner != self.desired.owner && !is_previous {
-            return None;
+    fn of(&self, mark: &Mark, credential: &Credential) -> Heir {
+        if mark.owner == self.desired.owner {
+            return match self.by_key.get(&(&mark.key, &credential.domain)) {
+                Some(Some(entry)) => Heir::Entry(*entry),
+                Some(None) => Heir::Nobody,
+                None => Heir::Undeclared,
+            };
         }
         // Another project may still be called what this one was called before, and have the same
         // keys: of its credentials only one of the same client is an entry's.
-        let entry = self.by_client.get(&(&credential.domain, &credential.client_id))?;
-        Some(Heir { entry: *entry, is_guess: !is_previous })
+        let of_client = self.by_client.get(&(&credential.domain, &credential.client_id));
+        match of_client.filter(|_| self.desired.previous_owners.contains(&mark.owner)) {
+            Some(entry) => Heir::Entry(*entry),
+            None => Heir::Nobody,
+        }
     }
 }

@@ -38,13 +38,15 @@ pub(super) fn decide(
     }
 }
 
-/// HA itself tries again what is in `setup_retry`; where it asks for consent, a reload is no help.
+/// HA itself tries again what is in `setup_retry`; where it asks for consent, a reload is no help,
+/// unless it asks only because the credential was gone.
 fn is_left_down(account: &ConfigEntry, live: &Live) -> bool {
     let asks = || {
         let again = Purpose::Again(account.id.clone());
         live.flows.iter().any(|flow| flow.purpose == again)
     };
-    matches!(account.state, EntryState::SetupError | EntryState::NotLoaded) && !asks()
+    matches!(account.state, EntryState::SetupError | EntryState::NotLoaded)
+        && (live.has_credential_again(account) || !asks())
 }
 
 impl PlanDraft<'_> {
@@ -66,8 +68,8 @@ impl PlanDraft<'_> {
 #[cfg(test)]
 mod tests {
     use crate::model::{EntryState, FlowId, Live, OpenFlow, Purpose, Secret};
-    use crate::plan::Plan;
     use crate::plan::tests::{check, linked, planned, wanted};
+    use crate::plan::{Plan, SetupState};
 
     const A: &str = "appcred:house:a";
 
@@ -81,6 +83,13 @@ mod tests {
             change(&mut live);
             observed.live = Some(live);
         })
+    }
+
+    /// HA asks for consent again for the account of `a`.
+    fn asks(live: &mut Live) {
+        let purpose = Purpose::Again(linked(A).id);
+        let (id, domain) = (FlowId::new("f"), wanted("a").domain);
+        live.flows.push(OpenFlow { id, domain, purpose });
     }
 
     #[test]
@@ -108,13 +117,19 @@ mod tests {
 
     #[test]
     fn where_consent_is_asked_for_that_comes_first() {
-        let asks = |live: &mut Live| {
-            let purpose = Purpose::Again(linked(A).id);
-            let (id, domain) = (FlowId::new("f"), wanted("a").domain);
-            live.flows.push(OpenFlow { id, domain, purpose });
-        };
         let plan = with_state(EntryState::SetupError, asks);
         check(&plan, &["> a again for entry-appcred:house:a by f [ConsentLost]"]);
+    }
+
+    #[test]
+    fn an_account_whose_credential_is_there_again_is_reloaded_although_consent_is_asked_for() {
+        let plan = with_state(EntryState::SetupError, |live| {
+            asks(live);
+            live.missed.insert(linked(A).id);
+        });
+        check(&plan, &["reload a for entry-appcred:house:a [AccountDown]"]);
+        let of_a = plan.setup_states.iter().find(|(key, _)| key.as_str() == "a");
+        assert!(matches!(of_a, Some((_, SetupState::Linked(_)))), "{of_a:?}");
     }
 
     #[test]

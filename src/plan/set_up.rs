@@ -91,7 +91,7 @@ impl SetUpCase<'_> {
         draft.link(&self.entry.key, self.setup_state(&accounts));
         let is_held = coming.is_some() || self.context.held.contains_key(&self.entry.key);
         if is_held {
-            self.tie(coming, draft);
+            self.delete_policy(coming, draft);
         }
         if policy.leave_integrations || !self.entry.integration.setup || !is_held {
             return Vec::new();
@@ -131,10 +131,14 @@ impl SetUpCase<'_> {
         Some((at, self.context.live.flows.get(at)?))
     }
 
+    /// The flow in which HA asks for a consent to this account that is needed.
+    fn asked_again(&self, account: &ConfigEntry) -> Option<(usize, &OpenFlow)> {
+        let flow = self.flow_of(&Purpose::Again(account.id.clone()))?;
+        (!self.context.live.has_credential_again(account)).then_some(flow)
+    }
+
     fn setup_state(&self, accounts: &[ConfigEntry]) -> SetupState {
-        let again =
-            |account: &&ConfigEntry| self.flow_of(&Purpose::Again(account.id.clone())).is_some();
-        if let Some(account) = accounts.iter().find(again) {
+        if let Some(account) = accounts.iter().find(|account| self.asked_again(account).is_some()) {
             return SetupState::NeedsConsent(account.clone());
         }
         if !accounts.is_empty() {
@@ -153,10 +157,11 @@ impl SetUpCase<'_> {
     }
 
     /// An entry that is gone can say nothing any more, so what it says of that is noted in HA.
-    fn tie(&self, coming: Option<&Coming>, draft: &mut PlanDraft<'_>) {
-        let tied = self.entry.integration.on_delete == OnDelete::RemoveIntegration;
-        if tied != self.context.live.tied.contains(&self.mark) {
-            let action = Action::Tie { wanted: self.wanted(self.mark.to_smolstr()), tied };
+    fn delete_policy(&self, coming: Option<&Coming>, draft: &mut PlanDraft<'_>) {
+        let removes = self.entry.integration.on_delete == OnDelete::RemoveIntegration;
+        if removes != self.context.live.removed_with_entry.contains(&self.mark) {
+            let action =
+                Action::SetDeletePolicy { wanted: self.wanted(self.mark.to_smolstr()), removes };
             draft.set_up(action, Reason::OnDeleteDiffers, coming.map(|coming| coming.step));
         }
     }
@@ -180,7 +185,7 @@ impl SetUpCase<'_> {
         coming: Option<&Coming>,
         draft: &mut PlanDraft<'_>,
     ) -> Option<usize> {
-        let asked = self.flow_of(&Purpose::Again(account.id.clone()));
+        let asked = self.asked_again(&account);
         let client_id_differs = coming.is_some_and(|coming| coming.client_id_differs);
         let reason = match (client_id_differs, coming, asked) {
             (true, ..) => Reason::ClientIdDiffers,
@@ -357,27 +362,33 @@ mod tests {
         };
         let created = "+ b [NotObserved]";
         check(&moved(OnDelete::Keep), &[created, "! - spotify_id_b in use by 1"]);
-        let expected =
-            [created, "tie b [OnDeleteDiffers]", "- spotify_id_b with 1 [IntegrationDiffers]"];
+        let expected = [
+            created,
+            "set delete policy of b [OnDeleteDiffers]",
+            "- spotify_id_b with 1 [IntegrationDiffers]",
+        ];
         check(&moved(OnDelete::RemoveIntegration), &expected);
     }
     #[test]
     fn what_an_entry_said_of_its_end_is_remembered() {
-        let tied = |observed: &mut Observed| {
+        let removes = |observed: &mut Observed| {
             observed.config_entries.push(linked(A));
             runs(observed, Vec::new());
-            let tied = Mark::parse(A).into_iter().collect();
-            observed.live = Some(Live { tied, ..Live::default() });
+            let removed_with_entry = Mark::parse(A).into_iter().collect();
+            observed.live = Some(Live { removed_with_entry, ..Live::default() });
         };
         let plan = planned(|desired, observed, _| {
             desired.credentials.remove(0);
-            tied(observed);
+            removes(observed);
         });
         check(&plan, &["- spotify_id_a with 1 [NotDesired]"]);
-        check(&planned(|_, observed, _| tied(observed)), &["untie a [OnDeleteDiffers]"]);
+        check(
+            &planned(|_, observed, _| removes(observed)),
+            &["clear delete policy of a [OnDeleteDiffers]"],
+        );
         let plan = planned(|desired, observed, _| {
             desired.credentials[0].integration.on_delete = OnDelete::RemoveIntegration;
-            tied(observed);
+            removes(observed);
         });
         check(&plan, &[]);
     }

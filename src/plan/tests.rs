@@ -5,9 +5,9 @@ use std::path::Path;
 
 use super::{Action, Adoption, CredentialState, Plan, Why, plan};
 use crate::model::{
-    ClientId, Completeness, ConfigEntry, Credential, CredentialId, Desired, DesiredCredential,
-    Domain, EntryId, EntryState, Integration, Key, KnownDomains, MaxDeletes, Observed, Owner,
-    Place, Policy, Prune, Secret,
+    Adopt, ClientId, Completeness, ConfigEntry, Credential, CredentialId, Desired,
+    DesiredCredential, Domain, EntryId, EntryState, Integration, Key, KnownDomains, MaxDeletes,
+    Observed, Owner, Place, Policy, Prune, Secret,
 };
 
 pub(super) fn wanted(key: &str) -> DesiredCredential {
@@ -18,7 +18,7 @@ pub(super) fn wanted(key: &str) -> DesiredCredential {
         client_id: ClientId::new(format!("id-{key}")),
         client_secret: Secret::new("s1").into(),
         name: key.into(),
-        adopt: false,
+        adopt: Adopt::No,
         integration: Integration::default(),
         place: Place { file: Path::new("m.yaml").into(), line: 1, column: 1 },
     }
@@ -98,8 +98,12 @@ fn summary(plan: &Plan) -> Vec<String> {
             let open = open.as_ref().map(|flow| format!(" by {flow}"));
             format!("> {}{}{}", wanted.key, again.unwrap_or_default(), open.unwrap_or_default())
         }
-        Action::Tie { wanted, tied: true } => format!("tie {}", wanted.key),
-        Action::Tie { wanted, tied: false } => format!("untie {}", wanted.key),
+        Action::SetDeletePolicy { wanted, removes: true } => {
+            format!("set delete policy of {}", wanted.key)
+        }
+        Action::SetDeletePolicy { wanted, removes: false } => {
+            format!("clear delete policy of {}", wanted.key)
+        }
         Action::Reload { wanted, account } => format!("reload {} for {}", wanted.key, account.id),
         Action::Abandon { flow } => format!("x {}", flow.id),
     };
@@ -124,6 +128,16 @@ fn why(why: &Why) -> String {
         Why::Foreign { held } => format!("foreign {}", held.id),
         Why::NamelessOwner { held } => format!("nameless {}", held.id),
         Why::OtherOwner { by } => format!("claimed by {by}"),
+        Why::SeveralByHand { held } => format!("one of {}", ids(held)),
+        Why::SeveralRenamed { keys } => {
+            let keys = keys.iter().map(|(key, held)| format!("{key} {}", ids(held)));
+            format!("once {}", keys.collect::<Vec<_>>().join(" or "))
+        }
+        Why::UnreadableMark { held } => format!("unreadable {}", held.id),
+        Why::Disputed { by } => {
+            let by: Vec<String> = by.iter().map(ToString::to_string).collect();
+            format!("claimed by {}", by.join(" and "))
+        }
         other => format!("{other:?}"),
     }
 }
@@ -194,7 +208,7 @@ fn an_entry_that_moves_to_another_integration_is_created_and_deleted() {
 #[test]
 fn a_renamed_key_takes_over_what_no_account_uses() {
     let plan = planned(|desired, _, _| desired.credentials[0].key = Key::new("c").unwrap());
-    check(&plan, &["-/+ c for spotify_id_a [Renamed]"]);
+    check(&plan, &["-/+ c for spotify_id_a [TakenForRenamed]"]);
 }
 
 /// Home Assistant's config entry names the old mark, and nobody can change that.
@@ -208,7 +222,7 @@ fn a_renamed_key_claims_the_mark_that_an_account_names() {
         renamed(desired, observed);
         policy.remove_integrations = true;
     });
-    check(&plan, &["claim appcred:house:c:appcred:house:a [Renamed]"]);
+    check(&plan, &["claim appcred:house:c:appcred:house:a [TakenForRenamed]"]);
     let claimed = |desired: &mut Desired, observed: &mut Observed| {
         renamed(desired, observed);
         let claim = "appcred:house:c:appcred:house:a";
@@ -253,6 +267,64 @@ fn a_key_that_a_renamed_entry_still_needs_cannot_be_used_again() {
         desired.credentials.push(again);
     });
     check(&plan, &["! + a claimed by appcred:house:c"]);
+}
+
+#[test]
+fn a_rename_is_seen_only_where_there_is_one_that_it_can_be() {
+    let renamed = |formerly: &[&str], change: fn(&mut Observed)| {
+        planned(|desired, observed, _| {
+            let entry = &mut desired.credentials[0];
+            entry.key = Key::new("c").unwrap();
+            entry.formerly = formerly.iter().map(|key| Key::new(key).unwrap()).collect();
+            observed.credentials.push(held(
+                "spotify_id_a_2",
+                &wanted("a"),
+                Some("appcred:house:x"),
+            ));
+            change(observed);
+        })
+    };
+    let asked = "! + c once a spotify_id_a or x spotify_id_a_2";
+    check(&renamed(&[], |_| {}), &[asked]);
+    check(
+        &renamed(&[], |observed| observed.config_entries.push(linked("appcred:house:a"))),
+        &[asked],
+    );
+    let taken = ["-/+ c for spotify_id_a [Renamed]", "- spotify_id_a_2 [NotDesired]"];
+    check(&renamed(&["a"], |_| {}), &taken);
+    let both = ["-/+ c for spotify_id_a,spotify_id_a_2 [Renamed]"];
+    check(&renamed(&["a", "x"], |_| {}), &both);
+}
+
+/// An entry that has a credential under its own key was not called otherwise until now.
+#[test]
+fn only_a_new_entry_is_renamed() {
+    let plan = |user: Option<&str>| {
+        planned(|_, observed, _| {
+            observed.credentials.push(held("old", &wanted("a"), Some("appcred:house:x")));
+            observed.config_entries.extend(user.map(linked));
+        })
+    };
+    check(&plan(Some("appcred:house:x")), &["! - old in use by 1"]);
+    check(&plan(None), &["- old [NotDesired]"]);
+}
+
+#[test]
+fn the_key_that_an_entry_had_is_the_last_one() {
+    let plan = planned(|desired, observed, _| {
+        desired.credentials[0].key = Key::new("c").unwrap();
+        desired.credentials[0].client_secret = Secret::new("s2").into();
+        observed.config_entries.push(linked("appcred:house:a"));
+        let claim = held("claim", &wanted("a"), Some("appcred:house:z:appcred:house:a"));
+        observed.credentials.push(claim);
+    });
+    let steps = [
+        "claim appcred:house:c:appcred:house:a [TakenForRenamed]",
+        "-/+ c for spotify_id_a [SecretDiffers] reload",
+        "- claim [Unclaimed]",
+    ];
+    check(&plan, &steps);
+    assert_eq!(plan.steps[1].old_key.as_ref().map(Key::as_str), Some("z"));
 }
 
 #[test]
@@ -359,20 +431,162 @@ fn a_client_that_somebody_made_by_hand_is_not_made_twice() {
 #[test]
 fn adoption_takes_over_what_nobody_uses() {
     let plan = planned(|desired, observed, _| {
-        desired.credentials[0].adopt = true;
+        desired.credentials[0].adopt = Adopt::Only;
         observed.credentials[0].auth_domain = None;
     });
     check(&plan, &["adopt a for spotify_id_a [AdoptionAsked]"]);
 }
 
 #[test]
-fn adoption_of_one_in_use_is_nothing_while_the_secret_is_right() {
+fn adoption_of_one_in_use_is_written_down_while_the_secret_is_right() {
     let plan = planned(|desired, observed, _| {
-        desired.credentials[0].adopt = true;
+        desired.credentials[0].adopt = Adopt::Only;
         observed.credentials[0].auth_domain = None;
         observed.config_entries.push(linked("spotify_id_a"));
     });
-    check(&plan, &[]);
+    check(&plan, &["claim appcred:house:a:spotify_id_a [AdoptionAsked]"]);
+}
+
+/// `a` and a second credential of its client, with another secret, were made by hand.
+fn two_by_hand(adopt: Adopt, user: Option<&str>) -> Plan {
+    planned(|desired, observed, _| {
+        desired.credentials[0].adopt = adopt;
+        observed.credentials[0].auth_domain = None;
+        let mut second = held("spotify_id_a_2", &wanted("a"), Some("my_import"));
+        second.client_secret = Secret::new("other").into();
+        observed.credentials.push(second);
+        observed.config_entries.extend(user.map(linked));
+    })
+}
+
+#[test]
+fn adoption_takes_one_and_asks_which_where_there_are_several() {
+    for user in [None, Some("spotify_id_a"), Some("my_import")] {
+        check(&two_by_hand(Adopt::Only, user), &["! + a one of spotify_id_a,spotify_id_a_2"]);
+    }
+    let named = |id: &str, user| two_by_hand(Adopt::Id(CredentialId::new(id)), user);
+    check(&named("spotify_id_a", None), &["adopt a for spotify_id_a [AdoptionAsked]"]);
+    check(&named("spotify_id_a_2", None), &["adopt a for spotify_id_a_2 [AdoptionAsked]"]);
+    let claim = "claim appcred:house:a:spotify_id_a [AdoptionAsked]";
+    check(&named("spotify_id_a", Some("spotify_id_a")), &[claim]);
+    check(&named("spotify_gone", None), &["! + a foreign spotify_id_a"]);
+    let Why::SeveralByHand { .. } = &two_by_hand(Adopt::Only, None).withheld[0].why else {
+        panic!("it is not asked which")
+    };
+    let why = two_by_hand(Adopt::Only, None).withheld[0].why.to_string();
+    for expected in ["spotify_id_a \"a\"", "spotify_id_a_2 \"a\" (auth_domain `my_import`)"] {
+        assert!(why.contains(expected), "{why}");
+    }
+}
+
+#[test]
+fn what_is_taken_over_once_is_all_that_is_taken_over() {
+    for user in [None, Some("my_import")] {
+        let plan = planned(|desired, observed, policy| {
+            desired.credentials[0].adopt = Adopt::Only;
+            policy.adopt_all = true;
+            let mut second = held("spotify_id_a_2", &wanted("a"), Some("my_import"));
+            second.client_secret = Secret::new("other").into();
+            observed.credentials.push(second);
+            observed.config_entries.extend(user.map(linked));
+        });
+        check(&plan, &[]);
+    }
+}
+
+/// What claims it meanwhile says after a cut that it was taken over.
+#[test]
+fn an_interrupted_adoption_is_finished() {
+    let adopt = |desired: &mut Desired, observed: &mut Observed| {
+        desired.credentials[0].adopt = Adopt::Only;
+        desired.credentials[0].client_secret = Secret::new("s2").into();
+        observed.credentials[0].auth_domain = None;
+    };
+    let plan = planned(|desired, observed, _| adopt(desired, observed));
+    let claim = plan.steps[0].claim.clone().unwrap();
+    assert_eq!(claim.auth_domain, CLAIM);
+    let plan = planned(|desired, observed, _| {
+        adopt(desired, observed);
+        observed.credentials.push(held("claim", &desired.credentials[0], Some(CLAIM)));
+    });
+    check(&plan, &["adopt a for spotify_id_a [LetGo]", "- claim [Unclaimed]"]);
+    let plan = planned(|desired, observed, _| {
+        adopt(desired, observed);
+        observed.credentials.push(held("claim", &desired.credentials[0], Some(CLAIM)));
+        observed.credentials.push(held("new", &desired.credentials[0], Some("appcred:house:a")));
+    });
+    check(&plan, &["- spotify_id_a [Superseded]", "- claim [Unclaimed]"]);
+}
+
+#[test]
+fn what_nobody_managed_counts_as_deleted() {
+    let adopting = |limit: Option<MaxDeletes>| {
+        planned(|desired, observed, policy| {
+            desired.credentials[0].adopt = Adopt::Only;
+            observed.credentials[0].auth_domain = None;
+            policy.max_deletes = limit;
+        })
+    };
+    let plan = adopting(None);
+    assert_eq!(plan.deletes(), 1);
+    assert_eq!(ids(&plan.steps[0].foreign), "spotify_id_a");
+    let plan = adopting(Some(MaxDeletes::Count(0)));
+    check(&plan, &["! adopt a for spotify_id_a TooManyDeletes { planned: 1, allowed: 0 }"]);
+    assert!(plan.is_stopped());
+    check(&adopting(Some(MaxDeletes::Count(1))), &["adopt a for spotify_id_a [AdoptionAsked]"]);
+    // Adopted in use, and replaced at once.
+    let plan = planned(|desired, observed, policy| {
+        policy.max_deletes = Some(MaxDeletes::Count(0));
+        desired.credentials[0].adopt = Adopt::Only;
+        desired.credentials[0].client_secret = Secret::new("s2").into();
+        observed.credentials[0].auth_domain = Some("spotify".into());
+        observed.config_entries.push(linked("spotify"));
+    });
+    assert!(plan.is_stopped(), "{plan:?}");
+    // What was this owner's is replaced as before.
+    let plan = planned(|desired, _, policy| {
+        policy.max_deletes = Some(MaxDeletes::Count(0));
+        desired.credentials[0].client_secret = Secret::new("s2").into();
+    });
+    check(&plan, &["-/+ a for spotify_id_a [SecretDiffers]"]);
+    assert_eq!(plan.deletes(), 0);
+}
+
+#[test]
+fn what_is_like_a_mark_is_never_touched() {
+    for text in [
+        "appcred:you",
+        "appcred2:house:a",
+        "appcred:house:a:",
+        "appcred:house:a b",
+        "APPCRED:house:a",
+        " appcred:house:a",
+    ] {
+        let with_mark = |change: fn(&mut Desired, &mut Policy), user: bool| {
+            planned(|desired, observed, policy| {
+                observed.credentials[0].auth_domain = Some(text.into());
+                observed.config_entries.extend(user.then(|| linked(text)));
+                change(desired, policy);
+            })
+        };
+        for user in [true, false] {
+            check(&with_mark(|_, _| {}, user), &["+ a [NotObserved]"]);
+            let adopt = |desired: &mut Desired, _: &mut Policy| {
+                desired.credentials[0].adopt = Adopt::Only;
+            };
+            let expected =
+                ["+ a [NotObserved]", "! adopt a for spotify_id_a unreadable spotify_id_a"];
+            check(&with_mark(adopt, user), &expected);
+            let prune = |desired: &mut Desired, policy: &mut Policy| {
+                desired.credentials.remove(0);
+                policy.prune = Prune::All;
+                policy.remove_integrations = true;
+            };
+            let plan = with_mark(prune, user);
+            check(&plan, &["! - spotify_id_a unreadable spotify_id_a"]);
+            assert!(plan.is_in_sync(), "nothing that this project could do is left");
+        }
+    }
 }
 
 #[test]
@@ -396,13 +610,13 @@ fn adoption_of_one_in_use_shadows_it_when_the_secret_changes() {
 fn adoption_of_one_from_yaml_keeps_the_name_that_accounts_find_it_by() {
     let from_yaml = |secret: &str| {
         planned(|desired, observed, _| {
-            desired.credentials[0].adopt = true;
+            desired.credentials[0].adopt = Adopt::Only;
             desired.credentials[0].client_secret = Secret::new(secret).into();
             observed.credentials[0].auth_domain = Some("spotify".into());
             observed.config_entries.push(linked("spotify"));
         })
     };
-    check(&from_yaml("s1"), &[]);
+    check(&from_yaml("s1"), &["claim appcred:house:a:spotify [AdoptionAsked]"]);
     let plan = from_yaml("s2");
     let replaced = [
         "claim appcred:house:a:spotify [AdoptionAsked]",
@@ -429,7 +643,8 @@ fn what_home_assistant_took_over_from_yaml_is_nobodys() {
                 ..wanted("theirs")
             };
             observed.credentials.push(held("fitbit_12345", &theirs, Some("fitbit")));
-            desired.credentials.extend(adopt.then(|| DesiredCredential { adopt, ..theirs }));
+            let adopted = DesiredCredential { adopt: Adopt::Only, ..theirs };
+            desired.credentials.extend(adopt.then_some(adopted));
         })
     };
     check(&from_yaml(false), &["+ b [NotObserved]"]);
@@ -503,6 +718,95 @@ fn a_shadow_without_a_claim_may_be_anybodys() {
         policy.remove_integrations = true;
     });
     check(&plan, &[]);
+}
+
+/// Two claims on one credential that an account uses, in both orders.
+fn two_claims(change: fn(&mut Desired, &mut Observed, &mut Policy)) {
+    let plans = [false, true].map(|reversed| {
+        planned(|desired, observed, policy| {
+            shadowed(desired, observed);
+            let theirs = held("theirs", &wanted("a"), Some("appcred:cabin:x:spotify_id_a"));
+            let at = if reversed { 0 } else { observed.credentials.len() };
+            observed.credentials.insert(at, theirs);
+            change(desired, observed, policy);
+        })
+    });
+    assert_eq!(summary(&plans[0]), summary(&plans[1]));
+}
+
+#[test]
+fn what_two_owners_claim_neither_changes() {
+    let rotated = |is_house: bool, reversed: bool, user: bool| {
+        planned(|desired, observed, _| {
+            shadowed(desired, observed);
+            if !user {
+                observed.config_entries.clear();
+            }
+            let theirs = held("theirs", &wanted("a"), Some("appcred:cabin:a:spotify_id_a"));
+            let at = if reversed { 0 } else { observed.credentials.len() };
+            observed.credentials.insert(at, theirs);
+            desired.credentials.truncate(1);
+            desired.credentials[0].client_secret = Secret::new("s2").into();
+            desired.credentials[0].adopt = Adopt::Only;
+            if !is_house {
+                desired.owner = Owner::new("cabin").unwrap();
+            }
+        })
+    };
+    for reversed in [false, true] {
+        for user in [false, true] {
+            for is_house in [false, true] {
+                let plan = rotated(is_house, reversed, user);
+                let of_house: Vec<_> = plan.steps.iter().map(|step| &step.action).collect();
+                let is_delete_of_b =
+                    |action: &&Action| action.old()[0].id.as_str() == "spotify_id_b";
+                assert!(of_house.iter().all(is_delete_of_b), "{:?}", summary(&plan));
+                let Why::Disputed { by } = &plan.withheld[0].why else { panic!("{plan:?}") };
+                let by: Vec<String> = by.iter().map(ToString::to_string).collect();
+                assert_eq!(by, ["appcred:cabin:a", "appcred:house:a"]);
+            }
+        }
+    }
+    two_claims(|_, _, _| {});
+    two_claims(|desired, _, _| desired.credentials[0].client_secret = Secret::new("s2").into());
+    two_claims(|_, observed, policy| {
+        observed.config_entries.clear();
+        policy.prune = Prune::All;
+    });
+}
+
+#[test]
+fn the_owner_that_gives_its_entry_up_ends_a_dispute() {
+    let plan = planned(|desired, observed, _| {
+        shadowed(desired, observed);
+        observed.credentials.push(held(
+            "theirs",
+            &wanted("a"),
+            Some("appcred:cabin:a:spotify_id_a"),
+        ));
+        desired.credentials.remove(0);
+    });
+    check(&plan, &["- claim [NotDesired]"]);
+}
+
+/// With the line or without it, nothing is left of the old name.
+#[test]
+fn what_a_previous_owner_has_claimed_is_claimed_anew() {
+    let theirs = "appcred:cabin:x:spotify_id_a";
+    let plan = planned(|desired, observed, _| {
+        shadowed_without_claim(desired, observed);
+        observed.credentials.insert(1, held("theirs", &wanted("a"), Some(theirs)));
+        desired.previous_owners = BTreeSet::from([Owner::new("cabin").unwrap()]);
+    });
+    let moved = ["claim appcred:house:a:spotify_id_a [Renamed]", "- theirs [Unclaimed]"];
+    check(&plan, &moved);
+    assert_eq!(plan.steps[1].after, Some(plan.steps[0].id));
+    let plan = planned(|desired, observed, _| {
+        shadowed(desired, observed);
+        observed.credentials.insert(1, held("theirs", &wanted("a"), Some(theirs)));
+        desired.previous_owners = BTreeSet::from([Owner::new("cabin").unwrap()]);
+    });
+    check(&plan, &["- theirs [Unclaimed]"]);
 }
 
 #[test]
@@ -638,7 +942,7 @@ fn an_unknown_integration_holds_up_its_own_entry_and_deletes() {
         desired.credentials = vec![wanted("a"), with_integration("spotfy"), wanted("c")];
         observed.credentials[0].client_secret = Secret::new("old").into();
     });
-    let guess = r#"! + b UnknownIntegration { domain: Domain("spotfy"), suggestion: Some(Domain("spotify")) }"#;
+    let guess = r#"! + b UnknownIntegration { domain: Domain("spotfy"), suggestion: Some(Domain("spotify")), is_listed: true }"#;
     check(
         &plan,
         &[
@@ -654,7 +958,10 @@ fn an_unknown_integration_holds_up_its_own_entry_and_deletes() {
 #[test]
 fn a_custom_integration_is_planned_for_where_the_target_does_not_list_its_own() {
     for (is_listed, expected) in [
-        (true, r#"! + b UnknownIntegration { domain: Domain("mine"), suggestion: None }"#),
+        (
+            true,
+            r#"! + b UnknownIntegration { domain: Domain("mine"), suggestion: None, is_listed: true }"#,
+        ),
         (false, "+ b [NotObserved]"),
     ] {
         let plan = planned(|desired, observed, policy| {
@@ -666,6 +973,9 @@ fn a_custom_integration_is_planned_for_where_the_target_does_not_list_its_own() 
             }
         });
         check(&plan, &[expected]);
+        for withheld in &plan.withheld {
+            assert!(withheld.why.help().starts_with("install it in Home Assistant"));
+        }
     }
 }
 
@@ -678,7 +988,12 @@ fn nothing_is_set_up_for_an_unknown_integration_and_its_credential_stays() {
         desired.credentials = vec![entry];
         observed.credentials.remove(0);
     });
-    check(&plan, &[r#"! + b UnknownIntegration { domain: Domain("gone"), suggestion: None }"#]);
+    check(
+        &plan,
+        &[
+            r#"! + b UnknownIntegration { domain: Domain("gone"), suggestion: None, is_listed: true }"#,
+        ],
+    );
     let state = &plan.credential_states[0].1;
     assert_eq!(*state, CredentialState::Unknown(crate::model::Key::new("b").unwrap()));
 }

@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
+use smol_str::ToSmolStr;
 
 use crate::model::{
-    Completeness, ConfigEntry, Credential, Desired, Domain, Key, Live, Mark, OnDelete, Policy,
-    Prune,
+    Adopt, Completeness, ConfigEntry, Credential, Desired, DesiredCredential, Domain, Key, Live,
+    Mark, OnDelete, Policy, Prune,
 };
 
-use super::action::{Action, CredentialState, Reason};
+use super::action::{Action, Adoption, CredentialState, Reason, Wanted};
 use super::draft::PlanDraft;
 use super::index::Index;
-use super::ownership::{Assignment, Ownership, Proof};
+use super::ownership::{Assignment, OwnedBy, Ownership};
 use super::withheld::Why;
 
 /// Accounts can be removed only where HA runs.
@@ -32,8 +33,11 @@ pub(super) fn decide(
         if assignment.is_assigned(at) || !draft.is_undecided(at) {
             continue;
         }
-        match index.ownership(at) {
-            Some(Ownership { mark, .. }) if mark.owner == desired.owner => {
+        match index.owned_by(at) {
+            OwnedBy::One(_) if assignment.is_doubtful(at) => {
+                draft.stand(at, CredentialState::Undeclared);
+            }
+            OwnedBy::One(Ownership { mark, .. }) if mark.owner == desired.owner => {
                 gone.entry((&credential.domain, &mark.key)).or_default().push(at);
                 // A manifest that could not be read may declare it.
                 let state = match desired.completeness {
@@ -42,10 +46,24 @@ pub(super) fn decide(
                 };
                 draft.stand(at, state);
             }
-            Some(Ownership { mark, .. }) => {
+            OwnedBy::One(Ownership { mark, .. }) => {
                 draft.stand(at, CredentialState::OtherOwner(mark.owner.clone()));
             }
-            None => {
+            OwnedBy::Several(by) => {
+                let other = by.iter().find(|mark| mark.owner != desired.owner);
+                draft.stand(
+                    at,
+                    match other {
+                        Some(mark) => CredentialState::OtherOwner(mark.owner.clone()),
+                        None => CredentialState::Foreign,
+                    },
+                );
+            }
+            OwnedBy::Unreadable => {
+                draft.stand(at, CredentialState::Foreign);
+                warn_of_unreadable(credential, desired, policy, draft);
+            }
+            OwnedBy::Nobody => {
                 draft.stand(at, CredentialState::Foreign);
                 if policy.prune == Prune::All {
                     let accounts_go = live.is_some() && policy.remove_integrations;
@@ -63,21 +81,40 @@ pub(super) fn decide(
         group.sort_by_key(|at| {
             let credential = index.get(*at);
             // A claim of a claim is longer than that, and goes after it.
-            let length = if is_claim(*at, index) { credential.implementation().len() } else { 0 };
+            let length = credential.claim().map_or(0, |_| credential.implementation().len());
             (length, credential.auth_domain.is_none(), *at)
         });
         prune(group, (reason, live.is_some() && accounts_go), index, draft);
     }
 }
 
-fn is_claim(at: usize, index: &Index<'_>) -> bool {
-    index.ownership(at).is_some_and(|ownership| matches!(ownership.proof, Proof::Claim(_)))
+/// Says where that keeps something from being done: what is like a mark is not taken for made by hand.
+fn warn_of_unreadable(
+    credential: &Credential,
+    desired: &Desired,
+    policy: &Policy,
+    draft: &mut PlanDraft<'_>,
+) {
+    let is_adopting = |entry: &&DesiredCredential| {
+        entry.domain == credential.domain
+            && entry.client_id == credential.client_id
+            && (entry.adopt != Adopt::No || policy.adopt_all)
+    };
+    let held = credential.held();
+    let why = Why::UnreadableMark { held: held.clone() };
+    if let Some(entry) = desired.credentials.iter().find(is_adopting) {
+        let wanted = Wanted::of(entry, desired.mark(&entry.key).to_smolstr());
+        let old = vec![held];
+        draft.withhold(Action::Adopt { wanted, old, how: Adoption::TakeOver }, why);
+    } else if policy.prune == Prune::All {
+        draft.withhold(Action::Delete { old: held, remove: Vec::new() }, why);
+    }
 }
 
 /// Whether the accounts that are linked with it go with its entry: as that says, which is for
 /// another integration now, or as is noted of one that is gone.
 fn is_tied(mark: &Mark, desired: &Desired, live: Option<&Live>) -> bool {
-    let is_noted = || live.is_some_and(|live| live.tied.contains(mark));
+    let is_noted = || live.is_some_and(|live| live.removed_with_entry.contains(mark));
     let is_gone = desired.credentials.iter().all(|entry| entry.key != mark.key);
     is_gone && is_noted()
         || desired.credentials.iter().any(|entry| {

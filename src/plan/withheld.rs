@@ -1,6 +1,6 @@
 //! What a plan does not do, and what it does not know, each with its reason.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 
@@ -64,7 +64,27 @@ pub enum Why {
         /// This one.
         held: Held,
     },
-    /// Another owner or another entry has claimed it first.
+    /// Several credentials of this client were made by hand, and the entry does not say which it takes.
+    SeveralByHand {
+        /// These.
+        held: Vec<Held>,
+    },
+    /// No entry has these keys, and this one may have had each of them: what belongs to them.
+    SeveralRenamed {
+        /// These.
+        keys: BTreeMap<Key, Vec<Held>>,
+    },
+    /// It has a text like a mark that cannot be read.
+    UnreadableMark {
+        /// This one.
+        held: Held,
+    },
+    /// Several owners have claimed it, this one too.
+    Disputed {
+        /// These.
+        by: BTreeSet<Mark>,
+    },
+    /// Another owner or another entry has claimed it.
     OtherOwner {
         /// That one.
         by: Mark,
@@ -101,6 +121,8 @@ pub enum Why {
         domain: Domain,
         /// The one that was most likely meant.
         suggestion: Option<Domain>,
+        /// The target itself lists its integrations, so `custom_integrations` changes nothing.
+        is_listed: bool,
     },
 }
 
@@ -111,8 +133,39 @@ impl fmt::Display for Why {
             Self::Foreign { held } => {
                 write!(f, "{} is a credential of this client that was made by hand", held.id)
             }
+            Self::SeveralByHand { held } => write!(
+                f,
+                "{} credentials of this client were made by hand: {}",
+                held.len(),
+                held.iter().map(described).collect::<Vec<_>>().join(", ")
+            ),
+            Self::SeveralRenamed { keys } => {
+                let ids = |held: &[Held]| {
+                    held.iter().map(|held| held.id.as_str()).collect::<Vec<_>>().join(", ")
+                };
+                let keys: Vec<String> =
+                    keys.iter().map(|(key, held)| format!("`{key}` ({})", ids(held))).collect();
+                write!(
+                    f,
+                    "the entry may have been renamed from any of these keys, which no entry has: {}",
+                    keys.join(" and ")
+                )
+            }
+            Self::UnreadableMark { held } => write!(
+                f,
+                "{} has a mark that cannot be read, `{}`, so it may be another owner's",
+                held.id,
+                held.auth_domain.as_deref().unwrap_or_default()
+            ),
+            Self::Disputed { by } => {
+                let by: Vec<String> = by
+                    .iter()
+                    .map(|mark| format!("entry `{}` of owner `{}`", mark.key, mark.owner))
+                    .collect();
+                write!(f, "{} have claimed it: none of them changes it", by.join(" and "))
+            }
             Self::OtherOwner { by } => {
-                write!(f, "entry `{}` of owner `{}` has claimed it first", by.key, by.owner)
+                write!(f, "entry `{}` of owner `{}` has claimed it", by.key, by.owner)
             }
             Self::NamelessOwner { held } => write!(
                 f,
@@ -136,7 +189,7 @@ impl fmt::Display for Why {
             Self::Unread => {
                 f.write_str("an entry that could not be read or planned may want this one")
             }
-            Self::UnknownIntegration { domain, suggestion } => {
+            Self::UnknownIntegration { domain, suggestion, .. } => {
                 write!(f, "unknown integration `{domain}`")?;
                 match suggestion {
                     Some(near) => write!(f, ": did you mean `{near}`?"),
@@ -155,8 +208,20 @@ impl Why {
                 "put the entry back, or remove the integration first, as --remove-integrations does on a running Home Assistant"
             }
             Self::Foreign { .. } => "`adopt: true` in the entry, or --adopt, takes it over",
+            Self::SeveralByHand { .. } => {
+                "`adopt` with the id of one of them takes that over; the others stay as they are"
+            }
+            Self::SeveralRenamed { .. } => {
+                "`formerly` in the entry says which it had; what belongs to the other is deleted then"
+            }
+            Self::UnreadableMark { .. } => {
+                "it is left alone; delete it in Home Assistant if nobody needs it"
+            }
+            Self::Disputed { .. } => {
+                "remove the entry from all projects but one and apply that; or, if the owner was renamed, name the old one under `previous_owners`"
+            }
             Self::OtherOwner { .. } => {
-                "only one entry can manage it: remove one of them, or give this one another `key`"
+                "only one project can manage it: remove the entry from one of them and apply that; or, if the owner was renamed, name the old one under `previous_owners`"
             }
             Self::NamelessOwner { .. } => {
                 "if this project made it, add `previous_owners: [default]` to appcred.yaml; if not, give this entry another `key`"
@@ -173,7 +238,10 @@ impl Why {
             }
             Self::NothingDesired => "if everything is meant to go, pass --allow-empty",
             Self::Unread => "fix the errors in the manifests first",
-            Self::UnknownIntegration { .. } => {
+            Self::UnknownIntegration { is_listed: true, .. } => {
+                "install it in Home Assistant first, or correct `domain`"
+            }
+            Self::UnknownIntegration { is_listed: false, .. } => {
                 "a custom integration is listed under `custom_integrations` in appcred.yaml"
             }
         }
@@ -184,6 +252,10 @@ impl Why {
         match self {
             Self::InUse { .. } => WithheldCode::InUse,
             Self::Foreign { .. } => WithheldCode::Foreign,
+            Self::SeveralByHand { .. } => WithheldCode::SeveralByHand,
+            Self::SeveralRenamed { .. } => WithheldCode::SeveralRenamed,
+            Self::UnreadableMark { .. } => WithheldCode::UnreadableMark,
+            Self::Disputed { .. } => WithheldCode::Disputed,
             Self::OtherOwner { .. } => WithheldCode::OtherOwner,
             Self::NamelessOwner { .. } => WithheldCode::NamelessOwner,
             Self::NotOwned => WithheldCode::NotOwned,
@@ -201,6 +273,9 @@ impl Why {
     pub fn is_error(&self) -> bool {
         match self {
             Self::Foreign { .. }
+            | Self::SeveralByHand { .. }
+            | Self::SeveralRenamed { .. }
+            | Self::Disputed { .. }
             | Self::OtherOwner { .. }
             | Self::NamelessOwner { .. }
             | Self::NotOwned
@@ -209,8 +284,17 @@ impl Why {
             | Self::NothingDesired
             | Self::Unread
             | Self::UnknownIntegration { .. } => true,
-            Self::InUse { .. } | Self::PruneOff => false,
+            Self::InUse { .. } | Self::PruneOff | Self::UnreadableMark { .. } => false,
         }
+    }
+}
+
+/// `spotify_a "Family"`, with what else tells it from others of its client.
+fn described(held: &Held) -> String {
+    let name = held.name.as_deref().unwrap_or("without a name");
+    match &held.auth_domain {
+        Some(auth_domain) => format!("{} \"{name}\" (auth_domain `{auth_domain}`)", held.id),
+        None => format!("{} \"{name}\"", held.id),
     }
 }
 

@@ -38,7 +38,8 @@ pub async fn apply<T: Execute>(
 ) -> Vec<StepOutcome> {
     let mut run = ApplyRun::new(plan, target, stop, progress);
     while run.begin_wave() {
-        run.create(desired).await;
+        run.create(desired, |step| step.claim.as_ref(), |task| &mut task.claim).await;
+        run.create(desired, |step| step.action.wanted(), |task| &mut task.created).await;
         run.reload_created().await;
         run.remove_accounts().await;
         run.delete().await;
@@ -54,6 +55,8 @@ struct StepProgress<'a> {
     /// Whether it is in the wave that goes on now.
     is_begun: bool,
     created: Option<Held>,
+    /// What claims the old one while it is taken over.
+    claim: Option<Held>,
     outcome: Option<Outcome>,
 }
 
@@ -77,10 +80,17 @@ impl<'a, T: Execute> ApplyRun<'a, T> {
     fn new(plan: &'a Plan, target: &'a mut T, stop: &'a Stop, progress: Progress<'a>) -> Self {
         let of_credentials = plan.steps.iter().filter(|step| !step.action.is_set_up());
         let tasks: Vec<_> = of_credentials
-            .map(|step| StepProgress { step, is_begun: false, created: None, outcome: None })
+            .map(|step| StepProgress {
+                step,
+                is_begun: false,
+                created: None,
+                claim: None,
+                outcome: None,
+            })
             .collect();
         let operations = |step: &Step| {
             usize::from(step.action.wanted().is_some())
+                + usize::from(step.claim.is_some()) * 2
                 + step.action.outgoing().len()
                 + step.action.removed().len()
                 + step.reload.len()
@@ -125,7 +135,13 @@ impl<'a, T: Execute> ApplyRun<'a, T> {
         }
     }
 
-    async fn create(&mut self, desired: &Desired) {
+    /// Creates what each step wants of it, and keeps that in its place.
+    async fn create(
+        &mut self,
+        desired: &Desired,
+        of: fn(&'a Step) -> Option<&'a Wanted>,
+        place: for<'t> fn(&'t mut StepProgress<'a>) -> &'t mut Option<Held>,
+    ) {
         let secrets: BTreeMap<&Key, &Secret> = desired
             .credentials
             .iter()
@@ -133,7 +149,7 @@ impl<'a, T: Execute> ApplyRun<'a, T> {
             .collect();
         let mut operations = Vec::new();
         for (at, task) in self.tasks.iter_mut().enumerate().filter(|(_, task)| task.is_open()) {
-            let Some(wanted) = task.step.action.wanted() else { continue };
+            let Some(wanted) = of(task.step) else { continue };
             match secrets.get(&wanted.key).map(|secret| (*secret).clone()) {
                 Some(secret) => {
                     operations.push((at, Operation::Create(new_credential(wanted, secret))))
@@ -146,15 +162,16 @@ impl<'a, T: Execute> ApplyRun<'a, T> {
         }
         for (at, result) in self.execute(operations).await {
             let task = &mut self.tasks[at];
-            match (result, task.step.action.wanted()) {
+            match (result, of(task.step)) {
                 (Ok(Done::Created(id)), Some(wanted)) => {
-                    task.created = Some(Held {
+                    let held = Held {
                         id,
                         domain: wanted.domain.clone(),
                         client_id: wanted.client_id.clone(),
                         name: Some(wanted.name.clone()),
                         auth_domain: Some(wanted.auth_domain.clone()),
-                    });
+                    };
+                    *place(task) = Some(held);
                 }
                 (Ok(_), _) => {
                     task.outcome = Some(Outcome::Failed("the target created nothing".to_owned()))
@@ -234,12 +251,17 @@ impl<'a, T: Execute> ApplyRun<'a, T> {
         }
     }
 
+    /// What claims an old one goes after that.
     async fn delete(&mut self) {
         self.keep_what_is_unproven().await;
+        self.delete_of_each(|task| task.step.action.outgoing()).await;
+        self.delete_of_each(|task| task.claim.as_slice()).await;
+    }
+
+    async fn delete_of_each(&mut self, of: for<'t> fn(&'t StepProgress<'a>) -> &'t [Held]) {
         let mut operations = Vec::new();
         for (at, task) in self.tasks.iter().enumerate().filter(|(_, task)| task.is_open()) {
-            let outgoing = task.step.action.outgoing().iter();
-            operations.extend(outgoing.map(|old| (at, Operation::Delete(old.clone()))));
+            operations.extend(of(task).iter().map(|old| (at, Operation::Delete(old.clone()))));
         }
         for (at, result) in self.execute(operations).await {
             let task = &mut self.tasks[at];

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::model::{Desired, Key, Secret};
 use crate::plan::{Action, Plan, Reason, Step, StepId};
-use crate::verify::{Question, Verdict, verify};
+use crate::verify::{Checked, Question, Verdict, verify};
 
 use super::outcome::{Outcome, StepOutcome};
 
@@ -44,7 +44,7 @@ impl Proven {
 }
 
 /// What providers have said lately, so that a watcher does not ask them in every round.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Verdicts(BTreeMap<[u8; 32], (Instant, Verdict)>);
 
 /// Asks the providers about each secret that replaces one in use. What a provider refuses is not
@@ -135,6 +135,13 @@ fn question(step: &Step, desired: &Desired) -> Option<Question> {
 }
 
 impl Verdicts {
+    /// What providers have just said.
+    pub fn of(checked: &[Checked]) -> Self {
+        let now = Instant::now();
+        let said = |one: &Checked| (digest(&one.question), (now, one.verdict.clone()));
+        Self(checked.iter().map(said).collect())
+    }
+
     /// The verdicts about these questions, in their order.
     async fn about(&mut self, questions: &[&Question]) -> Vec<Verdict> {
         let now = Instant::now();

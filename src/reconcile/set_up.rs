@@ -97,9 +97,9 @@ impl SetUpRun<'_> {
                 }
             }
             (None, Action::Reload { account, .. }) => self.reload(account).await,
-            (None, Action::Tie { wanted, tied }) => {
+            (None, Action::SetDeletePolicy { wanted, removes }) => {
                 let mark = self.desired.mark(&wanted.key);
-                match self.ha.remember_tie(&mark, *tied).await {
+                match self.ha.remember_delete_policy(&mark, *removes).await {
                     Ok(()) => Outcome::Done,
                     Err(refusal) => Outcome::Failed(refusal.to_string()),
                 }

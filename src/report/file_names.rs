@@ -14,7 +14,7 @@ pub struct FileNames {
 
 impl FileNames {
     /// `folder` is where the command runs, `repository` the root of the checkout, and `project` the
-    /// project's folder as it was named to us.
+    /// project's folder as given on the command line.
     pub fn new(folder: PathBuf, repository: PathBuf, project: PathBuf) -> Self {
         Self { folder, repository, project }
     }
@@ -26,7 +26,7 @@ impl FileNames {
         FileName::new(name.to_string_lossy())
     }
 
-    /// The project file, which stands for what has no place.
+    /// The project file: the place of what has no other.
     pub fn project_file(&self) -> FileName {
         self.of(&self.project.join("appcred.yaml"))
     }

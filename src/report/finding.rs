@@ -1,10 +1,10 @@
-//! What programs that show remarks on lines want to know: of problems, and of plans.
+//! Problems and plans as remarks on lines, for the formats of CI systems.
 
 use sha2::{Digest, Sha256};
 
 use crate::codes::{ActionCode, UnknownCode, WithheldCode};
 use crate::diagnostic::{Diagnostic, ProblemCode, Severity, Spot};
-use crate::model::{FileName, Place, Visible};
+use crate::model::{FileName, Place, Visible, hex};
 use crate::plan::{Action, Reason, Step, Unknowable, Unknown, Why, Withheld};
 use crate::reconcile::StepOutcome;
 
@@ -17,7 +17,7 @@ pub(super) enum Level {
     Error,
     /// Somebody should look.
     Warning,
-    /// It is as somebody wanted it.
+    /// It is as wanted.
     Note,
 }
 
@@ -30,7 +30,7 @@ pub(super) enum FindingCode {
     Unknown(UnknownCode),
     /// A target that nothing is known of.
     Target,
-    /// What stands for those that are not shown.
+    /// How many are not shown.
     More,
 }
 
@@ -55,7 +55,7 @@ pub(super) struct FileRange {
     pub(super) line: u32,
     /// Column in characters, from 1.
     pub(super) column: u32,
-    /// Line and column behind its last character, where they are known.
+    /// Line and column after its last character, where they are known.
     pub(super) end: Option<(u32, u32)>,
 }
 
@@ -95,7 +95,7 @@ impl Finding {
             hash.update(part);
             hash.update([0]);
         }
-        hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+        hex(&hash.finalize()[..16])
     }
 }
 
@@ -125,21 +125,21 @@ pub(super) fn of_problem(problem: &Diagnostic, names: &FileNames) -> Finding {
     };
     let more = problem.label.iter().chain(&problem.help).cloned();
     Finding {
-        at: problem.spot.as_ref().map(|spot| stretch(spot, names)),
-        related: problem.related.as_ref().map(|(spot, what)| (stretch(spot, names), what.clone())),
+        at: problem.spot.as_ref().map(|spot| range(spot, names)),
+        related: problem.related.as_ref().map(|(spot, what)| (range(spot, names), what.clone())),
         ..Finding::new(level, FindingCode::Problem(problem.code), &problem.message, more)
     }
 }
 
-fn stretch(spot: &Spot, names: &FileNames) -> FileRange {
+fn range(spot: &Spot, names: &FileNames) -> FileRange {
     let (span, text) = (&spot.span, spot.file.text());
     let inside = text.get(span.start..span.end.min(text.len())).unwrap_or_default().trim_end();
-    let signs = |text: &str| u32::try_from(text.chars().count()).unwrap_or(u32::MAX);
+    let length = |text: &str| u32::try_from(text.chars().count()).unwrap_or(u32::MAX);
     let end = match inside.rsplit_once('\n') {
-        None => (span.line, span.column + signs(inside)),
+        None => (span.line, span.column + length(inside)),
         Some((before, last)) => {
             let breaks = before.matches('\n').count() + 1;
-            (span.line + u32::try_from(breaks).unwrap_or(u32::MAX), signs(last) + 1)
+            (span.line + u32::try_from(breaks).unwrap_or(u32::MAX), length(last) + 1)
         }
     };
     let file = names.of(spot.file.path());
@@ -197,18 +197,10 @@ fn carried_out(
 }
 
 fn not_done(target: &TargetReport<'_>, names: &FileNames, withheld: &Withheld) -> Finding {
-    let level = match withheld.why {
-        Why::TooManyDeletes { .. }
-        | Why::NothingDesired
-        | Why::Emptied { .. }
-        | Why::Unread
-        | Why::NotOwned
-        | Why::UnknownIntegration { .. } => Level::Error,
-        Why::InUse { .. }
-        | Why::Foreign { .. }
-        | Why::OtherOwner { .. }
-        | Why::NamelessOwner { .. } => Level::Warning,
+    let level = match &withheld.why {
+        why if why.is_error() => Level::Error,
         Why::PruneOff => Level::Note,
+        _ => Level::Warning,
     };
     let message = format!("{}: not done: {}", target.name, words::headline(&withheld.action));
     let (why, help) = (withheld.why.to_string(), withheld.why.help());

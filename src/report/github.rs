@@ -1,4 +1,4 @@
-//! Annotations of GitHub Actions: one workflow command a line, shown on the manifest's own lines.
+//! Annotations of GitHub Actions: one workflow command per line, shown on the manifest's own lines.
 
 use std::fmt::Write;
 
@@ -52,7 +52,7 @@ fn annotation(out: &mut String, finding: &Finding) {
         properties.push(("file", at.file.to_string()));
         properties.push(("line", at.line.to_string()));
         match at.end {
-            // Columns are for a stretch of one line.
+            // GitHub takes columns only within one line.
             Some((line, column)) if line == at.line => {
                 properties.push(("col", at.column.to_string()));
                 properties.push(("endColumn", column.to_string()));

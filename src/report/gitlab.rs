@@ -33,7 +33,7 @@ pub(super) const FORMAT: Format = Format {
     write: |report, _| Ok(code_quality(report)?),
 };
 
-/// All remarks. GitLab wants a place for each: the project file stands for what has none.
+/// All remarks. GitLab needs a place for each: what has none gets the project file.
 ///
 /// # Errors
 /// None in practice: all of it can be written as JSON.

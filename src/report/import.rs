@@ -55,7 +55,7 @@ fn left_out(out: &mut String, left_out: &[LeftOut]) {
         .collect();
     if !declared.is_empty() {
         let keys: Vec<_> = declared.into_iter().collect();
-        line(out, DIM, &format!("Declared already, and skipped: {}.", keys.join(", ")));
+        line(out, DIM, &format!("Already declared, and skipped: {}.", keys.join(", ")));
     }
     for LeftOut { of, why } in left_out {
         let Some(why) = reason(why) else { continue };
@@ -73,16 +73,21 @@ fn reason(why: &WhyLeftOut) -> Option<String> {
     Some(match why {
         WhyLeftOut::Declared(_) => return None,
         WhyLeftOut::SameClient(id) => {
-            format!("{id} is of the same client, and the entry is made from that")
+            format!("{id} has the same client, and the entry is made from that")
         }
         WhyLeftOut::SeveralInUse => "linked accounts use several credentials of this client, with different secrets: an entry can represent only one".to_owned(),
         WhyLeftOut::OtherOwner(owner) => {
-            format!("`{owner}` manages it; --other-owners makes an entry all the same")
+            format!("`{owner}` manages it; --other-owners makes an entry anyway")
         }
-        WhyLeftOut::SharedName => "another client has the same `auth_domain`: Home Assistant has only the last of them in force".to_owned(),
+        WhyLeftOut::SharedName => "another client has the same `auth_domain`: Home Assistant uses only the last of them".to_owned(),
         WhyLeftOut::UnknownIntegration => {
-            "the target does not have its integration".to_owned()
+            "the target does not have this integration".to_owned()
         }
+        WhyLeftOut::SeveralKeys => "entries of several keys had this client: write one entry by hand, with those keys under `formerly`".to_owned(),
+        WhyLeftOut::UnreadableMark => {
+            "it has a mark that cannot be read, so it may be another owner's".to_owned()
+        }
+        WhyLeftOut::SharedByHand => "another of this client has the same `auth_domain`: delete one of them in Home Assistant".to_owned(),
         WhyLeftOut::NoSecret => "it has no client secret".to_owned(),
         WhyLeftOut::Refused(why) => format!("an entry for it would be refused: {}", why.visible()),
     })

@@ -1,4 +1,4 @@
-//! JUnit XML: an entry that is as wanted is a passed test, one that is not a failed one.
+//! JUnit XML: an entry in sync is a passed test, one that is not is a failed test.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -7,7 +7,7 @@ use quick_xml::Writer;
 use quick_xml::events::BytesText;
 
 use crate::model::{FileName, Key, Visible, visible_lines};
-use crate::plan::{Action, CredentialState, Step, Why, Withheld};
+use crate::plan::{Action, CredentialState, Step, Withheld};
 
 use super::finding::{self, Finding, Level};
 use super::{Format, Report, TargetReport, words};
@@ -25,7 +25,7 @@ enum CaseResult {
     Passed,
     /// What kind, in one line, and in full.
     Failed(&'static str, String, String),
-    /// It could not be found out.
+    /// It is not known.
     Broken(String),
     Skipped(String),
 }
@@ -33,7 +33,7 @@ enum CaseResult {
 /// The format.
 pub(super) const FORMAT: Format = Format {
     name: "junit",
-    about: "JUnit XML: what is not as wanted is a failed test",
+    about: "JUnit XML: an entry that is not in sync is a failed test",
     write: |report, _| suites(report),
 };
 
@@ -149,6 +149,9 @@ fn of_step(target: &TargetReport<'_>, step: &Step) -> CaseResult {
     if let Some(outcome) = outcome {
         match words::undone(&outcome.outcome) {
             None => return CaseResult::Passed,
+            Some((word, why)) if outcome.outcome.is_well() => {
+                return CaseResult::Skipped(format!("{word}: {why}"));
+            }
             Some((word, why)) => lines.push(format!("{word}: {why}")),
         }
     }
@@ -164,9 +167,10 @@ fn of_step(target: &TargetReport<'_>, step: &Step) -> CaseResult {
 fn of_withheld(withheld: &Withheld) -> CaseResult {
     let (why, help) = (withheld.why.to_string(), withheld.why.help());
     let headline = format!("not done: {}", words::headline(&withheld.action));
-    match withheld.why {
-        Why::PruneOff => CaseResult::Skipped(why),
-        _ => CaseResult::Failed(withheld.why.code().as_str(), headline, format!("{why}\n{help}")),
+    if withheld.why.is_error() {
+        CaseResult::Failed(withheld.why.code().as_str(), headline, format!("{why}\n{help}"))
+    } else {
+        CaseResult::Skipped(why)
     }
 }
 

@@ -33,7 +33,7 @@ pub fn text(targets: &[TargetReport<'_>]) -> String {
     out
 }
 
-/// What a person sees twice in Home Assistant, and wonders.
+/// Explains credentials that Home Assistant shows twice.
 fn shadows(out: &mut String, plan: &Plan) {
     let shadowed = plan
         .credential_states
@@ -54,7 +54,7 @@ fn table(plan: &Plan) -> String {
     let mut table = Table::new();
     table.load_style(comfy_table::presets::NOTHING);
     let mut header = vec!["ID", "INTEGRATION", "NAME", "CLIENT ID", "OWNER", "USED BY", "STATE"];
-    // At a target at rest nothing is known of integrations.
+    // A configuration folder says nothing of set-ups.
     let knows_set_up = !plan.setup_states.is_empty();
     header.extend(knows_set_up.then_some("SET-UP"));
     table.set_header(header);

@@ -8,12 +8,12 @@
 use std::fmt::Write;
 
 use crate::diagnostic::Severity;
-use crate::model::{Key, Visible};
+use crate::model::{Key, Visible, counted};
 use crate::plan::{Action, Plan};
 
 use super::{Format, Report, Tally, TargetReport, Verb, problems, text, words};
 
-/// What problems, tables and folded details may take of it, all targets together.
+/// How many characters problems, tables and folded details may have, for all targets together.
 const PROBLEMS: usize = 12_000;
 const TABLES: usize = 25_000;
 const DETAILS: usize = 20_000;
@@ -54,13 +54,13 @@ pub fn summary(report: &Report<'_>) -> String {
         }
     }
     if unsaid > 0 {
-        let _ = writeln!(out, "and {unsaid} more targets\n");
+        let _ = writeln!(out, "and {}\n", counted(unsaid, "more target"));
     }
     details(&mut out, report.targets);
     out
 }
 
-/// Whether a text still fits; then it is counted.
+/// Takes a text from the budget; whether it fits.
 fn take(budget: &mut usize, text: &str) -> bool {
     let left = budget.checked_sub(text.chars().count());
     *budget = left.unwrap_or(*budget);
@@ -138,7 +138,7 @@ fn changes(out: &mut String, target: &TargetReport<'_>, budget: &mut usize) {
     out.push('\n');
 }
 
-/// Where what is said of the target comes from.
+/// What the target was read from.
 fn basis(target: &TargetReport<'_>) -> String {
     match (target.basis, target.version) {
         (Some(basis), _) => format!(" ({})", prose(basis)),
@@ -186,7 +186,7 @@ fn symbol(action: &Action) -> &'static str {
         Action::Delete { .. } => "➖",
         Action::SetUp { .. } => "🔗",
         Action::Reload { .. } => "🔄",
-        Action::Tie { .. } => "📌",
+        Action::SetDeletePolicy { .. } => "📌",
         Action::Abandon { .. } => "✖️",
     }
 }
@@ -228,7 +228,7 @@ fn details(out: &mut String, targets: &[TargetReport<'_>]) {
     out.push_str("</details>\n");
 }
 
-/// As it is, up to so many characters; no character in it can end it.
+/// A code block of so many characters at most; nothing in the text can end it.
 fn fenced(out: &mut String, text: &str, budget: usize) {
     let longest = text.split(|character| character != '`').map(str::len).max().unwrap_or_default();
     let fence = "`".repeat(longest.max(2) + 1);
@@ -247,7 +247,7 @@ fn fenced(out: &mut String, text: &str, budget: usize) {
     }
     let _ = writeln!(out, "{fence}");
     if rest > 0 {
-        let _ = writeln!(out, "\nand {rest} more lines");
+        let _ = writeln!(out, "\nand {}", counted(rest, "more line"));
     }
     out.push('\n');
 }

@@ -31,7 +31,7 @@ pub use file_names::FileNames;
 pub use format::Format;
 
 use crate::diagnostic::Diagnostics;
-use crate::model::{Claim, Held, Key, Mark, Place, TargetName};
+use crate::model::{Held, Key, Mark, Place, TargetName};
 use crate::plan::{Action, Plan, Step};
 use crate::reconcile::StepOutcome;
 
@@ -113,16 +113,15 @@ pub struct TargetReport<'a> {
     pub plan: Result<&'a Plan, &'a str>,
     /// What was done there; empty where nothing was tried.
     pub outcomes: &'a [StepOutcome],
-    /// What stands for the target where it was not looked at itself, such as a snapshot.
+    /// What was looked at instead of the target, such as a snapshot.
     pub basis: Option<&'a str>,
     /// Where each entry is written.
     pub entries: BTreeMap<Key, EntryPlaces>,
 }
 
-/// Whose it is by its mark or claim.
+/// Who owns it, by its mark or claim.
 fn mark_of(held: &Held) -> Option<Mark> {
-    let auth_domain = held.auth_domain.as_deref()?;
-    Mark::parse(auth_domain).or_else(|| Some(Claim::parse(auth_domain)?.mark))
+    Mark::of_text(held.auth_domain.as_deref()?)
 }
 
 /// How many steps of each kind.
@@ -141,14 +140,20 @@ impl Tally {
         let mut tally = Self::default();
         for step in steps {
             *match step.action {
-                Action::Reload { .. } | Action::Tie { .. } | Action::Abandon { .. } => continue,
+                Action::Reload { .. } | Action::SetDeletePolicy { .. } | Action::Abandon { .. } => {
+                    continue;
+                }
                 Action::SetUp { .. } => &mut tally.set_up,
                 Action::Create { .. } => &mut tally.create,
                 Action::Replace { .. } => &mut tally.replace,
                 Action::Adopt { .. } => &mut tally.adopt,
                 Action::Claim { .. } => &mut tally.claim,
-                Action::Delete { .. } => &mut tally.delete,
+                Action::Delete { .. } => {
+                    tally.delete += 1;
+                    continue;
+                }
             } += 1;
+            tally.delete += step.deletes();
         }
         tally
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use annotate_snippets::{Annotation, AnnotationKind, Level, Renderer, Snippet};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Redacted, Severity, SourceFile, Spot};
-use crate::model::Visible;
+use crate::model::{Visible, counted};
 
 /// Two places at most so many lines apart are shown in one piece.
 const NEAR: u32 = 8;
@@ -38,7 +38,7 @@ pub fn excerpts(problems: &Diagnostics, most: usize) -> Vec<String> {
         sources.learn(problem);
         one(&Diagnostic { help: None, ..problem.clone() }, &sources, &Renderer::plain())
     });
-    // Title and place say nothing that the problem does not.
+    // The page has title and place of its own.
     shown.map(|text| text.lines().skip(2).collect::<Vec<_>>().join("\n")).collect()
 }
 
@@ -121,13 +121,13 @@ impl Underline<'_> {
         let text = source.text.as_str();
         let place = |byte: usize| source.position(byte).min(text.len());
         let start = place(self.spot.span.start);
-        let stretch = text.get(start..place(self.spot.span.end)).unwrap_or_default();
-        let line = stretch.lines().next().unwrap_or_default().trim_end();
+        let range = text.get(start..place(self.spot.span.end)).unwrap_or_default();
+        let line = range.lines().next().unwrap_or_default().trim_end();
         start..start + line.len()
     }
 }
 
-/// The lines with marks and those between. Only they are handed on: a manifest may be long.
+/// The lines with marks and those between. A manifest may be long, so nothing else is rendered.
 fn snippet<'a>(marks: &[Underline<'a>], sources: &'a Sources) -> Snippet<'a, Annotation<'a>> {
     let Some(first) = marks.iter().min_by_key(|mark| mark.spot.span.start) else {
         return Snippet::source("");
@@ -158,11 +158,7 @@ fn line_end(text: &str, at: usize) -> usize {
 fn count(problems: &[&Diagnostic]) -> String {
     let of = |severity: Severity, name: &str| {
         let count = problems.iter().filter(|problem| problem.severity == severity).count();
-        match count {
-            0 => None,
-            1 => Some(format!("1 {name}")),
-            _ => Some(format!("{count} {name}s")),
-        }
+        (count > 0).then(|| counted(count, name))
     };
     let counts = [of(Severity::Error, "error"), of(Severity::Warning, "warning")];
     counts.into_iter().flatten().collect::<Vec<_>>().join(", ")

@@ -56,7 +56,7 @@ pub(crate) enum WaitsFor<'a> {
         step: &'a str,
         /// What it asks.
         fields: Vec<FormField<'a>>,
-        /// What was not taken.
+        /// What was rejected.
         errors: Vec<String>,
     },
     /// A choice in the manifest, under `integration.answers`.
@@ -115,10 +115,10 @@ fn why_hidden(why: HiddenLink) -> &'static str {
     match why {
         HiddenLink::HoldsSecret => "the link contains the client secret, so it is not shown",
         HiddenLink::Unsafe => {
-            "the link is no https address, so it is not shown: finish the set-up in Home Assistant"
+            "the link is not an https address, so it is not shown: finish the set-up in Home Assistant"
         }
         HiddenLink::NotAsked => {
-            "the link is not shown here, since whoever reads it first could use it: pass --show-links"
+            "the link is not shown here, since anyone who reads it could use it: pass --show-links to see it"
         }
     }
 }
@@ -217,7 +217,7 @@ fn of_accounts(well: SetupCode, accounts: &[ConfigEntry]) -> (SetupCode, Option<
     }
 }
 
-/// How far the entry of a credential in force is set up.
+/// How far the entry of a current credential is set up.
 pub(super) fn setup_state_of<'a>(
     plan: &'a Plan,
     state: &CredentialState,
@@ -251,7 +251,7 @@ pub(super) fn notices(out: &mut String, plan: &Plan) {
     }
 }
 
-/// Tells a person what a set-up waits for, and how to go on.
+/// What a set-up waits for, and how to go on.
 pub fn waits(out: &mut String, what: &str, key: Option<&Key>, step: &FlowStep, links: Links) {
     let key = key.map(Key::as_str).unwrap_or_default();
     let mut describe = |title: &str, details: &[String]| {
@@ -268,37 +268,39 @@ pub fn waits(out: &mut String, what: &str, key: Option<&Key>, step: &FlowStep, l
                 details
                     .push(format!("the redirect URI {uri} must be registered with the provider"));
             }
-            details.push(format!("`appcred authorize {key}` does it from this machine"));
+            details.push(format!(
+                "`appcred authorize {key}` links it with the browser of this machine"
+            ));
             describe("waiting for consent", &details);
         }
         FlowStep::Progress(Some(code)) => {
             let detail = match links {
                 Links::Shown => format!("open {} and type in {}", code.url, code.code),
-                Links::Hidden => "the code is not shown here, since whoever reads it first could use it: pass --show-links".to_owned(),
+                Links::Hidden => "the code is not shown here, since anyone who reads it could use it: pass --show-links to see it".to_owned(),
             };
             describe("waiting for consent", &[detail]);
         }
         FlowStep::Form(form) => {
-            describe("Home Assistant asks what the entry does not answer", &how_to_answer(form))
+            describe("the entry does not answer what Home Assistant asks", &how_to_answer(form))
         }
         FlowStep::Menu { step, options } => describe(
-            "Home Assistant asks which way to go",
+            "the entry does not choose what Home Assistant offers",
             &[
-                format!("it offers {}", options.join(", ")),
+                format!("choose one of {}", options.join(", ")),
                 format!("answer under `integration: {{answers: {{{step}: {{next_step_id: …}}}}}}`"),
             ],
         ),
-        _ => describe("Home Assistant is at work", &[]),
+        _ => describe("Home Assistant is working on it", &[]),
     }
 }
 
 fn how_to_answer(form: &FlowForm) -> Vec<String> {
     let mut details: Vec<String> =
-        problems(form).into_iter().map(|problem| format!("not taken: {problem}")).collect();
+        problems(form).into_iter().map(|problem| format!("rejected: {problem}")).collect();
     for field in &form.fields {
         let (takes, options) = takes(&field.kind);
         let options: Vec<String> = options.iter().map(Value::to_string).collect();
-        let need = if field.required { "" } else { ", may be left out" };
+        let need = if field.required { "" } else { ", optional" };
         let takes = format!("{takes} {}", options.join(", "));
         details.push(format!("{}: {}{need}", field.name, takes.trim_end()));
     }

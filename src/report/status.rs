@@ -1,5 +1,5 @@
-//! How the targets of a watcher stand, in words and codes: as JSON for programs, and as values for
-//! the status page, so that both say the same.
+//! The state of a watcher's targets, in words and codes: as JSON for programs, and as values for the
+//! status page, so that both agree.
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -61,13 +61,13 @@ impl From<Moment> for String {
 pub(crate) struct ReportedManifests<'a> {
     /// When they were read last; null before the first time.
     pub(crate) read_at: Option<Moment>,
-    /// Whether what was read last is in force; else what was read before is, if anything was.
+    /// Whether what was read last is applied; if not, what was read before still is.
     pub(crate) in_force: bool,
     /// How many files.
     pub(crate) files: usize,
     /// How many entries, for whatever targets.
     pub(crate) entries: usize,
-    /// What keeps them from being put in force that is at no place in a file.
+    /// What else keeps them from being applied, such as a missing target.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) blocker: Option<&'a str>,
     /// What is wrong with them, by file and line.
@@ -93,14 +93,14 @@ pub(crate) struct TargetState<'a> {
     /// The version of Home Assistant there, where it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) home_assistant_version: Option<&'a str>,
-    /// Why the last look did not come to a good end.
+    /// Why the last round failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) error: Option<&'a str>,
-    /// When it was looked at last.
+    /// When it was last compared.
     pub(crate) last_reconcile: Option<Moment>,
     /// When it was last found, or made, as wanted.
     pub(crate) last_success: Option<Moment>,
-    /// When it is looked at again, if nothing happens before.
+    /// When it is compared again, if nothing happens before.
     pub(crate) next_reconcile: Option<Moment>,
     /// Its entries, by key.
     pub(crate) entries: Vec<ReportedEntry<'a>>,
@@ -187,7 +187,7 @@ impl ReportedEntry<'_> {
     }
 }
 
-/// Puts it into words.
+/// The status as a report.
 pub(crate) fn report<'a>(status: &'a Status, names: &FileNames) -> StatusReport<'a> {
     let manifests = &status.manifests;
     let targets = status.targets.iter().map(|(name, target)| of_target(name, target, names));

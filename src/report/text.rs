@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
 
-use crate::model::{Claim, Held, Links, Mark, Visible};
+use crate::model::{Claim, Held, Links, Visible, counted};
 use crate::plan::{
     Action, Adoption, CredentialState, Plan, Reason, Step, Unknown, Wanted, Why, Withheld,
 };
@@ -27,7 +27,7 @@ pub(super) const FORMAT: Format = Format {
         Ok(match report.verb {
             Verb::Validate { .. } if report.problems.has_errors() => String::new(),
             Verb::Validate { entries } => {
-                format!("Valid: {entries} {}.\n", if entries == 1 { "entry" } else { "entries" })
+                format!("Valid: {}.\n", counted(entries, "entry"))
             }
             Verb::Plan => plan(report.targets),
             Verb::Apply => outcomes(report.targets, links),
@@ -142,14 +142,14 @@ fn one_step(out: &mut String, target: &TargetReport<'_>, step: &Step) {
             field(out, "key", wanted.key.as_str());
             field(out, "account", &format!("\"{}\" ({})", account.title, account.state));
         }
-        Action::Tie { .. } | Action::Abandon { .. } => {}
+        Action::SetDeletePolicy { .. } | Action::Abandon { .. } => {}
         Action::Create { wanted }
         | Action::Replace { wanted, .. }
         | Action::Adopt { wanted, .. }
         | Action::Claim { wanted, .. } => {
             let changed = [Reason::SecretDiffers, Reason::SecretReencrypted];
             let is_rotated = step.reasons.iter().any(|reason| changed.contains(reason));
-            fields(out, wanted, replaced(&step.action), is_rotated);
+            fields(out, wanted, step, is_rotated);
             if let Some(written) = target.entries.get(&wanted.key) {
                 line(out, DIM, &format!("      at {}", written.entry));
             }
@@ -181,9 +181,12 @@ fn step_notes(out: &mut String, step: &Step) {
             out,
             DIM,
             &format!(
-                "      # takes the place of {ids}, which Home Assistant does not delete while it is linked"
+                "      # takes the place of {ids}, which Home Assistant does not delete while an account uses it"
             ),
         );
+    }
+    for old in step.foreign.iter().filter(|_| step.action.wanted().is_some()) {
+        line(out, RED, &format!("      # deletes {}, which was made by hand", old.id));
     }
     if !step.reload.is_empty() {
         line(out, DIM, &format!("      # reloads {}", words::accounts(&step.reload)));
@@ -199,12 +202,12 @@ fn symbol(action: &Action) -> (&'static str, Style) {
         Action::Delete { .. } => ("  -", RED),
         Action::SetUp { .. } => ("  >", GREEN),
         Action::Reload { .. } => ("  ^", YELLOW),
-        Action::Tie { .. } => ("  ~", YELLOW),
+        Action::SetDeletePolicy { .. } => ("  ~", YELLOW),
         Action::Abandon { .. } => ("  x", YELLOW),
     }
 }
 
-/// What was in force before, for `old -> new`.
+/// The previous one, for `old -> new`.
 fn replaced(action: &Action) -> Option<&Held> {
     match action {
         Action::Replace { old, .. } | Action::Adopt { old, .. } | Action::Claim { old, .. } => {
@@ -214,21 +217,20 @@ fn replaced(action: &Action) -> Option<&Held> {
         | Action::Delete { .. }
         | Action::SetUp { .. }
         | Action::Reload { .. }
-        | Action::Tie { .. }
+        | Action::SetDeletePolicy { .. }
         | Action::Abandon { .. } => None,
     }
 }
 
-fn fields(out: &mut String, wanted: &Wanted, old: Option<&Held>, is_rotated: bool) {
+fn fields(out: &mut String, wanted: &Wanted, step: &Step, is_rotated: bool) {
+    let old = replaced(&step.action);
     let change = |old: Option<&str>, new: &str| match old {
         Some(old) if old != new => format!("\"{old}\" -> \"{new}\""),
         _ => format!("\"{new}\""),
     };
-    let old_key = old.and_then(|old| old.auth_domain.as_deref()).and_then(Mark::parse);
-    let old_key = old_key.as_ref().map(|mark| mark.key.as_str());
-    match old_key.filter(|key| *key != wanted.key.as_str()) {
+    match &step.old_key {
         None => field(out, "key", wanted.key.as_str()),
-        Some(_) => field(out, "key", &change(old_key, wanted.key.as_str())),
+        Some(old) => field(out, "key", &change(Some(old.as_str()), wanted.key.as_str())),
     }
     let old_name = old.map(|old| old.name.as_deref().unwrap_or(old.client_id.as_str()));
     if old_name.is_some_and(|name| name != wanted.name) {
@@ -277,7 +279,7 @@ fn one_unknown(out: &mut String, target: &TargetReport<'_>, unknown: &Unknown) {
     line(out, DIM, &format!("      # {help}"));
 }
 
-/// What became of it, target by target: what is not done first to last, then a summary.
+/// The outcomes, target by target: what is not done, in order, then a summary.
 pub fn outcomes(targets: &[TargetReport<'_>], links: Links) -> String {
     let mut out = String::new();
     for target in targets {

@@ -1,4 +1,4 @@
-//! What reasons and refusals are called, in prose and in JSON.
+//! Reasons and states, as people read them.
 
 use crate::codes::{CredentialCode, EntryCode, SetupCode, TargetCode, VerdictCode};
 use crate::model::{FlowStep, Held};
@@ -11,17 +11,18 @@ pub(super) fn reason(reason: Reason) -> &'static str {
     match reason {
         Reason::NotObserved => "the target has none yet",
         Reason::SecretDiffers => "the client secret differs",
-        Reason::SecretReencrypted => "the client secret was encrypted anew",
+        Reason::SecretReencrypted => "the client secret was encrypted again",
         Reason::ClientIdDiffers => "the client id differs: linked accounts will need consent again",
         Reason::NameDiffers => "the name differs",
-        Reason::NotDesired => "no entry wants it any more",
-        Reason::IntegrationDiffers => "its entry is for another integration now",
-        Reason::Superseded => "a newer one of the same entry is there",
-        Reason::AdoptionAsked => "made by hand, taken over as asked for",
-        Reason::LetGo => "no linked account uses the one made by hand any more",
-        Reason::Unclaimed => "it claimed what is gone now, or has another claim",
-        Reason::Renamed => {
-            "the entry had another key, or its owner another name: nothing needs consent again. `formerly` with the old key, or the old `key`, makes that explicit"
+        Reason::NotDesired => "no entry declares it",
+        Reason::IntegrationDiffers => "its entry is now for another integration",
+        Reason::Superseded => "a newer one of the same entry exists",
+        Reason::AdoptionAsked => "made by hand, and to be taken over",
+        Reason::LetGo => "no linked account uses the one made by hand now",
+        Reason::Unclaimed => "what it claimed is gone or has another claim",
+        Reason::Renamed => "the entry had another key, or its owner another name",
+        Reason::TakenForRenamed => {
+            "taken for the same entry under a new key, since the client is the same: `formerly` with the old key, or the old `key`, makes that explicit"
         }
         Reason::OldShadow => {
             "an older version of appcred shadowed it without writing whose it is: this writes it"
@@ -32,7 +33,7 @@ pub(super) fn reason(reason: Reason) -> &'static str {
         Reason::NotSetUp => "no account is linked with it",
         Reason::AccountDown => "the linked account does not run although its credential is right",
         Reason::ConsentLost => "Home Assistant asks for consent again",
-        Reason::OnDeleteDiffers => "notes what `on_delete` says, for when the entry is gone",
+        Reason::OnDeleteDiffers => "records `on_delete` of the entry, for when it is removed",
         Reason::LeftOver => "this set-up is no longer needed",
     }
 }
@@ -52,7 +53,7 @@ pub(super) fn name(held: &Held) -> &str {
     held.name.as_deref().unwrap_or(held.client_id.as_str())
 }
 
-/// What a step came to, where it is not done.
+/// Why a step is not done.
 pub(super) fn undone(outcome: &Outcome) -> Option<(&'static str, &str)> {
     match outcome {
         Outcome::Done => None,
@@ -138,7 +139,7 @@ pub(super) fn unknowable(what: Unknowable) -> (&'static str, &'static str) {
         ),
         Unknowable::ClientId => (
             "its client id is encrypted in the manifest, and the snapshot has no record of this ciphertext",
-            "a client id is no secret: write it in plain text, or take a new snapshot after it is applied",
+            "a client id is not a secret: write it in plain text, or take a new snapshot after it is applied",
         ),
     }
 }

@@ -23,8 +23,25 @@ pub(super) fn is_file(bytes: &[u8]) -> bool {
     bytes.starts_with(BINARY) || bytes.trim_ascii_start().starts_with(ARMORED)
 }
 
+/// Whether an age file has more recipients than are tried. They are counted before age reads the header,
+/// which takes it a time that grows with the square of their number.
+pub(super) fn has_too_many_recipients(file: &[u8]) -> bool {
+    let file = if file.starts_with(BINARY) { file } else { file.trim_ascii() };
+    let size = file.len() as u64;
+    // What is damaged is reported by whoever opens it.
+    let Ok(binary) = files::read_bytes(&mut ArmoredReader::new(file), size, size) else {
+        return false;
+    };
+    let end = binary.windows(5).position(|part| part.starts_with(b"\n--- "));
+    let header = &binary[..end.unwrap_or(binary.len())];
+    header.windows(4).filter(|part| part.starts_with(b"\n-> ")).count() > MAX_RECIPIENTS
+}
+
 /// What is wrong with an armored age file, as far as can be seen without a key.
 pub fn age_damage(armored: &str) -> Option<Unreadable> {
+    if has_too_many_recipients(armored.as_bytes()) {
+        return Some(Unreadable::TooManyRecipients);
+    }
     let mut armor = ArmoredReader::new(armored.trim().as_bytes());
     let opened = files::read_bytes(&mut armor, 0, armored.len() as u64)
         .map_err(DecryptError::Io)
@@ -39,6 +56,9 @@ pub(super) fn decrypt(
 ) -> Result<Zeroizing<Vec<u8>>, Unreadable> {
     if !is_file(bytes) {
         return Err(Unreadable::Damaged("it does not start with the header of one"));
+    }
+    if has_too_many_recipients(bytes) {
+        return Err(Unreadable::TooManyRecipients);
     }
     // White space around an armored file is none of it.
     let bytes = if bytes.starts_with(BINARY) { bytes } else { bytes.trim_ascii() };

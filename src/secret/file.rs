@@ -34,7 +34,7 @@ fn read(argument: &str, base: &Path, resolver: &SecretResolver) -> Result<Secret
 fn single(path: &Path, resolver: &SecretResolver) -> Result<Secret, Unreadable> {
     let within = |why| Unreadable::within(resolver.shown(path), why);
     let bytes = content(path, resolver).map_err(within)?;
-    let text = std::str::from_utf8(&bytes).map_err(|_| within(Unreadable::NotText))?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| within(Unreadable::NotUtf8))?;
     // Windows' editors put a byte order mark at the beginning.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if let Some(parts) = sops::in_text(text) {
@@ -51,16 +51,11 @@ fn inside(argument: &str, base: &Path, resolver: &SecretResolver) -> Option<Path
 
 fn named(argument: &str, base: &Path, resolver: &SecretResolver) -> Result<PathBuf, Unreadable> {
     let Some(rest) = argument.strip_prefix(&format!("${{{CREDENTIALS}}}")) else {
-        return Ok(folder(base.parent().unwrap_or(Path::new(""))).join(argument));
+        return Ok(files::folder(base.parent().unwrap_or(Path::new(""))).join(argument));
     };
     let folder = resolver.grounds.credentials.as_ref();
     let folder = folder.ok_or_else(|| Unreadable::NotSet(CREDENTIALS.to_owned()))?;
     Ok(folder.join(rest.trim_start_matches('/')))
-}
-
-/// A folder's path; that of the folder we are in is written as nothing.
-pub(super) fn folder(path: &Path) -> &Path {
-    if path.as_os_str().is_empty() { Path::new(".") } else { path }
 }
 
 /// Where a path really leads, if that may be read.

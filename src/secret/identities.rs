@@ -1,5 +1,6 @@
 //! age identities: who may decrypt.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -30,6 +31,12 @@ pub enum IdentityProblem {
         name: String,
         /// The reason.
         why: String,
+    },
+    /// There is no such file, as on a machine that decrypts nothing.
+    #[error("cannot read the age identities in {name}: there is no such file or folder")]
+    Missing {
+        /// The file, or the variable that names it.
+        name: String,
     },
     /// The program gives nothing.
     #[error("the program that {variable} names {why}")]
@@ -77,6 +84,13 @@ pub enum IdentityProblem {
         /// The file or variable.
         name: String,
     },
+}
+
+impl IdentityProblem {
+    /// Whether the identity, or the program that keeps it, is merely not on this machine.
+    pub fn is_absence(&self) -> bool {
+        matches!(self, Self::Missing { .. } | Self::Plugin { .. })
+    }
 }
 
 /// The identities that may decrypt, and the person who may be asked for a passphrase.
@@ -198,6 +212,9 @@ impl Identities {
     fn add_file(&mut self, file: &Path, name: &str, problems: &mut Vec<IdentityProblem>) {
         match files::read(file, TEXT_LIMIT) {
             Ok(bytes) => self.add(&bytes, name, problems),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                problems.push(IdentityProblem::Missing { name: name.to_owned() });
+            }
             Err(error) => {
                 problems
                     .push(IdentityProblem::File { name: name.to_owned(), why: error.to_string() });

@@ -28,13 +28,13 @@ mod tests;
 mod vectors;
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use rayon::prelude::*;
 use thiserror::Error;
 
-use crate::model::{Reference, Seal, Secret, ValueFault, value_fault};
+use crate::model::{Reference, Seal, Secret, ValueFault, counted, value_fault};
 use work_batches::WorkBatches;
 
 pub use age::age_damage;
@@ -52,13 +52,13 @@ pub use source::tags;
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum Unreadable {
     /// There is no age identity to try.
-    #[error("it is encrypted to {}, and no age identity was found", counted(*.recipients))]
+    #[error("it is encrypted to {}, and no age identity was found", counted(*.recipients, "recipient"))]
     NoIdentity {
         /// To how many it is encrypted.
         recipients: usize,
     },
     /// None of the identities fits.
-    #[error("it is encrypted to {}, and none of the age identities found can decrypt it ({identities} tried)", counted(*.recipients))]
+    #[error("it is encrypted to {}, and none of the age identities found can decrypt it ({identities} tried)", counted(*.recipients, "recipient"))]
     NotForUs {
         /// To how many it is encrypted.
         recipients: usize,
@@ -88,7 +88,7 @@ pub enum Unreadable {
     Sops(SopsProblem),
     /// A number, boolean, list or mapping.
     #[error("it is not text")]
-    NotAText,
+    WrongKind,
     /// A file of secrets that is not valid YAML.
     #[error(transparent)]
     Broken(#[from] BrokenFile),
@@ -127,9 +127,9 @@ pub enum Unreadable {
     /// It is no whole age file.
     #[error("the age file is damaged: {0}")]
     Damaged(&'static str),
-    /// What was encrypted is no text.
-    #[error("what was encrypted is not UTF-8 text")]
-    NotText,
+    /// Bytes that are no text.
+    #[error("it is not UTF-8 text")]
+    NotUtf8,
     /// It cannot be a value.
     #[error("it {0}")]
     Unfit(ValueFault),
@@ -174,7 +174,7 @@ impl Unreadable {
             Self::Damaged(_) => {
                 "paste the whole file, from its BEGIN line to its END line, or encrypt it again"
             }
-            Self::NotText => "encrypt the client secret as the provider shows it",
+            Self::NotUtf8 => "store the client secret as the provider shows it, as UTF-8 text",
             Self::Unfit(fault) => fault.help(),
             Self::NotOneValue => "name one of them by `!secret NAME`, in a secrets.sops.yaml",
             Self::NotSet(_) => "set it, or give a default behind the name",
@@ -186,7 +186,7 @@ impl Unreadable {
             }
             Self::Plugin(_) => "check that the plugin and its key are available",
             Self::Sops(problem) => problem.help(),
-            Self::NotAText => "quote it; in a SOPS document by `sops edit FILE`",
+            Self::WrongKind => "quote it; in a SOPS document by `sops edit FILE`",
             Self::Broken(_) => "correct the file",
             Self::NotNames => "write one `name: secret` a line",
             Self::File { .. } => "check that the file exists and can be read",
@@ -199,10 +199,6 @@ impl Unreadable {
             Self::Within { why, .. } => why.help(),
         }
     }
-}
-
-fn counted(count: usize) -> String {
-    if count == 1 { "1 recipient".to_owned() } else { format!("{count} recipients") }
 }
 
 fn no_secret(name: &str, looked: &[String], misnamed: &[String]) -> String {
@@ -271,9 +267,14 @@ pub fn plain_file(reference: &Reference, resolver: &SecretResolver) -> Option<Pa
     (source::source(tag)?.plain_file)(argument, base, resolver)
 }
 
+/// Whether a file of secrets has any value in plain text.
+pub fn is_plain_store(file: &Path) -> bool {
+    named::holds_plain(file, None)
+}
+
 fn decrypt(armored: &str, identities: &Identities) -> Result<Secret, Unreadable> {
     let bytes = age::decrypt(armored.as_bytes(), identities)?;
-    std::str::from_utf8(&bytes).map(Secret::new).map_err(|_| Unreadable::NotText)
+    std::str::from_utf8(&bytes).map(Secret::new).map_err(|_| Unreadable::NotUtf8)
 }
 
 /// What replaces a reference where nothing is decrypted: a digest of its ciphertext, if that itself is

@@ -41,7 +41,7 @@ pub(super) type SecretsByName = BTreeMap<String, Result<Secret, Unreadable>>;
 
 /// Reads `!secret NAME`, where `base` is the file that says so.
 fn read(name: &str, base: &Path, resolver: &SecretResolver) -> Result<Secret, Unreadable> {
-    let folder = file::real(file::folder(base.parent().unwrap_or(Path::new(""))), resolver)?;
+    let folder = file::real(files::folder(base.parent().unwrap_or(Path::new(""))), resolver)?;
     let (mut looked, mut misnamed) = (Vec::new(), Vec::new());
     for folder in folder.ancestors() {
         misnamed
@@ -77,7 +77,7 @@ fn read(name: &str, base: &Path, resolver: &SecretResolver) -> Result<Secret, Un
 
 /// The files of secrets inside the project that `!secret` in this file may look into.
 fn inside(base: &Path, resolver: &SecretResolver) -> Vec<PathBuf> {
-    let folder = file::real(file::folder(base.parent().unwrap_or(Path::new(""))), resolver);
+    let folder = file::real(files::folder(base.parent().unwrap_or(Path::new(""))), resolver);
     let Ok(folder) = folder else { return Vec::new() };
     let project = &resolver.grounds.project;
     folder
@@ -91,36 +91,41 @@ fn inside(base: &Path, resolver: &SecretResolver) -> Vec<PathBuf> {
 
 /// The nearest file of secrets inside the project that has the name with a value in plain text.
 fn plain_file(name: &str, base: &Path, resolver: &SecretResolver) -> Option<PathBuf> {
-    inside(base, resolver).into_iter().find(|path| {
-        // What cannot be read is reported by whoever reads it.
-        let Ok(bytes) = files::read(path, TEXT_LIMIT) else { return false };
-        let Ok(text) = std::str::from_utf8(&bytes) else { return false };
-        if age::is_file(&bytes) || sops::in_text(text).is_some() {
-            return false;
-        }
-        let parsed = yaml::parse(text);
-        parsed.documents.iter().any(|document| has_plain(document, name))
-    })
+    inside(base, resolver).into_iter().find(|path| holds_plain(path, Some(name)))
 }
 
-/// Whether a mapping has a text that is not encrypted under this name.
-fn has_plain(node: &Node<'_>, name: &str) -> bool {
+/// Whether a file of secrets has a value that is not encrypted: under this name, or under any.
+pub(super) fn holds_plain(path: &Path, name: Option<&str>) -> bool {
+    // What cannot be read is reported by whoever reads it.
+    let Ok(bytes) = files::read(path, TEXT_LIMIT) else { return false };
+    let Ok(text) = std::str::from_utf8(&bytes) else { return false };
+    if age::is_file(&bytes) || sops::in_text(text).is_some() {
+        return false;
+    }
+    yaml::parse(text).documents.iter().any(|document| has_plain(document, name))
+}
+
+/// Whether a mapping has a text that is not encrypted under this name, or under any.
+fn has_plain(node: &Node<'_>, name: Option<&str>) -> bool {
     let yaml::Value::Mapping(pairs) = &node.value else { return false };
     pairs.iter().any(|pair| match &pair.value.value {
         yaml::Value::Scalar(scalar) => {
-            pair.key.text == name && !age::is_file(scalar.text.as_bytes())
+            name.is_none_or(|name| pair.key.text == name) && !age::is_file(scalar.text.as_bytes())
         }
-        yaml::Value::Mapping(_) => name
-            .strip_prefix(pair.key.text.as_ref())
-            .and_then(|rest| rest.strip_prefix('/'))
-            .is_some_and(|rest| has_plain(&pair.value, rest)),
+        yaml::Value::Mapping(_) => match name {
+            None => has_plain(&pair.value, None),
+            Some(name) => name
+                .strip_prefix(pair.key.text.as_ref())
+                .and_then(|rest| rest.strip_prefix('/'))
+                .is_some_and(|rest| has_plain(&pair.value, Some(rest))),
+        },
         _ => false,
     })
 }
 
 fn open(path: &Path, resolver: &SecretResolver) -> Result<SecretsByName, Unreadable> {
     let bytes = file::content(path, resolver)?;
-    let text = std::str::from_utf8(&bytes).map_err(|_| Unreadable::NotText)?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| Unreadable::NotUtf8)?;
     if let Some(parts) = sops::in_json(text) {
         return sops::by_name(text, parts, resolver);
     }
@@ -139,6 +144,7 @@ fn open(path: &Path, resolver: &SecretResolver) -> Result<SecretsByName, Unreada
     };
     let mut names = SecretsByName::new();
     add(&pairs, "", resolver, &mut names);
+    pairs.into_iter().for_each(|pair| yaml::wipe(pair.value));
     Ok(names)
 }
 
@@ -192,9 +198,9 @@ fn add(
 }
 
 fn value(node: &Node<'_>, resolver: &SecretResolver) -> Result<Secret, Unreadable> {
-    let yaml::Value::Scalar(scalar) = &node.value else { return Err(Unreadable::NotAText) };
+    let yaml::Value::Scalar(scalar) = &node.value else { return Err(Unreadable::WrongKind) };
     if node.tag.is_some() || scalar.kind() != Kind::Text {
-        return Err(Unreadable::NotAText);
+        return Err(Unreadable::WrongKind);
     }
     if scalar.text.starts_with(sops::SEALED) {
         return Err(sops::SopsProblem::Metadata("is missing").into());

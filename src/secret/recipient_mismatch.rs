@@ -11,7 +11,7 @@ use age::armor::ArmoredReader;
 use age::{Decryptor, Identity};
 use age_core::format::Stanza;
 
-use super::age::StanzaLimit;
+use super::age::{StanzaLimit, has_too_many_recipients};
 use super::recipients::{StanzaRecorder, is_marked_for, ssh_mark};
 use super::seal::bare;
 use super::{Identities, SecretResolver, is_age_file, sops};
@@ -94,7 +94,7 @@ fn age_misfit(
     recipients: &[String],
     identities: &Identities,
 ) -> Option<RecipientMismatch> {
-    if recipients.is_empty() {
+    if recipients.is_empty() || has_too_many_recipients(file.as_ref()) {
         return None;
     }
     let open = || Decryptor::new_buffered(ArmoredReader::new(file.as_ref())).ok();

@@ -58,6 +58,9 @@ pub(super) fn compare(
     wanted: &[String],
     identities: &Identities,
 ) -> Result<RecipientComparison, Unreadable> {
+    if age_file::has_too_many_recipients(bytes) {
+        return Err(Unreadable::TooManyRecipients);
+    }
     let damaged = |_| Unreadable::Damaged("its header is incomplete");
     let file = Decryptor::new_buffered(ArmoredReader::new(bytes)).map_err(damaged)?;
     if !age_file::is_file(bytes) {

@@ -15,6 +15,7 @@ use super::recipients::{self, RecipientComparison};
 use super::sops::{DecryptedDocument, Patterns};
 use super::{Identities, Unreadable, age};
 use crate::diagnostic::Diagnostics;
+use crate::files;
 use crate::model::sops::ParsedSops;
 use crate::model::{Secret, Visible};
 
@@ -49,7 +50,7 @@ impl SecretResolver {
     /// A resolver of which nothing is opened yet.
     pub fn new(identities: Identities, grounds: AllowedPaths) -> Self {
         // Where the folder cannot be resolved, nothing in it can be read either.
-        let project = super::file::folder(&grounds.project)
+        let project = files::folder(&grounds.project)
             .canonicalize()
             .unwrap_or_else(|_| grounds.project.clone());
         let credentials = grounds.credentials.map(|folder| folder.canonicalize().unwrap_or(folder));

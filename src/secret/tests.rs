@@ -59,6 +59,10 @@ fn a_file_with_thousands_of_recipients_is_refused_before_they_are_tried() {
     let identities = holding(&[&text_of(&ours)]);
     assert_eq!(read(&many(10), &identities), Ok(Secret::new("hunter2")));
     assert_eq!(read(&many(600), &identities), Err(Unreadable::TooManyRecipients));
+    // So many that to read the header alone would take age minutes.
+    let header = format!("age-encryption.org/v1\n{}--- x\n", "-> X25519 a\nb\n".repeat(100_000));
+    let opened = identities.open(header.as_bytes());
+    assert_eq!(opened.err(), Some(Unreadable::TooManyRecipients));
 }
 
 #[test]
@@ -235,7 +239,7 @@ fn nothing_and_no_text_are_refused() {
     );
     assert_eq!(
         read(&encrypt(&[0xff, 0xfe], &[&ours.to_public()]), &identities),
-        Err(Unreadable::NotText)
+        Err(Unreadable::NotUtf8)
     );
 }
 
@@ -248,7 +252,7 @@ fn what_is_no_identity_is_named_and_not_repeated() {
     let sources = IdentitySources { texts, ..IdentitySources::default() };
     let (identities, problems) = Identities::gather(&[key_file("none")], &sources, Nobody);
     assert!(identities.is_empty());
-    let [IdentityProblem::File { .. }, line, empty] = problems.as_slice() else {
+    let [IdentityProblem::Missing { .. }, line, empty] = problems.as_slice() else {
         panic!("{problems:?}");
     };
     assert_eq!(line.to_string(), "line 2 of SOPS_AGE_KEY is not an age identity");

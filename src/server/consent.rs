@@ -17,7 +17,7 @@ use url::form_urlencoded;
 
 use crate::callback::CALLBACK;
 use crate::listener::Peer;
-use crate::model::{FlowStep, Links};
+use crate::model::{FlowStep, Links, hex};
 use crate::setup::state;
 
 use super::access::{Attempt, cookies};
@@ -63,8 +63,7 @@ impl Binding {
 /// Several consents may be under way in one browser.
 fn name(state: &str) -> String {
     let digest = Sha256::digest(state);
-    let tag: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    format!("{COOKIE_PREFIX}{tag}")
+    format!("{COOKIE_PREFIX}{}", hex(&digest[..8]))
 }
 
 /// Sends a browser to the provider.

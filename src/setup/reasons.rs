@@ -72,7 +72,7 @@ mod tests {
     use super::{REASONS, is_success, message};
 
     #[test]
-    fn every_reason_is_message_once_and_keeps_has_word() {
+    fn every_reason_is_there_once_and_its_message_keeps_the_word_of_ha() {
         let words: BTreeSet<_> = REASONS.iter().map(|(word, _)| word).collect();
         assert_eq!(words.len(), REASONS.len());
         let refused = message("user_rejected_authorize", Some("access_denied"));

@@ -125,8 +125,8 @@ mod tests {
 
     use super::{EntryStatus, Holding, unseen};
     use crate::model::{
-        ClientId, Completeness, Desired, DesiredCredential, Domain, Integration, Key, Owner, Place,
-        Secret,
+        Adopt, ClientId, Completeness, Desired, DesiredCredential, Domain, Integration, Key, Owner,
+        Place, Secret,
     };
 
     fn wanted(key: &str, client_id: &str, line: u32) -> DesiredCredential {
@@ -137,7 +137,7 @@ mod tests {
             client_id: ClientId::new(client_id),
             client_secret: Secret::new("s").into(),
             name: key.into(),
-            adopt: false,
+            adopt: Adopt::No,
             integration: Integration::default(),
             place: Place { file: Path::new("a.yaml").into(), line, column: 1 },
         }

@@ -39,7 +39,7 @@ pub struct ManifestStatus {
     pub entries: usize,
     /// What is wrong with them. While there is an error, what was read before stays in force.
     pub problems: Arc<Diagnostics>,
-    /// What keeps them from being put in force that is at no place in a file.
+    /// What else keeps them from being applied, such as a missing target.
     pub blocker: Option<String>,
 }
 

@@ -11,6 +11,7 @@ mod memory;
 mod settings;
 pub mod snapshot;
 mod unreadable;
+mod wiped_json;
 
 use std::pin::Pin;
 

@@ -1,16 +1,19 @@
-//! What a target holds and nobody can read: it is named, and left alone.
+//! What a target holds that is not as it should be: it is named, and the rest is used.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
-/// A list of which some items could not be understood.
+/// A list of which some items are not as they should be.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Lenient<T> {
-    /// Those that could.
+    /// Those that can be used.
     pub(super) items: Vec<T>,
-    /// What is wrong with the others, without any value but an id.
+    /// What is wrong with some, and what follows; without any value but an id.
     pub(super) unreadable: Vec<String>,
 }
+
+/// What follows from a missing secret. Such a credential is managed as any other: its secret is empty.
+pub(super) const NO_SECRET: &str = "has no secret: no account can use it";
 
 /// What was named already.
 #[derive(Debug, Default)]
@@ -22,7 +25,7 @@ impl UnreadableLog {
         let mut named = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for what in unreadable {
             if named.insert(what.clone()) {
-                tracing::warn!(address, "{what}: it is left alone");
+                tracing::warn!(address, "{what}");
             }
         }
     }

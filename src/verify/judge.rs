@@ -63,9 +63,7 @@ fn by_code(code: &BasicErrorResponseType, words: Option<&str>, secret: &Secret) 
         None => name,
     };
     match code {
-        BasicErrorResponseType::InvalidGrant | BasicErrorResponseType::InvalidRequest => {
-            Verdict::Right
-        }
+        BasicErrorResponseType::InvalidGrant => Verdict::Right,
         BasicErrorResponseType::InvalidClient | BasicErrorResponseType::UnauthorizedClient => {
             Verdict::Wrong(said)
         }
@@ -100,14 +98,14 @@ fn no_code(status: StatusCode) -> String {
     format!("it answers {status} without an error code of OAuth2")
 }
 
-/// A provider's message, unless they repeat the secret: one line, without control characters.
+/// A provider's words, unless they repeat the secret: one line, without control characters.
 fn harmless(words: &str, secret: &Secret) -> Option<String> {
     if words.contains(secret.expose()) {
         return None;
     }
     let words: String = words
         .chars()
-        .map(|sign| if sign.is_ascii_graphic() || sign.is_alphanumeric() { sign } else { ' ' })
+        .map(|c| if c.is_ascii_graphic() || c.is_alphanumeric() { c } else { ' ' })
         .take(LONGEST_WORDS)
         .collect();
     let words = words.split_whitespace().collect::<Vec<_>>().join(" ");

@@ -65,7 +65,7 @@ pub(super) fn identity(action: &Action) -> Option<StepIdentity> {
     let about = match action {
         Action::SetUp { .. }
         | Action::Reload { .. }
-        | Action::Tie { .. }
+        | Action::SetDeletePolicy { .. }
         | Action::Abandon { .. } => return None,
         Action::Delete { old, .. } => {
             old.auth_domain.as_deref().unwrap_or(old.id.as_str()).to_owned()

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::DirEntry;
 use std::path::{Path, PathBuf};
 
-use crate::files::Stamp;
+use crate::files::{self, Stamp};
 
 /// Files and folders, each with its stamp; none where nothing is.
 pub(super) type Look = BTreeMap<PathBuf, Option<Stamp>>;
@@ -30,11 +30,6 @@ pub(super) fn folders(places: &BTreeSet<PathBuf>) -> BTreeSet<PathBuf> {
     WatchedFolders::of(places).folders
 }
 
-/// The folder that we are in is written as nothing in a path.
-fn named(folder: &Path) -> &Path {
-    if folder.as_os_str().is_empty() { Path::new(".") } else { folder }
-}
-
 #[derive(Default)]
 struct WatchedFolders {
     folders: BTreeSet<PathBuf>,
@@ -50,7 +45,7 @@ impl WatchedFolders {
         let mut found = Self::default();
         for place in places {
             let mut above = place.parent();
-            while let Some(folder) = above.map(named) {
+            while let Some(folder) = above.map(files::folder) {
                 if folder.is_dir() {
                     found.add(folder);
                     found.with_links(folder);
@@ -92,7 +87,7 @@ impl WatchedFolders {
     fn with_links(&mut self, folder: &Path) {
         let mut way = folder;
         while self.ways.insert(way.to_owned()) {
-            let Some(above) = way.parent().map(named) else { return };
+            let Some(above) = way.parent().map(files::folder) else { return };
             if way.is_symlink() {
                 self.add(above);
             }

@@ -125,7 +125,7 @@ fn new_entry(imported: &Imported, targets: &[String]) -> NewEntry {
         key: imported.key.to_string(),
         client_id: imported.of.client_id.as_str().to_owned(),
         client_secret: SlotValue::Plain(Secret::new("")),
-        adopt: imported.adopt,
+        adopt: imported.adopt.clone(),
         leave_integration: !imported.is_linked,
         targets: targets.to_vec(),
     }

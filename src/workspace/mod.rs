@@ -61,9 +61,12 @@ impl Workspace {
     }
 
     /// The same without asking a person or running a program.
-    pub fn silent_resolver(&self, project: &Project) -> SecretResolver {
+    pub fn non_interactive_resolver(
+        &self,
+        project: &Project,
+    ) -> (SecretResolver, Vec<IdentityProblem>) {
         let sources = self.environment.identities.clone().without_programs();
-        self.resolver_with(project, &sources, Nobody).0
+        self.resolver_with(project, &sources, Nobody)
     }
 
     fn resolver_with(

@@ -1,4 +1,4 @@
-//! The integrations that targets know, as far as they can be read without asking a person.
+//! The integrations that targets have, as far as they can be read without asking a person.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -23,7 +23,8 @@ impl Workspace {
         let Ok(endpoints) = select(project, &self.environment, targets) else {
             return BTreeSet::new();
         };
-        let (resolver, sessions) = (self.silent_resolver(project), self.environment.sessions());
+        let (resolver, sessions) =
+            (self.non_interactive_resolver(project).0, self.environment.sessions());
         let asked = endpoints
             .values()
             .filter(|endpoint| !endpoint.may_ask())

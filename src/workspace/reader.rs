@@ -13,7 +13,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode};
 use crate::files::{self, Stamp};
 use crate::manifest::{self, Cache, Entry, Loaded, Project, load_again};
 use crate::model::{
-    Completeness, Key, OnDrift, PolicyOverrides, SealedClients, Seals, TargetName, Visible,
+    Completeness, Key, OnDrift, PolicyOverrides, SealedClients, Seals, TargetName, Visible, hex,
 };
 use crate::secret::{self, Ask, SecretResolver};
 use crate::status::{ManifestStatus, Mode};
@@ -212,7 +212,7 @@ impl<P: Ask + Clone> ProjectReader<P> {
     /// dry run changes nothing and keeps nobody away.
     fn lock(&self, project: &Project, endpoint: &Endpoint) -> TargetLock {
         let digest = Sha256::digest(format!("{}\0{}", project.owner, endpoint.place()));
-        let digest: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        let digest = hex(&digest[..16]);
         let environment = &self.settings.workspace.environment;
         let folder = environment.state_folder.as_ref().filter(|_| !self.settings.is_dry_run);
         TargetLock {

@@ -22,11 +22,32 @@ pub(crate) use json::{from_json, to_json};
 pub(crate) use scalar::Kind;
 pub(crate) use sops::{SOPS, is_sops, sops_document, sops_parts};
 
+use secrecy::zeroize::Zeroize;
+
 use crate::diagnostic::Span;
 
 /// Whether a text without quotes is text to every YAML.
 pub(crate) fn is_plain_text(text: &str) -> bool {
     scalar::kind(text) == Kind::Text
+}
+
+/// Whether a text says nothing: white space, comments, marks of documents and `null` are nothing, and no
+/// statement. `[]` and `{}` are one: they say that nothing is wanted.
+pub(crate) fn is_empty(text: &str) -> bool {
+    let parsed = parse(text);
+    let is_null = |node: &Node<'_>| matches!(node.value, Value::Null) && node.tag.is_none();
+    parsed.whole && parsed.faults.is_empty() && parsed.documents.iter().all(is_null)
+}
+
+/// Wipes the texts of a value that were made for it, as those with escapes are. What the parser itself
+/// copies while it reads is its own, and stays until the allocator reuses it.
+pub(crate) fn wipe(node: Node<'_>) {
+    match node.value {
+        Value::Scalar(Scalar { text: Cow::Owned(mut text), .. }) => text.zeroize(),
+        Value::Scalar(_) | Value::Null | Value::Lost => {}
+        Value::Sequence(items) => items.into_iter().for_each(wipe),
+        Value::Mapping(pairs) => pairs.into_iter().for_each(|pair| wipe(pair.value)),
+    }
 }
 
 /// How deep collections may be nested.

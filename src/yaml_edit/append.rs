@@ -3,6 +3,7 @@
 use secrecy::zeroize::Zeroizing;
 use serde::{Serialize, Serializer};
 
+use crate::model::Adopt;
 use crate::yaml::{self, Node, Value};
 
 use super::YamlEditError;
@@ -30,7 +31,7 @@ pub struct NewEntry {
     /// The OAuth2 client secret; in plain text only where the result is encrypted as a whole.
     pub client_secret: SlotValue,
     /// Whether a credential made by hand is taken over.
-    pub adopt: bool,
+    pub adopt: Adopt,
     /// Whether its integration is left as it is.
     pub leave_integration: bool,
     /// The targets that want it; all where there is none.
@@ -44,14 +45,20 @@ impl Serialize for NewEntry {
             setup: bool,
         }
         #[derive(Serialize)]
+        #[serde(untagged)]
+        enum AdoptYaml<'e> {
+            Flag(bool),
+            Id(&'e str),
+        }
+        #[derive(Serialize)]
         struct EntryYaml<'e> {
             domain: &'e str,
             #[serde(skip_serializing_if = "Option::is_none")]
             name: Option<&'e str>,
             key: &'e str,
             client_id: &'e str,
-            #[serde(skip_serializing_if = "std::ops::Not::not")]
-            adopt: bool,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            adopt: Option<AdoptYaml<'e>>,
             #[serde(skip_serializing_if = "Option::is_none")]
             integration: Option<IntegrationYaml>,
             #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -59,7 +66,7 @@ impl Serialize for NewEntry {
             client_secret: &'e str,
         }
         let secret = Zeroizing::new(match &self.client_secret {
-            SlotValue::Plain(secret) => secret.expose().to_owned(),
+            SlotValue::Plain(secret) | SlotValue::Default(secret) => secret.expose().to_owned(),
             SlotValue::Age(armored) => format!("{}\n", armored.trim_end()),
         });
         let fields = EntryYaml {
@@ -67,7 +74,11 @@ impl Serialize for NewEntry {
             name: self.name.as_deref(),
             key: &self.key,
             client_id: &self.client_id,
-            adopt: self.adopt,
+            adopt: match &self.adopt {
+                Adopt::No => None,
+                Adopt::Only => Some(AdoptYaml::Flag(true)),
+                Adopt::Id(id) => Some(AdoptYaml::Id(id.as_str())),
+            },
             integration: self.leave_integration.then_some(IntegrationYaml { setup: false }),
             targets: &self.targets,
             client_secret: &secret,

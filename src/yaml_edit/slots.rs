@@ -3,7 +3,7 @@
 use secrecy::zeroize::Zeroizing;
 
 use crate::diagnostic::Span;
-use crate::model::{PlainText, SECRET_FIELDS, Secret, SecretField};
+use crate::model::{PlainText, SECRET_FIELDS, Secret, SecretField, is_variable_name};
 use crate::yaml::{self, Node, Pair, Scalar, Style, Value};
 
 use super::YamlEditError;
@@ -39,6 +39,9 @@ pub enum SlotValue {
     Plain(Secret),
     /// An armored age file.
     Age(String),
+    /// What is behind the name of an environment variable, or in place of one: it may be a secret in
+    /// plain text, and is not encrypted in place, since the tag would go.
+    Default(Secret),
 }
 
 impl Default for SlotValue {
@@ -236,7 +239,11 @@ fn in_mapping(node: &Node<'_>, names: KeyMeaning, text: &str, flow: bool, into: 
 
 fn held(scalar: &Scalar<'_>, pair: &Pair<'_>) -> Option<SlotValue> {
     let text = scalar.text.trim();
-    if pair.value.tag.is_some() || text.is_empty() || text.starts_with(SEALED) {
+    if let Some(tag) = &pair.value.tag {
+        let is_default = tag.name == "env_var" && !is_variable_name(text);
+        return is_default.then(|| SlotValue::Default(Secret::new(text)));
+    }
+    if text.is_empty() || text.starts_with(SEALED) {
         return None;
     }
     if text.starts_with(AGE) {

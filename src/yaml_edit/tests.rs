@@ -287,3 +287,23 @@ proptest! {
         proptest::prop_assert_eq!(slots(&made).unwrap().len(), slots(&text).unwrap().len() + 2);
     }
 }
+
+#[test]
+fn what_says_nothing_is_empty_and_what_says_that_nothing_is_wanted_is_not() {
+    for text in [
+        "",
+        " \n\t",
+        "\u{feff}",
+        "# a\n  # b",
+        "---",
+        "---\n...\n",
+        "null",
+        "~\n",
+        "--- # a\n---\n~",
+    ] {
+        assert!(super::is_empty(text), "{text:?}");
+    }
+    for text in ["[]", "{}", "---\n{}", "a:", "''", "0", "\"null\"", "a: [", "x"] {
+        assert!(!super::is_empty(text), "{text:?}");
+    }
+}

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::path::Path;
 
 use appcred::model::{
-    ClientId, Completeness, ConfigEntry, CredentialId, Desired, DesiredCredential, Domain, EntryId,
-    EntryState, Held, Integration, Key, Owner, Place, Secret,
+    Adopt, ClientId, Completeness, ConfigEntry, CredentialId, Desired, DesiredCredential, Domain,
+    EntryId, EntryState, Held, Integration, Key, Owner, Place, Secret,
 };
 use appcred::plan::{Action, Plan, Reason, Step, StepId, Wanted};
 use appcred::reconcile::{Outcome, apply};
@@ -92,6 +92,9 @@ fn steps(actions: Vec<(Action, Option<usize>)>) -> Vec<Step> {
         reasons: vec![Reason::SecretDiffers],
         reload: Vec::new(),
         after: after.map(StepId),
+        claim: None,
+        foreign: Vec::new(),
+        old_key: None,
     };
     actions.into_iter().enumerate().map(step).collect()
 }
@@ -114,7 +117,7 @@ fn desired() -> Desired {
             client_id: ClientId::new("c"),
             client_secret: Secret::new("hush").into(),
             name: "n".into(),
-            adopt: false,
+            adopt: Adopt::No,
             integration: Integration::default(),
             place: Place { file: Path::new("m.yaml").into(), line: 1, column: 1 },
         }],

@@ -154,7 +154,7 @@ fn edit_keeps_what_was_typed_and_not_saved_encrypted() {
         let ran = desk.edit(MANIFEST, script).status(1).run();
         let kept = format!("{MANIFEST}.unsaved{number}.age");
         let told = format!(
-            "What you typed is kept in {kept}, encrypted: `appcred edit {kept}` opens it.\n"
+            "What you typed is kept in {kept}, encrypted: `appcred edit --unsaved {MANIFEST}` goes on with it. With `*.unsaved*.age` in .gitignore, Git does not take it in.\n"
         );
         assert!(ran.stderr.ends_with(&told), "{}", ran.stderr);
         assert!(!desk.text(&kept).contains("m4rk3d"), "{}", desk.text(&kept));
@@ -162,9 +162,24 @@ fn edit_keeps_what_was_typed_and_not_saved_encrypted() {
             desk.edit(&kept, "grep -q m4rk3d-typed \"$1\"").stdout("Nothing was changed.\n").run();
         }
     }
+    // The last one is no text; the one before is gone on with, and away once it is saved.
+    fs::remove_file(desk.project.join(&format!("{MANIFEST}.unsaved-4.age"))).unwrap();
+    let ran = desk.edit(MANIFEST, "exit 1").status(1).run();
+    assert!(ran.stderr.contains("unsaved-3.age has what was typed before"), "{}", ran.stderr);
+    let go_on = |script: &str| desk.edit(MANIFEST, script).args(["--unsaved"]);
+    go_on("exit 1").status(1).run();
+    assert!(!desk.project.join(&format!("{MANIFEST}.unsaved-4.age")).exists(), "nothing is new");
+    let ran = go_on("grep -q m4rk3d-typed \"$1\" && sed -i s/tvitch/twitch/ \"$1\"").run();
+    assert_eq!(ran.stdout, format!("Saved {MANIFEST}.\n"));
+    assert!(!desk.project.join(&format!("{MANIFEST}.unsaved-3.age")).exists());
+    desk.edit(MANIFEST, "grep -q m4rk3d-typed \"$1\"").stdout("Nothing was changed.\n").run();
+    for number in ["", "-2"] {
+        fs::remove_file(desk.project.join(&format!("{MANIFEST}.unsaved{number}.age"))).unwrap();
+    }
+    go_on("true").status(1).run();
     // Nothing was typed, so nothing is kept.
     desk.edit(MANIFEST, "exit 1").status(1).run();
-    assert!(!desk.project.join("credentials/a.yaml.unsaved-5.age").exists());
+    assert!(!desk.project.join("credentials/a.yaml.unsaved.age").exists());
 }
 
 #[test]
@@ -343,11 +358,15 @@ fn an_emptied_file_changes_nothing() {
     desk.project.write("credentials/b.yaml", &sops(desk.project.path(), &desk.identity, rule));
     for file in [MANIFEST, "credentials/b.yaml", "secrets.yaml.age", "appcred.yaml"] {
         let before = desk.text(file);
-        let scripts: &[&str] = match file {
-            "secrets.yaml.age" => &["truncate -s 0 \"$1\"", "echo >\"$1\"", "rm \"$1\""],
-            _ => &["truncate -s 0 \"$1\"", "printf -- '---\\n# nothing\\n' >\"$1\"", "rm \"$1\""],
-        };
-        for script in scripts {
+        for script in [
+            "truncate -s 0 \"$1\"",
+            "echo >\"$1\"",
+            "printf -- '---\\n# nothing\\n' >\"$1\"",
+            "echo '# nothing' >\"$1\"",
+            "echo null >\"$1\"",
+            "echo '--- ~' >\"$1\"",
+            "rm \"$1\"",
+        ] {
             let ran = desk.edit(file, script).status(1).stdout("").run();
             assert!(ran.stderr.contains(file), "{script}: {}", ran.stderr);
             assert_eq!(desk.text(file), before, "{file}: {script}");
@@ -390,6 +409,9 @@ fn while_a_file_is_edited_the_process_cannot_leave_its_memory() {
     let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
     let core: Vec<_> = core.split_whitespace().collect();
     assert_eq!(core[4..6], ["0", "0"], "{limits}");
+    // What cannot be dumped cannot be read by the same user either: its memory belongs to the superuser.
+    let memory = fs::metadata(format!("/proc/{}/mem", running.id())).unwrap();
+    assert_eq!(std::os::unix::fs::MetadataExt::uid(&memory), 0);
     running.signal(Signal::TERM);
     running.finish();
 }

@@ -226,6 +226,7 @@ fn ha_credential_without_a_secret_is_named_and_the_others_go_on(release: Release
     ha.start_again();
     let ran = house.appcred(&ha).args(["plan", "--detailed-exitcode"]).status(0).run();
     assert!(ran.stderr.contains("spotify_by_hand has no secret"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("left alone"), "{}", ran.stderr);
     assert_eq!(ha.credentials()[0]["client_secret"], Value::Null);
 }
 

@@ -343,3 +343,66 @@ fn a_file_in_plain_text_that_git_tracks_is_warned_of() {
     project.write("appcred.yaml", &allowed);
     validate(&project).stderr("").run();
 }
+
+#[test]
+fn a_default_behind_a_variable_is_a_secret_in_plain_text_everywhere() {
+    let (_, ours) = age_identity();
+    let with_default = manifest(&[
+        "  - {domain: spotify, client_id: a, client_secret: !env_var SPOTIFY m4rk3d}\n".to_owned(),
+    ]);
+    let project = Project::new()
+        .file("appcred.yaml", &project_for(&[&ours.to_string()]))
+        .file("credentials/a.yaml", &with_default);
+    git(project.path(), &["init", "--quiet"]);
+    commit(&project, "with a default");
+    let encrypt = || Appcred::new().in_dir(project.path()).args(["encrypt"]);
+    let said = encrypt().status(1).run().stderr;
+    assert!(said.contains("error: credentials/a.yaml: line 2, column "), "{said}");
+    assert!(said.contains("`client_secret` has more behind `!env_var`"), "{said}");
+    project.write("credentials/a.yaml", &with_default.replace(" m4rk3d", ""));
+    encrypt().stdout("No secret is in plain text.\n").run();
+    let history = validate(&project).args(["--history"]).run().stderr;
+    assert_eq!(history.matches("`client_secret` is in plain text in commit").count(), 1);
+    assert!(history.contains(", credentials/a.yaml:2") && !(said + &history).contains("m4rk3d"));
+}
+
+#[test]
+fn a_file_of_secrets_is_found_though_no_entry_names_it_or_git_tracks_it_no_more() {
+    let (_, ours) = age_identity();
+    let entries = ["  - {domain: twitch, client_id: b, client_secret: !file t.txt}\n".to_owned()];
+    let project = Project::new()
+        .file("appcred.yaml", &project_for(&[&ours.to_string()]))
+        .file("credentials/a.yaml", &manifest(&entries))
+        .file("credentials/t.txt", "m4rk3d\n")
+        .file("house/secrets.yaml", "home: {a: m4rk3d}\n");
+    git(project.path(), &["init", "--quiet"]);
+    commit(&project, "all of it");
+    let said = validate(&project).run().stderr;
+    assert!(
+        said.contains("warning: `house/secrets.yaml` is in plain text, and Git tracks it"),
+        "{said}"
+    );
+    assert_eq!(said.matches("warning:").count(), 2, "{said}");
+    git(project.path(), &["rm", "--cached", "--quiet", "credentials/t.txt", "house/secrets.yaml"]);
+    project.write(".gitignore", "t.txt\nsecrets.yaml\n");
+    commit(&project, "tracked no more");
+    validate(&project).stderr("").run();
+    let said = validate(&project).args(["--history"]).run().stderr;
+    for file in ["credentials/t.txt", "house/secrets.yaml"] {
+        assert_eq!(
+            said.matches(&format!("{file} is in plain text in commit")).count(),
+            1,
+            "{said}"
+        );
+    }
+    assert_eq!((said.matches("warning:").count(), said.matches("m4rk3d").count()), (2, 0));
+    // Encrypted files were never in plain text.
+    let sealed = Project::new()
+        .file("appcred.yaml", &project_for(&[&ours.to_string()]))
+        .file("credentials/a.yaml", &manifest(&entries))
+        .file("credentials/t.txt", &encrypt("x", &ours))
+        .file("secrets.yaml", &format!("a: {:?}\n", encrypt("x", &ours)));
+    git(sealed.path(), &["init", "--quiet"]);
+    commit(&sealed, "encrypted");
+    validate(&sealed).args(["--history", "--strict"]).stderr("").run();
+}

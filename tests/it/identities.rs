@@ -1,8 +1,10 @@
 //! The age identities that the environment names: all that SOPS would find, and none of them shown.
 
 use std::fs;
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
 use crate::shell::{Appcred, Project, age_identity, encrypt};
 
@@ -149,4 +151,39 @@ fn an_identity_in_the_project_file_is_refused_and_not_shown() {
             assert!(!said.contains(&identity[16..]), "{said}");
         }
     }
+}
+
+#[test]
+fn a_terminal_shows_what_is_typed_again_after_a_passphrase_was_interrupted() {
+    let public = fs::read_to_string(format!("{KEYS}/ed25519-passphrase.pub")).unwrap();
+    let recipient: age::ssh::Recipient = public.parse().unwrap();
+    let project = project(&age::encrypt_and_armor(&recipient, b"x").unwrap());
+    let key = format!("{KEYS}/ed25519-passphrase");
+    let script = "trap : INT; \"$@\"; echo ended with $?; stty -a";
+    let appcred = env!("CARGO_BIN_EXE_appcred");
+    let words = format!("sh -c '{script}' sh '{appcred}' plan");
+    let mut terminal = Command::new("script")
+        .args(["-qec", &words, "/dev/null"])
+        .env("SOPS_AGE_SSH_PRIVATE_KEY_FILE", key)
+        .current_dir(project.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut keys = terminal.stdin.take().unwrap();
+    let mut screen = terminal.stdout.take().unwrap();
+    let mut said = Vec::new();
+    // The terminal is set before the question is asked.
+    while !String::from_utf8_lossy(&said).contains("assphrase") {
+        let mut byte = [0];
+        screen.read_exact(&mut byte).unwrap();
+        said.extend(byte);
+    }
+    keys.write_all(b"secr\x03").unwrap();
+    let mut rest = String::new();
+    screen.read_to_string(&mut rest).unwrap();
+    terminal.wait().unwrap();
+    assert!(rest.contains("ended with 130"), "{rest}");
+    assert!(!rest.contains("secr"), "{rest}");
+    assert!(rest.contains(" echo ") && rest.contains("\nisig "), "{rest}");
 }

@@ -111,3 +111,14 @@ fn completions_know_every_verb() {
     let printed = String::from_utf8(completed.stdout).unwrap();
     assert_eq!(printed.trim(), "watch", "{}", String::from_utf8_lossy(&completed.stderr));
 }
+
+#[test]
+fn an_argument_that_is_quoted_stays_in_its_line() {
+    for argument in ["--x\n::error::y", "x\r\n::error::y"] {
+        let ran = Appcred::new().args(["plan", "--color", argument]).status(1).run();
+        assert!(ran.stderr.contains("::error::y"), "{}", ran.stderr);
+        assert!(!ran.stderr.contains("\n::"), "{}", ran.stderr);
+        let ran = Appcred::new().args([argument]).status(1).run();
+        assert!(!ran.stderr.contains("\n::"), "{}", ran.stderr);
+    }
+}

@@ -165,7 +165,9 @@ fn rekey_by_force_and_without_a_key() {
         ran.stderr
     );
     assert_eq!(house.held(), forced);
-    let ran = house.appcred(&ours.0).args(["rekey"]).run();
-    assert!(ran.stderr.contains("warning: none of the age identities found"), "{}", ran.stderr);
+    let ran = house.appcred(&ours.0).args(["rekey"]).status(1).run();
+    assert!(ran.stderr.contains("none of the age identities found matches"), "{}", ran.stderr);
+    assert_eq!(house.held(), forced, "nobody is locked out without being asked");
+    house.appcred(&ours.0).args(["rekey", "--allow-lockout"]).run();
     house.is_read_by(&theirs.0);
 }

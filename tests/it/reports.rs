@@ -230,7 +230,10 @@ fn a_report_is_printed_and_written_as_asked() {
 
     let wrong = Appcred::new().in_dir(project.path()).args(["plan", "--format", "html"]).status(1);
     assert!(
-        wrong.run().stderr.contains("there are text, json, markdown, github, gitlab, junit, sarif")
+        wrong
+            .run()
+            .stderr
+            .contains("it is one of text, json, markdown, github, gitlab, junit, sarif")
     );
     let nowhere = Appcred::new().in_dir(project.path()).args(["plan", "--format", "json=no/x"]);
     assert!(nowhere.status(1).run().stderr.contains("cannot write no/x"));
@@ -284,4 +287,40 @@ fn policies_for_ci_end_with_an_error() {
     let validate = || Appcred::new().in_dir(project.path()).args(["validate"]);
     assert!(validate().run().stderr.starts_with("warning"));
     assert!(validate().args(["--strict"]).status(1).run().stderr.starts_with("error"));
+}
+
+/// The levels of all that a report in each format has: of annotations, GitLab, SARIF and JUnit.
+fn levels(folder: &Path) -> [String; 4] {
+    let junit = read(folder, "junit");
+    let kind = ["<failure", "<skipped"].into_iter().find(|kind| junit.contains(kind)).unwrap();
+    [
+        annotations(&read(folder, "github"))[0].command.clone(),
+        value(folder, "gitlab")[0]["severity"].as_str().unwrap().to_owned(),
+        value(folder, "sarif")["runs"][0]["results"][0]["level"].as_str().unwrap().to_owned(),
+        kind.to_owned(),
+    ]
+}
+
+#[test]
+fn what_fails_apply_is_an_error_in_every_report_and_nothing_else_is() {
+    let apply = |case: &str, status: i32| {
+        let project = Project::new().file("appcred.yaml", PROJECT);
+        copied(
+            &Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/plan").join(case),
+            project.path(),
+        );
+        let formats = FORMATS.iter().map(|name| format!("--format={name}=out.{name}"));
+        let apply = Appcred::new().in_dir(project.path()).args(["apply", "--yes"]).args(formats);
+        let ran = apply.status(status).run();
+        (levels(project.path()), ran.stderr)
+    };
+    let (left_out, said) = apply("foreign-same-client", 1);
+    assert_eq!(left_out, ["error", "critical", "error", "<failure"]);
+    assert_eq!(
+        said,
+        "error: 1 step left out that a person must decide: the plan says why, as `not done`\n"
+    );
+    let (in_use, said) = apply("delete-in-use", 0);
+    assert_eq!(in_use, ["warning", "major", "warning", "<skipped"]);
+    assert_eq!(said, "");
 }

@@ -348,7 +348,7 @@ fn a_snapshot_that_is_old_or_none_is_refused() {
 
     project.write("b", "a file where a folder should be");
     let ran = snapshot(&["-o", "new.json"]).status(1).run();
-    assert!(ran.stderr.contains("No snapshot was taken"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("No snapshot was written"), "{}", ran.stderr);
     assert!(!project.join("new.json").exists());
 }
 

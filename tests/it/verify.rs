@@ -1,7 +1,9 @@
 //! Whether a client is right, asked of a real OAuth2 provider, and of one that says what a test wants.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -224,7 +226,11 @@ fn unclear(why: &str) -> Verdict {
 fn answers_with_a_code() -> Vec<Row> {
     vec![
         ("/grant", answer("400 Bad Request", JSON, r#"{"error":"invalid_grant"}"#), Verdict::Right),
-        ("/ask", answer("400 Bad Request", JSON, r#"{"error":"invalid_request"}"#), Verdict::Right),
+        (
+            "/ask",
+            answer("400 Bad Request", JSON, r#"{"error":"invalid_request"}"#),
+            unclear("it says invalid_request"),
+        ),
         (
             "/client",
             answer(
@@ -387,4 +393,23 @@ fn a_provider_that_repeats_the_secret_makes_nobody_tell_it() {
     }
     assert_eq!(provider.asked.lock().unwrap().len(), 8);
     assert!(!project.join("ha/.storage/application_credentials").exists());
+}
+
+#[test]
+fn apply_asks_a_provider_once() {
+    let refused = answer("400 Bad Request", JSON, r#"{"error": "invalid_grant"}"#);
+    let provider = Canned::start(&[("/token", refused)]);
+    let case = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/plan/replace-secret-linked");
+    let storage = |name: &str| fs::read_to_string(case.join("ha/.storage").join(name)).unwrap();
+    let url = &provider.url;
+    let project = Project::new()
+        .file("appcred.yaml", "owner: house\nallow_plaintext: true\ntargets: {folder: {config_dir: ha}}\n")
+        .file(
+            "credentials.yaml",
+            &format!("application_credentials: [{{domain: spotify, name: Family, client_id: family, client_secret: new, integration: {{token_url: '{url}/token'}}}}]\n"),
+        )
+        .file("ha/.storage/application_credentials", &storage("application_credentials"))
+        .file("ha/.storage/core.config_entries", &storage("core.config_entries"));
+    appcred(&project).args(["apply", "--yes", "--verify", "--max-deletes", "9"]).run();
+    assert_eq!(provider.asked.lock().unwrap().len(), 1);
 }

@@ -51,7 +51,7 @@ struct ListedCredential<'a> {
     set_up: Option<SetUp<'a>>,
 }
 
-/// Every credential and how it stands.
+/// Every credential and its state.
 ///
 /// # Errors
 /// None in practice: all of it can be written as JSON.

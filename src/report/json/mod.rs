@@ -1,5 +1,5 @@
 //! JSON for programs. `format_version` changes when a field changes its meaning or goes; new
-//! fields may come at any time.
+//! fields may be added at any time.
 
 mod list;
 mod problems;
@@ -57,7 +57,7 @@ struct ReportedTarget<T> {
     name: String,
     /// Its address or folder.
     address: String,
-    /// What stands for the target where it was not looked at itself.
+    /// What was looked at instead of the target.
     #[serde(skip_serializing_if = "Option::is_none")]
     basis: Option<String>,
     /// The version of Home Assistant there, where it is known.
@@ -133,7 +133,7 @@ struct PlannedStep<'a> {
     /// What a set-up that waits is waiting for.
     #[serde(skip_serializing_if = "Option::is_none")]
     waits_for: Option<WaitsFor<'a>>,
-    /// Why it did not come to its end.
+    /// Why it did not end.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
 }

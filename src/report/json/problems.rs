@@ -44,7 +44,7 @@ pub(crate) struct Problem {
     related: Option<Related>,
 }
 
-/// A stretch of a file.
+/// A range of a file.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct ProblemSpot {
     /// The file, from the root of the repository.
@@ -56,7 +56,7 @@ pub(crate) struct ProblemSpot {
     /// The line of its end.
     #[serde(skip_serializing_if = "Option::is_none")]
     end_line: Option<u32>,
-    /// The column behind its last character.
+    /// The column after its last character.
     #[serde(skip_serializing_if = "Option::is_none")]
     end_column: Option<u32>,
 }

@@ -3,10 +3,11 @@
 use maud::{Markup, html};
 
 use crate::codes::SeverityCode;
+use crate::model::counted;
 use crate::report::json::Problem;
 use crate::report::status::ReportedManifests;
 
-use super::{badge, count, time};
+use super::{badge, time};
 
 /// `appcred validate` shows more.
 pub(super) const MOST_PROBLEMS: usize = 50;
@@ -18,8 +19,8 @@ pub(super) fn manifests(manifests: &ReportedManifests<'_>, excerpts: &[String]) 
         section #manifests aria-labelledby="manifests-title" {
             h2 #manifests-title { "Manifests" }
             p .soft {
-                (count(manifests.files, "file")) " with "
-                (if manifests.entries == 1 { "1 entry".to_owned() } else { format!("{} entries", manifests.entries) })
+                (counted(manifests.files, "file")) " with "
+                (counted(manifests.entries, "entry"))
                 ", read " (time(read_at))
             }
             @if !manifests.in_force {

@@ -25,7 +25,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest, Sha256};
 
 use crate::codes::TargetCode;
-use crate::model::visible_lines;
+use crate::model::{hex, visible_lines};
 use crate::report::status::{Moment, report};
 use crate::report::{FileNames, problems};
 use crate::status::Status;
@@ -66,8 +66,7 @@ impl Main {
         server.main.of(&server.status(), |status| {
             let html = Bytes::from(visible(main(status, &server.names)).into_string());
             let digest = Sha256::digest(&html);
-            let tag: String = digest.iter().take(12).map(|byte| format!("{byte:02x}")).collect();
-            Self { html, tag: tag.into() }
+            Self { html, tag: hex(&digest[..12]).into() }
         })
     }
 }
@@ -196,11 +195,6 @@ fn main(status: &Status, names: &FileNames) -> Markup {
 /// A moment; the script says how far away it is.
 fn time(moment: Moment) -> Markup {
     html! { time datetime=(moment.exact()) title=(moment.for_people()) { (moment.for_people()) } }
-}
-
-/// `1 file`, `2 files`.
-fn count(number: usize, what: &str) -> String {
-    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
 }
 
 /// How good or bad it is, as the style knows it.

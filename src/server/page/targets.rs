@@ -3,10 +3,11 @@
 use maud::{Markup, html};
 
 use crate::codes::{EntryCode, LinkCode, ModeCode, SetupCode, TargetCode};
+use crate::model::counted;
 use crate::report::status::{Differing, ReportedEntry, StatusReport, TargetState};
 use crate::report::words;
 
-use super::{badge, count, id_part, time, tone};
+use super::{badge, id_part, time, tone};
 
 /// Up to so many targets are unfolded.
 const MOST_UNFOLDED: usize = 6;
@@ -33,7 +34,7 @@ pub(super) fn targets(report: &StatusReport<'_>) -> Markup {
                 (one(target, is_small || (nth < MOST_UNFOLDED && is_in_trouble(target)), &mut rows))
             }
             @if more > 0 {
-                p .soft { "… and " (count(more, "more target")) "; the status for programs has all." }
+                p .soft { "… and " (counted(more, "more target")) "; the status for programs has all." }
             }
         }
     }
@@ -79,7 +80,7 @@ fn one(target: &TargetState<'_>, is_open: bool, rows: &mut usize) -> Markup {
             (entries(target, rows))
             @if target.foreign > 0 {
                 p .soft {
-                    (count(target.foreign, "more credential")) " there "
+                    (counted(target.foreign, "more credential")) " there "
                     (if target.foreign == 1 { "is" } else { "are" }) " not of these manifests, and left alone."
                 }
             }

@@ -3,9 +3,10 @@
 use maud::{Markup, html};
 
 use crate::codes::{SeverityCode, TargetCode};
+use crate::model::counted;
 use crate::report::status::StatusReport;
 
-use super::{count, time};
+use super::time;
 
 /// One line, read out when it changes.
 pub(super) fn verdict(report: &StatusReport<'_>) -> Markup {
@@ -21,7 +22,7 @@ pub(super) fn verdict(report: &StatusReport<'_>) -> Markup {
             p .words #words role="status" { (words) "." }
             @if !report.targets.is_empty() {
                 p .soft {
-                    "Watching " (count(report.targets.len(), "target")) " since "
+                    "Watching " (counted(report.targets.len(), "target")) " since "
                     (time(report.since)) "."
                 }
             }

@@ -1,7 +1,7 @@
 //! A Home Assistant configuration folder at rest: credentials are read from and written to HA's own
 //! `.storage/application_credentials`, so that a house can be provisioned before its first start.
 //!
-//! Guarantees: a batch is one read and one write; whatever is not ours was not changed; a kill at
+//! Guarantees: a batch is one read and one write; whatever is not ours is not changed; a kill at
 //! any moment leaves the old file or the new one, whole; nothing is written while Home Assistant
 //! runs there, as far as that can be seen (`running.rs` says how far).
 

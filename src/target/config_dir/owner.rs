@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, fchown};
 use std::path::Path;
 
-use crate::files::open_folder;
+use crate::files::{self, open_folder};
 
 /// Makes a folder for its owner alone, with all above it; the owner is that of the folder above.
 pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
@@ -47,7 +47,5 @@ pub(super) fn give(file: &File, owner: &Metadata) -> io::Result<()> {
 }
 
 fn sync_folder(folder: &Path) -> io::Result<()> {
-    // The folder above a relative path of one part is the empty path.
-    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    folder.canonicalize().and_then(|folder| open_folder(&folder))?.sync_all()
+    files::folder(folder).canonicalize().and_then(|folder| open_folder(&folder))?.sync_all()
 }

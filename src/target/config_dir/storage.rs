@@ -1,11 +1,12 @@
 //! HA's storage files: text in, nouns out, and text again. No file is touched here.
 //!
-//! Whatever is not ours was not changed read, to the byte of each value: unknown fields, numbers
+//! Whatever is not ours is kept as it was read, to the byte of each value: unknown fields, numbers
 //! beyond 64 bits, the order of everything. A value is taken apart only as far as it is needed.
 
 use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
+use secrecy::zeroize::Zeroizing;
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -17,7 +18,8 @@ use crate::model::{
     NewCredential, Secret, Visible, generate_id,
 };
 use crate::target::Refusal;
-use crate::target::unreadable::Lenient;
+use crate::target::unreadable::{Lenient, NO_SECRET};
+use crate::target::wiped_json::to_json_pretty;
 
 /// A store without items, as HA writes it.
 const EMPTY: &str = r#"{"version": 1, "minor_version": 1, "key": "application_credentials", "data": {"items": []}}"#;
@@ -113,9 +115,9 @@ impl CredentialStorage {
             self.unreadable.push(format!("the credential {of} {what}"));
         };
         match &found {
-            Err(what) => name(what),
+            Err(what) => name(&format!("{what}: it is left alone")),
             Ok(_) if fields.get("client_secret").is_none_or(|secret| secret.get() == "null") => {
-                name("has no secret");
+                name(NO_SECRET);
             }
             Ok(_) => {}
         }
@@ -187,8 +189,8 @@ impl CredentialStorage {
     }
 
     /// The file's text.
-    pub(super) fn to_text(&self) -> Result<Vec<u8>, serde_json::Error> {
-        serde_json::to_vec_pretty(self)
+    pub(super) fn to_text(&self) -> serde_json::Result<Zeroizing<Vec<u8>>> {
+        to_json_pretty(self)
     }
 
     /// Of two items with one id HA keeps the later, in the place of the first.
@@ -271,9 +273,10 @@ pub(super) fn config_entries(text: Option<&str>) -> Result<Lenient<ConfigEntry>,
     for (index, text) in data.entries.into_iter().enumerate() {
         match config_entry(text) {
             Some(entry) => list.items.push(entry),
-            None => list
-                .unreadable
-                .push(format!("the config entry number {} cannot be read", index + 1)),
+            None => list.unreadable.push(format!(
+                "the config entry number {} cannot be read: it is left alone",
+                index + 1
+            )),
         }
     }
     Ok(list)

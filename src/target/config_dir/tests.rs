@@ -19,7 +19,7 @@ fn store(text: &str) -> CredentialStorage {
 }
 
 fn written(store: &CredentialStorage) -> String {
-    String::from_utf8(store.to_text().unwrap()).unwrap()
+    String::from_utf8(store.to_text().unwrap().to_vec()).unwrap()
 }
 
 fn new(domain: &str, client_id: &str) -> NewCredential {
@@ -135,23 +135,32 @@ fn damage_is_told_without_values() {
 
 /// Items as nobody expects them, each with what is said of it.
 const ODD: &[(&str, &str)] = &[
-    (r#""SECRET""#, "the credential number 1 is not a mapping with fields"),
-    ("null", "the credential number 2 is not a mapping with fields"),
-    (r#"{"domain": "SECRET", "client_id": "a"}"#, "the credential number 3 has no `id`"),
-    (r#"{"id": null, "domain": "d"}"#, "the credential number 4 has no `id`"),
-    (r#"{"id": 5, "domain": "d"}"#, "the credential number 5 has a `id` that is not text"),
-    (r#"{"id": "spotify_a", "domain": null}"#, "the credential spotify_a has no `domain`"),
+    (r#""SECRET""#, "the credential number 1 is not a mapping with fields: it is left alone"),
+    ("null", "the credential number 2 is not a mapping with fields: it is left alone"),
+    (
+        r#"{"domain": "SECRET", "client_id": "a"}"#,
+        "the credential number 3 has no `id`: it is left alone",
+    ),
+    (r#"{"id": null, "domain": "d"}"#, "the credential number 4 has no `id`: it is left alone"),
+    (
+        r#"{"id": 5, "domain": "d"}"#,
+        "the credential number 5 has a `id` that is not text: it is left alone",
+    ),
+    (
+        r#"{"id": "spotify_a", "domain": null}"#,
+        "the credential spotify_a has no `domain`: it is left alone",
+    ),
     (
         r#"{"id": "n", "domain": "d", "client_id": 90210, "client_secret": "s"}"#,
-        "the credential n has a `client_id` that is not text",
+        "the credential n has a `client_id` that is not text: it is left alone",
     ),
     (
         r#"{"id": "o", "domain": "d", "client_id": "c", "client_secret": 90210}"#,
-        "the credential o has a `client_secret` that is not text",
+        "the credential o has a `client_secret` that is not text: it is left alone",
     ),
     (
         r#"{"id": "p", "domain": "d", "client_id": "c", "client_secret": null}"#,
-        "the credential p has no secret",
+        "the credential p has no secret: no account can use it",
     ),
 ];
 
@@ -186,8 +195,8 @@ fn a_config_entry_that_cannot_be_read_keeps_nobody_from_the_others() {
         {"entry_id": "1", "domain": "d", "title": null, "data": null},
         {"entry_id": "2", "domain": "d", "title": 5, "data": {"auth_implementation": "x"}}]}}"#;
     let list = config_entries(Some(text)).unwrap();
-    let said =
-        ["the config entry number 1 cannot be read", "the config entry number 2 cannot be read"];
+    let said = [1, 2]
+        .map(|number| format!("the config entry number {number} cannot be read: it is left alone"));
     assert_eq!(list.unreadable, said);
     let uses: Vec<_> = list.items.iter().map(|entry| entry.implementation.as_deref()).collect();
     assert_eq!(uses, [None, Some("x")]);

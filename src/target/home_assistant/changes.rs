@@ -1,22 +1,20 @@
 //! What HA tells by itself: credentials and linked accounts that change, browsers that come back.
 
-use futures_util::stream::{Stream, StreamExt, pending, select_all, unfold};
-use serde::de::IgnoredAny;
+use futures_util::stream::{Stream, StreamExt, pending, poll_fn, select_all};
+use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::HomeAssistant;
-use super::connection::{CommandError, Events};
+use super::connection::CommandError;
 use super::flows::PROGRESSED;
 use super::messages::{Command, UNKNOWN_COMMAND};
 use crate::target::{ChangeEvents, TargetError};
 
-/// One after another; `begins` says whether the first only reports the current state. What cannot be
-/// read is a change as well.
-fn stream(events: Events, begins: bool) -> impl Stream<Item = ()> + Send + Sync {
-    let events = unfold(events, |mut events| async {
-        drop(events.next::<IgnoredAny>().await?);
-        Some(((), events))
-    });
-    events.skip(usize::from(begins))
+/// One after another; `begins` says whether the first only reports the current state.
+fn stream(
+    mut changes: UnboundedReceiver<()>,
+    begins: bool,
+) -> impl Stream<Item = ()> + Send + Sync {
+    poll_fn(move |context| changes.poll_recv(context)).skip(usize::from(begins))
 }
 
 impl HomeAssistant {
@@ -32,7 +30,7 @@ impl HomeAssistant {
             (Command::SubscribeEvents { event_type: PROGRESSED }, false),
         ];
         for (command, begins) in wanted {
-            match self.connection.subscribe(command).await {
+            match self.connection.subscribe_to_changes(command).await {
                 Ok(events) => streams.push(Box::pin(stream(events, begins))),
                 Err(CommandError::Refused { code, .. }) if code == UNKNOWN_COMMAND => {}
                 Err(fault) => return Err(self.error(fault)),

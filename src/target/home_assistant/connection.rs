@@ -20,11 +20,11 @@ use tokio_tungstenite::tungstenite::{Bytes, Message, Utf8Bytes};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use tokio_util::sync::CancellationToken;
 
-use super::in_flight::{EventSender, InFlight, ResultSender, deliver};
-use super::json::to_json;
+use super::in_flight::{InFlight, Listener, ResultSender, deliver};
 use super::messages::{Command, CommandResult, Incoming, Numbered};
 use crate::http::Stream;
 use crate::target::Stop;
+use crate::target::wiped_json::to_json;
 
 /// Commands sent and not yet answered. HA cuts the line at 4,096 answers that wait.
 const MAX_IN_FLIGHT: usize = 512;
@@ -98,7 +98,7 @@ pub(super) struct Connection {
 struct QueuedCommand {
     command: Command,
     stop: Option<Stop>,
-    listener: Option<EventSender>,
+    listener: Option<Listener>,
     asker: ResultSender,
 }
 
@@ -155,15 +155,25 @@ impl Connection {
     /// Subscribes to what happens from now on.
     pub(super) async fn subscribe(&self, command: Command) -> Result<Events, CommandError> {
         let (listener, events) = mpsc::unbounded_channel();
-        self.send::<()>(command, None, Some(listener)).await?;
+        self.send::<()>(command, None, Some(Listener::Events(listener))).await?;
         Ok(Events(events))
+    }
+
+    /// The same, without what the events say.
+    pub(super) async fn subscribe_to_changes(
+        &self,
+        command: Command,
+    ) -> Result<mpsc::UnboundedReceiver<()>, CommandError> {
+        let (listener, changes) = mpsc::unbounded_channel();
+        self.send::<()>(command, None, Some(Listener::Changes(listener))).await?;
+        Ok(changes)
     }
 
     async fn send<A: DeserializeOwned>(
         &self,
         command: Command,
         stop: Option<Stop>,
-        listener: Option<EventSender>,
+        listener: Option<Listener>,
     ) -> Result<A, CommandError> {
         let (asker, answer) = oneshot::channel();
         let unsent = || CommandError::Unsent(self.in_flight.why_lost());
@@ -179,7 +189,7 @@ impl Connection {
         }
     }
 
-    /// Takes leave of HA.
+    /// Closes the WebSocket as the protocol asks for.
     pub(super) async fn close(self) {
         drop(self.requests);
         for task in self.tasks {

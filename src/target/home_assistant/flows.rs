@@ -29,7 +29,7 @@ const FLOW: &str = "#flow";
 /// moment see each other's, and what is forgotten leaves no more keys than this in HA.
 const NOTES: u8 = 8;
 /// Behind the mark in the key of a note that accounts go with the entry.
-const TIED: &str = "#tied";
+const REMOVED_WITH_ENTRY: &str = "#tied";
 /// How HA says why a flow was started.
 const REAUTH: &str = "reauth";
 /// What HA reports when a browser has come back.
@@ -292,9 +292,9 @@ impl HomeAssistant {
     ///
     /// # Errors
     /// Where HA cannot keep it.
-    pub async fn remember_tie(&self, mark: &Mark, tied: bool) -> Result<(), Refusal> {
-        let key = format!("{mark}{TIED}");
-        let command = Command::WriteUserData { key, value: Value::Bool(tied) };
+    pub async fn remember_delete_policy(&self, mark: &Mark, removes: bool) -> Result<(), Refusal> {
+        let key = format!("{mark}{REMOVED_WITH_ENTRY}");
+        let command = Command::WriteUserData { key, value: Value::Bool(removes) };
         Ok(self.connection.ask(command).await?)
     }
 }
@@ -311,8 +311,8 @@ pub(super) fn live(kept: &UserDataFields, asked: Vec<(EntryId, ListedFlow)>) -> 
         domain: Domain::new(flow.handler),
         purpose: Purpose::Again(account),
     });
-    let tied = kept.iter().filter_map(tied).collect();
-    Live { flows: noted.chain(asked).collect(), tied, ..Live::default() }
+    let removed_with_entry = kept.iter().filter_map(removed_with_entry).collect();
+    Live { flows: noted.chain(asked).collect(), removed_with_entry, ..Live::default() }
 }
 
 /// The flows by which HA asks for consent again, each with its account.
@@ -350,8 +350,8 @@ fn notes(kept: &UserDataFields) -> Vec<(String, Purpose, Note)> {
 }
 
 /// The entry that a note says accounts go with.
-fn tied((key, value): (&String, &Value)) -> Option<Mark> {
-    let mark = Mark::parse(key.strip_suffix(TIED)?)?;
+fn removed_with_entry((key, value): (&String, &Value)) -> Option<Mark> {
+    let mark = Mark::parse(key.strip_suffix(REMOVED_WITH_ENTRY)?)?;
     (*value == true).then_some(mark)
 }
 

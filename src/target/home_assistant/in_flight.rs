@@ -16,7 +16,12 @@ use super::messages::CommandResult;
 pub(super) type ResultSender = oneshot::Sender<Result<CommandResult, CommandError>>;
 
 /// Where events go.
-pub(super) type EventSender = mpsc::UnboundedSender<Box<RawValue>>;
+pub(super) enum Listener {
+    /// Each with what it says.
+    Events(mpsc::UnboundedSender<Box<RawValue>>),
+    /// Only that there was one: what it says may hold secrets.
+    Changes(mpsc::UnboundedSender<()>),
+}
 
 /// Shared by the task that writes, which adds, and the one that reads, which takes away.
 #[derive(Default)]
@@ -26,7 +31,7 @@ pub(super) struct InFlight {
 
 #[derive(Default)]
 struct State {
-    listening: BTreeMap<u64, EventSender>,
+    listening: BTreeMap<u64, Listener>,
     waiting: BTreeMap<u64, AwaitedResult>,
     /// Why no answer can come any more.
     lost: Option<String>,
@@ -45,7 +50,7 @@ impl InFlight {
         &self,
         id: u64,
         asker: ResultSender,
-        listener: Option<EventSender>,
+        listener: Option<Listener>,
         room: OwnedSemaphorePermit,
     ) {
         let mut state = self.lock();
@@ -68,7 +73,10 @@ impl InFlight {
     /// Hands an event on, as long as there is a listener.
     pub(super) fn dispatch(&self, id: u64, event: &RawValue) {
         let mut state = self.lock();
-        let has_gone = |listener: &EventSender| listener.send(event.to_owned()).is_err();
+        let has_gone = |listener: &Listener| match listener {
+            Listener::Events(events) => events.send(event.to_owned()).is_err(),
+            Listener::Changes(changes) => changes.send(()).is_err(),
+        };
         if state.listening.get(&id).is_some_and(has_gone) {
             state.listening.remove(&id);
         }

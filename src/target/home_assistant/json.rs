@@ -1,39 +1,15 @@
-//! JSON that may hold secrets, or not be as it should.
+//! JSON that may not be as it should.
 
-use std::{fmt, io};
+use std::fmt;
 
-use secrecy::zeroize::Zeroizing;
 use serde::de::{DeserializeOwned, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use smol_str::SmolStr;
 
 use crate::model::{Secret, Visible};
 pub(super) use crate::target::unreadable::Lenient;
-
-/// The JSON of a message that may hold secrets: made in one piece, since a text that grows leaves
-/// copies of itself behind, and wiped when it is done with.
-pub(super) fn to_json(message: &impl Serialize) -> serde_json::Result<Zeroizing<Vec<u8>>> {
-    let mut length = Length(0);
-    serde_json::to_writer(&mut length, message)?;
-    let mut json = Zeroizing::new(Vec::with_capacity(length.0));
-    serde_json::to_writer(&mut *json, message)?;
-    Ok(json)
-}
-
-struct Length(usize);
-
-impl io::Write for Length {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0 += bytes.len();
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
 
 /// The ids that HA gives to things.
 #[derive(Deserialize)]

@@ -13,12 +13,12 @@ use tokio_tungstenite::{Connector, client_async_tls_with_config};
 use super::CONNECT_TIMEOUT_SECONDS;
 use super::address::Address;
 use super::connection::{Socket, wiped_text};
-use super::json::to_json;
 use super::messages::{Greeting, LogIn};
 use super::unreachable::{self, unreachable};
 use crate::http::{Network, Stream};
 use crate::model::Secret;
 use crate::target::TargetError;
+use crate::target::wiped_json::to_json;
 
 /// A list of 100,000 credentials comes in one frame of some 20 MB.
 const MAX_INCOMING_BYTES: usize = 256 * 1024 * 1024;

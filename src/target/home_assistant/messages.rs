@@ -20,6 +20,8 @@ pub(super) const NOT_FOUND: &str = "not_found";
 pub(super) const UNKNOWN_COMMAND: &str = "unknown_command";
 /// What HA says of a config entry that it has not.
 pub(super) const NO_SUCH_ENTRY: &str = "invalid_config_entry_id";
+/// Why HA could not set up a config entry, where it did not find the credential.
+const UNKNOWN_IMPLEMENTATION: &str = "oauth2_unknown_implementation";
 /// What HA says to users who are no administrators.
 pub(super) const NOT_ADMIN: &str = "unauthorized";
 /// What HA says when an integration itself refuses.
@@ -323,6 +325,8 @@ pub(super) struct ConfigEntryMessage {
     #[serde(default, deserialize_with = "text_or_none")]
     pub(super) reason: Option<SmolStr>,
     #[serde(default, deserialize_with = "text_or_none")]
+    error_reason_translation_key: Option<SmolStr>,
+    #[serde(default, deserialize_with = "text_or_none")]
     disabled_by: Option<SmolStr>,
 }
 
@@ -333,6 +337,11 @@ impl ConfigEntryMessage {
             Some(_) => EntryState::Disabled,
             None => EntryState::from_word(self.state.as_deref().unwrap_or_default()),
         }
+    }
+
+    /// Whether HA could not set it up, since it did not find its credential. Old releases do not say.
+    pub(super) fn misses_its_credential(&self) -> bool {
+        self.error_reason_translation_key.as_deref() == Some(UNKNOWN_IMPLEMENTATION)
     }
 }
 

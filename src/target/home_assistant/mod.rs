@@ -188,9 +188,14 @@ impl HomeAssistant {
             self.connection.ask::<CoreState>(Command::Configuration),
         )?;
         let Lenient { items: credentials, mut unreadable } = credentials;
-        let live = Live { is_starting: core.is_starting(), ..flows::live(&kept, asked) };
+        let missed = entries.items.iter().filter(|entry| entry.misses_its_credential());
+        let missed = missed.map(|entry| EntryId::new(entry.entry_id.clone())).collect();
+        let is_starting = core.is_starting();
+        let live = Live { is_starting, missed, ..flows::live(&kept, asked) };
         let unread = entries.unreadable.into_iter();
-        unreadable.extend(unread.map(|id| format!("the config entry {id} cannot be read")));
+        unreadable.extend(
+            unread.map(|id| format!("the config entry {id} cannot be read: it is left alone")),
+        );
         self.unreadable.warn(self.address.frontend_base(), unreadable);
         let entries = entries.items;
         let config_entries =

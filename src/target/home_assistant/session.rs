@@ -5,7 +5,6 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use secrecy::zeroize::Zeroizing;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -14,6 +13,7 @@ use crate::files::{self, FileLock, TEXT_LIMIT, wait_for};
 use crate::model::{Secret, Visible};
 use crate::secret::seal::{AgeEncryptError, seal};
 use crate::secret::{SecretResolver, Unreadable};
+use crate::target::wiped_json::to_json;
 
 /// A session is ended at Home Assistant while its file is locked.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(90);
@@ -122,8 +122,7 @@ impl SessionStore {
         };
         let file = self.file(&session.url);
         let fault = |why: String| SessionError::File { file: file.clone(), why };
-        let text = serde_json::to_vec(&kept).map(Zeroizing::new);
-        let text = text.map_err(|error| fault(error.to_string()))?;
+        let text = to_json(&kept).map_err(|error| fault(error.to_string()))?;
         let sealed = seal(&text, resolver.recipients())?;
         files::make_private_folder(&self.folder).map_err(|error| fault(error.to_string()))?;
         files::write_private(&file, sealed.as_bytes()).map_err(|error| fault(error.to_string()))?;

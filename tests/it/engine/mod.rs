@@ -19,8 +19,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use appcred::model::{
-    ClientId, Completeness, Desired, DesiredCredential, Domain, HandOverError, Integration, Key,
-    Owner, Place, Policy, Secret, TargetName,
+    Adopt, ClientId, Completeness, Desired, DesiredCredential, Domain, HandOverError, Integration,
+    Key, Owner, Place, Policy, Secret, TargetName,
 };
 use appcred::status::{ManifestStatus, Mode, Status, TargetStatus};
 use appcred::target::Stop;
@@ -287,7 +287,7 @@ fn entry(key: &str, client_id: &str, secret: &str) -> DesiredCredential {
         client_id: ClientId::new(client_id),
         client_secret: Secret::new(secret).into(),
         name: key.into(),
-        adopt: false,
+        adopt: Adopt::No,
         integration: Integration::default(),
         place: Place { file: Path::new("m.yaml").into(), line: 1, column: 1 },
     }

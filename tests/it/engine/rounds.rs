@@ -71,7 +71,7 @@ async fn too_many_deletes_stop_everything_and_are_reported() {
 #[tokio::test(start_paused = true)]
 async fn what_a_person_made_is_adopted_where_that_is_asked_for() {
     let mut adopting = one();
-    adopting.adopt = true;
+    adopting.adopt = appcred::model::Adopt::Only;
     let by_hand = |house: &super::House| house.hold("client", "first");
     let engine = Engine::start_with(&[(HOME, spec(vec![adopting]))], by_hand).await;
     let held = engine.home().state().shelf.credentials.clone();

@@ -1,0 +1,95 @@
+//! The credential with an entry's own mark: created, or why not.
+
+use std::collections::BTreeMap;
+
+use crate::model::{Held, Key, Mark, Owner};
+
+use super::action::{Action, Adoption, CredentialState, Reason, StepId};
+use super::case::{Adoptable, EntryCase};
+use super::draft::PlanDraft;
+use super::ownership::{OwnedBy, Proof};
+use super::withheld::Why;
+
+impl EntryCase<'_> {
+    /// Creates the credential with the mark, in the place of what no account names any more.
+    pub(super) fn create_mark(
+        &self,
+        spare: &[usize],
+        after: Option<StepId>,
+        draft: &mut PlanDraft<'_>,
+    ) -> Option<StepId> {
+        let wanted = self.wanted(&self.mark_text());
+        let free: Vec<usize> =
+            spare.iter().copied().filter(|at| !self.is_referenced_by_id(*at)).collect();
+        if free.is_empty() || self.assignment.is_unsure(self.number) {
+            let action = Action::Create { wanted };
+            return match self.why_not_created() {
+                Some(why) => {
+                    draft.withhold(action, why);
+                    None
+                }
+                None => Some(draft.step(action, vec![Reason::NotObserved], Vec::new(), after)),
+            };
+        }
+        self.stand(&free, &CredentialState::Drifted(self.entry.key.clone()), draft);
+        let has_mark = |at: &usize| {
+            self.index.ownership(*at).is_some_and(|ownership| ownership.proof == Proof::Mark)
+        };
+        let is_unwritten =
+            |at: &usize| self.index.is_nobodys(*at) || self.assignment.is_guessed(*at);
+        let claim = free.iter().copied().find(is_unwritten);
+        let claim = claim.map(|at| self.index.get(at).implementation());
+        let claim = claim.map(|implementation| self.wanted(&self.claim_text(implementation)));
+        let old = self.held(&free);
+        let is_by_hand = free.iter().any(|at| self.index.is_nobodys(*at));
+        let (action, reason) = if free.iter().all(has_mark) {
+            (Action::Replace { wanted, old }, self.renamed(free[0]))
+        } else {
+            let reason = if is_by_hand { Reason::AdoptionAsked } else { Reason::LetGo };
+            (Action::Adopt { wanted, old, how: Adoption::TakeOver }, reason)
+        };
+        let step = draft.step(action, vec![reason], Vec::new(), after);
+        draft.claim_meanwhile(step, claim);
+        Some(step)
+    }
+
+    /// What keeps the entry from a credential of its own.
+    fn why_not_created(&self) -> Option<Why> {
+        if self.assignment.is_unsure(self.number) {
+            return Some(Why::Unread);
+        }
+        if let doubtful @ [_, ..] = self.assignment.doubtful(self.number) {
+            let mut keys: BTreeMap<Key, Vec<Held>> = BTreeMap::new();
+            for at in doubtful {
+                let key = self.index.ownership(*at)?.mark.key.clone();
+                keys.entry(key).or_default().push(self.index.get(*at).held());
+            }
+            return Some(Why::SeveralRenamed { keys });
+        }
+        if let Adoptable::Unclear(candidates) = &self.adoption {
+            return Some(Why::SeveralByHand { held: self.held(candidates) });
+        }
+        if let Some(at) = self.by_hand.first().filter(|_| self.owned.is_empty()) {
+            return Some(Why::Foreign { held: self.index.get(*at).held() });
+        }
+        let of_client = self.index.of_client(&self.entry.domain, &self.entry.client_id);
+        let claimed = of_client.iter().find_map(|at| match self.index.owned_by(*at) {
+            OwnedBy::One(of) if of.proof == Proof::Claimed => Some(&of.mark),
+            OwnedBy::Several(by) if !self.is_claim(*at) => {
+                by.iter().find(|mark| !self.is_ours(mark))
+            }
+            _ => None,
+        });
+        if let Some(by) = claimed.filter(|by| !self.is_ours(by)) {
+            return Some(Why::OtherOwner { by: by.clone() });
+        }
+        // Projects without a name were all of this owner: whose it was only a person can know.
+        let nameless = Mark { owner: Owner::default(), key: self.entry.key.clone() };
+        let is_nameless = |at: &&usize| {
+            self.index.ownership(**at).is_some_and(|ownership| ownership.mark == nameless)
+        };
+        let is_asked = self.mark.owner != nameless.owner && self.desired.previous_owners.is_empty();
+        let at = of_client.iter().find(is_nameless).filter(|_| is_asked)?;
+        Some(Why::NamelessOwner { held: self.index.get(*at).held() })
+    }
+}

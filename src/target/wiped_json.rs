@@ -1,0 +1,53 @@
+//! JSON that may hold secrets.
+
+use std::io::{self, Write};
+
+use secrecy::zeroize::Zeroizing;
+use serde::Serialize;
+
+/// On one line.
+pub(super) fn to_json(value: &impl Serialize) -> serde_json::Result<Zeroizing<Vec<u8>>> {
+    in_one_piece(|out| serde_json::to_writer(out, value))
+}
+
+/// As Home Assistant writes its files.
+pub(super) fn to_json_pretty(value: &impl Serialize) -> serde_json::Result<Zeroizing<Vec<u8>>> {
+    in_one_piece(|out| serde_json::to_writer_pretty(out, value))
+}
+
+/// Measured first, since a text that grows leaves copies of itself behind, and wiped when dropped.
+fn in_one_piece(
+    write: impl Fn(&mut dyn Write) -> serde_json::Result<()>,
+) -> serde_json::Result<Zeroizing<Vec<u8>>> {
+    let mut length = Length(0);
+    write(&mut length)?;
+    let mut json = Zeroizing::new(Vec::with_capacity(length.0));
+    write(&mut *json)?;
+    Ok(json)
+}
+
+struct Length(usize);
+
+impl Write for Length {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{to_json, to_json_pretty};
+
+    #[test]
+    fn nothing_is_moved_while_it_is_written() {
+        let value = vec!["hush"; 100];
+        for json in [to_json(&value).unwrap(), to_json_pretty(&value).unwrap()] {
+            assert_eq!(json.capacity(), json.len());
+        }
+    }
+}

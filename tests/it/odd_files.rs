@@ -1,0 +1,195 @@
+//! Wherever a file is read, a pipe, a socket, a device, a folder or an endless file is an error that names
+//! it, and nothing waits or fills the memory.
+
+use std::fs::{self, File};
+use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+use crate::shell::{Appcred, Project, age_identity, encrypt};
+
+/// What may be where a file is expected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Odd {
+    Pipe,
+    Socket,
+    Device,
+    Folder,
+    Huge,
+}
+
+const ALL: [Odd; 5] = [Odd::Pipe, Odd::Socket, Odd::Device, Odd::Folder, Odd::Huge];
+
+impl Odd {
+    fn make(self, path: &Path) {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let _nothing = fs::remove_file(path);
+        match self {
+            Self::Pipe => mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap(),
+            Self::Socket => drop(UnixListener::bind(path).unwrap()),
+            Self::Device => symlink("/dev/zero", path).unwrap(),
+            Self::Folder => fs::create_dir(path).unwrap(),
+            Self::Huge => File::create(path).unwrap().set_len(8 << 30).unwrap(),
+        }
+    }
+
+    fn reason(self, file: &str) -> &'static str {
+        match self {
+            Self::Huge if file == "token" => "gives more than an access token",
+            Self::Pipe | Self::Socket | Self::Device => "it is not a regular file",
+            Self::Folder => "it is a folder, not a file",
+            Self::Huge => "larger than",
+        }
+    }
+}
+
+const FOLDER: &str = "targets: {lab: {config_dir: ha}}\n";
+
+fn entry(secret: &str) -> String {
+    format!(
+        "application_credentials:\n  - {{domain: spotify, client_id: 4f5c0a, client_secret: {secret}}}\n"
+    )
+}
+
+/// One place where a file is read.
+struct Reader {
+    file: &'static str,
+    /// How the error names it, where not by its name.
+    named: Option<&'static str>,
+    project: String,
+    secret: String,
+    args: &'static [&'static str],
+    variable: Option<&'static str>,
+}
+
+impl Reader {
+    fn new(file: &'static str, args: &'static [&'static str]) -> Self {
+        let (project, secret) = (FOLDER.to_owned(), "!env_var S".to_owned());
+        Self { file, named: None, project, secret, args, variable: None }
+    }
+
+    fn check(&self, odd: Odd) {
+        let project = Project::new()
+            .file("appcred.yaml", &self.project)
+            .file("credentials/a.yaml", &entry(&self.secret));
+        odd.make(&project.join(self.file));
+        let mut appcred = Appcred::new().in_dir(project.path()).env("S", "4f5c");
+        if let Some(variable) = self.variable {
+            appcred = appcred.env(variable, project.join(self.file));
+        }
+        let ran = appcred.env("EDITOR", "false").args(self.args).status(1).run();
+        let said = ran.stdout + &ran.stderr;
+        let file = self.named.unwrap_or(self.file);
+        // The device is behind a link, and secrets must be inside the project.
+        let is_outside = odd == Odd::Device && said.contains("is outside the project");
+        let is_named = said.contains(file) && (said.contains(odd.reason(self.file)) || is_outside);
+        assert!(is_named, "{odd:?} as {} of {:?}: {said}", self.file, self.args);
+    }
+}
+
+fn readers() -> Vec<Reader> {
+    let (_, recipient) = age_identity();
+    let armored = serde_json::to_string(&encrypt("x", &recipient)).unwrap();
+    let to_us = format!("{FOLDER}age: {{recipients: [{recipient}]}}\n");
+    let new = Reader::new;
+    let running =
+        |rest: &str| format!("targets: {{home: {{url: 'https://127.0.0.1:1', {rest}}}}}\n");
+    let mut readers = vec![
+        Reader { secret: "!secret s".to_owned(), ..new("secrets.yaml", &["plan"]) },
+        Reader { secret: "!secret s".to_owned(), ..new("secrets.sops.yaml", &["plan"]) },
+        Reader { secret: "!file s.txt".to_owned(), ..new("credentials/s.txt", &["plan"]) },
+        new("appcred.yaml", &["validate"]),
+        new("credentials/b.yaml", &["validate"]),
+        Reader { project: running("token_file: token"), ..new("token", &["plan"]) },
+        Reader {
+            project: running("token: !env_var S, ca_file: ca.pem"),
+            ..new("ca.pem", &["plan"])
+        },
+        new("ha/.storage/application_credentials", &["plan"]),
+        new("saved.plan", &["apply", "--yes", "saved.plan"]),
+        new("snapshot.json", &["plan", "--against", "snapshot.json"]),
+        new("secrets.yaml.age", &["edit", "secrets.yaml.age"]),
+        Reader { project: to_us.clone(), ..new("b.yaml", &["encrypt", "b.yaml"]) },
+        Reader { project: to_us.clone(), ..new("b.yaml", &["rekey", "b.yaml"]) },
+        Reader { project: to_us, ..new("b.yaml", ADD) },
+    ];
+    for verb in [&["plan"][..], &["validate", "--strict"]] {
+        let encrypted = || Reader { secret: armored.clone(), ..new("keys", verb) };
+        readers.push(Reader {
+            project: format!("{FOLDER}age: {{identities: [keys]}}\n"),
+            ..encrypted()
+        });
+        for variable in ["APPCRED_AGE_IDENTITY", "SOPS_AGE_KEY_FILE"] {
+            readers.push(Reader { variable: Some(variable), named: Some(variable), ..encrypted() });
+        }
+    }
+    readers
+}
+
+const ADD: &[&str] =
+    &["add", "--domain", "netatmo", "--client-id", "4f5c", "--secret-stdin", "--file", "b.yaml"];
+
+#[test]
+fn what_is_no_file_is_an_error_at_every_place_where_a_file_is_read() {
+    for reader in readers() {
+        for odd in ALL {
+            // A folder that is called like a manifest is a folder of manifests.
+            if odd != Odd::Folder || !reader.file.ends_with("/b.yaml") {
+                reader.check(odd);
+            }
+        }
+    }
+}
+
+#[test]
+fn an_identity_that_is_merely_not_here_is_no_problem_of_the_project() {
+    let project = Project::new()
+        .file("appcred.yaml", &format!("{FOLDER}age: {{identities: [nowhere.txt]}}\n"))
+        .file("credentials/a.yaml", &entry("!env_var S"));
+    let validate = Appcred::new().in_dir(project.path()).args(["validate", "--strict"]);
+    validate.stderr("").run();
+}
+
+#[test]
+fn where_few_files_may_be_open_there_is_an_error_and_no_panic() {
+    let project = Project::new()
+        .file("appcred.yaml", FOLDER)
+        .file("credentials/a.yaml", &entry("!env_var S"));
+    for verb in [
+        &["validate"][..],
+        &["plan"],
+        &["apply", "--yes"],
+        &["list"],
+        &["verify"],
+        &["snapshot", "-o", "-"],
+        &["import"],
+        &["encrypt"],
+        &["rekey"],
+        &["edit", "credentials/a.yaml"],
+        &["keygen"],
+        &["login"],
+        &["logout"],
+        &["authorize", "spotify"],
+        ADD,
+    ] {
+        let output = std::process::Command::new("sh")
+            .args(["-c", "ulimit -n 6; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_appcred")])
+            .args(verb)
+            .current_dir(project.path())
+            .env_clear()
+            .env("HOME", project.path())
+            .env("APPCRED_LISTEN", "off")
+            .stdin(std::process::Stdio::null())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!said.contains("panicked"), "{verb:?}: {said}");
+        assert!(
+            matches!(output.status.code(), Some(0..=2)),
+            "{verb:?}: {:?} {said}",
+            output.status
+        );
+    }
+}
