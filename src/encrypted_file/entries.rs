@@ -143,11 +143,11 @@ impl Replacement<'_> {
 
 fn plain(armored: &str, resolver: &SecretResolver) -> Result<Secret, Unreadable> {
     let bytes = resolver.open(armored.as_bytes())?;
-    let text = std::str::from_utf8(&bytes).map_err(|_| Unreadable::NotText)?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| Unreadable::NotUtf8)?;
     // In clear this would be no secret at all any more, or another one.
     match text.trim() {
         "" => Err(Unreadable::Unfit(ValueFault::Empty)),
-        text if crate::yaml_edit::is_sealed(text) => Err(Unreadable::NotAText),
+        text if crate::yaml_edit::is_sealed(text) => Err(Unreadable::WrongKind),
         text => Ok(Secret::new(text)),
     }
 }

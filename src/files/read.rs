@@ -83,7 +83,7 @@ pub fn read_text(path: &Path, limit: u64) -> io::Result<Zeroizing<String>> {
 /// # Errors
 /// Where it cannot be read, is longer than `limit` bytes, or is not UTF-8.
 pub fn read_stream(stream: &mut impl Read, limit: u64) -> io::Result<Zeroizing<String>> {
-    text(read_bytes(stream, 0, limit)?)
+    text(read_bytes(stream, limit, limit)?)
 }
 
 /// `None` where there is no such file.
@@ -244,6 +244,8 @@ mod tests {
     fn a_file_without_an_end_is_read_up_to_its_limit() {
         // Says that it is a regular file of 0 bytes, and has more.
         assert_eq!(refused(Path::new("/proc/kallsyms")), "it is larger than 1 KiB");
+        let short = read_stream(&mut b"hush".as_slice(), 2048).unwrap();
+        assert!(short.capacity() > 2048, "it would grow, and leave copies");
         let error = read_stream(&mut std::io::repeat(b'x'), 2048).unwrap_err();
         assert_eq!(error.to_string(), "it is larger than 2 KiB");
     }

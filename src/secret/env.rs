@@ -34,7 +34,7 @@ fn read(argument: &str, _: &Path, _: &SecretResolver) -> Result<Secret, Unreadab
     };
     match variable(name).map(OsString::into_string) {
         Some(Ok(text)) => Ok(Secret::new(&Zeroizing::new(text))),
-        Some(Err(_)) => Err(Unreadable::NotText),
+        Some(Err(_)) => Err(Unreadable::NotUtf8),
         None => default.map(Secret::new).ok_or_else(|| Unreadable::NotSet(name.to_owned())),
     }
 }

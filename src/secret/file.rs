@@ -34,7 +34,7 @@ fn read(argument: &str, base: &Path, resolver: &SecretResolver) -> Result<Secret
 fn single(path: &Path, resolver: &SecretResolver) -> Result<Secret, Unreadable> {
     let within = |why| Unreadable::within(resolver.shown(path), why);
     let bytes = content(path, resolver).map_err(within)?;
-    let text = std::str::from_utf8(&bytes).map_err(|_| within(Unreadable::NotText))?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| within(Unreadable::NotUtf8))?;
     // Windows' editors put a byte order mark at the beginning.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if let Some(parts) = sops::in_text(text) {

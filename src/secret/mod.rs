@@ -88,7 +88,7 @@ pub enum Unreadable {
     Sops(SopsProblem),
     /// A number, boolean, list or mapping.
     #[error("it is not text")]
-    NotAText,
+    WrongKind,
     /// A file of secrets that is not valid YAML.
     #[error(transparent)]
     Broken(#[from] BrokenFile),
@@ -127,9 +127,9 @@ pub enum Unreadable {
     /// It is no whole age file.
     #[error("the age file is damaged: {0}")]
     Damaged(&'static str),
-    /// What was encrypted is no text.
-    #[error("what was encrypted is not UTF-8 text")]
-    NotText,
+    /// Bytes that are no text.
+    #[error("it is not UTF-8 text")]
+    NotUtf8,
     /// It cannot be a value.
     #[error("it {0}")]
     Unfit(ValueFault),
@@ -174,7 +174,7 @@ impl Unreadable {
             Self::Damaged(_) => {
                 "paste the whole file, from its BEGIN line to its END line, or encrypt it again"
             }
-            Self::NotText => "encrypt the client secret as the provider shows it",
+            Self::NotUtf8 => "store the client secret as the provider shows it, as UTF-8 text",
             Self::Unfit(fault) => fault.help(),
             Self::NotOneValue => "name one of them by `!secret NAME`, in a secrets.sops.yaml",
             Self::NotSet(_) => "set it, or give a default behind the name",
@@ -186,7 +186,7 @@ impl Unreadable {
             }
             Self::Plugin(_) => "check that the plugin and its key are available",
             Self::Sops(problem) => problem.help(),
-            Self::NotAText => "quote it; in a SOPS document by `sops edit FILE`",
+            Self::WrongKind => "quote it; in a SOPS document by `sops edit FILE`",
             Self::Broken(_) => "correct the file",
             Self::NotNames => "write one `name: secret` a line",
             Self::File { .. } => "check that the file exists and can be read",
@@ -274,7 +274,7 @@ pub fn is_plain_store(file: &Path) -> bool {
 
 fn decrypt(armored: &str, identities: &Identities) -> Result<Secret, Unreadable> {
     let bytes = age::decrypt(armored.as_bytes(), identities)?;
-    std::str::from_utf8(&bytes).map(Secret::new).map_err(|_| Unreadable::NotText)
+    std::str::from_utf8(&bytes).map(Secret::new).map_err(|_| Unreadable::NotUtf8)
 }
 
 /// What replaces a reference where nothing is decrypted: a digest of its ciphertext, if that itself is

@@ -125,7 +125,7 @@ fn has_plain(node: &Node<'_>, name: Option<&str>) -> bool {
 
 fn open(path: &Path, resolver: &SecretResolver) -> Result<SecretsByName, Unreadable> {
     let bytes = file::content(path, resolver)?;
-    let text = std::str::from_utf8(&bytes).map_err(|_| Unreadable::NotText)?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| Unreadable::NotUtf8)?;
     if let Some(parts) = sops::in_json(text) {
         return sops::by_name(text, parts, resolver);
     }
@@ -198,9 +198,9 @@ fn add(
 }
 
 fn value(node: &Node<'_>, resolver: &SecretResolver) -> Result<Secret, Unreadable> {
-    let yaml::Value::Scalar(scalar) = &node.value else { return Err(Unreadable::NotAText) };
+    let yaml::Value::Scalar(scalar) = &node.value else { return Err(Unreadable::WrongKind) };
     if node.tag.is_some() || scalar.kind() != Kind::Text {
-        return Err(Unreadable::NotAText);
+        return Err(Unreadable::WrongKind);
     }
     if scalar.text.starts_with(sops::SEALED) {
         return Err(sops::SopsProblem::Metadata("is missing").into());

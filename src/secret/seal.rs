@@ -18,7 +18,7 @@ use super::recipients::mark;
 #[derive(Debug, Error)]
 pub enum AgeEncryptError {
     /// There is no recipient.
-    #[error("there is not an age recipient to encrypt to")]
+    #[error("there is no age recipient to encrypt to")]
     NoRecipient,
     /// Not a recipient that appcred can encrypt to.
     #[error("`{0}` is not an age recipient")]

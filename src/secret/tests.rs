@@ -239,7 +239,7 @@ fn nothing_and_no_text_are_refused() {
     );
     assert_eq!(
         read(&encrypt(&[0xff, 0xfe], &[&ours.to_public()]), &identities),
-        Err(Unreadable::NotText)
+        Err(Unreadable::NotUtf8)
     );
 }
 

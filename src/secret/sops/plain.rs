@@ -93,8 +93,8 @@ impl Plain<'_> {
     /// As a secret, where it is text.
     pub(super) fn text(self) -> Result<Secret, Unreadable> {
         if !matches!(self.kind, "str" | "bytes") {
-            return Err(Unreadable::NotAText);
+            return Err(Unreadable::WrongKind);
         }
-        std::str::from_utf8(self.bytes).map(Secret::new).map_err(|_| Unreadable::NotText)
+        std::str::from_utf8(self.bytes).map(Secret::new).map_err(|_| Unreadable::NotUtf8)
     }
 }

@@ -128,7 +128,7 @@ impl<'t> OpenedSopsDocument<'t> {
             if !encrypted || plain.bytes.is_empty() {
                 continue;
             }
-            let text = std::str::from_utf8(plain.bytes).map_err(|_| Unreadable::NotText)?;
+            let text = std::str::from_utf8(plain.bytes).map_err(|_| Unreadable::NotUtf8)?;
             let written = match (plain.kind, leaf.form) {
                 (_, ScalarStyle::Block | ScalarStyle::Strange) | ("bytes", _) => {
                     return Err(not_editable(body, leaf.at as usize).into());

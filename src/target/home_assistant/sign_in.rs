@@ -174,7 +174,7 @@ impl LoginSession {
     }
 
     /// Lets HA forget the session and all access tokens that came from it. `oauth2` revokes over https
-    /// alone, which many a house has not.
+    /// alone, which many homes do not have.
     ///
     /// # Errors
     /// Where HA cannot be asked.
