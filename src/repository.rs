@@ -14,6 +14,8 @@ use crate::secret::{SecretResolver, files_of, is_plain_store, plain_file};
 
 const PLAIN_FILE_HELP: &str = "encrypt it with SOPS or age, or take it out with `git rm --cached` and name it in .gitignore; make new secrets at the providers: whoever has the repository has these";
 
+const STORAGE_HELP: &str = "name its folder `.storage` in .gitignore; if Git tracks it, take it out with `git rm -r --cached` and make new secrets at the providers: whoever has the repository has these";
+
 /// Warns of age identities and of secrets in plain text that Git tracks or would take in. Where there
 /// is no repository, there is nothing to warn of.
 pub fn check(
@@ -23,17 +25,43 @@ pub fn check(
     resolver: &SecretResolver,
 ) -> Diagnostics {
     let mut problems = Diagnostics::default();
-    if !git::is_repository(folder) {
-        return problems;
+    // A configuration folder may be in a repository of its own.
+    let mut checked = stored_by_targets(project, &mut problems);
+    if git::is_repository(folder) {
+        checked = checked
+            .and_then(|()| identities(folder, project, &mut problems))
+            .and_then(|()| plain_files(folder, project, entries, resolver, &mut problems));
     }
-    let checked = identities(folder, project, &mut problems)
-        .and_then(|()| plain_files(folder, project, entries, resolver, &mut problems));
     if let Err(why) = checked {
         let message = format!("cannot check whether Git tracks secrets in plain text: {why}");
         problems
             .push(Diagnostic::warning(ProblemCode::RepositoryNotChecked, message).help(why.help()));
     }
     problems
+}
+
+/// What targets store in plain text, where Git tracks it or would take it in.
+fn stored_by_targets(project: &Project, problems: &mut Diagnostics) -> Result<(), GitError> {
+    if project.allow_plaintext {
+        return Ok(());
+    }
+    for (name, target) in &project.targets {
+        let Some(file) = target.plain_file() else { continue };
+        if !file.ancestors().nth(2).is_some_and(Path::is_dir) {
+            continue;
+        }
+        // What cannot be resolved is reported by whoever reads it.
+        let real = files::real_path(&file).unwrap_or_else(|_| file.clone());
+        if git::would_store_as_it_is(&real)? {
+            let file = file.strip_prefix(".").unwrap_or(&file).visible();
+            let message = format!(
+                "the target `{name}` stores its secrets in plain text in {file}, and Git does not ignore it"
+            );
+            let problem = Diagnostic::warning(ProblemCode::PlainFileInRepository, message);
+            problems.push(problem.help(STORAGE_HELP));
+        }
+    }
+    Ok(())
 }
 
 /// Identities that Git would take in.

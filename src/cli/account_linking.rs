@@ -203,7 +203,7 @@ impl AccountLinking<'_> {
                 false
             }
             Err(_) => {
-                return Err("its link is not shown in CI, since whoever reads the log first could use it: pass --show-links".to_owned());
+                return Err("its link is shown on a terminal only, and not in CI, since whoever reads it first could use it: pass --show-links".to_owned());
             }
         };
         match opens_browser.then(|| open::that_detached(page.as_str())) {
@@ -211,7 +211,9 @@ impl AccountLinking<'_> {
                 print("  no browser could be opened here: follow the link yourself\n");
             }
             Some(Err(why)) => {
-                return Err(format!("no browser could be opened here ({why}): pass --no-browser"));
+                return Err(format!(
+                    "no browser could be opened here ({why}): pass --no-browser, and --show-links where no terminal prints the link"
+                ));
             }
             Some(Ok(())) | None => {}
         }

@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 
 use crate::callback::{CALLBACK, Loopback};
 use crate::model::PolicyOverrides;
-use crate::plan::{Action, SetupState};
+use crate::plan::{Action, SetupState, StepId};
 use crate::target::{LiveTarget, Stop};
 use crate::watch::WriteLock;
 use crate::workspace::{Comparison, TargetView};
@@ -44,7 +44,8 @@ pub(super) struct Authorize {
     /// The port of this machine where the redirect arrives
     #[arg(long, value_name = "PORT", default_value_t = PORT)]
     port: u16,
-    /// Open no browser here: print the link, for a browser elsewhere that reaches the port on this machine
+    /// Open no browser here: print the link, for a browser elsewhere that reaches the port on this
+    /// machine; where no terminal prints it, that takes --show-links too
     #[arg(long)]
     no_browser: bool,
     /// How long to wait for each consent
@@ -139,8 +140,8 @@ impl Authorize {
             let found = comparison.desired.credentials.iter().find(|entry| entry.key == wanted.key);
             let Some(entry) = found else { continue };
             let title = format!("{name}: {}", step.action.summary());
-            let ended = if step.after.is_some() {
-                Err("its credential differs from the entry: run `appcred apply` first".to_owned())
+            let ended = if let Some(after) = step.after {
+                Err(format!("{}: run `appcred apply` first", before(comparison, after)))
             } else {
                 let linking = AccountLinking {
                     ha,
@@ -149,7 +150,7 @@ impl Authorize {
                     lock,
                     timeout: self.timeout,
                     opens_browser: !self.no_browser,
-                    links: self.links.to_follow(!self.no_browser),
+                    links: self.links.printed(),
                 };
                 linking.run_until_loaded(comparison, step, entry, loopback, stop).await
             };
@@ -181,4 +182,14 @@ impl Authorize {
             print(&format!("{}: {key} {why}\n", view.name));
         }
     }
+}
+
+/// What keeps a set-up from its credential: the step that comes before it.
+fn before(comparison: &Comparison, step: StepId) -> &'static str {
+    let is_missing = comparison
+        .plan
+        .steps
+        .iter()
+        .any(|earlier| earlier.id == step && matches!(earlier.action, Action::Create { .. }));
+    if is_missing { "has no credential there yet" } else { "its credential differs from the entry" }
 }

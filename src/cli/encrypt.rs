@@ -55,14 +55,16 @@ pub(super) fn run(global: &Global, verb: &Encrypt) -> anyhow::Result<ExitStatus>
     let mut is_whole = true;
     for file in &files {
         match encrypt(global, file, &recipients, project.allow_plaintext) {
-            Ok(0) => {}
-            Ok(count) => {
+            Ok(Encrypted { count, left }) => {
                 encrypted += count;
-                console::print(&format!(
-                    "{}: {} encrypted\n",
-                    file.visible(),
-                    counted(count, "secret")
-                ))?;
+                if count > 0 {
+                    let secrets = counted(count, "secret");
+                    console::print(&format!("{}: {secrets} encrypted\n", file.visible()))?;
+                }
+                for why in left {
+                    is_whole = false;
+                    console::error(format_args!("{}: {why}", file.visible()));
+                }
             }
             Err(error) => {
                 is_whole = false;
@@ -124,13 +126,21 @@ pub(super) fn files(global: &Global, project: &Project, asked: &[PathBuf]) -> Ve
     project.file.iter().cloned().chain(manifests).collect()
 }
 
-/// Encrypts what is in plain text in one file, and answers how much that was.
+/// What became of the secrets of a file.
+#[derive(Default)]
+struct Encrypted {
+    count: usize,
+    /// Why some stay in plain text.
+    left: Vec<String>,
+}
+
+/// Encrypts what is in plain text in one file.
 fn encrypt(
     global: &Global,
     file: &Path,
     recipients: &[String],
     allow_defaults: bool,
-) -> anyhow::Result<usize> {
+) -> anyhow::Result<Encrypted> {
     let text = files::read_text(file, TEXT_LIMIT).context("cannot read it")?;
     if is_sops_document(&text) {
         let problems = check(&request(global), file, &text, PlainSecrets::AsUsual);
@@ -139,29 +149,29 @@ fn encrypt(
                 "a secret is in plain text in this SOPS document: make its `encrypted_regex` match the key, and enter the secret with `appcred edit`"
             );
         }
-        return Ok(0);
+        return Ok(Encrypted::default());
     }
     let slots = slots(&text)?;
-    let mut new = Vec::new();
+    let (mut new, mut left) = (Vec::new(), Vec::new());
     for slot in &slots {
         match &slot.held {
             SlotValue::Plain(secret) => {
                 new.push((slot, seal(secret.expose().as_bytes(), recipients)?));
             }
-            SlotValue::Default(_) if !allow_defaults => bail!(
+            SlotValue::Default(_) if !allow_defaults => left.push(format!(
                 "line {}, column {}: `{}` has more behind `!env_var` than the name of a variable, which may be a secret in plain text: write the name alone, or the secret alone without the tag",
                 slot.span.line,
                 slot.span.column,
                 slot.field
-            ),
+            )),
             SlotValue::Age(_) | SlotValue::Default(_) => {}
         }
     }
     if new.is_empty() {
-        return Ok(0);
+        return Ok(Encrypted { count: 0, left });
     }
     let changes: Vec<_> =
         new.iter().map(|(slot, armored)| (*slot, NewValue::Age(armored))).collect();
     files::replace(file, text.as_bytes(), &put(&text, &changes)?).context("cannot write it")?;
-    Ok(new.len())
+    Ok(Encrypted { count: new.len(), left })
 }

@@ -24,12 +24,6 @@ impl LinkArgs {
         self.shown_if(std::io::stdout().is_terminal() && !environment::is_ci())
     }
 
-    /// For who is to follow the link now: one who opens no browser here asks for it to be printed.
-    pub(super) fn to_follow(&self, opens_browser: bool) -> Links {
-        let stdout = std::io::stdout();
-        self.shown_if((!opens_browser || stdout.is_terminal()) && !environment::is_ci())
-    }
-
     /// For what is written to a file.
     pub(super) fn in_file(&self) -> Links {
         self.shown_if(false)

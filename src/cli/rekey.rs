@@ -74,14 +74,19 @@ pub(super) fn run(global: &Global, verb: &Rekey) -> anyhow::Result<ExitStatus> {
     };
     for file in &files {
         match rekey(file, &recipients, verb.force, &resolver) {
-            Ok(0) => {}
-            Ok(count) => {
+            Ok(Rekeyed { count, plain, .. }) => {
                 changed += count;
-                console::print(&format!(
-                    "{}: {} encrypted again\n",
-                    file.visible(),
-                    counted(count, "secret")
-                ))?;
+                if count > 0 {
+                    let secrets = counted(count, "secret");
+                    console::print(&format!("{}: {secrets} encrypted again\n", file.visible()))?;
+                }
+                if plain > 0 {
+                    let secrets = counted(plain, "secret");
+                    console::message(format_args!(
+                        "{}: {secrets} in plain text: encrypt with `appcred encrypt`",
+                        file.visible()
+                    ));
+                }
             }
             Err(error) => {
                 is_whole = false;
@@ -90,7 +95,7 @@ pub(super) fn run(global: &Global, verb: &Rekey) -> anyhow::Result<ExitStatus> {
         }
     }
     if changed == 0 && is_whole {
-        console::print("All is encrypted to the project's recipients.\n")?;
+        console::print("All that is encrypted is encrypted to the project's recipients.\n")?;
     }
     Ok(if is_whole { ExitStatus::Success } else { ExitStatus::Failure })
 }
@@ -100,21 +105,20 @@ fn rekey(
     recipients: &[String],
     force: bool,
     resolver: &SecretResolver,
-) -> anyhow::Result<usize> {
+) -> anyhow::Result<Rekeyed> {
     let before = files::read(file, TEXT_LIMIT).context("cannot read it")?;
-    let Rekeyed { bytes, count } =
-        rekeyed(&before, recipients, force, resolver).map_err(|why| {
-            let help = why.help();
-            let error = anyhow::Error::from(why);
-            match help {
-                Some(help) => anyhow::anyhow!("{error:#}; {help}"),
-                None => error,
-            }
-        })?;
-    if let Some(after) = bytes {
-        files::replace(file, &before, &after).context("cannot write it")?;
+    let made = rekeyed(&before, recipients, force, resolver).map_err(|why| {
+        let help = why.help();
+        let error = anyhow::Error::from(why);
+        match help {
+            Some(help) => anyhow::anyhow!("{error:#}; {help}"),
+            None => error,
+        }
+    })?;
+    if let Some(after) = &made.bytes {
+        files::replace(file, &before, after).context("cannot write it")?;
     }
-    Ok(count)
+    Ok(made)
 }
 
 /// The project file, all manifests, and the files that they name.

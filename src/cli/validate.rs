@@ -22,7 +22,7 @@ use super::output::{Outputs, names};
 /// that are found and need no input. Warns also of age identities, and of files
 /// with secrets in plain text, that Git keeps. With --history the old versions of all manifests in the
 /// repository are searched for secrets in plain text, wherever they were, and those of secrets.yaml
-/// and of the files that entries name, even if Git no longer tracks them.
+/// and of the files that entries name, even if Git no longer tracks them, and what Home Assistant stores.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   appcred validate

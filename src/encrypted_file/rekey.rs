@@ -5,7 +5,7 @@ use crate::secret::seal::{seal, seal_binary};
 use crate::secret::{
     OpenedSopsDocument, RecipientComparison, SecretResolver, Unreadable, is_age_file,
 };
-use crate::yaml_edit::{NewValue, SlotValue, put, slots};
+use crate::yaml_edit::{NewValue, Slot, SlotValue, put, slots};
 
 const ARMORED: &str = "BEGIN AGE ENCRYPTED FILE";
 
@@ -16,6 +16,8 @@ pub struct Rekeyed {
     pub bytes: Option<Vec<u8>>,
     /// How many values were encrypted again.
     pub count: usize,
+    /// How many secrets of a manifest are in plain text, and stay so.
+    pub plain: usize,
 }
 
 /// Encrypts a file's values to these recipients, where they are encrypted to others or that cannot be
@@ -40,34 +42,42 @@ pub fn rekeyed(
         } else {
             seal_binary(&plain, recipients)?
         };
-        return Ok(Rekeyed { bytes: Some(sealed), count: 1 });
+        return Ok(Rekeyed { bytes: Some(sealed), count: 1, plain: 0 });
     }
     let text = std::str::from_utf8(bytes)?;
     if let Some(document) = OpenedSopsDocument::open(text, resolver)? {
         let made = document.rekeyed(recipients, anew)?;
         let count = usize::from(made.is_some());
-        return Ok(Rekeyed { bytes: made.map(String::into_bytes), count });
+        return Ok(Rekeyed { bytes: made.map(String::into_bytes), count, plain: 0 });
     }
     // A file of secrets in clear need not even be YAML.
     if !text.contains(ARMORED) {
-        return Ok(Rekeyed::default());
+        return Ok(Rekeyed {
+            plain: slots(text).map_or(0, |slots| plain(&slots)),
+            ..Rekeyed::default()
+        });
     }
     let slots = slots(text)?;
+    let plain = plain(&slots);
     let mut new = Vec::new();
     for slot in &slots {
         let SlotValue::Age(armored) = &slot.held else { continue };
         let unread = |why| EncryptedFileError::Value { line: slot.span.line, why };
         if is_due(armored.as_bytes(), recipients, anew, resolver).map_err(unread)? {
-            let plain = resolver.open(armored.as_bytes()).map_err(unread)?;
-            new.push((slot, seal(&plain, recipients)?));
+            let opened = resolver.open(armored.as_bytes()).map_err(unread)?;
+            new.push((slot, seal(&opened, recipients)?));
         }
     }
     if new.is_empty() {
-        return Ok(Rekeyed::default());
+        return Ok(Rekeyed { plain, ..Rekeyed::default() });
     }
     let changes: Vec<_> =
         new.iter().map(|(slot, armored)| (*slot, NewValue::Age(armored))).collect();
-    Ok(Rekeyed { bytes: Some(put(text, &changes)?.into_bytes()), count: changes.len() })
+    Ok(Rekeyed { bytes: Some(put(text, &changes)?.into_bytes()), count: changes.len(), plain })
+}
+
+fn plain(slots: &[Slot]) -> usize {
+    slots.iter().filter(|slot| !matches!(slot.held, SlotValue::Age(_))).count()
 }
 
 fn is_due(

@@ -21,8 +21,9 @@ const HASH: usize = 12;
 const MAX_BYTES: u64 = 8 * 1024 * 1024;
 /// The name of a project file.
 const PROJECT_FILE: &str = "appcred.yaml";
-/// The name of a file of secrets that is usually in plain text.
-const SECRETS_FILE: &str = "secrets.yaml";
+/// The files of secrets that are usually in plain text: a `secrets.yaml`, and where Home Assistant stores
+/// its credentials.
+const SECRETS_FILES: [&str; 2] = ["secrets.yaml", ".storage/application_credentials"];
 
 /// A version of a file that has a secret in plain text, or that cannot be searched.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +54,8 @@ pub enum OldContent {
 
 /// Searches all versions, on all branches, of all manifests and project files of the repository that
 /// the folder is in; those of other projects are left out. Each secret is found once in each file. A
-/// `secrets.yaml`, and each of the `files` that secrets are read from, is found where it was in plain text.
+/// `secrets.yaml`, what Home Assistant stores, and each of the `files` that secrets are read from, is found
+/// where it was in plain text.
 ///
 /// # Errors
 /// Where git cannot be run, or refuses.
@@ -77,7 +79,7 @@ pub fn plain_secrets(folder: &Path, files: &[PathBuf]) -> Result<Vec<OldVersion>
         let is_project = file.file_name().is_some_and(|name| name == PROJECT_FILE);
         let add = |content| OldVersion { commit: commit.clone(), file: file.clone(), content };
         let is_store =
-            files.contains(file) || file.file_name().is_some_and(|name| name == SECRETS_FILE);
+            files.contains(file) || SECRETS_FILES.iter().any(|known| file.ends_with(known));
         if is_store {
             if matches!(searched.get(blob), Some(Blob { is_plain: true, .. }))
                 && seen.insert((file, "", [0; 32]))
@@ -116,7 +118,7 @@ fn versions(folder: &Path, files: &[PathBuf]) -> Result<Vec<Version>, GitError> 
     let mut command = git(folder);
     command.args(["log", "--all", "--reverse", "--topo-order", "--root", "-z", "--format=%x01%H"]);
     command.args(["--raw", "--no-abbrev", "--no-renames", "-m", "--"]);
-    command.args([":(top)*.yaml", ":(top)*.yml"]);
+    command.args([":(top)*.yaml", ":(top)*.yml", ":(top,glob)**/.storage/application_credentials"]);
     command.args(files.iter().map(|file| format!(":(top,literal){}", file.to_string_lossy())));
     let output = command.output()?;
     if !output.status.success() {

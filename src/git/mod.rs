@@ -96,11 +96,24 @@ pub fn stores_as_it_is(file: &Path) -> Result<bool, GitError> {
     if ask(file, &["ls-files", "--error-unmatch", "--"])? == GitAnswer::No {
         return Ok(false);
     }
+    Ok(!is_filtered(file)?)
+}
+
+/// Whether a file is in a work tree, is tracked or not ignored there, and would be stored as it is.
+///
+/// # Errors
+/// Where git cannot be run, or refuses.
+pub fn would_store_as_it_is(file: &Path) -> Result<bool, GitError> {
+    Ok(is_repository(parts(file).0) && would_take(file)? && !is_filtered(file)?)
+}
+
+/// Whether a filter such as git-crypt encrypts it.
+fn is_filtered(file: &Path) -> Result<bool, GitError> {
     let (folder, name) = parts(file);
     let output = git(folder).args(["check-attr", "filter", "--"]).arg(name).output()?;
     let attribute = String::from_utf8_lossy(&output.stdout);
     let filter = attribute.trim_end().rsplit(' ').next().unwrap_or_default();
-    Ok(!["crypt", "sops", "age"].iter().any(|part| filter.contains(part)))
+    Ok(["crypt", "sops", "age"].iter().any(|part| filter.contains(part)))
 }
 
 #[derive(PartialEq, Eq)]
@@ -120,8 +133,11 @@ fn ask(file: &Path, arguments: &[&str]) -> Result<GitAnswer, GitError> {
     }
 }
 
+/// The nearest folder that exists, and the file as it is named from there.
 fn parts(file: &Path) -> (&Path, &Path) {
-    (file.parent().unwrap_or(Path::new("")), file.file_name().map_or(file, Path::new))
+    let mut above = file.ancestors().skip(1);
+    let folder = above.find(|above| files::folder(above).is_dir()).unwrap_or(Path::new(""));
+    (folder, file.strip_prefix(folder).unwrap_or(file))
 }
 
 fn git(folder: &Path) -> Command {

@@ -14,6 +14,11 @@ impl Secret {
         Self(SecretString::from(text.trim()))
     }
 
+    /// What HA holds already, with the white space that it sends along.
+    pub fn as_stored(text: &str) -> Self {
+        Self(SecretString::from(text))
+    }
+
     /// The text itself, for the target or the provider that needs it.
     pub fn expose(&self) -> &str {
         self.0.expose_secret()

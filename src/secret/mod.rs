@@ -177,7 +177,7 @@ impl Unreadable {
             Self::NotUtf8 => "store the client secret as the provider shows it, as UTF-8 text",
             Self::Unfit(fault) => fault.help(),
             Self::NotOneValue => "name one of them by `!secret NAME`, in a secrets.sops.yaml",
-            Self::NotSet(_) => "set it, or give a default behind the name",
+            Self::NotSet(_) => "set it",
             Self::UnknownTag(_) => "use an inline age file, !secret, !file or !env_var",
             Self::Unanswered => "run it on a terminal, or use an identity that needs no input",
             Self::WrongPassphrase => "run it again and type the right one",

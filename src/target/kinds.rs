@@ -44,6 +44,11 @@ pub trait TargetKind: Sized {
         None
     }
 
+    /// The file that it keeps secrets in, in plain text.
+    fn plain_file(&self) -> Option<PathBuf> {
+        None
+    }
+
     /// Whether connecting may ask a person for something, as a program for a token may.
     fn may_ask(&self) -> bool {
         false
@@ -146,6 +151,11 @@ macro_rules! kinds {
             /// Its access token, where the project file holds or names it.
             pub fn token(&self) -> Option<&Located<Reference>> {
                 match self { $($(#[cfg($condition)])? Self::$name(kind) => kind.token(),)+ }
+            }
+
+            /// The file that it keeps secrets in, in plain text.
+            pub fn plain_file(&self) -> Option<PathBuf> {
+                match self { $($(#[cfg($condition)])? Self::$name(kind) => kind.plain_file(),)+ }
             }
 
             /// Whether connecting may ask a person for something.

@@ -146,6 +146,7 @@ fn refusals(entries: &[NewEntry], project: &Project, others: &[Arc<Entry>]) -> V
     let mut why = |(text, entry): (Result<String, String>, &NewEntry)| match text {
         Err(why) => Some(why),
         Ok(_) => match tried.next()? {
+            _ if has_space_around(entry) => Some(SPACE_AROUND.to_owned()),
             Ok(read) if is_meant(&read, entry) => None,
             Ok(_) => Some("it would be read as something else".to_owned()),
             Err(problem) => Some(match problem.help {
@@ -155,6 +156,12 @@ fn refusals(entries: &[NewEntry], project: &Project, others: &[Arc<Entry>]) -> V
         },
     };
     written.into_iter().zip(entries).map(&mut why).collect()
+}
+
+const SPACE_AROUND: &str = "its secret begins or ends with white space, which no entry can have; enter it anew in Home Assistant";
+
+fn has_space_around(entry: &NewEntry) -> bool {
+    matches!(&entry.client_secret, SlotValue::Plain(secret) if secret.expose().trim() != secret.expose())
 }
 
 /// Whether what is read is what was to be written.

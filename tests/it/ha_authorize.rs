@@ -32,7 +32,8 @@ fn anna(release: Release) -> Linking {
 }
 
 fn authorize(linking: &Linking, port: u16, more: &[&str]) -> Appcred {
-    linking.appcred(&["authorize", "--no-browser", "--port", &port.to_string()]).args(more)
+    let port = port.to_string();
+    linking.appcred(&["authorize", "--no-browser", "--show-links", "--port", &port]).args(more)
 }
 
 /// Starts it and waits for the consent link.
@@ -443,5 +444,6 @@ fn keys_that_are_not_there_are_refused(release: Release) {
     ];
     linking.house.declare(&entries);
     let ran = authorize(&linking, free_port(), &["ben"]).status(1).run();
-    assert!(ran.stdout.contains("run `appcred apply` first"), "{}", ran.stdout);
+    let why = "has no credential there yet: run `appcred apply` first";
+    assert!(ran.stdout.contains(why), "{}", ran.stdout);
 }

@@ -330,7 +330,8 @@ fn ha_withdrawn_consent_is_given_again_by_authorize(release: Release) {
     assert!(told.contains("needs consent again"), "{told}");
 
     let port = crate::real::free_port().to_string();
-    let mut running = linking.appcred(&["authorize", "--no-browser", "--port", &port]).spawn();
+    let arguments = ["authorize", "--no-browser", "--show-links", "--port", &port];
+    let mut running = linking.appcred(&arguments).spawn();
     let consent = running.line_with("/authorize?");
     crate::real::visit(&linking.provider.consent(&consent).location.unwrap());
     running.line_with("link again linked_account \"Anna\": loaded");

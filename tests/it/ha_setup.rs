@@ -212,9 +212,11 @@ fn ha_links_and_codes_are_in_no_log_unless_asked_for(release: Release) {
     check_own("plan.schema.json", &serde_json::from_str(&applied).unwrap());
 
     let port = crate::real::free_port().to_string();
-    let authorize = linking.appcred(&["authorize", "--no-browser", "--port", &port]);
-    let ran = authorize.env("CI", "true").status(1).run();
-    assert!(!shows(&ran.stdout) && ran.stdout.contains("--show-links"), "{}", ran.stdout);
+    for ci in ["true", "false"] {
+        let authorize = linking.appcred(&["authorize", "--no-browser", "--port", &port]);
+        let ran = authorize.env("CI", ci).status(1).run();
+        assert!(!shows(&ran.stdout) && ran.stdout.contains("--show-links"), "{}", ran.stdout);
+    }
 }
 
 each_release!(ha_links_are_shown_on_a_terminal_and_not_in_ci_nor_to_whoever_is_not_logged_in);

@@ -345,6 +345,32 @@ fn a_file_in_plain_text_that_git_tracks_is_warned_of() {
 }
 
 #[test]
+fn what_home_assistant_stores_is_found_where_git_has_it() {
+    let (_, ours) = age_identity();
+    let stored = "{\"version\": 1, \"data\": {\"items\": [{\"client_secret\": \"m4rk3d\"}]}}";
+    let project = Project::new()
+        .file("appcred.yaml", &project_for(&[&ours.to_string()]))
+        .file("credentials/a.yaml", &manifest(&[sealed("a", "x", &ours)]))
+        .file("ha/configuration.yaml", "");
+    git(project.path(), &["init", "--quiet"]);
+    let warning = "the target `lab` stores its secrets in plain text in ha/.storage/application_credentials, and Git does not ignore it";
+    // Before the first apply, too.
+    let said = validate(&project).run().stderr;
+    assert!(said.contains(warning), "{said}");
+    project.write("ha/.storage/application_credentials", stored);
+    commit(&project, "with secrets");
+    project.write(".gitignore", ".storage/\n");
+    let said = validate(&project).args(["--strict"]).status(1).run().stderr;
+    assert!(said.contains(warning), "tracked files are not ignored: {said}");
+    git(project.path(), &["rm", "-r", "--quiet", "--cached", "ha/.storage"]);
+    commit(&project, "taken out");
+    validate(&project).stderr("").run();
+    let said = validate(&project).args(["--history"]).run().stderr;
+    let found = "ha/.storage/application_credentials is in plain text in commit ";
+    assert!(said.contains(found) && !said.contains("m4rk3d"), "{said}");
+}
+
+#[test]
 fn a_default_behind_a_variable_is_a_secret_in_plain_text_everywhere() {
     let (_, ours) = age_identity();
     let with_default = manifest(&[
@@ -357,6 +383,11 @@ fn a_default_behind_a_variable_is_a_secret_in_plain_text_everywhere() {
     commit(&project, "with a default");
     let encrypt = || Appcred::new().in_dir(project.path()).args(["encrypt"]);
     let said = encrypt().status(1).run().stderr;
+    // The others are encrypted all the same.
+    project.write("credentials/a.yaml", &(with_default.clone() + &entry("b", "m4rk3d-b")));
+    let ran = encrypt().status(1).run();
+    assert_eq!(ran.stdout, "credentials/a.yaml: 1 secret encrypted\n");
+    assert!(ran.stderr.contains("line 2, column "), "{}", ran.stderr);
     assert!(said.contains("error: credentials/a.yaml: line 2, column "), "{said}");
     assert!(said.contains("`client_secret` has more behind `!env_var`"), "{said}");
     project.write("credentials/a.yaml", &with_default.replace(" m4rk3d", ""));

@@ -294,7 +294,10 @@ fn what_could_not_end_well_is_refused_before_anything_is_written() {
 
 #[test]
 fn what_validate_would_refuse_is_left_out_with_the_reason() {
+    let mut spaced = item("netatmo_e", "netatmo", "e", None);
+    spaced["client_secret"] = " s ".into();
     let house = Empty::with_folder(&[
+        spaced,
         item("spotify_a", "spotify", "a", Some("Family")),
         item("twitch_b", "twitch", "your-client-id", None),
         item("from_hacs_c", "from_hacs", "c", None),
@@ -303,7 +306,12 @@ fn what_validate_would_refuse_is_left_out_with_the_reason() {
     house.project.write("ha/custom_components/from_hacs/application_credentials.py", "");
     let ran = house.run(&["import", "--yes"]);
     assert!(ran.stdout.contains("Wrote 1 entry to credentials/spotify.yaml.\n"), "{}", ran.stdout);
-    for why in ["placeholder", "`custom_integrations` in appcred.yaml", "hidden character U+200B"] {
+    for why in [
+        "placeholder",
+        "`custom_integrations` in appcred.yaml",
+        "hidden character U+200B",
+        "begins or ends with white space",
+    ] {
         assert!(ran.stdout.contains(why), "{why}: {}", ran.stdout);
     }
     house.run(&["validate"]);

@@ -95,7 +95,7 @@ impl House {
     }
 }
 
-const NOTHING: &str = "All is encrypted to the project's recipients.\n";
+const NOTHING: &str = "All that is encrypted is encrypted to the project's recipients.\n";
 
 #[test]
 fn rekey_changes_what_is_for_others_and_nothing_else() {
@@ -170,4 +170,17 @@ fn rekey_by_force_and_without_a_key() {
     assert_eq!(house.held(), forced, "nobody is locked out without being asked");
     house.appcred(&ours.0).args(["rekey", "--allow-lockout"]).run();
     house.is_read_by(&theirs.0);
+}
+
+#[test]
+fn a_secret_in_plain_text_is_not_called_encrypted() {
+    let project = Project::new()
+        .file("appcred.yaml", &format!("age: {{recipients: [{}]}}\n", person().1))
+        .file(
+            "credentials/a.yaml",
+            "application_credentials:\n  - {domain: spotify, client_id: a, client_secret: m4rk3d}\n",
+        );
+    let ran = Appcred::new().in_dir(project.path()).args(["rekey"]).run();
+    assert_eq!(ran.stdout, NOTHING);
+    assert!(ran.stderr.contains("1 secret in plain text"), "{}", ran.stderr);
 }

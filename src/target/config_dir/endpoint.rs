@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use schemars::JsonSchema;
 
-use super::ConfigDir;
+use super::{CREDENTIALS, ConfigDir, STORAGE};
 use crate::files;
 use crate::model::Visible;
 use crate::secret::SecretResolver;
@@ -40,6 +40,10 @@ impl TargetKind for ConfigDirEndpoint {
 
     fn place(&self) -> String {
         files::real_path(&self.0).unwrap_or_else(|_| self.0.clone()).to_string_lossy().into_owned()
+    }
+
+    fn plain_file(&self) -> Option<PathBuf> {
+        Some(self.0.join(STORAGE).join(CREDENTIALS))
     }
 
     async fn connect(

@@ -333,7 +333,7 @@ fn credential(fields: &RawFields<'_>) -> Result<Credential, String> {
         id: CredentialId::new(required("id")?),
         domain: Domain::new(required("domain")?),
         client_id: ClientId::new(text("client_id")?.unwrap_or_default()),
-        client_secret: Secret::new(&text("client_secret")?.unwrap_or_default()).into(),
+        client_secret: Secret::as_stored(&text("client_secret")?.unwrap_or_default()).into(),
         name: text("name")?,
         auth_domain: text("auth_domain")?,
     })

@@ -59,7 +59,7 @@ pub(super) fn secret_or_none<'de, D: Deserializer<'de>>(
         }
 
         fn visit_str<E>(self, text: &str) -> Result<Secret, E> {
-            Ok(Secret::new(text))
+            Ok(Secret::as_stored(text))
         }
     }
     struct OptionalSecretVisitor;
