@@ -37,13 +37,15 @@ const TEMPLATES: &[&str] = &[
     r"\$\{[A-Za-z_][\w.:-]+\}|\$\([A-Za-z_][\w .-]+\)|\{\{.*\}\}|\{%.*%\}|<%.*%>",
     r"^(\$\{.*\}|\$\(.*\)|#\{.*\}#?|\(\(.*\)\)|\[\[.*\]\]|<.*>|\{[A-Za-z_]+\})$",
     r"(?i)^[(\[<*]+(hidden|removed|sensitive|secret)[)\]>*]+$",
+    r"^\[object \w+\]$",
     r"^(\$[A-Z_][A-Z0-9_]*|\$[a-z_]+|\$env:\w+|%+[A-Za-z_]\w*%+|@[A-Za-z_]+@|__[A-Za-z_]+__)$",
 ];
 
 /// Addresses of secrets in other stores. A client id may be an address of the web.
 const ELSEWHERE: &[&str] = &[
     r"^(arn:aws|projects/[^/]+/secrets/|/run/(secrets|credentials)/|@Microsoft\.KeyVault\()",
-    r"(?i)^(ref\+[a-z0-9]+|vault|vals|env|file|ssm|secretref|keyring|keychain|gcpsm|awssm|azurekv):",
+    r"(?i)^(ref\+[a-z0-9]+|vault|vals|env|file|ssm|secretref|keyring|keychain|gcpsm|awssm|aws-secretsmanager|azurekv):",
+    r"^(secrets?|kv)/data/\w",
 ];
 
 /// A tag with something behind it.
@@ -261,6 +263,7 @@ mod tests {
             "$CLIENT_SECRET",
             "client_secret",
             "client-id-1",
+            "[object Object]",
             "API key",
             "...",
             "-",
@@ -276,6 +279,8 @@ mod tests {
             "arn:aws:secretsmanager:eu-west-1:1:secret:x",
             "env:SECRET",
             "/run/secrets/spotify",
+            "secret/data/home/spotify",
+            "aws-secretsmanager:x",
         ] {
             assert_eq!(placeholder(text), Some(Placeholder::Elsewhere), "{text}");
         }
