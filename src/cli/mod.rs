@@ -15,6 +15,7 @@ mod exit;
 mod gather;
 mod import;
 mod init;
+mod interrupt;
 mod keygen;
 mod links;
 mod list;
