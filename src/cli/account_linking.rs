@@ -18,7 +18,7 @@ use crate::setup::drive::{self, FlowState, SetUpTask};
 use crate::setup::redirect_uri;
 use crate::target::home_assistant::HomeAssistant;
 use crate::target::{Refusal, Stop};
-use crate::watch::WriteLock;
+use crate::watch::{HeldLock, WriteLock};
 use crate::workspace::Comparison;
 
 use super::console;
@@ -54,7 +54,7 @@ impl AccountLinking<'_> {
         // An event that HA sends before we subscribe would be lost.
         let mut events = self.ha.flow_events().await.map_err(message)?;
         let base = loopback.origin().to_owned();
-        let mut state = self.begin(&task, step, entry, &base).await?;
+        let mut state = self.begin(&task, step, entry, &base, stop).await?;
         let mut last = None;
         let until = Instant::now() + Duration::from_secs(self.timeout);
         loop {
@@ -81,9 +81,16 @@ impl AccountLinking<'_> {
                 });
             };
             let ended = wait(&flow, &shown, loopback, &mut events, until, stop, &mut forged).await;
-            let now = self.carry_on(&task, flow, shown, ended, &base).await;
+            let now = self.carry_on(&task, flow, shown, ended, &base, stop).await;
             spinner.finish_and_clear();
             state = now?;
+        }
+    }
+
+    async fn lock(&self, stop: &Stop) -> Result<HeldLock, String> {
+        tokio::select! {
+            locked = lock_target(self.lock) => locked.map_err(|why| why.to_string()),
+            () = stop.cancelled() => Err("interrupted".to_owned()),
         }
     }
 
@@ -94,8 +101,9 @@ impl AccountLinking<'_> {
         step: &Step,
         entry: &DesiredCredential,
         base: &str,
+        stop: &Stop,
     ) -> Result<FlowState, String> {
-        let _writing = lock_target(self.lock).await.map_err(|why| why.to_string())?;
+        let _writing = self.lock(stop).await?;
         let now = self.ha.observed().await.map_err(message)?;
         let open = match &step.action {
             Action::SetUp { wanted, account: None, .. } => match linked(&now, entry, wanted) {
@@ -112,8 +120,9 @@ impl AccountLinking<'_> {
         task: &SetUpTask<'_>,
         flow: &FlowId,
         base: &str,
+        stop: &Stop,
     ) -> Result<FlowState, String> {
-        let _writing = lock_target(self.lock).await.map_err(|why| why.to_string())?;
+        let _writing = self.lock(stop).await?;
         drive::follow(self.ha, task, flow, base).await.map_err(message)
     }
 
@@ -124,13 +133,14 @@ impl AccountLinking<'_> {
         shown: FlowStep,
         ended: Wait,
         base: &str,
+        stop: &Stop,
     ) -> Result<FlowState, String> {
         match ended {
             Wait::Answered(delivery) => {
                 let taken = self.ha.hand_on(&delivery.query).await;
                 delivery.taken(taken.clone());
                 match taken {
-                    Ok(()) => self.follow(task, &flow, base).await,
+                    Ok(()) => self.follow(task, &flow, base, stop).await,
                     Err(HandOverError::Refused(why)) => {
                         drive::give_up(self.ha, &flow).await.map_err(message)?;
                         Err(format!("Home Assistant refused the answer: {why}"))
@@ -140,12 +150,12 @@ impl AccountLinking<'_> {
                             "  Home Assistant cannot accept the answer now ({why}); still waiting\n"
                         ));
                         // Whoever cannot be asked either is waited for as well, until the time is up.
-                        let now = self.follow(task, &flow, base).await;
+                        let now = self.follow(task, &flow, base, stop).await;
                         Ok(now.unwrap_or(FlowState::Waits(flow, shown)))
                     }
                 }
             }
-            Wait::MovedOn => self.follow(task, &flow, base).await,
+            Wait::MovedOn => self.follow(task, &flow, base, stop).await,
             Wait::Lost => Err(LOST.to_owned()),
             Wait::TimedOut => {
                 drive::give_up(self.ha, &flow).await.map_err(message)?;
@@ -215,7 +225,7 @@ impl AccountLinking<'_> {
         if uri != listener.redirect_uri() {
             let base = self.ha.frontend_base();
             help += &format!(
-                "  Home Assistant fixes that by its `my` integration, so the browser comes back through My Home Assistant:\n  if that does not find your house, set {base} at https://my.home-assistant.io/redirect/_change_url/\n"
+                "  Home Assistant fixes that by its `my` integration, so the browser comes back through My Home Assistant:\n  if that does not find your Home Assistant, set {base} at https://my.home-assistant.io/redirect/_change_url/\n"
             );
         }
         help

@@ -7,7 +7,6 @@ use std::time::Duration;
 use anyhow::bail;
 use futures_util::future::join_all;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::model::counted;
 use crate::reconcile::{self, Unchecked, Verdicts};
@@ -17,6 +16,7 @@ use crate::workspace::TargetView;
 
 use super::exit::ExitStatus;
 use super::gather::{Gathered, gather, reported, show_unknown};
+use super::interrupt::stop_on_signal;
 use super::links::LinkArgs;
 use super::locks::lock_targets;
 use super::output::{Outputs, names};
@@ -219,26 +219,6 @@ fn new_bar(name: &str, total: usize) -> ProgressBar {
     let bar = ProgressBar::new(total as u64).with_style(style).with_message(name.to_owned());
     bar.enable_steady_tick(Duration::from_millis(100));
     bar
-}
-
-/// Cancels on the first Ctrl-C or SIGTERM, and is over on the second.
-fn stop_on_signal(stop: Stop) -> std::io::Result<impl Future<Output = ()>> {
-    let (mut interrupt, mut terminate) =
-        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    Ok(async move {
-        for _ in 0..2 {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-            if !stop.is_cancelled() {
-                console::print_error(
-                    "\nInterrupted: finishing what is in flight; press Ctrl-C again to leave at once.\n",
-                );
-                stop.cancel();
-            }
-        }
-    })
 }
 
 /// Whether everything that was wanted is done, or waits for consent.

@@ -14,6 +14,7 @@ use crate::workspace::{Comparison, TargetView};
 use super::account_linking::{AccountLinking, print};
 use super::exit::ExitStatus;
 use super::gather::gather;
+use super::interrupt::stop_on_signal;
 use super::links::LinkArgs;
 use super::locks::write_locks;
 use super::selection::TargetArgs;
@@ -60,17 +61,19 @@ pub(super) async fn run(global: &Global, verb: &Authorize) -> anyhow::Result<Exi
     let locks = write_locks(global, &verb.selection);
     let mut loopback = verb.listen().await?;
     let stop = Stop::new();
-    let interrupted = stop.clone();
-    tokio::spawn(async move {
-        if tokio::signal::ctrl_c().await.is_ok() {
-            interrupted.cancel();
+    let interrupted_twice = stop_on_signal(stop.clone())?;
+    let work = async {
+        let mut is_well = true;
+        for view in &views {
+            let Some(lock) = locks.get(&view.name) else { continue };
+            is_well &= verb.view(view, lock, &mut loopback, &stop).await;
         }
-    });
-    let mut is_well = true;
-    for view in &views {
-        let Some(lock) = locks.get(&view.name) else { continue };
-        is_well &= verb.view(view, lock, &mut loopback, &stop).await;
-    }
+        is_well
+    };
+    let is_well = tokio::select! {
+        is_well = work => is_well,
+        () = interrupted_twice => bail!("interrupted twice: a set-up may be left open in Home Assistant; `appcred plan` shows it"),
+    };
     loopback.close().await?;
     Ok(if is_well { ExitStatus::Success } else { ExitStatus::Failure })
 }

@@ -106,13 +106,13 @@ fn summary(status: &Status) -> String {
     let targets = status.targets.values();
     let in_sync = targets.clone().filter(|target| target.is_in_sync()).count();
     let down = targets.clone().filter(|target| matches!(target.link, Link::Down { .. })).count();
-    let pending: usize = targets.map(|target| target.pending_consents().count()).sum();
+    let pending: usize = targets.map(|target| target.waiting().count()).sum();
     let mut line = format!("{in_sync} of {} targets in sync", status.targets.len());
     if down > 0 {
         line.push_str(&format!(", {down} cannot be reached"));
     }
     if pending > 0 {
-        line.push_str(&format!(", {pending} accounts wait for consent"));
+        line.push_str(&format!(", {pending} set-ups wait for a person"));
     }
     if !status.manifests.are_in_force() {
         line.push_str(", manifests in error");

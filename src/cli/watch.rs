@@ -82,7 +82,7 @@ pub(super) async fn run(global: Global, verb: WatchArgs) -> anyhow::Result<ExitS
     };
     let mut reader = ProjectReader::new(settings_of_reader, Terminal);
     // First, since another watcher of the project most likely has the page's address, too.
-    check_locks(&mut reader)?;
+    check_locks(&mut reader).await?;
     let served = verb.listen.bind().await?;
     let stop = Stop::new();
     let reload = Arc::new(Notify::new());
@@ -131,9 +131,10 @@ async fn all(mut tasks: JoinSet<()>) -> anyhow::Result<()> {
 }
 
 /// Where another watcher has a target already this one need not begin.
-fn check_locks(reader: &mut ProjectReader<Terminal>) -> anyhow::Result<()> {
-    for (name, spec) in reader.read().specs.into_iter().flatten() {
-        spec.lock.take().with_context(|| name.to_string())?;
+async fn check_locks(reader: &mut ProjectReader<Terminal>) -> anyhow::Result<()> {
+    let specs = reader.read().specs;
+    for (name, spec) in specs.into_iter().flatten() {
+        spec.lock.take().await.with_context(|| name.to_string())?;
     }
     Ok(())
 }

@@ -224,6 +224,8 @@ codes! {
         InSync = "in_sync",
         /// As wanted, except for what waits for consent.
         WaitingForConsent = "waiting_for_consent",
+        /// As wanted, except for what an entry must answer.
+        WaitingForAnswers = "waiting_for_answers",
         /// Something is not as the manifests want it, and is not changed for now.
         Differs = "differs",
         /// The last round failed.
@@ -290,6 +292,10 @@ codes! {
         ConsentPending = "consent_pending",
         /// An account no longer waits for consent.
         ConsentSettled = "consent_settled",
+        /// An entry must answer what Home Assistant asks.
+        AnswersPending = "answers_pending",
+        /// An entry no longer has to.
+        AnswersSettled = "answers_settled",
         /// The target was changed, and no manifest was.
         Drift = "drift",
         /// The target is not as wanted and cannot be made so.

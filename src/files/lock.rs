@@ -134,6 +134,31 @@ pub fn wait_for<T>(
     }
 }
 
+/// The same without blocking the thread; dropping it ends the wait. `waits` is called once with who
+/// holds the lock.
+///
+/// # Errors
+/// The last refusal.
+pub async fn when_free<T>(
+    timeout: Duration,
+    waits: impl FnOnce(Option<&str>),
+    attempt: impl Fn() -> Result<T, NotLocked>,
+) -> Result<T, NotLocked> {
+    let until = tokio::time::Instant::now() + timeout;
+    let mut waits = Some(waits);
+    loop {
+        match attempt() {
+            Err(NotLocked::Held { holder }) if tokio::time::Instant::now() < until => {
+                if let Some(waits) = waits.take() {
+                    waits(holder.as_deref());
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+            other => return other,
+        }
+    }
+}
+
 /// Who holds a lock file; asked again where he is just about to write it.
 fn holder_of(path: &Path) -> Option<String> {
     for _ in 0..HOLDER_ATTEMPTS {

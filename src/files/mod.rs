@@ -14,7 +14,7 @@ mod read;
 mod stamp;
 mod write;
 
-pub use lock::{FileLock, NotLocked, wait_for};
+pub use lock::{FileLock, NotLocked, wait_for, when_free};
 pub use read::{Replaced, open_folder, optional, read, read_bytes, read_stream, read_text, reason};
 pub use stamp::{Stamp, is_nameless};
 pub use write::{

@@ -58,6 +58,22 @@ pub enum FlowStep {
     Broken,
 }
 
+impl FlowStep {
+    /// Whether a person must do something. A form without fields shows only that HA has asked.
+    pub fn needs_person(&self) -> bool {
+        match self {
+            Self::Form(form) => !form.fields.is_empty(),
+            Self::Menu { .. } => true,
+            other => other.needs_consent(),
+        }
+    }
+
+    /// Whether that is done at the provider.
+    pub fn needs_consent(&self) -> bool {
+        matches!(self, Self::Consent(_) | Self::Progress(Some(_)))
+    }
+}
+
 /// Something to fill in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FlowForm {

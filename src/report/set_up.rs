@@ -161,8 +161,8 @@ impl<'a> SetUp<'a> {
     /// `waiting` is what it waits for, where that is known.
     pub(super) fn of(setup_state: &'a SetupState, waiting: Option<&'a FlowStep>) -> Self {
         let (mut state, reason) = described(setup_state);
-        let waits_for =
-            waiting.map(|step| WaitsFor::of(step, Links::Shown)).filter(is_for_a_person);
+        let waiting = waiting.filter(|step| step.needs_person());
+        let waits_for = waiting.map(|step| WaitsFor::of(step, Links::Shown));
         if let (SetupCode::NotSetUp | SetupCode::InProgress, Some(waits_for)) = (state, &waits_for)
         {
             state = match waits_for {
@@ -188,15 +188,6 @@ impl<'a> SetUp<'a> {
             }
             _ => self,
         }
-    }
-}
-
-/// A form without fields shows only that Home Assistant has asked.
-fn is_for_a_person(waits: &WaitsFor<'_>) -> bool {
-    match waits {
-        WaitsFor::Answers { fields, .. } => !fields.is_empty(),
-        WaitsFor::HomeAssistant => false,
-        _ => true,
     }
 }
 

@@ -256,6 +256,7 @@ fn state(target: &TargetStatus) -> TargetCode {
         Link::Up { .. } if target.pending_consents().next().is_some() => {
             TargetCode::WaitingForConsent
         }
+        Link::Up { .. } if target.waiting().next().is_some() => TargetCode::WaitingForAnswers,
         Link::Up { .. } if target.is_in_sync() => TargetCode::InSync,
         Link::Up { .. } => TargetCode::Connecting,
     }

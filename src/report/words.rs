@@ -123,6 +123,7 @@ pub(crate) fn target(code: TargetCode) -> &'static str {
         TargetCode::Connecting => "connecting",
         TargetCode::InSync => "in sync",
         TargetCode::WaitingForConsent => "waiting for consent",
+        TargetCode::WaitingForAnswers => "waiting for answers",
         TargetCode::Differs => "differs",
         TargetCode::Failed => "failed",
         TargetCode::Unreachable => "unreachable",

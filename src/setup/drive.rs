@@ -4,20 +4,23 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::model::{
-    ConfigEntry, CreatedAccount, EntryState, FlowId, FlowStep, Implementation, Mark, Secret,
+    ConfigEntry, CreatedAccount, EntryState, FlowForm, FlowId, FlowStep, Implementation, Mark,
+    Secret,
 };
 use crate::target::Refusal;
 use crate::target::home_assistant::{FlowAnswer, FlowSide, HomeAssistant};
 
 use super::step::{Guide, Move, next};
 
-/// More questions than this are no set-up any more.
-const MAX_MOVES: usize = 50;
+/// More answers than this are no set-up any more.
+const MAX_ANSWERS: usize = 50;
 /// Between two looks at a flow in which HA is at work.
-const PAUSE_SECONDS: u64 = 1;
+const PAUSE: Duration = Duration::from_secs(1);
+/// How long HA may be at work before it is left to that, and looked at again later.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What is to be linked.
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +40,7 @@ pub struct SetUpTask<'a> {
 /// How far a set-up came.
 #[derive(Clone, Debug, PartialEq)]
 pub enum FlowState {
-    /// A person is needed: the flow, and what it shows.
+    /// A person is needed, or HA works on it for long: the flow, and what it shows.
     Waits(FlowId, FlowStep),
     /// HA runs the account.
     Linked,
@@ -157,58 +160,100 @@ async fn walk(
     ha: &HomeAssistant,
     task: &SetUpTask<'_>,
     flow: FlowId,
-    mut step: FlowStep,
+    step: FlowStep,
     side: &FlowSide<'_>,
 ) -> Result<FlowState, Refusal> {
-    let mut answered = BTreeSet::new();
-    for _ in 0..MAX_MOVES {
+    match go_on(&LiveFlow { ha, flow: &flow, side }, &task.guide, step).await? {
+        Reached::Waits(step) => Ok(FlowState::Waits(flow, step)),
+        Reached::Done(linked) => finish(ha, task, &flow, linked).await,
+        Reached::Gone => ended_unseen(ha, task, &flow).await,
+        Reached::Failed(why) => {
+            give_up(ha, &flow).await?;
+            Ok(FlowState::Failed(why))
+        }
+    }
+}
+
+/// A flow that is open in HA.
+trait OpenFlow {
+    /// What it shows; none where it is gone.
+    async fn look(&self) -> Result<Option<FlowStep>, Refusal>;
+
+    async fn answer(&self, answer: &Map<String, Value>) -> Result<FlowAnswer, Refusal>;
+}
+
+struct LiveFlow<'a> {
+    ha: &'a HomeAssistant,
+    flow: &'a FlowId,
+    side: &'a FlowSide<'a>,
+}
+
+impl OpenFlow for LiveFlow<'_> {
+    async fn look(&self) -> Result<Option<FlowStep>, Refusal> {
+        self.ha.look_at_flow(self.flow, self.side).await
+    }
+
+    async fn answer(&self, answer: &Map<String, Value>) -> Result<FlowAnswer, Refusal> {
+        self.ha.answer_flow(self.flow, answer, self.side).await
+    }
+}
+
+/// How far a flow came.
+#[derive(Debug, PartialEq)]
+enum Reached {
+    Waits(FlowStep),
+    Done(Option<CreatedAccount>),
+    Failed(String),
+    Gone,
+}
+
+async fn go_on(
+    flow: &impl OpenFlow,
+    guide: &Guide<'_>,
+    mut step: FlowStep,
+) -> Result<Reached, Refusal> {
+    let until = Instant::now() + PATIENCE;
+    let (mut answered, mut answers) = (BTreeSet::new(), 0);
+    loop {
         let shown = step.clone();
-        let seen = match next(step, &task.guide, &answered) {
+        let seen = match next(step, guide, &answered) {
+            Move::Answer(_) if answers == MAX_ANSWERS => {
+                return Ok(Reached::Failed("Home Assistant asked too many questions".to_owned()));
+            }
             Move::Answer(answer) => {
+                answers += 1;
                 answered.extend(name(&shown));
-                let waiting = || shown.clone();
-                answer_with(ha, &flow, &answer, side, waiting).await?
+                answered_step(flow.answer(&answer).await?, shown)
             }
-            Move::Look => ha.look_at_flow(&flow, side).await?,
+            Move::Look | Move::Pause if Instant::now() >= until => {
+                return Ok(Reached::Waits(FlowStep::Progress(None)));
+            }
+            Move::Look => flow.look().await?,
             Move::Pause => {
-                sleep(Duration::from_secs(PAUSE_SECONDS)).await;
-                ha.look_at_flow(&flow, side).await?
+                sleep(PAUSE).await;
+                flow.look().await?
             }
-            Move::Wait(step) => return Ok(FlowState::Waits(flow, step)),
-            Move::Done(linked) => return finish(ha, task, &flow, linked).await,
-            Move::Failed(why) => {
-                give_up(ha, &flow).await?;
-                return Ok(FlowState::Failed(why));
-            }
+            Move::Wait(step) => return Ok(Reached::Waits(step)),
+            Move::Done(linked) => return Ok(Reached::Done(linked)),
+            Move::Failed(why) => return Ok(Reached::Failed(why)),
         };
         match seen {
             Some(next) => step = next,
-            None => return ended_unseen(ha, task, &flow).await,
+            None => return Ok(Reached::Gone),
         }
     }
-    give_up(ha, &flow).await?;
-    Ok(FlowState::Failed("Home Assistant asked too many questions".to_owned()))
 }
 
 /// The next step; none where HA no longer has the flow. What HA does not take is shown as it was.
-async fn answer_with(
-    ha: &HomeAssistant,
-    flow: &FlowId,
-    answer: &Map<String, Value>,
-    side: &FlowSide<'_>,
-    shown: impl FnOnce() -> FlowStep,
-) -> Result<Option<FlowStep>, Refusal> {
-    Ok(match ha.answer_flow(flow, answer, side).await? {
-        FlowAnswer::Step(step) => Some(step),
-        FlowAnswer::Gone => None,
-        FlowAnswer::Unfit(errors) => Some(match shown() {
-            FlowStep::Form(mut form) => {
-                form.errors = errors;
-                FlowStep::Form(form)
-            }
-            other => other,
-        }),
-    })
+fn answered_step(answer: FlowAnswer, shown: FlowStep) -> Option<FlowStep> {
+    match (answer, shown) {
+        (FlowAnswer::Step(step), _) => Some(step),
+        (FlowAnswer::Gone, _) => None,
+        (FlowAnswer::Unfit(errors), FlowStep::Form(form)) => {
+            Some(FlowStep::Form(FlowForm { errors, ..form }))
+        }
+        (FlowAnswer::Unfit(_), other) => Some(other),
+    }
 }
 
 fn name(step: &FlowStep) -> Option<String> {
@@ -244,28 +289,125 @@ pub fn judge(state: &EntryState) -> FlowState {
     }
 }
 
-/// A flow that is gone was finished by another client, or lost when HA stopped: the accounts show
-/// which.
+/// A flow that is gone was finished by another client, was cancelled, or was lost when HA stopped: the
+/// accounts show which.
 async fn ended_unseen(
     ha: &HomeAssistant,
     task: &SetUpTask<'_>,
     flow: &FlowId,
 ) -> Result<FlowState, Refusal> {
+    const LOST: &str = "Home Assistant no longer has this set-up: it was restarted, or the set-up was cancelled; start it again";
     ha.forget_flow(flow).await?;
-    let accounts = ha.accounts().await?;
-    let is_ours = |account: &&ConfigEntry| match (task.account, task.guide.choice) {
-        (Some(before), _) => account.id == before.id,
-        (None, Implementation::Cloud) => account.implementation.is_none(),
-        (None, Implementation::Credential | Implementation::Ask) => {
+    if let Some(account) = task.account {
+        // An account goes on with its old token until HA sets it up again, and asks for consent then.
+        let state = ha.reload(&account.id).await?;
+        return Ok(match ha.reauth_flow(&account.id).await? {
+            Some(_) => FlowState::Failed(LOST.to_owned()),
+            None => judge(&state),
+        });
+    }
+    let is_ours = |account: &&ConfigEntry| match task.guide.choice {
+        Implementation::Cloud => account.implementation.is_none(),
+        Implementation::Credential | Implementation::Ask => {
             account.implementation.as_deref() == Some(task.guide.credential)
         }
     };
+    let accounts = ha.accounts().await?;
     let mut of_domain = accounts.iter().filter(|account| account.domain == *task.domain);
     match of_domain.rfind(is_ours) {
         Some(account) => Ok(judge(&ha.settled(&account.id).await?)),
-        None => Ok(FlowState::Failed(
-            "Home Assistant no longer has this set-up: it was restarted, or the set-up was cancelled; start it again"
-                .to_owned(),
-        )),
+        None => Ok(FlowState::Failed(LOST.to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use serde_json::{Map, Value};
+    use tokio::time::Instant;
+
+    use super::{MAX_ANSWERS, OpenFlow, Reached, go_on};
+    use crate::model::{Answers, ClientId, FlowForm, FlowStep, Implementation};
+    use crate::setup::Guide;
+    use crate::target::Refusal;
+    use crate::target::home_assistant::FlowAnswer;
+
+    /// Works until then, and is over.
+    struct Works(Instant);
+
+    impl OpenFlow for Works {
+        async fn look(&self) -> Result<Option<FlowStep>, Refusal> {
+            let is_over = Instant::now() >= self.0;
+            let reason = "reauth_successful".to_owned();
+            Ok(Some(if is_over {
+                FlowStep::Aborted { reason, error: None }
+            } else {
+                FlowStep::Progress(None)
+            }))
+        }
+
+        async fn answer(&self, _: &Map<String, Value>) -> Result<FlowAnswer, Refusal> {
+            panic!("it asks nothing")
+        }
+    }
+
+    /// Asks one thing after another.
+    struct Asks(std::cell::Cell<usize>);
+
+    impl Asks {
+        fn question(&self) -> FlowStep {
+            self.0.set(self.0.get() + 1);
+            let step = format!("question {}", self.0.get());
+            FlowStep::Form(FlowForm { step, fields: Vec::new(), errors: BTreeMap::new() })
+        }
+    }
+
+    impl OpenFlow for Asks {
+        async fn look(&self) -> Result<Option<FlowStep>, Refusal> {
+            panic!("it does not work")
+        }
+
+        async fn answer(&self, _: &Map<String, Value>) -> Result<FlowAnswer, Refusal> {
+            Ok(FlowAnswer::Step(self.question()))
+        }
+    }
+
+    async fn gone_on(flow: &impl OpenFlow, step: FlowStep) -> Reached {
+        let (answers, client_id) = (Answers::default(), ClientId::new("ours"));
+        let choice = Implementation::Credential;
+        let guide = Guide {
+            credential: "appcred:house:a",
+            client_id: &client_id,
+            choice,
+            answers: &answers,
+        };
+        go_on(flow, &guide, step).await.unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flow_that_home_assistant_works_on_for_minutes_is_finished_and_never_given_up() {
+        let flow = Works(Instant::now() + Duration::from_secs(150));
+        let mut waits = 0;
+        let end = loop {
+            match gone_on(&flow, FlowStep::Progress(None)).await {
+                Reached::Waits(step) => assert_eq!(step, FlowStep::Progress(None)),
+                end => break end,
+            }
+            waits += 1;
+        };
+        assert_eq!((end, waits), (Reached::Done(None), 2));
+        let flow = Works(Instant::now() + Duration::from_secs(55));
+        assert_eq!(gone_on(&flow, FlowStep::Progress(None)).await, Reached::Done(None));
+    }
+
+    #[tokio::test]
+    async fn a_flow_that_asks_without_end_is_given_up() {
+        let flow = Asks(std::cell::Cell::new(0));
+        let first = flow.question();
+        let Reached::Failed(why) = gone_on(&flow, first).await else { panic!("it goes on") };
+        assert!(why.contains("too many questions"), "{why}");
+        assert_eq!(flow.0.get(), MAX_ANSWERS + 1);
     }
 }

@@ -62,7 +62,7 @@ impl EntryStatus {
 
     /// Whether somebody must consent.
     pub fn waits_for_consent(&self) -> bool {
-        matches!(self.waits_for, Some(FlowStep::Consent(_) | FlowStep::Progress(Some(_))))
+        self.waits_for.as_ref().is_some_and(FlowStep::needs_consent)
     }
 }
 

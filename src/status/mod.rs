@@ -14,7 +14,7 @@ pub use entry::{EntryStatus, Holding, entries, unseen};
 pub use totals::{BUCKETS, Durations, Totals};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
-use crate::model::TargetName;
+use crate::model::{FlowStep, TargetName};
 use crate::plan::{Plan, Why};
 
 /// What a watcher knows, and what it is at.
@@ -114,12 +114,19 @@ impl TargetStatus {
         }
     }
 
-    /// Whether it is as wanted, as far as that needs nobody's consent.
+    /// Whether it is as wanted, as far as that needs no person.
     pub fn is_in_sync(&self) -> bool {
         matches!(self.link, Link::Up { .. })
             && self.error.is_none()
             && self.differences.is_empty()
             && self.last_success.is_some()
+    }
+
+    /// The entries that wait for a person.
+    pub fn waiting(&self) -> impl Iterator<Item = &EntryStatus> {
+        let needs_person =
+            |entry: &&EntryStatus| entry.waits_for.as_ref().is_some_and(FlowStep::needs_person);
+        self.entries.iter().filter(needs_person)
     }
 
     /// The entries that wait for somebody's consent.

@@ -139,7 +139,8 @@ pub enum TargetError {
         /// What it answers, and what to do.
         why: String,
     },
-    /// Everything from this machine is refused, before any token: trying again makes it worse.
+    /// Everything from this machine is refused, before any token. HA counts no attempt of an address
+    /// that it has banned, so trying again does no harm.
     #[error("{address} refuses this machine: {why}")]
     Forbidden {
         /// The address.

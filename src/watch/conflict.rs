@@ -19,7 +19,7 @@ const MEMORY: Duration = Duration::from_secs(3600);
 pub(super) struct RepeatedSteps(BTreeMap<StepIdentity, Vec<Instant>>);
 
 /// The kind of a step, and the entry or credential that it is about.
-type StepIdentity = (ActionCode, String);
+pub(super) type StepIdentity = (ActionCode, String);
 
 impl RepeatedSteps {
     /// A step was done.
@@ -61,7 +61,7 @@ impl RepeatedSteps {
 }
 
 /// None for set-ups, which have a rest of their own.
-fn identity(action: &Action) -> Option<StepIdentity> {
+pub(super) fn identity(action: &Action) -> Option<StepIdentity> {
     let about = match action {
         Action::SetUp { .. }
         | Action::Reload { .. }

@@ -20,7 +20,7 @@ use super::TargetSpec;
 /// Connects to targets.
 pub trait Connect: Send + Sync + 'static {
     /// What is connected to.
-    type Target: LiveTarget;
+    type Target: WatchedTarget;
 
     /// Connects to a target.
     ///
@@ -33,7 +33,7 @@ pub trait Connect: Send + Sync + 'static {
 }
 
 /// A connected target.
-pub trait LiveTarget: Observe + Execute + Send + Sync + 'static {
+pub trait WatchedTarget: Observe + Execute + Send + Sync + 'static {
     /// Waits for the next event. It may be dropped at any time and loses nothing by that.
     fn next_event(&mut self) -> impl Future<Output = TargetEvent> + Send;
 
@@ -134,7 +134,7 @@ impl Execute for ConnectedTarget {
     }
 }
 
-impl LiveTarget for ConnectedTarget {
+impl WatchedTarget for ConnectedTarget {
     async fn next_event(&mut self) -> TargetEvent {
         let changes = async {
             match &mut self.changes {
@@ -187,7 +187,7 @@ pub(super) struct LiveConnection<T> {
     pub(super) since: tokio::time::Instant,
 }
 
-impl<T: LiveTarget> LiveConnection<T> {
+impl<T: WatchedTarget> LiveConnection<T> {
     /// Takes the events that are waiting; answers whether there were any.
     pub(super) fn take_events(&mut self) -> bool {
         let mut has_changed = false;

@@ -45,6 +45,9 @@ pub(super) enum RoundError {
         /// What was undone.
         steps: Vec<String>,
     },
+    /// The first of two decides when it is tried again.
+    #[error("{0}; {1}")]
+    Both(Box<RoundError>, Box<RoundError>),
     /// A fault of appcred.
     #[error("internal error: the task of this target crashed; please report it")]
     Crashed,
@@ -80,6 +83,7 @@ impl RoundError {
             Self::Target(error) => of_target(error),
             Self::Disconnected(_) | Self::Stopped => ErrorKind::Unreachable,
             Self::Conflict { .. } => ErrorKind::Conflict,
+            Self::Both(first, _) => first.kind(),
             Self::Crashed => ErrorKind::Internal,
         }
     }

@@ -57,7 +57,7 @@ use target_tasks::TargetTasks;
 use trigger::Trigger;
 
 pub use callback_request::CallbackRequest;
-pub use connection::{Connect, ConnectedTarget, Connector, LiveTarget, TargetEvent};
+pub use connection::{Connect, ConnectedTarget, Connector, TargetEvent, WatchedTarget};
 pub use heartbeat::Heartbeat;
 pub use notices::{Notices, schema as notice_schema};
 pub use snapshot_store::SnapshotStore;

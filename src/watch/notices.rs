@@ -13,8 +13,11 @@ use crate::model::{
 use crate::status::{EntryStatus, TargetStatus};
 use crate::target::Stop;
 
-use super::connection::LiveTarget;
+use super::connection::WatchedTarget;
 use super::webhook::WebhookSender;
+
+/// The title of the message in Home Assistant.
+const TITLE: &str = "Accounts to be linked";
 
 /// Who is notified.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -94,7 +97,9 @@ pub(super) struct Notifier {
     name: TargetName,
     webhooks: WebhookSender,
     displayed: Option<Message>,
-    /// The entries that waited for consent, each with what that waited for.
+    /// Home Assistant keeps its messages only as long as it runs.
+    may_be_lost: bool,
+    /// The entries that waited for a person, each with what that waited for.
     pending: BTreeMap<Key, FlowStep>,
     error: Option<String>,
     drifts: u64,
@@ -102,8 +107,20 @@ pub(super) struct Notifier {
 
 impl Notifier {
     pub(super) fn new(name: TargetName, stop: Stop) -> Self {
-        let (displayed, pending, error) = (None, BTreeMap::new(), None);
-        Self { name, webhooks: WebhookSender::new(stop), displayed, pending, error, drifts: 0 }
+        Self {
+            webhooks: WebhookSender::new(name.clone(), stop),
+            name,
+            displayed: None,
+            may_be_lost: false,
+            pending: BTreeMap::new(),
+            error: None,
+            drifts: 0,
+        }
+    }
+
+    /// The target may have been restarted, or be another one.
+    pub(super) fn disconnected(&mut self) {
+        self.may_be_lost = true;
     }
 
     /// Sends what is new to webhooks; answers what Home Assistant is to display, if that is new.
@@ -114,10 +131,10 @@ impl Notifier {
         target: &TargetStatus,
         now: Timestamp,
     ) -> Option<Message> {
-        let waiting: Vec<&EntryStatus> = target.pending_consents().collect();
+        let waiting: Vec<&EntryStatus> = target.waiting().collect();
         let step = |entry: &&EntryStatus| Some((entry.key.clone(), entry.waits_for.clone()?));
         let pending: BTreeMap<Key, FlowStep> = waiting.iter().filter_map(step).collect();
-        let events = self.events(target, &waiting, &pending);
+        let events = self.events(target, &pending);
         for (event, message) in events {
             let notice = Notice {
                 kind: "appcred notice",
@@ -127,7 +144,7 @@ impl Notifier {
                 target: &self.name,
                 address: &target.address,
                 message,
-                pending_consents: waiting.iter().map(|entry| PendingNotice::of(entry)).collect(),
+                pending_consents: target.pending_consents().map(PendingNotice::of).collect(),
             };
             match to_json(&notice) {
                 Ok(body) => self.webhooks.send(&notices.webhooks, body.as_bytes()),
@@ -137,16 +154,29 @@ impl Notifier {
         self.pending = pending;
         self.error.clone_from(&target.error);
         self.drifts = target.totals.drifts;
-        let text = (!waiting.is_empty()).then(|| message(&waiting));
+        let is_on = notices.home_assistant;
+        let text = (is_on && !waiting.is_empty()).then(|| message(&waiting));
         let message = Message { id: format!("appcred_{owner}"), text };
-        (notices.home_assistant && self.displayed.as_ref() != Some(&message)).then_some(message)
+        let is_new = self.may_be_lost || self.displayed.as_ref() != Some(&message);
+        let has_message = self.displayed.as_ref().is_some_and(|last| last.text.is_some());
+        (is_new && (is_on || has_message)).then_some(message)
     }
 
     /// Has Home Assistant display a message, or remove it.
-    pub(super) async fn display<T: LiveTarget>(&mut self, message: &Message, target: &T) {
+    pub(super) async fn display<T: WatchedTarget>(&mut self, message: &Message, target: &T) {
         let Message { id, text } = message;
-        match target.display(id, "Accounts to be linked", text.as_deref()).await {
-            Ok(()) => self.displayed = Some(message.clone()),
+        let old = self.displayed.as_ref().filter(|old| old.id != *id && old.text.is_some());
+        let shown = async {
+            if let Some(old) = old {
+                target.display(&old.id, TITLE, None).await?;
+            }
+            target.display(id, TITLE, text.as_deref()).await
+        };
+        match shown.await {
+            Ok(()) => {
+                self.displayed = Some(message.clone());
+                self.may_be_lost = false;
+            }
             Err(why) => {
                 tracing::warn!(target = %self.name, "Home Assistant displays no message: {why}")
             }
@@ -156,25 +186,34 @@ impl Notifier {
     fn events(
         &self,
         target: &TargetStatus,
-        waiting: &[&EntryStatus],
         pending: &BTreeMap<Key, FlowStep>,
     ) -> Vec<(EventCode, String)> {
         let mut events = Vec::new();
-        // A link that has died with Home Assistant is followed by another one.
-        let new =
-            waiting.iter().filter(|entry| self.pending.get(&entry.key) != entry.waits_for.as_ref());
-        let names: Vec<String> = new.map(|entry| entry.name.to_string()).collect();
-        if !names.is_empty() {
-            events.push((
-                EventCode::ConsentPending,
-                format!("{} waits for consent", names.join(", ")),
-            ));
-        }
-        let gone = self.pending.keys().filter(|key| !pending.contains_key(*key));
-        let settled: Vec<&str> = gone.map(Key::as_str).collect();
-        if !settled.is_empty() {
-            let message = format!("{} no longer waits for consent", settled.join(", "));
-            events.push((EventCode::ConsentSettled, message));
+        for (needs_consent, pending_event, settled_event, what) in [
+            (true, EventCode::ConsentPending, EventCode::ConsentSettled, "consent"),
+            (
+                false,
+                EventCode::AnswersPending,
+                EventCode::AnswersSettled,
+                "answers in its manifest",
+            ),
+        ] {
+            // A link that has died with Home Assistant is followed by another one.
+            let new = pending.iter().filter(|(key, step)| {
+                step.needs_consent() == needs_consent && self.pending.get(*key) != Some(*step)
+            });
+            let new: Vec<&Key> = new.map(|(key, _)| key).collect();
+            if !new.is_empty() {
+                events.push((pending_event, waits(&new, "now", what)));
+            }
+            let gone = self.pending.iter().filter(|(key, step)| {
+                let still = pending.get(*key).map(FlowStep::needs_consent);
+                step.needs_consent() == needs_consent && still != Some(needs_consent)
+            });
+            let gone: Vec<&Key> = gone.map(|(key, _)| key).collect();
+            if !gone.is_empty() {
+                events.push((settled_event, waits(&gone, "no longer", what)));
+            }
         }
         if target.totals.drifts > self.drifts {
             let message = "the target was changed, and no manifest was".to_owned();
@@ -191,9 +230,16 @@ impl Notifier {
     }
 }
 
+/// That these entries wait for this, now or no longer.
+fn waits(keys: &[&Key], when: &str, what: &str) -> String {
+    let verb = if keys.len() == 1 { "waits" } else { "wait" };
+    let keys: Vec<&str> = keys.iter().map(|key| key.as_str()).collect();
+    format!("{} {when} {verb} for {what}", keys.join(", "))
+}
+
 /// What people read in Home Assistant, in Markdown.
 fn message(waiting: &[&EntryStatus]) -> String {
-    let mut text = "appcred waits for your consent:\n".to_owned();
+    let mut text = "appcred waits for you:\n".to_owned();
     for entry in waiting {
         let name = plain(&entry.name);
         let line = match &entry.waits_for {
@@ -212,7 +258,10 @@ fn message(waiting: &[&EntryStatus]) -> String {
                 };
                 format!("{name}: open {page} and enter **{code}**")
             }
-            _ => continue,
+            _ => {
+                let (file, line) = (plain(&entry.place.file.to_string_lossy()), entry.place.line);
+                format!("{name}: answer what Home Assistant asks in its entry, {file} line {line}")
+            }
         };
         text.push_str(&format!("\n- {line}"));
     }

@@ -14,7 +14,7 @@ use crate::target::{Observe, Stop};
 
 use super::callback_request::CallbackDelivery;
 use super::conflict::RepeatedSteps;
-use super::connection::{Connect, LiveConnection, LiveTarget, TargetEvent};
+use super::connection::{Connect, LiveConnection, TargetEvent, WatchedTarget};
 use super::error::RoundError;
 use super::notices::Notifier;
 use super::round_log::RoundLog;
@@ -89,7 +89,8 @@ impl<C: Connect> TargetReconciler<C> {
     /// of an error is notified of its end.
     #[must_use]
     pub(super) fn for_another_target(self) -> Self {
-        let Self { name, connector, statuses, snapshots, stop, notifier, .. } = self;
+        let Self { name, connector, statuses, snapshots, stop, mut notifier, .. } = self;
+        notifier.disconnected();
         Self { notifier, ..Self::new(name, connector, statuses, snapshots, stop) }
     }
 
@@ -104,6 +105,7 @@ impl<C: Connect> TargetReconciler<C> {
     /// Gives up a connection that has ended; answers how long it lived.
     pub(super) fn disconnect(&mut self) -> Duration {
         self.forget_what_a_crash_took_back();
+        self.notifier.disconnected();
         self.connection.take().map_or(Duration::ZERO, |connection| connection.since.elapsed())
     }
 
@@ -129,7 +131,11 @@ impl<C: Connect> TargetReconciler<C> {
     /// Makes the target hold what is wanted, as far as that is allowed, while no other run changes it.
     pub(super) async fn round(&mut self, spec: &Arc<TargetSpec>) -> Result<(), RoundError> {
         if self.lock.is_none() {
-            self.lock = Some(spec.lock.take()?);
+            let taken = tokio::select! {
+                taken = spec.lock.take() => taken?,
+                () = self.stop.cancelled() => return Err(RoundError::Stopped),
+            };
+            self.lock = Some(taken);
         }
         let writing = async {
             if spec.mode == Mode::Report {
@@ -162,7 +168,11 @@ impl<C: Connect> TargetReconciler<C> {
             let carried_out = self.carry_out(&plan, spec).await;
             if !contested.is_empty() {
                 let owner = spec.desired.owner.clone();
-                return Err(RoundError::Conflict { owner, steps: contested });
+                let conflict = RoundError::Conflict { owner, steps: contested };
+                return Err(match carried_out {
+                    Ok(_) => conflict,
+                    Err(others) => RoundError::Both(Box::new(conflict), Box::new(others)),
+                });
             }
             let is_changed = carried_out?;
             self.settled = Some(Arc::clone(spec));
@@ -355,9 +365,7 @@ impl<C: Connect> TargetReconciler<C> {
 
     /// Logs why a round failed.
     pub(super) fn log_error(&mut self, error: &RoundError, next: Option<Duration>) {
-        if !self.stop.is_cancelled() {
-            self.log.failed(error, next);
-        }
+        self.log.failed(error, next);
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is logged of one target: each state once, and not at every round.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::model::TargetName;
@@ -8,19 +8,20 @@ use crate::plan::{Action, Plan, Step};
 use crate::reconcile::{Outcome, Unchecked};
 use crate::status::Difference;
 
+use super::conflict::{StepIdentity, identity};
 use super::error::RoundError;
 
 /// What was logged last of a target.
 pub(super) struct RoundLog {
     target: TargetName,
     last: String,
-    /// The steps that failed, and have not succeeded since.
-    failing: BTreeSet<String>,
+    /// Why steps failed that have not succeeded since.
+    failing: BTreeMap<StepIdentity, String>,
 }
 
 impl RoundLog {
     pub(super) fn new(target: TargetName) -> Self {
-        Self { target, last: String::new(), failing: BTreeSet::new() }
+        Self { target, last: String::new(), failing: BTreeMap::new() }
     }
 
     pub(super) fn connected(&mut self, version: Option<&str>) {
@@ -62,18 +63,17 @@ impl RoundLog {
                     _ => "done",
                 };
                 tracing::info!(target = %self.target, "{what}: {done}");
-                self.failing.retain(|line| !line.starts_with(&what));
+                identity(&step.action).map(|identity| self.failing.remove(&identity));
             }
             Outcome::Waits(_) => {
                 tracing::info!(target = %self.target, "{what}: waiting for consent");
             }
             Outcome::Unfinished(why) | Outcome::Failed(why) | Outcome::NotBegun(why) => {
-                let line = format!("{what}: {why}");
-                if step.action.is_set_up() {
-                    tracing::warn!(target = %self.target, "{line}");
-                } else if !self.failing.contains(&line) {
-                    tracing::error!(target = %self.target, "{line}");
-                    self.failing.insert(line);
+                let Some(identity) = identity(&step.action) else {
+                    return tracing::warn!(target = %self.target, "{what}: {why}");
+                };
+                if self.failing.insert(identity, why.clone()).as_ref() != Some(why) {
+                    tracing::error!(target = %self.target, "{what}: {why}");
                 }
             }
         }
@@ -92,7 +92,7 @@ impl RoundLog {
     /// Logs why a round failed; what steps failed was logged already.
     pub(super) fn failed(&mut self, error: &RoundError, next: Option<Duration>) {
         let why = error.to_string();
-        if self.last == why || self.failing.iter().any(|line| why.starts_with(line)) {
+        if self.last == why || matches!(error, RoundError::Steps(_)) {
             return;
         }
         match next {

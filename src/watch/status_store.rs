@@ -78,8 +78,8 @@ impl StatusStore {
         });
     }
 
-    /// A target closes its connections soon after they were made.
-    pub(super) fn disconnected(&self, name: &TargetName, why: &str, next: Option<Duration>) {
+    /// A target cannot be watched now, for this reason.
+    pub(super) fn not_watched(&self, name: &TargetName, why: &str, next: Option<Duration>) {
         let since = self.now();
         self.target(name, |target| {
             down(target, since);

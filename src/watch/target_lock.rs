@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::files::{FileLock, NotLocked, make_private_folder, wait_for};
+use crate::files::{FileLock, NotLocked, make_private_folder, when_free};
 use crate::model::Visible;
 
 /// Locked while a lock is taken.
@@ -66,7 +66,7 @@ impl TargetLock {
     ///
     /// # Errors
     /// Where another watcher has it; where the file cannot be locked.
-    pub fn take(&self) -> Result<HeldLock, LockError> {
+    pub async fn take(&self) -> Result<HeldLock, LockError> {
         let Some(path) = &self.file else { return Ok(HeldLock::default()) };
         let failed = |why| LockError::File { file: path.clone(), why };
         let folder = path.parent().unwrap_or(Path::new("."));
@@ -74,7 +74,7 @@ impl TargetLock {
         // One watcher at a time, so that a lock that is found taken has its holder's name already.
         let turn = folder.join(TURN);
         let turn = || FileLock::file(&turn, &self.holder);
-        let _turn = wait_for(TURN_TIMEOUT, || false, turn).map_err(failed)?;
+        let _turn = when_free(TURN_TIMEOUT, |_| (), turn).await.map_err(failed)?;
         match FileLock::file(path, &self.holder) {
             Ok(lock) => Ok(lock.into()),
             Err(NotLocked::Held { holder: Some(holder) }) => Err(LockError::Held { holder }),
@@ -89,11 +89,14 @@ mod tests {
     use std::sync::Barrier;
     use std::thread;
 
+    use tokio::runtime::Builder;
+
     use super::{HeldLock, LockError, TargetLock};
 
     fn take(folder: &Path, holder: &str) -> Result<HeldLock, LockError> {
         let file = Some(folder.join("locks/home"));
-        TargetLock { file, holder: holder.to_owned() }.take()
+        let lock = TargetLock { file, holder: holder.to_owned() };
+        Builder::new_current_thread().enable_time().build().unwrap().block_on(lock.take())
     }
 
     #[test]

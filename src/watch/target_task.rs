@@ -24,6 +24,9 @@ const DEBOUNCE: Duration = Duration::from_millis(200);
 /// No event says that a code was typed in at a provider.
 const CODE_POLL: Duration = Duration::from_secs(5);
 
+/// A task that ran for so long before it crashed is started again at once.
+const STABLE_RUN: Duration = Duration::from_secs(600);
+
 /// What a target's task has from the watcher.
 pub(super) struct TargetTask<C> {
     pub(super) name: TargetName,
@@ -55,9 +58,13 @@ impl<C: Connect> TargetTask<C> {
     pub(super) async fn supervise(self, mut inbox: Inbox) {
         let mut schedule = Schedule::default();
         loop {
+            let begun = Instant::now();
             // Nothing of what the crash may have left in between is used again.
             if AssertUnwindSafe(self.run(&mut inbox)).catch_unwind().await.is_ok() {
                 return;
+            }
+            if begun.elapsed() >= STABLE_RUN {
+                schedule = Schedule::default();
             }
             let error = RoundError::Crashed;
             let pause = schedule.failed(ErrorKind::Internal, Instant::now(), fastrand::f64());
@@ -95,6 +102,10 @@ impl<C: Connect> TargetTask<C> {
             }
             let begun = Instant::now();
             let result = reconciler.round(&spec).await;
+            // What a stop leaves undone is no failure.
+            if result.is_err() && self.stop.is_cancelled() {
+                return;
+            }
             let pause = match &result {
                 Ok(()) => self.sooner_for_codes(schedule.succeeded(self.settings.resync)),
                 Err(error) => schedule.failed(error.kind(), Instant::now(), fastrand::f64()),
@@ -160,7 +171,7 @@ impl<C: Connect> TargetTask<C> {
         if drops > 1 {
             let error = RoundError::Disconnected(drops);
             reconciler.log_error(&error, pause.next);
-            self.statuses.disconnected(&self.name, &error.to_string(), pause.next);
+            self.statuses.not_watched(&self.name, &error.to_string(), pause.next);
         }
         pause
     }

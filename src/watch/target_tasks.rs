@@ -69,7 +69,7 @@ impl<C: Connect> TargetTasks<C> {
             self.statuses.begin(&name, &spec.endpoint.address(), spec.mode);
             self.statuses.unreachable(&name, &spec.desired);
             let why = RoundError::SameTarget(other).to_string();
-            self.statuses.disconnected(&name, &why, None);
+            self.statuses.not_watched(&name, &why, None);
             tracing::error!(target = %name, "{why}");
         }
         for (name, spec) in specs {

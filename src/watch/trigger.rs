@@ -172,8 +172,8 @@ fn is_gone(error: &notify::Error) -> bool {
 fn handler(changed: &Arc<Notify>) -> impl Fn(notify::Result<Event>) + Send + 'static {
     let changed = Arc::clone(changed);
     move |event| {
-        let is_ours = |event: &Event| matches!(event.kind, EventKind::Access(kind) if kind != AccessKind::Close(AccessMode::Write));
-        if !event.as_ref().is_ok_and(is_ours) {
+        let is_read = |event: &Event| matches!(event.kind, EventKind::Access(kind) if kind != AccessKind::Close(AccessMode::Write));
+        if !event.as_ref().is_ok_and(is_read) {
             changed.notify_one();
         }
     }

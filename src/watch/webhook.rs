@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use crate::http::{self, Network};
-use crate::model::Secret;
+use crate::model::{Secret, TargetName};
 use crate::target::Stop;
 
 /// Notices that wait; what comes on top is lost, and said to be.
@@ -19,75 +19,92 @@ const PAUSES: [u64; 6] = [1, 2, 4, 8, 16, 32];
 
 /// Posts in the background.
 pub(super) struct WebhookSender {
+    target: TargetName,
     stop: Stop,
     /// The queues of those that were posted to.
     queues: Vec<(Secret, mpsc::Sender<Vec<u8>>)>,
 }
 
 impl WebhookSender {
-    pub(super) fn new(stop: Stop) -> Self {
-        Self { stop, queues: Vec::new() }
+    pub(super) fn new(target: TargetName, stop: Stop) -> Self {
+        Self { target, stop, queues: Vec::new() }
     }
 
     /// Takes a notice for each of these webhooks; those that are named no more get what waits for them.
     pub(super) fn send(&mut self, webhooks: &[Secret], body: &[u8]) {
         self.queues.retain(|(address, _)| webhooks.contains(address));
-        for webhook in webhooks {
-            if self.queue(webhook).try_send(body.to_owned()).is_err() {
-                tracing::warn!("a webhook's queue is full: a notice is lost");
+        for (at, webhook) in webhooks.iter().enumerate() {
+            if self.queue(at, webhook).try_send(body.to_owned()).is_err() {
+                let number = at + 1;
+                tracing::warn!(target = %self.target, "the queue of webhook {number} is full: a notice is lost");
             }
         }
     }
 
-    fn queue(&mut self, webhook: &Secret) -> &mpsc::Sender<Vec<u8>> {
+    fn queue(&mut self, at: usize, webhook: &Secret) -> &mpsc::Sender<Vec<u8>> {
         let known = self.queues.iter().position(|(address, _)| address == webhook);
-        let at = known.unwrap_or_else(|| {
+        let queue = known.unwrap_or_else(|| {
             let (sender, bodies) = mpsc::channel(QUEUE);
-            tokio::spawn(post_all(webhook.clone(), bodies, self.stop.clone()));
+            let hook =
+                Webhook { address: webhook.clone(), target: self.target.clone(), number: at + 1 };
+            tokio::spawn(hook.post_all(bodies, self.stop.clone()));
             self.queues.push((webhook.clone(), sender));
             self.queues.len() - 1
         });
-        &self.queues[at].1
+        &self.queues[queue].1
     }
 }
 
-async fn post_all(address: Secret, mut bodies: mpsc::Receiver<Vec<u8>>, stop: Stop) {
-    let client = match client(address.expose()) {
-        Ok(client) => client,
-        Err(why) => return tracing::error!("no notice can be posted to a webhook: {why}"),
-    };
-    loop {
-        tokio::select! {
-            body = bodies.recv() => match body {
-                Some(body) => post(&client, &address, &body, &stop).await,
-                None => return,
-            },
-            () = stop.cancelled() => return,
+/// One webhook of a target. Its address may be a secret, so messages name its number in the list.
+struct Webhook {
+    address: Secret,
+    target: TargetName,
+    number: usize,
+}
+
+impl Webhook {
+    async fn post_all(self, mut bodies: mpsc::Receiver<Vec<u8>>, stop: Stop) {
+        let Self { target, number, .. } = &self;
+        let client = match client(self.address.expose()) {
+            Ok(client) => client,
+            Err(why) => {
+                return tracing::error!(%target, "no notice can be posted to webhook {number}: {why}");
+            }
+        };
+        loop {
+            tokio::select! {
+                body = bodies.recv() => match body {
+                    Some(body) => self.post(&client, &body, &stop).await,
+                    None => return,
+                },
+                () = stop.cancelled() => return,
+            }
         }
     }
-}
 
-async fn post(client: &reqwest::Client, address: &Secret, body: &[u8], stop: &Stop) {
-    let mut pauses = PAUSES.iter();
-    loop {
-        let request = client
-            .post(address.expose())
-            .header(CONTENT_TYPE, "application/json")
-            .body(body.to_owned());
-        // The address may be a secret, and reqwest would print it.
-        let (why, may_retry) = match request.send().await {
-            Ok(answer) if answer.status().is_success() => return,
-            Ok(answer) => {
-                (format!("it answered {}", answer.status()), may_succeed_later(answer.status()))
+    async fn post(&self, client: &reqwest::Client, body: &[u8], stop: &Stop) {
+        let Self { address, target, number } = self;
+        let mut pauses = PAUSES.iter();
+        loop {
+            let request = client
+                .post(address.expose())
+                .header(CONTENT_TYPE, "application/json")
+                .body(body.to_owned());
+            // Reqwest would print the address.
+            let (why, may_retry) = match request.send().await {
+                Ok(answer) if answer.status().is_success() => return,
+                Ok(answer) => {
+                    (format!("it answered {}", answer.status()), may_succeed_later(answer.status()))
+                }
+                Err(error) => (http::innermost(error), true),
+            };
+            let Some(pause) = pauses.next().filter(|_| may_retry) else {
+                return tracing::warn!(%target, "webhook {number} did not accept a notice: {why}");
+            };
+            tokio::select! {
+                () = sleep(Duration::from_secs(*pause)) => {}
+                () = stop.cancelled() => return,
             }
-            Err(error) => (http::innermost(error), true),
-        };
-        let Some(pause) = pauses.next().filter(|_| may_retry) else {
-            return tracing::warn!("a webhook did not accept a notice: {why}");
-        };
-        tokio::select! {
-            () = sleep(Duration::from_secs(*pause)) => {}
-            () = stop.cancelled() => return,
         }
     }
 }

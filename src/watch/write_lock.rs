@@ -4,14 +4,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
-use tokio::time::{Instant, sleep};
 
 use super::{HeldLock, LockError};
-use crate::files::{FileLock, NotLocked, make_private_folder};
+use crate::files::{FileLock, NotLocked, make_private_folder, when_free};
 use crate::target::Endpoint;
-
-/// Between two attempts.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// Keeps other runs of this person on this machine from changing a target. Nothing is locked before
 /// [`WriteLock::take`].
@@ -45,21 +41,15 @@ impl WriteLock {
         let folder = file.parent().unwrap_or(Path::new("."));
         make_private_folder(folder).map_err(|error| failed(error.into()))?;
         let own = format!("another appcred (process {})", std::process::id());
-        let (until, mut waits) = (Instant::now() + timeout, Some(waits));
-        loop {
-            let holder = match FileLock::file(file, &own) {
-                Ok(lock) => return Ok(lock.into()),
-                Err(NotLocked::Held { holder }) => holder,
-                Err(why) => return Err(failed(why)),
-            };
-            let holder = holder.unwrap_or_else(|| "another appcred".to_owned());
-            if let Some(waits) = waits.take() {
-                waits(&holder);
+        let somebody = "another appcred";
+        let waits = |holder: Option<&str>| waits(holder.unwrap_or(somebody));
+        match when_free(timeout, waits, || FileLock::file(file, &own)).await {
+            Ok(lock) => Ok(lock.into()),
+            Err(NotLocked::Held { holder }) => {
+                let holder = holder.unwrap_or_else(|| somebody.to_owned());
+                Err(LockError::Writing { holder, place: self.place.clone() })
             }
-            if Instant::now() >= until {
-                return Err(LockError::Writing { holder, place: self.place.clone() });
-            }
-            sleep(PAUSE).await;
+            Err(why) => Err(failed(why)),
         }
     }
 }

@@ -5,6 +5,8 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::thread;
 
+use appcred::files::FileLock;
+use rustix::process::Signal;
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -12,6 +14,7 @@ use crate::linking::{Linking, link};
 use crate::real::{Browser, HomeAssistant, Provider, Release, each_release, free_port, visit};
 use crate::refusing_proxy::RefusingProxy;
 use crate::shell::{Appcred, Ran, Running};
+use crate::watch::eventually;
 
 /// `authorize` on its way to one consent.
 struct Authorizing {
@@ -89,6 +92,23 @@ fn ha_account_is_linked_by_the_browser_of_this_machine(release: Release) {
     linking.appcred(&["plan", "--detailed-exitcode"]).status(0).run();
     let again = authorize(&linking, free_port(), &[]).run();
     assert_eq!(again.stdout, "home: anna is linked already\n");
+}
+
+each_release!(ha_ctrl_c_ends_the_wait_for_another_run);
+fn ha_ctrl_c_ends_the_wait_for_another_run(release: Release) {
+    let linking = anna(release);
+    let state = tempfile::tempdir().unwrap();
+    let here = |appcred: Appcred| appcred.env("XDG_STATE_HOME", state.path());
+    here(linking.appcred(&["apply", "--yes"])).run();
+    let locks = fs::read_dir(state.path().join("appcred/applying")).unwrap();
+    let lock = locks.map(|file| file.unwrap().path()).next().unwrap();
+    let _held = FileLock::file(&lock, "somebody else").unwrap();
+    let running = here(authorize(&linking, free_port(), &[])).spawn();
+    eventually("it waits", || running.stderr().contains("Waiting for somebody else"));
+    running.signal(Signal::INT);
+    let ran = running.finish();
+    assert_eq!(ran.status, Some(1), "{}", ran.stderr);
+    assert!(ran.stdout.contains("failed: interrupted"), "{}", ran.stdout);
 }
 
 each_release!(ha_answer_that_cannot_be_taken_once_is_taken_when_the_page_reloads);

@@ -85,7 +85,7 @@ impl Fake {
     }
 }
 
-async fn open(url: &str, token: &str) -> Result<HomeAssistant, TargetError> {
+pub(crate) async fn open(url: &str, token: &str) -> Result<HomeAssistant, TargetError> {
     connect(ConnectionSettings {
         url: url.to_owned(),
         token: Secret::new(token),

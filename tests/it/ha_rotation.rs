@@ -5,10 +5,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use appcred::model::{Answers, ClientId, Domain, FlowId, Implementation, Mark, Secret};
+use appcred::setup::Guide;
+use appcred::setup::drive::{self, FlowState, SetUpTask};
 use rustix::process::Signal;
-
 use serde_json::{Value, json};
 
+use crate::ha_faults::open;
 use crate::linking::{Linking, link};
 use crate::real::{Release, TokenRequest, each_release};
 
@@ -336,6 +339,35 @@ fn ha_withdrawn_consent_is_given_again_by_authorize(release: Release) {
     assert_eq!(linking.ha.state_of(&account), "loaded");
     assert!(linking.reauth_flows().is_empty());
     linking.appcred(&["plan", "--detailed-exitcode"]).status(0).run();
+}
+
+each_release!(ha_consent_that_was_cancelled_elsewhere_is_not_reported_as_given);
+#[tokio::main(flavor = "current_thread")]
+async fn ha_consent_that_was_cancelled_elsewhere_is_not_reported_as_given(release: Release) {
+    let (linking, account) = linked(release);
+    linking.provider.forget_consent();
+    assert_eq!(linking.ha.state_of(&account), "loaded", "until its next set-up");
+    let ha = open(&linking.ha.url(), linking.ha.token()).await.ok().unwrap();
+    let accounts = ha.accounts().await.unwrap();
+    let account = accounts.iter().find(|one| one.id.as_str() == account);
+    let (answers, client_id) = (Answers::default(), ClientId::new("anna"));
+    let task = SetUpTask {
+        mark: &Mark::parse("appcred:default:anna").unwrap(),
+        domain: &Domain::new("linked_account"),
+        guide: Guide {
+            credential: "appcred:default:anna",
+            client_id: &client_id,
+            choice: Implementation::Credential,
+            answers: &answers,
+        },
+        secret: &Secret::new("first"),
+        account,
+    };
+
+    let ended = drive::follow(&ha, &task, &FlowId::new("gone"), "http://127.0.0.1:1").await;
+
+    let FlowState::Failed(why) = ended.unwrap() else { panic!("it counts as linked") };
+    assert!(why.contains("was cancelled"), "{why}");
 }
 
 each_release!(ha_account_goes_with_its_credential_only_where_somebody_says_so);

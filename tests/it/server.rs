@@ -6,7 +6,9 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use appcred::codes::{ActionCode, OutcomeCode};
-use appcred::model::{ConsentLink, DeviceCode, FlowStep, HandOverError};
+use appcred::model::{
+    ConsentLink, DeviceCode, FieldKind, FlowField, FlowForm, FlowStep, HandOverError,
+};
 use appcred::plan::Why;
 use appcred::report::schema;
 use appcred::server::Access;
@@ -56,6 +58,25 @@ fn every_holding() -> Status {
     let entries = entries
         .map(|(nth, holding)| EntryStatus { holding, ..entry("spotify", &format!("e{nth}")) });
     read(vec![("home", up(entries.collect()))])
+}
+
+#[test]
+fn what_must_be_answered_is_no_target_that_is_as_wanted() {
+    let field = FlowField { name: "home".to_owned(), kind: FieldKind::Text, required: true };
+    let form = FlowForm { step: "which".to_owned(), fields: vec![field], ..FlowForm::default() };
+    let menu = FlowStep::Menu { step: "way".to_owned(), options: vec!["a".to_owned()] };
+    let asks = |nth: usize| waiting("netatmo", &format!("e{nth}"), FlowStep::Form(form.clone()));
+    let many = (0..50).map(asks).chain([waiting("netatmo", "way", menu.clone())]).collect();
+    for (entries, count, more) in [
+        (vec![waiting("netatmo", "way", menu)], "1 set-up waits for your answer.", ""),
+        (many, "51 set-ups wait for your answers.", "… and 1 more, shown as these are done."),
+    ] {
+        let served = Served::start(read(vec![("home", up(entries))]));
+        let page = visit(&served.url("/")).text;
+        assert!(page.contains(count) && page.contains(more), "{page}");
+        let status = visit(&served.url("/api/v1/status")).text;
+        assert!(status.contains("\"state\": \"waiting_for_answers\""), "{status}");
+    }
 }
 
 #[test]

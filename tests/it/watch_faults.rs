@@ -41,7 +41,8 @@ fn ha_that_bans_addresses_is_asked_once_with_a_token_that_it_refuses(release: Re
         .spawn();
     let attempts =
         || ha.log().matches("Login attempt or request with invalid authentication").count();
-    eventually("the refusal is in Home Assistant's log", || attempts() > 0);
+    let refused = "not trying again before that is changed";
+    eventually("the refusal is seen", || running.stderr().contains(refused));
     // What is read anew does not make it try again, nor does a resync meanwhile.
     for times in 1..=3 {
         let logged = |text: &str| running.stderr().matches(text).count() == times;
@@ -50,7 +51,8 @@ fn ha_that_bans_addresses_is_asked_once_with_a_token_that_it_refuses(release: Re
         fs::remove_file(project.join("credentials/broken.yaml")).unwrap();
         eventually("it is read", || logged("the manifests are valid again"));
     }
-    assert_eq!(attempts(), 1, "{}", ha.log());
+    // The oldest does not log an attempt whose client hangs up before its name is looked up.
+    assert!(attempts() <= 1, "{}", ha.log());
 
     project.write("secrets.yaml", &format!("token: {}\n", ha.token()));
     arrives(&ha, &[("a", "first")]);
@@ -58,7 +60,7 @@ fn ha_that_bans_addresses_is_asked_once_with_a_token_that_it_refuses(release: Re
     running.signal(Signal::TERM);
     let ran = running.finish();
     assert_eq!(ran.status, Some(0), "{}", ran.stderr);
-    assert!(ran.stderr.contains("not trying again before that is changed"), "{}", ran.stderr);
+    assert_eq!(ran.stderr.matches(refused).count(), 1, "{}", ran.stderr);
 }
 
 each_release!(ha_that_two_watchers_of_one_owner_share_sees_them_notice_each_other);

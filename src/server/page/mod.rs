@@ -201,7 +201,9 @@ fn time(moment: Moment) -> Markup {
 fn tone(verdict: TargetCode) -> &'static str {
     match verdict {
         TargetCode::InSync => "ok",
-        TargetCode::WaitingForConsent | TargetCode::Differs => "wait",
+        TargetCode::WaitingForConsent | TargetCode::WaitingForAnswers | TargetCode::Differs => {
+            "wait"
+        }
         TargetCode::Failed | TargetCode::Unreachable => "bad",
         TargetCode::Connecting => "idle",
     }

@@ -34,6 +34,7 @@ fn troubles(report: &StatusReport<'_>) -> Vec<String> {
     let in_state = |state| report.targets.iter().filter(|target| target.state == state).count();
     let entries = || report.targets.iter().flat_map(|target| &target.entries);
     let consents = entries().filter(|entry| entry.waits_for_consent()).count();
+    let answers = entries().filter(|entry| entry.waits_for().is_some()).count() - consents;
     let failed = entries().filter(|entry| entry.set_up_failed()).count();
     let manifests = &report.manifests;
     let errors =
@@ -60,6 +61,7 @@ fn troubles(report: &StatusReport<'_>) -> Vec<String> {
         said(in_state(TargetCode::Differs), "target is not as wanted", "targets are not as wanted"),
         said(failed, "set-up has failed", "set-ups have failed"),
         said(consents, "account waits for your consent", "accounts wait for your consent"),
+        said(answers, "set-up waits for your answer", "set-ups wait for your answers"),
         said(
             in_state(TargetCode::Connecting),
             "target was not looked at yet",
@@ -78,10 +80,10 @@ fn worst(report: &StatusReport<'_>) -> &'static str {
         || has(&[TargetCode::Unreachable, TargetCode::Failed])
     {
         "bad"
-    } else if has(&[TargetCode::Differs, TargetCode::WaitingForConsent, TargetCode::InSync]) {
-        "wait"
-    } else {
+    } else if report.targets.iter().all(|target| target.state == TargetCode::Connecting) {
         "idle"
+    } else {
+        "wait"
     }
 }
 

@@ -32,7 +32,7 @@ pub(super) fn waiting(report: &StatusReport<'_>) -> Markup {
                 }
             }
             @if more > 0 {
-                p .soft { "… and " (more) " more" ", shown as these are done." }
+                p .soft { "… and " (more) " more, shown as these are done." }
             }
         }
     }

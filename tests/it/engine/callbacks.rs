@@ -1,11 +1,11 @@
 //! Providers' answers, and messages in Home Assistant.
 
-use appcred::model::HandOverError;
+use appcred::model::{HandOverError, Owner};
 
-use appcred::watch::Notices;
+use appcred::watch::{Notices, TargetSpec};
 
 use super::house::SetUp;
-use super::{Engine, HOME, House, one, spec};
+use super::{Engine, HOME, House, RESYNC, one, spec, spec_at};
 
 #[tokio::test(start_paused = true)]
 async fn a_callback_is_delivered_and_the_target_looked_at() {
@@ -56,5 +56,59 @@ async fn home_assistant_displays_what_waits_for_consent_and_removes_it_again() {
     engine.home().state().live.flows.clear();
     engine.declare(&[(HOME, displaying)]).await;
     assert_eq!(engine.home().state().displayed.last(), Some(&None));
+    engine.end().await;
+}
+
+/// A watcher that displays messages, and its spec.
+async fn displaying(set_up: SetUp) -> (Engine, TargetSpec) {
+    let mut displaying = spec(vec![one()]);
+    displaying.notices = Notices { home_assistant: true, webhooks: Vec::new() };
+    let prepare = |house: &House| house.state().set_up = set_up;
+    (Engine::start_with(&[(HOME, displaying.clone())], prepare).await, displaying)
+}
+
+#[tokio::test(start_paused = true)]
+async fn home_assistant_displays_where_an_entry_must_answer() {
+    let (engine, _) = displaying(SetUp::Asks).await;
+    let displayed = engine.home().state().displayed.clone();
+    let [Some(text)] = displayed.as_slice() else { panic!("{displayed:?}") };
+    assert!(text.contains("m.yaml line 1"), "{text}");
+    engine.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_is_displayed_again_after_a_restart_which_forgets_it() {
+    let (engine, _) = displaying(SetUp::Waits).await;
+    engine.home().disconnect();
+    engine.pass(30).await;
+    let displayed = engine.home().state().displayed.clone();
+    assert_eq!(displayed.len(), 2, "{displayed:?}");
+    assert_eq!(displayed[0], displayed[1]);
+    engine.pass(3 * RESYNC).await;
+    assert_eq!(engine.home().state().displayed.len(), 2, "and not at every round");
+    engine.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_is_displayed_at_another_target_of_the_same_name() {
+    let (engine, mut spec) = displaying(SetUp::Waits).await;
+    let there = engine.houses.at("there");
+    there.state().set_up = SetUp::Waits;
+    spec.endpoint = spec_at("there", Vec::new()).endpoint;
+    engine.declare(&[(HOME, spec)]).await;
+    assert_eq!(there.state().displayed.len(), 1);
+    engine.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_is_removed_when_messages_are_switched_off_or_the_owner_changes() {
+    let (engine, mut spec) = displaying(SetUp::Waits).await;
+    spec.desired.owner = Owner::new("cabin").unwrap();
+    engine.declare(&[(HOME, spec.clone())]).await;
+    assert_eq!(engine.home().state().messages["appcred_house"], None);
+    assert!(engine.home().state().messages["appcred_cabin"].is_some());
+    spec.notices.home_assistant = false;
+    engine.declare(&[(HOME, spec)]).await;
+    assert_eq!(engine.home().state().messages["appcred_cabin"], None);
     engine.end().await;
 }

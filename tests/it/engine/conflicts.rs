@@ -121,3 +121,22 @@ fn creates(engine: &Engine) -> u64 {
     let steps = engine.target(HOME).totals.steps;
     steps.get(&(ActionCode::Create, OutcomeCode::Done)).copied().unwrap_or_default()
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_fails_beside_a_conflict_is_reported_with_it() {
+    let both = spec(vec![one(), entry("b", "other", "s")]);
+    let engine = Engine::start(&[(HOME, both)]).await;
+    for _ in 0..2 {
+        engine.home().state().shelf.credentials.retain(|held| held.client_id.as_str() == "other");
+        engine.home().report();
+        engine.pass(1).await;
+    }
+    engine.home().state().refuses = true;
+    engine.home().empty();
+    engine.pass(1).await;
+    let why = engine.error().unwrap();
+    for part in ["create spotify \"a\" was done 3 times", "\"b\": refused, as the test wants"] {
+        assert!(why.contains(part), "{part}: {why}");
+    }
+    engine.end().await;
+}

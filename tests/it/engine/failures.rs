@@ -206,7 +206,7 @@ async fn another_watcher_of_the_target_is_named_and_waited_for() {
     let other = tempfile::tempdir().unwrap();
     let file = Some(other.path().join("home.lock"));
     let lock = |holder: &str| TargetLock { file: file.clone(), holder: holder.to_owned() };
-    let held = lock("process 7 on this machine").take().unwrap();
+    let held = lock("process 7 on this machine").take().await.unwrap();
     let mut locked = spec(vec![one()]);
     locked.lock = lock("test");
     let engine = Engine::start(&[(HOME, locked)]).await;

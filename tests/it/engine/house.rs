@@ -1,17 +1,18 @@
 //! A target in memory, and what may be wrong with it.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use appcred::model::{
-    ConsentLink, Credential, CredentialId, Desired, Domain, FlowId, FlowStep, HandOverError, Live,
-    Observed, OpenFlow, Purpose, Secret,
+    ConsentLink, Credential, CredentialId, Desired, Domain, FieldKind, FlowField, FlowForm, FlowId,
+    FlowStep, HandOverError, Live, Observed, OpenFlow, Purpose, Secret,
 };
 use appcred::plan::{Action, Plan, Step};
 use appcred::reconcile::{Outcome, Proven, StepOutcome, Verdicts};
 use appcred::target::ConnectError;
 use appcred::target::{Done, Execute, Observe, Operation, Refusal, Stop, TargetError};
-use appcred::watch::{LiveTarget, TargetEvent};
+use appcred::watch::{TargetEvent, WatchedTarget};
 use tokio::sync::watch;
 
 use crate::shelf::Shelf;
@@ -24,6 +25,8 @@ pub(crate) enum SetUp {
     None,
     /// Somebody must consent.
     Waits,
+    /// The entry must answer.
+    Asks,
     /// It fails.
     Fails,
     /// The account is linked at once.
@@ -63,6 +66,8 @@ pub(crate) struct State {
     pub(crate) refused: Option<String>,
     pub(crate) callbacks: Vec<String>,
     pub(crate) displayed: Vec<Option<String>>,
+    /// What was displayed last, by id.
+    pub(crate) messages: BTreeMap<String, Option<String>>,
     /// Counts what happens there; a connection reports each change of it.
     events: watch::Sender<u64>,
     /// How often it has ended all connections.
@@ -90,6 +95,7 @@ impl Default for House {
             refused: None,
             callbacks: Vec::new(),
             displayed: Vec::new(),
+            messages: BTreeMap::new(),
             events: watch::Sender::new(0),
             connection: watch::Sender::new(0),
         })))
@@ -235,7 +241,7 @@ impl Execute for Connected {
     }
 }
 
-impl LiveTarget for Connected {
+impl WatchedTarget for Connected {
     async fn next_event(&mut self) -> TargetEvent {
         let number = self.number;
         tokio::select! {
@@ -279,14 +285,18 @@ impl LiveTarget for Connected {
             }
             let link = ConsentLink::new("https://provider/consent?state=s".to_owned(), false);
             let consent = FlowStep::Consent(link);
+            let waits_for = match state.set_up {
+                SetUp::Asks => question(),
+                _ => consent,
+            };
             let outcome = match state.set_up {
-                SetUp::Waits => {
+                SetUp::Waits | SetUp::Asks => {
                     state.live.flows = vec![OpenFlow {
                         id: FlowId::new("flow"),
                         domain: wanted.domain.clone(),
                         purpose: Purpose::Entry(desired.mark(&wanted.key)),
                     }];
-                    Outcome::Waits(consent)
+                    Outcome::Waits(waits_for)
                 }
                 SetUp::Fails => Outcome::Failed("the provider says no".to_owned()),
                 SetUp::None | SetUp::Links => {
@@ -303,8 +313,20 @@ impl LiveTarget for Connected {
         Ok(())
     }
 
-    async fn display(&self, _: &str, _: &str, text: Option<&str>) -> Result<(), Refusal> {
-        self.house.state().displayed.push(text.map(str::to_owned));
+    async fn display(&self, id: &str, _: &str, text: Option<&str>) -> Result<(), Refusal> {
+        let text = text.map(str::to_owned);
+        self.house.state().messages.insert(id.to_owned(), text.clone());
+        self.house.state().displayed.push(text);
         Ok(())
     }
+}
+
+/// A form that no entry answers.
+fn question() -> FlowStep {
+    let field = FlowField { name: "home".to_owned(), kind: FieldKind::Text, required: true };
+    FlowStep::Form(FlowForm {
+        step: "which".to_owned(),
+        fields: vec![field],
+        errors: Default::default(),
+    })
 }

@@ -41,6 +41,15 @@ async fn an_account_that_waits_for_consent_is_pending_and_no_error() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_set_up_that_must_be_answered_waits_for_a_person_and_is_no_error() {
+    let engine = start(SetUp::Asks).await;
+    let target = engine.target(HOME);
+    assert_eq!((target.waiting().count(), target.pending_consents().count()), (1, 0));
+    assert!(target.is_in_sync());
+    engine.end().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_set_up_that_waits_is_not_begun_again() {
     let engine = start(SetUp::Waits).await;
     engine.pass(10 * RESYNC).await;

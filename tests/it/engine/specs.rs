@@ -110,10 +110,10 @@ async fn the_lock_of_the_old_folder_is_let_go() {
         spec
     };
     engine.declare(&[(HOME, at("first"))]).await;
-    assert!(lock("first").take().is_err());
+    assert!(lock("first").take().await.is_err());
     engine.declare(&[(HOME, at("second"))]).await;
-    assert!(lock("first").take().is_ok());
-    assert!(lock("second").take().is_err());
+    assert!(lock("first").take().await.is_ok());
+    assert!(lock("second").take().await.is_err());
     engine.end().await;
 }
 
@@ -126,7 +126,7 @@ async fn a_removed_target_is_let_go_with_its_lock_and_status() {
     engine.declare(&[(HOME, locked)]).await;
     engine.declare(&[]).await;
     assert!(engine.status().targets.is_empty());
-    assert!(lock.take().is_ok());
+    assert!(lock.take().await.is_ok());
     let looks = engine.home().state().looks;
     engine.pass(3 * RESYNC).await;
     assert_eq!(engine.home().state().looks, looks);

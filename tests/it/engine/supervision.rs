@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use appcred::model::TargetName;
 use tokio::time::timeout;
 
 use super::{Engine, HOME, House, RESYNC, entry, one, spec, spec_at};
@@ -136,4 +137,28 @@ async fn what_is_in_flight_is_finished_before_it_ends() {
     assert!(house.secrets().is_empty(), "it is being created");
     engine.end().await;
     assert_eq!(house.secrets().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_stop_ends_is_no_failure() {
+    let hangs = |house: &House| house.state().hangs = true;
+    let engine = Engine::start_with(&[(HOME, spec(vec![one()]))], hangs).await;
+    let statuses = engine.statuses.subscribe();
+    engine.end().await;
+    let target = statuses.borrow().targets[&TargetName::new(HOME)].clone();
+    assert_eq!((target.error, target.totals.failed), (None, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn crashes_that_are_far_apart_are_each_the_first_one() {
+    let engine = Engine::start(&[(HOME, spec(vec![one()]))]).await;
+    for _ in 0..12 {
+        engine.pass(3600).await;
+        engine.home().state().crashes = 1;
+        engine.home().report();
+        engine.pass(3).await;
+        assert_eq!(engine.home().state().crashes, 0);
+        assert_eq!(engine.error(), None, "it was started again within moments");
+    }
+    engine.end().await;
 }
