@@ -270,6 +270,10 @@ mod tests {
         ] {
             assert_eq!(placeholder(text), Some(Placeholder::Unfilled), "{text}");
         }
+    }
+
+    #[test]
+    fn a_reference_to_another_store_and_a_quoted_tag_are_placeholders() {
         for text in [
             "op://home/spotify/secret",
             "bws://x",
