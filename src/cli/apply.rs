@@ -125,6 +125,11 @@ pub(super) async fn run(global: &Global, verb: &ApplyArgs) -> anyhow::Result<Exi
         carry_out(&mut views, &verdicts).await?;
     }
     write(&views)?;
+    Ok(ended(&views))
+}
+
+/// The exit status, after a message about what a person must decide.
+fn ended(views: &[TargetView]) -> ExitStatus {
     let blocked: usize = views.iter().map(blocked).sum();
     if blocked > 0 {
         console::error(format_args!(
@@ -132,7 +137,7 @@ pub(super) async fn run(global: &Global, verb: &ApplyArgs) -> anyhow::Result<Exi
             counted(blocked, "step")
         ));
     }
-    Ok(if views.iter().all(arrived) { ExitStatus::Success } else { ExitStatus::Failure })
+    if views.iter().all(arrived) { ExitStatus::Success } else { ExitStatus::Failure }
 }
 
 /// Whether somebody agrees to what was shown.

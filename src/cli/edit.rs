@@ -56,21 +56,7 @@ pub(super) async fn run(global: &Global, verb: &Edit) -> anyhow::Result<ExitStat
     let (resolver, identity_problems) = resolver(global, &project);
     let file = verb.file.as_path();
     let kept = newest(file);
-    let unsaved = match &kept {
-        Some(kept) if verb.unsaved => Some(unsaved(kept, &resolver)?),
-        Some(kept) => {
-            console::message(format_args!(
-                "{} has what was typed before and not saved: `appcred edit --unsaved {}` goes on with it.",
-                kept.visible(),
-                file.visible()
-            ));
-            None
-        }
-        None if verb.unsaved => {
-            bail!("nothing that was typed before is kept for {}", file.visible())
-        }
-        None => None,
-    };
+    let unsaved = begun_before(verb, kept.as_deref(), &resolver)?;
     let editor = Editor::find(secrets).await?;
     let base = base(verb)?;
     remove_abandoned(&base).with_context(|| format!("cannot look through {}", base.visible()))?;
@@ -112,6 +98,30 @@ pub(super) async fn run(global: &Global, verb: &Edit) -> anyhow::Result<ExitStat
         }
     }
     Ok(ExitStatus::Success)
+}
+
+/// What was typed before and could not be saved, where that is to go on.
+fn begun_before(
+    verb: &Edit,
+    kept: Option<&Path>,
+    resolver: &SecretResolver,
+) -> anyhow::Result<Option<Zeroizing<String>>> {
+    let file = verb.file.as_path();
+    Ok(match kept {
+        Some(kept) if verb.unsaved => Some(unsaved(kept, resolver)?),
+        Some(kept) => {
+            console::message(format_args!(
+                "{} has what was typed before and not saved: `appcred edit --unsaved {}` goes on with it.",
+                kept.visible(),
+                file.visible()
+            ));
+            None
+        }
+        None if verb.unsaved => {
+            bail!("nothing that was typed before is kept for {}", file.visible())
+        }
+        None => None,
+    })
 }
 
 /// Somebody at a workspace with a file.

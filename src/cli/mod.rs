@@ -62,8 +62,8 @@ use crate::model::Visible;
   1  error: something failed, or apply left out what a person must decide
   2  changes: plan --detailed-exitcode alone
 
-Without a project file, HASS_SERVER and HASS_TOKEN name the target; in a Home Assistant app (add-on),
-SUPERVISOR_TOKEN does.")]
+Without a project file, HASS_SERVER and HASS_TOKEN name the target;
+in a Home Assistant app (add-on), SUPERVISOR_TOKEN does.")]
 struct Cli {
     #[command(flatten)]
     global: Global,

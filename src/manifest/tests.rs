@@ -462,11 +462,13 @@ fn problems(lines: Lines, others: &[(usize, Option<&str>)]) -> BTreeSet<(u32, u3
             assert!(!said.contains(word), "{text}\n{said}");
         }
         assert_ne!(problem.code, ProblemCode::BadValue, "{text}\n{said}");
+        // The advice may depend on other fields, as the way to encrypt does on recipients.
+        let what = format!("{} {:?}", problem.message, problem.label);
         // The place of what is missing is the first key that is there.
         if problem.code == ProblemCode::MissingField {
-            (0, 0, said)
+            (0, 0, what)
         } else {
-            (span.line, span.column, said)
+            (span.line, span.column, what)
         }
     });
     all.collect()

@@ -33,6 +33,7 @@ const BEGINNINGS: &[(&str, &str)] = &[
     ("$ANSIBLE_VAULT;", "a value that Ansible encrypted"),
     ("ssh-ed25519 ", "an SSH key"),
     ("ssh-rsa ", "an SSH key"),
+    ("data:", "a data URI"),
     ("<!", "a page of HTML or XML"),
     ("<?xml", "a page of HTML or XML"),
 ];
@@ -220,6 +221,7 @@ mod tests {
     #[test]
     fn a_document_is_no_secret() {
         for (text, kind) in [
+            ("data:application/json;base64,eyJhIjoxfQ==", "a data URI"),
             ("ENC[AES256_GCM,data:x]", "a value that SOPS encrypted, without its document"),
             ("-----BEGIN AGE ENCRYPTED FILE-----\nx", "an age file"),
             ("-----BEGIN PRIVATE KEY-----\nx", "a key or certificate in PEM form"),

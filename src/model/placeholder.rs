@@ -37,13 +37,15 @@ const TEMPLATES: &[&str] = &[
     r"\$\{[A-Za-z_][\w.:-]+\}|\$\([A-Za-z_][\w .-]+\)|\{\{.*\}\}|\{%.*%\}|<%.*%>",
     r"^(\$\{.*\}|\$\(.*\)|#\{.*\}#?|\(\(.*\)\)|\[\[.*\]\]|<.*>|\{[A-Za-z_]+\})$",
     r"(?i)^[(\[<*]+(hidden|removed|sensitive|secret)[)\]>*]+$",
+    r"^\[object \w+\]$",
     r"^(\$[A-Z_][A-Z0-9_]*|\$[a-z_]+|\$env:\w+|%+[A-Za-z_]\w*%+|@[A-Za-z_]+@|__[A-Za-z_]+__)$",
 ];
 
 /// Addresses of secrets in other stores. A client id may be an address of the web.
 const ELSEWHERE: &[&str] = &[
     r"^(arn:aws|projects/[^/]+/secrets/|/run/(secrets|credentials)/|@Microsoft\.KeyVault\()",
-    r"(?i)^(ref\+[a-z0-9]+|vault|vals|env|file|ssm|secretref|keyring|keychain|gcpsm|awssm|azurekv):",
+    r"(?i)^(ref\+[a-z0-9]+|vault|vals|env|file|ssm|secretref|keyring|keychain|gcpsm|awssm|aws-secretsmanager|azurekv):",
+    r"^(secrets?|kv)/data/\w",
 ];
 
 /// A tag with something behind it.
@@ -261,12 +263,17 @@ mod tests {
             "$CLIENT_SECRET",
             "client_secret",
             "client-id-1",
+            "[object Object]",
             "API key",
             "...",
             "-",
         ] {
             assert_eq!(placeholder(text), Some(Placeholder::Unfilled), "{text}");
         }
+    }
+
+    #[test]
+    fn a_reference_to_another_store_and_a_quoted_tag_are_placeholders() {
         for text in [
             "op://home/spotify/secret",
             "bws://x",
@@ -276,6 +283,8 @@ mod tests {
             "arn:aws:secretsmanager:eu-west-1:1:secret:x",
             "env:SECRET",
             "/run/secrets/spotify",
+            "secret/data/home/spotify",
+            "aws-secretsmanager:x",
         ] {
             assert_eq!(placeholder(text), Some(Placeholder::Elsewhere), "{text}");
         }

@@ -56,7 +56,7 @@ impl<'a> PlanDraft<'a> {
         let is_foreign = |(_, at): &(&Held, usize)| index.is_nobodys(*at);
         let foreign = outgoing().filter(is_foreign).map(|(old, _)| old.clone()).collect();
         let old_key = outgoing()
-            .last()
+            .next_back()
             .and_then(|(_, at)| Some(&index.ownership(at)?.mark.key))
             .filter(|key| action.wanted().is_some_and(|wanted| wanted.key != **key))
             .cloned();

@@ -191,24 +191,9 @@ impl ImportPlanner<'_> {
 
     /// The credential that an entry is made from: the one in force, first of all where it is in use.
     fn choose(&self, candidates: &[usize]) -> Result<Option<usize>, WhyLeftOut> {
-        let Some(first) = candidates.first().map(|at| self.index.get(*at)) else {
-            return Ok(None);
-        };
-        let is_declared = |entry: &&crate::model::DesiredCredential| {
-            entry.domain == first.domain && entry.client_id == first.client_id
-        };
-        if let Some(entry) = self.desired.credentials.iter().find(is_declared) {
-            return Err(WhyLeftOut::Declared(entry.key.clone()));
-        }
-        if !self.index.knows(&first.domain) && !self.scope.custom.contains(&first.domain) {
-            return Err(WhyLeftOut::UnknownIntegration);
-        }
-        let shares_name = |at: &usize| {
-            let is_claimed = self.index.ownership(*at).is_some_and(|it| it.proof == Proof::Claimed);
-            self.index.shares_name(self.index.get(*at)) && !is_claimed
-        };
-        if candidates.iter().any(shares_name) {
-            return Err(WhyLeftOut::SharedName);
+        let Some(first) = candidates.first() else { return Ok(None) };
+        if let Some(why) = self.obstacle(self.index.get(*first), candidates) {
+            return Err(why);
         }
         // Of several with one implementation the last is in force.
         let mut in_force: BTreeMap<&str, usize> = BTreeMap::new();
@@ -263,6 +248,31 @@ impl ImportPlanner<'_> {
             return Err(WhyLeftOut::NoSecret);
         }
         Ok(chosen)
+    }
+
+    /// What keeps a client from being imported, whichever of its credentials is chosen.
+    fn obstacle(
+        &self,
+        first: &crate::model::Credential,
+        candidates: &[usize],
+    ) -> Option<WhyLeftOut> {
+        let is_declared = |entry: &&crate::model::DesiredCredential| {
+            entry.domain == first.domain && entry.client_id == first.client_id
+        };
+        if let Some(entry) = self.desired.credentials.iter().find(is_declared) {
+            return Some(WhyLeftOut::Declared(entry.key.clone()));
+        }
+        if !self.index.knows(&first.domain) && !self.scope.custom.contains(&first.domain) {
+            return Some(WhyLeftOut::UnknownIntegration);
+        }
+        let shares_name = |at: &usize| {
+            let is_claimed = self.index.ownership(*at).is_some_and(|it| it.proof == Proof::Claimed);
+            self.index.shares_name(self.index.get(*at)) && !is_claimed
+        };
+        if candidates.iter().any(shares_name) {
+            return Some(WhyLeftOut::SharedName);
+        }
+        None
     }
 
     fn enter(&mut self, at: usize, of_client: &[usize], is_only_nameless: bool) {

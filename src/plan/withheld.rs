@@ -126,6 +126,15 @@ pub enum Why {
     },
 }
 
+fn with_ids((key, held): (&Key, &Vec<Held>)) -> String {
+    let ids: Vec<&str> = held.iter().map(|held| held.id.as_str()).collect();
+    format!("`{key}` ({})", ids.join(", "))
+}
+
+fn entry_of(mark: &Mark) -> String {
+    format!("entry `{}` of owner `{}`", mark.key, mark.owner)
+}
+
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -140,11 +149,7 @@ impl fmt::Display for Why {
                 held.iter().map(described).collect::<Vec<_>>().join(", ")
             ),
             Self::SeveralRenamed { keys } => {
-                let ids = |held: &[Held]| {
-                    held.iter().map(|held| held.id.as_str()).collect::<Vec<_>>().join(", ")
-                };
-                let keys: Vec<String> =
-                    keys.iter().map(|(key, held)| format!("`{key}` ({})", ids(held))).collect();
+                let keys: Vec<String> = keys.iter().map(with_ids).collect();
                 write!(
                     f,
                     "the entry may have been renamed from any of these keys, which no entry has: {}",
@@ -158,15 +163,10 @@ impl fmt::Display for Why {
                 held.auth_domain.as_deref().unwrap_or_default()
             ),
             Self::Disputed { by } => {
-                let by: Vec<String> = by
-                    .iter()
-                    .map(|mark| format!("entry `{}` of owner `{}`", mark.key, mark.owner))
-                    .collect();
+                let by: Vec<String> = by.iter().map(entry_of).collect();
                 write!(f, "{} have claimed it: none of them changes it", by.join(" and "))
             }
-            Self::OtherOwner { by } => {
-                write!(f, "entry `{}` of owner `{}` has claimed it", by.key, by.owner)
-            }
+            Self::OtherOwner { by } => write!(f, "{} has claimed it", entry_of(by)),
             Self::NamelessOwner { held } => write!(
                 f,
                 "{} has the same key and client, and the owner `default` of a project without a name",

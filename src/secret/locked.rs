@@ -46,7 +46,7 @@ impl Identity for LockedSsh {
             return None;
         }
         let unlocked = self.unlocked.get_or_init(|| {
-            let question = format!("Passphrase of the SSH key {}", self.name);
+            let question = format!("Passphrase of the SSH key ({})", self.name);
             let passphrase = self.person.request_passphrase(&question);
             let passphrase = passphrase.ok_or(DecryptError::KeyDecryptionFailed)?;
             let key = ssh::Identity::Unencrypted(self.key.decrypt(passphrase)?);
@@ -77,7 +77,7 @@ impl LockedFile {
     }
 
     fn unlock(&self) -> DecryptedIdentities {
-        let question = format!("Passphrase of the identity file {}", self.name);
+        let question = format!("Passphrase of the identity file ({})", self.name);
         let passphrase = self.person.request_passphrase(&question);
         let key = with_passphrase(passphrase.ok_or(DecryptError::KeyDecryptionFailed)?);
         let file = Decryptor::new_buffered(ArmoredReader::new(self.bytes.as_slice()))?;

@@ -81,9 +81,7 @@ fn ha_form_after_consent_is_answered_from_the_entry_or_shown(release: Release) {
     linking.consent(&link(&linking.json(APPLY)));
 
     let asked = linking.appcred(APPLY).status(1).run().stdout;
-    for expected in
-        ["home: one of \"Cabin\", \"House\", \"Sold\"", "nickname: text, may be left out"]
-    {
+    for expected in ["home: one of \"Cabin\", \"House\", \"Sold\"", "nickname: text, optional"] {
         assert!(asked.contains(expected), "{asked}");
     }
 

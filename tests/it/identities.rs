@@ -162,8 +162,9 @@ fn a_terminal_shows_what_is_typed_again_after_a_passphrase_was_interrupted() {
     let script = "trap : INT; \"$@\"; echo ended with $?; stty -a";
     let appcred = env!("CARGO_BIN_EXE_appcred");
     let words = format!("sh -c '{script}' sh '{appcred}' plan");
-    let mut terminal = Command::new("script")
-        .args(["-qec", &words, "/dev/null"])
+    // Whoever started the tests may ignore the signal, and what they start would as well.
+    let mut terminal = Command::new("env")
+        .args(["--default-signal=INT", "script", "-qec", &words, "/dev/null"])
         .env("SOPS_AGE_SSH_PRIVATE_KEY_FILE", key)
         .current_dir(project.path())
         .stdin(Stdio::piped())
