@@ -166,14 +166,6 @@ fn take<'e>(
     }
     match answers.next()? {
         Ok(secret) => Some(Cow::Owned(secret)),
-        Err(Unreadable::Unfit(why)) => {
-            let message = format!("the {field} of `{}` {why}", entry.key.value);
-            let problem = Diagnostic::error(ProblemCode::UnfitValue, message)
-                .at(&at.spot.file, at.spot.span)
-                .help(why.help());
-            problems.push(problem);
-            None
-        }
         Err(Unreadable::Broken(file)) => {
             if !broken.contains(&file) {
                 problems.append(file.problems().clone());
@@ -182,9 +174,17 @@ fn take<'e>(
             None
         }
         Err(why) => {
-            let message = format!("cannot read the {field} of `{}`: {why}", entry.key.value);
-            let problem = Diagnostic::error(ProblemCode::UnreadableSecret, message)
-                .at(&at.spot.file, at.spot.span);
+            let key = &entry.key.value;
+            let (code, message) = match &why {
+                Unreadable::Unfit(fault) => {
+                    (ProblemCode::UnfitValue, format!("the {field} of `{key}` {fault}"))
+                }
+                _ => (
+                    ProblemCode::UnreadableSecret,
+                    format!("cannot read the {field} of `{key}`: {why}"),
+                ),
+            };
+            let problem = Diagnostic::error(code, message).at(&at.spot.file, at.spot.span);
             problems.push(problem.help(why.help()));
             None
         }

@@ -73,7 +73,7 @@ pub(super) fn generate(file: &Path, project: &Path) -> anyhow::Result<String> {
 
 /// The repository or project that a file is in, or would be.
 pub(super) fn repository_of(file: &Path, project: &Path) -> Option<PathBuf> {
-    let above = files::folder(file.parent().unwrap_or(Path::new("")));
+    let above = files::folder_of(file);
     let there = above.ancestors().find_map(|folder| files::folder(folder).canonicalize().ok())?;
     let project = project.canonicalize().ok();
     let home = environment::home().and_then(|home| home.canonicalize().ok());

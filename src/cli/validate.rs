@@ -1,8 +1,8 @@
 //! `validate`
 
 use crate::diagnostic::{Diagnostic, ProblemCode};
-use crate::integrations;
-use crate::manifest::check_domains;
+
+use crate::manifest::check_known;
 use crate::recipients;
 use crate::report::{Report, Verb};
 use crate::repository;
@@ -42,8 +42,7 @@ pub(super) struct Validate {
 
 pub(super) async fn run(global: &Global, verb: &Validate) -> anyhow::Result<ExitStatus> {
     let loaded = load(global);
-    let custom = &loaded.project.policy.custom_integrations;
-    let mut problems = check_domains(loaded.domains(), integrations::known(), custom, "appcred");
+    let mut problems = check_known(loaded.domains(), &loaded.project);
     problems.append(loaded.problems);
     let (resolver, unusable) = non_interactive_resolver(global, &loaded.project);
     for problem in unusable.iter().filter(|problem| !problem.is_absence()) {

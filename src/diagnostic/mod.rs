@@ -38,7 +38,8 @@ impl Spot {
 /// Two are the same where they name the same place: what else the file holds is no part of it.
 impl PartialEq for Spot {
     fn eq(&self, other: &Self) -> bool {
-        self.place() == other.place()
+        let at = |spot: &Self| (spot.span.line, spot.span.column);
+        self.file.path() == other.file.path() && at(self) == at(other)
     }
 }
 
@@ -73,6 +74,11 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
+    /// The places that it shows.
+    pub fn spots(&self) -> impl Iterator<Item = &Spot> {
+        self.spot.iter().chain(self.related.iter().map(|(spot, _)| spot))
+    }
+
     /// An error without a place.
     pub fn error(code: ProblemCode, message: impl Into<String>) -> Self {
         Self {

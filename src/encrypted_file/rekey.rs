@@ -50,14 +50,11 @@ pub fn rekeyed(
         let count = usize::from(made.is_some());
         return Ok(Rekeyed { bytes: made.map(String::into_bytes), count, plain: 0 });
     }
-    // A file of secrets in clear need not even be YAML.
-    if !text.contains(ARMORED) {
-        return Ok(Rekeyed {
-            plain: slots(text).map_or(0, |slots| plain(&slots)),
-            ..Rekeyed::default()
-        });
-    }
-    let slots = slots(text)?;
+    let slots = match slots(text) {
+        // A file of secrets in clear need not even be YAML.
+        Err(_) if !text.contains(ARMORED) => return Ok(Rekeyed::default()),
+        slots => slots?,
+    };
     let plain = plain(&slots);
     let mut new = Vec::new();
     for slot in &slots {

@@ -27,6 +27,11 @@ pub fn folder(path: &std::path::Path) -> &std::path::Path {
     if path.as_os_str().is_empty() { std::path::Path::new(".") } else { path }
 }
 
+/// The folder that a file is in.
+pub fn folder_of(file: &std::path::Path) -> &std::path::Path {
+    folder(file.parent().unwrap_or(std::path::Path::new("")))
+}
+
 /// How large a text file may be that people write: a manifest, secrets, a certificate.
 pub const TEXT_LIMIT: u64 = 8 * 1024 * 1024;
 /// How large a file may be that programs write: a snapshot, a saved plan, Home Assistant's storage.

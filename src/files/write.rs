@@ -13,6 +13,7 @@ use rustix::fs::OFlags;
 use tempfile::NamedTempFile;
 use thiserror::Error;
 
+use super::folder_of;
 use super::lock::{FileLock, NotLocked, wait_for};
 use super::read::{optional, read, reason};
 use crate::model::Visible;
@@ -271,13 +272,6 @@ fn failed(path: &Path, error: &io::Error) -> NotWritten {
 /// The kind says all: the rest would name the file that was to take this one's place.
 fn not_in(folder: &Path, error: &io::Error) -> NotWritten {
     NotWritten::Folder { folder: folder.to_owned(), why: error.kind().into() }
-}
-
-fn folder_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    }
 }
 
 /// Names that begin with a dot are no manifests.

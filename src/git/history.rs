@@ -10,7 +10,7 @@ use std::thread;
 use secrecy::zeroize::Zeroizing;
 use sha2::{Digest, Sha256};
 
-use super::{GitError, git, names, refused};
+use super::{GitError, answer, git, names};
 use crate::files;
 use crate::model::{CLIENT_SECRET, SECRET_FIELDS};
 use crate::yaml_edit::{SlotValue, YamlEditError, all_slots, is_empty, is_sealed, slots};
@@ -60,11 +60,8 @@ pub enum OldContent {
 /// # Errors
 /// Where git cannot be run, or refuses.
 pub fn plain_secrets(folder: &Path, files: &[PathBuf]) -> Result<Vec<OldVersion>, GitError> {
-    let shallow = git(folder).args(["rev-parse", "--is-shallow-repository"]).output()?;
-    if !shallow.status.success() {
-        return Err(refused(&shallow.stderr));
-    }
-    if shallow.stdout.trim_ascii() == b"true" {
+    let shallow = answer(git(folder).args(["rev-parse", "--is-shallow-repository"]))?;
+    if shallow.trim_ascii() == b"true" {
         return Err(GitError::Shallow);
     }
     let others = other_projects(folder)?;
@@ -72,15 +69,18 @@ pub fn plain_secrets(folder: &Path, files: &[PathBuf]) -> Result<Vec<OldVersion>
     let mut versions = versions(folder, &files)?;
     versions.retain(|version| !others.iter().any(|other| version.file.starts_with(other)));
     let blobs: BTreeSet<&str> = versions.iter().map(|version| version.blob.as_str()).collect();
-    let searched = search(folder, &blobs)?;
+    let is_store = |file: &PathBuf| {
+        files.contains(file) || SECRETS_FILES.iter().any(|known| file.ends_with(known))
+    };
+    let of_stores = versions.iter().filter(|version| is_store(&version.file));
+    let stores: BTreeSet<&str> = of_stores.map(|version| version.blob.as_str()).collect();
+    let searched = search(folder, &blobs, &stores)?;
     let mut found = Vec::new();
     let mut seen = BTreeSet::new();
     for Version { commit, blob, file } in &versions {
         let is_project = file.file_name().is_some_and(|name| name == PROJECT_FILE);
         let add = |content| OldVersion { commit: commit.clone(), file: file.clone(), content };
-        let is_store =
-            files.contains(file) || SECRETS_FILES.iter().any(|known| file.ends_with(known));
-        if is_store {
+        if is_store(file) {
             if matches!(searched.get(blob), Some(Blob { is_plain: true, .. }))
                 && seen.insert((file, "", [0; 32]))
             {
@@ -113,20 +113,17 @@ struct Version {
     file: PathBuf,
 }
 
-/// All versions of YAML files, the oldest first.
+/// All versions of YAML files, of Home Assistant's stores and of the files named, the oldest first.
 fn versions(folder: &Path, files: &[PathBuf]) -> Result<Vec<Version>, GitError> {
     let mut command = git(folder);
     command.args(["log", "--all", "--reverse", "--topo-order", "--root", "-z", "--format=%x01%H"]);
     command.args(["--raw", "--no-abbrev", "--no-renames", "-m", "--"]);
     command.args([":(top)*.yaml", ":(top)*.yml", ":(top,glob)**/.storage/application_credentials"]);
     command.args(files.iter().map(|file| format!(":(top,literal){}", file.to_string_lossy())));
-    let output = command.output()?;
-    if !output.status.success() {
-        return Err(refused(&output.stderr));
-    }
+    let output = answer(&mut command)?;
     let mut versions = Vec::new();
     let (mut commit, mut blob) = (String::new(), None);
-    for part in names(&output.stdout) {
+    for part in names(&output) {
         let part = part.trim_start_matches('\n');
         if let Some(hash) = part.strip_prefix('\u{1}') {
             commit = hash.trim().chars().take(HASH).collect();
@@ -144,11 +141,8 @@ fn versions(folder: &Path, files: &[PathBuf]) -> Result<Vec<Version>, GitError> 
 
 /// Files as Git names them, from the root of the repository.
 fn from_root(folder: &Path, files: &[PathBuf]) -> Result<Vec<PathBuf>, GitError> {
-    let output = git(folder).args(["rev-parse", "--show-toplevel"]).output()?;
-    if !output.status.success() {
-        return Err(refused(&output.stderr));
-    }
-    let root = PathBuf::from(String::from_utf8_lossy(output.stdout.trim_ascii()).into_owned());
+    let root = answer(git(folder).args(["rev-parse", "--show-toplevel"]))?;
+    let root = PathBuf::from(String::from_utf8_lossy(root.trim_ascii()).into_owned());
     let root = root.canonicalize()?;
     Ok(files.iter().filter_map(|file| Some(file.strip_prefix(&root).ok()?.to_owned())).collect())
 }
@@ -156,14 +150,11 @@ fn from_root(folder: &Path, files: &[PathBuf]) -> Result<Vec<PathBuf>, GitError>
 /// The folders of other projects that Git tracks now, from the root of the repository.
 fn other_projects(folder: &Path) -> Result<Vec<PathBuf>, GitError> {
     let pattern = format!(":(top,glob)**/{PROJECT_FILE}");
-    let output = git(folder).args(["ls-files", "-z", "--full-name", "--", &pattern]).output()?;
-    let prefix = git(folder).args(["rev-parse", "--show-prefix"]).output()?;
-    if !output.status.success() || !prefix.status.success() {
-        return Err(refused(&[output.stderr, prefix.stderr].concat()));
-    }
-    let own = PathBuf::from(String::from_utf8_lossy(prefix.stdout.trim_ascii()).into_owned());
+    let files = answer(git(folder).args(["ls-files", "-z", "--full-name", "--", &pattern]))?;
+    let prefix = answer(git(folder).args(["rev-parse", "--show-prefix"]))?;
+    let own = PathBuf::from(String::from_utf8_lossy(prefix.trim_ascii()).into_owned());
     let folders =
-        names(&output.stdout).filter_map(|file| Some(Path::new(&file).parent()?.to_owned()));
+        names(&files).filter_map(|file| Some(Path::new(&file).parent()?.to_owned()));
     // What a project is in is not another one.
     Ok(folders.filter(|other| !own.starts_with(other)).collect())
 }
@@ -172,7 +163,7 @@ fn other_projects(folder: &Path) -> Result<Vec<PathBuf>, GitError> {
 struct Blob {
     /// What was found in it as in a manifest.
     searched: Option<Searched>,
-    /// Whether it says something that is not encrypted.
+    /// Whether it is of a file of secrets and says something that is not encrypted.
     is_plain: bool,
 }
 
@@ -198,8 +189,13 @@ impl PlainSecret {
     }
 }
 
-/// Searches blobs, one after the other; those that are no text or too large are left out.
-fn search(folder: &Path, blobs: &BTreeSet<&str>) -> Result<BTreeMap<String, Blob>, GitError> {
+/// Searches blobs, one after the other; those that are no text or too large are left out. Some are of
+/// files that hold nothing but secrets.
+fn search(
+    folder: &Path,
+    blobs: &BTreeSet<&str>,
+    stores: &BTreeSet<&str>,
+) -> Result<BTreeMap<String, Blob>, GitError> {
     let mut child = git(folder)
         .args(["cat-file", "--batch"])
         .stdin(Stdio::piped())
@@ -215,7 +211,7 @@ fn search(folder: &Path, blobs: &BTreeSet<&str>) -> Result<BTreeMap<String, Blob
         let mut answers = BufReader::new(stdout);
         while let Some((blob, text)) = next_text(&mut answers)? {
             if let Some(text) = text {
-                let is_plain = is_plain(&text);
+                let is_plain = stores.contains(blob.as_str()) && is_plain(&text);
                 searched.insert(blob, Blob { searched: search_text(&text), is_plain });
             }
         }
@@ -252,14 +248,13 @@ fn next_text(
 
 /// Whether a file of secrets has something that is not encrypted.
 fn is_plain(text: &str) -> bool {
-    if is_sealed(text.trim_start()) || text.contains("sops_mac=") || is_empty(text) {
+    if is_sealed(text.trim_start()) || text.contains("sops_mac=") {
         return false;
     }
     match all_slots(text) {
         Err(YamlEditError::Sops) => false,
-        Ok(slots) => {
-            slots.is_empty() || slots.iter().any(|slot| !matches!(slot.held, SlotValue::Age(_)))
-        }
+        Ok(slots) if slots.is_empty() => !is_empty(text),
+        Ok(slots) => slots.iter().any(|slot| !matches!(slot.held, SlotValue::Age(_))),
         Err(_) => true,
     }
 }

@@ -72,11 +72,8 @@ pub fn identities(folder: &Path) -> Result<Vec<PathBuf>, GitError> {
 /// Where git cannot be run, or refuses.
 pub fn tracked(folder: &Path, name: &str) -> Result<Vec<PathBuf>, GitError> {
     let pattern = format!(":(glob)**/{name}");
-    let output = git(folder).args(["ls-files", "-z", "--", &pattern]).output()?;
-    if !output.status.success() {
-        return Err(refused(&output.stderr));
-    }
-    Ok(names(&output.stdout).map(|file| folder.join(file)).collect())
+    let tracked = answer(git(folder).args(["ls-files", "-z", "--", &pattern]))?;
+    Ok(names(&tracked).map(|file| folder.join(file)).collect())
 }
 
 /// Whether a file is in a work tree and is not ignored there.
@@ -146,6 +143,12 @@ fn git(folder: &Path) -> Command {
     // Its messages are read, so they must not be translated.
     command.arg("-C").arg(here).stdin(Stdio::null()).env("LC_ALL", "C");
     command
+}
+
+/// What a command writes, where it succeeds.
+fn answer(command: &mut Command) -> Result<Vec<u8>, GitError> {
+    let output = command.output()?;
+    if output.status.success() { Ok(output.stdout) } else { Err(refused(&output.stderr)) }
 }
 
 fn names(output: &[u8]) -> impl Iterator<Item = String> {

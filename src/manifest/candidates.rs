@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use super::mask::mask;
 use super::{Entry, Project, checks, entry};
-use crate::diagnostic::{Diagnostic, Diagnostics, Severity, SourceFile, Spot};
-use crate::integrations;
+use crate::diagnostic::{Diagnostic, Severity, SourceFile, Spot};
 
 /// The entries of each of these manifests, as they are read beside the entries that there are, or the
 /// first error in it. Of two that exclude each other the first is right.
@@ -22,9 +21,8 @@ pub fn try_out(
         let file = Arc::new(SourceFile::new(PathBuf::from("new.yaml"), text.as_str(), mask));
         let decoded = entry::decode(&file, project);
         let domains = decoded.entries.iter().map(|entry| &entry.domain);
-        let (known, custom) = (integrations::known(), &project.policy.custom_integrations);
         let mut problems = decoded.problems;
-        problems.append(checks::check_domains(domains, known, custom, "appcred"));
+        problems.append(checks::check_known(domains, project));
         let error = problems.sorted().into_iter().find(|one| one.severity == Severity::Error);
         tried.push(match error.cloned() {
             Some(error) => Err(error),
@@ -35,14 +33,9 @@ pub fn try_out(
         });
         files.push(file);
     }
-    let mut together = Diagnostics::default();
-    for check in checks::CHECKS {
-        check(&entries, &mut together);
-    }
-    for problem in together.sorted() {
-        let spots = problem.spot.iter().chain(problem.related.iter().map(|(spot, _)| spot));
+    for problem in checks::together(&entries).sorted() {
         let at = |spot: &Spot| files.iter().position(|file| Arc::ptr_eq(file, &spot.file));
-        if let Some(at) = spots.filter_map(at).max()
+        if let Some(at) = problem.spots().filter_map(at).max()
             && tried[at].is_ok()
         {
             tried[at] = Err(problem.clone());

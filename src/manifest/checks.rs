@@ -5,9 +5,11 @@ use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
 use std::sync::Arc;
 
+use super::Project;
 use super::entry::Entry;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Located, ProblemCode};
+use crate::integrations;
 use crate::model::{Domain, Key, Reference};
 use crate::suggest;
 
@@ -15,7 +17,14 @@ use crate::suggest;
 type Check = fn(&[Arc<Entry>], &mut Diagnostics);
 
 /// All checks; a new one is a function and a line here.
-pub(super) const CHECKS: &[Check] = &[one_entry_a_key, one_entry_a_client, one_heir_a_former_key];
+const CHECKS: &[Check] = &[one_entry_a_key, one_entry_a_client, one_heir_a_former_key];
+
+/// What is wrong with entries when they are seen together.
+pub(super) fn together(entries: &[Arc<Entry>]) -> Diagnostics {
+    let mut problems = Diagnostics::default();
+    CHECKS.iter().for_each(|check| check(entries, &mut problems));
+    problems
+}
 
 fn one_entry_a_key(entries: &[Arc<Entry>], problems: &mut Diagnostics) {
     for (entry, first) in rivals(entries, |entry| Some(&entry.key.value)) {
@@ -102,6 +111,14 @@ fn twice<T>(
     Diagnostic::error(code, message)
         .at(&spot.file, spot.span)
         .related(first.spot.clone(), "first here")
+}
+
+/// Finds integrations that neither appcred knows nor the project names.
+pub fn check_known<'d>(
+    domains: impl IntoIterator<Item = &'d Located<Domain>>,
+    project: &Project,
+) -> Diagnostics {
+    check_domains(domains, integrations::known(), &project.policy.custom_integrations, "appcred")
 }
 
 /// Finds integrations that `who`, as in "target `home`", does not know and that are not

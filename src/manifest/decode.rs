@@ -61,7 +61,20 @@ impl<'n> Site<'n> {
     }
 
     pub(super) fn is_null(&self) -> bool {
-        matches!(self.node.value, Value::Null) && self.node.tag.is_none()
+        self.node.is_null()
+    }
+
+    /// The pairs of a mapping.
+    pub(super) fn pairs(self) -> Result<&'n [Pair<'n>], Refusal> {
+        match &self.node.value {
+            Value::Mapping(pairs) if self.node.tag.is_none() => Ok(pairs),
+            _ => Err(wrong_kind(self.node, "a mapping")),
+        }
+    }
+
+    /// The items of a list.
+    pub(super) fn list(self) -> Result<impl Iterator<Item = Self>, Refusal> {
+        self.items().ok_or_else(|| wrong_kind(self.node, "a list"))
     }
 
     /// The items, where it is a list.

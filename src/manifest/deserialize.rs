@@ -11,7 +11,7 @@ use super::decode::{Decoder, Site, plain_text, wrong_kind};
 use super::field::{FIELD, PAIRS, Refusal};
 use crate::diagnostic::ProblemCode;
 use crate::suggest::nearest;
-use crate::yaml::{Pair, Value};
+use crate::yaml::Value;
 
 /// Why serde stops.
 #[derive(Debug, thiserror::Error)]
@@ -80,13 +80,6 @@ impl<'d, 'n> Reader<'d, 'n> {
         self.decoder.refuse(self.site, refusal);
         None
     }
-
-    fn pairs(self) -> Result<&'n [Pair<'n>], Refusal> {
-        match &self.site.node.value {
-            Value::Mapping(pairs) if self.site.node.tag.is_none() => Ok(pairs),
-            _ => Err(wrong_kind(self.site.node, "a mapping")),
-        }
-    }
 }
 
 impl<'n> IntoDeserializer<'n, Stop> for Reader<'_, 'n> {
@@ -136,7 +129,7 @@ impl<'n> Deserializer<'n> for Reader<'_, 'n> {
                 visitor.visit_seq(FieldParts { reader: self, site })
             }
             PAIRS => {
-                let sites = self.pairs()?.iter().map(Site::of_pair);
+                let sites = self.site.pairs()?.iter().map(Site::of_pair);
                 let values = sites.map(|site| Self::new(self.decoder, site));
                 visitor.visit_newtype_struct(SeqDeserializer::new(values))
             }
@@ -145,7 +138,7 @@ impl<'n> Deserializer<'n> for Reader<'_, 'n> {
     }
 
     fn deserialize_seq<V: Visitor<'n>>(self, visitor: V) -> Result<V::Value, Stop> {
-        let sites = self.site.items().ok_or_else(|| wrong_kind(self.site.node, "a list"))?;
+        let sites = self.site.list()?;
         visitor.visit_seq(SeqDeserializer::new(sites.map(|site| Self::new(self.decoder, site))))
     }
 
@@ -157,7 +150,7 @@ impl<'n> Deserializer<'n> for Reader<'_, 'n> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Stop> {
-        let pairs = self.pairs().map_err(|refusal| refusal.of(name))?;
+        let pairs = self.site.pairs().map_err(|refusal| refusal.of(name))?;
         let mut misspelt = Vec::new();
         for pair in pairs.iter().filter(|pair| !fields.contains(&&*pair.key.text)) {
             misspelt.extend(self.decoder.unknown_field(&pair.key, name, fields.iter().copied()));

@@ -251,7 +251,7 @@ fn is_other(name: &str) -> bool {
     name.starts_with('.') || name == PROJECT_FILE || SECRETS.contains(&name)
 }
 
-fn is_yaml(path: &Path) -> bool {
+pub(super) fn is_yaml(path: &Path) -> bool {
     path.extension().is_some_and(|end| end == "yaml" || end == "yml")
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 use smol_str::SmolStr;
 
-use super::decode::{Decoder, Site, wrong_kind};
+use super::decode::{Decoder, Site};
 use super::field::{Field, Pairs, Raw, Refusal, Texts};
 use super::project::Project;
 use super::schema::{EntryInput, IntegrationInput, ManifestInput};
@@ -112,9 +112,9 @@ impl<'n> ManifestReader<'n, '_> {
             return;
         }
         self.has_list = true;
-        match list.items() {
-            Some(items) => items.for_each(|item| self.item(item)),
-            None => self.decoder.refuse(list, wrong_kind(list.node, "a list")),
+        match list.list() {
+            Ok(items) => items.for_each(|item| self.item(item)),
+            Err(refusal) => self.decoder.refuse(list, refusal),
         }
     }
 

@@ -37,7 +37,7 @@ use rayon::prelude::*;
 pub use crate::diagnostic::Located;
 pub use cache::Cache;
 pub use candidates::try_out;
-pub use checks::check_domains;
+pub use checks::{check_domains, check_known};
 pub use entry::Entry;
 pub use mask::mask;
 pub use notify::Notify;
@@ -160,9 +160,7 @@ pub fn load_again(request: &LoadRequest, cache: &mut Cache, now: Timestamp) -> L
         domains_of_broken.extend(decoded.domains_of_broken.iter().cloned());
         problems.append(decoded.problems.clone());
     }
-    for check in checks::CHECKS {
-        check(&entries, &mut problems);
-    }
+    problems.append(checks::together(&entries));
     Loaded { project, manifests, entries, domains_of_broken, emptied, problems }
 }
 

@@ -109,7 +109,7 @@ pub(super) fn decode(file: &Arc<SourceFile>, paths: Paths<'_>) -> (Project, Diag
     };
     project.file = Some(file.path().to_owned());
     project.broken = !parsed.whole;
-    if yaml::is_empty(file.text()) {
+    if parsed.is_empty() {
         let start = Span { line: 1, column: 1, ..Span::default() };
         let problem = decoder.error(ProblemCode::EmptyProject, start, "the project file is empty");
         decoder.report(problem.help(

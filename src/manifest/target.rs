@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::decode::{Decoder, Site, plain_text, wrong_kind};
+use super::decode::{Decoder, Site, plain_text};
 use super::field::{Meaning, Refusal};
 use super::meaning::BaseUrl;
 use super::project::Paths;
@@ -11,12 +11,13 @@ use crate::diagnostic::{Located, ProblemCode};
 use crate::files;
 use crate::model::Reference;
 use crate::target::{Description, Endpoint, KINDS, ReadSettings, Reported, SettingProblem};
-use crate::yaml::{Pair, Value};
+use crate::yaml::Pair;
 
 /// The fields of one target.
 struct TargetFields<'d, 'n, 'p> {
     decoder: &'d Decoder<'n>,
     site: Site<'n>,
+    pairs: &'n [Pair<'n>],
     handling: &'p Handling,
     paths: Paths<'p>,
 }
@@ -29,22 +30,18 @@ impl<'n> Decoder<'n> {
         handling: &Handling,
         paths: Paths<'_>,
     ) -> Option<Endpoint> {
-        let mut fields = TargetFields { decoder: self, site, handling, paths };
-        if !matches!(site.node.value, Value::Mapping(_)) || site.node.tag.is_some() {
-            self.refuse(site, wrong_kind(site.node, "a mapping").of("a target"));
-            return None;
-        }
-        let kinds = KINDS.iter().map(|kind| (kind, (kind.fields)())).collect::<Vec<_>>();
-        let known = kinds.iter().flat_map(|(_, names)| names).map(String::as_str);
-        for pair in fields.pairs() {
+        let pairs = self.accept(site, site.pairs().map_err(|why| why.of("a target")))?.value;
+        let mut fields = TargetFields { decoder: self, site, pairs, handling, paths };
+        let known = KINDS.iter().flat_map(|kind| (kind.fields)()).map(String::as_str);
+        for pair in pairs {
             if !known.clone().any(|name| name == pair.key.text) {
                 self.unknown_field(&pair.key, "a target", known.clone());
             }
         }
         let kind = fields.kind()?;
         let own = (kind.fields)();
-        for (other, names) in &kinds {
-            for field in names.iter().filter(|name| !own.contains(name)) {
+        for other in KINDS {
+            for field in (other.fields)().iter().filter(|name| !own.contains(name)) {
                 if let Some(site) = fields.get(field) {
                     let why = format!("goes with `{}`, not with `{}`", other.field, kind.field);
                     self.refuse(
@@ -59,15 +56,8 @@ impl<'n> Decoder<'n> {
 }
 
 impl<'n> TargetFields<'_, 'n, '_> {
-    fn pairs(&self) -> &'n [Pair<'n>] {
-        match &self.site.node.value {
-            Value::Mapping(pairs) => pairs,
-            _ => &[],
-        }
-    }
-
     fn get(&self, field: &str) -> Option<Site<'n>> {
-        self.pairs().iter().find(|pair| pair.key.text == field).map(Site::of_pair)
+        self.pairs.iter().find(|pair| pair.key.text == field).map(Site::of_pair)
     }
 
     /// The kind whose field is there.
@@ -129,9 +119,8 @@ impl ReadSettings for TargetFields<'_, '_, '_> {
 
     fn texts(&mut self, field: &str) -> Result<Option<Vec<String>>, Reported> {
         self.read(field, |site| {
-            let items = site.items().ok_or_else(|| wrong_kind(site.node, "a list"));
-            let texts: Vec<_> =
-                self.decoder.accept(site, items)?.value.map(|item| self.meaning(item)).collect();
+            let items = self.decoder.accept(site, site.list())?.value;
+            let texts: Vec<_> = items.map(|item| self.meaning(item)).collect();
             texts.into_iter().map(|text| Some(text?.value)).collect()
         })
     }

@@ -7,8 +7,7 @@ use super::mask::mask;
 use super::{
     Cache, LoadRequest, Project, checks, discover, entry, load_project, project, read_one,
 };
-use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode, SourceFile, Spot};
-use crate::integrations;
+use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode, SourceFile};
 use crate::yaml;
 
 /// Whether secrets may be in plain text in a text.
@@ -68,12 +67,7 @@ fn as_manifest(source: &Arc<SourceFile>, others: &[&Path], project: &Project) ->
     let decoded = entry::decode(source, project);
     let mut problems = Diagnostics::default();
     let domains = decoded.entries.iter().map(|entry| &entry.domain);
-    problems.append(checks::check_domains(
-        domains.chain(&decoded.domains_of_broken),
-        integrations::known(),
-        &project.policy.custom_integrations,
-        "appcred",
-    ));
+    problems.append(checks::check_known(domains.chain(&decoded.domains_of_broken), project));
     problems.append(decoded.problems);
     let mut entries = Vec::new();
     for other in others {
@@ -81,22 +75,16 @@ fn as_manifest(source: &Arc<SourceFile>, others: &[&Path], project: &Project) ->
         entries.extend(decoded.entries.iter().cloned());
     }
     entries.extend(decoded.entries);
-    let mut together = Diagnostics::default();
-    for check in checks::CHECKS {
-        check(&entries, &mut together);
-    }
-    let is_ours = |spot: &Spot| Arc::ptr_eq(&spot.file, source);
     let concerns = |problem: &Diagnostic| {
-        problem.spot.as_ref().is_some_and(is_ours)
-            || problem.related.as_ref().is_some_and(|(spot, _)| is_ours(spot))
+        problem.spots().any(|spot| Arc::ptr_eq(&spot.file, source))
     };
-    problems.append(together.only(concerns));
+    problems.append(checks::together(&entries).only(concerns));
     problems
 }
 
 fn as_yaml(source: &Arc<SourceFile>, name: &Path) -> Diagnostics {
     let mut problems = Diagnostics::default();
-    if name.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
+    if discover::is_yaml(name) {
         for fault in yaml::parse(source.text()).faults {
             problems.push(fault.into_diagnostic(source));
         }

@@ -101,6 +101,22 @@ pub struct DesiredCredential {
 }
 
 impl Desired {
+    /// The entries of a client.
+    pub fn of_client(
+        &self,
+        domain: &Domain,
+        client_id: &ClientId,
+    ) -> impl Iterator<Item = &DesiredCredential> {
+        let is_of_client =
+            move |entry: &&DesiredCredential| entry.domain == *domain && entry.client_id == *client_id;
+        self.credentials.iter().filter(is_of_client)
+    }
+
+    /// The entry with a key.
+    pub fn entry(&self, key: &Key) -> Option<&DesiredCredential> {
+        self.credentials.iter().find(|entry| entry.key == *key)
+    }
+
     /// What an owner is called now.
     pub fn present_name<'a>(&'a self, owner: &'a Owner) -> &'a Owner {
         if self.previous_owners.contains(owner) { &self.owner } else { owner }

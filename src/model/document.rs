@@ -185,10 +185,6 @@ impl<'de> Visitor<'de> for KeysVisitor {
         Ok(Keys(Vec::new()))
     }
 
-    fn visit_borrowed_str<E>(self, _: &'de str) -> Result<Keys, E> {
-        Ok(Keys(Vec::new()))
-    }
-
     fn visit_str<E>(self, _: &str) -> Result<Keys, E> {
         Ok(Keys(Vec::new()))
     }

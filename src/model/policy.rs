@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::Domain;
+use super::{Adopt, DesiredCredential, Domain};
 
 /// The project's rules for plans.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,6 +46,11 @@ pub struct PolicyOverrides {
 }
 
 impl Policy {
+    /// Whether what was made by hand for the client of an entry may become the entry's.
+    pub fn adopts(&self, entry: &DesiredCredential) -> bool {
+        self.adopt_all || entry.adopt != Adopt::No
+    }
+
     /// The project's policy with what one run asks for.
     #[must_use]
     pub fn with(&self, run: &PolicyOverrides) -> Self {

@@ -37,7 +37,10 @@ pub fn value_fault(text: &str, allow_placeholders: bool) -> Option<ValueFault> {
     if let Some(other) = text.chars().find(|character| !(' '..='~').contains(character)) {
         return Some(ValueFault::Character(other));
     }
-    placeholder(text).filter(|_| !allow_placeholders).map(ValueFault::Placeholder)
+    if allow_placeholders {
+        return None;
+    }
+    placeholder(text).map(ValueFault::Placeholder)
 }
 
 impl ValueFault {

@@ -193,14 +193,8 @@ impl EntryCase<'_> {
     pub(super) fn claim_of_others(&self, implementation: &str) -> Option<Why> {
         let EntryCase { entry, index, .. } = self;
         let claims = index.claims(&entry.domain, implementation, &entry.client_id);
-        let mut marks: BTreeSet<Mark> = BTreeSet::new();
-        for at in claims {
-            match index.owned_by(*at) {
-                OwnedBy::One(ownership) => drop(marks.insert(ownership.mark.clone())),
-                OwnedBy::Several(by) => marks.extend(by.iter().cloned()),
-                OwnedBy::Nobody | OwnedBy::Unreadable => {}
-            }
-        }
+        let by = claims.iter().flat_map(|at| index.owned_by(*at).marks());
+        let marks: BTreeSet<Mark> = by.cloned().collect();
         if let Some(by) = marks.iter().find(|mark| !self.is_ours(mark)).cloned() {
             let is_disputed = marks.iter().any(|mark| self.is_ours(mark));
             return Some(if is_disputed {

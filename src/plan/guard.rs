@@ -41,10 +41,11 @@ fn nothing_desired(desired: &Desired, policy: &Policy) -> Option<Why> {
 }
 
 fn too_many(desired: &Desired, policy: &Policy, index: &Index<'_>, planned: usize) -> Option<Why> {
+    let limit = policy.max_deletes?;
     let is_owned = |at: &usize| {
         index.ownership(*at).is_some_and(|ownership| ownership.mark.owner == desired.owner)
     };
     let managed = (0..index.all().len()).filter(is_owned).count();
-    let allowed = policy.max_deletes?.allowed(managed);
+    let allowed = limit.allowed(managed);
     (planned > allowed).then_some(Why::TooManyDeletes { planned, allowed })
 }

@@ -201,7 +201,7 @@ impl ImportPlanner<'_> {
             in_force.insert(self.index.get(*at).implementation(), *at);
         }
         let used: Vec<usize> =
-            in_force.values().copied().filter(|at| self.is_linked(*at)).collect();
+            in_force.values().copied().filter(|at| self.index.is_in_use(*at)).collect();
         let secret = |at: &usize| &self.index.get(*at).client_secret;
         let differ =
             |pair: &[usize]| secret(&pair[0]).compare(secret(&pair[1])) != SecretComparison::Same;
@@ -210,7 +210,7 @@ impl ImportPlanner<'_> {
         }
         let all = || in_force.values().copied();
         // A claim that no account uses says nothing by itself.
-        let is_idle = |at: &usize| self.index.get(*at).claim().is_some() && !self.is_linked(*at);
+        let is_idle = |at: &usize| self.index.get(*at).claim().is_some() && !self.index.is_in_use(*at);
         let managed = |at: &usize| self.index.ownership(*at).is_some() && !is_idle(at);
         let chosen = used
             .iter()
@@ -256,10 +256,7 @@ impl ImportPlanner<'_> {
         first: &crate::model::Credential,
         candidates: &[usize],
     ) -> Option<WhyLeftOut> {
-        let is_declared = |entry: &&crate::model::DesiredCredential| {
-            entry.domain == first.domain && entry.client_id == first.client_id
-        };
-        if let Some(entry) = self.desired.credentials.iter().find(is_declared) {
+        if let Some(entry) = self.desired.of_client(&first.domain, &first.client_id).next() {
             return Some(WhyLeftOut::Declared(entry.key.clone()));
         }
         if !self.index.knows(&first.domain) && !self.scope.custom.contains(&first.domain) {
@@ -305,7 +302,7 @@ impl ImportPlanner<'_> {
             key,
             adopt,
             // An account stays linked with the credential of the other owner.
-            is_linked: self.is_linked(at) && !is_other_owners,
+            is_linked: self.index.is_in_use(at) && !is_other_owners,
         });
     }
 
@@ -354,19 +351,8 @@ impl ImportPlanner<'_> {
     }
 
     fn other_owner(&self, at: usize) -> Option<Owner> {
-        let is_ours = |owner: &Owner| *self.desired.present_name(owner) == self.desired.owner;
-        let owner = match self.index.owned_by(at) {
-            OwnedBy::One(ownership) => &ownership.mark.owner,
-            OwnedBy::Several(by) => &by.iter().find(|mark| !is_ours(&mark.owner))?.owner,
-            OwnedBy::Nobody | OwnedBy::Unreadable => return None,
-        };
-        (!is_ours(owner)).then(|| owner.clone())
-    }
-
-    fn is_linked(&self, at: usize) -> bool {
-        let credential = self.index.get(at);
-        self.index.is_used(&credential.domain, credential.implementation())
-            || self.index.is_referenced_by_id(credential)
+        let mut owners = self.index.owned_by(at).marks().map(|mark| &mark.owner);
+        owners.find(|owner| *self.desired.present_name(owner) != self.desired.owner).cloned()
     }
 
     fn leave_out(&mut self, at: usize, why: WhyLeftOut) {

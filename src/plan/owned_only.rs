@@ -1,6 +1,6 @@
 //! The last filter: whatever was decided, no step touches what is not ours.
 
-use crate::model::{Adopt, Claim, Desired, Held, Policy, Prune};
+use crate::model::{Claim, Desired, Held, Policy, Prune};
 
 use super::action::{Action, Plan, Step, StepId};
 use super::index::Index;
@@ -35,23 +35,15 @@ pub(super) fn keep(desired: &Desired, policy: &Policy, index: &Index<'_>, plan: 
 fn is_owned(held: &Held, desired: &Desired, index: &Index<'_>) -> bool {
     let Some(at) = index.position(held) else { return false };
     let Some(ownership) = index.ownership(at) else { return false };
-    let is_wanted = |held: &Held| {
-        desired
-            .credentials
-            .iter()
-            .any(|entry| entry.domain == held.domain && entry.client_id == held.client_id)
-    };
+    let is_wanted = || desired.of_client(&held.domain, &held.client_id).next().is_some();
     let owner = &ownership.mark.owner;
-    *owner == desired.owner || desired.previous_owners.contains(owner) && is_wanted(held)
+    *owner == desired.owner || desired.previous_owners.contains(owner) && is_wanted()
 }
 
 fn is_asked_for(held: &Held, desired: &Desired, policy: &Policy, index: &Index<'_>) -> bool {
     let is_nobodys = index.position(held).is_some_and(|at| index.is_nobodys(at));
-    let is_adopted = desired.credentials.iter().any(|entry| {
-        (entry.adopt != Adopt::No || policy.adopt_all)
-            && entry.domain == held.domain
-            && entry.client_id == held.client_id
-    });
+    let mut of_client = desired.of_client(&held.domain, &held.client_id);
+    let is_adopted = of_client.any(|entry| policy.adopts(entry));
     is_nobodys && (is_adopted || policy.prune == Prune::All)
 }
 

@@ -25,6 +25,18 @@ pub(super) enum OwnedBy {
     Several(BTreeSet<Mark>),
 }
 
+impl OwnedBy {
+    /// The marks that can be read, one an owner and key.
+    pub(super) fn marks(&self) -> impl Iterator<Item = &Mark> {
+        let (one, several) = match self {
+            Self::One(ownership) => (Some(&ownership.mark), None),
+            Self::Several(by) => (None, Some(by)),
+            Self::Nobody | Self::Unreadable => (None, None),
+        };
+        one.into_iter().chain(several.into_iter().flatten())
+    }
+}
+
 /// Whose a credential is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Ownership {
@@ -62,14 +74,9 @@ pub(super) fn read<'a>(all: &'a [Credential], desired: &'a Desired) -> (Vec<Owne
     for at in order {
         let credential = &all[at];
         let of = (&credential.domain, credential.implementation().into(), &credential.client_id);
-        let mut marks = BTreeSet::new();
-        for by in claims.get(&of).into_iter().flatten() {
-            match &owned_by[*by] {
-                OwnedBy::One(by) => drop(marks.insert(by.mark.clone())),
-                OwnedBy::Several(by) => marks.extend(by.iter().cloned()),
-                OwnedBy::Nobody | OwnedBy::Unreadable => {}
-            }
-        }
+        let by = claims.get(&of).into_iter().flatten();
+        let mut marks: BTreeSet<Mark> =
+            by.flat_map(|by| owned_by[*by].marks()).cloned().collect();
         let claim = credential.claim();
         let proof = match &claim {
             Some(claim) => Proof::Claim(claim.implementation.clone()),
@@ -120,8 +127,8 @@ pub(super) struct Assignment {
     doubtful: BTreeMap<usize, Vec<usize>>,
 }
 
-/// What this owner has of an integration under a key that no entry has.
-type UndeclaredKeys<'a> = IndexMap<(&'a Domain, &'a Key), Vec<usize>>;
+/// What this owner has of a client under each key that no entry has.
+type UndeclaredKeys<'a> = IndexMap<(&'a Domain, &'a ClientId), IndexMap<&'a Key, Vec<usize>>>;
 
 impl Assignment {
     /// `wanted` are the entries in the order of their keys.
@@ -140,8 +147,9 @@ impl Assignment {
             match heirs.of(&ownership.mark, credential) {
                 Heir::Entry(entry) => made.assign(at, entry),
                 Heir::Undeclared => {
-                    let key = (&credential.domain, &ownership.mark.key);
-                    undeclared.entry(key).or_default().push(at);
+                    let client = (&credential.domain, &credential.client_id);
+                    let keys = undeclared.entry(client).or_default();
+                    keys.entry(&ownership.mark.key).or_default().push(at);
                 }
                 Heir::Nobody => {}
             }
@@ -167,18 +175,7 @@ impl Assignment {
         undeclared: &UndeclaredKeys<'_>,
         index: &Index<'_>,
     ) {
-        let of_client = |group: &Vec<usize>| {
-            let group = group.iter().copied();
-            group.filter(|at| index.get(*at).client_id == entry.client_id).collect::<Vec<usize>>()
-        };
-        let of_domain = undeclared.iter().filter(|((domain, _), _)| **domain == entry.domain);
-        let groups: Vec<(&Key, Vec<usize>)> = of_domain
-            .map(|((_, key), group)| (*key, of_client(group)))
-            .filter(|(_, group)| !group.is_empty())
-            .collect();
-        if groups.is_empty() {
-            return;
-        }
+        let Some(groups) = undeclared.get(&(&entry.domain, &entry.client_id)) else { return };
         if desired.completeness == Completeness::Partial {
             self.unsure.insert(number);
             return;
@@ -186,22 +183,21 @@ impl Assignment {
         let is_claim = |at: &usize| index.get(*at).claim().is_some();
         let is_used = |group: &[usize]| group.iter().any(|at| index.is_in_use(*at));
         // Claims of nothing are left over from anything.
-        let (idle, groups): (Vec<_>, Vec<_>) = groups
-            .into_iter()
-            .partition(|(_, group)| group.iter().all(is_claim) && !is_used(group));
+        let (idle, groups): (Vec<_>, Vec<_>) =
+            groups.iter().partition(|(_, group)| group.iter().all(is_claim) && !is_used(group));
         let says_nothing = |at: &usize| is_claim(at) && !index.is_in_use(*at);
         let is_new = self.of_entries[number].iter().all(says_nothing);
         if is_new && groups.len() > 1 {
             let all = groups.into_iter().flat_map(|(_, group)| group);
-            self.doubtful.insert(number, all.collect());
+            self.doubtful.insert(number, all.copied().collect());
             return;
         }
         let written = written_keys(&self.of_entries[number], entry, desired, index);
-        let is_taken = |(key, _): &(&Key, Vec<usize>)| is_new || written.contains(*key);
+        let is_taken = |(key, _): &(&&Key, &Vec<usize>)| is_new || written.contains(**key);
         for (_, group) in groups.into_iter().filter(is_taken).chain(idle) {
             for at in group {
-                self.assign(at, number);
-                self.guessed.insert(at);
+                self.assign(*at, number);
+                self.guessed.insert(*at);
             }
         }
         self.of_entries[number].sort_unstable();

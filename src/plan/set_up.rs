@@ -138,8 +138,8 @@ impl SetUpCase<'_> {
     }
 
     fn setup_state(&self, accounts: &[ConfigEntry]) -> SetupState {
-        if let Some(account) = accounts.iter().find(|account| self.asked_again(account).is_some()) {
-            return SetupState::NeedsConsent(account.clone());
+        if accounts.iter().any(|account| self.asked_again(account).is_some()) {
+            return SetupState::NeedsConsent;
         }
         if !accounts.is_empty() {
             return match self.entry.integration.implementation {
@@ -310,7 +310,7 @@ mod tests {
         };
         let plan = planned(|_, observed, _| asks(observed));
         check(&plan, &["> a again for entry-appcred:house:a by f [ConsentLost]"]);
-        assert!(matches!(of_a(&plan), SetupState::NeedsConsent(..)));
+        assert!(matches!(of_a(&plan), SetupState::NeedsConsent));
         let plan = planned(|desired, observed, _| {
             desired.credentials[0].client_secret = Secret::new("s2").into();
             asks(observed);

@@ -36,8 +36,8 @@ pub enum SetupState {
     Linked(Vec<ConfigEntry>),
     /// These accounts are linked through HA Cloud.
     Cloud(Vec<ConfigEntry>),
-    /// This linked account needs consent again.
-    NeedsConsent(ConfigEntry),
+    /// A linked account needs consent again.
+    NeedsConsent,
     /// No account is linked, and the entry does not ask for that.
     NotWanted,
 }

@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use smol_str::ToSmolStr;
 
 use crate::model::{
-    Adopt, Completeness, ConfigEntry, Credential, Desired, DesiredCredential, Domain, Key, Live,
+    Completeness, ConfigEntry, Credential, Desired, Domain, Key, Live,
     Mark, OnDelete, Policy, Prune,
 };
 
@@ -95,14 +95,10 @@ fn warn_of_unreadable(
     policy: &Policy,
     draft: &mut PlanDraft<'_>,
 ) {
-    let is_adopting = |entry: &&DesiredCredential| {
-        entry.domain == credential.domain
-            && entry.client_id == credential.client_id
-            && (entry.adopt != Adopt::No || policy.adopt_all)
-    };
+    let mut of_client = desired.of_client(&credential.domain, &credential.client_id);
     let held = credential.held();
     let why = Why::UnreadableMark { held: held.clone() };
-    if let Some(entry) = desired.credentials.iter().find(is_adopting) {
+    if let Some(entry) = of_client.find(|entry| policy.adopts(entry)) {
         let wanted = Wanted::of(entry, desired.mark(&entry.key).to_smolstr());
         let old = vec![held];
         draft.withhold(Action::Adopt { wanted, old, how: Adoption::TakeOver }, why);

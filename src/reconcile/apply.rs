@@ -36,10 +36,15 @@ pub async fn apply<T: Execute>(
     stop: &Stop,
     progress: Progress<'_>,
 ) -> Vec<StepOutcome> {
+    let secrets: BTreeMap<&Key, &Secret> = desired
+        .credentials
+        .iter()
+        .filter_map(|credential| Some((&credential.key, credential.client_secret.clear()?)))
+        .collect();
     let mut run = ApplyRun::new(plan, target, stop, progress);
     while run.begin_wave() {
-        run.create(desired, |step| step.claim.as_ref(), |task| &mut task.claim).await;
-        run.create(desired, |step| step.action.wanted(), |task| &mut task.created).await;
+        run.create(&secrets, |step| step.claim.as_ref(), |task| &mut task.claim).await;
+        run.create(&secrets, |step| step.action.wanted(), |task| &mut task.created).await;
         run.reload_created().await;
         run.remove_accounts().await;
         run.delete().await;
@@ -138,15 +143,10 @@ impl<'a, T: Execute> ApplyRun<'a, T> {
     /// Creates what each step wants of it, and keeps that in its place.
     async fn create(
         &mut self,
-        desired: &Desired,
+        secrets: &BTreeMap<&Key, &Secret>,
         of: fn(&'a Step) -> Option<&'a Wanted>,
         place: for<'t> fn(&'t mut StepProgress<'a>) -> &'t mut Option<Held>,
     ) {
-        let secrets: BTreeMap<&Key, &Secret> = desired
-            .credentials
-            .iter()
-            .filter_map(|credential| Some((&credential.key, credential.client_secret.clear()?)))
-            .collect();
         let mut operations = Vec::new();
         for (at, task) in self.tasks.iter_mut().enumerate().filter(|(_, task)| task.is_open()) {
             let Some(wanted) = of(task.step) else { continue };

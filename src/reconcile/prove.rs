@@ -129,9 +129,7 @@ fn replaces_secret_in_use(plan: &Plan, step: &Step) -> bool {
 }
 
 fn question(step: &Step, desired: &Desired) -> Option<Question> {
-    let wanted = step.action.wanted()?;
-    let entry = desired.credentials.iter().find(|entry| entry.key == wanted.key)?;
-    Question::of(entry)
+    Question::of(desired.entry(&step.action.wanted()?.key)?)
 }
 
 impl Verdicts {

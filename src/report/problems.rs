@@ -48,8 +48,7 @@ struct Sources(BTreeMap<*const SourceFile, Redacted>);
 
 impl Sources {
     fn learn(&mut self, problem: &Diagnostic) {
-        let related = problem.related.iter().map(|(spot, _)| spot);
-        for spot in problem.spot.iter().chain(related) {
+        for spot in problem.spots() {
             self.0.entry(Arc::as_ptr(&spot.file)).or_insert_with(|| spot.file.redacted());
         }
     }
@@ -90,8 +89,7 @@ fn one(problem: &Diagnostic, sources: &Sources, renderer: &Renderer) -> String {
         group = group.element(Level::HELP.message(help.as_str()));
     }
     let mut text = renderer.render(&[group]);
-    let related = problem.related.iter().map(|(spot, _)| spot);
-    problem.spot.iter().chain(related).for_each(|spot| correct_column(&mut text, spot));
+    problem.spots().for_each(|spot| correct_column(&mut text, spot));
     text
 }
 

@@ -198,7 +198,7 @@ fn described(setup_state: &SetupState) -> (SetupCode, Option<String>) {
         SetupState::InProgress => (SetupCode::InProgress, None),
         SetupState::Linked(accounts) => of_accounts(SetupCode::Loaded, accounts),
         SetupState::Cloud(accounts) => of_accounts(SetupCode::Cloud, accounts),
-        SetupState::NeedsConsent(..) => (SetupCode::NeedsConsentAgain, None),
+        SetupState::NeedsConsent => (SetupCode::NeedsConsentAgain, None),
         SetupState::NotWanted => (SetupCode::NotWanted, None),
     }
 }

@@ -1,6 +1,7 @@
 //! age files, armored or not.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::io::BufRead;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use age::armor::ArmoredReader;
 use age::{DecryptError, Decryptor, Identity};
@@ -23,18 +24,18 @@ pub(super) fn is_file(bytes: &[u8]) -> bool {
     bytes.starts_with(BINARY) || bytes.trim_ascii_start().starts_with(ARMORED)
 }
 
+/// White space around an armored file is none of it.
+fn trimmed(file: &[u8]) -> &[u8] {
+    if file.starts_with(BINARY) { file } else { file.trim_ascii() }
+}
+
 /// Whether an age file has more recipients than are tried. They are counted before age reads the header,
 /// which takes it a time that grows with the square of their number.
 pub(super) fn has_too_many_recipients(file: &[u8]) -> bool {
-    let file = if file.starts_with(BINARY) { file } else { file.trim_ascii() };
-    let size = file.len() as u64;
     // What is damaged is reported by whoever opens it.
-    let Ok(binary) = files::read_bytes(&mut ArmoredReader::new(file), size, size) else {
-        return false;
-    };
-    let end = binary.windows(5).position(|part| part.starts_with(b"\n--- "));
-    let header = &binary[..end.unwrap_or(binary.len())];
-    header.windows(4).filter(|part| part.starts_with(b"\n-> ")).count() > MAX_RECIPIENTS
+    let lines = ArmoredReader::new(trimmed(file)).split(b'\n').map_while(Result::ok);
+    let header = lines.take_while(|line| !line.starts_with(b"--- "));
+    header.filter(|line| line.starts_with(b"-> ")).nth(MAX_RECIPIENTS).is_some()
 }
 
 /// What is wrong with an armored age file, as far as can be seen without a key.
@@ -60,8 +61,7 @@ pub(super) fn decrypt(
     if has_too_many_recipients(bytes) {
         return Err(Unreadable::TooManyRecipients);
     }
-    // White space around an armored file is none of it.
-    let bytes = if bytes.starts_with(BINARY) { bytes } else { bytes.trim_ascii() };
+    let bytes = trimmed(bytes);
     let unreadable = |error: &DecryptError| unreadable(error, identities);
     let file =
         Decryptor::new_buffered(ArmoredReader::new(bytes)).map_err(|error| unreadable(&error))?;
@@ -74,11 +74,8 @@ pub(super) fn decrypt(
         })?
     } else {
         let counter = StanzaCounter::default();
-        let limit = StanzaLimit::default();
-        let tried = [&limit as &dyn Identity].into_iter().chain(identities.all());
-        match file.decrypt(tried.chain([&counter as &dyn Identity])) {
+        match file.decrypt(identities.all().chain([&counter as &dyn Identity])) {
             Ok(plain) => plain,
-            Err(_) if limit.is_exceeded() => return Err(Unreadable::TooManyRecipients),
             Err(DecryptError::NoMatchingKeys) => return Err(no_match(&counter, identities)),
             Err(error) => return Err(unreadable(&error)),
         }
@@ -115,30 +112,6 @@ fn unreadable(error: &DecryptError, identities: &Identities) -> Unreadable {
         }
         _ => "it cannot be decrypted",
     })
-}
-
-/// An identity that opens nothing, asked first: it refuses a file whose recipients would take long to try.
-#[derive(Default)]
-pub(super) struct StanzaLimit(AtomicBool);
-
-impl StanzaLimit {
-    fn is_exceeded(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-impl Identity for StanzaLimit {
-    fn unwrap_stanza(&self, _: &Stanza) -> Option<Result<FileKey, DecryptError>> {
-        None
-    }
-
-    fn unwrap_stanzas(&self, stanzas: &[Stanza]) -> Option<Result<FileKey, DecryptError>> {
-        if stanzas.len() <= MAX_RECIPIENTS {
-            return None;
-        }
-        self.0.store(true, Ordering::Relaxed);
-        Some(Err(DecryptError::NoMatchingKeys))
-    }
 }
 
 /// An identity that opens nothing and counts the recipients; asked last, so only when no other fits.

@@ -51,7 +51,7 @@ fn inside(argument: &str, base: &Path, resolver: &SecretResolver) -> Option<Path
 
 fn named(argument: &str, base: &Path, resolver: &SecretResolver) -> Result<PathBuf, Unreadable> {
     let Some(rest) = argument.strip_prefix(&format!("${{{CREDENTIALS}}}")) else {
-        return Ok(files::folder(base.parent().unwrap_or(Path::new(""))).join(argument));
+        return Ok(files::folder_of(base).join(argument));
     };
     let folder = resolver.grounds.credentials.as_ref();
     let folder = folder.ok_or_else(|| Unreadable::NotSet(CREDENTIALS.to_owned()))?;

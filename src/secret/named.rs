@@ -41,7 +41,7 @@ pub(super) type SecretsByName = BTreeMap<String, Result<Secret, Unreadable>>;
 
 /// Reads `!secret NAME`, where `base` is the file that says so.
 fn read(name: &str, base: &Path, resolver: &SecretResolver) -> Result<Secret, Unreadable> {
-    let folder = file::real(files::folder(base.parent().unwrap_or(Path::new(""))), resolver)?;
+    let folder = file::real(files::folder_of(base), resolver)?;
     let (mut looked, mut misnamed) = (Vec::new(), Vec::new());
     for folder in folder.ancestors() {
         misnamed
@@ -77,7 +77,7 @@ fn read(name: &str, base: &Path, resolver: &SecretResolver) -> Result<Secret, Un
 
 /// The files of secrets inside the project that `!secret` in this file may look into.
 fn inside(base: &Path, resolver: &SecretResolver) -> Vec<PathBuf> {
-    let folder = file::real(files::folder(base.parent().unwrap_or(Path::new(""))), resolver);
+    let folder = file::real(files::folder_of(base), resolver);
     let Ok(folder) = folder else { return Vec::new() };
     let project = &resolver.grounds.project;
     folder

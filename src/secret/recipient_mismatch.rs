@@ -11,7 +11,7 @@ use age::armor::ArmoredReader;
 use age::{Decryptor, Identity};
 use age_core::format::Stanza;
 
-use super::age::{StanzaLimit, has_too_many_recipients};
+use super::age::has_too_many_recipients;
 use super::recipients::{StanzaRecorder, is_marked_for, ssh_mark};
 use super::seal::bare;
 use super::{Identities, SecretResolver, is_age_file, sops};
@@ -111,9 +111,7 @@ fn age_misfit(
     if is_meant == Some(true) {
         return None;
     }
-    let limit = StanzaLimit::default();
-    let tried = [&limit as &dyn Identity].into_iter().chain(identities.free());
-    let is_opened = open()?.decrypt(tried).is_ok();
+    let is_opened = open()?.decrypt(identities.free()).is_ok();
     let stanzas = Stanzas::of(&seen);
     let (ssh, rest): (Vec<_>, Vec<_>) =
         recipients.iter().partition(|recipient| recipient.starts_with("ssh-"));

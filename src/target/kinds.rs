@@ -2,6 +2,7 @@
 //! and a line in the list below.
 
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use schemars::JsonSchema;
 
@@ -101,7 +102,7 @@ pub struct Description {
     /// What one is.
     pub about: &'static str,
     /// The names of its fields.
-    pub fields: fn() -> Vec<String>,
+    pub fields: fn() -> &'static [String],
     /// Reads the fields.
     pub decode: fn(&mut dyn ReadSettings) -> Result<Endpoint, Reported>,
 }
@@ -133,7 +134,11 @@ macro_rules! kinds {
         pub const KINDS: &[Description] = &[$($(#[cfg($condition)])? Description {
             field: <$kind as TargetKind>::FIELD,
             about: <$kind as TargetKind>::ABOUT,
-            fields: field_names::<<$kind as TargetKind>::Input>,
+            fields: || {
+                static NAMES: LazyLock<Vec<String>> =
+                    LazyLock::new(field_names::<<$kind as TargetKind>::Input>);
+                &NAMES
+            },
             decode: |settings| <$kind>::decode(settings).map(Endpoint::$name),
         },)+];
 

@@ -118,14 +118,14 @@ impl Question {
 /// Asks about entries. One that is wanted at several targets is one client.
 pub async fn check(entries: impl IntoIterator<Item = DesiredCredential>) -> Vec<Checked> {
     let mut seen = BTreeSet::new();
-    let asked: Vec<(DesiredCredential, Question)> = entries
+    let (entries, questions): (Vec<DesiredCredential>, Vec<Question>) = entries
         .into_iter()
         .filter(|entry| seen.insert(entry.place.clone()))
         .filter_map(|entry| Question::of(&entry).map(|question| (entry, question)))
-        .collect();
-    let questions: Vec<Question> = asked.iter().map(|(_, question)| question.clone()).collect();
-    let verdicts = verify(&questions).await.into_iter();
-    let checked = asked.into_iter().zip(verdicts).map(|((entry, question), verdict)| Checked {
+        .unzip();
+    let verdicts = verify(&questions).await;
+    let asked = entries.into_iter().zip(questions).zip(verdicts);
+    let checked = asked.map(|((entry, question), verdict)| Checked {
         key: entry.key,
         place: entry.place,
         question,

@@ -79,7 +79,7 @@ impl SetUps {
         for (key, setup_state) in &plan.setup_states {
             match setup_state {
                 SetupState::Linked(_) | SetupState::Cloud(_) => drop(self.ended.remove(key)),
-                SetupState::InProgress | SetupState::NeedsConsent(_) => drop(open.insert(key)),
+                SetupState::InProgress | SetupState::NeedsConsent => drop(open.insert(key)),
                 SetupState::NotSetUp | SetupState::NotWanted => {}
             }
         }

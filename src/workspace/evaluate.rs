@@ -62,10 +62,10 @@ impl TargetView {
     pub fn new_entries(&self) -> impl Iterator<Item = &DesiredCredential> {
         let known = self.comparison.as_ref().ok().filter(|_| self.has_work()).into_iter();
         known.flat_map(|Comparison { plan, desired, .. }| {
+            let entries = desired.credentials.iter();
+            let by_key: BTreeMap<_, _> = entries.map(|entry| (&entry.key, entry)).collect();
             let wanted = plan.steps.iter().filter_map(|step| step.action.wanted());
-            wanted.filter_map(|wanted| {
-                desired.credentials.iter().find(|entry| entry.key == wanted.key)
-            })
+            wanted.filter_map(move |wanted| by_key.get(&wanted.key).copied())
         })
     }
 

@@ -53,26 +53,26 @@ impl ImportDraft {
         let secrets: BTreeMap<_, _> = held
             .filter_map(|held| Some((held.id.clone(), held.client_secret.clear()?.clone())))
             .collect();
-        let mut draft = Self { made: Vec::new(), left_out: found.left_out, secrets };
-        draft.made = found
+        let secret_of = |imported: &Imported| secrets.get(&imported.of.id);
+        let plain: Vec<NewEntry> = found
             .entries
-            .into_iter()
+            .iter()
             .map(|imported| {
-                let entry = new_entry(&imported, targets);
-                (imported, entry)
+                let secret = secret_of(imported).cloned().unwrap_or_else(|| Secret::new(""));
+                new_entry(imported, SlotValue::Plain(secret), targets)
             })
             .collect();
-        let plain = draft.unsealed(0..draft.made.len());
         let refused = refusals(&plain, project, others);
-        for ((imported, entry), why) in std::mem::take(&mut draft.made).into_iter().zip(refused) {
+        let (mut made, mut left_out) = (Vec::new(), found.left_out);
+        for ((imported, entry), why) in found.entries.into_iter().zip(plain).zip(refused) {
             if let Some(why) = why {
-                draft.left_out.push(LeftOut { of: imported.of, why: WhyLeftOut::Refused(why) });
-            } else if let Some(secret) = draft.secrets.get(&imported.of.id) {
+                left_out.push(LeftOut { of: imported.of, why: WhyLeftOut::Refused(why) });
+            } else if let Some(secret) = secret_of(&imported) {
                 let client_secret = SlotValue::Age(seal(secret.expose().as_bytes(), recipients)?);
-                draft.made.push((imported, NewEntry { client_secret, ..entry }));
+                made.push((imported, NewEntry { client_secret, ..entry }));
             }
         }
-        Ok(draft)
+        Ok(Self { made, left_out, secrets })
     }
 
     /// Entries with their secrets in plain text.
@@ -117,14 +117,14 @@ impl ImportDraft {
     }
 }
 
-/// The entry for what was found, without its secret.
-fn new_entry(imported: &Imported, targets: &[String]) -> NewEntry {
+/// The entry for what was found.
+fn new_entry(imported: &Imported, client_secret: SlotValue, targets: &[String]) -> NewEntry {
     NewEntry {
         domain: imported.of.domain.as_str().to_owned(),
         name: imported.name.clone(),
         key: imported.key.to_string(),
         client_id: imported.of.client_id.as_str().to_owned(),
-        client_secret: SlotValue::Plain(Secret::new("")),
+        client_secret,
         adopt: imported.adopt.clone(),
         leave_integration: !imported.is_linked,
         targets: targets.to_vec(),

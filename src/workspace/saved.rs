@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use thiserror::Error;
 
-use super::TargetView;
+use super::{Comparison, TargetView};
 use crate::model::{Key, Seal, TargetName};
+use crate::plan::{Plan, Wanted};
 use crate::plan_file::{PlanFile, SecretNotEncrypted, TargetPlan};
 
 /// Why a plan cannot be saved.
@@ -31,9 +32,11 @@ pub enum NotSaved {
 pub fn planned(views: &[TargetView]) -> Result<PlanFile, NotSaved> {
     let mut planned = Vec::new();
     for view in views {
-        let (name, seals) = (&view.name, secret_seals(view));
+        let name = &view.name;
         match &view.comparison {
-            Ok(comparison) => planned.push(TargetPlan { name, plan: &comparison.plan, seals }),
+            Ok(Comparison { plan, .. }) => {
+                planned.push(TargetPlan { name, plan, seals: secret_seals(view, plan) });
+            }
             Err(why) => {
                 return Err(NotSaved::Unknown { name: name.clone(), why: why.clone() });
             }
@@ -42,8 +45,11 @@ pub fn planned(views: &[TargetView]) -> Result<PlanFile, NotSaved> {
     Ok(PlanFile::of(&planned)?)
 }
 
-/// The digests of the ciphertexts of a target's secrets.
-fn secret_seals(view: &TargetView) -> BTreeMap<Key, Seal> {
-    let seal = |key: &Key| Some((key.clone(), view.seals(key)?.client_secret?));
-    view.entries.keys().filter_map(seal).collect()
+/// The digests of the ciphertexts of the secrets that a plan writes.
+fn secret_seals(view: &TargetView, plan: &Plan) -> BTreeMap<Key, Seal> {
+    let wanted = plan.steps.iter().filter_map(|step| step.action.wanted());
+    let seal = |wanted: &Wanted| {
+        Some((wanted.key.clone(), view.seals(&wanted.key)?.client_secret?))
+    };
+    wanted.filter_map(seal).collect()
 }

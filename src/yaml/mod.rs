@@ -34,9 +34,7 @@ pub(crate) fn is_plain_text(text: &str) -> bool {
 /// Whether a text says nothing: white space, comments, marks of documents and `null` are nothing, and no
 /// statement. `[]` and `{}` are one: they say that nothing is wanted.
 pub(crate) fn is_empty(text: &str) -> bool {
-    let parsed = parse(text);
-    let is_null = |node: &Node<'_>| matches!(node.value, Value::Null) && node.tag.is_none();
-    parsed.whole && parsed.faults.is_empty() && parsed.documents.iter().all(is_null)
+    parse(text).is_empty()
 }
 
 /// Wipes the texts of a value that were made for it, as those with escapes are. What the parser itself
@@ -68,6 +66,13 @@ pub(crate) struct Parsed<'t> {
     pub(crate) whole: bool,
 }
 
+impl Parsed<'_> {
+    /// Whether the text says nothing ([`is_empty`]).
+    pub(crate) fn is_empty(&self) -> bool {
+        self.whole && self.faults.is_empty() && self.documents.iter().all(Node::is_null)
+    }
+}
+
 /// A value with its place.
 #[derive(Clone, Debug)]
 pub(crate) struct Node<'t> {
@@ -79,6 +84,12 @@ pub(crate) struct Node<'t> {
     pub(crate) span: Span,
     /// Whether it comes from an alias, so that its content is elsewhere in the file.
     pub(crate) alias: bool,
+}
+
+impl Node<'_> {
+    pub(crate) fn is_null(&self) -> bool {
+        matches!(self.value, Value::Null) && self.tag.is_none()
+    }
 }
 
 /// What a node is.

@@ -22,10 +22,7 @@ pub use change::TextChanges;
 pub use slots::{NewValue, OldLayout, Slot, SlotValue, all_slots, is_sealed, put, slots};
 pub use write::document;
 
-/// Whether a text says nothing: white space, comments, marks of documents and `null` are nothing.
-pub fn is_empty(text: &str) -> bool {
-    crate::yaml::is_empty(text)
-}
+pub(crate) use crate::yaml::is_empty;
 
 /// Why a file is not changed.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
