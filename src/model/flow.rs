@@ -68,6 +68,11 @@ impl FlowStep {
         }
     }
 
+    /// Whether HA has ended the flow with it.
+    pub fn is_last(&self) -> bool {
+        matches!(self, Self::Created(_) | Self::Aborted { .. })
+    }
+
     /// Whether that is done at the provider.
     pub fn needs_consent(&self) -> bool {
         matches!(self, Self::Consent(_) | Self::Progress(Some(_)))

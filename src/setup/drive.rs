@@ -128,6 +128,9 @@ async fn settle(
     step: FlowStep,
     side: &FlowSide<'_>,
 ) -> Result<(FlowId, FlowStep), Refusal> {
+    if step.is_last() {
+        return Ok((flow, step));
+    }
     let account = task.account.map(|account| &account.id);
     let first = match ha.remember_flow(task.mark, account, task.domain, &flow).await {
         Ok(first) => first,

@@ -126,7 +126,7 @@ fn ha_flow_that_was_started_at_the_same_moment_is_ended_and_that_is_reported(rel
     linking
         .ha
         .call(json!({
-            "type": "frontend/set_user_data", "key": "appcred:default:anna#flow.9", "value": note,
+            "type": "frontend/set_user_data", "key": "appcred:default:anna#flow.zz", "value": note,
         }))
         .unwrap();
     assert_eq!(linking.open_flows().len(), 2);

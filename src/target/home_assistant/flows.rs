@@ -25,9 +25,6 @@ use crate::target::Refusal;
 
 /// Behind the mark in the key of a note of a flow.
 const FLOW: &str = "#flow";
-/// A note has one of so many keys, by its flow's id: runs that start flows of one entry at the same
-/// moment see each other's, and what is forgotten leaves no more keys than this in HA.
-const NOTES: u8 = 8;
 /// Behind the mark in the key of a note that accounts go with the entry.
 const REMOVED_WITH_ENTRY: &str = "#tied";
 /// How HA says why a flow was started.
@@ -231,9 +228,7 @@ impl HomeAssistant {
         domain: &Domain,
         flow: &FlowId,
     ) -> Result<FlowId, Refusal> {
-        let account = account.map(|account| format!(":{account}")).unwrap_or_default();
-        let number = flow.as_str().bytes().last().unwrap_or_default() % NOTES;
-        let key = format!("{mark}{FLOW}.{number}{account}");
+        let key = note_key(mark, account, flow);
         let purpose = purpose(&key);
         let (flow_id, of_domain) = (flow.as_str().to_owned(), domain.as_str().to_owned());
         let value = serde_json::json!(Note { flow_id, domain: of_domain });
@@ -355,17 +350,21 @@ fn removed_with_entry((key, value): (&String, &Value)) -> Option<Mark> {
     (*value == true).then_some(mark)
 }
 
+/// Each flow has a key of its own. Two runs that start one at the same moment would otherwise
+/// overwrite each other's note, and a flow without a note is never ended.
+fn note_key(mark: &Mark, account: Option<&EntryId>, flow: &FlowId) -> String {
+    let account = account.map(|account| format!(":{account}")).unwrap_or_default();
+    format!("{mark}{FLOW}.{flow}{account}")
+}
+
 fn purpose(key: &str) -> Option<Purpose> {
     let (mark, rest) = key.split_once(FLOW)?;
     let mark = Mark::parse(mark)?;
-    // Earlier versions wrote no number.
-    let rest = rest
-        .strip_prefix('.')
-        .map_or(rest, |rest| rest.trim_start_matches(|c: char| c.is_ascii_digit()));
-    match rest.strip_prefix(':') {
-        Some(account) => Some(Purpose::Again(EntryId::new(account))),
-        None => rest.is_empty().then_some(Purpose::Entry(mark)),
-    }
+    // Earlier versions wrote no flow.
+    let (flow, account) =
+        rest.split_once(':').map_or((rest, None), |(flow, account)| (flow, Some(account)));
+    (flow.is_empty() || flow.starts_with('.'))
+        .then(|| account.map_or(Purpose::Entry(mark), |id| Purpose::Again(EntryId::new(id))))
 }
 
 /// Whether a release has flows that link an account again on request.
@@ -379,8 +378,8 @@ fn reconfigures(version: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{holds, purpose, reconfigures};
-    use crate::model::{EntryId, Purpose};
+    use super::{holds, note_key, purpose, reconfigures};
+    use crate::model::{EntryId, FlowId, Mark, Purpose};
 
     #[test]
     fn a_release_that_does_not_reconfigure_would_link_a_second_account() {
@@ -401,6 +400,21 @@ mod tests {
         assert!(matches!(purpose("appcred:house:a#flow.3"), Some(Purpose::Entry(_))));
         for other in ["appcred:house:a", "core", "x#flow", "appcred:house:a#flowers"] {
             assert_eq!(purpose(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn no_two_flows_share_a_note() {
+        let mark = Mark::parse("appcred:house:a").unwrap();
+        let account = EntryId::new("e");
+        let flows = ["01M8B3D9N62GBZ03KPYME0DM8W", "01M8B3D9NCHHDHR6V7DVWY6PBW"].map(FlowId::new);
+        for (account, of) in [
+            (None, Purpose::Entry(mark.clone())),
+            (Some(&account), Purpose::Again(account.clone())),
+        ] {
+            let [first, second] = flows.each_ref().map(|flow| note_key(&mark, account, flow));
+            assert_ne!(first, second);
+            assert_eq!([purpose(&first), purpose(&second)], [Some(of.clone()), Some(of)]);
         }
     }
 
