@@ -8,6 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, watch};
 use tokio::time::{interval, sleep};
 
+use crate::model::counted;
 use crate::status::{Link, Status};
 use crate::target::Stop;
 use crate::watch::Heartbeat;
@@ -112,7 +113,7 @@ fn summary(status: &Status) -> String {
         line.push_str(&format!(", {down} cannot be reached"));
     }
     if pending > 0 {
-        line.push_str(&format!(", {pending} set-ups wait for a person"));
+        line.push_str(&format!(", {} waiting for a person", counted(pending, "set-up")));
     }
     if !status.manifests.are_in_force() {
         line.push_str(", manifests in error");

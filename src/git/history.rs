@@ -153,8 +153,7 @@ fn other_projects(folder: &Path) -> Result<Vec<PathBuf>, GitError> {
     let files = answer(git(folder).args(["ls-files", "-z", "--full-name", "--", &pattern]))?;
     let prefix = answer(git(folder).args(["rev-parse", "--show-prefix"]))?;
     let own = PathBuf::from(String::from_utf8_lossy(prefix.trim_ascii()).into_owned());
-    let folders =
-        names(&files).filter_map(|file| Some(Path::new(&file).parent()?.to_owned()));
+    let folders = names(&files).filter_map(|file| Some(Path::new(&file).parent()?.to_owned()));
     // What a project is in is not another one.
     Ok(folders.filter(|other| !own.starts_with(other)).collect())
 }

@@ -75,9 +75,8 @@ fn as_manifest(source: &Arc<SourceFile>, others: &[&Path], project: &Project) ->
         entries.extend(decoded.entries.iter().cloned());
     }
     entries.extend(decoded.entries);
-    let concerns = |problem: &Diagnostic| {
-        problem.spots().any(|spot| Arc::ptr_eq(&spot.file, source))
-    };
+    let concerns =
+        |problem: &Diagnostic| problem.spots().any(|spot| Arc::ptr_eq(&spot.file, source));
     problems.append(checks::together(&entries).only(concerns));
     problems
 }

@@ -107,8 +107,9 @@ impl Desired {
         domain: &Domain,
         client_id: &ClientId,
     ) -> impl Iterator<Item = &DesiredCredential> {
-        let is_of_client =
-            move |entry: &&DesiredCredential| entry.domain == *domain && entry.client_id == *client_id;
+        let is_of_client = move |entry: &&DesiredCredential| {
+            entry.domain == *domain && entry.client_id == *client_id
+        };
         self.credentials.iter().filter(is_of_client)
     }
 

@@ -68,6 +68,17 @@ impl FlowStep {
         }
     }
 
+    /// What it waits for, in a few words.
+    pub fn awaits(&self) -> &'static str {
+        if self.needs_consent() {
+            "waiting for consent"
+        } else if self.needs_person() {
+            "waiting for answers"
+        } else {
+            "in progress in Home Assistant"
+        }
+    }
+
     /// Whether HA has ended the flow with it.
     pub fn is_last(&self) -> bool {
         matches!(self, Self::Created(_) | Self::Aborted { .. })
@@ -149,4 +160,30 @@ pub enum HandOverError {
     /// It has no such flow any more.
     #[error("{0}")]
     Refused(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::{DeviceCode, FlowForm, FlowStep};
+
+    #[test]
+    fn only_what_a_provider_asks_waits_for_consent() {
+        let code = DeviceCode { url: "https://a".to_owned(), code: "B".to_owned() };
+        let form = FlowForm { step: "s".to_owned(), fields: Vec::new(), errors: BTreeMap::new() };
+        let menu = FlowStep::Menu { step: "s".to_owned(), options: vec!["a".to_owned()] };
+        let awaited =
+            [FlowStep::Progress(Some(code)), menu, FlowStep::Form(form), FlowStep::Progress(None)]
+                .map(|step| step.awaits());
+        assert_eq!(
+            awaited,
+            [
+                "waiting for consent",
+                "waiting for answers",
+                "in progress in Home Assistant",
+                "in progress in Home Assistant",
+            ]
+        );
+    }
 }

@@ -210,7 +210,8 @@ impl ImportPlanner<'_> {
         }
         let all = || in_force.values().copied();
         // A claim that no account uses says nothing by itself.
-        let is_idle = |at: &usize| self.index.get(*at).claim().is_some() && !self.index.is_in_use(*at);
+        let is_idle =
+            |at: &usize| self.index.get(*at).claim().is_some() && !self.index.is_in_use(*at);
         let managed = |at: &usize| self.index.ownership(*at).is_some() && !is_idle(at);
         let chosen = used
             .iter()

@@ -75,8 +75,7 @@ pub(super) fn read<'a>(all: &'a [Credential], desired: &'a Desired) -> (Vec<Owne
         let credential = &all[at];
         let of = (&credential.domain, credential.implementation().into(), &credential.client_id);
         let by = claims.get(&of).into_iter().flatten();
-        let mut marks: BTreeSet<Mark> =
-            by.flat_map(|by| owned_by[*by].marks()).cloned().collect();
+        let mut marks: BTreeSet<Mark> = by.flat_map(|by| owned_by[*by].marks()).cloned().collect();
         let claim = credential.claim();
         let proof = match &claim {
             Some(claim) => Proof::Claim(claim.implementation.clone()),

@@ -6,8 +6,8 @@ use indexmap::IndexMap;
 use smol_str::ToSmolStr;
 
 use crate::model::{
-    Completeness, ConfigEntry, Credential, Desired, Domain, Key, Live,
-    Mark, OnDelete, Policy, Prune,
+    Completeness, ConfigEntry, Credential, Desired, Domain, Key, Live, Mark, OnDelete, Policy,
+    Prune,
 };
 
 use super::action::{Action, Adoption, CredentialState, Reason, Wanted};

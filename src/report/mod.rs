@@ -139,21 +139,18 @@ impl Tally {
     fn of<'a>(steps: impl Iterator<Item = &'a Step>) -> Self {
         let mut tally = Self::default();
         for step in steps {
+            tally.delete += step.deletes();
             *match step.action {
-                Action::Reload { .. } | Action::SetDeletePolicy { .. } | Action::Abandon { .. } => {
-                    continue;
-                }
+                Action::Delete { .. }
+                | Action::Reload { .. }
+                | Action::SetDeletePolicy { .. }
+                | Action::Abandon { .. } => continue,
                 Action::SetUp { .. } => &mut tally.set_up,
                 Action::Create { .. } => &mut tally.create,
                 Action::Replace { .. } => &mut tally.replace,
                 Action::Adopt { .. } => &mut tally.adopt,
                 Action::Claim { .. } => &mut tally.claim,
-                Action::Delete { .. } => {
-                    tally.delete += 1;
-                    continue;
-                }
             } += 1;
-            tally.delete += step.deletes();
         }
         tally
     }

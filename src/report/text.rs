@@ -1,6 +1,7 @@
 //! Text for people, in the form that readers of terraform's plans expect. It is always styled;
 //! whoever prints it strips the styles where there is no terminal.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
@@ -294,7 +295,6 @@ pub fn outcomes(targets: &[TargetReport<'_>], links: Links) -> String {
             target.outcomes.iter().any(|other| other.step == step.id && other.outcome.is_done())
         };
         let done = Tally::of(plan.steps.iter().filter(is_done));
-        let waiting = target.outcomes.iter().filter(|outcome| is_waiting(outcome)).count();
         let undone = target.outcomes.iter().filter(|outcome| !outcome.outcome.is_well()).count();
         let mut summary =
             format!("{}: {} created, {} replaced", target.name, done.create, done.replace);
@@ -308,8 +308,8 @@ pub fn outcomes(targets: &[TargetReport<'_>], links: Links) -> String {
         if done.set_up > 0 {
             let _ = write!(summary, ", {} set up", done.set_up);
         }
-        if waiting > 0 {
-            let _ = write!(summary, ", {waiting} waiting for consent");
+        for (awaits, number) in unfinished(target.outcomes) {
+            let _ = write!(summary, ", {number} {awaits}");
         }
         if undone > 0 {
             let _ = write!(summary, ", {undone} not done");
@@ -319,8 +319,18 @@ pub fn outcomes(targets: &[TargetReport<'_>], links: Links) -> String {
     out
 }
 
-fn is_waiting(outcome: &StepOutcome) -> bool {
-    !outcome.outcome.is_done() && outcome.outcome.is_well()
+/// How many steps go on later, by what they wait for.
+fn unfinished(outcomes: &[StepOutcome]) -> BTreeMap<&'static str, usize> {
+    let mut numbers = BTreeMap::new();
+    for outcome in outcomes {
+        let awaits = match &outcome.outcome {
+            Outcome::Waits(step) => step.awaits(),
+            Outcome::Unfinished(_) => "unfinished",
+            Outcome::Done | Outcome::Failed(_) | Outcome::NotBegun(_) => continue,
+        };
+        *numbers.entry(awaits).or_default() += 1;
+    }
+    numbers
 }
 
 fn one_outcome(

@@ -57,15 +57,21 @@ pub(super) fn name(held: &Held) -> &str {
 pub(super) fn undone(outcome: &Outcome) -> Option<(&'static str, &str)> {
     match outcome {
         Outcome::Done => None,
-        Outcome::Waits(FlowStep::Consent(_) | FlowStep::Progress(_)) => {
-            Some(("waiting", "a person must consent"))
-        }
-        Outcome::Waits(_) => {
-            Some(("waiting", "the entry does not answer what Home Assistant asks"))
-        }
+        Outcome::Waits(step) => Some(("waiting", waits_for(step))),
         Outcome::Unfinished(why) => Some(("unfinished", why)),
         Outcome::Failed(why) => Some(("failed", why)),
         Outcome::NotBegun(why) => Some(("not done", why)),
+    }
+}
+
+/// What a set-up waits for.
+fn waits_for(step: &FlowStep) -> &'static str {
+    if step.needs_consent() {
+        "a person must consent"
+    } else if step.needs_person() {
+        "the entry does not answer what Home Assistant asks"
+    } else {
+        "Home Assistant is working on it"
     }
 }
 

@@ -195,7 +195,7 @@ impl Notifier {
                 false,
                 EventCode::AnswersPending,
                 EventCode::AnswersSettled,
-                "answers in its manifest",
+                "answers in the manifest",
             ),
         ] {
             // A link that has died with Home Assistant is followed by another one.

@@ -65,8 +65,8 @@ impl RoundLog {
                 tracing::info!(target = %self.target, "{what}: {done}");
                 identity(&step.action).map(|identity| self.failing.remove(&identity));
             }
-            Outcome::Waits(_) => {
-                tracing::info!(target = %self.target, "{what}: waiting for consent");
+            Outcome::Waits(step) => {
+                tracing::info!(target = %self.target, "{what}: {}", step.awaits());
             }
             Outcome::Unfinished(why) | Outcome::Failed(why) | Outcome::NotBegun(why) => {
                 let Some(identity) = identity(&step.action) else {
