@@ -62,7 +62,7 @@ codes! {
 
     /// Why a step is done.
     ReasonCode {
-        /// The target has no such credential.
+        /// The target has no such credential of this owner.
         NotObserved = "not_observed",
         /// The client secret differs.
         SecretDiffers = "secret_differs",

@@ -160,6 +160,8 @@ impl Wanted {
 pub enum Reason {
     /// The target has no such credential.
     NotObserved,
+    /// The target has one of this client, and that is another owner's.
+    BesideOtherOwner,
     /// The secret is another one.
     SecretDiffers,
     /// The secret was encrypted again since it was last compared.
@@ -249,6 +251,17 @@ impl Plan {
     /// not this owner's.
     pub fn deletes(&self) -> usize {
         self.steps.iter().map(Step::deletes).sum()
+    }
+
+    /// How many credentials that are not this owner's stay as they are.
+    pub fn left_alone(&self) -> usize {
+        let outgoing = self.steps.iter().flat_map(|step| step.action.outgoing());
+        let outgoing: BTreeSet<_> = outgoing.map(|held| &held.id).collect();
+        let is_left = |(held, state, _): &&(Held, CredentialState, Vec<ConfigEntry>)| {
+            matches!(state, CredentialState::Foreign | CredentialState::OtherOwner(_))
+                && !outgoing.contains(&held.id)
+        };
+        self.credential_states.iter().filter(is_left).count()
     }
 
     /// Whether the policy forbids to apply any of it.

@@ -25,6 +25,8 @@ pub(super) struct EntryCase<'a> {
     /// Those of its client that belong to nobody.
     pub(super) by_hand: Vec<usize>,
     pub(super) adoption: Adoptable,
+    /// Whether it says that it takes something over, and has not done so yet.
+    pub(super) wants_adoption: bool,
 }
 
 /// What of that is taken over.
@@ -33,6 +35,15 @@ pub(super) enum Adoptable {
     These(Vec<usize>),
     /// One of these, and nothing says which.
     Unclear(Vec<usize>),
+}
+
+impl Adoptable {
+    /// What the entry asks to take over, whether it can or not.
+    pub(super) fn candidates(&self) -> &[usize] {
+        match self {
+            Self::These(these) | Self::Unclear(these) => these,
+        }
+    }
 }
 
 impl<'a> EntryCase<'a> {
@@ -45,13 +56,15 @@ impl<'a> EntryCase<'a> {
         index: &'a Index<'a>,
     ) -> Self {
         let of_client = index.of_client(&entry.domain, &entry.client_id).iter().copied();
-        // What is deleted without being taken over is in nobody's way.
-        let stays = |at: &usize| policy.prune != Prune::All || index.is_in_use(*at);
-        let by_hand =
-            of_client.filter(|at| index.is_nobodys(*at)).filter(stays).collect::<Vec<_>>();
+        let mut by_hand: Vec<usize> = of_client.filter(|at| index.is_nobodys(*at)).collect();
         let owned = assignment.of_entry(number);
         let is_held =
             owned.iter().any(|at| index.get(*at).claim().is_none() || index.is_in_use(*at));
+        let adoption = adoptable(entry, policy, is_held, &by_hand, index);
+        // What `prune: all` deletes without its being taken over is in nobody's way.
+        by_hand.retain(|at| {
+            policy.prune != Prune::All || index.is_in_use(*at) || adoption.candidates().contains(at)
+        });
         Self {
             entry,
             mark: desired.mark(&entry.key),
@@ -60,8 +73,9 @@ impl<'a> EntryCase<'a> {
             assignment,
             number,
             desired,
-            adoption: adoptable(entry, policy, is_held, &by_hand, index),
+            adoption,
             by_hand,
+            wants_adoption: entry.adopt != Adopt::No && !is_held,
         }
     }
 
@@ -190,7 +204,7 @@ impl<'a> EntryCase<'a> {
 }
 
 /// What an entry takes over: the one that it names, or the only one, until it holds a credential of
-/// its own. With `prune: all`, what no account uses is deleted instead.
+/// its own. With `prune: all`, what accounts use is taken over unasked.
 fn adoptable(
     entry: &DesiredCredential,
     policy: &Policy,
@@ -203,7 +217,10 @@ fn adoptable(
         // What accounts find by the same text cannot be parted from it.
         Adopt::Id(id) => by_hand.iter().any(|of| index.get(*of).id == *id && name(of) == name(at)),
         Adopt::Only => !is_held,
-        Adopt::No => !is_held && (policy.adopt_all || policy.prune == Prune::All),
+        Adopt::No => {
+            let is_kept = || policy.prune == Prune::All && index.is_in_use(*at);
+            !is_held && (policy.adopt_all || is_kept())
+        }
     };
     let candidates: Vec<usize> = by_hand.iter().copied().filter(is_asked_for).collect();
     let names: BTreeSet<&str> = candidates.iter().map(name).collect();

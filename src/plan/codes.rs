@@ -27,7 +27,7 @@ impl Reason {
     /// As programs read it.
     pub fn code(self) -> ReasonCode {
         match self {
-            Self::NotObserved => ReasonCode::NotObserved,
+            Self::NotObserved | Self::BesideOtherOwner => ReasonCode::NotObserved,
             Self::SecretDiffers => ReasonCode::SecretDiffers,
             Self::SecretReencrypted => ReasonCode::SecretReencrypted,
             Self::ClientIdDiffers => ReasonCode::ClientIdDiffers,

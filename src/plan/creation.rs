@@ -28,7 +28,13 @@ impl EntryCase<'_> {
                     draft.withhold(action, why);
                     None
                 }
-                None => Some(draft.step(action, vec![Reason::NotObserved], Vec::new(), after)),
+                None => {
+                    let reason = match self.other_owner() {
+                        Some(_) => Reason::BesideOtherOwner,
+                        None => Reason::NotObserved,
+                    };
+                    Some(draft.step(action, vec![reason], Vec::new(), after))
+                }
             };
         }
         self.stand(&free, &CredentialState::Drifted(self.entry.key.clone()), draft);
@@ -89,7 +95,18 @@ impl EntryCase<'_> {
             self.index.ownership(**at).is_some_and(|ownership| ownership.mark == nameless)
         };
         let is_asked = self.mark.owner != nameless.owner && self.desired.previous_owners.is_empty();
-        let at = of_client.iter().find(is_nameless).filter(|_| is_asked)?;
-        Some(Why::NamelessOwner { held: self.index.get(*at).held() })
+        if let Some(at) = of_client.iter().find(is_nameless).filter(|_| is_asked) {
+            return Some(Why::NamelessOwner { held: self.index.get(*at).held() });
+        }
+        // A second one beside another owner's is not what adoption asks for.
+        let by = self.other_owner().filter(|_| self.wants_adoption)?;
+        Some(Why::OtherOwner { by: by.clone() })
+    }
+
+    /// Another owner that has a credential of this client.
+    fn other_owner(&self) -> Option<&Mark> {
+        let of_client = self.index.of_client(&self.entry.domain, &self.entry.client_id);
+        let mut marks = of_client.iter().filter_map(|at| Some(&self.index.ownership(*at)?.mark));
+        marks.find(|mark| !self.is_ours(mark))
     }
 }

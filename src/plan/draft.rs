@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::model::{
-    ClientId, ConfigEntry, DesiredCredential, Domain, Held, Key, Mark, Unidentified,
+    ClientId, ConfigEntry, DesiredCredential, Domain, Held, Key, Mark, OpenFlow, Unidentified,
 };
 
 use smol_str::ToSmolStr;
@@ -23,6 +23,7 @@ pub(super) struct PlanDraft<'a> {
     index: &'a Index<'a>,
     steps: Vec<Step>,
     pruned: Vec<PlannedPrune>,
+    pruned_set_ups: Vec<OpenFlow>,
     setup_states: Vec<(Key, SetupState)>,
     withheld: Vec<Withheld>,
     unknown: Vec<Unknown>,
@@ -35,6 +36,7 @@ impl<'a> PlanDraft<'a> {
             index,
             steps: Vec::new(),
             pruned: Vec::new(),
+            pruned_set_ups: Vec::new(),
             setup_states: Vec::new(),
             withheld: Vec::new(),
             unknown: Vec::new(),
@@ -75,6 +77,11 @@ impl<'a> PlanDraft<'a> {
     /// it, if the guards let it.
     pub(super) fn prune(&mut self, group: Vec<usize>, reason: Reason, remove: Vec<ConfigEntry>) {
         self.pruned.push(PlannedPrune { group, reason, remove });
+    }
+
+    /// Ends the set-up of what no entry wants, if the guards let its credential be deleted.
+    pub(super) fn prune_set_up(&mut self, flow: OpenFlow) {
+        self.pruned_set_ups.push(flow);
     }
 
     /// Does something about a set-up, behind the step that it needs.
@@ -138,11 +145,8 @@ impl<'a> PlanDraft<'a> {
     }
 
     fn leave(&mut self, domain: &Domain, key: &Key, mark: &Mark) {
-        for (at, credential) in self.index.all().iter().enumerate() {
-            let ownership = self.index.ownership(at);
-            if credential.domain == *domain && ownership.is_some_and(|of| of.mark == *mark) {
-                self.stand(at, CredentialState::Unknown(key.clone()));
-            }
+        for at in self.index.of_mark(domain, mark) {
+            self.stand(at, CredentialState::Unknown(key.clone()));
         }
     }
 
@@ -178,6 +182,11 @@ impl<'a> PlanDraft<'a> {
         self.withheld.iter().any(|withheld| is_unknown(&withheld.why))
     }
 
+    /// Whether it belongs to an entry, and it is not known whether it is as that wants it.
+    pub(super) fn is_unknown(&self, at: usize) -> bool {
+        matches!(self.credential_states[at], Some(CredentialState::Unknown(_)))
+    }
+
     pub(super) fn is_undecided(&self, at: usize) -> bool {
         self.credential_states[at].is_none()
     }
@@ -197,7 +206,9 @@ impl<'a> PlanDraft<'a> {
         }
     }
 
+    /// The set-ups need no word of their own: what is said of their credentials holds for them.
     pub(super) fn withhold_all_prunes(&mut self, why: &Why) {
+        self.pruned_set_ups.clear();
         for PlannedPrune { group, mut remove, .. } in std::mem::take(&mut self.pruned) {
             for at in group {
                 let (old, remove) = (self.index.get(at).held(), std::mem::take(&mut remove));
@@ -207,6 +218,9 @@ impl<'a> PlanDraft<'a> {
     }
 
     pub(super) fn finish(mut self) -> Plan {
+        for flow in std::mem::take(&mut self.pruned_set_ups) {
+            self.set_up(Action::Abandon { flow }, Reason::LeftOver, None);
+        }
         let created = self.created_clients();
         for PlannedPrune { group, reason, mut remove } in std::mem::take(&mut self.pruned) {
             let mut last = None;

@@ -48,6 +48,12 @@ pub(super) fn decide(
             },
         );
     }
+    // Nobody prunes what the entry asks to adopt, also where that cannot be done.
+    for at in case.adoption.candidates().iter().copied() {
+        if draft.is_undecided(at) {
+            draft.stand(at, CredentialState::Foreign);
+        }
+    }
 }
 
 impl EntryCase<'_> {

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use indexmap::IndexMap;
 
 use crate::model::{
-    ClientId, ConfigEntry, Credential, CredentialId, Desired, Domain, Held, KnownDomains, Observed,
+    ClientId, ConfigEntry, Credential, CredentialId, Desired, Domain, Held, KnownDomains, Mark,
+    Observed,
 };
 use crate::suggest::nearest;
 
@@ -112,6 +113,19 @@ impl<'a> Index<'a> {
         client_id: &'s ClientId,
     ) -> &'s [usize] {
         self.by_client.get(&(domain, client_id)).map_or(&[], Vec::as_slice)
+    }
+
+    /// Those of an integration that are of this entry, as the target says.
+    pub(super) fn of_mark<'s>(
+        &'s self,
+        domain: &'s Domain,
+        mark: &'s Mark,
+    ) -> impl Iterator<Item = usize> + 's {
+        let is_of_mark = move |at: &usize| {
+            self.get(*at).domain == *domain
+                && self.ownership(*at).is_some_and(|of| of.mark == *mark)
+        };
+        (0..self.all().len()).filter(is_of_mark)
     }
 
     /// Whether the target knows the integration.

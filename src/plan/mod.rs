@@ -71,7 +71,7 @@ pub fn plan(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
     }
     let live = observed.live.as_ref();
     if let Some(live) = live {
-        set_up::decide(&wanted, live, desired, policy, &index, &mut draft);
+        set_up::decide(&wanted, live, desired, policy, &assignment, &index, &mut draft);
         reload::decide(&wanted, live, &index, &mut draft);
     }
     undeclared::decide(desired, policy, live, &assignment, &index, &mut draft);

@@ -6,19 +6,21 @@ use indexmap::IndexMap;
 use smol_str::{SmolStr, ToSmolStr};
 
 use crate::model::{
-    Completeness, ConfigEntry, Desired, DesiredCredential, Domain, Implementation, Key, Live, Mark,
-    OnDelete, OpenFlow, Policy, Purpose,
+    ConfigEntry, Desired, DesiredCredential, Domain, Implementation, Key, Live, Mark, OnDelete,
+    OpenFlow, Policy, Purpose,
 };
 
 use super::action::{Action, Reason, SetupState, StepId, Wanted};
 use super::draft::PlanDraft;
 use super::index::Index;
+use super::ownership::Assignment;
 
 pub(super) fn decide(
     wanted: &[&DesiredCredential],
     live: &Live,
     desired: &Desired,
     policy: &Policy,
+    assignment: &Assignment,
     index: &Index<'_>,
     draft: &mut PlanDraft<'_>,
 ) {
@@ -31,13 +33,19 @@ pub(super) fn decide(
     if policy.leave_integrations {
         return;
     }
-    let is_declared =
-        |mark: &Mark| wanted.binary_search_by(|entry| entry.key.cmp(&mark.key)).is_ok();
+    let is_declared = |mark: &Mark, domain: &Domain| {
+        wanted.iter().any(|entry| entry.key == mark.key && entry.domain == *domain)
+    };
     for (at, flow) in live.flows.iter().enumerate() {
         let Purpose::Entry(mark) = &flow.purpose else { continue };
-        let may_be_wanted = desired.completeness != Completeness::Whole && !is_declared(mark);
-        if mark.owner == desired.owner && !needed.contains(&at) && !may_be_wanted {
+        if mark.owner != desired.owner || needed.contains(&at) {
+            continue;
+        }
+        let is_kept = |at: usize| assignment.is_doubtful(at) || draft.is_unknown(at);
+        if is_declared(mark, &flow.domain) {
             draft.set_up(Action::Abandon { flow: flow.clone() }, Reason::LeftOver, None);
+        } else if !index.of_mark(&flow.domain, mark).any(is_kept) {
+            draft.prune_set_up(flow.clone());
         }
     }
 }
@@ -212,10 +220,11 @@ impl SetUpCase<'_> {
 #[cfg(test)]
 mod tests {
     use crate::model::{
-        ClientId, FlowId, Implementation, Live, Mark, Observed, OnDelete, OpenFlow, Purpose, Secret,
+        ClientId, Desired, Domain, FlowId, Implementation, Live, Mark, MaxDeletes, Observed,
+        OnDelete, OpenFlow, Policy, Prune, Purpose, Secret, Unidentified,
     };
     use crate::plan::tests::{check, linked, planned, wanted};
-    use crate::plan::{Plan, SetupState};
+    use crate::plan::{Action, Plan, SetupState, Step};
 
     const A: &str = "appcred:house:a";
 
@@ -294,6 +303,62 @@ mod tests {
             runs(observed, flows.into_iter().chain([other]).collect());
         });
         check(&plan, &["x b [LeftOver]", "x gone [LeftOver]"]);
+    }
+
+    /// Whatever keeps a credential from being deleted keeps its set-up as well.
+    #[test]
+    fn the_set_up_of_a_credential_that_is_protected_goes_on() {
+        type Change = fn(&mut Desired, &mut Policy);
+        let protected = |change: Change| {
+            planned(|desired, observed, policy| {
+                observed.live = Some(Live { flows: vec![ours("f", A)], ..Live::default() });
+                observed.credentials.truncate(1);
+                change(desired, policy);
+            })
+        };
+        let flows = |plan: &Plan| {
+            let is_left_over = |step: &&Step| matches!(step.action, Action::Abandon { .. });
+            plan.steps.iter().filter(is_left_over).count()
+        };
+        let all: [Change; 6] = [
+            |desired, _| desired.credentials.clear(),
+            |desired, policy| {
+                desired.credentials.remove(0);
+                policy.prune = Prune::Nothing;
+            },
+            |desired, policy| {
+                desired.credentials.remove(0);
+                policy.max_deletes = Some(MaxDeletes::Count(0));
+            },
+            |desired, _| desired.credentials[0].domain = Domain::new("spotfy"),
+            |desired, policy| {
+                desired.credentials[0].domain = Domain::new("twitch");
+                policy.prune = Prune::Nothing;
+            },
+            |desired, _| {
+                let entry = desired.credentials.remove(0);
+                let (key, domain, name) = (entry.key, entry.domain, entry.name);
+                desired.unidentified.push(Unidentified { key, domain, name });
+            },
+        ];
+        for (number, change) in all.into_iter().enumerate() {
+            let plan = protected(change);
+            assert_eq!(flows(&plan), 0, "{number}: {plan:?}");
+        }
+        let doubtful = planned(|desired, observed, _| {
+            desired.credentials[0].key = crate::model::Key::new("c").unwrap();
+            runs(observed, vec![ours("f", A)]);
+            let mut second = observed.credentials[0].clone();
+            second.id = crate::model::CredentialId::new("second");
+            second.auth_domain = Some("appcred:house:x".into());
+            observed.credentials.push(second);
+        });
+        check(&doubtful, &["! + c once a spotify_id_a or x second"]);
+        let plan = protected(|desired, policy| {
+            desired.credentials.clear();
+            policy.allow_empty = true;
+        });
+        check(&plan, &["x f [LeftOver]", "- spotify_id_a [NotDesired]"]);
     }
 
     #[test]

@@ -354,7 +354,7 @@ fn what_a_previous_owner_made_for_a_client_moves() {
             observed.credentials.push(theirs);
         })
     };
-    check(&of_cabin(true, &[]), &["+ a [NotObserved]"]);
+    check(&of_cabin(true, &[]), &["+ a [BesideOtherOwner]"]);
     check(&of_cabin(true, &["cabin"]), &["claim appcred:house:a:appcred:cabin:x [Renamed]"]);
     check(&of_cabin(false, &["cabin"]), &["-/+ a for spotify_id_a [Renamed]"]);
 }
@@ -420,6 +420,104 @@ fn prune_all_deletes_what_was_made_by_hand_but_no_other_owners() {
         observed.credentials.push(held("spotify_y", &wanted("y"), Some("appcred:cabin:y")));
     });
     check(&plan, &["- spotify_x [NotDesired]"]);
+}
+
+/// Of two candidates none is taken; the one that an account uses changes nothing about that.
+#[test]
+fn what_an_entry_asks_to_adopt_is_never_pruned() {
+    fn second(observed: &mut Observed) {
+        observed.credentials.push(held("spotify_id_a_2", &wanted("a"), Some("my_import")));
+    }
+    for prune in [Prune::Nothing, Prune::Managed, Prune::All] {
+        let adopting = |change: fn(&mut Desired, &mut Observed, &mut Policy)| {
+            planned(|desired, observed, policy| {
+                policy.prune = prune;
+                desired.credentials[0].adopt = Adopt::Only;
+                observed.credentials[0].auth_domain = None;
+                change(desired, observed, policy);
+            })
+        };
+        let adopted = ["adopt a for spotify_id_a [AdoptionAsked]"];
+        check(&adopting(|_, _, _| {}), &adopted);
+        let by_policy = |desired: &mut Desired, _: &mut Observed, policy: &mut Policy| {
+            desired.credentials[0].adopt = Adopt::No;
+            policy.adopt_all = true;
+        };
+        check(&adopting(by_policy), &adopted);
+        let asked = ["! + a one of spotify_id_a,spotify_id_a_2"];
+        check(&adopting(|_, observed, _| second(observed)), &asked);
+        let in_use = |_: &mut Desired, observed: &mut Observed, policy: &mut Policy| {
+            second(observed);
+            observed.config_entries.push(linked("spotify_id_a"));
+            policy.remove_integrations = true;
+        };
+        check(&adopting(in_use), &asked);
+        let renamed = |desired: &mut Desired, observed: &mut Observed, _: &mut Policy| {
+            desired.credentials[0].key = Key::new("c").unwrap();
+            for key in ["x", "y"] {
+                let mark = format!("appcred:house:{key}");
+                observed.credentials.push(held(key, &wanted("a"), Some(&mark)));
+            }
+        };
+        check(&adopting(renamed), &["! + c once x x or y y"]);
+    }
+    let gone = planned(|desired, observed, policy| {
+        policy.prune = Prune::All;
+        desired.credentials[0].adopt = Adopt::Id(CredentialId::new("spotify_gone"));
+        observed.credentials[0].auth_domain = None;
+    });
+    check(&gone, &["+ a [NotObserved]", "- spotify_id_a [NotDesired]"]);
+    let named = planned(|desired, observed, policy| {
+        policy.prune = Prune::All;
+        desired.credentials[0].adopt = Adopt::Id(CredentialId::new("spotify_id_a"));
+        observed.credentials[0].auth_domain = None;
+        observed.credentials.push(held("spotify_id_a_2", &wanted("a"), None));
+    });
+    let one = ["adopt a for spotify_id_a [AdoptionAsked]", "- spotify_id_a_2 [NotDesired]"];
+    check(&named, &one);
+}
+
+#[test]
+fn what_is_pruned_is_not_left_alone() {
+    let left = |prune: Prune, limit: Option<MaxDeletes>| {
+        let plan = planned(|_, observed, policy| {
+            policy.prune = prune;
+            policy.max_deletes = limit;
+            for key in ["x", "y"] {
+                observed.credentials.push(held(key, &wanted(key), None));
+            }
+            observed.credentials.push(held("z", &wanted("z"), Some("appcred:cabin:z")));
+        });
+        plan.left_alone()
+    };
+    assert_eq!(left(Prune::Managed, None), 3);
+    assert_eq!(left(Prune::All, None), 1);
+    assert_eq!(left(Prune::All, Some(MaxDeletes::Count(0))), 3);
+}
+
+#[test]
+fn what_another_owner_manages_is_not_adopted_and_the_reason_names_it() {
+    for text in ["appcred:cabin:x", "appcred:cabin:x:spotify_gone"] {
+        let beside = |adopt: Adopt, previous: &[&str]| {
+            planned(|desired, observed, _| {
+                desired.credentials[0].adopt = adopt;
+                desired.previous_owners =
+                    previous.iter().map(|name| Owner::new(name).unwrap()).collect();
+                observed.credentials[0].auth_domain = Some(text.into());
+            })
+        };
+        let withheld = ["! + a claimed by appcred:cabin:x"];
+        check(&beside(Adopt::Only, &[]), &withheld);
+        check(&beside(Adopt::Id(CredentialId::new("spotify_id_a")), &[]), &withheld);
+        check(&beside(Adopt::No, &[]), &["+ a [BesideOtherOwner]"]);
+        assert_eq!(beside(Adopt::Only, &["cabin"]).withheld, []);
+    }
+    // What the entry has already is no adoption.
+    let plan = planned(|desired, observed, _| {
+        desired.credentials[0].adopt = Adopt::Only;
+        observed.credentials.push(held("theirs", &wanted("a"), Some("appcred:cabin:x")));
+    });
+    check(&plan, &[]);
 }
 
 #[test]

@@ -84,7 +84,7 @@ pub enum Why {
         /// These.
         by: BTreeSet<Mark>,
     },
-    /// Another owner or another entry has claimed it.
+    /// Another owner or another entry manages it.
     OtherOwner {
         /// That one.
         by: Mark,
@@ -166,7 +166,7 @@ impl fmt::Display for Why {
                 let by: Vec<String> = by.iter().map(entry_of).collect();
                 write!(f, "{} have claimed it: none of them changes it", by.join(" and "))
             }
-            Self::OtherOwner { by } => write!(f, "{} has claimed it", entry_of(by)),
+            Self::OtherOwner { by } => write!(f, "{} manages it", entry_of(by)),
             Self::NamelessOwner { held } => write!(
                 f,
                 "{} has the same key and client, and the owner `default` of a project without a name",

@@ -74,12 +74,9 @@ fn one_plan(out: &mut String, target: &TargetReport<'_>, plan: &Plan) {
         one_unknown(out, target, unknown);
     }
     set_up::notices(out, plan);
-    let state = |is_meant: fn(&CredentialState) -> bool| {
-        plan.credential_states.iter().filter(|(_, state, _)| is_meant(state)).count()
-    };
-    let in_sync = state(|state| matches!(state, CredentialState::InSync(_)));
-    let foreign =
-        state(|state| matches!(state, CredentialState::Foreign | CredentialState::OtherOwner(_)));
+    let states = plan.credential_states.iter();
+    let in_sync =
+        states.filter(|(_, state, _)| matches!(state, CredentialState::InSync(_))).count();
     if out.len() > begin {
         out.push('\n');
     }
@@ -94,7 +91,7 @@ fn one_plan(out: &mut String, target: &TargetReport<'_>, plan: &Plan) {
         (in_sync, "in sync"),
         (plan.withheld.len(), "not done"),
         (plan.unknown.len(), "unknown"),
-        (foreign, "foreign, left alone"),
+        (plan.left_alone(), "foreign, left alone"),
     ];
     let counts: Vec<String> = counts
         .iter()

@@ -10,6 +10,9 @@ pub(super) use crate::plan::linked_accounts as accounts;
 pub(super) fn reason(reason: Reason) -> &'static str {
     match reason {
         Reason::NotObserved => "the target has none yet",
+        Reason::BesideOtherOwner => {
+            "the target's credential of this client is another owner's: this one is created beside it"
+        }
         Reason::SecretDiffers => "the client secret differs",
         Reason::SecretReencrypted => "the client secret was encrypted again",
         Reason::ClientIdDiffers => "the client id differs: linked accounts will need consent again",

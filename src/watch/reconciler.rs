@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::model::{HandOverError, Observed, TargetName};
-use crate::plan::{Action, CredentialState, Plan, Step, StepId, plan};
+use crate::plan::{Action, Plan, Step, StepId, plan};
 use crate::reconcile::{Outcome, Proven, StepOutcome, Verdicts, apply};
 use crate::status::{self, Link, Mode};
 use crate::target::{Observe, Stop};
@@ -266,17 +266,13 @@ impl<C: Connect> TargetReconciler<C> {
         self.log.found(&differences, is_drift && !is_left, plan);
         let mut entries = status::entries(&spec.desired, plan);
         entries.iter_mut().for_each(|entry| self.set_ups.write(entry));
-        let foreign = |(_, state, _): &&(_, CredentialState, _)| {
-            matches!(state, CredentialState::Foreign | CredentialState::OtherOwner(_))
-        };
-        let foreign = plan.credential_states.iter().filter(foreign).count();
         let has_begun = is_drift && !self.is_drifted;
         self.is_drifted = is_drift;
         self.statuses.target(&self.name, |target| {
             target.totals.drifts += u64::from(has_begun);
             target.entries = entries;
             target.differences = differences;
-            target.foreign = foreign;
+            target.foreign = plan.left_alone();
         });
         if let Some(snapshots) = &self.snapshots {
             snapshots.put(&self.name, spec, observed, plan);

@@ -84,7 +84,7 @@ fn ha_what_one_owner_has_shadowed_no_other_touches(release: Release) {
     cabin.appcred(&ha).args(["apply", "--yes", "--remove-integrations"]).run();
     cabin.declare(&[cabin.entry_with("Anna", "anna", "theirs", "    adopt: true\n")]);
     let ran = cabin.appcred(&ha).args(["apply", "--yes"]).status(1).run();
-    let why = "entry `anna` of owner `house` has claimed it";
+    let why = "entry `anna` of owner `house` manages it";
     assert!(ran.stdout.contains(why), "{}", ran.stdout);
 
     assert_eq!(ha.credentials(), held);
