@@ -79,14 +79,12 @@ impl EntryCase<'_> {
             return Some(Why::Foreign { held: self.index.get(*at).held() });
         }
         let of_client = self.index.of_client(&self.entry.domain, &self.entry.client_id);
-        let claimed = of_client.iter().find_map(|at| match self.index.owned_by(*at) {
-            OwnedBy::One(of) if of.proof == Proof::Claimed => Some(&of.mark),
-            OwnedBy::Several(by) if !self.is_claim(*at) => {
-                by.iter().find(|mark| !self.is_ours(mark))
-            }
-            _ => None,
-        });
-        if let Some(by) = claimed.filter(|by| !self.is_ours(by)) {
+        let claimed_by_other = |at: &usize| match self.index.owned_by(*at) {
+            OwnedBy::One(of) if of.proof != Proof::Claimed => None,
+            OwnedBy::Several(_) if self.is_claim(*at) => None,
+            by => by.marks().find(|mark| !self.is_ours(mark)),
+        };
+        if let Some(by) = of_client.iter().find_map(claimed_by_other) {
             return Some(Why::OtherOwner { by: by.clone() });
         }
         // Projects without a name were all of this owner: whose it was only a person can know.

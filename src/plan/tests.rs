@@ -520,6 +520,27 @@ fn what_another_owner_manages_is_not_adopted_and_the_reason_names_it() {
     check(&plan, &[]);
 }
 
+/// Every credential of the client is asked, not only the first that is claimed.
+#[test]
+fn the_claim_of_another_owner_is_seen_behind_one_of_ours() {
+    for reversed in [false, true] {
+        let plan = planned(|_, observed, _| {
+            let texts = ["by_hand", "appcred:house:b:by_hand", "mine", "appcred:cabin:x:mine"];
+            let all = texts.map(|text| held(text, &wanted("a"), Some(text)));
+            observed.credentials.splice(..1, all);
+            if reversed {
+                observed.credentials.reverse();
+            }
+        });
+        let expected = [
+            "- by_hand [Superseded]",
+            "- appcred:house:b:by_hand [Unclaimed]",
+            "! + a claimed by appcred:cabin:x",
+        ];
+        check(&plan, &expected);
+    }
+}
+
 #[test]
 fn a_client_that_somebody_made_by_hand_is_not_made_twice() {
     let plan = planned(|_, observed, _| observed.credentials[0].auth_domain = None);
