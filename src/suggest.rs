@@ -1,5 +1,7 @@
 //! Did you mean …? A leaf.
 
+use crate::model::named;
+
 /// The candidate that the word was most likely meant to be.
 pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     let word = word.to_lowercase();
@@ -18,9 +20,11 @@ pub fn unknown<'c>(
     name: &str,
     candidates: impl IntoIterator<Item = &'c str>,
 ) -> String {
+    let what = format!("unknown {kind}");
+    let unknown = named(&what, name);
     match nearest(name, candidates) {
-        Some(near) => format!("unknown {kind} `{name}`: did you mean `{near}`?"),
-        None => format!("unknown {kind} `{name}`"),
+        Some(near) => format!("{unknown}: did you mean `{near}`?"),
+        None => unknown.to_string(),
     }
 }
 

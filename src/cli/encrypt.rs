@@ -6,14 +6,14 @@ use anyhow::{Context, bail};
 
 use crate::diagnostic::ProblemCode;
 use crate::files::{self, TEXT_LIMIT};
-use crate::manifest::{PlainSecrets, Project, check, discover, load_project};
+use crate::manifest::{PlainSecrets, Project, check, check_names, discover, load_project};
 use crate::model::{Visible, counted, value_fault};
 use crate::secret::is_sops_document;
 use crate::secret::seal::seal;
 use crate::yaml_edit::{NewValue, SlotValue, put, slots};
 
 use super::exit::ExitStatus;
-use super::gather::{request, show};
+use super::gather::{load, non_interactive_resolver, request, show};
 use super::locks::lock_project;
 use super::{Global, console};
 
@@ -72,6 +72,11 @@ pub(super) fn run(global: &Global, verb: &Encrypt) -> anyhow::Result<ExitStatus>
             }
         }
     }
+    let loaded = load(global);
+    let (resolver, _) = non_interactive_resolver(global, &loaded.project);
+    let suspects = check_names(&loaded.project, &loaded.entries, &resolver);
+    is_whole &= suspects.is_empty();
+    show(&suspects);
     if encrypted == 0 && is_whole {
         console::print("No secret is in plain text.\n")?;
     } else if encrypted > 0 {

@@ -2,7 +2,7 @@
 
 use crate::diagnostic::{Diagnostic, ProblemCode};
 
-use crate::manifest::check_known;
+use crate::manifest::{check_known, check_names};
 use crate::recipients;
 use crate::report::{Report, Verb};
 use crate::repository;
@@ -48,6 +48,7 @@ pub(super) async fn run(global: &Global, verb: &Validate) -> anyhow::Result<Exit
     for problem in unusable.iter().filter(|problem| !problem.is_absence()) {
         problems.push(Diagnostic::warning(ProblemCode::Identity, problem.to_string()));
     }
+    problems.append(check_names(&loaded.project, &loaded.entries, &resolver));
     problems.append(recipients::check(&loaded.project, &loaded.entries, &resolver));
     problems.append(repository::check(&global.folder, &loaded.project, &loaded.entries, &resolver));
     if verb.history {

@@ -1,6 +1,5 @@
 //! A problem in what a person wrote: what, where, why, and what to do. Nothing prints here.
 
-pub(crate) mod shown;
 mod source;
 
 use std::sync::Arc;

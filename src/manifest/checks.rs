@@ -5,12 +5,13 @@ use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
 use std::sync::Arc;
 
-use super::Project;
 use super::entry::Entry;
+use super::{Project, SecretValue, secret_values};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Located, ProblemCode};
 use crate::integrations;
 use crate::model::{Domain, Key, Reference};
+use crate::secret::{self, SecretResolver};
 use crate::suggest;
 
 /// A check over all entries of a project.
@@ -111,6 +112,28 @@ fn twice<T>(
     Diagnostic::error(code, message)
         .at(&spot.file, spot.span)
         .related(first.spot.clone(), "first here")
+}
+
+/// Warns of each tag with something behind it that could be the secret itself.
+pub fn check_names(
+    project: &Project,
+    entries: &[Arc<Entry>],
+    resolver: &SecretResolver,
+) -> Diagnostics {
+    let mut problems = Diagnostics::default();
+    for SecretValue { field, value } in secret_values(project, entries) {
+        if secret::may_be_secret(&value.value, resolver) {
+            let message = format!(
+                "what is behind the tag of `{}` could be the secret itself: it does not look like a name, and nothing has that name",
+                field.name
+            );
+            let problem = Diagnostic::warning(ProblemCode::PlainSecret, message)
+                .at(&value.spot.file, value.spot.span)
+                .help("keep the secret where the tag reads it, and write its name here; a secret that was committed must be replaced at the provider");
+            problems.push(problem);
+        }
+    }
+    problems
 }
 
 /// Finds integrations that neither appcred knows nor the project names.

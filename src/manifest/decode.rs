@@ -10,10 +10,8 @@ use serde::Deserialize;
 use super::deserialize::Reader;
 use super::field::{Field, Raw, Refusal, Text, Texts};
 use super::reference::SOPS_HEADER;
-use crate::diagnostic::{
-    Diagnostic, Diagnostics, Located, ProblemCode, SourceFile, Span, Spot, shown,
-};
-use crate::model::{Place, hidden_character, sops};
+use crate::diagnostic::{Diagnostic, Diagnostics, Located, ProblemCode, SourceFile, Span, Spot};
+use crate::model::{FieldName, Place, hidden_character, named, sops};
 use crate::suggest::{listed, nearest};
 use crate::yaml::{self, Kind, MappingKey, Node, Pair, Parsed, Scalar, Style, Value};
 
@@ -94,7 +92,7 @@ impl Display for Site<'_> {
         if self.is_item {
             f.write_str("an item of ")?;
         }
-        shown::field(self.key_text()).fmt(f)
+        FieldName(self.key_text()).fmt(f)
     }
 }
 
@@ -183,10 +181,10 @@ impl<'n> Decoder<'n> {
         known: impl Iterator<Item = &'k str> + Clone,
     ) -> Option<&'k str> {
         let near = nearest(&key.text, known.clone());
-        let message = match (shown::is_telling(&key.text), near) {
-            (true, Some(near)) => format!("unknown field `{}`: did you mean `{near}`?", key.text),
-            (true, None) => format!("unknown field `{}`", key.text),
-            (false, _) => "unknown field".to_owned(),
+        let unknown = named("unknown field", &key.text);
+        let message = match near {
+            Some(near) => format!("{unknown}: did you mean `{near}`?"),
+            None => unknown.to_string(),
         };
         let own = known.filter(|name| *name != yaml::SOPS);
         let problem = self.error(ProblemCode::UnknownField, key.span, message);

@@ -11,12 +11,16 @@ use super::field::{Field, Pairs, Raw, Refusal, Texts};
 use super::project::Project;
 use super::schema::{EntryInput, IntegrationInput, ManifestInput};
 use super::targets::Targets;
-use crate::diagnostic::{Diagnostic, Diagnostics, Located, ProblemCode, SourceFile, Span, shown};
+use crate::diagnostic::{Diagnostic, Diagnostics, Located, ProblemCode, SourceFile, Span};
+use crate::integrations;
 use crate::model::{
-    Adopt, Answers, CredentialId, Domain, Integration, Key, Place, Reference, TargetName,
+    Adopt, Answers, CredentialId, Domain, Integration, Key, Place, Reference, TargetName, is_name,
 };
-use crate::suggest::{listed, nearest};
+use crate::suggest::{self, listed};
 use crate::yaml;
+
+/// Nothing shorter is a secret worth hiding.
+const SHORTEST_SECRET: usize = 8;
 
 /// One wanted credential.
 #[derive(Clone, Debug)]
@@ -129,7 +133,7 @@ impl<'n> ManifestReader<'n, '_> {
     /// The entry, or only its integration where something else is wrong.
     fn entry(&self, site: Site<'n>, input: EntryInput) -> Result<Entry, Option<Located<Domain>>> {
         let decoder = &self.decoder;
-        let domain = decoder.text(input.domain);
+        let domain = decoder.text(input.domain).filter(|domain| self.may_be_integration(domain));
         let of_domain = |domain: &Located<Domain>| Located {
             value: domain.value.as_str().into(),
             spot: domain.spot.clone(),
@@ -169,6 +173,23 @@ impl<'n> ManifestReader<'n, '_> {
         whole().ok_or(domain)
     }
 
+    /// Whether a domain is known, or at least has the form of a name. All reports show it.
+    fn may_be_integration(&self, domain: &Located<Domain>) -> bool {
+        let Located { value, spot } = domain;
+        let custom = &self.project.policy.custom_integrations;
+        let is_known = integrations::known().contains(value) || custom.contains(value);
+        let is_short = value.as_str().len() < SHORTEST_SECRET;
+        if is_known || is_short || is_name(value.as_str()) || self.project.broken {
+            return true;
+        }
+        let why = "`domain` does not look like the name of an integration, and could be a secret";
+        let problem = self.decoder.error(ProblemCode::BadDomain, spot.span, why);
+        self.decoder.report(problem.help(
+            "name the integration; if it is a custom one, list it under `custom_integrations` in appcred.yaml",
+        ));
+        false
+    }
+
     fn targets(&self, list: Texts<TargetName>) -> Option<Targets> {
         if list.value.as_ref()?.is_empty() {
             let why = "is empty, so the entry is wanted nowhere";
@@ -190,11 +211,7 @@ impl<'n> ManifestReader<'n, '_> {
 
     fn unknown_target(&self, target: &Located<TargetName>) {
         let known = || self.project.target_names.iter().map(TargetName::as_str);
-        let name = target.value.as_str();
-        let message = match nearest(name, known()) {
-            Some(near) => format!("unknown target `{name}`: did you mean `{near}`?"),
-            None => format!("unknown target {}", shown::field(name)),
-        };
+        let message = suggest::unknown("target", target.value.as_str(), known());
         let help = if self.project.target_names.is_empty() {
             "appcred.yaml names no targets: name them there, or leave `targets` out here".to_owned()
         } else {

@@ -3,16 +3,15 @@
 use std::ops::Range;
 
 use super::shown::shown_of;
-use crate::diagnostic::shown::is_telling;
-use crate::model::is_variable_name;
-use crate::secret::tags;
+use crate::model::is_name;
+use crate::secret::{is_argument, tags};
 use crate::suggest::nearest;
 use crate::yaml::{self, Node, Value, conflict_marker};
 
 /// The bytes that may be secret, for [`SourceFile::new`](crate::diagnostic::SourceFile::new).
 ///
-/// Shown are the names of fields, the values of fields that hold no secrets, the arguments of known
-/// tags, and what YAML's structure needs. Comments are hidden: a line may have been taken out of
+/// Shown are the names of fields, the values of fields that hold no secrets, the names behind known tags
+/// that have the form of names, and what YAML's structure needs. Comments are hidden: a line may have been taken out of
 /// use by making it one.
 pub fn mask(text: &str) -> Vec<Range<usize>> {
     let parsed = yaml::parse(text);
@@ -50,12 +49,8 @@ fn collect(node: &Node<'_>, key: &str, text: &str, into: &mut Vec<MaskedRange>) 
     match &node.value {
         Value::Null | Value::Lost => {}
         Value::Scalar(_) if node.tag.is_some() => {
-            // Behind a name may be a default, which may be a secret.
             let raw = text.get(start..end).unwrap_or_default();
-            let name = raw.find(char::is_whitespace).map_or(raw, |length| &raw[..length]);
-            let is_variable = node.tag.as_ref().is_some_and(|tag| tag.name == "env_var");
-            let may_be_secret = is_variable && !is_variable_name(name);
-            let shown = if known_tag && !may_be_secret { start + name.len() } else { start };
+            let shown = start + if known_tag { argument(node, raw) } else { 0 };
             into.push(MaskedRange { start, shown, end });
         }
         Value::Scalar(_) => {
@@ -70,12 +65,21 @@ fn collect(node: &Node<'_>, key: &str, text: &str, into: &mut Vec<MaskedRange>) 
         Value::Mapping(pairs) => {
             for pair in pairs.iter().filter(|pair| !pair.merged) {
                 let (start, end) = (pair.key.span.start, pair.key.span.end);
-                let shown = if is_telling(&pair.key.text) { end } else { start };
+                let is_shown = pair.key.text == "<<" || is_name(&pair.key.text);
+                let shown = if is_shown { end } else { start };
                 into.push(MaskedRange { start, shown, end });
                 collect(&pair.value, &pair.key.text, text, into);
             }
         }
     }
+}
+
+/// How many bytes can be shown of what is behind a known tag. Behind the name of a variable may be a
+/// default, which may be a secret.
+fn argument(node: &Node<'_>, raw: &str) -> usize {
+    let is_variable = node.tag.as_ref().is_some_and(|tag| tag.name == "env_var");
+    let name = raw.split(char::is_whitespace).next().filter(|_| is_variable).unwrap_or(raw);
+    if is_argument(name) { name.len() } else { 0 }
 }
 
 /// What can be shown of a text that is no YAML: on each line the dashes, the first key, and its value
@@ -115,7 +119,7 @@ fn by_line(text: &str, into: &mut Vec<MaskedRange>) {
 fn first_key(line: &str) -> Option<(&str, &str)> {
     let (key, value) = line.split_once(':')?;
     let parted = value.is_empty() || value.starts_with([' ', '\t']);
-    (parted && is_telling(key)).then_some((key, value))
+    (parted && is_name(key)).then_some((key, value))
 }
 
 /// Characters of YAML's own syntax; between values they reveal nothing.

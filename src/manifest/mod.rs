@@ -37,7 +37,7 @@ use rayon::prelude::*;
 pub use crate::diagnostic::Located;
 pub use cache::Cache;
 pub use candidates::try_out;
-pub use checks::{check_domains, check_known};
+pub use checks::{check_domains, check_known, check_names};
 pub use entry::Entry;
 pub use mask::mask;
 pub use notify::Notify;

@@ -1,52 +1,36 @@
 //! Which values of a file may appear in a message.
 
-use crate::model::{ValueFault, value_fault};
-use crate::secret::holds_identity;
+use crate::integrations::known;
+use crate::model::{Domain, ValueFault, is_name, value_fault};
+use crate::secret::{holds_identity, is_argument};
 use crate::suggest::nearest;
 
-/// Fields whose values are no secrets.
-const HARMLESS: &[&str] = &[
+/// Fields whose values are names, or words of ours.
+const NAMES: &[&str] = &[
     "adopt",
     "allow_empty",
     "allow_outside_files",
     "allow_placeholders",
     "allow_plaintext",
-    "ca_file",
-    "client_id",
-    "config_dir",
     "custom_integrations",
     "domain",
     "formerly",
-    "identities",
     "implementation",
     "key",
-    "manifests",
-    "max_deletes",
-    "name",
     "on_delete",
+    "on_drift",
     "owner",
     "previous_owners",
     "prune",
-    "recipients",
     "setup",
     "targets",
-    "token_url",
-    "url",
 ];
 
-/// Those of them that may well have spaces.
-const SPACED: &[&str] = &["domain", "name", "owner"];
+/// Fields whose values are paths.
+const PATHS: &[&str] = &["ca_file", "config_dir", "identities", "manifests"];
 
-/// Those whose values are names of few kinds of characters.
-const NAMES: &[&str] = &["custom_integrations", "domain", "implementation", "on_delete", "prune"];
-
-/// Whether a value looks like the name of an integration, and not like something made at random.
-fn is_name(raw: &str) -> bool {
-    let lower = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
-    let has_digit = raw.bytes().any(|byte| byte.is_ascii_digit());
-    let is_long = raw.len() > if has_digit { 12 } else { 40 };
-    !is_long && raw.bytes().all(|byte| lower(byte) || byte.is_ascii_digit())
-}
+/// Other fields whose values are no secrets.
+const OTHERS: &[&str] = &["client_id", "max_deletes", "name", "recipients", "token_url", "url"];
 
 /// Words that may be followed by something that is not harmless.
 const ALARMING: &[&str] = &["secret", "token", "passw", "auth"];
@@ -54,22 +38,59 @@ const ALARMING: &[&str] = &["secret", "token", "passw", "auth"];
 /// How many bytes of a value can be shown where it is the value of this key.
 ///
 /// A lost line break or comma makes a secret part of the value before it, so a value ends where
-/// another key could begin.
+/// another key could begin. A secret may also be typed in the place of any of these values.
 pub(super) fn shown_of(key: &str, raw: &str) -> usize {
     if holds_identity(raw) {
         return 0;
     }
+    let has_names = NAMES.contains(&key) || PATHS.contains(&key);
     // Where such a key is misspelt, what looks like a name is shown all the same.
-    if nearest(key, NAMES.iter().copied()).is_some() && is_name(raw) {
+    let has_names_most_likely = has_names || nearest(key, NAMES.iter().copied()).is_some();
+    if has_names_most_likely && is_harmless(key, raw) {
         return raw.len();
     }
-    if !HARMLESS.contains(&key) {
+    if !has_names && !OTHERS.contains(&key) {
         return 0;
     }
+    let end = end_of_value(key, raw);
+    if is_harmless(key, &raw[..end]) { end } else { 0 }
+}
+
+/// Whether a value, or each one of a list, is what the field should have, and not a secret.
+fn is_harmless(key: &str, shown: &str) -> bool {
+    const AROUND: [char; 7] = ['"', '\'', ' ', '[', ']', '{', '}'];
+    if matches!(key, "client_id" | "name") {
+        return true;
+    }
+    let mut texts =
+        shown.split(',').map(|text| text.trim_matches(AROUND)).filter(|text| !text.is_empty());
+    texts.all(|text| match key {
+        "adopt" => is_name(text) || is_id(text),
+        "domain" => {
+            text.split(' ').all(|word| is_name(word) || known().contains(&Domain::new(word)))
+        }
+        "owner" => text.split(' ').all(is_name),
+        "url" | "token_url" => {
+            ["http://", "https://"].iter().any(|start| text.starts_with(start)) || is_name(text)
+        }
+        "recipients" => text.starts_with("age1") || text.starts_with("ssh-"),
+        "max_deletes" => text.len() <= 4,
+        _ if PATHS.contains(&key) => is_argument(text),
+        _ => is_name(text),
+    })
+}
+
+/// Whether this is the id of a credential: an integration and a client id.
+fn is_id(text: &str) -> bool {
+    text.match_indices('_').any(|(at, _)| known().contains(&Domain::new(&text[..at])))
+}
+
+/// Where a value ends that another key may follow.
+fn end_of_value(key: &str, raw: &str) -> usize {
     let line = raw.split(['\n', '\r']).next().unwrap_or_default();
     let mut end = line.len();
     let mut cut = |at: Option<usize>| end = end.min(at.unwrap_or(end));
-    let gap = if SPACED.contains(&key) { "  " } else { " " };
+    let gap = if matches!(key, "domain" | "name" | "owner") { "  " } else { " " };
     let lead = line.len() - line.trim_start_matches([' ', '"', '\'']).len();
     cut(line[lead..].find(gap).map(|at| lead + at));
     let lower = line.to_ascii_lowercase();
@@ -117,6 +138,14 @@ fn word_before(line: &str, at: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::shown_of;
+    use crate::integrations::known;
+
+    #[test]
+    fn the_integration_of_an_entry_is_shown() {
+        for domain in known() {
+            assert_eq!(shown_of("domain", domain.as_str()), domain.as_str().len(), "{domain}");
+        }
+    }
 
     #[test]
     fn harmless_values_are_shown_up_to_what_may_be_none() {
@@ -132,12 +161,26 @@ mod tests {
         check("domain", "google_auth", "google_auth");
         check("domain", "token_shop", "token_shop");
         check("domain", "a1b2c3d4e5f6a7b8_auth", "");
+        check("domain", "Home Connect", "Home Connect");
+        for key in ["setup", "adopt", "targets", "key", "owner", "prune", "token_url", "config_dir"]
+        {
+            check(key, "4f5c0a8812d04f5c", "");
+            check(key, "\"GOCSPX-a1b2_c3\"", "");
+            check(key, "spotify_home", "spotify_home");
+        }
+        check("allow_plaintext", "hunter2", "");
+        check("adopt", "spotify_4f5c0a8812d04f5c", "spotify_4f5c0a8812d04f5c");
+        check("max_deletes", "20%", "20%");
+        check("max_deletes", "4f5c0a88", "");
+        check("config_dir", "./ha", "./ha");
+        check("identities", "~/.config/age/keys.txt", "~/.config/age/keys.txt");
         check("clientid", "spotify", "");
         check("name", "Spotify (family)", "Spotify (family)");
         check("name", "Spotify   client_secret x", "Spotify");
         check("client_id", "a client_secret x", "a");
         check("name", "a clint_secre x", "a ");
-        check("owner", "é client_secre:x", "é ");
+        check("owner", "é client_secre:x", "");
+        check("targets", " [home, cabin]", " [home, cabin]");
         check("client_id", "a\n  b", "a");
         check("client_id", "<b>x</b>", "");
         check("client_id", "<your-id>", "<your-id>");

@@ -5,8 +5,8 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::diagnostic::shown::is_telling;
 use crate::diagnostic::{Diagnostics, SourceFile};
+use crate::model::is_name;
 
 /// What is wrong with a file of secrets, at its places. It is reported once, however many secrets are in
 /// the file.
@@ -52,7 +52,7 @@ fn mask(text: &str) -> Vec<Range<usize>> {
     let mut ranges = Vec::new();
     let mut start = 0;
     for line in text.split_inclusive('\n') {
-        let name = line.split_once(": ").map(|(name, _)| name).filter(|name| is_telling(name));
+        let name = line.split_once(": ").map(|(name, _)| name).filter(|name| is_name(name));
         ranges.push(start + name.map_or(0, |name| name.len() + 2)..start + line.len());
         start += line.len();
     }

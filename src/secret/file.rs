@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use secrecy::zeroize::Zeroizing;
 
 use super::resolver::SecretResolver;
-use super::source::SecretSource;
+use super::source::{SecretSource, is_argument};
 use super::{Unreadable, age, sops};
 use crate::files::{self, TEXT_LIMIT};
 use crate::model::{Secret, Visible};
@@ -21,11 +21,17 @@ pub(super) const SOURCE: SecretSource = SecretSource {
 };
 
 /// How systemd's folder of credentials is written in a path.
-const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
+pub(super) const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 
 /// Reads `!file PATH`, where `base` is the file that says so.
 fn read(argument: &str, base: &Path, resolver: &SecretResolver) -> Result<Secret, Unreadable> {
-    let path = real(&named(argument, base, resolver)?, resolver)?;
+    let path = real(&named(argument, base, resolver)?, resolver).map_err(|why| match why {
+        Unreadable::File { why, .. } if !is_argument(argument) => {
+            let file = "the file (its path is not shown, since it could be a secret)".to_owned();
+            Unreadable::File { file, why }
+        }
+        other => other,
+    })?;
     resolver.note(&path);
     resolver.singles.with(&path, || single(&path, resolver), Clone::clone)
 }

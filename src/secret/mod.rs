@@ -34,7 +34,7 @@ use std::sync::OnceLock;
 use rayon::prelude::*;
 use thiserror::Error;
 
-use crate::model::{Reference, Seal, Secret, ValueFault, counted, value_fault};
+use crate::model::{Reference, Seal, Secret, ValueFault, counted, is_name, named, value_fault};
 use work_batches::WorkBatches;
 
 pub use age::age_damage;
@@ -46,7 +46,7 @@ pub use recipient_mismatch::{RecipientMismatch, file_mismatch, sops_mismatch};
 pub use recipients::RecipientComparison;
 pub use resolver::{AllowedPaths, SecretResolver};
 pub use sops::{OpenedSopsDocument, SopsProblem, SopsWriteError};
-pub use source::tags;
+pub use source::{is_argument, tags};
 
 /// Why a secret could not be read. None of it repeats the secret or its ciphertext.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -137,7 +137,7 @@ pub enum Unreadable {
     #[error("it is a SOPS document with several values, or none, and one value is needed")]
     NotOneValue,
     /// An environment variable that is not there.
-    #[error("the environment variable {0} is not set")]
+    #[error("{} is not set", environment_variable(.0))]
     NotSet(String),
     /// A tag that no source reads.
     #[error("!{0} is not a source of secrets")]
@@ -201,11 +201,24 @@ impl Unreadable {
     }
 }
 
+fn environment_variable(name: &str) -> String {
+    if is_name(name) {
+        format!("the environment variable {name}")
+    } else {
+        named("the environment variable", name).to_string()
+    }
+}
+
 fn no_secret(name: &str, looked: &[String], misnamed: &[String]) -> String {
+    let name = if is_name(name) {
+        format!("`{name}`")
+    } else {
+        "the name (it is not shown, since it could be a secret)".to_owned()
+    };
     let message = match looked {
-        [] => format!("there is no secrets.yaml that could have `{name}`, here or above"),
-        [only] => format!("{only} has no `{name}`"),
-        several => format!("none of {} has `{name}`", several.join(", ")),
+        [] => format!("there is no secrets.yaml that could have {name}, here or above"),
+        [only] => format!("{only} does not have {name}"),
+        several => format!("none of {} has {name}", several.join(", ")),
     };
     match misnamed {
         [] => message,
@@ -239,6 +252,14 @@ fn checked(secret: Secret, resolver: &SecretResolver) -> Result<Secret, Unreadab
         Some(fault) => Err(Unreadable::Unfit(fault)),
         None => Ok(secret),
     }
+}
+
+/// Whether what a tag names could be the secret itself: it has not the form of a name, and nothing has that
+/// name.
+pub fn may_be_secret(reference: &Reference, resolver: &SecretResolver) -> bool {
+    use Unreadable::{File, NoSecret, NotSet};
+    matches!(reference, Reference::Tagged { argument, .. } if !is_argument(argument))
+        && matches!(read(reference, resolver), Err(NoSecret { .. } | NotSet(_) | File { .. }))
 }
 
 /// Whether this is an age file, whole or not.

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{SecretResolver, Unreadable, env, file, named};
-use crate::model::Secret;
+use crate::model::{Secret, is_name};
 
 /// A source of secrets.
 pub(super) struct SecretSource {
@@ -16,6 +16,13 @@ pub(super) struct SecretSource {
     pub(super) files: fn(&str, &Path, &SecretResolver) -> Vec<PathBuf>,
     /// The file inside the project that holds the secret in plain text.
     pub(super) plain_file: fn(&str, &Path, &SecretResolver) -> Option<PathBuf>,
+}
+
+/// Whether what is behind a tag has the form of a name or path, so that it can be shown. It may be a secret
+/// that was typed in the place of one.
+pub fn is_argument(text: &str) -> bool {
+    let folder = format!("${{{}}}", file::CREDENTIALS);
+    is_name(text.strip_prefix(&folder).or_else(|| text.strip_prefix('~')).unwrap_or(text))
 }
 
 /// All sources.

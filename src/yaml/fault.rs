@@ -5,8 +5,8 @@ use std::sync::Arc;
 use granit_parser::{ErrorKind, ScanError};
 
 use super::{MAX_DEPTH, MAX_DOCUMENTS};
-use crate::diagnostic::shown;
 use crate::diagnostic::{Diagnostic, ProblemCode, SourceFile, Span, Spot};
+use crate::model::FieldName;
 
 /// A problem in a text of which only the text is known, not yet the file.
 #[derive(Clone, Debug)]
@@ -50,7 +50,7 @@ impl YamlFault {
     }
 
     pub(super) fn duplicate_key(key: &str, span: Span, first: Span) -> Self {
-        Self::new(ProblemCode::DuplicateKey, span, format!("{} is given twice", shown::field(key)))
+        Self::new(ProblemCode::DuplicateKey, span, format!("{} is given twice", FieldName(key)))
             .related(first, "first given here")
             .help("keep one of the two")
     }

@@ -14,7 +14,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("http", &["model", "files"]),
     ("listener", &[]),
     ("callback", &["model", "listener"]),
-    ("suggest", &[]),
+    ("suggest", &["model"]),
     ("schema", &[]),
     ("codes", &[]),
     ("files", &["model"]),

@@ -32,6 +32,7 @@ mod laws;
 mod linking;
 mod listener;
 mod messages;
+mod misplaced;
 mod odd_files;
 mod plans;
 mod problems;

@@ -11,10 +11,8 @@ use super::mac::Mac;
 use super::metadata::{Said, recipients};
 use super::plain::{Plain, Plains};
 use super::selection::KeyRule;
-use crate::diagnostic::shown;
-use crate::model::Secret;
-use crate::model::ValueFault;
 use crate::model::sops::{Metadata, ParsedSops, Path, Tree};
+use crate::model::{FieldName, Secret, ValueFault};
 use crate::secret::{Identities, SecretResolver, Unreadable, age};
 
 /// A document that was opened.
@@ -223,5 +221,5 @@ fn place(tree: Tree<'_>, path: Path) -> String {
 pub(super) fn name(tree: Tree<'_>, path: Path) -> String {
     tree.backwards(path)
         .next()
-        .map_or_else(|| "the document".to_owned(), |key| shown::field(key).to_string())
+        .map_or_else(|| "the document".to_owned(), |key| FieldName(key).to_string())
 }
