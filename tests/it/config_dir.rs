@@ -23,9 +23,11 @@ struct House {
 }
 
 impl House {
+    /// The folder of a house in which Home Assistant was never started.
     fn unborn() -> (TempDir, PathBuf) {
         let above = tempfile::tempdir().unwrap();
         let folder = above.path().join("houses/ha");
+        fs::create_dir_all(&folder).unwrap();
         (above, folder)
     }
 
@@ -118,12 +120,25 @@ fn reason(outcomes: &[Result<Done, Refusal>]) -> &str {
 }
 
 #[test]
-fn an_unborn_house_is_empty_and_is_made() {
+fn a_folder_that_does_not_exist_is_an_error_and_is_not_made() {
+    let above = tempfile::tempdir().unwrap();
+    let (missing, file) = (above.path().join("hause"), above.path().join("file"));
+    fs::write(&file, "").unwrap();
+    for (folder, why) in [(&missing, "there is no folder "), (&file, "is not a folder")] {
+        let Err(TargetError::Storage(said)) = observe(folder) else { panic!("read") };
+        assert!(said.contains(why) && said.contains("correct `config_dir`"), "{said}");
+        assert_eq!(reason(&execute(folder, vec![create("a")], &Stop::new())), said);
+    }
+    assert!(!missing.exists());
+}
+
+#[test]
+fn an_empty_folder_is_filled_before_the_first_start() {
     let (_above, folder) = House::unborn();
     let observed = observe(&folder).unwrap();
     assert_eq!(observed.version, None);
     assert!(observed.credentials.is_empty() && observed.config_entries.is_empty());
-    assert!(!folder.exists(), "looking made something");
+    assert!(!folder.join(".storage").exists(), "looking made something");
 
     let outcomes = execute(&folder, vec![create("a"), create("A"), create("a")], &Stop::new());
     let ids = outcomes.into_iter().map(|outcome| match outcome {
@@ -205,7 +220,7 @@ fn who_stops_in_time_changes_nothing() {
     let stop = Stop::new();
     stop.cancel();
     assert_eq!(execute(&folder, vec![create("a")], &stop), [Err(Refusal::Stopped)]);
-    assert!(!folder.exists());
+    assert!(!folder.join(".storage").exists());
 }
 
 #[test]
