@@ -24,8 +24,6 @@ pub use loopback::{Arrival, Delivery, Loopback};
 
 use consents::ConsentLookup;
 
-/// HA's own path, which it adds to whatever address it is given.
-pub const CALLBACK: &str = "/auth/external/callback";
 /// How long a browser waits until its answer is taken; HA asks the provider in its turn.
 const TIMEOUT: Duration = Duration::from_secs(30);
 

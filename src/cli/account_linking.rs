@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use crate::callback::Loopback;
 use crate::model::{
     ConsentLink, DesiredCredential, FlowId, FlowStep, HandOverError, HiddenLink, Links,
+    MY_REDIRECT_URI,
 };
 use crate::plan::{Action, Step};
 use crate::reconcile::{LATER, linked, open_flow, task};
@@ -46,14 +47,14 @@ impl AccountLinking<'_> {
         comparison: &Comparison,
         step: &Step,
         entry: &DesiredCredential,
-        loopback: &mut Loopback,
+        mut loopback: Option<&mut Loopback>,
         stop: &Stop,
     ) -> Result<(), String> {
         let mark = comparison.desired.mark(&entry.key);
         let Some(task) = task(&step.action, entry, &mark) else { return Ok(()) };
         // An event that HA sends before we subscribe would be lost.
         let mut events = self.ha.flow_events().await.map_err(message)?;
-        let base = loopback.origin().to_owned();
+        let base = loopback.as_deref().map_or(self.ha.frontend_base(), Loopback::origin).to_owned();
         let mut state = self.begin(&task, step, entry, &base, stop).await?;
         let mut last = None;
         let until = Instant::now() + Duration::from_secs(self.timeout);
@@ -71,7 +72,7 @@ impl AccountLinking<'_> {
                 return Err("it goes on when the entry answers".to_owned());
             }
             if last.as_ref() != Some(&shown) {
-                self.show(&shown, loopback)?;
+                self.show(&shown, loopback.as_deref())?;
             }
             last = Some(shown.clone());
             let spinner = spinner(self.title);
@@ -80,6 +81,7 @@ impl AccountLinking<'_> {
                     print("  an answer with a wrong state was refused; still waiting\n");
                 });
             };
+            let loopback = loopback.as_deref_mut();
             let ended = wait(&flow, &shown, loopback, &mut events, until, stop, &mut forged).await;
             let now = self.carry_on(&task, flow, shown, ended, &base, stop).await;
             spinner.finish_and_clear();
@@ -169,7 +171,7 @@ impl AccountLinking<'_> {
     }
 
     /// Shows what a person needs, and opens their browser.
-    fn show(&self, shown: &FlowStep, listener: &Loopback) -> Result<(), String> {
+    fn show(&self, shown: &FlowStep, loopback: Option<&Loopback>) -> Result<(), String> {
         let Self { opens_browser, links, .. } = *self;
         let link = match shown {
             FlowStep::Consent(link) => link,
@@ -185,7 +187,7 @@ impl AccountLinking<'_> {
         let Some(page) = link.page() else {
             return Err("its link is not an https address, so it is not opened: finish the set-up in Home Assistant".to_owned());
         };
-        print(&format!("{}\n{}", self.title, self.redirect_help(link, listener)));
+        print(&format!("{}\n{}", self.title, self.redirect_help(link, loopback)));
         let is_shown = match link.shown(links) {
             Ok(url) => {
                 print(&format!("  {url}\n"));
@@ -221,14 +223,16 @@ impl AccountLinking<'_> {
     }
 
     /// What the provider must know, and where the browser goes on its way back.
-    fn redirect_help(&self, link: &ConsentLink, listener: &Loopback) -> String {
+    fn redirect_help(&self, link: &ConsentLink, loopback: Option<&Loopback>) -> String {
         let Some(uri) = redirect_uri(link) else { return String::new() };
         let mut help = format!("  the redirect URI {uri} must be registered with the provider\n");
-        if uri != listener.redirect_uri() {
-            let base = self.ha.frontend_base();
+        let base = self.ha.frontend_base();
+        if uri == MY_REDIRECT_URI {
             help += &format!(
                 "  Home Assistant fixes that by its `my` integration, so the browser comes back through My Home Assistant:\n  if that does not find your Home Assistant, set {base} at https://my.home-assistant.io/redirect/_change_url/\n"
             );
+        } else if loopback.is_none() {
+            help += &format!("  the browser must reach {base}; where it cannot, pass --port\n");
         }
         help
     }

@@ -1,6 +1,6 @@
 //! `add`
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -12,10 +12,14 @@ use crate::diagnostic::ProblemCode;
 use crate::files::{self, TEXT_LIMIT};
 use crate::integrations;
 use crate::manifest::{Loaded, Project, Targets};
-use crate::model::{Adopt, Domain, Key, Reference, Secret, TargetName, Visible, hidden_character};
+use crate::model::{
+    Adopt, CALLBACK_PATH, Domain, Key, MY_REDIRECT_URI, Reference, Secret, TargetName, Visible,
+    hidden_character,
+};
 use crate::secret::seal::seal;
 use crate::secret::{OpenedSopsDocument, SecretResolver};
 use crate::suggest;
+use crate::workspace::Offered;
 use crate::yaml_edit::{NewEntry, SlotValue, append, new_manifest};
 
 use super::console::SavedTerminal;
@@ -25,9 +29,6 @@ use super::gather::{load, resolver, show, workspace};
 use super::locks::lock_project;
 use super::sops_manifest::with_entries;
 use super::{Global, console};
-
-/// Where Home Assistant has providers send the browser, unless its `my` integration is off.
-const REDIRECT: &str = "https://my.home-assistant.io/redirect/oauth";
 
 /// How many integrations are shown at once: a list that is longer than the terminal scrolls away.
 const ROWS: usize = 12;
@@ -77,13 +78,15 @@ fn key(text: &str) -> Result<Key, String> {
 pub(super) async fn run(global: Global, verb: Add) -> anyhow::Result<ExitStatus> {
     let terminal = SavedTerminal::save();
     let loaded = load(&global);
-    let of_targets = match &verb.domain {
-        Some(domain) if known(&loaded).contains(&Domain::new(domain.trim())) => BTreeSet::new(),
-        None if !is_asking(&verb) => BTreeSet::new(),
-        // A target may have more, such as custom integrations.
-        _ => workspace(&global).offered(&loaded.project, &verb.targets).await,
-    };
-    let asking = tokio::task::spawn_blocking(move || add(&global, &verb, loaded, &of_targets));
+    let is_known = |domain: &String| known(&loaded).contains(&Domain::new(domain.trim()));
+    // A target may have more integrations, such as custom ones, and says what is to be registered.
+    let offered =
+        if is_asking(&verb) || verb.domain.as_ref().is_some_and(|domain| !is_known(domain)) {
+            workspace(&global).offered(&loaded.project, &verb.targets).await
+        } else {
+            Offered::default()
+        };
+    let asking = tokio::task::spawn_blocking(move || add(&global, &verb, loaded, &offered));
     let ended = tokio::select! {
         ended = asking => Some(ended?),
         signal = tokio::signal::ctrl_c() => signal.map(|()| None)?,
@@ -111,7 +114,7 @@ fn add(
     global: &Global,
     verb: &Add,
     loaded: Loaded,
-    of_targets: &BTreeSet<Domain>,
+    offered: &Offered,
 ) -> anyhow::Result<ExitStatus> {
     let problems = loaded.problems.without(ProblemCode::NoManifest);
     show(&problems);
@@ -119,7 +122,7 @@ fn add(
         console::message("Nothing was added: correct the errors above first.");
         return Ok(ExitStatus::Failure);
     }
-    let details = EntryDetails::given_or_asked(verb, &loaded, of_targets)?;
+    let details = EntryDetails::given_or_asked(verb, &loaded, offered)?;
     details.check_new(&loaded)?;
     let file = file(verb, global, &loaded, &details.domain);
     let text = text_of(&file)?.unwrap_or_default();
@@ -161,12 +164,8 @@ struct EntryDetails {
 
 impl EntryDetails {
     /// From the command line, and from questions where something is missing there.
-    fn given_or_asked(
-        verb: &Add,
-        loaded: &Loaded,
-        of_targets: &BTreeSet<Domain>,
-    ) -> anyhow::Result<Self> {
-        let domain = domain(verb, loaded, of_targets)?;
+    fn given_or_asked(verb: &Add, loaded: &Loaded, offered: &Offered) -> anyhow::Result<Self> {
+        let domain = domain(verb, loaded, offered)?;
         let name = match (&verb.name, is_asking(verb)) {
             (Some(name), _) => Some(name.trim().to_owned()),
             (None, true) => Some(line("Name, as Home Assistant shows it", domain.as_str())?),
@@ -277,9 +276,9 @@ fn known(loaded: &Loaded) -> BTreeSet<Domain> {
     integrations::known().union(&loaded.project.policy.custom_integrations).cloned().collect()
 }
 
-fn domain(verb: &Add, loaded: &Loaded, of_targets: &BTreeSet<Domain>) -> anyhow::Result<Domain> {
+fn domain(verb: &Add, loaded: &Loaded, offered: &Offered) -> anyhow::Result<Domain> {
     let anywhere = known(loaded);
-    let known: Vec<&Domain> = anywhere.union(of_targets).collect();
+    let known: Vec<&Domain> = anywhere.union(&offered.domains).collect();
     let domain = match &verb.domain {
         Some(domain) => Domain::new(domain.trim()),
         None if is_asking(verb) => {
@@ -306,13 +305,13 @@ fn domain(verb: &Add, loaded: &Loaded, of_targets: &BTreeSet<Domain>) -> anyhow:
         ));
     }
     if is_asking(verb) {
-        print_where_to_register(&domain);
+        print_where_to_register(&domain, offered);
     }
     Ok(domain)
 }
 
 /// Where to register a client, and with which redirect URI.
-fn print_where_to_register(domain: &Domain) {
+fn print_where_to_register(domain: &Domain, offered: &Offered) {
     let console = integrations::facts(domain).and_then(|facts| facts.console_url.as_deref());
     let mut text = match console {
         Some(console) => format!("Register an application at {console}"),
@@ -324,10 +323,24 @@ fn print_where_to_register(domain: &Domain) {
             "\n(https://www.home-assistant.io/integrations/{domain}/ says how)"
         ));
     }
-    console::print_error(&format!(
-        "{text}, with the redirect URI\n  {REDIRECT}\n\
-         (without the `my` integration in Home Assistant: its address and /auth/external/callback)\n"
-    ));
+    text.push_str(&format!(", with exactly this redirect URI\n{}", to_register(offered)));
+    console::print_error(&text);
+}
+
+/// The redirect URIs of the targets, a line each.
+fn to_register(offered: &Offered) -> String {
+    let mut of: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (target, uri) in &offered.redirect_uris {
+        of.entry(uri).or_default().push(target.as_str());
+    }
+    match of.len() {
+        0 => format!(
+            "  {MY_REDIRECT_URI}\n\
+             (without the `my` integration in Home Assistant: its address and {CALLBACK_PATH})\n"
+        ),
+        1 => of.keys().map(|uri| format!("  {uri}\n")).collect(),
+        _ => of.iter().map(|(uri, names)| format!("  {uri}  ({})\n", names.join(", "))).collect(),
+    }
 }
 
 fn line(prompt: &str, initial: &str) -> anyhow::Result<String> {
@@ -372,5 +385,28 @@ pub(super) fn manifest_for(global: &Global, project: &Project, domain: &Domain) 
         (Some(folder), _) => folder.join(format!("{domain}.yaml")),
         (None, Some(file)) => file.clone(),
         (None, None) => project_folder.join("credentials").join(format!("{domain}.yaml")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::to_register;
+    use crate::model::TargetName;
+    use crate::workspace::Offered;
+
+    fn of(uris: &[(&str, &str)]) -> String {
+        let named = |(name, uri): &(&str, &str)| (TargetName::new(*name), (*uri).to_owned());
+        let redirect_uris = uris.iter().map(named).collect();
+        to_register(&Offered { redirect_uris, ..Offered::default() })
+    }
+
+    #[test]
+    fn what_is_to_be_registered_comes_from_the_targets() {
+        assert_eq!(of(&[("a", "https://x"), ("b", "https://x")]), "  https://x\n");
+        assert_eq!(
+            of(&[("a", "https://x"), ("b", "https://y"), ("c", "https://y")]),
+            "  https://x  (a)\n  https://y  (b, c)\n"
+        );
+        assert!(of(&[]).contains("without the `my` integration"));
     }
 }

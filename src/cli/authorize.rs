@@ -4,8 +4,8 @@ use std::io::ErrorKind;
 
 use anyhow::{Context, bail};
 
-use crate::callback::{CALLBACK, Loopback};
-use crate::model::PolicyOverrides;
+use crate::callback::Loopback;
+use crate::model::{CALLBACK_PATH, PolicyOverrides};
 use crate::plan::{Action, SetupState, StepId};
 use crate::target::{LiveTarget, Stop};
 use crate::watch::WriteLock;
@@ -20,32 +20,29 @@ use super::locks::write_locks;
 use super::selection::TargetArgs;
 use super::{Global, console};
 
-/// Where the redirect arrives by default: always the same, since providers must know it
-/// beforehand.
-const PORT: u16 = 28_124;
-
 /// Link the accounts that wait for consent, with the browser of this machine
 ///
 /// For each entry whose integration is not linked yet, or needs consent again: starts the set-up in
-/// Home Assistant, opens the provider's page, receives the answer on a port of this machine, passes
-/// it on, and waits until the account runs. Home Assistant itself need not be reachable by the browser.
-/// The provider must know the redirect URI that is shown.
+/// Home Assistant, opens the provider's page, and waits until the account runs. The provider must know
+/// the redirect URI that is shown. It is Home Assistant's own, so the browser must reach Home Assistant;
+/// where it cannot, --port receives the answer on this machine and passes it on.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   appcred authorize
   appcred authorize spotify-family --no-browser
-  appcred authorize --port 8976 --timeout 60")]
+  appcred authorize --port 28124 --timeout 60")]
 pub(super) struct Authorize {
     /// Only the entries with these keys
     #[arg(value_name = "KEY")]
     keys: Vec<String>,
     #[command(flatten)]
     selection: TargetArgs,
-    /// The port of this machine where the redirect arrives
-    #[arg(long, value_name = "PORT", default_value_t = PORT)]
-    port: u16,
-    /// Open no browser here: print the link, for a browser elsewhere that reaches the port on this
-    /// machine; where no terminal prints it, that takes --show-links too
+    /// Receive the answer on this port of this machine, with a redirect URI of its own; without effect
+    /// where Home Assistant has its `my` integration
+    #[arg(long, value_name = "PORT")]
+    port: Option<u16>,
+    /// Open no browser here: print the link, for a browser elsewhere; where no terminal prints it, that
+    /// takes --show-links too
     #[arg(long)]
     no_browser: bool,
     /// How long to wait for each consent
@@ -60,14 +57,17 @@ pub(super) async fn run(global: &Global, verb: &Authorize) -> anyhow::Result<Exi
     let Some(views) = gathered.targets else { return Ok(ExitStatus::Failure) };
     verb.check_keys(&views)?;
     let locks = write_locks(global, &verb.selection);
-    let mut loopback = verb.listen().await?;
+    let mut loopback = match verb.port {
+        Some(port) => Some(listen(port).await?),
+        None => None,
+    };
     let stop = Stop::new();
     let interrupted_twice = stop_on_signal(stop.clone())?;
     let work = async {
         let mut is_well = true;
         for view in &views {
             let Some(lock) = locks.get(&view.name) else { continue };
-            is_well &= verb.view(view, lock, &mut loopback, &stop).await;
+            is_well &= verb.view(view, lock, loopback.as_mut(), &stop).await;
         }
         is_well
     };
@@ -75,7 +75,9 @@ pub(super) async fn run(global: &Global, verb: &Authorize) -> anyhow::Result<Exi
         is_well = work => is_well,
         () = interrupted_twice => bail!("interrupted twice: a set-up may be left open in Home Assistant; `appcred plan` shows it"),
     };
-    loopback.close().await?;
+    if let Some(loopback) = loopback {
+        loopback.close().await?;
+    }
     Ok(if is_well { ExitStatus::Success } else { ExitStatus::Failure })
 }
 
@@ -94,16 +96,6 @@ impl Authorize {
         Ok(())
     }
 
-    async fn listen(&self) -> anyhow::Result<Loopback> {
-        match Loopback::listen(self.port, CALLBACK).await {
-            Err(taken) if taken.kind() == ErrorKind::AddrInUse => bail!(
-                "port {} of this machine is taken: stop the program that uses it, or choose another with --port and register that redirect URI with the provider",
-                self.port
-            ),
-            other => other.with_context(|| format!("cannot listen on port {}", self.port)),
-        }
-    }
-
     fn wants(&self, key: &str) -> bool {
         self.keys.is_empty() || self.keys.iter().any(|wanted| wanted == key)
     }
@@ -113,7 +105,7 @@ impl Authorize {
         &self,
         view: &TargetView,
         lock: &WriteLock,
-        loopback: &mut Loopback,
+        mut loopback: Option<&mut Loopback>,
         stop: &Stop,
     ) -> bool {
         let name = &view.name;
@@ -151,6 +143,7 @@ impl Authorize {
                     opens_browser: !self.no_browser,
                     links: self.links.printed(),
                 };
+                let loopback = loopback.as_deref_mut();
                 linking.run_until_loaded(comparison, step, entry, loopback, stop).await
             };
             match ended {
@@ -180,6 +173,15 @@ impl Authorize {
             };
             print(&format!("{}: {key} {why}\n", view.name));
         }
+    }
+}
+
+async fn listen(port: u16) -> anyhow::Result<Loopback> {
+    match Loopback::listen(port, CALLBACK_PATH).await {
+        Err(taken) if taken.kind() == ErrorKind::AddrInUse => bail!(
+            "port {port} of this machine is taken: stop the program that uses it, or choose another with --port and register that redirect URI with the provider"
+        ),
+        other => other.with_context(|| format!("cannot listen on port {port}")),
     }
 }
 

@@ -171,18 +171,23 @@ fn places(entry: &Entry) -> EntryPlaces {
 
 /// What reports say of targets.
 pub(super) fn reported(targets: &[TargetView]) -> Vec<TargetReport<'_>> {
-    let reported = targets.iter().map(|target| TargetReport {
-        name: &target.name,
-        address: &target.address,
-        version: target
-            .comparison
-            .as_ref()
-            .ok()
-            .and_then(|known| known.observed.version.as_deref()),
-        basis: target.basis.as_deref(),
-        plan: target.comparison.as_ref().map(|known| &known.plan).map_err(String::as_str),
-        outcomes: &target.outcomes,
-        entries: target.entries.iter().map(|(key, entry)| (key.clone(), places(entry))).collect(),
+    let reported = targets.iter().map(|target| {
+        let observed = target.comparison.as_ref().ok().map(|known| &known.observed);
+        let live = observed.and_then(|observed| observed.live.as_ref());
+        TargetReport {
+            name: &target.name,
+            address: &target.address,
+            version: observed.and_then(|observed| observed.version.as_deref()),
+            basis: target.basis.as_deref(),
+            redirect_uri: live.map(|live| live.redirect_uri.as_str()),
+            plan: target.comparison.as_ref().map(|known| &known.plan).map_err(String::as_str),
+            outcomes: &target.outcomes,
+            entries: target
+                .entries
+                .iter()
+                .map(|(key, entry)| (key.clone(), places(entry)))
+                .collect(),
+        }
     });
     reported.collect()
 }

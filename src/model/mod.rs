@@ -14,6 +14,7 @@ mod observed;
 mod place;
 mod placeholder;
 mod policy;
+mod redirect;
 mod reference;
 mod secret;
 mod secret_field;
@@ -39,6 +40,7 @@ pub use observed::{ConfigEntry, EntryState, KnownDomains, Live, Observed};
 pub use place::Place;
 pub use placeholder::Placeholder;
 pub use policy::{MaxDeletes, OnDrift, Policy, PolicyOverrides, Prune};
+pub use redirect::{CALLBACK_PATH, MY_REDIRECT_URI};
 pub use reference::{Reference, is_variable_name};
 pub use secret::Secret;
 pub use secret_field::{

@@ -32,6 +32,8 @@ pub struct Live {
     pub flows: Vec<OpenFlow>,
     /// The entries whose linked accounts go with them, as noted there.
     pub removed_with_entry: BTreeSet<Mark>,
+    /// Where providers send browsers after consent.
+    pub redirect_uri: String,
     /// The accounts that HA could not set up, since it did not find the credential they use.
     pub missed: BTreeSet<EntryId>,
 }

@@ -7,7 +7,7 @@ use comfy_table::Table;
 use crate::model::Visible;
 use crate::plan::{CredentialState, Plan};
 
-use super::text::{DIM, RED, head, line};
+use super::text::{DIM, RED, head, line, redirect_uri};
 use super::{TargetReport, mark_of, set_up, words};
 
 /// Every credential, as a table for each target.
@@ -26,6 +26,7 @@ pub fn text(targets: &[TargetReport<'_>]) -> String {
                 let _ = writeln!(out, "{}", table(plan));
                 shadows(&mut out, plan);
                 set_up::notices(&mut out, plan);
+                redirect_uri(&mut out, target);
             }
             Err(why) => line(&mut out, RED, &format!("  error: {why}")),
         }

@@ -109,6 +109,8 @@ pub struct TargetReport<'a> {
     pub address: &'a str,
     /// HA's version there, where it is known.
     pub version: Option<&'a str>,
+    /// Where providers send browsers after consent, where HA runs there.
+    pub redirect_uri: Option<&'a str>,
     /// What is to be done there, or why that is not known.
     pub plan: Result<&'a Plan, &'a str>,
     /// What was done there; empty where nothing was tried.

@@ -74,6 +74,10 @@ fn one_plan(out: &mut String, target: &TargetReport<'_>, plan: &Plan) {
         one_unknown(out, target, unknown);
     }
     set_up::notices(out, plan);
+    let links_new = |step: &Step| matches!(step.action, Action::SetUp { account: None, .. });
+    if plan.steps.iter().any(links_new) {
+        redirect_uri(out, target);
+    }
     let states = plan.credential_states.iter();
     let in_sync =
         states.filter(|(_, state, _)| matches!(state, CredentialState::InSync(_))).count();
@@ -102,6 +106,14 @@ fn one_plan(out: &mut String, target: &TargetReport<'_>, plan: &Plan) {
         let _ = write!(summary, " {}.", counts.join(", "));
     }
     line(out, BOLD, &summary);
+}
+
+/// What must be registered with providers before anybody consents.
+pub(super) fn redirect_uri(out: &mut String, target: &TargetReport<'_>) {
+    if let Some(uri) = target.redirect_uri {
+        out.push('\n');
+        line(out, DIM, &format!("  redirect URI to register with providers: {uri}"));
+    }
 }
 
 fn tally(tally: Tally) -> String {

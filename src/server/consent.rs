@@ -15,9 +15,8 @@ use maud::html;
 use sha2::{Digest, Sha256};
 use url::form_urlencoded;
 
-use crate::callback::CALLBACK;
 use crate::listener::Peer;
-use crate::model::{FlowStep, Links, hex};
+use crate::model::{CALLBACK_PATH, FlowStep, Links, hex};
 use crate::setup::state;
 
 use super::access::{Attempt, cookies};
@@ -51,7 +50,9 @@ impl Binding {
     fn cookie(&self, state: &str) -> String {
         let (name, value) = (name(state), self.value(state));
         // Lax, since the provider sends the browser back from another site.
-        format!("{name}={value}; Path={CALLBACK}; Max-Age={COOKIE_SECONDS}; HttpOnly; SameSite=Lax")
+        format!(
+            "{name}={value}; Path={CALLBACK_PATH}; Max-Age={COOKIE_SECONDS}; HttpOnly; SameSite=Lax"
+        )
     }
 
     fn value(&self, state: &str) -> String {

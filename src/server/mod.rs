@@ -39,8 +39,9 @@ use tokio::sync::{mpsc, watch};
 pub use access::{Access, AccessError};
 pub use token_file::TokenFile;
 
-use crate::callback::{CALLBACK, Consents};
+use crate::callback::Consents;
 use crate::listener::{self, Limits};
+use crate::model::CALLBACK_PATH;
 use crate::report::{self, FileNames};
 use crate::status::Status;
 use crate::watch::{CallbackRequest, Heartbeat};
@@ -134,7 +135,7 @@ fn router(server: ServerState) -> Router {
         .route_layer(from_fn_with_state(Arc::clone(&server.access), access::guard));
     let others = Router::new()
         // A browser that comes back from a provider does not bring its session.
-        .route(CALLBACK, get(callback::arrive).post(consent::confirm))
+        .route(CALLBACK_PATH, get(callback::arrive).post(consent::confirm))
         .route("/login", post(login::log_in))
         .route("/logout", post(login::log_out))
         .route_layer(from_fn_with_state(Arc::clone(&server.access), access::guard_address));

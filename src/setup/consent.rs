@@ -30,11 +30,12 @@ pub enum Wait {
 
 /// Waits for what a flow's step asks of a person.
 ///
-/// An answer with a wrong state calls `forged` and changes nothing.
+/// Without a `loopback`, the browser goes to HA. An answer with a wrong state calls `forged` and changes
+/// nothing.
 pub async fn wait(
     flow: &FlowId,
     step: &FlowStep,
-    loopback: &mut Loopback,
+    mut loopback: Option<&mut Loopback>,
     events: &mut FlowEvents,
     until: Instant,
     stop: &Stop,
@@ -42,6 +43,7 @@ pub async fn wait(
 ) -> Wait {
     if let FlowStep::Consent(link) = step
         && let Some(state) = state(link)
+        && let Some(loopback) = &mut loopback
     {
         loopback.expect(&state);
     }
@@ -53,8 +55,14 @@ pub async fn wait(
     };
     tokio::pin!(look);
     loop {
+        let arrival = async {
+            match &mut loopback {
+                Some(loopback) => loopback.next().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
-            arrival = loopback.next() => match arrival {
+            arrival = arrival => match arrival {
                 Arrival::Answer(delivery) => return Wait::Answered(delivery),
                 Arrival::Forged => forged(),
             },

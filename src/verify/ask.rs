@@ -9,13 +9,10 @@ use reqwest::{Client, Url};
 
 use super::{Question, Verdict, judge};
 use crate::http::{self, Network, NoAnswer, exchange};
-use crate::model::is_loopback;
+use crate::model::{MY_REDIRECT_URI, is_loopback};
 
 /// No provider gives out such a code.
 const NO_CODE: &str = "appcred-asks-whether-the-client-is-right";
-/// Where Home Assistant lets consent return to by default. Some providers refuse to look at anything
-/// without a redirect URI, and this is the one that most clients are registered with.
-const REDIRECT: &str = "https://my.home-assistant.io/redirect/oauth";
 
 /// The clients by provider, each made when it is first needed.
 #[derive(Default)]
@@ -71,7 +68,8 @@ async fn ask(client: Client, question: &Question, url: Url) -> Verdict {
         .set_auth_type(question.auth_type())
         .set_token_uri(TokenUrl::from_url(url))
         .exchange_code(AuthorizationCode::new(NO_CODE.to_owned()))
-        .add_extra_param("redirect_uri", REDIRECT)
+        // Some providers look at nothing without one, and most clients are registered with this.
+        .add_extra_param("redirect_uri", MY_REDIRECT_URI)
         .request_async(&send)
         .await;
     judge::judge(status.get().copied(), granted.map(drop), &question.client_secret)

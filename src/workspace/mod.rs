@@ -22,6 +22,7 @@ pub use against::{Against, StaleSnapshot, max_age};
 pub use environment::Environment;
 pub use evaluate::{Comparison, Evaluation, EvaluationError, OnError, Resolution, TargetView};
 pub use import::{ImportDraft, ManifestDraft, begun};
+pub use offered::Offered;
 pub use reader::{ProjectReader, ReaderSettings};
 pub use saved::{NotSaved, planned};
 pub use targets::{SelectionError, is_target, one_home_assistant, select};

@@ -1,6 +1,6 @@
-//! The integrations that targets have, as far as they can be read without asking a person.
+//! What targets offer a new entry, as far as they can be asked without asking a person.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::{Workspace, select};
 use crate::manifest::Project;
-use crate::model::Domain;
+use crate::model::{Domain, TargetName};
 use crate::secret::SecretResolver;
 use crate::target::home_assistant::SessionStore;
 use crate::target::{Endpoint, LiveTarget};
@@ -17,28 +17,45 @@ use crate::target::{Endpoint, LiveTarget};
 /// at the integrations takes HA seconds.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
+/// What targets offer a new entry.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Offered {
+    /// The integrations that take credentials at any of them.
+    pub domains: BTreeSet<Domain>,
+    /// The redirect URI of each.
+    pub redirect_uris: BTreeMap<TargetName, String>,
+}
+
 impl Workspace {
-    /// What the targets of these names, else all, take credentials for; nothing where none can be read.
-    pub async fn offered(&self, project: &Project, targets: &[String]) -> BTreeSet<Domain> {
+    /// What the targets of these names, else all, offer; nothing where none can be asked.
+    pub async fn offered(&self, project: &Project, targets: &[String]) -> Offered {
         let Ok(endpoints) = select(project, &self.environment, targets) else {
-            return BTreeSet::new();
+            return Offered::default();
         };
         let (resolver, sessions) =
             (self.non_interactive_resolver(project).0, self.environment.sessions());
+        let sessions = sessions.as_ref();
         let asked = endpoints
-            .values()
-            .filter(|endpoint| !endpoint.may_ask())
-            .map(|endpoint| integrations(endpoint, &resolver, sessions.as_ref()));
-        join_all(asked).await.into_iter().flatten().flatten().collect()
+            .iter()
+            .filter(|(_, endpoint)| !endpoint.may_ask())
+            .map(async |(name, endpoint)| (name, offer(endpoint, &resolver, sessions).await));
+        let mut offered = Offered::default();
+        for (name, answer) in join_all(asked).await {
+            let Some((domains, redirect_uri)) = answer else { continue };
+            offered.domains.extend(domains);
+            offered.redirect_uris.insert(name.clone(), redirect_uri);
+        }
+        offered
     }
 }
 
-async fn integrations(
+async fn offer(
     endpoint: &Endpoint,
     resolver: &SecretResolver,
     sessions: Option<&SessionStore>,
-) -> Option<BTreeSet<Domain>> {
+) -> Option<(BTreeSet<Domain>, String)> {
     let connecting = endpoint.connect(resolver, sessions);
     let target = timeout(TIMEOUT, connecting).await.ok()?.ok()?;
-    target.home_assistant()?.domains().await.ok()
+    let ha = target.home_assistant()?;
+    Some((ha.domains().await.ok()?, ha.redirect_uri()))
 }

@@ -433,6 +433,39 @@ fn ha_my_integration_fixes_the_redirect_and_that_is_reported(release: Release) {
     assert_eq!(running.finish().status, Some(0));
 }
 
+each_release!(ha_one_redirect_uri_is_named_everywhere);
+fn ha_one_redirect_uri_is_named_everywhere(release: Release) {
+    let folder = TempDir::new().unwrap();
+    let configuration = "http:\n  server_host: 127.0.0.1\n  server_port: !env_var APPCRED_TEST_PORT\nhomeassistant:\n  external_url: http://localhost:28199\nlinked_account:\n";
+    fs::write(folder.path().join("configuration.yaml"), configuration).unwrap();
+    let linking = Linking::with(HomeAssistant::start_in(release, folder.path()));
+    linking.house.declare(&[linking.entry("linked_account", "Anna", "anna", "first")]);
+    let uri = "http://localhost:28199/auth/external/callback";
+
+    let plan = linking.appcred(&["plan"]).run().stdout;
+    assert!(plan.contains(&format!("register with providers: {uri}")), "{plan}");
+    for verb in ["plan", "list"] {
+        let reported = linking.json(&[verb]);
+        assert_eq!(reported["redirect_uri"], uri, "{reported:#}");
+    }
+    let applied = linking.apply().stdout;
+    assert!(applied.contains(&format!("redirect URI {uri}")), "{applied}");
+    let list = linking.appcred(&["list"]).run().stdout;
+    assert!(list.contains(uri), "{list}");
+
+    let arguments = ["authorize", "--no-browser", "--show-links"];
+    let mut running = linking.appcred(&arguments).spawn();
+    running.line_with(&format!("redirect URI {uri}"));
+    running.line_with("the browser must reach http://localhost:28199");
+    let link = running.line_with("/authorize?");
+    let back = linking.provider.consent(&link).location.unwrap();
+    let query = back.strip_prefix(&format!("{uri}?")).unwrap();
+    visit(&format!("{}/auth/external/callback?{query}", linking.ha.url()));
+    running.line_with("loaded");
+    assert_eq!(running.finish().status, Some(0));
+    assert_eq!(linking.provider.token_log()[0].redirect_uri.as_deref(), Some(uri));
+}
+
 each_release!(keys_that_are_not_there_are_refused);
 fn keys_that_are_not_there_are_refused(release: Release) {
     let linking = anna(release);

@@ -123,6 +123,21 @@ fn it_fits_every_screen_and_breaks_no_rule() {
     assert_eq!(browser.console(), Vec::<String>::new());
 }
 
+#[test]
+fn a_redirect_uri_is_copied() {
+    let served = Served::start(busy());
+    let browser = Browser::start();
+    browser.go_to(&served.url("/"));
+    let uri = "https://ha.example:8123/auth/external/callback";
+    browser.value("document.querySelector('#waiting details').open = true");
+    let permission = json!({"permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"]});
+    browser.devtools("Browser.grantPermissions", permission);
+    browser.click("#waiting .copy");
+    browser.page_with("Copied.");
+    assert_eq!(browser.value("String(getSelection())"), uri);
+    assert_eq!(browser.value("navigator.clipboard.readText()"), uri);
+}
+
 /// The number of elements that were ever loaded tells a page that was loaded anew.
 const MARK: &str = "(window.seen ??= Math.random())";
 

@@ -63,6 +63,9 @@ struct ReportedTarget<T> {
     /// The version of Home Assistant there, where it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     home_assistant_version: Option<String>,
+    /// The redirect URI that must be registered with providers, where Home Assistant runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    redirect_uri: Option<String>,
     #[serde(flatten)]
     content: ReportedContent<T>,
 }
@@ -240,6 +243,7 @@ fn target_reports<'a, T>(
             address: target.address.to_owned(),
             basis: target.basis.map(str::to_owned),
             home_assistant_version: target.version.map(str::to_owned),
+            redirect_uri: target.redirect_uri.map(str::to_owned),
             content: match target.plan {
                 Ok(plan) => ReportedContent::Known(content(target, plan)),
                 Err(why) => ReportedContent::Unknown { error: why.to_owned() },

@@ -92,6 +92,21 @@
     timer = setTimeout(look, PAUSE);
   };
 
+  // Browsers give the clipboard only to https and this machine; elsewhere the text is selected.
+  const copy = async ({ target }) => {
+    const text = target.closest?.(".copy")?.previousElementSibling;
+    if (!text) return;
+    getSelection().selectAllChildren(text);
+    try {
+      await navigator.clipboard.writeText(text.textContent);
+      say("Copied.");
+    } catch {
+      say("Selected: copy it with Ctrl+C.");
+    }
+  };
+
+  document.documentElement.classList.add("script");
+  main.addEventListener("click", copy);
   tellTimes();
   timer = setTimeout(look, PAUSE);
   document.addEventListener("visibilitychange", look);

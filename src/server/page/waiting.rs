@@ -50,7 +50,10 @@ fn card(target: &TargetState<'_>, entry: &ReportedEntry<'_>, what: &WaitsFor<'_>
                     @if let Some(uri) = redirect_uri {
                         details {
                             summary id={ (id) "-redirect" } { "If the provider refuses" }
-                            p { "It must know this redirect URI: " code { (uri) } }
+                            p {
+                                "It must know this redirect URI: " code { (uri) } " "
+                                button .copy type="button" { "Copy" span .unseen { " the redirect URI" } }
+                            }
                         }
                     }
                 }

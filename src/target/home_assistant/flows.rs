@@ -18,8 +18,8 @@ use super::rest::{FormOutcome, Rest};
 use super::{HomeAssistant, config_entries};
 use crate::integrations;
 use crate::model::{
-    ConfigEntry, Domain, EntryId, EntryState, FlowId, FlowStep, HandOverError, Live, Mark,
-    Observed, OpenFlow, Purpose, Secret,
+    CALLBACK_PATH, ConfigEntry, Domain, EntryId, EntryState, FlowId, FlowStep, HandOverError, Live,
+    MY_REDIRECT_URI, Mark, Observed, OpenFlow, Purpose, Secret,
 };
 use crate::target::Refusal;
 
@@ -32,7 +32,7 @@ const REAUTH: &str = "reauth";
 /// What HA reports when a browser has come back.
 pub(super) const PROGRESSED: &str = "data_entry_flow_progressed";
 /// Where a browser finds HA if HA itself has none.
-const DEFAULT_BASE: &str = "http://homeassistant.local:8123";
+pub(super) const DEFAULT_BASE: &str = "http://homeassistant.local:8123";
 /// A secret of so many bytes appears nowhere by chance.
 const LONG: usize = 8;
 /// The release from which on every flow with an account's id links that account again.
@@ -107,14 +107,16 @@ pub(super) async fn start_and_abort(rest: &Rest, domain: &Domain) -> Result<(), 
 impl HomeAssistant {
     /// Where a browser comes back to after consent: this HA, as far as is known how to reach it.
     pub fn frontend_base(&self) -> &str {
-        self.base.as_deref().unwrap_or_else(|| self.address.frontend_base())
+        &self.base
     }
 
-    /// Where HA itself says that a browser reaches it.
-    pub(super) async fn known_base(&self) -> Result<String, CommandError> {
-        let known = self.rest.configuration().await?;
-        let url = known.external_url.or(known.internal_url);
-        Ok(url.as_deref().unwrap_or(DEFAULT_BASE).trim_end_matches('/').to_owned())
+    /// Where providers send browsers after consent.
+    pub fn redirect_uri(&self) -> String {
+        if self.has_my {
+            MY_REDIRECT_URI.to_owned()
+        } else {
+            format!("{}{CALLBACK_PATH}", self.base)
+        }
     }
 
     /// Starts a flow that links a new account.

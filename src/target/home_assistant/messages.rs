@@ -249,24 +249,6 @@ impl CredentialDomains {
     }
 }
 
-/// What HA says of itself.
-#[derive(Deserialize)]
-pub(super) struct CoreState {
-    state: String,
-}
-
-impl CoreState {
-    /// Whether HA still sets up its integrations, which bring most of its commands.
-    pub(super) fn is_setting_up(&self) -> bool {
-        self.state == "NOT_RUNNING"
-    }
-
-    /// Whether HA has not finished starting.
-    pub(super) fn is_starting(&self) -> bool {
-        matches!(self.state.as_str(), "NOT_RUNNING" | "STARTING")
-    }
-}
-
 /// A credential.
 #[derive(Deserialize)]
 pub(super) struct CredentialMessage {

@@ -16,6 +16,7 @@ mod address;
 mod changes;
 mod config_entries;
 mod connection;
+mod core_state;
 mod credentials;
 mod endpoint;
 mod flow_response;
@@ -32,6 +33,7 @@ mod sign_in;
 mod unreachable;
 
 pub use endpoint::{AuthMethod, HomeAssistantEndpoint, HomeAssistantInput, TokenCommand};
+use flows::DEFAULT_BASE;
 pub use flows::{FlowAnswer, FlowEvents, FlowSide};
 
 use std::collections::BTreeSet;
@@ -43,9 +45,10 @@ use tokio::time::{Instant, sleep, timeout};
 
 use self::address::Address;
 use self::connection::{CommandError, Connection};
+use self::core_state::CoreState;
 use self::credentials::Installed;
 use self::json::Lenient;
-use self::messages::{Command, CoreState, CurrentUser, Features, NOT_ADMIN, UNKNOWN_COMMAND};
+use self::messages::{Command, CurrentUser, Features, NOT_ADMIN, UNKNOWN_COMMAND};
 use self::present::Present;
 use self::rest::Rest;
 use super::unreadable::UnreadableLog;
@@ -88,8 +91,9 @@ pub struct HomeAssistant {
     rest: Rest,
     /// The integrations that take credentials: HA finds them out when it starts, and not again.
     domains: OnceCell<BTreeSet<Domain>>,
-    /// Where browsers come back to after consent, where that is not HA.
-    base: Option<String>,
+    /// Where browsers come back to after consent, unless they go through My Home Assistant.
+    base: String,
+    has_my: bool,
     unreadable: UnreadableLog,
 }
 
@@ -107,12 +111,13 @@ pub async fn connect(settings: ConnectionSettings) -> Result<HomeAssistant, Targ
     let connection = Connection::new(socket);
     let domains = OnceCell::new();
     let mut ha = HomeAssistant {
+        base: address.frontend_base().to_owned(),
+        has_my: false,
         address,
         version,
         connection,
         rest,
         domains,
-        base: None,
         unreadable: UnreadableLog::default(),
     };
     let features = Command::SupportedFeatures { features: Features { coalesce_messages: 1 } };
@@ -124,9 +129,12 @@ pub async fn connect(settings: ConnectionSettings) -> Result<HomeAssistant, Targ
     if !user.is_admin {
         return Err(TargetError::NotAdmin { address: ha.address.to_string() });
     }
-    ha.wait_until_set_up().await.map_err(|fault| ha.error(fault))?;
-    if ha.address.is_supervisor() {
-        ha.base = Some(ha.known_base().await.map_err(|fault| ha.error(fault))?);
+    let core = ha.core_when_set_up().await.map_err(|fault| ha.error(fault))?;
+    ha.has_my = core.has_my();
+    if let Some(set) = core.set_address() {
+        ha.base = set.to_owned();
+    } else if ha.address.is_supervisor() {
+        ha.base = DEFAULT_BASE.to_owned();
     }
     Ok(ha)
 }
@@ -139,13 +147,15 @@ impl HomeAssistant {
 
     /// HA listens before it has all of its commands, and answers `unknown_command` to the others. What
     /// takes longer than this waits for fails as "starting" when it is asked for.
-    async fn wait_until_set_up(&self) -> Result<(), CommandError> {
+    async fn core_when_set_up(&self) -> Result<CoreState, CommandError> {
         let deadline = Instant::now() + Duration::from_secs(START_TIMEOUT_SECONDS);
-        let core = || self.connection.ask::<CoreState>(Command::Configuration);
-        while core().await?.is_setting_up() && Instant::now() < deadline {
+        loop {
+            let core = self.connection.ask::<CoreState>(Command::Configuration).await?;
+            if !core.is_setting_up() || Instant::now() >= deadline {
+                return Ok(core);
+            }
             sleep(Duration::from_millis(START_CHECK_MILLISECONDS)).await;
         }
-        Ok(())
     }
 
     fn error(&self, fault: CommandError) -> TargetError {
@@ -191,7 +201,8 @@ impl HomeAssistant {
         let missed = entries.items.iter().filter(|entry| entry.misses_its_credential());
         let missed = missed.map(|entry| EntryId::new(entry.entry_id.clone())).collect();
         let is_starting = core.is_starting();
-        let live = Live { is_starting, missed, ..flows::live(&kept, asked) };
+        let redirect_uri = self.redirect_uri();
+        let live = Live { is_starting, missed, redirect_uri, ..flows::live(&kept, asked) };
         let unread = entries.unreadable.into_iter();
         unreadable.extend(
             unread.map(|id| format!("the config entry {id} cannot be read: it is left alone")),
@@ -251,7 +262,7 @@ impl LiveTarget for HomeAssistant {
 
     /// HA makes a link anew at each look.
     fn come_back_to(&mut self, base: String) {
-        self.base = Some(base);
+        self.base = base;
     }
 }
 

@@ -58,13 +58,6 @@ pub(super) enum FormOutcome {
     Gone,
 }
 
-/// What HA has of itself that can be read over HTTP.
-#[derive(Deserialize)]
-pub(super) struct Configuration {
-    pub(super) external_url: Option<String>,
-    pub(super) internal_url: Option<String>,
-}
-
 const FLOWS: [&str; 3] = ["config", "config_entries", "flow"];
 /// What the browser is told by HA when it has taken a code over.
 const TAKEN_OVER: &str = "window.close()";
@@ -195,15 +188,6 @@ impl Rest {
             }
             other => Err(HandOverError::NotNow(format!("it answered {other}"))),
         }
-    }
-
-    /// HA's own addresses.
-    pub(super) async fn configuration(&self) -> Result<Configuration, CommandError> {
-        let answer = answered(self.call(Method::GET, &["config"], TIMEOUT_SECONDS)).await?;
-        if answer.status != StatusCode::OK {
-            return Err(refused(answer.status, "Home Assistant does not give its addresses"));
-        }
-        answer.json().map_err(|_| CommandError::Unreadable("no configuration".to_owned()))
     }
 
     fn flow_call(
