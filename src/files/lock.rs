@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use thiserror::Error;
 
 use super::Stamp;
-use super::read::{open, read_text};
+use super::read::{not_regular, open, read_text};
 use crate::model::Visible;
 
 /// How long to wait between two attempts.
@@ -78,10 +78,14 @@ impl FileLock {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
         let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
-        let mut file = options.custom_flags(flags.bits().cast_signed()).open(path)?;
-        if !file.metadata()?.is_file() {
-            return Err(io::Error::other("it is not a regular file").into());
+        let opened = options.custom_flags(flags.bits().cast_signed()).open(path);
+        // What is no file may be opened or not.
+        if let Ok(metadata) = path.metadata()
+            && !metadata.is_file()
+        {
+            return Err(not_regular(&metadata).into());
         }
+        let mut file = opened?;
         match file.try_lock() {
             Ok(()) => {
                 file.set_len(0)?;
@@ -100,7 +104,7 @@ impl FileLock {
     pub fn shared(path: &Path) -> Result<Self, NotLocked> {
         let (file, metadata) = open(path)?;
         if !metadata.is_file() {
-            return Err(io::Error::other("it is not a regular file").into());
+            return Err(not_regular(&metadata).into());
         }
         match file.try_lock_shared() {
             Ok(()) => Ok(Self { file }),

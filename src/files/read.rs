@@ -164,7 +164,7 @@ fn text(mut bytes: Zeroizing<Vec<u8>>) -> io::Result<Zeroizing<String>> {
     Ok(Zeroizing::new(text))
 }
 
-fn not_regular(metadata: &Metadata) -> io::Error {
+pub(super) fn not_regular(metadata: &Metadata) -> io::Error {
     if metadata.is_dir() {
         io::Error::new(ErrorKind::IsADirectory, "it is a folder, not a file")
     } else {
