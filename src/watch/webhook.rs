@@ -101,6 +101,7 @@ impl Webhook {
             let Some(pause) = pauses.next().filter(|_| may_retry) else {
                 return tracing::warn!(%target, "webhook {number} did not accept a notice: {why}");
             };
+            tracing::debug!(%target, "webhook {number} did not accept a notice yet ({why}); trying again in {pause} s");
             tokio::select! {
                 () = sleep(Duration::from_secs(*pause)) => {}
                 () = stop.cancelled() => return,

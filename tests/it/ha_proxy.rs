@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use crate::ha_apply::House;
+use crate::listener::Listener;
 use crate::real::{HomeAssistant, Release, each_release};
-use crate::shell::{Appcred, Project};
+use crate::shell::{Appcred, Project, Running};
+use crate::watch::eventually;
 
 /// Every name that somebody asks it for is this machine.
 pub(crate) struct RecordingProxy {
@@ -256,4 +258,46 @@ fn a_user_and_password_of_a_projects_proxy_are_refused_and_not_repeated() {
         assert!(all.contains("`proxy` must not contain a user or password"), "{all}");
         assert!(!all.contains("m4rk3d"), "{all}");
     }
+}
+
+/// Watches a target that cannot be used, which is an error that webhooks are notified of.
+fn notify(hook: &str, no_proxy: &str, proxy: &RecordingProxy) -> (Running, Project) {
+    let project = Project::new()
+        .file(
+            "appcred.yaml",
+            &format!("targets: {{lab: {{config_dir: ha}}}}\nnotify: {{webhook: {hook:?}}}\n"),
+        )
+        .file("ha", "")
+        .file("credentials.yaml", "application_credentials: []\n");
+    let watch = Appcred::new().in_dir(project.path()).args(["watch", "-v", "--listen=off"]);
+    (by_variables(watch.env("NO_PROXY", no_proxy), proxy).spawn(), project)
+}
+
+#[test]
+fn a_webhook_goes_by_the_environments_proxy_unless_it_is_near_or_excepted() {
+    let proxy = RecordingProxy::start();
+    let listener = Listener::start(200);
+    let near = listener.url();
+    let far = near.replace("127.0.0.1", "hook.example");
+    for hook in [&near, &near.replace("127.0.0.1", "localhost")] {
+        let _running = notify(hook, "", &proxy);
+        listener.next_of("error");
+        assert_eq!(proxy.seen(), "", "{hook}");
+    }
+    for no_proxy in ["*", "hook.example", ".example"] {
+        let (running, _project) = notify(&far, no_proxy, &proxy);
+        eventually("it is not found", || running.stderr().contains("webhook 1 did not accept"));
+        assert_eq!(proxy.seen(), "", "NO_PROXY={no_proxy}");
+    }
+    let _running = notify(&far, "", &proxy);
+    listener.next_of("error");
+    assert!(proxy.seen().contains("POST http://hook.example:"), "{}", proxy.seen());
+
+    let before = proxy.seen().len();
+    let port = near.split([':', '/']).nth(4).unwrap();
+    let connect = format!("CONNECT hook.example:{port} HTTP/1.1");
+    let (running, _project) = notify(&far.replace("http://", "https://"), "", &proxy);
+    eventually("it is asked for", || proxy.seen()[before..].contains(&connect));
+    assert!(!proxy.seen()[before..].contains("MARKED-HOOK"), "{}", proxy.seen());
+    assert!(!running.stderr().contains("MARKED-HOOK"), "{}", running.stderr());
 }
