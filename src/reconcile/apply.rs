@@ -176,7 +176,7 @@ impl<'a, T: Execute> ApplyRun<'a, T> {
                 (Ok(_), _) => {
                     task.outcome = Some(Outcome::Failed("the target created nothing".to_owned()))
                 }
-                (Err(refusal), _) => task.outcome = Some(refused(&refusal)),
+                (Err(refusal), _) => task.outcome = Some(refusal.into()),
             }
         }
     }
@@ -246,7 +246,7 @@ impl<'a, T: Execute> ApplyRun<'a, T> {
         }
         for (at, result) in self.execute(operations).await {
             if let Err(refusal) = result {
-                self.tasks[at].outcome = Some(refused(&refusal));
+                self.tasks[at].outcome = Some(refusal.into());
             }
         }
     }
@@ -267,7 +267,7 @@ impl<'a, T: Execute> ApplyRun<'a, T> {
             let task = &mut self.tasks[at];
             if let (Err(refusal), None) = (result, &task.outcome) {
                 task.outcome = Some(match task.step.action {
-                    Action::Delete { .. } => refused(&refusal),
+                    Action::Delete { .. } => refusal.into(),
                     _ => {
                         Outcome::Unfinished(format!("the old credential is still there: {refusal}"))
                     }
@@ -374,13 +374,6 @@ impl<'a, T: Execute> ApplyRun<'a, T> {
                 }),
             })
             .collect()
-    }
-}
-
-fn refused(refusal: &Refusal) -> Outcome {
-    match refusal {
-        Refusal::Stopped => Outcome::NotBegun(refusal.to_string()),
-        _ => Outcome::Failed(refusal.to_string()),
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::codes::OutcomeCode;
 use crate::model::FlowStep;
 use crate::plan::StepId;
+use crate::target::Refusal;
 
 /// The result of one step.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,8 +25,21 @@ pub enum Outcome {
     Unfinished(String),
     /// It failed and left nothing behind, or what was before is in force again.
     Failed(String),
+    /// The token, its right or this machine was refused, as everything else will be.
+    Denied(String),
     /// It was never begun.
     NotBegun(String),
+}
+
+impl From<Refusal> for Outcome {
+    fn from(refusal: Refusal) -> Self {
+        let why = refusal.to_string();
+        match refusal {
+            Refusal::Stopped => Self::NotBegun(why),
+            Refusal::Denied(_) => Self::Denied(why),
+            _ => Self::Failed(why),
+        }
+    }
 }
 
 impl Outcome {
@@ -35,7 +49,7 @@ impl Outcome {
             Self::Done => OutcomeCode::Done,
             Self::Waits(_) => OutcomeCode::Waiting,
             Self::Unfinished(_) => OutcomeCode::Unfinished,
-            Self::Failed(_) => OutcomeCode::Failed,
+            Self::Failed(_) | Self::Denied(_) => OutcomeCode::Failed,
             Self::NotBegun(_) => OutcomeCode::NotBegun,
         }
     }
@@ -50,7 +64,7 @@ impl Outcome {
         match self {
             Self::Done => true,
             Self::Waits(step) => matches!(step, FlowStep::Consent(_) | FlowStep::Progress(_)),
-            Self::Unfinished(_) | Self::Failed(_) | Self::NotBegun(_) => false,
+            Self::Unfinished(_) | Self::Failed(_) | Self::Denied(_) | Self::NotBegun(_) => false,
         }
     }
 }

@@ -85,7 +85,7 @@ impl SetUpRun<'_> {
             _ if self.stop.is_cancelled() => Outcome::NotBegun(Refusal::Stopped.to_string()),
             (None, Action::Abandon { flow }) => match drive::give_up(self.ha, &flow.id).await {
                 Ok(()) => Outcome::Done,
-                Err(refusal) => Outcome::Failed(refusal.to_string()),
+                Err(refusal) => refusal.into(),
             },
             (None, Action::SetUp { wanted, account, open }) => {
                 match self.entries.get(&wanted.key) {
@@ -101,7 +101,7 @@ impl SetUpRun<'_> {
                 let mark = self.desired.mark(&wanted.key);
                 match self.ha.remember_delete_policy(&mark, *removes).await {
                     Ok(()) => Outcome::Done,
-                    Err(refusal) => Outcome::Failed(refusal.to_string()),
+                    Err(refusal) => refusal.into(),
                 }
             }
             (
@@ -127,7 +127,7 @@ impl SetUpRun<'_> {
     ) -> Outcome {
         let now = match &self.now {
             Some(Ok(now)) => now,
-            Some(Err(refusal)) => return Outcome::Failed(refusal.to_string()),
+            Some(Err(refusal)) => return refusal.clone().into(),
             None => return self.begin(step, entry, open.as_ref()).await,
         };
         if let Some(account) = linked(now, entry, wanted) {
@@ -149,6 +149,7 @@ impl SetUpRun<'_> {
                 "the linked account \"{}\" does not run ({state}); Home Assistant's log may say why",
                 account.title
             )),
+            Err(refusal @ Refusal::Denied(_)) => refusal.into(),
             Err(refusal) => Outcome::Failed(format!(
                 "the linked account \"{}\" could not be reloaded: {refusal}",
                 account.title
@@ -171,7 +172,7 @@ impl SetUpRun<'_> {
             Ok(FlowState::Waits(_, step)) => Outcome::Waits(step),
             Ok(FlowState::Failed(why)) => Outcome::Failed(why),
             Ok(FlowState::Later) => Outcome::Unfinished(LATER.to_owned()),
-            Err(refusal) => Outcome::Failed(refusal.to_string()),
+            Err(refusal) => refusal.into(),
         }
     }
 }

@@ -335,7 +335,9 @@ fn unfinished(outcomes: &[StepOutcome]) -> BTreeMap<&'static str, usize> {
         let awaits = match &outcome.outcome {
             Outcome::Waits(step) => step.awaits(),
             Outcome::Unfinished(_) => "unfinished",
-            Outcome::Done | Outcome::Failed(_) | Outcome::NotBegun(_) => continue,
+            Outcome::Done | Outcome::Failed(_) | Outcome::Denied(_) | Outcome::NotBegun(_) => {
+                continue;
+            }
         };
         *numbers.entry(awaits).or_default() += 1;
     }

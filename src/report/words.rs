@@ -62,7 +62,7 @@ pub(super) fn undone(outcome: &Outcome) -> Option<(&'static str, &str)> {
         Outcome::Done => None,
         Outcome::Waits(step) => Some(("waiting", waits_for(step))),
         Outcome::Unfinished(why) => Some(("unfinished", why)),
-        Outcome::Failed(why) => Some(("failed", why)),
+        Outcome::Failed(why) | Outcome::Denied(why) => Some(("failed", why)),
         Outcome::NotBegun(why) => Some(("not done", why)),
     }
 }

@@ -77,6 +77,22 @@ pub enum Done {
 }
 
 /// Why an operation was not done.
+/// What is refused to us altogether.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum Denial {
+    /// The access token.
+    #[error("the access token was refused")]
+    Token,
+    /// What only an administrator may do.
+    #[error("the access token is not an administrator's")]
+    Right,
+    /// Everything from this machine: HA has banned it, or a proxy lets it pass no more.
+    #[error(
+        "everything from this machine is refused (403): a proxy may refuse it, or Home Assistant may have banned it (ip_bans.yaml)"
+    )]
+    Machine,
+}
+
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum Refusal {
     /// HA does not delete a credential that a config entry names by id.
@@ -97,9 +113,10 @@ pub enum Refusal {
     /// Told to stop before it was begun.
     #[error("not begun: interrupted")]
     Stopped,
-    /// The access token is not taken any more.
-    #[error("the access token was refused")]
-    Unauthorized,
+    /// The access token is not taken any more, or its user may not do this. That stays so until it is
+    /// changed.
+    #[error("{0}")]
+    Denied(Denial),
     /// The target has no such thing.
     #[error("this target cannot do that")]
     Unsupported,
@@ -139,8 +156,7 @@ pub enum TargetError {
         /// What it answers, and what to do.
         why: String,
     },
-    /// Everything from this machine is refused, before any token. HA counts no attempt of an address
-    /// that it has banned, so trying again does no harm.
+    /// Everything from this machine is refused, before any token.
     #[error("{address} refuses this machine: {why}")]
     Forbidden {
         /// The address.

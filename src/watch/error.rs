@@ -34,6 +34,9 @@ pub(super) enum RoundError {
     /// Steps of the plan failed.
     #[error("{}", .0.join("; "))]
     Steps(Vec<String>),
+    /// Steps of the plan failed since the token, its right or this machine was refused.
+    #[error("{}", .0.join("; "))]
+    Denied(Vec<String>),
     /// What was done was undone each time.
     #[error(
         "something else undoes what appcred does here: {} was done {MOST_REPEATS} times and is undone again. Most likely another appcred manages this target as owner `{owner}`, on another machine or in another repository: stop one of the two, or give each repository its own `owner` in appcred.yaml",
@@ -78,7 +81,7 @@ impl RoundError {
         match self {
             Self::Lock(LockError::Held { .. } | LockError::Writing { .. }) => ErrorKind::Locked,
             Self::Lock(LockError::File { .. }) | Self::Steps(_) => ErrorKind::Failed,
-            Self::SameTarget(_) => ErrorKind::Permanent,
+            Self::SameTarget(_) | Self::Denied(_) => ErrorKind::Permanent,
             Self::Connect(error) => of_connecting(error),
             Self::Target(error) => of_target(error),
             Self::Disconnected(_) | Self::Stopped => ErrorKind::Unreachable,
@@ -113,11 +116,12 @@ fn of_connecting(error: &ConnectError) -> ErrorKind {
 fn of_target(error: &TargetError) -> ErrorKind {
     match error {
         // Home Assistant counts each attempt, and bans the address that makes too many.
-        TargetError::Unauthorized { .. } | TargetError::NotAdmin { .. } => ErrorKind::Permanent,
+        TargetError::Unauthorized { .. }
+        | TargetError::NotAdmin { .. }
+        | TargetError::Forbidden { .. } => ErrorKind::Permanent,
         TargetError::Unreachable { .. }
         | TargetError::Lost { .. }
         | TargetError::Starting { .. }
-        | TargetError::Forbidden { .. }
         | TargetError::Protocol { .. } => ErrorKind::Unreachable,
         TargetError::Storage(_) => ErrorKind::Failed,
     }

@@ -303,7 +303,12 @@ impl<C: Connect> TargetReconciler<C> {
         self.statuses.target(&self.name, |target| {
             target.entries.iter_mut().for_each(|entry| set_ups.write(entry));
         });
-        if undone.is_empty() { Ok(is_changed) } else { Err(RoundError::Steps(undone)) }
+        let is_denied = outcomes.iter().any(|done| matches!(done.outcome, Outcome::Denied(_)));
+        match undone.is_empty() {
+            true => Ok(is_changed),
+            false if is_denied => Err(RoundError::Denied(undone)),
+            false => Err(RoundError::Steps(undone)),
+        }
     }
 
     /// Records the outcome of one step; answers whether it changed anything.
@@ -330,6 +335,10 @@ impl<C: Connect> TargetReconciler<C> {
             Outcome::Waits(waited_for) => {
                 key.into_iter().for_each(|key| self.set_ups.waits(key, waited_for));
                 begins(step)
+            }
+            Outcome::Denied(why) => {
+                undone.push(format!("{}: {why}", step.action.summary()));
+                false
             }
             Outcome::Unfinished(why) | Outcome::Failed(why) | Outcome::NotBegun(why) => {
                 let is_begun = !matches!(outcome, Outcome::NotBegun(_));

@@ -68,7 +68,10 @@ impl RoundLog {
             Outcome::Waits(step) => {
                 tracing::info!(target = %self.target, "{what}: {}", step.awaits());
             }
-            Outcome::Unfinished(why) | Outcome::Failed(why) | Outcome::NotBegun(why) => {
+            Outcome::Unfinished(why)
+            | Outcome::Failed(why)
+            | Outcome::Denied(why)
+            | Outcome::NotBegun(why) => {
                 let Some(identity) = identity(&step.action) else {
                     return tracing::warn!(target = %self.target, "{what}: {why}");
                 };

@@ -21,10 +21,10 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use tokio_util::sync::CancellationToken;
 
 use super::in_flight::{InFlight, Listener, ResultSender, deliver};
-use super::messages::{Command, CommandResult, Incoming, Numbered};
+use super::messages::{Command, CommandResult, Incoming, NOT_ADMIN, Numbered};
 use crate::http::Stream;
-use crate::target::Stop;
 use crate::target::wiped_json::to_json;
+use crate::target::{Denial, Stop};
 
 /// Commands sent and not yet answered. HA cuts the line at 4,096 answers that wait.
 const MAX_IN_FLIGHT: usize = 512;
@@ -68,9 +68,9 @@ pub(super) enum CommandError {
     /// It was sent, and HA is still at work.
     #[error("Home Assistant took too long")]
     TimedOut,
-    /// The token is not taken any more.
-    #[error("the access token was refused")]
-    Unauthorized,
+    /// The token, its user or this machine is not accepted any more.
+    #[error("{0}")]
+    Denied(Denial),
     /// The answer has an unknown form.
     #[error("the answer is not as Home Assistant is known to give it ({0})")]
     Unreadable(String),
@@ -183,6 +183,9 @@ impl Connection {
         match answer.await.map_err(|_| unsent())?? {
             CommandResult::Success(result) => serde_json::from_str(&result)
                 .map_err(|error| CommandError::Unreadable(without_values(&error))),
+            CommandResult::Refused { code, .. } if code == NOT_ADMIN => {
+                Err(CommandError::Denied(Denial::Right))
+            }
             CommandResult::Refused { code, message } => {
                 Err(CommandError::Refused { code, message })
             }

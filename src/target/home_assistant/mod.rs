@@ -48,12 +48,12 @@ use self::connection::{CommandError, Connection};
 use self::core_state::CoreState;
 use self::credentials::Installed;
 use self::json::Lenient;
-use self::messages::{Command, CurrentUser, Features, NOT_ADMIN, UNKNOWN_COMMAND};
+use self::messages::{Command, CurrentUser, Features, UNKNOWN_COMMAND};
 use self::present::Present;
 use self::rest::Rest;
 use super::unreadable::UnreadableLog;
 use super::{
-    ChangeEvents, Done, Execute, LiveTarget, Observe, Operation, Refusal, Stop, TargetError,
+    ChangeEvents, Denial, Done, Execute, LiveTarget, Observe, Operation, Refusal, Stop, TargetError,
 };
 use crate::http::Network;
 use crate::model::{
@@ -161,13 +161,14 @@ impl HomeAssistant {
     fn error(&self, fault: CommandError) -> TargetError {
         let address = self.address.to_string();
         match fault {
-            CommandError::Refused { code, .. } if code == NOT_ADMIN => {
-                TargetError::NotAdmin { address }
-            }
             CommandError::Refused { .. } | CommandError::Unreadable(_) => {
                 TargetError::Protocol { address, why: fault.to_string() }
             }
-            CommandError::Unauthorized => TargetError::Unauthorized { address },
+            CommandError::Denied(Denial::Token) => TargetError::Unauthorized { address },
+            CommandError::Denied(Denial::Right) => TargetError::NotAdmin { address },
+            CommandError::Denied(Denial::Machine) => {
+                TargetError::Forbidden { address, why: fault.to_string() }
+            }
             CommandError::Stopped
             | CommandError::Unsent(_)
             | CommandError::Lost(_)
@@ -381,7 +382,7 @@ impl From<CommandError> for Refusal {
             CommandError::Stopped => Self::Stopped,
             CommandError::Lost(why) => Self::Lost(why),
             CommandError::TimedOut => Self::Lost(fault.to_string()),
-            CommandError::Unauthorized => Self::Unauthorized,
+            CommandError::Denied(denial) => Self::Denied(denial),
             CommandError::Refused { .. }
             | CommandError::Unsent(_)
             | CommandError::Unreadable(_) => Self::Failed(fault.to_string()),

@@ -14,7 +14,7 @@ use super::flow_response::{FlowResponse, errors};
 use super::unreachable::unreachable;
 use crate::http::{self, Network};
 use crate::model::{Domain, EntryId, FlowId, HandOverError, Secret};
-use crate::target::TargetError;
+use crate::target::{Denial, TargetError};
 
 /// A reload waits until the integration is set up, some of which ask their cloud first.
 const RELOAD_TIMEOUT_SECONDS: u64 = 120;
@@ -86,7 +86,7 @@ impl Rest {
             StatusCode::FORBIDDEN => {
                 Err(refused(StatusCode::FORBIDDEN, "the entry cannot be reloaded as it is"))
             }
-            other => Err(refused(other, "Home Assistant's log may say more")),
+            other => Err(unexpected(other)),
         }
     }
 
@@ -96,7 +96,7 @@ impl Rest {
         let call = self.call(Method::DELETE, &path, RELOAD_TIMEOUT_SECONDS);
         match answered(call).await?.status {
             StatusCode::OK | StatusCode::NOT_FOUND => Ok(()),
-            other => Err(refused(other, "Home Assistant's log may say more")),
+            other => Err(unexpected(other)),
         }
     }
 
@@ -116,7 +116,7 @@ impl Rest {
             StatusCode::NOT_FOUND => {
                 Err(refused(StatusCode::NOT_FOUND, "Home Assistant cannot load this integration"))
             }
-            other => Err(refused(other, "Home Assistant's log may say more")),
+            other => Err(unexpected(other)),
         }
     }
 
@@ -131,10 +131,7 @@ impl Rest {
         match looked.status {
             StatusCode::OK => step(&looked).map(Some),
             StatusCode::NOT_FOUND => Ok(None),
-            other => Err(refused(
-                other,
-                "Home Assistant failed to process this flow; its log may say more",
-            )),
+            other => Err(unexpected(other)),
         }
     }
 
@@ -156,7 +153,7 @@ impl Rest {
                     Err(refused(StatusCode::BAD_REQUEST, "Home Assistant does not take the answer"))
                 }
             },
-            other => Err(refused(other, "Home Assistant's log may say more")),
+            other => Err(unexpected(other)),
         }
     }
 
@@ -165,7 +162,7 @@ impl Rest {
         let path = [&FLOWS[..], &[flow.as_str()]].concat();
         match answered(self.call(Method::DELETE, &path, TIMEOUT_SECONDS)).await?.status {
             StatusCode::OK | StatusCode::NOT_FOUND => Ok(()),
-            other => Err(refused(other, "Home Assistant's log may say more")),
+            other => Err(unexpected(other)),
         }
     }
 
@@ -238,13 +235,69 @@ async fn answered(call: RequestBuilder) -> Result<RestResponse, CommandError> {
     })?;
     let status = answer.status();
     if status == StatusCode::UNAUTHORIZED {
-        return Err(CommandError::Unauthorized);
+        return Err(CommandError::Denied(Denial::Token));
     }
     let body = http::read(answer, LARGEST_ANSWER_BYTES).await;
     Ok(RestResponse { status, body: body.map_err(|why| CommandError::Lost(why.to_string()))? })
 }
 
+fn unexpected(status: StatusCode) -> CommandError {
+    match status {
+        StatusCode::FORBIDDEN => CommandError::Denied(Denial::Machine),
+        other => refused(other, "Home Assistant's log may say more"),
+    }
+}
+
 /// HA's own text is left out: it may quote what it was sent.
 fn refused(status: StatusCode, message: &str) -> CommandError {
     CommandError::Refused { code: format!("HTTP {}", status.as_u16()), message: message.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::{LARGEST_ANSWER_BYTES, Rest};
+    use crate::http::Network;
+    use crate::model::{Domain, EntryId, FlowId, Secret};
+    use crate::target::home_assistant::address::Address;
+
+    /// Answers every call with a body that never ends.
+    async fn endless() -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    let mut request = [0; 4096];
+                    stream.read(&mut request).await.unwrap();
+                    stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+                    while stream.write_all(&[b' '; 64 * 1024]).await.is_ok() {}
+                });
+            }
+        });
+        url
+    }
+
+    #[tokio::test]
+    async fn an_answer_without_end_is_an_error_of_every_call() {
+        let address = Address::parse(&endless().await).unwrap();
+        let rest = Rest::new(address, &Network::default(), Secret::new("t")).unwrap();
+        let (entry, flow, domain) = (EntryId::new("e"), FlowId::new("f"), Domain::new("d"));
+        let answers = serde_json::Map::new();
+        let said = [
+            rest.reload(&entry).await.map_err(|why| why.to_string()),
+            rest.remove(&entry).await.map_err(|why| why.to_string()),
+            rest.start_flow(&domain, None, "b").await.map(drop).map_err(|why| why.to_string()),
+            rest.look_at_flow(&flow, "b").await.map(drop).map_err(|why| why.to_string()),
+            rest.answer_flow(&flow, &answers, "b").await.map(drop).map_err(|why| why.to_string()),
+            rest.abort_flow(&flow).await.map_err(|why| why.to_string()),
+            rest.hand_on("state=s").await.map_err(|why| why.to_string()),
+        ];
+        let too_large = format!("its answer is larger than {} KiB", LARGEST_ANSWER_BYTES / 1024);
+        for said in said {
+            assert_eq!(said, Err(too_large.clone()));
+        }
+    }
 }

@@ -131,7 +131,7 @@ async fn what_fails_beside_a_conflict_is_reported_with_it() {
         engine.home().report();
         engine.pass(1).await;
     }
-    engine.home().state().refuses = true;
+    engine.home().refuse();
     engine.home().empty();
     engine.pass(1).await;
     let why = engine.error().unwrap();

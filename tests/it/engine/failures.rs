@@ -5,7 +5,7 @@ use std::time::Duration;
 use appcred::model::Secret;
 use appcred::status::{Holding, Link, Mode};
 use appcred::target::home_assistant::{AuthMethod, HomeAssistantEndpoint};
-use appcred::target::{Endpoint, TargetError};
+use appcred::target::{Denial, Endpoint, Refusal, TargetError};
 use appcred::watch::{TargetLock, TargetSpec, WriteLock};
 
 use super::{Engine, HOME, House, RESYNC, entry, one, spec};
@@ -85,6 +85,39 @@ async fn a_token_of_no_administrator_is_not_tried_again() {
     engine.pass(2 * 3600).await;
     assert_eq!(engine.home().state().connects, 1);
     engine.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_is_refused_is_not_tried_again() {
+    let (address, why) = ("http://home".to_owned(), "it answers 403".to_owned());
+    let forbids = |house: &House| {
+        house.state().unreachable = Some(TargetError::Forbidden { address, why });
+    };
+    let engine = Engine::start_with(&[(HOME, spec(vec![one()]))], forbids).await;
+    engine.pass(2 * 3600).await;
+    assert_eq!(engine.home().state().connects, 1);
+    engine.home().come_up();
+    engine.reload().await;
+    assert_eq!(engine.home().secrets().len(), 1);
+    engine.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_step_that_is_denied_is_not_tried_again_before_something_is_changed() {
+    for denial in [Denial::Token, Denial::Right, Denial::Machine] {
+        let denies = |house: &House| house.state().refuses = Some(Refusal::Denied(denial));
+        let engine = Engine::start_with(&[(HOME, with_token("one"))], denies).await;
+        engine.pass(2 * 3600).await;
+        engine.home().report();
+        engine.pass(60).await;
+        let target = engine.target(HOME);
+        assert_eq!((target.totals.failed, target.next_reconcile), (1, None), "{denial}");
+        assert!(target.error.unwrap().contains(&denial.to_string()));
+        engine.home().state().refuses = None;
+        engine.declare(&[(HOME, with_token("two"))]).await;
+        assert_eq!(engine.home().secrets().len(), 1);
+        engine.end().await;
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -173,13 +206,12 @@ async fn connections_that_last_are_none_that_are_dropped_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn a_step_that_fails_is_reported_and_tried_again_later_and_later() {
-    let refuses = |house: &House| house.state().refuses = true;
-    let engine = Engine::start_with(&[(HOME, spec(vec![one()]))], refuses).await;
+    let engine = Engine::start_with(&[(HOME, spec(vec![one()]))], House::refuse).await;
     assert!(engine.error().unwrap().contains("refused, as the test wants"));
     engine.pass(3600).await;
     let failed = engine.target(HOME).totals.failed;
     assert!((30..=80).contains(&failed), "{failed} in an hour");
-    engine.home().state().refuses = false;
+    engine.home().state().refuses = None;
     engine.pass(120).await;
     assert_eq!(engine.home().secrets().len(), 1);
     assert_eq!(engine.error(), None);
@@ -188,8 +220,7 @@ async fn a_step_that_fails_is_reported_and_tried_again_later_and_later() {
 
 #[tokio::test(start_paused = true)]
 async fn events_do_not_make_a_failing_step_a_fast_loop() {
-    let refuses = |house: &House| house.state().refuses = true;
-    let engine = Engine::start_with(&[(HOME, spec(vec![one()]))], refuses).await;
+    let engine = Engine::start_with(&[(HOME, spec(vec![one()]))], House::refuse).await;
     engine.pass(600).await;
     let before = engine.target(HOME).totals.failed;
     for _ in 0..600 {

@@ -55,8 +55,8 @@ pub(crate) struct State {
     pub(crate) hangs: bool,
     /// Changing something takes so long.
     pub(crate) slow: Option<Duration>,
-    /// It refuses to create anything.
-    pub(crate) refuses: bool,
+    /// It refuses every operation.
+    pub(crate) refuses: Option<Refusal>,
     /// Somebody deletes what is created, at once.
     pub(crate) undoes: bool,
     /// The provider refuses every new secret for this reason; counts how often it was asked.
@@ -88,7 +88,7 @@ impl Default for House {
             crashes: 0,
             hangs: false,
             slow: None,
-            refuses: false,
+            refuses: None,
             undoes: false,
             refuses_secrets: None,
             proofs: 0,
@@ -167,6 +167,12 @@ impl House {
         self.disconnect();
     }
 
+    /// It refuses every operation from now on.
+    pub(crate) fn refuse(&self) {
+        let why = "refused, as the test wants".to_owned();
+        self.state().refuses = Some(Refusal::Failed(why));
+    }
+
     pub(crate) fn come_up(&self) {
         self.state().unreachable = None;
     }
@@ -218,16 +224,16 @@ impl Execute for Connected {
     ) {
         let (mut shelf, refuses, slow) = {
             let state = self.house.state();
-            (state.shelf.clone(), state.refuses, state.slow)
+            (state.shelf.clone(), state.refuses.clone(), state.slow)
         };
         // What was begun is finished.
         let begun = if stop.is_cancelled() { stop.clone() } else { Stop::new() };
         if let Some(slow) = slow {
             tokio::time::sleep(slow).await;
         }
-        if refuses {
+        if let Some(refusal) = refuses {
             for at in 0..operations.len() {
-                done(at, Err(Refusal::Failed("refused, as the test wants".to_owned())));
+                done(at, Err(refusal.clone()));
             }
             return;
         }

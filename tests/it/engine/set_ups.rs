@@ -104,12 +104,11 @@ async fn a_set_up_that_failed_rests_also_when_its_line_changes() {
 #[tokio::test(start_paused = true)]
 async fn a_set_up_is_not_begun_where_its_credential_could_not_be_created() {
     let prepare = |house: &House| {
-        let mut state = house.state();
-        state.set_up = SetUp::Links;
-        state.refuses = true;
+        house.refuse();
+        house.state().set_up = SetUp::Links;
     };
     let engine = Engine::start_with(&[(HOME, spec(vec![one()]))], prepare).await;
-    engine.home().state().refuses = false;
+    engine.home().state().refuses = None;
     engine.pass(120).await;
     assert_eq!(engine.home().secrets().len(), 1);
     assert!(matches!(engine.target(HOME).entries[0].setup_state, Some(SetupState::Linked(_))));
