@@ -16,6 +16,7 @@ mod wiped_json;
 use std::pin::Pin;
 
 use futures_util::Stream;
+use smol_str::SmolStr;
 use thiserror::Error;
 
 pub use connect_error::ConnectError;
@@ -101,6 +102,12 @@ pub enum Refusal {
         /// The integration.
         domain: Domain,
     },
+    /// The same, and the account does not find the credential by that id: HA does not say which it is.
+    #[error("{}", named_by_id(accounts))]
+    NamedById {
+        /// The linked accounts of the integration that find no credential.
+        accounts: Vec<SmolStr>,
+    },
     /// The id names another credential by now.
     #[error("it was changed elsewhere in the meantime")]
     Changed,
@@ -126,6 +133,19 @@ pub enum Refusal {
     /// Anything else, in the target's words, which hold no secret.
     #[error("{0}")]
     Failed(String),
+}
+
+fn named_by_id(accounts: &[SmolStr]) -> String {
+    match accounts {
+        [] => "a linked account names it by its id; apply again".to_owned(),
+        [account] => format!(
+            "the linked account \"{account}\" names it by its id and does not find it; apply again: that account is then given the new credential"
+        ),
+        several => format!(
+            "one of these linked accounts names it by its id and does not find it: {}; remove the one that does not run in Home Assistant's settings, and apply again",
+            several.iter().map(|title| format!("\"{title}\"")).collect::<Vec<_>>().join(", ")
+        ),
+    }
 }
 
 /// Why a target could not be read or reached. The kind alone says whether and when it may be tried

@@ -138,3 +138,74 @@ fn ha_removed_entry_takes_its_shadow_its_original_and_its_claim_along(release: R
     assert_eq!(auth_domains(&ha), ["appcred:house:ben"]);
     house.is_in_sync_with(&ha);
 }
+
+/// An account that names the credential of `house` by its id and not by its mark, as after a restore
+/// of one of Home Assistant's two storage files.
+fn named_by_id(ha: &mut HomeAssistant) -> (String, String) {
+    let id = ha.credentials()[0]["id"].as_str().unwrap().to_owned();
+    let mark = "appcred:house:anna";
+    let account = ha.link_by_hand(DOMAIN, mark);
+    ha.stop();
+    let file = ha.config_dir().join(".storage/core.config_entries");
+    let stored = std::fs::read_to_string(&file).unwrap();
+    assert!(stored.contains(mark), "{stored}");
+    std::fs::write(&file, stored.replace(mark, &id)).unwrap();
+    ha.start_again();
+    assert_eq!(ha.state_of(&account), "setup_error");
+    (id, account)
+}
+
+each_release!(ha_account_that_names_our_credential_by_its_id_is_named_and_runs_again);
+fn ha_account_that_names_our_credential_by_its_id_is_named_and_runs_again(release: Release) {
+    let mut ha = HomeAssistant::start(release);
+    let house = house_of("house");
+    house.declare(&[house.entry(DOMAIN, "Anna", "anna", "first")]);
+    house.apply(&ha);
+    let (id, account) = named_by_id(&mut ha);
+
+    let ben = house.entry(DOMAIN, "Ben", "ben", "ours");
+    house.declare(&[house.entry(DOMAIN, "Anna", "anna", "second"), ben.clone()]);
+    let ran = house.appcred(&ha).args(["apply", "--yes"]).status(1).run();
+    let why = "the linked account \"Linked by hand\" names it by its id";
+    assert!(ran.stdout.contains(why), "{}", ran.stdout);
+    assert!(auth_domains(&ha).contains(&json!("appcred:house:ben")));
+
+    house.apply(&ha);
+    assert_eq!(ha.state_of(&account), "loaded", "{}", ha.log());
+    house.is_in_sync_with(&ha);
+    house.declare(&[house.entry(DOMAIN, "Anna", "anna", "third"), ben.clone()]);
+    house.apply(&ha);
+    let shadow = ha.credentials().into_iter().rfind(|held| held["auth_domain"] == *id).unwrap();
+    assert_eq!(shadow["client_secret"], "third");
+    house.is_in_sync_with(&ha);
+
+    remove_account(&ha, &account);
+    house.apply(&ha);
+    house.is_in_sync_with(&ha);
+    let mut all = auth_domains(&ha);
+    all.sort_by_key(Value::to_string);
+    assert_eq!(all, ["appcred:house:anna", "appcred:house:ben"]);
+    // What is noted of the account that is gone is said of no other.
+    ha.link_by_hand(DOMAIN, "cloud");
+    house.is_in_sync_with(&ha);
+}
+
+each_release!(ha_accounts_one_of_which_names_our_credential_by_its_id_are_all_named);
+fn ha_accounts_one_of_which_names_our_credential_by_its_id_are_all_named(release: Release) {
+    let mut ha = HomeAssistant::start(release);
+    let house = house_of("house");
+    house.declare(&[house.entry(DOMAIN, "Anna", "anna", "first")]);
+    house.apply(&ha);
+    let (_, account) = named_by_id(&mut ha);
+    ha.link_by_hand(DOMAIN, "cloud");
+    house.declare(&[house.entry(DOMAIN, "Ben", "ben", "ours")]);
+    for _ in 0..2 {
+        let ran = house.appcred(&ha).args(["apply", "--yes"]).status(1).run();
+        let why = "one of these linked accounts names it by its id and does not find it: \"Linked by hand\", \"Linked by hand\"";
+        assert!(ran.stdout.contains(why), "{}", ran.stdout);
+        assert!(auth_domains(&ha).contains(&json!("appcred:house:ben")));
+    }
+    remove_account(&ha, &account);
+    house.apply(&ha);
+    house.is_in_sync_with(&ha);
+}

@@ -103,22 +103,22 @@ fn without(message: &str, secret: &str) -> String {
 pub(super) async fn delete(
     connection: &Connection,
     stop: &Stop,
-    held: Held,
+    held: &Held,
     present: &Present,
 ) -> Result<Done, Refusal> {
     match present.get(&held.id) {
         None => return Ok(Done::Deleted),
-        Some(now) if now.held() != held => return Err(Refusal::Changed),
+        Some(now) if now.held() != *held => return Err(Refusal::Changed),
         Some(_) => {}
     }
-    let command = Command::DeleteCredential { application_credentials_id: held.id };
+    let command = Command::DeleteCredential { application_credentials_id: held.id.clone() };
     match connection.ask_unless::<()>(stop, command).await {
         Ok(()) => Ok(Done::Deleted),
         Err(CommandError::Refused { code, .. }) if code == NOT_FOUND => Ok(Done::Deleted),
         Err(CommandError::Refused { code, message })
             if code == REFUSED_BY_INTEGRATION && message.contains(IN_USE) =>
         {
-            Err(Refusal::InUse { domain: held.domain })
+            Err(Refusal::InUse { domain: held.domain.clone() })
         }
         Err(fault) => Err(fault.into()),
     }

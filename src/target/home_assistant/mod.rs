@@ -25,6 +25,7 @@ mod in_flight;
 mod json;
 mod log_in;
 mod messages;
+mod named_by_id;
 mod notification;
 mod present;
 mod rest;
@@ -210,12 +211,13 @@ impl HomeAssistant {
         );
         self.unreadable.warn(self.address.frontend_base(), unreadable);
         let entries = entries.items;
-        let config_entries =
+        let mut config_entries =
             config_entries::with_implementations(&self.connection, entries, &credentials).await?;
         Ok(Observed {
             version: self.version.clone(),
             domains: KnownDomains::Listed(domains.clone()),
             credentials,
+        named_by_id::resolve(&mut config_entries, &credentials, &kept);
             config_entries,
             live: Some(live),
         })
@@ -346,7 +348,13 @@ impl<'a> Batch<'a> {
             }
             Operation::Delete(held) => {
                 let present = self.present.as_ref().map_err(CommandError::clone)?;
-                credentials::delete(connection, self.stop, held, present).await
+                let deleted = credentials::delete(connection, self.stop, &held, present).await;
+                if let Err(Refusal::InUse { .. }) = deleted {
+                    let accounts = self.ha.accounts().await?;
+                    let why = named_by_id::explain(connection, &held, &accounts).await?;
+                    return why.map_or(deleted, Err);
+                }
+                deleted
             }
             Operation::RemoveAccount(entry) => {
                 self.ha.rest.remove(&entry).await?;
