@@ -13,7 +13,7 @@ use crate::model::{
 use crate::target::Refusal;
 use crate::target::home_assistant::{FlowAnswer, FlowSide, HomeAssistant};
 
-use super::step::{Guide, Move, next};
+use super::step::{BROKEN, Guide, Move, next};
 
 /// More answers than this are no set-up any more.
 const MAX_ANSWERS: usize = 50;
@@ -21,6 +21,9 @@ const MAX_ANSWERS: usize = 50;
 const PAUSE: Duration = Duration::from_secs(1);
 /// How long HA may be at work before it is left to that, and looked at again later.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+const LOST: &str = "Home Assistant no longer has this set-up: it was restarted, or the set-up was cancelled; start it again";
+const AGAIN_LOST: &str = "Home Assistant no longer has this set-up: it was restarted, or the set-up was cancelled; the account was not linked again";
 
 /// What is to be linked.
 #[derive(Clone, Copy, Debug)]
@@ -65,31 +68,35 @@ pub async fn begin(
 ) -> Result<FlowState, Refusal> {
     let secrets = [task.secret];
     let side = FlowSide { domain: task.domain, base, secrets: &secrets };
-    if let Some(flow) = open {
-        match ha.look_at_flow(flow, &side).await? {
-            Some(FlowStep::Broken) => give_up(ha, flow).await?,
-            Some(step) => return walk(ha, task, flow.clone(), step, &side).await,
-            None if task.account.is_some() => return ended_unseen(ha, task, flow).await,
-            None => ha.forget_flow(flow).await?,
+    // HA lists the flow by which it asks for consent again, so that one is not noted.
+    let asked = match (open, task.account) {
+        (None, Some(account)) => ha.reauth_flow(&account.id).await?,
+        _ => None,
+    };
+    if let Some(flow) = open.or(asked.as_ref()) {
+        match resume(ha, task, flow, &side).await? {
+            Resumed::State(state) => return Ok(state),
+            Resumed::Lost if task.account.is_some() => {
+                return Ok(FlowState::Failed(AGAIN_LOST.to_owned()));
+            }
+            Resumed::Lost | Resumed::Broken => {}
         }
     }
     let (flow, step) = match task.account {
         None => ha.start_flow(&side).await?,
-        Some(account) => {
-            // HA lists this flow itself, so there is nothing to note.
-            if let Some(flow) = ha.reauth_flow(&account.id).await?
-                && let Some(step) = ha.look_at_flow(&flow, &side).await?
-            {
-                return walk(ha, task, flow, step, &side).await;
-            }
-            match ha.start_reconfigure_flow(&account.id, &side).await? {
-                Some(started) => started,
-                None => return Ok(FlowState::Later),
-            }
-        }
+        Some(account) => match ha.start_reconfigure_flow(&account.id, &side).await? {
+            Some(started) => started,
+            None => return Ok(FlowState::Later),
+        },
     };
-    let (flow, step) = settle(ha, task, flow, step, &side).await?;
-    walk(ha, task, flow, step, &side).await
+    if step.is_last() {
+        return walk(ha, task, flow, step, &side).await;
+    }
+    let walked = async {
+        let (flow, step) = settle(ha, task, flow, step, &side).await?;
+        walk(ha, task, flow, step, &side).await
+    };
+    in_turn(ha, task, walked).await
 }
 
 /// Goes on with a flow after a person has done what it waited for.
@@ -104,10 +111,59 @@ pub async fn follow(
 ) -> Result<FlowState, Refusal> {
     let secrets = [task.secret];
     let side = FlowSide { domain: task.domain, base, secrets: &secrets };
-    match ha.look_at_flow(flow, &side).await? {
-        Some(step) => walk(ha, task, flow.clone(), step, &side).await,
-        None => ended_unseen(ha, task, flow).await,
-    }
+    Ok(match resume(ha, task, flow, &side).await? {
+        Resumed::State(state) => state,
+        Resumed::Broken => FlowState::Failed(BROKEN.to_owned()),
+        Resumed::Lost if task.account.is_some() => FlowState::Failed(AGAIN_LOST.to_owned()),
+        Resumed::Lost => FlowState::Failed(LOST.to_owned()),
+    })
+}
+
+/// How far a flow came that was open already.
+enum Resumed {
+    State(FlowState),
+    /// HA failed to process it, and it is ended.
+    Broken,
+    /// HA has it no more, and no account was seen to be linked by it.
+    Lost,
+}
+
+/// Goes on with an open flow. To look at one after consent takes the provider's code, which holds once,
+/// so no other run looks meanwhile.
+async fn resume(
+    ha: &HomeAssistant,
+    task: &SetUpTask<'_>,
+    flow: &FlowId,
+    side: &FlowSide<'_>,
+) -> Result<Resumed, Refusal> {
+    ha.take_turn(task.mark).await?;
+    let looked = async {
+        match ha.look_at_flow(flow, side).await? {
+            Some(FlowStep::Broken) => {
+                give_up(ha, flow).await?;
+                Ok(Resumed::Broken)
+            }
+            Some(step) => Ok(Resumed::State(walk(ha, task, flow.clone(), step, side).await?)),
+            None => {
+                let ended = ended_unseen(ha, task, flow).await?;
+                Ok(ended.map_or(Resumed::Lost, Resumed::State))
+            }
+        }
+    };
+    in_turn(ha, task, looked).await
+}
+
+/// Gives the turn back after something, however that ends.
+async fn in_turn<T>(
+    ha: &HomeAssistant,
+    task: &SetUpTask<'_>,
+    work: impl Future<Output = Result<T, Refusal>>,
+) -> Result<T, Refusal> {
+    let done = work.await;
+    let ended = ha.end_turn(task.mark).await;
+    let done = done?;
+    ended?;
+    Ok(done)
 }
 
 /// Ends a flow that is not needed any more.
@@ -128,9 +184,6 @@ async fn settle(
     step: FlowStep,
     side: &FlowSide<'_>,
 ) -> Result<(FlowId, FlowStep), Refusal> {
-    if step.is_last() {
-        return Ok((flow, step));
-    }
     let account = task.account.map(|account| &account.id);
     let first = match ha.remember_flow(task.mark, account, task.domain, &flow).await {
         Ok(first) => first,
@@ -169,10 +222,15 @@ async fn walk(
     match go_on(&LiveFlow { ha, flow: &flow, side }, &task.guide, step).await? {
         Reached::Waits(step) => Ok(FlowState::Waits(flow, step)),
         Reached::Done(linked) => finish(ha, task, &flow, linked).await,
-        Reached::Gone => ended_unseen(ha, task, &flow).await,
+        Reached::Gone => {
+            let ended = ended_unseen(ha, task, &flow).await?;
+            Ok(ended.unwrap_or_else(|| FlowState::Failed(LOST.to_owned())))
+        }
         Reached::Failed(why) => {
             give_up(ha, &flow).await?;
-            Ok(FlowState::Failed(why))
+            // Where another run has taken the provider's code as well, only one of the two is given a token.
+            let linked = linked_meanwhile(ha, task).await?;
+            Ok(linked.unwrap_or(FlowState::Failed(why)))
         }
     }
 }
@@ -293,21 +351,35 @@ pub fn judge(state: &EntryState) -> FlowState {
 }
 
 /// A flow that is gone was finished by another client, was cancelled, or was lost when HA stopped: the
-/// accounts show which.
+/// accounts show which. None where no account was linked by it.
 async fn ended_unseen(
     ha: &HomeAssistant,
     task: &SetUpTask<'_>,
     flow: &FlowId,
-) -> Result<FlowState, Refusal> {
-    const LOST: &str = "Home Assistant no longer has this set-up: it was restarted, or the set-up was cancelled; start it again";
+) -> Result<Option<FlowState>, Refusal> {
+    let Some(account) = task.account else {
+        ha.forget_flow(flow).await?;
+        return linked_meanwhile(ha, task).await;
+    };
+    // What was never changed was not linked again, whether it runs or not.
+    let is_unchanged = ha.is_changed_since(&account.id, flow).await? == Some(false);
     ha.forget_flow(flow).await?;
-    if let Some(account) = task.account {
-        // An account goes on with its old token until HA sets it up again, and asks for consent then.
-        let state = ha.reload(&account.id).await?;
-        return Ok(match ha.reauth_flow(&account.id).await? {
-            Some(_) => FlowState::Failed(LOST.to_owned()),
-            None => judge(&state),
-        });
+    if is_unchanged {
+        return Ok(None);
+    }
+    // An account goes on with its old token until HA sets it up again, and asks for consent then.
+    let state = ha.reload(&account.id).await?;
+    let asks_again = ha.reauth_flow(&account.id).await?.is_some();
+    Ok((!asks_again).then(|| judge(&state)))
+}
+
+/// The state of a new account that was linked as the entry wants it, by whatever run.
+async fn linked_meanwhile(
+    ha: &HomeAssistant,
+    task: &SetUpTask<'_>,
+) -> Result<Option<FlowState>, Refusal> {
+    if task.account.is_some() {
+        return Ok(None);
     }
     let is_ours = |account: &&ConfigEntry| match task.guide.choice {
         Implementation::Cloud => account.implementation.is_none(),
@@ -317,10 +389,10 @@ async fn ended_unseen(
     };
     let accounts = ha.accounts().await?;
     let mut of_domain = accounts.iter().filter(|account| account.domain == *task.domain);
-    match of_domain.rfind(is_ours) {
-        Some(account) => Ok(judge(&ha.settled(&account.id).await?)),
-        None => Ok(FlowState::Failed(LOST.to_owned())),
-    }
+    Ok(match of_domain.rfind(is_ours) {
+        Some(account) => Some(judge(&ha.settled(&account.id).await?)),
+        None => None,
+    })
 }
 
 #[cfg(test)]

@@ -20,6 +20,9 @@ const CLOUD: &str = "cloud";
 /// What a menu is answered with.
 const NEXT_STEP: &str = "next_step_id";
 
+/// How a flow is reported that HA cannot go on with.
+pub(super) const BROKEN: &str = "Home Assistant failed to process this set-up; its log may say why";
+
 /// What an entry says to HA's questions.
 #[derive(Clone, Copy, Debug)]
 pub struct Guide<'a> {
@@ -68,9 +71,7 @@ pub(super) fn next(step: FlowStep, guide: &Guide<'_>, answered: &BTreeSet<String
         FlowStep::Aborted { reason, error } => {
             Move::Failed(reasons::message(&reason, error.as_deref()))
         }
-        FlowStep::Broken => Move::Failed(
-            "Home Assistant failed to process this set-up; its log may say why".to_owned(),
-        ),
+        FlowStep::Broken => Move::Failed(BROKEN.to_owned()),
     }
 }
 

@@ -77,7 +77,6 @@ pub enum Done {
     Reloaded(EntryState),
 }
 
-/// Why an operation was not done.
 /// What is refused to us altogether.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum Denial {
@@ -94,6 +93,7 @@ pub enum Denial {
     Machine,
 }
 
+/// Why an operation was not done.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum Refusal {
     /// HA does not delete a credential that a config entry names by id.

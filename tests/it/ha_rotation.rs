@@ -371,6 +371,45 @@ async fn ha_consent_that_was_cancelled_elsewhere_is_not_reported_as_given(releas
     assert!(why.contains("was cancelled"), "{why}");
 }
 
+each_release!(ha_account_that_is_to_be_linked_again_is_linked_only_where_that_was_seen);
+/// The token that it has still lives, so that it runs whatever becomes of the set-up.
+fn ha_account_that_is_to_be_linked_again_is_linked_only_where_that_was_seen(release: Release) {
+    let linking = Linking::new(release);
+    let declare = |client: &str, secret: &str| {
+        let entry = linking.entry("linked_account_form", "Cabin", client, secret);
+        let answers = "    integration: {answers: {home: {home: Cabin}}}\n";
+        linking.house.declare(&[entry + answers]);
+    };
+    declare("cabin", "first");
+    linking.consent(&link(&linking.json(APPLY)));
+    linking.apply();
+
+    declare("second-client", "second");
+    let ran = linking.appcred(APPLY).status(if release == Release::Ha2024_3 { 1 } else { 0 }).run();
+    if release == Release::Ha2024_3 {
+        assert!(ran.stdout.contains("asks for consent again once"), "{}", ran.stdout);
+        return;
+    }
+    let flows = linking.open_flows();
+    let [flow] = flows.as_slice() else { panic!("{flows:?}") };
+    let flow = format!("/api/config/config_entries/flow/{}", flow["flow_id"].as_str().unwrap());
+    assert_eq!(linking.ha.rest("DELETE", &flow, None).0, 200);
+    let told = linking.appcred(APPLY).status(1).run().stdout;
+    assert!(told.contains("the account was not linked again"), "{told}");
+    assert_eq!(linking.account("linked_account_form")["state"], "loaded");
+
+    declare("third-client", "third");
+    let consent = link(&linking.json(APPLY));
+    linking.consent(&consent);
+    let flow = linking.open_flows()[0]["flow_id"].as_str().unwrap().to_owned();
+    // Home Assistant's own page finishes it.
+    let ended = linking.ha.rest("GET", &format!("/api/config/config_entries/flow/{flow}"), None);
+    assert_eq!(ended.1["reason"], "reconfigure_successful", "{}", ended.1);
+    linking.apply();
+    assert_eq!(linking.accounts("linked_account_form").len(), 1);
+    linking.appcred(&["plan", "--detailed-exitcode"]).status(0).run();
+}
+
 each_release!(ha_account_goes_with_its_credential_only_where_somebody_says_so);
 fn ha_account_goes_with_its_credential_only_where_somebody_says_so(release: Release) {
     let (linking, _) = linked(release);

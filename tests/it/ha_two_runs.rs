@@ -161,3 +161,66 @@ fn ha_watcher_waits_for_an_apply_at_the_same_target(release: Release) {
     watcher.signal(Signal::TERM);
     assert_eq!(watcher.finish().status, Some(0));
 }
+
+const ROUNDS: usize = 8;
+
+each_release!(ha_consent_that_two_runs_see_at_once_is_taken_once);
+fn ha_consent_that_two_runs_see_at_once_is_taken_once(release: Release) {
+    let linking = Linking::new(release);
+    let mut entries = Vec::new();
+    for round in 1..=ROUNDS {
+        let client = format!("anna-{round}");
+        entries.push(linking.entry(DOMAIN, &client, &client, "secret"));
+        linking.house.declare(&entries);
+        linking.consent(&link(&linking.json(APPLY)));
+        // Each has a home of its own, so none waits for the lock of the other.
+        let runs = [(); 2].map(|()| linking.appcred(APPLY).spawn());
+        for run in runs {
+            let ran = run.finish();
+            assert_eq!(ran.status, Some(0), "{} {}", ran.stdout, ran.stderr);
+        }
+        assert_eq!(linking.accounts(DOMAIN).len(), round);
+        assert!(linking.open_flows().is_empty());
+    }
+    let taken = linking.codes_taken();
+    assert_eq!(taken.len(), ROUNDS, "{taken:?}");
+    assert!(taken.iter().all(|(_, status)| *status == 200), "{taken:?}");
+}
+
+each_release!(ha_consent_that_two_watchers_of_one_owner_see_is_taken_once);
+fn ha_consent_that_two_watchers_of_one_owner_see_is_taken_once(release: Release) {
+    let linking = Linking::new(release);
+    linking.house.declare(&[linking.entry(DOMAIN, "Anna", "anna", "first")]);
+    let consent = link(&linking.json(APPLY));
+    let watch = ["watch", "--resync", "1", "--listen=off"];
+    let watchers = [(); 2].map(|()| linking.appcred(&watch).spawn());
+    for watcher in &watchers {
+        eventually("it watches", || watcher.stderr().contains("not linked yet"));
+    }
+    linking.consent(&consent);
+    eventually("it is linked", || linking.set_up("anna")["state"] == "loaded");
+    for watcher in watchers {
+        watcher.signal(Signal::TERM);
+        let ran = watcher.finish();
+        assert_eq!(ran.status, Some(0), "{}", ran.stderr);
+        assert!(!ran.stderr.contains("ERROR"), "{}", ran.stderr);
+    }
+    assert_eq!(linking.codes_taken(), [("anna".to_owned(), 200)]);
+    assert_eq!(linking.accounts(DOMAIN).len(), 1);
+}
+
+each_release!(ha_set_up_of_a_run_that_was_cut_off_goes_on);
+fn ha_set_up_of_a_run_that_was_cut_off_goes_on(release: Release) {
+    let linking = Linking::new(release);
+    linking.house.declare(&[linking.entry(DOMAIN, "Anna", "anna", "first")]);
+    let consent = link(&linking.json(APPLY));
+    let turn = |run: Value| {
+        let key = "appcred:default:anna#turn";
+        linking
+            .ha
+            .call(json!({"type": "frontend/set_user_data", "key": key, "value": run}))
+            .unwrap()
+    };
+    turn(json!("of a run that has ended"));
+    assert_eq!(link(&linking.json(APPLY)), consent);
+}

@@ -29,6 +29,16 @@ pub(super) async fn list(
     connection.ask(Command::ListConfigEntries).await
 }
 
+/// One entry as it is now.
+pub(super) async fn read(
+    connection: &Connection,
+    entry: &EntryId,
+) -> Result<ConfigEntryMessage, CommandError> {
+    let read = Command::ReadConfigEntry { entry_id: entry.clone() };
+    let SingleEntry { config_entry } = connection.ask(read).await?;
+    Ok(config_entry)
+}
+
 /// Finds out which credential each entry uses. Only integrations that hold credentials are asked.
 pub(super) async fn with_implementations(
     connection: &Connection,
@@ -119,9 +129,7 @@ pub(super) async fn settle(
     let begun = Instant::now();
     let patience = Duration::from_secs(SETTLE_TIMEOUT_SECONDS);
     loop {
-        let read = Command::ReadConfigEntry { entry_id: entry.clone() };
-        let SingleEntry { config_entry } = connection.ask(read).await?;
-        let state = config_entry.state();
+        let state = read(connection, entry).await?.state();
         if is_meant(&state) || begun.elapsed() > patience {
             return Ok(state);
         }

@@ -78,6 +78,9 @@ impl FlowEvents {
 struct Note {
     flow_id: String,
     domain: String,
+    /// When the account that is linked again was changed last before that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    account_modified_at: Option<String>,
 }
 
 impl FlowSide<'_> {
@@ -219,7 +222,8 @@ impl HomeAssistant {
     }
 
     /// Notes in HA that a flow is ours, and answers the flow that is to go on: the same, or that of
-    /// another run which has started one for the same at the same moment. All runs choose the same.
+    /// another run which has started one for the same at the same moment. All runs choose the same. The
+    /// turn is ours then.
     ///
     /// # Errors
     /// Where HA cannot keep it.
@@ -232,14 +236,38 @@ impl HomeAssistant {
     ) -> Result<FlowId, Refusal> {
         let key = note_key(mark, account, flow);
         let purpose = purpose(&key);
-        let (flow_id, of_domain) = (flow.as_str().to_owned(), domain.as_str().to_owned());
-        let value = serde_json::json!(Note { flow_id, domain: of_domain });
+        let account_modified_at = match account {
+            Some(account) => config_entries::read(&self.connection, account).await?.modified_at(),
+            None => None,
+        };
+        let (flow_id, of_domain) = (flow.to_string(), domain.to_string());
+        let value = serde_json::json!(Note { flow_id, domain: of_domain, account_modified_at });
+        self.take_first_turn(mark).await?;
         self.connection.ask::<()>(Command::WriteUserData { key, value }).await?;
         let notes = notes(&kept(&self.connection).await?);
         let first = notes
             .into_iter()
             .find(|(_, of, note)| Some(of) == purpose.as_ref() && note.domain == domain.as_str());
         Ok(first.map_or_else(|| flow.clone(), |(_, _, note)| FlowId::new(note.flow_id)))
+    }
+
+    /// Whether an account was changed since a flow was started that links it again; none where that is
+    /// not known.
+    ///
+    /// # Errors
+    /// Where HA does not answer.
+    pub async fn is_changed_since(
+        &self,
+        account: &EntryId,
+        flow: &FlowId,
+    ) -> Result<Option<bool>, Refusal> {
+        let notes = notes(&kept(&self.connection).await?).into_iter();
+        let mut noted = notes.filter(|(_, _, note)| note.flow_id == flow.as_str());
+        let Some(before) = noted.find_map(|(_, _, note)| note.account_modified_at) else {
+            return Ok(None);
+        };
+        let now = config_entries::read(&self.connection, account).await?.modified_at();
+        Ok(now.map(|now| now != before))
     }
 
     /// Forgets what is noted in HA of a flow.

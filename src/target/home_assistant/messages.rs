@@ -310,6 +310,9 @@ pub(super) struct ConfigEntryMessage {
     error_reason_translation_key: Option<SmolStr>,
     #[serde(default, deserialize_with = "text_or_none")]
     disabled_by: Option<SmolStr>,
+    /// When its data were changed last, as HA writes it. Old releases do not say.
+    #[serde(default)]
+    modified_at: Option<Box<RawValue>>,
 }
 
 impl ConfigEntryMessage {
@@ -319,6 +322,11 @@ impl ConfigEntryMessage {
             Some(_) => EntryState::Disabled,
             None => EntryState::from_word(self.state.as_deref().unwrap_or_default()),
         }
+    }
+
+    /// When its data were changed last, to be compared.
+    pub(super) fn modified_at(self) -> Option<String> {
+        Some(self.modified_at?.get().to_owned())
     }
 
     /// Whether HA could not set it up, since it did not find its credential. Old releases do not say.

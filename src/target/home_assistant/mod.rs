@@ -31,6 +31,7 @@ mod present;
 mod rest;
 mod session;
 mod sign_in;
+mod turns;
 mod unreachable;
 
 pub use endpoint::{AuthMethod, HomeAssistantEndpoint, HomeAssistantInput, TokenCommand};
@@ -96,6 +97,8 @@ pub struct HomeAssistant {
     base: String,
     has_my: bool,
     unreadable: UnreadableLog,
+    /// By which other runs know this one.
+    run: String,
 }
 
 /// Connects, logs in, and makes sure that the token is an administrator's.
@@ -120,6 +123,7 @@ pub async fn connect(settings: ConnectionSettings) -> Result<HomeAssistant, Targ
         rest,
         domains,
         unreadable: UnreadableLog::default(),
+        run: format!("{:016x}", fastrand::u64(..)),
     };
     let features = Command::SupportedFeatures { features: Features { coalesce_messages: 1 } };
     let (_, user) = tokio::try_join!(
@@ -213,11 +217,11 @@ impl HomeAssistant {
         let entries = entries.items;
         let mut config_entries =
             config_entries::with_implementations(&self.connection, entries, &credentials).await?;
+        named_by_id::resolve(&mut config_entries, &credentials, &kept);
         Ok(Observed {
             version: self.version.clone(),
             domains: KnownDomains::Listed(domains.clone()),
             credentials,
-        named_by_id::resolve(&mut config_entries, &credentials, &kept);
             config_entries,
             live: Some(live),
         })

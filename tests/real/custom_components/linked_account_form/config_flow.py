@@ -19,6 +19,11 @@ class Flow(LinkedAccountFlow, domain="linked_account_form"):
         self.data = data
         return await self.async_step_home()
 
+    async def async_step_reconfigure(self, user_input: dict | None = None):
+        """Begin to link again because somebody wants that."""
+        self.linked_before = self.hass.config_entries.async_get_entry(self.context["entry_id"])
+        return await self.async_step_user()
+
     async def async_step_home(self, user_input: dict | None = None):
         """Ask which home; one of them is refused."""
         errors = {}
