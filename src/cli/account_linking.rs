@@ -12,7 +12,7 @@ use crate::model::{
     MY_REDIRECT_URI,
 };
 use crate::plan::{Action, Step};
-use crate::reconcile::{LATER, linked, open_flow, task};
+use crate::reconcile::{CANNOT_ASK_YET, linked, open_flow, task};
 use crate::report::set_up;
 use crate::setup::consent::{Wait, wait};
 use crate::setup::drive::{self, FlowState, SetUpTask};
@@ -62,14 +62,16 @@ impl AccountLinking<'_> {
             let (flow, shown) = match state {
                 FlowState::Linked => return Ok(()),
                 FlowState::Failed(why) => return Err(why),
-                FlowState::Later => return Err(LATER.to_owned()),
+                FlowState::CannotAskYet => return Err(CANNOT_ASK_YET.to_owned()),
                 FlowState::Waits(flow, shown) => (flow, shown),
             };
             if !matches!(shown, FlowStep::Consent(_) | FlowStep::Progress(_)) {
                 let mut out = String::new();
                 set_up::waits(&mut out, self.title, Some(&entry.key), &shown, Links::Shown);
                 print(&out);
-                return Err("it goes on when the entry answers".to_owned());
+                return Err(
+                    "add these answers to the entry, and run `appcred authorize` again".to_owned()
+                );
             }
             if last.as_ref() != Some(&shown) {
                 self.show(&shown, loopback.as_deref())?;
@@ -109,7 +111,7 @@ impl AccountLinking<'_> {
         let now = self.ha.observed().await.map_err(message)?;
         let open = match &step.action {
             Action::SetUp { wanted, account: None, .. } => match linked(&now, entry, wanted) {
-                Some(account) => return Ok(drive::judge(&account.state)),
+                Some(account) => return Ok(drive::state_of_linked(&account.state)),
                 None => open_flow(&now, task.mark.clone(), wanted),
             },
             _ => self.open,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use thiserror::Error;
 
-use super::{ConsentLink, Domain, EntryId, EntryState, FlowId, Mark};
+use super::{ConsentLink, Domain, EntryId, FlowId, Mark};
 
 /// A flow in progress, as far as that is known without going on with it: to ask HA how far it is does that.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,8 +45,8 @@ pub enum FlowStep {
     Progress(Option<DeviceCode>),
     /// HA goes on when it is looked at again.
     Advancing,
-    /// The account is linked.
-    Created(CreatedAccount),
+    /// The account is linked: its config entry.
+    Created(EntryId),
     /// It ended without a new account; that may be a success.
     Aborted {
         /// HA's word for the reason.
@@ -138,17 +138,6 @@ pub struct DeviceCode {
     pub url: String,
     /// The code.
     pub code: String,
-}
-
-/// A config entry as a flow made it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CreatedAccount {
-    /// HA's id.
-    pub entry: EntryId,
-    /// What HA shows.
-    pub title: String,
-    /// Its state at that moment.
-    pub state: EntryState,
 }
 
 /// Why Home Assistant did not take a provider's answer.

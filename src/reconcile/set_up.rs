@@ -171,14 +171,14 @@ impl SetUpRun<'_> {
             Ok(FlowState::Linked) => Outcome::Done,
             Ok(FlowState::Waits(_, step)) => Outcome::Waits(step),
             Ok(FlowState::Failed(why)) => Outcome::Failed(why),
-            Ok(FlowState::Later) => Outcome::Unfinished(LATER.to_owned()),
+            Ok(FlowState::CannotAskYet) => Outcome::Unfinished(CANNOT_ASK_YET.to_owned()),
             Err(refusal) => refusal.into(),
         }
     }
 }
 
 /// What a person is shown where HA cannot ask for consent at once.
-pub const LATER: &str = "Home Assistant asks for consent again once the account's token is out of date, and not before: run `appcred authorize` then";
+pub const CANNOT_ASK_YET: &str = "Home Assistant asks for consent again once the account's token is out of date, and not before: run `appcred authorize` then";
 
 /// The account that is linked with an entry's own credential.
 pub fn linked<'a>(

@@ -7,8 +7,7 @@ use serde_json::{Map, Value};
 use tokio::time::{Instant, sleep};
 
 use crate::model::{
-    ConfigEntry, CreatedAccount, EntryState, FlowForm, FlowId, FlowStep, Implementation, Mark,
-    Secret,
+    ConfigEntry, EntryId, EntryState, FlowForm, FlowId, FlowStep, Implementation, Mark, Secret,
 };
 use crate::target::Refusal;
 use crate::target::home_assistant::{FlowAnswer, FlowSide, HomeAssistant};
@@ -48,7 +47,7 @@ pub enum FlowState {
     /// HA runs the account.
     Linked,
     /// HA cannot ask for consent now.
-    Later,
+    CannotAskYet,
     /// It failed, for this reason.
     Failed(String),
 }
@@ -86,7 +85,7 @@ pub async fn begin(
         None => ha.start_flow(&side).await?,
         Some(account) => match ha.start_reconfigure_flow(&account.id, &side).await? {
             Some(started) => started,
-            None => return Ok(FlowState::Later),
+            None => return Ok(FlowState::CannotAskYet),
         },
     };
     if step.is_last() {
@@ -263,7 +262,7 @@ impl OpenFlow for LiveFlow<'_> {
 #[derive(Debug, PartialEq)]
 enum Reached {
     Waits(FlowStep),
-    Done(Option<CreatedAccount>),
+    Done(Option<EntryId>),
     Failed(String),
     Gone,
 }
@@ -329,19 +328,19 @@ async fn finish(
     ha: &HomeAssistant,
     task: &SetUpTask<'_>,
     flow: &FlowId,
-    linked: Option<CreatedAccount>,
+    linked: Option<EntryId>,
 ) -> Result<FlowState, Refusal> {
     ha.forget_flow(flow).await?;
     let state = match (linked, task.account) {
-        (Some(linked), _) => ha.settled(&linked.entry).await?,
+        (Some(linked), _) => ha.settled(&linked).await?,
         (None, Some(account)) => ha.running(&account.id).await?,
         (None, None) => EntryState::Loaded,
     };
-    Ok(judge(&state))
+    Ok(state_of_linked(&state))
 }
 
-/// What the state of a linked account means for its set-up.
-pub fn judge(state: &EntryState) -> FlowState {
+/// How a set-up ended whose account is linked, by the state of that.
+pub fn state_of_linked(state: &EntryState) -> FlowState {
     match state {
         EntryState::Loaded => FlowState::Linked,
         other => FlowState::Failed(format!(
@@ -370,7 +369,7 @@ async fn ended_unseen(
     // An account goes on with its old token until HA sets it up again, and asks for consent then.
     let state = ha.reload(&account.id).await?;
     let asks_again = ha.reauth_flow(&account.id).await?.is_some();
-    Ok((!asks_again).then(|| judge(&state)))
+    Ok((!asks_again).then(|| state_of_linked(&state)))
 }
 
 /// The state of a new account that was linked as the entry wants it, by whatever run.
@@ -390,7 +389,7 @@ async fn linked_meanwhile(
     let accounts = ha.accounts().await?;
     let mut of_domain = accounts.iter().filter(|account| account.domain == *task.domain);
     Ok(match of_domain.rfind(is_ours) {
-        Some(account) => Some(judge(&ha.settled(&account.id).await?)),
+        Some(account) => Some(state_of_linked(&ha.settled(&account.id).await?)),
         None => None,
     })
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value};
 
 use crate::model::{
-    Answers, ClientId, ConsentLink, CreatedAccount, FieldKind, FlowField, FlowForm, FlowStep,
+    Answers, ClientId, ConsentLink, EntryId, FieldKind, FlowField, FlowForm, FlowStep,
     Implementation,
 };
 
@@ -47,8 +47,8 @@ pub(super) enum Move {
     Pause,
     /// A person is needed for what this step shows.
     Wait(FlowStep),
-    /// The account is linked; what HA says of it, where it is a new one.
-    Done(Option<CreatedAccount>),
+    /// The account is linked; its config entry, where it is a new one.
+    Done(Option<EntryId>),
     /// It ended otherwise.
     Failed(String),
 }

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
+use crate::model::Visible;
+
 /// A list of which some items are not as they should be.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Lenient<T> {
@@ -14,6 +16,16 @@ pub(super) struct Lenient<T> {
 
 /// What follows from a missing secret. Such a credential is managed as any other: its secret is empty.
 pub(super) const NO_SECRET: &str = "has no secret: no account can use it";
+
+/// An item by its id, or by where it is in its list.
+pub(super) fn name_of(id: Option<&str>, number: usize) -> String {
+    id.map_or_else(|| format!("number {number}"), |id| id.visible().into_owned())
+}
+
+/// What is wrong with an item of this kind that cannot be used.
+pub(super) fn cannot_be_read(kind: &str, name: &str) -> String {
+    format!("the {kind} {name} cannot be read: it is left alone")
+}
 
 /// What was named already.
 #[derive(Debug, Default)]

@@ -114,11 +114,13 @@ pub async fn run<R: ReadSpecs, C: Connect>(
     let mut trigger = Trigger::new(settings.noticing);
     let mut tasks = TargetTasks::new(settings.clone(), connector, &channels);
     let mut problem_log = ProblemLog::default();
-    let readings = Readings::new(reader);
+    let mut readings = Readings::new(reader);
     let mut cause = Cause::Change;
     let mut crashes = Schedule::default();
     while !channels.stop.is_cancelled() {
-        let Some(read) = next(&readings, &mut trigger, &tasks, &mut channels).await else { break };
+        let Some(read) = next(&mut readings, &mut trigger, &tasks, &mut channels).await else {
+            break;
+        };
         let pause = match read {
             Ok(read) => {
                 give_out(read, &mut tasks, &mut problem_log, &channels.statuses, cause);
@@ -165,7 +167,7 @@ fn give_out<C: Connect>(
 
 /// The next reading that is whole; none when it is time to stop. Answers of providers do not wait for it.
 async fn next<R: ReadSpecs, C: Connect>(
-    readings: &Readings<R>,
+    readings: &mut Readings<R>,
     trigger: &mut Trigger,
     tasks: &TargetTasks<C>,
     channels: &mut Channels,

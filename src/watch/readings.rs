@@ -4,7 +4,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -43,12 +42,12 @@ pub(super) struct ReaderCrashed;
 pub(super) struct Readings<R> {
     reader: Arc<Mutex<R>>,
     /// How many manifests there were in the reading before.
-    manifests: AtomicUsize,
+    manifests: usize,
 }
 
 impl<R: ReadSpecs> Readings<R> {
     pub(super) fn new(reader: R) -> Self {
-        Self { reader: Arc::new(Mutex::new(reader)), manifests: AtomicUsize::new(0) }
+        Self { reader: Arc::new(Mutex::new(reader)), manifests: 0 }
     }
 
     /// Reads. A reading that nobody waits for any more is finished all the same.
@@ -74,7 +73,7 @@ impl<R: ReadSpecs> Readings<R> {
     /// Reads what is whole: all of its places were watched while it was read, and there has been quiet
     /// for a while. What may come to be wanted goes to `soon`, once or several times.
     pub(super) async fn settled(
-        &self,
+        &mut self,
         trigger: &mut Trigger,
         soon: impl Fn(&BTreeMap<TargetName, TargetSpec>),
     ) -> Result<ReadResult, ReaderCrashed> {
@@ -87,7 +86,7 @@ impl<R: ReadSpecs> Readings<R> {
             };
             let is_new = trigger.watch(&read.reading.places, &read.folders);
             if !is_new || attempts == MOST_READINGS {
-                self.manifests.store(read.reading.manifests.files, Ordering::Relaxed);
+                self.manifests = read.reading.manifests.files;
                 return Ok(read);
             }
             attempts += 1;
@@ -110,7 +109,7 @@ impl<R: ReadSpecs> Readings<R> {
             }
             let read = self.read().await?;
             read.reading.specs.iter().for_each(&soon);
-            let is_gone = read.reading.manifests.files < self.manifests.load(Ordering::Relaxed);
+            let is_gone = read.reading.manifests.files < self.manifests;
             let quiet = if is_gone { GONE } else { QUIET };
             if trigger.is_still_until(since + quiet).await {
                 return Ok(read);
@@ -175,7 +174,7 @@ mod tests {
         let soon = |_: &BTreeMap<_, _>| {
             early.fetch_add(1, Ordering::Relaxed);
         };
-        let readings = Readings::new(FnReader(read));
+        let mut readings = Readings::new(FnReader(read));
         trigger.changed().await;
         let read = readings.settled(&mut trigger, soon).await.unwrap();
         assert_eq!(read.reading.manifests.entries, "half and half".len(), "{noticing:?}");
@@ -224,7 +223,7 @@ mod tests {
             Reading { specs: Some(BTreeMap::new()), places: places.clone(), manifests }
         };
         let mut trigger = Trigger::new(Noticing::Events);
-        let readings = Readings::new(FnReader(read));
+        let mut readings = Readings::new(FnReader(read));
         let first = readings.settled(&mut trigger, |_| {}).await.unwrap();
         assert_eq!(first.reading.manifests.files, 1);
 

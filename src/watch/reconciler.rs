@@ -131,11 +131,8 @@ impl<C: Connect> TargetReconciler<C> {
     /// Makes the target hold what is wanted, as far as that is allowed, while no other run changes it.
     pub(super) async fn round(&mut self, spec: &Arc<TargetSpec>) -> Result<(), RoundError> {
         if self.lock.is_none() {
-            let taken = tokio::select! {
-                taken = spec.lock.take() => taken?,
-                () = self.stop.cancelled() => return Err(RoundError::Stopped),
-            };
-            self.lock = Some(taken);
+            let taken = self.stop.run_until_cancelled(spec.lock.take()).await;
+            self.lock = Some(taken.ok_or(RoundError::Stopped)??);
         }
         let writing = async {
             if spec.mode == Mode::Report {
@@ -144,10 +141,8 @@ impl<C: Connect> TargetReconciler<C> {
             let waits = |holder: &str| self.log.waits_for_writer(holder, &spec.writing.place);
             spec.writing.take(WRITER_TIMEOUT, waits).await
         };
-        let _writing = tokio::select! {
-            taken = writing => taken?,
-            () = self.stop.cancelled() => return Err(RoundError::Stopped),
-        };
+        let taken = self.stop.run_until_cancelled(writing).await;
+        let _writing = taken.ok_or(RoundError::Stopped)??;
         if self.settled.as_ref().is_some_and(|settled| settled.desired != spec.desired) {
             self.repeated = RepeatedSteps::default();
         }
@@ -223,11 +218,8 @@ impl<C: Connect> TargetReconciler<C> {
             let observed = target.observe().await?;
             Ok::<_, RoundError>((target, observed))
         };
-        let connected = tokio::select! {
-            connected = connecting => connected,
-            () = self.stop.cancelled() => Err(RoundError::Stopped),
-        };
-        let (target, observed) = match connected {
+        let connected = self.stop.run_until_cancelled(connecting).await;
+        let (target, observed) = match connected.unwrap_or(Err(RoundError::Stopped)) {
             Ok(connected) => connected,
             Err(error) => {
                 self.statuses.unreachable(&self.name, &spec.desired);

@@ -1,11 +1,11 @@
 //! One watcher for each target: a file that is locked as long as its target is watched.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::files::{FileLock, NotLocked, make_private_folder, when_free};
+use crate::files::{FileLock, NotLocked, folder_of, make_private_folder, when_free};
 use crate::model::Visible;
 
 /// Locked while a lock is taken.
@@ -69,7 +69,7 @@ impl TargetLock {
     pub async fn take(&self) -> Result<HeldLock, LockError> {
         let Some(path) = &self.file else { return Ok(HeldLock::default()) };
         let failed = |why| LockError::File { file: path.clone(), why };
-        let folder = path.parent().unwrap_or(Path::new("."));
+        let folder = folder_of(path);
         make_private_folder(folder).map_err(|error| failed(error.into()))?;
         // One watcher at a time, so that a lock that is found taken has its holder's name already.
         let turn = folder.join(TURN);

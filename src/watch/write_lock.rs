@@ -6,7 +6,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use super::{HeldLock, LockError};
-use crate::files::{FileLock, NotLocked, make_private_folder, when_free};
+use crate::files::{FileLock, NotLocked, folder_of, make_private_folder, when_free};
 use crate::target::Endpoint;
 
 /// Keeps other runs of this person on this machine from changing a target. Nothing is locked before
@@ -38,8 +38,7 @@ impl WriteLock {
     ) -> Result<HeldLock, LockError> {
         let Some(file) = &self.file else { return Ok(HeldLock::default()) };
         let failed = |why| LockError::File { file: file.clone(), why };
-        let folder = file.parent().unwrap_or(Path::new("."));
-        make_private_folder(folder).map_err(|error| failed(error.into()))?;
+        make_private_folder(folder_of(file)).map_err(|error| failed(error.into()))?;
         let own = format!("another appcred (process {})", std::process::id());
         let somebody = "another appcred";
         let waits = |holder: Option<&str>| waits(holder.unwrap_or(somebody));

@@ -55,8 +55,7 @@ impl ConfigDir {
     /// The folder that holds `configuration.yaml`.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
         let folder = folder.into();
-        let is_here = folder.as_os_str().is_empty();
-        let folder = if is_here { PathBuf::from(".") } else { folder };
+        let folder = files::folder(&folder).to_owned();
         Self { folder, unreadable: Arc::default() }
     }
 }

@@ -15,10 +15,10 @@ use thiserror::Error;
 
 use crate::model::{
     ClientId, ConfigEntry, Credential, CredentialId, Domain, EntryId, EntryState, Held,
-    NewCredential, Secret, Visible, generate_id,
+    NewCredential, Secret, generate_id,
 };
 use crate::target::Refusal;
-use crate::target::unreadable::{Lenient, NO_SECRET};
+use crate::target::unreadable::{Lenient, NO_SECRET, cannot_be_read, name_of};
 use crate::target::wiped_json::to_json_pretty;
 
 /// A store without items, as HA writes it.
@@ -110,9 +110,8 @@ impl CredentialStorage {
         let found = credential(&fields);
         let id = fields.get("id").and_then(|id| serde_json::from_str::<String>(id.get()).ok());
         let mut name = |what: &str| {
-            let of =
-                id.as_deref().map_or_else(|| format!("number {number}"), |id| id.visible().into());
-            self.unreadable.push(format!("the credential {of} {what}"));
+            self.unreadable
+                .push(format!("the credential {} {what}", name_of(id.as_deref(), number)));
         };
         match &found {
             Err(what) => name(&format!("{what}: it is left alone")),
@@ -273,10 +272,7 @@ pub(super) fn config_entries(text: Option<&str>) -> Result<Lenient<ConfigEntry>,
     for (index, text) in data.entries.into_iter().enumerate() {
         match config_entry(text) {
             Some(entry) => list.items.push(entry),
-            None => list.unreadable.push(format!(
-                "the config entry number {} cannot be read: it is left alone",
-                index + 1
-            )),
+            None => list.unreadable.push(cannot_be_read("config entry", &name_of(None, index + 1))),
         }
     }
     Ok(list)

@@ -14,7 +14,7 @@ use super::messages::{
 use super::present::Present;
 use super::rest::Rest;
 use crate::model::{Credential, CredentialId, Domain, Held, NewCredential};
-use crate::target::unreadable::NO_SECRET;
+use crate::target::unreadable::{NO_SECRET, cannot_be_read};
 use crate::target::{Done, Refusal, Stop};
 
 /// How HA says that an integration takes no credentials, and also that what it needs is not
@@ -27,9 +27,7 @@ const IN_USE: &str = "in use";
 pub(super) async fn list(connection: &Connection) -> Result<Lenient<Credential>, CommandError> {
     let Lenient { items, mut unreadable } =
         connection.ask::<Lenient<CredentialMessage>>(Command::ListCredentials).await?;
-    unreadable
-        .iter_mut()
-        .for_each(|id| *id = format!("the credential {id} cannot be read: it is left alone"));
+    unreadable.iter_mut().for_each(|id| *id = cannot_be_read("credential", id));
     let without_secret = items.iter().filter_map(CredentialMessage::without_secret);
     unreadable.extend(without_secret.map(|id| format!("the credential {id} {NO_SECRET}")));
     Ok(Lenient { items: items.into_iter().map(Credential::from).collect(), unreadable })

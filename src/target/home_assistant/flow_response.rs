@@ -6,8 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::model::{
-    ConsentLink, CreatedAccount, DeviceCode, EntryId, EntryState, FieldKind, FlowField, FlowForm,
-    FlowId, FlowStep,
+    ConsentLink, DeviceCode, EntryId, FieldKind, FlowField, FlowForm, FlowId, FlowStep,
 };
 
 /// HA's answer to every call about a flow.
@@ -51,8 +50,6 @@ struct SchemaField {
 #[derive(Deserialize)]
 struct CreatedEntry {
     entry_id: String,
-    title: String,
-    state: String,
 }
 
 impl FlowResponse {
@@ -85,11 +82,7 @@ impl FlowResponse {
             "external_done" | "progress_done" => FlowStep::Advancing,
             "progress" => FlowStep::Progress(device_code(self.description_placeholders)),
             "create_entry" => match self.result {
-                Some(entry) => FlowStep::Created(CreatedAccount {
-                    entry: EntryId::new(entry.entry_id),
-                    title: entry.title,
-                    state: EntryState::from_word(&entry.state),
-                }),
+                Some(entry) => FlowStep::Created(EntryId::new(entry.entry_id)),
                 None => FlowStep::Broken,
             },
             "abort" => FlowStep::Aborted {

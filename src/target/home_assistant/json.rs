@@ -8,8 +8,9 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use smol_str::SmolStr;
 
-use crate::model::{Secret, Visible};
+use crate::model::Secret;
 pub(super) use crate::target::unreadable::Lenient;
+use crate::target::unreadable::name_of;
 
 /// The ids that HA gives to things.
 #[derive(Deserialize)]
@@ -30,8 +31,7 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Lenient<T> {
                     let ids = serde_json::from_str::<Ids>(raw.get()).ok();
                     let ids = ids.map(|ids| [ids.id, ids.entry_id, ids.flow_id]);
                     let id = ids.iter().flatten().flatten().find_map(Value::as_str);
-                    let number = || format!("number {}", at + 1);
-                    list.unreadable.push(id.map_or_else(number, |id| id.visible().into_owned()));
+                    list.unreadable.push(name_of(id, at + 1));
                 }
             }
         }

@@ -53,7 +53,7 @@ use self::json::Lenient;
 use self::messages::{Command, CurrentUser, Features, UNKNOWN_COMMAND};
 use self::present::Present;
 use self::rest::Rest;
-use super::unreadable::UnreadableLog;
+use super::unreadable::{UnreadableLog, cannot_be_read};
 use super::{
     ChangeEvents, Denial, Done, Execute, LiveTarget, Observe, Operation, Refusal, Stop, TargetError,
 };
@@ -126,15 +126,15 @@ pub async fn connect(settings: ConnectionSettings) -> Result<HomeAssistant, Targ
         run: format!("{:016x}", fastrand::u64(..)),
     };
     let features = Command::SupportedFeatures { features: Features { coalesce_messages: 1 } };
-    let (_, user) = tokio::try_join!(
+    let (_, user, core) = tokio::try_join!(
         ha.connection.ask::<()>(features),
         ha.connection.ask::<CurrentUser>(Command::CurrentUser),
+        ha.core_when_set_up(),
     )
     .map_err(|fault| ha.error(fault))?;
     if !user.is_admin {
         return Err(TargetError::NotAdmin { address: ha.address.to_string() });
     }
-    let core = ha.core_when_set_up().await.map_err(|fault| ha.error(fault))?;
     ha.has_my = core.has_my();
     if let Some(set) = core.set_address() {
         ha.base = set.to_owned();
@@ -209,10 +209,8 @@ impl HomeAssistant {
         let is_starting = core.is_starting();
         let redirect_uri = self.redirect_uri();
         let live = Live { is_starting, missed, redirect_uri, ..flows::live(&kept, asked) };
-        let unread = entries.unreadable.into_iter();
-        unreadable.extend(
-            unread.map(|id| format!("the config entry {id} cannot be read: it is left alone")),
-        );
+        let unread = entries.unreadable.iter();
+        unreadable.extend(unread.map(|name| cannot_be_read("config entry", name)));
         self.unreadable.warn(self.address.frontend_base(), unreadable);
         let entries = entries.items;
         let mut config_entries =

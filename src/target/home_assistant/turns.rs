@@ -23,7 +23,7 @@ const TURN: &str = "#turn";
 const HESITATION: Duration = Duration::from_millis(500);
 const CHECK_INTERVAL: Duration = Duration::from_millis(200);
 /// A run that has had the turn for longer was cut off.
-const LONGEST_TURN: Duration = Duration::from_secs(90);
+const LONGEST_TURN: Duration = Duration::from_secs(30);
 
 impl HomeAssistant {
     /// Waits until no other run is at this entry's set-up, and takes the turn.
