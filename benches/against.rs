@@ -91,7 +91,6 @@ fn write_project(folder: &Path, size: usize) {
     let project = "targets: {house: {config_dir: ha}}\nage: {identities: [identity.txt]}\n";
     fs::write(folder.join("appcred.yaml"), project).unwrap();
     fs::create_dir(folder.join("credentials")).unwrap();
-    fs::create_dir(folder.join("ha")).unwrap();
     for first in (0..size).step_by(ENTRIES_A_FILE) {
         let mut text = "application_credentials:\n".to_owned();
         for number in first..(first + ENTRIES_A_FILE).min(size) {

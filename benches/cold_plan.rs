@@ -132,7 +132,6 @@ fn write_project(folder: &Path, identity: &Identity, secrets: &[String]) {
     let project = "targets: {house: {config_dir: ha}}\nage: {identities: [identity.txt]}\n";
     fs::write(folder.join("appcred.yaml"), project).unwrap();
     fs::create_dir(folder.join("credentials")).unwrap();
-    fs::create_dir(folder.join("ha")).unwrap();
     for (file, part) in secrets.chunks(ENTRIES_A_FILE).enumerate() {
         let mut text = "application_credentials:\n".to_owned();
         for (at, secret) in part.iter().enumerate() {

@@ -139,7 +139,6 @@ impl Project {
             "targets: {house: {config_dir: ha}}\nage: {identities: [identity.txt]}\n",
         );
         fs::create_dir(project.folder().join("credentials")).unwrap();
-        fs::create_dir(project.folder().join("ha")).unwrap();
         project
     }
 

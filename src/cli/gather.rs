@@ -179,6 +179,7 @@ pub(super) fn reported(targets: &[TargetView]) -> Vec<TargetReport<'_>> {
             address: &target.address,
             version: observed.and_then(|observed| observed.version.as_deref()),
             basis: target.basis.as_deref(),
+            is_new: observed.is_some_and(|observed| observed.is_new),
             redirect_uri: live.map(|live| live.redirect_uri.as_str()),
             plan: target.comparison.as_ref().map(|known| &known.plan).map_err(String::as_str),
             outcomes: &target.outcomes,

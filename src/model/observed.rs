@@ -13,6 +13,8 @@ use super::{Credential, Domain, EntryId, Mark, OpenFlow};
 pub struct Observed {
     /// HA's version, where it is known.
     pub version: Option<String>,
+    /// Whether it is a folder that does not exist yet: the first change makes it.
+    pub is_new: bool,
     /// The integrations that take credentials there.
     pub domains: KnownDomains,
     /// The credentials, in HA's order: of two with one `auth_domain` the later is in force.

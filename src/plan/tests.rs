@@ -68,7 +68,14 @@ fn in_sync() -> (Desired, Observed) {
 
 pub(super) fn observing(credentials: Vec<Credential>) -> Observed {
     let domains = KnownDomains::Listed(BTreeSet::from(["spotify", "twitch"].map(Domain::new)));
-    Observed { version: None, domains, credentials, config_entries: Vec::new(), live: None }
+    Observed {
+        version: None,
+        is_new: false,
+        domains,
+        credentials,
+        config_entries: Vec::new(),
+        live: None,
+    }
 }
 
 pub(super) fn planned(change: impl FnOnce(&mut Desired, &mut Observed, &mut Policy)) -> Plan {

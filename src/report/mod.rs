@@ -109,6 +109,8 @@ pub struct TargetReport<'a> {
     pub address: &'a str,
     /// HA's version there, where it is known.
     pub version: Option<&'a str>,
+    /// Whether it is a folder that does not exist yet.
+    pub is_new: bool,
     /// Where providers send browsers after consent, where HA runs there.
     pub redirect_uri: Option<&'a str>,
     /// What is to be done there, or why that is not known.

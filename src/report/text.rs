@@ -56,7 +56,9 @@ pub(super) fn head(out: &mut String, target: &TargetReport<'_>) {
     let version =
         target.version.map(|version| format!(", Home Assistant {version}")).unwrap_or_default();
     let place = target.basis.unwrap_or(target.address);
-    line(out, BOLD, &format!("{} ({place}{version})", target.name));
+    // A misspelt path is seen before the folder is made.
+    let new = if target.is_new { ", a new folder" } else { "" };
+    line(out, BOLD, &format!("{} ({place}{new}{version})", target.name));
 }
 
 fn one_plan(out: &mut String, target: &TargetReport<'_>, plan: &Plan) {

@@ -81,6 +81,7 @@ impl Observe for Memory {
     async fn observe(&mut self) -> Result<Observed, TargetError> {
         Ok(Observed {
             version: None,
+            is_new: false,
             domains: KnownDomains::Listed(BTreeSet::from([Domain::new("spotify")])),
             credentials: self.0.borrow().clone(),
             config_entries: Vec::new(),

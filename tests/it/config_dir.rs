@@ -23,11 +23,9 @@ struct House {
 }
 
 impl House {
-    /// The folder of a house in which Home Assistant was never started.
     fn unborn() -> (TempDir, PathBuf) {
         let above = tempfile::tempdir().unwrap();
         let folder = above.path().join("houses/ha");
-        fs::create_dir_all(&folder).unwrap();
         (above, folder)
     }
 
@@ -120,25 +118,12 @@ fn reason(outcomes: &[Result<Done, Refusal>]) -> &str {
 }
 
 #[test]
-fn a_folder_that_does_not_exist_is_an_error_and_is_not_made() {
-    let above = tempfile::tempdir().unwrap();
-    let (missing, file) = (above.path().join("hause"), above.path().join("file"));
-    fs::write(&file, "").unwrap();
-    for (folder, why) in [(&missing, "there is no folder "), (&file, "is not a folder")] {
-        let Err(TargetError::Storage(said)) = observe(folder) else { panic!("read") };
-        assert!(said.contains(why) && said.contains("correct `config_dir`"), "{said}");
-        assert_eq!(reason(&execute(folder, vec![create("a")], &Stop::new())), said);
-    }
-    assert!(!missing.exists());
-}
-
-#[test]
-fn an_empty_folder_is_filled_before_the_first_start() {
+fn an_unborn_house_is_empty_and_is_made() {
     let (_above, folder) = House::unborn();
     let observed = observe(&folder).unwrap();
-    assert_eq!(observed.version, None);
+    assert_eq!((observed.version, observed.is_new), (None, true));
     assert!(observed.credentials.is_empty() && observed.config_entries.is_empty());
-    assert!(!folder.join(".storage").exists(), "looking made something");
+    assert!(!folder.exists(), "looking made something");
 
     let outcomes = execute(&folder, vec![create("a"), create("A"), create("a")], &Stop::new());
     let ids = outcomes.into_iter().map(|outcome| match outcome {
@@ -152,7 +137,9 @@ fn an_empty_folder_is_filled_before_the_first_start() {
     );
     assert_eq!(mode(&folder.join(".storage")), 0o700);
     assert_eq!(mode(&folder.join(".storage/application_credentials")), 0o600);
-    let credentials = observe(&folder).unwrap().credentials;
+    let observed = observe(&folder).unwrap();
+    assert!(!observed.is_new);
+    let credentials = observed.credentials;
     assert_eq!(credentials.len(), 2);
     assert_eq!(credentials[1].client_secret.clear().unwrap().expose(), "OURS");
     assert_eq!(credentials[1].auth_domain.as_deref(), Some("appcred:home:A"));
@@ -220,7 +207,7 @@ fn who_stops_in_time_changes_nothing() {
     let stop = Stop::new();
     stop.cancel();
     assert_eq!(execute(&folder, vec![create("a")], &stop), [Err(Refusal::Stopped)]);
-    assert!(!folder.join(".storage").exists());
+    assert!(!folder.exists());
 }
 
 #[test]

@@ -55,7 +55,7 @@ fn the_first_command_of_the_readme_does_the_main_job() {
     let arguments = first.trim().strip_prefix("cargo run -- ").unwrap();
     let project = Project::new();
     copied(&root().join("examples"), &project.join("examples"));
-    fs::remove_dir_all(project.join("examples/quickstart/ha-config/.storage")).unwrap_or_default();
+    fs::remove_dir_all(project.join("examples/quickstart/ha-config")).unwrap_or_default();
 
     let ran =
         Appcred::new().in_dir(project.path()).args(arguments.split_whitespace()).stderr("").run();

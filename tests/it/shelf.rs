@@ -27,6 +27,7 @@ impl Shelf {
     pub(crate) fn observed(&self) -> Observed {
         Observed {
             version: None,
+            is_new: false,
             domains: KnownDomains::Listed(BTreeSet::from([
                 Domain::new("spotify"),
                 Domain::new("twitch"),

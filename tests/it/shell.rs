@@ -236,15 +236,9 @@ impl Project {
         self
     }
 
-    /// Writes a file anew. A configuration folder that it names exists from then on.
+    /// Writes a file anew.
     #[track_caller]
     pub(crate) fn write(&self, path: &str, text: &str) {
-        for (_, named) in
-            text.match_indices("config_dir: ").map(|(at, key)| text.split_at(at + key.len()))
-        {
-            let name = named.split([',', '}', '\n']).next().unwrap_or_default().trim_matches('\'');
-            fs::create_dir_all(self.join(name)).unwrap();
-        }
         let path = self.join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();

@@ -19,7 +19,7 @@ pub struct ConfigDirEndpoint(pub PathBuf);
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct ConfigDirInput {
-    /// The folder, which must exist. It holds `.storage` once Home Assistant has been started.
+    /// The folder, which holds `.storage` once Home Assistant has been started.
     #[schemars(regex(pattern = r"\S"))]
     pub config_dir: String,
 }

@@ -43,8 +43,8 @@ const AT_REST: &str = "at rest";
 /// How long to wait for another appcred that changes the folder.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A configuration folder. It must exist: a misspelt path would be a folder that nobody reads. It may be
-/// empty, as before the first start of Home Assistant.
+/// A configuration folder. One that does not exist yet is a house without anything in it, and is
+/// made by the first [`Execute::execute`].
 #[derive(Clone, Debug)]
 pub struct ConfigDir {
     folder: PathBuf,
@@ -94,13 +94,14 @@ impl Execute for ConfigDir {
 }
 
 fn read(folder: &Path, log: &UnreadableLog) -> Result<Observed, String> {
-    check_folder(folder)?;
     let credentials = credentials(folder)?.into_credentials();
     let entries = config_entries(folder)?;
     log.warn(&folder.visible(), credentials.unreadable.into_iter().chain(entries.unreadable));
     let version = text_of(&folder.join(".HA_VERSION"))?;
     Ok(Observed {
         version: version.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()),
+        is_new: fs::symlink_metadata(folder)
+            .is_err_and(|missing| missing.kind() == io::ErrorKind::NotFound),
         domains: KnownDomains::Assumed(domains(folder)?),
         credentials: credentials.items,
         config_entries: entries.items,
@@ -116,7 +117,6 @@ fn change(
     if stop.is_cancelled() {
         return Err(Refusal::Stopped);
     }
-    check_folder(folder).map_err(Refusal::Failed)?;
     let storage = folder.join(STORAGE);
     let file = storage.join(CREDENTIALS);
     let cannot_write =
@@ -137,18 +137,6 @@ fn change(
         files::write_private(&file, &text).map_err(|why| cannot_write(&why))?;
     }
     Ok(outcomes)
-}
-
-fn check_folder(folder: &Path) -> Result<(), String> {
-    let shown = folder.visible();
-    match fs::metadata(folder) {
-        Ok(found) if found.is_dir() => Ok(()),
-        Ok(_) => Err(format!("{shown} is not a folder: correct `config_dir`")),
-        Err(missing) if missing.kind() == io::ErrorKind::NotFound => Err(format!(
-            "there is no folder {shown}: correct `config_dir`, or make the folder if Home Assistant is still to be started there"
-        )),
-        Err(why) => Err(unusable(folder, why)),
-    }
 }
 
 fn apply(

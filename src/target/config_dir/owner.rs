@@ -7,18 +7,21 @@ use std::path::Path;
 
 use crate::files::{self, open_folder};
 
-/// Makes a folder for its owner alone; the owner is that of the folder above, which exists.
+/// Makes a folder for its owner alone, with all above it; the owner is that of the folder above.
 pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
     if folder.is_dir() {
         return Ok(());
     }
     let Some(above) = folder.parent() else { return Ok(()) };
+    let is_new = !above.is_dir();
+    fs::create_dir_all(above)?;
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    if let Err(why) = give(&open_folder(folder)?, &fs::metadata(above)?) {
+    if !is_new && let Err(why) = give(&open_folder(folder)?, &fs::metadata(above)?) {
         fs::remove_dir(folder)?;
         return Err(why);
     }
-    files::folder(above).canonicalize().and_then(|above| open_folder(&above))?.sync_all()
+    sync_folder(above)?;
+    above.parent().filter(|_| is_new).map_or(Ok(()), sync_folder)
 }
 
 /// Who shall own a file: who owns it now, or else the folder that it is in.
@@ -41,4 +44,8 @@ pub(super) fn give(file: &File, owner: &Metadata) -> io::Result<()> {
             ),
         )
     })
+}
+
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    files::folder(folder).canonicalize().and_then(|folder| open_folder(&folder))?.sync_all()
 }

@@ -218,6 +218,7 @@ impl HomeAssistant {
         named_by_id::resolve(&mut config_entries, &credentials, &kept);
         Ok(Observed {
             version: self.version.clone(),
+            is_new: false,
             domains: KnownDomains::Listed(domains.clone()),
             credentials,
             config_entries,

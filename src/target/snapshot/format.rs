@@ -263,6 +263,7 @@ fn recorded(target: SnapshotTarget) -> Result<Recorded, SnapshotError> {
     };
     let observed = Observed {
         version: target.home_assistant_version,
+        is_new: false,
         domains: match target.domains_known_by {
             KnownBy::HomeAssistant => KnownDomains::Listed(domains),
             KnownBy::BuiltInList => KnownDomains::Assumed(domains),

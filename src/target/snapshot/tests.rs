@@ -28,6 +28,7 @@ fn observed() -> Observed {
     };
     Observed {
         version: Some("2026.11.0".to_owned()),
+        is_new: false,
         domains: KnownDomains::Listed(BTreeSet::from([Domain::new("spotify")])),
         credentials: vec![credential("a", "MARKED-1"), credential("b", "MARKED-2")],
         config_entries: vec![entry("1", Some("appcred:house:a")), entry("2", None)],
