@@ -1,6 +1,6 @@
 //! Whether the credentials of one implementation are what their entry wants, and what it takes.
 
-use crate::model::{Claim, Credential, SecretComparison};
+use crate::model::{Credential, SecretComparison};
 
 use super::action::{Action, Adoption, CredentialState, Reason, StepId};
 use super::case::EntryCase;
@@ -106,10 +106,7 @@ impl EntryCase<'_> {
             Condition::Right { spare, .. } => self.clear_away(spare, after, draft).or(after),
             Condition::Wrong { reasons, free, .. } => {
                 let action = Action::Claim { wanted: self.wanted(text), old: self.held(&free) };
-                // For the same client it covers nothing that it does not cover now.
-                let is_same = |at: &usize| self.index.get(*at).client_id == self.entry.client_id;
-                let claim = Claim::parse(text).filter(|_| !claims.iter().any(is_same));
-                if let Some(at) = claim.and_then(|it| self.not_ours_to_claim(&it.implementation)) {
+                if let Some(at) = self.newly_claimed(text, claims) {
                     draft.withhold(action, self.why_foreign(at));
                     return after;
                 }

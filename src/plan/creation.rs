@@ -12,9 +12,11 @@ use super::withheld::Why;
 
 impl EntryCase<'_> {
     /// Creates the credential with the mark, in the place of what no account names any more.
+    /// `is_linked`: an account uses something else that is the entry's, or becomes so now.
     pub(super) fn create_mark(
         &self,
         spare: &[usize],
+        is_linked: bool,
         after: Option<StepId>,
         draft: &mut PlanDraft<'_>,
     ) -> Option<StepId> {
@@ -23,7 +25,7 @@ impl EntryCase<'_> {
             spare.iter().copied().filter(|at| !self.is_referenced_by_id(*at)).collect();
         if free.is_empty() || self.assignment.is_unsure(self.number) {
             let action = Action::Create { wanted };
-            return match self.why_not_created() {
+            return match self.why_not_created(is_linked) {
                 Some(why) => {
                     draft.withhold(action, why);
                     None
@@ -60,7 +62,7 @@ impl EntryCase<'_> {
     }
 
     /// What keeps the entry from a credential of its own.
-    fn why_not_created(&self) -> Option<Why> {
+    fn why_not_created(&self, is_linked: bool) -> Option<Why> {
         if self.assignment.is_unsure(self.number) {
             return Some(Why::Unread);
         }
@@ -75,7 +77,7 @@ impl EntryCase<'_> {
         if let Adoptable::Unclear(candidates) = &self.adoption {
             return Some(Why::SeveralByHand { held: self.held(candidates) });
         }
-        if let Some(at) = self.by_hand.first().filter(|_| self.owned.is_empty()) {
+        if let Some(at) = self.by_hand.first().filter(|_| !is_linked && self.owned.is_empty()) {
             return Some(Why::Foreign { held: self.index.get(*at).held() });
         }
         let of_client = self.index.of_client(&self.entry.domain, &self.entry.client_id);

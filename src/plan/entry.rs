@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use smol_str::SmolStr;
 
 use crate::model::{
-    Credential, Desired, DesiredCredential, Mark, Policy, SecretComparison, is_id_of_client,
+    Claim, Credential, Desired, DesiredCredential, Mark, Policy, SecretComparison, is_id_of_client,
 };
 
 use super::action::{Action, Adoption, CredentialState, Reason, StepId};
@@ -61,7 +61,7 @@ impl EntryCase<'_> {
     /// is, and what it replaces goes: first the credentials, then their claims.
     fn decide(&self, draft: &mut PlanDraft<'_>) {
         if !self.assignment.doubtful(self.number).is_empty() {
-            self.create_mark(&[], None, draft);
+            self.create_mark(&[], false, None, draft);
             return;
         }
         let mut left: Vec<LinkedBeside> = Vec::new();
@@ -101,6 +101,7 @@ impl EntryCase<'_> {
             let last = self.index.implementing(&self.entry.domain, &name).last();
             let foreign = last.copied().filter(|last| !implementation.members.contains(last));
             let foreign = foreign.or_else(|| self.not_ours_to_claim(&name));
+            let foreign = foreign.or_else(|| self.newly_claimed(&name, &implementation.members));
             let is_owned = implementation.members.iter().any(|at| self.owned.contains(at));
             match foreign {
                 None => {
@@ -130,12 +131,9 @@ impl EntryCase<'_> {
                 claimed.claims.push(at);
                 claimed.reason.get_or_insert(self.renamed(at));
             }
-            // What somebody has linked an account with must stay as it is named, claim or not.
-            let is_own_claim = credential.claim().is_some_and(|claim| claim.mark == self.mark);
-            let is_claim = self.is_claim(at);
-            if own != self.mark_text()
-                && (!is_claim || !is_own_claim && self.index.is_used(domain, own))
-            {
+            // What an account names, or Home Assistant keeps for one, must stay as it is named.
+            let must_stay = || !self.is_own_claim(own) && self.index.is_in_use(at);
+            if own != self.mark_text() && (!self.is_claim(at) || must_stay()) {
                 let former = all.entry(own.into()).or_default();
                 former.members.push(at);
                 former.reason.get_or_insert(self.renamed(at));
@@ -143,7 +141,11 @@ impl EntryCase<'_> {
         }
         for id in self.index.lost(domain) {
             let has_id = |at: &usize| self.index.get(*at).id.as_str() == id;
-            let is_id_of_client = || is_id_of_client(id, domain, &self.entry.client_id);
+            // What is written counts for more than the looks of an id.
+            let is_id_of_client = || {
+                is_id_of_client(id, domain, &self.entry.client_id)
+                    && !self.index.is_claimed(domain, id)
+            };
             if self.owned.iter().any(has_id) || is_id_of_client() {
                 let lost = all.entry(id.into()).or_default();
                 lost.reason.get_or_insert(Reason::ReferencedById);
@@ -209,8 +211,17 @@ impl EntryCase<'_> {
                 Why::OtherOwner { by }
             });
         }
-        let is_given_up =
-            |at: &&usize| self.assignment.is_assigned(**at) && !self.is_referenced_by_id(**at);
+        let is_given_up = |at: &&usize| {
+            self.assignment.client_of(**at).is_some_and(|client| {
+                // Where an account names the claim, it is replaced, unless that is another owner's.
+                let text = index.get(**at).implementation();
+                let replaced = index.claims(&entry.domain, text, client).iter();
+                let is_ours = |at: &usize| index.owned_by(*at).marks().all(|of| self.is_ours(of));
+                !self.is_referenced_by_id(**at)
+                    && (!index.is_used(&entry.domain, text)
+                        || replaced.copied().all(|at| is_ours(&at)))
+            })
+        };
         if claims.iter().any(|at| self.owned.contains(at)) {
             return None;
         }
@@ -231,6 +242,14 @@ impl EntryCase<'_> {
                 && !is_asked_for
         };
         members.copied().find(is_others)
+    }
+
+    /// What is not the entry's and would be, since a claim gets the client that the entry wants. For
+    /// the same client a claim covers nothing that it does not cover now.
+    pub(super) fn newly_claimed(&self, text: &str, claims: &[usize]) -> Option<usize> {
+        let is_same = |at: &usize| self.index.get(*at).client_id == self.entry.client_id;
+        let claim = Claim::parse(text).filter(|_| !claims.iter().any(is_same))?;
+        self.not_ours_to_claim(&claim.implementation)
     }
 
     /// Who keeps the entry from its mark: whoever has claimed it, or another entry of this owner that
@@ -332,7 +351,7 @@ impl EntryCase<'_> {
             unused.retain(|implementation| implementation.members.is_empty());
             None
         } else if marks.is_empty() {
-            let created = self.create_mark(&spare, claimed, draft);
+            let created = self.create_mark(&spare, is_linked, claimed, draft);
             unused.retain(|implementation| created.is_some() || implementation.members.is_empty());
             created
         } else {

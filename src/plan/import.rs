@@ -344,7 +344,9 @@ impl ImportPlanner<'_> {
         // What a project without a name made is not made again under its key.
         let nameless = Mark { owner: Owner::default(), ..mark.clone() };
         clients.is_some_and(|clients| clients.iter().any(is_other))
-            || nameless != mark && self.clients_of.contains_key(&(&credential.domain, nameless))
+            || self.desired.previous_owners.is_empty()
+                && nameless != mark
+                && self.clients_of.contains_key(&(&credential.domain, nameless))
             || !self
                 .index
                 .claims(&credential.domain, &mark.to_string(), &credential.client_id)

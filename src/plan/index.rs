@@ -94,6 +94,12 @@ impl<'a> Index<'a> {
         self.claims.get(&(domain, implementation.into(), client_id)).map_or(&[], Vec::as_slice)
     }
 
+    /// Whether an implementation is claimed, for whichever client.
+    pub(super) fn is_claimed(&self, domain: &Domain, implementation: &str) -> bool {
+        let mut claimed = self.claims.keys();
+        claimed.any(|(of, text, _)| *of == domain && text == implementation)
+    }
+
     /// Whether an account finds it, or names it by its id.
     pub(super) fn is_in_use(&self, at: usize) -> bool {
         let credential = self.get(at);
@@ -184,10 +190,10 @@ impl<'a> Index<'a> {
         self.is_used(&credential.domain, credential.id.as_str())
     }
 
-    /// Whether its `auth_domain` is that of another client too: only one of them is in force, and
+    /// Whether accounts find another client by the same text too: only one of them is in force, and
     /// what is done to one would be done to all.
     pub(super) fn shares_name(&self, credential: &Credential) -> bool {
-        let Some(name) = &credential.auth_domain else { return false };
+        let name = credential.implementation();
         let of_other = |at: &usize| self.get(*at).client_id != credential.client_id;
         self.implementing(&credential.domain, name).iter().any(of_other)
     }

@@ -117,6 +117,7 @@ fn first_of(marks: &BTreeSet<Mark>, key: Option<&Key>, desired: &Desired) -> Opt
 
 /// Which credentials belong to which entries.
 pub(super) struct Assignment {
+    clients: Vec<ClientId>,
     of_entries: Vec<Vec<usize>>,
     entries_of: Vec<Option<usize>>,
     /// Of which of these it is no manifest but the client that says so.
@@ -133,6 +134,7 @@ impl Assignment {
     /// `wanted` are the entries in the order of their keys.
     pub(super) fn new(desired: &Desired, wanted: &[&DesiredCredential], index: &Index<'_>) -> Self {
         let mut made = Self {
+            clients: wanted.iter().map(|entry| entry.client_id.clone()).collect(),
             of_entries: vec![Vec::new(); wanted.len()],
             entries_of: vec![None; index.all().len()],
             guessed: BTreeSet::new(),
@@ -181,9 +183,12 @@ impl Assignment {
         }
         let is_claim = |at: &usize| index.get(*at).claim().is_some();
         let is_used = |group: &[usize]| group.iter().any(|at| index.is_in_use(*at));
-        // Claims of nothing are left over from anything.
+        // Claims of nothing are left over from anything, and so are those of the entry's own mark.
+        let mark = desired.mark(&entry.key);
+        let is_idle =
+            |at: &usize| is_claim(at) || index.get(*at).mark().is_some_and(|of| of == mark);
         let (idle, groups): (Vec<_>, Vec<_>) =
-            groups.iter().partition(|(_, group)| group.iter().all(is_claim) && !is_used(group));
+            groups.iter().partition(|(_, group)| group.iter().all(is_idle) && !is_used(group));
         let says_nothing = |at: &usize| is_claim(at) && !index.is_in_use(*at);
         let is_new = self.of_entries[number].iter().all(says_nothing);
         if is_new && groups.len() > 1 {
@@ -191,12 +196,18 @@ impl Assignment {
             self.doubtful.insert(number, all.copied().collect());
             return;
         }
-        let written = written_keys(&self.of_entries[number], entry, desired, index);
-        let is_taken = |(key, _): &(&&Key, &Vec<usize>)| is_new || written.contains(**key);
-        for (_, group) in groups.into_iter().filter(is_taken).chain(idle) {
-            for at in group {
+        let (mut taken, mut left) = (idle, groups);
+        loop {
+            for at in taken.iter().flat_map(|(_, group)| *group) {
                 self.assign(*at, number);
                 self.guessed.insert(*at);
+            }
+            let written = written_keys(&self.of_entries[number], entry, desired, index);
+            // What is taken may have more keys written on it.
+            (taken, left) =
+                left.into_iter().partition(|(key, _)| is_new || written.contains(**key));
+            if taken.is_empty() {
+                break;
             }
         }
         self.of_entries[number].sort_unstable();
@@ -210,6 +221,11 @@ impl Assignment {
     /// Whether a credential belongs to an entry.
     pub(super) fn is_assigned(&self, at: usize) -> bool {
         self.entries_of[at].is_some()
+    }
+
+    /// The client that the entry wants to which a credential belongs.
+    pub(super) fn client_of(&self, at: usize) -> Option<&ClientId> {
+        self.clients.get(self.entries_of[at]?)
     }
 
     /// Whether only its client says to which entry a credential belongs.
@@ -243,8 +259,7 @@ fn written_keys(
     index: &Index<'_>,
 ) -> BTreeSet<Key> {
     let mut keys = BTreeSet::new();
-    let claims = of_entry.iter().filter_map(|at| index.get(*at).claim());
-    for claim in claims.filter(|claim| claim.mark == desired.mark(&entry.key)) {
+    for claim in of_entry.iter().filter_map(|at| index.get(*at).claim()) {
         let beside = index.claims(&entry.domain, &claim.implementation, &entry.client_id);
         let beside = beside.iter().filter_map(|at| index.get(*at).claim());
         let marks = beside.map(|claim| claim.mark).chain(Mark::of_text(&claim.implementation));

@@ -548,6 +548,115 @@ fn the_claim_of_another_owner_is_seen_behind_one_of_ours() {
     }
 }
 
+/// An account names the mark, another one what the entry adopts: both are made right at once.
+#[test]
+fn adoption_is_no_obstacle_to_a_mark_that_an_account_names() {
+    let plan = planned(|desired, observed, _| {
+        desired.credentials[0].adopt = Adopt::Only;
+        observed.credentials[0].auth_domain = None;
+        observed.config_entries = ["spotify_id_a", "appcred:house:a"].map(linked).into();
+    });
+    check(&plan, &["claim appcred:house:a:spotify_id_a [AdoptionAsked]", "+ a [NotObserved]"]);
+}
+
+/// Each key is one that is written beside a key which the entry had; the last is on what the second has.
+#[test]
+fn all_keys_that_are_written_are_followed_in_one_run() {
+    let plan = planned(|desired, observed, _| {
+        desired.credentials[0].formerly = BTreeSet::from([Key::new("k4").unwrap()]);
+        let texts = [
+            "by_hand",
+            "appcred:house:k1:by_hand",
+            "appcred:house:k4:by_hand",
+            "appcred:house:k2:other",
+        ];
+        let more = ["appcred:house:k1:other", "other"];
+        let all = texts.into_iter().chain(more).map(|text| held(text, &wanted("a"), Some(text)));
+        observed.credentials.splice(..1, all);
+        observed.config_entries =
+            ["by_hand", "appcred:house:k4:by_hand", "other"].map(linked).into();
+    });
+    let claimed = ["by_hand", "other", "appcred:house:k4:by_hand"]
+        .map(|text| format!("claim appcred:house:a:{text}"));
+    for claim in claimed {
+        let is_claimed = summary(&plan).iter().any(|line| line.starts_with(&claim));
+        assert!(is_claimed, "{claim}: {:?}", summary(&plan));
+    }
+}
+
+/// `b` cannot replace its claim, which an account names: what it claims is not free for `a`.
+#[test]
+fn a_claim_that_cannot_be_replaced_is_not_given_up() {
+    let text = "appcred:house:b:appcred:house:a";
+    let plan = planned(|_, observed, _| {
+        observed.credentials = vec![
+            held("theirs", &wanted("b"), Some(&format!("appcred:cabin:x:{text}"))),
+            held("spotify_id_a", &wanted("a"), Some(text)),
+        ];
+        observed.config_entries = vec![linked(text)];
+    });
+    check(&plan, &["! + a claimed by appcred:house:b"]);
+}
+
+/// With the client that the entry has now, the text would claim what somebody made by hand.
+#[test]
+fn a_claim_of_another_client_is_not_extended_to_what_nobody_gave() {
+    let text = "appcred:house:old:spotify_id_a";
+    let plan = planned(|desired, observed, _| {
+        desired.credentials[0].formerly = BTreeSet::from([Key::new("old").unwrap()]);
+        observed.credentials[0].auth_domain = None;
+        observed.credentials.push(held("spotify_two", &wanted("two"), Some(text)));
+        observed.config_entries = ["spotify_id_a", text].map(linked).into();
+    });
+    check(&plan, &[&format!("! shadow {text} for spotify_two foreign spotify_id_a")]);
+}
+
+/// An idle claim of the mark under another key does not make the mark that key's.
+#[test]
+fn a_run_cut_short_between_mark_and_claims_is_finished() {
+    let plan = planned(|desired, observed, _| {
+        desired.credentials[0].adopt = Adopt::Only;
+        observed.credentials[0].auth_domain = None;
+        for text in ["x:appcred:house:a", "a:spotify_id_a", "a"] {
+            let text = format!("appcred:house:{text}");
+            observed.credentials.push(held(&text, &wanted("a"), Some(&text)));
+        }
+    });
+    let expected = [
+        "- spotify_id_a [Superseded]",
+        "- appcred:house:a:spotify_id_a [Unclaimed]",
+        "- appcred:house:x:appcred:house:a [Unclaimed]",
+    ];
+    check(&plan, &expected);
+}
+
+/// What another entry has claimed is that entry's, though it looks like an id of this one's client.
+#[test]
+fn a_lost_id_is_its_claims_before_it_is_its_clients() {
+    let plan = planned(|_, observed, _| {
+        observed.credentials.push(held(
+            "claim",
+            &wanted("b"),
+            Some("appcred:house:b:spotify_id_a_2"),
+        ));
+        observed.config_entries = vec![linked("spotify_id_a_2")];
+    });
+    check(&plan, &["+ b [NotObserved] reload", "- spotify_id_b [Superseded]"]);
+}
+
+/// An account names a claim of a previous owner by its id, so that Home Assistant keeps it.
+#[test]
+fn a_previous_owners_claim_that_stays_is_claimed_as_well() {
+    let theirs = "appcred:cabin:a:appcred:house:a";
+    let plan = planned(|desired, observed, _| {
+        desired.previous_owners = BTreeSet::from([Owner::new("cabin").unwrap()]);
+        observed.credentials[0].auth_domain = Some(theirs.into());
+        observed.config_entries = vec![linked("spotify_id_a")];
+    });
+    let claimed = format!("claim appcred:house:a:{theirs} [Renamed]");
+    assert!(summary(&plan).contains(&claimed), "{:?}", summary(&plan));
+}
+
 #[test]
 fn a_client_that_somebody_made_by_hand_is_not_made_twice() {
     let plan = planned(|_, observed, _| observed.credentials[0].auth_domain = None);

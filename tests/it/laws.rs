@@ -325,8 +325,8 @@ fn may_touch(credential: &Credential, shelf: &Shelf, desired: &Desired, policy: 
     {
         return true;
     }
-    // What versions without claims left: an id of this client that an account names, and no other
-    // owner in sight.
+    // What versions without claims left: an id of this client that an account names and that a
+    // credential with the entry's secret has, and no other owner in sight.
     let same_client = || {
         let of_domain = shelf.credentials.iter().filter(|other| other.domain == credential.domain);
         of_domain.filter(|other| other.client_id == credential.client_id)
@@ -334,11 +334,13 @@ fn may_touch(credential: &Credential, shelf: &Shelf, desired: &Desired, policy: 
     let stands_for = |shadow: &Credential| {
         let base = format!("{}_{}", credential.domain, credential.client_id);
         let name = credential.implementation();
+        let secret = |secret: &KnownSecret| secret.clear().unwrap().expose().to_owned();
         shadow.auth_domain.as_deref() == Some(name)
+            && is_by_hand(shadow, shelf)
+            && entry.is_some_and(|it| secret(&it.client_secret) == secret(&shadow.client_secret))
             && [base.clone(), format!("{base}_2"), format!("{base}_3")].iter().any(|id| id == name)
     };
-    entry.is_some()
-        && same_client().any(stands_for)
+    same_client().any(stands_for)
         && shelf.users(credential) > 0
         && same_client().all(|other| {
             let owners = [other.mark(), other.claim().map(|claim| claim.mark)];
@@ -750,9 +752,10 @@ proptest! {
         let mut left = plan(&desired, &shelf.observed(), &policy).only_credentials_of(&keys);
         // A dispute that was there before is not ended by an import; it must not begin one.
         let was_claimed = |wanted: &Wanted| {
-            let claims = before.credentials.iter().filter_map(|held| held.auth_domain.as_deref());
-            let end = format!(":{}", wanted.auth_domain);
-            claims.into_iter().any(|text| text.starts_with("appcred:house:") && text.ends_with(&end))
+            before.credentials.iter().filter_map(Credential::claim).any(|claim| {
+                *declared.present_name(&claim.mark.owner) == declared.owner
+                    && claim.implementation == wanted.auth_domain
+            })
         };
         left.withheld.retain(|withheld| match withheld.why {
             Why::UnreadableMark { .. } => false,
