@@ -20,7 +20,7 @@
 //!  encrypted; recipients.rs = whether they are encrypted to the right recipients
 //!  git/ = what Git knows of files; repository.rs = whether it keeps secrets in plain text
 //!  plan_file.rs = saved plans; codes/ = what programs read; status/ = the state of a watcher
-//!  leaves: model/, diagnostic/, integrations/, http/ (connections, proxies, TLS), files/, yaml/, schema.rs,
+//!  leaves: model/, diagnostic/, field/ (what values in YAML mean), integrations/, http/ (connections, proxies, TLS), files/, yaml/, schema.rs,
 //!  suggest.rs
 //! ```
 //!
@@ -48,6 +48,7 @@ pub mod codes;
 pub mod desired;
 pub mod diagnostic;
 pub mod encrypted_file;
+pub mod field;
 pub mod files;
 pub mod git;
 pub mod http;

@@ -8,7 +8,7 @@ use serde_yaml::value::{Tag, TaggedValue};
 
 use crate::files::{self, TEXT_LIMIT};
 use crate::manifest;
-use crate::model::{Owner, Visible};
+use crate::model::{Owner, PROJECT_FILE, Visible};
 use crate::secret::env::IdentitySources;
 use crate::secret::{Identities, Nobody};
 use crate::yaml_edit::{document, new_manifest};
@@ -21,7 +21,6 @@ use super::{Global, console};
 
 /// How many random characters the name of an owner gets.
 const RANDOM: usize = 5;
-const PROJECT_FILE: &str = "appcred.yaml";
 const FIRST_MANIFEST: &str = "credentials/credentials.yaml";
 const SCHEMA: &str = "# yaml-language-server: $schema=https://raw.githubusercontent.com/appcred/appcred/main/schema/appcred.schema.json";
 
@@ -159,7 +158,7 @@ fn project(owner: &Owner, url: Option<&str>, recipients: &[String]) -> anyhow::R
 
 /// A name that no other project has: that of the repository or folder, and a few random characters.
 fn new_owner(folder: &Path) -> Owner {
-    let name = manifest::derived_owner(folder);
+    let name = manifest::project_name(folder);
     let random: String = std::iter::repeat_with(fastrand::alphanumeric).take(RANDOM).collect();
     let short: String = name.as_str().chars().take(80).collect();
     Owner::new(&format!("{short}-{}", random.to_ascii_lowercase())).unwrap_or(name)

@@ -12,15 +12,13 @@ use sha2::{Digest, Sha256};
 
 use super::{GitError, answer, git, names};
 use crate::files;
-use crate::model::{CLIENT_SECRET, SECRET_FIELDS};
+use crate::model::{CLIENT_SECRET, PROJECT_FILE, SECRET_FIELDS};
 use crate::yaml_edit::{SlotValue, YamlEditError, all_slots, is_empty, is_sealed, slots};
 
 /// So much of a commit's hash is shown.
 const HASH: usize = 12;
 /// No manifest is larger.
 const MAX_BYTES: u64 = 8 * 1024 * 1024;
-/// The name of a project file.
-const PROJECT_FILE: &str = "appcred.yaml";
 /// The files of secrets that are usually in plain text: a `secrets.yaml`, and where Home Assistant stores
 /// its credentials.
 const SECRETS_FILES: [&str; 2] = ["secrets.yaml", ".storage/application_credentials"];

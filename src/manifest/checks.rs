@@ -64,7 +64,9 @@ fn one_heir_a_former_key(entries: &[Arc<Entry>], problems: &mut Diagnostics) {
         for former in &entry.formerly {
             let others = heirs.entry(former).or_default();
             if let Some(other) = others.iter().find(|other| other.targets.overlap(&entry.targets)) {
-                let message = format!("the former key `{former}` is another entry's, or its own");
+                let message = format!(
+                    "the former key `{former}` also belongs to another entry, or is the entry's own key"
+                );
                 let help =
                     "a former key leads to one entry: remove it under `formerly` of all others";
                 let problem =

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::deserialize::Reader;
-use super::field::{Field, Raw, Refusal, Text, Texts};
 use super::reference::SOPS_HEADER;
 use crate::diagnostic::{Diagnostic, Diagnostics, Located, ProblemCode, SourceFile, Span, Spot};
+use crate::field::{Field, Raw, Refusal, Text, Texts};
 use crate::model::{FieldName, Place, hidden_character, named, sops};
 use crate::suggest::{listed, nearest};
 use crate::yaml::{self, Kind, MappingKey, Node, Pair, Parsed, Scalar, Style, Value};
@@ -142,7 +142,11 @@ impl<'n> Decoder<'n> {
     }
 
     pub(super) fn site<T>(&self, field: &Field<T>) -> Site<'n> {
-        self.sites.borrow()[field.site]
+        self.site_at(field.site)
+    }
+
+    pub(super) fn site_at(&self, number: usize) -> Site<'n> {
+        self.sites.borrow()[number]
     }
 
     /// The place of a value that is read from its node, unless it is missing.
@@ -257,7 +261,7 @@ pub(super) fn plain_text<'n>(node: &'n Node<'_>) -> Result<&'n str, Refusal> {
 pub(super) fn wrong_kind(node: &Node<'_>, wanted: &str) -> Refusal {
     if let Some(tag) = &node.tag {
         return Refusal::new(ProblemCode::UnexpectedTag, "takes no tag")
-            .help("tags are for `client_id`, `client_secret` and `token`")
+            .help("tags are for `client_id`, `client_secret`, `token` and `webhook`")
             .at(tag.span);
     }
     let (is, quotable) = match &node.value {

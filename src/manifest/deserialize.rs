@@ -8,10 +8,11 @@ use serde::de::{self, DeserializeSeed, Deserializer, IntoDeserializer, SeqAccess
 use serde::forward_to_deserialize_any;
 
 use super::decode::{Decoder, Site, plain_text, wrong_kind};
-use super::field::{FIELD, PAIRS, Refusal};
 use crate::diagnostic::ProblemCode;
+use crate::field::{FIELD, PAIRS, Refusal};
 use crate::suggest::nearest;
-use crate::yaml::Value;
+use crate::target::TARGET;
+use crate::yaml::{Pair, Value};
 
 /// Why serde stops.
 #[derive(Debug, thiserror::Error)]
@@ -75,7 +76,7 @@ impl<'d, 'n> Reader<'d, 'n> {
         let refusal = match seed.deserialize(self) {
             Ok(value) => return Some(value),
             Err(Stop::Refused(refusal)) => refusal,
-            Err(Stop::Unfit) => Refusal::new(ProblemCode::BadValue, "cannot be this"),
+            Err(Stop::Unfit) => Refusal::new(ProblemCode::BadValue, "is not a valid value"),
         };
         self.decoder.refuse(self.site, refusal);
         None
@@ -152,7 +153,9 @@ impl<'n> Deserializer<'n> for Reader<'_, 'n> {
     ) -> Result<V::Value, Stop> {
         let pairs = self.site.pairs().map_err(|refusal| refusal.of(name))?;
         let mut misspelt = Vec::new();
-        for pair in pairs.iter().filter(|pair| !fields.contains(&&*pair.key.text)) {
+        // The fields of a target were compared with those of all kinds.
+        let is_unknown = |pair: &&Pair<'_>| name != TARGET && !fields.contains(&&*pair.key.text);
+        for pair in pairs.iter().filter(is_unknown) {
             misspelt.extend(self.decoder.unknown_field(&pair.key, name, fields.iter().copied()));
         }
         let reader = |field: &&'static str| {
@@ -176,7 +179,7 @@ impl<'n> Deserializer<'n> for Reader<'_, 'n> {
         if let Some(word) = words.iter().find(|word| **word == text) {
             return visitor.visit_enum((*word).into_deserializer());
         }
-        let mut why = "cannot be this".to_owned();
+        let mut why = "is not a valid value".to_owned();
         if let Some(near) = nearest(text, words.iter().copied()) {
             why = format!("{why}: did you mean `{near}`?");
         }

@@ -9,14 +9,11 @@ use super::file::unreadable;
 use super::project::Project;
 use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode, Spot};
 use crate::files;
-use crate::model::{Visible, hidden_character};
+use crate::model::{PROJECT_FILE, Visible, hidden_character};
 
 /// Where manifests are looked for when the project names none.
 const USUAL: &[&str] =
     &["credentials", "credentials.yaml", "application_credentials", "application_credentials.yaml"];
-
-/// The name of the project file.
-pub(super) const PROJECT_FILE: &str = "appcred.yaml";
 
 /// Files of secrets that may lie beside manifests.
 const SECRETS: &[&str] = &["secrets.yaml", "secrets.yml", "secrets.sops.yaml", "secrets.sops.yml"];

@@ -7,11 +7,11 @@ use serde_json::Value as Json;
 use smol_str::SmolStr;
 
 use super::decode::{Decoder, Site};
-use super::field::{Field, Pairs, Raw, Refusal, Texts};
 use super::project::Project;
 use super::schema::{EntryInput, IntegrationInput, ManifestInput};
 use super::targets::Targets;
 use crate::diagnostic::{Diagnostic, Diagnostics, Located, ProblemCode, SourceFile, Span};
+use crate::field::{Field, Pairs, Raw, Refusal, Texts};
 use crate::integrations;
 use crate::model::{
     Adopt, Answers, CredentialId, Domain, Integration, Key, Place, Reference, TargetName, is_name,

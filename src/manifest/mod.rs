@@ -10,10 +10,8 @@ mod decode;
 mod deserialize;
 mod discover;
 mod entry;
-mod field;
 mod file;
 mod mask;
-mod meaning;
 mod notify;
 mod owner;
 mod project;
@@ -41,7 +39,7 @@ pub use checks::{check_domains, check_known, check_names};
 pub use entry::Entry;
 pub use mask::mask;
 pub use notify::Notify;
-pub use owner::derived_owner;
+pub use owner::project_name;
 pub use project::{AgeConfig, Project};
 pub use secret_values::{SecretValue, secret_values};
 pub use targets::Targets;
@@ -49,7 +47,7 @@ pub use trial::{PlainSecrets, check, check_project};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode, SourceFile};
 use crate::files::Stamp;
-use crate::model::{Completeness, Domain, Visible};
+use crate::model::{Completeness, Domain, PROJECT_FILE, Visible};
 use discover::Discovered;
 use entry::Decoded;
 
@@ -89,7 +87,7 @@ pub fn discover(request: &LoadRequest, project: &Project) -> (Vec<PathBuf>, Diag
 
 /// The project file and where manifests are looked for, from the project's folder.
 pub fn places(project: &Project) -> Vec<PathBuf> {
-    let own = PathBuf::from(discover::PROJECT_FILE);
+    let own = PathBuf::from(PROJECT_FILE);
     std::iter::once(own).chain(discover::places(project)).collect()
 }
 
@@ -184,7 +182,7 @@ fn read_project_file(
     home: Option<&Path>,
     problems: &mut Diagnostics,
 ) -> (Project, Option<Arc<SourceFile>>) {
-    let path = folder.join(discover::PROJECT_FILE);
+    let path = folder.join(PROJECT_FILE);
     if path.symlink_metadata().is_err() {
         let misnamed = folder.join("appcred.yml");
         if misnamed.exists() {

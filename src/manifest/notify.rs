@@ -6,9 +6,9 @@ use serde::de::value::StrDeserializer;
 
 use super::decode::{Decoder, Site};
 use super::deserialize::Stop;
-use super::field::Refusal;
 use super::schema::{HomeAssistantNotify, WebhookInput};
 use crate::diagnostic::{Located, ProblemCode};
+use crate::field::Refusal;
 use crate::model::Reference;
 use crate::yaml::Value;
 

@@ -12,24 +12,31 @@ use crate::model::{Owner, hex};
 /// characters that stand for its place, since many folders are called `config`.
 ///
 /// Git itself is not asked: whether it is installed, and trusts the folder, must not change the owner.
-pub fn derived_owner(folder: &Path) -> Owner {
+pub(super) fn derived_owner(folder: &Path) -> Owner {
+    named_after(folder, |root| {
+        let digest = Sha256::digest(root.as_os_str().as_encoded_bytes());
+        format!("-{}", hex(&digest[..3]))
+    })
+}
+
+/// The same without the characters for the place.
+pub fn project_name(folder: &Path) -> Owner {
+    named_after(folder, |_| String::new())
+}
+
+fn named_after(folder: &Path, place: impl Fn(&Path) -> String) -> Owner {
     let folder = files::folder(folder);
     let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
     let repository = folder.ancestors().find(|above| above.join(".git").exists());
     let root = repository.unwrap_or(&folder);
-    let name = repository.and_then(remote_name).unwrap_or_else(|| name_of(root));
+    let name = root.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+    let name = repository.and_then(remote_name).unwrap_or_else(|| format!("{name}{}", place(root)));
     let below = folder.strip_prefix(root).unwrap_or(Path::new(""));
     let parts =
         std::iter::once(name).chain(below.iter().map(|part| part.to_string_lossy().into_owned()));
     let slug = slug::slugify(parts.collect::<Vec<_>>().join("-"));
     let short: String = slug.chars().take(100).collect();
     Owner::new(&short).unwrap_or_default()
-}
-
-fn name_of(path: &Path) -> String {
-    let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
-    let digest = Sha256::digest(path.as_os_str().as_encoded_bytes());
-    format!("{name}-{}", hex(&digest[..3]))
 }
 
 /// The last two parts of the address of `origin`: whose it is, and what.
@@ -61,7 +68,7 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
-    use super::derived_owner;
+    use super::{derived_owner, project_name};
 
     fn repository(above: &Path, folder: &str, config: &str) -> std::path::PathBuf {
         let folder = above.join(folder);
@@ -77,6 +84,7 @@ mod tests {
         let plain = above.join("My House");
         fs::create_dir_all(&plain).unwrap();
         assert!(derived_owner(&plain).as_str().starts_with("my-house-"));
+        assert_eq!(project_name(&plain).as_str(), "my-house");
         let local = repository(above, "clone", "[core]\n\tbare = false\n");
         assert!(derived_owner(&local).as_str().starts_with("clone-"));
         let others = above.join("other/clone");
@@ -88,6 +96,7 @@ mod tests {
             let config = format!("[remote \"origin\"]\n\turl = {url}\n\tfetch = x\n");
             let clone = repository(above, "clone", &config);
             assert_eq!(derived_owner(&clone).as_str(), "me-home-gitops");
+            assert_eq!(project_name(&clone), derived_owner(&clone));
             let cabin = clone.join("houses/cabin");
             fs::create_dir_all(&cabin).unwrap();
             assert_eq!(derived_owner(&cabin).as_str(), "me-home-gitops-houses-cabin");

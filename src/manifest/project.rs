@@ -6,12 +6,11 @@ use std::sync::Arc;
 
 use super::decode::{Decoder, Site};
 use super::entry::given;
-use super::field::{Refusal, Texts};
-use super::meaning::{NAME_HELP, Recipient};
 use super::notify::Notify;
 use super::reference::Handling;
 use super::schema::{AgeInput, PolicyInput, ProjectInput};
 use crate::diagnostic::{Diagnostics, Located, ProblemCode, SourceFile, Span};
+use crate::field::{NAME_HELP, Recipient, Refusal, Texts};
 use crate::model::{Key, MaxDeletes, OnDrift, Owner, Policy, Prune, TargetName};
 use crate::target::Endpoint;
 use crate::yaml::{self, Kind, Node, Value};
@@ -113,7 +112,7 @@ pub(super) fn decode(file: &Arc<SourceFile>, paths: Paths<'_>) -> (Project, Diag
         let start = Span { line: 1, column: 1, ..Span::default() };
         let problem = decoder.error(ProblemCode::EmptyProject, start, "the project file is empty");
         decoder.report(problem.help(
-            "bring back what it had; write `{}` where all is to be as usual, or remove the file",
+            "restore its content; write `{}` if every setting has its default, or remove the file",
         ));
         project.broken = true;
     }

@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use super::decode::{Decoder, Site, unbroken, wrong_kind};
-use super::field::Refusal;
 use crate::diagnostic::{Located, ProblemCode, Span};
-use crate::model::{Reference, Secret, is_variable_name, value_fault};
+use crate::field::Refusal;
+use crate::model::{AGE_HEADER, Reference, Secret, is_variable_name, value_fault};
 use crate::secret;
 use crate::suggest::{listed, nearest};
 use crate::yaml::{Kind, Scalar, Style, Tag, Value};
 
-const AGE_HEADER: &str = "-----BEGIN AGE ENCRYPTED FILE-----";
 /// How a value begins that SOPS encrypted.
 pub(super) const SOPS_HEADER: &str = "ENC[AES256_GCM,";
 /// How one ends that was no text.
@@ -133,9 +132,9 @@ impl<'n> Decoder<'n> {
             return self.sops_value(trimmed, span);
         }
         if let Some(tag) = quoted_tag(trimmed).filter(|_| scalar.style != Style::Plain) {
-            let why = format!("has the tag `!{tag}` in quotes, which makes it a text");
+            let why = format!("has the tag `!{tag}` inside the quotes, so the tag is read as text");
             return Err(Refusal::new(ProblemCode::QuotedTag, why)
-                .help(format!("take the quotes away, as in `!{tag} NAME`")));
+                .help(format!("remove the quotes, as in `!{tag} NAME`")));
         }
         if trimmed.len() != text.len() {
             return Err(Refusal::new(

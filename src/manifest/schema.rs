@@ -9,8 +9,7 @@ use serde::de::IgnoredAny;
 use serde_json::{Value as Json, json};
 use smol_str::SmolStr;
 
-use super::field::{Field, Pairs, Raw, Text, Texts};
-use super::meaning::{IdentityPath, Recipient, TokenUrl};
+use crate::field::{Field, IdentityPath, Pairs, Raw, Recipient, SecretText, Text, Texts, TokenUrl};
 use crate::model::{
     Adopt, Domain, Implementation, Key, MaxDeletes, OnDelete, OnDrift, Owner, Prune, TargetName,
 };
@@ -196,9 +195,3 @@ pub(super) struct WebhookInput {
     /// The address in plain text, or by `!secret NAME`, `!env_var NAME` or `!file PATH`.
     pub(super) webhook: Field<Raw<SecretText>>,
 }
-
-/// A value that is secret, or may be.
-#[derive(JsonSchema)]
-#[schemars(inline)]
-#[expect(dead_code, reason = "only its schema is used")]
-pub(super) struct SecretText(#[schemars(regex(pattern = r"^\S([\s\S]*\S)?\n*$"))] String);

@@ -2,15 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use super::decode::{Decoder, Site, plain_text};
-use super::field::{Meaning, Refusal};
-use super::meaning::BaseUrl;
+use super::decode::{Decoder, Site};
 use super::project::Paths;
 use super::reference::Handling;
 use crate::diagnostic::{Located, ProblemCode};
+use crate::field::{Field, Raw, Refusal, SecretText, Text};
 use crate::files;
 use crate::model::Reference;
-use crate::target::{Description, Endpoint, KINDS, ReadSettings, Reported, SettingProblem};
+use crate::target::{Description, Endpoint, FieldContext, KINDS, ReadTarget, TARGET, TargetKind};
 use crate::yaml::Pair;
 
 /// The fields of one target.
@@ -30,12 +29,12 @@ impl<'n> Decoder<'n> {
         handling: &Handling,
         paths: Paths<'_>,
     ) -> Option<Endpoint> {
-        let pairs = self.accept(site, site.pairs().map_err(|why| why.of("a target")))?.value;
-        let mut fields = TargetFields { decoder: self, site, pairs, handling, paths };
+        let pairs = self.accept(site, site.pairs().map_err(|why| why.of(TARGET)))?.value;
+        let fields = TargetFields { decoder: self, site, pairs, handling, paths };
         let known = KINDS.iter().flat_map(|kind| (kind.fields)()).map(String::as_str);
         for pair in pairs {
             if !known.clone().any(|name| name == pair.key.text) {
-                self.unknown_field(&pair.key, "a target", known.clone());
+                self.unknown_field(&pair.key, TARGET, known.clone());
             }
         }
         let kind = fields.kind()?;
@@ -51,7 +50,7 @@ impl<'n> Decoder<'n> {
                 }
             }
         }
-        (kind.decode)(&mut fields).ok()
+        Endpoint::read(kind, &fields)
     }
 }
 
@@ -80,71 +79,37 @@ impl<'n> TargetFields<'_, 'n, '_> {
                     .at(self.site.start())
             }
         };
-        self.decoder.refuse(self.site, refusal.of("a target"));
+        self.decoder.refuse(self.site, refusal.of(TARGET));
         None
-    }
-
-    fn read<T>(
-        &self,
-        field: &str,
-        read: impl FnOnce(Site<'n>) -> Option<T>,
-    ) -> Result<Option<T>, Reported> {
-        self.get(field).map(|site| read(site).ok_or(Reported)).transpose()
-    }
-
-    fn meaning<T: Meaning>(&self, site: Site<'n>) -> Option<Located<T>> {
-        self.decoder.accept(site, plain_text(site.node).and_then(T::of))
     }
 }
 
-impl ReadSettings for TargetFields<'_, '_, '_> {
-    fn has(&self, field: &str) -> bool {
-        self.get(field).is_some()
+impl ReadTarget for TargetFields<'_, '_, '_> {
+    fn read<K: TargetKind>(&self) -> Option<K> {
+        K::new(self.decoder.read(self.site)?, self)
+    }
+}
+
+impl FieldContext for TargetFields<'_, '_, '_> {
+    fn secret(&self, field: &Field<Raw<SecretText>>) -> Option<Located<Reference>> {
+        self.decoder.secret(self.decoder.raw(field)?, self.handling)
     }
 
-    fn text(&mut self, field: &str) -> Result<Option<String>, Reported> {
-        self.read(field, |site| Some(self.meaning(site)?.value))
-    }
-
-    fn base_url(&mut self, field: &str) -> Result<Option<String>, Reported> {
-        self.read(field, |site| Some(self.meaning::<BaseUrl>(site)?.value.0))
-    }
-
-    fn path(&mut self, field: &str) -> Result<Option<PathBuf>, Reported> {
-        self.read(field, |site| {
-            let text = self.meaning::<String>(site)?;
-            self.decoder.resolved(self.paths, &text.value, text.spot.span)
-        })
-    }
-
-    fn texts(&mut self, field: &str) -> Result<Option<Vec<String>>, Reported> {
-        self.read(field, |site| {
-            let items = self.decoder.accept(site, site.list())?.value;
-            let texts: Vec<_> = items.map(|item| self.meaning(item)).collect();
-            texts.into_iter().map(|text| Some(text?.value)).collect()
-        })
-    }
-
-    fn secret(&mut self, field: &str) -> Result<Option<Located<Reference>>, Reported> {
-        self.read(field, |site| self.decoder.secret(site, self.handling))
+    fn path(&self, field: Field<Text<String>>) -> Option<PathBuf> {
+        let text = self.decoder.text(field)?;
+        self.decoder.resolved(self.paths, &text.value, text.spot.span)
     }
 
     fn folder(&self) -> &Path {
         files::folder(self.paths.folder)
     }
 
-    fn refuse(&mut self, field: &str, problem: SettingProblem) -> Reported {
-        let SettingProblem { code, message, help, is_field } = problem;
-        let span = match self.get(field) {
-            Some(site) if is_field => site.key_span(),
-            Some(site) => site.span(),
-            None => self.site.start(),
-        };
-        let problem = self.decoder.error(code, span, message);
-        self.decoder.report(match help {
-            Some(help) => problem.help(help),
-            None => problem,
-        });
-        Reported
+    fn refuse(&self, site: usize, why: Refusal) {
+        self.decoder.refuse(self.decoder.site_at(site), why);
+    }
+
+    fn refuse_field(&self, site: usize, why: Refusal) {
+        let site = self.decoder.site_at(site);
+        self.decoder.refuse(site, why.at(site.key_span()));
     }
 }

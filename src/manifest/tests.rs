@@ -7,7 +7,8 @@ use std::sync::Arc;
 use proptest::prelude::{Just, Strategy, prop, prop_oneof, proptest};
 use proptest::test_runner::{Config, FileFailurePersistence};
 
-use super::{LoadRequest, Loaded, Project, Targets, derived_owner, entry, load, mask, project};
+use super::owner::derived_owner;
+use super::{LoadRequest, Loaded, Project, Targets, entry, load, mask, project};
 use crate::diagnostic::{ProblemCode, SourceFile};
 use crate::http::ProxyAddress;
 use crate::model::{

@@ -23,6 +23,11 @@ mod text;
 mod value_fault;
 mod visible;
 
+/// The name of the project file.
+pub const PROJECT_FILE: &str = "appcred.yaml";
+/// How an armored age file begins.
+pub const AGE_HEADER: &str = "-----BEGIN AGE ENCRYPTED FILE-----";
+
 pub use credential::{Credential, Held, NewCredential};
 pub use credential_id::{generate_id, is_id_of_client};
 pub use desired::{Adopt, Completeness, Desired, DesiredCredential, Unidentified};

@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use crate::model::FileName;
+use crate::model::{FileName, PROJECT_FILE};
 
 /// Names files as the repository does, whatever folder the command ran in.
 #[derive(Clone, Debug)]
@@ -28,7 +28,7 @@ impl FileNames {
 
     /// The project file: the place of what has no other.
     pub fn project_file(&self) -> FileName {
-        self.of(&self.project.join("appcred.yaml"))
+        self.of(&self.project.join(PROJECT_FILE))
     }
 
     /// The project's folder; `.` where it is the root.

@@ -1,20 +1,61 @@
 //! The kinds of targets that a project file can name. A new one is a file or folder beside this one,
 //! and a line in the list below.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
 
 use super::home_assistant::{HomeAssistant, SessionStore};
-use super::settings::{ReadSettings, Reported};
 use super::{
     ChangeEvents, ConnectError, Done, Execute, Observe, Operation, Refusal, Stop, TargetError,
 };
 use crate::diagnostic::Located;
+use crate::field::{Field, Raw, Refusal as WhyNot, SecretText, Text, Texts};
 use crate::model::{Observed, Reference};
 use crate::schema::field_names;
 use crate::secret::SecretResolver;
+
+/// How messages call what the [`TargetKind::Input`] of every kind describes; it is the name of that type to
+/// serde.
+pub const TARGET: &str = "a target";
+
+/// What the fields of a target need of the project that they are in. A problem is reported where it is found,
+/// and the answer is `None`.
+pub trait FieldContext {
+    /// A secret, in plain text only where the project allows that.
+    fn secret(&self, field: &Field<Raw<SecretText>>) -> Option<Located<Reference>>;
+
+    /// A path, from the folder of the project file.
+    fn path(&self, field: Field<Text<String>>) -> Option<PathBuf>;
+
+    /// The folder of the project file.
+    fn folder(&self) -> &Path;
+
+    /// Reports why the value of a field is refused.
+    fn refuse(&self, site: usize, why: WhyNot);
+
+    /// Reports why a field should not be there.
+    fn refuse_field(&self, site: usize, why: WhyNot);
+}
+
+/// What a text means.
+pub fn meaning<T>(field: Field<Text<T>>, context: &dyn FieldContext) -> Option<T> {
+    field.value?.0.map_err(|why| context.refuse(field.site, why)).ok()
+}
+
+/// What the texts of a list mean.
+pub fn meanings<T>(list: Texts<T>, context: &dyn FieldContext) -> Option<Vec<T>> {
+    let meanings: Vec<_> = list.value?.into_iter().map(|item| meaning(item, context)).collect();
+    meanings.into_iter().collect()
+}
+
+/// What reads the fields of a target of any kind.
+pub trait ReadTarget {
+    /// Reads them; every problem of theirs is reported.
+    fn read<K: TargetKind>(&self) -> Option<K>;
+}
 
 /// A kind of target, and how one of it is reached. A plain value: nothing is read or run before
 /// [`TargetKind::connect`], and a target with another value is connected to again.
@@ -23,16 +64,13 @@ pub trait TargetKind: Sized {
     const FIELD: &'static str;
     /// What one is, as in "`url` is a running Home Assistant".
     const ABOUT: &'static str;
-    /// Its fields, with their documentation.
-    type Input: JsonSchema;
+    /// Its fields, with their documentation: they are read from this type, and so is the schema.
+    type Input: DeserializeOwned + JsonSchema;
     /// What is connected to.
     type Target: LiveTarget;
 
-    /// Reads the fields; every problem of theirs is reported.
-    ///
-    /// # Errors
-    /// Where there was a problem.
-    fn decode(settings: &mut dyn ReadSettings) -> Result<Self, Reported>;
+    /// The target that the fields describe; every problem of theirs is reported.
+    fn new(input: Self::Input, context: &dyn FieldContext) -> Option<Self>;
 
     /// Its address or folder, as a person knows it.
     fn address(&self) -> String;
@@ -103,8 +141,6 @@ pub struct Description {
     pub about: &'static str,
     /// The names of its fields.
     pub fields: fn() -> &'static [String],
-    /// Reads the fields.
-    pub decode: fn(&mut dyn ReadSettings) -> Result<Endpoint, Reported>,
 }
 
 macro_rules! kinds {
@@ -139,10 +175,17 @@ macro_rules! kinds {
                     LazyLock::new(field_names::<<$kind as TargetKind>::Input>);
                 &NAMES
             },
-            decode: |settings| <$kind>::decode(settings).map(Endpoint::$name),
         },)+];
 
         impl Endpoint {
+            /// Reads a target of the kind with this field.
+            pub fn read(kind: &Description, fields: &impl ReadTarget) -> Option<Self> {
+                $($(#[cfg($condition)])? if kind.field == <$kind as TargetKind>::FIELD {
+                    return fields.read::<$kind>().map(Self::$name);
+                })+
+                None
+            }
+
             /// Its address or folder, as a person knows it.
             pub fn address(&self) -> String {
                 match self { $($(#[cfg($condition)])? Self::$name(kind) => kind.address(),)+ }

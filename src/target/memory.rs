@@ -5,13 +5,15 @@ use std::sync::{LazyLock, Mutex};
 
 use futures_util::stream;
 use schemars::JsonSchema;
+use serde::Deserialize;
 use tokio::sync::watch;
 
 use super::home_assistant::SessionStore;
 use super::{
-    ChangeEvents, ConnectError, Done, Execute, LiveTarget, Observe, Operation, ReadSettings,
-    Refusal, Reported, Stop, TargetError, TargetKind,
+    ChangeEvents, ConnectError, Done, Execute, FieldContext, LiveTarget, Observe, Operation,
+    Refusal, Stop, TargetError, TargetKind, meaning,
 };
+use crate::field::{Field, Text};
 use crate::model::{Credential, Domain, KnownDomains, Observed, generate_id};
 use crate::secret::SecretResolver;
 
@@ -25,12 +27,12 @@ static STORES: LazyLock<Mutex<BTreeMap<String, Stored>>> = LazyLock::new(Mutex::
 pub struct MemoryEndpoint(String);
 
 /// A store in memory.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename = "a target", deny_unknown_fields)]
+#[schemars(rename = "MemoryInput")]
 pub struct MemoryInput {
     /// Its name.
-    #[expect(dead_code, reason = "the schema alone is made from it")]
-    memory: String,
+    memory: Field<Text<String>>,
 }
 
 /// A store that is open.
@@ -42,8 +44,8 @@ impl TargetKind for MemoryEndpoint {
     type Input = MemoryInput;
     type Target = Memory;
 
-    fn decode(settings: &mut dyn ReadSettings) -> Result<Self, Reported> {
-        settings.text(Self::FIELD)?.map(Self).ok_or(Reported)
+    fn new(input: MemoryInput, context: &dyn FieldContext) -> Option<Self> {
+        meaning(input.memory, context).map(Self)
     }
 
     fn address(&self) -> String {

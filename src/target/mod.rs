@@ -8,7 +8,6 @@ pub mod home_assistant;
 mod kinds;
 #[cfg(test)]
 mod memory;
-mod settings;
 pub mod snapshot;
 mod unreadable;
 mod wiped_json;
@@ -20,8 +19,10 @@ use smol_str::SmolStr;
 use thiserror::Error;
 
 pub use connect_error::ConnectError;
-pub use kinds::{Description, Endpoint, KINDS, LiveTarget, Target, TargetInput, TargetKind};
-pub use settings::{ReadSettings, Reported, SettingProblem};
+pub use kinds::{
+    Description, Endpoint, FieldContext, KINDS, LiveTarget, ReadTarget, TARGET, Target,
+    TargetInput, TargetKind, meaning, meanings,
+};
 
 use crate::model::{CredentialId, Domain, EntryId, EntryState, Held, NewCredential, Observed};
 

@@ -3,7 +3,7 @@
 use secrecy::zeroize::Zeroizing;
 
 use crate::diagnostic::Span;
-use crate::model::{PlainText, SECRET_FIELDS, Secret, SecretField, is_variable_name};
+use crate::model::{AGE_HEADER, PlainText, SECRET_FIELDS, Secret, SecretField, is_variable_name};
 use crate::yaml::{self, Node, Pair, Scalar, Style, Value};
 
 use super::YamlEditError;
@@ -13,7 +13,6 @@ use super::reread::agrees;
 use super::same::same;
 use super::write::{indented, quoted, word};
 
-const AGE: &str = "-----BEGIN AGE ENCRYPTED FILE-----";
 const SEALED: &str = "ENC[";
 
 /// A value that is secret, or encrypted.
@@ -201,7 +200,7 @@ impl KeyMeaning {
 
 /// Whether a text is taken for an encrypted value.
 pub fn is_sealed(text: &str) -> bool {
-    text.starts_with(SEALED) || text.starts_with(AGE)
+    text.starts_with(SEALED) || text.starts_with(AGE_HEADER)
 }
 
 fn pairs<'n, 't>(node: &'n Node<'t>) -> &'n [Pair<'t>] {
@@ -246,7 +245,7 @@ fn held(scalar: &Scalar<'_>, pair: &Pair<'_>) -> Option<SlotValue> {
     if text.is_empty() || text.starts_with(SEALED) {
         return None;
     }
-    if text.starts_with(AGE) {
+    if text.starts_with(AGE_HEADER) {
         return Some(SlotValue::Age(text.to_owned()));
     }
     Some(SlotValue::Plain(Secret::new(text)))

@@ -17,6 +17,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("suggest", &["model"]),
     ("schema", &[]),
     ("codes", &[]),
+    ("field", &["model", "diagnostic", "secret"]),
     ("files", &["model"]),
     ("yaml", &["model", "diagnostic"]),
     (
@@ -24,6 +25,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &[
             "model",
             "diagnostic",
+            "field",
             "integrations",
             "secret",
             "suggest",
@@ -42,7 +44,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("repository", &["model", "diagnostic", "files", "manifest", "secret", "git"]),
     ("plan", &["model", "codes", "suggest"]),
     ("plan_file", &["model", "codes", "plan", "schema"]),
-    ("target", &["model", "diagnostic", "files", "integrations", "http", "schema", "secret"]),
+    (
+        "target",
+        &["model", "diagnostic", "field", "files", "integrations", "http", "schema", "secret"],
+    ),
     ("setup", &["model", "callback", "target"]),
     ("reconcile", &["model", "codes", "plan", "target", "setup", "verify"]),
     (

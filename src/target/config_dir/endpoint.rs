@@ -3,25 +3,27 @@
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
+use serde::Deserialize;
 
 use super::{CREDENTIALS, ConfigDir, STORAGE};
+use crate::field::{Field, Text};
 use crate::files;
 use crate::model::Visible;
 use crate::secret::SecretResolver;
 use crate::target::home_assistant::SessionStore;
-use crate::target::{ConnectError, LiveTarget, ReadSettings, Reported, TargetKind};
+use crate::target::{ConnectError, FieldContext, LiveTarget, TargetKind};
 
 /// The configuration folder of a HA that does not run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigDirEndpoint(pub PathBuf);
 
 /// The configuration folder of a Home Assistant that does not run.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename = "a target", deny_unknown_fields)]
+#[schemars(rename = "ConfigDirInput")]
 pub struct ConfigDirInput {
     /// The folder, which holds `.storage` once Home Assistant has been started.
-    #[schemars(regex(pattern = r"\S"))]
-    pub config_dir: String,
+    config_dir: Field<Text<String>>,
 }
 
 impl TargetKind for ConfigDirEndpoint {
@@ -30,8 +32,8 @@ impl TargetKind for ConfigDirEndpoint {
     type Input = ConfigDirInput;
     type Target = ConfigDir;
 
-    fn decode(settings: &mut dyn ReadSettings) -> Result<Self, Reported> {
-        settings.path(Self::FIELD)?.map(Self).ok_or(Reported)
+    fn new(input: ConfigDirInput, context: &dyn FieldContext) -> Option<Self> {
+        context.path(input.config_dir).map(Self)
     }
 
     fn address(&self) -> String {

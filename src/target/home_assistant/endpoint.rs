@@ -3,15 +3,17 @@
 use std::path::PathBuf;
 
 use schemars::{JsonSchema, Schema};
+use serde::Deserialize;
 use serde_json::json;
 
 use super::session::SessionStore;
 use super::{ConnectionSettings, HomeAssistant, canonical, connect};
 use crate::diagnostic::{Located, ProblemCode};
+use crate::field::{BaseUrl, Field, Meaning, Raw, Refusal, SecretText, Text, Texts};
 use crate::http::{Network, ProxyAddress};
 use crate::model::{Reference, Secret};
 use crate::secret::{self, SecretResolver, token};
-use crate::target::{ConnectError, ReadSettings, Reported, SettingProblem, TargetKind};
+use crate::target::{ConnectError, FieldContext, TargetKind, meaning, meanings};
 
 /// A running HA, and how to authenticate there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,31 +54,27 @@ pub struct TokenCommand {
 }
 
 /// A running Home Assistant.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields, transform = one_token)]
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename = "a target", deny_unknown_fields)]
+#[schemars(rename = "HomeAssistantInput", transform = one_token)]
 pub struct HomeAssistantInput {
     /// Its address, as in `https://ha.example:8123`.
-    #[schemars(regex(pattern = r"^https?://[^\s?#@]+$"))]
-    pub url: String,
+    url: Field<Text<BaseUrl>>,
     /// A long-lived access token of an administrator: an armored age file behind `|`, or `!env_var
     /// NAME`, `!secret NAME` or `!file PATH`. Where no token is named, `appcred login` opens a session.
-    #[schemars(regex(pattern = r"^\S([\s\S]*\S)?\n*$"))]
-    pub token: Option<String>,
+    token: Option<Field<Raw<SecretText>>>,
     /// A file that holds nothing but the access token.
-    #[schemars(regex(pattern = r"\S"))]
-    pub token_file: Option<String>,
+    token_file: Option<Field<Text<String>>>,
     /// A program that prints nothing but the access token, and its arguments. It is run in the folder
     /// of this file, without a shell.
-    #[schemars(length(min = 1), inner(regex(pattern = r"\S")))]
-    pub token_command: Option<Vec<String>>,
+    #[schemars(length(min = 1))]
+    token_command: Option<Texts<String>>,
     /// A file of certificates to trust beside the system's.
-    #[schemars(regex(pattern = r"\S"))]
-    pub ca_file: Option<String>,
+    ca_file: Option<Field<Text<String>>>,
     /// The HTTP proxy through which all connections to Home Assistant go. Without it, loopback and
     /// private addresses are reached directly, and others as HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and
     /// NO_PROXY say.
-    #[schemars(regex(pattern = r"\S"))]
-    pub proxy: Option<String>,
+    proxy: Option<Field<Text<ProxyAddress>>>,
 }
 
 /// A target has one token at most.
@@ -90,22 +88,20 @@ fn one_token(schema: &mut Schema) {
     schema.insert("not".to_owned(), json!({"anyOf": pairs}));
 }
 
-/// The fields that name a token; a target has one of them at most.
-const TOKEN_FIELDS: [&str; 3] = ["token", "token_file", "token_command"];
-
 impl TargetKind for HomeAssistantEndpoint {
     const FIELD: &'static str = "url";
     const ABOUT: &'static str = "a running Home Assistant";
     type Input = HomeAssistantInput;
     type Target = HomeAssistant;
 
-    fn decode(settings: &mut dyn ReadSettings) -> Result<Self, Reported> {
-        let url = settings.base_url(Self::FIELD);
-        let auth = auth(settings);
-        let ca_file = settings.path("ca_file");
-        let proxy = proxy(settings);
+    fn new(input: HomeAssistantInput, context: &dyn FieldContext) -> Option<Self> {
+        let HomeAssistantInput { url, token, token_file, token_command, ca_file, proxy } = input;
+        let url = meaning(url, context);
+        let auth = auth(token, token_file, token_command, context);
+        let ca_file = ca_file.map_or(Some(None), |file| context.path(file).map(Some));
+        let proxy = proxy.map_or(Some(None), |proxy| meaning(proxy, context).map(Some));
         let network = Network { ca_file: ca_file?, proxy: proxy? };
-        Ok(Self { url: url?.ok_or(Reported)?, network, auth: auth? })
+        Some(Self { url: url?.0, network, auth: auth? })
     }
 
     fn address(&self) -> String {
@@ -155,53 +151,50 @@ impl TargetKind for HomeAssistantEndpoint {
     }
 }
 
-fn auth(settings: &mut dyn ReadSettings) -> Result<AuthMethod, Reported> {
-    let mut given = TOKEN_FIELDS.into_iter().filter(|field| settings.has(field));
-    let (first, second) = (given.next(), given.next());
-    drop(given);
-    if let (Some(first), Some(second)) = (first, second) {
-        return Err(settings.refuse(
-            second,
-            SettingProblem {
-                code: ProblemCode::UnfitField,
-                message: format!("`{second}` and `{first}` are both given"),
-                help: Some("a target has one of `token`, `token_file` and `token_command`"),
-                is_field: true,
-            },
-        ));
+fn auth(
+    token: Option<Field<Raw<SecretText>>>,
+    file: Option<Field<Text<String>>>,
+    command: Option<Texts<String>>,
+    context: &dyn FieldContext,
+) -> Option<AuthMethod> {
+    let sites = [
+        ("token", token.as_ref().map(|field| field.site)),
+        ("token_file", file.as_ref().map(|field| field.site)),
+        ("token_command", command.as_ref().map(|field| field.site)),
+    ];
+    let mut given = sites.into_iter().filter_map(|(name, site)| Some((name, site?)));
+    if let (Some((first, _)), Some((_, second))) = (given.next(), given.next()) {
+        let why = Refusal::new(ProblemCode::UnfitField, format!("and `{first}` are both given"));
+        let help = "a target has one of `token`, `token_file` and `token_command`";
+        context.refuse_field(second, why.help(help));
+        return None;
     }
-    if let Some(token) = settings.secret("token")? {
-        return Ok(AuthMethod::Reference(token));
+    if let Some(token) = token {
+        return context.secret(&token).map(AuthMethod::Reference);
     }
-    if let Some(file) = settings.path("token_file")? {
-        return Ok(AuthMethod::File(file));
+    if let Some(file) = file {
+        return context.path(file).map(AuthMethod::File);
     }
-    let Some(words) = settings.texts("token_command")? else { return Ok(AuthMethod::Session) };
-    let mut words = words.into_iter();
+    let Some(command) = command else { return Some(AuthMethod::Session) };
+    let site = command.site;
+    let mut words = meanings(command, context)?.into_iter();
     let Some(program) = words.next() else {
-        return Err(settings.refuse(
-            "token_command",
-            SettingProblem {
-                code: ProblemCode::EmptyValue,
-                message: "`token_command` names no program".to_owned(),
-                help: Some(
-                    "write the program and each argument as an item, as in `[pass, show, home]`",
-                ),
-                is_field: false,
-            },
-        ));
+        let why = Refusal::new(ProblemCode::EmptyValue, "names no program");
+        let help = "write the program and each argument as an item, as in `[pass, show, home]`";
+        context.refuse(site, why.help(help));
+        return None;
     };
-    let folder = settings.folder().to_owned();
-    Ok(AuthMethod::Command(TokenCommand { program, arguments: words.collect(), folder }))
+    let folder = context.folder().to_owned();
+    Some(AuthMethod::Command(TokenCommand { program, arguments: words.collect(), folder }))
 }
 
 /// The address of a proxy, which must hold no password.
-fn proxy(settings: &mut dyn ReadSettings) -> Result<Option<ProxyAddress>, Reported> {
-    let Some(text) = settings.text("proxy")? else { return Ok(None) };
-    ProxyAddress::parse(&text).map(Some).map_err(|why| {
-        let (code, message) = (ProblemCode::BadUrl, format!("`proxy` {why}"));
-        settings.refuse("proxy", SettingProblem { code, message, help: None, is_field: false })
-    })
+impl Meaning for ProxyAddress {
+    const PATTERN: &'static str = r"\S";
+
+    fn of(text: &str) -> Result<Self, Refusal> {
+        Self::parse(text).map_err(|why| Refusal::new(ProblemCode::BadUrl, why.to_string()))
+    }
 }
 
 impl HomeAssistantEndpoint {

@@ -1,4 +1,7 @@
-//! What the values of a file are read into. Each has its place, and a wrong one does not hide the others.
+//! What the values of a file are read into: the types that describe manifests, the project file and the
+//! targets in it. Each value has its place, and a wrong one does not hide the others.
+
+mod meaning;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -9,75 +12,96 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 
+pub use meaning::{BaseUrl, IdentityPath, NAME_HELP, Recipient, TokenUrl};
+
 use crate::diagnostic::{ProblemCode, Span};
 
 /// The name by which a [`Field`] asks for its place.
-pub(super) const FIELD: &str = "$field";
+pub const FIELD: &str = "$field";
 
 /// A value that was read. A wrong one is reported while it is read, and is `None` here: serde goes on
 /// with what is behind it.
-pub(super) struct Field<T> {
-    pub(super) value: Option<T>,
-    /// Its place, by its number in the [`Decoder`](super::decode::Decoder).
-    pub(super) site: usize,
+pub struct Field<T> {
+    /// The value.
+    pub value: Option<T>,
+    /// Its place, by its number in what reads the file.
+    pub site: usize,
 }
 
 /// A text that means something.
-pub(super) trait Meaning: Sized {
+pub trait Meaning: Sized {
     /// A regular expression for editors. What reads the text may refuse more.
     const PATTERN: &'static str;
 
     /// Reads it.
+    ///
+    /// # Errors
+    /// Where it cannot be this.
     fn of(text: &str) -> Result<Self, Refusal>;
 }
 
 /// Why a value cannot be what it should.
 #[derive(Debug)]
-pub(super) struct Refusal {
-    pub(super) code: ProblemCode,
+pub struct Refusal {
+    /// The kind of problem.
+    pub code: ProblemCode,
     /// What is refused, where that is not the field.
-    pub(super) what: Option<&'static str>,
+    pub what: Option<&'static str>,
     /// What is wrong, to be put behind the name of what is refused.
-    pub(super) why: Cow<'static, str>,
-    pub(super) help: Option<Cow<'static, str>>,
+    pub why: Cow<'static, str>,
+    /// What to do.
+    pub help: Option<Cow<'static, str>>,
     /// The place, where that is not the value.
-    pub(super) span: Option<Span>,
+    pub span: Option<Span>,
 }
 
 impl Refusal {
-    pub(super) fn new(code: ProblemCode, why: impl Into<Cow<'static, str>>) -> Self {
+    /// With the end of the sentence that begins with the name of what is refused.
+    pub fn new(code: ProblemCode, why: impl Into<Cow<'static, str>>) -> Self {
         Self { code, what: None, why: why.into(), help: None, span: None }
     }
 
-    pub(super) fn help(self, help: impl Into<Cow<'static, str>>) -> Self {
+    /// Says what to do.
+    #[must_use]
+    pub fn help(self, help: impl Into<Cow<'static, str>>) -> Self {
         Self { help: Some(help.into()), ..self }
     }
 
-    pub(super) fn of(self, what: &'static str) -> Self {
+    /// Says what is refused.
+    #[must_use]
+    pub fn of(self, what: &'static str) -> Self {
         Self { what: Some(what), ..self }
     }
 
-    pub(super) fn at(self, span: Span) -> Self {
+    /// Says where.
+    #[must_use]
+    pub fn at(self, span: Span) -> Self {
         Self { span: Some(span), ..self }
     }
 }
 
-/// A text in a file, with what it means.
-pub(super) struct Text<T>(pub(super) Result<T, Refusal>);
+/// A text in a file, with what it means, or why it is refused.
+pub struct Text<T>(pub Result<T, Refusal>);
 
 /// A list of texts.
-pub(super) type Texts<T> = Field<Vec<Field<Text<T>>>>;
+pub type Texts<T> = Field<Vec<Field<Text<T>>>>;
+
+/// A value that is secret, or may be.
+#[derive(JsonSchema)]
+#[schemars(inline)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub struct SecretText(#[schemars(regex(pattern = r"^\S([\s\S]*\S)?\n*$"))] String);
 
 /// The name by which [`Pairs`] are asked for.
-pub(super) const PAIRS: &str = "$pairs";
+pub const PAIRS: &str = "$pairs";
 
 /// The values of a mapping with keys of people's own. Their places have the keys.
 #[derive(Deserialize)]
 #[serde(rename = "$pairs")]
-pub(super) struct Pairs<T>(pub(super) Vec<Field<T>>);
+pub struct Pairs<T>(pub Vec<Field<T>>);
 
 /// A value that is read from its node: it depends on more than itself. `S` is its schema.
-pub(super) struct Raw<S>(PhantomData<S>);
+pub struct Raw<S>(PhantomData<S>);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Field<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

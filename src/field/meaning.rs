@@ -3,13 +3,13 @@
 use smol_str::SmolStr;
 use url::Url;
 
-use super::field::{Meaning, Refusal};
+use super::{Meaning, Refusal};
 use crate::diagnostic::ProblemCode;
 use crate::model::{Domain, Key, Owner, TargetName, is_loopback};
 use crate::secret::holds_identity;
 
 /// What keys, owners and names of targets are made of.
-pub(super) const NAME_HELP: &str =
+pub const NAME_HELP: &str =
     "a name has letters without accents, digits, `-`, `_` and `.`, 100 of them at most";
 
 /// An integration's name, as HA writes it.
@@ -62,7 +62,10 @@ macro_rules! any {
 any!(String: String::from, SmolStr: SmolStr::new, TargetName: Self::new);
 
 /// An address to which a path is added: no query, no fragment, and no slash at its end.
-pub(super) struct BaseUrl(pub(super) String);
+pub struct BaseUrl(
+    /// The address.
+    pub String,
+);
 
 impl Meaning for BaseUrl {
     const PATTERN: &'static str = r"^https?://[^\s?#@]+$";
@@ -77,7 +80,10 @@ impl Meaning for BaseUrl {
 }
 
 /// An address that a secret is sent to, used unchanged.
-pub(super) struct TokenUrl(pub(super) String);
+pub struct TokenUrl(
+    /// The address.
+    pub String,
+);
 
 impl Meaning for TokenUrl {
     const PATTERN: &'static str = r"^https?://\S+$";
@@ -113,7 +119,10 @@ fn web(text: &str) -> Result<Url, Refusal> {
 }
 
 /// To whom secrets are encrypted.
-pub(super) struct Recipient(pub(super) String);
+pub struct Recipient(
+    /// As it is written.
+    pub String,
+);
 
 impl Meaning for Recipient {
     const PATTERN: &'static str = "^(age1|ssh-ed25519 |ssh-rsa )";
@@ -138,7 +147,10 @@ impl Meaning for Recipient {
 }
 
 /// A file with an identity, which is not resolved yet.
-pub(super) struct IdentityPath(pub(super) String);
+pub struct IdentityPath(
+    /// As it is written.
+    pub String,
+);
 
 impl Meaning for IdentityPath {
     const PATTERN: &'static str = String::PATTERN;
