@@ -12,9 +12,9 @@ use crate::manifest::{Entry, Project, SecretValue, secret_values};
 use crate::model::{PlainText, Visible};
 use crate::secret::{SecretResolver, files_of, is_plain_store, plain_file};
 
-const PLAIN_FILE_HELP: &str = "encrypt it with SOPS or age, or take it out with `git rm --cached` and name it in .gitignore; make new secrets at the providers: whoever has the repository has these";
+const PLAIN_FILE_HELP: &str = "encrypt it with SOPS or age, or remove it from Git with `git rm --cached` and list it in .gitignore; then replace the secrets at the providers, since everybody with the repository has them";
 
-const STORAGE_HELP: &str = "name its folder `.storage` in .gitignore; if Git tracks it, take it out with `git rm -r --cached` and make new secrets at the providers: whoever has the repository has these";
+const STORAGE_HELP: &str = "list its folder `.storage` in .gitignore; if Git tracks it, remove it with `git rm -r --cached` and replace the secrets at the providers, since everybody with the repository has them";
 
 /// Warns of age identities and of secrets in plain text that Git tracks or would take in. Where there
 /// is no repository, there is nothing to warn of.
@@ -178,7 +178,7 @@ pub fn check_history(
                 ProblemCode::PlainSecretInHistory,
                 format!("{file} is in plain text in commit {commit}"),
             )
-            .help("make new secrets at the providers: whoever has the repository has these"),
+            .help("replace the secrets at the providers, since everybody with the repository has them"),
             OldContent::Invalid => Diagnostic::warning(
                 ProblemCode::UnreadableHistory,
                 format!("{file} in commit {commit} is not valid YAML, and was not searched"),

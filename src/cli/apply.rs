@@ -133,7 +133,7 @@ fn ended(views: &[TargetView]) -> ExitStatus {
     let blocked: usize = views.iter().map(blocked).sum();
     if blocked > 0 {
         console::error(format_args!(
-            "{} left out that a person must decide: the plan says why, as `not done`",
+            "{} not done, since a person must decide: the plan gives the reasons under `not done`",
             counted(blocked, "step")
         ));
     }

@@ -9,11 +9,11 @@ use crate::model::{CALLBACK_PATH, PolicyOverrides};
 use crate::plan::{Action, SetupState, StepId};
 use crate::target::{LiveTarget, Stop};
 use crate::watch::WriteLock;
-use crate::workspace::{Comparison, TargetView};
+use crate::workspace::{Comparison, OnError, TargetView};
 
 use super::account_linking::{AccountLinking, print};
 use super::exit::ExitStatus;
-use super::gather::gather;
+use super::gather::{gather_loaded, load};
 use super::interrupt::stop_on_signal;
 use super::links::LinkArgs;
 use super::locks::write_locks;
@@ -53,10 +53,12 @@ pub(super) struct Authorize {
 }
 
 pub(super) async fn run(global: &Global, verb: &Authorize) -> anyhow::Result<ExitStatus> {
-    let gathered = gather(global, &verb.selection, &PolicyOverrides::default()).await?;
+    let loaded = load(global);
+    let locks = write_locks(&loaded.project, &verb.selection);
+    let policy = PolicyOverrides::default();
+    let gathered = gather_loaded(global, loaded, &verb.selection, &policy, OnError::Stop).await?;
     let Some(views) = gathered.targets else { return Ok(ExitStatus::Failure) };
     verb.check_keys(&views)?;
-    let locks = write_locks(global, &verb.selection);
     let mut loopback = match verb.port {
         Some(port) => Some(listen(port).await?),
         None => None,
@@ -192,5 +194,9 @@ fn before(comparison: &Comparison, step: StepId) -> &'static str {
         .steps
         .iter()
         .any(|earlier| earlier.id == step && matches!(earlier.action, Action::Create { .. }));
-    if is_missing { "has no credential there yet" } else { "its credential differs from the entry" }
+    if is_missing {
+        "its credential is not there yet"
+    } else {
+        "its credential differs from the entry"
+    }
 }

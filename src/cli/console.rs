@@ -132,10 +132,7 @@ impl SavedTerminal {
 /// # Errors
 /// Where the answer cannot be read.
 pub(super) fn confirm(question: &str) -> io::Result<bool> {
-    print_error(question);
-    let mut answer = String::new();
-    io::stdin().lock().read_line(&mut answer)?;
-    Ok(matches!(answer.trim(), "y" | "yes"))
+    Ok(matches!(ask(question)?.trim(), "y" | "yes"))
 }
 
 /// Asks for a line.

@@ -43,7 +43,7 @@ pub(super) struct Edit {
     /// Where no folder is in memory, use the folder for temporary files, which may be on a disk
     #[arg(long)]
     insecure_temp: bool,
-    /// Begin with what was typed before and could not be saved
+    /// Begin with the text that an earlier edit could not save
     #[arg(long)]
     unsaved: bool,
 }
@@ -111,14 +111,14 @@ fn begun_before(
         Some(kept) if verb.unsaved => Some(unsaved(kept, resolver)?),
         Some(kept) => {
             console::message(format_args!(
-                "{} has what was typed before and not saved: `appcred edit --unsaved {}` goes on with it.",
+                "{} has text of an earlier edit that was not saved: continue with `appcred edit --unsaved {}`.",
                 kept.visible(),
                 file.visible()
             ));
             None
         }
         None if verb.unsaved => {
-            bail!("nothing that was typed before is kept for {}", file.visible())
+            bail!("no unsaved text of an earlier edit is kept for {}", file.visible())
         }
         None => None,
     })

@@ -131,6 +131,12 @@ pub(super) fn files(global: &Global, project: &Project, asked: &[PathBuf]) -> Ve
     project.file.iter().cloned().chain(manifests).collect()
 }
 
+/// Whether a text that is to be a manifest has a secret in plain text that the project does not allow.
+pub(super) fn has_plain_secret(global: &Global, file: &Path, text: &str) -> bool {
+    let problems = check(&request(global), file, text, PlainSecrets::AsUsual);
+    !problems.only(|problem| problem.code == ProblemCode::PlainSecret).is_empty()
+}
+
 /// What became of the secrets of a file.
 #[derive(Default)]
 struct Encrypted {
@@ -148,8 +154,7 @@ fn encrypt(
 ) -> anyhow::Result<Encrypted> {
     let text = files::read_text(file, TEXT_LIMIT).context("cannot read it")?;
     if is_sops_document(&text) {
-        let problems = check(&request(global), file, &text, PlainSecrets::AsUsual);
-        if !problems.only(|problem| problem.code == ProblemCode::PlainSecret).is_empty() {
+        if has_plain_secret(global, file, &text) {
             bail!(
                 "a secret is in plain text in this SOPS document: make its `encrypted_regex` match the key, and enter the secret with `appcred edit`"
             );

@@ -28,13 +28,13 @@ pub(super) struct ListenArgs {
         help_heading = "Status page"
     )]
     listen: Listen,
-    /// Let in who sends the token in this file; needed where others than this machine reach the address
+    /// Let in requests with the token in this file; needed if other machines can reach the address
     #[arg(long, value_name = "FILE", help_heading = "Status page")]
     token_file: Option<PathBuf>,
     /// Accept requests for this host name, such as that of a reverse proxy on this machine
     #[arg(long, value_name = "NAME[:PORT]", help_heading = "Status page")]
     allow_host: Vec<String>,
-    /// Let in whom Home Assistant lets in, when run as an app (add-on)
+    /// Let in the users that Home Assistant lets in, when run as an app (add-on)
     #[arg(long, help_heading = "Status page")]
     ingress: bool,
     /// Have providers send browsers back to this address, at which they reach the status page,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::anyhow;
 
 use crate::files::{FileLock, NotLocked, wait_for};
-use crate::manifest::load_project;
+use crate::manifest::{Project, load_project};
 use crate::model::{TargetName, Visible};
 use crate::watch::{HeldLock, LockError, WriteLock};
 use crate::workspace::select;
@@ -46,9 +46,10 @@ pub(super) async fn lock_targets(
     global: &Global,
     selection: &TargetArgs,
 ) -> anyhow::Result<Vec<HeldLock>> {
+    let (project, _) = load_project(&request(global));
     let mut held = Vec::new();
     // In one order, so that no two runs wait for each other; one place may have two names.
-    let locks = write_locks(global, selection).into_values();
+    let locks = write_locks(&project, selection).into_values();
     let locks: BTreeMap<String, WriteLock> = locks.map(|lock| (lock.place.clone(), lock)).collect();
     for lock in locks.values() {
         held.push(lock_target(lock).await?);
@@ -58,12 +59,11 @@ pub(super) async fn lock_targets(
 
 /// What keeps other runs from changing each of these targets.
 pub(super) fn write_locks(
-    global: &Global,
+    project: &Project,
     selection: &TargetArgs,
 ) -> BTreeMap<TargetName, WriteLock> {
-    let (project, _) = load_project(&request(global));
     // Whoever goes on to plan says what is wrong with the project or the selection.
-    let targets = select(&project, &environment::read(), &selection.targets).unwrap_or_default();
+    let targets = select(project, &environment::read(), &selection.targets).unwrap_or_default();
     let folder = environment::state_folder();
     let lock = |(name, endpoint)| (name, WriteLock::of(&endpoint, folder.as_deref()));
     targets.into_iter().map(lock).collect()

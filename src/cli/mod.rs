@@ -59,7 +59,7 @@ use crate::model::Visible;
 #[command(name = "appcred", version, propagate_version = true, max_term_width = 100)]
 #[command(after_help = "Exit status:
   0  success; what waits for consent, is in use, or is kept by `prune: none` is no error
-  1  error: something failed, or apply left out what a person must decide
+  1  error: something failed, or a step was not done since a person must decide
   2  changes: plan --detailed-exitcode alone
 
 Without a project file, HASS_SERVER and HASS_TOKEN name the target;

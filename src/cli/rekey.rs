@@ -95,7 +95,9 @@ pub(super) fn run(global: &Global, verb: &Rekey) -> anyhow::Result<ExitStatus> {
         }
     }
     if changed == 0 && is_whole {
-        console::print("All that is encrypted is encrypted to the project's recipients.\n")?;
+        console::print(
+            "All encrypted secrets are encrypted to the project's recipients already.\n",
+        )?;
     }
     Ok(if is_whole { ExitStatus::Success } else { ExitStatus::Failure })
 }

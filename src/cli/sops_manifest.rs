@@ -5,13 +5,11 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use secrecy::zeroize::Zeroizing;
 
-use crate::diagnostic::ProblemCode;
-use crate::manifest::{PlainSecrets, check};
 use crate::model::Visible;
 use crate::secret::OpenedSopsDocument;
 use crate::yaml_edit::{NewEntry, append};
 
-use super::gather::request;
+use super::encrypt::has_plain_secret;
 use super::{Global, environment};
 
 /// The document with new entries, whose secrets are in plain text here, encrypted by its own rules.
@@ -28,8 +26,7 @@ pub(super) fn with_entries(
     let body = append(document.body()?, entries).with_context(named)?;
     let now = environment::timestamp();
     let after = document.seal(&Zeroizing::new(body), &now).with_context(named)?;
-    let problems = check(&request(global), file, &after, PlainSecrets::AsUsual);
-    if !problems.only(|problem| problem.code == ProblemCode::PlainSecret).is_empty() {
+    if has_plain_secret(global, file, &after) {
         bail!(
             "the rules of {} leave secrets in plain text: its `encrypted_regex` must match `client_secret`",
             file.visible()

@@ -17,7 +17,7 @@ const MOST: usize = 1000;
 pub(super) fn rescue(file: &Path, text: &[u8], project: &Project, resolver: &SecretResolver) {
     match sealed(text, project, resolver).and_then(|sealed| keep(file, &sealed)) {
         Ok(kept) => console::message(format_args!(
-            "What you typed is kept in {}, encrypted: `appcred edit --unsaved {}` goes on with it. With `*.unsaved*.age` in .gitignore, Git does not take it in.",
+            "What you typed is kept in {}, encrypted: continue with `appcred edit --unsaved {}`. List `*.unsaved*.age` in .gitignore to keep it out of Git.",
             kept.visible(),
             file.visible()
         )),

@@ -1,7 +1,5 @@
 //! `validate`
 
-use crate::diagnostic::{Diagnostic, ProblemCode};
-
 use crate::manifest::{check_known, check_names};
 use crate::recipients;
 use crate::report::{Report, Verb};
@@ -46,7 +44,7 @@ pub(super) async fn run(global: &Global, verb: &Validate) -> anyhow::Result<Exit
     problems.append(loaded.problems);
     let (resolver, unusable) = non_interactive_resolver(global, &loaded.project);
     for problem in unusable.iter().filter(|problem| !problem.is_absence()) {
-        problems.push(Diagnostic::warning(ProblemCode::Identity, problem.to_string()));
+        problems.push(problem.warning());
     }
     problems.append(check_names(&loaded.project, &loaded.entries, &resolver));
     problems.append(recipients::check(&loaded.project, &loaded.entries, &resolver));

@@ -55,7 +55,7 @@ codes! {
         IdentityInRepository = "identity-in-repository",
         /// A key of a YAML mapping is a list or a mapping.
         KeyNotText = "key-not-text",
-        /// A file is a pointer of Git LFS, not what it stands for.
+        /// A file is a Git LFS pointer, not its content.
         LfsPointer = "lfs-pointer",
         /// The project file has several YAML documents.
         ManyDocuments = "many-documents",

@@ -17,7 +17,7 @@ pub enum Replaced {
     #[error("it is locked by git-crypt: unlock the repository with `git-crypt unlock`")]
     GitCrypt,
     /// What Git LFS stores in the repository.
-    #[error("it is a pointer of Git LFS: fetch the file itself with `git lfs pull`")]
+    #[error("it is a Git LFS pointer: fetch the file itself with `git lfs pull`")]
     LfsPointer,
     /// Text as some Windows programs save it.
     #[error("it is UTF-16: save it as UTF-8")]

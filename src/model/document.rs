@@ -62,8 +62,20 @@ pub(super) fn document(text: &str) -> Option<Document> {
     {
         return Some(json(&keys));
     }
+    if is_sealed_secret(text) {
+        let kind = "a value that Sealed Secrets encrypted for a cluster";
+        return Some(Document { kind, fields: Vec::new() });
+    }
     let kind = if text.lines().nth(1).is_none() { of_line(text)? } else { of_lines(text) };
     Some(Document { kind, fields: Vec::new() })
+}
+
+/// Whether this begins as Sealed Secrets does, with the length of the key that is in it, and is in base64.
+fn is_sealed_secret(text: &str) -> bool {
+    let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte);
+    text.len() > 40
+        && ["AgA", "AgB", "AgC", "AgD"].iter().any(|start| text.starts_with(start))
+        && text.bytes().all(is_base64)
 }
 
 fn json(keys: &Keys) -> Document {
@@ -218,6 +230,10 @@ mod tests {
     fn a_document_is_no_secret() {
         for (text, kind) in [
             ("data:application/json;base64,eyJhIjoxfQ==", "a data URI"),
+            (
+                "AgBy3i4OJSWK+PiTySYZZA9rO43cGDEq/aVxOpMkBgTa",
+                "a value that Sealed Secrets encrypted for a cluster",
+            ),
             ("ENC[AES256_GCM,data:x]", "a value that SOPS encrypted, without its document"),
             ("-----BEGIN AGE ENCRYPTED FILE-----\nx", "an age file"),
             ("-----BEGIN PRIVATE KEY-----\nx", "a key or certificate in PEM form"),

@@ -13,6 +13,8 @@ use regex::Regex;
 pub enum Placeholder {
     /// Nobody has filled it in.
     Unfilled,
+    /// It is between `<` and `>`.
+    Brackets,
     /// Another program would have read the value from elsewhere.
     Elsewhere,
     /// A tag of YAML inside of a text.
@@ -23,10 +25,11 @@ impl fmt::Display for Placeholder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Unfilled => "is a placeholder that nobody has filled in",
+            Self::Brackets => "is between `<` and `>`, as a placeholder is",
             Self::Elsewhere => {
-                "is a placeholder: it names a secret of another program, which appcred does not ask"
+                "is a placeholder: it names a secret of another program, which appcred cannot read"
             }
-            Self::QuotedTag => "has a tag in quotes, which makes it a text",
+            Self::QuotedTag => "has a tag inside the quotes, so the tag is read as text",
         })
     }
 }
@@ -109,6 +112,9 @@ impl Rules {
         if self.tag.is_match(text) {
             return Some(Placeholder::QuotedTag);
         }
+        if text.starts_with('<') && text.ends_with('>') && !text.starts_with("<%") {
+            return Some(Placeholder::Brackets);
+        }
         let own = self.around.replace(text, "$3");
         let is_unfilled = is_filling(&own)
             || self.template.is_match(&own)
@@ -130,10 +136,13 @@ fn is_other_scheme(scheme: &str) -> bool {
         && scheme.bytes().all(|byte| byte.is_ascii_lowercase() || b"0123456789+.-".contains(&byte))
 }
 
-/// Nothing but punctuation, or one letter or digit again and again, as in a UUID of zeros.
+/// Nothing but punctuation or zeros, or one letter or digit again and again, as in a UUID of zeros.
 fn is_filling(text: &str) -> bool {
     let mut letters = text.chars().filter(char::is_ascii_alphanumeric);
     let Some(first) = letters.next() else { return true };
+    if text.bytes().all(|byte| byte == b'0') {
+        return true;
+    }
     let mut count = 1;
     letters.all(|letter| {
         count += 1;
@@ -183,7 +192,6 @@ mod tests {
             "urn:client:home",
             "secret",
             "hidden-secret",
-            "0",
         ] {
             assert_eq!(placeholder(text), None, "{text}");
         }
@@ -228,8 +236,8 @@ mod tests {
             "%SECRET%",
             "%X1%",
             "@secret@",
-            "<your client id>",
-            "<x>",
+            "0",
+            "000",
             "[your client id]",
             "YOUR_CLIENT_ID",
             "yourclientid",
@@ -269,6 +277,13 @@ mod tests {
             "-",
         ] {
             assert_eq!(placeholder(text), Some(Placeholder::Unfilled), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_value_between_brackets_is_a_placeholder() {
+        for text in ["<your client id>", "<x>", "<8f7a2c>"] {
+            assert_eq!(placeholder(text), Some(Placeholder::Brackets), "{text}");
         }
     }
 

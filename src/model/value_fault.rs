@@ -48,10 +48,13 @@ impl ValueFault {
     pub fn help(&self) -> &'static str {
         match self {
             Self::Document(_) => {
-                "keep only the value itself there, in one line; `!secret NAME` reads one value of secrets.yaml or secrets.sops.yaml"
+                "write only the value itself, in one line; `!secret NAME` reads one value of secrets.yaml or secrets.sops.yaml"
             }
             Self::Placeholder(Placeholder::QuotedTag) => {
-                "take the quotes away where the tag is one of !env_var, !file and !secret"
+                "remove the quotes if the tag is !env_var, !file or !secret"
+            }
+            Self::Placeholder(Placeholder::Brackets) => {
+                "write the value without `<` and `>`; if the provider issued them, `allow_placeholders: true` in appcred.yaml accepts it"
             }
             Self::Placeholder(Placeholder::Elsewhere) => {
                 "let that program put the value into an environment variable, and name that by `!env_var NAME`; if this is what the provider issued, `allow_placeholders: true` in appcred.yaml accepts it"

@@ -86,12 +86,13 @@ fn one_plan(out: &mut String, target: &TargetReport<'_>, plan: &Plan) {
     if out.len() > begin {
         out.push('\n');
     }
-    let mut summary = if plan.steps.is_empty() && plan.unknown.is_empty() {
-        "No changes.".to_owned()
-    } else if plan.steps.is_empty() {
-        "No changes are known.".to_owned()
-    } else {
+    // What is not done is a change too.
+    let mut summary = if !plan.steps.is_empty() || !plan.withheld.is_empty() {
         tally(Tally::of(plan.steps.iter()))
+    } else if plan.unknown.is_empty() {
+        "No changes.".to_owned()
+    } else {
+        "No changes are known.".to_owned()
     };
     let counts = [
         (in_sync, "in sync"),

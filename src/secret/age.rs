@@ -9,19 +9,19 @@ use age_core::format::{FileKey, Stanza};
 use secrecy::zeroize::Zeroizing;
 
 use crate::files;
+use crate::model::AGE_HEADER;
 
 use super::locked::with_passphrase;
 use super::{Identities, Unreadable};
 
 /// How many recipients an age file may have: each is tried with each identity.
 pub(super) const MAX_RECIPIENTS: usize = 500;
-/// How age files begin.
-const ARMORED: &[u8] = b"-----BEGIN AGE ENCRYPTED FILE-----";
+/// How age files begin that are not armored.
 const BINARY: &[u8] = b"age-encryption.org/";
 
 /// Whether this is an age file, whole or not.
 pub(super) fn is_file(bytes: &[u8]) -> bool {
-    bytes.starts_with(BINARY) || bytes.trim_ascii_start().starts_with(ARMORED)
+    bytes.starts_with(BINARY) || bytes.trim_ascii_start().starts_with(AGE_HEADER.as_bytes())
 }
 
 /// White space around an armored file is none of it.
@@ -87,6 +87,9 @@ pub(super) fn decrypt(
 
 fn no_match(counter: &StanzaCounter, identities: &Identities) -> Unreadable {
     let recipients = counter.0.load(Ordering::Relaxed);
+    if let Some(problem) = identities.bad_line() {
+        return Unreadable::Identity(problem);
+    }
     if identities.is_empty() {
         Unreadable::NoIdentity { recipients }
     } else {

@@ -52,14 +52,14 @@ fn single(path: &Path, resolver: &SecretResolver) -> Result<Secret, Unreadable> 
 /// The file that `!file PATH` names, if it is in the project.
 fn inside(argument: &str, base: &Path, resolver: &SecretResolver) -> Option<PathBuf> {
     let path = real(&named(argument, base, resolver).ok()?, resolver).ok()?;
-    path.starts_with(&resolver.grounds.project).then_some(path)
+    path.starts_with(&resolver.allowed.project).then_some(path)
 }
 
 fn named(argument: &str, base: &Path, resolver: &SecretResolver) -> Result<PathBuf, Unreadable> {
     let Some(rest) = argument.strip_prefix(&format!("${{{CREDENTIALS}}}")) else {
         return Ok(files::folder_of(base).join(argument));
     };
-    let folder = resolver.grounds.credentials.as_ref();
+    let folder = resolver.allowed.credentials.as_ref();
     let folder = folder.ok_or_else(|| Unreadable::NotSet(CREDENTIALS.to_owned()))?;
     Ok(folder.join(rest.trim_start_matches('/')))
 }
@@ -67,10 +67,10 @@ fn named(argument: &str, base: &Path, resolver: &SecretResolver) -> Result<PathB
 /// Where a path really leads, if that may be read.
 pub(super) fn real(path: &Path, resolver: &SecretResolver) -> Result<PathBuf, Unreadable> {
     let real = path.canonicalize().map_err(|error| cannot_read(path, &error, resolver))?;
-    let grounds = &resolver.grounds;
-    let inside = grounds.allow_outside
-        || real.starts_with(&grounds.project)
-        || grounds.credentials.as_ref().is_some_and(|folder| real.starts_with(folder));
+    let allowed = &resolver.allowed;
+    let inside = allowed.allow_outside
+        || real.starts_with(&allowed.project)
+        || allowed.credentials.as_ref().is_some_and(|folder| real.starts_with(folder));
     if inside { Ok(real) } else { Err(Unreadable::Outside(path.visible().into_owned())) }
 }
 

@@ -10,11 +10,12 @@ use secrecy::SecretString;
 use secrecy::zeroize::Zeroizing;
 use thiserror::Error;
 
+use crate::diagnostic::{Diagnostic, ProblemCode};
 use crate::files::{self, TEXT_LIMIT};
 
 use super::ask::{Ask, Nobody, Person};
 use super::env::{IdentitySources, holds_identity};
-use super::locked::{IdentityLine, LockedFile, LockedSsh, NotTaken, parse};
+use super::locked::{BadLine, IdentityLine, LockedFile, LockedSsh, parse, words};
 use super::program;
 use crate::model::{Secret, Visible};
 
@@ -22,7 +23,7 @@ use crate::model::{Secret, Visible};
 const MAX_BYTES: usize = 64 * 1024;
 
 /// Why an identity could not be taken. The identity itself is never repeated.
-#[derive(Debug, Error, PartialEq, Eq)]
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum IdentityProblem {
     /// The file cannot be read.
     #[error("cannot read the age identities in {name}: {why}")]
@@ -87,6 +88,11 @@ pub enum IdentityProblem {
 }
 
 impl IdentityProblem {
+    /// The warning that is reported.
+    pub fn warning(&self) -> Diagnostic {
+        Diagnostic::warning(ProblemCode::Identity, self.to_string())
+    }
+
     /// Whether the identity, or the program that keeps it, is merely not on this machine.
     pub fn is_absence(&self) -> bool {
         matches!(self, Self::Missing { .. } | Self::Plugin { .. })
@@ -106,6 +112,7 @@ pub struct Identities {
     person: Person,
     /// The passphrase of files that have one instead of recipients: it is asked for once.
     passphrase: OnceLock<Option<SecretString>>,
+    bad_line: BadLine,
 }
 
 impl Default for Identities {
@@ -123,6 +130,7 @@ impl Identities {
             asking_recipients: Vec::new(),
             person: Person::new(person),
             passphrase: OnceLock::new(),
+            bad_line: BadLine::default(),
         }
     }
 
@@ -200,13 +208,18 @@ impl Identities {
 
     /// The passphrase of files that have no recipients.
     pub(super) fn passphrase(&self) -> Option<SecretString> {
-        let ask = || self.person.request_passphrase("Passphrase of the encrypted secrets");
+        let ask = || self.person.request_passphrase("Passphrase for the encrypted secrets");
         self.passphrase.get_or_init(ask).clone()
     }
 
     /// Whether input was needed and none was given.
     pub(super) fn went_unanswered(&self) -> bool {
         self.person.was_silent()
+    }
+
+    /// What is wrong in an encrypted identity file that was opened.
+    pub(super) fn bad_line(&self) -> Option<IdentityProblem> {
+        self.bad_line.get().cloned()
     }
 
     fn add_file(&mut self, file: &Path, name: &str, problems: &mut Vec<IdentityProblem>) {
@@ -225,7 +238,7 @@ impl Identities {
     fn add(&mut self, bytes: &[u8], name: &str, problems: &mut Vec<IdentityProblem>) {
         let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
         if super::age::is_file(bytes) {
-            match LockedFile::new(bytes, name, &self.person) {
+            match LockedFile::new(bytes, name, &self.person, &self.bad_line) {
                 Some(file) => self.asking.push(Box::new(file)),
                 None => problems.push(IdentityProblem::Encrypted { name: name.to_owned() }),
             }
@@ -240,15 +253,11 @@ impl Identities {
             return;
         }
         let before = self.len() + problems.len();
-        for (at, line) in text.lines().enumerate() {
-            // Where line breaks were lost, as in a variable, the identities are in one line.
-            let words = line.split_whitespace().take_while(|word| !word.starts_with('#'));
-            for identity in words {
-                if let Err(problem) = self.add_line(identity, name, at + 1)
-                    && !problems.contains(&problem)
-                {
-                    problems.push(problem);
-                }
+        for (line, identity) in words(&text) {
+            if let Err(problem) = self.add_line(identity, name, line)
+                && !problems.contains(&problem)
+            {
+                problems.push(problem);
             }
         }
         if before == self.len() + problems.len() {
@@ -263,12 +272,7 @@ impl Identities {
                 self.free.push((key, Some(recipient)));
             }
             Ok(IdentityLine::Asking(identity)) => self.asking.push(identity),
-            Err(NotTaken::NoIdentity) => {
-                return Err(IdentityProblem::Line { name: name.to_owned(), line });
-            }
-            Err(NotTaken::NoPlugin(program)) => {
-                return Err(IdentityProblem::Plugin { name: name.to_owned(), line, program });
-            }
+            Err(why) => return Err(why.at(name, line)),
         }
         Ok(())
     }

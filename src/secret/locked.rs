@@ -2,7 +2,7 @@
 //! identity fits.
 
 use std::str::FromStr;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use age::armor::ArmoredReader;
 use age::plugin::{self, IdentityPluginV1};
@@ -12,10 +12,14 @@ use age_core::format::{FileKey, Stanza};
 use crate::files;
 
 use super::ask::Person;
+use super::identities::IdentityProblem;
 use super::recipients::ssh_mark;
 
 /// The most work that a passphrase may cost: a gibibyte of memory, and seconds.
 const MAX_WORK: u8 = 20;
+
+/// The first line of an encrypted identity file that is no identity, once one was found.
+pub(super) type BadLine = Arc<OnceLock<IdentityProblem>>;
 
 type DecryptedIdentities = Result<Vec<Box<dyn Identity + Send + Sync>>, DecryptError>;
 
@@ -46,7 +50,7 @@ impl Identity for LockedSsh {
             return None;
         }
         let unlocked = self.unlocked.get_or_init(|| {
-            let question = format!("Passphrase of the SSH key ({})", self.name);
+            let question = format!("Passphrase for the SSH key ({})", self.name);
             let passphrase = self.person.request_passphrase(&question);
             let passphrase = passphrase.ok_or(DecryptError::KeyDecryptionFailed)?;
             let key = ssh::Identity::Unencrypted(self.key.decrypt(passphrase)?);
@@ -61,38 +65,45 @@ pub(super) struct LockedFile {
     bytes: Vec<u8>,
     name: String,
     person: Person,
+    bad_line: BadLine,
     unlocked: OnceLock<DecryptedIdentities>,
 }
 
 impl LockedFile {
     /// `None` where it is no age file under a passphrase.
-    pub(super) fn new(bytes: &[u8], name: &str, person: &Person) -> Option<Self> {
+    pub(super) fn new(
+        bytes: &[u8],
+        name: &str,
+        person: &Person,
+        bad_line: &BadLine,
+    ) -> Option<Self> {
         let file = Decryptor::new_buffered(ArmoredReader::new(bytes)).ok()?;
         file.is_scrypt().then(|| Self {
             bytes: bytes.to_vec(),
             name: name.to_owned(),
             person: person.clone(),
+            bad_line: Arc::clone(bad_line),
             unlocked: OnceLock::new(),
         })
     }
 
     fn unlock(&self) -> DecryptedIdentities {
-        let question = format!("Passphrase of the identity file ({})", self.name);
+        let question = format!("Passphrase for the identity file ({})", self.name);
         let passphrase = self.person.request_passphrase(&question);
         let key = with_passphrase(passphrase.ok_or(DecryptError::KeyDecryptionFailed)?);
         let file = Decryptor::new_buffered(ArmoredReader::new(self.bytes.as_slice()))?;
         let mut plain =
             file.decrypt([&key as &dyn Identity].into_iter()).map_err(wrong_passphrase)?;
         let text = files::read_stream(&mut plain, self.bytes.len() as u64)?;
-        let lines = text.lines().map(str::trim);
-        let keys =
-            lines.filter(|line| !line.is_empty() && !line.starts_with('#')).map(
-                |line| match parse(line, &self.person) {
-                    Ok(IdentityLine::Free { key, .. } | IdentityLine::Asking(key)) => Ok(key),
-                    Err(_) => Err(DecryptError::KeyDecryptionFailed),
-                },
-            );
-        keys.collect()
+        let mut keys = Vec::new();
+        for (line, word) in words(&text) {
+            match parse(word, &self.person) {
+                Ok(IdentityLine::Free { key, .. } | IdentityLine::Asking(key)) => keys.push(key),
+                // The others may do.
+                Err(why) => drop(self.bad_line.set(why.at(&self.name, line))),
+            }
+        }
+        Ok(keys)
     }
 }
 
@@ -127,12 +138,32 @@ pub(super) enum IdentityLine {
     Asking(Box<dyn Identity + Send + Sync>),
 }
 
+/// The identities of a file, each with its line, from 1. Where line breaks were lost, as in a variable,
+/// several are in one line.
+pub(super) fn words(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    text.lines().enumerate().flat_map(|(at, line)| {
+        let words = line.split_whitespace().take_while(|word| !word.starts_with('#'));
+        words.map(move |word| (at + 1, word))
+    })
+}
+
 /// Why a line of an identity file is not taken.
 pub(super) enum NotTaken {
     /// It is no identity.
     NoIdentity,
     /// The program that keeps it is not there.
     NoPlugin(String),
+}
+
+impl NotTaken {
+    /// The problem as it is reported.
+    pub(super) fn at(self, name: &str, line: usize) -> IdentityProblem {
+        let name = name.to_owned();
+        match self {
+            Self::NoIdentity => IdentityProblem::Line { name, line },
+            Self::NoPlugin(program) => IdentityProblem::Plugin { name, line, program },
+        }
+    }
 }
 
 /// Reads one line of an identity file.

@@ -71,6 +71,9 @@ pub enum Unreadable {
     /// Its identity asks for something.
     #[error("an age identity needs input, and none was entered on a terminal")]
     Unanswered,
+    /// None of the identities fits, and an encrypted file of them has a line that is none.
+    #[error("{0}")]
+    Identity(IdentityProblem),
     /// Somebody mistyped.
     #[error("the passphrase is wrong")]
     WrongPassphrase,
@@ -180,6 +183,9 @@ impl Unreadable {
             Self::NotSet(_) => "set it",
             Self::UnknownTag(_) => "use an inline age file, !secret, !file or !env_var",
             Self::Unanswered => "run it on a terminal, or use an identity that needs no input",
+            Self::Identity(_) => {
+                "correct the line (`age -d` decrypts the file), or bring an identity that fits"
+            }
             Self::WrongPassphrase => "run it again and type the right one",
             Self::TooMuchWork | Self::TooManyRecipients => {
                 "do not trust this file; encrypt the secret again"
@@ -248,7 +254,7 @@ pub fn read(reference: &Reference, resolver: &SecretResolver) -> Result<Secret, 
 
 /// The secret, where it can be one: wherever it comes from, it is checked here.
 fn checked(secret: Secret, resolver: &SecretResolver) -> Result<Secret, Unreadable> {
-    match value_fault(secret.expose(), resolver.grounds.allow_placeholders) {
+    match value_fault(secret.expose(), resolver.allowed.allow_placeholders) {
         Some(fault) => Err(Unreadable::Unfit(fault)),
         None => Ok(secret),
     }

@@ -67,7 +67,7 @@ fn read(name: &str, base: &Path, resolver: &SecretResolver) -> Result<Secret, Un
                 None => looked.push(resolver.shown(&path)),
             }
         }
-        if folder == resolver.grounds.project {
+        if folder == resolver.allowed.project {
             break;
         }
     }
@@ -79,7 +79,7 @@ fn read(name: &str, base: &Path, resolver: &SecretResolver) -> Result<Secret, Un
 fn inside(base: &Path, resolver: &SecretResolver) -> Vec<PathBuf> {
     let folder = file::real(files::folder_of(base), resolver);
     let Ok(folder) = folder else { return Vec::new() };
-    let project = &resolver.grounds.project;
+    let project = &resolver.allowed.project;
     folder
         .ancestors()
         .take_while(|folder| folder.starts_with(project))

@@ -78,7 +78,7 @@ pub fn file_mismatch(
 ) -> Option<RecipientMismatch> {
     if is_age_file(file) {
         // White space around an armored file is none of it.
-        return age_misfit(file.trim_ascii_start(), recipients, &resolver.identities);
+        return age_mismatch(file.trim_ascii_start(), recipients, &resolver.identities);
     }
     let text = std::str::from_utf8(file).ok()?;
     let parts = sops::in_json(text).or_else(|| sops::in_yaml(text, &yaml::parse(text)))?;
@@ -89,7 +89,7 @@ pub fn file_mismatch(
 /// are tried; what they open is not answered, only that they open it.
 ///
 /// `None` where it fits, where that cannot be determined, and where the file is damaged.
-fn age_misfit(
+fn age_mismatch(
     file: impl AsRef<[u8]>,
     recipients: &[String],
     identities: &Identities,
@@ -177,7 +177,7 @@ mod tests {
     use age::{Encryptor, x25519};
     use secrecy::ExposeSecret;
 
-    use super::{RecipientMismatch, age_misfit, sops_mismatch};
+    use super::{RecipientMismatch, age_mismatch, sops_mismatch};
     use crate::model::Secret;
     use crate::secret::env::IdentitySources;
     use crate::secret::seal::{parse_all, seal};
@@ -200,7 +200,7 @@ mod tests {
         let texts = at_hand.iter().map(|key| ("X", text(key))).collect();
         let sources = IdentitySources { texts, ..IdentitySources::default() };
         let (identities, _) = Identities::gather(&[], &sources, Nobody);
-        age_misfit(unmarked(&owned(of)), &owned(wanted), &identities)
+        age_mismatch(unmarked(&owned(of)), &owned(wanted), &identities)
     }
 
     /// As other programs encrypt.
@@ -218,13 +218,13 @@ mod tests {
         let [one, two] = [(); 2].map(|()| x25519::Identity::generate().to_public().to_string());
         let none = Identities::default();
         let sealed = seal(b"x", std::slice::from_ref(&one)).unwrap();
-        assert_eq!(age_misfit(&sealed, std::slice::from_ref(&one), &none), None);
+        assert_eq!(age_mismatch(&sealed, std::slice::from_ref(&one), &none), None);
         assert_eq!(
-            age_misfit(&sealed, std::slice::from_ref(&two), &none),
+            age_mismatch(&sealed, std::slice::from_ref(&two), &none),
             Some(RecipientMismatch::Others)
         );
         let few = RecipientMismatch::TooFew { stanzas: 1, recipients: 2 };
-        assert_eq!(age_misfit(&sealed, &[one, two], &none), Some(few));
+        assert_eq!(age_mismatch(&sealed, &[one, two], &none), Some(few));
     }
 
     #[test]
@@ -254,7 +254,7 @@ mod tests {
         assert_eq!(mismatch(&[ssh], &[plugin], &[]), Some(RecipientMismatch::NoRecipient));
         assert_eq!(mismatch(&[one], &[plugin], &[]), None, "a plugin may write what it likes");
         assert_eq!(mismatch(&[one], &[one, plugin], &[]), None);
-        assert_eq!(age_misfit("no age file", &[one.to_owned()], &Identities::default()), None);
+        assert_eq!(age_mismatch("no age file", &[one.to_owned()], &Identities::default()), None);
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub struct AllowedPaths {
 #[derive(Default)]
 pub struct SecretResolver {
     pub(super) identities: Arc<Identities>,
-    pub(super) grounds: AllowedPaths,
+    pub(super) allowed: AllowedPaths,
     pub(super) stores: FileCache<SecretsByName>,
     pub(super) singles: FileCache<Secret>,
     /// The regular expressions of SOPS documents.
@@ -48,24 +48,24 @@ pub struct SecretResolver {
 
 impl SecretResolver {
     /// A resolver of which nothing is opened yet.
-    pub fn new(identities: Identities, grounds: AllowedPaths) -> Self {
+    pub fn new(identities: Identities, allowed: AllowedPaths) -> Self {
         // Where the folder cannot be resolved, nothing in it can be read either.
-        let project = files::folder(&grounds.project)
+        let project = files::folder(&allowed.project)
             .canonicalize()
-            .unwrap_or_else(|_| grounds.project.clone());
-        let credentials = grounds.credentials.map(|folder| folder.canonicalize().unwrap_or(folder));
-        let grounds = AllowedPaths { project, credentials, ..grounds };
-        Self { identities: Arc::new(identities), grounds, ..Self::default() }
+            .unwrap_or_else(|_| allowed.project.clone());
+        let credentials = allowed.credentials.map(|folder| folder.canonicalize().unwrap_or(folder));
+        let allowed = AllowedPaths { project, credentials, ..allowed };
+        Self { identities: Arc::new(identities), allowed, ..Self::default() }
     }
 
-    /// For the next run with the same identities and grounds: only files that have changed since are
+    /// For the next run with the same identities and allowed paths: only files that have changed since are
     /// read again.
     #[must_use]
     pub fn renewed(&self, now: Timestamp) -> Self {
         Self {
             identities: Arc::clone(&self.identities),
             patterns: Arc::clone(&self.patterns),
-            grounds: self.grounds.clone(),
+            allowed: self.allowed.clone(),
             stores: self.stores.renewed(now),
             singles: self.singles.renewed(now),
             ..Self::default()
@@ -132,13 +132,13 @@ impl SecretResolver {
 
     /// A file of the project as it is reached through this name of the project's folder.
     pub fn path_from(&self, folder: &Path, path: &Path) -> PathBuf {
-        let Ok(inside) = path.strip_prefix(&self.grounds.project) else { return path.to_owned() };
+        let Ok(inside) = path.strip_prefix(&self.allowed.project) else { return path.to_owned() };
         if folder == Path::new(".") { inside.to_owned() } else { folder.join(inside) }
     }
 
     /// A path as a person in the project would write it.
     pub fn shown(&self, path: &Path) -> String {
-        path.strip_prefix(&self.grounds.project).unwrap_or(path).visible().into_owned()
+        path.strip_prefix(&self.allowed.project).unwrap_or(path).visible().into_owned()
     }
 }
 

@@ -230,6 +230,25 @@ fn an_identity_file_under_a_passphrase_is_unlocked_once() {
 }
 
 #[test]
+fn a_bad_line_in_an_encrypted_identity_file_is_named() {
+    let (right, other) = (x25519::Identity::generate(), x25519::Identity::generate());
+    let sealed = encrypt(b"x", &[&right.to_public()]);
+    let resolver = |text: String| {
+        let Reference::Age(locked) = under_passphrase(text.as_bytes(), "p", 2) else { panic!() };
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("locked.age");
+        std::fs::write(&file, locked).unwrap();
+        gather(&[file], &[], Knows::one("p")).0
+    };
+    let refused = read(&sealed, &resolver(format!("# mine\nHUSH\n{}\n", text_of(&other))));
+    let said = refused.unwrap_err().to_string();
+    assert!(said.starts_with("line 2 of ") && said.contains("locked.age"), "{said}");
+    assert!(said.ends_with(" is not an age identity") && !said.contains("HUSH"), "{said}");
+    let good = read(&sealed, &resolver(format!("HUSH\n{}\n", text_of(&right))));
+    assert_eq!(good, Ok(Secret::new("x")), "the others are tried all the same");
+}
+
+#[test]
 fn nothing_and_no_text_are_refused() {
     let ours = x25519::Identity::generate();
     let identities = holding(&[&text_of(&ours)]);

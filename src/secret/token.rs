@@ -33,7 +33,7 @@ pub enum NoToken {
         why: ProgramError,
     },
     /// It cannot be a token.
-    #[error("what {name} gives {why}")]
+    #[error("the value from {name} {why}")]
     Unfit {
         /// The file or program.
         name: String,
@@ -42,7 +42,7 @@ pub enum NoToken {
     },
     /// Something else than one token.
     #[error("{name} {what}")]
-    NoToken {
+    NotAToken {
         /// The file or program.
         name: String,
         /// What is the matter.
@@ -57,7 +57,7 @@ pub enum NoToken {
 pub fn from_file(file: &Path) -> Result<Secret, NoToken> {
     let fault = |error: std::io::Error| match error.kind() {
         ErrorKind::FileTooLarge => {
-            NoToken::NoToken { name: file.visible().into_owned(), what: MORE_THAN_A_TOKEN }
+            NoToken::NotAToken { name: file.visible().into_owned(), what: MORE_THAN_A_TOKEN }
         }
         _ => NoToken::File { file: file.into(), why: error.to_string() },
     };
@@ -107,7 +107,7 @@ pub fn checked(token: Secret, name: impl Fn() -> String) -> Result<Secret, NoTok
 }
 
 fn token(bytes: &[u8], name: impl Fn() -> String) -> Result<Secret, NoToken> {
-    let fault = |what| NoToken::NoToken { name: name(), what };
+    let fault = |what| NoToken::NotAToken { name: name(), what };
     if bytes.len() > MAX_BYTES {
         return Err(fault(MORE_THAN_A_TOKEN));
     }
@@ -163,7 +163,7 @@ mod tests {
             ("abc\u{200b}def", "hidden character U+200B"),
         ] {
             let said = token(text.as_bytes(), || "it".to_owned()).unwrap_err().to_string();
-            assert!(said.starts_with("what it gives ") && said.contains(why), "{said}");
+            assert!(said.starts_with("the value from it ") && said.contains(why), "{said}");
         }
     }
 

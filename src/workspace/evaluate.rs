@@ -11,7 +11,7 @@ use super::Workspace;
 use super::against::StaleSnapshot;
 use super::targets::{SelectionError, select};
 use crate::desired::{self, Resolved};
-use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode};
+use crate::diagnostic::Diagnostics;
 use crate::manifest::{Entry, Loaded, Project};
 use crate::model::{
     Desired, DesiredCredential, Key, Observed, Policy, PolicyOverrides, SealedClients, Seals,
@@ -181,7 +181,7 @@ fn problems_of(resolved: &mut Resolved, identities: Vec<IdentityProblem>) -> Dia
     let mut problems = std::mem::take(&mut resolved.problems);
     if !problems.is_empty() {
         for problem in identities {
-            problems.push(Diagnostic::warning(ProblemCode::Identity, problem.to_string()));
+            problems.push(problem.warning());
         }
     }
     problems

@@ -158,7 +158,7 @@ fn refusals(entries: &[NewEntry], project: &Project, others: &[Arc<Entry>]) -> V
     written.into_iter().zip(entries).map(&mut why).collect()
 }
 
-const SPACE_AROUND: &str = "its secret begins or ends with white space, which no entry can have; enter it anew in Home Assistant";
+const SPACE_AROUND: &str = "its secret begins or ends with white space, which no entry can have: enter the secret again in Home Assistant";
 
 fn has_space_around(entry: &NewEntry) -> bool {
     matches!(&entry.client_secret, SlotValue::Plain(secret) if secret.expose().trim() != secret.expose())

@@ -57,7 +57,23 @@ struct Decrypted {
     /// The identity files, as they were.
     identities: Vec<(PathBuf, Option<Stamp>)>,
     /// What the project allows of secrets.
-    allowed: (bool, bool),
+    allowed: Allowed,
+}
+
+/// What a project allows of secrets.
+#[derive(PartialEq, Eq)]
+struct Allowed {
+    outside_files: bool,
+    placeholders: bool,
+}
+
+impl Allowed {
+    fn of(project: &Project) -> Self {
+        Self {
+            outside_files: project.allow_outside_files,
+            placeholders: project.allow_placeholders,
+        }
+    }
 }
 
 impl<P: Ask + Clone> ProjectReader<P> {
@@ -146,7 +162,7 @@ impl<P: Ask + Clone> ProjectReader<P> {
         let earlier = self.known.take().filter(|known| {
             known.identities == identities
                 && identities.iter().all(is_settled)
-                && known.allowed == allowed(project)
+                && known.allowed == Allowed::of(project)
         });
         let (resolver, notes) = match &earlier {
             Some(known) => (known.resolver.renewed(now), known.notes.clone()),
@@ -154,7 +170,7 @@ impl<P: Ask + Clone> ProjectReader<P> {
                 let (resolver, wrong) = workspace.resolver(project, self.person.clone());
                 let mut notes = Diagnostics::default();
                 for problem in wrong {
-                    notes.push(Diagnostic::warning(ProblemCode::Identity, problem.to_string()));
+                    notes.push(problem.warning());
                 }
                 (resolver, notes)
             }
@@ -162,7 +178,7 @@ impl<P: Ask + Clone> ProjectReader<P> {
         let resolver = Arc::new(resolver);
         let earlier = earlier.as_ref().map(|known| &known.resolved);
         let resolved = desired::resolve_again(entries, &resolver, completeness, earlier);
-        Decrypted { resolver, resolved, notes, identities, allowed: allowed(project) }
+        Decrypted { resolver, resolved, notes, identities, allowed: Allowed::of(project) }
     }
 
     fn specs(
@@ -227,10 +243,6 @@ impl<P: Ask + Clone> ProjectReader<P> {
     }
 }
 
-fn allowed(project: &Project) -> (bool, bool) {
-    (project.allow_outside_files, project.allow_placeholders)
-}
-
 fn notices(project: &Project, resolver: &SecretResolver, problems: &mut Diagnostics) -> Notices {
     let mut notices =
         Notices { home_assistant: project.notify.home_assistant, webhooks: Vec::new() };
@@ -240,7 +252,7 @@ fn notices(project: &Project, resolver: &SecretResolver, problems: &mut Diagnost
             Ok(_) => problems.push(
                 Diagnostic::error(
                     ProblemCode::BadUrl,
-                    "the address of a webhook begins with http:// or https://",
+                    "the address of a webhook must begin with http:// or https://",
                 )
                 .at(&webhook.spot.file, webhook.spot.span),
             ),

@@ -66,7 +66,7 @@ impl YamlFault {
 
     pub(super) fn unknown_alias(span: Span) -> Self {
         Self::new(ProblemCode::UnknownAlias, span, "no anchor of this name is defined before this alias")
-            .help("an anchor is set with `&name` and reaches to the end of its document; text that begins with `*` needs quotes")
+            .help("`&name` defines an anchor for the rest of its document; text that begins with `*` needs quotes")
     }
 
     pub(super) fn alias_in_itself(span: Span) -> Self {

@@ -154,7 +154,7 @@ fn edit_keeps_what_was_typed_and_not_saved_encrypted() {
         let ran = desk.edit(MANIFEST, script).status(1).run();
         let kept = format!("{MANIFEST}.unsaved{number}.age");
         let told = format!(
-            "What you typed is kept in {kept}, encrypted: `appcred edit --unsaved {MANIFEST}` goes on with it. With `*.unsaved*.age` in .gitignore, Git does not take it in.\n"
+            "What you typed is kept in {kept}, encrypted: continue with `appcred edit --unsaved {MANIFEST}`. List `*.unsaved*.age` in .gitignore to keep it out of Git.\n"
         );
         assert!(ran.stderr.ends_with(&told), "{}", ran.stderr);
         assert!(!desk.text(&kept).contains("m4rk3d"), "{}", desk.text(&kept));
@@ -165,7 +165,7 @@ fn edit_keeps_what_was_typed_and_not_saved_encrypted() {
     // The last one is no text; the one before is gone on with, and away once it is saved.
     fs::remove_file(desk.project.join(&format!("{MANIFEST}.unsaved-4.age"))).unwrap();
     let ran = desk.edit(MANIFEST, "exit 1").status(1).run();
-    assert!(ran.stderr.contains("unsaved-3.age has what was typed before"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("unsaved-3.age has text of an earlier edit"), "{}", ran.stderr);
     let go_on = |script: &str| desk.edit(MANIFEST, script).args(["--unsaved"]);
     go_on("exit 1").status(1).run();
     assert!(!desk.project.join(&format!("{MANIFEST}.unsaved-4.age")).exists(), "nothing is new");

@@ -105,5 +105,5 @@ fn an_unknown_integration_stops_only_its_own_entry() {
     let applied = appcred(&["apply", "--yes"]);
     assert!(applied.contains("2 created"), "{applied}");
     let again = appcred(&["apply", "--yes"]);
-    assert!(again.contains("No changes. 2 in sync, 1 not done."), "{again}");
+    assert!(again.contains("to delete. 2 in sync, 1 not done."), "{again}");
 }

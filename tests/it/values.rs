@@ -18,7 +18,7 @@ const UNFIT: &[(&str, &str)] = &[
     ("h1dd3né", "the character U+00E9"),
     ("${H1DD3N}", "a placeholder that nobody has filled in"),
     ("op://h1dd3n/x", "a placeholder: it names a secret of another program"),
-    ("!vault h1dd3n", "a tag in quotes"),
+    ("!vault h1dd3n", "a tag inside the quotes"),
 ];
 
 /// A project with one entry a text, whose field is written as `write` says.
@@ -138,7 +138,7 @@ fn tokens_are_checked_before_anybody_is_asked() {
     let plan = Appcred::new().in_dir(project.path()).args(["plan"]);
     let plan = plan.env("HASS_SERVER", "http://127.0.0.1:1").env("HASS_TOKEN", "<token>");
     let ran = plan.status(1).run();
-    assert!((ran.stdout + &ran.stderr).contains("what the environment gives is a placeholder"));
+    assert!((ran.stdout + &ran.stderr).contains("the value from the environment is a placeholder"));
 }
 
 #[test]

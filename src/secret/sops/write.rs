@@ -146,7 +146,7 @@ impl<'t> OpenedSopsDocument<'t> {
         }
         let clear = changes.made().map(Zeroizing::new).ok_or_else(|| not_editable(body, 0))?;
         if *self.seal(&clear, "")? != *self.text {
-            return Err(SopsWriteError::Form("it is written in another way than SOPS does"));
+            return Err(SopsWriteError::Form("its form is not the one that SOPS writes"));
         }
         Ok(clear)
     }
@@ -245,8 +245,9 @@ impl<'t> OpenedSopsDocument<'t> {
         let mut changes = TextChanges::new(self.text);
         for part in &self.layout.parts {
             let list = part.age.as_ref();
-            let list =
-                list.ok_or(SopsWriteError::Form("its recipients are not written as SOPS does"))?;
+            let list = list.ok_or(SopsWriteError::Form(
+                "its list of recipients has not the form that SOPS writes",
+            ))?;
             let lead = " ".repeat(list.dash);
             let mut lines = String::new();
             for (name, key) in names.iter().zip(keys) {
