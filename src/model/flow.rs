@@ -48,12 +48,7 @@ pub enum FlowStep {
     /// The account is linked: its config entry.
     Created(EntryId),
     /// It ended without a new account; that may be a success.
-    Aborted {
-        /// HA's word for the reason.
-        reason: String,
-        /// What the provider said, where HA hands that on.
-        error: Option<String>,
-    },
+    Aborted(FlowAbort),
     /// HA failed to process it.
     Broken,
 }
@@ -81,7 +76,7 @@ impl FlowStep {
 
     /// Whether HA has ended the flow with it.
     pub fn is_last(&self) -> bool {
-        matches!(self, Self::Created(_) | Self::Aborted { .. })
+        matches!(self, Self::Created(_) | Self::Aborted(_))
     }
 
     /// Whether that is done at the provider.
@@ -138,6 +133,15 @@ pub struct DeviceCode {
     pub url: String,
     /// The code.
     pub code: String,
+}
+
+/// How a flow ended without a new account.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FlowAbort {
+    /// HA's word for the reason.
+    pub reason: String,
+    /// What belongs in the places that HA's message for it leaves open.
+    pub placeholders: BTreeMap<String, String>,
 }
 
 /// Why Home Assistant did not take a provider's answer.

@@ -33,7 +33,8 @@ pub use credential_id::{generate_id, is_id_of_client};
 pub use desired::{Adopt, Completeness, Desired, DesiredCredential, Unidentified};
 pub use document::Document;
 pub use flow::{
-    DeviceCode, FieldKind, FlowField, FlowForm, FlowStep, HandOverError, OpenFlow, Purpose,
+    DeviceCode, FieldKind, FlowAbort, FlowField, FlowForm, FlowStep, HandOverError, OpenFlow,
+    Purpose,
 };
 pub use integration::{Answers, Implementation, Integration, OnDelete};
 pub use known_secret::{KnownSecret, Seal, SealedClients, Seals, SecretComparison};

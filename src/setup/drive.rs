@@ -7,11 +7,13 @@ use serde_json::{Map, Value};
 use tokio::time::{Instant, sleep};
 
 use crate::model::{
-    ConfigEntry, EntryId, EntryState, FlowForm, FlowId, FlowStep, Implementation, Mark, Secret,
+    ConfigEntry, EntryId, EntryState, FlowAbort, FlowForm, FlowId, FlowStep, Implementation, Mark,
+    Secret,
 };
 use crate::target::Refusal;
 use crate::target::home_assistant::{FlowAnswer, FlowSide, HomeAssistant};
 
+use super::reasons;
 use super::step::{BROKEN, Guide, Move, next};
 
 /// More answers than this are no set-up any more.
@@ -240,6 +242,9 @@ trait OpenFlow {
     async fn look(&self) -> Result<Option<FlowStep>, Refusal>;
 
     async fn answer(&self, answer: &Map<String, Value>) -> Result<FlowAnswer, Refusal>;
+
+    /// HA's own message for why it ended; none where it has none.
+    async fn message(&self, reason: &str) -> Result<Option<String>, Refusal>;
 }
 
 struct LiveFlow<'a> {
@@ -255,6 +260,10 @@ impl OpenFlow for LiveFlow<'_> {
 
     async fn answer(&self, answer: &Map<String, Value>) -> Result<FlowAnswer, Refusal> {
         self.ha.answer_flow(self.flow, answer, self.side).await
+    }
+
+    async fn message(&self, reason: &str) -> Result<Option<String>, Refusal> {
+        self.ha.abort_message(self.side.domain, reason).await
     }
 }
 
@@ -295,6 +304,7 @@ async fn go_on(
             }
             Move::Wait(step) => return Ok(Reached::Waits(step)),
             Move::Done(linked) => return Ok(Reached::Done(linked)),
+            Move::Aborted(abort) => return Ok(Reached::Failed(explain(flow, &abort).await)),
             Move::Failed(why) => return Ok(Reached::Failed(why)),
         };
         match seen {
@@ -302,6 +312,19 @@ async fn go_on(
             None => return Ok(Reached::Gone),
         }
     }
+}
+
+/// Why HA has ended a flow. It is asked for its own message only where we have none, and where it
+/// does not answer, its word for the reason is better than nothing.
+async fn explain(flow: &impl OpenFlow, abort: &FlowAbort) -> String {
+    let message = match reasons::is_known(&abort.reason) {
+        true => None,
+        false => flow.message(&abort.reason).await.unwrap_or_else(|why| {
+            tracing::debug!(%why, "cannot ask for the message of a reason");
+            None
+        }),
+    };
+    reasons::message(abort, message.as_deref())
 }
 
 /// The next step; none where HA no longer has the flow. What HA does not take is shown as it was.
@@ -403,7 +426,7 @@ mod tests {
     use tokio::time::Instant;
 
     use super::{MAX_ANSWERS, OpenFlow, Reached, go_on};
-    use crate::model::{Answers, ClientId, FlowForm, FlowStep, Implementation};
+    use crate::model::{Answers, ClientId, FlowAbort, FlowForm, FlowStep, Implementation};
     use crate::setup::Guide;
     use crate::target::Refusal;
     use crate::target::home_assistant::FlowAnswer;
@@ -416,7 +439,7 @@ mod tests {
             let is_over = Instant::now() >= self.0;
             let reason = "reauth_successful".to_owned();
             Ok(Some(if is_over {
-                FlowStep::Aborted { reason, error: None }
+                FlowStep::Aborted(FlowAbort { reason, ..FlowAbort::default() })
             } else {
                 FlowStep::Progress(None)
             }))
@@ -424,6 +447,10 @@ mod tests {
 
         async fn answer(&self, _: &Map<String, Value>) -> Result<FlowAnswer, Refusal> {
             panic!("it asks nothing")
+        }
+
+        async fn message(&self, _: &str) -> Result<Option<String>, Refusal> {
+            panic!("its reason is known")
         }
     }
 
@@ -445,6 +472,10 @@ mod tests {
 
         async fn answer(&self, _: &Map<String, Value>) -> Result<FlowAnswer, Refusal> {
             Ok(FlowAnswer::Step(self.question()))
+        }
+
+        async fn message(&self, _: &str) -> Result<Option<String>, Refusal> {
+            Err(Refusal::Lost("it is gone".to_owned()))
         }
     }
 
@@ -474,6 +505,19 @@ mod tests {
         assert_eq!((end, waits), (Reached::Done(None), 2));
         let flow = Works(Instant::now() + Duration::from_secs(55));
         assert_eq!(gone_on(&flow, FlowStep::Progress(None)).await, Reached::Done(None));
+    }
+
+    #[tokio::test]
+    async fn a_reason_without_a_message_is_reported_as_home_assistant_names_it() {
+        let flow = Asks(std::cell::Cell::new(0));
+        let ended = |reason: &str| {
+            FlowStep::Aborted(FlowAbort { reason: reason.to_owned(), ..FlowAbort::default() })
+        };
+        let why = |text: &str| Reached::Failed(text.to_owned());
+        let moon = why("Home Assistant ended it: moon_phase");
+        assert_eq!(gone_on(&flow, ended("moon_phase")).await, moon);
+        let known = why("this account is linked already (already_configured)");
+        assert_eq!(gone_on(&flow, ended("already_configured")).await, known);
     }
 
     #[tokio::test]

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value};
 
 use crate::model::{
-    Answers, ClientId, ConsentLink, EntryId, FieldKind, FlowField, FlowForm, FlowStep,
+    Answers, ClientId, ConsentLink, EntryId, FieldKind, FlowAbort, FlowField, FlowForm, FlowStep,
     Implementation,
 };
 
@@ -49,7 +49,9 @@ pub(super) enum Move {
     Wait(FlowStep),
     /// The account is linked; its config entry, where it is a new one.
     Done(Option<EntryId>),
-    /// It ended otherwise.
+    /// HA ended it.
+    Aborted(FlowAbort),
+    /// It cannot go on.
     Failed(String),
 }
 
@@ -67,10 +69,8 @@ pub(super) fn next(step: FlowStep, guide: &Guide<'_>, answered: &BTreeSet<String
         waiting @ FlowStep::Progress(Some(_)) => Move::Wait(waiting),
         FlowStep::Advancing => Move::Look,
         FlowStep::Created(linked) => Move::Done(Some(linked)),
-        FlowStep::Aborted { reason, .. } if reasons::is_success(&reason) => Move::Done(None),
-        FlowStep::Aborted { reason, error } => {
-            Move::Failed(reasons::message(&reason, error.as_deref()))
-        }
+        FlowStep::Aborted(abort) if reasons::is_success(&abort.reason) => Move::Done(None),
+        FlowStep::Aborted(abort) => Move::Aborted(abort),
         FlowStep::Broken => Move::Failed(BROKEN.to_owned()),
     }
 }

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::step::{Guide, Move, next};
 use crate::model::{
-    Answers, ClientId, ConsentLink, DeviceCode, FieldKind, FlowField, FlowForm, FlowStep,
-    Implementation,
+    Answers, ClientId, ConsentLink, DeviceCode, FieldKind, FlowAbort, FlowField, FlowForm,
+    FlowStep, Implementation,
 };
 
 fn answers(answers: Value) -> Answers {
@@ -152,8 +152,10 @@ fn what_needs_no_answer_is_waited_for() {
     let code = DeviceCode { url: "u".to_owned(), code: "c".to_owned() };
     let waiting = FlowStep::Progress(Some(code));
     assert_eq!(check(waiting.clone()), Move::Wait(waiting));
-    let ended = |reason: &str| FlowStep::Aborted { reason: reason.to_owned(), error: None };
+    let ended = |reason: &str| {
+        FlowStep::Aborted(FlowAbort { reason: reason.to_owned(), ..FlowAbort::default() })
+    };
     assert_eq!(check(ended("reauth_successful")), Move::Done(None));
-    assert!(matches!(check(ended("oauth_unauthorized")), Move::Failed(_)));
+    assert!(matches!(check(ended("oauth_unauthorized")), Move::Aborted(_)));
     assert!(matches!(check(FlowStep::Broken), Move::Failed(_)));
 }

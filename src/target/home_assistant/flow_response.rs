@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::model::{
-    ConsentLink, DeviceCode, EntryId, FieldKind, FlowField, FlowForm, FlowId, FlowStep,
+    ConsentLink, DeviceCode, EntryId, FieldKind, FlowAbort, FlowField, FlowForm, FlowId, FlowStep,
 };
 
 /// HA's answer to every call about a flow.
@@ -85,10 +85,10 @@ impl FlowResponse {
                 Some(entry) => FlowStep::Created(EntryId::new(entry.entry_id)),
                 None => FlowStep::Broken,
             },
-            "abort" => FlowStep::Aborted {
+            "abort" => FlowStep::Aborted(FlowAbort {
                 reason: self.reason.unwrap_or_else(|| "unknown".to_owned()),
-                error: placeholder(&self.description_placeholders, "error"),
-            },
+                placeholders: texts(self.description_placeholders),
+            }),
             _ => FlowStep::Broken,
         }
     }
@@ -169,6 +169,11 @@ fn device_code(placeholders: Option<BTreeMap<String, Value>>) -> Option<DeviceCo
         url: named(&["url", "verification_url", "verification_uri"])?,
         code: named(&["user_code", "code"])?,
     })
+}
+
+fn texts(placeholders: Option<BTreeMap<String, Value>>) -> BTreeMap<String, String> {
+    let text = |(name, value): (String, Value)| Some((name, value.as_str()?.to_owned()));
+    placeholders.unwrap_or_default().into_iter().filter_map(text).collect()
 }
 
 fn placeholder(placeholders: &Option<BTreeMap<String, Value>>, name: &str) -> Option<String> {

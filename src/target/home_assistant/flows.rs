@@ -83,6 +83,12 @@ struct Note {
     account_modified_at: Option<String>,
 }
 
+/// HA's own texts, by their place: `component.spotify.config.abort.unknown`.
+#[derive(Deserialize)]
+struct Translations {
+    resources: BTreeMap<String, String>,
+}
+
 impl FlowSide<'_> {
     fn hides_secret(&self, url: &str) -> bool {
         let writes_it =
@@ -192,6 +198,21 @@ impl HomeAssistant {
     /// Where HA does not answer.
     pub async fn abort_flow(&self, flow: &FlowId) -> Result<(), Refusal> {
         Ok(self.rest.abort_flow(flow).await?)
+    }
+
+    /// HA's own message for why a flow of an integration ended; none where it has none.
+    ///
+    /// # Errors
+    /// Where HA does not answer.
+    pub async fn abort_message(
+        &self,
+        domain: &Domain,
+        reason: &str,
+    ) -> Result<Option<String>, Refusal> {
+        let integration = domain.clone();
+        let command = Command::Translations { language: "en", category: "config", integration };
+        let Translations { mut resources } = self.connection.ask(command).await?;
+        Ok(resources.remove(&format!("component.{}.config.abort.{reason}", domain.as_str())))
     }
 
     /// The flow by which HA asks for consent again for an account, if it does.

@@ -82,6 +82,8 @@ pub(super) enum Command {
     ReadConfigEntry { entry_id: EntryId },
     #[serde(rename = "config_entries/flow/progress")]
     ListFlows,
+    #[serde(rename = "frontend/get_translations")]
+    Translations { language: &'static str, category: &'static str, integration: Domain },
     #[serde(rename = "frontend/get_user_data")]
     ReadUserData,
     #[serde(rename = "frontend/set_user_data")]
