@@ -312,7 +312,7 @@ fn domain(verb: &Add, loaded: &Loaded, offered: &Offered) -> anyhow::Result<Doma
 
 /// Where to register a client, and with which redirect URI.
 fn print_where_to_register(domain: &Domain, offered: &Offered) {
-    let console = integrations::facts(domain).and_then(|facts| facts.console_url.as_deref());
+    let console = integrations::facts(domain, None).and_then(|facts| facts.console_url.as_deref());
     let mut text = match console {
         Some(console) => format!("Register an application at {console}"),
         None => format!("Register an application with the provider of {domain}"),

@@ -12,7 +12,7 @@ use crate::model::counted;
 use crate::reconcile::{self, Unchecked, Verdicts};
 use crate::report::{Report, Verb, text};
 use crate::target::{LiveTarget, Stop};
-use crate::workspace::TargetView;
+use crate::workspace::{Comparison, TargetView};
 
 use super::exit::ExitStatus;
 use super::gather::{Gathered, gather, reported, show_unknown};
@@ -191,21 +191,21 @@ async fn carry_out_one(
             bar.set_position(over as u64);
         }
     };
-    let proven =
-        reconcile::prove(&comparison.plan, &comparison.desired, &mut verdicts.clone()).await;
+    let Comparison { desired, observed, plan } = comparison;
+    let version = observed.version.as_deref();
+    let proven = reconcile::prove(plan, desired, version, &mut verdicts.clone()).await;
     for Unchecked { key, why } in &proven.unchecked {
         console::warning(format_args!(
             "{name}: the new secret of `{key}` is in use and could not be checked: {why}"
         ));
     }
-    view.outcomes =
-        reconcile::apply(&proven.plan, &comparison.desired, target, stop, &mut progress).await;
+    view.outcomes = reconcile::apply(&proven.plan, desired, target, stop, &mut progress).await;
     view.outcomes.extend(proven.refused);
     if let Some(bar) = bar {
         bar.finish_and_clear();
     }
     if let Some(ha) = target.home_assistant() {
-        reconcile::set_up(&proven.plan, &comparison.desired, ha, stop, &mut view.outcomes).await;
+        reconcile::set_up(&proven.plan, desired, ha, stop, &mut view.outcomes).await;
     }
     for outcome in &view.outcomes {
         tracing::info!(target = %view.name, step = outcome.step.0, outcome = ?outcome.outcome, "step");

@@ -3,6 +3,7 @@
 use anyhow::bail;
 
 use crate::desired;
+use crate::integrations::Release;
 use crate::manifest::Entry;
 use crate::model::TargetName;
 use crate::reconcile::Verdicts;
@@ -56,7 +57,7 @@ pub(super) async fn run(global: &Global, verb: &Verify) -> anyhow::Result<ExitSt
     }
     let wanted = resolved.clients().filter(|(entry, ..)| verb.wants(entry));
     let wanted = wanted.map(|(entry, client_id, secret)| {
-        desired::wanted(entry, client_id.clone(), secret.clone().into())
+        (desired::wanted(entry, client_id.clone(), secret.clone().into()), None)
     });
     let checked = check(wanted).await;
     console::print(&match verb.format {
@@ -78,7 +79,11 @@ impl Verify {
 
 /// Asks about all that plans would create, and reports the answers; none where a plan may not be applied.
 pub(super) async fn plans(views: &[TargetView], strict: bool) -> Option<Verdicts> {
-    let checked = check(views.iter().flat_map(TargetView::new_entries).cloned()).await;
+    let new_entries = views.iter().flat_map(|view| {
+        let release = view.version().and_then(Release::parse);
+        view.new_entries().map(move |entry| (entry.clone(), release))
+    });
+    let checked = check(new_entries).await;
     if !checked.is_empty() {
         console::print_error(&verified::text(&checked));
     }

@@ -1,7 +1,11 @@
 //! What is known beforehand of the integrations that take application credentials. A leaf.
 //!
-//! The facts were read from the sources of HA 2024.3.3 and 2026.11.0. A running HA knows better
-//! which integrations it has; this list serves where there is none to ask.
+//! `facts.json` has it by HA's release, read from HA itself: see CONTRIBUTING.md. A running HA knows
+//! better which integrations it has.
+
+mod release;
+
+pub use release::Release;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
@@ -12,25 +16,35 @@ use crate::model::Domain;
 
 /// What is known of one integration.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
 pub struct Facts {
-    /// Whether it uses one fixed implementation, whatever `auth_domain` says: all its
-    /// credentials collapse into the last one.
-    #[serde(default)]
-    pub ignores_auth_domain: bool,
-    /// Its provider's token endpoint, unless that is made at run time or comes from a library.
-    pub token_url: Option<String>,
     /// Where its provider hands out clients, where the integration itself says so.
     pub console_url: Option<String>,
+    /// Its provider's token endpoint, unless that is made at run time.
+    pub token_url: Option<String>,
     /// How it says who it is at that endpoint.
-    #[serde(default)]
     pub client_auth: ClientAuth,
+    /// The name that its accounts have for the credential they use, whatever `auth_domain` that has:
+    /// all its credentials collapse into the last one.
+    pub implementation: Option<String>,
+    /// Whether it uses a client of its own in the place of the credential's.
+    pub ignores_client: bool,
+    /// Whether it makes a credential of a client of its own.
+    pub brings_client: bool,
     /// Whether it writes the client secret into the consent link.
-    #[serde(default)]
     pub secret_in_authorize_url: bool,
+    /// Whether its set-up needs HA's integration `cloud`.
+    pub needs_cloud: bool,
+    /// Whether only one account can be linked.
+    pub one_account: bool,
+    /// The steps of its set-up that may ask something, before consent.
+    pub asks_before_consent: Vec<String>,
+    /// The same, after consent.
+    pub asks_after_consent: Vec<String>,
 }
 
 /// How a client says who it is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ClientAuth {
     /// In the form's body.
@@ -38,66 +52,115 @@ pub enum ClientAuth {
     Body,
     /// In the header, by HTTP's basic authentication.
     Basic,
+    /// By its id alone: the secret is not used.
+    None,
 }
+
+type Integrations = BTreeMap<Domain, Facts>;
 
 /// Every integration of HA itself that takes application credentials in some release.
 pub fn known() -> &'static BTreeSet<Domain> {
-    static KNOWN: LazyLock<BTreeSet<Domain>> = LazyLock::new(|| FACTS.keys().cloned().collect());
+    static KNOWN: LazyLock<BTreeSet<Domain>> =
+        LazyLock::new(|| RELEASES.values().flat_map(BTreeMap::keys).cloned().collect());
     &KNOWN
 }
 
-/// What is known of an integration of HA itself; `None` where it is not one of [`known`].
-pub fn facts(domain: &Domain) -> Option<&'static Facts> {
-    FACTS.get(domain)
+/// Those that a release has; of one that is not known, all.
+pub fn known_in(release: Option<Release>) -> BTreeSet<Domain> {
+    match release {
+        Some(release) => of(Some(release)).keys().cloned().collect(),
+        None => known().clone(),
+    }
+}
+
+/// What is known of an integration of HA itself in a release, of the newest where that is not known;
+/// `None` where HA has no such integration then.
+pub fn facts(domain: &Domain, release: Option<Release>) -> Option<&'static Facts> {
+    of(release).get(domain)
+}
+
+/// The facts of a release. Of one that was not read they are those of the next that was: a provider
+/// that has moved meanwhile is asked at its new address.
+fn of(release: Option<Release>) -> &'static Integrations {
+    static NONE: Integrations = Integrations::new();
+    let next = release.and_then(|release| RELEASES.range(release..).next());
+    next.or_else(|| RELEASES.last_key_value()).map_or(&NONE, |(_, integrations)| integrations)
 }
 
 /// The built-in file does not change after the build, and a test reads it: the empty list that
 /// would replace an unreadable one is never seen.
-static FACTS: LazyLock<BTreeMap<Domain, Facts>> = LazyLock::new(|| read().unwrap_or_default());
+static RELEASES: LazyLock<BTreeMap<Release, Integrations>> =
+    LazyLock::new(|| read().unwrap_or_default());
 
-fn read() -> Result<BTreeMap<Domain, Facts>, serde_json::Error> {
-    #[derive(Deserialize)]
-    struct FactsFile {
-        integrations: BTreeMap<String, Facts>,
-    }
-    let file: FactsFile = serde_json::from_str(include_str!("facts.json"))?;
-    Ok(file.integrations.into_iter().map(|(name, facts)| (Domain::new(name), facts)).collect())
+fn read() -> Result<BTreeMap<Release, Integrations>, serde_json::Error> {
+    type Read = BTreeMap<Release, BTreeMap<String, Facts>>;
+    let releases: Read = serde_json::from_str(include_str!("facts.json"))?;
+    let typed = |facts: BTreeMap<String, Facts>| {
+        facts.into_iter().map(|(domain, facts)| (Domain::new(domain), facts)).collect()
+    };
+    Ok(releases.into_iter().map(|(release, facts)| (release, typed(facts))).collect())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{ClientAuth, facts, known, read};
+    use super::{ClientAuth, Facts, Release, known, known_in, read};
     use crate::model::Domain;
 
-    #[test]
-    fn the_built_in_file_reads() {
-        assert_eq!(read().unwrap().len(), known().len());
-        assert!(known().len() >= 54, "integrations were lost: {}", known().len());
-        assert!(known().contains(&Domain::new("spotify")));
+    fn facts(domain: &str, release: &str) -> Option<&'static Facts> {
+        super::facts(&Domain::new(domain), Release::parse(release))
     }
 
     #[test]
-    fn withings_alone_ignores_auth_domain() {
-        let ignoring: Vec<_> = known()
-            .iter()
-            .filter(|domain| facts(domain).unwrap().ignores_auth_domain)
-            .map(Domain::as_str)
-            .collect();
-        assert_eq!(ignoring, ["withings"]);
-        assert_eq!(facts(&Domain::new("spotfy")), None);
+    fn the_built_in_file_reads() {
+        let releases = read().unwrap();
+        assert!(releases.len() >= 2 && releases.values().all(|known| known.len() >= 24));
+        assert!(known().len() >= 54, "integrations were lost: {}", known().len());
+    }
+
+    #[test]
+    fn the_release_decides() {
+        let token_url = |release| facts("senz", release).unwrap().token_url.as_deref().unwrap();
+        let (old, new) = (
+            "https://id.senzthermostat.nvent.com/connect/token",
+            "https://id.senzthermostat.chemelex.com/connect/token",
+        );
+        for (release, expected) in [
+            ("2024.2", old),
+            ("2024.3.3", old),
+            ("2024.4.0", new),
+            ("2025.12.5", new),
+            ("2026.11.0", new),
+            ("2027.1.0b2", new),
+            ("dev", new),
+        ] {
+            assert_eq!(token_url(release), expected, "{release}");
+        }
+        assert_eq!(facts("smartthings", "2024.3.3"), None);
+        assert!(facts("smartthings", "2025.12.5").is_some());
+        assert_eq!(facts("spotfy", "dev"), None);
+    }
+
+    #[test]
+    fn a_release_has_its_own_integrations() {
+        let (dropbox, spotify) = (Domain::new("dropbox"), Domain::new("spotify"));
+        let old = known_in(Release::parse("2024.3.3"));
+        assert!(old.contains(&spotify) && !old.contains(&dropbox));
+        assert!(known_in(Release::parse("2026.11.0")).contains(&dropbox));
+        assert_eq!(known_in(None), *known());
     }
 
     #[test]
     fn token_endpoints_are_addresses_that_may_be_told_a_secret() {
-        let facts = |domain: &str| facts(&Domain::new(domain)).unwrap();
-        for domain in known() {
-            let url = &facts(domain.as_str()).token_url;
-            assert!(url.as_ref().is_none_or(|url| url.starts_with("https://")), "{domain}");
+        for (release, integrations) in read().unwrap() {
+            for (domain, Facts { token_url, .. }) in integrations {
+                let is_safe = token_url.is_none_or(|url| url.starts_with("https://"));
+                assert!(is_safe, "{release:?} {domain}");
+            }
         }
-        let spotify = facts("spotify");
-        assert_eq!(spotify.token_url.as_deref(), Some("https://accounts.spotify.com/api/token"));
-        assert_eq!(spotify.client_auth, ClientAuth::Body);
-        assert_eq!(facts("fitbit").client_auth, ClientAuth::Basic);
-        assert_eq!(facts("mcp").token_url, None);
+        let auth = |domain| facts(domain, "2026.11.0").unwrap().client_auth;
+        assert_eq!(auth("spotify"), ClientAuth::Body);
+        assert_eq!(auth("fitbit"), ClientAuth::Basic);
+        assert_eq!(auth("vicare"), ClientAuth::None);
+        assert_eq!(facts("mcp", "2026.11.0").unwrap().token_url, None);
     }
 }

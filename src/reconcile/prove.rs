@@ -7,6 +7,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
+use crate::integrations::Release;
 use crate::model::{Desired, Key, Secret};
 use crate::plan::{Action, Plan, Reason, Step, StepId};
 use crate::verify::{Checked, Question, Verdict, verify};
@@ -47,14 +48,20 @@ impl Proven {
 #[derive(Clone, Debug, Default)]
 pub struct Verdicts(BTreeMap<[u8; 32], (Instant, Verdict)>);
 
-/// Asks the providers about each secret that replaces one in use. What a provider refuses is not
+/// Asks the providers about each secret that replaces one in use, as HA's version there would. What a provider refuses is not
 /// done, and the old secret stays in force.
-pub async fn prove(plan: &Plan, desired: &Desired, known: &mut Verdicts) -> Proven {
+pub async fn prove(
+    plan: &Plan,
+    desired: &Desired,
+    version: Option<&str>,
+    known: &mut Verdicts,
+) -> Proven {
+    let release = version.and_then(Release::parse);
     let asked: Vec<(&Step, Question)> = plan
         .steps
         .iter()
         .filter(|step| replaces_secret_in_use(plan, step))
-        .filter_map(|step| Some((step, question(step, desired)?)))
+        .filter_map(|step| Some((step, question(step, desired, release)?)))
         .collect();
     let questions: Vec<&Question> = asked.iter().map(|(_, question)| question).collect();
     let verdicts = known.about(&questions).await;
@@ -128,8 +135,8 @@ fn replaces_secret_in_use(plan: &Plan, step: &Step) -> bool {
     !step.reload.is_empty() || old.iter().any(is_used)
 }
 
-fn question(step: &Step, desired: &Desired) -> Option<Question> {
-    Question::of(desired.entry(&step.action.wanted()?.key)?)
+fn question(step: &Step, desired: &Desired, release: Option<Release>) -> Option<Question> {
+    Question::of(desired.entry(&step.action.wanted()?.key)?, release)
 }
 
 impl Verdicts {
@@ -163,7 +170,7 @@ fn digest(question: &Question) -> [u8; 32] {
     let mut digest = Sha256::new();
     let parts: [&str; 4] = [
         question.domain.as_str(),
-        question.address().unwrap_or_default(),
+        question.token_url.as_deref().unwrap_or_default(),
         question.client_id.as_str(),
         Secret::expose(&question.client_secret),
     ];

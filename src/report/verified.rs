@@ -91,8 +91,11 @@ pub fn text(all: &[Checked]) -> String {
         let style = if kind == Wrong { RED } else { YELLOW };
         let _ = writeln!(out, "\n{style}{}{style:#}: {help}", words::verdict(kind));
         for one in such {
-            let asked =
-                one.question.address().map(|url| format!(", asked at {}", shown(url).visible()));
+            let asked = one
+                .question
+                .token_url
+                .as_deref()
+                .map(|url| format!(", asked at {}", shown(url).visible()));
             let asked = asked.unwrap_or_default();
             let _ = writeln!(out, "  {} {DIM}({}{asked}){DIM:#}", one.key, one.place);
         }
@@ -113,7 +116,7 @@ pub fn json(all: &[Checked]) -> serde_json::Result<String> {
             domain: &one.question.domain,
             client_id: &one.question.client_id,
             declared_at: &one.place,
-            token_url: one.question.address().map(shown),
+            token_url: one.question.token_url.as_deref().map(shown),
             verdict: one.verdict.code(),
             message: why(&one.verdict),
         })

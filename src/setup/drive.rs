@@ -220,7 +220,9 @@ async fn walk(
     step: FlowStep,
     side: &FlowSide<'_>,
 ) -> Result<FlowState, Refusal> {
-    match go_on(&LiveFlow { ha, flow: &flow, side }, &task.guide, step).await? {
+    let credential = ha.offered_as(task.domain, task.guide.credential);
+    let guide = Guide { credential, ..task.guide };
+    match go_on(&LiveFlow { ha, flow: &flow, side }, &guide, step).await? {
         Reached::Waits(step) => Ok(FlowState::Waits(flow, step)),
         Reached::Done(linked) => finish(ha, task, &flow, linked).await,
         Reached::Gone => {

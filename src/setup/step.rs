@@ -26,7 +26,7 @@ pub(super) const BROKEN: &str = "Home Assistant failed to process this set-up; i
 /// What an entry says to HA's questions.
 #[derive(Clone, Copy, Debug)]
 pub struct Guide<'a> {
-    /// By what HA knows the entry's credential.
+    /// By what HA offers the entry's credential.
     pub credential: &'a str,
     /// Its client id.
     pub client_id: &'a ClientId,

@@ -2,6 +2,7 @@
 //! changed through [`Execute`]; what can only be read implements only the first. `kinds.rs` lists the
 //! kinds of targets.
 
+mod collapsed;
 pub mod config_dir;
 mod connect_error;
 pub mod home_assistant;

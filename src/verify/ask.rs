@@ -9,6 +9,7 @@ use reqwest::{Client, Url};
 
 use super::{Question, Verdict, judge};
 use crate::http::{self, Network, NoAnswer, exchange};
+use crate::integrations::ClientAuth;
 use crate::model::{MY_REDIRECT_URI, is_loopback};
 
 /// No provider gives out such a code.
@@ -22,7 +23,10 @@ pub(super) struct ProviderClients {
 
 impl ProviderClients {
     pub(super) async fn ask(&self, question: &Question) -> Verdict {
-        let Some(address) = question.address() else { return Verdict::NoAddress };
+        if question.is_ignored {
+            return Verdict::Unclear("the integration uses a client of its own".to_owned());
+        }
+        let Some(address) = &question.token_url else { return Verdict::NoAddress };
         let Ok(url) = Url::parse(address) else {
             return Verdict::Unclear("its address is not a URL".to_owned());
         };
@@ -63,8 +67,12 @@ async fn ask(client: Client, question: &Question, url: Url) -> Verdict {
             }
         }
     };
-    let granted = BasicClient::new(ClientId::new(question.client_id.as_str().to_owned()))
-        .set_client_secret(ClientSecret::new(question.client_secret.expose().to_owned()))
+    let mut oauth = BasicClient::new(ClientId::new(question.client_id.as_str().to_owned()));
+    if question.client_auth != ClientAuth::None {
+        let secret = question.client_secret.expose().to_owned();
+        oauth = oauth.set_client_secret(ClientSecret::new(secret));
+    }
+    let granted = oauth
         .set_auth_type(question.auth_type())
         .set_token_uri(TokenUrl::from_url(url))
         .exchange_code(AuthorizationCode::new(NO_CODE.to_owned()))

@@ -14,7 +14,7 @@ use futures_util::{FutureExt, StreamExt, stream};
 use oauth2::AuthType;
 
 use crate::codes::VerdictCode;
-use crate::integrations::{ClientAuth, Facts, facts};
+use crate::integrations::{ClientAuth, Facts, Release, facts};
 use crate::model::{ClientId, DesiredCredential, Domain, Key, Place, Secret};
 
 use self::ask::ProviderClients;
@@ -31,8 +31,12 @@ pub struct Question {
     pub client_id: ClientId,
     /// The OAuth2 client secret.
     pub client_secret: Secret,
-    /// Where the entry says to ask; else it is asked where the integration would.
+    /// Where it is asked: where the entry says, else where the integration would.
     pub token_url: Option<String>,
+    /// How the integration says who it is.
+    pub client_auth: ClientAuth,
+    /// Whether the integration uses another client.
+    pub is_ignored: bool,
 }
 
 /// What came of a question. No text in it holds the secret.
@@ -86,42 +90,44 @@ impl Verdict {
 }
 
 impl Question {
-    /// The one about an entry; none where its secret is not known.
-    pub fn of(entry: &DesiredCredential) -> Option<Self> {
+    /// The one about an entry, for a release of Home Assistant (the newest where that is not known);
+    /// none where its secret is not known.
+    pub fn of(entry: &DesiredCredential, release: Option<Release>) -> Option<Self> {
+        let Facts { token_url, client_auth, ignores_client, .. } =
+            facts(&entry.domain, release).cloned().unwrap_or_default();
         Some(Self {
             domain: entry.domain.clone(),
             client_id: entry.client_id.clone(),
             client_secret: entry.client_secret.clear()?.clone(),
-            token_url: entry.integration.token_url.clone(),
+            token_url: entry.integration.token_url.clone().or(token_url),
+            client_auth,
+            is_ignored: ignores_client,
         })
     }
 
-    /// Where it is asked.
-    pub fn address(&self) -> Option<&str> {
-        let built_in = || facts(&self.domain).and_then(|facts| facts.token_url.as_deref());
-        self.token_url.as_deref().or_else(built_in)
-    }
-
-    /// As Home Assistant will say who it is: in the form, unless the integration is known to do otherwise.
     fn auth_type(&self) -> AuthType {
-        match facts(&self.domain).map(|Facts { client_auth, .. }| client_auth) {
-            Some(ClientAuth::Basic) => AuthType::BasicAuth,
-            Some(ClientAuth::Body) | None => AuthType::RequestBody,
+        match self.client_auth {
+            ClientAuth::Basic => AuthType::BasicAuth,
+            ClientAuth::Body | ClientAuth::None => AuthType::RequestBody,
         }
     }
 
-    fn identity(&self) -> (&Domain, Option<&str>, &str, &str) {
-        (&self.domain, self.address(), self.client_id.as_str(), self.client_secret.expose())
+    fn identity(&self) -> (&Domain, Option<&str>, ClientAuth, &str, &str) {
+        let (id, secret) = (self.client_id.as_str(), self.client_secret.expose());
+        (&self.domain, self.token_url.as_deref(), self.client_auth, id, secret)
     }
 }
 
-/// Asks about entries. One that is wanted at several targets is one client.
-pub async fn check(entries: impl IntoIterator<Item = DesiredCredential>) -> Vec<Checked> {
+/// Asks about entries, each for the release of its target. One that is wanted at several targets is
+/// one client, unless their releases ask at different addresses.
+pub async fn check(
+    entries: impl IntoIterator<Item = (DesiredCredential, Option<Release>)>,
+) -> Vec<Checked> {
     let mut seen = BTreeSet::new();
     let (entries, questions): (Vec<DesiredCredential>, Vec<Question>) = entries
         .into_iter()
-        .filter(|entry| seen.insert(entry.place.clone()))
-        .filter_map(|entry| Question::of(&entry).map(|question| (entry, question)))
+        .filter_map(|(entry, release)| Question::of(&entry, release).map(|asked| (entry, asked)))
+        .filter(|(entry, asked)| seen.insert((entry.place.clone(), asked.token_url.clone())))
         .unzip();
     let verdicts = verify(&questions).await;
     let asked = entries.into_iter().zip(questions).zip(verdicts);
@@ -153,4 +159,61 @@ pub async fn verify(questions: &[Question]) -> Vec<Verdict> {
     let verdicts: BTreeMap<usize, Verdict> =
         stream::iter(asked).buffer_unordered(OPEN_QUESTIONS).collect().await;
     source.iter().map(|at| verdicts[at].clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::Question;
+    use crate::integrations::{ClientAuth, Release};
+    use crate::model::{
+        ClientId, DesiredCredential, Domain, Integration, Key, KnownSecret, Place, Secret,
+    };
+
+    fn entry(domain: &str, token_url: Option<&str>) -> DesiredCredential {
+        DesiredCredential {
+            key: Key::new("a").unwrap(),
+            formerly: [].into(),
+            domain: Domain::new(domain),
+            client_id: ClientId::new("id"),
+            client_secret: KnownSecret::Clear(Secret::new("secret")),
+            name: "A".into(),
+            adopt: Default::default(),
+            integration: Integration {
+                token_url: token_url.map(str::to_owned),
+                ..Integration::default()
+            },
+            place: Place { file: Path::new("a.yaml").into(), line: 1, column: 1 },
+        }
+    }
+
+    #[test]
+    fn a_secret_goes_where_the_release_of_the_target_sends_it() {
+        let asked = |domain, release: &str| {
+            Question::of(&entry(domain, None), Release::parse(release)).unwrap().token_url.unwrap()
+        };
+        let (old, new) = ("id.senzthermostat.nvent.com", "id.senzthermostat.chemelex.com");
+        for (release, host) in
+            [("2024.3.3", old), ("2025.12.5", new), ("2026.11.0", new), ("", new)]
+        {
+            assert!(asked("senz", release).contains(host), "{release}");
+        }
+        assert!(asked("lyric", "2024.3.3").contains("//api.honeywell.com/"));
+        assert!(asked("lyric", "2026.11.0").contains("//api.honeywellhome.com/"));
+        let own = Question::of(&entry("senz", Some("https://own")), None).unwrap();
+        assert_eq!(own.token_url.as_deref(), Some("https://own"));
+    }
+
+    #[test]
+    fn a_client_is_named_as_its_integration_does() {
+        let asked = |domain| {
+            let question = Question::of(&entry(domain, None), Release::parse("2026.11.0")).unwrap();
+            (question.client_auth, question.is_ignored)
+        };
+        assert_eq!(asked("smartthings"), (ClientAuth::Basic, false));
+        assert_eq!(asked("overkiz"), (ClientAuth::None, false));
+        assert_eq!(asked("gentex_homelink"), (ClientAuth::None, true));
+        assert_eq!(asked("a_custom_one"), (ClientAuth::Body, false));
+    }
 }

@@ -43,6 +43,7 @@ pub trait WatchedTarget: Observe + Execute + Send + Sync + 'static {
         &self,
         plan: &Plan,
         _desired: &Desired,
+        _version: Option<&str>,
         _known: &mut Verdicts,
     ) -> impl Future<Output = Proven> + Send {
         std::future::ready(Proven::whole(plan))
@@ -148,8 +149,14 @@ impl WatchedTarget for ConnectedTarget {
         }
     }
 
-    async fn prove(&self, plan: &Plan, desired: &Desired, known: &mut Verdicts) -> Proven {
-        reconcile::prove(plan, desired, known).await
+    async fn prove(
+        &self,
+        plan: &Plan,
+        desired: &Desired,
+        version: Option<&str>,
+        known: &mut Verdicts,
+    ) -> Proven {
+        reconcile::prove(plan, desired, version, known).await
     }
 
     async fn set_up(

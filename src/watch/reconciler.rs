@@ -160,7 +160,7 @@ impl<C: Connect> TargetReconciler<C> {
                 return Ok(());
             }
             let contested = self.repeated.take_out(&mut plan, Instant::now());
-            let carried_out = self.carry_out(&plan, spec).await;
+            let carried_out = self.carry_out(&plan, spec, observed.version.as_deref()).await;
             if !contested.is_empty() {
                 let owner = spec.desired.owner.clone();
                 let conflict = RoundError::Conflict { owner, steps: contested };
@@ -272,9 +272,14 @@ impl<C: Connect> TargetReconciler<C> {
     }
 
     /// Carries a plan out; answers whether anything has changed by it.
-    async fn carry_out(&mut self, plan: &Plan, spec: &TargetSpec) -> Result<bool, RoundError> {
+    async fn carry_out(
+        &mut self,
+        plan: &Plan,
+        spec: &TargetSpec,
+        version: Option<&str>,
+    ) -> Result<bool, RoundError> {
         let Some(LiveConnection { target, .. }) = &mut self.connection else { return Ok(false) };
-        let proving = target.prove(plan, &spec.desired, &mut self.verdicts);
+        let proving = target.prove(plan, &spec.desired, version, &mut self.verdicts);
         let Proven { plan: proven, refused, unchecked } = proving.await;
         self.log.unchecked(&unchecked);
         let mut outcomes = apply(&proven, &spec.desired, target, &self.stop, &mut |_, _| {}).await;

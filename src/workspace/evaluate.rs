@@ -58,6 +58,11 @@ impl TargetView {
         plan.is_some_and(|plan| !plan.is_stopped() && !plan.steps.is_empty())
     }
 
+    /// Home Assistant's version there, where it is known.
+    pub fn version(&self) -> Option<&str> {
+        self.comparison.as_ref().ok()?.observed.version.as_deref()
+    }
+
     /// The entries whose credentials would be created.
     pub fn new_entries(&self) -> impl Iterator<Item = &DesiredCredential> {
         let known = self.comparison.as_ref().ok().filter(|_| self.has_work()).into_iter();

@@ -49,7 +49,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &["model", "diagnostic", "field", "files", "integrations", "http", "schema", "secret"],
     ),
     ("setup", &["model", "callback", "target"]),
-    ("reconcile", &["model", "codes", "plan", "target", "setup", "verify"]),
+    ("reconcile", &["model", "codes", "integrations", "plan", "target", "setup", "verify"]),
     (
         "workspace",
         &[

@@ -169,6 +169,47 @@ fn a_house_is_read_as_home_assistant_left_it() {
 }
 
 #[test]
+fn an_account_that_names_its_integration_uses_the_last_credential() {
+    let house = House::lived_in();
+    let held = |id: &str, auth_domain: &str| {
+        json!({"id": id, "domain": "withings", "client_id": id, "client_secret": "s",
+            "auth_domain": auth_domain})
+    };
+    let account = |id: &str, named: &str| json!({"entry_id": id, "domain": "withings", "title": id, "data": {"auth_implementation": named}});
+    let items = [held("withings_a", "appcred:house:a"), held("withings_b", "appcred:house:b")];
+    let text = json!({"version": 1, "data": {"items": items}}).to_string();
+    house.write(".storage/application_credentials", &text);
+    let entries = [account("own", "withings"), account("by cloud", "cloud")];
+    let text = json!({"version": 1, "data": {"entries": entries}}).to_string();
+    house.write(".storage/core.config_entries", &text);
+
+    let observed = observe(house.folder.path()).unwrap();
+
+    let withings = Domain::new("withings");
+    let users = |name: &str| -> Vec<&str> {
+        let users = observed.users(&withings, name);
+        users.map(|account| account.id.as_str()).collect()
+    };
+    assert_eq!(users("appcred:house:b"), ["own"]);
+    assert_eq!(users("cloud"), ["by cloud"]);
+    assert!(users("appcred:house:a").is_empty());
+}
+
+#[test]
+fn a_folder_has_the_integrations_of_its_release() {
+    let house = House::lived_in();
+    let has_dropbox = || {
+        let KnownDomains::Assumed(domains) = observe(house.folder.path()).unwrap().domains else {
+            panic!("nobody has told")
+        };
+        domains.contains(&Domain::new("dropbox"))
+    };
+    assert!(!has_dropbox());
+    house.write(".HA_VERSION", "2026.11.0");
+    assert!(has_dropbox());
+}
+
+#[test]
 fn a_batch_keeps_what_is_not_ours() {
     let house = House::lived_in();
     let before = observe(house.folder.path()).unwrap().credentials;

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use appcred::integrations::ClientAuth;
 use appcred::model::{ClientId, Domain, Secret};
 use appcred::verify::{Question, Verdict, verify};
 use serde_json::{Value, json};
@@ -199,6 +200,8 @@ impl Canned {
             client_id: ClientId::new("id"),
             client_secret: Secret::new("hush=1"),
             token_url: Some(format!("{}{path}", self.url)),
+            client_auth: ClientAuth::Body,
+            is_ignored: false,
         }
     }
 }
@@ -314,6 +317,20 @@ fn answers_of_another_kind() -> Vec<Row> {
             unclear("its answer is larger than 64 KiB"),
         ),
     ]
+}
+
+#[tokio::test]
+async fn a_secret_that_an_integration_does_not_use_is_not_sent() {
+    let granted = answer("400 Bad Request", JSON, r#"{"error":"invalid_grant"}"#);
+    let provider = Canned::start(&[("/a", granted.clone()), ("/b", granted)]);
+    let without = Question { client_auth: ClientAuth::None, ..provider.question("/a") };
+    let ignored = Question { is_ignored: true, ..provider.question("/b") };
+    let verdicts = verify(&[without, ignored]).await;
+    let unused = unclear("the integration uses a client of its own");
+    assert_eq!(verdicts, [Verdict::Right, unused]);
+    let asked = provider.asked.lock().unwrap();
+    assert_eq!(asked.len(), 1, "{asked:?}");
+    assert!(asked[0].contains("client_id=id") && !asked[0].contains("hush"), "{asked:?}");
 }
 
 #[tokio::test]

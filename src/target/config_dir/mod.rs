@@ -27,10 +27,11 @@ use secrecy::zeroize::Zeroizing;
 use storage::CredentialStorage;
 use tokio::task::spawn_blocking;
 
+use super::collapsed::Collapsed;
 use super::unreadable::{Lenient, UnreadableLog};
 use super::{Done, Execute, Observe, Operation, Refusal, Stop, TargetError};
 use crate::files::{self, DATA_LIMIT};
-use crate::integrations;
+use crate::integrations::{self, Release};
 use crate::model::{ConfigEntry, Domain, EntryState, KnownDomains, Observed, Visible};
 
 const STORAGE: &str = ".storage";
@@ -95,14 +96,24 @@ impl Execute for ConfigDir {
 
 fn read(folder: &Path, log: &UnreadableLog) -> Result<Observed, String> {
     let credentials = credentials(folder)?.into_credentials();
-    let entries = config_entries(folder)?;
+    let mut entries = config_entries(folder)?;
     log.warn(&folder.visible(), credentials.unreadable.into_iter().chain(entries.unreadable));
     let version = text_of(&folder.join(".HA_VERSION"))?;
+    let version = version.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+    let release = version.as_deref().and_then(Release::parse);
+    let collapsed = Collapsed::of(&credentials.items, release);
+    for ConfigEntry { domain, implementation, .. } in &mut entries.items {
+        if let Some(named) = implementation.as_deref()
+            && let Some(in_force) = collapsed.in_force(domain, Some(named))
+        {
+            *implementation = Some(in_force.into());
+        }
+    }
     Ok(Observed {
-        version: version.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()),
+        version,
         is_new: fs::symlink_metadata(folder)
             .is_err_and(|missing| missing.kind() == io::ErrorKind::NotFound),
-        domains: KnownDomains::Assumed(domains(folder)?),
+        domains: KnownDomains::Assumed(domains(folder, release)?),
         credentials: credentials.items,
         config_entries: entries.items,
         live: None,
@@ -165,8 +176,8 @@ fn config_entries(folder: &Path) -> Result<Lenient<ConfigEntry>, String> {
 }
 
 /// HA's own integrations that take credentials, and the custom ones that are installed there.
-fn domains(folder: &Path) -> Result<BTreeSet<Domain>, String> {
-    let mut domains = integrations::known().clone();
+fn domains(folder: &Path, release: Option<Release>) -> Result<BTreeSet<Domain>, String> {
+    let mut domains = integrations::known_in(release);
     let custom = folder.join("custom_components");
     let cannot_read = |why: io::Error| unusable(&custom, why);
     let installed = match fs::read_dir(&custom) {

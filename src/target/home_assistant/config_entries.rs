@@ -12,8 +12,9 @@ use super::flows::reauth_flows;
 use super::json::Lenient;
 use super::messages::{Command, ConfigEntryMessage, CredentialOfEntry, NO_SUCH_ENTRY, SingleEntry};
 use super::rest::Rest;
-use crate::integrations;
+use crate::integrations::Release;
 use crate::model::{ConfigEntry, Credential, Domain, EntryId, EntryState, FlowId};
+use crate::target::collapsed::Collapsed;
 
 /// Questions that are open at once.
 const OPEN_QUESTIONS: usize = 256;
@@ -44,11 +45,12 @@ pub(super) async fn with_implementations(
     connection: &Connection,
     entries: Vec<ConfigEntryMessage>,
     credentials: &[Credential],
+    release: Option<Release>,
 ) -> Result<Vec<ConfigEntry>, CommandError> {
     let domains: BTreeSet<&Domain> = credentials.iter().map(|held| &held.domain).collect();
     let implementations: BTreeMap<&str, &str> =
         credentials.iter().map(|held| (held.id.as_str(), held.implementation())).collect();
-    let collapsed = collapsed(credentials);
+    let collapsed = Collapsed::of(credentials, release);
     let found: Vec<Option<ConfigEntry>> = stream::iter(entries)
         .map(|entry| {
             let (domains, implementations, collapsed) = (&domains, &implementations, &collapsed);
@@ -59,11 +61,11 @@ pub(super) async fn with_implementations(
                 let mut implementation = None;
                 if domains.contains(&domain) {
                     let Some(used) = credential_of(connection, &id).await? else { return Ok(None) };
-                    implementation = used
+                    let used = used
                         .application_credentials_id
-                        .and_then(|id| implementations.get(id.as_str()).copied())
-                        .or_else(|| collapsed.get(&domain).copied())
-                        .map(SmolStr::from);
+                        .and_then(|id| implementations.get(id.as_str()).copied());
+                    // HA names none where the integration gave the account a name of its own.
+                    implementation = collapsed.in_force(&domain, used).or(used).map(SmolStr::from);
                 }
                 let title = entry.title.unwrap_or_default();
                 let reason = entry.reason.map(String::from);
@@ -74,16 +76,6 @@ pub(super) async fn with_implementations(
         .try_collect()
         .await?;
     Ok(found.into_iter().flatten().collect())
-}
-
-/// The credential that all accounts of an integration use which looks at no `auth_domain`: the
-/// last one.
-fn collapsed(credentials: &[Credential]) -> BTreeMap<&Domain, &str> {
-    let ignores = |held: &&Credential| {
-        integrations::facts(&held.domain).is_some_and(|facts| facts.ignores_auth_domain)
-    };
-    let last = credentials.iter().filter(ignores);
-    last.map(|held| (&held.domain, held.implementation())).collect()
 }
 
 /// `None` where the entry has gone meanwhile.

@@ -16,7 +16,7 @@ use super::json::Lenient;
 use super::messages::{Command, FlowEvent, ListedFlow, UserData};
 use super::rest::{FormOutcome, Rest};
 use super::{HomeAssistant, config_entries};
-use crate::integrations;
+use crate::integrations::{self, Release};
 use crate::model::{
     CALLBACK_PATH, ConfigEntry, Domain, EntryId, EntryState, FlowId, FlowStep, HandOverError, Live,
     MY_REDIRECT_URI, Mark, Observed, OpenFlow, Purpose, Secret,
@@ -36,7 +36,7 @@ pub(super) const DEFAULT_BASE: &str = "http://homeassistant.local:8123";
 /// A secret of so many bytes appears nowhere by chance.
 const LONG: usize = 8;
 /// The release from which on every flow with an account's id links that account again.
-const RECONFIGURES_SINCE: (u32, u32) = (2024, 11);
+const RECONFIGURES_SINCE: Release = Release::new(2024, 11);
 
 /// From where a flow is called, and for which credential.
 pub struct FlowSide<'a> {
@@ -91,8 +91,8 @@ struct Translations {
 
 impl FlowSide<'_> {
     fn hides_secret(&self, url: &str) -> bool {
-        let writes_it =
-            integrations::facts(self.domain).is_some_and(|facts| facts.secret_in_authorize_url);
+        let writes_it = integrations::facts(self.domain, None)
+            .is_some_and(|facts| facts.secret_in_authorize_url);
         writes_it || self.secrets.iter().any(|secret| holds(url, secret.expose()))
     }
 }
@@ -117,6 +117,13 @@ impl HomeAssistant {
     /// Where a browser comes back to after consent: this HA, as far as is known how to reach it.
     pub fn frontend_base(&self) -> &str {
         &self.base
+    }
+
+    /// The name by which HA offers a credential of an integration: its implementation, unless the
+    /// integration gives all of them one of its own.
+    pub fn offered_as<'a>(&self, domain: &Domain, implementation: &'a str) -> &'a str {
+        let facts = integrations::facts(domain, self.release);
+        facts.and_then(|facts| facts.implementation.as_deref()).unwrap_or(implementation)
     }
 
     /// Where providers send browsers after consent.
@@ -147,7 +154,7 @@ impl HomeAssistant {
         account: &EntryId,
         side: &FlowSide<'_>,
     ) -> Result<Option<(FlowId, FlowStep)>, Refusal> {
-        if !self.version.as_deref().is_some_and(reconfigures) {
+        if self.release.is_none_or(|release| release < RECONFIGURES_SINCE) {
             return Ok(None);
         }
         match self.rest.start_flow(side.domain, Some(account), side.base).await {
@@ -418,26 +425,20 @@ fn purpose(key: &str) -> Option<Purpose> {
         .then(|| account.map_or(Purpose::Entry(mark), |id| Purpose::Again(EntryId::new(id))))
 }
 
-/// Whether a release has flows that link an account again on request.
-fn reconfigures(version: &str) -> bool {
-    let mut parts = version.split('.').map(str::parse::<u32>);
-    match (parts.next(), parts.next()) {
-        (Some(Ok(year)), Some(Ok(month))) => (year, month) >= RECONFIGURES_SINCE,
-        _ => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{holds, note_key, purpose, reconfigures};
+    use super::{RECONFIGURES_SINCE, holds, note_key, purpose};
+    use crate::integrations::Release;
     use crate::model::{EntryId, FlowId, Mark, Purpose};
 
     #[test]
     fn a_release_that_does_not_reconfigure_would_link_a_second_account() {
+        let reconfigures =
+            |version: &&str| Release::parse(version).is_some_and(|it| it >= RECONFIGURES_SINCE);
         let known: Vec<_> =
             ["2024.3.3", "2024.10.4", "2024.11.0", "2024.12.0b1", "2026.1", "dev", ""]
                 .into_iter()
-                .filter(|version| reconfigures(version))
+                .filter(reconfigures)
                 .collect();
         assert_eq!(known, ["2024.11.0", "2024.12.0b1", "2026.1"]);
     }

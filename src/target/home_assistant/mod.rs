@@ -58,6 +58,7 @@ use super::{
     ChangeEvents, Denial, Done, Execute, LiveTarget, Observe, Operation, Refusal, Stop, TargetError,
 };
 use crate::http::Network;
+use crate::integrations::Release;
 use crate::model::{
     CredentialId, Domain, EntryId, EntryState, KnownDomains, Live, Observed, Secret,
 };
@@ -89,6 +90,7 @@ pub struct ConnectionSettings {
 pub struct HomeAssistant {
     address: Address,
     version: Option<String>,
+    release: Option<Release>,
     connection: Connection,
     rest: Rest,
     /// The integrations that take credentials: HA finds them out when it starts, and not again.
@@ -114,11 +116,13 @@ pub async fn connect(settings: ConnectionSettings) -> Result<HomeAssistant, Targ
     let rest = Rest::new(address.clone(), &network, token)?;
     let connection = Connection::new(socket);
     let domains = OnceCell::new();
+    let release = version.as_deref().and_then(Release::parse);
     let mut ha = HomeAssistant {
         base: address.frontend_base().to_owned(),
         has_my: false,
         address,
         version,
+        release,
         connection,
         rest,
         domains,
@@ -212,9 +216,10 @@ impl HomeAssistant {
         let unread = entries.unreadable.iter();
         unreadable.extend(unread.map(|name| cannot_be_read("config entry", name)));
         self.unreadable.warn(self.address.frontend_base(), unreadable);
-        let entries = entries.items;
+        let (connection, entries) = (&self.connection, entries.items);
         let mut config_entries =
-            config_entries::with_implementations(&self.connection, entries, &credentials).await?;
+            config_entries::with_implementations(connection, entries, &credentials, self.release)
+                .await?;
         named_by_id::resolve(&mut config_entries, &credentials, &kept);
         Ok(Observed {
             version: self.version.clone(),

@@ -257,7 +257,7 @@ impl WatchedTarget for Connected {
         }
     }
 
-    async fn prove(&self, plan: &Plan, _: &Desired, _: &mut Verdicts) -> Proven {
+    async fn prove(&self, plan: &Plan, _: &Desired, _: Option<&str>, _: &mut Verdicts) -> Proven {
         let mut state = self.house.state();
         let mut proven = Proven::whole(plan);
         if let Some(why) = state.refuses_secrets.clone() {

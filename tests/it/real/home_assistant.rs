@@ -23,7 +23,7 @@ const LONGEST_START: Duration = Duration::from_secs(180);
 const START_ATTEMPTS: usize = 3;
 
 /// The port comes by the environment, so that a folder may be started again on another.
-const CONFIGURATION: &str = "\
+pub(crate) const CONFIGURATION: &str = "\
 homeassistant:
   name: Test house
 http:
@@ -363,7 +363,7 @@ impl HomeAssistant {
 }
 
 /// Copies our own integrations, unless the folder has some.
-fn give_integrations(folder: &Path) {
+pub(crate) fn give_integrations(folder: &Path) {
     let to = folder.join("custom_components");
     if to.exists() {
         return;

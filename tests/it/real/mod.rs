@@ -11,7 +11,7 @@ mod sops;
 mod web;
 
 pub(crate) use browser::Browser;
-pub(crate) use home_assistant::HomeAssistant;
+pub(crate) use home_assistant::{CONFIGURATION, HomeAssistant, give_integrations};
 pub(crate) use port::free_port;
 pub(crate) use provider::{Provider, TokenRequest};
 pub(crate) use release::{Release, each_release};

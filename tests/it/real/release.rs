@@ -11,13 +11,20 @@ pub(crate) enum Release {
 }
 
 impl Release {
-    /// Its Python.
-    #[track_caller]
-    pub(super) fn python(self) -> PathBuf {
-        let name = match self {
+    pub(crate) const ALL: [Self; 2] = [Self::Ha2024_3, Self::Ha2026_11];
+
+    /// As its folder is called.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
             Self::Ha2024_3 => "2024.3",
             Self::Ha2026_11 => "2026.11",
-        };
+        }
+    }
+
+    /// Its Python.
+    #[track_caller]
+    pub(crate) fn python(self) -> PathBuf {
+        let name = self.name();
         let root = env!("CARGO_MANIFEST_DIR");
         let python = format!("{root}/target/home-assistant/{name}/current/bin/python");
         let python = PathBuf::from(python);

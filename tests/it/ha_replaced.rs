@@ -1,0 +1,116 @@
+//! Integrations of Home Assistant's own that behave as only they do, replaced by ours that do the same.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::linking::{Linking, link};
+use crate::real::{CONFIGURATION, HomeAssistant, Release, each_release, give_integrations};
+
+const APPLY: &[&str] = &["apply", "--yes"];
+const PLAN: &[&str] = &["plan", "--detailed-exitcode"];
+
+/// A house in which `domain` is an integration that ignores `auth_domain`.
+struct Replaced {
+    linking: Linking,
+    _folder: TempDir,
+}
+
+impl Replaced {
+    #[track_caller]
+    fn start(release: Release, domain: &str, has_cloud: bool) -> Self {
+        let folder = tempfile::Builder::new().prefix("appcred-ha-").tempdir().unwrap();
+        give_integrations(folder.path());
+        let components = folder.path().join("custom_components");
+        component("ignores_auth_domain", &components.join(domain), domain, &["linked_account"]);
+        component("cloud", &components.join("cloud"), "cloud", &[]);
+        let cloud = if has_cloud { "cloud:\n" } else { "" };
+        let configuration = format!("{}{cloud}", CONFIGURATION);
+        fs::write(folder.path().join("configuration.yaml"), configuration).unwrap();
+        let linking = Linking::with(HomeAssistant::start_in(release, folder.path()));
+        Self { linking, _folder: folder }
+    }
+}
+
+/// Copies a component, with a manifest for its new name.
+#[track_caller]
+fn component(name: &str, to: &Path, domain: &str, dependencies: &[&str]) {
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/real/replacing_components");
+    copy(&from.join(name), to);
+    let manifest = json!({
+        "domain": domain, "name": domain, "version": "1.0.0", "codeowners": [], "requirements": [],
+        "config_flow": to.join("config_flow.py").exists(), "dependencies": dependencies,
+        "documentation": "https://example.invalid", "iot_class": "cloud_polling",
+    });
+    fs::write(to.join("manifest.json"), manifest.to_string()).unwrap();
+}
+
+#[track_caller]
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for file in fs::read_dir(from).unwrap() {
+        let file = file.unwrap();
+        let to = to.join(file.file_name());
+        match file.file_type().unwrap().is_dir() {
+            true => copy(&file.path(), &to),
+            false => drop(fs::copy(file.path(), to).unwrap()),
+        }
+    }
+}
+
+/// One that ignores `auth_domain` in this release.
+fn ignoring(release: Release) -> &'static str {
+    match release {
+        Release::Ha2024_3 => "withings",
+        Release::Ha2026_11 => "smartthings",
+    }
+}
+
+each_release!(ha_account_of_an_integration_that_ignores_auth_domain_is_recognised);
+fn ha_account_of_an_integration_that_ignores_auth_domain_is_recognised(release: Release) {
+    let domain = ignoring(release);
+    let Replaced { linking, _folder } = Replaced::start(release, domain, true);
+    linking.house.declare(&[linking.entry(domain, "Anna", "anna", "first")]);
+    let consent = link(&linking.json(APPLY));
+    assert!(consent.contains("client_id=anna"), "{consent}");
+    linking.consent(&consent);
+    linking.apply();
+
+    let account = linking.account(domain)["entry_id"].as_str().unwrap().to_owned();
+    assert_eq!(linking.set_up("anna"), json!({"state": "loaded"}));
+    linking.appcred(PLAN).status(0).run();
+    assert_eq!(linking.apply().stdout.lines().count(), 2, "nothing is left to do");
+
+    linking.provider.client("anna", "second");
+    linking
+        .house
+        .declare(&[linking.house.entry_with_integration(domain, "Anna", "anna", "second")]);
+    let applied = linking.apply().stdout;
+    assert!(applied.contains("# reloads the linked account"), "{applied}");
+    linking.ha.expire_token(&account);
+    assert!(linking.ha.use_account(&account), "it has the new secret");
+    assert_eq!(linking.accounts(domain).len(), 1);
+    assert_eq!(named_in_storage(linking, &account), domain, "it did ignore `auth_domain`");
+}
+
+/// What HA has stored of an account, once it has stopped.
+#[track_caller]
+fn named_in_storage(mut linking: Linking, account: &str) -> String {
+    linking.ha.stop();
+    let stored = linking.ha.storage("core.config_entries").unwrap();
+    let entries: Vec<Value> = serde_json::from_value(stored["data"]["entries"].clone()).unwrap();
+    let entry = entries.iter().find(|entry| entry["entry_id"] == account).unwrap();
+    entry["data"]["auth_implementation"].as_str().unwrap().to_owned()
+}
+
+each_release!(ha_reason_that_only_home_assistant_knows_is_reported_in_its_words);
+fn ha_reason_that_only_home_assistant_knows_is_reported_in_its_words(release: Release) {
+    let domain = ignoring(release);
+    let Replaced { linking, _folder } = Replaced::start(release, domain, true);
+    fs::write(linking.ha.config_dir().join("full_moon"), "").unwrap();
+    linking.house.declare(&[linking.entry(domain, "Anna", "anna", "first")]);
+    let applied = linking.appcred(APPLY).status(1).run().stdout;
+    assert!(applied.contains("The moon of Jupiter is full. Wait (full_moon)"), "{applied}");
+}
