@@ -1,6 +1,6 @@
 //! `add`
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -12,10 +12,7 @@ use crate::diagnostic::ProblemCode;
 use crate::files::{self, TEXT_LIMIT};
 use crate::integrations;
 use crate::manifest::{Loaded, Project, Targets};
-use crate::model::{
-    Adopt, CALLBACK_PATH, Domain, Key, MY_REDIRECT_URI, Reference, Secret, TargetName, Visible,
-    hidden_character,
-};
+use crate::model::{Adopt, Domain, Key, Reference, Secret, TargetName, Visible, hidden_character};
 use crate::secret::seal::seal;
 use crate::secret::{OpenedSopsDocument, SecretResolver};
 use crate::suggest;
@@ -27,6 +24,7 @@ use super::encrypt::{check_value, recipients};
 use super::exit::ExitStatus;
 use super::gather::{load, resolver, show, workspace};
 use super::locks::lock_project;
+use super::registration::print_where_to_register;
 use super::sops_manifest::with_entries;
 use super::{Global, console};
 
@@ -310,39 +308,6 @@ fn domain(verb: &Add, loaded: &Loaded, offered: &Offered) -> anyhow::Result<Doma
     Ok(domain)
 }
 
-/// Where to register a client, and with which redirect URI.
-fn print_where_to_register(domain: &Domain, offered: &Offered) {
-    let console = integrations::facts(domain, None).and_then(|facts| facts.console_url.as_deref());
-    let mut text = match console {
-        Some(console) => format!("Register an application at {console}"),
-        None => format!("Register an application with the provider of {domain}"),
-    };
-    // Custom integrations have no page there.
-    if integrations::known().contains(domain) {
-        text.push_str(&format!(
-            "\n(https://www.home-assistant.io/integrations/{domain}/ says how)"
-        ));
-    }
-    text.push_str(&format!(", with exactly this redirect URI\n{}", to_register(offered)));
-    console::print_error(&text);
-}
-
-/// The redirect URIs of the targets, a line each.
-fn to_register(offered: &Offered) -> String {
-    let mut of: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for (target, uri) in &offered.redirect_uris {
-        of.entry(uri).or_default().push(target.as_str());
-    }
-    match of.len() {
-        0 => format!(
-            "  {MY_REDIRECT_URI}\n\
-             (without the `my` integration in Home Assistant: its address and {CALLBACK_PATH})\n"
-        ),
-        1 => of.keys().map(|uri| format!("  {uri}\n")).collect(),
-        _ => of.iter().map(|(uri, names)| format!("  {uri}  ({})\n", names.join(", "))).collect(),
-    }
-}
-
 fn line(prompt: &str, initial: &str) -> anyhow::Result<String> {
     let mut input = Input::<String>::new().with_prompt(prompt);
     if !initial.is_empty() {
@@ -385,28 +350,5 @@ pub(super) fn manifest_for(global: &Global, project: &Project, domain: &Domain) 
         (Some(folder), _) => folder.join(format!("{domain}.yaml")),
         (None, Some(file)) => file.clone(),
         (None, None) => project_folder.join("credentials").join(format!("{domain}.yaml")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::to_register;
-    use crate::model::TargetName;
-    use crate::workspace::Offered;
-
-    fn of(uris: &[(&str, &str)]) -> String {
-        let named = |(name, uri): &(&str, &str)| (TargetName::new(*name), (*uri).to_owned());
-        let redirect_uris = uris.iter().map(named).collect();
-        to_register(&Offered { redirect_uris, ..Offered::default() })
-    }
-
-    #[test]
-    fn what_is_to_be_registered_comes_from_the_targets() {
-        assert_eq!(of(&[("a", "https://x"), ("b", "https://x")]), "  https://x\n");
-        assert_eq!(
-            of(&[("a", "https://x"), ("b", "https://y"), ("c", "https://y")]),
-            "  https://x  (a)\n  https://y  (b, c)\n"
-        );
-        assert!(of(&[]).contains("without the `my` integration"));
     }
 }

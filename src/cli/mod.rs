@@ -26,6 +26,7 @@ mod logout;
 mod output;
 mod plan;
 mod plan_file;
+mod registration;
 mod rekey;
 mod schema;
 mod selection;

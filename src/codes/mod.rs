@@ -136,6 +136,8 @@ codes! {
         NamelessOwner = "nameless_owner",
         /// Nothing says that it is of this owner.
         NotOwned = "not_owned",
+        /// The integration's set-up needs Home Assistant's integration `cloud`.
+        NeedsCloud = "needs_cloud",
         /// The policy says to delete nothing.
         PruneOff = "prune_off",
         /// More deletes than the policy allows.

@@ -73,6 +73,12 @@ pub fn known_in(release: Option<Release>) -> BTreeSet<Domain> {
     }
 }
 
+/// Those whose set-up needs HA's integration `cloud`.
+pub fn needing_cloud(release: Option<Release>) -> BTreeSet<Domain> {
+    let needing = of(release).iter().filter(|(_, facts)| facts.needs_cloud);
+    needing.map(|(domain, _)| domain.clone()).collect()
+}
+
 /// What is known of an integration of HA itself in a release, of the newest where that is not known;
 /// `None` where HA has no such integration then.
 pub fn facts(domain: &Domain, release: Option<Release>) -> Option<&'static Facts> {

@@ -36,6 +36,8 @@ pub struct Live {
     pub removed_with_entry: BTreeSet<Mark>,
     /// Where providers send browsers after consent.
     pub redirect_uri: String,
+    /// The integrations that cannot be set up, since HA runs without its integration `cloud`.
+    pub need_cloud: BTreeSet<Domain>,
     /// The accounts that HA could not set up, since it did not find the credential they use.
     pub missed: BTreeSet<EntryId>,
 }

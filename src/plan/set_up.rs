@@ -14,6 +14,7 @@ use super::action::{Action, Reason, SetupState, StepId, Wanted};
 use super::draft::PlanDraft;
 use super::index::Index;
 use super::ownership::Assignment;
+use super::withheld::Why;
 
 pub(super) fn decide(
     wanted: &[&DesiredCredential],
@@ -182,8 +183,22 @@ impl SetUpCase<'_> {
             account: None,
             open: open.map(|(_, flow)| flow.id.clone()),
         };
-        draft.set_up(action, Reason::NotSetUp, coming.map(|coming| coming.step));
+        self.set_up(action, Reason::NotSetUp, coming, draft);
         open.map(|(at, _)| at)
+    }
+
+    fn set_up(
+        &self,
+        action: Action,
+        reason: Reason,
+        coming: Option<&Coming>,
+        draft: &mut PlanDraft<'_>,
+    ) {
+        if self.context.live.need_cloud.contains(&self.entry.domain) {
+            draft.withhold(action, Why::NeedsCloud);
+        } else {
+            draft.set_up(action, reason, coming.map(|coming| coming.step));
+        }
     }
 
     /// A changed secret alone needs no consent: HA asks once more if it does.
@@ -208,7 +223,7 @@ impl SetUpCase<'_> {
             account: Some(account),
             open: open.map(|(_, flow)| flow.id.clone()),
         };
-        draft.set_up(action, reason, coming.map(|coming| coming.step));
+        self.set_up(action, reason, coming, draft);
         open.map(|(at, _)| at)
     }
 
@@ -248,6 +263,24 @@ mod tests {
 
     fn of_a(plan: &Plan) -> &SetupState {
         &plan.setup_states.iter().find(|(key, _)| key.as_str() == "a").unwrap().1
+    }
+
+    #[test]
+    fn what_needs_the_integration_cloud_is_not_begun_without_it() {
+        let plan = planned(|_, observed, _| {
+            runs(observed, Vec::new());
+            observed.credentials.remove(0);
+            let need_cloud = [wanted("a").domain].into();
+            observed.live = Some(Live { need_cloud, ..Live::default() });
+        });
+        check(&plan, &["+ a [NotObserved]", "! > a NeedsCloud"]);
+        let plan = planned(|_, observed, _| {
+            observed.config_entries.push(linked("appcred:house:b"));
+            observed.config_entries.push(linked(A));
+            let need_cloud = [wanted("a").domain].into();
+            observed.live = Some(Live { need_cloud, ..Live::default() });
+        });
+        check(&plan, &[]);
     }
 
     #[test]

@@ -115,6 +115,8 @@ pub enum Why {
         /// These.
         places: BTreeSet<PathBuf>,
     },
+    /// The integration's set-up needs HA's integration `cloud`, which is not loaded.
+    NeedsCloud,
     /// The target has no such integration, and the project does not list it as a custom one.
     UnknownIntegration {
         /// The integration.
@@ -189,6 +191,9 @@ impl fmt::Display for Why {
             Self::Unread => {
                 f.write_str("an entry that could not be read or planned may want this one")
             }
+            Self::NeedsCloud => f.write_str(
+                "its set-up needs Home Assistant's integration `cloud`, which is not loaded there",
+            ),
             Self::UnknownIntegration { domain, suggestion, .. } => {
                 write!(f, "unknown integration `{domain}`")?;
                 match suggestion {
@@ -238,6 +243,9 @@ impl Why {
             }
             Self::NothingDesired => "if everything is meant to go, pass --allow-empty",
             Self::Unread => "fix the errors in the manifests first",
+            Self::NeedsCloud => {
+                "add `cloud:` or `default_config:` to configuration.yaml and restart Home Assistant; nobody has to log in to the cloud"
+            }
             Self::UnknownIntegration { is_listed: true, .. } => {
                 "install it in Home Assistant first, or correct `domain`"
             }
@@ -264,6 +272,7 @@ impl Why {
             Self::NothingDesired => WithheldCode::NothingDesired,
             Self::Unread => WithheldCode::Unread,
             Self::Emptied { .. } => WithheldCode::Emptied,
+            Self::NeedsCloud => WithheldCode::NeedsCloud,
             Self::UnknownIntegration { .. } => WithheldCode::UnknownIntegration,
         }
     }
@@ -283,6 +292,7 @@ impl Why {
             | Self::TooManyDeletes { .. }
             | Self::NothingDesired
             | Self::Unread
+            | Self::NeedsCloud
             | Self::UnknownIntegration { .. } => true,
             Self::InUse { .. } | Self::PruneOff | Self::UnreadableMark { .. } => false,
         }

@@ -114,3 +114,21 @@ fn ha_reason_that_only_home_assistant_knows_is_reported_in_its_words(release: Re
     let applied = linking.appcred(APPLY).status(1).run().stdout;
     assert!(applied.contains("The moon of Jupiter is full. Wait (full_moon)"), "{applied}");
 }
+
+/// In 2024.3 no integration needs it.
+mod ha_set_up_that_needs_cloud_is_not_begun_without_it {
+    use super::*;
+
+    #[test]
+    fn ha_2026_11() {
+        let Replaced { linking, _folder } =
+            Replaced::start(Release::Ha2026_11, "smartthings", false);
+        linking.house.declare(&[linking.entry("smartthings", "Anna", "anna", "first")]);
+        let why = "its set-up needs Home Assistant's integration `cloud`";
+        let planned = linking.appcred(PLAN).status(2).run().stdout;
+        assert!(planned.contains(why), "{planned}");
+        let applied = linking.appcred(APPLY).status(1).run().stdout;
+        assert!(applied.contains(why) && !applied.contains("waiting for consent"), "{applied}");
+        assert_eq!(linking.ha.credentials().len(), 1, "the credential itself is made");
+    }
+}

@@ -25,9 +25,9 @@ impl CoreState {
         set.map(|url| url.trim_end_matches('/'))
     }
 
-    /// Whether redirects go through My Home Assistant.
-    pub(super) fn has_my(&self) -> bool {
-        self.components.iter().any(|component| component == "my")
+    /// Whether HA has loaded an integration.
+    pub(super) fn has(&self, integration: &str) -> bool {
+        self.components.iter().any(|component| component == integration)
     }
 
     /// Whether HA has not finished starting.

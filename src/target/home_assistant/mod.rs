@@ -58,7 +58,7 @@ use super::{
     ChangeEvents, Denial, Done, Execute, LiveTarget, Observe, Operation, Refusal, Stop, TargetError,
 };
 use crate::http::Network;
-use crate::integrations::Release;
+use crate::integrations::{self, Release};
 use crate::model::{
     CredentialId, Domain, EntryId, EntryState, KnownDomains, Live, Observed, Secret,
 };
@@ -139,7 +139,7 @@ pub async fn connect(settings: ConnectionSettings) -> Result<HomeAssistant, Targ
     if !user.is_admin {
         return Err(TargetError::NotAdmin { address: ha.address.to_string() });
     }
-    ha.has_my = core.has_my();
+    ha.has_my = core.has("my");
     if let Some(set) = core.set_address() {
         ha.base = set.to_owned();
     } else if ha.address.is_supervisor() {
@@ -211,8 +211,13 @@ impl HomeAssistant {
         let missed = entries.items.iter().filter(|entry| entry.misses_its_credential());
         let missed = missed.map(|entry| EntryId::new(entry.entry_id.clone())).collect();
         let is_starting = core.is_starting();
+        let need_cloud = match core.has("cloud") {
+            true => BTreeSet::new(),
+            false => integrations::needing_cloud(self.release),
+        };
         let redirect_uri = self.redirect_uri();
-        let live = Live { is_starting, missed, redirect_uri, ..flows::live(&kept, asked) };
+        let live =
+            Live { is_starting, need_cloud, missed, redirect_uri, ..flows::live(&kept, asked) };
         let unread = entries.unreadable.iter();
         unreadable.extend(unread.map(|name| cannot_be_read("config entry", name)));
         self.unreadable.warn(self.address.frontend_base(), unreadable);
