@@ -11,6 +11,7 @@ use appcred::target::home_assistant::{ConnectionSettings, HomeAssistant, connect
 use appcred::target::{Done, Execute, LiveTarget, Observe, Operation, Refusal, Stop, TargetError};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
@@ -133,7 +134,12 @@ async fn serve(mut socket: WebSocketStream<TcpStream>, mut script: Script, seen:
                 }
                 match (broken, script.then) {
                     (false, _) => {}
-                    (true, Then::Cut) => return,
+                    (true, Then::Cut) => {
+                        // A close with something unread would take back what was sent.
+                        socket.get_mut().shutdown().await.unwrap();
+                        while let Some(Ok(_)) = socket.next().await {}
+                        return;
+                    }
                     (true, Then::Garbage) => {
                         socket.send(Message::text("<html>hush</html>")).await.unwrap();
                     }
