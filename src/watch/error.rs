@@ -66,6 +66,8 @@ pub(super) enum ErrorKind {
     Permanent,
     /// Nobody answers, or not as expected.
     Unreachable,
+    /// It answers, and will be ready soon.
+    Starting,
     /// Something on a target that answers went wrong.
     Failed,
     /// Another process has the target.
@@ -121,8 +123,8 @@ fn of_target(error: &TargetError) -> ErrorKind {
         | TargetError::Forbidden { .. } => ErrorKind::Permanent,
         TargetError::Unreachable { .. }
         | TargetError::Lost { .. }
-        | TargetError::Starting { .. }
         | TargetError::Protocol { .. } => ErrorKind::Unreachable,
+        TargetError::Starting { .. } => ErrorKind::Starting,
         TargetError::Storage(_) => ErrorKind::Failed,
     }
 }

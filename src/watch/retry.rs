@@ -29,6 +29,7 @@ fn limits(kind: ErrorKind) -> Option<(Duration, Duration)> {
         ErrorKind::Permanent => return None,
         ErrorKind::Unreachable | ErrorKind::Failed => (1, 120),
         ErrorKind::Locked => (1, 60),
+        ErrorKind::Starting => (1, 8),
         ErrorKind::Internal => (1, 300),
         ErrorKind::Conflict => (60, 1800),
     };
@@ -51,6 +52,8 @@ fn pause(kind: ErrorKind, failures: u32, chance: f64) -> Pause {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Schedule {
     failures: u32,
+    /// Whether the last round found it starting.
+    is_starting: bool,
     /// The connections in a row that ended soon.
     drops: u32,
     /// The conflicts in a row, and when the last one was.
@@ -74,6 +77,11 @@ impl Schedule {
             self.conflicts = Some((earlier.saturating_add(1), now));
             return pause(kind, earlier, chance);
         }
+        // What answers again after a long time is soon ready.
+        if kind == ErrorKind::Starting && !self.is_starting {
+            self.failures = 0;
+        }
+        self.is_starting = kind == ErrorKind::Starting;
         let pause = pause(kind, self.failures, chance);
         self.failures = self.failures.saturating_add(1);
         pause
@@ -110,10 +118,11 @@ mod tests {
 
     #[test]
     fn each_kind_has_its_pauses() {
-        let table: [(ErrorKind, &[u64]); 4] = [
+        let table: [(ErrorKind, &[u64]); 5] = [
             (ErrorKind::Unreachable, &[1, 2, 4, 8, 16, 32, 64, 120, 120]),
             (ErrorKind::Failed, &[1, 2, 4, 8, 16, 32, 64, 120, 120]),
             (ErrorKind::Locked, &[1, 2, 4, 8, 16, 32, 60, 60]),
+            (ErrorKind::Starting, &[1, 2, 4, 8, 8]),
             (ErrorKind::Conflict, &[60, 120, 240, 480, 960, 1800, 1800]),
         ];
         for (kind, expected) in table {
@@ -132,6 +141,19 @@ mod tests {
         assert_eq!(schedule.succeeded(resync), Pause { next: Some(resync), deaf: Duration::ZERO });
         let again = schedule.failed(ErrorKind::Unreachable, now, 0.0);
         assert_eq!(again.next, Some(Duration::from_secs(1)));
+    }
+
+    #[test]
+    fn what_begins_to_start_after_a_long_time_is_looked_at_soon() {
+        let mut schedule = Schedule::default();
+        let now = Instant::now();
+        let mut failed = |kind| schedule.failed(kind, now, 0.0).next.unwrap().as_secs();
+        for _ in 0..8 {
+            failed(ErrorKind::Unreachable);
+        }
+        assert_eq!(failed(ErrorKind::Unreachable), 120);
+        assert_eq!([ErrorKind::Starting; 3].map(&mut failed), [1, 2, 4]);
+        assert_eq!(failed(ErrorKind::Unreachable), 8, "it fails still");
     }
 
     #[test]

@@ -203,3 +203,28 @@ fn ha_linked_account_whose_credential_was_deleted_by_hand_is_not_set_up_again(re
     assert_eq!(linking.accounts("linked_account").len(), 1);
     linking.appcred(&["plan", "--detailed-exitcode"]).status(0).run();
 }
+
+each_release!(ha_account_that_runs_and_asks_for_consent_again_is_reported_at_once);
+fn ha_account_that_runs_and_asks_for_consent_again_is_reported_at_once(release: Release) {
+    let linking = Linking::new(release);
+    linking.house.declare(&[linking.entry("linked_account", "Anna", "anna", "first")]);
+    linking.consent(&crate::linking::link(&linking.json(&["apply", "--yes"])));
+    linking.apply();
+    let account = linking.account("linked_account")["entry_id"].as_str().unwrap().to_owned();
+    let listener = Listener::start(200);
+    let project = format!("owner: default\nnotify: {{webhook: {:?}}}\n", listener.url());
+    linking.house.project.write("appcred.yaml", &project);
+    // The oldest release reports no flows.
+    let resync = if release == Release::Ha2024_3 { "1" } else { "86400" };
+    let running = linking.appcred(&["watch", "--resync", resync, "--listen=off"]).spawn();
+    eventually("it watches", || running.stderr().contains("in sync"));
+
+    linking.ha.ask_again(&account);
+
+    let consent = link(&listener.next_of("consent_pending"));
+    assert_eq!(linking.ha.state_of(&account), "loaded");
+    linking.consent(&consent);
+    listener.next_of("consent_settled");
+    running.signal(Signal::TERM);
+    assert_eq!(running.finish().status, Some(0));
+}

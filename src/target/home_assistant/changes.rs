@@ -1,4 +1,5 @@
-//! What HA tells by itself: credentials and linked accounts that change, browsers that come back.
+//! What HA reports unasked: changed credentials and linked accounts, reauthentications, browsers that
+//! come back.
 
 use futures_util::stream::{Stream, StreamExt, pending, poll_fn, select_all};
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -18,7 +19,8 @@ fn stream(
 }
 
 impl HomeAssistant {
-    /// From now on, reports when something changes. Older releases tell nothing of credentials.
+    /// From now on, reports when something changes. Older releases report nothing of credentials and of
+    /// flows.
     ///
     /// # Errors
     /// Where HA does not answer.
@@ -27,6 +29,7 @@ impl HomeAssistant {
         let wanted = [
             (Command::SubscribeCredentials, true),
             (Command::SubscribeConfigEntries, true),
+            (Command::SubscribeFlows, true),
             (Command::SubscribeEvents { event_type: PROGRESSED }, false),
         ];
         for (command, begins) in wanted {

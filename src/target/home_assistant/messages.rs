@@ -94,6 +94,8 @@ pub(super) enum Command {
     SubscribeCredentials,
     #[serde(rename = "config_entries/subscribe")]
     SubscribeConfigEntries,
+    #[serde(rename = "config_entries/flow/subscribe")]
+    SubscribeFlows,
     #[serde(rename = "call_service")]
     CallService { domain: &'static str, service: &'static str, service_data: Notification },
 }

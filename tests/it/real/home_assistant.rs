@@ -230,6 +230,12 @@ impl HomeAssistant {
         self.account_service("expire", entry_id).unwrap();
     }
 
+    /// Has Home Assistant ask for consent again for an account that goes on running.
+    #[track_caller]
+    pub(crate) fn ask_again(&self, entry_id: &str) {
+        self.account_service("ask", entry_id).unwrap();
+    }
+
     /// Lets a linked account need its token, and tells whether it has a valid one then.
     #[track_caller]
     pub(crate) fn use_account(&self, entry_id: &str) -> bool {

@@ -1,8 +1,9 @@
 """An account linked by OAuth2, as Home Assistant's own integrations do it.
 
-Four services are for tests: `flows` lists the set-ups that are open, also those that Home
+Five services are for tests: `flows` lists the set-ups that are open, also those that Home
 Assistant does not list, `link` makes a config entry without a provider, `expire` lets its
-token be out of date, `use` needs the token, as an integration does when it asks its provider.
+token be out of date, `use` needs the token, as an integration does when it asks its provider,
+`ask` asks for consent again while the account runs.
 """
 
 from aiohttp import ClientError, ClientResponseError
@@ -64,6 +65,10 @@ async def async_setup(hass: HomeAssistant, config: dict) -> bool:
     hass.services.async_register(
         DOMAIN, "flows", flows, vol.Schema({}), supports_response=SupportsResponse.ONLY
     )
+    async def ask(call: ServiceCall) -> None:
+        hass.config_entries.async_get_entry(call.data["entry_id"]).async_start_reauth(hass)
+
+    hass.services.async_register(DOMAIN, "ask", ask, ENTRY_SCHEMA)
     hass.services.async_register(DOMAIN, "expire", expire, ENTRY_SCHEMA)
     hass.services.async_register(DOMAIN, "use", use, ENTRY_SCHEMA)
     return True
