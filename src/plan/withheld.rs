@@ -195,11 +195,8 @@ impl fmt::Display for Why {
                 "its set-up needs Home Assistant's integration `cloud`, which is not loaded there",
             ),
             Self::UnknownIntegration { domain, suggestion, .. } => {
-                write!(f, "unknown integration `{domain}`")?;
-                match suggestion {
-                    Some(near) => write!(f, ": did you mean `{near}`?"),
-                    None => Ok(()),
-                }
+                let near = suggestion.iter().map(|near| format!(": did you mean `{near}`?"));
+                write!(f, "unknown integration `{domain}`{}", near.collect::<String>())
             }
         }
     }

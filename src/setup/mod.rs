@@ -4,7 +4,9 @@
 //! ```text
 //!  step.rs (pure: what HA shows + what the entry answers -> what to do)
 //!     ▲
-//!  drive.rs (asks HA, until a person is needed or it is over) ──▶ target/home_assistant
+//!  walk.rs (asks HA, until a person is needed or the flow is over) ──▶ target/home_assistant
+//!     ▲
+//!  drive.rs (begins and ends flows, at most one for an entry) ──▶ target/home_assistant
 //!     ▲
 //!  consent.rs (waits for the person) ◀── crate::callback (where a provider's redirect arrives)
 //!  reasons.rs = HA's words for how it ended
@@ -14,6 +16,7 @@ pub mod consent;
 pub mod drive;
 pub mod reasons;
 mod step;
+mod walk;
 
 #[cfg(test)]
 mod tests;

@@ -24,7 +24,7 @@ use super::in_flight::{InFlight, Listener, ResultSender, deliver};
 use super::messages::{Command, CommandResult, Incoming, NOT_ADMIN, Numbered};
 use crate::http::Stream;
 use crate::target::wiped_json::to_json;
-use crate::target::{Denial, Stop};
+use crate::target::{Denial, Refusal, Stop};
 
 /// Commands sent and not yet answered. HA cuts the line at 4,096 answers that wait.
 const MAX_IN_FLIGHT: usize = 512;
@@ -348,6 +348,20 @@ async fn receive(stream: &mut SplitStream<Socket>, in_flight: &InFlight) -> Stri
         }
         if in_flight.is_overdue(Duration::from_secs(ANSWER_TIMEOUT_SECONDS)) {
             return format!("no message for {ANSWER_TIMEOUT_SECONDS} seconds");
+        }
+    }
+}
+
+impl From<CommandError> for Refusal {
+    fn from(fault: CommandError) -> Self {
+        match fault {
+            CommandError::Stopped => Self::Stopped,
+            CommandError::Lost(why) => Self::Lost(why),
+            CommandError::TimedOut => Self::Lost(fault.to_string()),
+            CommandError::Denied(denial) => Self::Denied(denial),
+            CommandError::Refused { .. }
+            | CommandError::Unsent(_)
+            | CommandError::Unreadable(_) => Self::Failed(fault.to_string()),
         }
     }
 }

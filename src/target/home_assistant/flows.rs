@@ -7,11 +7,11 @@
 
 use std::collections::BTreeMap;
 
-use reqwest::Url;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::connection::{CommandError, Connection, Events};
+use super::flow_side::FlowSide;
 use super::json::Lenient;
 use super::messages::{Command, FlowEvent, ListedFlow, UserData};
 use super::rest::{FormOutcome, Rest};
@@ -19,7 +19,7 @@ use super::{HomeAssistant, config_entries};
 use crate::integrations::{self, Release};
 use crate::model::{
     CALLBACK_PATH, ConfigEntry, Domain, EntryId, EntryState, FlowId, FlowStep, HandOverError, Live,
-    MY_REDIRECT_URI, Mark, Observed, OpenFlow, Purpose, Secret,
+    MY_REDIRECT_URI, Mark, Observed, OpenFlow, Purpose,
 };
 use crate::target::Refusal;
 
@@ -33,20 +33,8 @@ const REAUTH: &str = "reauth";
 pub(super) const PROGRESSED: &str = "data_entry_flow_progressed";
 /// Where a browser finds HA if HA itself has none.
 pub(super) const DEFAULT_BASE: &str = "http://homeassistant.local:8123";
-/// A secret of so many bytes appears nowhere by chance.
-const LONG: usize = 8;
 /// The release from which on every flow with an account's id links that account again.
 const RECONFIGURES_SINCE: Release = Release::new(2024, 11);
-
-/// From where a flow is called, and for which credential.
-pub struct FlowSide<'a> {
-    /// The integration.
-    pub domain: &'a Domain,
-    /// The address below which the provider's redirect arrives, without a slash at the end.
-    pub base: &'a str,
-    /// The secrets that must not be seen in a link.
-    pub secrets: &'a [&'a Secret],
-}
 
 /// The result of an answer to a form.
 pub enum FlowAnswer {
@@ -87,24 +75,6 @@ struct Note {
 #[derive(Deserialize)]
 struct Translations {
     resources: BTreeMap<String, String>,
-}
-
-impl FlowSide<'_> {
-    fn hides_secret(&self, url: &str) -> bool {
-        let writes_it = integrations::facts(self.domain, None)
-            .is_some_and(|facts| facts.secret_in_authorize_url);
-        writes_it || self.secrets.iter().any(|secret| holds(url, secret.expose()))
-    }
-}
-
-/// Whether a secret is in a URL, plain or encoded: as a value, or as a part of something that
-/// is too long to be there by chance.
-fn holds(url: &str, secret: &str) -> bool {
-    let is_long = secret.len() >= LONG;
-    let holds = |text: &str| text == secret || is_long && text.contains(secret);
-    let in_query =
-        || Url::parse(url).is_ok_and(|url| url.query_pairs().any(|(_, value)| holds(&value)));
-    !secret.is_empty() && (holds(url) || in_query())
 }
 
 /// HA installs what an integration needs before the first step of a flow.
@@ -427,7 +397,7 @@ fn purpose(key: &str) -> Option<Purpose> {
 
 #[cfg(test)]
 mod tests {
-    use super::{RECONFIGURES_SINCE, holds, note_key, purpose};
+    use super::{RECONFIGURES_SINCE, note_key, purpose};
     use crate::integrations::Release;
     use crate::model::{EntryId, FlowId, Mark, Purpose};
 
@@ -468,16 +438,5 @@ mod tests {
             assert_ne!(first, second);
             assert_eq!([purpose(&first), purpose(&second)], [Some(of.clone()), Some(of)]);
         }
-    }
-
-    #[test]
-    fn a_secret_in_a_link_is_seen_however_it_is_written() {
-        assert!(holds("http://a/?x=s%2Fcret", "s/cret"));
-        assert!(holds("http://a/?x=s+e", "s e"));
-        assert!(holds("http://a/?x=mys%2Fcretsecret", "s/cretsecret"));
-        assert!(holds("not a url s/cretsecret", "s/cretsecret"));
-        assert!(!holds("http://a/?x=other", "x"));
-        assert!(!holds("http://a/?x=other", "s/cretsecret"));
-        assert!(!holds("http://a/?x=other", ""));
     }
 }

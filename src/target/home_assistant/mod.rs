@@ -20,6 +20,7 @@ mod core_state;
 mod credentials;
 mod endpoint;
 mod flow_response;
+mod flow_side;
 mod flows;
 mod in_flight;
 mod json;
@@ -35,8 +36,9 @@ mod turns;
 mod unreachable;
 
 pub use endpoint::{AuthMethod, HomeAssistantEndpoint, HomeAssistantInput, TokenCommand};
+pub use flow_side::FlowSide;
 use flows::DEFAULT_BASE;
-pub use flows::{FlowAnswer, FlowEvents, FlowSide};
+pub use flows::{FlowAnswer, FlowEvents};
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -393,20 +395,6 @@ impl<'a> Batch<'a> {
         let withdrawn = credentials::withdraw_doubles(&self.ha.connection, before, created).await;
         if let Err(why) = withdrawn {
             tracing::debug!(%why, "cannot look whether another run created the same");
-        }
-    }
-}
-
-impl From<CommandError> for Refusal {
-    fn from(fault: CommandError) -> Self {
-        match fault {
-            CommandError::Stopped => Self::Stopped,
-            CommandError::Lost(why) => Self::Lost(why),
-            CommandError::TimedOut => Self::Lost(fault.to_string()),
-            CommandError::Denied(denial) => Self::Denied(denial),
-            CommandError::Refused { .. }
-            | CommandError::Unsent(_)
-            | CommandError::Unreadable(_) => Self::Failed(fault.to_string()),
         }
     }
 }

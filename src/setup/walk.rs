@@ -1,0 +1,245 @@
+//! Goes on with one open flow, until a person is needed or it is over.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+use tokio::time::{Instant, sleep};
+
+use crate::model::{EntryId, FlowAbort, FlowForm, FlowId, FlowStep};
+use crate::target::Refusal;
+use crate::target::home_assistant::{FlowAnswer, FlowSide, HomeAssistant};
+
+use super::reasons;
+use super::step::{Guide, Move, next};
+
+/// More answers than this are no set-up any more.
+const MAX_ANSWERS: usize = 50;
+/// Between two looks at a flow in which HA is at work.
+const PAUSE: Duration = Duration::from_secs(1);
+/// How long HA may be at work before it is left to that, and looked at again later.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A flow that is open in HA.
+pub(super) trait OpenFlow {
+    /// What it shows; none where it is gone.
+    async fn look(&self) -> Result<Option<FlowStep>, Refusal>;
+
+    async fn answer(&self, answer: &Map<String, Value>) -> Result<FlowAnswer, Refusal>;
+
+    /// HA's own message for why it ended; none where it has none.
+    async fn message(&self, reason: &str) -> Result<Option<String>, Refusal>;
+}
+
+pub(super) struct LiveFlow<'a> {
+    pub(super) ha: &'a HomeAssistant,
+    pub(super) flow: &'a FlowId,
+    pub(super) side: &'a FlowSide<'a>,
+}
+
+impl OpenFlow for LiveFlow<'_> {
+    async fn look(&self) -> Result<Option<FlowStep>, Refusal> {
+        self.ha.look_at_flow(self.flow, self.side).await
+    }
+
+    async fn answer(&self, answer: &Map<String, Value>) -> Result<FlowAnswer, Refusal> {
+        self.ha.answer_flow(self.flow, answer, self.side).await
+    }
+
+    async fn message(&self, reason: &str) -> Result<Option<String>, Refusal> {
+        self.ha.abort_message(self.side.domain, reason).await
+    }
+}
+
+/// How far a flow came.
+#[derive(Debug, PartialEq)]
+pub(super) enum Reached {
+    Waits(FlowStep),
+    Done(Option<EntryId>),
+    Failed(String),
+    Gone,
+}
+
+pub(super) async fn go_on(
+    flow: &impl OpenFlow,
+    guide: &Guide<'_>,
+    mut step: FlowStep,
+) -> Result<Reached, Refusal> {
+    let until = Instant::now() + PATIENCE;
+    let (mut answered, mut answers) = (BTreeSet::new(), 0);
+    loop {
+        let shown = step.clone();
+        let seen = match next(step, guide, &answered) {
+            Move::Answer(_) if answers == MAX_ANSWERS => {
+                return Ok(Reached::Failed("Home Assistant asked too many questions".to_owned()));
+            }
+            Move::Answer(answer) => {
+                answers += 1;
+                answered.extend(name(&shown));
+                answered_step(flow.answer(&answer).await?, shown)
+            }
+            Move::Look | Move::Pause if Instant::now() >= until => {
+                return Ok(Reached::Waits(FlowStep::Progress(None)));
+            }
+            Move::Look => flow.look().await?,
+            Move::Pause => {
+                sleep(PAUSE).await;
+                flow.look().await?
+            }
+            Move::Wait(step) => return Ok(Reached::Waits(step)),
+            Move::Done(linked) => return Ok(Reached::Done(linked)),
+            Move::Aborted(abort) => return Ok(Reached::Failed(explain(flow, &abort).await)),
+            Move::Failed(why) => return Ok(Reached::Failed(why)),
+        };
+        match seen {
+            Some(next) => step = next,
+            None => return Ok(Reached::Gone),
+        }
+    }
+}
+
+/// Why HA has ended a flow. It is asked for its own message only where we have none, and where it
+/// does not answer, its word for the reason is better than nothing.
+async fn explain(flow: &impl OpenFlow, abort: &FlowAbort) -> String {
+    let message = match reasons::is_known(&abort.reason) {
+        true => None,
+        false => flow.message(&abort.reason).await.unwrap_or_else(|why| {
+            tracing::debug!(%why, "cannot ask for the message of a reason");
+            None
+        }),
+    };
+    reasons::message(abort, message.as_deref())
+}
+
+/// The next step; none where HA no longer has the flow. What HA does not take is shown as it was.
+fn answered_step(answer: FlowAnswer, shown: FlowStep) -> Option<FlowStep> {
+    match (answer, shown) {
+        (FlowAnswer::Step(step), _) => Some(step),
+        (FlowAnswer::Gone, _) => None,
+        (FlowAnswer::Unfit(errors), FlowStep::Form(form)) => {
+            Some(FlowStep::Form(FlowForm { errors, ..form }))
+        }
+        (FlowAnswer::Unfit(_), other) => Some(other),
+    }
+}
+
+fn name(step: &FlowStep) -> Option<String> {
+    match step {
+        FlowStep::Form(form) => Some(form.step.clone()),
+        FlowStep::Menu { step, .. } => Some(step.clone()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use serde_json::{Map, Value};
+    use tokio::time::Instant;
+
+    use super::{MAX_ANSWERS, OpenFlow, Reached, go_on};
+    use crate::model::{Answers, ClientId, FlowAbort, FlowForm, FlowStep, Implementation};
+    use crate::setup::Guide;
+    use crate::target::Refusal;
+    use crate::target::home_assistant::FlowAnswer;
+
+    /// Works until then, and is over.
+    struct Works(Instant);
+
+    impl OpenFlow for Works {
+        async fn look(&self) -> Result<Option<FlowStep>, Refusal> {
+            let is_over = Instant::now() >= self.0;
+            let reason = "reauth_successful".to_owned();
+            Ok(Some(if is_over {
+                FlowStep::Aborted(FlowAbort { reason, ..FlowAbort::default() })
+            } else {
+                FlowStep::Progress(None)
+            }))
+        }
+
+        async fn answer(&self, _: &Map<String, Value>) -> Result<FlowAnswer, Refusal> {
+            panic!("it asks nothing")
+        }
+
+        async fn message(&self, _: &str) -> Result<Option<String>, Refusal> {
+            panic!("its reason is known")
+        }
+    }
+
+    /// Asks one thing after another.
+    struct Asks(std::cell::Cell<usize>);
+
+    impl Asks {
+        fn question(&self) -> FlowStep {
+            self.0.set(self.0.get() + 1);
+            let step = format!("question {}", self.0.get());
+            FlowStep::Form(FlowForm { step, fields: Vec::new(), errors: BTreeMap::new() })
+        }
+    }
+
+    impl OpenFlow for Asks {
+        async fn look(&self) -> Result<Option<FlowStep>, Refusal> {
+            panic!("it does not work")
+        }
+
+        async fn answer(&self, _: &Map<String, Value>) -> Result<FlowAnswer, Refusal> {
+            Ok(FlowAnswer::Step(self.question()))
+        }
+
+        async fn message(&self, _: &str) -> Result<Option<String>, Refusal> {
+            Err(Refusal::Lost("it is gone".to_owned()))
+        }
+    }
+
+    async fn gone_on(flow: &impl OpenFlow, step: FlowStep) -> Reached {
+        let (answers, client_id) = (Answers::default(), ClientId::new("ours"));
+        let choice = Implementation::Credential;
+        let guide = Guide {
+            credential: "appcred:house:a",
+            client_id: &client_id,
+            choice,
+            answers: &answers,
+        };
+        go_on(flow, &guide, step).await.unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flow_that_home_assistant_works_on_for_minutes_is_finished_and_never_given_up() {
+        let flow = Works(Instant::now() + Duration::from_secs(150));
+        let mut waits = 0;
+        let end = loop {
+            match gone_on(&flow, FlowStep::Progress(None)).await {
+                Reached::Waits(step) => assert_eq!(step, FlowStep::Progress(None)),
+                end => break end,
+            }
+            waits += 1;
+        };
+        assert_eq!((end, waits), (Reached::Done(None), 2));
+        let flow = Works(Instant::now() + Duration::from_secs(55));
+        assert_eq!(gone_on(&flow, FlowStep::Progress(None)).await, Reached::Done(None));
+    }
+
+    #[tokio::test]
+    async fn a_reason_without_a_message_is_reported_as_home_assistant_names_it() {
+        let flow = Asks(std::cell::Cell::new(0));
+        let ended = |reason: &str| {
+            FlowStep::Aborted(FlowAbort { reason: reason.to_owned(), ..FlowAbort::default() })
+        };
+        let why = |text: &str| Reached::Failed(text.to_owned());
+        let moon = why("Home Assistant ended it: moon_phase");
+        assert_eq!(gone_on(&flow, ended("moon_phase")).await, moon);
+        let known = why("this account is linked already (already_configured)");
+        assert_eq!(gone_on(&flow, ended("already_configured")).await, known);
+    }
+
+    #[tokio::test]
+    async fn a_flow_that_asks_without_end_is_given_up() {
+        let flow = Asks(std::cell::Cell::new(0));
+        let first = flow.question();
+        let Reached::Failed(why) = gone_on(&flow, first).await else { panic!("it goes on") };
+        assert!(why.contains("too many questions"), "{why}");
+        assert_eq!(flow.0.get(), MAX_ANSWERS + 1);
+    }
+}
