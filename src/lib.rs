@@ -20,7 +20,8 @@
 //!  encrypted; recipients.rs = whether they are encrypted to the right recipients
 //!  git/ = what Git knows of files; repository.rs = whether it keeps secrets in plain text
 //!  plan_file.rs = saved plans; codes/ = what programs read; status/ = the state of a watcher
-//!  leaves: model/, diagnostic/, field/ (what values in YAML mean), integrations/, http/ (connections, proxies, TLS), files/, yaml/, schema.rs,
+//!  field/ = what the fields of manifests, of the project file and of targets are read into
+//!  leaves: model/, diagnostic/, integrations/, http/ (connections, proxies, TLS), files/, yaml/, schema.rs,
 //!  suggest.rs
 //! ```
 //!

@@ -160,6 +160,7 @@ macro_rules! kinds {
 
         /// A place that holds credentials: a running Home Assistant, or the folder of one that does
         /// not run.
+        #[expect(clippy::large_enum_variant, reason = "only its schema is used")]
         #[derive(JsonSchema)]
         #[schemars(untagged)]
         pub enum TargetInput {

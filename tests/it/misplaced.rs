@@ -3,6 +3,7 @@
 use appcred::model::is_name;
 use rustix::process::Signal;
 
+use crate::real::{free_port, send};
 use crate::shell::{Appcred, Project, Ran};
 use crate::watch::eventually;
 
@@ -98,9 +99,20 @@ fn neither_the_log_nor_the_status_of_a_watcher_shows_it() {
     {
         let secret = SECRETS[0];
         let project = project(&place.replace('@', secret));
-        let watch = ["watch", "--listen", "127.0.0.1:0", "--log-format", "json"];
+        let address = format!("127.0.0.1:{}", free_port());
+        let watch = ["watch", "--listen", &address, "--log-format", "json"];
         let running = Appcred::new().in_dir(project.path()).args(watch).spawn();
         eventually("the problem is logged", || running.stderr().contains("client_secret"));
+        for path in ["", "api/v1/status"] {
+            let url = format!("http://{address}/{path}");
+            let shows_problem = || {
+                let answer = send("GET", &url, &[], None).map(|answer| answer.text);
+                let text = answer.unwrap_or_default();
+                assert!(!text.contains(secret), "{place}: {text}");
+                text.contains("client_secret")
+            };
+            eventually("the problem is served", shows_problem);
+        }
         running.signal(Signal::TERM);
         assert_hidden(place, &running.finish(), secret);
     }
