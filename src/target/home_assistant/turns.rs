@@ -20,7 +20,7 @@ use crate::target::Refusal;
 
 /// Behind the mark in the key of the run that has the turn.
 const TURN: &str = "#turn";
-const HESITATION: Duration = Duration::from_millis(500);
+const HESITATION: Duration = Duration::from_secs(1);
 const CHECK_INTERVAL: Duration = Duration::from_millis(200);
 /// A run that has had the turn for longer was cut off.
 const LONGEST_TURN: Duration = Duration::from_secs(30);
