@@ -100,14 +100,17 @@ impl EntryCase<'_> {
         for at in claims {
             draft.stand(*at, CredentialState::Claim(self.entry.key.clone()));
         }
+        let others = self.claim_of_others(text);
         match self.condition(claims) {
-            _ if self.claim_of_others(text).is_some() => after,
             Condition::Missing | Condition::Unknown => after,
+            Condition::Right { .. } if others.is_some() => after,
             Condition::Right { spare, .. } => self.clear_away(spare, after, draft).or(after),
             Condition::Wrong { reasons, free, .. } => {
                 let action = Action::Claim { wanted: self.wanted(text), old: self.held(&free) };
-                if let Some(at) = self.newly_claimed(text, claims) {
-                    draft.withhold(action, self.why_foreign(at));
+                let newly_claimed =
+                    || self.newly_claimed(text, claims).map(|at| self.why_foreign(at));
+                if let Some(why) = others.or_else(newly_claimed) {
+                    draft.withhold(action, why);
                     return after;
                 }
                 let reload = self.users_if_changed(text, &reasons);

@@ -102,14 +102,13 @@ impl EntryCase<'_> {
             let foreign = last.copied().filter(|last| !implementation.members.contains(last));
             let foreign = foreign.or_else(|| self.not_ours_to_claim(&name));
             let foreign = foreign.or_else(|| self.newly_claimed(&name, &implementation.members));
-            let is_owned = implementation.members.iter().any(|at| self.owned.contains(at));
             match foreign {
                 None => {
                     is_linked = true;
                     self.keep(&name, &implementation, draft);
                 }
                 // What is in force is somebody else's, so that no account uses this entry's.
-                Some(_) if !is_owned => left.push(implementation),
+                Some(_) if implementation.members.is_empty() => left.push(implementation),
                 Some(foreign) => {
                     is_linked = true;
                     self.withhold(&name, &implementation, self.why_foreign(foreign), draft);
@@ -144,7 +143,7 @@ impl EntryCase<'_> {
             // What is written counts for more than the looks of an id.
             let is_id_of_client = || {
                 is_id_of_client(id, domain, &self.entry.client_id)
-                    && !self.index.is_claimed(domain, id)
+                    && !self.index.claims_for_any_client(domain, id).any(|at| self.is_of_others(at))
             };
             if self.owned.iter().any(has_id) || is_id_of_client() {
                 let lost = all.entry(id.into()).or_default();
@@ -229,6 +228,12 @@ impl EntryCase<'_> {
         Some(Why::OtherOwner { by: index.ownership(*kept)?.mark.clone() })
     }
 
+    /// Whether it is another entry's or another owner's.
+    fn is_of_others(&self, at: usize) -> bool {
+        self.assignment.is_assigned(at) && !self.owned.contains(&at)
+            || self.index.owned_by(at).marks().any(|mark| !self.is_ours(mark))
+    }
+
     /// A credential of this client that a claim of the implementation would cover, though it is
     /// somebody else's and nobody asked for its adoption.
     pub(super) fn not_ours_to_claim(&self, implementation: &str) -> Option<usize> {
@@ -237,9 +242,12 @@ impl EntryCase<'_> {
         let is_others = |at: &usize| {
             let is_asked_for = self.adopted().contains(at)
                 || self.index.is_nobodys(*at) && old_shadows.contains(implementation);
+            // What `prune: all` deletes is in nobody's way.
+            let is_pruned = self.index.is_nobodys(*at) && !self.by_hand.contains(at);
             self.index.get(*at).client_id == self.entry.client_id
                 && !self.owned.contains(at)
                 && !is_asked_for
+                && !is_pruned
         };
         members.copied().find(is_others)
     }

@@ -94,10 +94,16 @@ impl<'a> Index<'a> {
         self.claims.get(&(domain, implementation.into(), client_id)).map_or(&[], Vec::as_slice)
     }
 
-    /// Whether an implementation is claimed, for whichever client.
-    pub(super) fn is_claimed(&self, domain: &Domain, implementation: &str) -> bool {
-        let mut claimed = self.claims.keys();
-        claimed.any(|(of, text, _)| *of == domain && text == implementation)
+    /// The claims of an implementation, for whichever client.
+    pub(super) fn claims_for_any_client(
+        &self,
+        domain: &Domain,
+        implementation: &str,
+    ) -> impl Iterator<Item = usize> {
+        let claims = self.claims.iter();
+        let claims =
+            claims.filter(move |((of, text, _), _)| *of == domain && text == implementation);
+        claims.flat_map(|(_, claims)| claims.iter().copied())
     }
 
     /// Whether an account finds it, or names it by its id.

@@ -65,9 +65,15 @@ pub(super) type Claims<'a> = IndexMap<(&'a Domain, SmolStr, &'a ClientId), Vec<u
 pub(super) fn read<'a>(all: &'a [Credential], desired: &'a Desired) -> (Vec<OwnedBy>, Claims<'a>) {
     let mut owned_by = vec![OwnedBy::Nobody; all.len()];
     let mut claims = Claims::new();
-    let entries = desired.credentials.iter();
-    let keys: BTreeMap<(&Domain, &ClientId), &Key> =
-        entries.map(|entry| ((&entry.domain, &entry.client_id), &entry.key)).collect();
+    let mut sorted: Vec<&DesiredCredential> = desired.credentials.iter().collect();
+    sorted.sort_by(|a, b| a.key.cmp(&b.key));
+    let entries: BTreeMap<(&Domain, &ClientId), &DesiredCredential> =
+        sorted.iter().copied().map(|entry| ((&entry.domain, &entry.client_id), entry)).collect();
+    let mut names: BTreeMap<(&Domain, &Key), &Key> = BTreeMap::new();
+    for entry in sorted.iter().rev() {
+        names.extend(entry.formerly.iter().map(|key| ((&entry.domain, key), &entry.key)));
+    }
+    names.extend(sorted.iter().map(|entry| ((&entry.domain, &entry.key), &entry.key)));
     // A claim is longer than what it claims, so that what claims a credential is read before it.
     let mut order: Vec<usize> = (0..all.len()).collect();
     order.sort_by_key(|at| Reverse(all[*at].implementation().len()));
@@ -85,8 +91,9 @@ pub(super) fn read<'a>(all: &'a [Credential], desired: &'a Desired) -> (Vec<Owne
         if marks.is_empty() {
             marks.extend(claim.as_ref().map(|claim| claim.mark.clone()).or(credential.mark()));
         }
-        let key = keys.get(&(of.0, of.2)).copied();
-        owned_by[at] = match first_of(&marks, key, desired) {
+        let entry = entries.get(&(of.0, of.2)).copied();
+        let key_of = |mark: &Mark| names.get(&(of.0, &mark.key)).copied();
+        owned_by[at] = match first_of(&marks, entry, key_of, desired) {
             _ if credential.has_unreadable_mark() => OwnedBy::Unreadable,
             Some(mark) => OwnedBy::One(Ownership { mark, proof }),
             None if marks.is_empty() => OwnedBy::Nobody,
@@ -100,17 +107,27 @@ pub(super) fn read<'a>(all: &'a [Credential], desired: &'a Desired) -> (Vec<Owne
 }
 
 /// The mark that counts where all are of one owner. With a client that an entry wants, what this
-/// owner was called before is this owner. First comes the `key` of that entry, then an earlier
-/// name: what is under that is the entry's for its client alone.
-fn first_of(marks: &BTreeSet<Mark>, key: Option<&Key>, desired: &Desired) -> Option<Mark> {
-    let present = |mark: &'_ Mark| match key {
+/// owner was called before is this owner. First comes the key of that entry, then an earlier name:
+/// what is under that is the entry's for its client alone. A key that no entry has was most likely
+/// the entry's; where none wants the client, a key that one has counts for more. `key_of` says which
+/// entry has or had the key of a mark.
+fn first_of<'a>(
+    marks: &BTreeSet<Mark>,
+    entry: Option<&DesiredCredential>,
+    key_of: impl Fn(&Mark) -> Option<&'a Key>,
+    desired: &Desired,
+) -> Option<Mark> {
+    let present = |mark: &'_ Mark| match entry {
         Some(_) => desired.present_name(&mark.owner).clone(),
         None => mark.owner.clone(),
     };
     let owners: BTreeSet<Owner> = marks.iter().map(present).collect();
     let rank = |mark: &&Mark| {
         let is_present = mark.owner == desired.owner;
-        (!(is_present && Some(&mark.key) == key), is_present)
+        let is_own = is_present && entry.is_some_and(|entry| entry.key == mark.key);
+        let key = key_of(mark);
+        let is_earlier = !is_present || key.is_some() && key == entry.map(|entry| &entry.key);
+        (!is_own, !is_earlier, key.is_some() == entry.is_some())
     };
     marks.iter().min_by_key(rank).filter(|_| owners.len() == 1).cloned()
 }

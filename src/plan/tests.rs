@@ -595,7 +595,8 @@ fn a_claim_that_cannot_be_replaced_is_not_given_up() {
         ];
         observed.config_entries = vec![linked(text)];
     });
-    check(&plan, &["! + a claimed by appcred:house:b"]);
+    let replaced = format!("! claim {text} for spotify_id_a claimed by appcred:cabin:x");
+    check(&plan, &["! + a claimed by appcred:house:b", &replaced]);
 }
 
 /// With the client that the entry has now, the text would claim what somebody made by hand.
@@ -655,6 +656,64 @@ fn a_previous_owners_claim_that_stays_is_claimed_as_well() {
     });
     let claimed = format!("claim appcred:house:a:{theirs} [Renamed]");
     assert!(summary(&plan).contains(&claimed), "{:?}", summary(&plan));
+}
+
+/// Two keys have claimed it, one of an entry for another client, one of no entry: the entry for its
+/// client takes it, in one run.
+#[test]
+fn what_a_key_without_entry_has_claimed_is_the_entrys_for_its_client() {
+    let plan = planned(|_, observed, _| {
+        observed.credentials[0].auth_domain = None;
+        for text in ["b:spotify_id_a", "x:spotify_id_a"] {
+            let text = format!("appcred:house:{text}");
+            observed.credentials.push(held(&text, &wanted("a"), Some(&text)));
+        }
+        observed.config_entries =
+            ["spotify_id_a", "appcred:house:x:spotify_id_a"].map(linked).into();
+    });
+    let expected = [
+        "claim appcred:house:a:appcred:house:x:spotify_id_a [TakenForRenamed]",
+        "claim appcred:house:a:spotify_id_a [TakenForRenamed]",
+        "- appcred:house:b:spotify_id_a [Unclaimed]",
+    ];
+    check(&plan, &expected);
+}
+
+#[test]
+fn a_claim_that_another_owner_has_claimed_is_withheld_with_that_reason() {
+    let text = "appcred:house:b:by_hand";
+    let plan = planned(|_, observed, _| {
+        let claimed = format!("appcred:cabin:x:{text}");
+        observed.credentials.push(held("theirs", &wanted("b"), Some(&claimed)));
+        observed.credentials.push(held("claim", &wanted("old"), Some(text)));
+        observed.config_entries = vec![linked(text)];
+    });
+    let withheld = format!("! claim {text} for claim claimed by appcred:cabin:x");
+    assert!(summary(&plan).contains(&withheld), "{:?}", summary(&plan));
+}
+
+/// The account does not find what is adopted, but a credential of another client with that id.
+#[test]
+fn adoption_is_withheld_where_something_else_is_in_force() {
+    let plan = planned(|desired, observed, _| {
+        desired.credentials[0].adopt = Adopt::Only;
+        observed.credentials[0].auth_domain = Some("spotify_two".into());
+        observed.credentials.push(held("spotify_two", &wanted("two"), None));
+        observed.config_entries = vec![linked("spotify_two")];
+    });
+    check(&plan, &["! shadow spotify_two for spotify_id_a foreign spotify_two"]);
+}
+
+#[test]
+fn what_is_pruned_is_in_the_way_of_no_claim() {
+    let text = "appcred:house:a:spotify_id_a";
+    let plan = planned(|_, observed, policy| {
+        policy.prune = Prune::All;
+        observed.credentials[0].auth_domain = None;
+        observed.credentials.push(held("claim", &wanted("old"), Some(text)));
+        observed.config_entries = vec![linked(text)];
+    });
+    assert_eq!(plan.withheld, []);
 }
 
 #[test]

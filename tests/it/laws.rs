@@ -545,7 +545,10 @@ proptest! {
         if with.withheld.is_empty() && without.withheld.is_empty() {
             assert_eq!(told(&without), told(&with));
         }
-        assert_eq!(without.steps, []);
+        // With its earlier name an owner gives up the disputes in which only that takes part.
+        if !with.withheld.iter().any(|withheld| matches!(withheld.why, Why::Disputed { .. })) {
+            assert_eq!(without.steps, []);
+        }
         // No claim of the old name is on what an entry holds.
         for (held, state, _) in &without.credential_states {
             let is_held = matches!(state, CredentialState::InSync(_) | CredentialState::Shadowed(_));
