@@ -194,9 +194,9 @@ async fn carry_out_one(
     let Comparison { desired, observed, plan } = comparison;
     let version = observed.version.as_deref();
     let proven = reconcile::prove(plan, desired, version, &mut verdicts.clone()).await;
-    for Unchecked { key, why } in &proven.unchecked {
+    for Unchecked { key, what, why } in &proven.unchecked {
         console::warning(format_args!(
-            "{name}: the new secret of `{key}` is in use and could not be checked: {why}"
+            "{name}: the new {what} of `{key}` is in use and could not be checked: {why}"
         ));
     }
     view.outcomes = reconcile::apply(&proven.plan, desired, target, stop, &mut progress).await;

@@ -33,6 +33,8 @@ pub struct Proven {
 pub struct Unchecked {
     /// The entry.
     pub key: Key,
+    /// What is new, in a few words.
+    pub what: &'static str,
     /// Why not.
     pub why: String,
 }
@@ -70,7 +72,8 @@ pub async fn prove(
         let unchecked = match verdict {
             Verdict::Right => continue,
             Verdict::Wrong(why) => {
-                let why = format!("not replaced: the provider refuses the new secret ({why})");
+                let what = what_is_new(&step.reasons);
+                let why = format!("not replaced: the provider refuses the new {what} ({why})");
                 let outcome = Outcome::NotBegun(why);
                 proven.refused.push(StepOutcome { step: step.id, outcome });
                 continue;
@@ -82,7 +85,8 @@ pub async fn prove(
             }
         };
         if let Some(wanted) = step.action.wanted() {
-            proven.unchecked.push(Unchecked { key: wanted.key.clone(), why: unchecked });
+            let (key, what) = (wanted.key.clone(), what_is_new(&step.reasons));
+            proven.unchecked.push(Unchecked { key, what, why: unchecked });
         }
     }
     leave_out_refused(&mut proven);
@@ -135,6 +139,16 @@ fn replaces_secret_in_use(plan: &Plan, step: &Step) -> bool {
     !step.reload.is_empty() || old.iter().any(is_used)
 }
 
+/// What takes the place of what linked accounts use.
+fn what_is_new(reasons: &[Reason]) -> &'static str {
+    let is_secret = |reason| matches!(reason, &Reason::SecretDiffers | &Reason::SecretReencrypted);
+    match (reasons.contains(&Reason::ClientIdDiffers), reasons.iter().any(is_secret)) {
+        (true, true) => "client id and secret",
+        (true, false) => "client id",
+        (false, _) => "secret",
+    }
+}
+
 fn question(step: &Step, desired: &Desired, release: Option<Release>) -> Option<Question> {
     Question::of(desired.entry(&step.action.wanted()?.key)?, release)
 }
@@ -179,4 +193,17 @@ fn digest(question: &Question) -> [u8; 32] {
         digest.update(part);
     }
     digest.finalize().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Reason, what_is_new};
+
+    #[test]
+    fn what_is_refused_is_named_as_what_it_is() {
+        use Reason::{ClientIdDiffers, NameDiffers, SecretDiffers, SecretReencrypted};
+        assert_eq!(what_is_new(&[ClientIdDiffers, NameDiffers]), "client id");
+        assert_eq!(what_is_new(&[ClientIdDiffers, SecretDiffers]), "client id and secret");
+        assert_eq!(what_is_new(&[SecretReencrypted]), "secret");
+    }
 }

@@ -84,10 +84,10 @@ impl RoundLog {
 
     /// Logs which secrets in use are replaced without having been checked.
     pub(super) fn unchecked(&self, unchecked: &[Unchecked]) {
-        for Unchecked { key, why } in unchecked {
+        for Unchecked { key, what, why } in unchecked {
             tracing::warn!(
                 target = %self.target,
-                "the new secret of `{key}` is in use and could not be checked: {why}"
+                "the new {what} of `{key}` is in use and could not be checked: {why}"
             );
         }
     }
