@@ -7,8 +7,8 @@ use anyhow::{Context, bail};
 
 use crate::diagnostic::ProblemCode;
 use crate::manifest::{self, LoadRequest, Project};
-use crate::model::{Domain, PolicyOverrides, Prune, Visible, counted};
-use crate::plan::{self, Scope};
+use crate::model::{Domain, Held, PolicyOverrides, Prune, Visible, counted};
+use crate::plan::{self, Scope, Withheld};
 use crate::reconcile::Verdicts;
 use crate::report::import::{NewEntries, preview};
 use crate::report::text;
@@ -106,8 +106,10 @@ pub(super) async fn run(global: &Global, verb: &ImportArgs) -> anyhow::Result<Ex
     let found = plan::import(&comparison.desired, &comparison.observed, &taken, &scope);
     let draft =
         ImportDraft::new(found, &comparison.observed, (&project, &entries), &recipients, &targets)?;
+    let pruned: Vec<&Held> =
+        comparison.plan.withheld.iter().filter_map(Withheld::kept_by_policy).collect();
     if is_printed {
-        console::print_error(&preview(&[], &draft.left_out));
+        console::print_error(&preview(&[], &draft.left_out, &pruned));
         let entries: Vec<_> = draft.made.iter().map(|(_, entry)| entry.clone()).collect();
         console::print(&new_manifest(&entries)?)?;
         return Ok(ExitStatus::Success);
@@ -117,7 +119,7 @@ pub(super) async fn run(global: &Global, verb: &ImportArgs) -> anyhow::Result<Ex
         None => manifest_for(global, &project, domain),
     };
     let files = files(global, &draft, file_of, &resolver)?;
-    console::print(&shown(&draft, &files))?;
+    console::print(&shown(&draft, &files, &pruned))?;
     // A run that was cut short has declared what it has not taken over.
     let begun = begun(&view, &scope);
     if files.is_empty() && (begun.is_empty() || verb.no_adopt) {
@@ -250,7 +252,7 @@ fn files(
     Ok(files)
 }
 
-fn shown(draft: &ImportDraft, files: &[ManifestDraft]) -> String {
+fn shown(draft: &ImportDraft, files: &[ManifestDraft], pruned: &[&Held]) -> String {
     let files: Vec<_> = files
         .iter()
         .map(|file| NewEntries {
@@ -259,5 +261,5 @@ fn shown(draft: &ImportDraft, files: &[ManifestDraft]) -> String {
             entries: file.entries.iter().map(|at| &draft.made[*at].0).collect(),
         })
         .collect();
-    preview(&files, &draft.left_out)
+    preview(&files, &draft.left_out, pruned)
 }

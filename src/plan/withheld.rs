@@ -137,6 +137,16 @@ fn entry_of(mark: &Mark) -> String {
     format!("entry `{}` of owner `{}`", mark.key, mark.owner)
 }
 
+impl Withheld {
+    /// What is deleted as soon as the policy lets it.
+    pub fn kept_by_policy(&self) -> Option<&Held> {
+        match (&self.action, &self.why) {
+            (Action::Delete { old, .. }, Why::PruneOff) => Some(old),
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::Path;
 
-use crate::model::Visible;
+use crate::model::{Held, Visible};
 use crate::plan::{Imported, LeftOut, WhyLeftOut};
 
 use super::text::{DIM, GREEN, YELLOW, line};
@@ -20,8 +20,8 @@ pub struct NewEntries<'a> {
     pub entries: Vec<&'a Imported>,
 }
 
-/// What would be written, file by file, and what is left out.
-pub fn preview(files: &[NewEntries<'_>], left_out: &[LeftOut]) -> String {
+/// What would be written, file by file, and what is left out; `pruned` is what the next apply deletes.
+pub fn preview(files: &[NewEntries<'_>], left_out: &[LeftOut], pruned: &[&Held]) -> String {
     let mut out = String::new();
     for NewEntries { file, exists, entries } in files {
         let new = if *exists { "" } else { " (new)" };
@@ -41,11 +41,11 @@ pub fn preview(files: &[NewEntries<'_>], left_out: &[LeftOut]) -> String {
     if new().any(|entry| !entry.is_linked) {
         line(&mut out, DIM, "# Where no account is linked, the entry says `setup: false`.");
     }
-    self::left_out(&mut out, left_out);
+    self::left_out(&mut out, left_out, pruned);
     out
 }
 
-fn left_out(out: &mut String, left_out: &[LeftOut]) {
+fn left_out(out: &mut String, left_out: &[LeftOut], pruned: &[&Held]) {
     let declared: BTreeSet<_> = left_out
         .iter()
         .filter_map(|left| match &left.why {
@@ -62,6 +62,10 @@ fn left_out(out: &mut String, left_out: &[LeftOut]) {
         let head = format!("! left out: {} \"{}\" ({})", of.domain, words::name(of), of.id);
         line(out, YELLOW, &head);
         line(out, DIM, &format!("    # {why}"));
+        if pruned.contains(&of) {
+            let fate = "    # it has this project's mark, so the next `apply` deletes it unless an entry declares it; `apply --prune none` keeps it";
+            line(out, YELLOW, fate);
+        }
     }
     if !left_out.is_empty() {
         out.push('\n');

@@ -323,6 +323,24 @@ fn what_validate_would_refuse_is_left_out_with_the_reason() {
 }
 
 #[test]
+fn what_is_left_out_and_deleted_by_the_next_apply_is_said_to_be() {
+    let mut marked = item("twitch_b", "twitch", "your-client-id", None);
+    marked["auth_domain"] = "appcred:house:lost".into();
+    let by_hand = item("spotify_c", "spotify", "your-client-id", None);
+    let house = Empty::with_folder(&[item("spotify_a", "spotify", "a", None), marked, by_hand]);
+    for import in [["import", "--yes"], ["import", "--yes"]] {
+        let said = house.run(&import).stdout;
+        let (_, twitch) = said.split_once("left out: twitch").unwrap();
+        assert!(twitch.contains("the next `apply` deletes it"), "{said}");
+        assert_eq!(said.matches("deletes it").count(), 1, "{said}");
+    }
+    let said = house.appcred().args(["plan", "--detailed-exitcode"]).status(2).run().stdout;
+    assert!(said.contains("1 to delete"), "{said}");
+    let kept = house.run(&["plan", "--prune", "none"]).stdout;
+    assert!(kept.contains("not done: delete twitch"), "{kept}");
+}
+
+#[test]
 fn another_owners_is_copied_only_when_asked_for() {
     let mut theirs = item("twitch_t", "twitch", "t", Some("Theirs"));
     theirs["auth_domain"] = "appcred:cabin:t".into();
