@@ -477,6 +477,6 @@ fn keys_that_are_not_there_are_refused(release: Release) {
     ];
     linking.house.declare(&entries);
     let ran = authorize(&linking, free_port(), &["ben"]).status(1).run();
-    let why = "has no credential there yet: run `appcred apply` first";
+    let why = "its credential is not there yet: run `appcred apply` first";
     assert!(ran.stdout.contains(why), "{}", ran.stdout);
 }
