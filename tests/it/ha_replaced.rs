@@ -64,7 +64,7 @@ fn copy(from: &Path, to: &Path) {
 fn ignoring(release: Release) -> &'static str {
     match release {
         Release::Ha2024_3 => "withings",
-        Release::Ha2026_11 => "smartthings",
+        Release::Ha2025_12 | Release::Ha2026_11 => "smartthings",
     }
 }
 

@@ -1,5 +1,5 @@
-//! The releases of Home Assistant (HA) that tests run against, the oldest and the newest that appcred
-//! supports.
+//! The releases of Home Assistant (HA) that tests run against: the oldest and the newest that appcred
+//! supports, and one between.
 
 use std::path::PathBuf;
 
@@ -7,16 +7,16 @@ use std::path::PathBuf;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Release {
     Ha2024_3,
+    Ha2025_12,
     Ha2026_11,
 }
 
 impl Release {
-    pub(crate) const ALL: [Self; 2] = [Self::Ha2024_3, Self::Ha2026_11];
-
     /// As its folder is called.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Ha2024_3 => "2024.3",
+            Self::Ha2025_12 => "2025.12",
             Self::Ha2026_11 => "2026.11",
         }
     }
@@ -45,6 +45,11 @@ macro_rules! each_release {
             #[test]
             fn ha_2024_3() {
                 super::$test(Release::Ha2024_3);
+            }
+
+            #[test]
+            fn ha_2025_12() {
+                super::$test(Release::Ha2025_12);
             }
 
             #[test]
