@@ -138,7 +138,7 @@ impl EntryCase<'_> {
                 former.reason.get_or_insert(self.renamed(at));
             }
         }
-        for id in self.index.lost(domain) {
+        for id in self.index.lost(domain).iter().copied() {
             let has_id = |at: &usize| self.index.get(*at).id.as_str() == id;
             // What is written counts for more than the looks of an id.
             let is_id_of_client = || {

@@ -18,6 +18,7 @@ pub(super) struct Index<'a> {
     by_implementation: IndexMap<(&'a Domain, &'a str), Vec<usize>>,
     by_client: IndexMap<(&'a Domain, &'a ClientId), Vec<usize>>,
     users: IndexMap<(&'a Domain, &'a str), Vec<&'a ConfigEntry>>,
+    lost: IndexMap<&'a Domain, Vec<&'a str>>,
     owned_by: Vec<OwnedBy>,
     claims: Claims<'a>,
 }
@@ -32,6 +33,7 @@ impl<'a> Index<'a> {
             by_implementation: IndexMap::with_capacity(held),
             by_client: IndexMap::with_capacity(held),
             users: IndexMap::new(),
+            lost: IndexMap::new(),
             owned_by,
             claims,
         };
@@ -45,6 +47,11 @@ impl<'a> Index<'a> {
         for entry in &observed.config_entries {
             if let Some(implementation) = &entry.implementation {
                 index.users.entry((&entry.domain, implementation)).or_default().push(entry);
+            }
+        }
+        for (domain, name) in index.users.keys() {
+            if !index.by_implementation.contains_key(&(*domain, *name)) {
+                index.lost.entry(domain).or_default().push(name);
             }
         }
         index
@@ -180,10 +187,8 @@ impl<'a> Index<'a> {
     }
 
     /// What linked accounts name and no credential has.
-    pub(super) fn lost(&self, domain: &Domain) -> impl Iterator<Item = &'a str> {
-        let of_domain = self.users.keys().filter(move |(of, _)| *of == domain);
-        let lost = of_domain.filter(move |(_, name)| self.implementing(domain, name).is_empty());
-        lost.map(|(_, name)| *name)
+    pub(super) fn lost(&self, domain: &Domain) -> &[&'a str] {
+        self.lost.get(domain).map_or(&[], Vec::as_slice)
     }
 
     pub(super) fn is_used(&self, domain: &Domain, implementation: &str) -> bool {
