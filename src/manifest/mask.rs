@@ -11,8 +11,8 @@ use crate::yaml::{self, Node, Value, conflict_marker};
 /// The bytes that may be secret, for [`SourceFile::new`](crate::diagnostic::SourceFile::new).
 ///
 /// Shown are the names of fields, the values of fields that hold no secrets, the names behind known tags
-/// that have the form of names, and what YAML's structure needs. Comments are hidden: a line may have been taken out of
-/// use by making it one.
+/// that have the form of names, and what YAML's structure needs. Comments are hidden: a line may have been
+/// taken out of use by making it one.
 pub fn mask(text: &str) -> Vec<Range<usize>> {
     let parsed = yaml::parse(text);
     let mut known = Vec::new();

@@ -50,8 +50,8 @@ impl Proven {
 #[derive(Clone, Debug, Default)]
 pub struct Verdicts(BTreeMap<[u8; 32], (Instant, Verdict)>);
 
-/// Asks the providers about each secret that replaces one in use, as HA's version there would. What a provider refuses is not
-/// done, and the old secret stays in force.
+/// Asks the providers about each secret that replaces one in use, as HA's version there would. What a
+/// provider refuses is not done, and the old secret stays in force.
 pub async fn prove(
     plan: &Plan,
     desired: &Desired,

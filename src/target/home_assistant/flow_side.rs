@@ -2,8 +2,9 @@
 
 use reqwest::Url;
 
-use crate::integrations;
-use crate::model::{Domain, Secret};
+use super::flow_response::FlowResponse;
+use crate::integrations::{self, Release};
+use crate::model::{Domain, FlowStep, Secret};
 
 /// A secret of so many bytes appears nowhere by chance.
 const LONG: usize = 8;
@@ -19,8 +20,13 @@ pub struct FlowSide<'a> {
 }
 
 impl FlowSide<'_> {
-    pub(super) fn hides_secret(&self, url: &str) -> bool {
-        let writes_it = integrations::facts(self.domain, None)
+    /// What HA's answer means, without a link that would show a secret.
+    pub(super) fn read(&self, step: FlowResponse, release: Option<Release>) -> FlowStep {
+        step.read(|url| self.hides_secret(url, release))
+    }
+
+    fn hides_secret(&self, url: &str, release: Option<Release>) -> bool {
+        let writes_it = integrations::facts(self.domain, release)
             .is_some_and(|facts| facts.secret_in_authorize_url);
         writes_it || self.secrets.iter().any(|secret| holds(url, secret.expose()))
     }

@@ -111,7 +111,7 @@ impl HomeAssistant {
     /// Where HA cannot.
     pub async fn start_flow(&self, side: &FlowSide<'_>) -> Result<(FlowId, FlowStep), Refusal> {
         let step = self.rest.start_flow(side.domain, None, side.base).await?;
-        Ok((step.id(), step.read(|url| side.hides_secret(url))))
+        Ok((step.id(), side.read(step, self.release)))
     }
 
     /// Starts a flow that links an account again; none where this HA or the integration knows no
@@ -128,7 +128,7 @@ impl HomeAssistant {
             return Ok(None);
         }
         match self.rest.start_flow(side.domain, Some(account), side.base).await {
-            Ok(step) => Ok(Some((step.id(), step.read(|url| side.hides_secret(url))))),
+            Ok(step) => Ok(Some((step.id(), side.read(step, self.release)))),
             // The integration has no such step.
             Err(CommandError::Refused { .. }) => Ok(None),
             Err(fault) => Err(fault.into()),
@@ -145,7 +145,7 @@ impl HomeAssistant {
         side: &FlowSide<'_>,
     ) -> Result<Option<FlowStep>, Refusal> {
         match self.rest.look_at_flow(flow, side.base).await {
-            Ok(step) => Ok(step.map(|step| step.read(|url| side.hides_secret(url)))),
+            Ok(step) => Ok(step.map(|step| side.read(step, self.release))),
             Err(CommandError::Refused { .. }) => Ok(Some(FlowStep::Broken)),
             Err(fault) => Err(fault.into()),
         }
@@ -163,7 +163,7 @@ impl HomeAssistant {
         side: &FlowSide<'_>,
     ) -> Result<FlowAnswer, Refusal> {
         Ok(match self.rest.answer_flow(flow, answers, side.base).await? {
-            FormOutcome::Step(step) => FlowAnswer::Step(step.read(|url| side.hides_secret(url))),
+            FormOutcome::Step(step) => FlowAnswer::Step(side.read(*step, self.release)),
             FormOutcome::Invalid(errors) => FlowAnswer::Unfit(errors),
             FormOutcome::Gone => FlowAnswer::Gone,
         })
