@@ -9,7 +9,7 @@ use super::resolver::SecretResolver;
 use super::source::{SecretSource, is_argument};
 use super::{Unreadable, age, sops};
 use crate::files::{self, TEXT_LIMIT};
-use crate::model::{Secret, Visible};
+use crate::model::{self, Secret, Visible};
 
 pub(super) const SOURCE: SecretSource = SecretSource {
     tag: "file",
@@ -27,8 +27,7 @@ pub(super) const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 fn read(argument: &str, base: &Path, resolver: &SecretResolver) -> Result<Secret, Unreadable> {
     let path = real(&named(argument, base, resolver)?, resolver).map_err(|why| match why {
         Unreadable::File { why, .. } if !is_argument(argument) => {
-            let file = "the file (its path is not shown, since it could be a secret)".to_owned();
-            Unreadable::File { file, why }
+            Unreadable::File { file: model::named("the file", argument).to_string(), why }
         }
         other => other,
     })?;

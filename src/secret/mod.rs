@@ -34,7 +34,7 @@ use std::sync::OnceLock;
 use rayon::prelude::*;
 use thiserror::Error;
 
-use crate::model::{Reference, Seal, Secret, ValueFault, counted, is_name, named, value_fault};
+use crate::model::{Reference, Seal, Secret, ValueFault, counted, named, value_fault};
 use work_batches::WorkBatches;
 
 pub use age::age_damage;
@@ -140,7 +140,7 @@ pub enum Unreadable {
     #[error("it is a SOPS document with several values, or none, and one value is needed")]
     NotOneValue,
     /// An environment variable that is not there.
-    #[error("{} is not set", environment_variable(.0))]
+    #[error("{} is not set", named("the environment variable", .0))]
     NotSet(String),
     /// A tag that no source reads.
     #[error("!{0} is not a source of secrets")]
@@ -207,24 +207,12 @@ impl Unreadable {
     }
 }
 
-fn environment_variable(name: &str) -> String {
-    if is_name(name) {
-        format!("the environment variable {name}")
-    } else {
-        named("the environment variable", name).to_string()
-    }
-}
-
 fn no_secret(name: &str, looked: &[String], misnamed: &[String]) -> String {
-    let name = if is_name(name) {
-        format!("`{name}`")
-    } else {
-        "the name (it is not shown, since it could be a secret)".to_owned()
-    };
+    let secret = named("secret", name);
     let message = match looked {
-        [] => format!("there is no secrets.yaml that could have {name}, here or above"),
-        [only] => format!("{only} does not have {name}"),
-        several => format!("none of {} has {name}", several.join(", ")),
+        [] => format!("there is no secrets.yaml that could have the {secret}, here or above"),
+        [only] => format!("{only} does not have the {secret}"),
+        several => format!("none of {} has the {secret}", several.join(", ")),
     };
     match misnamed {
         [] => message,

@@ -158,7 +158,7 @@ impl Scene {
 fn the_nearest_secrets_file_that_has_the_name_is_taken() {
     let scene = Scene::new();
     scene.declare("!secret id", "!secret shared");
-    scene.is_refused("there is no secrets.yaml that could have `id`, here or above");
+    scene.is_refused("there is no secrets.yaml that could have the secret `id`, here or above");
     scene.project.write("secrets.yaml", "id: root\nshared: \"far\\n\"\n");
     scene.gives("root", "far");
     scene.project.write("credentials/secrets.yaml", "id: near\n");
@@ -169,7 +169,7 @@ fn the_nearest_secrets_file_that_has_the_name_is_taken() {
     let told = scene.told(scene.appcred());
     assert!(told.contains("credentials/music/secrets.yaml: it is not text"), "{told}");
     assert!(
-        told.contains("none of credentials/music/secrets.yaml, credentials/secrets.yaml, secrets.yaml has `gone`"),
+        told.contains("none of credentials/music/secrets.yaml, credentials/secrets.yaml, secrets.yaml has the secret `gone`"),
         "{told}"
     );
 }
@@ -264,7 +264,7 @@ fn credentials_of_systemd_are_known() {
     let credentials = Project::new().file("key", "hunter2\n");
     let outside = Project::new().file("key", "hunter3\n");
     scene.declare("a", "!file ${CREDENTIALS_DIRECTORY}/key");
-    scene.is_refused("the environment variable CREDENTIALS_DIRECTORY is not set");
+    scene.is_refused("the environment variable `CREDENTIALS_DIRECTORY` is not set");
     let with = || scene.appcred().env("CREDENTIALS_DIRECTORY", credentials.path());
     assert_eq!(scene.applied(with()), [("a".to_owned(), "hunter2".to_owned())]);
     let way = format!("../{}/key", outside.path().file_name().unwrap().display());
@@ -283,7 +283,11 @@ fn tokens_of_targets_come_from_the_same_sources() {
         let ran = scene.appcred().args(["plan"]).status(1).run();
         ran.stdout + &ran.stderr
     };
-    assert!(told(&scene).contains("no secrets.yaml that could have `token`"), "{}", told(&scene));
+    assert!(
+        told(&scene).contains("no secrets.yaml that could have the secret `token`"),
+        "{}",
+        told(&scene)
+    );
     scene.project.write("secrets.yaml", "token: hunter2\n");
     assert!(told(&scene).contains("refused"), "{}", told(&scene));
 }
