@@ -80,7 +80,7 @@ impl Verify {
 /// Asks about all that plans would create, and reports the answers; none where a plan may not be applied.
 pub(super) async fn plans(views: &[TargetView], strict: bool) -> Option<Verdicts> {
     let new_entries = views.iter().flat_map(|view| {
-        let release = view.version().and_then(Release::parse);
+        let release = Release::of(view.version());
         view.new_entries().map(move |entry| (entry.clone(), release))
     });
     let checked = check(new_entries).await;

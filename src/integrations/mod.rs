@@ -113,7 +113,7 @@ mod tests {
     use crate::model::Domain;
 
     fn facts(domain: &str, release: &str) -> Option<&'static Facts> {
-        super::facts(&Domain::new(domain), Release::parse(release))
+        super::facts(&Domain::new(domain), Release::of(Some(release)))
     }
 
     #[test]
@@ -149,9 +149,9 @@ mod tests {
     #[test]
     fn a_release_has_its_own_integrations() {
         let (dropbox, spotify) = (Domain::new("dropbox"), Domain::new("spotify"));
-        let old = known_in(Release::parse("2024.3.3"));
+        let old = known_in(Release::of(Some("2024.3.3")));
         assert!(old.contains(&spotify) && !old.contains(&dropbox));
-        assert!(known_in(Release::parse("2026.11.0")).contains(&dropbox));
+        assert!(known_in(Release::of(Some("2026.11.0"))).contains(&dropbox));
         assert_eq!(known_in(None), *known());
     }
 

@@ -16,9 +16,9 @@ impl Release {
         Self { year, month }
     }
 
-    /// Reads HA's version, as in `2024.3.3` or `2026.11.0b1`; none where it is not of that form.
-    pub fn parse(version: &str) -> Option<Self> {
-        let mut parts = version.trim().split('.').map(str::parse);
+    /// That of HA's version, as in `2024.3.3` or `2026.11.0b1`; none where it is not of that form.
+    pub fn of(version: Option<&str>) -> Option<Self> {
+        let mut parts = version?.trim().split('.').map(str::parse);
         let (year, month) = (parts.next()?.ok()?, parts.next()?.ok()?);
         Some(Self { year, month })
     }
@@ -28,6 +28,7 @@ impl TryFrom<String> for Release {
     type Error = String;
 
     fn try_from(version: String) -> Result<Self, String> {
-        Self::parse(&version).ok_or_else(|| format!("`{version}` is no release of Home Assistant"))
+        Self::of(Some(&version))
+            .ok_or_else(|| format!("`{version}` is no release of Home Assistant"))
     }
 }

@@ -58,7 +58,7 @@ pub async fn prove(
     version: Option<&str>,
     known: &mut Verdicts,
 ) -> Proven {
-    let release = version.and_then(Release::parse);
+    let release = Release::of(version);
     let asked: Vec<(&Step, Question)> = plan
         .steps
         .iter()

@@ -191,7 +191,10 @@ mod tests {
     #[test]
     fn a_secret_goes_where_the_release_of_the_target_sends_it() {
         let asked = |domain, release: &str| {
-            Question::of(&entry(domain, None), Release::parse(release)).unwrap().token_url.unwrap()
+            Question::of(&entry(domain, None), Release::of(Some(release)))
+                .unwrap()
+                .token_url
+                .unwrap()
         };
         let (old, new) = ("id.senzthermostat.nvent.com", "id.senzthermostat.chemelex.com");
         for (release, host) in
@@ -208,7 +211,8 @@ mod tests {
     #[test]
     fn a_client_is_named_as_its_integration_does() {
         let asked = |domain| {
-            let question = Question::of(&entry(domain, None), Release::parse("2026.11.0")).unwrap();
+            let question =
+                Question::of(&entry(domain, None), Release::of(Some("2026.11.0"))).unwrap();
             (question.client_auth, question.is_ignored)
         };
         assert_eq!(asked("smartthings"), (ClientAuth::Basic, false));

@@ -100,7 +100,7 @@ fn read(folder: &Path, log: &UnreadableLog) -> Result<Observed, String> {
     log.warn(&folder.visible(), credentials.unreadable.into_iter().chain(entries.unreadable));
     let version = text_of(&folder.join(".HA_VERSION"))?;
     let version = version.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
-    let release = version.as_deref().and_then(Release::parse);
+    let release = Release::of(version.as_deref());
     let collapsed = Collapsed::of(&credentials.items, release);
     for ConfigEntry { domain, implementation, .. } in &mut entries.items {
         if let Some(named) = implementation.as_deref()

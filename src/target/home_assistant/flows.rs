@@ -404,7 +404,7 @@ mod tests {
     #[test]
     fn a_release_that_does_not_reconfigure_would_link_a_second_account() {
         let reconfigures =
-            |version: &&str| Release::parse(version).is_some_and(|it| it >= RECONFIGURES_SINCE);
+            |version: &&str| Release::of(Some(version)).is_some_and(|it| it >= RECONFIGURES_SINCE);
         let known: Vec<_> =
             ["2024.3.3", "2024.10.4", "2024.11.0", "2024.12.0b1", "2026.1", "dev", ""]
                 .into_iter()

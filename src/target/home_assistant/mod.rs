@@ -118,7 +118,7 @@ pub async fn connect(settings: ConnectionSettings) -> Result<HomeAssistant, Targ
     let rest = Rest::new(address.clone(), &network, token)?;
     let connection = Connection::new(socket);
     let domains = OnceCell::new();
-    let release = version.as_deref().and_then(Release::parse);
+    let release = Release::of(version.as_deref());
     let mut ha = HomeAssistant {
         base: address.frontend_base().to_owned(),
         has_my: false,
