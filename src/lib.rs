@@ -14,6 +14,7 @@
 //!                                               report/ ──▶ cli/
 //!  workspace/ = a project and its targets, from files to plans: what the commands and the watcher start from
 //!  watch/ = a loop around this, woken by files, targets, a timer and signals ──Status──▶ server/, report/
+//!  lock/ = who watches and who changes a target: one at a time
 //!  verify/ = asks providers whether a client id and secret are right
 //!  callback/ = where a browser comes back to after consent or sign-in; listener.rs = its bounded server
 //!  yaml_edit/ = changes files in place and leaves every other byte; encrypted_file/ = values that are
@@ -55,6 +56,7 @@ pub mod git;
 pub mod http;
 pub mod integrations;
 pub mod listener;
+pub mod lock;
 pub mod manifest;
 pub mod model;
 pub mod plan;

@@ -7,6 +7,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::time::Instant;
 
 use crate::callback::Loopback;
+use crate::lock::{HeldLock, WriteLock};
 use crate::model::{
     ConsentLink, DesiredCredential, FlowId, FlowStep, HandOverError, HiddenLink, Links,
     MY_REDIRECT_URI,
@@ -19,7 +20,6 @@ use crate::setup::drive::{self, FlowState, SetUpTask};
 use crate::setup::redirect_uri;
 use crate::target::home_assistant::HomeAssistant;
 use crate::target::{Refusal, Stop};
-use crate::watch::{HeldLock, WriteLock};
 use crate::workspace::Comparison;
 
 use super::console;

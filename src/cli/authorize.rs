@@ -5,10 +5,10 @@ use std::io::ErrorKind;
 use anyhow::{Context, bail};
 
 use crate::callback::Loopback;
+use crate::lock::WriteLock;
 use crate::model::{CALLBACK_PATH, PolicyOverrides};
 use crate::plan::{Action, SetupState, StepId};
 use crate::target::{LiveTarget, Stop};
-use crate::watch::WriteLock;
 use crate::workspace::{Comparison, OnError, TargetView};
 
 use super::account_linking::{AccountLinking, print};

@@ -7,9 +7,9 @@ use std::time::Duration;
 use anyhow::anyhow;
 
 use crate::files::{FileLock, NotLocked, wait_for};
+use crate::lock::{HeldLock, LockError, WriteLock};
 use crate::manifest::{Project, load_project};
 use crate::model::{TargetName, Visible};
-use crate::watch::{HeldLock, LockError, WriteLock};
 use crate::workspace::select;
 
 use super::gather::request;

@@ -2,6 +2,7 @@
 
 use thiserror::Error;
 
+use crate::lock::LockError;
 use crate::model::{Owner, TargetName};
 use crate::secret::token::NoToken;
 use crate::target::ConnectError;
@@ -9,7 +10,6 @@ use crate::target::TargetError;
 use crate::target::home_assistant::SignInError;
 
 use super::conflict::MOST_REPEATS;
-use super::target_lock::LockError;
 
 /// Why a round failed. None of it repeats a secret.
 #[derive(Debug, Error)]

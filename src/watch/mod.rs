@@ -8,7 +8,7 @@
 //!                          │ retry.rs (pure): when it is tried again, by error.rs's kinds
 //!                          ▼
 //!                        reconciler.rs: one round ─▶ connection.rs ─▶ target
-//!                          │ write_lock.rs: one writer at a time; conflict.rs, set_ups.rs: what is not done again
+//!                          │ lock: one writer at a time; conflict.rs, set_ups.rs: what is not done again
 //!                          ▼
 //!                        status_store.rs, snapshot_store.rs, notices.rs, round_log.rs
 //! ```
@@ -34,12 +34,10 @@ mod set_ups;
 mod snapshot_store;
 mod spec;
 mod status_store;
-mod target_lock;
 mod target_task;
 mod target_tasks;
 mod trigger;
 mod webhook;
-mod write_lock;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,9 +61,7 @@ pub use notices::{Notices, schema as notice_schema};
 pub use snapshot_store::SnapshotStore;
 pub use spec::{ReadSpecs, Reading, TargetSpec};
 pub use status_store::{Clock, StatusStore};
-pub use target_lock::{HeldLock, LockError, TargetLock};
 pub use trigger::Noticing;
-pub use write_lock::WriteLock;
 
 /// What a crash of the reader is in the status.
 const READER_CRASHED: &str = "internal error: the manifest reader crashed; please report it";

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::lock::HeldLock;
 use crate::model::{HandOverError, Observed, TargetName};
 use crate::plan::{Action, Plan, Step, StepId, plan};
 use crate::reconcile::{Outcome, Proven, StepOutcome, Verdicts, apply};
@@ -19,7 +20,7 @@ use super::error::RoundError;
 use super::notices::Notifier;
 use super::round_log::RoundLog;
 use super::set_ups::SetUps;
-use super::{HeldLock, SnapshotStore, StatusStore, TargetSpec};
+use super::{SnapshotStore, StatusStore, TargetSpec};
 
 /// HA writes down what it has acknowledged ten seconds later: what a crash takes back before that is
 /// nobody's doing.

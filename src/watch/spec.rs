@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::files::Stamp;
+use crate::lock::{TargetLock, WriteLock};
 use crate::model::{Desired, Key, Policy, Seals, TargetName};
 use crate::status::{ManifestStatus, Mode};
 use crate::target::Endpoint;
 
-use super::{Notices, TargetLock, WriteLock};
+use super::Notices;
 
 /// What one target should hold, and how it is reached.
 #[derive(Clone, Debug, PartialEq)]

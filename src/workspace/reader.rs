@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use crate::desired::{self, Resolved};
 use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode};
 use crate::files::{self, Stamp};
+use crate::lock::{TargetLock, WriteLock};
 use crate::manifest::{self, Cache, Entry, Loaded, Project, load_again};
 use crate::model::{
     Completeness, Key, OnDrift, PolicyOverrides, SealedClients, Seals, TargetName, Visible, hex,
@@ -18,7 +19,7 @@ use crate::model::{
 use crate::secret::{self, Ask, SecretResolver};
 use crate::status::{ManifestStatus, Mode};
 use crate::target::Endpoint;
-use crate::watch::{Clock, Notices, ReadSpecs, Reading, TargetLock, TargetSpec, WriteLock};
+use crate::watch::{Clock, Notices, ReadSpecs, Reading, TargetSpec};
 
 use super::{Workspace, select};
 

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use appcred::lock::{TargetLock, WriteLock};
 use appcred::model::Secret;
 use appcred::status::{Holding, Link, Mode};
 use appcred::target::home_assistant::{AuthMethod, HomeAssistantEndpoint};
 use appcred::target::{Denial, Endpoint, Refusal, TargetError};
-use appcred::watch::{TargetLock, TargetSpec, WriteLock};
+use appcred::watch::TargetSpec;
 
 use super::{Engine, HOME, House, RESYNC, entry, one, spec};
 

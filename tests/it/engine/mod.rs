@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use appcred::lock::{TargetLock, WriteLock};
 use appcred::model::{
     Adopt, ClientId, Completeness, Desired, DesiredCredential, Domain, HandOverError, Integration,
     Key, Owner, Place, Policy, Secret, TargetName,
@@ -28,7 +29,7 @@ use appcred::target::config_dir::ConfigDirEndpoint;
 use appcred::target::{ConnectError, Endpoint};
 use appcred::watch::{
     self, CallbackRequest, Channels, Connect, Heartbeat, Notices, Noticing, ReadSpecs, Reading,
-    SnapshotStore, StatusStore, TargetLock, TargetSpec, WatchSettings, WriteLock,
+    SnapshotStore, StatusStore, TargetSpec, WatchSettings,
 };
 use jiff::Timestamp;
 use tempfile::TempDir;

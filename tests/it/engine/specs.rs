@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
+use appcred::lock::TargetLock;
 use appcred::model::{Owner, Policy, Prune, Secret};
 use appcred::status::Mode;
-use appcred::watch::{Notices, TargetLock, TargetSpec};
+use appcred::watch::{Notices, TargetSpec};
 
 use super::{Engine, HOME, RESYNC, entry, one, spec, spec_at};
 

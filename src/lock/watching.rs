@@ -3,10 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use thiserror::Error;
-
+use super::{HeldLock, LockError};
 use crate::files::{FileLock, NotLocked, folder_of, make_private_folder, when_free};
-use crate::model::Visible;
 
 /// Locked while a lock is taken.
 const TURN: &str = "turn";
@@ -20,45 +18,6 @@ pub struct TargetLock {
     pub file: Option<PathBuf>,
     /// How other watchers name this one.
     pub holder: String,
-}
-
-/// Locked until it is dropped.
-#[derive(Debug, Default)]
-pub struct HeldLock {
-    _lock: Option<FileLock>,
-}
-
-impl From<FileLock> for HeldLock {
-    fn from(lock: FileLock) -> Self {
-        Self { _lock: Some(lock) }
-    }
-}
-
-/// Why a target is not locked.
-#[derive(Debug, Error)]
-pub enum LockError {
-    /// Another watcher has it.
-    #[error("another watcher has this target: {holder}; stop it first")]
-    Held {
-        /// How it names itself.
-        holder: String,
-    },
-    /// Another run is changing it.
-    #[error("{holder} is changing {place}: wait until it is done, or end it")]
-    Writing {
-        /// How it names itself.
-        holder: String,
-        /// Where the target is.
-        place: String,
-    },
-    /// The file cannot be locked.
-    #[error("cannot lock {}: {why}", file.visible())]
-    File {
-        /// The file.
-        file: PathBuf,
-        /// The reason.
-        why: NotLocked,
-    },
 }
 
 impl TargetLock {
