@@ -12,8 +12,8 @@ use crate::model::{
     ConsentLink, DesiredCredential, FlowId, FlowStep, HandOverError, HiddenLink, Links,
     MY_REDIRECT_URI,
 };
-use crate::plan::{Action, Step};
-use crate::reconcile::{CANNOT_ASK_YET, linked, open_flow, task};
+use crate::plan::Step;
+use crate::reconcile::{Begun, CANNOT_ASK_YET, begin, task};
 use crate::report::set_up;
 use crate::setup::consent::{Wait, wait};
 use crate::setup::drive::{self, FlowState, SetUpTask};
@@ -31,7 +31,6 @@ const LOST: &str = "the connection to Home Assistant was lost; if it was restart
 pub(super) struct AccountLinking<'a> {
     pub(super) ha: &'a HomeAssistant,
     pub(super) title: &'a str,
-    pub(super) open: Option<&'a FlowId>,
     /// Held while the flow is started or carried on, and not while a person is waited for.
     pub(super) lock: &'a WriteLock,
     /// How many seconds to wait for the consent.
@@ -109,14 +108,11 @@ impl AccountLinking<'_> {
     ) -> Result<FlowState, String> {
         let _writing = self.lock(stop).await?;
         let now = self.ha.observed().await.map_err(message)?;
-        let open = match &step.action {
-            Action::SetUp { wanted, account: None, .. } => match linked(&now, entry, wanted) {
-                Some(account) => return Ok(drive::state_of_linked(&account.state)),
-                None => open_flow(&now, task.mark.clone(), wanted),
-            },
-            _ => self.open,
-        };
-        drive::begin(self.ha, task, open, base).await.map_err(message)
+        match begin(self.ha, task, &step.action, entry, Some(&now), base).await {
+            Ok(Begun::Before(account)) => Ok(drive::state_of_linked(&account.state)),
+            Ok(Begun::Now(state)) => Ok(state),
+            Err(refusal) => Err(message(refusal)),
+        }
     }
 
     async fn follow(

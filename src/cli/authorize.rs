@@ -127,7 +127,7 @@ impl Authorize {
         self.print_others(view, comparison);
         let mut is_well = true;
         for step in &comparison.plan.steps {
-            let Action::SetUp { wanted, open, .. } = &step.action else { continue };
+            let Action::SetUp { wanted, .. } = &step.action else { continue };
             if stop.is_cancelled() || !self.wants(wanted.key.as_str()) {
                 continue;
             }
@@ -139,7 +139,6 @@ impl Authorize {
                 let linking = AccountLinking {
                     ha,
                     title: &title,
-                    open: open.as_ref(),
                     lock,
                     timeout: self.timeout,
                     opens_browser: !self.no_browser,

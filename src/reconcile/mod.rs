@@ -9,4 +9,4 @@ mod set_up;
 pub use apply::{Progress, apply};
 pub use outcome::{Outcome, StepOutcome};
 pub use prove::{Proven, Unchecked, Verdicts, prove};
-pub use set_up::{CANNOT_ASK_YET, linked, open_flow, set_up, task};
+pub use set_up::{Begun, CANNOT_ASK_YET, begin, set_up, task};

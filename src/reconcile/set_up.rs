@@ -87,15 +87,10 @@ impl SetUpRun<'_> {
                 Ok(()) => Outcome::Done,
                 Err(refusal) => refusal.into(),
             },
-            (None, Action::SetUp { wanted, account, open }) => {
-                match self.entries.get(&wanted.key) {
-                    Some(entry) if account.is_none() => {
-                        self.link_new(step, entry, wanted, open).await
-                    }
-                    Some(entry) => self.begin(step, entry, open.as_ref()).await,
-                    None => Outcome::NotBegun(format!("no entry `{}`", wanted.key)),
-                }
-            }
+            (None, Action::SetUp { wanted, .. }) => match self.entries.get(&wanted.key) {
+                Some(entry) => self.link(step, entry).await,
+                None => Outcome::NotBegun(format!("no entry `{}`", wanted.key)),
+            },
             (None, Action::Reload { account, .. }) => self.reload(account).await,
             (None, Action::SetDeletePolicy { wanted, removes }) => {
                 let mark = self.desired.mark(&wanted.key);
@@ -116,30 +111,32 @@ impl SetUpRun<'_> {
         outcome(step, result)
     }
 
-    /// Looks first whether that is needed still: a linked account whose credential was deleted finds
-    /// it again once it is created, and another run may have started the flow.
-    async fn link_new(
-        &self,
-        step: &Step,
-        entry: &DesiredCredential,
-        wanted: &Wanted,
-        open: &Option<FlowId>,
-    ) -> Outcome {
-        let now = match &self.now {
-            Some(Ok(now)) => now,
-            Some(Err(refusal)) => return refusal.clone().into(),
-            None => return self.begin(step, entry, open.as_ref()).await,
+    async fn link(&self, step: &Step, entry: &DesiredCredential) -> Outcome {
+        let mark = self.desired.mark(&entry.key);
+        let Some(task) = task(&step.action, entry, &mark) else {
+            return Outcome::NotBegun(format!("no secret for `{}`", entry.key));
         };
-        if let Some(account) = linked(now, entry, wanted) {
+        let now = match &self.now {
+            Some(Ok(now)) => Some(now),
+            Some(Err(refusal)) => return refusal.clone().into(),
+            None => None,
+        };
+        match begin(self.ha, &task, &step.action, entry, now, self.base).await {
             // One that runs although its credential was gone has a copy of that.
-            return if step.after.is_none() && account.state == EntryState::Loaded {
+            Ok(Begun::Before(account))
+                if step.after.is_none() && account.state == EntryState::Loaded =>
+            {
                 Outcome::Done
-            } else {
-                self.reload(account).await
-            };
+            }
+            Ok(Begun::Before(account)) => self.reload(account).await,
+            Ok(Begun::Now(FlowState::Linked)) => Outcome::Done,
+            Ok(Begun::Now(FlowState::Waits(_, step))) => Outcome::Waits(step),
+            Ok(Begun::Now(FlowState::Failed(why))) => Outcome::Failed(why),
+            Ok(Begun::Now(FlowState::CannotAskYet)) => {
+                Outcome::Unfinished(CANNOT_ASK_YET.to_owned())
+            }
+            Err(refusal) => refusal.into(),
         }
-        let started = open_flow(now, self.desired.mark(&entry.key), wanted);
-        self.begin(step, entry, started.or(open.as_ref())).await
     }
 
     async fn reload(&self, account: &ConfigEntry) -> Outcome {
@@ -156,46 +153,63 @@ impl SetUpRun<'_> {
             )),
         }
     }
-
-    async fn begin(
-        &self,
-        step: &Step,
-        entry: &DesiredCredential,
-        open: Option<&FlowId>,
-    ) -> Outcome {
-        let mark = self.desired.mark(&entry.key);
-        let Some(task) = task(&step.action, entry, &mark) else {
-            return Outcome::NotBegun(format!("no secret for `{}`", entry.key));
-        };
-        match drive::begin(self.ha, &task, open, self.base).await {
-            Ok(FlowState::Linked) => Outcome::Done,
-            Ok(FlowState::Waits(_, step)) => Outcome::Waits(step),
-            Ok(FlowState::Failed(why)) => Outcome::Failed(why),
-            Ok(FlowState::CannotAskYet) => Outcome::Unfinished(CANNOT_ASK_YET.to_owned()),
-            Err(refusal) => refusal.into(),
-        }
-    }
 }
 
 /// What a person is shown where HA cannot ask for consent at once.
 pub const CANNOT_ASK_YET: &str = "Home Assistant asks for consent again once the account's token is out of date, and not before: run `appcred authorize` then";
 
+/// What has come of a set-up that was to be begun.
+pub enum Begun<'n> {
+    /// An account was linked before.
+    Before(&'n ConfigEntry),
+    /// It has come so far.
+    Now(FlowState),
+}
+
+/// Begins a set-up or goes on with it.
+///
+/// `now` is what HA holds right before a new account is linked. A linked account whose credential was
+/// deleted finds it again once it is created, and another run may have started the flow.
+///
+/// # Errors
+/// Where HA does not answer.
+pub async fn begin<'n>(
+    ha: &HomeAssistant,
+    task: &SetUpTask<'_>,
+    action: &Action,
+    entry: &DesiredCredential,
+    now: Option<&'n Observed>,
+    base: &str,
+) -> Result<Begun<'n>, Refusal> {
+    let Action::SetUp { wanted, account, open } = action else {
+        return Ok(Begun::Now(FlowState::Failed("it is no set-up".to_owned())));
+    };
+    let mut started = None;
+    if let (None, Some(now)) = (account, now) {
+        if let Some(account) = linked(now, entry, wanted) {
+            return Ok(Begun::Before(account));
+        }
+        started = open_flow(now, task.mark, wanted);
+    }
+    drive::begin(ha, task, started.or(open.as_ref()), base).await.map(Begun::Now)
+}
+
 /// The account that is linked with an entry's own credential.
-pub fn linked<'a>(
-    now: &'a Observed,
+fn linked<'n>(
+    now: &'n Observed,
     entry: &DesiredCredential,
     wanted: &Wanted,
-) -> Option<&'a ConfigEntry> {
+) -> Option<&'n ConfigEntry> {
     let is_cloud = entry.integration.implementation == Implementation::Cloud;
     now.users(&wanted.domain, &wanted.auth_domain).next().filter(|_| !is_cloud)
 }
 
 /// The flow that was started for a new account of an entry.
-pub fn open_flow<'a>(now: &'a Observed, mark: Mark, wanted: &Wanted) -> Option<&'a FlowId> {
-    let purpose = Purpose::Entry(mark);
-    let mut flows = now.live.iter().flat_map(|live| &live.flows);
-    let is_of_it = |flow: &&OpenFlow| flow.purpose == purpose && flow.domain == wanted.domain;
-    flows.find(is_of_it).map(|flow| &flow.id)
+fn open_flow<'n>(now: &'n Observed, mark: &Mark, wanted: &Wanted) -> Option<&'n FlowId> {
+    let is_of_it = |flow: &&OpenFlow| {
+        matches!(&flow.purpose, Purpose::Entry(of) if of == mark) && flow.domain == wanted.domain
+    };
+    now.live.iter().flat_map(|live| &live.flows).find(is_of_it).map(|flow| &flow.id)
 }
 
 /// What a set-up is about; none where the action is another one, or the secret is not known.
