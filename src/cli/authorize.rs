@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use crate::callback::Loopback;
 use crate::lock::WriteLock;
 use crate::model::{CALLBACK_PATH, PolicyOverrides};
-use crate::plan::{Action, SetupState, StepId};
+use crate::plan::{Action, EntrySetup, SetupState, StepId};
 use crate::target::{LiveTarget, Stop};
 use crate::workspace::{Comparison, OnError, TargetView};
 
@@ -160,14 +160,14 @@ impl Authorize {
 
     /// Prints why an entry is not linked, where it was asked for by name or nothing else is left.
     fn print_others(&self, view: &TargetView, comparison: &Comparison) {
-        for (key, setup_state) in &comparison.plan.setup_states {
+        for EntrySetup { key, state } in &comparison.plan.setup_states {
             let is_pending = comparison.plan.steps.iter().any(
                 |step| matches!(&step.action, Action::SetUp { wanted, .. } if wanted.key == *key),
             );
             if is_pending || !self.wants(key.as_str()) {
                 continue;
             }
-            let why = match setup_state {
+            let why = match state {
                 SetupState::Linked(_) | SetupState::Cloud(_) => "is linked already",
                 SetupState::NotWanted => "says `setup: false`",
                 _ => "has no credential there yet: run `appcred apply` first",

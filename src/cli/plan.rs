@@ -72,7 +72,7 @@ enum FailOn {
 impl FailOn {
     fn count(self, plan: &Plan) -> usize {
         let state = |is_meant: fn(&CredentialState) -> bool| {
-            plan.credential_states.iter().filter(|(_, state, _)| is_meant(state)).count()
+            plan.credential_states.iter().filter(|of| is_meant(&of.state)).count()
         };
         match self {
             Self::Delete => plan.deletes(),
@@ -96,13 +96,13 @@ impl FailOn {
 /// What nobody manages, and what somebody made for a client of ours.
 fn foreign(plan: &Plan) -> BTreeSet<&CredentialId> {
     let states = plan.credential_states.iter();
-    let unmanaged = states.filter(|(_, state, _)| *state == CredentialState::Foreign);
+    let unmanaged = states.filter(|of| of.state == CredentialState::Foreign);
     let by_hand = plan.withheld.iter().flat_map(|withheld| match &withheld.why {
         Why::Foreign { held } => std::slice::from_ref(held),
         Why::SeveralByHand { held } => held,
         _ => &[],
     });
-    unmanaged.map(|(held, ..)| &held.id).chain(by_hand.map(|held| &held.id)).collect()
+    unmanaged.map(|of| &of.held.id).chain(by_hand.map(|held| &held.id)).collect()
 }
 
 pub(super) async fn run(global: &Global, verb: &PlanArgs) -> anyhow::Result<ExitStatus> {

@@ -74,6 +74,13 @@ pub struct Held {
     pub auth_domain: Option<SmolStr>,
 }
 
+impl Held {
+    /// What HA shows.
+    pub fn label(&self) -> &str {
+        self.name.as_deref().unwrap_or(self.client_id.as_str())
+    }
+}
+
 /// A credential to be created.
 #[derive(Clone, Debug)]
 pub struct NewCredential {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use smol_str::SmolStr;
 
-pub use super::state::{CredentialState, SetupState};
+pub use super::state::{ComparedCredential, CredentialState, EntrySetup, SetupState};
 use super::withheld::{Unknown, Why, Withheld};
 use crate::model::{ClientId, ConfigEntry, DesiredCredential, Domain, FlowId, Held, Key, OpenFlow};
 
@@ -17,10 +17,10 @@ pub struct Plan {
     pub withheld: Vec<Withheld>,
     /// Of what it is not known whether anything is to be done.
     pub unknown: Vec<Unknown>,
-    /// Every credential of the target, in its order, and how it stands.
-    pub credential_states: Vec<(Held, CredentialState, Vec<ConfigEntry>)>,
-    /// Every entry by its key, and how far its integration is set up; empty at a target at rest.
-    pub setup_states: Vec<(Key, SetupState)>,
+    /// Every credential of the target, in its order.
+    pub credential_states: Vec<ComparedCredential>,
+    /// How far the integration of every entry is set up; empty at a target at rest.
+    pub setup_states: Vec<EntrySetup>,
 }
 
 /// A step's number in its plan.
@@ -219,7 +219,7 @@ impl Plan {
             Action::Adopt { wanted, .. } => Some(wanted.key.clone()),
             _ => None,
         });
-        let left_over = self.credential_states.iter().filter_map(|(_, state, _)| match state {
+        let left_over = self.credential_states.iter().filter_map(|of| match &of.state {
             CredentialState::Superseded(key) => Some(key.clone()),
             _ => None,
         });
@@ -231,9 +231,9 @@ impl Plan {
     pub fn only_credentials_of(mut self, keys: &BTreeSet<Key>) -> Self {
         let credential_states = &self.credential_states;
         let is_left_over = |old: &Held| {
-            credential_states.iter().any(|(held, state, _)| {
-                held == old
-                    && matches!(state, CredentialState::Superseded(key) if keys.contains(key))
+            credential_states.iter().any(|of| {
+                of.held == *old
+                    && matches!(&of.state, CredentialState::Superseded(key) if keys.contains(key))
             })
         };
         let is_meant = |action: &Action| match action {
@@ -257,9 +257,9 @@ impl Plan {
     pub fn left_alone(&self) -> usize {
         let outgoing = self.steps.iter().flat_map(|step| step.action.outgoing());
         let outgoing: BTreeSet<_> = outgoing.map(|held| &held.id).collect();
-        let is_left = |(held, state, _): &&(Held, CredentialState, Vec<ConfigEntry>)| {
-            matches!(state, CredentialState::Foreign | CredentialState::OtherOwner(_))
-                && !outgoing.contains(&held.id)
+        let is_left = |of: &&ComparedCredential| {
+            matches!(of.state, CredentialState::Foreign | CredentialState::OtherOwner(_))
+                && !outgoing.contains(&of.held.id)
         };
         self.credential_states.iter().filter(is_left).count()
     }
@@ -350,15 +350,8 @@ impl Action {
     /// As HA shows what it is about.
     fn name(&self) -> Option<&str> {
         match self {
-            Self::Create { wanted }
-            | Self::Replace { wanted, .. }
-            | Self::Adopt { wanted, .. }
-            | Self::Claim { wanted, .. }
-            | Self::SetUp { wanted, .. }
-            | Self::Reload { wanted, .. }
-            | Self::SetDeletePolicy { wanted, .. } => Some(&wanted.name),
-            Self::Delete { old, .. } => Some(old.name.as_deref().unwrap_or(old.client_id.as_str())),
-            Self::Abandon { .. } => None,
+            Self::Delete { old, .. } => Some(old.label()),
+            other => other.entry().map(|wanted| wanted.name.as_str()),
         }
     }
 

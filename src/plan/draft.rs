@@ -8,7 +8,10 @@ use crate::model::{
 
 use smol_str::ToSmolStr;
 
-use super::action::{Action, CredentialState, Plan, Reason, SetupState, Step, StepId, Wanted};
+use super::action::{
+    Action, ComparedCredential, CredentialState, EntrySetup, Plan, Reason, SetupState, Step,
+    StepId, Wanted,
+};
 use super::index::Index;
 use super::withheld::{Unknowable, Unknown, Why, Withheld};
 
@@ -24,7 +27,7 @@ pub(super) struct PlanDraft<'a> {
     steps: Vec<Step>,
     pruned: Vec<PlannedPrune>,
     pruned_set_ups: Vec<OpenFlow>,
-    setup_states: Vec<(Key, SetupState)>,
+    setup_states: Vec<EntrySetup>,
     withheld: Vec<Withheld>,
     unknown: Vec<Unknown>,
     credential_states: Vec<Option<CredentialState>>,
@@ -89,8 +92,8 @@ impl<'a> PlanDraft<'a> {
         self.step(action, vec![reason], Vec::new(), after);
     }
 
-    pub(super) fn link(&mut self, key: &Key, setup_state: SetupState) {
-        self.setup_states.push((key.clone(), setup_state));
+    pub(super) fn link(&mut self, key: &Key, state: SetupState) {
+        self.setup_states.push(EntrySetup { key: key.clone(), state });
     }
 
     /// The steps so far.
@@ -236,9 +239,10 @@ impl<'a> PlanDraft<'a> {
             .all()
             .iter()
             .zip(self.credential_states)
-            .map(|(credential, state)| {
-                let users = index.users(&credential.domain, credential.implementation());
-                (credential.held(), state.unwrap_or(CredentialState::Foreign), users)
+            .map(|(credential, state)| ComparedCredential {
+                held: credential.held(),
+                state: state.unwrap_or(CredentialState::Foreign),
+                users: index.users(&credential.domain, credential.implementation()),
             })
             .collect();
         Plan {

@@ -33,7 +33,8 @@ mod withheld;
 mod tests;
 
 pub use action::{
-    Action, Adoption, CredentialState, Plan, Reason, SetupState, Step, StepId, Wanted,
+    Action, Adoption, ComparedCredential, CredentialState, EntrySetup, Plan, Reason, SetupState,
+    Step, StepId, Wanted,
 };
 pub use withheld::{Unknowable, Unknown, Why, Withheld, linked_accounts};
 

@@ -128,8 +128,8 @@ mod tests {
             live.missed.insert(linked(A).id);
         });
         check(&plan, &["reload a for entry-appcred:house:a [AccountDown]"]);
-        let of_a = plan.setup_states.iter().find(|(key, _)| key.as_str() == "a");
-        assert!(matches!(of_a, Some((_, SetupState::Linked(_)))), "{of_a:?}");
+        let of_a = plan.setup_states.iter().find(|of| of.key.as_str() == "a").unwrap();
+        assert!(matches!(of_a.state, SetupState::Linked(_)), "{of_a:?}");
     }
 
     #[test]

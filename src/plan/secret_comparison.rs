@@ -18,8 +18,8 @@ pub fn found_same(
         desired.credentials.iter().map(|wanted| (&wanted.key, wanted)).collect();
     let held = observed.credentials.iter();
     held.zip(&plan.credential_states)
-        .map(|(held, (_, state, _))| {
-            let key = match state {
+        .map(|(held, compared)| {
+            let key = match &compared.state {
                 CredentialState::InSync(key)
                 | CredentialState::Drifted(key)
                 | CredentialState::Shadowed(key)

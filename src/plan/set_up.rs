@@ -262,7 +262,7 @@ mod tests {
     }
 
     fn of_a(plan: &Plan) -> &SetupState {
-        &plan.setup_states.iter().find(|(key, _)| key.as_str() == "a").unwrap().1
+        &plan.setup_states.iter().find(|of| of.key.as_str() == "a").unwrap().state
     }
 
     #[test]

@@ -1,6 +1,26 @@
 //! How far what is there is from what is wanted.
 
-use crate::model::{ConfigEntry, Key, Owner};
+use crate::model::{ConfigEntry, Held, Key, Owner};
+
+/// A credential of a target, and how it compares with what is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ComparedCredential {
+    /// What the target holds.
+    pub held: Held,
+    /// How it compares.
+    pub state: CredentialState,
+    /// The linked accounts that use it.
+    pub users: Vec<ConfigEntry>,
+}
+
+/// An entry, and how far its integration is set up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EntrySetup {
+    /// The entry.
+    pub key: Key,
+    /// How far.
+    pub state: SetupState,
+}
 
 /// How a credential compares with what is wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -414,7 +414,7 @@ fn what_others_made_is_left_alone() {
     });
     check(&plan, &[]);
     let credential_states: Vec<_> =
-        plan.credential_states.iter().map(|(_, state, _)| state.clone()).skip(2).collect();
+        plan.credential_states.iter().map(|of| of.state.clone()).skip(2).collect();
     let cabin = CredentialState::OtherOwner(Owner::new("cabin").unwrap());
     assert_eq!(credential_states, [CredentialState::Foreign, cabin, CredentialState::Foreign]);
 }
@@ -1288,6 +1288,6 @@ fn nothing_is_set_up_for_an_unknown_integration_and_its_credential_stays() {
             r#"! + b UnknownIntegration { domain: Domain("gone"), suggestion: None, is_listed: true }"#,
         ],
     );
-    let state = &plan.credential_states[0].1;
+    let state = &plan.credential_states[0].state;
     assert_eq!(*state, CredentialState::Unknown(crate::model::Key::new("b").unwrap()));
 }

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use crate::integrations::Release;
-use crate::model::{Desired, Key, Secret};
+use crate::model::{Desired, Held, Key, Secret};
 use crate::plan::{Action, Plan, Reason, Step, StepId};
 use crate::verify::{Checked, Question, Verdict, verify};
 
@@ -133,8 +133,8 @@ fn replaces_secret_in_use(plan: &Plan, step: &Step) -> bool {
     if step.reasons.iter().all(|reason| *reason == Reason::NameDiffers) {
         return false;
     }
-    let is_used = |old| {
-        plan.credential_states.iter().any(|(held, _, accounts)| held == old && !accounts.is_empty())
+    let is_used = |old: &Held| {
+        plan.credential_states.iter().any(|of| of.held == *old && !of.users.is_empty())
     };
     !step.reload.is_empty() || old.iter().any(is_used)
 }

@@ -8,7 +8,8 @@ use crate::model::{FileName, Place, Visible, hex};
 use crate::plan::{Action, Reason, Step, Unknowable, Unknown, Why, Withheld};
 use crate::reconcile::StepOutcome;
 
-use super::{EntryPlaces, FileNames, Report, TargetReport, words};
+use super::words::{self, Undone};
+use super::{EntryPlaces, FileNames, Report, TargetReport};
 
 /// How much it matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -172,7 +173,7 @@ fn planned(target: &TargetReport<'_>, names: &FileNames, step: &Step) -> Finding
         _ if step.reasons.contains(&Reason::ClientIdDiffers) => Level::Warning,
         _ => Level::Note,
     };
-    let message = format!("{}: {}", target.name, words::headline(&step.action));
+    let message = format!("{}: {}", target.name, step.action.summary());
     let mut more: Vec<String> =
         step.reasons.iter().map(|reason| words::reason(*reason).to_owned()).collect();
     if !step.reload.is_empty() {
@@ -190,10 +191,13 @@ fn carried_out(
     outcome: &StepOutcome,
 ) -> Finding {
     let finding = planned(target, names, step);
-    let Some((word, why)) = words::undone(&outcome.outcome) else { return finding };
-    let message = format!("{}: {word}: {}", target.name, words::headline(&step.action));
+    let Some(Undone { word, why }) = words::undone(&outcome.outcome) else { return finding };
+    let message = format!("{}: {word}: {}", target.name, step.action.summary());
     let level = if outcome.outcome.is_well() { Level::Note } else { Level::Error };
-    Finding { at: finding.at, ..Finding::new(level, finding.code, &message, [why.to_owned()]) }
+    Finding {
+        at: finding.at,
+        ..Finding::new(level, finding.code, &message, why.map(str::to_owned))
+    }
 }
 
 fn not_done(target: &TargetReport<'_>, names: &FileNames, withheld: &Withheld) -> Finding {
@@ -202,7 +206,7 @@ fn not_done(target: &TargetReport<'_>, names: &FileNames, withheld: &Withheld) -
         Why::PruneOff => Level::Note,
         _ => Level::Warning,
     };
-    let message = format!("{}: not done: {}", target.name, words::headline(&withheld.action));
+    let message = format!("{}: not done: {}", target.name, withheld.action.summary());
     let (why, help) = (withheld.why.to_string(), withheld.why.help());
     let at = match withheld.why {
         Why::UnknownIntegration { .. } => {

@@ -8,7 +8,6 @@ use crate::model::{Held, Visible};
 use crate::plan::{Imported, LeftOut, WhyLeftOut};
 
 use super::text::{DIM, GREEN, YELLOW, line};
-use super::words;
 
 /// The new entries of one file.
 pub struct NewEntries<'a> {
@@ -59,7 +58,7 @@ fn left_out(out: &mut String, left_out: &[LeftOut], pruned: &[&Held]) {
     }
     for LeftOut { of, why } in left_out {
         let Some(why) = reason(why) else { continue };
-        let head = format!("! left out: {} \"{}\" ({})", of.domain, words::name(of), of.id);
+        let head = format!("! left out: {} \"{}\" ({})", of.domain, of.label(), of.id);
         line(out, YELLOW, &head);
         line(out, DIM, &format!("    # {why}"));
         if pruned.contains(&of) {

@@ -115,9 +115,9 @@ fn of_target(target: &TargetReport<'_>) -> Vec<Case> {
     let has_step = |key: &Key| {
         plan.steps.iter().filter_map(|step| step.action.entry()).any(|entry| entry.key == *key)
     };
-    let in_sync = plan.credential_states.iter().filter_map(|(held, state, _)| match state {
+    let in_sync = plan.credential_states.iter().filter_map(|of| match &of.state {
         CredentialState::InSync(key) if !has_step(key) => Some(Case {
-            class: class(held.domain.as_str()),
+            class: class(of.held.domain.as_str()),
             name: key.to_string(),
             result: CaseResult::Passed,
         }),
@@ -138,7 +138,7 @@ fn name_of(action: &Action) -> String {
     match (action.entry(), action.outgoing().first()) {
         (Some(wanted), _) => wanted.key.to_string(),
         (None, Some(old)) => old.id.to_string(),
-        (None, None) => words::headline(action),
+        (None, None) => action.summary(),
     }
 }
 
@@ -149,10 +149,10 @@ fn of_step(target: &TargetReport<'_>, step: &Step) -> CaseResult {
     if let Some(outcome) = outcome {
         match words::undone(&outcome.outcome) {
             None => return CaseResult::Passed,
-            Some((word, why)) if outcome.outcome.is_well() => {
-                return CaseResult::Skipped(format!("{word}: {why}"));
+            Some(undone) if outcome.outcome.is_well() => {
+                return CaseResult::Skipped(undone.to_string());
             }
-            Some((word, why)) => lines.push(format!("{word}: {why}")),
+            Some(undone) => lines.push(undone.to_string()),
         }
     }
     if let Some(wanted) = step.action.entry()
@@ -160,13 +160,13 @@ fn of_step(target: &TargetReport<'_>, step: &Step) -> CaseResult {
     {
         lines.push(format!("at {}", written.entry));
     }
-    let headline = words::headline(&step.action);
+    let headline = step.action.summary();
     CaseResult::Failed(step.action.code().as_str(), headline, lines.join("\n"))
 }
 
 fn of_withheld(withheld: &Withheld) -> CaseResult {
     let (why, help) = (withheld.why.to_string(), withheld.why.help());
-    let headline = format!("not done: {}", words::headline(&withheld.action));
+    let headline = format!("not done: {}", withheld.action.summary());
     if withheld.why.is_error() {
         CaseResult::Failed(withheld.why.code().as_str(), headline, format!("{why}\n{help}"))
     } else {

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use comfy_table::Table;
 
 use crate::model::Visible;
-use crate::plan::{CredentialState, Plan};
+use crate::plan::{ComparedCredential, CredentialState, Plan};
 
 use super::text::{DIM, RED, head, line, redirect_uri};
 use super::{TargetReport, mark_of, set_up, words};
@@ -36,11 +36,9 @@ pub fn text(targets: &[TargetReport<'_>]) -> String {
 
 /// Explains credentials that Home Assistant shows twice.
 fn shadows(out: &mut String, plan: &Plan) {
-    let shadowed = plan
-        .credential_states
-        .iter()
-        .filter(|(_, state, _)| matches!(state, CredentialState::Shadowed(_)));
-    for (held, _, users) in shadowed {
+    let shadowed =
+        plan.credential_states.iter().filter(|of| matches!(of.state, CredentialState::Shadowed(_)));
+    for ComparedCredential { held, users, .. } in shadowed {
         let users = words::accounts(users);
         let notice = format!(
             "{} was made by hand and is still used by {users}: another credential has replaced it, and it is deleted when Home Assistant releases it",
@@ -59,7 +57,7 @@ fn table(plan: &Plan) -> String {
     let knows_set_up = !plan.setup_states.is_empty();
     header.extend(knows_set_up.then_some("SET-UP"));
     table.set_header(header);
-    for (held, state, users) in &plan.credential_states {
+    for ComparedCredential { held, state, users } in &plan.credential_states {
         let users: Vec<&str> = users.iter().map(|entry| entry.title.as_str()).collect();
         let or_dash = |text: &str| if text.is_empty() { "-".to_owned() } else { text.to_owned() };
         let mut row = vec![

@@ -108,7 +108,7 @@ fn changes(out: &mut String, target: &TargetReport<'_>, budget: &mut usize) {
         }
         let outcome = target.outcomes.iter().find(|outcome| outcome.step == step.id);
         match outcome.map(|outcome| words::undone(&outcome.outcome)) {
-            Some(Some((word, failure))) => why.push(prose(&format!("{word}: {failure}"))),
+            Some(Some(undone)) => why.push(prose(&undone.to_string())),
             Some(None) => why.push("done".to_owned()),
             None => {}
         }
@@ -158,21 +158,13 @@ fn verdict(target: &TargetReport<'_>, plan: &Plan) -> String {
             _ => format!("{undone} of {} steps not done", target.outcomes.len()),
         };
     }
-    let Tally { create, replace, adopt, claim, delete, set_up } = Tally::of(plan.steps.iter());
-    let counts = [
-        (create, "to create"),
-        (replace, "to replace"),
-        (adopt, "to adopt"),
-        (claim, "to claim"),
-        (delete, "to delete"),
-        (set_up, "to set up"),
-        (plan.withheld.len(), "not done"),
-        (plan.unknown.len(), "unknown"),
-    ];
-    let counts: Vec<String> = counts
-        .iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, what)| format!("{count} {what}"))
+    let counts: Vec<String> = Tally::of(plan.steps.iter())
+        .counts()
+        .into_iter()
+        .map(|of| (of.number, of.to_do))
+        .chain([(plan.withheld.len(), "not done"), (plan.unknown.len(), "unknown")])
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, what)| format!("{number} {what}"))
         .collect();
     if counts.is_empty() { "in sync".to_owned() } else { counts.join(", ") }
 }
@@ -200,7 +192,7 @@ fn row(
 ) -> String {
     let named = match action.entry() {
         Some(wanted) => code(&wanted.name),
-        None => action.outgoing().first().map(|old| code(words::name(old))).unwrap_or_default(),
+        None => action.outgoing().first().map(|old| code(old.label())).unwrap_or_default(),
     };
     let place = action.entry().map(|wanted| place(target, &wanted.key)).unwrap_or_default();
     let domain = code(action.domain().as_str());

@@ -158,4 +158,25 @@ impl Tally {
         }
         tally
     }
+
+    fn counts(&self) -> [Count; 6] {
+        let of = |number, to_do, done, is_usual| Count { number, to_do, done, is_usual };
+        [
+            of(self.create, "to create", "created", true),
+            of(self.replace, "to replace", "replaced", true),
+            of(self.adopt, "to adopt", "adopted", false),
+            of(self.claim, "to claim", "claimed", false),
+            of(self.delete, "to delete", "deleted", true),
+            of(self.set_up, "to set up", "set up", false),
+        ]
+    }
+}
+
+/// How many steps there are of a kind, and what is said of them.
+struct Count {
+    number: usize,
+    to_do: &'static str,
+    done: &'static str,
+    /// Whether text names it where there is none.
+    is_usual: bool,
 }

@@ -8,7 +8,7 @@ use crate::codes::{SetupCode, TakesCode};
 use crate::model::{
     ConfigEntry, EntryState, FieldKind, FlowField, FlowForm, FlowStep, HiddenLink, Key, Links,
 };
-use crate::plan::{CredentialState, Plan, SetupState};
+use crate::plan::{CredentialState, EntrySetup, Plan, SetupState};
 use crate::setup::redirect_uri;
 
 use super::text::{DIM, YELLOW, line};
@@ -24,8 +24,8 @@ pub(super) struct IntegrationOf<'a> {
 }
 
 impl<'a> IntegrationOf<'a> {
-    pub(super) fn of((key, setup_state): &'a (Key, SetupState)) -> Self {
-        Self { key, set_up: SetUp::of(setup_state, None) }
+    pub(super) fn of(entry: &'a EntrySetup) -> Self {
+        Self { key: &entry.key, set_up: SetUp::of(&entry.state, None) }
     }
 }
 
@@ -223,7 +223,7 @@ pub(super) fn setup_state_of<'a>(
     state: &CredentialState,
 ) -> Option<&'a SetupState> {
     let (CredentialState::InSync(key) | CredentialState::Drifted(key)) = state else { return None };
-    plan.setup_states.iter().find(|(of, _)| of == key).map(|(_, setup_state)| setup_state)
+    plan.setup_states.iter().find(|of| of.key == *key).map(|of| &of.state)
 }
 
 /// The same for a table.
@@ -238,8 +238,8 @@ pub(super) fn state_of(plan: &Plan, state: &CredentialState) -> String {
 
 /// Every set-up that is in progress or has failed.
 pub(super) fn notices(out: &mut String, plan: &Plan) {
-    for (key, setup_state) in &plan.setup_states {
-        let notice = match described(setup_state) {
+    for EntrySetup { key, state } in &plan.setup_states {
+        let notice = match described(state) {
             (SetupCode::InProgress, _) => format!(
                 "  {key}: its set-up is in progress; `appcred apply` or `appcred authorize {key}` carries it on and shows what it waits for"
             ),
@@ -254,13 +254,8 @@ pub(super) fn notices(out: &mut String, plan: &Plan) {
 /// What a set-up waits for, and how to go on.
 pub fn waits(out: &mut String, what: &str, key: Option<&Key>, step: &FlowStep, links: Links) {
     let key = key.map(Key::as_str).unwrap_or_default();
-    let mut describe = |title: &str, details: &[String]| {
-        line(out, YELLOW, &format!("{what}: {title}"));
-        for detail in details {
-            line(out, DIM, &format!("    {detail}"));
-        }
-    };
-    match step {
+    line(out, YELLOW, &format!("{what}: {}", step.awaits()));
+    let details = match step {
         FlowStep::Consent(link) => {
             let shown = link.shown(links).map_err(why_hidden);
             let mut details = vec![shown.unwrap_or_else(|why| why).to_owned()];
@@ -271,26 +266,24 @@ pub fn waits(out: &mut String, what: &str, key: Option<&Key>, step: &FlowStep, l
             details.push(format!(
                 "`appcred authorize {key}` links it with the browser of this machine"
             ));
-            describe("waiting for consent", &details);
+            details
         }
         FlowStep::Progress(Some(code)) => {
             let detail = match links {
                 Links::Shown => format!("open {} and type in {}", code.url, code.code),
                 Links::Hidden => "the code is not shown here, since anyone who reads it could use it: pass --show-links to see it".to_owned(),
             };
-            describe("waiting for consent", &[detail]);
+            vec![detail]
         }
-        FlowStep::Form(form) => {
-            describe("the entry does not answer what Home Assistant asks", &how_to_answer(form))
-        }
-        FlowStep::Menu { step, options } => describe(
-            "the entry does not choose what Home Assistant offers",
-            &[
-                format!("choose one of {}", options.join(", ")),
-                format!("answer under `integration: {{answers: {{{step}: {{next_step_id: …}}}}}}`"),
-            ],
-        ),
-        _ => describe("Home Assistant is working on it", &[]),
+        FlowStep::Form(form) => how_to_answer(form),
+        FlowStep::Menu { step, options } => vec![
+            format!("choose one of {}", options.join(", ")),
+            format!("answer under `integration: {{answers: {{{step}: {{next_step_id: …}}}}}}`"),
+        ],
+        _ => Vec::new(),
+    };
+    for detail in details {
+        line(out, DIM, &format!("    {detail}"));
     }
 }
 

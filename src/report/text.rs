@@ -12,7 +12,8 @@ use crate::plan::{
 };
 use crate::reconcile::{Outcome, StepOutcome};
 
-use super::{Format, Tally, TargetReport, Verb, set_up, words};
+use super::words::{self, Undone};
+use super::{Count, Format, Tally, TargetReport, Verb, set_up};
 
 pub(super) const BOLD: Style = Style::new().bold();
 pub(super) const DIM: Style = Style::new().dimmed();
@@ -81,14 +82,13 @@ fn one_plan(out: &mut String, target: &TargetReport<'_>, plan: &Plan) {
         redirect_uri(out, target);
     }
     let states = plan.credential_states.iter();
-    let in_sync =
-        states.filter(|(_, state, _)| matches!(state, CredentialState::InSync(_))).count();
+    let in_sync = states.filter(|of| matches!(of.state, CredentialState::InSync(_))).count();
     if out.len() > begin {
         out.push('\n');
     }
     // What is not done is a change too.
     let mut summary = if !plan.steps.is_empty() || !plan.withheld.is_empty() {
-        tally(Tally::of(plan.steps.iter()))
+        format!("Plan: {}.", tally(&Tally::of(plan.steps.iter()), |of| of.to_do))
     } else if plan.unknown.is_empty() {
         "No changes.".to_owned()
     } else {
@@ -119,25 +119,15 @@ pub(super) fn redirect_uri(out: &mut String, target: &TargetReport<'_>) {
     }
 }
 
-fn tally(tally: Tally) -> String {
-    let mut parts =
-        vec![format!("{} to create", tally.create), format!("{} to replace", tally.replace)];
-    if tally.adopt > 0 {
-        parts.push(format!("{} to adopt", tally.adopt));
-    }
-    if tally.claim > 0 {
-        parts.push(format!("{} to claim", tally.claim));
-    }
-    parts.push(format!("{} to delete", tally.delete));
-    if tally.set_up > 0 {
-        parts.push(format!("{} to set up", tally.set_up));
-    }
-    format!("Plan: {}.", parts.join(", "))
+fn tally(tally: &Tally, word: fn(&Count) -> &'static str) -> String {
+    let counts = tally.counts();
+    let named = counts.iter().filter(|of| of.number > 0 || of.is_usual);
+    named.map(|of| format!("{} {}", of.number, word(of))).collect::<Vec<_>>().join(", ")
 }
 
 fn one_step(out: &mut String, target: &TargetReport<'_>, step: &Step) {
     let (symbol, style) = symbol(&step.action);
-    line(out, style, &format!("{symbol} {}", words::headline(&step.action)));
+    line(out, style, &format!("{symbol} {}", step.action.summary()));
     match &step.action {
         Action::Delete { old, remove } => {
             field(out, "id", old.id.as_str());
@@ -245,7 +235,7 @@ fn fields(out: &mut String, wanted: &Wanted, step: &Step, is_rotated: bool) {
         None => field(out, "key", wanted.key.as_str()),
         Some(old) => field(out, "key", &change(Some(old.as_str()), wanted.key.as_str())),
     }
-    let old_name = old.map(|old| old.name.as_deref().unwrap_or(old.client_id.as_str()));
+    let old_name = old.map(Held::label);
     if old_name.is_some_and(|name| name != wanted.name) {
         field(out, "name", &change(old_name, &wanted.name));
     }
@@ -268,7 +258,7 @@ fn field(out: &mut String, name: &str, value: &str) {
 fn one_withheld(out: &mut String, target: &TargetReport<'_>, withheld: &Withheld) {
     let (why, help) = (withheld.why.to_string(), withheld.why.help());
     let style = if withheld.why.is_error() { RED } else { YELLOW };
-    line(out, style, &format!("  ! not done: {}", words::headline(&withheld.action)));
+    line(out, style, &format!("  ! not done: {}", withheld.action.summary()));
     let entry = withheld.action.wanted();
     if let Some(written) = entry.and_then(|wanted| target.entries.get(&wanted.key)) {
         let place = match withheld.why {
@@ -308,18 +298,7 @@ pub fn outcomes(targets: &[TargetReport<'_>], links: Links) -> String {
         };
         let done = Tally::of(plan.steps.iter().filter(is_done));
         let undone = target.outcomes.iter().filter(|outcome| !outcome.outcome.is_well()).count();
-        let mut summary =
-            format!("{}: {} created, {} replaced", target.name, done.create, done.replace);
-        if done.adopt > 0 {
-            let _ = write!(summary, ", {} adopted", done.adopt);
-        }
-        if done.claim > 0 {
-            let _ = write!(summary, ", {} claimed", done.claim);
-        }
-        let _ = write!(summary, ", {} deleted", done.delete);
-        if done.set_up > 0 {
-            let _ = write!(summary, ", {} set up", done.set_up);
-        }
+        let mut summary = format!("{}: {}", target.name, tally(&done, |of| of.done));
         for (awaits, number) in unfinished(target.outcomes) {
             let _ = write!(summary, ", {number} {awaits}");
         }
@@ -355,12 +334,13 @@ fn one_outcome(
     links: Links,
 ) {
     let Some(step) = plan.steps.iter().find(|step| step.id == outcome.step) else { return };
-    let what = words::headline(&step.action);
+    let what = step.action.summary();
     if let Outcome::Waits(waits) = &outcome.outcome {
         let key = step.action.entry().map(|wanted| &wanted.key);
         return set_up::waits(out, &format!("{}: {what}", target.name), key, waits, links);
     }
-    let Some((word, why)) = words::undone(&outcome.outcome) else { return };
+    let Some(Undone { word, why }) = words::undone(&outcome.outcome) else { return };
+    let why = why.unwrap_or_default();
     line(out, RED, &format!("{}: {word}: {what}: {why}", target.name));
 }
 

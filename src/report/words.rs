@@ -1,8 +1,9 @@
 //! Reasons and states, as people read them.
 
+use std::fmt;
+
 use crate::codes::{CredentialCode, EntryCode, SetupCode, TargetCode, VerdictCode};
-use crate::model::{FlowStep, Held};
-use crate::plan::{Action, Reason, Unknowable};
+use crate::plan::{Reason, Unknowable};
 use crate::reconcile::Outcome;
 
 pub(super) use crate::plan::linked_accounts as accounts;
@@ -41,40 +42,28 @@ pub(super) fn reason(reason: Reason) -> &'static str {
     }
 }
 
-/// `replace spotify "Family"`.
-pub(super) fn headline(action: &Action) -> String {
-    let verb = action.verb();
-    match (action.entry(), action.outgoing().first()) {
-        (Some(wanted), _) => format!("{verb} {} \"{}\"", wanted.domain, wanted.name),
-        (None, Some(old)) => format!("{verb} {} \"{}\"", old.domain, name(old)),
-        (None, None) => format!("{verb} {}", action.domain()),
-    }
-}
-
-/// What HA shows.
-pub(super) fn name(held: &Held) -> &str {
-    held.name.as_deref().unwrap_or(held.client_id.as_str())
-}
-
 /// Why a step is not done.
-pub(super) fn undone(outcome: &Outcome) -> Option<(&'static str, &str)> {
-    match outcome {
-        Outcome::Done => None,
-        Outcome::Waits(step) => Some(("waiting", waits_for(step))),
-        Outcome::Unfinished(why) => Some(("unfinished", why)),
-        Outcome::Failed(why) | Outcome::Denied(why) => Some(("failed", why)),
-        Outcome::NotBegun(why) => Some(("not done", why)),
-    }
+pub(super) fn undone(outcome: &Outcome) -> Option<Undone<'_>> {
+    let (word, why) = match outcome {
+        Outcome::Done => return None,
+        Outcome::Waits(step) => (step.awaits(), None),
+        Outcome::Unfinished(why) => ("unfinished", Some(why)),
+        Outcome::Failed(why) | Outcome::Denied(why) => ("failed", Some(why)),
+        Outcome::NotBegun(why) => ("not done", Some(why)),
+    };
+    Some(Undone { word, why: why.map(String::as_str) })
 }
 
-/// What a set-up waits for.
-fn waits_for(step: &FlowStep) -> &'static str {
-    if step.needs_consent() {
-        "a person must consent"
-    } else if step.needs_person() {
-        "the entry does not answer what Home Assistant asks"
-    } else {
-        "Home Assistant is working on it"
+/// Why a step is not done: in a word, and the reason where the word does not say it.
+pub(super) struct Undone<'a> {
+    pub(super) word: &'static str,
+    pub(super) why: Option<&'a str>,
+}
+
+impl fmt::Display for Undone<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word)?;
+        self.why.map_or(Ok(()), |why| write!(f, ": {why}"))
     }
 }
 

@@ -90,8 +90,8 @@ pub fn unseen(desired: &Desired, last: &[EntryStatus]) -> Vec<EntryStatus> {
 /// The status of each entry by a plan of which nothing was done, by key.
 pub fn entries(desired: &Desired, plan: &Plan) -> Vec<EntryStatus> {
     let mut holdings: BTreeMap<&Key, Holding> = BTreeMap::new();
-    for (_, state, _) in &plan.credential_states {
-        match state {
+    for compared in &plan.credential_states {
+        match &compared.state {
             CredentialState::InSync(key) => drop(holdings.entry(key).or_insert(Holding::InSync)),
             CredentialState::Drifted(key) => drop(holdings.insert(key, Holding::Drifted)),
             _ => {}
@@ -103,15 +103,13 @@ pub fn entries(desired: &Desired, plan: &Plan) -> Vec<EntryStatus> {
         }
     }
     let setup_states: BTreeMap<&Key, &SetupState> =
-        plan.setup_states.iter().map(|(key, setup_state)| (key, setup_state)).collect();
+        plan.setup_states.iter().map(|of| (&of.key, &of.state)).collect();
     let mut entries: Vec<EntryStatus> = desired
         .credentials
         .iter()
         .map(|wanted| {
             let holding = holdings.remove(&wanted.key).unwrap_or(Holding::Missing);
-            let setup_state =
-                setup_states.get(&wanted.key).map(|setup_state| (*setup_state).clone());
-            EntryStatus::of(wanted, holding, setup_state)
+            EntryStatus::of(wanted, holding, setup_states.get(&wanted.key).copied().cloned())
         })
         .collect();
     entries.sort_by(|a, b| a.key.cmp(&b.key));

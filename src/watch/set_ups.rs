@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::model::{Desired, DesiredCredential, FlowStep, Key};
-use crate::plan::{Action, Plan, SetupState};
+use crate::plan::{Action, EntrySetup, Plan, SetupState};
 use crate::status::EntryStatus;
 
 /// How long one that failed is left alone, unless its entry changes.
@@ -76,8 +76,8 @@ impl SetUps {
     /// Forgets what is not open, or needed, any more.
     pub(super) fn keep(&mut self, plan: &Plan) {
         let mut open = BTreeSet::new();
-        for (key, setup_state) in &plan.setup_states {
-            match setup_state {
+        for EntrySetup { key, state } in &plan.setup_states {
+            match state {
                 SetupState::Linked(_) | SetupState::Cloud(_) => drop(self.ended.remove(key)),
                 SetupState::InProgress | SetupState::NeedsConsent => drop(open.insert(key)),
                 SetupState::NotSetUp | SetupState::NotWanted => {}

@@ -9,7 +9,8 @@ use appcred::model::{
     Owner, Place, Policy, Prune, Seal, Secret,
 };
 use appcred::plan::{
-    Action, CredentialState, Plan, Reason, Scope, Step, Wanted, Why, Withheld, import, plan,
+    Action, ComparedCredential, CredentialState, Plan, Reason, Scope, Step, Wanted, Why, Withheld,
+    import, plan,
 };
 use appcred::reconcile::{Outcome, StepOutcome, apply};
 use appcred::target::Stop;
@@ -499,8 +500,8 @@ proptest! {
         asks_nothing.credentials.iter_mut().for_each(|entry| entry.adopt = Adopt::No);
         let kept: Vec<(&ConfigEntry, usize)> = before.config_entries.iter().filter_map(|account| {
             let held = before.in_force(account)?;
-            let is_undeclared = at_last.credential_states.iter().any(|(of, state, _)| {
-                *of == held.held() && *state == CredentialState::Undeclared
+            let is_undeclared = at_last.credential_states.iter().any(|of| {
+                of.held == held.held() && of.state == CredentialState::Undeclared
             });
             let is_owned = !is_undeclared && may_touch(held, &before, &asks_nothing, &Policy::default());
             Some((account, entry_of(held).filter(|_| is_owned)?))
@@ -550,7 +551,7 @@ proptest! {
             assert_eq!(without.steps, []);
         }
         // No claim of the old name is on what an entry holds.
-        for (held, state, _) in &without.credential_states {
+        for ComparedCredential { held, state, .. } in &without.credential_states {
             let is_held = matches!(state, CredentialState::InSync(_) | CredentialState::Shadowed(_));
             let previous = shelf.credentials.iter().filter(|other| {
                 other.claim().is_some_and(|claim| {
@@ -594,7 +595,7 @@ proptest! {
             };
             let mut lines: Vec<String> = planned.steps.iter().map(|step| line(&step.action)).collect();
             lines.extend(planned.withheld.iter().map(|withheld| format!("not {}", line(&withheld.action))));
-            lines.extend(planned.credential_states.iter().map(|(held, state, _)| format!("{} {state:?}", held.id)));
+            lines.extend(planned.credential_states.iter().map(|of| format!("{} {:?}", of.held.id, of.state)));
             lines.sort();
             lines
         };
@@ -616,7 +617,7 @@ proptest! {
         let planned = plan(&desired, &shelf.observed(), &policy);
         let accounts = shelf.config_entries.clone();
         for entry in &desired.credentials {
-            let is_held = planned.credential_states.iter().any(|(_, state, _)| *state == CredentialState::InSync(entry.key.clone()));
+            let is_held = planned.credential_states.iter().any(|of| of.state == CredentialState::InSync(entry.key.clone()));
             // What an account has named all along is another matter.
             let id = shelf.next_id(&entry.domain, &entry.client_id);
             let name = auth_domain.unwrap_or(id.as_str());
@@ -691,9 +692,9 @@ proptest! {
     ) {
         let with_keys = plan(&desired, &shelf.observed(), &policy);
         let without = plan(&sealed(&desired), &observed_without_keys(&shelf, &unknown), &policy);
-        for ((held, standing, _), (_, truth, _)) in without.credential_states.iter().zip(&with_keys.credential_states) {
-            if matches!(standing, CredentialState::InSync(_)) {
-                assert_eq!(standing, truth, "{held:?}");
+        for (found, truth) in without.credential_states.iter().zip(&with_keys.credential_states) {
+            if matches!(found.state, CredentialState::InSync(_)) {
+                assert_eq!(found.state, truth.state, "{:?}", found.held);
             }
         }
         let is_unsure = |key: &Key| without.unknown.iter().any(|unknown| unknown.key == *key);
@@ -716,7 +717,7 @@ proptest! {
         let planned = plan(&desired, &runs, &policy);
         for step in planned.steps.iter().filter(|step| step.action.is_set_up()) {
             let wanted = step.action.entry().unwrap();
-            let is_held = planned.credential_states.iter().any(|(held, ..)| held.auth_domain.as_deref().unwrap_or(held.id.as_str()) == wanted.auth_domain);
+            let is_held = planned.credential_states.iter().any(|of| of.held.auth_domain.as_deref().unwrap_or(of.held.id.as_str()) == wanted.auth_domain);
             assert!(step.after.is_some() || is_held, "{step:?} has no credential");
         }
     }

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use crate::codes::CredentialCode;
 use crate::model::{ClientId, CredentialId, Domain, to_json};
+use crate::plan::ComparedCredential;
 use crate::report::set_up::{self, SetUp};
 use crate::report::{TargetReport, mark_of};
 
@@ -60,7 +61,7 @@ pub fn list(targets: &[TargetReport<'_>]) -> serde_json::Result<String> {
         credentials: plan
             .credential_states
             .iter()
-            .map(|(held, state, users)| {
+            .map(|ComparedCredential { held, state, users }| {
                 let mark = mark_of(held);
                 ListedCredential {
                     id: &held.id,

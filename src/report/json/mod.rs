@@ -275,7 +275,7 @@ fn planned_step<'a>(target: &TargetReport<'a>, step: &'a Step, links: Links) -> 
         reloads: accounts(&step.reload),
         outcome: outcome.map(Outcome::code),
         waits_for,
-        error: undone.map(|(_, why)| why),
+        error: undone.and_then(|undone| undone.why),
     }
 }
 
