@@ -6,6 +6,7 @@ mod applying;
 mod architecture;
 mod concurrent;
 mod config_dir;
+mod crashed;
 mod editing;
 mod engine;
 mod examples;

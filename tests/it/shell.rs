@@ -90,6 +90,13 @@ impl Appcred {
         self
     }
 
+    /// Nobody reads its standard error any more.
+    pub(crate) fn errors_are_lost(mut self) -> Self {
+        let (_, errors) = std::io::pipe().unwrap();
+        self.command.stderr(errors);
+        self
+    }
+
     /// Has a terminal for its input and output; what it prints there is all on standard output.
     pub(crate) fn on_terminal(mut self) -> Self {
         let words = std::iter::once(self.command.get_program()).chain(self.command.get_args());
@@ -136,10 +143,11 @@ impl Appcred {
         let _unread = stdin.write_all(self.stdin.as_bytes());
         let stdout = BufReader::new(child.stdout.take().unwrap());
         // Read as it comes, or a daemon that says much would wait for ever.
-        let mut errors = BufReader::new(child.stderr.take().unwrap());
+        let errors = child.stderr.take();
         let stderr = Arc::new(Mutex::new(String::new()));
         let read = Arc::clone(&stderr);
         let reader = thread::spawn(move || {
+            let Some(mut errors) = errors.map(BufReader::new) else { return };
             let mut line = String::new();
             while errors.read_line(&mut line).unwrap() > 0 {
                 read.lock().unwrap().push_str(&line);
