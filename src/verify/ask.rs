@@ -1,8 +1,9 @@
-//! One question to one provider.
+//! Questions to one provider.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt, stream};
 use oauth2::basic::BasicClient;
 use oauth2::{AuthorizationCode, ClientId, ClientSecret, HttpRequest, HttpResponse, TokenUrl};
 use reqwest::{Client, Url};
@@ -14,38 +15,63 @@ use crate::model::{MY_REDIRECT_URI, is_loopback};
 
 /// No provider gives out such a code.
 const NO_CODE: &str = "appcred-asks-whether-the-client-is-right";
+/// Concurrent requests to one host.
+const OPEN_QUESTIONS: usize = 8;
 
-/// The clients by provider, each made when it is first needed.
-#[derive(Default)]
-pub(super) struct ProviderClients {
-    clients: Mutex<BTreeMap<String, Result<Client, String>>>,
+/// Where a question is asked, if a secret may be sent there.
+pub(super) fn address(question: &Question) -> Result<Url, Verdict> {
+    let unclear = |why: &str| Verdict::Unclear(why.to_owned());
+    if question.is_ignored {
+        return Err(unclear("the integration uses a client of its own"));
+    }
+    let address = question.token_url.as_deref().ok_or(Verdict::NoAddress)?;
+    let url = Url::parse(address).map_err(|_| unclear("its address is not a URL"))?;
+    if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback(&url)) {
+        return Err(unclear("its address is not https, so no secret is sent there"));
+    }
+    Ok(url)
 }
 
-impl ProviderClients {
-    pub(super) async fn ask(&self, question: &Question) -> Verdict {
-        if question.is_ignored {
-            return Verdict::Unclear("the integration uses a client of its own".to_owned());
-        }
-        let Some(address) = &question.token_url else { return Verdict::NoAddress };
-        let Ok(url) = Url::parse(address) else {
-            return Verdict::Unclear("its address is not a URL".to_owned());
-        };
-        match self.client_for(&url) {
-            Ok(client) => ask(client, question, url).await,
-            Err(verdict) => verdict,
-        }
+/// Asks one host. One question goes first, and once the host does not answer a question it is asked no
+/// more: each would take as long as a timeout.
+pub(super) async fn ask_host<'q>(
+    host: String,
+    questions: Vec<(&'q Question, Url)>,
+) -> Vec<(&'q Question, Verdict)> {
+    let host = Host { name: host, client: OnceLock::new(), silent: OnceLock::new() };
+    let asked: Vec<BoxFuture<'_, _>> =
+        questions.into_iter().map(|(question, url)| host.ask(question, url).boxed()).collect();
+    let mut asked = asked.into_iter();
+    let mut verdicts = Vec::new();
+    if let Some(first) = asked.next() {
+        verdicts.push(first.await);
     }
+    let others: Vec<_> = stream::iter(asked).buffer_unordered(OPEN_QUESTIONS).collect().await;
+    verdicts.extend(others);
+    verdicts
+}
 
-    /// The client that may carry a secret to this address.
-    fn client_for(&self, url: &Url) -> Result<Client, Verdict> {
-        if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback(url)) {
-            return Err(Verdict::Unclear(
-                "its address is not https, so no secret is sent there".to_owned(),
-            ));
+struct Host {
+    name: String,
+    client: OnceLock<Result<Client, String>>,
+    /// Why it does not answer, once that was seen.
+    silent: OnceLock<String>,
+}
+
+impl Host {
+    async fn ask<'q>(&self, question: &'q Question, url: Url) -> (&'q Question, Verdict) {
+        if let Some(why) = self.silent.get() {
+            let why = format!("not asked, since {} did not answer before: {why}", self.name);
+            return (question, Verdict::Unreachable(why));
         }
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        let made = clients.entry(url.origin().ascii_serialization()).or_insert_with(|| make(url));
-        made.clone().map_err(Verdict::Unreachable)
+        let verdict = match self.client.get_or_init(|| make(&url)) {
+            Ok(client) => ask(client.clone(), question, url).await,
+            Err(why) => Verdict::Unreachable(why.clone()),
+        };
+        if let Verdict::Unreachable(why) = &verdict {
+            self.silent.get_or_init(|| why.clone());
+        }
+        (question, verdict)
     }
 }
 

@@ -43,14 +43,15 @@ pub(super) fn judge(
 fn by_status(status: StatusCode) -> Option<Verdict> {
     let unclear = |why: &str| Some(Verdict::Unclear(format!("{why} ({status})")));
     match status {
-        _ if status.is_server_error() => Some(Verdict::Unreachable(format!("it answers {status}"))),
+        _ if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
+            Some(Verdict::Unreachable(format!("it answers {status}")))
+        }
         _ if status.is_redirection() => {
             unclear("it redirects to another address, which is not followed")
         }
         StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::GONE => {
             unclear("there is no token endpoint")
         }
-        StatusCode::TOO_MANY_REQUESTS => unclear("it received too many requests"),
         _ => None,
     }
 }

@@ -17,10 +17,8 @@ use crate::codes::VerdictCode;
 use crate::integrations::{ClientAuth, Facts, Release, facts};
 use crate::model::{ClientId, DesiredCredential, Domain, Key, Place, Secret};
 
-use self::ask::ProviderClients;
-
-/// Concurrent requests.
-const OPEN_QUESTIONS: usize = 8;
+/// Hosts that are asked at once.
+const OPEN_HOSTS: usize = 16;
 
 /// A client to ask about.
 #[derive(Clone, Debug)]
@@ -142,23 +140,24 @@ pub async fn check(
 
 /// Asks all questions, several at once and equal ones once. The verdicts are in their order.
 pub async fn verify(questions: &[Question]) -> Vec<Verdict> {
-    let mut first: BTreeMap<_, usize> = BTreeMap::new();
-    let source: Vec<usize> = questions
-        .iter()
-        .enumerate()
-        .map(|(at, question)| *first.entry(question.identity()).or_insert(at))
-        .collect();
-    let asker = ProviderClients::default();
-    let distinct = (0..questions.len()).filter(|at| source[*at] == *at);
-    let asked: Vec<BoxFuture<'_, (usize, Verdict)>> = distinct
-        .map(|at| {
-            let verdict = asker.ask(&questions[at]);
-            async move { (at, verdict.await) }.boxed()
-        })
-        .collect();
-    let verdicts: BTreeMap<usize, Verdict> =
-        stream::iter(asked).buffer_unordered(OPEN_QUESTIONS).collect().await;
-    source.iter().map(|at| verdicts[at].clone()).collect()
+    let mut verdicts: BTreeMap<_, Verdict> = BTreeMap::new();
+    let mut hosts: BTreeMap<String, BTreeMap<_, _>> = BTreeMap::new();
+    for question in questions {
+        match ask::address(question) {
+            Ok(url) => {
+                let of_host = hosts.entry(url.origin().ascii_serialization()).or_default();
+                of_host.insert(question.identity(), (question, url));
+            }
+            Err(verdict) => drop(verdicts.insert(question.identity(), verdict)),
+        }
+    }
+    let mut asked: Vec<BoxFuture<'_, Vec<(&Question, Verdict)>>> = Vec::new();
+    for (host, questions) in hosts {
+        asked.push(ask::ask_host(host, questions.into_values().collect()).boxed());
+    }
+    let asked: Vec<_> = stream::iter(asked).buffer_unordered(OPEN_HOSTS).concat().await;
+    verdicts.extend(asked.into_iter().map(|(question, verdict)| (question.identity(), verdict)));
+    questions.iter().map(|question| verdicts[&question.identity()].clone()).collect()
 }
 
 #[cfg(test)]

@@ -304,7 +304,7 @@ fn answers_of_another_kind() -> Vec<Row> {
         (
             "/often",
             answer("429 Too Many Requests", JSON, r#"{"error":"invalid_client"}"#),
-            unclear("it received too many requests (429 Too Many Requests)"),
+            Verdict::Unreachable("it answers 429 Too Many Requests".to_owned()),
         ),
         (
             "/down",
@@ -338,15 +338,12 @@ async fn each_answer_has_its_verdict() {
     let table = [answers_with_a_code(), answers_of_another_kind()].concat();
     let answers: Vec<_> = table.iter().map(|(path, text, _)| (*path, text.clone())).collect();
     let provider = Canned::start(&answers);
-    let mut questions: Vec<_> = table.iter().map(|(path, ..)| provider.question(path)).collect();
-    questions.push(provider.question("/grant"));
 
-    let verdicts = verify(&questions).await;
-
-    for ((path, _, expected), verdict) in table.iter().zip(&verdicts) {
-        assert_eq!(verdict, expected, "{path}");
+    for (path, _, expected) in &table {
+        let question = provider.question(path);
+        let verdicts = verify(&[question.clone(), question]).await;
+        assert_eq!(verdicts, [expected.clone(), expected.clone()], "{path}");
     }
-    assert_eq!(verdicts.last(), Some(&Verdict::Right));
     let asked = provider.asked.lock().unwrap();
     assert_eq!(asked.len(), table.len(), "each once, and no redirect followed");
     for request in asked.iter() {
@@ -355,6 +352,57 @@ async fn each_answer_has_its_verdict() {
         assert!(body.contains("client_secret=hush%3D1"), "{body}");
         assert!(body.contains("redirect_uri=https%3A%2F%2Fmy.home-assistant.io"), "{body}");
     }
+}
+
+fn clients(provider: &Canned, path: &str, count: usize) -> Vec<Question> {
+    let client =
+        |n| Question { client_id: ClientId::new(format!("id-{n}")), ..provider.question(path) };
+    (0..count).map(client).collect()
+}
+
+/// Each of these says nothing about any client, so that all others would be asked in vain.
+#[tokio::test]
+async fn a_host_that_does_not_answer_is_asked_once() {
+    for status in ["500 Oops", "503 Service Unavailable", "429 Too Many Requests"] {
+        let down = Canned::start(&[("/token", answer(status, "", ""))]);
+        let granted = answer("400 Bad Request", JSON, r#"{"error":"invalid_grant"}"#);
+        let up = Canned::start(&[("/token", granted)]);
+        let questions = [clients(&down, "/token", 300), clients(&up, "/token", 20)].concat();
+        let verdicts = verify(&questions).await;
+        assert_eq!(down.asked.lock().unwrap().len(), 1, "{status}");
+        assert_eq!(verdicts[300..], vec![Verdict::Right; 20], "another host is asked");
+        let skipped = format!("not asked, since {} did not answer before: it answers", down.url);
+        let has_said = |verdict: &&Verdict| match verdict {
+            Verdict::Unreachable(why) => why.starts_with(&skipped),
+            _ => false,
+        };
+        assert_eq!(verdicts[..300].iter().filter(has_said).count(), 299, "{verdicts:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_host_that_goes_down_meanwhile_is_asked_no_more() {
+    let granted = answer("400 Bad Request", JSON, r#"{"error":"invalid_grant"}"#);
+    let provider =
+        Canned::start(&[("/a", granted), ("/b", answer("503 Service Unavailable", "", ""))]);
+    let questions = [clients(&provider, "/a", 1), clients(&provider, "/b", 300)].concat();
+    let verdicts = verify(&questions).await;
+    assert_eq!(verdicts[0], Verdict::Right);
+    let asked = provider.asked.lock().unwrap().len();
+    assert!((2..=9).contains(&asked), "{asked}: one first, then eight at once");
+}
+
+/// The clock goes on as soon as nothing else is to do: a timeout costs the test nothing.
+#[tokio::test(start_paused = true)]
+async fn a_host_that_accepts_and_never_answers_costs_one_timeout() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let mute = Canned { url, asked: Arc::default() };
+    let verdicts = verify(&clients(&mute, "/token", 300)).await;
+    assert!(verdicts.iter().all(|verdict| matches!(verdict, Verdict::Unreachable(_))));
+    let connections = std::iter::from_fn(|| listener.accept().ok()).count();
+    assert!(connections <= 1, "{connections}");
 }
 
 #[tokio::test]
