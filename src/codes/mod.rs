@@ -138,6 +138,8 @@ codes! {
         NotOwned = "not_owned",
         /// The integration's set-up needs Home Assistant's integration `cloud`.
         NeedsCloud = "needs_cloud",
+        /// A linked account would be removed that may be linked through Home Assistant Cloud.
+        MayBeCloud = "may_be_cloud",
         /// The policy says to delete nothing.
         PruneOff = "prune_off",
         /// More deletes than the policy allows.

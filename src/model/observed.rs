@@ -40,6 +40,8 @@ pub struct Live {
     pub need_cloud: BTreeSet<Domain>,
     /// The accounts that HA could not set up, since it did not find the credential they use.
     pub missed: BTreeSet<EntryId>,
+    /// The accounts of which HA does not show whether they use a credential or HA Cloud.
+    pub cloud_or_own: BTreeSet<EntryId>,
 }
 
 impl Live {

@@ -6,8 +6,8 @@ use std::path::Path;
 use super::{Action, Adoption, CredentialState, Plan, Why, plan};
 use crate::model::{
     Adopt, ClientId, Completeness, ConfigEntry, Credential, CredentialId, Desired,
-    DesiredCredential, Domain, EntryId, EntryState, Integration, Key, KnownDomains, MaxDeletes,
-    Observed, Owner, Place, Policy, Prune, Secret,
+    DesiredCredential, Domain, EntryId, EntryState, Integration, Key, KnownDomains, Live,
+    MaxDeletes, Observed, Owner, Place, Policy, Prune, Secret,
 };
 
 pub(super) fn wanted(key: &str) -> DesiredCredential {
@@ -132,6 +132,7 @@ fn ids(held: &[crate::model::Held]) -> String {
 fn why(why: &Why) -> String {
     match why {
         Why::InUse { by } => format!("in use by {}", by.len()),
+        Why::MayBeCloud { by } => format!("may be cloud {}", by.len()),
         Why::Foreign { held } => format!("foreign {}", held.id),
         Why::NamelessOwner { held } => format!("nameless {}", held.id),
         Why::OtherOwner { by } => format!("claimed by {by}"),
@@ -986,6 +987,21 @@ fn a_shadow_of_an_older_version_is_claimed_before_anything_else() {
     ];
     check(&plan, &rotated);
     assert_eq!(plan.steps[1].after, Some(plan.steps[0].id));
+}
+
+#[test]
+fn an_account_that_may_be_linked_through_cloud_is_not_removed() {
+    let removed = |unclear: &[&str]| {
+        planned(|desired, observed, policy| {
+            desired.credentials.remove(0);
+            observed.config_entries.push(linked("appcred:house:a"));
+            let cloud_or_own = unclear.iter().map(|id| EntryId::new(*id)).collect();
+            observed.live = Some(Live { cloud_or_own, ..Live::default() });
+            policy.remove_integrations = true;
+        })
+    };
+    check(&removed(&["another"]), &["- spotify_id_a with 1 [NotDesired]"]);
+    check(&removed(&["entry-appcred:house:a"]), &["! - spotify_id_a may be cloud 1"]);
 }
 
 #[test]

@@ -66,8 +66,8 @@ pub(super) fn decide(
             OwnedBy::Nobody => {
                 draft.stand(at, CredentialState::Foreign);
                 if policy.prune == Prune::All {
-                    let accounts_go = live.is_some() && policy.remove_integrations;
-                    prune(vec![at], (Reason::NotDesired, accounts_go), index, draft);
+                    let live = live.filter(|_| policy.remove_integrations);
+                    prune(vec![at], Reason::NotDesired, live, index, draft);
                 }
             }
         }
@@ -77,6 +77,7 @@ pub(super) fn decide(
         let reason = if moved { Reason::IntegrationDiffers } else { Reason::NotDesired };
         let mark = desired.mark(key);
         let accounts_go = policy.remove_integrations || is_tied(&mark, desired, live);
+        let live = live.filter(|_| accounts_go);
         // A shadow goes before what it shadows, and what says whose they are goes last.
         group.sort_by_key(|at| {
             let credential = index.get(*at);
@@ -84,7 +85,7 @@ pub(super) fn decide(
             let length = credential.claim().map_or(0, |_| credential.implementation().len());
             (length, credential.auth_domain.is_none(), *at)
         });
-        prune(group, (reason, live.is_some() && accounts_go), index, draft);
+        prune(group, reason, live, index, draft);
     }
 }
 
@@ -119,10 +120,11 @@ fn is_tied(mark: &Mark, desired: &Desired, live: Option<&Live>) -> bool {
 }
 
 /// Deletes all of a group, one after the other, and before it the accounts that are linked with it
-/// if those are to go.
+/// where those are to go.
 fn prune(
     group: Vec<usize>,
-    (reason, accounts_go): (Reason, bool),
+    reason: Reason,
+    accounts_go: Option<&Live>,
     index: &Index<'_>,
     draft: &mut PlanDraft<'_>,
 ) {
@@ -132,10 +134,16 @@ fn prune(
             by.push(account);
         }
     }
-    if by.is_empty() || accounts_go {
-        draft.prune(group, reason, by);
-        return;
-    }
+    let is_unclear = |account: &ConfigEntry| {
+        accounts_go.is_some_and(|live| live.cloud_or_own.contains(&account.id))
+    };
+    let unclear: Vec<ConfigEntry> = by.iter().filter(|by| is_unclear(by)).cloned().collect();
+    let why = match accounts_go {
+        _ if by.is_empty() => return draft.prune(group, reason, by),
+        Some(_) if unclear.is_empty() => return draft.prune(group, reason, by),
+        Some(_) => Why::MayBeCloud { by: unclear },
+        None => Why::InUse { by },
+    };
     // The one that an account has from Home Assistant's look-up stands for all.
     let is_used = |at: &&usize| {
         let credential = index.get(**at);
@@ -143,7 +151,7 @@ fn prune(
     };
     if let Some(at) = group.iter().filter(is_used).max().or(group.first()) {
         let action = Action::Delete { old: index.get(*at).held(), remove: Vec::new() };
-        draft.withhold(action, Why::InUse { by });
+        draft.withhold(action, why);
     }
 }
 

@@ -59,6 +59,11 @@ pub enum Why {
         /// These.
         by: Vec<ConfigEntry>,
     },
+    /// Linked accounts were to go with it that may be linked through HA Cloud.
+    MayBeCloud {
+        /// These.
+        by: Vec<ConfigEntry>,
+    },
     /// Somebody else made a credential for this client.
     Foreign {
         /// This one.
@@ -151,6 +156,11 @@ impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::InUse { by } => write!(f, "used by {}", linked_accounts(by)),
+            Self::MayBeCloud { by } => write!(
+                f,
+                "Home Assistant does not show whether {} uses it or Home Assistant Cloud",
+                linked_accounts(by)
+            ),
             Self::Foreign { held } => {
                 write!(f, "{} is a credential of this client that was made by hand", held.id)
             }
@@ -219,6 +229,9 @@ impl Why {
             Self::InUse { .. } => {
                 "put the entry back, or remove the integration first, as --remove-integrations does on a running Home Assistant"
             }
+            Self::MayBeCloud { .. } => {
+                "remove the integration in Home Assistant if it may go: the credential is deleted by the next run"
+            }
             Self::Foreign { .. } => "`adopt: true` in the entry, or --adopt, takes it over",
             Self::SeveralByHand { .. } => {
                 "`adopt` with the id of one of them takes that over; the others stay as they are"
@@ -266,6 +279,7 @@ impl Why {
     pub fn code(&self) -> WithheldCode {
         match self {
             Self::InUse { .. } => WithheldCode::InUse,
+            Self::MayBeCloud { .. } => WithheldCode::MayBeCloud,
             Self::Foreign { .. } => WithheldCode::Foreign,
             Self::SeveralByHand { .. } => WithheldCode::SeveralByHand,
             Self::SeveralRenamed { .. } => WithheldCode::SeveralRenamed,
@@ -288,7 +302,8 @@ impl Why {
     /// policy or target can bring about.
     pub fn is_error(&self) -> bool {
         match self {
-            Self::Foreign { .. }
+            Self::MayBeCloud { .. }
+            | Self::Foreign { .. }
             | Self::SeveralByHand { .. }
             | Self::SeveralRenamed { .. }
             | Self::Disputed { .. }

@@ -105,6 +105,37 @@ fn named_in_storage(mut linking: Linking, account: &str) -> String {
     entry["data"]["auth_implementation"].as_str().unwrap().to_owned()
 }
 
+each_release!(ha_account_that_may_be_linked_through_cloud_is_not_removed);
+fn ha_account_that_may_be_linked_through_cloud_is_not_removed(release: Release) {
+    let domain = ignoring(release);
+    let Replaced { mut linking, _folder } = Replaced::start(release, domain, true);
+    linking.house.declare(&[linking.entry(domain, "Anna", "anna", "first")]);
+    linking.consent(&link(&linking.json(APPLY)));
+    linking.apply();
+    linking.ha.stop();
+    let file = linking.ha.config_dir().join(".storage/core.config_entries");
+    let mut stored: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    for entry in stored["data"]["entries"].as_array_mut().unwrap() {
+        if entry["domain"] == domain {
+            entry["data"]["auth_implementation"] = "cloud".into();
+        }
+    }
+    fs::write(&file, stored.to_string()).unwrap();
+    linking.ha.start_again();
+
+    linking.house.declare(&[linking.house.entry("spotify", "Other", "other", "second")]);
+    let remove = linking.appcred(APPLY).args(["--remove-integrations"]);
+    let said = remove.status(1).run().stdout;
+    let why = "does not show whether the linked account \"Anna\" uses it or Home Assistant Cloud";
+    assert!(said.contains(why) && said.contains("remove the integration in Home"), "{said}");
+    let account = linking.account(domain)["entry_id"].as_str().unwrap().to_owned();
+
+    let path = format!("/api/config/config_entries/entry/{account}");
+    assert_eq!(linking.ha.rest("DELETE", &path, None).0, 200);
+    linking.appcred(APPLY).args(["--remove-integrations"]).run();
+    assert_eq!(linking.ha.credentials().len(), 1, "the other one alone is left");
+}
+
 each_release!(ha_reason_that_only_home_assistant_knows_is_reported_in_its_words);
 fn ha_reason_that_only_home_assistant_knows_is_reported_in_its_words(release: Release) {
     let domain = ignoring(release);

@@ -41,41 +41,47 @@ pub(super) async fn read(
 }
 
 /// Finds out which credential each entry uses. Only integrations that hold credentials are asked.
+/// Answers beside the entries which of them may use HA Cloud as well: HA names no credential of
+/// those, as their integration looks at no `auth_domain`.
 pub(super) async fn with_implementations(
     connection: &Connection,
     entries: Vec<ConfigEntryMessage>,
     credentials: &[Credential],
     release: Option<Release>,
-) -> Result<Vec<ConfigEntry>, CommandError> {
+) -> Result<(Vec<ConfigEntry>, BTreeSet<EntryId>), CommandError> {
     let domains: BTreeSet<&Domain> = credentials.iter().map(|held| &held.domain).collect();
     let implementations: BTreeMap<&str, &str> =
         credentials.iter().map(|held| (held.id.as_str(), held.implementation())).collect();
     let collapsed = Collapsed::of(credentials, release);
-    let found: Vec<Option<ConfigEntry>> = stream::iter(entries)
+    let found: Vec<Option<(ConfigEntry, bool)>> = stream::iter(entries)
         .map(|entry| {
             let (domains, implementations, collapsed) = (&domains, &implementations, &collapsed);
             async move {
                 let state = entry.state();
                 let domain = Domain::new(entry.domain);
                 let id = EntryId::new(entry.entry_id);
-                let mut implementation = None;
+                let (mut implementation, mut may_be_cloud) = (None, false);
                 if domains.contains(&domain) {
                     let Some(used) = credential_of(connection, &id).await? else { return Ok(None) };
                     let used = used
                         .application_credentials_id
                         .and_then(|id| implementations.get(id.as_str()).copied());
-                    // HA names none where the integration gave the account a name of its own.
-                    implementation = collapsed.in_force(&domain, used).or(used).map(SmolStr::from);
+                    let in_force = collapsed.in_force(&domain, used);
+                    may_be_cloud = used.is_none() && in_force.is_some();
+                    implementation = in_force.or(used).map(SmolStr::from);
                 }
                 let title = entry.title.unwrap_or_default();
                 let reason = entry.reason.map(String::from);
-                Ok(Some(ConfigEntry { id, domain, title, state, reason, implementation }))
+                let entry = ConfigEntry { id, domain, title, state, reason, implementation };
+                Ok(Some((entry, may_be_cloud)))
             }
         })
         .buffered(OPEN_QUESTIONS)
         .try_collect()
         .await?;
-    Ok(found.into_iter().flatten().collect())
+    let found = || found.iter().flatten();
+    let cloud_or_own = found().filter(|(_, may_be)| *may_be).map(|(entry, _)| entry.id.clone());
+    Ok((found().map(|(entry, _)| entry.clone()).collect(), cloud_or_own.collect()))
 }
 
 /// `None` where the entry has gone meanwhile.

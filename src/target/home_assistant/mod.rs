@@ -218,15 +218,15 @@ impl HomeAssistant {
             false => integrations::needing_cloud(self.release),
         };
         let redirect_uri = self.redirect_uri();
-        let live =
-            Live { is_starting, need_cloud, missed, redirect_uri, ..flows::live(&kept, asked) };
         let unread = entries.unreadable.iter();
         unreadable.extend(unread.map(|name| cannot_be_read("config entry", name)));
         self.unreadable.warn(self.address.frontend_base(), unreadable);
         let (connection, entries) = (&self.connection, entries.items);
-        let mut config_entries =
+        let (mut config_entries, cloud_or_own) =
             config_entries::with_implementations(connection, entries, &credentials, self.release)
                 .await?;
+        let listed = flows::live(&kept, asked);
+        let live = Live { is_starting, need_cloud, missed, redirect_uri, cloud_or_own, ..listed };
         named_by_id::resolve(&mut config_entries, &credentials, &kept);
         Ok(Observed {
             version: self.version.clone(),
