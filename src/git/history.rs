@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::process::Stdio;
 use std::thread;
 
@@ -13,15 +13,22 @@ use sha2::{Digest, Sha256};
 use super::{GitError, answer, git, names};
 use crate::files;
 use crate::model::{CLIENT_SECRET, PROJECT_FILE, SECRET_FIELDS};
-use crate::yaml_edit::{SlotValue, YamlEditError, all_slots, is_empty, is_sealed, slots};
+use crate::yaml_edit::{
+    SlotValue, YamlEditError, all_slots, files_named, is_empty, is_sealed, slots,
+};
 
 /// So much of a commit's hash is shown.
 const HASH: usize = 12;
 /// No manifest is larger.
 const MAX_BYTES: u64 = 8 * 1024 * 1024;
-/// The files of secrets that are usually in plain text: a `secrets.yaml`, and where Home Assistant stores
-/// its credentials.
-const SECRETS_FILES: [&str; 2] = ["secrets.yaml", ".storage/application_credentials"];
+/// The files of secrets: those that `!secret` looks into, and where Home Assistant stores its credentials.
+const SECRETS_FILES: [&str; 5] = [
+    "secrets.yaml",
+    "secrets.sops.yaml",
+    "secrets.sops.json",
+    "secrets.yaml.age",
+    ".storage/application_credentials",
+];
 
 /// A version of a file that has a secret in plain text, or that cannot be searched.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,8 +59,8 @@ pub enum OldContent {
 
 /// Searches all versions, on all branches, of all manifests and project files of the repository that
 /// the folder is in; those of other projects are left out. Each secret is found once in each file. A
-/// `secrets.yaml`, what Home Assistant stores, and each of the `files` that secrets are read from, is found
-/// where it was in plain text.
+/// file of secrets, what Home Assistant stores, each of the `files` that secrets are read from, and each
+/// that an old version reads one from, is found where it was in plain text.
 ///
 /// # Errors
 /// Where git cannot be run, or refuses.
@@ -63,22 +70,62 @@ pub fn plain_secrets(folder: &Path, files: &[PathBuf]) -> Result<Vec<OldVersion>
         return Err(GitError::Shallow);
     }
     let others = other_projects(folder)?;
-    let files = from_root(folder, files)?;
-    let mut versions = versions(folder, &files)?;
-    versions.retain(|version| !others.iter().any(|other| version.file.starts_with(other)));
-    let blobs: BTreeSet<&str> = versions.iter().map(|version| version.blob.as_str()).collect();
-    let is_store = |file: &PathBuf| {
-        files.contains(file) || SECRETS_FILES.iter().any(|known| file.ends_with(known))
-    };
-    let of_stores = versions.iter().filter(|version| is_store(&version.file));
-    let stores: BTreeSet<&str> = of_stores.map(|version| version.blob.as_str()).collect();
-    let searched = search(folder, &blobs, &stores)?;
+    let mut files = from_root(folder, files)?;
+    loop {
+        let mut versions = versions(folder, &files)?;
+        versions.retain(|version| !others.iter().any(|other| version.file.starts_with(other)));
+        let of_stores = versions.iter().filter(|version| is_store(&version.file, &files));
+        let stores: BTreeSet<&str> = of_stores.map(|version| version.blob.as_str()).collect();
+        let blobs: BTreeSet<&str> = versions.iter().map(|version| version.blob.as_str()).collect();
+        let searched = search(folder, &blobs, &stores)?;
+        // Old versions name files that no entry names now.
+        let before = files.len();
+        files.extend(versions.iter().flat_map(|version| named_in(version, &searched)));
+        if files.len() == before {
+            return Ok(findings(&versions, &files, &searched));
+        }
+    }
+}
+
+fn is_store(file: &Path, files: &BTreeSet<PathBuf>) -> bool {
+    files.contains(file) || SECRETS_FILES.iter().any(|known| file.ends_with(known))
+}
+
+/// The files that secrets of a version are read from, from the root of the repository.
+fn named_in<'s>(
+    version: &'s Version,
+    searched: &'s BTreeMap<String, Blob>,
+) -> impl Iterator<Item = PathBuf> + 's {
+    let blob = searched.get(&version.blob);
+    let folder = version.file.parent().unwrap_or(Path::new(""));
+    blob.into_iter().flat_map(|blob| &blob.files).filter_map(|name| within(&folder.join(name)))
+}
+
+/// A path without `.` and `..`; none where it leads out of the repository.
+fn within(path: &Path) -> Option<PathBuf> {
+    let mut inside = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::Normal(name) => inside.push(name),
+            Component::CurDir => {}
+            Component::ParentDir if inside.pop() => {}
+            _ => return None,
+        }
+    }
+    Some(inside).filter(|inside| !inside.as_os_str().is_empty())
+}
+
+fn findings(
+    versions: &[Version],
+    files: &BTreeSet<PathBuf>,
+    searched: &BTreeMap<String, Blob>,
+) -> Vec<OldVersion> {
     let mut found = Vec::new();
     let mut seen = BTreeSet::new();
-    for Version { commit, blob, file } in &versions {
+    for Version { commit, blob, file } in versions {
         let is_project = file.file_name().is_some_and(|name| name == PROJECT_FILE);
         let add = |content| OldVersion { commit: commit.clone(), file: file.clone(), content };
-        if is_store(file) {
+        if is_store(file, files) {
             if matches!(searched.get(blob), Some(Blob { is_plain: true, .. }))
                 && seen.insert((file, "", [0; 32]))
             {
@@ -102,7 +149,7 @@ pub fn plain_secrets(folder: &Path, files: &[PathBuf]) -> Result<Vec<OldVersion>
             }
         }
     }
-    Ok(found)
+    found
 }
 
 struct Version {
@@ -112,11 +159,12 @@ struct Version {
 }
 
 /// All versions of YAML files, of Home Assistant's stores and of the files named, the oldest first.
-fn versions(folder: &Path, files: &[PathBuf]) -> Result<Vec<Version>, GitError> {
+fn versions(folder: &Path, files: &BTreeSet<PathBuf>) -> Result<Vec<Version>, GitError> {
     let mut command = git(folder);
     command.args(["log", "--all", "--reverse", "--topo-order", "--root", "-z", "--format=%x01%H"]);
     command.args(["--raw", "--no-abbrev", "--no-renames", "-m", "--"]);
-    command.args([":(top)*.yaml", ":(top)*.yml", ":(top,glob)**/.storage/application_credentials"]);
+    command.args([":(top)*.yaml", ":(top)*.yml"]);
+    command.args(SECRETS_FILES.map(|file| format!(":(top,glob)**/{file}")));
     command.args(files.iter().map(|file| format!(":(top,literal){}", file.to_string_lossy())));
     let output = answer(&mut command)?;
     let mut versions = Vec::new();
@@ -138,7 +186,7 @@ fn versions(folder: &Path, files: &[PathBuf]) -> Result<Vec<Version>, GitError> 
 }
 
 /// Files as Git names them, from the root of the repository.
-fn from_root(folder: &Path, files: &[PathBuf]) -> Result<Vec<PathBuf>, GitError> {
+fn from_root(folder: &Path, files: &[PathBuf]) -> Result<BTreeSet<PathBuf>, GitError> {
     let root = answer(git(folder).args(["rev-parse", "--show-toplevel"]))?;
     let root = PathBuf::from(String::from_utf8_lossy(root.trim_ascii()).into_owned());
     let root = root.canonicalize()?;
@@ -162,6 +210,8 @@ struct Blob {
     searched: Option<Searched>,
     /// Whether it is of a file of secrets and says something that is not encrypted.
     is_plain: bool,
+    /// The files that it reads secrets from, as it names them.
+    files: Vec<String>,
 }
 
 /// What was found in a version.
@@ -209,7 +259,9 @@ fn search(
         while let Some((blob, text)) = next_text(&mut answers)? {
             if let Some(text) = text {
                 let is_plain = stores.contains(blob.as_str()) && is_plain(&text);
-                searched.insert(blob, Blob { searched: search_text(&text), is_plain });
+                let (found, files) = search_text(&text).unzip();
+                let files = files.unwrap_or_default();
+                searched.insert(blob, Blob { searched: found.flatten(), is_plain, files });
             }
         }
     }
@@ -256,13 +308,14 @@ fn is_plain(text: &str) -> bool {
     }
 }
 
-fn search_text(text: &str) -> Option<Searched> {
+/// What is found in a text as in a manifest, and the files that it names; none where it is no manifest.
+fn search_text(text: &str) -> Option<(Option<Searched>, Vec<String>)> {
     // Most YAML files of a repository are no manifests.
     let names_credentials = text.contains(CLIENT_SECRET.section);
     if !SECRET_FIELDS.iter().any(|field| text.contains(field.section)) {
         return None;
     }
-    match slots(text) {
+    let searched = match slots(text) {
         Ok(slots) => {
             let plain = slots.into_iter().filter_map(|slot| {
                 let (SlotValue::Plain(secret) | SlotValue::Default(secret)) = slot.held else {
@@ -275,5 +328,6 @@ fn search_text(text: &str) -> Option<Searched> {
         }
         Err(YamlEditError::Sops) => None,
         Err(_) => Some(Searched::Invalid { names_credentials }),
-    }
+    };
+    Some((searched, files_named(text)))
 }

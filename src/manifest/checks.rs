@@ -124,9 +124,9 @@ pub fn check_names(
 ) -> Diagnostics {
     let mut problems = Diagnostics::default();
     for SecretValue { field, value } in secret_values(project, entries) {
-        if secret::may_be_secret(&value.value, resolver) {
+        if let Some(why) = secret::may_be_secret(&value.value, resolver) {
             let message = format!(
-                "what is behind the tag of `{}` could be the secret itself: it does not look like a name, and nothing has that name",
+                "what is behind the tag of `{}` could be the secret itself: it does not look like a name, and {why}",
                 field.name
             );
             let problem = Diagnostic::warning(ProblemCode::PlainSecret, message)

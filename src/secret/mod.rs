@@ -248,12 +248,19 @@ fn checked(secret: Secret, resolver: &SecretResolver) -> Result<Secret, Unreadab
     }
 }
 
-/// Whether what a tag names could be the secret itself: it has not the form of a name, and nothing has that
-/// name.
-pub fn may_be_secret(reference: &Reference, resolver: &SecretResolver) -> bool {
+/// Why what a tag names, which has not the form of a name, could be the secret itself; none where
+/// something has that name.
+pub fn may_be_secret(reference: &Reference, resolver: &SecretResolver) -> Option<&'static str> {
     use Unreadable::{File, NoSecret, NotSet};
-    matches!(reference, Reference::Tagged { argument, .. } if !is_argument(argument))
-        && matches!(read(reference, resolver), Err(NoSecret { .. } | NotSet(_) | File { .. }))
+    match reference {
+        Reference::Tagged { argument, .. } if !is_argument(argument) => {}
+        _ => return None,
+    }
+    match read(reference, resolver) {
+        Ok(_) => None,
+        Err(NoSecret { .. } | NotSet(_) | File { .. }) => Some("nothing has that name"),
+        Err(_) => Some("where it would be found cannot be read here"),
+    }
 }
 
 /// Whether this is an age file, whole or not.

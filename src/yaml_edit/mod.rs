@@ -19,7 +19,9 @@ use thiserror::Error;
 
 pub use append::{NewEntry, append, new_manifest};
 pub use change::TextChanges;
-pub use slots::{NewValue, OldLayout, Slot, SlotValue, all_slots, is_sealed, put, slots};
+pub use slots::{
+    NewValue, OldLayout, Slot, SlotValue, all_slots, files_named, is_sealed, put, slots,
+};
 pub use write::document;
 
 pub(crate) use crate::yaml::is_empty;

@@ -427,13 +427,29 @@ fn a_file_of_secrets_is_found_though_no_entry_names_it_or_git_tracks_it_no_more(
         );
     }
     assert_eq!((said.matches("warning:").count(), said.matches("m4rk3d").count()), (2, 0));
+    // Nor does it matter that no entry names them any more, or how they are called.
+    project.write("credentials/a.yaml", &manifest(&[sealed("a", "x", &ours)]));
+    let other = "targets: {h: {url: 'http://h', token: !file ../tokens/./t}}\n";
+    project.write("house/appcred.yaml", other);
+    project.write("tokens/t", "m4rk3d\n");
+    project.write("secrets.sops.yaml", "a: m4rk3d\n");
+    commit(&project, "two more");
+    for file in ["house/appcred.yaml", "tokens/t", "secrets.sops.yaml"] {
+        fs::remove_file(project.join(file)).unwrap();
+    }
+    commit(&project, "and gone");
+    let said = validate(&project).args(["--history"]).run().stderr;
+    for file in ["credentials/t.txt", "house/secrets.yaml", "tokens/t", "secrets.sops.yaml"] {
+        assert!(said.contains(&format!(" {file} is in plain text in commit")), "{file}: {said}");
+    }
+    assert_eq!((said.matches("warning:").count(), said.matches("m4rk3d").count()), (4, 0));
     // Encrypted files were never in plain text.
-    let sealed = Project::new()
+    let encrypted = Project::new()
         .file("appcred.yaml", &project_for(&[&ours.to_string()]))
         .file("credentials/a.yaml", &manifest(&entries))
         .file("credentials/t.txt", &encrypt("x", &ours))
         .file("secrets.yaml", &format!("a: {:?}\n", encrypt("x", &ours)));
-    git(sealed.path(), &["init", "--quiet"]);
-    commit(&sealed, "encrypted");
-    validate(&sealed).args(["--history", "--strict"]).stderr("").run();
+    git(encrypted.path(), &["init", "--quiet"]);
+    commit(&encrypted, "encrypted");
+    validate(&encrypted).args(["--history", "--strict"]).stderr("").run();
 }
