@@ -76,11 +76,11 @@ pub(super) async fn run(global: &Global, verb: &Edit) -> anyhow::Result<ExitStat
     match session.edit_until_saved().await {
         Ok(End::Unchanged) => console::print("Nothing was changed.\n")?,
         Ok(End::Saved) => {
+            console::print(&format!("Saved {}.\n", file.visible()))?;
             if let Some(kept) = kept.filter(|_| session.unsaved.is_some()) {
                 std::fs::remove_file(&kept)
                     .with_context(|| format!("cannot remove {}", kept.visible()))?;
             }
-            console::print(&format!("Saved {}.\n", file.visible()))?;
         }
         Ok(End::Emptied) => {
             console::message(format_args!(

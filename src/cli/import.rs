@@ -161,12 +161,19 @@ async fn finish(
         console::message("Nothing was changed.");
         return Ok(ExitStatus::Failure);
     }
-    for file in files {
-        file.write().with_context(|| format!("cannot write {}", file.path.visible()))?;
+    let names: Vec<_> = files.iter().map(|file| file.path.visible().into_owned()).collect();
+    for (at, file) in files.iter().enumerate() {
+        let written = file.write().with_context(|| format!("cannot write {}", names[at]));
+        written.with_context(|| match &names[..at] {
+            [] => "nothing was written".to_owned(),
+            names => format!(
+                "nothing was taken over, and only {} written: run `appcred import` again",
+                names.join(", ")
+            ),
+        })?;
     }
     if count > 0 {
         let entries = counted(count, "entry");
-        let names: Vec<_> = files.iter().map(|file| file.path.visible().into_owned()).collect();
         console::print(&format!("Wrote {entries} to {}.\n", names.join(", ")))?;
     }
     if adopts {

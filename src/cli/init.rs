@@ -76,10 +76,8 @@ pub(super) fn run(global: &Global, verb: &Init) -> anyhow::Result<ExitStatus> {
         show(&problems);
         bail!("nothing was written");
     }
-    let mut made = Vec::new();
-    files::create(&project_file, text, 0o644)
-        .with_context(|| format!("cannot write {}", project_file.visible()))?;
-    made.push(PROJECT_FILE);
+    // The project file comes last: where something before fails, `init` can be run again.
+    let mut made = vec![PROJECT_FILE];
     let first = folder.join(FIRST_MANIFEST);
     if folder.join("credentials").read_dir().is_err() {
         files::create(&first, new_manifest(&[])?, 0o644)
@@ -89,6 +87,8 @@ pub(super) fn run(global: &Global, verb: &Init) -> anyhow::Result<ExitStatus> {
     if ignore(folder).context("cannot write .gitignore")? {
         made.push(".gitignore");
     }
+    files::create(&project_file, text, 0o644)
+        .with_context(|| format!("cannot write {}", project_file.visible()))?;
     console::print(&format!("Made {}.\n", made.join(", ")))?;
     if verb.url.is_none() {
         console::message(

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
@@ -61,6 +62,32 @@ impl Empty {
     fn text(&self, file: &str) -> String {
         fs::read_to_string(self.project.join(file)).unwrap()
     }
+}
+
+/// The second file is larger than a file may be here.
+#[test]
+fn an_import_that_failed_half_way_says_what_is_written_and_the_next_completes_it() {
+    let mut items = vec![item("spotify_a", "spotify", "a", None)];
+    items.extend((0..12).map(|n| item(&format!("twitch_{n}"), "twitch", &format!("b{n}"), None)));
+    let empty = Empty::with_folder(&items);
+    let limited = "trap '' XFSZ; ulimit -f 4; exec \"$0\" import --yes";
+    let ran = Command::new("sh")
+        .args(["-c", limited, env!("CARGO_BIN_EXE_appcred")])
+        .current_dir(empty.project.path())
+        .env_clear()
+        .env("HOME", empty.project.path())
+        .env("SOPS_AGE_KEY", &empty.identity)
+        .output()
+        .unwrap();
+    let said = String::from_utf8(ran.stderr).unwrap();
+    assert_eq!(ran.status.code(), Some(1), "{said}");
+    let printed = "error: nothing was taken over, and only credentials/spotify.yaml written: run `appcred import` again: cannot write credentials/twitch.yaml: ";
+    assert!(said.contains(printed), "{said}");
+    assert!(!empty.project.join("credentials/twitch.yaml").exists());
+    empty.run(&["import", "--yes"]);
+    assert_eq!(empty.text("credentials/twitch.yaml").matches("domain: twitch").count(), 12);
+    empty.run(&["plan", "--detailed-exitcode"]);
+    search(empty.project.path(), false);
 }
 
 fn item(id: &str, domain: &str, client_id: &str, name: Option<&str>) -> Value {

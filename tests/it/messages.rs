@@ -55,7 +55,7 @@ fn a_folder_that_takes_nothing_is_named_and_no_file_on_the_way_there() {
     let recipient = age_identity().1.to_string();
     let init = ["-C", "/sys/kernel", "init", "--recipient", &recipient];
     let ran = Appcred::new().args(init).status(1).run();
-    let printed = "error: cannot write /sys/kernel/appcred.yaml: nothing can be written in the folder /sys/kernel: ";
+    let printed = "error: cannot write /sys/kernel/credentials/credentials.yaml: nothing can be written in the folder /sys/kernel/credentials: ";
     assert!(ran.stderr.starts_with(printed), "{}", ran.stderr);
     let project = Project::new()
         .file("appcred.yaml", "targets: {lab: {config_dir: ha}}\n")

@@ -154,6 +154,36 @@ fn sops_manifests_take_new_entries() {
     );
 }
 
+/// What is left of a run that failed does not stop the next.
+#[test]
+fn init_that_failed_half_way_is_completed_by_the_next() {
+    for blocked in [".gitignore", "credentials"] {
+        let project = Project::new();
+        // Nothing can be written where a folder is, nor a folder where a file is.
+        let in_the_way = project.join(blocked);
+        match blocked {
+            "credentials" => fs::write(&in_the_way, "").unwrap(),
+            _ => fs::create_dir_all(&in_the_way).unwrap(),
+        }
+        let (_, recipient) = age_identity();
+        let init = || {
+            let args = ["init", "--owner", "house", "--recipient", &recipient.to_string()];
+            Appcred::new().in_dir(project.path()).args(args)
+        };
+        let said = init().status(1).run().stderr;
+        assert!(said.starts_with("error: cannot write "), "{blocked}: {said}");
+        assert!(!project.join("appcred.yaml").exists(), "{blocked}");
+        match blocked {
+            "credentials" => fs::remove_file(&in_the_way).unwrap(),
+            _ => fs::remove_dir(&in_the_way).unwrap(),
+        }
+        init().run();
+        Appcred::new().in_dir(project.path()).args(["validate"]).run();
+        let ignored = fs::read_to_string(project.join(".gitignore")).unwrap();
+        assert_eq!(ignored.matches("secrets.yaml").count(), 1, "{ignored}");
+    }
+}
+
 #[test]
 fn init_writes_an_owner_of_its_own_and_refuses_what_is_no_address() {
     let project = Project::new();
