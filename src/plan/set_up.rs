@@ -37,6 +37,13 @@ pub(super) fn decide(
     let is_declared = |mark: &Mark, domain: &Domain| {
         wanted.iter().any(|entry| entry.key == mark.key && entry.domain == *domain)
     };
+    // Of these entries nothing is changed.
+    let is_left = |mark: &Mark, domain: &Domain| {
+        let mut left = desired.unidentified.iter().map(|entry| (&entry.key, &entry.domain));
+        let mut all = desired.credentials.iter().map(|entry| (&entry.key, &entry.domain));
+        let entry = (&mark.key, domain);
+        left.any(|left| left == entry) || all.any(|one| one == entry)
+    };
     for (at, flow) in live.flows.iter().enumerate() {
         let Purpose::Entry(mark) = &flow.purpose else { continue };
         if mark.owner != desired.owner || needed.contains(&at) {
@@ -45,7 +52,7 @@ pub(super) fn decide(
         let is_kept = |at: usize| assignment.is_doubtful(at) || draft.is_unknown(at);
         if is_declared(mark, &flow.domain) {
             draft.set_up(Action::Abandon { flow: flow.clone() }, Reason::LeftOver, None);
-        } else if !index.of_mark(&flow.domain, mark).any(is_kept) {
+        } else if !is_left(mark, &flow.domain) && !index.of_mark(&flow.domain, mark).any(is_kept) {
             draft.prune_set_up(flow.clone());
         }
     }
@@ -378,6 +385,13 @@ mod tests {
             let plan = protected(change);
             assert_eq!(flows(&plan), 0, "{number}: {plan:?}");
         }
+        // Where its credential is gone, the flow is all that is left of it.
+        let without_credential = planned(|desired, observed, policy| {
+            observed.live = Some(Live { flows: vec![ours("f", A)], ..Live::default() });
+            observed.credentials.clear();
+            all[5](desired, policy);
+        });
+        assert_eq!(flows(&without_credential), 0, "{without_credential:?}");
         let doubtful = planned(|desired, observed, _| {
             desired.credentials[0].key = crate::model::Key::new("c").unwrap();
             runs(observed, vec![ours("f", A)]);

@@ -73,6 +73,25 @@ fn ha_two_accounts_of_one_integration_are_each_bound_to_their_own_credential(rel
     assert_eq!(bound, [("Anna", "anna"), ("Ben", "ben")]);
 }
 
+each_release!(ha_keeps_no_more_notes_than_there_are_set_ups_at_once);
+fn ha_keeps_no_more_notes_than_there_are_set_ups_at_once(release: Release) {
+    let linking = Linking::new(release);
+    let anna = linking.entry("linked_account", "Anna", "anna", "first");
+    let without = format!("{anna}    integration: {{setup: false}}\n");
+    for _ in 0..3 {
+        linking.house.declare(std::slice::from_ref(&anna));
+        link(&linking.json(APPLY));
+        linking.house.declare(std::slice::from_ref(&without));
+        linking.apply();
+    }
+    let kept = linking.ha.call(json!({"type": "frontend/get_user_data"})).unwrap();
+    let notes: Vec<_> = kept["value"].as_object().unwrap().iter().collect();
+    // Home Assistant deletes no key.
+    let of_flows = notes.iter().filter(|(key, _)| key.contains("#flow"));
+    assert_eq!(of_flows.clone().count(), 1, "{kept}");
+    assert!(of_flows.clone().all(|(_, value)| value.is_null()), "{kept}");
+}
+
 each_release!(ha_form_after_consent_is_answered_from_the_entry_or_shown);
 fn ha_form_after_consent_is_answered_from_the_entry_or_shown(release: Release) {
     let linking = Linking::new(release);

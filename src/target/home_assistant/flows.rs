@@ -7,14 +7,20 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Map, Value};
+use tokio::time::sleep;
 
 use super::connection::{CommandError, Connection, Events};
+use super::flow_notes::{
+    Note, REMOVED_WITH_ENTRY, UserDataFields, free_key, kept, note_key, notes, purpose,
+    removed_with_entry,
+};
 use super::flow_side::FlowSide;
 use super::json::Lenient;
-use super::messages::{Command, FlowEvent, ListedFlow, UserData};
+use super::messages::{Command, FlowEvent, ListedFlow};
 use super::rest::{FormOutcome, Rest};
+use super::turns::HESITATION;
 use super::{HomeAssistant, config_entries};
 use crate::integrations::{self, Release};
 use crate::model::{
@@ -23,10 +29,6 @@ use crate::model::{
 };
 use crate::target::Refusal;
 
-/// Behind the mark in the key of a note of a flow.
-const FLOW: &str = "#flow";
-/// Behind the mark in the key of a note that accounts go with the entry.
-const REMOVED_WITH_ENTRY: &str = "#tied";
 /// How HA says why a flow was started.
 const REAUTH: &str = "reauth";
 /// What HA reports when a browser has come back.
@@ -59,16 +61,6 @@ impl FlowEvents {
         }
         false
     }
-}
-
-/// What is noted of a flow.
-#[derive(Serialize, Deserialize)]
-struct Note {
-    flow_id: String,
-    domain: String,
-    /// When the account that is linked again was changed last before that.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    account_modified_at: Option<String>,
 }
 
 /// HA's own texts, by their place: `component.spotify.config.abort.unknown`.
@@ -232,8 +224,8 @@ impl HomeAssistant {
         domain: &Domain,
         flow: &FlowId,
     ) -> Result<FlowId, Refusal> {
-        let key = note_key(mark, account, flow);
-        let purpose = purpose(&key);
+        let own_key = note_key(mark, account, flow);
+        let purpose = purpose(&own_key);
         let account_modified_at = match account {
             Some(account) => config_entries::read(&self.connection, account).await?.modified_at(),
             None => None,
@@ -241,7 +233,16 @@ impl HomeAssistant {
         let (flow_id, of_domain) = (flow.to_string(), domain.to_string());
         let value = serde_json::json!(Note { flow_id, domain: of_domain, account_modified_at });
         self.take_first_turn(mark).await?;
-        self.connection.ask::<()>(Command::WriteUserData { key, value }).await?;
+        let free = free_key(&kept(&self.connection).await?, mark, account);
+        self.write_note(free.as_ref().unwrap_or(&own_key), &value).await?;
+        if free.is_some() {
+            // Another run may have taken the same key.
+            sleep(HESITATION).await;
+            let is_own = |(_, _, note): &(_, _, Note)| note.flow_id == flow.as_str();
+            if !notes(&kept(&self.connection).await?).iter().any(is_own) {
+                self.write_note(&own_key, &value).await?;
+            }
+        }
         let notes = notes(&kept(&self.connection).await?);
         let first = notes
             .into_iter()
@@ -275,11 +276,15 @@ impl HomeAssistant {
     pub async fn forget_flow(&self, flow: &FlowId) -> Result<(), Refusal> {
         for (key, _, note) in notes(&kept(&self.connection).await?) {
             if note.flow_id == flow.as_str() {
-                let command = Command::WriteUserData { key, value: Value::Null };
-                self.connection.ask::<()>(command).await?;
+                self.write_note(&key, &Value::Null).await?;
             }
         }
         Ok(())
+    }
+
+    async fn write_note(&self, key: &str, value: &Value) -> Result<(), CommandError> {
+        let command = Command::WriteUserData { key: key.to_owned(), value: value.clone() };
+        self.connection.ask(command).await
     }
 
     /// Waits until a linked account runs or has failed, and answers its state.
@@ -351,55 +356,10 @@ pub(super) async fn reauth_flows(
     Ok(listed.items.into_iter().filter_map(asks_again).collect())
 }
 
-/// What HA keeps for its user, whatever that is.
-pub(super) type UserDataFields = BTreeMap<String, Value>;
-
-/// All that HA keeps for its user. One that keeps nothing has no notes.
-pub(super) async fn kept(connection: &Connection) -> Result<UserDataFields, CommandError> {
-    match connection.ask(Command::ReadUserData).await {
-        Ok(UserData { value }) => Ok(value),
-        Err(CommandError::Refused { .. }) => Ok(BTreeMap::new()),
-        Err(fault) => Err(fault),
-    }
-}
-
-/// What is noted of flows, by key.
-fn notes(kept: &UserDataFields) -> Vec<(String, Purpose, Note)> {
-    let note = |(key, value): (&String, &Value)| {
-        let purpose = purpose(key)?;
-        Some((key.clone(), purpose, serde_json::from_value::<Note>(value.clone()).ok()?))
-    };
-    kept.iter().filter_map(note).collect()
-}
-
-/// The entry that a note says accounts go with.
-fn removed_with_entry((key, value): (&String, &Value)) -> Option<Mark> {
-    let mark = Mark::parse(key.strip_suffix(REMOVED_WITH_ENTRY)?)?;
-    (*value == true).then_some(mark)
-}
-
-/// Each flow has a key of its own. Two runs that start one at the same moment would otherwise
-/// overwrite each other's note, and a flow without a note is never ended.
-fn note_key(mark: &Mark, account: Option<&EntryId>, flow: &FlowId) -> String {
-    let account = account.map(|account| format!(":{account}")).unwrap_or_default();
-    format!("{mark}{FLOW}.{flow}{account}")
-}
-
-fn purpose(key: &str) -> Option<Purpose> {
-    let (mark, rest) = key.split_once(FLOW)?;
-    let mark = Mark::parse(mark)?;
-    // Earlier versions wrote no flow.
-    let (flow, account) =
-        rest.split_once(':').map_or((rest, None), |(flow, account)| (flow, Some(account)));
-    (flow.is_empty() || flow.starts_with('.'))
-        .then(|| account.map_or(Purpose::Entry(mark), |id| Purpose::Again(EntryId::new(id))))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{RECONFIGURES_SINCE, note_key, purpose};
+    use super::RECONFIGURES_SINCE;
     use crate::integrations::Release;
-    use crate::model::{EntryId, FlowId, Mark, Purpose};
 
     #[test]
     fn a_release_that_does_not_reconfigure_would_link_a_second_account() {
@@ -411,32 +371,5 @@ mod tests {
                 .filter(reconfigures)
                 .collect();
         assert_eq!(known, ["2024.11.0", "2024.12.0b1", "2026.1"]);
-    }
-
-    #[test]
-    fn notes_are_recognised_among_what_others_keep() {
-        assert!(matches!(purpose("appcred:house:a#flow"), Some(Purpose::Entry(_))));
-        let again = Some(Purpose::Again(EntryId::new("e")));
-        assert_eq!(purpose("appcred:house:a#flow:e"), again);
-        assert_eq!(purpose("appcred:house:a#flow.3:e"), again);
-        assert!(matches!(purpose("appcred:house:a#flow.3"), Some(Purpose::Entry(_))));
-        for other in ["appcred:house:a", "core", "x#flow", "appcred:house:a#flowers"] {
-            assert_eq!(purpose(other), None, "{other}");
-        }
-    }
-
-    #[test]
-    fn no_two_flows_share_a_note() {
-        let mark = Mark::parse("appcred:house:a").unwrap();
-        let account = EntryId::new("e");
-        let flows = ["01M8B3D9N62GBZ03KPYME0DM8W", "01M8B3D9NCHHDHR6V7DVWY6PBW"].map(FlowId::new);
-        for (account, of) in [
-            (None, Purpose::Entry(mark.clone())),
-            (Some(&account), Purpose::Again(account.clone())),
-        ] {
-            let [first, second] = flows.each_ref().map(|flow| note_key(&mark, account, flow));
-            assert_ne!(first, second);
-            assert_eq!([purpose(&first), purpose(&second)], [Some(of.clone()), Some(of)]);
-        }
     }
 }

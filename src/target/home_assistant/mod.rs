@@ -4,6 +4,7 @@
 //!  mod.rs ──▶ credentials.rs, config_entries.rs, flows.rs ──▶ connection.rs ⇄ in_flight.rs   (WebSocket)
 //!     │                                               └────▶ rest.rs                        (HTTP)
 //!     └─────▶ address.rs, log_in.rs                           messages.rs, flow_response.rs = HA's words
+//!  flow_notes.rs = what is noted in HA of the flows of ours
 //!  endpoint.rs = where it is and how to authenticate; session.rs = stored logins
 //!  sign_in.rs = how a person gets an access token                                        (HTTP)
 //!  unreachable.rs = why there is no answer there, and what to do
@@ -19,6 +20,7 @@ mod connection;
 mod core_state;
 mod credentials;
 mod endpoint;
+mod flow_notes;
 mod flow_response;
 mod flow_side;
 mod flows;
@@ -204,7 +206,7 @@ impl HomeAssistant {
         let (credentials, domains, kept, asked, entries, core) = tokio::try_join!(
             credentials::list(&self.connection),
             self.known_domains(),
-            flows::kept(&self.connection),
+            flow_notes::kept(&self.connection),
             flows::reauth_flows(&self.connection),
             config_entries::list(&self.connection),
             self.connection.ask::<CoreState>(Command::Configuration),

@@ -12,7 +12,7 @@ use serde_json::json;
 use smol_str::SmolStr;
 
 use super::connection::{CommandError, Connection};
-use super::flows::UserDataFields;
+use super::flow_notes::UserDataFields;
 use super::messages::Command;
 use crate::model::{ConfigEntry, Credential, Domain, Held};
 use crate::target::Refusal;

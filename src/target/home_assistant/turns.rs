@@ -13,14 +13,14 @@ use tokio::time::{Instant, sleep};
 
 use super::HomeAssistant;
 use super::connection::CommandError;
-use super::flows::kept;
+use super::flow_notes::kept;
 use super::messages::Command;
 use crate::model::Mark;
 use crate::target::Refusal;
 
 /// Behind the mark in the key of the run that has the turn.
 const TURN: &str = "#turn";
-const HESITATION: Duration = Duration::from_secs(1);
+pub(super) const HESITATION: Duration = Duration::from_secs(1);
 const CHECK_INTERVAL: Duration = Duration::from_millis(200);
 /// A run that has had the turn for longer was cut off.
 const LONGEST_TURN: Duration = Duration::from_secs(30);

@@ -1,0 +1,140 @@
+//! What is noted in HA of the flows of ours, in what it keeps for the user whose token we have.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::connection::{CommandError, Connection};
+use super::messages::{Command, UserData};
+use crate::model::{EntryId, FlowId, Mark, Purpose};
+
+/// Behind the mark in the key of a note of a flow.
+const FLOW: &str = "#flow";
+/// Behind the mark in the key of a note that accounts go with the entry.
+pub(super) const REMOVED_WITH_ENTRY: &str = "#tied";
+/// What is noted of a flow.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Note {
+    pub(super) flow_id: String,
+    pub(super) domain: String,
+    /// When the account that is linked again was changed last before that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) account_modified_at: Option<String>,
+}
+
+/// What HA keeps for its user, whatever that is.
+pub(super) type UserDataFields = BTreeMap<String, Value>;
+
+/// All that HA keeps for its user. One that keeps nothing has no notes.
+pub(super) async fn kept(connection: &Connection) -> Result<UserDataFields, CommandError> {
+    match connection.ask(Command::ReadUserData).await {
+        Ok(UserData { value }) => Ok(value),
+        Err(CommandError::Refused { .. }) => Ok(BTreeMap::new()),
+        Err(fault) => Err(fault),
+    }
+}
+
+/// What is noted of flows, by key.
+pub(super) fn notes(kept: &UserDataFields) -> Vec<(String, Purpose, Note)> {
+    let note = |(key, value): (&String, &Value)| {
+        let purpose = purpose(key)?;
+        Some((key.clone(), purpose, serde_json::from_value::<Note>(value.clone()).ok()?))
+    };
+    kept.iter().filter_map(note).collect()
+}
+
+/// The entry that a note says accounts go with.
+pub(super) fn removed_with_entry((key, value): (&String, &Value)) -> Option<Mark> {
+    let mark = Mark::parse(key.strip_suffix(REMOVED_WITH_ENTRY)?)?;
+    (*value == true).then_some(mark)
+}
+
+/// The key of a note of the same kind that was forgotten. HA deletes no key.
+pub(super) fn free_key(
+    kept: &UserDataFields,
+    mark: &Mark,
+    account: Option<&EntryId>,
+) -> Option<String> {
+    let begin = format!("{mark}{FLOW}.");
+    let mut of_mark = kept.range(begin.clone()..).take_while(|(key, _)| key.starts_with(&begin));
+    let is_free = |(key, value): &(&String, &Value)| {
+        value.is_null()
+            && key.split_once(FLOW).and_then(|(_, rest)| rest.split_once(':')).map(|(_, id)| id)
+                == account.map(EntryId::as_str)
+    };
+    of_mark.find(is_free).map(|(key, _)| key.clone())
+}
+
+/// Each flow that goes on has a key of its own. Two runs that start one at the same moment would otherwise
+/// overwrite each other's note, and a flow without a note is never ended.
+pub(super) fn note_key(mark: &Mark, account: Option<&EntryId>, flow: &FlowId) -> String {
+    let account = account.map(|account| format!(":{account}")).unwrap_or_default();
+    format!("{mark}{FLOW}.{flow}{account}")
+}
+
+pub(super) fn purpose(key: &str) -> Option<Purpose> {
+    let (mark, rest) = key.split_once(FLOW)?;
+    let mark = Mark::parse(mark)?;
+    // Earlier versions wrote no flow.
+    let (flow, account) =
+        rest.split_once(':').map_or((rest, None), |(flow, account)| (flow, Some(account)));
+    (flow.is_empty() || flow.starts_with('.'))
+        .then(|| account.map_or(Purpose::Entry(mark), |id| Purpose::Again(EntryId::new(id))))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{free_key, note_key, purpose};
+    use crate::model::{EntryId, FlowId, Mark, Purpose};
+
+    #[test]
+    fn notes_are_recognised_among_what_others_keep() {
+        assert!(matches!(purpose("appcred:house:a#flow"), Some(Purpose::Entry(_))));
+        let again = Some(Purpose::Again(EntryId::new("e")));
+        assert_eq!(purpose("appcred:house:a#flow:e"), again);
+        assert_eq!(purpose("appcred:house:a#flow.3:e"), again);
+        assert!(matches!(purpose("appcred:house:a#flow.3"), Some(Purpose::Entry(_))));
+        for other in ["appcred:house:a", "core", "x#flow", "appcred:house:a#flowers"] {
+            assert_eq!(purpose(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn the_key_of_a_forgotten_note_is_used_again_for_the_same() {
+        let free = |account: Option<&str>, kept: serde_json::Value| {
+            let kept = serde_json::from_value(kept).unwrap();
+            let mark = Mark::parse("appcred:house:a").unwrap();
+            free_key(&kept, &mark, account.map(EntryId::new).as_ref())
+        };
+        let note = json!({"flow_id": "1", "domain": "spotify"});
+        let kept = json!({
+            "appcred:house:a#flow.1": note, "appcred:house:a#flow.2": null,
+            "appcred:house:a#flow.3:e": null, "appcred:house:a#turn": null,
+            "appcred:house:a": null, "appcred:house:ab#flow.4": null,
+        });
+        let found = free(None, kept.clone());
+        assert_eq!(found.as_deref(), Some("appcred:house:a#flow.2"));
+        let found = free(Some("e"), kept.clone());
+        assert_eq!(found.as_deref(), Some("appcred:house:a#flow.3:e"));
+        assert_eq!(free(Some("f"), kept), None);
+        assert_eq!(free(None, json!({"appcred:house:a#flow.1": note})), None);
+    }
+
+    #[test]
+    fn no_two_flows_share_a_note() {
+        let mark = Mark::parse("appcred:house:a").unwrap();
+        let account = EntryId::new("e");
+        let flows = ["01M8B3D9N62GBZ03KPYME0DM8W", "01M8B3D9NCHHDHR6V7DVWY6PBW"].map(FlowId::new);
+        for (account, of) in [
+            (None, Purpose::Entry(mark.clone())),
+            (Some(&account), Purpose::Again(account.clone())),
+        ] {
+            let [first, second] = flows.each_ref().map(|flow| note_key(&mark, account, flow));
+            assert_ne!(first, second);
+            assert_eq!([purpose(&first), purpose(&second)], [Some(of.clone()), Some(of)]);
+        }
+    }
+}
