@@ -335,11 +335,14 @@ impl ImportPlanner<'_> {
     }
 
     /// Whether the target says of a credential of another client, or of none that is there, that it
-    /// is of the entry with this key.
+    /// is of the entry with this key, or has the mark that this entry would need.
     fn is_of_another(&self, at: usize, key: &Key) -> bool {
         let mark = self.desired.mark(key);
         let credential = self.index.get(at);
+        let text = mark.to_string();
         let is_other = |client: &&ClientId| **client != credential.client_id;
+        // An entry or owner with another name may have claimed it.
+        let has_other = |at: &usize| is_other(&&self.index.get(*at).client_id);
         let clients = self.clients_of.get(&(&credential.domain, mark.clone()));
         // What a project without a name made is not made again under its key.
         let nameless = Mark { owner: Owner::default(), ..mark.clone() };
@@ -347,10 +350,8 @@ impl ImportPlanner<'_> {
             || self.desired.previous_owners.is_empty()
                 && nameless != mark
                 && self.clients_of.contains_key(&(&credential.domain, nameless))
-            || !self
-                .index
-                .claims(&credential.domain, &mark.to_string(), &credential.client_id)
-                .is_empty()
+            || !self.index.claims(&credential.domain, &text, &credential.client_id).is_empty()
+            || self.index.implementing(&credential.domain, &text).iter().any(has_other)
     }
 
     fn other_owner(&self, at: usize) -> Option<Owner> {
@@ -485,6 +486,23 @@ mod tests {
         assert_eq!(imported(all(), &users, &foreign), [r#"yaml Some("C") as c adopt linked"#]);
         let elsewhere = Scope { domains: [Domain::new("netatmo")].into(), ..Scope::default() };
         assert_eq!(imported(all(), &users, &elsewhere), [""; 0]);
+    }
+
+    /// Under the key `k4` the second would want the text that the account of the first names.
+    #[test]
+    fn a_key_whose_mark_another_client_carries_is_not_given() {
+        let two = |id: &str, text: &str| named(id, "two", None, Some(text));
+        let all = vec![
+            named("first", "one", None, Some("appcred:house:k4")),
+            named("its_claim", "one", None, Some("appcred:house:k1:appcred:house:k4")),
+            two("second", "appcred:house:k4:appcred:house:k1"),
+        ];
+        let [first, second, ..] = &imported(all, &["appcred:house:k4"], &Scope::default())[..]
+        else {
+            panic!("two entries are made")
+        };
+        assert_eq!(first, r#"first Some("id-one") as k1 linked"#);
+        assert_eq!(second, r#"second Some("id-two") as id-two"#);
     }
 
     #[test]
