@@ -254,19 +254,9 @@ impl<'a, T: Execute> ApplyRun<'a, T> {
     /// What claims an old one goes after that.
     async fn delete(&mut self) {
         self.keep_what_is_unproven().await;
-        self.delete_of_each(|task| task.step.action.outgoing()).await;
-        self.delete_of_each(|task| task.claim.as_slice()).await;
-    }
-
-    async fn delete_of_each(&mut self, of: for<'t> fn(&'t StepProgress<'a>) -> &'t [Held]) {
-        let mut operations = Vec::new();
-        for (at, task) in self.tasks.iter().enumerate().filter(|(_, task)| task.is_open()) {
-            operations.extend(of(task).iter().map(|old| (at, Operation::Delete(old.clone()))));
-        }
-        for (at, result) in self.execute(operations).await {
-            let task = &mut self.tasks[at];
-            if let (Err(refusal), None) = (result, &task.outcome) {
-                task.outcome = Some(match task.step.action {
+        for (at, result) in self.delete_of_each(|task| task.step.action.outgoing()).await {
+            if let (Err(refusal), task) = (result, &mut self.tasks[at]) {
+                task.outcome.get_or_insert(match task.step.action {
                     Action::Delete { .. } => refusal.into(),
                     _ => {
                         Outcome::Unfinished(format!("the old credential is still there: {refusal}"))
@@ -274,6 +264,28 @@ impl<'a, T: Execute> ApplyRun<'a, T> {
                 });
             }
         }
+        for (at, result) in self.delete_of_each(|task| task.claim.as_slice()).await {
+            match result {
+                // It got a free id that an account names. A later plan deletes it, once that
+                // account is gone.
+                Ok(_) | Err(Refusal::InUse { .. }) => {}
+                Err(refusal) => {
+                    let why = format!("what was to claim the old one is still there: {refusal}");
+                    self.tasks[at].outcome = Some(Outcome::Unfinished(why));
+                }
+            }
+        }
+    }
+
+    async fn delete_of_each(
+        &mut self,
+        of: for<'t> fn(&'t StepProgress<'a>) -> &'t [Held],
+    ) -> Vec<(usize, Result<Done, Refusal>)> {
+        let mut operations = Vec::new();
+        for (at, task) in self.tasks.iter().enumerate().filter(|(_, task)| task.is_open()) {
+            operations.extend(of(task).iter().map(|old| (at, Operation::Delete(old.clone()))));
+        }
+        self.execute(operations).await
     }
 
     /// A run that was cut off may have left a new credential with which no account was seen to

@@ -792,28 +792,63 @@ proptest! {
     }
 }
 
-/// One entry, linked and in sync, whose secret is then changed to one that the provider refuses.
-#[test]
-fn a_secret_that_does_not_work_leaves_the_old_one_in_force() {
-    let owner = Owner::new("house").unwrap();
-    let entry = |secret: &str| DesiredCredential {
-        key: Key::new("k1").unwrap(),
+/// The entry `k1`, and no other.
+fn only(client_id: &str, secret: &str) -> Desired {
+    let entry = DesiredCredential {
+        key: key("k1"),
         formerly: BTreeSet::new(),
         domain: Domain::new("spotify"),
-        client_id: ClientId::new("one"),
+        client_id: ClientId::new(client_id),
         client_secret: Secret::new(secret).into(),
         name: "N".into(),
         adopt: Adopt::No,
         integration: Integration::default(),
         place: Place { file: Path::new("m.yaml").into(), line: 1, column: 1 },
     };
-    let desired = |secret| Desired {
-        owner: owner.clone(),
+    Desired {
+        owner: owner("house"),
         previous_owners: BTreeSet::new(),
-        credentials: vec![entry(secret)],
+        credentials: vec![entry],
         unidentified: Vec::new(),
         completeness: Completeness::Whole,
+    }
+}
+
+/// An account names an id that is free, and finds a credential of another client by that text.
+/// Home Assistant gives the id to the claim that is written while one made by hand is taken over,
+/// and does not let that go.
+#[test]
+fn a_claim_that_gets_an_id_which_an_account_names_stays_until_the_account_is_gone() {
+    let made = |id: &str, client_id: &str, auth_domain: Option<&str>| Credential {
+        id: CredentialId::new(id),
+        domain: Domain::new("spotify"),
+        client_id: ClientId::new(client_id),
+        client_secret: Secret::new("s").into(),
+        name: None,
+        auth_domain: auth_domain.map(SmolStr::from),
     };
+    let all = vec![made("spotify_2", "2", None), made("spotify_one", "one", Some("spotify_2_2"))];
+    let mut shelf = Shelf::new(all, Vec::new());
+    shelf.link(&Domain::new("spotify"), "spotify_2_2");
+    let (desired, policy) = (only("2", "s"), Policy { adopt_all: true, ..Policy::default() });
+    let texts = |shelf: &Shelf| {
+        let text = |held: &Credential| format!("{} {}", held.id, held.implementation());
+        shelf.credentials.iter().map(text).collect::<Vec<_>>()
+    };
+    let outcomes = run(&mut shelf, &desired, &policy);
+    assert!(outcomes.iter().all(|step| step.outcome == Outcome::Done), "{outcomes:?}");
+    let (other, mark) = ("spotify_one spotify_2_2", "spotify_2_3 appcred:house:k1");
+    assert_eq!(texts(&shelf), [other, "spotify_2_2 appcred:house:k1:spotify_2", mark]);
+    assert_eq!(plan(&desired, &shelf.observed(), &policy).steps, []);
+    shelf.config_entries.clear();
+    run(&mut shelf, &desired, &policy);
+    assert_eq!(texts(&shelf), [other, mark]);
+}
+
+/// One entry, linked and in sync, whose secret is then changed to one that the provider refuses.
+#[test]
+fn a_secret_that_does_not_work_leaves_the_old_one_in_force() {
+    let desired = |secret| only("one", secret);
     let mut shelf = Shelf::new(Vec::new(), Vec::new());
     run(&mut shelf, &desired("right"), &Policy::default());
     shelf.config_entries.push(ConfigEntry {
