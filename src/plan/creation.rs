@@ -43,11 +43,18 @@ impl EntryCase<'_> {
         let has_mark = |at: &usize| {
             self.index.ownership(*at).is_some_and(|ownership| ownership.proof == Proof::Mark)
         };
-        let is_unwritten =
-            |at: &usize| self.index.is_nobodys(*at) || self.assignment.is_guessed(*at);
-        let claim = free.iter().copied().find(is_unwritten);
-        let claim = claim.map(|at| self.index.get(at).implementation());
+        // With an id, `adopt` is as good later; a guess is not made again once the entry has something.
+        let guessed = free.iter().find(|at| self.assignment.is_guessed(**at));
+        let unwritten = guessed.or(free.iter().find(|at| self.index.is_nobodys(**at)));
+        let claim = unwritten.map(|at| self.index.get(*at).implementation());
         let claim = claim.map(|implementation| self.wanted(&self.claim_text(implementation)));
+        // What another owner has claimed becomes that owner's as soon as it is there.
+        if let Some(claim) = &claim
+            && let Some(why) = self.claim_of_others(&claim.auth_domain)
+        {
+            draft.withhold(Action::Create { wanted }, why);
+            return None;
+        }
         let old = self.held(&free);
         let is_by_hand = free.iter().any(|at| self.index.is_nobodys(*at));
         let (action, reason) = if free.iter().all(has_mark) {
@@ -99,7 +106,8 @@ impl EntryCase<'_> {
             return Some(Why::NamelessOwner { held: self.index.get(*at).held() });
         }
         // A second one beside another owner's is not what adoption asks for.
-        let by = self.other_owner().filter(|_| self.wants_adoption)?;
+        let is_unmet = self.wants_adoption && self.adopted().is_empty();
+        let by = self.other_owner().filter(|_| is_unmet)?;
         Some(Why::OtherOwner { by: by.clone() })
     }
 

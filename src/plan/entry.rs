@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use smol_str::SmolStr;
 
 use crate::model::{
-    Claim, Credential, Desired, DesiredCredential, Mark, Policy, SecretComparison, is_id_of_client,
+    Claim, Credential, Desired, DesiredCredential, Policy, SecretComparison, is_id_of_client,
 };
 
 use super::action::{Action, Adoption, CredentialState, Reason, StepId};
@@ -13,7 +13,7 @@ use super::case::EntryCase;
 use super::condition::Condition;
 use super::draft::PlanDraft;
 use super::index::Index;
-use super::ownership::{Assignment, OwnedBy, Ownership, Proof};
+use super::ownership::{Assignment, Ownership, Proof};
 use super::withheld::Why;
 
 /// What linked accounts name, beside the mark, that belongs to the entry or may be adopted.
@@ -65,6 +65,7 @@ impl EntryCase<'_> {
             return;
         }
         let mut left: Vec<LinkedBeside> = Vec::new();
+        let (mut kept, mut claims_in_use) = (BTreeMap::new(), Vec::new());
         let (mut is_linked, mut is_blocked) = (false, false);
         let mark = self.mark_text();
         for (name, implementation) in self.implementations() {
@@ -98,14 +99,15 @@ impl EntryCase<'_> {
                 self.withhold(&name, &implementation, why, draft);
                 continue;
             }
-            let last = self.index.implementing(&self.entry.domain, &name).last();
-            let foreign = last.copied().filter(|last| !implementation.members.contains(last));
-            let foreign = foreign.or_else(|| self.not_ours_to_claim(&name));
-            let foreign = foreign.or_else(|| self.newly_claimed(&name, &implementation.members));
-            match foreign {
+            match self.in_the_way(&name, &implementation.members) {
                 None => {
                     is_linked = true;
-                    self.keep(&name, &implementation, draft);
+                    if implementation.members.iter().any(|at| self.is_claim(*at)) {
+                        claims_in_use.push((name, implementation));
+                    } else {
+                        let last = self.keep(&name, &implementation, None, draft);
+                        kept.insert(name, last);
+                    }
                 }
                 // What is in force is somebody else's, so that no account uses this entry's.
                 Some(_) if implementation.members.is_empty() => left.push(implementation),
@@ -115,7 +117,27 @@ impl EntryCase<'_> {
                 }
             }
         }
-        self.decide_mark(left, is_linked, is_blocked, draft);
+        let last = self.decide_mark(left, is_linked, is_blocked, draft);
+        self.keep_claims(claims_in_use, kept, last, draft);
+    }
+
+    /// Accounts can name a claim as well. What it says is needed until what it claims is right or
+    /// gone; `last` is the step after which all is gone that no account names.
+    fn keep_claims(
+        &self,
+        mut claims_in_use: Vec<(SmolStr, LinkedBeside)>,
+        mut kept: BTreeMap<SmolStr, Option<StepId>>,
+        last: Option<StepId>,
+        draft: &mut PlanDraft<'_>,
+    ) {
+        // A claim of a claim is longer than that.
+        claims_in_use.sort_by_key(|(name, _)| name.len());
+        for (name, implementation) in claims_in_use {
+            let claimed = Claim::parse(&name).map(|claim| claim.implementation);
+            let after = claimed.and_then(|of| kept.get(&of).copied()).unwrap_or(last);
+            let last = self.keep(&name, &implementation, after, draft);
+            kept.insert(name, last);
+        }
     }
 
     /// All implementations but the mark, by name.
@@ -177,7 +199,7 @@ impl EntryCase<'_> {
     /// What older versions shadowed without a claim: ids of this client that a linked account
     /// names and that another credential of this client has as its `auth_domain`. Its shape does not
     /// say who wrote it. That it holds the secret of this entry does: nothing changes by the claim.
-    fn old_shadows(&self) -> BTreeSet<&str> {
+    pub(super) fn old_shadows(&self) -> BTreeSet<&str> {
         let EntryCase { entry, index, .. } = self;
         let of_client = index.of_client(&entry.domain, &entry.client_id);
         let is_others = |at: &usize| !index.is_nobodys(*at) && !self.owned.contains(at);
@@ -195,93 +217,15 @@ impl EntryCase<'_> {
             .collect()
     }
 
-    /// Who else has claimed an implementation for this client. Another entry of this owner gives up
-    /// what it has claimed for a client that is not its own any more, as far as Home Assistant lets it.
-    pub(super) fn claim_of_others(&self, implementation: &str) -> Option<Why> {
-        let EntryCase { entry, index, .. } = self;
-        let claims = index.claims(&entry.domain, implementation, &entry.client_id);
-        let by = claims.iter().flat_map(|at| index.owned_by(*at).marks());
-        let marks: BTreeSet<Mark> = by.cloned().collect();
-        if let Some(by) = marks.iter().find(|mark| !self.is_ours(mark)).cloned() {
-            let is_disputed = marks.iter().any(|mark| self.is_ours(mark));
-            return Some(if is_disputed {
-                Why::Disputed { by: marks }
-            } else {
-                Why::OtherOwner { by }
-            });
-        }
-        let is_given_up = |at: &&usize| {
-            self.assignment.client_of(**at).is_some_and(|client| {
-                // Where an account names the claim, it is replaced, unless that is another owner's.
-                let text = index.get(**at).implementation();
-                let replaced = index.claims(&entry.domain, text, client).iter();
-                let is_ours = |at: &usize| index.owned_by(*at).marks().all(|of| self.is_ours(of));
-                !self.is_referenced_by_id(**at)
-                    && (!index.is_used(&entry.domain, text)
-                        || replaced.copied().all(|at| is_ours(&at)))
-            })
-        };
-        if claims.iter().any(|at| self.owned.contains(at)) {
-            return None;
-        }
-        let kept = claims.iter().find(|at| !is_given_up(at))?;
-        Some(Why::OtherOwner { by: index.ownership(*kept)?.mark.clone() })
-    }
-
-    /// Whether it is another entry's or another owner's.
-    fn is_of_others(&self, at: usize) -> bool {
-        self.assignment.is_assigned(at) && !self.owned.contains(&at)
-            || self.index.owned_by(at).marks().any(|mark| !self.is_ours(mark))
-    }
-
-    /// A credential of this client that a claim of the implementation would cover, though it is
-    /// somebody else's and nobody asked for its adoption.
-    pub(super) fn not_ours_to_claim(&self, implementation: &str) -> Option<usize> {
-        let old_shadows = self.old_shadows();
-        let members = self.index.implementing(&self.entry.domain, implementation).iter();
-        let is_others = |at: &usize| {
-            let is_asked_for = self.adopted().contains(at)
-                || self.index.is_nobodys(*at) && old_shadows.contains(implementation);
-            // What `prune: all` deletes is in nobody's way.
-            let is_pruned = self.index.is_nobodys(*at) && !self.by_hand.contains(at);
-            self.index.get(*at).client_id == self.entry.client_id
-                && !self.owned.contains(at)
-                && !is_asked_for
-                && !is_pruned
-        };
-        members.copied().find(is_others)
-    }
-
-    /// What is not the entry's and would be, since a claim gets the client that the entry wants. For
-    /// the same client a claim covers nothing that it does not cover now.
-    pub(super) fn newly_claimed(&self, text: &str, claims: &[usize]) -> Option<usize> {
-        let is_same = |at: &usize| self.index.get(*at).client_id == self.entry.client_id;
-        let claim = Claim::parse(text).filter(|_| !claims.iter().any(is_same))?;
-        self.not_ours_to_claim(&claim.implementation)
-    }
-
-    /// Who keeps the entry from its mark: whoever has claimed it, or another entry of this owner that
-    /// had this key and whose account names the mark since then.
-    fn claim_of_mark(&self, mark: &str) -> Option<Why> {
-        let EntryCase { entry, index, .. } = self;
-        let in_use = index.implementing(&entry.domain, mark).last();
-        let in_use = in_use.filter(|_| index.is_used(&entry.domain, mark));
-        let others = in_use.filter(|at| !self.owned.contains(at));
-        self.claim_of_others(mark).or_else(|| Some(self.why_foreign(*others?)))
-    }
-
-    pub(super) fn why_foreign(&self, at: usize) -> Why {
-        let held = self.index.get(at).held();
-        match self.index.owned_by(at) {
-            OwnedBy::One(ownership) => Why::OtherOwner { by: ownership.mark.clone() },
-            OwnedBy::Several(by) => Why::Disputed { by: by.clone() },
-            OwnedBy::Nobody => Why::Foreign { held },
-            OwnedBy::Unreadable => Why::UnreadableMark { held },
-        }
-    }
-
-    /// An implementation that a linked account names: claimed first, then made right.
-    fn keep(&self, name: &str, implementation: &LinkedBeside, draft: &mut PlanDraft<'_>) {
+    /// An implementation that a linked account names: claimed first, then made right, behind a step
+    /// if there is one; answers the last step.
+    fn keep(
+        &self,
+        name: &str,
+        implementation: &LinkedBeside,
+        after: Option<StepId>,
+        draft: &mut PlanDraft<'_>,
+    ) -> Option<StepId> {
         let text = self.claim_text(name);
         let is_current = |at: &usize| {
             let claim = self.index.get(*at);
@@ -297,10 +241,11 @@ impl EntryCase<'_> {
             let action = Action::Claim { wanted: self.wanted(&text), old: Vec::new() };
             draft.step(action, vec![reason], Vec::new(), None)
         });
-        let mut last = self.settle(name, condition, claimed, draft).or(claimed);
+        let after = after.or(claimed);
+        let mut last = self.settle(name, condition, after, draft).or(after);
         last = self.refresh_claim(&text, &current, last, draft);
         let needed = self.clients_that_stay(&implementation.members);
-        self.clear_away(self.unneeded(stale, &needed), last, draft);
+        self.clear_away(self.unneeded(stale, &needed), last, draft).or(last)
     }
 
     /// What no account finds, and Home Assistant does not let go since an account names its id,
@@ -320,20 +265,26 @@ impl EntryCase<'_> {
             };
             let Some(at) = implementation.members.iter().copied().find(is_old) else { continue };
             let wanted = self.wanted(&self.claim_text(self.index.get(at).implementation()));
+            let others = self.claim_of_others(&wanted.auth_domain);
             let action = Action::Claim { wanted, old: Vec::new() };
+            if let Some(why) = others {
+                draft.withhold(action, why);
+                continue;
+            }
             last = Some(draft.step(action, vec![self.renamed(at)], Vec::new(), last));
         }
         last
     }
 
-    /// The mark is needed where no account names anything else, or where one names it.
+    /// The mark is needed where no account names anything else, or where one names it; answers the
+    /// last step.
     fn decide_mark(
         &self,
         mut unused: Vec<LinkedBeside>,
         is_linked: bool,
         is_blocked: bool,
         draft: &mut PlanDraft<'_>,
-    ) {
+    ) -> Option<StepId> {
         let mark = self.mark_text();
         let claimed = self.claim_what_stays(&unused, draft);
         let claims = unused.iter().flat_map(|implementation| implementation.claims.iter().copied());
@@ -375,7 +326,7 @@ impl EntryCase<'_> {
             group.retain(|at| !needed.contains(&self.index.get(*at).client_id));
             last = self.refresh_claim(text, &group, last, draft);
         }
-        self.clear_away(self.unneeded(claims, &needed), last, draft);
+        self.clear_away(self.unneeded(claims, &needed), last, draft).or(last)
     }
 
     fn withhold(&self, name: &str, of: &LinkedBeside, why: Why, draft: &mut PlanDraft<'_>) {

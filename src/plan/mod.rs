@@ -20,6 +20,7 @@ mod entry;
 mod guard;
 mod import;
 mod index;
+mod others;
 mod owned_only;
 mod ownership;
 mod reload;

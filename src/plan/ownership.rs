@@ -61,7 +61,9 @@ pub(super) enum Proof {
 pub(super) type Claims<'a> = IndexMap<(&'a Domain, SmolStr, &'a ClientId), Vec<usize>>;
 
 /// Whose each credential is, and the claims that say so. A claim is stronger than a mark: it is
-/// written when an entry or an owner gets another name. The order of claims says nothing.
+/// written when an entry or an owner gets another name. But the mark of the entry that wants the
+/// client is stronger than what other entries of this owner claim: one of them gives that up, and
+/// what is created until then must not become its own. The order of claims says nothing.
 pub(super) fn read<'a>(all: &'a [Credential], desired: &'a Desired) -> (Vec<OwnedBy>, Claims<'a>) {
     let mut owned_by = vec![OwnedBy::Nobody; all.len()];
     let mut claims = Claims::new();
@@ -92,6 +94,13 @@ pub(super) fn read<'a>(all: &'a [Credential], desired: &'a Desired) -> (Vec<Owne
             marks.extend(claim.as_ref().map(|claim| claim.mark.clone()).or(credential.mark()));
         }
         let entry = entries.get(&(of.0, of.2)).copied();
+        let is_own = |mark: &Mark| {
+            mark.owner == desired.owner && entry.is_some_and(|entry| entry.key == mark.key)
+        };
+        let is_present = |mark: &Mark| *desired.present_name(&mark.owner) == desired.owner;
+        if marks.iter().all(is_present) {
+            marks.extend(credential.mark().filter(is_own));
+        }
         let key_of = |mark: &Mark| names.get(&(of.0, &mark.key)).copied();
         owned_by[at] = match first_of(&marks, entry, key_of, desired) {
             _ if credential.has_unreadable_mark() => OwnedBy::Unreadable,
@@ -206,7 +215,12 @@ impl Assignment {
             |at: &usize| is_claim(at) || index.get(*at).mark().is_some_and(|of| of == mark);
         let (idle, groups): (Vec<_>, Vec<_>) =
             groups.iter().partition(|(_, group)| group.iter().all(is_idle) && !is_used(group));
-        let says_nothing = |at: &usize| is_claim(at) && !index.is_in_use(*at);
+        // An account may name the id that Home Assistant gave a claim; that says nothing of it.
+        let is_named = |at: &usize| {
+            let credential = index.get(*at);
+            index.is_used(&credential.domain, credential.implementation())
+        };
+        let says_nothing = |at: &usize| is_claim(at) && !is_named(at);
         let is_new = self.of_entries[number].iter().all(says_nothing);
         if is_new && groups.len() > 1 {
             let all = groups.into_iter().flat_map(|(_, group)| group);

@@ -673,8 +673,8 @@ fn what_a_key_without_entry_has_claimed_is_the_entrys_for_its_client() {
             ["spotify_id_a", "appcred:house:x:spotify_id_a"].map(linked).into();
     });
     let expected = [
-        "claim appcred:house:a:appcred:house:x:spotify_id_a [TakenForRenamed]",
         "claim appcred:house:a:spotify_id_a [TakenForRenamed]",
+        "claim appcred:house:a:appcred:house:x:spotify_id_a [TakenForRenamed]",
         "- appcred:house:b:spotify_id_a [Unclaimed]",
     ];
     check(&plan, &expected);
@@ -1306,4 +1306,102 @@ fn nothing_is_set_up_for_an_unknown_integration_and_its_credential_stays() {
     );
     let state = &plan.credential_states[0].state;
     assert_eq!(*state, CredentialState::Unknown(crate::model::Key::new("b").unwrap()));
+}
+
+/// A claim of another entry that is not for its client any more, cut off between two steps: the
+/// credential with the entry's own mark was created, the claim of it is still there.
+#[test]
+fn an_entrys_own_mark_for_its_own_client_is_not_taken_away_by_a_claim_of_the_same_owner() {
+    let plan = planned(|desired, observed, _| {
+        desired.completeness = Completeness::Partial;
+        let claim = Some("appcred:house:b:appcred:house:a");
+        observed.credentials.push(held("spotify_id_a_2", &wanted("a"), claim));
+    });
+    check(&plan, &["- spotify_id_a_2 [Unclaimed]"]);
+}
+
+#[test]
+fn another_owners_claim_of_a_mark_is_stronger_than_the_mark() {
+    let plan = planned(|_, observed, _| {
+        let claim = Some("appcred:cabin:b:appcred:house:a");
+        observed.credentials.push(held("spotify_id_a_2", &wanted("a"), claim));
+    });
+    check(&plan, &["! + a claimed by appcred:cabin:b"]);
+}
+
+/// What another owner claims is that owner's as soon as it is there.
+#[test]
+fn nothing_is_written_that_another_owner_has_claimed_before() {
+    let plan = planned(|desired, observed, _| {
+        desired.credentials[0].adopt = Adopt::Only;
+        observed.credentials[0].auth_domain = None;
+        let claim = Some("appcred:cabin:b:appcred:house:a:spotify_id_a");
+        observed.credentials.push(held("spotify_id_a_2", &wanted("a"), claim));
+    });
+    check(&plan, &["! + a claimed by appcred:cabin:b"]);
+}
+
+#[test]
+fn an_entry_that_adopts_what_an_account_uses_gets_its_mark_beside_another_owner() {
+    let plan = planned(|desired, observed, _| {
+        desired.credentials[0].adopt = Adopt::Only;
+        observed.credentials[0].auth_domain = None;
+        let other = Some("appcred:cabin:b");
+        observed.credentials.push(held("spotify_id_a_2", &wanted("a"), other));
+        observed.config_entries = vec![linked("spotify_id_a"), linked("appcred:house:a")];
+    });
+    let expected = ["claim appcred:house:a:spotify_id_a [AdoptionAsked]", "+ a [BesideOtherOwner]"];
+    check(&plan, &expected);
+}
+
+/// If the run is cut after that, the guess is not made again; `adopt` with an id is as good then.
+#[test]
+fn what_was_taken_for_renamed_is_claimed_before_what_is_adopted_by_its_id() {
+    let plan = planned(|desired, observed, _| {
+        let by_hand = CredentialId::new("spotify_id_a");
+        desired.credentials[0].adopt = Adopt::Id(by_hand);
+        observed.credentials[0].auth_domain = None;
+        observed.credentials.push(held("renamed", &wanted("a"), None));
+        let claim = Some("appcred:house:old:renamed");
+        observed.credentials.push(held("spotify_id_a_2", &wanted("a"), claim));
+    });
+    let claim = plan.steps[0].claim.as_ref().map(|claim| claim.auth_domain.as_str());
+    assert_eq!(claim, Some("appcred:house:a:renamed"), "{plan:?}");
+}
+
+/// An account was linked with a claim, whose entry is renamed and has another client now.
+#[test]
+fn a_claim_that_an_account_names_goes_after_what_it_claims() {
+    let plan = planned(|desired, observed, _| {
+        desired.credentials[0].formerly.insert(Key::new("old").unwrap());
+        let mut by_hand = held("by_hand", &wanted("a"), None);
+        by_hand.client_id = ClientId::new("another");
+        let claim = Some("appcred:house:old:by_hand".into());
+        let id = CredentialId::new("claim");
+        observed.credentials[0] = Credential { id, auth_domain: claim, ..by_hand.clone() };
+        observed.credentials.insert(0, by_hand);
+        observed.config_entries = vec![linked("appcred:house:old:by_hand")];
+    });
+    let expected = [
+        "- by_hand [Superseded]",
+        "claim appcred:house:a:appcred:house:old:by_hand [Renamed]",
+        "-/+ a for claim [ClientIdDiffers] reload",
+    ];
+    check(&plan, &expected);
+    assert_eq!(plan.steps[2].after, Some(plan.steps[0].id));
+}
+
+/// Another entry deletes in the same run what was in the way.
+#[test]
+fn a_claim_that_an_account_names_follows_its_entry_although_another_lets_one_like_it_go() {
+    let plan = planned(|_, observed, _| {
+        let claim = Some("appcred:house:a:appcred:house:b:x");
+        let mut other = held("other", &wanted("a"), claim);
+        other.client_id = ClientId::new("another");
+        observed.credentials[0] = other;
+        observed.credentials.push(held("idle", &wanted("a"), Some("appcred:house:b:x")));
+        observed.config_entries = vec![linked("appcred:house:a:appcred:house:b:x")];
+    });
+    let replaced = "claim appcred:house:a:appcred:house:b:x for other [ClientIdDiffers] reload";
+    check(&plan, &[replaced, "- idle [Unclaimed]"]);
 }

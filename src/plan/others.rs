@@ -1,0 +1,114 @@
+//! What belongs to others, and so keeps an entry from something.
+
+use std::collections::BTreeSet;
+
+use crate::model::{Claim, Mark};
+
+use super::case::EntryCase;
+use super::ownership::OwnedBy;
+use super::withheld::Why;
+
+impl EntryCase<'_> {
+    /// Who else has claimed an implementation for this client. Another entry of this owner gives up
+    /// what it has claimed for a client that is not its own any more, as far as Home Assistant lets it.
+    pub(super) fn claim_of_others(&self, implementation: &str) -> Option<Why> {
+        let EntryCase { entry, index, .. } = self;
+        let claims = index.claims(&entry.domain, implementation, &entry.client_id);
+        let by = claims.iter().flat_map(|at| index.owned_by(*at).marks());
+        let marks: BTreeSet<Mark> = by.cloned().collect();
+        if let Some(by) = marks.iter().find(|mark| !self.is_ours(mark)).cloned() {
+            let is_disputed = marks.iter().any(|mark| self.is_ours(mark));
+            return Some(if is_disputed {
+                Why::Disputed { by: marks }
+            } else {
+                Why::OtherOwner { by }
+            });
+        }
+        let is_given_up = |at: &&usize| {
+            self.assignment.client_of(**at).is_some_and(|client| {
+                // Where an account names the claim, it is replaced, unless that is another owner's.
+                let text = index.get(**at).implementation();
+                let replaced = index.claims(&entry.domain, text, client).iter();
+                let is_ours = |at: &usize| index.owned_by(*at).marks().all(|of| self.is_ours(of));
+                !self.is_referenced_by_id(**at)
+                    && (!index.is_used(&entry.domain, text)
+                        || replaced.copied().all(|at| is_ours(&at)))
+            })
+        };
+        if claims.iter().any(|at| self.owned.contains(at)) {
+            return None;
+        }
+        let kept = claims.iter().find(|at| !is_given_up(at))?;
+        Some(Why::OtherOwner { by: index.ownership(*kept)?.mark.clone() })
+    }
+
+    /// Whether it is another entry's or another owner's.
+    pub(super) fn is_of_others(&self, at: usize) -> bool {
+        self.assignment.is_assigned(at) && !self.owned.contains(&at)
+            || self.index.owned_by(at).marks().any(|mark| !self.is_ours(mark))
+    }
+
+    /// A credential of this client that a claim of the implementation would cover, though it is
+    /// somebody else's and nobody asked for its adoption.
+    fn not_ours_to_claim(&self, implementation: &str) -> Option<usize> {
+        let old_shadows = self.old_shadows();
+        let members = self.index.implementing(&self.entry.domain, implementation).iter();
+        let is_others = |at: &usize| {
+            let is_asked_for = self.adopted().contains(at)
+                || self.index.is_nobodys(*at) && old_shadows.contains(implementation);
+            // What `prune: all` deletes is in nobody's way.
+            let is_pruned = self.index.is_nobodys(*at) && !self.by_hand.contains(at);
+            self.index.get(*at).client_id == self.entry.client_id
+                && !self.owned.contains(at)
+                && !is_asked_for
+                && !is_pruned
+                && !self.is_let_go(*at)
+        };
+        members.copied().find(is_others)
+    }
+
+    /// Whether another entry of this owner deletes it anyway: a claim for a client that is not that
+    /// entry's any more, which no account uses.
+    fn is_let_go(&self, at: usize) -> bool {
+        let client = self.assignment.client_of(at);
+        let is_of_other = client.is_some_and(|client| *client != self.index.get(at).client_id);
+        is_of_other && self.is_claim(at) && !self.index.is_in_use(at)
+    }
+
+    /// What is somebody else's and would be changed if what an account names were made right.
+    pub(super) fn in_the_way(&self, name: &str, members: &[usize]) -> Option<usize> {
+        let in_force = self.index.implementing(&self.entry.domain, name).last().copied();
+        in_force
+            .filter(|in_force| !members.contains(in_force))
+            .or_else(|| self.not_ours_to_claim(name))
+            .or_else(|| self.newly_claimed(name, members))
+    }
+
+    /// What is not the entry's and would be, since a claim gets the client that the entry wants. For
+    /// the same client a claim covers nothing that it does not cover now.
+    pub(super) fn newly_claimed(&self, text: &str, claims: &[usize]) -> Option<usize> {
+        let is_same = |at: &usize| self.index.get(*at).client_id == self.entry.client_id;
+        let claim = Claim::parse(text).filter(|_| !claims.iter().any(is_same))?;
+        self.not_ours_to_claim(&claim.implementation)
+    }
+
+    /// Who keeps the entry from its mark: whoever has claimed it, or another entry of this owner that
+    /// had this key and whose account names the mark since then.
+    pub(super) fn claim_of_mark(&self, mark: &str) -> Option<Why> {
+        let EntryCase { entry, index, .. } = self;
+        let in_use = index.implementing(&entry.domain, mark).last();
+        let in_use = in_use.filter(|_| index.is_used(&entry.domain, mark));
+        let others = in_use.filter(|at| !self.owned.contains(at));
+        self.claim_of_others(mark).or_else(|| Some(self.why_foreign(*others?)))
+    }
+
+    pub(super) fn why_foreign(&self, at: usize) -> Why {
+        let held = self.index.get(at).held();
+        match self.index.owned_by(at) {
+            OwnedBy::One(ownership) => Why::OtherOwner { by: ownership.mark.clone() },
+            OwnedBy::Several(by) => Why::Disputed { by: by.clone() },
+            OwnedBy::Nobody => Why::Foreign { held },
+            OwnedBy::Unreadable => Why::UnreadableMark { held },
+        }
+    }
+}
