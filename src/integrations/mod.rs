@@ -20,6 +20,12 @@ use crate::model::Domain;
 pub struct Facts {
     /// Where its provider hands out clients, where the integration itself says so.
     pub console_url: Option<String>,
+    /// Its provider's authorize endpoint, unless that is made at run time.
+    pub authorize_url: Option<String>,
+    /// What its consent link has beside what OAuth2 wants in each, as far as it is known.
+    pub authorize_parameters: BTreeMap<String, String>,
+    /// Whether its consent link proves the code (PKCE).
+    pub pkce: bool,
     /// Its provider's token endpoint, unless that is made at run time.
     pub token_url: Option<String>,
     /// How it says who it is at that endpoint.

@@ -22,6 +22,8 @@ import re
 import sys
 import types
 
+from yarl import URL
+
 from homeassistant import components, const
 from homeassistant.helpers import aiohttp_client
 
@@ -53,6 +55,15 @@ AUTH_DOMAIN = "the-auth-domain"
 BASE = "https://home.example"
 # What Home Assistant's own steps lead to.
 CONSENT = {"pick_implementation", "auth", "user"}
+# What OAuth2 and PKCE want in a link.
+OF_EACH_LINK = {
+    "client_id",
+    "code_challenge",
+    "code_challenge_method",
+    "redirect_uri",
+    "response_type",
+    "state",
+}
 # The libraries that addresses come from, by integration.
 LIBRARIES = {
     "google": "oauth2client",
@@ -145,14 +156,18 @@ def translations_of(domain: str) -> dict:
     return json.loads((COMPONENTS / domain / "translations/en.json").read_text())
 
 
-def platform_of(domain: str) -> types.ModuleType:
-    """Loads the platform without the integration itself, which would want all its libraries."""
+def module_of(domain: str, module: str) -> types.ModuleType:
+    """Loads a module without the integration itself, which would want all its libraries."""
     name = f"homeassistant.components.{domain}"
     if name not in sys.modules:
         package = types.ModuleType(name)
         package.__path__ = [str(COMPONENTS / domain)]
         sys.modules[name] = package
-    return importlib.import_module(f"{name}.application_credentials")
+    return importlib.import_module(f"{name}.{module}")
+
+
+def platform_of(domain: str) -> types.ModuleType:
+    return module_of(domain, "application_credentials")
 
 
 def address(url, domain: str) -> str | None:
@@ -184,6 +199,25 @@ async def sent(made: LocalOAuth2Implementation) -> tuple[str, dict, str]:
     raise SystemExit(f"{type(made).__name__} asks no token endpoint")
 
 
+def added_by_flow(hass, domain: str, made: LocalOAuth2Implementation) -> dict:
+    """What the config flow of a first account adds to the link.
+
+    Nothing is known of it where that takes a library that is not there.
+    """
+    try:
+        flow = object.__new__(getattr(module_of(domain, "config_flow"), Flow(domain).node.name))
+        vars(flow).update(hass=hass, flow_impl=made, context={"source": "user"}, data={}, reauth_entry=None)
+        return flow.extra_authorize_data
+    except (AttributeError, TypeError):
+        return {}
+
+
+def authorize_parameters(link: str, added: dict) -> dict[str, str]:
+    """What the link has beside what OAuth2 wants in each."""
+    parameters = dict(URL(link).update_query(added).query)
+    return {key: parameters[key] for key in sorted(parameters.keys() - OF_EACH_LINK) if parameters[key]}
+
+
 async def client_facts(hass, domain: str) -> dict:
     """Who it is at its provider, and where that is."""
     made = await implementation_of(hass, domain)
@@ -201,6 +235,8 @@ async def client_facts(hass, domain: str) -> dict:
     link = await made.async_generate_authorize_url("flow")
     facts["pkce"] = "code_challenge" in link
     facts["secret_in_authorize_url"] = OURS.client_secret in link
+    if not facts["secret_in_authorize_url"] and "ignores_client" not in facts:
+        facts["authorize_parameters"] = authorize_parameters(link, added_by_flow(hass, domain, made))
     url, form, header = await sent(made)
     if url != made.token_url:
         raise SystemExit(f"{domain}: asks {url}, not {made.token_url}")
