@@ -1,5 +1,8 @@
 //! `verify`
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use anyhow::bail;
 
 use crate::desired;
@@ -8,20 +11,26 @@ use crate::manifest::Entry;
 use crate::model::TargetName;
 use crate::reconcile::Verdicts;
 use crate::report::verified;
-use crate::verify::{Checked, check};
+use crate::verify::{Checked, RedirectUri, check, confirm};
 use crate::workspace::{TargetView, is_target};
 
 use super::exit::ExitStatus;
-use super::gather::entries;
+use super::gather::{entries, workspace};
 use super::selection::TargetArgs;
 use super::{Global, OutputFormat, console};
 
-/// Ask the providers whether client ids and secrets are right
+/// When a provider is asked again that did not accept a redirect URI or a client id.
+const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(30);
+
+/// Ask the providers whether clients are right and redirect URIs registered
 ///
 /// Sends each client to its provider's token endpoint, with an authorization code that cannot be
-/// valid: a provider that then refuses the code has taken the client. Nothing is granted, no consent
-/// is needed, and Home Assistant is not asked. Where a provider cannot be reached, or its answer
-/// is unclear, that is reported and is no failure.
+/// valid: a provider that then refuses the code has taken the client. Nothing is granted and no consent
+/// is needed. Then it opens the page where somebody would consent, as a browser does that nobody is
+/// logged in with: most providers show there whether they know the client id and the redirect URI.
+/// The targets are asked for that URI alone. A provider that does not accept one is asked again after
+/// 30 seconds. Where a provider cannot be reached, or its answer is unclear, that is reported and is no
+/// failure.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   appcred verify
@@ -33,7 +42,7 @@ pub(super) struct Verify {
     keys: Vec<String>,
     #[command(flatten)]
     selection: TargetArgs,
-    /// End with 1 also where it does not become clear whether a client is right
+    /// End with 1 also where it does not become clear whether client id and secret are right
     #[arg(long)]
     strict: bool,
     /// How to write what the providers said
@@ -55,11 +64,15 @@ pub(super) async fn run(global: &Global, verb: &Verify) -> anyhow::Result<ExitSt
             bail!("there is no entry with the key `{key}`");
         }
     }
+    let redirect_uris =
+        workspace(global).offered(&project, &verb.selection.targets).await.redirect_uris;
     let wanted = resolved.clients().filter(|(entry, ..)| verb.wants(entry));
-    let wanted = wanted.map(|(entry, client_id, secret)| {
-        (desired::wanted(entry, client_id.clone(), secret.clone().into()), None)
+    let wanted = wanted.flat_map(|(entry, client_id, secret)| {
+        let wanted = desired::wanted(entry, client_id.clone(), secret.clone().into());
+        let uris = redirect_uris_of(entry, &redirect_uris);
+        uris.into_iter().map(move |uri| (wanted.clone(), None, uri))
     });
-    let checked = check(wanted).await;
+    let checked = confirmed(check(wanted).await).await;
     console::print(&match verb.format {
         OutputFormat::Text => verified::text(&checked),
         OutputFormat::Json => verified::json(&checked)?,
@@ -77,13 +90,37 @@ impl Verify {
     }
 }
 
+/// The redirect URIs of an entry's targets, as far as these say them.
+fn redirect_uris_of(entry: &Entry, of: &BTreeMap<TargetName, String>) -> Vec<RedirectUri> {
+    let own = of.iter().filter(|(name, _)| entry.targets.include(name));
+    let mut uris: Vec<RedirectUri> =
+        own.map(|(_, uri)| RedirectUri::of(Some(uri.as_str()))).collect();
+    uris.sort();
+    uris.dedup();
+    if uris.is_empty() {
+        uris.push(RedirectUri::of(None));
+    }
+    uris
+}
+
+async fn confirmed(mut checked: Vec<Checked>) -> Vec<Checked> {
+    if checked.iter().any(|one| one.registration.is_refused()) {
+        console::message(
+            "A redirect URI or client id is not accepted; asking again in 30 seconds.",
+        );
+    }
+    confirm(&mut checked, ASKED_AGAIN_AFTER).await;
+    checked
+}
+
 /// Asks about all that plans would create, and reports the answers; none where a plan may not be applied.
 pub(super) async fn plans(views: &[TargetView], strict: bool) -> Option<Verdicts> {
     let new_entries = views.iter().flat_map(|view| {
         let release = Release::of(view.version());
-        view.new_entries().map(move |entry| (entry.clone(), release))
+        let uri = RedirectUri::of(view.redirect_uri());
+        view.new_entries().map(move |entry| (entry.clone(), release, uri.clone()))
     });
-    let checked = check(new_entries).await;
+    let checked = confirmed(check(new_entries).await).await;
     if !checked.is_empty() {
         console::print_error(&verified::text(&checked));
     }
@@ -91,5 +128,5 @@ pub(super) async fn plans(views: &[TargetView], strict: bool) -> Option<Verdicts
 }
 
 fn passes(checked: &[Checked], strict: bool) -> bool {
-    checked.iter().all(|one| one.verdict.passes(strict))
+    checked.iter().all(|one| one.passes(strict))
 }

@@ -272,6 +272,22 @@ codes! {
         NoAddress = "no_address",
     }
 
+    /// Whether a provider knows a client and its redirect URI.
+    RegistrationCode {
+        /// It does.
+        Registered = "registered",
+        /// It does not (yet) accept the redirect URI.
+        NotRegistered = "not_registered",
+        /// It does not (yet) know the client id.
+        UnknownClient = "unknown_client",
+        /// It knows the client id; of the redirect URI nothing is known.
+        ClientKnown = "client_known",
+        /// Nothing follows from its answer, or none came.
+        Unclear = "unclear",
+        /// It was not asked.
+        NotAsked = "not_asked",
+    }
+
     /// What a field of a form takes.
     TakesCode {
         /// One of the options.

@@ -79,7 +79,7 @@ impl Meaning for BaseUrl {
     }
 }
 
-/// An address that a secret is sent to, used unchanged.
+/// An endpoint of a provider, where secrets and codes pass, used unchanged.
 pub struct TokenUrl(
     /// The address.
     pub String,
@@ -91,7 +91,7 @@ impl Meaning for TokenUrl {
     fn of(text: &str) -> Result<Self, Refusal> {
         let url = web(text)?;
         if url.scheme() != "https" && !is_loopback(&url) {
-            let why = "must begin with `https://`, since the secret is sent there";
+            let why = "must begin with `https://`, except on this machine";
             return Err(Refusal::new(ProblemCode::BadUrl, why));
         }
         Ok(Self(url.into()))

@@ -117,6 +117,24 @@ pub async fn read(mut answer: reqwest::Response, limit: u64) -> Result<Vec<u8>, 
     Ok(body)
 }
 
+/// Reads the first `limit` bytes of an answer, or all where it has fewer.
+///
+/// # Errors
+/// Where they do not come.
+pub async fn read_beginning(
+    mut answer: reqwest::Response,
+    limit: usize,
+) -> Result<Vec<u8>, NoAnswer> {
+    let mut body = Vec::new();
+    while body.len() < limit
+        && let Some(part) = answer.chunk().await.map_err(lost)?
+    {
+        body.extend_from_slice(&part);
+    }
+    body.truncate(limit);
+    Ok(body)
+}
+
 /// Sends a request and reads the whole answer.
 ///
 /// # Errors

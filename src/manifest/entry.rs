@@ -11,7 +11,7 @@ use super::project::Project;
 use super::schema::{EntryInput, IntegrationInput, ManifestInput};
 use super::targets::Targets;
 use crate::diagnostic::{Diagnostic, Diagnostics, Located, ProblemCode, SourceFile, Span};
-use crate::field::{Field, Pairs, Raw, Refusal, Texts};
+use crate::field::{Field, Pairs, Raw, Refusal, Text, Texts, TokenUrl};
 use crate::integrations;
 use crate::model::{
     Adopt, Answers, CredentialId, Domain, Integration, Key, Place, Reference, TargetName, is_name,
@@ -235,8 +235,10 @@ impl<'n> Decoder<'n> {
 
     fn integration(&self, input: IntegrationInput) -> Option<Integration> {
         let default = Integration::default();
-        let token_url =
-            input.token_url.map_or(Some(None), |url| self.text(url).map(|url| Some(url.value.0)));
+        let address = |url: Option<Field<Text<TokenUrl>>>| {
+            url.map_or(Some(None), |url| self.text(url).map(|url| Some(url.value.0)))
+        };
+        let (token_url, authorize_url) = (address(input.token_url), address(input.authorize_url));
         let answers = input.answers.map_or(Some(Answers::new()), |answers| self.answers(answers));
         Some(Integration {
             setup: given(input.setup, default.setup)?,
@@ -244,6 +246,7 @@ impl<'n> Decoder<'n> {
             answers: answers?,
             on_delete: given(input.on_delete, default.on_delete)?,
             token_url: token_url?,
+            authorize_url: authorize_url?,
         })
     }
 

@@ -90,6 +90,9 @@ pub(super) struct IntegrationInput {
     pub(super) on_delete: Option<Field<OnDelete>>,
     /// The provider's token endpoint, where client id and secret can be tried before anybody consents.
     pub(super) token_url: Option<Field<Text<TokenUrl>>>,
+    /// The provider's authorize endpoint, where client id and redirect URI can be tried before anybody
+    /// consents, with the `scope` that it wants in its query.
+    pub(super) authorize_url: Option<Field<Text<TokenUrl>>>,
 }
 
 /// The project: whose credentials these are, where they are wanted, and what a plan may do.

@@ -30,7 +30,8 @@ const NAMES: &[&str] = &[
 const PATHS: &[&str] = &["ca_file", "config_dir", "identities", "manifests"];
 
 /// Other fields whose values are no secrets.
-const OTHERS: &[&str] = &["client_id", "max_deletes", "name", "recipients", "token_url", "url"];
+const OTHERS: &[&str] =
+    &["authorize_url", "client_id", "max_deletes", "name", "recipients", "token_url", "url"];
 
 /// Words that may be followed by something that is not harmless.
 const ALARMING: &[&str] = &["secret", "token", "passw", "auth"];
@@ -70,7 +71,7 @@ fn is_harmless(key: &str, shown: &str) -> bool {
             text.split(' ').all(|word| is_name(word) || known().contains(&Domain::new(word)))
         }
         "owner" => text.split(' ').all(is_name),
-        "url" | "token_url" => {
+        "url" | "token_url" | "authorize_url" => {
             ["http://", "https://"].iter().any(|start| text.starts_with(start)) || is_name(text)
         }
         "recipients" => text.starts_with("age1") || text.starts_with("ssh-"),

@@ -22,6 +22,8 @@ pub struct Integration {
     pub on_delete: OnDelete,
     /// Where the provider can be asked whether client id and secret are right.
     pub token_url: Option<String>,
+    /// Where it can be asked whether client id and redirect URI are registered.
+    pub authorize_url: Option<String>,
 }
 
 impl Default for Integration {
@@ -32,6 +34,7 @@ impl Default for Integration {
             answers: BTreeMap::new(),
             on_delete: OnDelete::Keep,
             token_url: None,
+            authorize_url: None,
         }
     }
 }

@@ -6,8 +6,7 @@ use comfy_table::Table;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::codes::VerdictCode;
-
+use crate::codes::{RegistrationCode, VerdictCode};
 use crate::model::{ClientId, Domain, Key, Place, Visible, to_json};
 use crate::verify::{Checked, Verdict};
 
@@ -24,6 +23,8 @@ pub(super) struct VerifiedReport<'a> {
     format_version: u32,
     /// How many clients have each verdict.
     summary: VerifiedTally,
+    /// How many redirect URIs have each verdict.
+    registrations: RegistrationTally,
     /// The entries that were asked about.
     entries: Vec<VerifiedEntry<'a>>,
 }
@@ -46,6 +47,21 @@ struct VerifiedEntry<'a> {
     /// The same in words; left out where the client is right.
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<&'a str>,
+    /// Whether the provider knows the client and its redirect URI.
+    registration: VerifiedRegistration<'a>,
+}
+
+/// A client and its redirect URI.
+#[derive(Serialize, JsonSchema)]
+struct VerifiedRegistration<'a> {
+    /// What is to be registered with the client.
+    redirect_uri: &'a str,
+    /// Where it was asked; null where it was not.
+    authorize_url: Option<&'a str>,
+    /// What the provider said.
+    verdict: RegistrationCode,
+    /// The same in words.
+    message: &'a str,
 }
 
 /// How many clients have each verdict.
@@ -63,6 +79,23 @@ struct VerifiedTally {
     no_address: usize,
 }
 
+/// How many redirect URIs have each verdict.
+#[derive(Default, Serialize, JsonSchema)]
+struct RegistrationTally {
+    /// The provider knows client and redirect URI.
+    registered: usize,
+    /// It does not (yet) accept the redirect URI.
+    not_registered: usize,
+    /// It does not (yet) know the client id.
+    unknown_client: usize,
+    /// It knows the client id alone, as far as is known.
+    client_known: usize,
+    /// Nothing follows from its answer, or none came.
+    unclear: usize,
+    /// It was not asked.
+    not_asked: usize,
+}
+
 /// A table of all, what to do about those that are not right, and a summary.
 pub fn text(all: &[Checked]) -> String {
     if all.is_empty() {
@@ -70,14 +103,15 @@ pub fn text(all: &[Checked]) -> String {
     }
     let mut table = Table::new();
     table.load_style(comfy_table::presets::NOTHING);
-    table.set_header(["KEY", "INTEGRATION", "CLIENT ID", "CLIENT", "WHY"]);
+    table.set_header(["KEY", "INTEGRATION", "CLIENT ID", "CLIENT", "REDIRECT URI", "WHY"]);
     for one in all {
         table.add_row([
             one.key.to_string(),
             one.question.domain.to_string(),
             one.question.client_id.to_string(),
             words::verdict(one.verdict.code()).to_owned(),
-            why(&one.verdict).unwrap_or("-").visible().into_owned(),
+            words::registration(one.registration.code).to_owned(),
+            reasons(one).visible().into_owned(),
         ]);
     }
     let mut out = String::new();
@@ -100,7 +134,10 @@ pub fn text(all: &[Checked]) -> String {
             let _ = writeln!(out, "  {} {DIM}({}{asked}){DIM:#}", one.key, one.place);
         }
     }
-    let _ = writeln!(out, "\n{BOLD}{}{BOLD:#}", summary(&VerifiedTally::of(all)));
+    for kind in [RegistrationCode::NotRegistered, RegistrationCode::UnknownClient] {
+        to_register(&mut out, kind, all);
+    }
+    let _ = writeln!(out, "\n{BOLD}{}{BOLD:#}", summary(all));
     out
 }
 
@@ -119,10 +156,20 @@ pub fn json(all: &[Checked]) -> serde_json::Result<String> {
             token_url: one.question.token_url.as_deref().map(shown),
             verdict: one.verdict.code(),
             message: why(&one.verdict),
+            registration: VerifiedRegistration {
+                redirect_uri: &one.authorize.redirect_uri.uri,
+                authorize_url: one.authorize.authorize_url.as_deref().ok().map(shown),
+                verdict: one.registration.code,
+                message: &one.registration.why,
+            },
         })
         .collect();
-    let report =
-        VerifiedReport { format_version: FORMAT_VERSION, summary: VerifiedTally::of(all), entries };
+    let report = VerifiedReport {
+        format_version: FORMAT_VERSION,
+        summary: VerifiedTally::of(all),
+        registrations: RegistrationTally::of(all),
+        entries,
+    };
     to_json(&report)
 }
 
@@ -142,7 +189,68 @@ impl VerifiedTally {
     }
 }
 
-fn summary(tally: &VerifiedTally) -> String {
+impl RegistrationTally {
+    fn of(all: &[Checked]) -> Self {
+        let mut tally = Self::default();
+        for one in all {
+            *match one.registration.code {
+                RegistrationCode::Registered => &mut tally.registered,
+                RegistrationCode::NotRegistered => &mut tally.not_registered,
+                RegistrationCode::UnknownClient => &mut tally.unknown_client,
+                RegistrationCode::ClientKnown => &mut tally.client_known,
+                RegistrationCode::Unclear => &mut tally.unclear,
+                RegistrationCode::NotAsked => &mut tally.not_asked,
+            } += 1;
+        }
+        tally
+    }
+
+    fn counts(&self) -> [(usize, RegistrationCode); 6] {
+        [
+            (self.registered, RegistrationCode::Registered),
+            (self.not_registered, RegistrationCode::NotRegistered),
+            (self.unknown_client, RegistrationCode::UnknownClient),
+            (self.client_known, RegistrationCode::ClientKnown),
+            (self.unclear, RegistrationCode::Unclear),
+            (self.not_asked, RegistrationCode::NotAsked),
+        ]
+    }
+}
+
+/// What is to be done about redirect URIs and client ids that a provider does not accept.
+fn to_register(out: &mut String, kind: RegistrationCode, all: &[Checked]) {
+    let such: Vec<_> = all.iter().filter(|one| one.registration.code == kind).collect();
+    if such.is_empty() {
+        return;
+    }
+    let (what, help) = match kind {
+        RegistrationCode::UnknownClient => (
+            "unknown client",
+            "compare the client id with what the provider shows; a new one may take a while to work",
+        ),
+        _ => (
+            "redirect URI not (yet) accepted",
+            "register exactly this one for the client; a change may take a while to work",
+        ),
+    };
+    let _ = writeln!(out, "\n{RED}{what}{RED:#}: {help}");
+    for Checked { key, place, authorize, .. } in such {
+        let asked = authorize.authorize_url.as_deref().map(shown).unwrap_or_default();
+        let uri = match kind {
+            RegistrationCode::NotRegistered => format!(": {}", authorize.redirect_uri.uri),
+            _ => String::new(),
+        };
+        let _ = writeln!(
+            out,
+            "  {key}{} {DIM}({place}, asked at {}){DIM:#}",
+            uri.visible(),
+            asked.visible()
+        );
+    }
+}
+
+fn summary(all: &[Checked]) -> String {
+    let tally = VerifiedTally::of(all);
     let mut parts = vec![format!("{} right", tally.right), format!("{} wrong", tally.wrong)];
     let more = [
         (tally.unreachable, VerdictCode::Unreachable),
@@ -151,7 +259,19 @@ fn summary(tally: &VerifiedTally) -> String {
     ];
     let more = more.iter().filter(|(number, _)| *number > 0);
     parts.extend(more.map(|(number, code)| format!("{number} {}", words::verdict(*code))));
-    format!("{}.", parts.join(", "))
+    let counts = RegistrationTally::of(all).counts();
+    let counts = counts.iter().filter(|(number, _)| *number > 0);
+    let uris: Vec<String> =
+        counts.map(|(number, code)| format!("{number} {}", words::registration(*code))).collect();
+    format!("Clients: {}. Redirect URIs: {}.", parts.join(", "), uris.join(", "))
+}
+
+/// Why client and redirect URI have their verdicts; what is as it should be needs no words.
+fn reasons(one: &Checked) -> String {
+    let has_reason = one.registration.code != RegistrationCode::Registered;
+    let of_uri = has_reason.then_some(one.registration.why.as_str());
+    let reasons: Vec<&str> = why(&one.verdict).into_iter().chain(of_uri).collect();
+    if reasons.is_empty() { "-".to_owned() } else { reasons.join("; ") }
 }
 
 fn why(verdict: &Verdict) -> Option<&str> {

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use crate::codes::{CredentialCode, EntryCode, SetupCode, TargetCode, VerdictCode};
+use crate::codes::{
+    CredentialCode, EntryCode, RegistrationCode, SetupCode, TargetCode, VerdictCode,
+};
 use crate::plan::{Reason, Unknowable};
 use crate::reconcile::Outcome;
 
@@ -112,6 +114,17 @@ pub(super) fn verdict(code: VerdictCode) -> &'static str {
     match code {
         VerdictCode::NoAddress => "not asked",
         other => other.as_str(),
+    }
+}
+
+/// Whether a provider knows a client and its redirect URI.
+pub(super) fn registration(code: RegistrationCode) -> &'static str {
+    match code {
+        RegistrationCode::NotRegistered => "not (yet) accepted",
+        RegistrationCode::UnknownClient => "unknown client",
+        RegistrationCode::ClientKnown => "client known",
+        RegistrationCode::NotAsked => "not asked",
+        RegistrationCode::Registered | RegistrationCode::Unclear => code.as_str(),
     }
 }
 

@@ -75,7 +75,7 @@ impl Host {
     }
 }
 
-fn make(url: &Url) -> Result<Client, String> {
+pub(super) fn make(url: &Url) -> Result<Client, String> {
     Network::default().client(url)?.build().map_err(http::innermost)
 }
 

@@ -7,11 +7,9 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::Verdict;
+use super::words::one_line;
 use crate::http::NoAnswer;
 use crate::model::Secret;
-
-/// As much of a provider's message as fits on a line.
-const LONGEST_WORDS: usize = 160;
 
 /// Judges an answer by its status, where one came, and by what `oauth2` made of it.
 pub(super) fn judge(
@@ -99,16 +97,8 @@ fn no_code(status: StatusCode) -> String {
     format!("it answers {status} without an error code of OAuth2")
 }
 
-/// A provider's words, unless they repeat the secret: one line, without control characters.
+/// A provider's words, unless they repeat the secret.
 fn harmless(words: &str, secret: &Secret) -> Option<String> {
-    if words.contains(secret.expose()) {
-        return None;
-    }
-    let words: String = words
-        .chars()
-        .map(|c| if c.is_ascii_graphic() || c.is_alphanumeric() { c } else { ' ' })
-        .take(LONGEST_WORDS)
-        .collect();
-    let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
-    (!words.is_empty()).then_some(words)
+    let line = one_line(words);
+    (!words.contains(secret.expose()) && !line.is_empty()).then_some(line)
 }

@@ -1,13 +1,18 @@
-//! Asks providers, before anybody consents, whether client id and secret are right.
+//! Asks providers, before anybody consents, whether client id and secret are right, and whether the
+//! redirect URI is registered.
 //!
 //! A provider's token endpoint looks at the client first and at the authorization code then. Asked
 //! with a code that cannot be valid, it says `invalid_grant` where the client is right and
-//! `invalid_client` where it is not. Nothing is granted and nothing is kept.
+//! `invalid_client` where it is not. Nothing is granted and nothing is kept. `registration/` asks the
+//! authorize endpoint.
 
 mod ask;
 mod judge;
+mod registration;
+mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
@@ -17,8 +22,12 @@ use crate::codes::VerdictCode;
 use crate::integrations::{ClientAuth, Facts, Release, facts};
 use crate::model::{ClientId, DesiredCredential, Domain, Key, Place, Secret};
 
+pub use self::registration::{AuthorizeQuestion, RedirectUri, Registration};
+
 /// Hosts that are asked at once.
 const OPEN_HOSTS: usize = 16;
+/// How long an answer of an authorize endpoint is waited for.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A client to ask about.
 #[derive(Clone, Debug)]
@@ -63,11 +72,23 @@ pub struct Checked {
     pub question: Question,
     /// What came of it.
     pub verdict: Verdict,
+    /// What was asked about the redirect URI.
+    pub authorize: AuthorizeQuestion,
+    /// What came of that.
+    pub registration: Registration,
+}
+
+impl Checked {
+    /// Whether an account can be linked, as far as is known; with `strict` the client must be known to be
+    /// right. Many providers tell nobody whether a redirect URI is registered.
+    pub fn passes(&self, strict: bool) -> bool {
+        self.verdict.passes(strict) && !self.registration.is_refused()
+    }
 }
 
 impl Verdict {
     /// Whether the client may be used; with `strict` it must be known to be right.
-    pub fn passes(&self, strict: bool) -> bool {
+    fn passes(&self, strict: bool) -> bool {
         match self {
             Self::Right => true,
             Self::Wrong(_) => false,
@@ -116,26 +137,77 @@ impl Question {
     }
 }
 
-/// Asks about entries, each for the release of its target. One that is wanted at several targets is
-/// one client, unless their releases ask at different addresses.
+/// Asks about entries, each for the release and the redirect URI of its target. One that is wanted at
+/// several targets is one client, unless these differ in what is asked.
 pub async fn check(
-    entries: impl IntoIterator<Item = (DesiredCredential, Option<Release>)>,
+    entries: impl IntoIterator<Item = (DesiredCredential, Option<Release>, RedirectUri)>,
 ) -> Vec<Checked> {
     let mut seen = BTreeSet::new();
-    let (entries, questions): (Vec<DesiredCredential>, Vec<Question>) = entries
-        .into_iter()
-        .filter_map(|(entry, release)| Question::of(&entry, release).map(|asked| (entry, asked)))
-        .filter(|(entry, asked)| seen.insert((entry.place.clone(), asked.token_url.clone())))
-        .unzip();
-    let verdicts = verify(&questions).await;
-    let asked = entries.into_iter().zip(questions).zip(verdicts);
-    let checked = asked.map(|((entry, question), verdict)| Checked {
+    let mut asked: Vec<(DesiredCredential, Question, AuthorizeQuestion)> = Vec::new();
+    for (entry, release, redirect_uri) in entries {
+        let Some(question) = Question::of(&entry, release) else { continue };
+        let authorize = AuthorizeQuestion::of(&entry, release, redirect_uri);
+        let place = entry.place.clone();
+        if seen.insert((place, question.token_url.clone(), authorize.clone())) {
+            asked.push((entry, question, authorize));
+        }
+    }
+    let questions: Vec<Question> = asked.iter().map(|(_, question, _)| question.clone()).collect();
+    let authorize: Vec<&AuthorizeQuestion> = asked.iter().map(|(.., asked)| asked).collect();
+    let (verdicts, registrations) =
+        tokio::join!(verify(&questions), registration::ask(&authorize, TIMEOUT));
+    let said = verdicts.into_iter().zip(registrations);
+    let checked = asked.into_iter().zip(said).map(|((entry, question, authorize), said)| Checked {
         key: entry.key,
         place: entry.place,
         question,
-        verdict,
+        verdict: said.0,
+        authorize,
+        registration: said.1,
     });
     checked.collect()
+}
+
+/// Asks again, after a while, where a provider did not accept a redirect URI or a client id: what was
+/// registered a moment ago may not be known everywhere yet.
+pub async fn confirm(checked: &mut [Checked], after: Duration) {
+    let questions: Vec<AuthorizeQuestion> =
+        checked.iter().map(|one| one.authorize.clone()).collect();
+    let questions: Vec<&AuthorizeQuestion> = questions.iter().collect();
+    let said = checked.iter().map(|one| one.registration.clone()).collect();
+    let said = ask_again(&questions, said, after, TIMEOUT).await;
+    for (one, said) in checked.iter_mut().zip(said) {
+        one.registration = said;
+    }
+}
+
+/// Asks whether redirect URIs are registered, and again after a while where one is not. No answer is
+/// waited for longer than `within`.
+pub async fn registrations(
+    questions: &[&AuthorizeQuestion],
+    after: Duration,
+    within: Duration,
+) -> Vec<Registration> {
+    let said = registration::ask(questions, within).await;
+    ask_again(questions, said, after, within).await
+}
+
+async fn ask_again(
+    questions: &[&AuthorizeQuestion],
+    mut said: Vec<Registration>,
+    after: Duration,
+    within: Duration,
+) -> Vec<Registration> {
+    let refused: Vec<usize> = (0..said.len()).filter(|at| said[*at].is_refused()).collect();
+    if refused.is_empty() {
+        return said;
+    }
+    tokio::time::sleep(after).await;
+    let again: Vec<&AuthorizeQuestion> = refused.iter().map(|at| questions[*at]).collect();
+    for (at, second) in refused.into_iter().zip(registration::ask(&again, within).await) {
+        said[at] = said[at].clone().confirmed_by(second);
+    }
+    said
 }
 
 /// Asks all questions, several at once and equal ones once. The verdicts are in their order.

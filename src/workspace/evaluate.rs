@@ -63,6 +63,18 @@ impl TargetView {
         self.comparison.as_ref().ok()?.observed.version.as_deref()
     }
 
+    /// What is to be done, and of what it was made; none where that is not known.
+    pub fn planned(&self) -> Option<(&Plan, &Desired, &Observed)> {
+        let known = self.comparison.as_ref().ok()?;
+        Some((&known.plan, &known.desired, &known.observed))
+    }
+
+    /// Where providers are to send browsers after consent, where it is known.
+    pub fn redirect_uri(&self) -> Option<&str> {
+        let live = self.comparison.as_ref().ok()?.observed.live.as_ref()?;
+        Some(live.redirect_uri.as_str())
+    }
+
     /// The entries whose credentials would be created.
     pub fn new_entries(&self) -> impl Iterator<Item = &DesiredCredential> {
         let known = self.comparison.as_ref().ok().filter(|_| self.has_work()).into_iter();

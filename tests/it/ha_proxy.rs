@@ -217,7 +217,7 @@ fn a_proxy_that_does_not_serve_us_is_named_with_its_reason() {
 #[test]
 fn what_is_asked_of_others_follows_the_environment_too() {
     let proxy = RecordingProxy::start();
-    let entry = "application_credentials:\n  - {domain: fitbit, client_id: c, client_secret: m4rk3d-s, integration: {token_url: 'https://provider.example/token'}}\n";
+    let entry = "application_credentials:\n  - {domain: fitbit, client_id: c, client_secret: m4rk3d-s, integration: {token_url: 'https://provider.example/token', authorize_url: 'https://provider.example/authorize'}}\n";
     let project = Project::new()
         .file("appcred.yaml", "allow_plaintext: true\ntargets: {lab: {config_dir: ha}}\n")
         .file("credentials.yaml", entry);

@@ -64,6 +64,7 @@ mod sources;
 mod status_page;
 mod values;
 mod verify;
+mod verify_registration;
 mod watch;
 mod watch_faults;
 mod watch_linking;

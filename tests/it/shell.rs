@@ -45,7 +45,9 @@ impl Appcred {
             .current_dir(home.path())
             .env_clear()
             .env("HOME", home.path())
-            .env("APPCRED_LISTEN", "off");
+            .env("APPCRED_LISTEN", "off")
+            // No test asks a provider of the world: this proxy is not there.
+            .env("HTTPS_PROXY", "http://127.0.0.1:9");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         Self { command, stdin: String::new(), status: 0, stdout: None, stderr: None, home }
     }

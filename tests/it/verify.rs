@@ -26,7 +26,7 @@ fn project(provider: &Provider) -> Project {
         "\
 application_credentials:
   - {{domain: linked_account, key: anna, client_id: anna, client_secret: first, integration: {{token_url: '{url}/token'}}}}
-  - {{domain: fitbit, key: ben, client_id: ben, client_secret: second, integration: {{token_url: '{url}/token'}}}}
+  - {{domain: fitbit, key: ben, client_id: ben, client_secret: second, integration: {{token_url: '{url}/token', authorize_url: '{url}/authorize'}}}}
   - {{domain: linked_account, key: drill, client_id: ben, client_secret: mistyped, integration: {{token_url: '{url}/token'}}}}
   - {{domain: linked_account, key: nowhere, client_id: x, client_secret: y}}
 "
@@ -50,11 +50,11 @@ fn a_right_client_is_told_from_a_wrong_one() {
     let url = provider.url();
     let expected = format!(
         "\
-KEY      INTEGRATION     CLIENT ID  CLIENT     WHY
-anna     linked_account  anna       right      -
-ben      fitbit          ben        right      -
-drill    linked_account  ben        wrong      invalid_client: The client cannot authenticate with methods: ['client_secret_basic', 'client_secret_post']
-nowhere  linked_account  x          not asked  no token endpoint is known
+KEY      INTEGRATION     CLIENT ID  CLIENT     REDIRECT URI  WHY
+anna     linked_account  anna       right      not asked     no authorize endpoint is known
+ben      fitbit          ben        right      unclear       it redirects to another page, which proves nothing
+drill    linked_account  ben        wrong      not asked     invalid_client: The client cannot authenticate with methods: ['client_secret_basic', 'client_secret_post']; no authorize endpoint is known
+nowhere  linked_account  x          not asked  not asked     no token endpoint is known; no authorize endpoint is known
 
 wrong: compare client id and secret with what the provider shows: the secret may have been replaced there
   drill (credentials/all.yaml:4:6, asked at {url}/token)
@@ -62,7 +62,7 @@ wrong: compare client id and secret with what the provider shows: the secret may
 not asked: name the provider's token endpoint as `integration: {{token_url: https://...}}` in the entry
   nowhere (credentials/all.yaml:5:6)
 
-2 right, 1 wrong, 1 not asked.
+Clients: 2 right, 1 wrong, 1 not asked. Redirect URIs: 1 unclear, 3 not asked.
 "
     );
     appcred(&project).args(["verify"]).status(1).stdout(&expected).stderr("").run();
@@ -132,7 +132,11 @@ fn ha_is_not_touched_when_apply_verifies_a_wrong_secret(release: Release) {
     let apply = || house.appcred(&ha).args(["apply", "--yes", "--verify"]);
 
     let ran = apply().status(1).run();
-    assert!(ran.stderr.ends_with("2 wrong.\nNothing was changed.\n"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.ends_with("2 wrong. Redirect URIs: 2 not asked.\nNothing was changed.\n"),
+        "{}",
+        ran.stderr
+    );
     assert!(ha.credentials().is_empty());
 
     provider.client("anna-too", "right");

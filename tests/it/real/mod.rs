@@ -1,5 +1,6 @@
 //! The real things that tests run against; `tests/run` brings what they need.
 
+mod authorization_server;
 mod browser;
 mod home_assistant;
 mod port;
@@ -10,6 +11,7 @@ mod socket;
 mod sops;
 mod web;
 
+pub(crate) use authorization_server::AuthorizationServer;
 pub(crate) use browser::Browser;
 pub(crate) use home_assistant::{CONFIGURATION, HomeAssistant, give_integrations};
 pub(crate) use port::free_port;

@@ -73,6 +73,12 @@ impl Provider {
         self.order(json!({"order": "client", "id": id, "secret": secret}));
     }
 
+    /// Accepts redirect URIs that begin with one of these alone; or, with none, all that HA may use.
+    #[track_caller]
+    pub(crate) fn accept_redirects(&self, prefixes: &[&str]) {
+        self.order(json!({"order": "redirects", "prefixes": prefixes}));
+    }
+
     /// Lets tokens given from now on live so long. HA takes one with less than 20 seconds left as
     /// out of date, so that with 1 each set-up is a refresh.
     #[track_caller]

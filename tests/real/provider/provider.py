@@ -61,7 +61,7 @@ class Client(ClientMixin):
         return scope or ""
 
     def check_redirect_uri(self, redirect_uri):
-        return redirect_uri.startswith(REDIRECTS)
+        return redirect_uri.startswith(memory.redirects)
 
     def check_client_secret(self, client_secret):
         return secrets.compare_digest(client_secret.encode(), self.client_secret.encode())
@@ -121,6 +121,7 @@ class Memory:
     log: list[dict] = field(default_factory=list)
     lifetime: int = 3600
     failure: int | None = None
+    redirects: tuple[str, ...] = REDIRECTS
 
 
 memory = Memory()
@@ -367,6 +368,12 @@ def order(function):
 def client(id, secret):
     """Register a client, or give it another secret."""
     memory.clients[id] = Client(id, secret)
+
+
+@order
+def redirects(prefixes):
+    """Know these redirect URIs from now on, or all that Home Assistant may use."""
+    memory.redirects = tuple(prefixes or REDIRECTS)
 
 
 @order
