@@ -32,8 +32,8 @@ const WORTH_A_BAR: usize = 20;
 /// reloaded where their secret changed, then what is replaced or no longer wanted is deleted. Then
 /// the set-up of each integration that is not linked yet is started, as far as it goes without a
 /// person, and the link shown where somebody must consent. Before a secret in use is replaced, its
-/// provider is asked whether the new one is right, where its token endpoint is known. What fails stops only what depends on
-/// it. After Ctrl-C what is in flight is finished and the rest reported.
+/// provider is asked whether the new one is right, and before a set-up is started, whether the redirect
+/// URI is registered, as far as its endpoints are known. What fails stops only what depends on it. After Ctrl-C what is in flight is finished and the rest reported.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   appcred apply
@@ -122,7 +122,7 @@ pub(super) async fn run(global: &Global, verb: &ApplyArgs) -> anyhow::Result<Exi
             console::message("Nothing was changed.");
             return Ok(ExitStatus::Failure);
         }
-        carry_out(&mut views, &verdicts).await?;
+        carry_out(&mut views, verdicts).await?;
     }
     write(&views)?;
     Ok(ended(&views))
@@ -156,7 +156,10 @@ pub(super) async fn agreed(question: &str, instead: &str) -> anyhow::Result<bool
 ///
 /// # Errors
 /// Where it is interrupted twice.
-pub(super) async fn carry_out(views: &mut [TargetView], verdicts: &Verdicts) -> anyhow::Result<()> {
+pub(super) async fn carry_out(
+    views: &mut [TargetView],
+    mut verdicts: Verdicts,
+) -> anyhow::Result<()> {
     let stop = Stop::new();
     let bars = MultiProgress::with_draw_target(if std::io::stderr().is_terminal() {
         ProgressDrawTarget::stderr()
@@ -164,14 +167,14 @@ pub(super) async fn carry_out(views: &mut [TargetView], verdicts: &Verdicts) -> 
         ProgressDrawTarget::hidden()
     });
     let interrupted_twice = stop_on_signal(stop.clone())?;
-    let work = join_all(
-        views
-            .iter_mut()
-            .filter(|view| view.has_work())
-            .map(|view| carry_out_one(view, verdicts, &stop, &bars)),
-    );
+    let work = async {
+        let planned = views.iter().filter(|view| view.has_work()).filter_map(TargetView::planned);
+        verdicts.learn_about_set_ups(planned).await;
+        let working = views.iter_mut().filter(|view| view.has_work());
+        join_all(working.map(|view| carry_out_one(view, &verdicts, &stop, &bars))).await;
+    };
     tokio::select! {
-        _ = work => Ok(()),
+        () = work => Ok(()),
         () = interrupted_twice => bail!("interrupted twice: steps in flight may or may not be done; `appcred plan` shows which"),
     }
 }
@@ -192,8 +195,7 @@ async fn carry_out_one(
         }
     };
     let Comparison { desired, observed, plan } = comparison;
-    let version = observed.version.as_deref();
-    let proven = reconcile::prove(plan, desired, version, &mut verdicts.clone()).await;
+    let proven = reconcile::prove(plan, desired, observed, &mut verdicts.clone()).await;
     for Unchecked { key, what, why } in &proven.unchecked {
         console::warning(format_args!(
             "{name}: the new {what} of `{key}` is in use and could not be checked: {why}"

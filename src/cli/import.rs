@@ -177,7 +177,7 @@ async fn finish(
         console::print(&format!("Wrote {entries} to {}.\n", names.join(", ")))?;
     }
     if adopts {
-        carry_out(&mut views, &Verdicts::default()).await?;
+        carry_out(&mut views, Verdicts::default()).await?;
         console::print(&text::outcomes(&reported(&views), links))?;
     }
     let arrived = verb.no_adopt || views.iter().all(arrived);

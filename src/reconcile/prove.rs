@@ -1,5 +1,6 @@
-//! Asks providers about new secrets before these take the place of secrets that linked accounts use: a
-//! wrong one would be noticed only when the account's access token has run out, hours later.
+//! Asks providers before something is done that they would refuse: about new secrets before these take
+//! the place of secrets that linked accounts use (a wrong one would be noticed only when the account's
+//! access token has run out, hours later), and about redirect URIs before a set-up asks for consent.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -7,15 +8,24 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
+use crate::codes::RegistrationCode;
 use crate::integrations::Release;
-use crate::model::{Desired, Held, Key, Secret};
+use crate::model::{Desired, Held, Key, Observed, Secret};
 use crate::plan::{Action, Plan, Reason, Step, StepId};
-use crate::verify::{Checked, Question, Verdict, verify};
+use crate::verify::{
+    AuthorizeQuestion, Checked, Question, RedirectUri, Registration, Verdict, registrations, verify,
+};
 
 use super::outcome::{Outcome, StepOutcome};
 
 /// A provider is not asked about the same client again before this.
 const REMEMBERED: Duration = Duration::from_secs(600);
+/// The same where it did not accept a redirect URI: somebody may be about to register it.
+const REFUSAL_REMEMBERED: Duration = Duration::from_secs(60);
+/// When a provider is asked again that did not accept one.
+const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(2);
+/// No set-up waits longer for an answer.
+const WAITED_FOR: Duration = Duration::from_secs(4);
 
 /// What can be carried out of a plan.
 #[derive(Debug, PartialEq, Eq)]
@@ -48,17 +58,21 @@ impl Proven {
 
 /// What providers have said lately, so that a watcher does not ask them in every round.
 #[derive(Clone, Debug, Default)]
-pub struct Verdicts(BTreeMap<[u8; 32], (Instant, Verdict)>);
+pub struct Verdicts {
+    clients: BTreeMap<[u8; 32], (Instant, Verdict)>,
+    registrations: BTreeMap<AuthorizeQuestion, (Instant, Registration)>,
+}
 
-/// Asks the providers about each secret that replaces one in use, as HA's version there would. What a
-/// provider refuses is not done, and the old secret stays in force.
+/// Asks the providers about each secret that replaces one in use, as the observed HA would, and about
+/// each set-up that is to be started. What a provider refuses is not done: the old secret stays in
+/// force, and no consent is asked for that nobody could give.
 pub async fn prove(
     plan: &Plan,
     desired: &Desired,
-    version: Option<&str>,
+    observed: &Observed,
     known: &mut Verdicts,
 ) -> Proven {
-    let release = Release::of(version);
+    let release = Release::of(observed.version.as_deref());
     let asked: Vec<(&Step, Question)> = plan
         .steps
         .iter()
@@ -89,8 +103,48 @@ pub async fn prove(
             proven.unchecked.push(Unchecked { key, what, why: unchecked });
         }
     }
+    let asked = set_up_questions(plan, desired, observed);
+    let questions: Vec<&AuthorizeQuestion> = asked.iter().map(|(_, question)| question).collect();
+    for ((step, question), said) in asked.iter().zip(known.about_set_ups(&questions).await) {
+        if said.is_refused() {
+            let outcome = Outcome::NotBegun(not_started(question, &said));
+            proven.refused.push(StepOutcome { step: *step, outcome });
+        }
+    }
     leave_out_refused(&mut proven);
     proven
+}
+
+/// What to ask before the set-ups of a plan are started. Of one that is open already, the consent link
+/// was shown.
+fn set_up_questions(
+    plan: &Plan,
+    desired: &Desired,
+    observed: &Observed,
+) -> Vec<(StepId, AuthorizeQuestion)> {
+    let Some(live) = &observed.live else { return Vec::new() };
+    let release = Release::of(observed.version.as_deref());
+    let asked = plan.steps.iter().filter_map(|step| {
+        let Action::SetUp { wanted, open: None, .. } = &step.action else { return None };
+        let redirect_uri = RedirectUri::of(Some(&live.redirect_uri));
+        let entry = desired.entry(&wanted.key)?;
+        Some((step.id, AuthorizeQuestion::of(entry, release, redirect_uri)))
+    });
+    asked.collect()
+}
+
+fn not_started(question: &AuthorizeQuestion, said: &Registration) -> String {
+    let uri = &question.redirect_uri.uri;
+    let (what, to_do) = match said.code {
+        RegistrationCode::UnknownClient => {
+            ("client id", "compare it with what the provider shows".to_owned())
+        }
+        _ => ("redirect URI", format!("register exactly {uri} for the client")),
+    };
+    format!(
+        "not started: the provider does not (yet) accept the {what} ({}); {to_do}. The next run tries again",
+        said.why
+    )
 }
 
 /// Takes refused steps out of the plan, those that come after them, and claims to what is then not
@@ -157,24 +211,57 @@ impl Verdicts {
     /// What providers have just said.
     pub fn of(checked: &[Checked]) -> Self {
         let now = Instant::now();
-        let said = |one: &Checked| (digest(&one.question), (now, one.verdict.clone()));
-        Self(checked.iter().map(said).collect())
+        let client = |one: &Checked| (digest(&one.question), (now, one.verdict.clone()));
+        let registration = |one: &Checked| (one.authorize.clone(), (now, one.registration.clone()));
+        Self {
+            clients: checked.iter().map(client).collect(),
+            registrations: checked.iter().map(registration).collect(),
+        }
+    }
+
+    /// Asks beforehand, so that several targets do not ask the same.
+    pub async fn learn_about_set_ups<'p>(
+        &mut self,
+        plans: impl IntoIterator<Item = (&'p Plan, &'p Desired, &'p Observed)>,
+    ) {
+        let asked: Vec<_> = plans
+            .into_iter()
+            .flat_map(|(plan, desired, observed)| set_up_questions(plan, desired, observed))
+            .collect();
+        let questions: Vec<&AuthorizeQuestion> = asked.iter().map(|(_, asked)| asked).collect();
+        self.about_set_ups(&questions).await;
+    }
+
+    /// What providers say of redirect URIs, in the order of the questions.
+    async fn about_set_ups(&mut self, questions: &[&AuthorizeQuestion]) -> Vec<Registration> {
+        let now = Instant::now();
+        self.registrations.retain(|_, (since, said)| {
+            let kept = if said.is_refused() { REFUSAL_REMEMBERED } else { REMEMBERED };
+            now.duration_since(*since) < kept
+        });
+        let is_new = |asked: &&AuthorizeQuestion| !self.registrations.contains_key(*asked);
+        let new: Vec<&AuthorizeQuestion> = questions.iter().copied().filter(is_new).collect();
+        let said = registrations(&new, ASKED_AGAIN_AFTER, WAITED_FOR).await;
+        self.registrations
+            .extend(new.into_iter().cloned().zip(said.into_iter().map(|said| (now, said))));
+        questions.iter().map(|asked| self.registrations[*asked].1.clone()).collect()
     }
 
     /// The verdicts about these questions, in their order.
     async fn about(&mut self, questions: &[&Question]) -> Vec<Verdict> {
         let now = Instant::now();
-        self.0.retain(|_, (since, _)| now.duration_since(*since) < REMEMBERED);
+        self.clients.retain(|_, (since, _)| now.duration_since(*since) < REMEMBERED);
         let new: Vec<Question> = questions
             .iter()
-            .filter(|question| !self.0.contains_key(&digest(question)))
+            .filter(|question| !self.clients.contains_key(&digest(question)))
             .map(|question| (*question).clone())
             .collect();
         for (question, verdict) in new.iter().zip(verify(&new).await) {
-            self.0.insert(digest(question), (now, verdict));
+            self.clients.insert(digest(question), (now, verdict));
         }
-        let known =
-            |question: &&Question| self.0.get(&digest(question)).map(|(_, known)| known.clone());
+        let known = |question: &&Question| {
+            self.clients.get(&digest(question)).map(|(_, known)| known.clone())
+        };
         questions.iter().map(|question| known(question).unwrap_or(Verdict::NoAddress)).collect()
     }
 }

@@ -37,13 +37,13 @@ pub trait WatchedTarget: Observe + Execute + Send + Sync + 'static {
     /// Waits for the next event. It may be dropped at any time and loses nothing by that.
     fn next_event(&mut self) -> impl Future<Output = TargetEvent> + Send;
 
-    /// Asks the providers about the secrets that a plan puts in the place of secrets in use. A target
-    /// without providers has none to ask.
+    /// Asks the providers about the secrets that a plan puts in the place of secrets in use, and about the
+    /// set-ups that it starts. A target without providers has none to ask.
     fn prove(
         &self,
         plan: &Plan,
         _desired: &Desired,
-        _version: Option<&str>,
+        _observed: &Observed,
         _known: &mut Verdicts,
     ) -> impl Future<Output = Proven> + Send {
         std::future::ready(Proven::whole(plan))
@@ -153,10 +153,10 @@ impl WatchedTarget for ConnectedTarget {
         &self,
         plan: &Plan,
         desired: &Desired,
-        version: Option<&str>,
+        observed: &Observed,
         known: &mut Verdicts,
     ) -> Proven {
-        reconcile::prove(plan, desired, version, known).await
+        reconcile::prove(plan, desired, observed, known).await
     }
 
     async fn set_up(

@@ -161,7 +161,7 @@ impl<C: Connect> TargetReconciler<C> {
                 return Ok(());
             }
             let contested = self.repeated.take_out(&mut plan, Instant::now());
-            let carried_out = self.carry_out(&plan, spec, observed.version.as_deref()).await;
+            let carried_out = self.carry_out(&plan, spec, &observed).await;
             if !contested.is_empty() {
                 let owner = spec.desired.owner.clone();
                 let conflict = RoundError::Conflict { owner, steps: contested };
@@ -277,13 +277,22 @@ impl<C: Connect> TargetReconciler<C> {
         &mut self,
         plan: &Plan,
         spec: &TargetSpec,
-        version: Option<&str>,
+        observed: &Observed,
     ) -> Result<bool, RoundError> {
         let Some(LiveConnection { target, .. }) = &mut self.connection else { return Ok(false) };
-        let proving = target.prove(plan, &spec.desired, version, &mut self.verdicts);
+        let proving = target.prove(plan, &spec.desired, observed, &mut self.verdicts);
         let Proven { plan: proven, refused, unchecked } = proving.await;
         self.log.unchecked(&unchecked);
         let mut outcomes = apply(&proven, &spec.desired, target, &self.stop, &mut |_, _| {}).await;
+        for StepOutcome { step, outcome } in &refused {
+            let step = plan.steps.iter().find(|known| known.id == *step);
+            let set_up = step.filter(|step| step.action.is_set_up());
+            if let Some(wanted) = set_up.and_then(|step| step.action.entry())
+                && let Outcome::NotBegun(why) = outcome
+            {
+                self.set_ups.refused(&wanted.key, why);
+            }
+        }
         outcomes.extend(refused);
         target.set_up(&proven, &spec.desired, &self.stop, &mut outcomes).await;
         let mut undone = Vec::new();

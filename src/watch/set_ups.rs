@@ -19,6 +19,8 @@ pub(super) struct SetUps {
     /// What they wait for.
     waiting: BTreeMap<Key, FlowStep>,
     ended: BTreeMap<Key, Ended>,
+    /// Those that are not started, since the provider would refuse them: with its reason.
+    refused: BTreeMap<Key, String>,
 }
 
 struct Ended {
@@ -51,7 +53,13 @@ impl SetUps {
 
     /// One waits for this.
     pub(super) fn waits(&mut self, key: &Key, step: &FlowStep) {
+        self.refused.remove(key);
         self.waiting.insert(key.clone(), step.clone());
+    }
+
+    /// One is not started.
+    pub(super) fn refused(&mut self, key: &Key, why: &str) {
+        self.refused.insert(key.clone(), why.to_owned());
     }
 
     /// One has failed; it rests if it did so at its start.
@@ -71,6 +79,7 @@ impl SetUps {
     pub(super) fn succeeded(&mut self, key: &Key) {
         self.waiting.remove(key);
         self.ended.remove(key);
+        self.refused.remove(key);
     }
 
     /// Forgets what is not open, or needed, any more.
@@ -84,12 +93,17 @@ impl SetUps {
             }
         }
         self.waiting.retain(|key, _| open.contains(key));
+        let needed = plan.steps.iter().filter(|step| step.action.is_set_up());
+        let needed: BTreeSet<&Key> =
+            needed.filter_map(|step| step.action.entry()).map(|wanted| &wanted.key).collect();
+        self.refused.retain(|key, _| needed.contains(key));
     }
 
     /// Writes into the status of an entry what its set-up waits for, and why the last one failed.
     pub(super) fn write(&self, entry: &mut EntryStatus) {
         entry.waits_for = self.waiting.get(&entry.key).cloned();
-        entry.set_up_error = self.ended.get(&entry.key).map(|ended| ended.why.clone());
+        let ended = self.ended.get(&entry.key).map(|ended| &ended.why);
+        entry.set_up_error = self.refused.get(&entry.key).or(ended).cloned();
     }
 }
 

@@ -21,7 +21,8 @@ use appcred::verify::{
 use serde_json::{Value, json};
 
 use crate::forms::check_own;
-use crate::real::{AuthorizationServer, Browser, Provider};
+use crate::ha_apply::House;
+use crate::real::{AuthorizationServer, Browser, HomeAssistant, Provider, Release, each_release};
 
 const LONG: Duration = Duration::from_secs(60);
 const ELSEWHERE: &str = "https://elsewhere.example/back";
@@ -290,4 +291,38 @@ async fn the_report_says_what_to_register() {
     );
     assert_eq!(report["registrations"]["not_registered"], 1);
     assert_eq!(report["entries"][1]["registration"]["redirect_uri"], json!(ELSEWHERE));
+}
+
+each_release!(ha_starts_no_set_up_that_its_provider_would_refuse);
+fn ha_starts_no_set_up_that_its_provider_would_refuse(release: Release) {
+    let provider = Provider::start();
+    let ha = HomeAssistant::start(release);
+    ha.accounts_are_at(&provider);
+    let house = House::new();
+    let url = provider.url();
+    let entry = house.entry_with_integration("linked_account", "Anna", "anna", "right")
+        + &format!("    integration: {{authorize_url: '{url}/authorize'}}\n");
+    house.declare(&[entry]);
+    let apply = |status| house.appcred(&ha).args(["apply", "--yes"]).status(status).run().stdout;
+    let open_flows = || {
+        let asked = ha.call(json!({
+            "type": "call_service", "domain": "linked_account", "service": "flows", "return_response": true,
+        }));
+        asked.unwrap()["response"]["flows"].clone()
+    };
+
+    let told = apply(1);
+    assert!(told.contains("does not (yet) accept the client id (invalid_client"), "{told}");
+    assert_eq!((ha.credentials().len(), open_flows()), (1, json!([])));
+
+    provider.client("anna", "right");
+    provider.accept_redirects(&["https://elsewhere.example/"]);
+    let told = apply(1);
+    assert!(told.contains("does not (yet) accept the redirect URI (invalid_request"), "{told}");
+    assert!(told.contains("register exactly http"), "{told}");
+    assert_eq!(open_flows(), json!([]));
+
+    provider.accept_redirects(&[]);
+    apply(0);
+    assert_eq!(open_flows().as_array().unwrap().len(), 1);
 }

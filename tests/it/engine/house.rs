@@ -29,6 +29,8 @@ pub(crate) enum SetUp {
     Asks,
     /// It fails.
     Fails,
+    /// The provider would refuse it.
+    Refused,
     /// The account is linked at once.
     Links,
 }
@@ -257,7 +259,7 @@ impl WatchedTarget for Connected {
         }
     }
 
-    async fn prove(&self, plan: &Plan, _: &Desired, _: Option<&str>, _: &mut Verdicts) -> Proven {
+    async fn prove(&self, plan: &Plan, _: &Desired, _: &Observed, _: &mut Verdicts) -> Proven {
         let mut state = self.house.state();
         let mut proven = Proven::whole(plan);
         if let Some(why) = state.refuses_secrets.clone() {
@@ -268,6 +270,13 @@ impl WatchedTarget for Connected {
                 proven.refused.push(StepOutcome { step: step.id, outcome });
             }
             proven.plan.steps.retain(|step| !replaces(step));
+        }
+        if state.set_up == SetUp::Refused {
+            for step in plan.steps.iter().filter(|step| step.action.is_set_up()) {
+                let outcome = Outcome::NotBegun("register the redirect URI".to_owned());
+                proven.refused.push(StepOutcome { step: step.id, outcome });
+            }
+            proven.plan.steps.retain(|step| !step.action.is_set_up());
         }
         proven
     }
@@ -304,7 +313,7 @@ impl WatchedTarget for Connected {
                     }];
                     Outcome::Waits(waits_for)
                 }
-                SetUp::Fails => Outcome::Failed("the provider says no".to_owned()),
+                SetUp::Fails | SetUp::Refused => Outcome::Failed("the provider says no".to_owned()),
                 SetUp::None | SetUp::Links => {
                     state.shelf.config_entries.push(super::set_ups::account(wanted));
                     Outcome::Done

@@ -84,6 +84,19 @@ async fn a_set_up_that_failed_rests_for_an_hour() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_set_up_that_the_provider_would_refuse_is_reported_and_tried_again_by_the_next_round() {
+    let engine = start(SetUp::Refused).await;
+    let why = |engine: &Engine| engine.target(HOME).entries[0].set_up_error.clone();
+    assert_eq!(why(&engine).as_deref(), Some("register the redirect URI"));
+    assert_eq!(engine.home().state().set_ups, 0);
+    engine.home().state().set_up = SetUp::Waits;
+    engine.pass(2 * RESYNC).await;
+    assert_eq!((why(&engine), engine.home().state().set_ups), (None, 1));
+    assert_eq!(engine.target(HOME).pending_consents().count(), 1);
+    engine.end().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_set_up_that_failed_is_begun_again_when_its_entry_changes() {
     let engine = start(SetUp::Fails).await;
     engine.declare(&[(HOME, spec(vec![entry("a", "client", "second")]))]).await;
