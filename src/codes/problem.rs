@@ -31,6 +31,8 @@ codes! {
         DuplicateFormerKey = "duplicate-former-key",
         /// A YAML mapping has a key twice.
         DuplicateKey = "duplicate-key",
+        /// Two targets are one Home Assistant.
+        DuplicateTarget = "duplicate-target",
         /// A manifest has no list of entries.
         EmptyManifest = "empty-manifest",
         /// The project file says nothing.

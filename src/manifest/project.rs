@@ -1,6 +1,6 @@
 //! The project file, `appcred.yaml`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -150,17 +150,28 @@ impl<'n> Decoder<'n> {
         };
         project.policy.custom_integrations = self.each(input.custom_integrations).collect();
         let handling = project.handling();
+        let mut places: HashMap<String, TargetName> = HashMap::new();
         for target in
             input.targets.and_then(|targets| targets.value).map_or(Vec::new(), |pairs| pairs.0)
         {
             let site = self.site(&target);
-            if Key::new(site.key_text()).is_none() {
+            let is_name_valid = Key::new(site.key_text()).is_some();
+            if !is_name_valid {
                 let message = "this is not a valid name for a target";
                 let problem = self.error(ProblemCode::BadName, site.key_span(), message);
                 self.report(problem.help(NAME_HELP));
             }
             let name = TargetName::new(site.key_text());
             let target = self.target(site, &handling, paths);
+            if let Some(target) = target.as_ref().filter(|_| is_name_valid)
+                && let Some(first) = places.insert(target.place(), name.clone())
+            {
+                let message = format!("the targets `{first}` and `{name}` are one Home Assistant");
+                let problem = self.error(ProblemCode::DuplicateTarget, site.key_span(), message);
+                self.report(problem.help(
+                    "keep one of them: a run for one of them deletes what the other one wants",
+                ));
+            }
             project.targets.extend(target.map(|target| (name.clone(), target)));
             project.target_names.insert(name);
         }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use reqwest::Url;
 use schemars::{JsonSchema, Schema};
 use serde::Deserialize;
 use serde_json::json;
@@ -11,7 +12,7 @@ use super::{ConnectionSettings, HomeAssistant, canonical, connect};
 use crate::diagnostic::{Located, ProblemCode};
 use crate::field::{BaseUrl, Field, Meaning, Raw, Refusal, SecretText, Text, Texts};
 use crate::http::{Network, ProxyAddress};
-use crate::model::{Reference, Secret};
+use crate::model::{Reference, Secret, is_loopback};
 use crate::secret::{self, SecretResolver, token};
 use crate::target::{ConnectError, FieldContext, TargetKind, meaning, meanings};
 
@@ -109,7 +110,14 @@ impl TargetKind for HomeAssistantEndpoint {
     }
 
     fn place(&self) -> String {
-        canonical(&self.url).unwrap_or_else(|_| self.url.clone())
+        let canonical = self.canonical_url();
+        // This machine has several names.
+        match Url::parse(&canonical) {
+            Ok(url) if is_loopback(&url) => {
+                canonical.replacen(url.host_str().unwrap_or_default(), "localhost", 1)
+            }
+            _ => canonical,
+        }
     }
 
     fn token(&self) -> Option<&Located<Reference>> {
@@ -134,7 +142,7 @@ impl TargetKind for HomeAssistantEndpoint {
                 files.extend(program.contains('/').then(|| folder.join(program)));
             }
             AuthMethod::Session => {
-                files.extend(sessions.map(|store| store.file(&self.place())));
+                files.extend(sessions.map(|store| store.file(&self.canonical_url())));
             }
         }
         files
@@ -198,6 +206,10 @@ impl Meaning for ProxyAddress {
 }
 
 impl HomeAssistantEndpoint {
+    fn canonical_url(&self) -> String {
+        canonical(&self.url).unwrap_or_else(|_| self.url.clone())
+    }
+
     async fn token(
         &self,
         resolver: &SecretResolver,
