@@ -2,6 +2,7 @@
 //! versions of the manifests. What cannot be checked is reported.
 
 use std::collections::BTreeSet;
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,12 +10,14 @@ use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode};
 use crate::files::{self, TEXT_LIMIT};
 use crate::git::{self, GitError, OldContent, OldVersion};
 use crate::manifest::{Entry, Project, SecretValue, secret_values};
-use crate::model::{PlainText, Visible};
+use crate::model::{CLIENT_SECRET, PlainText, Visible};
 use crate::secret::{SecretResolver, files_of, is_plain_store, plain_file};
 
 const PLAIN_FILE_HELP: &str = "encrypt it with SOPS or age, or remove it from Git with `git rm --cached` and list it in .gitignore; then replace the secrets at the providers, since everybody with the repository has them";
 
 const STORAGE_HELP: &str = "list its folder `.storage` in .gitignore; if Git tracks it, remove it with `git rm -r --cached` and replace the secrets at the providers, since everybody with the repository has them";
+
+const LEFTOVER_HELP: &str = "remove it from Git with `git rm`, and replace the secret at the provider, since everybody with the repository has it";
 
 /// Warns of age identities and of secrets in plain text that Git tracks or would take in. Where there
 /// is no repository, there is nothing to warn of.
@@ -27,10 +30,11 @@ pub fn check(
     let mut problems = Diagnostics::default();
     // A configuration folder may be in a repository of its own.
     let mut checked = stored_by_targets(project, &mut problems);
-    if git::is_repository(folder) {
+    let repositories = git::repositories(folders(folder, entries));
+    if !repositories.is_empty() {
         checked = checked
-            .and_then(|()| identities(folder, project, &mut problems))
-            .and_then(|()| plain_files(folder, project, entries, resolver, &mut problems));
+            .and_then(|()| identities(&repositories, project, resolver, &mut problems))
+            .and_then(|()| plain_files(&repositories, project, entries, resolver, &mut problems));
     }
     if let Err(why) = checked {
         let message = format!("cannot check whether Git tracks secrets in plain text: {why}");
@@ -38,6 +42,12 @@ pub fn check(
             .push(Diagnostic::warning(ProblemCode::RepositoryNotChecked, message).help(why.help()));
     }
     problems
+}
+
+/// The folders of the project and of its manifests, which may be in other repositories, as submodules are.
+fn folders<'f>(folder: &'f Path, entries: &'f [Arc<Entry>]) -> impl Iterator<Item = &'f Path> {
+    let of_entries = entries.iter().filter_map(|entry| entry.domain.spot.file.path().parent());
+    iter::once(folder).chain(of_entries)
 }
 
 /// What targets store in plain text, where Git tracks it or would take it in.
@@ -66,12 +76,15 @@ fn stored_by_targets(project: &Project, problems: &mut Diagnostics) -> Result<()
 
 /// Identities that Git would take in.
 fn identities(
-    folder: &Path,
+    repositories: &[&Path],
     project: &Project,
+    resolver: &SecretResolver,
     problems: &mut Diagnostics,
 ) -> Result<(), GitError> {
-    let mut found = git::identities(folder)?;
-    found.iter_mut().for_each(|file| *file = folder.join(&*file));
+    let mut found = Vec::new();
+    for folder in repositories {
+        found.append(&mut git::identities(folder)?);
+    }
     for file in &project.age.identities {
         let is_there = found.iter().any(|other| is_same(other, file));
         let is_in_repository = file.parent().is_some_and(git::is_repository);
@@ -81,12 +94,25 @@ fn identities(
         }
     }
     for file in found {
-        let file = file.strip_prefix(".").unwrap_or(&file).visible();
+        // The paths of other folders lead over them.
+        let file = file.canonicalize().unwrap_or(file);
+        let file = resolver.shown(&file);
         let message = format!("{file} contains an age identity, and Git does not ignore it");
         let problem = Diagnostic::warning(ProblemCode::IdentityInRepository, message);
         problems.push(problem.help("move it out of the repository; if it was committed, make a new one, encrypt to that, and make new secrets at the providers"));
     }
     Ok(())
+}
+
+/// Whether a file, which need not be whole or valid, gives a secret in plain text.
+fn names_plain_secret(file: &Path) -> bool {
+    let Ok(bytes) = files::read(file, TEXT_LIMIT) else { return false };
+    let text = String::from_utf8_lossy(&bytes);
+    text.split(&format!("{}:", CLIENT_SECRET.name)).skip(1).any(|rest| {
+        let value =
+            rest.lines().next().unwrap_or_default().trim_start().trim_start_matches(['"', '\'']);
+        !value.is_empty() && !value.starts_with(['!', '|', '>', '#']) && !value.starts_with("ENC[")
+    })
 }
 
 fn is_same(one: &Path, other: &Path) -> bool {
@@ -104,7 +130,7 @@ fn is_key(file: &Path) -> bool {
 
 /// Files with secrets in plain text that Git tracks.
 fn plain_files(
-    folder: &Path,
+    repositories: &[&Path],
     project: &Project,
     entries: &[Arc<Entry>],
     resolver: &SecretResolver,
@@ -119,7 +145,8 @@ fn plain_files(
             continue;
         }
         let Some(file) = plain_file(&value.value, resolver) else { continue };
-        if !seen.insert(file.clone()) || !git::stores_as_it_is(&file)? {
+        let is_in_repository = file.parent().is_some_and(git::is_repository);
+        if !is_in_repository || !seen.insert(file.clone()) || !git::stores_as_it_is(&file)? {
             continue;
         }
         let message = format!(
@@ -131,7 +158,20 @@ fn plain_files(
             .at(&value.spot.file, value.spot.span);
         problems.push(problem.help(PLAIN_FILE_HELP));
     }
-    for file in git::tracked(folder, "secrets.yaml")? {
+    let mut stores = Vec::new();
+    for folder in repositories {
+        stores.append(&mut git::tracked(folder, "secrets.yaml")?);
+        let leftovers = git::leftovers(folder)?.into_iter().filter(|file| names_plain_secret(file));
+        for file in leftovers {
+            let file = file.strip_prefix(".").unwrap_or(&file).visible();
+            let message = format!(
+                "{file} is a copy of a manifest with a secret in plain text, and Git tracks it"
+            );
+            let problem = Diagnostic::warning(ProblemCode::PlainFileInRepository, message);
+            problems.push(problem.help(LEFTOVER_HELP));
+        }
+    }
+    for file in stores {
         let real = file.canonicalize().unwrap_or_else(|_| file.clone());
         if seen.contains(&real) || !is_plain_store(&real) || !git::stores_as_it_is(&real)? {
             continue;
@@ -158,14 +198,24 @@ pub fn check_history(
         .flat_map(|value| files_of(&value.value.value, resolver))
         .collect();
     let files: Vec<PathBuf> = files.into_iter().collect();
-    let found = match git::plain_secrets(folder, &files) {
-        Ok(found) => found,
-        Err(why) => {
-            let message = format!("the history cannot be searched: {why}");
-            problems.push(Diagnostic::error(ProblemCode::NoHistory, message).help(why.help()));
-            return problems;
-        }
+    let repositories = match git::repositories(folders(folder, entries)) {
+        // Git says why there is none.
+        none if none.is_empty() => vec![folder],
+        some => some,
     };
+    for repository in repositories {
+        match git::plain_secrets(repository, &files) {
+            Ok(found) => old_versions(found, &mut problems),
+            Err(why) => {
+                let message = format!("the history cannot be searched: {why}");
+                problems.push(Diagnostic::error(ProblemCode::NoHistory, message).help(why.help()));
+            }
+        }
+    }
+    problems
+}
+
+fn old_versions(found: Vec<OldVersion>, problems: &mut Diagnostics) {
     for OldVersion { commit, file, content } in found {
         let file = file.visible();
         problems.push(match content {
@@ -186,5 +236,4 @@ pub fn check_history(
             .help("look at it with `git show COMMIT:FILE`"),
         });
     }
-    problems
 }

@@ -3,15 +3,32 @@
 
 mod history;
 
-use std::io;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::LazyLock;
+use std::{fs, io};
 
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
+use regex::bytes::Regex;
 use thiserror::Error;
 
 use crate::files;
 
 pub use history::{OldContent, OldVersion, plain_secrets};
+
+/// A larger file is not searched for an identity: a repository may hold databases.
+const LARGEST_WITH_IDENTITY: u64 = 1024 * 1024;
+
+/// Settings by which a repository runs programs of its own when it is only read.
+const RUN_NOTHING: [&str; 6] = [
+    "-c",
+    "core.fsmonitor=false",
+    "-c",
+    "log.showSignature=false",
+    "-c",
+    "core.hooksPath=/dev/null",
+];
 
 /// Why Git says nothing.
 #[derive(Debug, Error)]
@@ -50,20 +67,39 @@ pub fn is_repository(folder: &Path) -> bool {
         .is_ok_and(|folder| folder.ancestors().any(|above| above.join(".git").exists()))
 }
 
-/// Files of the work tree below the folder that hold an age identity and are not ignored.
+/// A folder of each repository that one of the folders is in, as of a submodule and what it is in.
+pub fn repositories<'f>(folders: impl IntoIterator<Item = &'f Path>) -> Vec<&'f Path> {
+    let mut found: BTreeMap<PathBuf, &Path> = BTreeMap::new();
+    for folder in folders {
+        let whole = files::folder(folder).canonicalize().unwrap_or_else(|_| folder.to_owned());
+        if let Some(root) = whole.ancestors().find(|above| above.join(".git").exists()) {
+            found.entry(root.to_owned()).or_insert(folder);
+        }
+    }
+    found.into_values().collect()
+}
+
+/// Files of the folder's work tree that hold an age identity and are not ignored.
 ///
 /// # Errors
 /// Where git cannot be run, or refuses.
 pub fn identities(folder: &Path) -> Result<Vec<PathBuf>, GitError> {
+    let arguments =
+        ["ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", ":(top)"];
+    let listed = answer(git(folder).args(arguments))?;
+    let files: Vec<PathBuf> = names(&listed).map(|file| folder.join(file)).collect();
+    Ok(files.into_par_iter().filter(|file| holds_identity(file)).collect())
+}
+
+/// Whether a file holds an identity of age in plain text. What cannot be read, Git cannot take in either.
+fn holds_identity(file: &Path) -> bool {
     // An identity has 58 characters behind its beginning; who only names that holds no secret.
-    let pattern = "AGE-SECRET-KEY-1[QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L]{58}";
-    let arguments = ["grep", "-lzIE", "--untracked", "-e", pattern, "--", "."];
-    let output = git(folder).args(arguments).output()?;
-    match output.status.code() {
-        // It ends with 1 where there is none.
-        Some(0 | 1) => Ok(names(&output.stdout).map(PathBuf::from).collect()),
-        _ => Err(refused(&output.stderr)),
-    }
+    static IDENTITY: LazyLock<Option<Regex>> =
+        LazyLock::new(|| Regex::new("AGE-SECRET-KEY-1[QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L]{58}").ok());
+    let is_small = fs::symlink_metadata(file)
+        .is_ok_and(|data| data.is_file() && data.len() <= LARGEST_WITH_IDENTITY);
+    let Some(identity) = IDENTITY.as_ref().filter(|_| is_small) else { return false };
+    files::read(file, LARGEST_WITH_IDENTITY).is_ok_and(|text| identity.is_match(&text))
 }
 
 /// The files of this name that Git tracks, in a folder and below it.
@@ -74,6 +110,25 @@ pub fn tracked(folder: &Path, name: &str) -> Result<Vec<PathBuf>, GitError> {
     let pattern = format!(":(glob)**/{name}");
     let tracked = answer(git(folder).args(["ls-files", "-z", "--", &pattern]))?;
     Ok(names(&tracked).map(|file| folder.join(file)).collect())
+}
+
+/// What editors and merges left of YAML files, where Git tracks it.
+///
+/// # Errors
+/// Where git cannot be run, or refuses.
+pub fn leftovers(folder: &Path) -> Result<Vec<PathBuf>, GitError> {
+    let mut command = git(folder);
+    command.args([
+        "ls-files",
+        "-z",
+        "--",
+        ":(icase)*.y*ml~",
+        ":(icase)#*.y*ml#",
+        ":(icase)*/#*.y*ml#",
+    ]);
+    command.args([":(icase).*.y*ml.sw?", ":(icase)*/.*.y*ml.sw?"]);
+    command.args(["bak", "old", "orig", "rej", "save"].map(|end| format!(":(icase)*.y*ml.{end}")));
+    Ok(names(&answer(&mut command)?).map(|file| folder.join(file)).collect())
 }
 
 /// Whether a file is in a work tree and is not ignored there.
@@ -140,8 +195,9 @@ fn parts(file: &Path) -> (&Path, &Path) {
 fn git(folder: &Path) -> Command {
     let here = files::folder(folder);
     let mut command = Command::new("git");
-    // Its messages are read, so they must not be translated.
-    command.arg("-C").arg(here).stdin(Stdio::null()).env("LC_ALL", "C");
+    command.arg("-C").arg(here).args(RUN_NOTHING).stdin(Stdio::null());
+    // Its messages are read, so they must not be translated; and a partial clone must not fetch.
+    command.env("LC_ALL", "C").env("GIT_NO_LAZY_FETCH", "1").env("GIT_OPTIONAL_LOCKS", "0");
     command
 }
 

@@ -10,7 +10,7 @@ use crate::shell::{Appcred, Project, age_identity, encrypt};
 
 /// Runs the real git in a folder, with nothing of this machine's settings.
 #[track_caller]
-fn git(folder: &Path, arguments: &[&str]) {
+pub(crate) fn git(folder: &Path, arguments: &[&str]) {
     let who = ["-c", "user.name=A", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false"];
     let mut command = Command::new("git");
     command.args(who).args(["-c", "init.defaultBranch=main"]).args(arguments).current_dir(folder);

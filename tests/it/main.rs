@@ -47,6 +47,7 @@ mod recipients;
 mod refusing_proxy;
 mod rekey;
 mod reports;
+mod repositories;
 mod schema;
 mod secret_fields;
 mod secrets;
