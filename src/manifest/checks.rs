@@ -10,7 +10,7 @@ use super::{Project, SecretValue, secret_values};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Located, ProblemCode};
 use crate::integrations;
-use crate::model::{Domain, Key, Reference};
+use crate::model::{Domain, Key, Reference, without_number};
 use crate::secret::{self, SecretResolver};
 use crate::suggest;
 
@@ -124,7 +124,8 @@ pub fn check_names(
 ) -> Diagnostics {
     let mut problems = Diagnostics::default();
     for SecretValue { field, value } in secret_values(project, entries) {
-        if let Some(why) = secret::may_be_secret(&value.value, resolver) {
+        let names = names_integration(&value.value);
+        if let Some(why) = secret::may_be_secret(&value.value, resolver).filter(|_| !names) {
             let message = format!(
                 "what is behind the tag of `{}` could be the secret itself: it does not look like a name, and {why}",
                 field.name
@@ -136,6 +137,12 @@ pub fn check_names(
         }
     }
     problems
+}
+
+/// Whether a tag names an integration, perhaps with a number, as in `!secret netatmo2`.
+fn names_integration(reference: &Reference) -> bool {
+    let Reference::Tagged { argument, .. } = reference else { return false };
+    integrations::known().contains(&Domain::new(without_number(argument)))
 }
 
 /// Finds integrations that neither appcred knows nor the project names.

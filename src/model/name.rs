@@ -9,21 +9,40 @@ const LONGEST: usize = 100;
 const LONGEST_WORD: usize = 16;
 /// Digits in all; a secret mostly has more.
 const DIGITS: usize = 4;
+/// The digits of a number at the end of a word.
+const NUMBER: usize = 2;
+/// The letters of a word with a number at its end.
+const SHORTEST_NUMBERED: usize = 3;
 /// Consonants in a row; a random word mostly has more.
 const CONSONANTS: usize = 5;
 /// What long words may consist of, as in `spotifyclientsecret`.
 const PURPOSES: &[&str] = &["secret", "token", "client", "password", "integration", "assistant"];
 
-/// Whether a text has the form of a name: words in one case, and few digits, which are words of their own.
-/// What a provider or a person makes as a secret mostly mixes cases, letters and digits.
+/// Whether a text has the form of a name: words in one case, and few digits, which are words of their own or
+/// number a word, as in `google_oauth2`. What a provider or a person makes as a secret mostly mixes cases,
+/// letters and digits.
 pub fn is_name(text: &str) -> bool {
     let words = || text.split(['_', '-', '.', '/']);
+    // One word with a number is what people take for a password.
+    let may_be_numbered = words().nth(1).is_some() || is_in_capitals(text);
+    let unnumbered = |word| if may_be_numbered { without_number(word) } else { word };
     let has = |is: fn(char) -> bool| text.contains(is);
     text.len() <= LONGEST
         && has(|character| character.is_ascii_alphabetic())
         && text.bytes().filter(u8::is_ascii_digit).count() <= DIGITS
-        && words().all(|word| word.bytes().all(|byte| byte.is_ascii_digit()) || is_word(word))
+        && words()
+            .all(|word| word.bytes().all(|byte| byte.is_ascii_digit()) || is_word(unnumbered(word)))
         && !(words().any(is_capital) && has(|character| character.is_ascii_lowercase()))
+}
+
+/// A name without the number at its end, where it has one; a word of a few letters is none.
+pub fn without_number(name: &str) -> &str {
+    let word = name.trim_end_matches(|character: char| character.is_ascii_digit());
+    if word.len() >= SHORTEST_NUMBERED && name.len() - word.len() <= NUMBER { word } else { name }
+}
+
+fn is_in_capitals(text: &str) -> bool {
+    !text.contains(|character: char| character.is_ascii_lowercase())
 }
 
 fn is_capital(word: &str) -> bool {
@@ -106,6 +125,12 @@ mod tests {
             "google_assistant_sdk",
             "x",
             "mqtt_ssl",
+            "SPOTIFY_SECRET2",
+            "google_oauth2",
+            "NETATMO2",
+            "HUE2",
+            "spotify2_client_secret",
+            "keys/netatmo12.txt",
         ] {
             assert!(is_name(name), "{name}");
         }
@@ -121,6 +146,10 @@ mod tests {
             "GOCSPX-a1b2c3d4e5f6",
             "GOCSPX-abcdefghijkl",
             "hunter2",
+            "hunter2_a1b2c3",
+            "ab1_cd2",
+            "GOCSPX-abcdef12",
+            "token_a1b2c3d4",
             "s3cr3t",
             "Tr0ub4dor&3",
             "aBcDeFgHiJkLmNoPqRsT",
