@@ -24,7 +24,13 @@ impl fmt::Display for Document {
 
 /// How documents begin that can be recognised by that.
 const BEGINNINGS: &[(&str, &str)] = &[
+    ("ENC[PKCS7,", "a value that eyaml encrypted"),
     ("ENC[", "a value that SOPS encrypted, without its document"),
+    ("ENC(", "a value that Jasypt encrypted"),
+    ("EJ[1:", "a value that EJSON encrypted"),
+    ("U2FsdGVkX1", "a file that OpenSSL encrypted"),
+    ("YWdlLWVuY3J5cHRpb24", "an age file in base64"),
+    ("LS0tLS1CRUdJTi", "a key, certificate or age file in base64"),
     ("-----BEGIN AGE ENCRYPTED FILE", "an age file"),
     ("age-encryption.org/", "an age file"),
     ("AGE-SECRET-KEY-", "an age identity"),
@@ -33,6 +39,17 @@ const BEGINNINGS: &[(&str, &str)] = &[
     ("$ANSIBLE_VAULT;", "a value that Ansible encrypted"),
     ("ssh-ed25519 ", "an SSH key"),
     ("ssh-rsa ", "an SSH key"),
+    ("ecdsa-sha2-", "an SSH key"),
+    ("sk-ssh-", "an SSH key"),
+    ("sk-ecdsa-", "an SSH key"),
+    ("Bearer ", "a header of HTTP"),
+    ("Basic ", "a header of HTTP"),
+    ("Authorization: ", "a header of HTTP"),
+    ("curl: (", "an error message"),
+    ("Error ", "an error message"),
+    ("Error: ", "an error message"),
+    ("error: ", "an error message"),
+    ("fatal: ", "an error message"),
     ("data:", "a data URI"),
     ("<!", "a page of HTML or XML"),
     ("<?xml", "a page of HTML or XML"),
@@ -94,6 +111,20 @@ fn of_line(line: &str) -> Option<&'static str> {
     if line.starts_with('<') && line.contains("</") {
         return Some("a page of HTML or XML");
     }
+    if line.starts_with("# ") {
+        return Some("a comment");
+    }
+    if is_recipient(line) {
+        return Some("an age recipient");
+    }
+    if is_status(line) {
+        return Some("an error message");
+    }
+    if line.len() > 2
+        && ['"', '\''].iter().any(|mark| line.starts_with(*mark) && line.ends_with(*mark))
+    {
+        return Some("a value in quotes, which would be a part of it");
+    }
     if line.starts_with('{') && line.ends_with('}') && line.contains(": ") {
         return Some("a YAML mapping");
     }
@@ -132,13 +163,42 @@ fn named_value(line: &str) -> Option<&'static str> {
         .into_iter()
         .find(|(mark, _)| is_pair(line, *mark))?;
     let (name, value) = line.split_once(mark)?;
-    let name = name.trim().to_ascii_lowercase();
+    let name = name.strip_prefix("export ").unwrap_or(name).trim();
+    let is_variable = mark == '=' && is_variable(name);
+    let name = name.to_ascii_lowercase();
     // What ends with `=` alone is a value in base64.
     let has_value = !value.trim_matches(['=', ' ']).is_empty();
     let is_telling = ["secret", "token", "client", "client_id", "clientid", "password", "key"]
         .iter()
         .any(|end| name.ends_with(end));
-    (has_value && is_telling).then_some(kind)
+    (has_value && (is_telling || is_variable)).then_some(kind)
+}
+
+/// Whether a variable of the environment is called so: no value in base64 has that before a `=`.
+fn is_variable(name: &str) -> bool {
+    name.len() >= 3
+        && name.starts_with(|first: char| first.is_ascii_uppercase())
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
+}
+
+/// Whether this is a whole recipient, of age itself or of a plugin.
+fn is_recipient(line: &str) -> bool {
+    line.len() >= 60
+        && line.starts_with("age1")
+        && line.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+}
+
+/// Whether this is an answer of HTTP that somebody saved, as in `404: Not Found`.
+fn is_status(line: &str) -> bool {
+    line.split_once(' ').is_some_and(|(status, words)| {
+        let status = status.trim_end_matches(':');
+        status.len() == 3
+            && status.bytes().all(|byte| byte.is_ascii_digit())
+            && status.starts_with(['4', '5'])
+            && words.split(' ').all(|word| word.bytes().all(|byte| byte.is_ascii_alphabetic()))
+    })
 }
 
 /// Whether a line is a name, this mark and a value, as in `NAME=value` or `name: value`.
@@ -267,6 +327,22 @@ mod tests {
             ("client_secret: b", "a YAML mapping"),
             ("- token: b", "a YAML mapping"),
             ("CLIENT_SECRET=b", "an environment variable with its name"),
+            ("SPOTIFY=abc123def", "an environment variable with its name"),
+            ("export BW_SESSION=abc", "an environment variable with its name"),
+            ("\"abc123def\"", "a value in quotes, which would be a part of it"),
+            ("'abc123def'", "a value in quotes, which would be a part of it"),
+            ("404: Not Found", "an error message"),
+            ("503 Service Unavailable", "an error message"),
+            ("curl: (6) Could not resolve host", "an error message"),
+            ("Error making API request.", "an error message"),
+            ("# Secret", "a comment"),
+            ("Bearer abc", "a header of HTTP"),
+            ("YWdlLWVuY3J5cHRpb24ub3JnL3YxCi0+", "an age file in base64"),
+            ("age17xa6vukfh6tunre0lun32jav9azm2jc96qtrms3nft2gv7aeqfgqdftp3y", "an age recipient"),
+            ("ENC[PKCS7,MIIB]", "a value that eyaml encrypted"),
+            ("ENC(abc==)", "a value that Jasypt encrypted"),
+            ("EJ[1:a:b:c]", "a value that EJSON encrypted"),
+            ("ecdsa-sha2-nistp256 AAAA x@y", "an SSH key"),
             ("\u{feff}export TOKEN=b", "an environment variable with its name"),
         ] {
             assert_eq!(document(text).unwrap().to_string(), kind, "{text}");
@@ -282,6 +358,13 @@ mod tests {
             "{not json",
             "{4f5c0a88-12d0-4f5c-0a88-12d04f5c0a88}",
             "[x",
+            "\"",
+            "\"half",
+            "age1",
+            "404-abc",
+            "A1=b",
+            "#abc",
+            "Errorx",
             "[abc]",
             "with spaces: in it, secret",
             "eyJ.a-b.c",

@@ -29,7 +29,9 @@ impl fmt::Display for Placeholder {
             Self::Elsewhere => {
                 "is a placeholder: it names a secret of another program, which appcred cannot read"
             }
-            Self::QuotedTag => "has a tag inside the quotes, so the tag is read as text",
+            Self::QuotedTag => {
+                "begins with a YAML tag that counts as text here, as in quotes or in a file"
+            }
         })
     }
 }
@@ -37,11 +39,11 @@ impl fmt::Display for Placeholder {
 /// Syntax of templates. Within other text, it counts only with a name in it: a random secret may
 /// have such characters.
 const TEMPLATES: &[&str] = &[
-    r"\$\{[A-Za-z_][\w.:-]+\}|\$\([A-Za-z_][\w .-]+\)|\{\{.*\}\}|\{%.*%\}|<%.*%>",
+    r"\$\{[A-Za-z_][\w.:-]*\}|\$\([A-Za-z_][\w .-]+\)|\{\{.*\}\}|\{%.*%\}|<%.*%>",
     r"^(\$\{.*\}|\$\(.*\)|#\{.*\}#?|\(\(.*\)\)|\[\[.*\]\]|<.*>|\{[A-Za-z_]+\})$",
-    r"(?i)^[(\[<*]+(hidden|removed|sensitive|secret)[)\]>*]+$",
+    r"(?i)^[(\[<*]+(hidden|masked|removed|sensitive|secret)[)\]>*]+$",
     r"^\[object \w+\]$",
-    r"^(\$[A-Z_][A-Z0-9_]*|\$[a-z_]+|\$env:\w+|%+[A-Za-z_]\w*%+|@[A-Za-z_]+@|__[A-Za-z_]+__)$",
+    r"^(\$\$?[A-Z_][A-Z0-9_]*|\$[a-z_]+|\$env:\w+|%+[A-Za-z_]\w*%+|@[A-Za-z_]+@|__[A-Za-z_]+__)$",
 ];
 
 /// Addresses of secrets in other stores. A client id may be an address of the web.
@@ -61,7 +63,7 @@ const MISSING: &str = "your|insert|enter|replace|put|paste|change|fill|goes|here
 /// Words about credentials, and those between them.
 const NEUTRAL: &str = "my|the|an?|me|it|this|that|in|with|from|by|of|to|and|or|as|on|is|oauth2?|api|apps?|\
     application|client|customer|consumer|developer|user|id|identifier|key|secret|token|access|value|string|\
-    password|real|actual|own|\\d{1,3}";
+    password|real|actual|own|please|\\d{1,3}";
 
 /// What comes before and after a value's own part at providers.
 const AROUND: &str = r"^(GOCSPX-|amzn1\.application-oa2-client\.|amzn1\.oa2-cs\.v1\.)|(^\d+-)?(.*)\.apps\.googleusercontent\.com$";
