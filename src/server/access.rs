@@ -54,7 +54,7 @@ pub(super) enum Attempt {
     /// It is right: its fingerprint.
     Right(Fingerprint),
     Wrong,
-    /// The peer gave too many wrong ones, so this one was not looked at.
+    /// It is wrong, as too many were that the peer gave before.
     TooMany(Duration),
 }
 
@@ -113,11 +113,9 @@ impl Access {
         self.token.is_some()
     }
 
-    /// Compares a token that a peer gives with ours.
+    /// Compares a token that a peer gives with ours. Behind a reverse proxy many share an address, so that the
+    /// wrong tokens of one must not shut out the others; ours is too long to be guessed.
     pub(super) fn attempt(&self, peer: IpAddr, said: &str) -> Attempt {
-        if let Some(wait) = self.throttle.wait(peer) {
-            return Attempt::TooMany(wait);
-        }
         let token = self.token.as_ref().and_then(TokenFile::current);
         match token.filter(|token| token.is_same(&Fingerprint::of(said.trim()))) {
             Some(token) => {
@@ -125,6 +123,9 @@ impl Access {
                 Attempt::Right(token)
             }
             None => {
+                if let Some(wait) = self.throttle.wait(peer) {
+                    return Attempt::TooMany(wait);
+                }
                 let count = self.throttle.failed(peer);
                 tracing::warn!(%peer, count, "a wrong token for the status page was refused");
                 Attempt::Wrong

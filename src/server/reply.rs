@@ -13,6 +13,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::access::Access;
+use crate::model::counted;
 
 /// What an answer without a page of ours may do.
 const NOTHING: &str = "default-src 'none'; base-uri 'none'; form-action 'none'";
@@ -25,7 +26,10 @@ pub(super) fn words(status: StatusCode, sentence: &str) -> Response {
 /// Whoever gave too many wrong tokens learns when the next one is looked at.
 pub(super) fn too_many(wait: Duration) -> Response {
     let seconds = wait.as_secs() + 1;
-    let sentence = format!("Too many wrong tokens. Wait {seconds} seconds.");
+    let sentence = format!(
+        "Too many wrong tokens. Wait {}.",
+        counted(usize::try_from(seconds).unwrap_or(usize::MAX), "second")
+    );
     let mut response = words(StatusCode::TOO_MANY_REQUESTS, &sentence);
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     response
