@@ -1,6 +1,7 @@
 //! Programs that print a secret.
 
 use std::path::Path;
+use std::pin::pin;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -8,10 +9,17 @@ use secrecy::zeroize::Zeroizing;
 use thiserror::Error;
 use tokio::io::AsyncReadExt;
 use tokio::process::Command;
+use tokio::select;
 use tokio::time::timeout;
+
+use crate::model::Visible;
 
 /// A program may have to ask a person to unlock something.
 const TIMEOUT_SECONDS: u64 = 60;
+/// After this it is said what is waited for.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// What a program started may keep its output open after it has ended.
+const REST: Duration = Duration::from_millis(500);
 
 /// Why a program gave nothing. The program is named by whoever reports this.
 #[derive(Debug, Error)]
@@ -46,14 +54,34 @@ pub(super) async fn output(
     let mut bytes = Zeroizing::new(Vec::with_capacity(limit + 1));
     let output = child.stdout.take();
     let run = async {
-        if let Some(output) = output {
-            output.take(limit as u64 + 1).read_to_end(&mut bytes).await?;
+        let read = async {
+            match output {
+                Some(output) => output.take(limit as u64 + 1).read_to_end(&mut bytes).await,
+                None => Ok(0),
+            }
+        };
+        let mut read = pin!(read);
+        select! {
+            done = &mut read => {
+                done?;
+                child.wait().await
+            }
+            ended = child.wait() => {
+                timeout(REST, read).await.unwrap_or(Ok(0))?;
+                ended
+            }
         }
-        child.wait().await
     };
-    let status = timeout(Duration::from_secs(TIMEOUT_SECONDS), run)
-        .await
-        .map_err(|_| ProgramError::TooSlow)??;
+    let ended = {
+        let mut run = pin!(timeout(Duration::from_secs(TIMEOUT_SECONDS), run));
+        if let Ok(ended) = timeout(PATIENCE, &mut run).await {
+            ended
+        } else {
+            tracing::warn!("waiting for the program `{}`", program.visible());
+            run.await
+        }
+    };
+    let status = ended.map_err(|_| ProgramError::TooSlow)??;
     // A program that prints on and on is ended by the closed pipe.
     if !status.success() && bytes.len() <= limit {
         return Err(ProgramError::Failed(status));
@@ -75,4 +103,18 @@ pub(super) fn output_blocking(
     };
     std::thread::scope(|scope| scope.spawn(run).join())
         .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::output;
+
+    #[tokio::test]
+    async fn what_a_program_started_is_not_waited_for() {
+        let arguments = ["-c", "sleep 300 & echo token"].map(str::to_owned);
+        let bytes = output("sh", &arguments, Path::new("."), 100).await.unwrap();
+        assert_eq!(bytes.as_slice(), b"token\n");
+    }
 }
