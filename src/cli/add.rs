@@ -11,7 +11,7 @@ use secrecy::zeroize::Zeroizing;
 use crate::diagnostic::ProblemCode;
 use crate::files::{self, TEXT_LIMIT};
 use crate::integrations;
-use crate::manifest::{Loaded, Project, Targets};
+use crate::manifest::{self, Loaded, Project, Targets};
 use crate::model::{Adopt, Domain, Key, Reference, Secret, TargetName, Visible, hidden_character};
 use crate::secret::seal::seal;
 use crate::secret::{OpenedSopsDocument, SecretResolver};
@@ -22,7 +22,7 @@ use crate::yaml_edit::{NewEntry, SlotValue, append, new_manifest};
 use super::console::SavedTerminal;
 use super::encrypt::{check_value, recipients};
 use super::exit::ExitStatus;
-use super::gather::{load, resolver, show, workspace};
+use super::gather::{load, request, resolver, show, workspace};
 use super::locks::lock_project;
 use super::registration::print_where_to_register;
 use super::sops_manifest::with_entries;
@@ -123,6 +123,17 @@ fn add(
     let details = EntryDetails::given_or_asked(verb, &loaded, offered)?;
     details.check_new(&loaded)?;
     let file = file(verb, global, &loaded, &details.domain);
+    if !manifest::is_manifest(&request(global), &loaded.project, &file) {
+        let from = if global.folder == Path::new(".") {
+            ""
+        } else {
+            "; its path begins in the current folder, not in that of `-C`"
+        };
+        bail!(
+            "{} would be no manifest of this project, so nothing would read it: name one that appcred.yaml has under `manifests`{from}",
+            file.visible()
+        );
+    }
     let text = text_of(&file)?.unwrap_or_default();
     // Encryption is checked before the secret is asked for.
     let (resolver, _) = resolver(global, &loaded.project);

@@ -249,7 +249,8 @@ fn is_other(name: &str) -> bool {
 }
 
 pub(super) fn is_yaml(path: &Path) -> bool {
-    path.extension().is_some_and(|end| end == "yaml" || end == "yml")
+    let is = |end: &OsStr, other: &str| end.eq_ignore_ascii_case(other);
+    path.extension().is_some_and(|end| is(end, "yaml") || is(end, "yml"))
 }
 
 fn entries_of(folder: &Path) -> std::io::Result<Vec<(PathBuf, FileType)>> {

@@ -245,3 +245,28 @@ fn what_is_wrong_with_a_file_of_secrets_is_reported_once_and_where_it_is() {
     fs::rename(project.join("secrets.yaml"), project.join("secrets.yml")).unwrap();
     assert!(plan(1).contains("secrets.yml"));
 }
+
+#[test]
+fn add_writes_nothing_where_the_project_does_not_read() {
+    let project = Project::new()
+        .file("appcred.yaml", "owner: house\nmanifests: [c]\ntargets: {home: {config_dir: ha}}\n")
+        .file("c/a.yaml", "application_credentials: []\n")
+        .file("other/x", "");
+    for file in ["other/x.yaml", "c/x.txt", "c/.hidden.yaml", "x.yaml", "/tmp/x.yaml", "../x.yaml"]
+    {
+        let ran = Appcred::new()
+            .in_dir(project.path())
+            .args(["add", "--domain", "spotify", "--client-id", "x", "--name", "A"])
+            .args(["--secret-stdin", "--file", file])
+            .stdin("sec12345abc")
+            .spawn()
+            .finish();
+        assert_eq!(ran.status, Some(1), "{file}: {}", ran.stderr);
+        assert!(
+            ran.stderr.contains("would be no manifest of this project"),
+            "{file}: {}",
+            ran.stderr
+        );
+        assert!(!project.path().join(file).exists(), "{file}");
+    }
+}
