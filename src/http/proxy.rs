@@ -16,6 +16,7 @@ use url::{Host, Url};
 /// Names that no public name server has (RFC 6761, 6762, 8375, and what routers use).
 const PRIVATE_SUFFIXES: &[&str] = &[
     "corp",
+    "fritz.box",
     "home",
     "home.arpa",
     "internal",
@@ -255,6 +256,7 @@ mod tests {
             "homeassistant",
             "homeassistant.local",
             "ha.lan",
+            "ha.fritz.box",
             "ha.home.arpa",
             "ha.internal",
             "x.localhost",
