@@ -101,18 +101,6 @@ pub struct DesiredCredential {
 }
 
 impl Desired {
-    /// The entries of a client.
-    pub fn of_client(
-        &self,
-        domain: &Domain,
-        client_id: &ClientId,
-    ) -> impl Iterator<Item = &DesiredCredential> {
-        let is_of_client = move |entry: &&DesiredCredential| {
-            entry.domain == *domain && entry.client_id == *client_id
-        };
-        self.credentials.iter().filter(is_of_client)
-    }
-
     /// The entry with a key.
     pub fn entry(&self, key: &Key) -> Option<&DesiredCredential> {
         self.credentials.iter().find(|entry| entry.key == *key)

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::sync::LazyLock;
 
-use regex::Regex;
+use regex::bytes::{Regex, RegexBuilder};
 
 /// Why a text is taken for a placeholder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +66,8 @@ const NEUTRAL: &str = "my|the|an?|me|it|this|that|in|with|from|by|of|to|and|or|a
     password|real|actual|own|please|\\d{1,3}";
 
 /// What comes before and after a value's own part at providers.
-const AROUND: &str = r"^(GOCSPX-|amzn1\.application-oa2-client\.|amzn1\.oa2-cs\.v1\.)|(^\d+-)?(.*)\.apps\.googleusercontent\.com$";
+const BEFORE: &[&str] = &["GOCSPX-", "amzn1.application-oa2-client.", "amzn1.oa2-cs.v1."];
+const BEHIND: &str = ".apps.googleusercontent.com";
 
 /// The rules, ready for use.
 struct Rules {
@@ -79,7 +80,11 @@ struct Rules {
     missing: Regex,
     /// A sentence, or the name of a variable, with words of people's own in it.
     sentence: Regex,
-    around: Regex,
+}
+
+/// A rule for ASCII, as values are: what Unicode adds makes it slow to build.
+fn rule(pattern: &str) -> Result<Regex, regex::Error> {
+    RegexBuilder::new(pattern).unicode(false).build()
 }
 
 /// A test builds them.
@@ -91,37 +96,37 @@ impl Rules {
         let verb = "your|insert|enter|replace|put|paste|change|fill";
         let owner = "client|app|application|consumer|customer|api|oauth2?|access";
         Ok(Self {
-            template: Regex::new(&TEMPLATES.join("|"))?,
-            elsewhere: Regex::new(&ELSEWHERE.join("|"))?,
-            tag: Regex::new(TAG)?,
-            words: Regex::new(&format!("(?i)^[^a-z0-9]*(?:(?:{MISSING}|{NEUTRAL})[^a-z0-9]*)+$"))?,
-            missing: Regex::new(&format!(
+            template: rule(&TEMPLATES.join("|"))?,
+            elsewhere: rule(&ELSEWHERE.join("|"))?,
+            tag: rule(TAG)?,
+            words: rule(&format!("(?i)^[^a-z0-9]*(?:(?:{MISSING}|{NEUTRAL})[^a-z0-9]*)+$"))?,
+            missing: rule(&format!(
                 "(?i){MISSING}|(?:{owner}|my)[^a-z0-9]*(?:id|key|secret|token|value|password)"
             ))?,
-            sentence: Regex::new(&format!(
+            sentence: rule(&format!(
                 "(?i)^[^a-z0-9]*(?:(?:{verb})(?:[-_. ][a-z0-9]+)*?[-_. ](?:{what})|(?:your|insert|replace)[a-z]*(?:clientid|appid|secret|token|key|here)|(?:[a-z]+[-_. ])*(?:{owner})[-_. ]?(?:id|key|secret|token)|(?:todo|fixme|tbd)\\b[: ].*)[^a-z0-9]*$"
             ))?,
-            around: Regex::new(AROUND)?,
         })
     }
 
     fn placeholder(&self, text: &str) -> Option<Placeholder> {
-        let is_elsewhere = self.elsewhere.is_match(text)
+        let is_elsewhere = self.elsewhere.is_match(text.as_bytes())
             || text.split_once("://").is_some_and(|(scheme, _)| is_other_scheme(scheme));
         if is_elsewhere {
             return Some(Placeholder::Elsewhere);
         }
-        if self.tag.is_match(text) {
+        if self.tag.is_match(text.as_bytes()) {
             return Some(Placeholder::QuotedTag);
         }
         if text.starts_with('<') && text.ends_with('>') && !text.starts_with("<%") {
             return Some(Placeholder::Brackets);
         }
-        let own = self.around.replace(text, "$3");
-        let is_unfilled = is_filling(&own)
-            || self.template.is_match(&own)
-            || self.sentence.is_match(&own)
-            || self.words.is_match(&own) && self.missing.is_match(&own);
+        let text = own_part(text);
+        let own = text.as_bytes();
+        let is_unfilled = is_filling(text)
+            || self.template.is_match(own)
+            || self.sentence.is_match(own)
+            || self.words.is_match(own) && self.missing.is_match(own);
         is_unfilled.then_some(Placeholder::Unfilled)
     }
 }
@@ -129,6 +134,16 @@ impl Rules {
 /// What kind of placeholder a text is; `None` where it may be a value.
 pub(super) fn placeholder(text: &str) -> Option<Placeholder> {
     RULES.as_ref()?.placeholder(text)
+}
+
+/// A value without what its provider puts around it.
+fn own_part(text: &str) -> &str {
+    if let Some(own) = BEFORE.iter().find_map(|before| text.strip_prefix(before)) {
+        return own;
+    }
+    let Some(own) = text.strip_suffix(BEHIND) else { return text };
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    own.split_once('-').filter(|(number, _)| is_number(number)).map_or(own, |(_, own)| own)
 }
 
 /// Whether this is a scheme, and not one of the addresses that are client ids.

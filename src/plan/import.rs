@@ -257,7 +257,7 @@ impl ImportPlanner<'_> {
         first: &crate::model::Credential,
         candidates: &[usize],
     ) -> Option<WhyLeftOut> {
-        if let Some(entry) = self.desired.of_client(&first.domain, &first.client_id).next() {
+        if let Some(entry) = self.index.entry_of_client(&first.domain, &first.client_id) {
             return Some(WhyLeftOut::Declared(entry.key.clone()));
         }
         if !self.index.knows(&first.domain) && !self.scope.custom.contains(&first.domain) {

@@ -5,15 +5,16 @@ use std::collections::BTreeSet;
 use indexmap::IndexMap;
 
 use crate::model::{
-    ClientId, ConfigEntry, Credential, CredentialId, Desired, Domain, Held, KnownDomains, Mark,
-    Observed,
+    ClientId, ConfigEntry, Credential, CredentialId, Desired, DesiredCredential, Domain, Held,
+    KnownDomains, Mark, Observed,
 };
 use crate::suggest::nearest;
 
-use super::ownership::{self, Claims, OwnedBy, Ownership};
+use super::ownership::{self, Claims, Entries, OwnedBy, Ownership};
 
 pub(super) struct Index<'a> {
     observed: &'a Observed,
+    entries: Entries<'a>,
     by_id: IndexMap<&'a CredentialId, usize>,
     by_implementation: IndexMap<(&'a Domain, &'a str), Vec<usize>>,
     by_client: IndexMap<(&'a Domain, &'a ClientId), Vec<usize>>,
@@ -26,9 +27,12 @@ pub(super) struct Index<'a> {
 impl<'a> Index<'a> {
     pub(super) fn new(desired: &'a Desired, observed: &'a Observed) -> Self {
         let held = observed.credentials.len();
-        let (owned_by, claims) = ownership::read(&observed.credentials, desired);
+        let by_client = |entry: &'a DesiredCredential| ((&entry.domain, &entry.client_id), entry);
+        let entries: Entries<'a> = desired.credentials.iter().map(by_client).collect();
+        let (owned_by, claims) = ownership::read(&observed.credentials, desired, &entries);
         let mut index = Self {
             observed,
+            entries,
             by_id: IndexMap::with_capacity(held),
             by_implementation: IndexMap::with_capacity(held),
             by_client: IndexMap::with_capacity(held),
@@ -118,6 +122,15 @@ impl<'a> Index<'a> {
         let credential = self.get(at);
         self.is_used(&credential.domain, credential.implementation())
             || self.is_referenced_by_id(credential)
+    }
+
+    /// The entry that wants a client.
+    pub(super) fn entry_of_client<'s>(
+        &'s self,
+        domain: &'s Domain,
+        client_id: &'s ClientId,
+    ) -> Option<&'a DesiredCredential> {
+        self.entries.get(&(domain, client_id)).copied()
     }
 
     /// Where a credential stands.

@@ -15,7 +15,7 @@ pub(super) fn keep(desired: &Desired, policy: &Policy, index: &Index<'_>, plan: 
         let is_behind = step.after.is_some_and(|after| dropped.contains(&after));
         let may_touch = |held: &Held| {
             is_owned(held, desired, index)
-                || is_asked_for(held, desired, policy, index)
+                || is_asked_for(held, policy, index)
                 || is_claimed_before(held, step, plan)
         };
         if is_behind || !step.action.outgoing().iter().all(may_touch) {
@@ -23,7 +23,7 @@ pub(super) fn keep(desired: &Desired, policy: &Policy, index: &Index<'_>, plan: 
         }
     }
     for id in dropped {
-        if let Some(at) = plan.steps.iter().position(|step| step.id == id) {
+        if let Some(at) = position(plan, id) {
             let action = plan.steps.remove(at).action;
             plan.withheld.push(Withheld { action, why: Why::NotOwned });
         }
@@ -35,23 +35,27 @@ pub(super) fn keep(desired: &Desired, policy: &Policy, index: &Index<'_>, plan: 
 fn is_owned(held: &Held, desired: &Desired, index: &Index<'_>) -> bool {
     let Some(at) = index.position(held) else { return false };
     let Some(ownership) = index.ownership(at) else { return false };
-    let is_wanted = || desired.of_client(&held.domain, &held.client_id).next().is_some();
+    let is_wanted = || index.entry_of_client(&held.domain, &held.client_id).is_some();
     let owner = &ownership.mark.owner;
     *owner == desired.owner || desired.previous_owners.contains(owner) && is_wanted()
 }
 
-fn is_asked_for(held: &Held, desired: &Desired, policy: &Policy, index: &Index<'_>) -> bool {
+fn is_asked_for(held: &Held, policy: &Policy, index: &Index<'_>) -> bool {
     let is_nobodys = index.position(held).is_some_and(|at| index.is_nobodys(at));
-    let mut of_client = desired.of_client(&held.domain, &held.client_id);
-    let is_adopted = of_client.any(|entry| policy.adopts(entry));
-    is_nobodys && (is_adopted || policy.prune == Prune::All)
+    let entry = index.entry_of_client(&held.domain, &held.client_id);
+    is_nobodys && (entry.is_some_and(|entry| policy.adopts(entry)) || policy.prune == Prune::All)
+}
+
+/// Steps are in the order of their ids.
+fn position(plan: &Plan, id: StepId) -> Option<usize> {
+    plan.steps.binary_search_by_key(&id, |step| step.id).ok()
 }
 
 /// Whether a step before this one claims it.
 fn is_claimed_before(held: &Held, step: &Step, plan: &Plan) -> bool {
     let implementation = held.auth_domain.as_deref().unwrap_or(held.id.as_str());
     let mut before = step.after;
-    while let Some(step) = before.and_then(|id| plan.steps.iter().find(|step| step.id == id)) {
+    while let Some(step) = before.and_then(|id| plan.steps.get(position(plan, id)?)) {
         if let Action::Claim { wanted, .. } = &step.action
             && wanted.domain == held.domain
             && wanted.client_id == held.client_id

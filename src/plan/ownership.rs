@@ -57,6 +57,9 @@ pub(super) enum Proof {
     Claimed,
 }
 
+/// The entry of each client: there is one.
+pub(super) type Entries<'a> = IndexMap<(&'a Domain, &'a ClientId), &'a DesiredCredential>;
+
 /// The claims of each implementation for each client.
 pub(super) type Claims<'a> = IndexMap<(&'a Domain, SmolStr, &'a ClientId), Vec<usize>>;
 
@@ -64,13 +67,15 @@ pub(super) type Claims<'a> = IndexMap<(&'a Domain, SmolStr, &'a ClientId), Vec<u
 /// written when an entry or an owner gets another name. But the mark of the entry that wants the
 /// client is stronger than what other entries of this owner claim: one of them gives that up, and
 /// what is created until then must not become its own. The order of claims says nothing.
-pub(super) fn read<'a>(all: &'a [Credential], desired: &'a Desired) -> (Vec<OwnedBy>, Claims<'a>) {
+pub(super) fn read<'a>(
+    all: &'a [Credential],
+    desired: &'a Desired,
+    entries: &Entries<'a>,
+) -> (Vec<OwnedBy>, Claims<'a>) {
     let mut owned_by = vec![OwnedBy::Nobody; all.len()];
     let mut claims = Claims::new();
     let mut sorted: Vec<&DesiredCredential> = desired.credentials.iter().collect();
     sorted.sort_by(|a, b| a.key.cmp(&b.key));
-    let entries: BTreeMap<(&Domain, &ClientId), &DesiredCredential> =
-        sorted.iter().copied().map(|entry| ((&entry.domain, &entry.client_id), entry)).collect();
     let mut names: BTreeMap<(&Domain, &Key), &Key> = BTreeMap::new();
     for entry in sorted.iter().rev() {
         names.extend(entry.formerly.iter().map(|key| ((&entry.domain, key), &entry.key)));
@@ -84,14 +89,14 @@ pub(super) fn read<'a>(all: &'a [Credential], desired: &'a Desired) -> (Vec<Owne
         let of = (&credential.domain, credential.implementation().into(), &credential.client_id);
         let by = claims.get(&of).into_iter().flatten();
         let mut marks: BTreeSet<Mark> = by.flat_map(|by| owned_by[*by].marks()).cloned().collect();
-        let claim = credential.claim();
+        let (claim, own_mark) = (credential.claim(), credential.mark());
         let proof = match &claim {
             Some(claim) => Proof::Claim(claim.implementation.clone()),
             None if marks.is_empty() => Proof::Mark,
             None => Proof::Claimed,
         };
         if marks.is_empty() {
-            marks.extend(claim.as_ref().map(|claim| claim.mark.clone()).or(credential.mark()));
+            marks.extend(claim.as_ref().map(|claim| &claim.mark).or(own_mark.as_ref()).cloned());
         }
         let entry = entries.get(&(of.0, of.2)).copied();
         let is_own = |mark: &Mark| {
@@ -99,7 +104,7 @@ pub(super) fn read<'a>(all: &'a [Credential], desired: &'a Desired) -> (Vec<Owne
         };
         let is_present = |mark: &Mark| *desired.present_name(&mark.owner) == desired.owner;
         if marks.iter().all(is_present) {
-            marks.extend(credential.mark().filter(is_own));
+            marks.extend(own_mark.filter(is_own));
         }
         let key_of = |mark: &Mark| names.get(&(of.0, &mark.key)).copied();
         owned_by[at] = match first_of(&marks, entry, key_of, desired) {
@@ -126,6 +131,9 @@ fn first_of<'a>(
     key_of: impl Fn(&Mark) -> Option<&'a Key>,
     desired: &Desired,
 ) -> Option<Mark> {
+    if marks.len() < 2 {
+        return marks.first().cloned();
+    }
     let present = |mark: &'_ Mark| match entry {
         Some(_) => desired.present_name(&mark.owner).clone(),
         None => mark.owner.clone(),

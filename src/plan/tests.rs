@@ -994,7 +994,7 @@ fn an_account_that_may_be_linked_through_cloud_is_not_removed() {
     let removed = |unclear: &[&str]| {
         planned(|desired, observed, policy| {
             desired.credentials.remove(0);
-            observed.config_entries.push(linked("appcred:house:a"));
+            observed.config_entries = ["appcred:house:a", "appcred:house:b"].map(linked).into();
             let cloud_or_own = unclear.iter().map(|id| EntryId::new(*id)).collect();
             observed.live = Some(Live { cloud_or_own, ..Live::default() });
             policy.remove_integrations = true;

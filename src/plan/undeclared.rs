@@ -61,7 +61,7 @@ pub(super) fn decide(
             }
             OwnedBy::Unreadable => {
                 draft.stand(at, CredentialState::Foreign);
-                warn_of_unreadable(credential, desired, policy, draft);
+                warn_of_unreadable(credential, desired, policy, index, draft);
             }
             OwnedBy::Nobody => {
                 draft.stand(at, CredentialState::Foreign);
@@ -94,12 +94,13 @@ fn warn_of_unreadable(
     credential: &Credential,
     desired: &Desired,
     policy: &Policy,
+    index: &Index<'_>,
     draft: &mut PlanDraft<'_>,
 ) {
-    let mut of_client = desired.of_client(&credential.domain, &credential.client_id);
+    let entry = index.entry_of_client(&credential.domain, &credential.client_id);
     let held = credential.held();
     let why = Why::UnreadableMark { held: held.clone() };
-    if let Some(entry) = of_client.find(|entry| policy.adopts(entry)) {
+    if let Some(entry) = entry.filter(|entry| policy.adopts(entry)) {
         let wanted = Wanted::of(entry, desired.mark(&entry.key).to_smolstr());
         let old = vec![held];
         draft.withhold(Action::Adopt { wanted, old, how: Adoption::TakeOver }, why);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::model::{ConfigEntry, Desired, EntryState, Held, Key, NewCredential, Secret};
-use crate::plan::{Action, Plan, Reason, Step, Wanted};
+use crate::plan::{Action, Plan, Reason, Step, StepId, Wanted};
 use crate::target::{Done, Execute, Operation, Refusal, Stop};
 
 use super::outcome::{Outcome, StepOutcome};
@@ -109,8 +109,7 @@ impl<'a, T: Execute> ApplyRun<'a, T> {
     fn begin_wave(&mut self) -> bool {
         let (mut ready, mut is_any_blocked) = (Vec::new(), false);
         for at in 0..self.tasks.len() {
-            let after = self.tasks[at].step.after;
-            let before = self.tasks.iter().find(|task| Some(task.step.id) == after);
+            let before = self.tasks[at].step.after.and_then(|after| self.task_of(after));
             let is_ready = before.is_none_or(|before| before.outcome == Some(Outcome::Done));
             let is_blocked = !is_ready && before.is_some_and(|before| before.outcome.is_some());
             if self.tasks[at].outcome.is_some() {
@@ -132,6 +131,11 @@ impl<'a, T: Execute> ApplyRun<'a, T> {
             self.tasks[*at].is_begun = true;
         }
         !ready.is_empty() || is_any_blocked
+    }
+
+    /// The steps of a plan are in the order of their ids.
+    fn task_of(&self, id: StepId) -> Option<&StepProgress<'a>> {
+        self.tasks.get(self.tasks.binary_search_by_key(&id, |task| task.step.id).ok()?)
     }
 
     fn end_wave(&mut self) {
