@@ -19,7 +19,6 @@ pub mod seal;
 mod sops;
 mod source;
 pub mod token;
-mod work_batches;
 
 mod resolver;
 #[cfg(test)]
@@ -27,15 +26,12 @@ mod tests;
 #[cfg(test)]
 mod vectors;
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 
 use rayon::prelude::*;
 use thiserror::Error;
 
 use crate::model::{Reference, Seal, Secret, ValueFault, counted, named, value_fault};
-use work_batches::WorkBatches;
 
 pub use age::age_damage;
 pub use ask::{Ask, Nobody};
@@ -317,39 +313,10 @@ pub fn seal_all(references: &[&Reference]) -> Vec<Option<Seal>> {
     references.par_iter().map(|reference| seal(reference)).collect()
 }
 
-/// Reads many references on all cores; each different one, and each file, once. The answers are in
-/// their order.
+/// Reads many references on all cores; each file, once. The answers are in their order.
 pub fn read_all(
     references: &[&Reference],
     resolver: &SecretResolver,
 ) -> Vec<Result<Secret, Unreadable>> {
-    let mut first_of: HashMap<&str, usize> = HashMap::new();
-    let mut source = Vec::with_capacity(references.len());
-    let mut portions = WorkBatches::default();
-    for (at, reference) in references.iter().enumerate() {
-        let first = match reference {
-            Reference::Age(armored) => *first_of.entry(armored).or_insert(at),
-            _ => at,
-        };
-        source.push(first);
-        if first == at {
-            portions.add(at, reference);
-        }
-    }
-    let answers: Vec<OnceLock<Result<Secret, Unreadable>>> =
-        references.iter().map(|_| OnceLock::new()).collect();
-    portions.all.par_iter().for_each(|portion| {
-        portion.read(references, resolver, |at, answer| {
-            answers[at].get_or_init(|| answer);
-        });
-    });
-    let mut answers: Vec<_> = answers.into_iter().map(OnceLock::into_inner).collect();
-    // From the end, so that whoever shares an answer copies it before its first owner takes it.
-    let mut in_order: Vec<_> = (0..references.len())
-        .rev()
-        .map(|at| if source[at] == at { answers[at].take() } else { answers[source[at]].clone() })
-        .map(|answer| answer.unwrap_or(Err(Unreadable::Unfit(ValueFault::Empty))))
-        .collect();
-    in_order.reverse();
-    in_order
+    references.par_iter().map(|reference| read(reference, resolver)).collect()
 }
