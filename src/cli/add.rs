@@ -13,19 +13,19 @@ use crate::files::{self, TEXT_LIMIT};
 use crate::integrations;
 use crate::manifest::{self, Loaded, Project, Targets};
 use crate::model::{Adopt, Domain, Key, Reference, Secret, TargetName, Visible, hidden_character};
+use crate::secret::OpenedSopsDocument;
 use crate::secret::seal::seal;
-use crate::secret::{OpenedSopsDocument, SecretResolver};
 use crate::suggest;
 use crate::workspace::Offered;
-use crate::yaml_edit::{NewEntry, SlotValue, append, new_manifest};
+use crate::yaml_edit::{NewEntry, SlotValue};
 
 use super::console::SavedTerminal;
 use super::encrypt::{check_value, recipients};
 use super::exit::ExitStatus;
 use super::gather::{load, request, resolver, show, workspace};
 use super::locks::lock_project;
+use super::new_entries::with_entries;
 use super::registration::print_where_to_register;
-use super::sops_manifest::with_entries;
 use super::{Global, console};
 
 /// How many integrations are shown at once: a list that is longer than the terminal scrolls away.
@@ -141,24 +141,19 @@ fn add(
     let document = document.with_context(|| format!("cannot add to {}", file.visible()))?;
     let recipients =
         if document.is_some() { Vec::new() } else { recipients(&loaded.project, &[])? };
-    let is_sops = document.is_some();
     let secret = secret(verb, &loaded.project)?;
     let _lock = lock_project(global)?;
     // The project may have changed while the questions were open.
     details.check_new(&load(global))?;
-    let client_secret = if is_sops {
-        SlotValue::Plain(Secret::new(&secret))
-    } else {
-        SlotValue::Age(seal(secret.as_bytes(), &recipients)?)
+    let sealed = || {
+        let sealed = SlotValue::Age(seal(secret.as_bytes(), &recipients)?);
+        Ok(vec![details.entry(sealed, verb.adopt)])
     };
-    let entry = details.into_entry(client_secret, verb.adopt);
-    let key = entry.key.clone();
-    if is_sops {
-        write_sops(global, &file, &resolver, &[entry])?;
-    } else {
-        write(&file, &[entry])?;
-    }
-    console::print(&format!("Added `{key}` to {}.\n", file.visible()))?;
+    let plain = || vec![details.entry(SlotValue::Plain(Secret::new(&secret)), verb.adopt)];
+    let draft = with_entries(global, file, &resolver, sealed, plain)?;
+    draft.write().with_context(|| format!("cannot write {}", draft.path.visible()))?;
+    let (key, file) = (&details.key, draft.path.visible());
+    console::print(&format!("Added `{key}` to {file}.\n"))?;
     Ok(ExitStatus::Success)
 }
 
@@ -227,16 +222,16 @@ impl EntryDetails {
         Ok(())
     }
 
-    fn into_entry(self, client_secret: SlotValue, adopt: bool) -> NewEntry {
+    fn entry(&self, client_secret: SlotValue, adopt: bool) -> NewEntry {
         NewEntry {
             domain: self.domain.as_str().to_owned(),
-            name: self.name,
+            name: self.name.clone(),
             key: self.key.as_str().to_owned(),
-            client_id: self.client_id,
+            client_id: self.client_id.clone(),
             client_secret,
             adopt: if adopt { Adopt::Only } else { Adopt::No },
             leave_integration: false,
-            targets: self.targets,
+            targets: self.targets.clone(),
         }
     }
 }
@@ -244,34 +239,6 @@ impl EntryDetails {
 /// Whether missing values are asked for.
 fn is_asking(verb: &Add) -> bool {
     console::can_ask() && !verb.secret_stdin
-}
-
-/// Writes entries, their secrets in plain text, to the end of a SOPS document.
-fn write_sops(
-    global: &Global,
-    file: &Path,
-    resolver: &SecretResolver,
-    entries: &[NewEntry],
-) -> anyhow::Result<()> {
-    let text = text_of(file)?.unwrap_or_default();
-    let document = OpenedSopsDocument::open(&text, resolver)?
-        .context("the file is no longer a SOPS document")?;
-    let after = with_entries(global, file, &document, entries)?;
-    files::replace(file, text.as_bytes(), &after)
-        .with_context(|| format!("cannot write {}", file.visible()))
-}
-
-/// Writes entries to the end of a manifest, which is made where there is none.
-pub(super) fn write(file: &Path, entries: &[NewEntry]) -> anyhow::Result<()> {
-    let named = || format!("cannot write {}", file.visible());
-    match text_of(file)? {
-        Some(text) => {
-            let after = append(&text, entries)
-                .with_context(|| format!("cannot add to {}", file.visible()))?;
-            files::replace(file, text.as_bytes(), &after).with_context(named)
-        }
-        None => files::create(file, new_manifest(entries)?, 0o644).with_context(named),
-    }
 }
 
 /// A manifest's text; `None` where there is no file yet.

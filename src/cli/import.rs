@@ -12,9 +12,9 @@ use crate::plan::{self, Scope, Withheld};
 use crate::reconcile::Verdicts;
 use crate::report::import::{NewEntries, preview};
 use crate::report::text;
-use crate::secret::{OpenedSopsDocument, SecretResolver, is_sops_document};
+use crate::secret::{SecretResolver, is_sops_document};
 use crate::workspace::{ImportDraft, ManifestDraft, OnError, TargetView, begun, select};
-use crate::yaml_edit::{NewEntry, append, new_manifest};
+use crate::yaml_edit::new_manifest;
 
 use super::add::{manifest_for, text_of};
 use super::apply::{agreed, arrived, carry_out};
@@ -23,8 +23,8 @@ use super::exit::ExitStatus;
 use super::gather::{gather_loaded, load, reported, request, resolver};
 use super::links::LinkArgs;
 use super::locks::{lock_project, lock_targets};
+use super::new_entries::with_entries;
 use super::selection::TargetArgs;
-use super::sops_manifest::with_entries;
 use super::{Global, console, environment};
 
 /// Write manifests for what a target holds, and take it over
@@ -237,26 +237,13 @@ fn files(
     for (at, (imported, _)) in draft.made.iter().enumerate() {
         by_path.entry(file_of(&imported.of.domain)).or_default().push(at);
     }
-    let mut files = Vec::new();
-    for (path, entries) in by_path {
-        let new: Vec<NewEntry> = entries.iter().map(|at| draft.made[*at].1.clone()).collect();
-        let before = text_of(&path)?;
-        let cannot_add = || format!("cannot add to {}", path.visible());
-        let after = match &before {
-            Some(text) => {
-                match OpenedSopsDocument::open(text, resolver).with_context(cannot_add)? {
-                    Some(document) => {
-                        let plain = draft.unsealed(entries.iter().copied());
-                        with_entries(global, &path, &document, &plain)?
-                    }
-                    None => append(text, &new).with_context(cannot_add)?,
-                }
-            }
-            None => new_manifest(&new).with_context(cannot_add)?,
-        };
-        files.push(ManifestDraft { path, before, after, entries });
-    }
-    Ok(files)
+    let draft_of = |(path, entries): (PathBuf, Vec<usize>)| {
+        let sealed = || Ok(entries.iter().map(|at| draft.made[*at].1.clone()).collect());
+        let plain = || draft.unsealed(entries.iter().copied());
+        let file = with_entries(global, path, resolver, sealed, plain)?;
+        Ok(ManifestDraft { entries, ..file })
+    };
+    by_path.into_iter().map(draft_of).collect()
 }
 
 fn shown(draft: &ImportDraft, files: &[ManifestDraft], pruned: &[&Held]) -> String {

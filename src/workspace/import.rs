@@ -33,7 +33,7 @@ pub struct ManifestDraft {
     pub before: Option<Zeroizing<String>>,
     /// The new text.
     pub after: String,
-    /// Which entries of the draft it gets.
+    /// Which entries of an import it gets.
     pub entries: Vec<usize>,
 }
 
