@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use serde::Serialize;
+use serde_yaml::Value;
 use serde_yaml::value::{Tag, TaggedValue};
 
 use crate::files::{self, TEXT_LIMIT};
@@ -125,34 +125,18 @@ fn own_recipients(folder: &Path) -> anyhow::Result<Vec<String>> {
 
 /// The project file.
 fn project(owner: &Owner, url: Option<&str>, recipients: &[String]) -> anyhow::Result<String> {
-    #[derive(Serialize)]
-    struct ProjectYaml<'p> {
-        owner: &'p str,
-        manifests: [&'p str; 1],
-        #[serde(skip_serializing_if = "Option::is_none")]
-        targets: Option<TargetsYaml<'p>>,
-        age: AgeYaml<'p>,
-    }
-    #[derive(Serialize)]
-    struct TargetsYaml<'p> {
-        home: TargetYaml<'p>,
-    }
-    #[derive(Serialize)]
-    struct TargetYaml<'p> {
-        url: &'p str,
-        token: TaggedValue,
-    }
-    #[derive(Serialize)]
-    struct AgeYaml<'p> {
-        recipients: &'p [String],
-    }
-    let token = || TaggedValue { tag: Tag::new("env_var"), value: "HASS_TOKEN".into() };
-    let project = ProjectYaml {
-        owner: owner.as_str(),
-        manifests: ["credentials"],
-        targets: url.map(|url| TargetsYaml { home: TargetYaml { url, token: token() } }),
-        age: AgeYaml { recipients },
+    let mapping = |pairs: Vec<(&str, Value)>| {
+        Value::Mapping(pairs.into_iter().map(|(key, value)| (key.into(), value)).collect())
     };
+    let token = TaggedValue { tag: Tag::new("env_var"), value: "HASS_TOKEN".into() };
+    let token = Value::Tagged(Box::new(token));
+    let home = |url: &str| mapping(vec![("url", url.into()), ("token", token)]);
+    let targets = url.map(|url| ("targets", mapping(vec![("home", home(url))])));
+    let mut project =
+        vec![("owner", owner.as_str().into()), ("manifests", vec!["credentials"].into())];
+    project.extend(targets);
+    project.push(("age", mapping(vec![("recipients", recipients.to_vec().into())])));
+    let project = mapping(project);
     Ok(format!("{SCHEMA}\n{}", document(&project)?))
 }
 

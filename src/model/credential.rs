@@ -1,6 +1,5 @@
 //! Credentials as a target holds them.
 
-use serde::Serialize;
 use smol_str::SmolStr;
 
 use super::{Claim, ClientId, CredentialId, Domain, KnownSecret, Mark, Secret};
@@ -59,7 +58,7 @@ impl Credential {
 
 /// A credential without its secret: enough to see that an id still names the same one, since HA
 /// gives ids out again after a delete.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Held {
     /// HA's id.
     pub id: CredentialId,

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use serde::Serialize;
 use smol_str::SmolStr;
 
 use super::{Credential, Domain, EntryId, Mark, OpenFlow};
@@ -84,7 +83,7 @@ impl KnownDomains {
 }
 
 /// A linked account.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigEntry {
     /// HA's id.
     pub id: EntryId,
@@ -101,8 +100,7 @@ pub struct ConfigEntry {
 }
 
 /// The state of a config entry, in HA's words.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EntryState {
     /// Set up and running.
     Loaded,

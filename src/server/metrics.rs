@@ -5,12 +5,9 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{
-    DescriptorEncoder, EncodeLabelSet, NoLabelSet, prometheus_text, text,
-};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, NoLabelSet, prometheus_text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
@@ -18,47 +15,17 @@ use crate::status::{BUCKETS, Durations, Link, Status, TargetStatus};
 
 use super::{ServerState, answer};
 
-const OPEN_METRICS: &str = "application/openmetrics-text";
+const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Of what kind the text is.
-#[derive(Clone, Copy)]
-pub(super) enum MetricsFormat {
-    Prometheus,
-    OpenMetrics,
-}
-
-impl MetricsFormat {
-    pub(super) const COUNT: usize = 2;
-
-    /// The one that is asked for; Prometheus' own for who does not know OpenMetrics.
-    fn asked(headers: &HeaderMap) -> Self {
-        let mut accepted = headers.get_all(header::ACCEPT).iter();
-        let is_open =
-            |value: &HeaderValue| value.to_str().is_ok_and(|it| it.contains(OPEN_METRICS));
-        if accepted.any(is_open) { Self::OpenMetrics } else { Self::Prometheus }
-    }
-
-    fn content_type(self) -> &'static str {
-        match self {
-            Self::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
-            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
-        }
-    }
-}
-
-pub(super) async fn metrics(State(server): State<ServerState>, headers: HeaderMap) -> Response {
-    let format = MetricsFormat::asked(&headers);
-    let made = server.metrics[format as usize].of(&server.status(), |status| {
+pub(super) async fn metrics(State(server): State<ServerState>) -> Response {
+    let made = server.metrics.of(&server.status(), |status| {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Numbers(Arc::clone(status))));
         let mut text = String::new();
-        let written = match format {
-            MetricsFormat::Prometheus => prometheus_text::encode(&mut text, &registry),
-            MetricsFormat::OpenMetrics => text::encode(&mut text, &registry),
-        };
+        let written = prometheus_text::encode(&mut text, &registry);
         written.map(|()| Bytes::from(text)).map_err(|why| why.to_string())
     });
-    answer(made, format.content_type())
+    answer(made, CONTENT_TYPE)
 }
 
 #[derive(Debug)]

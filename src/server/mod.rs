@@ -46,7 +46,6 @@ use crate::report::{self, FileNames};
 use crate::status::Status;
 use crate::watch::{CallbackRequest, Heartbeat};
 
-use metrics::MetricsFormat;
 use page::Main;
 use shared::Shared;
 
@@ -80,7 +79,7 @@ struct ServerState {
     names: Arc<FileNames>,
     main: Arc<Shared<Main>>,
     json: Arc<Shared<Rendered>>,
-    metrics: Arc<[Shared<Rendered>; MetricsFormat::COUNT]>,
+    metrics: Arc<Shared<Rendered>>,
     callbacks: mpsc::Sender<CallbackRequest>,
     consents: Consents,
     access: Arc<Access>,

@@ -15,10 +15,9 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use crate::files::{self, TEXT_LIMIT};
+use crate::files::{self, Stamp, TEXT_LIMIT};
 
 const PROCESSES: &str = "/proc";
 
@@ -29,9 +28,8 @@ const KEPT_OPEN: [&str; 3] =
 
 /// The id of a process that is Home Assistant on this folder.
 pub(super) fn home_assistant_on(folder: &Path) -> Option<u32> {
-    let wanted = Identity::of(folder)?;
-    let files: Vec<_> =
-        KEPT_OPEN.iter().filter_map(|name| Identity::of(&folder.join(name))).collect();
+    let wanted = identity(folder)?;
+    let files: Vec<_> = KEPT_OPEN.iter().filter_map(|name| identity(&folder.join(name))).collect();
     let processes = fs::read_dir(PROCESSES).ok()?;
     let mut ids = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     ids.find(|id: &u32| {
@@ -45,17 +43,10 @@ pub(super) fn home_assistant_on(folder: &Path) -> Option<u32> {
 }
 
 /// Which file it is, by whatever path it is reached.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Identity {
-    device: u64,
-    inode: u64,
-}
+type Identity = (u64, u64);
 
-impl Identity {
-    fn of(path: &Path) -> Option<Self> {
-        let metadata = fs::metadata(path).ok()?;
-        Some(Self { device: metadata.dev(), inode: metadata.ino() })
-    }
+fn identity(path: &Path) -> Option<Identity> {
+    Stamp::of(path).map(|stamp| stamp.identity())
 }
 
 /// `hass --script …` does one thing and ends; it never writes credentials.
@@ -77,7 +68,7 @@ fn names(process: &Path, argument: &[u8], wanted: Identity) -> bool {
             Ok(inside) => process.join("root").join(inside),
             Err(_) => process.join("cwd").join(path),
         };
-        Identity::of(&seen_by_it).or_else(|| Identity::of(path).filter(|_| path.is_absolute()))
+        identity(&seen_by_it).or_else(|| identity(path).filter(|_| path.is_absolute()))
             == Some(wanted)
     })
 }
@@ -85,7 +76,7 @@ fn names(process: &Path, argument: &[u8], wanted: Identity) -> bool {
 fn has_open(process: &Path, files: &[Identity]) -> bool {
     let Ok(open) = fs::read_dir(process.join("fd")) else { return false };
     open.flatten()
-        .filter_map(|entry| Identity::of(&entry.path()))
+        .filter_map(|entry| identity(&entry.path()))
         .any(|identity| files.contains(&identity))
 }
 

@@ -19,7 +19,7 @@ const KIND: &str = "appcred snapshot";
 /// What is known of targets at one moment, without any secret.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[schemars(title = "appcred snapshot")]
-pub(super) struct SnapshotDocument {
+pub(super) struct SnapshotDocument<T = SnapshotTarget> {
     /// `appcred snapshot`.
     kind: String,
     /// Changes when a field changes its meaning or goes; new fields may come at any time.
@@ -27,7 +27,7 @@ pub(super) struct SnapshotDocument {
     /// When it was taken, as in `2026-11-23T22:41:48Z`.
     taken_at: String,
     /// The targets.
-    targets: Vec<SnapshotTarget>,
+    targets: Vec<T>,
 }
 
 /// One target.
@@ -128,21 +128,12 @@ pub(super) enum SnapshotError {
     Digest,
 }
 
-/// The file, its targets' parts being made already.
-#[derive(Serialize)]
-struct Bound<'p> {
-    kind: &'static str,
-    format_version: u32,
-    taken_at: String,
-    targets: Vec<&'p SnapshotTarget>,
-}
-
 pub(super) fn write<'p>(
     taken_at: Timestamp,
     pages: impl Iterator<Item = &'p SnapshotTarget>,
 ) -> serde_json::Result<String> {
-    let document = Bound {
-        kind: KIND,
+    let document = SnapshotDocument {
+        kind: KIND.to_owned(),
         format_version: FORMAT_VERSION,
         taken_at: taken_at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
         targets: pages.collect(),

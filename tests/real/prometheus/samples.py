@@ -4,15 +4,10 @@ import json
 import sys
 
 from prometheus_client import parser
-from prometheus_client.openmetrics import parser as openmetrics_parser
 
 text = sys.stdin.buffer.read().decode()
-families = {
-    "openmetrics": openmetrics_parser.text_string_to_metric_families,
-    "text": parser.text_string_to_metric_families,
-}[sys.argv[1]](text)
 samples = []
-for family in families:
+for family in parser.text_string_to_metric_families(text):
     if not family.documentation:
         sys.exit(f"{family.name} is not described")
     if family.type in ("unknown", "untyped"):
