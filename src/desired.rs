@@ -250,17 +250,12 @@ impl Resolved {
         let entries = self.entries.iter().map(|(entry, ..)| entry);
         entries.filter(move |entry| entry.targets.include(target))
     }
-
-    /// The integrations of the entries for one target, at their places.
-    pub fn domains_of(&self, target: &TargetName) -> impl Iterator<Item = &Located<Domain>> {
-        self.entries_of(target).map(|entry| &entry.domain)
-    }
 }
 
 fn same_client(entry: &Entry, first: &Entry) -> Diagnostic {
     let spot = &entry.client_id.spot;
     Diagnostic::error(
-        ProblemCode::SameClient,
+        ProblemCode::DuplicateClient,
         format!("two entries of {} have one client id", entry.domain.value),
     )
     .at(&spot.file, spot.span)

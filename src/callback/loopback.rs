@@ -44,6 +44,7 @@ pub enum Arrival {
 }
 
 /// An answer, and where to say what became of it: the browser waits for that.
+#[derive(Debug)]
 pub struct Delivery {
     /// The query of the address, with the code in it: never to be logged.
     pub query: String,
@@ -51,6 +52,22 @@ pub struct Delivery {
 }
 
 impl Delivery {
+    /// Hands an answer over by a channel, and waits for what becomes of it there.
+    ///
+    /// # Errors
+    /// Where it was not taken; where nobody takes answers now.
+    pub async fn hand_over<T>(
+        query: String,
+        to: &mpsc::Sender<T>,
+        addressed: impl FnOnce(Self) -> T,
+    ) -> Result<(), HandOverError> {
+        let busy = || HandOverError::NotNow("appcred is busy".to_owned());
+        let (taken, result) = oneshot::channel();
+        to.try_send(addressed(Self { query, taken })).map_err(|_| busy())?;
+        // Whoever had it may have stopped.
+        result.await.unwrap_or_else(|_| Err(busy()))
+    }
+
     /// Says what became of it. The browser may have gone meanwhile.
     pub fn taken(self, taken: Result<(), HandOverError>) {
         drop(self.taken.send(taken));
@@ -134,15 +151,9 @@ async fn arrive(State(waiting): State<CallbackState>, RawQuery(query): RawQuery)
         // A flood of forged ones need not all be reported.
         drop(waiting.arrivals.try_send(Arrival::Forged));
     }
-    let hand_on = || hand_on(waiting.arrivals.clone(), query);
-    page(&take(&waiting.consents, &answer, is_pending, hand_on).await)
-}
-
-async fn hand_on(arrivals: mpsc::Sender<Arrival>, query: String) -> Result<(), HandOverError> {
-    let (taken, result) = oneshot::channel();
-    let busy = || HandOverError::NotNow("appcred is busy".to_owned());
-    arrivals.try_send(Arrival::Answer(Delivery { query, taken })).map_err(|_| busy())?;
-    result.await.unwrap_or_else(|_| Err(busy()))
+    let arrivals = waiting.arrivals.clone();
+    let hand_over = async move || Delivery::hand_over(query, &arrivals, Arrival::Answer).await;
+    page(&take(&waiting.consents, &answer, is_pending, hand_over).await)
 }
 
 /// Nothing of what was sent is in it, and nothing of it is kept.

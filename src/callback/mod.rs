@@ -64,7 +64,7 @@ pub async fn take<F>(
     consents: &Consents,
     answer: &AuthorizationResponse,
     is_pending: impl FnOnce(&str) -> bool,
-    hand_on: impl FnOnce() -> F,
+    hand_over: impl FnOnce() -> F,
 ) -> Reply
 where
     F: Future<Output = Result<(), HandOverError>> + Send + 'static,
@@ -84,7 +84,7 @@ where
         ConsentLookup::Done => return Reply::new(StatusCode::GONE, DONE),
         ConsentLookup::Unknown => return Reply::new(StatusCode::BAD_REQUEST, UNEXPECTED),
     };
-    let taking = hand_on();
+    let taking = hand_over();
     let taken = tokio::spawn(async move {
         let taken = taking.await;
         match taken {
@@ -115,8 +115,8 @@ mod tests {
 
     async fn status(consents: &Consents, query: &str, result: Result<(), HandOverError>) -> u16 {
         let answer = AuthorizationResponse::read(query);
-        let hand_on = || async move { result };
-        take(consents, &answer, |state| state == "s", hand_on).await.status.as_u16()
+        let hand_over = || async move { result };
+        take(consents, &answer, |state| state == "s", hand_over).await.status.as_u16()
     }
 
     #[tokio::test]
@@ -145,11 +145,11 @@ mod tests {
         let consents = Consents::default();
         let answer = AuthorizationResponse::read("state=s&code=c");
         let (finish, finished) = tokio::sync::oneshot::channel::<()>();
-        let hand_on = || async move {
+        let hand_over = || async move {
             drop(finished.await);
             Ok(())
         };
-        let reply = take(&consents, &answer, |_| true, hand_on).await;
+        let reply = take(&consents, &answer, |_| true, hand_over).await;
         assert_eq!(reply.status.as_u16(), 202);
         assert_eq!(status(&consents, "state=s&code=c", Ok(())).await, 409);
         drop(finish);

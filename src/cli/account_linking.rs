@@ -137,7 +137,7 @@ impl AccountLinking<'_> {
     ) -> Result<FlowState, String> {
         match ended {
             Wait::Answered(delivery) => {
-                let taken = self.ha.hand_on(&delivery.query).await;
+                let taken = self.ha.hand_over(&delivery.query).await;
                 delivery.taken(taken.clone());
                 match taken {
                     Ok(()) => self.follow(task, &flow, base, stop).await,

@@ -291,19 +291,19 @@ codes! {
     /// What a field of a form takes.
     TakesCode {
         /// One of the options.
-        OneOf = "one of",
+        OneOf = "one_of",
         /// A list of options.
-        ListOf = "a list of",
+        ListOf = "list_of",
         /// Text.
         Text = "text",
         /// A whole number.
-        Integer = "a whole number",
+        Integer = "integer",
         /// A number.
-        Number = "a number",
+        Number = "number",
         /// True or false.
-        Flag = "true or false",
+        Flag = "flag",
         /// Something else that Home Assistant takes.
-        Other = "what Home Assistant takes",
+        Other = "other",
     }
 
     /// What has happened at a target.

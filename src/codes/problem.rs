@@ -99,8 +99,6 @@ codes! {
         QuotedTag = "quoted-tag",
         /// Git could not be asked about the repository.
         RepositoryNotChecked = "repository-not-checked",
-        /// Two entries have the same client id once their values are read.
-        SameClient = "same-client",
         /// A value is encrypted by SOPS where that cannot be decrypted.
         SopsValue = "sops-value",
         /// A mounted folder has since been replaced.

@@ -3,7 +3,7 @@
 use smol_str::SmolStr;
 use url::Url;
 
-use super::{Meaning, Refusal};
+use super::{FieldRefusal, Meaning};
 use crate::diagnostic::ProblemCode;
 use crate::model::{Domain, Key, Owner, TargetName, is_loopback};
 use crate::secret::holds_identity;
@@ -16,12 +16,12 @@ pub const NAME_HELP: &str =
 impl Meaning for Domain {
     const PATTERN: &'static str = "^[a-z0-9_]+$";
 
-    fn of(text: &str) -> Result<Self, Refusal> {
+    fn of(text: &str) -> Result<Self, FieldRefusal> {
         let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
         if text.bytes().all(fits) {
             return Ok(Self::new(text));
         }
-        Err(Refusal::new(ProblemCode::BadDomain, "is not the name of an integration")
+        Err(FieldRefusal::new(ProblemCode::BadDomain, "is not the name of an integration")
             .help("it has only `a` to `z`, digits and `_`, as in `home_connect`"))
     }
 }
@@ -29,9 +29,9 @@ impl Meaning for Domain {
 impl Meaning for Key {
     const PATTERN: &'static str = "^[A-Za-z0-9._-]{1,100}$";
 
-    fn of(text: &str) -> Result<Self, Refusal> {
+    fn of(text: &str) -> Result<Self, FieldRefusal> {
         Self::new(text).ok_or_else(|| {
-            Refusal::new(ProblemCode::BadName, "is not a valid name").help(NAME_HELP)
+            FieldRefusal::new(ProblemCode::BadName, "is not a valid name").help(NAME_HELP)
         })
     }
 }
@@ -39,9 +39,9 @@ impl Meaning for Key {
 impl Meaning for Owner {
     const PATTERN: &'static str = Key::PATTERN;
 
-    fn of(text: &str) -> Result<Self, Refusal> {
+    fn of(text: &str) -> Result<Self, FieldRefusal> {
         Self::new(text).ok_or_else(|| {
-            Refusal::new(ProblemCode::BadName, "is not a valid name").help(NAME_HELP)
+            FieldRefusal::new(ProblemCode::BadName, "is not a valid name").help(NAME_HELP)
         })
     }
 }
@@ -52,7 +52,7 @@ macro_rules! any {
         $(impl Meaning for $text {
             const PATTERN: &'static str = r"\S";
 
-            fn of(text: &str) -> Result<Self, Refusal> {
+            fn of(text: &str) -> Result<Self, FieldRefusal> {
                 Ok($made(text))
             }
         })*
@@ -70,10 +70,10 @@ pub struct BaseUrl(
 impl Meaning for BaseUrl {
     const PATTERN: &'static str = r"^https?://[^\s?#@]+$";
 
-    fn of(text: &str) -> Result<Self, Refusal> {
+    fn of(text: &str) -> Result<Self, FieldRefusal> {
         let url = web(text)?;
         if url.query().is_some() {
-            return Err(Refusal::new(ProblemCode::BadUrl, "cannot have a query"));
+            return Err(FieldRefusal::new(ProblemCode::BadUrl, "cannot have a query"));
         }
         Ok(Self(url.as_str().trim_end_matches('/').to_owned()))
     }
@@ -88,18 +88,18 @@ pub struct TokenUrl(
 impl Meaning for TokenUrl {
     const PATTERN: &'static str = r"^https?://\S+$";
 
-    fn of(text: &str) -> Result<Self, Refusal> {
+    fn of(text: &str) -> Result<Self, FieldRefusal> {
         let url = web(text)?;
         if url.scheme() != "https" && !is_loopback(&url) {
             let why = "must begin with `https://`, except on this machine";
-            return Err(Refusal::new(ProblemCode::BadUrl, why));
+            return Err(FieldRefusal::new(ProblemCode::BadUrl, why));
         }
         Ok(Self(url.into()))
     }
 }
 
-fn web(text: &str) -> Result<Url, Refusal> {
-    let refused = |why| Err(Refusal::new(ProblemCode::BadUrl, why));
+fn web(text: &str) -> Result<Url, FieldRefusal> {
+    let refused = |why| Err(FieldRefusal::new(ProblemCode::BadUrl, why));
     let Ok(url) = Url::parse(text) else {
         return refused("is not a URL, as in `https://ha.example:8123`");
     };
@@ -127,9 +127,9 @@ pub struct Recipient(
 impl Meaning for Recipient {
     const PATTERN: &'static str = "^(age1|ssh-ed25519 |ssh-rsa )";
 
-    fn of(text: &str) -> Result<Self, Refusal> {
+    fn of(text: &str) -> Result<Self, FieldRefusal> {
         if text.to_ascii_uppercase().starts_with("AGE-SECRET-KEY-") {
-            return Err(Refusal::new(
+            return Err(FieldRefusal::new(
                 ProblemCode::IdentityAsRecipient,
                 "is an identity, which is secret, and no recipient",
             )
@@ -141,7 +141,7 @@ impl Meaning for Recipient {
         if ["age1", "ssh-ed25519 ", "ssh-rsa "].iter().any(|start| text.starts_with(start)) {
             return Ok(Self(text.to_owned()));
         }
-        Err(Refusal::new(ProblemCode::BadRecipient, "is not an age recipient")
+        Err(FieldRefusal::new(ProblemCode::BadRecipient, "is not an age recipient")
             .help("one begins with `age1`, `ssh-ed25519` or `ssh-rsa`"))
     }
 }
@@ -155,9 +155,9 @@ pub struct IdentityPath(
 impl Meaning for IdentityPath {
     const PATTERN: &'static str = String::PATTERN;
 
-    fn of(text: &str) -> Result<Self, Refusal> {
+    fn of(text: &str) -> Result<Self, FieldRefusal> {
         if holds_identity(text) {
-            return Err(Refusal::new(
+            return Err(FieldRefusal::new(
                 ProblemCode::IdentityAsPath,
                 "is an identity, which is secret, and no path",
             )

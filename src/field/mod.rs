@@ -37,12 +37,12 @@ pub trait Meaning: Sized {
     ///
     /// # Errors
     /// Where it cannot be this.
-    fn of(text: &str) -> Result<Self, Refusal>;
+    fn of(text: &str) -> Result<Self, FieldRefusal>;
 }
 
 /// Why a value cannot be what it should.
 #[derive(Debug)]
-pub struct Refusal {
+pub struct FieldRefusal {
     /// The kind of problem.
     pub code: ProblemCode,
     /// What is refused, where that is not the field.
@@ -55,7 +55,7 @@ pub struct Refusal {
     pub span: Option<Span>,
 }
 
-impl Refusal {
+impl FieldRefusal {
     /// With the end of the sentence that begins with the name of what is refused.
     pub fn new(code: ProblemCode, why: impl Into<Cow<'static, str>>) -> Self {
         Self { code, what: None, why: why.into(), help: None, span: None }
@@ -81,7 +81,7 @@ impl Refusal {
 }
 
 /// A text in a file, with what it means, or why it is refused.
-pub struct Text<T>(pub Result<T, Refusal>);
+pub struct Text<T>(pub Result<T, FieldRefusal>);
 
 /// A list of texts.
 pub type Texts<T> = Field<Vec<Field<Text<T>>>>;

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::deserialize::Reader;
 use super::reference::SOPS_HEADER;
 use crate::diagnostic::{Diagnostic, Diagnostics, Located, ProblemCode, SourceFile, Span, Spot};
-use crate::field::{Field, Raw, Refusal, Text, Texts};
+use crate::field::{Field, FieldRefusal, Raw, Text, Texts};
 use crate::model::{FieldName, Place, hidden_character, named, sops};
 use crate::suggest::{listed, nearest};
 use crate::yaml::{self, Kind, MappingKey, Node, Pair, Parsed, Scalar, Style, Value};
@@ -63,7 +63,7 @@ impl<'n> Site<'n> {
     }
 
     /// The pairs of a mapping.
-    pub(super) fn pairs(self) -> Result<&'n [Pair<'n>], Refusal> {
+    pub(super) fn pairs(self) -> Result<&'n [Pair<'n>], FieldRefusal> {
         match &self.node.value {
             Value::Mapping(pairs) if self.node.tag.is_none() => Ok(pairs),
             _ => Err(wrong_kind(self.node, "a mapping")),
@@ -71,7 +71,7 @@ impl<'n> Site<'n> {
     }
 
     /// The items of a list.
-    pub(super) fn list(self) -> Result<impl Iterator<Item = Self>, Refusal> {
+    pub(super) fn list(self) -> Result<impl Iterator<Item = Self>, FieldRefusal> {
         self.items().ok_or_else(|| wrong_kind(self.node, "a list"))
     }
 
@@ -197,8 +197,8 @@ impl<'n> Decoder<'n> {
     }
 
     /// Reports why a value is refused.
-    pub(super) fn refuse(&self, site: Site<'n>, refusal: Refusal) {
-        let Refusal { code, what, why, help, span } = refusal;
+    pub(super) fn refuse(&self, site: Site<'n>, refusal: FieldRefusal) {
+        let FieldRefusal { code, what, why, help, span } = refusal;
         if span.is_none() && matches!(site.node.value, Value::Lost) {
             return;
         }
@@ -217,7 +217,7 @@ impl<'n> Decoder<'n> {
     pub(super) fn accept<T>(
         &self,
         site: Site<'n>,
-        value: Result<T, Refusal>,
+        value: Result<T, FieldRefusal>,
     ) -> Option<Located<T>> {
         let spot = Spot { file: Arc::clone(self.file), span: site.span() };
         value.map(|value| Located { value, spot }).map_err(|why| self.refuse(site, why)).ok()
@@ -236,7 +236,7 @@ impl<'n> Decoder<'n> {
 }
 
 /// A scalar without a tag that is text, and not empty; its quotes are no part of it.
-pub(super) fn plain_text<'n>(node: &'n Node<'_>) -> Result<&'n str, Refusal> {
+pub(super) fn plain_text<'n>(node: &'n Node<'_>) -> Result<&'n str, FieldRefusal> {
     let text = match &node.value {
         Value::Scalar(scalar) if node.tag.is_none() && scalar.kind() == Kind::Text => {
             unbroken(scalar)
@@ -244,35 +244,36 @@ pub(super) fn plain_text<'n>(node: &'n Node<'_>) -> Result<&'n str, Refusal> {
         _ => return Err(wrong_kind(node, "text")),
     };
     if text.trim().is_empty() {
-        return Err(Refusal::new(ProblemCode::EmptyValue, "is empty"));
+        return Err(FieldRefusal::new(ProblemCode::EmptyValue, "is empty"));
     }
     if text.starts_with(SOPS_HEADER) {
-        return Err(Refusal::new(ProblemCode::SopsValue, "is encrypted by SOPS, and is read without any key")
+        return Err(FieldRefusal::new(ProblemCode::SopsValue, "is encrypted by SOPS, and is read without any key")
             .help("let SOPS encrypt secrets only: `encrypted_regex: ^(client_id|client_secret|token)$` in .sops.yaml"));
     }
     match hidden_character(text) {
-        Some(which) => Err(Refusal::new(ProblemCode::HiddenCharacter, format!("has {which}"))
+        Some(which) => Err(FieldRefusal::new(ProblemCode::HiddenCharacter, format!("has {which}"))
             .help("type the text again instead of copying it")),
         None => Ok(text),
     }
 }
 
 /// Says that a value is of another kind than it must be.
-pub(super) fn wrong_kind(node: &Node<'_>, wanted: &str) -> Refusal {
+pub(super) fn wrong_kind(node: &Node<'_>, wanted: &str) -> FieldRefusal {
     if let Some(tag) = &node.tag {
-        return Refusal::new(ProblemCode::UnexpectedTag, "takes no tag")
+        return FieldRefusal::new(ProblemCode::UnexpectedTag, "takes no tag")
             .help("tags are for `client_id`, `client_secret`, `token` and `webhook`")
             .at(tag.span);
     }
     let (is, quotable) = match &node.value {
         Value::Null | Value::Lost => {
-            return Refusal::new(ProblemCode::MissingValue, "has no value").help("give it a value");
+            return FieldRefusal::new(ProblemCode::MissingValue, "has no value")
+                .help("give it a value");
         }
         Value::Scalar(scalar) => (scalar.kind().name(), scalar.kind() != Kind::Text),
         Value::Sequence(_) => ("a list", false),
         Value::Mapping(_) => ("a mapping", false),
     };
-    let refusal = Refusal::new(ProblemCode::WrongKind, format!("must be {wanted}, not {is}"));
+    let refusal = FieldRefusal::new(ProblemCode::WrongKind, format!("must be {wanted}, not {is}"));
     match wanted {
         "text" if quotable => refusal.help("quote it, as in \"…\""),
         "a list" => refusal.help("write `[one, two]`, or one `- item` a line"),

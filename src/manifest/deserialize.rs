@@ -9,30 +9,30 @@ use serde::forward_to_deserialize_any;
 
 use super::decode::{Decoder, Site, plain_text, wrong_kind};
 use crate::diagnostic::ProblemCode;
-use crate::field::{FIELD, PAIRS, Refusal};
+use crate::field::{FIELD, FieldRefusal, PAIRS};
 use crate::suggest::nearest;
 use crate::target::TARGET;
 use crate::yaml::{Pair, Value};
 
 /// Why serde stops.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Stop {
+pub(super) enum DecodeStop {
     /// A value is refused, in our words.
     #[error("refused")]
-    Refused(Refusal),
+    Refused(FieldRefusal),
     /// A type did not take what it was given. Serde's words are not for users.
     #[error("unfit")]
     Unfit,
 }
 
-impl de::Error for Stop {
+impl de::Error for DecodeStop {
     fn custom<T: Display>(_: T) -> Self {
         Self::Unfit
     }
 }
 
-impl From<Refusal> for Stop {
-    fn from(refusal: Refusal) -> Self {
+impl From<FieldRefusal> for DecodeStop {
+    fn from(refusal: FieldRefusal) -> Self {
         Self::Refused(refusal)
     }
 }
@@ -75,15 +75,17 @@ impl<'d, 'n> Reader<'d, 'n> {
         }
         let refusal = match seed.deserialize(self) {
             Ok(value) => return Some(value),
-            Err(Stop::Refused(refusal)) => refusal,
-            Err(Stop::Unfit) => Refusal::new(ProblemCode::BadValue, "is not a valid value"),
+            Err(DecodeStop::Refused(refusal)) => refusal,
+            Err(DecodeStop::Unfit) => {
+                FieldRefusal::new(ProblemCode::BadValue, "is not a valid value")
+            }
         };
         self.decoder.refuse(self.site, refusal);
         None
     }
 }
 
-impl<'n> IntoDeserializer<'n, Stop> for Reader<'_, 'n> {
+impl<'n> IntoDeserializer<'n, DecodeStop> for Reader<'_, 'n> {
     type Deserializer = Self;
 
     fn into_deserializer(self) -> Self {
@@ -92,18 +94,18 @@ impl<'n> IntoDeserializer<'n, Stop> for Reader<'_, 'n> {
 }
 
 impl<'n> Deserializer<'n> for Reader<'_, 'n> {
-    type Error = Stop;
+    type Error = DecodeStop;
 
-    fn deserialize_any<V: Visitor<'n>>(self, _: V) -> Result<V::Value, Stop> {
-        Err(Stop::Unfit)
+    fn deserialize_any<V: Visitor<'n>>(self, _: V) -> Result<V::Value, DecodeStop> {
+        Err(DecodeStop::Unfit)
     }
 
-    fn deserialize_ignored_any<V: Visitor<'n>>(self, visitor: V) -> Result<V::Value, Stop> {
+    fn deserialize_ignored_any<V: Visitor<'n>>(self, visitor: V) -> Result<V::Value, DecodeStop> {
         visitor.visit_unit()
     }
 
     /// `true` or `false`, in any of HA's spellings.
-    fn deserialize_bool<V: Visitor<'n>>(self, visitor: V) -> Result<V::Value, Stop> {
+    fn deserialize_bool<V: Visitor<'n>>(self, visitor: V) -> Result<V::Value, DecodeStop> {
         let is = match &self.site.node.value {
             Value::Scalar(scalar) if self.site.node.tag.is_none() => scalar.boolean(),
             _ => None,
@@ -111,11 +113,11 @@ impl<'n> Deserializer<'n> for Reader<'_, 'n> {
         visitor.visit_bool(is.ok_or_else(|| wrong_kind(self.site.node, "`true` or `false`"))?)
     }
 
-    fn deserialize_str<V: Visitor<'n>>(self, visitor: V) -> Result<V::Value, Stop> {
+    fn deserialize_str<V: Visitor<'n>>(self, visitor: V) -> Result<V::Value, DecodeStop> {
         visitor.visit_borrowed_str(plain_text(self.site.node)?)
     }
 
-    fn deserialize_option<V: Visitor<'n>>(self, visitor: V) -> Result<V::Value, Stop> {
+    fn deserialize_option<V: Visitor<'n>>(self, visitor: V) -> Result<V::Value, DecodeStop> {
         if self.missing.is_some() { visitor.visit_none() } else { visitor.visit_some(self) }
     }
 
@@ -123,7 +125,7 @@ impl<'n> Deserializer<'n> for Reader<'_, 'n> {
         self,
         name: &'static str,
         visitor: V,
-    ) -> Result<V::Value, Stop> {
+    ) -> Result<V::Value, DecodeStop> {
         match name {
             FIELD => {
                 let site = Some(self.decoder.keep(self.site));
@@ -138,7 +140,7 @@ impl<'n> Deserializer<'n> for Reader<'_, 'n> {
         }
     }
 
-    fn deserialize_seq<V: Visitor<'n>>(self, visitor: V) -> Result<V::Value, Stop> {
+    fn deserialize_seq<V: Visitor<'n>>(self, visitor: V) -> Result<V::Value, DecodeStop> {
         let sites = self.site.list()?;
         visitor.visit_seq(SeqDeserializer::new(sites.map(|site| Self::new(self.decoder, site))))
     }
@@ -150,7 +152,7 @@ impl<'n> Deserializer<'n> for Reader<'_, 'n> {
         name: &'static str,
         fields: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Stop> {
+    ) -> Result<V::Value, DecodeStop> {
         let pairs = self.site.pairs().map_err(|refusal| refusal.of(name))?;
         let mut misspelt = Vec::new();
         // The fields of a target were compared with those of all kinds.
@@ -174,7 +176,7 @@ impl<'n> Deserializer<'n> for Reader<'_, 'n> {
         _: &'static str,
         words: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Stop> {
+    ) -> Result<V::Value, DecodeStop> {
         let text = plain_text(self.site.node)?;
         if let Some(word) = words.iter().find(|word| **word == text) {
             return visitor.visit_enum((*word).into_deserializer());
@@ -184,7 +186,7 @@ impl<'n> Deserializer<'n> for Reader<'_, 'n> {
             why = format!("{why}: did you mean `{near}`?");
         }
         let words = words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(" or ");
-        Err(Refusal::new(ProblemCode::UnknownWord, why)
+        Err(FieldRefusal::new(ProblemCode::UnknownWord, why)
             .help(format!("it is {words}, or left out"))
             .into())
     }
@@ -203,12 +205,12 @@ struct FieldParts<'d, 'n> {
 }
 
 impl<'n> SeqAccess<'n> for FieldParts<'_, 'n> {
-    type Error = Stop;
+    type Error = DecodeStop;
 
     fn next_element_seed<T: DeserializeSeed<'n>>(
         &mut self,
         seed: T,
-    ) -> Result<Option<T::Value>, Stop> {
+    ) -> Result<Option<T::Value>, DecodeStop> {
         match self.site.take() {
             Some(site) => seed.deserialize(site.into_deserializer()).map(Some),
             None => Ok(self.reader.value(seed)),

@@ -11,7 +11,7 @@ use super::project::Project;
 use super::schema::{EntryInput, IntegrationInput, ManifestInput};
 use super::targets::Targets;
 use crate::diagnostic::{Diagnostic, Diagnostics, Located, ProblemCode, SourceFile, Span};
-use crate::field::{Field, Pairs, Raw, Refusal, Text, Texts, TokenUrl};
+use crate::field::{Field, FieldRefusal, Pairs, Raw, Text, Texts, TokenUrl};
 use crate::integrations;
 use crate::model::{
     Adopt, Answers, CredentialId, Domain, Integration, Key, Place, Reference, TargetName, is_name,
@@ -100,7 +100,7 @@ impl<'n> ManifestReader<'n, '_> {
             yaml::Value::Mapping(_) => {}
             yaml::Value::Sequence(_) | yaml::Value::Scalar(_) => {
                 let refusal =
-                    Refusal::new(ProblemCode::NotAManifest, "is a mapping").of("a manifest");
+                    FieldRefusal::new(ProblemCode::NotAManifest, "is a mapping").of("a manifest");
                 return self.decoder.refuse(site, refusal.help(
                     "begin it with `application_credentials:` and put the list of entries under it",
                 ));
@@ -193,7 +193,7 @@ impl<'n> ManifestReader<'n, '_> {
     fn targets(&self, list: Texts<TargetName>) -> Option<Targets> {
         if list.value.as_ref()?.is_empty() {
             let why = "is empty, so the entry is wanted nowhere";
-            let refusal = Refusal::new(ProblemCode::NoTarget, why);
+            let refusal = FieldRefusal::new(ProblemCode::NoTarget, why);
             self.decoder.refuse(
                 self.decoder.site(&list),
                 refusal.help("leave it out where the entry is for every target"),
@@ -280,9 +280,12 @@ pub(super) fn given<T>(field: Option<Field<T>>, default: T) -> Option<T> {
 
 /// Whether, or which one of this integration, an entry takes over. Where the integration is not known,
 /// only the form of an id is checked.
-fn adopt(node: &yaml::Node<'_>, domain: Option<&Domain>) -> Result<Adopt, Refusal> {
+fn adopt(node: &yaml::Node<'_>, domain: Option<&Domain>) -> Result<Adopt, FieldRefusal> {
     let refusal = || {
-        Refusal::new(ProblemCode::WrongKind, "must be `true`, `false` or the id of a credential")
+        FieldRefusal::new(
+            ProblemCode::WrongKind,
+            "must be `true`, `false` or the id of a credential",
+        )
     };
     let adopt = match &node.value {
         yaml::Value::Scalar(scalar) if node.tag.is_none() => match scalar.boolean() {

@@ -5,10 +5,10 @@ use serde::de::IntoDeserializer;
 use serde::de::value::StrDeserializer;
 
 use super::decode::{Decoder, Site};
-use super::deserialize::Stop;
+use super::deserialize::DecodeStop;
 use super::schema::{HomeAssistantNotify, WebhookInput};
 use crate::diagnostic::{Located, ProblemCode};
-use crate::field::Refusal;
+use crate::field::FieldRefusal;
 use crate::model::Reference;
 use crate::yaml::Value;
 
@@ -45,7 +45,7 @@ impl<'n> Decoder<'n> {
             }
             _ => self.refuse(
                 site,
-                Refusal::new(ProblemCode::BadNotify, "is not a known recipient")
+                FieldRefusal::new(ProblemCode::BadNotify, "is not a known recipient")
                     .help("write `home_assistant`, or `{webhook: URL}`, or a list of these"),
             ),
         }
@@ -53,6 +53,6 @@ impl<'n> Decoder<'n> {
 }
 
 fn is_home_assistant(text: &str) -> bool {
-    let word: StrDeserializer<'_, Stop> = text.into_deserializer();
+    let word: StrDeserializer<'_, DecodeStop> = text.into_deserializer();
     HomeAssistantNotify::deserialize(word).is_ok()
 }

@@ -10,7 +10,7 @@ use super::notify::Notify;
 use super::reference::Handling;
 use super::schema::{AgeInput, PolicyInput, ProjectInput};
 use crate::diagnostic::{Diagnostics, Located, ProblemCode, SourceFile, Span};
-use crate::field::{NAME_HELP, Recipient, Refusal, Texts};
+use crate::field::{FieldRefusal, NAME_HELP, Recipient, Texts};
 use crate::model::{Key, MaxDeletes, OnDrift, Owner, Policy, Prune, TargetName};
 use crate::target::Endpoint;
 use crate::yaml::{self, Kind, Node, Value};
@@ -220,7 +220,7 @@ impl<'n> Decoder<'n> {
     }
 }
 
-fn max_deletes(node: &Node<'_>) -> Result<MaxDeletes, Refusal> {
+fn max_deletes(node: &Node<'_>) -> Result<MaxDeletes, FieldRefusal> {
     let limit = match &node.value {
         Value::Scalar(scalar) if node.tag.is_none() => {
             match (scalar.kind(), scalar.text.strip_suffix('%')) {
@@ -234,7 +234,7 @@ fn max_deletes(node: &Node<'_>) -> Result<MaxDeletes, Refusal> {
         _ => None,
     };
     limit.ok_or_else(|| {
-        Refusal::new(ProblemCode::BadLimit, "must be a number or a percentage")
+        FieldRefusal::new(ProblemCode::BadLimit, "must be a number or a percentage")
             .help("write `3`, or `20%`; leave it out where there is no limit")
     })
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::decode::{Decoder, Site, unbroken, wrong_kind};
 use crate::diagnostic::{Located, ProblemCode, Span};
-use crate::field::Refusal;
+use crate::field::FieldRefusal;
 use crate::model::{AGE_HEADER, Reference, Secret, is_variable_name, value_fault};
 use crate::secret;
 use crate::suggest::{listed, nearest};
@@ -50,12 +50,12 @@ impl<'n> Decoder<'n> {
         if !handling.allow_plaintext {
             if has_default(&value) {
                 let why = "has more behind `!env_var` than the name of a variable, which is a secret in plain text";
-                let refusal = Refusal::new(ProblemCode::PlainSecret, why);
+                let refusal = FieldRefusal::new(ProblemCode::PlainSecret, why);
                 self.refuse(site, refusal.help("write the name alone, as in `!env_var NAME`"));
                 return None;
             }
             if matches!(value, Reference::Plain(_)) {
-                let refusal = Refusal::new(ProblemCode::PlainSecret, "is in plain text here");
+                let refusal = FieldRefusal::new(ProblemCode::PlainSecret, "is in plain text here");
                 self.refuse(site, refusal.help(self.instead_of_plain(handling)));
                 return None;
             }
@@ -86,7 +86,7 @@ impl<'n> Decoder<'n> {
         )
     }
 
-    fn tagged(&self, tag: &Tag, value: &Value<'_>) -> Result<Reference, Refusal> {
+    fn tagged(&self, tag: &Tag, value: &Value<'_>) -> Result<Reference, FieldRefusal> {
         let name = &tag.name;
         if !secret::tags().any(|known| known == name) {
             // A secret that begins with `!` looks like a tag: only what is near to one is repeated.
@@ -97,7 +97,7 @@ impl<'n> Decoder<'n> {
             let known: Vec<_> = secret::tags().map(|tag| format!("!{tag}")).collect();
             let known = listed(known.iter().map(String::as_str));
             let help = format!("there are {known}; text that begins with `!` needs quotes");
-            return Err(Refusal::new(ProblemCode::UnknownTag, why).help(help).at(tag.span));
+            return Err(FieldRefusal::new(ProblemCode::UnknownTag, why).help(help).at(tag.span));
         }
         match value {
             Value::Scalar(scalar) if !scalar.text.trim().is_empty() => Ok(Reference::Tagged {
@@ -105,7 +105,7 @@ impl<'n> Decoder<'n> {
                 argument: scalar.text.trim().to_owned(),
                 base: Arc::clone(&self.path),
             }),
-            _ => Err(Refusal::new(
+            _ => Err(FieldRefusal::new(
                 ProblemCode::EmptyTag,
                 format!("has a `!{name}` that names nothing"),
             )
@@ -114,16 +114,16 @@ impl<'n> Decoder<'n> {
         }
     }
 
-    fn literal(&self, scalar: &Scalar<'_>, span: Span) -> Result<Reference, Refusal> {
+    fn literal(&self, scalar: &Scalar<'_>, span: Span) -> Result<Reference, FieldRefusal> {
         let text = unbroken(scalar);
         let trimmed = text.trim();
         if trimmed.is_empty() {
-            return Err(Refusal::new(ProblemCode::EmptyValue, "is empty"));
+            return Err(FieldRefusal::new(ProblemCode::EmptyValue, "is empty"));
         }
         if let Some(rest) = trimmed.strip_prefix(AGE_HEADER) {
             if scalar.style != Style::Quoted && !rest.starts_with(['\n', '\r']) {
                 let why = "is an age text that has lost its line breaks";
-                return Err(Refusal::new(ProblemCode::AgeFolded, why)
+                return Err(FieldRefusal::new(ProblemCode::AgeFolded, why)
                     .help("begin it with `|`, which keeps them"));
             }
             return Ok(Reference::Age(trimmed.to_owned()));
@@ -133,11 +133,11 @@ impl<'n> Decoder<'n> {
         }
         if let Some(tag) = quoted_tag(trimmed).filter(|_| scalar.style != Style::Plain) {
             let why = format!("has the tag `!{tag}` inside the quotes, so the tag is read as text");
-            return Err(Refusal::new(ProblemCode::QuotedTag, why)
+            return Err(FieldRefusal::new(ProblemCode::QuotedTag, why)
                 .help(format!("remove the quotes, as in `!{tag} NAME`")));
         }
         if trimmed.len() != text.len() {
-            return Err(Refusal::new(
+            return Err(FieldRefusal::new(
                 ProblemCode::PaddedValue,
                 "has white space at its beginning or end",
             )
@@ -145,25 +145,24 @@ impl<'n> Decoder<'n> {
         }
         match value_fault(text, self.allow_placeholders.get()) {
             Some(why) => {
-                Err(Refusal::new(ProblemCode::UnfitValue, why.to_string()).help(why.help()))
+                Err(FieldRefusal::new(ProblemCode::UnfitValue, why.to_string()).help(why.help()))
             }
             None => Ok(Reference::Plain(Secret::new(text))),
         }
     }
 
     /// A value that SOPS encrypted. What it was before is written at its end.
-    fn sops_value(&self, text: &str, span: Span) -> Result<Reference, Refusal> {
+    fn sops_value(&self, text: &str, span: Span) -> Result<Reference, FieldRefusal> {
         let Some(document) = &self.sops else {
             let why = "is encrypted by SOPS, but this file has no `sops` part";
-            return Err(Refusal::new(ProblemCode::SopsValue, why).help(
+            return Err(FieldRefusal::new(ProblemCode::SopsValue, why).help(
                 "put it into a file that SOPS encrypted, or encrypt the value itself with age",
             ));
         };
         if NO_TEXTS.iter().any(|end| text.ends_with(end)) {
             let why = "must be text, and was none when SOPS encrypted it";
-            return Err(
-                Refusal::new(ProblemCode::WrongKind, why).help("quote it with `sops edit FILE`")
-            );
+            return Err(FieldRefusal::new(ProblemCode::WrongKind, why)
+                .help("quote it with `sops edit FILE`"));
         }
         Ok(Reference::Sops { document: Arc::clone(document), at: span.start })
     }

@@ -6,7 +6,7 @@ use super::decode::{Decoder, Site};
 use super::project::Paths;
 use super::reference::Handling;
 use crate::diagnostic::{Located, ProblemCode};
-use crate::field::{Field, Raw, Refusal, SecretText, Text};
+use crate::field::{Field, FieldRefusal, Raw, SecretText, Text};
 use crate::files;
 use crate::model::Reference;
 use crate::target::{Description, Endpoint, FieldContext, KINDS, ReadTarget, TARGET, TargetKind};
@@ -45,7 +45,7 @@ impl<'n> Decoder<'n> {
                     let why = format!("goes with `{}`, not with `{}`", other.field, kind.field);
                     self.refuse(
                         site,
-                        Refusal::new(ProblemCode::UnfitField, why).at(site.key_span()),
+                        FieldRefusal::new(ProblemCode::UnfitField, why).at(site.key_span()),
                     );
                 }
             }
@@ -69,15 +69,19 @@ impl<'n> TargetFields<'_, 'n, '_> {
             (Some((kind, _)), None) => return Some(kind),
             (Some(_), Some((_, second))) => {
                 let about = KINDS.iter().map(|kind| format!("`{}` is {}", kind.field, kind.about));
-                Refusal::new(ProblemCode::UnfitField, format!("has either {}", selecting(" or ")))
-                    .help(about.collect::<Vec<_>>().join(", "))
-                    .at(second.key_span())
+                FieldRefusal::new(
+                    ProblemCode::UnfitField,
+                    format!("has either {}", selecting(" or ")),
+                )
+                .help(about.collect::<Vec<_>>().join(", "))
+                .at(second.key_span())
             }
-            (None, _) => {
-                Refusal::new(ProblemCode::MissingField, format!("has no {}", selecting(" and no ")))
-                    .help("give it one of them")
-                    .at(self.site.start())
-            }
+            (None, _) => FieldRefusal::new(
+                ProblemCode::MissingField,
+                format!("has no {}", selecting(" and no ")),
+            )
+            .help("give it one of them")
+            .at(self.site.start()),
         };
         self.decoder.refuse(self.site, refusal.of(TARGET));
         None
@@ -104,11 +108,11 @@ impl FieldContext for TargetFields<'_, '_, '_> {
         files::folder(self.paths.folder)
     }
 
-    fn refuse(&self, site: usize, why: Refusal) {
+    fn refuse(&self, site: usize, why: FieldRefusal) {
         self.decoder.refuse(self.decoder.site_at(site), why);
     }
 
-    fn refuse_field(&self, site: usize, why: Refusal) {
+    fn refuse_field(&self, site: usize, why: FieldRefusal) {
         let site = self.decoder.site_at(site);
         self.decoder.refuse(site, why.at(site.key_span()));
     }

@@ -294,7 +294,7 @@ fn how_to_answer(form: &FlowForm) -> Vec<String> {
         let (takes, options) = takes(&field.kind);
         let options: Vec<String> = options.iter().map(Value::to_string).collect();
         let need = if field.required { "" } else { ", optional" };
-        let takes = format!("{takes} {}", options.join(", "));
+        let takes = format!("{} {}", words::takes(takes), options.join(", "));
         details.push(format!("{}: {}{need}", field.name, takes.trim_end()));
     }
     let names = form.fields.iter().map(|field| format!("{}: …", field.name));

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::codes::{
-    CredentialCode, EntryCode, RegistrationCode, SetupCode, TargetCode, VerdictCode,
+    CredentialCode, EntryCode, RegistrationCode, SetupCode, TakesCode, TargetCode, VerdictCode,
 };
 use crate::plan::{Reason, Unknowable};
 use crate::reconcile::Outcome;
@@ -110,6 +110,19 @@ pub(crate) fn set_up(code: SetupCode) -> &'static str {
 }
 
 /// What a provider said of a client.
+/// What a field of a form takes.
+pub(crate) fn takes(code: TakesCode) -> &'static str {
+    match code {
+        TakesCode::OneOf => "one of",
+        TakesCode::ListOf => "a list of",
+        TakesCode::Integer => "a whole number",
+        TakesCode::Number => "a number",
+        TakesCode::Flag => "true or false",
+        TakesCode::Other => "what Home Assistant takes",
+        TakesCode::Text => "text",
+    }
+}
+
 pub(super) fn verdict(code: VerdictCode) -> &'static str {
     match code {
         VerdictCode::NoAddress => "not asked",

@@ -3,9 +3,8 @@
 use axum::extract::{RawQuery, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
-use tokio::sync::{mpsc, oneshot};
 
-use crate::callback::{AuthorizationResponse, is_same_state, take};
+use crate::callback::{AuthorizationResponse, Delivery, is_same_state, take};
 use crate::model::{FlowStep, HandOverError, TargetName};
 use crate::setup::state;
 use crate::status::Status;
@@ -45,21 +44,15 @@ pub(super) async fn hand_over(server: &ServerState, query: String) -> Response {
     if !is_pending {
         tracing::warn!("a provider's answer that no set-up waits for was refused");
     }
-    let hand_on = || hand_on(server.callbacks.clone(), pending, query);
-    page::reply(&take(&server.consents, &answer, |_| is_pending, hand_on).await)
-}
-
-async fn hand_on(
-    callbacks: mpsc::Sender<CallbackRequest>,
-    pending: Option<PendingConsent>,
-    query: String,
-) -> Result<(), HandOverError> {
-    let busy = || HandOverError::NotNow("appcred is busy".to_owned());
-    let Some(PendingConsent { target, .. }) = pending else { return Err(busy()) };
-    let (taken, result) = oneshot::channel();
-    callbacks.try_send(CallbackRequest { target, query, taken }).map_err(|_| busy())?;
-    // Whoever had it may have stopped.
-    result.await.unwrap_or_else(|_| Err(busy()))
+    let callbacks = server.callbacks.clone();
+    let hand_over = async move || match pending {
+        Some(PendingConsent { target, .. }) => {
+            let addressed = |answer| CallbackRequest { target, answer };
+            Delivery::hand_over(query, &callbacks, addressed).await
+        }
+        None => Err(HandOverError::Refused("no set-up waits for it".to_owned())),
+    };
+    page::reply(&take(&server.consents, &answer, |_| is_pending, hand_over).await)
 }
 
 /// Whose set-up waits for an answer with this state.

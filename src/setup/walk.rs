@@ -21,7 +21,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A flow that is open in HA.
-pub(super) trait OpenFlow {
+pub(super) trait FlowPort {
     /// What it shows; none where it is gone.
     async fn look(&self) -> Result<Option<FlowStep>, Refusal>;
 
@@ -37,7 +37,7 @@ pub(super) struct LiveFlow<'a> {
     pub(super) side: &'a FlowSide<'a>,
 }
 
-impl OpenFlow for LiveFlow<'_> {
+impl FlowPort for LiveFlow<'_> {
     async fn look(&self) -> Result<Option<FlowStep>, Refusal> {
         self.ha.look_at_flow(self.flow, self.side).await
     }
@@ -61,7 +61,7 @@ pub(super) enum Reached {
 }
 
 pub(super) async fn go_on(
-    flow: &impl OpenFlow,
+    flow: &impl FlowPort,
     guide: &Guide<'_>,
     mut step: FlowStep,
 ) -> Result<Reached, Refusal> {
@@ -100,7 +100,7 @@ pub(super) async fn go_on(
 
 /// Why HA has ended a flow. It is asked for its own message only where we have none, and where it
 /// does not answer, its word for the reason is better than nothing.
-async fn explain(flow: &impl OpenFlow, abort: &FlowAbort) -> String {
+async fn explain(flow: &impl FlowPort, abort: &FlowAbort) -> String {
     let message = match reasons::is_known(&abort.reason) {
         true => None,
         false => flow.message(&abort.reason).await.unwrap_or_else(|why| {
@@ -139,7 +139,7 @@ mod tests {
     use serde_json::{Map, Value};
     use tokio::time::Instant;
 
-    use super::{MAX_ANSWERS, OpenFlow, Reached, go_on};
+    use super::{FlowPort, MAX_ANSWERS, Reached, go_on};
     use crate::model::{Answers, ClientId, FlowAbort, FlowForm, FlowStep, Implementation};
     use crate::setup::Guide;
     use crate::target::Refusal;
@@ -148,7 +148,7 @@ mod tests {
     /// Works until then, and is over.
     struct Works(Instant);
 
-    impl OpenFlow for Works {
+    impl FlowPort for Works {
         async fn look(&self) -> Result<Option<FlowStep>, Refusal> {
             let is_over = Instant::now() >= self.0;
             let reason = "reauth_successful".to_owned();
@@ -179,7 +179,7 @@ mod tests {
         }
     }
 
-    impl OpenFlow for Asks {
+    impl FlowPort for Asks {
         async fn look(&self) -> Result<Option<FlowStep>, Refusal> {
             panic!("it does not work")
         }
@@ -193,7 +193,7 @@ mod tests {
         }
     }
 
-    async fn gone_on(flow: &impl OpenFlow, step: FlowStep) -> Reached {
+    async fn gone_on(flow: &impl FlowPort, step: FlowStep) -> Reached {
         let (answers, client_id) = (Answers::default(), ClientId::new("ours"));
         let choice = Implementation::Credential;
         let guide = Guide {

@@ -12,7 +12,7 @@ use super::{
     ChangeEvents, ConnectError, Done, Execute, Observe, Operation, Refusal, Stop, TargetError,
 };
 use crate::diagnostic::Located;
-use crate::field::{Field, Raw, Refusal as WhyNot, SecretText, Text, Texts};
+use crate::field::{Field, FieldRefusal, Raw, SecretText, Text, Texts};
 use crate::model::{Observed, Reference};
 use crate::schema::field_names;
 use crate::secret::SecretResolver;
@@ -34,10 +34,10 @@ pub trait FieldContext {
     fn folder(&self) -> &Path;
 
     /// Reports why the value of a field is refused.
-    fn refuse(&self, site: usize, why: WhyNot);
+    fn refuse(&self, site: usize, why: FieldRefusal);
 
     /// Reports why a field should not be there.
-    fn refuse_field(&self, site: usize, why: WhyNot);
+    fn refuse_field(&self, site: usize, why: FieldRefusal);
 }
 
 /// What a text means.

@@ -58,14 +58,11 @@ pub trait WatchedTarget: Observe + Execute + Send + Sync + 'static {
         outcomes: &mut Vec<StepOutcome>,
     ) -> impl Future<Output = ()> + Send;
 
-    /// Passes a provider's answer on.
+    /// Hands a provider's answer over.
     ///
     /// # Errors
     /// Where the target does not accept it.
-    fn deliver_callback(
-        &self,
-        query: &str,
-    ) -> impl Future<Output = Result<(), HandOverError>> + Send;
+    fn hand_over(&self, query: &str) -> impl Future<Output = Result<(), HandOverError>> + Send;
 
     /// Displays a message, in Markdown, in the place of the last one of this id; none removes that.
     ///
@@ -171,9 +168,9 @@ impl WatchedTarget for ConnectedTarget {
         }
     }
 
-    async fn deliver_callback(&self, query: &str) -> Result<(), HandOverError> {
+    async fn hand_over(&self, query: &str) -> Result<(), HandOverError> {
         match self.target.home_assistant() {
-            Some(ha) => ha.hand_on(query).await,
+            Some(ha) => ha.hand_over(query).await,
             None => Err(HandOverError::Refused(Refusal::Unsupported.to_string())),
         }
     }

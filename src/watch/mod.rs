@@ -173,7 +173,7 @@ async fn next<R: ReadSpecs, C: Connect>(
     loop {
         tokio::select! {
             read = &mut reading => return Some(read),
-            Some(callback) = channels.callbacks.recv() => tasks.pass_on(callback),
+            Some(callback) = channels.callbacks.recv() => tasks.hand_over(callback),
             never = channels.heartbeat.run() => match never {},
             () = channels.stop.cancelled() => return None,
         }
@@ -201,7 +201,7 @@ async fn wait<C: Connect>(
                 tracing::info!("reading everything anew");
                 return Some(Cause::Reload);
             }
-            Some(callback) = channels.callbacks.recv() => tasks.pass_on(callback),
+            Some(callback) = channels.callbacks.recv() => tasks.hand_over(callback),
             never = channels.heartbeat.run() => match never {},
             () = channels.stop.cancelled() => return None,
         }

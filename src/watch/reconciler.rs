@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::callback::Delivery;
 use crate::lock::HeldLock;
 use crate::model::{HandOverError, Observed, TargetName};
 use crate::plan::{Action, Plan, Step, StepId, plan};
@@ -13,7 +14,6 @@ use crate::reconcile::{Outcome, Proven, StepOutcome, Verdicts, apply};
 use crate::status::{self, Link, Mode};
 use crate::target::{Observe, Stop};
 
-use super::callback_request::CallbackDelivery;
 use super::conflict::RepeatedSteps;
 use super::connection::{Connect, LiveConnection, TargetEvent, WatchedTarget};
 use super::error::RoundError;
@@ -111,13 +111,12 @@ impl<C: Connect> TargetReconciler<C> {
     }
 
     /// Passes a provider's answer on to HA.
-    pub(super) async fn deliver(&self, callback: CallbackDelivery) {
+    pub(super) async fn hand_over(&self, answer: Delivery) {
         let result = match &self.connection {
-            Some(connection) => connection.target.deliver_callback(&callback.query).await,
+            Some(connection) => connection.target.hand_over(&answer.query).await,
             None => Err(HandOverError::NotNow("it cannot be reached".to_owned())),
         };
-        // Whoever brought it may have gone.
-        drop(callback.taken.send(result));
+        answer.taken(result);
     }
 
     /// Observes the target before a round that is about to come.

@@ -8,11 +8,11 @@ use futures_util::FutureExt;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
+use crate::callback::Delivery;
 use crate::model::{FlowStep, TargetName};
 use crate::status::TargetStatus;
 use crate::target::Stop;
 
-use super::callback_request::CallbackDelivery;
 use super::connection::{Connect, TargetEvent};
 use super::error::{ErrorKind, RoundError};
 use super::reconciler::TargetReconciler;
@@ -42,7 +42,7 @@ pub(super) struct Inbox {
     pub(super) specs: watch::Receiver<Arc<TargetSpec>>,
     /// The spec may change very soon.
     pub(super) soon: Arc<Notify>,
-    pub(super) callbacks: mpsc::Receiver<CallbackDelivery>,
+    pub(super) callbacks: mpsc::Receiver<Delivery>,
 }
 
 /// Why a task goes on.
@@ -154,7 +154,7 @@ impl<C: Connect> TargetTask<C> {
                     }
                 },
                 Some(callback) = inbox.callbacks.recv() => {
-                    reconciler.deliver(callback).await;
+                    reconciler.hand_over(callback).await;
                     return Next::Round;
                 }
                 () = inbox.soon.notified() => reconciler.look_ahead().await,

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 
+use crate::callback::Delivery;
 use crate::model::{HandOverError, TargetName};
 use crate::target::Stop;
 
-use super::callback_request::{CallbackDelivery, CallbackRequest};
+use super::callback_request::CallbackRequest;
 use super::connection::Connect;
 use super::error::RoundError;
 use super::target_task::{Inbox, TargetTask};
@@ -33,7 +34,7 @@ pub(super) struct TargetTasks<C> {
 struct Handle {
     specs: watch::Sender<Arc<TargetSpec>>,
     soon: Arc<Notify>,
-    callbacks: mpsc::Sender<CallbackDelivery>,
+    callbacks: mpsc::Sender<Delivery>,
 }
 
 impl<C: Connect> TargetTasks<C> {
@@ -76,19 +77,13 @@ impl<C: Connect> TargetTasks<C> {
             self.statuses.begin(&name, &spec.endpoint.address(), spec.mode);
             let spec = Arc::new(spec);
             match self.handles.get(&name) {
-                Some(handle) => self.hand_over(&name, handle, spec, is_reload),
+                Some(handle) => self.renew(&name, handle, spec, is_reload),
                 None => self.begin(name, spec),
             }
         }
     }
 
-    fn hand_over(
-        &self,
-        name: &TargetName,
-        handle: &Handle,
-        spec: Arc<TargetSpec>,
-        is_reload: bool,
-    ) {
+    fn renew(&self, name: &TargetName, handle: &Handle, spec: Arc<TargetSpec>, is_reload: bool) {
         handle.specs.send_if_modified(|now| {
             if let Some(snapshots) = &self.snapshots
                 && !now.is_same_target(&spec)
@@ -131,19 +126,15 @@ impl<C: Connect> TargetTasks<C> {
         self.handles.insert(name, Handle { specs, soon, callbacks });
     }
 
-    pub(super) fn pass_on(&self, request: CallbackRequest) {
-        let CallbackRequest { target, query, taken } = request;
-        let callback = CallbackDelivery { query, taken };
+    pub(super) fn hand_over(&self, CallbackRequest { target, answer }: CallbackRequest) {
         let refused = match self.handles.get(&target) {
-            None => callback,
-            Some(handle) => match handle.callbacks.try_send(callback) {
+            None => answer,
+            Some(handle) => match handle.callbacks.try_send(answer) {
                 Ok(()) => return,
                 Err(full) => full.into_inner(),
             },
         };
-        // Whoever asked may have gone.
-        let why = "no task can take it now".to_owned();
-        drop(refused.taken.send(Err(HandOverError::NotNow(why))));
+        refused.taken(Err(HandOverError::NotNow("no task can take it now".to_owned())));
     }
 
     /// Lets all targets finish what is in flight.

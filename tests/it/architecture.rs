@@ -121,6 +121,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "watch",
         &[
             "model",
+            "callback",
             "codes",
             "diagnostic",
             "http",
@@ -179,6 +180,11 @@ fn no_file_is_too_long() {
 }
 
 #[test]
+fn no_two_types_share_a_name() {
+    assert_clean(&shared_names(&sources()));
+}
+
+#[test]
 fn rooms_do_not_know_what_is_not_theirs() {
     assert_clean(&forbidden_words(&sources()));
 }
@@ -227,6 +233,19 @@ fn stale_rows(sources: &[SourceFile], table: &[(&str, &[&str])]) -> Vec<String> 
 fn long_files(sources: &[SourceFile]) -> Vec<String> {
     let long = sources.iter().filter(|source| source.lines() > LONGEST_FILE);
     long.map(|source| format!("{}: {} lines", source.path.display(), source.lines())).collect()
+}
+
+fn shared_names(sources: &[SourceFile]) -> Vec<String> {
+    let mut first: BTreeMap<&str, &Path> = BTreeMap::new();
+    let mut shared = Vec::new();
+    for source in sources {
+        for name in source.types() {
+            if let Some(other) = first.insert(name, &source.path) {
+                shared.push(format!("{name}: {} and {}", other.display(), source.path.display()));
+            }
+        }
+    }
+    shared
 }
 
 fn forbidden_words(sources: &[SourceFile]) -> Vec<String> {
@@ -288,6 +307,11 @@ fn the_rules_bite() {
     assert_eq!(long_files(&read([("plan/mod.rs", long)])), ["plan/mod.rs: 401 lines"]);
     let tests = format!("fn f() {{}}\n#[cfg(test)]\nmod tests {{\n{}}}", "fn f() {}\n".repeat(500));
     assert_eq!(long_files(&read([("plan/mod.rs", tests)])), [""; 0]);
+
+    let twice = read([("plan/a.rs", "struct Plan; fn f() {}"), ("watch/a.rs", "enum Plan {}")]);
+    assert_eq!(shared_names(&twice), ["Plan: plan/a.rs and watch/a.rs"]);
+    let tests = "struct Plan; #[cfg(test)]\nmod tests { struct Plan; }";
+    assert_eq!(shared_names(&read([("plan/a.rs", tests)])), [""; 0]);
 
     let words = |path: &str, text: &str| forbidden_words(&read([(path, text)])).len();
     assert_eq!(words("plan/a.rs", "#[cfg(test)]\nmod tests;\nasync fn f() {}"), 1);

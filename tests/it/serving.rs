@@ -106,7 +106,7 @@ impl Served {
         let mut consents = std::mem::replace(&mut self.consents, none);
         self.runtime.spawn(async move {
             while let Some(consent) = consents.recv().await {
-                drop(consent.taken.send(answer.clone()));
+                consent.answer.taken(answer.clone());
             }
         });
     }

@@ -17,6 +17,7 @@ pub(crate) struct SourceFile {
     code: TokenStream,
     /// The same without its tree.
     words: Vec<String>,
+    types: Vec<String>,
     lines: usize,
 }
 
@@ -66,10 +67,11 @@ pub(crate) fn read(
             false
         });
         let lines = text.as_ref().lines().count() - test_lines;
+        let types = code.items.iter().filter_map(type_name).collect();
         let code = code.to_token_stream();
         let mut words = Vec::new();
         flatten(code.clone(), &mut words);
-        sources.push(SourceFile { path, code, words, lines });
+        sources.push(SourceFile { path, code, words, types, lines });
     }
     sources.retain(|source| !only_tests.contains(&source.path));
     sources
@@ -86,6 +88,11 @@ impl SourceFile {
     /// Its lines, tests not counted.
     pub(crate) fn lines(&self) -> usize {
         self.lines
+    }
+
+    /// The names of its types and traits.
+    pub(crate) fn types(&self) -> &[String] {
+        &self.types
     }
 
     /// The rooms that it names, by `crate::`, `appcred::` or `super::` as often as needed.
@@ -111,6 +118,17 @@ impl SourceFile {
         }
         module
     }
+}
+
+fn type_name(item: &Item) -> Option<String> {
+    let name = match item {
+        Item::Enum(item) => &item.ident,
+        Item::Struct(item) => &item.ident,
+        Item::Trait(item) => &item.ident,
+        Item::Type(item) => &item.ident,
+        _ => return None,
+    };
+    Some(name.to_string())
 }
 
 fn attributes(item: &Item) -> &[Attribute] {

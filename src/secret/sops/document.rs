@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 use super::SopsProblem;
 use super::cipher::SEALED;
 use super::layout::Layout;
-use super::scalar::{self, Meaning, Other};
+use super::scalar::{self, Other, TypedScalar};
 use crate::model::sops::{Leaf, ParsedSops, Parts, SopsFault, Tree};
 use crate::yaml::{self, Parsed};
 
@@ -21,9 +21,9 @@ pub(super) enum LeafContent<'d> {
 pub(super) fn content<'d>(leaf: &'d Leaf, document: &'d str) -> Option<LeafContent<'d>> {
     let text = leaf.text.of(document);
     match scalar::meaning(text, leaf.is_plain) {
-        Meaning::Null => None,
-        Meaning::Other(other) => Some(LeafContent::Other(other)),
-        Meaning::Text => Some(LeafContent::Text(text)),
+        TypedScalar::Null => None,
+        TypedScalar::Other(other) => Some(LeafContent::Other(other)),
+        TypedScalar::Text => Some(LeafContent::Text(text)),
     }
 }
 

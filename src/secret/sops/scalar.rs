@@ -4,7 +4,7 @@
 use secrecy::zeroize::Zeroizing;
 
 /// What a scalar means.
-pub(super) enum Meaning {
+pub(super) enum TypedScalar {
     Null,
     Text,
     /// A number, boolean or time.
@@ -31,12 +31,12 @@ impl Other {
 }
 
 /// What a scalar of YAML means to SOPS.
-pub(super) fn meaning(text: &str, is_plain: bool) -> Meaning {
+pub(super) fn meaning(text: &str, is_plain: bool) -> TypedScalar {
     if !is_plain {
-        return Meaning::Text;
+        return TypedScalar::Text;
     }
     let found = match text {
-        "" | "~" | "null" | "Null" | "NULL" => return Meaning::Null,
+        "" | "~" | "null" | "Null" | "NULL" => return TypedScalar::Null,
         "true" | "True" | "TRUE" => Some(Other::boolean(true)),
         "false" | "False" | "FALSE" => Some(Other::boolean(false)),
         ".nan" | ".NaN" | ".NAN" => Some(Other::float(f64::NAN)),
@@ -44,7 +44,7 @@ pub(super) fn meaning(text: &str, is_plain: bool) -> Meaning {
         "-.inf" | "-.Inf" | "-.INF" => Some(Other::float(f64::NEG_INFINITY)),
         _ => number_or_time(text),
     };
-    found.map_or(Meaning::Text, Meaning::Other)
+    found.map_or(TypedScalar::Text, TypedScalar::Other)
 }
 
 fn number_or_time(text: &str) -> Option<Other> {

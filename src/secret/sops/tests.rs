@@ -1,11 +1,11 @@
-use super::scalar::{Meaning, float, meaning, written};
+use super::scalar::{TypedScalar, float, meaning, written};
 
 /// What a plain scalar is hashed as; `None` where it is text.
 fn hashed(text: &str) -> Option<String> {
     match meaning(text, true) {
-        Meaning::Other(other) => Some(other.hashed),
-        Meaning::Text => None,
-        Meaning::Null => Some("null".to_owned()),
+        TypedScalar::Other(other) => Some(other.hashed),
+        TypedScalar::Text => None,
+        TypedScalar::Null => Some("null".to_owned()),
     }
 }
 
@@ -33,9 +33,9 @@ fn values_without_quotes_mean_what_they_mean_to_sops() {
         ("2026-11-23T10:00:00+02:00", "2026-11-23T10:00:00+02:00"),
     ] {
         assert_eq!(hashed(text).as_deref(), Some(expected), "{text}");
-        let Meaning::Other(other) = meaning(text, true) else { continue };
+        let TypedScalar::Other(other) = meaning(text, true) else { continue };
         // Written out again it is of the same type, and the same.
-        let Meaning::Other(again) = meaning(&written(other.kind, &other.hashed), true) else {
+        let TypedScalar::Other(again) = meaning(&written(other.kind, &other.hashed), true) else {
             panic!("{text} became text");
         };
         assert_eq!(again, other, "{text}");

@@ -6,6 +6,7 @@ use url::form_urlencoded;
 use crate::model::{HiddenLink, web_page};
 use crate::report::set_up::{FormField, WaitsFor};
 use crate::report::status::{ReportedEntry, StatusReport, TargetState};
+use crate::report::words;
 
 use super::id_part;
 
@@ -131,7 +132,7 @@ fn answers(step: &str, fields: &[FormField<'_>], errors: &[String], place: &str)
             @for error in errors { li .bad { "Not taken: " (error) } }
             @for field in fields {
                 li {
-                    code { (field.name) } " takes " (field.takes.as_str())
+                    code { (field.name) } " takes " (words::takes(field.takes))
                     @for option in field.options { " " code { (option) } }
                     @if !field.required { ", may be left out" }
                 }

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::session::SessionStore;
 use super::{ConnectionSettings, HomeAssistant, canonical, connect};
 use crate::diagnostic::{Located, ProblemCode};
-use crate::field::{BaseUrl, Field, Meaning, Raw, Refusal, SecretText, Text, Texts};
+use crate::field::{BaseUrl, Field, FieldRefusal, Meaning, Raw, SecretText, Text, Texts};
 use crate::http::{Network, ProxyAddress};
 use crate::model::{Reference, Secret, is_loopback};
 use crate::secret::{self, SecretResolver, token};
@@ -172,7 +172,8 @@ fn auth(
     ];
     let mut given = sites.into_iter().filter_map(|(name, site)| Some((name, site?)));
     if let (Some((first, _)), Some((_, second))) = (given.next(), given.next()) {
-        let why = Refusal::new(ProblemCode::UnfitField, format!("and `{first}` are both given"));
+        let why =
+            FieldRefusal::new(ProblemCode::UnfitField, format!("and `{first}` are both given"));
         let help = "a target has one of `token`, `token_file` and `token_command`";
         context.refuse_field(second, why.help(help));
         return None;
@@ -187,7 +188,7 @@ fn auth(
     let site = command.site;
     let mut words = meanings(command, context)?.into_iter();
     let Some(program) = words.next() else {
-        let why = Refusal::new(ProblemCode::EmptyValue, "names no program");
+        let why = FieldRefusal::new(ProblemCode::EmptyValue, "names no program");
         let help = "write the program and each argument as an item, as in `[pass, show, home]`";
         context.refuse(site, why.help(help));
         return None;
@@ -200,8 +201,8 @@ fn auth(
 impl Meaning for ProxyAddress {
     const PATTERN: &'static str = r"\S";
 
-    fn of(text: &str) -> Result<Self, Refusal> {
-        Self::parse(text).map_err(|why| Refusal::new(ProblemCode::BadUrl, why.to_string()))
+    fn of(text: &str) -> Result<Self, FieldRefusal> {
+        Self::parse(text).map_err(|why| FieldRefusal::new(ProblemCode::BadUrl, why.to_string()))
     }
 }
 

@@ -198,8 +198,8 @@ impl HomeAssistant {
     ///
     /// # Errors
     /// Where HA does not answer, or does not know what it is about.
-    pub async fn hand_on(&self, query: &str) -> Result<(), HandOverError> {
-        self.rest.hand_on(query).await
+    pub async fn hand_over(&self, query: &str) -> Result<(), HandOverError> {
+        self.rest.hand_over(query).await
     }
 
     /// From now on, reports when a browser has come back to HA.

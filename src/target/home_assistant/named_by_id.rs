@@ -22,7 +22,7 @@ const NAMED: &str = "appcred#named_by_id.";
 
 /// Who names the credential whose id is in the key. HA may give that id to another one later.
 #[derive(Serialize, Deserialize)]
-struct Note {
+struct AccountNote {
     account: String,
     domain: String,
     auth_domain: SmolStr,
@@ -39,7 +39,7 @@ pub(super) fn resolve(
         credentials.iter().map(|held| (&held.domain, held.implementation())).collect();
     for held in credentials {
         let id = held.id.as_str();
-        let noted = kept.get(&key(id)).map(Note::deserialize);
+        let noted = kept.get(&key(id)).map(AccountNote::deserialize);
         let Some(Ok(note)) = noted.filter(|_| !found.contains(&(&held.domain, id))) else {
             continue;
         };
@@ -75,7 +75,7 @@ pub(super) async fn explain(
     let lost: Vec<&ConfigEntry> = lost.collect();
     if let [account] = lost[..] {
         let (account, domain) = (account.id.to_string(), held.domain.to_string());
-        let value = json!(Note { account, domain, auth_domain });
+        let value = json!(AccountNote { account, domain, auth_domain });
         connection.ask::<()>(Command::WriteUserData { key: key(id), value }).await?;
     }
     let accounts = lost.into_iter().map(|account| account.title.clone()).collect();

@@ -168,7 +168,7 @@ impl Rest {
 
     /// Hands on to HA what a provider's redirect brought, as the browser would have. HA says with 400
     /// that it does not know the flow; anything else comes from what is before it, or passes.
-    pub(super) async fn hand_on(&self, query: &str) -> Result<(), HandOverError> {
+    pub(super) async fn hand_over(&self, query: &str) -> Result<(), HandOverError> {
         let not_now = |fault: CommandError| HandOverError::NotNow(fault.to_string());
         let mut url = self.address.callback();
         url.set_query(Some(query));
@@ -293,7 +293,7 @@ mod tests {
             rest.look_at_flow(&flow, "b").await.map(drop).map_err(|why| why.to_string()),
             rest.answer_flow(&flow, &answers, "b").await.map(drop).map_err(|why| why.to_string()),
             rest.abort_flow(&flow).await.map_err(|why| why.to_string()),
-            rest.hand_on("state=s").await.map_err(|why| why.to_string()),
+            rest.hand_over("state=s").await.map_err(|why| why.to_string()),
         ];
         let too_large = format!("its answer is larger than {} KiB", LARGEST_ANSWER_BYTES / 1024);
         for said in said {

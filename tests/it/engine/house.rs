@@ -323,7 +323,7 @@ impl WatchedTarget for Connected {
         }
     }
 
-    async fn deliver_callback(&self, query: &str) -> Result<(), HandOverError> {
+    async fn hand_over(&self, query: &str) -> Result<(), HandOverError> {
         self.house.state().callbacks.push(query.to_owned());
         Ok(())
     }

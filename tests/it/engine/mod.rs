@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use appcred::callback::Delivery;
 use appcred::lock::{TargetLock, WriteLock};
 use appcred::model::{
     Adopt, ClientId, Completeness, Desired, DesiredCredential, Domain, HandOverError, Integration,
@@ -33,7 +34,7 @@ use appcred::watch::{
 };
 use jiff::Timestamp;
 use tempfile::TempDir;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
@@ -231,11 +232,9 @@ impl Engine {
 
     /// A provider's answer arrives for a target.
     async fn call_back(&self, target: &str) -> Result<(), HandOverError> {
-        let (taken, result) = oneshot::channel();
         let target = TargetName::new(target);
-        let request = CallbackRequest { target, query: "code=c&state=s".to_owned(), taken };
-        self.callbacks.send(request).await.unwrap();
-        result.await.unwrap()
+        let addressed = |answer| CallbackRequest { target, answer };
+        Delivery::hand_over("code=c&state=s".to_owned(), &self.callbacks, addressed).await
     }
 
     fn lock_file(&self) -> PathBuf {
