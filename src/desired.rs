@@ -1,5 +1,4 @@
-//! Entries and their secrets -> what one target should hold. The only place where `manifest` and
-//! `secret` meet.
+//! Entries and their secrets -> what one target should hold.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};

@@ -34,8 +34,8 @@
 //! - A plan holds no secret. The secret is fetched by key from [`model::Desired`] when a step is carried out.
 //! - Only `yaml` knows the YAML parser; only `target/home_assistant` knows a WebSocket message.
 //! - Only `files` opens, replaces and locks files. Every connection goes through `http`.
-//! - The environment is read in `cli`, `secret/env.rs` and `http/proxy.rs`; nothing prints but `cli/console.rs`; nothing exits
-//!   but `main`. The daemon calls downward only: nothing imports `cli`.
+//! - The environment is read in `cli`, `secret/env.rs` and `http/proxy.rs`; nothing prints but `cli/console.rs` and, on a
+//!   terminal, the progress bars and prompts of `cli`; nothing exits but `main`. The daemon calls downward only: nothing imports `cli`.
 //!
 //! `tests/it/architecture.rs`, `clippy.toml` and the lints of `Cargo.toml` keep these.
 

@@ -1,4 +1,4 @@
-//! A listener for HTTP whose connections are bounded in number, time and size. A leaf.
+//! A listener for HTTP whose connections are bounded in number, time and size.
 //!
 //! A connection carries one request: it is closed after its answer. A new one always gets in: where
 //! there are too many, the oldest one of the peer that has most of them is closed. So a client that holds

@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM: the first ends a run in good order, the second at once.
+//! Ctrl-C and SIGTERM: the first ends a run once what is in flight is finished, the second at once.
 
 use tokio::signal::unix::{SignalKind, signal};
 

@@ -24,7 +24,7 @@ pub(super) struct Handling {
     pub(super) has_recipients: bool,
 }
 
-/// Whether what stands behind `!env_var` is no variable's name, or has a default behind it, as Home
+/// Whether what is behind `!env_var` is no variable's name, or has a default behind it, as Home
 /// Assistant reads it: either may be a secret.
 fn has_default(reference: &Reference) -> bool {
     matches!(reference, Reference::Tagged { tag, argument, .. }

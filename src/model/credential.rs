@@ -90,6 +90,6 @@ pub struct NewCredential {
     pub client_secret: Secret,
     /// What HA shows.
     pub name: SmolStr,
-    /// The mark, or the id that a shadow stands for.
+    /// The mark, or the id that a shadow replaces.
     pub auth_domain: SmolStr,
 }

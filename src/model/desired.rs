@@ -14,7 +14,7 @@ use super::{ClientId, CredentialId, Domain, Integration, Key, KnownSecret, Mark,
 pub struct Desired {
     /// Whose entries these are.
     pub owner: Owner,
-    /// Earlier names of the owner. A credential of one of them that an entry stands for moves to the
+    /// Earlier names of the owner. A credential of one of them that an entry declares moves to the
     /// owner without consent; the others are not deleted, since another project may declare them.
     pub previous_owners: BTreeSet<Owner>,
     /// The entries; keys are unique, and so are pairs of domain and client id.

@@ -101,13 +101,13 @@ pub struct FlowForm {
 pub struct FlowField {
     /// Its name.
     pub name: String,
-    /// What may stand in it.
+    /// What may be in it.
     pub kind: FieldKind,
     /// Whether it must be filled in.
     pub required: bool,
 }
 
-/// What may stand in a field.
+/// What may be in a field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FieldKind {
     /// One of these.

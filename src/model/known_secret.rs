@@ -105,7 +105,7 @@ impl fmt::Display for Seal {
 /// Client ids by the ciphertexts that were found to hold them.
 pub type SealedClients = BTreeMap<(Domain, Seal), ClientId>;
 
-/// What stands for the client id and the secret of an entry where nobody decrypts.
+/// What represents the client id and the secret of an entry where nobody decrypts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seals {
     /// Of the client id's ciphertext; none where it is not encrypted.

@@ -13,7 +13,7 @@ use super::text::text_type;
 
 const PREFIX: &str = "appcred";
 
-/// What may stand in an owner or a key: not the character between them.
+/// What may be in an owner or a key: not the character between them.
 fn is_name(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= 100

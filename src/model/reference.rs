@@ -1,4 +1,4 @@
-//! A secret as it stands in a file, before it is read.
+//! A secret as a file has it, before it is read.
 
 use std::fmt;
 use std::path::Path;
@@ -24,9 +24,9 @@ pub enum Reference {
     Tagged {
         /// The tag without its `!`.
         tag: String,
-        /// What stands behind it.
+        /// What is behind it.
         argument: String,
-        /// The file it stands in, from which paths are reckoned.
+        /// The file that it is in, from which paths begin.
         base: Arc<Path>,
     },
 }

@@ -123,7 +123,7 @@ pub enum Action {
 pub enum Adoption {
     /// Nothing uses it: the new one carries the mark, the old one goes.
     TakeOver,
-    /// A linked account uses it: the new one takes its place, the old one stays until HA lets go.
+    /// A linked account uses it: the new one takes its place, the old one stays until HA allows to delete it.
     Shadow,
 }
 

@@ -115,7 +115,7 @@ impl<'a> PlanDraft<'a> {
         steps.filter_map(|step| Some((step, step.action.wanted()?)))
     }
 
-    /// The credentials so far that an entry stands behind, right or not, each with the entry's key.
+    /// The credentials so far that are of an entry, right or not, each with the entry's key.
     pub(super) fn held(&self) -> impl Iterator<Item = (usize, &Key)> {
         self.credential_states.iter().enumerate().filter_map(|(at, state)| match state {
             Some(

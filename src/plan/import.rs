@@ -209,7 +209,7 @@ impl ImportPlanner<'_> {
             return Err(WhyLeftOut::SeveralInUse);
         }
         let all = || in_force.values().copied();
-        // A claim that no account uses says nothing by itself.
+        // A claim that no account uses says nothing alone.
         let is_idle =
             |at: &usize| self.index.get(*at).claim().is_some() && !self.index.is_in_use(*at);
         let managed = |at: &usize| self.index.ownership(*at).is_some() && !is_idle(at);
@@ -220,7 +220,7 @@ impl ImportPlanner<'_> {
             .or(all().filter(managed).max())
             .or(all().filter(|at| !is_idle(at)).max())
             .or(all().max());
-        // What belongs to an entry for another client stands in the way of none.
+        // What belongs to an entry for another client hinders none.
         let by_hand = candidates.iter().any(|at| self.index.is_nobodys(*at));
         let of = chosen.filter(|_| by_hand).and_then(|at| self.index.ownership(at));
         let is_key = |key: &Key| {

@@ -69,7 +69,7 @@ struct SetUpContext<'a> {
     live: &'a Live,
     flows: IndexMap<(&'a Purpose, &'a Domain), usize>,
     coming: IndexMap<Key, Coming>,
-    /// The credentials that an entry stands behind.
+    /// The credentials that are of an entry.
     held: IndexMap<Key, Vec<usize>>,
 }
 

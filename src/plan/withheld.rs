@@ -321,7 +321,7 @@ impl Why {
     }
 }
 
-/// `spotify_a "Family"`, with what else tells it from others of its client.
+/// `spotify_a "Family"`, with what else distinguishes it from others of its client.
 fn described(held: &Held) -> String {
     let name = held.name.as_deref().unwrap_or("without a name");
     match &held.auth_domain {

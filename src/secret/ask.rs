@@ -8,7 +8,7 @@ use secrecy::SecretString;
 
 /// A person who can be asked; every answer may be missing, where there is no terminal.
 pub trait Ask: Send + Sync + 'static {
-    /// Tells something, as "touch your key".
+    /// Shows a message, as "touch your key".
     fn show_message(&self, message: &str);
     /// Lets the person choose between two answers; `true` is the first.
     fn choose(&self, question: &str, first: &str, second: &str) -> Option<bool>;

@@ -2,10 +2,13 @@
 //!
 //! ```text
 //!  crate::listener (bounded connections) ──▶ access.rs (who may ask: Host, token, ingress)
-//!                                                    │        └─ login.rs (a browser's way in)
+//!                                                    │        └─ login.rs, sessions.rs (browsers),
+//!                                                    │           token_file.rs, throttle.rs (wrong tokens)
 //!                                                    ▼
 //!  Status ─▶ report::status ─▶ page/, metrics.rs, probes.rs, /api/v1/status
-//!  callback.rs = a provider's answer that arrives here ──Consent──▶ watch/
+//!  shared.rs = what is rendered once for each status
+//!  consent.rs = the consent that this browser began; callback.rs = a provider's answer that arrives
+//!  here ──CallbackRequest──▶ watch/
 //!  reply.rs = headers that every answer has
 //! ```
 //!

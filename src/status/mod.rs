@@ -84,7 +84,7 @@ pub struct TargetStatus {
     pub differences: Vec<Difference>,
     /// How many credentials it holds that are not ours.
     pub foreign: usize,
-    /// Why the last look did not come to a good end.
+    /// Why the last round failed.
     pub error: Option<String>,
     /// When it was looked at last.
     pub last_reconcile: Option<Timestamp>,

@@ -11,7 +11,7 @@ pub const BUCKETS: [f64; 10] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.
 /// What happened at one target.
 #[derive(Clone, Debug, Default)]
 pub struct Totals {
-    /// Looks that came to a good end.
+    /// Rounds that succeeded.
     pub succeeded: u64,
     /// Looks that did not.
     pub failed: u64,

@@ -23,7 +23,7 @@ pub(super) struct Pause {
     pub(super) deaf: Duration,
 }
 
-/// What may be tried again, and when: the first pause and the longest one of each kind. They double.
+/// The first pause and the longest one of each kind, between which they double; none where it is not tried again.
 fn limits(kind: ErrorKind) -> Option<(Duration, Duration)> {
     let (first, longest) = match kind {
         ErrorKind::Permanent => return None,

@@ -11,7 +11,7 @@ use crate::target::home_assistant::SessionStore;
 pub struct Environment {
     /// The folder that the process runs in.
     pub folder: PathBuf,
-    /// What `~` stands for.
+    /// The folder that `~` means.
     pub home: Option<PathBuf>,
     /// The target, where the environment names one.
     pub target: Option<Endpoint>,

@@ -29,7 +29,7 @@ pub struct TargetView {
     pub name: TargetName,
     /// Its address or folder.
     pub address: String,
-    /// What stands for the target where it was not looked at itself, such as a snapshot.
+    /// What was looked at instead of the target, such as a snapshot.
     pub basis: Option<String>,
     /// The target, where it was connected to.
     pub target: Option<Target>,
@@ -86,7 +86,7 @@ impl TargetView {
         })
     }
 
-    /// What stands for an entry's texts in a file that anybody may read.
+    /// What represents an entry's texts in a file that anybody may read.
     pub fn seals(&self, key: &Key) -> Option<Seals> {
         self.entries.get(key).map(|entry| desired::seals(entry))
     }

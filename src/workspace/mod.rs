@@ -1,6 +1,6 @@
 //! A project and its targets, from files to plans: what every verb and the watcher start from.
 //!
-//! Nothing here prints or asks, or knows how something was asked for on a command line.
+//! Nothing here prints, asks but through `Ask`, or knows how something was asked for on a command line.
 
 mod against;
 mod environment;

@@ -33,7 +33,7 @@ pub struct ReaderSettings {
     pub policy: PolicyOverrides,
     /// Whether nothing is changed at the targets.
     pub is_dry_run: bool,
-    /// Tells the time.
+    /// The clock.
     pub clock: Clock,
 }
 

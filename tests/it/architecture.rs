@@ -1,4 +1,4 @@
-//! The rules of the house, kept by machine.
+//! The rules of the architecture, which are checked.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -300,7 +300,7 @@ fn array(commands: Vec<Zeroizing<Vec<u8>>>) -> Utf8Bytes {
     wiped_text(frame)
 }
 
-/// A message that is wiped when the last one lets go of it.
+/// A message that is wiped when nobody uses it any more.
 pub(super) fn wiped_text(json: Zeroizing<Vec<u8>>) -> Utf8Bytes {
     // What serde_json writes is UTF-8, so that nothing is lost here.
     Utf8Bytes::try_from(Bytes::from_owner(json)).unwrap_or_default()

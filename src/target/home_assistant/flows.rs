@@ -48,7 +48,7 @@ pub enum FlowAnswer {
     Gone,
 }
 
-/// Tells when a browser has come back to HA.
+/// Reports when a browser has come back to HA.
 pub struct FlowEvents(Events);
 
 impl FlowEvents {

@@ -88,7 +88,7 @@ impl InFlight {
         state.waiting.first_key_value().is_some_and(|(_, oldest)| oldest.since.elapsed() > patience)
     }
 
-    /// Tells all who wait or listen that no answer will come. Of several reasons the first is kept.
+    /// Informs all who wait or listen that no answer will come. Of several reasons the first is kept.
     pub(super) fn lose(&self, why: &str) {
         let mut state = self.lock();
         state.lost.get_or_insert_with(|| why.to_owned());

@@ -168,7 +168,7 @@ pub(super) struct Incoming<'a> {
     error: Option<Complaint>,
 }
 
-/// Why HA did not do as told.
+/// Why HA refused a command.
 #[derive(Deserialize)]
 struct Complaint {
     code: serde_json::Value,
@@ -339,7 +339,7 @@ impl ConfigEntryMessage {
     }
 }
 
-/// A config flow that HA started by itself.
+/// A config flow that HA started, and no person.
 #[derive(Deserialize)]
 pub(super) struct ListedFlow {
     pub(super) flow_id: String,

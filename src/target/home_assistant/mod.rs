@@ -153,7 +153,7 @@ pub async fn connect(settings: ConnectionSettings) -> Result<HomeAssistant, Targ
 }
 
 impl HomeAssistant {
-    /// Takes leave of HA. What is merely dropped does so too, if the runtime lives on.
+    /// Closes the connection. What is merely dropped does so too, if the runtime lives on.
     pub async fn close(self) {
         self.connection.close().await;
     }

@@ -59,7 +59,7 @@ pub(super) enum FormOutcome {
 }
 
 const FLOWS: [&str; 3] = ["config", "config_entries", "flow"];
-/// What the browser is told by HA when it has taken a code over.
+/// What HA shows in the browser once it has accepted a code.
 const TAKEN_OVER: &str = "window.close()";
 
 impl Rest {

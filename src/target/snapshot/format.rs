@@ -86,8 +86,8 @@ struct SnapshotCredential {
     /// A digest of the ciphertext in the manifest that was found to hold its client id.
     #[serde(skip_serializing_if = "Option::is_none")]
     client_id_ciphertext: Option<String>,
-    /// A digest of the ciphertext in the manifest that was found to hold its secret. Nothing else is
-    /// told of a secret.
+    /// A digest of the ciphertext in the manifest that was found to hold its secret. Nothing else of
+    /// a secret is in the file.
     #[serde(skip_serializing_if = "Option::is_none")]
     client_secret_ciphertext: Option<String>,
 }
