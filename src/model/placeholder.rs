@@ -70,7 +70,7 @@ const BEFORE: &[&str] = &["GOCSPX-", "amzn1.application-oa2-client.", "amzn1.oa2
 const BEHIND: &str = ".apps.googleusercontent.com";
 
 /// The rules, ready for use.
-struct Rules {
+struct PlaceholderRules {
     template: Regex,
     elsewhere: Regex,
     tag: Regex,
@@ -88,9 +88,9 @@ fn rule(pattern: &str) -> Result<Regex, regex::Error> {
 }
 
 /// A test builds them.
-static RULES: LazyLock<Option<Rules>> = LazyLock::new(|| Rules::new().ok());
+static RULES: LazyLock<Option<PlaceholderRules>> = LazyLock::new(|| PlaceholderRules::new().ok());
 
-impl Rules {
+impl PlaceholderRules {
     fn new() -> Result<Self, regex::Error> {
         let what = "me|this|it|here|id|key|secret|token|value|password";
         let verb = "your|insert|enter|replace|put|paste|change|fill";
@@ -169,7 +169,7 @@ fn is_filling(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Placeholder, Rules, placeholder};
+    use super::{Placeholder, PlaceholderRules, placeholder};
 
     /// Digits of a random number, always the same ones.
     fn random(seed: &mut u64) -> usize {
@@ -180,7 +180,7 @@ mod tests {
 
     #[test]
     fn what_providers_hand_out_is_taken() {
-        assert!(Rules::new().is_ok());
+        assert!(PlaceholderRules::new().is_ok());
         for text in [
             "4f5c0a8812d04f5c",
             "GOCSPX-a1b2_c3",

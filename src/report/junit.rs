@@ -15,7 +15,7 @@ use super::{Format, Report, TargetReport, words};
 type Xml = Writer<Vec<u8>>;
 
 /// A test and how it ended.
-struct Case {
+struct TestCase {
     class: String,
     name: String,
     result: CaseResult,
@@ -57,7 +57,7 @@ fn suites(report: &Report<'_>) -> io::Result<String> {
     Ok(format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{body}\n"))
 }
 
-fn of_manifests(report: &Report<'_>) -> Vec<Case> {
+fn of_manifests(report: &Report<'_>) -> Vec<TestCase> {
     let problems = report.problems.sorted();
     let findings: Vec<Finding> =
         problems.iter().map(|problem| finding::of_problem(problem, report.names)).collect();
@@ -79,7 +79,7 @@ fn of_manifests(report: &Report<'_>) -> Vec<Case> {
                 CaseResult::Failed(first.code.as_str(), first.message.clone(), text.join("\n"))
             }
         };
-        Case { class: "manifests".to_owned(), name: file.to_string(), result }
+        TestCase { class: "manifests".to_owned(), name: file.to_string(), result }
     };
     files.into_iter().map(case).collect()
 }
@@ -97,16 +97,20 @@ fn in_full(finding: &Finding) -> String {
     text
 }
 
-fn of_target(target: &TargetReport<'_>) -> Vec<Case> {
+fn of_target(target: &TargetReport<'_>) -> Vec<TestCase> {
     let class = |domain: &str| format!("{}.{domain}", target.name);
     let plan = match target.plan {
         Ok(plan) => plan,
         Err(why) => {
             let result = CaseResult::Broken(why.to_owned());
-            return vec![Case { class: target.name.to_string(), name: "reach".to_owned(), result }];
+            return vec![TestCase {
+                class: target.name.to_string(),
+                name: "reach".to_owned(),
+                result,
+            }];
         }
     };
-    let case = |action: &Action, result: CaseResult| Case {
+    let case = |action: &Action, result: CaseResult| TestCase {
         class: class(action.domain().as_str()),
         name: name_of(action),
         result,
@@ -116,7 +120,7 @@ fn of_target(target: &TargetReport<'_>) -> Vec<Case> {
         plan.steps.iter().filter_map(|step| step.action.entry()).any(|entry| entry.key == *key)
     };
     let in_sync = plan.credential_states.iter().filter_map(|of| match &of.state {
-        CredentialState::InSync(key) if !has_step(key) => Some(Case {
+        CredentialState::InSync(key) if !has_step(key) => Some(TestCase {
             class: class(of.held.domain.as_str()),
             name: key.to_string(),
             result: CaseResult::Passed,
@@ -126,7 +130,7 @@ fn of_target(target: &TargetReport<'_>) -> Vec<Case> {
     let steps = plan.steps.iter().map(|step| case(&step.action, of_step(target, step)));
     let withheld =
         plan.withheld.iter().map(|withheld| case(&withheld.action, of_withheld(withheld)));
-    let unknown = plan.unknown.iter().map(|unknown| Case {
+    let unknown = plan.unknown.iter().map(|unknown| TestCase {
         class: class(unknown.domain.as_str()),
         name: unknown.key.to_string(),
         result: CaseResult::Skipped(words::unknowable(unknown.what).0.to_owned()),
@@ -174,7 +178,7 @@ fn of_withheld(withheld: &Withheld) -> CaseResult {
     }
 }
 
-fn suite(xml: &mut Xml, name: &str, cases: &[Case]) -> io::Result<()> {
+fn suite(xml: &mut Xml, name: &str, cases: &[TestCase]) -> io::Result<()> {
     let count = |is_meant: fn(&CaseResult) -> bool| {
         cases.iter().filter(|case| is_meant(&case.result)).count().to_string()
     };
@@ -193,7 +197,7 @@ fn suite(xml: &mut Xml, name: &str, cases: &[Case]) -> io::Result<()> {
     Ok(())
 }
 
-fn case(xml: &mut Xml, case: &Case) -> io::Result<()> {
+fn case(xml: &mut Xml, case: &TestCase) -> io::Result<()> {
     let element = xml.create_element("testcase").with_attributes([
         ("classname", case.class.visible().as_ref()),
         ("name", case.name.visible().as_ref()),
