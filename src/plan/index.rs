@@ -10,11 +10,11 @@ use crate::model::{
 };
 use crate::suggest::nearest;
 
-use super::ownership::{self, Claims, Entries, OwnedBy, Ownership};
+use super::ownership::{self, Claims, EntriesByClient, OwnedBy, Ownership};
 
 pub(super) struct Index<'a> {
     observed: &'a Observed,
-    entries: Entries<'a>,
+    entries: EntriesByClient<'a>,
     by_id: IndexMap<&'a CredentialId, usize>,
     by_implementation: IndexMap<(&'a Domain, &'a str), Vec<usize>>,
     by_client: IndexMap<(&'a Domain, &'a ClientId), Vec<usize>>,
@@ -28,7 +28,7 @@ impl<'a> Index<'a> {
     pub(super) fn new(desired: &'a Desired, observed: &'a Observed) -> Self {
         let held = observed.credentials.len();
         let by_client = |entry: &'a DesiredCredential| ((&entry.domain, &entry.client_id), entry);
-        let entries: Entries<'a> = desired.credentials.iter().map(by_client).collect();
+        let entries: EntriesByClient<'a> = desired.credentials.iter().map(by_client).collect();
         let (owned_by, claims) = ownership::read(&observed.credentials, desired, &entries);
         let mut index = Self {
             observed,

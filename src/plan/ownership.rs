@@ -58,7 +58,7 @@ pub(super) enum Proof {
 }
 
 /// The entry of each client: there is one.
-pub(super) type Entries<'a> = IndexMap<(&'a Domain, &'a ClientId), &'a DesiredCredential>;
+pub(super) type EntriesByClient<'a> = IndexMap<(&'a Domain, &'a ClientId), &'a DesiredCredential>;
 
 /// The claims of each implementation for each client.
 pub(super) type Claims<'a> = IndexMap<(&'a Domain, SmolStr, &'a ClientId), Vec<usize>>;
@@ -70,7 +70,7 @@ pub(super) type Claims<'a> = IndexMap<(&'a Domain, SmolStr, &'a ClientId), Vec<u
 pub(super) fn read<'a>(
     all: &'a [Credential],
     desired: &'a Desired,
-    entries: &Entries<'a>,
+    entries: &EntriesByClient<'a>,
 ) -> (Vec<OwnedBy>, Claims<'a>) {
     let mut owned_by = vec![OwnedBy::Nobody; all.len()];
     let mut claims = Claims::new();
