@@ -14,21 +14,17 @@ pub type Progress<'a> = &'a mut (dyn FnMut(usize, usize) + Send);
 
 /// Carries out a plan's steps that concern credentials. Answers the result of each, in their order.
 ///
-/// # Flow
 /// Steps go in waves: a step is begun when the one that it names as `after` is done, and what
 /// creates something goes before what does not. In each wave
 /// 1. all new credentials are created;
 /// 2. linked accounts of those are reloaded. One that ran before and does not run with a changed
 ///    secret puts the old credential back in force: the new one is deleted, the account reloaded;
-/// 3. what is replaced or no longer wanted is deleted, after the accounts that are to go with it;
-///    then accounts that used it are reloaded.
+/// 3. what is replaced or no longer wanted is deleted, after the accounts that go with it, and its users reloaded.
 ///
-/// # Guarantees
 /// - A step that fails stops only what depends on it.
 /// - The old credential of a linked account stays until the account was seen to run with the new
 ///   one, unless a changed client id asks for consent again anyway.
-/// - Killed at any point, the next plan goes on from there: what a step deletes is deleted after
-///   what it creates exists, and an account that is left down is reloaded.
+/// - Killed at any point, the next plan goes on from there, and an account that is left down is reloaded.
 pub async fn apply<T: Execute>(
     plan: &Plan,
     desired: &Desired,

@@ -9,9 +9,7 @@
 //!  sign_in.rs = how a person gets an access token                                        (HTTP)
 //!  unreachable.rs = why there is no answer there, and what to do
 //! ```
-//!
-//! One connection lives as long as one [`HomeAssistant`]; when it is lost every question that is
-//! open ends in an error, and whoever wants another one connects again.
+//! A [`HomeAssistant`] is one connection; when that is lost, what is open ends in an error.
 
 mod address;
 mod changes;
