@@ -164,20 +164,15 @@ impl fmt::Display for Why {
             Self::Foreign { held } => {
                 write!(f, "{} is a credential of this client that was made by hand", held.id)
             }
-            Self::SeveralByHand { held } => write!(
-                f,
-                "{} credentials of this client were made by hand: {}",
-                held.len(),
-                held.iter().map(described).collect::<Vec<_>>().join(", ")
-            ),
-            Self::SeveralRenamed { keys } => {
-                let keys: Vec<String> = keys.iter().map(with_ids).collect();
-                write!(
-                    f,
-                    "the entry may have been renamed from any of these keys, which no entry has: {}",
-                    keys.join(" and ")
-                )
+            Self::SeveralByHand { held } => {
+                let (count, held) = (held.len(), listed(held.iter().map(described), ", "));
+                write!(f, "{count} credentials of this client were made by hand: {held}")
             }
+            Self::SeveralRenamed { keys } => write!(
+                f,
+                "the entry may have been renamed from any of these keys, which no entry has: {}",
+                listed(keys.iter().map(with_ids), " and ")
+            ),
             Self::UnreadableMark { held } => write!(
                 f,
                 "{} has a mark that cannot be read, `{}`, so it may be another owner's",
@@ -185,8 +180,8 @@ impl fmt::Display for Why {
                 held.auth_domain.as_deref().unwrap_or_default()
             ),
             Self::Disputed { by } => {
-                let by: Vec<String> = by.iter().map(entry_of).collect();
-                write!(f, "{} have claimed it: none of them changes it", by.join(" and "))
+                let by = listed(by.iter().map(entry_of), " and ");
+                write!(f, "{by} have claimed it: none of them changes it")
             }
             Self::OtherOwner { by } => write!(f, "{} manages it", entry_of(by)),
             Self::NamelessOwner { held } => write!(
@@ -198,9 +193,9 @@ impl fmt::Display for Why {
                 "internal error: the plan would have changed a credential that is not ours",
             ),
             Self::Emptied { places } => {
-                let places: Vec<String> =
-                    places.iter().map(|place| format!("`{}`", place.visible())).collect();
-                write!(f, "nothing is declared any more in {}", places.join(", "))
+                let places =
+                    listed(places.iter().map(|place| format!("`{}`", place.visible())), ", ");
+                write!(f, "nothing is declared any more in {places}")
             }
             Self::PruneOff => f.write_str("the policy says `prune: none`"),
             Self::TooManyDeletes { planned, allowed } => write!(
@@ -220,6 +215,10 @@ impl fmt::Display for Why {
             }
         }
     }
+}
+
+fn listed(texts: impl Iterator<Item = String>, between: &str) -> String {
+    texts.collect::<Vec<_>>().join(between)
 }
 
 impl Why {

@@ -34,10 +34,10 @@ pub(super) fn address(question: &Question) -> Result<Url, Verdict> {
 
 /// Asks one host. One question goes first, and once the host does not answer a question it is asked no
 /// more: each would take as long as a timeout.
-pub(super) async fn ask_host<'q>(
+pub(super) async fn ask_host(
     host: String,
-    questions: Vec<(&'q Question, Url)>,
-) -> Vec<(&'q Question, Verdict)> {
+    questions: Vec<(&Question, Url)>,
+) -> Vec<(&Question, Verdict)> {
     let host = Host { name: host, client: OnceLock::new(), silent: OnceLock::new() };
     let asked: Vec<BoxFuture<'_, _>> =
         questions.into_iter().map(|(question, url)| host.ask(question, url).boxed()).collect();

@@ -163,10 +163,14 @@ pub(super) fn built_in() -> &'static Rules {
     &RULES
 }
 
+/// Puts a rule back.
+#[cfg(test)]
+type PutBack = Box<dyn FnOnce(&mut Rules)>;
+
 #[cfg(test)]
 impl Rules {
     /// Takes a rule out: its name, and what puts it back.
-    pub(super) fn take(&mut self, at: usize) -> (String, Box<dyn FnOnce(&mut Self)>) {
+    pub(super) fn take(&mut self, at: usize) -> (String, PutBack) {
         if at < self.texts.len() {
             let rule = self.texts.remove(at);
             (rule.text.0.to_string(), Box::new(move |rules| rules.texts.insert(at, rule)))
