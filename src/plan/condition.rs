@@ -109,7 +109,8 @@ impl EntryCase<'_> {
                 let action = Action::Claim { wanted: self.wanted(text), old: self.held(&free) };
                 let newly_claimed =
                     || self.newly_claimed(text, claims).map(|at| self.why_foreign(at));
-                if let Some(why) = others.or_else(newly_claimed) {
+                let newly_disputed = || self.newly_disputed(text, claims);
+                if let Some(why) = others.or_else(newly_claimed).or_else(newly_disputed) {
                     draft.withhold(action, why);
                     return after;
                 }

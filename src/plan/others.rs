@@ -84,6 +84,14 @@ impl EntryCase<'_> {
             .or_else(|| self.newly_claimed(name, members))
     }
 
+    /// Who has claimed for the client that the entry wants what its claim gets as well: writing it
+    /// would begin a dispute.
+    pub(super) fn newly_disputed(&self, text: &str, claims: &[usize]) -> Option<Why> {
+        let is_same = |at: &usize| self.index.get(*at).client_id == self.entry.client_id;
+        let claim = Claim::parse(text).filter(|_| !claims.iter().any(is_same))?;
+        self.claim_of_others(&claim.implementation)
+    }
+
     /// What is not the entry's and would be, since a claim gets the client that the entry wants. For
     /// the same client a claim covers nothing that it does not cover now.
     pub(super) fn newly_claimed(&self, text: &str, claims: &[usize]) -> Option<usize> {
