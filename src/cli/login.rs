@@ -110,8 +110,8 @@ async fn sign_in(
     match home_assistant::connect(settings).await {
         Ok(connected) => connected.close().await,
         Err(why) => {
-            session.revoke(&endpoint.network).await?;
-            bail!("the sign-in was ended again: {why}");
+            end(&session, endpoint).await;
+            bail!("{why}; the sign-in is not kept");
         }
     }
     Ok(Some(session))
@@ -190,14 +190,21 @@ async fn keep(
     let file = match store.save(session, resolver) {
         Ok(file) => file,
         Err(why) => {
-            session.revoke(&endpoint.network).await?;
+            end(session, endpoint).await;
             return Err(why.into());
         }
     };
-    if let Some(before) = before
-        && let Err(why) = before.revoke(&endpoint.network).await
-    {
-        console::warning(format_args!("the previous session was not ended: {why}"));
+    if let Some(before) = before {
+        end(&before, endpoint).await;
     }
     Ok(file)
+}
+
+/// Ends a session that is not kept. Where that fails, what led to it counts still.
+async fn end(session: &LoginSession, endpoint: &HomeAssistantEndpoint) {
+    if let Err(why) = session.revoke(&endpoint.network).await {
+        console::warning(format_args!(
+            "a session that is not kept was not ended ({why}): end it in your profile in Home Assistant, under Security"
+        ));
+    }
 }
