@@ -17,7 +17,8 @@ use crate::model::Visible;
 
 /// How long to wait between two attempts.
 const PAUSE: Duration = Duration::from_millis(25);
-/// Who holds a lock writes that right after taking it.
+/// Who holds a lock writes that right after taking it. Whoever waits knows it after so many attempts, if
+/// it is written at all.
 const HOLDER_ATTEMPTS: u32 = 20;
 const HOLDER_LIMIT: u64 = 4096;
 
@@ -139,7 +140,7 @@ pub fn wait_for<T>(
 }
 
 /// The same without blocking the thread; dropping it ends the wait. `waits` is called once with who
-/// holds the lock.
+/// holds the lock, as soon as that is known.
 ///
 /// # Errors
 /// The last refusal.
@@ -150,10 +151,14 @@ pub async fn when_free<T>(
 ) -> Result<T, NotLocked> {
     let until = tokio::time::Instant::now() + timeout;
     let mut waits = Some(waits);
+    let mut attempts = 0;
     loop {
         match attempt() {
             Err(NotLocked::Held { holder }) if tokio::time::Instant::now() < until => {
-                if let Some(waits) = waits.take() {
+                attempts += 1;
+                if (holder.is_some() || attempts == HOLDER_ATTEMPTS)
+                    && let Some(waits) = waits.take()
+                {
                     waits(holder.as_deref());
                 }
                 tokio::time::sleep(PAUSE).await;
@@ -163,16 +168,11 @@ pub async fn when_free<T>(
     }
 }
 
-/// Who holds a lock file; asked again where he is just about to write it.
+/// Who holds a lock file; none where that is not written yet.
 fn holder_of(path: &Path) -> Option<String> {
-    for _ in 0..HOLDER_ATTEMPTS {
-        let text = read_text(path, HOLDER_LIMIT).ok()?;
-        if text.ends_with('\n') {
-            return Some(text.trim().to_owned()).filter(|holder| !holder.is_empty());
-        }
-        thread::sleep(PAUSE);
-    }
-    None
+    let text = read_text(path, HOLDER_LIMIT).ok()?;
+    let holder = text.strip_suffix('\n')?.trim();
+    (!holder.is_empty()).then(|| holder.to_owned())
 }
 
 /// NFS locks only what is open for writing, which no folder is; some file systems lock nothing.

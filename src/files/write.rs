@@ -168,7 +168,7 @@ pub fn make_private_folder(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
-/// Removes what killed processes left beside a file. Only who holds its lock may do that.
+/// Removes what killed processes left beside a file. What is being written is locked, and stays.
 ///
 /// # Errors
 /// Where something is left that cannot be removed.
@@ -181,6 +181,9 @@ pub fn remove_leftovers(path: &Path) -> io::Result<()> {
         let random = name.strip_prefix(&prefix).and_then(|rest| rest.strip_suffix(SUFFIX));
         // The file `a.b` has leftovers of its own, which begin as those of the file `a`.
         if random.is_some_and(|random| !random.contains('.')) {
+            if let Err(NotLocked::Held { .. }) = FileLock::existing(&entry.path()) {
+                continue;
+            }
             match fs::remove_file(entry.path()) {
                 Err(gone) if gone.kind() == ErrorKind::NotFound => {}
                 removed => removed?,
@@ -225,11 +228,14 @@ fn new_file(path: &Path, mode: u32) -> Result<NamedTempFile, NotWritten> {
     let folder = folder_of(path);
     let mut options = OpenOptions::new();
     options.write(true).create_new(true).mode(mode);
-    tempfile::Builder::new()
+    let new = tempfile::Builder::new()
         .prefix(&prefix(path))
         .suffix(SUFFIX)
         .make_in(folder, |name| options.open(name))
-        .map_err(|error| not_in(folder, &error))
+        .map_err(|error| not_in(folder, &error))?;
+    // Until it is renamed or closed. Where there are no locks, two writers of one file may disturb each other.
+    drop(new.as_file().try_lock());
+    Ok(new)
 }
 
 fn fill(new: &NamedTempFile, content: &[u8]) -> io::Result<()> {
@@ -292,7 +298,7 @@ mod tests {
 
     use tempfile::TempDir;
 
-    use super::{NotWritten, create, real_path, remove_leftovers, replace, write};
+    use super::{NotWritten, create, new_file, real_path, remove_leftovers, replace, write};
 
     fn folder() -> (TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
@@ -406,6 +412,19 @@ mod tests {
         assert_eq!(names(folder.path()), [left[1], left[2], "a.yaml"]);
         remove_leftovers(&folder.path().join("a")).unwrap();
         assert_eq!(names(folder.path()), [left[2], "a.yaml"]);
+    }
+
+    #[test]
+    fn what_another_process_is_writing_stays() {
+        let (folder, file) = folder();
+        let new = new_file(&file, 0o600).unwrap();
+        replace(&file, "old", "new").unwrap();
+        assert!(new.path().exists());
+        // As after a kill.
+        let (closed, path) = new.keep().unwrap();
+        drop(closed);
+        remove_leftovers(&file).unwrap();
+        assert_eq!((path.exists(), names(folder.path())), (false, vec!["a.yaml".to_owned()]));
     }
 
     #[test]
