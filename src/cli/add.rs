@@ -258,7 +258,7 @@ fn domain(verb: &Add, loaded: &Loaded, offered: &Offered) -> anyhow::Result<Doma
     let domain = match &verb.domain {
         Some(domain) => Domain::new(domain.trim()),
         None if is_asking(verb) => {
-            let names: Vec<_> = known.iter().map(|domain| domain.as_str()).collect();
+            let names: Vec<_> = known.iter().map(ToString::to_string).collect();
             let chosen = FuzzySelect::new()
                 .with_prompt("Integration")
                 .items(&names)

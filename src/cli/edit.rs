@@ -16,8 +16,8 @@ use crate::yaml_edit::is_empty;
 use super::editor::Editor;
 use super::exit::ExitStatus;
 use super::gather::{load, request, resolver, show};
-use super::locks::lock_project;
-use super::temp_workspace::{TempWorkspace, confirm, is_in_memory, remove_abandoned};
+use super::locks::project_when_free;
+use super::temp_workspace::{TempWorkspace, asked_to_end, confirm, is_in_memory, remove_abandoned};
 use super::unsaved_copy::{newest, rescue};
 use super::{Global, console, environment};
 
@@ -193,7 +193,13 @@ impl EditSession<'_> {
             let mut is_overtaken = false;
             if let Some(after) = self.seal(opened, &text) {
                 // Whoever reads and changes the project just now is not overtaken.
-                let _lock = lock_project(self.global)?;
+                let _lock = tokio::select! {
+                    lock = project_when_free(self.global) => lock?,
+                    asked = asked_to_end() => {
+                        asked?;
+                        bail!("{} was not changed: interrupted", self.shown());
+                    }
+                };
                 match files::replace(self.file, before, &after) {
                     Ok(()) => return Ok(Some(End::Saved)),
                     Err(NotWritten::Changed) => is_overtaken = true,

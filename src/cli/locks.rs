@@ -2,11 +2,12 @@
 //! change one target.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::anyhow;
 
-use crate::files::{FileLock, NotLocked, wait_for};
+use crate::files::{FileLock, NotLocked, wait_for, when_free};
 use crate::lock::{HeldLock, LockError, WriteLock};
 use crate::manifest::{Project, load_project};
 use crate::model::{TargetName, Visible};
@@ -29,13 +30,27 @@ const TARGET_TIMEOUT: Duration = Duration::from_secs(300);
 pub(super) fn lock_project(global: &Global) -> anyhow::Result<Option<FileLock>> {
     let folder = &global.folder;
     let lock = wait_for(PROJECT_TIMEOUT, || false, || FileLock::existing(folder));
-    lock.map_err(|refused| match refused {
+    lock.map_err(|refused| not_locked(folder, refused))
+}
+
+/// The same where signals end nothing by themselves: dropping it ends the wait.
+///
+/// # Errors
+/// Where another run does not end.
+pub(super) async fn project_when_free(global: &Global) -> anyhow::Result<Option<FileLock>> {
+    let folder = &global.folder;
+    let lock = when_free(PROJECT_TIMEOUT, |_| (), || FileLock::existing(folder)).await;
+    lock.map_err(|refused| not_locked(folder, refused))
+}
+
+fn not_locked(folder: &Path, refused: NotLocked) -> anyhow::Error {
+    match refused {
         NotLocked::Held { .. } => anyhow!(
             "another appcred is changing files in {}: wait until it is done, or end it",
             folder.visible()
         ),
         other => anyhow!("cannot lock {}: {other}", folder.visible()),
-    })
+    }
 }
 
 /// Keeps other runs of this user from changing these targets until it is dropped. Take it before planning.

@@ -108,14 +108,25 @@ impl TempWorkspace {
 /// # Errors
 /// Where the answer cannot be read.
 pub(super) async fn confirm(question: &'static str) -> anyhow::Result<bool> {
-    let mut signals = Signals::new()?;
     let asking = tokio::task::spawn_blocking(move || console::confirm(question));
     tokio::select! {
         answer = asking => Ok(answer??),
-        _ = signals.interrupt.recv() => Ok(false),
-        _ = signals.terminate.recv() => Ok(false),
-        _ = signals.hang_up.recv() => Ok(false),
+        asked = asked_to_end() => Ok(asked.map(|()| false)?),
     }
+}
+
+/// Waits until this process is asked to end.
+///
+/// # Errors
+/// Where signals cannot be listened to.
+pub(super) async fn asked_to_end() -> io::Result<()> {
+    let mut signals = Signals::new()?;
+    tokio::select! {
+        _ = signals.interrupt.recv() => {}
+        _ = signals.terminate.recv() => {}
+        _ = signals.hang_up.recv() => {}
+    }
+    Ok(())
 }
 
 /// What would end this process, and the folder's cleaning with it.

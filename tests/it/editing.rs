@@ -10,6 +10,7 @@ use rustix::process::Signal;
 
 use crate::real::sops;
 use crate::shell::{Appcred, Project, age_identity, encrypt};
+use crate::watch::eventually;
 
 /// A project, and an editor that is a script.
 struct Desk {
@@ -311,6 +312,25 @@ fn edit_leaves_nothing_when_it_is_asked_to_end_or_killed() {
         if signal != Signal::KILL {
             assert_eq!(running.finish().status, Some(1));
         }
+    }
+}
+
+#[test]
+fn edit_ends_when_it_is_asked_to_while_it_waits_for_another_run() {
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+        let desk = Desk::new();
+        let before = desk.text(MANIFEST);
+        let project = fs::File::open(desk.project.path()).unwrap();
+        rustix::fs::flock(&project, rustix::fs::FlockOperation::LockExclusive).unwrap();
+        let mut running = desk.edit(MANIFEST, "echo '# more' >>\"$1\"; echo changed").spawn();
+        running.line_with("changed");
+        // One that comes before it waits may be for the editor.
+        eventually("it is interrupted", || {
+            running.signal(signal);
+            running.stderr().contains("interrupted") || running.stderr().contains("asked to end")
+        });
+        assert_eq!(running.finish().status, Some(1));
+        assert_eq!(desk.text(MANIFEST), before);
     }
 }
 
