@@ -103,7 +103,7 @@ impl<R: ReadSpecs> Readings<R> {
         let mut settle = SETTLE;
         loop {
             let since = Instant::now();
-            trigger.about_to_read();
+            trigger.about_to_read().await;
             if !trigger.is_still_until(since + settle).await && Instant::now() < latest {
                 continue;
             }
@@ -159,7 +159,7 @@ mod tests {
         let places = BTreeSet::from([folder]);
         let mut trigger = Trigger::new(noticing);
         trigger.watch(&places, &places::folders(&places));
-        trigger.about_to_read();
+        trigger.about_to_read().await;
         fs::write(&file, "half").unwrap();
 
         let read = move || {

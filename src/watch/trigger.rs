@@ -12,6 +12,7 @@ use std::time::Duration;
 use notify::event::{AccessKind, AccessMode, EventKind};
 use notify::{Config, Event, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::places::{self, Look};
@@ -67,10 +68,8 @@ impl Trigger {
     }
 
     /// To be called before the places are read.
-    pub(super) fn about_to_read(&mut self) {
-        if self.looking.is_some() {
-            self.seen = places::look(&self.places);
-        }
+    pub(super) async fn about_to_read(&mut self) {
+        self.seen = self.look().await;
     }
 
     /// Watches the places that were read, by their folders, from now on. Answers whether some were not
@@ -138,7 +137,7 @@ impl Trigger {
             };
             tokio::select! {
                 () = self.changed.notified() => return,
-                () = pause => if self.look() != self.seen { return },
+                () = pause => if self.look().await != self.seen { return },
             }
         }
     }
@@ -146,7 +145,7 @@ impl Trigger {
     /// Waits until then; answers whether nothing has changed since the places were about to be read.
     /// At the first change it waits no longer.
     pub(super) async fn is_still_until(&self, then: Instant) -> bool {
-        timeout_at(then, self.changed.notified()).await.is_err() && self.look() == self.seen
+        timeout_at(then, self.changed.notified()).await.is_err() && self.look().await == self.seen
     }
 
     /// Has the next wait for a change end at once.
@@ -154,9 +153,16 @@ impl Trigger {
         self.changed.notify_one();
     }
 
-    /// The stamps of the files, where they are looked at.
-    fn look(&self) -> Look {
-        if self.looking.is_some() { places::look(&self.places) } else { Look::new() }
+    /// The stamps of the files, where they are looked at: on another thread, since a network file system
+    /// may hang.
+    async fn look(&self) -> Look {
+        if self.looking.is_none() {
+            return Look::new();
+        }
+        let places = self.places.clone();
+        let look = spawn_blocking(move || places::look(&places)).await;
+        // A look that crashed saw nothing, so that everything is read again.
+        look.unwrap_or_default()
     }
 }
 
