@@ -6,7 +6,7 @@ use super::action::{Action, Plan, Step, StepId};
 use super::index::Index;
 use super::withheld::{Why, Withheld};
 
-/// Drops each step that would delete a credential without this owner's mark or claim, unless its
+/// Drops each step that would delete or shadow a credential without this owner's mark or claim, unless its
 /// adoption or `prune: all` was asked for, and what comes after such a step. There is none; that
 /// is proved by the laws in `tests/it/laws.rs`, and this holds if they miss something.
 pub(super) fn keep(desired: &Desired, policy: &Policy, index: &Index<'_>, plan: &mut Plan) {
@@ -18,7 +18,7 @@ pub(super) fn keep(desired: &Desired, policy: &Policy, index: &Index<'_>, plan: 
                 || is_asked_for(held, policy, index)
                 || is_claimed_before(held, step, plan)
         };
-        if is_behind || !step.action.outgoing().iter().all(may_touch) {
+        if is_behind || !step.action.old().iter().all(may_touch) {
             dropped.push(step.id);
         }
     }
@@ -67,4 +67,42 @@ fn is_claimed_before(held: &Held, step: &Step, plan: &Plan) -> bool {
         before = step.after;
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::keep;
+    use crate::model::Policy;
+    use crate::plan::action::{Adoption, Wanted};
+    use crate::plan::index::Index;
+    use crate::plan::tests::{desired, held, observing, wanted};
+    use crate::plan::{Action, Step, StepId, Why, plan};
+
+    /// No plan has such a step; this is the last filter.
+    #[test]
+    fn a_step_that_would_shadow_what_is_not_ours_is_dropped() {
+        let entry = wanted("a");
+        let foreign = held("spotify_id_a", &entry, Some("appcred:cabin:a"));
+        let (desired, observed) = (desired(vec![entry.clone()]), observing(vec![foreign.clone()]));
+        let index = Index::new(&desired, &observed);
+        for how in [Adoption::Shadow, Adoption::TakeOver] {
+            let old = vec![foreign.held()];
+            let wanted = Wanted::of(&entry, "spotify_id_a".into());
+            let step = Step {
+                id: StepId(0),
+                action: Action::Adopt { wanted, old, how },
+                reasons: Vec::new(),
+                reload: Vec::new(),
+                after: None,
+                claim: None,
+                foreign: Vec::new(),
+                old_key: None,
+            };
+            let mut plan = plan(&desired, &observed, &Policy::default());
+            plan.steps = vec![step];
+            keep(&desired, &Policy::default(), &index, &mut plan);
+            assert!(plan.steps.is_empty(), "{plan:?}");
+            assert!(plan.withheld.last().is_some_and(|last| last.why == Why::NotOwned), "{plan:?}");
+        }
+    }
 }

@@ -24,7 +24,7 @@ pub(super) fn wanted(key: &str) -> DesiredCredential {
     }
 }
 
-fn desired(credentials: Vec<DesiredCredential>) -> Desired {
+pub(super) fn desired(credentials: Vec<DesiredCredential>) -> Desired {
     Desired {
         owner: Owner::new("house").unwrap(),
         previous_owners: BTreeSet::new(),
