@@ -5,6 +5,8 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use secrecy::zeroize::Zeroizing;
+
 use crate::model::is_hidden;
 
 /// A range of a file.
@@ -23,17 +25,17 @@ pub struct Span {
 /// Which bytes of a text may be secret.
 pub type Mask = fn(&str) -> Vec<Range<usize>>;
 
-/// A file's text. Only [`SourceFile::redacted`] may be shown.
+/// A file's text, wiped when dropped. Only [`SourceFile::redacted`] may be shown.
 pub struct SourceFile {
     path: PathBuf,
-    text: Arc<str>,
+    text: Arc<Zeroizing<String>>,
     mask: Mask,
 }
 
 impl SourceFile {
     /// Keeps a text; `mask` finds what in it may be secret, and is asked only when a problem is shown.
-    pub fn new(path: PathBuf, text: impl Into<Arc<str>>, mask: Mask) -> Self {
-        Self { path, text: text.into(), mask }
+    pub fn new(path: PathBuf, text: impl Into<String>, mask: Mask) -> Self {
+        Self { path, text: Arc::new(Zeroizing::new(text.into())), mask }
     }
 
     /// The file, as it was given.
@@ -42,7 +44,7 @@ impl SourceFile {
     }
 
     /// All of the text, secrets included.
-    pub fn text(&self) -> &Arc<str> {
+    pub fn text(&self) -> &Arc<Zeroizing<String>> {
         &self.text
     }
 

@@ -22,6 +22,7 @@ use oauth2::http::Response;
 use oauth2::{HttpRequest, HttpResponse};
 use reqwest::{Client, ClientBuilder, Proxy, Url, redirect};
 use rustls::ClientConfig;
+use secrecy::zeroize::Zeroizing;
 use thiserror::Error;
 
 use proxy::{Variables, proxy_for};
@@ -102,19 +103,24 @@ impl Network {
     }
 }
 
-/// Reads an answer to its end.
+/// Reads an answer to its end. It may hold a secret, so it is put together once all of it is there: what
+/// grows leaves copies behind.
 ///
 /// # Errors
 /// Where it does not come, or is larger than `limit` bytes.
-pub async fn read(mut answer: reqwest::Response, limit: u64) -> Result<Vec<u8>, NoAnswer> {
-    let mut body = Vec::new();
+pub async fn read(
+    mut answer: reqwest::Response,
+    limit: u64,
+) -> Result<Zeroizing<Vec<u8>>, NoAnswer> {
+    let (mut parts, mut length) = (Vec::new(), 0);
     while let Some(part) = answer.chunk().await.map_err(lost)? {
-        if (body.len() + part.len()) as u64 > limit {
+        length += part.len();
+        if length as u64 > limit {
             return Err(NoAnswer::TooLarge(limit));
         }
-        body.extend_from_slice(&part);
+        parts.push(part);
     }
-    Ok(body)
+    Ok(Zeroizing::new(parts.concat()))
 }
 
 /// Reads the first `limit` bytes of an answer, or all where it has fewer.
@@ -143,17 +149,19 @@ pub async fn exchange(client: &Client, request: HttpRequest) -> Result<HttpRespo
     let request = reqwest::Request::try_from(request).map_err(lost)?;
     let mut answer = client.execute(request).await.map_err(lost)?;
     let (status, headers) = (answer.status(), std::mem::take(answer.headers_mut()));
-    let mut response = Response::new(read(answer, LARGEST_ANSWER).await?);
+    let mut body = read(answer, LARGEST_ANSWER).await?;
+    let mut response = Response::new(std::mem::take(&mut *body));
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     Ok(response)
 }
 
 fn lost(error: reqwest::Error) -> NoAnswer {
-    if error.is_timeout() {
-        return NoAnswer::Lost(format!("no answer within {} seconds", TIMEOUT.as_secs()));
-    }
-    NoAnswer::Lost(innermost(error))
+    NoAnswer::Lost(match (error.is_timeout(), error.is_connect()) {
+        (true, true) => format!("no connection within {} seconds", CONNECT_TIMEOUT.as_secs()),
+        (true, false) => format!("no answer within {} seconds", TIMEOUT.as_secs()),
+        (false, _) => innermost(error),
+    })
 }
 
 /// Why a request failed, without its address: the innermost cause is the one that shows a person
@@ -165,4 +173,23 @@ pub fn innermost(error: reqwest::Error) -> String {
         cause = deeper;
     }
     cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::{CONNECT_TIMEOUT, Network, NoAnswer, lost};
+
+    /// The clock is paused, so nobody waits.
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_is_not_made_in_time_is_reported_as_that() {
+        // It takes the connection and never answers, so that TLS does not begin.
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://{}", listener.local_addr().unwrap());
+        let client = Network::default().client(&url.parse().unwrap()).unwrap().build().unwrap();
+        let why = lost(client.get(url).send().await.unwrap_err());
+        let seconds = CONNECT_TIMEOUT.as_secs();
+        assert_eq!(why, NoAnswer::Lost(format!("no connection within {seconds} seconds")));
+    }
 }

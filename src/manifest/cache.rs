@@ -21,9 +21,8 @@ pub struct Cache {
 impl Cache {
     /// Forgets everything if the project file is not as it was.
     pub(super) fn renew(&mut self, project: Option<Arc<SourceFile>>) {
-        let text =
-            |file: &Option<Arc<SourceFile>>| file.as_ref().map(|file| file.text().to_owned());
-        if text(&self.project) != text(&project) {
+        let before = self.project.as_deref().map(SourceFile::text);
+        if before != project.as_deref().map(SourceFile::text) {
             self.files.clear();
         }
         self.project = project;

@@ -6,6 +6,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use url::{Host, Url};
 
+use super::Secret;
+
 /// Whether a report shows consent links and device codes. Whoever reads one first can use it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Links {
@@ -27,17 +29,17 @@ pub enum HiddenLink {
     NotAsked,
 }
 
-/// The page where somebody consents. It is no secret, but it is shown only to the person who
-/// needs it: no `Display`, and a redacted `Debug`.
+/// The page where somebody consents. It may hold the client secret, and is shown only to the person who
+/// needs it: no `Display`, a redacted `Debug`, and wiped when dropped.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ConsentLink {
-    url: String,
+    url: Secret,
     holds_secret: bool,
 }
 
 impl ConsentLink {
     /// `holds_secret` where the integration writes the client secret into the link.
-    pub fn new(url: String, holds_secret: bool) -> Self {
+    pub fn new(url: Secret, holds_secret: bool) -> Self {
         Self { url, holds_secret }
     }
 
@@ -46,25 +48,25 @@ impl ConsentLink {
     /// # Errors
     /// Where the report must not show it.
     pub fn shown(&self, links: Links) -> Result<&str, HiddenLink> {
-        if web_page(&self.url).is_none() {
+        if web_page(self.url.expose()).is_none() {
             Err(HiddenLink::Unsafe)
         } else if self.holds_secret {
             Err(HiddenLink::HoldsSecret)
         } else if links == Links::Hidden {
             Err(HiddenLink::NotAsked)
         } else {
-            Ok(&self.url)
+            Ok(self.url.expose())
         }
     }
 
     /// The link for a browser on this machine; `None` where no browser should open it.
     pub fn page(&self) -> Option<Url> {
-        web_page(&self.url)
+        web_page(self.url.expose())
     }
 
     /// One parameter of the link's query.
     pub fn parameter(&self, name: &str) -> Option<String> {
-        let url = Url::parse(&self.url).ok()?;
+        let url = Url::parse(self.url.expose()).ok()?;
         url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
     }
 }
@@ -105,7 +107,7 @@ pub fn is_loopback(url: &Url) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{ConsentLink, HiddenLink, Links, is_loopback, web_page};
+    use super::{ConsentLink, HiddenLink, Links, Secret, is_loopback, web_page};
 
     #[test]
     fn only_this_machine_is_loopback() {
@@ -151,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_link_is_shown_only_to_whom_it_may_be_shown() {
-        let link = |url: &str, holds_secret| ConsentLink::new(url.to_owned(), holds_secret);
+        let link = |url: &str, holds_secret| ConsentLink::new(Secret::new(url), holds_secret);
         let safe = link("https://p.example/a?state=s", false);
         assert_eq!(safe.shown(Links::Shown), Ok("https://p.example/a?state=s"));
         assert_eq!(safe.shown(Links::Hidden), Err(HiddenLink::NotAsked));

@@ -11,7 +11,7 @@ use secrecy::zeroize::Zeroizing;
 /// A document, with what it is made of.
 #[derive(Clone)]
 pub struct ParsedSops {
-    text: Arc<str>,
+    text: Arc<Zeroizing<String>>,
     parts: Result<Parts, SopsFault>,
 }
 
@@ -189,7 +189,7 @@ impl<'d> Tree<'d> {
 
 impl ParsedSops {
     /// Keeps a document with the parts that were found in it.
-    pub fn new(text: Arc<str>, parts: Result<Parts, SopsFault>) -> Self {
+    pub fn new(text: Arc<Zeroizing<String>>, parts: Result<Parts, SopsFault>) -> Self {
         Self { text, parts }
     }
 

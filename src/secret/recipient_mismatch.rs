@@ -6,10 +6,12 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use age::armor::ArmoredReader;
 use age::{Decryptor, Identity};
 use age_core::format::Stanza;
+use secrecy::zeroize::Zeroizing;
 
 use super::age::has_too_many_recipients;
 use super::recipients::{StanzaRecorder, is_marked_for, ssh_mark};
@@ -82,7 +84,8 @@ pub fn file_mismatch(
     }
     let text = std::str::from_utf8(file).ok()?;
     let parts = sops::in_json(text).or_else(|| sops::in_yaml(text, &yaml::parse(text)))?;
-    sops_mismatch(&ParsedSops::new(text.into(), parts), recipients)
+    let text = Arc::new(Zeroizing::new(text.to_owned()));
+    sops_mismatch(&ParsedSops::new(text, parts), recipients)
 }
 
 /// Compares an age file with the recipients that it should have. Identities that need no input
@@ -169,15 +172,13 @@ pub fn sops_mismatch(document: &ParsedSops, recipients: &[String]) -> Option<Rec
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-    use std::path::PathBuf;
-    use std::sync::Arc;
-
     use age::armor::{ArmoredWriter, Format};
     use age::{Encryptor, x25519};
     use secrecy::ExposeSecret;
+    use std::io::Write;
+    use std::path::PathBuf;
 
-    use super::{RecipientMismatch, age_mismatch, sops_mismatch};
+    use super::{Arc, RecipientMismatch, Zeroizing, age_mismatch, sops_mismatch};
     use crate::model::Secret;
     use crate::secret::env::IdentitySources;
     use crate::secret::seal::{parse_all, seal};
@@ -262,7 +263,9 @@ mod tests {
         let document = "a: ENC[x]\nsops:\n  age:\n    - {recipient: age1a, enc: x}\n  key_groups:\n    - age: [{recipient: ssh-rsa AAA me, enc: x}]\n";
         let all = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>();
         let sops_mismatch = |text: &str, recipients: &[String]| {
-            let document = yaml::sops_document(&Arc::from(text), &yaml::parse(text)).unwrap();
+            let document =
+                yaml::sops_document(&Arc::new(Zeroizing::new(text.to_owned())), &yaml::parse(text))
+                    .unwrap();
             sops_mismatch(&document, recipients)
         };
         assert_eq!(sops_mismatch(document, &all(&["age1a", "ssh-rsa AAA"])), None);

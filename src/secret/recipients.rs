@@ -2,8 +2,8 @@
 //!
 //! age does not say: a recipient of its own kind leaves no trace, an SSH key a short one. So what is
 //! encrypted here carries a mark, a digest of all its recipients, in a place where every reader of
-//! age files passes over what it does not know, and under the file's own check. Whoever knows the
-//! recipients can tell that they are the ones; nobody can tell them from it.
+//! age files passes over what it does not know, and under the file's own check. The digest names nobody,
+//! but whoever guesses all of the recipients can see by it that the guess is right.
 
 use age::armor::ArmoredReader;
 use age::{DecryptError, Decryptor, Identity};

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::step::{Guide, Move, next};
 use crate::model::{
     Answers, ClientId, ConsentLink, DeviceCode, FieldKind, FlowAbort, FlowField, FlowForm,
-    FlowStep, Implementation,
+    FlowStep, Implementation, Secret,
 };
 
 fn answers(answers: Value) -> Answers {
@@ -37,7 +37,7 @@ fn pick(options: &[&str]) -> FlowStep {
 
 fn link(client_id: &str) -> FlowStep {
     let url = format!("http://provider/authorize?client_id={client_id}&state=s");
-    FlowStep::Consent(ConsentLink::new(url, false))
+    FlowStep::Consent(ConsentLink::new(Secret::new(&url), false))
 }
 
 #[track_caller]

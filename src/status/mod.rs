@@ -1,6 +1,7 @@
 //! The status of a watcher and its targets: plain values, written by `watch`, read by `report` and `server`.
 //!
-//! None of it holds a secret. Consent links are in it, since they are there to be followed.
+//! None of it holds a secret but consent links, which are there to be followed. Some integrations write
+//! the client secret into theirs; such a link is never shown, and is wiped when dropped.
 
 mod entry;
 mod totals;

@@ -1,9 +1,13 @@
 //! JSON that may hold secrets.
 
+use std::fmt;
 use std::io::{self, Write};
 
 use secrecy::zeroize::Zeroizing;
-use serde::Serialize;
+use serde::de::Visitor;
+use serde::{Deserializer, Serialize};
+
+use crate::model::Secret;
 
 /// On one line.
 pub(super) fn to_json(value: &impl Serialize) -> serde_json::Result<Zeroizing<Vec<u8>>> {
@@ -24,6 +28,41 @@ fn in_one_piece(
     let mut json = Zeroizing::new(Vec::with_capacity(length.0));
     write(&mut *json)?;
     Ok(json)
+}
+
+/// Into a secret at once, so that no other copy of it is made.
+pub(super) fn secret_or_none<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Secret>, D::Error> {
+    struct SecretVisitor;
+    impl Visitor<'_> for SecretVisitor {
+        type Value = Secret;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("text")
+        }
+
+        fn visit_str<E>(self, text: &str) -> Result<Secret, E> {
+            Ok(Secret::as_stored(text))
+        }
+    }
+    struct OptionalSecretVisitor;
+    impl<'de> Visitor<'de> for OptionalSecretVisitor {
+        type Value = Option<Secret>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("text or null")
+        }
+
+        fn visit_none<E>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_some<D: Deserializer<'de>>(self, text: D) -> Result<Self::Value, D::Error> {
+            text.deserialize_str(SecretVisitor).map(Some)
+        }
+    }
+    deserializer.deserialize_option(OptionalSecretVisitor)
 }
 
 struct Length(usize);

@@ -14,7 +14,10 @@ use crate::model::sops::{
 pub(crate) const SOPS: &str = "sops";
 
 /// A text as a document of SOPS; `None` where SOPS says nothing of it.
-pub(crate) fn sops_document(text: &Arc<str>, parsed: &Parsed<'_>) -> Option<ParsedSops> {
+pub(crate) fn sops_document(
+    text: &Arc<Zeroizing<String>>,
+    parsed: &Parsed<'_>,
+) -> Option<ParsedSops> {
     is_sops(&parsed.documents).then(|| {
         let parts = sops_parts(text, parsed, &mut |_, _| {});
         ParsedSops::new(Arc::clone(text), parts)

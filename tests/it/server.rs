@@ -8,6 +8,7 @@ use std::time::Duration;
 use appcred::codes::{ActionCode, OutcomeCode};
 use appcred::model::{
     ConsentLink, DeviceCode, FieldKind, FlowField, FlowForm, FlowStep, HandOverError,
+    Secret,
 };
 use appcred::plan::Why;
 use appcred::report::schema;
@@ -26,7 +27,7 @@ const TOKEN: &str = "a-token-of-some-length";
 
 /// A house with something of everything.
 fn busy() -> Status {
-    let hidden = ConsentLink::new("https://p.example/?secret=m4rk3d-link".to_owned(), true);
+    let hidden = ConsentLink::new(Secret::new("https://p.example/?secret=m4rk3d-link"), true);
     let code =
         DeviceCode { url: "https://p.example/device".to_owned(), code: "ABCD-EFGH".to_owned() };
     let mut home = up(vec![

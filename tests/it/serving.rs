@@ -8,7 +8,7 @@ use std::sync::Arc;
 use appcred::diagnostic::{Diagnostic, Diagnostics, ProblemCode, SourceFile, Span};
 use appcred::model::{
     ClientId, ConfigEntry, ConsentLink, Domain, EntryId, EntryState, FlowStep, HandOverError, Key,
-    Place, TargetName,
+    Place, Secret, TargetName,
 };
 use appcred::plan::{SetupState, Why};
 use appcred::report::FileNames;
@@ -196,7 +196,7 @@ pub(crate) fn waiting(domain: &str, name: &str, step: FlowStep) -> EntryStatus {
 
 /// A step that waits for consent there.
 pub(crate) fn consent(url: &str) -> FlowStep {
-    FlowStep::Consent(ConsentLink::new(url.to_owned(), false))
+    FlowStep::Consent(ConsentLink::new(Secret::new(url), false))
 }
 
 /// Something at a target that is not as wanted.

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use appcred::model::{ConsentLink, DeviceCode, FieldKind, FlowField, FlowForm, FlowStep};
+use appcred::model::{ConsentLink, DeviceCode, FieldKind, FlowField, FlowForm, FlowStep, Secret};
 use appcred::plan::{SetupState, Why};
 use appcred::status::{EntryStatus, Holding, Link, Mode, Status};
 use base64::Engine;
@@ -20,7 +20,7 @@ const ENTER: char = '\u{e007}';
 
 /// A house with something of everything.
 fn busy() -> Status {
-    let hidden = ConsentLink::new("https://p.example/?secret=m4rk3d-link".to_owned(), true);
+    let hidden = ConsentLink::new(Secret::new("https://p.example/?secret=m4rk3d-link"), true);
     let code = DeviceCode {
         url: "https://microsoft.com/devicelogin".to_owned(),
         code: "ABCD-EFGH".to_owned(),

@@ -1,9 +1,9 @@
 //! One encrypted value: `ENC[AES256_GCM,data:…,iv:…,tag:…,type:…]`.
 
+use aes::Aes256;
 use aes_gcm::aead::consts::U32;
 use aes_gcm::aead::rand_core::RngCore;
 use aes_gcm::aead::{AeadInPlace, KeyInit, OsRng};
-use aes_gcm::aes::Aes256;
 use aes_gcm::{AesGcm, Key, Nonce, Tag};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

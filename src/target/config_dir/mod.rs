@@ -95,7 +95,9 @@ impl Execute for ConfigDir {
 }
 
 fn read(folder: &Path, log: &UnreadableLog) -> Result<Observed, String> {
-    let credentials = credentials(folder)?.into_credentials();
+    let path = credentials_file(folder);
+    let text = text_of(&path)?;
+    let credentials = credentials(&path, &text)?.into_credentials();
     let mut entries = config_entries(folder)?;
     log.warn(&folder.visible(), credentials.unreadable.into_iter().chain(entries.unreadable));
     let version = text_of(&folder.join(".HA_VERSION"))?;
@@ -129,14 +131,15 @@ fn change(
         return Err(Refusal::Stopped);
     }
     let storage = folder.join(STORAGE);
-    let file = storage.join(CREDENTIALS);
+    let file = credentials_file(folder);
     let cannot_write =
         |why: &dyn Display| Refusal::Failed(format!("cannot write {}: {why}", file.visible()));
     owner::make_folder(&storage).map_err(|why| cannot_write(&why))?;
     let _guard = lock::acquire(folder, LOCK_TIMEOUT, stop)?;
     files::remove_leftovers(&file).map_err(|why| cannot_write(&why))?;
 
-    let mut store = credentials(folder).map_err(Refusal::Failed)?;
+    let text = text_of(&file).map_err(Refusal::Failed)?;
+    let mut store = credentials(&file, &text).map_err(Refusal::Failed)?;
     let entries = config_entries(folder).map_err(Refusal::Failed)?.items;
     let outcomes =
         operations.iter().map(|operation| apply(operation, &mut store, &entries)).collect();
@@ -152,7 +155,7 @@ fn change(
 
 fn apply(
     operation: &Operation,
-    store: &mut CredentialStorage,
+    store: &mut CredentialStorage<'_>,
     entries: &[ConfigEntry],
 ) -> Result<Done, Refusal> {
     match operation {
@@ -163,10 +166,16 @@ fn apply(
     }
 }
 
-fn credentials(folder: &Path) -> Result<CredentialStorage, String> {
-    let path = folder.join(STORAGE).join(CREDENTIALS);
-    CredentialStorage::parse(text_of(&path)?.as_deref().map(String::as_str))
-        .map_err(|damage| unusable(&path, damage))
+fn credentials_file(folder: &Path) -> PathBuf {
+    folder.join(STORAGE).join(CREDENTIALS)
+}
+
+fn credentials<'a>(
+    path: &Path,
+    text: &'a Option<Zeroizing<String>>,
+) -> Result<CredentialStorage<'a>, String> {
+    let text = text.as_deref().map(String::as_str);
+    CredentialStorage::parse(text).map_err(|damage| unusable(path, damage))
 }
 
 fn config_entries(folder: &Path) -> Result<Lenient<ConfigEntry>, String> {

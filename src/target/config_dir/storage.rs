@@ -19,7 +19,7 @@ use crate::model::{
 };
 use crate::target::Refusal;
 use crate::target::unreadable::{Lenient, NO_SECRET, cannot_be_read, name_of};
-use crate::target::wiped_json::to_json_pretty;
+use crate::target::wiped_json::{secret_or_none, to_json_pretty};
 
 /// A store without items, as HA writes it.
 const EMPTY: &str = r#"{"version": 1, "minor_version": 1, "key": "application_credentials", "data": {"items": []}}"#;
@@ -41,19 +41,17 @@ pub(super) enum StorageError {
     Version,
 }
 
-/// The fields of a mapping, in their order, each value as it was written.
-type OwnedFields = IndexMap<String, Box<RawValue>>;
-
-/// The same, while the file's text is available.
+/// The fields of a mapping, in their order, each value as it was written. No value is copied: it may be a
+/// secret.
 type RawFields<'a> = IndexMap<String, &'a RawValue>;
 
 /// `.storage/application_credentials`.
-pub(super) struct CredentialStorage {
+pub(super) struct CredentialStorage<'a> {
     /// All fields; the value of `data` is in `data`.
-    fields: OwnedFields,
+    fields: RawFields<'a>,
     /// All fields of `data`; the value of `items` is in `items`.
-    data: OwnedFields,
-    items: BTreeMap<usize, Item>,
+    data: RawFields<'a>,
+    items: BTreeMap<usize, Item<'a>>,
     places: BTreeMap<CredentialId, usize>,
     next_place: usize,
     changed: bool,
@@ -62,14 +60,14 @@ pub(super) struct CredentialStorage {
 }
 
 /// An item, and how it goes into the file.
-enum Item {
+enum Item<'a> {
     /// As it was read; no credential where it could not be understood.
-    Before(Option<Credential>, Box<RawValue>),
+    Before(Option<Credential>, &'a RawValue),
     /// Anew, with this secret.
     Now(Credential, Secret),
 }
 
-impl Item {
+impl Item<'_> {
     fn credential(&self) -> Option<&Credential> {
         match self {
             Self::Before(credential, _) => credential.as_ref(),
@@ -78,9 +76,9 @@ impl Item {
     }
 }
 
-impl CredentialStorage {
+impl<'a> CredentialStorage<'a> {
     /// Reads the file's text; no file is an empty store, and so is `{}`, as in HA.
-    pub(super) fn parse(text: Option<&str>) -> Result<Self, StorageError> {
+    pub(super) fn parse(text: Option<&'a str>) -> Result<Self, StorageError> {
         let fields: RawFields<'_> = json(text.unwrap_or(EMPTY))?;
         if fields.is_empty() {
             return Self::parse(None);
@@ -90,8 +88,8 @@ impl CredentialStorage {
         let items: Vec<&RawValue> = json(items.get())?;
 
         let mut store = Self {
-            fields: kept(fields, "data"),
-            data: kept(data, "items"),
+            fields,
+            data,
             items: BTreeMap::new(),
             places: BTreeMap::new(),
             next_place: 0,
@@ -105,7 +103,7 @@ impl CredentialStorage {
     }
 
     /// One item that cannot be understood keeps nobody from the others: it stays as it is.
-    fn read(&mut self, number: usize, text: &RawValue) {
+    fn read(&mut self, number: usize, text: &'a RawValue) {
         let fields: RawFields<'_> = serde_json::from_str(text.get()).unwrap_or_default();
         let found = credential(&fields);
         let id = fields.get("id").and_then(|id| serde_json::from_str::<String>(id.get()).ok());
@@ -120,12 +118,12 @@ impl CredentialStorage {
             }
             Ok(_) => {}
         }
-        self.put(id.map(CredentialId::new), Item::Before(found.ok(), text.to_owned()));
+        self.put(id.map(CredentialId::new), Item::Before(found.ok(), text));
     }
 
     /// The credentials, in HA's order, and what is wrong with some.
     pub(super) fn into_credentials(self) -> Lenient<Credential> {
-        let credential = |item| match item {
+        let credential = |item: Item<'_>| match item {
             Item::Before(credential, _) => credential,
             Item::Now(credential, _) => Some(credential),
         };
@@ -193,7 +191,7 @@ impl CredentialStorage {
     }
 
     /// Of two items with one id HA keeps the later, in the place of the first.
-    fn put(&mut self, id: Option<CredentialId>, item: Item) {
+    fn put(&mut self, id: Option<CredentialId>, item: Item<'a>) {
         self.next_place += 1;
         let place = match id {
             Some(id) => *self.places.entry(id).or_insert(self.next_place),
@@ -203,7 +201,7 @@ impl CredentialStorage {
     }
 }
 
-impl Serialize for CredentialStorage {
+impl Serialize for CredentialStorage<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let data = With { fields: &self.data, name: "items", value: &Items(&self.items) };
         With { fields: &self.fields, name: "data", value: &data }.serialize(serializer)
@@ -212,7 +210,7 @@ impl Serialize for CredentialStorage {
 
 /// Fields, one of them with another value.
 struct With<'a, T> {
-    fields: &'a OwnedFields,
+    fields: &'a RawFields<'a>,
     name: &'static str,
     value: &'a T,
 }
@@ -231,7 +229,7 @@ impl<T: Serialize> Serialize for With<'_, T> {
     }
 }
 
-struct Items<'a>(&'a BTreeMap<usize, Item>);
+struct Items<'a>(&'a BTreeMap<usize, Item<'a>>);
 
 impl Serialize for Items<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -239,7 +237,7 @@ impl Serialize for Items<'_> {
     }
 }
 
-impl Serialize for Item {
+impl Serialize for Item<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (credential, secret) = match self {
             Self::Before(_, text) => return text.serialize(serializer),
@@ -278,7 +276,7 @@ pub(super) fn config_entries(text: Option<&str>) -> Result<Lenient<ConfigEntry>,
     Ok(list)
 }
 
-/// Reads one; what is not asked for (tokens) is not even taken into memory.
+/// Reads one. What is not asked for, such as tokens, stays in the file's text, which is wiped.
 fn config_entry(text: &RawValue) -> Option<ConfigEntry> {
     let fields: RawFields<'_> = serde_json::from_str(text.get()).ok()?;
     let text_of = |fields: &RawFields<'_>, name: &str| {
@@ -305,15 +303,6 @@ fn data_of<'a>(fields: &RawFields<'a>) -> Result<&'a str, StorageError> {
     fields.get("data").map(|data| data.get()).ok_or_else(|| shape("it has no `data`"))
 }
 
-/// All fields; the one that is kept taken apart elsewhere holds its place only.
-fn kept(fields: RawFields<'_>, apart: &str) -> OwnedFields {
-    let keep = |(name, value): (String, &RawValue)| {
-        let value = if name == apart { RawValue::NULL } else { value };
-        (name, value.to_owned())
-    };
-    fields.into_iter().map(keep).collect()
-}
-
 /// Reads one item; the error says what is wrong with it.
 fn credential(fields: &RawFields<'_>) -> Result<Credential, String> {
     if fields.is_empty() {
@@ -324,12 +313,17 @@ fn credential(fields: &RawFields<'_>) -> Result<Credential, String> {
         Some(value) => serde_json::from_str::<Option<SmolStr>>(value.get())
             .map_err(|_| format!("has a `{name}` that is not text")),
     };
+    let secret = match fields.get("client_secret") {
+        None => None,
+        Some(value) => secret_or_none(&mut serde_json::Deserializer::from_str(value.get()))
+            .map_err(|_| "has a `client_secret` that is not text".to_owned())?,
+    };
     let required = |name: &str| text(name)?.ok_or_else(|| format!("has no `{name}`"));
     Ok(Credential {
         id: CredentialId::new(required("id")?),
         domain: Domain::new(required("domain")?),
         client_id: ClientId::new(text("client_id")?.unwrap_or_default()),
-        client_secret: Secret::as_stored(&text("client_secret")?.unwrap_or_default()).into(),
+        client_secret: secret.unwrap_or_else(|| Secret::as_stored("")).into(),
         name: text("name")?,
         auth_domain: text("auth_domain")?,
     })

@@ -14,7 +14,7 @@ use crate::model::{
 };
 use crate::target::{Done, Operation, Refusal, Stop};
 
-fn store(text: &str) -> CredentialStorage {
+fn store(text: &str) -> CredentialStorage<'_> {
     CredentialStorage::parse(Some(text)).unwrap()
 }
 
@@ -102,7 +102,8 @@ fn of_one_id_the_later_item_stands_in_the_place_of_the_first() {
     let item =
         |id, client| json!({"id": id, "domain": "d", "client_id": client, "client_secret": ""});
     let items = [item("a", "1"), item("b", "2"), item("a", "3")];
-    let store = store(&json!({"version": 1, "data": {"items": items}}).to_string());
+    let text = json!({"version": 1, "data": {"items": items}}).to_string();
+    let store = store(&text);
     let clients: Vec<_> = store.into_credentials().items.into_iter().map(|c| c.client_id).collect();
     assert_eq!(clients, ["3", "2"].map(ClientId::new));
 }
@@ -227,7 +228,8 @@ fn config_entries_name_their_implementation() {
 fn a_credential_goes_only_if_it_is_the_same_and_free() {
     let item =
         json!({"id": "spotify_a", "domain": "spotify", "client_id": "a", "client_secret": "s"});
-    let mut store = store(&json!({"version": 1, "data": {"items": [item]}}).to_string());
+    let text = json!({"version": 1, "data": {"items": [item]}}).to_string();
+    let mut store = store(&text);
     let in_use_by = |domain: &str| ConfigEntry {
         id: EntryId::new("1"),
         domain: Domain::new(domain),
@@ -338,9 +340,10 @@ proptest! {
             file.as_object_mut().unwrap().extend(fields.clone());
             file
         };
-        let mut store = store(&file(&model).to_string());
+        let text = file(&model).to_string();
+        let mut store = store(&text);
         let mut known: BTreeMap<String, Held> = BTreeMap::new();
-        for credential in CredentialStorage::parse(Some(&file(&model).to_string())).unwrap().into_credentials().items {
+        for credential in CredentialStorage::parse(Some(&text)).unwrap().into_credentials().items {
             known.insert(credential.id.as_str().to_owned(), credential.held());
         }
         for change in changes {

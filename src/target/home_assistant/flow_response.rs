@@ -7,7 +7,9 @@ use serde_json::Value;
 
 use crate::model::{
     ConsentLink, DeviceCode, EntryId, FieldKind, FlowAbort, FlowField, FlowForm, FlowId, FlowStep,
+    Secret,
 };
+use crate::target::wiped_json::secret_or_none;
 
 /// HA's answer to every call about a flow.
 #[derive(Deserialize)]
@@ -23,8 +25,9 @@ pub(super) struct FlowResponse {
     errors: Option<BTreeMap<String, Value>>,
     #[serde(default)]
     menu_options: Option<Value>,
-    #[serde(default)]
-    url: Option<String>,
+    /// It may hold the client secret.
+    #[serde(default, deserialize_with = "secret_or_none")]
+    url: Option<Secret>,
     #[serde(default)]
     reason: Option<String>,
     #[serde(default)]
@@ -74,7 +77,7 @@ impl FlowResponse {
             "menu" => FlowStep::Menu { step, options: names(self.menu_options) },
             "external" => match self.url {
                 Some(url) => {
-                    let hides_secret = hides_secret(&url);
+                    let hides_secret = hides_secret(url.expose());
                     FlowStep::Consent(ConsentLink::new(url, hides_secret))
                 }
                 None => FlowStep::Broken,

@@ -1,14 +1,11 @@
 //! JSON that may not be as it should.
 
-use std::fmt;
-
-use serde::de::{DeserializeOwned, Visitor};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use smol_str::SmolStr;
 
-use crate::model::Secret;
 pub(super) use crate::target::unreadable::Lenient;
 use crate::target::unreadable::name_of;
 
@@ -44,39 +41,4 @@ pub(super) fn text_or_none<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<SmolStr>, D::Error> {
     Ok(Value::deserialize(deserializer)?.as_str().map(SmolStr::from))
-}
-
-/// Into a secret at once, so that no other copy of it is made.
-pub(super) fn secret_or_none<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<Secret>, D::Error> {
-    struct SecretVisitor;
-    impl Visitor<'_> for SecretVisitor {
-        type Value = Secret;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("text")
-        }
-
-        fn visit_str<E>(self, text: &str) -> Result<Secret, E> {
-            Ok(Secret::as_stored(text))
-        }
-    }
-    struct OptionalSecretVisitor;
-    impl<'de> Visitor<'de> for OptionalSecretVisitor {
-        type Value = Option<Secret>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("text or null")
-        }
-
-        fn visit_none<E>(self) -> Result<Self::Value, E> {
-            Ok(None)
-        }
-
-        fn visit_some<D: Deserializer<'de>>(self, text: D) -> Result<Self::Value, D::Error> {
-            text.deserialize_str(SecretVisitor).map(Some)
-        }
-    }
-    deserializer.deserialize_option(OptionalSecretVisitor)
 }

@@ -9,10 +9,11 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use smol_str::SmolStr;
 
-use super::json::{Lenient, secret_or_none, text_or_none};
+use super::json::{Lenient, text_or_none};
 use crate::model::{
     ClientId, Credential, CredentialId, Domain, EntryId, EntryState, NewCredential, Secret, Visible,
 };
+use crate::target::wiped_json::secret_or_none;
 
 /// What HA says of a command that names nothing it has.
 pub(super) const NOT_FOUND: &str = "not_found";

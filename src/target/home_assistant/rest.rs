@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
+use secrecy::zeroize::Zeroizing;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -211,7 +212,7 @@ impl Rest {
 /// An answer, read to its end.
 struct RestResponse {
     status: StatusCode,
-    body: Vec<u8>,
+    body: Zeroizing<Vec<u8>>,
 }
 
 impl RestResponse {

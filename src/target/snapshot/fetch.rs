@@ -87,7 +87,8 @@ async fn fetch(url: &Url, token: Option<&Secret>) -> Result<Vec<u8>, String> {
             return Err(format!("{asks}: set APPCRED_SNAPSHOT_TOKEN to one that it takes"));
         }
         if status.is_success() {
-            return http::read(response, DATA_LIMIT).await.map_err(|why| why.to_string());
+            let mut body = http::read(response, DATA_LIMIT).await.map_err(|why| why.to_string())?;
+            return Ok(std::mem::take(&mut *body));
         }
         if !status.is_redirection() {
             return Err(format!("it answers {status}"));

@@ -298,7 +298,7 @@ impl WatchedTarget for Connected {
                 outcomes.push(StepOutcome { step: step.id, outcome: Outcome::Failed(why) });
                 continue;
             }
-            let link = ConsentLink::new("https://provider/consent?state=s".to_owned(), false);
+            let link = ConsentLink::new(Secret::new("https://provider/consent?state=s"), false);
             let consent = FlowStep::Consent(link);
             let waits_for = match state.set_up {
                 SetUp::Asks => question(),
