@@ -34,6 +34,9 @@ pub trait Connect: Send + Sync + 'static {
 
 /// A connected target.
 pub trait WatchedTarget: Observe + Execute + Send + Sync + 'static {
+    /// Whether it reports when something there has changed.
+    fn reports_changes(&self) -> bool;
+
     /// Waits for the next event. It may be dropped at any time and loses nothing by that.
     fn next_event(&mut self) -> impl Future<Output = TargetEvent> + Send;
 
@@ -133,6 +136,10 @@ impl Execute for ConnectedTarget {
 }
 
 impl WatchedTarget for ConnectedTarget {
+    fn reports_changes(&self) -> bool {
+        self.changes.is_some()
+    }
+
     async fn next_event(&mut self) -> TargetEvent {
         let changes = async {
             match &mut self.changes {

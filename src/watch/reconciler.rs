@@ -119,11 +119,14 @@ impl<C: Connect> TargetReconciler<C> {
         answer.taken(result);
     }
 
-    /// Observes the target before a round that is about to come.
+    /// Observes the target before a round that is about to come. The round uses that if the target has
+    /// reported no change since, so it is of no use where none is reported.
     pub(super) async fn look_ahead(&mut self) {
         let Some(connection) = &mut self.connection else { return };
+        if !connection.target.reports_changes() {
+            return;
+        }
         let asked = Instant::now();
-        connection.take_events();
         // Where it fails, the round reports it.
         self.ahead = connection.target.observe().await.ok().map(|observed| (asked, observed));
     }

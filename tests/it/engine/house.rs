@@ -47,6 +47,8 @@ pub(crate) struct State {
     pub(crate) connects: usize,
     pub(crate) looks: usize,
     pub(crate) set_ups: usize,
+    /// How many credentials it was asked to create.
+    pub(crate) creates: usize,
     /// What connecting fails with.
     pub(crate) unreachable: Option<TargetError>,
     /// It ends its connections after each look.
@@ -57,8 +59,11 @@ pub(crate) struct State {
     pub(crate) hangs: bool,
     /// Changing something takes so long.
     pub(crate) slow: Option<Duration>,
-    /// It refuses every operation.
+    /// It refuses every operation, or every delete.
     pub(crate) refuses: Option<Refusal>,
+    pub(crate) refuses_deletes: Option<Refusal>,
+    /// It reports no changes.
+    pub(crate) is_silent: bool,
     /// Somebody deletes what is created, at once.
     pub(crate) undoes: bool,
     /// The provider refuses every new secret for this reason; counts how often it was asked.
@@ -85,12 +90,15 @@ impl Default for House {
             connects: 0,
             looks: 0,
             set_ups: 0,
+            creates: 0,
             unreachable: None,
             drops: false,
             crashes: 0,
             hangs: false,
             slow: None,
             refuses: None,
+            refuses_deletes: None,
+            is_silent: false,
             undoes: false,
             refuses_secrets: None,
             proofs: 0,
@@ -225,8 +233,15 @@ impl Execute for Connected {
         done: &mut (dyn FnMut(usize, Result<Done, Refusal>) + Send),
     ) {
         let (mut shelf, refuses, slow) = {
-            let state = self.house.state();
-            (state.shelf.clone(), state.refuses.clone(), state.slow)
+            let mut state = self.house.state();
+            let is_create = |one: &&Operation| matches!(one, Operation::Create(_));
+            state.creates += operations.iter().filter(is_create).count();
+            let is_delete = |one: &Operation| matches!(one, Operation::Delete(_));
+            let mut refuses = state.refuses.clone();
+            if operations.iter().all(is_delete) {
+                refuses = refuses.or(state.refuses_deletes.clone());
+            }
+            (state.shelf.clone(), refuses, state.slow)
         };
         // What was begun is finished.
         let begun = if stop.is_cancelled() { stop.clone() } else { Stop::new() };
@@ -250,6 +265,10 @@ impl Execute for Connected {
 }
 
 impl WatchedTarget for Connected {
+    fn reports_changes(&self) -> bool {
+        !self.house.state().is_silent
+    }
+
     async fn next_event(&mut self) -> TargetEvent {
         let number = self.number;
         tokio::select! {

@@ -1,13 +1,16 @@
 //! What happens when what is wanted changes, field by field.
 
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use appcred::lock::TargetLock;
 use appcred::model::{Owner, Policy, Prune, Secret};
 use appcred::status::Mode;
 use appcred::watch::{Notices, TargetSpec};
+use tokio::time::sleep;
 
-use super::{Engine, HOME, RESYNC, entry, one, spec, spec_at};
+use super::{Engine, HOME, RESYNC, by_name, entry, one, spec, spec_at};
 
 /// Changes one field of the spec, and answers how often the target was looked at and connected to then.
 async fn effect(change: impl FnOnce(&mut TargetSpec)) -> (usize, usize) {
@@ -186,4 +189,28 @@ async fn a_reload_looks_at_every_target() {
     engine.reload().await;
     assert_eq!(engine.home().state().looks, looks + 1);
     engine.end().await;
+}
+
+/// What was seen ahead may be old when nobody else changes the target any more.
+#[tokio::test(start_paused = true)]
+async fn what_another_run_does_at_a_target_without_events_is_not_done_twice() {
+    let wanted = || spec(vec![one(), entry("b", "other", "s")]);
+    let other = Engine::start(&[(HOME, wanted())]).await;
+    let engine = Engine::start(&[(HOME, spec(vec![one()]))]).await;
+    engine.home().state().is_silent = true;
+    let creates = |engine: &Engine| engine.home().state().creates;
+    let (readings, before) = (engine.project.readings.load(Ordering::Relaxed), creates(&engine));
+    *engine.project.specs.lock().unwrap() = Some(by_name(&[(HOME, wanted())]));
+    engine.touch();
+    // It is read at once, and acted on after a while of quiet.
+    while engine.project.readings.load(Ordering::Relaxed) == readings {
+        sleep(Duration::from_millis(1)).await;
+    }
+    sleep(Duration::from_millis(50)).await;
+    engine.home().state().shelf = other.home().state().shelf.clone();
+    engine.pass(5).await;
+    assert_eq!(engine.home().secrets().len(), 2);
+    assert_eq!(creates(&engine), before);
+    engine.end().await;
+    other.end().await;
 }
