@@ -58,6 +58,8 @@ struct StepProgress<'a> {
     created: Option<Held>,
     /// What claims the old one while it is taken over.
     claim: Option<Held>,
+    /// Whether the target refused an operation of it altogether.
+    is_denied: bool,
     outcome: Option<Outcome>,
 }
 
@@ -86,6 +88,7 @@ impl<'a, T: Execute> ApplyRun<'a, T> {
                 is_begun: false,
                 created: None,
                 claim: None,
+                is_denied: false,
                 outcome: None,
             })
             .collect();
@@ -371,6 +374,9 @@ impl<'a, T: Execute> ApplyRun<'a, T> {
             progress(*over, total.max(*over));
         };
         self.target.execute(operations, self.stop, &mut done).await;
+        for (at, result) in owners.iter().zip(&results) {
+            self.tasks[*at].is_denied |= matches!(result, Err(Refusal::Denied(_)));
+        }
         owners.into_iter().zip(results).collect()
     }
 
@@ -379,11 +385,15 @@ impl<'a, T: Execute> ApplyRun<'a, T> {
             .into_iter()
             .map(|task| StepOutcome {
                 step: task.step.id,
-                outcome: task.outcome.unwrap_or_else(|| {
-                    Outcome::NotBegun(
+                outcome: match task.outcome {
+                    Some(Outcome::Unfinished(why) | Outcome::Failed(why)) if task.is_denied => {
+                        Outcome::Denied(why)
+                    }
+                    Some(outcome) => outcome,
+                    None => Outcome::NotBegun(
                         "internal error: steps depend on each other in a circle".to_owned(),
-                    )
-                }),
+                    ),
+                },
             })
             .collect()
     }

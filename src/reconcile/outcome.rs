@@ -23,9 +23,11 @@ pub enum Outcome {
     Waits(FlowStep),
     /// The new credential is there, and something behind it is not done; the next run goes on.
     Unfinished(String),
-    /// It failed and left nothing behind, or what was before is in force again.
+    /// It failed and left nothing behind, or what was before is in force again; where the connection was
+    /// lost before the answer came, the next observation shows whether it was done.
     Failed(String),
-    /// The token, its right or this machine was refused, as everything else will be.
+    /// The token, its right or this machine was refused, as everything else will be; a part of it may be
+    /// done.
     Denied(String),
     /// It was never begun.
     NotBegun(String),

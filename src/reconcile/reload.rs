@@ -29,9 +29,11 @@ impl Reload {
                 if before.state == EntryState::Loaded { Self::Fell(why) } else { Self::Stays(why) }
             }
             Ok(_) => Self::Runs,
-            Err(refusal @ (Refusal::Stopped | Refusal::Lost(_))) => Self::Stays(format!(
-                "the linked account \"{title}\" was not seen to run: {refusal}"
-            )),
+            Err(refusal @ (Refusal::Stopped | Refusal::Lost(_) | Refusal::Denied(_))) => {
+                Self::Stays(format!(
+                    "the linked account \"{title}\" was not seen to run: {refusal}"
+                ))
+            }
             Err(refusal) => Self::Fell(format!(
                 "the linked account \"{title}\" could not be reloaded: {refusal}"
             )),

@@ -48,7 +48,7 @@ pub(super) enum RoundError {
         /// What was undone.
         steps: Vec<String>,
     },
-    /// The first of two decides when it is tried again.
+    /// What may not be tried again decides, or else the first.
     #[error("{0}; {1}")]
     Both(Box<RoundError>, Box<RoundError>),
     /// A fault of appcred.
@@ -88,7 +88,10 @@ impl RoundError {
             Self::Target(error) => of_target(error),
             Self::Disconnected(_) | Self::Stopped => ErrorKind::Unreachable,
             Self::Conflict { .. } => ErrorKind::Conflict,
-            Self::Both(first, _) => first.kind(),
+            Self::Both(first, second) => match second.kind() {
+                ErrorKind::Permanent => ErrorKind::Permanent,
+                _ => first.kind(),
+            },
             Self::Crashed => ErrorKind::Internal,
         }
     }
@@ -126,5 +129,26 @@ fn of_target(error: &TargetError) -> ErrorKind {
         | TargetError::Protocol { .. } => ErrorKind::Unreachable,
         TargetError::Starting { .. } => ErrorKind::Starting,
         TargetError::Storage(_) => ErrorKind::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ErrorKind, RoundError};
+    use crate::model::Owner;
+
+    #[test]
+    fn what_was_refused_is_not_tried_again_whatever_else_failed() {
+        let conflict = || {
+            let owner = Owner::new("house").unwrap();
+            Box::new(RoundError::Conflict { owner, steps: Vec::new() })
+        };
+        let denied = || Box::new(RoundError::Denied(Vec::new()));
+        let kinds = [
+            RoundError::Both(conflict(), denied()).kind(),
+            RoundError::Both(denied(), conflict()).kind(),
+            RoundError::Both(conflict(), Box::new(RoundError::Steps(Vec::new()))).kind(),
+        ];
+        assert_eq!(kinds, [ErrorKind::Permanent, ErrorKind::Permanent, ErrorKind::Conflict]);
     }
 }

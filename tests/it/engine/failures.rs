@@ -77,6 +77,19 @@ async fn a_refused_token_is_not_tried_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_step_of_which_a_part_was_denied_is_not_tried_again() {
+    let engine = Engine::start(&[(HOME, spec(vec![one()]))]).await;
+    engine.home().state().refuses_deletes = Some(Refusal::Denied(Denial::Token));
+    engine.declare(&[(HOME, spec(vec![entry("a", "client", "second")]))]).await;
+    assert_eq!(engine.home().secrets().len(), 2, "the old one is there still");
+    let looks = engine.home().state().looks;
+    engine.pass(2 * 3600).await;
+    assert_eq!(engine.home().state().looks, looks);
+    assert_eq!(engine.target(HOME).next_reconcile, None);
+    engine.end().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_token_of_no_administrator_is_not_tried_again() {
     let address = "http://home".to_owned();
     let no_admin = |house: &House| {
