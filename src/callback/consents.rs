@@ -24,10 +24,10 @@ struct TrackedConsent {
     phase: Phase,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Phase {
     HandingOn,
-    Done,
+    Done(Result<(), String>),
 }
 
 /// What an answer finds.
@@ -36,8 +36,8 @@ pub enum ConsentLookup {
     Pending(HandingOn),
     /// Another answer is being handed on.
     HandingOn,
-    /// The consent is done.
-    Done,
+    /// The consent is done: it was accepted, or refused for this reason.
+    Done(Result<(), String>),
     /// Nobody waits for it.
     Unknown,
 }
@@ -52,9 +52,10 @@ impl Consents {
     /// Looks an answer's state up, and takes its consent if it is pending.
     pub fn take(&self, state: &str, is_pending: bool) -> ConsentLookup {
         let mut answered = self.lock();
-        match (answered.iter().find(|it| it.state == state).map(|it| it.phase), is_pending) {
+        match (answered.iter().find(|it| it.state == state).map(|it| it.phase.clone()), is_pending)
+        {
             (Some(Phase::HandingOn), _) => ConsentLookup::HandingOn,
-            (Some(Phase::Done), _) => ConsentLookup::Done,
+            (Some(Phase::Done(result)), _) => ConsentLookup::Done(result),
             (None, false) => ConsentLookup::Unknown,
             (None, true) => {
                 answered.push(TrackedConsent { state: state.to_owned(), phase: Phase::HandingOn });
@@ -73,16 +74,17 @@ impl Consents {
 }
 
 impl HandingOn {
-    /// The consent was taken, or refused for good.
-    pub fn done(self) {
+    /// The consent was accepted, or refused for good.
+    pub fn done(self, result: Result<(), String>) {
         let mut answered = self.consents.lock();
         for it in answered.iter_mut().filter(|it| it.state == self.state) {
-            it.phase = Phase::Done;
+            it.phase = Phase::Done(result.clone());
         }
-        let done = answered.iter().filter(|it| it.phase == Phase::Done).count();
+        let is_done = |it: &TrackedConsent| matches!(it.phase, Phase::Done(_));
+        let done = answered.iter().filter(|it| is_done(it)).count();
         let mut surplus = done.saturating_sub(MAX_REMEMBERED);
         answered.retain(|it| {
-            let is_surplus = surplus > 0 && it.phase == Phase::Done;
+            let is_surplus = surplus > 0 && is_done(it);
             surplus -= usize::from(is_surplus);
             !is_surplus
         });
@@ -109,7 +111,7 @@ mod tests {
         match found {
             ConsentLookup::Pending(_) => "pending",
             ConsentLookup::HandingOn => "handing on",
-            ConsentLookup::Done => "done",
+            ConsentLookup::Done(_) => "done",
             ConsentLookup::Unknown => "unknown",
         }
     }
@@ -122,7 +124,7 @@ mod tests {
         assert_eq!(word(&consents.take("a", true)), "handing on");
         drop(first);
         let ConsentLookup::Pending(second) = consents.take("a", true) else { panic!() };
-        second.done();
+        second.done(Ok(()));
         assert_eq!(word(&consents.take("a", true)), "done");
         assert_eq!(word(&consents.take("a", false)), "done", "its set-up is over");
         assert_eq!(word(&consents.take("b", true)), "pending");
@@ -136,7 +138,7 @@ mod tests {
             let ConsentLookup::Pending(taken) = consents.take(&nth.to_string(), true) else {
                 panic!()
             };
-            taken.done();
+            taken.done(Ok(()));
         }
         assert_eq!(word(&consents.take("kept", true)), "handing on");
         assert_eq!(word(&consents.take("0", false)), "unknown", "the oldest is forgotten");

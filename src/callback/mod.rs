@@ -28,9 +28,9 @@ use consents::ConsentLookup;
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 const TAKEN: &str = "Thank you. Home Assistant has accepted it. You can close this page.";
-const SLOW: &str = "Thank you. Home Assistant is still working on it. You can close this page.";
-const DONE: &str = "This was answered already. You can close this page.";
-const IN_PROGRESS: &str = "This is being sent to Home Assistant.";
+const IN_PROGRESS: &str = "appcred has this answer, and hands it to Home Assistant as soon as it can. Leave this page open: it shows the result.";
+const DONE: &str =
+    "This was answered already, and Home Assistant has accepted it. You can close this page.";
 const UNEXPECTED: &str =
     "appcred is not waiting for this. If you have just consented, follow the newest link.";
 const INCOMPLETE: &str = "The provider's answer is incomplete. Follow the link once more.";
@@ -59,7 +59,7 @@ impl Reply {
 /// Hands an answer on if its consent is pending, and finds what the browser is shown.
 ///
 /// A consent that could not be handed on now is pending again: the browser brings its answer once more.
-/// Handing on goes on though the browser leaves.
+/// Handing on goes on though the browser leaves; whoever comes back is shown how it ended.
 pub async fn take<F>(
     consents: &Consents,
     answer: &AuthorizationResponse,
@@ -81,27 +81,31 @@ where
         ConsentLookup::HandingOn => {
             return Reply::reloading(StatusCode::CONFLICT, IN_PROGRESS.to_owned());
         }
-        ConsentLookup::Done => return Reply::new(StatusCode::GONE, DONE),
+        ConsentLookup::Done(Ok(())) => return Reply::new(StatusCode::GONE, DONE),
+        ConsentLookup::Done(Err(why)) => return refused(&why),
         ConsentLookup::Unknown => return Reply::new(StatusCode::BAD_REQUEST, UNEXPECTED),
     };
     let taking = hand_over();
     let taken = tokio::spawn(async move {
         let taken = taking.await;
-        match taken {
-            Ok(()) | Err(HandOverError::Refused(_)) => handing_on.done(),
+        match &taken {
+            Ok(()) => handing_on.done(Ok(())),
+            Err(HandOverError::Refused(why)) => handing_on.done(Err(why.clone())),
             Err(HandOverError::NotNow(_)) => drop(handing_on),
         }
         taken
     });
     match timeout(TIMEOUT, taken).await {
         Ok(Ok(Ok(()))) => Reply::new(StatusCode::OK, TAKEN),
-        Ok(Ok(Err(HandOverError::Refused(why)))) => {
-            Reply::new(StatusCode::BAD_GATEWAY, &format!("Home Assistant refused it: {why}."))
-        }
+        Ok(Ok(Err(HandOverError::Refused(why)))) => refused(&why),
         Ok(Ok(Err(HandOverError::NotNow(why)))) => not_now(&why),
         Ok(Err(_)) => not_now("appcred failed"),
-        Err(_) => Reply::new(StatusCode::ACCEPTED, SLOW),
+        Err(_) => Reply::reloading(StatusCode::ACCEPTED, IN_PROGRESS.to_owned()),
     }
+}
+
+fn refused(why: &str) -> Reply {
+    Reply::new(StatusCode::BAD_GATEWAY, &format!("Home Assistant refused it: {why}."))
 }
 
 fn not_now(why: &str) -> Reply {
@@ -137,7 +141,24 @@ mod tests {
         let consents = Consents::default();
         let refused = Err(HandOverError::Refused("no such flow".to_owned()));
         assert_eq!(status(&consents, "state=s&error=access_denied", refused).await, 502);
-        assert_eq!(status(&consents, "state=s&code=c", Ok(())).await, 410);
+        assert_eq!(status(&consents, "state=s&code=c", Ok(())).await, 502, "and not accepted");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_waits_is_not_thanked_before_it_is_accepted_and_sees_a_late_refusal() {
+        let consents = Consents::default();
+        let answer = AuthorizationResponse::read("state=s&code=c");
+        let (refuse, refused) = tokio::sync::oneshot::channel::<()>();
+        let hand_on = || async move {
+            drop(refused.await);
+            Err(HandOverError::Refused("no such flow".to_owned()))
+        };
+        let reply = take(&consents, &answer, |_| true, hand_on).await;
+        assert!(reply.reloads && !reply.text.contains("Thank you"), "{reply:?}");
+        drop(refuse);
+        tokio::task::yield_now().await;
+        let late = take(&consents, &answer, |_| true, || async { Ok(()) }).await;
+        assert!(!late.reloads && late.text.contains("refused it: no such flow"), "{late:?}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -15,6 +15,7 @@ use maud::html;
 use sha2::{Digest, Sha256};
 use url::form_urlencoded;
 
+use crate::callback::AuthorizationResponse;
 use crate::listener::Peer;
 use crate::model::{CALLBACK_PATH, FlowStep, Links, hex};
 use crate::setup::state;
@@ -143,7 +144,14 @@ pub(super) async fn confirm(
             Attempt::TooMany(wait) => return reply::too_many(wait),
         }
     }
-    callback::hand_over(&server, value(&form, "query").unwrap_or_default()).await
+    let query = value(&form, "query").unwrap_or_default();
+    let Some(state) = AuthorizationResponse::read(&query).state else {
+        return callback::hand_over(&server, query).await;
+    };
+    // By its address the page that answers can be loaded again until it shows the result.
+    let cookie = server.access.binding.cookie(&state);
+    let headers = [(LOCATION, format!("callback?{query}")), (SET_COOKIE, cookie)];
+    (StatusCode::SEE_OTHER, headers).into_response()
 }
 
 /// One value of a form or a query.

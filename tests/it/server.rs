@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use appcred::codes::{ActionCode, OutcomeCode};
 use appcred::model::{
-    ConsentLink, DeviceCode, FieldKind, FlowField, FlowForm, FlowStep, HandOverError,
-    Secret,
+    ConsentLink, DeviceCode, FieldKind, FlowField, FlowForm, FlowStep, HandOverError, Secret,
 };
 use appcred::plan::Why;
 use appcred::report::schema;
@@ -569,7 +568,10 @@ fn an_answer_belongs_to_the_browser_that_began_its_consent() {
     assert!(served.passed_on().is_none());
 
     served.take_all(Ok(()));
-    assert_eq!(vouch(&served, "", &[("Cookie", &session)]).status, 200);
+    let vouched = vouch(&served, "", &[("Cookie", &session)]);
+    assert_eq!(vouched.location.as_deref(), Some("callback?state=the-state&code=c"));
+    let bound = [("Cookie", vouched.cookie.as_deref().unwrap())];
+    assert_eq!(get(&served, &answer, &bound).status, 200);
     let again = get(&served, &answer, &[("Cookie", own.cookie.as_deref().unwrap())]);
     assert_eq!(again.status, 410);
 }
