@@ -10,7 +10,7 @@ use crate::callback::Loopback;
 use crate::lock::{HeldLock, WriteLock};
 use crate::model::{
     ConsentLink, DesiredCredential, FlowId, FlowStep, HandOverError, HiddenLink, Links,
-    MY_REDIRECT_URI,
+    MY_REDIRECT_URI, Visible,
 };
 use crate::plan::Step;
 use crate::reconcile::{Begun, CANNOT_ASK_YET, begin, task};
@@ -108,7 +108,7 @@ impl AccountLinking<'_> {
     ) -> Result<FlowState, String> {
         let _writing = self.lock(stop).await?;
         let now = self.ha.observed().await.map_err(message)?;
-        match begin(self.ha, task, &step.action, entry, Some(&now), base).await {
+        match begin(self.ha, task, &step.action, entry, Some(&now), base, stop).await {
             Ok(Begun::Before(account)) => Ok(drive::state_of_linked(&account.state)),
             Ok(Begun::Now(state)) => Ok(state),
             Err(refusal) => Err(message(refusal)),
@@ -123,7 +123,7 @@ impl AccountLinking<'_> {
         stop: &Stop,
     ) -> Result<FlowState, String> {
         let _writing = self.lock(stop).await?;
-        drive::follow(self.ha, task, flow, base).await.map_err(message)
+        drive::follow(self.ha, task, flow, base, stop).await.map_err(message)
     }
 
     async fn carry_on(
@@ -255,7 +255,7 @@ fn spinner(title: &str) -> ProgressBar {
     let style = ProgressStyle::with_template("{spinner} {msg} {elapsed}")
         .unwrap_or_else(|_| ProgressStyle::default_spinner());
     let spinner = ProgressBar::with_draw_target(None, target).with_style(style);
-    spinner.set_message(format!("{title}: waiting for consent"));
+    spinner.set_message(format!("{}: waiting for consent", title.visible()));
     spinner.enable_steady_tick(Duration::from_millis(100));
     spinner
 }

@@ -1,4 +1,5 @@
 //! One writer for each target at a time: what plans and then changes a target holds this lock meanwhile.
+//! A look ahead of that counts where the target has reported no change since.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

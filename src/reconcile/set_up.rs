@@ -121,7 +121,7 @@ impl SetUpRun<'_> {
             Some(Err(refusal)) => return refusal.clone().into(),
             None => None,
         };
-        match begin(self.ha, &task, &step.action, entry, now, self.base).await {
+        match begin(self.ha, &task, &step.action, entry, now, self.base, self.stop).await {
             // One that runs although its credential was gone has a copy of that.
             Ok(Begun::Before(account))
                 if step.after.is_none() && account.state == EntryState::Loaded =>
@@ -172,7 +172,7 @@ pub enum Begun<'n> {
 /// deleted finds it again once it is created, and another run may have started the flow.
 ///
 /// # Errors
-/// Where HA does not answer.
+/// Where HA does not answer, or when stopped.
 pub async fn begin<'n>(
     ha: &HomeAssistant,
     task: &SetUpTask<'_>,
@@ -180,6 +180,7 @@ pub async fn begin<'n>(
     entry: &DesiredCredential,
     now: Option<&'n Observed>,
     base: &str,
+    stop: &Stop,
 ) -> Result<Begun<'n>, Refusal> {
     let Action::SetUp { wanted, account, open } = action else {
         return Ok(Begun::Now(FlowState::Failed("it is no set-up".to_owned())));
@@ -191,7 +192,7 @@ pub async fn begin<'n>(
         }
         started = open_flow(now, task.mark, wanted);
     }
-    drive::begin(ha, task, started.or(open.as_ref()), base).await.map(Begun::Now)
+    drive::begin(ha, task, started.or(open.as_ref()), base, stop).await.map(Begun::Now)
 }
 
 /// The account that is linked with an entry's own credential.

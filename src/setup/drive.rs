@@ -3,8 +3,8 @@
 use crate::model::{
     ConfigEntry, EntryId, EntryState, FlowId, FlowStep, Implementation, Mark, Secret,
 };
-use crate::target::Refusal;
 use crate::target::home_assistant::{FlowSide, HomeAssistant};
+use crate::target::{Refusal, Stop};
 
 use super::step::{BROKEN, Guide};
 use super::walk::{LiveFlow, Reached, go_on};
@@ -43,15 +43,18 @@ pub enum FlowState {
 /// Goes on with a flow, or starts one, as far as that is possible without a person.
 ///
 /// `base` is where the provider's redirect is to arrive. Whatever comes of it, at most one flow is
-/// open afterwards, and that one is noted in HA.
+/// open afterwards, and that one is noted in HA. HA may take minutes to start a flow, and that is waited
+/// for even when stopped. Whoever ends the process before leaves a flow that nobody knows, until HA is
+/// restarted.
 ///
 /// # Errors
-/// Where HA does not answer; what is open then is found by the next run.
+/// Where HA does not answer, or when stopped; what is noted is found by the next run.
 pub async fn begin(
     ha: &HomeAssistant,
     task: &SetUpTask<'_>,
     open: Option<&FlowId>,
     base: &str,
+    stop: &Stop,
 ) -> Result<FlowState, Refusal> {
     let secrets = [task.secret];
     let side = FlowSide { domain: task.domain, base, secrets: &secrets };
@@ -61,13 +64,16 @@ pub async fn begin(
         _ => None,
     };
     if let Some(flow) = open.or(asked.as_ref()) {
-        match resume(ha, task, flow, &side).await? {
+        match resume(ha, task, flow, &side, stop).await? {
             Resumed::State(state) => return Ok(state),
             Resumed::Lost if task.account.is_some() => {
                 return Ok(FlowState::Failed(AGAIN_LOST.to_owned()));
             }
             Resumed::Lost | Resumed::Broken => {}
         }
+    }
+    if stop.is_cancelled() {
+        return Err(Refusal::Stopped);
     }
     let (flow, step) = match task.account {
         None => ha.start_flow(&side).await?,
@@ -77,28 +83,30 @@ pub async fn begin(
         },
     };
     if step.is_last() {
-        return walk(ha, task, flow, step, &side).await;
+        return walk(ha, task, flow, step, &side, stop).await;
     }
+    noted(ha, &flow, ha.take_first_turn(task.mark).await).await?;
     let walked = async {
         let (flow, step) = settle(ha, task, flow, step, &side).await?;
-        walk(ha, task, flow, step, &side).await
+        walk(ha, task, flow, step, &side, stop).await
     };
-    in_turn(ha, task, walked).await
+    ha.hold_turn(task.mark, walked).await
 }
 
 /// Goes on with a flow after a person has done what it waited for.
 ///
 /// # Errors
-/// Where HA does not answer.
+/// Where HA does not answer, or when stopped.
 pub async fn follow(
     ha: &HomeAssistant,
     task: &SetUpTask<'_>,
     flow: &FlowId,
     base: &str,
+    stop: &Stop,
 ) -> Result<FlowState, Refusal> {
     let secrets = [task.secret];
     let side = FlowSide { domain: task.domain, base, secrets: &secrets };
-    Ok(match resume(ha, task, flow, &side).await? {
+    Ok(match resume(ha, task, flow, &side, stop).await? {
         Resumed::State(state) => state,
         Resumed::Broken => FlowState::Failed(BROKEN.to_owned()),
         Resumed::Lost if task.account.is_some() => FlowState::Failed(AGAIN_LOST.to_owned()),
@@ -122,35 +130,23 @@ async fn resume(
     task: &SetUpTask<'_>,
     flow: &FlowId,
     side: &FlowSide<'_>,
+    stop: &Stop,
 ) -> Result<Resumed, Refusal> {
-    ha.take_turn(task.mark).await?;
+    ha.take_turn(task.mark, stop).await?;
     let looked = async {
         match ha.look_at_flow(flow, side).await? {
             Some(FlowStep::Broken) => {
                 give_up(ha, flow).await?;
                 Ok(Resumed::Broken)
             }
-            Some(step) => Ok(Resumed::State(walk(ha, task, flow.clone(), step, side).await?)),
+            Some(step) => Ok(Resumed::State(walk(ha, task, flow.clone(), step, side, stop).await?)),
             None => {
                 let ended = ended_unseen(ha, task, flow).await?;
                 Ok(ended.map_or(Resumed::Lost, Resumed::State))
             }
         }
     };
-    in_turn(ha, task, looked).await
-}
-
-/// Gives the turn back after something, however that ends.
-async fn in_turn<T>(
-    ha: &HomeAssistant,
-    task: &SetUpTask<'_>,
-    work: impl Future<Output = Result<T, Refusal>>,
-) -> Result<T, Refusal> {
-    let done = work.await;
-    let ended = ha.end_turn(task.mark).await;
-    let done = done?;
-    ended?;
-    Ok(done)
+    ha.hold_turn(task.mark, looked).await
 }
 
 /// Ends a flow that is not needed any more.
@@ -163,7 +159,7 @@ pub async fn give_up(ha: &HomeAssistant, flow: &FlowId) -> Result<(), Refusal> {
 }
 
 /// Notes a flow that was just started, and answers the one that goes on: that of another run where
-/// both have started one at the same moment. A flow that cannot be found again is not left behind.
+/// both have started one at the same moment.
 async fn settle(
     ha: &HomeAssistant,
     task: &SetUpTask<'_>,
@@ -172,13 +168,8 @@ async fn settle(
     side: &FlowSide<'_>,
 ) -> Result<(FlowId, FlowStep), Refusal> {
     let account = task.account.map(|account| &account.id);
-    let first = match ha.remember_flow(task.mark, account, task.domain, &flow).await {
-        Ok(first) => first,
-        Err(refusal) => {
-            ha.abort_flow(&flow).await?;
-            return Err(refusal);
-        }
-    };
+    let first = ha.remember_flow(task.mark, account, task.domain, &flow).await;
+    let first = noted(ha, &flow, first).await?;
     if first == flow {
         return Ok((flow, step));
     }
@@ -199,16 +190,33 @@ async fn settle(
     }
 }
 
+/// Ends a flow that was just started if it could not be noted, since nobody would find it again.
+async fn noted<T>(
+    ha: &HomeAssistant,
+    flow: &FlowId,
+    noted: Result<T, Refusal>,
+) -> Result<T, Refusal> {
+    if noted.is_err()
+        && let Err(why) = ha.abort_flow(flow).await
+    {
+        tracing::warn!(
+            "a set-up that was just started could not be ended ({why}): Home Assistant keeps it until it is restarted"
+        );
+    }
+    noted
+}
+
 async fn walk(
     ha: &HomeAssistant,
     task: &SetUpTask<'_>,
     flow: FlowId,
     step: FlowStep,
     side: &FlowSide<'_>,
+    stop: &Stop,
 ) -> Result<FlowState, Refusal> {
     let credential = ha.offered_as(task.domain, task.guide.credential);
     let guide = Guide { credential, ..task.guide };
-    match go_on(&LiveFlow { ha, flow: &flow, side }, &guide, step).await? {
+    match go_on(&LiveFlow { ha, flow: &flow, side }, &guide, step, stop).await? {
         Reached::Waits(step) => Ok(FlowState::Waits(flow, step)),
         Reached::Done(linked) => finish(ha, task, &flow, linked).await,
         Reached::Gone => {
@@ -286,9 +294,8 @@ async fn linked_meanwhile(
             account.implementation.as_deref() == Some(task.guide.credential)
         }
     };
-    let accounts = ha.accounts().await?;
-    let mut of_domain = accounts.iter().filter(|account| account.domain == *task.domain);
-    Ok(match of_domain.rfind(is_ours) {
+    let accounts = ha.accounts(task.domain).await?;
+    Ok(match accounts.iter().rfind(is_ours) {
         Some(account) => Some(state_of_linked(&ha.settled(&account.id).await?)),
         None => None,
     })

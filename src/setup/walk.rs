@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 use tokio::time::{Instant, sleep};
 
 use crate::model::{EntryId, FlowAbort, FlowForm, FlowId, FlowStep};
-use crate::target::Refusal;
 use crate::target::home_assistant::{FlowAnswer, FlowSide, HomeAssistant};
+use crate::target::{Refusal, Stop};
 
 use super::reasons;
 use super::step::{Guide, Move, next};
@@ -60,10 +60,12 @@ pub(super) enum Reached {
     Gone,
 }
 
+/// A stop ends the wait for HA's work, as the end of patience does.
 pub(super) async fn go_on(
     flow: &impl FlowPort,
     guide: &Guide<'_>,
     mut step: FlowStep,
+    stop: &Stop,
 ) -> Result<Reached, Refusal> {
     let until = Instant::now() + PATIENCE;
     let (mut answered, mut answers) = (BTreeSet::new(), 0);
@@ -78,12 +80,12 @@ pub(super) async fn go_on(
                 answered.extend(name(&shown));
                 answered_step(flow.answer(&answer).await?, shown)
             }
-            Move::Look | Move::Pause if Instant::now() >= until => {
+            Move::Look | Move::Pause if Instant::now() >= until || stop.is_cancelled() => {
                 return Ok(Reached::Waits(FlowStep::Progress(None)));
             }
             Move::Look => flow.look().await?,
             Move::Pause => {
-                sleep(PAUSE).await;
+                stop.run_until_cancelled(sleep(PAUSE)).await;
                 flow.look().await?
             }
             Move::Wait(step) => return Ok(Reached::Waits(step)),
@@ -116,10 +118,10 @@ fn answered_step(answer: FlowAnswer, shown: FlowStep) -> Option<FlowStep> {
     match (answer, shown) {
         (FlowAnswer::Step(step), _) => Some(step),
         (FlowAnswer::Gone, _) => None,
-        (FlowAnswer::Unfit(errors), FlowStep::Form(form)) => {
+        (FlowAnswer::Invalid(errors), FlowStep::Form(form)) => {
             Some(FlowStep::Form(FlowForm { errors, ..form }))
         }
-        (FlowAnswer::Unfit(_), other) => Some(other),
+        (FlowAnswer::Invalid(_), other) => Some(other),
     }
 }
 
@@ -142,8 +144,8 @@ mod tests {
     use super::{FlowPort, MAX_ANSWERS, Reached, go_on};
     use crate::model::{Answers, ClientId, FlowAbort, FlowForm, FlowStep, Implementation};
     use crate::setup::Guide;
-    use crate::target::Refusal;
     use crate::target::home_assistant::FlowAnswer;
+    use crate::target::{Refusal, Stop};
 
     /// Works until then, and is over.
     struct Works(Instant);
@@ -194,6 +196,10 @@ mod tests {
     }
 
     async fn gone_on(flow: &impl FlowPort, step: FlowStep) -> Reached {
+        gone_on_until(&Stop::new(), flow, step).await
+    }
+
+    async fn gone_on_until(stop: &Stop, flow: &impl FlowPort, step: FlowStep) -> Reached {
         let (answers, client_id) = (Answers::default(), ClientId::new("ours"));
         let choice = Implementation::Credential;
         let guide = Guide {
@@ -202,7 +208,7 @@ mod tests {
             choice,
             answers: &answers,
         };
-        go_on(flow, &guide, step).await.unwrap()
+        go_on(flow, &guide, step, stop).await.unwrap()
     }
 
     #[tokio::test(start_paused = true)]
@@ -219,6 +225,19 @@ mod tests {
         assert_eq!((end, waits), (Reached::Done(None), 2));
         let flow = Works(Instant::now() + Duration::from_secs(55));
         assert_eq!(gone_on(&flow, FlowStep::Progress(None)).await, Reached::Done(None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_leaves_a_flow_that_home_assistant_works_on() {
+        let (flow, stop) = (Works(Instant::now() + Duration::from_secs(55)), Stop::new());
+        let begun = Instant::now();
+        let stops = async {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            stop.cancel();
+        };
+        let (end, ()) = tokio::join!(gone_on_until(&stop, &flow, FlowStep::Progress(None)), stops);
+        assert_eq!(end, Reached::Waits(FlowStep::Progress(None)));
+        assert_eq!(begun.elapsed(), Duration::from_secs(5), "by the paused clock");
     }
 
     #[tokio::test]

@@ -8,6 +8,7 @@ use std::time::Duration;
 use appcred::model::{Answers, ClientId, Domain, FlowId, Implementation, Mark, Secret};
 use appcred::setup::Guide;
 use appcred::setup::drive::{self, FlowState, SetUpTask};
+use appcred::target::Stop;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -349,7 +350,7 @@ async fn ha_consent_that_was_cancelled_elsewhere_is_not_reported_as_given(releas
     linking.provider.forget_consent();
     assert_eq!(linking.ha.state_of(&account), "loaded", "until its next set-up");
     let ha = open(&linking.ha.url(), linking.ha.token()).await.ok().unwrap();
-    let accounts = ha.accounts().await.unwrap();
+    let accounts = ha.accounts(&Domain::new("linked_account")).await.unwrap();
     let account = accounts.iter().find(|one| one.id.as_str() == account);
     let (answers, client_id) = (Answers::default(), ClientId::new("anna"));
     let task = SetUpTask {
@@ -365,7 +366,8 @@ async fn ha_consent_that_was_cancelled_elsewhere_is_not_reported_as_given(releas
         account,
     };
 
-    let ended = drive::follow(&ha, &task, &FlowId::new("gone"), "http://127.0.0.1:1").await;
+    let ended =
+        drive::follow(&ha, &task, &FlowId::new("gone"), "http://127.0.0.1:1", &Stop::new()).await;
 
     let FlowState::Failed(why) = ended.unwrap() else { panic!("it counts as linked") };
     assert!(why.contains("was cancelled"), "{why}");

@@ -8,9 +8,11 @@ use smol_str::SmolStr;
 use tokio::time::{Instant, sleep};
 
 use super::connection::{CommandError, Connection};
+use super::flow_notes::UserDataFields;
 use super::flows::reauth_flows;
 use super::json::Lenient;
 use super::messages::{Command, ConfigEntryMessage, CredentialOfEntry, NO_SUCH_ENTRY, SingleEntry};
+use super::named_by_id;
 use super::rest::Rest;
 use crate::integrations::Release;
 use crate::model::{ConfigEntry, Credential, Domain, EntryId, EntryState, FlowId};
@@ -43,10 +45,11 @@ pub(super) async fn read(
 /// Finds out which credential each entry uses. Only integrations that hold credentials are asked.
 /// Answers beside the entries which of them may use HA Cloud as well: HA names no credential of
 /// those, as their integration looks at no `auth_domain`.
-pub(super) async fn with_implementations(
+pub(super) async fn linked(
     connection: &Connection,
     entries: Vec<ConfigEntryMessage>,
     credentials: &[Credential],
+    kept: &UserDataFields,
     release: Option<Release>,
 ) -> Result<(Vec<ConfigEntry>, BTreeSet<EntryId>), CommandError> {
     let domains: BTreeSet<&Domain> = credentials.iter().map(|held| &held.domain).collect();
@@ -81,7 +84,10 @@ pub(super) async fn with_implementations(
         .await?;
     let found = || found.iter().flatten();
     let cloud_or_own = found().filter(|(_, may_be)| *may_be).map(|(entry, _)| entry.id.clone());
-    Ok((found().map(|(entry, _)| entry.clone()).collect(), cloud_or_own.collect()))
+    let cloud_or_own = cloud_or_own.collect();
+    let mut accounts: Vec<_> = found().map(|(entry, _)| entry.clone()).collect();
+    named_by_id::resolve(&mut accounts, credentials, kept);
+    Ok((accounts, cloud_or_own))
 }
 
 /// `None` where the entry has gone meanwhile.

@@ -19,13 +19,13 @@ use super::flow_notes::{
 use super::flow_side::FlowSide;
 use super::json::Lenient;
 use super::messages::{Command, FlowEvent, ListedFlow};
-use super::rest::{FormOutcome, Rest};
+use super::rest::{FlowAnswer, Rest};
 use super::turns::HESITATION;
-use super::{HomeAssistant, config_entries};
+use super::{HomeAssistant, config_entries, credentials};
 use crate::integrations::{self, Release};
 use crate::model::{
     CALLBACK_PATH, ConfigEntry, Domain, EntryId, EntryState, FlowId, FlowStep, HandOverError, Live,
-    MY_REDIRECT_URI, Mark, Observed, OpenFlow, Purpose,
+    MY_REDIRECT_URI, Mark, OpenFlow, Purpose,
 };
 use crate::target::Refusal;
 
@@ -37,16 +37,6 @@ pub(super) const PROGRESSED: &str = "data_entry_flow_progressed";
 pub(super) const DEFAULT_BASE: &str = "http://homeassistant.local:8123";
 /// The release from which on every flow with an account's id links that account again.
 const RECONFIGURES_SINCE: Release = Release::new(2024, 11);
-
-/// The result of an answer to a form.
-pub enum FlowAnswer {
-    /// The next step.
-    Step(FlowStep),
-    /// The form does not take it: HA's messages by field.
-    Unfit(BTreeMap<String, String>),
-    /// HA has no such flow any more.
-    Gone,
-}
 
 /// Reports when a browser has come back to HA.
 pub struct FlowEvents(Events);
@@ -155,9 +145,9 @@ impl HomeAssistant {
         side: &FlowSide<'_>,
     ) -> Result<FlowAnswer, Refusal> {
         Ok(match self.rest.answer_flow(flow, answers, side.base).await? {
-            FormOutcome::Step(step) => FlowAnswer::Step(side.read(*step, self.release)),
-            FormOutcome::Invalid(errors) => FlowAnswer::Unfit(errors),
-            FormOutcome::Gone => FlowAnswer::Gone,
+            FlowAnswer::Step(step) => FlowAnswer::Step(side.read(*step, self.release)),
+            FlowAnswer::Invalid(errors) => FlowAnswer::Invalid(errors),
+            FlowAnswer::Gone => FlowAnswer::Gone,
         })
     }
 
@@ -212,8 +202,7 @@ impl HomeAssistant {
     }
 
     /// Notes in HA that a flow is ours, and answers the flow that is to go on: the same, or that of
-    /// another run which has started one for the same at the same moment. All runs choose the same. The
-    /// turn is ours then.
+    /// another run which has started one for the same at the same moment. All runs choose the same.
     ///
     /// # Errors
     /// Where HA cannot keep it.
@@ -232,7 +221,6 @@ impl HomeAssistant {
         };
         let (flow_id, of_domain) = (flow.to_string(), domain.to_string());
         let value = serde_json::json!(Note { flow_id, domain: of_domain, account_modified_at });
-        self.take_first_turn(mark).await?;
         let free = free_key(&kept(&self.connection).await?, mark, account);
         self.write_note(free.as_ref().unwrap_or(&own_key), &value).await?;
         if free.is_some() {
@@ -307,13 +295,21 @@ impl HomeAssistant {
         Ok(config_entries::settle(&self.connection, account, runs).await?)
     }
 
-    /// The linked accounts as they are now.
+    /// The linked accounts of an integration as they are now.
     ///
     /// # Errors
     /// Where HA does not answer.
-    pub async fn accounts(&self) -> Result<Vec<ConfigEntry>, Refusal> {
-        let Observed { config_entries, .. } = self.look().await?;
-        Ok(config_entries)
+    pub async fn accounts(&self, domain: &Domain) -> Result<Vec<ConfigEntry>, Refusal> {
+        let connection = &self.connection;
+        let (credentials, kept, mut entries) = tokio::try_join!(
+            credentials::list(connection),
+            kept(connection),
+            config_entries::list(connection),
+        )?;
+        entries.items.retain(|entry| entry.domain == domain.as_str());
+        let (items, credentials, release) = (entries.items, &credentials.items, self.release);
+        let linked = config_entries::linked(connection, items, credentials, &kept, release);
+        Ok(linked.await?.0)
     }
 
     /// Notes in HA whether the linked accounts of an entry go with it.

@@ -38,7 +38,8 @@ mod unreachable;
 pub use endpoint::{AuthMethod, HomeAssistantEndpoint, HomeAssistantInput, TokenCommand};
 pub use flow_side::FlowSide;
 use flows::DEFAULT_BASE;
-pub use flows::{FlowAnswer, FlowEvents};
+pub use flows::FlowEvents;
+pub use rest::FlowAnswer;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -221,13 +222,16 @@ impl HomeAssistant {
         let unread = entries.unreadable.iter();
         unreadable.extend(unread.map(|name| cannot_be_read("config entry", name)));
         self.unreadable.warn(self.address.frontend_base(), unreadable);
-        let (connection, entries) = (&self.connection, entries.items);
-        let (mut config_entries, cloud_or_own) =
-            config_entries::with_implementations(connection, entries, &credentials, self.release)
-                .await?;
+        let (config_entries, cloud_or_own) = config_entries::linked(
+            &self.connection,
+            entries.items,
+            &credentials,
+            &kept,
+            self.release,
+        )
+        .await?;
         let listed = flows::live(&kept, asked);
         let live = Live { is_starting, need_cloud, missed, redirect_uri, cloud_or_own, ..listed };
-        named_by_id::resolve(&mut config_entries, &credentials, &kept);
         Ok(Observed {
             version: self.version.clone(),
             is_new: false,
@@ -365,7 +369,7 @@ impl<'a> Batch<'a> {
                 let present = self.present.as_ref().map_err(CommandError::clone)?;
                 let deleted = credentials::delete(connection, self.stop, &held, present).await;
                 if let Err(Refusal::InUse { .. }) = deleted {
-                    let accounts = self.ha.accounts().await?;
+                    let accounts = self.ha.accounts(&held.domain).await?;
                     let why = named_by_id::explain(connection, &held, &accounts).await?;
                     return why.map_or(deleted, Err);
                 }

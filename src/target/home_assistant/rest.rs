@@ -14,7 +14,7 @@ use super::connection::CommandError;
 use super::flow_response::{FlowResponse, errors};
 use super::unreachable::unreachable;
 use crate::http::{self, Network};
-use crate::model::{Domain, EntryId, FlowId, HandOverError, Secret};
+use crate::model::{Domain, EntryId, FlowId, FlowStep, HandOverError, Secret};
 use crate::target::{Denial, TargetError};
 
 /// A reload waits until the integration is set up, some of which ask their cloud first.
@@ -50,9 +50,9 @@ struct FormErrors {
 }
 
 /// The result of an answer to a form.
-pub(super) enum FormOutcome {
+pub enum FlowAnswer<S = FlowStep> {
     /// The next step.
-    Step(Box<FlowResponse>),
+    Step(S),
     /// The form does not take it: HA's messages by field.
     Invalid(BTreeMap<String, String>),
     /// HA has no such flow any more.
@@ -142,14 +142,14 @@ impl Rest {
         flow: &FlowId,
         answers: &Map<String, Value>,
         base: &str,
-    ) -> Result<FormOutcome, CommandError> {
+    ) -> Result<FlowAnswer<Box<FlowResponse>>, CommandError> {
         let call = self.flow_call(Method::POST, &[flow.as_str()], FLOW_TIMEOUT_SECONDS, base);
         let taken = answered(call.json(answers)).await?;
         match taken.status {
-            StatusCode::OK => step(&taken).map(|step| FormOutcome::Step(Box::new(step))),
-            StatusCode::NOT_FOUND => Ok(FormOutcome::Gone),
+            StatusCode::OK => step(&taken).map(|step| FlowAnswer::Step(Box::new(step))),
+            StatusCode::NOT_FOUND => Ok(FlowAnswer::Gone),
             StatusCode::BAD_REQUEST => match taken.json::<FormErrors>() {
-                Ok(unfit) => Ok(FormOutcome::Invalid(errors(unfit.errors))),
+                Ok(unfit) => Ok(FlowAnswer::Invalid(errors(unfit.errors))),
                 Err(_) => {
                     Err(refused(StatusCode::BAD_REQUEST, "Home Assistant does not take the answer"))
                 }

@@ -3,88 +3,267 @@
 //!
 //! HA has no "set if it is unset". So a run writes its id where none is, and has the turn if the id is
 //! still there after [`HESITATION`]: of all that found none, the last to write. A run takes far less
-//! than that from reading to writing. Where one is slower, two may go on with one set-up; how that ends
-//! is seen by the linked accounts.
+//! than that from reading to writing. As long as it is at work, it writes a new number beside its id
+//! every [`RENEWAL`]; one that does so no more was cut off, and another takes the turn. Whoever finds
+//! that out later, as after its machine was asleep, stops its work.
 
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use super::HomeAssistant;
-use super::connection::CommandError;
 use super::flow_notes::kept;
 use super::messages::Command;
 use crate::model::Mark;
-use crate::target::Refusal;
+use crate::target::{Refusal, Stop};
 
 /// Behind the mark in the key of the run that has the turn.
 const TURN: &str = "#turn";
 pub(super) const HESITATION: Duration = Duration::from_secs(1);
+const RENEWAL: Duration = Duration::from_secs(10);
 const CHECK_INTERVAL: Duration = Duration::from_millis(200);
-/// A run that has had the turn for longer was cut off.
-const LONGEST_TURN: Duration = Duration::from_secs(30);
+/// A run whose number was the same at so many checks in a row was cut off. Time alone says nothing:
+/// where HA is busy, it takes no new number either.
+const CUT_OFF_CHECKS: u32 = 150;
+const _: () = assert!(
+    CHECK_INTERVAL.as_millis() * CUT_OFF_CHECKS as u128 >= 3 * RENEWAL.as_millis(),
+    "a run at work misses two renewals before it counts as cut off"
+);
+
+/// Where it is written whose turn it is.
+trait TurnRecord {
+    /// The id of the run and its number; none where nobody has the turn.
+    async fn read(&self) -> Result<Option<String>, Refusal>;
+
+    async fn write(&self, holder: Option<String>) -> Result<(), Refusal>;
+}
+
+/// What HA keeps for its user.
+struct Kept<'a> {
+    ha: &'a HomeAssistant,
+    key: String,
+}
+
+impl TurnRecord for Kept<'_> {
+    async fn read(&self) -> Result<Option<String>, Refusal> {
+        let kept = kept(&self.ha.connection).await?;
+        Ok(kept.get(&self.key).and_then(Value::as_str).map(str::to_owned))
+    }
+
+    async fn write(&self, holder: Option<String>) -> Result<(), Refusal> {
+        let command = Command::WriteUserData { key: self.key.clone(), value: holder.into() };
+        Ok(self.ha.connection.ask(command).await?)
+    }
+}
 
 impl HomeAssistant {
     /// Waits until no other run is at this entry's set-up, and takes the turn.
     ///
     /// # Errors
-    /// Where HA does not answer.
-    pub async fn take_turn(&self, mark: &Mark) -> Result<(), Refusal> {
-        let mut other = None;
-        loop {
-            let holder = self.holder(mark).await?;
-            if holder.is_none() || is_cut_off(&mut other, holder) {
-                self.write_turn(mark, self.run.clone().into()).await?;
-                sleep(HESITATION).await;
-                if self.holder(mark).await?.is_none_or(|holder| holder == self.run) {
-                    return Ok(());
-                }
-            } else {
-                sleep(CHECK_INTERVAL).await;
-            }
-        }
+    /// Where HA does not answer, or when stopped.
+    pub async fn take_turn(&self, mark: &Mark, stop: &Stop) -> Result<(), Refusal> {
+        take(&self.turn(mark), &self.run, stop).await
     }
 
     /// Takes the turn for a flow that no other run can know yet.
     ///
     /// # Errors
     /// Where HA does not answer.
-    pub(super) async fn take_first_turn(&self, mark: &Mark) -> Result<(), Refusal> {
-        Ok(self.write_turn(mark, self.run.clone().into()).await?)
+    pub async fn take_first_turn(&self, mark: &Mark) -> Result<(), Refusal> {
+        self.turn(mark).write(Some(self.run.clone())).await
     }
 
-    /// Gives the turn back.
+    /// Keeps a turn that was taken as long as the work lasts, and ends it then.
     ///
     /// # Errors
-    /// Where HA does not answer.
-    pub async fn end_turn(&self, mark: &Mark) -> Result<(), Refusal> {
-        Ok(self.write_turn(mark, Value::Null).await?)
+    /// That of the work; where another run has the turn, the work is cut short.
+    pub async fn hold_turn<T>(
+        &self,
+        mark: &Mark,
+        work: impl Future<Output = Result<T, Refusal>>,
+    ) -> Result<T, Refusal> {
+        hold(&self.turn(mark), &self.run, work).await
     }
 
-    async fn holder(&self, mark: &Mark) -> Result<Option<String>, CommandError> {
-        let kept = kept(&self.connection).await?;
-        Ok(kept.get(&key(mark)).and_then(Value::as_str).map(str::to_owned))
-    }
-
-    async fn write_turn(&self, mark: &Mark, value: Value) -> Result<(), CommandError> {
-        let key = key(mark);
-        self.connection.ask(Command::WriteUserData { key, value }).await
+    fn turn(&self, mark: &Mark) -> Kept<'_> {
+        Kept { ha: self, key: format!("{mark}{TURN}") }
     }
 }
 
-/// Whether the same run has had the turn for too long; `since` is who has it, and since when.
-fn is_cut_off(since: &mut Option<(String, Instant)>, holder: Option<String>) -> bool {
-    let Some(holder) = holder else { return false };
-    match since {
-        Some((known, since)) if *known == holder => since.elapsed() > LONGEST_TURN,
-        _ => {
-            *since = Some((holder, Instant::now()));
-            false
+async fn take(record: &impl TurnRecord, run: &str, stop: &Stop) -> Result<(), Refusal> {
+    let (mut last, mut checks) = (None, 0);
+    while !stop.is_cancelled() {
+        let holder = record.read().await?;
+        checks = if holder == last { checks + 1 } else { 0 };
+        if holder.is_some() && checks < CUT_OFF_CHECKS {
+            last = holder;
+            stop.run_until_cancelled(sleep(CHECK_INTERVAL)).await;
+            continue;
+        }
+        record.write(Some(run.to_owned())).await?;
+        let is_stopped = stop.run_until_cancelled(sleep(HESITATION)).await.is_none();
+        let holder = record.read().await?;
+        if is_stopped {
+            end(record, run).await?;
+        } else if holder.as_deref().is_none_or(|holder| is_of(holder, run)) {
+            return Ok(());
+        }
+        (last, checks) = (holder, 0);
+    }
+    Err(Refusal::Stopped)
+}
+
+async fn hold<T>(
+    record: &impl TurnRecord,
+    run: &str,
+    work: impl Future<Output = Result<T, Refusal>>,
+) -> Result<T, Refusal> {
+    let result = tokio::select! {
+        biased;
+        why = renew(record, run) => Err(why),
+        result = work => result,
+    };
+    if let Err(why) = end(record, run).await {
+        tracing::debug!(%why, "other runs wait until this turn counts as cut off");
+    }
+    result
+}
+
+/// Renews the turn until that is not possible, and says why.
+async fn renew(record: &impl TurnRecord, run: &str) -> Refusal {
+    let mut number = 0;
+    loop {
+        sleep(RENEWAL).await;
+        number += 1;
+        let renewed = match record.read().await {
+            Ok(Some(holder)) if !is_of(&holder, run) => Err(Refusal::Failed(
+                "another appcred has gone on with this set-up, since this one was too slow"
+                    .to_owned(),
+            )),
+            Ok(_) => record.write(Some(format!("{run} {number}"))).await,
+            Err(why) => Err(why),
+        };
+        if let Err(why) = renewed {
+            return why;
         }
     }
 }
 
-fn key(mark: &Mark) -> String {
-    format!("{mark}{TURN}")
+/// Gives the turn back, unless another run has it by now.
+async fn end(record: &impl TurnRecord, run: &str) -> Result<(), Refusal> {
+    match record.read().await? {
+        Some(holder) if is_of(&holder, run) => record.write(None).await,
+        _ => Ok(()),
+    }
+}
+
+fn is_of(holder: &str, run: &str) -> bool {
+    holder.split(' ').next() == Some(run)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::time::Duration;
+
+    use tokio::time::{Instant, sleep};
+
+    use super::{HESITATION, RENEWAL, TurnRecord, end, hold, take};
+    use crate::target::{Refusal, Stop};
+
+    /// One place for all runs.
+    #[derive(Default)]
+    struct Shared(RefCell<Option<String>>);
+
+    impl TurnRecord for Shared {
+        async fn read(&self) -> Result<Option<String>, Refusal> {
+            Ok(self.0.borrow().clone())
+        }
+
+        async fn write(&self, holder: Option<String>) -> Result<(), Refusal> {
+            *self.0.borrow_mut() = holder;
+            Ok(())
+        }
+    }
+
+    fn held_by(run: &str) -> Shared {
+        Shared(RefCell::new(Some(run.to_owned())))
+    }
+
+    async fn work(seconds: u64) -> Result<Instant, Refusal> {
+        sleep(Duration::from_secs(seconds)).await;
+        Ok(Instant::now())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_run_at_work_keeps_its_turn_however_long_that_takes() {
+        let (record, stop) = (held_by("a"), Stop::new());
+        let second = async {
+            take(&record, "b", &stop).await.unwrap();
+            Instant::now()
+        };
+        // The start of a flow may take five minutes.
+        let (ended, begun) = tokio::join!(hold(&record, "a", work(300)), second);
+        assert!(begun > ended.unwrap());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_turn_of_a_run_that_was_cut_off_is_taken_by_one() {
+        let (record, stop) = (held_by("a 7"), Stop::new());
+        let turn = async |run: &str| {
+            take(&record, run, &stop).await.unwrap();
+            let begun = Instant::now();
+            (begun, hold(&record, run, work(20)).await.unwrap())
+        };
+        let (first, second) = tokio::join!(turn("b"), turn("c"));
+        assert!(first.1 <= second.0 || second.1 <= first.0, "{first:?} {second:?}");
+        assert_eq!(*record.0.borrow(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_run_that_lost_its_turn_stops_its_work_and_leaves_the_other_its_turn() {
+        let record = held_by("a");
+        let overtaken = async {
+            sleep(RENEWAL / 2).await;
+            record.write(Some("b 1".to_owned())).await.unwrap();
+        };
+        let (result, ()) = tokio::join!(hold(&record, "a", work(60)), overtaken);
+        let Err(Refusal::Failed(why)) = result else { panic!("{result:?}") };
+        assert!(why.contains("another appcred"), "{why}");
+        end(&record, "a").await.unwrap();
+        assert_eq!(record.0.borrow().as_deref(), Some("b 1"));
+        end(&record, "b").await.unwrap();
+        assert_eq!(*record.0.borrow(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_ends_the_wait_for_a_turn() {
+        let (record, stop) = (held_by("a"), Stop::new());
+        let stops = async {
+            sleep(RENEWAL * 6).await;
+            stop.cancel();
+            Instant::now()
+        };
+        let second = async {
+            let taken = take(&record, "b", &stop).await;
+            (taken, Instant::now())
+        };
+        let first = hold(&record, "a", work(600));
+        let (ended, (taken, at), stopped) = tokio::join!(first, second, stops);
+        assert_eq!((taken, at), (Err(Refusal::Stopped), stopped));
+        assert!(ended.unwrap() > stopped);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_run_that_is_stopped_right_after_it_took_the_turn_gives_it_back() {
+        let (record, stop) = (Shared::default(), Stop::new());
+        let stops = async {
+            sleep(HESITATION / 2).await;
+            assert_eq!(record.0.borrow().as_deref(), Some("a"));
+            stop.cancel();
+        };
+        let (taken, ()) = tokio::join!(take(&record, "a", &stop), stops);
+        assert_eq!((taken, record.0.borrow().as_deref()), (Err(Refusal::Stopped), None));
+    }
 }
