@@ -8,6 +8,7 @@ use crate::target::{Done, Execute, Operation, Refusal, Stop};
 
 use super::outcome::{Outcome, StepOutcome};
 use super::reload::{Reload, is_down};
+use super::step_progress::StepProgress;
 
 /// Called as things move on: so many operations of so many are over.
 pub type Progress<'a> = &'a mut (dyn FnMut(usize, usize) + Send);
@@ -48,26 +49,6 @@ pub async fn apply<T: Execute>(
         run.end_wave();
     }
     run.finish()
-}
-
-/// A step in progress.
-struct StepProgress<'a> {
-    step: &'a Step,
-    /// Whether it is in the wave that goes on now.
-    is_begun: bool,
-    created: Option<Held>,
-    /// What claims the old one while it is taken over.
-    claim: Option<Held>,
-    /// Whether the target refused an operation of it altogether.
-    is_denied: bool,
-    outcome: Option<Outcome>,
-}
-
-impl StepProgress<'_> {
-    /// Whether it still has something to do in this wave.
-    fn is_open(&self) -> bool {
-        self.is_begun && self.outcome.is_none()
-    }
 }
 
 struct ApplyRun<'a, T> {

@@ -5,6 +5,7 @@ mod outcome;
 mod prove;
 mod reload;
 mod set_up;
+mod step_progress;
 
 pub use apply::{Progress, apply};
 pub use outcome::{Outcome, StepOutcome};

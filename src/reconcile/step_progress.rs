@@ -1,0 +1,26 @@
+//! How far a step is.
+
+use crate::model::Held;
+use crate::plan::Step;
+
+use super::outcome::Outcome;
+
+/// A step in progress.
+pub(super) struct StepProgress<'a> {
+    pub(super) step: &'a Step,
+    /// Whether it is in the wave that goes on now.
+    pub(super) is_begun: bool,
+    pub(super) created: Option<Held>,
+    /// What claims the old one while it is taken over.
+    pub(super) claim: Option<Held>,
+    /// Whether the target refused an operation of it altogether.
+    pub(super) is_denied: bool,
+    pub(super) outcome: Option<Outcome>,
+}
+
+impl StepProgress<'_> {
+    /// Whether it still has something to do in this wave.
+    pub(super) fn is_open(&self) -> bool {
+        self.is_begun && self.outcome.is_none()
+    }
+}
