@@ -149,7 +149,7 @@ fn problems(form: &FlowForm) -> Vec<String> {
 pub(crate) struct SetUp<'a> {
     /// How far.
     pub(crate) state: SetupCode,
-    /// What more there is to say.
+    /// What more there is to say, such as why the last try failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<String>,
     /// What it waits for.
@@ -175,18 +175,22 @@ impl<'a> SetUp<'a> {
         Self { state, reason, waits_for }
     }
 
-    /// The same, where the last try is known to have failed and nothing waits.
-    pub(super) fn or_failed(self, why: Option<&str>) -> Self {
-        match why {
-            Some(why)
-                if matches!(
-                    self.state,
-                    SetupCode::NotSetUp | SetupCode::InProgress | SetupCode::NeedsConsentAgain
-                ) =>
-            {
-                Self { state: SetupCode::Failed, reason: Some(why.to_owned()), ..self }
+    /// The same, where the last try is known to have failed for this reason. What waits is another try.
+    pub(super) fn after_failure(self, why: Option<&str>) -> Self {
+        let is_unlinked = matches!(
+            self.state,
+            SetupCode::NotSetUp
+                | SetupCode::InProgress
+                | SetupCode::WaitingForConsent
+                | SetupCode::WaitingForAnswers
+                | SetupCode::NeedsConsentAgain
+        );
+        match why.filter(|_| is_unlinked) {
+            None => self,
+            Some(why) if self.waits_for.is_some() => {
+                Self { reason: Some(format!("the last try failed: {why}")), ..self }
             }
-            _ => self,
+            Some(why) => Self { state: SetupCode::Failed, reason: Some(why.to_owned()), ..self },
         }
     }
 }

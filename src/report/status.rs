@@ -281,7 +281,7 @@ fn of_entry<'a>(entry: &'a EntryStatus, names: &FileNames) -> ReportedEntry<'a> 
         withheld,
         set_up: entry.setup_state.as_ref().map(|setup_state| {
             SetUp::of(setup_state, entry.waits_for.as_ref())
-                .or_failed(entry.set_up_error.as_deref())
+                .after_failure(entry.set_up_error.as_deref())
         }),
     }
 }

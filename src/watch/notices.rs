@@ -63,6 +63,8 @@ struct PendingNotice<'a> {
     link: Option<&'a str>,
     /// What to enter there; null where nothing is.
     code: Option<&'a str>,
+    /// Why the last try to link it failed; null where none has.
+    last_error: Option<&'a str>,
 }
 
 impl<'a> PendingNotice<'a> {
@@ -75,7 +77,14 @@ impl<'a> PendingNotice<'a> {
             }
             _ => (None, None),
         };
-        Self { key: &entry.key, domain: entry.domain.as_str(), name: &entry.name, link, code }
+        Self {
+            key: &entry.key,
+            domain: entry.domain.as_str(),
+            name: &entry.name,
+            link,
+            code,
+            last_error: entry.set_up_error.as_deref(),
+        }
     }
 }
 
@@ -264,6 +273,9 @@ fn message(waiting: &[&EntryStatus]) -> String {
             }
         };
         text.push_str(&format!("\n- {line}"));
+        if let Some(why) = &entry.set_up_error {
+            text.push_str(&format!(". The last try failed: {}", plain(why)));
+        }
     }
     text
 }

@@ -153,9 +153,9 @@ impl<C: Connect> TargetReconciler<C> {
             let observed = self.observe(spec).await?;
             let mut plan = plan(&spec.desired, &observed, &spec.policy);
             let is_drift = self.is_drift(spec, &plan);
-            self.set_ups.keep(&plan);
+            self.set_ups.keep(&plan, &spec.desired, Instant::now());
             self.record(spec, &observed, &plan, is_drift);
-            self.set_ups.take_out_resting(&mut plan, &spec.desired, Instant::now());
+            self.set_ups.take_out_resting(&mut plan);
             if plan.steps.is_empty() {
                 self.settled = Some(Arc::clone(spec));
             }

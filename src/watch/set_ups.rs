@@ -25,22 +25,15 @@ pub(super) struct SetUps {
 
 struct Ended {
     why: String,
-    /// Since when it rests, and for what entry; none where it does not.
-    resting: Option<(Instant, DesiredCredential)>,
+    /// The entry that it was for.
+    entry: DesiredCredential,
+    /// Since when it rests; none where it does not.
+    resting: Option<Instant>,
 }
 
 impl SetUps {
     /// Takes the set-ups out of a plan that failed lately, and would only fail again.
-    pub(super) fn take_out_resting(&mut self, plan: &mut Plan, desired: &Desired, now: Instant) {
-        let entries: BTreeMap<&Key, &DesiredCredential> =
-            desired.credentials.iter().map(|entry| (&entry.key, entry)).collect();
-        let still = |entry: Option<&&DesiredCredential>, ended: &Ended| match &ended.resting {
-            None => entry.is_some(),
-            Some((since, of)) => {
-                now.duration_since(*since) < REST && entry.is_some_and(|entry| same(entry, of))
-            }
-        };
-        self.ended.retain(|key, ended| still(entries.get(key), ended));
+    pub(super) fn take_out_resting(&self, plan: &mut Plan) {
         let rests = |key: &Key| self.ended.get(key).is_some_and(|ended| ended.resting.is_some());
         plan.steps.retain(|step| match &step.action {
             // What follows a new credential is another attempt.
@@ -71,8 +64,9 @@ impl SetUps {
         now: Instant,
     ) {
         self.waiting.remove(&entry.key);
-        let resting = rests.then(|| (now, entry.clone()));
-        self.ended.insert(entry.key.clone(), Ended { why: why.to_owned(), resting });
+        let resting = rests.then_some(now);
+        let ended = Ended { why: why.to_owned(), entry: entry.clone(), resting };
+        self.ended.insert(entry.key.clone(), ended);
     }
 
     /// One has succeeded.
@@ -82,8 +76,15 @@ impl SetUps {
         self.refused.remove(key);
     }
 
-    /// Forgets what is not open, or needed, any more.
-    pub(super) fn keep(&mut self, plan: &Plan) {
+    /// Forgets what is not open, or needed, any more, and why set-ups failed whose entry is another one now
+    /// or that have rested.
+    pub(super) fn keep(&mut self, plan: &Plan, desired: &Desired, now: Instant) {
+        let entries: BTreeMap<&Key, &DesiredCredential> =
+            desired.credentials.iter().map(|entry| (&entry.key, entry)).collect();
+        self.ended.retain(|key, ended| {
+            entries.get(key).is_some_and(|entry| same(entry, &ended.entry))
+                && ended.resting.is_none_or(|since| now.duration_since(since) < REST)
+        });
         let mut open = BTreeSet::new();
         for EntrySetup { key, state } in &plan.setup_states {
             match state {

@@ -45,6 +45,9 @@ fn card(target: &TargetState<'_>, entry: &ReportedEntry<'_>, what: &WaitsFor<'_>
         li .card id=(id) {
             h3 { (entry.name) }
             p .soft { (entry.domain) " at " (target.name) }
+            @if let Some(reason) = entry.set_up.as_ref().and_then(|set_up| set_up.reason.as_ref()) {
+                p .bad { (reason) }
+            }
             @match what {
                 WaitsFor::Consent { link, hidden, redirect_uri } => {
                     (consent(&id, target, entry, *link, *hidden))
