@@ -107,10 +107,15 @@ fn summary(status: &Status) -> String {
     let targets = status.targets.values();
     let in_sync = targets.clone().filter(|target| target.is_in_sync()).count();
     let down = targets.clone().filter(|target| matches!(target.link, Link::Down { .. })).count();
+    let refuse =
+        targets.clone().filter(|target| matches!(target.link, Link::NoAccess { .. })).count();
     let pending: usize = targets.map(|target| target.waiting().count()).sum();
     let mut line = format!("{in_sync} of {} targets in sync", status.targets.len());
     if down > 0 {
         line.push_str(&format!(", {down} cannot be reached"));
+    }
+    if refuse > 0 {
+        line.push_str(&format!(", no access to {refuse}"));
     }
     if pending > 0 {
         line.push_str(&format!(", {} waiting for a person", counted(pending, "set-up")));

@@ -236,6 +236,8 @@ codes! {
         Failed = "failed",
         /// It cannot be reached.
         Unreachable = "unreachable",
+        /// The access token is missing or refused.
+        NoAccess = "no_access",
     }
 
     /// Whether a target can be reached.
@@ -246,6 +248,8 @@ codes! {
         Up = "up",
         /// It cannot.
         Down = "down",
+        /// Not known, since the access token is missing or refused, or this machine is.
+        NoAccess = "no_access",
     }
 
     /// What is done about differences.

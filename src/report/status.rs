@@ -224,6 +224,7 @@ fn of_target<'a>(
         Link::Connecting => (LinkCode::Connecting, None, None),
         Link::Up { version, since } => (LinkCode::Up, Some(*since), version.as_deref()),
         Link::Down { since } => (LinkCode::Down, Some(*since), None),
+        Link::NoAccess { since } => (LinkCode::NoAccess, Some(*since), None),
     };
     TargetState {
         name,
@@ -241,7 +242,7 @@ fn of_target<'a>(
         last_reconcile: target.last_reconcile.map(Moment),
         last_success: target.last_success.map(Moment),
         next_reconcile: target.next_reconcile.map(Moment),
-        entries: target.entries.iter().map(|entry| of_entry(entry, names)).collect(),
+        entries: target.entries.iter().map(|entry| of_entry(target, entry, names)).collect(),
         differences: target.differences.iter().map(of_difference).collect(),
         foreign: target.foreign,
     }
@@ -250,6 +251,7 @@ fn of_target<'a>(
 fn state(target: &TargetStatus) -> TargetCode {
     match target.link {
         Link::Down { .. } => TargetCode::Unreachable,
+        Link::NoAccess { .. } => TargetCode::NoAccess,
         _ if target.error.is_some() => TargetCode::Failed,
         Link::Connecting => TargetCode::Connecting,
         Link::Up { .. } if !target.differences.is_empty() => TargetCode::Differs,
@@ -262,7 +264,11 @@ fn state(target: &TargetStatus) -> TargetCode {
     }
 }
 
-fn of_entry<'a>(entry: &'a EntryStatus, names: &FileNames) -> ReportedEntry<'a> {
+fn of_entry<'a>(
+    target: &TargetStatus,
+    entry: &'a EntryStatus,
+    names: &FileNames,
+) -> ReportedEntry<'a> {
     let (credential, withheld) = match &entry.holding {
         Holding::InSync => (EntryCode::InSync, None),
         Holding::Drifted => (EntryCode::Drifted, None),
@@ -280,8 +286,8 @@ fn of_entry<'a>(entry: &'a EntryStatus, names: &FileNames) -> ReportedEntry<'a> 
         credential,
         withheld,
         set_up: entry.setup_state.as_ref().map(|setup_state| {
-            SetUp::of(setup_state, entry.waits_for.as_ref())
-                .after_failure(entry.set_up_error.as_deref())
+            let waits_for = entry.waits_for.as_ref().filter(|_| target.is_connected());
+            SetUp::of(setup_state, waits_for).after_failure(entry.set_up_error.as_deref())
         }),
     }
 }

@@ -151,6 +151,7 @@ pub(crate) fn target(code: TargetCode) -> &'static str {
         TargetCode::Differs => "differs",
         TargetCode::Failed => "failed",
         TargetCode::Unreachable => "unreachable",
+        TargetCode::NoAccess => "no access",
     }
 }
 

@@ -11,7 +11,7 @@ use crate::model::{Secret, ValueFault, Visible, value_fault};
 
 /// No token is longer.
 const MAX_BYTES: usize = 16 * 1024;
-const MORE_THAN_A_TOKEN: &str = "gives more than an access token";
+const MORE_THAN_A_TOKEN: &str = "holds more than an access token";
 
 /// Why there is no token. None of it repeats what was read.
 #[derive(Debug, Error)]
@@ -57,12 +57,16 @@ pub enum NoToken {
 pub fn from_file(file: &Path) -> Result<Secret, NoToken> {
     let fault = |error: std::io::Error| match error.kind() {
         ErrorKind::FileTooLarge => {
-            NoToken::NotAToken { name: file.visible().into_owned(), what: MORE_THAN_A_TOKEN }
+            NoToken::NotAToken { name: named(file), what: MORE_THAN_A_TOKEN }
         }
         _ => NoToken::File { file: file.into(), why: error.to_string() },
     };
     let bytes = files::read(file, MAX_BYTES as u64).map_err(fault)?;
-    token(&bytes, || file.visible().into_owned())
+    token(&bytes, || named(file))
+}
+
+fn named(file: &Path) -> String {
+    format!("the file {}", file.visible())
 }
 
 /// Runs a program in a folder, without a shell, and reads the token that it prints. What it says on
@@ -77,7 +81,7 @@ pub async fn from_command(
 ) -> Result<Secret, NoToken> {
     let output = program::output(program, arguments, folder, MAX_BYTES).await;
     let bytes = output.map_err(|why| NoToken::Program { program: program.to_owned(), why })?;
-    token(&bytes, || format!("`{program}`"))
+    token(&bytes, || format!("the output of `{program}`"))
 }
 
 /// The token in a text as people copy it: behind a byte order mark, in quotes, behind `Bearer`.
@@ -111,9 +115,9 @@ fn token(bytes: &[u8], name: impl Fn() -> String) -> Result<Secret, NoToken> {
     if bytes.len() > MAX_BYTES {
         return Err(fault(MORE_THAN_A_TOKEN));
     }
-    let token = from_text(std::str::from_utf8(bytes).map_err(|_| fault("gives no text"))?);
+    let token = from_text(std::str::from_utf8(bytes).map_err(|_| fault("holds no text"))?);
     if token.expose().is_empty() {
-        return Err(fault("gives nothing"));
+        return Err(fault("is empty"));
     }
     let token = checked(token, &name)?;
     if token.expose().contains(' ') {
@@ -140,9 +144,12 @@ mod tests {
         ] {
             assert_eq!(read(copied).unwrap().expose(), "abc.def", "{copied:?}");
         }
-        for text in ["", " \n", "two words", &"x".repeat(20_000)] {
+        for text in ["", " \n"] {
+            assert_eq!(read(text).unwrap_err().to_string(), "it is empty");
+        }
+        for text in ["two words", &"x".repeat(20_000)] {
             let said = read(text).unwrap_err().to_string();
-            assert!(said.starts_with("it gives "), "{said}");
+            assert_eq!(said, "it holds more than an access token");
         }
         let said = read("two\nlines").unwrap_err().to_string();
         assert!(said.contains("is a text of several lines"), "{said}");
@@ -181,6 +188,7 @@ mod tests {
         assert_eq!(run(&["false"]).await.unwrap_err(), "`false` ended with exit status: 1");
         let missing = run(&["no-such-program"]).await.unwrap_err();
         assert!(missing.starts_with("`no-such-program` cannot be run: "), "{missing}");
-        assert_eq!(run(&["yes"]).await.unwrap_err(), "`yes` gives more than an access token");
+        let endless = run(&["yes"]).await.unwrap_err();
+        assert_eq!(endless, "the output of `yes` holds more than an access token");
     }
 }

@@ -82,10 +82,11 @@ pub(super) async fn begin(
     let query = query.unwrap_or_default();
     let (target, key) = (value(query.as_bytes(), "target"), value(query.as_bytes(), "key"));
     let status = server.status();
-    let entry =
-        status.targets.iter().find(|(name, _)| Some(name.as_str()) == target.as_deref()).and_then(
-            |(_, it)| it.entries.iter().find(|it| Some(it.key.as_str()) == key.as_deref()),
-        );
+    let entry = status
+        .targets
+        .iter()
+        .find(|(name, _)| Some(name.as_str()) == target.as_deref())
+        .and_then(|(_, it)| it.waiting().find(|it| Some(it.key.as_str()) == key.as_deref()));
     let Some(FlowStep::Consent(link)) = entry.and_then(|entry| entry.waits_for.as_ref()) else {
         return reply::words(StatusCode::NOT_FOUND, "This account does not wait for consent.");
     };

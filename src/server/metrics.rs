@@ -11,7 +11,7 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, NoLabelSet,
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::status::{BUCKETS, Durations, Link, Status, TargetStatus};
+use crate::status::{BUCKETS, Durations, Status, TargetStatus};
 
 use super::{ServerState, answer};
 
@@ -45,9 +45,9 @@ impl Numbers {
     fn of_targets(&self, out: &mut FamilyWriter<'_>) -> fmt::Result {
         out.gauges(
             "appcred_target_up",
-            "Whether the target can be reached",
+            "Whether the target is connected: it can be reached and accepts the access token",
             None,
-            self.by_target(|target| Some(i64::from(matches!(target.link, Link::Up { .. })))),
+            self.by_target(|target| Some(i64::from(target.is_connected()))),
         )?;
         out.gauges(
             "appcred_differences",

@@ -117,22 +117,29 @@ impl TargetStatus {
 
     /// Whether it is as wanted, as far as that needs no person.
     pub fn is_in_sync(&self) -> bool {
-        matches!(self.link, Link::Up { .. })
+        self.is_connected()
             && self.error.is_none()
             && self.differences.is_empty()
             && self.last_success.is_some()
     }
 
-    /// The entries that wait for a person.
+    /// The entries that wait for a person. None where the target is not connected: what was given now
+    /// would reach nobody.
     pub fn waiting(&self) -> impl Iterator<Item = &EntryStatus> {
+        let is_connected = self.is_connected();
         let needs_person =
             |entry: &&EntryStatus| entry.waits_for.as_ref().is_some_and(FlowStep::needs_person);
-        self.entries.iter().filter(needs_person)
+        self.entries.iter().filter(move |_| is_connected).filter(needs_person)
     }
 
-    /// The entries that wait for somebody's consent.
+    /// The entries among these that wait for somebody's consent.
     pub fn pending_consents(&self) -> impl Iterator<Item = &EntryStatus> {
-        self.entries.iter().filter(|entry| entry.waits_for_consent())
+        self.waiting().filter(|entry| entry.waits_for_consent())
+    }
+
+    /// Whether there is a connection.
+    pub fn is_connected(&self) -> bool {
+        matches!(self.link, Link::Up { .. })
     }
 }
 
@@ -150,6 +157,11 @@ pub enum Link {
     },
     /// It cannot; the target's error says why.
     Down {
+        /// Since when.
+        since: Timestamp,
+    },
+    /// The access token is missing or refused, or this machine is; the target's error says which.
+    NoAccess {
         /// Since when.
         since: Timestamp,
     },

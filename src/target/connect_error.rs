@@ -41,7 +41,15 @@ pub enum ConnectError {
     /// The stored session gives no access token.
     #[error("{0}{help}", help = sign_in_help(.0))]
     Session(#[from] SignInError),
-    /// The target cannot be reached, or does not accept the token.
+    /// The target does not accept the token.
+    #[error("{error}; {advice}")]
+    Rejected {
+        /// How it says so.
+        error: TargetError,
+        /// Where the token is from, and what to do.
+        advice: String,
+    },
+    /// The target cannot be reached.
     #[error(transparent)]
     Target(#[from] TargetError),
 }

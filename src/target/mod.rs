@@ -187,9 +187,7 @@ pub enum TargetError {
         why: String,
     },
     /// The token is not taken.
-    #[error(
-        "{address} refused the access token: make a new one there, or sign in with `appcred login`"
-    )]
+    #[error("{address} refused the access token")]
     Unauthorized {
         /// The address.
         address: String,

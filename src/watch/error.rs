@@ -95,6 +95,23 @@ impl RoundError {
             Self::Crashed => ErrorKind::Internal,
         }
     }
+
+    /// Whether it is anything else than a token that is missing or refused, or a machine that is.
+    pub(super) fn has_access(&self) -> bool {
+        let error = match self {
+            Self::Target(error)
+            | Self::Connect(ConnectError::Target(error))
+            | Self::Connect(ConnectError::Session(SignInError::Target(error))) => error,
+            Self::Connect(_) => return false,
+            _ => return true,
+        };
+        !matches!(
+            error,
+            TargetError::Unauthorized { .. }
+                | TargetError::NotAdmin { .. }
+                | TargetError::Forbidden { .. }
+        )
+    }
 }
 
 fn of_connecting(error: &ConnectError) -> ErrorKind {
@@ -109,9 +126,9 @@ fn of_connecting(error: &ConnectError) -> ErrorKind {
         ConnectError::Reference { .. }
         | ConnectError::NotSignedIn { .. }
         | ConnectError::Store(_) => ErrorKind::Permanent,
-        ConnectError::Session(SignInError::Target(error)) | ConnectError::Target(error) => {
-            of_target(error)
-        }
+        ConnectError::Session(SignInError::Target(error))
+        | ConnectError::Target(error)
+        | ConnectError::Rejected { error, .. } => of_target(error),
         ConnectError::Session(SignInError::Over { .. } | SignInError::Refused { .. }) => {
             ErrorKind::Permanent
         }

@@ -225,7 +225,7 @@ impl<C: Connect> TargetReconciler<C> {
         let (target, observed) = match connected.unwrap_or(Err(RoundError::Stopped)) {
             Ok(connected) => connected,
             Err(error) => {
-                self.statuses.unreachable(&self.name, &spec.desired);
+                self.statuses.not_connected(&self.name, &spec.desired, error.has_access());
                 return Err(error);
             }
         };

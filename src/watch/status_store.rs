@@ -1,5 +1,6 @@
 //! Where the watcher records how everything is.
 
+use std::mem::discriminant;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -69,12 +70,13 @@ impl StatusStore {
         self.status.borrow().targets.get(name).cloned()
     }
 
-    /// A target cannot be reached.
-    pub(super) fn unreachable(&self, name: &TargetName, desired: &Desired) {
+    /// A target is not connected: nobody answers there, or it gives no access.
+    pub(super) fn not_connected(&self, name: &TargetName, desired: &Desired, gives_access: bool) {
         let since = self.now();
+        let link = if gives_access { Link::Down { since } } else { Link::NoAccess { since } };
         self.target(name, |target| {
             target.entries = unseen(desired, &target.entries);
-            down(target, since);
+            relink(target, link);
         });
     }
 
@@ -82,7 +84,7 @@ impl StatusStore {
     pub(super) fn not_watched(&self, name: &TargetName, why: &str, next: Option<Duration>) {
         let since = self.now();
         self.target(name, |target| {
-            down(target, since);
+            relink(target, Link::Down { since });
             target.error = Some(why.to_owned());
             target.next_reconcile = after(since, next);
         });
@@ -113,9 +115,10 @@ impl StatusStore {
     }
 }
 
-fn down(target: &mut TargetStatus, since: Timestamp) {
-    if !matches!(target.link, Link::Down { .. }) {
-        target.link = Link::Down { since };
+/// A link that stays of its kind is so since it began.
+fn relink(target: &mut TargetStatus, link: Link) {
+    if discriminant(&target.link) != discriminant(&link) {
+        target.link = link;
     }
 }
 

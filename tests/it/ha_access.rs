@@ -62,6 +62,6 @@ fn a_program_is_run_for_no_target_but_those_asked_for(release: Release) {
     appcred().args(["validate"]).run();
     assert!(!project.join("was-run").exists());
     let ran = appcred().args(["list", "-t", "other"]).status(1).run();
-    assert!(ran.stdout.contains("`touch` gives nothing"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("the output of `touch` is empty"), "{}", ran.stdout);
     assert!(project.join("was-run").exists());
 }

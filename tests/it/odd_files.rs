@@ -37,7 +37,7 @@ impl Odd {
 
     fn reason(self, file: &str) -> &'static str {
         match self {
-            Self::Huge if file == "token" => "gives more than an access token",
+            Self::Huge if file == "token" => "holds more than an access token",
             Self::Pipe | Self::Socket | Self::Device => "it is not a regular file",
             Self::Folder => "it is a folder, not a file",
             Self::Huge => "larger than",

@@ -204,7 +204,7 @@ fn tone(verdict: TargetCode) -> &'static str {
         TargetCode::WaitingForConsent | TargetCode::WaitingForAnswers | TargetCode::Differs => {
             "wait"
         }
-        TargetCode::Failed | TargetCode::Unreachable => "bad",
+        TargetCode::Failed | TargetCode::Unreachable | TargetCode::NoAccess => "bad",
         TargetCode::Connecting => "idle",
     }
 }

@@ -41,7 +41,10 @@ pub(super) fn targets(report: &StatusReport<'_>) -> Markup {
 }
 
 fn is_in_trouble(target: &TargetState<'_>) -> bool {
-    matches!(target.state, TargetCode::Failed | TargetCode::Unreachable | TargetCode::Differs)
+    matches!(
+        target.state,
+        TargetCode::Failed | TargetCode::Unreachable | TargetCode::NoAccess | TargetCode::Differs
+    )
 }
 
 fn nothing(report: &StatusReport<'_>) -> Markup {
@@ -89,11 +92,15 @@ fn one(target: &TargetState<'_>, is_open: bool, rows: &mut usize) -> Markup {
 }
 
 fn looks(target: &TargetState<'_>) -> Markup {
-    let is_down = target.link == LinkCode::Down;
+    let down = match target.link {
+        LinkCode::Down => Some("Unreachable since"),
+        LinkCode::NoAccess => Some("No access since"),
+        LinkCode::Connecting | LinkCode::Up => None,
+    };
     html! {
         dl .facts {
-            @if let Some(since) = target.link_since.filter(|_| is_down) {
-                div { dt { "Unreachable since" } dd { (time(since)) } }
+            @if let Some((down, since)) = down.zip(target.link_since) {
+                div { dt { (down) } dd { (time(since)) } }
             }
             div {
                 dt { "Last look" }

@@ -57,6 +57,11 @@ fn troubles(report: &StatusReport<'_>) -> Vec<String> {
             "target cannot be reached",
             "targets cannot be reached",
         ),
+        said(
+            in_state(TargetCode::NoAccess),
+            "target gives no access: its token is missing or refused",
+            "targets give no access: their tokens are missing or refused",
+        ),
         said(in_state(TargetCode::Failed), "target has failed", "targets have failed"),
         said(in_state(TargetCode::Differs), "target is not as wanted", "targets are not as wanted"),
         said(failed, "set-up has failed", "set-ups have failed"),
@@ -77,7 +82,7 @@ fn worst(report: &StatusReport<'_>) -> &'static str {
     let has = |states: &[TargetCode]| report.targets.iter().any(|it| states.contains(&it.state));
     let is_read = report.manifests.read_at.is_some();
     if (is_read && !report.manifests.in_force)
-        || has(&[TargetCode::Unreachable, TargetCode::Failed])
+        || has(&[TargetCode::Unreachable, TargetCode::NoAccess, TargetCode::Failed])
     {
         "bad"
     } else if report.targets.iter().all(|target| target.state == TargetCode::Connecting) {

@@ -12,9 +12,9 @@ use super::{ConnectionSettings, HomeAssistant, canonical, connect};
 use crate::diagnostic::{Located, ProblemCode};
 use crate::field::{BaseUrl, Field, FieldRefusal, Meaning, Raw, SecretText, Text, Texts};
 use crate::http::{Network, ProxyAddress};
-use crate::model::{Reference, Secret, is_loopback};
+use crate::model::{Reference, Secret, Visible, is_loopback};
 use crate::secret::{self, SecretResolver, token};
-use crate::target::{ConnectError, FieldContext, TargetKind, meaning, meanings};
+use crate::target::{ConnectError, FieldContext, TargetError, TargetKind, meaning, meanings};
 
 /// A running HA, and how to authenticate there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -155,7 +155,29 @@ impl TargetKind for HomeAssistantEndpoint {
     ) -> Result<HomeAssistant, ConnectError> {
         let token = self.token(resolver, sessions).await?;
         let (url, network) = (self.url.clone(), self.network.clone());
-        Ok(connect(ConnectionSettings { url, token, network }).await?)
+        connect(ConnectionSettings { url, token, network }).await.map_err(|error| match error {
+            TargetError::Unauthorized { .. } | TargetError::NotAdmin { .. } => {
+                ConnectError::Rejected { error, advice: self.auth.advice() }
+            }
+            other => other.into(),
+        })
+    }
+}
+
+impl AuthMethod {
+    /// Where a token is from that was not accepted, and what to do.
+    fn advice(&self) -> String {
+        let from = match self {
+            Self::Session => {
+                return "it is of the session of `appcred login`: sign in again, as an administrator"
+                    .to_owned();
+            }
+            Self::Token(_) => "the environment (HASS_TOKEN or SUPERVISOR_TOKEN)".to_owned(),
+            Self::Reference(token) => token.spot.place().to_string(),
+            Self::File(file) => file.visible().into_owned(),
+            Self::Command(command) => format!("`{}`", command.program.as_str().visible()),
+        };
+        format!("it is from {from}: put one there that an administrator has made in Home Assistant")
     }
 }
 
