@@ -310,7 +310,7 @@ codes! {
         Other = "other",
     }
 
-    /// What has happened at a target.
+    /// What has happened.
     EventCode {
         /// An account waits for consent.
         ConsentPending = "consent_pending",
@@ -326,6 +326,10 @@ codes! {
         Error = "error",
         /// The target is as wanted again.
         Recovered = "recovered",
+        /// The manifests are in error, and nothing new is done.
+        ManifestsInError = "manifests_in_error",
+        /// The manifests are valid again.
+        ManifestsValid = "manifests_valid",
     }
 
     /// How bad a problem is.

@@ -78,6 +78,13 @@ impl Diagnostic {
         self.spot.iter().chain(self.related.iter().map(|(spot, _)| spot))
     }
 
+    /// It on one line: where, what, and what to do.
+    pub fn line(&self) -> String {
+        let place = self.spot.as_ref().map(|spot| format!("{}: ", spot.place()));
+        let help = self.help.as_ref().map(|help| format!(" ({help})"));
+        format!("{}{}{}", place.unwrap_or_default(), self.message, help.unwrap_or_default())
+    }
+
     /// An error without a place.
     pub fn error(code: ProblemCode, message: impl Into<String>) -> Self {
         Self {

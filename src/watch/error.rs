@@ -96,6 +96,11 @@ impl RoundError {
         }
     }
 
+    /// Whether nobody answers, as while Home Assistant restarts.
+    pub(super) fn is_outage(&self) -> bool {
+        matches!(self.kind(), ErrorKind::Unreachable | ErrorKind::Starting)
+    }
+
     /// Whether it is anything else than a token that is missing or refused, or a machine that is.
     pub(super) fn has_access(&self) -> bool {
         let error = match self {

@@ -11,6 +11,7 @@
 //!                          │ lock: one writer at a time; conflict.rs, set_ups.rs: what is not done again
 //!                          ▼
 //!                        status_store.rs, snapshot_store.rs, notices.rs, round_log.rs
+//! manifest_notices.rs: notices about the manifests
 //! ```
 //!
 //! One task reads the manifests whenever something may have changed, and gives each target's task its
@@ -23,6 +24,7 @@ mod conflict;
 mod connection;
 mod error;
 mod heartbeat;
+mod manifest_notices;
 mod notices;
 mod places;
 mod problem_log;
@@ -48,6 +50,7 @@ use tokio::time::{Instant, sleep};
 use crate::target::Stop;
 
 use error::ErrorKind;
+use manifest_notices::ManifestNotifier;
 use problem_log::ProblemLog;
 use readings::{ReadResult, ReaderCrashed, Readings};
 use retry::Schedule;
@@ -110,6 +113,7 @@ pub async fn run<R: ReadSpecs, C: Connect>(
     let mut trigger = Trigger::new(settings.noticing);
     let mut tasks = TargetTasks::new(settings.clone(), connector, &channels);
     let mut problem_log = ProblemLog::default();
+    let mut notifier = ManifestNotifier::new(channels.stop.clone());
     let mut readings = Readings::new(reader);
     let mut cause = Cause::Change;
     let mut crashes = Schedule::default();
@@ -132,6 +136,8 @@ pub async fn run<R: ReadSpecs, C: Connect>(
                 crashes.failed(ErrorKind::Internal, Instant::now(), fastrand::f64()).next
             }
         };
+        let status = Arc::clone(&channels.statuses.subscribe().borrow());
+        notifier.report(&status.manifests, &tasks.webhooks(), channels.statuses.now());
         let Some(next) =
             wait(pause.unwrap_or(settings.resync), &trigger, &tasks, &mut channels).await
         else {

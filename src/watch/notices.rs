@@ -1,10 +1,12 @@
 //! Notifying people of what happens: by a message in Home Assistant, and by webhooks.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use schemars::{JsonSchema, Schema};
 use serde::Serialize;
+use tokio::time::Instant;
 
 use crate::codes::EventCode;
 use crate::model::{
@@ -19,6 +21,9 @@ use super::webhook::WebhookSender;
 /// The title of the message in Home Assistant.
 const TITLE: &str = "Accounts to be linked";
 
+/// Home Assistant restarts within this, which is no error to be notified of.
+const RESTART: Duration = Duration::from_secs(120);
+
 /// Who is notified.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Notices {
@@ -31,7 +36,7 @@ pub struct Notices {
 /// What is posted to a webhook.
 #[derive(Serialize, JsonSchema)]
 #[schemars(title = "appcred notice")]
-struct Notice<'a> {
+pub(super) struct Notice<'a> {
     /// `appcred notice`.
     kind: &'static str,
     /// Changes when a field changes its meaning or goes; new fields may come at any time.
@@ -40,14 +45,38 @@ struct Notice<'a> {
     event: EventCode,
     /// When.
     at: String,
-    /// The target's name.
-    target: &'a TargetName,
-    /// The target's address or folder.
-    address: &'a str,
+    /// The target's name; null where it is about the manifests.
+    target: Option<&'a TargetName>,
+    /// The target's address or folder; null where it is about the manifests.
+    address: Option<&'a str>,
     /// The same in a sentence.
     message: String,
     /// The accounts that wait for somebody's consent now.
     pending_consents: Vec<PendingNotice<'a>>,
+}
+
+impl Notice<'_> {
+    /// One about the manifests.
+    pub(super) fn new(event: EventCode, message: String, at: Timestamp) -> Self {
+        Self {
+            kind: "appcred notice",
+            format_version: 1,
+            event,
+            at: at.to_string(),
+            target: None,
+            address: None,
+            message,
+            pending_consents: Vec::new(),
+        }
+    }
+}
+
+/// Posts a notice to these webhooks.
+pub(super) fn post(sender: &mut WebhookSender, webhooks: &[Secret], notice: &Notice<'_>) {
+    match to_json(notice) {
+        Ok(body) => sender.send(webhooks, body.as_bytes()),
+        Err(why) => tracing::error!("a notice cannot be written: {why}"),
+    }
 }
 
 /// An account that waits for consent.
@@ -111,18 +140,21 @@ pub(super) struct Notifier {
     /// The entries that waited for a person, each with what that waited for.
     pending: BTreeMap<Key, FlowStep>,
     error: Option<String>,
+    /// Since when nobody answers.
+    outage: Option<Instant>,
     drifts: u64,
 }
 
 impl Notifier {
     pub(super) fn new(name: TargetName, stop: Stop) -> Self {
         Self {
-            webhooks: WebhookSender::new(name.clone(), stop),
+            webhooks: WebhookSender::new(Some(name.clone()), stop),
             name,
             displayed: None,
             may_be_lost: false,
             pending: BTreeMap::new(),
             error: None,
+            outage: None,
             drifts: 0,
         }
     }
@@ -133,36 +165,25 @@ impl Notifier {
     }
 
     /// Sends what is new to webhooks; answers what Home Assistant is to display, if that is new.
+    /// `is_outage` says whether nobody answered.
     pub(super) fn news(
         &mut self,
         notices: &Notices,
         owner: &Owner,
         target: &TargetStatus,
+        is_outage: bool,
         now: Timestamp,
     ) -> Option<Message> {
-        let waiting: Vec<&EntryStatus> = target.waiting().collect();
-        let step = |entry: &&EntryStatus| Some((entry.key.clone(), entry.waits_for.clone()?));
-        let pending: BTreeMap<Key, FlowStep> = waiting.iter().filter_map(step).collect();
-        let events = self.events(target, &pending);
-        for (event, message) in events {
+        for (event, message) in self.events(target, is_outage) {
             let notice = Notice {
-                kind: "appcred notice",
-                format_version: 1,
-                event,
-                at: now.to_string(),
-                target: &self.name,
-                address: &target.address,
-                message,
+                target: Some(&self.name),
+                address: Some(&target.address),
                 pending_consents: target.pending_consents().map(PendingNotice::of).collect(),
+                ..Notice::new(event, message, now)
             };
-            match to_json(&notice) {
-                Ok(body) => self.webhooks.send(&notices.webhooks, body.as_bytes()),
-                Err(why) => tracing::error!("a notice cannot be written: {why}"),
-            }
+            post(&mut self.webhooks, &notices.webhooks, &notice);
         }
-        self.pending = pending;
-        self.error.clone_from(&target.error);
-        self.drifts = target.totals.drifts;
+        let waiting: Vec<&EntryStatus> = target.waiting().collect();
         let is_on = notices.home_assistant;
         let text = (is_on && !waiting.is_empty()).then(|| message(&waiting));
         let message = Message { id: format!("appcred_{owner}"), text };
@@ -192,11 +213,46 @@ impl Notifier {
         }
     }
 
-    fn events(
-        &self,
+    /// What is new since the last time.
+    fn events(&mut self, target: &TargetStatus, is_outage: bool) -> Vec<(EventCode, String)> {
+        let mut events = Vec::new();
+        // What waited when the connection ended shows when there is one again.
+        if target.is_connected() {
+            events = self.pending_events(target);
+        }
+        let drifts = std::mem::replace(&mut self.drifts, target.totals.drifts);
+        if target.totals.drifts > drifts {
+            let message = "the target was changed, and no manifest was".to_owned();
+            events.push((EventCode::Drift, message));
+        }
+        events.extend(self.error_event(target, is_outage));
+        events
+    }
+
+    /// A new error, or the end of one. An outage is one when it lasts.
+    fn error_event(
+        &mut self,
         target: &TargetStatus,
-        pending: &BTreeMap<Key, FlowStep>,
-    ) -> Vec<(EventCode, String)> {
+        is_outage: bool,
+    ) -> Option<(EventCode, String)> {
+        let outage = is_outage.then(|| self.outage.unwrap_or_else(Instant::now));
+        self.outage = outage;
+        if self.error.is_none() && outage.is_some_and(|since| since.elapsed() < RESTART) {
+            return None;
+        }
+        let last = std::mem::replace(&mut self.error, target.error.clone());
+        match (last, &target.error) {
+            (None, Some(why)) => Some((EventCode::Error, why.clone())),
+            (Some(_), None) => {
+                Some((EventCode::Recovered, "the target is as wanted again".to_owned()))
+            }
+            _ => None,
+        }
+    }
+
+    fn pending_events(&mut self, target: &TargetStatus) -> Vec<(EventCode, String)> {
+        let step = |entry: &EntryStatus| Some((entry.key.clone(), entry.waits_for.clone()?));
+        let pending: BTreeMap<Key, FlowStep> = target.waiting().filter_map(step).collect();
         let mut events = Vec::new();
         for (needs_consent, pending_event, settled_event, what) in [
             (true, EventCode::ConsentPending, EventCode::ConsentSettled, "consent"),
@@ -224,17 +280,7 @@ impl Notifier {
                 events.push((settled_event, waits(&gone, "no longer", what)));
             }
         }
-        if target.totals.drifts > self.drifts {
-            let message = "the target was changed, and no manifest was".to_owned();
-            events.push((EventCode::Drift, message));
-        }
-        match (&self.error, &target.error) {
-            (None, Some(why)) => events.push((EventCode::Error, why.clone())),
-            (Some(_), None) => {
-                events.push((EventCode::Recovered, "the target is as wanted again".to_owned()))
-            }
-            _ => {}
-        }
+        self.pending = pending;
         events
     }
 }
@@ -299,7 +345,43 @@ fn plain(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::plain;
+    use std::time::Duration;
+
+    use jiff::Timestamp;
+
+    use super::{Notifier, RESTART, plain};
+    use crate::codes::EventCode;
+    use crate::model::TargetName;
+    use crate::status::{Link, Mode, TargetStatus};
+    use crate::target::Stop;
+
+    fn target(link: Link, error: Option<&str>) -> TargetStatus {
+        let error = error.map(str::to_owned);
+        TargetStatus { link, error, ..TargetStatus::new("http://home".to_owned(), Mode::Repair) }
+    }
+
+    fn events(notifier: &mut Notifier, target: &TargetStatus, is_outage: bool) -> Vec<EventCode> {
+        notifier.events(target, is_outage).into_iter().map(|(event, _)| event).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_outage_is_an_error_when_it_lasts_longer_than_a_restart() {
+        let mut notifier = Notifier::new(TargetName::new("home"), Stop::new());
+        let since = Timestamp::UNIX_EPOCH;
+        let up = target(Link::Up { version: None, since }, None);
+        let down = target(Link::Down { since }, Some("connection refused"));
+        let refused = target(Link::NoAccess { since }, Some("the token is refused"));
+        assert_eq!(events(&mut notifier, &down, true), []);
+        assert_eq!(events(&mut notifier, &up, false), [], "it was restarted");
+        assert_eq!(events(&mut notifier, &down, true), []);
+        tokio::time::advance(RESTART / 2).await;
+        assert_eq!(events(&mut notifier, &down, true), []);
+        tokio::time::advance(RESTART / 2 + Duration::from_secs(1)).await;
+        assert_eq!(events(&mut notifier, &down, true), [EventCode::Error]);
+        assert_eq!(events(&mut notifier, &down, true), []);
+        assert_eq!(events(&mut notifier, &up, false), [EventCode::Recovered]);
+        assert_eq!(events(&mut notifier, &refused, false), [EventCode::Error], "at once");
+    }
 
     #[test]
     fn names_are_no_markup() {

@@ -13,10 +13,7 @@ impl ProblemLog {
     pub(super) fn log(&mut self, manifests: &ManifestStatus) {
         let mut lines: Vec<(Severity, String)> = Vec::new();
         for problem in manifests.problems.sorted() {
-            let place =
-                problem.spot.as_ref().map(|spot| format!("{}: ", spot.place())).unwrap_or_default();
-            let help = problem.help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();
-            lines.push((problem.severity, format!("{place}{}{help}", problem.message)));
+            lines.push((problem.severity, problem.line()));
         }
         let blocker = manifests.blocker.iter();
         lines.extend(blocker.map(|why| (Severity::Error, why.clone())));

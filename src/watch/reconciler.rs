@@ -366,10 +366,12 @@ impl<C: Connect> TargetReconciler<C> {
     }
 
     /// Reports what is new to whoever is to be notified.
-    pub(super) async fn notify(&mut self, spec: &TargetSpec) {
+    pub(super) async fn notify(&mut self, spec: &TargetSpec, error: Option<&RoundError>) {
         let Some(target) = self.statuses.of(&self.name) else { return };
         let now = self.statuses.now();
-        let message = self.notifier.news(&spec.notices, &spec.desired.owner, &target, now);
+        let is_outage = error.is_some_and(RoundError::is_outage);
+        let owner = &spec.desired.owner;
+        let message = self.notifier.news(&spec.notices, owner, &target, is_outage, now);
         if let Some(message) = message
             && let Some(connection) = &self.connection
         {

@@ -116,7 +116,7 @@ impl<C: Connect> TargetTask<C> {
             if let Err(error) = &result {
                 reconciler.log_error(error, pause.next);
             }
-            reconciler.notify(&spec).await;
+            reconciler.notify(&spec, result.as_ref().err()).await;
             if self.wait(inbox, &mut reconciler, &mut schedule, pause).await == Next::End {
                 return;
             }

@@ -8,7 +8,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::callback::Delivery;
-use crate::model::{HandOverError, TargetName};
+use crate::model::{HandOverError, Secret, TargetName};
 use crate::target::Stop;
 
 use super::callback_request::CallbackRequest;
@@ -107,6 +107,19 @@ impl<C: Connect> TargetTasks<C> {
                 handle.soon.notify_one();
             }
         }
+    }
+
+    /// The webhooks of all targets, each once.
+    pub(super) fn webhooks(&self) -> Vec<Secret> {
+        let mut all: Vec<Secret> = Vec::new();
+        for handle in self.handles.values() {
+            for webhook in &handle.specs.borrow().notices.webhooks {
+                if !all.contains(webhook) {
+                    all.push(webhook.clone());
+                }
+            }
+        }
+        all
     }
 
     fn begin(&mut self, name: TargetName, spec: Arc<TargetSpec>) {

@@ -19,14 +19,15 @@ const PAUSES: [u64; 6] = [1, 2, 4, 8, 16, 32];
 
 /// Posts in the background.
 pub(super) struct WebhookSender {
-    target: TargetName,
+    /// Of what target; none for the manifests of all.
+    target: Option<TargetName>,
     stop: Stop,
     /// The queues of those that were posted to.
     queues: Vec<(Secret, mpsc::Sender<Vec<u8>>)>,
 }
 
 impl WebhookSender {
-    pub(super) fn new(target: TargetName, stop: Stop) -> Self {
+    pub(super) fn new(target: Option<TargetName>, stop: Stop) -> Self {
         Self { target, stop, queues: Vec::new() }
     }
 
@@ -36,7 +37,10 @@ impl WebhookSender {
         for (at, webhook) in webhooks.iter().enumerate() {
             if self.queue(at, webhook).try_send(body.to_owned()).is_err() {
                 let number = at + 1;
-                tracing::warn!(target = %self.target, "the queue of webhook {number} is full: a notice is lost");
+                tracing::warn!(
+                    target = named(&self.target),
+                    "the queue of webhook {number} is full: a notice is lost"
+                );
             }
         }
     }
@@ -58,17 +62,20 @@ impl WebhookSender {
 /// One webhook of a target. Its address may be a secret, so messages name its number in the list.
 struct Webhook {
     address: Secret,
-    target: TargetName,
+    target: Option<TargetName>,
     number: usize,
 }
 
 impl Webhook {
     async fn post_all(self, mut bodies: mpsc::Receiver<Vec<u8>>, stop: Stop) {
-        let Self { target, number, .. } = &self;
+        let (target, number) = (named(&self.target), self.number);
         let client = match client(self.address.expose()) {
             Ok(client) => client,
             Err(why) => {
-                return tracing::error!(%target, "no notice can be posted to webhook {number}: {why}");
+                return tracing::error!(
+                    target,
+                    "no notice can be posted to webhook {number}: {why}"
+                );
             }
         };
         loop {
@@ -83,7 +90,7 @@ impl Webhook {
     }
 
     async fn post(&self, client: &reqwest::Client, body: &[u8], stop: &Stop) {
-        let Self { address, target, number } = self;
+        let (address, target, number) = (&self.address, named(&self.target), self.number);
         let mut pauses = PAUSES.iter();
         loop {
             let request = client
@@ -99,15 +106,22 @@ impl Webhook {
                 Err(error) => (http::innermost(error), true),
             };
             let Some(pause) = pauses.next().filter(|_| may_retry) else {
-                return tracing::warn!(%target, "webhook {number} did not accept a notice: {why}");
+                return tracing::warn!(target, "webhook {number} did not accept a notice: {why}");
             };
-            tracing::debug!(%target, "webhook {number} did not accept a notice yet ({why}); trying again in {pause} s");
+            tracing::debug!(
+                target,
+                "webhook {number} did not accept a notice yet ({why}); trying again in {pause} s"
+            );
             tokio::select! {
                 () = sleep(Duration::from_secs(*pause)) => {}
                 () = stop.cancelled() => return,
             }
         }
     }
+}
+
+fn named(target: &Option<TargetName>) -> Option<&str> {
+    target.as_ref().map(TargetName::as_str)
 }
 
 fn client(address: &str) -> Result<reqwest::Client, String> {

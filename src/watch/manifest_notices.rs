@@ -1,0 +1,104 @@
+//! Notifying webhooks that the manifests are in error, and that they are valid again.
+
+use jiff::Timestamp;
+
+use crate::codes::EventCode;
+use crate::diagnostic::Severity;
+use crate::model::{Secret, counted};
+use crate::status::ManifestStatus;
+use crate::target::Stop;
+
+use super::notices::{Notice, post};
+use super::webhook::WebhookSender;
+
+/// What was reported of the manifests.
+pub(super) struct ManifestNotifier {
+    webhooks: WebhookSender,
+    are_in_error: bool,
+}
+
+impl ManifestNotifier {
+    pub(super) fn new(stop: Stop) -> Self {
+        Self { webhooks: WebhookSender::new(None, stop), are_in_error: false }
+    }
+
+    /// Sends what is new.
+    pub(super) fn report(
+        &mut self,
+        manifests: &ManifestStatus,
+        webhooks: &[Secret],
+        now: Timestamp,
+    ) {
+        if let Some((event, message)) = self.news(manifests) {
+            post(&mut self.webhooks, webhooks, &Notice::new(event, message, now));
+        }
+    }
+
+    fn news(&mut self, manifests: &ManifestStatus) -> Option<(EventCode, String)> {
+        let were_in_error = std::mem::replace(&mut self.are_in_error, !manifests.are_in_force());
+        match (were_in_error, self.are_in_error) {
+            (false, true) => Some((EventCode::ManifestsInError, in_error(manifests))),
+            (true, false) => {
+                Some((EventCode::ManifestsValid, "the manifests are valid again".to_owned()))
+            }
+            _ => None,
+        }
+    }
+}
+
+fn in_error(manifests: &ManifestStatus) -> String {
+    let problems = manifests.problems.sorted();
+    let errors = problems.iter().filter(|problem| problem.severity == Severity::Error);
+    let mut lines: Vec<String> = errors.map(|error| error.line()).collect();
+    lines.extend(manifests.blocker.clone());
+    let more = match lines.len() {
+        0 | 1 => String::new(),
+        count => format!("; {}", counted(count - 1, "more problem")),
+    };
+    let first = lines.into_iter().next().unwrap_or_default();
+    format!("nothing is changed until this is fixed: {first}{more}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use jiff::Timestamp;
+
+    use super::ManifestNotifier;
+    use crate::codes::EventCode;
+    use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode};
+    use crate::status::ManifestStatus;
+    use crate::target::Stop;
+
+    fn read(problems: &[Diagnostic], blocker: Option<&str>) -> ManifestStatus {
+        let mut all = Diagnostics::default();
+        problems.iter().for_each(|problem| all.push(problem.clone()));
+        ManifestStatus {
+            read_at: Some(Timestamp::UNIX_EPOCH),
+            problems: Arc::new(all),
+            blocker: blocker.map(str::to_owned),
+            ..ManifestStatus::default()
+        }
+    }
+
+    #[test]
+    fn an_error_in_manifests_is_reported_once_and_so_is_its_end() {
+        let mut notifier = ManifestNotifier::new(Stop::new());
+        let unknown = Diagnostic::error(ProblemCode::UnknownField, "unknown field `client_idd`");
+        let unknown = unknown.help("did you mean `client_id`?");
+        let warning = Diagnostic::warning(ProblemCode::UnknownField, "only a warning");
+        assert_eq!(notifier.news(&read(std::slice::from_ref(&warning), None)), None);
+        let broken = read(&[warning.clone(), unknown], Some("no target"));
+        let (event, message) = notifier.news(&broken).unwrap();
+        assert_eq!(event, EventCode::ManifestsInError);
+        assert_eq!(
+            message,
+            "nothing is changed until this is fixed: unknown field `client_idd` (did you mean `client_id`?); 1 more problem"
+        );
+        assert_eq!(notifier.news(&broken), None);
+        let (event, _) = notifier.news(&read(&[warning], None)).unwrap();
+        assert_eq!(event, EventCode::ManifestsValid);
+        assert_eq!(notifier.news(&read(&[], None)), None);
+    }
+}
