@@ -64,7 +64,7 @@ fn the_layout_for_flux_and_argo_is_whole() {
         "{}",
         ran.stderr
     );
-    for (probe, path) in [("readinessProbe", "/readyz"), ("livenessProbe", "/healthz")] {
+    for (probe, path) in [("readinessProbe", "/healthz"), ("livenessProbe", "/healthz")] {
         assert_eq!(container[probe]["httpGet"]["path"], path);
     }
     for path in ["flux/appcred.yaml", "argocd/application.yaml"] {

@@ -12,12 +12,12 @@ use appcred::model::{
 use appcred::plan::Why;
 use appcred::report::schema;
 use appcred::server::Access;
-use appcred::status::{EntryStatus, Holding, Status};
+use appcred::status::{EntryStatus, Holding, Link, Status};
 use serde_json::{Value, json};
 
 use crate::real::{Answer, send, visit};
 use crate::serving::{
-    Rules, Served, broken, consent, difference, down, entry, nothing, read, up, waiting,
+    Rules, Served, broken, consent, difference, down, entry, moment, nothing, read, up, waiting,
 };
 
 const LINK: &str = "https://provider.example/authorize?client_id=c&state=the-state&redirect_uri=https%3A%2F%2Fx%2Fauth%2Fexternal%2Fcallback";
@@ -76,6 +76,61 @@ fn what_must_be_answered_is_no_target_that_is_as_wanted() {
         assert!(page.contains(count) && page.contains(more), "{page}");
         let status = visit(&served.url("/api/v1/status")).text;
         assert!(status.contains("\"state\": \"waiting_for_answers\""), "{status}");
+    }
+}
+
+#[test]
+fn why_the_last_try_failed_is_shown_where_the_next_one_waits() {
+    let why = "the provider refused the client";
+    let refused = EntryStatus {
+        set_up_error: Some(why.to_owned()),
+        ..waiting("netatmo", "Climate", consent(LINK))
+    };
+    let served = Served::start(read(vec![("home", up(vec![refused]))]));
+    let page = visit(&served.url("/")).text;
+    let (before, after) = page.split_once("Consent at provider.example").unwrap();
+    assert!(before.contains(&format!("the last try failed: {why}")), "above the button: {page}");
+    assert!(after.contains(&format!("the last try failed: {why}")), "in the table: {page}");
+    let status = visit(&served.url("/api/v1/status")).value();
+    let set_up = &status["targets"][0]["entries"][0]["set_up"];
+    assert_eq!(set_up["state"], "waiting_for_consent");
+    assert_eq!(set_up["reason"], format!("the last try failed: {why}"));
+}
+
+#[test]
+fn a_target_that_gives_no_access_is_not_called_unreachable() {
+    let waits = || vec![waiting("netatmo", "Climate", consent(LINK))];
+    let since = moment("2026-11-24T17:06:00Z");
+    let mut refused = down("http://ha refused the access token");
+    refused.link = Link::NoAccess { since };
+    refused.entries = waits();
+    let served = Served::start(read(vec![("home", refused)]));
+    let page = visit(&served.url("/")).text;
+    assert!(page.contains("1 target gives no access: its token is missing or refused"), "{page}");
+    assert!(page.contains("No access since") && !page.contains("nreachable"), "{page}");
+    let status = visit(&served.url("/api/v1/status")).value();
+    let target = &status["targets"][0];
+    assert_eq!((&target["state"], &target["link"]), (&json!("no_access"), &json!("no_access")));
+    assert_eq!(visit(&served.url("/readyz")).status, 200);
+}
+
+#[test]
+fn consent_is_offered_only_where_the_target_is_connected() {
+    let mut target = up(vec![waiting("netatmo", "Climate", consent(LINK))]);
+    let (up, since) = (target.link.clone(), moment("2026-11-24T17:06:00Z"));
+    let served = Served::start(nothing());
+    for (link, offered) in [(up, 1), (Link::Down { since }, 0), (Link::NoAccess { since }, 0)] {
+        target.link = link.clone();
+        served.show(read(vec![("home", target.clone())]));
+        let page = visit(&served.url("/")).text;
+        assert_eq!(page.matches("Consent at provider.example").count(), offered, "{link:?}");
+        let status = visit(&served.url("/api/v1/status")).text;
+        assert_eq!(status.matches(LINK).count(), offered, "{link:?}: {status}");
+        let begun = visit(&served.url("/consent?target=home&key=climate")).status;
+        assert_eq!(begun, if offered == 1 { 303 } else { 404 }, "{link:?}");
+        let metrics = visit(&served.url("/metrics")).text;
+        let pending = format!("appcred_pending_consents{{target=\"home\"}} {offered}");
+        assert!(metrics.contains(&pending), "{link:?}: {metrics}");
     }
 }
 
@@ -151,7 +206,7 @@ fn what_is_alive_is_ready_once_all_was_looked_at() {
     assert_eq!(visit(&served.url("/healthz")).status, 200);
     assert_eq!(ready(), (503, "the manifests were not read yet".to_owned()));
     let mut fresh = up(Vec::new());
-    fresh.link = appcred::status::Link::Connecting;
+    fresh.link = Link::Connecting;
     fresh.last_reconcile = None;
     served.show(read(vec![("a", fresh), ("b", up(Vec::new()))]));
     assert_eq!(ready(), (503, "a was not looked at yet".to_owned()));

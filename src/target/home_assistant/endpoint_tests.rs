@@ -6,7 +6,7 @@ use crate::diagnostic::{Located, SourceFile, Span, Spot};
 use crate::http::Network;
 use crate::model::{Reference, Secret};
 use crate::secret::{AllowedPaths, Identities, SecretResolver};
-use crate::target::{ConnectError, TargetKind};
+use crate::target::{ConnectError, TargetError, TargetKind};
 
 fn endpoint(auth: AuthMethod) -> HomeAssistantEndpoint {
     let network = Network { ca_file: Some(PathBuf::from("ca.pem")), ..Network::default() };
@@ -62,6 +62,24 @@ fn another_token_is_another_endpoint_and_none_is_printed() {
     assert_eq!(with("first-token"), with("first-token"));
     assert_ne!(with("first-token"), with("second-token"));
     assert!(!format!("{:?}", with("first-token")).contains("first-token"));
+}
+
+#[test]
+fn a_refused_token_is_named_by_where_it_is_from() {
+    let (program, folder) = ("pass".to_owned(), PathBuf::from("house"));
+    let command = TokenCommand { program, arguments: Vec::new(), folder };
+    for (auth, from) in [
+        (AuthMethod::Token(Secret::new("x")), "HASS_TOKEN"),
+        (tagged("secret", "token", Path::new("appcred.yaml")), "appcred.yaml:0:0"),
+        (AuthMethod::File(PathBuf::from("../tokf")), "../tokf: put"),
+        (AuthMethod::Command(command), "`pass`"),
+        (AuthMethod::Session, "sign in again"),
+    ] {
+        let error = TargetError::Unauthorized { address: "http://ha".to_owned() };
+        let said = ConnectError::Rejected { error, advice: auth.advice() }.to_string();
+        assert!(said.starts_with("http://ha refused the access token; it is "), "{said}");
+        assert!(said.contains(from), "{said}");
+    }
 }
 
 #[tokio::test]

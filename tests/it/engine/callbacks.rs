@@ -68,6 +68,19 @@ async fn displaying(set_up: SetUp) -> (Engine, TargetSpec) {
 }
 
 #[tokio::test(start_paused = true)]
+async fn home_assistant_displays_why_the_last_try_failed() {
+    let (engine, _) = displaying(SetUp::Waits).await;
+    engine.home().state().refused = Some("the provider refused the client".to_owned());
+    engine.home().report();
+    engine.pass(1).await;
+    let displayed = engine.home().state().displayed.clone();
+    let Some(Some(text)) = displayed.last() else { panic!("{displayed:?}") };
+    assert!(text.contains("https://provider/consent"), "{text}");
+    assert!(text.contains("The last try failed: the provider refused the client"), "{text}");
+    engine.end().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn home_assistant_displays_where_an_entry_must_answer() {
     let (engine, _) = displaying(SetUp::Asks).await;
     let displayed = engine.home().state().displayed.clone();

@@ -72,6 +72,7 @@ async fn a_refused_token_is_not_tried_again() {
     assert_eq!(engine.home().state().connects, 1);
     let target = engine.target(HOME);
     assert!(target.error.unwrap().contains("refused the access token"));
+    assert!(matches!(target.link, Link::NoAccess { .. }), "{:?}", target.link);
     assert_eq!(target.next_reconcile, None);
     engine.end().await;
 }

@@ -68,6 +68,8 @@ async fn consent_that_was_refused_is_reported_and_asked_for_again() {
     let why = target.entries[0].set_up_error.as_deref().unwrap();
     assert!(why.contains("refused at the provider"), "{why}");
     assert_eq!(target.pending_consents().count(), 1);
+    engine.declare(&[(HOME, spec(vec![entry("a", "client", "second")]))]).await;
+    assert_eq!(engine.target(HOME).entries[0].set_up_error, None, "that was another secret");
     engine.end().await;
 }
 
