@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::Args;
 use tokio::sync::{Notify, mpsc, watch as channel};
 use tokio::task::JoinSet;
@@ -14,7 +14,7 @@ use crate::model::Visible;
 use crate::server::{Serving, serve};
 use crate::target::Stop;
 use crate::watch::{
-    self, Channels, Connector, Heartbeat, Noticing, ReadSpecs, SnapshotStore, StatusStore,
+    self, Channels, Connector, Heartbeat, Noticing, ReadSpecs, Reading, SnapshotStore, StatusStore,
     WatchSettings,
 };
 
@@ -81,8 +81,7 @@ pub(super) async fn run(global: Global, verb: WatchArgs) -> anyhow::Result<ExitS
         clock: environment::now,
     };
     let mut reader = ProjectReader::new(settings_of_reader, Terminal);
-    // First, since another watcher of the project most likely has the page's address, too.
-    check_locks(&mut reader).await?;
+    check(reader.read()).await?;
     let served = verb.listen.bind().await?;
     let stop = Stop::new();
     let reload = Arc::new(Notify::new());
@@ -130,9 +129,13 @@ async fn all(mut tasks: JoinSet<()>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Where another watcher has a target already this one need not begin.
-async fn check_locks(reader: &mut ProjectReader<Terminal>) -> anyhow::Result<()> {
-    let specs = reader.read().specs;
+/// This watcher need not begin where the command line or the project names no target, or where another
+/// watcher has one. An error in a file may be corrected while it runs.
+async fn check(reading: Reading) -> anyhow::Result<()> {
+    let Reading { specs, manifests, .. } = reading;
+    if let Some(blocker) = manifests.blocker.filter(|_| !manifests.problems.has_errors()) {
+        bail!(blocker);
+    }
     for (name, spec) in specs.into_iter().flatten() {
         spec.lock.take().await.with_context(|| name.to_string())?;
     }

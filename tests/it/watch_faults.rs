@@ -4,8 +4,9 @@ use std::fs;
 use std::process::Command;
 
 use rustix::process::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::forms::check_own;
 use crate::ha_apply::House;
 use crate::listener::Listener;
 use crate::real::{HomeAssistant, Release, each_release, free_port, send};
@@ -149,6 +150,41 @@ fn a_snapshot_has_the_digests_of_what_rekey_wrote() {
     eventually("another digest", || digest().is_some_and(|digest| Some(digest) != first));
     running.signal(Signal::TERM);
     assert_eq!(running.finish().status, Some(0));
+}
+
+#[test]
+fn webhooks_are_notified_once_of_an_error_in_the_manifests_and_of_its_end() {
+    let scene = Folder::new();
+    let listener = Listener::start(200);
+    let project = format!(
+        "targets: {{lab: {{config_dir: ha}}, other: {{config_dir: there}}}}\nnotify: {{webhook: {:?}}}\n",
+        listener.url()
+    );
+    scene.project.write("appcred.yaml", &project);
+    let running = scene.appcred(&["watch", "--listen=off"]).spawn();
+    let works =
+        || ["ha", "there"].iter().all(|it| scene.project.join(it).join(".storage").exists());
+    eventually("both are watched", works);
+    scene.project.write("credentials/b.yaml", "application_credentials:\n  - {client_idd: x}\n");
+    let notice = listener.next();
+    check_own("notice.schema.json", &notice);
+    assert_eq!((&notice["event"], &notice["target"]), (&json!("manifests_in_error"), &Value::Null));
+    let message = notice["message"].as_str().unwrap();
+    assert!(message.contains("credentials/b.yaml:2:6: unknown field `client_idd`"), "{message}");
+    fs::remove_file(scene.project.join("credentials/b.yaml")).unwrap();
+    assert_eq!(listener.next()["event"], "manifests_valid");
+    running.signal(Signal::TERM);
+    assert_eq!(running.finish().status, Some(0));
+}
+
+#[test]
+fn a_watcher_without_a_target_ends_at_once() {
+    let scene = Folder::new();
+    let printed = scene.appcred(&["watch", "--target", "lob"]).status(1).run().stderr;
+    assert!(printed.contains("there is no target `lob`; there are: lab"), "{printed}");
+    fs::remove_file(scene.project.join("appcred.yaml")).unwrap();
+    let printed = scene.appcred(&["watch"]).status(1).run().stderr;
+    assert!(printed.contains("no target: name one in appcred.yaml"), "{printed}");
 }
 
 #[test]
