@@ -2,10 +2,11 @@
 //!
 //! `apply` plans again from the present manifests and targets, and goes on only if the result is the same.
 //! So the file can hold an apply back, but never make it do anything else: whoever
-//! changes the file gets a refusal. A step that creates a credential carries a digest of the ciphertext
+//! changes the file gets a refusal. What an argument of `plan` held back stays so; an argument that allowed
+//! more must be given to `apply` as well. A step that creates a credential carries a digest of the ciphertext
 //! that its secret is decrypted from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,9 @@ pub struct PlanFile {
     kind: String,
     /// Changes whenever the form does.
     format_version: u32,
+    /// The arguments that shaped the plan.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    arguments: Vec<String>,
     /// The targets that were planned for.
     targets: Vec<PlannedTarget>,
 }
@@ -98,12 +102,21 @@ pub struct TargetPlan<'a> {
     pub seals: BTreeMap<Key, Seal>,
 }
 
+impl TargetPlan<'_> {
+    /// The entries whose secrets have no digest.
+    fn unsealed(&self) -> impl Iterator<Item = &Key> {
+        let wanted = self.plan.steps.iter().filter_map(|step| step.action.wanted());
+        wanted.map(|wanted| &wanted.key).filter(|key| !self.seals.contains_key(*key))
+    }
+}
+
 /// Why a plan cannot be saved.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error(
-    "the secret of `{0}` is not encrypted in the manifest itself, so a saved plan could not detect a change of it: encrypt it there, or apply without a saved plan"
+    "a saved plan could not detect a change of a secret that is not encrypted in the manifest itself: encrypt it there, or apply without a saved plan. It is so of {}",
+    .0.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ")
 )]
-pub struct SecretNotEncrypted(pub Key);
+pub struct SecretsNotEncrypted(pub Vec<Key>);
 
 /// Why a file is not a saved plan. It never repeats what is in it.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -127,18 +140,22 @@ impl PlanFile {
     /// What is planned now.
     ///
     /// # Errors
-    /// Where a secret has no digest.
-    pub fn of(planned: &[TargetPlan<'_>]) -> Result<Self, SecretNotEncrypted> {
-        let targets = planned.iter().map(|planned| {
-            let steps = planned.plan.steps.iter().map(|step| step_of(step, &planned.seals));
-            Ok(PlannedTarget {
-                name: planned.name.to_string(),
-                steps: steps.collect::<Result<_, _>>()?,
-                withheld: planned.plan.withheld.iter().map(withheld_of).collect(),
-            })
+    /// Where secrets have no digest.
+    pub fn of(
+        planned: &[TargetPlan<'_>],
+        arguments: Vec<String>,
+    ) -> Result<Self, SecretsNotEncrypted> {
+        let unsealed: BTreeSet<&Key> = planned.iter().flat_map(TargetPlan::unsealed).collect();
+        if !unsealed.is_empty() {
+            return Err(SecretsNotEncrypted(unsealed.into_iter().cloned().collect()));
+        }
+        let targets = planned.iter().map(|planned| PlannedTarget {
+            name: planned.name.to_string(),
+            steps: planned.plan.steps.iter().map(|step| step_of(step, &planned.seals)).collect(),
+            withheld: planned.plan.withheld.iter().map(withheld_of).collect(),
         });
-        let targets = targets.collect::<Result<_, _>>()?;
-        Ok(Self { kind: KIND.to_owned(), format_version: FORMAT_VERSION, targets })
+        let targets = targets.collect();
+        Ok(Self { kind: KIND.to_owned(), format_version: FORMAT_VERSION, arguments, targets })
     }
 
     /// Reads a file.
@@ -168,18 +185,24 @@ impl PlanFile {
         self.targets.iter().map(|target| target.name.as_str())
     }
 
+    /// The arguments that shaped the plan.
+    pub fn arguments(&self) -> &[String] {
+        &self.arguments
+    }
+
     /// What is planned now and was not, and the other way round, a line each; none where both are one.
     pub fn differences(&self, now: &Self) -> Vec<String> {
+        let (was, is) = (self.lines(), now.lines());
         let mut differences = Vec::new();
-        let was = self.lines();
-        let is = now.lines();
-        for line in was.iter().filter(|line| !is.contains(line)) {
-            differences.push(format!("was planned: {}", line.1));
+        for (line, other, when) in [(&was, &is, "was planned"), (&is, &was, "is needed now")] {
+            for (change, words) in line.iter().filter(|line| !other.contains(line)) {
+                // The same step for another reason, or with another secret.
+                let is_twin = |(_, of_other): &(_, String)| of_other == words;
+                let details = other.iter().any(is_twin).then(|| change.details());
+                differences.push(format!("{when}: {words}{}", details.unwrap_or_default()));
+            }
         }
-        for line in is.iter().filter(|line| !was.contains(line)) {
-            differences.push(format!("is needed now: {}", line.1));
-        }
-        if differences.is_empty() && self != now {
+        if differences.is_empty() && self.targets != now.targets {
             differences.push("the order of the steps is different".to_owned());
         }
         differences
@@ -211,27 +234,39 @@ impl PlannedChange {
             let name = credential.name.as_deref().unwrap_or(&credential.client_id);
             format!(" {} \"{name}\"", credential.domain)
         });
-        let reasons: Vec<&str> = self.reasons.iter().map(|reason| reason.as_str()).collect();
-        let reasons = reasons.join(", ");
+        let entry = self.key.as_ref().filter(|_| named.is_none());
+        let entry = entry.map(|key| format!(" for `{key}`"));
+        format!(
+            "{}{}{}",
+            spaced(self.action.as_str()),
+            named.unwrap_or_default(),
+            entry.unwrap_or_default()
+        )
+    }
+
+    fn details(&self) -> String {
         let secret = self.client_secret_ciphertext.as_deref().and_then(|text| text.get(..8));
-        let secret = secret.map(|start| format!(", ciphertext {start}…")).unwrap_or_default();
-        format!("{}{} ({reasons}{secret})", self.action, named.unwrap_or_default())
+        let secret =
+            secret.map(|start| format!("with the secret whose ciphertext has the digest {start}…"));
+        let reasons = self.reasons.iter().map(|reason| spaced(reason.as_str()));
+        let details: Vec<String> = reasons.chain(secret).collect();
+        format!(" ({})", details.join(", "))
     }
 }
 
-fn step_of(step: &Step, seals: &BTreeMap<Key, Seal>) -> Result<PlannedChange, SecretNotEncrypted> {
-    let ciphertext = match step.action.wanted() {
-        None => None,
-        Some(wanted) => {
-            Some(*seals.get(&wanted.key).ok_or_else(|| SecretNotEncrypted(wanted.key.clone()))?)
-        }
-    };
-    Ok(PlannedChange {
+/// A code in words.
+fn spaced(code: &str) -> String {
+    code.replace('_', " ")
+}
+
+fn step_of(step: &Step, seals: &BTreeMap<Key, Seal>) -> PlannedChange {
+    let ciphertext = step.action.wanted().and_then(|wanted| seals.get(&wanted.key));
+    PlannedChange {
         client_secret_ciphertext: ciphertext.map(|seal| seal.to_string()),
         reasons: step.reasons.iter().map(|reason| code(*reason)).collect(),
         reloads: step.reload.iter().map(|entry| entry.id.as_str().to_owned()).collect(),
         ..change_of(&step.action)
-    })
+    }
 }
 
 fn withheld_of(withheld: &Withheld) -> PlannedChange {

@@ -9,6 +9,7 @@ use futures_util::future::join_all;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::model::counted;
+use crate::plan_file::PlanFile;
 use crate::reconcile::{self, Unchecked, Verdicts};
 use crate::report::{Report, Verb, text};
 use crate::target::{LiveTarget, Stop};
@@ -44,8 +45,8 @@ const WORTH_A_BAR: usize = 20;
 pub(super) struct ApplyArgs {
     /// Apply exactly this saved plan, or nothing, without asking
     ///
-    /// Plans again, and goes on only if the result is what `plan --out FILE` saved. Arguments that
-    /// shaped the plan are given here as well.
+    /// Plans again, and goes on only if the result is what `plan --out FILE` saved. The file remembers
+    /// `--no-setup` and `--prune none`; arguments that allow more are given here as well.
     #[arg(value_name = "FILE", conflicts_with = "targets")]
     plan: Option<PathBuf>,
     #[command(flatten)]
@@ -69,8 +70,9 @@ pub(super) struct ApplyArgs {
 }
 
 pub(super) async fn run(global: &Global, verb: &ApplyArgs) -> anyhow::Result<ExitStatus> {
-    let policy = verb.policy.overrides();
     let saved = verb.plan.as_deref().map(plan_file::read).transpose()?;
+    let earlier = saved.as_ref().map_or(&[][..], PlanFile::arguments);
+    let policy = verb.policy.overrides().held_back_by(earlier);
     let selection = match &saved {
         None => &verb.selection,
         Some(saved) => &TargetArgs { targets: saved.targets().map(str::to_owned).collect() },
@@ -100,7 +102,7 @@ pub(super) async fn run(global: &Global, verb: &ApplyArgs) -> anyhow::Result<Exi
         show_unknown(&views);
     }
     if let Some(saved) = &saved
-        && !plan_file::is_up_to_date(saved, &views)?
+        && !plan_file::is_up_to_date(saved, &views, &policy)?
     {
         return Ok(ExitStatus::Failure);
     }

@@ -132,7 +132,7 @@ pub(super) async fn run(global: &Global, verb: &PlanArgs) -> anyhow::Result<Exit
         return Ok(ExitStatus::Failure);
     }
     if let Some(file) = &verb.out {
-        plan_file::write(views, file)?;
+        plan_file::write(views, &policy, file)?;
     }
     Ok(status(views, verb.detailed_exitcode))
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, anyhow};
 
 use crate::files::{self, DATA_LIMIT};
-use crate::model::Visible;
+use crate::model::{PolicyOverrides, Visible};
 use crate::plan_file::PlanFile;
 use crate::workspace::{TargetView, planned};
 
@@ -14,9 +14,13 @@ use super::console;
 /// Writes what is planned for all targets.
 ///
 /// # Errors
-/// Where a target is not known, a secret has no digest, or the file cannot be written.
-pub(super) fn write(views: &[TargetView], file: &Path) -> anyhow::Result<()> {
-    let text = planned(views)?.to_text()?;
+/// Where a target is not known, secrets have no digest, or the file cannot be written.
+pub(super) fn write(
+    views: &[TargetView],
+    policy: &PolicyOverrides,
+    file: &Path,
+) -> anyhow::Result<()> {
+    let text = planned(views, policy)?.to_text()?;
     files::write(file, &text, 0o644).with_context(|| format!("cannot write {}", file.visible()))
 }
 
@@ -35,9 +39,21 @@ pub(super) fn read(file: &Path) -> anyhow::Result<PlanFile> {
 ///
 /// # Errors
 /// Where a target is not known.
-pub(super) fn is_up_to_date(saved: &PlanFile, views: &[TargetView]) -> anyhow::Result<bool> {
-    let differences = saved.differences(&planned(views)?);
-    if !differences.is_empty() {
+pub(super) fn is_up_to_date(
+    saved: &PlanFile,
+    views: &[TargetView],
+    policy: &PolicyOverrides,
+) -> anyhow::Result<bool> {
+    let now = planned(views, policy)?;
+    let differences = saved.differences(&now);
+    let missing = |argument: &&String| !now.arguments().contains(argument);
+    let missing: Vec<&str> = saved.arguments().iter().filter(missing).map(String::as_str).collect();
+    if !differences.is_empty() && !missing.is_empty() {
+        console::error(format_args!(
+            "the saved plan was made with {}: give that to `apply` as well. Nothing was changed",
+            missing.join(" ").visible()
+        ));
+    } else if !differences.is_empty() {
         console::error("the saved plan is out of date, so nothing was changed");
         for difference in &differences {
             console::message(format_args!("  {}", difference.visible()));

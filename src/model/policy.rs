@@ -1,6 +1,7 @@
 //! What a plan may do.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -43,6 +44,43 @@ pub struct PolicyOverrides {
     pub leave_integrations: bool,
     /// Whether linked accounts of what is deleted are removed first, as well.
     pub remove_integrations: bool,
+}
+
+/// How the command line says that nothing is set up.
+const NO_SETUP: &str = "--no-setup";
+/// How it says that nothing is deleted.
+const PRUNE_NONE: &str = "--prune=none";
+
+impl PolicyOverrides {
+    /// The arguments that ask for it.
+    pub fn arguments(&self) -> Vec<String> {
+        let prune = self.prune.map(|prune| match prune {
+            Prune::Nothing => PRUNE_NONE,
+            Prune::Managed => "--prune=managed",
+            Prune::All => "--prune=all",
+        });
+        let flags = [
+            (self.allow_empty, "--allow-empty"),
+            (self.adopt_all, "--adopt"),
+            (self.leave_integrations, NO_SETUP),
+            (self.remove_integrations, "--remove-integrations"),
+        ];
+        let flags = flags.into_iter().filter_map(|(is_given, flag)| is_given.then_some(flag));
+        let max_deletes =
+            self.max_deletes.map(|max_deletes| format!("--max-deletes={max_deletes}"));
+        prune.into_iter().chain(flags).map(str::to_owned).chain(max_deletes).collect()
+    }
+
+    /// The same, with what these arguments of an earlier run hold back.
+    #[must_use]
+    pub fn held_back_by(&self, arguments: &[String]) -> Self {
+        let is_given = |argument: &str| arguments.iter().any(|given| given == argument);
+        Self {
+            prune: self.prune.or_else(|| is_given(PRUNE_NONE).then_some(Prune::Nothing)),
+            leave_integrations: self.leave_integrations || is_given(NO_SETUP),
+            ..self.clone()
+        }
+    }
 }
 
 impl Policy {
@@ -99,6 +137,15 @@ pub enum MaxDeletes {
     Count(usize),
     /// So many percent of the owner's credentials, rounded up.
     Percent(#[schemars(with = "String", regex(pattern = "^(100|[0-9]{1,2})%$"))] u8),
+}
+
+impl fmt::Display for MaxDeletes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Count(count) => write!(f, "{count}"),
+            Self::Percent(percent) => write!(f, "{percent}%"),
+        }
+    }
 }
 
 impl MaxDeletes {

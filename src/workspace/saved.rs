@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use thiserror::Error;
 
 use super::{Comparison, TargetView};
-use crate::model::{Key, Seal, TargetName};
+use crate::model::{Key, PolicyOverrides, Seal, TargetName};
 use crate::plan::{Plan, Wanted};
-use crate::plan_file::{PlanFile, SecretNotEncrypted, TargetPlan};
+use crate::plan_file::{PlanFile, SecretsNotEncrypted, TargetPlan};
 
 /// Why a plan cannot be saved.
 #[derive(Debug, Error)]
@@ -20,16 +20,16 @@ pub enum NotSaved {
         /// The reason.
         why: String,
     },
-    /// A secret has nothing to stand for it.
+    /// Secrets have no digest.
     #[error(transparent)]
-    Secret(#[from] SecretNotEncrypted),
+    Secret(#[from] SecretsNotEncrypted),
 }
 
-/// What is planned for all targets.
+/// What is planned for all targets, and the arguments that shaped that.
 ///
 /// # Errors
-/// Where a target is not known, or a secret has nothing to stand for it.
-pub fn planned(views: &[TargetView]) -> Result<PlanFile, NotSaved> {
+/// Where a target is not known, or secrets have no digest.
+pub fn planned(views: &[TargetView], policy: &PolicyOverrides) -> Result<PlanFile, NotSaved> {
     let mut planned = Vec::new();
     for view in views {
         let name = &view.name;
@@ -42,7 +42,7 @@ pub fn planned(views: &[TargetView]) -> Result<PlanFile, NotSaved> {
             }
         }
     }
-    Ok(PlanFile::of(&planned)?)
+    Ok(PlanFile::of(&planned, policy.arguments())?)
 }
 
 /// The digests of the ciphertexts of the secrets that a plan writes.

@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::shell::{Appcred, Project};
+use crate::watch::Folder;
 
 const CASES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases/plan");
 const PROJECT: &str = "owner: house\nallow_plaintext: true\ntargets: {home: {config_dir: ha}}\n";
@@ -106,4 +107,43 @@ fn an_unknown_integration_stops_only_its_own_entry() {
     assert!(applied.contains("2 created"), "{applied}");
     let again = appcred(&["apply", "--yes"]);
     assert!(again.contains("to delete. 2 in sync, 1 not done."), "{again}");
+}
+
+#[test]
+fn a_saved_plan_keeps_what_its_arguments_held_back_and_asks_for_those_that_allow_more() {
+    let scene = Folder::new();
+    scene.appcred(&["apply", "--yes"]).run();
+    scene.declare(&["b"]);
+    scene.appcred(&["plan", "--prune=none", "--out", "b.plan"]).run();
+    scene.appcred(&["apply", "b.plan"]).run();
+    let held = || fs::read_to_string(scene.storage()).unwrap();
+    assert!(held().contains("MARKED-a") && held().contains("MARKED-b"), "nothing was deleted");
+
+    scene.declare(&[]);
+    scene.appcred(&["plan", "--allow-empty", "--out", "b.plan"]).run();
+    let ran = scene.appcred(&["apply", "b.plan"]).status(1).run();
+    let expected = "the saved plan was made with --allow-empty: give that to `apply` as well";
+    assert!(ran.stderr.contains(expected), "{}", ran.stderr);
+    assert!(held().contains("MARKED-a"), "{}", held());
+    scene.appcred(&["apply", "b.plan", "--allow-empty"]).run();
+    assert!(!held().contains("MARKED-a") && !held().contains("MARKED-b"), "{}", held());
+
+    scene.declare(&["a"]);
+    scene.appcred(&["plan", "--out", "b.plan"]).run();
+    scene.declare(&["a"]);
+    let ran = scene.appcred(&["apply", "b.plan"]).status(1).run();
+    let encrypted_again = "was planned: lab: create spotify \"a\" (not observed, with the secret whose ciphertext has the digest ";
+    assert!(ran.stderr.contains(encrypted_again), "{}", ran.stderr);
+}
+
+#[test]
+fn a_plan_that_cannot_be_saved_names_every_secret_that_is_not_encrypted() {
+    let manifest = "application_credentials:
+  - {domain: spotify, key: one, client_id: a, client_secret: !env_var HOME}
+  - {domain: spotify, key: two, client_id: b, client_secret: s}
+";
+    let project = Project::new().file("appcred.yaml", PROJECT).file("credentials.yaml", manifest);
+    let plan = Appcred::new().in_dir(project.path()).args(["plan", "--out", "x"]).status(1);
+    let ran = plan.env("HOME", "the-secret-value").run();
+    assert!(ran.stderr.contains("It is so of `one`, `two`"), "{}", ran.stderr);
 }
