@@ -134,9 +134,12 @@ pub(super) async fn run(global: &Global, verb: &ApplyArgs) -> anyhow::Result<Exi
 fn ended(views: &[TargetView]) -> ExitStatus {
     let blocked: usize = views.iter().map(blocked).sum();
     if blocked > 0 {
+        let known = views.iter().filter_map(|view| view.comparison.as_ref().ok());
+        let all: usize = known.map(|comparison| comparison.plan.withheld.len()).sum();
+        let some = if all > blocked { format!(", {blocked} of them") } else { String::new() };
         console::error(format_args!(
-            "{} not done, since a person must decide: the plan gives the reasons under `not done`",
-            counted(blocked, "step")
+            "{} not done{some}, since a person must decide: the plan gives the reasons under `not done`",
+            counted(all, "step")
         ));
     }
     if views.iter().all(arrived) { ExitStatus::Success } else { ExitStatus::Failure }

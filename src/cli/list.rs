@@ -14,7 +14,7 @@ use super::{Global, OutputFormat, console};
 ///
 /// States: in sync, drifted (differs from its entry), shadowed (made by hand, in use, and replaced by
 /// another one), claim (names the owner of a shadow), superseded (left over beside a newer one),
-/// undeclared (ours, and no entry declares it), foreign (not ours), unknown.
+/// undeclared (ours, and no entry declares it), another owner's, foreign (of no owner), unknown.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   appcred list

@@ -65,7 +65,8 @@ enum FailOn {
     Delete,
     /// A credential that nobody manages, or that was made by hand for a client of an entry
     Foreign,
-    /// A credential of ours that is not as its entry wants it
+    /// A credential of ours that is not as its entry wants it; one that was deleted is to be created, since
+    /// one run cannot know that it was there
     Drift,
 }
 

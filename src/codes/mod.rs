@@ -178,7 +178,9 @@ codes! {
         Superseded = "superseded",
         /// Of this owner, and no entry wants it.
         Undeclared = "undeclared",
-        /// Not of this owner.
+        /// Of another owner.
+        OtherOwner = "other_owner",
+        /// Of no owner.
         Foreign = "foreign",
     }
 

@@ -253,14 +253,21 @@ impl Plan {
         self.steps.iter().map(Step::deletes).sum()
     }
 
-    /// How many credentials that are not this owner's stay as they are.
-    pub fn left_alone(&self) -> usize {
+    /// How many credentials of no owner stay as they are.
+    pub fn foreign(&self) -> usize {
+        self.left_alone(|state| *state == CredentialState::Foreign)
+    }
+
+    /// How many credentials of other owners there are.
+    pub fn of_other_owners(&self) -> usize {
+        self.left_alone(|state| matches!(state, CredentialState::OtherOwner(_)))
+    }
+
+    fn left_alone(&self, is_meant: impl Fn(&CredentialState) -> bool) -> usize {
         let outgoing = self.steps.iter().flat_map(|step| step.action.outgoing());
         let outgoing: BTreeSet<_> = outgoing.map(|held| &held.id).collect();
-        let is_left = |of: &&ComparedCredential| {
-            matches!(of.state, CredentialState::Foreign | CredentialState::OtherOwner(_))
-                && !outgoing.contains(&of.held.id)
-        };
+        let is_left =
+            |of: &&ComparedCredential| is_meant(&of.state) && !outgoing.contains(&of.held.id);
         self.credential_states.iter().filter(is_left).count()
     }
 

@@ -61,7 +61,8 @@ impl CredentialState {
             Self::Claim(_) => CredentialCode::Claim,
             Self::Superseded(_) => CredentialCode::Superseded,
             Self::Undeclared => CredentialCode::Undeclared,
-            Self::OtherOwner(_) | Self::Foreign => CredentialCode::Foreign,
+            Self::OtherOwner(_) => CredentialCode::OtherOwner,
+            Self::Foreign => CredentialCode::Foreign,
         }
     }
 }

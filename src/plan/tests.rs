@@ -496,11 +496,11 @@ fn what_is_pruned_is_not_left_alone() {
             }
             observed.credentials.push(held("z", &wanted("z"), Some("appcred:cabin:z")));
         });
-        plan.left_alone()
+        (plan.foreign(), plan.of_other_owners())
     };
-    assert_eq!(left(Prune::Managed, None), 3);
-    assert_eq!(left(Prune::All, None), 1);
-    assert_eq!(left(Prune::All, Some(MaxDeletes::Count(0))), 3);
+    assert_eq!(left(Prune::Managed, None), (2, 1));
+    assert_eq!(left(Prune::All, None), (0, 1));
+    assert_eq!(left(Prune::All, Some(MaxDeletes::Count(0))), (2, 1));
 }
 
 #[test]

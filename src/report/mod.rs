@@ -32,7 +32,7 @@ pub use format::Format;
 
 use crate::diagnostic::Diagnostics;
 use crate::model::{Held, Key, Mark, Place, TargetName};
-use crate::plan::{Action, Plan, Step};
+use crate::plan::{Action, Adoption, Plan, Step};
 use crate::reconcile::StepOutcome;
 
 /// The formats, in the order in which the help lists them.
@@ -134,9 +134,13 @@ struct Tally {
     create: usize,
     replace: usize,
     adopt: usize,
+    shadow: usize,
     claim: usize,
     delete: usize,
     set_up: usize,
+    reload: usize,
+    note: usize,
+    abandon: usize,
 }
 
 impl Tally {
@@ -145,29 +149,34 @@ impl Tally {
         for step in steps {
             tally.delete += step.deletes();
             *match step.action {
-                Action::Delete { .. }
-                | Action::Reload { .. }
-                | Action::SetDeletePolicy { .. }
-                | Action::Abandon { .. } => continue,
-                Action::SetUp { .. } => &mut tally.set_up,
+                Action::Delete { .. } => continue,
                 Action::Create { .. } => &mut tally.create,
                 Action::Replace { .. } => &mut tally.replace,
-                Action::Adopt { .. } => &mut tally.adopt,
+                Action::Adopt { how: Adoption::TakeOver, .. } => &mut tally.adopt,
+                Action::Adopt { how: Adoption::Shadow, .. } => &mut tally.shadow,
                 Action::Claim { .. } => &mut tally.claim,
+                Action::SetUp { .. } => &mut tally.set_up,
+                Action::Reload { .. } => &mut tally.reload,
+                Action::SetDeletePolicy { .. } => &mut tally.note,
+                Action::Abandon { .. } => &mut tally.abandon,
             } += 1;
         }
         tally
     }
 
-    fn counts(&self) -> [Count; 6] {
+    fn counts(&self) -> [Count; 10] {
         let of = |number, to_do, done, is_usual| Count { number, to_do, done, is_usual };
         [
             of(self.create, "to create", "created", true),
             of(self.replace, "to replace", "replaced", true),
             of(self.adopt, "to adopt", "adopted", false),
+            of(self.shadow, "to shadow", "shadowed", false),
             of(self.claim, "to claim", "claimed", false),
             of(self.delete, "to delete", "deleted", true),
             of(self.set_up, "to set up", "set up", false),
+            of(self.reload, "to reload", "reloaded", false),
+            of(self.note, "to record", "recorded", false),
+            of(self.abandon, "to abandon", "abandoned", false),
         ]
     }
 }

@@ -7,8 +7,9 @@ use serde_json::Value;
 use crate::codes::{SetupCode, TakesCode};
 use crate::model::{
     ConfigEntry, EntryState, FieldKind, FlowField, FlowForm, FlowStep, HiddenLink, Key, Links,
+    OpenFlow, Purpose,
 };
-use crate::plan::{CredentialState, EntrySetup, Plan, SetupState};
+use crate::plan::{Action, CredentialState, EntrySetup, Plan, SetupState, Step};
 use crate::setup::redirect_uri;
 
 use super::text::{DIM, YELLOW, line};
@@ -242,7 +243,9 @@ pub(super) fn state_of(plan: &Plan, state: &CredentialState) -> String {
 
 /// Every set-up that is in progress or has failed.
 pub(super) fn notices(out: &mut String, plan: &Plan) {
-    for EntrySetup { key, state } in &plan.setup_states {
+    let abandoned: Vec<&Key> = plan.steps.iter().filter_map(abandoned).collect();
+    let shown = plan.setup_states.iter().filter(|of| !abandoned.contains(&&of.key));
+    for EntrySetup { key, state } in shown {
         let notice = match described(state) {
             (SetupCode::InProgress, _) => format!(
                 "  {key}: its set-up is in progress; `appcred apply` or `appcred authorize {key}` carries it on and shows what it waits for"
@@ -252,6 +255,14 @@ pub(super) fn notices(out: &mut String, plan: &Plan) {
         };
         out.push('\n');
         line(out, YELLOW, &notice);
+    }
+}
+
+/// The entry whose set-up a step ends.
+fn abandoned(step: &Step) -> Option<&Key> {
+    match &step.action {
+        Action::Abandon { flow: OpenFlow { purpose: Purpose::Entry(mark), .. } } => Some(&mark.key),
+        _ => None,
     }
 }
 

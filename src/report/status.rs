@@ -106,8 +106,10 @@ pub(crate) struct TargetState<'a> {
     pub(crate) entries: Vec<ReportedEntry<'a>>,
     /// What is not as wanted there, and stays so for now.
     pub(crate) differences: Vec<Differing<'a>>,
-    /// How many credentials it holds that are not ours.
+    /// How many credentials of no owner it holds.
     pub(crate) foreign: usize,
+    /// How many of other owners.
+    pub(crate) of_other_owners: usize,
 }
 
 /// The state of one entry at a target.
@@ -245,6 +247,7 @@ fn of_target<'a>(
         entries: target.entries.iter().map(|entry| of_entry(target, entry, names)).collect(),
         differences: target.differences.iter().map(of_difference).collect(),
         foreign: target.foreign,
+        of_other_owners: target.of_other_owners,
     }
 }
 

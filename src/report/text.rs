@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
 
-use crate::model::{Claim, Held, Links, Visible, counted};
+use crate::model::{Claim, Held, Links, Purpose, Visible, counted};
 use crate::plan::{
     Action, Adoption, CredentialState, Plan, Reason, Step, Unknown, Wanted, Why, Withheld,
 };
@@ -98,7 +98,8 @@ fn one_plan(out: &mut String, target: &TargetReport<'_>, plan: &Plan) {
         (in_sync, "in sync"),
         (plan.withheld.len(), "not done"),
         (plan.unknown.len(), "unknown"),
-        (plan.left_alone(), "foreign, left alone"),
+        (plan.foreign(), "foreign, left alone"),
+        (plan.of_other_owners(), "of other owners"),
     ];
     let counts: Vec<String> = counts
         .iter()
@@ -145,7 +146,12 @@ fn one_step(out: &mut String, target: &TargetReport<'_>, step: &Step) {
             field(out, "key", wanted.key.as_str());
             field(out, "account", &format!("\"{}\" ({})", account.title, account.state));
         }
-        Action::SetDeletePolicy { .. } | Action::Abandon { .. } => {}
+        Action::SetDeletePolicy { wanted, .. } => field(out, "key", wanted.key.as_str()),
+        Action::Abandon { flow } => {
+            if let Purpose::Entry(mark) = &flow.purpose {
+                field(out, "key", mark.key.as_str());
+            }
+        }
         Action::Create { wanted }
         | Action::Replace { wanted, .. }
         | Action::Adopt { wanted, .. }
@@ -164,6 +170,10 @@ fn one_step(out: &mut String, target: &TargetReport<'_>, step: &Step) {
 fn step_notes(out: &mut String, step: &Step) {
     for reason in &step.reasons {
         line(out, DIM, &format!("      # {}", words::reason(*reason)));
+    }
+    let is = |meant: &[Reason]| step.reasons.iter().any(|reason| meant.contains(reason));
+    if is(&[Reason::Renamed, Reason::TakenForRenamed]) && !is(&[Reason::ClientIdDiffers]) {
+        line(out, DIM, "      # linked accounts stay linked: no new consent is needed");
     }
     if let Action::Claim { wanted, .. } = &step.action
         && let Some(claim) = Claim::parse(&wanted.auth_domain)
@@ -307,6 +317,15 @@ pub fn outcomes(targets: &[TargetReport<'_>], links: Links) -> String {
         }
         line(&mut out, if undone > 0 { RED.bold() } else { BOLD }, &format!("{summary}."));
     }
+    if out.is_empty() {
+        return out;
+    }
+    // The plan has named them, and may be far above.
+    for target in targets {
+        if let Err(why) = target.plan {
+            line(&mut out, RED.bold(), &format!("{}: nothing was done: {why}", target.name));
+        }
+    }
     out
 }
 
@@ -346,4 +365,91 @@ fn one_outcome(
 
 pub(super) fn line(out: &mut String, style: Style, text: &str) {
     let _ = writeln!(out, "{style}{}{style:#}", text.visible());
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::{outcomes, plan};
+    use crate::model::{Domain, FlowId, Key, Links, Mark, OpenFlow, Owner, Purpose, TargetName};
+    use crate::plan::{Action, EntrySetup, Plan, Reason, SetupState, Step, StepId};
+    use crate::reconcile::{Outcome, StepOutcome};
+    use crate::report::TargetReport;
+
+    /// A plan that ends the set-up of an entry.
+    fn abandons(key: &str) -> Plan {
+        let key = Key::new(key).unwrap();
+        let owner = Owner::new("house").unwrap();
+        let flow = OpenFlow {
+            id: FlowId::new("flow"),
+            domain: Domain::new("spotify"),
+            purpose: Purpose::Entry(Mark { owner, key: key.clone() }),
+        };
+        let step = Step {
+            id: StepId(0),
+            action: Action::Abandon { flow },
+            reasons: vec![Reason::LeftOver],
+            reload: Vec::new(),
+            after: None,
+            claim: None,
+            foreign: Vec::new(),
+            old_key: None,
+        };
+        Plan {
+            steps: vec![step],
+            withheld: Vec::new(),
+            unknown: Vec::new(),
+            credential_states: Vec::new(),
+            setup_states: vec![EntrySetup { key, state: SetupState::InProgress }],
+        }
+    }
+
+    fn report<'a>(
+        name: &'a TargetName,
+        plan: Result<&'a Plan, &'a str>,
+        outcomes: &'a [StepOutcome],
+    ) -> TargetReport<'a> {
+        TargetReport {
+            name,
+            address: "http://ha",
+            version: None,
+            is_new: false,
+            redirect_uri: None,
+            plan,
+            outcomes,
+            basis: None,
+            entries: BTreeMap::new(),
+        }
+    }
+
+    fn stripped(text: &str) -> String {
+        anstream::adapter::strip_str(text).to_string()
+    }
+
+    #[test]
+    fn a_set_up_that_is_ended_is_named_by_its_entry_counted_and_not_carried_on() {
+        let (name, abandons) = (TargetName::new("home"), abandons("family"));
+        let text = stripped(&plan(&[report(&name, Ok(&abandons), &[])]));
+        assert!(
+            text.contains("x abandon the set-up of spotify\n      key           = family\n"),
+            "{text}"
+        );
+        assert!(text.contains("1 to abandon."), "{text}");
+        assert!(!text.contains("in progress"), "{text}");
+    }
+
+    #[test]
+    fn a_target_that_is_not_reached_is_named_again_at_the_end() {
+        let (home, cabin, abandons) =
+            (TargetName::new("home"), TargetName::new("cabin"), abandons("family"));
+        let done = [StepOutcome { step: StepId(0), outcome: Outcome::Done }];
+        let cabin = report(&cabin, Err("cannot reach http://cabin: no route"), &[]);
+        let text =
+            stripped(&outcomes(&[cabin, report(&home, Ok(&abandons), &done)], Links::Hidden));
+        assert_eq!(
+            text,
+            "home: 0 created, 0 replaced, 0 deleted, 1 abandoned.\ncabin: nothing was done: cannot reach http://cabin: no route\n"
+        );
+    }
 }

@@ -78,6 +78,7 @@ pub(super) fn credential(code: CredentialCode) -> &'static str {
         CredentialCode::Claim => "claim",
         CredentialCode::Superseded => "superseded",
         CredentialCode::Undeclared => "undeclared",
+        CredentialCode::OtherOwner => "another owner's",
         CredentialCode::Foreign => "foreign",
     }
 }

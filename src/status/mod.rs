@@ -83,8 +83,10 @@ pub struct TargetStatus {
     pub entries: Vec<EntryStatus>,
     /// What is not as wanted there, and stays so for now.
     pub differences: Vec<Difference>,
-    /// How many credentials it holds that are not ours.
+    /// How many credentials of no owner it holds.
     pub foreign: usize,
+    /// How many of other owners.
+    pub of_other_owners: usize,
     /// Why the last round failed.
     pub error: Option<String>,
     /// When it was looked at last.
@@ -107,6 +109,7 @@ impl TargetStatus {
             entries: Vec::new(),
             differences: Vec::new(),
             foreign: 0,
+            of_other_owners: 0,
             error: None,
             last_reconcile: None,
             last_success: None,

@@ -267,7 +267,8 @@ impl<C: Connect> TargetReconciler<C> {
             target.totals.drifts += u64::from(has_begun);
             target.entries = entries;
             target.differences = differences;
-            target.foreign = plan.left_alone();
+            target.foreign = plan.foreign();
+            target.of_other_owners = plan.of_other_owners();
         });
         if let Some(snapshots) = &self.snapshots {
             snapshots.put(&self.name, spec, observed, plan);

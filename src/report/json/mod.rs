@@ -110,6 +110,9 @@ struct Summary {
     replace: usize,
     /// Credentials made by hand that are taken over.
     adopt: usize,
+    /// Credentials that take the place of some made by hand and in use; left out where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shadow: Option<usize>,
     /// Claims that are written or renewed; left out where there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     claim: Option<usize>,
@@ -117,6 +120,12 @@ struct Summary {
     delete: usize,
     /// Integrations that are set up.
     set_up: usize,
+    /// Linked accounts that are reloaded for themselves; left out where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reload: Option<usize>,
+    /// Set-ups that are ended; left out where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    abandon: Option<usize>,
     /// What would be done but is not.
     withheld: usize,
 }
@@ -253,9 +262,20 @@ fn target_reports<'a, T>(
 }
 
 fn summary(plan: &Plan) -> Summary {
-    let Tally { create, replace, adopt, claim, delete, set_up } = Tally::of(plan.steps.iter());
-    let claim = (claim > 0).then_some(claim);
-    Summary { create, replace, adopt, claim, delete, set_up, withheld: plan.withheld.len() }
+    let tally = Tally::of(plan.steps.iter());
+    let unusual = |number: usize| (number > 0).then_some(number);
+    Summary {
+        create: tally.create,
+        replace: tally.replace,
+        adopt: tally.adopt,
+        shadow: unusual(tally.shadow),
+        claim: unusual(tally.claim),
+        delete: tally.delete,
+        set_up: tally.set_up,
+        reload: unusual(tally.reload),
+        abandon: unusual(tally.abandon),
+        withheld: plan.withheld.len(),
+    }
 }
 
 fn planned_step<'a>(target: &TargetReport<'a>, step: &'a Step, links: Links) -> PlannedStep<'a> {

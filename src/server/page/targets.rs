@@ -81,10 +81,9 @@ fn one(target: &TargetState<'_>, is_open: bool, rows: &mut usize) -> Markup {
             @if let Some(error) = target.error { p .error .bad { (error) } }
             (differences(target))
             (entries(target, rows))
-            @if target.foreign > 0 {
-                p .soft {
-                    (counted(target.foreign, "more credential")) " there "
-                    (if target.foreign == 1 { "is" } else { "are" }) " not of these manifests, and left alone."
+            @for (number, whose) in [(target.foreign, "no owner"), (target.of_other_owners, "other owners")] {
+                @if number > 0 {
+                    p .soft { (counted(number, "more credential")) " there of " (whose) ", left alone." }
                 }
             }
         }

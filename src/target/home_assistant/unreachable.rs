@@ -48,9 +48,16 @@ fn refused(address: &Address, error: &io::Error) -> String {
         io::ErrorKind::ConnectionRefused if port == PORT => {
             "nothing listens there: start Home Assistant, or wait until it has started".to_owned()
         }
+        io::ErrorKind::ConnectionRefused if address.url().port().is_some() => {
+            format!(
+                "nothing listens on port {port}: is Home Assistant running, and is that its port?"
+            )
+        }
         io::ErrorKind::ConnectionRefused => {
             let usual = address.with_port(PORT);
-            format!("nothing listens on port {port}, and Home Assistant's own is {PORT}: {usual}")
+            format!(
+                "nothing listens on port {port}: is Home Assistant running? Its own port is {PORT}, as in {usual}"
+            )
         }
         io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
             "is that machine on, and in a network that this one reaches?".to_owned()
