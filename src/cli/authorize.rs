@@ -17,7 +17,7 @@ use super::gather::{gather_loaded, load};
 use super::interrupt::stop_on_signal;
 use super::links::LinkArgs;
 use super::locks::write_locks;
-use super::selection::TargetArgs;
+use super::selection::{TargetArgs, no_entry};
 use super::{Global, console};
 
 /// Link the accounts that wait for consent, with the browser of this machine
@@ -90,9 +90,10 @@ impl Authorize {
             return Ok(());
         }
         for key in &self.keys {
-            let mut all = comparison().flat_map(|comparison| &comparison.desired.credentials);
-            if !all.any(|entry| entry.key.as_str() == key) {
-                bail!("there is no entry with the key `{key}`");
+            let all = comparison().flat_map(|comparison| &comparison.desired.credentials);
+            let keys: Vec<&str> = all.map(|entry| entry.key.as_str()).collect();
+            if !keys.contains(&key.as_str()) {
+                bail!(no_entry(key, keys));
             }
         }
         Ok(())

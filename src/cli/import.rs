@@ -1,18 +1,20 @@
 //! `import`
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
 use crate::diagnostic::ProblemCode;
+use crate::integrations;
 use crate::manifest::{self, LoadRequest, Project};
-use crate::model::{Domain, Held, PolicyOverrides, Prune, Visible, counted};
+use crate::model::{Domain, Held, Observed, PolicyOverrides, Prune, Visible, counted};
 use crate::plan::{self, Scope, Withheld};
 use crate::reconcile::Verdicts;
 use crate::report::import::{NewEntries, preview};
 use crate::report::text;
 use crate::secret::{SecretResolver, is_sops_document};
+use crate::suggest;
 use crate::workspace::{ImportDraft, ManifestDraft, OnError, TargetView, begun, select};
 use crate::yaml_edit::new_manifest;
 
@@ -102,6 +104,7 @@ pub(super) async fn run(global: &Global, verb: &ImportArgs) -> anyhow::Result<Ex
         Err(why) => bail!("{}: {why}", view.name),
     };
     let scope = verb.scope(&project);
+    refuse_unknown(&scope, &comparison.observed)?;
     let targets = if project.targets.len() > 1 { vec![view.name.to_string()] } else { Vec::new() };
     let found = plan::import(&comparison.desired, &comparison.observed, &taken, &scope);
     let draft =
@@ -202,6 +205,20 @@ fn refuse(
         );
     }
     Ok(())
+}
+
+/// Refuses a domain that neither integrations nor credentials there have: it is mistyped.
+fn refuse_unknown(scope: &Scope, observed: &Observed) -> anyhow::Result<()> {
+    let held = observed.credentials.iter().map(|credential| &credential.domain);
+    let known: BTreeSet<&Domain> =
+        integrations::known().iter().chain(&scope.custom).chain(held).collect();
+    match scope.domains.iter().find(|domain| !known.contains(domain)) {
+        None => Ok(()),
+        Some(domain) => {
+            let known = known.iter().map(|domain| domain.as_str());
+            bail!(suggest::unknown("integration", domain.as_str(), known))
+        }
+    }
 }
 
 fn one_target(project: &Project, selection: &TargetArgs) -> anyhow::Result<()> {

@@ -34,6 +34,7 @@ mod selection;
 mod service;
 mod snapshot;
 mod temp_workspace;
+mod tips;
 mod unsaved_copy;
 mod validate;
 mod verify;
@@ -143,6 +144,7 @@ pub fn run() -> ExitStatus {
             // An argument that is quoted must not begin a line.
             let error =
                 Cli::try_parse_from(environment::visible_arguments()).err().unwrap_or(error);
+            let error = tips::advised(error);
             // 2 means changes here, so a wrong flag ends with 1, as it does in terraform.
             let text = error.render().ansi().to_string();
             if error.use_stderr() {

@@ -16,7 +16,7 @@ use crate::workspace::{TargetView, is_target};
 
 use super::exit::ExitStatus;
 use super::gather::{entries, workspace};
-use super::selection::TargetArgs;
+use super::selection::{TargetArgs, no_entry};
 use super::{Global, OutputFormat, console};
 
 /// When a provider is asked again that did not accept a redirect URI or a client id.
@@ -60,8 +60,9 @@ pub(super) async fn run(global: &Global, verb: &Verify) -> anyhow::Result<ExitSt
         }
     }
     for key in &verb.keys {
-        if !resolved.clients().any(|(entry, ..)| entry.key.value.as_str() == key) {
-            bail!("there is no entry with the key `{key}`");
+        let keys = || resolved.clients().map(|(entry, ..)| entry.key.value.as_str());
+        if !keys().any(|known| known == key) {
+            bail!(no_entry(key, keys()));
         }
     }
     let redirect_uris =

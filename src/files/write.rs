@@ -41,7 +41,7 @@ pub enum NotWritten {
         /// Its folder.
         folder: PathBuf,
         /// The reason.
-        why: io::Error,
+        why: String,
     },
     /// The new file would not belong to whom the old one belongs.
     #[error(
@@ -277,7 +277,7 @@ fn failed(path: &Path, error: &io::Error) -> NotWritten {
 
 /// The kind says all: the rest would name the file that was to take this one's place.
 fn not_in(folder: &Path, error: &io::Error) -> NotWritten {
-    NotWritten::Folder { folder: folder.to_owned(), why: error.kind().into() }
+    NotWritten::Folder { folder: folder.to_owned(), why: reason(folder, &error.kind().into()) }
 }
 
 /// Names that begin with a dot are no manifests.

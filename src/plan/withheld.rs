@@ -8,7 +8,7 @@ use smol_str::SmolStr;
 
 use super::action::Action;
 use crate::codes::{UnknownCode, WithheldCode};
-use crate::model::{ConfigEntry, Domain, Held, Key, Mark, Visible};
+use crate::model::{ConfigEntry, Domain, Held, Key, Mark, Visible, counted};
 
 /// Something about an entry that cannot be known without its keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -200,7 +200,8 @@ impl fmt::Display for Why {
             Self::PruneOff => f.write_str("the policy says `prune: none`"),
             Self::TooManyDeletes { planned, allowed } => write!(
                 f,
-                "{planned} deletes are planned, {allowed} allowed: nothing of this plan is applied"
+                "{} planned, {allowed} allowed: nothing of this plan is applied",
+                counted(*planned, "delete")
             ),
             Self::NothingDesired => f.write_str("no entry is left for this target"),
             Self::Unread => {
@@ -226,7 +227,7 @@ impl Why {
     pub fn help(&self) -> &'static str {
         match self {
             Self::InUse { .. } => {
-                "put the entry back, or remove the integration first, as --remove-integrations does on a running Home Assistant"
+                "put the entry back, or remove the integration first: in Home Assistant while it runs, or with --remove-integrations"
             }
             Self::MayBeCloud { .. } => {
                 "remove the integration in Home Assistant if it may go: the credential is deleted by the next run"

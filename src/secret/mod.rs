@@ -136,7 +136,7 @@ pub enum Unreadable {
     #[error("it is a SOPS document with several values, or none, and one value is needed")]
     NotOneValue,
     /// An environment variable that is not there.
-    #[error("{} is not set", named("the environment variable", .0))]
+    #[error("{} is not set, or empty", named("the environment variable", .0))]
     NotSet(String),
     /// A tag that no source reads.
     #[error("!{0} is not a source of secrets")]

@@ -83,6 +83,8 @@ pub struct TargetStatus {
     pub entries: Vec<EntryStatus>,
     /// What is not as wanted there, and stays so for now.
     pub differences: Vec<Difference>,
+    /// What was to be done when somebody had changed it last.
+    pub drift: Vec<String>,
     /// How many credentials of no owner it holds.
     pub foreign: usize,
     /// How many of other owners.
@@ -108,6 +110,7 @@ impl TargetStatus {
             link: Link::Connecting,
             entries: Vec::new(),
             differences: Vec::new(),
+            drift: Vec::new(),
             foreign: 0,
             of_other_owners: 0,
             error: None,
@@ -179,6 +182,12 @@ pub struct Difference {
     pub why: Option<Why>,
     /// Whether somebody has changed the target, and no manifest.
     pub is_drift: bool,
+}
+
+/// What of a plan's steps concerns credentials.
+pub fn to_do(plan: &Plan) -> Vec<String> {
+    let steps = plan.steps.iter().filter(|step| !step.action.is_set_up());
+    steps.map(|step| step.action.summary()).collect()
 }
 
 /// What of a plan is not done now. `is_left` says whether its steps are, `is_drift` whether those are

@@ -29,7 +29,7 @@ pub enum ConnectError {
     },
     /// No token is named, and nobody has signed in.
     #[error(
-        "no access token for {url}: sign in with `appcred login`, or write `token: !env_var HASS_TOKEN` at the target in appcred.yaml; only where that has no targets, HASS_TOKEN alone is enough"
+        "no access token for {url}: sign in with `appcred login`, or write `token: !env_var HASS_TOKEN` at the target in appcred.yaml; where that has no targets, set HASS_TOKEN beside HASS_SERVER"
     )]
     NotSignedIn {
         /// The address.

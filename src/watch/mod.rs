@@ -47,6 +47,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep};
 
+use crate::model::counted;
 use crate::target::Stop;
 
 use error::ErrorKind;
@@ -159,7 +160,8 @@ fn give_out<C: Connect>(
     let Reading { specs, manifests, .. } = read.reading;
     problem_log.log(&manifests);
     if cause == Cause::Reload {
-        tracing::info!("read {} manifests with {} entries", manifests.files, manifests.entries);
+        let (files, entries) = (manifests.files, manifests.entries);
+        tracing::info!("read {} with {}", counted(files, "manifest"), counted(entries, "entry"));
     }
     statuses.edit(|status| status.manifests = manifests);
     if let Some(specs) = specs {

@@ -222,7 +222,8 @@ impl Notifier {
         }
         let drifts = std::mem::replace(&mut self.drifts, target.totals.drifts);
         if target.totals.drifts > drifts {
-            let message = "the target was changed, and no manifest was".to_owned();
+            let to_do = target.drift.join("; ");
+            let message = format!("the target was changed, not by a manifest; to do: {to_do}");
             events.push((EventCode::Drift, message));
         }
         events.extend(self.error_event(target, is_outage));

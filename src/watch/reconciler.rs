@@ -264,7 +264,10 @@ impl<C: Connect> TargetReconciler<C> {
         let has_begun = is_drift && !self.is_drifted;
         self.is_drifted = is_drift;
         self.statuses.target(&self.name, |target| {
-            target.totals.drifts += u64::from(has_begun);
+            if has_begun {
+                target.totals.drifts += 1;
+                target.drift = status::to_do(plan);
+            }
             target.entries = entries;
             target.differences = differences;
             target.foreign = plan.foreign();

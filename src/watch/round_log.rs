@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::model::TargetName;
 use crate::plan::{Action, Plan, Step};
 use crate::reconcile::{Outcome, Unchecked};
-use crate::status::Difference;
+use crate::status::{self, Difference};
 
 use super::conflict::{StepIdentity, identity};
 use super::error::RoundError;
@@ -36,7 +36,8 @@ impl RoundLog {
     /// Logs what was found. What is about to be done is logged when it is done.
     pub(super) fn found(&mut self, differences: &[Difference], is_repaired: bool, plan: &Plan) {
         if is_repaired {
-            tracing::info!(target = %self.target, "changed at the target, and by no manifest");
+            let steps = status::to_do(plan).join("; ");
+            tracing::info!(target = %self.target, "changed at the target, not by a manifest; to do: {steps}");
             return;
         }
         let lines: Vec<String> = differences.iter().map(line).collect();

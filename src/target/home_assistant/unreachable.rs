@@ -91,7 +91,7 @@ pub(super) fn no_socket(address: &Address, error: &SocketError, speaks_tls: bool
             None => format!("{error}; {}", ask_browser()),
         },
         SocketError::Protocol(_) | SocketError::HttpFormat(_) => {
-            other_server(address, "other HTTP")
+            other_server(address, "what answers does not speak WebSocket")
         }
         other => other.to_string(),
     };
