@@ -38,7 +38,8 @@ pub(super) struct PlanArgs {
     policy: PolicyArgs,
     #[command(flatten)]
     outputs: Outputs,
-    /// Save the plan, for an `apply FILE` of exactly that
+    /// Save the plan, for an `apply FILE` of exactly that; not possible for secrets that are not encrypted in
+    /// the manifest
     #[arg(long, value_name = "FILE", conflicts_with = "against")]
     out: Option<PathBuf>,
     /// Plan from a snapshot instead of the targets: neither a key nor a token is needed
