@@ -143,6 +143,12 @@ impl TargetStatus {
         self.waiting().filter(|entry| entry.waits_for_consent())
     }
 
+    /// Somebody has changed it, and this is to be done about it.
+    pub fn drifted(&mut self, plan: &Plan) {
+        self.totals.drifts += 1;
+        self.drift = to_do(plan);
+    }
+
     /// Whether there is a connection.
     pub fn is_connected(&self) -> bool {
         matches!(self.link, Link::Up { .. })

@@ -10,11 +10,12 @@ use tokio::time::Instant;
 
 use crate::codes::EventCode;
 use crate::model::{
-    FlowStep, HiddenLink, Key, Links, Owner, Secret, TargetName, Visible, to_json, web_page,
+    FlowStep, HiddenLink, Key, Links, Secret, TargetName, Visible, to_json, web_page,
 };
 use crate::status::{EntryStatus, TargetStatus};
 use crate::target::Stop;
 
+use super::TargetSpec;
 use super::connection::WatchedTarget;
 use super::webhook::WebhookSender;
 
@@ -168,8 +169,7 @@ impl Notifier {
     /// `is_outage` says whether nobody answered.
     pub(super) fn news(
         &mut self,
-        notices: &Notices,
-        owner: &Owner,
+        spec: &TargetSpec,
         target: &TargetStatus,
         is_outage: bool,
         now: Timestamp,
@@ -181,12 +181,12 @@ impl Notifier {
                 pending_consents: target.pending_consents().map(PendingNotice::of).collect(),
                 ..Notice::new(event, message, now)
             };
-            post(&mut self.webhooks, &notices.webhooks, &notice);
+            post(&mut self.webhooks, &spec.notices.webhooks, &notice);
         }
         let waiting: Vec<&EntryStatus> = target.waiting().collect();
-        let is_on = notices.home_assistant;
+        let is_on = spec.notices.home_assistant;
         let text = (is_on && !waiting.is_empty()).then(|| message(&waiting));
-        let message = Message { id: format!("appcred_{owner}"), text };
+        let message = Message { id: format!("appcred_{}", spec.desired.owner), text };
         let is_new = self.may_be_lost || self.displayed.as_ref() != Some(&message);
         let has_message = self.displayed.as_ref().is_some_and(|last| last.text.is_some());
         (is_new && (is_on || has_message)).then_some(message)

@@ -265,8 +265,7 @@ impl<C: Connect> TargetReconciler<C> {
         self.is_drifted = is_drift;
         self.statuses.target(&self.name, |target| {
             if has_begun {
-                target.totals.drifts += 1;
-                target.drift = status::to_do(plan);
+                target.drifted(plan);
             }
             target.entries = entries;
             target.differences = differences;
@@ -372,10 +371,8 @@ impl<C: Connect> TargetReconciler<C> {
     /// Reports what is new to whoever is to be notified.
     pub(super) async fn notify(&mut self, spec: &TargetSpec, error: Option<&RoundError>) {
         let Some(target) = self.statuses.of(&self.name) else { return };
-        let now = self.statuses.now();
         let is_outage = error.is_some_and(RoundError::is_outage);
-        let owner = &spec.desired.owner;
-        let message = self.notifier.news(&spec.notices, owner, &target, is_outage, now);
+        let message = self.notifier.news(spec, &target, is_outage, self.statuses.now());
         if let Some(message) = message
             && let Some(connection) = &self.connection
         {
