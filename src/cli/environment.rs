@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
-use crate::http::Network;
 use crate::model::{Secret, Visible};
 use crate::secret::{env, token};
 use crate::target::Endpoint;
@@ -31,7 +30,7 @@ pub(super) fn read() -> Environment {
 }
 
 /// `HASS_SERVER` with `HASS_TOKEN`, as for hass-cli; inside an app (add-on) the supervisor's.
-fn target() -> Option<Endpoint> {
+fn target() -> Option<Result<Endpoint, String>> {
     let (url, auth) = match (variable(HASS_SERVER), variable(HASS_TOKEN)) {
         (Some(url), Some(token)) => (url, AuthMethod::Token(token::from_text(&token))),
         (Some(url), None) => (url, AuthMethod::Session),
@@ -40,7 +39,8 @@ fn target() -> Option<Endpoint> {
             (SUPERVISOR.to_owned(), AuthMethod::Token(token::from_text(&token)))
         }
     };
-    Some(Endpoint::HomeAssistant(HomeAssistantEndpoint { url, network: Network::default(), auth }))
+    let endpoint = HomeAssistantEndpoint::unwritten(&url, auth).map(Endpoint::HomeAssistant);
+    Some(endpoint.map_err(|why| format!("the environment variable {HASS_SERVER} {why}")))
 }
 
 /// The person's home folder.
@@ -103,9 +103,22 @@ pub(super) fn snapshot_token() -> Option<Secret> {
     variable(SNAPSHOT_TOKEN).map(|token| Secret::new(&token))
 }
 
-/// The command line, with hidden characters escaped.
+/// The command line, with hidden characters escaped, and without what may be secret in addresses.
 pub(super) fn visible_arguments() -> impl Iterator<Item = String> {
-    std::env::args_os().map(|argument| argument.to_string_lossy().visible().into_owned())
+    std::env::args_os().map(|argument| without_secrets(&argument.to_string_lossy().visible()))
+}
+
+/// Of an address neither the user nor the query is shown. It stays as wrong as it was.
+fn without_secrets(argument: &str) -> String {
+    let Some((scheme, address)) = argument.split_once("://") else { return argument.to_owned() };
+    let end = address.find(['?', '#']).unwrap_or(address.len());
+    let (place, query) = address.split_at(end);
+    let place = match place.rsplit_once('@') {
+        Some((_, host)) => format!("...@{host}"),
+        None => place.to_owned(),
+    };
+    let query = query.get(..1).map_or(String::new(), |mark| format!("{mark}..."));
+    format!("{scheme}://{place}{query}")
 }
 
 /// The folder that the command runs in; empty where that is unknown.
@@ -143,4 +156,21 @@ pub(super) fn state_folder() -> Option<PathBuf> {
 #[expect(clippy::disallowed_methods, reason = "this file is where the environment is read")]
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.trim().is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_secrets;
+
+    #[test]
+    fn an_address_is_shown_without_what_may_be_secret() {
+        for (argument, shown) in [
+            ("--url=http://u:hush@h:1/p?t=hush", "--url=http://...@h:1/p?..."),
+            ("http://u:hu/sh@h#hush", "http://...@h#..."),
+            ("http://h", "http://h"),
+            ("--against", "--against"),
+        ] {
+            assert_eq!(without_secrets(argument), shown);
+        }
+    }
 }

@@ -120,6 +120,8 @@ codes! {
     WithheldCode {
         /// Linked accounts use it.
         InUse = "in_use",
+        /// Linked accounts that could not be read may use it.
+        UnreadAccounts = "unread_accounts",
         /// Somebody else made a credential for this client.
         Foreign = "foreign",
         /// Several credentials were made by hand, and the entry does not say which it takes.
@@ -132,8 +134,10 @@ codes! {
         Disputed = "disputed",
         /// Another owner manages it.
         OtherOwner = "other_owner",
-        /// It carries the mark of the owner that had no name.
-        NamelessOwner = "nameless_owner",
+        /// One of the same key and client is of another owner.
+        OwnerDiffers = "owner_differs",
+        /// What an account names may be of any of several entries.
+        SeveralEntries = "several_entries",
         /// Nothing says that it is of this owner.
         NotOwned = "not_owned",
         /// The integration's set-up needs Home Assistant's integration `cloud`.

@@ -73,6 +73,11 @@ pub struct Held {
 }
 
 impl Held {
+    /// What a config entry stores to find this credential (`auth_implementation` in HA).
+    pub fn implementation(&self) -> &str {
+        self.auth_domain.as_deref().unwrap_or(self.id.as_str())
+    }
+
     /// What HA shows.
     pub fn label(&self) -> &str {
         self.name.as_deref().unwrap_or(self.client_id.as_str())

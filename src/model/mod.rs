@@ -41,7 +41,7 @@ pub use known_secret::{KnownSecret, Seal, SealedClients, Seals, SecretComparison
 pub use link::{ConsentLink, HiddenLink, Links, is_loopback, web_page};
 pub use mark::{Claim, Key, Mark, Owner};
 pub use name::{FieldName, Named, is_name, named, without_number};
-pub use observed::{ConfigEntry, EntryState, KnownDomains, Live, Observed};
+pub use observed::{ConfigEntry, EntryState, KnownDomains, Live, Observed, UnreadAccounts};
 pub use place::Place;
 pub use placeholder::Placeholder;
 pub use policy::{MaxDeletes, OnDrift, Policy, PolicyOverrides, Prune};

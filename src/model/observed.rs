@@ -20,6 +20,8 @@ pub struct Observed {
     pub credentials: Vec<Credential>,
     /// The linked accounts of all integrations.
     pub config_entries: Vec<ConfigEntry>,
+    /// Those that could not be read: they may use any credential of their integration.
+    pub unread_accounts: Vec<UnreadAccounts>,
     /// What only a running HA reports; `None` where nothing can be set up.
     pub live: Option<Live>,
 }
@@ -97,6 +99,29 @@ pub struct ConfigEntry {
     pub reason: Option<String>,
     /// The `auth_domain` or id of its credential, where it has one.
     pub implementation: Option<SmolStr>,
+}
+
+/// Linked accounts of which it is not known what they use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UnreadAccounts {
+    /// One of them.
+    One {
+        /// Its id, or its number in the list.
+        name: String,
+        /// The integration, where it could be read.
+        domain: Option<Domain>,
+    },
+    /// All of them: the target has credentials, and no list of accounts.
+    All,
+}
+
+impl fmt::Display for UnreadAccounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::One { name, .. } => write!(f, "the config entry {name} cannot be read"),
+            Self::All => f.write_str("the list of config entries is missing"),
+        }
+    }
 }
 
 /// The state of a config entry, in HA's words.

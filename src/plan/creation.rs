@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{Held, Key, Mark, Owner};
+use crate::model::{Held, Key, Mark};
 
 use super::action::{Action, Adoption, CredentialState, Reason, StepId};
 use super::case::{Adoptable, EntryCase};
@@ -96,14 +96,14 @@ impl EntryCase<'_> {
         if let Some(by) = of_client.iter().find_map(claimed_by_other) {
             return Some(Why::OtherOwner { by: by.clone() });
         }
-        // Projects without a name were all of this owner: whose it was only a person can know.
-        let nameless = Mark { owner: Owner::default(), key: self.entry.key.clone() };
-        let is_nameless = |at: &&usize| {
-            self.index.ownership(**at).is_some_and(|ownership| ownership.mark == nameless)
+        // Whether the owner had that name, or another project has such an entry, only a person knows.
+        let is_same_entry = |at: &usize| {
+            let mark = &self.index.ownership(*at)?.mark;
+            let is_same = mark.key == self.entry.key && !self.is_ours(mark);
+            is_same.then(|| (self.index.get(*at).held(), mark.owner.clone()))
         };
-        let is_asked = self.mark.owner != nameless.owner && self.desired.previous_owners.is_empty();
-        if let Some(at) = of_client.iter().find(is_nameless).filter(|_| is_asked) {
-            return Some(Why::NamelessOwner { held: self.index.get(*at).held() });
+        if let Some((held, owner)) = of_client.iter().find_map(is_same_entry) {
+            return Some(Why::OwnerDiffers { held, owner });
         }
         // A second one beside another owner's is not what adoption asks for.
         let is_unmet = self.wants_adoption && self.adopted().is_empty();

@@ -64,6 +64,7 @@ impl EntryCase<'_> {
             self.create_mark(&[], false, None, draft);
             return;
         }
+        self.withhold_shared_ids(draft);
         let mut left: Vec<LinkedBeside> = Vec::new();
         let (mut kept, mut claims_in_use) = (BTreeMap::new(), Vec::new());
         let (mut is_linked, mut is_blocked) = (false, false);
@@ -161,13 +162,7 @@ impl EntryCase<'_> {
             }
         }
         for id in self.index.lost(domain).iter().copied() {
-            let has_id = |at: &usize| self.index.get(*at).id.as_str() == id;
-            // What is written counts for more than the looks of an id.
-            let is_id_of_client = || {
-                is_id_of_client(id, domain, &self.entry.client_id)
-                    && !self.index.claims_for_any_client(domain, id).any(|at| self.is_of_others(at))
-            };
-            if self.owned.iter().any(has_id) || is_id_of_client() {
+            if self.may_have_had(id).is_some_and(|keys| keys.len() == 1) {
                 let lost = all.entry(id.into()).or_default();
                 lost.reason.get_or_insert(Reason::ReferencedById);
             }

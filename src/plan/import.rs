@@ -344,12 +344,14 @@ impl ImportPlanner<'_> {
         // An entry or owner with another name may have claimed it.
         let has_other = |at: &usize| is_other(&&self.index.get(*at).client_id);
         let clients = self.clients_of.get(&(&credential.domain, mark.clone()));
-        // What a project without a name made is not made again under its key.
-        let nameless = Mark { owner: Owner::default(), ..mark.clone() };
+        // What another owner made is not made again under its key.
+        let of_client = self.index.of_client(&credential.domain, &credential.client_id);
+        let is_same_entry = |at: &usize| {
+            let of_key = self.index.ownership(*at).is_some_and(|of| of.mark.key == *key);
+            of_key && self.other_owner(*at).is_some()
+        };
         clients.is_some_and(|clients| clients.iter().any(is_other))
-            || self.desired.previous_owners.is_empty()
-                && nameless != mark
-                && self.clients_of.contains_key(&(&credential.domain, nameless))
+            || of_client.iter().any(is_same_entry)
             || !self.index.claims(&credential.domain, &text, &credential.client_id).is_empty()
             || self.index.implementing(&credential.domain, &text).iter().any(has_other)
     }
@@ -481,7 +483,7 @@ mod tests {
             ]
         );
         let others = Scope { other_owners: true, ..Scope::default() };
-        assert_eq!(imported(all(), &users, &others)[1], r#"theirs Some("B") as b"#);
+        assert_eq!(imported(all(), &users, &others)[1], r#"theirs Some("B") as spotify-b"#);
         let foreign = Scope { only_foreign: true, ..Scope::default() };
         assert_eq!(imported(all(), &users, &foreign), [r#"yaml Some("C") as c adopt linked"#]);
         let elsewhere = Scope { domains: [Domain::new("netatmo")].into(), ..Scope::default() };

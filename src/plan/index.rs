@@ -133,6 +133,12 @@ impl<'a> Index<'a> {
         self.entries.get(&(domain, client_id)).copied()
     }
 
+    /// The credential of an integration that has an id.
+    pub(super) fn of_id(&self, domain: &Domain, id: &str) -> Option<usize> {
+        let at = self.by_id.get(&CredentialId::new(id)).copied();
+        at.filter(|at| self.get(*at).domain == *domain)
+    }
+
     /// Where a credential stands.
     pub(super) fn position(&self, held: &Held) -> Option<usize> {
         self.by_id.get(&held.id).copied()

@@ -20,6 +20,7 @@ mod entry;
 mod guard;
 mod import;
 mod index;
+mod lost;
 mod others;
 mod owned_only;
 mod ownership;
@@ -28,6 +29,7 @@ mod secret_comparison;
 mod set_up;
 mod state;
 mod undeclared;
+mod unread;
 mod withheld;
 
 #[cfg(test)]
@@ -52,7 +54,8 @@ use ownership::Assignment;
 ///
 /// The result does not depend on the order of the entries. Guarantees: nothing is deleted before
 /// what replaces it exists; nothing without this owner's mark or claim is touched unless its
-/// adoption or `prune: all` was asked for; nothing that a linked account uses is deleted.
+/// adoption or `prune: all` was asked for; nothing that a linked account uses, or may use as it could
+/// not be read, is deleted.
 pub fn plan(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
     let index = Index::new(desired, observed);
     let mut draft = PlanDraft::new(&index);
@@ -79,6 +82,7 @@ pub fn plan(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
     undeclared::decide(desired, policy, live, &assignment, &index, &mut draft);
     guard::decide(desired, policy, &index, &mut draft);
     let mut plan = draft.finish();
+    unread::keep(observed, &mut plan);
     owned_only::keep(desired, policy, &index, &mut plan);
     plan
 }

@@ -4,30 +4,20 @@ use crate::model::{Claim, Desired, Held, Policy, Prune};
 
 use super::action::{Action, Plan, Step, StepId};
 use super::index::Index;
-use super::withheld::{Why, Withheld};
+use super::withheld::Why;
 
 /// Drops each step that would delete or shadow a credential without this owner's mark or claim, unless its
 /// adoption or `prune: all` was asked for, and what comes after such a step. There is none; that
 /// is proved by the laws in `tests/it/laws.rs`, and this holds if they miss something.
 pub(super) fn keep(desired: &Desired, policy: &Policy, index: &Index<'_>, plan: &mut Plan) {
-    let mut dropped: Vec<StepId> = Vec::new();
-    for step in &plan.steps {
-        let is_behind = step.after.is_some_and(|after| dropped.contains(&after));
+    plan.withhold_steps(|step, steps| {
         let may_touch = |held: &Held| {
             is_owned(held, desired, index)
                 || is_asked_for(held, policy, index)
-                || is_claimed_before(held, step, plan)
+                || is_claimed_before(held, step, steps)
         };
-        if is_behind || !step.action.old().iter().all(may_touch) {
-            dropped.push(step.id);
-        }
-    }
-    for id in dropped {
-        if let Some(at) = position(plan, id) {
-            let action = plan.steps.remove(at).action;
-            plan.withheld.push(Withheld { action, why: Why::NotOwned });
-        }
-    }
+        (!step.action.old().iter().all(may_touch)).then_some(Why::NotOwned)
+    });
 }
 
 /// Whether the target says that it is this owner's, or an earlier name's of the owner with a
@@ -47,15 +37,15 @@ fn is_asked_for(held: &Held, policy: &Policy, index: &Index<'_>) -> bool {
 }
 
 /// Steps are in the order of their ids.
-fn position(plan: &Plan, id: StepId) -> Option<usize> {
-    plan.steps.binary_search_by_key(&id, |step| step.id).ok()
+fn position(steps: &[Step], id: StepId) -> Option<usize> {
+    steps.binary_search_by_key(&id, |step| step.id).ok()
 }
 
 /// Whether a step before this one claims it.
-fn is_claimed_before(held: &Held, step: &Step, plan: &Plan) -> bool {
-    let implementation = held.auth_domain.as_deref().unwrap_or(held.id.as_str());
+fn is_claimed_before(held: &Held, step: &Step, steps: &[Step]) -> bool {
+    let implementation = held.implementation();
     let mut before = step.after;
-    while let Some(step) = before.and_then(|id| plan.steps.get(position(plan, id)?)) {
+    while let Some(step) = before.and_then(|id| steps.get(position(steps, id)?)) {
         if let Action::Claim { wanted, .. } = &step.action
             && wanted.domain == held.domain
             && wanted.client_id == held.client_id

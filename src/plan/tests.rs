@@ -7,7 +7,7 @@ use super::{Action, Adoption, CredentialState, Plan, Why, plan};
 use crate::model::{
     Adopt, ClientId, Completeness, ConfigEntry, Credential, CredentialId, Desired,
     DesiredCredential, Domain, EntryId, EntryState, Integration, Key, KnownDomains, Live,
-    MaxDeletes, Observed, Owner, Place, Policy, Prune, Secret,
+    MaxDeletes, Observed, Owner, Place, Policy, Prune, Secret, UnreadAccounts,
 };
 
 pub(super) fn wanted(key: &str) -> DesiredCredential {
@@ -74,6 +74,7 @@ pub(super) fn observing(credentials: Vec<Credential>) -> Observed {
         domains,
         credentials,
         config_entries: Vec::new(),
+        unread_accounts: Vec::new(),
         live: None,
     }
 }
@@ -134,9 +135,14 @@ fn why(why: &Why) -> String {
         Why::InUse { by } => format!("in use by {}", by.len()),
         Why::MayBeCloud { by } => format!("may be cloud {}", by.len()),
         Why::Foreign { held } => format!("foreign {}", held.id),
-        Why::NamelessOwner { held } => format!("nameless {}", held.id),
+        Why::OwnerDiffers { held, owner } => format!("of {owner} {}", held.id),
         Why::OtherOwner { by } => format!("claimed by {by}"),
         Why::SeveralByHand { held } => format!("one of {}", ids(held)),
+        Why::UnreadAccounts { unread } => format!("unread {}", unread.len()),
+        Why::SeveralEntries { id, keys } => {
+            let keys: Vec<_> = keys.iter().map(Key::as_str).collect();
+            format!("{id} of {}", keys.join(" or "))
+        }
         Why::SeveralRenamed { keys } => {
             let keys = keys.iter().map(|(key, held)| format!("{key} {}", ids(held)));
             format!("once {}", keys.collect::<Vec<_>>().join(" or "))
@@ -368,11 +374,77 @@ fn what_a_previous_owner_made_for_a_client_moves() {
 }
 
 #[test]
-fn what_a_nameless_project_made_is_not_made_twice() {
-    let plan = planned(|_, observed, _| {
-        observed.credentials[0].auth_domain = Some("appcred:default:a".into());
-    });
-    check(&plan, &["! + a nameless spotify_id_a"]);
+fn what_an_owner_made_under_another_name_is_not_made_twice() {
+    let of = |mark: &str, previous: &[&str]| {
+        planned(|desired, observed, _| {
+            observed.credentials[0].auth_domain = Some(mark.into());
+            desired.previous_owners = previous.iter().filter_map(|name| Owner::new(name)).collect();
+        })
+    };
+    for owner in ["default", "cabin"] {
+        let mark = format!("appcred:{owner}:a");
+        let withheld = format!("! + a of {owner} spotify_id_a");
+        check(&of(&mark, &[]), &[&withheld]);
+        check(&of(&mark, &["hut"]), &[&withheld]);
+        check(&of(&mark, &[owner]), &["-/+ a for spotify_id_a [Renamed]"]);
+    }
+    check(&of("appcred:cabin:x", &[]), &["+ a [BesideOtherOwner]"]);
+    let text = of("appcred:cabin:a", &[]).withheld[0].why.to_string();
+    assert!(text.contains("`previous_owners: [cabin]`"), "{text}");
+}
+
+/// `spotify_id_a_2` is the id of a second credential of `id-a`, and of a first one of `id-a.2`.
+#[test]
+fn an_id_that_may_be_of_several_entries_is_left_until_one_says_so() {
+    let lost = |adopts: &[usize], claim: Option<&str>| {
+        planned(|desired, observed, _| {
+            desired.credentials[1].client_id = ClientId::new("id-a.2");
+            observed.credentials.pop();
+            observed
+                .credentials
+                .extend(claim.map(|claim| held("claim", &desired.credentials[0], Some(claim))));
+            observed.config_entries.push(linked("spotify_id_a_2"));
+            for at in adopts {
+                desired.credentials[*at].adopt = Adopt::Id(CredentialId::new("spotify_id_a_2"));
+            }
+        })
+    };
+    let withheld = |key: &str| format!("! + {key} spotify_id_a_2 of a or b");
+    check(&lost(&[], None), &["+ b [NotObserved]", &withheld("a"), &withheld("b")]);
+    check(&lost(&[0, 1], None), &["+ b [NotObserved]", &withheld("a"), &withheld("b")]);
+    let of_a =
+        ["claim appcred:house:a:spotify_id_a_2 [ReferencedById]", "+ a [NotObserved] reload"];
+    let rest = ["- spotify_id_a [Superseded]", "+ b [NotObserved]"];
+    check(&lost(&[0], None), &[of_a, rest].concat());
+    let of_b =
+        ["claim appcred:house:b:spotify_id_a_2 [ReferencedById]", "+ b [NotObserved] reload"];
+    check(&lost(&[1], None), &of_b);
+    // What is written says so as well.
+    let written = lost(&[], Some("appcred:house:a:spotify_id_a_2"));
+    assert!(written.withheld.is_empty(), "{:?}", summary(&written));
+}
+
+#[test]
+fn what_an_unread_account_may_use_stays() {
+    let unread = |domain: Option<&str>| UnreadAccounts::One {
+        name: "number 1".to_owned(),
+        domain: domain.map(Domain::new),
+    };
+    let of = |unread: UnreadAccounts| {
+        planned(|desired, observed, _| {
+            desired.credentials[0].client_secret = Secret::new("s2").into();
+            desired.credentials[1] = wanted("c");
+            observed.unread_accounts.push(unread);
+        })
+    };
+    let stay = ["! -/+ a for spotify_id_a unread 1", "! - spotify_id_b unread 1"];
+    for domain in [None, Some("spotify")] {
+        check(&of(unread(domain)), &[&["+ c [NotObserved]"], &stay[..]].concat());
+    }
+    let replaced = "-/+ a for spotify_id_a [SecretDiffers]";
+    let all = [replaced, "+ c [NotObserved]", "- spotify_id_b [NotDesired]"];
+    check(&of(unread(Some("twitch"))), &all);
+    check(&of(UnreadAccounts::All), &[&all[..2], &stay[1..]].concat());
 }
 
 #[test]

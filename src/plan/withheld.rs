@@ -6,9 +6,9 @@ use std::path::PathBuf;
 
 use smol_str::SmolStr;
 
-use super::action::Action;
+use super::action::{Action, Plan, Step, StepId};
 use crate::codes::{UnknownCode, WithheldCode};
-use crate::model::{ConfigEntry, Domain, Held, Key, Mark, Visible, counted};
+use crate::model::{ConfigEntry, Domain, Held, Key, Mark, Owner, UnreadAccounts, Visible, counted};
 
 /// Something about an entry that cannot be known without its keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +64,11 @@ pub enum Why {
         /// These.
         by: Vec<ConfigEntry>,
     },
+    /// Linked accounts that could not be read may use it.
+    UnreadAccounts {
+        /// These.
+        unread: Vec<UnreadAccounts>,
+    },
     /// Somebody else made a credential for this client.
     Foreign {
         /// This one.
@@ -94,11 +99,20 @@ pub enum Why {
         /// That one.
         by: Mark,
     },
-    /// There is one of the same key, for the same client, of the owner that a project without a
-    /// name had: whether that was this project only a person can know.
-    NamelessOwner {
+    /// There is one of the same key and client, of another owner: whether that is what this owner was
+    /// called before only a person can know.
+    OwnerDiffers {
         /// This one.
         held: Held,
+        /// That owner.
+        owner: Owner,
+    },
+    /// A linked account names what no credential has, and it may be of each of these entries.
+    SeveralEntries {
+        /// What the account names.
+        id: SmolStr,
+        /// These.
+        keys: BTreeSet<Key>,
     },
     /// The plan would have touched what is not this owner's: a fault of appcred.
     NotOwned,
@@ -142,6 +156,26 @@ fn entry_of(mark: &Mark) -> String {
     format!("entry `{}` of owner `{}`", mark.key, mark.owner)
 }
 
+impl Plan {
+    /// Withholds the steps for which there is a reason, and those that come after them.
+    pub(super) fn withhold_steps(&mut self, why: impl Fn(&Step, &[Step]) -> Option<Why>) {
+        let mut reasons: BTreeMap<StepId, Why> = BTreeMap::new();
+        for step in &self.steps {
+            let before = step.after.and_then(|after| reasons.get(&after)).cloned();
+            if let Some(why) = before.or_else(|| why(step, &self.steps)) {
+                reasons.insert(step.id, why);
+            }
+        }
+        self.steps.retain_mut(|step| match reasons.remove(&step.id) {
+            Some(why) => {
+                self.withheld.push(Withheld { action: step.action.clone(), why });
+                false
+            }
+            None => true,
+        });
+    }
+}
+
 impl Withheld {
     /// What is deleted as soon as the policy lets it.
     pub fn kept_by_policy(&self) -> Option<&Held> {
@@ -161,6 +195,10 @@ impl fmt::Display for Why {
                 "Home Assistant does not show whether {} uses it or Home Assistant Cloud",
                 linked_accounts(by)
             ),
+            Self::UnreadAccounts { unread } => {
+                let unread: Vec<String> = unread.iter().map(ToString::to_string).collect();
+                write!(f, "an account may use it: {}", unread.join(", "))
+            }
             Self::Foreign { held } => {
                 write!(f, "{} is a credential of this client that was made by hand", held.id)
             }
@@ -184,11 +222,20 @@ impl fmt::Display for Why {
                 write!(f, "{by} have claimed it: none of them changes it")
             }
             Self::OtherOwner { by } => write!(f, "{} manages it", entry_of(by)),
-            Self::NamelessOwner { held } => write!(
+            Self::OwnerDiffers { held, owner } => write!(
                 f,
-                "{} has the same key and client, and the owner `default` of a project without a name",
+                "{} has the same key and client, and the owner `{owner}`; if this project made it, `previous_owners: [{owner}]` in appcred.yaml takes it over",
                 held.id
             ),
+            Self::SeveralEntries { id, keys } => {
+                let keys: Vec<String> = keys.iter().map(|key| format!("`{key}`")).collect();
+                write!(
+                    f,
+                    "an account is linked with `{}`, which no credential has; it may have been of the entry {}",
+                    id.visible(),
+                    keys.join(" or ")
+                )
+            }
             Self::NotOwned => f.write_str(
                 "internal error: the plan would have changed a credential that is not ours",
             ),
@@ -232,6 +279,9 @@ impl Why {
             Self::MayBeCloud { .. } => {
                 "remove the integration in Home Assistant if it may go: the credential is deleted by the next run"
             }
+            Self::UnreadAccounts { .. } => {
+                "restore `.storage/core.config_entries` from a backup, or remove that entry; where Home Assistant has no accounts, write `{\"version\": 1, \"data\": {\"entries\": []}}` there"
+            }
             Self::Foreign { .. } => "`adopt: true` in the entry, or --adopt, takes it over",
             Self::SeveralByHand { .. } => {
                 "`adopt` with the id of one of them takes that over; the others stay as they are"
@@ -248,8 +298,11 @@ impl Why {
             Self::OtherOwner { .. } => {
                 "only one project can manage it: remove the entry from one of them and apply that; or, if the owner was renamed, name the old one under `previous_owners`"
             }
-            Self::NamelessOwner { .. } => {
-                "if this project made it, add `previous_owners: [default]` to appcred.yaml; if not, give this entry another `key`"
+            Self::OwnerDiffers { .. } => {
+                "if another project made it, give this entry another `key`"
+            }
+            Self::SeveralEntries { .. } => {
+                "`adopt` with that id in one of these entries says whose it is"
             }
             Self::NotOwned => {
                 "nothing was touched; report this with the output of `appcred snapshot`, which holds no secrets"
@@ -280,13 +333,15 @@ impl Why {
         match self {
             Self::InUse { .. } => WithheldCode::InUse,
             Self::MayBeCloud { .. } => WithheldCode::MayBeCloud,
+            Self::UnreadAccounts { .. } => WithheldCode::UnreadAccounts,
             Self::Foreign { .. } => WithheldCode::Foreign,
             Self::SeveralByHand { .. } => WithheldCode::SeveralByHand,
             Self::SeveralRenamed { .. } => WithheldCode::SeveralRenamed,
             Self::UnreadableMark { .. } => WithheldCode::UnreadableMark,
             Self::Disputed { .. } => WithheldCode::Disputed,
             Self::OtherOwner { .. } => WithheldCode::OtherOwner,
-            Self::NamelessOwner { .. } => WithheldCode::NamelessOwner,
+            Self::OwnerDiffers { .. } => WithheldCode::OwnerDiffers,
+            Self::SeveralEntries { .. } => WithheldCode::SeveralEntries,
             Self::NotOwned => WithheldCode::NotOwned,
             Self::PruneOff => WithheldCode::PruneOff,
             Self::TooManyDeletes { .. } => WithheldCode::TooManyDeletes,
@@ -303,12 +358,14 @@ impl Why {
     pub fn is_error(&self) -> bool {
         match self {
             Self::MayBeCloud { .. }
+            | Self::UnreadAccounts { .. }
             | Self::Foreign { .. }
             | Self::SeveralByHand { .. }
             | Self::SeveralRenamed { .. }
             | Self::Disputed { .. }
             | Self::OtherOwner { .. }
-            | Self::NamelessOwner { .. }
+            | Self::OwnerDiffers { .. }
+            | Self::SeveralEntries { .. }
             | Self::NotOwned
             | Self::Emptied { .. }
             | Self::TooManyDeletes { .. }

@@ -87,6 +87,7 @@ impl Observe for Memory {
             domains: KnownDomains::Listed(BTreeSet::from([Domain::new("spotify")])),
             credentials: self.0.borrow().clone(),
             config_entries: Vec::new(),
+            unread_accounts: Vec::new(),
             live: None,
         })
     }

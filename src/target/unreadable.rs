@@ -3,16 +3,19 @@
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
-use crate::model::Visible;
+use crate::model::{UnreadAccounts, Visible};
 
 /// A list of which some items are not as they should be.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Lenient<T> {
+pub(super) struct Lenient<T, U = String> {
     /// Those that can be used.
     pub(super) items: Vec<T>,
     /// What is wrong with some, and what follows; without any value but an id.
-    pub(super) unreadable: Vec<String>,
+    pub(super) unreadable: Vec<U>,
 }
+
+/// Linked accounts; of those that cannot be read it matters which integration they are of.
+pub(super) type Accounts<T> = Lenient<T, UnreadAccounts>;
 
 /// What follows from a missing secret. Such a credential is managed as any other: its secret is empty.
 pub(super) const NO_SECRET: &str = "has no secret: no account can use it";
@@ -25,6 +28,11 @@ pub(super) fn name_of(id: Option<&str>, number: usize) -> String {
 /// What is wrong with an item of this kind that cannot be used.
 pub(super) fn cannot_be_read(kind: &str, name: &str) -> String {
     format!("the {kind} {name} cannot be read: it is left alone")
+}
+
+/// What is wrong with linked accounts, and what follows.
+pub(super) fn unread_accounts(unread: &[UnreadAccounts]) -> impl Iterator<Item = String> {
+    unread.iter().map(|unread| format!("{unread}: no credential that it may use is deleted"))
 }
 
 /// What was named already.

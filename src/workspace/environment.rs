@@ -13,8 +13,8 @@ pub struct Environment {
     pub folder: PathBuf,
     /// The folder that `~` means.
     pub home: Option<PathBuf>,
-    /// The target, where the environment names one.
-    pub target: Option<Endpoint>,
+    /// The target, where the environment names one, or why that cannot be one.
+    pub target: Option<Result<Endpoint, String>>,
     /// Where this person's age identities usually are.
     pub identity_files: Vec<PathBuf>,
     /// The age identities that variables hold or name.

@@ -21,6 +21,9 @@ pub enum SelectionError {
         "no target: name one in appcred.yaml, as `targets: {{home: {{url: https://ha.example:8123}}}}` for a running Home Assistant or `targets: {{home: {{config_dir: ./config}}}}` for its configuration folder, or set HASS_SERVER and HASS_TOKEN"
     )]
     NoTarget,
+    /// The environment names one that cannot be.
+    #[error("{0}")]
+    Environment(String),
     /// One that does not exist.
     #[error("there is no target `{name}`; there are: {}", .known.join(", "))]
     Unknown {
@@ -48,6 +51,7 @@ pub fn select(
 ) -> Result<BTreeMap<TargetName, Endpoint>, SelectionError> {
     let all: BTreeMap<TargetName, Endpoint> = if project.targets.is_empty() {
         let target = environment.target.clone().ok_or(SelectionError::NoTarget)?;
+        let target = target.map_err(SelectionError::Environment)?;
         BTreeMap::from([(TargetName::new(FROM_ENVIRONMENT), target)])
     } else {
         project.targets.iter().map(|(name, target)| (name.clone(), target.clone())).collect()
@@ -163,7 +167,8 @@ mod tests {
             network: Network::default(),
             auth: AuthMethod::Session,
         });
-        let environment = Environment { target: Some(endpoint.clone()), ..Environment::default() };
+        let environment =
+            Environment { target: Some(Ok(endpoint.clone())), ..Environment::default() };
         let project = Project::default();
         let selected = select(&project, &environment, &[]).unwrap();
         assert_eq!(selected.into_iter().collect::<Vec<_>>(), [(TargetName::new("home"), endpoint)]);

@@ -92,7 +92,6 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "model",
             "diagnostic",
             "lock",
-            "http",
             "integrations",
             "manifest",
             "suggest",

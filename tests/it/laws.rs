@@ -1,12 +1,12 @@
 //! What holds for every plan, whatever is wanted and whatever is there.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use appcred::model::{
     Adopt, ClientId, Completeness, ConfigEntry, Credential, CredentialId, Desired,
     DesiredCredential, Domain, EntryId, EntryState, Integration, Key, KnownSecret, Live, Observed,
-    Owner, Place, Policy, Prune, Seal, Secret,
+    Owner, Place, Policy, Prune, Seal, Secret, UnreadAccounts,
 };
 use appcred::plan::{
     Action, ComparedCredential, CredentialState, Plan, Reason, Scope, Step, Wanted, Why, Withheld,
@@ -41,9 +41,10 @@ fn domains() -> impl Strategy<Value = Domain> {
     select(vec!["spotify", "spotify", "twitch"]).prop_map(Domain::new)
 }
 
-/// One is a number, as Fitbit's are: its id looks like the second of a client without a name.
+/// One is a number, as Fitbit's are: its id looks like the second of a client without a name. One has the
+/// id of another one's second credential.
 fn clients() -> impl Strategy<Value = ClientId> {
-    select(vec!["one", "two", "2"]).prop_map(ClientId::new)
+    select(vec!["one", "two", "2", "one_2"]).prop_map(ClientId::new)
 }
 
 fn secrets() -> impl Strategy<Value = Secret> {
@@ -219,6 +220,12 @@ fn observed_without_keys(shelf: &Shelf, unknown: &[usize]) -> Observed {
 
 fn seal(secret: &KnownSecret) -> KnownSecret {
     KnownSecret::Sealed(Seal::of_ciphertext(secret.clear().unwrap().expose()))
+}
+
+fn unread() -> impl Strategy<Value = UnreadAccounts> {
+    let one = option::of(domains());
+    let one = one.prop_map(|domain| UnreadAccounts::One { name: "number 1".to_owned(), domain });
+    prop_oneof![3 => one, 1 => Just(UnreadAccounts::All)]
 }
 
 fn policies() -> impl Strategy<Value = Policy> {
@@ -407,6 +414,51 @@ proptest! {
                 assert_eq!(shelf.in_force(account), Some(was), "{account:?} was changed by {planned:?}");
             }
         }
+    }
+
+    /// An account that cannot be read may use whatever its integration has.
+    #[test]
+    fn nothing_goes_that_an_unread_account_may_use(
+        desired in wanted(), mut shelf in held(), policy in policies(), unread in collection::vec(unread(), 1..3)
+    ) {
+        let all = plan(&desired, &shelf.observed(), &policy);
+        let observed = Observed { unread_accounts: unread.clone(), ..shelf.observed() };
+        let planned = plan(&desired, &observed, &policy);
+        let created = |plan: &Plan| {
+            let actions = plan.steps.iter().map(|step| step.action.clone());
+            actions.filter(|action| matches!(action, Action::Create { .. })).collect::<Vec<_>>()
+        };
+        assert_eq!(created(&planned), created(&all));
+        let is_of = |unread: &UnreadAccounts, of: &Domain| match unread {
+            UnreadAccounts::One { domain, .. } => domain.as_ref().is_none_or(|domain| domain == of),
+            UnreadAccounts::All => false,
+        };
+        let before = shelf.credentials.clone();
+        carry_out(&planned, &desired, &mut shelf);
+        for credential in &before {
+            if unread.iter().any(|unread| is_of(unread, &credential.domain)) {
+                assert!(shelf.credentials.contains(credential), "{credential:?} by {planned:?}");
+            }
+        }
+        let is_pruned = |step: &Step| {
+            let Action::Delete { old, .. } = &step.action else { return false };
+            !shelf.credentials.iter().any(|held| {
+                held.domain == old.domain && held.implementation() == old.implementation()
+            })
+        };
+        assert!(!unread.contains(&UnreadAccounts::All) || !planned.steps.iter().any(is_pruned), "{planned:?}");
+    }
+
+    /// Home Assistant has one credential in force for what accounts name: it cannot be two entries'.
+    #[test]
+    fn no_two_entries_take_the_same_for_their_own(desired in wanted(), shelf in held(), policy in policies()) {
+        let planned = plan(&desired, &shelf.observed(), &policy);
+        let mut taken: BTreeMap<(Domain, String), BTreeSet<Key>> = BTreeMap::new();
+        for wanted in planned.steps.iter().filter_map(|step| step.action.wanted()) {
+            let text = (wanted.domain.clone(), wanted.auth_domain.to_string());
+            taken.entry(text).or_default().insert(wanted.key.clone());
+        }
+        assert!(taken.values().all(|keys| keys.len() == 1), "{taken:?} in {planned:?}");
     }
 
     /// As an account is named by what Home Assistant holds, whoever wrote it.
@@ -763,6 +815,8 @@ proptest! {
         };
         left.withheld.retain(|withheld| match withheld.why {
             Why::UnreadableMark { .. } => false,
+            // With the new entry there are two that an account may have been linked with.
+            Why::SeveralEntries { .. } => false,
             Why::Disputed { .. } => !withheld.action.entry().is_some_and(was_claimed),
             _ => true,
         });

@@ -63,6 +63,7 @@ mod sops_writing;
 mod source_code;
 mod sources;
 mod status_page;
+mod unread_accounts;
 mod values;
 mod verify;
 mod verify_registration;

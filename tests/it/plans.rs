@@ -12,6 +12,9 @@ use crate::watch::Folder;
 const CASES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases/plan");
 const PROJECT: &str = "owner: house\nallow_plaintext: true\ntargets: {home: {config_dir: ha}}\n";
 
+/// Home Assistant has run there.
+const NO_ACCOUNTS: &str = r#"{"version": 1, "data": {"entries": []}}"#;
+
 fn cases() -> Vec<PathBuf> {
     let mut cases: Vec<_> = fs::read_dir(CASES).unwrap().map(|case| case.unwrap().path()).collect();
     cases.sort();
@@ -34,6 +37,10 @@ fn planned(case: &Path, format: &str) -> String {
         if let Some(text) = read(case, name) {
             project.write(name, &text);
         }
+    }
+    let is_new = read(case, "ha/.storage/application_credentials").is_none();
+    if !is_new && read(case, "ha/.storage/core.config_entries").is_none() {
+        project.write("ha/.storage/core.config_entries", NO_ACCOUNTS);
     }
     let arguments = read(case, "arguments").unwrap_or_default();
     let status = if read(case, "in-sync").is_some() { 0 } else { 2 };

@@ -34,6 +34,7 @@ impl Shelf {
             ])),
             credentials: self.credentials.clone(),
             config_entries: self.config_entries.clone(),
+            unread_accounts: Vec::new(),
             live: None,
         }
     }

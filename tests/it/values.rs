@@ -181,3 +181,45 @@ fn what_another_program_put_in_place_of_a_file_is_named_wherever_a_text_is_read(
         read("keys.txt", &armored, &with_identity);
     }
 }
+
+#[test]
+fn an_address_of_the_environment_is_read_as_one_of_the_project_file_and_never_shown() {
+    let project = Project::new().file("credentials.yaml", "application_credentials: []\n");
+    for (url, why) in [
+        ("http://user:hush@127.0.0.1:9", "cannot have a user or a password in it"),
+        ("http://127.0.0.1:9/?token=hush", "cannot have a query"),
+        ("http://127.0.0.1:9/#hush", "cannot have a `#`"),
+        ("ftp://u:hush@127.0.0.1", "must begin with `http://` or `https://`"),
+        ("user:hush@127.0.0.1", "must begin with `http://` or `https://`"),
+        ("hush@127.0.0.1", "is not a URL"),
+    ] {
+        for verb in [
+            &["plan"][..],
+            &["apply", "--yes"],
+            &["plan", "--format", "json"],
+            &["list", "--format", "json"],
+            &["snapshot"],
+            &["watch"],
+            &["login"],
+            &["logout"],
+        ] {
+            let ran = Appcred::new()
+                .in_dir(project.path())
+                .env("HASS_SERVER", url)
+                .env("HASS_TOKEN", "zz")
+                .args(verb);
+            let ran = ran.status(1).run();
+            let said = format!("{}{}", ran.stdout, ran.stderr);
+            assert!(!said.contains("hush"), "{verb:?}: {said}");
+            assert!(said.contains(&format!("HASS_SERVER {why}")), "{verb:?}: {said}");
+        }
+    }
+    for arguments in [
+        &["plan", "--against", "ftp://u:hush@h"][..],
+        &["plan", "--against", "http://u:hush@h:x"],
+        &["watch", "--consent-base", "https://u:hush@h?hush"],
+    ] {
+        let ran = Appcred::new().args(arguments).status(1).run();
+        assert!(!ran.stderr.contains("hush"), "{}", ran.stderr);
+    }
+}

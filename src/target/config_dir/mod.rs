@@ -28,11 +28,13 @@ use storage::CredentialStorage;
 use tokio::task::spawn_blocking;
 
 use super::collapsed::Collapsed;
-use super::unreadable::{Lenient, UnreadableLog};
+use super::unreadable::{Accounts, UnreadableLog, unread_accounts};
 use super::{Done, Execute, Observe, Operation, Refusal, Stop, TargetError};
 use crate::files::{self, DATA_LIMIT};
 use crate::integrations::{self, Release};
-use crate::model::{ConfigEntry, Domain, EntryState, KnownDomains, Observed, Visible};
+use crate::model::{
+    ConfigEntry, Domain, EntryState, KnownDomains, Observed, UnreadAccounts, Visible,
+};
 
 const STORAGE: &str = ".storage";
 const CREDENTIALS: &str = "application_credentials";
@@ -99,7 +101,11 @@ fn read(folder: &Path, log: &UnreadableLog) -> Result<Observed, String> {
     let text = text_of(&path)?;
     let credentials = credentials(&path, &text)?.into_credentials();
     let mut entries = config_entries(folder)?;
-    log.warn(&folder.visible(), credentials.unreadable.into_iter().chain(entries.unreadable));
+    if credentials.items.is_empty() {
+        entries.unreadable.retain(|unread| *unread != UnreadAccounts::All);
+    }
+    let unread = unread_accounts(&entries.unreadable);
+    log.warn(&folder.visible(), credentials.unreadable.into_iter().chain(unread));
     let version = text_of(&folder.join(".HA_VERSION"))?;
     let version = version.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
     let release = Release::of(version.as_deref());
@@ -118,6 +124,7 @@ fn read(folder: &Path, log: &UnreadableLog) -> Result<Observed, String> {
         domains: KnownDomains::Assumed(domains(folder, release)?),
         credentials: credentials.items,
         config_entries: entries.items,
+        unread_accounts: entries.unreadable,
         live: None,
     })
 }
@@ -178,7 +185,7 @@ fn credentials<'a>(
     CredentialStorage::parse(text).map_err(|damage| unusable(path, damage))
 }
 
-fn config_entries(folder: &Path) -> Result<Lenient<ConfigEntry>, String> {
+fn config_entries(folder: &Path) -> Result<Accounts<ConfigEntry>, String> {
     let path = folder.join(STORAGE).join(CONFIG_ENTRIES);
     storage::config_entries(text_of(&path)?.as_deref().map(String::as_str))
         .map_err(|damage| unusable(&path, damage))
@@ -204,9 +211,16 @@ fn domains(folder: &Path, release: Option<Release>) -> Result<BTreeSet<Domain>, 
     Ok(domains)
 }
 
-/// A file's text; none where there is no file.
+/// A file's text; none where there is no file. What a symbolic link led to may hold anything, so that
+/// one to nothing is an error.
 fn text_of(path: &Path) -> Result<Option<Zeroizing<String>>, String> {
-    files::optional(files::read_text(path, DATA_LIMIT)).map_err(|why| unusable(path, why))
+    let text = files::optional(files::read_text(path, DATA_LIMIT));
+    let text = text.map_err(|why| unusable(path, why))?;
+    let mut dangling = path.ancestors().filter(|link| link.is_symlink() && !link.exists());
+    match dangling.next().filter(|_| text.is_none()) {
+        Some(link) => Err(unusable(link, "it is a symbolic link to nothing")),
+        None => Ok(text),
+    }
 }
 
 fn unusable(path: &Path, why: impl std::fmt::Display) -> String {

@@ -15,10 +15,10 @@ use thiserror::Error;
 
 use crate::model::{
     ClientId, ConfigEntry, Credential, CredentialId, Domain, EntryId, EntryState, Held,
-    NewCredential, Secret, generate_id,
+    NewCredential, Secret, UnreadAccounts, generate_id,
 };
 use crate::target::Refusal;
-use crate::target::unreadable::{Lenient, NO_SECRET, cannot_be_read, name_of};
+use crate::target::unreadable::{Accounts, Lenient, NO_SECRET, name_of};
 use crate::target::wiped_json::{secret_or_none, to_json_pretty};
 
 /// A store without items, as HA writes it.
@@ -254,43 +254,52 @@ impl Serialize for Item<'_> {
     }
 }
 
-/// The config entries of `.storage/core.config_entries`; no file, none.
-pub(super) fn config_entries(text: Option<&str>) -> Result<Lenient<ConfigEntry>, StorageError> {
+/// The config entries of `.storage/core.config_entries`; no file, none that can be read.
+pub(super) fn config_entries(text: Option<&str>) -> Result<Accounts<ConfigEntry>, StorageError> {
     #[derive(Deserialize)]
     struct Data<'a> {
         #[serde(borrow)]
         entries: Vec<&'a RawValue>,
     }
-    let mut list = Lenient { items: Vec::new(), unreadable: Vec::new() };
-    let fields: RawFields<'_> = json(text.unwrap_or("{}"))?;
-    if fields.is_empty() {
+    let mut list = Accounts { items: Vec::new(), unreadable: Vec::new() };
+    let Some(text) = text else {
+        list.unreadable.push(UnreadAccounts::All);
         return Ok(list);
-    }
+    };
+    let fields: RawFields<'_> = json(text)?;
     let data: Data<'_> = json(data_of(&fields)?)?;
     for (index, text) in data.entries.into_iter().enumerate() {
-        match config_entry(text) {
+        let fields: RawFields<'_> = serde_json::from_str(text.get()).unwrap_or_default();
+        match config_entry(&fields) {
             Some(entry) => list.items.push(entry),
-            None => list.unreadable.push(cannot_be_read("config entry", &name_of(None, index + 1))),
+            None => list.unreadable.push(UnreadAccounts::One {
+                name: name_of(text_of(&fields, "entry_id").as_deref(), index + 1),
+                domain: text_of(&fields, "domain").map(Domain::new),
+            }),
         }
     }
     Ok(list)
 }
 
-/// Reads one. What is not asked for, such as tokens, stays in the file's text, which is wiped.
-fn config_entry(text: &RawValue) -> Option<ConfigEntry> {
-    let fields: RawFields<'_> = serde_json::from_str(text.get()).ok()?;
-    let text_of = |fields: &RawFields<'_>, name: &str| {
-        fields.get(name).and_then(|value| serde_json::from_str::<SmolStr>(value.get()).ok())
+fn text_of(fields: &RawFields<'_>, name: &str) -> Option<SmolStr> {
+    fields.get(name).and_then(|value| serde_json::from_str(value.get()).ok())
+}
+
+/// Reads one. What is not asked for, such as tokens, stays in the file's text, which is wiped. One that
+/// does not say legibly what it uses may use anything.
+fn config_entry(fields: &RawFields<'_>) -> Option<ConfigEntry> {
+    let data: RawFields<'_> = serde_json::from_str(fields.get("data")?.get()).ok()?;
+    let implementation = match data.contains_key("auth_implementation") {
+        true => Some(text_of(&data, "auth_implementation")?),
+        false => None,
     };
-    let data: Option<RawFields<'_>> =
-        fields.get("data").and_then(|data| serde_json::from_str(data.get()).ok());
     Some(ConfigEntry {
-        id: EntryId::new(text_of(&fields, "entry_id")?),
-        domain: Domain::new(text_of(&fields, "domain")?),
-        title: text_of(&fields, "title").unwrap_or_default(),
+        id: EntryId::new(text_of(fields, "entry_id")?),
+        domain: Domain::new(text_of(fields, "domain")?),
+        title: text_of(fields, "title").unwrap_or_default(),
         state: EntryState::Other(super::AT_REST.to_owned()),
         reason: None,
-        implementation: data.and_then(|data| text_of(&data, "auth_implementation")),
+        implementation,
     })
 }
 

@@ -11,6 +11,7 @@ use super::storage::{CredentialStorage, StorageError, config_entries};
 use super::{AT_REST, STORAGE, apply, lock};
 use crate::model::{
     ClientId, ConfigEntry, CredentialId, Domain, EntryId, EntryState, Held, NewCredential, Secret,
+    UnreadAccounts,
 };
 use crate::target::{Done, Operation, Refusal, Stop};
 
@@ -194,20 +195,40 @@ fn what_cannot_be_read_is_named_left_alone_and_written_back() {
 fn a_config_entry_that_cannot_be_read_keeps_nobody_from_the_others() {
     let text = r#"{"version": 1, "data": {"entries": [7, {"entry_id": null, "domain": "d"},
         {"entry_id": "1", "domain": "d", "title": null, "data": null},
-        {"entry_id": "2", "domain": "d", "title": 5, "data": {"auth_implementation": "x"}}]}}"#;
+        {"entry_id": "2", "domain": "d", "title": 5, "data": {"auth_implementation": "x"}},
+        {"entry_id": "3", "domain": "d", "data": {}}, {"entry_id": "4", "domain": "d"},
+        {"entry_id": "5", "domain": "d", "data": {"auth_implementation": ["x"]}},
+        {"entry_id": "6", "domain": "d", "data": {"auth_implementation": null}},
+        {"entry_id": "7", "data": {"auth_implementation": "x"}}, null, {}]}}"#;
     let list = config_entries(Some(text)).unwrap();
-    let said = [1, 2]
-        .map(|number| format!("the config entry number {number} cannot be read: it is left alone"));
-    assert_eq!(list.unreadable, said);
+    let unread = |(name, domain): (&str, Option<&str>)| UnreadAccounts::One {
+        name: name.to_owned(),
+        domain: domain.map(Domain::new),
+    };
+    let d = Some("d");
+    let expected = [
+        ("number 1", None),
+        ("number 2", d),
+        ("1", d),
+        ("4", d),
+        ("5", d),
+        ("6", d),
+        ("7", None),
+        ("number 10", None),
+        ("number 11", None),
+    ];
+    assert_eq!(list.unreadable, expected.map(unread));
     let uses: Vec<_> = list.items.iter().map(|entry| entry.implementation.as_deref()).collect();
-    assert_eq!(uses, [None, Some("x")]);
+    assert_eq!(uses, [Some("x"), None]);
+    assert_eq!(config_entries(None).unwrap().unreadable, [UnreadAccounts::All]);
+    assert!(matches!(config_entries(Some("{}")), Err(StorageError::Shape(_))));
 }
 
 #[test]
 fn config_entries_name_their_implementation() {
     let text = json!({"version": 1, "minor_version": 5, "key": "core.config_entries", "data": {"entries": [
         {"entry_id": "1", "domain": "spotify", "title": "T", "data": {"auth_implementation": "x", "token": {"a": 1}}},
-        {"entry_id": "2", "domain": "hue", "title": "H", "data": {"auth_implementation": 7}},
+        {"entry_id": "2", "domain": "hue", "title": "H", "data": {"x": 7}},
     ]}});
     let entry = |id: &str, domain: &str, title: &str, implementation: Option<&str>| ConfigEntry {
         id: EntryId::new(id),

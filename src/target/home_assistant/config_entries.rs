@@ -4,18 +4,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
+use serde_json::Value;
 use smol_str::SmolStr;
 use tokio::time::{Instant, sleep};
 
 use super::connection::{CommandError, Connection};
 use super::flow_notes::UserDataFields;
 use super::flows::reauth_flows;
-use super::json::Lenient;
+use super::json::Accounts;
 use super::messages::{Command, ConfigEntryMessage, CredentialOfEntry, NO_SUCH_ENTRY, SingleEntry};
 use super::named_by_id;
 use super::rest::Rest;
 use crate::integrations::Release;
-use crate::model::{ConfigEntry, Credential, Domain, EntryId, EntryState, FlowId};
+use crate::model::{
+    ConfigEntry, Credential, Domain, EntryId, EntryState, FlowId, UnreadAccounts, Visible,
+};
 use crate::target::collapsed::Collapsed;
 
 /// Questions that are open at once.
@@ -28,7 +31,7 @@ const SETTLE_CHECK_MILLISECONDS: u64 = 250;
 /// All entries as HA lists them.
 pub(super) async fn list(
     connection: &Connection,
-) -> Result<Lenient<ConfigEntryMessage>, CommandError> {
+) -> Result<Accounts<ConfigEntryMessage>, CommandError> {
     connection.ask(Command::ListConfigEntries).await
 }
 
@@ -42,21 +45,32 @@ pub(super) async fn read(
     Ok(config_entry)
 }
 
+/// An account, or what is known of one that cannot be read.
+enum Found {
+    Account {
+        account: ConfigEntry,
+        /// HA names no credential of it, as its integration looks at no `auth_domain`.
+        may_be_cloud: bool,
+    },
+    Unread(UnreadAccounts),
+    Gone,
+}
+
 /// Finds out which credential each entry uses. Only integrations that hold credentials are asked.
 /// Answers beside the entries which of them may use HA Cloud as well: HA names no credential of
 /// those, as their integration looks at no `auth_domain`.
 pub(super) async fn linked(
     connection: &Connection,
-    entries: Vec<ConfigEntryMessage>,
+    Accounts { items: entries, mut unreadable }: Accounts<ConfigEntryMessage>,
     credentials: &[Credential],
     kept: &UserDataFields,
     release: Option<Release>,
-) -> Result<(Vec<ConfigEntry>, BTreeSet<EntryId>), CommandError> {
+) -> Result<(Accounts<ConfigEntry>, BTreeSet<EntryId>), CommandError> {
     let domains: BTreeSet<&Domain> = credentials.iter().map(|held| &held.domain).collect();
     let implementations: BTreeMap<&str, &str> =
         credentials.iter().map(|held| (held.id.as_str(), held.implementation())).collect();
     let collapsed = Collapsed::of(credentials, release);
-    let found: Vec<Option<(ConfigEntry, bool)>> = stream::iter(entries)
+    let found: Vec<Found> = stream::iter(entries)
         .map(|entry| {
             let (domains, implementations, collapsed) = (&domains, &implementations, &collapsed);
             async move {
@@ -65,29 +79,44 @@ pub(super) async fn linked(
                 let id = EntryId::new(entry.entry_id);
                 let (mut implementation, mut may_be_cloud) = (None, false);
                 if domains.contains(&domain) {
-                    let Some(used) = credential_of(connection, &id).await? else { return Ok(None) };
-                    let used = used
-                        .application_credentials_id
-                        .and_then(|id| implementations.get(id.as_str()).copied());
+                    let Some(used) = credential_of(connection, &id).await? else {
+                        return Ok(Found::Gone);
+                    };
+                    let used = match used.application_credentials_id {
+                        None => None,
+                        Some(Value::String(used)) => implementations.get(used.as_str()).copied(),
+                        Some(_) => {
+                            let name = id.as_str().visible().into_owned();
+                            let unread = UnreadAccounts::One { name, domain: Some(domain) };
+                            return Ok(Found::Unread(unread));
+                        }
+                    };
                     let in_force = collapsed.in_force(&domain, used);
                     may_be_cloud = used.is_none() && in_force.is_some();
                     implementation = in_force.or(used).map(SmolStr::from);
                 }
                 let title = entry.title.unwrap_or_default();
                 let reason = entry.reason.map(String::from);
-                let entry = ConfigEntry { id, domain, title, state, reason, implementation };
-                Ok(Some((entry, may_be_cloud)))
+                let account = ConfigEntry { id, domain, title, state, reason, implementation };
+                Ok(Found::Account { account, may_be_cloud })
             }
         })
         .buffered(OPEN_QUESTIONS)
         .try_collect()
         .await?;
-    let found = || found.iter().flatten();
-    let cloud_or_own = found().filter(|(_, may_be)| *may_be).map(|(entry, _)| entry.id.clone());
-    let cloud_or_own = cloud_or_own.collect();
-    let mut accounts: Vec<_> = found().map(|(entry, _)| entry.clone()).collect();
+    let (mut accounts, mut cloud_or_own) = (Vec::new(), BTreeSet::new());
+    for found in found {
+        match found {
+            Found::Account { account, may_be_cloud } => {
+                cloud_or_own.extend(may_be_cloud.then(|| account.id.clone()));
+                accounts.push(account);
+            }
+            Found::Unread(unread) => unreadable.push(unread),
+            Found::Gone => {}
+        }
+    }
     named_by_id::resolve(&mut accounts, credentials, kept);
-    Ok((accounts, cloud_or_own))
+    Ok((Accounts { items: accounts, unreadable }, cloud_or_own))
 }
 
 /// `None` where the entry has gone meanwhile.

@@ -233,6 +233,16 @@ impl HomeAssistantEndpoint {
         canonical(&self.url).unwrap_or_else(|_| self.url.clone())
     }
 
+    /// One that is not in a file. What is wrong with its address is the end of a sentence, without the
+    /// address, which may hold a password.
+    ///
+    /// # Errors
+    /// Where a file could not have that address.
+    pub fn unwritten(url: &str, auth: AuthMethod) -> Result<Self, String> {
+        let url = BaseUrl::of(url.trim()).map_err(|refused| refused.why.into_owned())?.0;
+        Ok(Self { url, network: Network::default(), auth })
+    }
+
     async fn token(
         &self,
         resolver: &SecretResolver,

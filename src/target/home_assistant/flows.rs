@@ -307,9 +307,9 @@ impl HomeAssistant {
             config_entries::list(connection),
         )?;
         entries.items.retain(|entry| entry.domain == domain.as_str());
-        let (items, credentials, release) = (entries.items, &credentials.items, self.release);
-        let linked = config_entries::linked(connection, items, credentials, &kept, release);
-        Ok(linked.await?.0)
+        let (credentials, release) = (&credentials.items, self.release);
+        let linked = config_entries::linked(connection, entries, credentials, &kept, release);
+        Ok(linked.await?.0.items)
     }
 
     /// Notes in HA whether the linked accounts of an entry go with it.

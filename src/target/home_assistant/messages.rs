@@ -9,7 +9,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use smol_str::SmolStr;
 
-use super::json::{Lenient, text_or_none};
+use super::json::{Lenient, anything, text_or_none};
 use crate::model::{
     ClientId, Credential, CredentialId, Domain, EntryId, EntryState, NewCredential, Secret, Visible,
 };
@@ -293,11 +293,11 @@ pub(super) struct Created {
     pub(super) id: String,
 }
 
-/// Which credential a config entry uses; none for `{}`.
+/// Which credential a config entry uses; none for `{}`. Anything but text cannot be read.
 #[derive(Deserialize)]
 pub(super) struct CredentialOfEntry {
-    #[serde(default, deserialize_with = "text_or_none")]
-    pub(super) application_credentials_id: Option<SmolStr>,
+    #[serde(default, deserialize_with = "anything")]
+    pub(super) application_credentials_id: Option<Value>,
 }
 
 /// A config entry.
@@ -387,7 +387,8 @@ mod tests {
         Command, CommandResult, ConfigEntryMessage, CredentialDomains, CredentialMessage,
         CredentialOfEntry, Incoming, Lenient, NewItem, Numbered, without_values,
     };
-    use crate::model::{ClientId, Domain, NewCredential, Secret};
+    use crate::model::{ClientId, Domain, NewCredential, Secret, UnreadAccounts};
+    use crate::target::unreadable::Accounts;
 
     #[test]
     fn a_command_is_flat() {
@@ -419,17 +420,23 @@ mod tests {
         assert_eq!(list.items[0].without_secret(), Some("n"));
 
         let entries = r#"[{"entry_id": "1", "domain": "d", "title": null, "state": 3, "reason": {}},
-            {"entry_id": null, "domain": "d"}, {"entry_id": "2", "domain": 9}]"#;
-        let list: Lenient<ConfigEntryMessage> = serde_json::from_str(entries).unwrap();
-        assert_eq!((list.items.len(), list.unreadable), (1, vec!["number 2".into(), "2".into()]));
+            {"entry_id": null, "domain": "d"}, {"entry_id": "2", "domain": 9}, null]"#;
+        let list: Accounts<ConfigEntryMessage> = serde_json::from_str(entries).unwrap();
+        let unread = |name: &str, domain: Option<&str>| UnreadAccounts::One {
+            name: name.to_owned(),
+            domain: domain.map(Domain::new),
+        };
+        let unread =
+            vec![unread("number 2", Some("d")), unread("2", None), unread("number 4", None)];
+        assert_eq!((list.items.len(), list.unreadable), (1, unread));
 
         let known: CredentialDomains =
             serde_json::from_str(r#"{"domains": ["a", 5, null]}"#).unwrap();
         assert_eq!(known.into_set(), [Domain::new("a")].into());
         let used = serde_json::from_str::<CredentialOfEntry>;
-        for odd in ["{}", r#"{"application_credentials_id": 5}"#] {
-            assert_eq!(used(odd).unwrap().application_credentials_id, None, "{odd}");
-        }
+        assert_eq!(used("{}").unwrap().application_credentials_id, None);
+        let odd = used(r#"{"application_credentials_id": null}"#).unwrap();
+        assert_eq!(odd.application_credentials_id, Some(serde_json::Value::Null));
     }
 
     #[test]

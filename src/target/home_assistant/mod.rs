@@ -52,11 +52,11 @@ use self::address::Address;
 use self::connection::{CommandError, Connection};
 use self::core_state::CoreState;
 use self::credentials::Installed;
-use self::json::Lenient;
+use self::json::{Accounts, Lenient};
 use self::messages::{Command, CurrentUser, Features, UNKNOWN_COMMAND};
 use self::present::Present;
 use self::rest::Rest;
-use super::unreadable::{UnreadableLog, cannot_be_read};
+use super::unreadable::{UnreadableLog, unread_accounts};
 use super::{
     ChangeEvents, Denial, Done, Execute, LiveTarget, Observe, Operation, Refusal, Stop, TargetError,
 };
@@ -219,17 +219,12 @@ impl HomeAssistant {
             false => integrations::needing_cloud(self.release),
         };
         let redirect_uri = self.redirect_uri();
-        let unread = entries.unreadable.iter();
-        unreadable.extend(unread.map(|name| cannot_be_read("config entry", name)));
+        let (accounts, cloud_or_own) =
+            config_entries::linked(&self.connection, entries, &credentials, &kept, self.release)
+                .await?;
+        let Accounts { items: config_entries, unreadable: unread } = accounts;
+        unreadable.extend(unread_accounts(&unread));
         self.unreadable.warn(self.address.frontend_base(), unreadable);
-        let (config_entries, cloud_or_own) = config_entries::linked(
-            &self.connection,
-            entries.items,
-            &credentials,
-            &kept,
-            self.release,
-        )
-        .await?;
         let listed = flows::live(&kept, asked);
         let live = Live { is_starting, need_cloud, missed, redirect_uri, cloud_or_own, ..listed };
         Ok(Observed {
@@ -238,6 +233,7 @@ impl HomeAssistant {
             domains: KnownDomains::Listed(domains.clone()),
             credentials,
             config_entries,
+            unread_accounts: unread,
             live: Some(live),
         })
     }

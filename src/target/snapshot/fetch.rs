@@ -29,10 +29,13 @@ impl SnapshotLocation {
     /// What begins with `http://` or `https://` is an address, all else a file.
     ///
     /// # Errors
-    /// Where the address is none.
-    pub fn parse(text: &str) -> Result<Self, url::ParseError> {
+    /// Where the address is none, or of another kind.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
         if text.starts_with("http://") || text.starts_with("https://") {
-            return Url::parse(text).map(Self::Web);
+            return Url::parse(text).map(Self::Web).map_err(|_| "it is not a URL");
+        }
+        if text.contains("://") {
+            return Err("an address begins with http:// or https://");
         }
         Ok(Self::File(PathBuf::from(text)))
     }

@@ -10,7 +10,7 @@ use smol_str::SmolStr;
 use super::{Recorded, Seen, Snapshot};
 use crate::model::{
     ClientId, ConfigEntry, Credential, CredentialId, Domain, EntryId, EntryState, KnownDomains,
-    KnownSecret, Observed, Seal, SealedClients, TargetName, to_json,
+    KnownSecret, Observed, Seal, SealedClients, TargetName, UnreadAccounts, to_json,
 };
 
 const FORMAT_VERSION: u32 = 1;
@@ -46,6 +46,9 @@ pub(super) struct SnapshotTarget {
     credentials: Vec<SnapshotCredential>,
     /// The linked accounts that go by a credential.
     config_entries: Vec<SnapshotAccount>,
+    /// The linked accounts that could not be read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    unread_accounts: Vec<SnapshotUnread>,
 }
 
 /// Who says which integrations take credentials.
@@ -107,6 +110,38 @@ struct SnapshotAccount {
     /// The `auth_domain` or id of its credential.
     #[schemars(with = "String")]
     implementation: SmolStr,
+}
+
+/// A linked account that could not be read.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+struct SnapshotUnread {
+    /// Its id, or its number in the list; none where the list itself was missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    /// The integration, where it could be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    domain: Option<String>,
+}
+
+impl From<&UnreadAccounts> for SnapshotUnread {
+    fn from(unread: &UnreadAccounts) -> Self {
+        match unread {
+            UnreadAccounts::One { name, domain } => {
+                let domain = domain.as_ref().map(|domain| domain.as_str().to_owned());
+                Self { name: Some(name.clone()), domain }
+            }
+            UnreadAccounts::All => Self { name: None, domain: None },
+        }
+    }
+}
+
+impl From<SnapshotUnread> for UnreadAccounts {
+    fn from(SnapshotUnread { name, domain }: SnapshotUnread) -> Self {
+        match name {
+            Some(name) => Self::One { name, domain: domain.map(Domain::new) },
+            None => Self::All,
+        }
+    }
 }
 
 /// Why a text is no snapshot. It never repeats the text.
@@ -178,6 +213,7 @@ pub(super) fn target(seen: &Seen<'_>) -> SnapshotTarget {
         domains: domains.iter().map(ToString::to_string).collect(),
         credentials: credentials.collect(),
         config_entries: linked.collect(),
+        unread_accounts: observed.unread_accounts.iter().map(SnapshotUnread::from).collect(),
     }
 }
 
@@ -261,6 +297,7 @@ fn recorded(target: SnapshotTarget) -> Result<Recorded, SnapshotError> {
         },
         credentials,
         config_entries: target.config_entries.into_iter().map(linked).collect(),
+        unread_accounts: target.unread_accounts.into_iter().map(UnreadAccounts::from).collect(),
         live: None,
     };
     Ok(Recorded { observed, clients })

@@ -6,7 +6,7 @@ use super::format::{SnapshotError, read};
 use super::{Page, Seen, SnapshotLocation, bind};
 use crate::model::{
     ClientId, ConfigEntry, Credential, CredentialId, Domain, EntryId, EntryState, KnownDomains,
-    KnownSecret, Observed, Seal, Seals, Secret, TargetName,
+    KnownSecret, Observed, Seal, Seals, Secret, TargetName, UnreadAccounts,
 };
 
 fn observed() -> Observed {
@@ -32,6 +32,11 @@ fn observed() -> Observed {
         domains: KnownDomains::Listed(BTreeSet::from([Domain::new("spotify")])),
         credentials: vec![credential("a", "MARKED-1"), credential("b", "MARKED-2")],
         config_entries: vec![entry("1", Some("appcred:house:a")), entry("2", None)],
+        unread_accounts: vec![
+            UnreadAccounts::One { name: "3".to_owned(), domain: Some(Domain::new("spotify")) },
+            UnreadAccounts::One { name: "number 4".to_owned(), domain: None },
+            UnreadAccounts::All,
+        ],
         live: None,
     }
 }
@@ -60,6 +65,7 @@ fn what_is_written_is_read_but_for_secrets() {
     let read = recorded.observed;
     assert_eq!(read.credentials, expected.credentials);
     assert_eq!(read.config_entries, expected.config_entries);
+    assert_eq!(read.unread_accounts, expected.unread_accounts);
     assert_eq!((read.version, read.domains), (expected.version, expected.domains));
     let key = (Domain::new("spotify"), Seal::of_ciphertext("id"));
     assert_eq!(recorded.clients.get(&key), Some(&ClientId::new("a")));
