@@ -34,6 +34,7 @@ mod killed;
 mod laws;
 mod linking;
 mod listener;
+mod memory;
 mod messages;
 mod misplaced;
 mod odd_files;
