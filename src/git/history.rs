@@ -10,7 +10,7 @@ use std::thread;
 use secrecy::zeroize::Zeroizing;
 use sha2::{Digest, Sha256};
 
-use super::{GitError, answer, git, names};
+use super::{GitError, answer, git, names, root};
 use crate::files;
 use crate::model::{CLIENT_SECRET, PROJECT_FILE, SECRET_FIELDS};
 use crate::yaml_edit::{
@@ -187,14 +187,12 @@ fn versions(folder: &Path, files: &BTreeSet<PathBuf>) -> Result<Vec<Version>, Gi
 
 /// Files as Git names them, from the root of the repository.
 fn from_root(folder: &Path, files: &[PathBuf]) -> Result<BTreeSet<PathBuf>, GitError> {
-    let root = answer(git(folder).args(["rev-parse", "--show-toplevel"]))?;
-    let root = PathBuf::from(String::from_utf8_lossy(root.trim_ascii()).into_owned());
-    let root = root.canonicalize()?;
+    let root = root(folder)?;
     Ok(files.iter().filter_map(|file| Some(file.strip_prefix(&root).ok()?.to_owned())).collect())
 }
 
 /// The folders of other projects that Git tracks now, from the root of the repository.
-fn other_projects(folder: &Path) -> Result<Vec<PathBuf>, GitError> {
+pub(super) fn other_projects(folder: &Path) -> Result<Vec<PathBuf>, GitError> {
     let pattern = format!(":(top,glob)**/{PROJECT_FILE}");
     let files = answer(git(folder).args(["ls-files", "-z", "--full-name", "--", &pattern]))?;
     let prefix = answer(git(folder).args(["rev-parse", "--show-prefix"]))?;

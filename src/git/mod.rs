@@ -79,15 +79,19 @@ pub fn repositories<'f>(folders: impl IntoIterator<Item = &'f Path>) -> Vec<&'f 
     found.into_values().collect()
 }
 
-/// Files of the folder's work tree that hold an age identity and are not ignored.
+/// Files of the folder's work tree that hold an age identity and are not ignored; those of other projects are
+/// left out.
 ///
 /// # Errors
 /// Where git cannot be run, or refuses.
 pub fn identities(folder: &Path) -> Result<Vec<PathBuf>, GitError> {
-    let arguments =
-        ["ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", ":(top)"];
-    let listed = answer(git(folder).args(arguments))?;
-    let files: Vec<PathBuf> = names(&listed).map(|file| folder.join(file)).collect();
+    let (root, others) = (root(folder)?, history::other_projects(folder)?);
+    let mut command = git(folder);
+    command.args(["ls-files", "-z", "--full-name", "--cached", "--others", "--exclude-standard"]);
+    let listed = answer(command.args(["--", ":(top)"]))?;
+    let is_of_others = |file: &str| others.iter().any(|other| Path::new(file).starts_with(other));
+    let files = names(&listed).filter(|file| !is_of_others(file)).map(|file| root.join(file));
+    let files: Vec<PathBuf> = files.collect();
     Ok(files.into_par_iter().filter(|file| holds_identity(file)).collect())
 }
 
@@ -190,6 +194,12 @@ fn parts(file: &Path) -> (&Path, &Path) {
     let mut above = file.ancestors().skip(1);
     let folder = above.find(|above| files::folder(above).is_dir()).unwrap_or(Path::new(""));
     (folder, file.strip_prefix(folder).unwrap_or(file))
+}
+
+/// The folder that the work tree begins in.
+fn root(folder: &Path) -> Result<PathBuf, GitError> {
+    let root = answer(git(folder).args(["rev-parse", "--show-toplevel"]))?;
+    Ok(PathBuf::from(String::from_utf8_lossy(root.trim_ascii()).into_owned()).canonicalize()?)
 }
 
 fn git(folder: &Path) -> Command {

@@ -187,6 +187,7 @@ impl Withheld {
 }
 
 impl fmt::Display for Why {
+    #[expect(clippy::too_many_lines, reason = "a table: a text for each reason")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::InUse { by } => write!(f, "used by {}", linked_accounts(by)),

@@ -22,13 +22,11 @@ use super::round_log::RoundLog;
 use super::set_ups::SetUps;
 use super::{SnapshotStore, StatusStore, TargetSpec};
 
-/// HA writes down what it has acknowledged ten seconds later: what a crash takes back before that is
-/// nobody's doing.
+/// HA writes down what it has acknowledged ten seconds later; before that, a crash takes it back.
 const UNWRITTEN: Duration = Duration::from_secs(15);
 /// What was seen ahead of a round is good for so long; the wait for quiet is a quarter of that.
 const FRESH: Duration = Duration::from_secs(1);
-/// How long a round waits for another run that changes the target, before it is tried again later:
-/// meanwhile nothing else is heard.
+/// How long a round waits for another run that changes the target; meanwhile nothing else is heard.
 const WRITER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Rounds in a row that change something; what is left then waits for the next event.
 const MOST_ATTEMPTS: usize = 3;

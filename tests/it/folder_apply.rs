@@ -1,5 +1,6 @@
 //! The main job on a configuration folder, and a real Home Assistant that starts on it.
 
+use std::fs;
 use std::thread;
 use std::time::Duration;
 
@@ -53,6 +54,11 @@ fn a_house_that_is_not_born_yet_starts_with_its_credentials(release: Release) {
         json!({"domain": "twitch", "client_id": "by-hand", "client_secret": "theirs"}),
     );
     ha.stop();
+    // It has no accounts yet, and some releases write no list of them then.
+    let accounts = house.project.join("ha/.storage/core.config_entries");
+    if !accounts.exists() {
+        fs::write(accounts, r#"{"version": 1, "data": {"entries": []}}"#).unwrap();
+    }
     appcred(&house).args(["apply", "--yes"]).run();
     ha.start_again();
 

@@ -130,7 +130,7 @@ fn readers() -> Vec<Reader> {
         new("ha/.HA_VERSION", &["plan"]),
         Reader { is_lock: true, ..new("ha/.storage/.appcred.lock", &["apply", "--yes"]) },
         Reader { is_lock: true, ..new("ha/.ha_run.lock", &["apply", "--yes"]) },
-        Reader { project: to_us, ..new("b.yaml", ADD) },
+        Reader { project: to_us, ..new("credentials/b.yaml", ADD) },
     ];
     for verb in [&["plan"][..], &["validate", "--strict"]] {
         let encrypted = || Reader { secret: armored.clone(), ..new("keys", verb) };
@@ -145,8 +145,16 @@ fn readers() -> Vec<Reader> {
     readers
 }
 
-const ADD: &[&str] =
-    &["add", "--domain", "netatmo", "--client-id", "4f5c", "--secret-stdin", "--file", "b.yaml"];
+const ADD: &[&str] = &[
+    "add",
+    "--domain",
+    "netatmo",
+    "--client-id",
+    "4f5c",
+    "--secret-stdin",
+    "--file",
+    "credentials/b.yaml",
+];
 
 #[test]
 fn what_is_no_file_is_an_error_at_every_place_where_a_file_is_read() {

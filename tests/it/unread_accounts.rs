@@ -25,6 +25,7 @@ fn house() -> Project {
             "application_credentials:\n- {domain: fitbit, client_id: new, client_secret: s, key: new}\n",
         )
         .file(CREDENTIALS, &json!({"version": 1, "data": {"items": [held]}}).to_string());
+    project.write("ha/.HA_VERSION", "2026.11.0");
     write_accounts(&project, &json!([account()]));
     project
 }

@@ -18,7 +18,7 @@ const UNFIT: &[(&str, &str)] = &[
     ("h1dd3né", "the character U+00E9"),
     ("${H1DD3N}", "a placeholder that nobody has filled in"),
     ("op://h1dd3n/x", "a placeholder: it names a secret of another program"),
-    ("!vault h1dd3n", "a tag inside the quotes"),
+    ("!vault h1dd3n", "begins with a YAML tag"),
 ];
 
 /// A project with one entry a text, whose field is written as `write` says.

@@ -101,7 +101,7 @@ fn read(folder: &Path, log: &UnreadableLog) -> Result<Observed, String> {
     let text = text_of(&path)?;
     let credentials = credentials(&path, &text)?.into_credentials();
     let mut entries = config_entries(folder)?;
-    if credentials.items.is_empty() {
+    if credentials.items.is_empty() || !has_run(folder).map_err(|why| unusable(folder, why))? {
         entries.unreadable.retain(|unread| *unread != UnreadAccounts::All);
     }
     let unread = unread_accounts(&entries.unreadable);
@@ -189,6 +189,27 @@ fn config_entries(folder: &Path) -> Result<Accounts<ConfigEntry>, String> {
     let path = folder.join(STORAGE).join(CONFIG_ENTRIES);
     storage::config_entries(text_of(&path)?.as_deref().map(String::as_str))
         .map_err(|damage| unusable(&path, damage))
+}
+
+/// Whether HA has run on a folder, so that it has a list of accounts: it writes its version there, and more
+/// beside the credentials.
+fn has_run(folder: &Path) -> io::Result<bool> {
+    if folder.join(".HA_VERSION").exists() {
+        return Ok(true);
+    }
+    let stored = match fs::read_dir(folder.join(STORAGE)) {
+        Ok(stored) => stored,
+        Err(missing) if missing.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(why) => return Err(why),
+    };
+    for file in stored {
+        let name = file?.file_name();
+        let name = name.to_string_lossy();
+        if ["auth", "core.", "onboarding"].iter().any(|beginning| name.starts_with(beginning)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// HA's own integrations that take credentials, and the custom ones that are installed there.

@@ -116,7 +116,8 @@ async fn a_message_is_displayed_at_another_target_of_the_same_name() {
 #[tokio::test(start_paused = true)]
 async fn a_message_is_removed_when_messages_are_switched_off_or_the_owner_changes() {
     let (engine, mut spec) = displaying(SetUp::Waits).await;
-    spec.desired.owner = Owner::new("cabin").unwrap();
+    let house = std::mem::replace(&mut spec.desired.owner, Owner::new("cabin").unwrap());
+    spec.desired.previous_owners.insert(house);
     engine.declare(&[(HOME, spec.clone())]).await;
     assert_eq!(engine.home().state().messages["appcred_house"], None);
     assert!(engine.home().state().messages["appcred_cabin"].is_some());
