@@ -333,7 +333,7 @@ fn ha_that_is_down_keeps_a_session_unless_forced(release: Release) {
 fn nobody_signs_in_without_an_identity_or_to_what_is_no_house() {
     let folder = Project::new().file(
         "appcred.yaml",
-        "targets:\n  a: {url: \"http://127.0.0.1:9\"}\n  b: {url: \"http://127.0.0.1:9\"}\n  c: {config_dir: ha}\n",
+        "targets:\n  a: {url: \"http://127.0.0.1:9\"}\n  b: {url: \"http://127.0.0.1:10\"}\n  c: {config_dir: ha}\n",
     );
     let login = |args: &[&str]| {
         Appcred::new().in_dir(folder.path()).args(["login", "--no-browser"]).args(args)
