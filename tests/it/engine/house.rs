@@ -47,8 +47,9 @@ pub(crate) struct State {
     pub(crate) connects: usize,
     pub(crate) looks: usize,
     pub(crate) set_ups: usize,
-    /// How many credentials it was asked to create.
+    /// How many credentials it was asked to create, and how many operations it refused.
     pub(crate) creates: usize,
+    pub(crate) refusals: usize,
     /// What connecting fails with.
     pub(crate) unreachable: Option<TargetError>,
     /// It ends its connections after each look.
@@ -91,6 +92,7 @@ impl Default for House {
             looks: 0,
             set_ups: 0,
             creates: 0,
+            refusals: 0,
             unreachable: None,
             drops: false,
             crashes: 0,
@@ -249,6 +251,7 @@ impl Execute for Connected {
             tokio::time::sleep(slow).await;
         }
         if let Some(refusal) = refuses {
+            self.house.state().refusals += operations.len();
             for at in 0..operations.len() {
                 done(at, Err(refusal.clone()));
             }
