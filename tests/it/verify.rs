@@ -87,7 +87,10 @@ fn only_what_is_asked_for_is_asked() {
     assert_eq!(provider.token_log().len(), 2);
     appcred(&project).args(["verify", "--strict", "nowhere"]).status(1).run();
     let ran = appcred(&project).args(["verify", "nobody"]).status(1).run();
-    assert_eq!(ran.stderr, "error: there is no entry with the key `nobody`; there are: anna, ben, drill, nowhere\n");
+    assert_eq!(
+        ran.stderr,
+        "error: there is no entry with the key `nobody`; there are: anna, ben, drill, nowhere\n"
+    );
     let ran = appcred(&project).args(["verify", "-t", "cabin"]).status(1).run();
     assert_eq!(ran.stderr, "error: there is no target `cabin`\n");
 }
