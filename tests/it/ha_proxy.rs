@@ -106,7 +106,7 @@ fn public(ha: &HomeAssistant) -> String {
 fn house_at(url: &str, more: &str) -> House {
     let house = House::new();
     let target =
-        format!("targets:\n  home: {{url: \"{url}\", token: !env_var HASS_TOKEN{more}}}\n");
+        format!("owner: house\ntargets:\n  home: {{url: \"{url}\", token: !env_var HASS_TOKEN{more}}}\n");
     house.project.write("appcred.yaml", &target);
     house.declare(&[house.entry_with_integration("linked_account", "Anna", "anna", "first")]);
     house
