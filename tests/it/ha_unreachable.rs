@@ -141,7 +141,7 @@ async fn what_is_wrong_with_tls_is_told_with_what_to_do() {
 #[tokio::test]
 async fn who_is_not_there_is_told_with_where_to_look() {
     let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    tried(&format!("http://{free}"), "http://127.0.0.1:8123").await;
+    tried(&format!("http://{free}"), "is Home Assistant running, and is that its port?").await;
     tried("http://nowhere.invalid:8123", "the name `nowhere.invalid` is not found").await;
     for bare in ["ha.local:8123", "127.0.0.1:8123", "ha"] {
         tried(bare, "write it as in http://homeassistant.local:8123").await;
