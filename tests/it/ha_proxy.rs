@@ -105,8 +105,9 @@ fn public(ha: &HomeAssistant) -> String {
 /// Declares an account to be linked, so that both kinds of connection are needed.
 fn house_at(url: &str, more: &str) -> House {
     let house = House::new();
-    let target =
-        format!("owner: house\ntargets:\n  home: {{url: \"{url}\", token: !env_var HASS_TOKEN{more}}}\n");
+    let target = format!(
+        "owner: house\ntargets:\n  home: {{url: \"{url}\", token: !env_var HASS_TOKEN{more}}}\n"
+    );
     house.project.write("appcred.yaml", &target);
     house.declare(&[house.entry_with_integration("linked_account", "Anna", "anna", "first")]);
     house
