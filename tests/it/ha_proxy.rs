@@ -56,8 +56,9 @@ fn serve(mut client: TcpStream, seen: &Mutex<Vec<u8>>) {
             return;
         }
         head.push(byte[0]);
-        seen.lock().unwrap().push(byte[0]);
     }
+    // At once: those of several connections would mix otherwise.
+    seen.lock().unwrap().extend_from_slice(&head);
     let text = String::from_utf8(head).unwrap();
     let (line, rest) = text.split_once("\r\n").unwrap();
     let [method, place, version] = line.split(' ').collect::<Vec<_>>()[..] else {
