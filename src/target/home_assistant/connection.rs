@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 use thiserror::Error;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 use tokio_tungstenite::tungstenite::{Bytes, Message, Utf8Bytes};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use tokio_util::sync::CancellationToken;
@@ -37,6 +37,10 @@ const MAX_QUEUED: usize = 1024;
 /// How long HA may take for an answer. The first look at the integrations takes it seconds on a
 /// fast machine.
 const ANSWER_TIMEOUT_SECONDS: u64 = 60;
+/// Proxies end connections on which nothing is sent, nginx after 60 seconds.
+const PING_SECONDS: u64 = 20;
+/// A connection on which nothing comes, not even what answers to pings, is no more.
+const SILENCE_SECONDS: u64 = 90;
 /// How often overdue answers are looked for.
 const OVERDUE_CHECK_SECONDS: u64 = 10;
 /// How long HA may take to close its end.
@@ -218,7 +222,22 @@ async fn write(
         let room = Arc::new(Semaphore::new(MAX_IN_FLIGHT));
         let mut last_id = 0;
         let mut batch = Vec::with_capacity(MAX_COMMANDS_PER_FRAME);
-        while queue.recv_many(&mut batch, MAX_COMMANDS_PER_FRAME).await > 0 {
+        let every = Duration::from_secs(PING_SECONDS);
+        let mut pings = interval_at(Instant::now() + every, every);
+        pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let count = tokio::select! {
+                count = queue.recv_many(&mut batch, MAX_COMMANDS_PER_FRAME) => count,
+                _ = pings.tick() => {
+                    if let Err(error) = sink.send(Message::Ping(Bytes::new())).await {
+                        return in_flight.lose(&error.to_string());
+                    }
+                    continue;
+                }
+            };
+            if count == 0 {
+                break;
+            }
             for frame in pack(&mut batch, &room, &mut last_id, &in_flight).await {
                 if let Err(error) = sink.send(Message::text(frame)).await {
                     return in_flight.lose(&error.to_string());
@@ -319,9 +338,13 @@ async fn read(mut stream: SplitStream<Socket>, in_flight: Arc<InFlight>, ended: 
 
 /// Returns why no more answers will come.
 async fn receive(stream: &mut SplitStream<Socket>, in_flight: &InFlight) -> String {
+    let mut last = Instant::now();
     loop {
-        let wait = timeout(Duration::from_secs(OVERDUE_CHECK_SECONDS), stream.next());
-        match wait.await {
+        let wait = timeout(Duration::from_secs(OVERDUE_CHECK_SECONDS), stream.next()).await;
+        if wait.is_ok() {
+            last = Instant::now();
+        }
+        match wait {
             Ok(Some(Ok(Message::Text(frame)))) => match Incoming::of_frame(&frame) {
                 Ok(messages) => {
                     for message in messages {
@@ -346,6 +369,9 @@ async fn receive(stream: &mut SplitStream<Socket>, in_flight: &InFlight) -> Stri
             // Pings are answered below us; binary frames are not HA's.
             Ok(Some(Ok(_))) | Err(_) => {}
         }
+        if last.elapsed() >= Duration::from_secs(SILENCE_SECONDS) {
+            return format!("nothing came for {SILENCE_SECONDS} seconds");
+        }
         if in_flight.is_overdue(Duration::from_secs(ANSWER_TIMEOUT_SECONDS)) {
             return format!("no message for {ANSWER_TIMEOUT_SECONDS} seconds");
         }
@@ -363,5 +389,46 @@ impl From<CommandError> for Refusal {
             | CommandError::Unsent(_)
             | CommandError::Unreadable(_) => Self::Failed(fault.to_string()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures_util::StreamExt;
+    use tokio::io::duplex;
+    use tokio_tungstenite::tungstenite::Message;
+    use tokio_tungstenite::tungstenite::protocol::Role;
+    use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+
+    use super::{Connection, PING_SECONDS, SILENCE_SECONDS};
+    use crate::http::Stream;
+
+    /// A connection, and the other end of it.
+    async fn connection() -> (Connection, WebSocketStream<tokio::io::DuplexStream>) {
+        let (ours, theirs) = duplex(64 * 1024);
+        let ours = MaybeTlsStream::Plain(Box::new(ours) as Stream);
+        let ours = WebSocketStream::from_raw_socket(ours, Role::Client, None).await;
+        let theirs = WebSocketStream::from_raw_socket(theirs, Role::Server, None).await;
+        (Connection::new(ours), theirs)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_connection_is_kept_alive_as_long_as_the_other_end_answers() {
+        let (connection, mut theirs) = connection().await;
+        for _ in 0..20 {
+            // What reads a ping answers it.
+            assert_eq!(theirs.next().await.unwrap().unwrap(), Message::Ping(Vec::new().into()));
+        }
+        assert!(!connection.ended.is_cancelled());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_on_which_nothing_comes_ends() {
+        let (connection, _theirs) = connection().await;
+        let patience = Duration::from_secs(SILENCE_SECONDS + PING_SECONDS);
+        tokio::time::timeout(patience, connection.ended()).await.unwrap();
+        assert!(connection.in_flight.why_lost().contains("nothing came"));
     }
 }
