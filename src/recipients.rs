@@ -20,7 +20,7 @@ pub fn check(project: &Project, entries: &[Arc<Entry>], resolver: &SecretResolve
     let recipients = &project.age.recipients;
     let mut seen = BTreeSet::new();
     for SecretValue { field, value: Located { value, spot } } in secret_values(project, entries) {
-        let field = field.name;
+        let field = field.noun();
         let found = match value {
             Reference::Age(armored) => match age_damage(armored) {
                 Some(damage) => {

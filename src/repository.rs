@@ -151,7 +151,7 @@ fn plain_files(
         }
         let message = format!(
             "the {} here is read from `{}`, which is in plain text, and Git tracks it",
-            field.name,
+            field.noun(),
             resolver.shown(&file)
         );
         let problem = Diagnostic::warning(ProblemCode::PlainFileInRepository, message)

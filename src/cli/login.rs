@@ -8,11 +8,11 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::callback::{Arrival, AuthorizationResponse, Loopback, is_same_state};
+use crate::http::Network;
 use crate::model::{HandOverError, Secret, Visible};
 use crate::secret::SecretResolver;
 use crate::target::home_assistant::{
-    self, AuthMethod, ConnectionSettings, HomeAssistantEndpoint, LoginSession, SessionStore,
-    SignIn, SignInError,
+    self, AuthMethod, ConnectionSettings, LoginSession, SessionStore, SignIn, SignInError,
 };
 use crate::workspace::one_home_assistant;
 
@@ -64,8 +64,10 @@ pub(super) async fn run(global: &Global, verb: &Login) -> anyhow::Result<ExitSta
              `appcred keygen`, or name yours under `age: identities:` in appcred.yaml"
         );
     };
-    let Some(session) = sign_in(&endpoint, verb).await? else { return Ok(ExitStatus::Failure) };
-    let file = keep(&session, &store, &resolver, &endpoint).await?;
+    let network = endpoint.network.read(&resolver)?;
+    let signing_in = sign_in(&endpoint.url, &network, verb).await?;
+    let Some(session) = signing_in else { return Ok(ExitStatus::Failure) };
+    let file = keep(&session, &store, &resolver, &network).await?;
     console::print(&format!(
         "Signed in to {name} ({}). The session is kept in {}.\n",
         session.url,
@@ -81,14 +83,15 @@ pub(super) async fn run(global: &Global, verb: &Login) -> anyhow::Result<ExitSta
 
 /// Lets a person sign in; `None` where no browser came back, which was reported.
 async fn sign_in(
-    endpoint: &HomeAssistantEndpoint,
+    url: &str,
+    network: &Network,
     verb: &Login,
 ) -> anyhow::Result<Option<LoginSession>> {
     let listening = Loopback::listen(verb.port, SignIn::RETURN).await;
     let mut listener = listening.with_context(|| {
         format!("cannot listen on port {} of this machine; choose another with --port", verb.port)
     })?;
-    let sign_in = SignIn::new(&endpoint.url, &endpoint.network, listener.origin())?;
+    let sign_in = SignIn::new(url, network, listener.origin())?;
     sign_in.look().await?;
     let link = sign_in.link().as_str();
     console::print_error(&format!("Sign in here:\n\n  {link}\n\n"));
@@ -105,12 +108,11 @@ async fn sign_in(
     };
     let (session, token) = granted?;
     listener.close().await?;
-    let settings =
-        ConnectionSettings { url: endpoint.url.clone(), token, network: endpoint.network.clone() };
+    let settings = ConnectionSettings { url: url.to_owned(), token, network: network.clone() };
     match home_assistant::connect(settings).await {
         Ok(connected) => connected.close().await,
         Err(why) => {
-            end(&session, endpoint).await;
+            end(&session, network).await;
             bail!("{why}; the sign-in is not kept");
         }
     }
@@ -182,7 +184,7 @@ async fn keep(
     session: &LoginSession,
     store: &SessionStore,
     resolver: &SecretResolver,
-    endpoint: &HomeAssistantEndpoint,
+    network: &Network,
 ) -> anyhow::Result<std::path::PathBuf> {
     let _lock = store.lock()?;
     // One that cannot be read any more cannot be ended either.
@@ -190,19 +192,19 @@ async fn keep(
     let file = match store.save(session, resolver) {
         Ok(file) => file,
         Err(why) => {
-            end(session, endpoint).await;
+            end(session, network).await;
             return Err(why.into());
         }
     };
     if let Some(before) = before {
-        end(&before, endpoint).await;
+        end(&before, network).await;
     }
     Ok(file)
 }
 
 /// Ends a session that is not kept. Where that fails, what led to it counts still.
-async fn end(session: &LoginSession, endpoint: &HomeAssistantEndpoint) {
-    if let Err(why) = session.revoke(&endpoint.network).await {
+async fn end(session: &LoginSession, network: &Network) {
+    if let Err(why) = session.revoke(network).await {
         console::warning(format_args!(
             "a session that is not kept was not ended ({why}): end it in your profile in Home Assistant, under Security"
         ));

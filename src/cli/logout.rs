@@ -31,12 +31,13 @@ pub(super) async fn run(global: &Global, verb: &Logout) -> anyhow::Result<ExitSt
     let (name, endpoint) = one_home_assistant(&project, &environment, verb.target.as_deref())?;
     let (resolver, _) = resolver(global, &project);
     let url = home_assistant::canonical(&endpoint.url)?;
+    let network = endpoint.network.read(&resolver)?;
     let Some(store) = environment.sessions() else {
         bail!("no home folder is known, where sessions are kept")
     };
     let _lock = store.lock()?;
     let ended = match store.load(&url, &resolver) {
-        Ok(Some(session)) => session.revoke(&endpoint.network).await.map_err(anyhow::Error::from),
+        Ok(Some(session)) => session.revoke(&network).await.map_err(anyhow::Error::from),
         Ok(None) => bail!("you are not signed in to {name} ({url})"),
         Err(why) => Err(why.into()),
     };

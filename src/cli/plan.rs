@@ -12,8 +12,9 @@ use crate::report::{Report, Verb};
 use crate::target::snapshot::SnapshotLocation;
 use crate::workspace::{Against, TargetView, max_age};
 
+use super::ask::Terminal;
 use super::exit::ExitStatus;
-use super::gather::{Gathered, gather, gather_snapshot, reported, show_unknown};
+use super::gather::{Gathered, gather, gather_snapshot, reported, show_unknown, workspace};
 use super::links::LinkArgs;
 use super::output::{Outputs, names};
 use super::selection::{PolicyArgs, TargetArgs};
@@ -115,6 +116,7 @@ pub(super) async fn run(global: &Global, verb: &PlanArgs) -> anyhow::Result<Exit
             let against = Against {
                 source: source.clone(),
                 token: environment::snapshot_token(),
+                network: workspace(global).snapshot_network(source, Terminal)?,
                 max_age: verb.max_age,
                 now: environment::now(),
             };

@@ -5,7 +5,7 @@ use url::Url;
 
 use super::{FieldRefusal, Meaning};
 use crate::diagnostic::ProblemCode;
-use crate::model::{Domain, Key, Owner, TargetName, is_loopback};
+use crate::model::{Domain, Key, Owner, TargetName, has_zone, is_loopback};
 use crate::secret::holds_identity;
 
 /// What keys, owners and names of targets are made of.
@@ -101,6 +101,11 @@ impl Meaning for TokenUrl {
 fn web(text: &str) -> Result<Url, FieldRefusal> {
     let refused = |why| Err(FieldRefusal::new(ProblemCode::BadUrl, why));
     let Ok(url) = Url::parse(text) else {
+        if has_zone(text) {
+            let why = "has an address with a zone, as in `[fe80::1%eth0]`, which URLs cannot hold";
+            let help = "write the name of that machine, or an address of it without a zone";
+            return Err(FieldRefusal::new(ProblemCode::BadUrl, why).help(help));
+        }
         return refused("is not a URL, as in `https://ha.example:8123`");
     };
     if !matches!(url.scheme(), "http" | "https") {
@@ -176,6 +181,10 @@ mod tests {
         let read = |text: &str| BaseUrl::of(text).map(|url| url.0).ok();
         assert_eq!(read("https://ha.example:8123/").as_deref(), Some("https://ha.example:8123"));
         assert_eq!(read("http://10.0.0.2/ha/").as_deref(), Some("http://10.0.0.2/ha"));
+        assert_eq!(read("http://[::1]:8123").as_deref(), Some("http://[::1]:8123"));
+        assert_eq!(read("https://hä.example").as_deref(), Some("https://xn--h-0fa.example"));
+        let zone = BaseUrl::of("http://[fe80::1%25eth0]:8123").err().unwrap();
+        assert!(zone.why.contains("has an address with a zone"), "{zone:?}");
         for text in [
             "ha.example",
             "ftp://ha.example",

@@ -7,11 +7,15 @@
 //!     └─────▶ tunnel.rs = a connection of bytes, for what is no HTTP call
 //! ```
 
+mod header;
 mod proxy;
 mod tls;
 mod tunnel;
 
+pub use header::{BadHeader, add_header, header_name};
 pub use proxy::{BadProxy, ProxyAddress};
+pub use reqwest::header::{HeaderMap, HeaderName};
+pub use tls::ClientIdentity;
 pub use tunnel::{Stream, TunnelError};
 
 use std::path::PathBuf;
@@ -51,6 +55,10 @@ pub struct Network {
     /// The proxy through which all connections go; the environment decides where there is
     /// none.
     pub proxy: Option<ProxyAddress>,
+    /// What the place is sent with each request, and nobody else.
+    pub headers: HeaderMap,
+    /// By what certificate we identify ourselves.
+    pub client: Option<ClientIdentity>,
 }
 
 impl Network {
@@ -63,6 +71,7 @@ impl Network {
         let builder = Client::builder()
             .user_agent(concat!("appcred/", env!("CARGO_PKG_VERSION")))
             .tls_backend_preconfigured(self.tls(url)?)
+            .default_headers(self.headers.clone())
             // The rule of ours decides, not the library's.
             .no_proxy()
             .redirect(redirect::Policy::none())
@@ -77,12 +86,12 @@ impl Network {
     /// Whom TLS trusts on the way to this URL, in whatever protocol.
     ///
     /// # Errors
-    /// Where the file of authorities cannot be used, or there are none at all.
+    /// Where the file of authorities or our own certificate cannot be used, or there are no authorities.
     pub fn tls(&self, url: &Url) -> Result<ClientConfig, String> {
         let is_proxy_encrypted =
             self.proxy_for(url)?.is_some_and(|proxy| proxy.url().scheme() == "https");
         if url.scheme() == "https" || is_proxy_encrypted {
-            tls::configuration(self.ca_file.as_deref())
+            tls::configuration(self.ca_file.as_deref(), self.client.as_ref())
         } else {
             tls::trusting_nobody()
         }

@@ -42,7 +42,7 @@ pub enum BadProxy {
     #[error("must begin with http:// or https://: other proxies, such as SOCKS, are not supported")]
     Scheme,
     /// It names a user.
-    #[error("must not contain a user or password")]
+    #[error("must not contain a user or password in plain text")]
     Credentials,
 }
 
@@ -59,7 +59,11 @@ impl ProxyAddress {
         Ok(address)
     }
 
-    fn with_credentials(text: &str) -> Result<Self, BadProxy> {
+    /// Reads what is kept as a secret, which may hold a user and password.
+    ///
+    /// # Errors
+    /// Where the text is no address of a proxy.
+    pub fn with_credentials(text: &str) -> Result<Self, BadProxy> {
         let text = text.trim();
         let url = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
         let url = Url::parse(&url).map_err(|_| BadProxy::NoAddress)?;

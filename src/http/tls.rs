@@ -1,29 +1,47 @@
-//! Whom a connection trusts: one configuration for every kind of connection.
+//! Whom a connection trusts, and by what certificate we identify ourselves: one configuration for every
+//! kind of connection.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::pki_types::CertificateDer;
+use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, ClientConfig, RootCertStore};
 use rustls_platform_verifier::Verifier;
 
 use crate::files::{self, TEXT_LIMIT};
-use crate::model::Visible;
+use crate::model::{Secret, Visible};
+
+/// A certificate of ours (mTLS).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientIdentity {
+    /// The file of the certificate (PEM), and of those between it and an authority.
+    pub certificate: PathBuf,
+    /// Its key (PEM).
+    pub key: Secret,
+    /// Where the key comes from, for messages.
+    pub key_place: String,
+}
 
 /// Trusts the system's authorities, and those of the file.
-pub(super) fn configuration(ca_file: Option<&Path>) -> Result<ClientConfig, String> {
+pub(super) fn configuration(
+    ca_file: Option<&Path>,
+    client: Option<&ClientIdentity>,
+) -> Result<ClientConfig, String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let extra = ca_file.map(read_certificates).transpose()?.unwrap_or_default();
+    let extra = ca_file.map(|file| read_certificates(file, "CA file")).transpose()?;
+    let extra = extra.unwrap_or_default();
     let verifier = Verifier::new_with_extra_roots(extra, Arc::clone(&provider))
         .map_err(|error| format!("no certificate authority to trust: {error}"))?;
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?;
-    Ok(builder
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_no_client_auth())
+    let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
+    let Some(client) = client else { return Ok(builder.with_no_client_auth()) };
+    let (chain, key) = client.read()?;
+    builder.with_client_auth_cert(chain, key).map_err(|error| client.fault(&error))
 }
 
 /// Trusts no authority: a machine without any authorities must still reach what speaks plain HTTP.
@@ -35,8 +53,63 @@ pub(super) fn trusting_nobody() -> Result<ClientConfig, String> {
     Ok(builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
 }
 
-fn read_certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let fault = |why: String| format!("the CA file {} cannot be used: {why}", file.visible());
+impl ClientIdentity {
+    fn read(&self) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), String> {
+        let chain = read_certificates(&self.certificate, "client certificate")?;
+        if let Some(first) = chain.first() {
+            self.refuse_expired(first)?;
+        }
+        let (place, pem) = (&self.key_place, self.key.expose());
+        if pem.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----") || pem.contains(",ENCRYPTED") {
+            return Err(format!(
+                "the client key ({place}) has a passphrase, which nobody can enter here; remove it by `openssl pkey -in KEY -out NEW`, and encrypt the file with age instead"
+            ));
+        }
+        let key = PrivateKeyDer::from_pem_slice(pem.as_bytes()).map_err(|_| {
+            format!("the client key ({place}) contains no private key in PEM form; name the file that begins with `-----BEGIN PRIVATE KEY-----`")
+        })?;
+        Ok((chain, key))
+    }
+
+    /// The server would end the handshake, and hardly ever says why. What else is wrong with the certificate
+    /// is for the server to say: only the dates are looked at here, which come first.
+    fn refuse_expired(&self, certificate: &CertificateDer<'_>) -> Result<(), String> {
+        let provider = rustls::crypto::ring::default_provider();
+        let file = self.certificate.visible();
+        let parsed = ParsedCertificate::try_from(certificate)
+            .map_err(|error| format!("the client certificate {file} cannot be used: {error}"))?;
+        let checked = verify_server_cert_signed_by_trust_anchor(
+            &parsed,
+            &RootCertStore::empty(),
+            &[],
+            UnixTime::now(),
+            provider.signature_verification_algorithms.all,
+        );
+        match checked {
+            Err(rustls::Error::InvalidCertificate(
+                CertificateError::Expired | CertificateError::ExpiredContext { .. },
+            )) => Err(format!(
+                "the client certificate {file} has expired; have a new one made, and check the clock of this machine"
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn fault(&self, error: &rustls::Error) -> String {
+        let (file, place) = (self.certificate.visible(), &self.key_place);
+        match error {
+            rustls::Error::InconsistentKeys(_) => format!(
+                "the client key ({place}) is not the key of the client certificate {file}; name the two that were made together"
+            ),
+            other => format!(
+                "the client certificate {file} and its key ({place}) cannot be used: {other}"
+            ),
+        }
+    }
+}
+
+fn read_certificates(file: &Path, what: &str) -> Result<Vec<CertificateDer<'static>>, String> {
+    let fault = |why: String| format!("the {what} {} cannot be used: {why}", file.visible());
     let pem = files::read(file, TEXT_LIMIT).map_err(|error| fault(error.to_string()))?;
     let certificates: Vec<_> = CertificateDer::pem_slice_iter(&pem)
         .collect::<Result<_, _>>()
@@ -51,16 +124,49 @@ fn read_certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String
 mod tests {
     use std::fs;
 
-    use super::configuration;
+    use rcgen::{CertificateParams, KeyPair};
+
+    use super::{ClientIdentity, configuration};
+    use crate::model::Secret;
+
+    /// A client's certificate that is valid until this year, and this key.
+    fn identity(until: i32, key: impl Fn(&KeyPair) -> String) -> Result<(), String> {
+        let made = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec!["client".to_owned()]).unwrap();
+        params.not_after = rcgen::date_time_ymd(until, 1, 1);
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), params.self_signed(&made).unwrap().pem()).unwrap();
+        let (certificate, key_place) = (file.path().to_owned(), "client.key".to_owned());
+        let identity = ClientIdentity { certificate, key: Secret::new(&key(&made)), key_place };
+        configuration(None, Some(&identity)).map(drop)
+    }
+
+    #[test]
+    fn a_client_certificate_and_its_key_belong_together() {
+        assert_eq!(identity(4000, KeyPair::serialize_pem), Ok(()));
+        let other = identity(4000, |_| KeyPair::generate().unwrap().serialize_pem()).unwrap_err();
+        assert!(other.contains("client.key) is not the key of"), "{other}");
+        let old = identity(2001, KeyPair::serialize_pem).unwrap_err();
+        assert!(old.contains("has expired"), "{old}");
+        for (pem, why) in [
+            ("-----BEGIN ENCRYPTED PRIVATE KEY-----\nhush", "has a passphrase"),
+            ("-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nhush", "has a passphrase"),
+            ("hush", "no private key in PEM form"),
+            ("-----BEGIN PRIVATE KEY-----\nhush\n-----END PRIVATE KEY-----", "(client.key)"),
+        ] {
+            let error = identity(4000, |_| pem.to_owned()).unwrap_err();
+            assert!(error.contains(why) && !error.contains("hush"), "{error}");
+        }
+    }
 
     #[test]
     fn a_ca_file_must_hold_a_certificate() {
         let file = tempfile::NamedTempFile::new().unwrap();
         for text in ["", "not PEM", "-----BEGIN CERTIFICATE-----\nAA"] {
             fs::write(file.path(), text).unwrap();
-            let error = configuration(Some(file.path())).unwrap_err();
+            let error = configuration(Some(file.path()), None).unwrap_err();
             assert!(error.contains("CA file"), "{error}");
         }
-        assert!(configuration(Some("/nowhere".as_ref())).is_err());
+        assert!(configuration(Some("/nowhere".as_ref()), None).is_err());
     }
 }

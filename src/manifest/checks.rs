@@ -128,7 +128,7 @@ pub fn check_names(
         if let Some(why) = secret::may_be_secret(&value.value, resolver).filter(|_| !names) {
             let message = format!(
                 "what is behind the tag of `{}` could be the secret itself: it does not look like a name, and {why}",
-                field.name
+                field.noun()
             );
             let problem = Diagnostic::warning(ProblemCode::PlainSecret, message)
                 .at(&value.spot.file, value.spot.span)

@@ -248,7 +248,7 @@ pub(super) fn plain_text<'n>(node: &'n Node<'_>) -> Result<&'n str, FieldRefusal
     }
     if text.starts_with(SOPS_HEADER) {
         return Err(FieldRefusal::new(ProblemCode::SopsValue, "is encrypted by SOPS, and is read without any key")
-            .help("let SOPS encrypt secrets only: `encrypted_regex: ^(client_id|client_secret|token)$` in .sops.yaml"));
+            .help("let SOPS encrypt secrets only: `encrypted_regex: ^(client_id|client_secret|token|headers)$` in .sops.yaml"));
     }
     match hidden_character(text) {
         Some(which) => Err(FieldRefusal::new(ProblemCode::HiddenCharacter, format!("has {which}"))
@@ -261,7 +261,7 @@ pub(super) fn plain_text<'n>(node: &'n Node<'_>) -> Result<&'n str, FieldRefusal
 pub(super) fn wrong_kind(node: &Node<'_>, wanted: &str) -> FieldRefusal {
     if let Some(tag) = &node.tag {
         return FieldRefusal::new(ProblemCode::UnexpectedTag, "takes no tag")
-            .help("tags are for `client_id`, `client_secret`, `token` and `webhook`")
+            .help("tags are for `client_id`, `client_secret`, `token`, `headers`, `client_key`, `proxy` and `webhook`")
             .at(tag.span);
     }
     let (is, quotable) = match &node.value {

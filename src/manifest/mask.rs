@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::shown::shown_of;
-use crate::model::is_name;
+use crate::model::{HEADERS, is_name};
 use crate::secret::{is_argument, tags};
 use crate::suggest::nearest;
 use crate::yaml::{self, Node, Value, conflict_marker};
@@ -68,7 +68,8 @@ fn collect(node: &Node<'_>, key: &str, text: &str, into: &mut Vec<MaskedRange>) 
                 let is_shown = pair.key.text == "<<" || is_name(&pair.key.text);
                 let shown = if is_shown { end } else { start };
                 into.push(MaskedRange { start, shown, end });
-                collect(&pair.value, &pair.key.text, text, into);
+                let key = if key == HEADERS.name { key } else { &pair.key.text };
+                collect(&pair.value, key, text, into);
             }
         }
     }
@@ -105,7 +106,7 @@ fn by_line(text: &str, into: &mut Vec<MaskedRange>) {
                 let gap = value.len() - value.trim_start().len();
                 let harmless = gap.max(shown_of(key, value));
                 shown = start + body.len() - value.len() + harmless;
-                if harmless < value.len() {
+                if harmless < value.len() || key == HEADERS.name {
                     hides_deeper_than = Some(lead);
                 }
             }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use super::decode::{Decoder, Site, unbroken, wrong_kind};
 use crate::diagnostic::{Located, ProblemCode, Span};
 use crate::field::FieldRefusal;
-use crate::model::{AGE_HEADER, Reference, Secret, is_variable_name, value_fault};
+use crate::model::{
+    AGE_HEADER, Reference, Secret, ValueFault, header_fault, is_variable_name, value_fault,
+};
 use crate::secret;
 use crate::suggest::{listed, nearest};
 use crate::yaml::{Kind, Scalar, Style, Tag, Value};
@@ -14,6 +16,9 @@ use crate::yaml::{Kind, Scalar, Style, Tag, Value};
 pub(super) const SOPS_HEADER: &str = "ENC[AES256_GCM,";
 /// How one ends that was no text.
 const NO_TEXTS: &[&str] = &[",type:int]", ",type:float]", ",type:bool]", ",type:time]"];
+
+/// What finds out whether a text in plain text can be the value; whether placeholders may be is said as well.
+type FaultOf = fn(&str, bool) -> Option<ValueFault>;
 
 /// What the project says of secrets.
 #[derive(Clone, Debug, Default)]
@@ -34,10 +39,19 @@ fn has_default(reference: &Reference) -> bool {
 impl<'n> Decoder<'n> {
     /// A value that is no secret, but may be kept as one.
     pub(super) fn reference(&self, site: Site<'n>) -> Option<Located<Reference>> {
+        self.reference_unless(site, value_fault)
+    }
+
+    /// The same of a header of HTTP.
+    pub(super) fn header(&self, site: Site<'n>) -> Option<Located<Reference>> {
+        self.reference_unless(site, header_fault)
+    }
+
+    fn reference_unless(&self, site: Site<'n>, fault: FaultOf) -> Option<Located<Reference>> {
         let reference = match (&site.node.tag, &site.node.value) {
             (Some(tag), value) => self.tagged(tag, value),
             (None, Value::Scalar(scalar)) if scalar.kind() == Kind::Text => {
-                self.literal(scalar, site.span())
+                self.literal(scalar, site.span(), fault)
             }
             (None, _) => Err(wrong_kind(site.node, "text")),
         };
@@ -114,7 +128,12 @@ impl<'n> Decoder<'n> {
         }
     }
 
-    fn literal(&self, scalar: &Scalar<'_>, span: Span) -> Result<Reference, FieldRefusal> {
+    fn literal(
+        &self,
+        scalar: &Scalar<'_>,
+        span: Span,
+        fault: FaultOf,
+    ) -> Result<Reference, FieldRefusal> {
         let text = unbroken(scalar);
         let trimmed = text.trim();
         if trimmed.is_empty() {
@@ -143,7 +162,7 @@ impl<'n> Decoder<'n> {
             )
             .help("Home Assistant would drop it: take it away"));
         }
-        match value_fault(text, self.allow_placeholders.get()) {
+        match fault(text, self.allow_placeholders.get()) {
             Some(why) => {
                 Err(FieldRefusal::new(ProblemCode::UnfitValue, why.to_string()).help(why.help()))
             }

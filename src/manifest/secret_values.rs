@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Entry, Located, Project};
-use crate::model::{CLIENT_ID, CLIENT_SECRET, Reference, SecretField, TOKEN, WEBHOOK};
+use crate::model::{CLIENT_ID, CLIENT_SECRET, Reference, SecretField, WEBHOOK};
 use crate::target::Endpoint;
 
 /// A value of one of the [`SECRET_FIELDS`](crate::model::SECRET_FIELDS).
@@ -21,12 +21,12 @@ pub fn secret_values<'p>(
     project: &'p Project,
     entries: &'p [Arc<Entry>],
 ) -> impl Iterator<Item = SecretValue<'p>> {
-    let tokens = project.targets.values().filter_map(Endpoint::token).map(|token| (TOKEN, token));
+    let of_targets = project.targets.values().flat_map(Endpoint::secrets);
     let webhooks = project.notify.webhooks.iter().map(|address| (WEBHOOK, address));
     let of_entries = entries
         .iter()
         .flat_map(|entry| [(CLIENT_ID, &entry.client_id), (CLIENT_SECRET, &entry.client_secret)]);
-    tokens.chain(webhooks).chain(of_entries).map(|(field, value)| SecretValue { field, value })
+    of_targets.chain(webhooks).chain(of_entries).map(|(field, value)| SecretValue { field, value })
 }
 
 #[cfg(test)]
@@ -38,7 +38,7 @@ mod tests {
     use super::secret_values;
     use crate::diagnostic::SourceFile;
     use crate::manifest::{entries, mask, project};
-    use crate::model::{Reference, SECRET_FIELDS};
+    use crate::model::{Reference, SECRET_FIELDS, SecretField};
     use crate::yaml_edit::{SlotValue, slots};
 
     const AGE: &str =
@@ -48,10 +48,14 @@ mod tests {
     fn with_all_fields() -> String {
         let encrypted = |section: &str| -> String {
             let fields = SECRET_FIELDS.iter().filter(|field| field.section == section);
-            fields.map(|field| format!(", {}: {AGE}", field.name)).collect()
+            let value = |field: &SecretField| match field.is_mapping {
+                true => format!("{{X-Key: {AGE}}}"),
+                false => AGE.to_owned(),
+            };
+            fields.map(|field| format!(", {}: {}", field.name, value(field))).collect()
         };
         format!(
-            "application_credentials:\n  - {{domain: spotify{}}}\ntargets:\n  home: {{url: http://ha{}}}\nnotify:\n  - {{{}}}\n",
+            "application_credentials:\n  - {{domain: spotify{}}}\ntargets:\n  home: {{url: https://ha, client_certificate: a.pem{}}}\nnotify:\n  - {{{}}}\n",
             encrypted("application_credentials"),
             encrypted("targets"),
             encrypted("notify").trim_start_matches(", "),

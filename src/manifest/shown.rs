@@ -27,7 +27,7 @@ const NAMES: &[&str] = &[
 ];
 
 /// Fields whose values are paths.
-const PATHS: &[&str] = &["ca_file", "config_dir", "identities", "manifests"];
+const PATHS: &[&str] = &["ca_file", "client_certificate", "config_dir", "identities", "manifests"];
 
 /// Other fields whose values are no secrets.
 const OTHERS: &[&str] =

@@ -10,7 +10,7 @@ use crate::field::{Field, FieldRefusal, Raw, SecretText, Text};
 use crate::files;
 use crate::model::Reference;
 use crate::target::{Description, Endpoint, FieldContext, KINDS, ReadTarget, TARGET, TargetKind};
-use crate::yaml::Pair;
+use crate::yaml::{Node, Pair, Value};
 
 /// The fields of one target.
 struct TargetFields<'d, 'n, 'p> {
@@ -99,9 +99,32 @@ impl FieldContext for TargetFields<'_, '_, '_> {
         self.decoder.secret(self.decoder.raw(field)?, self.handling)
     }
 
+    fn reference(&self, field: &Field<Raw<SecretText>>) -> Option<Located<Reference>> {
+        self.decoder.reference(self.decoder.raw(field)?)
+    }
+
+    fn header(&self, field: &Field<Raw<SecretText>>) -> Option<Located<Reference>> {
+        self.decoder.header(self.decoder.raw(field)?)
+    }
+
     fn path(&self, field: Field<Text<String>>) -> Option<PathBuf> {
         let text = self.decoder.text(field)?;
         self.decoder.resolved(self.paths, &text.value, text.spot.span)
+    }
+
+    fn resolved(&self, text: &str, site: usize) -> Option<PathBuf> {
+        self.decoder.resolved(self.paths, text, self.decoder.site_at(site).span())
+    }
+
+    fn plain_text(&self, site: usize) -> Option<&str> {
+        match self.decoder.site_at(site).node {
+            Node { value: Value::Scalar(scalar), tag: None, .. } => Some(&scalar.text),
+            _ => None,
+        }
+    }
+
+    fn key(&self, site: usize) -> &str {
+        self.decoder.site_at(site).key_text()
     }
 
     fn folder(&self) -> &Path {

@@ -10,10 +10,10 @@ use proptest::test_runner::{Config, FileFailurePersistence};
 use super::owner::derived_owner;
 use super::{LoadRequest, Loaded, Project, Targets, entry, load, mask, project};
 use crate::diagnostic::{ProblemCode, SourceFile};
-use crate::http::ProxyAddress;
 use crate::model::{
     Adopt, Completeness, Key, MaxDeletes, OnDelete, Owner, Prune, Reference, TargetName,
 };
+use crate::secret::SecretResolver;
 use crate::target::Endpoint;
 use crate::target::config_dir::ConfigDirEndpoint;
 use crate::target::home_assistant::{AuthMethod, HomeAssistantEndpoint};
@@ -85,7 +85,8 @@ fn the_project_file_is_read_whole() {
     };
     assert_eq!(url, "https://ha.example:8123");
     assert_eq!(network.ca_file, Some(folder.path().join("ca.pem")));
-    assert_eq!(network.proxy, Some(ProxyAddress::parse("http://proxy.example:3128").unwrap()));
+    let read = network.read(&SecretResolver::default()).unwrap();
+    assert_eq!(format!("{:?}", read.proxy.unwrap()), "http://proxy.example:3128");
     let AuthMethod::Reference(token) = auth else { panic!("{auth:?}") };
     assert!(matches!(&token.value, Reference::Plain(token) if token.expose() == "abc"));
     let lab = &project.targets[&TargetName::new("lab")];

@@ -22,21 +22,25 @@ impl fmt::Display for Document {
     }
 }
 
-/// How documents begin that can be recognised by that.
-const BEGINNINGS: &[(&str, &str)] = &[
+/// How what is encrypted begins.
+const ENCRYPTED: &[(&str, &str)] = &[
     ("ENC[PKCS7,", "a value that eyaml encrypted"),
     ("ENC[", "a value that SOPS encrypted, without its document"),
     ("ENC(", "a value that Jasypt encrypted"),
     ("EJ[1:", "a value that EJSON encrypted"),
     ("U2FsdGVkX1", "a file that OpenSSL encrypted"),
     ("YWdlLWVuY3J5cHRpb24", "an age file in base64"),
-    ("LS0tLS1CRUdJTi", "a key, certificate or age file in base64"),
     ("-----BEGIN AGE ENCRYPTED FILE", "an age file"),
     ("age-encryption.org/", "an age file"),
+    ("$ANSIBLE_VAULT;", "a value that Ansible encrypted"),
+];
+
+/// How other documents begin that can be recognised by that.
+const BEGINNINGS: &[(&str, &str)] = &[
+    ("LS0tLS1CRUdJTi", "a key, certificate or age file in base64"),
     ("AGE-SECRET-KEY-", "an age identity"),
     ("AGE-PLUGIN-", "an age identity"),
     ("-----BEGIN ", "a key or certificate in PEM form"),
-    ("$ANSIBLE_VAULT;", "a value that Ansible encrypted"),
     ("ssh-ed25519 ", "an SSH key"),
     ("ssh-rsa ", "an SSH key"),
     ("ecdsa-sha2-", "an SSH key"),
@@ -71,19 +75,37 @@ const CLIENT_FIELDS: &[&str] = &[
 /// What a text looks like; `None` where it may be one value.
 pub(super) fn document(text: &str) -> Option<Document> {
     let text = text.trim_start_matches('\u{feff}').trim();
-    if let Some((_, kind)) = BEGINNINGS.iter().find(|(beginning, _)| text.starts_with(beginning)) {
-        return Some(Document { kind, fields: Vec::new() });
+    if let Some(document) = encrypted(text).or_else(|| beginning(text, BEGINNINGS)) {
+        return Some(document);
     }
     if text.starts_with(['{', '['])
         && let Ok(keys) = serde_json::from_str::<Keys>(text)
     {
         return Some(json(&keys));
     }
-    if is_sealed_secret(text) {
-        let kind = "a value that Sealed Secrets encrypted for a cluster";
-        return Some(Document { kind, fields: Vec::new() });
-    }
     let kind = if text.lines().nth(1).is_none() { of_line(text)? } else { of_lines(text) };
+    Some(Document { kind, fields: Vec::new() })
+}
+
+/// What a header of HTTP cannot be either: what nobody has decrypted, and several lines.
+pub(super) fn document_in_header(text: &str) -> Option<Document> {
+    let lines = || {
+        let kind = text.lines().nth(1).map(|_| of_lines(text))?;
+        Some(Document { kind, fields: Vec::new() })
+    };
+    encrypted(text).or_else(lines)
+}
+
+fn encrypted(text: &str) -> Option<Document> {
+    let sealed = || {
+        let kind = "a value that Sealed Secrets encrypted for a cluster";
+        is_sealed_secret(text).then(|| Document { kind, fields: Vec::new() })
+    };
+    beginning(text, ENCRYPTED).or_else(sealed)
+}
+
+fn beginning(text: &str, known: &[(&str, &'static str)]) -> Option<Document> {
+    let (_, kind) = known.iter().find(|(beginning, _)| text.starts_with(beginning))?;
     Some(Document { kind, fields: Vec::new() })
 }
 

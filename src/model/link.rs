@@ -105,6 +105,12 @@ pub fn is_loopback(url: &Url) -> bool {
     }
 }
 
+/// Whether a text has an IPv6 address with a zone, as in `[fe80::1%eth0]`, which URLs cannot hold.
+pub fn has_zone(text: &str) -> bool {
+    let inside = text.split_once('[').and_then(|(_, rest)| rest.split_once(']'));
+    inside.is_some_and(|(address, _)| address.contains('%'))
+}
+
 #[cfg(test)]
 mod tests {
     use super::{ConsentLink, HiddenLink, Links, Secret, is_loopback, web_page};

@@ -38,7 +38,7 @@ pub use flow::{
 };
 pub use integration::{Answers, Implementation, Integration, OnDelete};
 pub use known_secret::{KnownSecret, Seal, SealedClients, Seals, SecretComparison};
-pub use link::{ConsentLink, HiddenLink, Links, is_loopback, web_page};
+pub use link::{ConsentLink, HiddenLink, Links, has_zone, is_loopback, web_page};
 pub use mark::{Claim, Key, Mark, Owner};
 pub use name::{FieldName, Named, is_name, named, without_number};
 pub use observed::{ConfigEntry, EntryState, KnownDomains, Live, Observed, UnreadAccounts};
@@ -49,10 +49,11 @@ pub use redirect::{CALLBACK_PATH, MY_REDIRECT_URI};
 pub use reference::{Reference, is_variable_name};
 pub use secret::Secret;
 pub use secret_field::{
-    CLIENT_ID, CLIENT_SECRET, PlainText, SECRET_FIELDS, SecretField, TOKEN, WEBHOOK,
+    CLIENT_ID, CLIENT_KEY, CLIENT_SECRET, HEADERS, PROXY, PlainText, SECRET_FIELDS, SecretField,
+    TOKEN, WEBHOOK,
 };
 pub use text::{
     ClientId, CredentialId, Domain, EntryId, FileName, FlowId, TargetName, counted, hex,
 };
-pub use value_fault::{ValueFault, hidden_character, value_fault};
+pub use value_fault::{ValueFault, header_fault, hidden_character, value_fault};
 pub use visible::{Visible, hidden, is_hidden, to_json, visible_json, visible_lines};

@@ -8,6 +8,8 @@ pub struct SecretField {
     pub section: &'static str,
     /// The field's own key.
     pub name: &'static str,
+    /// Whether its value is a mapping, each value of which may be a secret.
+    pub is_mapping: bool,
     /// Whether its value may be in plain text.
     pub plain_text: PlainText,
 }
@@ -27,6 +29,7 @@ pub enum PlainText {
 pub const CLIENT_ID: SecretField = SecretField {
     section: "application_credentials",
     name: "client_id",
+    is_mapping: false,
     plain_text: PlainText::Usual,
 };
 
@@ -34,16 +37,57 @@ pub const CLIENT_ID: SecretField = SecretField {
 pub const CLIENT_SECRET: SecretField = SecretField {
     section: "application_credentials",
     name: "client_secret",
+    is_mapping: false,
     plain_text: PlainText::Refused,
 };
 
 /// The access token of a target.
-pub const TOKEN: SecretField =
-    SecretField { section: "targets", name: "token", plain_text: PlainText::Refused };
+pub const TOKEN: SecretField = SecretField {
+    section: "targets",
+    name: "token",
+    is_mapping: false,
+    plain_text: PlainText::Refused,
+};
+
+/// The headers that a target is sent: some are names, some are passwords.
+pub const HEADERS: SecretField = SecretField {
+    section: "targets",
+    name: "headers",
+    is_mapping: true,
+    plain_text: PlainText::Accepted,
+};
+
+/// The key of a target's client certificate: a path, or the key itself.
+pub const CLIENT_KEY: SecretField = SecretField {
+    section: "targets",
+    name: "client_key",
+    is_mapping: false,
+    plain_text: PlainText::Usual,
+};
+
+/// The proxy of a target, which may ask for a password.
+pub const PROXY: SecretField = SecretField {
+    section: "targets",
+    name: "proxy",
+    is_mapping: false,
+    plain_text: PlainText::Usual,
+};
 
 /// The address of a webhook: whoever knows it can post there.
-pub const WEBHOOK: SecretField =
-    SecretField { section: "notify", name: "webhook", plain_text: PlainText::Accepted };
+pub const WEBHOOK: SecretField = SecretField {
+    section: "notify",
+    name: "webhook",
+    is_mapping: false,
+    plain_text: PlainText::Accepted,
+};
 
 /// All of them.
-pub const SECRET_FIELDS: &[SecretField] = &[CLIENT_ID, CLIENT_SECRET, TOKEN, WEBHOOK];
+pub const SECRET_FIELDS: &[SecretField] =
+    &[CLIENT_ID, CLIENT_SECRET, TOKEN, HEADERS, CLIENT_KEY, PROXY, WEBHOOK];
+
+impl SecretField {
+    /// As messages call one value of it.
+    pub fn noun(&self) -> &'static str {
+        if self.is_mapping { self.name.trim_end_matches('s') } else { self.name }
+    }
+}

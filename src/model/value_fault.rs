@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use super::document::{Document, document};
+use super::document::{Document, document, document_in_header};
 use super::placeholder::{Placeholder, placeholder};
 use super::visible::hidden;
 
@@ -22,9 +22,23 @@ pub enum ValueFault {
     Placeholder(Placeholder),
 }
 
+/// What is wrong with a header of HTTP, which may be `Bearer …` or `name=value`; `None` where it may be one.
+/// Only what is visible in ASCII is the same to all servers.
+pub fn header_fault(text: &str, allow_placeholders: bool) -> Option<ValueFault> {
+    fault(text, allow_placeholders, document_in_header)
+}
+
 /// What is wrong with a value; `None` where it may be one. RFC 6749 allows the characters from space
 /// to `~`. That something is a placeholder is a guess, which a project can switch off.
 pub fn value_fault(text: &str, allow_placeholders: bool) -> Option<ValueFault> {
+    fault(text, allow_placeholders, document)
+}
+
+fn fault(
+    text: &str,
+    allow_placeholders: bool,
+    document: fn(&str) -> Option<Document>,
+) -> Option<ValueFault> {
     if text.trim().is_empty() {
         return Some(ValueFault::Empty);
     }
@@ -80,7 +94,7 @@ impl fmt::Display for ValueFault {
             }
             Self::Character(character) => {
                 let code = code(*character);
-                write!(f, "has the character {code}, and OAuth allows none beyond ASCII")
+                write!(f, "has the character {code}, and only those of ASCII are allowed")
             }
             Self::Placeholder(placeholder) => placeholder.fmt(f),
         }
@@ -101,7 +115,7 @@ fn code(character: char) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{ValueFault, value_fault};
+    use super::{ValueFault, header_fault, value_fault};
 
     #[test]
     fn other_characters_are_named() {
@@ -110,13 +124,24 @@ mod tests {
             ("a\u{200b}b", "has the hidden character U+200B at position 2"),
             ("\u{feff}a", "has the hidden character U+FEFF at position 1"),
             ("a\tb", "has the hidden character U+0009 at position 2"),
-            ("aé", "has the character U+00E9, and OAuth allows none beyond ASCII"),
+            ("aé", "has the character U+00E9, and only those of ASCII are allowed"),
             ("a\nb", "is a text of several lines, and one value is needed"),
             ("${A}", "is a placeholder that nobody has filled in"),
         ] {
             assert_eq!(value_fault(text, false).unwrap().to_string(), why);
         }
         assert_eq!(value_fault("a b~!@#$%^&*()", false), None);
+    }
+
+    #[test]
+    fn headers_may_be_what_a_client_secret_cannot() {
+        for text in ["Bearer abc", "Basic YTpi", "CF_Authorization=abc", "{\"a\": 1}", "\"abc\""] {
+            assert!(matches!(value_fault(text, false), Some(ValueFault::Document(_))), "{text}");
+            assert_eq!(header_fault(text, false), None, "{text}");
+        }
+        for text in ["", "a\r\nb: c", "a\tb", "aé", "${A}", "ENC[a", "$ANSIBLE_VAULT;1.1"] {
+            assert!(header_fault(text, false).is_some(), "{text}");
+        }
     }
 
     #[test]

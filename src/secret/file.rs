@@ -25,6 +25,21 @@ pub(super) const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 
 /// Reads `!file PATH`, where `base` is the file that says so.
 fn read(argument: &str, base: &Path, resolver: &SecretResolver) -> Result<Secret, Unreadable> {
+    let path = found(argument, base, resolver)?;
+    resolver.singles.with(&path, || single(&path, resolver), Clone::clone)
+}
+
+/// A file of several lines, decrypted where it is an age file or has one value of SOPS.
+pub(super) fn read_document(
+    argument: &str,
+    base: &Path,
+    resolver: &SecretResolver,
+) -> Result<Secret, Unreadable> {
+    document(&found(argument, base, resolver)?, resolver)
+}
+
+/// The file that `!file PATH` names, if it may be read.
+fn found(argument: &str, base: &Path, resolver: &SecretResolver) -> Result<PathBuf, Unreadable> {
     let path = real(&named(argument, base, resolver)?, resolver).map_err(|why| match why {
         Unreadable::File { why, .. } if !is_argument(argument) => {
             Unreadable::File { file: model::named("the file", argument).to_string(), why }
@@ -32,11 +47,17 @@ fn read(argument: &str, base: &Path, resolver: &SecretResolver) -> Result<Secret
         other => other,
     })?;
     resolver.note(&path);
-    resolver.singles.with(&path, || single(&path, resolver), Clone::clone)
+    Ok(path)
 }
 
 /// The one secret that a file holds.
 fn single(path: &Path, resolver: &SecretResolver) -> Result<Secret, Unreadable> {
+    let within = |why| Unreadable::within(resolver.shown(path), why);
+    super::checked(document(path, resolver)?, resolver).map_err(within)
+}
+
+/// The text of a file, or the only value of a SOPS document.
+fn document(path: &Path, resolver: &SecretResolver) -> Result<Secret, Unreadable> {
     let within = |why| Unreadable::within(resolver.shown(path), why);
     let bytes = content(path, resolver).map_err(within)?;
     let text = std::str::from_utf8(&bytes).map_err(|_| within(Unreadable::NotUtf8))?;
@@ -45,7 +66,7 @@ fn single(path: &Path, resolver: &SecretResolver) -> Result<Secret, Unreadable> 
     if let Some(parts) = sops::in_text(text) {
         return sops::only_value(text, parts, resolver).map_err(within);
     }
-    super::checked(Secret::new(text), resolver).map_err(within)
+    Ok(Secret::new(text))
 }
 
 /// The file that `!file PATH` names, if it is in the project.

@@ -31,7 +31,9 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 use thiserror::Error;
 
-use crate::model::{Reference, Seal, Secret, ValueFault, counted, named, value_fault};
+use crate::model::{
+    Reference, Seal, Secret, ValueFault, counted, header_fault, named, value_fault,
+};
 
 pub use age::age_damage;
 pub use ask::{Ask, Nobody};
@@ -224,16 +226,47 @@ fn no_secret(name: &str, looked: &[String], misnamed: &[String]) -> String {
 /// # Errors
 /// Where the secret cannot be read, or is more than one value.
 pub fn read(reference: &Reference, resolver: &SecretResolver) -> Result<Secret, Unreadable> {
-    let secret = match reference {
-        Reference::Plain(secret) => secret.clone(),
-        Reference::Age(armored) => decrypt(armored, &resolver.identities)?,
-        Reference::Sops { document, at } => resolver.value(document, *at)?,
+    checked(unchecked(reference, resolver)?, resolver)
+}
+
+/// Reads one reference to a header of HTTP.
+///
+/// # Errors
+/// Where it cannot be read, or is no header.
+pub fn read_header(reference: &Reference, resolver: &SecretResolver) -> Result<Secret, Unreadable> {
+    let header = read_document(reference, resolver)?;
+    match header_fault(header.expose(), resolver.allowed.allow_placeholders) {
+        Some(fault) => Err(Unreadable::Unfit(fault)),
+        None => Ok(header),
+    }
+}
+
+/// Reads one reference to a document of several lines, such as a key in PEM form.
+///
+/// # Errors
+/// Where it cannot be read.
+pub fn read_document(
+    reference: &Reference,
+    resolver: &SecretResolver,
+) -> Result<Secret, Unreadable> {
+    match reference {
+        Reference::Tagged { tag, argument, base } if tag == file::SOURCE.tag => {
+            file::read_document(argument, base, resolver)
+        }
+        _ => unchecked(reference, resolver),
+    }
+}
+
+fn unchecked(reference: &Reference, resolver: &SecretResolver) -> Result<Secret, Unreadable> {
+    match reference {
+        Reference::Plain(secret) => Ok(secret.clone()),
+        Reference::Age(armored) => decrypt(armored, &resolver.identities),
+        Reference::Sops { document, at } => resolver.value(document, *at),
         Reference::Tagged { tag, argument, base } => {
             let source = source::source(tag).ok_or_else(|| Unreadable::UnknownTag(tag.clone()))?;
-            (source.read)(argument, base, resolver)?
+            (source.read)(argument, base, resolver)
         }
-    };
-    checked(secret, resolver)
+    }
 }
 
 /// The secret, where it can be one: wherever it comes from, it is checked here.

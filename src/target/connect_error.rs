@@ -19,13 +19,25 @@ pub enum ConnectError {
         /// The reason.
         why: NoToken,
     },
-    /// The token of the project file cannot be read.
-    #[error("cannot read its token ({place}): {why}; {}", why.help())]
+    /// A secret that the project file holds or names cannot be read.
+    #[error("cannot read its {what} ({place}): {why}; {}", why.help())]
     Reference {
+        /// What it is.
+        what: String,
         /// Where it is written.
         place: Place,
         /// The reason.
         why: Unreadable,
+    },
+    /// A secret was read, and cannot be what it is for.
+    #[error("its {what} ({place}) {why}")]
+    Setting {
+        /// What it should be.
+        what: String,
+        /// Where it is written.
+        place: Place,
+        /// The reason.
+        why: String,
     },
     /// No token is named, and nobody has signed in.
     #[error(

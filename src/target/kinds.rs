@@ -13,7 +13,7 @@ use super::{
 };
 use crate::diagnostic::Located;
 use crate::field::{Field, FieldRefusal, Raw, SecretText, Text, Texts};
-use crate::model::{Observed, Reference};
+use crate::model::{Observed, Reference, SecretField};
 use crate::schema::field_names;
 use crate::secret::SecretResolver;
 
@@ -27,8 +27,23 @@ pub trait FieldContext {
     /// A secret, in plain text only where the project allows that.
     fn secret(&self, field: &Field<Raw<SecretText>>) -> Option<Located<Reference>>;
 
+    /// A value that may be a secret, or in plain text.
+    fn reference(&self, field: &Field<Raw<SecretText>>) -> Option<Located<Reference>>;
+
+    /// A header of HTTP, which may be a secret.
+    fn header(&self, field: &Field<Raw<SecretText>>) -> Option<Located<Reference>>;
+
     /// A path, from the folder of the project file.
     fn path(&self, field: Field<Text<String>>) -> Option<PathBuf>;
+
+    /// The path that a text is, at this place.
+    fn resolved(&self, text: &str, site: usize) -> Option<PathBuf>;
+
+    /// The text at this place, where it is one in plain text.
+    fn plain_text(&self, site: usize) -> Option<&str>;
+
+    /// The key of the value at this place.
+    fn key(&self, site: usize) -> &str;
 
     /// The folder of the project file.
     fn folder(&self) -> &Path;
@@ -78,9 +93,9 @@ pub trait TargetKind: Sized {
     /// One name for one place, however it is written: two targets at one place are one target.
     fn place(&self) -> String;
 
-    /// Its access token, where the project file holds or names it.
-    fn token(&self) -> Option<&Located<Reference>> {
-        None
+    /// The values of its fields that are secret, or may be.
+    fn secrets(&self) -> Vec<(SecretField, &Located<Reference>)> {
+        Vec::new()
     }
 
     /// The file that it keeps secrets in, in plain text.
@@ -197,9 +212,9 @@ macro_rules! kinds {
                 match self { $($(#[cfg($condition)])? Self::$name(kind) => kind.place(),)+ }
             }
 
-            /// Its access token, where the project file holds or names it.
-            pub fn token(&self) -> Option<&Located<Reference>> {
-                match self { $($(#[cfg($condition)])? Self::$name(kind) => kind.token(),)+ }
+            /// The values of its fields that are secret, or may be.
+            pub fn secrets(&self) -> Vec<(SecretField, &Located<Reference>)> {
+                match self { $($(#[cfg($condition)])? Self::$name(kind) => kind.secrets(),)+ }
             }
 
             /// The file that it keeps secrets in, in plain text.

@@ -93,6 +93,11 @@ pub enum Denial {
         "everything from this machine is refused (403): a proxy may refuse it, or Home Assistant may have banned it (ip_bans.yaml)"
     )]
     Machine,
+    /// A call by HTTP, and not by HA: where the same token is accepted by the WebSocket.
+    #[error(
+        "something before Home Assistant refuses the call (401), and not the token: a proxy may want a header (`headers` of the target in appcred.yaml), or may take the token away on the way"
+    )]
+    Proxy,
 }
 
 /// Why an operation was not done.

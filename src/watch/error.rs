@@ -129,6 +129,7 @@ fn of_connecting(error: &ConnectError) -> ErrorKind {
             NoToken::Program { .. } => ErrorKind::Failed,
         },
         ConnectError::Reference { .. }
+        | ConnectError::Setting { .. }
         | ConnectError::NotSignedIn { .. }
         | ConnectError::Store(_) => ErrorKind::Permanent,
         ConnectError::Session(SignInError::Target(error))

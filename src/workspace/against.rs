@@ -5,16 +5,20 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use thiserror::Error;
 use tokio::task::spawn_blocking;
+use url::Url;
 
 use super::Workspace;
 use super::evaluate::{Evaluation, EvaluationError, Observation};
 use super::targets::pick;
 use crate::desired;
 use crate::diagnostic::Diagnostics;
+use crate::http::Network;
 use crate::manifest::{Loaded, Project};
 use crate::model::{PolicyOverrides, SealedClients, Secret, TargetName};
-use crate::target::TargetError;
+use crate::secret::Ask;
+use crate::target::home_assistant::HomeAssistantEndpoint;
 use crate::target::snapshot::{self, Recorded, Snapshot, SnapshotLocation};
+use crate::target::{ConnectError, Endpoint, TargetError};
 
 /// Clocks of two machines may differ by so much.
 const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
@@ -26,6 +30,8 @@ pub struct Against {
     pub source: SnapshotLocation,
     /// Sent to an address that asks for a token.
     pub token: Option<Secret>,
+    /// How that place is reached.
+    pub network: Network,
     /// How old the snapshot may be.
     pub max_age: Option<SignedDuration>,
     /// The time.
@@ -65,7 +71,7 @@ impl Against {
     /// # Errors
     /// Where it cannot be read.
     pub async fn fetch(&self) -> Result<Snapshot, TargetError> {
-        snapshot::load(&self.source, self.token.as_ref()).await
+        snapshot::load(&self.source, self.token.as_ref(), &self.network).await
     }
 
     fn refuse_stale(&self, taken_at: Timestamp) -> Result<(), StaleSnapshot> {
@@ -84,6 +90,29 @@ impl Against {
 }
 
 impl Workspace {
+    /// How the place of a snapshot is reached: as the target at the same address, where there is one.
+    ///
+    /// # Errors
+    /// Where a secret of that target cannot be read.
+    pub fn snapshot_network(
+        &self,
+        source: &SnapshotLocation,
+        person: impl Ask,
+    ) -> Result<Network, ConnectError> {
+        let SnapshotLocation::Web(url) = source else { return Ok(Network::default()) };
+        // What is wrong with the project is shown when all of it is read.
+        let (project, _) = self.load_project();
+        let is_there = |other: &HomeAssistantEndpoint| {
+            Url::parse(&other.url).is_ok_and(|other| other.origin() == url.origin())
+        };
+        let endpoint = project.targets.values().find_map(|target| match target {
+            Endpoint::HomeAssistant(endpoint) if is_there(endpoint) => Some(endpoint),
+            _ => None,
+        });
+        let Some(endpoint) = endpoint else { return Ok(Network::default()) };
+        endpoint.network.read(&self.resolver(&project, person).0)
+    }
+
     /// Plans for the targets of these names, or for all, as a snapshot recorded them.
     ///
     /// # Errors
@@ -188,7 +217,8 @@ mod tests {
         let refused = |taken_at: i64, now: i64| {
             let source = SnapshotLocation::parse("s.json").unwrap();
             let max_age = Some(max_age("1h").unwrap());
-            let against = Against { source, token: None, max_age, now: at(now) };
+            let (token, network) = Default::default();
+            let against = Against { source, token, network, max_age, now: at(now) };
             against.refuse_stale(at(taken_at)).err().map(|error| error.to_string())
         };
         assert_eq!(refused(0, 3_600), None);

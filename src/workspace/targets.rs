@@ -119,12 +119,11 @@ mod tests {
     use std::path::PathBuf;
 
     use super::{SelectionError, one_home_assistant, select};
-    use crate::http::Network;
     use crate::manifest::Project;
     use crate::model::TargetName;
     use crate::target::Endpoint;
     use crate::target::config_dir::ConfigDirEndpoint;
-    use crate::target::home_assistant::{AuthMethod, HomeAssistantEndpoint};
+    use crate::target::home_assistant::{AuthMethod, HomeAssistantEndpoint, NetworkSettings};
     use crate::workspace::Environment;
 
     fn project() -> Project {
@@ -132,7 +131,7 @@ mod tests {
             Endpoint::HomeAssistant(HomeAssistantEndpoint {
                 url: url.to_owned(),
                 auth: AuthMethod::Session,
-                network: Network::default(),
+                network: NetworkSettings::default(),
             })
         };
         let targets = [
@@ -164,7 +163,7 @@ mod tests {
     fn the_environment_names_the_target_where_the_project_names_none() {
         let endpoint = Endpoint::HomeAssistant(HomeAssistantEndpoint {
             url: "http://ha".to_owned(),
-            network: Network::default(),
+            network: NetworkSettings::default(),
             auth: AuthMethod::Session,
         });
         let environment =

@@ -199,26 +199,36 @@ fn in_section(section: &str, node: &Node<'_>, text: &str, flow: bool, into: &mut
 enum KeyMeaning {
     /// They are names of people's own.
     OwnOnes,
+    /// They are names of people's own, below this field of an item of a section.
+    Below { field: &'static SecretField, of: String },
     /// They are fields of an item of a section.
     Fields { section: String, of: String },
 }
 
 impl KeyMeaning {
-    /// Whether the value of this key may be in plain text; `None` where it is no secret at all.
-    fn plain_text(&self, key: &str) -> Option<PlainText> {
+    /// What this key is called, and whether its value may be in plain text; `None` where it is no secret
+    /// at all.
+    fn meaning<'k>(&self, key: &'k str) -> Option<(&'k str, PlainText)> {
         match self {
-            Self::OwnOnes => Some(PlainText::Usual),
-            Self::Fields { section, .. } => {
-                let is_it = |field: &&SecretField| field.section == section && field.name == key;
-                SECRET_FIELDS.iter().find(is_it).map(|field| field.plain_text)
+            Self::OwnOnes => Some((key, PlainText::Usual)),
+            Self::Below { field, .. } => Some((field.name, field.plain_text)),
+            Self::Fields { .. } => {
+                let field = self.field(key).filter(|field| !field.is_mapping)?;
+                Some((key, field.plain_text))
             }
         }
+    }
+
+    /// The field that this key is.
+    fn field(&self, key: &str) -> Option<&'static SecretField> {
+        let Self::Fields { section, .. } = self else { return None };
+        SECRET_FIELDS.iter().find(|field| field.section == section && field.name == key)
     }
 
     fn of(&self) -> &str {
         match self {
             Self::OwnOnes => "",
-            Self::Fields { of, .. } => of,
+            Self::Below { of, .. } | Self::Fields { of, .. } => of,
         }
     }
 }
@@ -251,9 +261,15 @@ fn in_mapping(node: &Node<'_>, names: KeyMeaning, text: &str, flow: bool, into: 
     }
     let flow = flow || is_flow(node, text);
     for pair in pairs(node).iter().filter(|pair| !pair.merged && !pair.value.alias) {
-        let Value::Scalar(scalar) = &pair.value.value else { continue };
-        let field = pair.key.text.as_ref();
-        let Some(plain_text) = names.plain_text(field) else { continue };
+        let key = pair.key.text.as_ref();
+        let Value::Scalar(scalar) = &pair.value.value else {
+            if let Some(field) = names.field(key).filter(|field| field.is_mapping) {
+                let below = KeyMeaning::Below { field, of: names.of().to_owned() };
+                in_mapping(&pair.value, below, text, flow, into);
+            }
+            continue;
+        };
+        let Some((field, plain_text)) = names.meaning(key) else { continue };
         let Some(held) = held(scalar, pair) else { continue };
         let Some(shape) = shape(scalar, pair, text, flow) else { continue };
         let (field, of) = (field.to_owned(), names.of().to_owned());

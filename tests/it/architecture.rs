@@ -59,6 +59,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "manifest",
             "secret",
             "desired",
+            "http",
             "plan",
             "plan_file",
             "target",
@@ -91,6 +92,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &[
             "model",
             "diagnostic",
+            "http",
             "lock",
             "integrations",
             "manifest",

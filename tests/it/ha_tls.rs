@@ -122,8 +122,8 @@ async fn a_proxy_behind_tls_carries_both_ways() {
     let authorities = [file, proxy_file].map(|file| std::fs::read_to_string(file).unwrap());
     let ca_file = folder.path().join("both.pem");
     std::fs::write(&ca_file, authorities.concat()).unwrap();
-    let network =
-        Network { ca_file: Some(ca_file), proxy: Some(ProxyAddress::parse(&proxy).unwrap()) };
+    let proxy = Some(ProxyAddress::parse(&proxy).unwrap());
+    let network = Network { ca_file: Some(ca_file), proxy, ..Network::default() };
     let settings =
         ConnectionSettings { url: url.clone(), token: Secret::new("the-token"), network };
     let mut ha = connect(settings).await.ok().unwrap();

@@ -10,10 +10,10 @@ use crate::shell::{Appcred, Project, age_identity, encrypt};
 const ONE: &str = "https://hooks.example/one-m4rk3d";
 const TWO: &str = "https://hooks.example/two-m4rk3d";
 
-fn project(recipient: &str, notify: &str) -> Project {
-    let file = format!(
-        "targets: {{lab: {{config_dir: ha}}}}\nage: {{recipients: [{recipient}]}}\n{notify}"
-    );
+fn project(recipient: &str, fields: &str) -> Project {
+    let targets =
+        if fields.contains("targets:") { "" } else { "targets: {lab: {config_dir: ha}}\n" };
+    let file = format!("{targets}age: {{recipients: [{recipient}]}}\n{fields}");
     Project::new()
         .file("appcred.yaml", &file)
         .file("credentials/a.yaml", "application_credentials: []\n")
@@ -25,13 +25,38 @@ fn text(project: &Project) -> String {
 
 #[test]
 fn the_address_of_a_webhook_is_encrypted_reencrypted_and_edited() {
+    check_handled(
+        "webhook",
+        &[
+            format!("notify: {{webhook: \"{ONE}\"}}\n"),
+            format!("notify:\n  webhook: {ONE}   # mine\n"),
+            format!(
+                "notify:\n  - home_assistant\n  - webhook: {ONE}\n  - {{webhook: \"{TWO}\"}}\n"
+            ),
+        ],
+    );
+}
+
+#[test]
+fn the_headers_of_a_target_are_encrypted_reencrypted_and_edited() {
+    let home = "targets:\n  home:\n    url: https://ha.example\n";
+    check_handled(
+        "header",
+        &[
+            format!("{home}    headers: {{X-Id: one-m4rk3d, X-Key: \"two-m4rk3d\"}}\n"),
+            format!(
+                "{home}    headers:\n      X-Id: one-m4rk3d   # mine\n      name: two-m4rk3d\n"
+            ),
+            "targets: {home: {url: 'https://ha.example', headers: {X: one-m4rk3d}}}\n".to_owned(),
+        ],
+    );
+}
+
+#[track_caller]
+fn check_handled(noun: &str, forms: &[String]) {
     let [ours, theirs] = [(); 2].map(|()| age_identity());
-    for notify in [
-        format!("notify: {{webhook: \"{ONE}\"}}\n"),
-        format!("notify:\n  webhook: {ONE}   # mine\n"),
-        format!("notify:\n  - home_assistant\n  - webhook: {ONE}\n  - {{webhook: \"{TWO}\"}}\n"),
-    ] {
-        let project = project(&ours.1.to_string(), &notify);
+    for notify in forms {
+        let project = project(&ours.1.to_string(), notify);
         let appcred =
             |identity: &str| Appcred::new().in_dir(project.path()).env("SOPS_AGE_KEY", identity);
         let count = notify.matches("m4rk3d").count();
@@ -47,8 +72,8 @@ fn the_address_of_a_webhook_is_encrypted_reencrypted_and_edited() {
             .replace(&format!("[{}]", ours.1), &format!("[{}, {}]", ours.1, theirs.1));
         project.write("appcred.yaml", &to_both);
         let said = appcred(&ours.0).args(["validate"]).run().stderr;
-        let warned = "this webhook is encrypted to 1 of age's own recipients";
-        assert_eq!(said.matches(warned).count(), count, "{said}");
+        let warned = format!("this {noun} is encrypted to 1 of age's own recipients");
+        assert_eq!(said.matches(&warned).count(), count, "{said}");
 
         appcred(&ours.0).args(["rekey"]).stdout(&told("encrypted again")).run();
         appcred(&theirs.0).args(["validate"]).stderr("").run();
@@ -99,4 +124,39 @@ fn a_damaged_address_of_a_webhook_is_an_error() {
     let project = project(&recipient.to_string(), &format!("notify: {{webhook: {damaged:?}}}\n"));
     let said = Appcred::new().in_dir(project.path()).args(["validate"]).status(1).run().stderr;
     assert!(said.contains("cannot read this webhook: the age file is damaged"), "{said}");
+}
+
+#[test]
+fn an_encrypted_client_key_stays_whole() {
+    let [ours, theirs] = [(); 2].map(|()| age_identity());
+    let key = "-----BEGIN PRIVATE KEY-----\none-m4rk3d\ntwo-m4rk3d\n-----END PRIVATE KEY-----";
+    let sealed = encrypt(key, &ours.1).trim_end().replace('\n', "\n      ");
+    let target = format!(
+        "targets:\n  home:\n    url: https://ha.example\n    client_certificate: a.pem\n    client_key: |\n      {sealed}\n"
+    );
+    let project = project(&format!("{}, {}", ours.1, theirs.1), &target);
+    let appcred =
+        |identity: &str| Appcred::new().in_dir(project.path()).env("SOPS_AGE_KEY", identity);
+    appcred(&ours.0).args(["rekey"]).stdout("appcred.yaml: 1 secret encrypted again\n").run();
+    let editor = project.join("editor.sh");
+    let script =
+        "#!/bin/sh\ngrep -q 'two-m4rk3d' \"$1\" && sed -i s/one-m4rk3d/new-m4rk3d/ \"$1\"\n";
+    fs::write(&editor, script).unwrap();
+    fs::set_permissions(&editor, fs::Permissions::from_mode(0o755)).unwrap();
+    let edit = appcred(&theirs.0).args(["edit", "appcred.yaml"]).env("PATH", "/usr/bin:/bin");
+    edit.env("EDITOR", &editor).stdout("Saved appcred.yaml.\n").run();
+    assert!(!text(&project).contains("m4rk3d"), "{}", text(&project));
+    appcred(&theirs.0).args(["validate"]).stderr("").run();
+}
+
+#[test]
+fn a_path_of_a_client_key_is_no_secret() {
+    let (_, recipient) = age_identity();
+    let target = "targets: {home: {url: 'https://a', client_certificate: a.pem, client_key: a.key, proxy: 'http://b'}}\n";
+    let project = project(&recipient.to_string(), target);
+    let appcred = || Appcred::new().in_dir(project.path());
+    let before = text(&project);
+    appcred().args(["encrypt"]).run();
+    assert_eq!(text(&project), before);
+    appcred().args(["validate", "--strict"]).stderr("").run();
 }

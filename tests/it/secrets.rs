@@ -71,7 +71,7 @@ fn no_verb_tells_a_secret_of_a_running_house(release: Release) {
     house.project.write(
         "appcred.yaml",
         &format!(
-            "targets:\n  home: {{url: \"{}\", token: !env_var HASS_TOKEN}}\n  folder: {{config_dir: ha}}\n",
+            "targets:\n  home: {{url: \"{}\", token: !env_var HASS_TOKEN, headers: {{X-Key: !env_var HOME_KEY}}}}\n  folder: {{config_dir: ha}}\n",
             ha.url()
         ),
     );
@@ -83,7 +83,8 @@ fn no_verb_tells_a_secret_of_a_running_house(release: Release) {
         ];
         house.declare(&entries);
         for verb in VERBS {
-            let ran = loud(house.appcred(&ha), verb).run();
+            let appcred = house.appcred(&ha).env("HOME_KEY", "m4rk3d-header");
+            let ran = loud(appcred, verb).run();
             search_run(&verb.join(" "), &ran, &[&token]);
         }
     }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use reqwest::Url;
 
+use crate::model::has_zone;
 use crate::target::TargetError;
 
 /// The URL by which HA is reached, without anything that could be secret.
@@ -19,6 +20,11 @@ impl Address {
             address: shown(text).to_owned(),
             why: why.to_owned(),
         };
+        if has_zone(text) {
+            return Err(fault(
+                "an address with a zone, as in [fe80::1%eth0], cannot be part of a URL; write the name of that machine, or an address of it without a zone",
+            ));
+        }
         // What stands before the first colon of `ha.local:8123` is taken for a scheme.
         let mut base = Url::parse(text.trim())
             .ok()
@@ -183,6 +189,8 @@ mod tests {
         assert_eq!((address.host(), address.port()), ("::1", 8123));
         assert_eq!(address.to_string(), "http://[::1]:8123");
         assert_eq!(Address::parse("https://a").unwrap().port(), 443);
+        let zone = Address::parse("http://[fe80::1%eth0]:8123").unwrap_err().to_string();
+        assert!(zone.contains("without a zone"), "{zone}");
     }
 
     #[test]

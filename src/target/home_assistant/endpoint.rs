@@ -7,12 +7,13 @@ use schemars::{JsonSchema, Schema};
 use serde::Deserialize;
 use serde_json::json;
 
+use super::network::{NetworkInput, NetworkSettings};
 use super::session::SessionStore;
 use super::{ConnectionSettings, HomeAssistant, canonical, connect};
 use crate::diagnostic::{Located, ProblemCode};
-use crate::field::{BaseUrl, Field, FieldRefusal, Meaning, Raw, SecretText, Text, Texts};
-use crate::http::{Network, ProxyAddress};
-use crate::model::{Reference, Secret, Visible, is_loopback};
+use crate::field::{BaseUrl, Field, FieldRefusal, Meaning, Pairs, Raw, SecretText, Text, Texts};
+use crate::http::Network;
+use crate::model::{Reference, Secret, SecretField, TOKEN, Visible, is_loopback};
 use crate::secret::{self, SecretResolver, token};
 use crate::target::{ConnectError, FieldContext, TargetError, TargetKind, meaning, meanings};
 
@@ -22,7 +23,7 @@ pub struct HomeAssistantEndpoint {
     /// Its address, without a slash at the end.
     pub url: String,
     /// How it is reached.
-    pub network: Network,
+    pub network: NetworkSettings,
     /// Where its access token comes from.
     pub auth: AuthMethod,
 }
@@ -57,7 +58,7 @@ pub struct TokenCommand {
 /// A running Home Assistant.
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename = "a target", deny_unknown_fields)]
-#[schemars(rename = "HomeAssistantInput", transform = one_token)]
+#[schemars(rename = "HomeAssistantInput", transform = fields_together)]
 pub struct HomeAssistantInput {
     /// Its address, as in `https://ha.example:8123`.
     url: Field<Text<BaseUrl>>,
@@ -72,14 +73,24 @@ pub struct HomeAssistantInput {
     token_command: Option<Texts<String>>,
     /// A file of certificates to trust beside the system's.
     ca_file: Option<Field<Text<String>>>,
-    /// The HTTP proxy through which all connections to Home Assistant go. Without it, loopback and
-    /// private addresses are reached directly, and others as HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and
-    /// NO_PROXY say.
-    proxy: Option<Field<Text<ProxyAddress>>>,
+    /// The file of a client certificate (PEM), where a proxy before Home Assistant asks for one (mTLS).
+    client_certificate: Option<Field<Text<String>>>,
+    /// The key of the client certificate (PEM, without a passphrase): its file, which may be an age file,
+    /// or the key itself as an armored age file behind `|`, or `!env_var NAME`, `!secret NAME` or `!file
+    /// PATH`.
+    client_key: Option<Field<Raw<SecretText>>>,
+    /// Headers for all requests to Home Assistant, by name, where a proxy before it wants them: in plain
+    /// text, or as a token is given.
+    #[schemars(extend("propertyNames" = { "pattern": "^[A-Za-z0-9!#$%&'*+.^_`|~-]+$" }))]
+    headers: Option<Field<Pairs<Raw<SecretText>>>>,
+    /// The HTTP proxy through which all connections to Home Assistant go. One that wants a user and a
+    /// password is given as a token is. Without it, loopback and private addresses are reached directly,
+    /// and others as HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY say.
+    proxy: Option<Field<Raw<SecretText>>>,
 }
 
-/// A target has one token at most.
-fn one_token(schema: &mut Schema) {
+/// A target has one token at most, and no certificate without its key.
+fn fields_together(schema: &mut Schema) {
     let both = |one: &str, other: &str| json!({"required": [one, other]});
     let pairs = [
         both("token", "token_file"),
@@ -87,6 +98,8 @@ fn one_token(schema: &mut Schema) {
         both("token_file", "token_command"),
     ];
     schema.insert("not".to_owned(), json!({"anyOf": pairs}));
+    let (certificate, key) = ("client_certificate", "client_key");
+    schema.insert("dependencies".to_owned(), json!({certificate: [key], key: [certificate]}));
 }
 
 impl TargetKind for HomeAssistantEndpoint {
@@ -96,13 +109,23 @@ impl TargetKind for HomeAssistantEndpoint {
     type Target = HomeAssistant;
 
     fn new(input: HomeAssistantInput, context: &dyn FieldContext) -> Option<Self> {
-        let HomeAssistantInput { url, token, token_file, token_command, ca_file, proxy } = input;
-        let url = meaning(url, context);
+        let HomeAssistantInput {
+            url,
+            token,
+            token_file,
+            token_command,
+            ca_file,
+            client_certificate,
+            client_key,
+            headers,
+            proxy,
+        } = input;
+        let url = meaning(url, context).map(|BaseUrl(url)| url);
         let auth = auth(token, token_file, token_command, context);
-        let ca_file = ca_file.map_or(Some(None), |file| context.path(file).map(Some));
-        let proxy = proxy.map_or(Some(None), |proxy| meaning(proxy, context).map(Some));
-        let network = Network { ca_file: ca_file?, proxy: proxy? };
-        Some(Self { url: url?.0, network, auth: auth? })
+        let network = NetworkInput { ca_file, client_certificate, client_key, headers, proxy };
+        let is_encrypted = url.as_ref().is_none_or(|url| url.starts_with("https:"));
+        let network = NetworkSettings::new(network, is_encrypted, context);
+        Some(Self { url: url?, network: network?, auth: auth? })
     }
 
     fn address(&self) -> String {
@@ -120,11 +143,12 @@ impl TargetKind for HomeAssistantEndpoint {
         }
     }
 
-    fn token(&self) -> Option<&Located<Reference>> {
-        match &self.auth {
-            AuthMethod::Reference(token) => Some(token),
+    fn secrets(&self) -> Vec<(SecretField, &Located<Reference>)> {
+        let token = match &self.auth {
+            AuthMethod::Reference(token) => Some((TOKEN, token)),
             _ => None,
-        }
+        };
+        token.into_iter().chain(self.network.secrets()).collect()
     }
 
     fn may_ask(&self) -> bool {
@@ -132,7 +156,7 @@ impl TargetKind for HomeAssistantEndpoint {
     }
 
     fn files(&self, resolver: &SecretResolver, sessions: Option<&SessionStore>) -> Vec<PathBuf> {
-        let mut files: Vec<PathBuf> = self.network.ca_file.iter().cloned().collect();
+        let mut files = self.network.files(resolver);
         match &self.auth {
             AuthMethod::Token(_) => {}
             AuthMethod::Reference(token) => files.extend(secret::files_of(&token.value, resolver)),
@@ -153,8 +177,9 @@ impl TargetKind for HomeAssistantEndpoint {
         resolver: &SecretResolver,
         sessions: Option<&SessionStore>,
     ) -> Result<HomeAssistant, ConnectError> {
-        let token = self.token(resolver, sessions).await?;
-        let (url, network) = (self.url.clone(), self.network.clone());
+        let network = self.network.read(resolver)?;
+        let token = self.token(&network, resolver, sessions).await?;
+        let url = self.url.clone();
         connect(ConnectionSettings { url, token, network }).await.map_err(|error| match error {
             TargetError::Unauthorized { .. } | TargetError::NotAdmin { .. } => {
                 ConnectError::Rejected { error, advice: self.auth.advice() }
@@ -219,15 +244,6 @@ fn auth(
     Some(AuthMethod::Command(TokenCommand { program, arguments: words.collect(), folder }))
 }
 
-/// The address of a proxy, which must hold no password.
-impl Meaning for ProxyAddress {
-    const PATTERN: &'static str = r"\S";
-
-    fn of(text: &str) -> Result<Self, FieldRefusal> {
-        Self::parse(text).map_err(|why| FieldRefusal::new(ProblemCode::BadUrl, why.to_string()))
-    }
-}
-
 impl HomeAssistantEndpoint {
     fn canonical_url(&self) -> String {
         canonical(&self.url).unwrap_or_else(|_| self.url.clone())
@@ -240,11 +256,12 @@ impl HomeAssistantEndpoint {
     /// Where a file could not have that address.
     pub fn unwritten(url: &str, auth: AuthMethod) -> Result<Self, String> {
         let url = BaseUrl::of(url.trim()).map_err(|refused| refused.why.into_owned())?.0;
-        Ok(Self { url, network: Network::default(), auth })
+        Ok(Self { url, network: NetworkSettings::default(), auth })
     }
 
     async fn token(
         &self,
+        network: &Network,
         resolver: &SecretResolver,
         sessions: Option<&SessionStore>,
     ) -> Result<Secret, ConnectError> {
@@ -256,12 +273,16 @@ impl HomeAssistantEndpoint {
             }
             AuthMethod::Reference(Located { value, spot }) => secret::read(value, resolver)
                 .map(|secret| token::from_text(secret.expose()))
-                .map_err(|why| ConnectError::Reference { place: spot.place(), why }),
+                .map_err(|why| ConnectError::Reference {
+                    what: TOKEN.name.to_owned(),
+                    place: spot.place(),
+                    why,
+                }),
             AuthMethod::File(file) => token::from_file(file).map_err(unread),
             AuthMethod::Command(TokenCommand { program, arguments, folder }) => {
                 token::from_command(program, arguments, folder).await.map_err(unread)
             }
-            AuthMethod::Session => from_session(url, &self.network, resolver, sessions).await,
+            AuthMethod::Session => from_session(url, network, resolver, sessions).await,
         }
     }
 }

@@ -1,15 +1,15 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{AuthMethod, HomeAssistantEndpoint, SessionStore, TokenCommand};
+use super::{AuthMethod, HomeAssistantEndpoint, NetworkSettings, SessionStore, TokenCommand};
 use crate::diagnostic::{Located, SourceFile, Span, Spot};
-use crate::http::Network;
 use crate::model::{Reference, Secret};
 use crate::secret::{AllowedPaths, Identities, SecretResolver};
 use crate::target::{ConnectError, TargetError, TargetKind};
 
 fn endpoint(auth: AuthMethod) -> HomeAssistantEndpoint {
-    let network = Network { ca_file: Some(PathBuf::from("ca.pem")), ..Network::default() };
+    let ca_file = Some(PathBuf::from("ca.pem"));
+    let network = NetworkSettings { ca_file, ..NetworkSettings::default() };
     HomeAssistantEndpoint { url: "http://ha:8123".to_owned(), network, auth }
 }
 

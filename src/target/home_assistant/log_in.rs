@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::{SinkExt, StreamExt};
 use rustls::ClientConfig;
 use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{Connector, client_async_tls_with_config};
@@ -14,8 +15,8 @@ use super::CONNECT_TIMEOUT_SECONDS;
 use super::address::Address;
 use super::connection::{Socket, wiped_text};
 use super::messages::{Greeting, LogIn};
-use super::unreachable::{self, unreachable};
-use crate::http::{Network, Stream};
+use super::unreachable::{self, FailedHandshake, WebPage, unreachable};
+use crate::http::{self, HeaderMap, Network, Stream};
 use crate::model::Secret;
 use crate::target::TargetError;
 use crate::target::wiped_json::to_json;
@@ -25,6 +26,8 @@ const MAX_INCOMING_BYTES: usize = 256 * 1024 * 1024;
 
 /// How long what does not answer to HTTP may take to answer to TLS.
 const PROBE_TIMEOUT_SECONDS: u64 = 3;
+/// No page that a proxy shows in place of Home Assistant is larger.
+const LARGEST_PAGE_BYTES: u64 = 256 * 1024;
 
 /// A socket on which commands may be sent, and HA's version.
 pub(super) async fn log_in(
@@ -59,13 +62,17 @@ pub(super) async fn open(address: &Address, network: &Network) -> Result<Socket,
     let opening = async {
         let stream = network.connect(address.url(), &tls).await;
         let stream = stream.map_err(|error| unreachable::no_connection(address, &error))?;
-        let error = match shake_hands(address, stream, Arc::clone(&tls)).await {
+        let headers = network.headers.clone();
+        let error = match shake_hands(address, stream, Arc::clone(&tls), headers).await {
             Ok(socket) => return Ok(socket),
             Err(error) => error,
         };
         let is_tls =
             !address.is_encrypted() && !is_http(&error) && speaks_tls(address, network, tls).await;
-        Err(unreachable::no_socket(address, &error, is_tls))
+        let is_other = is_http(&error) && !unreachable::says_starting(&error);
+        let page = if is_other { page(address, network).await } else { None };
+        let failed = FailedHandshake { error: &error, speaks_tls: is_tls, page, network };
+        Err(failed.explain(address))
     };
     let opened = timeout(Duration::from_secs(CONNECT_TIMEOUT_SECONDS), opening).await;
     opened.unwrap_or_else(|_| Err(unreachable::no_answer(address, CONNECT_TIMEOUT_SECONDS)))
@@ -75,21 +82,33 @@ async fn shake_hands(
     address: &Address,
     stream: Stream,
     tls: Arc<ClientConfig>,
+    headers: HeaderMap,
 ) -> Result<Socket, tungstenite::Error> {
     let limits = WebSocketConfig::default()
         .max_message_size(Some(MAX_INCOMING_BYTES))
         .max_frame_size(Some(MAX_INCOMING_BYTES));
     let connector = if address.is_encrypted() { Connector::Rustls(tls) } else { Connector::Plain };
-    let url = address.websocket();
-    let shaken = client_async_tls_with_config(url, stream, Some(limits), Some(connector)).await;
+    let mut request = address.websocket().into_client_request()?;
+    request.headers_mut().extend(headers);
+    let shaken = client_async_tls_with_config(request, stream, Some(limits), Some(connector)).await;
     shaken.map(|(socket, _)| socket)
+}
+
+/// What answers in place of HA's WebSocket, by HTTP: a page of HA that needs no token, and whose request HA
+/// does not count as an attempt to log in.
+async fn page(address: &Address, network: &Network) -> Option<WebPage> {
+    let client = network.client(address.url()).ok()?.build().ok()?;
+    let answer = client.get(address.auth("providers")).send().await.ok()?;
+    let status = answer.status();
+    let body = http::read(answer, LARGEST_PAGE_BYTES).await.ok()?;
+    Some(WebPage { status, text: String::from_utf8_lossy(&body).into_owned() })
 }
 
 /// Whether what does not answer to HTTP would answer to TLS.
 async fn speaks_tls(address: &Address, network: &Network, tls: Arc<ClientConfig>) -> bool {
     let Ok(stream) = network.connect(address.url(), &tls).await else { return false };
     let address = address.with_tls(true);
-    let shaking = shake_hands(&address, stream, tls);
+    let shaking = shake_hands(&address, stream, tls, HeaderMap::new());
     let tried = timeout(Duration::from_secs(PROBE_TIMEOUT_SECONDS), shaking).await;
     tried.is_ok_and(|tried| unreachable::speaks_tls(&tried.map(|_| ())))
 }

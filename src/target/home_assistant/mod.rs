@@ -4,9 +4,8 @@
 //!  mod.rs ──▶ credentials.rs, config_entries.rs, flows.rs ──▶ connection.rs ⇄ in_flight.rs   (WebSocket)
 //!     │                                               └────▶ rest.rs                        (HTTP)
 //!     └─────▶ address.rs, log_in.rs                           messages.rs, flow_response.rs = HA's words
-//!  flow_notes.rs = what is noted in HA of the flows of ours
-//!  endpoint.rs = where it is and how to authenticate; session.rs = stored logins
-//!  sign_in.rs = how a person gets an access token                                        (HTTP)
+//!  endpoint.rs = where it is and how to authenticate; network.rs = the way to it; session.rs = stored logins
+//!  sign_in.rs = how a person gets an access token; flow_notes.rs = what is noted in HA of the flows of ours
 //!  unreachable.rs = why there is no answer there, and what to do
 //! ```
 //! A [`HomeAssistant`] is one connection; when that is lost, what is open ends in an error.
@@ -27,6 +26,7 @@ mod json;
 mod log_in;
 mod messages;
 mod named_by_id;
+mod network;
 mod notification;
 mod present;
 mod rest;
@@ -37,9 +37,11 @@ mod unreachable;
 
 pub use endpoint::{AuthMethod, HomeAssistantEndpoint, HomeAssistantInput, TokenCommand};
 pub use flow_side::FlowSide;
-use flows::DEFAULT_BASE;
 pub use flows::FlowEvents;
+pub use network::{ClientSettings, NetworkSettings};
 pub use rest::FlowAnswer;
+pub use session::{SessionError, SessionStore};
+pub use sign_in::{LoginSession, SignIn, SignInError, canonical};
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -65,9 +67,6 @@ use crate::integrations::{self, Release};
 use crate::model::{
     CredentialId, Domain, EntryId, EntryState, KnownDomains, Live, Observed, Secret,
 };
-
-pub use session::{SessionError, SessionStore};
-pub use sign_in::{LoginSession, SignIn, SignInError, canonical};
 
 /// From the first packet to the end of log-in.
 const CONNECT_TIMEOUT_SECONDS: u64 = 20;
@@ -118,7 +117,6 @@ pub async fn connect(settings: ConnectionSettings) -> Result<HomeAssistant, Targ
     tracing::debug!(%address, version, "connected to Home Assistant");
     let rest = Rest::new(address.clone(), &network, token)?;
     let connection = Connection::new(socket);
-    let domains = OnceCell::new();
     let release = Release::of(version.as_deref());
     let mut ha = HomeAssistant {
         base: address.frontend_base().to_owned(),
@@ -128,7 +126,7 @@ pub async fn connect(settings: ConnectionSettings) -> Result<HomeAssistant, Targ
         release,
         connection,
         rest,
-        domains,
+        domains: OnceCell::new(),
         unreadable: UnreadableLog::default(),
         run: format!("{:016x}", fastrand::u64(..)),
     };
@@ -146,7 +144,7 @@ pub async fn connect(settings: ConnectionSettings) -> Result<HomeAssistant, Targ
     if let Some(set) = core.set_address() {
         ha.base = set.to_owned();
     } else if ha.address.is_supervisor() {
-        ha.base = DEFAULT_BASE.to_owned();
+        ha.base = flows::DEFAULT_BASE.to_owned();
     }
     Ok(ha)
 }
@@ -178,7 +176,7 @@ impl HomeAssistant {
             }
             CommandError::Denied(Denial::Token) => TargetError::Unauthorized { address },
             CommandError::Denied(Denial::Right) => TargetError::NotAdmin { address },
-            CommandError::Denied(Denial::Machine) => {
+            CommandError::Denied(Denial::Machine | Denial::Proxy) => {
                 TargetError::Forbidden { address, why: fault.to_string() }
             }
             CommandError::Stopped

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use super::address::Address;
 use super::connection::CommandError;
 use super::flow_response::{FlowResponse, errors};
-use super::unreachable::unreachable;
+use super::unreachable::{is_starting, unreachable};
 use crate::http::{self, Network};
 use crate::model::{Domain, EntryId, FlowId, FlowStep, HandOverError, Secret};
 use crate::target::{Denial, TargetError};
@@ -60,6 +60,8 @@ pub enum FlowAnswer<S = FlowStep> {
 }
 
 const FLOWS: [&str; 3] = ["config", "config_entries", "flow"];
+/// All that HA says to a token that it does not accept.
+const UNAUTHORIZED: &[u8] = b"401: Unauthorized";
 /// What HA shows in the browser once it has accepted a code.
 const TAKEN_OVER: &str = "window.close()";
 
@@ -235,16 +237,32 @@ async fn answered(call: RequestBuilder) -> Result<RestResponse, CommandError> {
         if unsent { CommandError::Unsent(why) } else { CommandError::Lost(why) }
     })?;
     let status = answer.status();
-    if status == StatusCode::UNAUTHORIZED {
-        return Err(CommandError::Denied(Denial::Token));
+    if is_starting(status) {
+        return Err(CommandError::Lost(format!(
+            "a proxy answers {status}, since Home Assistant does not answer it"
+        )));
     }
     let body = http::read(answer, LARGEST_ANSWER_BYTES).await;
-    Ok(RestResponse { status, body: body.map_err(|why| CommandError::Lost(why.to_string()))? })
+    let body = body.map_err(|why| CommandError::Lost(why.to_string()))?;
+    match status {
+        StatusCode::UNAUTHORIZED if *body == UNAUTHORIZED => {
+            Err(CommandError::Denied(Denial::Token))
+        }
+        StatusCode::UNAUTHORIZED => Err(CommandError::Denied(Denial::Proxy)),
+        _ => Ok(RestResponse { status, body }),
+    }
 }
 
 fn unexpected(status: StatusCode) -> CommandError {
     match status {
         StatusCode::FORBIDDEN => CommandError::Denied(Denial::Machine),
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            refused(status, "a proxy before Home Assistant accepts no request as large")
+        }
+        _ if status.is_redirection() => refused(
+            status,
+            "a proxy before Home Assistant redirects this call, as to a page of sign-in; it may want `headers` of the target",
+        ),
         other => refused(other, "Home Assistant's log may say more"),
     }
 }

@@ -3,13 +3,13 @@
 use std::io;
 
 use reqwest::StatusCode;
-use reqwest::header::LOCATION;
-use rustls::{CertificateError, InvalidMessage};
+use reqwest::header::{LOCATION, WWW_AUTHENTICATE};
+use rustls::{AlertDescription, CertificateError, InvalidMessage};
 use tokio_tungstenite::tungstenite::Error as SocketError;
 use tokio_tungstenite::tungstenite::http::Response;
 
 use super::address::Address;
-use crate::http::TunnelError;
+use crate::http::{Network, TunnelError};
 use crate::target::TargetError;
 
 /// Home Assistant's own port.
@@ -33,7 +33,7 @@ pub(super) fn no_connection(address: &Address, error: &TunnelError) -> TargetErr
 fn unknown_name(address: &Address, error: &io::Error) -> String {
     let host = address.host();
     let help = if host.ends_with(".local") {
-        "names under `.local` are not found from everywhere: write its IP address instead"
+        "names under `.local` are found by mDNS alone, which the system must know (Debian's libnss-mdns) and which ends at the router: write its IP address instead"
     } else {
         "check the name, or write its IP address instead"
     };
@@ -77,26 +77,182 @@ pub(super) fn no_answer(address: &Address, seconds: u64) -> TargetError {
     )
 }
 
-/// Where what answers is no Home Assistant. `speaks_tls` says whether it answers to TLS where the
-/// address has none.
-pub(super) fn no_socket(address: &Address, error: &SocketError, speaks_tls: bool) -> TargetError {
-    if speaks_tls {
-        let other = address.with_tls(true);
-        return unreachable(address, format!("it speaks TLS; write {other}"));
-    }
-    let why = match error {
-        SocketError::Http(answer) => return by_status(address, answer),
-        SocketError::Io(error) => match tls_error(error) {
-            Some(error) => by_tls(address, error),
-            None => format!("{error}; {}", ask_browser()),
-        },
-        SocketError::Protocol(_) | SocketError::HttpFormat(_) => {
-            other_server(address, "what answers does not speak WebSocket")
-        }
-        other => other.to_string(),
-    };
-    unreachable(address, why)
+/// A WebSocket that does not open.
+pub(super) struct FailedHandshake<'f> {
+    pub(super) error: &'f SocketError,
+    /// Whether it answers to TLS where the address has none.
+    pub(super) speaks_tls: bool,
+    /// What answers there by HTTP.
+    pub(super) page: Option<WebPage>,
+    /// How it was tried.
+    pub(super) network: &'f Network,
 }
+
+/// What is served where HA has a page that needs no token.
+pub(super) struct WebPage {
+    pub(super) status: StatusCode,
+    pub(super) text: String,
+}
+
+impl WebPage {
+    fn is_home_assistant(&self) -> bool {
+        // What older releases list is below `providers` in newer ones.
+        self.status == StatusCode::OK
+            && serde_json::from_str::<serde_json::Value>(&self.text)
+                .is_ok_and(|page| page.is_array() || page["providers"].is_array())
+    }
+
+    /// As nginx says it, with status 400.
+    fn wants_client_certificate(&self) -> bool {
+        self.text.contains("SSL certificate")
+    }
+}
+
+impl FailedHandshake<'_> {
+    /// Why, and what to do.
+    pub(super) fn explain(&self, address: &Address) -> TargetError {
+        if self.speaks_tls {
+            let other = address.with_tls(true);
+            return unreachable(address, format!("it speaks TLS; write {other}"));
+        }
+        let why = match self.error {
+            SocketError::Http(answer) => return self.by_answer(address, answer),
+            SocketError::Io(error) => match tls_error(error) {
+                Some(error) => self.by_tls(address, error),
+                None => format!("{error}; {}", ask_browser()),
+            },
+            SocketError::Protocol(_) | SocketError::HttpFormat(_) if self.is_home_assistant() => {
+                NO_WEBSOCKET.to_owned()
+            }
+            SocketError::Protocol(_) | SocketError::HttpFormat(_) => {
+                other_server(address, "what answers does not speak WebSocket")
+            }
+            other => other.to_string(),
+        };
+        unreachable(address, why)
+    }
+
+    fn is_home_assistant(&self) -> bool {
+        self.page.as_ref().is_some_and(WebPage::is_home_assistant)
+    }
+
+    fn by_answer(&self, address: &Address, answer: &Response<Option<Vec<u8>>>) -> TargetError {
+        let status = answer.status();
+        if is_starting(status) {
+            let why = format!("it answers {status}; wait until Home Assistant has started");
+            return TargetError::Starting { address: address.to_string(), why };
+        }
+        if self.is_home_assistant() {
+            return unreachable(address, NO_WEBSOCKET.to_owned());
+        }
+        if let Some(page) = self.page.as_ref().filter(|page| page.wants_client_certificate()) {
+            return unreachable(
+                address,
+                format!("it answers {}; {}", page.status, self.certificate()),
+            );
+        }
+        match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                let why = format!(
+                    "it answers {status} before any token was sent, so the token is not the reason; {}",
+                    self.refused_by_proxy(status, answer)
+                );
+                TargetError::Forbidden { address: address.to_string(), why }
+            }
+            _ if status.is_redirection() => unreachable(address, self.redirected(address, answer)),
+            StatusCode::BAD_REQUEST => unreachable(address, UNTRUSTED_PROXY.to_owned()),
+            _ => unreachable(address, other_server(address, &status.to_string())),
+        }
+    }
+
+    fn refused_by_proxy(
+        &self,
+        status: StatusCode,
+        answer: &Response<Option<Vec<u8>>>,
+    ) -> &'static str {
+        if !self.network.headers.is_empty() {
+            "a proxy before Home Assistant does not accept the `headers` of this target: compare them with what it expects"
+        } else if answer.headers().contains_key(WWW_AUTHENTICATE) {
+            "a proxy before Home Assistant asks for a user and password: let it accept a header instead, and add that as `headers` of the target in appcred.yaml"
+        } else if status == StatusCode::FORBIDDEN {
+            "a proxy before Home Assistant may want a header (`headers` of the target in appcred.yaml), or Home Assistant may have banned this machine (ip_bans.yaml)"
+        } else {
+            "a proxy before Home Assistant wants a sign-in of its own: add the header by which it lets programs pass as `headers` of the target in appcred.yaml"
+        }
+    }
+
+    /// A redirect for good says where to go. One for this once may lead to a page of sign-in.
+    fn redirected(&self, address: &Address, answer: &Response<Option<Vec<u8>>>) -> String {
+        let status = answer.status();
+        let to = answer.headers().get(LOCATION).and_then(|to| to.to_str().ok());
+        let to = to.and_then(|to| Address::parse(address.url().join(to).ok()?.as_str()).ok());
+        let to = to.map(|to| to.origin());
+        let leads = to.as_ref().map(|to| format!(" to {to}")).unwrap_or_default();
+        let is_for_good =
+            matches!(status, StatusCode::MOVED_PERMANENTLY | StatusCode::PERMANENT_REDIRECT);
+        let is_to_tls = to.is_some_and(|to| {
+            to.is_encrypted() && !address.is_encrypted() && to.host() == address.host()
+        });
+        if is_for_good || is_to_tls {
+            return format!("it redirects{leads}; write the address where that ends");
+        }
+        let help = if self.network.headers.is_empty() {
+            "if a browser gets a page of sign-in there that is not Home Assistant's (as of Cloudflare Access), a proxy wants to know who we are: add the headers by which it lets programs pass as `headers` of the target in appcred.yaml; else write the address where the redirect ends"
+        } else {
+            "if that is a page of sign-in (as of Cloudflare Access), the proxy does not accept the `headers` of this target: compare them with what it expects"
+        };
+        format!("it redirects{leads} before any token was sent; {help}")
+    }
+
+    fn by_tls(&self, address: &Address, error: &rustls::Error) -> String {
+        use AlertDescription as Alert;
+        match error {
+            rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
+                format!("it does not speak TLS; write {}", address.with_tls(false))
+            }
+            rustls::Error::InvalidCertificate(error) => by_certificate(error),
+            rustls::Error::AlertReceived(
+                alert @ (Alert::CertificateRequired
+                | Alert::BadCertificate
+                | Alert::UnsupportedCertificate
+                | Alert::CertificateRevoked
+                | Alert::CertificateExpired
+                | Alert::CertificateUnknown
+                | Alert::UnknownCA
+                | Alert::AccessDenied
+                | Alert::HandshakeFailure),
+            ) => format!("it ends the TLS handshake ({alert:?}); {}", self.certificate()),
+            other => other.to_string(),
+        }
+    }
+
+    fn certificate(&self) -> &'static str {
+        if self.network.client.is_some() {
+            "it does not accept our client certificate: name one that is made by an authority which it trusts, with those between in the same file, as `client_certificate` of the target in appcred.yaml"
+        } else {
+            "it wants a client certificate (mTLS): name its file as `client_certificate` and that of its key as `client_key` of the target in appcred.yaml"
+        }
+    }
+}
+
+/// As proxies answer while what is behind them does not.
+pub(super) fn is_starting(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
+    )
+}
+
+/// The same of a WebSocket that does not open.
+pub(super) fn says_starting(error: &SocketError) -> bool {
+    matches!(error, SocketError::Http(answer) if is_starting(answer.status()))
+}
+
+/// As aiohttp answers to an upgrade that has lost its headers.
+const NO_WEBSOCKET: &str = "Home Assistant answers, but a proxy before it does not pass WebSockets on; in nginx that takes `proxy_http_version 1.1;`, `proxy_set_header Upgrade $http_upgrade;` and `proxy_set_header Connection \"upgrade\";`";
+
+/// Home Assistant answers so to whatever comes from a proxy that it was not told of.
+const UNTRUSTED_PROXY: &str = "it answers 400 Bad Request; where a proxy is in between, Home Assistant must trust that: `http:` in its configuration.yaml needs `use_x_forwarded_for: true`, and the proxy's address under `trusted_proxies`";
 
 /// Whether a handshake ended as it does only with a TLS server.
 pub(super) fn speaks_tls(tried: &Result<(), SocketError>) -> bool {
@@ -109,29 +265,6 @@ pub(super) fn speaks_tls(tried: &Result<(), SocketError>) -> bool {
     }
 }
 
-fn by_status(address: &Address, answer: &Response<Option<Vec<u8>>>) -> TargetError {
-    let status = answer.status();
-    match status {
-        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
-            let why = format!("it answers {status}; wait until Home Assistant has started");
-            TargetError::Starting { address: address.to_string(), why }
-        }
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => TargetError::Forbidden {
-            address: address.to_string(),
-            why: format!(
-                "it answers {status} before any token was sent; a proxy may want a password of its own, or Home Assistant may have banned this machine (ip_bans.yaml)"
-            ),
-        },
-        _ if status.is_redirection() => {
-            let to = answer.headers().get(LOCATION).and_then(|to| to.to_str().ok());
-            let to = to.and_then(|to| Address::parse(to).ok());
-            let to = to.map(|to| format!(" to {}", to.origin())).unwrap_or_default();
-            unreachable(address, format!("it redirects{to}; write the address where that ends"))
-        }
-        _ => unreachable(address, other_server(address, &status.to_string())),
-    }
-}
-
 /// Something else answers.
 fn other_server(address: &Address, how: &str) -> String {
     if address.has_path() {
@@ -139,16 +272,6 @@ fn other_server(address: &Address, how: &str) -> String {
         format!("no Home Assistant answers below that path ({how}); write {bare}")
     } else {
         format!("no Home Assistant answers there ({how}); {}", ask_browser())
-    }
-}
-
-fn by_tls(address: &Address, error: &rustls::Error) -> String {
-    match error {
-        rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
-            format!("it does not speak TLS; write {}", address.with_tls(false))
-        }
-        rustls::Error::InvalidCertificate(error) => by_certificate(error),
-        other => other.to_string(),
     }
 }
 

@@ -56,6 +56,7 @@ impl fmt::Display for SnapshotLocation {
 pub(super) async fn text(
     source: &SnapshotLocation,
     token: Option<&Secret>,
+    network: &Network,
 ) -> Result<String, TargetError> {
     let bytes = match source {
         SnapshotLocation::File(file) => {
@@ -67,7 +68,7 @@ pub(super) async fn text(
             let read = reading.await.map_err(|why| why.to_string()).flatten();
             read.map_err(|why| TargetError::Storage(format!("cannot read {source}: {why}")))?
         }
-        SnapshotLocation::Web(url) => fetch(url, token)
+        SnapshotLocation::Web(url) => fetch(url, token, network)
             .await
             .map_err(|why| TargetError::Unreachable { address: source.to_string(), why })?,
     };
@@ -79,11 +80,13 @@ pub(super) async fn text(
 }
 
 /// Follows redirects. Each place is reached by its own way, and only the first one gets the token.
-async fn fetch(url: &Url, token: Option<&Secret>) -> Result<Vec<u8>, String> {
+async fn fetch(url: &Url, token: Option<&Secret>, network: &Network) -> Result<Vec<u8>, String> {
+    let other = Network::default();
     let mut place = url.clone();
     for _ in 0..=MAX_REDIRECTS {
-        let token = token.filter(|_| place.origin() == url.origin());
-        let response = get(&place, token).await?;
+        let is_same = place.origin() == url.origin();
+        let network = if is_same { network } else { &other };
+        let response = get(&place, token.filter(|_| is_same), network).await?;
         let status = response.status();
         if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
             let asks = format!("it asks for a token ({})", status.as_u16());
@@ -105,8 +108,8 @@ async fn fetch(url: &Url, token: Option<&Secret>) -> Result<Vec<u8>, String> {
     Err(format!("it redirects more than {MAX_REDIRECTS} times"))
 }
 
-async fn get(url: &Url, token: Option<&Secret>) -> Result<Response, String> {
-    let client = Network::default().client(url)?.build().map_err(innermost)?;
+async fn get(url: &Url, token: Option<&Secret>, network: &Network) -> Result<Response, String> {
+    let client = network.client(url)?.build().map_err(innermost)?;
     let mut request = client.get(url.clone()).timeout(Duration::from_secs(TIMEOUT_SECONDS));
     if let Some(token) = token {
         request = request.bearer_auth(token.expose());

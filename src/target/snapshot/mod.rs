@@ -17,6 +17,7 @@ use schemars::Schema;
 pub use fetch::SnapshotLocation;
 
 use super::TargetError;
+use crate::http::Network;
 use crate::model::{Observed, SealedClients, Seals, Secret, TargetName};
 
 /// What was known of targets at one moment.
@@ -58,15 +59,16 @@ impl Snapshot {
     }
 }
 
-/// Reads a snapshot; `token` is for an address that asks for one.
+/// Reads a snapshot; `token` is for an address that asks for one, and `network` is the way to it.
 ///
 /// # Errors
 /// Where it cannot be had, or is none.
 pub async fn load(
     source: &SnapshotLocation,
     token: Option<&Secret>,
+    network: &Network,
 ) -> Result<Snapshot, TargetError> {
-    let text = fetch::text(source, token).await?;
+    let text = fetch::text(source, token, network).await?;
     format::read(&text)
         .map_err(|damage| TargetError::Storage(format!("cannot use {source}: {damage}")))
 }
