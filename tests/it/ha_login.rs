@@ -22,9 +22,9 @@ use crate::real::{HomeAssistant, Release, each_release, visit};
 use crate::shell::{Appcred, Project, Ran, age_identity};
 
 /// Somebody at a machine, with an age identity and a house that they may sign in to.
-struct Person {
+pub(crate) struct Person {
     home: TempDir,
-    project: Project,
+    pub(crate) project: Project,
 }
 
 impl Person {
@@ -33,7 +33,7 @@ impl Person {
     }
 
     /// One whose project has this target.
-    fn of(target: &str) -> Self {
+    pub(crate) fn of(target: &str) -> Self {
         let home = tempfile::Builder::new().prefix("appcred-person-").tempdir().unwrap();
         let folder = home.path().join(".config/appcred");
         fs::create_dir_all(&folder).unwrap();
@@ -44,7 +44,7 @@ impl Person {
         Self { home, project }
     }
 
-    fn appcred(&self) -> Appcred {
+    pub(crate) fn appcred(&self) -> Appcred {
         Appcred::new().in_dir(self.project.path()).env("HOME", self.home.path())
     }
 
@@ -54,13 +54,13 @@ impl Person {
         files.map(|file| file.unwrap().path()).collect()
     }
 
-    fn login(&self) -> Login {
+    pub(crate) fn login(&self) -> Login {
         Login::start(self.home.path(), self.project.path(), &[])
     }
 }
 
 /// A `login` that waits for the browser.
-struct Login {
+pub(crate) struct Login {
     child: Child,
     said: BufReader<std::process::ChildStderr>,
     link: Url,
@@ -97,9 +97,8 @@ impl Login {
 
     /// Where the browser is sent to after this person has signed in on the page of the link.
     #[track_caller]
-    fn signed_in_as(&self, ha: &HomeAssistant, user: &str) -> String {
-        let link = self.link.as_str().replace("ha.example", "127.0.0.1");
-        assert!(link.starts_with(&format!("{}/auth/authorize?", ha.url())));
+    pub(crate) fn signed_in_as(&self, ha: &HomeAssistant, user: &str) -> String {
+        assert!(self.link.path().ends_with("/auth/authorize"), "{}", self.link);
         assert_eq!(self.asked("response_type"), "code");
         assert_eq!(self.asked("code_challenge_method"), "S256");
         let (client_id, redirect) = (self.asked("client_id"), self.asked("redirect_uri"));
@@ -128,7 +127,7 @@ impl Login {
     }
 
     #[track_caller]
-    fn finish(mut self) -> Ran {
+    pub(crate) fn finish(mut self) -> Ran {
         drop(self.child.stdin.take());
         let (mut stdout, mut stderr) = (String::new(), String::new());
         self.child.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
@@ -138,7 +137,7 @@ impl Login {
 }
 
 /// Gives the users of the house passwords.
-fn let_in(ha: &HomeAssistant) {
+pub(crate) fn let_in(ha: &HomeAssistant) {
     let users = ha.call(json!({"type": "config/auth/list"})).unwrap();
     for user in users.as_array().unwrap().iter().filter(|user| user["system_generated"] == false) {
         ha.call(json!({

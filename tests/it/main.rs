@@ -20,6 +20,7 @@ mod ha_login;
 mod ha_ownership;
 mod ha_proxy;
 mod ha_replaced;
+mod ha_reverse_proxy;
 mod ha_rotation;
 mod ha_setup;
 mod ha_tls;

@@ -7,6 +7,7 @@ mod port;
 mod process;
 mod provider;
 mod release;
+mod reverse_proxy;
 mod socket;
 mod sops;
 mod web;
@@ -17,5 +18,6 @@ pub(crate) use home_assistant::{CONFIGURATION, HomeAssistant, give_integrations}
 pub(crate) use port::free_port;
 pub(crate) use provider::{Provider, TokenRequest};
 pub(crate) use release::{Release, each_release};
+pub(crate) use reverse_proxy::{PASS, ReverseProxy};
 pub(crate) use sops::{sops, sops_age};
 pub(crate) use web::{Answer, send, visit};
