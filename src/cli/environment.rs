@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
-use crate::model::{Secret, Visible};
+use crate::model::{Secret, Visible, day};
 use crate::secret::{env, token};
 use crate::target::Endpoint;
 use crate::target::home_assistant::{AuthMethod, HomeAssistantEndpoint};
@@ -20,6 +20,7 @@ const SUPERVISOR: &str = "http://supervisor/core";
 pub(super) fn read() -> Environment {
     Environment {
         folder: folder(),
+        today: day(now()),
         home: home(),
         target: target(),
         identity_files: identity_files(),

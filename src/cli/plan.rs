@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use jiff::SignedDuration;
 
+use crate::diagnostic::{Diagnostics, ProblemCode, Spot};
 use crate::model::{CredentialId, counted};
 use crate::plan::{CredentialState, Plan, Why};
 use crate::report::{Report, Verb};
@@ -70,10 +71,12 @@ enum FailOn {
     /// A credential of ours that is not as its entry wants it; one that was deleted is to be created, since
     /// one run cannot know that it was there
     Drift,
+    /// An entry whose `expires` has passed or is near, or whose `rotate_after` has passed
+    Expiring,
 }
 
 impl FailOn {
-    fn count(self, plan: &Plan) -> usize {
+    fn count(self, view: &TargetView, plan: &Plan, problems: &Diagnostics) -> usize {
         let state = |is_meant: fn(&CredentialState) -> bool| {
             plan.credential_states.iter().filter(|of| is_meant(&of.state)).count()
         };
@@ -83,6 +86,7 @@ impl FailOn {
             Self::Drift => state(|state| {
                 matches!(state, CredentialState::Drifted(_) | CredentialState::Superseded(_))
             }),
+            Self::Expiring => due(view, problems),
         }
     }
 
@@ -91,9 +95,20 @@ impl FailOn {
             Self::Delete => ("delete", "to delete"),
             Self::Foreign => ("foreign", "that no repository manages"),
             Self::Drift => ("drift", "not as the entry wants it"),
+            Self::Expiring => ("expiring", "to renew"),
         };
         format!("--fail-on {name}: {} {what}", counted(count, "credential"))
     }
+}
+
+/// How many entries of a target are reported because of their dates.
+fn due(view: &TargetView, problems: &Diagnostics) -> usize {
+    let codes = [ProblemCode::Expired, ProblemCode::Expiring, ProblemCode::RotationDue];
+    let problems = problems.sorted();
+    let due = problems.iter().filter(|problem| codes.contains(&problem.code));
+    let spots: Vec<&Spot> = due.filter_map(|problem| problem.spot.as_ref()).collect();
+    let dates = view.entries.values().flat_map(|entry| [&entry.expires, &entry.rotate_after]);
+    dates.flatten().filter(|date| spots.contains(&&date.spot)).count()
 }
 
 /// What nobody manages, and what somebody made for a client of ours.
@@ -132,7 +147,7 @@ pub(super) async fn run(global: &Global, verb: &PlanArgs) -> anyhow::Result<Exit
     if !verb.outputs.print_text() {
         show_unknown(views);
     }
-    if is_refused(views, &verb.fail_on) {
+    if is_refused(views, &verb.fail_on, problems) {
         return Ok(ExitStatus::Failure);
     }
     if let Some(file) = &verb.out {
@@ -142,12 +157,12 @@ pub(super) async fn run(global: &Global, verb: &PlanArgs) -> anyhow::Result<Exit
 }
 
 /// Whether a plan has what it must not have, and reports it.
-fn is_refused(views: &[TargetView], fail_on: &[FailOn]) -> bool {
+fn is_refused(views: &[TargetView], fail_on: &[FailOn], problems: &Diagnostics) -> bool {
     let mut refused = false;
     for view in views {
         let Ok(comparison) = &view.comparison else { continue };
         for kind in fail_on {
-            let count = kind.count(&comparison.plan);
+            let count = kind.count(view, &comparison.plan, problems);
             if count > 0 {
                 refused = true;
                 console::error(format_args!("{}: {}", view.name, kind.message(count)));

@@ -202,6 +202,16 @@ codes! {
         Unknown = "unknown",
     }
 
+    /// What is due of a client, by the dates in its entry.
+    DueCode {
+        /// Its secret should be replaced.
+        Rotation = "rotation",
+        /// It expires soon.
+        Expiring = "expiring",
+        /// It has expired.
+        Expired = "expired",
+    }
+
     /// How far the integration of an entry is set up.
     SetupCode {
         /// No account is linked.
@@ -332,6 +342,14 @@ codes! {
         Error = "error",
         /// The target is as wanted again.
         Recovered = "recovered",
+        /// A client expires soon.
+        ClientExpiring = "client_expiring",
+        /// A client has expired.
+        ClientExpired = "client_expired",
+        /// A client's secret should be replaced.
+        RotationDue = "rotation_due",
+        /// Nothing is due of a client any more.
+        ClientRenewed = "client_renewed",
         /// The manifests are in error, and nothing new is done.
         ManifestsInError = "manifests_in_error",
         /// The manifests are valid again.

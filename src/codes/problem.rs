@@ -41,6 +41,10 @@ codes! {
         EmptyTag = "empty-tag",
         /// A value is empty.
         EmptyValue = "empty-value",
+        /// A client has expired.
+        Expired = "expired",
+        /// A client expires soon.
+        Expiring = "expiring",
         /// A manifest is larger than the limit.
         FileTooLarge = "file-too-large",
         /// A file is locked by git-crypt.
@@ -99,6 +103,8 @@ codes! {
         QuotedTag = "quoted-tag",
         /// Git could not be asked about the repository.
         RepositoryNotChecked = "repository-not-checked",
+        /// The secret of an entry is to be replaced.
+        RotationDue = "rotation-due",
         /// A value is encrypted by SOPS where that cannot be decrypted.
         SopsValue = "sops-value",
         /// A mounted folder has since been replaced.

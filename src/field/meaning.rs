@@ -123,6 +123,23 @@ fn web(text: &str) -> Result<Url, FieldRefusal> {
     Ok(url)
 }
 
+/// A number of days.
+pub struct Days(
+    /// So many.
+    pub u16,
+);
+
+impl Meaning for Days {
+    const PATTERN: &'static str = "^[0-9]{1,4}d$";
+
+    fn of(text: &str) -> Result<Self, FieldRefusal> {
+        let days = text.strip_suffix('d').filter(|days| days.len() <= 4);
+        days.and_then(|days| days.parse().ok()).map(Self).ok_or_else(|| {
+            FieldRefusal::new(ProblemCode::BadValue, "is not a number of days, as in `14d`")
+        })
+    }
+}
+
 /// To whom secrets are encrypted.
 pub struct Recipient(
     /// As it is written.

@@ -18,7 +18,8 @@ use crate::suggest;
 type Check = fn(&[Arc<Entry>], &mut Diagnostics);
 
 /// All checks; a new one is a function and a line here.
-const CHECKS: &[Check] = &[one_entry_a_key, one_entry_a_client, one_heir_a_former_key];
+const CHECKS: &[Check] =
+    &[one_entry_a_key, one_entry_a_client, one_heir_a_former_key, rotation_before_expiry];
 
 /// What is wrong with entries when they are seen together.
 pub(super) fn together(entries: &[Arc<Entry>]) -> Diagnostics {
@@ -74,6 +75,21 @@ fn one_heir_a_former_key(entries: &[Arc<Entry>], problems: &mut Diagnostics) {
                 problems.push(problem.help(help));
             }
             others.push(entry);
+        }
+    }
+}
+
+fn rotation_before_expiry(entries: &[Arc<Entry>], problems: &mut Diagnostics) {
+    for entry in entries {
+        if let (Some(expires), Some(rotate_after)) = (&entry.expires, &entry.rotate_after)
+            && rotate_after.value >= expires.value
+        {
+            let message = "`rotate_after` is not before `expires`";
+            let spot = &rotate_after.spot;
+            let problem = Diagnostic::error(ProblemCode::UnfitField, message)
+                .at(&spot.file, spot.span)
+                .related(expires.spot.clone(), "the client expires");
+            problems.push(problem.help("choose an earlier day, or leave one of them out"));
         }
     }
 }

@@ -3,12 +3,14 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use jiff::civil::Date;
 use serde_json::Value as Json;
 use smol_str::SmolStr;
 
 use super::decode::{Decoder, Site};
+use super::lifetime;
 use super::project::Project;
-use super::schema::{EntryInput, IntegrationInput, ManifestInput};
+use super::schema::{DateInput, EntryInput, IntegrationInput, ManifestInput};
 use super::targets::Targets;
 use crate::diagnostic::{Diagnostic, Diagnostics, Located, ProblemCode, SourceFile, Span};
 use crate::field::{Field, FieldRefusal, Pairs, Raw, Text, Texts, TokenUrl};
@@ -39,6 +41,10 @@ pub struct Entry {
     pub client_secret: Located<Reference>,
     /// Whether a credential of this client that was created by hand is taken over.
     pub adopt: Adopt,
+    /// The first day on which the provider does not accept the client.
+    pub expires: Option<Located<Date>>,
+    /// The first day on which the secret should be replaced.
+    pub rotate_after: Option<Located<Date>>,
     /// What to do with the integration itself.
     pub integration: Integration,
     /// Where it is wanted.
@@ -152,6 +158,13 @@ impl<'n> ManifestReader<'n, '_> {
             let domain = domain.as_ref().map(|domain| &domain.value);
             decoder.accept(site, adopt(site.node, domain)).map(|adopt| adopt.value)
         });
+        let date = |field: Option<Field<Raw<DateInput>>>| {
+            field.map_or(Some(None), |field| {
+                let site = decoder.raw(&field)?;
+                decoder.accept(site, lifetime::date(site.node)).map(Some)
+            })
+        };
+        let (expires, rotate_after) = (date(input.expires), date(input.rotate_after));
         let integration = input
             .integration
             .map_or_else(|| Some(Integration::default()), |of| decoder.integration(of.value?));
@@ -165,6 +178,8 @@ impl<'n> ManifestReader<'n, '_> {
                 client_id: client_id?,
                 client_secret: client_secret?,
                 adopt: adopt?,
+                expires: expires?,
+                rotate_after: rotate_after?,
                 integration: integration?,
                 targets: targets?,
                 place: decoder.place(site.start()),

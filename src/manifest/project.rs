@@ -32,6 +32,8 @@ pub struct Project {
     pub age: AgeConfig,
     /// What a plan may do.
     pub policy: Policy,
+    /// So many days before it expires, a client is reported, where the project says so.
+    pub(super) expiring_within: Option<u16>,
     /// Where a watcher sends notifications.
     pub notify: Notify,
     /// Whether secrets may be in plain text in manifests.
@@ -143,6 +145,10 @@ impl<'n> Decoder<'n> {
                 .and_then(|policy| policy.value)
                 .map(|policy| self.policy(policy))
                 .unwrap_or_default(),
+            expiring_within: input
+                .expiring_within
+                .and_then(|days| self.text(days))
+                .map(|days| days.value.0),
             notify: input.notify.map(|notify| self.notify(self.site(&notify))).unwrap_or_default(),
             allow_plaintext: given(input.allow_plaintext, false).unwrap_or_default(),
             allow_outside_files: given(input.allow_outside_files, false).unwrap_or_default(),

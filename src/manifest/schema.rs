@@ -9,7 +9,9 @@ use serde::de::IgnoredAny;
 use serde_json::{Value as Json, json};
 use smol_str::SmolStr;
 
-use crate::field::{Field, IdentityPath, Pairs, Raw, Recipient, SecretText, Text, Texts, TokenUrl};
+use crate::field::{
+    Days, Field, IdentityPath, Pairs, Raw, Recipient, SecretText, Text, Texts, TokenUrl,
+};
 use crate::model::{
     Adopt, Domain, Implementation, Key, MaxDeletes, OnDelete, OnDrift, Owner, Prune, TargetName,
 };
@@ -67,12 +69,25 @@ pub(super) struct EntryInput {
     /// Whether a credential of this client that was created by hand is taken over: the only one, or the
     /// one with this id. `false` where it is left out.
     pub(super) adopt: Option<Field<Raw<Adopt>>>,
+    /// The day on which the client or its secret expires at the provider, as in 2027-03-01. From its
+    /// beginning in UTC the client counts as expired.
+    pub(super) expires: Option<Field<Raw<DateInput>>>,
+    /// The day from which on the secret is to be replaced, as in 2027-03-01, in UTC.
+    pub(super) rotate_after: Option<Field<Raw<DateInput>>>,
     /// What to do with the integration once its credential exists.
     pub(super) integration: Option<Field<IntegrationInput>>,
     /// The targets on which the credential is wanted. All of them where it is left out.
     #[schemars(length(min = 1))]
     pub(super) targets: Option<Texts<TargetName>>,
 }
+
+/// A day.
+#[derive(JsonSchema)]
+#[schemars(inline)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(super) struct DateInput(
+    #[schemars(regex(pattern = "^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$"))] String,
+);
 
 /// What to do with the integration once its credential exists.
 #[derive(Deserialize, JsonSchema)]
@@ -117,6 +132,9 @@ pub(super) struct ProjectInput {
     pub(super) age: Option<Field<AgeInput>>,
     /// What a plan may do.
     pub(super) policy: Option<Field<PolicyInput>>,
+    /// How long before its `expires` an entry is reported, in days, as in `14d`, which holds where it is
+    /// left out.
+    pub(super) expiring_within: Option<Field<Text<Days>>>,
     /// Where `appcred watch` sends notifications: `home_assistant`, `{webhook: URL}`, or a list of these.
     pub(super) notify: Option<Field<Raw<NotifyInput>>>,
     /// Custom integrations that take credentials, by their domains.

@@ -30,8 +30,18 @@ const NAMES: &[&str] = &[
 const PATHS: &[&str] = &["ca_file", "client_certificate", "config_dir", "identities", "manifests"];
 
 /// Other fields whose values are no secrets.
-const OTHERS: &[&str] =
-    &["authorize_url", "client_id", "max_deletes", "name", "recipients", "token_url", "url"];
+const OTHERS: &[&str] = &[
+    "authorize_url",
+    "client_id",
+    "expires",
+    "expiring_within",
+    "max_deletes",
+    "name",
+    "recipients",
+    "rotate_after",
+    "token_url",
+    "url",
+];
 
 /// Words that may be followed by something that is not harmless.
 const ALARMING: &[&str] = &["secret", "token", "passw", "auth"];
@@ -75,7 +85,8 @@ fn is_harmless(key: &str, shown: &str) -> bool {
             ["http://", "https://"].iter().any(|start| text.starts_with(start)) || is_name(text)
         }
         "recipients" => text.starts_with("age1") || text.starts_with("ssh-"),
-        "max_deletes" => text.len() <= 4,
+        "max_deletes" | "expiring_within" => text.len() <= 4,
+        "expires" | "rotate_after" => text.len() <= 4 || is_date(text),
         _ if PATHS.contains(&key) => is_argument(text),
         _ => is_name(text),
     })
@@ -84,6 +95,17 @@ fn is_harmless(key: &str, shown: &str) -> bool {
 /// Whether this is the id of a credential: an integration and a client id.
 fn is_id(text: &str) -> bool {
     text.match_indices('_').any(|(at, _)| known().contains(&Domain::new(&text[..at])))
+}
+
+/// Whether this has the form of a date, as in `2027-03-01`.
+fn is_date(text: &str) -> bool {
+    let mut parts = text.split('-');
+    let mut is_number = |length| {
+        parts.next().is_some_and(|part| {
+            part.len() == length && part.bytes().all(|byte| byte.is_ascii_digit())
+        })
+    };
+    is_number(4) && is_number(2) && is_number(2) && parts.next().is_none()
 }
 
 /// Where a value ends that another key may follow.
@@ -173,6 +195,12 @@ mod tests {
         check("adopt", "spotify_4f5c0a8812d04f5c", "spotify_4f5c0a8812d04f5c");
         check("max_deletes", "20%", "20%");
         check("max_deletes", "4f5c0a88", "");
+        check("expires", "2027-03-01", "2027-03-01");
+        check("expires", "\"2027-02-30\"", "\"2027-02-30\"");
+        check("rotate_after", "90d", "90d");
+        check("rotate_after", "2027-03-01-a8b7", "");
+        check("expires", "4f5c0a8812", "");
+        check("expiring_within", "4f5c0a8812", "");
         check("config_dir", "./ha", "./ha");
         check("identities", "~/.config/age/keys.txt", "~/.config/age/keys.txt");
         check("clientid", "spotify", "");

@@ -7,6 +7,7 @@ mod document;
 mod flow;
 mod integration;
 mod known_secret;
+mod lifetime;
 mod link;
 mod mark;
 mod name;
@@ -38,6 +39,7 @@ pub use flow::{
 };
 pub use integration::{Answers, Implementation, Integration, OnDelete};
 pub use known_secret::{KnownSecret, Seal, SealedClients, Seals, SecretComparison};
+pub use lifetime::{Due, Lifetime, begin_of, day};
 pub use link::{ConsentLink, HiddenLink, Links, has_zone, is_loopback, web_page};
 pub use mark::{Claim, Key, Mark, Owner};
 pub use name::{FieldName, Named, is_name, named, without_number};

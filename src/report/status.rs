@@ -5,8 +5,8 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::codes::{EntryCode, LinkCode, ModeCode, SetupCode, TargetCode, WithheldCode};
-use crate::model::{ClientId, Domain, Key, TargetName, to_json};
+use crate::codes::{DueCode, EntryCode, LinkCode, ModeCode, SetupCode, TargetCode, WithheldCode};
+use crate::model::{ClientId, Domain, Due, Key, TargetName, to_json};
 use crate::plan::Why;
 use crate::status::{Difference, EntryStatus, Holding, Link, Mode, Status, TargetStatus};
 
@@ -125,6 +125,18 @@ pub(crate) struct ReportedEntry<'a> {
     pub(crate) client_id: &'a ClientId,
     /// Where it is written, from the root of the repository: `file:line:column`.
     pub(crate) declared_at: String,
+    /// The day on which its client expires, as in `2027-03-01`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires: Option<String>,
+    /// The day from which on its secret is to be replaced.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rotate_after: Option<String>,
+    /// What of that is due.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    due: Option<DueCode>,
+    /// The same in words.
+    #[serde(skip)]
+    pub(crate) due_notice: Option<String>,
     /// How the target holds its credential.
     pub(crate) credential: EntryCode,
     /// Why it is withheld.
@@ -185,6 +197,7 @@ impl ReportedEntry<'_> {
         let is_well =
             |code| matches!(code, SetupCode::Loaded | SetupCode::Cloud | SetupCode::NotWanted);
         self.credential != EntryCode::InSync
+            || self.due.is_some()
             || self.set_up.as_ref().is_some_and(|set_up| !is_well(set_up.state))
     }
 }
@@ -286,6 +299,14 @@ fn of_entry<'a>(
         name: &entry.name,
         client_id: &entry.client_id,
         declared_at: format!("{}:{}:{}", names.of(&place.file), place.line, place.column),
+        expires: entry.lifetime.expires.map(|day| day.to_string()),
+        rotate_after: entry.lifetime.rotate_after.map(|day| day.to_string()),
+        due: entry.lifetime.due.map(|due| match due {
+            Due::Rotation => DueCode::Rotation,
+            Due::Expiring => DueCode::Expiring,
+            Due::Expired => DueCode::Expired,
+        }),
+        due_notice: entry.lifetime.notice(),
         credential,
         withheld,
         set_up: entry.setup_state.as_ref().map(|setup_state| {

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::Response;
+use jiff::civil::Date;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, NoLabelSet, prometheus_text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::model::{Lifetime, begin_of};
 use crate::status::{BUCKETS, Durations, Status, TargetStatus};
 
 use super::{ServerState, answer};
@@ -67,6 +69,35 @@ impl Numbers {
             Some(&Unit::Seconds),
             self.by_target(|target| Some(target.last_success?.as_second())),
         )
+    }
+
+    /// The dates that entries have. No number goes with the day: alerts compare with the time.
+    fn of_dates(&self, out: &mut FamilyWriter<'_>) -> fmt::Result {
+        type Of = fn(&Lifetime) -> Option<Date>;
+        let families: [(&str, &str, Of); 2] = [
+            (
+                "appcred_credential_expiration_timestamp",
+                "When the client expires, as its entry says",
+                |lifetime| lifetime.expires,
+            ),
+            (
+                "appcred_credential_rotation_timestamp",
+                "When the secret is to be replaced, as its entry says",
+                |lifetime| lifetime.rotate_after,
+            ),
+        ];
+        for (name, help, of) in families {
+            let dates = self.0.targets.iter().flat_map(|(target, status)| {
+                status.entries.iter().filter_map(move |entry| {
+                    let begin = begin_of(of(&entry.lifetime)?)?.as_second();
+                    let (target, key, domain) =
+                        (target.as_str(), entry.key.as_str(), entry.domain.as_str());
+                    Some(([("target", target), ("key", key), ("domain", domain)], begin))
+                })
+            });
+            out.gauges(name, help, Some(&Unit::Seconds), dates)?;
+        }
+        Ok(())
     }
 
     fn of_totals(&self, out: &mut FamilyWriter<'_>) -> fmt::Result {
@@ -130,6 +161,7 @@ impl Collector for Numbers {
             self.problems(),
         )?;
         self.of_targets(&mut out)?;
+        self.of_dates(&mut out)?;
         self.of_totals(&mut out)?;
         out.histogram("appcred_reconcile_duration", "How long looks took", &self.durations())
     }

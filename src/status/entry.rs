@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use smol_str::SmolStr;
 
-use crate::model::{ClientId, Desired, DesiredCredential, Domain, FlowStep, Key, Place};
+use crate::model::{ClientId, Desired, DesiredCredential, Domain, FlowStep, Key, Lifetime, Place};
 use crate::plan::{CredentialState, Plan, SetupState, Why};
 
 /// The status of one entry.
@@ -20,6 +20,8 @@ pub struct EntryStatus {
     pub client_id: ClientId,
     /// Where it is written.
     pub place: Place,
+    /// Until when its client may be used.
+    pub lifetime: Lifetime,
     /// Whether the target holds its credential.
     pub holding: Holding,
     /// How far its integration is set up; none at a target at rest.
@@ -53,6 +55,7 @@ impl EntryStatus {
             name: wanted.name.clone(),
             client_id: wanted.client_id.clone(),
             place: wanted.place.clone(),
+            lifetime: Lifetime::default(),
             holding,
             setup_state,
             waits_for: None,

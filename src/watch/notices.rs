@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::codes::EventCode;
 use crate::model::{
-    FlowStep, HiddenLink, Key, Links, Secret, TargetName, Visible, to_json, web_page,
+    Due, FlowStep, HiddenLink, Key, Links, Secret, TargetName, Visible, to_json, web_page,
 };
 use crate::status::{EntryStatus, TargetStatus};
 use crate::target::Stop;
@@ -20,7 +20,7 @@ use super::connection::WatchedTarget;
 use super::webhook::WebhookSender;
 
 /// The title of the message in Home Assistant.
-const TITLE: &str = "Accounts to be linked";
+const TITLE: &str = "appcred waits for you";
 
 /// Home Assistant restarts within this, which is no error to be notified of.
 const RESTART: Duration = Duration::from_secs(120);
@@ -28,7 +28,7 @@ const RESTART: Duration = Duration::from_secs(120);
 /// Who is notified.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Notices {
-    /// Whoever opens Home Assistant, of accounts that wait for consent.
+    /// Whoever opens Home Assistant, of accounts that wait for consent and of clients that expire.
     pub home_assistant: bool,
     /// These addresses, of all that happens.
     pub webhooks: Vec<Secret>,
@@ -140,6 +140,8 @@ pub(super) struct Notifier {
     may_be_lost: bool,
     /// The entries that waited for a person, each with what that waited for.
     pending: BTreeMap<Key, FlowStep>,
+    /// What was due of clients.
+    due: BTreeMap<Key, Due>,
     error: Option<String>,
     /// Since when nobody answers.
     outage: Option<Instant>,
@@ -154,6 +156,7 @@ impl Notifier {
             displayed: None,
             may_be_lost: false,
             pending: BTreeMap::new(),
+            due: BTreeMap::new(),
             error: None,
             outage: None,
             drifts: 0,
@@ -185,7 +188,10 @@ impl Notifier {
         }
         let waiting: Vec<&EntryStatus> = target.waiting().collect();
         let is_on = spec.notices.home_assistant;
-        let text = (is_on && !waiting.is_empty()).then(|| message(&waiting));
+        let due: Vec<&EntryStatus> =
+            target.entries.iter().filter(|entry| entry.lifetime.due.is_some()).collect();
+        let is_needed = !waiting.is_empty() || !due.is_empty();
+        let text = (is_on && is_needed).then(|| message(&waiting, &due));
         let message = Message { id: format!("appcred_{}", spec.desired.owner), text };
         let is_new = self.may_be_lost || self.displayed.as_ref() != Some(&message);
         let has_message = self.displayed.as_ref().is_some_and(|last| last.text.is_some());
@@ -220,6 +226,7 @@ impl Notifier {
         if target.is_connected() {
             events = self.pending_events(target);
         }
+        events.extend(self.due_events(target));
         let drifts = std::mem::replace(&mut self.drifts, target.totals.drifts);
         if target.totals.drifts > drifts {
             let to_do = target.drift.join("; ");
@@ -249,6 +256,31 @@ impl Notifier {
             }
             _ => None,
         }
+    }
+
+    /// What has become due of clients, and what is no longer: one of each kind for all entries.
+    fn due_events(&mut self, target: &TargetStatus) -> BTreeMap<EventCode, String> {
+        let due = target.entries.iter();
+        let due = due.filter_map(|entry| Some((entry.key.clone(), entry.lifetime.due?))).collect();
+        let before = std::mem::replace(&mut self.due, due);
+        let mut events: BTreeMap<EventCode, String> = BTreeMap::new();
+        for entry in &target.entries {
+            let (now, before) = (entry.lifetime.due, before.get(&entry.key).copied());
+            if now == before {
+                continue;
+            }
+            let event = match now {
+                Some(Due::Rotation) => EventCode::RotationDue,
+                Some(Due::Expiring) => EventCode::ClientExpiring,
+                Some(Due::Expired) => EventCode::ClientExpired,
+                None => EventCode::ClientRenewed,
+            };
+            let what = entry.lifetime.notice().unwrap_or_else(|| "nothing is due any more".into());
+            let message = events.entry(event).or_default();
+            message.push_str(if message.is_empty() { "" } else { "; " });
+            message.push_str(&format!("`{}`: {what}", entry.key));
+        }
+        events
     }
 
     fn pending_events(&mut self, target: &TargetStatus) -> Vec<(EventCode, String)> {
@@ -294,8 +326,11 @@ fn waits(keys: &[&Key], when: &str, what: &str) -> String {
 }
 
 /// What people read in Home Assistant, in Markdown.
-fn message(waiting: &[&EntryStatus]) -> String {
-    let mut text = "appcred waits for you:\n".to_owned();
+fn message(waiting: &[&EntryStatus], due: &[&EntryStatus]) -> String {
+    let mut text = String::new();
+    if !waiting.is_empty() {
+        text.push_str("Accounts to be linked:\n");
+    }
     for entry in waiting {
         let name = plain(&entry.name);
         let line = match &entry.waits_for {
@@ -315,8 +350,10 @@ fn message(waiting: &[&EntryStatus]) -> String {
                 format!("{name}: open {page} and enter **{code}**")
             }
             _ => {
-                let (file, line) = (plain(&entry.place.file.to_string_lossy()), entry.place.line);
-                format!("{name}: answer what Home Assistant asks in its entry, {file} line {line}")
+                format!(
+                    "{name}: answer what Home Assistant asks in its entry, {}",
+                    written_at(entry)
+                )
             }
         };
         text.push_str(&format!("\n- {line}"));
@@ -324,7 +361,19 @@ fn message(waiting: &[&EntryStatus]) -> String {
             text.push_str(&format!(". The last try failed: {}", plain(why)));
         }
     }
+    if !due.is_empty() {
+        text.push_str(if waiting.is_empty() { "" } else { "\n\n" });
+        text.push_str("Clients that need a new secret, and new dates in their entries:\n");
+    }
+    for entry in due {
+        let (name, why) = (plain(&entry.name), entry.lifetime.notice().unwrap_or_default());
+        text.push_str(&format!("\n- {name}: {why} ({})", written_at(entry)));
+    }
     text
+}
+
+fn written_at(entry: &EntryStatus) -> String {
+    format!("{} line {}", plain(&entry.place.file.to_string_lossy()), entry.place.line)
 }
 
 /// An address that Markdown takes whole: a bracket would end it, and a second link could follow.
@@ -346,19 +395,45 @@ fn plain(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
     use std::time::Duration;
 
     use jiff::Timestamp;
+    use jiff::civil::date;
 
     use super::{Notifier, RESTART, plain};
     use crate::codes::EventCode;
-    use crate::model::TargetName;
-    use crate::status::{Link, Mode, TargetStatus};
+    use crate::model::{
+        ClientId, Completeness, Desired, DesiredCredential, Domain, Key, Lifetime, Owner, Place,
+        Secret, TargetName,
+    };
+    use crate::status::{self, Link, Mode, TargetStatus};
     use crate::target::Stop;
 
     fn target(link: Link, error: Option<&str>) -> TargetStatus {
         let error = error.map(str::to_owned);
         TargetStatus { link, error, ..TargetStatus::new("http://home".to_owned(), Mode::Repair) }
+    }
+
+    fn desired(keys: &[&str]) -> Desired {
+        let entry = |key: &&str| DesiredCredential {
+            key: Key::new(key).unwrap(),
+            formerly: Default::default(),
+            domain: Domain::new("spotify"),
+            client_id: ClientId::new(*key),
+            client_secret: Secret::new("s").into(),
+            name: (*key).into(),
+            adopt: Default::default(),
+            integration: Default::default(),
+            place: Place { file: Path::new("a.yaml").into(), line: 1, column: 1 },
+        };
+        Desired {
+            owner: Owner::default(),
+            previous_owners: Default::default(),
+            credentials: keys.iter().map(entry).collect(),
+            unidentified: Vec::new(),
+            completeness: Completeness::Whole,
+        }
     }
 
     fn events(notifier: &mut Notifier, target: &TargetStatus, is_outage: bool) -> Vec<EventCode> {
@@ -382,6 +457,32 @@ mod tests {
         assert_eq!(events(&mut notifier, &down, true), []);
         assert_eq!(events(&mut notifier, &up, false), [EventCode::Recovered]);
         assert_eq!(events(&mut notifier, &refused, false), [EventCode::Error], "at once");
+    }
+
+    #[tokio::test]
+    async fn each_stage_of_a_date_is_notified_once_and_so_is_its_end() {
+        let day = date(2027, 3, 1);
+        let lifetime = Lifetime { expires: Some(day), ..Lifetime::default() };
+        let (far, soon) = (date(2027, 1, 1), date(2027, 2, 20));
+        let mut home = target(Link::Down { since: Timestamp::UNIX_EPOCH }, None);
+        home.entries = status::unseen(&desired(&["a", "b", "c"]), &[]);
+        let mut notifier = Notifier::new(TargetName::new("home"), Stop::new());
+        let mut on = |today, of: &[&str]| {
+            for entry in &mut home.entries {
+                let is_dated = of.contains(&entry.key.as_str());
+                entry.lifetime =
+                    if is_dated { lifetime.on(today, 14) } else { Lifetime::default() };
+            }
+            notifier.events(&home, true)
+        };
+        assert_eq!(on(far, &["a", "b"]), []);
+        let both = "`a`: the client expires on 2027-03-01; `b`: the client expires on 2027-03-01";
+        assert_eq!(on(soon, &["a", "b"]), [(EventCode::ClientExpiring, both.to_owned())]);
+        assert_eq!(on(soon, &["a", "b"]), []);
+        let renewed = (EventCode::ClientRenewed, "`b`: nothing is due any more".to_owned());
+        let expired = "`a`: the client expired on 2027-03-01".to_owned();
+        assert_eq!(on(day, &["a"]), [(EventCode::ClientExpired, expired), renewed]);
+        assert_eq!(on(day, &["a"]), []);
     }
 
     #[test]

@@ -223,7 +223,7 @@ impl<C: Connect> TargetReconciler<C> {
         let (target, observed) = match connected.unwrap_or(Err(RoundError::Stopped)) {
             Ok(connected) => connected,
             Err(error) => {
-                self.statuses.not_connected(&self.name, &spec.desired, error.has_access());
+                self.statuses.not_connected(&self.name, spec, error.has_access());
                 return Err(error);
             }
         };
@@ -257,7 +257,7 @@ impl<C: Connect> TargetReconciler<C> {
         let is_left = is_left(spec, plan, is_drift);
         let differences = status::differences(plan, is_left, is_drift);
         self.log.found(&differences, is_drift && !is_left, plan);
-        let mut entries = status::entries(&spec.desired, plan);
+        let mut entries = spec.dated(status::entries(&spec.desired, plan));
         entries.iter_mut().for_each(|entry| self.set_ups.write(entry));
         let has_begun = is_drift && !self.is_drifted;
         self.is_drifted = is_drift;

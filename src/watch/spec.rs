@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use crate::files::Stamp;
 use crate::lock::{TargetLock, WriteLock};
-use crate::model::{Desired, Key, Policy, Seals, TargetName};
-use crate::status::{ManifestStatus, Mode};
+use crate::model::{Desired, Key, Lifetime, Policy, Seals, TargetName};
+use crate::status::{EntryStatus, ManifestStatus, Mode};
 use crate::target::Endpoint;
 
 use super::Notices;
@@ -23,6 +23,8 @@ pub struct TargetSpec {
     pub desired: Desired,
     /// The ciphertexts of its entries.
     pub seals: Arc<BTreeMap<Key, Seals>>,
+    /// Until when the clients of its entries may be used. What is due changes with the day.
+    pub lifetimes: BTreeMap<Key, Lifetime>,
     /// What a plan may do.
     pub policy: Policy,
     /// What is done about differences.
@@ -41,6 +43,14 @@ impl TargetSpec {
         self.endpoint.address() == other.endpoint.address()
             && self.lock.file == other.lock.file
             && self.desired.owner == other.desired.owner
+    }
+
+    /// The entries, with the days until when their clients may be used.
+    pub(super) fn dated(&self, mut entries: Vec<EntryStatus>) -> Vec<EntryStatus> {
+        for entry in &mut entries {
+            entry.lifetime = self.lifetimes.get(&entry.key).copied().unwrap_or_default();
+        }
+        entries
     }
 
     /// Whether a connection that was made for one serves the other.

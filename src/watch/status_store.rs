@@ -7,8 +7,10 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 
-use crate::model::{Desired, TargetName};
+use crate::model::TargetName;
 use crate::status::{Link, ManifestStatus, Mode, Status, TargetStatus, unseen};
+
+use super::TargetSpec;
 
 /// What the clock says.
 pub type Clock = fn() -> Timestamp;
@@ -71,11 +73,11 @@ impl StatusStore {
     }
 
     /// A target is not connected: nobody answers there, or it gives no access.
-    pub(super) fn not_connected(&self, name: &TargetName, desired: &Desired, gives_access: bool) {
+    pub(super) fn not_connected(&self, name: &TargetName, spec: &TargetSpec, gives_access: bool) {
         let since = self.now();
         let link = if gives_access { Link::Down { since } } else { Link::NoAccess { since } };
         self.target(name, |target| {
-            target.entries = unseen(desired, &target.entries);
+            target.entries = spec.dated(unseen(&spec.desired, &target.entries));
             relink(target, link);
         });
     }

@@ -68,7 +68,7 @@ impl<C: Connect> TargetTasks<C> {
         }
         for (name, (spec, other)) in twice {
             self.statuses.begin(&name, &spec.endpoint.address(), spec.mode);
-            self.statuses.not_connected(&name, &spec.desired, true);
+            self.statuses.not_connected(&name, &spec, true);
             let why = RoundError::SameTarget(other).to_string();
             self.statuses.not_watched(&name, &why, None);
             tracing::error!(target = %name, "{why}");

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use jiff::civil::Date;
+
 use crate::secret::env::IdentitySources;
 use crate::target::Endpoint;
 use crate::target::home_assistant::SessionStore;
@@ -21,6 +23,8 @@ pub struct Environment {
     pub identities: IdentitySources,
     /// Where systemd has put credentials for this process.
     pub credentials: Option<PathBuf>,
+    /// The day, in UTC.
+    pub today: Date,
     /// Where to keep what outlives a run and is no configuration.
     pub state_folder: Option<PathBuf>,
 }

@@ -14,7 +14,7 @@ mod targets;
 use std::path::PathBuf;
 
 use crate::diagnostic::Diagnostics;
-use crate::manifest::{self, LoadRequest, Loaded, Project};
+use crate::manifest::{self, LoadRequest, Loaded, Project, check_lifetimes};
 use crate::secret::env::IdentitySources;
 use crate::secret::{AllowedPaths, Ask, Identities, IdentityProblem, Nobody, SecretResolver};
 
@@ -44,7 +44,10 @@ impl Workspace {
 
     /// Reads the project and its manifests.
     pub fn load(&self) -> Loaded {
-        manifest::load(&self.request())
+        let mut loaded = manifest::load(&self.request());
+        let Loaded { project, entries, problems, .. } = &mut loaded;
+        problems.append(check_lifetimes(project, entries, self.environment.today));
+        loaded
     }
 
     /// Reads the project alone.

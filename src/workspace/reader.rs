@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
@@ -12,9 +13,10 @@ use crate::desired::{self, Resolved};
 use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode};
 use crate::files::{self, Stamp};
 use crate::lock::{TargetLock, WriteLock};
-use crate::manifest::{self, Cache, Entry, Loaded, Project, load_again};
+use crate::manifest::{self, Cache, Entry, Loaded, Project, check_lifetimes, load_again};
 use crate::model::{
-    Completeness, Key, OnDrift, PolicyOverrides, SealedClients, Seals, TargetName, Visible, hex,
+    Completeness, Key, OnDrift, PolicyOverrides, SealedClients, Seals, TargetName, Visible, day,
+    hex,
 };
 use crate::secret::{self, Ask, SecretResolver};
 use crate::status::{ManifestStatus, Mode};
@@ -105,6 +107,7 @@ impl<P: Ask + Clone> ReadSpecs for ProjectReader<P> {
         let mut places = places(&loaded, &workspace.folder);
         let completeness = loaded.completeness();
         let Loaded { project, manifests: files, entries, mut problems, .. } = loaded;
+        problems.append(check_lifetimes(&project, &entries, day(now)));
         let seals: BTreeMap<Key, Seals> =
             entries.iter().map(|entry| (entry.key.value.clone(), desired::seals(entry))).collect();
         let mut manifests = ManifestStatus {
@@ -121,7 +124,7 @@ impl<P: Ask + Clone> ReadSpecs for ProjectReader<P> {
         let environment = &self.settings.workspace.environment;
         let specs = match select(&project, environment, &self.settings.targets) {
             Ok(targets) => {
-                let specs = self.specs(&project, targets, &known, seals, &mut problems);
+                let specs = self.specs(&project, targets, &known, (seals, day(now)), &mut problems);
                 places.extend(specs.values().flat_map(|spec| spec.inputs.keys().cloned()));
                 Some(specs).filter(|_| !problems.has_errors())
             }
@@ -187,7 +190,7 @@ impl<P: Ask + Clone> ProjectReader<P> {
         project: &Project,
         targets: BTreeMap<TargetName, Endpoint>,
         known: &Decrypted,
-        seals: BTreeMap<Key, Seals>,
+        (seals, today): (BTreeMap<Key, Seals>, Date),
         problems: &mut Diagnostics,
     ) -> BTreeMap<TargetName, TargetSpec> {
         let policy = project.policy.with(&self.settings.policy);
@@ -209,7 +212,11 @@ impl<P: Ask + Clone> ProjectReader<P> {
                 let stamp = Stamp::of(&file);
                 (file, stamp)
             });
+            let entries = known.resolved.entries_of(&name);
+            let lifetime =
+                |entry: &Arc<Entry>| (entry.key.value.clone(), entry.lifetime(project, today));
             let spec = TargetSpec {
+                lifetimes: entries.map(lifetime).collect(),
                 inputs: stamped.collect(),
                 lock: self.lock(project, &endpoint),
                 writing: WriteLock::of(&endpoint, state_folder),

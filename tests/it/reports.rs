@@ -289,6 +289,44 @@ fn policies_for_ci_end_with_an_error() {
     assert!(validate().args(["--strict"]).status(1).run().stderr.starts_with("error"));
 }
 
+#[test]
+fn dates_of_clients_are_reported_and_may_end_ci_with_an_error() {
+    let entry = |name: &str, more: &str| {
+        format!("  - {{domain: spotify, name: {name}, client_id: {name}, client_secret: s}}\n")
+            .replace('}', &format!(", {more}}}"))
+    };
+    let entries = [
+        entry("a", "expires: 2001-03-01"),
+        entry("b", "rotate_after: \"2001-02-03\", expires: 2999-03-01"),
+        entry("c", "expires: 2999-03-01"),
+        entry("d", "expires: 2001-03-02, targets: [lab]"),
+    ];
+    let project = project(&format!("application_credentials:\n{}", entries.concat()))
+        .file("appcred.yaml", "owner: house\nallow_plaintext: true\nexpiring_within: 3d\ntargets:\n  home: {config_dir: ha}\n  lab: {config_dir: lab}\n");
+    let run = |verb: &[&str], status| {
+        Appcred::new().in_dir(project.path()).args(verb).status(status).run().stderr
+    };
+    let warnings = [
+        "warning: `a`: the client expired on 2001-03-01\n --> credentials.yaml:2:73\n",
+        "warning: `b`: the secret has been due for rotation since 2001-02-03\n --> credentials.yaml:3:78\n",
+        "warning: `d`: the client expired on 2001-03-02\n --> credentials.yaml:5:73\n",
+    ];
+    for verb in [&["validate"][..], &["plan"], &["list"], &["apply", "--yes"]] {
+        let told = run(verb, 0);
+        assert!(warnings.iter().all(|warning| told.contains(warning)), "{verb:?}: {told}");
+        assert_eq!(told.matches("warning: ").count(), 3, "{verb:?}: {told}");
+    }
+    assert_eq!(run(&["validate", "--strict"], 1).matches("error: `").count(), 3);
+    let refused = run(&["plan", "--target", "home", "--fail-on", "expiring"], 1);
+    assert!(
+        refused.ends_with("error: home: --fail-on expiring: 2 credentials to renew\n"),
+        "{refused}"
+    );
+    let entries = entry("c", "expires: 2999-03-01");
+    project.write("credentials.yaml", &format!("application_credentials:\n{entries}"));
+    run(&["plan", "--fail-on", "expiring"], 0);
+}
+
 /// The levels of all that a report in each format has: of annotations, GitLab, SARIF and JUnit.
 fn levels(folder: &Path) -> [String; 4] {
     let junit = read(folder, "junit");

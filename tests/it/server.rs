@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use appcred::codes::{ActionCode, OutcomeCode};
 use appcred::model::{
-    ConsentLink, DeviceCode, FieldKind, FlowField, FlowForm, FlowStep, HandOverError, Secret,
+    ConsentLink, DeviceCode, FieldKind, FlowField, FlowForm, FlowStep, HandOverError, Lifetime,
+    Secret,
 };
 use appcred::plan::Why;
 use appcred::report::schema;
 use appcred::server::Access;
 use appcred::status::{EntryStatus, Holding, Link, Status};
+use jiff::civil::date;
 use serde_json::{Value, json};
 
 use crate::real::{Answer, send, visit};
@@ -24,13 +26,23 @@ const LINK: &str = "https://provider.example/authorize?client_id=c&state=the-sta
 const CALLBACK: &str = "/auth/external/callback";
 const TOKEN: &str = "a-token-of-some-length";
 
+/// Until when a client could be used.
+fn expired() -> Lifetime {
+    let dates = Lifetime {
+        expires: Some(date(2026, 11, 23)),
+        rotate_after: Some(date(2026, 11, 1)),
+        due: None,
+    };
+    dates.on(date(2026, 11, 24), 14)
+}
+
 /// A house with something of everything.
 fn busy() -> Status {
     let hidden = ConsentLink::new(Secret::new("https://p.example/?secret=m4rk3d-link"), true);
     let code =
         DeviceCode { url: "https://p.example/device".to_owned(), code: "ABCD-EFGH".to_owned() };
     let mut home = up(vec![
-        entry("spotify", "Family"),
+        EntryStatus { lifetime: expired(), ..entry("spotify", "Family") },
         waiting("netatmo", "Climate", consent(LINK)),
         waiting("google", "Calendar", FlowStep::Consent(hidden)),
         waiting("home_connect", "Oven", FlowStep::Progress(Some(code))),
@@ -178,6 +190,10 @@ fn the_status_is_as_its_schema_says() {
     let [cabin, home] = value["targets"].as_array().unwrap().as_slice() else { panic!("{value}") };
     assert_eq!((&cabin["state"], &home["state"]), (&json!("unreachable"), &json!("differs")));
     assert_eq!(home["last_reconcile"], "2026-11-24T17:05:00Z");
+    let dates = ["expires", "rotate_after", "due"].map(|name| &home["entries"][0][name]);
+    assert_eq!(dates, ["2026-11-23", "2026-11-01", "expired"]);
+    let page = visit(&served.url("/")).text;
+    assert!(page.contains("the client expired on 2026-11-23"), "{page}");
     assert_eq!(home["entries"][1]["declared_at"], "credentials/media.yaml:12:5");
     assert_eq!(home["entries"][1]["set_up"]["waits_for"]["link"], LINK);
     assert_eq!(home["entries"][2]["set_up"]["waits_for"]["link"], Value::Null);
@@ -259,6 +275,7 @@ fn prometheus_reads_the_metrics() {
         one["value"].as_f64().unwrap()
     };
     let home = ("target", "home");
+    let dated = [home, ("key", "family"), ("domain", "spotify")];
     let version = [("version", env!("CARGO_PKG_VERSION"))];
     for (name, labels, expected) in [
         ("appcred_build_info", &version[..], 1.0),
@@ -272,6 +289,8 @@ fn prometheus_reads_the_metrics() {
         ("appcred_manifest_problems", &[("severity", "warning")], 0.0),
         ("appcred_pending_consents", &[home], 3.0),
         ("appcred_last_success_timestamp_seconds", &[home], 1_795_539_900.0),
+        ("appcred_credential_expiration_timestamp_seconds", &dated, 1_795_392_000.0),
+        ("appcred_credential_rotation_timestamp_seconds", &dated, 1_793_491_200.0),
         ("appcred_target_up", &[home], 1.0),
         ("appcred_target_up", &[("target", "cabin \"\\é")], 0.0),
         ("appcred_reconcile_duration_seconds_count", &[], 2.0),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use appcred::diagnostic::{Diagnostic, Diagnostics, ProblemCode, SourceFile, Span};
 use appcred::model::{
     ClientId, ConfigEntry, ConsentLink, Domain, EntryId, EntryState, FlowStep, HandOverError, Key,
-    Place, Secret, TargetName,
+    Lifetime, Place, Secret, TargetName,
 };
 use appcred::plan::{SetupState, Why};
 use appcred::report::FileNames;
@@ -176,6 +176,7 @@ pub(crate) fn entry(domain: &str, name: &str) -> EntryStatus {
     let plain = |sign: char| if sign.is_ascii_alphanumeric() { sign } else { '-' };
     let key: String = name.to_lowercase().chars().map(plain).collect();
     EntryStatus {
+        lifetime: Lifetime::default(),
         key: Key::new(&key).unwrap(),
         domain: Domain::new(domain),
         name: name.into(),

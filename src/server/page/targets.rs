@@ -213,6 +213,7 @@ fn credential(entry: &ReportedEntry<'_>) -> Markup {
     html! {
         (badge(tone, words::entry(entry.credential)))
         @if let Some(reason) = &entry.withheld { span .why { (reason.message) } }
+        @if let Some(notice) = &entry.due_notice { span .why { (notice) } }
     }
 }
 

@@ -255,6 +255,7 @@ fn by_name(specs: &[(&str, TargetSpec)]) -> BTreeMap<TargetName, TargetSpec> {
 /// A spec for the target at this address.
 fn spec_at(address: &str, credentials: Vec<DesiredCredential>) -> TargetSpec {
     TargetSpec {
+        lifetimes: BTreeMap::new(),
         endpoint: Endpoint::ConfigDir(ConfigDirEndpoint(PathBuf::from(address))),
         inputs: BTreeMap::new(),
         desired: Desired {

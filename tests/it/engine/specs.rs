@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use appcred::lock::TargetLock;
-use appcred::model::{Owner, Policy, Prune, Secret};
+use appcred::model::{Due, Key, Lifetime, Owner, Policy, Prune, Secret};
 use appcred::status::Mode;
 use appcred::watch::{Notices, TargetSpec};
 use tokio::time::sleep;
@@ -65,6 +65,15 @@ async fn changed_notices_are_a_round() {
     let webhook = Secret::new("http://127.0.0.1:1/");
     let notices = Notices { home_assistant: false, webhooks: vec![webhook] };
     let (looks, connects) = effect(|spec| spec.notices = notices).await;
+    assert!(looks > 0);
+    assert_eq!(connects, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_become_due_is_a_round() {
+    let due = Lifetime { due: Some(Due::Expired), ..Lifetime::default() };
+    let key = Key::new("a").unwrap();
+    let (looks, connects) = effect(|spec| spec.lifetimes = [(key, due)].into()).await;
     assert!(looks > 0);
     assert_eq!(connects, 0);
 }

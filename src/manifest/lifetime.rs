@@ -1,0 +1,62 @@
+//! Until when the clients of entries may be used.
+
+use std::sync::Arc;
+
+use jiff::civil::Date;
+
+use super::decode::{plain_text, wrong_kind};
+use super::{Entry, Project};
+use crate::diagnostic::{Diagnostic, Diagnostics, Located, ProblemCode};
+use crate::field::FieldRefusal;
+use crate::model::{Due, Lifetime};
+use crate::yaml::{Kind, Node, Value};
+
+/// So many days before it expires, a client is reported.
+const EXPIRING_WITHIN: u16 = 14;
+
+/// A date, in quotes or not.
+pub(super) fn date(node: &Node<'_>) -> Result<Date, FieldRefusal> {
+    let text = match &node.value {
+        Value::Scalar(scalar) if node.tag.is_none() && scalar.kind() == Kind::Date => &scalar.text,
+        Value::Scalar(scalar) if scalar.kind() == Kind::Text => plain_text(node)?,
+        _ => return Err(wrong_kind(node, "a date")),
+    };
+    // Other forms that are read as dates too, such as 20270301, are not what the schema says.
+    let date = text.parse::<Date>().ok().filter(|date| date.to_string() == text);
+    date.ok_or_else(|| {
+        FieldRefusal::new(ProblemCode::BadValue, "is not a date, as in 2027-03-01").help(
+            "write the day; a duration such as 90d would have no beginning, since nobody stores when a secret was made",
+        )
+    })
+}
+
+impl Entry {
+    /// Until when its client may be used, and what of that is due.
+    pub fn lifetime(&self, project: &Project, today: Date) -> Lifetime {
+        let value = |date: &Option<Located<Date>>| date.as_ref().map(|date| date.value);
+        let (expires, rotate_after) = (value(&self.expires), value(&self.rotate_after));
+        Lifetime { expires, rotate_after, due: None }
+            .on(today, project.expiring_within.unwrap_or(EXPIRING_WITHIN))
+    }
+}
+
+/// Warns of clients that have expired, or do so soon, and of secrets that should be replaced.
+pub fn check_lifetimes(project: &Project, entries: &[Arc<Entry>], today: Date) -> Diagnostics {
+    let mut problems = Diagnostics::default();
+    for entry in entries {
+        let lifetime = entry.lifetime(project, today);
+        let Some((due, notice)) = lifetime.due.zip(lifetime.notice()) else { continue };
+        let (code, date) = match due {
+            Due::Rotation => (ProblemCode::RotationDue, &entry.rotate_after),
+            Due::Expiring => (ProblemCode::Expiring, &entry.expires),
+            Due::Expired => (ProblemCode::Expired, &entry.expires),
+        };
+        let Some(Located { spot, .. }) = date else { continue };
+        let problem = Diagnostic::warning(code, format!("`{}`: {notice}", entry.key.value))
+            .at(&spot.file, spot.span);
+        problems.push(problem.help(
+            "make a new secret at the provider, and change the secret and the date together: linked accounts stay linked",
+        ));
+    }
+    problems
+}
