@@ -34,7 +34,8 @@ pub fn check(
     if !repositories.is_empty() {
         checked = checked
             .and_then(|()| identities(&repositories, project, resolver, &mut problems))
-            .and_then(|()| plain_files(&repositories, project, entries, resolver, &mut problems));
+            .and_then(|()| plain_files(&repositories, project, entries, resolver, &mut problems))
+            .and_then(|()| staged(&repositories, project, entries, resolver, &mut problems));
     }
     if let Err(why) = checked {
         let message = format!("cannot check whether Git tracks secrets in plain text: {why}");
@@ -184,6 +185,51 @@ fn plain_files(
     Ok(())
 }
 
+/// Secrets in plain text that are staged, where the work tree has something else by now.
+fn staged(
+    repositories: &[&Path],
+    project: &Project,
+    entries: &[Arc<Entry>],
+    resolver: &SecretResolver,
+    problems: &mut Diagnostics,
+) -> Result<(), GitError> {
+    if project.allow_plaintext {
+        return Ok(());
+    }
+    let files = secret_files(project, entries, resolver);
+    for repository in repositories {
+        for OldVersion { file, content, .. } in git::staged_plain_secrets(repository, &files)? {
+            let file = file.visible();
+            let message = match content {
+                OldContent::Secret { line, field } => {
+                    format!("the `{field}` at {file}:{line} is in plain text in what is staged")
+                }
+                OldContent::PlainFile => format!("{file} is in plain text in what is staged"),
+                // What cannot be searched now is mostly being worked on.
+                OldContent::Invalid => continue,
+            };
+            let help =
+                "stage the file as it is now with `git add`: the next commit would have the secret";
+            problems.push(Diagnostic::warning(ProblemCode::PlainSecret, message).help(help));
+        }
+    }
+    Ok(())
+}
+
+/// The files that secrets are read from.
+fn secret_files(
+    project: &Project,
+    entries: &[Arc<Entry>],
+    resolver: &SecretResolver,
+) -> Vec<PathBuf> {
+    let secret = |value: &SecretValue<'_>| value.field.plain_text != PlainText::Usual;
+    let files: BTreeSet<PathBuf> = secret_values(project, entries)
+        .filter(secret)
+        .flat_map(|value| files_of(&value.value.value, resolver))
+        .collect();
+    files.into_iter().collect()
+}
+
 /// Secrets in plain text in old versions of the manifests, and of the files that secrets are read from.
 pub fn check_history(
     folder: &Path,
@@ -192,12 +238,7 @@ pub fn check_history(
     resolver: &SecretResolver,
 ) -> Diagnostics {
     let mut problems = Diagnostics::default();
-    let secret = |value: &SecretValue<'_>| value.field.plain_text != PlainText::Usual;
-    let files: BTreeSet<PathBuf> = secret_values(project, entries)
-        .filter(secret)
-        .flat_map(|value| files_of(&value.value.value, resolver))
-        .collect();
-    let files: Vec<PathBuf> = files.into_iter().collect();
+    let files = secret_files(project, entries, resolver);
     let repositories = match git::repositories(folders(folder, entries)) {
         // Git says why there is none.
         none if none.is_empty() => vec![folder],

@@ -7,7 +7,7 @@ use crate::model::{PlainText, Secret, ValueFault};
 use crate::secret::seal::seal;
 use crate::secret::{SecretResolver, Unreadable};
 use crate::yaml_edit::{
-    NewValue, OldLayout, Slot, SlotValue, YamlEditError, all_slots, put, slots,
+    NewValue, OldLayout, Slot, SlotValue, YamlEditError, all_slots, check_none_in_clear, put, slots,
 };
 
 /// The values of such a text, opened.
@@ -72,15 +72,16 @@ impl Entries {
         let entries = Self { opened, plain: in_clear, closed };
         // Nothing may be lost in the round trip.
         let nothing_new = EncryptionContext { recipients: &[], now: "", keep_plain: true };
-        if entries.seal(&clear, nothing_new)? != text {
+        if entries.seal(text, &clear, nothing_new)? != text {
             return Err(YamlEditError::Line(1).into());
         }
         Ok((entries, clear))
     }
 
-    /// Encrypts what is in plain text, with the old ciphertext for what is as it was.
+    /// Encrypts what is in plain text, with the old ciphertext for what is as it was. `before` is the file.
     pub(super) fn seal(
         &self,
+        before: &str,
         text: &str,
         with: EncryptionContext<'_>,
     ) -> Result<String, EncryptedFileError> {
@@ -110,8 +111,15 @@ impl Entries {
                 }
             }
         }
-        let new: Vec<_> = new.iter().map(|(slot, sealed)| (*slot, sealed.as_new())).collect();
-        Ok(put(text, &new)?)
+        let changes: Vec<_> = new.iter().map(|(slot, sealed)| (*slot, sealed.as_new())).collect();
+        let sealed = put(text, &changes)?;
+        let encrypted = new.iter().filter_map(|(slot, _)| match &slot.held {
+            SlotValue::Plain(secret) => Some(secret),
+            SlotValue::Age(_) | SlotValue::Default(_) => None,
+        });
+        let secrets = encrypted.chain(self.opened.iter().map(|old| &old.plain)).map(Secret::expose);
+        check_none_in_clear(secrets, before, text, &sealed)?;
+        Ok(sealed)
     }
 
     /// What may be in plain text is a secret where it was one.

@@ -130,7 +130,10 @@ impl<'t> Opened<'t> {
         }
         match &self.form {
             FileFormat::Sops(document) => Ok(document.seal(text, with.now)?.into_bytes()),
-            FileFormat::Entries(entries) => Ok(entries.seal(text, with)?.into_bytes()),
+            FileFormat::Entries(entries) => {
+                let before = String::from_utf8_lossy(self.bytes);
+                Ok(entries.seal(&before, text, with)?.into_bytes())
+            }
             FileFormat::Age { armored: true } => {
                 Ok(seal(text.as_bytes(), with.recipients)?.into_bytes())
             }

@@ -4,17 +4,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::{Component, Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::thread;
 
 use secrecy::zeroize::Zeroizing;
 use sha2::{Digest, Sha256};
 
-use super::{GitError, answer, git, names, root};
+use super::{GitError, INDEX_FILE, answer, git, index_of_commit, names, root};
 use crate::files;
-use crate::model::{CLIENT_SECRET, PROJECT_FILE, SECRET_FIELDS};
+use crate::model::{CLIENT_SECRET, PROJECT_FILE, SECRET_FIELDS, Secret};
 use crate::yaml_edit::{
-    SlotValue, YamlEditError, all_slots, files_named, is_empty, is_sealed, slots,
+    SlotValue, YamlEditError, all_slots, commented_secrets, files_named, is_empty, is_sealed, slots,
 };
 
 /// So much of a commit's hash is shown.
@@ -69,6 +69,23 @@ pub fn plain_secrets(folder: &Path, files: &[PathBuf]) -> Result<Vec<OldVersion>
     if shallow.trim_ascii() == b"true" {
         return Err(GitError::Shallow);
     }
+    search_versions(folder, files, versions)
+}
+
+/// Searches what is staged and differs from the work tree in the same way: the next commit has it, whatever
+/// the work tree has by now.
+///
+/// # Errors
+/// Where git cannot be run, or refuses.
+pub fn staged_plain_secrets(folder: &Path, files: &[PathBuf]) -> Result<Vec<OldVersion>, GitError> {
+    search_versions(folder, files, staged)
+}
+
+fn search_versions(
+    folder: &Path,
+    files: &[PathBuf],
+    versions: impl Fn(&Path, &BTreeSet<PathBuf>) -> Result<Vec<Version>, GitError>,
+) -> Result<Vec<OldVersion>, GitError> {
     let others = other_projects(folder)?;
     let mut files = from_root(folder, files)?;
     loop {
@@ -162,11 +179,31 @@ struct Version {
 fn versions(folder: &Path, files: &BTreeSet<PathBuf>) -> Result<Vec<Version>, GitError> {
     let mut command = git(folder);
     command.args(["log", "--all", "--reverse", "--topo-order", "--root", "-z", "--format=%x01%H"]);
-    command.args(["--raw", "--no-abbrev", "--no-renames", "-m", "--"]);
-    command.args([":(top)*.yaml", ":(top)*.yml"]);
+    command.args(["--raw", "--no-abbrev", "--no-renames", "-m"]);
+    // A deleted file has no new blob, and a link is no manifest.
+    listed(&mut command, files, |change| (change[1], change[3]))
+}
+
+/// What the index has of them, where the work tree has something else.
+fn staged(folder: &Path, files: &BTreeSet<PathBuf>) -> Result<Vec<Version>, GitError> {
+    let mut command = git(folder);
+    if let Some(index) = index_of_commit(folder)? {
+        command.env(INDEX_FILE, index);
+    }
+    command.args(["diff-files", "--raw", "-z", "--no-abbrev", "--no-renames"]);
+    listed(&mut command, files, |change| (change[0], change[2]))
+}
+
+/// The versions that a command lists as raw changes; `of` chooses mode and blob of two of each.
+fn listed(
+    command: &mut Command,
+    files: &BTreeSet<PathBuf>,
+    of: impl for<'c> Fn([&'c str; 4]) -> (&'c str, &'c str),
+) -> Result<Vec<Version>, GitError> {
+    command.args(["--", ":(top)*.yaml", ":(top)*.yml"]);
     command.args(SECRETS_FILES.map(|file| format!(":(top,glob)**/{file}")));
     command.args(files.iter().map(|file| format!(":(top,literal){}", file.to_string_lossy())));
-    let output = answer(&mut command)?;
+    let output = answer(command)?;
     let mut versions = Vec::new();
     let (mut commit, mut blob) = (String::new(), None);
     for part in names(&output) {
@@ -174,10 +211,10 @@ fn versions(folder: &Path, files: &BTreeSet<PathBuf>) -> Result<Vec<Version>, Gi
         if let Some(hash) = part.strip_prefix('\u{1}') {
             commit = hash.trim().chars().take(HASH).collect();
         } else if let Some(change) = part.strip_prefix(':') {
-            // Modes, blobs and kind. A deleted file has no new blob, and a link is no manifest.
-            let words: Vec<&str> = change.split(' ').collect();
-            let is_file = words.get(1).is_some_and(|mode| mode.starts_with("100"));
-            blob = words.get(3).filter(|_| is_file).map(|blob| (*blob).to_owned());
+            let words: Vec<&str> = change.split(' ').take(4).collect();
+            let change = <[&str; 4]>::try_from(words).ok().map(&of);
+            blob =
+                change.filter(|(mode, _)| mode.starts_with("100")).map(|(_, blob)| blob.to_owned());
         } else if let Some(blob) = blob.take() {
             versions.push(Version { commit: commit.clone(), blob, file: PathBuf::from(part) });
         }
@@ -226,6 +263,10 @@ struct PlainSecret {
 }
 
 impl PlainSecret {
+    fn new(field: String, line: u32, secret: &Secret) -> Self {
+        Self { field, line, digest: Sha256::digest(secret.expose()).into() }
+    }
+
     /// Whether it can be in a manifest, and not in a project file alone.
     fn is_of_entry(&self) -> bool {
         SECRET_FIELDS
@@ -289,8 +330,22 @@ fn next_text(
     }
     let mut bytes = files::read_bytes(&mut answers.take(size + 1), size + 1, size + 1)?;
     bytes.pop();
-    let text = std::str::from_utf8(&bytes).ok().map(|text| Zeroizing::new(text.to_owned()));
-    Ok(Some((blob.to_owned(), text)))
+    Ok(Some((blob.to_owned(), text_of(&bytes))))
+}
+
+/// What bytes say, in whatever encoding an editor wrote them; none where they are no text.
+fn text_of(bytes: &[u8]) -> Option<Zeroizing<String>> {
+    let units = |of: fn([u8; 2]) -> u16| {
+        let units = bytes[2..].chunks_exact(2).map(move |pair| of([pair[0], pair[1]]));
+        char::decode_utf16(units).map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
+    };
+    let text = match bytes {
+        [0xFF, 0xFE, ..] => units(u16::from_le_bytes),
+        [0xFE, 0xFF, ..] => units(u16::from_be_bytes),
+        _ if bytes.contains(&0) => return None,
+        _ => String::from_utf8_lossy(bytes).into_owned(),
+    };
+    Some(Zeroizing::new(text))
 }
 
 /// Whether a file of secrets has something that is not encrypted.
@@ -319,10 +374,12 @@ fn search_text(text: &str) -> Option<(Option<Searched>, Vec<String>)> {
                 let (SlotValue::Plain(secret) | SlotValue::Default(secret)) = slot.held else {
                     return None;
                 };
-                let digest = Sha256::digest(secret.expose()).into();
-                Some(PlainSecret { field: slot.field, line: slot.span.line, digest })
+                Some(PlainSecret::new(slot.field, slot.span.line, &secret))
             });
-            Some(Searched::Plain(plain.collect()))
+            let commented = commented_secrets(text).into_iter();
+            let commented = commented
+                .map(|one| PlainSecret::new(one.field.to_owned(), one.span.line, &one.secret));
+            Some(Searched::Plain(plain.chain(commented).collect()))
         }
         Err(YamlEditError::Sops) => None,
         Err(_) => Some(Searched::Invalid { names_credentials }),

@@ -15,10 +15,33 @@ use thiserror::Error;
 
 use crate::files;
 
-pub use history::{OldContent, OldVersion, plain_secrets};
+pub use history::{OldContent, OldVersion, plain_secrets, staged_plain_secrets};
 
 /// A larger file is not searched for an identity: a repository may hold databases.
 const LARGEST_WITH_IDENTITY: u64 = 1024 * 1024;
+
+/// Variables by which hooks and others point Git at another repository, or change what paths and objects mean.
+const NOT_INHERITED: [&str; 16] = [
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_COMMON_DIR",
+    "GIT_DIR",
+    "GIT_EXTERNAL_DIFF",
+    "GIT_GLOB_PATHSPECS",
+    "GIT_GRAFT_FILE",
+    "GIT_ICASE_PATHSPECS",
+    "GIT_IMPLICIT_WORK_TREE",
+    "GIT_LITERAL_PATHSPECS",
+    "GIT_NAMESPACE",
+    "GIT_NOGLOB_PATHSPECS",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_PREFIX",
+    "GIT_REPLACE_REF_BASE",
+    "GIT_SHALLOW_FILE",
+    "GIT_WORK_TREE",
+];
+
+/// Names the index that a commit is made of, for its hooks.
+const INDEX_FILE: &str = "GIT_INDEX_FILE";
 
 /// Settings by which a repository runs programs of its own when it is only read.
 const RUN_NOTHING: [&str; 6] = [
@@ -202,9 +225,31 @@ fn root(folder: &Path) -> Result<PathBuf, GitError> {
     Ok(PathBuf::from(String::from_utf8_lossy(root.trim_ascii()).into_owned()).canonicalize()?)
 }
 
+/// The index of the commit that runs us as a hook, where it is one of this repository.
+fn index_of_commit(folder: &Path) -> Result<Option<PathBuf>, GitError> {
+    let path = |command: &mut Command| {
+        let output = answer(command)?;
+        Ok::<_, GitError>(PathBuf::from(String::from_utf8_lossy(output.trim_ascii()).into_owned()))
+    };
+    let index = path(inheriting_index(folder).args(["rev-parse", "--git-path", "index"]))?;
+    let own = path(git(folder).args(["rev-parse", "--absolute-git-dir"]))?;
+    Ok(Some(index).filter(|index| index.parent() == Some(&own)))
+}
+
 fn git(folder: &Path) -> Command {
+    let mut command = inheriting_index(folder);
+    command.env_remove(INDEX_FILE);
+    command
+}
+
+fn inheriting_index(folder: &Path) -> Command {
     let here = files::folder(folder);
     let mut command = Command::new("git");
+    for variable in NOT_INHERITED {
+        command.env_remove(variable);
+    }
+    // What `git replace` puts in the place of a version is not what others clone.
+    command.arg("--no-replace-objects");
     command.arg("-C").arg(here).args(RUN_NOTHING).stdin(Stdio::null());
     // Its messages are read, so they must not be translated; and a partial clone must not fetch.
     command.env("LC_ALL", "C").env("GIT_NO_LAZY_FETCH", "1").env("GIT_OPTIONAL_LOCKS", "0");

@@ -7,6 +7,7 @@ use jiff::civil::Date;
 use serde_json::Value as Json;
 use smol_str::SmolStr;
 
+use super::comments;
 use super::decode::{Decoder, Site};
 use super::lifetime;
 use super::project::Project;
@@ -88,7 +89,11 @@ pub(super) fn decode(file: &Arc<SourceFile>, project: &Project) -> Decoded {
             .help("write `application_credentials: []` where no entry is wanted, or remove the file; nothing is deleted until then");
         decoder.report(problem);
     }
-    Decoded { entries, domains_of_broken, problems: decoder.into_problems(), is_emptied }
+    let mut problems = decoder.into_problems();
+    if !project.allow_plaintext {
+        problems.append(comments::check(file));
+    }
+    Decoded { entries, domains_of_broken, problems, is_emptied }
 }
 
 struct ManifestReader<'n, 'p> {

@@ -6,6 +6,7 @@
 mod cache;
 mod candidates;
 mod checks;
+mod comments;
 mod decode;
 mod deserialize;
 mod discover;

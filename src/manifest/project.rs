@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::comments;
 use super::decode::{Decoder, Site};
 use super::entry::given;
 use super::notify::Notify;
@@ -118,7 +119,11 @@ pub(super) fn decode(file: &Arc<SourceFile>, paths: Paths<'_>) -> (Project, Diag
         ));
         project.broken = true;
     }
-    (project, decoder.into_problems())
+    let mut problems = decoder.into_problems();
+    if !project.allow_plaintext {
+        problems.append(comments::check(file));
+    }
+    (project, problems)
 }
 
 impl<'n> Decoder<'n> {

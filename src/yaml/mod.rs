@@ -5,6 +5,7 @@
 //! quotes, a block scalar's its content alone, that of a missing value is empty.
 
 mod build;
+mod commented;
 mod conflict;
 mod fault;
 mod json;
@@ -16,6 +17,7 @@ mod tests;
 use std::borrow::Cow;
 
 pub(crate) use build::{comments, parse};
+pub use commented::commented_secrets;
 pub(crate) use conflict::conflict_marker;
 pub(crate) use fault::YamlFault;
 pub(crate) use json::{from_json, to_json};

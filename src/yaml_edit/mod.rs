@@ -7,6 +7,7 @@
 mod append;
 mod change;
 pub(crate) mod geometry;
+mod in_clear;
 mod reread;
 mod slots;
 #[cfg(test)]
@@ -19,11 +20,13 @@ use thiserror::Error;
 
 pub use append::{NewEntry, append, new_manifest};
 pub use change::TextChanges;
+pub use in_clear::check_none_in_clear;
 pub use slots::{
     NewValue, OldLayout, Slot, SlotValue, all_slots, files_named, is_sealed, put, slots,
 };
 pub use write::document;
 
+pub use crate::yaml::commented_secrets;
 pub(crate) use crate::yaml::is_empty;
 
 /// Why a file is not changed.
@@ -44,4 +47,9 @@ pub enum YamlEditError {
     /// The change cannot be made in the lines meant alone.
     #[error("line {0} is written in a way that cannot be changed in place: change it by hand")]
     Line(u32),
+    /// A secret would be in plain text.
+    #[error(
+        "line {0} has a secret that would stay in plain text: only the values of fields are encrypted, no comments and no other fields; remove it there"
+    )]
+    InClear(u32),
 }

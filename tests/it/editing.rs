@@ -139,6 +139,36 @@ fn edit_keeps_the_file_where_anything_is_wrong() {
 }
 
 #[test]
+fn edit_saves_no_secret_beside_the_values_that_it_encrypts() {
+    let desk = Desk::new();
+    let folder = desk.project.path();
+    let rule =
+        ["--encrypt", "--age", &desk.recipient, "--encrypted-regex", "^client_secret$", "b.yaml"];
+    desk.project.write("b.yaml", "application_credentials:\n    - domain: google\n      name: G\n      client_id: g\n      client_secret: m4rk3d-two\n");
+    desk.project.write("credentials/b.yaml", &sops(folder, &desk.identity, rule));
+    for file in [MANIFEST, "credentials/b.yaml"] {
+        let before = desk.text(file);
+        for script in [
+            // The entry, or what a line was before, taken out of use.
+            "sed -i '/twitch/s/^/#/; /- domain: google/,$s/^/#/' \"$1\"",
+            "sed -i 's/m4rk3d-two/new-m4rk3d/; 1s/^/# was m4rk3d-two\\n/' \"$1\"",
+            "sed -i '1s/^/# m4rk3d-new\\n/; s/m4rk3d-two/m4rk3d-new/' \"$1\"",
+            "echo '#m4rk3d-two' >>\"$1\"",
+            "sed -i 's/name: G/name: m4rk3d-two/; s/domain: twitch/domain: twitch, name: m4rk3d-two/' \"$1\"",
+        ] {
+            let ran = desk.edit(file, script).status(1).run();
+            let refused = "has a secret that would stay in plain text";
+            assert!(ran.stderr.contains(refused), "{file} {script}: {}", ran.stderr);
+            assert!(!ran.stderr.contains("m4rk3d"), "{}", ran.stderr);
+            assert_eq!(desk.text(file), before, "{file} {script}");
+        }
+    }
+    // Where it goes with its entry, it is gone.
+    desk.edit(MANIFEST, "sed -i '/twitch/s/.*/# twitch is gone/' \"$1\"").run();
+    assert!(desk.text(MANIFEST).contains("# twitch is gone"));
+}
+
+#[test]
 fn edit_keeps_what_was_typed_and_not_saved_encrypted() {
     let desk = Desk::new();
     let path = desk.project.join(MANIFEST);

@@ -116,3 +116,110 @@ fn what_editors_left_of_a_manifest_is_no_place_for_its_secret() {
     }
     assert!(!said.contains("b.yaml~"), "{said}");
 }
+
+const SEALED: &str = "application_credentials:\n  - {domain: spotify, client_id: i, client_secret: !secret spotify}\n";
+
+fn repository(manifest: &str) -> Project {
+    let project = Project::new()
+        .file("appcred.yaml", "owner: house\ntargets: {home: {config_dir: /srv/ha}}\n")
+        .file("credentials/a.yaml", manifest);
+    git(project.path(), &["init", "--quiet"]);
+    project
+}
+
+#[test]
+fn a_secret_in_a_comment_is_one_in_plain_text() {
+    let commented = format!("{SEALED}#  client_secret: 9a8B7c6D5e4F\n");
+    let project = repository(&commented);
+    let ran = validate(project.path(), &["--strict"]);
+    let message = "a comment has a `client_secret` in plain text\n --> credentials/a.yaml:3:1";
+    assert!(ran.status == Some(1) && ran.stderr.contains(message), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("9a8B7c6D5e4F"), "{}", ran.stderr);
+    commit(project.path());
+    project.write("credentials/a.yaml", SEALED);
+    git(project.path(), &["add", "--all"]);
+    assert_eq!(validate(project.path(), &["--strict"]).status, Some(0));
+    let said = validate(project.path(), &["--history"]).stderr;
+    assert!(said.contains("`client_secret` is in plain text in commit"), "{said}");
+}
+
+#[test]
+fn what_is_staged_is_checked_where_the_work_tree_is_another() {
+    let project = repository(MANIFEST);
+    git(project.path(), &["add", "--all"]);
+    project.write("credentials/a.yaml", SEALED);
+    let ran = validate(project.path(), &["--strict"]);
+    let message =
+        "the `client_secret` at credentials/a.yaml:2:1 is in plain text in what is staged";
+    let message = message.replace("a.yaml:2:1", "a.yaml:2");
+    assert!(ran.status == Some(1) && ran.stderr.contains(&message), "{}", ran.stderr);
+    // A hook checks what its commit takes: that of `--all` is another index.
+    let hook = project.path().join(".git/hooks/pre-commit");
+    fs::write(
+        &hook,
+        format!("#!/bin/sh\nexec {} validate --strict\n", env!("CARGO_BIN_EXE_appcred")),
+    )
+    .unwrap();
+    fs::set_permissions(&hook, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let commits = |arguments: &[&str]| {
+        let mut command = std::process::Command::new("git");
+        command.current_dir(project.path()).args(["-c", "user.name=n", "-c", "user.email=e"]);
+        command.args(["commit", "--quiet", "-m", "x"]).args(arguments);
+        command.status().unwrap().success()
+    };
+    assert!(!commits(&[]));
+    assert!(commits(&["--all"]));
+    assert!(!history(project.path()).contains("plain text"), "{}", history(project.path()));
+}
+
+fn history(folder: &Path) -> String {
+    validate(folder, &["--history"]).stderr
+}
+
+#[test]
+fn the_environment_leads_to_no_other_repository_and_hides_nothing() {
+    let (project, other) = (repository(MANIFEST), repository(SEALED));
+    commit(project.path());
+    commit(other.path());
+    project.write("credentials/a.yaml", SEALED);
+    commit(project.path());
+    let git_dir = other.path().join(".git");
+    for (name, value) in [
+        ("GIT_DIR", git_dir.to_str().unwrap()),
+        ("GIT_WORK_TREE", other.path().to_str().unwrap()),
+        ("GIT_COMMON_DIR", git_dir.to_str().unwrap()),
+        ("GIT_LITERAL_PATHSPECS", "1"),
+        ("GIT_INDEX_FILE", git_dir.join("index").to_str().unwrap()),
+    ] {
+        let appcred = Appcred::new().in_dir(project.path()).args(["validate", "--history"]);
+        let said = appcred.env("PATH", "/usr/bin:/bin").env(name, value).spawn().finish().stderr;
+        assert!(said.contains("is in plain text in commit"), "{name}: {said}");
+    }
+    // What is put in the place of an old version is so in this clone alone.
+    git(project.path(), &["replace", "HEAD~1", "HEAD"]);
+    git(
+        project.path(),
+        &["replace", "--force", "HEAD~1:credentials/a.yaml", "HEAD:credentials/a.yaml"],
+    );
+    let said = history(project.path());
+    assert!(said.contains("is in plain text in commit"), "{said}");
+}
+
+#[test]
+fn an_old_version_in_another_encoding_is_searched() {
+    let utf_16: Vec<u8> = "\u{feff}"
+        .encode_utf16()
+        .chain(MANIFEST.encode_utf16())
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    let latin = [MANIFEST.as_bytes(), b"# caf\xe9\n"].concat();
+    for bytes in [utf_16, latin] {
+        let project = repository(SEALED);
+        fs::write(project.path().join("credentials/a.yaml"), bytes).unwrap();
+        commit(project.path());
+        project.write("credentials/a.yaml", SEALED);
+        commit(project.path());
+        let said = history(project.path());
+        assert!(said.contains("is in plain text in commit"), "{said}");
+    }
+}

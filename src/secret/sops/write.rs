@@ -19,7 +19,7 @@ use crate::secret::{SecretResolver, Unreadable};
 use crate::yaml;
 use crate::yaml_edit::geometry::{block_end, block_header, line_break, line_start};
 use crate::yaml_edit::write::{indented, quoted, word};
-use crate::yaml_edit::{TextChanges, YamlEditError};
+use crate::yaml_edit::{TextChanges, YamlEditError, check_none_in_clear};
 
 /// Why a SOPS document is not written.
 #[derive(Debug, Error)]
@@ -209,8 +209,19 @@ impl<'t> OpenedSopsDocument<'t> {
             made.push_str(line_break(self.text));
         }
         made.push_str(&self.signed(&mac.text(), now)?);
-        let is_meant = self.read_again(&made, |read, _| Ok(read.plains == meant));
-        if is_meant? { Ok(made) } else { Err(not_editable(body, 0).into()) }
+        let mut secrets: Vec<Zeroizing<String>> = Vec::new();
+        let is_meant = self.read_again(&made, |read, _| {
+            let values = read.values().chain(self.unlocked.values());
+            let encrypted = values.filter(|(known, plain)| known.encrypted && plain.kind == "str");
+            let texts = encrypted.map(|(_, plain)| String::from_utf8_lossy(plain.bytes).into());
+            secrets.extend(texts.map(Zeroizing::new));
+            Ok(read.plains == meant)
+        });
+        if !is_meant? {
+            return Err(not_editable(body, 0).into());
+        }
+        check_none_in_clear(secrets.iter().map(|secret| secret.as_str()), self.text, body, &made)?;
+        Ok(made)
     }
 
     pub(super) fn sealed(

@@ -1,0 +1,76 @@
+//! Secrets that an edit would leave in plain text beside the values that are encrypted: in a comment, or in
+//! another field.
+
+use super::YamlEditError;
+
+/// A shorter secret is looked for as a whole word: it may be a part of another one by chance.
+const SHORT: usize = 8;
+
+/// Checks that no secret is in plain text in `after` more often than it was in `before`. `clear` is what
+/// was edited, whose lines the error names.
+///
+/// # Errors
+/// Where one is.
+pub fn check_none_in_clear<'s>(
+    secrets: impl IntoIterator<Item = &'s str>,
+    before: &str,
+    clear: &str,
+    after: &str,
+) -> Result<(), YamlEditError> {
+    for secret in secrets {
+        if count(after, secret) > count(before, secret) {
+            let known: Vec<&str> = before.lines().collect();
+            let is_new = |line: &&str| count(line, secret) > 0 && !known.contains(line);
+            let line = after.lines().find(is_new).unwrap_or_default();
+            // What is not encrypted is the same line in both.
+            let here = clear.lines().position(|other| other == line);
+            let here = here.or_else(|| clear.lines().position(|other| count(other, secret) > 0));
+            let line = u32::try_from(here.unwrap_or_default()).unwrap_or_default() + 1;
+            return Err(YamlEditError::InClear(line));
+        }
+    }
+    Ok(())
+}
+
+fn count(text: &str, secret: &str) -> usize {
+    if secret.trim().is_empty() {
+        return 0;
+    }
+    let is_whole = |(at, found): &(usize, &str)| {
+        let is_word = |character: Option<char>| character.is_some_and(char::is_alphanumeric);
+        found.len() >= SHORT
+            || !is_word(text[..*at].chars().next_back())
+                && !is_word(text[at + found.len()..].chars().next())
+    };
+    text.match_indices(secret).filter(is_whole).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{YamlEditError, check_none_in_clear};
+
+    fn line(secret: &str, before: &str, clear: &str, after: &str) -> Option<u32> {
+        match check_none_in_clear([secret], before, clear, after) {
+            Ok(()) => None,
+            Err(YamlEditError::InClear(line)) => Some(line),
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn a_secret_that_is_new_in_clear_is_found_on_its_line() {
+        let (before, after) = ("a: |\n  AGE\nb: 1\n", "a: |\n  AGE\n# was 4f5c0A7d2b9E\n");
+        assert_eq!(line("4f5c0A7d2b9E", before, "a: new\n# was 4f5c0A7d2b9E\n", after), Some(2));
+        let clear = "a: 4f5c0A7d2b9E # 4f5c0A7d2b9E\n";
+        let after = "a: | # 4f5c0A7d2b9E\n  AGE\n";
+        assert_eq!(line("4f5c0A7d2b9E", "a: x\n", clear, after), Some(1));
+        assert_eq!(line("4f5c0A7d2b9E", after, clear, after), None);
+    }
+
+    #[test]
+    fn a_short_secret_is_a_word_of_its_own() {
+        assert_eq!(line("abc", "x\n", "abcd\n", "abcd\n"), None);
+        assert_eq!(line("abc", "x\n", "d abc.\n", "d abc.\n"), Some(1));
+        assert_eq!(line(" ", "x\n", "a b\n", "a b\n"), None);
+    }
+}
