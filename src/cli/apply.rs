@@ -12,7 +12,7 @@ use crate::model::counted;
 use crate::plan_file::PlanFile;
 use crate::reconcile::{self, Unchecked, Verdicts};
 use crate::report::{Report, Verb, text};
-use crate::target::{LiveTarget, Stop};
+use crate::target::Stop;
 use crate::workspace::{Comparison, TargetView};
 
 use super::exit::ExitStatus;
@@ -200,20 +200,18 @@ async fn carry_out_one(
         }
     };
     let Comparison { desired, observed, plan } = comparison;
-    let proven = reconcile::prove(plan, desired, observed, &mut verdicts.clone()).await;
-    for Unchecked { key, what, why } in &proven.unchecked {
+    let of = (plan, desired, observed);
+    let carried_out =
+        reconcile::carry_out(of, target, &mut verdicts.clone(), stop, &mut progress).await;
+    for Unchecked { key, what, why } in &carried_out.unchecked {
         console::warning(format_args!(
             "{name}: the new {what} of `{key}` is in use and could not be checked: {why}"
         ));
     }
-    view.outcomes = reconcile::apply(&proven.plan, desired, target, stop, &mut progress).await;
-    view.outcomes.extend(proven.refused);
     if let Some(bar) = bar {
         bar.finish_and_clear();
     }
-    if let Some(ha) = target.home_assistant() {
-        reconcile::set_up(&proven.plan, desired, ha, stop, &mut view.outcomes).await;
-    }
+    view.outcomes = carried_out.outcomes;
     for outcome in &view.outcomes {
         tracing::info!(target = %view.name, step = outcome.step.0, outcome = ?outcome.outcome, "step");
     }

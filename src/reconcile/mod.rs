@@ -1,6 +1,8 @@
 //! Carries a plan out. It decides nothing but what depends on what failed.
 
 mod apply;
+mod carry_out;
+mod link;
 mod outcome;
 mod prove;
 mod reload;
@@ -8,6 +10,7 @@ mod set_up;
 mod step_progress;
 
 pub use apply::{Progress, apply};
+pub use carry_out::{CarriedOut, PlanTarget, carry_out};
+pub use link::{LinkSettings, Linking, NotLinked, Turn};
 pub use outcome::{Outcome, StepOutcome};
-pub use prove::{Proven, Unchecked, Verdicts, prove};
-pub use set_up::{Begun, CANNOT_ASK_YET, begin, set_up, task};
+pub use prove::{Proven, Unchecked, Verdicts};

@@ -66,7 +66,7 @@ pub struct Verdicts {
 /// Asks the providers about each secret that replaces one in use, as the observed HA would, and about
 /// each set-up that is to be started. What a provider refuses is not done: the old secret stays in
 /// force, and no consent is asked for that nobody could give.
-pub async fn prove(
+pub(super) async fn prove(
     plan: &Plan,
     desired: &Desired,
     observed: &Observed,

@@ -23,7 +23,7 @@ const OPEN_SET_UPS: usize = 8;
 ///
 /// Flows that are left over are ended first. A set-up goes on until a person is needed, which is no
 /// failure; it is not begun where the step that it builds on was not done.
-pub async fn set_up(
+pub(super) async fn set_up(
     plan: &Plan,
     desired: &Desired,
     ha: &HomeAssistant,
@@ -156,10 +156,10 @@ impl SetUpRun<'_> {
 }
 
 /// What a person is shown where HA cannot ask for consent at once.
-pub const CANNOT_ASK_YET: &str = "Home Assistant asks for consent again once the account's token is out of date, and not before: run `appcred authorize` then";
+pub(super) const CANNOT_ASK_YET: &str = "Home Assistant asks for consent again once the account's token is out of date, and not before: run `appcred authorize` then";
 
 /// What has come of a set-up that was to be begun.
-pub enum Begun<'n> {
+pub(super) enum Begun<'n> {
     /// An account was linked before.
     Before(&'n ConfigEntry),
     /// It has come so far.
@@ -173,7 +173,7 @@ pub enum Begun<'n> {
 ///
 /// # Errors
 /// Where HA does not answer, or when stopped.
-pub async fn begin<'n>(
+pub(super) async fn begin<'n>(
     ha: &HomeAssistant,
     task: &SetUpTask<'_>,
     action: &Action,
@@ -214,7 +214,7 @@ fn open_flow<'n>(now: &'n Observed, mark: &Mark, wanted: &Wanted) -> Option<&'n 
 }
 
 /// What a set-up is about; none where the action is another one, or the secret is not known.
-pub fn task<'a>(
+pub(super) fn task<'a>(
     action: &'a Action,
     entry: &'a DesiredCredential,
     mark: &'a Mark,

@@ -18,6 +18,8 @@ const LOOK_SECONDS: u64 = 2;
 pub enum Wait {
     /// The provider sent the browser to us.
     Answered(Delivery),
+    /// An answer with a wrong state came; the one that is waited for may still come.
+    Forged,
     /// The browser went to HA directly, or HA may have gone on.
     MovedOn,
     /// The connection to HA was lost.
@@ -28,10 +30,7 @@ pub enum Wait {
     Stopped,
 }
 
-/// Waits for what a flow's step asks of a person.
-///
-/// Without a `loopback`, the browser goes to HA. An answer with a wrong state calls `forged` and changes
-/// nothing.
+/// Waits for what a flow's step asks of a person. Without a `loopback`, the browser goes to HA.
 pub async fn wait(
     flow: &FlowId,
     step: &FlowStep,
@@ -39,7 +38,6 @@ pub async fn wait(
     events: &mut FlowEvents,
     until: Instant,
     stop: &Stop,
-    forged: &mut (dyn FnMut() + Send),
 ) -> Wait {
     if let FlowStep::Consent(link) = step
         && let Some(state) = state(link)
@@ -53,25 +51,20 @@ pub async fn wait(
             _ => std::future::pending().await,
         }
     };
-    tokio::pin!(look);
-    loop {
-        let arrival = async {
-            match &mut loopback {
-                Some(loopback) => loopback.next().await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            arrival = arrival => match arrival {
-                Arrival::Answer(delivery) => return Wait::Answered(delivery),
-                Arrival::Forged => forged(),
-            },
-            moved_on = events.moved_on(flow) => {
-                return if moved_on { Wait::MovedOn } else { Wait::Lost };
-            }
-            () = &mut look => return Wait::MovedOn,
-            () = sleep_until(until) => return Wait::TimedOut,
-            () = stop.cancelled() => return Wait::Stopped,
+    let arrival = async {
+        match loopback {
+            Some(loopback) => loopback.next().await,
+            None => std::future::pending().await,
         }
+    };
+    tokio::select! {
+        arrival = arrival => match arrival {
+            Arrival::Answer(delivery) => Wait::Answered(delivery),
+            Arrival::Forged => Wait::Forged,
+        },
+        moved_on = events.moved_on(flow) => if moved_on { Wait::MovedOn } else { Wait::Lost },
+        () = look => Wait::MovedOn,
+        () = sleep_until(until) => Wait::TimedOut,
+        () = stop.cancelled() => Wait::Stopped,
     }
 }

@@ -5,14 +5,12 @@ use std::sync::Arc;
 use futures_util::{FutureExt, StreamExt};
 use tokio::sync::watch;
 
-use crate::model::{Desired, HandOverError, Observed};
-use crate::plan::Plan;
-use crate::reconcile::{self, Proven, StepOutcome, Verdicts};
+use crate::model::{HandOverError, Observed};
+use crate::reconcile::PlanTarget;
 use crate::secret::SecretResolver;
 use crate::target::home_assistant::SessionStore;
 use crate::target::{
-    ChangeEvents, ConnectError, Done, Execute, LiveTarget as _, Observe, Operation, Refusal, Stop,
-    Target, TargetError,
+    ChangeEvents, ConnectError, LiveTarget as _, Observe, Refusal, Target, TargetError,
 };
 
 use super::TargetSpec;
@@ -33,33 +31,18 @@ pub trait Connect: Send + Sync + 'static {
 }
 
 /// A connected target.
-pub trait WatchedTarget: Observe + Execute + Send + Sync + 'static {
+pub trait WatchedTarget: Observe + Send + Sync + 'static {
+    /// What plans are carried out on there.
+    type PlanTarget: PlanTarget + Send;
+
     /// Whether it reports when something there has changed.
     fn reports_changes(&self) -> bool;
 
     /// Waits for the next event. It may be dropped at any time and loses nothing by that.
     fn next_event(&mut self) -> impl Future<Output = TargetEvent> + Send;
 
-    /// Asks the providers about the secrets that a plan puts in the place of secrets in use, and about the
-    /// set-ups that it starts. A target without providers has none to ask.
-    fn prove(
-        &self,
-        plan: &Plan,
-        _desired: &Desired,
-        _observed: &Observed,
-        _known: &mut Verdicts,
-    ) -> impl Future<Output = Proven> + Send {
-        std::future::ready(Proven::whole(plan))
-    }
-
-    /// Carries out the steps of a plan that concern set-ups, and adds the outcome of each.
-    fn set_up(
-        &self,
-        plan: &Plan,
-        desired: &Desired,
-        stop: &Stop,
-        outcomes: &mut Vec<StepOutcome>,
-    ) -> impl Future<Output = ()> + Send;
+    /// That, to carry a plan out.
+    fn plan_target(&mut self) -> &mut Self::PlanTarget;
 
     /// Hands a provider's answer over.
     ///
@@ -124,18 +107,9 @@ impl Observe for ConnectedTarget {
     }
 }
 
-impl Execute for ConnectedTarget {
-    async fn execute(
-        &mut self,
-        operations: Vec<Operation>,
-        stop: &Stop,
-        done: &mut (dyn FnMut(usize, Result<Done, Refusal>) + Send),
-    ) {
-        self.target.execute(operations, stop, done).await;
-    }
-}
-
 impl WatchedTarget for ConnectedTarget {
+    type PlanTarget = Target;
+
     fn reports_changes(&self) -> bool {
         self.changes.is_some()
     }
@@ -153,26 +127,8 @@ impl WatchedTarget for ConnectedTarget {
         }
     }
 
-    async fn prove(
-        &self,
-        plan: &Plan,
-        desired: &Desired,
-        observed: &Observed,
-        known: &mut Verdicts,
-    ) -> Proven {
-        reconcile::prove(plan, desired, observed, known).await
-    }
-
-    async fn set_up(
-        &self,
-        plan: &Plan,
-        desired: &Desired,
-        stop: &Stop,
-        outcomes: &mut Vec<StepOutcome>,
-    ) {
-        if let Some(ha) = self.target.home_assistant() {
-            reconcile::set_up(plan, desired, ha, stop, outcomes).await;
-        }
+    fn plan_target(&mut self) -> &mut Target {
+        &mut self.target
     }
 
     async fn hand_over(&self, query: &str) -> Result<(), HandOverError> {

@@ -10,7 +10,7 @@ use crate::callback::Delivery;
 use crate::lock::HeldLock;
 use crate::model::{HandOverError, Observed, TargetName};
 use crate::plan::{Action, Plan, Step, StepId, plan};
-use crate::reconcile::{Outcome, Proven, StepOutcome, Verdicts, apply};
+use crate::reconcile::{CarriedOut, Outcome, StepOutcome, Verdicts, carry_out};
 use crate::status::{self, Link, Mode};
 use crate::target::{Observe, Stop};
 
@@ -151,13 +151,14 @@ impl<C: Connect> TargetReconciler<C> {
             let observed = self.observe(spec).await?;
             let mut plan = plan(&spec.desired, &observed, &spec.policy);
             let is_drift = self.is_drift(spec, &plan);
+            let is_left = is_left(spec, &plan, is_drift);
             self.set_ups.keep(&plan, &spec.desired, Instant::now());
-            self.record(spec, &observed, &plan, is_drift);
+            self.record(spec, &observed, &plan, is_drift, is_left);
             self.set_ups.take_out_resting(&mut plan);
             if plan.steps.is_empty() {
                 self.settled = Some(Arc::clone(spec));
             }
-            if plan.steps.is_empty() || is_left(spec, &plan, is_drift) {
+            if plan.steps.is_empty() || is_left {
                 return Ok(());
             }
             let contested = self.repeated.take_out(&mut plan, Instant::now());
@@ -253,8 +254,14 @@ impl<C: Connect> TargetReconciler<C> {
     }
 
     /// Records what was found, and what of it stays as it is.
-    fn record(&mut self, spec: &TargetSpec, observed: &Observed, plan: &Plan, is_drift: bool) {
-        let is_left = is_left(spec, plan, is_drift);
+    fn record(
+        &mut self,
+        spec: &TargetSpec,
+        observed: &Observed,
+        plan: &Plan,
+        is_drift: bool,
+        is_left: bool,
+    ) {
         let differences = status::differences(plan, is_left, is_drift);
         self.log.found(&differences, is_drift && !is_left, plan);
         let mut entries = spec.dated(status::entries(&spec.desired, plan));
@@ -283,27 +290,22 @@ impl<C: Connect> TargetReconciler<C> {
         observed: &Observed,
     ) -> Result<bool, RoundError> {
         let Some(LiveConnection { target, .. }) = &mut self.connection else { return Ok(false) };
-        let proving = target.prove(plan, &spec.desired, observed, &mut self.verdicts);
-        let Proven { plan: proven, refused, unchecked } = proving.await;
+        let (of, target) = ((plan, &spec.desired, observed), target.plan_target());
+        let CarriedOut { outcomes, refused, unchecked } =
+            carry_out(of, target, &mut self.verdicts, &self.stop, &mut |_, _| {}).await;
         self.log.unchecked(&unchecked);
-        let mut outcomes = apply(&proven, &spec.desired, target, &self.stop, &mut |_, _| {}).await;
-        for StepOutcome { step, outcome } in &refused {
-            let step = plan.steps.iter().find(|known| known.id == *step);
-            let set_up = step.filter(|step| step.action.is_set_up());
-            if let Some(wanted) = set_up.and_then(|step| step.action.entry())
-                && let Outcome::NotBegun(why) = outcome
-            {
-                self.set_ups.refused(&wanted.key, why);
-            }
-        }
-        outcomes.extend(refused);
-        target.set_up(&proven, &spec.desired, &self.stop, &mut outcomes).await;
         let mut undone = Vec::new();
         let mut is_changed = false;
         let steps: BTreeMap<StepId, &Step> =
             plan.steps.iter().map(|step| (step.id, step)).collect();
         for StepOutcome { step, outcome } in &outcomes {
             let Some(step) = steps.get(step) else { continue };
+            if let (Outcome::NotBegun(why), Some(wanted)) = (outcome, step.action.entry())
+                && refused.contains(&step.id)
+                && step.action.is_set_up()
+            {
+                self.set_ups.refused(&wanted.key, why);
+            }
             is_changed |= self.record_outcome(step, outcome, spec, &mut undone);
         }
         if is_changed {

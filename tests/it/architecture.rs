@@ -50,7 +50,20 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &["model", "diagnostic", "field", "files", "integrations", "http", "schema", "secret"],
     ),
     ("setup", &["model", "callback", "target"]),
-    ("reconcile", &["model", "codes", "integrations", "plan", "target", "setup", "verify"]),
+    (
+        "reconcile",
+        &[
+            "model",
+            "codes",
+            "integrations",
+            "callback",
+            "lock",
+            "plan",
+            "target",
+            "setup",
+            "verify",
+        ],
+    ),
     (
         "workspace",
         &[

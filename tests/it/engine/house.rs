@@ -9,7 +9,7 @@ use appcred::model::{
     FlowStep, HandOverError, Live, Observed, OpenFlow, Purpose, Secret,
 };
 use appcred::plan::{Action, Plan, Step};
-use appcred::reconcile::{Outcome, Proven, StepOutcome, Verdicts};
+use appcred::reconcile::{Outcome, PlanTarget, Proven, StepOutcome, Verdicts};
 use appcred::target::ConnectError;
 use appcred::target::{Done, Execute, Observe, Operation, Refusal, Stop, TargetError};
 use appcred::watch::{TargetEvent, WatchedTarget};
@@ -267,20 +267,7 @@ impl Execute for Connected {
     }
 }
 
-impl WatchedTarget for Connected {
-    fn reports_changes(&self) -> bool {
-        !self.house.state().is_silent
-    }
-
-    async fn next_event(&mut self) -> TargetEvent {
-        let number = self.number;
-        tokio::select! {
-            biased;
-            _ = self.connection.wait_for(|ended| *ended != number) => TargetEvent::Disconnected,
-            _ = self.events.changed() => TargetEvent::Changed,
-        }
-    }
-
+impl PlanTarget for Connected {
     async fn prove(&self, plan: &Plan, _: &Desired, _: &Observed, _: &mut Verdicts) -> Proven {
         let mut state = self.house.state();
         let mut proven = Proven::whole(plan);
@@ -343,6 +330,27 @@ impl WatchedTarget for Connected {
             };
             outcomes.push(StepOutcome { step: step.id, outcome });
         }
+    }
+}
+
+impl WatchedTarget for Connected {
+    type PlanTarget = Self;
+
+    fn reports_changes(&self) -> bool {
+        !self.house.state().is_silent
+    }
+
+    async fn next_event(&mut self) -> TargetEvent {
+        let number = self.number;
+        tokio::select! {
+            biased;
+            _ = self.connection.wait_for(|ended| *ended != number) => TargetEvent::Disconnected,
+            _ = self.events.changed() => TargetEvent::Changed,
+        }
+    }
+
+    fn plan_target(&mut self) -> &mut Self {
+        self
     }
 
     async fn hand_over(&self, query: &str) -> Result<(), HandOverError> {

@@ -1,0 +1,84 @@
+//! Carries out a whole plan: providers are asked first, then come the credentials, then the set-ups.
+
+use std::collections::BTreeSet;
+
+use crate::model::{Desired, Observed};
+use crate::plan::{Plan, StepId};
+use crate::target::{Execute, LiveTarget as _, Stop, Target};
+
+use super::apply::{Progress, apply};
+use super::outcome::StepOutcome;
+use super::prove::{Proven, Unchecked, Verdicts, prove};
+use super::set_up::set_up;
+
+/// What a plan is carried out on.
+pub trait PlanTarget: Execute {
+    /// Asks the providers about the secrets that a plan puts in the place of secrets in use, and about the
+    /// set-ups that it starts.
+    fn prove(
+        &self,
+        plan: &Plan,
+        desired: &Desired,
+        observed: &Observed,
+        known: &mut Verdicts,
+    ) -> impl Future<Output = Proven> + Send;
+
+    /// Carries out the steps of a plan that concern set-ups, and adds the outcome of each.
+    fn set_up(
+        &self,
+        plan: &Plan,
+        desired: &Desired,
+        stop: &Stop,
+        outcomes: &mut Vec<StepOutcome>,
+    ) -> impl Future<Output = ()> + Send;
+}
+
+impl PlanTarget for Target {
+    async fn prove(
+        &self,
+        plan: &Plan,
+        desired: &Desired,
+        observed: &Observed,
+        known: &mut Verdicts,
+    ) -> Proven {
+        prove(plan, desired, observed, known).await
+    }
+
+    async fn set_up(
+        &self,
+        plan: &Plan,
+        desired: &Desired,
+        stop: &Stop,
+        outcomes: &mut Vec<StepOutcome>,
+    ) {
+        if let Some(ha) = self.home_assistant() {
+            set_up(plan, desired, ha, stop, outcomes).await;
+        }
+    }
+}
+
+/// What came of a plan.
+pub struct CarriedOut {
+    /// The outcome of each step.
+    pub outcomes: Vec<StepOutcome>,
+    /// The steps that were not begun since a provider refuses them, and those that need them.
+    pub refused: BTreeSet<StepId>,
+    /// The secrets that could not be checked.
+    pub unchecked: Vec<Unchecked>,
+}
+
+/// Carries a plan out. `known` is what providers have said lately.
+pub async fn carry_out<T: PlanTarget>(
+    (plan, desired, observed): (&Plan, &Desired, &Observed),
+    target: &mut T,
+    known: &mut Verdicts,
+    stop: &Stop,
+    progress: Progress<'_>,
+) -> CarriedOut {
+    let Proven { plan, refused, unchecked } = target.prove(plan, desired, observed, known).await;
+    let mut outcomes = apply(&plan, desired, target, stop, progress).await;
+    let not_begun = refused.iter().map(|refused| refused.step).collect();
+    outcomes.extend(refused);
+    target.set_up(&plan, desired, stop, &mut outcomes).await;
+    CarriedOut { outcomes, refused: not_begun, unchecked }
+}

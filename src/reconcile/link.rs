@@ -1,0 +1,182 @@
+//! Links one account while a person waits for it: step by step, what that person is to do.
+
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::time::Instant;
+
+use crate::callback::Loopback;
+use crate::lock::{HeldLock, LockError};
+use crate::model::{DesiredCredential, FlowId, FlowStep, HandOverError, Mark};
+use crate::plan::Action;
+use crate::setup::consent::{Wait, wait};
+use crate::setup::drive::{self, FlowState, SetUpTask};
+use crate::target::home_assistant::{FlowEvents, HomeAssistant};
+use crate::target::{Refusal, Stop};
+
+use super::set_up::{Begun, CANNOT_ASK_YET, begin, task};
+
+/// What comes next for the person.
+pub enum Turn {
+    /// The account is linked and runs.
+    Linked,
+    /// They are to do this.
+    Show(FlowStep),
+    /// An answer with a wrong state was refused.
+    Forged,
+    /// HA cannot accept the answer now, for this reason; the browser will bring it again.
+    NotNow(String),
+}
+
+/// Why an account was not linked.
+#[derive(Debug, Error)]
+pub enum NotLinked {
+    /// HA does not answer, or the run is to stop.
+    #[error(transparent)]
+    Refusal(#[from] Refusal),
+    /// Another run is changing the target.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// HA asks for consent only once the token is out of date.
+    #[error("{CANNOT_ASK_YET}")]
+    CannotAskYet,
+    /// The connection has ended.
+    #[error(
+        "the connection to Home Assistant was lost; if it was restarted, the set-up is lost: start again when it is back"
+    )]
+    Lost,
+    /// HA refused the provider's answer.
+    #[error("Home Assistant refused the answer: {0}")]
+    AnswerRefused(String),
+    /// Nobody consented in time.
+    #[error("no consent within {} s; the link is no longer valid", .0.as_secs())]
+    TimedOut(Duration),
+    /// The run is to stop.
+    #[error("interrupted; the link is no longer valid")]
+    Stopped,
+    /// It failed for another reason.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// How to link.
+pub struct LinkSettings<'a, L> {
+    /// Where.
+    pub ha: &'a HomeAssistant,
+    /// Keeps other runs from changing the target: called when the flow is started or carried on. It is not
+    /// held while the person is waited for.
+    pub lock: L,
+    /// Where the browser comes back to.
+    pub base: &'a str,
+    /// How long to wait for the consent.
+    pub timeout: Duration,
+    /// Asks to stop.
+    pub stop: &'a Stop,
+}
+
+/// An account that is being linked.
+pub struct Linking<'a, L> {
+    settings: LinkSettings<'a, L>,
+    task: SetUpTask<'a>,
+    events: FlowEvents,
+    until: Instant,
+    state: FlowState,
+    shown: Option<FlowStep>,
+}
+
+impl<'a, L: AsyncFn() -> Result<HeldLock, LockError>> Linking<'a, L> {
+    /// Starts the set-up that a plan has for this entry, or goes on with it.
+    ///
+    /// # Errors
+    /// Where HA does not answer, or when stopped.
+    pub async fn begin(
+        settings: LinkSettings<'a, L>,
+        action: &'a Action,
+        entry: &'a DesiredCredential,
+        mark: &'a Mark,
+    ) -> Result<Self, NotLinked> {
+        let LinkSettings { ha, base, stop, .. } = settings;
+        let no_secret = || NotLinked::Failed(format!("no secret for `{}`", entry.key));
+        let task = task(action, entry, mark).ok_or_else(no_secret)?;
+        // An event that HA sends before we subscribe would be lost.
+        let events = ha.flow_events().await?;
+        let _writing = locked(&settings).await?;
+        // What was planned may be done by now: a watcher may have been there first.
+        let now = ha.observed().await?;
+        let state = match begin(ha, &task, action, entry, Some(&now), base, stop).await? {
+            Begun::Before(account) => drive::state_of_linked(&account.state),
+            Begun::Now(state) => state,
+        };
+        let until = Instant::now() + settings.timeout;
+        Ok(Self { settings, task, events, until, state, shown: None })
+    }
+
+    /// Waits for what comes next.
+    ///
+    /// # Errors
+    /// Where the account cannot be linked now.
+    pub async fn next(&mut self, mut loopback: Option<&mut Loopback>) -> Result<Turn, NotLinked> {
+        loop {
+            let (flow, step) = match &self.state {
+                FlowState::Linked => return Ok(Turn::Linked),
+                FlowState::Failed(why) => return Err(NotLinked::Failed(why.clone())),
+                FlowState::CannotAskYet => return Err(NotLinked::CannotAskYet),
+                FlowState::Waits(flow, step) => (flow.clone(), step.clone()),
+            };
+            if self.shown.as_ref() != Some(&step) {
+                self.shown = Some(step.clone());
+                return Ok(Turn::Show(step));
+            }
+            let (until, stop) = (self.until, self.settings.stop);
+            let loopback = loopback.as_deref_mut();
+            match wait(&flow, &step, loopback, &mut self.events, until, stop).await {
+                Wait::Forged => return Ok(Turn::Forged),
+                Wait::MovedOn => self.state = self.follow(&flow).await?,
+                Wait::Lost => return Err(NotLinked::Lost),
+                Wait::TimedOut => {
+                    return Err(self
+                        .give_up(&flow, NotLinked::TimedOut(self.settings.timeout))
+                        .await);
+                }
+                Wait::Stopped => return Err(self.give_up(&flow, NotLinked::Stopped).await),
+                Wait::Answered(delivery) => {
+                    let taken = self.settings.ha.hand_over(&delivery.query).await;
+                    delivery.taken(taken.clone());
+                    match taken {
+                        Ok(()) => self.state = self.follow(&flow).await?,
+                        Err(HandOverError::Refused(why)) => {
+                            return Err(self.give_up(&flow, NotLinked::AnswerRefused(why)).await);
+                        }
+                        Err(HandOverError::NotNow(why)) => {
+                            // HA that does not answer here either is waited for as well.
+                            if let Ok(now) = self.follow(&flow).await {
+                                self.state = now;
+                            }
+                            return Ok(Turn::NotNow(why));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    async fn follow(&self, flow: &FlowId) -> Result<FlowState, NotLinked> {
+        let LinkSettings { ha, base, stop, .. } = self.settings;
+        let _writing = locked(&self.settings).await?;
+        Ok(drive::follow(ha, &self.task, flow, base, stop).await?)
+    }
+
+    /// Ends the flow, and answers why: for this reason, or since HA does not end it.
+    async fn give_up(&self, flow: &FlowId, why: NotLinked) -> NotLinked {
+        drive::give_up(self.settings.ha, flow).await.err().map_or(why, NotLinked::from)
+    }
+}
+
+async fn locked<L: AsyncFn() -> Result<HeldLock, LockError>>(
+    settings: &LinkSettings<'_, L>,
+) -> Result<HeldLock, NotLinked> {
+    tokio::select! {
+        held = (settings.lock)() => Ok(held?),
+        () = settings.stop.cancelled() => Err(NotLinked::Failed("interrupted".to_owned())),
+    }
+}
