@@ -8,16 +8,16 @@ use dialoguer::{FuzzySelect, Input};
 use secrecy::ExposeSecret;
 use secrecy::zeroize::Zeroizing;
 
-use crate::diagnostic::ProblemCode;
+use crate::diagnostic::{ProblemCode, Spot};
 use crate::files::{self, TEXT_LIMIT};
 use crate::integrations;
-use crate::manifest::{self, Loaded, Project, Targets};
-use crate::model::{Adopt, Domain, Key, Reference, Secret, TargetName, Visible, hidden_character};
+use crate::manifest::{self, Loaded, Project};
+use crate::model::{Adopt, Domain, Key, Secret, Visible, hidden_character};
 use crate::secret::OpenedSopsDocument;
 use crate::secret::seal::seal;
 use crate::suggest;
 use crate::workspace::Offered;
-use crate::yaml_edit::{NewEntry, SlotValue};
+use crate::yaml_edit::{NewEntry, SlotValue, new_manifest};
 
 use super::console::SavedTerminal;
 use super::encrypt::{check_value, recipients};
@@ -195,31 +195,17 @@ impl EntryDetails {
 
     /// Refuses what the next `validate` would refuse.
     fn check_new(&self, loaded: &Loaded) -> anyhow::Result<()> {
-        for target in &self.targets {
-            if !loaded.project.targets.keys().any(|known| known.as_str() == target) {
-                bail!("there is no target `{target}` in appcred.yaml");
-            }
-        }
-        let wanted = match self.targets.as_slice() {
-            [] => Targets::All,
-            names => {
-                Targets::Only(names.iter().map(|name| TargetName::new(name.as_str())).collect())
-            }
-        };
-        for entry in loaded.entries.iter().filter(|entry| entry.targets.overlap(&wanted)) {
-            if entry.key.value == self.key {
-                bail!(
-                    "key `{}` is taken by the entry at {}: give another with --key",
-                    self.key,
-                    entry.place
-                );
-            }
-            let is_same = matches!(&entry.client_id.value, Reference::Plain(id) if id.expose() == self.client_id);
-            if is_same && entry.domain.value == self.domain {
-                bail!("the entry at {} has this client already", entry.place);
-            }
-        }
-        Ok(())
+        let mut project = loaded.project.clone();
+        // The secret may not be known yet, and the integration was checked.
+        (project.allow_plaintext, project.allow_placeholders) = (true, true);
+        project.policy.custom_integrations.insert(self.domain.clone());
+        let text = new_manifest(&[self.entry(SlotValue::Plain(Secret::new("x")), false)])?;
+        let tried = manifest::try_out(&[text], &loaded.entries, &project);
+        let Some(Err(problem)) = tried.into_iter().next() else { return Ok(()) };
+        let at = |(spot, what): &(Spot, String)| format!(", {what}: {}", spot.place());
+        let related = problem.related.as_ref().map(at).unwrap_or_default();
+        let help = problem.help.map(|help| format!("; {help}")).unwrap_or_default();
+        bail!("{}{related}{help}", problem.message)
     }
 
     fn entry(&self, client_secret: SlotValue, adopt: bool) -> NewEntry {

@@ -8,14 +8,16 @@ use anyhow::{Context, bail};
 use crate::diagnostic::ProblemCode;
 use crate::integrations;
 use crate::manifest::{self, LoadRequest, Project};
-use crate::model::{Domain, Held, Observed, PolicyOverrides, Prune, Visible, counted};
+use crate::model::{Domain, Held, Observed, Visible, counted};
 use crate::plan::{self, Scope, Withheld};
 use crate::reconcile::Verdicts;
 use crate::report::import::{NewEntries, preview};
 use crate::report::text;
 use crate::secret::{SecretResolver, is_sops_document};
 use crate::suggest;
-use crate::workspace::{ImportDraft, ManifestDraft, OnError, TargetView, begun, select};
+use crate::workspace::{
+    ImportDraft, ManifestDraft, OnError, TargetView, begun, import_policy, select,
+};
 use crate::yaml_edit::new_manifest;
 
 use super::add::{manifest_for, text_of};
@@ -93,8 +95,7 @@ pub(super) async fn run(global: &Global, verb: &ImportArgs) -> anyhow::Result<Ex
     let entries = loaded.entries.clone();
     let taken = entries.iter().map(|entry| entry.key.value.clone()).collect();
     one_target(&project, &selection)?;
-    // What is wanted no more is no business of an import.
-    let policy = PolicyOverrides { prune: Some(Prune::Nothing), ..PolicyOverrides::default() };
+    let policy = import_policy();
     let gathered = gather_loaded(global, loaded, &selection, &policy, OnError::Stop).await?;
     let Some(mut view) = gathered.targets.and_then(|mut views| views.pop()) else {
         return Ok(ExitStatus::Failure);

@@ -1,21 +1,41 @@
 //! Ctrl-C and SIGTERM: the first ends a run once what is in flight is finished, the second at once.
 
-use tokio::signal::unix::{SignalKind, signal};
+use std::io;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::target::Stop;
 
 use super::console;
 
+/// What asks this process to end.
+pub(super) struct EndSignals {
+    pub(super) interrupt: Signal,
+    pub(super) terminate: Signal,
+}
+
+impl EndSignals {
+    /// Listens to them; from now on they end nothing by themselves.
+    pub(super) fn new() -> io::Result<Self> {
+        let (interrupt, terminate) = (SignalKind::interrupt(), SignalKind::terminate());
+        Ok(Self { interrupt: signal(interrupt)?, terminate: signal(terminate)? })
+    }
+
+    /// Waits for the next one.
+    pub(super) async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
 /// Cancels on the first Ctrl-C or SIGTERM, and is over on the second.
-pub(super) fn stop_on_signal(stop: Stop) -> std::io::Result<impl Future<Output = ()>> {
-    let (mut interrupt, mut terminate) =
-        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+pub(super) fn stop_on_signal(stop: Stop) -> io::Result<impl Future<Output = ()>> {
+    let mut signals = EndSignals::new()?;
     Ok(async move {
         for _ in 0..2 {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
+            signals.next().await;
             if !stop.is_cancelled() {
                 console::print_error(
                     "\nInterrupted: finishing what is in flight; press Ctrl-C again to leave at once.\n",

@@ -234,7 +234,7 @@ fn refuse_core_dumps() -> std::io::Result<()> {
 }
 
 fn start_log(global: &Global, is_daemon: bool) {
-    let level = match global.verbose + u8::from(is_daemon) {
+    let level = match global.verbose.saturating_add(u8::from(is_daemon)) {
         0 => LevelFilter::WARN,
         1 => LevelFilter::INFO,
         _ => LevelFilter::DEBUG,

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use secrecy::zeroize::Zeroizing;
 
-use crate::files::{self, TEXT_LIMIT};
 use crate::model::Visible;
 use crate::secret::{OpenedSopsDocument, SecretResolver};
 use crate::workspace::ManifestDraft;
 use crate::yaml_edit::{NewEntry, append, new_manifest};
 
+use super::add::text_of;
 use super::encrypt::has_plain_secret;
 use super::{Global, environment};
 
@@ -27,8 +27,7 @@ pub(super) fn with_entries(
     plain: impl FnOnce() -> Vec<NewEntry>,
 ) -> anyhow::Result<ManifestDraft> {
     let cannot_add = || format!("cannot add to {}", path.visible());
-    let before = files::optional(files::read_text(&path, TEXT_LIMIT))
-        .with_context(|| format!("cannot read {}", path.visible()))?;
+    let before = text_of(&path)?;
     let text = before.as_ref().map_or("", |text| text.as_str());
     let document = OpenedSopsDocument::open(text, resolver).with_context(cannot_add)?;
     let after = match (document, &before) {

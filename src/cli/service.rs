@@ -13,6 +13,8 @@ use crate::status::{Link, Status};
 use crate::target::Stop;
 use crate::watch::Heartbeat;
 
+use super::interrupt::EndSignals;
+
 /// How long what is in flight may take once the watcher is to stop.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(25);
 /// Changes within this are reported once.
@@ -25,8 +27,7 @@ const DEBOUNCE: Duration = Duration::from_millis(500);
 /// Where signals cannot be listened to.
 pub(super) fn listen(stop: Stop, reload: Arc<Notify>) -> std::io::Result<impl Future<Output = ()>> {
     let mut hang_up = signal(SignalKind::hangup())?;
-    let (mut interrupt, mut terminate) =
-        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let mut end = EndSignals::new()?;
     Ok(async move {
         loop {
             tokio::select! {
@@ -36,8 +37,7 @@ pub(super) fn listen(stop: Stop, reload: Arc<Notify>) -> std::io::Result<impl Fu
                     reload.notify_one();
                     continue;
                 }
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
+                () = end.next() => {}
                 () = late(&stop) => {
                     tracing::warn!("what was in flight took too long to finish");
                     return;

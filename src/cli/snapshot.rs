@@ -7,7 +7,7 @@ use anyhow::Context;
 use crate::files;
 use crate::model::{Key, PolicyOverrides, Visible};
 use crate::plan::found_same;
-use crate::target::snapshot::{self, Page, Seen};
+use crate::target::snapshot::{self, SnapshotTarget};
 use crate::workspace::{Comparison, TargetView};
 
 use super::exit::ExitStatus;
@@ -36,20 +36,16 @@ pub(super) struct SnapshotArgs {
 pub(super) async fn run(global: &Global, verb: &SnapshotArgs) -> anyhow::Result<ExitStatus> {
     let gathered = gather(global, &verb.selection, &PolicyOverrides::default()).await?;
     let Some(views) = gathered.targets else { return Ok(ExitStatus::Failure) };
-    let mut pages = Vec::new();
-    for view in &views {
-        if let Ok(comparison) = &view.comparison {
-            pages.push(page(view, comparison));
-        }
-    }
+    let known = views.iter().filter_map(|view| Some((view, view.comparison.as_ref().ok()?)));
+    let targets: Vec<_> = known.map(|(view, comparison)| recorded(view, comparison)).collect();
     show_unknown(&views);
-    if pages.len() < views.len() {
+    if targets.len() < views.len() {
         console::message(
             "No snapshot was written: with --target, choose targets that can be reached.",
         );
         return Ok(ExitStatus::Failure);
     }
-    let text = snapshot::bind(environment::now(), pages.iter())?;
+    let text = snapshot::write(environment::now(), targets.iter())?;
     match verb.output.as_deref().filter(|file| *file != Path::new("-")) {
         None => console::print(&text)?,
         Some(file) => {
@@ -61,9 +57,9 @@ pub(super) async fn run(global: &Global, verb: &SnapshotArgs) -> anyhow::Result<
     Ok(ExitStatus::Success)
 }
 
-fn page(view: &TargetView, comparison: &Comparison) -> Page {
+fn recorded(view: &TargetView, comparison: &Comparison) -> SnapshotTarget {
     let Comparison { desired, observed, plan } = comparison;
     let sealed = |key: &Key| view.seals(key).unwrap_or_default();
     let seals = found_same(plan, desired, observed, sealed);
-    Page::of(&Seen { name: &view.name, observed, seals })
+    SnapshotTarget::of(&view.name, observed, &seals)
 }

@@ -15,13 +15,14 @@ use anyhow::{Context, bail};
 use rustix::process::{self, Pid, kill_process};
 use secrecy::zeroize::Zeroizing;
 use tempfile::TempDir;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::files::{self, FileLock, NotLocked, NotWritten, TEXT_LIMIT};
 use crate::model::Visible;
 
 use super::console;
 use super::editor::Editor;
+use super::interrupt::EndSignals;
 
 const PREFIX: &str = "appcred-edit-";
 /// How often another `edit` may remove a new folder before it is locked.
@@ -71,7 +72,7 @@ impl TempWorkspace {
     /// # Errors
     /// Where the editor cannot be run, or fails, or this process is asked to end.
     pub(super) async fn edit(&self, editor: &Editor) -> anyhow::Result<()> {
-        let mut signals = Signals::new()?;
+        let (mut signals, mut hang_up) = (EndSignals::new()?, signal(SignalKind::hangup())?);
         let mut command = editor.command(&self.file);
         command.env("TMPDIR", self.folder.path());
         let mut child = command.spawn().context("cannot run sh")?;
@@ -81,7 +82,7 @@ impl TempWorkspace {
                 // Ctrl-C is for the editor, which lives in the same terminal.
                 _ = signals.interrupt.recv() => {}
                 _ = signals.terminate.recv() => return stop(&mut child).await,
-                _ = signals.hang_up.recv() => return stop(&mut child).await,
+                _ = hang_up.recv() => return stop(&mut child).await,
             }
         };
         if !status.success() {
@@ -120,30 +121,12 @@ pub(super) async fn confirm(question: &'static str) -> anyhow::Result<bool> {
 /// # Errors
 /// Where signals cannot be listened to.
 pub(super) async fn asked_to_end() -> io::Result<()> {
-    let mut signals = Signals::new()?;
+    let (mut signals, mut hang_up) = (EndSignals::new()?, signal(SignalKind::hangup())?);
     tokio::select! {
-        _ = signals.interrupt.recv() => {}
-        _ = signals.terminate.recv() => {}
-        _ = signals.hang_up.recv() => {}
+        () = signals.next() => {}
+        _ = hang_up.recv() => {}
     }
     Ok(())
-}
-
-/// What would end this process, and the folder's cleaning with it.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-    hang_up: Signal,
-}
-
-impl Signals {
-    fn new() -> io::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            hang_up: signal(SignalKind::hangup())?,
-        })
-    }
 }
 
 impl Drop for TempWorkspace {

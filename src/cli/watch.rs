@@ -14,8 +14,8 @@ use crate::model::Visible;
 use crate::server::{Serving, serve};
 use crate::target::Stop;
 use crate::watch::{
-    self, Channels, Connector, Heartbeat, Noticing, ReadSpecs, Reading, SnapshotStore, StatusStore,
-    WatchSettings,
+    self, ChangeDetection, Channels, Connector, Heartbeat, ReadSpecs, Reading, SnapshotStore,
+    StatusStore, WatchSettings,
 };
 
 use crate::workspace::{ProjectReader, ReaderSettings};
@@ -67,11 +67,11 @@ pub(super) struct WatchArgs {
 }
 
 pub(super) async fn run(global: Global, verb: WatchArgs) -> anyhow::Result<ExitStatus> {
-    let noticing = match verb.poll {
-        Some(seconds) => Noticing::Polling(Duration::from_secs(seconds)),
-        None => Noticing::Events,
+    let detection = match verb.poll {
+        Some(seconds) => ChangeDetection::Polling(Duration::from_secs(seconds)),
+        None => ChangeDetection::Events,
     };
-    let settings = WatchSettings { resync: Duration::from_secs(verb.resync), noticing };
+    let settings = WatchSettings { resync: Duration::from_secs(verb.resync), detection };
     let names = Arc::new(names(&global));
     let settings_of_reader = ReaderSettings {
         workspace: workspace(&global),

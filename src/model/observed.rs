@@ -139,7 +139,9 @@ pub enum EntryState {
     SetupRetry,
     /// Failed for good.
     SetupError,
-    /// Any other word, and a folder at rest, where nothing runs.
+    /// In a configuration folder, where nothing runs.
+    AtRest,
+    /// Any other word.
     Other(String),
 }
 
@@ -153,6 +155,7 @@ impl EntryState {
             "setup_in_progress" => Self::SetupInProgress,
             "setup_retry" => Self::SetupRetry,
             "setup_error" => Self::SetupError,
+            "at rest" => Self::AtRest,
             other => Self::Other(other.to_owned()),
         }
     }
@@ -167,6 +170,7 @@ impl fmt::Display for EntryState {
             Self::SetupInProgress => "setup_in_progress",
             Self::SetupRetry => "setup_retry",
             Self::SetupError => "setup_error",
+            Self::AtRest => "at rest",
             Self::Other(word) => word,
         })
     }

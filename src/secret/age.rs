@@ -1,17 +1,16 @@
 //! age files, armored or not.
 
 use std::io::BufRead;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use age::armor::ArmoredReader;
 use age::{DecryptError, Decryptor, Identity};
-use age_core::format::{FileKey, Stanza};
 use secrecy::zeroize::Zeroizing;
 
 use crate::files;
 use crate::model::AGE_HEADER;
 
 use super::locked::with_passphrase;
+use super::recipients::{StanzaRecorder, is_grease};
 use super::{Identities, Unreadable};
 
 /// How many recipients an age file may have: each is tried with each identity.
@@ -73,10 +72,12 @@ pub(super) fn decrypt(
             error => unreadable(&error),
         })?
     } else {
-        let counter = StanzaCounter::default();
-        match file.decrypt(identities.all().chain([&counter as &dyn Identity])) {
+        // Asked last, so only when no other fits.
+        let recorder = StanzaRecorder::default();
+        let opened = file.decrypt(identities.all().chain([&recorder as &dyn Identity]));
+        match opened {
             Ok(plain) => plain,
-            Err(DecryptError::NoMatchingKeys) => return Err(no_match(&counter, identities)),
+            Err(DecryptError::NoMatchingKeys) => return Err(no_match(recorder, identities)),
             Err(error) => return Err(unreadable(&error)),
         }
     };
@@ -85,8 +86,9 @@ pub(super) fn decrypt(
         .map_err(|_| Unreadable::Damaged("its content fails its integrity check"))
 }
 
-fn no_match(counter: &StanzaCounter, identities: &Identities) -> Unreadable {
-    let recipients = counter.0.load(Ordering::Relaxed);
+fn no_match(recorder: StanzaRecorder, identities: &Identities) -> Unreadable {
+    let seen = recorder.seen();
+    let recipients = seen.iter().filter(|stanza| !is_grease(stanza)).count();
     if let Some(problem) = identities.bad_line() {
         return Unreadable::Identity(problem);
     }
@@ -115,18 +117,4 @@ fn unreadable(error: &DecryptError, identities: &Identities) -> Unreadable {
         }
         _ => "it cannot be decrypted",
     })
-}
-
-/// An identity that opens nothing and counts the recipients; asked last, so only when no other fits.
-#[derive(Default)]
-struct StanzaCounter(AtomicUsize);
-
-impl Identity for StanzaCounter {
-    fn unwrap_stanza(&self, stanza: &Stanza) -> Option<Result<FileKey, DecryptError>> {
-        // age adds a stanza with a random name so that readers learn to ignore what they don't know.
-        if !stanza.tag.ends_with("-grease") {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-        None
-    }
 }

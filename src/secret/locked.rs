@@ -56,7 +56,7 @@ impl Identity for LockedSsh {
             let key = ssh::Identity::Unencrypted(self.key.decrypt(passphrase)?);
             Ok(vec![Box::new(key)])
         });
-        try_each(unlocked, &[stanza])
+        try_each(unlocked, stanza)
     }
 }
 
@@ -109,18 +109,16 @@ impl LockedFile {
 
 impl Identity for LockedFile {
     fn unwrap_stanza(&self, stanza: &Stanza) -> Option<Result<FileKey, DecryptError>> {
-        try_each(self.unlocked.get_or_init(|| self.unlock()), &[stanza])
+        try_each(self.unlocked.get_or_init(|| self.unlock()), stanza)
     }
 }
 
 fn try_each(
     unlocked: &DecryptedIdentities,
-    stanzas: &[&Stanza],
+    stanza: &Stanza,
 ) -> Option<Result<FileKey, DecryptError>> {
     match unlocked {
-        Ok(keys) => {
-            keys.iter().find_map(|key| stanzas.iter().find_map(|stanza| key.unwrap_stanza(stanza)))
-        }
+        Ok(keys) => keys.iter().find_map(|key| key.unwrap_stanza(stanza)),
         Err(error) => Some(Err(error.clone())),
     }
 }

@@ -14,7 +14,7 @@ use age_core::format::Stanza;
 use secrecy::zeroize::Zeroizing;
 
 use super::age::has_too_many_recipients;
-use super::recipients::{StanzaRecorder, is_marked_for, ssh_mark};
+use super::recipients::{StanzaRecorder, is_grease, is_marked_for, ssh_mark};
 use super::seal::bare;
 use super::{Identities, SecretResolver, is_age_file, sops};
 use crate::model::sops::ParsedSops;
@@ -60,9 +60,7 @@ impl Stanzas {
             match stanza.tag.as_str() {
                 "X25519" => stanzas.own += 1,
                 "ssh-ed25519" | "ssh-rsa" => stanzas.ssh.extend(stanza.args.first().cloned()),
-                // age adds a stanza with a random name so that readers learn to ignore what they
-                // don't know.
-                grease if grease.ends_with("-grease") => {}
+                _ if is_grease(stanza) => {}
                 _ => stanzas.others += 1,
             }
         }
@@ -105,10 +103,10 @@ fn age_mismatch(
     if sealed.is_scrypt() {
         return Some(RecipientMismatch::NoRecipient);
     }
-    let witness = StanzaRecorder::default();
-    // It opens nothing, and sees everything.
-    drop(sealed.decrypt([&witness as &dyn Identity].into_iter()));
-    let seen = witness.seen();
+    let recorder = StanzaRecorder::default();
+    // It opens nothing, so that every part is shown to it.
+    drop(sealed.decrypt([&recorder as &dyn Identity].into_iter()));
+    let seen = recorder.seen();
     let is_meant = is_marked_for(&seen, recipients);
     // Mostly that is all, and nothing has been decrypted.
     if is_meant == Some(true) {
@@ -128,8 +126,8 @@ fn age_mismatch(
     if stanzas.own == 0 {
         missing.extend(&own);
     } else if !is_opened {
-        let at_hand = |recipient: &&&String| identities.recipients().contains(recipient);
-        missing.extend(own.iter().filter(at_hand));
+        let is_found = |recipient: &&&String| identities.recipients().contains(recipient);
+        missing.extend(own.iter().filter(is_found));
     }
     // A plugin writes stanzas of whatever kind it likes.
     let is_certain = !has_plugins || stanzas.others + stanzas.own == 0;

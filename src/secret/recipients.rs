@@ -69,16 +69,16 @@ pub(super) fn compare(
     if file.is_scrypt() {
         return Ok(RecipientComparison::Passphrase);
     }
-    let witness = StanzaRecorder::default();
+    let recorder = StanzaRecorder::default();
     // It opens nothing, so that every part is shown to it.
-    if file.decrypt([&witness as &dyn Identity].into_iter()).is_ok() {
+    if file.decrypt([&recorder as &dyn Identity].into_iter()).is_ok() {
         return Ok(RecipientComparison::Other);
     }
-    let stanzas = witness.seen();
+    let stanzas = recorder.seen();
     let is_same = match is_marked_for(&stanzas, wanted) {
         Some(is_same) => is_same,
         None => {
-            let keys = stanzas.iter().filter(|stanza| !stanza.tag.ends_with("-grease"));
+            let keys = stanzas.iter().filter(|stanza| !is_grease(stanza));
             let found: Option<Vec<String>> =
                 keys.map(|stanza| recipient_of(stanza, wanted, identities)).collect();
             found.is_some_and(|found| sorted(&found) == sorted(wanted))
@@ -102,12 +102,18 @@ fn recipient_of(stanza: &Stanza, wanted: &[String], identities: &Identities) -> 
     identities.recipient_of(stanza)
 }
 
-/// An identity that opens nothing and sees all.
+/// Whether a part is for nobody: age adds one with a random name, so that readers learn to ignore what they
+/// do not know.
+pub(super) fn is_grease(stanza: &Stanza) -> bool {
+    stanza.tag.ends_with("-grease")
+}
+
+/// An identity that opens nothing and records the parts that it is shown.
 #[derive(Default)]
 pub(super) struct StanzaRecorder(Mutex<Vec<Stanza>>);
 
 impl StanzaRecorder {
-    /// All parts that it was shown.
+    /// Those parts.
     pub(super) fn seen(self) -> Vec<Stanza> {
         self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
     }

@@ -20,7 +20,7 @@ use crate::model::sops::ParsedSops;
 use crate::model::{Secret, Visible};
 
 /// Which files secrets may come from, and what they may be.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AllowedPaths {
     /// The project's folder.
     pub project: PathBuf,

@@ -142,7 +142,7 @@ mod tests {
     use crate::secret::Nobody;
     use crate::target::Stop;
     use crate::watch::{
-        self, Channels, Connector, Heartbeat, Noticing, StatusStore, WatchSettings,
+        self, ChangeDetection, Channels, Connector, Heartbeat, StatusStore, WatchSettings,
     };
     use crate::workspace::{
         Environment, OnError, ProjectReader, ReaderSettings, TargetView, Workspace,
@@ -210,7 +210,7 @@ mod tests {
         };
         let stop = channels.stop.clone();
         let day = Duration::from_secs(86_400);
-        let settings = WatchSettings { resync: day, noticing: Noticing::Polling(day) };
+        let settings = WatchSettings { resync: day, detection: ChangeDetection::Polling(day) };
         let running = tokio::spawn(watch::run(settings, reader, connector, channels));
 
         let mut held = stored("watched").subscribe();

@@ -19,7 +19,6 @@
 //! error nothing new is given out: the last good state stays in force. A task that crashes starts
 //! again, a reader that crashes reads again, and both are reported.
 
-mod callback_request;
 mod conflict;
 mod connection;
 mod error;
@@ -58,14 +57,14 @@ use retry::Schedule;
 use target_tasks::TargetTasks;
 use trigger::Trigger;
 
-pub use callback_request::CallbackRequest;
 pub use connection::{Connect, ConnectedTarget, Connector, TargetEvent, WatchedTarget};
 pub use heartbeat::Heartbeat;
 pub use notices::{Notices, schema as notice_schema};
 pub use snapshot_store::SnapshotStore;
 pub use spec::{ReadSpecs, Reading, TargetSpec};
 pub use status_store::{Clock, StatusStore};
-pub use trigger::Noticing;
+pub use target_tasks::CallbackRequest;
+pub use trigger::ChangeDetection;
 
 /// What a crash of the reader is in the status.
 const READER_CRASHED: &str = "internal error: the manifest reader crashed; please report it";
@@ -76,7 +75,7 @@ pub struct WatchSettings {
     /// How often each target and all files are looked at when nothing seems to have happened.
     pub resync: Duration,
     /// How to notice changes of files.
-    pub noticing: Noticing,
+    pub detection: ChangeDetection,
 }
 
 /// What connects a watcher to the rest of its process.
@@ -111,7 +110,7 @@ pub async fn run<R: ReadSpecs, C: Connect>(
     connector: C,
     mut channels: Channels,
 ) {
-    let mut trigger = Trigger::new(settings.noticing);
+    let mut trigger = Trigger::new(settings.detection);
     let mut tasks = TargetTasks::new(settings.clone(), connector, &channels);
     let mut problem_log = ProblemLog::default();
     let mut notifier = ManifestNotifier::new(channels.stop.clone());
@@ -176,7 +175,7 @@ async fn next<R: ReadSpecs, C: Connect>(
     tasks: &TargetTasks<C>,
     channels: &mut Channels,
 ) -> Option<Result<ReadResult, ReaderCrashed>> {
-    let reading = readings.settled(trigger, |specs| tasks.look_ahead(specs));
+    let reading = readings.read_whole(trigger, |specs| tasks.look_ahead(specs));
     tokio::pin!(reading);
     loop {
         tokio::select! {

@@ -15,9 +15,7 @@ use super::{ReadSpecs, Reading, TargetSpec};
 use crate::model::TargetName;
 
 /// Changes that follow each other within this are one.
-///
-/// With the timer's tick, which is a millisecond, a quarter of a second.
-const QUIET: Duration = Duration::from_millis(249);
+const QUIET: Duration = Duration::from_millis(250);
 /// So much of that is waited before files are read: a save is several events, closely together.
 const SETTLE: Duration = Duration::from_millis(40);
 /// A manifest that is gone may come back: a mount, a checkout or an editor takes it away for a moment.
@@ -72,7 +70,7 @@ impl<R: ReadSpecs> Readings<R> {
 
     /// Reads what is whole: all of its places were watched while it was read, and there has been quiet
     /// for a while. What may come to be wanted goes to `soon`, once or several times.
-    pub(super) async fn settled(
+    pub(super) async fn read_whole(
         &mut self,
         trigger: &mut Trigger,
         soon: impl Fn(&BTreeMap<TargetName, TargetSpec>),
@@ -135,7 +133,7 @@ mod tests {
     use super::{QUIET, Readings};
     use crate::status::ManifestStatus;
     use crate::watch::places;
-    use crate::watch::trigger::{Noticing, Trigger};
+    use crate::watch::trigger::{ChangeDetection, Trigger};
     use crate::watch::{ReadSpecs, Reading};
 
     /// A reader that is a function.
@@ -150,14 +148,14 @@ mod tests {
     }
 
     /// A file changes, and once more when it is read for the first time.
-    async fn check(noticing: Noticing) {
+    async fn check(detection: ChangeDetection) {
         let above = tempfile::tempdir().unwrap();
         let folder = above.path().join("credentials");
         fs::create_dir(&folder).unwrap();
         let file = folder.join("a.yaml");
         fs::write(&file, "").unwrap();
         let places = BTreeSet::from([folder]);
-        let mut trigger = Trigger::new(noticing);
+        let mut trigger = Trigger::new(detection);
         trigger.watch(&places, &places::folders(&places));
         trigger.about_to_read().await;
         fs::write(&file, "half").unwrap();
@@ -176,9 +174,9 @@ mod tests {
         };
         let mut readings = Readings::new(FnReader(read));
         trigger.changed().await;
-        let read = readings.settled(&mut trigger, soon).await.unwrap();
-        assert_eq!(read.reading.manifests.entries, "half and half".len(), "{noticing:?}");
-        assert!(early.into_inner() > 1, "{noticing:?}: both were seen early");
+        let read = readings.read_whole(&mut trigger, soon).await.unwrap();
+        assert_eq!(read.reading.manifests.entries, "half and half".len(), "{detection:?}");
+        assert!(early.into_inner() > 1, "{detection:?}: both were seen early");
     }
 
     #[tokio::test]
@@ -194,15 +192,15 @@ mod tests {
             let manifests = ManifestStatus { entries: count, ..ManifestStatus::default() };
             Reading { specs: None, places: places.clone(), manifests }
         };
-        let mut trigger = Trigger::new(Noticing::Events);
-        let read = Readings::new(FnReader(read)).settled(&mut trigger, |_| {}).await.unwrap();
+        let mut trigger = Trigger::new(ChangeDetection::Events);
+        let read = Readings::new(FnReader(read)).read_whole(&mut trigger, |_| {}).await.unwrap();
         assert_eq!(read.reading.manifests.entries, 2);
     }
 
     #[tokio::test]
     async fn what_changes_while_it_is_read_early_is_read_again() {
-        check(Noticing::Events).await;
-        check(Noticing::Polling(Duration::from_millis(10))).await;
+        check(ChangeDetection::Events).await;
+        check(ChangeDetection::Polling(Duration::from_millis(10))).await;
     }
     /// The file comes back when the reading without it would have been put in force already.
     #[tokio::test]
@@ -222,9 +220,9 @@ mod tests {
             let manifests = ManifestStatus { files, ..ManifestStatus::default() };
             Reading { specs: Some(BTreeMap::new()), places: places.clone(), manifests }
         };
-        let mut trigger = Trigger::new(Noticing::Events);
+        let mut trigger = Trigger::new(ChangeDetection::Events);
         let mut readings = Readings::new(FnReader(read));
-        let first = readings.settled(&mut trigger, |_| {}).await.unwrap();
+        let first = readings.read_whole(&mut trigger, |_| {}).await.unwrap();
         assert_eq!(first.reading.manifests.files, 1);
 
         fs::remove_file(&file).unwrap();
@@ -234,7 +232,7 @@ mod tests {
             tokio::time::sleep(2 * QUIET).await;
             fs::write(&file, "").unwrap();
         };
-        let (read, ()) = tokio::join!(readings.settled(&mut trigger, |_| {}), comes_back);
+        let (read, ()) = tokio::join!(readings.read_whole(&mut trigger, |_| {}), comes_back);
         assert_eq!(read.unwrap().reading.manifests.files, 1);
     }
 }

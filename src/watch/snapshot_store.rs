@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use crate::model::{Observed, TargetName};
 use crate::plan::{Plan, found_same};
 use crate::target::Stop;
-use crate::target::snapshot::{self, Page, Seen};
+use crate::target::snapshot::{self, SnapshotTarget};
 
 use super::{Clock, TargetSpec};
 
@@ -20,15 +20,15 @@ const DEBOUNCE: Duration = Duration::from_millis(500);
 /// What was found last at each target, without secrets.
 #[derive(Clone, Default)]
 pub struct SnapshotStore {
-    pages: Arc<Mutex<Pages>>,
+    targets: Arc<Mutex<FoundTargets>>,
     changed: Arc<Notify>,
 }
 
 #[derive(Default)]
-struct Pages {
+struct FoundTargets {
     /// The targets that are watched; only with all of them is a snapshot whole.
     watched: BTreeSet<TargetName>,
-    found: BTreeMap<TargetName, Page>,
+    found: BTreeMap<TargetName, SnapshotTarget>,
 }
 
 impl SnapshotStore {
@@ -42,21 +42,21 @@ impl SnapshotStore {
     ) {
         let sealed = |key: &_| spec.seals.get(key).cloned().unwrap_or_default();
         let seals = found_same(plan, &spec.desired, observed, sealed);
-        let page = Page::of(&Seen { name, observed, seals });
-        let mut pages = self.lock();
+        let target = SnapshotTarget::of(name, observed, &seals);
+        let mut targets = self.lock();
         // One that is watched no more may be at the end of its last round.
-        if pages.watched.contains(name) {
-            pages.found.insert(name.clone(), page);
+        if targets.watched.contains(name) {
+            targets.found.insert(name.clone(), target);
             self.changed.notify_one();
         }
     }
 
     /// These targets are watched from now on, and no others.
     pub(super) fn watch(&self, names: BTreeSet<TargetName>) {
-        let mut pages = self.lock();
-        if pages.watched != names {
-            pages.found.retain(|name, _| names.contains(name));
-            pages.watched = names;
+        let mut targets = self.lock();
+        if targets.watched != names {
+            targets.found.retain(|name, _| names.contains(name));
+            targets.watched = names;
             self.changed.notify_one();
         }
     }
@@ -71,11 +71,11 @@ impl SnapshotStore {
     /// # Errors
     /// None in practice: all of it can be written as JSON.
     fn assemble(&self, clock: Clock) -> serde_json::Result<Option<String>> {
-        let pages = self.lock();
-        if pages.found.len() < pages.watched.len() {
+        let targets = self.lock();
+        if targets.found.len() < targets.watched.len() {
             return Ok(None);
         }
-        snapshot::bind(clock(), pages.found.values()).map(Some)
+        snapshot::write(clock(), targets.found.values()).map(Some)
     }
 
     /// Assembles the snapshot whenever a target was looked at, and publishes the text of the file.
@@ -99,8 +99,8 @@ impl SnapshotStore {
         }
     }
 
-    /// Nothing can panic while this is held, and if so the pages would still be whole.
-    fn lock(&self) -> MutexGuard<'_, Pages> {
-        self.pages.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Nothing can panic while this is held, and if so what it guards would still be whole.
+    fn lock(&self) -> MutexGuard<'_, FoundTargets> {
+        self.targets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

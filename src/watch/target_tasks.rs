@@ -11,7 +11,6 @@ use crate::callback::Delivery;
 use crate::model::{HandOverError, Secret, TargetName};
 use crate::target::Stop;
 
-use super::callback_request::CallbackRequest;
 use super::connection::Connect;
 use super::error::RoundError;
 use super::target_task::{Inbox, TargetTask};
@@ -19,6 +18,15 @@ use super::{Channels, SnapshotStore, StatusStore, TargetSpec, WatchSettings};
 
 /// Answers of providers that wait for one target's task.
 const CALLBACK_QUEUE: usize = 16;
+
+/// What a provider answered, for the target whose set-up waits for it.
+#[derive(Debug)]
+pub struct CallbackRequest {
+    /// The target.
+    pub target: TargetName,
+    /// The answer.
+    pub answer: Delivery,
+}
 
 /// The tasks of all targets.
 pub(super) struct TargetTasks<C> {

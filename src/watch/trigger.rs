@@ -24,7 +24,7 @@ const LOOKING: Duration = Duration::from_secs(2);
 
 /// How to notice changes of files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Noticing {
+pub enum ChangeDetection {
     /// By the operating system's events; by looking where events are not complete.
     Events,
     /// By looking at all files, so often.
@@ -45,18 +45,19 @@ pub(super) struct Trigger {
 
 impl Trigger {
     /// Watches nothing yet.
-    pub(super) fn new(noticing: Noticing) -> Self {
+    pub(super) fn new(detection: ChangeDetection) -> Self {
         let changed = Arc::new(Notify::new());
-        let (events, looking) = match noticing {
-            Noticing::Polling(interval) => (None, Some(interval)),
-            Noticing::Events => match RecommendedWatcher::new(handler(&changed), Config::default())
-            {
-                Ok(watcher) => (Some(watcher), None),
-                Err(error) => {
-                    tracing::warn!(%error, "no file events: looking every {} s", LOOKING.as_secs());
-                    (None, Some(LOOKING))
+        let (events, looking) = match detection {
+            ChangeDetection::Polling(interval) => (None, Some(interval)),
+            ChangeDetection::Events => {
+                match RecommendedWatcher::new(handler(&changed), Config::default()) {
+                    Ok(watcher) => (Some(watcher), None),
+                    Err(error) => {
+                        tracing::warn!(%error, "no file events: looking every {} s", LOOKING.as_secs());
+                        (None, Some(LOOKING))
+                    }
                 }
-            },
+            }
         };
         let (watched, places, seen) = (BTreeMap::new(), BTreeSet::new(), Look::new());
         Self { events, watched, changed, looking, places, seen }

@@ -10,7 +10,9 @@ use super::TargetView;
 use crate::desired;
 use crate::files::{self, NotWritten};
 use crate::manifest::{self, Entry, Project};
-use crate::model::{CredentialId, Key, KnownSecret, Observed, Policy, Prune, Reference, Secret};
+use crate::model::{
+    CredentialId, Key, KnownSecret, Observed, PolicyOverrides, Prune, Reference, Secret,
+};
 use crate::plan::{self, ImportPlan, Imported, LeftOut, Scope, WhyLeftOut};
 use crate::secret::seal::{AgeEncryptError, seal};
 use crate::yaml_edit::{NewEntry, SlotValue, new_manifest};
@@ -111,10 +113,15 @@ impl ImportDraft {
                 view.entries.insert(entry.key.value.clone(), entry);
             }
         }
-        let policy = Policy { prune: Prune::Nothing, ..project.policy.clone() };
+        let policy = project.policy.with(&import_policy());
         let whole = plan::plan(&comparison.desired, &comparison.observed, &policy);
         comparison.plan = whole.only_credentials_of(&keys);
     }
+}
+
+/// What an import may do: it deletes nothing.
+pub fn import_policy() -> PolicyOverrides {
+    PolicyOverrides { prune: Some(Prune::Nothing), ..PolicyOverrides::default() }
 }
 
 /// The entry for what was found.
@@ -208,10 +215,10 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
-    use super::{ImportDraft, ManifestDraft};
+    use super::{ImportDraft, ManifestDraft, import_policy};
     use crate::integrations;
     use crate::manifest::check_domains;
-    use crate::model::{Key, PolicyOverrides, Prune};
+    use crate::model::Key;
     use crate::plan::{self, Scope, WhyLeftOut};
     use crate::reconcile;
     use crate::secret::Nobody;
@@ -242,7 +249,7 @@ mod tests {
     }
 
     async fn view(workspace: &Workspace) -> TargetView {
-        let policy = PolicyOverrides { prune: Some(Prune::Nothing), ..PolicyOverrides::default() };
+        let policy = import_policy();
         let evaluated = workspace
             .evaluate(workspace.load(), &[], &policy, OnError::Stop, Nobody)
             .await

@@ -21,7 +21,7 @@ use crate::secret::{AllowedPaths, Ask, Identities, IdentityProblem, Nobody, Secr
 pub use against::{Against, StaleSnapshot, max_age};
 pub use environment::Environment;
 pub use evaluate::{Comparison, Evaluation, EvaluationError, OnError, Resolution, TargetView};
-pub use import::{ImportDraft, ManifestDraft, begun};
+pub use import::{ImportDraft, ManifestDraft, begun, import_policy};
 pub use offered::Offered;
 pub use reader::{ProjectReader, ReaderSettings};
 pub use saved::{NotSaved, planned};
@@ -81,13 +81,17 @@ impl Workspace {
     ) -> (SecretResolver, Vec<IdentityProblem>) {
         let files = self.identity_files(project);
         let (identities, problems) = Identities::gather(&files, sources, person);
-        let allowed = AllowedPaths {
+        (SecretResolver::new(identities, self.allowed(project)), problems)
+    }
+
+    /// Where secrets may come from.
+    fn allowed(&self, project: &Project) -> AllowedPaths {
+        AllowedPaths {
             project: self.folder.clone(),
             credentials: self.environment.credentials.clone(),
             allow_outside: project.allow_outside_files,
             allow_placeholders: project.allow_placeholders,
-        };
-        (SecretResolver::new(identities, allowed), problems)
+        }
     }
 
     /// The identity files that the project names, and the usual ones that exist.

@@ -18,7 +18,7 @@ use crate::model::{
     Completeness, Key, OnDrift, PolicyOverrides, SealedClients, Seals, TargetName, Visible, day,
     hex,
 };
-use crate::secret::{self, Ask, SecretResolver};
+use crate::secret::{self, AllowedPaths, Ask, SecretResolver};
 use crate::status::{ManifestStatus, Mode};
 use crate::target::Endpoint;
 use crate::watch::{Clock, Notices, ReadSpecs, Reading, TargetSpec};
@@ -59,24 +59,8 @@ struct Decrypted {
     notes: Diagnostics,
     /// The identity files, as they were.
     identities: Vec<(PathBuf, Option<Stamp>)>,
-    /// What the project allows of secrets.
-    allowed: Allowed,
-}
-
-/// What a project allows of secrets.
-#[derive(PartialEq, Eq)]
-struct Allowed {
-    outside_files: bool,
-    placeholders: bool,
-}
-
-impl Allowed {
-    fn of(project: &Project) -> Self {
-        Self {
-            outside_files: project.allow_outside_files,
-            placeholders: project.allow_placeholders,
-        }
-    }
+    /// Where secrets might come from.
+    allowed: AllowedPaths,
 }
 
 impl<P: Ask + Clone> ProjectReader<P> {
@@ -166,7 +150,7 @@ impl<P: Ask + Clone> ProjectReader<P> {
         let earlier = self.known.take().filter(|known| {
             known.identities == identities
                 && identities.iter().all(is_settled)
-                && known.allowed == Allowed::of(project)
+                && known.allowed == workspace.allowed(project)
         });
         let (resolver, notes) = match &earlier {
             Some(known) => (known.resolver.renewed(now), known.notes.clone()),
@@ -182,7 +166,7 @@ impl<P: Ask + Clone> ProjectReader<P> {
         let resolver = Arc::new(resolver);
         let earlier = earlier.as_ref().map(|known| &known.resolved);
         let resolved = desired::resolve_again(entries, &resolver, completeness, earlier);
-        Decrypted { resolver, resolved, notes, identities, allowed: Allowed::of(project) }
+        Decrypted { resolver, resolved, notes, identities, allowed: workspace.allowed(project) }
     }
 
     fn specs(

@@ -32,12 +32,6 @@ impl Mac {
 
     /// As SOPS writes it, before it is encrypted.
     pub(super) fn text(self) -> String {
-        hex(&self.hash.finalize())
+        format!("{:X}", self.hash.finalize())
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
-    let digit = |value: u8| char::from(DIGITS[usize::from(value)]);
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }

@@ -40,9 +40,6 @@ const STORAGE: &str = ".storage";
 const CREDENTIALS: &str = "application_credentials";
 const CONFIG_ENTRIES: &str = "core.config_entries";
 
-/// The state of every config entry where nothing runs.
-const AT_REST: &str = "at rest";
-
 /// How long to wait for another appcred that changes the folder.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -169,7 +166,7 @@ fn apply(
         Operation::Create(new) => Ok(Done::Created(store.create(new))),
         Operation::Delete(held) => store.delete(held, entries).map(|()| Done::Deleted),
         Operation::RemoveAccount(_) => Err(Refusal::Unsupported),
-        Operation::Reload(_) => Ok(Done::Reloaded(EntryState::Other(AT_REST.to_owned()))),
+        Operation::Reload(_) => Ok(Done::Reloaded(EntryState::AtRest)),
     }
 }
 

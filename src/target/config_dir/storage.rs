@@ -297,7 +297,7 @@ fn config_entry(fields: &RawFields<'_>) -> Option<ConfigEntry> {
         id: EntryId::new(text_of(fields, "entry_id")?),
         domain: Domain::new(text_of(fields, "domain")?),
         title: text_of(fields, "title").unwrap_or_default(),
-        state: EntryState::Other(super::AT_REST.to_owned()),
+        state: EntryState::AtRest,
         reason: None,
         implementation,
     })

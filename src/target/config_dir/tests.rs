@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::storage::{CredentialStorage, StorageError, config_entries};
-use super::{AT_REST, STORAGE, apply, lock};
+use super::{STORAGE, apply, lock};
 use crate::model::{
     ClientId, ConfigEntry, CredentialId, Domain, EntryId, EntryState, Held, NewCredential, Secret,
     UnreadAccounts,
@@ -234,7 +234,7 @@ fn config_entries_name_their_implementation() {
         id: EntryId::new(id),
         domain: Domain::new(domain),
         title: title.into(),
-        state: EntryState::Other(AT_REST.to_owned()),
+        state: EntryState::AtRest,
         reason: None,
         implementation: implementation.map(Into::into),
     };

@@ -7,10 +7,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
-use super::{Recorded, Seen, Snapshot};
+use super::{Recorded, Snapshot};
 use crate::model::{
     ClientId, ConfigEntry, Credential, CredentialId, Domain, EntryId, EntryState, KnownDomains,
-    KnownSecret, Observed, Seal, SealedClients, TargetName, UnreadAccounts, to_json,
+    KnownSecret, Observed, Seal, SealedClients, Seals, TargetName, UnreadAccounts, to_json,
 };
 
 const FORMAT_VERSION: u32 = 1;
@@ -32,7 +32,7 @@ pub(super) struct SnapshotDocument<T = SnapshotTarget> {
 
 /// One target.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
-pub(super) struct SnapshotTarget {
+pub struct SnapshotTarget {
     /// Its name in the project file.
     name: String,
     /// The version of Home Assistant there, where it is known.
@@ -163,57 +163,64 @@ pub(super) enum SnapshotError {
     Digest,
 }
 
-pub(super) fn write<'p>(
+/// The file of a snapshot.
+///
+/// # Errors
+/// None in practice: all of it can be written as JSON.
+pub fn write<'p>(
     taken_at: Timestamp,
-    pages: impl Iterator<Item = &'p SnapshotTarget>,
+    targets: impl Iterator<Item = &'p SnapshotTarget>,
 ) -> serde_json::Result<String> {
     let document = SnapshotDocument {
         kind: KIND.to_owned(),
         format_version: FORMAT_VERSION,
         taken_at: taken_at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-        targets: pages.collect(),
+        targets: targets.collect(),
     };
     to_json(&document)
 }
 
-pub(super) fn target(seen: &Seen<'_>) -> SnapshotTarget {
-    let Seen { name, observed, seals } = seen;
-    let credentials = observed.credentials.iter().enumerate().map(|(at, credential)| {
-        let seals = seals.get(at).cloned().unwrap_or_default();
-        let users = observed.users(&credential.domain, credential.implementation());
-        SnapshotCredential {
-            id: credential.id.as_str().into(),
-            domain: credential.domain.as_str().into(),
-            name: credential.name.clone(),
-            client_id: credential.client_id.as_str().into(),
-            auth_domain: credential.auth_domain.clone(),
-            owner: credential.mark().map(|mark| mark.owner.to_string()),
-            used_by: users.map(|entry| entry.id.as_str().to_owned()).collect(),
-            client_id_ciphertext: seals.client_id.map(|seal| seal.to_string()),
-            client_secret_ciphertext: seals.client_secret.map(|seal| seal.to_string()),
+impl SnapshotTarget {
+    /// What was found there. `seals` has, for each of its credentials in order, what was found to be the same
+    /// as in a manifest.
+    pub fn of(name: &TargetName, observed: &Observed, seals: &[Seals]) -> Self {
+        let credentials = observed.credentials.iter().enumerate().map(|(at, credential)| {
+            let seals = seals.get(at).cloned().unwrap_or_default();
+            let users = observed.users(&credential.domain, credential.implementation());
+            SnapshotCredential {
+                id: credential.id.as_str().into(),
+                domain: credential.domain.as_str().into(),
+                name: credential.name.clone(),
+                client_id: credential.client_id.as_str().into(),
+                auth_domain: credential.auth_domain.clone(),
+                owner: credential.mark().map(|mark| mark.owner.to_string()),
+                used_by: users.map(|entry| entry.id.as_str().to_owned()).collect(),
+                client_id_ciphertext: seals.client_id.map(|seal| seal.to_string()),
+                client_secret_ciphertext: seals.client_secret.map(|seal| seal.to_string()),
+            }
+        });
+        let linked = observed.config_entries.iter().filter_map(|entry| {
+            Some(SnapshotAccount {
+                entry_id: entry.id.as_str().to_owned(),
+                domain: entry.domain.as_str().to_owned(),
+                title: entry.title.clone(),
+                state: entry.state.to_string(),
+                implementation: entry.implementation.clone()?,
+            })
+        });
+        let domains = observed.domains.all();
+        Self {
+            name: name.as_str().to_owned(),
+            home_assistant_version: observed.version.clone(),
+            domains_known_by: match observed.domains {
+                KnownDomains::Listed(_) => KnownBy::HomeAssistant,
+                KnownDomains::Assumed(_) => KnownBy::BuiltInList,
+            },
+            domains: domains.iter().map(ToString::to_string).collect(),
+            credentials: credentials.collect(),
+            config_entries: linked.collect(),
+            unread_accounts: observed.unread_accounts.iter().map(SnapshotUnread::from).collect(),
         }
-    });
-    let linked = observed.config_entries.iter().filter_map(|entry| {
-        Some(SnapshotAccount {
-            entry_id: entry.id.as_str().to_owned(),
-            domain: entry.domain.as_str().to_owned(),
-            title: entry.title.clone(),
-            state: entry.state.to_string(),
-            implementation: entry.implementation.clone()?,
-        })
-    });
-    let domains = observed.domains.all();
-    SnapshotTarget {
-        name: name.as_str().to_owned(),
-        home_assistant_version: observed.version.clone(),
-        domains_known_by: match observed.domains {
-            KnownDomains::Listed(_) => KnownBy::HomeAssistant,
-            KnownDomains::Assumed(_) => KnownBy::BuiltInList,
-        },
-        domains: domains.iter().map(ToString::to_string).collect(),
-        credentials: credentials.collect(),
-        config_entries: linked.collect(),
-        unread_accounts: observed.unread_accounts.iter().map(SnapshotUnread::from).collect(),
     }
 }
 

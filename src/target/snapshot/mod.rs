@@ -15,10 +15,11 @@ use jiff::Timestamp;
 use schemars::Schema;
 
 pub use fetch::SnapshotLocation;
+pub use format::{SnapshotTarget, write};
 
 use super::TargetError;
 use crate::http::Network;
-use crate::model::{Observed, SealedClients, Seals, Secret, TargetName};
+use crate::model::{Observed, SealedClients, Secret, TargetName};
 
 /// What was known of targets at one moment.
 #[derive(Clone, Debug)]
@@ -35,16 +36,6 @@ pub struct Recorded {
     pub observed: Observed,
     /// Client ids by the ciphertexts that were found to hold them.
     pub clients: SealedClients,
-}
-
-/// A target that is to go into a snapshot.
-pub struct Seen<'a> {
-    /// Its name in the project file.
-    pub name: &'a TargetName,
-    /// What it holds.
-    pub observed: &'a Observed,
-    /// For each of its credentials, in order, what was found to be the same as in a manifest.
-    pub seals: Vec<Seals>,
 }
 
 impl Snapshot {
@@ -71,28 +62,6 @@ pub async fn load(
     let text = fetch::text(source, token, network).await?;
     format::read(&text)
         .map_err(|damage| TargetError::Storage(format!("cannot use {source}: {damage}")))
-}
-
-/// What a snapshot says of one target, without any secret.
-#[derive(Debug)]
-pub struct Page(format::SnapshotTarget);
-
-impl Page {
-    /// What was found there.
-    pub fn of(seen: &Seen<'_>) -> Self {
-        Self(format::target(seen))
-    }
-}
-
-/// The file of a snapshot.
-///
-/// # Errors
-/// None in practice: all of it can be written as JSON.
-pub fn bind<'p>(
-    taken_at: Timestamp,
-    pages: impl Iterator<Item = &'p Page>,
-) -> serde_json::Result<String> {
-    format::write(taken_at, pages.map(|Page(target)| target))
 }
 
 /// The form of the file.

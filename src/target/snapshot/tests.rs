@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use super::format::{SnapshotError, read};
-use super::{Page, Seen, SnapshotLocation, bind};
+use super::{SnapshotLocation, SnapshotTarget, write};
 use crate::model::{
     ClientId, ConfigEntry, Credential, CredentialId, Domain, EntryId, EntryState, KnownDomains,
     KnownSecret, Observed, Seal, Seals, Secret, TargetName, UnreadAccounts,
@@ -47,8 +47,8 @@ fn written() -> String {
         client_secret: Some(Seal::of_ciphertext("secret")),
     };
     let (name, observed) = (TargetName::new("home"), observed());
-    let seen = Seen { name: &name, observed: &observed, seals: vec![seals, Seals::default()] };
-    bind(Timestamp::from_second(1_800_000_000).unwrap(), [&Page::of(&seen)].into_iter()).unwrap()
+    let target = SnapshotTarget::of(&name, &observed, &[seals, Seals::default()]);
+    write(Timestamp::from_second(1_800_000_000).unwrap(), [&target].into_iter()).unwrap()
 }
 
 #[test]

@@ -29,8 +29,8 @@ use appcred::target::Stop;
 use appcred::target::config_dir::ConfigDirEndpoint;
 use appcred::target::{ConnectError, Endpoint};
 use appcred::watch::{
-    self, CallbackRequest, Channels, Connect, Heartbeat, Notices, Noticing, ReadSpecs, Reading,
-    SnapshotStore, StatusStore, TargetSpec, WatchSettings,
+    self, CallbackRequest, ChangeDetection, Channels, Connect, Heartbeat, Notices, ReadSpecs,
+    Reading, SnapshotStore, StatusStore, TargetSpec, WatchSettings,
 };
 use jiff::Timestamp;
 use tempfile::TempDir;
@@ -151,7 +151,7 @@ impl Engine {
         let snapshots = SnapshotStore::default();
         let settings = WatchSettings {
             resync: Duration::from_secs(RESYNC),
-            noticing: Noticing::Polling(Duration::from_secs(2)),
+            detection: ChangeDetection::Polling(Duration::from_secs(2)),
         };
         let channels = Channels {
             statuses: statuses.clone(),
