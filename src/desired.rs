@@ -97,7 +97,7 @@ pub fn resolve(
     resolve_again(entries, resolver, completeness, None)
 }
 
-/// The same, but of entries that were resolved `earlier`, with the same identities, only what stands
+/// The same, but of entries that were resolved `earlier`, with the same identities, only what is
 /// outside of their own file is read again.
 pub fn resolve_again(
     entries: Vec<Arc<Entry>>,
@@ -255,7 +255,7 @@ fn same_client(entry: &Entry, first: &Entry) -> Diagnostic {
     let spot = &entry.client_id.spot;
     Diagnostic::error(
         ProblemCode::DuplicateClient,
-        format!("two entries of {} have one client id", entry.domain.value),
+        format!("two entries of {} have the same client id", entry.domain.value),
     )
     .at(&spot.file, spot.span)
     .related(first.client_id.spot.clone(), "the first one")

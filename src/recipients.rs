@@ -70,7 +70,7 @@ fn report(mismatch: &RecipientMismatch, what: &str, spot: &Spot) -> Diagnostic {
     let (code, message) = match mismatch {
         RecipientMismatch::NoRecipient => (
             ProblemCode::NotToRecipients,
-            format!("this {what} is encrypted to none of the project's recipients"),
+            format!("this {what} is not encrypted to any of the project's recipients"),
         ),
         RecipientMismatch::Missing(all) => {
             let all: Vec<_> = all.iter().map(|recipient| shown(recipient)).collect();

@@ -100,7 +100,7 @@ fn identities(
         let file = resolver.shown(&file);
         let message = format!("{file} contains an age identity, and Git does not ignore it");
         let problem = Diagnostic::warning(ProblemCode::IdentityInRepository, message);
-        problems.push(problem.help("move it out of the repository; if it was committed, make a new one, encrypt to that, and make new secrets at the providers"));
+        problems.push(problem.help("move it out of the repository; if it was committed, make a new one, encrypt to that, and replace the secrets at the providers"));
     }
     Ok(())
 }

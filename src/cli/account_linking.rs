@@ -110,14 +110,14 @@ impl AccountLinking<'_> {
                 true
             }
             Err(HiddenLink::HoldsSecret) if opens_browser => {
-                print("  the link contains the client secret, so it is opened and not shown\n");
+                print("  the link contains the client secret, so it is not shown\n");
                 false
             }
             Err(HiddenLink::HoldsSecret) => {
                 return Err("its link contains the client secret and cannot be shown: it needs the browser of this machine, so leave out --no-browser".to_owned());
             }
             Err(_) if opens_browser => {
-                print("  the link is opened and not shown; --show-links shows it\n");
+                print("  the link is not shown; --show-links shows it\n");
                 false
             }
             Err(_) => {

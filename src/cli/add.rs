@@ -13,6 +13,7 @@ use crate::files::{self, TEXT_LIMIT};
 use crate::integrations;
 use crate::manifest::{self, Loaded, Project};
 use crate::model::{Adopt, Domain, Key, Secret, Visible, hidden_character};
+use crate::report::registration::where_to_register;
 use crate::secret::OpenedSopsDocument;
 use crate::secret::seal::seal;
 use crate::suggest;
@@ -25,7 +26,6 @@ use super::exit::ExitStatus;
 use super::gather::{load, request, resolver, show, workspace};
 use super::locks::lock_project;
 use super::new_entries::with_entries;
-use super::registration::print_where_to_register;
 use super::{Global, console};
 
 /// How many integrations are shown at once: a list that is longer than the terminal scrolls away.
@@ -59,8 +59,8 @@ pub(super) struct Add {
     /// Take over the credential of this client that was created by hand
     #[arg(long)]
     adopt: bool,
-    /// Only for this target; may be given several times
-    #[arg(short, long = "target", value_name = "TARGET")]
+    /// Only for this target; several with commas between, or given several times
+    #[arg(short, long = "target", value_name = "TARGET", value_delimiter = ',')]
     targets: Vec<String>,
     /// Add it to this manifest; else to the only one, or to one named like the integration
     #[arg(long, value_name = "FILE")]
@@ -69,7 +69,8 @@ pub(super) struct Add {
 
 fn key(text: &str) -> Result<Key, String> {
     Key::new(text).ok_or_else(|| {
-        "it has letters without accents, digits, `-`, `_` and `.`, 100 of them at most".to_owned()
+        "it consists of letters without accents, digits, `-`, `_` and `.`, at most 100 of them"
+            .to_owned()
     })
 }
 
@@ -130,7 +131,7 @@ fn add(
             "; its path begins in the current folder, not in that of `-C`"
         };
         bail!(
-            "{} would be no manifest of this project, so nothing would read it: name one that appcred.yaml has under `manifests`{from}",
+            "{} is not a place where appcred reads manifests: name a file that `manifests` in appcred.yaml includes{from}",
             file.visible()
         );
     }
@@ -179,7 +180,7 @@ impl EntryDetails {
         let key = match &verb.key {
             Some(key) => key.clone(),
             None => Key::of_name(name.as_deref().unwrap_or(domain.as_str()))
-                .context("no key can be made from this name: give one with --key")?,
+                .context("no key can be made from this name: choose one with --key")?,
         };
         let client_id = match &verb.client_id {
             Some(id) => id.trim().to_owned(),
@@ -258,7 +259,7 @@ fn domain(verb: &Add, loaded: &Loaded, offered: &Offered) -> anyhow::Result<Doma
         let names = known.iter().map(|domain| domain.as_str());
         let unknown = suggest::unknown("integration", domain.as_str(), names);
         bail!(
-            "{unknown}; only integrations that use application credentials need an entry; name a custom one under `custom_integrations` in appcred.yaml"
+            "{unknown}; only integrations that use application credentials have entries: list a custom one under `custom_integrations` in appcred.yaml"
         );
     }
     if !anywhere.contains(&domain) {
@@ -267,7 +268,7 @@ fn domain(verb: &Add, loaded: &Loaded, offered: &Offered) -> anyhow::Result<Doma
         ));
     }
     if is_asking(verb) {
-        print_where_to_register(&domain, offered);
+        console::print_error(&where_to_register(&domain, &offered.redirect_uris));
     }
     Ok(domain)
 }

@@ -10,7 +10,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::model::counted;
 use crate::plan_file::PlanFile;
-use crate::reconcile::{self, Unchecked, Verdicts};
+use crate::reconcile::{self, Verdicts, unchecked_line};
 use crate::report::{Report, Verb, text};
 use crate::target::Stop;
 use crate::workspace::{Comparison, TargetView};
@@ -138,7 +138,7 @@ fn ended(views: &[TargetView]) -> ExitStatus {
         let all: usize = known.map(|comparison| comparison.plan.withheld.len()).sum();
         let some = if all > blocked { format!(", {blocked} of them") } else { String::new() };
         console::error(format_args!(
-            "{} not done{some}, since a person must decide: the plan gives the reasons under `not done`",
+            "{} not done{some}, since a person must decide: the plan has the reasons under `not done`",
             counted(all, "step")
         ));
     }
@@ -203,10 +203,8 @@ async fn carry_out_one(
     let of = (plan, desired, observed);
     let carried_out =
         reconcile::carry_out(of, target, &mut verdicts.clone(), stop, &mut progress).await;
-    for Unchecked { key, what, why } in &carried_out.unchecked {
-        console::warning(format_args!(
-            "{name}: the new {what} of `{key}` is in use and could not be checked: {why}"
-        ));
+    if let Some(line) = unchecked_line(&carried_out.unchecked) {
+        console::warning(format_args!("{name}: {line}"));
     }
     if let Some(bar) = bar {
         bar.finish_and_clear();

@@ -149,7 +149,7 @@ impl Authorize {
                 linking.run_until_loaded(comparison, step, entry, loopback, stop).await
             };
             match ended {
-                Ok(()) => print(&format!("{title}: loaded\n")),
+                Ok(()) => print(&format!("{title}: linked\n")),
                 Err(why) => {
                     is_well = false;
                     print(&format!("{title}: failed: {why}\n"));

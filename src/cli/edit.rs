@@ -49,12 +49,19 @@ pub(super) struct Edit {
 }
 
 pub(super) async fn run(global: &Global, verb: &Edit) -> anyhow::Result<ExitStatus> {
+    let file = verb.file.as_path();
+    if let Err(why) = file.metadata() {
+        let why = files::reason(file, &why);
+        bail!(
+            "cannot edit {}: {why}; `appcred add` writes a new entry, into a new manifest where there is none",
+            file.visible()
+        );
+    }
     let request = request(global);
     // A project file in error is what may be edited just now.
     let loaded = load(global);
     let (secrets, project) = (secret_variables(&loaded), loaded.project);
     let (resolver, identity_problems) = resolver(global, &project);
-    let file = verb.file.as_path();
     let kept = newest(file);
     let unsaved = begun_before(verb, kept.as_deref(), &resolver)?;
     let editor = Editor::find(secrets).await?;

@@ -81,7 +81,7 @@ pub(super) fn run(global: &Global, verb: &Encrypt) -> anyhow::Result<ExitStatus>
         console::print("No secret is in plain text.\n")?;
     } else if encrypted > 0 {
         console::message(
-            "What was ever committed in plain text is still in Git's history: make new secrets at the providers.",
+            "What was ever committed in plain text is still in Git's history: replace the secrets at the providers.",
         );
     }
     Ok(if is_whole { ExitStatus::Success } else { ExitStatus::Failure })
@@ -169,7 +169,7 @@ fn encrypt(
                 new.push((slot, seal(secret.expose().as_bytes(), recipients)?));
             }
             SlotValue::Default(_) if !allow_defaults => left.push(format!(
-                "line {}, column {}: `{}` has more behind `!env_var` than the name of a variable, which may be a secret in plain text: write the name alone, or the secret alone without the tag",
+                "line {}, column {}: `{}` has more after `!env_var` than the name of a variable, which may be a secret in plain text: write the name alone, or the secret alone without the tag",
                 slot.span.line,
                 slot.span.column,
                 slot.field

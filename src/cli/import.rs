@@ -201,7 +201,7 @@ fn refuse(
     }
     if !manifest::is_manifest(request, project, file) {
         bail!(
-            "{} would be no manifest of this project, so the next apply would delete what it declares: name one that appcred.yaml has under `manifests`, or pass --no-adopt",
+            "{} is not a place where appcred reads manifests, so the next apply would delete what it declares: name a file that `manifests` in appcred.yaml includes, or pass --no-adopt",
             file.visible()
         );
     }

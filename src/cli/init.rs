@@ -1,5 +1,6 @@
 //! `init`
 
+use std::fs::ReadDir;
 use std::path::Path;
 
 use anyhow::{Context, bail};
@@ -51,7 +52,7 @@ pub(super) struct Init {
 fn owner(text: &str) -> Result<String, String> {
     match Owner::new(text) {
         Some(_) => Ok(text.to_owned()),
-        None => Err("it has letters without accents, digits, `-`, `_` and `.`".to_owned()),
+        None => Err("it consists of letters without accents, digits, `-`, `_` and `.`".to_owned()),
     }
 }
 
@@ -79,7 +80,8 @@ pub(super) fn run(global: &Global, verb: &Init) -> anyhow::Result<ExitStatus> {
     // The project file comes last: where something before fails, `init` can be run again.
     let mut made = vec![PROJECT_FILE];
     let first = folder.join(FIRST_MANIFEST);
-    if folder.join("credentials").read_dir().is_err() {
+    let is_empty = |mut entries: ReadDir| entries.next().is_none();
+    if folder.join("credentials").read_dir().map_or(true, is_empty) {
         files::create(&first, new_manifest(&[])?, 0o644)
             .with_context(|| format!("cannot write {}", first.visible()))?;
         made.push(FIRST_MANIFEST);
@@ -89,10 +91,10 @@ pub(super) fn run(global: &Global, verb: &Init) -> anyhow::Result<ExitStatus> {
     }
     files::create(&project_file, text, 0o644)
         .with_context(|| format!("cannot write {}", project_file.visible()))?;
-    console::print(&format!("Made {}.\n", made.join(", ")))?;
+    console::print(&format!("Created {}.\n", made.join(", ")))?;
     if verb.url.is_none() {
         console::message(
-            "No target is named: add `targets: {home: {url: https://ha.example:8123}}` for a running Home Assistant, or `targets: {home: {config_dir: ./config}}` for its configuration folder, to appcred.yaml, or set HASS_SERVER.",
+            "There is no target yet. Add one to appcred.yaml: `targets: {home: {url: https://ha.example:8123}}` for a running Home Assistant, or `targets: {home: {config_dir: ./config}}` for its configuration folder; or set HASS_SERVER and HASS_TOKEN.",
         );
     }
     console::message(
@@ -107,7 +109,7 @@ fn own_recipients(folder: &Path) -> anyhow::Result<Vec<String>> {
     if !file.exists() {
         let recipient = generate(&file, folder)?;
         console::message(format_args!(
-            "Made the identity {}. Keep a copy of it safe.",
+            "Created the identity {}. Keep a copy of it safe.",
             file.visible()
         ));
         return Ok(vec![recipient]);

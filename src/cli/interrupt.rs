@@ -15,7 +15,7 @@ pub(super) struct EndSignals {
 }
 
 impl EndSignals {
-    /// Listens to them; from now on they end nothing by themselves.
+    /// Listens to them; from now on they do not end the process.
     pub(super) fn new() -> io::Result<Self> {
         let (interrupt, terminate) = (SignalKind::interrupt(), SignalKind::terminate());
         Ok(Self { interrupt: signal(interrupt)?, terminate: signal(terminate)? })

@@ -59,7 +59,9 @@ impl FromStr for Listen {
         }
         let address = text.strip_prefix("localhost").map(|port| format!("127.0.0.1{port}"));
         let address = address.as_deref().unwrap_or(text).parse();
-        address.map(Self::At).map_err(|_| "it is `off` or like 127.0.0.1:8099, [::1]:8099")
+        address
+            .map(Self::At)
+            .map_err(|_| "write `off`, or an address as in 127.0.0.1:8099 or [::1]:8099")
     }
 }
 
@@ -74,11 +76,13 @@ impl fmt::Display for Listen {
 
 /// A place on the web without a path, written as Home Assistant takes it.
 fn base(text: &str) -> Result<String, &'static str> {
-    let url = Url::parse(text).map_err(|_| "it is like https://appcred.example")?;
+    let url = Url::parse(text).map_err(|_| "write it as in https://appcred.example")?;
     let is_bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
     let is_web = matches!(url.scheme(), "http" | "https") && url.username().is_empty();
     if !is_bare || !is_web || url.password().is_some() {
-        return Err("it is http or https with a host and maybe a port, and nothing behind them");
+        return Err(
+            "it must be http:// or https:// with a host and an optional port, and nothing after that",
+        );
     }
     Ok(url.origin().ascii_serialization())
 }

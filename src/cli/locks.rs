@@ -33,7 +33,7 @@ pub(super) fn lock_project(global: &Global) -> anyhow::Result<Option<FileLock>> 
     lock.map_err(|refused| not_locked(folder, refused))
 }
 
-/// The same where signals end nothing by themselves: dropping it ends the wait.
+/// The same where signals do not end the process: dropping it ends the wait.
 ///
 /// # Errors
 /// Where another run does not end.

@@ -27,7 +27,6 @@ mod new_entries;
 mod output;
 mod plan;
 mod plan_file;
-mod registration;
 mod rekey;
 mod schema;
 mod selection;
@@ -51,6 +50,7 @@ pub use exit::ExitStatus;
 
 use console::Color;
 
+use crate::files;
 use crate::model::Visible;
 
 /// Application credentials as code for Home Assistant.
@@ -171,8 +171,9 @@ fn start(cli: Cli) -> anyhow::Result<ExitStatus> {
     // `init` creates it.
     if !matches!(cli.verb, VerbArgs::Init(_)) {
         let folder = &cli.global.folder;
-        let opened = std::fs::read_dir(folder);
-        opened.with_context(|| format!("cannot work in {}", folder.visible()))?;
+        if let Err(why) = std::fs::read_dir(folder) {
+            bail!("cannot work in {}: {}", folder.visible(), files::reason(folder, &why));
+        }
     }
     // A core dump would hold tokens and secrets.
     refuse_core_dumps().context("cannot turn off core dumps")?;

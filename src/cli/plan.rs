@@ -42,7 +42,7 @@ pub(super) struct PlanArgs {
     outputs: Outputs,
     /// Save the plan, for an `apply FILE` of exactly that; not possible for secrets that are not encrypted in
     /// the manifest
-    #[arg(long, value_name = "FILE", conflicts_with = "against")]
+    #[arg(short, long, value_name = "FILE", conflicts_with = "against")]
     out: Option<PathBuf>,
     /// Plan from a snapshot instead of the targets: neither a key nor a token is needed
     ///

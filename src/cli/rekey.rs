@@ -96,7 +96,7 @@ pub(super) fn run(global: &Global, verb: &Rekey) -> anyhow::Result<ExitStatus> {
     }
     if changed == 0 && is_whole {
         console::print(
-            "All encrypted secrets are encrypted to the project's recipients already.\n",
+            "All encrypted secrets are already encrypted to the project's recipients.\n",
         )?;
     }
     Ok(if is_whole { ExitStatus::Success } else { ExitStatus::Failure })

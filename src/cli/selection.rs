@@ -10,8 +10,8 @@ use crate::suggest;
 /// Which targets.
 #[derive(Args, Debug, Default)]
 pub(super) struct TargetArgs {
-    /// Only this target; may be given several times
-    #[arg(short, long = "target", value_name = "NAME")]
+    /// Only this target; several with commas between, or given several times
+    #[arg(short, long = "target", value_name = "NAME", value_delimiter = ',')]
     pub(super) targets: Vec<String>,
 }
 

@@ -12,7 +12,7 @@ use crate::model::TargetName;
 use crate::reconcile::Verdicts;
 use crate::report::verified;
 use crate::verify::{Checked, RedirectUri, check, confirm};
-use crate::workspace::{TargetView, is_target};
+use crate::workspace::{TargetView, check_targets};
 
 use super::exit::ExitStatus;
 use super::gather::{entries, workspace};
@@ -54,11 +54,7 @@ pub(super) async fn run(global: &Global, verb: &Verify) -> anyhow::Result<ExitSt
     let Some((project, resolved)) = entries(global).await? else {
         return Ok(ExitStatus::Failure);
     };
-    for name in &verb.selection.targets {
-        if !is_target(&project, name) {
-            bail!("there is no target `{name}`");
-        }
-    }
+    check_targets(&project, &verb.selection.targets)?;
     for key in &verb.keys {
         let keys = || resolved.clients().map(|(entry, ..)| entry.key.value.as_str());
         if !keys().any(|known| known == key) {

@@ -31,7 +31,7 @@ codes! {
         DuplicateFormerKey = "duplicate-former-key",
         /// A YAML mapping has a key twice.
         DuplicateKey = "duplicate-key",
-        /// Two targets are one Home Assistant.
+        /// Two targets are the same Home Assistant.
         DuplicateTarget = "duplicate-target",
         /// A manifest has no list of entries.
         EmptyManifest = "empty-manifest",
@@ -87,7 +87,7 @@ codes! {
         NotAManifest = "not-a-manifest",
         /// A secret is not encrypted to all of the project's recipients.
         NotToAllRecipients = "not-to-all-recipients",
-        /// A secret is encrypted to none of the project's recipients.
+        /// A secret is not encrypted to any of the project's recipients.
         NotToRecipients = "not-to-recipients",
         /// A file is not UTF-8 text.
         NotUtf8 = "not-utf8",

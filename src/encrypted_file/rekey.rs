@@ -20,8 +20,8 @@ pub struct Rekeyed {
     pub plain: usize,
 }
 
-/// Encrypts a file's values to these recipients, where they are encrypted to others or that cannot be
-/// told; all of them where they are wanted `anew`. What is under a passphrase stays so.
+/// Encrypts a file's values to these recipients, where they are encrypted to others or that is not
+/// known; all of them where they are wanted `anew`. What is under a passphrase stays so.
 ///
 /// # Errors
 /// Where what must be encrypted again cannot be opened.

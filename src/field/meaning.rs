@@ -7,10 +7,11 @@ use super::{FieldRefusal, Meaning};
 use crate::diagnostic::ProblemCode;
 use crate::model::{Domain, Key, Owner, TargetName, has_zone, is_loopback};
 use crate::secret::holds_identity;
+use crate::secret::seal::is_recipient;
 
 /// What keys, owners and names of targets are made of.
 pub const NAME_HELP: &str =
-    "a name has letters without accents, digits, `-`, `_` and `.`, 100 of them at most";
+    "a name consists of letters without accents, digits, `-`, `_` and `.`, at most 100 of them";
 
 /// An integration's name, as HA writes it.
 impl Meaning for Domain {
@@ -22,7 +23,7 @@ impl Meaning for Domain {
             return Ok(Self::new(text));
         }
         Err(FieldRefusal::new(ProblemCode::BadDomain, "is not the name of an integration")
-            .help("it has only `a` to `z`, digits and `_`, as in `home_connect`"))
+            .help("it consists of `a` to `z`, digits and `_`, as in `home_connect`"))
     }
 }
 
@@ -153,18 +154,22 @@ impl Meaning for Recipient {
         if text.to_ascii_uppercase().starts_with("AGE-SECRET-KEY-") {
             return Err(FieldRefusal::new(
                 ProblemCode::IdentityAsRecipient,
-                "is an identity, which is secret, and no recipient",
+                "is an identity, which is secret, not a recipient",
             )
             .help(
-                "take it out of this file and out of the history of the repository; \
+                "remove it from this file and from the history of the repository; \
                  `age-keygen -y FILE` shows the recipient that belongs to it",
             ));
         }
-        if ["age1", "ssh-ed25519 ", "ssh-rsa "].iter().any(|start| text.starts_with(start)) {
+        if is_recipient(text) {
             return Ok(Self(text.to_owned()));
         }
-        Err(FieldRefusal::new(ProblemCode::BadRecipient, "is not an age recipient")
-            .help("one begins with `age1`, `ssh-ed25519` or `ssh-rsa`"))
+        let help =
+            match ["age1", "ssh-ed25519 ", "ssh-rsa "].iter().any(|one| text.starts_with(one)) {
+                true => "it is not complete, or was changed: copy it again",
+                false => "a recipient begins with `age1`, `ssh-ed25519` or `ssh-rsa`",
+            };
+        Err(FieldRefusal::new(ProblemCode::BadRecipient, "is not an age recipient").help(help))
     }
 }
 
@@ -181,7 +186,7 @@ impl Meaning for IdentityPath {
         if holds_identity(text) {
             return Err(FieldRefusal::new(
                 ProblemCode::IdentityAsPath,
-                "is an identity, which is secret, and no path",
+                "is an identity, which is secret, not a path",
             )
             .help("move it into a file outside of the repository and name that here; if it was committed, make a new one"));
         }

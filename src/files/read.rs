@@ -118,7 +118,18 @@ pub fn reason(path: &Path, error: &io::Error) -> String {
         _ if Errno::from_io_error(error) == Some(Errno::LOOP) => {
             "it is a symbolic link that leads to itself".to_owned()
         }
-        _ => error.to_string(),
+        ErrorKind::NotADirectory if path.is_file() => "it is not a folder".to_owned(),
+        ErrorKind::NotADirectory => "a part of its path is not a folder".to_owned(),
+        _ => without_number(error),
+    }
+}
+
+/// The error without the operating system's number for it.
+fn without_number(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.rfind(" (os error ") {
+        Some(at) => text[..at].to_owned(),
+        None => text,
     }
 }
 

@@ -217,7 +217,7 @@ fn beside(
         fchown(new.as_file(), Some(owner.uid()), Some(owner.gid()))
             .map_err(|_| NotWritten::Owner { user: owner.uid(), group: owner.gid() })?;
     }
-    // Not by the mode of a new file, from which the umask is taken away.
+    // Not by the mode of a new file, since the umask restricts that.
     let mode = fs::Permissions::from_mode(mode & 0o7777);
     let filled = new.as_file().set_permissions(mode).and_then(|()| fill(&new, content));
     filled.map_err(|error| failed(real, &error))?;

@@ -32,7 +32,7 @@ fn one_entry_a_key(entries: &[Arc<Entry>], problems: &mut Diagnostics) {
     for (entry, first) in rivals(entries, |entry| Some(&entry.key.value)) {
         let message = format!("key `{}` is taken by another entry", entry.key.value);
         let help =
-            "give one of them a `key` of its own: it is the slug of the name where it is left out";
+            "give one of them a `key` of its own: where it is left out, it is made from the name";
         problems.push(
             twice(ProblemCode::DuplicateEntryKey, message, &entry.key, &first.key).help(help),
         );
@@ -47,7 +47,7 @@ fn one_entry_a_client(entries: &[Arc<Entry>], problems: &mut Diagnostics) {
         }
     }
     for (entry, first) in rivals(entries, client) {
-        let message = format!("two entries have one client id of `{}`", entry.domain.value);
+        let message = format!("two entries of `{}` have the same client id", entry.domain.value);
         let help = "keep one of them: Home Assistant could not distinguish the two";
         let problem =
             twice(ProblemCode::DuplicateClient, message, &entry.client_id, &first.client_id);
@@ -69,7 +69,7 @@ fn one_heir_a_former_key(entries: &[Arc<Entry>], problems: &mut Diagnostics) {
                     "the former key `{former}` also belongs to another entry, or is the entry's own key"
                 );
                 let help =
-                    "a former key leads to one entry: remove it under `formerly` of all others";
+                    "a former key belongs to one entry: remove it under `formerly` of all others";
                 let problem =
                     twice(ProblemCode::DuplicateFormerKey, message, &entry.key, &other.key);
                 problems.push(problem.help(help));
@@ -143,7 +143,7 @@ pub fn check_names(
         let names = names_integration(&value.value);
         if let Some(why) = secret::may_be_secret(&value.value, resolver).filter(|_| !names) {
             let message = format!(
-                "what is behind the tag of `{}` could be the secret itself: it does not look like a name, and {why}",
+                "what follows the tag of `{}` could be the secret itself: it does not look like a name, and {why}",
                 field.noun()
             );
             let problem = Diagnostic::warning(ProblemCode::PlainSecret, message)
@@ -187,7 +187,7 @@ pub fn check_domains<'d>(
         let problem = Diagnostic::error(ProblemCode::UnknownIntegration, message)
             .at(&spot.file, spot.span)
             .label(format!("not known to {who}"))
-            .help("a custom integration is listed under `custom_integrations` in appcred.yaml");
+            .help("only integrations that use application credentials have entries: list a custom one under `custom_integrations` in appcred.yaml");
         problems.push(problem);
     }
     problems

@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::deserialize::Reader;
 use super::reference::SOPS_HEADER;
+use super::schema;
 use crate::diagnostic::{Diagnostic, Diagnostics, Located, ProblemCode, SourceFile, Span, Spot};
 use crate::field::{Field, FieldRefusal, Raw, Text, Texts};
 use crate::model::{FieldName, Place, hidden_character, named, sops};
@@ -190,9 +191,14 @@ impl<'n> Decoder<'n> {
             Some(near) => format!("{unknown}: did you mean `{near}`?"),
             None => unknown.to_string(),
         };
-        let own = known.filter(|name| *name != yaml::SOPS);
+        let own = listed(known.filter(|name| *name != yaml::SOPS));
         let problem = self.error(ProblemCode::UnknownField, key.span, message);
-        self.report(problem.help(format!("{mapping} has {}", listed(own))));
+        self.report(problem.help(match schema::mapping_with(&key.text) {
+            Some(other) => {
+                format!("`{}` is a field of {other}, not of {mapping}, which has {own}", key.text)
+            }
+            None => format!("{mapping} has {own}"),
+        }));
         near
     }
 
@@ -247,7 +253,7 @@ pub(super) fn plain_text<'n>(node: &'n Node<'_>) -> Result<&'n str, FieldRefusal
         return Err(FieldRefusal::new(ProblemCode::EmptyValue, "is empty"));
     }
     if text.starts_with(SOPS_HEADER) {
-        return Err(FieldRefusal::new(ProblemCode::SopsValue, "is encrypted by SOPS, and is read without any key")
+        return Err(FieldRefusal::new(ProblemCode::SopsValue, "is encrypted by SOPS, but must be readable without a key")
             .help("let SOPS encrypt secrets only: `encrypted_regex: ^(client_id|client_secret|token|headers)$` in .sops.yaml"));
     }
     match hidden_character(text) {
@@ -276,7 +282,8 @@ pub(super) fn wrong_kind(node: &Node<'_>, wanted: &str) -> FieldRefusal {
     let refusal = FieldRefusal::new(ProblemCode::WrongKind, format!("must be {wanted}, not {is}"));
     match wanted {
         "text" if quotable => refusal.help("quote it, as in \"…\""),
-        "a list" => refusal.help("write `[one, two]`, or one `- item` a line"),
+        "a list" if is == "a mapping" => refusal.help("begin each item with `- `"),
+        "a list" => refusal.help("write `[one, two]`, or each item on a line with `- ` before it"),
         _ => refusal,
     }
 }

@@ -4,7 +4,9 @@
 use std::fmt::Display;
 
 use serde::de::value::{MapDeserializer, SeqDeserializer};
-use serde::de::{self, DeserializeSeed, Deserializer, IntoDeserializer, SeqAccess, Visitor};
+use serde::de::{
+    self, Deserialize, DeserializeSeed, Deserializer, IntoDeserializer, SeqAccess, Visitor,
+};
 use serde::forward_to_deserialize_any;
 
 use super::decode::{Decoder, Site, plain_text, wrong_kind};
@@ -69,7 +71,7 @@ impl<'d, 'n> Reader<'d, 'n> {
                 let problem =
                     self.decoder.error(ProblemCode::MissingField, self.site.start(), message);
                 let noun = of.split_once(' ').map_or(of, |(_, noun)| noun);
-                self.decoder.report(problem.label(format!("it is needed in every {noun}")));
+                self.decoder.report(problem.label(format!("every {noun} needs it")));
             }
             return None;
         }
@@ -187,7 +189,7 @@ impl<'n> Deserializer<'n> for Reader<'_, 'n> {
         }
         let words = words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(" or ");
         Err(FieldRefusal::new(ProblemCode::UnknownWord, why)
-            .help(format!("it is {words}, or left out"))
+            .help(format!("write {words}, or leave it out"))
             .into())
     }
 
@@ -215,5 +217,42 @@ impl<'n> SeqAccess<'n> for FieldParts<'_, 'n> {
             Some(site) => seed.deserialize(site.into_deserializer()).map(Some),
             None => Ok(self.reader.value(seed)),
         }
+    }
+}
+
+/// The name and the fields of a mapping.
+pub(super) type Described = (&'static str, &'static [&'static str]);
+
+/// None where it is no mapping with fields.
+pub(super) fn described<'n, T: Deserialize<'n>>() -> Option<Described> {
+    let mut described = None;
+    // It ends as soon as both are known.
+    drop(T::deserialize(Describe(&mut described)));
+    described
+}
+
+struct Describe<'d>(&'d mut Option<Described>);
+
+impl<'n> Deserializer<'n> for Describe<'_> {
+    type Error = DecodeStop;
+
+    fn deserialize_any<V: Visitor<'n>>(self, _: V) -> Result<V::Value, DecodeStop> {
+        Err(DecodeStop::Unfit)
+    }
+
+    fn deserialize_struct<V: Visitor<'n>>(
+        self,
+        name: &'static str,
+        fields: &'static [&'static str],
+        _: V,
+    ) -> Result<V::Value, DecodeStop> {
+        *self.0 = Some((name, fields));
+        Err(DecodeStop::Unfit)
+    }
+
+    forward_to_deserialize_any! {
+        <W: Visitor<'n>>
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit
+        unit_struct newtype_struct seq tuple tuple_struct map enum identifier ignored_any
     }
 }

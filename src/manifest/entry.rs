@@ -212,11 +212,11 @@ impl<'n> ManifestReader<'n, '_> {
 
     fn targets(&self, list: Texts<TargetName>) -> Option<Targets> {
         if list.value.as_ref()?.is_empty() {
-            let why = "is empty, so the entry is wanted nowhere";
+            let why = "is empty, so no target gets the entry";
             let refusal = FieldRefusal::new(ProblemCode::NoTarget, why);
             self.decoder.refuse(
                 self.decoder.site(&list),
-                refusal.help("leave it out where the entry is for every target"),
+                refusal.help("leave it out if the entry is for every target"),
             );
             return None;
         }

@@ -9,7 +9,7 @@ use crate::model::{Owner, hex};
 
 /// The default owner of a project: the name of its Git repository with the folders between this and the
 /// project. A remote gives the same name in every clone. Without one it is the folder's name and a few
-/// characters that stand for its place, since many folders are called `config`.
+/// characters that are made from its path, since many folders are called `config`.
 ///
 /// Git itself is not asked: whether it is installed, and trusts the folder, must not change the owner.
 pub(super) fn derived_owner(folder: &Path) -> Owner {

@@ -114,9 +114,10 @@ pub(super) fn decode(file: &Arc<SourceFile>, paths: Paths<'_>) -> (Project, Diag
     if parsed.is_empty() {
         let start = Span { line: 1, column: 1, ..Span::default() };
         let problem = decoder.error(ProblemCode::EmptyProject, start, "the project file is empty");
-        decoder.report(problem.help(
-            "restore its content; write `{}` if every setting has its default, or remove the file",
-        ));
+        decoder.report(
+            problem
+                .help("restore its content; write `{}` to have every default, or remove the file"),
+        );
         project.broken = true;
     }
     let mut problems = decoder.into_problems();
@@ -177,11 +178,14 @@ impl<'n> Decoder<'n> {
             if let Some(target) = target.as_ref().filter(|_| is_name_valid)
                 && let Some(first) = places.insert(target.place(), name.clone())
             {
-                let message = format!("the targets `{first}` and `{name}` are one Home Assistant");
+                let message =
+                    format!("the targets `{first}` and `{name}` are the same Home Assistant");
                 let problem = self.error(ProblemCode::DuplicateTarget, site.key_span(), message);
-                self.report(problem.help(
-                    "keep one of them: a run for one of them deletes what the other one wants",
-                ));
+                self.report(
+                    problem.help(
+                        "remove one of them: a run for one would delete what the other wants",
+                    ),
+                );
             }
             project.targets.extend(target.map(|target| (name.clone(), target)));
             project.target_names.insert(name);

@@ -63,7 +63,7 @@ impl<'n> Decoder<'n> {
         let Located { value, spot } = self.reference(site)?;
         if !handling.allow_plaintext {
             if has_default(&value) {
-                let why = "has more behind `!env_var` than the name of a variable, which is a secret in plain text";
+                let why = "has more after `!env_var` than the name of a variable, which may be a secret in plain text";
                 let refusal = FieldRefusal::new(ProblemCode::PlainSecret, why);
                 self.refuse(site, refusal.help("write the name alone, as in `!env_var NAME`"));
                 return None;
@@ -110,7 +110,7 @@ impl<'n> Decoder<'n> {
             };
             let known: Vec<_> = secret::tags().map(|tag| format!("!{tag}")).collect();
             let known = listed(known.iter().map(String::as_str));
-            let help = format!("there are {known}; text that begins with `!` needs quotes");
+            let help = format!("the tags are {known}; text that begins with `!` needs quotes");
             return Err(FieldRefusal::new(ProblemCode::UnknownTag, why).help(help).at(tag.span));
         }
         match value {
@@ -123,7 +123,7 @@ impl<'n> Decoder<'n> {
                 ProblemCode::EmptyTag,
                 format!("has a `!{name}` that names nothing"),
             )
-            .help(format!("put a name behind it, as in `!{name} NAME`"))
+            .help(format!("put a name after it, as in `!{name} NAME`"))
             .at(tag.span)),
         }
     }
@@ -141,7 +141,7 @@ impl<'n> Decoder<'n> {
         }
         if let Some(rest) = trimmed.strip_prefix(AGE_HEADER) {
             if scalar.style != Style::Quoted && !rest.starts_with(['\n', '\r']) {
-                let why = "is an age text that has lost its line breaks";
+                let why = "is an age file that has lost its line breaks";
                 return Err(FieldRefusal::new(ProblemCode::AgeFolded, why)
                     .help("begin it with `|`, which keeps them"));
             }
@@ -160,7 +160,7 @@ impl<'n> Decoder<'n> {
                 ProblemCode::PaddedValue,
                 "has white space at its beginning or end",
             )
-            .help("Home Assistant would drop it: take it away"));
+            .help("Home Assistant would drop it: remove it"));
         }
         match fault(text, self.allow_placeholders.get()) {
             Some(why) => {

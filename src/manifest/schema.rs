@@ -9,6 +9,7 @@ use serde::de::IgnoredAny;
 use serde_json::{Value as Json, json};
 use smol_str::SmolStr;
 
+use super::deserialize::described;
 use crate::field::{
     Days, Field, IdentityPath, Pairs, Raw, Recipient, SecretText, Text, Texts, TokenUrl,
 };
@@ -31,6 +32,18 @@ pub fn manifest() -> Schema {
 /// The schema of the project file.
 pub fn project() -> Schema {
     of_input::<ProjectInput>()
+}
+
+/// What the mapping is called, as in "an entry", that has this field. Those of targets are known elsewhere.
+pub(super) fn mapping_with(field: &str) -> Option<&'static str> {
+    let all = [
+        described::<ProjectInput>(),
+        described::<AgeInput>(),
+        described::<PolicyInput>(),
+        described::<EntryInput>(),
+        described::<IntegrationInput>(),
+    ];
+    all.into_iter().flatten().find(|(_, fields)| fields.contains(&field)).map(|(name, _)| name)
 }
 
 /// The OAuth credentials that Home Assistant is to hold.
@@ -210,7 +223,7 @@ pub(super) enum HomeAssistantNotify {
 
 /// A web address to which JSON is posted.
 #[derive(Deserialize, JsonSchema)]
-#[serde(rename = "a webhook", deny_unknown_fields)]
+#[serde(rename = "an item of `notify`", deny_unknown_fields)]
 #[schemars(rename = "WebhookInput")]
 pub(super) struct WebhookInput {
     /// The address in plain text, or by `!secret NAME`, `!env_var NAME` or `!file PATH`.

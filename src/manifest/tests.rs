@@ -72,7 +72,7 @@ fn the_project_file_is_read_whole() {
     let text = "owner: house\nmanifests: [more.yaml]\nallow_plaintext: yes\n\
                 targets:\n  home: {url: \"https://ha.example:8123/\", token: abc, ca_file: ca.pem,\n    proxy: \"http://proxy.example:3128\"}\n  \
                 lab: {config_dir: ./ha}\npolicy: {prune: none, max_deletes: 20%, allow_empty: on}\n\
-                age: {recipients: [age1x], identities: [~/id.txt, /etc/id.txt]}\ncustom_integrations: [mine]\n";
+                age: {recipients: [age17xa6vukfh6tunre0lun32jav9azm2jc96qtrms3nft2gv7aeqfgqdftp3y], identities: [~/id.txt, /etc/id.txt]}\ncustom_integrations: [mine]\n";
     let (folder, Loaded { project, manifests, entries, problems, .. }) =
         project_of(&[("appcred.yaml", text), ("more.yaml", LEAST), ("credentials.yaml", LEAST)]);
     assert!(problems.is_empty(), "{problems:?}");
@@ -388,7 +388,11 @@ const PROJECT_LINES: Lines = &[
     ("allow_plaintext: ", "no", true),
     ("allow_outside_files: ", "no", true),
     ("notify: ", "[home_assistant, {webhook: !secret x}]", true),
-    ("age:\n  recipients: ", "[age1x]", false),
+    (
+        "age:\n  recipients: ",
+        "[age17xa6vukfh6tunre0lun32jav9azm2jc96qtrms3nft2gv7aeqfgqdftp3y]",
+        false,
+    ),
     ("  identities: ", "[/id.txt]", true),
     ("policy:\n  prune: ", "all", false),
     ("  max_deletes: ", "20%", true),

@@ -24,14 +24,12 @@ pub enum Placeholder {
 impl fmt::Display for Placeholder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Unfilled => "is a placeholder that nobody has filled in",
+            Self::Unfilled => "is a placeholder that was not filled in",
             Self::Brackets => "is between `<` and `>`, as a placeholder is",
             Self::Elsewhere => {
                 "is a placeholder: it names a secret of another program, which appcred cannot read"
             }
-            Self::QuotedTag => {
-                "begins with a YAML tag that counts as text here, as in quotes or in a file"
-            }
+            Self::QuotedTag => "begins with a YAML tag, which is only text in quotes or in a file",
         })
     }
 }

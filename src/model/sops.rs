@@ -1,7 +1,7 @@
 //! A document of SOPS taken apart, before anything of it is opened.
 //!
 //! It borrows nothing, so that references may hold it for long, and is small: a text is a stretch of
-//! the file wherever it stands there as it is, and keys that lead to many values are there once. Nothing
+//! the file wherever it is there as it is, and keys that lead to many values are there once. Nothing
 //! of it can be printed: values in plain text may be secret.
 
 use std::sync::Arc;
@@ -92,7 +92,7 @@ impl Path {
     }
 }
 
-/// A key of a mapping; mappings that stand at one path share theirs.
+/// A key of a mapping; mappings at one path share theirs.
 #[derive(Clone)]
 pub struct SopsKey {
     /// The keys that lead to its mapping.
@@ -104,7 +104,7 @@ pub struct SopsKey {
 /// A text of a document.
 #[derive(Clone)]
 pub enum SopsText {
-    /// It stands there as it is, from one byte to before another.
+    /// It is there as it is, from one byte to before another.
     Stretch(u32, u32),
     /// It is written there in some other way. It may be secret, in a document that is being edited.
     Own(Zeroizing<Box<str>>),

@@ -31,7 +31,7 @@ macro_rules! text_type {
             }
         }
 
-        /// As people may see it: hidden characters are escaped. What is data is had by `as_str`.
+        /// As people may see it: hidden characters are escaped. For data there is `as_str`.
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.pad(&crate::model::Visible::visible(self.0.as_str()))

@@ -126,7 +126,7 @@ mod tests {
             ("a\tb", "has the hidden character U+0009 at position 2"),
             ("aé", "has the character U+00E9, and only those of ASCII are allowed"),
             ("a\nb", "is a text of several lines, and one value is needed"),
-            ("${A}", "is a placeholder that nobody has filled in"),
+            ("${A}", "is a placeholder that was not filled in"),
         ] {
             assert_eq!(value_fault(text, false).unwrap().to_string(), why);
         }

@@ -81,7 +81,7 @@ pub fn is_hidden(character: char) -> bool {
     !(' '..='~').contains(&character) && hidden(character.encode_utf8(&mut [0; 4])).is_some()
 }
 
-/// The first hidden character of a text, and the byte where it stands.
+/// The first hidden character of a text, and the byte where it begins.
 pub fn hidden(text: &str) -> Option<(usize, char)> {
     let pattern = HIDDEN.as_ref()?;
     let found = pattern.captures_iter(text).find_map(|found| found.name("hidden"))?;

@@ -198,7 +198,7 @@ pub enum Reason {
     AccountDown,
     /// What the entry says of its linked accounts, for when it is gone, is not what is noted.
     OnDeleteDiffers,
-    /// It was started for a credential that is wanted no more, or not as it was, or linked by now.
+    /// It was started for a credential that is no longer wanted, or not as it was, or linked by now.
     LeftOver,
 }
 
@@ -226,7 +226,7 @@ impl Plan {
         adopted.chain(left_over).collect()
     }
 
-    /// The same with no steps but those by which these entries come to their credentials.
+    /// The same with no steps but those by which these entries get their credentials.
     #[must_use]
     pub fn only_credentials_of(mut self, keys: &BTreeSet<Key>) -> Self {
         let credential_states = &self.credential_states;

@@ -129,7 +129,7 @@ impl<'a> EntryCase<'a> {
         group.iter().copied().filter(has_text).collect()
     }
 
-    /// The clients of those that Home Assistant does not let go: their claims stay as well. The
+    /// The clients of those that Home Assistant does not release: their claims stay as well. The
     /// claim for the client that is wanted is another matter.
     pub(super) fn clients_that_stay(&self, members: &[usize]) -> BTreeSet<ClientId> {
         let stay = members.iter().filter(|at| self.is_referenced_by_id(**at));

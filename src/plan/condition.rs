@@ -19,7 +19,7 @@ pub(super) enum Condition {
 }
 
 impl EntryCase<'_> {
-    /// The one in force must be right, and alone but for what Home Assistant does not let go.
+    /// The one in force must be right, and alone but for what Home Assistant does not release.
     pub(super) fn condition(&self, group: &[usize]) -> Condition {
         let Some(in_force) = group.last() else { return Condition::Missing };
         let (referenced, free): (Vec<usize>, Vec<usize>) =

@@ -243,7 +243,7 @@ impl EntryCase<'_> {
         self.clear_away(self.unneeded(stale, &needed), last, draft).or(last)
     }
 
-    /// What no account finds, and Home Assistant does not let go since an account names its id,
+    /// What no account finds, and Home Assistant does not release since an account names its id,
     /// must be claimed under the present owner and key all the same; answers the last step.
     fn claim_what_stays(
         &self,

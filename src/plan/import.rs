@@ -1,8 +1,8 @@
 //! Which of a target's credentials become entries, and how those are written. Pure, as the plan is.
 //!
 //! An entry is found by its client, so of several credentials of one client one entry is made, from
-//! the one in force. Where linked accounts depend on more than one of them, none is: an entry could
-//! not stand for both.
+//! the one in force. Where linked accounts depend on more than one of them, none is: one entry
+//! cannot be for both.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -275,14 +275,12 @@ impl ImportPlanner<'_> {
 
     fn enter(&mut self, at: usize, of_client: &[usize], is_only_nameless: bool) {
         let credential = self.index.get(at);
-        let name = match shown_name(credential) {
-            Some(name) => Some(name),
-            // Home Assistant shows the client id; which distinguishes several.
-            None if is_only_nameless => None,
-            None => Some(credential.client_id.as_str()),
-        };
-        let name = name.filter(|name| *name != credential.domain.as_str());
-        let key = self.key(at, name);
+        // Home Assistant shows the client id where there is no name.
+        let shown = shown_name(credential);
+        let name = shown.unwrap_or(credential.client_id.as_str());
+        let name = Some(name).filter(|name| *name != credential.domain.as_str());
+        // As a key it is needed only to distinguish several.
+        let key = self.key(at, name.filter(|_| shown.is_some() || !is_only_nameless));
         let own = of_client.iter().filter_map(|at| self.index.ownership(*at));
         let own = own.filter(|ownership| ownership.mark.owner == self.desired.owner);
         let own: BTreeSet<&Key> = own.map(|ownership| &ownership.mark.key).collect();
@@ -381,7 +379,7 @@ mod tests {
     };
     use crate::plan::tests::{held, linked, observing, wanted};
 
-    /// What is found in a house without entries: `domain name as key`, then what is left out.
+    /// What is found where there are no entries: `domain name as key`, then what is left out.
     fn imported(credentials: Vec<Credential>, users: &[&str], scope: &Scope) -> Vec<String> {
         let desired = Desired {
             owner: Owner::new("house").unwrap(),
@@ -436,10 +434,10 @@ mod tests {
     }
 
     #[test]
-    fn one_without_a_name_has_none_and_several_have_their_client_ids() {
+    fn one_without_a_name_keeps_the_client_id_that_home_assistant_shows() {
         let one = |id: &str| named(id, id, None, None);
         let scope = Scope::default();
-        assert_eq!(imported(vec![one("a")], &[], &scope), ["a None as spotify adopt"]);
+        assert_eq!(imported(vec![one("a")], &[], &scope), ["a Some(\"id-a\") as spotify adopt"]);
         assert_eq!(
             imported(vec![one("a"), one("b")], &[], &scope),
             ["a Some(\"id-a\") as id-a adopt", "b Some(\"id-b\") as id-b adopt"]

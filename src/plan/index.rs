@@ -139,7 +139,7 @@ impl<'a> Index<'a> {
         at.filter(|at| self.get(*at).domain == *domain)
     }
 
-    /// Where a credential stands.
+    /// Where a credential is.
     pub(super) fn position(&self, held: &Held) -> Option<usize> {
         self.by_id.get(&held.id).copied()
     }

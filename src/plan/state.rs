@@ -37,7 +37,7 @@ pub enum CredentialState {
     Claim(Key),
     /// Left over beside a newer one of this entry.
     Superseded(Key),
-    /// Ours, and wanted no more.
+    /// Ours, and no longer wanted.
     Undeclared,
     /// Another owner's.
     OtherOwner(Owner),

@@ -27,7 +27,7 @@ pub(super) fn decide(
 ) {
     let declared: BTreeMap<&Key, &Domain> =
         desired.credentials.iter().map(|entry| (&entry.key, &entry.domain)).collect();
-    // An entry's credentials, their claims and what these claim stand and fall together.
+    // An entry's credentials, their claims and what these claim are kept or deleted together.
     let mut gone: IndexMap<(&Domain, &Key), Vec<usize>> = IndexMap::new();
     for (at, credential) in index.all().iter().enumerate() {
         if assignment.is_assigned(at) || !draft.is_undecided(at) {
@@ -145,7 +145,7 @@ fn prune(
         Some(_) => Why::MayBeCloud { by: unclear },
         None => Why::InUse { by },
     };
-    // The one that an account has from Home Assistant's look-up stands for all.
+    // The one that an account has from Home Assistant's look-up represents all.
     let is_used = |at: &&usize| {
         let credential = index.get(**at);
         index.is_used(&credential.domain, credential.implementation())

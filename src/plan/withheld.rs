@@ -243,7 +243,7 @@ impl fmt::Display for Why {
             Self::Emptied { places } => {
                 let places =
                     listed(places.iter().map(|place| format!("`{}`", place.visible())), ", ");
-                write!(f, "nothing is declared any more in {places}")
+                write!(f, "no entry is left in {places}")
             }
             Self::PruneOff => f.write_str("the policy says `prune: none`"),
             Self::TooManyDeletes { planned, allowed } => write!(
@@ -318,13 +318,13 @@ impl Why {
             Self::NothingDesired => "if everything is meant to go, pass --allow-empty",
             Self::Unread => "fix the errors in the manifests first",
             Self::NeedsCloud => {
-                "add `cloud:` or `default_config:` to configuration.yaml and restart Home Assistant; nobody has to log in to the cloud"
+                "add `cloud:` or `default_config:` to configuration.yaml and restart Home Assistant; no login to the cloud is needed"
             }
             Self::UnknownIntegration { is_listed: true, .. } => {
                 "install it in Home Assistant first, or correct `domain`"
             }
             Self::UnknownIntegration { is_listed: false, .. } => {
-                "a custom integration is listed under `custom_integrations` in appcred.yaml"
+                "only integrations that use application credentials have entries: list a custom one under `custom_integrations` in appcred.yaml"
             }
         }
     }

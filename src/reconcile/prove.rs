@@ -49,6 +49,31 @@ pub struct Unchecked {
     pub why: String,
 }
 
+/// Which secrets could not be checked, in a line: the first few by name. None where all were.
+pub fn unchecked_line(unchecked: &[Unchecked]) -> Option<String> {
+    const SHOWN: usize = 3;
+    let Unchecked { key, what, why } = unchecked.first()?;
+    if unchecked.len() == 1 {
+        return Some(format!(
+            "the new {what} of `{key}` is in use and could not be checked: {why}"
+        ));
+    }
+    let named: Vec<String> = unchecked
+        .iter()
+        .take(SHOWN)
+        .map(|Unchecked { key, what, why }| format!("{what} of `{key}` ({why})"))
+        .collect();
+    let more = match unchecked.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!(", and {more} more"),
+    };
+    let count = unchecked.len();
+    Some(format!(
+        "{count} new secrets are in use and could not be checked: {}{more}",
+        named.join(", ")
+    ))
+}
+
 impl Proven {
     /// The whole plan, of which nothing was asked.
     pub fn whole(plan: &Plan) -> Self {
@@ -284,7 +309,22 @@ fn digest(question: &Question) -> [u8; 32] {
 
 #[cfg(test)]
 mod tests {
-    use super::{Reason, what_is_new};
+    use super::{Key, Reason, Unchecked, unchecked_line, what_is_new};
+
+    #[test]
+    fn many_that_could_not_be_checked_are_one_line() {
+        let unchecked = |number: usize| {
+            let key = Key::new(&format!("k{number}")).unwrap();
+            Unchecked { key, what: "secret", why: "no answer".to_owned() }
+        };
+        let line = |count: usize| unchecked_line(&(0..count).map(unchecked).collect::<Vec<_>>());
+        assert_eq!(line(0), None);
+        let one = "the new secret of `k0` is in use and could not be checked: no answer";
+        assert_eq!(line(1).unwrap(), one);
+        let many = line(1000).unwrap();
+        assert!(many.starts_with("1000 new secrets are in use"), "{many}");
+        assert!(many.ends_with("secret of `k2` (no answer), and 997 more"), "{many}");
+    }
 
     #[test]
     fn what_is_refused_is_named_as_what_it_is() {

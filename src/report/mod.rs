@@ -16,6 +16,7 @@ mod line_count;
 pub mod list;
 pub mod markdown;
 pub mod problems;
+pub mod registration;
 mod sarif;
 pub mod schema;
 pub mod set_up;

@@ -18,7 +18,7 @@ pub(super) fn reason(reason: Reason) -> &'static str {
         }
         Reason::SecretDiffers => "the client secret differs",
         Reason::SecretReencrypted => "the client secret was encrypted again",
-        Reason::ClientIdDiffers => "the client id differs: linked accounts will need consent again",
+        Reason::ClientIdDiffers => "the client id differs: linked accounts need consent again",
         Reason::NameDiffers => "the name differs",
         Reason::NotDesired => "no entry declares it",
         Reason::IntegrationDiffers => "its entry is now for another integration",
@@ -101,8 +101,8 @@ pub(crate) fn set_up(code: SetupCode) -> &'static str {
         SetupCode::InProgress => "in progress",
         SetupCode::WaitingForConsent => "waiting for consent",
         SetupCode::WaitingForAnswers => "waiting for answers",
-        SetupCode::Loaded => "loaded",
-        SetupCode::NotLoaded => "not loaded",
+        SetupCode::Loaded => "linked",
+        SetupCode::NotLoaded => "linked, not running",
         SetupCode::Cloud => "cloud",
         SetupCode::NeedsConsentAgain => "needs consent again",
         SetupCode::Failed => "failed",
@@ -110,7 +110,6 @@ pub(crate) fn set_up(code: SetupCode) -> &'static str {
     }
 }
 
-/// What a provider said of a client.
 /// What a field of a form takes.
 pub(crate) fn takes(code: TakesCode) -> &'static str {
     match code {
@@ -124,6 +123,7 @@ pub(crate) fn takes(code: TakesCode) -> &'static str {
     }
 }
 
+/// What a provider said of a client.
 pub(super) fn verdict(code: VerdictCode) -> &'static str {
     match code {
         VerdictCode::NoAddress => "not asked",

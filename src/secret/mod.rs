@@ -208,7 +208,7 @@ impl Unreadable {
 fn no_secret(name: &str, looked: &[String], misnamed: &[String]) -> String {
     let secret = named("secret", name);
     let message = match looked {
-        [] => format!("there is no secrets.yaml that could have the {secret}, here or above"),
+        [] => format!("there is no secrets.yaml with the {secret}, here or above"),
         [only] => format!("{only} does not have the {secret}"),
         several => format!("none of {} has the {secret}", several.join(", ")),
     };

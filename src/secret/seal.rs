@@ -89,6 +89,13 @@ impl Recipient for Marked {
     }
 }
 
+/// Whether this is a recipient; of a plugin's, its program may be missing.
+pub fn is_recipient(text: &str) -> bool {
+    x25519::Recipient::from_str(text).is_ok()
+        || ssh::Recipient::from_str(text).is_ok()
+        || plugin::Recipient::from_str(text).is_ok()
+}
+
 /// A recipient as it is compared: an SSH key without its comment.
 pub(super) fn bare(recipient: &str) -> String {
     recipient.split_whitespace().take(2).collect::<Vec<_>>().join(" ")

@@ -32,11 +32,12 @@ pub(super) const SESSION_COOKIE: &str = "appcred_session";
 const INGRESS_PATH: &str = "x-ingress-path";
 
 const NOT_BY_THIS_NAME: &str =
-    "appcred is not asked by this name. If it should be, name it with --allow-host.";
-const NOT_FROM_THERE: &str = "Another site may not ask that. If it may, name it with --allow-host.";
-const NOT_DIRECTLY: &str = "appcred is asked through Home Assistant here.";
+    "appcred does not answer to this host name. If it should, pass it with --allow-host.";
+const NOT_FROM_THERE: &str =
+    "Requests from another site are refused. To allow that site, pass it with --allow-host.";
+const NOT_DIRECTLY: &str = "This page is reached only through Home Assistant.";
 const NO_TOKEN: &str =
-    "appcred wants the token that --token-file holds, as `Authorization: Bearer`.";
+    "appcred needs the token in the file of --token-file, as `Authorization: Bearer`.";
 
 /// Who may ask.
 pub struct Access {

@@ -30,7 +30,7 @@ pub(super) async fn arrive(
         && !server.access.binding.is_of(&headers, state)
         && let Some(pending) = pending(&server.status(), state)
     {
-        tracing::warn!(target = %pending.target, "an answer came from a browser that did not begin its consent");
+        tracing::warn!(target = %pending.target, "an answer came from a browser that did not start this consent");
         return consent::ask(&server, &pending, &query);
     }
     hand_over(&server, query).await

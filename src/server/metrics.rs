@@ -53,7 +53,7 @@ impl Numbers {
         )?;
         out.gauges(
             "appcred_differences",
-            "What is not as wanted at the target, and stays so for now",
+            "Differences at the target that stay for now",
             None,
             self.by_target(|target| Some(number(target.differences.len()))),
         )?;
@@ -107,7 +107,7 @@ impl Numbers {
             [("success", totals.succeeded), ("failure", totals.failed)]
                 .map(|(result, count)| ([("target", name), ("result", result)], count))
         });
-        out.counters("appcred_reconciles", "Looks at the target by how they ended", looks)?;
+        out.counters("appcred_reconciles", "Rounds at the target by how they ended", looks)?;
         let steps = targets().flat_map(|(name, target)| {
             target.totals.steps.iter().map(move |((action, outcome), count)| {
                 (
@@ -163,7 +163,7 @@ impl Collector for Numbers {
         self.of_targets(&mut out)?;
         self.of_dates(&mut out)?;
         self.of_totals(&mut out)?;
-        out.histogram("appcred_reconcile_duration", "How long looks took", &self.durations())
+        out.histogram("appcred_reconcile_duration", "How long rounds took", &self.durations())
     }
 }
 

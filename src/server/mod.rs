@@ -144,7 +144,7 @@ fn router(server: ServerState) -> Router {
     Router::new()
         .merge(guarded)
         .merge(others)
-        // The kubelet asks by the pod's address and without a token, and learns next to nothing.
+        // The kubelet asks by the pod's address and without a token, and gets almost no information.
         .route("/healthz", get(probes::alive))
         .route("/readyz", get(probes::ready))
         .fallback(async || reply::words(StatusCode::NOT_FOUND, "There is nothing here."))

@@ -23,7 +23,7 @@ pub(super) fn words(status: StatusCode, sentence: &str) -> Response {
     (status, [(CONTENT_TYPE, "text/plain; charset=utf-8")], format!("{sentence}\n")).into_response()
 }
 
-/// Whoever gave too many wrong tokens learns when the next one is looked at.
+/// After too many wrong tokens: says when the next one is looked at.
 pub(super) fn too_many(wait: Duration) -> Response {
     let seconds = wait.as_secs() + 1;
     let sentence = format!(

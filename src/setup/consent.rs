@@ -1,4 +1,4 @@
-//! Waits for a person's consent, however HA learns of it.
+//! Waits for a person's consent, however it reaches HA.
 
 use std::time::Duration;
 

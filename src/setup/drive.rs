@@ -119,7 +119,7 @@ enum Resumed {
     State(FlowState),
     /// HA failed to process it, and it is ended.
     Broken,
-    /// HA has it no more, and no account was seen to be linked by it.
+    /// HA no longer has it, and no account was seen to be linked by it.
     Lost,
 }
 

@@ -66,7 +66,7 @@ pub enum Operation {
     Reload(EntryId),
 }
 
-/// What an operation came to.
+/// The result of an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Done {
     /// The new credential's id.
@@ -88,7 +88,7 @@ pub enum Denial {
     /// What only an administrator may do.
     #[error("the access token is not an administrator's")]
     Right,
-    /// Everything from this machine: HA has banned it, or a proxy lets it pass no more.
+    /// Everything from this machine: HA has banned it, or a proxy no longer lets it pass.
     #[error(
         "everything from this machine is refused (403): a proxy may refuse it, or Home Assistant may have banned it (ip_bans.yaml)"
     )]
@@ -124,7 +124,7 @@ pub enum Refusal {
         /// The integration.
         domain: Domain,
     },
-    /// Told to stop before it was begun.
+    /// Asked to stop before it was begun.
     #[error("not begun: interrupted")]
     Stopped,
     /// The access token is not taken any more, or its user may not do this. That stays so until it is

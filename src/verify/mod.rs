@@ -80,7 +80,7 @@ pub struct Checked {
 
 impl Checked {
     /// Whether an account can be linked, as far as is known; with `strict` the client must be known to be
-    /// right. Many providers tell nobody whether a redirect URI is registered.
+    /// right. Many providers do not say whether a redirect URI is registered.
     pub fn passes(&self, strict: bool) -> bool {
         self.verdict.passes(strict) && !self.registration.is_refused()
     }

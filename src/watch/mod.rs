@@ -10,7 +10,7 @@
 //!                        reconciler.rs: one round ─▶ connection.rs ─▶ target
 //!                          │ lock: one writer at a time; conflict.rs, set_ups.rs: what is not done again
 //!                          ▼
-//!                        status_store.rs, snapshot_store.rs, notices.rs, round_log.rs
+//!                        status_store.rs, snapshot_store.rs, notices.rs, message_text.rs, round_log.rs
 //! manifest_notices.rs: notices about the manifests
 //! ```
 //!
@@ -24,6 +24,7 @@ mod connection;
 mod error;
 mod heartbeat;
 mod manifest_notices;
+mod message_text;
 mod notices;
 mod places;
 mod problem_log;

@@ -9,14 +9,13 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::codes::EventCode;
-use crate::model::{
-    Due, FlowStep, HiddenLink, Key, Links, Secret, TargetName, Visible, to_json, web_page,
-};
+use crate::model::{Due, FlowStep, Key, Links, Secret, TargetName, to_json, web_page};
 use crate::status::{EntryStatus, TargetStatus};
 use crate::target::Stop;
 
 use super::TargetSpec;
 use super::connection::WatchedTarget;
+use super::message_text::message;
 use super::webhook::WebhookSender;
 
 /// The title of the message in Home Assistant.
@@ -168,15 +167,14 @@ impl Notifier {
         self.may_be_lost = true;
     }
 
-    /// Sends what is new to webhooks; answers what Home Assistant is to display, if that is new.
-    /// `is_outage` says whether nobody answered.
-    pub(super) fn news(
+    /// Sends what is new to webhooks. `is_outage` says whether nobody answered.
+    pub(super) fn post_events(
         &mut self,
         spec: &TargetSpec,
         target: &TargetStatus,
         is_outage: bool,
         now: Timestamp,
-    ) -> Option<Message> {
+    ) {
         for (event, message) in self.events(target, is_outage) {
             let notice = Notice {
                 target: Some(&self.name),
@@ -186,6 +184,10 @@ impl Notifier {
             };
             post(&mut self.webhooks, &spec.notices.webhooks, &notice);
         }
+    }
+
+    /// What Home Assistant is to display, if that is new.
+    pub(super) fn new_message(&self, spec: &TargetSpec, target: &TargetStatus) -> Option<Message> {
         let waiting: Vec<&EntryStatus> = target.waiting().collect();
         let is_on = spec.notices.home_assistant;
         let due: Vec<&EntryStatus> =
@@ -287,34 +289,50 @@ impl Notifier {
         let step = |entry: &EntryStatus| Some((entry.key.clone(), entry.waits_for.clone()?));
         let pending: BTreeMap<Key, FlowStep> = target.waiting().filter_map(step).collect();
         let mut events = Vec::new();
-        for (needs_consent, pending_event, settled_event, what) in [
-            (true, EventCode::ConsentPending, EventCode::ConsentSettled, "consent"),
-            (
-                false,
-                EventCode::AnswersPending,
-                EventCode::AnswersSettled,
-                "answers in the manifest",
-            ),
-        ] {
+        for awaited in [Awaited::Consent, Awaited::Answers] {
+            let (begun, settled, what) = awaited.events();
+            let is_awaited = |step: &FlowStep| Awaited::by(step) == awaited;
             // A link that has died with Home Assistant is followed by another one.
-            let new = pending.iter().filter(|(key, step)| {
-                step.needs_consent() == needs_consent && self.pending.get(*key) != Some(*step)
-            });
+            let new = pending
+                .iter()
+                .filter(|(key, step)| is_awaited(step) && self.pending.get(*key) != Some(*step));
             let new: Vec<&Key> = new.map(|(key, _)| key).collect();
             if !new.is_empty() {
-                events.push((pending_event, waits(&new, "now", what)));
+                events.push((begun, waits(&new, "now", what)));
             }
             let gone = self.pending.iter().filter(|(key, step)| {
-                let still = pending.get(*key).map(FlowStep::needs_consent);
-                step.needs_consent() == needs_consent && still != Some(needs_consent)
+                is_awaited(step) && !pending.get(*key).is_some_and(is_awaited)
             });
             let gone: Vec<&Key> = gone.map(|(key, _)| key).collect();
             if !gone.is_empty() {
-                events.push((settled_event, waits(&gone, "no longer", what)));
+                events.push((settled, waits(&gone, "no longer", what)));
             }
         }
         self.pending = pending;
         events
+    }
+}
+
+/// What a set-up waits for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Awaited {
+    Consent,
+    Answers,
+}
+
+impl Awaited {
+    fn by(step: &FlowStep) -> Self {
+        if step.needs_consent() { Self::Consent } else { Self::Answers }
+    }
+
+    /// The event when something begins to wait for it, the one when it no longer does, and its name.
+    fn events(self) -> (EventCode, EventCode, &'static str) {
+        match self {
+            Self::Consent => (EventCode::ConsentPending, EventCode::ConsentSettled, "consent"),
+            Self::Answers => {
+                (EventCode::AnswersPending, EventCode::AnswersSettled, "answers in the manifest")
+            }
+        }
     }
 }
 
@@ -325,74 +343,6 @@ fn waits(keys: &[&Key], when: &str, what: &str) -> String {
     format!("{} {when} {verb} for {what}", keys.join(", "))
 }
 
-/// What people read in Home Assistant, in Markdown.
-fn message(waiting: &[&EntryStatus], due: &[&EntryStatus]) -> String {
-    let mut text = String::new();
-    if !waiting.is_empty() {
-        text.push_str("Accounts to be linked:\n");
-    }
-    for entry in waiting {
-        let name = plain(&entry.name);
-        let line = match &entry.waits_for {
-            Some(FlowStep::Consent(link)) => match link.shown(Links::Shown) {
-                Ok(url) => format!("[{name}]({})", destination(url)),
-                Err(HiddenLink::Unsafe) => {
-                    format!("{name}: its link is not an https address, so it is not shown")
-                }
-                Err(_) => format!("{name}: run `appcred authorize {}`", entry.key),
-            },
-            Some(FlowStep::Progress(Some(code))) => {
-                let (page, code) = (&code.url, plain(&code.code));
-                let page = match web_page(page) {
-                    Some(_) => format!("[{}]({})", plain(page), destination(page)),
-                    None => plain(page),
-                };
-                format!("{name}: open {page} and enter **{code}**")
-            }
-            _ => {
-                format!(
-                    "{name}: answer what Home Assistant asks in its entry, {}",
-                    written_at(entry)
-                )
-            }
-        };
-        text.push_str(&format!("\n- {line}"));
-        if let Some(why) = &entry.set_up_error {
-            text.push_str(&format!(". The last try failed: {}", plain(why)));
-        }
-    }
-    if !due.is_empty() {
-        text.push_str(if waiting.is_empty() { "" } else { "\n\n" });
-        text.push_str("Clients that need a new secret, and new dates in their entries:\n");
-    }
-    for entry in due {
-        let (name, why) = (plain(&entry.name), entry.lifetime.notice().unwrap_or_default());
-        text.push_str(&format!("\n- {name}: {why} ({})", written_at(entry)));
-    }
-    text
-}
-
-fn written_at(entry: &EntryStatus) -> String {
-    format!("{} line {}", plain(&entry.place.file.to_string_lossy()), entry.place.line)
-}
-
-/// An address that Markdown takes whole: a bracket would end it, and a second link could follow.
-fn destination(url: &str) -> String {
-    url.replace('(', "%28").replace(')', "%29").replace('<', "%3C").replace('>', "%3E")
-}
-
-/// A text in which Markdown sees no markup.
-fn plain(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.visible().chars() {
-        if character.is_ascii_punctuation() && !matches!(character, '.' | ',' | ':' | '/' | '-') {
-            escaped.push('\\');
-        }
-        escaped.push(character);
-    }
-    escaped
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -401,7 +351,7 @@ mod tests {
     use jiff::Timestamp;
     use jiff::civil::date;
 
-    use super::{Notifier, RESTART, plain};
+    use super::{Notifier, RESTART};
     use crate::codes::EventCode;
     use crate::model::{
         ClientId, Completeness, Desired, DesiredCredential, Domain, Key, Lifetime, Owner, Place,
@@ -483,12 +433,5 @@ mod tests {
         let expired = "`a`: the client expired on 2027-03-01".to_owned();
         assert_eq!(on(day, &["a"]), [(EventCode::ClientExpired, expired), renewed]);
         assert_eq!(on(day, &["a"]), []);
-    }
-
-    #[test]
-    fn names_are_no_markup() {
-        assert_eq!(plain("a [b](c) *d* <e>"), r"a \[b\]\(c\) \*d\* \<e\>");
-        assert_eq!(plain("https://a.b/c-d"), "https://a.b/c-d");
-        assert_eq!(plain("two\nlines"), r"two\\nlines");
     }
 }

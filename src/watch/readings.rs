@@ -69,7 +69,7 @@ impl<R: ReadSpecs> Readings<R> {
     }
 
     /// Reads what is whole: all of its places were watched while it was read, and there has been quiet
-    /// for a while. What may come to be wanted goes to `soon`, once or several times.
+    /// for a while. What may be wanted soon goes to `soon`, once or several times.
     pub(super) async fn read_whole(
         &mut self,
         trigger: &mut Trigger,

@@ -52,7 +52,7 @@ pub(super) struct TargetReconciler<C: Connect> {
     /// What providers have said of new secrets.
     verdicts: Verdicts,
     set_ups: SetUps,
-    log: RoundLog,
+    pub(super) log: RoundLog,
     notifier: Notifier,
 }
 
@@ -84,7 +84,7 @@ impl<C: Connect> TargetReconciler<C> {
         }
     }
 
-    /// For another target of the same name. Its lock and connection are let go; whoever was notified
+    /// For another target of the same name. Its lock and connection are given up; whoever was notified
     /// of an error is notified of its end.
     #[must_use]
     pub(super) fn for_another_target(self) -> Self {
@@ -246,7 +246,7 @@ impl<C: Connect> TargetReconciler<C> {
         }
     }
 
-    /// Whether the target was as wanted, the same is wanted still, and it is so no more.
+    /// Whether the target was as wanted, the same is still wanted, and it no longer is.
     fn is_drift(&self, spec: &TargetSpec, plan: &Plan) -> bool {
         let is_same = |settled: &Arc<TargetSpec>| settled.desired == spec.desired;
         self.settled.as_ref().is_some_and(is_same)
@@ -372,17 +372,12 @@ impl<C: Connect> TargetReconciler<C> {
     pub(super) async fn notify(&mut self, spec: &TargetSpec, error: Option<&RoundError>) {
         let Some(target) = self.statuses.of(&self.name) else { return };
         let is_outage = error.is_some_and(RoundError::is_outage);
-        let message = self.notifier.news(spec, &target, is_outage, self.statuses.now());
-        if let Some(message) = message
+        self.notifier.post_events(spec, &target, is_outage, self.statuses.now());
+        if let Some(message) = self.notifier.new_message(spec, &target)
             && let Some(connection) = &self.connection
         {
             self.notifier.display(&message, &connection.target).await;
         }
-    }
-
-    /// Logs why a round failed.
-    pub(super) fn log_error(&mut self, error: &RoundError, next: Option<Duration>) {
-        self.log.failed(error, next);
     }
 }
 

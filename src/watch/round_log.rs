@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::model::TargetName;
 use crate::plan::{Action, Plan, Step};
-use crate::reconcile::{Outcome, Unchecked};
+use crate::reconcile::{Outcome, Unchecked, unchecked_line};
 use crate::status::{self, Difference};
 
 use super::conflict::{StepIdentity, identity};
@@ -85,11 +85,8 @@ impl RoundLog {
 
     /// Logs which secrets in use are replaced without having been checked.
     pub(super) fn unchecked(&self, unchecked: &[Unchecked]) {
-        for Unchecked { key, what, why } in unchecked {
-            tracing::warn!(
-                target = %self.target,
-                "the new {what} of `{key}` is in use and could not be checked: {why}"
-            );
+        if let Some(line) = unchecked_line(unchecked) {
+            tracing::warn!(target = %self.target, "{line}");
         }
     }
 

@@ -44,7 +44,7 @@ impl SnapshotStore {
         let seals = found_same(plan, &spec.desired, observed, sealed);
         let target = SnapshotTarget::of(name, observed, &seals);
         let mut targets = self.lock();
-        // One that is watched no more may be at the end of its last round.
+        // One that is no longer watched may be at the end of its last round.
         if targets.watched.contains(name) {
             targets.found.insert(name.clone(), target);
             self.changed.notify_one();

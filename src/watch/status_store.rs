@@ -58,7 +58,7 @@ impl StatusStore {
         });
     }
 
-    /// Changes the status of one target; of none where it is wanted no more.
+    /// Changes the status of one target; of none where it is no longer wanted.
     pub(super) fn target(&self, name: &TargetName, edit: impl FnOnce(&mut TargetStatus)) {
         self.edit(|status| {
             if let Some(target) = status.targets.get_mut(name) {

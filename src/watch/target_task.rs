@@ -53,7 +53,7 @@ enum Next {
 }
 
 impl<C: Connect> TargetTask<C> {
-    /// Runs until the target is wanted no more or everything stops. A crash is reported, and the task
+    /// Runs until the target is no longer wanted or everything stops. A crash is reported, and the task
     /// starts again without its earlier state.
     pub(super) async fn supervise(self, mut inbox: Inbox) {
         let mut schedule = Schedule::default();
@@ -114,7 +114,7 @@ impl<C: Connect> TargetTask<C> {
             let reported = why.as_deref().map_or(Ok(()), Err);
             self.statuses.round_ended(&self.name, reported, begun.elapsed(), pause.next);
             if let Err(error) = &result {
-                reconciler.log_error(error, pause.next);
+                reconciler.log.failed(error, pause.next);
             }
             reconciler.notify(&spec, result.as_ref().err()).await;
             if self.wait(inbox, &mut reconciler, &mut schedule, pause).await == Next::End {
@@ -170,7 +170,7 @@ impl<C: Connect> TargetTask<C> {
         let (pause, drops) = schedule.disconnected(lived, fastrand::f64());
         if drops > 1 {
             let error = RoundError::Disconnected(drops);
-            reconciler.log_error(&error, pause.next);
+            reconciler.log.failed(&error, pause.next);
             self.statuses.not_watched(&self.name, &error.to_string(), pause.next);
         }
         pause

@@ -59,7 +59,7 @@ impl<C: Connect> TargetTasks<C> {
     }
 
     /// Gives each target's task its spec, where that has changed or all are to try again. A target that
-    /// is wanted no more ends, a new one gets a task.
+    /// is no longer wanted ends, a new one gets a task.
     pub(super) fn distribute(
         &mut self,
         mut specs: BTreeMap<TargetName, TargetSpec>,

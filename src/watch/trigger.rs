@@ -19,7 +19,7 @@ use super::places::{self, Look};
 use crate::files::Stamp;
 use crate::model::Visible;
 
-/// How often to look where events cannot be had.
+/// How often to look where there are no events.
 const LOOKING: Duration = Duration::from_secs(2);
 
 /// How to notice changes of files.

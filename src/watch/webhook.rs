@@ -31,7 +31,7 @@ impl WebhookSender {
         Self { target, stop, queues: Vec::new() }
     }
 
-    /// Takes a notice for each of these webhooks; those that are named no more get what waits for them.
+    /// Takes a notice for each of these webhooks; those that are no longer named get what waits for them.
     pub(super) fn send(&mut self, webhooks: &[Secret], body: &[u8]) {
         self.queues.retain(|(address, _)| webhooks.contains(address));
         for (at, webhook) in webhooks.iter().enumerate() {

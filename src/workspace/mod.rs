@@ -25,7 +25,7 @@ pub use import::{ImportDraft, ManifestDraft, begun, import_policy};
 pub use offered::Offered;
 pub use reader::{ProjectReader, ReaderSettings};
 pub use saved::{NotSaved, planned};
-pub use targets::{SelectionError, is_target, one_home_assistant, select};
+pub use targets::{SelectionError, check_targets, one_home_assistant, select};
 
 /// A project's folder, and the environment that it is used in.
 #[derive(Clone, Debug, Default)]

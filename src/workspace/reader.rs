@@ -244,14 +244,14 @@ fn notices(project: &Project, resolver: &SecretResolver, problems: &mut Diagnost
             Ok(_) => problems.push(
                 Diagnostic::error(
                     ProblemCode::BadUrl,
-                    "the address of a webhook must begin with http:// or https://",
+                    "a webhook must begin with http:// or https://",
                 )
                 .at(&webhook.spot.file, webhook.spot.span),
             ),
             Err(why) => problems.push(
                 Diagnostic::error(
                     ProblemCode::UnreadableSecret,
-                    format!("cannot read the address of a webhook: {why}"),
+                    format!("cannot read the webhook: {why}"),
                 )
                 .at(&webhook.spot.file, webhook.spot.span)
                 .help(why.help()),
@@ -270,7 +270,10 @@ fn is_web(address: &str) -> bool {
 fn replaced_behind_mounts<'a>(files: impl Iterator<Item = &'a PathBuf>) -> Diagnostics {
     let mut problems = Diagnostics::default();
     for file in files.filter(|file| files::is_nameless(file)) {
-        let message = format!("{} was replaced outside, and is not seen here", file.visible());
+        let message = format!(
+            "{} was replaced outside of the container, and the new file is not seen here",
+            file.visible()
+        );
         let help = "it is mounted on its own: start the container again, and mount its folder";
         problems.push(Diagnostic::warning(ProblemCode::StaleMount, message).help(help));
     }

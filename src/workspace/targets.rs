@@ -78,13 +78,17 @@ pub(super) fn pick<T>(
     Ok(all)
 }
 
-/// Whether a project has a target of this name; the environment's where it names none.
-pub fn is_target(project: &Project, name: &str) -> bool {
-    if project.targets.is_empty() {
-        name == FROM_ENVIRONMENT
-    } else {
-        project.targets.contains_key(&TargetName::new(name))
+/// Whether a project has targets of these names; the environment's where it names none.
+///
+/// # Errors
+/// Where there is none of such a name.
+pub fn check_targets(project: &Project, names: &[String]) -> Result<(), SelectionError> {
+    let mut known: BTreeMap<TargetName, ()> =
+        project.targets.keys().map(|name| (name.clone(), ())).collect();
+    if known.is_empty() {
+        known.insert(TargetName::new(FROM_ENVIRONMENT), ());
     }
+    pick(known, names).map(drop)
 }
 
 /// The one running HA that is meant.

@@ -191,7 +191,7 @@ fn with_line_break(text: &str, line_break: &str) -> String {
     }
 }
 
-/// Whether nothing but new items came to the list.
+/// Whether the list only has new items.
 fn grew_by(document: &Node<'_>, before: &str, made: &str, count: usize) -> bool {
     let mut after = yaml::parse(made);
     let count_of = yaml::parse(before).documents.len();

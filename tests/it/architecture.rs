@@ -92,6 +92,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "model",
             "codes",
             "diagnostic",
+            "integrations",
             "schema",
             "plan",
             "reconcile",

@@ -217,7 +217,7 @@ fn a_batch_keeps_what_is_not_ours() {
     let outcomes = house.execute(vec![create("a"), delete(&before[0]), reload]);
     assert!(matches!(outcomes[0], Ok(Done::Created(_))));
     assert_eq!(outcomes[1], Err(Refusal::InUse { domain: Domain::new("spotify") }));
-    assert_eq!(outcomes[2], Ok(Done::Reloaded(EntryState::Other("at rest".to_owned()))));
+    assert_eq!(outcomes[2], Ok(Done::Reloaded(EntryState::AtRest)));
 
     let file: Value = serde_json::from_str(&fs::read_to_string(house.file()).unwrap()).unwrap();
     let items = file["data"]["items"].as_array().unwrap();

@@ -83,7 +83,7 @@ fn ha_account_is_linked_by_the_browser_of_this_machine(release: Release) {
 
     assert_eq!(page.status, 200);
     assert!(page.text.contains("You can close this page"), "{}", page.text);
-    authorizing.running.line_with("\"Anna\": loaded");
+    authorizing.running.line_with("\"Anna\": linked");
     let uri = authorizing.callback();
     let ran = authorizing.running.finish();
     assert_eq!((ran.status, ran.stderr.as_str()), (Some(0), ""));
@@ -128,7 +128,7 @@ fn ha_answer_that_cannot_be_taken_once_is_taken_when_the_page_reloads(release: R
     let page = visit(&back);
     assert_eq!(page.status, 200, "{}", page.text);
 
-    running.line_with("\"Anna\": loaded");
+    running.line_with("\"Anna\": linked");
     assert_eq!(running.finish().status, Some(0));
     assert_eq!(linking.account("linked_account")["state"], "loaded");
 }
@@ -169,7 +169,7 @@ fn ha_two_accounts_are_authorized_one_after_another(release: Release) {
     linking.apply();
     let mut authorizing = begin(&linking, &[]);
     visit(&authorizing.consent(&linking.provider));
-    authorizing.running.line_with("loaded");
+    authorizing.running.line_with(": linked");
     authorizing.link = authorizing.running.line_with("/authorize?");
     visit(&authorizing.consent(&linking.provider));
     assert_eq!(authorizing.running.finish().status, Some(0));
@@ -199,7 +199,7 @@ fn ha_account_is_linked_from_an_empty_house_by_clicks_in_a_real_browser(release:
     let page = browser.page_with("You can close this page");
 
     assert!(page.starts_with(&authorizing.callback()), "{page}");
-    authorizing.running.line_with("\"Anna\": loaded");
+    authorizing.running.line_with("\"Anna\": linked");
     assert_eq!(authorizing.running.finish().status, Some(0));
     assert_eq!(linking.account("linked_account")["state"], "loaded");
     linking.appcred(&["plan", "--detailed-exitcode"]).status(0).run();
@@ -263,7 +263,7 @@ fn ha_link_that_holds_the_secret_is_opened_and_not_shown(release: Release) {
         .appcred(&["authorize", "--port", &port])
         .env("PATH", format!("{}:/usr/bin:/bin", browser.path().display()))
         .spawn();
-    running.line_with("it is opened and not shown");
+    running.line_with("so it is not shown");
     let visited = browser.path().join("visited");
     let link = (0..600).find_map(|_| {
         thread::sleep(std::time::Duration::from_millis(50));
@@ -404,7 +404,7 @@ fn ha_question_after_consent_and_a_device_code_are_followed(release: Release) {
     let mut running = authorize(&linking, free_port(), &["tv"]).spawn();
     let code = running.line_with("type in");
     linking.provider.consent(&linking.provider.device_link(code.rsplit(' ').next().unwrap()));
-    running.line_with("\"Tv\": loaded");
+    running.line_with("\"Tv\": linked");
     assert_eq!(running.finish().status, Some(0));
 
     let authorizing = begin(&linking, &["cabin"]);
@@ -429,7 +429,7 @@ fn ha_my_integration_fixes_the_redirect_and_that_is_reported(release: Release) {
     let query = back.strip_prefix("https://my.home-assistant.io/redirect/oauth?").unwrap();
     visit(&format!("{}/auth/external/callback?{query}", linking.ha.url()));
 
-    running.line_with("loaded");
+    running.line_with(": linked");
     assert_eq!(running.finish().status, Some(0));
 }
 
@@ -461,7 +461,7 @@ fn ha_one_redirect_uri_is_named_everywhere(release: Release) {
     let back = linking.provider.consent(&link).location.unwrap();
     let query = back.strip_prefix(&format!("{uri}?")).unwrap();
     visit(&format!("{}/auth/external/callback?{query}", linking.ha.url()));
-    running.line_with("loaded");
+    running.line_with(": linked");
     assert_eq!(running.finish().status, Some(0));
     assert_eq!(linking.provider.token_log()[0].redirect_uri.as_deref(), Some(uri));
 }

@@ -288,7 +288,7 @@ fn ha_changed_client_id_is_consented_to_again(release: Release) {
     let (linking, account) = linked(release);
     linking.house.declare(&[linking.entry("linked_account", "Anna", "new-client", "third")]);
     let planned = linking.appcred(&["plan"]).run().stdout;
-    assert!(planned.contains("linked accounts will need consent again"), "{planned}");
+    assert!(planned.contains("linked accounts need consent again"), "{planned}");
     assert!(planned.contains("> link again linked_account \"Anna\""), "{planned}");
 
     let applied = linking.json(APPLY);
@@ -335,7 +335,7 @@ fn ha_withdrawn_consent_is_given_again_by_authorize(release: Release) {
     let mut running = linking.appcred(&arguments).spawn();
     let consent = running.line_with("/authorize?");
     crate::real::visit(&linking.provider.consent(&consent).location.unwrap());
-    running.line_with("link again linked_account \"Anna\": loaded");
+    running.line_with("link again linked_account \"Anna\": linked");
     assert_eq!(running.finish().status, Some(0));
 
     assert_eq!(linking.ha.state_of(&account), "loaded");

@@ -79,7 +79,7 @@ fn an_entry_to_nobody_of_the_project_is_told_where_that_is_certain() {
     let said = with_key().run().stderr;
     assert!(
         said.contains(
-            "warning: this client_secret is encrypted to none of the project's recipients"
+            "warning: this client_secret is not encrypted to any of the project's recipients"
         ),
         "{said}"
     );
@@ -110,7 +110,7 @@ fn an_entry_to_nobody_of_the_project_is_told_where_that_is_certain() {
     project.write("appcred.yaml", &project_for(&[&ours.to_string()]));
     let said = validate(&project).run().stderr;
     assert!(
-        said.contains("this SOPS document is encrypted to none of the project's recipients"),
+        said.contains("this SOPS document is not encrypted to any of the project's recipients"),
         "{said}"
     );
 }
@@ -139,7 +139,7 @@ fn files_of_secrets_to_nobody_of_the_project_are_told_once_each() {
     let said = validate(&project).env("SOPS_AGE_KEY", &identity).run().stderr;
     for (file, line) in [("secrets.yaml.age", 2), ("credentials/c.age", 4)] {
         let told = format!(
-            "warning: this file `{file}` is encrypted to none of the project's recipients\n --> credentials/a.yaml:{line}:"
+            "warning: this file `{file}` is not encrypted to any of the project's recipients\n --> credentials/a.yaml:{line}:"
         );
         assert!(said.contains(&told), "{said}");
     }
@@ -389,7 +389,7 @@ fn a_default_behind_a_variable_is_a_secret_in_plain_text_everywhere() {
     assert_eq!(ran.stdout, "credentials/a.yaml: 1 secret encrypted\n");
     assert!(ran.stderr.contains("line 2, column "), "{}", ran.stderr);
     assert!(said.contains("error: credentials/a.yaml: line 2, column "), "{said}");
-    assert!(said.contains("`client_secret` has more behind `!env_var`"), "{said}");
+    assert!(said.contains("`client_secret` has more after `!env_var`"), "{said}");
     project.write("credentials/a.yaml", &with_default.replace(" m4rk3d", ""));
     encrypt().stdout("No secret is in plain text.\n").run();
     let history = validate(&project).args(["--history"]).run().stderr;

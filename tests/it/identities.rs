@@ -143,7 +143,7 @@ fn an_identity_in_the_project_file_is_refused_and_not_shown() {
             let said = appcred.status(1).run().stderr;
             assert!(
                 said.contains(
-                    "an item of `identities` is an identity, which is secret, and no path"
+                    "an item of `identities` is an identity, which is secret, not a path"
                 ),
                 "{said}"
             );

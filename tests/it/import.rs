@@ -311,7 +311,7 @@ fn what_could_not_end_well_is_refused_before_anything_is_written() {
     };
     for file in ["elsewhere.yaml", "credentials/a.txt", "credentials/.a.yaml", "appcred.yaml"] {
         let said = refused(&house, &["--output", file]);
-        assert!(said.contains("would be no manifest of this project"), "{said}");
+        assert!(said.contains("is not a place where appcred reads manifests"), "{said}");
     }
     assert!(refused(&house, &["--output", "-"]).contains("pass --no-adopt"));
     let no_recipient = house.text("appcred.yaml").replace(&house.recipient, "");

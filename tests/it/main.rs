@@ -73,4 +73,5 @@ mod watch;
 mod watch_faults;
 mod watch_linking;
 mod watch_page;
+mod words;
 mod writing;

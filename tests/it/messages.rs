@@ -19,12 +19,16 @@ fn a_folder_that_is_not_there_is_named_as_such() {
     let project = Project::new().file("a", "");
     let ran = appcred(&project).args(["-C", "nowhere", "validate"]).status(1).run();
     assert!(
-        ran.stderr.starts_with("error: cannot work in nowhere: No such file"),
+        ran.stderr.starts_with("error: cannot work in nowhere: there is no such file or folder"),
         "{}",
         ran.stderr
     );
     let ran = appcred(&project).args(["-C", "a", "plan"]).status(1).run();
-    assert!(ran.stderr.starts_with("error: cannot work in a: Not a directory"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.starts_with("error: cannot work in a: it is not a folder"),
+        "{}",
+        ran.stderr
+    );
     let home = Project::new();
     let init = ["-C", "new", "init"];
     appcred(&project).env("HOME", home.path()).args(init).run();

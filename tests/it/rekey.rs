@@ -95,7 +95,7 @@ impl House {
     }
 }
 
-const NOTHING: &str = "All encrypted secrets are encrypted to the project's recipients already.\n";
+const NOTHING: &str = "All encrypted secrets are already encrypted to the project's recipients.\n";
 
 #[test]
 fn rekey_changes_what_is_for_others_and_nothing_else() {

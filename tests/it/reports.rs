@@ -356,7 +356,7 @@ fn what_fails_apply_is_an_error_in_every_report_and_nothing_else_is() {
     assert_eq!(left_out, ["error", "critical", "error", "<failure"]);
     assert_eq!(
         said,
-        "error: 1 step not done, since a person must decide: the plan gives the reasons under `not done`\n"
+        "error: 1 step not done, since a person must decide: the plan has the reasons under `not done`\n"
     );
     let (in_use, said) = apply("delete-in-use", 0);
     assert_eq!(in_use, ["warning", "major", "warning", "<skipped"]);

@@ -1,4 +1,4 @@
-//! Every field that may hold a secret is handled by every verb: the address of a webhook as well as
+//! Every field that may hold a secret is handled by every verb: the webhook as well as
 //! a token or a client secret.
 
 use std::fs;

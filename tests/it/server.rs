@@ -537,7 +537,7 @@ fn what_names_say_is_no_markup() {
     for markup in ["<script>alert", "<img src=x", "href=\"javascript", "href=\"data:text"] {
         assert!(!page.contains(markup), "{markup} in {page}");
     }
-    assert_eq!(page.matches("is no https address").count(), 2);
+    assert_eq!(page.matches("is not an https address").count(), 2);
 }
 
 /// The cookie of a browser that begins the consent of `Climate`.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::spanned::Spanned;
-use syn::{Attribute, Item};
+use syn::{Attribute, Item, Lit};
 
 /// One file without its tests.
 pub(crate) struct SourceFile {
@@ -19,6 +19,7 @@ pub(crate) struct SourceFile {
     words: Vec<String>,
     types: Vec<String>,
     lines: usize,
+    comments: Vec<String>,
 }
 
 /// All files of `src` that are part of the product.
@@ -67,11 +68,13 @@ pub(crate) fn read(
             false
         });
         let lines = text.as_ref().lines().count() - test_lines;
+        let comments = text.as_ref().lines().filter_map(|line| line.trim().strip_prefix("// "));
+        let comments = comments.map(str::to_owned).collect();
         let types = code.items.iter().filter_map(type_name).collect();
         let code = code.to_token_stream();
         let mut words = Vec::new();
         flatten(code.clone(), &mut words);
-        sources.push(SourceFile { path, code, words, types, lines });
+        sources.push(SourceFile { path, code, words, types, lines, comments });
     }
     sources.retain(|source| !only_tests.contains(&source.path));
     sources
@@ -93,6 +96,13 @@ impl SourceFile {
     /// The names of its types and traits.
     pub(crate) fn types(&self) -> &[String] {
         &self.types
+    }
+
+    /// What people read of it: its texts and its comments.
+    pub(crate) fn texts(&self) -> Vec<String> {
+        let mut texts = self.comments.clone();
+        collect_texts(self.code.clone(), &mut texts);
+        texts
     }
 
     /// The rooms that it names, by `crate::`, `appcred::` or `super::` as often as needed.
@@ -217,6 +227,20 @@ fn names_at(tokens: &[TokenTree], from: &[String], found: &mut BTreeSet<String>)
     // Inside a room, the path names that room itself.
     if let Some(room) = from.first() {
         found.insert(room.clone());
+    }
+}
+
+fn collect_texts(code: TokenStream, found: &mut Vec<String>) {
+    for token in code {
+        match token {
+            TokenTree::Group(group) => collect_texts(group.stream(), found),
+            TokenTree::Literal(literal) => {
+                if let Lit::Str(text) = Lit::new(literal) {
+                    found.push(text.value());
+                }
+            }
+            _ => {}
+        }
     }
 }
 

@@ -158,7 +158,7 @@ impl Scene {
 fn the_nearest_secrets_file_that_has_the_name_is_taken() {
     let scene = Scene::new();
     scene.declare("!secret id", "!secret shared");
-    scene.is_refused("there is no secrets.yaml that could have the secret `id`, here or above");
+    scene.is_refused("there is no secrets.yaml with the secret `id`, here or above");
     scene.project.write("secrets.yaml", "id: root\nshared: \"far\\n\"\n");
     scene.gives("root", "far");
     scene.project.write("credentials/secrets.yaml", "id: near\n");
@@ -283,11 +283,7 @@ fn tokens_of_targets_come_from_the_same_sources() {
         let ran = scene.appcred().args(["plan"]).status(1).run();
         ran.stdout + &ran.stderr
     };
-    assert!(
-        told(&scene).contains("no secrets.yaml that could have the secret `token`"),
-        "{}",
-        told(&scene)
-    );
+    assert!(told(&scene).contains("no secrets.yaml with the secret `token`"), "{}", told(&scene));
     scene.project.write("secrets.yaml", "token: hunter2\n");
     assert!(told(&scene).contains("refused"), "{}", told(&scene));
 }

@@ -16,7 +16,7 @@ const UNFIT: &[(&str, &str)] = &[
     ("m4rk3d\nm4rk3d", "a text of several lines"),
     ("h1dd3n\u{200b}", "the hidden character U+200B"),
     ("h1dd3né", "the character U+00E9"),
-    ("${H1DD3N}", "a placeholder that nobody has filled in"),
+    ("${H1DD3N}", "a placeholder that was not filled in"),
     ("op://h1dd3n/x", "a placeholder: it names a secret of another program"),
     ("!vault h1dd3n", "begins with a YAML tag"),
 ];
@@ -115,8 +115,8 @@ fn a_placeholder_that_is_meant_is_accepted_where_the_project_says_so() {
 fn tokens_are_checked_before_anybody_is_asked() {
     let project = Project::new().file("credentials/a.yaml", "application_credentials: []\n");
     for (text, why) in [
-        ("${HASS_TOKEN}", "a placeholder that nobody has filled in"),
-        ("your-long-lived-access-token", "a placeholder that nobody has filled in"),
+        ("${HASS_TOKEN}", "a placeholder that was not filled in"),
+        ("your-long-lived-access-token", "a placeholder that was not filled in"),
         (r#"{"access_token": "m4rk3d"}"#, "the values are those of `access_token` in it"),
         ("op://m4rk3d/x", "a placeholder: it names a secret of another program"),
     ] {

@@ -253,7 +253,7 @@ fn a_manifest_that_is_mounted_on_its_own_and_replaced_outside_is_reported() {
     // As an editor saves it.
     fs::write(scene.project.join("new"), &text).unwrap();
     fs::rename(scene.project.join("new"), &outside).unwrap();
-    let warning = "credentials/all.yaml was replaced outside, and is not seen here";
+    let warning = "credentials/all.yaml was replaced outside of the container, and the new file is not seen here";
     eventually("that is reported", || running.stderr().contains(warning));
     running.signal(Signal::TERM);
     let ran = running.finish();

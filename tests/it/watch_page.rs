@@ -93,9 +93,9 @@ fn nobody_is_let_in_by_mistake() {
         (&["--listen", "127.0.0.1:0", "--token-file", "none"], "cannot read none"),
         (&["--listen", "127.0.0.1:0", "--token-file", "short"], "is too short"),
         (&["--listen", "203.0.113.1:1", "--token-file", "token"], "has no such address"),
-        (&["--listen", "here"], "like 127.0.0.1:8099"),
+        (&["--listen", "here"], "as in 127.0.0.1:8099"),
         (&["--listen", "off", "--consent-base", "https://x"], "cannot be used with --listen off"),
-        (&["--consent-base", "https://x/y"], "nothing behind them"),
+        (&["--consent-base", "https://x/y"], "nothing after that"),
     ] {
         let watch = Appcred::new().in_dir(project.path()).args(["watch"]).args(arguments);
         let printed = watch.status(1).run().stderr;

@@ -263,7 +263,7 @@ fn add_writes_nothing_where_the_project_does_not_read() {
             .finish();
         assert_eq!(ran.status, Some(1), "{file}: {}", ran.stderr);
         assert!(
-            ran.stderr.contains("would be no manifest of this project"),
+            ran.stderr.contains("is not a place where appcred reads manifests"),
             "{file}: {}",
             ran.stderr
         );

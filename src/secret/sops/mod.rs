@@ -48,7 +48,7 @@ pub enum SopsProblem {
     /// A value in clear where none may be.
     #[error("the value of {0} is in plain text, and should be encrypted")]
     Clear(String),
-    /// Something was added, taken away, moved or changed.
+    /// Something was added, removed, moved or changed.
     #[error("it was changed after it was encrypted: its MAC does not match")]
     Mac,
     /// The MAC itself, or the time of the last change.

@@ -257,7 +257,7 @@ impl<'t> OpenedSopsDocument<'t> {
         for part in &self.layout.parts {
             let list = part.age.as_ref();
             let list = list.ok_or(SopsWriteError::Form(
-                "its list of recipients has not the form that SOPS writes",
+                "its list of recipients does not have the form that SOPS writes",
             ))?;
             let lead = " ".repeat(list.dash);
             let mut lines = String::new();

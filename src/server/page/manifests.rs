@@ -25,7 +25,7 @@ pub(super) fn manifests(manifests: &ReportedManifests<'_>, excerpts: &[String]) 
             }
             @if !manifests.in_force {
                 p {
-                    "They are not in force: nothing is changed until they are mended, and what was "
+                    "They are not in force: nothing is changed until they are corrected, and what was "
                     "read before stays as it is."
                 }
             }

@@ -53,7 +53,7 @@ fn nothing(report: &StatusReport<'_>) -> Markup {
             @if report.manifests.read_at.is_none() {
                 p { "The manifests are being read; this page updates automatically." }
             } @else if !report.manifests.in_force {
-                p { "Targets are watched once the manifests are mended." }
+                p { "Targets are watched once the manifests are corrected." }
             } @else {
                 p { "No target is known. Name one under " code { "targets:" } " in " code { "appcred.yaml" } ":" }
                 pre tabindex="0" role="group" aria-label="Example" { "targets:\n  home: {url: http://homeassistant.local:8123}" }

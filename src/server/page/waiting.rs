@@ -102,7 +102,7 @@ fn consent(
         },
         None => html! {
             p {
-                "The link is no https address, so it is not shown. Finish the set-up in Home Assistant."
+                "The link is not an https address, so it is not shown. Finish the set-up in Home Assistant."
             }
         },
     }

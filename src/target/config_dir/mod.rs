@@ -43,7 +43,7 @@ const CONFIG_ENTRIES: &str = "core.config_entries";
 /// How long to wait for another appcred that changes the folder.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A configuration folder. One that does not exist yet is a house without anything in it, and is
+/// A configuration folder. One that does not exist yet is a Home Assistant without anything in it, and is
 /// made by the first [`Execute::execute`].
 #[derive(Clone, Debug)]
 pub struct ConfigDir {

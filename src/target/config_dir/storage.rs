@@ -36,7 +36,7 @@ pub(super) enum StorageError {
     )]
     Shape(String),
     #[error(
-        "it is of another major version than 1, the only one that is supported: a newer appcred may support it"
+        "it has a major version other than 1, the only one that is supported: a newer appcred may support it"
     )]
     Version,
 }

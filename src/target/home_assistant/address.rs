@@ -25,7 +25,7 @@ impl Address {
                 "an address with a zone, as in [fe80::1%eth0], cannot be part of a URL; write the name of that machine, or an address of it without a zone",
             ));
         }
-        // What stands before the first colon of `ha.local:8123` is taken for a scheme.
+        // What is before the first colon of `ha.local:8123` is taken for a scheme.
         let mut base = Url::parse(text.trim())
             .ok()
             .filter(|url| matches!(url.scheme(), "http" | "https"))
@@ -150,7 +150,7 @@ impl fmt::Display for Address {
     }
 }
 
-/// As much of a text as cannot be a secret in a URL: neither a query nor what stands before an `@`.
+/// As much of a text as cannot be a secret in a URL: neither a query nor what is before an `@`.
 fn shown(text: &str) -> &str {
     let text = text.split(['?', '#']).next().unwrap_or_default();
     text.rsplit('@').next().unwrap_or_default()

@@ -60,7 +60,7 @@ pub(super) enum CommandError {
         /// HA's message, without values.
         message: String,
     },
-    /// Told to stop before it was sent.
+    /// Asked to stop before it was sent.
     #[error("interrupted")]
     Stopped,
     /// It never left.

@@ -66,7 +66,7 @@ pub(super) fn text_or_none<'de, D: Deserializer<'de>>(
     Ok(Value::deserialize(deserializer)?.as_str().map(SmolStr::from))
 }
 
-/// Whatever is there, so that it can be told from nothing.
+/// Whatever is there, to distinguish it from nothing.
 pub(super) fn anything<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Value>, D::Error> {

@@ -57,7 +57,7 @@ pub(super) enum Greeting {
     Refused,
 }
 
-/// A command. HA's names for them stand here and nowhere else.
+/// A command. HA's names for them are here and nowhere else.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type")]
 pub(super) enum Command {

@@ -24,7 +24,7 @@ impl HomeAssistant {
         .await
     }
 
-    /// Shows the message of this id no more.
+    /// Removes the message of this id.
     ///
     /// # Errors
     /// Where HA does not answer.

@@ -79,7 +79,7 @@ impl Rest {
         Ok(Self { client, address, token })
     }
 
-    /// Sets a config entry up afresh. HA answers when that has come to an end.
+    /// Sets a config entry up afresh. HA answers when that has ended.
     pub(super) async fn reload(&self, entry: &EntryId) -> Result<(), CommandError> {
         let path = ["config", "config_entries", "entry", entry.as_str(), "reload"];
         let call = self.call(Method::POST, &path, RELOAD_TIMEOUT_SECONDS);
@@ -180,9 +180,9 @@ impl Rest {
         let page = String::from_utf8_lossy(&answer.body);
         match answer.status {
             StatusCode::OK if page.contains(TAKEN_OVER) => Ok(()),
-            StatusCode::OK => Err(HandOverError::NotNow(
-                "another page than Home Assistant's came back".to_owned(),
-            )),
+            StatusCode::OK => {
+                Err(HandOverError::NotNow("the answer is not from Home Assistant".to_owned()))
+            }
             StatusCode::BAD_REQUEST => {
                 Err(HandOverError::Refused("it has no such set-up any more".to_owned()))
             }

@@ -48,7 +48,7 @@ pub struct LoginSession {
     pub url: String,
     /// As which client.
     pub client_id: String,
-    /// By which new access tokens are had.
+    /// For new access tokens.
     pub refresh_token: Secret,
 }
 
@@ -253,7 +253,7 @@ impl Line {
                 }
             },
             RequestTokenError::Parse(..) | RequestTokenError::Other(_) => {
-                let why = "this is not the answer of a token endpoint".to_owned();
+                let why = "it is not the answer of a token endpoint".to_owned();
                 self.lost(address, why).await.into()
             }
         }

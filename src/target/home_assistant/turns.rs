@@ -4,7 +4,7 @@
 //! HA has no "set if it is unset". So a run writes its id where none is, and has the turn if the id is
 //! still there after [`HESITATION`]: of all that found none, the last to write. A run takes far less
 //! than that from reading to writing. As long as it is at work, it writes a new number beside its id
-//! every [`RENEWAL`]; one that does so no more was cut off, and another takes the turn. Whoever finds
+//! every [`RENEWAL`]; one that no longer does was cut off, and another takes the turn. Whoever finds
 //! that out later, as after its machine was asleep, stops its work.
 
 use std::time::Duration;

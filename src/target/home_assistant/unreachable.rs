@@ -251,7 +251,7 @@ pub(super) fn says_starting(error: &SocketError) -> bool {
 /// As aiohttp answers to an upgrade that has lost its headers.
 const NO_WEBSOCKET: &str = "Home Assistant answers, but a proxy before it does not pass WebSockets on; in nginx that takes `proxy_http_version 1.1;`, `proxy_set_header Upgrade $http_upgrade;` and `proxy_set_header Connection \"upgrade\";`";
 
-/// Home Assistant answers so to whatever comes from a proxy that it was not told of.
+/// Home Assistant answers so to whatever comes from a proxy that it does not know.
 const UNTRUSTED_PROXY: &str = "it answers 400 Bad Request; where a proxy is in between, Home Assistant must trust that: `http:` in its configuration.yaml needs `use_x_forwarded_for: true`, and the proxy's address under `trusted_proxies`";
 
 /// Whether a handshake ended as it does only with a TLS server.
@@ -291,7 +291,7 @@ fn by_certificate(error: &CertificateError) -> String {
         }
         // As `openssl req -x509` makes them.
         CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
-            "its certificate is one of an authority, and none of a server; make it again with `-addext basicConstraints=CA:FALSE`, and name its file as `ca_file` of the target in appcred.yaml".to_owned()
+            "its certificate is one of an authority, not of a server; make it again with `-addext basicConstraints=CA:FALSE`, and name its file as `ca_file` of the target in appcred.yaml".to_owned()
         }
         other => format!("its certificate is not accepted: {other}"),
     }

@@ -90,7 +90,7 @@ async fn fetch(url: &Url, token: Option<&Secret>, network: &Network) -> Result<V
         let status = response.status();
         if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
             let asks = format!("it asks for a token ({})", status.as_u16());
-            return Err(format!("{asks}: set APPCRED_SNAPSHOT_TOKEN to one that it takes"));
+            return Err(format!("{asks}: set APPCRED_SNAPSHOT_TOKEN to one that it accepts"));
         }
         if status.is_success() {
             let mut body = http::read(response, DATA_LIMIT).await.map_err(|why| why.to_string())?;
@@ -102,8 +102,9 @@ async fn fetch(url: &Url, token: Option<&Secret>, network: &Network) -> Result<V
         let to = response.headers().get(LOCATION).and_then(|to| to.to_str().ok());
         let to = to.and_then(|to| place.join(to).ok());
         let is_safe = |to: &Url| to.scheme() == "https" || to.scheme() == place.scheme();
-        place =
-            to.filter(is_safe).ok_or_else(|| format!("it answers {status} and no safe address"))?;
+        place = to
+            .filter(is_safe)
+            .ok_or_else(|| format!("it answers {status} without a safe address"))?;
     }
     Err(format!("it redirects more than {MAX_REDIRECTS} times"))
 }

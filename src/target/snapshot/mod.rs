@@ -53,7 +53,7 @@ impl Snapshot {
 /// Reads a snapshot; `token` is for an address that asks for one, and `network` is the way to it.
 ///
 /// # Errors
-/// Where it cannot be had, or is none.
+/// Where it cannot be read, or is none.
 pub async fn load(
     source: &SnapshotLocation,
     token: Option<&Secret>,

@@ -25,7 +25,7 @@ const BROWSER: &str = concat!(
 const LONGEST_PAGE: usize = 300 * 1024;
 const OPEN_QUESTIONS: usize = 32;
 
-/// The hosts that are asked. One that does not answer is asked no more: each question would take as long
+/// The hosts that are asked. One that does not answer is not asked again: each question would take as long
 /// as a timeout.
 #[derive(Default)]
 struct Hosts(Mutex<BTreeMap<String, Result<Client, String>>>);

@@ -2,13 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::console;
 use crate::integrations::{self, ClientAuth, Facts};
-use crate::model::{CALLBACK_PATH, Domain, MY_REDIRECT_URI};
-use crate::workspace::Offered;
+use crate::model::{CALLBACK_PATH, Domain, MY_REDIRECT_URI, TargetName};
 
-/// Where to register a client, and with which redirect URI.
-pub(super) fn print_where_to_register(domain: &Domain, offered: &Offered) {
+/// Where to register a client, and with which redirect URI: of each target, its own.
+pub fn where_to_register(domain: &Domain, redirect_uris: &BTreeMap<TargetName, String>) -> String {
     let facts = integrations::facts(domain, None);
     let mut text = match facts.and_then(|facts| facts.console_url.as_deref()) {
         Some(console) => format!("Register an application at {console}"),
@@ -20,15 +18,15 @@ pub(super) fn print_where_to_register(domain: &Domain, offered: &Offered) {
             "\n(https://www.home-assistant.io/integrations/{domain}/ says how)"
         ));
     }
-    text.push_str(&format!(", with exactly this redirect URI\n{}", to_register(offered)));
+    text.push_str(&format!(", with exactly this redirect URI\n{}", to_register(redirect_uris)));
     text.push_str(&facts.map(notes).unwrap_or_default());
-    console::print_error(&text);
+    text
 }
 
 /// The redirect URIs of the targets, a line each.
-fn to_register(offered: &Offered) -> String {
+fn to_register(redirect_uris: &BTreeMap<TargetName, String>) -> String {
     let mut of: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for (target, uri) in &offered.redirect_uris {
+    for (target, uri) in redirect_uris {
         of.entry(uri).or_default().push(target.as_str());
     }
     match of.len() {
@@ -69,12 +67,10 @@ mod tests {
     use super::{notes, to_register};
     use crate::integrations::facts;
     use crate::model::{Domain, TargetName};
-    use crate::workspace::Offered;
 
     fn of(uris: &[(&str, &str)]) -> String {
         let named = |(name, uri): &(&str, &str)| (TargetName::new(*name), (*uri).to_owned());
-        let redirect_uris = uris.iter().map(named).collect();
-        to_register(&Offered { redirect_uris, ..Offered::default() })
+        to_register(&uris.iter().map(named).collect())
     }
 
     #[test]
