@@ -79,6 +79,14 @@ fn report(mismatch: &RecipientMismatch, what: &str, spot: &Spot) -> Diagnostic {
                 format!("this {what} is not encrypted to {}", all.join(", ")),
             )
         }
+        RecipientMismatch::Strangers(all) => {
+            let all: Vec<_> = all.iter().map(|recipient| shown(recipient)).collect();
+            let message = format!(
+                "this {what} is also encrypted to {}, and the project does not have that recipient",
+                all.join(", ")
+            );
+            (ProblemCode::ToStrangers, message)
+        }
         RecipientMismatch::TooFew { stanzas, recipients } => (
             ProblemCode::NotToAllRecipients,
             format!(

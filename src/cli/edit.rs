@@ -14,6 +14,7 @@ use crate::secret::{IdentityProblem, SecretResolver, env};
 use crate::yaml_edit::is_empty;
 
 use super::editor::Editor;
+use super::encrypt::project;
 use super::exit::ExitStatus;
 use super::gather::{load, request, resolver, show};
 use super::locks::project_when_free;
@@ -58,8 +59,12 @@ pub(super) async fn run(global: &Global, verb: &Edit) -> anyhow::Result<ExitStat
         );
     }
     let request = request(global);
-    // A project file in error is what may be edited just now.
+    let file = verb.file.as_path();
     let loaded = load(global);
+    // A project file in error is what may be edited just now; for another file it says what to encrypt to.
+    if !is_project_file(file, &loaded.project) && project(global).is_none() {
+        return Ok(ExitStatus::Failure);
+    }
     let (secrets, project) = (secret_variables(&loaded), loaded.project);
     let (resolver, identity_problems) = resolver(global, &project);
     let kept = newest(file);
@@ -105,6 +110,11 @@ pub(super) async fn run(global: &Global, verb: &Edit) -> anyhow::Result<ExitStat
         }
     }
     Ok(ExitStatus::Success)
+}
+
+fn is_project_file(file: &Path, project: &Project) -> bool {
+    let of_project = project.file.as_deref().and_then(|project| project.canonicalize().ok());
+    of_project.is_some() && of_project == file.canonicalize().ok()
 }
 
 /// What was typed before and could not be saved, where that is to go on.
@@ -259,6 +269,8 @@ impl EditSession<'_> {
     /// Keeps what was typed, if anything was.
     fn rescue(&self) {
         let Ok(typed) = self.workspace.bytes() else { return };
+        let typed = files::from_utf16(&typed)
+            .map_or(typed, |text| Zeroizing::new(text.as_bytes().to_owned()));
         let is_new = |known: &Zeroizing<String>| *typed != *known.as_bytes();
         if self.known.as_ref().is_some_and(is_new) && self.unsaved.as_ref().is_none_or(is_new) {
             rescue(self.file, &typed, &self.project, &self.resolver);

@@ -10,7 +10,7 @@ use crate::manifest::{PlainSecrets, Project, check, check_names, discover, load_
 use crate::model::{Visible, counted, value_fault};
 use crate::secret::is_sops_document;
 use crate::secret::seal::seal;
-use crate::yaml_edit::{NewValue, SlotValue, put, slots};
+use crate::yaml_edit::{NewValue, SlotValue, check_none_in_clear, put, slots};
 
 use super::exit::ExitStatus;
 use super::gather::{load, non_interactive_resolver, request, show};
@@ -182,6 +182,14 @@ fn encrypt(
     }
     let changes: Vec<_> =
         new.iter().map(|(slot, armored)| (*slot, NewValue::Age(armored))).collect();
-    files::replace(file, text.as_bytes(), &put(&text, &changes)?).context("cannot write it")?;
+    let sealed = put(&text, &changes)?;
+    let encrypted = new.iter().filter_map(|(slot, _)| match &slot.held {
+        SlotValue::Plain(secret) => Some(secret.expose()),
+        SlotValue::Age(_) | SlotValue::Default(_) => None,
+    });
+    if let Err(why) = check_none_in_clear(encrypted, "", &sealed, &sealed) {
+        left.push(why.to_string());
+    }
+    files::replace(file, text.as_bytes(), &sealed).context("cannot write it")?;
     Ok(Encrypted { count: new.len(), left })
 }

@@ -93,12 +93,15 @@ impl TempWorkspace {
 
     /// What is there now.
     pub(super) fn bytes(&self) -> io::Result<Zeroizing<Vec<u8>>> {
-        files::read(&self.file, TEXT_LIMIT)
+        files::read_unchecked(&self.file, TEXT_LIMIT)
     }
 
     /// The text as it is now.
     pub(super) fn text(&self) -> anyhow::Result<Zeroizing<String>> {
         let bytes = self.bytes().context("the editor left no file")?;
+        if let Some(text) = files::from_utf16(&bytes) {
+            return Ok(text);
+        }
         let text = std::str::from_utf8(&bytes).context("what the editor left is not UTF-8")?;
         Ok(Zeroizing::new(text.to_owned()))
     }

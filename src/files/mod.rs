@@ -15,7 +15,10 @@ mod stamp;
 mod write;
 
 pub use lock::{FileLock, NotLocked, wait_for, when_free};
-pub use read::{Replaced, open_folder, optional, read, read_bytes, read_stream, read_text, reason};
+pub use read::{
+    Replaced, from_utf16, open_folder, optional, read, read_bytes, read_stream, read_text,
+    read_unchecked, reason,
+};
 pub use stamp::{Stamp, is_nameless};
 pub use write::{
     NotWritten, append, create, make_private_folder, real_path, remove_leftovers, replace, write,

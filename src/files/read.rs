@@ -56,6 +56,18 @@ pub fn read(path: &Path, limit: u64) -> io::Result<Zeroizing<Vec<u8>>> {
 }
 
 fn read_whole(path: &Path, limit: u64) -> io::Result<Zeroizing<Vec<u8>>> {
+    let bytes = read_unchecked(path, limit)?;
+    match Replaced::of(&bytes) {
+        Some(found) => Err(io::Error::new(ErrorKind::InvalidData, found)),
+        None => Ok(bytes),
+    }
+}
+
+/// The same as [`read`], whatever is in the file.
+///
+/// # Errors
+/// Where it cannot be opened, is no regular file, or is larger.
+pub fn read_unchecked(path: &Path, limit: u64) -> io::Result<Zeroizing<Vec<u8>>> {
     let (mut file, metadata) = open(path)?;
     if !metadata.is_file() {
         return Err(not_regular(&metadata));
@@ -63,11 +75,20 @@ fn read_whole(path: &Path, limit: u64) -> io::Result<Zeroizing<Vec<u8>>> {
     if metadata.len() > limit {
         return Err(too_large(limit));
     }
-    let bytes = read_bytes(&mut file, metadata.len(), limit)?;
-    match Replaced::of(&bytes) {
-        Some(found) => Err(io::Error::new(ErrorKind::InvalidData, found)),
-        None => Ok(bytes),
-    }
+    read_bytes(&mut file, metadata.len(), limit)
+}
+
+/// The text of bytes in UTF-16; none where they do not begin with its mark.
+pub fn from_utf16(bytes: &[u8]) -> Option<Zeroizing<String>> {
+    let unit = match bytes {
+        [0xFF, 0xFE, ..] => u16::from_le_bytes,
+        [0xFE, 0xFF, ..] => u16::from_be_bytes,
+        _ => return None,
+    };
+    let units = bytes[2..].chunks_exact(2).map(|pair| unit([pair[0], pair[1]]));
+    let characters =
+        char::decode_utf16(units).map(|read| read.unwrap_or(char::REPLACEMENT_CHARACTER));
+    Some(Zeroizing::new(characters.collect()))
 }
 
 /// Reads a file of UTF-8 text.

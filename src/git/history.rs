@@ -335,17 +335,11 @@ fn next_text(
 
 /// What bytes say, in whatever encoding an editor wrote them; none where they are no text.
 fn text_of(bytes: &[u8]) -> Option<Zeroizing<String>> {
-    let units = |of: fn([u8; 2]) -> u16| {
-        let units = bytes[2..].chunks_exact(2).map(move |pair| of([pair[0], pair[1]]));
-        char::decode_utf16(units).map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
-    };
-    let text = match bytes {
-        [0xFF, 0xFE, ..] => units(u16::from_le_bytes),
-        [0xFE, 0xFF, ..] => units(u16::from_be_bytes),
-        _ if bytes.contains(&0) => return None,
-        _ => String::from_utf8_lossy(bytes).into_owned(),
-    };
-    Some(Zeroizing::new(text))
+    if let Some(text) = files::from_utf16(bytes) {
+        return Some(text);
+    }
+    // As Git itself tells text from what is none.
+    (!bytes.contains(&0)).then(|| Zeroizing::new(String::from_utf8_lossy(bytes).into_owned()))
 }
 
 /// Whether a file of secrets has something that is not encrypted.

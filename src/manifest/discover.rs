@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use super::file::unreadable;
 use super::project::Project;
 use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode, Spot};
-use crate::files;
-use crate::model::{PROJECT_FILE, Visible, hidden_character};
+use crate::files::{self, TEXT_LIMIT};
+use crate::model::{CLIENT_SECRET, PROJECT_FILE, Visible, hidden_character};
 
 /// Where manifests are looked for when the project names none.
 const USUAL: &[&str] =
@@ -216,10 +216,33 @@ impl Search<'_> {
         }
     }
 
+    /// What lists entries, and has the name of a file that is not read, was renamed by mistake: to take it for
+    /// a removed manifest would delete its credentials.
+    fn passed_over(&mut self, path: &Path) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+        let stem = name.trim();
+        let is_age = stem.strip_suffix(".age").is_some_and(|stem| is_yaml(Path::new(stem)));
+        let is_meant = is_yaml(Path::new(stem)) || stem.ends_with(".json");
+        if is_age && !SECRETS.contains(&stem.trim_end_matches(".age")) {
+            let message = format!("`{}` is encrypted as a whole, and is not read", path.visible());
+            self.problems.push(Diagnostic::error(ProblemCode::NotAManifest, message).help(
+                "encrypt the values in a manifest, with `appcred encrypt`; if `!file` reads it, name it without `.yaml`",
+            ));
+        } else if is_meant && lists_entries(path) {
+            let message = format!("`{}` lists entries, and is not read", path.visible());
+            self.problems.push(Diagnostic::error(ProblemCode::NotAManifest, message).help(
+                "name it as a manifest is: no dot first, `.yaml` last, and not `secrets`; to disable it, remove it or add `.disabled`",
+            ));
+        }
+    }
+
     fn in_folder(&mut self, path: &Path, kind: FileType) {
         let name = path.file_name().unwrap_or_default();
-        if is_other(&name.to_string_lossy()) {
-            return;
+        if is_other(&name.to_string_lossy()) || !kind.is_dir() && !is_yaml(path) {
+            self.passed_over(path);
+            if is_other(&name.to_string_lossy()) {
+                return;
+            }
         }
         if let Some(which) = hidden_character(&name.to_string_lossy()) {
             return self.hidden_name(path, kind, &which);
@@ -246,6 +269,20 @@ impl Search<'_> {
 /// Whether a file or folder of this name is none to be looked into.
 fn is_other(name: &str) -> bool {
     name.starts_with('.') || name == PROJECT_FILE || SECRETS.contains(&name)
+}
+
+/// Whether a file has a list of entries, as far as can be seen without reading it as YAML.
+fn lists_entries(path: &Path) -> bool {
+    // What cannot be read is no manifest that somebody has renamed.
+    let Ok(bytes) = files::read(path, TEXT_LIMIT) else { return false };
+    let text = String::from_utf8_lossy(&bytes);
+    let begins = |line: &str| {
+        let rest = line.trim_start_matches(['{', ' ']).trim_start_matches('"');
+        let rest =
+            rest.strip_prefix(CLIENT_SECRET.section).map(|rest| rest.trim_start_matches('"'));
+        rest.is_some_and(|rest| rest.trim_start().starts_with(':'))
+    };
+    text.lines().any(begins)
 }
 
 pub(super) fn is_yaml(path: &Path) -> bool {

@@ -42,7 +42,7 @@ pub use known_secret::{KnownSecret, Seal, SealedClients, Seals, SecretComparison
 pub use lifetime::{Due, Lifetime, begin_of, day};
 pub use link::{ConsentLink, HiddenLink, Links, has_zone, is_loopback, web_page};
 pub use mark::{Claim, Key, Mark, Owner};
-pub use name::{FieldName, Named, is_name, named, without_number};
+pub use name::{FieldName, Named, is_name, may_be_token, named, without_number};
 pub use observed::{ConfigEntry, EntryState, KnownDomains, Live, Observed, UnreadAccounts};
 pub use place::Place;
 pub use placeholder::Placeholder;

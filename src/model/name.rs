@@ -7,6 +7,8 @@ use std::fmt;
 const LONGEST: usize = 100;
 /// The longest word, unless it says itself what it is for.
 const LONGEST_WORD: usize = 16;
+/// No access token is shorter.
+const SHORTEST_TOKEN: usize = 32;
 /// Digits in all; a secret mostly has more.
 const DIGITS: usize = 4;
 /// The digits of a number at the end of a word.
@@ -33,6 +35,13 @@ pub fn is_name(text: &str) -> bool {
         && words()
             .all(|word| word.bytes().all(|byte| byte.is_ascii_digit()) || is_word(unnumbered(word)))
         && !(words().any(is_capital) && has(|character| character.is_ascii_lowercase()))
+}
+
+/// Whether what should be the path of a file could be an access token: those of Home Assistant have three
+/// parts between dots, others are long, and none has a slash.
+pub fn may_be_token(path: &str) -> bool {
+    let is_web_token = path.starts_with("eyJ") && path.matches('.').count() == 2;
+    !path.contains('/') && (is_web_token || path.len() >= SHORTEST_TOKEN && !is_name(path))
 }
 
 /// A name without the number at its end, where it has one; a word of a few letters is none.

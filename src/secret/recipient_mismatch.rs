@@ -34,6 +34,8 @@ pub enum RecipientMismatch {
         /// So many recipients.
         recipients: usize,
     },
+    /// These can, too.
+    Strangers(Vec<String>),
     /// By its own mark it is encrypted to others.
     Others,
     /// Somebody else can, too.
@@ -161,7 +163,13 @@ pub fn sops_mismatch(document: &ParsedSops, recipients: &[String]) -> Option<Rec
     }
     let missing: Vec<_> =
         recipients.iter().filter(|recipient| !named.contains(&bare(recipient))).collect();
+    let strangers =
+        || named.iter().filter(|named| !recipients.iter().any(|other| bare(other) == **named));
     match missing.len() {
+        // In key groups, one alone opens nothing.
+        0 if metadata.groups.is_empty() && strangers().next().is_some() => {
+            Some(RecipientMismatch::Strangers(strangers().cloned().collect()))
+        }
         0 => None,
         all if all == recipients.len() => Some(RecipientMismatch::NoRecipient),
         _ => Some(RecipientMismatch::Missing(missing.into_iter().cloned().collect())),
@@ -271,5 +279,9 @@ mod tests {
         let missing = RecipientMismatch::Missing(all(&["age1b"]));
         assert_eq!(sops_mismatch(document, &all(&["age1a", "age1b"])), Some(missing));
         assert_eq!(sops_mismatch("a: b\nsops: {pgp: []}\n", &all(&["age1b"])), None);
+        let flat = "a: ENC[x]\nsops:\n  age:\n    - {recipient: age1a, enc: x}\n    - {recipient: age1c, enc: x}\n";
+        let strangers = RecipientMismatch::Strangers(all(&["age1c"]));
+        assert_eq!(sops_mismatch(flat, &all(&["age1a"])), Some(strangers));
+        assert_eq!(sops_mismatch(flat, &all(&["age1c", "age1a"])), None);
     }
 }

@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use super::program::{self, ProgramError};
 use crate::files;
-use crate::model::{Secret, ValueFault, Visible, value_fault};
+use crate::model::{Secret, ValueFault, Visible, may_be_token, value_fault};
 
 /// No token is longer.
 const MAX_BYTES: usize = 16 * 1024;
@@ -24,6 +24,11 @@ pub enum NoToken {
         /// The reason.
         why: String,
     },
+    /// The file is named by what could be the token.
+    #[error(
+        "the name of the file could be the token itself: write the path of a file that holds the token, with `./` in front if this is one"
+    )]
+    Itself,
     /// The program gives nothing.
     #[error("`{program}` {why}")]
     Program {
@@ -55,6 +60,9 @@ pub enum NoToken {
 /// # Errors
 /// Where there is none.
 pub fn from_file(file: &Path) -> Result<Secret, NoToken> {
+    if file.to_str().is_some_and(may_be_token) {
+        return Err(NoToken::Itself);
+    }
     let fault = |error: std::io::Error| match error.kind() {
         ErrorKind::FileTooLarge => {
             NoToken::NotAToken { name: named(file), what: MORE_THAN_A_TOKEN }

@@ -122,9 +122,10 @@ impl RoundError {
 fn of_connecting(error: &ConnectError) -> ErrorKind {
     match error {
         ConnectError::Token { why, .. } => match why {
-            NoToken::File { .. } | NoToken::NotAToken { .. } | NoToken::Unfit { .. } => {
-                ErrorKind::Permanent
-            }
+            NoToken::Itself
+            | NoToken::File { .. }
+            | NoToken::NotAToken { .. }
+            | NoToken::Unfit { .. } => ErrorKind::Permanent,
             // A program may depend on what comes and goes, as on a password manager's server.
             NoToken::Program { .. } => ErrorKind::Failed,
         },

@@ -3,8 +3,8 @@
 
 use super::YamlEditError;
 
-/// A shorter secret is looked for as a whole word: it may be a part of another one by chance.
-const SHORT: usize = 8;
+/// A shorter value may be a part of another text by chance.
+const SHORTEST: usize = 8;
 
 /// Checks that no secret is in plain text in `after` more often than it was in `before`. `clear` is what
 /// was edited, whose lines the error names.
@@ -33,16 +33,7 @@ pub fn check_none_in_clear<'s>(
 }
 
 fn count(text: &str, secret: &str) -> usize {
-    if secret.trim().is_empty() {
-        return 0;
-    }
-    let is_whole = |(at, found): &(usize, &str)| {
-        let is_word = |character: Option<char>| character.is_some_and(char::is_alphanumeric);
-        found.len() >= SHORT
-            || !is_word(text[..*at].chars().next_back())
-                && !is_word(text[at + found.len()..].chars().next())
-    };
-    text.match_indices(secret).filter(is_whole).count()
+    if secret.len() < SHORTEST { 0 } else { text.matches(secret).count() }
 }
 
 #[cfg(test)]
@@ -68,9 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_secret_is_a_word_of_its_own() {
-        assert_eq!(line("abc", "x\n", "abcd\n", "abcd\n"), None);
-        assert_eq!(line("abc", "x\n", "d abc.\n", "d abc.\n"), Some(1));
-        assert_eq!(line(" ", "x\n", "a b\n", "a b\n"), None);
+    fn a_short_value_is_everywhere_by_chance() {
+        assert_eq!(line("abc", "x\n", "d abc.\n", "d abc.\n"), None);
     }
 }

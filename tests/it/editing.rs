@@ -169,6 +169,38 @@ fn edit_saves_no_secret_beside_the_values_that_it_encrypts() {
 }
 
 #[test]
+fn edit_takes_what_an_editor_saved_as_utf_16() {
+    let desk = Desk::new();
+    let script = "sed -i 's/m4rk3d-two/m4rk3d-six/' \"$1\"; iconv -t UTF-16 \"$1\" >\"$1.new\"; cat \"$1.new\" >\"$1\"";
+    desk.edit(MANIFEST, script).stdout("Saved credentials/a.yaml.\n").run();
+    assert!(desk.applied().contains("m4rk3d-six"));
+}
+
+#[test]
+fn edit_begins_only_where_what_is_typed_can_be_saved() {
+    let desk = Desk::new();
+    let project = desk.text("appcred.yaml");
+    let opened = desk.tools.join("opened");
+    let touch = format!("touch {}", opened.display());
+    desk.project.write("appcred.yaml", &format!("{project}ownr: me\n"));
+    let ran = desk.edit(MANIFEST, &touch).status(1).run();
+    assert!(ran.stderr.contains("did you mean `owner`") && !opened.exists(), "{}", ran.stderr);
+    // That is how it is mended.
+    desk.edit("appcred.yaml", "sed -i /ownr/d \"$1\"").run();
+    assert_eq!(desk.text("appcred.yaml"), project);
+}
+
+#[test]
+fn what_encrypt_leaves_of_a_secret_beside_it_is_named() {
+    let desk = Desk::new();
+    desk.project.write(MANIFEST, "application_credentials:\n  - {domain: fitbit, client_id: m4rk3d-both, client_secret: m4rk3d-both} # m4rk3d-both\n");
+    let appcred = Appcred::new().in_dir(desk.project.path()).args(["encrypt"]).status(1);
+    let ran = appcred.run();
+    assert!(ran.stderr.contains("would stay in plain text"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("m4rk3d"), "{}", ran.stderr);
+}
+
+#[test]
 fn edit_keeps_what_was_typed_and_not_saved_encrypted() {
     let desk = Desk::new();
     let path = desk.project.join(MANIFEST);

@@ -143,3 +143,39 @@ fn names_are_shown_and_what_a_store_has_is_a_name() {
     let ran = Appcred::new().in_dir(project.path()).args(["validate"]).spawn().finish();
     assert!(!ran.stderr.contains("could be the secret itself"), "{}", ran.stderr);
 }
+
+#[test]
+fn a_token_in_the_place_of_its_file_is_refused_and_not_shown() {
+    let web = "eyJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJhYmNkZWYwMTIzNDU2Nzg5In0.c2lnbmF0dXJl";
+    let long = "f4k3Xb91Q7zPk2mW0vR8sT6yU4nJ3hG5dL1cA9eB";
+    for token in [web, long] {
+        let project =
+            Project::new().file("credentials.yaml", "application_credentials: []\n").file(
+                "appcred.yaml",
+                &format!("targets: {{home: {{url: 'https://ha.example', token_file: {token}}}}}\n"),
+            );
+        for verb in
+            [&["validate"][..], &["plan"], &["list", "--format", "json"], &["edit", "appcred.yaml"]]
+        {
+            let ran = run(&project, verb, token);
+            assert_eq!(ran.status, Some(1), "{verb:?}");
+            assert!(
+                verb[0] == "edit"
+                    || (ran.stdout + &ran.stderr).contains("could be the token itself")
+            );
+        }
+        let bare = Project::new()
+            .file("credentials.yaml", "application_credentials: []\n")
+            .file("appcred.yaml", "targets: {home: {config_dir: ha}}\n");
+        let ran = run(&bare, &["watch", "--listen", "127.0.0.1:0", "--token-file", token], token);
+        assert!(ran.stderr.contains("could be the token itself"), "{}", ran.stderr);
+        let named = format!("./{token}");
+        bare.write(token, "short");
+        let ran = Appcred::new()
+            .in_dir(bare.path())
+            .args(["watch", "--listen", "127.0.0.1:0", "--token-file", &named])
+            .spawn()
+            .finish();
+        assert!(ran.stderr.contains("is too short"), "{}", ran.stderr);
+    }
+}

@@ -209,19 +209,25 @@ impl<'t> OpenedSopsDocument<'t> {
             made.push_str(line_break(self.text));
         }
         made.push_str(&self.signed(&mac.text(), now)?);
+        self.check_written(&made, body, &meant)?;
+        Ok(made)
+    }
+
+    /// Checks that what was written is read as it is meant, and has no secret in clear.
+    fn check_written(&self, made: &str, body: &str, meant: &Plains) -> Result<(), SopsWriteError> {
         let mut secrets: Vec<Zeroizing<String>> = Vec::new();
-        let is_meant = self.read_again(&made, |read, _| {
+        let is_meant = self.read_again(made, |read, _| {
             let values = read.values().chain(self.unlocked.values());
             let encrypted = values.filter(|(known, plain)| known.encrypted && plain.kind == "str");
             let texts = encrypted.map(|(_, plain)| String::from_utf8_lossy(plain.bytes).into());
             secrets.extend(texts.map(Zeroizing::new));
-            Ok(read.plains == meant)
+            Ok(read.plains == *meant)
         });
         if !is_meant? {
             return Err(not_editable(body, 0).into());
         }
-        check_none_in_clear(secrets.iter().map(|secret| secret.as_str()), self.text, body, &made)?;
-        Ok(made)
+        let secrets = secrets.iter().map(|secret| secret.as_str());
+        Ok(check_none_in_clear(secrets, self.text, body, made)?)
     }
 
     pub(super) fn sealed(

@@ -13,7 +13,7 @@ use super::{ConnectionSettings, HomeAssistant, canonical, connect};
 use crate::diagnostic::{Located, ProblemCode};
 use crate::field::{BaseUrl, Field, FieldRefusal, Meaning, Pairs, Raw, SecretText, Text, Texts};
 use crate::http::Network;
-use crate::model::{Reference, Secret, SecretField, TOKEN, Visible, is_loopback};
+use crate::model::{Reference, Secret, SecretField, TOKEN, Visible, is_loopback, may_be_token};
 use crate::secret::{self, SecretResolver, token};
 use crate::target::{ConnectError, FieldContext, TargetError, TargetKind, meaning, meanings};
 
@@ -229,6 +229,13 @@ fn auth(
         return context.secret(&token).map(AuthMethod::Reference);
     }
     if let Some(file) = file {
+        if matches!(&file.value, Some(Text(Ok(path))) if may_be_token(path)) {
+            let why = FieldRefusal::new(ProblemCode::PlainSecret, "could be the token itself");
+            let help =
+                "write the path of a file that holds the token, with `./` in front if this is one";
+            context.refuse_field(file.site, why.help(help));
+            return None;
+        }
         return context.path(file).map(AuthMethod::File);
     }
     let Some(command) = command else { return Some(AuthMethod::Session) };
