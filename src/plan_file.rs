@@ -105,7 +105,7 @@ pub struct TargetPlan<'a> {
 impl TargetPlan<'_> {
     /// The entries whose secrets have no digest.
     fn unsealed(&self) -> impl Iterator<Item = &Key> {
-        let wanted = self.plan.steps.iter().filter_map(|step| step.action.wanted());
+        let wanted = self.plan.steps.iter().filter_map(|step| step.action.created());
         wanted.map(|wanted| &wanted.key).filter(|key| !self.seals.contains_key(*key))
     }
 }
@@ -260,7 +260,7 @@ fn spaced(code: &str) -> String {
 }
 
 fn step_of(step: &Step, seals: &BTreeMap<Key, Seal>) -> PlannedChange {
-    let ciphertext = step.action.wanted().and_then(|wanted| seals.get(&wanted.key));
+    let ciphertext = step.action.created().and_then(|wanted| seals.get(&wanted.key));
     PlannedChange {
         client_secret_ciphertext: ciphertext.map(|seal| seal.to_string()),
         reasons: step.reasons.iter().map(|reason| code(*reason)).collect(),
@@ -281,10 +281,10 @@ fn change_of(action: &Action) -> PlannedChange {
         }
         other => other.removed(),
     };
-    let wanted = action.wanted();
+    let wanted = action.created();
     PlannedChange {
         action: action.code(),
-        key: action.entry().map(|wanted| wanted.key.to_string()),
+        key: action.for_entry().map(|wanted| wanted.key.to_string()),
         new: wanted.map(|wanted| PlannedCredential {
             id: None,
             domain: wanted.domain.as_str().to_owned(),

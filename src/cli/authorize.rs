@@ -132,7 +132,7 @@ impl Authorize {
             if stop.is_cancelled() || !self.wants(wanted.key.as_str()) {
                 continue;
             }
-            let Some(entry) = comparison.desired.entry(&wanted.key) else { continue };
+            let Some(entry) = comparison.desired.credential(&wanted.key) else { continue };
             let title = format!("{name}: {}", step.action.summary());
             let ended = if let Some(after) = step.after {
                 Err(format!("{}: run `appcred apply` first", before(comparison, after)))

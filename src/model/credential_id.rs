@@ -27,20 +27,31 @@ fn base_id(domain: &Domain, client_id: &ClientId) -> String {
 }
 
 /// Whether HA itself gives this id to a credential of this client, and could not mean anything
-/// else by the text: a client id without a single letter or digit says nothing.
+/// else by the text.
 pub fn is_id_of_client(id: &str, domain: &Domain, client_id: &ClientId) -> bool {
+    first_id(domain, client_id).is_some_and(|first| first_ids(id).any(|id| id == first))
+}
+
+/// The id of a client's first credential; none where HA may make another one, or gives it to other
+/// clients too: a client id without a single letter or digit says nothing.
+pub fn first_id(domain: &Domain, client_id: &ClientId) -> Option<String> {
     let base = base_id(domain, client_id);
-    if !has_same_slug(client_id) || base == "unknown" || base == slugify(domain.as_str()) {
-        return false;
-    }
+    let says_nothing = base == "unknown" || base == slugify(domain.as_str());
+    (has_same_slug(client_id) && !says_nothing).then_some(base)
+}
+
+/// What the first id of a client may be that has this id: the same, or the same without its number.
+pub fn first_ids(id: &str) -> impl Iterator<Item = &str> {
     let is_number = |number: &str| {
         !number.starts_with('0') && number.parse::<u64>().is_ok_and(|number| number >= 2)
     };
-    match id.strip_prefix(&base) {
-        Some("") => true,
-        Some(rest) => rest.strip_prefix('_').is_some_and(is_number),
-        None => false,
-    }
+    let unnumbered = id.rsplit_once('_').filter(|(_, number)| is_number(number));
+    std::iter::once(id).chain(unnumbered.map(|(first, _)| first))
+}
+
+/// Whether two names differ in no more than HA leaves out of ids: capitals, spaces, accents.
+pub fn is_alike(one: &str, other: &str) -> bool {
+    one == other || slugify(one) == slugify(other)
 }
 
 fn slugify(text: &str) -> String {
@@ -56,7 +67,7 @@ fn has_same_slug(client_id: &ClientId) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{generate_id, has_same_slug, is_id_of_client};
+    use super::{generate_id, has_same_slug, is_alike, is_id_of_client};
     use crate::model::{ClientId, CredentialId, Domain};
 
     /// Made by the original in Python.
@@ -101,7 +112,23 @@ mod tests {
         for not in ["fitbit", "fitbit_12345_1", "fitbit_12345_02", "fitbit_1234", "fitbit_123456"] {
             assert!(!is_id(not, "fitbit", "12345"), "{not}");
         }
+        for not in ["spotify_a", "spotify_a_2_02", "spotify_a_2_x", "spotify_a_2_"] {
+            assert!(!is_id(not, "spotify", "a.2"), "{not}");
+        }
+        assert!(is_id("spotify_a_2_3", "spotify", "a.2"));
         assert!(!is_id("fitbit", "fitbit", "--"));
         assert!(!is_id("fitbit_2", "fitbit", "--"));
+    }
+
+    #[test]
+    fn names_are_alike_whatever_their_case_spaces_and_accents() {
+        for odd in
+            ["Home_Connect", " home_connect\n", "HOME CONNECT", "ｈome＿connect", "hömé_connect"]
+        {
+            assert!(is_alike(odd, "home_connect"), "{odd}");
+        }
+        for other in ["home_connect_2", "homeconnect", "home", ""] {
+            assert!(!is_alike(other, "home_connect"), "{other}");
+        }
     }
 }

@@ -102,7 +102,7 @@ pub struct DesiredCredential {
 
 impl Desired {
     /// The entry with a key.
-    pub fn entry(&self, key: &Key) -> Option<&DesiredCredential> {
+    pub fn credential(&self, key: &Key) -> Option<&DesiredCredential> {
         self.credentials.iter().find(|entry| entry.key == *key)
     }
 

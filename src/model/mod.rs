@@ -30,7 +30,7 @@ pub const PROJECT_FILE: &str = "appcred.yaml";
 pub const AGE_HEADER: &str = "-----BEGIN AGE ENCRYPTED FILE-----";
 
 pub use credential::{Credential, Held, NewCredential};
-pub use credential_id::{generate_id, is_id_of_client};
+pub use credential_id::{first_id, first_ids, generate_id, is_alike, is_id_of_client};
 pub use desired::{Adopt, Completeness, Desired, DesiredCredential, Unidentified};
 pub use document::Document;
 pub use flow::{

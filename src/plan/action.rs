@@ -238,7 +238,7 @@ impl Plan {
         };
         let is_meant = |action: &Action| match action {
             Action::Delete { old, .. } => is_left_over(old),
-            other => other.wanted().is_some_and(|wanted| keys.contains(&wanted.key)),
+            other => other.created().is_some_and(|wanted| keys.contains(&wanted.key)),
         };
         self.steps.retain(|step| is_meant(&step.action));
         self.withheld.retain(|withheld| is_meant(&withheld.action));
@@ -290,7 +290,7 @@ impl Step {
 
 impl Action {
     /// What it creates.
-    pub fn wanted(&self) -> Option<&Wanted> {
+    pub fn created(&self) -> Option<&Wanted> {
         match self {
             Self::Create { wanted }
             | Self::Replace { wanted, .. }
@@ -301,12 +301,12 @@ impl Action {
     }
 
     /// What the entry wants that it is done for; none where no entry wants it.
-    pub fn entry(&self) -> Option<&Wanted> {
+    pub fn for_entry(&self) -> Option<&Wanted> {
         match self {
             Self::SetUp { wanted, .. }
             | Self::Reload { wanted, .. }
             | Self::SetDeletePolicy { wanted, .. } => Some(wanted),
-            other => other.wanted(),
+            other => other.created(),
         }
     }
 
@@ -358,7 +358,7 @@ impl Action {
     fn name(&self) -> Option<&str> {
         match self {
             Self::Delete { old, .. } => Some(old.label()),
-            other => other.entry().map(|wanted| wanted.name.as_str()),
+            other => other.for_entry().map(|wanted| wanted.name.as_str()),
         }
     }
 

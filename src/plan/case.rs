@@ -174,7 +174,7 @@ impl<'a> EntryCase<'a> {
             if self.is_referenced_by_id(at) {
                 continue;
             }
-            draft.stand(at, CredentialState::Superseded(self.entry.key.clone()));
+            draft.set_state(at, CredentialState::Superseded(self.entry.key.clone()));
             let reason = if self.is_claim(at) { Reason::Unclaimed } else { Reason::Superseded };
             let action = Action::Delete { old: self.index.get(at).held(), remove: Vec::new() };
             let after = last.or(after);
@@ -183,14 +183,14 @@ impl<'a> EntryCase<'a> {
         last
     }
 
-    pub(super) fn stand(
+    pub(super) fn set_states(
         &self,
         group: &[usize],
         state: &CredentialState,
         draft: &mut PlanDraft<'_>,
     ) {
         for at in group {
-            draft.stand(*at, state.clone());
+            draft.set_state(*at, state.clone());
         }
     }
 

@@ -40,7 +40,7 @@ impl EntryCase<'_> {
     }
 
     /// Makes an implementation right; answers the last step that this takes.
-    pub(super) fn settle(
+    pub(super) fn make_right(
         &self,
         name: &str,
         condition: Condition,
@@ -55,16 +55,16 @@ impl EntryCase<'_> {
                 Some(draft.step(action, vec![Reason::NotObserved], reload, after))
             }
             Condition::Right { right, spare } => {
-                draft.stand(right, CredentialState::InSync(key()));
+                draft.set_state(right, CredentialState::InSync(key()));
                 let (referenced, free): (Vec<usize>, Vec<usize>) =
                     spare.into_iter().partition(|at| self.is_referenced_by_id(*at));
-                self.stand(&referenced, &CredentialState::Shadowed(key()), draft);
+                self.set_states(&referenced, &CredentialState::Shadowed(key()), draft);
                 let users = self.index.users(&self.entry.domain, name);
                 self.clear_away_reloading(free, &users, after, draft)
             }
             Condition::Unknown => {
                 draft.secret_is_unknown(self.entry);
-                self.stand(&self.members(name), &CredentialState::Unknown(key()), draft);
+                self.set_states(&self.members(name), &CredentialState::Unknown(key()), draft);
                 None
             }
             Condition::Wrong { reasons, free, referenced } => {
@@ -74,8 +74,8 @@ impl EntryCase<'_> {
                     draft.secret_is_unknown(self.entry);
                 }
                 let drifted = CredentialState::Drifted(key());
-                self.stand(&free, &drifted, draft);
-                self.stand(&referenced, &drifted, draft);
+                self.set_states(&free, &drifted, draft);
+                self.set_states(&referenced, &drifted, draft);
                 let reload = self.users_if_changed(name, &reasons);
                 let wanted = self.wanted(name);
                 let action = match free.is_empty() {
@@ -98,7 +98,7 @@ impl EntryCase<'_> {
         draft: &mut PlanDraft<'_>,
     ) -> Option<StepId> {
         for at in claims {
-            draft.stand(*at, CredentialState::Claim(self.entry.key.clone()));
+            draft.set_state(*at, CredentialState::Claim(self.entry.key.clone()));
         }
         let others = self.claim_of_others(text);
         match self.condition(claims) {

@@ -63,7 +63,7 @@ impl<'a> PlanDraft<'a> {
         let old_key = outgoing()
             .next_back()
             .and_then(|(_, at)| Some(&index.ownership(at)?.mark.key))
-            .filter(|key| action.wanted().is_some_and(|wanted| wanted.key != **key))
+            .filter(|key| action.created().is_some_and(|wanted| wanted.key != **key))
             .cloned();
         self.steps.push(Step { id, action, reasons, reload, after, claim: None, foreign, old_key });
         id
@@ -112,7 +112,7 @@ impl<'a> PlanDraft<'a> {
     /// The steps so far that create a credential which accounts use, each with what it creates.
     pub(super) fn creations(&self) -> impl Iterator<Item = (&Step, &Wanted)> {
         let steps = self.steps.iter().filter(|step| !matches!(step.action, Action::Claim { .. }));
-        steps.filter_map(|step| Some((step, step.action.wanted()?)))
+        steps.filter_map(|step| Some((step, step.action.created()?)))
     }
 
     /// The credentials so far that are of an entry, right or not, each with the entry's key.
@@ -133,7 +133,7 @@ impl<'a> PlanDraft<'a> {
         self.withheld.push(Withheld { action, why });
     }
 
-    pub(super) fn stand(&mut self, at: usize, state: CredentialState) {
+    pub(super) fn set_state(&mut self, at: usize, state: CredentialState) {
         self.credential_states[at] = Some(state);
     }
 
@@ -149,7 +149,7 @@ impl<'a> PlanDraft<'a> {
 
     fn leave(&mut self, domain: &Domain, key: &Key, mark: &Mark) {
         for at in self.index.of_mark(domain, mark) {
-            self.stand(at, CredentialState::Unknown(key.clone()));
+            self.set_state(at, CredentialState::Unknown(key.clone()));
         }
     }
 
@@ -263,7 +263,7 @@ impl<'a> PlanDraft<'a> {
         let created = self
             .steps
             .iter()
-            .filter_map(|step| step.action.wanted().map(|wanted| (step.id, wanted)));
+            .filter_map(|step| step.action.created().map(|wanted| (step.id, wanted)));
         created
             .map(|(id, wanted)| ((wanted.domain.clone(), wanted.client_id.clone()), id))
             .collect()

@@ -40,7 +40,7 @@ pub(super) fn decide(
     case.decide(draft);
     for at in case.owned.iter().copied().filter(|at| draft.is_undecided(*at)).collect::<Vec<_>>() {
         let key = entry.key.clone();
-        draft.stand(
+        draft.set_state(
             at,
             match case.is_claim(at) {
                 true => CredentialState::Claim(key),
@@ -51,7 +51,7 @@ pub(super) fn decide(
     // Nobody prunes what the entry asks to adopt, also where that cannot be done.
     for at in case.adoption.candidates().iter().copied() {
         if draft.is_undecided(at) {
-            draft.stand(at, CredentialState::Foreign);
+            draft.set_state(at, CredentialState::Foreign);
         }
     }
 }
@@ -86,7 +86,7 @@ impl EntryCase<'_> {
                 let is_lost = self.index.implementing(&self.entry.domain, &name).is_empty();
                 if name != mark && is_used && is_lost {
                     is_linked = true;
-                    self.settle(&name, Condition::Missing, None, draft);
+                    self.make_right(&name, Condition::Missing, None, draft);
                 }
                 left.push(LinkedBeside { members: Vec::new(), ..implementation });
                 continue;
@@ -237,7 +237,7 @@ impl EntryCase<'_> {
             draft.step(action, vec![reason], Vec::new(), None)
         });
         let after = after.or(claimed);
-        let mut last = self.settle(name, condition, after, draft).or(after);
+        let mut last = self.make_right(name, condition, after, draft).or(after);
         last = self.refresh_claim(&text, &current, last, draft);
         let needed = self.clients_that_stay(&implementation.members);
         self.clear_away(self.unneeded(stale, &needed), last, draft).or(last)
@@ -310,8 +310,8 @@ impl EntryCase<'_> {
             created
         } else {
             let condition = self.condition(&marks);
-            let settled = self.settle(&mark, condition, claimed, draft).or(claimed);
-            self.clear_away(spare.clone(), settled, draft).or(settled)
+            let made = self.make_right(&mark, condition, claimed, draft).or(claimed);
+            self.clear_away(spare.clone(), made, draft).or(made)
         };
         let claims = unused.iter().flat_map(|implementation| implementation.claims.iter().copied());
         let claims: Vec<usize> = claims.collect();
@@ -332,7 +332,7 @@ impl EntryCase<'_> {
         };
         let owned: Vec<usize> =
             of.members.iter().copied().filter(|at| self.owned.contains(at)).collect();
-        self.stand(&owned, &CredentialState::Drifted(self.entry.key.clone()), draft);
+        self.set_states(&owned, &CredentialState::Drifted(self.entry.key.clone()), draft);
         draft.withhold(action, why);
     }
 }

@@ -252,7 +252,7 @@ fn a_renamed_key_claims_the_mark_that_an_account_names() {
         "claim appcred:house:c:appcred:house:a for claim [SecretDiffers]",
     ];
     check(&plan, &rotated);
-    assert_eq!(plan.steps[0].action.wanted().unwrap().auth_domain, "appcred:house:a");
+    assert_eq!(plan.steps[0].action.created().unwrap().auth_domain, "appcred:house:a");
     let plan = planned(|desired, observed, _| {
         claimed(desired, observed);
         desired.credentials[0].client_id = ClientId::new("other");
@@ -454,7 +454,7 @@ fn a_credential_that_an_account_names_by_its_id_is_shadowed() {
         ["claim appcred:house:a:spotify_id_a [ReferencedById]", "+ a [NotObserved] reload"];
     check(&plan, &shadowed);
     assert_eq!(plan.steps[1].after, Some(plan.steps[0].id));
-    assert_eq!(plan.steps[1].action.wanted().unwrap().auth_domain, "spotify_id_a");
+    assert_eq!(plan.steps[1].action.created().unwrap().auth_domain, "spotify_id_a");
 }
 
 #[test]
@@ -990,7 +990,7 @@ fn adoption_of_one_from_yaml_keeps_the_name_that_accounts_find_it_by() {
         "-/+ a for spotify_id_a [SecretDiffers] reload",
     ];
     check(&plan, &replaced);
-    assert_eq!(plan.steps[1].action.wanted().unwrap().auth_domain, "spotify");
+    assert_eq!(plan.steps[1].action.created().unwrap().auth_domain, "spotify");
 }
 
 /// With a numeric client id its id looks as if the credential stood for another of its client.
@@ -1214,7 +1214,7 @@ fn a_shadow_is_replaced_by_a_shadow() {
         "claim appcred:house:a:spotify_id_a for claim [SecretDiffers]",
     ];
     check(&plan, &replaced);
-    assert_eq!(plan.steps[0].action.wanted().unwrap().auth_domain, "spotify_id_a");
+    assert_eq!(plan.steps[0].action.created().unwrap().auth_domain, "spotify_id_a");
     assert_eq!(plan.steps[1].after, Some(plan.steps[0].id));
 }
 

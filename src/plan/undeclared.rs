@@ -35,7 +35,7 @@ pub(super) fn decide(
         }
         match index.owned_by(at) {
             OwnedBy::One(_) if assignment.is_doubtful(at) => {
-                draft.stand(at, CredentialState::Undeclared);
+                draft.set_state(at, CredentialState::Undeclared);
             }
             OwnedBy::One(Ownership { mark, .. }) if mark.owner == desired.owner => {
                 gone.entry((&credential.domain, &mark.key)).or_default().push(at);
@@ -44,14 +44,14 @@ pub(super) fn decide(
                     Completeness::Partial => CredentialState::Unknown(mark.key.clone()),
                     _ => CredentialState::Undeclared,
                 };
-                draft.stand(at, state);
+                draft.set_state(at, state);
             }
             OwnedBy::One(Ownership { mark, .. }) => {
-                draft.stand(at, CredentialState::OtherOwner(mark.owner.clone()));
+                draft.set_state(at, CredentialState::OtherOwner(mark.owner.clone()));
             }
             OwnedBy::Several(by) => {
                 let other = by.iter().find(|mark| mark.owner != desired.owner);
-                draft.stand(
+                draft.set_state(
                     at,
                     match other {
                         Some(mark) => CredentialState::OtherOwner(mark.owner.clone()),
@@ -60,11 +60,11 @@ pub(super) fn decide(
                 );
             }
             OwnedBy::Unreadable => {
-                draft.stand(at, CredentialState::Foreign);
+                draft.set_state(at, CredentialState::Foreign);
                 warn_of_unreadable(credential, desired, policy, index, draft);
             }
             OwnedBy::Nobody => {
-                draft.stand(at, CredentialState::Foreign);
+                draft.set_state(at, CredentialState::Foreign);
                 if policy.prune == Prune::All {
                     let live = live.filter(|_| policy.remove_integrations);
                     prune(vec![at], Reason::NotDesired, live, index, draft);

@@ -36,7 +36,7 @@ fn names_that_stay(observed: &Observed, plan: &Plan) -> BTreeSet<(Domain, String
     let outgoing: BTreeSet<_> = outgoing.map(|old| &old.id).collect();
     let kept = observed.credentials.iter().filter(|held| !outgoing.contains(&held.id));
     let kept = kept.map(|held| (held.domain.clone(), held.implementation().into()));
-    let created = plan.steps.iter().filter_map(|step: &Step| step.action.wanted());
+    let created = plan.steps.iter().filter_map(|step: &Step| step.action.created());
     let created = created.map(|new| (new.domain.clone(), new.auth_domain.to_string()));
     kept.chain(created).collect()
 }

@@ -41,7 +41,7 @@ pub async fn apply<T: Execute>(
     let mut run = ApplyRun::new(plan, target, stop, progress);
     while run.begin_wave() {
         run.create(&secrets, |step| step.claim.as_ref(), |task| &mut task.claim).await;
-        run.create(&secrets, |step| step.action.wanted(), |task| &mut task.created).await;
+        run.create(&secrets, |step| step.action.created(), |task| &mut task.created).await;
         run.reload_created().await;
         run.remove_accounts().await;
         run.delete().await;
@@ -74,7 +74,7 @@ impl<'a, T: Execute> ApplyRun<'a, T> {
             })
             .collect();
         let operations = |step: &Step| {
-            usize::from(step.action.wanted().is_some())
+            usize::from(step.action.created().is_some())
                 + usize::from(step.claim.is_some()) * 2
                 + step.action.outgoing().len()
                 + step.action.removed().len()
@@ -103,7 +103,7 @@ impl<'a, T: Execute> ApplyRun<'a, T> {
                 ready.push(at);
             }
         }
-        let creates = |at: &usize| self.tasks[*at].step.action.wanted().is_some();
+        let creates = |at: &usize| self.tasks[*at].step.action.created().is_some();
         if ready.iter().any(creates) {
             ready.retain(creates);
         }

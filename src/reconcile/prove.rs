@@ -123,7 +123,7 @@ pub(super) async fn prove(
                     .to_owned()
             }
         };
-        if let Some(wanted) = step.action.wanted() {
+        if let Some(wanted) = step.action.created() {
             let (key, what) = (wanted.key.clone(), what_is_new(&step.reasons));
             proven.unchecked.push(Unchecked { key, what, why: unchecked });
         }
@@ -152,7 +152,7 @@ fn set_up_questions(
     let asked = plan.steps.iter().filter_map(|step| {
         let Action::SetUp { wanted, open: None, .. } = &step.action else { return None };
         let redirect_uri = RedirectUri::of(Some(&live.redirect_uri));
-        let entry = desired.entry(&wanted.key)?;
+        let entry = desired.credential(&wanted.key)?;
         Some((step.id, AuthorizeQuestion::of(entry, release, redirect_uri)))
     });
     asked.collect()
@@ -229,7 +229,7 @@ fn what_is_new(reasons: &[Reason]) -> &'static str {
 }
 
 fn question(step: &Step, desired: &Desired, release: Option<Release>) -> Option<Question> {
-    Question::of(desired.entry(&step.action.wanted()?.key)?, release)
+    Question::of(desired.credential(&step.action.created()?.key)?, release)
 }
 
 impl Verdicts {

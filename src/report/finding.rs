@@ -247,7 +247,7 @@ fn place_of(target: &TargetReport<'_>, action: &Action, reasons: &[Reason]) -> O
 }
 
 fn places_of<'a>(target: &'a TargetReport<'_>, action: &Action) -> Option<&'a EntryPlaces> {
-    target.entries.get(&action.entry()?.key)
+    target.entries.get(&action.for_entry()?.key)
 }
 
 fn point(place: &Place, names: &FileNames) -> FileRange {

@@ -117,7 +117,7 @@ fn of_target(target: &TargetReport<'_>) -> Vec<TestCase> {
     };
     // The credential may be as wanted, and its integration still to be set up.
     let has_step = |key: &Key| {
-        plan.steps.iter().filter_map(|step| step.action.entry()).any(|entry| entry.key == *key)
+        plan.steps.iter().filter_map(|step| step.action.for_entry()).any(|entry| entry.key == *key)
     };
     let in_sync = plan.credential_states.iter().filter_map(|of| match &of.state {
         CredentialState::InSync(key) if !has_step(key) => Some(TestCase {
@@ -139,7 +139,7 @@ fn of_target(target: &TargetReport<'_>) -> Vec<TestCase> {
 }
 
 fn name_of(action: &Action) -> String {
-    match (action.entry(), action.outgoing().first()) {
+    match (action.for_entry(), action.outgoing().first()) {
         (Some(wanted), _) => wanted.key.to_string(),
         (None, Some(old)) => old.id.to_string(),
         (None, None) => action.summary(),
@@ -159,7 +159,7 @@ fn of_step(target: &TargetReport<'_>, step: &Step) -> CaseResult {
             Some(undone) => lines.push(undone.to_string()),
         }
     }
-    if let Some(wanted) = step.action.entry()
+    if let Some(wanted) = step.action.for_entry()
         && let Some(written) = target.entries.get(&wanted.key)
     {
         lines.push(format!("at {}", written.entry));

@@ -190,11 +190,11 @@ fn row(
     action: &Action,
     why: &[String],
 ) -> String {
-    let named = match action.entry() {
+    let named = match action.for_entry() {
         Some(wanted) => code(&wanted.name),
         None => action.outgoing().first().map(|old| code(old.label())).unwrap_or_default(),
     };
-    let place = action.entry().map(|wanted| place(target, &wanted.key)).unwrap_or_default();
+    let place = action.for_entry().map(|wanted| place(target, &wanted.key)).unwrap_or_default();
     let domain = code(action.domain().as_str());
     format!("| {symbol} {what} | {domain} | {named} | {} | {place} |\n", why.join("; "))
 }

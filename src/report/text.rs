@@ -198,7 +198,7 @@ fn step_notes(out: &mut String, step: &Step) {
             ),
         );
     }
-    for old in step.foreign.iter().filter(|_| step.action.wanted().is_some()) {
+    for old in step.foreign.iter().filter(|_| step.action.created().is_some()) {
         line(out, RED, &format!("      # deletes {}, which was made by hand", old.id));
     }
     if !step.reload.is_empty() {
@@ -269,7 +269,7 @@ fn one_withheld(out: &mut String, target: &TargetReport<'_>, withheld: &Withheld
     let (why, help) = (withheld.why.to_string(), withheld.why.help());
     let style = if withheld.why.is_error() { RED } else { YELLOW };
     line(out, style, &format!("  ! not done: {}", withheld.action.summary()));
-    let entry = withheld.action.wanted();
+    let entry = withheld.action.created();
     if let Some(written) = entry.and_then(|wanted| target.entries.get(&wanted.key)) {
         let place = match withheld.why {
             Why::UnknownIntegration { .. } => &written.domain,
@@ -355,7 +355,7 @@ fn one_outcome(
     let Some(step) = plan.steps.iter().find(|step| step.id == outcome.step) else { return };
     let what = step.action.summary();
     if let Outcome::Waits(waits) = &outcome.outcome {
-        let key = step.action.entry().map(|wanted| &wanted.key);
+        let key = step.action.for_entry().map(|wanted| &wanted.key);
         return set_up::waits(out, &format!("{}: {what}", target.name), key, waits, links);
     }
     let Some(Undone { word, why }) = words::undone(&outcome.outcome) else { return };

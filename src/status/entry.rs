@@ -101,7 +101,7 @@ pub fn entries(desired: &Desired, plan: &Plan) -> Vec<EntryStatus> {
         }
     }
     for withheld in &plan.withheld {
-        if let Some(wanted) = withheld.action.wanted() {
+        if let Some(wanted) = withheld.action.created() {
             holdings.insert(&wanted.key, Holding::Withheld(withheld.why.clone()));
         }
     }

@@ -70,7 +70,7 @@ pub(super) fn identity(action: &Action) -> Option<StepIdentity> {
         Action::Delete { old, .. } => {
             old.auth_domain.as_deref().unwrap_or(old.id.as_str()).to_owned()
         }
-        other => other.entry()?.key.to_string(),
+        other => other.for_entry()?.key.to_string(),
     };
     Some((action.code(), about))
 }

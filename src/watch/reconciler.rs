@@ -300,7 +300,7 @@ impl<C: Connect> TargetReconciler<C> {
             plan.steps.iter().map(|step| (step.id, step)).collect();
         for StepOutcome { step, outcome } in &outcomes {
             let Some(step) = steps.get(step) else { continue };
-            if let (Outcome::NotBegun(why), Some(wanted)) = (outcome, step.action.entry())
+            if let (Outcome::NotBegun(why), Some(wanted)) = (outcome, step.action.for_entry())
                 && refused.contains(&step.id)
                 && step.action.is_set_up()
             {
@@ -337,7 +337,7 @@ impl<C: Connect> TargetReconciler<C> {
             self.statuses.target(&self.name, |target| target.totals.count(kind, outcome.code()));
             self.log.outcome(step, outcome);
         }
-        let key = step.action.entry().map(|wanted| &wanted.key);
+        let key = step.action.for_entry().map(|wanted| &wanted.key);
         match outcome {
             Outcome::Done => {
                 self.repeated.done(&step.action, Instant::now());

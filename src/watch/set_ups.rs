@@ -96,7 +96,7 @@ impl SetUps {
         self.waiting.retain(|key, _| open.contains(key));
         let needed = plan.steps.iter().filter(|step| step.action.is_set_up());
         let needed: BTreeSet<&Key> =
-            needed.filter_map(|step| step.action.entry()).map(|wanted| &wanted.key).collect();
+            needed.filter_map(|step| step.action.for_entry()).map(|wanted| &wanted.key).collect();
         self.refused.retain(|key, _| needed.contains(key));
     }
 

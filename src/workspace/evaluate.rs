@@ -81,7 +81,7 @@ impl TargetView {
         known.flat_map(|Comparison { plan, desired, .. }| {
             let entries = desired.credentials.iter();
             let by_key: BTreeMap<_, _> = entries.map(|entry| (&entry.key, entry)).collect();
-            let wanted = plan.steps.iter().filter_map(|step| step.action.wanted());
+            let wanted = plan.steps.iter().filter_map(|step| step.action.created());
             wanted.filter_map(move |wanted| by_key.get(&wanted.key).copied())
         })
     }

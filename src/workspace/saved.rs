@@ -47,7 +47,7 @@ pub fn planned(views: &[TargetView], policy: &PolicyOverrides) -> Result<PlanFil
 
 /// The digests of the ciphertexts of the secrets that a plan writes.
 fn secret_seals(view: &TargetView, plan: &Plan) -> BTreeMap<Key, Seal> {
-    let wanted = plan.steps.iter().filter_map(|step| step.action.wanted());
+    let wanted = plan.steps.iter().filter_map(|step| step.action.created());
     let seal =
         |wanted: &Wanted| Some((wanted.key.clone(), view.seals(&wanted.key)?.client_secret?));
     wanted.filter_map(seal).collect()

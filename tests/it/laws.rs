@@ -454,7 +454,7 @@ proptest! {
     fn no_two_entries_take_the_same_for_their_own(desired in wanted(), shelf in held(), policy in policies()) {
         let planned = plan(&desired, &shelf.observed(), &policy);
         let mut taken: BTreeMap<(Domain, String), BTreeSet<Key>> = BTreeMap::new();
-        for wanted in planned.steps.iter().filter_map(|step| step.action.wanted()) {
+        for wanted in planned.steps.iter().filter_map(|step| step.action.created()) {
             let text = (wanted.domain.clone(), wanted.auth_domain.to_string());
             taken.entry(text).or_default().insert(wanted.key.clone());
         }
@@ -642,7 +642,7 @@ proptest! {
             let line = |action: &Action| {
                 let mut old: Vec<_> = action.old().iter().map(|old| old.id.to_string()).collect();
                 old.sort();
-                let wanted = action.wanted().map(|wanted| (&wanted.key, &wanted.auth_domain));
+                let wanted = action.created().map(|wanted| (&wanted.key, &wanted.auth_domain));
                 format!("{} {wanted:?} {old:?}", action.verb())
             };
             let mut lines: Vec<String> = planned.steps.iter().map(|step| line(&step.action)).collect();
@@ -750,8 +750,8 @@ proptest! {
             }
         }
         let is_unsure = |key: &Key| without.unknown.iter().any(|unknown| unknown.key == *key);
-        for step in without.steps.iter().filter_map(|step| step.action.wanted()).filter(|wanted| !is_unsure(&wanted.key)) {
-            let same = |other: &Step| other.action.wanted().is_some_and(|other| other.key == step.key);
+        for step in without.steps.iter().filter_map(|step| step.action.created()).filter(|wanted| !is_unsure(&wanted.key)) {
+            let same = |other: &Step| other.action.created().is_some_and(|other| other.key == step.key);
             assert!(with_keys.steps.iter().any(same), "{step:?}");
         }
     }
@@ -768,7 +768,7 @@ proptest! {
         assert_eq!(of_credentials(&runs), of_credentials(&at_rest));
         let planned = plan(&desired, &runs, &policy);
         for step in planned.steps.iter().filter(|step| step.action.is_set_up()) {
-            let wanted = step.action.entry().unwrap();
+            let wanted = step.action.for_entry().unwrap();
             let is_held = planned.credential_states.iter().any(|of| of.held.auth_domain.as_deref().unwrap_or(of.held.id.as_str()) == wanted.auth_domain);
             assert!(step.after.is_some() || is_held, "{step:?} has no credential");
         }
@@ -817,7 +817,7 @@ proptest! {
             Why::UnreadableMark { .. } => false,
             // With the new entry there are two that an account may have been linked with.
             Why::SeveralEntries { .. } => false,
-            Why::Disputed { .. } => !withheld.action.entry().is_some_and(was_claimed),
+            Why::Disputed { .. } => !withheld.action.for_entry().is_some_and(was_claimed),
             _ => true,
         });
         assert_eq!((left.steps, left.withheld), (Vec::new(), Vec::new()));

@@ -328,7 +328,7 @@ fn not_known<'a>(target: &TargetReport<'a>, unknown: &'a Unknown) -> NotKnown<'a
 }
 
 fn what<'a>(target: &TargetReport<'a>, action: &'a Action) -> What<'a> {
-    let entry = action.entry();
+    let entry = action.for_entry();
     let old = action.old();
     let touched = match action {
         Action::SetUp { account: Some(account), .. } | Action::Reload { account, .. } => {
