@@ -233,6 +233,5 @@ pub(super) fn arrived(view: &TargetView) -> bool {
 
 /// How much the plan leaves undone that a person must decide.
 fn blocked(view: &TargetView) -> usize {
-    let Ok(comparison) = &view.comparison else { return 0 };
-    comparison.plan.withheld.iter().filter(|withheld| withheld.why.is_error()).count()
+    view.comparison.as_ref().map_or(0, |comparison| comparison.plan.blocked())
 }

@@ -1,14 +1,13 @@
 //! `plan`
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
 use jiff::SignedDuration;
 
 use crate::diagnostic::{Diagnostics, ProblemCode, Spot};
-use crate::model::{CredentialId, counted};
-use crate::plan::{CredentialState, Plan, Why};
+use crate::model::counted;
+use crate::plan::Plan;
 use crate::report::{Report, Verb};
 use crate::target::snapshot::SnapshotLocation;
 use crate::workspace::{Against, TargetView, max_age};
@@ -77,15 +76,10 @@ enum FailOn {
 
 impl FailOn {
     fn count(self, view: &TargetView, plan: &Plan, problems: &Diagnostics) -> usize {
-        let state = |is_meant: fn(&CredentialState) -> bool| {
-            plan.credential_states.iter().filter(|of| is_meant(&of.state)).count()
-        };
         match self {
             Self::Delete => plan.deletes(),
-            Self::Foreign => foreign(plan).len(),
-            Self::Drift => state(|state| {
-                matches!(state, CredentialState::Drifted(_) | CredentialState::Superseded(_))
-            }),
+            Self::Foreign => plan.unmanaged(),
+            Self::Drift => plan.drifted(),
             Self::Expiring => due(view, problems),
         }
     }
@@ -109,18 +103,6 @@ fn due(view: &TargetView, problems: &Diagnostics) -> usize {
     let spots: Vec<&Spot> = due.filter_map(|problem| problem.spot.as_ref()).collect();
     let dates = view.entries.values().flat_map(|entry| [&entry.expires, &entry.rotate_after]);
     dates.flatten().filter(|date| spots.contains(&&date.spot)).count()
-}
-
-/// What nobody manages, and what somebody made for a client of ours.
-fn foreign(plan: &Plan) -> BTreeSet<&CredentialId> {
-    let states = plan.credential_states.iter();
-    let unmanaged = states.filter(|of| of.state == CredentialState::Foreign);
-    let by_hand = plan.withheld.iter().flat_map(|withheld| match &withheld.why {
-        Why::Foreign { held } => std::slice::from_ref(held),
-        Why::SeveralByHand { held } => held,
-        _ => &[],
-    });
-    unmanaged.map(|of| &of.held.id).chain(by_hand.map(|held| &held.id)).collect()
 }
 
 pub(super) async fn run(global: &Global, verb: &PlanArgs) -> anyhow::Result<ExitStatus> {
@@ -179,7 +161,7 @@ fn status(views: &[TargetView], detailed: bool) -> ExitStatus {
         .collect();
     match plans {
         None => ExitStatus::Failure,
-        Some(plans) if plans.iter().any(|plan| has_unknown_integration(plan)) => {
+        Some(plans) if plans.iter().any(|plan| plan.has_unknown_integration()) => {
             ExitStatus::Failure
         }
         Some(plans) if detailed && !plans.iter().all(|plan| plan.is_in_sync()) => {
@@ -187,9 +169,4 @@ fn status(views: &[TargetView], detailed: bool) -> ExitStatus {
         }
         Some(_) => ExitStatus::Success,
     }
-}
-
-/// What a manifest has wrong is an error, although all else is planned.
-fn has_unknown_integration(plan: &Plan) -> bool {
-    plan.withheld.iter().any(|withheld| matches!(withheld.why, Why::UnknownIntegration { .. }))
 }

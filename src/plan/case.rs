@@ -3,27 +3,29 @@
 use std::collections::BTreeSet;
 
 use crate::model::{
-    Adopt, Claim, ClientId, ConfigEntry, Desired, DesiredCredential, Held, Mark, Policy, Prune,
+    Adopt, Claim, ClientId, ConfigEntry, Credential, DesiredCredential, Held, Mark, Policy, Prune,
+    SecretComparison, is_id_of_client,
 };
 
 use super::action::{Action, CredentialState, Reason, StepId, Wanted};
+use super::context::PlanContext;
 use super::draft::PlanDraft;
 use super::index::Index;
-use super::ownership::Assignment;
 
 /// Everything that concerns one entry.
 pub(super) struct EntryCase<'a> {
     pub(super) entry: &'a DesiredCredential,
+    /// Its number among the entries.
+    pub(super) number: usize,
     pub(super) mark: Mark,
+    pub(super) context: &'a PlanContext<'a>,
     pub(super) index: &'a Index<'a>,
     /// The credentials that belong to it.
     pub(super) owned: &'a [usize],
-    pub(super) assignment: &'a Assignment,
-    /// Its number among the entries.
-    pub(super) number: usize,
-    pub(super) desired: &'a Desired,
     /// Those of its client that belong to nobody.
     pub(super) by_hand: Vec<usize>,
+    /// What linked accounts name of that and an older version of appcred shadowed.
+    pub(super) old_shadows: BTreeSet<&'a str>,
     pub(super) adoption: Adoptable,
     /// Whether it says that it takes something over, and has not done so yet.
     pub(super) wants_adoption: bool,
@@ -50,16 +52,26 @@ impl<'a> EntryCase<'a> {
     pub(super) fn new(
         entry: &'a DesiredCredential,
         number: usize,
-        desired: &'a Desired,
-        policy: &Policy,
-        assignment: &'a Assignment,
-        index: &'a Index<'a>,
+        context: &'a PlanContext<'a>,
     ) -> Self {
+        let PlanContext { desired, policy, index, assignment, lost_ids, .. } = context;
         let of_client = index.of_client(&entry.domain, &entry.client_id).iter().copied();
         let mut by_hand: Vec<usize> = of_client.filter(|at| index.is_nobodys(*at)).collect();
         let owned = assignment.of_entry(number);
-        let is_held =
-            owned.iter().any(|at| index.get(*at).claim().is_none() || index.is_in_use(*at));
+        let old_shadows = old_shadows(entry, owned, &by_hand, index);
+        let is_lost = |name: &str| index.implementing(&entry.domain, name).is_empty();
+        // A claim says nothing alone, also where Home Assistant gave it an id that an account names.
+        let is_of_account = |at: &usize| match index.get(*at).claim() {
+            None => true,
+            Some(Claim { implementation: claimed, .. }) => {
+                index.is_used(&entry.domain, index.get(*at).implementation())
+                    || index.is_used(&entry.domain, &claimed) && is_lost(&claimed)
+            }
+        };
+        // With what an account names it gets a credential in any case.
+        let is_held = !old_shadows.is_empty()
+            || lost_ids.own(entry).next().is_some()
+            || owned.iter().any(is_of_account);
         let adoption = adoptable(entry, policy, is_held, &by_hand, index);
         // What `prune: all` deletes without its being taken over is in nobody's way.
         by_hand.retain(|at| {
@@ -67,12 +79,12 @@ impl<'a> EntryCase<'a> {
         });
         Self {
             entry,
+            number,
             mark: desired.mark(&entry.key),
+            context,
             index,
             owned,
-            assignment,
-            number,
-            desired,
+            old_shadows,
             adoption,
             by_hand,
             wants_adoption: entry.adopt != Adopt::No && !is_held,
@@ -91,7 +103,7 @@ impl<'a> EntryCase<'a> {
     }
 
     pub(super) fn is_ours(&self, mark: &Mark) -> bool {
-        *self.desired.present_name(&mark.owner) == self.mark.owner
+        *self.context.desired.present_name(&mark.owner) == self.mark.owner
     }
 
     /// The claim of an implementation.
@@ -201,6 +213,30 @@ impl<'a> EntryCase<'a> {
     pub(super) fn wanted(&self, auth_domain: &str) -> Wanted {
         Wanted::of(self.entry, auth_domain.into())
     }
+}
+
+/// What older versions shadowed without a claim: ids of this client that a linked account
+/// names and that another credential of this client has as its `auth_domain`. Its shape does not
+/// say who wrote it. That it holds the secret of this entry does: nothing changes by the claim.
+fn old_shadows<'a>(
+    entry: &DesiredCredential,
+    owned: &[usize],
+    by_hand: &[usize],
+    index: &Index<'a>,
+) -> BTreeSet<&'a str> {
+    let of_client = index.of_client(&entry.domain, &entry.client_id);
+    if of_client.iter().any(|at| !index.is_nobodys(*at) && !owned.contains(at)) {
+        return BTreeSet::new();
+    }
+    let holds_our_secret = |credential: &&Credential| {
+        credential.client_secret.compare(&entry.client_secret) == SecretComparison::Same
+    };
+    let shadows = by_hand.iter().map(|at| index.get(*at)).filter(holds_our_secret);
+    shadows
+        .filter_map(|credential| credential.auth_domain.as_deref())
+        .filter(|id| is_id_of_client(id, &entry.domain, &entry.client_id))
+        .filter(|id| index.is_used(&entry.domain, id))
+        .collect()
 }
 
 /// What an entry takes over: the one that it names, or the only one, until it holds a credential of

@@ -23,7 +23,7 @@ impl EntryCase<'_> {
         let wanted = self.wanted(&self.mark_text());
         let free: Vec<usize> =
             spare.iter().copied().filter(|at| !self.is_referenced_by_id(*at)).collect();
-        if free.is_empty() || self.assignment.is_unsure(self.number) {
+        if free.is_empty() || self.context.assignment.is_unsure(self.number) {
             let action = Action::Create { wanted };
             return match self.why_not_created(is_linked) {
                 Some(why) => {
@@ -44,7 +44,7 @@ impl EntryCase<'_> {
             self.index.ownership(*at).is_some_and(|ownership| ownership.proof == Proof::Mark)
         };
         // With an id, `adopt` is as good later; a guess is not made again once the entry has something.
-        let guessed = free.iter().find(|at| self.assignment.is_guessed(**at));
+        let guessed = free.iter().find(|at| self.context.assignment.is_guessed(**at));
         let unwritten = guessed.or(free.iter().find(|at| self.index.is_nobodys(**at)));
         let claim = unwritten.map(|at| self.index.get(*at).implementation());
         let claim = claim.map(|implementation| self.wanted(&self.claim_text(implementation)));
@@ -70,10 +70,10 @@ impl EntryCase<'_> {
 
     /// What keeps the entry from a credential of its own.
     fn why_not_created(&self, is_linked: bool) -> Option<Why> {
-        if self.assignment.is_unsure(self.number) {
+        if self.context.assignment.is_unsure(self.number) {
             return Some(Why::Unread);
         }
-        if let doubtful @ [_, ..] = self.assignment.doubtful(self.number) {
+        if let doubtful @ [_, ..] = self.context.assignment.doubtful(self.number) {
             let mut keys: BTreeMap<Key, Vec<Held>> = BTreeMap::new();
             for at in doubtful {
                 let key = self.index.ownership(*at)?.mark.key.clone();

@@ -179,12 +179,6 @@ impl<'a> PlanDraft<'a> {
         );
     }
 
-    /// Whether some entry was left alone, so that it is not known which credentials it wants.
-    pub(super) fn has_unknown_integration(&self) -> bool {
-        let is_unknown = |why: &Why| matches!(why, Why::UnknownIntegration { .. });
-        self.withheld.iter().any(|withheld| is_unknown(&withheld.why))
-    }
-
     /// Whether it belongs to an entry, and it is not known whether it is as that wants it.
     pub(super) fn is_unknown(&self, at: usize) -> bool {
         matches!(self.credential_states[at], Some(CredentialState::Unknown(_)))

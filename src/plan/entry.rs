@@ -4,16 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use smol_str::SmolStr;
 
-use crate::model::{
-    Claim, Credential, Desired, DesiredCredential, Policy, SecretComparison, is_id_of_client,
-};
+use crate::model::{Claim, DesiredCredential};
 
 use super::action::{Action, Adoption, CredentialState, Reason, StepId};
 use super::case::EntryCase;
 use super::condition::Condition;
+use super::context::PlanContext;
 use super::draft::PlanDraft;
-use super::index::Index;
-use super::ownership::{Assignment, Ownership, Proof};
+use super::ownership::{Ownership, Proof};
 use super::withheld::Why;
 
 /// What linked accounts name, beside the mark, that belongs to the entry or may be adopted.
@@ -30,13 +28,10 @@ struct LinkedBeside {
 pub(super) fn decide(
     entry: &DesiredCredential,
     number: usize,
-    desired: &Desired,
-    policy: &Policy,
-    assignment: &Assignment,
-    index: &Index<'_>,
+    context: &PlanContext<'_>,
     draft: &mut PlanDraft<'_>,
 ) {
-    let case = EntryCase::new(entry, number, desired, policy, assignment, index);
+    let case = EntryCase::new(entry, number, context);
     case.decide(draft);
     for at in case.owned.iter().copied().filter(|at| draft.is_undecided(*at)).collect::<Vec<_>>() {
         let key = entry.key.clone();
@@ -60,7 +55,7 @@ impl EntryCase<'_> {
     /// Each implementation that a linked account names is made right. Where there is none the mark
     /// is, and what it replaces goes: first the credentials, then their claims.
     fn decide(&self, draft: &mut PlanDraft<'_>) {
-        if !self.assignment.doubtful(self.number).is_empty() {
+        if !self.context.assignment.doubtful(self.number).is_empty() {
             self.create_mark(&[], false, None, draft);
             return;
         }
@@ -144,7 +139,6 @@ impl EntryCase<'_> {
     /// All implementations but the mark, by name.
     fn implementations(&self) -> BTreeMap<SmolStr, LinkedBeside> {
         let mut all: BTreeMap<SmolStr, LinkedBeside> = BTreeMap::new();
-        let domain = &self.entry.domain;
         for at in self.owned.iter().copied() {
             let credential = self.index.get(at);
             let own = credential.implementation();
@@ -161,16 +155,13 @@ impl EntryCase<'_> {
                 former.reason.get_or_insert(self.renamed(at));
             }
         }
-        for id in self.index.lost(domain).iter().copied() {
-            if self.may_have_had(id).is_some_and(|keys| keys.len() == 1) {
-                let lost = all.entry(id.into()).or_default();
-                lost.reason.get_or_insert(Reason::ReferencedById);
-            }
+        for id in self.context.lost_ids.own(self.entry) {
+            let lost = all.entry(id.into()).or_default();
+            lost.reason.get_or_insert(Reason::ReferencedById);
         }
-        let old_shadows = self.old_shadows();
         for at in self.by_hand.iter().copied() {
             let name = self.index.get(at).implementation();
-            let is_old_shadow = old_shadows.contains(name);
+            let is_old_shadow = self.old_shadows.contains(name);
             let is_adopted = self.adopted().contains(&at);
             if is_adopted || is_old_shadow {
                 let joined = all.entry(name.into()).or_default();
@@ -185,31 +176,10 @@ impl EntryCase<'_> {
 
     /// Whether a manifest says so, or only the client.
     pub(super) fn renamed(&self, at: usize) -> Reason {
-        match self.assignment.is_guessed(at) {
+        match self.context.assignment.is_guessed(at) {
             true => Reason::TakenForRenamed,
             false => Reason::Renamed,
         }
-    }
-
-    /// What older versions shadowed without a claim: ids of this client that a linked account
-    /// names and that another credential of this client has as its `auth_domain`. Its shape does not
-    /// say who wrote it. That it holds the secret of this entry does: nothing changes by the claim.
-    pub(super) fn old_shadows(&self) -> BTreeSet<&str> {
-        let EntryCase { entry, index, .. } = self;
-        let of_client = index.of_client(&entry.domain, &entry.client_id);
-        let is_others = |at: &usize| !index.is_nobodys(*at) && !self.owned.contains(at);
-        if of_client.iter().any(is_others) {
-            return BTreeSet::new();
-        }
-        let holds_our_secret = |credential: &&Credential| {
-            credential.client_secret.compare(&entry.client_secret) == SecretComparison::Same
-        };
-        let shadows = self.by_hand.iter().map(|at| index.get(*at)).filter(holds_our_secret);
-        shadows
-            .filter_map(|credential| credential.auth_domain.as_deref())
-            .filter(|id| is_id_of_client(id, &entry.domain, &entry.client_id))
-            .filter(|id| index.is_used(&entry.domain, id))
-            .collect()
     }
 
     /// An implementation that a linked account names: claimed first, then made right, behind a step

@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 
 use crate::model::{
     ClientId, ConfigEntry, Credential, CredentialId, Desired, DesiredCredential, Domain, Held,
-    KnownDomains, Mark, Observed,
+    KnownDomains, Mark, Observed, is_alike,
 };
 use crate::suggest::nearest;
 
@@ -19,7 +19,8 @@ pub(super) struct Index<'a> {
     by_implementation: IndexMap<(&'a Domain, &'a str), Vec<usize>>,
     by_client: IndexMap<(&'a Domain, &'a ClientId), Vec<usize>>,
     users: IndexMap<(&'a Domain, &'a str), Vec<&'a ConfigEntry>>,
-    lost: IndexMap<&'a Domain, Vec<&'a str>>,
+    /// The accounts that find no credential, or whose integration is spelt as HA never spells one.
+    unfound: Vec<&'a ConfigEntry>,
     owned_by: Vec<OwnedBy>,
     claims: Claims<'a>,
 }
@@ -37,7 +38,7 @@ impl<'a> Index<'a> {
             by_implementation: IndexMap::with_capacity(held),
             by_client: IndexMap::with_capacity(held),
             users: IndexMap::new(),
-            lost: IndexMap::new(),
+            unfound: Vec::new(),
             owned_by,
             claims,
         };
@@ -49,16 +50,29 @@ impl<'a> Index<'a> {
             index.by_implementation.entry(implementation).or_default().push(at);
         }
         for entry in &observed.config_entries {
-            if let Some(implementation) = &entry.implementation {
-                index.users.entry((&entry.domain, implementation)).or_default().push(entry);
-            }
-        }
-        for (domain, name) in index.users.keys() {
-            if !index.by_implementation.contains_key(&(*domain, *name)) {
-                index.lost.entry(domain).or_default().push(name);
-            }
+            index.add_user(entry);
         }
         index
+    }
+
+    /// HA spells an integration in one way. Where a storage spells it otherwise, the account counts as one
+    /// of the integration that has credentials.
+    fn add_user(&mut self, account: &'a ConfigEntry) {
+        let mut domain = &account.domain;
+        let is_usual =
+            |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_';
+        let is_odd = !domain.as_str().chars().all(is_usual);
+        if is_odd {
+            let mut held = self.all().iter().map(|credential| &credential.domain);
+            domain = held.find(|held| is_alike(held.as_str(), domain.as_str())).unwrap_or(domain);
+        }
+        let name = account.implementation.as_deref();
+        if let Some(name) = name {
+            self.users.entry((domain, name)).or_default().push(account);
+        }
+        if name.map_or(is_odd, |name| !self.by_implementation.contains_key(&(domain, name))) {
+            self.unfound.push(account);
+        }
     }
 
     pub(super) fn all(&self) -> &'a [Credential] {
@@ -105,16 +119,9 @@ impl<'a> Index<'a> {
         self.claims.get(&(domain, implementation.into(), client_id)).map_or(&[], Vec::as_slice)
     }
 
-    /// The claims of an implementation, for whichever client.
-    pub(super) fn claims_for_any_client(
-        &self,
-        domain: &Domain,
-        implementation: &str,
-    ) -> impl Iterator<Item = usize> {
-        let claims = self.claims.iter();
-        let claims =
-            claims.filter(move |((of, text, _), _)| *of == domain && text == implementation);
-        claims.flat_map(|(_, claims)| claims.iter().copied())
+    /// What is claimed, for whichever client.
+    pub(super) fn claimed_names(&self) -> BTreeSet<(&'a Domain, &str)> {
+        self.claims.keys().map(|(domain, name, _)| (*domain, name.as_str())).collect()
     }
 
     /// Whether an account finds it, or names it by its id.
@@ -205,9 +212,23 @@ impl<'a> Index<'a> {
             .collect()
     }
 
+    /// The accounts that find a credential by what they name, would have found it, or may be meant to.
+    pub(super) fn may_use(&self, credential: &Credential) -> Vec<ConfigEntry> {
+        let (domain, names) =
+            (&credential.domain, [credential.implementation(), credential.id.as_str()]);
+        let is_meant = |account: &&ConfigEntry| {
+            let named = account.implementation.as_deref();
+            is_alike(account.domain.as_str(), domain.as_str())
+                && named.is_none_or(|named| names.iter().any(|name| is_alike(name, named)))
+        };
+        let by_name = BTreeSet::from(names).into_iter().flat_map(|name| self.users(domain, name));
+        by_name.chain(self.unfound.iter().copied().filter(is_meant).cloned()).collect()
+    }
+
     /// What linked accounts name and no credential has.
-    pub(super) fn lost(&self, domain: &Domain) -> &[&'a str] {
-        self.lost.get(domain).map_or(&[], Vec::as_slice)
+    pub(super) fn lost(&self) -> impl Iterator<Item = (&'a Domain, &'a str)> {
+        let names = self.users.keys().copied();
+        names.filter(|name| !self.by_implementation.contains_key(name))
     }
 
     pub(super) fn is_used(&self, domain: &Domain, implementation: &str) -> bool {

@@ -14,6 +14,7 @@ mod action;
 mod case;
 mod codes;
 mod condition;
+mod context;
 mod creation;
 mod draft;
 mod entry;
@@ -28,6 +29,7 @@ mod reload;
 mod secret_comparison;
 mod set_up;
 mod state;
+mod summary;
 mod undeclared;
 mod unread;
 mod withheld;
@@ -44,11 +46,10 @@ pub use withheld::{Unknowable, Unknown, Why, Withheld, linked_accounts};
 pub use import::{ImportPlan, Imported, LeftOut, Scope, WhyLeftOut, import};
 pub use secret_comparison::found_same;
 
-use crate::model::{Desired, DesiredCredential, Observed, Policy};
+use crate::model::{Desired, Observed, Policy};
 
+use context::PlanContext;
 use draft::PlanDraft;
-use index::Index;
-use ownership::Assignment;
 
 /// Decides everything that is to be done, and everything that is not, each with its reason.
 ///
@@ -57,32 +58,25 @@ use ownership::Assignment;
 /// adoption or `prune: all` was asked for; nothing that a linked account uses, or may use as it could
 /// not be read, is deleted.
 pub fn plan(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
-    let index = Index::new(desired, observed);
-    let mut draft = PlanDraft::new(&index);
-    let mut wanted: Vec<&DesiredCredential> = desired.credentials.iter().collect();
-    wanted.sort_by(|a, b| a.key.cmp(&b.key));
-    let (wanted, unknown): (Vec<_>, Vec<_>) = wanted
-        .into_iter()
-        .partition(|credential| index.takes(&credential.domain, &policy.custom_integrations));
-    let assignment = Assignment::new(desired, &wanted, &index);
-    for (number, credential) in wanted.iter().enumerate() {
-        entry::decide(credential, number, desired, policy, &assignment, &index, &mut draft);
+    let context = PlanContext::new(desired, observed, policy);
+    let mut draft = PlanDraft::new(&context.index);
+    for (number, entry) in context.entries.iter().enumerate() {
+        entry::decide(entry, number, &context, &mut draft);
     }
-    for credential in unknown {
-        draft.withhold_unknown(credential, &desired.mark(&credential.key));
+    for entry in &context.of_unknown_integrations {
+        draft.withhold_unknown(entry, &desired.mark(&entry.key));
     }
     for entry in &desired.unidentified {
         draft.leave_unidentified(entry, &desired.mark(&entry.key));
     }
-    let live = observed.live.as_ref();
-    if let Some(live) = live {
-        set_up::decide(&wanted, live, desired, policy, &assignment, &index, &mut draft);
-        reload::decide(&wanted, live, &index, &mut draft);
+    if let Some(live) = context.live {
+        set_up::decide(live, &context, &mut draft);
+        reload::decide(live, &context, &mut draft);
     }
-    undeclared::decide(desired, policy, live, &assignment, &index, &mut draft);
-    guard::decide(desired, policy, &index, &mut draft);
+    undeclared::decide(&context, &mut draft);
+    guard::decide(&context, &mut draft);
     let mut plan = draft.finish();
     unread::keep(observed, &mut plan);
-    owned_only::keep(desired, policy, &index, &mut plan);
+    owned_only::keep(&context, &mut plan);
     plan
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::model::{Claim, Mark};
 
 use super::case::EntryCase;
+use super::guard;
 use super::ownership::OwnedBy;
 use super::withheld::Why;
 
@@ -25,7 +26,7 @@ impl EntryCase<'_> {
             });
         }
         let is_given_up = |at: &&usize| {
-            self.assignment.client_of(**at).is_some_and(|client| {
+            self.context.assignment.client_of(**at).is_some_and(|client| {
                 // Where an account names the claim, it is replaced, unless that is another owner's.
                 let text = index.get(**at).implementation();
                 let replaced = index.claims(&entry.domain, text, client).iter();
@@ -42,22 +43,17 @@ impl EntryCase<'_> {
         Some(Why::OtherOwner { by: index.ownership(*kept)?.mark.clone() })
     }
 
-    /// Whether it is another entry's or another owner's.
-    pub(super) fn is_of_others(&self, at: usize) -> bool {
-        self.assignment.is_assigned(at) && !self.owned.contains(&at)
-            || self.index.owned_by(at).marks().any(|mark| !self.is_ours(mark))
-    }
-
     /// A credential of this client that a claim of the implementation would cover, though it is
     /// somebody else's and nobody asked for its adoption.
     fn not_ours_to_claim(&self, implementation: &str) -> Option<usize> {
-        let old_shadows = self.old_shadows();
         let members = self.index.implementing(&self.entry.domain, implementation).iter();
         let is_others = |at: &usize| {
             let is_asked_for = self.adopted().contains(at)
-                || self.index.is_nobodys(*at) && old_shadows.contains(implementation);
-            // What `prune: all` deletes is in nobody's way.
-            let is_pruned = self.index.is_nobodys(*at) && !self.by_hand.contains(at);
+                || self.index.is_nobodys(*at) && self.old_shadows.contains(implementation);
+            // What `prune: all` deletes is in nobody's way, unless it stays for now.
+            let is_pruned = self.index.is_nobodys(*at)
+                && !self.by_hand.contains(at)
+                && guard::unread(self.context).is_none();
             self.index.get(*at).client_id == self.entry.client_id
                 && !self.owned.contains(at)
                 && !is_asked_for
@@ -70,7 +66,7 @@ impl EntryCase<'_> {
     /// Whether another entry of this owner deletes it anyway: a claim for a client that is not that
     /// entry's any more, which no account uses.
     fn is_let_go(&self, at: usize) -> bool {
-        let client = self.assignment.client_of(at);
+        let client = self.context.assignment.client_of(at);
         let is_of_other = client.is_some_and(|client| *client != self.index.get(at).client_id);
         is_of_other && self.is_claim(at) && !self.index.is_in_use(at)
     }

@@ -257,14 +257,19 @@ impl Assignment {
         &self.of_entries[entry]
     }
 
+    /// The entry to which a credential belongs.
+    pub(super) fn entry_of(&self, at: usize) -> Option<usize> {
+        self.entries_of[at]
+    }
+
     /// Whether a credential belongs to an entry.
     pub(super) fn is_assigned(&self, at: usize) -> bool {
-        self.entries_of[at].is_some()
+        self.entry_of(at).is_some()
     }
 
     /// The client that the entry wants to which a credential belongs.
     pub(super) fn client_of(&self, at: usize) -> Option<&ClientId> {
-        self.clients.get(self.entries_of[at]?)
+        self.clients.get(self.entry_of(at)?)
     }
 
     /// Whether only its client says to which entry a credential belongs.

@@ -5,17 +5,16 @@ use std::collections::BTreeSet;
 
 use smol_str::ToSmolStr;
 
-use crate::model::{ConfigEntry, DesiredCredential, EntryId, EntryState, Live, Purpose};
+use crate::model::{ConfigEntry, EntryId, EntryState, Live, Purpose};
 
 use super::action::{Action, Reason, Wanted};
+use super::context::PlanContext;
 use super::draft::PlanDraft;
-use super::index::Index;
 
 /// Only where HA runs and has started: before, no account is loaded.
 pub(super) fn decide(
-    entries: &[&DesiredCredential],
     live: &Live,
-    index: &Index<'_>,
+    PlanContext { entries, index, .. }: &PlanContext<'_>,
     draft: &mut PlanDraft<'_>,
 ) {
     if live.is_starting {
@@ -119,6 +118,16 @@ mod tests {
     fn where_consent_is_asked_for_that_comes_first() {
         let plan = with_state(EntryState::SetupError, asks);
         check(&plan, &["> a again for entry-appcred:house:a by f [ConsentLost]"]);
+        let plan = planned(|_, observed, policy| {
+            let mut account = linked(A);
+            account.state = EntryState::SetupError;
+            observed.config_entries = vec![account];
+            let mut live = Live::default();
+            asks(&mut live);
+            observed.live = Some(live);
+            policy.leave_integrations = true;
+        });
+        check(&plan, &[]);
     }
 
     #[test]

@@ -6,28 +6,24 @@ use indexmap::IndexMap;
 use smol_str::{SmolStr, ToSmolStr};
 
 use crate::model::{
-    ConfigEntry, Desired, DesiredCredential, Domain, Implementation, Key, Live, Mark, OnDelete,
-    OpenFlow, Policy, Purpose,
+    ConfigEntry, DesiredCredential, Domain, Implementation, Key, Live, Mark, OnDelete, OpenFlow,
+    Policy, Purpose,
 };
 
 use super::action::{Action, Reason, SetupState, StepId, Wanted};
+use super::context::PlanContext;
 use super::draft::PlanDraft;
 use super::index::Index;
-use super::ownership::Assignment;
 use super::withheld::Why;
 
 pub(super) fn decide(
-    wanted: &[&DesiredCredential],
     live: &Live,
-    desired: &Desired,
-    policy: &Policy,
-    assignment: &Assignment,
-    index: &Index<'_>,
+    PlanContext { desired, policy, index, entries, assignment, .. }: &PlanContext<'_>,
     draft: &mut PlanDraft<'_>,
 ) {
     let context = SetUpContext::new(live, draft);
     let mut needed: BTreeSet<usize> = BTreeSet::new();
-    for entry in wanted {
+    for entry in entries {
         let case = SetUpCase { entry, mark: desired.mark(&entry.key), context: &context, index };
         needed.extend(case.decide(policy, draft));
     }
@@ -35,7 +31,7 @@ pub(super) fn decide(
         return;
     }
     let is_declared = |mark: &Mark, domain: &Domain| {
-        wanted.iter().any(|entry| entry.key == mark.key && entry.domain == *domain)
+        entries.iter().any(|entry| entry.key == mark.key && entry.domain == *domain)
     };
     // Of these entries nothing is changed.
     let is_left = |mark: &Mark, domain: &Domain| {

@@ -1169,6 +1169,14 @@ fn the_owner_that_gives_its_entry_up_ends_a_dispute() {
         desired.credentials.remove(0);
     });
     check(&plan, &["- claim [NotDesired]"]);
+    let plan = planned(|desired, observed, _| {
+        shadowed(desired, observed);
+        let theirs = held("theirs", &wanted("a"), Some("appcred:villa:a:spotify_id_a"));
+        observed.credentials.push(theirs);
+        observed.config_entries.clear();
+        desired.credentials.remove(0);
+    });
+    check(&plan, &["- claim [NotDesired]"]);
 }
 
 /// With the line or without it, nothing is left of the old name.
@@ -1301,6 +1309,8 @@ fn nothing_is_deleted_while_a_manifest_is_unread() {
         desired.completeness = Completeness::Partial;
     });
     check(&plan, &["! - spotify_id_b Unread"]);
+    let unknown = CredentialState::Unknown(Key::new("b").unwrap());
+    assert_eq!(plan.credential_states[1].state, unknown);
 }
 
 #[test]
@@ -1476,4 +1486,253 @@ fn a_claim_that_an_account_names_follows_its_entry_although_another_lets_one_lik
     });
     let replaced = "claim appcred:house:a:appcred:house:b:x for other [ClientIdDiffers] reload";
     check(&plan, &[replaced, "- idle [Unclaimed]"]);
+}
+
+/// Home Assistant does not let the last one go, so that what is right before it is never in force.
+#[test]
+fn what_is_right_but_not_in_force_is_made_anew_behind_what_stays() {
+    let plan = planned(|_, observed, _| {
+        let mut stays = held("spotify_id_a_2", &wanted("a"), Some("appcred:house:a"));
+        stays.client_secret = Secret::new("old").into();
+        observed.credentials.insert(1, stays);
+        observed.config_entries = vec![linked("appcred:house:a"), linked("spotify_id_a_2")];
+    });
+    let replaced = "-/+ a for spotify_id_a [SecretDiffers] reload";
+    assert!(summary(&plan).contains(&replaced.to_owned()), "{:?}", summary(&plan));
+}
+
+/// The same where an account uses it: its claim would be another owner's as soon as it is there.
+#[test]
+fn nothing_in_use_is_claimed_where_another_owner_has_claimed_the_claim() {
+    let plan = planned(|desired, observed, _| {
+        desired.credentials[0].adopt = Adopt::Only;
+        observed.credentials[0].auth_domain = None;
+        let claim = Some("appcred:cabin:b:appcred:house:a:spotify_id_a");
+        observed.credentials.push(held("spotify_id_a_2", &wanted("a"), claim));
+        observed.config_entries = vec![linked("spotify_id_a")];
+    });
+    check(&plan, &["! shadow spotify_id_a for spotify_id_a claimed by appcred:cabin:b"]);
+}
+
+/// A manifest that could not be read may declare the key that the entry seems to have had.
+#[test]
+fn nothing_is_taken_over_while_it_is_not_known_what_the_entry_was_called() {
+    let of = |completeness: Completeness| {
+        planned(|desired, observed, _| {
+            desired.completeness = completeness;
+            desired.credentials[0].adopt = Adopt::Only;
+            observed.credentials[0].auth_domain = None;
+            observed.credentials.push(held("old", &wanted("a"), Some("appcred:house:x")));
+        })
+    };
+    check(&of(Completeness::Partial), &["! + a Unread", "! - old Unread"]);
+    check(&of(Completeness::Whole), &["-/+ a for old [TakenForRenamed]"]);
+}
+
+#[test]
+fn what_is_pruned_of_a_client_goes_after_the_new_one_has_come() {
+    let plan = planned(|_, observed, policy| {
+        observed.credentials[0].auth_domain = None;
+        policy.prune = Prune::All;
+    });
+    check(&plan, &["+ a [NotObserved]", "- spotify_id_a [NotDesired]"]);
+    assert_eq!(plan.steps[1].after, Some(plan.steps[0].id));
+}
+
+/// An account that names the id of a claim says nothing of what the entry has.
+#[test]
+fn an_entry_is_new_although_an_account_names_the_id_of_its_claim() {
+    let with_user = |user: &str| {
+        planned(|_, observed, _| {
+            observed.credentials[0].auth_domain = Some("appcred:house:x".into());
+            let claim = held("spotify_id_a_2", &wanted("a"), Some("appcred:house:a:gone"));
+            observed.credentials.push(claim);
+            observed.config_entries = vec![linked(user)];
+        })
+    };
+    let taken = [
+        "claim appcred:house:a:spotify_id_a_2 [ReferencedById]",
+        "+ a [NotObserved] reload",
+        "- spotify_id_a [Superseded]",
+    ];
+    check(&with_user("spotify_id_a_2"), &taken);
+    let left = "- spotify_id_a [NotDesired]".to_owned();
+    assert!(summary(&with_user("appcred:house:a:gone")).contains(&left));
+}
+
+/// Home Assistant spells an integration in one way; a storage that was changed by hand may not.
+#[test]
+fn an_account_of_an_integration_in_capitals_keeps_what_it_names() {
+    let with_account = |domain: &str, name: Option<&str>, change: fn(&mut Desired, &mut Policy)| {
+        planned(|desired, observed, policy| {
+            let mut account = linked(name.unwrap_or_default());
+            account.domain = Domain::new(domain);
+            account.implementation = name.map(Into::into);
+            observed.config_entries.push(account);
+            observed.live = Some(Live::default());
+            desired.credentials.iter_mut().for_each(|entry| entry.integration.setup = false);
+            change(desired, policy);
+        })
+    };
+    let (mark, id) = (Some("appcred:house:a"), Some("spotify_id_a"));
+    let removed = |desired: &mut Desired, _: &mut Policy| drop(desired.credentials.remove(0));
+    let with_accounts = |desired: &mut Desired, policy: &mut Policy| {
+        desired.credentials.remove(0);
+        policy.remove_integrations = true;
+    };
+    for domain in ["Spotify", "SPOTIFY ", " spotify", "spotify\n", "ｓｐｏｔｉｆｙ", "spótify"]
+    {
+        // Home Assistant is asked only for accounts of integrations that it spells so.
+        for name in [mark, id, None] {
+            let kept = ["! - spotify_id_a in use by 1"];
+            check(&with_account(domain, name, removed), &kept);
+            check(&with_account(domain, name, with_accounts), &kept);
+        }
+        let renamed = |desired: &mut Desired, _: &mut Policy| {
+            desired.credentials[0].key = Key::new("c").unwrap();
+        };
+        let claimed = ["claim appcred:house:c:appcred:house:a [TakenForRenamed]"];
+        check(&with_account(domain, mark, renamed), &claimed);
+    }
+    let gone = ["- spotify_id_a [NotDesired]"];
+    for (domain, name) in [("spotify_2", mark), ("twitch", mark), ("Spotify", Some("other"))] {
+        check(&with_account(domain, name, removed), &gone);
+    }
+    check(
+        &with_account("spotify", Some("Appcred:house:a"), removed),
+        &["! - spotify_id_a in use by 1"],
+    );
+}
+
+#[test]
+fn an_account_that_cannot_be_read_is_of_its_integration_however_that_is_spelt() {
+    let plan = planned(|desired, observed, _| {
+        desired.credentials.remove(0);
+        let domain = Some(Domain::new("Spotify "));
+        observed.unread_accounts.push(UnreadAccounts::One { name: "1".to_owned(), domain });
+    });
+    check(&plan, &["! - spotify_id_a unread 1"]);
+}
+
+/// Each entry of the integration would have made it its own.
+#[test]
+fn a_lost_id_that_is_claimed_for_no_entry_is_no_entrys() {
+    let plan = planned(|desired, observed, _| {
+        desired.completeness = Completeness::Partial;
+        let mut claim = held("claim", &wanted("a"), Some("appcred:house:gone:spotify_id_x"));
+        claim.client_id = ClientId::new("id-x");
+        observed.credentials.push(claim);
+        observed.config_entries.push(linked("spotify_id_x"));
+    });
+    check(&plan, &["! - claim Unread"]);
+}
+
+/// What accounts use is taken over unasked, since `prune: all` would have to delete it.
+#[test]
+fn prune_all_takes_over_what_an_account_uses() {
+    let plan = planned(|_, observed, policy| {
+        observed.credentials[0].auth_domain = None;
+        observed.config_entries.push(linked("spotify_id_a"));
+        policy.prune = Prune::All;
+    });
+    check(&plan, &["claim appcred:house:a:spotify_id_a [AdoptionAsked]"]);
+}
+
+#[test]
+fn no_mark_is_made_beside_what_is_in_dispute() {
+    let plan = planned(|desired, observed, _| {
+        shadowed(desired, observed);
+        let theirs = held("theirs", &wanted("a"), Some("appcred:cabin:a:spotify_id_a"));
+        observed.credentials.push(theirs);
+        observed.config_entries.clear();
+    });
+    let disputed = "claimed by appcred:cabin:a and appcred:house:a";
+    check(&plan, &[&format!("! shadow spotify_id_a for  {disputed}")]);
+}
+
+/// What is written counts for more than the looks of an id.
+#[test]
+fn a_lost_id_that_another_owner_has_claimed_is_no_entrys() {
+    let plan = planned(|_, observed, _| {
+        let mut claim = held("claim", &wanted("z"), Some("appcred:cabin:z:spotify_id_a_2"));
+        claim.client_id = ClientId::new("id-z");
+        observed.credentials.push(claim);
+        observed.config_entries.push(linked("spotify_id_a_2"));
+    });
+    check(&plan, &[]);
+}
+
+/// Whatever its looks: an account names it by that.
+#[test]
+fn an_id_that_the_entrys_credential_has_now_is_the_entrys() {
+    let plan = planned(|_, observed, _| {
+        observed.credentials[0].id = CredentialId::new("odd");
+        observed.config_entries.push(linked("odd"));
+    });
+    check(&plan, &["claim appcred:house:a:odd [ReferencedById]", "+ a [NotObserved] reload"]);
+}
+
+/// Accounts find the new one by the same name.
+#[test]
+fn what_is_replaced_goes_although_no_list_of_accounts_is_there() {
+    let plan = planned(|_, observed, _| {
+        observed.credentials.insert(0, held("old", &wanted("a"), Some("appcred:house:a")));
+        observed.unread_accounts.push(UnreadAccounts::All);
+    });
+    check(&plan, &["- old [Superseded]"]);
+}
+
+/// What an account names that nobody has is made first; then the entry has something of its own.
+#[test]
+fn nothing_is_adopted_by_an_entry_that_an_account_has_a_lost_id_of() {
+    let with = |names: &[&str]| {
+        planned(|desired, observed, _| {
+            desired.credentials[0].adopt = Adopt::Only;
+            observed.credentials[0].auth_domain = None;
+            for name in names {
+                observed.credentials.push(held("spotify_id_a_2", &wanted("a"), Some(name)));
+            }
+            observed.config_entries.push(linked("spotify_id_a_2"));
+        })
+    };
+    let claim = "appcred:house:a:spotify_id_a_2";
+    let made =
+        ["claim appcred:house:a:spotify_id_a_2 [ReferencedById]", "+ a [NotObserved] reload"];
+    check(&with(&[]), &made);
+    // Cut short after the first step, to whose claim Home Assistant gave that id.
+    check(&with(&[claim]), &made[1..]);
+    check(&with(&[claim, "spotify_id_a_2"]), &[]);
+}
+
+/// An older version shadowed it: that is the entry's, and nothing else is taken over.
+#[test]
+fn nothing_is_adopted_by_an_entry_with_an_old_shadow() {
+    let plan = planned(|desired, observed, policy| {
+        shadowed_without_claim(desired, observed);
+        observed.credentials.push(held("by_hand", &wanted("a"), None));
+        policy.prune = Prune::All;
+        policy.adopt_all = true;
+    });
+    check(&plan, &["claim appcred:house:a:spotify_id_a [OldShadow]", "- by_hand [NotDesired]"]);
+}
+
+/// A manifest cannot be read, so that `prune: all` deletes nothing: what is there is somebody's.
+#[test]
+fn what_is_pruned_later_is_in_the_way_of_a_claim() {
+    let of = |completeness: Completeness| {
+        planned(|desired, observed, policy| {
+            desired.completeness = completeness;
+            let mut claim = held("claim", &wanted("a"), Some("appcred:house:a:by_hand"));
+            claim.client_id = ClientId::new("another");
+            observed.credentials[0] = claim;
+            observed.credentials.push(held("by_hand", &wanted("a"), None));
+            observed.config_entries.push(linked("appcred:house:a:by_hand"));
+            policy.prune = Prune::All;
+        })
+    };
+    let replaced = "claim appcred:house:a:by_hand for claim [ClientIdDiffers] reload";
+    check(&of(Completeness::Whole), &[replaced, "- by_hand [NotDesired]"]);
+    let withheld =
+        ["! claim appcred:house:a:by_hand for claim foreign by_hand", "! - by_hand Unread"];
+    check(&of(Completeness::Partial), &withheld);
 }

@@ -6,25 +6,19 @@ use indexmap::IndexMap;
 use smol_str::ToSmolStr;
 
 use crate::model::{
-    Completeness, ConfigEntry, Credential, Desired, Domain, Key, Live, Mark, OnDelete, Policy,
-    Prune,
+    Completeness, ConfigEntry, Credential, Desired, Domain, Key, Live, Mark, OnDelete, Prune,
 };
 
 use super::action::{Action, Adoption, CredentialState, Reason, Wanted};
+use super::context::PlanContext;
 use super::draft::PlanDraft;
 use super::index::Index;
-use super::ownership::{Assignment, OwnedBy, Ownership};
+use super::ownership::{OwnedBy, Ownership};
 use super::withheld::Why;
 
 /// Accounts can be removed only where HA runs.
-pub(super) fn decide(
-    desired: &Desired,
-    policy: &Policy,
-    live: Option<&Live>,
-    assignment: &Assignment,
-    index: &Index<'_>,
-    draft: &mut PlanDraft<'_>,
-) {
+pub(super) fn decide(context: &PlanContext<'_>, draft: &mut PlanDraft<'_>) {
+    let PlanContext { desired, policy, live, index, assignment, .. } = context;
     let declared: BTreeMap<&Key, &Domain> =
         desired.credentials.iter().map(|entry| (&entry.key, &entry.domain)).collect();
     // An entry's credentials, their claims and what these claim are kept or deleted together.
@@ -61,7 +55,7 @@ pub(super) fn decide(
             }
             OwnedBy::Unreadable => {
                 draft.set_state(at, CredentialState::Foreign);
-                warn_of_unreadable(credential, desired, policy, index, draft);
+                warn_of_unreadable(credential, context, draft);
             }
             OwnedBy::Nobody => {
                 draft.set_state(at, CredentialState::Foreign);
@@ -76,7 +70,7 @@ pub(super) fn decide(
         let moved = declared.contains_key(key);
         let reason = if moved { Reason::IntegrationDiffers } else { Reason::NotDesired };
         let mark = desired.mark(key);
-        let accounts_go = policy.remove_integrations || is_tied(&mark, desired, live);
+        let accounts_go = policy.remove_integrations || is_tied(&mark, desired, *live);
         let live = live.filter(|_| accounts_go);
         // A shadow goes before what it shadows, and what says whose they are goes last.
         group.sort_by_key(|at| {
@@ -92,9 +86,7 @@ pub(super) fn decide(
 /// Says where that keeps something from being done: what is like a mark is not taken for made by hand.
 fn warn_of_unreadable(
     credential: &Credential,
-    desired: &Desired,
-    policy: &Policy,
-    index: &Index<'_>,
+    PlanContext { desired, policy, index, .. }: &PlanContext<'_>,
     draft: &mut PlanDraft<'_>,
 ) {
     let entry = index.entry_of_client(&credential.domain, &credential.client_id);
@@ -130,20 +122,25 @@ fn prune(
     draft: &mut PlanDraft<'_>,
 ) {
     let mut by: Vec<ConfigEntry> = Vec::new();
-    for account in group.iter().flat_map(|at| users(index.get(*at), index)) {
+    for account in group.iter().flat_map(|at| index.may_use(index.get(*at))) {
         if by.iter().all(|known| known.id != account.id) {
             by.push(account);
         }
     }
+    let is_sure = |account: &ConfigEntry| group.iter().any(|at| names(account, index.get(*at)));
     let is_unclear = |account: &ConfigEntry| {
         accounts_go.is_some_and(|live| live.cloud_or_own.contains(&account.id))
     };
+    let unsure: Vec<ConfigEntry> = by.iter().filter(|by| !is_sure(by)).cloned().collect();
     let unclear: Vec<ConfigEntry> = by.iter().filter(|by| is_unclear(by)).cloned().collect();
-    let why = match accounts_go {
-        _ if by.is_empty() => return draft.prune(group, reason, by),
-        Some(_) if unclear.is_empty() => return draft.prune(group, reason, by),
-        Some(_) => Why::MayBeCloud { by: unclear },
-        None => Why::InUse { by },
+    let why = if accounts_go.is_none() && !by.is_empty() {
+        Why::InUse { by }
+    } else if !unsure.is_empty() {
+        Why::InUse { by: unsure }
+    } else if !unclear.is_empty() {
+        Why::MayBeCloud { by: unclear }
+    } else {
+        return draft.prune(group, reason, by);
     };
     // The one that an account has from Home Assistant's look-up represents all.
     let is_used = |at: &&usize| {
@@ -156,11 +153,11 @@ fn prune(
     }
 }
 
-/// The accounts that find a credential, or would have found it, by what they name.
-fn users(credential: &Credential, index: &Index<'_>) -> Vec<ConfigEntry> {
-    let mut by = index.users(&credential.domain, credential.implementation());
-    if credential.implementation() != credential.id.as_str() {
-        by.extend(index.users(&credential.domain, credential.id.as_str()));
-    }
-    by
+/// Whether an account names a credential, in the form that HA writes.
+fn names(account: &ConfigEntry, credential: &Credential) -> bool {
+    let name = account.implementation.as_deref();
+    account.domain == credential.domain
+        && name.is_some_and(|name| {
+            name == credential.implementation() || name == credential.id.as_str()
+        })
 }

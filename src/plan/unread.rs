@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::{Domain, Held, Observed, UnreadAccounts};
+use crate::model::{Domain, Held, Observed, UnreadAccounts, is_alike};
 
 use super::action::{Action, Plan, Step};
 use super::withheld::Why;
@@ -19,7 +19,9 @@ pub(super) fn keep(observed: &Observed, plan: &mut Plan) {
         let outgoing = step.action.outgoing();
         let may_use = |unread: &&UnreadAccounts| match unread {
             UnreadAccounts::One { domain, .. } => {
-                outgoing.iter().any(|old| domain.as_ref().is_none_or(|of| *of == old.domain))
+                let is_of =
+                    |domain: &Domain, old: &Held| is_alike(domain.as_str(), old.domain.as_str());
+                outgoing.iter().any(|old| domain.as_ref().is_none_or(|domain| is_of(domain, old)))
             }
             UnreadAccounts::All => {
                 matches!(&step.action, Action::Delete { old, .. } if !stays(old))

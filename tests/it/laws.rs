@@ -899,6 +899,86 @@ fn a_claim_that_gets_an_id_which_an_account_names_stays_until_the_account_is_gon
     assert_eq!(texts(&shelf), [other, mark]);
 }
 
+/// Cut short after any number of operations, the next run arrives at the same, and then nothing is left to
+/// do; with every secret that makes a difference. Of what is held there are id, client and `auth_domain`.
+fn comes_to_rest(
+    held: &[(&str, &str, Option<&str>)],
+    account: &str,
+    desired: &Desired,
+    policy: &Policy,
+) {
+    let secret = |secrets: u32, at: usize| if secrets >> at & 1 == 0 { "a" } else { "b" };
+    for secrets in 0..1_u32 << (held.len() + 1) {
+        let made = held.iter().enumerate().map(|(at, (id, client, auth_domain))| Credential {
+            id: CredentialId::new(*id),
+            domain: Domain::new("spotify"),
+            client_id: ClientId::new(*client),
+            client_secret: Secret::new(secret(secrets, at)).into(),
+            name: None,
+            auth_domain: auth_domain.map(SmolStr::from),
+        });
+        let mut before = Shelf::new(made.collect(), Vec::new());
+        before.link(&Domain::new("spotify"), account);
+        let (mut desired, mut whole) = (desired.clone(), before.clone());
+        desired.credentials[0].client_secret = Secret::new(secret(secrets, held.len())).into();
+        let outcomes = run(&mut whole, &desired, policy);
+        assert!(outcomes.iter().all(|step| step.outcome == Outcome::Done), "{outcomes:?}");
+        assert_eq!(plan(&desired, &whole.observed(), policy).steps, [], "{before:?}");
+        for lives in 0..8 {
+            let mut cut = Shelf { lives, ..before.clone() };
+            run(&mut cut, &desired, policy);
+            cut.lives = usize::MAX;
+            run(&mut cut, &desired, policy);
+            assert_eq!(content(&cut), content(&whole), "{before:?} after {lives}");
+            let account = &before.config_entries[0];
+            assert!(before.in_force(account).is_none() || cut.in_force(account).is_some());
+        }
+    }
+}
+
+/// The entry `k1`, as it is written here.
+fn one_entry(client_id: &str, adopt: Adopt, completeness: Completeness) -> Desired {
+    let mut desired = Desired { completeness, ..only(client_id, "s") };
+    desired.credentials[0].adopt = adopt;
+    desired
+}
+
+#[test]
+fn an_id_that_is_also_the_auth_domain_of_its_client_comes_to_rest() {
+    let held = [("spotify_one", "one", Some("spotify_one")), ("spotify_one_2", "one", None)];
+    let desired = one_entry("one", Adopt::No, Completeness::Whole);
+    for prune in [Prune::Managed, Prune::All] {
+        let policy = Policy { prune, adopt_all: true, ..Policy::default() };
+        comes_to_rest(&held, "spotify_one", &desired, &policy);
+    }
+}
+
+#[test]
+fn a_lost_id_comes_to_rest_while_a_manifest_cannot_be_read() {
+    let held = [
+        ("spotify_two", "two", None),
+        ("spotify_one", "one", None),
+        ("spotify_one_2", "one", None),
+    ];
+    let desired = one_entry("two", Adopt::Only, Completeness::Partial);
+    comes_to_rest(&held, "spotify_two_2", &desired, &Policy::default());
+}
+
+#[test]
+fn a_claim_for_another_client_that_an_account_names_comes_to_rest() {
+    let claim = "appcred:house:k1:spotify_2_3";
+    let held = [
+        ("spotify_one", "one", Some(claim)),
+        ("spotify_2", "2", None),
+        ("spotify_2_2", "2", None),
+        ("spotify_2_3", "2", None),
+    ];
+    let desired = one_entry("2", Adopt::No, Completeness::Partial);
+    for prune in [Prune::Managed, Prune::All] {
+        comes_to_rest(&held, claim, &desired, &Policy { prune, ..Policy::default() });
+    }
+}
+
 /// One entry, linked and in sync, whose secret is then changed to one that the provider refuses.
 #[test]
 fn a_secret_that_does_not_work_leaves_the_old_one_in_force() {

@@ -1,0 +1,115 @@
+//! What is asked about a whole plan.
+
+use std::collections::BTreeSet;
+
+use super::action::{Action, ComparedCredential, CredentialState, Plan, Step};
+use super::withheld::Why;
+use crate::model::{Held, Key};
+
+impl Plan {
+    /// Whether there is nothing to do and nothing that keeps the target from what is wanted.
+    pub fn is_in_sync(&self) -> bool {
+        self.steps.is_empty()
+            && self.unknown.is_empty()
+            && self
+                .withheld
+                .iter()
+                .all(|withheld| matches!(withheld.why, Why::PruneOff | Why::UnreadableMark { .. }))
+    }
+
+    /// The entries whose credential was made by hand and is still to be taken over, in whole or in part.
+    pub fn to_be_adopted(&self) -> BTreeSet<Key> {
+        let adopted = self.steps.iter().filter_map(|step| match &step.action {
+            Action::Adopt { wanted, .. } => Some(wanted.key.clone()),
+            _ => None,
+        });
+        let left_over = self.credential_states.iter().filter_map(|of| match &of.state {
+            CredentialState::Superseded(key) => Some(key.clone()),
+            _ => None,
+        });
+        adopted.chain(left_over).collect()
+    }
+
+    /// The same with no steps but those by which these entries get their credentials.
+    #[must_use]
+    pub fn only_credentials_of(mut self, keys: &BTreeSet<Key>) -> Self {
+        let credential_states = &self.credential_states;
+        let is_left_over = |old: &Held| {
+            credential_states.iter().any(|of| {
+                of.held == *old
+                    && matches!(&of.state, CredentialState::Superseded(key) if keys.contains(key))
+            })
+        };
+        let is_meant = |action: &Action| match action {
+            Action::Delete { old, .. } => is_left_over(old),
+            other => other.created().is_some_and(|wanted| keys.contains(&wanted.key)),
+        };
+        self.steps.retain(|step| is_meant(&step.action));
+        self.withheld.retain(|withheld| is_meant(&withheld.action));
+        self.unknown.retain(|unknown| keys.contains(&unknown.key));
+        self.setup_states.clear();
+        self
+    }
+
+    /// How many credentials it deletes with no other of this owner in their place, or that were
+    /// not this owner's.
+    pub fn deletes(&self) -> usize {
+        self.steps.iter().map(Step::deletes).sum()
+    }
+
+    /// How many credentials of no owner stay as they are.
+    pub fn foreign(&self) -> usize {
+        self.left_alone(|state| *state == CredentialState::Foreign)
+    }
+
+    /// How many credentials of other owners there are.
+    pub fn of_other_owners(&self) -> usize {
+        self.left_alone(|state| matches!(state, CredentialState::OtherOwner(_)))
+    }
+
+    fn left_alone(&self, is_meant: impl Fn(&CredentialState) -> bool) -> usize {
+        let outgoing = self.steps.iter().flat_map(|step| step.action.outgoing());
+        let outgoing: BTreeSet<_> = outgoing.map(|held| &held.id).collect();
+        let is_left =
+            |of: &&ComparedCredential| is_meant(&of.state) && !outgoing.contains(&of.held.id);
+        self.credential_states.iter().filter(is_left).count()
+    }
+
+    /// How many credentials of this owner are not as their entries want them.
+    pub fn drifted(&self) -> usize {
+        let is_drifted = |state: &CredentialState| {
+            matches!(state, CredentialState::Drifted(_) | CredentialState::Superseded(_))
+        };
+        self.credential_states.iter().filter(|of| is_drifted(&of.state)).count()
+    }
+
+    /// How many credentials nobody manages, with those that were made by hand for an entry's client.
+    pub fn unmanaged(&self) -> usize {
+        let states = self.credential_states.iter();
+        let unmanaged = states.filter(|of| of.state == CredentialState::Foreign);
+        let by_hand = self.withheld.iter().flat_map(|withheld| match &withheld.why {
+            Why::Foreign { held } => std::slice::from_ref(held),
+            Why::SeveralByHand { held } => held,
+            _ => &[],
+        });
+        let ids: BTreeSet<_> =
+            unmanaged.map(|of| &of.held.id).chain(by_hand.map(|held| &held.id)).collect();
+        ids.len()
+    }
+
+    /// How much it leaves undone that a person must decide.
+    pub fn blocked(&self) -> usize {
+        self.withheld.iter().filter(|withheld| withheld.why.is_error()).count()
+    }
+
+    /// Whether the target lacks the integration of an entry: a mistake in a manifest, although all else is
+    /// planned.
+    pub fn has_unknown_integration(&self) -> bool {
+        self.withheld.iter().any(|withheld| matches!(withheld.why, Why::UnknownIntegration { .. }))
+    }
+
+    /// Whether the policy forbids to apply any of it.
+    pub fn is_stopped(&self) -> bool {
+        self.withheld.iter().any(|withheld| matches!(withheld.why, Why::TooManyDeletes { .. }))
+    }
+}
