@@ -41,6 +41,7 @@ const TEMPLATES: &[&str] = &[
     r"^(\$\{.*\}|\$\(.*\)|#\{.*\}#?|\(\(.*\)\)|\[\[.*\]\]|<.*>|\{[A-Za-z_]+\})$",
     r"(?i)^[(\[<*]+(hidden|masked|removed|sensitive|secret)[)\]>*]+$",
     r"^\[object \w+\]$",
+    r"^(%\([A-Za-z_]\w*\)s|`\w[^`]*`)$",
     r"^(\$\$?[A-Z_][A-Z0-9_]*|\$[a-z_]+|\$env:\w+|%+[A-Za-z_]\w*%+|@[A-Za-z_]+@|__[A-Za-z_]+__)$",
 ];
 
@@ -49,6 +50,7 @@ const ELSEWHERE: &[&str] = &[
     r"^(arn:aws|projects/[^/]+/secrets/|/run/(secrets|credentials)/|@Microsoft\.KeyVault\()",
     r"(?i)^(ref\+[a-z0-9]+|vault|vals|env|file|ssm|secretref|keyring|keychain|gcpsm|awssm|aws-secretsmanager|azurekv):",
     r"^(secrets?|kv)/data/\w",
+    r"(?i)^(aws|gcp|google|azure)[:/-](secrets?-?manager|ssm|kms|key-?vault)[:/]",
 ];
 
 /// A tag with something behind it.
@@ -56,7 +58,7 @@ const TAG: &str = r"^![A-Za-z][\w./-]*\s+\S";
 
 /// Words that say that something is missing.
 const MISSING: &str = "your|insert|enter|replace|put|paste|change|fill|goes|here|todo|tbd|fixme|redacted|\
-    placeholder|example|sample|dummy|censored|undefined|null|nil|none|unset|x{3,}";
+    placeholder|example|sample|dummy|censored|undefined|null|nil|none|unset|true|false|n/a|x{3,}";
 
 /// Words about credentials, and those between them.
 const NEUTRAL: &str = "my|the|an?|me|it|this|that|in|with|from|by|of|to|and|or|as|on|is|oauth2?|api|apps?|\
@@ -241,6 +243,10 @@ mod tests {
             "${SPOTIFY_SECRET}",
             "prefix-${SPOTIFY_SECRET}",
             "${{ secrets.X }}",
+            "%(SECRET)s",
+            "`pass show x`",
+            "n/a",
+            "true",
             "{{ secret }}",
             "$(secret)",
             "((secret))",
@@ -315,6 +321,8 @@ mod tests {
             "/run/secrets/spotify",
             "secret/data/home/spotify",
             "aws-secretsmanager:x",
+            "aws:secretsmanager:x",
+            "gcp/secret-manager/x",
         ] {
             assert_eq!(placeholder(text), Some(Placeholder::Elsewhere), "{text}");
         }
