@@ -29,6 +29,8 @@ codes! {
         DuplicateEntryKey = "duplicate-entry-key",
         /// Two entries name the same former key.
         DuplicateFormerKey = "duplicate-former-key",
+        /// Two entries are of an integration that uses one credential alone.
+        OneInForce = "one-in-force",
         /// A YAML mapping has a key twice.
         DuplicateKey = "duplicate-key",
         /// Two targets are the same Home Assistant.

@@ -85,6 +85,12 @@ pub fn needing_cloud(release: Option<Release>) -> BTreeSet<Domain> {
     needing.map(|(domain, _)| domain.clone()).collect()
 }
 
+/// Whether all credentials of an integration collapse into the last one, in any release.
+pub fn collapses(domain: &Domain) -> bool {
+    let facts = RELEASES.values().filter_map(|integrations| integrations.get(domain));
+    facts.into_iter().any(|facts| facts.implementation.is_some())
+}
+
 /// What is known of an integration of HA itself in a release, of the newest where that is not known;
 /// `None` where HA has no such integration then.
 pub fn facts(domain: &Domain, release: Option<Release>) -> Option<&'static Facts> {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::entry::Entry;
 use super::{Project, SecretValue, secret_values};
 
-use crate::diagnostic::{Diagnostic, Diagnostics, Located, ProblemCode};
+use crate::diagnostic::{Diagnostic, Diagnostics, Located, ProblemCode, Severity};
 use crate::integrations;
 use crate::model::{Domain, Key, Reference, without_number};
 use crate::secret::{self, SecretResolver};
@@ -18,8 +18,13 @@ use crate::suggest;
 type Check = fn(&[Arc<Entry>], &mut Diagnostics);
 
 /// All checks; a new one is a function and a line here.
-const CHECKS: &[Check] =
-    &[one_entry_a_key, one_entry_a_client, one_heir_a_former_key, rotation_before_expiry];
+const CHECKS: &[Check] = &[
+    one_entry_a_key,
+    one_entry_a_client,
+    one_heir_a_former_key,
+    one_in_force,
+    rotation_before_expiry,
+];
 
 /// What is wrong with entries when they are seen together.
 pub(super) fn together(entries: &[Arc<Entry>]) -> Diagnostics {
@@ -76,6 +81,22 @@ fn one_heir_a_former_key(entries: &[Arc<Entry>], problems: &mut Diagnostics) {
             }
             others.push(entry);
         }
+    }
+}
+
+/// Warns of entries of which Home Assistant uses one alone.
+fn one_in_force(entries: &[Arc<Entry>], problems: &mut Diagnostics) {
+    fn domain(entry: &Entry) -> Option<&Domain> {
+        Some(&entry.domain.value).filter(|domain| integrations::collapses(domain))
+    }
+    for (entry, first) in rivals(entries, domain) {
+        let message = format!(
+            "of all credentials of `{}`, Home Assistant uses only the last that was created",
+            entry.domain.value
+        );
+        let problem = twice(ProblemCode::OneInForce, message, &entry.domain, &first.domain)
+            .help("keep one entry on each target: all linked accounts use its client there");
+        problems.push(Diagnostic { severity: Severity::Warning, ..problem });
     }
 }
 
