@@ -18,7 +18,7 @@ pub fn mask(text: &str) -> Vec<Range<usize>> {
     let mut known = Vec::new();
     if parsed.whole {
         for document in &parsed.documents {
-            collect(document, "", text, &mut known);
+            collect(document, "", "", text, &mut known);
         }
         known.sort_by_key(|stretch| stretch.start);
     } else {
@@ -34,7 +34,8 @@ struct MaskedRange {
     end: usize,
 }
 
-fn collect(node: &Node<'_>, key: &str, text: &str, into: &mut Vec<MaskedRange>) {
+/// What is in a node below this key, in this section of a file: the first key that leads there.
+fn collect(node: &Node<'_>, section: &str, key: &str, text: &str, into: &mut Vec<MaskedRange>) {
     let (start, end) = (node.span.start, node.span.end);
     if node.alias {
         into.push(MaskedRange { start, shown: start, end });
@@ -54,12 +55,12 @@ fn collect(node: &Node<'_>, key: &str, text: &str, into: &mut Vec<MaskedRange>) 
             into.push(MaskedRange { start, shown, end });
         }
         Value::Scalar(_) => {
-            let shown = start + text.get(start..end).map_or(0, |raw| shown_of(key, raw));
+            let shown = start + text.get(start..end).map_or(0, |raw| shown_of(section, key, raw));
             into.push(MaskedRange { start, shown, end });
         }
         Value::Sequence(items) => {
             for item in items {
-                collect(item, key, text, into);
+                collect(item, section, key, text, into);
             }
         }
         Value::Mapping(pairs) => {
@@ -69,7 +70,8 @@ fn collect(node: &Node<'_>, key: &str, text: &str, into: &mut Vec<MaskedRange>) 
                 let shown = if is_shown { end } else { start };
                 into.push(MaskedRange { start, shown, end });
                 let key = if key == HEADERS.name { key } else { &pair.key.text };
-                collect(&pair.value, key, text, into);
+                let section = if section.is_empty() { &pair.key.text } else { section };
+                collect(&pair.value, section, key, text, into);
             }
         }
     }
@@ -86,7 +88,7 @@ fn argument(node: &Node<'_>, raw: &str) -> usize {
 /// What can be shown of a text that is no YAML: on each line the dashes, the first key, and its value
 /// where it is harmless; nothing of lines that may go on with a hidden value.
 fn by_line(text: &str, into: &mut Vec<MaskedRange>) {
-    let mut start = 0;
+    let (mut start, mut section) = (0, "");
     let mut hides_deeper_than = None;
     for line in text.split_inclusive('\n') {
         let body = line.trim_end();
@@ -103,8 +105,11 @@ fn by_line(text: &str, into: &mut Vec<MaskedRange>) {
             hides_deeper_than = None;
             shown = start + lead;
             if let Some((key, value)) = first_key(&body[lead..]) {
+                if lead == 0 {
+                    section = key;
+                }
                 let gap = value.len() - value.trim_start().len();
-                let harmless = gap.max(shown_of(key, value));
+                let harmless = gap.max(shown_of(section, key, value));
                 shown = start + body.len() - value.len() + harmless;
                 if harmless < value.len() || key == HEADERS.name {
                     hides_deeper_than = Some(lead);

@@ -140,7 +140,12 @@ impl<'n> Decoder<'n> {
                 .map(unlocated)
                 .unwrap_or_default(),
             previous_owners: self.each(input.previous_owners).collect(),
-            manifests: input.manifests.and_then(|manifests| self.texts(manifests)),
+            manifests: input.manifests.and_then(|manifests| self.texts(manifests)).map(
+                |mut names| {
+                    names.retain(|name| self.is_path(&name.value, name.spot.span));
+                    names
+                },
+            ),
             age: input
                 .age
                 .and_then(|age| age.value)
@@ -223,8 +228,21 @@ impl<'n> Decoder<'n> {
         }
     }
 
+    /// Whether a text can be a path. An address, which may hold a secret, is refused and not repeated.
+    fn is_path(&self, text: &str, span: Span) -> bool {
+        let is_address = text.contains("://");
+        if is_address {
+            let message = "this is an address, and the path of a file or folder is needed";
+            self.report(self.error(ProblemCode::BadValue, span, message));
+        }
+        !is_address
+    }
+
     /// The path that a text is short for.
     pub(super) fn resolved(&self, paths: Paths<'_>, text: &str, span: Span) -> Option<PathBuf> {
+        if !self.is_path(text, span) {
+            return None;
+        }
         let path = paths.resolve(text);
         if path.is_none() {
             let message = "`~` is the home folder, which is unknown";

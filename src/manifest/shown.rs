@@ -29,28 +29,29 @@ const NAMES: &[&str] = &[
 /// Fields whose values are paths.
 const PATHS: &[&str] = &["ca_file", "client_certificate", "config_dir", "identities", "manifests"];
 
-/// Other fields whose values are no secrets.
-const OTHERS: &[&str] = &[
-    "authorize_url",
-    "client_id",
-    "expires",
-    "expiring_within",
-    "max_deletes",
-    "name",
-    "recipients",
-    "rotate_after",
-    "token_url",
-    "url",
+/// Other fields whose values are no secrets, and the section that has them: elsewhere they are unknown, and a
+/// `url` below `notify` is most likely that of a webhook, which is a secret.
+const OTHERS: &[(&str, &str)] = &[
+    ("authorize_url", "application_credentials"),
+    ("client_id", "application_credentials"),
+    ("expires", "application_credentials"),
+    ("expiring_within", "expiring_within"),
+    ("max_deletes", "policy"),
+    ("name", "application_credentials"),
+    ("recipients", "age"),
+    ("rotate_after", "application_credentials"),
+    ("token_url", "application_credentials"),
+    ("url", "targets"),
 ];
 
 /// Words that may be followed by something that is not harmless.
 const ALARMING: &[&str] = &["secret", "token", "passw", "auth"];
 
-/// How many bytes of a value can be shown where it is the value of this key.
+/// How many bytes of a value can be shown where it is the value of this key in this section of a file.
 ///
 /// A lost line break or comma makes a secret part of the value before it, so a value ends where
 /// another key could begin. A secret may also be typed in the place of any of these values.
-pub(super) fn shown_of(key: &str, raw: &str) -> usize {
+pub(super) fn shown_of(section: &str, key: &str, raw: &str) -> usize {
     if holds_identity(raw) {
         return 0;
     }
@@ -60,7 +61,8 @@ pub(super) fn shown_of(key: &str, raw: &str) -> usize {
     if has_names_most_likely && is_harmless(key, raw) {
         return raw.len();
     }
-    if !has_names && !OTHERS.contains(&key) {
+    let section = nearest(section, OTHERS.iter().map(|(_, section)| *section)).unwrap_or_default();
+    if !has_names && !OTHERS.contains(&(key, section)) {
         return 0;
     }
     let end = end_of_value(key, raw);
@@ -116,11 +118,14 @@ fn end_of_value(key: &str, raw: &str) -> usize {
     let gap = if matches!(key, "domain" | "name" | "owner") { "  " } else { " " };
     let lead = line.len() - line.trim_start_matches([' ', '"', '\'']).len();
     cut(line[lead..].find(gap).map(|at| lead + at));
-    let lower = line.to_ascii_lowercase();
-    for word in ALARMING {
-        cut(lower.find(word).map(|at| word_before(line, at)));
+    // The path of a token endpoint has such words.
+    if !key.ends_with("url") || !line.contains("://") {
+        let lower = line.to_ascii_lowercase();
+        for word in ALARMING {
+            cut(lower.find(word).map(|at| word_before(line, at)));
+        }
+        cut(misspelt_secret(&lower));
     }
-    cut(misspelt_secret(&lower));
     if key == "client_id" {
         // A whole document may be there by mistake, its line breaks and quotes escaped.
         let text = line.trim_matches(['"', '\'']);
@@ -131,6 +136,8 @@ fn end_of_value(key: &str, raw: &str) -> usize {
         Some(at) => {
             cut(line.find('@').map(|_| at + 3));
             cut(line.find(['?', '#']));
+            // No name is an address. One of a webhook has its secret in the path.
+            cut(line[at + 3..].find('/').filter(|_| key == "name").map(|path| at + 3 + path));
             cut(line[at + 3..].find(": ").map(|colon| word_before(line, at + 3 + colon)));
         }
         None => cut(line.find(':').map(|at| word_before(line, at))),
@@ -160,20 +167,26 @@ fn word_before(line: &str, at: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::shown_of;
+    use super::{OTHERS, shown_of};
     use crate::integrations::known;
 
     #[test]
     fn the_integration_of_an_entry_is_shown() {
         for domain in known() {
-            assert_eq!(shown_of("domain", domain.as_str()), domain.as_str().len(), "{domain}");
+            let shown = shown_of("application_credentials", "domain", domain.as_str());
+            assert_eq!(shown, domain.as_str().len(), "{domain}");
         }
     }
 
     #[test]
     fn harmless_values_are_shown_up_to_what_may_be_none() {
         let check = |key: &str, raw: &str, shown: &str| {
-            assert_eq!(&raw[..shown_of(key, raw)], shown, "{key}: {raw}");
+            let section = OTHERS.iter().find(|(name, _)| *name == key).map(|(_, section)| *section);
+            let shown_in = |section| &raw[..shown_of(section, key, raw)];
+            assert_eq!(shown_in(section.unwrap_or_default()), shown, "{key}: {raw}");
+            if section.is_some() {
+                assert_eq!(shown_in("notify"), "", "{key}: {raw}");
+            }
         };
         check("domain", "spotify", "spotify");
         check("client_secret", "spotify", "");
@@ -223,5 +236,11 @@ mod tests {
         check("url", "https://ha.example:8123", "https://ha.example:8123");
         check("url", "https://me:x@ha.example", "https://");
         check("url", "https://ha.example?x=y", "https://ha.example");
+        check(
+            "token_url",
+            "https://a.example/oauth2/v1/4f5c0a",
+            "https://a.example/oauth2/v1/4f5c0a",
+        );
+        check("name", "https://hooks.example/T0/4f5c0a", "https://hooks.example");
     }
 }

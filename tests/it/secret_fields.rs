@@ -4,7 +4,11 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
+use rustix::process::Signal;
+
+use crate::real::{free_port, send};
 use crate::shell::{Appcred, Project, age_identity, encrypt};
+use crate::watch::{Folder, eventually};
 
 /// Addresses in the forms that a project file takes them.
 const ONE: &str = "https://hooks.example/one-m4rk3d";
@@ -124,6 +128,104 @@ fn a_damaged_address_of_a_webhook_is_an_error() {
     let project = project(&recipient.to_string(), &format!("notify: {{webhook: {damaged:?}}}\n"));
     let said = Appcred::new().in_dir(project.path()).args(["validate"]).status(1).run().stderr;
     assert!(said.contains("cannot read this webhook: the age file is damaged"), "{said}");
+}
+
+const HOOK: &str =
+    "https://joe:m4rk3d-pw@hooks.example/T0/m4rk3d-path/4f5c0a?key=m4rk3d-query#m4rk3d-end";
+
+/// Wherever it is written, and whatever is wrong around it.
+#[test]
+fn the_address_of_a_webhook_is_shown_nowhere() {
+    let address = HOOK.replace("joe:m4rk3d-pw@", "");
+    for form in [
+        "notify: {webhook: 'HOOK'}\nunknown: 1\n",
+        "notify: [{url: 'HOOK'}]\n",
+        "notify: {url: 'HOOK', webhook: 'HOOK', name: 'HOOK'}\n",
+        "notify: ['HOOK']\n",
+        "notify: 'HOOK'\n",
+        "notfy: [{url: 'HOOK'}]\n",
+        "webhook: 'HOOK'\n",
+        "url: 'HOOK'\n",
+        "notify:\n  - name: HOOK\n  - url: HOOK\n  - client_id: HOOK\n  - token_url: HOOK\n",
+        "notify:\n  - url: HOOK\n    broken: [\n",
+        "notify:\n  - name: HOOK\n    broken: [\n",
+        "notify: [{url: 'HOOK',\n  broken\n",
+        "notify: {webhook: ['HOOK']}\n",
+        "notify: {webhook: !secret 'HOOK'}\n",
+        "notify: {webhook: !file 'HOOK'}\n",
+        "notify: {webhook: !secrt 'HOOK'}\n",
+        "notify: {'HOOK': x}\n",
+        "notify: {webhook: HOOK HOOK}\n",
+        "manifests: ['HOOK']\n",
+        "custom_integrations: ['HOOK']\n",
+        "policy: {max_deletes: 'HOOK'}\n",
+        "age: {recipients: ['HOOK'], identities: ['HOOK']}\n",
+        "application_credentials: [{domain: spotify, name: 'HOOK'}]\n",
+        "unknown: 1 # notify: HOOK\n",
+    ] {
+        for hook in [HOOK, &address] {
+            let text =
+                format!("targets: {{lab: {{config_dir: ha}}}}\n{}", form.replace("HOOK", hook));
+            let project = Project::new()
+                .file("appcred.yaml", &text)
+                .file("credentials/a.yaml", "application_credentials: []\n");
+            for verb in ["validate", "plan", "apply --yes", "list", "validate --format json"] {
+                let appcred = Appcred::new().in_dir(project.path()).args(verb.split(' '));
+                let ran = appcred.env("RUST_LOG", "trace").env("NO_COLOR", "1").spawn().finish();
+                let all = ran.stdout + &ran.stderr;
+                for secret in ["m4rk3d", "T0", "4f5c0a"] {
+                    assert!(!all.contains(secret), "{verb}: {text}{all}");
+                }
+            }
+        }
+    }
+}
+
+/// Addresses that are no secrets are what a message is about.
+#[test]
+fn other_addresses_stay_readable() {
+    let project = Project::new()
+        .file("appcred.yaml", "targets:\n  lab: {url: 'http://ha.example/house/a1b2', tokn: x}\n")
+        .file(
+            "credentials/a.yaml",
+            "application_credentials:\n  - {domain: spotify, client_id: a, client_secret: !secret s,\n     integration: {token_url: 'http://p.example/oauth/v2/a1b2/token',\n       authorize_url: 'http://p.example/oauth/v2/a1b2'}}\n",
+        );
+    let said = Appcred::new().in_dir(project.path()).args(["validate"]).status(1).run().stderr;
+    for address in ["/house/a1b2", "/oauth/v2/a1b2/token'", "/oauth/v2/a1b2'"] {
+        assert!(said.contains(address), "{said}");
+    }
+}
+
+#[test]
+fn a_watcher_shows_no_address_of_a_webhook() {
+    let scene = Folder::new();
+    let hook = HOOK.replace("https", "http").replace("hooks.example", "127.0.0.1:9");
+    let project = format!(
+        "targets: {{lab: {{config_dir: ha}}}}\nnotify: [{{webhook: '{hook}'}}, {{webhook: 'ftp://m4rk3d-path'}}]\n"
+    );
+    // A file in the place of the folder is an error, of which webhooks are notified.
+    scene.project.write("ha", "");
+    let port = free_port();
+    let url = format!("http://127.0.0.1:{port}");
+    for text in [project.replace(", {webhook: 'ftp://m4rk3d-path'}", ""), project] {
+        scene.project.write("appcred.yaml", &text);
+        let listen = format!("--listen=127.0.0.1:{port}");
+        let watch = scene.appcred(&["watch", &listen, "-vv"]).env("RUST_LOG", "trace");
+        let running = watch.spawn();
+        let is_tried = || running.stderr().contains("webhook 1 did not accept");
+        let is_refused = || running.stderr().contains("nothing is changed until this is fixed");
+        eventually("the webhook is tried or refused", || is_tried() || is_refused());
+        for path in ["/", "/metrics", "/api/v1/status", "/readyz"] {
+            // Where the watcher has ended, there is no page.
+            let page = send("GET", &format!("{url}{path}"), &[], None);
+            let page = page.map(|page| page.text).unwrap_or_default();
+            assert!(!page.contains("m4rk3d"), "{path}: {page}");
+        }
+        running.signal(Signal::TERM);
+        let ran = running.finish();
+        let all = ran.stdout + &ran.stderr;
+        assert!(!all.contains("m4rk3d"), "{all}");
+    }
 }
 
 #[test]
