@@ -8,6 +8,7 @@ use crate::callback::Loopback;
 use crate::lock::WriteLock;
 use crate::model::{CALLBACK_PATH, PolicyOverrides};
 use crate::plan::{Action, EntrySetup, SetupState, StepId};
+use crate::suggest;
 use crate::target::{LiveTarget, Stop};
 use crate::workspace::{Comparison, OnError, TargetView};
 
@@ -17,7 +18,7 @@ use super::gather::{gather_loaded, load};
 use super::interrupt::stop_on_signal;
 use super::links::LinkArgs;
 use super::locks::write_locks;
-use super::selection::{TargetArgs, no_entry};
+use super::selection::TargetArgs;
 use super::{Global, console};
 
 /// Link the accounts that wait for consent, with the browser of this machine
@@ -93,7 +94,7 @@ impl Authorize {
             let all = comparison().flat_map(|comparison| &comparison.desired.credentials);
             let keys: Vec<&str> = all.map(|entry| entry.key.as_str()).collect();
             if !keys.contains(&key.as_str()) {
-                bail!(no_entry(key, keys));
+                bail!(suggest::missing("entry with the key", key, keys));
             }
         }
         Ok(())

@@ -1,11 +1,8 @@
 //! Arguments that several verbs share: which targets, and what a plan may do.
 
-use std::collections::BTreeSet;
-
 use clap::{Args, ValueEnum};
 
 use crate::model::{MaxDeletes, PolicyOverrides, Prune};
-use crate::suggest;
 
 /// Which targets.
 #[derive(Args, Debug, Default)]
@@ -66,17 +63,6 @@ impl PolicyArgs {
     }
 }
 
-/// That no entry has this key, with the key that was most likely meant, or all of them.
-pub(super) fn no_entry<'k>(key: &str, keys: impl IntoIterator<Item = &'k str>) -> String {
-    let keys: BTreeSet<&str> = keys.into_iter().collect();
-    let help = match suggest::nearest(key, keys.iter().copied()) {
-        Some(near) => format!(": did you mean `{near}`?"),
-        None if keys.is_empty() => String::new(),
-        None => format!("; there are: {}", keys.into_iter().collect::<Vec<_>>().join(", ")),
-    };
-    format!("there is no entry with the key `{key}`{help}")
-}
-
 fn max_deletes(text: &str) -> Result<MaxDeletes, String> {
     let wrong = |_| format!("`{text}` is neither a number nor a percentage such as 20%");
     match text.strip_suffix('%') {
@@ -85,24 +71,5 @@ fn max_deletes(text: &str) -> Result<MaxDeletes, String> {
             _ => Err(format!("`{text}` is more than 100%")),
         },
         None => text.parse().map(MaxDeletes::Count).map_err(wrong),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::no_entry;
-
-    #[test]
-    fn a_mistyped_key_is_guessed_or_all_are_listed() {
-        let keys = ["my-cloud", "family"];
-        assert_eq!(
-            no_entry("my-clowd", keys),
-            "there is no entry with the key `my-clowd`: did you mean `my-cloud`?"
-        );
-        assert_eq!(
-            no_entry("x", keys),
-            "there is no entry with the key `x`; there are: family, my-cloud"
-        );
-        assert_eq!(no_entry("x", []), "there is no entry with the key `x`");
     }
 }

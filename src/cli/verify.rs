@@ -11,12 +11,13 @@ use crate::manifest::Entry;
 use crate::model::TargetName;
 use crate::reconcile::Verdicts;
 use crate::report::verified;
+use crate::suggest;
 use crate::verify::{Checked, RedirectUri, check, confirm};
 use crate::workspace::{TargetView, check_targets};
 
 use super::exit::ExitStatus;
 use super::gather::{entries, workspace};
-use super::selection::{TargetArgs, no_entry};
+use super::selection::TargetArgs;
 use super::{Global, OutputFormat, console};
 
 /// When a provider is asked again that did not accept a redirect URI or a client id.
@@ -58,7 +59,7 @@ pub(super) async fn run(global: &Global, verb: &Verify) -> anyhow::Result<ExitSt
     for key in &verb.keys {
         let keys = || resolved.clients().map(|(entry, ..)| entry.key.value.as_str());
         if !keys().any(|known| known == key) {
-            bail!(no_entry(key, keys()));
+            bail!(suggest::missing("entry with the key", key, keys()));
         }
     }
     let redirect_uris =

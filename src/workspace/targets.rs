@@ -7,6 +7,7 @@ use thiserror::Error;
 use super::Environment;
 use crate::manifest::Project;
 use crate::model::TargetName;
+use crate::suggest;
 use crate::target::Endpoint;
 use crate::target::home_assistant::HomeAssistantEndpoint;
 
@@ -25,7 +26,7 @@ pub enum SelectionError {
     #[error("{0}")]
     Environment(String),
     /// One that does not exist.
-    #[error("there is no target `{name}`; there are: {}", .known.join(", "))]
+    #[error("{}", suggest::missing("target", .name, .known.iter().map(String::as_str)))]
     Unknown {
         /// Its name.
         name: String,

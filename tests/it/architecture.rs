@@ -80,6 +80,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "files",
             "status",
             "lock",
+            "suggest",
             "watch",
             "yaml_edit",
         ],

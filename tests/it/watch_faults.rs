@@ -181,7 +181,7 @@ fn webhooks_are_notified_once_of_an_error_in_the_manifests_and_of_its_end() {
 fn a_watcher_without_a_target_ends_at_once() {
     let scene = Folder::new();
     let printed = scene.appcred(&["watch", "--target", "lob"]).status(1).run().stderr;
-    assert!(printed.contains("there is no target `lob`; there are: lab"), "{printed}");
+    assert!(printed.contains("there is no target `lob`: did you mean `lab`?"), "{printed}");
     fs::remove_file(scene.project.join("appcred.yaml")).unwrap();
     let printed = scene.appcred(&["watch"]).status(1).run().stderr;
     assert!(printed.contains("no target: name one in appcred.yaml"), "{printed}");
