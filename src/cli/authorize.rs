@@ -1,14 +1,17 @@
 //! `authorize`
 
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
 
 use anyhow::{Context, bail};
 
 use crate::callback::Loopback;
 use crate::lock::WriteLock;
-use crate::model::{CALLBACK_PATH, PolicyOverrides};
-use crate::plan::{Action, EntrySetup, SetupState, StepId};
+use crate::model::{CALLBACK_PATH, MY_REDIRECT_URI, PolicyOverrides};
+use crate::plan::{Action, EntrySetup, SetupState, Step, StepId};
+use crate::reconcile::{Verdicts, refused_set_ups};
 use crate::suggest;
+use crate::target::home_assistant::HomeAssistant;
 use crate::target::{LiveTarget, Stop};
 use crate::workspace::{Comparison, OnError, TargetView};
 
@@ -25,8 +28,9 @@ use super::{Global, console};
 ///
 /// For each entry whose integration is not linked yet, or needs consent again: starts the set-up in
 /// Home Assistant, opens the provider's page, and waits until the account runs. The provider must know
-/// the redirect URI that is shown. It is Home Assistant's own, so the browser must reach Home Assistant;
-/// where it cannot, --port receives the answer on this machine and passes it on.
+/// the redirect URI that is shown, and is asked that first as far as its authorize endpoint is known. It is
+/// Home Assistant's own, so the browser must reach Home Assistant; where it cannot, --port receives the
+/// answer on this machine and passes it on.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   appcred authorize
@@ -127,6 +131,8 @@ impl Authorize {
             return self.keys.is_empty();
         };
         self.print_others(view, comparison);
+        let asking = self.refused(comparison, ha, loopback.as_deref());
+        let mut refused = stop.run_until_cancelled(asking).await.unwrap_or_default();
         let mut is_well = true;
         for step in &comparison.plan.steps {
             let Action::SetUp { wanted, .. } = &step.action else { continue };
@@ -135,7 +141,9 @@ impl Authorize {
             }
             let Some(entry) = comparison.desired.credential(&wanted.key) else { continue };
             let title = format!("{name}: {}", step.action.summary());
-            let ended = if let Some(after) = step.after {
+            let ended = if let Some(why) = refused.remove(&step.id) {
+                Err(why)
+            } else if let Some(after) = step.after {
                 Err(format!("{}: run `appcred apply` first", before(comparison, after)))
             } else {
                 let linking = AccountLinking {
@@ -158,6 +166,29 @@ impl Authorize {
             }
         }
         is_well && !stop.is_cancelled()
+    }
+
+    /// The set-ups for which no browser need be opened, since the provider would refuse them.
+    async fn refused(
+        &self,
+        comparison: &Comparison,
+        ha: &HomeAssistant,
+        loopback: Option<&Loopback>,
+    ) -> BTreeMap<StepId, String> {
+        let Comparison { plan, desired, observed } = comparison;
+        let is_next = |step: &&Step| {
+            step.after.is_none()
+                && step.action.for_entry().is_some_and(|wanted| self.wants(wanted.key.as_str()))
+        };
+        let back = match loopback {
+            Some(here) if ha.redirect_uri() != MY_REDIRECT_URI => {
+                format!("{}{CALLBACK_PATH}", here.origin())
+            }
+            _ => ha.redirect_uri(),
+        };
+        let (steps, mut known) = (plan.steps.iter().filter(is_next), Verdicts::default());
+        let refused = refused_set_ups(steps, desired, observed, Some(&back), &mut known);
+        refused.await.into_iter().collect()
     }
 
     /// Prints why an entry is not linked, where it was asked for by name or nothing else is left.

@@ -13,4 +13,4 @@ pub use apply::{Progress, apply};
 pub use carry_out::{CarriedOut, PlanTarget, carry_out};
 pub use link::{LinkSettings, Linking, NotLinked, Turn};
 pub use outcome::{Outcome, StepOutcome};
-pub use prove::{Proven, Unchecked, Verdicts, unchecked_line};
+pub use prove::{Proven, Unchecked, Verdicts, refused_set_ups, unchecked_line};

@@ -128,30 +128,43 @@ pub(super) async fn prove(
             proven.unchecked.push(Unchecked { key, what, why: unchecked });
         }
     }
-    let asked = set_up_questions(plan, desired, observed);
-    let questions: Vec<&AuthorizeQuestion> = asked.iter().map(|(_, question)| question).collect();
-    for ((step, question), said) in asked.iter().zip(known.about_set_ups(&questions).await) {
-        if said.is_refused() {
-            let outcome = Outcome::NotBegun(not_started(question, &said));
-            proven.refused.push(StepOutcome { step: *step, outcome });
-        }
-    }
+    let back = observed.live.as_ref().map(|live| live.redirect_uri.as_str());
+    let refused = refused_set_ups(&plan.steps, desired, observed, back, known).await;
+    proven.refused.extend(
+        refused
+            .into_iter()
+            .map(|(step, why)| StepOutcome { step, outcome: Outcome::NotBegun(why) }),
+    );
     leave_out_refused(&mut proven);
     proven
 }
 
-/// What to ask before the set-ups of a plan are started. Of one that is open already, the consent link
-/// was shown.
-fn set_up_questions(
-    plan: &Plan,
+/// The set-ups that their providers would refuse, if browsers are sent back to this redirect URI, and why.
+pub async fn refused_set_ups<'p>(
+    steps: impl IntoIterator<Item = &'p Step>,
     desired: &Desired,
     observed: &Observed,
+    redirect_uri: Option<&str>,
+    known: &mut Verdicts,
+) -> Vec<(StepId, String)> {
+    let asked = set_up_questions(steps, desired, observed, redirect_uri);
+    let questions: Vec<&AuthorizeQuestion> = asked.iter().map(|(_, question)| question).collect();
+    let said = known.about_set_ups(&questions).await;
+    let refused = asked.iter().zip(&said).filter(|(_, said)| said.is_refused());
+    refused.map(|((step, question), said)| (*step, not_started(question, said))).collect()
+}
+
+/// What to ask before set-ups are started. Of one that is open already, the consent link was shown.
+fn set_up_questions<'p>(
+    steps: impl IntoIterator<Item = &'p Step>,
+    desired: &Desired,
+    observed: &Observed,
+    redirect_uri: Option<&str>,
 ) -> Vec<(StepId, AuthorizeQuestion)> {
-    let Some(live) = &observed.live else { return Vec::new() };
     let release = Release::of(observed.version.as_deref());
-    let asked = plan.steps.iter().filter_map(|step| {
+    let asked = steps.into_iter().filter_map(|step| {
         let Action::SetUp { wanted, open: None, .. } = &step.action else { return None };
-        let redirect_uri = RedirectUri::of(Some(&live.redirect_uri));
+        let redirect_uri = RedirectUri::of(Some(redirect_uri?));
         let entry = desired.credential(&wanted.key)?;
         Some((step.id, AuthorizeQuestion::of(entry, release, redirect_uri)))
     });
@@ -251,7 +264,10 @@ impl Verdicts {
     ) {
         let asked: Vec<_> = plans
             .into_iter()
-            .flat_map(|(plan, desired, observed)| set_up_questions(plan, desired, observed))
+            .flat_map(|(plan, desired, observed)| {
+                let back = observed.live.as_ref().map(|live| live.redirect_uri.as_str());
+                set_up_questions(&plan.steps, desired, observed, back)
+            })
             .collect();
         let questions: Vec<&AuthorizeQuestion> = asked.iter().map(|(_, asked)| asked).collect();
         self.about_set_ups(&questions).await;

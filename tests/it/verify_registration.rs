@@ -22,7 +22,9 @@ use serde_json::{Value, json};
 
 use crate::forms::check_own;
 use crate::ha_apply::House;
-use crate::real::{AuthorizationServer, Browser, HomeAssistant, Provider, Release, each_release};
+use crate::real::{
+    AuthorizationServer, Browser, HomeAssistant, Provider, Release, each_release, free_port,
+};
 
 const LONG: Duration = Duration::from_secs(60);
 const ELSEWHERE: &str = "https://elsewhere.example/back";
@@ -311,7 +313,14 @@ fn ha_starts_no_set_up_that_its_provider_would_refuse(release: Release) {
         asked.unwrap()["response"]["flows"].clone()
     };
 
+    let authorize = |more: &[&str]| {
+        let authorize = house.appcred(&ha).args(["authorize", "--no-browser", "--timeout", "5"]);
+        authorize.args(more).status(1).run().stdout
+    };
+
     let told = apply(1);
+    assert!(told.contains("does not (yet) accept the client id (invalid_client"), "{told}");
+    let told = authorize(&[]);
     assert!(told.contains("does not (yet) accept the client id (invalid_client"), "{told}");
     assert_eq!((ha.credentials().len(), open_flows()), (1, json!([])));
 
@@ -320,6 +329,17 @@ fn ha_starts_no_set_up_that_its_provider_would_refuse(release: Release) {
     let told = apply(1);
     assert!(told.contains("does not (yet) accept the redirect URI (invalid_request"), "{told}");
     assert!(told.contains("register exactly http"), "{told}");
+    assert_eq!(open_flows(), json!([]));
+
+    let told = authorize(&[]);
+    assert!(told.contains("does not (yet) accept the redirect URI (invalid_request"), "{told}");
+
+    // What counts is where this browser comes back to.
+    provider.accept_redirects(&[&ha.url()]);
+    let port = free_port();
+    let told = authorize(&["--port", &port.to_string()]);
+    let here = format!("register exactly http://127.0.0.1:{port}/auth/external/callback");
+    assert!(told.contains(&here), "{told}");
     assert_eq!(open_flows(), json!([]));
 
     provider.accept_redirects(&[]);
