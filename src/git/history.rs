@@ -87,7 +87,7 @@ fn search_versions(
     versions: impl Fn(&Path, &BTreeSet<PathBuf>) -> Result<Vec<Version>, GitError>,
 ) -> Result<Vec<OldVersion>, GitError> {
     let others = other_projects(folder)?;
-    let mut files = from_root(folder, files)?;
+    let mut files = from_root(folder, files);
     loop {
         let mut versions = versions(folder, &files)?;
         versions.retain(|version| !others.iter().any(|other| version.file.starts_with(other)));
@@ -223,9 +223,9 @@ fn listed(
 }
 
 /// Files as Git names them, from the root of the repository.
-fn from_root(folder: &Path, files: &[PathBuf]) -> Result<BTreeSet<PathBuf>, GitError> {
-    let root = root(folder)?;
-    Ok(files.iter().filter_map(|file| Some(file.strip_prefix(&root).ok()?.to_owned())).collect())
+fn from_root(folder: &Path, files: &[PathBuf]) -> BTreeSet<PathBuf> {
+    let root = root(folder).unwrap_or_default();
+    files.iter().filter_map(|file| Some(file.strip_prefix(&root).ok()?.to_owned())).collect()
 }
 
 /// The folders of other projects that Git tracks now, from the root of the repository.

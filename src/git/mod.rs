@@ -90,13 +90,18 @@ pub fn is_repository(folder: &Path) -> bool {
         .is_ok_and(|folder| folder.ancestors().any(|above| above.join(".git").exists()))
 }
 
+/// The folder that the work tree of a repository begins in.
+fn root(folder: &Path) -> Option<PathBuf> {
+    let whole = files::folder(folder).canonicalize().unwrap_or_else(|_| folder.to_owned());
+    whole.ancestors().find(|above| above.join(".git").exists()).map(Path::to_owned)
+}
+
 /// A folder of each repository that one of the folders is in, as of a submodule and what it is in.
 pub fn repositories<'f>(folders: impl IntoIterator<Item = &'f Path>) -> Vec<&'f Path> {
     let mut found: BTreeMap<PathBuf, &Path> = BTreeMap::new();
     for folder in folders {
-        let whole = files::folder(folder).canonicalize().unwrap_or_else(|_| folder.to_owned());
-        if let Some(root) = whole.ancestors().find(|above| above.join(".git").exists()) {
-            found.entry(root.to_owned()).or_insert(folder);
+        if let Some(root) = root(folder) {
+            found.entry(root).or_insert(folder);
         }
     }
     found.into_values().collect()
@@ -108,7 +113,8 @@ pub fn repositories<'f>(folders: impl IntoIterator<Item = &'f Path>) -> Vec<&'f 
 /// # Errors
 /// Where git cannot be run, or refuses.
 pub fn identities(folder: &Path) -> Result<Vec<PathBuf>, GitError> {
-    let (root, others) = (root(folder)?, history::other_projects(folder)?);
+    let Some(root) = root(folder) else { return Ok(Vec::new()) };
+    let others = history::other_projects(folder)?;
     let mut command = git(folder);
     command.args(["ls-files", "-z", "--full-name", "--cached", "--others", "--exclude-standard"]);
     let listed = answer(command.args(["--", ":(top)"]))?;
@@ -217,12 +223,6 @@ fn parts(file: &Path) -> (&Path, &Path) {
     let mut above = file.ancestors().skip(1);
     let folder = above.find(|above| files::folder(above).is_dir()).unwrap_or(Path::new(""));
     (folder, file.strip_prefix(folder).unwrap_or(file))
-}
-
-/// The folder that the work tree begins in.
-fn root(folder: &Path) -> Result<PathBuf, GitError> {
-    let root = answer(git(folder).args(["rev-parse", "--show-toplevel"]))?;
-    Ok(PathBuf::from(String::from_utf8_lossy(root.trim_ascii()).into_owned()).canonicalize()?)
 }
 
 /// The index of the commit that runs us as a hook, where it is one of this repository.
