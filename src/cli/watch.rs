@@ -110,6 +110,7 @@ pub(super) async fn run(global: Global, verb: WatchArgs) -> anyhow::Result<ExitS
         resolver: reader.resolvers(),
         sessions: environment::read().sessions(),
         consent_base: verb.listen.consent_base(),
+        reached: Default::default(),
     };
     let channels = Channels { statuses, snapshots, callbacks, reload, heartbeat, stop };
     tasks.spawn(watch::run(settings, reader, connector, channels));

@@ -336,6 +336,8 @@ codes! {
         AnswersPending = "answers_pending",
         /// An entry no longer has to.
         AnswersSettled = "answers_settled",
+        /// The set-up of an account has failed.
+        SetUpFailed = "set_up_failed",
         /// The target was changed, and no manifest was.
         Drift = "drift",
         /// The target is not as wanted and cannot be made so.

@@ -197,8 +197,12 @@ mod tests {
             },
             Nobody,
         );
-        let connector =
-            Connector { resolver: reader.resolvers(), sessions: None, consent_base: None };
+        let connector = Connector {
+            resolver: reader.resolvers(),
+            sessions: None,
+            consent_base: None,
+            reached: Default::default(),
+        };
         let (_callbacks, callbacks) = mpsc::channel(1);
         let channels = Channels {
             statuses: StatusStore::new(Timestamp::now),

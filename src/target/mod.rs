@@ -167,6 +167,14 @@ pub enum TargetError {
         /// The reason.
         why: String,
     },
+    /// Nothing listens at the port.
+    #[error("cannot reach {address}: {why}")]
+    NotListening {
+        /// The address.
+        address: String,
+        /// The reason, and what may be wrong.
+        why: String,
+    },
     /// The connection was made and then broke.
     #[error("lost the connection to {address}: {why}")]
     Lost {

@@ -1,6 +1,7 @@
 //! What the watcher needs of a target, and how it gets there.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::{FutureExt, StreamExt};
 use tokio::sync::watch;
@@ -79,6 +80,31 @@ pub struct Connector {
     pub sessions: Option<SessionStore>,
     /// Where a browser that has consented comes back to; to HA itself where there is none.
     pub consent_base: Option<String>,
+    /// The targets that have answered: of those the port is right.
+    pub reached: ReachedTargets,
+}
+
+/// The addresses of targets that have answered.
+#[derive(Debug, Default)]
+pub struct ReachedTargets(Mutex<BTreeSet<String>>);
+
+impl ReachedTargets {
+    fn addresses(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Why a target does not answer: one that did before has the right port.
+    fn explain(&self, spec: &TargetSpec, error: ConnectError) -> ConnectError {
+        match error {
+            ConnectError::Target(TargetError::NotListening { address, .. })
+                if self.addresses().contains(&spec.endpoint.address()) =>
+            {
+                let why = "nothing listens there any more: is Home Assistant running?".to_owned();
+                TargetError::NotListening { address, why }.into()
+            }
+            other => other,
+        }
+    }
 }
 
 impl Connect for Connector {
@@ -86,7 +112,9 @@ impl Connect for Connector {
 
     async fn connect(&self, spec: &TargetSpec) -> Result<ConnectedTarget, ConnectError> {
         let resolver = Arc::clone(&self.resolver.borrow());
-        let mut target = spec.endpoint.connect(&resolver, self.sessions.as_ref()).await?;
+        let connecting = spec.endpoint.connect(&resolver, self.sessions.as_ref()).await;
+        let mut target = connecting.map_err(|error| self.reached.explain(spec, error))?;
+        self.reached.addresses().insert(spec.endpoint.address());
         if let Some(base) = &self.consent_base {
             target.come_back_to(base.clone());
         }

@@ -149,6 +149,7 @@ fn of_target(error: &TargetError) -> ErrorKind {
         | TargetError::NotAdmin { .. }
         | TargetError::Forbidden { .. } => ErrorKind::Permanent,
         TargetError::Unreachable { .. }
+        | TargetError::NotListening { .. }
         | TargetError::Lost { .. }
         | TargetError::Protocol { .. } => ErrorKind::Unreachable,
         TargetError::Starting { .. } => ErrorKind::Starting,

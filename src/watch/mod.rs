@@ -58,7 +58,9 @@ use retry::Schedule;
 use target_tasks::TargetTasks;
 use trigger::Trigger;
 
-pub use connection::{Connect, ConnectedTarget, Connector, TargetEvent, WatchedTarget};
+pub use connection::{
+    Connect, ConnectedTarget, Connector, ReachedTargets, TargetEvent, WatchedTarget,
+};
 pub use heartbeat::Heartbeat;
 pub use notices::{Notices, schema as notice_schema};
 pub use snapshot_store::SnapshotStore;

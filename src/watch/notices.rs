@@ -9,7 +9,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::codes::EventCode;
-use crate::model::{Due, FlowStep, Key, Links, Secret, TargetName, to_json, web_page};
+use crate::model::{Due, FlowStep, Key, Links, Secret, TargetName, Visible, to_json, web_page};
 use crate::status::{EntryStatus, TargetStatus};
 use crate::target::Stop;
 
@@ -139,6 +139,8 @@ pub(super) struct Notifier {
     may_be_lost: bool,
     /// The entries that waited for a person, each with what that waited for.
     pending: BTreeMap<Key, FlowStep>,
+    /// Why the last set-ups of entries failed.
+    failed: BTreeMap<Key, String>,
     /// What was due of clients.
     due: BTreeMap<Key, Due>,
     error: Option<String>,
@@ -155,6 +157,7 @@ impl Notifier {
             displayed: None,
             may_be_lost: false,
             pending: BTreeMap::new(),
+            failed: BTreeMap::new(),
             due: BTreeMap::new(),
             error: None,
             outage: None,
@@ -227,6 +230,7 @@ impl Notifier {
         // What waited when the connection ended shows when there is one again.
         if target.is_connected() {
             events = self.pending_events(target);
+            events.extend(self.failed_events(target));
         }
         events.extend(self.due_events(target));
         let drifts = std::mem::replace(&mut self.drifts, target.totals.drifts);
@@ -258,6 +262,20 @@ impl Notifier {
             }
             _ => None,
         }
+    }
+
+    /// Set-ups that have failed since, or now for another reason.
+    fn failed_events(&mut self, target: &TargetStatus) -> Vec<(EventCode, String)> {
+        let why = |entry: &EntryStatus| Some((entry.key.clone(), entry.set_up_error.clone()?));
+        // Why the one before failed is in the notice of what waits.
+        let ended = target.entries.iter().filter(|entry| entry.waits_for.is_none());
+        let failed: BTreeMap<Key, String> = ended.filter_map(why).collect();
+        let last = std::mem::replace(&mut self.failed, failed);
+        let new = self.failed.iter().filter(|(key, why)| last.get(*key) != Some(*why));
+        new.map(|(key, why)| {
+            (EventCode::SetUpFailed, format!("the set-up of {key} failed: {}", why.visible()))
+        })
+        .collect()
     }
 
     /// What has become due of clients, and what is no longer: one of each kind for all entries.

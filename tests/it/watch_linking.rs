@@ -111,6 +111,9 @@ fn ha_set_up_that_fails_by_itself_is_left_alone_until_its_entry_changes(release:
         eventually("a round", || others().len() == 1);
     }
     assert_eq!(linking.provider.token_log().len(), 1, "{:?}", linking.provider.token_log());
+    let failed = listener.next_of("set_up_failed")["message"].as_str().unwrap().to_owned();
+    assert!(failed.starts_with("the set-up of anna failed: "), "{failed}");
+    assert!(failed.contains("client id or secret is wrong"), "{failed}");
 
     linking.house.declare(&[linking.entry(device, "Anna", "anna", "right"), other]);
     let pending = listener.next_of("consent_pending");

@@ -24,7 +24,11 @@ pub(super) fn unreachable(address: &Address, why: String) -> TargetError {
 pub(super) fn no_connection(address: &Address, error: &TunnelError) -> TargetError {
     let why = match error {
         TunnelError::Name(error) => unknown_name(address, error),
-        TunnelError::Connect(error) => refused(address, error),
+        TunnelError::Connect(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            let (address, why) = (address.to_string(), refused(address, error));
+            return TargetError::NotListening { address, why };
+        }
+        TunnelError::Connect(error) => unroutable(error),
         TunnelError::Proxy(why) => why.clone(),
     };
     unreachable(address, why)
@@ -44,27 +48,26 @@ fn unknown_name(address: &Address, error: &io::Error) -> String {
 
 fn refused(address: &Address, error: &io::Error) -> String {
     let port = address.port();
-    let help = match error.kind() {
-        io::ErrorKind::ConnectionRefused if port == PORT => {
-            "nothing listens there: start Home Assistant, or wait until it has started".to_owned()
-        }
-        io::ErrorKind::ConnectionRefused if address.url().port().is_some() => {
-            format!(
-                "nothing listens on port {port}: is Home Assistant running, and is that its port?"
-            )
-        }
-        io::ErrorKind::ConnectionRefused => {
-            let usual = address.with_port(PORT);
-            format!(
-                "nothing listens on port {port}: is Home Assistant running? Its own port is {PORT}, as in {usual}"
-            )
-        }
-        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
-            "is that machine on, and in a network that this one reaches?".to_owned()
-        }
-        _ => return error.to_string(),
+    let help = if port == PORT {
+        "nothing listens there: start Home Assistant, or wait until it has started".to_owned()
+    } else if address.url().port().is_some() {
+        format!("nothing listens on port {port}: is Home Assistant running, and is that its port?")
+    } else {
+        let usual = address.with_port(PORT);
+        format!(
+            "nothing listens on port {port}: is Home Assistant running? Its own port is {PORT}, as in {usual}"
+        )
     };
     format!("{}; {help}", plain(error))
+}
+
+fn unroutable(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
+            format!("{}; is that machine on, and in a network that this one reaches?", plain(error))
+        }
+        _ => error.to_string(),
+    }
 }
 
 /// Where nothing comes.
