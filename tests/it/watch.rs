@@ -5,10 +5,13 @@ use std::os::unix::fs::symlink;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use appcred::target::{LiveTarget, Observe};
+use futures_util::{FutureExt, StreamExt};
 use rustix::process::Signal;
 use serde_json::json;
 
 use crate::ha_apply::House;
+use crate::ha_faults::open;
 use crate::real::{HomeAssistant, Release, each_release};
 use crate::shell::{Appcred, Project, age_identity, encrypt};
 
@@ -401,6 +404,27 @@ fn a_snapshot_is_kept_up_and_plans_without_keys() {
     running.signal(Signal::TERM);
     assert_eq!(running.finish().status, Some(0));
     assert!(!fs::read_to_string(&snapshot).unwrap().contains("MARKED"));
+}
+
+each_release!(ha_reports_what_changes_and_not_how_things_are);
+fn ha_reports_what_changes_and_not_how_things_are(release: Release) {
+    let ha = HomeAssistant::start(release);
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let mut target = open(&ha.url(), ha.token()).await.ok().unwrap();
+        let mut changes = target.changes().await.unwrap().unwrap();
+        // What Home Assistant sends of itself arrives before the answer to this.
+        let mut has_changed = async || {
+            target.observe().await.unwrap();
+            changes.next().now_or_never().is_some()
+        };
+        assert!(!has_changed().await, "nothing has changed yet");
+        ha.create_credential(json!({"domain": "spotify", "client_id": "a", "client_secret": "b"}));
+        // The oldest release does not report credentials.
+        assert_eq!(has_changed().await, release != Release::Ha2024_3);
+        ha.link_by_hand("linked_account", "linked_account");
+        let change = tokio::time::timeout(NEVER, changes.next()).await.unwrap();
+        assert!(change.is_some());
+    });
 }
 
 /// A house in Git whose target is a folder.
