@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn headers_may_be_what_a_client_secret_cannot() {
-        for text in ["Bearer abc", "Basic YTpi", "CF_Authorization=abc", "{\"a\": 1}", "\"abc\""] {
+        for text in ["Bearer abc", "Basic YTpi", "CF_TOKEN=abc", "{\"a\": 1}", "\"abc\""] {
             assert!(matches!(value_fault(text, false), Some(ValueFault::Document(_))), "{text}");
             assert_eq!(header_fault(text, false), None, "{text}");
         }
