@@ -186,11 +186,8 @@ impl<'n> Decoder<'n> {
                 let message =
                     format!("the targets `{first}` and `{name}` are the same Home Assistant");
                 let problem = self.error(ProblemCode::DuplicateTarget, site.key_span(), message);
-                self.report(
-                    problem.help(
-                        "remove one of them: a run for one would delete what the other wants",
-                    ),
-                );
+                let help = "remove one of them: a run for one would delete what the other wants";
+                self.report(problem.help(help));
             }
             project.targets.extend(target.map(|target| (name.clone(), target)));
             project.target_names.insert(name);

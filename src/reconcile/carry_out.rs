@@ -21,7 +21,9 @@ pub trait PlanTarget: Execute {
         desired: &Desired,
         observed: &Observed,
         known: &mut Verdicts,
-    ) -> impl Future<Output = Proven> + Send;
+    ) -> impl Future<Output = Proven> + Send {
+        prove(plan, desired, observed, known)
+    }
 
     /// Carries out the steps of a plan that concern set-ups, and adds the outcome of each.
     fn set_up(
@@ -34,16 +36,6 @@ pub trait PlanTarget: Execute {
 }
 
 impl PlanTarget for Target {
-    async fn prove(
-        &self,
-        plan: &Plan,
-        desired: &Desired,
-        observed: &Observed,
-        known: &mut Verdicts,
-    ) -> Proven {
-        prove(plan, desired, observed, known).await
-    }
-
     async fn set_up(
         &self,
         plan: &Plan,

@@ -42,7 +42,8 @@ fn ha_consent_is_clicked_through_on_the_page_to_a_loaded_account(release: Releas
 
     browser.go_on_in(0);
     browser.page_with("Everything is as wanted.");
-    browser.page_with("loaded");
+    let badges = "[...document.querySelectorAll('.badge')]";
+    browser.wait_until(&format!("{badges}.some(badge => badge.textContent === 'linked')"));
     assert_eq!(linking.account("linked_account")["state"], "loaded");
     let of_ours = |line: &String| line.starts_with(&url);
     assert!(!browser.console().iter().any(of_ours));
