@@ -51,13 +51,7 @@ pub(super) struct Edit {
 
 pub(super) async fn run(global: &Global, verb: &Edit) -> anyhow::Result<ExitStatus> {
     let file = verb.file.as_path();
-    if let Err(why) = file.metadata() {
-        let why = files::reason(file, &why);
-        bail!(
-            "cannot edit {}: {why}; `appcred add` writes a new entry, into a new manifest where there is none",
-            file.visible()
-        );
-    }
+    check_exists(file)?;
     let request = request(global);
     let file = verb.file.as_path();
     let loaded = load(global);
@@ -115,6 +109,18 @@ pub(super) async fn run(global: &Global, verb: &Edit) -> anyhow::Result<ExitStat
 fn is_project_file(file: &Path, project: &Project) -> bool {
     let of_project = project.file.as_deref().and_then(|project| project.canonicalize().ok());
     of_project.is_some() && of_project == file.canonicalize().ok()
+}
+
+/// Refuses a file that is not there.
+fn check_exists(file: &Path) -> anyhow::Result<()> {
+    if let Err(why) = file.metadata() {
+        let why = files::reason(file, &why);
+        bail!(
+            "cannot edit {}: {why}; `appcred add` writes a new entry, into a new manifest where there is none",
+            file.visible()
+        );
+    }
+    Ok(())
 }
 
 /// What was typed before and could not be saved, where that is to go on.
