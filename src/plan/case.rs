@@ -190,7 +190,7 @@ impl<'a> EntryCase<'a> {
             let reason = if self.is_claim(at) { Reason::Unclaimed } else { Reason::Superseded };
             let action = Action::Delete { old: self.index.get(at).held(), remove: Vec::new() };
             let after = last.or(after);
-            last = Some(draft.step(action, vec![reason], users.to_vec(), after));
+            last = Some(draft.step_reloading(action, vec![reason], users.to_vec(), after));
         }
         last
     }

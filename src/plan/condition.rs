@@ -52,7 +52,7 @@ impl EntryCase<'_> {
             Condition::Missing => {
                 let reload = self.index.users(&self.entry.domain, name);
                 let action = Action::Create { wanted: self.wanted(name) };
-                Some(draft.step(action, vec![Reason::NotObserved], reload, after))
+                Some(draft.step_reloading(action, vec![Reason::NotObserved], reload, after))
             }
             Condition::Right { right, spare } => {
                 draft.set_state(right, CredentialState::InSync(key()));
@@ -84,7 +84,7 @@ impl EntryCase<'_> {
                     }
                     false => Action::Replace { wanted, old: self.held(&free) },
                 };
-                Some(draft.step(action, reasons, reload, after))
+                Some(draft.step_reloading(action, reasons, reload, after))
             }
         }
     }
@@ -100,22 +100,21 @@ impl EntryCase<'_> {
         for at in claims {
             draft.set_state(*at, CredentialState::Claim(self.entry.key.clone()));
         }
-        let others = self.claim_of_others(text);
         match self.condition(claims) {
             Condition::Missing | Condition::Unknown => after,
-            Condition::Right { .. } if others.is_some() => after,
             Condition::Right { spare, .. } => self.clear_away(spare, after, draft).or(after),
             Condition::Wrong { reasons, free, .. } => {
                 let action = Action::Claim { wanted: self.wanted(text), old: self.held(&free) };
                 let newly_claimed =
                     || self.newly_claimed(text, claims).map(|at| self.why_foreign(at));
                 let newly_disputed = || self.newly_disputed(text, claims);
+                let others = self.claim_of_others(text);
                 if let Some(why) = others.or_else(newly_claimed).or_else(newly_disputed) {
                     draft.withhold(action, why);
                     return after;
                 }
                 let reload = self.users_if_changed(text, &reasons);
-                Some(draft.step(action, reasons, reload, after))
+                Some(draft.step_reloading(action, reasons, reload, after))
             }
         }
     }

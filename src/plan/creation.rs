@@ -35,7 +35,7 @@ impl EntryCase<'_> {
                         Some(_) => Reason::BesideOtherOwner,
                         None => Reason::NotObserved,
                     };
-                    Some(draft.step(action, vec![reason], Vec::new(), after))
+                    Some(draft.step(action, reason, after))
                 }
             };
         }
@@ -63,7 +63,7 @@ impl EntryCase<'_> {
             let reason = if is_by_hand { Reason::AdoptionAsked } else { Reason::LetGo };
             (Action::Adopt { wanted, old, how: Adoption::TakeOver }, reason)
         };
-        let step = draft.step(action, vec![reason], Vec::new(), after);
+        let step = draft.step(action, reason, after);
         draft.claim_meanwhile(step, claim);
         Some(step)
     }

@@ -47,7 +47,12 @@ impl<'a> PlanDraft<'a> {
         }
     }
 
-    pub(super) fn step(
+    /// Does something behind the step that it needs.
+    pub(super) fn step(&mut self, action: Action, reason: Reason, after: Option<StepId>) -> StepId {
+        self.step_reloading(action, vec![reason], Vec::new(), after)
+    }
+
+    pub(super) fn step_reloading(
         &mut self,
         action: Action,
         reasons: Vec<Reason>,
@@ -87,11 +92,6 @@ impl<'a> PlanDraft<'a> {
         self.pruned_set_ups.push(flow);
     }
 
-    /// Does something about a set-up, behind the step that it needs.
-    pub(super) fn set_up(&mut self, action: Action, reason: Reason, after: Option<StepId>) {
-        self.step(action, vec![reason], Vec::new(), after);
-    }
-
     pub(super) fn link(&mut self, key: &Key, state: SetupState) {
         self.setup_states.push(EntrySetup { key: key.clone(), state });
     }
@@ -117,16 +117,8 @@ impl<'a> PlanDraft<'a> {
 
     /// The credentials so far that are of an entry, right or not, each with the entry's key.
     pub(super) fn held(&self) -> impl Iterator<Item = (usize, &Key)> {
-        self.credential_states.iter().enumerate().filter_map(|(at, state)| match state {
-            Some(
-                CredentialState::InSync(of)
-                | CredentialState::Drifted(of)
-                | CredentialState::Shadowed(of)
-                | CredentialState::Claim(of)
-                | CredentialState::Superseded(of),
-            ) => Some((at, of)),
-            _ => None,
-        })
+        let states = self.credential_states.iter().enumerate();
+        states.filter_map(|(at, state)| Some((at, state.as_ref()?.holder()?)))
     }
 
     pub(super) fn withhold(&mut self, action: Action, why: Why) {
@@ -216,7 +208,7 @@ impl<'a> PlanDraft<'a> {
 
     pub(super) fn finish(mut self) -> Plan {
         for flow in std::mem::take(&mut self.pruned_set_ups) {
-            self.set_up(Action::Abandon { flow }, Reason::LeftOver, None);
+            self.step(Action::Abandon { flow }, Reason::LeftOver, None);
         }
         let created = self.created_clients();
         for PlannedPrune { group, reason, mut remove } in std::mem::take(&mut self.pruned) {
@@ -225,7 +217,7 @@ impl<'a> PlanDraft<'a> {
                 let (old, remove) = (self.index.get(at).held(), std::mem::take(&mut remove));
                 let created = created.get(&(old.domain.clone(), old.client_id.clone())).copied();
                 let action = Action::Delete { old, remove };
-                last = Some(self.step(action, vec![reason], Vec::new(), last.or(created)));
+                last = Some(self.step(action, reason, last.or(created)));
             }
         }
         let index = self.index;

@@ -204,7 +204,7 @@ impl EntryCase<'_> {
             if is_other_client { Some(Reason::ClientIdDiffers) } else { implementation.reason };
         let claimed = reason.filter(|_| current.is_empty()).map(|reason| {
             let action = Action::Claim { wanted: self.wanted(&text), old: Vec::new() };
-            draft.step(action, vec![reason], Vec::new(), None)
+            draft.step(action, reason, None)
         });
         let after = after.or(claimed);
         let mut last = self.make_right(name, condition, after, draft).or(after);
@@ -236,7 +236,7 @@ impl EntryCase<'_> {
                 draft.withhold(action, why);
                 continue;
             }
-            last = Some(draft.step(action, vec![self.renamed(at)], Vec::new(), last));
+            last = Some(draft.step(action, self.renamed(at), last));
         }
         last
     }

@@ -33,7 +33,7 @@ pub(super) fn decide(
         }
     }
     for (wanted, account) in down {
-        draft.set_up(Action::Reload { wanted, account }, Reason::AccountDown, None);
+        draft.step(Action::Reload { wanted, account }, Reason::AccountDown, None);
     }
 }
 

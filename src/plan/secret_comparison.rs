@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::model::{Desired, DesiredCredential, Key, Observed, Seals, SecretComparison};
 
-use super::{CredentialState, Plan};
+use super::Plan;
 
 /// For each credential of a target, in its order, the ciphertexts of its entry that were found to hold
 /// what it has. `sealed` gives the digests of an entry's ciphertexts.
@@ -19,18 +19,12 @@ pub fn found_same(
     let held = observed.credentials.iter();
     held.zip(&plan.credential_states)
         .map(|(held, compared)| {
-            let key = match &compared.state {
-                CredentialState::InSync(key)
-                | CredentialState::Drifted(key)
-                | CredentialState::Shadowed(key)
-                | CredentialState::Claim(key)
-                | CredentialState::Superseded(key) => key,
-                _ => return Seals::default(),
+            let Some(wanted) = compared.state.holder().and_then(|key| wanted.get(key)) else {
+                return Seals::default();
             };
-            let Some(wanted) = wanted.get(key) else { return Seals::default() };
             let same_secret =
                 held.client_secret.compare(&wanted.client_secret) == SecretComparison::Same;
-            let seals = sealed(key);
+            let seals = sealed(&wanted.key);
             Seals {
                 client_id: seals.client_id.filter(|_| held.client_id == wanted.client_id),
                 client_secret: seals.client_secret.filter(|_| same_secret),

@@ -47,7 +47,7 @@ pub(super) fn decide(
         }
         let is_kept = |at: usize| assignment.is_doubtful(at) || draft.is_unknown(at);
         if is_declared(mark, &flow.domain) {
-            draft.set_up(Action::Abandon { flow: flow.clone() }, Reason::LeftOver, None);
+            draft.step(Action::Abandon { flow: flow.clone() }, Reason::LeftOver, None);
         } else if !is_left(mark, &flow.domain) && !index.of_mark(&flow.domain, mark).any(is_kept) {
             draft.prune_set_up(flow.clone());
         }
@@ -174,7 +174,7 @@ impl SetUpCase<'_> {
         if removes != self.context.live.removed_with_entry.contains(&self.mark) {
             let action =
                 Action::SetDeletePolicy { wanted: self.wanted(self.mark.to_smolstr()), removes };
-            draft.set_up(action, Reason::OnDeleteDiffers, coming.map(|coming| coming.step));
+            draft.step(action, Reason::OnDeleteDiffers, coming.map(|coming| coming.step));
         }
     }
 
@@ -200,7 +200,7 @@ impl SetUpCase<'_> {
         if self.context.live.need_cloud.contains(&self.entry.domain) {
             draft.withhold(action, Why::NeedsCloud);
         } else {
-            draft.set_up(action, reason, coming.map(|coming| coming.step));
+            draft.step(action, reason, coming.map(|coming| coming.step));
         }
     }
 

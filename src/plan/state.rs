@@ -45,6 +45,20 @@ pub enum CredentialState {
     Foreign,
 }
 
+impl CredentialState {
+    /// The entry that it is of, where it is known how it compares.
+    pub(super) fn holder(&self) -> Option<&Key> {
+        match self {
+            Self::InSync(key)
+            | Self::Drifted(key)
+            | Self::Shadowed(key)
+            | Self::Claim(key)
+            | Self::Superseded(key) => Some(key),
+            Self::Unknown(_) | Self::Undeclared | Self::OtherOwner(_) | Self::Foreign => None,
+        }
+    }
+}
+
 /// How far an entry's integration is set up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SetupState {

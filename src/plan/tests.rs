@@ -1736,3 +1736,17 @@ fn what_is_pruned_later_is_in_the_way_of_a_claim() {
         ["! claim appcred:house:a:by_hand for claim foreign by_hand", "! - by_hand Unread"];
     check(&of(Completeness::Partial), &withheld);
 }
+
+/// Writing the claim for the entry's present client would begin a dispute.
+#[test]
+fn a_claim_in_use_does_not_get_a_client_for_which_another_owner_has_claimed_the_same() {
+    let plan = planned(|_, observed, _| {
+        let text = "appcred:house:a:x";
+        let mut claim = held("claim", &wanted("a"), Some(text));
+        claim.client_id = ClientId::new("another");
+        observed.credentials[0] = claim;
+        observed.credentials.push(held("theirs", &wanted("a"), Some("appcred:cabin:z:x")));
+        observed.config_entries.push(linked(text));
+    });
+    check(&plan, &["! claim appcred:house:a:x for claim claimed by appcred:cabin:z"]);
+}

@@ -1,6 +1,6 @@
 //! What becomes of credentials that no entry wants.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use indexmap::IndexMap;
 use smol_str::ToSmolStr;
@@ -19,8 +19,7 @@ use super::withheld::Why;
 /// Accounts can be removed only where HA runs.
 pub(super) fn decide(context: &PlanContext<'_>, draft: &mut PlanDraft<'_>) {
     let PlanContext { desired, policy, live, index, assignment, .. } = context;
-    let declared: BTreeMap<&Key, &Domain> =
-        desired.credentials.iter().map(|entry| (&entry.key, &entry.domain)).collect();
+    let declared: BTreeSet<&Key> = desired.credentials.iter().map(|entry| &entry.key).collect();
     // An entry's credentials, their claims and what these claim are kept or deleted together.
     let mut gone: IndexMap<(&Domain, &Key), Vec<usize>> = IndexMap::new();
     for (at, credential) in index.all().iter().enumerate() {
@@ -67,7 +66,7 @@ pub(super) fn decide(context: &PlanContext<'_>, draft: &mut PlanDraft<'_>) {
         }
     }
     for ((_, key), mut group) in gone {
-        let moved = declared.contains_key(key);
+        let moved = declared.contains(key);
         let reason = if moved { Reason::IntegrationDiffers } else { Reason::NotDesired };
         let mark = desired.mark(key);
         let accounts_go = policy.remove_integrations || is_tied(&mark, desired, *live);
@@ -104,12 +103,10 @@ fn warn_of_unreadable(
 /// Whether the accounts that are linked with it go with its entry: as that says, which is for
 /// another integration now, or as is noted of one that is gone.
 fn is_tied(mark: &Mark, desired: &Desired, live: Option<&Live>) -> bool {
-    let is_noted = || live.is_some_and(|live| live.removed_with_entry.contains(mark));
-    let is_gone = desired.credentials.iter().all(|entry| entry.key != mark.key);
-    is_gone && is_noted()
-        || desired.credentials.iter().any(|entry| {
-            entry.key == mark.key && entry.integration.on_delete == OnDelete::RemoveIntegration
-        })
+    match desired.credential(&mark.key) {
+        Some(entry) => entry.integration.on_delete == OnDelete::RemoveIntegration,
+        None => live.is_some_and(|live| live.removed_with_entry.contains(mark)),
+    }
 }
 
 /// Deletes all of a group, one after the other, and before it the accounts that are linked with it
