@@ -64,7 +64,7 @@ pub(super) type EntriesByClient<'a> = IndexMap<(&'a Domain, &'a ClientId), &'a D
 pub(super) type Claims<'a> = IndexMap<(&'a Domain, SmolStr, &'a ClientId), Vec<usize>>;
 
 /// Whose each credential is, and the claims that say so. A claim is stronger than a mark: it is
-/// written when an entry or an owner gets another name. But the mark of the entry that wants the
+/// written when an entry or an owner gets another name. But a mark or claim of the entry that wants the
 /// client is stronger than what other entries of this owner claim: one of them gives that up, and
 /// what is created until then must not become its own. The order of claims says nothing.
 pub(super) fn read<'a>(
@@ -89,14 +89,15 @@ pub(super) fn read<'a>(
         let of = (&credential.domain, credential.implementation().into(), &credential.client_id);
         let by = claims.get(&of).into_iter().flatten();
         let mut marks: BTreeSet<Mark> = by.flat_map(|by| owned_by[*by].marks()).cloned().collect();
-        let (claim, own_mark) = (credential.claim(), credential.mark());
+        let claim = credential.claim();
+        let own_mark = claim.as_ref().map(|claim| claim.mark.clone()).or_else(|| credential.mark());
         let proof = match &claim {
             Some(claim) => Proof::Claim(claim.implementation.clone()),
             None if marks.is_empty() => Proof::Mark,
             None => Proof::Claimed,
         };
         if marks.is_empty() {
-            marks.extend(claim.as_ref().map(|claim| &claim.mark).or(own_mark.as_ref()).cloned());
+            marks.extend(own_mark.clone());
         }
         let entry = entries.get(&(of.0, of.2)).copied();
         let is_own = |mark: &Mark| {

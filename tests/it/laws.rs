@@ -979,6 +979,18 @@ fn a_claim_for_another_client_that_an_account_names_comes_to_rest() {
     }
 }
 
+/// Another key of this owner has claimed the claim that is written while a credential is adopted.
+#[test]
+fn an_adoption_whose_claim_is_claimed_already_comes_to_rest() {
+    let claim = Some("appcred:house:k2:appcred:house:k1:spotify_one");
+    let held = [("spotify_one", "one", None), ("spotify_one_2", "one", claim)];
+    let desired = one_entry("one", Adopt::No, Completeness::Whole);
+    for prune in [Prune::Nothing, Prune::Managed, Prune::All] {
+        let policy = Policy { prune, adopt_all: true, ..Policy::default() };
+        comes_to_rest(&held, "another", &desired, &policy);
+    }
+}
+
 /// One entry, linked and in sync, whose secret is then changed to one that the provider refuses.
 #[test]
 fn a_secret_that_does_not_work_leaves_the_old_one_in_force() {
