@@ -338,7 +338,7 @@ fn text_of(bytes: &[u8]) -> Option<Zeroizing<String>> {
     if let Some(text) = files::from_utf16(bytes) {
         return Some(text);
     }
-    // As Git itself tells text from what is none.
+    // As Git itself recognises text.
     (!bytes.contains(&0)).then(|| Zeroizing::new(String::from_utf8_lossy(bytes).into_owned()))
 }
 
