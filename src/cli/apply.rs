@@ -16,7 +16,7 @@ use crate::target::Stop;
 use crate::workspace::{Comparison, TargetView};
 
 use super::exit::ExitStatus;
-use super::gather::{Gathered, gather, reported, show_unknown};
+use super::gather::{Gathered, ask_about_troubles, gather, reported, show_unknown};
 use super::interrupt::stop_on_signal;
 use super::links::LinkArgs;
 use super::locks::lock_targets;
@@ -79,7 +79,8 @@ pub(super) async fn run(global: &Global, verb: &ApplyArgs) -> anyhow::Result<Exi
     };
     // Two runs that plan at once would both create what is missing.
     let _lock = lock_targets(global, selection).await?;
-    let gathered = gather(global, selection, &policy).await?;
+    let mut gathered = gather(global, selection, &policy).await?;
+    ask_about_troubles(&mut gathered.targets).await;
     let Gathered { manifests, problems, targets } = gathered;
     let write = |views: &[TargetView]| {
         let (targets, names) = (reported(views), names(global));

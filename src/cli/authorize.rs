@@ -193,7 +193,7 @@ impl Authorize {
 
     /// Prints why an entry is not linked, where it was asked for by name or nothing else is left.
     fn print_others(&self, view: &TargetView, comparison: &Comparison) {
-        for EntrySetup { key, state } in &comparison.plan.setup_states {
+        for EntrySetup { key, state, .. } in &comparison.plan.setup_states {
             let is_pending = comparison.plan.steps.iter().any(
                 |step| matches!(&step.action, Action::SetUp { wanted, .. } if wanted.key == *key),
             );

@@ -2,13 +2,18 @@
 
 use std::path::PathBuf;
 
+use futures_util::future::join_all;
+
 use crate::desired::Resolved;
 use crate::diagnostic::Diagnostics;
 use crate::manifest::{Entry, LoadRequest, Loaded, Project};
 use crate::model::PolicyOverrides;
+use crate::reconcile::{self, Verdicts};
 use crate::report::{EntryPlaces, TargetReport, problems};
 use crate::secret::{IdentityProblem, SecretResolver};
-use crate::workspace::{Against, Evaluation, OnError, Resolution, TargetView, Workspace};
+use crate::workspace::{
+    Against, Comparison, Evaluation, OnError, Resolution, TargetView, Workspace,
+};
 
 use super::ask::Terminal;
 use super::selection::TargetArgs;
@@ -124,6 +129,16 @@ fn gathered(
     show(&evaluation.problems);
     problems.append(evaluation.problems);
     Gathered { manifests, problems, targets: evaluation.targets }
+}
+
+/// Asks the providers about the clients of accounts that do not run.
+pub(super) async fn ask_about_troubles(targets: &mut Option<Vec<TargetView>>) {
+    let views = targets.iter_mut().flatten().filter(|view| view.target.is_some());
+    let known = views.filter_map(|view| view.comparison.as_mut().ok());
+    let asked = known.map(|Comparison { desired, observed, plan }| async move {
+        reconcile::ask_about_troubles(plan, desired, observed, &mut Verdicts::default()).await;
+    });
+    join_all(asked).await;
 }
 
 /// Reads all entries with their secrets; `None` where something is in error, which is shown.

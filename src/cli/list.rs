@@ -6,7 +6,7 @@ use crate::report::{json, list};
 use crate::workspace::OnError;
 
 use super::exit::ExitStatus;
-use super::gather::{gather_loaded, load, reported, show_unknown};
+use super::gather::{ask_about_troubles, gather_loaded, load, reported, show_unknown};
 use super::selection::TargetArgs;
 use super::{Global, OutputFormat, console};
 
@@ -32,7 +32,7 @@ pub(super) async fn run(global: &Global, verb: &ListArgs) -> anyhow::Result<Exit
     let mut loaded = load(global);
     loaded.problems = loaded.problems.without(ProblemCode::NoManifest);
     let is_whole = !loaded.problems.has_errors();
-    let gathered = gather_loaded(
+    let mut gathered = gather_loaded(
         global,
         loaded,
         &verb.selection,
@@ -40,6 +40,7 @@ pub(super) async fn run(global: &Global, verb: &ListArgs) -> anyhow::Result<Exit
         OnError::Continue,
     )
     .await?;
+    ask_about_troubles(&mut gathered.targets).await;
     let Some(views) = gathered.targets else { return Ok(ExitStatus::Failure) };
     match verb.format {
         OutputFormat::Text => console::print(&list::text(&reported(&views)))?,

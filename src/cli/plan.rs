@@ -14,7 +14,9 @@ use crate::workspace::{Against, TargetView, max_age};
 
 use super::ask::Terminal;
 use super::exit::ExitStatus;
-use super::gather::{Gathered, gather, gather_snapshot, reported, show_unknown, workspace};
+use super::gather::{
+    Gathered, ask_about_troubles, gather, gather_snapshot, reported, show_unknown, workspace,
+};
 use super::links::LinkArgs;
 use super::output::{Outputs, names};
 use super::selection::{PolicyArgs, TargetArgs};
@@ -107,7 +109,7 @@ fn due(view: &TargetView, problems: &Diagnostics) -> usize {
 
 pub(super) async fn run(global: &Global, verb: &PlanArgs) -> anyhow::Result<ExitStatus> {
     let policy = verb.policy.overrides();
-    let gathered = match &verb.against {
+    let mut gathered = match &verb.against {
         None => gather(global, &verb.selection, &policy).await?,
         Some(source) => {
             let against = Against {
@@ -120,6 +122,7 @@ pub(super) async fn run(global: &Global, verb: &PlanArgs) -> anyhow::Result<Exit
             gather_snapshot(global, &verb.selection, &policy, &against).await?
         }
     };
+    ask_about_troubles(&mut gathered.targets).await;
     let Gathered { manifests, problems, targets } = &gathered;
     let shown = reported(targets.as_deref().unwrap_or_default());
     let names = names(global);

@@ -236,6 +236,34 @@ codes! {
         NotWanted = "not_wanted",
     }
 
+    /// Why an account does not run, as far as that is seen.
+    CauseCode {
+        /// Home Assistant is still starting.
+        Starting = "starting",
+        /// Somebody disabled it in Home Assistant.
+        Disabled = "disabled",
+        /// Home Assistant did not find its credential.
+        CredentialMissing = "credential_missing",
+        /// The provider no longer knows the client.
+        ClientDeleted = "client_deleted",
+        /// The client's secret has expired.
+        SecretExpired = "secret_expired",
+        /// The provider rejects client id or secret.
+        WrongClient = "wrong_client",
+        /// The provider accepts the client, and Home Assistant needs consent again.
+        ConsentLost = "consent_lost",
+        /// Home Assistant needs consent again, and it is not known whether the client is right.
+        ClientUnproven = "client_unproven",
+        /// The provider limits requests.
+        TooManyRequests = "too_many_requests",
+        /// A package that the integration needs is missing.
+        RequirementMissing = "requirement_missing",
+        /// Home Assistant could not set it up, and tries again.
+        TriedAgain = "tried_again",
+        /// Nothing that is seen says why.
+        Unknown = "unknown",
+    }
+
     /// The state of a target as a whole.
     TargetCode {
         /// It was not compared yet.

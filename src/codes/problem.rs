@@ -101,6 +101,8 @@ codes! {
         PlainSecret = "plain-secret",
         /// A secret was committed in plain text.
         PlainSecretInHistory = "plain-secret-in-history",
+        /// A provider allows a client less than what the targets hold.
+        ProviderLimit = "provider-limit",
         /// A YAML tag is in quotes, which makes it text.
         QuotedTag = "quoted-tag",
         /// Git could not be asked about the repository.

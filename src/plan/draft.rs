@@ -13,6 +13,7 @@ use super::action::{
     StepId, Wanted,
 };
 use super::index::Index;
+use super::trouble::Trouble;
 use super::withheld::{Unknowable, Unknown, Why, Withheld};
 
 /// Deletes, one after the other, that the guards may still forbid.
@@ -92,8 +93,8 @@ impl<'a> PlanDraft<'a> {
         self.pruned_set_ups.push(flow);
     }
 
-    pub(super) fn link(&mut self, key: &Key, state: SetupState) {
-        self.setup_states.push(EntrySetup { key: key.clone(), state });
+    pub(super) fn link(&mut self, key: &Key, state: SetupState, trouble: Option<Trouble>) {
+        self.setup_states.push(EntrySetup { key: key.clone(), state, trouble });
     }
 
     /// The steps so far.

@@ -30,6 +30,7 @@ mod secret_comparison;
 mod set_up;
 mod state;
 mod summary;
+mod trouble;
 mod undeclared;
 mod unread;
 mod withheld;
@@ -45,6 +46,7 @@ pub use withheld::{Unknowable, Unknown, Why, Withheld, linked_accounts};
 
 pub use import::{ImportPlan, Imported, LeftOut, Scope, WhyLeftOut, import};
 pub use secret_comparison::found_same;
+pub use trouble::Trouble;
 
 use crate::model::{Desired, Observed, Policy};
 

@@ -14,6 +14,7 @@ use super::action::{Action, Reason, SetupState, StepId, Wanted};
 use super::context::PlanContext;
 use super::draft::PlanDraft;
 use super::index::Index;
+use super::trouble::Trouble;
 use super::withheld::Why;
 
 pub(super) fn decide(
@@ -100,7 +101,13 @@ impl SetUpCase<'_> {
     fn decide(&self, policy: &Policy, draft: &mut PlanDraft<'_>) -> Vec<usize> {
         let accounts = self.accounts();
         let coming = self.context.coming.get(&self.entry.key);
-        draft.link(&self.entry.key, self.setup_state(&accounts));
+        let mut troubles = accounts.iter().filter_map(|account| {
+            let is_held = account.implementation.as_ref().is_none_or(|implementation| {
+                !self.index.implementing(&self.entry.domain, implementation).is_empty()
+            });
+            Trouble::of(account, self.context.live, is_held)
+        });
+        draft.link(&self.entry.key, self.setup_state(&accounts), troubles.next());
         let is_held = coming.is_some() || self.context.held.contains_key(&self.entry.key);
         if is_held {
             self.delete_policy(coming, draft);

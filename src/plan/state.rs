@@ -1,5 +1,6 @@
 //! How far what is there is from what is wanted.
 
+use super::trouble::Trouble;
 use crate::model::{ConfigEntry, Held, Key, Owner};
 
 /// A credential of a target, and how it compares with what is wanted.
@@ -20,6 +21,8 @@ pub struct EntrySetup {
     pub key: Key,
     /// How far.
     pub state: SetupState,
+    /// What is wrong with its account; of several, with the first one.
+    pub trouble: Option<Trouble>,
 }
 
 /// How a credential compares with what is wanted.

@@ -10,6 +10,7 @@ use super::apply::{Progress, apply};
 use super::outcome::StepOutcome;
 use super::prove::{Proven, Unchecked, Verdicts, prove};
 use super::set_up::set_up;
+use super::trouble::ask_about_troubles;
 
 /// What a plan is carried out on.
 pub trait PlanTarget: Execute {
@@ -25,6 +26,18 @@ pub trait PlanTarget: Execute {
         prove(plan, desired, observed, known)
     }
 
+    /// Asks the providers about the clients of accounts that do not run, and adds their answers to the plan.
+    /// A target without providers has none to ask.
+    fn ask_about_troubles(
+        &self,
+        _plan: &mut Plan,
+        _desired: &Desired,
+        _observed: &Observed,
+        _known: &mut Verdicts,
+    ) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
+
     /// Carries out the steps of a plan that concern set-ups, and adds the outcome of each.
     fn set_up(
         &self,
@@ -36,6 +49,16 @@ pub trait PlanTarget: Execute {
 }
 
 impl PlanTarget for Target {
+    async fn ask_about_troubles(
+        &self,
+        plan: &mut Plan,
+        desired: &Desired,
+        observed: &Observed,
+        known: &mut Verdicts,
+    ) {
+        ask_about_troubles(plan, desired, observed, known).await;
+    }
+
     async fn set_up(
         &self,
         plan: &Plan,

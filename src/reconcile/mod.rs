@@ -8,9 +8,11 @@ mod prove;
 mod reload;
 mod set_up;
 mod step_progress;
+mod trouble;
 
 pub use apply::{Progress, apply};
 pub use carry_out::{CarriedOut, PlanTarget, carry_out};
 pub use link::{LinkSettings, Linking, NotLinked, Turn};
 pub use outcome::{Outcome, StepOutcome};
 pub use prove::{Proven, Unchecked, Verdicts, refused_set_ups, unchecked_line};
+pub use trouble::ask_about_troubles;

@@ -10,8 +10,8 @@ use tokio::time::Instant;
 
 use crate::codes::RegistrationCode;
 use crate::integrations::Release;
-use crate::model::{Desired, Held, Key, Observed, Secret};
-use crate::plan::{Action, Plan, Reason, Step, StepId};
+use crate::model::{ClientAnswer, Desired, Held, Key, Observed, Secret};
+use crate::plan::{Action, Plan, Reason, Step, StepId, Trouble};
 use crate::verify::{
     AuthorizeQuestion, Checked, Question, RedirectUri, Registration, Verdict, registrations, verify,
 };
@@ -86,6 +86,8 @@ impl Proven {
 pub struct Verdicts {
     clients: BTreeMap<[u8; 32], (Instant, Verdict)>,
     registrations: BTreeMap<AuthorizeQuestion, (Instant, Registration)>,
+    /// Of the clients of accounts that do not run, with all else that was seen of these then.
+    pub(super) troubles: BTreeMap<Key, (Trouble, ClientAnswer)>,
 }
 
 /// Asks the providers about each secret that replaces one in use, as the observed HA would, and about
@@ -254,6 +256,7 @@ impl Verdicts {
         Self {
             clients: checked.iter().map(client).collect(),
             registrations: checked.iter().map(registration).collect(),
+            troubles: BTreeMap::new(),
         }
     }
 
@@ -289,7 +292,7 @@ impl Verdicts {
     }
 
     /// The verdicts about these questions, in their order.
-    async fn about(&mut self, questions: &[&Question]) -> Vec<Verdict> {
+    pub(super) async fn about(&mut self, questions: &[&Question]) -> Vec<Verdict> {
         let now = Instant::now();
         self.clients.retain(|_, (since, _)| now.duration_since(*since) < REMEMBERED);
         let new: Vec<Question> = questions

@@ -4,12 +4,12 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::codes::{SetupCode, TakesCode};
+use crate::codes::{CauseCode, SetupCode, TakesCode};
 use crate::model::{
     ConfigEntry, EntryState, FieldKind, FlowField, FlowForm, FlowStep, HiddenLink, Key, Links,
     OpenFlow, Purpose,
 };
-use crate::plan::{Action, CredentialState, EntrySetup, Plan, SetupState, Step};
+use crate::plan::{Action, CredentialState, EntrySetup, Plan, SetupState, Step, Trouble};
 use crate::setup::redirect_uri;
 
 use super::text::{DIM, YELLOW, line};
@@ -26,7 +26,10 @@ pub(super) struct IntegrationOf<'a> {
 
 impl<'a> IntegrationOf<'a> {
     pub(super) fn of(entry: &'a EntrySetup) -> Self {
-        Self { key: &entry.key, set_up: SetUp::of(&entry.state, None) }
+        Self {
+            key: &entry.key,
+            set_up: SetUp::of(&entry.state, None).with(entry.trouble.as_ref(), &entry.key),
+        }
     }
 }
 
@@ -153,6 +156,12 @@ pub(crate) struct SetUp<'a> {
     /// What more there is to say, such as why the last try failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<String>,
+    /// Why its account does not run, as far as that is seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cause: Option<CauseCode>,
+    /// What to do about that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) help: Option<String>,
     /// What it waits for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) waits_for: Option<WaitsFor<'a>>,
@@ -173,7 +182,18 @@ impl<'a> SetUp<'a> {
                 _ => SetupCode::WaitingForAnswers,
             };
         }
-        Self { state, reason, waits_for }
+        Self { state, reason, cause: None, help: None, waits_for }
+    }
+
+    /// The same, with what is wrong with the account of the entry with this key.
+    pub(super) fn with(self, trouble: Option<&Trouble>, key: &Key) -> Self {
+        let Some(trouble) = trouble else { return self };
+        Self {
+            reason: Some(trouble.seen()),
+            cause: Some(trouble.cause()),
+            help: Some(trouble.help(key)),
+            ..self
+        }
     }
 
     /// The same, where the last try is known to have failed for this reason. What waits is another try.
@@ -223,38 +243,38 @@ fn of_accounts(well: SetupCode, accounts: &[ConfigEntry]) -> (SetupCode, Option<
 }
 
 /// How far the entry of a current credential is set up.
-pub(super) fn setup_state_of<'a>(
-    plan: &'a Plan,
-    state: &CredentialState,
-) -> Option<&'a SetupState> {
+pub(super) fn set_up_of<'a>(plan: &'a Plan, state: &CredentialState) -> Option<SetUp<'a>> {
     let (CredentialState::InSync(key) | CredentialState::Drifted(key)) = state else { return None };
-    plan.setup_states.iter().find(|of| of.key == *key).map(|of| &of.state)
+    let of = plan.setup_states.iter().find(|of| of.key == *key)?;
+    Some(SetUp::of(&of.state, None).with(of.trouble.as_ref(), &of.key))
 }
 
 /// The same for a table.
 pub(super) fn state_of(plan: &Plan, state: &CredentialState) -> String {
-    let Some(setup_state) = setup_state_of(plan, state) else { return String::new() };
-    match described(setup_state) {
-        (SetupCode::NotWanted, _) => String::new(),
-        (state, None) => words::set_up(state).to_owned(),
-        (state, Some(reason)) => format!("{}: {reason}", words::set_up(state)),
+    match set_up_of(plan, state).map(|set_up| set_up.state) {
+        None | Some(SetupCode::NotWanted) => String::new(),
+        Some(state) => words::set_up(state).to_owned(),
     }
 }
 
-/// Every set-up that is in progress or has failed.
+/// Every set-up that is in progress, and every account that does not run.
 pub(super) fn notices(out: &mut String, plan: &Plan) {
     let abandoned: Vec<&Key> = plan.steps.iter().filter_map(abandoned).collect();
     let shown = plan.setup_states.iter().filter(|of| !abandoned.contains(&&of.key));
-    for EntrySetup { key, state } in shown {
-        let notice = match described(state) {
-            (SetupCode::InProgress, _) => format!(
-                "  {key}: its set-up is in progress; `appcred apply` or `appcred authorize {key}` carries it on and shows what it waits for"
+    for EntrySetup { key, state, trouble } in shown {
+        let (notice, help) = match (state, trouble) {
+            (SetupState::InProgress, _) => (
+                "its set-up is in progress".to_owned(),
+                format!(
+                    "`appcred apply` or `appcred authorize {key}` carries it on and shows what it waits for"
+                ),
             ),
-            (SetupCode::Failed, Some(why)) => format!("  {key}: {why}"),
+            (_, Some(trouble)) => (trouble.seen(), trouble.help(key)),
             _ => continue,
         };
         out.push('\n');
-        line(out, YELLOW, &notice);
+        line(out, YELLOW, &format!("  {key}: {notice}"));
+        line(out, DIM, &format!("    {help}"));
     }
 }
 

@@ -311,7 +311,9 @@ fn of_entry<'a>(
         withheld,
         set_up: entry.setup_state.as_ref().map(|setup_state| {
             let waits_for = entry.waits_for.as_ref().filter(|_| target.is_connected());
-            SetUp::of(setup_state, waits_for).after_failure(entry.set_up_error.as_deref())
+            SetUp::of(setup_state, waits_for)
+                .with(entry.trouble.as_ref(), &entry.key)
+                .after_failure(entry.set_up_error.as_deref())
         }),
     }
 }

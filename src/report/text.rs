@@ -401,7 +401,7 @@ mod tests {
             withheld: Vec::new(),
             unknown: Vec::new(),
             credential_states: Vec::new(),
-            setup_states: vec![EntrySetup { key, state: SetupState::InProgress }],
+            setup_states: vec![EntrySetup { key, state: SetupState::InProgress, trouble: None }],
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use smol_str::SmolStr;
 
 use crate::model::{ClientId, Desired, DesiredCredential, Domain, FlowStep, Key, Lifetime, Place};
-use crate::plan::{CredentialState, Plan, SetupState, Why};
+use crate::plan::{CredentialState, EntrySetup, Plan, SetupState, Trouble, Why};
 
 /// The status of one entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub struct EntryStatus {
     pub holding: Holding,
     /// How far its integration is set up; none at a target at rest.
     pub setup_state: Option<SetupState>,
+    /// What is wrong with its account.
+    pub trouble: Option<Trouble>,
     /// What its set-up waits for.
     pub waits_for: Option<FlowStep>,
     /// Why its last set-up failed, until another one is started.
@@ -48,7 +50,7 @@ pub enum Holding {
 }
 
 impl EntryStatus {
-    fn of(wanted: &DesiredCredential, holding: Holding, setup_state: Option<SetupState>) -> Self {
+    fn of(wanted: &DesiredCredential, holding: Holding, set_up: Option<&EntrySetup>) -> Self {
         Self {
             key: wanted.key.clone(),
             domain: wanted.domain.clone(),
@@ -57,7 +59,8 @@ impl EntryStatus {
             place: wanted.place.clone(),
             lifetime: Lifetime::default(),
             holding,
-            setup_state,
+            setup_state: set_up.map(|of| of.state.clone()),
+            trouble: set_up.and_then(|of| of.trouble.clone()),
             waits_for: None,
             set_up_error: None,
         }
@@ -105,14 +108,14 @@ pub fn entries(desired: &Desired, plan: &Plan) -> Vec<EntryStatus> {
             holdings.insert(&wanted.key, Holding::Withheld(withheld.why.clone()));
         }
     }
-    let setup_states: BTreeMap<&Key, &SetupState> =
-        plan.setup_states.iter().map(|of| (&of.key, &of.state)).collect();
+    let set_ups: BTreeMap<&Key, &EntrySetup> =
+        plan.setup_states.iter().map(|of| (&of.key, of)).collect();
     let mut entries: Vec<EntryStatus> = desired
         .credentials
         .iter()
         .map(|wanted| {
             let holding = holdings.remove(&wanted.key).unwrap_or(Holding::Missing);
-            EntryStatus::of(wanted, holding, setup_states.get(&wanted.key).copied().cloned())
+            EntryStatus::of(wanted, holding, set_ups.get(&wanted.key).copied())
         })
         .collect();
     entries.sort_by(|a, b| a.key.cmp(&b.key));

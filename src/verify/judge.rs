@@ -66,6 +66,12 @@ fn by_code(code: &BasicErrorResponseType, words: Option<&str>, secret: &Secret) 
         BasicErrorResponseType::InvalidClient | BasicErrorResponseType::UnauthorizedClient => {
             Verdict::Wrong(said)
         }
+        // Google's, of a client that is gone.
+        BasicErrorResponseType::Extension(code)
+            if matches!(code.as_str(), "deleted_client" | "disabled_client") =>
+        {
+            Verdict::Wrong(said)
+        }
         _ => Verdict::Unclear(format!("it says {said}")),
     }
 }

@@ -20,7 +20,7 @@ use oauth2::AuthType;
 
 use crate::codes::VerdictCode;
 use crate::integrations::{ClientAuth, Facts, Release, facts};
-use crate::model::{ClientId, DesiredCredential, Domain, Key, Place, Secret};
+use crate::model::{ClientAnswer, ClientId, DesiredCredential, Domain, Key, Place, Secret};
 
 pub use self::registration::{AuthorizeQuestion, RedirectUri, Registration};
 
@@ -104,6 +104,17 @@ impl Verdict {
             Self::Unreachable(_) => VerdictCode::Unreachable,
             Self::Unclear(_) => VerdictCode::Unclear,
             Self::NoAddress => VerdictCode::NoAddress,
+        }
+    }
+}
+
+impl From<Verdict> for ClientAnswer {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Right => Self::Accepted,
+            Verdict::Wrong(why) => Self::Rejected(why),
+            Verdict::Unreachable(why) | Verdict::Unclear(why) => Self::Unclear(why),
+            Verdict::NoAddress => Self::NotAsked,
         }
     }
 }

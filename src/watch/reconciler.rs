@@ -9,8 +9,8 @@ use tokio::time::Instant;
 use crate::callback::Delivery;
 use crate::lock::HeldLock;
 use crate::model::{HandOverError, Observed, TargetName};
-use crate::plan::{Action, Plan, Step, StepId, plan};
-use crate::reconcile::{CarriedOut, Outcome, StepOutcome, Verdicts, carry_out};
+use crate::plan::{Plan, Step, StepId, plan};
+use crate::reconcile::{CarriedOut, Outcome, PlanTarget as _, StepOutcome, Verdicts, carry_out};
 use crate::status::{self, Link, Mode};
 use crate::target::{Observe, Stop};
 
@@ -19,7 +19,7 @@ use super::connection::{Connect, LiveConnection, TargetEvent, WatchedTarget};
 use super::error::RoundError;
 use super::notices::Notifier;
 use super::round_log::RoundLog;
-use super::set_ups::SetUps;
+use super::set_ups::{SetUps, begins};
 use super::{SnapshotStore, StatusStore, TargetSpec};
 
 /// HA writes down what it has acknowledged ten seconds later; before that, a crash takes it back.
@@ -150,6 +150,10 @@ impl<C: Connect> TargetReconciler<C> {
         for _ in 0..MOST_ATTEMPTS {
             let observed = self.observe(spec).await?;
             let mut plan = plan(&spec.desired, &observed, &spec.policy);
+            if let Some(LiveConnection { target, .. }) = &mut self.connection {
+                let (target, known) = (target.plan_target(), &mut self.verdicts);
+                target.ask_about_troubles(&mut plan, &spec.desired, &observed, known).await;
+            }
             let is_drift = self.is_drift(spec, &plan);
             let is_left = is_left(spec, &plan, is_drift);
             self.set_ups.keep(&plan, &spec.desired, Instant::now());
@@ -389,9 +393,4 @@ fn is_left(spec: &TargetSpec, plan: &Plan, is_drift: bool) -> bool {
             Mode::ReportDrift => is_drift,
             Mode::Repair => false,
         }
-}
-
-/// Whether a step is more than looking at a set-up that is open already.
-fn begins(step: &Step) -> bool {
-    !matches!(step.action, Action::SetUp { open: Some(_), .. })
 }

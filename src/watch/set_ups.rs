@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::model::{Desired, DesiredCredential, FlowStep, Key};
-use crate::plan::{Action, EntrySetup, Plan, SetupState};
+use crate::plan::{Action, EntrySetup, Plan, SetupState, Step};
 use crate::status::EntryStatus;
 
 /// How long one that failed is left alone, unless its entry changes.
@@ -86,7 +86,7 @@ impl SetUps {
                 && ended.resting.is_none_or(|since| now.duration_since(since) < REST)
         });
         let mut open = BTreeSet::new();
-        for EntrySetup { key, state } in &plan.setup_states {
+        for EntrySetup { key, state, .. } in &plan.setup_states {
             match state {
                 SetupState::Linked(_) | SetupState::Cloud(_) => drop(self.ended.remove(key)),
                 SetupState::InProgress | SetupState::NeedsConsent => drop(open.insert(key)),
@@ -106,6 +106,11 @@ impl SetUps {
         let ended = self.ended.get(&entry.key).map(|ended| &ended.why);
         entry.set_up_error = self.refused.get(&entry.key).or(ended).cloned();
     }
+}
+
+/// Whether a step is more than looking at a set-up that is open already.
+pub(super) fn begins(step: &Step) -> bool {
+    !matches!(step.action, Action::SetUp { open: Some(_), .. })
 }
 
 /// Whether nothing about an entry changed but perhaps its line.

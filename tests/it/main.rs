@@ -24,6 +24,7 @@ mod ha_reverse_proxy;
 mod ha_rotation;
 mod ha_setup;
 mod ha_tls;
+mod ha_trouble;
 mod ha_two_runs;
 mod ha_unreachable;
 mod hidden;

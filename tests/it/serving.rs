@@ -177,6 +177,7 @@ pub(crate) fn entry(domain: &str, name: &str) -> EntryStatus {
     let key: String = name.to_lowercase().chars().map(plain).collect();
     EntryStatus {
         lifetime: Lifetime::default(),
+        trouble: None,
         key: Key::new(&key).unwrap(),
         domain: Domain::new(domain),
         name: name.into(),

@@ -72,7 +72,7 @@ pub fn list(targets: &[TargetReport<'_>]) -> serde_json::Result<String> {
                     key: mark.map(|mark| mark.key.to_string()),
                     used_by: accounts(users),
                     state: state.code(),
-                    set_up: set_up::setup_state_of(plan, state).map(|of| SetUp::of(of, None)),
+                    set_up: set_up::set_up_of(plan, state),
                 }
             })
             .collect(),

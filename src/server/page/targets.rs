@@ -233,5 +233,6 @@ fn set_up(entry: &ReportedEntry<'_>) -> Markup {
     html! {
         (badge(tone, words::set_up(set_up.state)))
         @if let Some(reason) = &set_up.reason { span .why { (reason) } }
+        @if let Some(help) = &set_up.help { span .why { (help) } }
     }
 }
