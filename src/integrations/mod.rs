@@ -1,10 +1,12 @@
 //! What is known beforehand of the integrations that take application credentials. A leaf.
 //!
 //! `facts.json` has it by HA's release, read from HA itself: see CONTRIBUTING.md. A running HA knows
-//! better which integrations it has.
+//! better which integrations it has. `limits.json` has what their providers allow a client.
 
+mod limits;
 mod release;
 
+pub use limits::{Limit, LimitKind, limits};
 pub use release::Release;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -20,6 +20,13 @@ pub fn where_to_register(domain: &Domain, redirect_uris: &BTreeMap<TargetName, S
     }
     text.push_str(&format!(", with exactly this redirect URI\n{}", to_register(redirect_uris)));
     text.push_str(&facts.map(notes).unwrap_or_default());
+    for limit in integrations::limits(domain) {
+        text.push_str(&format!(
+            "Note: {}.
+",
+            limit.note()
+        ));
+    }
     text
 }
 
@@ -64,13 +71,23 @@ fn notes(facts: &Facts) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{notes, to_register};
+    use std::collections::BTreeMap;
+
+    use super::{notes, to_register, where_to_register};
     use crate::integrations::facts;
     use crate::model::{Domain, TargetName};
 
     fn of(uris: &[(&str, &str)]) -> String {
         let named = |(name, uri): &(&str, &str)| (TargetName::new(*name), (*uri).to_owned());
         to_register(&uris.iter().map(named).collect())
+    }
+
+    #[test]
+    fn what_the_provider_allows_is_said_before_anybody_registers() {
+        let said = |domain| where_to_register(&Domain::new(domain), &BTreeMap::new());
+        assert!(said("spotify").contains("\nNote: a client in Development Mode may have 5 users"));
+        assert!(said("google").contains("6 months is deleted (as users report).\n"));
+        assert!(!said("netatmo").contains("Note:"));
     }
 
     #[test]

@@ -7,9 +7,9 @@ use futures_util::future::join_all;
 use thiserror::Error;
 use tokio::task::{JoinError, spawn_blocking};
 
-use super::Workspace;
 use super::against::StaleSnapshot;
 use super::targets::{SelectionError, select};
+use super::{Workspace, limits};
 use crate::desired::{self, Resolved};
 use crate::diagnostic::Diagnostics;
 use crate::manifest::{Entry, Loaded, Project};
@@ -168,10 +168,11 @@ impl Workspace {
         let mut resolved = resolved?;
         let mut problems = problems_of(&mut resolved, identity_problems);
         let policy = project.policy.with(policy);
-        let targets = observations
+        let targets: Vec<TargetView> = observations
             .into_iter()
             .map(|observation| observation.compare(&project, &resolved, &policy, &mut problems))
             .collect();
+        problems.append(limits::check(&targets));
         Ok(Evaluation { targets: Some(targets).filter(|_| !is_stopped(&problems)), problems })
     }
 

@@ -6,6 +6,7 @@ mod against;
 mod environment;
 mod evaluate;
 mod import;
+mod limits;
 mod offered;
 mod reader;
 mod saved;

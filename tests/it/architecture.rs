@@ -69,6 +69,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &[
             "model",
             "diagnostic",
+            "integrations",
             "manifest",
             "secret",
             "desired",

@@ -327,6 +327,41 @@ fn dates_of_clients_are_reported_and_may_end_ci_with_an_error() {
     run(&["plan", "--fail-on", "expiring"], 0);
 }
 
+#[test]
+fn more_accounts_than_a_provider_allows_a_client_are_warned_of() {
+    let manifest = "application_credentials:\n  - {domain: spotify, name: a, client_id: a, client_secret: s}\n  - {domain: netatmo, name: b, client_id: b, client_secret: s}\n";
+    let held = r#"{"version": 1, "data": {"items": [
+        {"id": "spotify_a", "domain": "spotify", "client_id": "a", "client_secret": "s", "name": "a", "auth_domain": "appcred:house:a"},
+        {"id": "netatmo_b", "domain": "netatmo", "client_id": "b", "client_secret": "s", "name": "b", "auth_domain": "appcred:house:b"}]}}"#;
+    let project = project(manifest).file("ha/.storage/application_credentials", held);
+    let told = |titles: &[&str]| {
+        let account = |domain: &str, at: usize, title: &str| {
+            let mark = if domain == "spotify" { "appcred:house:a" } else { "appcred:house:b" };
+            format!(
+                r#"{{"entry_id": "{domain}{at}", "domain": "{domain}", "title": "{title}", "data": {{"auth_implementation": "{mark}"}}}}"#
+            )
+        };
+        let accounts = titles
+            .iter()
+            .enumerate()
+            .flat_map(|(at, title)| [account("spotify", at, title), account("netatmo", at, title)]);
+        let accounts = accounts.collect::<Vec<_>>().join(", ");
+        let stored = format!(r#"{{"version": 1, "data": {{"entries": [{accounts}]}}}}"#);
+        project.write("ha/.storage/core.config_entries", &stored);
+        let run = |verb: &str| Appcred::new().in_dir(project.path()).args([verb]).run().stderr;
+        let (planned, listed) = (run("plan"), run("list"));
+        assert_eq!(planned, listed);
+        planned
+    };
+    assert_eq!(told(&["1", "2", "3", "4", "5"]), "");
+    assert_eq!(told(&["1", "2", "3", "4", "5", "5"]), "", "one account at two places");
+    let warned = told(&["1", "2", "3", "4", "5", "6"]);
+    let expected = "warning: 6 accounts of spotify are linked through this client: a client in Development Mode may have 5 users";
+    assert!(warned.starts_with(expected), "{warned}");
+    assert!(warned.contains("--> credentials.yaml:2:43"), "{warned}");
+    assert!(warned.contains("\n1 warning\n"), "{warned}");
+}
+
 /// The levels of all that a report in each format has: of annotations, GitLab, SARIF and JUnit.
 fn levels(folder: &Path) -> [String; 4] {
     let junit = read(folder, "junit");
