@@ -11,9 +11,9 @@ use super::notify::Notify;
 use super::reference::Handling;
 use super::schema::{AgeInput, PolicyInput, ProjectInput};
 use crate::diagnostic::{Diagnostics, Located, ProblemCode, SourceFile, Span};
-use crate::field::{FieldRefusal, NAME_HELP, Recipient, Texts};
+use crate::field::{Days, Field, FieldRefusal, NAME_HELP, Pairs, Raw, Recipient, Text, Texts};
 use crate::model::{Key, MaxDeletes, OnDrift, Owner, Policy, Prune, TargetName};
-use crate::target::Endpoint;
+use crate::target::{Endpoint, TargetInput};
 use crate::yaml::{self, Kind, Node, Value};
 
 /// What the project file says; all of it has a default.
@@ -156,20 +156,26 @@ impl<'n> Decoder<'n> {
                 .and_then(|policy| policy.value)
                 .map(|policy| self.policy(policy))
                 .unwrap_or_default(),
-            expiring_within: input
-                .expiring_within
-                .and_then(|days| self.text(days))
-                .map(|days| days.value.0),
+            expiring_within: self.days(input.expiring_within),
             notify: input.notify.map(|notify| self.notify(self.site(&notify))).unwrap_or_default(),
             allow_plaintext: given(input.allow_plaintext, false).unwrap_or_default(),
             allow_outside_files: given(input.allow_outside_files, false).unwrap_or_default(),
             ..Project::default()
         };
         project.policy.custom_integrations = self.each(input.custom_integrations).collect();
+        self.targets(input.targets, paths, &mut project);
+        project
+    }
+
+    fn targets(
+        &self,
+        targets: Option<Field<Pairs<Raw<TargetInput>>>>,
+        paths: Paths<'_>,
+        project: &mut Project,
+    ) {
         let handling = project.handling();
         let mut places: HashMap<String, TargetName> = HashMap::new();
-        for target in
-            input.targets.and_then(|targets| targets.value).map_or(Vec::new(), |pairs| pairs.0)
+        for target in targets.and_then(|targets| targets.value).map_or(Vec::new(), |pairs| pairs.0)
         {
             let site = self.site(&target);
             let is_name_valid = Key::new(site.key_text()).is_some();
@@ -192,7 +198,10 @@ impl<'n> Decoder<'n> {
             project.targets.extend(target.map(|target| (name.clone(), target)));
             project.target_names.insert(name);
         }
-        project
+    }
+
+    fn days(&self, field: Option<Field<Text<Days>>>) -> Option<u16> {
+        self.text(field?).map(|days| days.value.0)
     }
 
     /// The texts of a list, without their places.
