@@ -53,7 +53,6 @@ pub(super) async fn run(global: &Global, verb: &Edit) -> anyhow::Result<ExitStat
     let file = verb.file.as_path();
     check_exists(file)?;
     let request = request(global);
-    let file = verb.file.as_path();
     let loaded = load(global);
     // A project file in error is what may be edited just now; for another file it says what to encrypt to.
     if !is_project_file(file, &loaded.project) && project(global).is_none() {

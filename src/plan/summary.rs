@@ -11,10 +11,11 @@ impl Plan {
     pub fn is_in_sync(&self) -> bool {
         self.steps.is_empty()
             && self.unknown.is_empty()
-            && self
-                .withheld
-                .iter()
-                .all(|withheld| matches!(withheld.why, Why::PruneOff | Why::UnreadableMark { .. }))
+            && self.withheld.iter().all(|withheld| match withheld.why {
+                Why::PruneOff => true,
+                Why::UnreadableMark { .. } => !withheld.is_error(),
+                _ => false,
+            })
     }
 
     /// The entries whose credential was made by hand and is still to be taken over, in whole or in part.
@@ -99,7 +100,7 @@ impl Plan {
 
     /// How much it leaves undone that a person must decide.
     pub fn blocked(&self) -> usize {
-        self.withheld.iter().filter(|withheld| withheld.why.is_error()).count()
+        self.withheld.iter().filter(|withheld| withheld.is_error()).count()
     }
 
     /// Whether the target lacks the integration of an entry: a mistake in a manifest, although all else is

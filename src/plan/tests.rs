@@ -943,7 +943,12 @@ fn what_is_like_a_mark_is_never_touched() {
             };
             let expected =
                 ["+ a [NotObserved]", "! adopt a for spotify_id_a unreadable spotify_id_a"];
-            check(&with_mark(adopt, user), &expected);
+            let plan = with_mark(adopt, user);
+            check(&plan, &expected);
+            assert!(
+                !plan.is_in_sync() && plan.blocked() == 1,
+                "what the entry asks for is not done"
+            );
             let prune = |desired: &mut Desired, policy: &mut Policy| {
                 desired.credentials.remove(0);
                 policy.prune = Prune::All;

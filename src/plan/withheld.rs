@@ -51,6 +51,34 @@ pub struct Withheld {
     pub why: Why,
 }
 
+impl Withheld {
+    /// Whether it is an error: something that was asked for and that only a change of manifests,
+    /// policy or target can bring about.
+    pub fn is_error(&self) -> bool {
+        match &self.why {
+            Why::MayBeCloud { .. }
+            | Why::UnreadAccounts { .. }
+            | Why::Foreign { .. }
+            | Why::SeveralByHand { .. }
+            | Why::SeveralRenamed { .. }
+            | Why::Disputed { .. }
+            | Why::OtherOwner { .. }
+            | Why::OwnerDiffers { .. }
+            | Why::SeveralEntries { .. }
+            | Why::NotOwned
+            | Why::Emptied { .. }
+            | Why::TooManyDeletes { .. }
+            | Why::NothingDesired
+            | Why::Unread
+            | Why::NeedsCloud
+            | Why::UnknownIntegration { .. } => true,
+            // No entry wants it: whoever wrote that mark may.
+            Why::UnreadableMark { .. } => !matches!(self.action, Action::Delete { .. }),
+            Why::InUse { .. } | Why::PruneOff => false,
+        }
+    }
+}
+
 /// Why something is not done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Why {
@@ -351,30 +379,6 @@ impl Why {
             Self::Emptied { .. } => WithheldCode::Emptied,
             Self::NeedsCloud => WithheldCode::NeedsCloud,
             Self::UnknownIntegration { .. } => WithheldCode::UnknownIntegration,
-        }
-    }
-
-    /// Whether it is an error: something that was asked for and that only a change of manifests,
-    /// policy or target can bring about.
-    pub fn is_error(&self) -> bool {
-        match self {
-            Self::MayBeCloud { .. }
-            | Self::UnreadAccounts { .. }
-            | Self::Foreign { .. }
-            | Self::SeveralByHand { .. }
-            | Self::SeveralRenamed { .. }
-            | Self::Disputed { .. }
-            | Self::OtherOwner { .. }
-            | Self::OwnerDiffers { .. }
-            | Self::SeveralEntries { .. }
-            | Self::NotOwned
-            | Self::Emptied { .. }
-            | Self::TooManyDeletes { .. }
-            | Self::NothingDesired
-            | Self::Unread
-            | Self::NeedsCloud
-            | Self::UnknownIntegration { .. } => true,
-            Self::InUse { .. } | Self::PruneOff | Self::UnreadableMark { .. } => false,
         }
     }
 }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::codes::RegistrationCode;
 use crate::integrations::Release;
-use crate::model::{ClientAnswer, Desired, Held, Key, Observed, Secret};
+use crate::model::{ClientAnswer, Desired, Held, Key, Observed, Secret, UnreadAccounts};
 use crate::plan::{Action, Plan, Reason, Step, StepId, Trouble};
 use crate::verify::{
     AuthorizeQuestion, Checked, Question, RedirectUri, Registration, Verdict, registrations, verify,
@@ -103,7 +103,7 @@ pub(super) async fn prove(
     let asked: Vec<(&Step, Question)> = plan
         .steps
         .iter()
-        .filter(|step| replaces_secret_in_use(plan, step))
+        .filter(|step| replaces_secret_in_use(plan, observed, step))
         .filter_map(|step| Some((step, question(step, desired, release)?)))
         .collect();
     let questions: Vec<&Question> = asked.iter().map(|(_, question)| question).collect();
@@ -217,8 +217,8 @@ fn leave_out_refused(proven: &mut Proven) {
     proven.plan.steps.retain(|step| !refused.contains(&step.id));
 }
 
-/// Whether a step puts another secret in the place of one that linked accounts use.
-fn replaces_secret_in_use(plan: &Plan, step: &Step) -> bool {
+/// Whether a step changes the secret of what linked accounts use, or may use where these are not known.
+fn replaces_secret_in_use(plan: &Plan, observed: &Observed, step: &Step) -> bool {
     let old = match &step.action {
         Action::Replace { old, .. } | Action::Adopt { old, .. } => old,
         _ => return false,
@@ -230,7 +230,8 @@ fn replaces_secret_in_use(plan: &Plan, step: &Step) -> bool {
     let is_used = |old: &Held| {
         plan.credential_states.iter().any(|of| of.held == *old && !of.users.is_empty())
     };
-    !step.reload.is_empty() || old.iter().any(is_used)
+    let is_unknown = observed.unread_accounts.contains(&UnreadAccounts::All);
+    !step.reload.is_empty() || is_unknown || old.iter().any(is_used)
 }
 
 /// What takes the place of what linked accounts use.

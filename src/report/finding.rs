@@ -202,7 +202,7 @@ fn carried_out(
 
 fn not_done(target: &TargetReport<'_>, names: &FileNames, withheld: &Withheld) -> Finding {
     let level = match &withheld.why {
-        why if why.is_error() => Level::Error,
+        _ if withheld.is_error() => Level::Error,
         Why::PruneOff => Level::Note,
         _ => Level::Warning,
     };

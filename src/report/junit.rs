@@ -171,7 +171,7 @@ fn of_step(target: &TargetReport<'_>, step: &Step) -> CaseResult {
 fn of_withheld(withheld: &Withheld) -> CaseResult {
     let (why, help) = (withheld.why.to_string(), withheld.why.help());
     let headline = format!("not done: {}", withheld.action.summary());
-    if withheld.why.is_error() {
+    if withheld.is_error() {
         CaseResult::Failed(withheld.why.code().as_str(), headline, format!("{why}\n{help}"))
     } else {
         CaseResult::Skipped(why)

@@ -267,7 +267,7 @@ fn field(out: &mut String, name: &str, value: &str) {
 
 fn one_withheld(out: &mut String, target: &TargetReport<'_>, withheld: &Withheld) {
     let (why, help) = (withheld.why.to_string(), withheld.why.help());
-    let style = if withheld.why.is_error() { RED } else { YELLOW };
+    let style = if withheld.is_error() { RED } else { YELLOW };
     line(out, style, &format!("  ! not done: {}", withheld.action.summary()));
     let entry = withheld.action.created();
     if let Some(written) = entry.and_then(|wanted| target.entries.get(&wanted.key)) {

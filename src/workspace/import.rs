@@ -297,7 +297,7 @@ mod tests {
         let is_new = |action: &plan::Action| action.domain().as_str() != "withings";
         let steps: Vec<_> = plan.steps.iter().filter(|step| is_new(&step.action)).collect();
         assert!(steps.is_empty(), "{steps:?}");
-        let errors = plan.withheld.iter().filter(|one| one.why.is_error() && is_new(&one.action));
+        let errors = plan.withheld.iter().filter(|one| one.is_error() && is_new(&one.action));
         let errors: Vec<_> = errors.collect();
         assert!(errors.is_empty(), "{errors:?}");
     }

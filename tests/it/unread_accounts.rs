@@ -146,3 +146,16 @@ fn a_list_of_accounts_without_its_fields_is_an_error() {
         check_held(&project, &["a"]);
     }
 }
+
+/// The list is missing though Home Assistant has run: what is replaced may be in use.
+#[test]
+fn a_new_secret_is_checked_where_nobody_knows_who_uses_the_old_one() {
+    let project = house();
+    fs::remove_file(project.join(ACCOUNTS)).unwrap();
+    project.write(
+        "m.yaml",
+        "application_credentials:\n- {domain: spotify, client_id: a, client_secret: other, key: a, integration: {token_url: 'https://127.0.0.1:9/token'}}\n",
+    );
+    let said = apply(&project, 0).stderr;
+    assert!(said.contains("the new secret of `a` is in use and could not be checked"), "{said}");
+}
