@@ -42,39 +42,22 @@ impl Unknowable {
     }
 }
 
-/// Something that is not done.
+/// Something that is not done, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Withheld {
     /// What would have been done.
     pub action: Action,
-    /// Why it is not.
+    /// The reason.
     pub why: Why,
 }
 
 impl Withheld {
-    /// Whether it is an error: something that was asked for and that only a change of manifests,
-    /// policy or target can bring about.
+    /// Whether it was asked for, and only a change of manifests, policy or target can bring it about.
     pub fn is_error(&self) -> bool {
         match &self.why {
-            Why::MayBeCloud { .. }
-            | Why::UnreadAccounts { .. }
-            | Why::Foreign { .. }
-            | Why::SeveralByHand { .. }
-            | Why::SeveralRenamed { .. }
-            | Why::Disputed { .. }
-            | Why::OtherOwner { .. }
-            | Why::OwnerDiffers { .. }
-            | Why::SeveralEntries { .. }
-            | Why::NotOwned
-            | Why::Emptied { .. }
-            | Why::TooManyDeletes { .. }
-            | Why::NothingDesired
-            | Why::Unread
-            | Why::NeedsCloud
-            | Why::UnknownIntegration { .. } => true,
-            // No entry wants it: whoever wrote that mark may.
+            // No entry wants what would be pruned.
             Why::UnreadableMark { .. } => !matches!(self.action, Action::Delete { .. }),
-            Why::InUse { .. } | Why::PruneOff => false,
+            why => !matches!(why, Why::InUse { .. } | Why::PruneOff),
         }
     }
 }

@@ -123,7 +123,7 @@ fn search(folder: &Path, is_killed: bool) {
 /// What a house has, HA's own ids aside.
 fn content(credentials: &[Value]) -> BTreeSet<String> {
     let told = |held: &Value| {
-        let name = held["name"].as_str().or(held["domain"].as_str());
+        let name = held["name"].as_str().or(held["client_id"].as_str());
         format!("{} {} {} {name:?}", held["domain"], held["client_id"], held["client_secret"])
     };
     credentials.iter().map(told).collect()
