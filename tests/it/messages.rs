@@ -96,6 +96,20 @@ fn no_editor_is_started_that_nobody_could_use() {
 }
 
 #[test]
+fn a_missing_file_is_named_before_any_editor() {
+    let ran = appcred(&down()).args(["edit", "credentials/none.yaml"]).status(1).run();
+    let printed = "error: cannot edit credentials/none.yaml: there is no such file or folder; ";
+    assert!(ran.stderr.starts_with(printed), "{}", ran.stderr);
+}
+
+#[test]
+fn several_targets_are_named_with_commas() {
+    let ran = appcred(&down()).args(["plan", "-t", "home,hut"]).status(1).run();
+    let printed = "error: there is no target `hut`; there are: home";
+    assert!(ran.stderr.starts_with(printed), "{}", ran.stderr);
+}
+
+#[test]
 fn a_mistyped_integration_is_guessed_by_add_too() {
     let add = ["add", "--domain", "spotfy", "--client-id", "a", "--secret-stdin"];
     let ran = appcred(&down()).args(add).stdin("x").status(1).run();
