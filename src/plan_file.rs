@@ -276,9 +276,9 @@ fn withheld_of(withheld: &Withheld) -> PlannedChange {
 fn change_of(action: &Action) -> PlannedChange {
     let old = action.old();
     let accounts = match action {
-        Action::SetUp { account: Some(account), .. } | Action::Reload { account, .. } => {
-            std::slice::from_ref(account)
-        }
+        Action::SetUp { account: Some(account), .. }
+        | Action::Reload { account, .. }
+        | Action::NoteAccount { account, .. } => std::slice::from_ref(account),
         other => other.removed(),
     };
     let wanted = action.created();

@@ -8,7 +8,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
 use crate::callback::Loopback;
 use crate::lock::WriteLock;
 use crate::model::{
-    ConsentLink, DesiredCredential, FlowStep, HiddenLink, Links, MY_REDIRECT_URI, Visible,
+    AccountName, ConsentLink, DesiredCredential, FlowStep, HiddenLink, Links, MY_REDIRECT_URI,
+    SetUpId, Visible,
 };
 use crate::plan::Step;
 use crate::reconcile::{LinkSettings, Linking, NotLinked, Turn};
@@ -25,6 +26,8 @@ use super::locks::lock_target;
 pub(super) struct AccountLinking<'a> {
     pub(super) ha: &'a HomeAssistant,
     pub(super) title: &'a str,
+    /// The account to log in with, where the entry names its accounts.
+    pub(super) account: Option<&'a AccountName>,
     /// Held while the flow is started or carried on, and not while a person is waited for.
     pub(super) lock: &'a WriteLock,
     /// How many seconds to wait for the consent.
@@ -87,13 +90,15 @@ impl AccountLinking<'_> {
                 return Err("its code is not shown here, since whoever reads it first could use it: pass --show-links".to_owned());
             }
             FlowStep::Progress(Some(code)) => {
-                print(&format!("{}\n  open {} and type in {}\n", self.title, code.url, code.code));
+                let (title, log_in) = (self.title, self.log_in_help());
+                print(&format!("{title}\n{log_in}  open {} and type in {}\n", code.url, code.code));
                 return Ok(());
             }
             FlowStep::Progress(None) => return Ok(()),
             other => {
                 let mut out = String::new();
-                set_up::waits(&mut out, self.title, Some(&entry.key), other, Links::Shown);
+                let id = SetUpId { key: entry.key.clone(), account: self.account.cloned() };
+                set_up::waits(&mut out, self.title, Some(&id), other, Links::Shown);
                 print(&out);
                 return Err(
                     "add these answers to the entry, and run `appcred authorize` again".to_owned()
@@ -103,7 +108,8 @@ impl AccountLinking<'_> {
         let Some(page) = link.page() else {
             return Err("its link is not an https address, so it is not opened: finish the set-up in Home Assistant".to_owned());
         };
-        print(&format!("{}\n{}", self.title, self.redirect_help(link, loopback)));
+        let (log_in, redirect) = (self.log_in_help(), self.redirect_help(link, loopback));
+        print(&format!("{}\n{log_in}{redirect}", self.title));
         let is_shown = match link.shown(links) {
             Ok(url) => {
                 print(&format!("  {url}\n"));
@@ -136,6 +142,13 @@ impl AccountLinking<'_> {
             Some(Ok(())) | None => {}
         }
         Ok(())
+    }
+
+    /// Whose consent is wanted.
+    fn log_in_help(&self) -> String {
+        self.account
+            .map(|account| format!("  log in at the provider as {account}\n"))
+            .unwrap_or_default()
     }
 
     /// What the provider must know, and where the browser goes on its way back.

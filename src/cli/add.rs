@@ -217,6 +217,7 @@ impl EntryDetails {
             client_id: self.client_id.clone(),
             client_secret,
             adopt: if adopt { Adopt::Only } else { Adopt::No },
+            accounts: Vec::new(),
             leave_integration: false,
             targets: self.targets.clone(),
         }

@@ -7,8 +7,8 @@ use anyhow::{Context, bail};
 
 use crate::callback::Loopback;
 use crate::lock::WriteLock;
-use crate::model::{CALLBACK_PATH, MY_REDIRECT_URI, PolicyOverrides};
-use crate::plan::{Action, EntrySetup, SetupState, Step, StepId};
+use crate::model::{CALLBACK_PATH, MY_REDIRECT_URI, PolicyOverrides, SetUpId};
+use crate::plan::{Action, EntrySetup, SetupState, Step, StepId, Withheld};
 use crate::reconcile::{Verdicts, refused_set_ups};
 use crate::suggest;
 use crate::target::home_assistant::HomeAssistant;
@@ -35,10 +35,11 @@ use super::{Global, console};
 #[command(after_help = "Examples:
   appcred authorize
   appcred authorize spotify-family --no-browser
+  appcred authorize spotify-family/Ann
   appcred authorize --port 28124 --timeout 60")]
 pub(super) struct Authorize {
-    /// Only the entries with these keys
-    #[arg(value_name = "KEY")]
+    /// Only the entries with these keys; behind a slash, only that account of those that the entry names
+    #[arg(value_name = "KEY[/ACCOUNT]")]
     keys: Vec<String>,
     #[command(flatten)]
     selection: TargetArgs,
@@ -94,18 +95,42 @@ impl Authorize {
         if comparison().next().is_none() {
             return Ok(());
         }
-        for key in &self.keys {
-            let all = comparison().flat_map(|comparison| &comparison.desired.credentials);
-            let keys: Vec<&str> = all.map(|entry| entry.key.as_str()).collect();
-            if !keys.contains(&key.as_str()) {
+        for (key, account) in self.set_ups() {
+            let all = || comparison().flat_map(|comparison| &comparison.desired.credentials);
+            let entries: Vec<_> = all().filter(|entry| entry.key.as_str() == key).collect();
+            if entries.is_empty() {
+                let keys = all().map(|entry| entry.key.as_str());
                 bail!(suggest::missing("entry with the key", key, keys));
+            }
+            let mut names = entries.iter().flat_map(|entry| &entry.integration.accounts);
+            if let Some(account) = account
+                && !names.clone().any(|name| name.is_called(account))
+            {
+                match names.next() {
+                    None => {
+                        bail!("the entry `{key}` names no accounts: leave out what is behind `/`")
+                    }
+                    Some(_) => bail!("the entry `{key}` does not name the account `{account}`"),
+                }
             }
         }
         Ok(())
     }
 
-    fn wants(&self, key: &str) -> bool {
-        self.keys.is_empty() || self.keys.iter().any(|wanted| wanted == key)
+    /// What is asked for: keys, each with the account behind its slash.
+    fn set_ups(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
+        self.keys.iter().map(|of| match of.split_once('/') {
+            Some((key, account)) => (key, Some(account)),
+            None => (of.as_str(), None),
+        })
+    }
+
+    fn wants(&self, id: &SetUpId) -> bool {
+        let is_it = |(key, account): (&str, Option<&str>)| {
+            let is_account = |wanted| id.account.as_ref().is_some_and(|it| it.is_called(wanted));
+            key == id.key.as_str() && account.is_none_or(is_account)
+        };
+        self.keys.is_empty() || self.set_ups().any(is_it)
     }
 
     /// Whether all that was to be linked there is.
@@ -135,8 +160,9 @@ impl Authorize {
         let mut refused = stop.run_until_cancelled(asking).await.unwrap_or_default();
         let mut is_well = true;
         for step in &comparison.plan.steps {
-            let Action::SetUp { wanted, .. } = &step.action else { continue };
-            if stop.is_cancelled() || !self.wants(wanted.key.as_str()) {
+            let Action::SetUp { wanted, name: account, .. } = &step.action else { continue };
+            let id = step.action.set_up_id();
+            if stop.is_cancelled() || !id.is_some_and(|id| self.wants(&id)) {
                 continue;
             }
             let Some(entry) = comparison.desired.credential(&wanted.key) else { continue };
@@ -149,6 +175,7 @@ impl Authorize {
                 let linking = AccountLinking {
                     ha,
                     title: &title,
+                    account: account.as_ref(),
                     lock,
                     timeout: self.timeout,
                     opens_browser: !self.no_browser,
@@ -177,8 +204,7 @@ impl Authorize {
     ) -> BTreeMap<StepId, String> {
         let Comparison { plan, desired, observed } = comparison;
         let is_next = |step: &&Step| {
-            step.after.is_none()
-                && step.action.for_entry().is_some_and(|wanted| self.wants(wanted.key.as_str()))
+            step.after.is_none() && step.action.set_up_id().is_some_and(|id| self.wants(&id))
         };
         let back = match loopback {
             Some(here) if ha.redirect_uri() != MY_REDIRECT_URI => {
@@ -193,19 +219,23 @@ impl Authorize {
 
     /// Prints why an entry is not linked, where it was asked for by name or nothing else is left.
     fn print_others(&self, view: &TargetView, comparison: &Comparison) {
-        for EntrySetup { key, state, .. } in &comparison.plan.setup_states {
-            let is_pending = comparison.plan.steps.iter().any(
-                |step| matches!(&step.action, Action::SetUp { wanted, .. } if wanted.key == *key),
-            );
-            if is_pending || !self.wants(key.as_str()) {
+        let plan = &comparison.plan;
+        for EntrySetup { id, state, .. } in &plan.setup_states {
+            let is_of_it = |action: &Action| {
+                matches!(action, Action::SetUp { .. }) && action.set_up_id().as_ref() == Some(id)
+            };
+            let is_pending = plan.steps.iter().any(|step| is_of_it(&step.action));
+            if is_pending || !self.wants(id) {
                 continue;
             }
-            let why = match state {
-                SetupState::Linked(_) | SetupState::Cloud(_) => "is linked already",
-                SetupState::NotWanted => "says `setup: false`",
-                _ => "has no credential there yet: run `appcred apply` first",
+            let withheld = plan.withheld.iter().find(|withheld| is_of_it(&withheld.action));
+            let why = match (withheld, state) {
+                (Some(Withheld { why, .. }), _) => format!("is not linked: {why}; {}", why.help()),
+                (_, SetupState::Linked(_) | SetupState::Cloud(_)) => "is linked already".to_owned(),
+                (_, SetupState::NotWanted) => "says `setup: false`".to_owned(),
+                _ => "has no credential there yet: run `appcred apply` first".to_owned(),
             };
-            print(&format!("{}: {key} {why}\n", view.name));
+            print(&format!("{}: {id} {why}\n", view.name));
         }
     }
 }

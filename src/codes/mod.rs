@@ -27,8 +27,10 @@ macro_rules! codes {
     )+};
 }
 
+mod event;
 mod problem;
 
+pub use event::EventCode;
 pub use problem::ProblemCode;
 
 codes! {
@@ -56,6 +58,10 @@ codes! {
         SetDeletePolicy = "set_delete_policy",
         /// It is recorded that they are not.
         ClearDeletePolicy = "clear_delete_policy",
+        /// It is recorded which linked account is the one that an entry names.
+        NoteAccount = "note_account",
+        /// A linked account is removed that its entry no longer names.
+        RemoveAccount = "remove_account",
         /// A config flow that nobody needs is aborted.
         Abandon = "abandon",
     }
@@ -98,6 +104,10 @@ codes! {
         AccountDown = "account_down",
         /// `on_delete` differs from what is recorded.
         OnDeleteDiffers = "on_delete_differs",
+        /// It is not recorded which linked account it is.
+        AccountNotNoted = "account_not_noted",
+        /// The entry no longer names the account.
+        AccountUndeclared = "account_undeclared",
         /// The set-up is no longer needed.
         LeftOver = "left_over",
     }
@@ -144,6 +154,10 @@ codes! {
         NeedsCloud = "needs_cloud",
         /// A linked account would be removed that may be linked through Home Assistant Cloud.
         MayBeCloud = "may_be_cloud",
+        /// Several linked accounts may be the one that the entry names.
+        SeveralAccounts = "several_accounts",
+        /// Home Assistant links one account only of the integration.
+        OneAccount = "one_account",
         /// The policy says to delete nothing.
         PruneOff = "prune_off",
         /// More deletes than the policy allows.
@@ -352,38 +366,6 @@ codes! {
         Flag = "flag",
         /// Something else that Home Assistant takes.
         Other = "other",
-    }
-
-    /// What has happened.
-    EventCode {
-        /// An account waits for consent.
-        ConsentPending = "consent_pending",
-        /// An account no longer waits for consent.
-        ConsentSettled = "consent_settled",
-        /// An entry must answer what Home Assistant asks.
-        AnswersPending = "answers_pending",
-        /// An entry no longer has to.
-        AnswersSettled = "answers_settled",
-        /// The set-up of an account has failed.
-        SetUpFailed = "set_up_failed",
-        /// The target was changed, and no manifest was.
-        Drift = "drift",
-        /// The target is not as wanted and cannot be made so.
-        Error = "error",
-        /// The target is as wanted again.
-        Recovered = "recovered",
-        /// A client expires soon.
-        ClientExpiring = "client_expiring",
-        /// A client has expired.
-        ClientExpired = "client_expired",
-        /// A client's secret should be replaced.
-        RotationDue = "rotation_due",
-        /// Nothing is due of a client any more.
-        ClientRenewed = "client_renewed",
-        /// The manifests are in error, and nothing new is done.
-        ManifestsInError = "manifests_in_error",
-        /// The manifests are valid again.
-        ManifestsValid = "manifests_valid",
     }
 
     /// How bad a problem is.

@@ -23,6 +23,8 @@ codes! {
         BadUrl = "bad-url",
         /// A value is not what the field takes.
         BadValue = "bad-value",
+        /// An entry names an account twice.
+        DuplicateAccount = "duplicate-account",
         /// Two entries of one integration have the same client id.
         DuplicateClient = "duplicate-client",
         /// Two entries have the same key.

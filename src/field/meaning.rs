@@ -5,7 +5,7 @@ use url::Url;
 
 use super::{FieldRefusal, Meaning};
 use crate::diagnostic::ProblemCode;
-use crate::model::{Domain, Key, Owner, TargetName, has_zone, is_loopback};
+use crate::model::{AccountName, Domain, Key, Owner, TargetName, has_zone, is_loopback};
 use crate::secret::holds_identity;
 use crate::secret::seal::is_recipient;
 
@@ -43,6 +43,18 @@ impl Meaning for Owner {
     fn of(text: &str) -> Result<Self, FieldRefusal> {
         Self::new(text).ok_or_else(|| {
             FieldRefusal::new(ProblemCode::BadName, "is not a valid name").help(NAME_HELP)
+        })
+    }
+}
+
+impl Meaning for AccountName {
+    const PATTERN: &'static str = r"^\S(.{0,98}\S)?$";
+
+    fn of(text: &str) -> Result<Self, FieldRefusal> {
+        Self::new(text).ok_or_else(|| {
+            FieldRefusal::new(ProblemCode::BadName, "is not a valid name of an account").help(
+                "it has 100 characters at most, none of them hidden, and no white space around it",
+            )
         })
     }
 }

@@ -93,6 +93,18 @@ pub fn collapses(domain: &Domain) -> bool {
     facts.into_iter().any(|facts| facts.implementation.is_some())
 }
 
+/// Those of which HA links one account only.
+pub fn with_one_account(release: Option<Release>) -> BTreeSet<Domain> {
+    let single = of(release).iter().filter(|(_, facts)| facts.one_account);
+    single.map(|(domain, _)| domain.clone()).collect()
+}
+
+/// Whether HA links one account only, in each release that has the integration.
+pub fn has_always_one_account(domain: &Domain) -> bool {
+    let mut known = RELEASES.values().filter_map(|of| of.get(domain)).peekable();
+    known.peek().is_some() && known.all(|facts| facts.one_account)
+}
+
 /// What is known of an integration of HA itself in a release, of the newest where that is not known;
 /// `None` where HA has no such integration then.
 pub fn facts(domain: &Domain, release: Option<Release>) -> Option<&'static Facts> {
@@ -123,7 +135,9 @@ fn read() -> Result<BTreeMap<Release, Integrations>, serde_json::Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::{ClientAuth, Facts, Release, known, known_in, read};
+    use super::{
+        ClientAuth, Facts, Release, has_always_one_account, known, known_in, read, with_one_account,
+    };
     use crate::model::Domain;
 
     fn facts(domain: &str, release: &str) -> Option<&'static Facts> {
@@ -158,6 +172,17 @@ mod tests {
         assert_eq!(facts("smartthings", "2024.3.3"), None);
         assert!(facts("smartthings", "2025.12.5").is_some());
         assert_eq!(facts("spotfy", "dev"), None);
+    }
+
+    #[test]
+    fn one_account_only_is_a_fact_of_a_release() {
+        let [google, miele, spotify, xbox] =
+            ["google_assistant_sdk", "miele", "spotify", "xbox"].map(Domain::new);
+        assert!(has_always_one_account(&google) && has_always_one_account(&miele));
+        assert!(!has_always_one_account(&spotify) && !has_always_one_account(&xbox));
+        assert!(!has_always_one_account(&Domain::new("from_hacs")));
+        let of = |release| with_one_account(Release::of(Some(release)));
+        assert!(of("2024.3.3").contains(&xbox) && !of("2026.11.0").contains(&xbox));
     }
 
     #[test]

@@ -17,7 +17,8 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Located, ProblemCode, SourceFil
 use crate::field::{Field, FieldRefusal, Pairs, Raw, Text, Texts, TokenUrl};
 use crate::integrations;
 use crate::model::{
-    Adopt, Answers, CredentialId, Domain, Integration, Key, Place, Reference, TargetName, is_name,
+    AccountName, Adopt, Answers, CredentialId, Domain, Integration, Key, Place, Reference,
+    TargetName, is_name,
 };
 use crate::suggest::{self, listed};
 use crate::yaml;
@@ -173,6 +174,9 @@ impl<'n> ManifestReader<'n, '_> {
         let integration = input
             .integration
             .map_or_else(|| Some(Integration::default()), |of| decoder.integration(of.value?));
+        let accounts = input.accounts.map_or(Some(Vec::new()), |accounts| {
+            decoder.accounts(accounts, domain.as_ref().map(|domain| &domain.value))
+        });
         let targets = input.targets.map_or(Some(Targets::All), |targets| self.targets(targets));
         let whole = || {
             Some(Entry {
@@ -185,7 +189,7 @@ impl<'n> ManifestReader<'n, '_> {
                 adopt: adopt?,
                 expires: expires?,
                 rotate_after: rotate_after?,
-                integration: integration?,
+                integration: Integration { accounts: accounts?, ..integration? },
                 targets: targets?,
                 place: decoder.place(site.start()),
             })
@@ -262,12 +266,51 @@ impl<'n> Decoder<'n> {
         let answers = input.answers.map_or(Some(Answers::new()), |answers| self.answers(answers));
         Some(Integration {
             setup: given(input.setup, default.setup)?,
+            accounts: default.accounts,
             implementation: given(input.implementation, default.implementation)?,
             answers: answers?,
             on_delete: given(input.on_delete, default.on_delete)?,
             token_url: token_url?,
             authorize_url: authorize_url?,
         })
+    }
+
+    fn accounts(
+        &self,
+        list: Texts<AccountName>,
+        domain: Option<&Domain>,
+    ) -> Option<Vec<AccountName>> {
+        let site = self.site(&list);
+        if list.value.as_ref()?.is_empty() {
+            let refusal = FieldRefusal::new(ProblemCode::EmptyValue, "is empty");
+            self.refuse(site, refusal.help("leave it out where any one account will do"));
+            return None;
+        }
+        let names = self.texts(list)?;
+        let mut is_whole = true;
+        for (at, name) in names.iter().enumerate() {
+            let is_same =
+                |other: &&Located<AccountName>| other.value.is_called(name.value.as_str());
+            let Some(first) = names[..at].iter().find(is_same) else { continue };
+            is_whole = false;
+            let message = format!("the account `{}` is named twice", name.value);
+            let problem = self.error(ProblemCode::DuplicateAccount, name.spot.span, message);
+            self.report(problem.related(first.spot.clone(), "first here").help(
+                "remove it, or give one of them another name; upper and lower case are the same",
+            ));
+        }
+        if let Some(domain) = domain.filter(|domain| integrations::has_always_one_account(domain))
+            && names.len() > 1
+        {
+            is_whole = false;
+            let why =
+                format!("has several accounts, and Home Assistant links only one of `{domain}`");
+            self.refuse(
+                site,
+                FieldRefusal::new(ProblemCode::UnfitField, why).help("keep one of them"),
+            );
+        }
+        is_whole.then(|| names.into_iter().map(|name| name.value).collect())
     }
 
     fn answers(&self, steps: Field<Pairs<Pairs<Raw<Json>>>>) -> Option<Answers> {

@@ -14,7 +14,8 @@ use crate::field::{
     Days, Field, IdentityPath, Pairs, Raw, Recipient, SecretText, Text, Texts, TokenUrl,
 };
 use crate::model::{
-    Adopt, Domain, Implementation, Key, MaxDeletes, OnDelete, OnDrift, Owner, Prune, TargetName,
+    AccountName, Adopt, Domain, Implementation, Key, MaxDeletes, OnDelete, OnDrift, Owner, Prune,
+    TargetName,
 };
 use crate::schema::of_input;
 use crate::target::TargetInput;
@@ -87,6 +88,10 @@ pub(super) struct EntryInput {
     pub(super) expires: Option<Field<Raw<DateInput>>>,
     /// The day from which on the secret is to be replaced, as in 2027-03-01, in UTC.
     pub(super) rotate_after: Option<Field<Raw<DateInput>>>,
+    /// The accounts that are linked through this credential, each by a consent of its own: names, such as
+    /// the titles that Home Assistant shows. Where it is left out, one account is linked, and it may be any.
+    #[schemars(length(min = 1))]
+    pub(super) accounts: Option<Texts<AccountName>>,
     /// What to do with the integration once its credential exists.
     pub(super) integration: Option<Field<IntegrationInput>>,
     /// The targets on which the credential is wanted. All of them where it is left out.

@@ -7,6 +7,7 @@ use crate::suggest::nearest;
 
 /// Fields whose values are names, or words of ours.
 const NAMES: &[&str] = &[
+    "accounts",
     "adopt",
     "allow_empty",
     "allow_outside_files",

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use thiserror::Error;
 
-use super::{ConsentLink, Domain, EntryId, FlowId, Mark};
+use super::{AccountName, ConsentLink, Domain, EntryId, FlowId, Mark, SetUpOf};
 
 /// A flow in progress, as far as that is known without going on with it: to ask HA how far it is does that.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,8 +23,29 @@ pub struct OpenFlow {
 pub enum Purpose {
     /// An account is linked, or linked again, for this entry; appcred started it.
     Entry(Mark),
+    /// The same for one of the accounts that the entry names.
+    Account(Mark, AccountName),
     /// HA asks for consent again for this account.
     Again(EntryId),
+}
+
+impl Purpose {
+    /// The entry that it was started for.
+    pub fn mark(&self) -> Option<&Mark> {
+        match self {
+            Self::Entry(mark) | Self::Account(mark, _) => Some(mark),
+            Self::Again(_) => None,
+        }
+    }
+
+    /// Whether it was started for this set-up.
+    pub fn is_of(&self, of: SetUpOf<'_>) -> bool {
+        let account = match self {
+            Self::Account(_, account) => Some(account),
+            Self::Entry(_) | Self::Again(_) => None,
+        };
+        self.mark() == Some(of.mark) && account == of.account
+    }
 }
 
 /// What HA shows of a flow.

@@ -6,6 +6,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::AccountName;
+
 /// What to fill into the forms of a set-up, by step and field.
 pub type Answers = BTreeMap<String, BTreeMap<String, Value>>;
 
@@ -14,6 +16,8 @@ pub type Answers = BTreeMap<String, BTreeMap<String, Value>>;
 pub struct Integration {
     /// Whether its set-up is started.
     pub setup: bool,
+    /// The accounts that are linked through the one credential; any one where there is none.
+    pub accounts: Vec<AccountName>,
     /// By which account linking.
     pub implementation: Implementation,
     /// What to fill into the forms of its set-up.
@@ -30,6 +34,7 @@ impl Default for Integration {
     fn default() -> Self {
         Self {
             setup: true,
+            accounts: Vec::new(),
             implementation: Implementation::Credential,
             answers: BTreeMap::new(),
             on_delete: OnDelete::Keep,

@@ -1,5 +1,6 @@
 //! The nouns, without behaviour that could fail. Everything may use them; they use nothing of ours.
 
+mod account;
 mod client_answer;
 mod credential;
 mod credential_id;
@@ -30,6 +31,7 @@ pub const PROJECT_FILE: &str = "appcred.yaml";
 /// How an armored age file begins.
 pub const AGE_HEADER: &str = "-----BEGIN AGE ENCRYPTED FILE-----";
 
+pub use account::{AccountName, NotedAccount, SetUpId, SetUpOf};
 pub use client_answer::ClientAnswer;
 pub use credential::{Credential, Held, NewCredential};
 pub use credential_id::{first_id, first_ids, generate_id, is_alike, is_id_of_client};

@@ -5,7 +5,7 @@ use std::fmt;
 
 use smol_str::SmolStr;
 
-use super::{Credential, Domain, EntryId, Mark, OpenFlow};
+use super::{Credential, Domain, EntryId, Mark, NotedAccount, OpenFlow};
 
 /// What one target holds at one moment.
 #[derive(Clone, Debug)]
@@ -35,6 +35,10 @@ pub struct Live {
     pub flows: Vec<OpenFlow>,
     /// The entries whose linked accounts go with them, as noted there.
     pub removed_with_entry: BTreeSet<Mark>,
+    /// Which accounts are those that entries name, as noted there.
+    pub accounts: BTreeSet<NotedAccount>,
+    /// The integrations of which HA links one account only.
+    pub one_account: BTreeSet<Domain>,
     /// Where providers send browsers after consent.
     pub redirect_uri: String,
     /// The integrations that cannot be set up, since HA runs without its integration `cloud`.

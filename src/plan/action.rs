@@ -2,9 +2,16 @@
 
 use smol_str::SmolStr;
 
-pub use super::state::{ComparedCredential, CredentialState, EntrySetup, SetupState};
-use super::withheld::{Unknown, Withheld};
-use crate::model::{ClientId, ConfigEntry, DesiredCredential, Domain, FlowId, Held, Key, OpenFlow};
+pub use super::reason::Reason;
+use super::state::Unknown;
+pub use super::state::{
+    ComparedCredential, CredentialState, EntrySetup, SetupState, UndeclaredAccount,
+};
+use super::withheld::Withheld;
+use crate::model::{
+    AccountName, ClientId, ConfigEntry, DesiredCredential, Domain, FlowId, Held, Key, OpenFlow,
+    SetUpId,
+};
 
 /// The difference between what is wanted and what is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,8 +24,10 @@ pub struct Plan {
     pub unknown: Vec<Unknown>,
     /// Every credential of the target, in its order.
     pub credential_states: Vec<ComparedCredential>,
-    /// How far the integration of every entry is set up; empty at a target at rest.
+    /// How far every set-up is; empty at a target at rest.
     pub setup_states: Vec<EntrySetup>,
+    /// The linked accounts that use the credential of an entry which names others.
+    pub undeclared_accounts: Vec<UndeclaredAccount>,
 }
 
 /// A step's number in its plan.
@@ -90,6 +99,8 @@ pub enum Action {
     SetUp {
         /// The credential that it is to use.
         wanted: Wanted,
+        /// What the entry calls the account, where it names its accounts.
+        name: Option<AccountName>,
         /// The account that needs consent again; none where a new one is to be linked.
         account: Option<ConfigEntry>,
         /// The config flow that goes on; where there is none, one is started.
@@ -108,6 +119,25 @@ pub enum Action {
         wanted: Wanted,
         /// Whether they go with it.
         removes: bool,
+    },
+    /// Note in HA which linked account is the one that an entry names, so that it is known again
+    /// whatever its title is.
+    NoteAccount {
+        /// The entry.
+        wanted: Wanted,
+        /// The name.
+        name: AccountName,
+        /// The account.
+        account: ConfigEntry,
+    },
+    /// Remove a linked account that its entry no longer names.
+    RemoveAccount {
+        /// The entry.
+        wanted: Wanted,
+        /// The name that it had there.
+        name: AccountName,
+        /// The account.
+        account: ConfigEntry,
     },
     /// Abort a config flow that nobody needs any more.
     Abandon {
@@ -153,53 +183,6 @@ impl Wanted {
     }
 }
 
-/// Why a step is done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
-    /// The target has no such credential.
-    NotObserved,
-    /// The target has one of this client, and that is another owner's.
-    BesideOtherOwner,
-    /// The secret is another one.
-    SecretDiffers,
-    /// The secret was encrypted again since it was last compared.
-    SecretReencrypted,
-    /// The client id is another one; linked accounts need consent again.
-    ClientIdDiffers,
-    /// The name is another one.
-    NameDiffers,
-    /// No entry wants it any more.
-    NotDesired,
-    /// The entry of that key is for another integration now.
-    IntegrationDiffers,
-    /// A newer one of the same entry is there.
-    Superseded,
-    /// It was made by hand, and taking it over was asked for.
-    AdoptionAsked,
-    /// No linked account uses what it shadowed any more.
-    LetGo,
-    /// What it claimed is gone or has another claim.
-    Unclaimed,
-    /// The entry had another key, or its owner another name, as that is written.
-    Renamed,
-    /// The entry seems to have had another key: its client is the same, and no entry has that key.
-    TakenForRenamed,
-    /// An older version shadowed it, and wrote nowhere whose it is.
-    OldShadow,
-    /// A linked account names an id of the entry's client, where Home Assistant finds nothing.
-    ReferencedById,
-    /// No account is linked with it.
-    NotSetUp,
-    /// HA asks for consent again.
-    ConsentLost,
-    /// The linked account does not run, and its credential is right.
-    AccountDown,
-    /// What the entry says of its linked accounts, for when it is gone, is not what is noted.
-    OnDeleteDiffers,
-    /// It was started for a credential that is no longer wanted, or not as it was, or linked by now.
-    LeftOver,
-}
-
 impl Step {
     /// How many credentials it deletes with no other of this owner in their place, or that were
     /// not this owner's.
@@ -228,9 +211,26 @@ impl Action {
         match self {
             Self::SetUp { wanted, .. }
             | Self::Reload { wanted, .. }
-            | Self::SetDeletePolicy { wanted, .. } => Some(wanted),
+            | Self::SetDeletePolicy { wanted, .. }
+            | Self::NoteAccount { wanted, .. }
+            | Self::RemoveAccount { wanted, .. } => Some(wanted),
             other => other.created(),
         }
+    }
+
+    /// What the entry calls the account that it is about.
+    pub fn account_name(&self) -> Option<&AccountName> {
+        match self {
+            Self::SetUp { name, .. } => name.as_ref(),
+            Self::NoteAccount { name, .. } | Self::RemoveAccount { name, .. } => Some(name),
+            _ => None,
+        }
+    }
+
+    /// The set-up that it carries on; none where it is about a credential.
+    pub fn set_up_id(&self) -> Option<SetUpId> {
+        let wanted = self.for_entry().filter(|_| self.is_set_up())?;
+        Some(SetUpId { key: wanted.key.clone(), account: self.account_name().cloned() })
     }
 
     /// The credentials that it deletes or shadows.
@@ -264,17 +264,22 @@ impl Action {
             Self::Reload { .. } => "reload",
             Self::SetDeletePolicy { removes: true, .. } => "set the delete policy of",
             Self::SetDeletePolicy { removes: false, .. } => "clear the delete policy of",
+            Self::NoteAccount { .. } => "note the account of",
+            Self::RemoveAccount { .. } => "remove the account of",
             Self::Abandon { .. } => "abandon the set-up of",
         }
     }
 
-    /// What it does in a few words, as in `create spotify "Family"`.
+    /// What it does in a few words, as in `create spotify "Family"` or `set up spotify "Family" for Ann`.
     pub fn summary(&self) -> String {
-        let verb = self.verb();
-        match self.name() {
-            Some(name) => format!("{verb} {} \"{name}\"", self.domain()),
-            None => format!("{verb} {}", self.domain()),
+        let mut summary = format!("{} {}", self.verb(), self.domain());
+        if let Some(name) = self.name() {
+            summary += &format!(" \"{name}\"");
         }
+        if let Some(account) = self.account_name() {
+            summary += &format!(" for {account}");
+        }
+        summary
     }
 
     /// As HA shows what it is about.
@@ -289,6 +294,7 @@ impl Action {
     pub fn removed(&self) -> &[ConfigEntry] {
         match self {
             Self::Delete { remove, .. } => remove,
+            Self::RemoveAccount { account, .. } => std::slice::from_ref(account),
             _ => &[],
         }
     }
@@ -300,6 +306,8 @@ impl Action {
             Self::SetUp { .. }
                 | Self::Reload { .. }
                 | Self::SetDeletePolicy { .. }
+                | Self::NoteAccount { .. }
+                | Self::RemoveAccount { .. }
                 | Self::Abandon { .. }
         )
     }
@@ -313,7 +321,9 @@ impl Action {
             | Self::Claim { wanted, .. }
             | Self::SetUp { wanted, .. }
             | Self::Reload { wanted, .. }
-            | Self::SetDeletePolicy { wanted, .. } => &wanted.domain,
+            | Self::SetDeletePolicy { wanted, .. }
+            | Self::NoteAccount { wanted, .. }
+            | Self::RemoveAccount { wanted, .. } => &wanted.domain,
             Self::Delete { old, .. } => &old.domain,
             Self::Abandon { flow } => &flow.domain,
         }

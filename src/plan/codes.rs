@@ -18,6 +18,8 @@ impl Action {
             Self::Reload { .. } => ActionCode::Reload,
             Self::SetDeletePolicy { removes: true, .. } => ActionCode::SetDeletePolicy,
             Self::SetDeletePolicy { removes: false, .. } => ActionCode::ClearDeletePolicy,
+            Self::NoteAccount { .. } => ActionCode::NoteAccount,
+            Self::RemoveAccount { .. } => ActionCode::RemoveAccount,
             Self::Abandon { .. } => ActionCode::Abandon,
         }
     }
@@ -41,10 +43,12 @@ impl Reason {
             Self::Renamed | Self::TakenForRenamed => ReasonCode::Renamed,
             Self::OldShadow => ReasonCode::OldShadow,
             Self::ReferencedById => ReasonCode::ReferencedById,
-            Self::NotSetUp => ReasonCode::NotSetUp,
+            Self::NotSetUp | Self::AccountNotLinked => ReasonCode::NotSetUp,
             Self::ConsentLost => ReasonCode::ConsentLost,
             Self::AccountDown => ReasonCode::AccountDown,
             Self::OnDeleteDiffers => ReasonCode::OnDeleteDiffers,
+            Self::AccountNotNoted => ReasonCode::AccountNotNoted,
+            Self::AccountUndeclared => ReasonCode::AccountUndeclared,
             Self::LeftOver => ReasonCode::LeftOver,
         }
     }

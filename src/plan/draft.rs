@@ -3,18 +3,20 @@
 use std::collections::BTreeMap;
 
 use crate::model::{
-    ClientId, ConfigEntry, DesiredCredential, Domain, Held, Key, Mark, OpenFlow, Unidentified,
+    ClientId, ConfigEntry, DesiredCredential, Domain, Held, Key, Mark, OpenFlow, SetUpId,
+    Unidentified,
 };
 
 use smol_str::ToSmolStr;
 
 use super::action::{
     Action, ComparedCredential, CredentialState, EntrySetup, Plan, Reason, SetupState, Step,
-    StepId, Wanted,
+    StepId, UndeclaredAccount, Wanted,
 };
 use super::index::Index;
+use super::state::{Unknowable, Unknown};
 use super::trouble::Trouble;
-use super::withheld::{Unknowable, Unknown, Why, Withheld};
+use super::withheld::{Why, Withheld};
 
 /// Deletes, one after the other, that the guards may still forbid.
 struct PlannedPrune {
@@ -28,6 +30,9 @@ pub(super) struct PlanDraft<'a> {
     steps: Vec<Step>,
     pruned: Vec<PlannedPrune>,
     pruned_set_ups: Vec<OpenFlow>,
+    /// What removes accounts that entries name no more.
+    removals: Vec<Action>,
+    undeclared_accounts: Vec<UndeclaredAccount>,
     setup_states: Vec<EntrySetup>,
     withheld: Vec<Withheld>,
     unknown: Vec<Unknown>,
@@ -41,6 +46,8 @@ impl<'a> PlanDraft<'a> {
             steps: Vec::new(),
             pruned: Vec::new(),
             pruned_set_ups: Vec::new(),
+            removals: Vec::new(),
+            undeclared_accounts: Vec::new(),
             setup_states: Vec::new(),
             withheld: Vec::new(),
             unknown: Vec::new(),
@@ -93,8 +100,17 @@ impl<'a> PlanDraft<'a> {
         self.pruned_set_ups.push(flow);
     }
 
-    pub(super) fn link(&mut self, key: &Key, state: SetupState, trouble: Option<Trouble>) {
-        self.setup_states.push(EntrySetup { key: key.clone(), state, trouble });
+    /// Removes an account that its entry no longer names, if the guards let it.
+    pub(super) fn remove_account(&mut self, removal: Action) {
+        self.removals.push(removal);
+    }
+
+    pub(super) fn leave_account(&mut self, account: UndeclaredAccount) {
+        self.undeclared_accounts.push(account);
+    }
+
+    pub(super) fn link(&mut self, id: SetUpId, state: SetupState, trouble: Option<Trouble>) {
+        self.setup_states.push(EntrySetup { id, state, trouble });
     }
 
     /// The steps so far.
@@ -181,10 +197,14 @@ impl<'a> PlanDraft<'a> {
         self.credential_states[at].is_none()
     }
 
-    /// How many credentials would go that no entry wants, or that nobody manages.
+    /// How many credentials would go that no entry wants, or that nobody manages, and how many accounts
+    /// whose credential stays.
     pub(super) fn planned_deletes(&self) -> usize {
         let pruned = self.pruned.iter().map(|prune| prune.group.len());
-        pruned.chain(self.steps.iter().map(|step| step.foreign.len())).sum()
+        pruned
+            .chain([self.removals.len()])
+            .chain(self.steps.iter().map(|step| step.foreign.len()))
+            .sum()
     }
 
     /// Withholds what deletes credentials that nobody manages.
@@ -199,6 +219,9 @@ impl<'a> PlanDraft<'a> {
     /// The set-ups need no word of their own: what is said of their credentials holds for them.
     pub(super) fn withhold_all_prunes(&mut self, why: &Why) {
         self.pruned_set_ups.clear();
+        for removal in std::mem::take(&mut self.removals) {
+            self.withhold(removal, why.clone());
+        }
         for PlannedPrune { group, mut remove, .. } in std::mem::take(&mut self.pruned) {
             for at in group {
                 let (old, remove) = (self.index.get(at).held(), std::mem::take(&mut remove));
@@ -210,6 +233,9 @@ impl<'a> PlanDraft<'a> {
     pub(super) fn finish(mut self) -> Plan {
         for flow in std::mem::take(&mut self.pruned_set_ups) {
             self.step(Action::Abandon { flow }, Reason::LeftOver, None);
+        }
+        for removal in std::mem::take(&mut self.removals) {
+            self.step(removal, Reason::AccountUndeclared, None);
         }
         let created = self.created_clients();
         for PlannedPrune { group, reason, mut remove } in std::mem::take(&mut self.pruned) {
@@ -238,6 +264,7 @@ impl<'a> PlanDraft<'a> {
             unknown: self.unknown,
             credential_states,
             setup_states: self.setup_states,
+            undeclared_accounts: self.undeclared_accounts,
         }
     }
 

@@ -7,8 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{
-    Adopt, ClientId, Credential, CredentialId, Desired, Domain, Held, Key, Mark, Observed, Owner,
-    SecretComparison,
+    AccountName, Adopt, ClientId, ConfigEntry, Credential, CredentialId, Desired, Domain, Held,
+    Key, Mark, Observed, Owner, SecretComparison,
 };
 
 use super::index::Index;
@@ -49,6 +49,9 @@ pub struct Imported {
     pub adopt: Adopt,
     /// Whether an account is linked, so that its integration is to be set up in another house too.
     pub is_linked: bool,
+    /// The accounts that are linked, where there are several, by their titles; none where these do not
+    /// distinguish them.
+    pub accounts: Vec<AccountName>,
 }
 
 /// A credential that becomes no entry.
@@ -142,6 +145,20 @@ struct ImportPlanner<'a> {
     clients_of: BTreeMap<(&'a Domain, Mark), BTreeSet<&'a ClientId>>,
     taken: BTreeSet<Key>,
     made: ImportPlan,
+}
+
+/// The names of several accounts: their titles, as far as each can be known by that.
+fn names_of(accounts: &[ConfigEntry]) -> Vec<AccountName> {
+    let mut names: Vec<AccountName> = Vec::new();
+    for account in accounts {
+        match AccountName::new(account.title.trim()) {
+            Some(name) if !names.iter().any(|other| other.is_called(name.as_str())) => {
+                names.push(name);
+            }
+            _ => return Vec::new(),
+        }
+    }
+    if names.len() > 1 { names } else { Vec::new() }
 }
 
 impl ImportPlanner<'_> {
@@ -295,6 +312,7 @@ impl ImportPlanner<'_> {
             _ => Adopt::Id(credential.id.clone()),
         };
         let is_other_owners = self.other_owner(at).is_some();
+        let users = self.index.users(&credential.domain, credential.implementation());
         self.made.entries.push(Imported {
             of: credential.held(),
             name: name.map(str::to_owned),
@@ -302,6 +320,7 @@ impl ImportPlanner<'_> {
             adopt,
             // An account stays linked with the credential of the other owner.
             is_linked: self.index.is_in_use(at) && !is_other_owners,
+            accounts: if is_other_owners { Vec::new() } else { names_of(&users) },
         });
     }
 

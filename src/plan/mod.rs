@@ -10,6 +10,7 @@
 //! each that a linked account uses must be right. For each but the mark a claim is written first,
 //! and it goes last.
 
+mod accounts;
 mod action;
 mod case;
 mod codes;
@@ -25,6 +26,7 @@ mod lost;
 mod others;
 mod owned_only;
 mod ownership;
+mod reason;
 mod reload;
 mod secret_comparison;
 mod set_up;
@@ -38,11 +40,13 @@ mod withheld;
 #[cfg(test)]
 mod tests;
 
+pub use accounts::linked_account;
 pub use action::{
     Action, Adoption, ComparedCredential, CredentialState, EntrySetup, Plan, Reason, SetupState,
-    Step, StepId, Wanted,
+    Step, StepId, UndeclaredAccount, Wanted,
 };
-pub use withheld::{Unknowable, Unknown, Why, Withheld, linked_accounts};
+pub use state::{Unknowable, Unknown};
+pub use withheld::{Why, Withheld, linked_accounts};
 
 pub use import::{ImportPlan, Imported, LeftOut, Scope, WhyLeftOut, import};
 pub use secret_comparison::found_same;

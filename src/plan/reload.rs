@@ -137,7 +137,7 @@ mod tests {
             live.missed.insert(linked(A).id);
         });
         check(&plan, &["reload a for entry-appcred:house:a [AccountDown]"]);
-        let of_a = plan.setup_states.iter().find(|of| of.key.as_str() == "a").unwrap();
+        let of_a = plan.setup_states.iter().find(|of| of.id.key.as_str() == "a").unwrap();
         assert!(matches!(of_a.state, SetupState::Linked(_)), "{of_a:?}");
     }
 

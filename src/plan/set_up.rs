@@ -6,8 +6,8 @@ use indexmap::IndexMap;
 use smol_str::{SmolStr, ToSmolStr};
 
 use crate::model::{
-    ConfigEntry, DesiredCredential, Domain, Implementation, Key, Live, Mark, OnDelete, OpenFlow,
-    Policy, Purpose,
+    AccountName, ConfigEntry, DesiredCredential, Domain, Implementation, Key, Live, Mark, OnDelete,
+    OpenFlow, Owner, Policy, Purpose, SetUpId,
 };
 
 use super::action::{Action, Reason, SetupState, StepId, Wanted};
@@ -26,7 +26,7 @@ pub(super) fn decide(
     let mut needed: BTreeSet<usize> = BTreeSet::new();
     for entry in entries {
         let case = SetUpCase { entry, mark: desired.mark(&entry.key), context: &context, index };
-        needed.extend(case.decide(policy, draft));
+        needed.extend(case.decide(policy, &desired.previous_owners, draft));
     }
     if policy.leave_integrations {
         return;
@@ -42,7 +42,7 @@ pub(super) fn decide(
         left.any(|left| left == entry) || all.any(|one| one == entry)
     };
     for (at, flow) in live.flows.iter().enumerate() {
-        let Purpose::Entry(mark) = &flow.purpose else { continue };
+        let Some(mark) = flow.purpose.mark() else { continue };
         if mark.owner != desired.owner || needed.contains(&at) {
             continue;
         }
@@ -56,14 +56,14 @@ pub(super) fn decide(
 }
 
 /// The step that makes an entry's credential, where one is needed.
-struct Coming {
+pub(super) struct Coming {
     step: StepId,
     client_id_differs: bool,
 }
 
 /// What is known before any set-up is decided, arranged by what an entry asks for.
-struct SetUpContext<'a> {
-    live: &'a Live,
+pub(super) struct SetUpContext<'a> {
+    pub(super) live: &'a Live,
     flows: IndexMap<(&'a Purpose, &'a Domain), usize>,
     coming: IndexMap<Key, Coming>,
     /// The credentials that are of an entry.
@@ -89,40 +89,56 @@ impl<'a> SetUpContext<'a> {
     }
 }
 
-struct SetUpCase<'a> {
-    entry: &'a DesiredCredential,
-    mark: Mark,
-    context: &'a SetUpContext<'a>,
+pub(super) struct SetUpCase<'a> {
+    pub(super) entry: &'a DesiredCredential,
+    pub(super) mark: Mark,
+    pub(super) context: &'a SetUpContext<'a>,
     index: &'a Index<'a>,
 }
 
 impl SetUpCase<'_> {
     /// Answers the flows that are needed still.
-    fn decide(&self, policy: &Policy, draft: &mut PlanDraft<'_>) -> Vec<usize> {
+    fn decide(
+        &self,
+        policy: &Policy,
+        previous_owners: &BTreeSet<Owner>,
+        draft: &mut PlanDraft<'_>,
+    ) -> Vec<usize> {
         let accounts = self.accounts();
         let coming = self.context.coming.get(&self.entry.key);
-        let mut troubles = accounts.iter().filter_map(|account| {
+        if self.is_held() {
+            self.delete_policy(coming, draft);
+        }
+        if !self.entry.integration.accounts.is_empty() {
+            return self.named(&accounts, coming, (policy, previous_owners), draft);
+        }
+        let id = SetUpId { key: self.entry.key.clone(), account: None };
+        let state = self.setup_state(&accounts, &Purpose::Entry(self.mark.clone()));
+        draft.link(id, state, self.trouble(&accounts));
+        if policy.leave_integrations || !self.entry.integration.setup || !self.is_held() {
+            return Vec::new();
+        }
+        if accounts.is_empty() {
+            return self.link_new(None, coming, draft).into_iter().collect();
+        }
+        let again = |account| self.link_again(account, None, coming, draft);
+        accounts.into_iter().filter_map(again).collect()
+    }
+
+    /// What is wrong with the first of these accounts that has anything.
+    pub(super) fn trouble(&self, accounts: &[ConfigEntry]) -> Option<Trouble> {
+        accounts.iter().find_map(|account| {
             let is_held = account.implementation.as_ref().is_none_or(|implementation| {
                 !self.index.implementing(&self.entry.domain, implementation).is_empty()
             });
             Trouble::of(account, self.context.live, is_held)
-        });
-        draft.link(&self.entry.key, self.setup_state(&accounts), troubles.next());
-        let is_held = coming.is_some() || self.context.held.contains_key(&self.entry.key);
-        if is_held {
-            self.delete_policy(coming, draft);
-        }
-        if policy.leave_integrations || !self.entry.integration.setup || !is_held {
-            return Vec::new();
-        }
-        if accounts.is_empty() {
-            // Its mark may be withheld while other credentials of it are there.
-            let mark = self.mark.to_string();
-            let is_there = !self.index.implementing(&self.entry.domain, &mark).is_empty();
-            let linked = (is_there || coming.is_some()).then(|| self.link_new(coming, draft));
-            return linked.flatten().into_iter().collect();
-        }
-        accounts.into_iter().filter_map(|account| self.link_again(account, coming, draft)).collect()
+        })
+    }
+
+    /// Whether the entry has a credential, or gets one.
+    pub(super) fn is_held(&self) -> bool {
+        let key = &self.entry.key;
+        self.context.coming.contains_key(key) || self.context.held.contains_key(key)
     }
 
     /// The accounts that are linked as the entry wants it.
@@ -156,7 +172,8 @@ impl SetUpCase<'_> {
         (!self.context.live.has_credential_again(account)).then_some(flow)
     }
 
-    fn setup_state(&self, accounts: &[ConfigEntry]) -> SetupState {
+    /// How far the set-up is that a flow of this purpose carries on.
+    pub(super) fn setup_state(&self, accounts: &[ConfigEntry], purpose: &Purpose) -> SetupState {
         if accounts.iter().any(|account| self.asked_again(account).is_some()) {
             return SetupState::NeedsConsent;
         }
@@ -168,7 +185,7 @@ impl SetUpCase<'_> {
                 }
             };
         }
-        match self.flow_of(&Purpose::Entry(self.mark.clone())) {
+        match self.flow_of(purpose) {
             Some(_) => SetupState::InProgress,
             None if self.entry.integration.setup => SetupState::NotSetUp,
             None => SetupState::NotWanted,
@@ -185,15 +202,33 @@ impl SetUpCase<'_> {
         }
     }
 
-    /// A flow that was begun with a credential that is replaced now would go on with the old one.
-    fn link_new(&self, coming: Option<&Coming>, draft: &mut PlanDraft<'_>) -> Option<usize> {
-        let open = self.flow_of(&Purpose::Entry(self.mark.clone())).filter(|_| coming.is_none());
+    /// Links an account, the one with this name where the entry names its accounts. A flow that was begun
+    /// with a credential that is replaced now would go on with the old one.
+    pub(super) fn link_new(
+        &self,
+        name: Option<&AccountName>,
+        coming: Option<&Coming>,
+        draft: &mut PlanDraft<'_>,
+    ) -> Option<usize> {
+        let mark = self.mark.to_smolstr();
+        // Its mark may be withheld while other credentials of it are there.
+        if coming.is_none() && self.index.implementing(&self.entry.domain, &mark).is_empty() {
+            return None;
+        }
+        let (purpose, reason) = match name {
+            Some(name) => {
+                (Purpose::Account(self.mark.clone(), name.clone()), Reason::AccountNotLinked)
+            }
+            None => (Purpose::Entry(self.mark.clone()), Reason::NotSetUp),
+        };
+        let open = self.flow_of(&purpose).filter(|_| coming.is_none());
         let action = Action::SetUp {
-            wanted: self.wanted(self.mark.to_smolstr()),
+            wanted: self.wanted(mark),
+            name: name.cloned(),
             account: None,
             open: open.map(|(_, flow)| flow.id.clone()),
         };
-        self.set_up(action, Reason::NotSetUp, coming, draft);
+        self.set_up(action, reason, coming, draft);
         open.map(|(at, _)| at)
     }
 
@@ -212,9 +247,10 @@ impl SetUpCase<'_> {
     }
 
     /// A changed secret alone needs no consent: HA asks once more if it does.
-    fn link_again(
+    pub(super) fn link_again(
         &self,
         account: ConfigEntry,
+        name: Option<&AccountName>,
         coming: Option<&Coming>,
         draft: &mut PlanDraft<'_>,
     ) -> Option<usize> {
@@ -230,6 +266,7 @@ impl SetUpCase<'_> {
             account.implementation.clone().unwrap_or_else(|| self.mark.to_smolstr());
         let action = Action::SetUp {
             wanted: self.wanted(implementation),
+            name: name.cloned(),
             account: Some(account),
             open: open.map(|(_, flow)| flow.id.clone()),
         };
@@ -237,7 +274,7 @@ impl SetUpCase<'_> {
         open.map(|(at, _)| at)
     }
 
-    fn wanted(&self, auth_domain: SmolStr) -> Wanted {
+    pub(super) fn wanted(&self, auth_domain: SmolStr) -> Wanted {
         Wanted::of(self.entry, auth_domain)
     }
 }
@@ -272,7 +309,7 @@ mod tests {
     }
 
     fn of_a(plan: &Plan) -> &SetupState {
-        &plan.setup_states.iter().find(|of| of.key.as_str() == "a").unwrap().state
+        &plan.setup_states.iter().find(|of| of.id.key.as_str() == "a").unwrap().state
     }
 
     #[test]

@@ -1,7 +1,10 @@
-//! How far what is there is from what is wanted.
+//! How far what is there is from what is wanted, and what of it is not known.
+
+use smol_str::SmolStr;
 
 use super::trouble::Trouble;
-use crate::model::{ConfigEntry, Held, Key, Owner};
+use crate::codes::UnknownCode;
+use crate::model::{AccountName, ConfigEntry, Domain, Held, Key, Owner, SetUpId};
 
 /// A credential of a target, and how it compares with what is wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,15 +17,26 @@ pub struct ComparedCredential {
     pub users: Vec<ConfigEntry>,
 }
 
-/// An entry, and how far its integration is set up.
+/// A set-up of an entry, and how far it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EntrySetup {
-    /// The entry.
-    pub key: Key,
+    /// Which.
+    pub id: SetUpId,
     /// How far.
     pub state: SetupState,
     /// What is wrong with its account; of several, with the first one.
     pub trouble: Option<Trouble>,
+}
+
+/// A linked account that uses the credential of an entry which names others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UndeclaredAccount {
+    /// The entry.
+    pub key: Key,
+    /// What the entry called it before, as noted in HA.
+    pub name: Option<AccountName>,
+    /// The account.
+    pub account: ConfigEntry,
 }
 
 /// How a credential compares with what is wanted.
@@ -77,4 +91,36 @@ pub enum SetupState {
     NeedsConsent,
     /// No account is linked, and the entry does not ask for that.
     NotWanted,
+}
+
+/// Something about an entry that cannot be known without its keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unknown {
+    /// The entry.
+    pub key: Key,
+    /// The integration.
+    pub domain: Domain,
+    /// As HA shows it.
+    pub name: SmolStr,
+    /// What is not known.
+    pub what: Unknowable,
+}
+
+/// What a plan without keys may not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unknowable {
+    /// Whether the target holds the entry's secret.
+    Secret,
+    /// For which client the entry is.
+    ClientId,
+}
+
+impl Unknowable {
+    /// As programs read it.
+    pub fn code(self) -> UnknownCode {
+        match self {
+            Self::Secret => UnknownCode::Secret,
+            Self::ClientId => UnknownCode::ClientId,
+        }
+    }
 }

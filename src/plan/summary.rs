@@ -49,6 +49,7 @@ impl Plan {
         self.withheld.retain(|withheld| is_meant(&withheld.action));
         self.unknown.retain(|unknown| keys.contains(&unknown.key));
         self.setup_states.clear();
+        self.undeclared_accounts.clear();
         self
     }
 

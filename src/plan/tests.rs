@@ -101,10 +101,16 @@ fn summary(plan: &Plan) -> Vec<String> {
         Action::Claim { wanted, old } => format!("claim {} for {}", wanted.auth_domain, ids(old)),
         Action::Delete { old, remove } if remove.is_empty() => format!("- {}", old.id),
         Action::Delete { old, remove } => format!("- {} with {}", old.id, remove.len()),
-        Action::SetUp { wanted, account, open } => {
+        Action::SetUp { wanted, name, account, open } => {
+            let name = name.as_ref().map(|name| format!("/{name}")).unwrap_or_default();
             let again = account.as_ref().map(|account| format!(" again for {}", account.id));
             let open = open.as_ref().map(|flow| format!(" by {flow}"));
-            format!("> {}{}{}", wanted.key, again.unwrap_or_default(), open.unwrap_or_default())
+            format!(
+                "> {}{name}{}{}",
+                wanted.key,
+                again.unwrap_or_default(),
+                open.unwrap_or_default()
+            )
         }
         Action::SetDeletePolicy { wanted, removes: true } => {
             format!("set delete policy of {}", wanted.key)
@@ -113,6 +119,12 @@ fn summary(plan: &Plan) -> Vec<String> {
             format!("clear delete policy of {}", wanted.key)
         }
         Action::Reload { wanted, account } => format!("reload {} for {}", wanted.key, account.id),
+        Action::NoteAccount { wanted, name, account } => {
+            format!("note {}/{name} for {}", wanted.key, account.id)
+        }
+        Action::RemoveAccount { wanted, name, account } => {
+            format!("remove {}/{name} for {}", wanted.key, account.id)
+        }
         Action::Abandon { flow } => format!("x {}", flow.id),
     };
     let steps = plan.steps.iter().map(|step| {

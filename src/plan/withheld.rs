@@ -1,4 +1,4 @@
-//! What a plan does not do, and what it does not know, each with its reason.
+//! What a plan does not do, each with its reason.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -7,40 +7,8 @@ use std::path::PathBuf;
 use smol_str::SmolStr;
 
 use super::action::{Action, Plan, Step, StepId};
-use crate::codes::{UnknownCode, WithheldCode};
+use crate::codes::WithheldCode;
 use crate::model::{ConfigEntry, Domain, Held, Key, Mark, Owner, UnreadAccounts, Visible, counted};
-
-/// Something about an entry that cannot be known without its keys.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unknown {
-    /// The entry.
-    pub key: Key,
-    /// The integration.
-    pub domain: Domain,
-    /// As HA shows it.
-    pub name: SmolStr,
-    /// What is not known.
-    pub what: Unknowable,
-}
-
-/// What a plan without keys may not know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unknowable {
-    /// Whether the target holds the entry's secret.
-    Secret,
-    /// For which client the entry is.
-    ClientId,
-}
-
-impl Unknowable {
-    /// As programs read it.
-    pub fn code(self) -> UnknownCode {
-        match self {
-            Self::Secret => UnknownCode::Secret,
-            Self::ClientId => UnknownCode::ClientId,
-        }
-    }
-}
 
 /// Something that is not done, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,6 +115,13 @@ pub enum Why {
     },
     /// The integration's set-up needs HA's integration `cloud`, which is not loaded.
     NeedsCloud,
+    /// Several linked accounts have the title of one that the entry names.
+    SeveralAccounts {
+        /// These.
+        accounts: Vec<ConfigEntry>,
+    },
+    /// HA links one account only of the integration.
+    OneAccount,
     /// The target has no such integration, and the project does not list it as a custom one.
     UnknownIntegration {
         /// The integration.
@@ -269,6 +244,15 @@ impl fmt::Display for Why {
             Self::NeedsCloud => f.write_str(
                 "its set-up needs Home Assistant's integration `cloud`, which is not loaded there",
             ),
+            Self::SeveralAccounts { accounts } => write!(
+                f,
+                "it may be each of {} ({})",
+                linked_accounts(accounts),
+                listed(accounts.iter().map(|account| account.id.to_string()), ", ")
+            ),
+            Self::OneAccount => {
+                f.write_str("this Home Assistant links only one account of the integration")
+            }
             Self::UnknownIntegration { domain, suggestion, .. } => {
                 let near = suggestion.iter().map(|near| format!(": did you mean `{near}`?"));
                 write!(f, "unknown integration `{domain}`{}", near.collect::<String>())
@@ -331,6 +315,10 @@ impl Why {
             Self::NeedsCloud => {
                 "add `cloud:` or `default_config:` to configuration.yaml and restart Home Assistant; no login to the cloud is needed"
             }
+            Self::SeveralAccounts { .. } => {
+                "give each of them a title of its own in Home Assistant: it must be the name that the entry has for it"
+            }
+            Self::OneAccount => "keep one name under `accounts`",
             Self::UnknownIntegration { is_listed: true, .. } => {
                 "install it in Home Assistant first, or correct `domain`"
             }
@@ -361,6 +349,8 @@ impl Why {
             Self::Unread => WithheldCode::Unread,
             Self::Emptied { .. } => WithheldCode::Emptied,
             Self::NeedsCloud => WithheldCode::NeedsCloud,
+            Self::SeveralAccounts { .. } => WithheldCode::SeveralAccounts,
+            Self::OneAccount => WithheldCode::OneAccount,
             Self::UnknownIntegration { .. } => WithheldCode::UnknownIntegration,
         }
     }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::codes::RegistrationCode;
 use crate::integrations::Release;
-use crate::model::{ClientAnswer, Desired, Held, Key, Observed, Secret, UnreadAccounts};
+use crate::model::{ClientAnswer, Desired, Held, Key, Observed, Secret, SetUpId, UnreadAccounts};
 use crate::plan::{Action, Plan, Reason, Step, StepId, Trouble};
 use crate::verify::{
     AuthorizeQuestion, Checked, Question, RedirectUri, Registration, Verdict, registrations, verify,
@@ -87,7 +87,7 @@ pub struct Verdicts {
     clients: BTreeMap<[u8; 32], (Instant, Verdict)>,
     registrations: BTreeMap<AuthorizeQuestion, (Instant, Registration)>,
     /// Of the clients of accounts that do not run, with all else that was seen of these then.
-    pub(super) troubles: BTreeMap<Key, (Trouble, ClientAnswer)>,
+    pub(super) troubles: BTreeMap<SetUpId, (Trouble, ClientAnswer)>,
 }
 
 /// Asks the providers about each secret that replaces one in use, as the observed HA would, and about
@@ -285,7 +285,9 @@ impl Verdicts {
             now.duration_since(*since) < kept
         });
         let is_new = |asked: &&AuthorizeQuestion| !self.registrations.contains_key(*asked);
-        let new: Vec<&AuthorizeQuestion> = questions.iter().copied().filter(is_new).collect();
+        // The accounts of one entry have one question.
+        let new: BTreeSet<&AuthorizeQuestion> = questions.iter().copied().filter(is_new).collect();
+        let new: Vec<&AuthorizeQuestion> = new.into_iter().collect();
         let said = registrations(&new, ASKED_AGAIN_AFTER, WAITED_FOR).await;
         self.registrations
             .extend(new.into_iter().cloned().zip(said.into_iter().map(|said| (now, said))));

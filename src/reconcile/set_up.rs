@@ -6,9 +6,9 @@ use futures_util::{StreamExt, stream};
 
 use crate::model::{
     ConfigEntry, Desired, DesiredCredential, EntryState, FlowId, Implementation, Key, Mark,
-    Observed, OpenFlow, Purpose,
+    Observed, OpenFlow, SetUpOf,
 };
-use crate::plan::{Action, Plan, Step, Wanted};
+use crate::plan::{Action, Plan, Step, Wanted, linked_account};
 use crate::setup::Guide;
 use crate::setup::drive::{self, FlowState, SetUpTask};
 use crate::target::home_assistant::HomeAssistant;
@@ -99,6 +99,20 @@ impl SetUpRun<'_> {
                     Err(refusal) => refusal.into(),
                 }
             }
+            (None, Action::NoteAccount { wanted, name, account }) => {
+                let mark = self.desired.mark(&wanted.key);
+                match self.ha.note_account(&mark, name, &account.id).await {
+                    Ok(()) => Outcome::Done,
+                    Err(refusal) => refusal.into(),
+                }
+            }
+            (None, Action::RemoveAccount { wanted, name, account }) => {
+                let mark = self.desired.mark(&wanted.key);
+                match self.ha.remove_named_account(&mark, name, &account.id).await {
+                    Ok(()) => Outcome::Done,
+                    Err(refusal) => refusal.into(),
+                }
+            }
             (
                 None,
                 Action::Create { .. }
@@ -182,15 +196,15 @@ pub(super) async fn begin<'n>(
     base: &str,
     stop: &Stop,
 ) -> Result<Begun<'n>, Refusal> {
-    let Action::SetUp { wanted, account, open } = action else {
+    let Action::SetUp { wanted, account, open, .. } = action else {
         return Ok(Begun::Now(FlowState::Failed("it is no set-up".to_owned())));
     };
     let mut started = None;
     if let (None, Some(now)) = (account, now) {
-        if let Some(account) = linked(now, entry, wanted) {
+        if let Some(account) = linked(now, entry, task.of, wanted) {
             return Ok(Begun::Before(account));
         }
-        started = open_flow(now, task.mark, wanted);
+        started = open_flow(now, task.of, wanted);
     }
     drive::begin(ha, task, started.or(open.as_ref()), base, stop).await.map(Begun::Now)
 }
@@ -199,17 +213,19 @@ pub(super) async fn begin<'n>(
 fn linked<'n>(
     now: &'n Observed,
     entry: &DesiredCredential,
+    of: SetUpOf<'_>,
     wanted: &Wanted,
 ) -> Option<&'n ConfigEntry> {
-    let is_cloud = entry.integration.implementation == Implementation::Cloud;
-    now.users(&wanted.domain, &wanted.auth_domain).next().filter(|_| !is_cloud)
+    if entry.integration.implementation == Implementation::Cloud {
+        return None;
+    }
+    let notes = &now.live.as_ref()?.accounts;
+    linked_account(entry, of, now.users(&wanted.domain, &wanted.auth_domain), notes)
 }
 
 /// The flow that was started for a new account of an entry.
-fn open_flow<'n>(now: &'n Observed, mark: &Mark, wanted: &Wanted) -> Option<&'n FlowId> {
-    let is_of_it = |flow: &&OpenFlow| {
-        matches!(&flow.purpose, Purpose::Entry(of) if of == mark) && flow.domain == wanted.domain
-    };
+fn open_flow<'n>(now: &'n Observed, of: SetUpOf<'_>, wanted: &Wanted) -> Option<&'n FlowId> {
+    let is_of_it = |flow: &&OpenFlow| flow.purpose.is_of(of) && flow.domain == wanted.domain;
     now.live.iter().flat_map(|live| &live.flows).find(is_of_it).map(|flow| &flow.id)
 }
 
@@ -219,9 +235,9 @@ pub(super) fn task<'a>(
     entry: &'a DesiredCredential,
     mark: &'a Mark,
 ) -> Option<SetUpTask<'a>> {
-    let Action::SetUp { wanted, account, .. } = action else { return None };
+    let Action::SetUp { wanted, name, account, .. } = action else { return None };
     Some(SetUpTask {
-        mark,
+        of: SetUpOf { mark, account: name.as_ref() },
         domain: &wanted.domain,
         guide: Guide {
             credential: &wanted.auth_domain,

@@ -7,7 +7,7 @@ use tokio::time::timeout;
 
 use super::prove::Verdicts;
 use crate::integrations::Release;
-use crate::model::{ClientAnswer, Desired, Key, Observed};
+use crate::model::{ClientAnswer, Desired, Key, Observed, SetUpId};
 use crate::plan::{CredentialState, Plan, Trouble};
 use crate::verify::{Question, Verdict};
 
@@ -26,21 +26,21 @@ pub async fn ask_about_troubles(
     let states: Vec<CredentialState> =
         plan.credential_states.iter().map(|of| of.state.clone()).collect();
     let is_in_sync = |key: &Key| states.contains(&CredentialState::InSync(key.clone()));
-    let mut troubles: BTreeMap<Key, &mut Trouble> = BTreeMap::new();
+    let mut troubles: BTreeMap<SetUpId, &mut Trouble> = BTreeMap::new();
     for of in &mut plan.setup_states {
         if let Some(trouble) = of.trouble.as_mut().filter(|trouble| trouble.is_of_client()) {
-            troubles.insert(of.key.clone(), trouble);
+            troubles.insert(of.id.clone(), trouble);
         }
     }
     // Each trouble is asked about until there is an answer, however often it is looked at.
-    known.troubles.retain(|key, (seen, said)| {
-        let is_same = troubles.get(key).is_some_and(|now| **now == *seen);
+    known.troubles.retain(|id, (seen, said)| {
+        let is_same = troubles.get(id).is_some_and(|now| **now == *seen);
         is_same && !matches!(said, ClientAnswer::Unclear(_))
     });
-    let asked: Vec<(Key, Question)> = troubles
+    let asked: Vec<(SetUpId, Question)> = troubles
         .keys()
-        .filter(|key| !known.troubles.contains_key(*key) && is_in_sync(key))
-        .filter_map(|key| Some((key.clone(), Question::of(desired.credential(key)?, release)?)))
+        .filter(|id| !known.troubles.contains_key(*id) && is_in_sync(&id.key))
+        .filter_map(|id| Some((id.clone(), Question::of(desired.credential(&id.key)?, release)?)))
         .collect();
     let questions: Vec<&Question> = asked.iter().map(|(_, question)| question).collect();
     let verdicts = timeout(WAITED_FOR, known.about(&questions)).await;
@@ -48,13 +48,13 @@ pub async fn ask_about_troubles(
         let silent = || Verdict::Unreachable("it did not answer in time".to_owned());
         questions.iter().map(|_| silent()).collect()
     });
-    for ((key, _), verdict) in asked.iter().zip(verdicts) {
-        if let Some(trouble) = troubles.get(key) {
-            known.troubles.insert(key.clone(), ((**trouble).clone(), verdict.into()));
+    for ((id, _), verdict) in asked.iter().zip(verdicts) {
+        if let Some(trouble) = troubles.get(id) {
+            known.troubles.insert(id.clone(), ((**trouble).clone(), verdict.into()));
         }
     }
-    for (key, trouble) in troubles {
-        if let Some((_, answer)) = known.troubles.get(&key) {
+    for (id, trouble) in troubles {
+        if let Some((_, answer)) = known.troubles.get(&id) {
             trouble.client = answer.clone();
         }
     }

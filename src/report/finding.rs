@@ -169,7 +169,7 @@ fn of_target(target: &TargetReport<'_>, names: &FileNames, findings: &mut Vec<Fi
 
 fn planned(target: &TargetReport<'_>, names: &FileNames, step: &Step) -> Finding {
     let level = match step.action {
-        Action::Delete { .. } => Level::Warning,
+        Action::Delete { .. } | Action::RemoveAccount { .. } => Level::Warning,
         _ if step.reasons.contains(&Reason::ClientIdDiffers) => Level::Warning,
         _ => Level::Note,
     };

@@ -27,7 +27,12 @@ pub fn preview(files: &[NewEntries<'_>], left_out: &[LeftOut], pruned: &[&Held])
         let _ = writeln!(out, "{}{new}", file.visible());
         for entry in entries {
             let shown = entry.name.as_deref().unwrap_or(entry.of.domain.as_str());
-            let linked = if entry.is_linked { "" } else { ", not set up" };
+            let accounts: Vec<_> = entry.accounts.iter().map(ToString::to_string).collect();
+            let linked = match entry.is_linked {
+                false => ", not set up".to_owned(),
+                true if accounts.is_empty() => String::new(),
+                true => format!(", accounts {}", accounts.join(", ")),
+            };
             line(
                 &mut out,
                 GREEN,

@@ -6,7 +6,7 @@ use std::io;
 use quick_xml::Writer;
 use quick_xml::events::BytesText;
 
-use crate::model::{FileName, Key, Visible, visible_lines};
+use crate::model::{FileName, Key, SetUpId, Visible, visible_lines};
 use crate::plan::{Action, CredentialState, Step, Withheld};
 
 use super::finding::{self, Finding, Level};
@@ -140,7 +140,9 @@ fn of_target(target: &TargetReport<'_>) -> Vec<TestCase> {
 
 fn name_of(action: &Action) -> String {
     match (action.for_entry(), action.outgoing().first()) {
-        (Some(wanted), _) => wanted.key.to_string(),
+        (Some(wanted), _) => {
+            SetUpId { key: wanted.key.clone(), account: action.account_name().cloned() }.to_string()
+        }
         (None, Some(old)) => old.id.to_string(),
         (None, None) => action.summary(),
     }

@@ -178,7 +178,8 @@ fn symbol(action: &Action) -> &'static str {
         Action::Delete { .. } => "➖",
         Action::SetUp { .. } => "🔗",
         Action::Reload { .. } => "🔄",
-        Action::SetDeletePolicy { .. } => "📌",
+        Action::SetDeletePolicy { .. } | Action::NoteAccount { .. } => "📌",
+        Action::RemoveAccount { .. } => "➖",
         Action::Abandon { .. } => "✖️",
     }
 }
@@ -190,8 +191,9 @@ fn row(
     action: &Action,
     why: &[String],
 ) -> String {
+    let account = action.account_name().map(|name| format!(" for {}", code(name.as_str())));
     let named = match action.for_entry() {
-        Some(wanted) => code(&wanted.name),
+        Some(wanted) => code(&wanted.name) + &account.unwrap_or_default(),
         None => action.outgoing().first().map(|old| code(old.label())).unwrap_or_default(),
     };
     let place = action.for_entry().map(|wanted| place(target, &wanted.key)).unwrap_or_default();

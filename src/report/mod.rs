@@ -3,6 +3,7 @@
 //! Each format that `--format` takes is one file, which says what the format is in a constant
 //! `FORMAT`, and one line in [`FORMATS`].
 
+mod accounts;
 mod file_names;
 mod finding;
 mod format;
@@ -141,6 +142,7 @@ struct Tally {
     set_up: usize,
     reload: usize,
     note: usize,
+    remove: usize,
     abandon: usize,
 }
 
@@ -158,14 +160,15 @@ impl Tally {
                 Action::Claim { .. } => &mut tally.claim,
                 Action::SetUp { .. } => &mut tally.set_up,
                 Action::Reload { .. } => &mut tally.reload,
-                Action::SetDeletePolicy { .. } => &mut tally.note,
+                Action::SetDeletePolicy { .. } | Action::NoteAccount { .. } => &mut tally.note,
+                Action::RemoveAccount { .. } => &mut tally.remove,
                 Action::Abandon { .. } => &mut tally.abandon,
             } += 1;
         }
         tally
     }
 
-    fn counts(&self) -> [Count; 10] {
+    fn counts(&self) -> [Count; 11] {
         let of = |number, to_do, done, is_usual| Count { number, to_do, done, is_usual };
         [
             of(self.create, "to create", "created", true),
@@ -177,6 +180,7 @@ impl Tally {
             of(self.set_up, "to set up", "set up", false),
             of(self.reload, "to reload", "reloaded", false),
             of(self.note, "to record", "recorded", false),
+            of(self.remove, "accounts to remove", "accounts removed", false),
             of(self.abandon, "to abandon", "abandoned", false),
         ]
     }

@@ -6,10 +6,12 @@ use serde_json::Value;
 
 use crate::codes::{CauseCode, SetupCode, TakesCode};
 use crate::model::{
-    ConfigEntry, EntryState, FieldKind, FlowField, FlowForm, FlowStep, HiddenLink, Key, Links,
-    OpenFlow, Purpose,
+    AccountName, ConfigEntry, EntryState, FieldKind, FlowField, FlowForm, FlowStep, HiddenLink,
+    Key, Links, Purpose, SetUpId,
 };
-use crate::plan::{Action, CredentialState, EntrySetup, Plan, SetupState, Step, Trouble};
+use crate::plan::{
+    Action, CredentialState, EntrySetup, Plan, SetupState, Step, Trouble, UndeclaredAccount,
+};
 use crate::setup::redirect_uri;
 
 use super::text::{DIM, YELLOW, line};
@@ -20,16 +22,17 @@ use super::words;
 pub(super) struct IntegrationOf<'a> {
     /// The entry.
     key: &'a Key,
+    /// What the entry calls the account; left out where it names none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account: Option<&'a AccountName>,
     #[serde(flatten)]
     set_up: SetUp<'a>,
 }
 
 impl<'a> IntegrationOf<'a> {
     pub(super) fn of(entry: &'a EntrySetup) -> Self {
-        Self {
-            key: &entry.key,
-            set_up: SetUp::of(&entry.state, None).with(entry.trouble.as_ref(), &entry.key),
-        }
+        let SetUpId { key, account } = &entry.id;
+        Self { key, account: account.as_ref(), set_up: of_entry(entry) }
     }
 }
 
@@ -242,54 +245,97 @@ fn of_accounts(well: SetupCode, accounts: &[ConfigEntry]) -> (SetupCode, Option<
     }
 }
 
+/// How far a set-up is, with what is wrong with its account.
+pub(super) fn of_entry(of: &EntrySetup) -> SetUp<'_> {
+    SetUp::of(&of.state, None).with(of.trouble.as_ref(), &of.id.key)
+}
+
 /// How far the entry of a current credential is set up.
-pub(super) fn set_up_of<'a>(plan: &'a Plan, state: &CredentialState) -> Option<SetUp<'a>> {
-    let (CredentialState::InSync(key) | CredentialState::Drifted(key)) = state else { return None };
-    let of = plan.setup_states.iter().find(|of| of.key == *key)?;
-    Some(SetUp::of(&of.state, None).with(of.trouble.as_ref(), &of.key))
+pub(super) fn setup_states_of<'a>(
+    plan: &'a Plan,
+    state: &CredentialState,
+) -> impl Iterator<Item = &'a EntrySetup> {
+    let key = match state {
+        CredentialState::InSync(key) | CredentialState::Drifted(key) => Some(key.clone()),
+        _ => None,
+    };
+    plan.setup_states.iter().filter(move |of| Some(&of.id.key) == key.as_ref())
 }
 
 /// The same for a table.
 pub(super) fn state_of(plan: &Plan, state: &CredentialState) -> String {
-    match set_up_of(plan, state).map(|set_up| set_up.state) {
-        None | Some(SetupCode::NotWanted) => String::new(),
-        Some(state) => words::set_up(state).to_owned(),
-    }
+    let in_words = |of: &EntrySetup| {
+        let state = match of_entry(of).state {
+            SetupCode::NotWanted => return None,
+            state => words::set_up(state),
+        };
+        let account = of.id.account.as_ref();
+        Some(account.map_or(state.to_owned(), |account| format!("{account} {state}")))
+    };
+    setup_states_of(plan, state).filter_map(in_words).collect::<Vec<_>>().join(", ")
 }
 
-/// Every set-up that is in progress, and every account that does not run.
+/// Every set-up that is in progress, every account that does not run, and those that no entry names.
 pub(super) fn notices(out: &mut String, plan: &Plan) {
-    let abandoned: Vec<&Key> = plan.steps.iter().filter_map(abandoned).collect();
-    let shown = plan.setup_states.iter().filter(|of| !abandoned.contains(&&of.key));
-    for EntrySetup { key, state, trouble } in shown {
+    let abandoned: Vec<SetUpId> = plan.steps.iter().filter_map(abandoned).collect();
+    let shown = plan.setup_states.iter().filter(|of| !abandoned.contains(&of.id));
+    for EntrySetup { id, state, trouble } in shown {
         let (notice, help) = match (state, trouble) {
             (SetupState::InProgress, _) => (
                 "its set-up is in progress".to_owned(),
                 format!(
-                    "`appcred apply` or `appcred authorize {key}` carries it on and shows what it waits for"
+                    "`appcred apply` or `appcred authorize {}` carries it on and shows what it waits for",
+                    id.argument()
                 ),
             ),
-            (_, Some(trouble)) => (trouble.seen(), trouble.help(key)),
+            (_, Some(trouble)) => (trouble.seen(), trouble.help(&id.key)),
             _ => continue,
         };
         out.push('\n');
-        line(out, YELLOW, &format!("  {key}: {notice}"));
+        line(out, YELLOW, &format!("  {id}: {notice}"));
         line(out, DIM, &format!("    {help}"));
+    }
+    let is_removed = |account: &UndeclaredAccount| {
+        plan.steps.iter().any(|step| step.action.removed().contains(&account.account))
+    };
+    for account in plan.undeclared_accounts.iter().filter(|account| !is_removed(account)) {
+        out.push('\n');
+        line(out, YELLOW, &format!("  {}", undeclared(account)));
     }
 }
 
-/// The entry whose set-up a step ends.
-fn abandoned(step: &Step) -> Option<&Key> {
-    match &step.action {
-        Action::Abandon { flow: OpenFlow { purpose: Purpose::Entry(mark), .. } } => Some(&mark.key),
-        _ => None,
+/// What is to be known of a linked account that its entry does not name.
+fn undeclared(UndeclaredAccount { key, name, account }: &UndeclaredAccount) -> String {
+    let title = &account.title;
+    match name {
+        Some(name) => format!(
+            "{key}: the linked account \"{title}\" was {name} and is no longer named: it stays; --remove-integrations removes it"
+        ),
+        None => format!(
+            "{key}: the linked account \"{title}\" is none of those that the entry names: it stays; if it is one of them, give it that name as its title in Home Assistant"
+        ),
+    }
+}
+
+/// The set-up that a step ends.
+fn abandoned(step: &Step) -> Option<SetUpId> {
+    let Action::Abandon { flow } = &step.action else { return None };
+    match &flow.purpose {
+        Purpose::Entry(mark) => Some(SetUpId { key: mark.key.clone(), account: None }),
+        Purpose::Account(mark, name) => {
+            Some(SetUpId { key: mark.key.clone(), account: Some(name.clone()) })
+        }
+        Purpose::Again(_) => None,
     }
 }
 
 /// What a set-up waits for, and how to go on.
-pub fn waits(out: &mut String, what: &str, key: Option<&Key>, step: &FlowStep, links: Links) {
-    let key = key.map(Key::as_str).unwrap_or_default();
+pub fn waits(out: &mut String, what: &str, id: Option<&SetUpId>, step: &FlowStep, links: Links) {
     line(out, YELLOW, &format!("{what}: {}", step.awaits()));
+    if let Some(account) = id.and_then(|id| id.account.as_ref()).filter(|_| step.needs_consent()) {
+        line(out, DIM, &format!("    log in at the provider as {account}"));
+    }
+    let id = id.map(SetUpId::argument).unwrap_or_default();
     let details = match step {
         FlowStep::Consent(link) => {
             let shown = link.shown(links).map_err(why_hidden);
@@ -299,7 +345,7 @@ pub fn waits(out: &mut String, what: &str, key: Option<&Key>, step: &FlowStep, l
                     .push(format!("the redirect URI {uri} must be registered with the provider"));
             }
             details.push(format!(
-                "`appcred authorize {key}` links it with the browser of this machine"
+                "`appcred authorize {id}` links it with the browser of this machine"
             ));
             details
         }

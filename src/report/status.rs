@@ -6,11 +6,12 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::codes::{DueCode, EntryCode, LinkCode, ModeCode, SetupCode, TargetCode, WithheldCode};
-use crate::model::{ClientId, Domain, Due, Key, TargetName, to_json};
+use crate::model::{AccountName, ClientId, Domain, Due, Key, SetUpId, TargetName, to_json};
 use crate::plan::Why;
 use crate::status::{Difference, EntryStatus, Holding, Link, Mode, Status, TargetStatus};
 
 use super::FileNames;
+use super::accounts::{self, NamedAccount};
 use super::json::{Problem, problems_of};
 use super::set_up::{SetUp, WaitsFor};
 
@@ -145,6 +146,22 @@ pub(crate) struct ReportedEntry<'a> {
     /// How far its integration is set up; left out at a target at rest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) set_up: Option<SetUp<'a>>,
+    /// The accounts that it names; `set_up` is left out where it names any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) accounts: Vec<NamedAccount<'a>>,
+}
+
+/// A set-up of an entry that waits for a person.
+#[derive(Clone, Copy)]
+pub(crate) struct WaitingSetUp<'a> {
+    /// The entry.
+    pub(crate) entry: &'a ReportedEntry<'a>,
+    /// The account, where the entry names its accounts.
+    pub(crate) account: Option<&'a AccountName>,
+    /// What the last try said.
+    pub(crate) reason: Option<&'a str>,
+    /// What it waits for.
+    pub(crate) what: &'a WaitsFor<'a>,
 }
 
 /// Something at a target that is not as wanted.
@@ -176,20 +193,31 @@ impl WithheldReason {
     }
 }
 
-impl ReportedEntry<'_> {
-    /// What its set-up waits for, where that is something that a person does.
-    pub(crate) fn waits_for(&self) -> Option<&WaitsFor<'_>> {
-        self.set_up.as_ref()?.waits_for.as_ref()
+impl WaitingSetUp<'_> {
+    /// Which it is.
+    pub(crate) fn id(&self) -> SetUpId {
+        SetUpId { key: self.entry.key.clone(), account: self.account.cloned() }
     }
 
     /// Whether that is somebody's consent.
-    pub(crate) fn waits_for_consent(&self) -> bool {
-        matches!(self.waits_for(), Some(WaitsFor::Consent { .. } | WaitsFor::DeviceCode { .. }))
+    pub(crate) fn is_consent(&self) -> bool {
+        matches!(self.what, WaitsFor::Consent { .. } | WaitsFor::DeviceCode { .. })
+    }
+}
+
+impl ReportedEntry<'_> {
+    /// Its set-ups, each with the account where it names its accounts.
+    pub(crate) fn set_ups(&self) -> impl Iterator<Item = (Option<&AccountName>, &SetUp<'_>)> {
+        let named = self.accounts.iter().map(|account| (Some(account.name), &account.set_up));
+        self.set_up.iter().map(|set_up| (None, set_up)).chain(named)
     }
 
-    /// Whether its set-up has failed.
-    pub(crate) fn set_up_failed(&self) -> bool {
-        self.set_up.as_ref().is_some_and(|set_up| set_up.state == SetupCode::Failed)
+    /// Those that wait for something that a person does.
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = WaitingSetUp<'_>> {
+        self.set_ups().filter_map(|(account, set_up)| {
+            let (reason, what) = (set_up.reason.as_deref(), set_up.waits_for.as_ref()?);
+            Some(WaitingSetUp { entry: self, account, reason, what })
+        })
     }
 
     /// Whether a person should look at it.
@@ -198,7 +226,7 @@ impl ReportedEntry<'_> {
             |code| matches!(code, SetupCode::Loaded | SetupCode::Cloud | SetupCode::NotWanted);
         self.credential != EntryCode::InSync
             || self.due.is_some()
-            || self.set_up.as_ref().is_some_and(|set_up| !is_well(set_up.state))
+            || self.set_ups().any(|(_, set_up)| !is_well(set_up.state))
     }
 }
 
@@ -293,6 +321,14 @@ fn of_entry<'a>(
         Holding::Withheld(why) => (EntryCode::Withheld, Some(WithheldReason::of(why))),
     };
     let place = &entry.place;
+    let set_ups = entry.set_ups.iter().map(|of| {
+        let waits_for = of.waits_for.as_ref().filter(|_| target.is_connected());
+        let set_up = SetUp::of(&of.state, waits_for)
+            .with(of.trouble.as_ref(), &entry.key)
+            .after_failure(of.error.as_deref());
+        (of.account.as_ref(), set_up)
+    });
+    let (set_up, accounts) = accounts::split(set_ups);
     ReportedEntry {
         key: &entry.key,
         domain: &entry.domain,
@@ -309,12 +345,8 @@ fn of_entry<'a>(
         due_notice: entry.lifetime.notice(),
         credential,
         withheld,
-        set_up: entry.setup_state.as_ref().map(|setup_state| {
-            let waits_for = entry.waits_for.as_ref().filter(|_| target.is_connected());
-            SetUp::of(setup_state, waits_for)
-                .with(entry.trouble.as_ref(), &entry.key)
-                .after_failure(entry.set_up_error.as_deref())
-        }),
+        set_up,
+        accounts,
     }
 }
 

@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
 
-use crate::model::{Claim, Held, Links, Purpose, Visible, counted};
+use crate::model::{Claim, Held, Links, Visible, counted};
 use crate::plan::{
     Action, Adoption, CredentialState, Plan, Reason, Step, Unknown, Wanted, Why, Withheld,
 };
@@ -142,13 +142,18 @@ fn one_step(out: &mut String, target: &TargetReport<'_>, step: &Step) {
                 field(out, "account", &format!("\"{}\"", account.title));
             }
         }
+        Action::NoteAccount { wanted, account, .. }
+        | Action::RemoveAccount { wanted, account, .. } => {
+            field(out, "key", wanted.key.as_str());
+            field(out, "account", &format!("\"{}\"", account.title));
+        }
         Action::Reload { wanted, account } => {
             field(out, "key", wanted.key.as_str());
             field(out, "account", &format!("\"{}\" ({})", account.title, account.state));
         }
         Action::SetDeletePolicy { wanted, .. } => field(out, "key", wanted.key.as_str()),
         Action::Abandon { flow } => {
-            if let Purpose::Entry(mark) = &flow.purpose {
+            if let Some(mark) = flow.purpose.mark() {
                 field(out, "key", mark.key.as_str());
             }
         }
@@ -215,7 +220,8 @@ fn symbol(action: &Action) -> (&'static str, Style) {
         Action::Delete { .. } => ("  -", RED),
         Action::SetUp { .. } => ("  >", GREEN),
         Action::Reload { .. } => ("  ^", YELLOW),
-        Action::SetDeletePolicy { .. } => ("  ~", YELLOW),
+        Action::SetDeletePolicy { .. } | Action::NoteAccount { .. } => ("  ~", YELLOW),
+        Action::RemoveAccount { .. } => ("  -", RED),
         Action::Abandon { .. } => ("  x", YELLOW),
     }
 }
@@ -231,6 +237,8 @@ fn replaced(action: &Action) -> Option<&Held> {
         | Action::SetUp { .. }
         | Action::Reload { .. }
         | Action::SetDeletePolicy { .. }
+        | Action::NoteAccount { .. }
+        | Action::RemoveAccount { .. }
         | Action::Abandon { .. } => None,
     }
 }
@@ -355,8 +363,8 @@ fn one_outcome(
     let Some(step) = plan.steps.iter().find(|step| step.id == outcome.step) else { return };
     let what = step.action.summary();
     if let Outcome::Waits(waits) = &outcome.outcome {
-        let key = step.action.for_entry().map(|wanted| &wanted.key);
-        return set_up::waits(out, &format!("{}: {what}", target.name), key, waits, links);
+        let id = step.action.set_up_id();
+        return set_up::waits(out, &format!("{}: {what}", target.name), id.as_ref(), waits, links);
     }
     let Some(Undone { word, why }) = words::undone(&outcome.outcome) else { return };
     let why = why.unwrap_or_default();
@@ -372,7 +380,9 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::{outcomes, plan};
-    use crate::model::{Domain, FlowId, Key, Links, Mark, OpenFlow, Owner, Purpose, TargetName};
+    use crate::model::{
+        Domain, FlowId, Key, Links, Mark, OpenFlow, Owner, Purpose, SetUpId, TargetName,
+    };
     use crate::plan::{Action, EntrySetup, Plan, Reason, SetupState, Step, StepId};
     use crate::reconcile::{Outcome, StepOutcome};
     use crate::report::TargetReport;
@@ -401,7 +411,12 @@ mod tests {
             withheld: Vec::new(),
             unknown: Vec::new(),
             credential_states: Vec::new(),
-            setup_states: vec![EntrySetup { key, state: SetupState::InProgress, trouble: None }],
+            undeclared_accounts: Vec::new(),
+            setup_states: vec![EntrySetup {
+                id: SetUpId { key, account: None },
+                state: SetupState::InProgress,
+                trouble: None,
+            }],
         }
     }
 

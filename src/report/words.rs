@@ -37,6 +37,13 @@ pub(super) fn reason(reason: Reason) -> &'static str {
             "a linked account names an id of this client, where Home Assistant finds no credential"
         }
         Reason::NotSetUp => "no account is linked with it",
+        Reason::AccountNotLinked => {
+            "this account is not linked yet: somebody must consent with it at the provider"
+        }
+        Reason::AccountNotNoted => {
+            "this account has the name as its title: records that, for when the title changes"
+        }
+        Reason::AccountUndeclared => "the entry no longer names this account",
         Reason::AccountDown => "the linked account does not run although its credential is right",
         Reason::ConsentLost => "Home Assistant asks for consent again",
         Reason::OnDeleteDiffers => "records `on_delete` of the entry, for when it is removed",

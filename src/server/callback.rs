@@ -7,7 +7,7 @@ use axum::response::Response;
 use crate::callback::{AuthorizationResponse, Delivery, is_same_state, take};
 use crate::model::{FlowStep, HandOverError, TargetName};
 use crate::setup::state;
-use crate::status::Status;
+use crate::status::{EntryStatus, Status};
 use crate::watch::CallbackRequest;
 
 use super::{ServerState, consent, page};
@@ -15,7 +15,8 @@ use super::{ServerState, consent, page};
 /// Whose set-up waits for an answer.
 pub(super) struct PendingConsent {
     pub(super) target: TargetName,
-    pub(super) entry: String,
+    /// The name of its entry, and of the account where the entry names those.
+    pub(super) account: String,
 }
 
 pub(super) async fn arrive(
@@ -62,8 +63,8 @@ fn pending(status: &Status, wanted: &str) -> Option<PendingConsent> {
         _ => false,
     };
     status.targets.iter().find_map(|(target, of_target)| {
-        let mut entries = of_target.entries.iter();
-        let entry = entries.find(|entry| entry.waits_for.as_ref().is_some_and(is_it))?;
-        Some(PendingConsent { target: target.clone(), entry: entry.name.to_string() })
+        let mut waiting = of_target.entries.iter().flat_map(EntryStatus::waiting);
+        let found = waiting.find(|waiting| is_it(waiting.step))?;
+        Some(PendingConsent { target: target.clone(), account: found.name() })
     })
 }

@@ -17,8 +17,9 @@ use url::form_urlencoded;
 
 use crate::callback::AuthorizationResponse;
 use crate::listener::Peer;
-use crate::model::{CALLBACK_PATH, FlowStep, Links, hex};
+use crate::model::{AccountName, CALLBACK_PATH, FlowStep, Links, hex};
 use crate::setup::state;
+use crate::status::Waiting;
 
 use super::access::{Attempt, cookies};
 use super::callback::PendingConsent;
@@ -80,14 +81,20 @@ pub(super) async fn begin(
         return reply::words(StatusCode::FORBIDDEN, "Begin this on the status page.");
     }
     let query = query.unwrap_or_default();
-    let (target, key) = (value(query.as_bytes(), "target"), value(query.as_bytes(), "key"));
+    let [target, key, account] =
+        ["target", "key", "account"].map(|name| value(query.as_bytes(), name));
+    let is_meant = |waiting: &Waiting<'_>| {
+        let of = waiting.set_up.account.as_ref();
+        Some(waiting.entry.key.as_str()) == key.as_deref()
+            && of.map(AccountName::as_str) == account.as_deref()
+    };
     let status = server.status();
-    let entry = status
+    let waiting = status
         .targets
         .iter()
         .find(|(name, _)| Some(name.as_str()) == target.as_deref())
-        .and_then(|(_, it)| it.waiting().find(|it| Some(it.key.as_str()) == key.as_deref()));
-    let Some(FlowStep::Consent(link)) = entry.and_then(|entry| entry.waits_for.as_ref()) else {
+        .and_then(|(_, it)| it.waiting().find(is_meant));
+    let Some(FlowStep::Consent(link)) = waiting.map(|waiting| waiting.step) else {
         return reply::words(StatusCode::NOT_FOUND, "This account does not wait for consent.");
     };
     let (Some(state), Ok(url)) = (state(link), link.shown(Links::Shown)) else {
@@ -105,7 +112,7 @@ pub(super) fn ask(server: &ServerState, pending: &PendingConsent, query: &str) -
             // Relative, since the page may be served below another path.
             form .card method="post" action="callback" {
                 p {
-                    "Somebody consented for " strong { (pending.entry) } " at " (pending.target)
+                    "Somebody consented for " strong { (pending.account) } " at " (pending.target)
                     ", but not by the button of the status page in this browser."
                 }
                 p { "Hand it to Home Assistant only if that was you." }

@@ -59,7 +59,7 @@ impl Numbers {
         )?;
         out.gauges(
             "appcred_pending_consents",
-            "Entries that wait for a person's consent",
+            "Accounts that wait for a person's consent",
             None,
             self.by_target(|target| Some(number(target.pending_consents().count()))),
         )?;

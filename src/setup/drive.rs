@@ -1,11 +1,10 @@
 //! Begins and ends flows: at most one is open for an entry.
 
-use crate::model::{
-    ConfigEntry, EntryId, EntryState, FlowId, FlowStep, Implementation, Mark, Secret,
-};
+use crate::model::{ConfigEntry, EntryId, EntryState, FlowId, FlowStep, Secret, SetUpOf};
 use crate::target::home_assistant::{FlowSide, HomeAssistant};
 use crate::target::{Refusal, Stop};
 
+use super::accounts;
 use super::step::{BROKEN, Guide};
 use super::walk::{LiveFlow, Reached, go_on};
 
@@ -15,8 +14,8 @@ const AGAIN_LOST: &str = "Home Assistant no longer has this set-up: it was resta
 /// What is to be linked.
 #[derive(Clone, Copy, Debug)]
 pub struct SetUpTask<'a> {
-    /// The entry.
-    pub mark: &'a Mark,
+    /// Whose set-up.
+    pub of: SetUpOf<'a>,
     /// The integration.
     pub domain: &'a crate::model::Domain,
     /// What the entry answers.
@@ -85,12 +84,12 @@ pub async fn begin(
     if step.is_last() {
         return walk(ha, task, flow, step, &side, stop).await;
     }
-    noted(ha, &flow, ha.take_first_turn(task.mark).await).await?;
+    noted(ha, &flow, ha.take_first_turn(task.of).await).await?;
     let walked = async {
         let (flow, step) = settle(ha, task, flow, step, &side).await?;
         walk(ha, task, flow, step, &side, stop).await
     };
-    ha.hold_turn(task.mark, walked).await
+    ha.hold_turn(task.of, walked).await
 }
 
 /// Goes on with a flow after a person has done what it waited for.
@@ -132,7 +131,7 @@ async fn resume(
     side: &FlowSide<'_>,
     stop: &Stop,
 ) -> Result<Resumed, Refusal> {
-    ha.take_turn(task.mark, stop).await?;
+    ha.take_turn(task.of, stop).await?;
     let looked = async {
         match ha.look_at_flow(flow, side).await? {
             Some(FlowStep::Broken) => {
@@ -146,7 +145,7 @@ async fn resume(
             }
         }
     };
-    ha.hold_turn(task.mark, looked).await
+    ha.hold_turn(task.of, looked).await
 }
 
 /// Ends a flow that is not needed any more.
@@ -168,7 +167,7 @@ async fn settle(
     side: &FlowSide<'_>,
 ) -> Result<(FlowId, FlowStep), Refusal> {
     let account = task.account.map(|account| &account.id);
-    let first = ha.remember_flow(task.mark, account, task.domain, &flow).await;
+    let first = ha.remember_flow(task.of, account, task.domain, &flow).await;
     let first = noted(ha, &flow, first).await?;
     if first == flow {
         return Ok((flow, step));
@@ -178,7 +177,7 @@ async fn settle(
             tracing::warn!(
                 "another appcred has started the set-up of {} for {} at the same moment: that one goes on, this one is ended",
                 task.domain,
-                task.mark
+                task.of
             );
             give_up(ha, &flow).await?;
             Ok((first, of_first))
@@ -229,6 +228,16 @@ async fn walk(
             let linked = linked_meanwhile(ha, task).await?;
             Ok(linked.unwrap_or(FlowState::Failed(why)))
         }
+        Reached::LinkedAlready(why) => {
+            give_up(ha, &flow).await?;
+            match (linked_meanwhile(ha, task).await?, task.of.account) {
+                (Some(linked), _) => Ok(linked),
+                (None, Some(name)) => {
+                    Ok(FlowState::Failed(accounts::linked_already(ha, task, name, &why).await?))
+                }
+                (None, None) => Ok(FlowState::Failed(why)),
+            }
+        }
     }
 }
 
@@ -238,6 +247,9 @@ async fn finish(
     flow: &FlowId,
     linked: Option<EntryId>,
 ) -> Result<FlowState, Refusal> {
+    if let (Some(linked), Some(name), None) = (&linked, task.of.account, task.account) {
+        ha.note_account(task.of.mark, name, linked).await?;
+    }
     ha.forget_flow(flow).await?;
     let state = match (linked, task.account) {
         (Some(linked), _) => ha.settled(&linked).await?,
@@ -288,14 +300,14 @@ async fn linked_meanwhile(
     if task.account.is_some() {
         return Ok(None);
     }
-    let is_ours = |account: &&ConfigEntry| match task.guide.choice {
-        Implementation::Cloud => account.implementation.is_none(),
-        Implementation::Credential | Implementation::Ask => {
-            account.implementation.as_deref() == Some(task.guide.credential)
-        }
-    };
-    let accounts = ha.accounts(task.domain).await?;
-    Ok(match accounts.iter().rfind(is_ours) {
+    let mut accounts = accounts::of_credential(ha, task).await?;
+    if let Some(name) = task.of.account {
+        // Which one it is shows only what was noted by the run that saw it being linked.
+        let mut notes = ha.noted_accounts(task.of.mark).await?;
+        notes.retain(|note| note.name == *name);
+        accounts.retain(|account| notes.iter().any(|note| note.account == account.id));
+    }
+    Ok(match accounts.last() {
         Some(account) => Some(state_of_linked(&ha.settled(&account.id).await?)),
         None => None,
     })

@@ -9,9 +9,11 @@
 //!  drive.rs (begins and ends flows, at most one for an entry) ──▶ target/home_assistant
 //!     ▲
 //!  consent.rs (waits for the person) ◀── crate::callback (where a provider's redirect arrives)
+//!  accounts.rs = the linked accounts of an entry's credential
 //!  reasons.rs = HA's words for how it ended
 //! ```
 
+mod accounts;
 pub mod consent;
 pub mod drive;
 pub mod reasons;

@@ -69,6 +69,11 @@ pub fn is_success(reason: &str) -> bool {
     SUCCESSES.contains(&reason)
 }
 
+/// Whether it is that the account is linked already.
+pub fn is_linked_already(reason: &str) -> bool {
+    meaning(reason) == Some(LINKED_ALREADY)
+}
+
 /// Whether we have a message for it.
 pub fn is_known(reason: &str) -> bool {
     meaning(reason).is_some()

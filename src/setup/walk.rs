@@ -57,6 +57,8 @@ pub(super) enum Reached {
     Waits(FlowStep),
     Done(Option<EntryId>),
     Failed(String),
+    /// The account is linked already that a person has logged in with.
+    LinkedAlready(String),
     Gone,
 }
 
@@ -90,7 +92,13 @@ pub(super) async fn go_on(
             }
             Move::Wait(step) => return Ok(Reached::Waits(step)),
             Move::Done(linked) => return Ok(Reached::Done(linked)),
-            Move::Aborted(abort) => return Ok(Reached::Failed(explain(flow, &abort).await)),
+            Move::Aborted(abort) => {
+                let why = explain(flow, &abort).await;
+                return Ok(match reasons::is_linked_already(&abort.reason) {
+                    true => Reached::LinkedAlready(why),
+                    false => Reached::Failed(why),
+                });
+            }
             Move::Failed(why) => return Ok(Reached::Failed(why)),
         };
         match seen {
@@ -249,7 +257,8 @@ mod tests {
         let why = |text: &str| Reached::Failed(text.to_owned());
         let moon = why("Home Assistant ended it: moon_phase");
         assert_eq!(gone_on(&flow, ended("moon_phase")).await, moon);
-        let known = why("this account is linked already (already_configured)");
+        let known = "this account is linked already (already_configured)".to_owned();
+        let known = Reached::LinkedAlready(known);
         assert_eq!(gone_on(&flow, ended("already_configured")).await, known);
     }
 

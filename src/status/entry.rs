@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use smol_str::SmolStr;
 
-use crate::model::{ClientId, Desired, DesiredCredential, Domain, FlowStep, Key, Lifetime, Place};
+use crate::model::{
+    AccountName, ClientId, Desired, DesiredCredential, Domain, FlowStep, Key, Lifetime, Place,
+    SetUpId,
+};
 use crate::plan::{CredentialState, EntrySetup, Plan, SetupState, Trouble, Why};
 
 /// The status of one entry.
@@ -24,14 +27,51 @@ pub struct EntryStatus {
     pub lifetime: Lifetime,
     /// Whether the target holds its credential.
     pub holding: Holding,
-    /// How far its integration is set up; none at a target at rest.
-    pub setup_state: Option<SetupState>,
+    /// Its set-ups, one for each account that it names; none at a target at rest.
+    pub set_ups: Vec<SetUpStatus>,
+}
+
+/// The status of one set-up of an entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetUpStatus {
+    /// The account, where the entry names its accounts.
+    pub account: Option<AccountName>,
+    /// How far it is.
+    pub state: SetupState,
     /// What is wrong with its account.
     pub trouble: Option<Trouble>,
-    /// What its set-up waits for.
+    /// What it waits for.
     pub waits_for: Option<FlowStep>,
-    /// Why its last set-up failed, until another one is started.
-    pub set_up_error: Option<String>,
+    /// Why the last try failed, until another one is started.
+    pub error: Option<String>,
+}
+
+/// A set-up that waits for a person.
+#[derive(Clone, Copy, Debug)]
+pub struct Waiting<'a> {
+    /// Its entry.
+    pub entry: &'a EntryStatus,
+    /// The set-up.
+    pub set_up: &'a SetUpStatus,
+    /// What it waits for.
+    pub step: &'a FlowStep,
+}
+
+impl Waiting<'_> {
+    /// Which it is.
+    pub fn id(&self) -> SetUpId {
+        SetUpId { key: self.entry.key.clone(), account: self.set_up.account.clone() }
+    }
+
+    /// Whose consent is waited for, as in `Family` or `Family (Ann)`.
+    pub fn name(&self) -> String {
+        named(&self.entry.name, self.set_up.account.as_ref())
+    }
+}
+
+/// An entry's name, and that of one of its accounts where it names them.
+pub fn named(name: &str, account: Option<&AccountName>) -> String {
+    account.map_or_else(|| name.to_owned(), |account| format!("{name} ({account})"))
 }
 
 /// Whether a target holds an entry's credential.
@@ -50,7 +90,7 @@ pub enum Holding {
 }
 
 impl EntryStatus {
-    fn of(wanted: &DesiredCredential, holding: Holding, set_up: Option<&EntrySetup>) -> Self {
+    fn of(wanted: &DesiredCredential, holding: Holding, set_ups: Vec<SetUpStatus>) -> Self {
         Self {
             key: wanted.key.clone(),
             domain: wanted.domain.clone(),
@@ -59,16 +99,16 @@ impl EntryStatus {
             place: wanted.place.clone(),
             lifetime: Lifetime::default(),
             holding,
-            setup_state: set_up.map(|of| of.state.clone()),
-            trouble: set_up.and_then(|of| of.trouble.clone()),
-            waits_for: None,
-            set_up_error: None,
+            set_ups,
         }
     }
 
-    /// Whether somebody must consent.
-    pub fn waits_for_consent(&self) -> bool {
-        self.waits_for.as_ref().is_some_and(FlowStep::needs_consent)
+    /// Its set-ups that wait for a person.
+    pub fn waiting(&self) -> impl Iterator<Item = Waiting<'_>> {
+        self.set_ups.iter().filter_map(move |set_up| {
+            let step = set_up.waits_for.as_ref().filter(|step| step.needs_person())?;
+            Some(Waiting { entry: self, set_up, step })
+        })
     }
 }
 
@@ -77,7 +117,7 @@ impl EntryStatus {
 pub fn unseen(desired: &Desired, last: &[EntryStatus]) -> Vec<EntryStatus> {
     let last: BTreeMap<&Key, &EntryStatus> = last.iter().map(|entry| (&entry.key, entry)).collect();
     let entry = |wanted: &DesiredCredential| {
-        let unseen = EntryStatus::of(wanted, Holding::Unknown, None);
+        let unseen = EntryStatus::of(wanted, Holding::Unknown, Vec::new());
         match last.get(&wanted.key) {
             Some(last)
                 if (&last.domain, &last.client_id, &last.name)
@@ -108,14 +148,18 @@ pub fn entries(desired: &Desired, plan: &Plan) -> Vec<EntryStatus> {
             holdings.insert(&wanted.key, Holding::Withheld(withheld.why.clone()));
         }
     }
-    let set_ups: BTreeMap<&Key, &EntrySetup> =
-        plan.setup_states.iter().map(|of| (&of.key, of)).collect();
+    let mut set_ups: BTreeMap<&Key, Vec<SetUpStatus>> = BTreeMap::new();
+    for EntrySetup { id, state, trouble } in &plan.setup_states {
+        let (account, state, trouble) = (id.account.clone(), state.clone(), trouble.clone());
+        let set_up = SetUpStatus { account, state, trouble, waits_for: None, error: None };
+        set_ups.entry(&id.key).or_default().push(set_up);
+    }
     let mut entries: Vec<EntryStatus> = desired
         .credentials
         .iter()
         .map(|wanted| {
             let holding = holdings.remove(&wanted.key).unwrap_or(Holding::Missing);
-            EntryStatus::of(wanted, holding, set_ups.get(&wanted.key).copied())
+            EntryStatus::of(wanted, holding, set_ups.remove(&wanted.key).unwrap_or_default())
         })
         .collect();
     entries.sort_by(|a, b| a.key.cmp(&b.key));
@@ -149,7 +193,8 @@ mod tests {
 
     #[test]
     fn what_was_seen_of_an_entry_holds_until_the_entry_is_another_one() {
-        let seen = |wanted: &DesiredCredential| EntryStatus::of(wanted, Holding::InSync, None);
+        let seen =
+            |wanted: &DesiredCredential| EntryStatus::of(wanted, Holding::InSync, Vec::new());
         let last = [wanted("a", "1", 1), wanted("b", "1", 2), wanted("gone", "1", 3)];
         let last: Vec<EntryStatus> = last.iter().map(seen).collect();
         let desired = Desired {

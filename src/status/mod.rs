@@ -11,11 +11,11 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-pub use entry::{EntryStatus, Holding, entries, unseen};
+pub use entry::{EntryStatus, Holding, SetUpStatus, Waiting, entries, named, unseen};
 pub use totals::{BUCKETS, Durations, Totals};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
-use crate::model::{FlowStep, TargetName};
+use crate::model::TargetName;
 use crate::plan::{Plan, Why};
 
 /// What a watcher knows, and what it is at.
@@ -129,18 +129,16 @@ impl TargetStatus {
             && self.last_success.is_some()
     }
 
-    /// The entries that wait for a person. None where the target is not connected: what was given now
+    /// The set-ups that wait for a person. None where the target is not connected: what was given now
     /// would reach nobody.
-    pub fn waiting(&self) -> impl Iterator<Item = &EntryStatus> {
+    pub fn waiting(&self) -> impl Iterator<Item = Waiting<'_>> {
         let is_connected = self.is_connected();
-        let needs_person =
-            |entry: &&EntryStatus| entry.waits_for.as_ref().is_some_and(FlowStep::needs_person);
-        self.entries.iter().filter(move |_| is_connected).filter(needs_person)
+        self.entries.iter().filter(move |_| is_connected).flat_map(EntryStatus::waiting)
     }
 
-    /// The entries among these that wait for somebody's consent.
-    pub fn pending_consents(&self) -> impl Iterator<Item = &EntryStatus> {
-        self.waiting().filter(|entry| entry.waits_for_consent())
+    /// Those among these that wait for somebody's consent.
+    pub fn pending_consents(&self) -> impl Iterator<Item = Waiting<'_>> {
+        self.waiting().filter(|waiting| waiting.step.needs_consent())
     }
 
     /// Somebody has changed it, and this is to be done about it.

@@ -66,6 +66,8 @@ pub(super) fn identity(action: &Action) -> Option<StepIdentity> {
         Action::SetUp { .. }
         | Action::Reload { .. }
         | Action::SetDeletePolicy { .. }
+        | Action::NoteAccount { .. }
+        | Action::RemoveAccount { .. }
         | Action::Abandon { .. } => return None,
         Action::Delete { old, .. } => {
             old.auth_domain.as_deref().unwrap_or(old.id.as_str()).to_owned()

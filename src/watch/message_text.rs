@@ -1,25 +1,25 @@
 //! The message in Home Assistant about what waits for a person.
 
 use crate::model::{FlowStep, HiddenLink, Links, Visible, web_page};
-use crate::status::EntryStatus;
+use crate::status::{EntryStatus, Waiting};
 
 /// What people read in Home Assistant, in Markdown.
-pub(super) fn message(waiting: &[&EntryStatus], due: &[&EntryStatus]) -> String {
+pub(super) fn message(waiting: &[Waiting<'_>], due: &[&EntryStatus]) -> String {
     let mut text = String::new();
     if !waiting.is_empty() {
         text.push_str("Accounts to be linked:\n");
     }
-    for entry in waiting {
-        let name = plain(&entry.name);
-        let line = match &entry.waits_for {
-            Some(FlowStep::Consent(link)) => match link.shown(Links::Shown) {
+    for waiting in waiting {
+        let (name, argument) = (plain(&waiting.name()), waiting.id().argument());
+        let line = match waiting.step {
+            FlowStep::Consent(link) => match link.shown(Links::Shown) {
                 Ok(url) => format!("[{name}]({})", destination(url)),
                 Err(HiddenLink::Unsafe) => {
                     format!("{name}: its link is not an https address, so it is not shown")
                 }
-                Err(_) => format!("{name}: run `appcred authorize {}`", entry.key),
+                Err(_) => format!("{name}: run appcred authorize {}", plain(&argument)),
             },
-            Some(FlowStep::Progress(Some(code))) => {
+            FlowStep::Progress(Some(code)) => {
                 let (page, code) = (&code.url, plain(&code.code));
                 let page = match web_page(page) {
                     Some(_) => format!("[{}]({})", plain(page), destination(page)),
@@ -30,12 +30,12 @@ pub(super) fn message(waiting: &[&EntryStatus], due: &[&EntryStatus]) -> String 
             _ => {
                 format!(
                     "{name}: answer what Home Assistant asks in its entry, {}",
-                    written_at(entry)
+                    written_at(waiting.entry)
                 )
             }
         };
         text.push_str(&format!("\n- {line}"));
-        if let Some(why) = &entry.set_up_error {
+        if let Some(why) = &waiting.set_up.error {
             text.push_str(&format!(". The last try failed: {}", plain(why)));
         }
     }

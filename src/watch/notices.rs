@@ -9,8 +9,10 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::codes::EventCode;
-use crate::model::{Due, FlowStep, Key, Links, Secret, TargetName, Visible, to_json, web_page};
-use crate::status::{EntryStatus, TargetStatus};
+use crate::model::{
+    AccountName, Due, FlowStep, Key, Links, Secret, SetUpId, TargetName, Visible, to_json, web_page,
+};
+use crate::status::{EntryStatus, TargetStatus, Waiting};
 use crate::target::Stop;
 
 use super::TargetSpec;
@@ -88,6 +90,8 @@ struct PendingNotice<'a> {
     domain: &'a str,
     /// As Home Assistant shows it.
     name: &'a str,
+    /// Which of the entry's accounts; null where the entry names none.
+    account: Option<&'a AccountName>,
     /// Where to consent; null where the link would show the client secret.
     link: Option<&'a str>,
     /// What to enter there; null where nothing is.
@@ -97,10 +101,10 @@ struct PendingNotice<'a> {
 }
 
 impl<'a> PendingNotice<'a> {
-    fn of(entry: &'a EntryStatus) -> Self {
-        let (link, code) = match &entry.waits_for {
-            Some(FlowStep::Consent(link)) => (link.shown(Links::Shown).ok(), None),
-            Some(FlowStep::Progress(Some(code))) => {
+    fn of(Waiting { entry, set_up, step }: Waiting<'a>) -> Self {
+        let (link, code) = match step {
+            FlowStep::Consent(link) => (link.shown(Links::Shown).ok(), None),
+            FlowStep::Progress(Some(code)) => {
                 let page = Some(code.url.as_str()).filter(|url| web_page(url).is_some());
                 (page, Some(code.code.as_str()))
             }
@@ -110,9 +114,10 @@ impl<'a> PendingNotice<'a> {
             key: &entry.key,
             domain: entry.domain.as_str(),
             name: &entry.name,
+            account: set_up.account.as_ref(),
             link,
             code,
-            last_error: entry.set_up_error.as_deref(),
+            last_error: set_up.error.as_deref(),
         }
     }
 }
@@ -137,10 +142,10 @@ pub(super) struct Notifier {
     displayed: Option<Message>,
     /// Home Assistant keeps its messages only as long as it runs.
     may_be_lost: bool,
-    /// The entries that waited for a person, each with what that waited for.
-    pending: BTreeMap<Key, FlowStep>,
-    /// Why the last set-ups of entries failed.
-    failed: BTreeMap<Key, String>,
+    /// The set-ups that waited for a person, each with what it waited for.
+    pending: BTreeMap<SetUpId, FlowStep>,
+    /// Why the last set-ups failed.
+    failed: BTreeMap<SetUpId, String>,
     /// What was due of clients.
     due: BTreeMap<Key, Due>,
     error: Option<String>,
@@ -191,7 +196,7 @@ impl Notifier {
 
     /// What Home Assistant is to display, if that is new.
     pub(super) fn new_message(&self, spec: &TargetSpec, target: &TargetStatus) -> Option<Message> {
-        let waiting: Vec<&EntryStatus> = target.waiting().collect();
+        let waiting: Vec<Waiting<'_>> = target.waiting().collect();
         let is_on = spec.notices.home_assistant;
         let due: Vec<&EntryStatus> =
             target.entries.iter().filter(|entry| entry.lifetime.due.is_some()).collect();
@@ -266,14 +271,19 @@ impl Notifier {
 
     /// Set-ups that have failed since, or now for another reason.
     fn failed_events(&mut self, target: &TargetStatus) -> Vec<(EventCode, String)> {
-        let why = |entry: &EntryStatus| Some((entry.key.clone(), entry.set_up_error.clone()?));
-        // Why the one before failed is in the notice of what waits.
-        let ended = target.entries.iter().filter(|entry| entry.waits_for.is_none());
-        let failed: BTreeMap<Key, String> = ended.filter_map(why).collect();
+        let mut failed = BTreeMap::new();
+        for entry in &target.entries {
+            // Why the one before failed is in the notice of what waits.
+            let ended = entry.set_ups.iter().filter(|set_up| set_up.waits_for.is_none());
+            failed.extend(ended.filter_map(|of| {
+                let id = SetUpId { key: entry.key.clone(), account: of.account.clone() };
+                Some((id, of.error.clone()?))
+            }));
+        }
         let last = std::mem::replace(&mut self.failed, failed);
-        let new = self.failed.iter().filter(|(key, why)| last.get(*key) != Some(*why));
-        new.map(|(key, why)| {
-            (EventCode::SetUpFailed, format!("the set-up of {key} failed: {}", why.visible()))
+        let new = self.failed.iter().filter(|(id, why)| last.get(*id) != Some(*why));
+        new.map(|(id, why)| {
+            (EventCode::SetUpFailed, format!("the set-up of {id} failed: {}", why.visible()))
         })
         .collect()
     }
@@ -304,8 +314,8 @@ impl Notifier {
     }
 
     fn pending_events(&mut self, target: &TargetStatus) -> Vec<(EventCode, String)> {
-        let step = |entry: &EntryStatus| Some((entry.key.clone(), entry.waits_for.clone()?));
-        let pending: BTreeMap<Key, FlowStep> = target.waiting().filter_map(step).collect();
+        let pending: BTreeMap<_, _> =
+            target.waiting().map(|it| (it.id(), it.step.clone())).collect();
         let mut events = Vec::new();
         for awaited in [Awaited::Consent, Awaited::Answers] {
             let (begun, settled, what) = awaited.events();
@@ -313,15 +323,16 @@ impl Notifier {
             // A link that has died with Home Assistant is followed by another one.
             let new = pending
                 .iter()
-                .filter(|(key, step)| is_awaited(step) && self.pending.get(*key) != Some(*step));
-            let new: Vec<&Key> = new.map(|(key, _)| key).collect();
+                .filter(|(id, step)| is_awaited(step) && self.pending.get(*id) != Some(*step));
+            let new: Vec<&SetUpId> = new.map(|(id, _)| id).collect();
             if !new.is_empty() {
                 events.push((begun, waits(&new, "now", what)));
             }
-            let gone = self.pending.iter().filter(|(key, step)| {
-                is_awaited(step) && !pending.get(*key).is_some_and(is_awaited)
-            });
-            let gone: Vec<&Key> = gone.map(|(key, _)| key).collect();
+            let gone = self
+                .pending
+                .iter()
+                .filter(|(id, step)| is_awaited(step) && !pending.get(*id).is_some_and(is_awaited));
+            let gone: Vec<&SetUpId> = gone.map(|(id, _)| id).collect();
             if !gone.is_empty() {
                 events.push((settled, waits(&gone, "no longer", what)));
             }
@@ -354,11 +365,11 @@ impl Awaited {
     }
 }
 
-/// That these entries wait for this, now or no longer.
-fn waits(keys: &[&Key], when: &str, what: &str) -> String {
-    let verb = if keys.len() == 1 { "waits" } else { "wait" };
-    let keys: Vec<&str> = keys.iter().map(|key| key.as_str()).collect();
-    format!("{} {when} {verb} for {what}", keys.join(", "))
+/// That these set-ups wait for this, now or no longer.
+fn waits(ids: &[&SetUpId], when: &str, what: &str) -> String {
+    let verb = if ids.len() == 1 { "waits" } else { "wait" };
+    let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+    format!("{} {when} {verb} for {what}", ids.join(", "))
 }
 
 #[cfg(test)]

@@ -304,11 +304,10 @@ impl<C: Connect> TargetReconciler<C> {
             plan.steps.iter().map(|step| (step.id, step)).collect();
         for StepOutcome { step, outcome } in &outcomes {
             let Some(step) = steps.get(step) else { continue };
-            if let (Outcome::NotBegun(why), Some(wanted)) = (outcome, step.action.for_entry())
+            if let (Outcome::NotBegun(why), Some(id)) = (outcome, step.action.set_up_id())
                 && refused.contains(&step.id)
-                && step.action.is_set_up()
             {
-                self.set_ups.refused(&wanted.key, why);
+                self.set_ups.refused(id, why);
             }
             is_changed |= self.record_outcome(step, outcome, spec, &mut undone);
         }
@@ -341,15 +340,15 @@ impl<C: Connect> TargetReconciler<C> {
             self.statuses.target(&self.name, |target| target.totals.count(kind, outcome.code()));
             self.log.outcome(step, outcome);
         }
-        let key = step.action.for_entry().map(|wanted| &wanted.key);
+        let id = step.action.set_up_id();
         match outcome {
             Outcome::Done => {
                 self.repeated.done(&step.action, Instant::now());
-                key.into_iter().for_each(|key| self.set_ups.succeeded(key));
+                self.set_ups.succeeded(&step.action);
                 true
             }
             Outcome::Waits(waited_for) => {
-                key.into_iter().for_each(|key| self.set_ups.waits(key, waited_for));
+                id.into_iter().for_each(|id| self.set_ups.waits(id, waited_for));
                 begins(step)
             }
             Outcome::Denied(why) => {
@@ -359,10 +358,10 @@ impl<C: Connect> TargetReconciler<C> {
             Outcome::Unfinished(why) | Outcome::Failed(why) | Outcome::NotBegun(why) => {
                 let is_begun = !matches!(outcome, Outcome::NotBegun(_));
                 if step.action.is_set_up() {
-                    let mut entries = spec.desired.credentials.iter();
-                    let entry = entries.find(|entry| Some(&entry.key) == key && is_begun);
-                    if let Some(entry) = entry {
-                        self.set_ups.failed(entry, why, begins(step), Instant::now());
+                    if let Some(id) = id.filter(|_| is_begun)
+                        && let Some(entry) = spec.desired.credential(&id.key)
+                    {
+                        self.set_ups.failed(id, entry, why, begins(step), Instant::now());
                     }
                     return is_begun;
                 }

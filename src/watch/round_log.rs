@@ -113,7 +113,7 @@ impl RoundLog {
 /// How a target is whose credentials are as they are wanted.
 fn state(plan: &Plan) -> String {
     let unlinked = plan.steps.iter().filter_map(|step| match &step.action {
-        Action::SetUp { wanted, .. } => Some(wanted.key.as_str()),
+        Action::SetUp { .. } => step.action.set_up_id().map(|id| id.to_string()),
         _ => None,
     });
     match unlinked.collect::<Vec<_>>().as_slice() {

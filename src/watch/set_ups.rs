@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::model::{Desired, DesiredCredential, FlowStep, Key};
+use crate::model::{Desired, DesiredCredential, FlowStep, Key, SetUpId};
 use crate::plan::{Action, EntrySetup, Plan, SetupState, Step};
 use crate::status::EntryStatus;
 
@@ -17,10 +17,10 @@ const REST: Duration = Duration::from_secs(3600);
 #[derive(Default)]
 pub(super) struct SetUps {
     /// What they wait for.
-    waiting: BTreeMap<Key, FlowStep>,
-    ended: BTreeMap<Key, Ended>,
+    waiting: BTreeMap<SetUpId, FlowStep>,
+    ended: BTreeMap<SetUpId, Ended>,
     /// Those that are not started, since the provider would refuse them: with its reason.
-    refused: BTreeMap<Key, String>,
+    refused: BTreeMap<SetUpId, String>,
 }
 
 struct Ended {
@@ -34,46 +34,52 @@ struct Ended {
 impl SetUps {
     /// Takes the set-ups out of a plan that failed lately, and would only fail again.
     pub(super) fn take_out_resting(&self, plan: &mut Plan) {
-        let rests = |key: &Key| self.ended.get(key).is_some_and(|ended| ended.resting.is_some());
+        let rests = |id: &SetUpId| self.ended.get(id).is_some_and(|ended| ended.resting.is_some());
         plan.steps.retain(|step| match &step.action {
             // What follows a new credential is another attempt.
-            Action::SetUp { wanted, .. } | Action::Reload { wanted, .. } => {
-                step.after.is_some() || !rests(&wanted.key)
+            Action::SetUp { .. } | Action::Reload { .. } => {
+                step.after.is_some() || !step.action.set_up_id().is_some_and(|id| rests(&id))
             }
             _ => true,
         });
     }
 
     /// One waits for this.
-    pub(super) fn waits(&mut self, key: &Key, step: &FlowStep) {
-        self.refused.remove(key);
-        self.waiting.insert(key.clone(), step.clone());
+    pub(super) fn waits(&mut self, id: SetUpId, step: &FlowStep) {
+        self.refused.remove(&id);
+        self.waiting.insert(id, step.clone());
     }
 
     /// One is not started.
-    pub(super) fn refused(&mut self, key: &Key, why: &str) {
-        self.refused.insert(key.clone(), why.to_owned());
+    pub(super) fn refused(&mut self, id: SetUpId, why: &str) {
+        self.refused.insert(id, why.to_owned());
     }
 
     /// One has failed; it rests if it did so at its start.
     pub(super) fn failed(
         &mut self,
+        id: SetUpId,
         entry: &DesiredCredential,
         why: &str,
         rests: bool,
         now: Instant,
     ) {
-        self.waiting.remove(&entry.key);
+        self.waiting.remove(&id);
         let resting = rests.then_some(now);
-        let ended = Ended { why: why.to_owned(), entry: entry.clone(), resting };
-        self.ended.insert(entry.key.clone(), ended);
+        self.ended.insert(id, Ended { why: why.to_owned(), entry: entry.clone(), resting });
     }
 
-    /// One has succeeded.
-    pub(super) fn succeeded(&mut self, key: &Key) {
-        self.waiting.remove(key);
-        self.ended.remove(key);
-        self.refused.remove(key);
+    /// A step was done: one of a set-up has succeeded; after any other, all those of the entry begin anew.
+    pub(super) fn succeeded(&mut self, action: &Action) {
+        let Some(wanted) = action.for_entry() else { return };
+        let id = action.set_up_id();
+        let is_kept = |of: &SetUpId| match &id {
+            Some(id) => of != id,
+            None => of.key != wanted.key,
+        };
+        self.waiting.retain(|of, _| is_kept(of));
+        self.ended.retain(|of, _| is_kept(of));
+        self.refused.retain(|of, _| is_kept(of));
     }
 
     /// Forgets what is not open, or needed, any more, and why set-ups failed whose entry is another one now
@@ -81,30 +87,32 @@ impl SetUps {
     pub(super) fn keep(&mut self, plan: &Plan, desired: &Desired, now: Instant) {
         let entries: BTreeMap<&Key, &DesiredCredential> =
             desired.credentials.iter().map(|entry| (&entry.key, entry)).collect();
-        self.ended.retain(|key, ended| {
-            entries.get(key).is_some_and(|entry| same(entry, &ended.entry))
+        self.ended.retain(|id, ended| {
+            entries.get(&id.key).is_some_and(|entry| same(entry, &ended.entry))
                 && ended.resting.is_none_or(|since| now.duration_since(since) < REST)
         });
         let mut open = BTreeSet::new();
-        for EntrySetup { key, state, .. } in &plan.setup_states {
+        for EntrySetup { id, state, .. } in &plan.setup_states {
             match state {
-                SetupState::Linked(_) | SetupState::Cloud(_) => drop(self.ended.remove(key)),
-                SetupState::InProgress | SetupState::NeedsConsent => drop(open.insert(key)),
+                SetupState::Linked(_) | SetupState::Cloud(_) => drop(self.ended.remove(id)),
+                SetupState::InProgress | SetupState::NeedsConsent => drop(open.insert(id)),
                 SetupState::NotSetUp | SetupState::NotWanted => {}
             }
         }
-        self.waiting.retain(|key, _| open.contains(key));
-        let needed = plan.steps.iter().filter(|step| step.action.is_set_up());
-        let needed: BTreeSet<&Key> =
-            needed.filter_map(|step| step.action.for_entry()).map(|wanted| &wanted.key).collect();
-        self.refused.retain(|key, _| needed.contains(key));
+        self.waiting.retain(|id, _| open.contains(id));
+        let needed: BTreeSet<SetUpId> =
+            plan.steps.iter().filter_map(|step| step.action.set_up_id()).collect();
+        self.refused.retain(|id, _| needed.contains(id));
     }
 
-    /// Writes into the status of an entry what its set-up waits for, and why the last one failed.
+    /// Writes into the status of an entry what its set-ups wait for, and why the last ones failed.
     pub(super) fn write(&self, entry: &mut EntryStatus) {
-        entry.waits_for = self.waiting.get(&entry.key).cloned();
-        let ended = self.ended.get(&entry.key).map(|ended| &ended.why);
-        entry.set_up_error = self.refused.get(&entry.key).or(ended).cloned();
+        for set_up in &mut entry.set_ups {
+            let id = SetUpId { key: entry.key.clone(), account: set_up.account.clone() };
+            set_up.waits_for = self.waiting.get(&id).cloned();
+            let ended = self.ended.get(&id).map(|ended| &ended.why);
+            set_up.error = self.refused.get(&id).or(ended).cloned();
+        }
     }
 }
 

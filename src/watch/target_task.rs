@@ -178,8 +178,8 @@ impl<C: Connect> TargetTask<C> {
 
     fn sooner_for_codes(&self, pause: Pause) -> Pause {
         let waits_for_code = |target: &TargetStatus| {
-            let mut entries = target.entries.iter();
-            entries.any(|entry| matches!(entry.waits_for, Some(FlowStep::Progress(_))))
+            let mut set_ups = target.entries.iter().flat_map(|entry| &entry.set_ups);
+            set_ups.any(|set_up| matches!(set_up.waits_for, Some(FlowStep::Progress(_))))
         };
         if self.statuses.of(&self.name).is_some_and(|target| waits_for_code(&target)) {
             Pause { next: pause.next.map(|next| next.min(CODE_POLL)), ..pause }

@@ -11,7 +11,8 @@ use crate::desired;
 use crate::files::{self, NotWritten};
 use crate::manifest::{self, Entry, Project};
 use crate::model::{
-    CredentialId, Key, KnownSecret, Observed, PolicyOverrides, Prune, Reference, Secret,
+    AccountName, CredentialId, Key, KnownSecret, Observed, PolicyOverrides, Prune, Reference,
+    Secret,
 };
 use crate::plan::{self, ImportPlan, Imported, LeftOut, Scope, WhyLeftOut};
 use crate::secret::seal::{AgeEncryptError, seal};
@@ -134,6 +135,7 @@ fn new_entry(imported: &Imported, client_secret: SlotValue, targets: &[String]) 
         client_secret,
         adopt: imported.adopt.clone(),
         leave_integration: !imported.is_linked,
+        accounts: imported.accounts.iter().map(|name| name.as_str().to_owned()).collect(),
         targets: targets.to_vec(),
     }
 }
@@ -177,6 +179,7 @@ fn is_meant(read: &[Arc<Entry>], meant: &NewEntry) -> bool {
     let SlotValue::Plain(secret) = &meant.client_secret else { return false };
     matches!(read, [read] if read.domain.value.as_str() == meant.domain
         && read.key.value.as_str() == meant.key
+        && read.integration.accounts.iter().map(AccountName::as_str).eq(&meant.accounts)
         && read.name.value == meant.name.as_deref().unwrap_or(&meant.domain)
         && is(&read.client_id.value, &meant.client_id)
         && is(&read.client_secret.value, secret.expose()))

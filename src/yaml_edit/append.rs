@@ -32,6 +32,8 @@ pub struct NewEntry {
     pub client_secret: SlotValue,
     /// Whether a credential made by hand is taken over.
     pub adopt: Adopt,
+    /// The accounts that it names; none where any one will do.
+    pub accounts: Vec<String>,
     /// Whether its integration is left as it is.
     pub leave_integration: bool,
     /// The targets that want it; all where there is none.
@@ -59,6 +61,8 @@ impl Serialize for NewEntry {
             client_id: &'e str,
             #[serde(skip_serializing_if = "Option::is_none")]
             adopt: Option<AdoptYaml<'e>>,
+            #[serde(skip_serializing_if = "<[_]>::is_empty")]
+            accounts: &'e [String],
             #[serde(skip_serializing_if = "Option::is_none")]
             integration: Option<IntegrationYaml>,
             #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -79,6 +83,7 @@ impl Serialize for NewEntry {
                 Adopt::Only => Some(AdoptYaml::Flag(true)),
                 Adopt::Id(id) => Some(AdoptYaml::Id(id.as_str())),
             },
+            accounts: &self.accounts,
             integration: self.leave_integration.then_some(IntegrationYaml { setup: false }),
             targets: &self.targets,
             client_secret: &secret,

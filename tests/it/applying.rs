@@ -133,6 +133,7 @@ async fn applied(steps: Vec<Step>, target: &mut Recorder) -> Vec<Outcome> {
         unknown: Vec::new(),
         credential_states: Vec::new(),
         setup_states: Vec::new(),
+        undeclared_accounts: Vec::new(),
     };
     let outcomes = apply(&plan, &desired(), target, &Stop::new(), &mut |_, _| {}).await;
     outcomes.into_iter().map(|outcome| outcome.outcome).collect()

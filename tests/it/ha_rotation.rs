@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use appcred::model::{Answers, ClientId, Domain, FlowId, Implementation, Mark, Secret};
+use appcred::model::{Answers, ClientId, Domain, FlowId, Implementation, Mark, Secret, SetUpOf};
 use appcred::setup::Guide;
 use appcred::setup::drive::{self, FlowState, SetUpTask};
 use appcred::target::Stop;
@@ -354,7 +354,7 @@ async fn ha_consent_that_was_cancelled_elsewhere_is_not_reported_as_given(releas
     let account = accounts.iter().find(|one| one.id.as_str() == account);
     let (answers, client_id) = (Answers::default(), ClientId::new("anna"));
     let task = SetUpTask {
-        mark: &Mark::parse("appcred:default:anna").unwrap(),
+        of: SetUpOf { mark: &Mark::parse("appcred:default:anna").unwrap(), account: None },
         domain: &Domain::new("linked_account"),
         guide: Guide {
             credential: "appcred:default:anna",

@@ -88,7 +88,13 @@ impl Linking {
     /// Consents as a person does, and lets the browser come back to where the provider sends it.
     #[track_caller]
     pub(crate) fn consent(&self, link: &str) {
-        let back = self.provider.consent(link).location.unwrap();
+        self.consent_as(link, "alice");
+    }
+
+    /// The same as somebody else.
+    #[track_caller]
+    pub(crate) fn consent_as(&self, link: &str, user: &str) {
+        let back = self.provider.consent_as(link, user).location.unwrap();
         assert_eq!(visit(&back).text, "<script>window.close()</script>");
     }
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails by its panic")]
 #![allow(clippy::disallowed_methods, reason = "tests make and read files in their own way")]
 
+mod account_laws;
 mod applying;
 mod architecture;
 mod concurrent;
@@ -13,6 +14,7 @@ mod examples;
 mod folder_apply;
 mod forms;
 mod ha_access;
+mod ha_accounts;
 mod ha_apply;
 mod ha_authorize;
 mod ha_faults;

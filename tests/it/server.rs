@@ -94,10 +94,8 @@ fn what_must_be_answered_is_no_target_that_is_as_wanted() {
 #[test]
 fn why_the_last_try_failed_is_shown_where_the_next_one_waits() {
     let why = "the provider refused the client";
-    let refused = EntryStatus {
-        set_up_error: Some(why.to_owned()),
-        ..waiting("netatmo", "Climate", consent(LINK))
-    };
+    let mut refused = waiting("netatmo", "Climate", consent(LINK));
+    refused.set_ups[0].error = Some(why.to_owned());
     let served = Served::start(read(vec![("home", up(vec![refused]))]));
     let page = visit(&served.url("/")).text;
     let (before, after) = page.split_once("Consent at provider.example").unwrap();

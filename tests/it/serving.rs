@@ -14,7 +14,7 @@ use appcred::plan::{SetupState, Why};
 use appcred::report::FileNames;
 use appcred::server::{Access, Serving, TokenFile, serve};
 use appcred::status::{
-    Difference, EntryStatus, Holding, Link, ManifestStatus, Mode, Status, TargetStatus,
+    Difference, EntryStatus, Holding, Link, ManifestStatus, Mode, SetUpStatus, Status, TargetStatus,
 };
 use appcred::watch::{CallbackRequest, Heartbeat};
 use jiff::Timestamp;
@@ -177,23 +177,25 @@ pub(crate) fn entry(domain: &str, name: &str) -> EntryStatus {
     let key: String = name.to_lowercase().chars().map(plain).collect();
     EntryStatus {
         lifetime: Lifetime::default(),
-        trouble: None,
         key: Key::new(&key).unwrap(),
         domain: Domain::new(domain),
         name: name.into(),
         client_id: ClientId::new(format!("{domain}-client")),
         place: Place { file: Path::new("credentials/media.yaml").into(), line: 12, column: 5 },
         holding: Holding::InSync,
-        setup_state: Some(SetupState::Linked(vec![account])),
-        waits_for: None,
-        set_up_error: None,
+        set_ups: vec![set_up(SetupState::Linked(vec![account]), None)],
     }
 }
 
 /// An entry that waits for what a step shows.
 pub(crate) fn waiting(domain: &str, name: &str, step: FlowStep) -> EntryStatus {
-    let setup_state = Some(SetupState::InProgress);
-    EntryStatus { setup_state, waits_for: Some(step), ..entry(domain, name) }
+    let set_ups = vec![set_up(SetupState::InProgress, Some(step))];
+    EntryStatus { set_ups, ..entry(domain, name) }
+}
+
+/// The only set-up of an entry.
+pub(crate) fn set_up(state: SetupState, waits_for: Option<FlowStep>) -> SetUpStatus {
+    SetUpStatus { account: None, state, trouble: None, waits_for, error: None }
 }
 
 /// A step that waits for consent there.

@@ -5,14 +5,14 @@ use std::path::Path;
 
 use appcred::model::{ConsentLink, DeviceCode, FieldKind, FlowField, FlowForm, FlowStep, Secret};
 use appcred::plan::{SetupState, Why};
-use appcred::status::{EntryStatus, Holding, Link, Mode, Status};
+use appcred::status::{EntryStatus, Holding, Link, Mode, SetUpStatus, Status};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::json;
 
 use crate::real::{Browser, visit};
 use crate::serving::{
-    Rules, Served, broken, consent, difference, down, entry, nothing, read, up, waiting,
+    Rules, Served, broken, consent, difference, down, entry, nothing, read, set_up, up, waiting,
 };
 
 const TAB: char = '\u{e004}';
@@ -39,8 +39,10 @@ fn busy() -> Status {
         entry("google", "Google Calendar"),
         entry("netatmo", "Netatmo"),
         EntryStatus {
-            setup_state: Some(SetupState::NotSetUp),
-            set_up_error: Some("the provider refused the client: its secret is wrong".to_owned()),
+            set_ups: vec![SetUpStatus {
+                error: Some("the provider refused the client: its secret is wrong".to_owned()),
+                ..set_up(SetupState::NotSetUp, None)
+            }],
             ..entry("withings", "Scales")
         },
         waiting("spotify", "Spotify (family)", consent(link)),
@@ -49,7 +51,7 @@ fn busy() -> Status {
         waiting("geocaching", "Caches", FlowStep::Form(form)),
         EntryStatus {
             holding: Holding::Withheld(Why::TooManyDeletes { planned: 12, allowed: 3 }),
-            setup_state: None,
+            set_ups: Vec::new(),
             ..entry("twitch", "Live")
         },
     ]);
@@ -63,7 +65,7 @@ fn busy() -> Status {
     lab.mode = Mode::Report;
     lab.link = Link::Up { version: None, since: lab.last_reconcile.unwrap() };
     for entry in &mut lab.entries {
-        entry.setup_state = None;
+        entry.set_ups = Vec::new();
     }
     let why = "cannot reach https://cabin.example:8123: dns error: failed to look up address information: Name or service not known";
     broken(read(vec![("home", home), ("lab", lab), ("cabin", down(why))]))

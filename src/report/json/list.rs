@@ -6,10 +6,11 @@ use serde::Serialize;
 use crate::codes::CredentialCode;
 use crate::model::{ClientId, CredentialId, Domain, to_json};
 use crate::plan::ComparedCredential;
+use crate::report::accounts::{self, NamedAccount};
 use crate::report::set_up::{self, SetUp};
 use crate::report::{TargetReport, mark_of};
 
-use super::{Account, FORMAT_VERSION, ReportedTarget, accounts, target_reports};
+use super::{Account, FORMAT_VERSION, ReportedTarget, accounts as users_of, target_reports};
 
 /// What `appcred list --format json` prints.
 #[derive(Serialize, JsonSchema)]
@@ -50,6 +51,9 @@ struct ListedCredential<'a> {
     /// How far its entry's integration is set up.
     #[serde(skip_serializing_if = "Option::is_none")]
     set_up: Option<SetUp<'a>>,
+    /// The accounts that the entry names; `set_up` is left out where it names any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    accounts: Vec<NamedAccount<'a>>,
 }
 
 /// Every credential and its state.
@@ -63,6 +67,10 @@ pub fn list(targets: &[TargetReport<'_>]) -> serde_json::Result<String> {
             .iter()
             .map(|ComparedCredential { held, state, users }| {
                 let mark = mark_of(held);
+                let set_ups = set_up::setup_states_of(plan, state);
+                let (set_up, accounts) = accounts::split(
+                    set_ups.map(|of| (of.id.account.as_ref(), set_up::of_entry(of))),
+                );
                 ListedCredential {
                     id: &held.id,
                     domain: &held.domain,
@@ -70,9 +78,10 @@ pub fn list(targets: &[TargetReport<'_>]) -> serde_json::Result<String> {
                     client_id: &held.client_id,
                     owner: mark.as_ref().map(|mark| mark.owner.to_string()),
                     key: mark.map(|mark| mark.key.to_string()),
-                    used_by: accounts(users),
+                    used_by: users_of(users),
                     state: state.code(),
-                    set_up: set_up::set_up_of(plan, state),
+                    set_up,
+                    accounts,
                 }
             })
             .collect(),

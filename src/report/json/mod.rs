@@ -15,9 +15,9 @@ pub(super) use problems::of as problems_of;
 
 use crate::codes::{ActionCode, OutcomeCode, ReasonCode, UnknownCode, WithheldCode};
 use crate::model::{
-    ClientId, ConfigEntry, CredentialId, Domain, EntryId, Key, Links, Place, to_json,
+    AccountName, ClientId, ConfigEntry, CredentialId, Domain, EntryId, Key, Links, Place, to_json,
 };
-use crate::plan::{Action, Plan, Step, Unknown, Why, Withheld};
+use crate::plan::{Action, Plan, Step, UndeclaredAccount, Unknown, Why, Withheld};
 use crate::reconcile::Outcome;
 
 use super::set_up::{IntegrationOf, WaitsFor};
@@ -99,6 +99,9 @@ struct ReportedPlan<'a> {
     /// How far each entry's integration is set up; left out where nothing runs.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     integrations: Vec<IntegrationOf<'a>>,
+    /// The linked accounts that use the credential of an entry which names others.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    undeclared_accounts: Vec<UnnamedAccount<'a>>,
 }
 
 /// How much of each kind.
@@ -150,6 +153,18 @@ struct PlannedStep<'a> {
     error: Option<&'a str>,
 }
 
+/// A linked account that its entry does not name.
+#[derive(Serialize, JsonSchema)]
+struct UnnamedAccount<'a> {
+    /// The entry.
+    key: &'a Key,
+    /// What the entry called it before; left out where that is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a AccountName>,
+    #[serde(flatten)]
+    account: Account<'a>,
+}
+
 /// An action and the credential that it is about.
 #[derive(Serialize, JsonSchema)]
 struct What<'a> {
@@ -162,6 +177,9 @@ struct What<'a> {
     key: Option<&'a Key>,
     /// As Home Assistant shows it.
     name: Option<&'a str>,
+    /// What the entry calls the account that it is about; left out where that has no name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account: Option<&'a AccountName>,
     /// The OAuth2 client id; none where it is about a set-up alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     client_id: Option<&'a ClientId>,
@@ -235,6 +253,7 @@ fn plan(report: &Report<'_>, links: Links) -> serde_json::Result<String> {
         withheld: plan.withheld.iter().map(|withheld| not_done(target, withheld)).collect(),
         unknown: plan.unknown.iter().map(|unknown| not_known(target, unknown)).collect(),
         integrations: plan.setup_states.iter().map(IntegrationOf::of).collect(),
+        undeclared_accounts: plan.undeclared_accounts.iter().map(unnamed).collect(),
     });
     let problems = problems::problems(report);
     let report = PlanReport { format_version: FORMAT_VERSION, problems, targets };
@@ -331,9 +350,9 @@ fn what<'a>(target: &TargetReport<'a>, action: &'a Action) -> What<'a> {
     let entry = action.for_entry();
     let old = action.old();
     let touched = match action {
-        Action::SetUp { account: Some(account), .. } | Action::Reload { account, .. } => {
-            std::slice::from_ref(account)
-        }
+        Action::SetUp { account: Some(account), .. }
+        | Action::Reload { account, .. }
+        | Action::NoteAccount { account, .. } => std::slice::from_ref(account),
         other => other.removed(),
     };
     let first = old.first();
@@ -344,6 +363,7 @@ fn what<'a>(target: &TargetReport<'a>, action: &'a Action) -> What<'a> {
         name: entry
             .map(|wanted| wanted.name.as_str())
             .or_else(|| first.and_then(|held| held.name.as_deref())),
+        account: action.account_name(),
         client_id: entry
             .map(|wanted| &wanted.client_id)
             .or_else(|| first.map(|held| &held.client_id)),
@@ -356,12 +376,13 @@ fn what<'a>(target: &TargetReport<'a>, action: &'a Action) -> What<'a> {
 }
 
 fn accounts(entries: &[ConfigEntry]) -> Vec<Account<'_>> {
-    entries
-        .iter()
-        .map(|entry| Account {
-            entry_id: &entry.id,
-            title: &entry.title,
-            state: entry.state.to_string(),
-        })
-        .collect()
+    entries.iter().map(account).collect()
+}
+
+fn account(entry: &ConfigEntry) -> Account<'_> {
+    Account { entry_id: &entry.id, title: &entry.title, state: entry.state.to_string() }
+}
+
+fn unnamed(UndeclaredAccount { key, name, account: of }: &UndeclaredAccount) -> UnnamedAccount<'_> {
+    UnnamedAccount { key, name: name.as_ref(), account: account(of) }
 }

@@ -4,6 +4,7 @@ use maud::{Markup, html};
 
 use crate::codes::{EntryCode, LinkCode, ModeCode, SetupCode, TargetCode};
 use crate::model::counted;
+use crate::report::set_up::SetUp;
 use crate::report::status::{Differing, ReportedEntry, StatusReport, TargetState};
 use crate::report::words;
 
@@ -197,7 +198,7 @@ fn row(target: &TargetState<'_>, entry: &ReportedEntry<'_>) -> Markup {
             }
             td role="cell" { (entry.domain) }
             td role="cell" { (credential(entry)) }
-            td role="cell" { (set_up(entry)) }
+            td role="cell" { (set_ups(entry)) }
             td role="cell" .place { code { (entry.declared_at) } }
         }
     }
@@ -217,8 +218,19 @@ fn credential(entry: &ReportedEntry<'_>) -> Markup {
     }
 }
 
-fn set_up(entry: &ReportedEntry<'_>) -> Markup {
-    let Some(set_up) = &entry.set_up else { return html! { span .soft { "–" } } };
+fn set_ups(entry: &ReportedEntry<'_>) -> Markup {
+    html! {
+        @if entry.set_ups().next().is_none() { span .soft { "–" } }
+        @for (account, set_up) in entry.set_ups() {
+            @match account {
+                Some(account) => { div { (account) " " (state(set_up)) } }
+                None => { (state(set_up)) }
+            }
+        }
+    }
+}
+
+fn state(set_up: &SetUp<'_>) -> Markup {
     let tone = match set_up.state {
         SetupCode::Loaded | SetupCode::Cloud => "ok",
         SetupCode::Failed => "bad",

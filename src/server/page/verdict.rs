@@ -2,9 +2,9 @@
 
 use maud::{Markup, html};
 
-use crate::codes::{SeverityCode, TargetCode};
+use crate::codes::{SetupCode, SeverityCode, TargetCode};
 use crate::model::counted;
-use crate::report::status::StatusReport;
+use crate::report::status::{StatusReport, WaitingSetUp};
 
 use super::time;
 
@@ -33,9 +33,11 @@ pub(super) fn verdict(report: &StatusReport<'_>) -> Markup {
 fn troubles(report: &StatusReport<'_>) -> Vec<String> {
     let in_state = |state| report.targets.iter().filter(|target| target.state == state).count();
     let entries = || report.targets.iter().flat_map(|target| &target.entries);
-    let consents = entries().filter(|entry| entry.waits_for_consent()).count();
-    let answers = entries().filter(|entry| entry.waits_for().is_some()).count() - consents;
-    let failed = entries().filter(|entry| entry.set_up_failed()).count();
+    let waiting = || entries().flat_map(|entry| entry.waiting());
+    let consents = waiting().filter(WaitingSetUp::is_consent).count();
+    let answers = waiting().count() - consents;
+    let set_ups = entries().flat_map(|entry| entry.set_ups());
+    let failed = set_ups.filter(|(_, set_up)| set_up.state == SetupCode::Failed).count();
     let manifests = &report.manifests;
     let errors =
         manifests.problems.iter().filter(|problem| problem.severity == SeverityCode::Error).count();

@@ -5,8 +5,9 @@ use url::form_urlencoded;
 
 use crate::model::{HiddenLink, web_page};
 use crate::report::set_up::{FormField, WaitsFor};
-use crate::report::status::{ReportedEntry, StatusReport, TargetState};
+use crate::report::status::{StatusReport, TargetState, WaitingSetUp};
 use crate::report::words;
+use crate::status::named;
 
 use super::id_part;
 
@@ -18,7 +19,7 @@ pub(super) fn waiting(report: &StatusReport<'_>) -> Markup {
         .targets
         .iter()
         .flat_map(|target| target.entries.iter().map(move |entry| (target, entry)))
-        .filter_map(|(target, entry)| Some((target, entry, entry.waits_for()?)))
+        .flat_map(|(target, entry)| entry.waiting().map(move |waiting| (target, waiting)))
         .collect();
     if all.is_empty() {
         return html! {};
@@ -28,8 +29,8 @@ pub(super) fn waiting(report: &StatusReport<'_>) -> Markup {
         section #waiting aria-labelledby="waiting-title" {
             h2 #waiting-title { "Waiting for you" }
             ul .cards {
-                @for (target, entry, what) in all.into_iter().take(MOST_WAITING) {
-                    (card(target, entry, what))
+                @for (target, waiting) in all.into_iter().take(MOST_WAITING) {
+                    (card(target, waiting))
                 }
             }
             @if more > 0 {
@@ -39,18 +40,25 @@ pub(super) fn waiting(report: &StatusReport<'_>) -> Markup {
     }
 }
 
-fn card(target: &TargetState<'_>, entry: &ReportedEntry<'_>, what: &WaitsFor<'_>) -> Markup {
-    let id = format!("waits-{}-{}", id_part(target.name.as_str()), id_part(entry.key.as_str()));
+fn card(target: &TargetState<'_>, waiting: WaitingSetUp<'_>) -> Markup {
+    let WaitingSetUp { entry, account, reason, what } = waiting;
+    let mut id = format!("waits-{}-{}", id_part(target.name.as_str()), id_part(entry.key.as_str()));
+    if let Some(account) = account {
+        id += &format!("-{}", id_part(account.as_str()));
+    }
     html! {
         li .card id=(id) {
-            h3 { (entry.name) }
+            h3 { (named(entry.name, account)) }
             p .soft { (entry.domain) " at " (target.name) }
-            @if let Some(reason) = entry.set_up.as_ref().and_then(|set_up| set_up.reason.as_ref()) {
+            @if let Some(account) = account {
+                p { "Log in at the provider as " strong { (account) } "." }
+            }
+            @if let Some(reason) = reason {
                 p .bad { (reason) }
             }
             @match what {
                 WaitsFor::Consent { link, hidden, redirect_uri } => {
-                    (consent(&id, target, entry, *link, *hidden))
+                    (consent(&id, target, waiting, *link, *hidden))
                     @if let Some(uri) = redirect_uri {
                         details {
                             summary id={ (id) "-redirect" } { "If the provider refuses" }
@@ -81,23 +89,24 @@ fn card(target: &TargetState<'_>, entry: &ReportedEntry<'_>, what: &WaitsFor<'_>
 fn consent(
     id: &str,
     target: &TargetState<'_>,
-    entry: &ReportedEntry<'_>,
+    waiting: WaitingSetUp<'_>,
     link: Option<&str>,
     why: Option<HiddenLink>,
 ) -> Markup {
+    let WaitingSetUp { entry, account, .. } = waiting;
     match link.and_then(provider) {
         Some(provider) => html! {
             p {
-                a .button id={ (id) "-button" } href=(begin(target, entry)) target="_blank" {
+                a .button id={ (id) "-button" } href=(begin(target, waiting)) target="_blank" {
                     "Consent at " (provider)
-                    span .unseen { " for " (entry.name) ", in a new tab" }
+                    span .unseen { " for " (named(entry.name, account)) ", in a new tab" }
                 }
             }
         },
         None if why == Some(HiddenLink::HoldsSecret) => html! {
             p {
                 "The link holds the client secret, so it is not shown here. Run "
-                code { "appcred authorize " (entry.key) } " on a machine with a browser."
+                code { "appcred authorize " (waiting.id().argument()) } " on a machine with a browser."
             }
         },
         None => html! {
@@ -145,9 +154,13 @@ fn answers(step: &str, fields: &[FormField<'_>], errors: &[String], place: &str)
 }
 
 /// Leads over us to the provider, so that the answer is known to come from the same browser.
-fn begin(target: &TargetState<'_>, entry: &ReportedEntry<'_>) -> String {
+fn begin(target: &TargetState<'_>, waiting: WaitingSetUp<'_>) -> String {
+    let entry = waiting.entry;
     let mut query = form_urlencoded::Serializer::new(String::new());
     query.append_pair("target", target.name.as_str()).append_pair("key", entry.key.as_str());
+    if let Some(account) = waiting.account {
+        query.append_pair("account", account.as_str());
+    }
     format!("consent?{}", query.finish())
 }
 

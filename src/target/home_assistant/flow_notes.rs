@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::connection::{CommandError, Connection};
 use super::messages::{Command, UserData};
-use crate::model::{EntryId, FlowId, Mark, Purpose};
+use crate::model::{AccountName, EntryId, FlowId, Mark, Purpose};
 
 /// Behind the mark in the key of a note of a flow.
 const FLOW: &str = "#flow";
@@ -18,6 +18,9 @@ pub(super) const REMOVED_WITH_ENTRY: &str = "#tied";
 pub(super) struct Note {
     pub(super) flow_id: String,
     pub(super) domain: String,
+    /// Which of the accounts that the entry names it links.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) name: Option<String>,
     /// When the account that is linked again was changed last before that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) account_modified_at: Option<String>,
@@ -39,7 +42,12 @@ pub(super) async fn kept(connection: &Connection) -> Result<UserDataFields, Comm
 pub(super) fn notes(kept: &UserDataFields) -> Vec<(String, Purpose, Note)> {
     let note = |(key, value): (&String, &Value)| {
         let purpose = purpose(key)?;
-        Some((key.clone(), purpose, serde_json::from_value::<Note>(value.clone()).ok()?))
+        let note = serde_json::from_value::<Note>(value.clone()).ok()?;
+        let purpose = match (purpose, note.name.as_deref()) {
+            (Purpose::Entry(mark), Some(name)) => Purpose::Account(mark, AccountName::new(name)?),
+            (purpose, _) => purpose,
+        };
+        Some((key.clone(), purpose, note))
     };
     kept.iter().filter_map(note).collect()
 }
@@ -87,8 +95,8 @@ pub(super) fn purpose(key: &str) -> Option<Purpose> {
 mod tests {
     use serde_json::json;
 
-    use super::{free_key, note_key, purpose};
-    use crate::model::{EntryId, FlowId, Mark, Purpose};
+    use super::{free_key, note_key, notes, purpose};
+    use crate::model::{AccountName, EntryId, FlowId, Mark, Purpose};
 
     #[test]
     fn notes_are_recognised_among_what_others_keep() {
@@ -100,6 +108,20 @@ mod tests {
         for other in ["appcred:house:a", "core", "x#flow", "appcred:house:a#flowers"] {
             assert_eq!(purpose(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn a_note_says_which_account_a_flow_links() {
+        let note = |name: serde_json::Value| json!({"flow_id": "1", "domain": "d", "name": name});
+        let kept = json!({
+            "appcred:house:a#flow.1": note(json!("Ann")), "appcred:house:a#flow.2": note(json!(null)),
+            "appcred:house:a#flow.3": note(json!(" ")),
+        });
+        let found: Vec<Purpose> =
+            notes(&serde_json::from_value(kept).unwrap()).into_iter().map(|note| note.1).collect();
+        let mark = Mark::parse("appcred:house:a").unwrap();
+        let ann = AccountName::new("Ann").unwrap();
+        assert_eq!(found, [Purpose::Account(mark.clone(), ann), Purpose::Entry(mark)]);
     }
 
     #[test]

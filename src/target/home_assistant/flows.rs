@@ -11,10 +11,10 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use tokio::time::sleep;
 
+use super::account_notes::account_notes;
 use super::connection::{CommandError, Connection, Events};
 use super::flow_notes::{
-    Note, REMOVED_WITH_ENTRY, UserDataFields, free_key, kept, note_key, notes, purpose,
-    removed_with_entry,
+    Note, REMOVED_WITH_ENTRY, UserDataFields, free_key, kept, note_key, notes, removed_with_entry,
 };
 use super::flow_side::FlowSide;
 use super::json::Lenient;
@@ -25,7 +25,7 @@ use super::{HomeAssistant, config_entries, credentials};
 use crate::integrations::{self, Release};
 use crate::model::{
     CALLBACK_PATH, ConfigEntry, Domain, EntryId, EntryState, FlowId, FlowStep, HandOverError, Live,
-    MY_REDIRECT_URI, Mark, OpenFlow, Purpose,
+    MY_REDIRECT_URI, Mark, OpenFlow, Purpose, SetUpOf,
 };
 use crate::target::Refusal;
 
@@ -208,20 +208,28 @@ impl HomeAssistant {
     /// Where HA cannot keep it.
     pub async fn remember_flow(
         &self,
-        mark: &Mark,
+        of: SetUpOf<'_>,
         account: Option<&EntryId>,
         domain: &Domain,
         flow: &FlowId,
     ) -> Result<FlowId, Refusal> {
-        let own_key = note_key(mark, account, flow);
-        let purpose = purpose(&own_key);
+        let own_key = note_key(of.mark, account, flow);
+        let purpose = match (account, of.account) {
+            (Some(account), _) => Purpose::Again(account.clone()),
+            (None, Some(name)) => Purpose::Account(of.mark.clone(), name.clone()),
+            (None, None) => Purpose::Entry(of.mark.clone()),
+        };
         let account_modified_at = match account {
             Some(account) => config_entries::read(&self.connection, account).await?.modified_at(),
             None => None,
         };
-        let (flow_id, of_domain) = (flow.to_string(), domain.to_string());
-        let value = serde_json::json!(Note { flow_id, domain: of_domain, account_modified_at });
-        let free = free_key(&kept(&self.connection).await?, mark, account);
+        let value = serde_json::json!(Note {
+            flow_id: flow.to_string(),
+            domain: domain.to_string(),
+            name: of.account.filter(|_| account.is_none()).map(|name| name.as_str().to_owned()),
+            account_modified_at,
+        });
+        let free = free_key(&kept(&self.connection).await?, of.mark, account);
         self.write_note(free.as_ref().unwrap_or(&own_key), &value).await?;
         if free.is_some() {
             // Another run may have taken the same key.
@@ -234,7 +242,7 @@ impl HomeAssistant {
         let notes = notes(&kept(&self.connection).await?);
         let first = notes
             .into_iter()
-            .find(|(_, of, note)| Some(of) == purpose.as_ref() && note.domain == domain.as_str());
+            .find(|(_, of, note)| *of == purpose && note.domain == domain.as_str());
         Ok(first.map_or_else(|| flow.clone(), |(_, _, note)| FlowId::new(note.flow_id)))
     }
 
@@ -324,7 +332,11 @@ impl HomeAssistant {
 }
 
 /// The set-ups that HA knows of, by what it keeps for its user and the flows that it lists.
-pub(super) fn live(kept: &UserDataFields, asked: Vec<(EntryId, ListedFlow)>) -> Live {
+pub(super) fn live(
+    kept: &UserDataFields,
+    asked: Vec<(EntryId, ListedFlow)>,
+    release: Option<Release>,
+) -> Live {
     let noted = notes(kept).into_iter().map(|(_, purpose, note)| OpenFlow {
         id: FlowId::new(note.flow_id),
         domain: Domain::new(note.domain),
@@ -335,8 +347,13 @@ pub(super) fn live(kept: &UserDataFields, asked: Vec<(EntryId, ListedFlow)>) -> 
         domain: Domain::new(flow.handler),
         purpose: Purpose::Again(account),
     });
-    let removed_with_entry = kept.iter().filter_map(removed_with_entry).collect();
-    Live { flows: noted.chain(asked).collect(), removed_with_entry, ..Live::default() }
+    Live {
+        flows: noted.chain(asked).collect(),
+        removed_with_entry: kept.iter().filter_map(removed_with_entry).collect(),
+        accounts: account_notes(kept).collect(),
+        one_account: integrations::with_one_account(release),
+        ..Live::default()
+    }
 }
 
 /// The flows by which HA asks for consent again, each with its account.

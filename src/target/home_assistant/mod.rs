@@ -5,11 +5,12 @@
 //!     │                                               └────▶ rest.rs                        (HTTP)
 //!     └─────▶ address.rs, log_in.rs                           messages.rs, flow_response.rs = HA's words
 //!  endpoint.rs = where it is and how to authenticate; network.rs = the way to it; session.rs = stored logins
-//!  sign_in.rs = how a person gets an access token; flow_notes.rs = what is noted in HA of the flows of ours
+//!  sign_in.rs = how to get a token; flow_notes.rs, account_notes.rs = what is noted in HA of flows and accounts
 //!  unreachable.rs = why there is no answer there, and what to do
 //! ```
 //! A [`HomeAssistant`] is one connection; when that is lost, what is open ends in an error.
 
+mod account_notes;
 mod address;
 mod changes;
 mod config_entries;
@@ -223,7 +224,7 @@ impl HomeAssistant {
         let Accounts { items: config_entries, unreadable: unread } = accounts;
         unreadable.extend(unread_accounts(&unread));
         self.unreadable.warn(self.address.frontend_base(), unreadable);
-        let listed = flows::live(&kept, asked);
+        let listed = flows::live(&kept, asked, self.release);
         let live = Live { is_starting, need_cloud, missed, redirect_uri, cloud_or_own, ..listed };
         Ok(Observed {
             version: self.version.clone(),

@@ -1,4 +1,4 @@
-//! One run at a time goes on with the set-up of an entry. Runs on several machines share no lock but
+//! One run at a time goes on with a set-up. Runs on several machines share no lock but
 //! what HA keeps for its user.
 //!
 //! HA has no "set if it is unset". So a run writes its id where none is, and has the turn if the id is
@@ -15,7 +15,7 @@ use tokio::time::sleep;
 use super::HomeAssistant;
 use super::flow_notes::kept;
 use super::messages::Command;
-use crate::model::Mark;
+use crate::model::SetUpOf;
 use crate::target::{Refusal, Stop};
 
 /// Behind the mark in the key of the run that has the turn.
@@ -58,20 +58,20 @@ impl TurnRecord for Kept<'_> {
 }
 
 impl HomeAssistant {
-    /// Waits until no other run is at this entry's set-up, and takes the turn.
+    /// Waits until no other run is at this set-up, and takes the turn.
     ///
     /// # Errors
     /// Where HA does not answer, or when stopped.
-    pub async fn take_turn(&self, mark: &Mark, stop: &Stop) -> Result<(), Refusal> {
-        take(&self.turn(mark), &self.run, stop).await
+    pub async fn take_turn(&self, of: SetUpOf<'_>, stop: &Stop) -> Result<(), Refusal> {
+        take(&self.turn(of), &self.run, stop).await
     }
 
     /// Takes the turn for a flow that no other run can know yet.
     ///
     /// # Errors
     /// Where HA does not answer.
-    pub async fn take_first_turn(&self, mark: &Mark) -> Result<(), Refusal> {
-        self.turn(mark).write(Some(self.run.clone())).await
+    pub async fn take_first_turn(&self, of: SetUpOf<'_>) -> Result<(), Refusal> {
+        self.turn(of).write(Some(self.run.clone())).await
     }
 
     /// Keeps a turn that was taken as long as the work lasts, and ends it then.
@@ -80,14 +80,15 @@ impl HomeAssistant {
     /// That of the work; where another run has the turn, the work is cut short.
     pub async fn hold_turn<T>(
         &self,
-        mark: &Mark,
+        of: SetUpOf<'_>,
         work: impl Future<Output = Result<T, Refusal>>,
     ) -> Result<T, Refusal> {
-        hold(&self.turn(mark), &self.run, work).await
+        hold(&self.turn(of), &self.run, work).await
     }
 
-    fn turn(&self, mark: &Mark) -> Kept<'_> {
-        Kept { ha: self, key: format!("{mark}{TURN}") }
+    fn turn(&self, SetUpOf { mark, account }: SetUpOf<'_>) -> Kept<'_> {
+        let account = account.map(|name| format!(".{}", name.as_str())).unwrap_or_default();
+        Kept { ha: self, key: format!("{mark}{TURN}{account}") }
     }
 }
 

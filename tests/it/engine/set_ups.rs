@@ -26,7 +26,7 @@ async fn start(set_up: SetUp) -> Engine {
 #[tokio::test(start_paused = true)]
 async fn an_account_is_linked_once_its_credential_is_there() {
     let engine = start(SetUp::Links).await;
-    assert!(matches!(engine.target(HOME).entries[0].setup_state, Some(SetupState::Linked(_))));
+    assert!(matches!(engine.target(HOME).entries[0].set_ups[0].state, SetupState::Linked(_)));
     assert_eq!(engine.home().state().set_ups, 1);
     engine.end().await;
 }
@@ -65,11 +65,11 @@ async fn consent_that_was_refused_is_reported_and_asked_for_again() {
     engine.pass(1).await;
     let target = engine.target(HOME);
     assert_eq!(engine.home().state().set_ups, 2);
-    let why = target.entries[0].set_up_error.as_deref().unwrap();
+    let why = target.entries[0].set_ups[0].error.as_deref().unwrap();
     assert!(why.contains("refused at the provider"), "{why}");
     assert_eq!(target.pending_consents().count(), 1);
     engine.declare(&[(HOME, spec(vec![entry("a", "client", "second")]))]).await;
-    assert_eq!(engine.target(HOME).entries[0].set_up_error, None, "that was another secret");
+    assert_eq!(engine.target(HOME).entries[0].set_ups[0].error, None, "that was another secret");
     engine.end().await;
 }
 
@@ -79,7 +79,7 @@ async fn a_set_up_that_failed_rests_for_an_hour() {
     engine.pass(3000).await;
     assert_eq!(engine.home().state().set_ups, 1);
     let target = engine.target(HOME);
-    assert_eq!(target.entries[0].set_up_error.as_deref(), Some("the provider says no"));
+    assert_eq!(target.entries[0].set_ups[0].error.as_deref(), Some("the provider says no"));
     engine.pass(1000).await;
     assert_eq!(engine.home().state().set_ups, 2);
     engine.end().await;
@@ -88,7 +88,7 @@ async fn a_set_up_that_failed_rests_for_an_hour() {
 #[tokio::test(start_paused = true)]
 async fn a_set_up_that_the_provider_would_refuse_is_reported_and_tried_again_by_the_next_round() {
     let engine = start(SetUp::Refused).await;
-    let why = |engine: &Engine| engine.target(HOME).entries[0].set_up_error.clone();
+    let why = |engine: &Engine| engine.target(HOME).entries[0].set_ups[0].error.clone();
     assert_eq!(why(&engine).as_deref(), Some("register the redirect URI"));
     assert_eq!(engine.home().state().set_ups, 0);
     engine.home().state().set_up = SetUp::Waits;
@@ -126,7 +126,7 @@ async fn a_set_up_is_not_begun_where_its_credential_could_not_be_created() {
     engine.home().state().refuses = None;
     engine.pass(120).await;
     assert_eq!(engine.home().secrets().len(), 1);
-    assert!(matches!(engine.target(HOME).entries[0].setup_state, Some(SetupState::Linked(_))));
+    assert!(matches!(engine.target(HOME).entries[0].set_ups[0].state, SetupState::Linked(_)));
     engine.end().await;
 }
 

@@ -16,7 +16,7 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const START_ATTEMPTS: usize = 3;
 const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
 
-/// A provider with no clients yet; whoever signs in is `alice`. Gone when dropped.
+/// A provider with no clients yet; whoever signs in is `alice`, unless a test says who. Gone when dropped.
 pub(crate) struct Provider {
     port: u16,
     talk: Mutex<(Process, BufReader<ChildStdout>)>,
@@ -120,13 +120,19 @@ impl Provider {
     /// where the link came from; a device's link ends here, with a page.
     #[track_caller]
     pub(crate) fn consent(&self, link: &str) -> Answer {
-        self.decide(link, "allow")
+        self.consent_as(link, "alice")
+    }
+
+    /// The same as somebody else, who has no blank or sign in the name.
+    #[track_caller]
+    pub(crate) fn consent_as(&self, link: &str, user: &str) -> Answer {
+        self.decide(link, user, "allow")
     }
 
     /// Follows a consent link as a person would, and denies.
     #[track_caller]
     pub(crate) fn refuse(&self, link: &str) -> Answer {
-        self.decide(link, "deny")
+        self.decide(link, "alice", "deny")
     }
 
     /// The link to follow for a code that a device shows.
@@ -135,7 +141,7 @@ impl Provider {
     }
 
     #[track_caller]
-    fn decide(&self, link: &str, decision: &str) -> Answer {
+    fn decide(&self, link: &str, user: &str, decision: &str) -> Answer {
         let stranger = web::send("GET", link, &[], None).unwrap();
         let Some(sign_in) = stranger.location else {
             return stranger;
@@ -143,7 +149,7 @@ impl Provider {
         let sign_in = format!("{}{sign_in}", self.url());
         let page = web::send("GET", &sign_in, &[], None).unwrap();
         assert!(page.text.contains("id=\"sign-in\""), "{page:?}");
-        let signed_in = web::send("POST", &sign_in, &[FORM], Some("user=alice".into())).unwrap();
+        let signed_in = web::send("POST", &sign_in, &[FORM], Some(format!("user={user}"))).unwrap();
         let cookie = signed_in.cookie.expect("somebody who signed in is known");
         let page = web::send("GET", link, &[("Cookie", &cookie)], None).unwrap();
         assert!(page.text.contains("id=\"allow\""), "{page:?}");

@@ -137,7 +137,11 @@ def query_client(client_id):
 
 
 def save_token(token, granted):
-    """Remember a refresh token; access tokens are never shown to us again."""
+    """Remember a refresh token; access tokens are never shown to us again.
+
+    As some providers do, we say whose token it is.
+    """
+    token["user_id"] = granted.user
     if refresh_token := token.get("refresh_token"):
         scope = token.get("scope", "")
         memory.tokens[refresh_token] = Token(granted.client.client_id, granted.user, scope)

@@ -1,0 +1,35 @@
+//! The codes of what `watch` notifies people of.
+
+codes! {
+    /// What has happened.
+    EventCode {
+        /// An account waits for consent.
+        ConsentPending = "consent_pending",
+        /// An account no longer waits for consent.
+        ConsentSettled = "consent_settled",
+        /// An entry must answer what Home Assistant asks.
+        AnswersPending = "answers_pending",
+        /// An entry no longer has to.
+        AnswersSettled = "answers_settled",
+        /// The set-up of an account has failed.
+        SetUpFailed = "set_up_failed",
+        /// The target was changed, and no manifest was.
+        Drift = "drift",
+        /// The target is not as wanted and cannot be made so.
+        Error = "error",
+        /// The target is as wanted again.
+        Recovered = "recovered",
+        /// A client expires soon.
+        ClientExpiring = "client_expiring",
+        /// A client has expired.
+        ClientExpired = "client_expired",
+        /// A client's secret should be replaced.
+        RotationDue = "rotation_due",
+        /// Nothing is due of a client any more.
+        ClientRenewed = "client_renewed",
+        /// The manifests are in error, and nothing new is done.
+        ManifestsInError = "manifests_in_error",
+        /// The manifests are valid again.
+        ManifestsValid = "manifests_valid",
+    }
+}

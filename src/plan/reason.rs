@@ -1,0 +1,54 @@
+//! Why something is done.
+
+/// Why a step is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// The target has no such credential.
+    NotObserved,
+    /// The target has one of this client, and that is another owner's.
+    BesideOtherOwner,
+    /// The secret is another one.
+    SecretDiffers,
+    /// The secret was encrypted again since it was last compared.
+    SecretReencrypted,
+    /// The client id is another one; linked accounts need consent again.
+    ClientIdDiffers,
+    /// The name is another one.
+    NameDiffers,
+    /// No entry wants it any more.
+    NotDesired,
+    /// The entry of that key is for another integration now.
+    IntegrationDiffers,
+    /// A newer one of the same entry is there.
+    Superseded,
+    /// It was made by hand, and taking it over was asked for.
+    AdoptionAsked,
+    /// No linked account uses what it shadowed any more.
+    LetGo,
+    /// What it claimed is gone or has another claim.
+    Unclaimed,
+    /// The entry had another key, or its owner another name, as that is written.
+    Renamed,
+    /// The entry seems to have had another key: its client is the same, and no entry has that key.
+    TakenForRenamed,
+    /// An older version shadowed it, and wrote nowhere whose it is.
+    OldShadow,
+    /// A linked account names an id of the entry's client, where Home Assistant finds nothing.
+    ReferencedById,
+    /// No account is linked with it.
+    NotSetUp,
+    /// No account is linked of the name that the entry gives it.
+    AccountNotLinked,
+    /// HA asks for consent again.
+    ConsentLost,
+    /// The linked account does not run, and its credential is right.
+    AccountDown,
+    /// What the entry says of its linked accounts, for when it is gone, is not what is noted.
+    OnDeleteDiffers,
+    /// Which account it is shows its title alone, which may change.
+    AccountNotNoted,
+    /// The entry no longer names it.
+    AccountUndeclared,
+    /// It was started for a credential that is no longer wanted, or not as it was, or linked by now.
+    LeftOver,
+}

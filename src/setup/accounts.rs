@@ -1,0 +1,55 @@
+//! The linked accounts of an entry's credential.
+
+use crate::model::{AccountName, ConfigEntry, Implementation};
+use crate::target::Refusal;
+use crate::target::home_assistant::HomeAssistant;
+
+use super::drive::SetUpTask;
+
+/// Those that are linked as the entry wants it.
+pub(super) async fn of_credential(
+    ha: &HomeAssistant,
+    task: &SetUpTask<'_>,
+) -> Result<Vec<ConfigEntry>, Refusal> {
+    let is_ours = |account: &ConfigEntry| match task.guide.choice {
+        Implementation::Cloud => account.implementation.is_none(),
+        Implementation::Credential | Implementation::Ask => {
+            account.implementation.as_deref() == Some(task.guide.credential)
+        }
+    };
+    let mut accounts = ha.accounts(task.domain).await?;
+    accounts.retain(is_ours);
+    Ok(accounts)
+}
+
+/// What a person reads who consented with an account that is linked already.
+pub(super) async fn linked_already(
+    ha: &HomeAssistant,
+    task: &SetUpTask<'_>,
+    name: &AccountName,
+    why: &str,
+) -> Result<String, Refusal> {
+    let notes = ha.noted_accounts(task.of.mark).await?;
+    let accounts = of_credential(ha, task).await?;
+    let of = |account: &ConfigEntry| notes.iter().find(|note| note.account == account.id);
+    let mut linked: Vec<String> = accounts
+        .iter()
+        .map(|account| match of(account) {
+            Some(note) => format!("\"{}\" ({})", account.title, note.name),
+            None => format!("\"{}\"", account.title),
+        })
+        .collect();
+    // HA has them in the order of their links.
+    linked.sort();
+    let mut message = format!("{why}, so it is not {name}'s");
+    if !linked.is_empty() {
+        message += &format!("; linked are {}", linked.join(", "));
+    }
+    message += &format!("; try again, and log in at the provider as {name}");
+    if accounts.iter().any(|account| of(account).is_none()) {
+        message += &format!(
+            "; or, if one of these is {name}'s, give it the title \"{name}\" in Home Assistant"
+        );
+    }
+    Ok(message)
+}

@@ -1,0 +1,113 @@
+//! What is noted in HA of linked accounts, in what it keeps for the user whose token we have: which of them
+//! is the one that an entry names.
+
+use serde_json::Value;
+
+use super::flow_notes::{UserDataFields, kept};
+use super::messages::Command;
+use super::{CommandError, HomeAssistant};
+use crate::model::{AccountName, EntryId, Mark, NotedAccount};
+use crate::target::Refusal;
+
+/// Between the mark and the name in the key of a note.
+const ACCOUNT: &str = "#account.";
+
+/// All notes of accounts. One that was taken back has no account.
+pub(super) fn account_notes(kept: &UserDataFields) -> impl Iterator<Item = NotedAccount> {
+    kept.iter().filter_map(|(key, value)| {
+        let (mark, name) = key.split_once(ACCOUNT)?;
+        let (mark, name) = (Mark::parse(mark)?, AccountName::new(name)?);
+        Some(NotedAccount { mark, name, account: EntryId::new(value.as_str()?) })
+    })
+}
+
+fn key(mark: &Mark, name: &AccountName) -> String {
+    format!("{mark}{ACCOUNT}{}", name.as_str())
+}
+
+impl HomeAssistant {
+    /// Notes which account an entry's name is for. It had no other name then: notes of such are taken back.
+    ///
+    /// # Errors
+    /// Where HA cannot keep it.
+    pub async fn note_account(
+        &self,
+        mark: &Mark,
+        name: &AccountName,
+        account: &EntryId,
+    ) -> Result<(), Refusal> {
+        self.write_account(mark, name, Some(account)).await?;
+        for other in account_notes(&kept(&self.connection).await?) {
+            let is_of_owner = other.mark.owner == mark.owner && other.account == *account;
+            if is_of_owner && (&other.mark, &other.name) != (mark, name) {
+                self.write_account(&other.mark, &other.name, None).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The accounts that are noted for an entry's names.
+    ///
+    /// # Errors
+    /// Where HA does not answer.
+    pub async fn noted_accounts(&self, mark: &Mark) -> Result<Vec<NotedAccount>, Refusal> {
+        let kept = kept(&self.connection).await?;
+        Ok(account_notes(&kept).filter(|note| note.mark == *mark).collect())
+    }
+
+    /// Removes a linked account, if it is still noted as the one with this name, of whichever entry of the
+    /// owner; and takes the note back.
+    ///
+    /// # Errors
+    /// Where HA does not answer, or the note has changed.
+    pub async fn remove_named_account(
+        &self,
+        mark: &Mark,
+        name: &AccountName,
+        account: &EntryId,
+    ) -> Result<(), Refusal> {
+        let kept = kept(&self.connection).await?;
+        let notes: Vec<NotedAccount> =
+            account_notes(&kept).filter(|note| note.account == *account).collect();
+        if notes.is_empty() || notes.iter().any(|note| note.name != *name) {
+            return Err(Refusal::Changed);
+        }
+        self.rest.remove(account).await?;
+        for note in notes.iter().filter(|note| note.mark.owner == mark.owner) {
+            self.write_account(&note.mark, &note.name, None).await?;
+        }
+        Ok(())
+    }
+
+    async fn write_account(
+        &self,
+        mark: &Mark,
+        name: &AccountName,
+        account: Option<&EntryId>,
+    ) -> Result<(), CommandError> {
+        let value = account.map_or(Value::Null, |account| account.as_str().into());
+        self.connection.ask(Command::WriteUserData { key: key(mark, name), value }).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{account_notes, key};
+    use crate::model::{AccountName, EntryId, Mark, NotedAccount};
+
+    #[test]
+    fn a_note_is_found_again_among_what_others_keep() {
+        let mark = Mark::parse("appcred:house:a").unwrap();
+        let name = AccountName::new("Ann#flow. & #account.Bob").unwrap();
+        let kept = json!({
+            key(&mark, &name): "e", "appcred:house:a#account.gone": null, "appcred:house:a#account.": "e",
+            "other#account.Ann": "e", "appcred:house:a#flow.1": {"flow_id": "1", "domain": "spotify"},
+        });
+        let kept = serde_json::from_value(kept).unwrap();
+        let expected = NotedAccount { mark, name, account: EntryId::new("e") };
+        assert_eq!(account_notes(&kept).collect::<Vec<_>>(), [expected]);
+        assert_eq!(super::super::flow_notes::notes(&kept).len(), 1);
+    }
+}
