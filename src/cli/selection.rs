@@ -1,5 +1,7 @@
 //! Arguments that several verbs share: which targets, and what a plan may do.
 
+use std::convert::Infallible;
+
 use clap::{Args, ValueEnum};
 
 use crate::model::{MaxDeletes, PolicyOverrides, Prune};
@@ -8,7 +10,7 @@ use crate::model::{MaxDeletes, PolicyOverrides, Prune};
 #[derive(Args, Debug, Default)]
 pub(super) struct TargetArgs {
     /// Only this target; several with commas between, or given several times
-    #[arg(short, long = "target", value_name = "NAME", value_delimiter = ',')]
+    #[arg(short, long = "target", value_name = "NAME", value_delimiter = ',', value_parser = trimmed)]
     pub(super) targets: Vec<String>,
 }
 
@@ -61,6 +63,10 @@ impl PolicyArgs {
             remove_integrations: self.remove_integrations,
         }
     }
+}
+
+fn trimmed(name: &str) -> Result<String, Infallible> {
+    Ok(name.trim().to_owned())
 }
 
 fn max_deletes(text: &str) -> Result<MaxDeletes, String> {

@@ -42,6 +42,11 @@ impl<'n> Decoder<'n> {
         self.reference_unless(site, value_fault)
     }
 
+    /// The same of a setting of a target, such as a path: what it is, its reader finds out.
+    pub(super) fn setting(&self, site: Site<'n>) -> Option<Located<Reference>> {
+        self.reference_unless(site, |text, _| value_fault(text, true))
+    }
+
     /// The same of a header of HTTP.
     pub(super) fn header(&self, site: Site<'n>) -> Option<Located<Reference>> {
         self.reference_unless(site, header_fault)

@@ -100,7 +100,7 @@ impl FieldContext for TargetFields<'_, '_, '_> {
     }
 
     fn reference(&self, field: &Field<Raw<SecretText>>) -> Option<Located<Reference>> {
-        self.decoder.reference(self.decoder.raw(field)?)
+        self.decoder.setting(self.decoder.raw(field)?)
     }
 
     fn header(&self, field: &Field<Raw<SecretText>>) -> Option<Located<Reference>> {

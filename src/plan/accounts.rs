@@ -130,6 +130,29 @@ pub fn linked_account<'a>(
     }
 }
 
+/// The names of several accounts: what is noted of them for this owner, else their titles, as far as each
+/// can be known by that.
+pub(super) fn names_of(
+    accounts: &[ConfigEntry],
+    owner: &Owner,
+    notes: Option<&BTreeSet<NotedAccount>>,
+) -> Vec<AccountName> {
+    let noted = |account: &ConfigEntry| {
+        let is_its = |note: &&NotedAccount| note.account == account.id && note.mark.owner == *owner;
+        notes?.iter().find(is_its).map(|note| note.name.clone())
+    };
+    let mut names: Vec<AccountName> = Vec::new();
+    for account in accounts {
+        match noted(account).or_else(|| AccountName::new(account.title.trim())) {
+            Some(name) if !names.iter().any(|other| other.is_called(name.as_str())) => {
+                names.push(name);
+            }
+            _ => return Vec::new(),
+        }
+    }
+    if names.len() > 1 { names } else { Vec::new() }
+}
+
 impl SetUpCase<'_> {
     /// What each account needs that the entry names, and what becomes of those that it does not name.
     /// Answers the flows that are needed still.

@@ -7,10 +7,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{
-    AccountName, Adopt, ClientId, ConfigEntry, Credential, CredentialId, Desired, Domain, Held,
-    Key, Mark, Observed, Owner, SecretComparison,
+    AccountName, Adopt, ClientId, Credential, CredentialId, Desired, Domain, Held, Key, Mark,
+    NotedAccount, Observed, Owner, SecretComparison,
 };
 
+use super::accounts::names_of;
 use super::index::Index;
 use super::ownership::{OwnedBy, Proof};
 
@@ -123,6 +124,7 @@ pub fn import(
         scope,
         index: &index,
         taken: taken.clone(),
+        notes: observed.live.as_ref().map(|live| &live.accounts),
         made: ImportPlan::default(),
     };
     for of_domain in clients.values() {
@@ -144,21 +146,9 @@ struct ImportPlanner<'a> {
     /// The clients of all that is marked or claimed for an entry.
     clients_of: BTreeMap<(&'a Domain, Mark), BTreeSet<&'a ClientId>>,
     taken: BTreeSet<Key>,
+    /// Which accounts are those that entries name.
+    notes: Option<&'a BTreeSet<NotedAccount>>,
     made: ImportPlan,
-}
-
-/// The names of several accounts: their titles, as far as each can be known by that.
-fn names_of(accounts: &[ConfigEntry]) -> Vec<AccountName> {
-    let mut names: Vec<AccountName> = Vec::new();
-    for account in accounts {
-        match AccountName::new(account.title.trim()) {
-            Some(name) if !names.iter().any(|other| other.is_called(name.as_str())) => {
-                names.push(name);
-            }
-            _ => return Vec::new(),
-        }
-    }
-    if names.len() > 1 { names } else { Vec::new() }
 }
 
 impl ImportPlanner<'_> {
@@ -320,7 +310,11 @@ impl ImportPlanner<'_> {
             adopt,
             // An account stays linked with the credential of the other owner.
             is_linked: self.index.is_in_use(at) && !is_other_owners,
-            accounts: if is_other_owners { Vec::new() } else { names_of(&users) },
+            accounts: if is_other_owners {
+                Vec::new()
+            } else {
+                names_of(&users, &self.desired.owner, self.notes)
+            },
         });
     }
 
@@ -392,11 +386,35 @@ fn shown_name(credential: &Credential) -> Option<&str> {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::{ImportPlan, Scope, import};
+    use super::{ImportPlan, Scope, import, names_of};
     use crate::model::{
-        Adopt, Completeness, Credential, Desired, Domain, Key, Observed, Owner, Secret,
+        AccountName, Adopt, Completeness, ConfigEntry, Credential, Desired, Domain, EntryId, Key,
+        Mark, NotedAccount, Observed, Owner, Secret,
     };
     use crate::plan::tests::{held, linked, observing, wanted};
+
+    /// Titles may change, and what is noted stays.
+    #[test]
+    fn several_accounts_are_named_as_is_noted_and_else_by_their_titles() {
+        let account = |id: &str, title: &str| ConfigEntry {
+            id: EntryId::new(id),
+            title: title.into(),
+            ..linked("appcred:house:a")
+        };
+        let note = |owner: &str| NotedAccount {
+            mark: Mark { owner: Owner::new(owner).unwrap(), key: Key::new("a").unwrap() },
+            name: AccountName::new("Bob").unwrap(),
+            account: EntryId::new("1"),
+        };
+        let accounts = [account("1", "Robert"), account("2", "Ann")];
+        let named = |owner: &str| {
+            let notes = BTreeSet::from([note(owner)]);
+            let names = names_of(&accounts, &Owner::new("house").unwrap(), Some(&notes));
+            names.iter().map(|name| name.as_str().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(named("house"), ["Bob", "Ann"]);
+        assert_eq!(named("cabin"), ["Robert", "Ann"]);
+    }
 
     /// What is found where there are no entries: `domain name as key`, then what is left out.
     fn imported(credentials: Vec<Credential>, users: &[&str], scope: &Scope) -> Vec<String> {

@@ -246,7 +246,7 @@ impl fmt::Display for Why {
             ),
             Self::SeveralAccounts { accounts } => write!(
                 f,
-                "it may be each of {} ({})",
+                "it may be any of {} ({})",
                 linked_accounts(accounts),
                 listed(accounts.iter().map(|account| account.id.to_string()), ", ")
             ),

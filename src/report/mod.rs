@@ -180,7 +180,7 @@ impl Tally {
             of(self.set_up, "to set up", "set up", false),
             of(self.reload, "to reload", "reloaded", false),
             of(self.note, "to record", "recorded", false),
-            of(self.remove, "accounts to remove", "accounts removed", false),
+            of(self.remove, "to unlink", "unlinked", false),
             of(self.abandon, "to abandon", "abandoned", false),
         ]
     }

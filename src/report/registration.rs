@@ -87,7 +87,7 @@ mod tests {
         let said = |domain| where_to_register(&Domain::new(domain), &BTreeMap::new());
         assert!(said("spotify").contains("\nNote: a client in Development Mode may have 5 users"));
         assert!(said("google").contains("6 months is deleted (as users report).\n"));
-        assert!(!said("netatmo").contains("Note:"));
+        assert!(!said("lyric").contains("Note:"));
     }
 
     #[test]

@@ -312,7 +312,7 @@ fn undeclared(UndeclaredAccount { key, name, account }: &UndeclaredAccount) -> S
             "{key}: the linked account \"{title}\" was {name} and is no longer named: it stays; --remove-integrations removes it"
         ),
         None => format!(
-            "{key}: the linked account \"{title}\" is none of those that the entry names: it stays; if it is one of them, give it that name as its title in Home Assistant"
+            "{key}: the linked account \"{title}\" is none of those that the entry names: it stays; add its name to `accounts` to manage it, or give it alone the name that it should have as its title in Home Assistant"
         ),
     }
 }

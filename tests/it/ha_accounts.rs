@@ -179,7 +179,7 @@ fn ha_account_that_was_linked_before_is_known_by_its_title_and_never_guessed(rel
         assert!(withheld[0]["message"].as_str().unwrap().contains(account), "{withheld:#}");
     }
     let said = linking.appcred(&["authorize"]).run().stdout;
-    assert!(said.contains("family/Linked by hand is not linked: it may be each of"), "{said}");
+    assert!(said.contains("family/Linked by hand is not linked: it may be any of"), "{said}");
 
     linking.entitle(&first, "Ann");
     linking.names(&["Ann", "Linked by hand"]);

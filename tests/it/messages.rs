@@ -104,7 +104,7 @@ fn a_missing_file_is_named_before_any_editor() {
 
 #[test]
 fn several_targets_are_named_with_commas() {
-    let ran = appcred(&down()).args(["plan", "-t", "home,hut"]).status(1).run();
+    let ran = appcred(&down()).args(["plan", "-t", "home, hut"]).status(1).run();
     let printed = "error: there is no target `hut`; there are: home";
     assert!(ran.stderr.starts_with(printed), "{}", ran.stderr);
 }

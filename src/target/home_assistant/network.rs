@@ -168,7 +168,7 @@ fn client(
     };
     if !is_encrypted {
         let help =
-            "write `https://` if the place speaks TLS, or remove the certificate and its key";
+            "write `https://` if the server speaks TLS, or remove the certificate and its key";
         let why = "goes with an address that begins with `https://`".to_owned();
         return refuse(certificate.site, why, help);
     }
