@@ -87,7 +87,7 @@ fn identities(
         found.append(&mut git::identities(folder)?);
     }
     for file in &project.age.identities {
-        let is_there = found.iter().any(|other| is_same(other, file));
+        let is_there = found.iter().any(|other| files::is_same(other, file));
         let is_in_repository = file.parent().is_some_and(git::is_repository);
         // An age file of identities, under a passphrase, is kept in Git on purpose.
         if !is_there && is_in_repository && is_key(file) && git::would_take(file)? {
@@ -114,10 +114,6 @@ fn names_plain_secret(file: &Path) -> bool {
             rest.lines().next().unwrap_or_default().trim_start().trim_start_matches(['"', '\'']);
         !value.is_empty() && !value.starts_with(['!', '|', '>', '#']) && !value.starts_with("ENC[")
     })
-}
-
-fn is_same(one: &Path, other: &Path) -> bool {
-    matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
 }
 
 /// Whether a file holds an identity of age, or a private key of SSH.

@@ -108,7 +108,9 @@ impl Authorize {
             {
                 match names.next() {
                     None => {
-                        bail!("the entry `{key}` names no accounts: leave out what is behind `/`")
+                        bail!(
+                            "the entry `{key}` names no accounts: leave out `/` and what follows it"
+                        )
                     }
                     Some(_) => bail!("the entry `{key}` does not name the account `{account}`"),
                 }

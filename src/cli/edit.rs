@@ -55,7 +55,9 @@ pub(super) async fn run(global: &Global, verb: &Edit) -> anyhow::Result<ExitStat
     let request = request(global);
     let loaded = load(global);
     // A project file in error is what may be edited just now; for another file it says what to encrypt to.
-    if !is_project_file(file, &loaded.project) && project(global).is_none() {
+    let is_project_file =
+        loaded.project.file.as_deref().is_some_and(|project| files::is_same(project, file));
+    if !is_project_file && project(global).is_none() {
         return Ok(ExitStatus::Failure);
     }
     let (secrets, project) = (secret_variables(&loaded), loaded.project);
@@ -103,11 +105,6 @@ pub(super) async fn run(global: &Global, verb: &Edit) -> anyhow::Result<ExitStat
         }
     }
     Ok(ExitStatus::Success)
-}
-
-fn is_project_file(file: &Path, project: &Project) -> bool {
-    let of_project = project.file.as_deref().and_then(|project| project.canonicalize().ok());
-    of_project.is_some() && of_project == file.canonicalize().ok()
 }
 
 /// Refuses a file that is not there.

@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use crate::diagnostic::ProblemCode;
 use crate::files::{self, TEXT_LIMIT};
 use crate::manifest::{PlainSecrets, Project, check, check_names, discover, load_project};
-use crate::model::{Visible, counted, value_fault};
+use crate::model::{Secret, Visible, counted, value_fault};
 use crate::secret::is_sops_document;
 use crate::secret::seal::seal;
 use crate::yaml_edit::{NewValue, SlotValue, check_none_in_clear, put, slots};
@@ -183,10 +183,7 @@ fn encrypt(
     let changes: Vec<_> =
         new.iter().map(|(slot, armored)| (*slot, NewValue::Age(armored))).collect();
     let sealed = put(&text, &changes)?;
-    let encrypted = new.iter().filter_map(|(slot, _)| match &slot.held {
-        SlotValue::Plain(secret) => Some(secret.expose()),
-        SlotValue::Age(_) | SlotValue::Default(_) => None,
-    });
+    let encrypted = new.iter().filter_map(|(slot, _)| slot.plain()).map(Secret::expose);
     if let Err(why) = check_none_in_clear(encrypted, "", &sealed, &sealed) {
         left.push(why.to_string());
     }

@@ -41,9 +41,7 @@ impl Entries {
         let (mut opened, mut shut, mut places) = (Vec::new(), Vec::new(), Vec::new());
         let mut in_clear = Vec::new();
         for slot in &slots {
-            if let SlotValue::Plain(secret) = &slot.held {
-                in_clear.push(secret.clone());
-            }
+            in_clear.extend(slot.plain().cloned());
             let (SlotValue::Age(armored), Some(old)) = (&slot.held, slot.old(text)) else {
                 continue;
             };
@@ -90,7 +88,7 @@ impl Entries {
         let mut new: Vec<(&Slot, Replacement<'_>)> = Vec::new();
         for of_same_entry in [true, false] {
             for slot in &slots {
-                let SlotValue::Plain(secret) = &slot.held else { continue };
+                let Some(secret) = slot.plain() else { continue };
                 if new.iter().any(|(known, _)| known.span == slot.span) {
                     continue;
                 }
@@ -113,10 +111,7 @@ impl Entries {
         }
         let changes: Vec<_> = new.iter().map(|(slot, sealed)| (*slot, sealed.as_new())).collect();
         let sealed = put(text, &changes)?;
-        let encrypted = new.iter().filter_map(|(slot, _)| match &slot.held {
-            SlotValue::Plain(secret) => Some(secret),
-            SlotValue::Age(_) | SlotValue::Default(_) => None,
-        });
+        let encrypted = new.iter().filter_map(|(slot, _)| slot.plain());
         let secrets = encrypted.chain(self.opened.iter().map(|old| &old.plain)).map(Secret::expose);
         check_none_in_clear(secrets, before, text, &sealed)?;
         Ok(sealed)

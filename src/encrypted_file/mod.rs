@@ -131,8 +131,7 @@ impl<'t> Opened<'t> {
         match &self.form {
             FileFormat::Sops(document) => Ok(document.seal(text, with.now)?.into_bytes()),
             FileFormat::Entries(entries) => {
-                let before = String::from_utf8_lossy(self.bytes);
-                Ok(entries.seal(&before, text, with)?.into_bytes())
+                Ok(entries.seal(std::str::from_utf8(self.bytes)?, text, with)?.into_bytes())
             }
             FileFormat::Age { armored: true } => {
                 Ok(seal(text.as_bytes(), with.recipients)?.into_bytes())

@@ -25,6 +25,11 @@ pub use write::{
     write_private,
 };
 
+/// Whether two paths lead to one file or folder that is there.
+pub fn is_same(one: &std::path::Path, other: &std::path::Path) -> bool {
+    matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
+}
+
 /// A folder's path. That of the current folder is empty where it is the parent of a relative path.
 pub fn folder(path: &std::path::Path) -> &std::path::Path {
     if path.as_os_str().is_empty() { std::path::Path::new(".") } else { path }

@@ -91,6 +91,10 @@ fn search_versions(
     loop {
         let mut versions = versions(folder, &files)?;
         versions.retain(|version| !others.iter().any(|other| version.file.starts_with(other)));
+        // Mostly nothing is staged, and Git need not be asked for nothing.
+        if versions.is_empty() {
+            return Ok(Vec::new());
+        }
         let of_stores = versions.iter().filter(|version| is_store(&version.file, &files));
         let stores: BTreeSet<&str> = of_stores.map(|version| version.blob.as_str()).collect();
         let blobs: BTreeSet<&str> = versions.iter().map(|version| version.blob.as_str()).collect();

@@ -238,11 +238,12 @@ impl Search<'_> {
 
     fn in_folder(&mut self, path: &Path, kind: FileType) {
         let name = path.file_name().unwrap_or_default();
-        if is_other(&name.to_string_lossy()) || !kind.is_dir() && !is_yaml(path) {
+        let is_other = is_other(&name.to_string_lossy());
+        if is_other || !kind.is_dir() && !is_yaml(path) {
             self.passed_over(path);
-            if is_other(&name.to_string_lossy()) {
-                return;
-            }
+        }
+        if is_other {
+            return;
         }
         if let Some(which) = hidden_character(&name.to_string_lossy()) {
             return self.hidden_name(path, kind, &which);

@@ -8,6 +8,7 @@ use super::{
     Cache, LoadRequest, Project, checks, discover, entry, load_project, project, read_one,
 };
 use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode, SourceFile};
+use crate::files;
 use crate::yaml;
 
 /// Whether secrets may be in plain text in a text.
@@ -28,10 +29,7 @@ pub fn check(
     plain_secrets: PlainSecrets,
 ) -> Diagnostics {
     let (mut project, _) = load_project(request);
-    let is_here = |other: &Path| match (other.canonicalize(), path.canonicalize()) {
-        (Ok(one), Ok(other)) => one == other,
-        _ => other == path,
-    };
+    let is_here = |other: &Path| other == path || files::is_same(other, path);
     let source = Arc::new(SourceFile::new(path.to_owned(), text.to_owned(), mask));
     let problems = if project.file.as_deref().is_some_and(is_here) {
         check_project(request, path, text)

@@ -1,10 +1,21 @@
 //! Secrets that an edit would leave in plain text beside the values that are encrypted: in a comment, or in
 //! another field.
 
-use super::YamlEditError;
+use super::{Slot, SlotValue, YamlEditError};
+use crate::model::Secret;
 
 /// A shorter value may be a part of another text by chance.
 const SHORTEST: usize = 8;
+
+impl Slot {
+    /// The secret that it holds in plain text.
+    pub fn plain(&self) -> Option<&Secret> {
+        match &self.held {
+            SlotValue::Plain(secret) => Some(secret),
+            SlotValue::Age(_) | SlotValue::Default(_) => None,
+        }
+    }
+}
 
 /// Checks that no secret is in plain text in `after` more often than it was in `before`. `clear` is what
 /// was edited, whose lines the error names.

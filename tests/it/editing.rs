@@ -63,6 +63,15 @@ impl Desk {
         fs::read_to_string(self.project.join(file)).unwrap()
     }
 
+    /// Writes credentials/b.yaml, of which SOPS encrypts the values of these keys.
+    fn encrypt_by_sops(&self, keys: &str, plain: &str) -> String {
+        self.project.write("b.yaml", plain);
+        let rule = ["--encrypt", "--age", &self.recipient, "--encrypted-regex", keys, "b.yaml"];
+        let encrypted = sops(self.project.path(), &self.identity, rule);
+        self.project.write("credentials/b.yaml", &encrypted);
+        encrypted
+    }
+
     fn applied(&self) -> String {
         let appcred = Appcred::new().in_dir(self.project.path());
         appcred.env("SOPS_AGE_KEY", &self.identity).args(["apply", "--yes"]).run();
@@ -141,11 +150,7 @@ fn edit_keeps_the_file_where_anything_is_wrong() {
 #[test]
 fn edit_saves_no_secret_beside_the_values_that_it_encrypts() {
     let desk = Desk::new();
-    let folder = desk.project.path();
-    let rule =
-        ["--encrypt", "--age", &desk.recipient, "--encrypted-regex", "^client_secret$", "b.yaml"];
-    desk.project.write("b.yaml", "application_credentials:\n    - domain: google\n      name: G\n      client_id: g\n      client_secret: m4rk3d-two\n");
-    desk.project.write("credentials/b.yaml", &sops(folder, &desk.identity, rule));
+    desk.encrypt_by_sops("^client_secret$", "application_credentials:\n    - domain: google\n      name: G\n      client_id: g\n      client_secret: m4rk3d-two\n");
     for file in [MANIFEST, "credentials/b.yaml"] {
         let before = desk.text(file);
         for script in [
@@ -304,11 +309,7 @@ fn edit_leaves_what_it_cannot_open() {
 fn edit_of_sops_and_age_files() {
     let desk = Desk::new();
     let folder = desk.project.path();
-    let rule =
-        ["--encrypt", "--age", &desk.recipient, "--encrypted-regex", "^client_secret$", "b.yaml"];
-    desk.project.write("b.yaml", "# sops\napplication_credentials:\n    - domain: google # g\n      client_id: g\n      client_secret: m4rk3d-one\n    - domain: fitbit\n      client_id: f\n      client_secret: m4rk3d-two\n");
-    let before = sops(folder, &desk.identity, rule);
-    desk.project.write("credentials/b.yaml", &before);
+    let before = desk.encrypt_by_sops("^client_secret$", "# sops\napplication_credentials:\n    - domain: google # g\n      client_id: g\n      client_secret: m4rk3d-one\n    - domain: fitbit\n      client_id: f\n      client_secret: m4rk3d-two\n");
     let change = "grep -q 'client_secret: m4rk3d-one' \"$1\"; ! grep -q sops: \"$1\"
 sed -i 's/m4rk3d-one/m4rk3d-six/; s/# g$/# gg/' \"$1\"
 printf '    - domain: xbox\\n      client_id: x\\n      client_secret: |-\\n          m4rk3d-box\\n' >>\"$1\"";
@@ -328,9 +329,7 @@ printf '    - domain: xbox\\n      client_id: x\\n      client_secret: |-\\n    
     // What its rules would leave in clear is not saved.
     let secret = "printf '    - {domain: home_connect, client_id: h, \"client_secret\": m4rk3d}\\n' >>\"$1\"";
     desk.edit("credentials/b.yaml", secret).run();
-    desk.project.write("b.yaml", "application_credentials:\n    - domain: fitbit\n      client_id: f\n      client_secret: m4rk3d-two\n");
-    let rule = ["--encrypt", "--age", &desk.recipient, "--encrypted-regex", "^nothing$", "b.yaml"];
-    desk.project.write("credentials/b.yaml", &sops(folder, &desk.identity, rule));
+    desk.encrypt_by_sops("^nothing$", "application_credentials:\n    - domain: fitbit\n      client_id: f\n      client_secret: m4rk3d-two\n");
     let ran =
         desk.edit("credentials/b.yaml", "sed -i 's/m4rk3d-two/m4rk3d-six/' \"$1\"").status(1).run();
     assert!(ran.stderr.contains("`client_secret` is in plain text here"), "{}", ran.stderr);
