@@ -90,6 +90,7 @@ pub(super) async fn run(global: &Global, verb: &ApplyArgs) -> anyhow::Result<Exi
             problems: &problems,
             targets: &targets,
             names: &names,
+            details: global.details(),
         };
         verb.outputs.write(&report, &verb.links)
     };
@@ -98,7 +99,7 @@ pub(super) async fn run(global: &Global, verb: &ApplyArgs) -> anyhow::Result<Exi
         return Ok(ExitStatus::Failure);
     };
     if verb.outputs.print_text() {
-        console::print(&text::plan(&reported(&views)))?;
+        console::print(&text::plan(&reported(&views), global.details()))?;
     } else {
         show_unknown(&views);
     }

@@ -12,7 +12,7 @@ use crate::model::{Domain, Held, Observed, Visible, counted};
 use crate::plan::{self, Scope, Withheld};
 use crate::reconcile::Verdicts;
 use crate::report::import::{NewEntries, preview};
-use crate::report::text;
+use crate::report::{outcomes, text};
 use crate::secret::{SecretResolver, is_sops_document};
 use crate::suggest;
 use crate::workspace::{
@@ -138,11 +138,12 @@ pub(super) async fn run(global: &Global, verb: &ImportArgs) -> anyhow::Result<Ex
     if !verb.no_adopt {
         draft.declare(&mut view, &files, &project, begun);
     }
-    finish(verb, view, &files, draft.made.len()).await
+    finish(global, verb, view, &files, draft.made.len()).await
 }
 
 /// Writes the files and takes over what they declare, after asking.
 async fn finish(
+    global: &Global,
     verb: &ImportArgs,
     view: TargetView,
     files: &[ManifestDraft],
@@ -154,7 +155,7 @@ async fn finish(
     let adopts = !verb.no_adopt
         && view.comparison.as_ref().is_ok_and(|comparison| !comparison.plan.steps.is_empty());
     if !verb.no_adopt {
-        console::print(&format!("{}\n", text::plan(&reported(&views))))?;
+        console::print(&format!("{}\n", text::plan(&reported(&views), global.details())))?;
     }
     let instead = "--yes to go on without asking, or --no-adopt to write manifests only";
     let question = match files {
@@ -182,7 +183,7 @@ async fn finish(
     }
     if adopts {
         carry_out(&mut views, Verdicts::default()).await?;
-        console::print(&text::outcomes(&reported(&views), links))?;
+        console::print(&outcomes::outcomes(&reported(&views), links))?;
     }
     let arrived = verb.no_adopt || views.iter().all(arrived);
     Ok(if arrived { ExitStatus::Success } else { ExitStatus::Failure })

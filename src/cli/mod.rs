@@ -52,6 +52,7 @@ use console::Color;
 
 use crate::files;
 use crate::model::Visible;
+use crate::report::Details;
 
 /// Application credentials as code for Home Assistant.
 ///
@@ -90,12 +91,19 @@ struct Global {
     /// When to use colours
     #[arg(long, value_name = "WHEN", default_value = "auto", global = true)]
     color: Color,
-    /// Log more (-v: steps, -vv: messages)
+    /// Show every change of a long plan in full, and log more (-v: steps, -vv: messages)
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
     verbose: u8,
     /// How to write the log
     #[arg(long, value_name = "FORMAT", default_value = "text", global = true)]
     log_format: LogFormat,
+}
+
+impl Global {
+    /// How much of each change of a plan is shown.
+    fn details(&self) -> Details {
+        if self.verbose > 0 { Details::All } else { Details::WhereShort }
+    }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

@@ -112,7 +112,7 @@ mod tests {
     use super::{Destination, Outputs, long_help};
     use crate::cli::links::LinkArgs;
     use crate::diagnostic::Diagnostics;
-    use crate::report::{FileNames, Report, Verb};
+    use crate::report::{Details, FileNames, Report, Verb};
 
     #[test]
     fn a_format_is_a_file_and_a_line_in_the_list() {
@@ -126,6 +126,7 @@ mod tests {
             problems: &Diagnostics::default(),
             targets: &[],
             names: &FileNames::new("/".into(), "/".into(), "".into()),
+            details: Details::All,
         };
         let outputs = Outputs { outputs: vec![text, destination] };
         outputs.write(&report, &LinkArgs::default()).unwrap();

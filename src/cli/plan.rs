@@ -25,7 +25,11 @@ use super::{Global, console, environment, plan_file};
 /// Show what `apply` would do, and change nothing
 ///
 /// Reads the manifests, decrypts their secrets, looks at each target, and reports what would be
-/// created, replaced, adopted or deleted there, what would not, and why.
+/// created, replaced, adopted or deleted there, what would not, and why. A long plan has a line for each
+/// change, and what several targets have alike once; --verbose shows all of each.
+///
+/// Before each change: `+` create, `-/+` replace, `~` adopt, claim or record, `-` delete or unlink,
+/// `>` set up, `^` reload, `x` end a set-up, `!` not done, `?` unknown.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   appcred plan
@@ -126,7 +130,14 @@ pub(super) async fn run(global: &Global, verb: &PlanArgs) -> anyhow::Result<Exit
     let Gathered { manifests, problems, targets } = &gathered;
     let shown = reported(targets.as_deref().unwrap_or_default());
     let names = names(global);
-    let report = Report { verb: Verb::Plan, manifests, problems, targets: &shown, names: &names };
+    let report = Report {
+        verb: Verb::Plan,
+        manifests,
+        problems,
+        targets: &shown,
+        names: &names,
+        details: global.details(),
+    };
     verb.outputs.write(&report, &LinkArgs::default())?;
     let Some(views) = targets else { return Ok(ExitStatus::Failure) };
     if !verb.outputs.print_text() {

@@ -68,6 +68,7 @@ pub(super) async fn run(global: &Global, verb: &Validate) -> anyhow::Result<Exit
         problems: &problems,
         targets: &[],
         names: &names(global),
+        details: global.details(),
     };
     verb.outputs.write(&report, &LinkArgs::default())?;
     Ok(if valid { ExitStatus::Success } else { ExitStatus::Failure })

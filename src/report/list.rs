@@ -7,7 +7,7 @@ use comfy_table::Table;
 use crate::model::Visible;
 use crate::plan::{ComparedCredential, CredentialState, Plan};
 
-use super::text::{DIM, RED, head, line, redirect_uri};
+use super::text::{DIM, RED, head, in_full, line, redirect_uri};
 use super::{TargetReport, mark_of, set_up, words};
 
 /// Every credential, as a table for each target.
@@ -25,8 +25,11 @@ pub fn text(targets: &[TargetReport<'_>]) -> String {
             Ok(plan) => {
                 let _ = writeln!(out, "{}", table(plan));
                 shadows(&mut out, plan);
-                set_up::notices(&mut out, plan);
-                redirect_uri(&mut out, target);
+                for notice in set_up::notices(plan) {
+                    out.push('\n');
+                    in_full(&mut out, &notice);
+                }
+                redirect_uri(&mut out, target.redirect_uri);
             }
             Err(why) => line(&mut out, RED, &format!("  error: {why}")),
         }

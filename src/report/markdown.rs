@@ -11,7 +11,7 @@ use crate::diagnostic::Severity;
 use crate::model::{Key, Visible, counted};
 use crate::plan::{Action, Plan};
 
-use super::{Format, Report, Tally, TargetReport, Verb, problems, text, words};
+use super::{Details, Format, Report, Tally, TargetReport, Verb, problems, text, words};
 
 /// How many characters problems, tables and folded details may have, for all targets together.
 const PROBLEMS: usize = 12_000;
@@ -216,8 +216,8 @@ fn details(out: &mut String, targets: &[TargetReport<'_>]) {
     if !worth_it {
         return;
     }
-    let plans = text::plan(targets);
-    out.push_str("<details><summary>In full</summary>\n\n");
+    let plans = text::plan(targets, Details::WhereShort);
+    out.push_str("<details><summary>As text</summary>\n\n");
     fenced(out, &anstream::adapter::strip_str(&plans).to_string(), DETAILS);
     out.push_str("</details>\n");
 }

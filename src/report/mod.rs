@@ -4,6 +4,7 @@
 //! `FORMAT`, and one line in [`FORMATS`].
 
 mod accounts;
+mod change;
 mod file_names;
 mod finding;
 mod format;
@@ -16,12 +17,14 @@ mod junit;
 mod line_count;
 pub mod list;
 pub mod markdown;
+pub mod outcomes;
 pub mod problems;
 pub mod registration;
 mod sarif;
 pub mod schema;
 pub mod set_up;
 pub mod status;
+mod summary;
 pub mod text;
 pub mod verified;
 pub(crate) mod words;
@@ -62,6 +65,17 @@ pub struct Report<'a> {
     pub targets: &'a [TargetReport<'a>],
     /// What files are called.
     pub names: &'a FileNames,
+    /// How much of each change is shown to people.
+    pub details: Details,
+}
+
+/// How much of each change is shown to people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Details {
+    /// Everything, target by target.
+    All,
+    /// Everything where that is short; else a line for each change, and what several targets have once.
+    WhereShort,
 }
 
 /// What was asked for.

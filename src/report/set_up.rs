@@ -14,6 +14,7 @@ use crate::plan::{
 };
 use crate::setup::redirect_uri;
 
+use super::change::Change;
 use super::text::{DIM, YELLOW, line};
 use super::words;
 
@@ -276,32 +277,42 @@ pub(super) fn state_of(plan: &Plan, state: &CredentialState) -> String {
 }
 
 /// Every set-up that is in progress, every account that does not run, and those that no entry names.
-pub(super) fn notices(out: &mut String, plan: &Plan) {
+pub(super) fn notices(plan: &Plan) -> Vec<Change> {
+    let in_progress = in_progress(plan).map(|EntrySetup { id, .. }| {
+        let help = format!(
+            "`appcred apply` or `appcred authorize {}` carries it on and shows what it waits for",
+            id.argument()
+        );
+        Change::notice(format!("{id}: its set-up is in progress"), Some(help))
+    });
+    let troubled = troubled(plan).map(|(id, trouble)| {
+        Change::notice(format!("{id}: {}", trouble.seen()), Some(trouble.help(&id.key)))
+    });
+    let undeclared = kept_undeclared(plan).map(|account| Change::notice(undeclared(account), None));
+    in_progress.chain(troubled).chain(undeclared).collect()
+}
+
+/// The set-ups that wait for something, but for those that the plan ends.
+pub(super) fn in_progress(plan: &Plan) -> impl Iterator<Item = &EntrySetup> {
     let abandoned: Vec<SetUpId> = plan.steps.iter().filter_map(abandoned).collect();
-    let shown = plan.setup_states.iter().filter(|of| !abandoned.contains(&of.id));
-    for EntrySetup { id, state, trouble } in shown {
-        let (notice, help) = match (state, trouble) {
-            (SetupState::InProgress, _) => (
-                "its set-up is in progress".to_owned(),
-                format!(
-                    "`appcred apply` or `appcred authorize {}` carries it on and shows what it waits for",
-                    id.argument()
-                ),
-            ),
-            (_, Some(trouble)) => (trouble.seen(), trouble.help(&id.key)),
-            _ => continue,
-        };
-        out.push('\n');
-        line(out, YELLOW, &format!("  {id}: {notice}"));
-        line(out, DIM, &format!("    {help}"));
-    }
+    plan.setup_states
+        .iter()
+        .filter(move |of| of.state == SetupState::InProgress && !abandoned.contains(&of.id))
+}
+
+/// The accounts that do not run.
+pub(super) fn troubled(plan: &Plan) -> impl Iterator<Item = (&SetUpId, &Trouble)> {
+    let is_other = |of: &&EntrySetup| of.state != SetupState::InProgress;
+    let states = plan.setup_states.iter().filter(is_other);
+    states.filter_map(|of| Some((&of.id, of.trouble.as_ref()?)))
+}
+
+/// The linked accounts that no entry names and that stay.
+pub(super) fn kept_undeclared(plan: &Plan) -> impl Iterator<Item = &UndeclaredAccount> {
     let is_removed = |account: &UndeclaredAccount| {
         plan.steps.iter().any(|step| step.action.removed().contains(&account.account))
     };
-    for account in plan.undeclared_accounts.iter().filter(|account| !is_removed(account)) {
-        out.push('\n');
-        line(out, YELLOW, &format!("  {}", undeclared(account)));
-    }
+    plan.undeclared_accounts.iter().filter(move |account| !is_removed(account))
 }
 
 /// What is to be known of a linked account that its entry does not name.

@@ -1,19 +1,19 @@
 //! Text for people, in the form that readers of terraform's plans expect. It is always styled;
 //! whoever prints it strips the styles where there is no terminal.
 
-use std::collections::BTreeMap;
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
 use anstyle::{AnsiColor, Style};
 
-use crate::model::{Claim, Held, Links, Visible, counted};
-use crate::plan::{
-    Action, Adoption, CredentialState, Plan, Reason, Step, Unknown, Wanted, Why, Withheld,
-};
-use crate::reconcile::{Outcome, StepOutcome};
+use indexmap::{IndexMap, IndexSet};
 
-use super::words::{self, Undone};
-use super::{Count, Format, Tally, TargetReport, Verb, set_up};
+use crate::model::{TargetName, Visible, counted};
+use crate::plan::{Action, Plan, Step};
+
+use super::change::{Change, DetailKind, changes};
+use super::outcomes::outcomes;
+use super::summary::PlanSummary;
+use super::{Details, Format, TargetReport, Verb};
 
 pub(super) const BOLD: Style = Style::new().bold();
 pub(super) const DIM: Style = Style::new().dimmed();
@@ -31,26 +31,184 @@ pub(super) const FORMAT: Format = Format {
             Verb::Validate { entries } => {
                 format!("Valid: {}.\n", counted(entries, "entry"))
             }
-            Verb::Plan => plan(report.targets),
+            Verb::Plan => plan(report.targets, report.details),
             Verb::Apply => outcomes(report.targets, links),
         })
     },
 };
 
-/// What is to be done, target by target, and what set-ups wait for.
-pub fn plan(targets: &[TargetReport<'_>]) -> String {
+/// Above this many changes and targets, each change has one line, if nobody asked for more.
+const MOST_IN_FULL: usize = 24;
+/// Of more targets than this that are alike, only the first are named.
+pub(super) const MOST_NAMED: usize = 8;
+
+/// What is to be done, and what set-ups wait for: target by target, or, where that would be long and `details`
+/// allows it, a line for each change, and what is the same in several targets once.
+pub fn plan(targets: &[TargetReport<'_>], details: Details) -> String {
+    let changes: Vec<Vec<Change>> = targets
+        .iter()
+        .map(|target| target.plan.map_or_else(|_| Vec::new(), |plan| changes(target, plan)))
+        .collect();
+    let number = targets.len() + changes.iter().map(Vec::len).sum::<usize>();
+    let is_brief = details == Details::WhereShort && number > MOST_IN_FULL;
+    let mut out = match is_brief {
+        true => in_brief(targets, &changes),
+        false => by_target(targets, &changes),
+    };
+    if targets.len() > 1 {
+        out.push('\n');
+        line(&mut out, BOLD, &total(targets));
+    }
+    if is_brief {
+        line(&mut out, DIM, "--verbose shows every change in full.");
+    }
+    out
+}
+
+fn by_target(targets: &[TargetReport<'_>], changes: &[Vec<Change>]) -> String {
     let mut out = String::new();
-    for target in targets {
+    for (target, changes) in targets.iter().zip(changes) {
         if !out.is_empty() {
             out.push('\n');
         }
         head(&mut out, target);
-        match target.plan {
-            Ok(plan) => one_plan(&mut out, target, plan),
-            Err(why) => line(&mut out, RED, &format!("  error: {why}")),
+        let plan = match target.plan {
+            Ok(plan) => plan,
+            Err(why) => {
+                line(&mut out, RED, &format!("  error: {why}"));
+                continue;
+            }
+        };
+        for change in changes {
+            out.push('\n');
+            in_full(&mut out, change);
         }
+        redirect_uris(&mut out, std::slice::from_ref(target));
+        if !changes.is_empty() {
+            out.push('\n');
+        }
+        line(&mut out, BOLD, &PlanSummary::of(&[plan]).to_string());
     }
     out
+}
+
+/// A change with all that is known of it.
+pub(super) fn in_full(out: &mut String, change: &Change) {
+    line(out, change.style, &format!("{} {}", change.symbol, change.title));
+    for detail in &change.details {
+        let hash = if detail.kind == DetailKind::Field { "" } else { "# " };
+        line(out, detail.style, &format!("      {hash}{}", detail.text));
+    }
+}
+
+/// A line for each change. What is the same in several targets is written once; what only few have comes first.
+fn in_brief(targets: &[TargetReport<'_>], changes: &[Vec<Change>]) -> String {
+    let mut out = String::new();
+    for target in targets {
+        if let Err(why) = target.plan {
+            head(&mut out, target);
+            line(&mut out, RED, &format!("  error: {why}"));
+            out.push('\n');
+        }
+    }
+    for (of, lines) in alike(targets, changes) {
+        match of[..] {
+            [only] => head(&mut out, &targets[only]),
+            _ => line(&mut out, BOLD, &format!("In {}", named(targets, &of))),
+        }
+        out.push('\n');
+        let mut helps = IndexSet::new();
+        for change in lines {
+            line(&mut out, change.style, &brief(change));
+            helps.extend(
+                change.details.iter().filter(|of| of.kind == DetailKind::Help).map(|of| &of.text),
+            );
+        }
+        for help in helps {
+            line(&mut out, DIM, &format!("      # {help}"));
+        }
+        out.push('\n');
+    }
+    let unchanged: Vec<usize> = (0..targets.len())
+        .filter(|&at| changes[at].is_empty() && targets[at].plan.is_ok())
+        .collect();
+    if !unchanged.is_empty() {
+        line(&mut out, BOLD, &format!("No changes in {}", named(targets, &unchanged)));
+    }
+    redirect_uris(&mut out, targets);
+    if let [TargetReport { plan: Ok(plan), .. }] = targets {
+        line(&mut out, BOLD, &PlanSummary::of(&[plan]).to_string());
+    }
+    out
+}
+
+/// The changes by the targets that have them, fewest targets first.
+fn alike<'a>(
+    targets: &[TargetReport<'_>],
+    changes: &'a [Vec<Change>],
+) -> Vec<(Vec<usize>, Vec<&'a Change>)> {
+    let mut by_line: IndexMap<String, (Vec<usize>, &Change)> = IndexMap::new();
+    for at in 0..targets.len() {
+        for change in &changes[at] {
+            by_line.entry(brief(change)).or_insert_with(|| (Vec::new(), change)).0.push(at);
+        }
+    }
+    let mut by_targets: IndexMap<Vec<usize>, Vec<&Change>> = IndexMap::new();
+    for (of, change) in by_line.into_values() {
+        by_targets.entry(of).or_default().push(change);
+    }
+    let mut alike: Vec<_> = by_targets.into_iter().collect();
+    alike.sort_by_key(|(of, _)| of.len());
+    alike
+}
+
+fn brief(change: &Change) -> String {
+    let key = change.key.as_ref().map(|key| format!(" ({key})")).unwrap_or_default();
+    let notes: Vec<&str> = change
+        .details
+        .iter()
+        .filter(|of| of.kind == DetailKind::Note)
+        .map(|of| of.text.as_str())
+        .collect();
+    let notes = if notes.is_empty() { String::new() } else { format!("  # {}", notes.join("; ")) };
+    format!("{} {}{key}{notes}", change.symbol, change.title)
+}
+
+/// Targets that are alike. Of many only the first are named.
+#[derive(Default)]
+pub(super) struct Names<'a>(pub(super) Vec<&'a TargetName>);
+
+impl fmt::Display for Names<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = if self.0.len() > MOST_NAMED { 3 } else { self.0.len() };
+        let names: Vec<&str> = self.0[..shown].iter().map(|name| name.as_str()).collect();
+        f.write_str(&names.join(", "))?;
+        match self.0.len() - shown {
+            0 => Ok(()),
+            rest => write!(f, " and {}", counted(rest, "other")),
+        }
+    }
+}
+
+fn named(targets: &[TargetReport<'_>], of: &[usize]) -> String {
+    let names = Names(of.iter().map(|&at| targets[at].name).collect());
+    // A misspelt path is seen before the folder is made.
+    let new = match of.iter().filter(|&&at| targets[at].is_new).count() {
+        0 => String::new(),
+        number => format!(", {}", counted(number, "new folder")),
+    };
+    format!("{} ({names}){new}", counted(of.len(), "target"))
+}
+
+fn total(targets: &[TargetReport<'_>]) -> String {
+    let plans: Vec<&Plan> = targets.iter().filter_map(|target| target.plan.ok()).collect();
+    let summary = PlanSummary::of(&plans);
+    let unread = targets.iter().filter(|target| target.plan.is_err()).count();
+    let unread = match unread {
+        0 => String::new(),
+        _ => format!(" {} could not be read.", counted(unread, "target")),
+    };
+    format!("{} in all. {summary}{unread}", counted(targets.len(), "target"))
 }
 
 pub(super) fn head(out: &mut String, target: &TargetReport<'_>) {
@@ -62,313 +220,23 @@ pub(super) fn head(out: &mut String, target: &TargetReport<'_>) {
     line(out, BOLD, &format!("{} ({place}{new}{version})", target.name));
 }
 
-fn one_plan(out: &mut String, target: &TargetReport<'_>, plan: &Plan) {
-    let begin = out.len();
-    for step in &plan.steps {
-        out.push('\n');
-        one_step(out, target, step);
-    }
-    for withheld in &plan.withheld {
-        out.push('\n');
-        one_withheld(out, target, withheld);
-    }
-    for unknown in &plan.unknown {
-        out.push('\n');
-        one_unknown(out, target, unknown);
-    }
-    set_up::notices(out, plan);
-    let links_new = |step: &Step| matches!(step.action, Action::SetUp { account: None, .. });
-    if plan.steps.iter().any(links_new) {
-        redirect_uri(out, target);
-    }
-    let states = plan.credential_states.iter();
-    let in_sync = states.filter(|of| matches!(of.state, CredentialState::InSync(_))).count();
-    if out.len() > begin {
-        out.push('\n');
-    }
-    // What is not done is a change too.
-    let mut summary = if !plan.steps.is_empty() || !plan.withheld.is_empty() {
-        format!("Plan: {}.", tally(&Tally::of(plan.steps.iter()), |of| of.to_do))
-    } else if plan.unknown.is_empty() {
-        "No changes.".to_owned()
-    } else {
-        "No changes are known.".to_owned()
+/// What must be registered with providers before anybody consents, where somebody is to consent.
+fn redirect_uris(out: &mut String, targets: &[TargetReport<'_>]) {
+    let links_new = |target: &&TargetReport<'_>| {
+        let is_link = |step: &Step| matches!(step.action, Action::SetUp { account: None, .. });
+        target.plan.is_ok_and(|plan| plan.steps.iter().any(is_link))
     };
-    let counts = [
-        (in_sync, "in sync"),
-        (plan.withheld.len(), "not done"),
-        (plan.unknown.len(), "unknown"),
-        (plan.foreign(), "foreign, left alone"),
-        (plan.of_other_owners(), "of other owners"),
-    ];
-    let counts: Vec<String> = counts
-        .iter()
-        .filter(|(number, _)| *number > 0)
-        .map(|(number, what)| format!("{number} {what}"))
-        .collect();
-    if !counts.is_empty() {
-        let _ = write!(summary, " {}.", counts.join(", "));
+    let uris = targets.iter().filter(links_new).map(|target| target.redirect_uri);
+    for uri in uris.collect::<IndexSet<_>>() {
+        redirect_uri(out, uri);
     }
-    line(out, BOLD, &summary);
 }
 
-/// What must be registered with providers before anybody consents.
-pub(super) fn redirect_uri(out: &mut String, target: &TargetReport<'_>) {
-    if let Some(uri) = target.redirect_uri {
+pub(super) fn redirect_uri(out: &mut String, uri: Option<&str>) {
+    if let Some(uri) = uri {
         out.push('\n');
         line(out, DIM, &format!("  redirect URI to register with providers: {uri}"));
     }
-}
-
-fn tally(tally: &Tally, word: fn(&Count) -> &'static str) -> String {
-    let counts = tally.counts();
-    let named = counts.iter().filter(|of| of.number > 0 || of.is_usual);
-    named.map(|of| format!("{} {}", of.number, word(of))).collect::<Vec<_>>().join(", ")
-}
-
-fn one_step(out: &mut String, target: &TargetReport<'_>, step: &Step) {
-    let (symbol, style) = symbol(&step.action);
-    line(out, style, &format!("{symbol} {}", step.action.summary()));
-    match &step.action {
-        Action::Delete { old, remove } => {
-            field(out, "id", old.id.as_str());
-            if !remove.is_empty() {
-                line(out, RED, &format!("      # removes {} first", words::accounts(remove)));
-            }
-        }
-        Action::SetUp { wanted, account, .. } => {
-            field(out, "key", wanted.key.as_str());
-            if let Some(account) = account {
-                field(out, "account", &format!("\"{}\"", account.title));
-            }
-        }
-        Action::NoteAccount { wanted, account, .. }
-        | Action::RemoveAccount { wanted, account, .. } => {
-            field(out, "key", wanted.key.as_str());
-            field(out, "account", &format!("\"{}\"", account.title));
-        }
-        Action::Reload { wanted, account } => {
-            field(out, "key", wanted.key.as_str());
-            field(out, "account", &format!("\"{}\" ({})", account.title, account.state));
-        }
-        Action::SetDeletePolicy { wanted, .. } => field(out, "key", wanted.key.as_str()),
-        Action::Abandon { flow } => {
-            if let Some(mark) = flow.purpose.mark() {
-                field(out, "key", mark.key.as_str());
-            }
-        }
-        Action::Create { wanted }
-        | Action::Replace { wanted, .. }
-        | Action::Adopt { wanted, .. }
-        | Action::Claim { wanted, .. } => {
-            let changed = [Reason::SecretDiffers, Reason::SecretReencrypted];
-            let is_rotated = step.reasons.iter().any(|reason| changed.contains(reason));
-            fields(out, wanted, step, is_rotated);
-            if let Some(written) = target.entries.get(&wanted.key) {
-                line(out, DIM, &format!("      at {}", written.entry));
-            }
-        }
-    }
-    step_notes(out, step);
-}
-
-fn step_notes(out: &mut String, step: &Step) {
-    for reason in &step.reasons {
-        line(out, DIM, &format!("      # {}", words::reason(*reason)));
-    }
-    let is = |meant: &[Reason]| step.reasons.iter().any(|reason| meant.contains(reason));
-    if is(&[Reason::Renamed, Reason::TakenForRenamed]) && !is(&[Reason::ClientIdDiffers]) {
-        line(out, DIM, "      # linked accounts stay linked: no new consent is needed");
-    }
-    if let Action::Claim { wanted, .. } = &step.action
-        && let Some(claim) = Claim::parse(&wanted.auth_domain)
-    {
-        line(
-            out,
-            DIM,
-            &format!(
-                "      # a second credential of this client, which says whose {} is",
-                claim.implementation
-            ),
-        );
-    }
-    if let Action::Adopt { how: Adoption::Shadow, old, .. } = &step.action {
-        let ids: Vec<&str> = old.iter().map(|old| old.id.as_str()).collect();
-        let ids = ids.join(", ");
-        line(
-            out,
-            DIM,
-            &format!(
-                "      # takes the place of {ids}, which Home Assistant does not delete while an account uses it"
-            ),
-        );
-    }
-    for old in step.foreign.iter().filter(|_| step.action.created().is_some()) {
-        line(out, RED, &format!("      # deletes {}, which was made by hand", old.id));
-    }
-    if !step.reload.is_empty() {
-        line(out, DIM, &format!("      # reloads {}", words::accounts(&step.reload)));
-    }
-}
-
-fn symbol(action: &Action) -> (&'static str, Style) {
-    match action {
-        Action::Create { .. } => ("  +", GREEN),
-        Action::Replace { .. } => ("-/+", YELLOW),
-        Action::Adopt { .. } => ("  ~", YELLOW),
-        Action::Claim { .. } => ("  ~", YELLOW),
-        Action::Delete { .. } => ("  -", RED),
-        Action::SetUp { .. } => ("  >", GREEN),
-        Action::Reload { .. } => ("  ^", YELLOW),
-        Action::SetDeletePolicy { .. } | Action::NoteAccount { .. } => ("  ~", YELLOW),
-        Action::RemoveAccount { .. } => ("  -", RED),
-        Action::Abandon { .. } => ("  x", YELLOW),
-    }
-}
-
-/// The previous one, for `old -> new`.
-fn replaced(action: &Action) -> Option<&Held> {
-    match action {
-        Action::Replace { old, .. } | Action::Adopt { old, .. } | Action::Claim { old, .. } => {
-            old.last()
-        }
-        Action::Create { .. }
-        | Action::Delete { .. }
-        | Action::SetUp { .. }
-        | Action::Reload { .. }
-        | Action::SetDeletePolicy { .. }
-        | Action::NoteAccount { .. }
-        | Action::RemoveAccount { .. }
-        | Action::Abandon { .. } => None,
-    }
-}
-
-fn fields(out: &mut String, wanted: &Wanted, step: &Step, is_rotated: bool) {
-    let old = replaced(&step.action);
-    let change = |old: Option<&str>, new: &str| match old {
-        Some(old) if old != new => format!("\"{old}\" -> \"{new}\""),
-        _ => format!("\"{new}\""),
-    };
-    match &step.old_key {
-        None => field(out, "key", wanted.key.as_str()),
-        Some(old) => field(out, "key", &change(Some(old.as_str()), wanted.key.as_str())),
-    }
-    let old_name = old.map(Held::label);
-    if old_name.is_some_and(|name| name != wanted.name) {
-        field(out, "name", &change(old_name, &wanted.name));
-    }
-    field(
-        out,
-        "client_id",
-        &change(old.map(|old| old.client_id.as_str()), wanted.client_id.as_str()),
-    );
-    field(
-        out,
-        "client_secret",
-        if is_rotated { "(sensitive) -> (sensitive)" } else { "(sensitive)" },
-    );
-}
-
-fn field(out: &mut String, name: &str, value: &str) {
-    let _ = writeln!(out, "      {name:<13} = {}", value.visible());
-}
-
-fn one_withheld(out: &mut String, target: &TargetReport<'_>, withheld: &Withheld) {
-    let (why, help) = (withheld.why.to_string(), withheld.why.help());
-    let style = if withheld.is_error() { RED } else { YELLOW };
-    line(out, style, &format!("  ! not done: {}", withheld.action.summary()));
-    let entry = withheld.action.created();
-    if let Some(written) = entry.and_then(|wanted| target.entries.get(&wanted.key)) {
-        let place = match withheld.why {
-            Why::UnknownIntegration { .. } => &written.domain,
-            _ => &written.entry,
-        };
-        line(out, DIM, &format!("      at {place}"));
-    }
-    line(out, DIM, &format!("      # {why}"));
-    line(out, DIM, &format!("      # {help}"));
-}
-
-fn one_unknown(out: &mut String, target: &TargetReport<'_>, unknown: &Unknown) {
-    line(out, YELLOW, &format!("  ? unknown: {} \"{}\"", unknown.domain, unknown.name));
-    field(out, "key", unknown.key.as_str());
-    if let Some(written) = target.entries.get(&unknown.key) {
-        line(out, DIM, &format!("      at {}", written.entry));
-    }
-    let (what, help) = words::unknowable(unknown.what);
-    line(out, DIM, &format!("      # {what}"));
-    line(out, DIM, &format!("      # {help}"));
-}
-
-/// The outcomes, target by target: what is not done, in order, then a summary.
-pub fn outcomes(targets: &[TargetReport<'_>], links: Links) -> String {
-    let mut out = String::new();
-    for target in targets {
-        let Ok(plan) = target.plan else { continue };
-        if target.outcomes.is_empty() {
-            continue;
-        }
-        for outcome in target.outcomes.iter().filter(|outcome| !outcome.outcome.is_done()) {
-            one_outcome(&mut out, target, plan, outcome, links);
-        }
-        let is_done = |step: &&Step| {
-            target.outcomes.iter().any(|other| other.step == step.id && other.outcome.is_done())
-        };
-        let done = Tally::of(plan.steps.iter().filter(is_done));
-        let undone = target.outcomes.iter().filter(|outcome| !outcome.outcome.is_well()).count();
-        let mut summary = format!("{}: {}", target.name, tally(&done, |of| of.done));
-        for (awaits, number) in unfinished(target.outcomes) {
-            let _ = write!(summary, ", {number} {awaits}");
-        }
-        if undone > 0 {
-            let _ = write!(summary, ", {undone} not done");
-        }
-        line(&mut out, if undone > 0 { RED.bold() } else { BOLD }, &format!("{summary}."));
-    }
-    if out.is_empty() {
-        return out;
-    }
-    // The plan has named them, and may be far above.
-    for target in targets {
-        if let Err(why) = target.plan {
-            line(&mut out, RED.bold(), &format!("{}: nothing was done: {why}", target.name));
-        }
-    }
-    out
-}
-
-/// How many steps go on later, by what they wait for.
-fn unfinished(outcomes: &[StepOutcome]) -> BTreeMap<&'static str, usize> {
-    let mut numbers = BTreeMap::new();
-    for outcome in outcomes {
-        let awaits = match &outcome.outcome {
-            Outcome::Waits(step) => step.awaits(),
-            Outcome::Unfinished(_) => "unfinished",
-            Outcome::Done | Outcome::Failed(_) | Outcome::Denied(_) | Outcome::NotBegun(_) => {
-                continue;
-            }
-        };
-        *numbers.entry(awaits).or_default() += 1;
-    }
-    numbers
-}
-
-fn one_outcome(
-    out: &mut String,
-    target: &TargetReport<'_>,
-    plan: &Plan,
-    outcome: &StepOutcome,
-    links: Links,
-) {
-    let Some(step) = plan.steps.iter().find(|step| step.id == outcome.step) else { return };
-    let what = step.action.summary();
-    if let Outcome::Waits(waits) = &outcome.outcome {
-        let id = step.action.set_up_id();
-        return set_up::waits(out, &format!("{}: {what}", target.name), id.as_ref(), waits, links);
-    }
-    let Some(Undone { word, why }) = words::undone(&outcome.outcome) else { return };
-    let why = why.unwrap_or_default();
-    line(out, RED, &format!("{}: {word}: {what}: {why}", target.name));
 }
 
 pub(super) fn line(out: &mut String, style: Style, text: &str) {
@@ -379,13 +247,14 @@ pub(super) fn line(out: &mut String, style: Style, text: &str) {
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::{outcomes, plan};
+    use super::{Details, plan};
     use crate::model::{
-        Domain, FlowId, Key, Links, Mark, OpenFlow, Owner, Purpose, SetUpId, TargetName,
+        ClientId, Domain, FlowId, Key, Links, Mark, OpenFlow, Owner, Purpose, SetUpId, TargetName,
     };
-    use crate::plan::{Action, EntrySetup, Plan, Reason, SetupState, Step, StepId};
+    use crate::plan::{Action, EntrySetup, Plan, Reason, SetupState, Step, StepId, Wanted};
     use crate::reconcile::{Outcome, StepOutcome};
     use crate::report::TargetReport;
+    use crate::report::outcomes::outcomes;
 
     /// A plan that ends the set-up of an entry.
     fn abandons(key: &str) -> Plan {
@@ -445,7 +314,7 @@ mod tests {
     #[test]
     fn a_set_up_that_is_ended_is_named_by_its_entry_counted_and_not_carried_on() {
         let (name, abandons) = (TargetName::new("home"), abandons("family"));
-        let text = stripped(&plan(&[report(&name, Ok(&abandons), &[])]));
+        let text = stripped(&plan(&[report(&name, Ok(&abandons), &[])], Details::All));
         assert!(
             text.contains("x abandon the set-up of spotify\n      key           = family\n"),
             "{text}"
@@ -465,6 +334,104 @@ mod tests {
         assert_eq!(
             text,
             "home: 0 created, 0 replaced, 0 deleted, 1 abandoned.\ncabin: nothing was done: cannot reach http://cabin: no route\n"
+        );
+    }
+
+    /// Each with the same first entry and more of its own.
+    fn creates(keys: &[&str]) -> Plan {
+        let mut plan = abandons("family");
+        let of_key = |(number, key): (usize, &&str)| {
+            let wanted = Wanted {
+                key: Key::new(key).unwrap(),
+                domain: Domain::new("spotify"),
+                client_id: ClientId::new("client"),
+                name: "Anna".into(),
+                auth_domain: format!("appcred:house:{key}").into(),
+            };
+            let action = Action::Create { wanted };
+            Step {
+                id: StepId(number),
+                action,
+                reasons: vec![Reason::NotObserved],
+                ..plan.steps[0].clone()
+            }
+        };
+        plan.steps = (0..).zip(keys).map(of_key).collect();
+        plan.setup_states.clear();
+        plan
+    }
+
+    fn names(number: usize) -> Vec<TargetName> {
+        (1..=number).map(|at| TargetName::new(&format!("house-{at}"))).collect()
+    }
+
+    #[test]
+    fn what_many_targets_have_is_written_once_after_what_few_have() {
+        let (usual, other, nothing) = (creates(&["a", "b"]), creates(&["a", "c"]), creates(&[]));
+        let names = names(13);
+        let mut targets: Vec<_> = names.iter().map(|name| report(name, Ok(&usual), &[])).collect();
+        targets[4].plan = Ok(&other);
+        targets[5].plan = Ok(&nothing);
+        targets[6].plan = Err("no route");
+        targets[7].is_new = true;
+        let text = stripped(&plan(&targets, Details::WhereShort));
+        assert_eq!(
+            text,
+            r#"house-7 (http://ha)
+  error: no route
+
+house-5 (http://ha)
+
+  + create spotify "Anna" (c)
+
+In 10 targets (house-1, house-2, house-3 and 7 others), 1 new folder
+
+  + create spotify "Anna" (b)
+
+In 11 targets (house-1, house-2, house-3 and 8 others), 1 new folder
+
+  + create spotify "Anna" (a)
+
+No changes in 1 target (house-6)
+
+13 targets in all. Plan: 22 to create, 0 to replace, 0 to delete. 1 target could not be read.
+--verbose shows every change in full.
+"#
+        );
+        let full = stripped(&plan(&targets, Details::All));
+        assert_eq!(full.matches("at http").count() + full.matches("+ create").count(), 22);
+        assert!(full.contains("\n13 targets in all."), "{full}");
+    }
+
+    #[test]
+    fn a_long_plan_of_one_target_has_a_line_for_each_change() {
+        let keys: Vec<String> = (0..40).map(|at| format!("k{at}")).collect();
+        let long = creates(&keys.iter().map(String::as_str).collect::<Vec<_>>());
+        let name = TargetName::new("home");
+        let text = stripped(&plan(&[report(&name, Ok(&long), &[])], Details::WhereShort));
+        assert_eq!(text.lines().count(), 40 + 5, "{text}");
+        assert!(text.contains("  + create spotify \"Anna\" (k39)\n\nPlan: 40 to create"), "{text}");
+    }
+
+    #[test]
+    fn what_failed_in_many_targets_is_written_once() {
+        let usual = creates(&["a"]);
+        let names = names(12);
+        let of = |outcome: Outcome| [StepOutcome { step: StepId(0), outcome }];
+        let (done, failed) = (of(Outcome::Done), of(Outcome::Failed("no rights".to_owned())));
+        let outcome = |at: usize| if at < 9 { &failed[..] } else { &done[..] };
+        let targets: Vec<_> = names
+            .iter()
+            .enumerate()
+            .map(|(at, name)| report(name, Ok(&usual), outcome(at)))
+            .collect();
+        assert_eq!(
+            stripped(&outcomes(&targets, Links::Hidden)),
+            r#"house-1, house-2, house-3 and 6 others: failed: create spotify "Anna": no rights
+house-1, house-2, house-3 and 6 others: 0 created, 0 replaced, 0 deleted, 1 not done.
+house-10, house-11, house-12: 1 created, 0 replaced, 0 deleted.
+12 targets in all: 3 created, 0 replaced, 0 deleted, 9 not done.
+"#
         );
     }
 }

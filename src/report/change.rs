@@ -1,0 +1,263 @@
+//! What a plan shows of one target, change by change. How much of each is shown is up to whoever writes it.
+
+use anstyle::Style;
+
+use crate::model::{Claim, Held};
+use crate::plan::{Action, Adoption, Plan, Reason, Step, Unknown, Wanted, Why, Withheld};
+
+use super::text::{DIM, GREEN, RED, YELLOW};
+use super::{TargetReport, set_up, words};
+
+/// Something that is to be done, that is not, that is unknown, or that a person should know.
+pub(super) struct Change {
+    /// Three characters wide; the help of `plan` says what each means.
+    pub(super) symbol: &'static str,
+    pub(super) style: Style,
+    /// What it is, in a line.
+    pub(super) title: String,
+    /// The key of its entry, where the title does not say it.
+    pub(super) key: Option<String>,
+    /// Fields, place, and whatever else there is to say.
+    pub(super) details: Vec<Detail>,
+}
+
+/// A line about a change.
+pub(super) struct Detail {
+    pub(super) style: Style,
+    pub(super) text: String,
+    /// How much it matters where there is a line for each change.
+    pub(super) kind: DetailKind,
+}
+
+/// What a line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum DetailKind {
+    /// A field or a place: whoever wrote the entry knows it.
+    Field,
+    /// What the title says already, as that what is created was not there.
+    Expected,
+    /// Why, or what happens besides.
+    Note,
+    /// What to do.
+    Help,
+}
+
+impl Change {
+    fn new((symbol, style): (&'static str, Style), title: String) -> Self {
+        Self { symbol, style, title, key: None, details: Vec::new() }
+    }
+
+    /// Something that a person should know, and what to do.
+    pub(super) fn notice(title: String, help: Option<String>) -> Self {
+        let mut change = Self::new(("   ", YELLOW), title);
+        if let Some(help) = help {
+            change.add(DIM, help, DetailKind::Help);
+        }
+        change
+    }
+
+    fn add(&mut self, style: Style, text: String, kind: DetailKind) {
+        self.details.push(Detail { style, text, kind });
+    }
+
+    fn field(&mut self, name: &str, value: &str) {
+        self.add(Style::new(), format!("{name:<13} = {value}"), DetailKind::Field);
+    }
+
+    fn key(&mut self, key: &str) {
+        self.field("key", key);
+        self.key = Some(key.to_owned());
+    }
+
+    fn note(&mut self, style: Style, text: impl Into<String>) {
+        self.add(style, text.into(), DetailKind::Note);
+    }
+
+    fn place(&mut self, place: impl ToString) {
+        self.add(DIM, format!("at {}", place.to_string()), DetailKind::Field);
+    }
+}
+
+/// All of one target, in the order in which it is shown.
+pub(super) fn changes(target: &TargetReport<'_>, plan: &Plan) -> Vec<Change> {
+    let steps = plan.steps.iter().map(|step| of_step(target, step));
+    let withheld = plan.withheld.iter().map(|withheld| of_withheld(target, withheld));
+    let unknown = plan.unknown.iter().map(|unknown| of_unknown(target, unknown));
+    steps.chain(withheld).chain(unknown).chain(set_up::notices(plan)).collect()
+}
+
+fn of_step(target: &TargetReport<'_>, step: &Step) -> Change {
+    let mut change = Change::new(symbol(&step.action), step.action.summary());
+    match &step.action {
+        Action::Delete { old, remove } => {
+            change.field("id", old.id.as_str());
+            if !remove.is_empty() {
+                change.note(RED, format!("removes {} first", words::accounts(remove)));
+            }
+        }
+        Action::SetUp { wanted, account, .. } => {
+            change.key(wanted.key.as_str());
+            if let Some(account) = account {
+                change.field("account", &format!("\"{}\"", account.title));
+            }
+        }
+        Action::NoteAccount { wanted, account, .. }
+        | Action::RemoveAccount { wanted, account, .. } => {
+            change.key(wanted.key.as_str());
+            change.field("account", &format!("\"{}\"", account.title));
+        }
+        Action::Reload { wanted, account } => {
+            change.key(wanted.key.as_str());
+            change.field("account", &format!("\"{}\" ({})", account.title, account.state));
+        }
+        Action::SetDeletePolicy { wanted, .. } => change.key(wanted.key.as_str()),
+        Action::Abandon { flow } => {
+            if let Some(mark) = flow.purpose.mark() {
+                change.key(mark.key.as_str());
+            }
+        }
+        Action::Create { wanted }
+        | Action::Replace { wanted, .. }
+        | Action::Adopt { wanted, .. }
+        | Action::Claim { wanted, .. } => {
+            fields(&mut change, wanted, step);
+            if let Some(written) = target.entries.get(&wanted.key) {
+                change.place(&written.entry);
+            }
+        }
+    }
+    notes(&mut change, step);
+    change
+}
+
+fn notes(change: &mut Change, step: &Step) {
+    for reason in &step.reasons {
+        let is_expected = matches!(
+            (&step.action, reason),
+            (Action::Create { .. }, Reason::NotObserved)
+                | (Action::SetUp { .. }, Reason::NotSetUp | Reason::AccountNotLinked)
+        );
+        let kind = if is_expected { DetailKind::Expected } else { DetailKind::Note };
+        change.add(DIM, words::reason(*reason).to_owned(), kind);
+    }
+    let is = |meant: &[Reason]| step.reasons.iter().any(|reason| meant.contains(reason));
+    if is(&[Reason::Renamed, Reason::TakenForRenamed]) && !is(&[Reason::ClientIdDiffers]) {
+        change.note(DIM, "linked accounts stay linked: no new consent is needed");
+    }
+    if let Action::Claim { wanted, .. } = &step.action
+        && let Some(claim) = Claim::parse(&wanted.auth_domain)
+    {
+        change.note(
+            DIM,
+            format!(
+                "a second credential of this client, which says whose {} is",
+                claim.implementation
+            ),
+        );
+    }
+    if let Action::Adopt { how: Adoption::Shadow, old, .. } = &step.action {
+        let ids: Vec<&str> = old.iter().map(|old| old.id.as_str()).collect();
+        let ids = ids.join(", ");
+        change.note(
+            DIM,
+            format!(
+                "takes the place of {ids}, which Home Assistant does not delete while an account uses it"
+            ),
+        );
+    }
+    for old in step.foreign.iter().filter(|_| step.action.created().is_some()) {
+        change.note(RED, format!("deletes {}, which was made by hand", old.id));
+    }
+    if !step.reload.is_empty() {
+        change.note(DIM, format!("reloads {}", words::accounts(&step.reload)));
+    }
+}
+
+fn symbol(action: &Action) -> (&'static str, Style) {
+    match action {
+        Action::Create { .. } => ("  +", GREEN),
+        Action::Replace { .. } => ("-/+", YELLOW),
+        Action::Adopt { .. } => ("  ~", YELLOW),
+        Action::Claim { .. } => ("  ~", YELLOW),
+        Action::Delete { .. } => ("  -", RED),
+        Action::SetUp { .. } => ("  >", GREEN),
+        Action::Reload { .. } => ("  ^", YELLOW),
+        Action::SetDeletePolicy { .. } | Action::NoteAccount { .. } => ("  ~", YELLOW),
+        Action::RemoveAccount { .. } => ("  -", RED),
+        Action::Abandon { .. } => ("  x", YELLOW),
+    }
+}
+
+/// The previous one, for `old -> new`.
+fn replaced(action: &Action) -> Option<&Held> {
+    match action {
+        Action::Replace { old, .. } | Action::Adopt { old, .. } | Action::Claim { old, .. } => {
+            old.last()
+        }
+        Action::Create { .. }
+        | Action::Delete { .. }
+        | Action::SetUp { .. }
+        | Action::Reload { .. }
+        | Action::SetDeletePolicy { .. }
+        | Action::NoteAccount { .. }
+        | Action::RemoveAccount { .. }
+        | Action::Abandon { .. } => None,
+    }
+}
+
+fn fields(change: &mut Change, wanted: &Wanted, step: &Step) {
+    let old = replaced(&step.action);
+    let between = |old: Option<&str>, new: &str| match old {
+        Some(old) if old != new => format!("\"{old}\" -> \"{new}\""),
+        _ => format!("\"{new}\""),
+    };
+    match &step.old_key {
+        None => change.key(wanted.key.as_str()),
+        Some(old) => {
+            change.field("key", &between(Some(old.as_str()), wanted.key.as_str()));
+            change.key = Some(wanted.key.to_string());
+        }
+    }
+    let old_name = old.map(Held::label);
+    if old_name.is_some_and(|name| name != wanted.name) {
+        change.field("name", &between(old_name, &wanted.name));
+    }
+    change.field(
+        "client_id",
+        &between(old.map(|old| old.client_id.as_str()), wanted.client_id.as_str()),
+    );
+    let changed = [Reason::SecretDiffers, Reason::SecretReencrypted];
+    let is_rotated = step.reasons.iter().any(|reason| changed.contains(reason));
+    let secret = if is_rotated { "(sensitive) -> (sensitive)" } else { "(sensitive)" };
+    change.field("client_secret", secret);
+}
+
+fn of_withheld(target: &TargetReport<'_>, withheld: &Withheld) -> Change {
+    let style = if withheld.is_error() { RED } else { YELLOW };
+    let title = format!("not done: {}", withheld.action.summary());
+    let mut change = Change::new(("  !", style), title);
+    let entry = withheld.action.created();
+    change.key = withheld.action.for_entry().map(|wanted| wanted.key.to_string());
+    if let Some(written) = entry.and_then(|wanted| target.entries.get(&wanted.key)) {
+        change.place(match withheld.why {
+            Why::UnknownIntegration { .. } => &written.domain,
+            _ => &written.entry,
+        });
+    }
+    change.note(DIM, withheld.why.to_string());
+    change.add(DIM, withheld.why.help().to_owned(), DetailKind::Help);
+    change
+}
+
+fn of_unknown(target: &TargetReport<'_>, unknown: &Unknown) -> Change {
+    let title = format!("unknown: {} \"{}\"", unknown.domain, unknown.name);
+    let mut change = Change::new(("  ?", YELLOW), title);
+    change.key(unknown.key.as_str());
+    if let Some(written) = target.entries.get(&unknown.key) {
+        change.place(&written.entry);
+    }
+    let (what, help) = words::unknowable(unknown.what);
+    change.note(DIM, what);
+    change.add(DIM, help.to_owned(), DetailKind::Help);
+    change
+}

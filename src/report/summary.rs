@@ -1,0 +1,80 @@
+//! How many changes a plan has of each kind, in a line.
+
+use std::fmt;
+
+use crate::plan::{CredentialState, Plan};
+
+use super::{Count, Tally, set_up};
+
+/// What plans have together.
+pub(super) struct PlanSummary {
+    tally: Tally,
+    steps: usize,
+    in_sync: usize,
+    not_done: usize,
+    unknown: usize,
+    in_progress: usize,
+    not_running: usize,
+    undeclared_accounts: usize,
+    foreign: usize,
+    of_other_owners: usize,
+}
+
+impl PlanSummary {
+    pub(super) fn of(plans: &[&Plan]) -> Self {
+        let sum = |of: fn(&Plan) -> usize| plans.iter().map(|plan| of(plan)).sum();
+        Self {
+            tally: Tally::of(plans.iter().flat_map(|plan| &plan.steps)),
+            steps: sum(|plan| plan.steps.len()),
+            in_sync: sum(in_sync),
+            not_done: sum(|plan| plan.withheld.len()),
+            unknown: sum(|plan| plan.unknown.len()),
+            in_progress: sum(|plan| set_up::in_progress(plan).count()),
+            not_running: sum(|plan| set_up::troubled(plan).count()),
+            undeclared_accounts: sum(|plan| set_up::kept_undeclared(plan).count()),
+            foreign: sum(Plan::foreign),
+            of_other_owners: sum(Plan::of_other_owners),
+        }
+    }
+}
+
+fn in_sync(plan: &Plan) -> usize {
+    let states = plan.credential_states.iter();
+    states.filter(|of| matches!(of.state, CredentialState::InSync(_))).count()
+}
+
+impl fmt::Display for PlanSummary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What is not done is a change too.
+        if self.steps > 0 || self.not_done > 0 {
+            write!(f, "Plan: {}.", tally(&self.tally, |of| of.to_do))?;
+        } else if self.unknown == 0 {
+            f.write_str("No changes.")?;
+        } else {
+            f.write_str("No changes are known.")?;
+        }
+        let counts = [
+            (self.in_sync, "in sync"),
+            (self.not_done, "not done"),
+            (self.unknown, "unknown"),
+            (self.in_progress, "set-up in progress"),
+            (self.not_running, "linked and not running"),
+            (self.undeclared_accounts, "linked and named by no entry"),
+            (self.foreign, "foreign, left alone"),
+            (self.of_other_owners, "of other owners"),
+        ];
+        let counts: Vec<String> = counts
+            .iter()
+            .filter(|(number, _)| *number > 0)
+            .map(|(number, what)| format!("{number} {what}"))
+            .collect();
+        if counts.is_empty() { Ok(()) } else { write!(f, " {}.", counts.join(", ")) }
+    }
+}
+
+/// The numbers of each kind; those that plans usually have are said where they are 0, too.
+pub(super) fn tally(tally: &Tally, word: fn(&Count) -> &'static str) -> String {
+    let counts = tally.counts();
+    let named = counts.iter().filter(|of| of.number > 0 || of.is_usual);
+    named.map(|of| format!("{} {}", of.number, word(of))).collect::<Vec<_>>().join(", ")
+}
