@@ -7,6 +7,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode, Spot};
 use crate::files::{self, TEXT_LIMIT};
 use crate::manifest::{Entry, Located, Project, SecretValue, secret_values};
 use crate::model::Reference;
+use crate::secret::seal::shown;
 use crate::secret::{
     RecipientMismatch, SecretResolver, Unreadable, age_damage, file_mismatch, files_of,
     sops_mismatch,
@@ -107,12 +108,4 @@ fn report(mismatch: &RecipientMismatch, what: &str, spot: &Spot) -> Diagnostic {
     Diagnostic::warning(code, message)
         .at(&spot.file, spot.span)
         .help("`appcred rekey` encrypts it again to those under `age: recipients:` in appcred.yaml")
-}
-
-/// The beginning is enough to recognise it.
-fn shown(recipient: &str) -> String {
-    match recipient.char_indices().nth(24) {
-        Some((end, _)) => format!("`{}…`", &recipient[..end]),
-        None => format!("`{recipient}`"),
-    }
 }

@@ -107,7 +107,7 @@ pub(super) fn run(global: &Global, verb: &Init) -> anyhow::Result<ExitStatus> {
 fn own_recipients(folder: &Path) -> anyhow::Result<Vec<String>> {
     let file = usual_file()?;
     if !file.exists() {
-        let recipient = generate(&file, folder)?;
+        let recipient = generate(&file, folder, false)?;
         console::message(format_args!(
             "Created the identity {}. Keep a copy of it safe.",
             file.visible()

@@ -9,6 +9,7 @@ use secrecy::zeroize::Zeroizing;
 
 use crate::files::{self, NotWritten};
 use crate::model::Visible;
+use crate::secret::HybridIdentity;
 
 use super::exit::ExitStatus;
 use super::{Global, console, environment};
@@ -20,11 +21,15 @@ use super::{Global, console, environment};
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   appcred keygen
+  appcred keygen --pq
   appcred keygen --output /etc/appcred/identity.txt")]
 pub(super) struct Keygen {
     /// Write the identity to this file
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Make a post-quantum identity, as age 1.3 does; older programs do not read it
+    #[arg(long)]
+    pq: bool,
 }
 
 pub(super) fn run(global: &Global, verb: &Keygen) -> anyhow::Result<ExitStatus> {
@@ -32,7 +37,7 @@ pub(super) fn run(global: &Global, verb: &Keygen) -> anyhow::Result<ExitStatus> 
         Some(file) => file.clone(),
         None => usual_file()?,
     };
-    let recipient = generate(&file, &global.folder)?;
+    let recipient = generate(&file, &global.folder, verb.pq)?;
     console::message(format_args!(
         "The identity is in {}. Keep a copy of it safe: without it, what is encrypted to it cannot be decrypted.",
         file.visible()
@@ -48,7 +53,7 @@ pub(super) fn usual_file() -> anyhow::Result<PathBuf> {
 }
 
 /// Writes a new identity and answers its recipient.
-pub(super) fn generate(file: &Path, project: &Path) -> anyhow::Result<String> {
+pub(super) fn generate(file: &Path, project: &Path, post_quantum: bool) -> anyhow::Result<String> {
     if let Some(repository) = repository_of(file, project) {
         bail!(
             "{} would be in the repository {}: never put an identity into a repository; name a file elsewhere",
@@ -56,12 +61,15 @@ pub(super) fn generate(file: &Path, project: &Path) -> anyhow::Result<String> {
             repository.visible()
         );
     }
-    let identity = x25519::Identity::generate();
-    let recipient = identity.to_public().to_string();
-    let text = Zeroizing::new(format!(
-        "# public key: {recipient}\n{}\n",
-        identity.to_string().expose_secret()
-    ));
+    let (recipient, identity) = if post_quantum {
+        let identity = HybridIdentity::generate();
+        (identity.to_public().to_string(), identity.to_text())
+    } else {
+        let identity = x25519::Identity::generate();
+        let text = Zeroizing::new(identity.to_string().expose_secret().to_owned());
+        (identity.to_public().to_string(), text)
+    };
+    let text = Zeroizing::new(format!("# public key: {recipient}\n{}\n", *identity));
     match files::create(file, &text, 0o600) {
         Err(NotWritten::Exists) => {
             bail!("{} already exists and was not changed", file.visible())

@@ -7,7 +7,7 @@ use super::{FieldRefusal, Meaning};
 use crate::diagnostic::ProblemCode;
 use crate::model::{AccountName, Domain, Key, Owner, TargetName, has_zone, is_loopback};
 use crate::secret::holds_identity;
-use crate::secret::seal::is_recipient;
+use crate::secret::seal::{is_recipient, recipient_fault};
 
 /// What keys, owners and names of targets are made of.
 pub const NAME_HELP: &str =
@@ -163,7 +163,7 @@ impl Meaning for Recipient {
     const PATTERN: &'static str = "^(age1|ssh-ed25519 |ssh-rsa )";
 
     fn of(text: &str) -> Result<Self, FieldRefusal> {
-        if text.to_ascii_uppercase().starts_with("AGE-SECRET-KEY-") {
+        if holds_identity(text) || text.to_ascii_uppercase().starts_with("AGE-SECRET-KEY-") {
             return Err(FieldRefusal::new(
                 ProblemCode::IdentityAsRecipient,
                 "is an identity, which is secret, not a recipient",
@@ -176,12 +176,8 @@ impl Meaning for Recipient {
         if is_recipient(text) {
             return Ok(Self(text.to_owned()));
         }
-        let help =
-            match ["age1", "ssh-ed25519 ", "ssh-rsa "].iter().any(|one| text.starts_with(one)) {
-                true => "it is not complete, or was changed: copy it again",
-                false => "a recipient begins with `age1`, `ssh-ed25519` or `ssh-rsa`",
-            };
-        Err(FieldRefusal::new(ProblemCode::BadRecipient, "is not an age recipient").help(help))
+        let refusal = FieldRefusal::new(ProblemCode::BadRecipient, "is not an age recipient");
+        Err(refusal.help(recipient_fault(text)))
     }
 }
 

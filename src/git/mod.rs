@@ -127,8 +127,9 @@ pub fn identities(folder: &Path) -> Result<Vec<PathBuf>, GitError> {
 /// Whether a file holds an identity of age in plain text. What cannot be read, Git cannot take in either.
 fn holds_identity(file: &Path) -> bool {
     // An identity has 58 characters behind its beginning; who only names that holds no secret.
-    static IDENTITY: LazyLock<Option<Regex>> =
-        LazyLock::new(|| Regex::new("AGE-SECRET-KEY-1[QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L]{58}").ok());
+    static IDENTITY: LazyLock<Option<Regex>> = LazyLock::new(|| {
+        Regex::new("AGE-SECRET-KEY-(PQ-)?1[QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L]{58}").ok()
+    });
     let is_small = fs::symlink_metadata(file)
         .is_ok_and(|data| data.is_file() && data.len() <= LARGEST_WITH_IDENTITY);
     let Some(identity) = IDENTITY.as_ref().filter(|_| is_small) else { return false };

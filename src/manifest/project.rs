@@ -11,8 +11,9 @@ use super::notify::Notify;
 use super::reference::Handling;
 use super::schema::{AgeInput, PolicyInput, ProjectInput};
 use crate::diagnostic::{Diagnostics, Located, ProblemCode, SourceFile, Span};
-use crate::field::{Days, Field, FieldRefusal, NAME_HELP, Pairs, Raw, Recipient, Text, Texts};
+use crate::field::{Days, Field, FieldRefusal, NAME_HELP, Pairs, Raw, Text, Texts};
 use crate::model::{Key, MaxDeletes, OnDrift, Owner, Policy, Prune, TargetName};
+use crate::secret::seal::{MIXED, mixture, shown};
 use crate::target::{Endpoint, TargetInput};
 use crate::yaml::{self, Kind, Node, Value};
 
@@ -211,8 +212,18 @@ impl<'n> Decoder<'n> {
 
     fn age(&self, input: AgeInput, paths: Paths<'_>) -> AgeConfig {
         let identities = input.identities.and_then(|identities| self.texts(identities));
+        let located = input.recipients.and_then(|list| self.texts(list)).unwrap_or_default();
+        let recipients: Vec<String> = located.iter().map(|one| one.value.0.clone()).collect();
+        if let Some((post_quantum, other)) = mixture(&recipients)
+            && let Some(place) = located.iter().find(|one| one.value.0 == other)
+        {
+            let message =
+                format!("{} is not post-quantum, and {} is", shown(other), shown(post_quantum));
+            let problem = self.error(ProblemCode::BadRecipient, place.spot.span, message);
+            self.report(problem.help(MIXED));
+        }
         AgeConfig {
-            recipients: self.each(input.recipients).map(|Recipient(recipient)| recipient).collect(),
+            recipients,
             identities: identities
                 .into_iter()
                 .flatten()

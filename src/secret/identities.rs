@@ -48,12 +48,14 @@ pub enum IdentityProblem {
         why: String,
     },
     /// A line that is no identity.
-    #[error("line {line} of {name} is not an age identity")]
+    #[error("line {line} of {name} is not an age identity{}", why.map(|why| format!(": {why}")).unwrap_or_default())]
     Line {
         /// The file or variable.
         name: String,
         /// The line, from 1.
         line: usize,
+        /// Why, where that can be seen.
+        why: Option<&'static str>,
     },
     /// The program that keeps the identity is missing.
     #[error("line {line} of {name} needs the program {program}, which is not in PATH")]
@@ -254,8 +256,10 @@ impl Identities {
         }
         let before = self.len() + problems.len();
         for (line, identity) in words(&text) {
+            // One problem of a line is enough, however many words it has.
+            let is_of_line = |problem: &IdentityProblem| matches!(problem, IdentityProblem::Line { name: of, line: at, .. } if of == name && *at == line);
             if let Err(problem) = self.add_line(identity, name, line)
-                && !problems.contains(&problem)
+                && !problems.iter().any(is_of_line)
             {
                 problems.push(problem);
             }

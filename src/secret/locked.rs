@@ -12,7 +12,9 @@ use age_core::format::{FileKey, Stanza};
 use crate::files;
 
 use super::ask::Person;
+use super::hybrid::HybridIdentity;
 use super::identities::IdentityProblem;
+use super::key_text::identity_fault;
 use super::recipients::ssh_mark;
 
 /// The most work that a passphrase may cost: a gibibyte of memory, and seconds.
@@ -147,8 +149,8 @@ pub(super) fn words(text: &str) -> impl Iterator<Item = (usize, &str)> {
 
 /// Why a line of an identity file is not taken.
 pub(super) enum NotTaken {
-    /// It is no identity.
-    NoIdentity,
+    /// It is no identity, and why, where that can be seen.
+    NoIdentity(Option<&'static str>),
     /// The program that keeps it is not there.
     NoPlugin(String),
 }
@@ -158,7 +160,7 @@ impl NotTaken {
     pub(super) fn at(self, name: &str, line: usize) -> IdentityProblem {
         let name = name.to_owned();
         match self {
-            Self::NoIdentity => IdentityProblem::Line { name, line },
+            Self::NoIdentity(why) => IdentityProblem::Line { name, line, why },
             Self::NoPlugin(program) => IdentityProblem::Plugin { name, line, program },
         }
     }
@@ -170,7 +172,12 @@ pub(super) fn parse(line: &str, person: &Person) -> Result<IdentityLine, NotTake
         let recipient = key.to_public().to_string();
         return Ok(IdentityLine::Free { key: Box::new(key), recipient });
     }
-    let key = plugin::Identity::from_str(line).map_err(|_| NotTaken::NoIdentity)?;
+    if let Ok(key) = HybridIdentity::from_str(line) {
+        let recipient = key.to_public().to_string();
+        return Ok(IdentityLine::Free { key: Box::new(key), recipient });
+    }
+    let none = |_| NotTaken::NoIdentity(identity_fault(line));
+    let key = plugin::Identity::from_str(line).map_err(none)?;
     let plugin = IdentityPluginV1::new(key.plugin(), std::slice::from_ref(&key), person.clone())
         .map_err(|_| NotTaken::NoPlugin(format!("age-plugin-{}", key.plugin())))?;
     Ok(IdentityLine::Asking(Box::new(Plugin { plugin, busy: Mutex::default() })))

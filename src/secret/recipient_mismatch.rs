@@ -1,8 +1,8 @@
 //! Whether what is encrypted fits those who should read it, as far as that is certain.
 //!
 //! What appcred encrypts is marked (see `recipients.rs`). Any other age file does not name those that it
-//! is encrypted to by age's own recipients: it only has one stanza for each. SSH keys leave a mark of four
-//! bytes, a SOPS document names all.
+//! is encrypted to by age's own recipients: it only has one stanza of their kind for each. SSH keys leave a
+//! mark of four bytes, a SOPS document names all.
 
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
@@ -14,6 +14,7 @@ use age_core::format::Stanza;
 use secrecy::zeroize::Zeroizing;
 
 use super::age::has_too_many_recipients;
+use super::hybrid::{self, HybridRecipient};
 use super::recipients::{StanzaRecorder, is_grease, is_marked_for, ssh_mark};
 use super::seal::bare;
 use super::{Identities, SecretResolver, is_age_file, sops};
@@ -47,10 +48,21 @@ pub enum RecipientMismatch {
     },
 }
 
+/// The kinds of stanzas of age's own recipients that do not name them, and how those recipients begin.
+const OWN: [(&str, &str); 2] = [(hybrid::TAG, hybrid::RECIPIENT), ("X25519", "age1")];
+
+/// Which kind of stanza a recipient of age's own gets.
+fn own_kind(recipient: &str) -> Option<usize> {
+    let is_own = recipient.parse::<age::x25519::Recipient>().is_ok()
+        || recipient.parse::<HybridRecipient>().is_ok();
+    OWN.iter().position(|(_, start)| is_own && recipient.starts_with(start))
+}
+
 /// The stanzas of an age file by their kinds.
 #[derive(Default)]
 struct Stanzas {
-    own: usize,
+    /// Of each kind of [`OWN`].
+    own: [usize; OWN.len()],
     ssh: BTreeSet<String>,
     others: usize,
 }
@@ -59,8 +71,11 @@ impl Stanzas {
     fn of(seen: &[Stanza]) -> Self {
         let mut stanzas = Self::default();
         for stanza in seen {
+            if let Some(kind) = OWN.iter().position(|(tag, _)| stanza.tag == *tag) {
+                stanzas.own[kind] += 1;
+                continue;
+            }
             match stanza.tag.as_str() {
-                "X25519" => stanzas.own += 1,
                 "ssh-ed25519" | "ssh-rsa" => stanzas.ssh.extend(stanza.args.first().cloned()),
                 _ if is_grease(stanza) => {}
                 _ => stanzas.others += 1,
@@ -116,37 +131,39 @@ fn age_mismatch(
     }
     let is_opened = open()?.decrypt(identities.free()).is_ok();
     let stanzas = Stanzas::of(&seen);
-    let (ssh, rest): (Vec<_>, Vec<_>) =
+    let (ssh, rest): (BTreeSet<&String>, BTreeSet<&String>) =
         recipients.iter().partition(|recipient| recipient.starts_with("ssh-"));
-    let is_own = |recipient: &&&String| recipient.parse::<age::x25519::Recipient>().is_ok();
-    let own: BTreeSet<&String> = rest.iter().filter(is_own).copied().collect();
-    let has_plugins = rest.iter().any(|recipient| !is_own(&recipient));
+    let own: Vec<(usize, &String)> =
+        rest.iter().filter_map(|recipient| Some((own_kind(recipient)?, *recipient))).collect();
+    let has_plugins = own.len() < rest.len();
     let is_there =
         |recipient: &str| ssh_mark(recipient).is_none_or(|mark| stanzas.ssh.contains(&mark));
     let mut missing: Vec<&String> =
         ssh.iter().copied().filter(|recipient| !is_there(recipient)).collect();
-    if stanzas.own == 0 {
-        missing.extend(&own);
-    } else if !is_opened {
-        let is_found = |recipient: &&&String| identities.recipients().contains(recipient);
-        missing.extend(own.iter().filter(is_found));
-    }
+    let is_missing = |kind: usize, recipient: &String| {
+        stanzas.own[kind] == 0 || (!is_opened && identities.recipients().contains(recipient))
+    };
+    let missing_own = own.iter().filter(|(kind, recipient)| is_missing(*kind, recipient));
+    missing.extend(missing_own.map(|(_, recipient)| *recipient));
     // A plugin writes stanzas of whatever kind it likes.
-    let is_certain = !has_plugins || stanzas.others + stanzas.own == 0;
+    let all_own: usize = stanzas.own.iter().sum();
+    let is_certain = !has_plugins || stanzas.others + all_own == 0;
     if is_certain && missing.len() == ssh.len() + own.len() {
         return Some(RecipientMismatch::NoRecipient);
     }
     if !missing.is_empty() {
         return Some(RecipientMismatch::Missing(missing.into_iter().cloned().collect()));
     }
-    let (stanzas, recipients) = (stanzas.own, own.len());
-    match stanzas.cmp(&recipients) {
-        Ordering::Less => Some(RecipientMismatch::TooFew { stanzas, recipients }),
-        Ordering::Greater if !has_plugins => {
-            Some(RecipientMismatch::TooMany { stanzas, recipients })
-        }
-        Ordering::Equal | Ordering::Greater => is_meant.map(|_| RecipientMismatch::Others),
+    let of_kind = |kind: usize| own.iter().filter(|(of, _)| *of == kind).count();
+    let kinds = || stanzas.own.iter().enumerate().map(|(kind, found)| found.cmp(&of_kind(kind)));
+    let (stanzas, recipients) = (all_own, own.len());
+    if kinds().any(Ordering::is_lt) {
+        return Some(RecipientMismatch::TooFew { stanzas, recipients });
     }
+    if kinds().any(Ordering::is_gt) && !has_plugins {
+        return Some(RecipientMismatch::TooMany { stanzas, recipients });
+    }
+    is_meant.map(|_| RecipientMismatch::Others)
 }
 
 /// The same for a SOPS document, which names its recipients.

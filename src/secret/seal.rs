@@ -6,13 +6,20 @@ use std::str::FromStr;
 
 use age::armor::{ArmoredWriter, Format};
 use age::plugin::{self, RecipientPluginV1};
-use age::{EncryptError, Encryptor, Recipient, ssh, x25519};
+use age::{EncryptError, Encryptor, Recipient, ssh, tag, tagpq, x25519};
 use age_core::format::{FileKey, Stanza};
 use thiserror::Error;
 
 use super::Nobody;
 use super::ask::Person;
+use super::env::holds_identity;
+use super::hybrid::{self, HybridRecipient};
+pub use super::key_text::recipient_fault;
 use super::recipients::mark;
+
+/// What to do about recipients that age does not combine.
+pub const MIXED: &str = "age encrypts to both kinds in no file, which would be as weak as the weaker one: \
+name recipients of one kind (`appcred keygen --pq` makes a post-quantum one)";
 
 /// Why nothing was encrypted.
 #[derive(Debug, Error)]
@@ -21,10 +28,21 @@ pub enum AgeEncryptError {
     #[error("there is no age recipient to encrypt to")]
     NoRecipient,
     /// Not a recipient that appcred can encrypt to.
-    #[error("`{0}` is not an age recipient")]
+    #[error("{} is not an age recipient: {}", shown(.0), recipient_fault(.0))]
     Recipient(String),
+    /// A secret in the place of a recipient, which is not repeated.
+    #[error("an identity, which is secret, was given in the place of a recipient")]
+    Identity,
+    /// Recipients that age does not combine.
+    #[error("{other} is not post-quantum, and {post_quantum} is; {MIXED}")]
+    Mixed {
+        /// One that is.
+        post_quantum: String,
+        /// One that is not.
+        other: String,
+    },
     /// The program that encrypts to it is missing.
-    #[error("`{recipient}` needs the program {program}, which is not in PATH")]
+    #[error("{} needs the program {program}, which is not in PATH", shown(recipient))]
     NoPlugin {
         /// The recipient.
         recipient: String,
@@ -54,6 +72,12 @@ pub fn seal_binary(text: &[u8], recipients: &[String]) -> Result<Vec<u8>, AgeEnc
 }
 
 fn seal_as(text: &[u8], recipients: &[String], format: Format) -> Result<Vec<u8>, AgeEncryptError> {
+    if let Some((post_quantum, other)) = mixture(recipients) {
+        return Err(AgeEncryptError::Mixed {
+            post_quantum: shown(post_quantum),
+            other: shown(other),
+        });
+    }
     let mut all = parse_all(recipients)?;
     if let Some(last) = all.pop() {
         all.push(Box::new(Marked { recipient: last, all: recipients.to_vec() }));
@@ -91,9 +115,43 @@ impl Recipient for Marked {
 
 /// Whether this is a recipient; of a plugin's, its program may be missing.
 pub fn is_recipient(text: &str) -> bool {
-    x25519::Recipient::from_str(text).is_ok()
-        || ssh::Recipient::from_str(text).is_ok()
-        || plugin::Recipient::from_str(text).is_ok()
+    native(text).is_some() || of_plugin(text).is_some()
+}
+
+/// A recipient that needs no plugin.
+fn native(text: &str) -> Option<Box<dyn Recipient>> {
+    fn of<R: Recipient + FromStr + 'static>(text: &str) -> Option<Box<dyn Recipient>> {
+        text.parse::<R>().ok().map(|recipient| Box::new(recipient) as _)
+    }
+    of::<x25519::Recipient>(text)
+        .or_else(|| of::<HybridRecipient>(text))
+        .or_else(|| of::<ssh::Recipient>(text))
+        .or_else(|| of::<tag::Recipient>(text))
+        .or_else(|| of::<tagpq::Recipient>(text))
+}
+
+/// A recipient of a plugin. Those that age itself has are none.
+fn of_plugin(text: &str) -> Option<plugin::Recipient> {
+    let recipient = plugin::Recipient::from_str(text).ok()?;
+    (!["pq", "tag", "tagpq"].contains(&recipient.plugin())).then_some(recipient)
+}
+
+/// A recipient that a quantum computer does not break and one that it does; a plugin says itself what its
+/// own can be combined with.
+pub fn mixture(recipients: &[String]) -> Option<(&str, &str)> {
+    let all = || recipients.iter().map(String::as_str);
+    let is_safe =
+        |text: &&str| text.starts_with(hybrid::RECIPIENT) || text.starts_with("age1tagpq1");
+    let is_other = |text: &&str| !is_safe(text) && native(text).is_some();
+    all().find(is_safe).zip(all().find(is_other))
+}
+
+/// The beginning is enough to recognise it.
+pub fn shown(recipient: &str) -> String {
+    match recipient.char_indices().nth(24) {
+        Some((end, _)) => format!("`{}…`", &recipient[..end]),
+        None => format!("`{recipient}`"),
+    }
 }
 
 /// A recipient as it is compared: an SSH key without its comment.
@@ -106,13 +164,14 @@ pub(super) fn parse_all(recipients: &[String]) -> Result<Vec<Box<dyn Recipient>>
     let mut parsed: Vec<Box<dyn Recipient>> = Vec::new();
     let mut of_plugins: Vec<plugin::Recipient> = Vec::new();
     for recipient in recipients {
-        if let Ok(own) = x25519::Recipient::from_str(recipient) {
-            parsed.push(Box::new(own));
-        } else if let Ok(ssh) = ssh::Recipient::from_str(recipient) {
-            parsed.push(Box::new(ssh));
+        if let Some(native) = native(recipient) {
+            parsed.push(native);
+        } else if let Some(of_plugin) = of_plugin(recipient) {
+            of_plugins.push(of_plugin);
+        } else if holds_identity(recipient) {
+            return Err(AgeEncryptError::Identity);
         } else {
-            let of_plugin = plugin::Recipient::from_str(recipient);
-            of_plugins.push(of_plugin.map_err(|_| AgeEncryptError::Recipient(recipient.clone()))?);
+            return Err(AgeEncryptError::Recipient(recipient.clone()));
         }
     }
     let names: BTreeSet<&str> = of_plugins.iter().map(plugin::Recipient::plugin).collect();

@@ -274,7 +274,10 @@ fn what_is_no_identity_is_named_and_not_repeated() {
     let [IdentityProblem::Missing { .. }, line, empty] = problems.as_slice() else {
         panic!("{problems:?}");
     };
-    assert_eq!(line.to_string(), "line 2 of SOPS_AGE_KEY is not an age identity");
+    assert_eq!(
+        line.to_string(),
+        "line 2 of SOPS_AGE_KEY is not an age identity: it has a character that no key has, or no `1`"
+    );
     assert_eq!(empty.to_string(), "APPCRED_AGE_IDENTITY contains no age identity");
 }
 

@@ -43,6 +43,7 @@ mod messages;
 mod misplaced;
 mod odd_files;
 mod plans;
+mod post_quantum;
 mod problems;
 mod published;
 mod real;

@@ -1,5 +1,6 @@
 //! The real things that tests run against; `tests/run` brings what they need.
 
+mod age;
 mod authorization_server;
 mod browser;
 mod home_assistant;
@@ -12,6 +13,7 @@ mod socket;
 mod sops;
 mod web;
 
+pub(crate) use age::{AGE, age};
 pub(crate) use authorization_server::AuthorizationServer;
 pub(crate) use browser::Browser;
 pub(crate) use home_assistant::{CONFIGURATION, HomeAssistant, give_integrations};
@@ -19,5 +21,5 @@ pub(crate) use port::free_port;
 pub(crate) use provider::{Provider, TokenRequest};
 pub(crate) use release::{Release, each_release};
 pub(crate) use reverse_proxy::{PASS, ReverseProxy};
-pub(crate) use sops::{sops, sops_age};
+pub(crate) use sops::{SOPS, sops, sops_age};
 pub(crate) use web::{Answer, send, visit};

@@ -28,7 +28,7 @@ pub(crate) fn sops<A: AsRef<OsStr>>(
 }
 
 /// Where `tests/real/sops_age/set_up` brought another reader of SOPS documents.
-const SOPS_AGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/sops_age/current");
+pub(crate) const SOPS_AGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/sops_age/current");
 
 /// What sops-age, of npm, decrypts, as JSON.
 #[track_caller]

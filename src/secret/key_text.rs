@@ -1,0 +1,50 @@
+//! What is wrong with the text of an age key, as far as that can be seen. The text is never repeated.
+
+use age_core::primitives::bech32_decode;
+use bech32::primitives::decode::{CharError, CheckedHrpstringError, UncheckedHrpstringError};
+
+/// Whether a text begins like one of age's own identities, in whatever case.
+fn begins_as_identity(text: &str) -> bool {
+    text.get(..15).is_some_and(|start| start.eq_ignore_ascii_case("AGE-SECRET-KEY-"))
+}
+
+/// Why a text is no age identity.
+pub(super) fn identity_fault(text: &str) -> Option<&'static str> {
+    if begins_as_identity(text) {
+        let is_lower = text.bytes().any(|byte| byte.is_ascii_lowercase());
+        return Some(bech32_fault(text).unwrap_or(match is_lower {
+            true => "it must be in upper case",
+            false => "it is of a kind that is not known, or its length is wrong",
+        }));
+    }
+    let is_recipient = ["age1", "ssh-ed25519", "ssh-rsa"].iter().any(|one| text.starts_with(one));
+    is_recipient.then_some("it is a recipient, which is public; an identity begins with `AGE-`")
+}
+
+/// Why a text that is no identity is no age recipient either.
+pub fn recipient_fault(text: &str) -> &'static str {
+    if text.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("age1")) {
+        bech32_fault(text).unwrap_or(match text.starts_with("age1") {
+            true => "its length is wrong",
+            false => "it must be in lower case",
+        })
+    } else if ["ssh-ed25519 ", "ssh-rsa "].iter().any(|one| text.starts_with(one)) {
+        "it is not complete, or was changed"
+    } else {
+        "a recipient begins with `age1`, `ssh-ed25519` or `ssh-rsa`"
+    }
+}
+
+/// Why a text is no Bech32.
+fn bech32_fault(text: &str) -> Option<&'static str> {
+    let fault = |error| match error {
+        CheckedHrpstringError::Parse(UncheckedHrpstringError::Char(CharError::MixedCase)) => {
+            "it mixes upper and lower case"
+        }
+        CheckedHrpstringError::Checksum(_) => {
+            "its checksum is wrong: it is not complete, or was changed"
+        }
+        _ => "it has a character that no key has, or no `1`",
+    };
+    bech32_decode(text, fault, |_| Ok(()), |_, _| Ok(())).err()
+}
