@@ -111,7 +111,7 @@ fn in_brief(targets: &[TargetReport<'_>], changes: &[Vec<Change>]) -> String {
             out.push('\n');
         }
     }
-    for (of, lines) in alike(targets, changes) {
+    for (of, lines) in alike(changes) {
         match of[..] {
             [only] => head(&mut out, &targets[only]),
             _ => line(&mut out, BOLD, &format!("In {}", named(targets, &of))),
@@ -143,13 +143,10 @@ fn in_brief(targets: &[TargetReport<'_>], changes: &[Vec<Change>]) -> String {
 }
 
 /// The changes by the targets that have them, fewest targets first.
-fn alike<'a>(
-    targets: &[TargetReport<'_>],
-    changes: &'a [Vec<Change>],
-) -> Vec<(Vec<usize>, Vec<&'a Change>)> {
+fn alike(changes: &[Vec<Change>]) -> Vec<(Vec<usize>, Vec<&Change>)> {
     let mut by_line: IndexMap<String, (Vec<usize>, &Change)> = IndexMap::new();
-    for at in 0..targets.len() {
-        for change in &changes[at] {
+    for (at, changes) in changes.iter().enumerate() {
+        for change in changes {
             by_line.entry(brief(change)).or_insert_with(|| (Vec::new(), change)).0.push(at);
         }
     }
@@ -362,7 +359,7 @@ mod tests {
     }
 
     fn names(number: usize) -> Vec<TargetName> {
-        (1..=number).map(|at| TargetName::new(&format!("house-{at}"))).collect()
+        (1..=number).map(|at| TargetName::new(format!("house-{at}"))).collect()
     }
 
     #[test]
