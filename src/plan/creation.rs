@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::model::{Held, Key, Mark};
 
-use super::action::{Action, Adoption, CredentialState, Reason, StepId};
+use super::action::{Action, Adoption, CredentialState, Reason, StepId, Wanted};
 use super::case::{Adoptable, EntryCase};
+use super::condition::Condition;
 use super::draft::PlanDraft;
 use super::ownership::{OwnedBy, Proof};
 use super::withheld::Why;
@@ -54,6 +55,13 @@ impl EntryCase<'_> {
         {
             draft.withhold(Action::Create { wanted }, why);
             return None;
+        }
+        // An account that names the claim finds it as soon as it is there, so it has to stay.
+        if let Some(Wanted { auth_domain, .. }) = &claim
+            && self.index.is_used(&self.entry.domain, auth_domain)
+        {
+            let made = self.make_right(auth_domain, Condition::Missing, after, draft);
+            return self.clear_away(free, made, draft).or(made);
         }
         let old = self.held(&free);
         let is_by_hand = free.iter().any(|at| self.index.is_nobodys(*at));

@@ -270,9 +270,15 @@ impl ImportPlanner<'_> {
         if !self.index.knows(&first.domain) && !self.scope.custom.contains(&first.domain) {
             return Some(WhyLeftOut::UnknownIntegration);
         }
+        // What is claimed can be told apart, unless accounts find another client's by the text.
         let shares_name = |at: &usize| {
+            let of = self.index.get(*at);
             let is_claimed = self.index.ownership(*at).is_some_and(|it| it.proof == Proof::Claimed);
-            self.index.shares_name(self.index.get(*at)) && !is_claimed
+            let in_force = self.index.implementing(&of.domain, of.implementation()).last();
+            let is_in_force =
+                in_force.is_some_and(|at| self.index.get(*at).client_id == of.client_id);
+            let is_used = self.index.is_used(&of.domain, of.implementation());
+            self.index.shares_name(of) && !(is_claimed && (is_in_force || !is_used))
         };
         if candidates.iter().any(shares_name) {
             return Some(WhyLeftOut::SharedName);
@@ -468,6 +474,30 @@ mod tests {
                 "unicode-42"
             ]
         );
+    }
+
+    /// The plan could not make that right, as it is not known whose the account is.
+    #[test]
+    fn what_is_claimed_is_left_where_accounts_find_another_client_by_its_text() {
+        let claim = named("claim", "a", None, Some("appcred:house:k:shared"));
+        let (claimed, other) = (
+            named("claimed", "a", None, Some("shared")),
+            named("other", "b", None, Some("shared")),
+        );
+        let lines = |all: &[&Credential], users| {
+            let all = all.iter().map(|held| (*held).clone()).collect();
+            imported(all, users, &Scope::default())
+        };
+        let left = "! other SharedName";
+        let is_left = |lines: &[String]| lines.contains(&"! claimed SharedName".to_owned());
+        let in_the_way = lines(&[&claim, &claimed, &other], &["shared"]);
+        assert!(is_left(&in_the_way) && in_the_way.contains(&left.to_owned()), "{in_the_way:?}");
+        for (all, users) in
+            [([&claim, &other, &claimed], &["shared"][..]), ([&claim, &claimed, &other], &[])]
+        {
+            let lines = lines(&all, users);
+            assert!(!is_left(&lines), "{lines:?}");
+        }
     }
 
     #[test]

@@ -1641,7 +1641,7 @@ fn a_lost_id_that_is_claimed_for_no_entry_is_no_entrys() {
         observed.credentials.push(claim);
         observed.config_entries.push(linked("spotify_id_x"));
     });
-    check(&plan, &["! - claim Unread"]);
+    check(&plan, &["! - claim in use by 1"]);
 }
 
 /// What accounts use is taken over unasked, since `prune: all` would have to delete it.

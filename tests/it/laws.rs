@@ -979,6 +979,29 @@ fn a_claim_for_another_client_that_an_account_names_comes_to_rest() {
     }
 }
 
+/// The claim of an entry that is gone, for another client, names what an account names and no credential has.
+#[test]
+fn a_claim_of_what_a_lost_account_names_stays_and_comes_to_rest() {
+    let held = [
+        ("spotify_one", "one", Some("appcred:house:k3")),
+        ("spotify_two", "two", Some("appcred:house:k2:spotify_one")),
+    ];
+    let desired = one_entry("one", Adopt::No, Completeness::Whole);
+    comes_to_rest(&held, "spotify_one", &desired, &Policy::default());
+}
+
+/// An account names the claim that is written while a credential is adopted.
+#[test]
+fn an_adoption_whose_claim_an_account_names_comes_to_rest() {
+    let held = [
+        ("spotify_one", "one", Some("appcred:house:k1:appcred:house:k1")),
+        ("spotify_one_2", "one_2", None),
+    ];
+    let desired = one_entry("one_2", Adopt::No, Completeness::Whole);
+    let policy = Policy { adopt_all: true, ..Policy::default() };
+    comes_to_rest(&held, "appcred:house:k1:spotify_one_2", &desired, &policy);
+}
+
 /// Another key of this owner has claimed the claim that is written while a credential is adopted.
 #[test]
 fn an_adoption_whose_claim_is_claimed_already_comes_to_rest() {
