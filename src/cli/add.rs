@@ -128,7 +128,7 @@ fn add(
         let from = if global.folder == Path::new(".") {
             ""
         } else {
-            "; its path begins in the current folder, not in that of `-C`"
+            "; its path begins in the current folder, not in that of the project"
         };
         bail!(
             "{} is not a place where appcred reads manifests: name a file that `manifests` in appcred.yaml includes{from}",

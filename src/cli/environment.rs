@@ -44,6 +44,16 @@ fn target() -> Option<Result<Endpoint, String>> {
     Some(endpoint.map_err(|why| format!("the environment variable {HASS_SERVER} {why}")))
 }
 
+/// The address in `HASS_SERVER`.
+pub(super) fn server() -> Option<String> {
+    variable(HASS_SERVER)
+}
+
+/// Whether `HASS_TOKEN` is set.
+pub(super) fn has_token() -> bool {
+    variable(HASS_TOKEN).is_some()
+}
+
 /// The person's home folder.
 pub(super) fn home() -> Option<PathBuf> {
     std::env::home_dir().filter(|home| home.is_absolute())

@@ -18,15 +18,15 @@ use super::exit::ExitStatus;
 use super::gather::{request, show};
 use super::keygen::{generate, usual_file};
 use super::locks::lock_project;
-use super::{Global, console};
+use super::{Global, console, environment};
 
 /// How many random characters the name of an owner gets.
 const RANDOM: usize = 5;
 const FIRST_MANIFEST: &str = "credentials/credentials.yaml";
 const SCHEMA: &str = "# yaml-language-server: $schema=https://raw.githubusercontent.com/appcred/appcred/main/schema/appcred.schema.json";
 
-/// What never goes into Git: secrets in plain text, and what a killed run leaves behind.
-const IGNORED: &[&str] = &["secrets.yaml", ".*.appcred-new", "*.unsaved*.age"];
+/// What never goes into Git: secrets in plain text, saved plans, and what a killed run leaves behind.
+const IGNORED: &[&str] = &["secrets.yaml", "*.plan", ".*.appcred-new", "*.unsaved*.age"];
 
 /// Begin a project: its file, an age identity, a first folder
 ///
@@ -41,7 +41,8 @@ pub(super) struct Init {
     /// In whose name credentials are managed
     #[arg(long, value_name = "NAME", value_parser = owner)]
     owner: Option<String>,
-    /// The address of a running Home Assistant, whose token HASS_TOKEN will hold
+    /// The address of a running Home Assistant, to which `login` signs in; with HASS_TOKEN set, that is its
+    /// token. Else the address that HASS_SERVER has
     #[arg(long, value_name = "URL")]
     url: Option<String>,
     /// Encrypt to this recipient; may be given several times. Else to an identity of your own
@@ -71,7 +72,8 @@ pub(super) fn run(global: &Global, verb: &Init) -> anyhow::Result<ExitStatus> {
         Some(owner) => owner,
         None => new_owner(folder),
     };
-    let text = project(&owner, verb.url.as_deref(), &recipients)?;
+    let url = verb.url.clone().or_else(environment::server);
+    let text = project(&owner, url.as_deref(), &recipients)?;
     let problems = manifest::check_project(&request(global), &project_file, &text);
     if problems.has_errors() {
         show(&problems);
@@ -92,14 +94,20 @@ pub(super) fn run(global: &Global, verb: &Init) -> anyhow::Result<ExitStatus> {
     files::create(&project_file, text, 0o644)
         .with_context(|| format!("cannot write {}", project_file.visible()))?;
     console::print(&format!("Created {}.\n", made.join(", ")))?;
-    if verb.url.is_none() {
+    if url.is_none() {
         console::message(
             "There is no target yet. Add one to appcred.yaml: `targets: {home: {url: https://ha.example:8123}}` for a running Home Assistant, or `targets: {home: {config_dir: ./config}}` for its configuration folder; or set HASS_SERVER and HASS_TOKEN.",
         );
     }
-    console::message(
-        "Next: `appcred add` writes a first entry, `appcred plan` shows what would happen.",
-    );
+    let login = match &url {
+        Some(url) if !environment::has_token() => {
+            format!("`appcred login` signs in to {}, ", url.visible())
+        }
+        _ => String::new(),
+    };
+    console::message(format_args!(
+        "Next: {login}`appcred add` writes a first entry, `appcred plan` shows what would happen."
+    ));
     Ok(ExitStatus::Success)
 }
 
@@ -131,8 +139,10 @@ fn project(owner: &Owner, url: Option<&str>, recipients: &[String]) -> anyhow::R
         Value::Mapping(pairs.into_iter().map(|(key, value)| (key.into(), value)).collect())
     };
     let token = TaggedValue { tag: Tag::new("env_var"), value: "HASS_TOKEN".into() };
-    let token = Value::Tagged(Box::new(token));
-    let home = |url: &str| mapping(vec![("url", url.into()), ("token", token)]);
+    let token = ("token", Value::Tagged(Box::new(token)));
+    // Where there is none, a token in the file would be in the way of `login`.
+    let token = environment::has_token().then_some(token);
+    let home = |url: &str| mapping([("url", url.into())].into_iter().chain(token).collect());
     let targets = url.map(|url| ("targets", mapping(vec![("home", home(url))])));
     let mut project =
         vec![("owner", owner.as_str().into()), ("manifests", vec!["credentials"].into())];

@@ -51,6 +51,7 @@ pub use exit::ExitStatus;
 use console::Color;
 
 use crate::files;
+use crate::manifest;
 use crate::model::Visible;
 use crate::report::Details;
 
@@ -77,8 +78,8 @@ struct Cli {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Global options")]
 struct Global {
-    /// Work in this folder, where appcred.yaml and the manifests are; other files on the command line are
-    /// still relative to the current folder
+    /// Work in this folder, where appcred.yaml and the manifests are, or below it in the same Git repository;
+    /// other files on the command line are still relative to the current folder
     #[arg(
         short = 'C',
         long = "directory",
@@ -175,13 +176,14 @@ pub fn run() -> ExitStatus {
     }
 }
 
-fn start(cli: Cli) -> anyhow::Result<ExitStatus> {
+fn start(mut cli: Cli) -> anyhow::Result<ExitStatus> {
     // `init` creates it.
     if !matches!(cli.verb, VerbArgs::Init(_)) {
         let folder = &cli.global.folder;
         if let Err(why) = std::fs::read_dir(folder) {
             bail!("cannot work in {}: {}", folder.visible(), files::reason(folder, &why));
         }
+        cli.global.folder = manifest::project_folder(folder);
     }
     // A core dump would hold tokens and secrets.
     refuse_core_dumps().context("cannot turn off core dumps")?;

@@ -60,6 +60,25 @@ pub(super) fn discover(folder: &Path, project: &Project, problems: &mut Diagnost
     Discovered { manifests: search.found, emptied: search.emptied }
 }
 
+/// The folder of the project that a folder belongs to: the nearest one with a project file, upwards as far as
+/// the Git repository goes, or the folder itself. What is above a repository may be somebody else's, and a
+/// project can start programs.
+pub fn project_folder(folder: &Path) -> PathBuf {
+    let Ok(real) = folder.canonicalize() else { return folder.to_owned() };
+    let has = |folder: &Path, name: &str| folder.join(name).symlink_metadata().is_ok();
+    let Some(repository) = real.ancestors().find(|above| has(above, ".git")) else {
+        return folder.to_owned();
+    };
+    let mut inside = real.ancestors().take_while(|above| above.starts_with(repository));
+    match inside.position(|above| has(above, PROJECT_FILE)) {
+        None | Some(0) => folder.to_owned(),
+        Some(levels) => {
+            let below = if folder == Path::new(".") { Path::new("") } else { folder };
+            (0..levels).fold(below.to_owned(), |folder, _| folder.join(".."))
+        }
+    }
+}
+
 /// Whether a file of this path is found, or would be if it were there.
 pub(super) fn would_find(folder: &Path, project: &Project, path: &Path) -> bool {
     let roots: Vec<_> = places(project).iter().map(|place| folder.join(place)).collect();

@@ -38,6 +38,7 @@ pub use crate::diagnostic::Located;
 pub use cache::Cache;
 pub use candidates::try_out;
 pub use checks::{check_domains, check_known, check_names};
+pub use discover::project_folder;
 pub use entry::Entry;
 pub use lifetime::check_lifetimes;
 pub use mask::mask;

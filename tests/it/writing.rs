@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
+use crate::hygiene::git;
 use crate::real::sops;
 use crate::shell::{Appcred, Project, age_identity};
 
@@ -70,7 +71,7 @@ fn a_project_begins_with_init_add_and_apply() {
     let appcred = || Appcred::new().in_dir(project.path()).env("HOME", home.path());
     appcred().args(["init", "--owner", "house"]).run();
     let text = |path: &str| fs::read_to_string(project.join(path)).unwrap();
-    assert_eq!(text(".gitignore"), "*.log\nsecrets.yaml\n.*.appcred-new\n*.unsaved*.age\n");
+    assert_eq!(text(".gitignore"), "*.log\nsecrets.yaml\n*.plan\n.*.appcred-new\n*.unsaved*.age\n");
     let identity = fs::read_to_string(home.join(".config/appcred/identity.txt")).unwrap();
     let recipient = identity.lines().next().unwrap().rsplit(' ').next().unwrap();
     assert!(text("appcred.yaml").contains(&format!("- {recipient}\n")));
@@ -200,8 +201,65 @@ fn init_writes_an_owner_of_its_own_and_refuses_what_is_no_address() {
     let owner = text.lines().find_map(|line| line.strip_prefix("owner: ")).unwrap();
     let (_, random) = owner.rsplit_once('-').unwrap();
     assert_eq!(random.len(), 5, "{owner}");
-    assert!(text.contains("token: !env_var HASS_TOKEN\n"), "{text}");
+    assert!(text.contains("url: https://ha.example:8123\n") && !text.contains("token"), "{text}");
     appcred().args(["validate", "--strict"]).run();
+    let ignored = fs::read_to_string(project.join(".gitignore")).unwrap();
+    assert!(ignored.lines().any(|line| line == "*.plan"), "{ignored}");
+}
+
+/// A token in the project file would be in the way of the session that `login` opens.
+#[test]
+fn init_names_a_token_only_where_the_environment_has_one() {
+    let project = Project::new();
+    let home = Project::new();
+    let init = |folder: &str, token: Option<&str>| {
+        let appcred = Appcred::new().in_dir(project.path()).env("HOME", home.path());
+        let appcred = appcred.env("HASS_SERVER", "http://127.0.0.1:9");
+        let appcred = token.into_iter().fold(appcred, |of, token| of.env("HASS_TOKEN", token));
+        let ran = appcred.args(["-C", folder, "init"]).run();
+        (ran.stderr, fs::read_to_string(project.join(folder).join("appcred.yaml")).unwrap())
+    };
+    let (said, text) = init("signing-in", None);
+    assert!(said.contains("`appcred login` signs in to http://127.0.0.1:9"), "{said}");
+    assert!(text.contains("url: http://127.0.0.1:9\n") && !text.contains("token"), "{text}");
+    let (said, text) = init("with-a-token", Some("the-token"));
+    assert!(
+        !said.contains("login") && text.contains("token: !env_var HASS_TOKEN\n"),
+        "{said}{text}"
+    );
+}
+
+/// What is above the repository may be somebody else's.
+#[test]
+fn a_project_is_found_from_below_in_its_repository_and_not_beyond() {
+    let manifest =
+        "application_credentials:\n  - {domain: spotify, client_id: i, client_secret: s}\n";
+    let above = Project::new()
+        .file("appcred.yaml", "manifests: [somebody-elses]\n")
+        .file("house/appcred.yaml", "manifests: [credentials]\nallow_plaintext: true\n")
+        .file("house/credentials/credentials.yaml", manifest)
+        .file("house/deeper/down/secrets.txt", "")
+        .file("alone/credentials.yaml", manifest);
+    let validate = |from: &str, arguments: &[&str], status: i32| {
+        let appcred = Appcred::new().in_dir(&above.join(from)).args(arguments).args(["validate"]);
+        appcred.status(status).run()
+    };
+    // Without a repository the folder is the project.
+    validate("house/deeper", &[], 1);
+    for repository in ["house", "alone"] {
+        git(&above.join(repository), &["init", "--quiet"]);
+    }
+    // The folder of manifests would be a project without a file, of another owner.
+    for from in ["house", "house/credentials", "house/deeper/down"] {
+        assert_eq!(validate(from, &[], 0).stdout, "Valid: 1 entry.\n");
+    }
+    validate("house/deeper", &["-C", "down"], 0);
+    // In plain text, which only the other project allows.
+    validate("alone", &[], 1);
+    let broken = above.join("house/credentials/broken.yaml");
+    fs::write(broken, "application_credentials: [{}]\n").unwrap();
+    let said = validate("house/deeper", &[], 1).stderr;
+    assert!(said.contains("--> ../credentials/broken.yaml:1:"), "{said}");
 }
 
 #[test]
