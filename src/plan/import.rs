@@ -270,7 +270,7 @@ impl ImportPlanner<'_> {
         if !self.index.knows(&first.domain) && !self.scope.custom.contains(&first.domain) {
             return Some(WhyLeftOut::UnknownIntegration);
         }
-        // What is claimed can be told apart, unless accounts find another client's by the text.
+        // What is claimed can be distinguished, unless accounts find another client's by the text.
         let shares_name = |at: &usize| {
             let of = self.index.get(*at);
             let is_claimed = self.index.ownership(*at).is_some_and(|it| it.proof == Proof::Claimed);
