@@ -18,7 +18,7 @@ use crate::watch::{
     StatusStore, WatchSettings,
 };
 
-use crate::workspace::{ProjectReader, ReaderSettings};
+use crate::workspace::{ProjectReader, ReaderSettings, max_age};
 
 use super::ask::Terminal;
 use super::exit::ExitStatus;
@@ -42,6 +42,7 @@ const CALLBACK_QUEUE: usize = 64;
 #[command(after_help = "Examples:
   appcred watch
   appcred watch --dry-run --resync 60
+  appcred watch --verify-every 1d
   appcred watch --listen 0.0.0.0:8099 --token-file /run/secrets/status_token
   appcred -C /config/credentials watch --poll 2 --log-format json")]
 pub(super) struct WatchArgs {
@@ -59,6 +60,12 @@ pub(super) struct WatchArgs {
     /// anyway
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     poll: Option<u64>,
+    /// Ask the providers this often whether they still accept the clients, as in 1d; at least an hour
+    ///
+    /// Each client is asked about at a moment of its own in that time, also after a restart. A provider that
+    /// counts requests is left out, which is logged and shown on the status page; `appcred verify` asks it.
+    #[arg(long, value_name = "TIME", value_parser = interval)]
+    verify_every: Option<Duration>,
     /// Keep a snapshot of all targets in this file, as `appcred snapshot` writes it
     #[arg(long, value_name = "FILE")]
     snapshot: Option<PathBuf>,
@@ -71,7 +78,8 @@ pub(super) async fn run(global: Global, verb: WatchArgs) -> anyhow::Result<ExitS
         Some(seconds) => ChangeDetection::Polling(Duration::from_secs(seconds)),
         None => ChangeDetection::Events,
     };
-    let settings = WatchSettings { resync: Duration::from_secs(verb.resync), detection };
+    let resync = Duration::from_secs(verb.resync);
+    let settings = WatchSettings { resync, detection, verify_every: verb.verify_every };
     let names = Arc::new(names(&global));
     let settings_of_reader = ReaderSettings {
         workspace: workspace(&global),
@@ -121,6 +129,14 @@ pub(super) async fn run(global: Global, verb: WatchArgs) -> anyhow::Result<ExitS
     Ok(ExitStatus::Success)
 }
 
+/// Reads `1d`, `12h` and whatever else is a time of an hour or more.
+fn interval(text: &str) -> Result<Duration, String> {
+    let hour = Duration::from_secs(3600);
+    let interval = max_age(text).map_err(|_| format!("`{text}` is no time such as 12h or 1d"))?;
+    let interval = Duration::try_from(interval).ok().filter(|interval| *interval >= hour);
+    interval.ok_or_else(|| format!("`{text}` is less than an hour, and providers limit requests"))
+}
+
 /// Waits for all tasks. None may crash while others go on: a page that is served says nothing true
 /// about a watcher that is gone.
 async fn all(mut tasks: JoinSet<()>) -> anyhow::Result<()> {
@@ -168,7 +184,16 @@ fn write(file: &Path, text: &str) {
 mod tests {
     use tokio::task::JoinSet;
 
-    use super::all;
+    use super::{all, interval};
+
+    #[test]
+    fn providers_are_asked_once_an_hour_at_most() {
+        assert_eq!(interval("1d").unwrap().as_secs(), 86_400);
+        assert_eq!(interval("1h").unwrap().as_secs(), 3_600);
+        for wrong in ["59m", "0", "-1d", "daily", ""] {
+            assert!(interval(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[tokio::test]
     async fn a_task_that_crashes_ends_the_process_with_an_error_though_others_go_on() {

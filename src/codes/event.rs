@@ -25,6 +25,10 @@ codes! {
         ClientExpired = "client_expired",
         /// A client's secret should be replaced.
         RotationDue = "rotation_due",
+        /// A provider rejects a client.
+        ClientRejected = "client_rejected",
+        /// A provider accepts a client again that it rejected.
+        ClientAccepted = "client_accepted",
         /// Nothing is due of a client any more.
         ClientRenewed = "client_renewed",
         /// The manifests are in error, and nothing new is done.

@@ -334,6 +334,18 @@ codes! {
         NoAddress = "no_address",
     }
 
+    /// What a provider says of a client of which it is asked regularly.
+    ClientCode {
+        /// It accepts the client id and its secret.
+        Accepted = "accepted",
+        /// It rejects them.
+        Rejected = "rejected",
+        /// It has never said anything from which one of these follows.
+        Unclear = "unclear",
+        /// It is not asked.
+        NotAsked = "not_asked",
+    }
+
     /// Whether a provider knows a client and its redirect URI.
     RegistrationCode {
         /// It does.

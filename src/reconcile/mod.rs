@@ -2,6 +2,7 @@
 
 mod apply;
 mod carry_out;
+mod clients;
 mod link;
 mod outcome;
 mod prove;
@@ -12,6 +13,7 @@ mod trouble;
 
 pub use apply::{Progress, apply};
 pub use carry_out::{CarriedOut, PlanTarget, carry_out};
+pub use clients::{ask_about_clients, not_asked_regularly};
 pub use link::{LinkSettings, Linking, NotLinked, Turn};
 pub use outcome::{Outcome, StepOutcome};
 pub use prove::{Proven, Unchecked, Verdicts, refused_set_ups, unchecked_line};

@@ -5,10 +5,16 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::codes::{DueCode, EntryCode, LinkCode, ModeCode, SetupCode, TargetCode, WithheldCode};
-use crate::model::{AccountName, ClientId, Domain, Due, Key, SetUpId, TargetName, to_json};
+use crate::codes::{
+    ClientCode, DueCode, EntryCode, LinkCode, ModeCode, SetupCode, TargetCode, WithheldCode,
+};
+use crate::model::{
+    AccountName, ClientAnswer, ClientId, Domain, Due, Key, SetUpId, TargetName, to_json,
+};
 use crate::plan::Why;
-use crate::status::{Difference, EntryStatus, Holding, Link, Mode, Status, TargetStatus};
+use crate::status::{
+    ClientCheck, Difference, EntryStatus, Holding, Link, Mode, Status, TargetStatus,
+};
 
 use super::FileNames;
 use super::accounts::{self, NamedAccount};
@@ -134,10 +140,13 @@ pub(crate) struct ReportedEntry<'a> {
     rotate_after: Option<String>,
     /// What of that is due.
     #[serde(skip_serializing_if = "Option::is_none")]
-    due: Option<DueCode>,
+    pub(crate) due: Option<DueCode>,
     /// The same in words.
     #[serde(skip)]
     pub(crate) due_notice: Option<String>,
+    /// What its provider says of the client; left out where it is not asked regularly, or was not yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) client: Option<ReportedClient<'a>>,
     /// How the target holds its credential.
     pub(crate) credential: EntryCode,
     /// Why it is withheld.
@@ -149,6 +158,38 @@ pub(crate) struct ReportedEntry<'a> {
     /// The accounts that it names; `set_up` is left out where it names any.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) accounts: Vec<NamedAccount<'a>>,
+}
+
+/// What a provider says of a client of which it is asked regularly.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct ReportedClient<'a> {
+    /// What it said last that was clear.
+    pub(crate) verdict: ClientCode,
+    /// Its message, or why there is no answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) message: Option<&'a str>,
+    /// When it said so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) asked_at: Option<Moment>,
+}
+
+impl<'a> From<&'a ClientCheck> for ReportedClient<'a> {
+    fn from(check: &'a ClientCheck) -> Self {
+        let (answer, asked_at) = match check {
+            ClientCheck::LeftOut(why) => {
+                let (verdict, message) = (ClientCode::NotAsked, Some(why.as_str()));
+                return Self { verdict, message, asked_at: None };
+            }
+            ClientCheck::Said { answer, at } => (answer, Some(Moment(*at))),
+        };
+        let (verdict, message) = match answer {
+            ClientAnswer::NotAsked => (ClientCode::NotAsked, None),
+            ClientAnswer::Accepted => (ClientCode::Accepted, None),
+            ClientAnswer::Rejected(why) => (ClientCode::Rejected, Some(why.as_str())),
+            ClientAnswer::Unclear(why) => (ClientCode::Unclear, Some(why.as_str())),
+        };
+        Self { verdict, message, asked_at }
+    }
 }
 
 /// A set-up of an entry that waits for a person.
@@ -220,12 +261,18 @@ impl ReportedEntry<'_> {
         })
     }
 
+    /// Whether its provider rejects the client.
+    pub(crate) fn is_rejected(&self) -> bool {
+        self.client.as_ref().is_some_and(|client| client.verdict == ClientCode::Rejected)
+    }
+
     /// Whether a person should look at it.
     pub(crate) fn needs_attention(&self) -> bool {
         let is_well =
             |code| matches!(code, SetupCode::Loaded | SetupCode::Cloud | SetupCode::NotWanted);
         self.credential != EntryCode::InSync
             || self.due.is_some()
+            || self.is_rejected()
             || self.set_ups().any(|(_, set_up)| !is_well(set_up.state))
     }
 }
@@ -309,7 +356,7 @@ fn state(target: &TargetStatus) -> TargetCode {
 }
 
 fn of_entry<'a>(
-    target: &TargetStatus,
+    target: &'a TargetStatus,
     entry: &'a EntryStatus,
     names: &FileNames,
 ) -> ReportedEntry<'a> {
@@ -337,16 +384,21 @@ fn of_entry<'a>(
         declared_at: format!("{}:{}:{}", names.of(&place.file), place.line, place.column),
         expires: entry.lifetime.expires.map(|day| day.to_string()),
         rotate_after: entry.lifetime.rotate_after.map(|day| day.to_string()),
-        due: entry.lifetime.due.map(|due| match due {
-            Due::Rotation => DueCode::Rotation,
-            Due::Expiring => DueCode::Expiring,
-            Due::Expired => DueCode::Expired,
-        }),
+        due: entry.lifetime.due.map(due_code),
         due_notice: entry.lifetime.notice(),
+        client: target.clients.get(&entry.key).map(ReportedClient::from),
         credential,
         withheld,
         set_up,
         accounts,
+    }
+}
+
+fn due_code(due: Due) -> DueCode {
+    match due {
+        Due::Rotation => DueCode::Rotation,
+        Due::Expiring => DueCode::Expiring,
+        Due::Expired => DueCode::Expired,
     }
 }
 

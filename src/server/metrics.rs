@@ -1,5 +1,6 @@
 //! Numbers for Prometheus, made from the status when they are asked for.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -12,8 +13,9 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, NoLabelSet,
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::codes::CauseCode;
 use crate::model::{Lifetime, begin_of};
-use crate::status::{BUCKETS, Durations, Status, TargetStatus};
+use crate::status::{BUCKETS, ClientCheck, Durations, Status, TargetStatus};
 
 use super::{ServerState, answer};
 
@@ -100,6 +102,57 @@ impl Numbers {
         Ok(())
     }
 
+    /// What providers say of clients of which they are asked regularly.
+    fn of_clients(&self, out: &mut FamilyWriter<'_>) -> fmt::Result {
+        let clients = || {
+            self.0.targets.iter().flat_map(|(target, status)| {
+                status.entries.iter().filter_map(move |entry| {
+                    let check = status.clients.get(&entry.key)?;
+                    let labels = [
+                        ("target", target.as_str()),
+                        ("key", entry.key.as_str()),
+                        ("domain", entry.domain.as_str()),
+                    ];
+                    Some((labels, check))
+                })
+            })
+        };
+        out.gauges(
+            "appcred_client_accepted",
+            "Whether the provider accepts the client, by its last clear answer",
+            None,
+            clients().filter_map(|(labels, check)| Some((labels, i64::from(check.is_accepted()?)))),
+        )?;
+        out.gauges(
+            "appcred_client_checked_timestamp",
+            "When the provider gave that answer",
+            Some(&Unit::Seconds),
+            clients().filter_map(|(labels, check)| match check {
+                ClientCheck::Said { at, .. } if check.is_clear() => Some((labels, at.as_second())),
+                _ => None,
+            }),
+        )
+    }
+
+    /// Linked accounts that do not run, or that Home Assistant asks for consent to again.
+    fn of_accounts(&self, out: &mut FamilyWriter<'_>) -> fmt::Result {
+        let mut down: BTreeMap<(&str, CauseCode), usize> = BTreeMap::new();
+        for (target, status) in &self.0.targets {
+            let set_ups = status.entries.iter().flat_map(|entry| &entry.set_ups);
+            for trouble in set_ups.filter_map(|set_up| set_up.trouble.as_ref()) {
+                *down.entry((target.as_str(), trouble.cause())).or_default() += 1;
+            }
+        }
+        out.gauges(
+            "appcred_accounts_down",
+            "Linked accounts that do not run or need consent again, by the most likely cause",
+            None,
+            down.iter().map(|((target, cause), count)| {
+                ([("target", *target), ("cause", cause.as_str())], number(*count))
+            }),
+        )
+    }
+
     fn of_totals(&self, out: &mut FamilyWriter<'_>) -> fmt::Result {
         let targets = || self.0.targets.iter().map(|(name, target)| (name.as_str(), target));
         let looks = targets().flat_map(|(name, target)| {
@@ -162,6 +215,8 @@ impl Collector for Numbers {
         )?;
         self.of_targets(&mut out)?;
         self.of_dates(&mut out)?;
+        self.of_clients(&mut out)?;
+        self.of_accounts(&mut out)?;
         self.of_totals(&mut out)?;
         out.histogram("appcred_reconcile_duration", "How long rounds took", &self.durations())
     }

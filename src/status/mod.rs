@@ -3,6 +3,7 @@
 //! None of it holds a secret but consent links, which are there to be followed. Some integrations write
 //! the client secret into theirs; such a link is never shown, and is wiped when dropped.
 
+mod client;
 mod entry;
 mod totals;
 
@@ -11,11 +12,12 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+pub use client::ClientCheck;
 pub use entry::{EntryStatus, Holding, SetUpStatus, Waiting, entries, named, unseen};
 pub use totals::{BUCKETS, Durations, Totals};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
-use crate::model::TargetName;
+use crate::model::{Key, TargetName};
 use crate::plan::{Plan, Why};
 
 /// What a watcher knows, and what it is at.
@@ -81,6 +83,8 @@ pub struct TargetStatus {
     pub link: Link,
     /// Its entries, by key.
     pub entries: Vec<EntryStatus>,
+    /// What is known of their clients; empty where providers are not asked regularly.
+    pub clients: BTreeMap<Key, ClientCheck>,
     /// What is not as wanted there, and stays so for now.
     pub differences: Vec<Difference>,
     /// What was to be done when somebody had changed it last.
@@ -109,6 +113,7 @@ impl TargetStatus {
             mode,
             link: Link::Connecting,
             entries: Vec::new(),
+            clients: BTreeMap::new(),
             differences: Vec::new(),
             drift: Vec::new(),
             foreign: 0,

@@ -214,7 +214,11 @@ mod tests {
         };
         let stop = channels.stop.clone();
         let day = Duration::from_secs(86_400);
-        let settings = WatchSettings { resync: day, detection: ChangeDetection::Polling(day) };
+        let settings = WatchSettings {
+            resync: day,
+            detection: ChangeDetection::Polling(day),
+            verify_every: None,
+        };
         let running = tokio::spawn(watch::run(settings, reader, connector, channels));
 
         let mut held = stored("watched").subscribe();

@@ -135,6 +135,11 @@ impl Question {
         })
     }
 
+    /// Why it cannot be asked.
+    pub fn blocker(&self) -> Option<Verdict> {
+        ask::address(self).err()
+    }
+
     fn auth_type(&self) -> AuthType {
         match self.client_auth {
             ClientAuth::Basic => AuthType::BasicAuth,

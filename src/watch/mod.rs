@@ -12,6 +12,7 @@
 //!                          ▼
 //!                        status_store.rs, snapshot_store.rs, notices.rs, message_text.rs, round_log.rs
 //! manifest_notices.rs: notices about the manifests
+//! clients.rs: asks providers regularly whether they still accept clients
 //! ```
 //!
 //! One task reads the manifests whenever something may have changed, and gives each target's task its
@@ -19,6 +20,7 @@
 //! error nothing new is given out: the last good state stays in force. A task that crashes starts
 //! again, a reader that crashes reads again, and both are reported.
 
+mod clients;
 mod conflict;
 mod connection;
 mod error;
@@ -44,12 +46,13 @@ mod webhook;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, sleep};
 
 use crate::model::counted;
 use crate::target::Stop;
 
+use clients::{Clients, keep_asking};
 use error::ErrorKind;
 use manifest_notices::ManifestNotifier;
 use problem_log::ProblemLog;
@@ -79,6 +82,8 @@ pub struct WatchSettings {
     pub resync: Duration,
     /// How to notice changes of files.
     pub detection: ChangeDetection,
+    /// How often providers are asked whether they still accept clients; never where there is none.
+    pub verify_every: Option<Duration>,
 }
 
 /// What connects a watcher to the rest of its process.
@@ -111,7 +116,30 @@ pub async fn run<R: ReadSpecs, C: Connect>(
     settings: WatchSettings,
     reader: R,
     connector: C,
+    channels: Channels,
+) {
+    let (clients, inbox) = watch::channel(Arc::default());
+    let (statuses, stop) = (channels.statuses.clone(), channels.stop.clone());
+    let verify_every = settings.verify_every;
+    let asking = async {
+        if let Some(every) = verify_every {
+            keep_asking(every, inbox, statuses, stop).await;
+        }
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = keep_targets(settings, reader, connector, channels, &clients) => {}
+        () = asking => {}
+    }
+}
+
+/// Keeps the targets as they should be, and reports which clients there are.
+async fn keep_targets<R: ReadSpecs, C: Connect>(
+    settings: WatchSettings,
+    reader: R,
+    connector: C,
     mut channels: Channels,
+    clients: &watch::Sender<Arc<Clients>>,
 ) {
     let mut trigger = Trigger::new(settings.detection);
     let mut tasks = TargetTasks::new(settings.clone(), connector, &channels);
@@ -126,7 +154,10 @@ pub async fn run<R: ReadSpecs, C: Connect>(
         };
         let pause = match read {
             Ok(read) => {
+                let specs = read.reading.specs.as_ref();
+                let known = specs.map(|specs| Arc::new(Clients::of(specs)));
                 give_out(read, &mut tasks, &mut problem_log, &channels.statuses, cause);
+                known.into_iter().for_each(|known| drop(clients.send_replace(known)));
                 crashes.succeeded(settings.resync).next
             }
             Err(ReaderCrashed) => {

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use appcred::codes::{ActionCode, OutcomeCode};
 use appcred::model::{
-    ConsentLink, DeviceCode, FieldKind, FlowField, FlowForm, FlowStep, HandOverError, Lifetime,
-    Secret,
+    ClientAnswer, ConsentLink, DeviceCode, EntryState, FieldKind, FlowField, FlowForm, FlowStep,
+    HandOverError, Key, Lifetime, Secret,
 };
-use appcred::plan::Why;
+use appcred::plan::{SetupState, Trouble, Why};
 use appcred::report::schema;
 use appcred::server::Access;
-use appcred::status::{EntryStatus, Holding, Link, Status};
+use appcred::status::{ClientCheck, EntryStatus, Holding, Link, Status};
 use jiff::civil::date;
 use serde_json::{Value, json};
 
@@ -36,13 +36,29 @@ fn expired() -> Lifetime {
     dates.on(date(2026, 11, 24), 14)
 }
 
+/// An entry whose account somebody has disabled.
+fn disabled(mut entry: EntryStatus) -> EntryStatus {
+    for set_up in &mut entry.set_ups {
+        let SetupState::Linked(accounts) = &mut set_up.state else { continue };
+        accounts[0].state = EntryState::Disabled;
+        set_up.trouble = Some(Trouble {
+            account: accounts[0].clone(),
+            asks_again: false,
+            misses_credential: false,
+            is_starting: false,
+            client: ClientAnswer::NotAsked,
+        });
+    }
+    entry
+}
+
 /// A house with something of everything.
 fn busy() -> Status {
     let hidden = ConsentLink::new(Secret::new("https://p.example/?secret=m4rk3d-link"), true);
     let code =
         DeviceCode { url: "https://p.example/device".to_owned(), code: "ABCD-EFGH".to_owned() };
     let mut home = up(vec![
-        EntryStatus { lifetime: expired(), ..entry("spotify", "Family") },
+        EntryStatus { lifetime: expired(), ..disabled(entry("spotify", "Family")) },
         waiting("netatmo", "Climate", consent(LINK)),
         waiting("google", "Calendar", FlowStep::Consent(hidden)),
         waiting("home_connect", "Oven", FlowStep::Progress(Some(code))),
@@ -51,6 +67,12 @@ fn busy() -> Status {
         difference("delete spotify \"Old\"", Some(Why::PruneOff), false),
         difference("create twitch \"Live\"", None, true),
     ];
+    let answer = ClientAnswer::Rejected("invalid_client".to_owned());
+    let rejected = ClientCheck::Said { answer, at: moment("2026-11-24T17:05:00Z") };
+    let left_out = ClientCheck::LeftOut("its provider counts requests".to_owned());
+    home.clients = [("family", rejected), ("climate", left_out)]
+        .map(|(key, check)| (Key::new(key).unwrap(), check))
+        .into();
     home.totals.count(ActionCode::Create, OutcomeCode::Done);
     home.totals.durations.add(Duration::from_millis(30));
     home.totals.durations.add(Duration::from_secs(100));
@@ -192,6 +214,18 @@ fn the_status_is_as_its_schema_says() {
     assert_eq!(dates, ["2026-11-23", "2026-11-01", "expired"]);
     let page = visit(&served.url("/")).text;
     assert!(page.contains("the client expired on 2026-11-23"), "{page}");
+    let client = |at: usize| &home["entries"][at]["client"];
+    assert_eq!(
+        (&client(0)["verdict"], &client(0)["message"]),
+        (&json!("rejected"), &json!("invalid_client"))
+    );
+    assert_eq!(client(1)["verdict"], "not_asked");
+    for said in [
+        "1 client is rejected by its provider; 1 client has expired",
+        "the provider is not asked regularly about the client: its provider counts requests",
+    ] {
+        assert!(page.contains(said), "{said}: {page}");
+    }
     assert_eq!(home["entries"][1]["declared_at"], "credentials/media.yaml:12:5");
     assert_eq!(home["entries"][1]["set_up"]["waits_for"]["link"], LINK);
     assert_eq!(home["entries"][2]["set_up"]["waits_for"]["link"], Value::Null);
@@ -289,6 +323,9 @@ fn prometheus_reads_the_metrics() {
         ("appcred_last_success_timestamp_seconds", &[home], 1_795_539_900.0),
         ("appcred_credential_expiration_timestamp_seconds", &dated, 1_795_392_000.0),
         ("appcred_credential_rotation_timestamp_seconds", &dated, 1_793_491_200.0),
+        ("appcred_client_accepted", &dated, 0.0),
+        ("appcred_client_checked_timestamp_seconds", &dated, 1_795_539_900.0),
+        ("appcred_accounts_down", &[home, ("cause", "disabled")], 1.0),
         ("appcred_target_up", &[home], 1.0),
         ("appcred_target_up", &[("target", "cabin \"\\é")], 0.0),
         ("appcred_reconcile_duration_seconds_count", &[], 2.0),

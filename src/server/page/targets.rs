@@ -2,10 +2,10 @@
 
 use maud::{Markup, html};
 
-use crate::codes::{EntryCode, LinkCode, ModeCode, SetupCode, TargetCode};
+use crate::codes::{ClientCode, EntryCode, LinkCode, ModeCode, SetupCode, TargetCode};
 use crate::model::counted;
 use crate::report::set_up::SetUp;
-use crate::report::status::{Differing, ReportedEntry, StatusReport, TargetState};
+use crate::report::status::{Differing, ReportedClient, ReportedEntry, StatusReport, TargetState};
 use crate::report::words;
 
 use super::{badge, id_part, time, tone};
@@ -215,6 +215,27 @@ fn credential(entry: &ReportedEntry<'_>) -> Markup {
         (badge(tone, words::entry(entry.credential)))
         @if let Some(reason) = &entry.withheld { span .why { (reason.message) } }
         @if let Some(notice) = &entry.due_notice { span .why { (notice) } }
+        @if let Some(client) = &entry.client { (said_of(client)) }
+    }
+}
+
+/// What its provider says of a client.
+fn said_of(client: &ReportedClient<'_>) -> Markup {
+    let message = client.message.unwrap_or_default();
+    html! {
+        @match client.verdict {
+            ClientCode::Rejected => {
+                " " (badge("bad", "client rejected"))
+                span .why { (message) }
+            }
+            ClientCode::Unclear => {
+                span .why { "whether the provider accepts the client is not known: " (message) }
+            }
+            ClientCode::NotAsked => {
+                span .why { "the provider is not asked regularly about the client: " (message) }
+            }
+            ClientCode::Accepted => {}
+        }
     }
 }
 

@@ -1,10 +1,12 @@
 //! All in all: one sentence.
 
+use std::collections::BTreeSet;
+
 use maud::{Markup, html};
 
-use crate::codes::{SetupCode, SeverityCode, TargetCode};
+use crate::codes::{DueCode, SetupCode, SeverityCode, TargetCode};
 use crate::model::counted;
-use crate::report::status::{StatusReport, WaitingSetUp};
+use crate::report::status::{ReportedEntry, StatusReport, WaitingSetUp};
 
 use super::time;
 
@@ -38,6 +40,7 @@ fn troubles(report: &StatusReport<'_>) -> Vec<String> {
     let answers = waiting().count() - consents;
     let set_ups = entries().flat_map(|entry| entry.set_ups());
     let failed = set_ups.filter(|(_, set_up)| set_up.state == SetupCode::Failed).count();
+    let due = |code| clients(report, |entry| entry.due == Some(code));
     let manifests = &report.manifests;
     let errors =
         manifests.problems.iter().filter(|problem| problem.severity == SeverityCode::Error).count();
@@ -67,6 +70,14 @@ fn troubles(report: &StatusReport<'_>) -> Vec<String> {
         said(in_state(TargetCode::Failed), "target has failed", "targets have failed"),
         said(in_state(TargetCode::Differs), "target is not as wanted", "targets are not as wanted"),
         said(failed, "set-up has failed", "set-ups have failed"),
+        said(
+            clients(report, |entry| entry.is_rejected()),
+            "client is rejected by its provider",
+            "clients are rejected by their providers",
+        ),
+        said(due(DueCode::Expired), "client has expired", "clients have expired"),
+        said(due(DueCode::Expiring), "client expires soon", "clients expire soon"),
+        said(due(DueCode::Rotation), "secret is due for rotation", "secrets are due for rotation"),
         said(consents, "account waits for your consent", "accounts wait for your consent"),
         said(answers, "set-up waits for your answer", "set-ups wait for your answers"),
         said(
@@ -80,10 +91,20 @@ fn troubles(report: &StatusReport<'_>) -> Vec<String> {
     .collect()
 }
 
+/// How many clients there are of entries that are like this, at whatever targets.
+fn clients(report: &StatusReport<'_>, is_like_this: impl Fn(&ReportedEntry<'_>) -> bool) -> usize {
+    let entries = report.targets.iter().flat_map(|target| &target.entries);
+    let found = entries.filter(|entry| is_like_this(entry));
+    found.map(|entry| (entry.domain, entry.client_id)).collect::<BTreeSet<_>>().len()
+}
+
 fn worst(report: &StatusReport<'_>) -> &'static str {
     let has = |states: &[TargetCode]| report.targets.iter().any(|it| states.contains(&it.state));
     let is_read = report.manifests.read_at.is_some();
+    let is_dead =
+        |entry: &ReportedEntry<'_>| entry.is_rejected() || entry.due == Some(DueCode::Expired);
     if (is_read && !report.manifests.in_force)
+        || clients(report, is_dead) > 0
         || has(&[TargetCode::Unreachable, TargetCode::NoAccess, TargetCode::Failed])
     {
         "bad"

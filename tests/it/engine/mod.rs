@@ -2,6 +2,7 @@
 //! hour passes in a millisecond.
 
 mod callbacks;
+mod clients;
 mod conflicts;
 mod failures;
 mod house;
@@ -129,29 +130,31 @@ impl Engine {
 
     /// The same, at targets that are there already.
     async fn start_at(houses: Arc<Houses>, specs: &[(&str, TargetSpec)]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let manifest = folder.path().join("manifest");
-        fs::write(&manifest, "0").unwrap();
-        let project = Arc::new(Project {
-            specs: Mutex::new(Some(by_name(specs))),
-            crashes: AtomicUsize::new(0),
-            restarts: AtomicUsize::new(0),
-            readings: AtomicUsize::new(0),
-            manifest,
-        });
+        let (folder, project) = project(specs);
         let engine = Self::run(folder, project, houses);
         engine.pass(5).await;
         engine
     }
 
     fn run(folder: TempDir, project: Arc<Project>, houses: Arc<Houses>) -> Self {
+        let statuses = StatusStore::new(|| Timestamp::UNIX_EPOCH);
+        Self::run_with(folder, project, houses, statuses, None)
+    }
+
+    fn run_with(
+        folder: TempDir,
+        project: Arc<Project>,
+        houses: Arc<Houses>,
+        statuses: StatusStore,
+        verify_every: Option<Duration>,
+    ) -> Self {
         let (callbacks, receiver) = mpsc::channel(8);
         let (reload, stop, heartbeat) = (Arc::new(Notify::new()), Stop::new(), Heartbeat::new());
-        let statuses = StatusStore::new(|| Timestamp::UNIX_EPOCH);
         let snapshots = SnapshotStore::default();
         let settings = WatchSettings {
             resync: Duration::from_secs(RESYNC),
             detection: ChangeDetection::Polling(Duration::from_secs(2)),
+            verify_every,
         };
         let channels = Channels {
             statuses: statuses.clone(),
@@ -246,6 +249,21 @@ impl Engine {
         self.stop.cancel();
         self.task.await.unwrap();
     }
+}
+
+/// A project that says this.
+fn project(specs: &[(&str, TargetSpec)]) -> (TempDir, Arc<Project>) {
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = folder.path().join("manifest");
+    fs::write(&manifest, "0").unwrap();
+    let project = Project {
+        specs: Mutex::new(Some(by_name(specs))),
+        crashes: AtomicUsize::new(0),
+        restarts: AtomicUsize::new(0),
+        readings: AtomicUsize::new(0),
+        manifest,
+    };
+    (folder, Arc::new(project))
 }
 
 fn by_name(specs: &[(&str, TargetSpec)]) -> BTreeMap<TargetName, TargetSpec> {
