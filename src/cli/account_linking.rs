@@ -8,8 +8,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
 use crate::callback::Loopback;
 use crate::lock::WriteLock;
 use crate::model::{
-    AccountName, ConsentLink, DesiredCredential, FlowStep, HiddenLink, Links, MY_REDIRECT_URI,
-    SetUpId, Visible,
+    AccountName, ConfigEntry, ConsentLink, DesiredCredential, FlowStep, HiddenLink, Links,
+    MY_REDIRECT_URI, SetUpId, Visible,
 };
 use crate::plan::Step;
 use crate::reconcile::{LinkSettings, Linking, NotLinked, Turn};
@@ -45,7 +45,7 @@ impl AccountLinking<'_> {
         entry: &DesiredCredential,
         mut loopback: Option<&mut Loopback>,
         stop: &Stop,
-    ) -> Result<(), String> {
+    ) -> Result<Option<ConfigEntry>, String> {
         let mark = comparison.desired.mark(&entry.key);
         let base = loopback.as_deref().map_or(self.ha.frontend_base(), Loopback::origin).to_owned();
         let settings = LinkSettings {
@@ -61,7 +61,7 @@ impl AccountLinking<'_> {
         let mut spinner = ProgressBar::hidden();
         loop {
             let line = match linking.next(loopback.as_deref_mut()).await.map_err(message)? {
-                Turn::Linked => return Ok(()),
+                Turn::Linked(account) => return Ok(account),
                 Turn::Show(shown) => {
                     // Nothing is printed beside a spinner.
                     drop(std::mem::replace(&mut spinner, ProgressBar::hidden()));

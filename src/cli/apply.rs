@@ -228,9 +228,9 @@ fn new_bar(name: &str, total: usize) -> ProgressBar {
 
 /// Whether everything that was wanted is done, or waits for consent.
 pub(super) fn arrived(view: &TargetView) -> bool {
-    view.comparison.is_ok()
-        && view.outcomes.iter().all(|outcome| outcome.outcome.is_well())
-        && blocked(view) == 0
+    view.comparison.as_ref().is_ok_and(|Comparison { plan, .. }| {
+        !view.outcomes.iter().any(|outcome| outcome.is_failure(plan))
+    }) && blocked(view) == 0
 }
 
 /// How much the plan leaves undone that a person must decide.

@@ -10,6 +10,7 @@ use crate::lock::WriteLock;
 use crate::model::{CALLBACK_PATH, MY_REDIRECT_URI, PolicyOverrides, SetUpId};
 use crate::plan::{Action, EntrySetup, SetupState, Step, StepId, Withheld};
 use crate::reconcile::{Verdicts, refused_set_ups};
+use crate::report::notices;
 use crate::suggest;
 use crate::target::home_assistant::HomeAssistant;
 use crate::target::{LiveTarget, Stop};
@@ -17,7 +18,7 @@ use crate::workspace::{Comparison, OnError, TargetView};
 
 use super::account_linking::{AccountLinking, print};
 use super::exit::ExitStatus;
-use super::gather::{gather_loaded, load};
+use super::gather::{ask_about_troubles, gather_loaded, load};
 use super::interrupt::stop_on_signal;
 use super::links::LinkArgs;
 use super::locks::write_locks;
@@ -62,7 +63,9 @@ pub(super) async fn run(global: &Global, verb: &Authorize) -> anyhow::Result<Exi
     let loaded = load(global);
     let locks = write_locks(&loaded.project, &verb.selection);
     let policy = PolicyOverrides::default();
-    let gathered = gather_loaded(global, loaded, &verb.selection, &policy, OnError::Stop).await?;
+    let mut gathered =
+        gather_loaded(global, loaded, &verb.selection, &policy, OnError::Stop).await?;
+    ask_about_troubles(&mut gathered.targets).await;
     let Some(views) = gathered.targets else { return Ok(ExitStatus::Failure) };
     verb.check_keys(&views)?;
     let mut loopback = match verb.port {
@@ -157,10 +160,9 @@ impl Authorize {
             ));
             return self.keys.is_empty();
         };
-        self.print_others(view, comparison);
+        let mut is_well = self.print_others(view, comparison);
         let asking = self.refused(comparison, ha, loopback.as_deref());
         let mut refused = stop.run_until_cancelled(asking).await.unwrap_or_default();
-        let mut is_well = true;
         for step in &comparison.plan.steps {
             let Action::SetUp { wanted, name: account, .. } = &step.action else { continue };
             let id = step.action.set_up_id();
@@ -187,7 +189,10 @@ impl Authorize {
                 linking.run_until_loaded(comparison, step, entry, loopback, stop).await
             };
             match ended {
-                Ok(()) => print(&format!("{title}: linked\n")),
+                Ok(account) => {
+                    let account = account.map(|of| format!(": {}", notices::account(&of)));
+                    print(&format!("{title}: linked{}\n", account.unwrap_or_default()));
+                }
                 Err(why) => {
                     is_well = false;
                     print(&format!("{title}: failed: {why}\n"));
@@ -219,10 +224,10 @@ impl Authorize {
         refused.await.into_iter().collect()
     }
 
-    /// Prints why an entry is not linked, where it was asked for by name or nothing else is left.
-    fn print_others(&self, view: &TargetView, comparison: &Comparison) {
-        let plan = &comparison.plan;
-        for EntrySetup { id, state, .. } in &plan.setup_states {
+    /// Prints why nothing is linked for an entry. Answers whether all that was asked for by name runs.
+    fn print_others(&self, view: &TargetView, comparison: &Comparison) -> bool {
+        let (plan, mut is_well) = (&comparison.plan, true);
+        for EntrySetup { id, state, trouble } in &plan.setup_states {
             let is_of_it = |action: &Action| {
                 matches!(action, Action::SetUp { .. }) && action.set_up_id().as_ref() == Some(id)
             };
@@ -231,14 +236,25 @@ impl Authorize {
                 continue;
             }
             let withheld = plan.withheld.iter().find(|withheld| is_of_it(&withheld.action));
-            let why = match (withheld, state) {
-                (Some(Withheld { why, .. }), _) => format!("is not linked: {why}; {}", why.help()),
-                (_, SetupState::Linked(_) | SetupState::Cloud(_)) => "is linked already".to_owned(),
-                (_, SetupState::NotWanted) => "says `setup: false`".to_owned(),
+            let why = match (withheld, trouble, state) {
+                (Some(Withheld { why, .. }), ..) => {
+                    format!("is not linked: {why}; {}", why.help())
+                }
+                (_, Some(trouble), _) => {
+                    is_well &= self.keys.is_empty();
+                    let (account, seen) = (notices::account(&trouble.account), trouble.seen());
+                    format!("is linked ({account}) and does not run: {seen}; {}", trouble.help(id))
+                }
+                (_, None, SetupState::Linked(accounts) | SetupState::Cloud(accounts)) => {
+                    let accounts: Vec<String> = accounts.iter().map(notices::account).collect();
+                    format!("is linked already: {}", accounts.join("; "))
+                }
+                (_, None, SetupState::NotWanted) => "says `setup: false`".to_owned(),
                 _ => "has no credential there yet: run `appcred apply` first".to_owned(),
             };
             print(&format!("{}: {id} {why}\n", view.name));
         }
+        is_well
     }
 }
 

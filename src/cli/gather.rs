@@ -181,6 +181,7 @@ fn places(entry: &Entry) -> EntryPlaces {
         name: entry.name.spot.place(),
         client_id: entry.client_id.spot.place(),
         client_secret: entry.client_secret.spot.place(),
+        lifetime: entry.dates(),
     }
 }
 

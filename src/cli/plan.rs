@@ -69,7 +69,8 @@ pub(super) struct PlanArgs {
 /// What a plan must not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum FailOn {
-    /// A credential that is deleted without another in its place, or that nobody manages
+    /// A credential that is deleted without another in its place, or that nobody manages; a linked account
+    /// that is removed
     Delete,
     /// A credential that nobody manages, or that was made by hand for a client of an entry
     Foreign,
@@ -83,14 +84,20 @@ enum FailOn {
 impl FailOn {
     fn count(self, view: &TargetView, plan: &Plan, problems: &Diagnostics) -> usize {
         match self {
-            Self::Delete => plan.deletes(),
+            Self::Delete => plan.deletes() + plan.removed_accounts(),
             Self::Foreign => plan.unmanaged(),
             Self::Drift => plan.drifted(),
             Self::Expiring => due(view, problems),
         }
     }
 
-    fn message(self, count: usize) -> String {
+    fn message(self, count: usize, plan: &Plan) -> String {
+        let accounts = plan.removed_accounts();
+        if self == Self::Delete && accounts > 0 {
+            let credentials = counted(plan.deletes(), "credential");
+            let accounts = counted(accounts, "linked account");
+            return format!("--fail-on delete: {credentials} and {accounts} to delete");
+        }
         let (name, what) = match self {
             Self::Delete => ("delete", "to delete"),
             Self::Foreign => ("foreign", "that no repository manages"),
@@ -161,7 +168,11 @@ fn is_refused(views: &[TargetView], fail_on: &[FailOn], problems: &Diagnostics) 
             let count = kind.count(view, &comparison.plan, problems);
             if count > 0 {
                 refused = true;
-                console::error(format_args!("{}: {}", view.name, kind.message(count)));
+                console::error(format_args!(
+                    "{}: {}",
+                    view.name,
+                    kind.message(count, &comparison.plan)
+                ));
             }
         }
     }

@@ -13,10 +13,10 @@ use crate::reconcile::Verdicts;
 use crate::report::verified;
 use crate::suggest;
 use crate::verify::{Checked, RedirectUri, check, confirm};
-use crate::workspace::{TargetView, check_targets};
+use crate::workspace::{Offered, TargetView, check_targets, limit_warnings};
 
 use super::exit::ExitStatus;
-use super::gather::{entries, workspace};
+use super::gather::{entries, show, workspace};
 use super::selection::TargetArgs;
 use super::{Global, OutputFormat, console};
 
@@ -62,8 +62,12 @@ pub(super) async fn run(global: &Global, verb: &Verify) -> anyhow::Result<ExitSt
             bail!(suggest::missing("entry with the key", key, keys()));
         }
     }
-    let redirect_uris =
-        workspace(global).offered(&project, &verb.selection.targets).await.redirect_uris;
+    let Offered { redirect_uris, linked, .. } =
+        workspace(global).offered(&project, &verb.selection.targets).await;
+    let spots = resolved.clients().filter(|(entry, ..)| verb.wants(entry));
+    let spots = spots.map(|(entry, id, _)| ((&entry.domain.value, id), &entry.client_id.spot));
+    let linked = linked.iter().map(|(domain, id, title)| (domain, id, title.as_str()));
+    show(&limit_warnings(linked, spots));
     let wanted = resolved.clients().filter(|(entry, ..)| verb.wants(entry));
     let wanted = wanted.flat_map(|(entry, client_id, secret)| {
         let wanted = desired::wanted(entry, client_id.clone(), secret.clone().into());

@@ -108,6 +108,8 @@ codes! {
         AccountNotNoted = "account_not_noted",
         /// The entry no longer names the account.
         AccountUndeclared = "account_undeclared",
+        /// The linked account does not run although its credential is right, and its entry does not name it.
+        UnnamedAccountDown = "unnamed_account_down",
         /// The set-up is no longer needed.
         LeftOver = "left_over",
     }

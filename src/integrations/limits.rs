@@ -1,11 +1,15 @@
 //! What providers allow a client, in `limits.json`, each with its source.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use serde::Deserialize;
 
-use crate::model::Domain;
+use crate::model::{ClientId, Domain};
+
+/// What to do about too many accounts of a client.
+pub const TOO_MANY_ACCOUNTS_HELP: &str =
+    "link the others through another client, with an entry of its own";
 
 /// Something that a provider allows a client, or wants for it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -70,6 +74,25 @@ impl Limit {
     }
 }
 
+/// The clients through which more accounts are linked than their providers allow, each with a message. What is
+/// linked is a client and the title of an account: one account may be linked at several targets.
+pub fn too_many_accounts<'a>(
+    linked: impl IntoIterator<Item = (&'a Domain, &'a ClientId, &'a str)>,
+) -> BTreeMap<(&'a Domain, &'a ClientId), String> {
+    let mut titles: BTreeMap<_, BTreeSet<&str>> = BTreeMap::new();
+    for (domain, client_id, title) in linked {
+        titles.entry((domain, client_id)).or_default().insert(title);
+    }
+    let message = |((domain, client_id), titles): ((&'a Domain, &'a ClientId), BTreeSet<&str>)| {
+        let (limit, most) = Limit::of_accounts(domain)?;
+        let (count, note) = (titles.len(), limit.note());
+        let message =
+            format!("{count} accounts of {domain} are linked through this client: {note}");
+        (count > most).then_some(((domain, client_id), message))
+    };
+    titles.into_iter().filter_map(message).collect()
+}
+
 /// The built-in file does not change after the build, and a test reads it: the empty list that
 /// would replace an unreadable one is never seen.
 static LIMITS: LazyLock<Vec<Limit>> = LazyLock::new(|| read().unwrap_or_default());
@@ -84,9 +107,9 @@ fn read() -> Result<Vec<Limit>, serde_json::Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Limit, LimitKind, limits, read};
+    use super::{Limit, LimitKind, limits, read, too_many_accounts};
     use crate::integrations::known;
-    use crate::model::Domain;
+    use crate::model::{ClientId, Domain};
 
     #[test]
     fn every_limit_is_of_integrations_that_home_assistant_has_and_has_a_source() {
@@ -103,6 +126,29 @@ mod tests {
             );
             assert!(!is_counted || limit.number.is_some(), "{limit:?}");
         }
+    }
+
+    #[test]
+    fn an_account_at_several_targets_is_one_and_each_client_is_counted_alone() {
+        let (spotify, google) = (Domain::new("spotify"), Domain::new("google"));
+        let [one, other] = ["one", "other"].map(ClientId::new);
+        let titles = ["1", "2", "3", "4", "5", "1"];
+        let of = |client| titles.map(|title| (&spotify, client, title));
+        let many = |more: &[&'static str]| {
+            let more = more.iter().map(|title| (&spotify, &one, *title));
+            let unlimited = titles.iter().map(|title| (&google, &one, *title));
+            let found = too_many_accounts(
+                of(&one).into_iter().chain(of(&other)).chain(more).chain(unlimited),
+            );
+            found
+                .into_iter()
+                .map(|((_, client), message)| (client.clone(), message))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(many(&[]), []);
+        let found = many(&["6"]);
+        assert_eq!((found.len(), &found[0].0), (1, &one));
+        assert!(found[0].1.starts_with("6 accounts of spotify are linked"), "{found:?}");
     }
 
     #[test]

@@ -6,7 +6,7 @@
 mod limits;
 mod release;
 
-pub use limits::{Limit, LimitKind, limits};
+pub use limits::{Limit, LimitKind, TOO_MANY_ACCOUNTS_HELP, limits, too_many_accounts};
 pub use release::Release;
 
 use std::collections::{BTreeMap, BTreeSet};

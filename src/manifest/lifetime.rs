@@ -33,10 +33,14 @@ pub(super) fn date(node: &Node<'_>) -> Result<Date, FieldRefusal> {
 impl Entry {
     /// Until when its client may be used, and what of that is due.
     pub fn lifetime(&self, project: &Project, today: Date) -> Lifetime {
+        self.dates().on(today, project.expiring_within.unwrap_or(EXPIRING_WITHIN))
+    }
+
+    /// Until when its client may be used.
+    pub fn dates(&self) -> Lifetime {
         let value = |date: &Option<Located<Date>>| date.as_ref().map(|date| date.value);
         let (expires, rotate_after) = (value(&self.expires), value(&self.rotate_after));
         Lifetime { expires, rotate_after, due: None }
-            .on(today, project.expiring_within.unwrap_or(EXPIRING_WITHIN))
     }
 }
 

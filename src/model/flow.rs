@@ -38,13 +38,17 @@ impl Purpose {
         }
     }
 
-    /// Whether it was started for this set-up.
-    pub fn is_of(&self, of: SetUpOf<'_>) -> bool {
-        let account = match self {
+    /// Which of the accounts that the entry names it links.
+    pub fn account(&self) -> Option<&AccountName> {
+        match self {
             Self::Account(_, account) => Some(account),
             Self::Entry(_) | Self::Again(_) => None,
-        };
-        self.mark() == Some(of.mark) && account == of.account
+        }
+    }
+
+    /// Whether it was started for this set-up.
+    pub fn is_of(&self, of: SetUpOf<'_>) -> bool {
+        self.mark() == Some(of.mark) && self.account() == of.account
     }
 }
 

@@ -279,8 +279,8 @@ impl SetUpCase<'_> {
 #[cfg(test)]
 mod tests {
     use crate::model::{
-        AccountName, ClientId, ConfigEntry, Desired, EntryId, FlowId, Live, Mark, MaxDeletes,
-        NotedAccount, Observed, OnDelete, OpenFlow, Owner, Policy, Prune, Purpose,
+        AccountName, ClientId, ConfigEntry, Desired, EntryId, EntryState, FlowId, Live, Mark,
+        MaxDeletes, NotedAccount, Observed, OnDelete, OpenFlow, Owner, Policy, Prune, Purpose,
     };
     use crate::plan::tests::{check, linked, planned, wanted};
     use crate::plan::{Plan, SetupState};
@@ -427,6 +427,34 @@ mod tests {
             observed.live.as_mut().unwrap().cloud_or_own = [EntryId::new("2")].into();
         });
         check(&cloud, &["! remove a/Bob for 2 may be cloud 1"]);
+    }
+
+    #[test]
+    fn linked_accounts_count_among_what_is_deleted() {
+        let without_entry = |limit| {
+            named(&[], BOTH, &[], |desired, _, policy| {
+                desired.credentials.remove(0);
+                policy.remove_integrations = true;
+                policy.max_deletes = Some(MaxDeletes::Count(limit));
+            })
+        };
+        let plan = without_entry(3);
+        assert_eq!((plan.deletes(), plan.removed_accounts(), plan.is_stopped()), (1, 2, false));
+        assert!(without_entry(2).is_stopped());
+    }
+
+    #[test]
+    fn that_an_account_which_is_not_named_stays_down_is_no_failure() {
+        let down = |id: &str| {
+            named(&["Ann"], BOTH, BOTH_NOTED, |_, observed, _| {
+                let mut accounts = observed.config_entries.iter_mut();
+                accounts.find(|of| of.id.as_str() == id).unwrap().state = EntryState::SetupError;
+            })
+        };
+        check(&down("1"), &["reload a for 1 [AccountDown]"]);
+        assert!(!down("1").steps[0].is_optional());
+        check(&down("2"), &["reload a for 2 [UnnamedAccountDown]"]);
+        assert!(down("2").steps[0].is_optional());
     }
 
     #[test]

@@ -184,6 +184,11 @@ impl Wanted {
 }
 
 impl Step {
+    /// Whether nobody asked for what it does: that it fails is no failure of a run.
+    pub fn is_optional(&self) -> bool {
+        self.reasons == [Reason::UnnamedAccountDown]
+    }
+
     /// How many credentials it deletes with no other of this owner in their place, or that were
     /// not this owner's.
     pub fn deletes(&self) -> usize {
@@ -223,14 +228,18 @@ impl Action {
         match self {
             Self::SetUp { name, .. } => name.as_ref(),
             Self::NoteAccount { name, .. } | Self::RemoveAccount { name, .. } => Some(name),
+            Self::Abandon { flow } => flow.purpose.account(),
             _ => None,
         }
     }
 
-    /// The set-up that it carries on; none where it is about a credential.
+    /// The set-up that it carries on or ends; none where it is about a credential.
     pub fn set_up_id(&self) -> Option<SetUpId> {
-        let wanted = self.for_entry().filter(|_| self.is_set_up())?;
-        Some(SetUpId { key: wanted.key.clone(), account: self.account_name().cloned() })
+        let key = match self {
+            Self::Abandon { flow } => &flow.purpose.mark()?.key,
+            _ => &self.for_entry().filter(|_| self.is_set_up())?.key,
+        };
+        Some(SetUpId { key: key.clone(), account: self.account_name().cloned() })
     }
 
     /// The credentials that it deletes or shadows.
@@ -270,9 +279,13 @@ impl Action {
         }
     }
 
-    /// What it does in a few words, as in `create spotify "Family"` or `set up spotify "Family" for Ann`.
+    /// What it does in a few words, as in `create spotify "Family"`, `set up spotify "Family" for Ann` or
+    /// `abandon the set-up of spotify for family/Ann`.
     pub fn summary(&self) -> String {
         let mut summary = format!("{} {}", self.verb(), self.domain());
+        if let (Self::Abandon { .. }, Some(id)) = (self, self.set_up_id()) {
+            return format!("{summary} for {id}");
+        }
         if let Some(name) = self.name() {
             summary += &format!(" \"{name}\"");
         }

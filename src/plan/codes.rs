@@ -49,6 +49,7 @@ impl Reason {
             Self::OnDeleteDiffers => ReasonCode::OnDeleteDiffers,
             Self::AccountNotNoted => ReasonCode::AccountNotNoted,
             Self::AccountUndeclared => ReasonCode::AccountUndeclared,
+            Self::UnnamedAccountDown => ReasonCode::UnnamedAccountDown,
             Self::LeftOver => ReasonCode::LeftOver,
         }
     }

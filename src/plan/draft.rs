@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::model::{
-    ClientId, ConfigEntry, DesiredCredential, Domain, Held, Key, Mark, OpenFlow, SetUpId,
+    ClientId, ConfigEntry, DesiredCredential, Domain, EntryId, Held, Key, Mark, OpenFlow, SetUpId,
     Unidentified,
 };
 
@@ -109,6 +109,10 @@ impl<'a> PlanDraft<'a> {
         self.undeclared_accounts.push(account);
     }
 
+    pub(super) fn is_undeclared(&self, account: &EntryId) -> bool {
+        self.undeclared_accounts.iter().any(|undeclared| undeclared.account.id == *account)
+    }
+
     pub(super) fn link(&mut self, id: SetUpId, state: SetupState, trouble: Option<Trouble>) {
         self.setup_states.push(EntrySetup { id, state, trouble });
     }
@@ -197,10 +201,9 @@ impl<'a> PlanDraft<'a> {
         self.credential_states[at].is_none()
     }
 
-    /// How many credentials would go that no entry wants, or that nobody manages, and how many accounts
-    /// whose credential stays.
+    /// How many credentials would go that no entry wants, or that nobody manages, and how many linked accounts.
     pub(super) fn planned_deletes(&self) -> usize {
-        let pruned = self.pruned.iter().map(|prune| prune.group.len());
+        let pruned = self.pruned.iter().map(|prune| prune.group.len() + prune.remove.len());
         pruned
             .chain([self.removals.len()])
             .chain(self.steps.iter().map(|step| step.foreign.len()))

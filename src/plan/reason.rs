@@ -49,6 +49,8 @@ pub enum Reason {
     AccountNotNoted,
     /// The entry no longer names it.
     AccountUndeclared,
+    /// The linked account does not run although its credential is right, and the entry does not name it.
+    UnnamedAccountDown,
     /// It was started for a credential that is no longer wanted, or not as it was, or linked by now.
     LeftOver,
 }

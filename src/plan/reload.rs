@@ -33,7 +33,11 @@ pub(super) fn decide(
         }
     }
     for (wanted, account) in down {
-        draft.step(Action::Reload { wanted, account }, Reason::AccountDown, None);
+        let reason = match draft.is_undeclared(&account.id) {
+            true => Reason::UnnamedAccountDown,
+            false => Reason::AccountDown,
+        };
+        draft.step(Action::Reload { wanted, account }, reason, None);
     }
 }
 

@@ -28,6 +28,16 @@ pub struct EntrySetup {
     pub trouble: Option<Trouble>,
 }
 
+impl SetupState {
+    /// The accounts that are linked.
+    pub fn linked(&self) -> &[ConfigEntry] {
+        match self {
+            Self::Linked(accounts) | Self::Cloud(accounts) => accounts,
+            _ => &[],
+        }
+    }
+}
+
 /// A linked account that uses the credential of an entry which names others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UndeclaredAccount {
@@ -63,6 +73,14 @@ pub enum CredentialState {
 }
 
 impl CredentialState {
+    /// The entry whose present credential it is.
+    pub fn entry(&self) -> Option<&Key> {
+        match self {
+            Self::InSync(key) | Self::Drifted(key) => Some(key),
+            _ => None,
+        }
+    }
+
     /// The entry that it is of, where it is known how it compares.
     pub(super) fn holder(&self) -> Option<&Key> {
         match self {

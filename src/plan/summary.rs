@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::action::{Action, ComparedCredential, CredentialState, Plan, Step};
 use super::withheld::Why;
-use crate::model::{Held, Key};
+use crate::model::{ClientId, Domain, Held, Key};
 
 impl Plan {
     /// Whether there is nothing to do and nothing that keeps the target from what is wanted.
@@ -57,6 +57,18 @@ impl Plan {
     /// not this owner's.
     pub fn deletes(&self) -> usize {
         self.steps.iter().map(Step::deletes).sum()
+    }
+
+    /// The linked accounts of its credentials: each client, and the title of an account.
+    pub fn linked_accounts(&self) -> impl Iterator<Item = (&Domain, &ClientId, &str)> {
+        self.credential_states.iter().flat_map(|ComparedCredential { held, users, .. }| {
+            users.iter().map(|account| (&held.domain, &held.client_id, account.title.as_str()))
+        })
+    }
+
+    /// How many linked accounts it removes.
+    pub fn removed_accounts(&self) -> usize {
+        self.steps.iter().map(|step| step.action.removed().len()).sum()
     }
 
     /// How many credentials of no owner stay as they are.

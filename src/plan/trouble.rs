@@ -1,7 +1,7 @@
 //! Why a linked account does not run, as far as that is seen, and what to do.
 
 use crate::codes::CauseCode;
-use crate::model::{ClientAnswer, ConfigEntry, EntryState, Key, Live, Purpose};
+use crate::model::{ClientAnswer, ConfigEntry, EntryState, Live, Purpose, SetUpId};
 
 /// A linked account that does not run or that HA asks for consent to again, and all that is seen of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,8 +117,9 @@ impl Trouble {
         seen.join("; ")
     }
 
-    /// What to do. `key` is that of the entry.
-    pub fn help(&self, key: &Key) -> String {
+    /// What to do about the account of this set-up.
+    pub fn help(&self, id: &SetUpId) -> String {
+        let (argument, key) = (id.argument(), &id.key);
         match self.cause() {
             CauseCode::Starting => {
                 "wait: whether it runs is seen once Home Assistant has started".to_owned()
@@ -137,10 +138,10 @@ impl Trouble {
                 "compare client id and secret with what the provider shows, correct the entry and apply".to_owned()
             }
             CauseCode::ConsentLost => format!(
-                "consent was withdrawn, has expired, or was given to another client: `appcred authorize {key}` links the account again"
+                "consent was withdrawn, has expired, or was given to another client: `appcred authorize {argument}` links the account again"
             ),
             CauseCode::ClientUnproven => format!(
-                "the client may be wrong, or consent lost: `appcred verify {key}` asks the provider, `appcred authorize {key}` links the account again"
+                "the client may be wrong, or consent lost: `appcred verify {key}` asks the provider, `appcred authorize {argument}` links the account again"
             ),
             CauseCode::TooManyRequests => {
                 "wait, the provider limits requests; a client of your own, or fewer accounts on it, may help".to_owned()
@@ -161,7 +162,8 @@ mod tests {
     use super::Trouble;
     use crate::codes::CauseCode;
     use crate::model::{
-        ClientAnswer, Domain, EntryId, EntryState, FlowId, Key, Live, OpenFlow, Purpose,
+        AccountName, ClientAnswer, Domain, EntryId, EntryState, FlowId, Key, Live, OpenFlow,
+        Purpose, SetUpId,
     };
     use crate::plan::tests::linked;
 
@@ -233,8 +235,10 @@ mod tests {
             seen.seen(),
             "Home Assistant says setup_error: token refused; Home Assistant asks for consent again; the provider accepts the client"
         );
-        let key = Key::new("family").unwrap();
-        assert!(seen.help(&key).contains("`appcred authorize family`"), "{}", seen.help(&key));
+        let id = |account| SetUpId { key: Key::new("family").unwrap(), account };
+        let help = seen.help(&id(AccountName::new("Ann B")));
+        assert!(help.contains("`appcred authorize 'family/Ann B'`"), "{help}");
+        assert!(seen.help(&id(None)).contains("`appcred authorize family`"));
         let silent = trouble(EntryState::SetupError, None, |_| {});
         assert_eq!(silent.seen(), "Home Assistant says setup_error, without a reason");
     }

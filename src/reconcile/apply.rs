@@ -364,9 +364,8 @@ impl<'a, T: Execute> ApplyRun<'a, T> {
     fn finish(self) -> Vec<StepOutcome> {
         self.tasks
             .into_iter()
-            .map(|task| StepOutcome {
-                step: task.step.id,
-                outcome: match task.outcome {
+            .map(|task| {
+                let outcome = match task.outcome {
                     Some(Outcome::Unfinished(why) | Outcome::Failed(why)) if task.is_denied => {
                         Outcome::Denied(why)
                     }
@@ -374,7 +373,8 @@ impl<'a, T: Execute> ApplyRun<'a, T> {
                     None => Outcome::NotBegun(
                         "internal error: steps depend on each other in a circle".to_owned(),
                     ),
-                },
+                };
+                StepOutcome::new(task.step.id, outcome)
             })
             .collect()
     }

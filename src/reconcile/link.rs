@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::callback::Loopback;
 use crate::lock::{HeldLock, LockError};
-use crate::model::{DesiredCredential, FlowId, FlowStep, HandOverError, Mark};
+use crate::model::{ConfigEntry, DesiredCredential, FlowId, FlowStep, HandOverError, Mark};
 use crate::plan::Action;
 use crate::setup::consent::{Wait, wait};
 use crate::setup::drive::{self, FlowState, SetUpTask};
@@ -18,8 +18,8 @@ use super::set_up::{Begun, CANNOT_ASK_YET, begin, task};
 
 /// What comes next for the person.
 pub enum Turn {
-    /// The account is linked and runs.
-    Linked,
+    /// The account is linked and runs; which one it is, where that is known.
+    Linked(Option<ConfigEntry>),
     /// They are to do this.
     Show(FlowStep),
     /// An answer with a wrong state was refused.
@@ -118,7 +118,11 @@ impl<'a, L: AsyncFn() -> Result<HeldLock, LockError>> Linking<'a, L> {
     pub async fn next(&mut self, mut loopback: Option<&mut Loopback>) -> Result<Turn, NotLinked> {
         loop {
             let (flow, step) = match &self.state {
-                FlowState::Linked => return Ok(Turn::Linked),
+                FlowState::Linked => {
+                    // It is linked, whether Home Assistant names it or not.
+                    let account = drive::account_of(self.settings.ha, &self.task).await;
+                    return Ok(Turn::Linked(account.unwrap_or_default()));
+                }
                 FlowState::Failed(why) => return Err(NotLinked::Failed(why.clone())),
                 FlowState::CannotAskYet => return Err(NotLinked::CannotAskYet),
                 FlowState::Waits(flow, step) => (flow.clone(), step.clone()),

@@ -1,8 +1,8 @@
 //! What became of a plan's steps.
 
 use crate::codes::OutcomeCode;
-use crate::model::FlowStep;
-use crate::plan::StepId;
+use crate::model::{ConfigEntry, FlowStep};
+use crate::plan::{Plan, StepId};
 use crate::target::Refusal;
 
 /// The result of one step.
@@ -12,6 +12,22 @@ pub struct StepOutcome {
     pub step: StepId,
     /// Its result.
     pub outcome: Outcome,
+    /// The account that was linked by it, where it is known which one that is.
+    pub linked: Option<ConfigEntry>,
+}
+
+impl StepOutcome {
+    /// Where no account was linked.
+    pub fn new(step: StepId, outcome: Outcome) -> Self {
+        Self { step, outcome, linked: None }
+    }
+
+    /// Whether something failed that was asked for. `plan` has the step.
+    pub fn is_failure(&self, plan: &Plan) -> bool {
+        let is_optional =
+            || plan.steps.iter().any(|step| step.id == self.step && step.is_optional());
+        !self.outcome.is_well() && !is_optional()
+    }
 }
 
 /// The result of a step.

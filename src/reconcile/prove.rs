@@ -116,7 +116,7 @@ pub(super) async fn prove(
                 let what = what_is_new(&step.reasons);
                 let why = format!("not replaced: the provider refuses the new {what} ({why})");
                 let outcome = Outcome::NotBegun(why);
-                proven.refused.push(StepOutcome { step: step.id, outcome });
+                proven.refused.push(StepOutcome::new(step.id, outcome));
                 continue;
             }
             Verdict::Unreachable(why) | Verdict::Unclear(why) => why,
@@ -133,9 +133,7 @@ pub(super) async fn prove(
     let back = observed.live.as_ref().map(|live| live.redirect_uri.as_str());
     let refused = refused_set_ups(&plan.steps, desired, observed, back, known).await;
     proven.refused.extend(
-        refused
-            .into_iter()
-            .map(|(step, why)| StepOutcome { step, outcome: Outcome::NotBegun(why) }),
+        refused.into_iter().map(|(step, why)| StepOutcome::new(step, Outcome::NotBegun(why))),
     );
     leave_out_refused(&mut proven);
     proven
@@ -198,7 +196,7 @@ fn leave_out_refused(proven: &mut Proven) {
         let Some(next) = proven.plan.steps.iter().find(is_next).map(|step| step.id) else { break };
         refused.insert(next);
         let outcome = Outcome::NotBegun("the step before it was not done".to_owned());
-        proven.refused.push(StepOutcome { step: next, outcome });
+        proven.refused.push(StepOutcome::new(next, outcome));
     }
     let is_idle_claim = |step: &&Step| {
         let mut dependents =
@@ -212,7 +210,7 @@ fn leave_out_refused(proven: &mut Proven) {
     for step in idle {
         refused.insert(step);
         let outcome = Outcome::NotBegun("the step that needs it is not done".to_owned());
-        proven.refused.push(StepOutcome { step, outcome });
+        proven.refused.push(StepOutcome::new(step, outcome));
     }
     proven.plan.steps.retain(|step| !refused.contains(&step.id));
 }

@@ -45,7 +45,7 @@ pub(super) async fn set_up(
             run.now = Some(ha.observed().await);
         }
         let begun: Vec<_> =
-            steps.into_iter().map(|step| run.carry_out(step, blocker(step, outcomes))).collect();
+            steps.into_iter().map(|step| run.one(step, blocker(step, outcomes))).collect();
         let mut done: Vec<StepOutcome> =
             stream::iter(begun).buffer_unordered(OPEN_SET_UPS).collect().await;
         done.sort_by_key(|done| done.step);
@@ -64,10 +64,6 @@ fn blocker(step: &Step, outcomes: &[StepOutcome]) -> Option<Outcome> {
     (!is_there).then(|| Outcome::NotBegun("its credential is not there".to_owned()))
 }
 
-fn outcome(step: &Step, outcome: Outcome) -> StepOutcome {
-    StepOutcome { step: step.id, outcome }
-}
-
 struct SetUpRun<'a> {
     desired: &'a Desired,
     ha: &'a HomeAssistant,
@@ -79,8 +75,27 @@ struct SetUpRun<'a> {
 }
 
 impl SetUpRun<'_> {
-    async fn carry_out(&self, step: &Step, blocker: Option<Outcome>) -> StepOutcome {
-        let result = match (blocker, &step.action) {
+    async fn one(&self, step: &Step, blocker: Option<Outcome>) -> StepOutcome {
+        let outcome = self.carry_out(step, blocker).await;
+        let linked = match &step.action {
+            Action::SetUp { wanted, .. } if outcome.is_done() => {
+                self.linked(step, &wanted.key).await
+            }
+            Action::NoteAccount { account, .. } if outcome.is_done() => Some(account.clone()),
+            _ => None,
+        };
+        StepOutcome { step: step.id, outcome, linked }
+    }
+
+    /// The account that a set-up has linked. It is linked, whether Home Assistant names it or not.
+    async fn linked(&self, step: &Step, key: &Key) -> Option<ConfigEntry> {
+        let mark = self.desired.mark(key);
+        let task = task(&step.action, self.entries.get(key)?, &mark)?;
+        drive::account_of(self.ha, &task).await.unwrap_or_default()
+    }
+
+    async fn carry_out(&self, step: &Step, blocker: Option<Outcome>) -> Outcome {
+        match (blocker, &step.action) {
             (Some(blocker), _) => blocker,
             _ if self.stop.is_cancelled() => Outcome::NotBegun(Refusal::Stopped.to_string()),
             (None, Action::Abandon { flow }) => match drive::give_up(self.ha, &flow.id).await {
@@ -121,8 +136,7 @@ impl SetUpRun<'_> {
                 | Action::Claim { .. }
                 | Action::Delete { .. },
             ) => Outcome::NotBegun("it is no set-up".to_owned()),
-        };
-        outcome(step, result)
+        }
     }
 
     async fn link(&self, step: &Step, entry: &DesiredCredential) -> Outcome {

@@ -6,7 +6,7 @@ use crate::model::{Claim, Held};
 use crate::plan::{Action, Adoption, Plan, Reason, Step, Unknown, Wanted, Why, Withheld};
 
 use super::text::{DIM, GREEN, RED, YELLOW};
-use super::{TargetReport, set_up, words};
+use super::{TargetReport, notices, words};
 
 /// Something that is to be done, that is not, that is unknown, or that a person should know.
 pub(super) struct Change {
@@ -83,7 +83,7 @@ pub(super) fn changes(target: &TargetReport<'_>, plan: &Plan) -> Vec<Change> {
     let steps = plan.steps.iter().map(|step| of_step(target, step));
     let withheld = plan.withheld.iter().map(|withheld| of_withheld(target, withheld));
     let unknown = plan.unknown.iter().map(|unknown| of_unknown(target, unknown));
-    steps.chain(withheld).chain(unknown).chain(set_up::notices(plan)).collect()
+    steps.chain(withheld).chain(unknown).chain(notices::notices(plan)).collect()
 }
 
 fn of_step(target: &TargetReport<'_>, step: &Step) -> Change {
@@ -98,24 +98,21 @@ fn of_step(target: &TargetReport<'_>, step: &Step) -> Change {
         Action::SetUp { wanted, account, .. } => {
             change.key(wanted.key.as_str());
             if let Some(account) = account {
-                change.field("account", &format!("\"{}\"", account.title));
+                change.field("account", &notices::account(account));
             }
         }
         Action::NoteAccount { wanted, account, .. }
         | Action::RemoveAccount { wanted, account, .. } => {
             change.key(wanted.key.as_str());
-            change.field("account", &format!("\"{}\"", account.title));
+            change.field("account", &notices::account(account));
         }
         Action::Reload { wanted, account } => {
             change.key(wanted.key.as_str());
-            change.field("account", &format!("\"{}\" ({})", account.title, account.state));
+            change.field("account", &format!("{} ({})", notices::account(account), account.state));
         }
         Action::SetDeletePolicy { wanted, .. } => change.key(wanted.key.as_str()),
-        Action::Abandon { flow } => {
-            if let Some(mark) = flow.purpose.mark() {
-                change.key(mark.key.as_str());
-            }
-        }
+        // Its title says all.
+        Action::Abandon { .. } => {}
         Action::Create { wanted }
         | Action::Replace { wanted, .. }
         | Action::Adopt { wanted, .. }

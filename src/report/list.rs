@@ -8,7 +8,7 @@ use crate::model::Visible;
 use crate::plan::{ComparedCredential, CredentialState, Plan};
 
 use super::text::{DIM, RED, head, in_full, line, redirect_uri};
-use super::{TargetReport, mark_of, set_up, words};
+use super::{TargetReport, mark_of, notices, set_up, words};
 
 /// Every credential, as a table for each target.
 pub fn text(targets: &[TargetReport<'_>]) -> String {
@@ -24,8 +24,9 @@ pub fn text(targets: &[TargetReport<'_>]) -> String {
             Ok(plan) if plan.credential_states.is_empty() => out.push_str("No credentials.\n"),
             Ok(plan) => {
                 let _ = writeln!(out, "{}", table(plan));
+                notices::named(&mut out, plan);
                 shadows(&mut out, plan);
-                for notice in set_up::notices(plan) {
+                for notice in notices::notices(plan) {
                     out.push('\n');
                     in_full(&mut out, &notice);
                 }

@@ -5,6 +5,7 @@
 
 mod accounts;
 mod change;
+pub(crate) mod client;
 mod file_names;
 mod finding;
 mod format;
@@ -17,6 +18,7 @@ mod junit;
 mod line_count;
 pub mod list;
 pub mod markdown;
+pub mod notices;
 pub mod outcomes;
 pub mod problems;
 pub mod registration;
@@ -36,7 +38,7 @@ pub use file_names::FileNames;
 pub use format::Format;
 
 use crate::diagnostic::Diagnostics;
-use crate::model::{Held, Key, Mark, Place, TargetName};
+use crate::model::{Held, Key, Lifetime, Mark, Place, TargetName};
 use crate::plan::{Action, Adoption, Plan, Step};
 use crate::reconcile::StepOutcome;
 
@@ -115,6 +117,8 @@ pub struct EntryPlaces {
     pub client_id: Place,
     /// Its client secret.
     pub client_secret: Place,
+    /// Until when its client may be used.
+    pub lifetime: Lifetime,
 }
 
 /// One target, as far as it got.

@@ -6,13 +6,13 @@ use std::fmt::Write;
 use indexmap::IndexMap;
 
 use crate::model::{Links, counted};
-use crate::plan::{Plan, Step, StepId};
+use crate::plan::{Action, Plan, Step, StepId};
 use crate::reconcile::{Outcome, StepOutcome};
 
 use super::summary::tally;
-use super::text::{BOLD, MOST_NAMED, Names, RED, line};
+use super::text::{BOLD, GREEN, MOST_NAMED, Names, RED, YELLOW, line};
 use super::words::{self, Undone};
-use super::{Tally, TargetReport, set_up};
+use super::{Tally, TargetReport, notices, set_up};
 
 /// What is not done, in order, then a summary: target by target, or, where there are many targets, what is
 /// the same in several of them once.
@@ -30,19 +30,25 @@ pub fn outcomes(targets: &[TargetReport<'_>], links: Links) -> String {
             for outcome in target.outcomes {
                 let Some(step) = steps.get(&outcome.step) else { continue };
                 let what = step.action.summary();
-                if let Outcome::Waits(waits) = &outcome.outcome {
+                if let Some(linked) = &outcome.linked {
+                    let is_link = matches!(step.action, Action::SetUp { .. });
+                    let (word, account) =
+                        (if is_link { "linked: " } else { "" }, notices::account(linked));
+                    line(&mut out, GREEN, &format!("{}: {what}: {word}{account}", target.name));
+                } else if let Outcome::Waits(waits) = &outcome.outcome {
                     let id = step.action.set_up_id();
                     let what = format!("{}: {what}", target.name);
                     set_up::waits(&mut out, &what, id.as_ref(), waits, links);
                 } else if let Some(Undone { word, why }) = words::undone(&outcome.outcome) {
                     let text = format!("{word}: {what}: {}", why.unwrap_or_default());
-                    undone.entry(text).or_default().0.push(target.name);
+                    let style = if outcome.is_failure(plan) { RED } else { YELLOW };
+                    undone.entry((text, style)).or_default().0.push(target.name);
                 }
             }
             sums.entry(done(&[(plan, target.outcomes)])).or_default().0.push(target.name);
         }
-        for (text, names) in undone {
-            line(&mut out, RED, &format!("{names}: {text}"));
+        for ((text, style), names) in undone {
+            line(&mut out, style, &format!("{names}: {text}"));
         }
         for ((text, is_well), names) in sums {
             let style = if is_well { BOLD } else { RED.bold() };
@@ -70,6 +76,9 @@ pub fn outcomes(targets: &[TargetReport<'_>], links: Links) -> String {
 /// What was done of some plans, in a line, and whether all is well.
 fn done(of: &[(&Plan, &[StepOutcome])]) -> (String, bool) {
     let outcomes = || of.iter().flat_map(|(_, outcomes)| outcomes.iter());
+    let failures = of
+        .iter()
+        .flat_map(|(plan, outcomes)| outcomes.iter().filter(|outcome| outcome.is_failure(plan)));
     let steps = of.iter().flat_map(|(plan, outcomes)| {
         let done: BTreeSet<StepId> =
             outcomes.iter().filter(|of| of.outcome.is_done()).map(|of| of.step).collect();
@@ -79,7 +88,7 @@ fn done(of: &[(&Plan, &[StepOutcome])]) -> (String, bool) {
     for (awaits, number) in unfinished(outcomes()) {
         let _ = write!(text, ", {number} {awaits}");
     }
-    let undone = outcomes().filter(|of| !of.outcome.is_well()).count();
+    let undone = failures.count();
     if undone > 0 {
         let _ = write!(text, ", {undone} not done");
     }

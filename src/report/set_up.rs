@@ -7,14 +7,12 @@ use serde_json::Value;
 use crate::codes::{CauseCode, SetupCode, TakesCode};
 use crate::model::{
     AccountName, ConfigEntry, EntryState, FieldKind, FlowField, FlowForm, FlowStep, HiddenLink,
-    Key, Links, Purpose, SetUpId,
+    Key, Links, SetUpId,
 };
-use crate::plan::{
-    Action, CredentialState, EntrySetup, Plan, SetupState, Step, Trouble, UndeclaredAccount,
-};
+use crate::plan::{CredentialState, EntrySetup, Plan, SetupState, Trouble};
 use crate::setup::redirect_uri;
 
-use super::change::Change;
+use super::accounts::LinkedAccount;
 use super::text::{DIM, YELLOW, line};
 use super::words;
 
@@ -26,6 +24,9 @@ pub(super) struct IntegrationOf<'a> {
     /// What the entry calls the account; left out where it names none.
     #[serde(skip_serializing_if = "Option::is_none")]
     account: Option<&'a AccountName>,
+    /// The linked account that has that name; left out where none has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    linked: Option<LinkedAccount<'a>>,
     #[serde(flatten)]
     set_up: SetUp<'a>,
 }
@@ -33,7 +34,9 @@ pub(super) struct IntegrationOf<'a> {
 impl<'a> IntegrationOf<'a> {
     pub(super) fn of(entry: &'a EntrySetup) -> Self {
         let SetUpId { key, account } = &entry.id;
-        Self { key, account: account.as_ref(), set_up: of_entry(entry) }
+        let (account, set_up) = (account.as_ref(), of_entry(entry));
+        let linked = account.and(set_up.account).map(LinkedAccount::from);
+        Self { key, account, linked, set_up }
     }
 }
 
@@ -155,6 +158,9 @@ fn problems(form: &FlowForm) -> Vec<String> {
 /// How far an entry is set up, as JSON.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct SetUp<'a> {
+    /// The account, where one is linked; of several, the first that does not run, or else the first.
+    #[serde(skip)]
+    pub(super) account: Option<&'a ConfigEntry>,
     /// How far.
     pub(crate) state: SetupCode,
     /// What more there is to say, such as why the last try failed.
@@ -186,16 +192,18 @@ impl<'a> SetUp<'a> {
                 _ => SetupCode::WaitingForAnswers,
             };
         }
-        Self { state, reason, cause: None, help: None, waits_for }
+        let account = setup_state.linked().first();
+        Self { account, state, reason, cause: None, help: None, waits_for }
     }
 
-    /// The same, with what is wrong with the account of the entry with this key.
-    pub(super) fn with(self, trouble: Option<&Trouble>, key: &Key) -> Self {
+    /// The same, with what is wrong with the account of this set-up.
+    pub(super) fn with(self, trouble: Option<&'a Trouble>, id: &SetUpId) -> Self {
         let Some(trouble) = trouble else { return self };
         Self {
+            account: Some(&trouble.account),
             reason: Some(trouble.seen()),
             cause: Some(trouble.cause()),
-            help: Some(trouble.help(key)),
+            help: Some(trouble.help(id)),
             ..self
         }
     }
@@ -248,7 +256,7 @@ fn of_accounts(well: SetupCode, accounts: &[ConfigEntry]) -> (SetupCode, Option<
 
 /// How far a set-up is, with what is wrong with its account.
 pub(super) fn of_entry(of: &EntrySetup) -> SetUp<'_> {
-    SetUp::of(&of.state, None).with(of.trouble.as_ref(), &of.id.key)
+    SetUp::of(&of.state, None).with(of.trouble.as_ref(), &of.id)
 }
 
 /// How far the entry of a current credential is set up.
@@ -256,10 +264,7 @@ pub(super) fn setup_states_of<'a>(
     plan: &'a Plan,
     state: &CredentialState,
 ) -> impl Iterator<Item = &'a EntrySetup> {
-    let key = match state {
-        CredentialState::InSync(key) | CredentialState::Drifted(key) => Some(key.clone()),
-        _ => None,
-    };
+    let key = state.entry().cloned();
     plan.setup_states.iter().filter(move |of| Some(&of.id.key) == key.as_ref())
 }
 
@@ -274,70 +279,6 @@ pub(super) fn state_of(plan: &Plan, state: &CredentialState) -> String {
         Some(account.map_or(state.to_owned(), |account| format!("{account} {state}")))
     };
     setup_states_of(plan, state).filter_map(in_words).collect::<Vec<_>>().join(", ")
-}
-
-/// Every set-up that is in progress, every account that does not run, and those that no entry names.
-pub(super) fn notices(plan: &Plan) -> Vec<Change> {
-    let in_progress = in_progress(plan).map(|EntrySetup { id, .. }| {
-        let help = format!(
-            "`appcred apply` or `appcred authorize {}` carries it on and shows what it waits for",
-            id.argument()
-        );
-        Change::notice(format!("{id}: its set-up is in progress"), Some(help))
-    });
-    let troubled = troubled(plan).map(|(id, trouble)| {
-        Change::notice(format!("{id}: {}", trouble.seen()), Some(trouble.help(&id.key)))
-    });
-    let undeclared = kept_undeclared(plan).map(|account| Change::notice(undeclared(account), None));
-    in_progress.chain(troubled).chain(undeclared).collect()
-}
-
-/// The set-ups that wait for something, but for those that the plan ends.
-pub(super) fn in_progress(plan: &Plan) -> impl Iterator<Item = &EntrySetup> {
-    let abandoned: Vec<SetUpId> = plan.steps.iter().filter_map(abandoned).collect();
-    plan.setup_states
-        .iter()
-        .filter(move |of| of.state == SetupState::InProgress && !abandoned.contains(&of.id))
-}
-
-/// The accounts that do not run.
-pub(super) fn troubled(plan: &Plan) -> impl Iterator<Item = (&SetUpId, &Trouble)> {
-    let is_other = |of: &&EntrySetup| of.state != SetupState::InProgress;
-    let states = plan.setup_states.iter().filter(is_other);
-    states.filter_map(|of| Some((&of.id, of.trouble.as_ref()?)))
-}
-
-/// The linked accounts that no entry names and that stay.
-pub(super) fn kept_undeclared(plan: &Plan) -> impl Iterator<Item = &UndeclaredAccount> {
-    let is_removed = |account: &UndeclaredAccount| {
-        plan.steps.iter().any(|step| step.action.removed().contains(&account.account))
-    };
-    plan.undeclared_accounts.iter().filter(move |account| !is_removed(account))
-}
-
-/// What is to be known of a linked account that its entry does not name.
-fn undeclared(UndeclaredAccount { key, name, account }: &UndeclaredAccount) -> String {
-    let title = &account.title;
-    match name {
-        Some(name) => format!(
-            "{key}: the linked account \"{title}\" was {name} and is no longer named: it stays; --remove-integrations removes it"
-        ),
-        None => format!(
-            "{key}: the linked account \"{title}\" is none of those that the entry names: it stays; add its name to `accounts` to manage it, or give it alone the name that it should have as its title in Home Assistant"
-        ),
-    }
-}
-
-/// The set-up that a step ends.
-fn abandoned(step: &Step) -> Option<SetUpId> {
-    let Action::Abandon { flow } = &step.action else { return None };
-    match &flow.purpose {
-        Purpose::Entry(mark) => Some(SetUpId { key: mark.key.clone(), account: None }),
-        Purpose::Account(mark, name) => {
-            Some(SetUpId { key: mark.key.clone(), account: Some(name.clone()) })
-        }
-        Purpose::Again(_) => None,
-    }
 }
 
 /// What a set-up waits for, and how to go on.

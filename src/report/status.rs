@@ -1,6 +1,8 @@
 //! The state of a watcher's targets, in words and codes: as JSON for programs, and as values for the
 //! status page, so that both agree.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -8,20 +10,21 @@ use serde::Serialize;
 use crate::codes::{
     ClientCode, DueCode, EntryCode, LinkCode, ModeCode, SetupCode, TargetCode, WithheldCode,
 };
-use crate::model::{
-    AccountName, ClientAnswer, ClientId, Domain, Due, Key, SetUpId, TargetName, to_json,
-};
+use crate::integrations::too_many_accounts;
+use crate::model::{AccountName, ClientId, Domain, Due, Key, SetUpId, TargetName, to_json};
 use crate::plan::Why;
-use crate::status::{
-    ClientCheck, Difference, EntryStatus, Holding, Link, Mode, Status, TargetStatus,
-};
+use crate::status::{Difference, EntryStatus, Holding, Link, Mode, Status, TargetStatus};
 
 use super::FileNames;
 use super::accounts::{self, NamedAccount};
+use super::client::ReportedClient;
 use super::json::{Problem, problems_of};
 use super::set_up::{SetUp, WaitsFor};
 
 const FORMAT_VERSION: u32 = 1;
+
+/// The clients through which too many accounts are linked, each with a message.
+type LimitMessages<'a> = BTreeMap<(&'a Domain, &'a ClientId), String>;
 
 /// What `appcred watch` serves at `/api/v1/status`.
 #[derive(Serialize, JsonSchema)]
@@ -43,7 +46,7 @@ pub(crate) struct StatusReport<'a> {
 #[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
 #[serde(into = "String")]
 #[schemars(with = "String", inline)]
-pub(crate) struct Moment(Timestamp);
+pub(crate) struct Moment(pub(super) Timestamp);
 
 impl Moment {
     /// As programs read it.
@@ -147,6 +150,9 @@ pub(crate) struct ReportedEntry<'a> {
     /// What its provider says of the client; left out where it is not asked regularly, or was not yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) client: Option<ReportedClient<'a>>,
+    /// That more accounts are linked through its client than the provider allows, at all targets together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) limit: Option<String>,
     /// How the target holds its credential.
     pub(crate) credential: EntryCode,
     /// Why it is withheld.
@@ -158,38 +164,6 @@ pub(crate) struct ReportedEntry<'a> {
     /// The accounts that it names; `set_up` is left out where it names any.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) accounts: Vec<NamedAccount<'a>>,
-}
-
-/// What a provider says of a client of which it is asked regularly.
-#[derive(Serialize, JsonSchema)]
-pub(crate) struct ReportedClient<'a> {
-    /// What it said last that was clear.
-    pub(crate) verdict: ClientCode,
-    /// Its message, or why there is no answer.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) message: Option<&'a str>,
-    /// When it said so.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) asked_at: Option<Moment>,
-}
-
-impl<'a> From<&'a ClientCheck> for ReportedClient<'a> {
-    fn from(check: &'a ClientCheck) -> Self {
-        let (answer, asked_at) = match check {
-            ClientCheck::LeftOut(why) => {
-                let (verdict, message) = (ClientCode::NotAsked, Some(why.as_str()));
-                return Self { verdict, message, asked_at: None };
-            }
-            ClientCheck::Said { answer, at } => (answer, Some(Moment(*at))),
-        };
-        let (verdict, message) = match answer {
-            ClientAnswer::NotAsked => (ClientCode::NotAsked, None),
-            ClientAnswer::Accepted => (ClientCode::Accepted, None),
-            ClientAnswer::Rejected(why) => (ClientCode::Rejected, Some(why.as_str())),
-            ClientAnswer::Unclear(why) => (ClientCode::Unclear, Some(why.as_str())),
-        };
-        Self { verdict, message, asked_at }
-    }
 }
 
 /// A set-up of an entry that waits for a person.
@@ -273,6 +247,7 @@ impl ReportedEntry<'_> {
         self.credential != EntryCode::InSync
             || self.due.is_some()
             || self.is_rejected()
+            || self.limit.is_some()
             || self.set_ups().any(|(_, set_up)| !is_well(set_up.state))
     }
 }
@@ -280,7 +255,9 @@ impl ReportedEntry<'_> {
 /// The status as a report.
 pub(crate) fn report<'a>(status: &'a Status, names: &FileNames) -> StatusReport<'a> {
     let manifests = &status.manifests;
-    let targets = status.targets.iter().map(|(name, target)| of_target(name, target, names));
+    let limits = too_many_accounts(status.linked());
+    let of = |(name, target)| of_target(name, target, &limits, names);
+    let targets = status.targets.iter().map(of);
     StatusReport {
         format_version: FORMAT_VERSION,
         appcred_version: env!("CARGO_PKG_VERSION"),
@@ -308,6 +285,7 @@ pub fn json(status: &Status, names: &FileNames) -> serde_json::Result<String> {
 fn of_target<'a>(
     name: &'a TargetName,
     target: &'a TargetStatus,
+    limits: &LimitMessages<'_>,
     names: &FileNames,
 ) -> TargetState<'a> {
     let (link, link_since, version) = match &target.link {
@@ -332,7 +310,14 @@ fn of_target<'a>(
         last_reconcile: target.last_reconcile.map(Moment),
         last_success: target.last_success.map(Moment),
         next_reconcile: target.next_reconcile.map(Moment),
-        entries: target.entries.iter().map(|entry| of_entry(target, entry, names)).collect(),
+        entries: target
+            .entries
+            .iter()
+            .map(|entry| ReportedEntry {
+                limit: limits.get(&(&entry.domain, &entry.client_id)).cloned(),
+                ..of_entry(target, entry, names)
+            })
+            .collect(),
         differences: target.differences.iter().map(of_difference).collect(),
         foreign: target.foreign,
         of_other_owners: target.of_other_owners,
@@ -369,9 +354,10 @@ fn of_entry<'a>(
     };
     let place = &entry.place;
     let set_ups = entry.set_ups.iter().map(|of| {
+        let id = SetUpId { key: entry.key.clone(), account: of.account.clone() };
         let waits_for = of.waits_for.as_ref().filter(|_| target.is_connected());
         let set_up = SetUp::of(&of.state, waits_for)
-            .with(of.trouble.as_ref(), &entry.key)
+            .with(of.trouble.as_ref(), &id)
             .after_failure(of.error.as_deref());
         (of.account.as_ref(), set_up)
     });
@@ -387,6 +373,7 @@ fn of_entry<'a>(
         due: entry.lifetime.due.map(due_code),
         due_notice: entry.lifetime.notice(),
         client: target.clients.get(&entry.key).map(ReportedClient::from),
+        limit: None,
         credential,
         withheld,
         set_up,

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::plan::{CredentialState, Plan};
 
-use super::{Count, Tally, set_up};
+use super::{Count, Tally, notices};
 
 /// What plans have together.
 pub(super) struct PlanSummary {
@@ -29,9 +29,9 @@ impl PlanSummary {
             in_sync: sum(in_sync),
             not_done: sum(|plan| plan.withheld.len()),
             unknown: sum(|plan| plan.unknown.len()),
-            in_progress: sum(|plan| set_up::in_progress(plan).count()),
-            not_running: sum(|plan| set_up::troubled(plan).count()),
-            undeclared_accounts: sum(|plan| set_up::kept_undeclared(plan).count()),
+            in_progress: sum(|plan| notices::in_progress(plan).count()),
+            not_running: sum(|plan| notices::troubled(plan).count()),
+            undeclared_accounts: sum(|plan| notices::kept_undeclared(plan).count()),
             foreign: sum(Plan::foreign),
             of_other_owners: sum(Plan::of_other_owners),
         }

@@ -246,7 +246,8 @@ mod tests {
 
     use super::{Details, plan};
     use crate::model::{
-        ClientId, Domain, FlowId, Key, Links, Mark, OpenFlow, Owner, Purpose, SetUpId, TargetName,
+        AccountName, ClientId, ConfigEntry, Domain, EntryId, EntryState, FlowId, Key, Links, Mark,
+        OpenFlow, Owner, Purpose, SetUpId, TargetName,
     };
     use crate::plan::{Action, EntrySetup, Plan, Reason, SetupState, Step, StepId, Wanted};
     use crate::reconcile::{Outcome, StepOutcome};
@@ -312,19 +313,59 @@ mod tests {
     fn a_set_up_that_is_ended_is_named_by_its_entry_counted_and_not_carried_on() {
         let (name, abandons) = (TargetName::new("home"), abandons("family"));
         let text = stripped(&plan(&[report(&name, Ok(&abandons), &[])], Details::All));
-        assert!(
-            text.contains("x abandon the set-up of spotify\n      key           = family\n"),
-            "{text}"
-        );
+        assert!(text.contains("x abandon the set-up of spotify for family\n"), "{text}");
         assert!(text.contains("1 to abandon."), "{text}");
         assert!(!text.contains("in progress"), "{text}");
+    }
+
+    #[test]
+    fn an_account_that_was_linked_is_named_and_an_optional_step_fails_nothing() {
+        let (name, domain) = (TargetName::new("home"), Domain::new("spotify"));
+        let account = ConfigEntry {
+            id: EntryId::new("e1"),
+            domain: domain.clone(),
+            title: "ann@example.com".into(),
+            state: EntryState::SetupError,
+            reason: None,
+            implementation: None,
+        };
+        let wanted = Wanted {
+            key: Key::new("family").unwrap(),
+            domain,
+            client_id: ClientId::new("c"),
+            name: "Family".into(),
+            auth_domain: "appcred:house:family".into(),
+        };
+        let mut plan = abandons("family");
+        plan.steps[0].action = Action::SetUp {
+            wanted: wanted.clone(),
+            name: AccountName::new("Ann"),
+            account: None,
+            open: None,
+        };
+        let linked = StepOutcome {
+            linked: Some(account.clone()),
+            ..StepOutcome::new(StepId(0), Outcome::Done)
+        };
+        let said = |plan: &Plan, done: StepOutcome| {
+            stripped(&outcomes(&[report(&name, Ok(plan), &[done])], Links::Hidden))
+        };
+        let text = said(&plan, linked);
+        assert!(text.contains(" for Ann: linked: \"ann@example.com\", e1\n"), "{text}");
+
+        plan.steps[0].action = Action::Reload { wanted, account };
+        let failed = || StepOutcome::new(StepId(0), Outcome::Failed("it stays down".to_owned()));
+        assert!(said(&plan, failed()).contains(", 1 not done."));
+        plan.steps[0].reasons = vec![Reason::UnnamedAccountDown];
+        let text = said(&plan, failed());
+        assert!(text.contains("it stays down") && !text.contains("not done"), "{text}");
     }
 
     #[test]
     fn a_target_that_is_not_reached_is_named_again_at_the_end() {
         let (home, cabin, abandons) =
             (TargetName::new("home"), TargetName::new("cabin"), abandons("family"));
-        let done = [StepOutcome { step: StepId(0), outcome: Outcome::Done }];
+        let done = [StepOutcome::new(StepId(0), Outcome::Done)];
         let cabin = report(&cabin, Err("cannot reach http://cabin: no route"), &[]);
         let text =
             stripped(&outcomes(&[cabin, report(&home, Ok(&abandons), &done)], Links::Hidden));
@@ -414,7 +455,7 @@ No changes in 1 target (house-6)
     fn what_failed_in_many_targets_is_written_once() {
         let usual = creates(&["a"]);
         let names = names(12);
-        let of = |outcome: Outcome| [StepOutcome { step: StepId(0), outcome }];
+        let of = |outcome: Outcome| [StepOutcome::new(StepId(0), outcome)];
         let (done, failed) = (of(Outcome::Done), of(Outcome::Failed("no rights".to_owned())));
         let outcome = |at: usize| if at < 9 { &failed[..] } else { &done[..] };
         let targets: Vec<_> = names

@@ -44,6 +44,9 @@ pub(super) fn reason(reason: Reason) -> &'static str {
             "this account has the name as its title: records that, for when the title changes"
         }
         Reason::AccountUndeclared => "the entry no longer names this account",
+        Reason::UnnamedAccountDown => {
+            "this account does not run, and the entry does not name it: it is reloaded once, and may stay so"
+        }
         Reason::AccountDown => "the linked account does not run although its credential is right",
         Reason::ConsentLost => "Home Assistant asks for consent again",
         Reason::OnDeleteDiffers => "records `on_delete` of the entry, for when it is removed",

@@ -1,6 +1,6 @@
 //! The linked accounts of an entry's credential.
 
-use crate::model::{AccountName, ConfigEntry, Implementation};
+use crate::model::{AccountName, ConfigEntry, FlowId, Implementation};
 use crate::target::Refusal;
 use crate::target::home_assistant::HomeAssistant;
 
@@ -20,6 +20,29 @@ pub(super) async fn of_credential(
     let mut accounts = ha.accounts(task.domain).await?;
     accounts.retain(is_ours);
     Ok(accounts)
+}
+
+/// Notes the account that a flow has linked whose end no run has seen, since it was killed or the browser came
+/// back twice: the only account of the credential that is new since the flow was started and has no note.
+/// Where it may be another one, nobody guesses.
+pub(super) async fn note_unseen(
+    ha: &HomeAssistant,
+    task: &SetUpTask<'_>,
+    flow: &FlowId,
+) -> Result<(), Refusal> {
+    let Some(name) = task.of.account else { return Ok(()) };
+    let Some(before) = ha.accounts_before(task.of.mark, flow).await? else { return Ok(()) };
+    let notes = ha.noted_accounts(task.of.mark).await?;
+    let mut new = of_credential(ha, task).await?;
+    let has_note = |account: &ConfigEntry| notes.iter().any(|note| note.account == account.id);
+    if new.iter().any(|of| notes.iter().any(|note| note.account == of.id && note.name == *name)) {
+        return Ok(());
+    }
+    new.retain(|account| !before.contains(&account.id) && !has_note(account));
+    match new.as_slice() {
+        [account] => ha.note_account(task.of.mark, name, &account.id).await,
+        _ => Ok(()),
+    }
 }
 
 /// What a person reads who consented with an account that is linked already.

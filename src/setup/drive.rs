@@ -277,6 +277,7 @@ async fn ended_unseen(
     flow: &FlowId,
 ) -> Result<Option<FlowState>, Refusal> {
     let Some(account) = task.account else {
+        accounts::note_unseen(ha, task, flow).await?;
         ha.forget_flow(flow).await?;
         return linked_meanwhile(ha, task).await;
     };
@@ -300,6 +301,23 @@ async fn linked_meanwhile(
     if task.account.is_some() {
         return Ok(None);
     }
+    Ok(match account_of(ha, task).await? {
+        Some(account) => Some(state_of_linked(&ha.settled(&account.id).await?)),
+        None => None,
+    })
+}
+
+/// The account of a set-up, where one is linked.
+///
+/// # Errors
+/// Where HA does not answer.
+pub async fn account_of(
+    ha: &HomeAssistant,
+    task: &SetUpTask<'_>,
+) -> Result<Option<ConfigEntry>, Refusal> {
+    if let Some(account) = task.account {
+        return Ok(Some(account.clone()));
+    }
     let mut accounts = accounts::of_credential(ha, task).await?;
     if let Some(name) = task.of.account {
         // Which one it is shows only what was noted by the run that saw it being linked.
@@ -307,8 +325,5 @@ async fn linked_meanwhile(
         notes.retain(|note| note.name == *name);
         accounts.retain(|account| notes.iter().any(|note| note.account == account.id));
     }
-    Ok(match accounts.last() {
-        Some(account) => Some(state_of_linked(&ha.settled(&account.id).await?)),
-        None => None,
-    })
+    Ok(accounts.pop())
 }

@@ -7,7 +7,7 @@ mod client;
 mod entry;
 mod totals;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -17,7 +17,7 @@ pub use entry::{EntryStatus, Holding, SetUpStatus, Waiting, entries, named, unse
 pub use totals::{BUCKETS, Durations, Totals};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
-use crate::model::{Key, TargetName};
+use crate::model::{ClientId, Domain, Key, TargetName};
 use crate::plan::{Plan, Why};
 
 /// What a watcher knows, and what it is at.
@@ -29,6 +29,14 @@ pub struct Status {
     pub manifests: ManifestStatus,
     /// Each target, on its own.
     pub targets: BTreeMap<TargetName, TargetStatus>,
+}
+
+impl Status {
+    /// The accounts that are linked at all targets: each client, and the title of an account.
+    pub fn linked(&self) -> impl Iterator<Item = (&Domain, &ClientId, &str)> {
+        let linked = self.targets.values().flat_map(|target| &target.linked);
+        linked.map(|(domain, client_id, title)| (domain, client_id, title.as_str()))
+    }
 }
 
 /// How the manifests were found.
@@ -85,6 +93,8 @@ pub struct TargetStatus {
     pub entries: Vec<EntryStatus>,
     /// What is known of their clients; empty where providers are not asked regularly.
     pub clients: BTreeMap<Key, ClientCheck>,
+    /// The accounts that are linked there: each client, and the title of an account.
+    pub linked: BTreeSet<(Domain, ClientId, String)>,
     /// What is not as wanted there, and stays so for now.
     pub differences: Vec<Difference>,
     /// What was to be done when somebody had changed it last.
@@ -114,6 +124,7 @@ impl TargetStatus {
             link: Link::Connecting,
             entries: Vec::new(),
             clients: BTreeMap::new(),
+            linked: BTreeSet::new(),
             differences: Vec::new(),
             drift: Vec::new(),
             foreign: 0,
@@ -191,6 +202,12 @@ pub struct Difference {
     pub why: Option<Why>,
     /// Whether somebody has changed the target, and no manifest.
     pub is_drift: bool,
+}
+
+/// The linked accounts of a plan's credentials: each client, and the title of an account.
+pub fn linked(plan: &Plan) -> BTreeSet<(Domain, ClientId, String)> {
+    let linked = plan.linked_accounts();
+    linked.map(|(domain, id, title)| (domain.clone(), id.clone(), title.to_owned())).collect()
 }
 
 /// What of a plan's steps concerns credentials.

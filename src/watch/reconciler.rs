@@ -277,10 +277,12 @@ impl<C: Connect> TargetReconciler<C> {
                 target.drifted(plan);
             }
             target.entries = entries;
+            target.linked = status::linked(plan);
             target.differences = differences;
             target.foreign = plan.foreign();
             target.of_other_owners = plan.of_other_owners();
         });
+        self.log.limits(&self.statuses.subscribe().borrow(), &spec.desired);
         if let Some(snapshots) = &self.snapshots {
             snapshots.put(&self.name, spec, observed, plan);
         }
@@ -302,14 +304,14 @@ impl<C: Connect> TargetReconciler<C> {
         let mut is_changed = false;
         let steps: BTreeMap<StepId, &Step> =
             plan.steps.iter().map(|step| (step.id, step)).collect();
-        for StepOutcome { step, outcome } in &outcomes {
-            let Some(step) = steps.get(step) else { continue };
-            if let (Outcome::NotBegun(why), Some(id)) = (outcome, step.action.set_up_id())
+        for done in &outcomes {
+            let Some(step) = steps.get(&done.step) else { continue };
+            if let (Outcome::NotBegun(why), Some(id)) = (&done.outcome, step.action.set_up_id())
                 && refused.contains(&step.id)
             {
                 self.set_ups.refused(id, why);
             }
-            is_changed |= self.record_outcome(step, outcome, spec, &mut undone);
+            is_changed |= self.record_outcome(step, done, spec, &mut undone);
         }
         if is_changed {
             self.changed = Some(Instant::now());
@@ -330,15 +332,16 @@ impl<C: Connect> TargetReconciler<C> {
     fn record_outcome(
         &mut self,
         step: &Step,
-        outcome: &Outcome,
+        done: &StepOutcome,
         spec: &TargetSpec,
         undone: &mut Vec<String>,
     ) -> bool {
+        let outcome = &done.outcome;
         let is_waiting = matches!(outcome, Outcome::Waits(_));
         if !is_waiting || begins(step) {
             let kind = step.action.code();
             self.statuses.target(&self.name, |target| target.totals.count(kind, outcome.code()));
-            self.log.outcome(step, outcome);
+            self.log.outcome(step, done);
         }
         let id = step.action.set_up_id();
         match outcome {
@@ -361,7 +364,7 @@ impl<C: Connect> TargetReconciler<C> {
                     if let Some(id) = id.filter(|_| is_begun)
                         && let Some(entry) = spec.desired.credential(&id.key)
                     {
-                        self.set_ups.failed(id, entry, why, begins(step), Instant::now());
+                        self.set_ups.failed(id, entry, why, step, Instant::now());
                     }
                     return is_begun;
                 }

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::model::TargetName;
+use crate::integrations::{TOO_MANY_ACCOUNTS_HELP, too_many_accounts};
+use crate::model::{Desired, DesiredCredential, Key, TargetName, Visible};
 use crate::plan::{Action, Plan, Step};
-use crate::reconcile::{Outcome, Unchecked, unchecked_line};
-use crate::status::{self, Difference};
+use crate::reconcile::{Outcome, StepOutcome, Unchecked, unchecked_line};
+use crate::status::{self, Difference, Status};
 
 use super::conflict::{StepIdentity, identity};
 use super::error::RoundError;
@@ -17,11 +18,13 @@ pub(super) struct RoundLog {
     last: String,
     /// Why steps failed that have not succeeded since.
     failing: BTreeMap<StepIdentity, String>,
+    /// The entries with whose client too many accounts are linked.
+    limits: BTreeMap<Key, String>,
 }
 
 impl RoundLog {
     pub(super) fn new(target: TargetName) -> Self {
-        Self { target, last: String::new(), failing: BTreeMap::new() }
+        Self { target, last: String::new(), failing: BTreeMap::new(), limits: BTreeMap::new() }
     }
 
     pub(super) fn connected(&mut self, version: Option<&str>) {
@@ -40,12 +43,18 @@ impl RoundLog {
             tracing::info!(target = %self.target, "changed at the target, not by a manifest; to do: {steps}");
             return;
         }
-        let lines: Vec<String> = differences.iter().map(line).collect();
-        if !lines.is_empty() {
-            self.once(lines.join("; "));
-        } else if plan.steps.iter().all(|step| step.action.is_set_up()) {
-            self.once(state(plan));
+        let mut lines: Vec<String> = differences.iter().map(line).collect();
+        if lines.is_empty() && !plan.steps.iter().all(|step| step.action.is_set_up()) {
+            return;
         }
+        let (is_as_wanted, accounts) = (lines.is_empty(), accounts(plan));
+        if is_as_wanted {
+            let rest =
+                if accounts.is_empty() { "in sync" } else { "the credentials are as wanted" };
+            lines.push(rest.to_owned());
+        }
+        lines.extend(accounts);
+        self.once(lines.join("; "));
     }
 
     fn once(&mut self, state: String) {
@@ -55,15 +64,21 @@ impl RoundLog {
         }
     }
 
-    pub(super) fn outcome(&mut self, step: &Step, outcome: &Outcome) {
+    pub(super) fn outcome(
+        &mut self,
+        step: &Step,
+        StepOutcome { outcome, linked, .. }: &StepOutcome,
+    ) {
         let what = step.action.summary();
+        let linked = linked.as_ref().map(|of| format!(" (\"{}\", {})", of.title, of.id));
+        let linked = linked.unwrap_or_default();
         match outcome {
             Outcome::Done => {
                 let done = match step.action {
                     Action::SetUp { .. } => "the account is linked",
                     _ => "done",
                 };
-                tracing::info!(target = %self.target, "{what}: {done}");
+                tracing::info!(target = %self.target, "{what}: {done}{linked}");
                 identity(&step.action).map(|identity| self.failing.remove(&identity));
             }
             Outcome::Waits(step) => {
@@ -81,6 +96,22 @@ impl RoundLog {
                 }
             }
         }
+    }
+
+    /// Logs through which clients of entries more accounts are linked, at all targets, than their providers allow.
+    pub(super) fn limits(&mut self, status: &Status, desired: &Desired) {
+        let limits = too_many_accounts(status.linked());
+        let of_entry = |entry: &DesiredCredential| {
+            let message = limits.get(&(&entry.domain, &entry.client_id))?;
+            Some((entry.key.clone(), message.clone()))
+        };
+        let limits: BTreeMap<Key, String> =
+            desired.credentials.iter().filter_map(of_entry).collect();
+        for (key, message) in limits.iter().filter(|(key, why)| self.limits.get(*key) != Some(*why))
+        {
+            tracing::warn!(target = %self.target, "`{key}`: {message} ({TOO_MANY_ACCOUNTS_HELP})");
+        }
+        self.limits = limits;
     }
 
     /// Logs which secrets in use are replaced without having been checked.
@@ -110,16 +141,22 @@ impl RoundLog {
     }
 }
 
-/// How a target is whose credentials are as they are wanted.
-fn state(plan: &Plan) -> String {
+/// Which accounts are not linked, and which do not run.
+fn accounts(plan: &Plan) -> Vec<String> {
     let unlinked = plan.steps.iter().filter_map(|step| match &step.action {
-        Action::SetUp { .. } => step.action.set_up_id().map(|id| id.to_string()),
+        Action::SetUp { account: None, .. } => Some(step.action.set_up_id()?.to_string()),
         _ => None,
     });
-    match unlinked.collect::<Vec<_>>().as_slice() {
-        [] => "in sync".to_owned(),
-        keys => format!("the credentials are as wanted; not linked yet: {}", keys.join(", ")),
+    let unlinked: Vec<String> = unlinked.collect();
+    let mut lines = Vec::new();
+    if !unlinked.is_empty() {
+        lines.push(format!("not linked yet: {}", unlinked.join(", ")));
     }
+    // While HA starts, nothing is known.
+    let troubles = plan.setup_states.iter().filter_map(|of| Some((&of.id, of.trouble.as_ref()?)));
+    let troubles = troubles.filter(|(_, trouble)| !trouble.is_starting);
+    lines.extend(troubles.map(|(id, trouble)| format!("{id}: {}", trouble.seen().visible())));
+    lines
 }
 
 fn line(difference: &Difference) -> String {

@@ -29,6 +29,8 @@ struct Ended {
     entry: DesiredCredential,
     /// Since when it rests; none where it does not.
     resting: Option<Instant>,
+    /// Whether it was about a linked account for which HA did not ask for consent then.
+    before_asked: bool,
 }
 
 impl SetUps {
@@ -37,6 +39,8 @@ impl SetUps {
         let rests = |id: &SetUpId| self.ended.get(id).is_some_and(|ended| ended.resting.is_some());
         plan.steps.retain(|step| match &step.action {
             // What follows a new credential is another attempt.
+            // What HA has open needs no start.
+            Action::SetUp { open: Some(_), .. } => true,
             Action::SetUp { .. } | Action::Reload { .. } => {
                 step.after.is_some() || !step.action.set_up_id().is_some_and(|id| rests(&id))
             }
@@ -61,12 +65,17 @@ impl SetUps {
         id: SetUpId,
         entry: &DesiredCredential,
         why: &str,
-        rests: bool,
+        step: &Step,
         now: Instant,
     ) {
         self.waiting.remove(&id);
-        let resting = rests.then_some(now);
-        self.ended.insert(id, Ended { why: why.to_owned(), entry: entry.clone(), resting });
+        let before_asked = matches!(
+            step.action,
+            Action::Reload { .. } | Action::SetUp { account: Some(_), open: None, .. }
+        );
+        let (why, entry) = (why.to_owned(), entry.clone());
+        let resting = begins(step).then_some(now);
+        self.ended.insert(id, Ended { why, entry, resting, before_asked });
     }
 
     /// A step was done: one of a set-up has succeeded; after any other, all those of the entry begin anew.
@@ -95,7 +104,14 @@ impl SetUps {
         for EntrySetup { id, state, .. } in &plan.setup_states {
             match state {
                 SetupState::Linked(_) | SetupState::Cloud(_) => drop(self.ended.remove(id)),
-                SetupState::InProgress | SetupState::NeedsConsent => drop(open.insert(id)),
+                SetupState::NeedsConsent => {
+                    // That it did not run, or that HA did not ask yet, is no longer all there is to say.
+                    if self.ended.get(id).is_some_and(|ended| ended.before_asked) {
+                        self.ended.remove(id);
+                    }
+                    open.insert(id);
+                }
+                SetupState::InProgress => drop(open.insert(id)),
                 SetupState::NotSetUp | SetupState::NotWanted => {}
             }
         }
@@ -124,4 +140,103 @@ pub(super) fn begins(step: &Step) -> bool {
 /// Whether nothing about an entry changed but perhaps its line.
 fn same(one: &DesiredCredential, other: &DesiredCredential) -> bool {
     DesiredCredential { place: other.place.clone(), ..one.clone() } == *other
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use tokio::time::Instant;
+
+    use super::SetUps;
+    use crate::model::{
+        ClientId, Completeness, ConfigEntry, Desired, DesiredCredential, Domain, EntryId,
+        EntryState, FlowId, Key, KnownSecret, Owner, Place, Secret, SetUpId,
+    };
+    use crate::plan::{Action, EntrySetup, Plan, Reason, SetupState, Step, StepId, Wanted};
+    use crate::status::{EntryStatus, unseen};
+
+    fn plan_of(action: Action, state: SetupState) -> Plan {
+        let step = Step {
+            id: StepId(0),
+            action,
+            reasons: vec![Reason::ConsentLost],
+            reload: Vec::new(),
+            after: None,
+            claim: None,
+            foreign: Vec::new(),
+            old_key: None,
+        };
+        let id = step.action.set_up_id().unwrap();
+        Plan {
+            steps: vec![step],
+            withheld: Vec::new(),
+            unknown: Vec::new(),
+            credential_states: Vec::new(),
+            setup_states: vec![EntrySetup { id, state, trouble: None }],
+            undeclared_accounts: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn consent_that_home_assistant_asks_for_is_the_only_verdict_of_an_account_that_stayed_down() {
+        let (key, domain) = (Key::new("a").unwrap(), Domain::new("spotify"));
+        let entry = DesiredCredential {
+            key: key.clone(),
+            formerly: Default::default(),
+            domain: domain.clone(),
+            client_id: ClientId::new("c"),
+            client_secret: KnownSecret::Clear(Secret::new("s")),
+            name: "A".into(),
+            adopt: Default::default(),
+            integration: Default::default(),
+            place: Place { file: Path::new("a.yaml").into(), line: 1, column: 1 },
+        };
+        let desired = Desired {
+            owner: Owner::default(),
+            previous_owners: Default::default(),
+            credentials: vec![entry.clone()],
+            unidentified: Vec::new(),
+            completeness: Completeness::Whole,
+        };
+        let account = ConfigEntry {
+            id: EntryId::new("e"),
+            domain: domain.clone(),
+            title: "A".into(),
+            state: EntryState::SetupError,
+            reason: None,
+            implementation: None,
+        };
+        let wanted = Wanted {
+            key: key.clone(),
+            domain,
+            client_id: ClientId::new("c"),
+            name: "A".into(),
+            auth_domain: "appcred:house:a".into(),
+        };
+        let reload = Action::Reload { wanted: wanted.clone(), account: account.clone() };
+        let again = |open: Option<&str>| Action::SetUp {
+            wanted: wanted.clone(),
+            name: None,
+            account: Some(account.clone()),
+            open: open.map(FlowId::new),
+        };
+        for failed in [reload, again(None)] {
+            let (mut set_ups, now) = (SetUps::default(), Instant::now());
+            let mut down = plan_of(failed, SetupState::Linked(vec![account.clone()]));
+            let id = SetUpId { key: key.clone(), account: None };
+            set_ups.failed(id, &entry, "it does not run", &down.steps[0], now);
+            set_ups.take_out_resting(&mut down);
+            assert_eq!(down.steps, [], "it rests");
+
+            let mut asked = plan_of(again(Some("f")), SetupState::NeedsConsent);
+            set_ups.keep(&asked, &desired, now);
+            set_ups.take_out_resting(&mut asked);
+            assert_eq!(asked.steps.len(), 1, "consent is asked for at once");
+            let mut status: Vec<EntryStatus> = unseen(&desired, &[]);
+            status[0].set_ups = crate::status::entries(&desired, &asked).remove(0).set_ups;
+            set_ups.write(&mut status[0]);
+            assert_eq!(status[0].set_ups[0].error, None);
+        }
+    }
 }

@@ -1,50 +1,39 @@
-//! What targets hold, compared with what providers allow a client.
+//! Warnings of clients through which more accounts are linked than their providers allow.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::TargetView;
 use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode, Spot};
-use crate::integrations::Limit;
+use crate::integrations::{TOO_MANY_ACCOUNTS_HELP, too_many_accounts};
 use crate::model::{ClientId, Domain};
-use crate::plan::CredentialState;
 
-/// The accounts that are linked through one client, at all targets.
-#[derive(Default)]
-struct Linked<'v> {
-    /// Their titles: one account may be linked at several targets.
-    titles: BTreeSet<&'v str>,
-    /// Where an entry names the client.
-    spot: Option<&'v Spot>,
+/// Warns of each client of an entry, by what targets hold.
+pub(super) fn check(views: &[TargetView]) -> Diagnostics {
+    let plans =
+        || views.iter().filter_map(|view| Some((view, &view.comparison.as_ref().ok()?.plan)));
+    let spots = plans().flat_map(|(view, plan)| {
+        plan.credential_states.iter().filter_map(|of| {
+            let entry = view.entries.get(of.state.entry()?)?;
+            Some(((&of.held.domain, &of.held.client_id), &entry.client_id.spot))
+        })
+    });
+    warnings(plans().flat_map(|(_, plan)| plan.linked_accounts()), spots)
 }
 
-/// Warns of each client of an entry through which more accounts are linked than its provider allows.
-pub(super) fn check(views: &[TargetView]) -> Diagnostics {
-    let mut clients: BTreeMap<(&Domain, &ClientId), Linked<'_>> = BTreeMap::new();
-    for view in views {
-        let plan = view.comparison.as_ref().ok().map(|known| &known.plan);
-        for compared in plan.iter().flat_map(|plan| &plan.credential_states) {
-            let client = (&compared.held.domain, &compared.held.client_id);
-            let linked = clients.entry(client).or_default();
-            linked.titles.extend(compared.users.iter().map(|account| account.title.as_str()));
-            if let CredentialState::InSync(key) | CredentialState::Drifted(key) = &compared.state {
-                let entry = view.entries.get(key);
-                linked.spot = linked.spot.or(entry.map(|entry| &entry.client_id.spot));
-            }
-        }
+/// The same of any linked accounts; `spots` are where entries name clients.
+pub fn warnings<'a>(
+    linked: impl IntoIterator<Item = (&'a Domain, &'a ClientId, &'a str)>,
+    spots: impl IntoIterator<Item = ((&'a Domain, &'a ClientId), &'a Spot)>,
+) -> Diagnostics {
+    let mut first: BTreeMap<_, &Spot> = BTreeMap::new();
+    for (client, spot) in spots {
+        first.entry(client).or_insert(spot);
     }
     let mut problems = Diagnostics::default();
-    for ((domain, _), Linked { titles, spot }) in clients {
-        let Some((limit, most)) = Limit::of_accounts(domain) else { continue };
-        if let Some(spot) = spot.filter(|_| titles.len() > most) {
-            let (count, note) = (titles.len(), limit.note());
-            let message =
-                format!("{count} accounts of {domain} are linked through this client: {note}");
-            let problem =
-                Diagnostic::warning(ProblemCode::ProviderLimit, message).at(&spot.file, spot.span);
-            problems.push(
-                problem.help("link the others through another client, with an entry of its own"),
-            );
-        }
+    for (client, message) in too_many_accounts(linked) {
+        let Some(spot) = first.get(&client) else { continue };
+        let problem = Diagnostic::warning(ProblemCode::ProviderLimit, message);
+        problems.push(problem.at(&spot.file, spot.span).help(TOO_MANY_ACCOUNTS_HELP));
     }
     problems
 }

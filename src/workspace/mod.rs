@@ -23,6 +23,7 @@ pub use against::{Against, StaleSnapshot, max_age};
 pub use environment::Environment;
 pub use evaluate::{Comparison, Evaluation, EvaluationError, OnError, Resolution, TargetView};
 pub use import::{ImportDraft, ManifestDraft, begun, import_policy};
+pub use limits::warnings as limit_warnings;
 pub use offered::Offered;
 pub use reader::{ProjectReader, ReaderSettings};
 pub use saved::{NotSaved, planned};

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::{Workspace, select};
 use crate::manifest::Project;
-use crate::model::{Domain, TargetName};
+use crate::model::{ClientId, ConfigEntry, Domain, Observed, TargetName};
 use crate::secret::SecretResolver;
 use crate::target::home_assistant::SessionStore;
 use crate::target::{Endpoint, LiveTarget};
@@ -24,6 +24,8 @@ pub struct Offered {
     pub domains: BTreeSet<Domain>,
     /// The redirect URI of each.
     pub redirect_uris: BTreeMap<TargetName, String>,
+    /// The accounts that are linked there: each client, and the title of an account.
+    pub linked: BTreeSet<(Domain, ClientId, String)>,
 }
 
 impl Workspace {
@@ -41,21 +43,36 @@ impl Workspace {
             .map(async |(name, endpoint)| (name, offer(endpoint, &resolver, sessions).await));
         let mut offered = Offered::default();
         for (name, answer) in join_all(asked).await {
-            let Some((domains, redirect_uri)) = answer else { continue };
-            offered.domains.extend(domains);
+            let Some((of_target, redirect_uri)) = answer else { continue };
+            offered.domains.extend(of_target.domains);
+            offered.linked.extend(of_target.linked);
             offered.redirect_uris.insert(name.clone(), redirect_uri);
         }
         offered
     }
 }
 
+/// What one target offers, and its redirect URI.
 async fn offer(
     endpoint: &Endpoint,
     resolver: &SecretResolver,
     sessions: Option<&SessionStore>,
-) -> Option<(BTreeSet<Domain>, String)> {
+) -> Option<(Offered, String)> {
     let connecting = endpoint.connect(resolver, sessions);
     let target = timeout(TIMEOUT, connecting).await.ok()?.ok()?;
     let ha = target.home_assistant()?;
-    Some((ha.domains().await.ok()?, ha.redirect_uri()))
+    let domains = ha.domains().await.ok()?;
+    let Observed { credentials, config_entries, .. } = ha.observed().await.ok()?;
+    let linked = credentials.iter().flat_map(|held| {
+        let uses = |account: &&ConfigEntry| {
+            account.domain == held.domain
+                && account.implementation.as_deref() == Some(held.implementation())
+        };
+        let of = |account: &ConfigEntry| {
+            (held.domain.clone(), held.client_id.clone(), account.title.to_string())
+        };
+        config_entries.iter().filter(uses).map(of).collect::<Vec<_>>()
+    });
+    let offered = Offered { domains, linked: linked.collect(), ..Offered::default() };
+    Some((offered, ha.redirect_uri()))
 }

@@ -142,6 +142,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "codes",
             "diagnostic",
             "http",
+            "integrations",
             "lock",
             "plan",
             "reconcile",

@@ -9,6 +9,7 @@ use crate::forms::check_own;
 use crate::linking::Linking;
 use crate::listener::Listener;
 use crate::real::{Release, each_release, free_port, visit};
+use crate::tripwire::Tripwire;
 use crate::watch::eventually;
 
 const DOMAIN: &str = "linked_account_several";
@@ -106,7 +107,9 @@ fn ha_accounts_of_one_credential_are_each_linked_by_their_own_consent(release: R
     let states = json!({"Ann": "loaded", "Bob": "in_progress"});
     assert_eq!(json!(linking.states()), states);
     linking.consent_as(&links["Bob"], "bob");
-    linking.apply();
+    let said = linking.apply().stdout;
+    let is_bob = format!("\"bob@provider.example\", {}", linking.linked()["bob@provider.example"]);
+    assert!(said.contains(&format!("\"Family\" for Bob: linked: {is_bob}\n")), "{said}");
     linking.is_in_sync();
     assert_eq!(json!(linking.states()), json!({"Ann": "loaded", "Bob": "loaded"}));
     assert_eq!(
@@ -116,6 +119,9 @@ fn ha_accounts_of_one_credential_are_each_linked_by_their_own_consent(release: R
     assert_eq!(linking.ha.credentials().len(), 1);
     let list = linking.appcred(&["list"]).run().stdout;
     assert!(list.contains("Ann linked, Bob linked"), "{list}");
+    assert!(list.contains(&format!("family/Bob is the linked account {is_bob}\n")), "{list}");
+    let said = linking.appcred(&["authorize", "family/bob"]).run().stdout;
+    assert_eq!(said, format!("home: family/Bob is linked already: {is_bob}\n"));
 
     // Titles that were exchanged mislead nobody.
     let linked = linking.linked();
@@ -152,8 +158,13 @@ fn ha_account_is_added_and_taken_away_without_touching_the_others(release: Relea
     let left = &plan["undeclared_accounts"][0];
     assert_eq!((&left["name"], &left["title"]), (&json!("Bob"), &json!("bob@provider.example")));
     let said = linking.apply().stdout;
-    assert!(said.contains("the linked account \"bob@provider.example\" was Bob"), "{said}");
+    let id = &before["bob@provider.example"];
+    let was = format!("the linked account \"bob@provider.example\", {id} was Bob");
+    assert!(said.contains(&was), "{said}");
     assert_eq!(linking.linked().len(), 3, "nobody has asked for more");
+    let removing = ["plan", "--remove-integrations", "--fail-on", "delete"];
+    let ran = linking.appcred(&removing).status(1).run();
+    assert!(ran.stderr.contains("--fail-on delete: 0 credentials and 1 linked account to delete"));
     linking.appcred(&["apply", "--yes", "--remove-integrations"]).run();
     let mut after = linking.linked();
     assert!(after.remove("carl@provider.example").is_some());
@@ -193,6 +204,102 @@ fn ha_account_that_was_linked_before_is_known_by_its_title_and_never_guessed(rel
     assert_eq!((left.len(), &left[0]["entry_id"]), (1, &json!(first)));
 }
 
+each_release!(ha_account_that_nobody_names_and_that_does_not_run_fails_no_apply);
+fn ha_account_that_nobody_names_and_that_does_not_run_fails_no_apply(release: Release) {
+    let linking = ann_and_bob(release);
+    let stranger = linking.ha.link_by_hand(DOMAIN, "appcred:default:family");
+    linking.ha.expire_token(&stranger);
+    let stop_asking = || {
+        let flows = linking.ha.call(json!({"type": "config_entries/flow/progress"})).unwrap();
+        for flow in flows.as_array().unwrap() {
+            let id = flow["flow_id"].as_str().unwrap();
+            linking.ha.rest("DELETE", &format!("/api/config/config_entries/flow/{id}"), None);
+        }
+    };
+    assert_eq!(linking.ha.reload(&stranger), "setup_error");
+    stop_asking();
+    let said = linking.apply().stdout;
+    assert!(said.contains("\"Linked by hand\" does not run (setup_error)"), "{said}");
+    assert!(!said.contains("not done"), "{said}");
+
+    // One that is named is another matter.
+    let ann = linking.linked()["ann@provider.example"].clone();
+    linking.ha.expire_token(&ann);
+    linking.provider.client("family", "another");
+    assert_eq!(linking.ha.reload(&ann), "setup_error");
+    stop_asking();
+    let ran = linking.appcred(APPLY).status(1).run();
+    assert!(ran.stdout.contains("1 not done"), "{}", ran.stdout);
+    stop_asking();
+    let ran = linking.appcred(&["authorize", "family/Ann", "--no-browser"]).status(1).run();
+    let is_down =
+        format!("family/Ann is linked (\"ann@provider.example\", {ann}) and does not run: ");
+    assert!(ran.stdout.contains(&is_down), "{}", ran.stdout);
+}
+
+each_release!(ha_account_whose_link_a_killed_run_did_not_note_is_known);
+fn ha_account_whose_link_a_killed_run_did_not_note_is_known(release: Release) {
+    let linking = Linking::new(release);
+    linking.names(&["Ann", "Bob"]);
+    let links = linking.links();
+    linking.consent_as(&links["Bob"], "bob");
+    linking.apply();
+    linking.consent_as(&links["Ann"], "ann");
+
+    let line = Tripwire::start(&linking.ha.url(), "\"create_entry\"");
+    let running = linking.appcred(APPLY).env("HASS_SERVER", line.url()).spawn();
+    line.kill(&running);
+    assert_eq!(running.finish().status, None, "it was killed");
+    let linked = linking.linked();
+    assert_eq!(linked.keys().collect::<Vec<_>>(), ["ann@provider.example", "bob@provider.example"]);
+
+    assert_eq!(linking.links(), BTreeMap::new(), "nobody need consent again");
+    linking.is_in_sync();
+    assert_eq!(json!(linking.states()), json!({"Ann": "loaded", "Bob": "loaded"}));
+    assert_eq!(linking.linked(), linked);
+    let list = linking.appcred(&["list"]).run().stdout;
+    let is_ann = format!(
+        "family/Ann is the linked account \"ann@provider.example\", {}",
+        linked["ann@provider.example"]
+    );
+    assert!(list.contains(&is_ann), "{list}");
+}
+
+each_release!(ha_account_that_two_runs_link_at_once_is_linked_and_noted_once);
+fn ha_account_that_two_runs_link_at_once_is_linked_and_noted_once(release: Release) {
+    let linking = Linking::new(release);
+    linking.names(&["Ann", "Bob"]);
+    let watch = ["watch", "--resync", "1", "--listen=off"];
+    // Each has a home of its own, so none waits for the lock of the other.
+    let (watching, applying) = (linking.appcred(&watch).spawn(), linking.appcred(APPLY).spawn());
+    assert_eq!(applying.finish().status, Some(0));
+    eventually("the watcher waits as well", || watching.stderr().contains("waiting for consent"));
+    let links = linking.links();
+    assert_eq!(links.keys().collect::<Vec<_>>(), ["Ann", "Bob"]);
+    eventually("one set-up is open for each", || linking.open_flows().len() == 2);
+
+    let applying = linking.appcred(APPLY);
+    linking.consent_as(&links["Ann"], "ann");
+    linking.consent_as(&links["Bob"], "bob");
+    let ran = applying.spawn().finish();
+    assert_eq!(ran.status, Some(0), "{} {}", ran.stdout, ran.stderr);
+    let both = json!({"Ann": "loaded", "Bob": "loaded"});
+    eventually("both are linked", || json!(linking.states()) == both);
+    watching.signal(Signal::TERM);
+    let ran = watching.finish();
+    assert_eq!(ran.status, Some(0), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("ERROR"), "{}", ran.stderr);
+    assert_eq!(linking.codes_taken(), [("family".to_owned(), 200), ("family".to_owned(), 200)]);
+    assert!(linking.open_flows().is_empty());
+    linking.is_in_sync();
+    let list = linking.appcred(&["list"]).run().stdout;
+    for (name, title) in [("Ann", "ann@provider.example"), ("Bob", "bob@provider.example")] {
+        let id = &linking.linked()[title];
+        let is_it = format!("family/{name} is the linked account \"{title}\", {id}\n");
+        assert!(list.contains(&is_it), "{list}");
+    }
+}
+
 each_release!(ha_authorize_links_the_account_that_is_asked_for);
 fn ha_authorize_links_the_account_that_is_asked_for(release: Release) {
     let linking = Linking::new(release);
@@ -209,7 +316,7 @@ fn ha_authorize_links_the_account_that_is_asked_for(release: Release) {
     running.line_with("log in at the provider as Bob");
     let link = running.line_with("/authorize?");
     visit(&linking.provider.consent_as(link.trim(), "bob").location.unwrap());
-    running.line_with("for Bob: linked");
+    running.line_with("for Bob: linked: \"bob@provider.example\", ");
     assert_eq!(running.finish().status, Some(0));
     assert_eq!(linking.linked().keys().collect::<Vec<_>>(), ["bob@provider.example"]);
     assert_eq!(json!(linking.states()), json!({"Ann": "not_set_up", "Bob": "loaded"}));

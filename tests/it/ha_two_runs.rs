@@ -25,7 +25,7 @@ impl Linking {
 
     /// The codes that the provider was asked to give tokens for.
     #[track_caller]
-    fn codes_taken(&self) -> Vec<(String, u16)> {
+    pub(crate) fn codes_taken(&self) -> Vec<(String, u16)> {
         let log = self.provider.token_log().into_iter();
         let codes = log.filter(|request| request.grant == "authorization_code");
         let mut codes: Vec<_> =

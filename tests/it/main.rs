@@ -69,6 +69,7 @@ mod sops_writing;
 mod source_code;
 mod sources;
 mod status_page;
+mod tripwire;
 mod unread_accounts;
 mod values;
 mod verify;

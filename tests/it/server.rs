@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use appcred::codes::{ActionCode, OutcomeCode};
 use appcred::model::{
-    ClientAnswer, ConsentLink, DeviceCode, EntryState, FieldKind, FlowField, FlowForm, FlowStep,
-    HandOverError, Key, Lifetime, Secret,
+    ClientAnswer, ClientId, ConsentLink, DeviceCode, Domain, EntryState, FieldKind, FlowField,
+    FlowForm, FlowStep, HandOverError, Key, Lifetime, Secret,
 };
 use appcred::plan::{SetupState, Trouble, Why};
 use appcred::report::schema;
@@ -73,10 +73,16 @@ fn busy() -> Status {
     home.clients = [("family", rejected), ("climate", left_out)]
         .map(|(key, check)| (Key::new(key).unwrap(), check))
         .into();
+    let client = (Domain::new("spotify"), ClientId::new("spotify-client"));
+    let of = |title: u8| (client.0.clone(), client.1.clone(), title.to_string());
+    home.linked = (1..=5).map(of).collect();
     home.totals.count(ActionCode::Create, OutcomeCode::Done);
     home.totals.durations.add(Duration::from_millis(30));
     home.totals.durations.add(Duration::from_secs(100));
-    broken(read(vec![("home", home), ("cabin \"\\é", down("cannot reach it: no route"))]))
+    let mut cabin = down("cannot reach it: no route");
+    // One of them is linked at both.
+    cabin.linked = (5..=6).map(of).collect();
+    broken(read(vec![("home", home), ("cabin \"\\é", cabin)]))
 }
 
 /// Entries that a target holds in every way.
@@ -222,6 +228,7 @@ fn the_status_is_as_its_schema_says() {
     assert_eq!(client(1)["verdict"], "not_asked");
     for said in [
         "1 client is rejected by its provider; 1 client has expired",
+        "6 accounts of spotify are linked through this client: a client in Development Mode",
         "the provider is not asked regularly about the client: its provider counts requests",
     ] {
         assert!(page.contains(said), "{said}: {page}");

@@ -48,6 +48,12 @@ struct ListedCredential<'a> {
     used_by: Vec<Account<'a>>,
     /// How it compares with the manifests.
     state: CredentialCode,
+    /// The day on which its client expires, as its entry says, as in `2027-03-01`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires: Option<String>,
+    /// The day from which on its secret is to be replaced, as its entry says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rotate_after: Option<String>,
     /// How far its entry's integration is set up.
     #[serde(skip_serializing_if = "Option::is_none")]
     set_up: Option<SetUp<'a>>,
@@ -61,12 +67,14 @@ struct ListedCredential<'a> {
 /// # Errors
 /// None in practice: all of it can be written as JSON.
 pub fn list(targets: &[TargetReport<'_>]) -> serde_json::Result<String> {
-    let targets = target_reports(targets, |_, plan| Listed {
+    let targets = target_reports(targets, |target, plan| Listed {
         credentials: plan
             .credential_states
             .iter()
             .map(|ComparedCredential { held, state, users }| {
                 let mark = mark_of(held);
+                let written = state.entry().and_then(|key| target.entries.get(key));
+                let lifetime = written.map(|written| written.lifetime).unwrap_or_default();
                 let set_ups = set_up::setup_states_of(plan, state);
                 let (set_up, accounts) = accounts::split(
                     set_ups.map(|of| (of.id.account.as_ref(), set_up::of_entry(of))),
@@ -80,6 +88,8 @@ pub fn list(targets: &[TargetReport<'_>]) -> serde_json::Result<String> {
                     key: mark.map(|mark| mark.key.to_string()),
                     used_by: users_of(users),
                     state: state.code(),
+                    expires: lifetime.expires.map(|day| day.to_string()),
+                    rotate_after: lifetime.rotate_after.map(|day| day.to_string()),
                     set_up,
                     accounts,
                 }

@@ -145,6 +145,9 @@ struct PlannedStep<'a> {
     /// How it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     outcome: Option<OutcomeCode>,
+    /// The account that was linked by it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    linked: Option<Account<'a>>,
     /// What a set-up that waits is waiting for.
     #[serde(skip_serializing_if = "Option::is_none")]
     waits_for: Option<WaitsFor<'a>>,
@@ -298,11 +301,8 @@ fn summary(plan: &Plan) -> Summary {
 }
 
 fn planned_step<'a>(target: &TargetReport<'a>, step: &'a Step, links: Links) -> PlannedStep<'a> {
-    let outcome = target
-        .outcomes
-        .iter()
-        .find(|outcome| outcome.step == step.id)
-        .map(|outcome| &outcome.outcome);
+    let ended = target.outcomes.iter().find(|outcome| outcome.step == step.id);
+    let outcome = ended.map(|ended| &ended.outcome);
     let waits_for = match outcome {
         Some(Outcome::Waits(step)) => Some(WaitsFor::of(step, links)),
         _ => None,
@@ -313,6 +313,7 @@ fn planned_step<'a>(target: &TargetReport<'a>, step: &'a Step, links: Links) -> 
         reasons: step.reasons.iter().map(|reason| reason.code()).collect(),
         reloads: accounts(&step.reload),
         outcome: outcome.map(Outcome::code),
+        linked: ended.and_then(|ended| ended.linked.as_ref()).map(account),
         waits_for,
         error: undone.and_then(|undone| undone.why),
     }
@@ -359,7 +360,10 @@ fn what<'a>(target: &TargetReport<'a>, action: &'a Action) -> What<'a> {
     What {
         action: action.code(),
         domain: action.domain(),
-        key: entry.map(|wanted| &wanted.key),
+        key: match action {
+            Action::Abandon { flow } => flow.purpose.mark().map(|mark| &mark.key),
+            _ => entry.map(|wanted| &wanted.key),
+        },
         name: entry
             .map(|wanted| wanted.name.as_str())
             .or_else(|| first.and_then(|held| held.name.as_deref())),

@@ -4,8 +4,9 @@ use maud::{Markup, html};
 
 use crate::codes::{ClientCode, EntryCode, LinkCode, ModeCode, SetupCode, TargetCode};
 use crate::model::counted;
+use crate::report::client::ReportedClient;
 use crate::report::set_up::SetUp;
-use crate::report::status::{Differing, ReportedClient, ReportedEntry, StatusReport, TargetState};
+use crate::report::status::{Differing, ReportedEntry, StatusReport, TargetState};
 use crate::report::words;
 
 use super::{badge, id_part, time, tone};
@@ -215,6 +216,7 @@ fn credential(entry: &ReportedEntry<'_>) -> Markup {
         (badge(tone, words::entry(entry.credential)))
         @if let Some(reason) = &entry.withheld { span .why { (reason.message) } }
         @if let Some(notice) = &entry.due_notice { span .why { (notice) } }
+        @if let Some(limit) = &entry.limit { span .why { (limit) } }
         @if let Some(client) = &entry.client { (said_of(client)) }
     }
 }

@@ -1,12 +1,14 @@
 //! What is noted in HA of linked accounts, in what it keeps for the user whose token we have: which of them
 //! is the one that an entry names.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
-use super::flow_notes::{UserDataFields, kept};
+use super::flow_notes::{UserDataFields, kept, notes};
 use super::messages::Command;
 use super::{CommandError, HomeAssistant};
-use crate::model::{AccountName, EntryId, Mark, NotedAccount};
+use crate::model::{AccountName, EntryId, FlowId, Mark, NotedAccount};
 use crate::target::Refusal;
 
 /// Between the mark and the name in the key of a note.
@@ -53,6 +55,23 @@ impl HomeAssistant {
     pub async fn noted_accounts(&self, mark: &Mark) -> Result<Vec<NotedAccount>, Refusal> {
         let kept = kept(&self.connection).await?;
         Ok(account_notes(&kept).filter(|note| note.mark == *mark).collect())
+    }
+
+    /// The accounts of the integration that there were when a flow was started that links one of an entry's
+    /// names; none where that is not known, or where other flows of the entry may have linked accounts since.
+    ///
+    /// # Errors
+    /// Where HA does not answer.
+    pub async fn accounts_before(
+        &self,
+        mark: &Mark,
+        flow: &FlowId,
+    ) -> Result<Option<BTreeSet<EntryId>>, Refusal> {
+        let mut notes = notes(&kept(&self.connection).await?);
+        notes.retain(|(_, purpose, _)| purpose.mark() == Some(mark));
+        let [(_, _, note)] = notes.as_slice() else { return Ok(None) };
+        let before = note.accounts_before.as_ref().filter(|_| note.flow_id == flow.as_str());
+        Ok(before.map(|ids| ids.iter().map(EntryId::new).collect()))
     }
 
     /// Removes a linked account, if it is still noted as the one with this name, of whichever entry of the

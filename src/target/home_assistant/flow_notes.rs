@@ -1,6 +1,6 @@
 //! What is noted in HA of the flows of ours, in what it keeps for the user whose token we have.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -21,6 +21,9 @@ pub(super) struct Note {
     /// Which of the accounts that the entry names it links.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) name: Option<String>,
+    /// The accounts of the integration that there were when it was started to link a named one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) accounts_before: Option<BTreeSet<String>>,
     /// When the account that is linked again was changed last before that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) account_modified_at: Option<String>,

@@ -223,10 +223,20 @@ impl HomeAssistant {
             Some(account) => config_entries::read(&self.connection, account).await?.modified_at(),
             None => None,
         };
+        let name = of.account.filter(|_| account.is_none()).map(|name| name.as_str().to_owned());
+        let accounts_before = match &name {
+            Some(_) => {
+                let mut entries = config_entries::list(&self.connection).await?.items;
+                entries.retain(|entry| entry.domain == domain.as_str());
+                Some(entries.into_iter().map(|entry| entry.entry_id.to_string()).collect())
+            }
+            None => None,
+        };
         let value = serde_json::json!(Note {
             flow_id: flow.to_string(),
             domain: domain.to_string(),
-            name: of.account.filter(|_| account.is_none()).map(|name| name.as_str().to_owned()),
+            name,
+            accounts_before,
             account_modified_at,
         });
         let free = free_key(&kept(&self.connection).await?, of.mark, account);

@@ -118,10 +118,13 @@ async fn a_watcher_that_starts_asks_nobody_before_the_moment_of_the_client() {
         };
         engine.until_clients(HOME, is_left_out).await;
         let mut status = engine.statuses.subscribe();
-        let is_in_sync = status.wait_for(|status| {
-            status.targets.get(&TargetName::new(HOME)).is_some_and(|home| home.is_in_sync())
+        let has_ended_a_round = status.wait_for(|status| {
+            status
+                .targets
+                .get(&TargetName::new(HOME))
+                .is_some_and(|home| home.last_reconcile.is_some())
         });
-        is_in_sync.await.unwrap();
+        has_ended_a_round.await.unwrap();
         engine.end().await;
     }
     assert_eq!(provider.token_log(), []);

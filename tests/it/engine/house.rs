@@ -276,14 +276,14 @@ impl PlanTarget for Connected {
             let replaces = |step: &Step| matches!(step.action, Action::Replace { .. });
             for step in plan.steps.iter().filter(|step| replaces(step)) {
                 let outcome = Outcome::NotBegun(why.clone());
-                proven.refused.push(StepOutcome { step: step.id, outcome });
+                proven.refused.push(StepOutcome::new(step.id, outcome));
             }
             proven.plan.steps.retain(|step| !replaces(step));
         }
         if state.set_up == SetUp::Refused {
             for step in plan.steps.iter().filter(|step| step.action.is_set_up()) {
                 let outcome = Outcome::NotBegun("register the redirect URI".to_owned());
-                proven.refused.push(StepOutcome { step: step.id, outcome });
+                proven.refused.push(StepOutcome::new(step.id, outcome));
             }
             proven.plan.steps.retain(|step| !step.action.is_set_up());
         }
@@ -304,7 +304,7 @@ impl PlanTarget for Connected {
             let refused = state.refused.take_if(|_| open.is_some());
             if let Some(why) = refused {
                 state.live.flows.clear();
-                outcomes.push(StepOutcome { step: step.id, outcome: Outcome::Failed(why) });
+                outcomes.push(StepOutcome::new(step.id, Outcome::Failed(why)));
                 continue;
             }
             let link = ConsentLink::new(Secret::new("https://provider/consent?state=s"), false);
@@ -328,7 +328,7 @@ impl PlanTarget for Connected {
                     Outcome::Done
                 }
             };
-            outcomes.push(StepOutcome { step: step.id, outcome });
+            outcomes.push(StepOutcome::new(step.id, outcome));
         }
     }
 }

@@ -1,0 +1,83 @@
+//! What people are to know of set-ups and linked accounts.
+
+use super::change::Change;
+use super::set_up::of_entry;
+use super::text::{DIM, line};
+use crate::model::{ConfigEntry, EntryState, SetUpId};
+use crate::plan::{Action, EntrySetup, Plan, SetupState, Step, Trouble, UndeclaredAccount};
+
+/// Every set-up that is in progress, every account that does not run, and those that no entry names.
+pub(super) fn notices(plan: &Plan) -> Vec<Change> {
+    let in_progress = in_progress(plan).map(|EntrySetup { id, .. }| {
+        let help = format!(
+            "`appcred apply` or `appcred authorize {}` carries it on and shows what it waits for",
+            id.argument()
+        );
+        Change::notice(format!("{id}: its set-up is in progress"), Some(help))
+    });
+    let troubled = troubled(plan).map(|(id, trouble)| {
+        let of = id.account.as_ref().map(|_| format!(" ({})", account(&trouble.account)));
+        let title = format!("{id}{}: {}", of.unwrap_or_default(), trouble.seen());
+        Change::notice(title, Some(trouble.help(id)))
+    });
+    let undeclared = kept_undeclared(plan).map(|account| Change::notice(undeclared(account), None));
+    in_progress.chain(troubled).chain(undeclared).collect()
+}
+
+/// The set-ups that wait for something, but for those that the plan ends.
+pub(super) fn in_progress(plan: &Plan) -> impl Iterator<Item = &EntrySetup> {
+    let abandons = |step: &&Step| matches!(step.action, Action::Abandon { .. });
+    let abandoned = plan.steps.iter().filter(abandons);
+    let abandoned: Vec<SetUpId> = abandoned.filter_map(|step| step.action.set_up_id()).collect();
+    plan.setup_states
+        .iter()
+        .filter(move |of| of.state == SetupState::InProgress && !abandoned.contains(&of.id))
+}
+
+/// The accounts that do not run.
+pub(super) fn troubled(plan: &Plan) -> impl Iterator<Item = (&SetUpId, &Trouble)> {
+    let is_other = |of: &&EntrySetup| of.state != SetupState::InProgress;
+    let states = plan.setup_states.iter().filter(is_other);
+    states.filter_map(|of| Some((&of.id, of.trouble.as_ref()?)))
+}
+
+/// The linked accounts that no entry names and that stay.
+pub(super) fn kept_undeclared(plan: &Plan) -> impl Iterator<Item = &UndeclaredAccount> {
+    let is_removed = |account: &UndeclaredAccount| {
+        plan.steps.iter().any(|step| step.action.removed().contains(&account.account))
+    };
+    plan.undeclared_accounts.iter().filter(move |account| !is_removed(account))
+}
+
+/// A linked account by its title and id.
+pub fn account(ConfigEntry { title, id, .. }: &ConfigEntry) -> String {
+    format!("\"{title}\", {id}")
+}
+
+/// Which account is linked under each name of an entry.
+pub(super) fn named(out: &mut String, plan: &Plan) {
+    let named = plan.setup_states.iter().filter(|of| of.id.account.is_some());
+    let linked = named.filter_map(|of| Some((&of.id, of_entry(of).account?)));
+    for (nth, (id, linked)) in linked.enumerate() {
+        if nth == 0 {
+            out.push('\n');
+        }
+        line(out, DIM, &format!("  {id} is the linked account {}", account(linked)));
+    }
+}
+
+/// What is to be known of a linked account that its entry does not name.
+fn undeclared(UndeclaredAccount { key, name, account: of }: &UndeclaredAccount) -> String {
+    let (mut title, state) = (account(of), &of.state);
+    if *state != EntryState::Loaded {
+        title += &format!(" ({state})");
+    }
+    match name {
+        Some(name) => format!(
+            "{key}: the linked account {title} was {name} and is no longer named: it stays; --remove-integrations removes it"
+        ),
+        None => format!(
+            "{key}: the linked account {title} is none of those that the entry names: it stays; add its name to `accounts` to manage it, or give it alone the name that it should have as its title in Home Assistant"
+        ),
+    }
+}
