@@ -1094,6 +1094,30 @@ fn an_account_that_may_be_linked_through_cloud_is_not_removed() {
 }
 
 #[test]
+fn a_claim_stays_while_an_account_names_what_it_claims() {
+    let claimed = |name: &str, goes: bool| {
+        planned(|_, observed, policy| {
+            let text = "appcred:house:gone:appcred:house:old";
+            observed.credentials.push(held("claim", &wanted("gone"), Some(text)));
+            let all = ["appcred:house:a", "appcred:house:b", name];
+            observed.config_entries = all.map(linked).into();
+            observed.live = Some(Live::default());
+            policy.remove_integrations = goes;
+        })
+    };
+    check(&claimed("appcred:house:old", false), &["! - claim in use by 1"]);
+    check(&claimed("appcred:house:old", true), &["- claim with 1 [NotDesired]"]);
+    check(&claimed("appcred:house:other", false), &["- claim [NotDesired]"]);
+    // What another credential has now, the claim says nothing of.
+    let plan = planned(|_, observed, _| {
+        let text = "appcred:house:gone:appcred:house:a";
+        observed.credentials.push(held("claim", &wanted("gone"), Some(text)));
+        observed.config_entries.push(linked("appcred:house:a"));
+    });
+    check(&plan, &["- claim [NotDesired]"]);
+}
+
+#[test]
 fn a_shadow_without_a_claim_may_be_anybodys() {
     let theirs = "appcred:cabin:x";
     let plan = planned(|desired, observed, _| {
