@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode};
 use crate::files::{self, TEXT_LIMIT};
-use crate::git::{self, GitError, OldContent, OldVersion};
+use crate::git::{self, GitError, OldContent, OldVersion, OtherProjects};
 use crate::manifest::{Entry, Project, SecretValue, secret_values};
 use crate::model::{CLIENT_SECRET, PlainText, Visible};
 use crate::secret::{SecretResolver, files_of, is_plain_store, plain_file};
@@ -32,10 +32,14 @@ pub fn check(
     let mut checked = stored_by_targets(project, &mut problems);
     let repositories = git::repositories(folders(folder, entries));
     if !repositories.is_empty() {
-        checked = checked
-            .and_then(|()| identities(&repositories, project, resolver, &mut problems))
-            .and_then(|()| plain_files(&repositories, project, entries, resolver, &mut problems))
-            .and_then(|()| staged(&repositories, project, entries, resolver, &mut problems));
+        checked = checked.and_then(|()| {
+            let others = repositories.iter().map(|folder| git::other_projects(folder));
+            let others: Vec<_> = others.collect::<Result<_, _>>()?;
+            let known: Vec<_> = repositories.iter().copied().zip(&others).collect();
+            identities(&known, project, resolver, &mut problems)?;
+            plain_files(&repositories, project, entries, resolver, &mut problems)?;
+            staged(&known, project, entries, resolver, &mut problems)
+        });
     }
     if let Err(why) = checked {
         let message = format!("cannot check whether Git tracks secrets in plain text: {why}");
@@ -77,14 +81,14 @@ fn stored_by_targets(project: &Project, problems: &mut Diagnostics) -> Result<()
 
 /// Identities that Git would take in.
 fn identities(
-    repositories: &[&Path],
+    repositories: &[(&Path, &OtherProjects)],
     project: &Project,
     resolver: &SecretResolver,
     problems: &mut Diagnostics,
 ) -> Result<(), GitError> {
     let mut found = Vec::new();
-    for folder in repositories {
-        found.append(&mut git::identities(folder)?);
+    for (folder, others) in repositories {
+        found.append(&mut git::identities(folder, others)?);
     }
     for file in &project.age.identities {
         let is_there = found.iter().any(|other| files::is_same(other, file));
@@ -183,7 +187,7 @@ fn plain_files(
 
 /// Secrets in plain text that are staged, where the work tree has something else by now.
 fn staged(
-    repositories: &[&Path],
+    repositories: &[(&Path, &OtherProjects)],
     project: &Project,
     entries: &[Arc<Entry>],
     resolver: &SecretResolver,
@@ -193,19 +197,21 @@ fn staged(
         return Ok(());
     }
     let files = secret_files(project, entries, resolver);
-    for repository in repositories {
-        for OldVersion { file, content, .. } in git::staged_plain_secrets(repository, &files)? {
+    for (folder, others) in repositories {
+        let found = git::staged_plain_secrets(folder, others, &files)?;
+        for OldVersion { file, content, .. } in found {
             let file = file.visible();
             let message = match content {
                 OldContent::Secret { line, field } => {
-                    format!("the `{field}` at {file}:{line} is in plain text in what is staged")
+                    format!(
+                        "the staged version of {file} has a `{field}` in plain text on line {line}"
+                    )
                 }
-                OldContent::PlainFile => format!("{file} is in plain text in what is staged"),
+                OldContent::PlainFile => format!("the staged version of {file} is in plain text"),
                 // What cannot be searched now is mostly being worked on.
                 OldContent::Invalid => continue,
             };
-            let help =
-                "stage the file as it is now with `git add`: the next commit would have the secret";
+            let help = "stage the file as it is now with `git add`: the next commit would contain the secret";
             problems.push(Diagnostic::warning(ProblemCode::PlainSecret, message).help(help));
         }
     }
@@ -241,7 +247,9 @@ pub fn check_history(
         some => some,
     };
     for repository in repositories {
-        match git::plain_secrets(repository, &files) {
+        let found = git::other_projects(repository)
+            .and_then(|others| git::plain_secrets(repository, &others, &files));
+        match found {
             Ok(found) => old_versions(found, &mut problems),
             Err(why) => {
                 let message = format!("the history cannot be searched: {why}");

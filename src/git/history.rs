@@ -10,7 +10,7 @@ use std::thread;
 use secrecy::zeroize::Zeroizing;
 use sha2::{Digest, Sha256};
 
-use super::{GitError, INDEX_FILE, answer, git, index_of_commit, names, root};
+use super::{GitError, INDEX_FILE, OtherProjects, answer, git, index_of_commit, names, root};
 use crate::files;
 use crate::model::{CLIENT_SECRET, PROJECT_FILE, SECRET_FIELDS, Secret};
 use crate::yaml_edit::{
@@ -64,12 +64,16 @@ pub enum OldContent {
 ///
 /// # Errors
 /// Where git cannot be run, or refuses.
-pub fn plain_secrets(folder: &Path, files: &[PathBuf]) -> Result<Vec<OldVersion>, GitError> {
+pub fn plain_secrets(
+    folder: &Path,
+    others: &OtherProjects,
+    files: &[PathBuf],
+) -> Result<Vec<OldVersion>, GitError> {
     let shallow = answer(git(folder).args(["rev-parse", "--is-shallow-repository"]))?;
     if shallow.trim_ascii() == b"true" {
         return Err(GitError::Shallow);
     }
-    search_versions(folder, files, versions)
+    search_versions(folder, others, files, versions)
 }
 
 /// Searches what is staged and differs from the work tree in the same way: the next commit has it, whatever
@@ -77,20 +81,24 @@ pub fn plain_secrets(folder: &Path, files: &[PathBuf]) -> Result<Vec<OldVersion>
 ///
 /// # Errors
 /// Where git cannot be run, or refuses.
-pub fn staged_plain_secrets(folder: &Path, files: &[PathBuf]) -> Result<Vec<OldVersion>, GitError> {
-    search_versions(folder, files, staged)
+pub fn staged_plain_secrets(
+    folder: &Path,
+    others: &OtherProjects,
+    files: &[PathBuf],
+) -> Result<Vec<OldVersion>, GitError> {
+    search_versions(folder, others, files, staged)
 }
 
 fn search_versions(
     folder: &Path,
+    others: &OtherProjects,
     files: &[PathBuf],
     versions: impl Fn(&Path, &BTreeSet<PathBuf>) -> Result<Vec<Version>, GitError>,
 ) -> Result<Vec<OldVersion>, GitError> {
-    let others = other_projects(folder)?;
     let mut files = from_root(folder, files);
     loop {
         let mut versions = versions(folder, &files)?;
-        versions.retain(|version| !others.iter().any(|other| version.file.starts_with(other)));
+        versions.retain(|version| !others.have(&version.file));
         // Mostly nothing is staged, and Git need not be asked for nothing.
         if versions.is_empty() {
             return Ok(Vec::new());
@@ -230,17 +238,6 @@ fn listed(
 fn from_root(folder: &Path, files: &[PathBuf]) -> BTreeSet<PathBuf> {
     let root = root(folder).unwrap_or_default();
     files.iter().filter_map(|file| Some(file.strip_prefix(&root).ok()?.to_owned())).collect()
-}
-
-/// The folders of other projects that Git tracks now, from the root of the repository.
-pub(super) fn other_projects(folder: &Path) -> Result<Vec<PathBuf>, GitError> {
-    let pattern = format!(":(top,glob)**/{PROJECT_FILE}");
-    let files = answer(git(folder).args(["ls-files", "-z", "--full-name", "--", &pattern]))?;
-    let prefix = answer(git(folder).args(["rev-parse", "--show-prefix"]))?;
-    let own = PathBuf::from(String::from_utf8_lossy(prefix.trim_ascii()).into_owned());
-    let folders = names(&files).filter_map(|file| Some(Path::new(&file).parent()?.to_owned()));
-    // What a project is in is not another one.
-    Ok(folders.filter(|other| !own.starts_with(other)).collect())
 }
 
 /// A version of a file.

@@ -14,6 +14,7 @@ use regex::bytes::Regex;
 use thiserror::Error;
 
 use crate::files;
+use crate::model::PROJECT_FILE;
 
 pub use history::{OldContent, OldVersion, plain_secrets, staged_plain_secrets};
 
@@ -107,19 +108,42 @@ pub fn repositories<'f>(folders: impl IntoIterator<Item = &'f Path>) -> Vec<&'f 
     found.into_values().collect()
 }
 
+/// The folders of other projects that Git tracks now, from the root of the repository.
+pub struct OtherProjects(Vec<PathBuf>);
+
+impl OtherProjects {
+    /// Whether a file is in one of them.
+    fn have(&self, file: &Path) -> bool {
+        self.0.iter().any(|other| file.starts_with(other))
+    }
+}
+
+/// The other projects of the repository that a folder is in.
+///
+/// # Errors
+/// Where git cannot be run, or refuses.
+pub fn other_projects(folder: &Path) -> Result<OtherProjects, GitError> {
+    let pattern = format!(":(top,glob)**/{PROJECT_FILE}");
+    let files = answer(git(folder).args(["ls-files", "-z", "--full-name", "--", &pattern]))?;
+    let prefix = answer(git(folder).args(["rev-parse", "--show-prefix"]))?;
+    let own = PathBuf::from(String::from_utf8_lossy(prefix.trim_ascii()).into_owned());
+    let folders = names(&files).filter_map(|file| Some(Path::new(&file).parent()?.to_owned()));
+    // What a project is in is not another one.
+    Ok(OtherProjects(folders.filter(|other| !own.starts_with(other)).collect()))
+}
+
 /// Files of the folder's work tree that hold an age identity and are not ignored; those of other projects are
 /// left out.
 ///
 /// # Errors
 /// Where git cannot be run, or refuses.
-pub fn identities(folder: &Path) -> Result<Vec<PathBuf>, GitError> {
+pub fn identities(folder: &Path, others: &OtherProjects) -> Result<Vec<PathBuf>, GitError> {
     let Some(root) = root(folder) else { return Ok(Vec::new()) };
-    let others = history::other_projects(folder)?;
     let mut command = git(folder);
     command.args(["ls-files", "-z", "--full-name", "--cached", "--others", "--exclude-standard"]);
     let listed = answer(command.args(["--", ":(top)"]))?;
-    let is_of_others = |file: &str| others.iter().any(|other| Path::new(file).starts_with(other));
-    let files = names(&listed).filter(|file| !is_of_others(file)).map(|file| root.join(file));
+    let own = names(&listed).filter(|file| !others.have(Path::new(file)));
+    let files = own.map(|file| root.join(file));
     let files: Vec<PathBuf> = files.collect();
     Ok(files.into_par_iter().filter(|file| holds_identity(file)).collect())
 }
