@@ -55,7 +55,7 @@ pub fn unchecked_line(unchecked: &[Unchecked]) -> Option<String> {
     let Unchecked { key, what, why } = unchecked.first()?;
     if unchecked.len() == 1 {
         return Some(format!(
-            "the new {what} of `{key}` is in use and could not be checked: {why}"
+            "the new {what} of `{key}` replaces what accounts may use, and the provider could not be asked about it: {why}"
         ));
     }
     let named: Vec<String> = unchecked
@@ -69,7 +69,7 @@ pub fn unchecked_line(unchecked: &[Unchecked]) -> Option<String> {
     };
     let count = unchecked.len();
     Some(format!(
-        "{count} new secrets are in use and could not be checked: {}{more}",
+        "{count} new secrets replace what accounts may use, and the providers could not be asked about them: {}{more}",
         named.join(", ")
     ))
 }
@@ -339,10 +339,10 @@ mod tests {
         };
         let line = |count: usize| unchecked_line(&(0..count).map(unchecked).collect::<Vec<_>>());
         assert_eq!(line(0), None);
-        let one = "the new secret of `k0` is in use and could not be checked: no answer";
+        let one = "the new secret of `k0` replaces what accounts may use, and the provider could not be asked about it: no answer";
         assert_eq!(line(1).unwrap(), one);
         let many = line(1000).unwrap();
-        assert!(many.starts_with("1000 new secrets are in use"), "{many}");
+        assert!(many.starts_with("1000 new secrets replace what accounts may use"), "{many}");
         assert!(many.ends_with("secret of `k2` (no answer), and 997 more"), "{many}");
     }
 

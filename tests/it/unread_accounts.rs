@@ -157,5 +157,5 @@ fn a_new_secret_is_checked_where_nobody_knows_who_uses_the_old_one() {
         "application_credentials:\n- {domain: spotify, client_id: a, client_secret: other, key: a, integration: {token_url: 'https://127.0.0.1:9/token'}}\n",
     );
     let said = apply(&project, 0).stderr;
-    assert!(said.contains("the new secret of `a` is in use and could not be checked"), "{said}");
+    assert!(said.contains("the new secret of `a` replaces what accounts may use"), "{said}");
 }
