@@ -222,8 +222,7 @@ impl Project {
         let grounds = AllowedPaths { project: self.folder().to_owned(), ..AllowedPaths::default() };
         let resolver = SecretResolver::new(identities, grounds);
         let entries = loaded.entries.len();
-        let completeness = loaded.completeness();
-        let resolved = appcred::desired::resolve(loaded.entries, &resolver, completeness);
+        let resolved = appcred::desired::resolve(&loaded, &resolver);
         assert!(!resolved.problems.has_errors());
         assert_eq!(resolved.clients().count(), entries);
     }

@@ -1,4 +1,4 @@
-//! Whether what is encrypted in a project is whole, and is so to the project's recipients.
+//! Whether what is encrypted in a project is so to the project's recipients.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,12 +9,17 @@ use crate::manifest::{Entry, Located, Project, SecretValue, secret_values};
 use crate::model::Reference;
 use crate::secret::seal::shown;
 use crate::secret::{
-    RecipientMismatch, SecretResolver, Unreadable, age_damage, file_mismatch, files_of,
+    RecipientMismatch, SecretResolver, file_mismatch, files_of, is_changed_by_sops_alone,
     sops_mismatch,
 };
 
-/// Reports each secret of the project that is damaged. Warns of each secret, and each file that
-/// entries name, which some of the project's recipients certainly cannot decrypt, or which others
+const REKEY: &str =
+    "`appcred rekey` encrypts it again to those under `age: recipients:` in appcred.yaml";
+/// What changes the recipients of a document that is not written here.
+pub const UPDATE_KEYS: &str =
+    "name the project's recipients in .sops.yaml, and run `sops updatekeys FILE`";
+
+/// Warns of each secret, and each file that entries name, which some of the project's recipients certainly cannot decrypt, or which others
 /// can. What cannot be determined is skipped.
 pub fn check(project: &Project, entries: &[Arc<Entry>], resolver: &SecretResolver) -> Diagnostics {
     let mut problems = Diagnostics::default();
@@ -23,25 +28,20 @@ pub fn check(project: &Project, entries: &[Arc<Entry>], resolver: &SecretResolve
     for SecretValue { field, value: Located { value, spot } } in secret_values(project, entries) {
         let field = field.noun();
         let found = match value {
-            Reference::Age(armored) => match age_damage(armored) {
-                Some(damage) => {
-                    problems.push(damaged(&damage, field, spot));
-                    None
-                }
-                None => file_mismatch(armored.as_bytes(), recipients, resolver)
-                    .map(|mismatch| (mismatch, field.to_owned())),
-            },
+            Reference::Age(armored) => file_mismatch(armored.as_bytes(), recipients, resolver)
+                .map(|mismatch| (mismatch, field.to_owned(), REKEY)),
             // All of a document has the same recipients.
             Reference::Sops { document, .. }
                 if !recipients.is_empty() && seen.insert(spot.file.path().to_owned()) =>
             {
-                sops_mismatch(document, recipients)
-                    .map(|mismatch| (mismatch, "SOPS document".to_owned()))
+                sops_mismatch(document, recipients).map(|mismatch| {
+                    (mismatch, "SOPS document".to_owned(), rekeyed_by(spot.file.text()))
+                })
             }
             _ => None,
         };
-        if let Some((mismatch, what)) = found {
-            problems.push(report(&mismatch, &what, spot));
+        if let Some((mismatch, what, help)) = found {
+            problems.push(report(&mismatch, &what, spot).help(help));
         }
         for file in files_of(value, resolver) {
             if recipients.is_empty() || !seen.insert(file.clone()) {
@@ -50,21 +50,18 @@ pub fn check(project: &Project, entries: &[Arc<Entry>], resolver: &SecretResolve
             // What cannot be read is reported by its reader.
             let Ok(bytes) = files::read(&file, TEXT_LIMIT) else { continue };
             if let Some(mismatch) = file_mismatch(&bytes, recipients, resolver) {
-                problems.push(report(
-                    &mismatch,
-                    &format!("file `{}`", resolver.shown(&file)),
-                    spot,
-                ));
+                let what = format!("file `{}`", resolver.shown(&file));
+                let help = std::str::from_utf8(&bytes).map_or(REKEY, rekeyed_by);
+                problems.push(report(&mismatch, &what, spot).help(help));
             }
         }
     }
     problems
 }
 
-fn damaged(damage: &Unreadable, what: &str, spot: &Spot) -> Diagnostic {
-    Diagnostic::error(ProblemCode::UnreadableSecret, format!("cannot read this {what}: {damage}"))
-        .at(&spot.file, spot.span)
-        .help(damage.help())
+/// What encrypts a file again to the project's recipients.
+fn rekeyed_by(text: &str) -> &'static str {
+    if is_changed_by_sops_alone(text) { UPDATE_KEYS } else { REKEY }
 }
 
 fn report(mismatch: &RecipientMismatch, what: &str, spot: &Spot) -> Diagnostic {
@@ -105,7 +102,5 @@ fn report(mismatch: &RecipientMismatch, what: &str, spot: &Spot) -> Diagnostic {
             ),
         ),
     };
-    Diagnostic::warning(code, message)
-        .at(&spot.file, spot.span)
-        .help("`appcred rekey` encrypts it again to those under `age: recipients:` in appcred.yaml")
+    Diagnostic::warning(code, message).at(&spot.file, spot.span)
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use dialoguer::{FuzzySelect, Input};
+use jiff::civil::Date;
 use secrecy::ExposeSecret;
 use secrecy::zeroize::Zeroizing;
 
@@ -12,7 +13,9 @@ use crate::diagnostic::{ProblemCode, Spot};
 use crate::files::{self, TEXT_LIMIT};
 use crate::integrations;
 use crate::manifest::{self, Loaded, Project};
-use crate::model::{Adopt, Domain, Key, Secret, Visible, hidden_character};
+use crate::model::{
+    AccountName, Adopt, ClientPart, Domain, Key, Secret, Visible, client_fault, hidden_character,
+};
 use crate::report::registration::where_to_register;
 use crate::secret::OpenedSopsDocument;
 use crate::secret::seal::seal;
@@ -21,7 +24,7 @@ use crate::workspace::Offered;
 use crate::yaml_edit::{NewEntry, SlotValue, new_manifest};
 
 use super::console::SavedTerminal;
-use super::encrypt::{check_value, recipients};
+use super::encrypt::{recipients, refuse};
 use super::exit::ExitStatus;
 use super::gather::{load, request, resolver, show, workspace};
 use super::locks::lock_project;
@@ -59,6 +62,15 @@ pub(super) struct Add {
     /// Take over the credential of this client that was created by hand
     #[arg(long)]
     adopt: bool,
+    /// An account that it links; may be given several times
+    #[arg(long = "account", value_name = "NAME", value_parser = account)]
+    accounts: Vec<String>,
+    /// The day on which the provider stops accepting the client, as in 2027-03-01
+    #[arg(long, value_name = "DAY", value_parser = day)]
+    expires: Option<Date>,
+    /// The day on which the secret should be replaced
+    #[arg(long, value_name = "DAY", value_parser = day)]
+    rotate_after: Option<Date>,
     /// Only for this target; several with commas between, or given several times
     #[arg(short, long = "target", value_name = "TARGET", value_delimiter = ',')]
     targets: Vec<String>,
@@ -71,6 +83,18 @@ fn key(text: &str) -> Result<Key, String> {
     Key::new(text).ok_or_else(|| {
         "it consists of letters without accents, digits, `-`, `_` and `.`, at most 100 of them"
             .to_owned()
+    })
+}
+
+fn day(text: &str) -> Result<Date, String> {
+    let day = text.parse::<Date>().ok().filter(|day| day.to_string() == text);
+    day.ok_or_else(|| "it is no day, as in 2027-03-01".to_owned())
+}
+
+fn account(text: &str) -> Result<String, String> {
+    let name = AccountName::new(text).map(|name| name.as_str().to_owned());
+    name.ok_or_else(|| {
+        "it is empty or too long, or has white space around it or a hidden character".to_owned()
     })
 }
 
@@ -164,6 +188,9 @@ struct EntryDetails {
     name: Option<String>,
     key: Key,
     client_id: String,
+    accounts: Vec<String>,
+    expires: Option<Date>,
+    rotate_after: Option<Date>,
     targets: Vec<String>,
 }
 
@@ -187,11 +214,21 @@ impl EntryDetails {
             None if is_asking(verb) => line("Client id", "")?,
             None => bail!("--client-id is needed where there is no terminal to ask on"),
         };
-        check_value("the client id", &client_id, &loaded.project)?;
+        let allowed = loaded.project.allow_placeholders;
+        refuse("the client id", client_fault(&client_id, ClientPart::Id, allowed))?;
         if let Some(which) = name.as_deref().and_then(hidden_character) {
             bail!("the name has {which}");
         }
-        Ok(Self { domain, name, key, client_id, targets: verb.targets.clone() })
+        Ok(Self {
+            domain,
+            name,
+            key,
+            client_id,
+            accounts: verb.accounts.clone(),
+            expires: verb.expires,
+            rotate_after: verb.rotate_after,
+            targets: verb.targets.clone(),
+        })
     }
 
     /// Refuses what the next `validate` would refuse.
@@ -217,7 +254,9 @@ impl EntryDetails {
             client_id: self.client_id.clone(),
             client_secret,
             adopt: if adopt { Adopt::Only } else { Adopt::No },
-            accounts: Vec::new(),
+            accounts: self.accounts.clone(),
+            expires: self.expires,
+            rotate_after: self.rotate_after,
             leave_integration: false,
             targets: self.targets.clone(),
         }
@@ -293,7 +332,8 @@ fn secret(verb: &Add, project: &Project) -> anyhow::Result<Zeroizing<String>> {
         bail!("--secret-stdin is needed where there is no terminal to ask on");
     };
     let secret = Zeroizing::new(secret.trim().to_owned());
-    check_value("the client secret", &secret, project)?;
+    let fault = client_fault(&secret, ClientPart::Secret, project.allow_placeholders);
+    refuse("the client secret", fault)?;
     Ok(secret)
 }
 

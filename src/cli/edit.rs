@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow, bail};
 use secrecy::zeroize::Zeroizing;
 
+use crate::diagnostic::ProblemCode;
 use crate::encrypted_file::{EncryptedFileError, EncryptionContext, Opened};
 use crate::files::{self, NotWritten, TEXT_LIMIT};
 use crate::manifest::{LoadRequest, Loaded, PlainSecrets, Project, check, secret_values};
@@ -14,7 +15,6 @@ use crate::secret::{IdentityProblem, SecretResolver, env};
 use crate::yaml_edit::is_empty;
 
 use super::editor::Editor;
-use super::encrypt::project;
 use super::exit::ExitStatus;
 use super::gather::{load, request, resolver, show};
 use super::locks::project_when_free;
@@ -57,8 +57,12 @@ pub(super) async fn run(global: &Global, verb: &Edit) -> anyhow::Result<ExitStat
     // A project file in error is what may be edited just now; for another file it says what to encrypt to.
     let is_project_file =
         loaded.project.file.as_deref().is_some_and(|project| files::is_same(project, file));
-    if !is_project_file && project(global).is_none() {
-        return Ok(ExitStatus::Failure);
+    if !is_project_file {
+        let problems = loaded.project_problems.without(ProblemCode::PlainSecret);
+        show(&problems);
+        if problems.has_errors() {
+            return Ok(ExitStatus::Failure);
+        }
     }
     let (secrets, project) = (secret_variables(&loaded), loaded.project);
     let (resolver, identity_problems) = resolver(global, &project);

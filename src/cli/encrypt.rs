@@ -1,16 +1,19 @@
 //! `encrypt`
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 
-use crate::diagnostic::ProblemCode;
+use crate::diagnostic::{ProblemCode, SourceFile};
 use crate::files::{self, TEXT_LIMIT};
-use crate::manifest::{PlainSecrets, Project, check, check_names, discover, load_project};
-use crate::model::{Secret, Visible, counted, value_fault};
+use crate::manifest::{
+    PlainSecrets, Project, check, check_in_clear, check_names, discover, load_project, mask,
+};
+use crate::model::{Secret, ValueFault, Visible, counted, value_fault};
 use crate::secret::is_sops_document;
 use crate::secret::seal::seal;
-use crate::yaml_edit::{NewValue, SlotValue, check_none_in_clear, put, slots};
+use crate::yaml_edit::{NewValue, SlotValue, put, slots};
 
 use super::exit::ExitStatus;
 use super::gather::{load, non_interactive_resolver, request, show};
@@ -45,22 +48,22 @@ pub(super) fn run(global: &Global, verb: &Encrypt) -> anyhow::Result<ExitStatus>
         }
         let secret = files::read_stream(&mut std::io::stdin(), TEXT_LIMIT)
             .context("cannot read standard input")?;
-        check_value("standard input", &secret, &project)?;
+        refuse("standard input", value_fault(secret.trim(), project.allow_placeholders))?;
         console::print(&seal(secret.trim().as_bytes(), &recipients)?)?;
         return Ok(ExitStatus::Success);
     }
     let _lock = lock_project(global)?;
     let files = files(global, &project, &verb.files);
-    let mut encrypted = 0;
+    let mut encrypted = Vec::new();
     let mut is_whole = true;
     for file in &files {
         match encrypt(global, file, &recipients, project.allow_plaintext) {
-            Ok(Encrypted { count, left }) => {
-                encrypted += count;
-                if count > 0 {
-                    let secrets = counted(count, "secret");
+            Ok(Encrypted { mut secrets, left }) => {
+                if !secrets.is_empty() {
+                    let secrets = counted(secrets.len(), "secret");
                     console::print(&format!("{}: {secrets} encrypted\n", file.visible()))?;
                 }
+                encrypted.append(&mut secrets);
                 for why in left {
                     is_whole = false;
                     console::error(format_args!("{}: {why}", file.visible()));
@@ -74,12 +77,16 @@ pub(super) fn run(global: &Global, verb: &Encrypt) -> anyhow::Result<ExitStatus>
     }
     let loaded = load(global);
     let (resolver, _) = non_interactive_resolver(global, &loaded.project);
-    let suspects = check_names(&loaded.project, &loaded.entries, &resolver);
+    let mut suspects = check_names(&loaded.project, &loaded.entries, &resolver);
+    suspects.append(check_in_clear(
+        &sources(&files, loaded.files),
+        encrypted.iter().map(|secret| (None, secret)),
+    ));
     is_whole &= suspects.is_empty();
     show(&suspects);
-    if encrypted == 0 && is_whole {
+    if encrypted.is_empty() && is_whole {
         console::print("No secret is in plain text.\n")?;
-    } else if encrypted > 0 {
+    } else if !encrypted.is_empty() {
         console::message(
             "What was ever committed in plain text is still in Git's history: replace the secrets at the providers.",
         );
@@ -110,12 +117,12 @@ pub(super) fn recipients(project: &Project, asked: &[String]) -> anyhow::Result<
     Ok(recipients.to_vec())
 }
 
-/// Refuses what cannot be a client id, a client secret or a token.
+/// Refuses a value with this fault.
 ///
 /// # Errors
-/// Where it cannot, with what to do.
-pub(super) fn check_value(name: &str, text: &str, project: &Project) -> anyhow::Result<()> {
-    match value_fault(text.trim(), project.allow_placeholders) {
+/// Where it has one, with what to do.
+pub(super) fn refuse(name: &str, fault: Option<ValueFault>) -> anyhow::Result<()> {
+    match fault {
         Some(why) => bail!("{name} {why}; {}", why.help()),
         None => Ok(()),
     }
@@ -137,10 +144,24 @@ pub(super) fn has_plain_secret(global: &Global, file: &Path, text: &str) -> bool
     !problems.only(|problem| problem.code == ProblemCode::PlainSecret).is_empty()
 }
 
+/// The files of the project, and those of the files asked for that are none of it. What cannot be read was
+/// reported before.
+fn sources(asked: &[PathBuf], mut all: Vec<Arc<SourceFile>>) -> Vec<Arc<SourceFile>> {
+    for file in asked {
+        if !all.iter().any(|known| files::is_same(known.path(), file))
+            && let Ok(text) = files::read_text(file, TEXT_LIMIT)
+        {
+            all.push(Arc::new(SourceFile::new(file.clone(), text.as_str(), mask)));
+        }
+    }
+    all
+}
+
 /// What became of the secrets of a file.
 #[derive(Default)]
 struct Encrypted {
-    count: usize,
+    /// What was encrypted.
+    secrets: Vec<Secret>,
     /// Why some stay in plain text.
     left: Vec<String>,
 }
@@ -178,15 +199,12 @@ fn encrypt(
         }
     }
     if new.is_empty() {
-        return Ok(Encrypted { count: 0, left });
+        return Ok(Encrypted { left, ..Encrypted::default() });
     }
     let changes: Vec<_> =
         new.iter().map(|(slot, armored)| (*slot, NewValue::Age(armored))).collect();
     let sealed = put(&text, &changes)?;
-    let encrypted = new.iter().filter_map(|(slot, _)| slot.plain()).map(Secret::expose);
-    if let Err(why) = check_none_in_clear(encrypted, "", &sealed, &sealed) {
-        left.push(why.to_string());
-    }
     files::replace(file, text.as_bytes(), &sealed).context("cannot write it")?;
-    Ok(Encrypted { count: new.len(), left })
+    let secrets = new.iter().filter_map(|(slot, _)| slot.plain().cloned()).collect();
+    Ok(Encrypted { secrets, left })
 }

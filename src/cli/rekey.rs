@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 
 use crate::diagnostic::ProblemCode;
-use crate::encrypted_file::{Rekeyed, rekeyed};
+use crate::encrypted_file::{EncryptedFileError, Rekeyed, rekeyed};
 use crate::files::{self, TEXT_LIMIT};
 use crate::manifest::{Loaded, secret_values};
 use crate::model::{Visible, counted};
-use crate::secret::{SecretResolver, files_of};
+use crate::recipients::UPDATE_KEYS;
+use crate::secret::{SecretResolver, SopsWriteError, files_of};
 
 use super::encrypt::{project, recipients};
 use super::exit::ExitStatus;
@@ -110,7 +111,10 @@ fn rekey(
 ) -> anyhow::Result<Rekeyed> {
     let before = files::read(file, TEXT_LIMIT).context("cannot read it")?;
     let made = rekeyed(&before, recipients, force, resolver).map_err(|why| {
-        let help = why.help();
+        let help = match why {
+            EncryptedFileError::Sops(SopsWriteError::Form(_)) => Some(UPDATE_KEYS),
+            _ => why.help(),
+        };
         let error = anyhow::Error::from(why);
         match help {
             Some(help) => anyhow::anyhow!("{error:#}; {help}"),

@@ -1,6 +1,7 @@
 //! `validate`
 
-use crate::manifest::{check_known, check_names};
+use crate::desired;
+use crate::manifest::{check_known, check_names, check_plain, check_target_files};
 use crate::recipients;
 use crate::report::{Report, Verb};
 use crate::repository;
@@ -15,6 +16,9 @@ use super::output::{Outputs, names};
 ///
 /// Shows every problem in every file in one run, each with its place and what to do. Integrations
 /// are checked against the built-in list; one of your own is named under `custom_integrations`.
+///
+/// Secrets, certificates and keys are checked as far as they can be read here: what needs an identity,
+/// a variable or a file that is elsewhere is skipped.
 ///
 /// Warns where a secret is not encrypted to the project's recipients, as far as the identities show
 /// that are found and need no input. Warns also of age identities, and of files
@@ -41,12 +45,15 @@ pub(super) struct Validate {
 pub(super) async fn run(global: &Global, verb: &Validate) -> anyhow::Result<ExitStatus> {
     let loaded = load(global);
     let mut problems = check_known(loaded.domains(), &loaded.project);
-    problems.append(loaded.problems);
+    problems.append(loaded.problems.clone());
     let (resolver, unusable) = non_interactive_resolver(global, &loaded.project);
     for problem in unusable.iter().filter(|problem| !problem.is_absence()) {
         problems.push(problem.warning());
     }
     problems.append(check_names(&loaded.project, &loaded.entries, &resolver));
+    problems.append(check_plain(&loaded.project, &loaded.entries));
+    problems.append(check_target_files(&loaded.project, &resolver));
+    problems.append(desired::check_secrets(&loaded, &resolver));
     problems.append(recipients::check(&loaded.project, &loaded.entries, &resolver));
     problems.append(repository::check(&global.folder, &loaded.project, &loaded.entries, &resolver));
     if verb.history {

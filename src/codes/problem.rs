@@ -35,6 +35,8 @@ codes! {
         OneInForce = "one-in-force",
         /// A YAML mapping has a key twice.
         DuplicateKey = "duplicate-key",
+        /// Two files of secrets have the same name in them.
+        DuplicateSecret = "duplicate-secret",
         /// Two targets are the same Home Assistant.
         DuplicateTarget = "duplicate-target",
         /// A manifest has no list of entries.

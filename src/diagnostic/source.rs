@@ -22,6 +22,21 @@ pub struct Span {
     pub column: u32,
 }
 
+impl Span {
+    /// Of this range of a text.
+    pub fn of(text: &str, range: Range<usize>) -> Self {
+        let before = &text[..range.start];
+        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        let count = |count: usize| u32::try_from(count + 1).unwrap_or(u32::MAX);
+        Self {
+            start: range.start,
+            end: range.end,
+            line: count(before.matches('\n').count()),
+            column: count(before[line_start..].chars().count()),
+        }
+    }
+}
+
 /// Which bytes of a text may be secret.
 pub type Mask = fn(&str) -> Vec<Range<usize>>;
 
@@ -30,12 +45,21 @@ pub struct SourceFile {
     path: PathBuf,
     text: Arc<Zeroizing<String>>,
     mask: Mask,
+    /// What was found to be secret as well.
+    secret: Vec<Range<usize>>,
 }
 
 impl SourceFile {
     /// Keeps a text; `mask` finds what in it may be secret, and is asked only when a problem is shown.
     pub fn new(path: PathBuf, text: impl Into<String>, mask: Mask) -> Self {
-        Self { path, text: Arc::new(Zeroizing::new(text.into())), mask }
+        Self { path, text: Arc::new(Zeroizing::new(text.into())), mask, secret: Vec::new() }
+    }
+
+    /// The same file, of which these ranges are not shown either.
+    #[must_use]
+    pub fn hiding(&self, secret: Vec<Range<usize>>) -> Self {
+        let (path, text) = (self.path.clone(), Arc::clone(&self.text));
+        Self { path, text, mask: self.mask, secret }
     }
 
     /// The file, as it was given.
@@ -52,8 +76,8 @@ impl SourceFile {
     /// of its length, and a hidden character is a replacement character. Line breaks stay.
     pub fn redacted(&self) -> Redacted {
         let mut secret = vec![false; self.text.len()];
-        for range in (self.mask)(&self.text) {
-            secret[range].fill(true);
+        for range in (self.mask)(&self.text).iter().chain(&self.secret) {
+            secret[range.clone()].fill(true);
         }
         let mut redacted =
             Redacted { text: String::with_capacity(self.text.len()), cuts: Vec::new() };

@@ -3,7 +3,8 @@
 use super::EncryptedFileError;
 use crate::secret::seal::{seal, seal_binary};
 use crate::secret::{
-    OpenedSopsDocument, RecipientComparison, SecretResolver, Unreadable, is_age_file,
+    OpenedSopsDocument, RecipientComparison, SecretResolver, Unreadable, file_mismatch,
+    is_age_file, is_changed_by_sops_alone, is_sops_document,
 };
 use crate::yaml_edit::{NewValue, Slot, SlotValue, put, slots};
 
@@ -45,6 +46,10 @@ pub fn rekeyed(
         return Ok(Rekeyed { bytes: Some(sealed), count: 1, plain: 0 });
     }
     let text = std::str::from_utf8(bytes)?;
+    let is_right = || file_mismatch(bytes, recipients, resolver).is_none();
+    if is_sops_document(text) && is_changed_by_sops_alone(text) && !anew && is_right() {
+        return Ok(Rekeyed::default());
+    }
     if let Some(document) = OpenedSopsDocument::open(text, resolver)? {
         let made = document.rekeyed(recipients, anew)?;
         let count = usize::from(made.is_some());

@@ -15,7 +15,7 @@ mod tunnel;
 pub use header::{BadHeader, add_header, header_name};
 pub use proxy::{BadProxy, ProxyAddress};
 pub use reqwest::header::{HeaderMap, HeaderName};
-pub use tls::ClientIdentity;
+pub use tls::{ClientIdentity, check_files};
 pub use tunnel::{Stream, TunnelError};
 
 use std::path::PathBuf;

@@ -4,11 +4,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustls::client::WantsClientCert;
 use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, ClientConfig, RootCertStore};
+use rustls::{CertificateError, ClientConfig, ConfigBuilder, RootCertStore};
 use rustls_platform_verifier::Verifier;
 
 use crate::files::{self, TEXT_LIMIT};
@@ -44,13 +45,29 @@ pub(super) fn configuration(
     builder.with_client_auth_cert(chain, key).map_err(|error| client.fault(&error))
 }
 
+/// Checks the files that a configuration is made of, whatever authorities this machine has.
+///
+/// # Errors
+/// Where one of them cannot be used.
+pub fn check_files(ca_file: Option<&Path>, client: Option<&ClientIdentity>) -> Result<(), String> {
+    ca_file.map(|file| read_certificates(file, "CA file")).transpose()?;
+    let Some(client) = client else { return Ok(()) };
+    let (chain, key) = client.read()?;
+    let configuration = without_authorities()?.with_client_auth_cert(chain, key);
+    configuration.map(drop).map_err(|error| client.fault(&error))
+}
+
 /// Trusts no authority: a machine without any authorities must still reach what speaks plain HTTP.
 pub(super) fn trusting_nobody() -> Result<ClientConfig, String> {
+    Ok(without_authorities()?.with_no_client_auth())
+}
+
+fn without_authorities() -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?;
-    Ok(builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
+    Ok(builder.with_root_certificates(RootCertStore::empty()))
 }
 
 impl ClientIdentity {

@@ -1,7 +1,7 @@
 //! What is wrong with entries only when they are seen together.
 
 use std::collections::hash_map::Entry::{Occupied, Vacant};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::Hash;
 use std::sync::Arc;
 
@@ -9,8 +9,8 @@ use super::entry::Entry;
 use super::{Project, SecretValue, secret_values};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Located, ProblemCode, Severity};
-use crate::integrations;
-use crate::model::{Domain, Key, Reference, without_number};
+use crate::integrations::{self, Limit};
+use crate::model::{Domain, Key, PlainText, Reference, without_number};
 use crate::secret::{self, SecretResolver};
 use crate::suggest;
 
@@ -24,6 +24,7 @@ const CHECKS: &[Check] = &[
     one_heir_a_former_key,
     one_in_force,
     rotation_before_expiry,
+    accounts_within_limit,
 ];
 
 /// What is wrong with entries when they are seen together.
@@ -115,6 +116,32 @@ fn rotation_before_expiry(entries: &[Arc<Entry>], problems: &mut Diagnostics) {
     }
 }
 
+/// Warns of each client for which more accounts are named than its provider allows.
+fn accounts_within_limit(entries: &[Arc<Entry>], problems: &mut Diagnostics) {
+    // An account may be wanted at several targets, where another entry has its client.
+    let mut named: BTreeMap<(&Domain, Result<&str, usize>), BTreeSet<String>> = BTreeMap::new();
+    for (at, entry) in entries.iter().enumerate() {
+        let client = match &entry.client_id.value {
+            Reference::Plain(client_id) => Ok(client_id.expose()),
+            _ => Err(at),
+        };
+        let names = named.entry((&entry.domain.value, client)).or_default();
+        let before = names.len();
+        names.extend(entry.integration.accounts.iter().map(|name| name.as_str().to_lowercase()));
+        let Some((limit, most)) = Limit::of_accounts(&entry.domain.value) else { continue };
+        if names.len() > most.max(before) {
+            let (count, domain, note) = (names.len(), &entry.domain.value, limit.note());
+            let message = format!("{count} accounts of {domain} are named for this client: {note}");
+            let spot = &entry.client_id.spot;
+            problems.push(
+                Diagnostic::warning(ProblemCode::ProviderLimit, message)
+                    .at(&spot.file, spot.span)
+                    .help("link the others through another client, with an entry of its own"),
+            );
+        }
+    }
+}
+
 /// Entries that have something in common with one before them, each with the first such that is wanted
 /// on a target where it is wanted too.
 fn rivals<'e, K: Copy + Eq + Hash>(
@@ -171,6 +198,42 @@ pub fn check_names(
                 .at(&value.spot.file, value.spot.span)
                 .help("keep the secret where the tag reads it, and write its name here; a secret that was committed must be replaced at the provider");
             problems.push(problem);
+        }
+    }
+    problems
+}
+
+/// Warns of each value that should be encrypted although the project accepts it in plain text.
+pub fn check_plain(project: &Project, entries: &[Arc<Entry>]) -> Diagnostics {
+    let mut problems = Diagnostics::default();
+    if project.allow_plaintext {
+        return problems;
+    }
+    for SecretValue { field, value: Located { value, spot } } in secret_values(project, entries) {
+        if field.plain_text == PlainText::Accepted && matches!(value, Reference::Plain(_)) {
+            let message = format!("this {} is in plain text, and may be a secret", field.noun());
+            problems.push(
+                Diagnostic::warning(ProblemCode::PlainSecret, message)
+                    .at(&spot.file, spot.span)
+                    .help("`appcred encrypt` encrypts it in place; or name it by a tag, as in `!env_var NAME`; `allow_plaintext: true` in appcred.yaml allows it"),
+            );
+        }
+    }
+    problems
+}
+
+/// Warns of each file that a target names and that cannot be what it is for. Of those that hold a token, only
+/// what is there is checked: they may be on another machine.
+pub fn check_target_files(project: &Project, resolver: &SecretResolver) -> Diagnostics {
+    let mut problems = Diagnostics::default();
+    for (name, target) in &project.targets {
+        for why in target.file_faults(resolver) {
+            let message = format!("target `{name}`: {why}");
+            let problem = Diagnostic::warning(ProblemCode::Unreadable, message);
+            problems.push(match project.target_spots.get(name) {
+                Some(spot) => problem.at(&spot.file, spot.span),
+                None => problem,
+            });
         }
     }
     problems

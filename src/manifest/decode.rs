@@ -105,6 +105,8 @@ pub(super) struct Decoder<'n> {
     pub(super) sops: Option<Arc<sops::ParsedSops>>,
     /// Whether a value may look like a placeholder.
     pub(super) allow_placeholders: Cell<bool>,
+    /// Whether a secret may be in plain text.
+    pub(super) allow_plaintext: Cell<bool>,
     problems: RefCell<Diagnostics>,
     /// The places of the fields that were read. Serde cannot hand on a place, but a number.
     sites: RefCell<Vec<Site<'n>>>,
@@ -118,6 +120,7 @@ impl<'n> Decoder<'n> {
             path: file.path().into(),
             sops: yaml::sops_document(file.text(), parsed).map(Arc::new),
             allow_placeholders: Cell::default(),
+            allow_plaintext: Cell::default(),
             problems: RefCell::default(),
             sites: RefCell::default(),
         };
@@ -157,6 +160,10 @@ impl<'n> Decoder<'n> {
 
     pub(super) fn place(&self, span: Span) -> Place {
         Place { file: Arc::clone(&self.path), line: span.line, column: span.column }
+    }
+
+    pub(super) fn spot(&self, span: Span) -> Spot {
+        Spot { file: Arc::clone(self.file), span }
     }
 
     /// Reports a problem.
@@ -225,7 +232,7 @@ impl<'n> Decoder<'n> {
         site: Site<'n>,
         value: Result<T, FieldRefusal>,
     ) -> Option<Located<T>> {
-        let spot = Spot { file: Arc::clone(self.file), span: site.span() };
+        let spot = self.spot(site.span());
         value.map(|value| Located { value, spot }).map_err(|why| self.refuse(site, why)).ok()
     }
 

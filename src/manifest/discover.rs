@@ -81,22 +81,29 @@ pub fn project_folder(folder: &Path) -> PathBuf {
 
 /// Whether a file of this path is found, or would be if it were there.
 pub(super) fn would_find(folder: &Path, project: &Project, path: &Path) -> bool {
-    let roots: Vec<_> = places(project).iter().map(|place| folder.join(place)).collect();
-    let path = real(path);
-    roots.iter().map(|root| real(root)).any(|root| match path.strip_prefix(&root) {
+    let is_below = |path: &Path, root: &Path| match path.strip_prefix(root) {
         Ok(below) if below.as_os_str().is_empty() => true,
         Ok(below) => {
             let mut parts = below.iter().map(OsStr::to_string_lossy);
             let is_passed_over = |name: &str| is_other(name) || hidden_character(name).is_some();
-            is_yaml(&path) && !root.is_file() && !parts.any(|name| is_passed_over(&name))
+            is_yaml(path) && !root.is_file() && !parts.any(|name| is_passed_over(&name))
         }
         Err(_) => false,
+    };
+    let roots: Vec<_> = places(project).iter().map(|place| folder.join(place)).collect();
+    // A folder below a root may be a link to somewhere else, and is looked into all the same.
+    roots.iter().any(|root| {
+        is_below(&real(path), &real(root)) || is_below(&absolute(path), &absolute(root))
     })
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// Where a path leads, as far as there is something.
 fn real(path: &Path) -> PathBuf {
-    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let whole = absolute(path);
     let there = whole.ancestors().find_map(|above| Some((above, above.canonicalize().ok()?)));
     match there {
         Some((above, real)) => real.join(whole.strip_prefix(above).unwrap_or(Path::new(""))),

@@ -4,21 +4,20 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::civil::Date;
-use serde_json::Value as Json;
 use smol_str::SmolStr;
 
 use super::comments;
 use super::decode::{Decoder, Site};
 use super::lifetime;
 use super::project::Project;
-use super::schema::{DateInput, EntryInput, IntegrationInput, ManifestInput};
+use super::reference::{id_fault, secret_fault};
+use super::schema::{DateInput, EntryInput, ManifestInput};
 use super::targets::Targets;
 use crate::diagnostic::{Diagnostic, Diagnostics, Located, ProblemCode, SourceFile, Span};
-use crate::field::{Field, FieldRefusal, Pairs, Raw, Text, Texts, TokenUrl};
+use crate::field::{Field, FieldRefusal, Raw, Texts};
 use crate::integrations;
 use crate::model::{
-    AccountName, Adopt, Answers, CredentialId, Domain, Integration, Key, Place, Reference,
-    TargetName, is_name,
+    Adopt, CredentialId, Domain, Integration, Key, Place, Reference, TargetName, is_name,
 };
 use crate::suggest::{self, listed};
 use crate::yaml;
@@ -58,6 +57,7 @@ pub struct Entry {
 /// What one manifest holds.
 #[derive(Default)]
 pub(super) struct Decoded {
+    pub(super) file: Option<Arc<SourceFile>>,
     pub(super) entries: Vec<Arc<Entry>>,
     /// The integrations of entries that have another problem, so that theirs is reported as well.
     pub(super) domains_of_broken: Vec<Located<Domain>>,
@@ -78,6 +78,7 @@ pub(super) fn decode(file: &Arc<SourceFile>, project: &Project) -> Decoded {
         has_list: false,
     };
     reader.decoder.allow_placeholders.set(project.allow_placeholders || project.broken);
+    reader.decoder.allow_plaintext.set(project.allow_plaintext || project.broken);
     for document in &parsed.documents {
         reader.document(Site::top(document));
     }
@@ -94,7 +95,7 @@ pub(super) fn decode(file: &Arc<SourceFile>, project: &Project) -> Decoded {
     if !project.allow_plaintext {
         problems.append(comments::check(file));
     }
-    Decoded { entries, domains_of_broken, problems, is_emptied }
+    Decoded { file: Some(Arc::clone(file)), entries, domains_of_broken, problems, is_emptied }
 }
 
 struct ManifestReader<'n, 'p> {
@@ -145,6 +146,7 @@ impl<'n> ManifestReader<'n, '_> {
     /// The entry, or only its integration where something else is wrong.
     fn entry(&self, site: Site<'n>, input: EntryInput) -> Result<Entry, Option<Located<Domain>>> {
         let decoder = &self.decoder;
+        self.check_accounts_are_wanted(&input);
         let domain = decoder.text(input.domain).filter(|domain| self.may_be_integration(domain));
         let of_domain = |domain: &Located<Domain>| Located {
             value: domain.value.as_str().into(),
@@ -155,10 +157,11 @@ impl<'n> ManifestReader<'n, '_> {
         let key =
             input.key.map_or_else(|| decoder.key_from(name.as_ref()?), |key| decoder.text(key));
         let formerly = input.formerly.map_or(Some(Vec::new()), |keys| decoder.texts(keys));
-        let client_id = decoder.raw(&input.client_id).and_then(|site| decoder.reference(site));
+        let client_id =
+            decoder.raw(&input.client_id).and_then(|site| decoder.reference_unless(site, id_fault));
         let client_secret = decoder
             .raw(&input.client_secret)
-            .and_then(|site| decoder.secret(site, &self.project.handling()));
+            .and_then(|site| decoder.secret(site, &self.project.handling(), secret_fault));
         let adopt = input.adopt.map_or(Some(Adopt::No), |field| {
             let site = decoder.raw(&field)?;
             let domain = domain.as_ref().map(|domain| &domain.value);
@@ -197,6 +200,24 @@ impl<'n> ManifestReader<'n, '_> {
         whole().ok_or(domain)
     }
 
+    /// Accounts that nobody links are a contradiction.
+    fn check_accounts_are_wanted(&self, input: &EntryInput) {
+        let integration = input.integration.as_ref().and_then(|field| field.value.as_ref());
+        let setup = integration.and_then(|integration| integration.setup.as_ref());
+        if let (Some(accounts), Some(setup)) =
+            (&input.accounts, setup.filter(|setup| setup.value == Some(false)))
+        {
+            let decoder = &self.decoder;
+            let span = decoder.site(setup).span();
+            let message =
+                "`setup: false` says that no account is linked, and `accounts` names some";
+            let problem = decoder.error(ProblemCode::UnfitField, span, message);
+            let named = decoder.spot(decoder.site(accounts).key_span());
+            let problem = problem.related(named, "the accounts");
+            decoder.report(problem.help("remove one of the two"));
+        }
+    }
+
     /// Whether a domain is known, or at least has the form of a name. All reports show it.
     fn may_be_integration(&self, domain: &Located<Domain>) -> bool {
         let Located { value, spot } = domain;
@@ -226,7 +247,7 @@ impl<'n> ManifestReader<'n, '_> {
         }
         let names = self.decoder.texts(list)?;
         for name in &names {
-            if !self.project.broken && !self.project.target_names.contains(&name.value) {
+            if !self.project.broken && !self.project.target_spots.contains_key(&name.value) {
                 self.unknown_target(name);
             }
         }
@@ -234,9 +255,9 @@ impl<'n> ManifestReader<'n, '_> {
     }
 
     fn unknown_target(&self, target: &Located<TargetName>) {
-        let known = || self.project.target_names.iter().map(TargetName::as_str);
+        let known = || self.project.target_spots.keys().map(TargetName::as_str);
         let message = suggest::unknown("target", target.value.as_str(), known());
-        let help = if self.project.target_names.is_empty() {
+        let help = if self.project.target_spots.is_empty() {
             "appcred.yaml names no targets: name them there, or leave `targets` out here".to_owned()
         } else {
             format!("appcred.yaml has {}", listed(known()))
@@ -255,84 +276,6 @@ impl<'n> Decoder<'n> {
             self.report(problem.help("give the entry a `key` of its own"));
         }
         key.map(|value| Located { value, spot: name.spot.clone() })
-    }
-
-    fn integration(&self, input: IntegrationInput) -> Option<Integration> {
-        let default = Integration::default();
-        let address = |url: Option<Field<Text<TokenUrl>>>| {
-            url.map_or(Some(None), |url| self.text(url).map(|url| Some(url.value.0)))
-        };
-        let (token_url, authorize_url) = (address(input.token_url), address(input.authorize_url));
-        let answers = input.answers.map_or(Some(Answers::new()), |answers| self.answers(answers));
-        Some(Integration {
-            setup: given(input.setup, default.setup)?,
-            accounts: default.accounts,
-            implementation: given(input.implementation, default.implementation)?,
-            answers: answers?,
-            on_delete: given(input.on_delete, default.on_delete)?,
-            token_url: token_url?,
-            authorize_url: authorize_url?,
-        })
-    }
-
-    fn accounts(
-        &self,
-        list: Texts<AccountName>,
-        domain: Option<&Domain>,
-    ) -> Option<Vec<AccountName>> {
-        let site = self.site(&list);
-        if list.value.as_ref()?.is_empty() {
-            let refusal = FieldRefusal::new(ProblemCode::EmptyValue, "is empty");
-            self.refuse(site, refusal.help("leave it out where any one account will do"));
-            return None;
-        }
-        let names = self.texts(list)?;
-        let mut is_whole = true;
-        for (at, name) in names.iter().enumerate() {
-            let is_same =
-                |other: &&Located<AccountName>| other.value.is_called(name.value.as_str());
-            let Some(first) = names[..at].iter().find(is_same) else { continue };
-            is_whole = false;
-            let message = format!("the account `{}` is named twice", name.value);
-            let problem = self.error(ProblemCode::DuplicateAccount, name.spot.span, message);
-            self.report(problem.related(first.spot.clone(), "first here").help(
-                "remove it, or give one of them another name; upper and lower case are the same",
-            ));
-        }
-        if let Some(domain) = domain.filter(|domain| integrations::has_always_one_account(domain))
-            && names.len() > 1
-        {
-            is_whole = false;
-            let why =
-                format!("has several accounts, and Home Assistant links only one of `{domain}`");
-            self.refuse(
-                site,
-                FieldRefusal::new(ProblemCode::UnfitField, why).help("keep one of them"),
-            );
-        }
-        is_whole.then(|| names.into_iter().map(|name| name.value).collect())
-    }
-
-    fn answers(&self, steps: Field<Pairs<Pairs<Raw<Json>>>>) -> Option<Answers> {
-        let mut answers = Answers::new();
-        let mut is_whole = true;
-        for step in steps.value?.0 {
-            let form = answers.entry(self.site(&step).key_text().to_owned()).or_default();
-            is_whole &= step.value.is_some();
-            for field in step.value.map_or(Vec::new(), |fields| fields.0) {
-                let site = self.site(&field);
-                match yaml::to_json(site.node) {
-                    Ok(value) => {
-                        form.insert(site.key_text().to_owned(), value);
-                    }
-                    Err(fault) => {
-                        is_whole = false;
-                        self.report(fault.into_diagnostic(self.file));
-                    }
-                }
-            }
-        }
-        is_whole.then_some(answers)
     }
 }
 

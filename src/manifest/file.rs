@@ -51,15 +51,7 @@ fn not_utf8(path: &Path, error: &std::string::FromUtf8Error) -> Diagnostic {
     let bytes = error.as_bytes();
     let byte = bytes.get(at).copied().unwrap_or_default();
     let text = String::from_utf8_lossy(bytes).into_owned();
-    let before = &text[..at];
-    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-    let count = |count: usize| u32::try_from(count + 1).unwrap_or(u32::MAX);
-    let span = Span {
-        start: at,
-        end: at + char::REPLACEMENT_CHARACTER.len_utf8(),
-        line: count(before.matches('\n').count()),
-        column: count(before[line_start..].chars().count()),
-    };
+    let span = Span::of(&text, at..at + char::REPLACEMENT_CHARACTER.len_utf8());
     let message = format!("this file is not UTF-8: byte {byte:#04x} at offset {at}");
     let file = Arc::new(SourceFile::new(path.to_owned(), text, mask));
     Diagnostic::error(ProblemCode::NotUtf8, message).at(&file, span).help("save it as UTF-8")

@@ -47,13 +47,20 @@ impl Entry {
 /// Warns of clients that have expired, or do so soon, and of secrets that should be replaced.
 pub fn check_lifetimes(project: &Project, entries: &[Arc<Entry>], today: Date) -> Diagnostics {
     let mut problems = Diagnostics::default();
-    for entry in entries {
-        let lifetime = entry.lifetime(project, today);
+    let within = project.expiring_within.unwrap_or(EXPIRING_WITHIN);
+    let dates = entries.iter().flat_map(|entry| {
+        let date = |date: &Option<Located<Date>>| date.as_ref().map(|date| date.value);
+        let expires = Lifetime { expires: date(&entry.expires), ..Lifetime::default() };
+        let rotation = Lifetime { rotate_after: date(&entry.rotate_after), ..Lifetime::default() };
+        [(entry, &entry.expires, expires), (entry, &entry.rotate_after, rotation)]
+    });
+    for (entry, date, lifetime) in dates {
+        let lifetime = lifetime.on(today, within);
         let Some((due, notice)) = lifetime.due.zip(lifetime.notice()) else { continue };
-        let (code, date) = match due {
-            Due::Rotation => (ProblemCode::RotationDue, &entry.rotate_after),
-            Due::Expiring => (ProblemCode::Expiring, &entry.expires),
-            Due::Expired => (ProblemCode::Expired, &entry.expires),
+        let code = match due {
+            Due::Rotation => ProblemCode::RotationDue,
+            Due::Expiring => ProblemCode::Expiring,
+            Due::Expired => ProblemCode::Expired,
         };
         let Some(Located { spot, .. }) = date else { continue };
         let problem = Diagnostic::warning(code, format!("`{}`: {notice}", entry.key.value))

@@ -12,6 +12,8 @@ mod deserialize;
 mod discover;
 mod entry;
 mod file;
+mod in_clear;
+mod integration;
 mod lifetime;
 mod mask;
 mod notify;
@@ -37,9 +39,10 @@ use rayon::prelude::*;
 pub use crate::diagnostic::Located;
 pub use cache::Cache;
 pub use candidates::try_out;
-pub use checks::{check_domains, check_known, check_names};
+pub use checks::{check_domains, check_known, check_names, check_plain, check_target_files};
 pub use discover::project_folder;
 pub use entry::Entry;
+pub use in_clear::check_in_clear;
 pub use lifetime::check_lifetimes;
 pub use mask::mask;
 pub use notify::Notify;
@@ -73,11 +76,15 @@ pub struct Loaded {
     pub manifests: Vec<PathBuf>,
     /// The entries of all manifests that could be understood, in order.
     pub entries: Vec<Arc<Entry>>,
+    /// The project file and the manifests that could be read.
+    pub files: Vec<Arc<SourceFile>>,
     /// The integrations of entries that could not be understood otherwise.
     pub domains_of_broken: Vec<Located<Domain>>,
     /// The manifests and folders of manifests that are empty without saying so.
     pub emptied: BTreeSet<PathBuf>,
-    /// What is wrong. While there is an error, an entry may be missing.
+    /// What is wrong with the project file.
+    pub project_problems: Diagnostics,
+    /// What is wrong, that included. While there is an error, an entry may be missing.
     pub problems: Diagnostics,
 }
 
@@ -147,7 +154,9 @@ pub fn load_again(request: &LoadRequest, cache: &mut Cache, now: Timestamp) -> L
     let folder = request.folder.strip_prefix(".").unwrap_or(&request.folder);
     let mut problems = Diagnostics::default();
     let (project, file) = read_project(folder, request.home.as_deref(), &mut problems);
+    let mut files: Vec<_> = file.iter().cloned().collect();
     cache.renew(file);
+    let project_problems = problems.clone();
     let Discovered { manifests, mut emptied } = discover::discover(folder, &project, &mut problems);
     let read = read_all(&manifests, &project, cache);
     let found = manifests.iter().zip(&read);
@@ -158,12 +167,22 @@ pub fn load_again(request: &LoadRequest, cache: &mut Cache, now: Timestamp) -> L
         if decoded.is_emptied {
             emptied.insert(path.clone());
         }
+        files.extend(decoded.file.iter().cloned());
         entries.extend(decoded.entries.iter().cloned());
         domains_of_broken.extend(decoded.domains_of_broken.iter().cloned());
         problems.append(decoded.problems.clone());
     }
     problems.append(checks::together(&entries));
-    Loaded { project, manifests, entries, domains_of_broken, emptied, problems }
+    Loaded {
+        project,
+        manifests,
+        entries,
+        files,
+        domains_of_broken,
+        emptied,
+        project_problems,
+        problems,
+    }
 }
 
 /// The project, as its file says, or as it is without one.

@@ -10,7 +10,7 @@ use super::entry::given;
 use super::notify::Notify;
 use super::reference::Handling;
 use super::schema::{AgeInput, PolicyInput, ProjectInput};
-use crate::diagnostic::{Diagnostics, Located, ProblemCode, SourceFile, Span};
+use crate::diagnostic::{Diagnostics, Located, ProblemCode, SourceFile, Span, Spot};
 use crate::field::{Days, Field, FieldRefusal, NAME_HELP, Pairs, Raw, Text, Texts};
 use crate::model::{Key, MaxDeletes, OnDrift, Owner, Policy, Prune, TargetName};
 use crate::secret::seal::{MIXED, mixture, shown};
@@ -44,8 +44,8 @@ pub struct Project {
     pub allow_outside_files: bool,
     /// Whether values may look like placeholders.
     pub allow_placeholders: bool,
-    /// All targets it names, those with problems too.
-    pub(super) target_names: BTreeSet<TargetName>,
+    /// Where it names each target, those with problems too.
+    pub(super) target_spots: BTreeMap<TargetName, Spot>,
     /// Whether the file names the owner.
     pub(super) names_owner: bool,
     /// Whether the file itself could not be understood, so that nothing follows from what is missing.
@@ -197,7 +197,7 @@ impl<'n> Decoder<'n> {
                 self.report(problem.help(help));
             }
             project.targets.extend(target.map(|target| (name.clone(), target)));
-            project.target_names.insert(name);
+            project.target_spots.insert(name, self.spot(site.key_span()));
         }
     }
 

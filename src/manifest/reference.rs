@@ -6,7 +6,8 @@ use super::decode::{Decoder, Site, unbroken, wrong_kind};
 use crate::diagnostic::{Located, ProblemCode, Span};
 use crate::field::FieldRefusal;
 use crate::model::{
-    AGE_HEADER, Reference, Secret, ValueFault, header_fault, is_variable_name, value_fault,
+    AGE_HEADER, ClientPart, Reference, Secret, ValueFault, client_fault, header_fault,
+    is_variable_name, value_fault,
 };
 use crate::secret;
 use crate::suggest::{listed, nearest};
@@ -18,7 +19,17 @@ pub(super) const SOPS_HEADER: &str = "ENC[AES256_GCM,";
 const NO_TEXTS: &[&str] = &[",type:int]", ",type:float]", ",type:bool]", ",type:time]"];
 
 /// What finds out whether a text in plain text can be the value; whether placeholders may be is said as well.
-type FaultOf = fn(&str, bool) -> Option<ValueFault>;
+pub(super) type FaultOf = fn(&str, bool) -> Option<ValueFault>;
+
+/// What is wrong with a client id.
+pub(super) fn id_fault(text: &str, allow_placeholders: bool) -> Option<ValueFault> {
+    client_fault(text, ClientPart::Id, allow_placeholders)
+}
+
+/// What is wrong with a client secret.
+pub(super) fn secret_fault(text: &str, allow_placeholders: bool) -> Option<ValueFault> {
+    client_fault(text, ClientPart::Secret, allow_placeholders)
+}
 
 /// What the project says of secrets.
 #[derive(Clone, Debug, Default)]
@@ -52,7 +63,12 @@ impl<'n> Decoder<'n> {
         self.reference_unless(site, header_fault)
     }
 
-    fn reference_unless(&self, site: Site<'n>, fault: FaultOf) -> Option<Located<Reference>> {
+    /// The same, of which `fault` finds what is wrong with it in plain text.
+    pub(super) fn reference_unless(
+        &self,
+        site: Site<'n>,
+        fault: FaultOf,
+    ) -> Option<Located<Reference>> {
         let reference = match (&site.node.tag, &site.node.value) {
             (Some(tag), value) => self.tagged(tag, value),
             (None, Value::Scalar(scalar)) if scalar.kind() == Kind::Text => {
@@ -64,8 +80,13 @@ impl<'n> Decoder<'n> {
     }
 
     /// A value that must not be in plain text unless the project allows it.
-    pub(super) fn secret(&self, site: Site<'n>, handling: &Handling) -> Option<Located<Reference>> {
-        let Located { value, spot } = self.reference(site)?;
+    pub(super) fn secret(
+        &self,
+        site: Site<'n>,
+        handling: &Handling,
+        fault: FaultOf,
+    ) -> Option<Located<Reference>> {
+        let Located { value, spot } = self.reference_unless(site, fault)?;
         if !handling.allow_plaintext {
             if has_default(&value) {
                 let why = "has more after `!env_var` than the name of a variable, which may be a secret in plain text";

@@ -1,7 +1,7 @@
 //! Which values of a file may appear in a message.
 
 use crate::integrations::known;
-use crate::model::{Domain, ValueFault, is_name, value_fault};
+use crate::model::{ClientPart, Domain, ValueFault, client_fault, is_name};
 use crate::secret::{holds_identity, is_argument};
 use crate::suggest::nearest;
 
@@ -127,11 +127,17 @@ fn end_of_value(key: &str, raw: &str) -> usize {
         }
         cut(misspelt_secret(&lower));
     }
+    if matches!(key, "client_id" | "name") {
+        cut(line.find("GOCSPX-").map(|at| word_before(line, at)));
+    }
     if key == "client_id" {
         // A whole document may be there by mistake, its line breaks and quotes escaped.
         let text = line.trim_matches(['"', '\'']);
-        let is_document = matches!(value_fault(text, true), Some(ValueFault::Document(_)));
-        cut((is_document || line.contains('\\')).then_some(0));
+        let is_secret = matches!(
+            client_fault(text, ClientPart::Id, true),
+            Some(ValueFault::Document(_) | ValueFault::Swapped(_))
+        );
+        cut((is_secret || line.contains('\\')).then_some(0));
     }
     match line.find("://") {
         Some(at) => {
@@ -238,6 +244,9 @@ mod tests {
         check("client_id", "<your-id>", "<your-id>");
         check("client_id", "\"{\\\"x\\\"", "");
         check("client_id", "'{\"x\": \"y\"}'", "");
+        check("client_id", "GOCSPX-a1b2_c3", "");
+        check("client_id", "amzn1.oa2-cs.v1.4f5c0a88", "");
+        check("name", "House GOCSPX-a1b2_c3", "House ");
         check("client_id", "\"${ID}\"", "\"${ID}\"");
         check("client_id", "\" a\"", "\" a\"");
         check("domain", "spotify, other: x", "spotify, ");

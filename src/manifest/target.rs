@@ -8,7 +8,7 @@ use super::reference::Handling;
 use crate::diagnostic::{Located, ProblemCode};
 use crate::field::{Field, FieldRefusal, Raw, SecretText, Text};
 use crate::files;
-use crate::model::Reference;
+use crate::model::{Reference, value_fault};
 use crate::target::{Description, Endpoint, FieldContext, KINDS, ReadTarget, TARGET, TargetKind};
 use crate::yaml::{Node, Pair, Value};
 
@@ -96,7 +96,7 @@ impl ReadTarget for TargetFields<'_, '_, '_> {
 
 impl FieldContext for TargetFields<'_, '_, '_> {
     fn secret(&self, field: &Field<Raw<SecretText>>) -> Option<Located<Reference>> {
-        self.decoder.secret(self.decoder.raw(field)?, self.handling)
+        self.decoder.secret(self.decoder.raw(field)?, self.handling, value_fault)
     }
 
     fn reference(&self, field: &Field<Raw<SecretText>>) -> Option<Located<Reference>> {

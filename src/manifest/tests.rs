@@ -9,7 +9,7 @@ use proptest::test_runner::{Config, FileFailurePersistence};
 
 use super::owner::derived_owner;
 use super::{LoadRequest, Loaded, Project, Targets, entry, load, mask, project};
-use crate::diagnostic::{ProblemCode, SourceFile};
+use crate::diagnostic::{ProblemCode, SourceFile, Span, Spot};
 use crate::model::{
     Adopt, Completeness, Key, MaxDeletes, OnDelete, Owner, Prune, Reference, TargetName,
 };
@@ -453,7 +453,11 @@ fn problems(lines: Lines, others: &[(usize, Option<&str>)]) -> BTreeSet<(u32, u3
     let paths = project::Paths { folder: Path::new(""), home: None };
     let home = TargetName::new("home");
     let found = if lines == ENTRY_LINES {
-        let project = Project { target_names: [home].into(), ..Project::default() };
+        let project = Project {
+            target_spots: [(home, Spot { file: Arc::clone(&source), span: Span::default() })]
+                .into(),
+            ..Project::default()
+        };
         entry::decode(&source, &project).problems
     } else {
         project::decode(&source, paths).1

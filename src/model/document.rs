@@ -1,8 +1,12 @@
 //! What is plainly a document. As a value it would be a client secret of many lines.
 
 use std::fmt;
+use std::sync::LazyLock;
 
+use regex::bytes::Regex;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use super::placeholder::rule;
 
 /// What a text looks like that is no single value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,15 +60,31 @@ const BEGINNINGS: &[(&str, &str)] = &[
     ("Bearer ", "a header of HTTP"),
     ("Basic ", "a header of HTTP"),
     ("Authorization: ", "a header of HTTP"),
-    ("curl: (", "an error message"),
-    ("Error ", "an error message"),
-    ("Error: ", "an error message"),
-    ("error: ", "an error message"),
-    ("fatal: ", "an error message"),
+    ("version https://git-lfs.github.com/", "a pointer of Git LFS"),
     ("data:", "a data URI"),
     ("<!", "a page of HTML or XML"),
     ("<?xml", "a page of HTML or XML"),
 ];
+
+/// What programs say where they print no secret: how that begins, and what is in it.
+const ERRORS: &[&str] = &[
+    r"^(error|errors|fatal|warning|panic|traceback|usage|exception|oserror|ioerror|invalid|cannot|could not|unable|failed|please) ",
+    r"^(error|fatal|warning|panic|traceback|usage|exception)(: |:$|$)",
+    r"^([a-z_]+error|[a-z_]+exception)(: |:$|$)",
+    r"^(age|ash|aws|az|bash|bw|cat|curl|dash|docker|env|fish|gcloud|git|gopass|gpg|jq|kubectl|ls|node|op|pass|python3?|rbw|sed|sh|sops|ssh|sudo|vault|wget|zsh)(\.exe)?: ",
+    r"permission denied|access (is )?denied|no such (file|host|key|secret)|not found|does not exist|doesn't exist|not recognized as|connection (refused|reset|timed out)|could not resolve|timed out|not permitted|not allowed|is a directory|not a directory|not in the password store|not (logged|signed) in|not authenticated|unauthorized|decryption failed|no secret key|syntax error|unexpected (token|end)|(unknown|invalid) (command|option|argument|flag)|segmentation fault|is not set|unbound variable|must be (set|root)|no space left",
+];
+
+/// Only a text with a space in it is a message.
+fn is_error(line: &str) -> bool {
+    static RULE: LazyLock<Option<Regex>> = LazyLock::new(|| error_rule().ok());
+    (line.contains(' ') || line.ends_with(':'))
+        && RULE.as_ref().is_some_and(|rule| rule.is_match(line.as_bytes()))
+}
+
+fn error_rule() -> Result<Regex, regex::Error> {
+    rule(&format!("(?i){}", ERRORS.join("|")))
+}
 
 /// The names that providers give to the halves of a client in what they offer for download.
 const CLIENT_FIELDS: &[&str] = &[
@@ -146,7 +166,7 @@ fn of_line(line: &str) -> Option<&'static str> {
     if is_recipient(line) {
         return Some("an age recipient");
     }
-    if is_status(line) {
+    if is_status(line) || is_error(line) {
         return Some("an error message");
     }
     if line.len() > 2
@@ -368,6 +388,18 @@ mod tests {
         ("503 Service Unavailable", "an error message"),
         ("curl: (6) Could not resolve host", "an error message"),
         ("Error making API request.", "an error message"),
+        ("bash: pass: command not found", "an error message"),
+        ("cat: x: No such file or directory", "an error message"),
+        ("Permission denied", "an error message"),
+        ("'op' is not recognized as an internal or external command", "an error message"),
+        ("Traceback (most recent call last):", "an error message"),
+        ("error: x", "an error message"),
+        ("KeyError: 'x'", "an error message"),
+        ("sh: 1: op: not found", "an error message"),
+        ("You are not logged in.", "an error message"),
+        ("usage: pass [x]", "an error message"),
+        ("gpg: decryption failed: No secret key", "an error message"),
+        ("version https://git-lfs.github.com/spec/v1", "a pointer of Git LFS"),
         ("# Secret", "a comment"),
         ("Bearer abc", "a header of HTTP"),
         ("YWdlLWVuY3J5cHRpb24ub3JnL3YxCi0+", "an age file in base64"),
@@ -381,6 +413,7 @@ mod tests {
 
     #[test]
     fn a_document_is_no_secret() {
+        assert!(super::error_rule().is_ok());
         for (text, kind) in DOCUMENTS {
             assert_eq!(document(text).unwrap().to_string(), *kind, "{text}");
         }

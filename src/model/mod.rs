@@ -13,6 +13,7 @@ mod lifetime;
 mod link;
 mod mark;
 mod name;
+mod no_secret;
 mod observed;
 mod place;
 mod placeholder;
@@ -47,6 +48,7 @@ pub use lifetime::{Due, Lifetime, begin_of, day};
 pub use link::{ConsentLink, HiddenLink, Links, has_zone, is_loopback, web_page};
 pub use mark::{Claim, Key, Mark, Owner};
 pub use name::{FieldName, Named, is_name, may_be_token, named, without_number};
+pub use no_secret::{ClientPart, is_client_secret};
 pub use observed::{ConfigEntry, EntryState, KnownDomains, Live, Observed, UnreadAccounts};
 pub use place::Place;
 pub use placeholder::Placeholder;
@@ -61,5 +63,5 @@ pub use secret_field::{
 pub use text::{
     ClientId, CredentialId, Domain, EntryId, FileName, FlowId, TargetName, counted, hex,
 };
-pub use value_fault::{ValueFault, header_fault, hidden_character, value_fault};
+pub use value_fault::{ValueFault, client_fault, header_fault, hidden_character, value_fault};
 pub use visible::{Visible, hidden, is_hidden, to_json, visible_json, visible_lines};

@@ -17,6 +17,14 @@ pub enum Placeholder {
     Brackets,
     /// Another program would have read the value from elsewhere.
     Elsewhere,
+    /// A shell would have put its output here.
+    Command,
+    /// It is the path of a file.
+    Path,
+    /// It is an address of the web, or of a person.
+    Address,
+    /// A part of what it was copied from is still there.
+    LeftOver,
     /// A tag of YAML inside of a text.
     QuotedTag,
 }
@@ -28,6 +36,12 @@ impl fmt::Display for Placeholder {
             Self::Brackets => "is between `<` and `>`, as a placeholder is",
             Self::Elsewhere => {
                 "is a placeholder: it names a secret of another program, which appcred cannot read"
+            }
+            Self::Command => "is a command of a shell, which appcred does not run",
+            Self::Path => "is the path of a file",
+            Self::Address => "is an address, and the secret itself is needed",
+            Self::LeftOver => {
+                "begins or ends with a quote, a comma or another character of the text that it was copied from"
             }
             Self::QuotedTag => "begins with a YAML tag, which is only text in quotes or in a file",
         })
@@ -41,8 +55,8 @@ const TEMPLATES: &[&str] = &[
     r"^(\$\{.*\}|\$\(.*\)|#\{.*\}#?|\(\(.*\)\)|\[\[.*\]\]|<.*>|\{[A-Za-z_]+\})$",
     r"(?i)^[(\[<*]+(hidden|masked|removed|sensitive|secret)[)\]>*]+$",
     r"^\[object \w+\]$",
-    r"^(%\([A-Za-z_]\w*\)s|`\w[^`]*`)$",
-    r"^(\$\$?[A-Z_][A-Z0-9_]*|\$[a-z_]+|\$env:\w+|%+[A-Za-z_]\w*%+|@[A-Za-z_]+@|__[A-Za-z_]+__)$",
+    r"^%\([A-Za-z_]\w*\)s$",
+    r"^(\$\$?[A-Z_][A-Z0-9_]*|\$[a-z_]+|\$env:\w+)$",
 ];
 
 /// Addresses of secrets in other stores. A client id may be an address of the web.
@@ -57,7 +71,7 @@ const ELSEWHERE: &[&str] = &[
 const TAG: &str = r"^![A-Za-z][\w./-]*\s+\S";
 
 /// Words that say that something is missing.
-const MISSING: &str = "your|insert|enter|replace|put|paste|change|fill|goes|here|todo|tbd|fixme|redacted|\
+pub(super) const MISSING: &str = "your|insert|enter|replace|put|paste|change|fill|goes|here|todo|tbd|fixme|redacted|\
     placeholder|example|sample|dummy|censored|undefined|null|nil|none|unset|true|false|n/a|x{3,}";
 
 /// Words about credentials, and those between them.
@@ -83,7 +97,7 @@ struct PlaceholderRules {
 }
 
 /// A rule for ASCII, as values are: what Unicode adds makes it slow to build.
-fn rule(pattern: &str) -> Result<Regex, regex::Error> {
+pub(super) fn rule(pattern: &str) -> Result<Regex, regex::Error> {
     RegexBuilder::new(pattern).unicode(false).build()
 }
 
@@ -124,6 +138,7 @@ impl PlaceholderRules {
         let text = own_part(text);
         let own = text.as_bytes();
         let is_unfilled = is_filling(text)
+            || is_marked(text)
             || self.template.is_match(own)
             || self.sentence.is_match(own)
             || self.words.is_match(own) && self.missing.is_match(own);
@@ -167,9 +182,25 @@ fn is_filling(text: &str) -> bool {
     }) && count >= 8
 }
 
+/// Whether a name is between the same characters, as in `@@SECRET@@`.
+fn is_marked(text: &str) -> bool {
+    let Some(mark) = text.chars().next().filter(char::is_ascii_punctuation) else { return false };
+    let name = text.trim_start_matches(mark);
+    let before = text.len() - name.len();
+    let name = name.trim_end_matches(mark);
+    let behind = text.len() - before - name.len();
+    let is_part = |character: char| character.is_ascii_alphanumeric() || "_-. ".contains(character);
+    let is_one_enough = matches!(mark, '@' | '%' | '#' | '$' | '`');
+    before == behind
+        && (before > 1 || is_one_enough)
+        && name.starts_with(|first: char| first.is_ascii_alphabetic())
+        && name.chars().all(is_part)
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Placeholder, PlaceholderRules, placeholder};
+    use crate::model::no_secret::{ClientPart, no_half};
 
     /// Digits of a random number, always the same ones.
     fn random(seed: &mut u64) -> usize {
@@ -231,7 +262,7 @@ mod tests {
             let refused = (0..2000).filter(|_| {
                 let pick = |_| char::from(alphabet.as_bytes()[random(&mut seed) % alphabet.len()]);
                 let text: String = (0..length).map(pick).collect();
-                placeholder(&text).is_some()
+                placeholder(&text).or_else(|| no_half(&text, ClientPart::Secret)).is_some()
             });
             assert_eq!(refused.count(), 0, "{alphabet}");
         }
@@ -298,6 +329,18 @@ mod tests {
             "-",
         ] {
             assert_eq!(placeholder(text), Some(Placeholder::Unfilled), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_name_between_the_same_characters_is_a_placeholder() {
+        let marked =
+            "@@SECRET@@ @SPOTIFY_2@ ##secret## ||Client.Secret|| ::secret:: #secret# $SECRET$";
+        for text in marked.split(' ') {
+            assert_eq!(placeholder(text), Some(Placeholder::Unfilled), "{text}");
+        }
+        for text in ["@@SECRET", "-a-", "_abc_", "@@4f5c@@", "~4f5c0a~"] {
+            assert_eq!(placeholder(text), None, "{text}");
         }
     }
 

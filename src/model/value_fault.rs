@@ -4,6 +4,7 @@
 use std::fmt;
 
 use super::document::{Document, document, document_in_header};
+use super::no_secret::{ClientPart, half, no_half};
 use super::placeholder::{Placeholder, placeholder};
 use super::visible::hidden;
 
@@ -20,6 +21,8 @@ pub enum ValueFault {
     Character(char),
     /// Nobody has filled it in.
     Placeholder(Placeholder),
+    /// It is the other half of a client, this one.
+    Swapped(ClientPart),
 }
 
 /// What is wrong with a header of HTTP, which may be `Bearer …` or `name=value`; `None` where it may be one.
@@ -32,6 +35,16 @@ pub fn header_fault(text: &str, allow_placeholders: bool) -> Option<ValueFault> 
 /// to `~`. That something is a placeholder is a guess, which a project can switch off.
 pub fn value_fault(text: &str, allow_placeholders: bool) -> Option<ValueFault> {
     fault(text, allow_placeholders, document)
+}
+
+/// What is wrong with one half of a client, beside what no value may be.
+pub fn client_fault(text: &str, part: ClientPart, allow_placeholders: bool) -> Option<ValueFault> {
+    let swapped = || half(text).filter(|half| *half != part).map(ValueFault::Swapped);
+    let no_half = || {
+        let found = if allow_placeholders { None } else { no_half(text, part) };
+        found.map(ValueFault::Placeholder)
+    };
+    value_fault(text, allow_placeholders).or_else(swapped).or_else(no_half)
 }
 
 fn fault(
@@ -73,7 +86,19 @@ impl ValueFault {
             Self::Placeholder(Placeholder::Elsewhere) => {
                 "let that program put the value into an environment variable, and name that by `!env_var NAME`; if this is what the provider issued, `allow_placeholders: true` in appcred.yaml accepts it"
             }
-            Self::Placeholder(Placeholder::Unfilled) => {
+            Self::Placeholder(Placeholder::Command) => {
+                "run it before, as in `COMMAND | appcred encrypt -`, or put its output into an environment variable and name that by `!env_var NAME`; if this is what the provider issued, `allow_placeholders: true` in appcred.yaml accepts it"
+            }
+            Self::Placeholder(Placeholder::Path) => {
+                "`!file PATH` reads a file; if this is what the provider issued, `allow_placeholders: true` in appcred.yaml accepts it"
+            }
+            Self::Placeholder(Placeholder::LeftOver) => {
+                "remove it; if the provider issued it like this, `allow_placeholders: true` in appcred.yaml accepts it"
+            }
+            Self::Swapped(_) => {
+                "exchange the values of `client_id` and `client_secret`; a secret that was committed must be replaced at the provider"
+            }
+            Self::Placeholder(Placeholder::Unfilled | Placeholder::Address) => {
                 "write what the provider issued; if this is what it issued, `allow_placeholders: true` in appcred.yaml accepts it"
             }
             Self::Empty | Self::Hidden(..) | Self::Character(_) => {
@@ -97,6 +122,12 @@ impl fmt::Display for ValueFault {
                 write!(f, "has the character {code}, and only those of ASCII are allowed")
             }
             Self::Placeholder(placeholder) => placeholder.fmt(f),
+            Self::Swapped(ClientPart::Id) => {
+                f.write_str("is a client id, as its provider writes them")
+            }
+            Self::Swapped(ClientPart::Secret) => {
+                f.write_str("is a client secret, as its provider writes them")
+            }
         }
     }
 }

@@ -15,6 +15,7 @@ use super::{Identities, Unreadable};
 
 /// How many recipients an age file may have: each is tried with each identity.
 pub(super) const MAX_RECIPIENTS: usize = 500;
+const INCOMPLETE: &str = "its armor is incomplete";
 /// How age files begin that are not armored.
 const BINARY: &[u8] = b"age-encryption.org/";
 
@@ -37,16 +38,9 @@ pub(super) fn has_too_many_recipients(file: &[u8]) -> bool {
     header.filter(|line| line.starts_with(b"-> ")).nth(MAX_RECIPIENTS).is_some()
 }
 
-/// What is wrong with an armored age file, as far as can be seen without a key.
-pub fn age_damage(armored: &str) -> Option<Unreadable> {
-    if has_too_many_recipients(armored.as_bytes()) {
-        return Some(Unreadable::TooManyRecipients);
-    }
-    let mut armor = ArmoredReader::new(armored.trim().as_bytes());
-    let opened = files::read_bytes(&mut armor, 0, armored.len() as u64)
-        .map_err(DecryptError::Io)
-        .and_then(|binary| Decryptor::new_buffered(binary.as_slice()).map(drop));
-    opened.err().map(|error| unreadable(&error, &Identities::default()))
+/// Whether the armor of an age file ends too early. Its header, which is read first, may be whole.
+fn is_cut(file: &[u8]) -> bool {
+    files::read_bytes(&mut ArmoredReader::new(file), 0, file.len() as u64).is_err()
 }
 
 /// Decrypts an age file.
@@ -77,6 +71,9 @@ pub(super) fn decrypt(
         let opened = file.decrypt(identities.all().chain([&recorder as &dyn Identity]));
         match opened {
             Ok(plain) => plain,
+            Err(DecryptError::NoMatchingKeys) if is_cut(bytes) => {
+                return Err(Unreadable::Damaged(INCOMPLETE));
+            }
             Err(DecryptError::NoMatchingKeys) => return Err(no_match(recorder, identities)),
             Err(error) => return Err(unreadable(&error)),
         }
@@ -84,6 +81,18 @@ pub(super) fn decrypt(
     let most = bytes.len() as u64;
     files::read_bytes(&mut plain, most, most)
         .map_err(|_| Unreadable::Damaged("its content fails its integrity check"))
+}
+
+/// The same by identities that need no input; `None` where none of them opens it.
+pub(super) fn decrypt_without_asking(
+    bytes: &[u8],
+    identities: &Identities,
+) -> Option<Zeroizing<Vec<u8>>> {
+    let bytes = trimmed(bytes);
+    let file = Decryptor::new_buffered(ArmoredReader::new(bytes)).ok()?;
+    let mut plain = file.decrypt(identities.free()).ok()?;
+    let most = bytes.len() as u64;
+    files::read_bytes(&mut plain, most, most).ok()
 }
 
 fn no_match(recorder: StanzaRecorder, identities: &Identities) -> Unreadable {
@@ -104,7 +113,7 @@ fn unreadable(error: &DecryptError, identities: &Identities) -> Unreadable {
         DecryptError::InvalidHeader => "its header is incomplete",
         DecryptError::InvalidMac => "its header was changed after it was made",
         DecryptError::UnknownFormat => "its version is not supported",
-        DecryptError::Io(_) => "its armor is incomplete",
+        DecryptError::Io(_) => INCOMPLETE,
         DecryptError::ExcessiveWork { .. } => return Unreadable::TooMuchWork,
         DecryptError::KeyDecryptionFailed if identities.went_unanswered() => {
             return Unreadable::Unanswered;

@@ -37,7 +37,6 @@ use crate::model::{
     Reference, Seal, Secret, ValueFault, counted, header_fault, named, value_fault,
 };
 
-pub use age::age_damage;
 pub use ask::{Ask, Nobody};
 pub use broken_file::BrokenFile;
 pub use env::holds_identity;
@@ -46,7 +45,7 @@ pub use identities::{Identities, IdentityProblem};
 pub use recipient_mismatch::{RecipientMismatch, file_mismatch, sops_mismatch};
 pub use recipients::RecipientComparison;
 pub use resolver::{AllowedPaths, SecretResolver};
-pub use sops::{OpenedSopsDocument, SopsProblem, SopsWriteError};
+pub use sops::{OpenedSopsDocument, SopsProblem, SopsWriteError, is_changed_by_sops_alone};
 pub use source::{is_argument, tags};
 
 /// Why a secret could not be read. None of it repeats the secret or its ciphertext.
@@ -160,6 +159,35 @@ impl Unreadable {
             // These name their file themselves.
             Self::File { .. } | Self::Outside(_) | Self::Broken(_) => why,
             why => Self::Within { file, why: Box::new(why) },
+        }
+    }
+
+    /// Whether another identity, variable or file could give the secret; it may be elsewhere.
+    pub fn is_lacking(&self) -> bool {
+        match self {
+            Self::NoIdentity { .. }
+            | Self::NotForUs { .. }
+            | Self::Passphrase
+            | Self::Unanswered
+            | Self::Identity(_)
+            | Self::WrongPassphrase
+            | Self::Plugin(_)
+            | Self::File { .. }
+            | Self::NoSecret { .. }
+            | Self::NotSet(_) => true,
+            Self::Within { why, .. } => why.is_lacking(),
+            Self::TooMuchWork
+            | Self::TooManyRecipients
+            | Self::Sops(_)
+            | Self::WrongKind
+            | Self::Broken(_)
+            | Self::NotNames
+            | Self::Outside(_)
+            | Self::Damaged(_)
+            | Self::NotUtf8
+            | Self::Unfit(_)
+            | Self::NotOneValue
+            | Self::UnknownTag(_) => false,
         }
     }
 

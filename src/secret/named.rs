@@ -1,16 +1,16 @@
 //! `!secret NAME`, as in HA: the nearest file of secrets that has the name, from the folder of the
 //! file that asks up to the project's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::resolver::SecretResolver;
 use super::source::SecretSource;
 use super::{BrokenFile, Unreadable, age, broken_file, file, sops};
-use crate::diagnostic::{Diagnostics, Severity};
+use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode, Severity};
 use crate::files::{self, TEXT_LIMIT};
-use crate::model::Secret;
+use crate::model::{self, Secret};
 use crate::yaml::{self, Kind, Node, Parsed};
 
 pub(super) const SOURCE: SecretSource = SecretSource {
@@ -63,7 +63,10 @@ fn read(name: &str, base: &Path, resolver: &SecretResolver) -> Result<Secret, Un
             );
             let within = |why| Unreadable::within(resolver.shown(&path), why);
             match found.map_err(within)? {
-                Some(secret) => return secret.map_err(within),
+                Some(secret) => {
+                    warn_of_others(name, &path, folder, resolver);
+                    return secret.map_err(within);
+                }
                 None => looked.push(resolver.shown(&path)),
             }
         }
@@ -73,6 +76,50 @@ fn read(name: &str, base: &Path, resolver: &SecretResolver) -> Result<Secret, Un
     }
     let misnamed = misnamed.iter().map(|path| resolver.shown(path)).collect();
     Err(Unreadable::NoSecret { name: name.to_owned(), looked, misnamed })
+}
+
+/// Warns of other files of secrets in the folder that have the name as well, as far as they can be read without
+/// asking anybody: a copy that somebody forgot keeps an old secret in force.
+fn warn_of_others(name: &str, used: &Path, folder: &Path, resolver: &SecretResolver) {
+    for path in NAMES.iter().map(|candidate| folder.join(candidate)) {
+        if path.symlink_metadata().is_err() || files::is_same(&path, used) {
+            continue;
+        }
+        let Ok(path) = file::real(&path, resolver) else { continue };
+        let names = || names_without_asking(&path, resolver).unwrap_or_default();
+        if resolver.names.with(&path, names, |names| names.contains(name)) {
+            let (used, other) = (resolver.shown(used), resolver.shown(&path));
+            let secret = model::named("secret", name);
+            let message = format!("{used} and {other} both have the {secret}, and {used} is used");
+            resolver.warn_once(
+                Diagnostic::warning(ProblemCode::DuplicateSecret, message)
+                    .help("remove it from the one that should not be used"),
+            );
+        }
+    }
+}
+
+/// The names in a file of secrets, without its secrets: SOPS does not encrypt names.
+fn names_without_asking(path: &Path, resolver: &SecretResolver) -> Option<BTreeSet<String>> {
+    fn collect(node: &Node<'_>, above: &str, names: &mut BTreeSet<String>) {
+        let yaml::Value::Mapping(pairs) = &node.value else { return };
+        for pair in pairs {
+            let name = format!("{above}{}", pair.key.text);
+            collect(&pair.value, &format!("{name}/"), names);
+            names.insert(name);
+        }
+    }
+    let bytes = files::read(path, TEXT_LIMIT).ok()?;
+    let bytes = match age::is_file(&bytes) {
+        true => age::decrypt_without_asking(&bytes, &resolver.identities)?,
+        false => bytes,
+    };
+    let mut names = BTreeSet::new();
+    for document in yaml::parse(std::str::from_utf8(&bytes).ok()?).documents {
+        collect(&document, "", &mut names);
+        yaml::wipe(document);
+    }
+    Some(names)
 }
 
 /// The files of secrets inside the project that `!secret` in this file may look into.

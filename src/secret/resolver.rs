@@ -14,10 +14,10 @@ use super::once_map::OnceMap;
 use super::recipients::{self, RecipientComparison};
 use super::sops::{DecryptedDocument, Patterns};
 use super::{Identities, Unreadable, age};
-use crate::diagnostic::Diagnostics;
+use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::files;
 use crate::model::sops::ParsedSops;
-use crate::model::{Secret, Visible};
+use crate::model::{ClientPart, Secret, ValueFault, Visible, client_fault};
 
 /// Which files secrets may come from, and what they may be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,6 +39,8 @@ pub struct SecretResolver {
     pub(super) allowed: AllowedPaths,
     pub(super) stores: FileCache<SecretsByName>,
     pub(super) singles: FileCache<Secret>,
+    /// What files of secrets that were not opened have in them.
+    pub(super) names: OnceMap<PathBuf, BTreeSet<String>>,
     /// The regular expressions of SOPS documents.
     pub(super) patterns: Arc<Patterns>,
     documents: OnceMap<ByAddress, Result<DecryptedDocument, Unreadable>>,
@@ -72,9 +74,28 @@ impl SecretResolver {
         }
     }
 
+    /// What is wrong with one half of a client.
+    pub fn client_fault(&self, value: &Secret, part: ClientPart) -> Option<ValueFault> {
+        client_fault(value.expose(), part, self.allowed.allow_placeholders)
+    }
+
+    /// Whether a value may look like a placeholder.
+    pub fn allows_placeholders(&self) -> bool {
+        self.allowed.allow_placeholders
+    }
+
     /// Keeps what is worth knowing of a file that can be read.
     pub(super) fn warn(&self, warnings: Diagnostics) {
         self.warnings.lock().unwrap_or_else(PoisonError::into_inner).append(warnings);
+    }
+
+    /// Keeps a warning that many entries may cause.
+    pub(super) fn warn_once(&self, warning: Diagnostic) {
+        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_known = |known: &Diagnostic| known.message == warning.message;
+        if warnings.clone().only(is_known).is_empty() {
+            warnings.push(warning);
+        }
     }
 
     /// What was found so far, once.

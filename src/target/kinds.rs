@@ -113,6 +113,11 @@ pub trait TargetKind: Sized {
         Vec::new()
     }
 
+    /// What is wrong with the files that connecting reads, as far as they can be read without asking anybody.
+    fn file_faults(&self, _: &SecretResolver) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Connects to the target.
     ///
     /// # Errors
@@ -235,6 +240,13 @@ macro_rules! kinds {
             ) -> Vec<PathBuf> {
                 match self {
                     $($(#[cfg($condition)])? Self::$name(kind) => kind.files(resolver, sessions),)+
+                }
+            }
+
+            /// What is wrong with the files that connecting reads.
+            pub fn file_faults(&self, resolver: &SecretResolver) -> Vec<String> {
+                match self {
+                    $($(#[cfg($condition)])? Self::$name(kind) => kind.file_faults(resolver),)+
                 }
             }
 

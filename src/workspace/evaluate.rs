@@ -152,13 +152,12 @@ impl Workspace {
         if is_stopped(&loaded.problems) {
             return Ok(Evaluation { problems: Diagnostics::default(), targets: None });
         }
-        let completeness = loaded.completeness();
-        let Loaded { project, entries, .. } = loaded;
+        let project = loaded.project.clone();
         let endpoints = select(&project, &self.environment, names)?;
         let (resolver, identity_problems) = self.resolver(&project, person);
         let (resolver, sessions) = (Arc::new(resolver), self.environment.sessions());
         let shared = Arc::clone(&resolver);
-        let reading = spawn_blocking(move || desired::resolve(entries, &shared, completeness));
+        let reading = spawn_blocking(move || desired::resolve(&loaded, &shared));
         let observing = join_all(
             endpoints
                 .into_iter()
@@ -185,9 +184,8 @@ impl Workspace {
         loaded: Loaded,
         person: impl Ask,
     ) -> Result<Resolution, EvaluationError> {
-        let completeness = loaded.completeness();
         let (resolver, identity_problems) = self.resolver(&loaded.project, person);
-        let reading = move || desired::resolve(loaded.entries, &resolver, completeness);
+        let reading = move || desired::resolve(&loaded, &resolver);
         let mut resolved = spawn_blocking(reading).await?;
         let problems = problems_of(&mut resolved, identity_problems);
         Ok(Resolution { resolved, problems })

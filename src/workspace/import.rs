@@ -135,6 +135,8 @@ fn new_entry(imported: &Imported, client_secret: SlotValue, targets: &[String]) 
         client_secret,
         adopt: imported.adopt.clone(),
         leave_integration: !imported.is_linked,
+        expires: None,
+        rotate_after: None,
         accounts: imported.accounts.iter().map(|name| name.as_str().to_owned()).collect(),
         targets: targets.to_vec(),
     }

@@ -15,8 +15,7 @@ use crate::files::{self, Stamp};
 use crate::lock::{TargetLock, WriteLock};
 use crate::manifest::{self, Cache, Entry, Loaded, Project, check_lifetimes, load_again};
 use crate::model::{
-    Completeness, Key, OnDrift, PolicyOverrides, SealedClients, Seals, TargetName, Visible, day,
-    hex,
+    Key, OnDrift, PolicyOverrides, SealedClients, Seals, TargetName, Visible, day, hex,
 };
 use crate::secret::{self, AllowedPaths, Ask, SecretResolver};
 use crate::status::{ManifestStatus, Mode};
@@ -89,7 +88,7 @@ impl<P: Ask + Clone> ReadSpecs for ProjectReader<P> {
         let now = (self.settings.clock)();
         let loaded = load_again(&workspace.request(), &mut self.cache, now);
         let mut places = places(&loaded, &workspace.folder);
-        let completeness = loaded.completeness();
+        let known = self.resolve(&loaded);
         let Loaded { project, manifests: files, entries, mut problems, .. } = loaded;
         problems.append(check_lifetimes(&project, &entries, day(now)));
         let seals: BTreeMap<Key, Seals> =
@@ -100,7 +99,6 @@ impl<P: Ask + Clone> ReadSpecs for ProjectReader<P> {
             entries: entries.len(),
             ..ManifestStatus::default()
         };
-        let known = self.resolve(&project, entries, completeness);
         if !known.resolved.problems.is_empty() {
             problems.append(known.resolved.problems.clone());
             problems.append(known.notes.clone());
@@ -129,12 +127,8 @@ impl<P: Ask + Clone> ReadSpecs for ProjectReader<P> {
 
 impl<P: Ask + Clone> ProjectReader<P> {
     /// Decrypts what was not decrypted before.
-    fn resolve(
-        &mut self,
-        project: &Project,
-        entries: Vec<Arc<Entry>>,
-        completeness: Completeness,
-    ) -> Decrypted {
+    fn resolve(&mut self, loaded: &Loaded) -> Decrypted {
+        let project = &loaded.project;
         let workspace = &self.settings.workspace;
         let mut files = project.age.identities.clone();
         files.extend(workspace.environment.identity_files.iter().cloned());
@@ -165,7 +159,7 @@ impl<P: Ask + Clone> ProjectReader<P> {
         };
         let resolver = Arc::new(resolver);
         let earlier = earlier.as_ref().map(|known| &known.resolved);
-        let resolved = desired::resolve_again(entries, &resolver, completeness, earlier);
+        let resolved = desired::resolve_again(loaded, &resolver, earlier);
         Decrypted { resolver, resolved, notes, identities, allowed: workspace.allowed(project) }
     }
 

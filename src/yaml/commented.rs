@@ -3,7 +3,8 @@
 use super::build::comments;
 use crate::diagnostic::Span;
 use crate::model::{
-    CLIENT_SECRET, PlainText, SECRET_FIELDS, Secret, SecretField, is_name, value_fault,
+    CLIENT_SECRET, PlainText, SECRET_FIELDS, Secret, SecretField, TOKEN, is_client_secret, is_name,
+    may_be_token, value_fault,
 };
 
 /// A field in a comment, with a secret in plain text.
@@ -32,7 +33,21 @@ pub fn commented_secrets(text: &str) -> Vec<CommentedSecret> {
 
 fn secrets_of(line: &str) -> impl Iterator<Item = (&'static str, Secret)> {
     let fields = SECRET_FIELDS.iter().filter(|field| field.plain_text == PlainText::Refused);
-    fields.filter_map(|field| Some((field.name, Secret::new(value_of(line, field)?))))
+    let named = fields.filter_map(|field| Some((field.name, value_of(line, field)?)));
+    let words = line.split(|part: char| part.is_whitespace() || "\"'`,;:=()".contains(part));
+    let known = words.filter(|word| value_fault(word, false).is_none()).filter_map(known_secret);
+    named
+        .chain(known.filter(|_| !line.contains(CLIENT_SECRET.name) && !line.contains(TOKEN.name)))
+        .map(|(field, secret)| (field, Secret::new(secret)))
+}
+
+/// What is a secret without its field, as whoever issued it writes them.
+fn known_secret(word: &str) -> Option<(&'static str, &str)> {
+    let is_token = word.starts_with("eyJ") && may_be_token(word);
+    if is_token {
+        return Some((TOKEN.name, word));
+    }
+    is_client_secret(word).then_some((CLIENT_SECRET.name, word))
 }
 
 /// The value that a line gives a field in plain text.
@@ -88,6 +103,17 @@ mod tests {
         ];
         let expected = expected.map(|(line, field, secret)| (line, field, secret.to_owned()));
         assert_eq!(found(text), expected);
+    }
+
+    #[test]
+    fn what_is_certainly_a_secret_is_found_without_its_field() {
+        let text = "# eyJhbGciOi.eyJpc3MiOi.c2ln\na: 1 # was GOCSPX-a1b2_c3\n# GOCSPX-xxxx\n# GOCSPX-...\n";
+        let expected =
+            [(1, "token", "eyJhbGciOi.eyJpc3MiOi.c2ln"), (2, "client_secret", "GOCSPX-a1b2_c3")];
+        assert_eq!(
+            found(text),
+            expected.map(|(line, field, secret)| (line, field, secret.to_owned()))
+        );
     }
 
     #[test]

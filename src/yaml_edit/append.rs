@@ -1,5 +1,6 @@
 //! A new entry at the end of a manifest's list.
 
+use jiff::civil::Date;
 use secrecy::zeroize::Zeroizing;
 use serde::{Serialize, Serializer};
 
@@ -32,6 +33,10 @@ pub struct NewEntry {
     pub client_secret: SlotValue,
     /// Whether a credential made by hand is taken over.
     pub adopt: Adopt,
+    /// The first day on which its provider does not accept it.
+    pub expires: Option<Date>,
+    /// The first day on which its secret should be replaced.
+    pub rotate_after: Option<Date>,
     /// The accounts that it names; none where any one will do.
     pub accounts: Vec<String>,
     /// Whether its integration is left as it is.
@@ -61,6 +66,10 @@ impl Serialize for NewEntry {
             client_id: &'e str,
             #[serde(skip_serializing_if = "Option::is_none")]
             adopt: Option<AdoptYaml<'e>>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            expires: Option<String>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            rotate_after: Option<String>,
             #[serde(skip_serializing_if = "<[_]>::is_empty")]
             accounts: &'e [String],
             #[serde(skip_serializing_if = "Option::is_none")]
@@ -83,6 +92,8 @@ impl Serialize for NewEntry {
                 Adopt::Only => Some(AdoptYaml::Flag(true)),
                 Adopt::Id(id) => Some(AdoptYaml::Id(id.as_str())),
             },
+            expires: self.expires.map(|date| date.to_string()),
+            rotate_after: self.rotate_after.map(|date| date.to_string()),
             accounts: &self.accounts,
             integration: self.leave_integration.then_some(IntegrationYaml { setup: false }),
             targets: &self.targets,

@@ -97,7 +97,7 @@ fn what_ha_wrote_is_read(release: Release) {
 #[test]
 fn a_killed_apply_is_finished_by_the_next() {
     let house = house();
-    let entries: Vec<_> = (0..5_000).map(|number| entry(&format!("n{number}"), "secret")).collect();
+    let entries: Vec<_> = (0..5_000).map(|number| entry(&format!("n{number}"), "hush")).collect();
     house.declare(&entries);
     for pause in [20, 40, 60, 80, 100, 120] {
         let running = appcred(&house).args(["apply", "--yes", "--format", "json"]).spawn();

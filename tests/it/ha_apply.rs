@@ -321,7 +321,7 @@ fn ha_is_asked_by_add_for_what_appcred_does_not_know(release: Release) {
     );
     let add = |token: &str, domain: &str| {
         let add = ["add", "--domain", domain, "--client-id", domain, "--secret-stdin"];
-        house.appcred(&ha).env("HASS_TOKEN", token).args(add).stdin("hidden-secret")
+        house.appcred(&ha).env("HASS_TOKEN", token).args(add).stdin("h1dden-secret")
     };
     let said = add("wrong", "linked_account").status(1).run().stderr;
     assert!(said.contains("unknown integration `linked_account`"), "{said}");

@@ -89,7 +89,7 @@ fn ha_two_applies_from_two_state_folders_double_nothing(release: Release) {
     let linking = Linking::new(release);
     let names = ["Anna", "Ben", "Cora", "Dan"];
     let clients = names.map(str::to_lowercase);
-    let entries = clients.each_ref().map(|client| linking.entry(DOMAIN, client, client, "secret"));
+    let entries = clients.each_ref().map(|client| linking.entry(DOMAIN, client, client, "hush"));
     for round in 1..=entries.len() {
         linking.house.declare(&entries[..round]);
         // Each has a home of its own, so none waits for the lock of the other.
@@ -170,7 +170,7 @@ fn ha_consent_that_two_runs_see_at_once_is_taken_once(release: Release) {
     let mut entries = Vec::new();
     for round in 1..=ROUNDS {
         let client = format!("anna-{round}");
-        entries.push(linking.entry(DOMAIN, &client, &client, "secret"));
+        entries.push(linking.entry(DOMAIN, &client, &client, "hush"));
         linking.house.declare(&entries);
         linking.consent(&link(&linking.json(APPLY)));
         // Each has a home of its own, so none waits for the lock of the other.

@@ -60,7 +60,7 @@ fn a_damaged_age_file_is_found_without_a_key_and_without_recipients() {
         .file("credentials/a.yaml", &manifest(&[whole, cut]));
     let said = validate(&project).status(1).stdout("").run().stderr;
     assert!(
-        said.contains("error: cannot read this client_secret: the age file is damaged"),
+        said.contains("error: cannot read the client_secret of `cut`: the age file is damaged"),
         "{said}"
     );
     assert!(said.contains("paste the whole file") && said.contains("\n1 error\n"), "{said}");

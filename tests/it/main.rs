@@ -5,6 +5,7 @@
 mod account_laws;
 mod applying;
 mod architecture;
+mod checking;
 mod concurrent;
 mod config_dir;
 mod crashed;

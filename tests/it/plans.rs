@@ -146,11 +146,11 @@ fn a_saved_plan_keeps_what_its_arguments_held_back_and_asks_for_those_that_allow
 #[test]
 fn a_plan_that_cannot_be_saved_names_every_secret_that_is_not_encrypted() {
     let manifest = "application_credentials:
-  - {domain: spotify, key: one, client_id: a, client_secret: !env_var HOME}
+  - {domain: spotify, key: one, client_id: a, client_secret: !env_var S}
   - {domain: spotify, key: two, client_id: b, client_secret: s}
 ";
     let project = Project::new().file("appcred.yaml", PROJECT).file("credentials.yaml", manifest);
     let plan = Appcred::new().in_dir(project.path()).args(["plan", "--out", "x"]).status(1);
-    let ran = plan.env("HOME", "the-secret-value").run();
+    let ran = plan.env("S", "first-value").run();
     assert!(ran.stderr.contains("It is so of `one`, `two`"), "{}", ran.stderr);
 }

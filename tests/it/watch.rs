@@ -305,8 +305,11 @@ fn a_second_watcher_is_reported_who_holds_the_target() {
 #[test]
 fn a_mistyped_integration_is_guessed() {
     let scene = Folder::new();
-    scene.project.write("credentials/b.yaml", "application_credentials:\n  - {domain: spotfy, client_id: z, client_secret: !env_var HOME}\n");
-    let running = scene.appcred(&["watch"]).spawn();
+    scene.project.write(
+        "credentials/b.yaml",
+        "application_credentials:\n  - {domain: spotfy, client_id: z, client_secret: !env_var S}\n",
+    );
+    let running = scene.appcred(&["watch"]).env("S", "first").spawn();
     let guessed =
         "not done: create spotfy \"spotfy\": unknown integration `spotfy`: did you mean `spotify`?";
     eventually("it is guessed", || running.stderr().contains(guessed));

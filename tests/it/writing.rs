@@ -80,11 +80,11 @@ fn a_project_begins_with_init_add_and_apply() {
     appcred().args(["validate"]).stdout("Valid: 0 entries.\n").stderr("").run();
 
     let add = ["add", "--domain", "spotify", "--client-id", "4f5c0a", "--secret-stdin"];
-    let ran = appcred().args(add).args(["--name", "Family"]).stdin("hidden-secret\n").run();
+    let ran = appcred().args(add).args(["--name", "Family"]).stdin("h1dden-secret\n").run();
     assert_eq!(ran.stdout, "Added `family` to credentials/credentials.yaml.\n");
     assert_eq!(ran.stderr, "", "where nobody is asked, nobody is told where to register");
     let manifest = text("credentials/credentials.yaml");
-    assert!(!manifest.contains("hidden-secret") && manifest.starts_with("# yaml-language-server"));
+    assert!(!manifest.contains("h1dden-secret") && manifest.starts_with("# yaml-language-server"));
     let ran = appcred().args(add).args(["--name", "Family"]).stdin("x\n").status(1).run();
     assert!(ran.stderr.contains("key `family` is taken"), "{}", ran.stderr);
     assert_eq!(text("credentials/credentials.yaml"), manifest);
@@ -94,7 +94,7 @@ fn a_project_begins_with_init_add_and_apply() {
         &format!("{}targets: {{lab: {{config_dir: ha}}}}\n", text("appcred.yaml")),
     );
     appcred().args(["apply", "--yes"]).run();
-    assert!(text("ha/.storage/application_credentials").contains("hidden-secret"));
+    assert!(text("ha/.storage/application_credentials").contains("h1dden-secret"));
 }
 
 #[test]

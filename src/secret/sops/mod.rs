@@ -28,7 +28,7 @@ pub(super) use cipher::SEALED;
 pub(super) use document::{ciphertext, in_json, in_text, in_yaml, is_document};
 pub(super) use selection::Patterns;
 pub(super) use unlocked::DecryptedDocument;
-pub use write::{OpenedSopsDocument, SopsWriteError};
+pub use write::{OpenedSopsDocument, SopsWriteError, is_changed_by_sops_alone};
 
 /// Why a SOPS document is refused.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]

@@ -50,6 +50,11 @@ impl From<SopsProblem> for SopsWriteError {
     }
 }
 
+/// Whether a SOPS document has a form that is not written here: JSON, or several documents in one file.
+pub fn is_changed_by_sops_alone(text: &str) -> bool {
+    document::in_json(text).is_some() || yaml::parse(text).documents.len() > 1
+}
+
 /// A SOPS document that was opened to be changed.
 pub struct OpenedSopsDocument<'t> {
     pub(super) text: &'t str,

@@ -172,6 +172,15 @@ impl TargetKind for HomeAssistantEndpoint {
         files
     }
 
+    fn file_faults(&self, resolver: &SecretResolver) -> Vec<String> {
+        let token = match &self.auth {
+            AuthMethod::File(file) if file.exists() => token::from_file(file).err(),
+            _ => None,
+        };
+        let token = token.map(|why| why.to_string());
+        self.network.file_fault(resolver).into_iter().chain(token).collect()
+    }
+
     async fn connect(
         &self,
         resolver: &SecretResolver,

@@ -7,7 +7,7 @@ use crate::field::{Field, FieldRefusal, Pairs, Raw, SecretText, Text};
 use crate::files::{self, TEXT_LIMIT};
 use crate::http::{
     BadHeader, BadProxy, ClientIdentity, HeaderMap, HeaderName, Network, ProxyAddress, add_header,
-    header_name,
+    check_files, header_name,
 };
 use crate::model::{
     AGE_HEADER, CLIENT_KEY, HEADERS, PROXY, Reference, Secret, SecretField, Visible,
@@ -76,6 +76,17 @@ impl NetworkSettings {
         let own = client.flat_map(|client| client.key_file.iter().chain([&client.certificate]));
         let named = self.secrets().flat_map(|(_, value)| secret::files_of(&value.value, resolver));
         self.ca_file.iter().chain(own).cloned().chain(named).collect()
+    }
+
+    /// What is wrong with the files of certificates and of the key.
+    pub(super) fn file_fault(&self, resolver: &SecretResolver) -> Option<String> {
+        let client = self.client.as_ref().map(|client| client.read(resolver)).transpose();
+        let client = match client {
+            Ok(client) => client,
+            Err(ConnectError::Reference { why, .. }) if why.is_lacking() => None,
+            Err(why) => return Some(why.to_string()),
+        };
+        check_files(self.ca_file.as_deref(), client.as_ref()).err()
     }
 
     /// Reads the secrets in it.

@@ -1,16 +1,20 @@
 //! Entries and their secrets -> what one target should hold.
 
+mod check;
+
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode};
-use crate::manifest::{Entry, Located, Project};
+use crate::manifest::{Entry, Loaded, Project, check_in_clear};
 use crate::model::{
-    ClientId, Completeness, Desired, DesiredCredential, Domain, KnownSecret, Reference, Seal,
-    SealedClients, Seals, Secret, TargetName, Unidentified,
+    CLIENT_ID, CLIENT_SECRET, ClientId, ClientPart, Completeness, Desired, DesiredCredential,
+    Domain, KnownSecret, Reference, Seal, SealedClients, Seals, Secret, TargetName, Unidentified,
 };
 use crate::secret::{self, BrokenFile, SecretResolver, Unreadable};
+
+pub use check::check_secrets;
 
 /// Entries as far as they are known, and what could not be read.
 #[derive(Debug)]
@@ -19,6 +23,8 @@ pub struct Resolved {
     completeness: Completeness,
     /// Every secret that could not be read, at its place.
     pub problems: Diagnostics,
+    /// Those of the problems that no other identity, variable or file would solve.
+    wrong: Diagnostics,
 }
 
 /// For which client an entry is.
@@ -60,7 +66,7 @@ pub fn seal(entries: Vec<Arc<Entry>>, completeness: Completeness) -> Resolved {
         let secret = secret.map_or(KnownSecret::Unknown, KnownSecret::Sealed);
         sealed.push((Arc::clone(entry), client_id, secret));
     }
-    Resolved { entries: sealed, completeness, problems: Diagnostics::default() }
+    Resolved { entries: sealed, ..Resolved::new(completeness) }
 }
 
 /// What replaces an entry's texts in a file that anyone may read.
@@ -86,23 +92,17 @@ pub fn wanted(entry: &Entry, client_id: ClientId, client_secret: KnownSecret) ->
     }
 }
 
-/// Reads the client ids and secrets of all entries, on all cores.
-///
-/// `completeness` says whether `entries` are all that the manifests hold.
-pub fn resolve(
-    entries: Vec<Arc<Entry>>,
-    resolver: &SecretResolver,
-    completeness: Completeness,
-) -> Resolved {
-    resolve_again(entries, resolver, completeness, None)
+/// Reads the client ids and secrets of all entries, on all cores, and finds those that are in plain text
+/// elsewhere in the project.
+pub fn resolve(loaded: &Loaded, resolver: &SecretResolver) -> Resolved {
+    resolve_again(loaded, resolver, None)
 }
 
 /// The same, but of entries that were resolved `earlier`, with the same identities, only what is
 /// outside of their own file is read again.
 pub fn resolve_again(
-    entries: Vec<Arc<Entry>>,
+    loaded: &Loaded,
     resolver: &SecretResolver,
-    completeness: Completeness,
     earlier: Option<&Resolved>,
 ) -> Resolved {
     let known: HashMap<*const Entry, (&KnownClient, &KnownSecret)> = earlier
@@ -112,6 +112,7 @@ pub fn resolve_again(
         .map(|(entry, client, secret)| (Arc::as_ptr(entry), (client, secret)))
         .collect();
     let is_new = |entry: &&Arc<Entry>| !known.contains_key(&Arc::as_ptr(entry));
+    let entries = &loaded.entries;
     let references: Vec<&Reference> = entries
         .iter()
         .filter(is_new)
@@ -119,31 +120,51 @@ pub fn resolve_again(
         .filter(|reference| !matches!(reference, Reference::Plain(_)))
         .collect();
     let mut answers = secret::read_all(&references, resolver).into_iter();
-    let mut resolved = Resolved {
-        entries: Vec::with_capacity(entries.len()),
-        completeness,
-        problems: Diagnostics::default(),
-    };
-    resolved.problems.append(resolver.take_warnings());
+    let mut resolved = Resolved::new(loaded.completeness());
+    let warnings = resolver.take_warnings();
+    resolved.report(Unread { problems: warnings, is_lacking: false });
     let mut broken = Vec::new();
     for entry in entries {
-        if let Some((client, secret)) = known.get(&Arc::as_ptr(&entry)) {
-            resolved.entries.push((entry, (*client).clone(), (*secret).clone()));
+        if let Some((client, secret)) = known.get(&Arc::as_ptr(entry)) {
+            resolved.entries.push((Arc::clone(entry), (*client).clone(), (*secret).clone()));
             continue;
         }
-        let into = (&mut resolved.problems, &mut broken);
-        let client_id = take(&mut answers, &entry, "client_id", &entry.client_id, into);
-        let into = (&mut resolved.problems, &mut broken);
-        let secret = take(&mut answers, &entry, "client_secret", &entry.client_secret, into);
-        let known = client_id.zip(secret).map(|(client_id, secret)| {
-            (KnownClient::Clear(ClientId::new(client_id.expose())), secret.into_owned().into())
-        });
-        match known {
-            Some((client_id, secret)) => resolved.entries.push((entry, client_id, secret)),
-            None => resolved.completeness = Completeness::Partial,
+        let mut take = |part| {
+            let taken = take(&mut answers, entry, part, resolver, &mut broken);
+            taken.map_err(|unread| resolved.report(unread)).ok()
+        };
+        let (client_id, secret) = (take(ClientPart::Id), take(ClientPart::Secret));
+        match client_id.zip(secret) {
+            Some((client_id, secret)) if client_id == secret && !resolver.allows_placeholders() => {
+                resolved.report(same_texts(entry));
+            }
+            Some((client_id, secret)) => {
+                let client_id = KnownClient::Clear(ClientId::new(client_id.expose()));
+                resolved.entries.push((Arc::clone(entry), client_id, secret.into_owned().into()));
+            }
+            None => {}
         }
     }
+    if resolved.entries.len() < entries.len() {
+        resolved.completeness = Completeness::Partial;
+    }
+    let in_clear = resolved.in_clear(loaded);
+    resolved.report(Unread { problems: in_clear, is_lacking: false });
     resolved
+}
+
+fn same_texts(entry: &Entry) -> Unread {
+    let spot = &entry.client_secret.spot;
+    let message =
+        format!("the client secret of `{}` is the same text as its client id", entry.key.value);
+    let mut problems = Diagnostics::default();
+    problems.push(
+        Diagnostic::error(ProblemCode::UnfitValue, message)
+            .at(&spot.file, spot.span)
+            .related(entry.client_id.spot.clone(), "the client id")
+            .help("write the secret that the provider issued; if it issued these two, `allow_placeholders: true` in appcred.yaml accepts them"),
+    );
+    Unread { problems, is_lacking: false }
 }
 
 /// Whether all of an entry is in its own file.
@@ -152,25 +173,44 @@ fn stands_alone(entry: &Entry) -> bool {
     is_inside(&entry.client_id.value) && is_inside(&entry.client_secret.value)
 }
 
+/// What is wrong with a value.
+struct Unread {
+    problems: Diagnostics,
+    /// Whether another identity, variable or file could solve it.
+    is_lacking: bool,
+}
+
 /// What a field says: its text, or the next answer.
 fn take<'e>(
     answers: &mut impl Iterator<Item = Result<Secret, Unreadable>>,
-    entry: &Entry,
-    field: &str,
-    at: &'e Located<Reference>,
-    (problems, broken): (&mut Diagnostics, &mut Vec<BrokenFile>),
-) -> Option<Cow<'e, Secret>> {
+    entry: &'e Entry,
+    part: ClientPart,
+    resolver: &SecretResolver,
+    broken: &mut Vec<BrokenFile>,
+) -> Result<Cow<'e, Secret>, Unread> {
+    let (field, at) = match part {
+        ClientPart::Id => (CLIENT_ID.name, &entry.client_id),
+        ClientPart::Secret => (CLIENT_SECRET.name, &entry.client_secret),
+    };
     if let Reference::Plain(secret) = &at.value {
-        return Some(Cow::Borrowed(secret));
+        return Ok(Cow::Borrowed(secret));
     }
-    match answers.next()? {
-        Ok(secret) => Some(Cow::Owned(secret)),
+    let Some(answer) = answers.next() else {
+        return Err(Unread { problems: Diagnostics::default(), is_lacking: true });
+    };
+    let mut problems = Diagnostics::default();
+    let fit = |secret: Secret| match resolver.client_fault(&secret, part) {
+        Some(fault) => Err(Unreadable::Unfit(fault)),
+        None => Ok(secret),
+    };
+    match answer.and_then(fit) {
+        Ok(secret) => Ok(Cow::Owned(secret)),
         Err(Unreadable::Broken(file)) => {
             if !broken.contains(&file) {
                 problems.append(file.problems().clone());
                 broken.push(file);
             }
-            None
+            Err(Unread { problems, is_lacking: false })
         }
         Err(why) => {
             let key = &entry.key.value;
@@ -185,12 +225,37 @@ fn take<'e>(
             };
             let problem = Diagnostic::error(code, message).at(&at.spot.file, at.spot.span);
             problems.push(problem.help(why.help()));
-            None
+            Err(Unread { problems, is_lacking: why.is_lacking() })
         }
     }
 }
 
 impl Resolved {
+    fn new(completeness: Completeness) -> Self {
+        let (problems, wrong) = Default::default();
+        Self { entries: Vec::new(), completeness, problems, wrong }
+    }
+
+    /// The secrets that are in plain text in a file of the project as well.
+    fn in_clear(&self, loaded: &Loaded) -> Diagnostics {
+        if loaded.project.allow_plaintext {
+            return Diagnostics::default();
+        }
+        let secrets = self.clients().filter(|(_, client_id, secret)| {
+            // Some providers issue one text for both.
+            client_id.as_str() != secret.expose()
+        });
+        let secrets = secrets.map(|(entry, _, secret)| (Some(&entry.client_secret.spot), secret));
+        check_in_clear(&loaded.files, secrets)
+    }
+
+    fn report(&mut self, unread: Unread) {
+        if !unread.is_lacking {
+            self.wrong.append(unread.problems.clone());
+        }
+        self.problems.append(unread.problems);
+    }
+
     /// What one target should hold, and the entries that would make one client there twice.
     /// `clients` has the encrypted client ids that are known without being decrypted.
     pub fn for_target(

@@ -1,0 +1,273 @@
+//! What is certainly no half of a client: what was copied along with one, what would have led to one, and,
+//! as a secret, words and addresses. A client id may be a word or an address.
+
+use std::sync::LazyLock;
+
+use regex::bytes::Regex;
+
+use super::placeholder::{MISSING, Placeholder, rule};
+
+/// The two halves of a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientPart {
+    /// Its id.
+    Id,
+    /// Its secret.
+    Secret,
+}
+
+/// Programs that print secrets, and what a shell writes around a command.
+const COMMANDS: &[&str] = &[
+    r"^(sudo )?(age|aws|az|bash|bw|cat|curl|dashlane|doppler|echo|env|export|gcloud|get|gopass|gpg|infisical|jq|keepassxc-cli|keyring|kubectl|lpass|op|openssl|pass|passage|pbpaste|printenv|printf|rbw|secret-tool|security|sh|sops|ssh|vault) [^ ]",
+    r"^`[^`]+`$",
+    r"\$\([\w./~][\w ./~:@-]*\)",
+    r"^[<>|]\([^()]*\)$",
+];
+
+/// Paths. Base64 has slashes too, but no dots.
+const PATHS: &[&str] = &[
+    r"^(~[\w-]*|\.{1,2}|\$HOME|\$\{HOME\}|%[A-Z]+%)[/\\][\w./\\ -]*$",
+    r"^/(app|config|data|dev|etc|home|media|mnt|opt|private|proc|root|run|secrets?|srv|tmp|Users|usr|var|vault|Volumes)/[\w./ -]+$",
+    r"^([A-Za-z]:|\\)\\[\w.\\ -]+$",
+    r"(?i)^[\w-]+(\.[\w-]+)*\.(age|asc|conf|csv|enc|gpg|ini|json|kdbx|pem|toml|txt|ya?ml)$",
+];
+
+/// Addresses of secrets that other programs read, beside those that are placeholders everywhere.
+const ELSEWHERE: &[&str] = &[
+    r"(?i)^(1password|akv|awssecret|azure-?keyvault|bitwarden|bws?|config|credstash|doppler|gcp|gcp-?secrets?|gsm|hashivault|infisical|keepass|kms|kube|k8s|lastpass|lpass|op|pass|sm|sops|secrets?|store|var):[A-Za-z_/.-]+",
+    r"(?i)^(process\.env|os\.(environ|getenv)|env|secrets|vars?|local|module|config|settings|inputs)([.\[(]['\x22]?[A-Za-z_]+)+['\x22]?[\])]*$",
+    r"^([a-z]+\.)?(getenv|lookup|secret|file|env)\(.*\)$",
+];
+
+/// Addresses of the web and of persons.
+const ADDRESSES: &[&str] = &[
+    r"(?i)^[a-z][a-z0-9+.-]*://",
+    r"^www\.[\w.-]+",
+    r"^([a-z0-9-]{2,}\.)+(app|cloud|com|de|dev|eu|fr|gov|house|io|me|net|nl|org|uk)([:/?][\w./?=&%:#-]*)?$",
+    r"^mailto:|^[\w.+-]+@[a-z0-9-]+(\.[a-z0-9-]+)*\.[a-z]{2,10}$",
+];
+
+/// Words that are no secret, with those that say that something is missing.
+const WORDS: &str = "hidden|masked|removed|sensitive|private|confidential|stripped|omitted|deleted|encrypted|\
+    protected|blank|empty|missing|unknown|unavailable|default|testing|test|demo|foo|bar|baz|qux|qwert[yz]|asdf|\
+    letmein|admin|passwords?|passwd|passphrase|passwort|passw0rd|p[a@]ss|pwd|nan|void|not|available|applicable|set|\
+    later|soon|same|see|above|below|abc|lorem|ipsum|credentials?|some|any|no|yes|ok|off|on|unused|required|\
+    optional|provided|generated|issued|geheim|secreto|my|the|an?|me|it|this|that|in|with|from|by|of|to|and|or|as|\
+    is|oauth2?|api|apps?|application|client|customer|consumer|developer|user|id|identifier|key|secrets?|token|\
+    access|value|string|real|actual|own|please|home|assistant|hass";
+
+/// Words that people make longer by a number.
+const NUMBERED: &str =
+    "abc|admin|asdf|bar|changeme|foo|letmein|passw[o0]rd|passwort|pass|qwert[yz]|secret|test";
+
+/// The rules, ready for use.
+struct HalfRules {
+    command: Regex,
+    path: Regex,
+    elsewhere: Regex,
+    address: Regex,
+    words: Regex,
+}
+
+/// A test builds them.
+static RULES: LazyLock<Option<HalfRules>> = LazyLock::new(|| HalfRules::new().ok());
+
+impl HalfRules {
+    fn new() -> Result<Self, regex::Error> {
+        Ok(Self {
+            command: rule(&COMMANDS.join("|"))?,
+            path: rule(&PATHS.join("|"))?,
+            elsewhere: rule(&ELSEWHERE.join("|"))?,
+            address: rule(&ADDRESSES.join("|"))?,
+            words: rule(&format!(
+                "(?i)^[^a-z0-9]*(?:(?:(?:{MISSING}|{WORDS})[^a-z0-9]*)+|(?:{NUMBERED})\\d{{1,6}}[^a-z0-9]*)$"
+            ))?,
+        })
+    }
+}
+
+/// Why a text is most likely no half of a client; `None` where it may be this one.
+pub(super) fn no_half(text: &str, part: ClientPart) -> Option<Placeholder> {
+    let rules = RULES.as_ref()?;
+    let is = |rule: &Regex| rule.is_match(text.as_bytes());
+    if is(&rules.command) {
+        return Some(Placeholder::Command);
+    }
+    if is(&rules.path) {
+        return Some(Placeholder::Path);
+    }
+    if is(&rules.elsewhere) {
+        return Some(Placeholder::Elsewhere);
+    }
+    if part == ClientPart::Secret && is(&rules.address) {
+        return Some(Placeholder::Address);
+    }
+    if has_left_over(text) {
+        return Some(Placeholder::LeftOver);
+    }
+    let is_word = part == ClientPart::Secret && (is(&rules.words) || is_counting(text));
+    is_word.then_some(Placeholder::Unfilled)
+}
+
+/// Whether a value has something around it that belongs to the text that it is from, as a line of JSON ends
+/// with a comma. A secret of all characters may do so as well: then it has others of them inside.
+fn has_left_over(text: &str) -> bool {
+    let start = text.trim_start_matches(['"', '\'', '`', '=', ':', ',']);
+    let value = start.trim_end_matches(['"', '\'', '`', ',', ';', '\\', ')', '}', ']']);
+    // `\n` of a string.
+    let value = ["\\n", "\\r"].iter().fold(value, |value, end| value.trim_end_matches(end));
+    let is_usual = |byte: u8| {
+        byte.is_ascii_alphanumeric()
+            || matches!(byte, b'-' | b'_' | b'.' | b'~' | b'+' | b'/' | b'=')
+    };
+    value.len() < text.len() && value.len() > 3 && value.bytes().all(is_usual)
+}
+
+/// Whether the letters and digits follow each other, as in `123456` and `abcdef`.
+fn is_counting(text: &str) -> bool {
+    let mut letters =
+        text.bytes().filter(u8::is_ascii_alphanumeric).map(|letter| letter.to_ascii_lowercase());
+    let Some(mut last) = letters.next() else { return false };
+    let mut count = 1;
+    let follows = letters.all(|letter| {
+        let is_next = letter == last + 1 || matches!((last, letter), (b'9', b'0' | b'a'));
+        (last, count) = (letter, count + 1);
+        is_next
+    });
+    follows && count >= 4
+}
+
+/// Whether a text is a client secret, as its provider writes them.
+pub fn is_client_secret(text: &str) -> bool {
+    half(text) == Some(ClientPart::Secret)
+}
+
+/// Which half of a client a text is, whatever the field, as its provider writes it; `None` where that cannot be
+/// seen.
+pub(super) fn half(text: &str) -> Option<ClientPart> {
+    if text.ends_with(".apps.googleusercontent.com")
+        || text.starts_with("amzn1.application-oa2-client.")
+    {
+        return Some(ClientPart::Id);
+    }
+    let is_secret =
+        text.starts_with("GOCSPX-") || text.starts_with("amzn1.oa2-cs.v1.") || is_of_entra(text);
+    is_secret.then_some(ClientPart::Secret)
+}
+
+/// Whether this is a secret of Microsoft Entra: three characters, a digit and `Q~` begin it.
+fn is_of_entra(text: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"._~-".contains(&byte);
+    matches!(text.as_bytes(), [_, _, _, b'0'..=b'9', b'Q', b'~', ..])
+        && (36..=44).contains(&text.len())
+        && text.bytes().all(is_part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ClientPart, HalfRules, half, no_half};
+    use crate::model::placeholder::Placeholder;
+
+    /// As providers make them.
+    const SECRETS: &[&str] = &[
+        "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",
+        "9d0c1f7be24a4c56a1f38e5d6b7c8092",
+        "5db4c8f1e90a4b3d8c7e6f5a4b3c2d1e",
+        "Hx~8Q~Pz.kD1mVn-5rTq_YwCsB3uJfLg0aEoXi2K",
+        ".aB3Q~x.Yz-0kLmN_pQrStUvWxYz1234567890AB",
+        "7Ab8Q~-_.~abcDEFghiJKLmnoPQRstuVWXyz0123",
+        "Xk2PzR8vNq4WmTcY6bLdHs9JfGe3Aa",
+        "64b1fd02c8e94a6793d5b7e2f1a0c3d845e6f7a8b9c0d1e2f3a4b5c6d7e8f901",
+        "F3C1A2B4D5E6F7081923A4B5C6D7E8F90A1B2C3D4E5F60718293A4B5C6D7E8F9",
+        "4f5c0a88-12d0-4f5c-8a88-12d04f5c0a88",
+        "2k8zq0vw5m1xj7c3n9bt6rdyfh4gsl",
+        "q7w2z9x4c1v8b3n",
+        "0a1b2c3d4e5f6a7b8c9d0e1f2a3b4c5d6e7f8a9b",
+        "sec_v1_p0Zx8RkQ2mVn5TcY7bLdHs==",
+        "mnzconf.k8Zq0vw5m1xj7c3n9bt6rdyfh4gsl+/Pz8RkQ2mVn5TcY==/x",
+        "ta-secret.p@s%s$w^dK7!z",
+        "aGVsbG8gd29ybGQgb2YgYXV0aG9yaXphdGlvbg==",
+        "/9j4AAQSkZJRgABAQEASABIAAD+2wBDAAMCAgICAgM=",
+        "etc/Zq0vw5m1xj7c3n9bt6rdyfh4gslPz8RkQ2mVn5A",
+        "amzn1.oa2-cs.v1.5e8f0c1d2b3a4958677869504a3b2c1d",
+        "JR7TQZ2MXW4KPV9L",
+        "v^9e,;8\"Tz:k{w}@]Q",
+        "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJob3VzZSJ9.c2lnbmF0dXJlLW9mLWl0",
+        "correct horse battery staple",
+    ];
+
+    #[test]
+    fn what_providers_make_may_be_a_secret() {
+        assert!(HalfRules::new().is_ok());
+        for secret in SECRETS {
+            assert_eq!(no_half(secret, ClientPart::Secret), None, "{secret}");
+            assert_ne!(half(secret), Some(ClientPart::Id), "{secret}");
+        }
+    }
+
+    #[test]
+    fn a_client_id_may_be_a_word_or_an_address() {
+        for id in [
+            "home-assistant",
+            "my-app",
+            "test",
+            "12345",
+            "https://home.example/client",
+            "api://4f5c0a88-12d0",
+            "home.example.com",
+            "1234567890-abc123def456.apps.googleusercontent.com",
+            "client.house.a1b2",
+        ] {
+            assert_eq!(no_half(id, ClientPart::Id), None, "{id}");
+            assert_ne!(half(id), Some(ClientPart::Secret), "{id}");
+        }
+    }
+
+    /// `all` has a semicolon and a space between texts.
+    #[track_caller]
+    fn check(all: &str, expected: Placeholder, parts: &[ClientPart]) {
+        for (text, part) in
+            all.split(" ; ").flat_map(|text| parts.iter().map(move |part| (text, *part)))
+        {
+            assert_eq!(no_half(text, part), Some(expected), "{text}");
+        }
+    }
+
+    const BOTH: &[ClientPart] = &[ClientPart::Id, ClientPart::Secret];
+    const SECRET: &[ClientPart] = &[ClientPart::Secret];
+
+    #[test]
+    fn what_would_have_led_to_a_value_is_none() {
+        let commands = "`cat secret` ; `./get x` ; pass show spotify ; x$(cat ~/a) ; $(<x) $(op read x) ; op read secret ; echo abc";
+        check(commands, Placeholder::Command, BOTH);
+        let paths = "~/.secret ; ~me/x ; ./secret.txt ; ../x ; ./x ; /run/x ; /etc/ha/spotify ; /home/me/a b ; C:\\a\\b.txt ; \\\\nas\\x ; spotify.secret.txt ; secrets.yaml ; client_secret.json ; .\\x";
+        check(paths, Placeholder::Path, BOTH);
+        let elsewhere = "gcp:secretmanager:projects/x ; secrets.SPOTIFY ; process.env.SECRET ; os.environ['X'] ; var.client_secret ; bitwarden:spotify ; secret:spotify ; sm:/a ; lookup('env', 'X') ; env.X";
+        check(elsewhere, Placeholder::Elsewhere, BOTH);
+        let left = "abc123def, ; \"abc123def\", ; \"abc123def ; abc123def' ; abc123def; ; =abc123def ; abc123def\"} ; abc123def\\n ; 'abc123def',";
+        check(left, Placeholder::LeftOver, BOTH);
+    }
+
+    #[test]
+    fn words_and_addresses_are_no_secret() {
+        let addresses = "https://developer.spotify.com/dashboard ; http://x ; www.fitbit.com ; developer.spotify.com/dashboard ; dev.netatmo.com ; me@home.example ; mailto:me@x.y ; HTTPS://x";
+        check(addresses, Placeholder::Address, SECRET);
+        let words = "password ; Password123 ; hidden ; secret ; my-secret ; N/A ; NaN ; n/a ; not set ; SECRET ; client secret ; the secret key ; (secret) ; test ; admin ; 1234 ; 12345678 ; 1234567890 ; abcdef ; P@ssw0rd ; see above ; secret123 ; foobar ; qwerty ; home assistant";
+        check(words, Placeholder::Unfilled, SECRET);
+    }
+
+    #[test]
+    fn what_a_provider_writes_shows_which_half_it_is() {
+        for (id, part) in [
+            ("61-a.apps.googleusercontent.com", ClientPart::Id),
+            ("amzn1.application-oa2-client.4f", ClientPart::Id),
+        ] {
+            assert_eq!(half(id), Some(part));
+        }
+        for secret in
+            ["GOCSPX-a1b2_c3", "amzn1.oa2-cs.v1.4f5c", "7Ab8Q~-_.~abcDEFghiJKLmnoPQRstuVWXyz0123"]
+        {
+            assert_eq!(half(secret), Some(ClientPart::Secret), "{secret}");
+        }
+    }
+}

@@ -1,0 +1,375 @@
+//! What `validate` finds of secrets that are none, that are elsewhere as well, or that cannot be read, and of the
+//! files and days that a project names.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+
+use crate::real::sops;
+use crate::shell::{Appcred, Project, Ran, age_identity, encrypt};
+
+const PROJECT: &str = "owner: house\ntargets: {lab: {config_dir: ha}}\n";
+const SECRET: &str = "Zq7m4rk3dKx2";
+
+fn manifest(fields: &str) -> String {
+    format!("application_credentials:\n  - {{domain: spotify, key: k, {fields}}}\n")
+}
+
+fn appcred(project: &Project, arguments: &[&str]) -> Appcred {
+    Appcred::new().in_dir(project.path()).env("PATH", "/usr/bin:/bin").args(arguments)
+}
+
+/// Ends with this status and has this to say; the secret is never shown.
+#[track_caller]
+fn check(appcred: Appcred, status: i32, said: &str) -> Ran {
+    let ran = appcred.status(status).run();
+    assert!(ran.stderr.contains(said), "not {said:?}:\n{}", ran.stderr);
+    let all = format!("{}{}", ran.stdout, ran.stderr);
+    assert!(!all.to_lowercase().contains("m4rk3d"), "{all}");
+    ran
+}
+
+#[test]
+fn the_halves_of_a_client_are_not_taken_for_each_other() {
+    let project = Project::new().file("appcred.yaml", PROJECT);
+    let both = "the client secret of `k` is the same text as its client id";
+    project
+        .write("credentials/a.yaml", &manifest("client_id: 4f5c0a88, client_secret: !env_var S"));
+    for verb in ["validate", "plan"] {
+        check(appcred(&project, &[verb]).env("S", "4f5c0a88"), 1, both);
+    }
+    appcred(&project, &["validate"]).run();
+    project.write("appcred.yaml", &format!("{PROJECT}allow_placeholders: true\n"));
+    appcred(&project, &["validate"]).env("S", "4f5c0a88").run();
+
+    project.write(
+        "credentials/a.yaml",
+        &manifest("client_id: GOCSPX-m4rk3d_x, client_secret: !env_var S"),
+    );
+    let swapped = appcred(&project, &["validate"]).env("S", "61.apps.googleusercontent.com");
+    let ran = check(swapped, 1, "`client_id` is a client secret, as its provider writes them");
+    assert!(ran.stderr.contains("exchange the values"), "{}", ran.stderr);
+    project.write("credentials/a.yaml", &manifest("client_id: a, client_secret: !env_var S"));
+    let swapped = appcred(&project, &["validate"]).env("S", "61.apps.googleusercontent.com");
+    check(swapped, 1, "the client_secret of `k` is a client id");
+    let path = appcred(&project, &["validate"]).env("S", "https://developer.spotify.com/dashboard");
+    path.run();
+    project.write("appcred.yaml", PROJECT);
+    let path = appcred(&project, &["validate"]).env("S", "https://developer.spotify.com/dashboard");
+    check(path, 1, "the client_secret of `k` is an address");
+    let add = ["add", "--domain", "fitbit", "--client-id", "x1", "--secret-stdin"];
+    let (_, recipient) = age_identity();
+    project.write("appcred.yaml", &format!("{PROJECT}age: {{recipients: [{recipient}]}}\n"));
+    check(appcred(&project, &add).stdin("./spotify-secret"), 1, "is the path of a file");
+}
+
+#[test]
+fn a_secret_that_is_elsewhere_in_plain_text_is_found() {
+    let (identity, recipient) = age_identity();
+    let sealed = encrypt(SECRET, &recipient);
+    let project = Project::new();
+    let head = format!("{PROJECT}age: {{recipients: [{recipient}]}}\n");
+    let plan = || appcred(&project, &["plan"]).env("SOPS_AGE_KEY", &identity);
+    let validate = || appcred(&project, &["validate"]).env("SOPS_AGE_KEY", &identity);
+    let with = |more: &str| manifest(&format!("client_secret: {sealed:?}, {more}"));
+    for (place, more) in [
+        (2, format!("client_id: a, name: {SECRET}")),
+        (2, format!("client_id: {SECRET}-a")),
+        (2, format!("client_id: a, integration: {{token_url: 'https://x.example/?s={SECRET}'}}")),
+        (2, format!("client_id: a, integration: {{answers: {{home: {{place: {SECRET}}}}}}}")),
+        (
+            3,
+            format!(
+                "client_id: a}}\n  # {SECRET}\n  - {{domain: fitbit, client_id: b, client_secret: !env_var X"
+            ),
+        ),
+    ] {
+        project.write("appcred.yaml", &head);
+        project.write("credentials/a.yaml", &with(&more));
+        let at = format!("error: a secret is in plain text here\n --> credentials/a.yaml:{place}:");
+        check(validate(), 1, &at);
+        check(plan().env("X", "9a8B7c6D5e4F"), 1, &at);
+        // Nobody can see it without the key.
+        appcred(&project, &["validate"]).run();
+        project.write("appcred.yaml", &format!("{head}allow_plaintext: true\n"));
+        validate().run();
+    }
+    project.write("credentials/a.yaml", &with("client_id: a"));
+    project.write("appcred.yaml", &format!("{head}# {SECRET}\n"));
+    check(validate(), 1, " --> appcred.yaml:4:3");
+    project.write("appcred.yaml", &head);
+    validate().stderr("").run();
+
+    // What is encrypted just now is known without a key.
+    project
+        .write("credentials/a.yaml", &manifest(&format!("client_id: a, client_secret: {SECRET}")));
+    project.write("credentials/b.yaml", &format!("# {SECRET}\napplication_credentials: []\n"));
+    check(
+        appcred(&project, &["encrypt"]),
+        1,
+        "a secret is in plain text here\n --> credentials/b.yaml:1:3",
+    );
+}
+
+#[test]
+fn an_answer_that_is_a_secret_is_named() {
+    let project = Project::new().file("appcred.yaml", PROJECT);
+    let answers = |form: &str| {
+        let integration = format!("integration: {{answers: {{home: {{{form}}}}}}}");
+        manifest(&format!("client_id: a, client_secret: !env_var X, {integration}"))
+    };
+    project.write("credentials/a.yaml", &answers("Password: m4rk3d"));
+    let said = "warning: this answer is a secret in plain text";
+    check(appcred(&project, &["validate"]), 0, said);
+    project.write("appcred.yaml", &format!("{PROJECT}allow_plaintext: true\n"));
+    appcred(&project, &["validate"]).stderr("").run();
+    project.write("appcred.yaml", PROJECT);
+    project.write("credentials/a.yaml", &answers("place: m4rk3d, password: ''"));
+    appcred(&project, &["validate"]).stderr("").run();
+}
+
+/// Encrypts a manifest or a file of secrets by SOPS to these recipients.
+fn by_sops(project: &Project, file: &str, plain: &str, recipients: &str, keys: &str) -> String {
+    project.write(file, plain);
+    let rule = ["--encrypt", "--age", recipients, "--encrypted-regex", keys, file];
+    let encrypted = sops(project.path(), "", rule);
+    project.write(file, &encrypted);
+    encrypted
+}
+
+#[test]
+fn a_sops_document_that_was_changed_is_an_error_of_validate() {
+    let (identity, recipient) = age_identity();
+    let to = recipient.to_string();
+    let project =
+        Project::new().file("appcred.yaml", &format!("{PROJECT}age: {{recipients: [{to}]}}\n"));
+    let plain = "application_credentials:\n  - domain: spotify\n    name: One\n    client_id: a\n    client_secret: Zq7m4rk3dKx2\n";
+    let file = "credentials/a.yaml";
+    let whole = by_sops(&project, file, plain, &to, "^client_secret$");
+    let validate = || appcred(&project, &["validate"]);
+    let with_key = || validate().env("SOPS_AGE_KEY", &identity);
+    with_key().stderr("").run();
+    let mac = whole.lines().find(|line| line.trim_start().starts_with("mac:")).unwrap();
+    for broken in ["", "    mac: \"\"", "    mac:"] {
+        project.write(file, &whole.replace(mac, broken));
+        check(validate(), 1, "its `sops` part has no MAC");
+    }
+    project.write(file, &whole.replace("name: One", "name: Two"));
+    validate().stderr("").run();
+    check(with_key(), 1, "its MAC does not match");
+
+    // The same of a file that an entry names.
+    project.write(file, &manifest("client_id: a, client_secret: !secret spotify"));
+    let whole = by_sops(&project, "secrets.sops.yaml", "spotify: Zq7m4rk3dKx2\n", &to, "");
+    validate().stderr("").run();
+    let mac = whole.lines().find(|line| line.trim_start().starts_with("mac:")).unwrap();
+    project.write("secrets.sops.yaml", &whole.replace(mac, ""));
+    check(
+        validate(),
+        1,
+        "secrets.sops.yaml: the SOPS document is refused: its `sops` part has no MAC",
+    );
+}
+
+#[test]
+fn the_advice_for_a_document_of_other_recipients_is_what_changes_it() {
+    let [ours, theirs] = [(); 2].map(|()| age_identity());
+    let project = Project::new()
+        .file("appcred.yaml", &format!("{PROJECT}age: {{recipients: [{}]}}\n", ours.1))
+        .file("credentials/a.yaml", &manifest("client_id: a, client_secret: !file x.sops.json"));
+    let both = format!("{},{}", ours.1, theirs.1);
+    let json = "credentials/x.sops.json";
+    by_sops(&project, json, "{\"spotify\": \"Zq7m4rk3dKx2\"}", &both, "");
+    let appcred = |verb| appcred(&project, &[verb]).env("SOPS_AGE_KEY", &ours.0);
+    let advice = "name the project's recipients in .sops.yaml, and run `sops updatekeys FILE`";
+    let ran = check(appcred("validate"), 0, advice);
+    assert!(!ran.stderr.contains("appcred rekey"), "{}", ran.stderr);
+    check(appcred("rekey"), 1, advice);
+    project.write(".sops.yaml", &format!("creation_rules:\n  - age: {}\n", ours.1));
+    sops(project.path(), &ours.0, ["updatekeys", "--yes", json]);
+    appcred("validate").stderr("").run();
+    appcred("rekey").run();
+
+    by_sops(&project, "credentials/x.yaml", "spotify: Zq7m4rk3dKx2\n", &both, "");
+    project.write("credentials/a.yaml", &manifest("client_id: a, client_secret: !file x.yaml"));
+    fs::rename(project.join("credentials/x.yaml"), project.join("credentials/x.sops")).unwrap();
+    project.write("credentials/a.yaml", &manifest("client_id: a, client_secret: !file x.sops"));
+    check(appcred("validate"), 0, "`appcred rekey` encrypts it again");
+}
+
+#[test]
+fn a_name_that_two_files_of_secrets_have_is_reported_with_the_one_that_is_used() {
+    let (identity, recipient) = age_identity();
+    let project = Project::new()
+        .file("appcred.yaml", PROJECT)
+        .file("credentials/a.yaml", &manifest("client_id: a, client_secret: !secret spotify"))
+        .file("secrets.yaml", "spotify: OLDm4rk3d9x\n")
+        .file("secrets.yaml.age", &encrypt("spotify: NEWm4rk3d9x\n", &recipient));
+    let said = "warning: secrets.yaml and secrets.yaml.age both have the secret `spotify`, and secrets.yaml is used";
+    for verb in ["validate", "plan"] {
+        let ran = check(appcred(&project, &[verb]).env("SOPS_AGE_KEY", &identity), 0, said);
+        assert_eq!(ran.stderr.matches("both have").count(), 1, "{}", ran.stderr);
+    }
+    // Nobody is asked for a key only to find that out.
+    appcred(&project, &["validate"]).stderr("").run();
+    by_sops(&project, "secrets.sops.yaml", "spotify: OLDm4rk3d9x\n", &recipient.to_string(), "");
+    let said = "secrets.yaml and secrets.sops.yaml both have the secret `spotify`";
+    check(appcred(&project, &["validate"]), 0, said);
+    project.write("secrets.yaml", "other: OLDm4rk3d9x\n");
+    fs::remove_file(project.join("secrets.sops.yaml")).unwrap();
+    appcred(&project, &["validate"]).env("SOPS_AGE_KEY", &identity).stderr("").run();
+}
+
+#[test]
+fn an_entry_is_added_below_a_linked_folder_with_its_accounts_and_days() {
+    let (_, recipient) = age_identity();
+    let project = Project::new()
+        .file("appcred.yaml", &format!("{PROJECT}age: {{recipients: [{recipient}]}}\n"))
+        .file("elsewhere/a.yaml", "application_credentials: []\n")
+        .file("credentials/b.yaml", "application_credentials: []\n");
+    symlink("../elsewhere", project.join("credentials/sub")).unwrap();
+    let add = |key: &str, more: &[&str]| {
+        let add =
+            ["add", "--domain", "spotify", "--secret-stdin", "--key", key, "--client-id", key];
+        appcred(&project, &add).args(more).stdin("Zq7m4rk3dKx2\n")
+    };
+    let file = "credentials/sub/a.yaml";
+    let days = ["--expires", "2099-03-01", "--rotate-after", "2099-02-01"];
+    let accounts = ["--account", "Ann", "--account", "Ben Cole"];
+    let all: Vec<&str> = ["--file", file].into_iter().chain(days).chain(accounts).collect();
+    add("one", &all).stdout(&format!("Added `one` to {file}.\n")).run();
+    let text = fs::read_to_string(project.join("elsewhere/a.yaml")).unwrap();
+    for line in ["expires: 2099-03-01", "rotate_after: 2099-02-01", "- Ann", "- Ben Cole"] {
+        let is_there = |there: &str| there.trim().replace(['\'', '"'], "") == line;
+        assert!(text.lines().any(is_there), "{line}:\n{text}");
+    }
+    appcred(&project, &["validate"]).stderr("").run();
+    let ran =
+        add("two", &["--expires", "2099-03-01", "--rotate-after", "2099-03-01", "--file", file]);
+    assert!(ran.status(1).run().stderr.contains("`rotate_after` is not before `expires`"));
+    let ran = add("two", &["--expires", "90d", "--file", file]).status(1).run();
+    assert!(ran.stderr.contains("it is no day, as in 2027-03-01"), "{}", ran.stderr);
+    let outside = add("two", &["--file", "elsewhere/b.yaml"]).status(1).run();
+    assert!(outside.stderr.contains("is not a place where appcred reads"), "{}", outside.stderr);
+    for hidden in ["credentials/sub/.a.yaml", "credentials/../elsewhere/c.yaml"] {
+        add("two", &["--file", hidden]).status(1).run();
+    }
+}
+
+#[test]
+fn what_a_project_accepts_in_plain_text_is_a_warning_where_it_may_be_a_secret() {
+    let targets = "owner: house\ntargets:\n  home:\n    url: https://ha.example\n    token: !env_var T\n    headers: {X-Key: m4rk3d-1}\nnotify: {webhook: 'https://hooks.example/m4rk3d'}\n";
+    let project = Project::new()
+        .file("appcred.yaml", targets)
+        .file("credentials/a.yaml", &manifest("client_id: a, client_secret: !env_var X"));
+    let ran =
+        check(appcred(&project, &["validate", "--strict"]), 1, "this header is in plain text");
+    assert!(ran.stderr.contains("appcred.yaml:6:22"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("this webhook is in plain text"), "{}", ran.stderr);
+    check(appcred(&project, &["validate"]), 0, "this header is in plain text");
+    project.write("appcred.yaml", &format!("{targets}allow_plaintext: true\n"));
+    appcred(&project, &["validate", "--strict"]).stderr("").run();
+    let named = targets
+        .replace("m4rk3d-1", "!env_var H")
+        .replace("'https://hooks.example/m4rk3d'", "!env_var W");
+    project.write("appcred.yaml", &named);
+    appcred(&project, &["validate", "--strict"]).stderr("").run();
+}
+
+#[test]
+fn both_days_of_an_entry_are_reported() {
+    let days = "expires: 2020-03-01, rotate_after: 2020-02-01";
+    let fields = format!("client_id: a, client_secret: !env_var X, {days}");
+    let project =
+        Project::new().file("appcred.yaml", PROJECT).file("credentials/a.yaml", &manifest(&fields));
+    let ran = check(appcred(&project, &["validate"]), 0, "the client expired on 2020-03-01");
+    let rotation = "the secret has been due for rotation since 2020-02-01";
+    assert!(ran.stderr.contains(rotation), "{}", ran.stderr);
+}
+
+#[test]
+fn the_files_of_a_target_are_looked_at() {
+    let project = Project::new()
+        .file("credentials/a.yaml", &manifest("client_id: a, client_secret: !env_var X"))
+        .file("wrong.pem", "m4rk3d\n")
+        .file("two.txt", "m4rk3d\nm4rk3d\n");
+    let validate = |fields: &str| {
+        let target =
+            format!("owner: house\ntargets:\n  home: {{url: 'https://ha.example', {fields}}}\n");
+        project.write("appcred.yaml", &target);
+        appcred(&project, &["validate"])
+    };
+    for (fields, said) in [
+        ("ca_file: no.pem", "target `home`: the CA file no.pem cannot be used: "),
+        ("ca_file: wrong.pem", "the CA file wrong.pem cannot be used: it contains no certificate"),
+        ("client_certificate: no.pem, client_key: no.key", "cannot be read from no.key: "),
+        (
+            "client_certificate: no.pem, client_key: wrong.pem",
+            "client certificate no.pem cannot be used",
+        ),
+        (
+            "token_file: two.txt",
+            "target `home`: the value from the file two.txt is a text of several lines",
+        ),
+    ] {
+        let ran = check(validate(fields), 0, said);
+        assert!(ran.stderr.contains("warning: target `home`: "), "{}", ran.stderr);
+        assert!(ran.stderr.contains(" --> appcred.yaml:3:3"), "{}", ran.stderr);
+    }
+    // What needs another machine, or a key, is skipped.
+    for fields in ["token_file: no.txt", "client_certificate: no.pem, client_key: !env_var K"] {
+        validate(fields).stderr("").run();
+    }
+}
+
+#[test]
+fn accounts_that_nobody_links_and_more_than_a_provider_allows_are_reported() {
+    let project = Project::new().file("appcred.yaml", PROJECT);
+    let fields = "client_id: a, client_secret: !env_var X";
+    let both = manifest(&format!("{fields}, accounts: [Ann], integration: {{setup: false}}"));
+    project.write("credentials/a.yaml", &both);
+    let ran =
+        check(appcred(&project, &["validate"]), 1, "`setup: false` says that no account is linked");
+    assert!(ran.stderr.contains("credentials/a.yaml:2:"), "{}", ran.stderr);
+    let names = |count: usize| (0..count).map(|at| format!("N{at}")).collect::<Vec<_>>().join(", ");
+    project.write("credentials/a.yaml", &manifest(&format!("{fields}, accounts: [{}]", names(5))));
+    appcred(&project, &["validate"]).stderr("").run();
+    project.write("credentials/a.yaml", &manifest(&format!("{fields}, accounts: [{}]", names(6))));
+    check(
+        appcred(&project, &["validate"]),
+        0,
+        "warning: 6 accounts of spotify are named for this client",
+    );
+    // One account at two targets is one.
+    let cabin = "owner: house\ntargets: {lab: {config_dir: ha}, cabin: {config_dir: hut}}\n";
+    project.write("appcred.yaml", cabin);
+    let at = |target: &str, accounts: &str| {
+        format!(
+            "  - {{domain: spotify, key: {target}, {fields}, targets: [{target}], accounts: [{accounts}]}}\n"
+        )
+    };
+    let two = |more: &str| {
+        format!("application_credentials:\n{}{}", at("lab", &names(4)), at("cabin", more))
+    };
+    project.write("credentials/a.yaml", &two("n0, n1"));
+    appcred(&project, &["validate"]).stderr("").run();
+    project.write("credentials/a.yaml", &two("N4, N5"));
+    check(appcred(&project, &["validate"]), 0, "6 accounts of spotify are named for this client");
+}
+
+#[test]
+fn git_is_asked_once_for_the_other_projects() {
+    let project = Project::new()
+        .file("appcred.yaml", PROJECT)
+        .file("credentials/a.yaml", &manifest("client_id: a, client_secret: !env_var X"));
+    crate::hygiene::git(project.path(), &["init", "--quiet"]);
+    let tools = Project::new();
+    let log = tools.join("log");
+    let script =
+        format!("#!/bin/sh\necho \"$*\" >> '{}'\nexec /usr/bin/git \"$@\"\n", log.display());
+    tools.write("git", &script);
+    fs::set_permissions(tools.join("git"), fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:/usr/bin:/bin", tools.path().display());
+    appcred(&project, &["validate"]).env("PATH", &path).run();
+    let asked = fs::read_to_string(&log).unwrap();
+    assert_eq!(asked.matches("**/appcred.yaml").count(), 1, "{asked}");
+}
