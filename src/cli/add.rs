@@ -23,6 +23,7 @@ use crate::suggest;
 use crate::workspace::Offered;
 use crate::yaml_edit::{NewEntry, SlotValue, new_manifest};
 
+use super::client_file::ClientFile;
 use super::console::SavedTerminal;
 use super::encrypt::{recipients, refuse};
 use super::exit::ExitStatus;
@@ -42,10 +43,11 @@ const ROWS: usize = 12;
 #[command(after_help = "Examples:
   appcred add
   appcred add --domain spotify --name \"Spotify (family)\" --client-id 4f5c0a
+  appcred add --domain \"Google Calendar\" --from ~/Downloads/client_secret.json
   pass spotify | appcred add --domain spotify --client-id 4f5c0a --secret-stdin")]
 pub(super) struct Add {
-    /// The integration
-    #[arg(long, value_name = "DOMAIN")]
+    /// The integration, by its domain or by the name that Home Assistant shows
+    #[arg(long, value_name = "DOMAIN|NAME")]
     domain: Option<String>,
     /// What Home Assistant shows; the integration's name where it is left out
     #[arg(long, value_name = "NAME")]
@@ -59,6 +61,9 @@ pub(super) struct Add {
     /// Read the client secret from standard input
     #[arg(long)]
     secret_stdin: bool,
+    /// Take client id and secret from the JSON that the provider's console offers for download
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["client_id", "secret_stdin"])]
+    from: Option<PathBuf>,
     /// Take over the credential of this client that was created by hand
     #[arg(long)]
     adopt: bool,
@@ -98,9 +103,10 @@ fn account(text: &str) -> Result<String, String> {
     })
 }
 
-pub(super) async fn run(global: Global, verb: Add) -> anyhow::Result<ExitStatus> {
+pub(super) async fn run(global: Global, mut verb: Add) -> anyhow::Result<ExitStatus> {
     let terminal = SavedTerminal::save();
     let loaded = load(&global);
+    verb.domain = verb.domain.map(|domain| domain_called(&domain, &loaded));
     let is_known = |domain: &String| known(&loaded).contains(&Domain::new(domain.trim()));
     // A target may have more integrations, such as custom ones, and says what is to be registered.
     let offered =
@@ -145,8 +151,10 @@ fn add(
         console::message("Nothing was added: correct the errors above first.");
         return Ok(ExitStatus::Failure);
     }
-    let details = EntryDetails::given_or_asked(verb, &loaded, offered)?;
+    let client = verb.from.as_deref().map(ClientFile::read).transpose()?;
+    let details = EntryDetails::given_or_asked(verb, client.as_ref(), &loaded, offered)?;
     details.check_new(&loaded)?;
+    warn_of_unregistered(client.as_ref(), offered);
     let file = file(verb, global, &loaded, &details.domain);
     if !manifest::is_manifest(&request(global), &loaded.project, &file) {
         let from = if global.folder == Path::new(".") {
@@ -166,7 +174,7 @@ fn add(
     let document = document.with_context(|| format!("cannot add to {}", file.visible()))?;
     let recipients =
         if document.is_some() { Vec::new() } else { recipients(&loaded.project, &[])? };
-    let secret = secret(verb, &loaded.project)?;
+    let secret = secret(verb, client, &loaded.project)?;
     let _lock = lock_project(global)?;
     // The project may have changed while the questions were open.
     details.check_new(&load(global))?;
@@ -180,6 +188,17 @@ fn add(
     let (key, file) = (&details.key, draft.path.visible());
     console::print(&format!("Added `{key}` to {file}.\n"))?;
     Ok(ExitStatus::Success)
+}
+
+/// A console's file that names redirect URIs names all that are registered.
+fn warn_of_unregistered(client: Option<&ClientFile>, offered: &Offered) {
+    let Some(registered) = client.and_then(|client| client.redirect_uris.as_ref()) else { return };
+    let wanted: BTreeSet<_> = offered.redirect_uris.values().collect();
+    for uri in wanted.into_iter().filter(|uri| !registered.contains(uri)) {
+        console::warning(format_args!(
+            "the file of the client does not have the redirect URI {uri}: register exactly this with the provider"
+        ));
+    }
 }
 
 /// What the new entry says, but for its secret.
@@ -196,7 +215,12 @@ struct EntryDetails {
 
 impl EntryDetails {
     /// From the command line, and from questions where something is missing there.
-    fn given_or_asked(verb: &Add, loaded: &Loaded, offered: &Offered) -> anyhow::Result<Self> {
+    fn given_or_asked(
+        verb: &Add,
+        client: Option<&ClientFile>,
+        loaded: &Loaded,
+        offered: &Offered,
+    ) -> anyhow::Result<Self> {
         let domain = domain(verb, loaded, offered)?;
         let name = match (&verb.name, is_asking(verb)) {
             (Some(name), _) => Some(name.trim().to_owned()),
@@ -209,10 +233,10 @@ impl EntryDetails {
             None => Key::of_name(name.as_deref().unwrap_or(domain.as_str()))
                 .context("no key can be made from this name: choose one with --key")?,
         };
-        let client_id = match &verb.client_id {
+        let client_id = match client.map(|client| &client.client_id).or(verb.client_id.as_ref()) {
             Some(id) => id.trim().to_owned(),
             None if is_asking(verb) => line("Client id", "")?,
-            None => bail!("--client-id is needed where there is no terminal to ask on"),
+            None => bail!("--client-id or --from is needed where there is no terminal to ask on"),
         };
         let allowed = loaded.project.allow_placeholders;
         refuse("the client id", client_fault(&client_id, ClientPart::Id, allowed))?;
@@ -274,6 +298,23 @@ pub(super) fn text_of(file: &Path) -> anyhow::Result<Option<Zeroizing<String>>> 
         .with_context(|| format!("cannot read {}", file.visible()))
 }
 
+/// The domain of the one integration that is called so; else what was given.
+fn domain_called(text: &str, loaded: &Loaded) -> String {
+    let is_domain = known(loaded).contains(&Domain::new(text.trim()));
+    match integrations::called(text)[..] {
+        [only] if !is_domain => only.to_string(),
+        _ => text.to_owned(),
+    }
+}
+
+/// The domain and, where it says more, the name of an integration.
+fn with_name(domain: &Domain) -> String {
+    match integrations::name(domain).filter(|name| !name.eq_ignore_ascii_case(domain.as_str())) {
+        Some(name) => format!("{domain} ({name})"),
+        None => domain.to_string(),
+    }
+}
+
 /// The integrations that need no target to be known.
 fn known(loaded: &Loaded) -> BTreeSet<Domain> {
     integrations::known().union(&loaded.project.policy.custom_integrations).cloned().collect()
@@ -285,7 +326,7 @@ fn domain(verb: &Add, loaded: &Loaded, offered: &Offered) -> anyhow::Result<Doma
     let domain = match &verb.domain {
         Some(domain) => Domain::new(domain.trim()),
         None if is_asking(verb) => {
-            let names: Vec<_> = known.iter().map(ToString::to_string).collect();
+            let names: Vec<_> = known.iter().map(|domain| with_name(domain)).collect();
             let chosen = FuzzySelect::new()
                 .with_prompt("Integration")
                 .items(&names)
@@ -296,6 +337,14 @@ fn domain(verb: &Add, loaded: &Loaded, offered: &Offered) -> anyhow::Result<Doma
         None => bail!("--domain is needed where there is no terminal to ask on"),
     };
     if !known.contains(&&domain) {
+        let called: Vec<_> =
+            integrations::called(domain.as_str()).into_iter().map(with_name).collect();
+        if !called.is_empty() {
+            bail!(
+                "several integrations are called so, choose one by its domain: {}",
+                called.join(", ")
+            );
+        }
         let names = known.iter().map(|domain| domain.as_str());
         let unknown = suggest::unknown("integration", domain.as_str(), names);
         bail!(
@@ -321,15 +370,21 @@ fn line(prompt: &str, initial: &str) -> anyhow::Result<String> {
     Ok(input.interact_text()?.trim().to_owned())
 }
 
-fn secret(verb: &Add, project: &Project) -> anyhow::Result<Zeroizing<String>> {
-    let secret = if verb.secret_stdin {
+fn secret(
+    verb: &Add,
+    client: Option<ClientFile>,
+    project: &Project,
+) -> anyhow::Result<Zeroizing<String>> {
+    let secret = if let Some(client) = client {
+        client.client_secret
+    } else if verb.secret_stdin {
         files::read_stream(&mut std::io::stdin(), TEXT_LIMIT)
             .context("cannot read standard input")?
     } else if console::can_ask() {
         let answer = console::ask_hidden("Client secret (not shown): ")?;
         Zeroizing::new(answer.expose_secret().to_owned())
     } else {
-        bail!("--secret-stdin is needed where there is no terminal to ask on");
+        bail!("--secret-stdin or --from is needed where there is no terminal to ask on");
     };
     let secret = Zeroizing::new(secret.trim().to_owned());
     let fault = client_fault(&secret, ClientPart::Secret, project.allow_placeholders);

@@ -5,6 +5,7 @@ mod add;
 mod apply;
 mod ask;
 mod authorize;
+mod client_file;
 mod completion;
 mod console;
 mod edit;

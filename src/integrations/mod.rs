@@ -20,6 +20,8 @@ use crate::model::Domain;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Facts {
+    /// What HA calls it.
+    pub name: String,
     /// Where its provider hands out clients, where the integration itself says so.
     pub console_url: Option<String>,
     /// Its provider's authorize endpoint, unless that is made at run time.
@@ -71,6 +73,28 @@ pub fn known() -> &'static BTreeSet<Domain> {
     static KNOWN: LazyLock<BTreeSet<Domain>> =
         LazyLock::new(|| RELEASES.values().flat_map(BTreeMap::keys).cloned().collect());
     &KNOWN
+}
+
+/// What the newest HA that has an integration calls it.
+pub fn name(domain: &Domain) -> Option<&'static str> {
+    RELEASES.values().rev().find_map(|of| of.get(domain)).map(|facts| facts.name.as_str())
+}
+
+/// The integrations that people call so: that whose name it is, or else those whose names have all of its
+/// words.
+pub fn called(text: &str) -> Vec<&'static Domain> {
+    let words = |text: &str| -> Vec<String> {
+        let words = text.split(|character: char| !character.is_alphanumeric());
+        words.filter(|word| !word.is_empty()).map(str::to_lowercase).collect()
+    };
+    let asked = words(text);
+    let all = || known().iter().filter_map(|domain| Some((domain, words(name(domain)?))));
+    if let Some((exactly, _)) = all().find(|(_, name)| *name == asked) {
+        return vec![exactly];
+    }
+    let has_all =
+        |name: &[String]| asked.iter().all(|word| name.iter().any(|of| of.contains(word)));
+    all().filter(|(_, name)| !asked.is_empty() && has_all(name)).map(|(domain, _)| domain).collect()
 }
 
 /// Those that a release has; of one that is not known, all.
@@ -149,6 +173,21 @@ mod tests {
         let releases = read().unwrap();
         assert!(releases.len() >= 2 && releases.values().all(|known| known.len() >= 24));
         assert!(known().len() >= 54, "integrations were lost: {}", known().len());
+    }
+
+    #[test]
+    fn an_integration_is_found_by_what_people_call_it() {
+        let called =
+            |text: &str| super::called(text).into_iter().map(Domain::as_str).collect::<Vec<_>>();
+        assert_eq!(called("Google Calendar"), ["google"]);
+        assert_eq!(called(" google  calendar "), ["google"]);
+        assert_eq!(called("calendar"), ["google"]);
+        assert_eq!(called("Spotify"), ["spotify"]);
+        assert!(called("google").len() > 3, "{:?}", called("google"));
+        assert_eq!((called(""), called("--"), called("no such thing")), (vec![], vec![], vec![]));
+        assert!(
+            known().iter().all(|domain| super::name(domain).is_some_and(|name| !name.is_empty()))
+        );
     }
 
     #[test]

@@ -207,6 +207,35 @@ fn init_writes_an_owner_of_its_own_and_refuses_what_is_no_address() {
     assert!(ignored.lines().any(|line| line == "*.plan"), "{ignored}");
 }
 
+#[test]
+fn add_takes_the_file_of_a_console_and_the_name_that_people_know() {
+    let project = Project::new();
+    let home = Project::new();
+    let appcred = || Appcred::new().in_dir(project.path()).env("HOME", home.path());
+    appcred().args(["init"]).run();
+    let json = r#"{"web":{"client_id":"12-a.apps.googleusercontent.com","project_id":"house","client_secret":"GOCSPX-w7rQm2cXbN5vKp9dLs3tYh","redirect_uris":["https://my.home-assistant.io/redirect/oauth"]}}"#;
+    project.write("client_secret.json", json);
+    let add = |domain: &str, file: &str, status: i32| {
+        let add = ["add", "--domain", domain, "--from", file];
+        let ran = appcred().args(add).status(status).run();
+        assert!(!ran.stderr.contains("GOCSPX") && !ran.stdout.contains("GOCSPX"), "{}", ran.stderr);
+        ran.stderr
+    };
+    let several = add("google", "client_secret.json", 0);
+    assert!(several.is_empty(), "a domain counts for more than a name: {several}");
+    let several = add("Google", "client_secret.json", 1);
+    assert!(several.contains("google (Google Calendar), google_assistant_sdk ("), "{several}");
+    add("YouTube", "client_secret.json", 0);
+    let text = fs::read_to_string(project.join("credentials/credentials.yaml")).unwrap();
+    assert!(text.contains("domain: youtube\n") && text.contains("BEGIN AGE"), "{text}");
+    assert_eq!(text.matches("client_id: 12-a.apps.googleusercontent.com").count(), 2, "{text}");
+    project.write("other.json", &json.replace("client_secret\"", "GOCSPX-typo\""));
+    let said = add("spotify", "other.json", 1);
+    assert!(said.contains("other.json is no JSON with a `client_id`"), "{said}");
+    add("spotify", "no-such.json", 1);
+    appcred().args(["validate", "--strict"]).run();
+}
+
 /// A token in the project file would be in the way of the session that `login` opens.
 #[test]
 fn init_names_a_token_only_where_the_environment_has_one() {
