@@ -50,7 +50,7 @@ const ADDRESSES: &[&str] = &[
 /// Words that are no secret, with those that say that something is missing.
 const WORDS: &str = "hidden|masked|removed|sensitive|private|confidential|stripped|omitted|deleted|encrypted|\
     protected|blank|empty|missing|unknown|unavailable|default|testing|test|demo|foo|bar|baz|qux|qwert[yz]|asdf|\
-    letmein|admin|passwords?|passwd|passphrase|passwort|passw0rd|p[a@]ss|pwd|nan|void|not|available|applicable|set|\
+    letmein|admin|passwords?|passwd|passphrase|passwort|p[a@]ssw[o0]rd|p[a@]ss|pwd|nan|void|not|available|applicable|set|\
     later|soon|same|see|above|below|abc|lorem|ipsum|credentials?|some|any|no|yes|ok|off|on|unused|required|\
     optional|provided|generated|issued|geheim|secreto|my|the|an?|me|it|this|that|in|with|from|by|of|to|and|or|as|\
     is|oauth2?|api|apps?|application|client|customer|consumer|developer|user|id|identifier|key|secrets?|token|\
