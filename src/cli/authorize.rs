@@ -7,8 +7,8 @@ use anyhow::{Context, bail};
 
 use crate::callback::Loopback;
 use crate::lock::WriteLock;
-use crate::model::{CALLBACK_PATH, MY_REDIRECT_URI, PolicyOverrides, SetUpId};
-use crate::plan::{Action, EntrySetup, SetupState, Step, StepId, Withheld};
+use crate::model::{CALLBACK_PATH, EntryState, MY_REDIRECT_URI, PolicyOverrides, SetUpId};
+use crate::plan::{Action, EntrySetup, SetupState, Step, StepId, Trouble, Withheld};
 use crate::reconcile::{Verdicts, refused_set_ups};
 use crate::report::notices;
 use crate::suggest;
@@ -242,8 +242,7 @@ impl Authorize {
                 }
                 (_, Some(trouble), _) => {
                     is_well &= self.keys.is_empty();
-                    let (account, seen) = (notices::account(&trouble.account), trouble.seen());
-                    format!("is linked ({account}) and does not run: {seen}; {}", trouble.help(id))
+                    not_running(comparison, id, trouble)
                 }
                 (_, None, SetupState::Linked(accounts) | SetupState::Cloud(accounts)) => {
                     let accounts: Vec<String> = accounts.iter().map(notices::account).collect();
@@ -256,6 +255,21 @@ impl Authorize {
         }
         is_well
     }
+}
+
+/// What is to be known of an account that does not run and that is not linked again now.
+fn not_running(comparison: &Comparison, id: &SetUpId, trouble: &Trouble) -> String {
+    let (account, seen) = (notices::account(&trouble.account), trouble.seen());
+    let does = match trouble.account.state {
+        EntryState::Loaded => "",
+        _ => " and does not run",
+    };
+    let entry = comparison.desired.credential(&id.key);
+    let help = match entry.is_some_and(|entry| !entry.integration.setup) && trouble.asks_again {
+        true => "the entry says `setup: false`: link it again in Home Assistant".to_owned(),
+        false => trouble.help(id),
+    };
+    format!("is linked ({account}){does}: {seen}; {help}")
 }
 
 async fn listen(port: u16) -> anyhow::Result<Loopback> {

@@ -47,9 +47,9 @@ pub(super) struct Notice<'a> {
     event: EventCode,
     /// When.
     at: String,
-    /// The target's name; null where it is about the manifests.
+    /// The target's name; null where it is about the manifests or a client.
     target: Option<&'a TargetName>,
-    /// The target's address or folder; null where it is about the manifests.
+    /// The target's address or folder; null where it is about the manifests or a client.
     address: Option<&'a str>,
     /// The same in a sentence.
     message: String,

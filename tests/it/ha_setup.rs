@@ -93,6 +93,34 @@ fn ha_keeps_no_more_notes_than_there_are_set_ups_at_once(release: Release) {
     assert!(of_flows.clone().all(|(_, value)| value.is_null()), "{kept}");
 }
 
+each_release!(ha_entry_that_wants_no_set_up_never_asks_for_consent);
+fn ha_entry_that_wants_no_set_up_never_asks_for_consent(release: Release) {
+    let linking = Linking::new(release);
+    let anna = linking.entry("linked_account", "Anna", "anna", "first");
+    let without = format!("{anna}    integration: {{setup: false}}\n");
+    linking.house.declare(std::slice::from_ref(&without));
+    linking.apply();
+    assert_eq!(linking.open_flows(), [] as [serde_json::Value; 0]);
+    assert_eq!(linking.set_up("anna")["state"], "not_wanted");
+
+    linking.house.declare(std::slice::from_ref(&anna));
+    linking.consent(&link(&linking.json(APPLY)));
+    linking.apply();
+    linking.house.declare(&[without]);
+    let account = linking.account("linked_account")["entry_id"].as_str().unwrap().to_owned();
+    linking.ha.ask_again(&account);
+    let asked = linking.open_flows();
+    assert_eq!(linking.json(APPLY)["steps"], json!([]), "Home Assistant alone asks");
+    let ran = linking.appcred(&["authorize", "anna", "--no-browser"]).status(1).run();
+    let why = format!(
+        "home: anna is linked (\"Anna\", {account}): Home Assistant asks for consent again"
+    );
+    assert!(ran.stdout.starts_with(&why), "{}", ran.stdout);
+    assert!(ran.stdout.contains("the entry says `setup: false`"), "{}", ran.stdout);
+    assert_eq!(linking.open_flows(), asked);
+    assert_eq!(linking.set_up("anna")["state"], "needs_consent_again");
+}
+
 each_release!(ha_form_after_consent_is_answered_from_the_entry_or_shown);
 fn ha_form_after_consent_is_answered_from_the_entry_or_shown(release: Release) {
     let linking = Linking::new(release);
