@@ -28,7 +28,7 @@ impl Linking {
             let set_up = self.set_up("anna");
             let text = |name: &str| set_up[name].as_str().map(str::to_owned);
             let (Some(cause), Some(reason)) = (text("cause"), text("reason")) else { continue };
-            let expected = format!("\n  anna: {reason}\n    {}\n", text("help").unwrap());
+            let expected = format!("\n    anna: {reason}\n      # {}\n", text("help").unwrap());
             let shows = |verb: &str| self.appcred(&[verb]).run().stdout.contains(&expected);
             if shows("list") && shows("plan") {
                 return (cause, reason);
