@@ -141,21 +141,26 @@ impl<'a> EntryCase<'a> {
         group.iter().copied().filter(has_text).collect()
     }
 
-    /// The clients of those that Home Assistant does not release: their claims stay as well. The
-    /// claim for the client that is wanted is another matter.
-    pub(super) fn clients_that_stay(&self, members: &[usize]) -> BTreeSet<ClientId> {
-        let stay = members.iter().filter(|at| self.is_referenced_by_id(**at));
-        stay.map(|at| self.index.get(*at).client_id.clone()).collect()
+    /// Whether a claim says whose something is that Home Assistant does not release, or whose another claim is
+    /// that does so.
+    pub(super) fn covers_what_stays(&self, claim: usize) -> bool {
+        let claim = self.index.get(claim);
+        let Some(Claim { implementation, .. }) = claim.claim() else { return false };
+        let mut covered = self.index.implementing(&claim.domain, &implementation).iter();
+        covered.any(|at| {
+            self.index.get(*at).client_id == claim.client_id
+                && (self.is_referenced_by_id(*at) || self.covers_what_stays(*at))
+        })
     }
 
     /// The claims that cover nothing which stays, and that no account names themselves. What this
     /// entry claims itself has no need of an earlier name's claim.
-    pub(super) fn unneeded(&self, claims: Vec<usize>, needed: &BTreeSet<ClientId>) -> Vec<usize> {
+    pub(super) fn unneeded(&self, claims: Vec<usize>) -> Vec<usize> {
         let is_unneeded = |at: &usize| {
             let claim = self.index.get(*at);
             let is_replaced = claim.client_id == self.entry.client_id
                 && !self.is_own_claim(claim.implementation());
-            (is_replaced || !needed.contains(&claim.client_id))
+            (is_replaced || !self.covers_what_stays(*at))
                 && !self.index.is_used(&claim.domain, claim.implementation())
         };
         let mut unneeded: Vec<usize> = claims.into_iter().filter(is_unneeded).collect();

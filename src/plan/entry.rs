@@ -209,8 +209,7 @@ impl EntryCase<'_> {
         let after = after.or(claimed);
         let mut last = self.make_right(name, condition, after, draft).or(after);
         last = self.refresh_claim(&text, &current, last, draft);
-        let needed = self.clients_that_stay(&implementation.members);
-        self.clear_away(self.unneeded(stale, &needed), last, draft).or(last)
+        self.clear_away(self.unneeded(stale), last, draft).or(last)
     }
 
     /// What no account finds, and Home Assistant does not release since an account names its id,
@@ -285,13 +284,12 @@ impl EntryCase<'_> {
         };
         let claims = unused.iter().flat_map(|implementation| implementation.claims.iter().copied());
         let claims: Vec<usize> = claims.collect();
-        let needed = self.clients_that_stay(&spare);
         for text in chosen {
             let mut group = self.with_text(&claims, text);
-            group.retain(|at| !needed.contains(&self.index.get(*at).client_id));
+            group.retain(|at| !self.covers_what_stays(*at));
             last = self.refresh_claim(text, &group, last, draft);
         }
-        self.clear_away(self.unneeded(claims, &needed), last, draft).or(last)
+        self.clear_away(self.unneeded(claims), last, draft).or(last)
     }
 
     fn withhold(&self, name: &str, of: &LinkedBeside, why: Why, draft: &mut PlanDraft<'_>) {

@@ -990,6 +990,22 @@ fn a_claim_of_what_a_lost_account_names_stays_and_comes_to_rest() {
     comes_to_rest(&held, "spotify_one", &desired, &Policy::default());
 }
 
+/// Another entry has claimed the claim of what Home Assistant does not release.
+#[test]
+fn a_claim_of_a_claim_stays_as_long_as_that_and_comes_to_rest() {
+    let held = [
+        ("spotify_two", "two", None),
+        ("spotify_one_3", "one", None),
+        ("spotify_one_4", "one", Some("appcred:house:k3:appcred:house:k1:spotify_one_3")),
+        ("spotify_one_5", "one", Some("appcred:house:k1:spotify_one_3")),
+    ];
+    let mut desired = one_entry("two", Adopt::No, Completeness::Whole);
+    let other = one_entry("2", Adopt::No, Completeness::Whole).credentials.remove(0);
+    desired.credentials.push(DesiredCredential { key: key("k3"), ..other });
+    let policy = Policy { adopt_all: true, ..Policy::default() };
+    comes_to_rest(&held, "spotify_one_3", &desired, &policy);
+}
+
 /// An account names the claim that is written while a credential is adopted.
 #[test]
 fn an_adoption_whose_claim_an_account_names_comes_to_rest() {
