@@ -25,11 +25,12 @@ use crate::yaml_edit::{NewEntry, SlotValue, new_manifest};
 
 use super::client_file::ClientFile;
 use super::console::SavedTerminal;
-use super::encrypt::{recipients, refuse};
+use super::encrypt::refuse;
 use super::exit::ExitStatus;
 use super::gather::{load, request, resolver, show, workspace};
 use super::locks::lock_project;
 use super::new_entries::with_entries;
+use super::recipients::recipients;
 use super::{Global, console};
 
 /// How many integrations are shown at once: a list that is longer than the terminal scrolls away.
@@ -173,7 +174,7 @@ fn add(
     let document = OpenedSopsDocument::open(&text, &resolver);
     let document = document.with_context(|| format!("cannot add to {}", file.visible()))?;
     let recipients =
-        if document.is_some() { Vec::new() } else { recipients(&loaded.project, &[])? };
+        if document.is_some() { Vec::new() } else { recipients(&loaded.project, &[], &file)? };
     let secret = secret(verb, client, &loaded.project)?;
     let _lock = lock_project(global)?;
     // The project may have changed while the questions were open.

@@ -18,6 +18,7 @@ use super::editor::Editor;
 use super::exit::ExitStatus;
 use super::gather::{load, request, resolver, show};
 use super::locks::project_when_free;
+use super::recipients::of_file;
 use super::temp_workspace::{TempWorkspace, asked_to_end, confirm, is_in_memory, remove_abandoned};
 use super::unsaved_copy::{newest, rescue};
 use super::{Global, console, environment};
@@ -254,8 +255,14 @@ impl EditSession<'_> {
         }
         let now = environment::timestamp();
         let keep_plain = self.project.allow_plaintext;
-        let seals =
-            EncryptionContext { recipients: &self.project.age.recipients, now: &now, keep_plain };
+        let recipients = match of_file(&self.project, self.file) {
+            Ok(recipients) => recipients,
+            Err(why) => {
+                console::error(why);
+                return None;
+            }
+        };
+        let seals = EncryptionContext { recipients: &recipients, now: &now, keep_plain };
         let after = match opened.seal(text, seals) {
             Ok(after) => after,
             Err(why) => {

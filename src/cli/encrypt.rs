@@ -17,7 +17,9 @@ use crate::yaml_edit::{NewValue, SlotValue, put, slots};
 
 use super::exit::ExitStatus;
 use super::gather::{load, non_interactive_resolver, request, show};
+use super::init::FIRST_MANIFEST;
 use super::locks::lock_project;
+use super::recipients::recipients;
 use super::{Global, console};
 
 /// Encrypt the plain-text secrets of manifests
@@ -41,7 +43,6 @@ pub(super) struct Encrypt {
 
 pub(super) fn run(global: &Global, verb: &Encrypt) -> anyhow::Result<ExitStatus> {
     let Some(project) = project(global) else { return Ok(ExitStatus::Failure) };
-    let recipients = recipients(&project, &verb.recipients)?;
     if verb.files.iter().any(|file| file == Path::new("-")) {
         if verb.files.len() > 1 {
             bail!("`-` cannot be combined with files");
@@ -49,6 +50,8 @@ pub(super) fn run(global: &Global, verb: &Encrypt) -> anyhow::Result<ExitStatus>
         let secret = files::read_stream(&mut std::io::stdin(), TEXT_LIMIT)
             .context("cannot read standard input")?;
         refuse("standard input", value_fault(secret.trim(), project.allow_placeholders))?;
+        let recipients =
+            recipients(&project, &verb.recipients, &global.folder.join(FIRST_MANIFEST))?;
         console::print(&seal(secret.trim().as_bytes(), &recipients)?)?;
         return Ok(ExitStatus::Success);
     }
@@ -57,7 +60,7 @@ pub(super) fn run(global: &Global, verb: &Encrypt) -> anyhow::Result<ExitStatus>
     let mut encrypted = Vec::new();
     let mut is_whole = true;
     for file in &files {
-        match encrypt(global, file, &recipients, project.allow_plaintext) {
+        match encrypt(global, file, &verb.recipients, &project) {
             Ok(Encrypted { mut secrets, left }) => {
                 if !secrets.is_empty() {
                     let secrets = counted(secrets.len(), "secret");
@@ -101,20 +104,6 @@ pub(super) fn project(global: &Global) -> Option<Project> {
     let problems = problems.without(ProblemCode::PlainSecret);
     show(&problems);
     (!problems.has_errors()).then_some(project)
-}
-
-/// Those to whom secrets are encrypted: the ones asked for, else the project's.
-///
-/// # Errors
-/// Where there is none.
-pub(super) fn recipients(project: &Project, asked: &[String]) -> anyhow::Result<Vec<String>> {
-    let recipients = if asked.is_empty() { &project.age.recipients } else { asked };
-    if recipients.is_empty() {
-        bail!(
-            "there is no recipient: name some under `age: recipients:` in appcred.yaml, which `appcred init` writes"
-        );
-    }
-    Ok(recipients.to_vec())
 }
 
 /// Refuses a value with this fault.
@@ -170,8 +159,8 @@ struct Encrypted {
 fn encrypt(
     global: &Global,
     file: &Path,
-    recipients: &[String],
-    allow_defaults: bool,
+    asked: &[String],
+    project: &Project,
 ) -> anyhow::Result<Encrypted> {
     let text = files::read_text(file, TEXT_LIMIT).context("cannot read it")?;
     if is_sops_document(&text) {
@@ -183,13 +172,18 @@ fn encrypt(
         return Ok(Encrypted::default());
     }
     let slots = slots(&text)?;
+    // Where nothing is to be encrypted, nobody need be named.
+    let recipients = match slots.iter().any(|slot| slot.plain().is_some()) {
+        true => recipients(project, asked, file)?,
+        false => Vec::new(),
+    };
     let (mut new, mut left) = (Vec::new(), Vec::new());
     for slot in &slots {
         match &slot.held {
             SlotValue::Plain(secret) => {
-                new.push((slot, seal(secret.expose().as_bytes(), recipients)?));
+                new.push((slot, seal(secret.expose().as_bytes(), &recipients)?));
             }
-            SlotValue::Default(_) if !allow_defaults => left.push(format!(
+            SlotValue::Default(_) if !project.allow_plaintext => left.push(format!(
                 "line {}, column {}: `{}` has more after `!env_var` than the name of a variable, which may be a secret in plain text: write the name alone, or the secret alone without the tag",
                 slot.span.line,
                 slot.span.column,

@@ -22,12 +22,13 @@ use crate::yaml_edit::new_manifest;
 
 use super::add::{manifest_for, text_of};
 use super::apply::{agreed, arrived, carry_out};
-use super::encrypt::recipients;
 use super::exit::ExitStatus;
 use super::gather::{gather_loaded, load, reported, request, resolver};
+use super::init::FIRST_MANIFEST;
 use super::links::LinkArgs;
 use super::locks::{lock_project, lock_targets};
 use super::new_entries::with_entries;
+use super::recipients::recipients;
 use super::selection::TargetArgs;
 use super::{Global, console, environment};
 
@@ -88,7 +89,7 @@ pub(super) async fn run(global: &Global, verb: &ImportArgs) -> anyhow::Result<Ex
     loaded.problems = loaded.problems.without(ProblemCode::NoManifest);
     let project = loaded.project.clone();
     let (resolver, _) = resolver(global, &project);
-    let recipients = recipients_for(verb, &project, &resolver)?;
+    let recipients = recipients_for(global, verb, &project, &resolver)?;
     let request = request(global);
     let is_printed = verb.output.as_deref() == Some(Path::new("-"));
     refuse(verb, &request, &project, is_printed)?;
@@ -234,6 +235,7 @@ fn one_target(project: &Project, selection: &TargetArgs) -> anyhow::Result<()> {
 
 /// Those to whom the new entries are encrypted; a SOPS document encrypts them by its own rules.
 fn recipients_for(
+    global: &Global,
     verb: &ImportArgs,
     project: &Project,
     resolver: &SecretResolver,
@@ -242,7 +244,8 @@ fn recipients_for(
     if named.is_some_and(|text| is_sops_document(&text)) {
         return Ok(resolver.recipients().to_vec());
     }
-    recipients(project, &[])
+    let usual = global.folder.join(FIRST_MANIFEST);
+    recipients(project, &[], verb.output.as_deref().unwrap_or(&usual))
 }
 
 /// All files with their new text, before any of them is written.

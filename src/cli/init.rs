@@ -10,19 +10,18 @@ use serde_yaml::value::{Tag, TaggedValue};
 use crate::files::{self, TEXT_LIMIT};
 use crate::manifest;
 use crate::model::{Owner, PROJECT_FILE, Visible};
-use crate::secret::env::IdentitySources;
-use crate::secret::{Identities, Nobody};
+use crate::secret::{Identities, Nobody, env};
 use crate::yaml_edit::{document, new_manifest};
 
 use super::exit::ExitStatus;
 use super::gather::{request, show};
 use super::keygen::{generate, usual_file};
 use super::locks::lock_project;
-use super::{Global, console, environment};
+use super::{Global, console, environment, recipients};
 
 /// How many random characters the name of an owner gets.
 const RANDOM: usize = 5;
-const FIRST_MANIFEST: &str = "credentials/credentials.yaml";
+pub(super) const FIRST_MANIFEST: &str = "credentials/credentials.yaml";
 const SCHEMA: &str = "# yaml-language-server: $schema=https://raw.githubusercontent.com/appcred/appcred/main/schema/appcred.schema.json";
 
 /// What never goes into Git: secrets in plain text, saved plans, and what a killed run leaves behind.
@@ -66,8 +65,13 @@ pub(super) fn run(global: &Global, verb: &Init) -> anyhow::Result<ExitStatus> {
     if project_file.symlink_metadata().is_ok() {
         bail!("{} already exists and was not changed", project_file.visible());
     }
-    let recipients =
-        if verb.recipients.is_empty() { own_recipients(folder)? } else { verb.recipients.clone() };
+    let recipients = if !verb.recipients.is_empty() {
+        verb.recipients.clone()
+    } else if let Some(ruled) = recipients::of_new_project(folder)? {
+        ruled
+    } else {
+        own_recipients(folder)?
+    };
     let owner = match verb.owner.as_deref().and_then(Owner::new) {
         Some(owner) => owner,
         None => new_owner(folder),
@@ -111,10 +115,14 @@ pub(super) fn run(global: &Global, verb: &Init) -> anyhow::Result<ExitStatus> {
     Ok(ExitStatus::Success)
 }
 
-/// The recipients of the person's own identity, which is made where there is none.
+/// The recipients of the person's own identities, of which one is made where there is none.
 fn own_recipients(folder: &Path) -> anyhow::Result<Vec<String>> {
-    let file = usual_file()?;
-    if !file.exists() {
+    let named = env::identities();
+    let is_named = !(named.texts.is_empty() && named.files.is_empty() && named.programs.is_empty());
+    let files = environment::identity_files();
+    let files: Vec<_> = files.into_iter().filter(|file| file.exists()).collect();
+    if files.is_empty() && !is_named {
+        let file = usual_file()?;
         let recipient = generate(&file, folder, false)?;
         console::message(format_args!(
             "Created the identity {}. Keep a copy of it safe.",
@@ -122,13 +130,12 @@ fn own_recipients(folder: &Path) -> anyhow::Result<Vec<String>> {
         ));
         return Ok(vec![recipient]);
     }
-    let (identities, problems) =
-        Identities::gather(std::slice::from_ref(&file), &IdentitySources::default(), Nobody);
+    let (identities, problems) = Identities::gather(&files, &named, Nobody);
     if let Some(problem) = problems.first() {
         bail!("{problem}: name recipients with --recipient");
     }
     if identities.recipients().is_empty() {
-        bail!("{} names no recipient: give one with --recipient", file.visible());
+        bail!("the age identities found name no recipient: give one with --recipient");
     }
     Ok(identities.recipients().to_vec())
 }

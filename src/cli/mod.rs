@@ -28,6 +28,7 @@ mod new_entries;
 mod output;
 mod plan;
 mod plan_file;
+mod recipients;
 mod rekey;
 mod schema;
 mod selection;

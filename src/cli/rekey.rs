@@ -7,15 +7,16 @@ use anyhow::{Context, bail};
 use crate::diagnostic::ProblemCode;
 use crate::encrypted_file::{EncryptedFileError, Rekeyed, rekeyed};
 use crate::files::{self, TEXT_LIMIT};
-use crate::manifest::{Loaded, secret_values};
-use crate::model::{Visible, counted};
+use crate::manifest::{Loaded, Project, secret_values};
+use crate::model::{AGE_HEADER, Visible, counted};
 use crate::recipients::UPDATE_KEYS;
-use crate::secret::{SecretResolver, SopsWriteError, files_of};
+use crate::secret::{SecretResolver, SopsWriteError, files_of, is_age_file, is_sops_document};
 
-use super::encrypt::{project, recipients};
+use super::encrypt::project;
 use super::exit::ExitStatus;
 use super::gather::{load, resolver, show};
 use super::locks::lock_project;
+use super::recipients::{of_file, recipients};
 use super::{Global, console};
 
 /// Encrypt secrets again, to the recipients that the project has now
@@ -53,15 +54,7 @@ pub(super) struct Rekey {
 
 pub(super) fn run(global: &Global, verb: &Rekey) -> anyhow::Result<ExitStatus> {
     let Some(project) = project(global) else { return Ok(ExitStatus::Failure) };
-    let recipients = recipients(&project, &[])?;
     let (resolver, _) = resolver(global, &project);
-    let own = resolver.recipients();
-    let is_lockout = !own.is_empty() && !recipients.iter().any(|recipient| own.contains(recipient));
-    if is_lockout && !verb.allow_lockout {
-        bail!(
-            "none of the age identities found matches the project's recipients, so you could not decrypt the result: add your recipient under `age: recipients:` in appcred.yaml, or use --allow-lockout"
-        );
-    }
     let _lock = lock_project(global)?;
     let (mut changed, mut is_whole) = (0, true);
     let files = if verb.files.is_empty() {
@@ -74,7 +67,7 @@ pub(super) fn run(global: &Global, verb: &Rekey) -> anyhow::Result<ExitStatus> {
         verb.files.clone()
     };
     for file in &files {
-        match rekey(file, &recipients, verb.force, &resolver) {
+        match rekey(file, verb, &project, &resolver) {
             Ok(Rekeyed { count, plain, .. }) => {
                 changed += count;
                 if count > 0 {
@@ -105,12 +98,28 @@ pub(super) fn run(global: &Global, verb: &Rekey) -> anyhow::Result<ExitStatus> {
 
 fn rekey(
     file: &Path,
-    recipients: &[String],
-    force: bool,
+    verb: &Rekey,
+    project: &Project,
     resolver: &SecretResolver,
 ) -> anyhow::Result<Rekeyed> {
     let before = files::read(file, TEXT_LIMIT).context("cannot read it")?;
-    let made = rekeyed(&before, recipients, force, resolver).map_err(|why| {
+    let text = String::from_utf8_lossy(&before);
+    let is_encrypted = is_age_file(&before) || text.contains(AGE_HEADER) || is_sops_document(&text);
+    // Where nothing is encrypted, nobody need be named.
+    let recipients = match is_encrypted {
+        true => recipients(project, &[], file)?,
+        false => of_file(project, file)?,
+    };
+    let own = resolver.recipients();
+    let is_lockout = is_encrypted
+        && !own.is_empty()
+        && !recipients.iter().any(|recipient| own.contains(recipient));
+    if is_lockout && !verb.allow_lockout {
+        bail!(
+            "none of the age identities found matches the recipients, so you could not decrypt the result: add your recipient under `age: recipients:` in appcred.yaml, or use --allow-lockout"
+        );
+    }
+    let made = rekeyed(&before, &recipients, verb.force, resolver).map_err(|why| {
         let help = match why {
             EncryptedFileError::Sops(SopsWriteError::Form(_)) => Some(UPDATE_KEYS),
             _ => why.help(),

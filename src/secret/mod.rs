@@ -45,7 +45,10 @@ pub use identities::{Identities, IdentityProblem};
 pub use recipient_mismatch::{RecipientMismatch, file_mismatch, sops_mismatch};
 pub use recipients::RecipientComparison;
 pub use resolver::{AllowedPaths, SecretResolver};
-pub use sops::{OpenedSopsDocument, SopsProblem, SopsWriteError, is_changed_by_sops_alone};
+pub use sops::{
+    BadRules, OpenedSopsDocument, SopsProblem, SopsWriteError, is_changed_by_sops_alone,
+    rule_recipients,
+};
 pub use source::{is_argument, tags};
 
 /// Why a secret could not be read. None of it repeats the secret or its ciphertext.

@@ -66,6 +66,7 @@ mod shell;
 mod snapshots;
 mod soak;
 mod sops;
+mod sops_rules;
 mod sops_writing;
 mod source_code;
 mod sources;
