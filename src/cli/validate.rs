@@ -1,16 +1,18 @@
 //! `validate`
 
 use crate::desired;
-use crate::manifest::{check_known, check_names, check_plain, check_target_files};
+use crate::manifest::{check_known, check_names, check_plain, check_target_files, secret_values};
+use crate::model::counted;
 use crate::recipients;
 use crate::report::{Report, Verb};
 use crate::repository;
+use crate::secret::is_from_program;
 
-use super::Global;
 use super::exit::ExitStatus;
 use super::gather::{load, non_interactive_resolver, show};
 use super::links::LinkArgs;
 use super::output::{Outputs, names};
+use super::{Global, console};
 
 /// Check the project file and all manifests, offline and without any key
 ///
@@ -68,6 +70,14 @@ pub(super) async fn run(global: &Global, verb: &Validate) -> anyhow::Result<Exit
         problems = problems.into_strict();
     }
     show(&problems);
+    let values = secret_values(&loaded.project, &loaded.entries);
+    let asked = values.filter(|secret| is_from_program(&secret.value.value)).count();
+    if asked > 0 {
+        let secrets = counted(asked, "secret");
+        console::message(format_args!(
+            "Not read: {secrets} of programs, which `validate` does not run."
+        ));
+    }
     let valid = !problems.has_errors();
     let report = Report {
         verb: Verb::Validate { entries: loaded.entries.len() },

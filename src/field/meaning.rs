@@ -153,6 +153,24 @@ impl Meaning for Days {
     }
 }
 
+/// A number of seconds.
+pub struct Seconds(
+    /// So many.
+    pub u16,
+);
+
+impl Meaning for Seconds {
+    const PATTERN: &'static str = "^[1-9][0-9]{0,2}s$";
+
+    fn of(text: &str) -> Result<Self, FieldRefusal> {
+        let seconds = text.strip_suffix('s').filter(|seconds| seconds.len() <= 3);
+        let seconds = seconds.and_then(|seconds| seconds.parse().ok()).filter(|all| *all > 0);
+        seconds.map(Self).ok_or_else(|| {
+            FieldRefusal::new(ProblemCode::BadValue, "is not a number of seconds, as in `30s`")
+        })
+    }
+}
+
 /// To whom secrets are encrypted.
 pub struct Recipient(
     /// As it is written.

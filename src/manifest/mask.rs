@@ -80,7 +80,12 @@ fn collect(node: &Node<'_>, section: &str, key: &str, text: &str, into: &mut Vec
 /// How many bytes can be shown of what is behind a known tag. Behind the name of a variable may be a
 /// default, which may be a secret.
 fn argument(node: &Node<'_>, raw: &str) -> usize {
-    let is_variable = node.tag.as_ref().is_some_and(|tag| tag.name == "env_var");
+    let has_tag = |name: &str| node.tag.as_ref().is_some_and(|tag| tag.name == name);
+    // A source, and what it is asked for.
+    if has_tag("from") && raw.split_whitespace().all(is_argument) {
+        return raw.len();
+    }
+    let is_variable = has_tag("env_var");
     let name = raw.split(char::is_whitespace).next().filter(|_| is_variable).unwrap_or(raw);
     if is_argument(name) { name.len() } else { 0 }
 }

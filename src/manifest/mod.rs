@@ -23,6 +23,7 @@ mod reference;
 pub mod schema;
 mod secret_values;
 mod shown;
+mod sources;
 mod target;
 mod targets;
 #[cfg(test)]

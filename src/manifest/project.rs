@@ -13,6 +13,7 @@ use super::schema::{AgeInput, PolicyInput, ProjectInput};
 use crate::diagnostic::{Diagnostics, Located, ProblemCode, SourceFile, Span, Spot};
 use crate::field::{Days, Field, FieldRefusal, NAME_HELP, Pairs, Raw, Text, Texts};
 use crate::model::{Key, MaxDeletes, OnDrift, Owner, Policy, Prune, TargetName};
+use crate::secret::SecretPrograms;
 use crate::secret::seal::{MIXED, mixture, shown};
 use crate::target::{Endpoint, TargetInput};
 use crate::yaml::{self, Kind, Node, Value};
@@ -38,6 +39,8 @@ pub struct Project {
     pub(super) expiring_within: Option<u16>,
     /// Where a watcher sends notifications.
     pub notify: Notify,
+    /// The programs that may be asked for secrets.
+    pub sources: SecretPrograms,
     /// Whether secrets may be in plain text in manifests.
     pub allow_plaintext: bool,
     /// Whether `!file` may name files outside of the project.
@@ -159,6 +162,7 @@ impl<'n> Decoder<'n> {
                 .unwrap_or_default(),
             expiring_within: self.days(input.expiring_within),
             notify: input.notify.map(|notify| self.notify(self.site(&notify))).unwrap_or_default(),
+            sources: input.sources.map(|sources| self.sources(sources)).unwrap_or_default(),
             allow_plaintext: given(input.allow_plaintext, false).unwrap_or_default(),
             allow_outside_files: given(input.allow_outside_files, false).unwrap_or_default(),
             ..Project::default()
@@ -206,7 +210,7 @@ impl<'n> Decoder<'n> {
     }
 
     /// The texts of a list, without their places.
-    fn each<T>(&self, list: Option<Texts<T>>) -> impl Iterator<Item = T> {
+    pub(super) fn each<T>(&self, list: Option<Texts<T>>) -> impl Iterator<Item = T> {
         list.and_then(|list| self.texts(list)).into_iter().flatten().map(unlocated)
     }
 

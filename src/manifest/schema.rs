@@ -11,7 +11,7 @@ use smol_str::SmolStr;
 
 use super::deserialize::described;
 use crate::field::{
-    Days, Field, IdentityPath, Pairs, Raw, Recipient, SecretText, Text, Texts, TokenUrl,
+    Days, Field, IdentityPath, Pairs, Raw, Recipient, Seconds, SecretText, Text, Texts, TokenUrl,
 };
 use crate::model::{
     AccountName, Adopt, Domain, Implementation, Key, MaxDeletes, OnDelete, OnDrift, Owner, Prune,
@@ -155,6 +155,9 @@ pub(super) struct ProjectInput {
     pub(super) expiring_within: Option<Field<Text<Days>>>,
     /// Where `appcred watch` sends notifications: `home_assistant`, `{webhook: URL}`, or a list of these.
     pub(super) notify: Option<Field<Raw<NotifyInput>>>,
+    /// Programs that print secrets, by the names that `!from NAME ...` uses.
+    #[schemars(extend("propertyNames" = { "pattern": "^[A-Za-z0-9._-]{1,100}$" }))]
+    pub(super) sources: Option<Field<Pairs<Raw<SourceInput>>>>,
     /// Custom integrations that take credentials, by their domains.
     pub(super) custom_integrations: Option<Texts<Domain>>,
     /// Whether secrets may be in plain text in these files. `false` where it is left out.
@@ -167,6 +170,21 @@ pub(super) struct ProjectInput {
     #[schemars(with = "Option<BTreeMap<String, Json>>")]
     #[expect(dead_code, reason = "SOPS reads its own part")]
     pub(super) sops: Option<IgnoredAny>,
+}
+
+/// A program that prints a secret.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename = "a source", deny_unknown_fields)]
+#[schemars(rename = "SourceInput")]
+pub(super) struct SourceInput {
+    /// The program and its arguments, one of which has `{}` in the place of what a manifest asks for. It is run
+    /// without a shell.
+    #[schemars(length(min = 2))]
+    pub(super) command: Texts<String>,
+    /// How long it may take, as in `30s`, which holds where it is left out.
+    pub(super) timeout: Option<Field<Text<Seconds>>>,
+    /// Variables of the environment that it gets beside the usual ones, such as `PATH` and `HOME`.
+    pub(super) environment: Option<Texts<String>>,
 }
 
 /// How secrets are encrypted.

@@ -116,6 +116,29 @@ pub fn holds_identity(text: &str) -> bool {
     parts.iter().any(|part| text.contains(part)) || text.split_whitespace().any(is_identity)
 }
 
+/// What a source's program gets of the environment beside what is named for it.
+const USUAL: &[&str] = &[
+    "DBUS_SESSION_BUS_ADDRESS",
+    "GNUPGHOME",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "LOGNAME",
+    "PATH",
+    "SSH_AUTH_SOCK",
+    "TMPDIR",
+    "USER",
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
+    "XDG_RUNTIME_DIR",
+];
+
+/// The environment of a source's program: the usual variables and the named ones, where they are set.
+pub(super) fn passed(named: &[String]) -> Vec<(String, OsString)> {
+    let names = USUAL.iter().copied().chain(named.iter().map(String::as_str));
+    names.filter_map(|name| Some((name.to_owned(), variable(name)?))).collect()
+}
+
 /// Where systemd has put credentials for this process.
 pub fn credentials_directory() -> Option<PathBuf> {
     variable("CREDENTIALS_DIRECTORY").map(PathBuf::from)

@@ -6,6 +6,7 @@ mod broken_file;
 pub mod env;
 mod file;
 mod file_cache;
+mod from;
 mod hybrid;
 mod identities;
 mod key_text;
@@ -40,6 +41,7 @@ use crate::model::{
 pub use ask::{Ask, Nobody};
 pub use broken_file::BrokenFile;
 pub use env::holds_identity;
+pub use from::{ASKED, SecretProgram, SecretPrograms, SourceProblem, is_from_program};
 pub use hybrid::HybridIdentity;
 pub use identities::{Identities, IdentityProblem};
 pub use recipient_mismatch::{RecipientMismatch, file_mismatch, sops_mismatch};
@@ -145,6 +147,9 @@ pub enum Unreadable {
     /// An environment variable that is not there.
     #[error("{} is not set, or empty", named("the environment variable", .0))]
     NotSet(String),
+    /// A program gave no secret.
+    #[error(transparent)]
+    Source(Box<SourceProblem>),
     /// A tag that no source reads.
     #[error("!{0} is not a source of secrets")]
     UnknownTag(String),
@@ -153,6 +158,12 @@ pub enum Unreadable {
 impl From<SopsProblem> for Unreadable {
     fn from(problem: SopsProblem) -> Self {
         Self::Sops(problem)
+    }
+}
+
+impl From<SourceProblem> for Unreadable {
+    fn from(problem: SourceProblem) -> Self {
+        Self::Source(Box::new(problem))
     }
 }
 
@@ -179,6 +190,7 @@ impl Unreadable {
             | Self::NoSecret { .. }
             | Self::NotSet(_) => true,
             Self::Within { why, .. } => why.is_lacking(),
+            Self::Source(problem) => matches!(**problem, SourceProblem::NotAsked(_)),
             Self::TooMuchWork
             | Self::TooManyRecipients
             | Self::Sops(_)
@@ -213,7 +225,7 @@ impl Unreadable {
             Self::Unfit(fault) => fault.help(),
             Self::NotOneValue => "name one of them by `!secret NAME`, in a secrets.sops.yaml",
             Self::NotSet(_) => "set it",
-            Self::UnknownTag(_) => "use an inline age file, !secret, !file or !env_var",
+            Self::UnknownTag(_) => "use an inline age file, !secret, !file, !from or !env_var",
             Self::Unanswered => "run it on a terminal, or use an identity that needs no input",
             Self::Identity(_) => {
                 "correct the line (`age -d` decrypts the file), or bring an identity that fits"
@@ -224,6 +236,7 @@ impl Unreadable {
             }
             Self::Plugin(_) => "check that the plugin and its key are available",
             Self::Sops(problem) => problem.help(),
+            Self::Source(problem) => problem.help(),
             Self::WrongKind => "quote it; in a SOPS document by `sops edit FILE`",
             Self::Broken(_) => "correct the file",
             Self::NotNames => "write one `name: secret` a line",
@@ -316,7 +329,9 @@ fn checked(secret: Secret, resolver: &SecretResolver) -> Result<Secret, Unreadab
 pub fn may_be_secret(reference: &Reference, resolver: &SecretResolver) -> Option<&'static str> {
     use Unreadable::{File, NoSecret, NotSet};
     match reference {
-        Reference::Tagged { argument, .. } if !is_argument(argument) => {}
+        Reference::Tagged { argument, .. } if is_argument(argument) => return None,
+        // What is asked of a program has a form of its own, and no program runs for a warning.
+        Reference::Tagged { .. } if !is_from_program(reference) => {}
         _ => return None,
     }
     match read(reference, resolver) {
@@ -385,5 +400,6 @@ pub fn read_all(
     references: &[&Reference],
     resolver: &SecretResolver,
 ) -> Vec<Result<Secret, Unreadable>> {
+    from::ask_all(references, resolver);
     references.par_iter().map(|reference| read(reference, resolver)).collect()
 }

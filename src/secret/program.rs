@@ -1,17 +1,20 @@
 //! Programs that print a secret.
 
+use std::ffi::OsString;
 use std::path::Path;
 use std::pin::pin;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process_group};
 use secrecy::zeroize::Zeroizing;
 use thiserror::Error;
-use tokio::io::AsyncReadExt;
-use tokio::process::Command;
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::{Child, Command};
 use tokio::select;
 use tokio::time::timeout;
 
+use crate::files;
 use crate::model::Visible;
 
 /// A program may have to ask a person to unlock something.
@@ -20,6 +23,8 @@ const TIMEOUT_SECONDS: u64 = 60;
 const PATIENCE: Duration = Duration::from_secs(3);
 /// What a program started may keep its output open after it has ended.
 const REST: Duration = Duration::from_millis(500);
+/// How much of its standard error is kept.
+const STDERR: usize = 4 * 1024;
 
 /// Why a program gave nothing. The program is named by whoever reports this.
 #[derive(Debug, Error)]
@@ -31,8 +36,8 @@ pub enum ProgramError {
     #[error("ended with {0}")]
     Failed(ExitStatus),
     /// It does not end.
-    #[error("did not end within {TIMEOUT_SECONDS} seconds")]
-    TooSlow,
+    #[error("did not end within {0} seconds")]
+    TooSlow(u64),
 }
 
 /// Runs a program in a folder, without a shell, and gives what it prints: `limit` bytes, or one more
@@ -81,7 +86,7 @@ pub(super) async fn output(
             run.await
         }
     };
-    let status = ended.map_err(|_| ProgramError::TooSlow)??;
+    let status = ended.map_err(|_| ProgramError::TooSlow(TIMEOUT_SECONDS))??;
     // A program that prints on and on is ended by the closed pipe.
     if !status.success() && bytes.len() <= limit {
         return Err(ProgramError::Failed(status));
@@ -96,13 +101,111 @@ pub(super) fn output_blocking(
     folder: &Path,
     limit: usize,
 ) -> Result<Zeroizing<Vec<u8>>, ProgramError> {
-    // A thread of its own: the caller's may belong to a runtime already, which forbids to block on it.
+    on_a_runtime(|| output(program, arguments, folder, limit))
+}
+
+/// A thread of its own: the caller's may belong to a runtime already, which forbids to block on it.
+fn on_a_runtime<T: Send, F: Future<Output = Result<T, ProgramError>>>(
+    run: impl FnOnce() -> F + Send,
+) -> Result<T, ProgramError> {
     let run = || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(output(program, arguments, folder, limit))
+        runtime.block_on(run())
     };
     std::thread::scope(|scope| scope.spawn(run).join())
         .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// A program that is run apart from this terminal.
+pub(super) struct Capture<'c> {
+    pub(super) program: &'c str,
+    pub(super) arguments: &'c [String],
+    pub(super) folder: &'c Path,
+    /// How much of its output is read; one byte more where it prints more than that.
+    pub(super) limit: usize,
+    pub(super) timeout: Duration,
+    /// All of its environment.
+    pub(super) environment: Vec<(String, OsString)>,
+}
+
+/// What it printed, and how it ended.
+pub(super) struct Captured {
+    pub(super) stdout: Zeroizing<Vec<u8>>,
+    /// The beginning.
+    pub(super) stderr: Zeroizing<Vec<u8>>,
+    pub(super) status: ExitStatus,
+}
+
+/// Runs a program without a shell and without a terminal, in a process group of its own, which does not
+/// outlive it.
+pub(super) fn capture(asked: Capture<'_>) -> Result<Captured, ProgramError> {
+    on_a_runtime(|| async {
+        let mut child = Command::new(asked.program)
+            .args(asked.arguments)
+            .current_dir(files::folder(asked.folder))
+            .env_clear()
+            .envs(asked.environment)
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let group = ProcessGroup::of(&child);
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let ended = async {
+            let status = child.wait().await;
+            // What it started and left behind holds its output open.
+            drop(group);
+            status
+        };
+        let all = async {
+            tokio::join!(
+                ended,
+                beginning(stdout, asked.limit + 1, false),
+                beginning(stderr, STDERR, true)
+            )
+        };
+        let (status, stdout, stderr) = timeout(asked.timeout, all)
+            .await
+            .map_err(|_| ProgramError::TooSlow(asked.timeout.as_secs()))?;
+        Ok(Captured { status: status?, stdout: stdout?, stderr: stderr? })
+    })
+}
+
+/// The first bytes of an output. The rest is read too, or the program is ended by the closed pipe.
+async fn beginning(
+    output: Option<impl AsyncRead + Unpin>,
+    limit: usize,
+    is_rest_read: bool,
+) -> std::io::Result<Zeroizing<Vec<u8>>> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(limit));
+    if let Some(output) = output {
+        let mut output = output.take(limit as u64);
+        output.read_to_end(&mut bytes).await?;
+        if is_rest_read {
+            tokio::io::copy(&mut output.into_inner(), &mut tokio::io::sink()).await?;
+        }
+    }
+    Ok(bytes)
+}
+
+/// The processes of a program, which are killed when this is dropped.
+struct ProcessGroup(Option<Pid>);
+
+impl ProcessGroup {
+    fn of(child: &Child) -> Self {
+        let id = child.id().and_then(|id| i32::try_from(id).ok());
+        Self(id.and_then(Pid::from_raw))
+    }
+}
+
+impl Drop for ProcessGroup {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            // There is none any more where all have ended.
+            let _ended = kill_process_group(group, Signal::KILL);
+        }
+    }
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use secrecy::zeroize::Zeroizing;
 
 use super::file_cache::FileCache;
+use super::from::SecretPrograms;
 use super::named::SecretsByName;
 use super::once_map::OnceMap;
 use super::recipients::{self, RecipientComparison};
@@ -30,6 +31,10 @@ pub struct AllowedPaths {
     pub allow_outside: bool,
     /// Whether a value may look like a placeholder.
     pub allow_placeholders: bool,
+    /// The programs that may be asked for secrets.
+    pub sources: SecretPrograms,
+    /// Whether none of them is run.
+    pub no_programs: bool,
 }
 
 /// Identities, the files that may be read, and what was opened already: each file once a run.
@@ -43,6 +48,8 @@ pub struct SecretResolver {
     pub(super) names: OnceMap<PathBuf, BTreeSet<String>>,
     /// The regular expressions of SOPS documents.
     pub(super) patterns: Arc<Patterns>,
+    /// What programs answered, by the source and what it was asked for.
+    pub(super) answers: OnceMap<(String, String), Result<Secret, Unreadable>>,
     documents: OnceMap<ByAddress, Result<DecryptedDocument, Unreadable>>,
     files: Mutex<BTreeSet<PathBuf>>,
     warnings: Mutex<Diagnostics>,

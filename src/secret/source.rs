@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{SecretResolver, Unreadable, env, file, named};
+use super::{SecretResolver, Unreadable, env, file, from, named};
 use crate::model::{Secret, is_name};
 
 /// A source of secrets.
@@ -29,6 +29,7 @@ pub fn is_argument(text: &str) -> bool {
 const SOURCES: &[SecretSource] = &[
     env::SOURCE,
     file::SOURCE,
+    from::SOURCE,
     named::SOURCE,
     #[cfg(test)]
     super::reversed::SOURCE,

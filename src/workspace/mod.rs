@@ -63,7 +63,7 @@ impl Workspace {
         project: &Project,
         person: impl Ask,
     ) -> (SecretResolver, Vec<IdentityProblem>) {
-        self.resolver_with(project, &self.environment.identities, person)
+        self.resolver_with(project, &self.environment.identities, person, self.allowed(project))
     }
 
     /// The same without asking a person or running a program.
@@ -72,7 +72,8 @@ impl Workspace {
         project: &Project,
     ) -> (SecretResolver, Vec<IdentityProblem>) {
         let sources = self.environment.identities.clone().without_programs();
-        self.resolver_with(project, &sources, Nobody)
+        let allowed = AllowedPaths { no_programs: true, ..self.allowed(project) };
+        self.resolver_with(project, &sources, Nobody, allowed)
     }
 
     fn resolver_with(
@@ -80,10 +81,11 @@ impl Workspace {
         project: &Project,
         sources: &IdentitySources,
         person: impl Ask,
+        allowed: AllowedPaths,
     ) -> (SecretResolver, Vec<IdentityProblem>) {
         let files = self.identity_files(project);
         let (identities, problems) = Identities::gather(&files, sources, person);
-        (SecretResolver::new(identities, self.allowed(project)), problems)
+        (SecretResolver::new(identities, allowed), problems)
     }
 
     /// Where secrets may come from.
@@ -93,6 +95,8 @@ impl Workspace {
             credentials: self.environment.credentials.clone(),
             allow_outside: project.allow_outside_files,
             allow_placeholders: project.allow_placeholders,
+            sources: project.sources.clone(),
+            no_programs: false,
         }
     }
 

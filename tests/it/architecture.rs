@@ -36,7 +36,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "yaml",
         ],
     ),
-    ("secret", &["model", "diagnostic", "yaml_edit", "files", "yaml"]),
+    ("secret", &["model", "diagnostic", "yaml_edit", "files", "suggest", "yaml"]),
     ("yaml_edit", &["model", "diagnostic", "yaml"]),
     ("encrypted_file", &["model", "yaml_edit", "secret"]),
     ("desired", &["model", "diagnostic", "manifest", "secret"]),

@@ -14,6 +14,7 @@ mod engine;
 mod examples;
 mod folder_apply;
 mod forms;
+mod from_programs;
 mod ha_access;
 mod ha_accounts;
 mod ha_apply;

@@ -30,7 +30,7 @@ pub struct BadRules {
 }
 
 #[derive(Deserialize)]
-struct Rules {
+struct SopsRules {
     #[serde(default)]
     creation_rules: Vec<CreationRule>,
 }
@@ -38,20 +38,20 @@ struct Rules {
 #[derive(Deserialize)]
 struct CreationRule {
     path_regex: Option<String>,
-    age: Option<Names>,
+    age: Option<KeyNames>,
     #[serde(default)]
     key_groups: Vec<KeyGroup>,
 }
 
 #[derive(Deserialize)]
 struct KeyGroup {
-    age: Option<Names>,
+    age: Option<KeyNames>,
 }
 
 /// Names in a list, or in one text with commas between.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Names {
+enum KeyNames {
     List(Vec<String>),
     Text(String),
 }
@@ -76,7 +76,7 @@ pub fn rule_recipients(file: &Path) -> Result<Option<RuleRecipients>, BadRules> 
         Some(place) => format!("line {} is not as SOPS reads it", place.line()),
         None => "they are not as SOPS reads them".to_owned(),
     };
-    let found: Rules = serde_yaml::from_str(&text).map_err(|error| bad(place(error)))?;
+    let found: SopsRules = serde_yaml::from_str(&text).map_err(|error| bad(place(error)))?;
     let folder = files::folder_of(&rules);
     let name = path.strip_prefix(folder).unwrap_or(&path).to_string_lossy();
     for rule in found.creation_rules {
@@ -97,8 +97,8 @@ impl CreationRule {
         let mut recipients: Vec<String> = Vec::new();
         for names in self.age.into_iter().chain(groups) {
             let names = match names {
-                Names::List(names) => names,
-                Names::Text(text) => text.split(',').map(str::to_owned).collect(),
+                KeyNames::List(names) => names,
+                KeyNames::Text(text) => text.split(',').map(str::to_owned).collect(),
             };
             recipients.extend(names.iter().map(|name| name.trim().to_owned()));
         }

@@ -1,0 +1,52 @@
+//! The programs that the project file names as sources of secrets.
+
+use std::time::Duration;
+
+use super::decode::{Decoder, Site};
+use super::schema::SourceInput;
+use crate::diagnostic::ProblemCode;
+use crate::field::{Field, FieldRefusal, NAME_HELP, Pairs, Raw};
+use crate::model::Key;
+use crate::secret::{ASKED, SecretProgram, SecretPrograms};
+
+/// How long a program may take, in seconds.
+const USUAL: u16 = 30;
+
+impl<'n> Decoder<'n> {
+    pub(super) fn sources(&self, sources: Field<Pairs<Raw<SourceInput>>>) -> SecretPrograms {
+        let mut all = SecretPrograms::new();
+        for source in sources.value.map_or(Vec::new(), |pairs| pairs.0) {
+            let site = self.site(&source);
+            if Key::new(site.key_text()).is_none() {
+                let message = "this is not a valid name for a source";
+                let problem = self.error(ProblemCode::BadName, site.key_span(), message);
+                self.report(problem.help(NAME_HELP));
+                continue;
+            }
+            let program = self.source(site);
+            all.extend(program.map(|program| (site.key_text().to_owned(), program)));
+        }
+        all
+    }
+
+    fn source(&self, site: Site<'n>) -> Option<SecretProgram> {
+        let input = self.read::<SourceInput>(site)?;
+        let at = self.site(&input.command);
+        let command: Vec<String> = self.each(Some(input.command)).collect();
+        let (program, arguments) = command.split_first()?;
+        let places: usize = arguments.iter().map(|word| word.matches(ASKED).count()).sum();
+        if places != 1 || program.contains(ASKED) {
+            let why = "must have `{}` once, in one of the program's arguments";
+            let help = "it is replaced by what a manifest asks for, as in `[op, read, \"{}\"]`";
+            self.refuse(at, FieldRefusal::new(ProblemCode::BadValue, why).help(help));
+            return None;
+        }
+        let timeout = input.timeout.and_then(|timeout| self.text(timeout));
+        let seconds = timeout.map_or(USUAL, |seconds| seconds.value.0);
+        Some(SecretProgram {
+            timeout: Duration::from_secs(seconds.into()),
+            environment: self.each(input.environment).collect(),
+            command,
+        })
+    }
+}

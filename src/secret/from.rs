@@ -1,0 +1,288 @@
+//! Secrets that live elsewhere: `!from op vault/item` is what the program prints that `sources: {op: …}` in
+//! the project file names. A manifest names a program, and never says what it is.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use super::env::{self, holds_identity};
+use super::program::{Capture, ProgramError, capture};
+use super::source::{SecretSource, is_argument};
+use super::{SecretResolver, Unreadable};
+use crate::model::{Reference, Secret, Visible, hidden_character, may_be_token};
+use crate::suggest;
+
+pub(super) const SOURCE: SecretSource =
+    SecretSource { tag: "from", read, files: |_, _, _| Vec::new(), plain_file: |_, _, _| None };
+
+/// What in an argument of a command is replaced by what a manifest asks for.
+pub const ASKED: &str = "{}";
+/// No secret is longer.
+const MAX_BYTES: usize = 64 * 1024;
+/// So many programs run at once: each mostly waits for an answer from elsewhere.
+const AT_ONCE: usize = 8;
+/// How much of what a program says of its failure is shown.
+const SHOWN: usize = 300;
+
+/// A program that the project names as a source of secrets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretProgram {
+    /// The program and its arguments.
+    pub command: Vec<String>,
+    /// How long it may take.
+    pub timeout: Duration,
+    /// The variables of the environment that it gets beside the usual ones.
+    pub environment: Vec<String>,
+}
+
+/// The programs by the names that manifests use.
+pub type SecretPrograms = BTreeMap<String, SecretProgram>;
+
+/// Why a program gave no secret. None of it repeats what the program printed.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum SourceProblem {
+    /// Nothing says what the program is asked for.
+    #[error("`!from` has a source and nothing that it is asked for")]
+    NothingAsked,
+    /// No source has the name.
+    #[error("{0}")]
+    Unknown(String),
+    /// It cannot be asked for this.
+    #[error("what `!from` asks for {0}")]
+    Asked(&'static str),
+    /// No program is run here.
+    #[error("the program of the source `{0}` is not run here")]
+    NotAsked(String),
+    /// The program cannot be started.
+    #[error("the program of the source `{0}` {1}")]
+    NotRun(String, String),
+    /// It says that it failed.
+    #[error("the program of the source `{source_name}` ended with {status}{}", said(.stderr))]
+    Failed {
+        /// The source.
+        source_name: String,
+        /// How it ended.
+        status: String,
+        /// What it wrote to its standard error, without what may be secret.
+        stderr: String,
+    },
+    /// It takes too long.
+    #[error("the program of the source `{0}` did not end within {1} seconds and was killed")]
+    TooSlow(String, u64),
+    /// It prints too much.
+    #[error("the program of the source `{0}` prints more than 64 KiB")]
+    TooMuch(String),
+    /// It prints nothing.
+    #[error("the program of the source `{0}` printed nothing")]
+    Nothing(String),
+}
+
+fn said(stderr: &str) -> String {
+    if stderr.is_empty() { String::new() } else { format!(": {stderr}") }
+}
+
+impl SourceProblem {
+    /// What to do about it.
+    pub(super) fn help(&self) -> &'static str {
+        match self {
+            Self::NothingAsked | Self::Asked(_) => {
+                "write the source and what it is asked for, as in `!from op vault/item/field`"
+            }
+            Self::Unknown(_) => {
+                "name it under `sources` in appcred.yaml, as in `sources: {op: {command: [op, read, \"{}\"]}}`"
+            }
+            Self::NotAsked(_) => "`plan` asks it",
+            Self::NotRun(..) => "install it, or correct `command` under `sources` in appcred.yaml",
+            Self::Failed { .. } | Self::Nothing(_) => {
+                "run the command yourself; what it needs of the environment is listed in `environment` of the source"
+            }
+            Self::TooSlow(..) => {
+                "it cannot ask on this terminal: unlock it before, or give the source a longer `timeout`"
+            }
+            Self::TooMuch(_) => "let it print one secret alone",
+        }
+    }
+}
+
+/// What a manifest asks a source for.
+struct SourceQuestion<'q> {
+    name: &'q str,
+    program: &'q SecretProgram,
+    asked: &'q str,
+}
+
+impl<'q> SourceQuestion<'q> {
+    fn new(argument: &'q str, sources: &'q SecretPrograms) -> Result<Self, SourceProblem> {
+        let (name, asked) =
+            argument.split_once(char::is_whitespace).ok_or(SourceProblem::NothingAsked)?;
+        let asked = asked.trim();
+        let program = sources.get(name).ok_or_else(|| {
+            let known = sources.keys().map(String::as_str);
+            // It may be a secret that was typed in the place of a name.
+            let unknown = if is_argument(name) {
+                suggest::missing("source", name, known)
+            } else {
+                "there is no source of that name".to_owned()
+            };
+            SourceProblem::Unknown(unknown)
+        })?;
+        if asked.starts_with('-') {
+            return Err(SourceProblem::Asked("begins with `-`, which is an option of the program"));
+        }
+        if hidden_character(asked).is_some() || asked.contains(char::is_control) {
+            return Err(SourceProblem::Asked("has a character that cannot be seen"));
+        }
+        Ok(Self { name, program, asked })
+    }
+
+    fn answer(&self, folder: &Path) -> Result<Secret, Unreadable> {
+        let name = || self.name.to_owned();
+        let words: Vec<String> =
+            self.program.command.iter().map(|word| word.replace(ASKED, self.asked)).collect();
+        let Some((program, arguments)) = words.split_first() else {
+            return Err(SourceProblem::NotRun(name(), "has no name".to_owned()).into());
+        };
+        let capture = capture(Capture {
+            program,
+            arguments,
+            folder,
+            limit: MAX_BYTES,
+            timeout: self.program.timeout,
+            environment: env::passed(&self.program.environment),
+        });
+        let captured = capture.map_err(|why| match why {
+            ProgramError::NotRun(why) if why.kind() == ErrorKind::NotFound => {
+                SourceProblem::NotRun(name(), format!("`{}` was not found", program.visible()))
+            }
+            ProgramError::TooSlow(seconds) => SourceProblem::TooSlow(name(), seconds),
+            why => SourceProblem::NotRun(name(), why.to_string()),
+        })?;
+        if captured.stdout.len() > MAX_BYTES {
+            return Err(SourceProblem::TooMuch(name()).into());
+        }
+        if !captured.status.success() {
+            let stderr = masked(&captured.stderr, &captured.stdout);
+            let status = captured.status.to_string();
+            return Err(SourceProblem::Failed { source_name: name(), status, stderr }.into());
+        }
+        let text = std::str::from_utf8(&captured.stdout).map_err(|_| Unreadable::NotUtf8)?;
+        let secret = Secret::new(text);
+        match secret.expose() {
+            "" => Err(SourceProblem::Nothing(name()).into()),
+            _ => Ok(secret),
+        }
+    }
+}
+
+fn read(argument: &str, _: &Path, resolver: &SecretResolver) -> Result<Secret, Unreadable> {
+    let question = SourceQuestion::new(argument, &resolver.allowed.sources)?;
+    if resolver.allowed.no_programs {
+        return Err(SourceProblem::NotAsked(question.name.to_owned()).into());
+    }
+    let key = (question.name.to_owned(), question.asked.to_owned());
+    let folder = &resolver.allowed.project;
+    resolver.answers.with(&key, || question.answer(folder), Clone::clone)
+}
+
+/// Asks the programs of all these references, several at once, so that who reads them waits for none.
+pub(super) fn ask_all(references: &[&Reference], resolver: &SecretResolver) {
+    let asked: BTreeSet<&str> = references.iter().filter_map(|one| argument_of(one)).collect();
+    let workers = asked.len().min(AT_ONCE);
+    let questions = Mutex::new(asked.into_iter());
+    let next = || questions.lock().unwrap_or_else(PoisonError::into_inner).next();
+    thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                while let Some(argument) = next() {
+                    // The answer is kept, and an error reported by who reads it.
+                    drop(read(argument, Path::new(""), resolver));
+                }
+            });
+        }
+    });
+}
+
+/// What follows the tag of such a reference.
+fn argument_of(reference: &Reference) -> Option<&str> {
+    match reference {
+        Reference::Tagged { tag, argument, .. } if tag == SOURCE.tag => Some(argument),
+        _ => None,
+    }
+}
+
+/// Whether a program is asked for a secret.
+pub fn is_from_program(reference: &Reference) -> bool {
+    argument_of(reference).is_some()
+}
+
+/// The first lines of what a program says of its failure, without what it printed and without what could
+/// be a secret.
+fn masked(stderr: &[u8], stdout: &[u8]) -> String {
+    let (stderr, stdout) = (String::from_utf8_lossy(stderr), String::from_utf8_lossy(stdout));
+    let printed: BTreeSet<&str> = stdout.split_whitespace().filter(|word| word.len() > 3).collect();
+    let is_secret = |word: &str| {
+        let bare = word.trim_matches(|mark: char| !mark.is_alphanumeric());
+        may_be_token(bare) || holds_identity(word) || printed.iter().any(|one| word.contains(one))
+    };
+    let mut shown = String::new();
+    for word in stderr.split_whitespace() {
+        let word = if is_secret(word) { "********".into() } else { word.visible() };
+        if shown.len() + word.len() > SHOWN {
+            shown.push('…');
+            break;
+        }
+        if !shown.is_empty() {
+            shown.push(' ');
+        }
+        shown.push_str(&word);
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::time::Duration;
+
+    use jiff::Timestamp;
+
+    use super::SecretProgram;
+    use crate::model::{Reference, Secret};
+    use crate::secret::{AllowedPaths, Identities, SecretResolver, read, read_all};
+
+    #[test]
+    fn an_answer_is_kept_for_one_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let command = ["cat", "{}"].map(str::to_owned).to_vec();
+        let program =
+            SecretProgram { command, timeout: Duration::from_secs(60), environment: Vec::new() };
+        let allowed = AllowedPaths {
+            project: folder.path().to_owned(),
+            sources: [("disk".to_owned(), program)].into(),
+            ..AllowedPaths::default()
+        };
+        let from = |argument: &str| Reference::Tagged {
+            tag: "from".to_owned(),
+            argument: argument.to_owned(),
+            base: Path::new("a.yaml").into(),
+        };
+        let write =
+            |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        let resolver = SecretResolver::new(Identities::default(), allowed);
+        let all: Vec<_> = (0..20).map(|number| from(&format!("disk f{number}"))).collect();
+        (0..20).for_each(|number| write(&format!("f{number}"), &format!("hunter{number}\n")));
+        let answers = read_all(&all.iter().collect::<Vec<_>>(), &resolver);
+        let wanted = |number| Ok(Secret::new(&format!("hunter{number}")));
+        assert_eq!(answers, (0..20).map(wanted).collect::<Vec<_>>());
+
+        write("f3", "changed\n");
+        assert_eq!(read(&from("disk f3"), &resolver), wanted(3));
+        let next = resolver.renewed(Timestamp::UNIX_EPOCH);
+        assert_eq!(read(&from("disk   f3"), &next), Ok(Secret::new("changed")));
+    }
+}

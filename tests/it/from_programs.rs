@@ -1,0 +1,216 @@
+//! Secrets that programs print, which the project file names: `!from NAME WHAT`.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::thread;
+
+use crate::shell::{Appcred, Project};
+
+/// A project whose sources are small programs.
+struct Scene(Project);
+
+impl Scene {
+    /// With these fields of the source `safe`, whose program is this script.
+    fn new(script: &str, fields: &str) -> Self {
+        let scene = Self(Project::new());
+        scene.script(script);
+        let program = scene.0.join("bin/show").display().to_string();
+        scene.project(&format!("{{command: ['{program}', get, \"item={{}}\"]{fields}}}"));
+        scene
+    }
+
+    fn script(&self, script: &str) {
+        self.0.write("bin/show", &format!("#!/bin/sh\n{script}\n"));
+        let executable = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(self.0.join("bin/show"), executable).unwrap();
+    }
+
+    fn project(&self, source: &str) {
+        let text = format!("targets: {{lab: {{config_dir: ha}}}}\nsources:\n  safe: {source}\n");
+        self.0.write("appcred.yaml", &text);
+    }
+
+    /// Entries with these secrets.
+    fn secrets(&self, secrets: &[&str]) {
+        let domains = ["spotify", "twitch", "netatmo", "google", "home_connect"];
+        let entries = domains.iter().zip(secrets).map(|(domain, secret)| {
+            format!("  - {{domain: {domain}, client_id: {domain}, client_secret: {secret}}}\n")
+        });
+        let entries: String = entries.collect();
+        self.0.write("credentials/a.yaml", &format!("application_credentials:\n{entries}"));
+    }
+
+    fn appcred(&self) -> Appcred {
+        Appcred::new().in_dir(self.0.path()).env("PATH", "/usr/bin:/bin")
+    }
+
+    /// What the house holds then.
+    #[track_caller]
+    fn applied(&self) -> String {
+        self.appcred().args(["apply", "--yes"]).run();
+        fs::read_to_string(self.0.join("ha/.storage/application_credentials")).unwrap()
+    }
+
+    #[track_caller]
+    fn refused(&self) -> String {
+        self.appcred().args(["plan"]).status(1).run().stderr
+    }
+}
+
+#[test]
+fn a_program_is_asked_once_for_each_secret_and_without_a_shell() {
+    let scene = Scene::new(
+        "[ $# = 2 ] && [ \"$1\" = get ] || exit 9\necho \"$2\" >>asked\necho \"secret-of-$(echo \"$2\" | md5sum | cut -c1-8)\"",
+        "",
+    );
+    let asked = ["home/spotify", "a b;$(touch hacked) '\"x\" && true", "a|b>c", "home/spotify"];
+    let quoted: Vec<_> =
+        asked.iter().map(|asked| format!("!from 'safe {}'", asked.replace('\'', "''"))).collect();
+    scene.secrets(&quoted.iter().map(String::as_str).collect::<Vec<_>>());
+    let held = scene.applied();
+    assert_eq!(held.matches("\"secret-of-").count(), 4, "{held}");
+    let mut lines: Vec<_> =
+        fs::read_to_string(scene.0.join("asked")).unwrap().lines().map(str::to_owned).collect();
+    lines.sort();
+    let mut wanted: Vec<_> = asked[..3].iter().map(|asked| format!("item={asked}")).collect();
+    wanted.sort();
+    assert_eq!(lines, wanted);
+    assert!(!scene.0.join("hacked").exists());
+}
+
+#[test]
+fn a_program_gets_the_named_environment_and_no_more() {
+    let scene = Scene::new("env >seen\necho hunter1", ", environment: [SAFE_TOKEN, NOT_SET]");
+    scene.secrets(&["!from safe x"]);
+    let appcred = scene.appcred().args(["apply", "--yes"]).env("SAFE_TOKEN", "t0ken");
+    appcred.env("SOPS_AGE_KEY", "m4rk3d").env("OTHER_TOKEN", "m4rk3d").run();
+    let seen = fs::read_to_string(scene.0.join("seen")).unwrap();
+    assert!(seen.contains("SAFE_TOKEN=t0ken\n") && seen.contains("PATH=/usr/bin:/bin\n"), "{seen}");
+    assert!(
+        seen.contains("HOME=") && !seen.contains("m4rk3d") && !seen.contains("NOT_SET"),
+        "{seen}"
+    );
+}
+
+#[test]
+fn line_ends_are_no_part_of_the_secret() {
+    for (printed, secret) in
+        [("hunter1", "hunter1"), (r"hunter1\n", "hunter1"), (r"hunter1\r\n\n", "hunter1")]
+    {
+        let scene = Scene::new(&format!("printf '{printed}'"), "");
+        scene.secrets(&["!from safe x"]);
+        assert!(scene.applied().contains(&format!("\"{secret}\"")), "{printed}");
+    }
+}
+
+#[test]
+fn what_is_no_secret_is_refused_with_what_to_do() {
+    for (script, told) in [
+        ("exit 0", "printed nothing"),
+        ("echo", "printed nothing"),
+        ("echo one; echo two", "is a text of several lines"),
+        ("echo '{\"a\": 1}'", "is a JSON document"),
+        ("printf '\\377\\n'", "it is not UTF-8 text"),
+        ("yes m4rk3d", "prints more than 64 KiB"),
+        ("head -c 99999 /dev/zero | tr '\\0' x >&2; exit 3", "ended with exit status: 3: "),
+        (
+            "echo no such item in the vault >&2; exit 4",
+            "ended with exit status: 4: no such item in the vault",
+        ),
+        ("kill -9 $$", "ended with signal: 9"),
+    ] {
+        let scene = Scene::new(script, "");
+        scene.secrets(&["!from safe x"]);
+        let said = scene.refused();
+        assert!(said.contains(told), "{script}: {said}");
+        assert!(said.contains("credentials/a.yaml:2:64"), "{script}: {said}");
+        assert!(said.contains("help: ") && said.len() < 2000, "{script}: {said}");
+    }
+}
+
+#[test]
+fn what_a_program_says_of_its_failure_is_shown_without_what_it_printed() {
+    let token = "eyJhbGciOiJIUzI1NiJ9.eyJpc3MiOiI0ZjVjMGE4OCJ9.c2lnbmF0dXJlLW9mLWl0";
+    let scene = Scene::new(
+        &format!("echo m4rk3d; echo 'failed for m4rk3d' 'with {token}' >&2; exit 1"),
+        "",
+    );
+    scene.secrets(&["!from safe x"]);
+    let said = scene.refused();
+    assert!(said.contains(": failed for ******** with ********"), "{said}");
+    assert!(!said.contains("m4rk3d") && !said.contains(&token[..20]), "{said}");
+}
+
+#[test]
+fn a_program_that_takes_too_long_is_killed_with_all_that_it_started() {
+    let scene = Scene::new("sleep 5000 & echo $! >started\nwait", ", timeout: 1s");
+    scene.secrets(&["!from safe x"]);
+    let said = scene.refused();
+    assert!(said.contains("did not end within 1 seconds and was killed"), "{said}");
+    let id = fs::read_to_string(scene.0.join("started")).unwrap();
+    let stat = format!("/proc/{}/stat", id.trim());
+    // Whoever ends it, it is gone or waits to be collected.
+    while fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z ")) {
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn what_a_program_leaves_behind_is_not_waited_for() {
+    let scene = Scene::new("sleep 5000 &\necho hunter1", "");
+    scene.secrets(&["!from safe x"]);
+    assert!(scene.applied().contains("\"hunter1\""));
+}
+
+#[test]
+fn a_manifest_names_a_program_and_never_says_what_it_is() {
+    let scene = Scene::new("touch ran; echo hunter1", "");
+    for (secret, told) in [
+        ("!from saef x", "there is no source `saef`: did you mean `safe`?"),
+        ("!from safe", "has a source and nothing that it is asked for"),
+        ("!from safe --help", "what `!from` asks for begins with `-`"),
+        ("!from \"safe a\\u200bb\"", "has a character that cannot be seen"),
+        ("!from \"safe a\\nb\"", "has a character that cannot be seen"),
+        ("!from /bin/sh x", "there is no source `/bin/sh`; there are: safe"),
+        ("!from 4f5c0a88b1d94e2fa7c3 x", "there is no source of that name"),
+    ] {
+        scene.secrets(&[secret]);
+        for verb in ["validate", "plan"] {
+            let said = scene.appcred().args([verb]).status(1).run().stderr;
+            assert!(said.contains(told), "{verb} {secret}: {said}");
+            assert!(said.contains("credentials/a.yaml:2:64"), "{verb} {secret}: {said}");
+            assert!(!said.contains("4f5c0a88"), "{said}");
+        }
+    }
+    scene.secrets(&["!from safe x", "!from safe y"]);
+    let said = scene.appcred().args(["validate"]).run().stderr;
+    assert_eq!(said, "Not read: 2 secrets of programs, which `validate` does not run.\n");
+    assert!(!scene.0.join("ran").exists());
+    scene.project("{command: [no-such-program, \"{}\"]}");
+    let said = scene.refused();
+    assert!(
+        said.contains("the program of the source `safe` `no-such-program` was not found"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_source_that_cannot_be_is_refused_in_the_project_file() {
+    let scene = Scene::new("", "");
+    scene.secrets(&[]);
+    for (source, told) in [
+        ("{command: [op, read]}", "`command` must have `{}` once"),
+        ("{command: [op, \"{}\", \"{}\"]}", "`command` must have `{}` once"),
+        ("{command: [op, \"{}{}\"]}", "`command` must have `{}` once"),
+        ("{command: [\"{}\"]}", "`command` must have `{}` once"),
+        ("{command: \"op read {}\"}", "`command` must be a list"),
+        ("{timeout: 3s}", "`command`"),
+        ("{command: [op, \"{}\"], timeout: 0s}", "`timeout` is not a number of seconds"),
+        ("{command: [op, \"{}\"], timeout: 5m}", "`timeout` is not a number of seconds"),
+        ("{command: [op, \"{}\"], shell: true}", "unknown field `shell`"),
+    ] {
+        scene.project(source);
+        let said = scene.appcred().args(["validate"]).status(1).run().stderr;
+        assert!(said.contains(told) && said.contains("appcred.yaml:3:"), "{source}: {said}");
+    }
+}
