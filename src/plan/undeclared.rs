@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use smol_str::ToSmolStr;
 
 use crate::model::{
-    Claim, Completeness, ConfigEntry, Credential, Desired, Domain, Key, Live, Mark, OnDelete, Prune,
+    Completeness, ConfigEntry, Credential, Desired, Domain, Key, Live, Mark, OnDelete, Prune,
 };
 
 use super::action::{Action, Adoption, CredentialState, Reason, Wanted};
@@ -119,21 +119,12 @@ fn prune(
     draft: &mut PlanDraft<'_>,
 ) {
     let mut by: Vec<ConfigEntry> = Vec::new();
-    let users = |at: &usize| {
-        let credential = index.get(*at);
-        index.may_use(credential).into_iter().chain(lost_through(credential, index))
-    };
-    for account in group.iter().flat_map(users) {
+    for account in group.iter().flat_map(|at| index.may_use(index.get(*at))) {
         if by.iter().all(|known| known.id != account.id) {
             by.push(account);
         }
     }
-    let is_sure = |account: &ConfigEntry| {
-        group.iter().any(|at| {
-            let credential = index.get(*at);
-            names(account, credential) || lost_through(credential, index).contains(account)
-        })
-    };
+    let is_sure = |account: &ConfigEntry| group.iter().any(|at| names(account, index.get(*at)));
     let is_unclear = |account: &ConfigEntry| {
         accounts_go.is_some_and(|live| live.cloud_or_own.contains(&account.id))
     };
@@ -159,24 +150,13 @@ fn prune(
     }
 }
 
-/// The accounts that name what a claim says whose it is, where no credential has that: without the claim nobody
-/// would know any more whose accounts they are.
-fn lost_through(claim: &Credential, index: &Index<'_>) -> Vec<ConfigEntry> {
-    match claim.claim() {
-        Some(Claim { implementation, .. })
-            if index.implementing(&claim.domain, &implementation).is_empty() =>
-        {
-            index.users(&claim.domain, &implementation)
-        }
-        _ => Vec::new(),
-    }
-}
-
-/// Whether an account names a credential, in the form that HA writes.
+/// Whether an account names a credential, or what that claims, in the form that HA writes.
 fn names(account: &ConfigEntry, credential: &Credential) -> bool {
     let name = account.implementation.as_deref();
     account.domain == credential.domain
         && name.is_some_and(|name| {
-            name == credential.implementation() || name == credential.id.as_str()
+            name == credential.implementation()
+                || name == credential.id.as_str()
+                || credential.claim().is_some_and(|claim| name == claim.implementation)
         })
 }
