@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use dialoguer::{FuzzySelect, Input};
 use jiff::civil::Date;
-use secrecy::ExposeSecret;
 use secrecy::zeroize::Zeroizing;
 
 use crate::diagnostic::{ProblemCode, Spot};
@@ -24,6 +23,7 @@ use crate::workspace::Offered;
 use crate::yaml_edit::{NewEntry, SlotValue, new_manifest};
 
 use super::client_file::ClientFile;
+use super::client_secret::{checked, secret};
 use super::console::SavedTerminal;
 use super::encrypt::refuse;
 use super::exit::ExitStatus;
@@ -85,7 +85,7 @@ pub(super) struct Add {
     file: Option<PathBuf>,
 }
 
-fn key(text: &str) -> Result<Key, String> {
+pub(super) fn key(text: &str) -> Result<Key, String> {
     Key::new(text).ok_or_else(|| {
         "it consists of letters without accents, digits, `-`, `_` and `.`, at most 100 of them"
             .to_owned()
@@ -175,7 +175,10 @@ fn add(
     let document = document.with_context(|| format!("cannot add to {}", file.visible()))?;
     let recipients =
         if document.is_some() { Vec::new() } else { recipients(&loaded.project, &[], &file)? };
-    let secret = secret(verb, client, &loaded.project)?;
+    let secret = match client {
+        Some(client) => checked(&client.client_secret, &loaded.project)?,
+        None => secret(verb.secret_stdin, "--secret-stdin or --from", &loaded.project)?,
+    };
     let _lock = lock_project(global)?;
     // The project may have changed while the questions were open.
     details.check_new(&load(global))?;
@@ -369,28 +372,6 @@ fn line(prompt: &str, initial: &str) -> anyhow::Result<String> {
         input = input.default(initial.to_owned());
     }
     Ok(input.interact_text()?.trim().to_owned())
-}
-
-fn secret(
-    verb: &Add,
-    client: Option<ClientFile>,
-    project: &Project,
-) -> anyhow::Result<Zeroizing<String>> {
-    let secret = if let Some(client) = client {
-        client.client_secret
-    } else if verb.secret_stdin {
-        files::read_stream(&mut std::io::stdin(), TEXT_LIMIT)
-            .context("cannot read standard input")?
-    } else if console::can_ask() {
-        let answer = console::ask_hidden("Client secret (not shown): ")?;
-        Zeroizing::new(answer.expose_secret().to_owned())
-    } else {
-        bail!("--secret-stdin or --from is needed where there is no terminal to ask on");
-    };
-    let secret = Zeroizing::new(secret.trim().to_owned());
-    let fault = client_fault(&secret, ClientPart::Secret, project.allow_placeholders);
-    refuse("the client secret", fault)?;
-    Ok(secret)
 }
 
 /// The manifest to add to.

@@ -1,27 +1,29 @@
 //! `apply`
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::bail;
 use futures_util::future::join_all;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::model::counted;
+use crate::model::{Key, counted};
 use crate::plan_file::PlanFile;
 use crate::reconcile::{self, Verdicts, unchecked_line};
 use crate::report::{Report, Verb, text};
 use crate::target::Stop;
-use crate::workspace::{Comparison, TargetView};
+use crate::workspace::{Comparison, TargetView, find_entry};
 
 use super::exit::ExitStatus;
-use super::gather::{Gathered, ask_about_troubles, gather, reported, show_unknown};
+use super::gather::{Gathered, ask_about_troubles, gather, load, reported, show_unknown};
 use super::interrupt::stop_on_signal;
 use super::links::LinkArgs;
 use super::locks::lock_targets;
 use super::output::{Outputs, names};
-use super::selection::{PolicyArgs, TargetArgs};
+use super::plan::say_selected;
+use super::selection::{EntryArgs, PolicyArgs, TargetArgs};
 use super::{Global, console, plan_file, verify};
 
 /// Fewer operations than this are over before a bar is seen.
@@ -35,10 +37,12 @@ const WORTH_A_BAR: usize = 20;
 /// person, and the link shown where somebody must consent. Before a secret in use is replaced, its
 /// provider is asked whether the new one is right, and before a set-up is started, whether the redirect
 /// URI is registered, as far as its endpoints are known. What fails stops only what depends on it. After Ctrl-C what is in flight is finished and the rest reported.
-#[derive(clap::Args, Debug)]
+/// `plan --help` says what --key, --domain and --exclude leave out.
+#[derive(clap::Args, Debug, Default)]
 #[command(after_help = "Examples:
   appcred apply
   appcred apply --yes --target home
+  appcred apply --key spotify-family
   appcred apply --yes --max-deletes 3
   appcred apply house.plan       # of `appcred plan --out house.plan`
   appcred apply --yes --verify   # a wrong secret changes nothing")]
@@ -46,11 +50,13 @@ pub(super) struct ApplyArgs {
     /// Apply exactly this saved plan, or nothing, without asking
     ///
     /// Plans again, and goes on only if the result is what `plan --out FILE` saved. The file remembers
-    /// `--no-setup` and `--prune none`; arguments that allow more are given here as well.
-    #[arg(value_name = "FILE", conflicts_with = "targets")]
+    /// what was selected, `--no-setup` and `--prune none`; arguments that allow more are given here as well.
+    #[arg(value_name = "FILE", conflicts_with_all = ["targets", "keys", "domains", "excluded"])]
     plan: Option<PathBuf>,
     #[command(flatten)]
     selection: TargetArgs,
+    #[command(flatten)]
+    entries: EntryArgs,
     #[command(flatten)]
     policy: PolicyArgs,
     /// Do not ask
@@ -69,10 +75,17 @@ pub(super) struct ApplyArgs {
     links: LinkArgs,
 }
 
+impl ApplyArgs {
+    /// What applies these entries alone.
+    pub(super) fn of(keys: &[Key], yes: bool) -> Self {
+        Self { entries: EntryArgs::of(keys), yes, ..Self::default() }
+    }
+}
+
 pub(super) async fn run(global: &Global, verb: &ApplyArgs) -> anyhow::Result<ExitStatus> {
-    let saved = verb.plan.as_deref().map(plan_file::read).transpose()?;
+    let saved = verb.plan.as_deref().map(|file| saved_plan(global, file)).transpose()?;
     let earlier = saved.as_ref().map_or(&[][..], PlanFile::arguments);
-    let policy = verb.policy.overrides().held_back_by(earlier);
+    let policy = verb.policy.overrides(&verb.entries).held_back_by(earlier);
     let selection = match &saved {
         None => &verb.selection,
         Some(saved) => &TargetArgs { targets: saved.targets().map(str::to_owned).collect() },
@@ -98,11 +111,8 @@ pub(super) async fn run(global: &Global, verb: &ApplyArgs) -> anyhow::Result<Exi
         write(&[])?;
         return Ok(ExitStatus::Failure);
     };
-    if verb.outputs.print_text() {
-        console::print(&text::plan(&reported(&views), global.details()))?;
-    } else {
-        show_unknown(&views);
-    }
+    say_selected(&policy.selection);
+    show_plan(global, verb, &views)?;
     if let Some(saved) = &saved
         && !plan_file::is_up_to_date(saved, &views, &policy)?
     {
@@ -130,6 +140,28 @@ pub(super) async fn run(global: &Global, verb: &ApplyArgs) -> anyhow::Result<Exi
     }
     write(&views)?;
     Ok(ended(&views))
+}
+
+fn show_plan(global: &Global, verb: &ApplyArgs, views: &[TargetView]) -> anyhow::Result<()> {
+    if verb.outputs.print_text() {
+        console::print(&text::plan(&reported(views), global.details()))?;
+    } else {
+        show_unknown(views);
+    }
+    Ok(())
+}
+
+/// The saved plan in a file; what is no file may be an entry that somebody meant.
+fn saved_plan(global: &Global, file: &Path) -> anyhow::Result<PlanFile> {
+    if !file.exists()
+        && let Some(word) = file.to_str()
+        && let Ok(key) = find_entry(word, load(global).entries.iter().map(Arc::as_ref))
+    {
+        bail!(
+            "`{key}` is an entry and no saved plan: `appcred apply --key {key}` applies it alone"
+        );
+    }
+    plan_file::read(file)
 }
 
 /// The exit status, after a message about what a person must decide.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 
@@ -11,10 +12,9 @@ use crate::model::{CALLBACK_PATH, EntryState, MY_REDIRECT_URI, PolicyOverrides, 
 use crate::plan::{Action, EntrySetup, SetupState, Step, StepId, Trouble, Withheld};
 use crate::reconcile::{Verdicts, refused_set_ups};
 use crate::report::notices;
-use crate::suggest;
 use crate::target::home_assistant::HomeAssistant;
 use crate::target::{LiveTarget, Stop};
-use crate::workspace::{Comparison, OnError, TargetView};
+use crate::workspace::{Comparison, OnError, TargetView, find_entry};
 
 use super::account_linking::{AccountLinking, print};
 use super::exit::ExitStatus;
@@ -22,7 +22,7 @@ use super::gather::{ask_about_troubles, gather_loaded, load};
 use super::interrupt::stop_on_signal;
 use super::links::LinkArgs;
 use super::locks::write_locks;
-use super::selection::TargetArgs;
+use super::selection::{EntryArgs, TargetArgs};
 use super::{Global, console};
 
 /// Link the accounts that wait for consent, with the browser of this machine
@@ -37,13 +37,17 @@ use super::{Global, console};
   appcred authorize
   appcred authorize spotify-family --no-browser
   appcred authorize spotify-family/Ann
+  appcred authorize --domain 'google*'
   appcred authorize --port 28124 --timeout 60")]
 pub(super) struct Authorize {
-    /// Only the entries with these keys; behind a slash, only that account of those that the entry names
+    /// Only these entries, by key, name or the id of their credential; behind a slash, only that account of
+    /// those that the entry names
     #[arg(value_name = "KEY[/ACCOUNT]")]
-    keys: Vec<String>,
+    named: Vec<String>,
     #[command(flatten)]
     selection: TargetArgs,
+    #[command(flatten)]
+    entries: EntryArgs,
     /// Receive the answer on this port of this machine, with a redirect URI of its own; without effect
     /// where Home Assistant has its `my` integration
     #[arg(long, value_name = "PORT")]
@@ -59,15 +63,16 @@ pub(super) struct Authorize {
     links: LinkArgs,
 }
 
-pub(super) async fn run(global: &Global, verb: &Authorize) -> anyhow::Result<ExitStatus> {
+pub(super) async fn run(global: &Global, mut verb: Authorize) -> anyhow::Result<ExitStatus> {
     let loaded = load(global);
     let locks = write_locks(&loaded.project, &verb.selection);
-    let policy = PolicyOverrides::default();
+    let policy = PolicyOverrides { selection: verb.entries.selection(), ..Default::default() };
     let mut gathered =
         gather_loaded(global, loaded, &verb.selection, &policy, OnError::Stop).await?;
     ask_about_troubles(&mut gathered.targets).await;
     let Some(views) = gathered.targets else { return Ok(ExitStatus::Failure) };
-    verb.check_keys(&views)?;
+    verb.find_entries(&views)?;
+    let verb = verb;
     let mut loopback = match verb.port {
         Some(port) => Some(listen(port).await?),
         None => None,
@@ -93,41 +98,32 @@ pub(super) async fn run(global: &Global, verb: &Authorize) -> anyhow::Result<Exi
 }
 
 impl Authorize {
-    fn check_keys(&self, views: &[TargetView]) -> anyhow::Result<()> {
-        let comparison = || views.iter().filter_map(|view| view.comparison.as_ref().ok());
-        if comparison().next().is_none() {
-            return Ok(());
-        }
-        for (key, account) in self.set_ups() {
-            let all = || comparison().flat_map(|comparison| &comparison.desired.credentials);
-            let entries: Vec<_> = all().filter(|entry| entry.key.as_str() == key).collect();
-            if entries.is_empty() {
-                let keys = all().map(|entry| entry.key.as_str());
-                bail!(suggest::missing("entry with the key", key, keys));
+    /// Writes down each entry that is asked for by its key.
+    fn find_entries(&mut self, views: &[TargetView]) -> anyhow::Result<()> {
+        let entries = || views.iter().flat_map(|view| view.entries.values()).map(Arc::as_ref);
+        for of in &mut self.named {
+            let (name, account) = split(of);
+            let key = find_entry(name, entries())?;
+            let Some(account) = account else {
+                *of = key.to_string();
+                continue;
+            };
+            let of_key = entries().filter(|entry| entry.key.value == key);
+            let mut names = of_key.flat_map(|entry| &entry.integration.accounts).peekable();
+            if names.peek().is_none() {
+                bail!("the entry `{key}` names no accounts: leave out `/` and what follows it");
             }
-            let mut names = entries.iter().flat_map(|entry| &entry.integration.accounts);
-            if let Some(account) = account
-                && !names.clone().any(|name| name.is_called(account))
-            {
-                match names.next() {
-                    None => {
-                        bail!(
-                            "the entry `{key}` names no accounts: leave out `/` and what follows it"
-                        )
-                    }
-                    Some(_) => bail!("the entry `{key}` does not name the account `{account}`"),
-                }
+            if !names.any(|name| name.is_called(account)) {
+                bail!("the entry `{key}` does not name the account `{account}`");
             }
+            *of = format!("{key}/{account}");
         }
         Ok(())
     }
 
     /// What is asked for: keys, each with the account behind its slash.
     fn set_ups(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
-        self.keys.iter().map(|of| match of.split_once('/') {
-            Some((key, account)) => (key, Some(account)),
-            None => (of.as_str(), None),
-        })
+        self.named.iter().map(|of| split(of))
     }
 
     fn wants(&self, id: &SetUpId) -> bool {
@@ -135,7 +131,7 @@ impl Authorize {
             let is_account = |wanted| id.account.as_ref().is_some_and(|it| it.is_called(wanted));
             key == id.key.as_str() && account.is_none_or(is_account)
         };
-        self.keys.is_empty() || self.set_ups().any(is_it)
+        self.named.is_empty() || self.set_ups().any(is_it)
     }
 
     /// Whether all that was to be linked there is.
@@ -158,7 +154,7 @@ impl Authorize {
             console::message(format_args!(
                 "{name}: accounts cannot be linked in a configuration folder"
             ));
-            return self.keys.is_empty();
+            return self.named.is_empty();
         };
         let mut is_well = self.print_others(view, comparison);
         let asking = self.refused(comparison, ha, loopback.as_deref());
@@ -241,7 +237,7 @@ impl Authorize {
                     format!("is not linked: {why}; {}", why.help())
                 }
                 (_, Some(trouble), _) => {
-                    is_well &= self.keys.is_empty();
+                    is_well &= self.named.is_empty();
                     not_running(comparison, id, trouble)
                 }
                 (_, None, SetupState::Linked(accounts) | SetupState::Cloud(accounts)) => {
@@ -270,6 +266,11 @@ fn not_running(comparison: &Comparison, id: &SetUpId, trouble: &Trouble) -> Stri
         false => trouble.help(id),
     };
     format!("is linked ({account}){does}: {seen}; {help}")
+}
+
+/// What is before the first slash, and what is behind it.
+fn split(of: &str) -> (&str, Option<&str>) {
+    of.split_once('/').map_or((of, None), |(key, account)| (key, Some(account)))
 }
 
 async fn listen(port: u16) -> anyhow::Result<Loopback> {

@@ -7,7 +7,7 @@ use anstream::ColorChoice;
 use clap::ValueEnum;
 use rustix::process::{Signal, kill_current_process_group};
 use rustix::termios::{
-    LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
+    LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetwinsize, tcsetattr,
 };
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
@@ -51,6 +51,15 @@ pub(super) fn print(text: &str) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => other,
     }
+}
+
+/// How many characters a line of standard output has room for, where that is a terminal.
+pub(super) fn width() -> Option<u16> {
+    let stdout = io::stdout();
+    if !stdout.is_terminal() {
+        return None;
+    }
+    tcgetwinsize(&stdout).ok().map(|size| size.ws_col).filter(|columns| *columns > 0)
 }
 
 /// Writes text of several lines to standard error, for a person.

@@ -1,30 +1,54 @@
 //! `list`
 
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+
+use crate::codes::CredentialCode;
 use crate::diagnostic::ProblemCode;
-use crate::model::PolicyOverrides;
+use crate::model::{Glob, PolicyOverrides};
+use crate::report::list::Rows;
 use crate::report::{json, list};
 use crate::workspace::OnError;
 
 use super::exit::ExitStatus;
 use super::gather::{ask_about_troubles, gather_loaded, load, reported, show_unknown};
-use super::selection::TargetArgs;
+use super::selection::{EntryArgs, TargetArgs, glob};
 use super::{Global, OutputFormat, console};
 
-/// List the credentials that targets hold, and how each compares with the manifests
+/// List what targets hold and what entries want, each with the KEY that other verbs take
 ///
-/// States: in sync, drifted (differs from its entry), shadowed (made by hand, in use, and replaced by
-/// another one), claim (names the owner of a shadow), superseded (left over beside a newer one),
-/// undeclared (ours, and no entry declares it), another owner's, foreign (of no owner), unknown.
+/// States: in sync, drifted (differs from its entry), missing (wanted by an entry and not there), shadowed (made
+/// by hand, in use, and replaced by another one), claim (names the owner of a shadow), superseded (left over
+/// beside a newer one), undeclared (ours, and no entry declares it), another owner's, foreign (of no owner),
+/// unknown.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   appcred list
+  appcred list --state missing,drifted
+  appcred list --domain 'google*' --owner home-gitops
   appcred list --target home --format json")]
 pub(super) struct ListArgs {
     #[command(flatten)]
     selection: TargetArgs,
+    #[command(flatten)]
+    entries: EntryArgs,
+    /// Only what has this owner
+    #[arg(long = "owner", value_name = "GLOB", value_delimiter = ',', value_parser = glob)]
+    owners: Vec<Glob>,
+    /// Only what has this state
+    #[arg(long = "state", value_name = "STATE", value_delimiter = ',', value_parser = states())]
+    states: Vec<CredentialCode>,
     /// How to write the list
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     format: OutputFormat,
+}
+
+/// The states by their codes.
+fn states() -> impl TypedValueParser<Value = CredentialCode> {
+    let names = CredentialCode::ALL.iter().map(|state| PossibleValue::new(state.as_str()));
+    PossibleValuesParser::new(names.collect::<Vec<_>>()).try_map(|text| {
+        let is_it = |state: &&CredentialCode| state.as_str() == text;
+        CredentialCode::ALL.iter().find(is_it).copied().ok_or("unknown state")
+    })
 }
 
 pub(super) async fn run(global: &Global, verb: &ListArgs) -> anyhow::Result<ExitStatus> {
@@ -36,16 +60,19 @@ pub(super) async fn run(global: &Global, verb: &ListArgs) -> anyhow::Result<Exit
         global,
         loaded,
         &verb.selection,
-        &PolicyOverrides::default(),
+        &PolicyOverrides { selection: verb.entries.selection(), ..Default::default() },
         OnError::Continue,
     )
     .await?;
     ask_about_troubles(&mut gathered.targets).await;
     let Some(views) = gathered.targets else { return Ok(ExitStatus::Failure) };
+    let rows = Rows { owners: verb.owners.clone(), states: verb.states.clone() };
     match verb.format {
-        OutputFormat::Text => console::print(&list::text(&reported(&views)))?,
+        OutputFormat::Text => {
+            console::print(&list::text(&reported(&views), &rows, console::width()))?;
+        }
         OutputFormat::Json => {
-            console::print(&json::list(&reported(&views))?)?;
+            console::print(&json::list(&reported(&views), &rows)?)?;
             show_unknown(&views);
         }
     }

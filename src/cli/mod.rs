@@ -5,7 +5,9 @@ mod add;
 mod apply;
 mod ask;
 mod authorize;
+mod change;
 mod client_file;
+mod client_secret;
 mod completion;
 mod console;
 mod edit;
@@ -13,6 +15,7 @@ mod editor;
 mod encrypt;
 mod environment;
 mod exit;
+mod explain;
 mod gather;
 mod import;
 mod init;
@@ -30,6 +33,9 @@ mod plan;
 mod plan_file;
 mod recipients;
 mod rekey;
+mod rename;
+mod rm;
+mod rotate;
 mod schema;
 mod selection;
 mod service;
@@ -39,6 +45,7 @@ mod tips;
 mod unsaved_copy;
 mod validate;
 mod verify;
+mod version;
 mod watch;
 
 use std::path::PathBuf;
@@ -62,7 +69,7 @@ use crate::report::Details;
 /// appcred reads YAML manifests of wanted OAuth credentials, decrypts their secrets with age,
 /// compares them with what Home Assistant holds, and creates and deletes until they agree.
 #[derive(Debug, Parser)]
-#[command(name = "appcred", version, propagate_version = true, max_term_width = 100)]
+#[command(name = "appcred", version = version::text(), propagate_version = true, max_term_width = 100)]
 #[command(after_help = "Exit status:
   0  success; what waits for consent, is in use, or is kept by `prune: none` is no error
   1  error: something failed, or a step was not done since a person must decide
@@ -131,20 +138,26 @@ enum VerbArgs {
     Add(add::Add),
     Encrypt(encrypt::Encrypt),
     Edit(edit::Edit),
+    Rotate(rotate::Rotate),
+    Rename(rename::Rename),
+    Rm(rm::Rm),
     Rekey(rekey::Rekey),
     Validate(validate::Validate),
+    #[command(visible_alias = "diff")]
     Plan(plan::PlanArgs),
     Apply(apply::ApplyArgs),
     Authorize(authorize::Authorize),
     Import(import::ImportArgs),
     List(list::ListArgs),
     Snapshot(snapshot::SnapshotArgs),
+    Explain(explain::Explain),
     Schema(schema::SchemaArgs),
     Completion(completion::CompletionArgs),
     Watch(watch::WatchArgs),
     Verify(verify::Verify),
     Login(login::Login),
     Logout(logout::Logout),
+    Version(version::VersionArgs),
 }
 
 /// Runs the command line and returns the exit status.
@@ -198,19 +211,24 @@ fn start(mut cli: Cli) -> anyhow::Result<ExitStatus> {
             VerbArgs::Add(verb) => add::run(cli.global, verb).await,
             VerbArgs::Encrypt(verb) => encrypt::run(&cli.global, &verb),
             VerbArgs::Edit(verb) => edit::run(&cli.global, &verb).await,
+            VerbArgs::Rotate(verb) => rotate::run(&cli.global, &verb).await,
+            VerbArgs::Rename(verb) => rename::run(&cli.global, &verb).await,
+            VerbArgs::Rm(verb) => rm::run(&cli.global, &verb).await,
             VerbArgs::Rekey(verb) => rekey::run(&cli.global, &verb),
             VerbArgs::Validate(verb) => validate::run(&cli.global, &verb).await,
             VerbArgs::Plan(verb) => plan::run(&cli.global, &verb).await,
             VerbArgs::Apply(verb) => apply::run(&cli.global, &verb).await,
-            VerbArgs::Authorize(verb) => authorize::run(&cli.global, &verb).await,
+            VerbArgs::Authorize(verb) => authorize::run(&cli.global, verb).await,
             VerbArgs::Import(verb) => import::run(&cli.global, &verb).await,
             VerbArgs::List(verb) => list::run(&cli.global, &verb).await,
             VerbArgs::Snapshot(verb) => snapshot::run(&cli.global, &verb).await,
+            VerbArgs::Explain(verb) => explain::run(&verb),
             VerbArgs::Schema(verb) => schema::run(&verb),
             VerbArgs::Completion(verb) => completion::run(&verb),
             VerbArgs::Watch(verb) => watch::run(cli.global, verb).await,
             VerbArgs::Verify(verb) => verify::run(&cli.global, &verb).await,
             VerbArgs::Login(verb) => login::run(&cli.global, &verb).await,
+            VerbArgs::Version(verb) => version::run(&verb),
             VerbArgs::Logout(verb) => logout::run(&cli.global, &verb).await,
         }
     });

@@ -24,7 +24,7 @@ pub(super) struct Destination {
 }
 
 /// In which formats.
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default)]
 pub(super) struct Outputs {
     /// The report's format, and the file to write it to; may be given several times
     #[arg(

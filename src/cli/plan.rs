@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use jiff::SignedDuration;
 
 use crate::diagnostic::{Diagnostics, ProblemCode, Spot};
-use crate::model::counted;
+use crate::model::{Selection, counted};
 use crate::plan::Plan;
 use crate::report::{Report, Verb};
 use crate::target::snapshot::SnapshotLocation;
@@ -19,7 +19,7 @@ use super::gather::{
 };
 use super::links::LinkArgs;
 use super::output::{Outputs, names};
-use super::selection::{PolicyArgs, TargetArgs};
+use super::selection::{EntryArgs, PolicyArgs, TargetArgs};
 use super::{Global, console, environment, plan_file};
 
 /// Show what `apply` would do, and change nothing
@@ -30,10 +30,16 @@ use super::{Global, console, environment, plan_file};
 ///
 /// Before each change: `+` create, `-/+` replace, `~` adopt, claim or record, `-` delete or unlink,
 /// `>` set up, `^` reload, `x` end a set-up, `!` not done, `?` unknown.
+///
+/// With --key, --domain or --exclude everything is planned as ever, and then what is not selected is left out:
+/// it is neither created, changed nor deleted. What no entry declares any more is deleted where its own key and
+/// integration are selected, as `list` shows them; what nobody manages has no key. Limits such as
+/// `max_deletes` count all. What must be done after a step that is left out is not done.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   appcred plan
   appcred plan --target home --format json
+  appcred plan --key 'spotify-*' --exclude spotify-kids
   appcred plan --against snapshot.json --max-age 7d
   appcred plan --out house.plan && appcred apply house.plan
   appcred plan --detailed-exitcode   # 0 in sync, 1 error, 2 changes
@@ -41,6 +47,8 @@ use super::{Global, console, environment, plan_file};
 pub(super) struct PlanArgs {
     #[command(flatten)]
     selection: TargetArgs,
+    #[command(flatten)]
+    entries: EntryArgs,
     #[command(flatten)]
     policy: PolicyArgs,
     #[command(flatten)]
@@ -82,12 +90,18 @@ enum FailOn {
 }
 
 impl FailOn {
-    fn count(self, view: &TargetView, plan: &Plan, problems: &Diagnostics) -> usize {
+    fn count(
+        self,
+        view: &TargetView,
+        plan: &Plan,
+        problems: &Diagnostics,
+        selection: &Selection,
+    ) -> usize {
         match self {
             Self::Delete => plan.deletes() + plan.removed_accounts(),
             Self::Foreign => plan.unmanaged(),
             Self::Drift => plan.drifted(),
-            Self::Expiring => due(view, problems),
+            Self::Expiring => due(view, problems, selection),
         }
     }
 
@@ -108,18 +122,21 @@ impl FailOn {
     }
 }
 
-/// How many entries of a target are reported because of their dates.
-fn due(view: &TargetView, problems: &Diagnostics) -> usize {
+/// How many of the selected entries of a target are reported because of their dates.
+fn due(view: &TargetView, problems: &Diagnostics, selection: &Selection) -> usize {
     let codes = [ProblemCode::Expired, ProblemCode::Expiring, ProblemCode::RotationDue];
     let problems = problems.sorted();
     let due = problems.iter().filter(|problem| codes.contains(&problem.code));
     let spots: Vec<&Spot> = due.filter_map(|problem| problem.spot.as_ref()).collect();
-    let dates = view.entries.values().flat_map(|entry| [&entry.expires, &entry.rotate_after]);
+    let entries = view.entries.values();
+    let selected =
+        entries.filter(|entry| selection.includes(Some(&entry.key.value), &entry.domain.value));
+    let dates = selected.flat_map(|entry| [&entry.expires, &entry.rotate_after]);
     dates.flatten().filter(|date| spots.contains(&&date.spot)).count()
 }
 
 pub(super) async fn run(global: &Global, verb: &PlanArgs) -> anyhow::Result<ExitStatus> {
-    let policy = verb.policy.overrides();
+    let policy = verb.policy.overrides(&verb.entries);
     let mut gathered = match &verb.against {
         None => gather(global, &verb.selection, &policy).await?,
         Some(source) => {
@@ -146,11 +163,12 @@ pub(super) async fn run(global: &Global, verb: &PlanArgs) -> anyhow::Result<Exit
         details: global.details(),
     };
     verb.outputs.write(&report, &LinkArgs::default())?;
+    say_selected(&policy.selection);
     let Some(views) = targets else { return Ok(ExitStatus::Failure) };
     if !verb.outputs.print_text() {
         show_unknown(views);
     }
-    if is_refused(views, &verb.fail_on, problems) {
+    if is_refused(views, &verb.fail_on, problems, &policy.selection) {
         return Ok(ExitStatus::Failure);
     }
     if let Some(file) = &verb.out {
@@ -160,12 +178,17 @@ pub(super) async fn run(global: &Global, verb: &PlanArgs) -> anyhow::Result<Exit
 }
 
 /// Whether a plan has what it must not have, and reports it.
-fn is_refused(views: &[TargetView], fail_on: &[FailOn], problems: &Diagnostics) -> bool {
+fn is_refused(
+    views: &[TargetView],
+    fail_on: &[FailOn],
+    problems: &Diagnostics,
+    selection: &Selection,
+) -> bool {
     let mut refused = false;
     for view in views {
         let Ok(comparison) = &view.comparison else { continue };
         for kind in fail_on {
-            let count = kind.count(view, &comparison.plan, problems);
+            let count = kind.count(view, &comparison.plan, problems, selection);
             if count > 0 {
                 refused = true;
                 console::error(format_args!(
@@ -177,6 +200,14 @@ fn is_refused(views: &[TargetView], fail_on: &[FailOn], problems: &Diagnostics) 
         }
     }
     refused
+}
+
+/// Says that the result is not about everything.
+pub(super) fn say_selected(selection: &Selection) {
+    if !selection.is_whole() {
+        let arguments = selection.arguments().join(" ");
+        console::message(format_args!("Only what is selected was planned: {arguments}"));
+    }
 }
 
 fn status(views: &[TargetView], detailed: bool) -> ExitStatus {

@@ -40,6 +40,8 @@ enum Of {
     Validate,
     /// What `verify` prints as JSON
     Verify,
+    /// What `version` prints as JSON
+    Version,
     /// What `snapshot` writes
     Snapshot,
     /// What `plan --out` saves
@@ -58,6 +60,7 @@ pub(super) fn run(verb: &SchemaArgs) -> anyhow::Result<ExitStatus> {
         Of::List => reports::list(),
         Of::Validate => reports::validate(),
         Of::Verify => reports::verify(),
+        Of::Version => reports::version(),
         Of::Snapshot => snapshot::schema(),
         Of::SavedPlan => plan_file::schema(),
         Of::Status => reports::status(),

@@ -1,10 +1,10 @@
-//! Arguments that several verbs share: which targets, and what a plan may do.
+//! Arguments that several verbs share: which targets, which entries, and what a plan may do.
 
 use std::convert::Infallible;
 
 use clap::{Args, ValueEnum};
 
-use crate::model::{MaxDeletes, PolicyOverrides, Prune};
+use crate::model::{Glob, Key, MaxDeletes, PolicyOverrides, Prune, Selection};
 
 /// Which targets.
 #[derive(Args, Debug, Default)]
@@ -12,6 +12,38 @@ pub(super) struct TargetArgs {
     /// Only this target; several with commas between, or given several times
     #[arg(short, long = "target", value_name = "NAME", value_delimiter = ',', value_parser = trimmed)]
     pub(super) targets: Vec<String>,
+}
+
+/// Which entries, with what targets hold of them.
+#[derive(Args, Debug, Default)]
+pub(super) struct EntryArgs {
+    /// Only what has this key; `*` means any characters, `?` any one. Several with commas between, or given
+    /// several times
+    #[arg(long = "key", value_name = "GLOB", value_delimiter = ',', value_parser = glob)]
+    keys: Vec<Glob>,
+    /// Only what is of this integration
+    #[arg(long = "domain", value_name = "GLOB", value_delimiter = ',', value_parser = glob)]
+    domains: Vec<Glob>,
+    /// Not what has this key
+    #[arg(long = "exclude", value_name = "GLOB", value_delimiter = ',', value_parser = glob)]
+    excluded: Vec<Glob>,
+}
+
+impl EntryArgs {
+    /// Those with these keys.
+    pub(super) fn of(keys: &[Key]) -> Self {
+        let keys = keys.iter().filter_map(|key| Glob::new(key.as_str())).collect();
+        Self { keys, ..Self::default() }
+    }
+
+    /// What was asked for on the command line.
+    pub(super) fn selection(&self) -> Selection {
+        Selection {
+            keys: self.keys.clone(),
+            domains: self.domains.clone(),
+            excluded: self.excluded.clone(),
+        }
+    }
 }
 
 /// What a plan may do, where it is not as the project file says.
@@ -49,7 +81,7 @@ enum PruneArg {
 
 impl PolicyArgs {
     /// What was asked for on the command line.
-    pub(super) fn overrides(&self) -> PolicyOverrides {
+    pub(super) fn overrides(&self, entries: &EntryArgs) -> PolicyOverrides {
         PolicyOverrides {
             prune: self.prune.map(|prune| match prune {
                 PruneArg::Managed => Prune::Managed,
@@ -61,8 +93,14 @@ impl PolicyArgs {
             adopt_all: self.adopt,
             leave_integrations: self.no_setup,
             remove_integrations: self.remove_integrations,
+            selection: entries.selection(),
         }
     }
+}
+
+pub(super) fn glob(text: &str) -> Result<Glob, String> {
+    Glob::new(text)
+        .ok_or_else(|| "it is empty: give a name, or a pattern such as `spotify-*`".to_owned())
 }
 
 fn trimmed(name: &str) -> Result<String, Infallible> {

@@ -7,20 +7,33 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 const VERBS: &[(&str, &str)] = &[
     ("check", "validate"),
     ("lint", "validate"),
-    ("diff", "plan"),
+    ("preview", "plan"),
+    ("refresh", "plan"),
     ("status", "list"),
     ("show", "list"),
     ("get", "list"),
+    ("ls", "list"),
+    ("describe", "list"),
     ("sync", "apply"),
+    ("up", "apply"),
     ("deploy", "apply"),
     ("reconcile", "watch"),
     ("serve", "watch"),
     ("link", "authorize"),
+    ("auth", "authorize"),
     ("test", "verify"),
+    ("export", "import"),
+    ("config", "edit"),
+    ("decrypt", "edit"),
+    ("updatekeys", "rekey"),
+    ("new", "add"),
+    ("create", "add"),
+    ("mv", "rename"),
+    ("remove", "rm"),
+    ("delete", "rm"),
+    ("destroy", "rm"),
+    ("prune", "rm"),
 ];
-/// Verbs for what is done in a manifest.
-const REMOVALS: &[&str] = &["remove", "rm", "delete", "destroy", "prune"];
-const REMOVE: &str = "remove the entry from its manifest, and run `appcred apply`";
 /// An argument of another tool, and ours.
 const ARGUMENTS: &[(&str, &str)] = &[
     ("--client-secret", "--secret-stdin"),
@@ -48,12 +61,14 @@ pub(super) fn advised(mut error: Error) -> Error {
         ContextKind::SuggestedArg => ours(ARGUMENTS).map(ContextValue::String),
         _ => ours(VERBS).map(|verb| ContextValue::Strings(vec![verb])),
     };
+    let usage = error.get(ContextKind::Usage).map(ToString::to_string).unwrap_or_default();
+    let selects = ["plan", "list", "watch"].iter().any(|verb| usage.contains(&format!(" {verb} ")));
     if let Some(found) = found {
         error.remove(ContextKind::Suggested);
         error.insert(kind, found);
-    } else if REMOVALS.contains(&typed.as_str()) {
-        error.remove(kind);
-        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![REMOVE.into()]));
+    } else if selects && kind == ContextKind::SuggestedArg && !typed.starts_with('-') {
+        let tip = format!("'--key {typed}' selects that entry");
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
     }
     error
 }
@@ -69,15 +84,19 @@ mod tests {
     fn what_other_tools_call_it_leads_to_what_it_is_called_here() {
         for (arguments, expected) in [
             ("check", "'validate'"),
-            ("diff", "'plan'"),
+            ("export", "'import'"),
+            ("get", "'list'"),
+            ("up", "'apply'"),
+            ("config", "'edit'"),
             ("status", "'list'"),
             ("sync", "'apply'"),
-            ("remove", "remove the entry from its manifest"),
-            ("delete", "remove the entry from its manifest"),
+            ("remove", "'rm'"),
+            ("destroy", "'rm'"),
             ("add --client-secret X", "'--secret-stdin'"),
             ("add --client-secret=X", "'--secret-stdin'"),
             ("apply --auto-approve", "'--yes'"),
             ("aply", "'apply'"),
+            ("plan family", "'--key family' selects that entry"),
         ] {
             let words = ["appcred"].into_iter().chain(arguments.split(' '));
             let error = Cli::try_parse_from(words).err().unwrap();

@@ -1,23 +1,22 @@
 //! `verify`
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-
-use anyhow::bail;
 
 use crate::desired;
 use crate::integrations::Release;
 use crate::manifest::Entry;
-use crate::model::TargetName;
+use crate::model::{Key, TargetName};
 use crate::reconcile::Verdicts;
 use crate::report::verified;
-use crate::suggest;
 use crate::verify::{Checked, RedirectUri, check, confirm};
-use crate::workspace::{Offered, TargetView, check_targets, limit_warnings};
+use crate::workspace::{
+    Offered, TargetView, check_selection, check_targets, find_entry, limit_warnings,
+};
 
 use super::exit::ExitStatus;
 use super::gather::{entries, show, workspace};
-use super::selection::TargetArgs;
+use super::selection::{EntryArgs, TargetArgs};
 use super::{Global, OutputFormat, console};
 
 /// When a provider is asked again that did not accept a redirect URI or a client id.
@@ -36,13 +35,16 @@ const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(30);
 #[command(after_help = "Examples:
   appcred verify
   appcred verify spotify-family netatmo
+  appcred verify --domain google
   appcred verify --strict --format json   # 1 also where it is not clear")]
 pub(super) struct Verify {
-    /// Only the entries with these keys
+    /// Only these entries, by key, name or the id of their credential
     #[arg(value_name = "KEY")]
-    keys: Vec<String>,
+    named: Vec<String>,
     #[command(flatten)]
     selection: TargetArgs,
+    #[command(flatten)]
+    entries: EntryArgs,
     /// End with 1 also where it does not become clear whether client id and secret are right
     #[arg(long)]
     strict: bool,
@@ -56,19 +58,24 @@ pub(super) async fn run(global: &Global, verb: &Verify) -> anyhow::Result<ExitSt
         return Ok(ExitStatus::Failure);
     };
     check_targets(&project, &verb.selection.targets)?;
-    for key in &verb.keys {
-        let keys = || resolved.clients().map(|(entry, ..)| entry.key.value.as_str());
-        if !keys().any(|known| known == key) {
-            bail!(suggest::missing("entry with the key", key, keys()));
-        }
-    }
+    let entries = || resolved.clients().map(|(entry, ..)| entry);
+    let named = verb.named.iter().map(|name| find_entry(name, entries()));
+    let named: BTreeSet<Key> = named.collect::<Result<_, _>>()?;
+    let selection = verb.entries.selection();
+    check_selection(
+        &selection,
+        entries().map(|entry| (Some(&entry.key.value), &entry.domain.value)),
+    )?;
+    let is_wanted = |entry: &Entry| {
+        selection.includes(Some(&entry.key.value), &entry.domain.value) && verb.wants(entry, &named)
+    };
     let Offered { redirect_uris, linked, .. } =
         workspace(global).offered(&project, &verb.selection.targets).await;
-    let spots = resolved.clients().filter(|(entry, ..)| verb.wants(entry));
+    let spots = resolved.clients().filter(|(entry, ..)| is_wanted(entry));
     let spots = spots.map(|(entry, id, _)| ((&entry.domain.value, id), &entry.client_id.spot));
     let linked = linked.iter().map(|(domain, id, title)| (domain, id, title.as_str()));
     show(&limit_warnings(linked, spots));
-    let wanted = resolved.clients().filter(|(entry, ..)| verb.wants(entry));
+    let wanted = resolved.clients().filter(|(entry, ..)| is_wanted(entry));
     let wanted = wanted.flat_map(|(entry, client_id, secret)| {
         let wanted = desired::wanted(entry, client_id.clone(), secret.clone().into());
         let uris = redirect_uris_of(entry, &redirect_uris);
@@ -83,10 +90,9 @@ pub(super) async fn run(global: &Global, verb: &Verify) -> anyhow::Result<ExitSt
 }
 
 impl Verify {
-    fn wants(&self, entry: &Entry) -> bool {
-        let key = entry.key.value.as_str();
+    fn wants(&self, entry: &Entry, named: &BTreeSet<Key>) -> bool {
         let targets = &self.selection.targets;
-        (self.keys.is_empty() || self.keys.iter().any(|wanted| wanted == key))
+        (named.is_empty() || named.contains(&entry.key.value))
             && (targets.is_empty()
                 || targets.iter().any(|name| entry.targets.include(&TargetName::new(name.clone()))))
     }

@@ -10,7 +10,7 @@ use tokio::sync::{Notify, mpsc, watch as channel};
 use tokio::task::JoinSet;
 
 use crate::files;
-use crate::model::Visible;
+use crate::model::{Selection, Visible};
 use crate::server::{Serving, serve};
 use crate::target::Stop;
 use crate::watch::{
@@ -18,14 +18,14 @@ use crate::watch::{
     StatusStore, WatchSettings,
 };
 
-use crate::workspace::{ProjectReader, ReaderSettings, max_age};
+use crate::workspace::{ProjectReader, ReaderSettings, check_selection, max_age};
 
 use super::ask::Terminal;
 use super::exit::ExitStatus;
 use super::gather::workspace;
 use super::listen::ListenArgs;
 use super::output::names;
-use super::selection::{PolicyArgs, TargetArgs};
+use super::selection::{EntryArgs, PolicyArgs, TargetArgs};
 use super::{Global, environment, service};
 
 /// Answers of providers that wait to be passed on.
@@ -37,17 +37,21 @@ const CALLBACK_QUEUE: usize = 64;
 /// target is looked at again on every change, when it reports one, and every few minutes. While a
 /// manifest is in error nothing new is done, and the last good state stays in force. An access token
 /// that was refused is not tried again before it changes. SIGHUP reads and tries everything again;
-/// SIGTERM and Ctrl-C finish what is in flight and end with 0.
+/// SIGTERM and Ctrl-C finish what is in flight and end with 0. `plan --help` says what --key, --domain and
+/// --exclude leave out.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   appcred watch
   appcred watch --dry-run --resync 60
   appcred watch --verify-every 1d
+  appcred watch --domain spotify,netatmo
   appcred watch --listen 0.0.0.0:8099 --token-file /run/secrets/status_token
   appcred -C /config/credentials watch --poll 2 --log-format json")]
 pub(super) struct WatchArgs {
     #[command(flatten)]
     selection: TargetArgs,
+    #[command(flatten)]
+    entries: EntryArgs,
     #[command(flatten)]
     policy: PolicyArgs,
     /// Report what differs, and change nothing
@@ -84,12 +88,12 @@ pub(super) async fn run(global: Global, verb: WatchArgs) -> anyhow::Result<ExitS
     let settings_of_reader = ReaderSettings {
         workspace: workspace(&global),
         targets: verb.selection.targets,
-        policy: verb.policy.overrides(),
+        policy: verb.policy.overrides(&verb.entries),
         is_dry_run: verb.dry_run,
         clock: environment::now,
     };
     let mut reader = ProjectReader::new(settings_of_reader, Terminal);
-    check(reader.read()).await?;
+    check(reader.read(), &verb.entries.selection()).await?;
     let served = verb.listen.bind().await?;
     let stop = Stop::new();
     let reload = Arc::new(Notify::new());
@@ -146,12 +150,16 @@ async fn all(mut tasks: JoinSet<()>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// This watcher need not begin where the command line or the project names no target, or where another
-/// watcher has one. An error in a file may be corrected while it runs.
-async fn check(reading: Reading) -> anyhow::Result<()> {
+/// This watcher need not begin where the command line or the project names no target or entry, or where
+/// another watcher has one. An error in a file may be corrected while it runs.
+async fn check(reading: Reading, selection: &Selection) -> anyhow::Result<()> {
     let Reading { specs, manifests, .. } = reading;
     if let Some(blocker) = manifests.blocker.filter(|_| !manifests.problems.has_errors()) {
         bail!(blocker);
+    }
+    if let Some(specs) = &specs {
+        let entries = specs.values().flat_map(|spec| &spec.desired.credentials);
+        check_selection(selection, entries.map(|entry| (Some(&entry.key), &entry.domain)))?;
     }
     for (name, spec) in specs.into_iter().flatten() {
         spec.lock.take().await.with_context(|| name.to_string())?;

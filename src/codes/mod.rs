@@ -13,6 +13,9 @@ macro_rules! codes {
         }
 
         impl $name {
+            /// Each of them.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
             /// As programs read it.
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $code,)+ }
@@ -172,6 +175,8 @@ codes! {
         Emptied = "emptied",
         /// The target has no such integration.
         UnknownIntegration = "unknown_integration",
+        /// What must be done before it is not selected.
+        NotSelected = "not_selected",
     }
 
     /// What is not known of an entry.
@@ -202,6 +207,8 @@ codes! {
         OtherOwner = "other_owner",
         /// Of no owner.
         Foreign = "foreign",
+        /// Wanted by an entry, and not there.
+        Missing = "missing",
     }
 
     /// How a target holds the credential of an entry.

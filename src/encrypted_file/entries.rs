@@ -76,6 +76,13 @@ impl Entries {
         Ok((entries, clear))
     }
 
+    /// Takes what replaces a value that was in plain text for such a value too.
+    pub(super) fn stays_in_clear(&mut self, old: &Secret, new: &Secret) {
+        if self.plain.contains(old) && !self.opened.iter().any(|value| value.plain == *old) {
+            self.plain.push(new.clone());
+        }
+    }
+
     /// Encrypts what is in plain text, with the old ciphertext for what is as it was. `before` is the file.
     pub(super) fn seal(
         &self,

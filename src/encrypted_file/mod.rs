@@ -1,10 +1,12 @@
-//! Files that hold encrypted values: opened in clear and sealed again, or for other recipients.
+//! Files that hold encrypted values: opened in clear and sealed again, for other recipients, or with
+//! another secret.
 //!
 //! Three forms, distinguished by their content: a SOPS document, a whole age file, and a text of
 //! YAML in which single values are age files. What is not changed keeps its ciphertext, byte for byte.
 
 mod entries;
 mod rekey;
+mod replace;
 
 use std::str::Utf8Error;
 
@@ -17,6 +19,7 @@ use crate::yaml_edit::YamlEditError;
 
 use entries::Entries;
 pub use rekey::{Rekeyed, rekeyed};
+pub use replace::{SecretPlace, replaced};
 
 /// Why a file is not opened or not sealed.
 #[derive(Debug, Error)]

@@ -22,6 +22,7 @@ mod redirect;
 mod reference;
 mod secret;
 mod secret_field;
+mod selection;
 pub mod sops;
 mod text;
 mod value_fault;
@@ -60,6 +61,7 @@ pub use secret_field::{
     CLIENT_ID, CLIENT_KEY, CLIENT_SECRET, HEADERS, PROXY, PlainText, SECRET_FIELDS, SecretField,
     TOKEN, WEBHOOK,
 };
+pub use selection::{Glob, Selection};
 pub use text::{
     ClientId, CredentialId, Domain, EntryId, FileName, FlowId, TargetName, counted, hex,
 };

@@ -6,7 +6,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Adopt, DesiredCredential, Domain};
+use super::{Adopt, DesiredCredential, Domain, Selection};
 
 /// The project's rules for plans.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,6 +27,8 @@ pub struct Policy {
     pub on_drift: OnDrift,
     /// Integrations that HA itself does not have: planned for where the target does not list its own.
     pub custom_integrations: BTreeSet<Domain>,
+    /// What of it all is planned.
+    pub selection: Selection,
 }
 
 /// What one run asks for instead of what the project says.
@@ -44,6 +46,8 @@ pub struct PolicyOverrides {
     pub leave_integrations: bool,
     /// Whether linked accounts of what is deleted are removed first, as well.
     pub remove_integrations: bool,
+    /// What of it all is planned.
+    pub selection: Selection,
 }
 
 /// How the command line says that nothing is set up.
@@ -68,7 +72,8 @@ impl PolicyOverrides {
         let flags = flags.into_iter().filter_map(|(is_given, flag)| is_given.then_some(flag));
         let max_deletes =
             self.max_deletes.map(|max_deletes| format!("--max-deletes={max_deletes}"));
-        prune.into_iter().chain(flags).map(str::to_owned).chain(max_deletes).collect()
+        let policy = prune.into_iter().chain(flags).map(str::to_owned).chain(max_deletes);
+        policy.chain(self.selection.arguments()).collect()
     }
 
     /// The same, with what these arguments of an earlier run hold back.
@@ -78,6 +83,10 @@ impl PolicyOverrides {
         Self {
             prune: self.prune.or_else(|| is_given(PRUNE_NONE).then_some(Prune::Nothing)),
             leave_integrations: self.leave_integrations || is_given(NO_SETUP),
+            selection: match self.selection.is_whole() {
+                true => Selection::of_arguments(arguments),
+                false => self.selection.clone(),
+            },
             ..self.clone()
         }
     }
@@ -99,6 +108,7 @@ impl Policy {
             adopt_all: self.adopt_all || run.adopt_all,
             leave_integrations: self.leave_integrations || run.leave_integrations,
             remove_integrations: self.remove_integrations || run.remove_integrations,
+            selection: run.selection.clone(),
             ..self.clone()
         }
     }

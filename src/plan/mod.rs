@@ -29,6 +29,7 @@ mod ownership;
 mod reason;
 mod reload;
 mod secret_comparison;
+mod selected;
 mod set_up;
 mod state;
 mod summary;
@@ -59,6 +60,9 @@ use draft::PlanDraft;
 
 /// Decides everything that is to be done, and everything that is not, each with its reason.
 ///
+/// Where the policy selects some entries, all is planned first and the rest is left out then: owners,
+/// claims, renames and the limits of deletes are those of the whole.
+///
 /// The result does not depend on the order of the entries. Guarantees: nothing is deleted before
 /// what replaces it exists; nothing without this owner's mark or claim is touched unless its
 /// adoption or `prune: all` was asked for; nothing that a linked account uses, or may use as it could
@@ -82,6 +86,7 @@ pub fn plan(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
     undeclared::decide(&context, &mut draft);
     guard::decide(&context, &mut draft);
     let mut plan = draft.finish();
+    selected::keep(&context, &mut plan);
     unread::keep(observed, &mut plan);
     owned_only::keep(&context, &mut plan);
     plan

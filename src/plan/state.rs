@@ -81,16 +81,22 @@ impl CredentialState {
         }
     }
 
-    /// The entry that it is of, where it is known how it compares.
-    pub(super) fn holder(&self) -> Option<&Key> {
+    /// The entry that it is of.
+    pub fn key(&self) -> Option<&Key> {
         match self {
             Self::InSync(key)
             | Self::Drifted(key)
+            | Self::Unknown(key)
             | Self::Shadowed(key)
             | Self::Claim(key)
             | Self::Superseded(key) => Some(key),
-            Self::Unknown(_) | Self::Undeclared | Self::OtherOwner(_) | Self::Foreign => None,
+            Self::Undeclared | Self::OtherOwner(_) | Self::Foreign => None,
         }
+    }
+
+    /// The same, where it is known how it compares.
+    pub(super) fn holder(&self) -> Option<&Key> {
+        self.key().filter(|_| !matches!(self, Self::Unknown(_)))
     }
 }
 

@@ -1,8 +1,8 @@
 //! What is asked about a whole plan.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::action::{Action, ComparedCredential, CredentialState, Plan, Step};
+use super::action::{Action, ComparedCredential, CredentialState, Plan, Step, Wanted};
 use super::withheld::Why;
 use crate::model::{ClientId, Domain, Held, Key};
 
@@ -29,6 +29,20 @@ impl Plan {
             _ => None,
         });
         adopted.chain(left_over).collect()
+    }
+
+    /// What entries want of which the target holds nothing, one an entry.
+    pub fn missing(&self) -> Vec<&Wanted> {
+        let states = self.credential_states.iter();
+        let held: BTreeSet<&Key> = states.filter_map(|of| of.state.key()).collect();
+        let withheld = self.withheld.iter().map(|withheld| &withheld.action);
+        let actions = self.steps.iter().map(|step| &step.action).chain(withheld);
+        let wanted = actions.filter_map(Action::created);
+        let missing = wanted.filter(|wanted| !held.contains(&wanted.key));
+        // The last of an entry has its mark.
+        let missing: BTreeMap<&Key, &Wanted> =
+            missing.map(|wanted| (&wanted.key, wanted)).collect();
+        missing.into_values().collect()
     }
 
     /// The same with no steps but those by which these entries get their credentials.

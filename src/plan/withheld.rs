@@ -131,6 +131,11 @@ pub enum Why {
         /// The target itself lists its integrations, so `custom_integrations` changes nothing.
         is_listed: bool,
     },
+    /// This must be done before, and is not selected.
+    NotSelected {
+        /// As in `create spotify "Family"`.
+        before: String,
+    },
 }
 
 fn with_ids((key, held): (&Key, &Vec<Held>)) -> String {
@@ -257,6 +262,9 @@ impl fmt::Display for Why {
                 let near = suggestion.iter().map(|near| format!(": did you mean `{near}`?"));
                 write!(f, "unknown integration `{domain}`{}", near.collect::<String>())
             }
+            Self::NotSelected { before } => {
+                write!(f, "`{before}` must be done first, and is not selected")
+            }
         }
     }
 }
@@ -325,6 +333,7 @@ impl Why {
             Self::UnknownIntegration { is_listed: false, .. } => {
                 "only integrations that use application credentials have entries: list a custom one under `custom_integrations` in appcred.yaml"
             }
+            Self::NotSelected { .. } => "select that as well with --key or --domain",
         }
     }
 
@@ -352,6 +361,7 @@ impl Why {
             Self::SeveralAccounts { .. } => WithheldCode::SeveralAccounts,
             Self::OneAccount => WithheldCode::OneAccount,
             Self::UnknownIntegration { .. } => WithheldCode::UnknownIntegration,
+            Self::NotSelected { .. } => WithheldCode::NotSelected,
         }
     }
 }

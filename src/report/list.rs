@@ -2,16 +2,49 @@
 
 use std::fmt::Write;
 
-use comfy_table::Table;
+use comfy_table::{ContentArrangement, Table};
 
-use crate::model::Visible;
-use crate::plan::{ComparedCredential, CredentialState, Plan};
+use crate::codes::CredentialCode;
+use crate::model::{Glob, Key, Mark, Visible};
+use crate::plan::{ComparedCredential, CredentialState, Plan, Wanted};
 
 use super::text::{DIM, RED, head, in_full, line, redirect_uri};
 use super::{TargetReport, mark_of, notices, set_up, words};
 
-/// Every credential, as a table for each target.
-pub fn text(targets: &[TargetReport<'_>]) -> String {
+/// Which credentials and entries are listed; all where nothing is asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rows {
+    /// Those of one of these owners.
+    pub owners: Vec<Glob>,
+    /// Those in one of these states.
+    pub states: Vec<CredentialCode>,
+}
+
+impl Rows {
+    /// What is listed of a target: what it holds, and what it lacks.
+    pub(super) fn of<'p>(&self, plan: &'p Plan) -> (Vec<&'p ComparedCredential>, Vec<&'p Wanted>) {
+        let states = plan.credential_states.iter();
+        let held = states.filter(|of| self.include(mark_of(&of.held), of.state.code()));
+        let missing = plan.missing().into_iter();
+        let missing = missing
+            .filter(|of| self.include(Mark::of_text(&of.auth_domain), CredentialCode::Missing));
+        (held.collect(), missing.collect())
+    }
+
+    fn include(&self, mark: Option<Mark>, state: CredentialCode) -> bool {
+        let is_of = |mark: Mark| self.owners.iter().any(|owner| owner.matches(mark.owner.as_str()));
+        (self.owners.is_empty() || mark.is_some_and(is_of))
+            && (self.states.is_empty() || self.states.contains(&state))
+    }
+}
+
+/// The key that verbs take: that of the entry, or the one that is written at the target.
+pub(super) fn key_of(of: &ComparedCredential) -> Option<Key> {
+    of.state.key().cloned().or_else(|| Some(mark_of(&of.held)?.key))
+}
+
+/// Every credential and what is missing, as a table for each target that is no wider than this.
+pub fn text(targets: &[TargetReport<'_>], rows: &Rows, width: Option<u16>) -> String {
     let mut out = String::new();
     for target in targets {
         if !out.is_empty() {
@@ -21,17 +54,19 @@ pub fn text(targets: &[TargetReport<'_>]) -> String {
             head(&mut out, target);
         }
         match target.plan {
-            Ok(plan) if plan.credential_states.is_empty() => out.push_str("No credentials.\n"),
-            Ok(plan) => {
-                let _ = writeln!(out, "{}", table(plan));
-                notices::named(&mut out, plan);
-                shadows(&mut out, plan);
-                for notice in notices::notices(plan) {
-                    out.push('\n');
-                    in_full(&mut out, &notice);
+            Ok(plan) => match table(plan, rows, width) {
+                None => out.push_str("No credentials.\n"),
+                Some(table) => {
+                    let _ = writeln!(out, "{table}");
+                    notices::named(&mut out, plan);
+                    shadows(&mut out, plan);
+                    for notice in notices::notices(plan) {
+                        out.push('\n');
+                        in_full(&mut out, &notice);
+                    }
+                    redirect_uri(&mut out, target.redirect_uri);
                 }
-                redirect_uri(&mut out, target.redirect_uri);
-            }
+            },
             Err(why) => line(&mut out, RED, &format!("  error: {why}")),
         }
     }
@@ -53,29 +88,106 @@ fn shadows(out: &mut String, plan: &Plan) {
     }
 }
 
-fn table(plan: &Plan) -> String {
+/// The columns, in their order. A configuration folder says nothing of set-ups.
+const COLUMNS: [&str; 9] =
+    ["KEY", "INTEGRATION", "NAME", "CLIENT ID", "ID", "OWNER", "USED BY", "STATE", "SET-UP"];
+/// What is left out, one after the other, where the terminal is too narrow.
+const LEAST: [&str; 3] = ["ID", "CLIENT ID", "OWNER"];
+
+fn table(plan: &Plan, rows: &Rows, width: Option<u16>) -> Option<String> {
+    let (held, missing) = rows.of(plan);
+    if held.is_empty() && missing.is_empty() {
+        return None;
+    }
+    let held = held.into_iter().map(|of| held_row(of, plan));
+    let rows: Vec<_> = held.chain(missing.into_iter().map(missing_row)).collect();
+    let least = if plan.setup_states.is_empty() { vec!["SET-UP"] } else { Vec::new() };
+    let fits = |lines: &Vec<String>| {
+        let widest = lines.iter().map(|line| line.chars().count()).max();
+        width.is_none_or(|width| widest <= Some(width.into()))
+    };
+    let narrower = (0..=LEAST.len()).map(|count| {
+        let left_out = [&least[..], &LEAST[..count]].concat();
+        (lines(&rows, &left_out, None), count)
+    });
+    let (lines, count) = narrower.into_iter().find(|(lines, _)| fits(lines)).unwrap_or_else(|| {
+        let left_out = [&least[..], &LEAST[..]].concat();
+        (lines(&rows, &left_out, width), LEAST.len())
+    });
+    let mut text = lines.join("\n");
+    if count > 0 {
+        let left_out = LEAST[..count].join(", ");
+        let _ = write!(text, "\n(too narrow for {left_out}: `--format json` has all)");
+    }
+    Some(text)
+}
+
+fn lines(rows: &[[String; 9]], left_out: &[&str], width: Option<u16>) -> Vec<String> {
     let mut table = Table::new();
     table.load_style(comfy_table::presets::NOTHING);
-    let mut header = vec!["ID", "INTEGRATION", "NAME", "CLIENT ID", "OWNER", "USED BY", "STATE"];
-    // A configuration folder says nothing of set-ups.
-    let knows_set_up = !plan.setup_states.is_empty();
-    header.extend(knows_set_up.then_some("SET-UP"));
-    table.set_header(header);
-    for ComparedCredential { held, state, users } in &plan.credential_states {
-        let users: Vec<&str> = users.iter().map(|entry| entry.title.as_str()).collect();
-        let or_dash = |text: &str| if text.is_empty() { "-".to_owned() } else { text.to_owned() };
-        let mut row = vec![
-            held.id.to_string(),
-            held.domain.to_string(),
-            or_dash(held.name.as_deref().unwrap_or_default()),
-            held.client_id.to_string(),
-            or_dash(&mark_of(held).map(|mark| mark.owner.to_string()).unwrap_or_default()),
-            or_dash(&users.join(", ")),
-            words::credential(state.code()).to_owned(),
-        ];
-        row.extend(knows_set_up.then(|| or_dash(&set_up::state_of(plan, state))));
-        table.add_row(row.iter().map(|cell| cell.visible().into_owned()));
+    if let Some(width) = width {
+        table.set_width(width).set_content_arrangement(ContentArrangement::Dynamic);
     }
-    let lines: Vec<String> = table.lines().map(|line| line.trim().to_owned()).collect();
-    lines.join("\n")
+    let is_shown = |at: usize| !left_out.contains(&COLUMNS[at]);
+    table.set_header((0..COLUMNS.len()).filter(|at| is_shown(*at)).map(|at| COLUMNS[at]));
+    for row in rows {
+        let shown = row.iter().enumerate().filter(|(at, _)| is_shown(*at));
+        table.add_row(shown.map(|(_, cell)| match cell.as_str() {
+            "" => "-".to_owned(),
+            cell => cell.visible().into_owned(),
+        }));
+    }
+    table.lines().map(|line| line.trim().to_owned()).collect()
+}
+
+fn held_row(of: &ComparedCredential, plan: &Plan) -> [String; 9] {
+    let ComparedCredential { held, state, users } = of;
+    let users: Vec<&str> = users.iter().map(|entry| entry.title.as_str()).collect();
+    [
+        key_of(of).map(|key| key.to_string()).unwrap_or_default(),
+        held.domain.to_string(),
+        held.name.as_deref().unwrap_or_default().to_owned(),
+        held.client_id.to_string(),
+        held.id.to_string(),
+        owner(mark_of(held)),
+        users.join(", "),
+        words::credential(state.code()).to_owned(),
+        set_up::state_of(plan, state),
+    ]
+}
+
+fn missing_row(wanted: &Wanted) -> [String; 9] {
+    [
+        wanted.key.to_string(),
+        wanted.domain.to_string(),
+        wanted.name.to_string(),
+        wanted.client_id.to_string(),
+        String::new(),
+        owner(Mark::of_text(&wanted.auth_domain)),
+        String::new(),
+        words::credential(CredentialCode::Missing).to_owned(),
+        String::new(),
+    ]
+}
+
+fn owner(mark: Option<Mark>) -> String {
+    mark.map(|mark| mark.owner.to_string()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{COLUMNS, lines};
+
+    #[test]
+    fn a_table_is_as_narrow_as_it_must_be_and_loses_no_row() {
+        let rows: Vec<[String; 9]> = (0..3)
+            .map(|row| std::array::from_fn(|at| format!("{row} {} of some length", COLUMNS[at])))
+            .collect();
+        let whole = lines(&rows, &[], None);
+        assert_eq!(whole.len(), 4, "{whole:#?}");
+        let narrow = lines(&rows, &["ID", "OWNER"], Some(70));
+        assert!(narrow.iter().all(|line| line.chars().count() <= 70), "{narrow:#?}");
+        let text = narrow.join(" ");
+        assert!(!text.contains("OWNER") && (0..3).all(|row| text.contains(&format!("{row} KEY"))));
+    }
 }

@@ -6,6 +6,7 @@
 mod accounts;
 mod change;
 pub(crate) mod client;
+pub mod explained;
 mod file_names;
 mod finding;
 mod format;
@@ -29,6 +30,7 @@ pub mod status;
 mod summary;
 pub mod text;
 pub mod verified;
+pub mod version;
 pub(crate) mod words;
 
 use std::collections::BTreeMap;

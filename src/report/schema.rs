@@ -5,6 +5,7 @@ use schemars::Schema;
 use super::json;
 use super::status::StatusReport;
 use super::verified::VerifiedReport;
+use super::version::AppcredVersion;
 use crate::schema::of_output;
 
 /// What `plan` and `apply` print as JSON.
@@ -25,6 +26,11 @@ pub fn validate() -> Schema {
 /// What `verify` prints as JSON.
 pub fn verify() -> Schema {
     of_output::<VerifiedReport<'_>>()
+}
+
+/// What `version` prints as JSON.
+pub fn version() -> Schema {
+    of_output::<AppcredVersion>()
 }
 
 /// What `watch` serves as its status.

@@ -90,6 +90,7 @@ pub(super) fn credential(code: CredentialCode) -> &'static str {
         CredentialCode::Undeclared => "undeclared",
         CredentialCode::OtherOwner => "another owner's",
         CredentialCode::Foreign => "foreign",
+        CredentialCode::Missing => "missing",
     }
 }
 

@@ -45,8 +45,9 @@ impl TargetSpec {
             && self.desired.owner == other.desired.owner
     }
 
-    /// The entries, with the days until when their clients may be used.
+    /// The entries that are selected, with the days until when their clients may be used.
     pub(super) fn dated(&self, mut entries: Vec<EntryStatus>) -> Vec<EntryStatus> {
+        entries.retain(|entry| self.policy.selection.includes(Some(&entry.key), &entry.domain));
         for entry in &mut entries {
             entry.lifetime = self.lifetimes.get(&entry.key).copied().unwrap_or_default();
         }

@@ -10,6 +10,7 @@ use url::Url;
 use super::Workspace;
 use super::evaluate::{Evaluation, EvaluationError, Observation};
 use super::limits;
+use super::selected::check_views;
 use super::targets::pick;
 use crate::desired;
 use crate::diagnostic::Diagnostics;
@@ -140,6 +141,7 @@ impl Workspace {
             let observation = recorded(name, &mut snapshot, &basis, &against.source);
             targets.push(observation.compare(&project, &resolved, &policy, &mut problems));
         }
+        check_views(&policy.selection, &targets)?;
         problems.append(limits::check(&targets));
         Ok(Evaluation { targets: Some(targets).filter(|_| !problems.has_errors()), problems })
     }

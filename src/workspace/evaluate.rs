@@ -8,6 +8,7 @@ use thiserror::Error;
 use tokio::task::{JoinError, spawn_blocking};
 
 use super::against::StaleSnapshot;
+use super::selected::{NoSuchEntry, check_views};
 use super::targets::{SelectionError, select};
 use super::{Workspace, limits};
 use crate::desired::{self, Resolved};
@@ -123,6 +124,9 @@ pub enum EvaluationError {
     /// A target that does not exist.
     #[error(transparent)]
     Selection(#[from] SelectionError),
+    /// An entry that does not exist.
+    #[error(transparent)]
+    Entry(#[from] NoSuchEntry),
     /// The snapshot cannot be read.
     #[error(transparent)]
     Snapshot(#[from] TargetError),
@@ -171,6 +175,9 @@ impl Workspace {
             .into_iter()
             .map(|observation| observation.compare(&project, &resolved, &policy, &mut problems))
             .collect();
+        if !is_stopped(&problems) {
+            check_views(&policy.selection, &targets)?;
+        }
         problems.append(limits::check(&targets));
         Ok(Evaluation { targets: Some(targets).filter(|_| !is_stopped(&problems)), problems })
     }

@@ -10,6 +10,7 @@ mod limits;
 mod offered;
 mod reader;
 mod saved;
+mod selected;
 mod targets;
 
 use std::path::PathBuf;
@@ -27,6 +28,7 @@ pub use limits::warnings as limit_warnings;
 pub use offered::Offered;
 pub use reader::{ProjectReader, ReaderSettings};
 pub use saved::{NotSaved, planned};
+pub use selected::{NoSuchEntry, check_selection, find_entry};
 pub use targets::{SelectionError, check_targets, one_home_assistant, select};
 
 /// A project's folder, and the environment that it is used in.

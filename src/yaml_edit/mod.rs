@@ -6,6 +6,7 @@
 
 mod append;
 mod change;
+mod entry;
 pub(crate) mod geometry;
 mod in_clear;
 mod reread;
@@ -20,6 +21,7 @@ use thiserror::Error;
 
 pub use append::{NewEntry, append, new_manifest};
 pub use change::TextChanges;
+pub use entry::{remove_entry, rename_entry};
 pub use in_clear::check_none_in_clear;
 pub use slots::{
     NewValue, OldLayout, Slot, SlotValue, all_slots, files_named, is_sealed, put, slots,

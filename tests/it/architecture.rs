@@ -100,6 +100,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "reconcile",
             "setup",
             "status",
+            "suggest",
             "verify",
         ],
     ),
@@ -107,6 +108,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "cli",
         &[
             "model",
+            "codes",
             "diagnostic",
             "http",
             "lock",

@@ -25,6 +25,11 @@ impl House {
         Self { project, identity, recipient }
     }
 
+    /// A project file with which secrets can be encrypted.
+    pub(crate) fn project_file(&self) -> String {
+        format!("owner: default\nage: {{recipients: [{}]}}\n", self.recipient)
+    }
+
     /// An entry whose integration is left alone.
     pub(crate) fn entry(&self, domain: &str, name: &str, client_id: &str, secret: &str) -> String {
         self.entry_with_integration(domain, name, client_id, secret)

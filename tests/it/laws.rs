@@ -25,7 +25,7 @@ use crate::shelf::Shelf;
 
 const SECRET: &str = "s3cr3t-";
 
-fn cases() -> ProptestConfig {
+pub(crate) fn cases() -> ProptestConfig {
     const EACH_TIME: u32 = 2_000;
     let config = ProptestConfig { max_shrink_iters: 4_000, ..ProptestConfig::default() };
     // PROPTEST_CASES asks for more, which are others each time. Those of each change are always the
@@ -64,7 +64,7 @@ fn adoptions() -> impl Strategy<Value = Adopt> {
     prop_oneof![2 => Just(Adopt::No), 2 => Just(Adopt::Only), 1 => id]
 }
 
-fn wanted() -> impl Strategy<Value = Desired> {
+pub(crate) fn wanted() -> impl Strategy<Value = Desired> {
     wanted_by("house")
 }
 
@@ -140,7 +140,7 @@ fn marks() -> impl Strategy<Value = String> {
         .prop_map(|(owner, key)| format!("appcred:{owner}:{key}"))
 }
 
-fn held() -> impl Strategy<Value = Shelf> {
+pub(crate) fn held() -> impl Strategy<Value = Shelf> {
     let auth_domain = option::weighted(0.75, auth_domains());
     let credential =
         (domains(), clients(), secrets(), option::of(select(vec!["N", "M"])), auth_domain);
@@ -228,7 +228,7 @@ fn unread() -> impl Strategy<Value = UnreadAccounts> {
     prop_oneof![3 => one, 1 => Just(UnreadAccounts::All)]
 }
 
-fn policies() -> impl Strategy<Value = Policy> {
+pub(crate) fn policies() -> impl Strategy<Value = Policy> {
     (select(vec![Prune::Managed, Prune::Nothing, Prune::All]), any::<bool>(), any::<bool>())
         .prop_map(|(prune, allow_empty, adopt_all)| Policy {
             prune,
@@ -239,12 +239,12 @@ fn policies() -> impl Strategy<Value = Policy> {
         })
 }
 
-fn run(shelf: &mut Shelf, desired: &Desired, policy: &Policy) -> Vec<StepOutcome> {
+pub(crate) fn run(shelf: &mut Shelf, desired: &Desired, policy: &Policy) -> Vec<StepOutcome> {
     let plan = plan(desired, &shelf.observed(), policy);
     carry_out(&plan, desired, shelf)
 }
 
-fn carry_out(plan: &Plan, desired: &Desired, shelf: &mut Shelf) -> Vec<StepOutcome> {
+pub(crate) fn carry_out(plan: &Plan, desired: &Desired, shelf: &mut Shelf) -> Vec<StepOutcome> {
     let stop = Stop::new();
     apply(plan, desired, shelf, &stop, &mut |_, _| {}).now_or_never().expect("a shelf never waits")
 }
@@ -357,7 +357,7 @@ fn may_touch(credential: &Credential, shelf: &Shelf, desired: &Desired, policy: 
 }
 
 /// What a target holds, ids and order aside.
-fn content(shelf: &Shelf) -> Vec<String> {
+pub(crate) fn content(shelf: &Shelf) -> Vec<String> {
     let told = |credential: &Credential| {
         let (secret, name) =
             (credential.client_secret.clear().unwrap().expose(), credential.name.as_deref());

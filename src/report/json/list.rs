@@ -4,9 +4,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::codes::CredentialCode;
-use crate::model::{ClientId, CredentialId, Domain, to_json};
-use crate::plan::ComparedCredential;
+use crate::model::{ClientId, CredentialId, Domain, Key, to_json};
+use crate::plan::{ComparedCredential, Plan, Wanted};
 use crate::report::accounts::{self, NamedAccount};
+use crate::report::list::{Rows, key_of};
 use crate::report::set_up::{self, SetUp};
 use crate::report::{TargetReport, mark_of};
 
@@ -27,6 +28,23 @@ pub(in crate::report) struct ListReport<'a> {
 struct Listed<'a> {
     /// The credentials, in the target's order.
     credentials: Vec<ListedCredential<'a>>,
+    /// The entries of which the target holds nothing.
+    missing: Vec<MissingCredential<'a>>,
+}
+
+/// What an entry wants and the target does not hold.
+#[derive(Serialize, JsonSchema)]
+struct MissingCredential<'a> {
+    /// The entry.
+    key: &'a Key,
+    /// The integration.
+    domain: &'a Domain,
+    /// As Home Assistant will show it.
+    name: &'a str,
+    /// The OAuth2 client id.
+    client_id: &'a ClientId,
+    /// `missing`.
+    state: CredentialCode,
 }
 
 /// One credential.
@@ -42,8 +60,8 @@ struct ListedCredential<'a> {
     client_id: &'a ClientId,
     /// The repository that manages it.
     owner: Option<String>,
-    /// Its entry there.
-    key: Option<String>,
+    /// Its entry, or the one that it was made for.
+    key: Option<Key>,
     /// The linked accounts that use it.
     used_by: Vec<Account<'a>>,
     /// How it compares with the manifests.
@@ -66,36 +84,51 @@ struct ListedCredential<'a> {
 ///
 /// # Errors
 /// None in practice: all of it can be written as JSON.
-pub fn list(targets: &[TargetReport<'_>]) -> serde_json::Result<String> {
-    let targets = target_reports(targets, |target, plan| Listed {
-        credentials: plan
-            .credential_states
-            .iter()
-            .map(|ComparedCredential { held, state, users }| {
-                let mark = mark_of(held);
-                let written = state.entry().and_then(|key| target.entries.get(key));
-                let lifetime = written.map(|written| written.lifetime).unwrap_or_default();
-                let set_ups = set_up::setup_states_of(plan, state);
-                let (set_up, accounts) = accounts::split(
-                    set_ups.map(|of| (of.id.account.as_ref(), set_up::of_entry(of))),
-                );
-                ListedCredential {
-                    id: &held.id,
-                    domain: &held.domain,
-                    name: held.name.as_deref(),
-                    client_id: &held.client_id,
-                    owner: mark.as_ref().map(|mark| mark.owner.to_string()),
-                    key: mark.map(|mark| mark.key.to_string()),
-                    used_by: users_of(users),
-                    state: state.code(),
-                    expires: lifetime.expires.map(|day| day.to_string()),
-                    rotate_after: lifetime.rotate_after.map(|day| day.to_string()),
-                    set_up,
-                    accounts,
-                }
-            })
-            .collect(),
+pub fn list(targets: &[TargetReport<'_>], rows: &Rows) -> serde_json::Result<String> {
+    let targets = target_reports(targets, |target, plan| {
+        let (held, missing) = rows.of(plan);
+        Listed {
+            credentials: held.into_iter().map(|of| listed(of, plan, target)).collect(),
+            missing: missing.into_iter().map(missing_credential).collect(),
+        }
     });
     let report = ListReport { format_version: FORMAT_VERSION, targets };
     to_json(&report)
+}
+
+fn listed<'a>(
+    of: &'a ComparedCredential,
+    plan: &'a Plan,
+    target: &TargetReport<'_>,
+) -> ListedCredential<'a> {
+    let ComparedCredential { held, state, users } = of;
+    let written = state.entry().and_then(|key| target.entries.get(key));
+    let lifetime = written.map(|written| written.lifetime).unwrap_or_default();
+    let set_ups = set_up::setup_states_of(plan, state);
+    let (set_up, accounts) =
+        accounts::split(set_ups.map(|of| (of.id.account.as_ref(), set_up::of_entry(of))));
+    ListedCredential {
+        id: &held.id,
+        domain: &held.domain,
+        name: held.name.as_deref(),
+        client_id: &held.client_id,
+        owner: mark_of(held).map(|mark| mark.owner.to_string()),
+        key: key_of(of),
+        used_by: users_of(users),
+        state: state.code(),
+        expires: lifetime.expires.map(|day| day.to_string()),
+        rotate_after: lifetime.rotate_after.map(|day| day.to_string()),
+        set_up,
+        accounts,
+    }
+}
+
+fn missing_credential(wanted: &Wanted) -> MissingCredential<'_> {
+    MissingCredential {
+        key: &wanted.key,
+        domain: &wanted.domain,
+        name: &wanted.name,
+        client_id: &wanted.client_id,
+        state: CredentialCode::Missing,
+    }
 }

@@ -1,0 +1,44 @@
+//! `rename`
+
+use crate::model::{Key, Visible};
+use crate::yaml_edit::rename_entry;
+
+use super::add::key;
+use super::change::{ThenApply, change, entry, in_order};
+use super::exit::ExitStatus;
+use super::{Global, console};
+
+/// Give an entry another key
+///
+/// Writes `key`, and the old one under `formerly`, so that what targets hold moves to the new key and no
+/// account has to consent again. Its name, as Home Assistant shows it, stays.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Examples:
+  appcred rename spotify spotify-family
+  appcred rename spotify spotify-family --apply")]
+pub(super) struct Rename {
+    /// The entry, by key, name or the id of its credential
+    #[arg(value_name = "OLD")]
+    old: String,
+    /// The new key
+    #[arg(value_name = "NEW", value_parser = key)]
+    new: Key,
+    #[command(flatten)]
+    then: ThenApply,
+}
+
+pub(super) async fn run(global: &Global, verb: &Rename) -> anyhow::Result<ExitStatus> {
+    let Some(loaded) = in_order(global) else { return Ok(ExitStatus::Failure) };
+    let (entry, new) = (entry(&loaded, &verb.old)?, &verb.new);
+    let old = &entry.key.value;
+    if old == new {
+        console::print(&format!("Nothing was changed: the key is `{new}` already.\n"))?;
+        return Ok(ExitStatus::Success);
+    }
+    change(global, &loaded, &entry, |text, place| {
+        rename_entry(text, place, old.as_str(), new.as_str())
+    })?;
+    let file = entry.key.spot.file.path();
+    console::print(&format!("Renamed `{old}` to `{new}` in {}.\n", file.visible()))?;
+    verb.then.run(global, std::slice::from_ref(new)).await
+}

@@ -1,0 +1,43 @@
+//! `rm`
+
+use crate::model::{Key, Visible};
+use crate::yaml_edit::remove_entry;
+
+use super::change::{ThenApply, change, entry, in_order};
+use super::exit::ExitStatus;
+use super::{Global, console};
+
+/// Remove entries from their manifests
+///
+/// The lines of each entry go, and every other byte stays, comments beside it too. What targets hold of it is
+/// deleted by the next `apply`, which --apply runs for these entries alone; a linked account keeps it, as
+/// for every entry that is gone.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Examples:
+  appcred rm spotify-kids
+  appcred rm spotify-kids netatmo --apply")]
+pub(super) struct Rm {
+    /// The entries, by key, name or the id of their credential
+    #[arg(value_name = "KEY", required = true)]
+    named: Vec<String>,
+    #[command(flatten)]
+    then: ThenApply,
+}
+
+pub(super) async fn run(global: &Global, verb: &Rm) -> anyhow::Result<ExitStatus> {
+    let Some(loaded) = in_order(global) else { return Ok(ExitStatus::Failure) };
+    // A wrong name changes nothing.
+    let keys = verb.named.iter().map(|name| Ok(entry(&loaded, name)?.key.value.clone()));
+    let mut keys: Vec<Key> = keys.collect::<anyhow::Result<_>>()?;
+    keys.sort();
+    keys.dedup();
+    for key in &keys {
+        // What was removed before has moved the others.
+        let Some(loaded) = in_order(global) else { return Ok(ExitStatus::Failure) };
+        let entry = entry(&loaded, key.as_str())?;
+        change(global, &loaded, &entry, remove_entry)?;
+        let file = entry.key.spot.file.path();
+        console::print(&format!("Removed `{key}` from {}.\n", file.visible()))?;
+    }
+    verb.then.run(global, &keys).await
+}

@@ -1,0 +1,136 @@
+//! `rotate`
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow, bail};
+
+use crate::encrypted_file::{EncryptionContext, SecretPlace, replaced};
+use crate::files::{self, TEXT_LIMIT};
+use crate::manifest::{self, Entry, Loaded};
+use crate::model::{Reference, Secret, Visible};
+use crate::secret::{SecretResolver, files_of};
+
+use super::change::{ThenApply, entry, in_order, replace};
+use super::client_secret::secret;
+use super::exit::ExitStatus;
+use super::gather::resolver;
+use super::locks::lock_project;
+use super::recipients::of_file;
+use super::{Global, console, environment};
+
+/// Replace the client secret of an entry
+///
+/// Asks for the new secret, which is not shown, and puts it where the old one is, in the form that this has:
+/// encrypted with age in the manifest, in a SOPS document, or in the file that !secret or !file names. Nothing
+/// else in the file changes. Before `apply` replaces a secret in use, it asks the provider whether the new one
+/// is right, as far as that is possible.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Examples:
+  appcred rotate spotify-family
+  appcred rotate spotify-family --apply
+  pass spotify | appcred rotate spotify-family --secret-stdin --apply --yes")]
+pub(super) struct Rotate {
+    /// The entry, by key, name or the id of its credential
+    #[arg(value_name = "KEY")]
+    named: String,
+    /// Read the new secret from standard input
+    #[arg(long)]
+    secret_stdin: bool,
+    #[command(flatten)]
+    then: ThenApply,
+}
+
+pub(super) async fn run(global: &Global, verb: &Rotate) -> anyhow::Result<ExitStatus> {
+    let Some(loaded) = in_order(global) else { return Ok(ExitStatus::Failure) };
+    let entry = entry(&loaded, &verb.named)?;
+    let key = &entry.key.value;
+    let (resolver, _) = resolver(global, &loaded.project);
+    let places = places(global, &entry, &resolver)?;
+    let new = Secret::new(&secret(verb.secret_stdin, "--secret-stdin", &loaded.project)?);
+    let Some((file, is_new)) = rotate(global, &loaded, &entry, &places, &new, &resolver)? else {
+        let file = places.first().context("no file is known")?.visible();
+        bail!(
+            "the secret of `{key}` is written in {file} in a way that cannot be changed in place: change it with `appcred edit {file}`"
+        );
+    };
+    if !is_new {
+        console::print("Nothing was changed: that is its secret already.\n")?;
+        return Ok(ExitStatus::Success);
+    }
+    console::print(&format!("Replaced the client secret of `{key}` in {}.\n", file.visible()))?;
+    if let Some(date) = entry.rotate_after.as_ref().or(entry.expires.as_ref()) {
+        let (place, date) = (date.spot.place(), date.value);
+        console::message(format_args!("Change the date {date} of the entry too ({place})."));
+    }
+    verb.then.run(global, std::slice::from_ref(key)).await
+}
+
+/// The files that may hold the secret of an entry, the nearest first.
+fn places(
+    global: &Global,
+    entry: &Entry,
+    resolver: &SecretResolver,
+) -> anyhow::Result<Vec<PathBuf>> {
+    let (key, reference) = (&entry.key.value, &entry.client_secret.value);
+    let Reference::Tagged { tag, argument, .. } = reference else {
+        return Ok(vec![entry.client_secret.spot.file.path().to_owned()]);
+    };
+    let inside = files_of(reference, resolver).into_iter();
+    let inside = inside.map(|file| resolver.path_from(&global.folder, &file));
+    let files: Vec<PathBuf> = inside.filter(|file| file.is_file()).collect();
+    if files.is_empty() {
+        let argument = argument.visible();
+        bail!(
+            "the secret of `{key}` is not in a file of this project: change it where `!{tag} {argument}` reads it, and run `appcred apply --key {key}`"
+        );
+    }
+    Ok(files)
+}
+
+/// Puts the new secret into the first of these files that has the old one, and answers which that is and
+/// whether anything changed.
+fn rotate<'f>(
+    global: &Global,
+    loaded: &Loaded,
+    entry: &Entry,
+    files: &'f [PathBuf],
+    new: &Secret,
+    resolver: &SecretResolver,
+) -> anyhow::Result<Option<(&'f Path, bool)>> {
+    let _lock = lock_project(global)?;
+    let mut project = loaded.project.clone();
+    let now = environment::timestamp();
+    let keep_plain = project.allow_plaintext;
+    // In clear, all secrets of the file are in plain text.
+    project.allow_plaintext = true;
+    for file in files {
+        let of_entry = |text: &str| {
+            let (entries, _) = manifest::entries(file, text, &project);
+            let found = entries.iter().find(|other| other.key.value == entry.key.value);
+            found.map(|found| found.client_secret.spot.span.start)
+        };
+        let place = match &entry.client_secret.value {
+            Reference::Tagged { tag, argument, .. } if tag == "secret" => {
+                SecretPlace::Named(argument)
+            }
+            Reference::Tagged { .. } => SecretPlace::Whole,
+            _ => SecretPlace::At(&of_entry),
+        };
+        let shown = file.visible();
+        let before =
+            files::read(file, TEXT_LIMIT).with_context(|| format!("cannot read {shown}"))?;
+        let recipients = of_file(&loaded.project, file).map_err(|why| anyhow!("{why}"))?;
+        let with = EncryptionContext { recipients: &recipients, now: &now, keep_plain };
+        let after = replaced(&before, &place, new, with, resolver).map_err(|why| {
+            let help = why.help().map(|help| format!("; {help}")).unwrap_or_default();
+            anyhow!("cannot change {shown}: {why}{help}")
+        })?;
+        let Some(after) = after else { continue };
+        if after == **before {
+            return Ok(Some((file, false)));
+        }
+        replace(global, file, &before, &after)?;
+        return Ok(Some((file, true)));
+    }
+    Ok(None)
+}

@@ -1,0 +1,61 @@
+//! One secret of a file, replaced in the form that it is in.
+
+use secrecy::zeroize::Zeroizing;
+
+use super::{EncryptedFileError, EncryptionContext, FileFormat, Opened};
+use crate::model::Secret;
+use crate::secret::SecretResolver;
+use crate::yaml_edit::{NewValue, YamlEditError, all_slots, put};
+
+/// Which secret of a file is replaced.
+pub enum SecretPlace<'p> {
+    /// All that the file holds.
+    Whole,
+    /// The one of this name in a file of secrets.
+    Named(&'p str),
+    /// The one whose value begins where this finds it in the text in clear.
+    At(&'p dyn Fn(&str) -> Option<usize>),
+}
+
+/// The file with another secret in this place; none where it has no such place. What is in plain text stays
+/// so where `with` allows it.
+///
+/// # Errors
+/// Where the file cannot be opened, or the secret not be replaced in place.
+pub fn replaced(
+    bytes: &[u8],
+    place: &SecretPlace<'_>,
+    secret: &Secret,
+    with: EncryptionContext<'_>,
+    resolver: &SecretResolver,
+) -> Result<Option<Vec<u8>>, EncryptedFileError> {
+    let mut opened = Opened::new(bytes, resolver)?;
+    let slots = match place {
+        SecretPlace::Whole => Vec::new(),
+        SecretPlace::Named(_) | SecretPlace::At(_) => all_slots(opened.clear())?,
+    };
+    let slot = match place {
+        SecretPlace::Whole => {
+            let line_break = if opened.clear().ends_with('\n') { "\n" } else { "" };
+            let text = Zeroizing::new(format!("{}{line_break}", secret.expose()));
+            return match opened.form {
+                FileFormat::Age { .. } => opened.seal(&text, with).map(Some),
+                FileFormat::Entries(_) => Ok(Some(text.as_bytes().to_vec())),
+                FileFormat::Sops(_) => Err(YamlEditError::Sops.into()),
+            };
+        }
+        SecretPlace::Named(name) => {
+            slots.iter().find(|slot| slot.field == *name && slot.of.is_empty())
+        }
+        SecretPlace::At(find) => {
+            let start = find(opened.clear());
+            slots.iter().find(|slot| Some(slot.span.start) == start)
+        }
+    };
+    let Some(slot) = slot else { return Ok(None) };
+    let text = Zeroizing::new(put(opened.clear(), &[(slot, NewValue::Plain(secret))])?);
+    if let (FileFormat::Entries(entries), Some(old)) = (&mut opened.form, slot.plain()) {
+        entries.stays_in_clear(old, secret);
+    }
+    opened.seal(&text, with).map(Some)
+}

@@ -1,0 +1,262 @@
+//! What a field of the files means, from their schemas.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+use serde_json::Value as Json;
+
+use crate::suggest;
+
+/// A value of a file, in the schema that it is described in.
+#[derive(Clone, Copy)]
+struct FieldNode<'s> {
+    schema: &'s Json,
+    /// What is said of the value itself.
+    node: &'s Json,
+}
+
+/// What is known of a field by its name, as in `entry.client_secret`, `client_secret` or `policy.prune`; without a
+/// name, which fields there are.
+///
+/// # Errors
+/// Where there is no such field, with what was most likely meant.
+pub fn explain(field: Option<&str>, manifest: &Json, project: &Json) -> Result<String, String> {
+    let root = |schema| FieldNode { schema, node: schema };
+    let (list, project) = (root(manifest).field("application_credentials"), root(project));
+    let entry = list.and_then(FieldNode::item).ok_or("the schema of manifests has no entries")?;
+    let Some(field) = field else {
+        let mut text = "An entry of a manifest (`appcred explain entry.FIELD`):\n".to_owned();
+        text.push_str(&entry.fields_text());
+        text.push_str("\nThe project file, appcred.yaml (`appcred explain FIELD`):\n");
+        return Ok(text + &project.fields_text());
+    };
+    let mut names = field.split('.').peekable();
+    let mut at = match names.peek().copied().unwrap_or_default() {
+        "entry" | "application_credentials" => {
+            names.next();
+            entry
+        }
+        "project" => {
+            names.next();
+            project
+        }
+        name if project.field(name).is_none() && entry.field(name).is_some() => entry,
+        name if project.field(name).is_none() => {
+            let known =
+                ["entry", "project"].into_iter().chain(entry.names()).chain(project.names());
+            return Err(suggest::missing("field", name, known));
+        }
+        _ => project,
+    };
+    for name in names {
+        let below = at.field(name).or_else(|| at.named_value());
+        at = below.ok_or_else(|| suggest::missing("field", name, at.names()))?;
+    }
+    Ok(at.text(field))
+}
+
+impl<'s> FieldNode<'s> {
+    fn at(self, node: &'s Json) -> Self {
+        Self { node, ..self }
+    }
+
+    /// The same where its form is described.
+    fn form(self) -> Self {
+        let mut node = self.node;
+        loop {
+            let reference = node["$ref"].as_str().and_then(|reference| reference.strip_prefix('#'));
+            node = match (reference.and_then(|at| self.schema.pointer(at)), node["allOf"].get(0)) {
+                (Some(named), _) => named,
+                (None, Some(only)) => only,
+                (None, None) => return self.at(node),
+            };
+        }
+    }
+
+    /// All forms that it may have.
+    fn forms(self) -> Vec<Self> {
+        let form = self.form();
+        let several = form.node["anyOf"].as_array().or_else(|| form.node["oneOf"].as_array());
+        match several {
+            Some(forms) => forms.iter().flat_map(|node| self.at(node).forms()).collect(),
+            None => vec![form],
+        }
+    }
+
+    /// The mapping's fields, or those of each item of a list or mapping by name.
+    fn fields(self) -> Vec<(&'s String, Self)> {
+        let own = |form: Self| {
+            let fields = form.node["properties"].as_object().into_iter().flatten();
+            fields.map(move |(name, node)| (name, form.at(node))).collect::<Vec<_>>()
+        };
+        let fields: Vec<_> = self.forms().into_iter().flat_map(own).collect();
+        match self.item().filter(|_| fields.is_empty()) {
+            Some(item) => item.fields(),
+            None => fields,
+        }
+    }
+
+    fn field(self, name: &str) -> Option<Self> {
+        self.fields().into_iter().find(|(known, _)| *known == name).map(|(_, field)| field)
+    }
+
+    fn names(self) -> impl Iterator<Item = &'s str> {
+        self.fields().into_iter().map(|(name, _)| name.as_str())
+    }
+
+    /// What each item of the list is, or each value of the mapping by names of people's own.
+    fn item(self) -> Option<Self> {
+        let forms = self.forms();
+        let item = forms.iter().find_map(|form| form.node.get("items").map(|node| form.at(node)));
+        item.or_else(|| self.named_value())
+    }
+
+    fn named_value(self) -> Option<Self> {
+        let values = |form: Self| {
+            form.node.get("additionalProperties").filter(|of| of.is_object()).map(|of| form.at(of))
+        };
+        self.forms().into_iter().find_map(values)
+    }
+
+    fn about(self) -> &'s str {
+        let of = |node: &'s Json| node["description"].as_str();
+        of(self.node).or_else(|| of(self.form().node)).unwrap_or_default()
+    }
+
+    /// What kind of value it is.
+    fn kind(self) -> String {
+        let kinds = self.forms().into_iter().map(|form| match form.node["type"].as_str() {
+            _ if form.node.get("const").is_some() => "one of the values below".to_owned(),
+            Some("boolean") => "true or false".to_owned(),
+            Some("integer" | "number") => "number".to_owned(),
+            Some("object") => "mapping".to_owned(),
+            Some("array") => match form.item() {
+                Some(item) => format!("list, each item: {}", item.kind()),
+                None => "list".to_owned(),
+            },
+            _ => "text".to_owned(),
+        });
+        let mut kinds: Vec<String> = kinds.collect();
+        let mut seen = BTreeSet::new();
+        kinds.retain(|kind| seen.insert(kind.clone()));
+        kinds.join(", or ")
+    }
+
+    fn values(self) -> Vec<(&'s str, &'s str)> {
+        let forms = self.forms().into_iter();
+        forms.filter_map(|form| Some((form.node["const"].as_str()?, form.about()))).collect()
+    }
+
+    fn is_required(self, name: &str) -> bool {
+        let has = |form: Self| {
+            let required = form.node["required"].as_array();
+            required.is_some_and(|names| names.iter().any(|known| known == name))
+        };
+        self.forms().into_iter().any(has) || self.item().is_some_and(|item| item.is_required(name))
+    }
+
+    fn text(self, name: &str) -> String {
+        let mut text = format!("{name}: {}\n\n  {}\n", self.kind(), self.about());
+        let values = self.values();
+        if !values.is_empty() {
+            text.push_str("\nValues:\n");
+            for (value, about) in values {
+                let _ = writeln!(text, "  {value}\n      {about}");
+            }
+        }
+        let fields = self.fields_text();
+        if !fields.is_empty() {
+            text.push_str("\nFields:\n");
+            text.push_str(&fields);
+        }
+        text
+    }
+
+    fn fields_text(self) -> String {
+        let mut text = String::new();
+        for (name, field) in self.fields() {
+            let required = if self.is_required(name) { ", required" } else { "" };
+            let _ =
+                writeln!(text, "  {name} ({}{required})\n      {}", field.kind(), field.about());
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value as Json, json};
+
+    use super::explain;
+
+    fn schemas() -> (Json, Json) {
+        let item = json!({"properties": {
+            "domain": {"type": "string", "description": "The integration."},
+            "prune": {"allOf": [{"$ref": "#/definitions/Prune"}], "description": "What goes."},
+        }, "required": ["domain"], "description": "One."});
+        let prune = json!({"oneOf": [{"const": "all", "description": "All."}, {"const": "none", "description": "None."}]});
+        let target = json!({"anyOf": [
+            {"properties": {"url": {"type": "string", "description": "Where."}}},
+            {"properties": {"dir": {"type": "string", "description": "A folder."}}},
+        ]});
+        let manifest = json!({
+            "properties": {"application_credentials": {"type": ["array", "null"], "items": {"$ref": "#/definitions/Item"}}},
+            "definitions": {"Item": item, "Prune": prune},
+        });
+        let project = json!({
+            "properties": {
+                "owner": {"type": "string", "description": "Whose."},
+                "targets": {"type": "object", "additionalProperties": {"$ref": "#/definitions/Target"}, "description": "Where to."},
+                "limits": {"type": "array", "items": {"type": "integer"}, "description": "How many."},
+            },
+            "definitions": {"Target": target},
+        });
+        (manifest, project)
+    }
+
+    fn of(field: &str) -> Result<String, String> {
+        let (manifest, project) = schemas();
+        explain(Some(field), &manifest, &project)
+    }
+
+    #[test]
+    fn a_field_is_found_by_its_name_wherever_it_is() {
+        for (field, expected) in [
+            ("entry.domain", "entry.domain: text\n\n  The integration.\n"),
+            ("domain", "domain: text\n\n  The integration.\n"),
+            (
+                "prune",
+                "prune: one of the values below\n\n  What goes.\n\nValues:\n  all\n      All.\n  none\n      None.\n",
+            ),
+            ("owner", "owner: text\n\n  Whose.\n"),
+            ("limits", "limits: list, each item: number\n\n  How many.\n"),
+            ("targets.home.url", "targets.home.url: text\n\n  Where.\n"),
+            ("targets.dir", "targets.dir: text\n\n  A folder.\n"),
+        ] {
+            assert_eq!(of(field).unwrap(), expected);
+        }
+        let entry = of("entry").unwrap();
+        assert!(entry.contains("  domain (text, required)\n      The integration.\n"), "{entry}");
+        let targets = of("targets").unwrap();
+        assert!(
+            targets.contains("  url (text)\n") && targets.contains("  dir (text)\n"),
+            "{targets}"
+        );
+        let (manifest, project) = schemas();
+        let all = explain(None, &manifest, &project).unwrap();
+        assert!(all.contains("  domain (") && all.contains("  owner ("), "{all}");
+    }
+
+    #[test]
+    fn what_is_mistyped_is_guessed() {
+        for (field, expected) in [
+            ("ownr", "there is no field `ownr`: did you mean `owner`?"),
+            ("entry.domin", "there is no field `domin`: did you mean `domain`?"),
+            ("targets.home.ur", "there is no field `ur`"),
+            ("owner.x", "there is no field `x`"),
+        ] {
+            let error = of(field).unwrap_err();
+            assert!(error.starts_with(expected), "{error}");
+        }
+    }
+}

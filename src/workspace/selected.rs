@@ -1,0 +1,118 @@
+//! Which entries are meant: by patterns, or each by what people call it.
+
+use std::collections::BTreeSet;
+
+use thiserror::Error;
+
+use super::TargetView;
+use crate::manifest::Entry;
+use crate::model::{ClientId, Domain, Glob, Key, Reference, Selection, is_id_of_client};
+use crate::suggest::{self, listed};
+
+/// Why no entry is meant.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum NoSuchEntry {
+    /// None is called so.
+    #[error("{}", suggest::missing(.kind, .name, .known.iter().map(String::as_str)))]
+    Unknown {
+        /// What is called so.
+        kind: &'static str,
+        /// The name.
+        name: String,
+        /// What there is.
+        known: BTreeSet<String>,
+    },
+    /// Several are.
+    #[error("`{name}` may be each of {}: name one of these keys", listed(.keys.iter().map(Key::as_str)))]
+    Several {
+        /// The name.
+        name: String,
+        /// Their keys.
+        keys: BTreeSet<Key>,
+    },
+}
+
+/// Checks that each pattern of a selection means something: one that is mistyped would select nothing, or
+/// exclude nothing. What nobody manages has no key.
+///
+/// # Errors
+/// Where one means nothing.
+pub fn check_selection<'k>(
+    selection: &Selection,
+    known: impl Iterator<Item = (Option<&'k Key>, &'k Domain)>,
+) -> Result<(), NoSuchEntry> {
+    if selection.is_whole() {
+        return Ok(());
+    }
+    let (mut keys, mut domains) = (BTreeSet::new(), BTreeSet::new());
+    for (key, domain) in known {
+        keys.extend(key.map(ToString::to_string));
+        domains.insert(domain.to_string());
+    }
+    let unmet = |globs: &[Glob], known: &BTreeSet<String>, kind| {
+        let is_unmet = |glob: &&Glob| !known.iter().any(|known| glob.matches(known));
+        let glob = globs.iter().find(is_unmet)?;
+        let (name, known) = (glob.to_string(), known.clone());
+        Some(NoSuchEntry::Unknown { kind, name, known })
+    };
+    let unmet = unmet(&selection.keys, &keys, "entry with the key")
+        .or_else(|| unmet(&selection.excluded, &keys, "entry with the key"))
+        .or_else(|| unmet(&selection.domains, &domains, "entry of the integration"));
+    unmet.map_or(Ok(()), Err)
+}
+
+/// The same for the targets that were looked at. What they hold is selected as well, such as what no
+/// entry declares any more. Where one is not known, that is what is wrong.
+pub(super) fn check_views(selection: &Selection, views: &[TargetView]) -> Result<(), NoSuchEntry> {
+    if views.iter().any(|view| view.comparison.is_err()) {
+        return Ok(());
+    }
+    let entries = views.iter().flat_map(|view| view.entries.values());
+    let entries = entries.map(|entry| (Some(&entry.key.value), &entry.domain.value));
+    let known = views.iter().filter_map(|view| view.comparison.as_ref().ok());
+    let held = known.flat_map(|known| &known.observed.credentials);
+    let held: Vec<(Option<Key>, &Domain)> = held
+        .map(|held| {
+            (held.mark().or_else(|| Some(held.claim()?.mark)).map(|mark| mark.key), &held.domain)
+        })
+        .collect();
+    check_selection(
+        selection,
+        entries.chain(held.iter().map(|(key, domain)| (key.as_ref(), *domain))),
+    )
+}
+
+/// The key of the one entry that is called so: by its key, or else by its name or by the id that Home
+/// Assistant gives its credential.
+///
+/// # Errors
+/// Where none or several are.
+pub fn find_entry<'e>(
+    name: &str,
+    entries: impl IntoIterator<Item = &'e Entry>,
+) -> Result<Key, NoSuchEntry> {
+    let (mut keys, mut known) = (BTreeSet::new(), BTreeSet::new());
+    for entry in entries {
+        let key = &entry.key.value;
+        if key.as_str() == name {
+            return Ok(key.clone());
+        }
+        let client_id = match &entry.client_id.value {
+            Reference::Plain(id) => Some(ClientId::new(id.expose())),
+            _ => None,
+        };
+        let is_id = client_id.is_some_and(|id| is_id_of_client(name, &entry.domain.value, &id));
+        if is_id || entry.name.value.eq_ignore_ascii_case(name) {
+            keys.insert(key.clone());
+        }
+        known.insert(key.to_string());
+    }
+    let mut found = keys.iter();
+    match (found.next(), found.next()) {
+        (Some(only), None) => Ok(only.clone()),
+        (None, _) => {
+            Err(NoSuchEntry::Unknown { kind: "entry with the key", name: name.to_owned(), known })
+        }
+        _ => Err(NoSuchEntry::Several { name: name.to_owned(), keys }),
+    }
+}

@@ -1,0 +1,303 @@
+//! `rm`, `rename`, `rotate` and `explain`: what is meant is changed in place, and nothing else.
+
+use serde_json::Value;
+
+use crate::real::sops;
+use crate::shell::{Appcred, Project, age_identity, encrypt};
+
+/// A project with an age key, and its target a folder.
+struct House {
+    project: Project,
+    identity: String,
+    recipient: age::x25519::Recipient,
+}
+
+impl House {
+    fn new(manifest: &str) -> Self {
+        let (identity, recipient) = age_identity();
+        let project = Project::new()
+            .file(
+                "appcred.yaml",
+                &format!("owner: house\ntargets: {{home: {{config_dir: ha}}}}\nage: {{recipients: [{recipient}]}}\n"),
+            )
+            .file("ha/.storage/core.config_entries", r#"{"version": 1, "data": {"entries": []}}"#);
+        let house = Self { project, identity, recipient };
+        house
+            .project
+            .write("credentials.yaml", &manifest.replace("AGE", &house.inline("m4rk3d-old")));
+        house
+    }
+
+    /// An armored age file in one line of a flow mapping.
+    fn inline(&self, secret: &str) -> String {
+        format!("{:?}", encrypt(secret, &self.recipient))
+    }
+
+    fn appcred(&self, arguments: &str) -> Appcred {
+        Appcred::new()
+            .in_dir(self.project.path())
+            .env("SOPS_AGE_KEY", &self.identity)
+            .args(arguments.split(' '))
+    }
+
+    fn text(&self, file: &str) -> String {
+        std::fs::read_to_string(self.project.join(file)).unwrap()
+    }
+
+    /// What the folder holds: by `auth_domain`, its secret.
+    fn held(&self) -> Vec<(String, String)> {
+        let file = self.project.join("ha/.storage/application_credentials");
+        let Ok(text) = std::fs::read_to_string(file) else { return Vec::new() };
+        let stored: Value = serde_json::from_str(&text).unwrap();
+        let text = |item: &Value, name: &str| item[name].as_str().unwrap().to_owned();
+        let items = stored["data"]["items"].as_array().unwrap().iter();
+        items.map(|item| (text(item, "auth_domain"), text(item, "client_secret"))).collect()
+    }
+
+    /// Rotates and applies, and answers what the program printed.
+    #[track_caller]
+    fn rotates(&self, name: &str, file: &str) -> String {
+        let rotate = format!("rotate {name} --secret-stdin --apply --yes");
+        let ran = self.appcred(&rotate).stdin("m4rk3d-new\n").run();
+        let printed = format!("Replaced the client secret of `k` in {file}.\n");
+        assert!(ran.stdout.starts_with(&printed), "{}", ran.stdout);
+        assert!(!(ran.stdout.clone() + &ran.stderr).contains("m4rk3d"), "{}", ran.stdout);
+        assert_eq!(self.held(), [("appcred:house:k".to_owned(), "m4rk3d-new".to_owned())]);
+        self.text(file)
+    }
+}
+
+const TWO: &str = "# mine\napplication_credentials:\n  - {domain: spotify, key: a, client_id: a, client_secret: AGE}\n  # second\n  - {domain: twitch, key: b, name: Stream, client_id: b, client_secret: AGE} # flow\n";
+
+#[test]
+fn an_entry_is_removed_and_its_credential_with_it() {
+    let house = House::new(TWO);
+    house.appcred("apply --yes").run();
+    let ran = house.appcred("rm Stream").stdout("Removed `b` from credentials.yaml.\n").run();
+    assert!(
+        ran.stderr.contains("`appcred apply --key b` brings it to the targets"),
+        "{}",
+        ran.stderr
+    );
+    let left = house.text("credentials.yaml");
+    assert!(left.starts_with("# mine\n") && left.ends_with("}\n  # second\n"), "{left}");
+    assert_eq!(house.held().len(), 2);
+    house.appcred("apply --yes --key b").run();
+    assert_eq!(house.held().len(), 1);
+    // That nothing is left must be asked for, as ever.
+    let ran = house.appcred("rm a --apply --yes").status(1).run();
+    assert!(ran.stdout.contains("--allow-empty"), "{}", ran.stdout);
+    assert_eq!(house.text("credentials.yaml"), "# mine\napplication_credentials: []\n  # second\n");
+    house.appcred("apply --yes --allow-empty").run();
+    assert!(house.held().is_empty());
+}
+
+#[test]
+fn several_are_removed_at_once_or_none() {
+    let house = House::new(TWO);
+    let before = house.text("credentials.yaml");
+    let ran = house.appcred("rm a bb").status(1).run();
+    assert!(
+        ran.stderr.contains("there is no entry with the key `bb`: did you mean `b`?"),
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(house.text("credentials.yaml"), before);
+    let removed = "Removed `a` from credentials.yaml.\nRemoved `b` from credentials.yaml.\n";
+    house.appcred("rm b a twitch_b").stdout(removed).run();
+    assert_eq!(house.text("credentials.yaml"), "# mine\napplication_credentials: []\n  # second\n");
+    house.project.write("credentials.yaml", "application_credentials: [{domain: spotify}]\n");
+    let ran = house.appcred("rm a").status(1).run();
+    assert!(
+        ran.stderr.ends_with("Nothing was changed: correct the errors above first.\n"),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
+fn a_renamed_entry_keeps_its_credential() {
+    let house = House::new(TWO);
+    house.appcred("apply --yes").run();
+    let ran = house.appcred("rename twitch_b stream --apply --yes").run();
+    assert!(
+        ran.stdout.starts_with("Renamed `b` to `stream` in credentials.yaml.\n"),
+        "{}",
+        ran.stdout
+    );
+    assert!(
+        house
+            .text("credentials.yaml")
+            .contains("{formerly: [b], domain: twitch, key: stream, name"),
+        "{}",
+        house.text("credentials.yaml")
+    );
+    let mut marks: Vec<String> = house.held().into_iter().map(|(mark, _)| mark).collect();
+    marks.sort();
+    assert_eq!(marks, ["appcred:house:a", "appcred:house:stream"]);
+    house.appcred("plan --detailed-exitcode").run();
+    // Back again, without a trace of its own key.
+    house.appcred("rename stream b").run();
+    assert!(
+        house
+            .text("credentials.yaml")
+            .contains("{formerly: [stream], domain: twitch, key: b, name")
+    );
+    house.appcred("apply --yes --key b").run();
+    house.appcred("plan --detailed-exitcode").run();
+    let before = house.text("credentials.yaml");
+    let ran = house.appcred("rename a b").status(1).run();
+    assert!(
+        ran.stderr.contains("was not changed: it would have the errors above"),
+        "{}",
+        ran.stderr
+    );
+    let ran = house.appcred("rename a x/y").status(1).run();
+    assert!(ran.stderr.contains("it consists of letters"), "{}", ran.stderr);
+    house.appcred("rename a a").stdout("Nothing was changed: the key is `a` already.\n").run();
+    assert_eq!(house.text("credentials.yaml"), before);
+}
+
+const ONE: &str = "application_credentials:\n  - domain: spotify # it\n    key: k\n    client_id: a\n    client_secret: AGE\n";
+
+#[test]
+fn a_secret_is_rotated_in_the_form_that_it_is_in() {
+    let house = House::new(ONE);
+    house.appcred("apply --yes").run();
+    let before = house.text("credentials.yaml");
+    let after = house.rotates("k", "credentials.yaml");
+    let start = |text: &str| text[..text.find("client_secret").unwrap()].to_owned();
+    assert_eq!(start(&after), start(&before));
+    assert!(after.contains("BEGIN AGE ENCRYPTED FILE") && after != before, "{after}");
+    let same = house.appcred("rotate k --secret-stdin").stdin("m4rk3d-new");
+    same.stdout("Nothing was changed: that is its secret already.\n").run();
+    assert_eq!(house.text("credentials.yaml"), after);
+
+    let keep = |secret: &str| ONE.replace("AGE", secret);
+    house.project.write("credentials.yaml", &keep("!secret name"));
+    let others = format!("# all\nother: {}\n", house.inline("m4rk3d-x"));
+    house.project.write("secrets.yaml", &format!("{others}name: {}\n", house.inline("m4rk3d-old")));
+    let after = house.rotates("spotify_a", "secrets.yaml");
+    assert!(after.starts_with(&others), "{after}");
+    std::fs::remove_file(house.project.join("secrets.yaml")).unwrap();
+
+    house.project.write("secrets.yaml.age", &encrypt("name: m4rk3d-old\n", &house.recipient));
+    assert!(house.rotates("k", "secrets.yaml.age").starts_with("-----BEGIN AGE"));
+
+    house.project.write("credentials.yaml", &keep("!file k.age"));
+    house.project.write("k.age", &encrypt("m4rk3d-old\n", &house.recipient));
+    assert!(house.rotates("k", "k.age").starts_with("-----BEGIN AGE"));
+}
+
+#[test]
+fn a_secret_of_a_sops_document_is_rotated_in_it() {
+    let house = House::new(ONE);
+    house.project.write("credentials.yaml", &ONE.replace("AGE", "m4rk3d-old"));
+    let recipient = house.recipient.to_string();
+    let rule = [
+        "--encrypt",
+        "--age",
+        &recipient,
+        "--encrypted-regex",
+        "client_secret",
+        "credentials.yaml",
+    ];
+    let sealed = sops(house.project.path(), &house.identity, rule);
+    house.project.write("credentials.yaml", &sealed);
+    let after = house.rotates("k", "credentials.yaml");
+    assert!(after.contains("ENC[AES256_GCM") && after.contains("sops:"), "{after}");
+    let clear = sops(house.project.path(), &house.identity, ["--decrypt", "credentials.yaml"]);
+    assert!(clear.contains("client_secret: m4rk3d-new"), "{clear}");
+    // The document is whole after a change of its entries too.
+    house.appcred("rename k other").run();
+    let clear = sops(house.project.path(), &house.identity, ["--decrypt", "credentials.yaml"]);
+    assert!(clear.contains("key: other") && clear.contains("- k\n"), "{clear}");
+    house.appcred("rm other").run();
+    let clear = sops(house.project.path(), &house.identity, ["--decrypt", "credentials.yaml"]);
+    assert_eq!(clear, "application_credentials: []\n");
+}
+
+#[test]
+fn what_cannot_be_rotated_is_said_with_what_to_do() {
+    let house = House::new(ONE);
+    for (secret, expected) in [
+        (
+            "!env_var SPOTIFY",
+            "the secret of `k` is not in a file of this project: change it where `!env_var SPOTIFY` reads it",
+        ),
+        ("!secret gone", "the secret of `k` is not in a file of this project"),
+    ] {
+        house.project.write("credentials.yaml", &ONE.replace("AGE", secret));
+        let ran = house.appcred("rotate k --secret-stdin").stdin("m4rk3d-new").status(1).run();
+        assert!(ran.stderr.contains(expected), "{}", ran.stderr);
+    }
+    house.project.write("secrets.yaml", "a: {b: x}\n");
+    house.project.write("credentials.yaml", &ONE.replace("AGE", "!secret a/b"));
+    let ran = house.appcred("rotate k --secret-stdin").stdin("m4rk3d-new").status(1).run();
+    assert!(
+        ran.stderr.contains(
+            "in a way that cannot be changed in place: change it with `appcred edit secrets.yaml`"
+        ),
+        "{}",
+        ran.stderr
+    );
+    house.project.write("credentials.yaml", &ONE.replace("AGE", &house.inline("m4rk3d-old")));
+    let before = house.text("credentials.yaml");
+    for (typed, expected) in [("", "the client secret is empty"), ("changeme", "placeholder")] {
+        let ran = house.appcred("rotate k --secret-stdin").stdin(typed).status(1).run();
+        assert!(ran.stderr.contains(expected), "{typed}: {}", ran.stderr);
+    }
+    let ran = house.appcred("rotate k").status(1).run();
+    assert!(ran.stderr.contains("--secret-stdin is needed"), "{}", ran.stderr);
+    assert_eq!(house.text("credentials.yaml"), before);
+}
+
+/// In plain text it was, and so it stays where the project allows that; elsewhere it is encrypted.
+#[test]
+fn a_secret_in_plain_text_stays_so_where_that_is_allowed() {
+    let house = House::new(ONE);
+    let allow = house.text("appcred.yaml") + "allow_plaintext: true\n";
+    house.project.write("appcred.yaml", &allow);
+    house.project.write("credentials.yaml", &ONE.replace("AGE", "m4rk3d-old"));
+    assert_eq!(house.rotates("k", "credentials.yaml"), ONE.replace("AGE", "m4rk3d-new"));
+    house.project.write("credentials.yaml", &ONE.replace("AGE", "!file k.txt"));
+    house.project.write("k.txt", "m4rk3d-old\n");
+    assert_eq!(house.rotates("k", "k.txt"), "m4rk3d-new\n");
+}
+
+#[test]
+fn fields_are_explained_and_verbs_have_their_names() {
+    let appcred = |arguments: &str| Appcred::new().args(arguments.split(' '));
+    let said = appcred("explain entry.client_secret").run().stdout;
+    assert!(
+        said.starts_with(
+            "entry.client_secret: text\n\n  The OAuth client secret: an armored age file"
+        ),
+        "{said}"
+    );
+    let said = appcred("explain policy.prune").run().stdout;
+    assert!(
+        said.contains("\nValues:\n  managed\n      What this owner manages.\n  none\n"),
+        "{said}"
+    );
+    for (arguments, expected) in [
+        ("explain", "  client_secret (text, required)\n"),
+        ("explain targets", "  config_dir (text, required)\n"),
+        ("explain targets.home.token", "A long-lived access token of an administrator"),
+        ("explain entry.integration.on_delete", "  remove_integration\n"),
+        ("explain formerly", "formerly: list, each item: text\n"),
+        ("plan --help", "appcred plan --key 'spotify-*' --exclude spotify-kids"),
+        ("--help", "[alias: diff]"),
+    ] {
+        let said = appcred(arguments).run().stdout;
+        assert!(said.contains(expected), "{arguments}: {said}");
+    }
+    let ran = appcred("explain entry.clent_id").status(1).run();
+    assert!(
+        ran.stderr.contains("there is no field `clent_id`: did you mean `client_id`?"),
+        "{}",
+        ran.stderr
+    );
+    let house = House::new(TWO);
+    house.appcred("diff --detailed-exitcode").status(2).run();
+}

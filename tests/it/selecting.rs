@@ -1,0 +1,188 @@
+//! Entries are addressed as people think of them: what is selected is done and nothing else.
+
+use serde_json::{Value, json};
+
+use crate::forms::check_own;
+use crate::shell::{Appcred, Project};
+
+const PROJECT: &str = "owner: house\nallow_plaintext: true\ntargets: {home: {config_dir: ha}}\n";
+const ACCOUNTS: &str = "ha/.storage/core.config_entries";
+const STORAGE: &str = "ha/.storage/application_credentials";
+
+fn entry(domain: &str, name: &str) -> String {
+    format!(
+        "  - {{domain: {domain}, name: {name}, client_id: id-{name}, client_secret: secret-{name}}}\n"
+    )
+}
+
+fn house() -> Project {
+    let project = Project::new()
+        .file("appcred.yaml", PROJECT)
+        .file(ACCOUNTS, r#"{"version": 1, "data": {"entries": []}}"#);
+    declare(&project, &[("spotify", "family"), ("spotify", "kids"), ("twitch", "stream")]);
+    project
+}
+
+fn declare(project: &Project, entries: &[(&str, &str)]) {
+    let entries: Vec<String> = entries.iter().map(|(domain, name)| entry(domain, name)).collect();
+    project.write("credentials.yaml", &format!("application_credentials:\n{}", entries.concat()));
+}
+
+fn appcred(project: &Project, arguments: &str) -> Appcred {
+    Appcred::new().in_dir(project.path()).args(arguments.split(' '))
+}
+
+fn held(project: &Project) -> Vec<String> {
+    let Ok(text) = std::fs::read_to_string(project.join(STORAGE)) else { return Vec::new() };
+    let stored: Value = serde_json::from_str(&text).unwrap();
+    let items = stored["data"]["items"].as_array().unwrap().iter();
+    items.map(|item| item["name"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Something made by hand.
+fn by_hand(project: &Project) {
+    let text = std::fs::read_to_string(project.join(STORAGE)).unwrap();
+    let mut stored: Value = serde_json::from_str(&text).unwrap();
+    let item = json!({"id": "spotify_mine", "domain": "spotify", "client_id": "mine", "client_secret": "s", "name": "mine", "auth_domain": null});
+    stored["data"]["items"].as_array_mut().unwrap().push(item);
+    project.write(STORAGE, &stored.to_string());
+}
+
+#[test]
+fn only_what_is_selected_is_created_and_deleted() {
+    let project = house();
+    let ran = appcred(&project, "apply --yes --key family").run();
+    assert!(
+        ran.stderr.contains("Only what is selected was planned: --key=family"),
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(held(&project), ["family"]);
+    appcred(&project, "apply --yes --domain spotify --exclude k*").run();
+    assert_eq!(held(&project), ["family"]);
+    appcred(&project, "apply --yes --domain t?itch,spot* --exclude kids").run();
+    assert_eq!(held(&project), ["family", "stream"]);
+    appcred(&project, "apply --yes").run();
+    assert_eq!(held(&project), ["family", "stream", "kids"]);
+
+    by_hand(&project);
+    declare(&project, &[("spotify", "family")]);
+    appcred(&project, "plan --detailed-exitcode --key family").run();
+    appcred(&project, "apply --yes --key kids").run();
+    assert_eq!(held(&project), ["family", "stream", "mine"]);
+    // What nobody manages has no key.
+    appcred(&project, "apply --yes --prune all --key *").run();
+    assert_eq!(held(&project), ["family", "mine"]);
+    appcred(&project, "apply --yes --prune all --domain spotify").run();
+    assert_eq!(held(&project), ["family"]);
+}
+
+#[test]
+fn the_limits_are_those_of_the_whole() {
+    let project = house();
+    appcred(&project, "apply --yes").run();
+    declare(&project, &[("spotify", "family")]);
+    let ran = appcred(&project, "apply --yes --max-deletes 1 --key kids").status(1).run();
+    assert!(ran.stdout.contains("2 deletes planned, 1 allowed"), "{}", ran.stdout);
+    // An entry of an integration that nothing has may be any of them.
+    declare(&project, &[("spotify", "family"), ("spotfy", "stream")]);
+    let ran = appcred(&project, "apply --yes --key kids").status(1).run();
+    assert!(ran.stdout.contains("not done: delete spotify \"kids\""), "{}", ran.stdout);
+    assert_eq!(held(&project), ["family", "kids", "stream"]);
+}
+
+#[test]
+fn a_saved_plan_remembers_what_was_selected() {
+    let project = house();
+    let save = "plan --key family --out house.plan";
+    let ran = appcred(&project, save).status(1).run();
+    assert!(ran.stderr.contains("`family`") && !ran.stderr.contains("`kids`"), "{}", ran.stderr);
+    appcred(&project, "apply --yes").run();
+    declare(&project, &[("spotify", "family")]);
+    appcred(&project, "plan --key kids --out house.plan").run();
+    for also in ["--key stream", "--domain spotify", "--exclude stream"] {
+        let ran = appcred(&project, &format!("apply house.plan {also}")).status(1).run();
+        assert!(ran.stderr.contains("cannot be used with"), "{}", ran.stderr);
+    }
+    appcred(&project, "apply house.plan").run();
+    assert_eq!(held(&project), ["family", "stream"]);
+    let ran = appcred(&project, "apply house.plan").status(1).run();
+    assert!(ran.stderr.contains("there is no entry with the key `kids`"), "{}", ran.stderr);
+}
+
+#[test]
+fn what_means_nothing_is_an_error_with_what_there_is() {
+    let project = house();
+    for (arguments, expected) in [
+        ("plan --key famly", "there is no entry with the key `famly`: did you mean `family`?"),
+        ("plan --key x*", "there is no entry with the key `x*`; there are: family, kids, stream"),
+        ("apply --yes --exclude kds", "there is no entry with the key `kds`: did you mean `kids`?"),
+        (
+            "list --domain spotfy",
+            "there is no entry of the integration `spotfy`: did you mean `spotify`?",
+        ),
+        ("watch --key famly", "there is no entry with the key `famly`: did you mean `family`?"),
+        ("verify famly", "there is no entry with the key `famly`: did you mean `family`?"),
+        ("verify --domain netatmo", "there is no entry of the integration `netatmo`"),
+        ("authorize famly", "there is no entry with the key `famly`: did you mean `family`?"),
+        (
+            "apply family",
+            "`family` is an entry and no saved plan: `appcred apply --key family` applies it alone",
+        ),
+        ("apply spotify_id_kids", "`kids` is an entry and no saved plan"),
+        ("apply none.plan", "cannot read none.plan: there is no such file"),
+        ("plan --key=", "it is empty: give a name, or a pattern such as `spotify-*`"),
+        ("list --state drited", "'drifted'"),
+    ] {
+        let ran = appcred(&project, arguments).status(1).run();
+        assert!(ran.stderr.contains(expected), "{arguments}: {}", ran.stderr);
+        assert!(held(&project).is_empty(), "{arguments}");
+    }
+}
+
+#[test]
+fn several_of_one_name_are_listed() {
+    let project = house();
+    let entries = "  - {domain: spotify, name: Ours, key: a, client_id: a, client_secret: s}\n  - {domain: twitch, name: ours, key: b, client_id: b, client_secret: s}\n";
+    project.write("credentials.yaml", &format!("application_credentials:\n{entries}"));
+    let ran = appcred(&project, "verify ours").status(1).run();
+    assert!(
+        ran.stderr.contains("`ours` may be each of `a` and `b`: name one of these keys"),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
+fn the_list_has_keys_and_what_is_missing_and_can_be_filtered() {
+    let project = house();
+    appcred(&project, "apply --yes --key family,kids").run();
+    by_hand(&project);
+    declare(&project, &[("spotify", "family"), ("twitch", "stream")]);
+    let list = |arguments: &str| {
+        let ran = appcred(&project, &format!("list --format json {arguments}")).run().stdout;
+        let listed: Value = serde_json::from_str(&ran).unwrap();
+        check_own("list.schema.json", &listed);
+        let target = &listed["targets"][0];
+        let rows = |name: &str| target[name].as_array().unwrap().clone();
+        let row = |row: Value| {
+            format!("{} {}", row["key"].as_str().unwrap_or("-"), row["state"].as_str().unwrap())
+        };
+        let all = rows("credentials").into_iter().chain(rows("missing"));
+        all.map(row).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        list("-t home"),
+        ["family in_sync", "kids undeclared", "- foreign", "stream missing"]
+    );
+    assert_eq!(list("--state missing,foreign"), ["- foreign", "stream missing"]);
+    assert_eq!(list("--owner h*"), ["family in_sync", "kids undeclared", "stream missing"]);
+    assert_eq!(list("--domain twitch"), ["stream missing"]);
+    assert_eq!(list("--key kids"), ["kids undeclared"]);
+    let text = appcred(&project, "list").run().stdout;
+    let line = |start: &str| text.lines().find(|line| line.starts_with(start)).unwrap().to_owned();
+    assert!(line("KEY").contains("STATE"), "{text}");
+    assert!(line("stream").ends_with("missing") && line("family").ends_with("in sync"), "{text}");
+    assert!(line("-").contains("foreign"), "{text}");
+    appcred(&project, "list --state shadowed").stdout("No credentials.\n").run();
+}

@@ -1,0 +1,155 @@
+//! What holds for every plan of which a part is selected.
+
+use std::collections::BTreeSet;
+
+use appcred::model::{Credential, Desired, Domain, Glob, Key, Policy, Prune, Selection};
+use appcred::plan::{Plan, Why, plan};
+use proptest::prelude::{Just, Strategy, prop_oneof};
+use proptest::sample::select;
+use proptest::{collection, proptest};
+
+use crate::laws::{cases, content, held, policies, run, wanted};
+use crate::shelf::Shelf;
+
+const KEYS: [&str; 4] = ["k1", "k2", "k3", "k4"];
+const DOMAINS: [&str; 2] = ["spotify", "twitch"];
+
+fn globs(texts: Vec<&str>) -> Vec<Glob> {
+    texts.into_iter().map(|text| Glob::new(text).unwrap()).collect()
+}
+
+fn of_keys(keys: Vec<&str>) -> Selection {
+    Selection { keys: globs(keys), ..Selection::default() }
+}
+
+fn of_domains(domains: Vec<&str>) -> Selection {
+    Selection { domains: globs(domains), ..Selection::default() }
+}
+
+fn selections() -> impl Strategy<Value = Selection> {
+    let some = |texts: &'static [&'static str]| collection::vec(select(texts), 0..3);
+    let keys = prop_oneof![Just(Vec::new()), some(&["k1", "k2", "k?", "k4"])];
+    let parts = (keys, some(&["spotify", "t*"]), some(&["k1", "k3"]));
+    parts.prop_map(|(keys, domains, excluded)| Selection {
+        keys: globs(keys),
+        domains: globs(domains),
+        excluded: globs(excluded),
+    })
+}
+
+/// All keys under which a credential is written down at the target, or is of an entry by the plan.
+fn keys_of(credential: &Credential, shelf: &Shelf, whole: &Plan) -> BTreeSet<Key> {
+    let own = credential.mark().or_else(|| Some(credential.claim()?.mark)).map(|mark| mark.key);
+    let is_claim = |other: &&Credential| {
+        other.domain == credential.domain
+            && other
+                .claim()
+                .is_some_and(|claim| claim.implementation == credential.implementation())
+    };
+    let claims = shelf.credentials.iter().filter(is_claim);
+    let claimed = claims.flat_map(|claim| keys_of(claim, shelf, whole));
+    let states = whole.credential_states.iter().filter(|of| of.held == credential.held());
+    let planned = states.filter_map(|of| of.state.key().cloned());
+    own.into_iter().chain(claimed).chain(planned).collect()
+}
+
+fn may_be_selected(keys: &BTreeSet<Key>, domain: &Domain, selection: &Selection) -> bool {
+    let any = keys.iter().any(|key| selection.includes(Some(key), domain));
+    any || keys.is_empty() && selection.includes(None, domain)
+}
+
+/// What was made by hand for the client of an entry may be adopted with that.
+fn is_by_hand_of_selected(
+    credential: &Credential,
+    desired: &Desired,
+    selection: &Selection,
+) -> bool {
+    desired.credentials.iter().any(|entry| {
+        entry.domain == credential.domain
+            && entry.client_id == credential.client_id
+            && selection.includes(Some(&entry.key), &entry.domain)
+    })
+}
+
+fn with(policy: &Policy, selection: &Selection) -> Policy {
+    Policy { selection: selection.clone(), ..policy.clone() }
+}
+
+proptest! {
+    #![proptest_config(cases())]
+
+    #[test]
+    fn a_part_of_a_plan_has_nothing_that_the_whole_has_not(
+        desired in wanted(), shelf in held(), policy in policies(), selection in selections()
+    ) {
+        let whole = plan(&desired, &shelf.observed(), &policy);
+        let part = plan(&desired, &shelf.observed(), &with(&policy, &selection));
+        for step in &part.steps {
+            assert!(whole.steps.contains(step), "{step:?}");
+            if let Some(wanted) = step.action.for_entry() {
+                assert!(selection.includes(Some(&wanted.key), &wanted.domain), "{step:?}");
+            }
+            let before = step.after.map(|after| part.steps.iter().any(|step| step.id == after));
+            assert_ne!(before, Some(false), "{step:?} comes after what is left out");
+        }
+        for withheld in &part.withheld {
+            let was_planned = || whole.steps.iter().any(|step| step.action == withheld.action);
+            let is_left = matches!(withheld.why, Why::NotSelected { .. }) && was_planned();
+            assert!(is_left || whole.withheld.contains(withheld), "{withheld:?}");
+        }
+        assert!(part.credential_states.iter().all(|of| whole.credential_states.contains(of)));
+        if selection.is_whole() {
+            assert_eq!(part, whole);
+        }
+    }
+
+    #[test]
+    fn what_is_not_selected_is_neither_created_changed_nor_deleted(
+        desired in wanted(), mut shelf in held(), policy in policies(), selection in selections()
+    ) {
+        let before = shelf.clone();
+        let whole = plan(&desired, &shelf.observed(), &policy);
+        run(&mut shelf, &desired, &with(&policy, &selection));
+        for credential in &before.credentials {
+            let keys = keys_of(credential, &before, &whole);
+            if !may_be_selected(&keys, &credential.domain, &selection) && !is_by_hand_of_selected(credential, &desired, &selection) {
+                assert!(shelf.credentials.contains(credential), "{credential:?} {selection:?}");
+            }
+        }
+        for credential in &shelf.credentials {
+            if !before.credentials.contains(credential) {
+                let by = whole.steps.iter().filter_map(|step| step.action.created());
+                let mut by = by.filter(|wanted| selection.includes(Some(&wanted.key), &wanted.domain));
+                assert!(by.any(|wanted| wanted.domain == credential.domain && wanted.client_id == credential.client_id), "{credential:?}");
+            }
+        }
+    }
+
+    /// Each key alone, in any order, and all once more for what had to wait.
+    #[test]
+    fn one_key_after_the_other_arrives_where_all_at_once_do(
+        desired in wanted(), shelf in held(), policy in policies(), order in Just(KEYS.to_vec()).prop_shuffle()
+    ) {
+        let policy = Policy { prune: if policy.prune == Prune::All { Prune::Managed } else { policy.prune }, ..policy };
+        let (mut whole, mut parts) = (shelf.clone(), shelf);
+        run(&mut whole, &desired, &policy);
+        for one in order.iter().chain(&order) {
+            run(&mut parts, &desired, &with(&policy, &of_keys(vec![one])));
+        }
+        assert_eq!(content(&parts), content(&whole));
+        assert_eq!(plan(&desired, &parts.observed(), &policy).steps, []);
+    }
+
+    #[test]
+    fn one_integration_after_the_other_arrives_where_all_at_once_do(
+        desired in wanted(), shelf in held(), policy in policies(), order in Just(DOMAINS.to_vec()).prop_shuffle()
+    ) {
+        let (mut whole, mut parts) = (shelf.clone(), shelf);
+        run(&mut whole, &desired, &policy);
+        for one in order {
+            run(&mut parts, &desired, &with(&policy, &of_domains(vec![one])));
+        }
+        assert_eq!(content(&parts), content(&whole));
+        assert_eq!(plan(&desired, &parts.observed(), &policy).steps, []);
+    }
+}
