@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::model::{
-    Adopt, Claim, ClientId, ConfigEntry, Credential, DesiredCredential, Held, Mark, Policy, Prune,
+    Adopt, Claim, ConfigEntry, Credential, DesiredCredential, Held, Mark, Policy, Prune,
     SecretComparison, is_id_of_client,
 };
 
@@ -141,14 +141,15 @@ impl<'a> EntryCase<'a> {
         group.iter().copied().filter(has_text).collect()
     }
 
-    /// Whether a claim says whose something is that Home Assistant does not release, or whose another claim is
-    /// that does so.
+    /// Whether a claim says whose something of the entry is that Home Assistant does not release, or whose
+    /// another claim is that does so.
     pub(super) fn covers_what_stays(&self, claim: usize) -> bool {
         let claim = self.index.get(claim);
         let Some(Claim { implementation, .. }) = claim.claim() else { return false };
         let mut covered = self.index.implementing(&claim.domain, &implementation).iter();
         covered.any(|at| {
             self.index.get(*at).client_id == claim.client_id
+                && self.owned.contains(at)
                 && (self.is_referenced_by_id(*at) || self.covers_what_stays(*at))
         })
     }
