@@ -286,7 +286,11 @@ impl EntryCase<'_> {
         let claims: Vec<usize> = claims.collect();
         for text in chosen {
             let mut group = self.with_text(&claims, text);
-            group.retain(|at| !self.covers_what_stays(*at));
+            // Replaced by one for another client, it would cover that no more.
+            group.retain(|at| {
+                self.index.get(*at).client_id == self.entry.client_id
+                    || !self.covers_what_stays(*at)
+            });
             last = self.refresh_claim(text, &group, last, draft);
         }
         self.clear_away(self.unneeded(claims), last, draft).or(last)

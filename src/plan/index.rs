@@ -212,16 +212,20 @@ impl<'a> Index<'a> {
             .collect()
     }
 
-    /// The accounts that find a credential by what they name, would have found it, or may be meant to.
+    /// The accounts that find a credential by what they name, would have found it, or may be meant to: a
+    /// claim says whose the account is that names what it claims and finds nothing.
     pub(super) fn may_use(&self, credential: &Credential) -> Vec<ConfigEntry> {
-        let (domain, names) =
-            (&credential.domain, [credential.implementation(), credential.id.as_str()]);
+        let domain = &credential.domain;
+        let claimed = credential.claim().map(|claim| claim.implementation);
+        let lost = claimed.as_deref().filter(|of| self.implementing(domain, of).is_empty());
+        let names = [credential.implementation(), credential.id.as_str()].into_iter().chain(lost);
+        let names: BTreeSet<&str> = names.collect();
         let is_meant = |account: &&ConfigEntry| {
             let named = account.implementation.as_deref();
             is_alike(account.domain.as_str(), domain.as_str())
                 && named.is_none_or(|named| names.iter().any(|name| is_alike(name, named)))
         };
-        let by_name = BTreeSet::from(names).into_iter().flat_map(|name| self.users(domain, name));
+        let by_name = names.iter().flat_map(|name| self.users(domain, name));
         by_name.chain(self.unfound.iter().copied().filter(is_meant).cloned()).collect()
     }
 
