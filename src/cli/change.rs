@@ -32,6 +32,10 @@ pub(super) struct ThenApply {
 }
 
 impl ThenApply {
+    pub(super) fn is_wanted(&self) -> bool {
+        self.apply
+    }
+
     /// Applies what was changed of these entries, or says how.
     ///
     /// # Errors

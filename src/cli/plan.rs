@@ -129,8 +129,7 @@ fn due(view: &TargetView, problems: &Diagnostics, selection: &Selection) -> usiz
     let due = problems.iter().filter(|problem| codes.contains(&problem.code));
     let spots: Vec<&Spot> = due.filter_map(|problem| problem.spot.as_ref()).collect();
     let entries = view.entries.values();
-    let selected =
-        entries.filter(|entry| selection.includes(Some(&entry.key.value), &entry.domain.value));
+    let selected = entries.filter(|entry| selection.includes(entry.keys(), &entry.domain.value));
     let dates = selected.flat_map(|entry| [&entry.expires, &entry.rotate_after]);
     dates.flatten().filter(|date| spots.contains(&&date.spot)).count()
 }

@@ -1,5 +1,7 @@
 //! `rm`
 
+use std::collections::BTreeSet;
+
 use crate::model::{Key, Visible};
 use crate::yaml_edit::remove_entry;
 
@@ -28,16 +30,21 @@ pub(super) async fn run(global: &Global, verb: &Rm) -> anyhow::Result<ExitStatus
     let Some(loaded) = in_order(global) else { return Ok(ExitStatus::Failure) };
     // A wrong name changes nothing.
     let keys = verb.named.iter().map(|name| Ok(entry(&loaded, name)?.key.value.clone()));
-    let mut keys: Vec<Key> = keys.collect::<anyhow::Result<_>>()?;
-    keys.sort();
-    keys.dedup();
+    let keys: BTreeSet<Key> = keys.collect::<anyhow::Result<_>>()?;
+    // Targets may hold something that is still under an earlier key.
+    let mut all: Vec<Key> = Vec::new();
     for key in &keys {
         // What was removed before has moved the others.
         let Some(loaded) = in_order(global) else { return Ok(ExitStatus::Failure) };
         let entry = entry(&loaded, key.as_str())?;
         change(global, &loaded, &entry, remove_entry)?;
+        all.extend(entry.keys().cloned());
         let file = entry.key.spot.file.path();
         console::print(&format!("Removed `{key}` from {}.\n", file.visible()))?;
     }
-    verb.then.run(global, &keys).await
+    if verb.then.is_wanted() {
+        return verb.then.run(global, &all).await;
+    }
+    console::message("`appcred apply` deletes what targets hold of it.");
+    Ok(ExitStatus::Success)
 }

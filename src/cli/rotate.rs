@@ -1,6 +1,7 @@
 //! `rotate`
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, anyhow, bail};
 
@@ -87,6 +88,36 @@ fn places(
     Ok(files)
 }
 
+/// Refuses a secret that entries for other clients have too: it would become theirs.
+fn check_shared(
+    loaded: &Loaded,
+    entry: &Entry,
+    file: &Path,
+    resolver: &SecretResolver,
+    global: &Global,
+) -> anyhow::Result<()> {
+    let Reference::Tagged { tag, argument, .. } = &entry.client_secret.value else { return Ok(()) };
+    let reads_it = |other: &Entry| match &other.client_secret.value {
+        Reference::Tagged { tag: its, argument: named, .. } => {
+            let is_same_name = tag != "secret" || named == argument;
+            let files = files_of(&other.client_secret.value, resolver);
+            let mut files = files.iter().map(|file| resolver.path_from(&global.folder, file));
+            its == tag && is_same_name && files.any(|of| files::is_same(&of, file))
+        }
+        _ => false,
+    };
+    let is_of_other_client =
+        |other: &&Arc<Entry>| other.client_id.value != entry.client_id.value && reads_it(other);
+    let Some(other) = loaded.entries.iter().find(is_of_other_client) else { return Ok(()) };
+    bail!(
+        "the entry `{}` ({}) has the same secret from {} and another client: give each its own, or change it with `appcred edit {}`",
+        other.key.value,
+        other.client_secret.spot.place(),
+        file.visible(),
+        file.visible()
+    )
+}
+
 /// Puts the new secret into the first of these files that has the old one, and answers which that is and
 /// whether anything changed.
 fn rotate<'f>(
@@ -126,6 +157,7 @@ fn rotate<'f>(
             anyhow!("cannot change {shown}: {why}{help}")
         })?;
         let Some(after) = after else { continue };
+        check_shared(loaded, entry, file, resolver, global)?;
         if after == **before {
             return Ok(Some((file, false)));
         }

@@ -27,13 +27,15 @@ pub(super) struct EntryArgs {
     /// Not what has this key
     #[arg(long = "exclude", value_name = "GLOB", value_delimiter = ',', value_parser = glob)]
     excluded: Vec<Glob>,
+    #[arg(skip)]
+    may_be_nothing: bool,
 }
 
 impl EntryArgs {
-    /// Those with these keys.
+    /// Those with these keys, if there are any.
     pub(super) fn of(keys: &[Key]) -> Self {
         let keys = keys.iter().filter_map(|key| Glob::new(key.as_str())).collect();
-        Self { keys, ..Self::default() }
+        Self { keys, may_be_nothing: true, ..Self::default() }
     }
 
     /// What was asked for on the command line.
@@ -42,6 +44,7 @@ impl EntryArgs {
             keys: self.keys.clone(),
             domains: self.domains.clone(),
             excluded: self.excluded.clone(),
+            may_be_nothing: self.may_be_nothing,
         }
     }
 }

@@ -62,12 +62,9 @@ pub(super) async fn run(global: &Global, verb: &Verify) -> anyhow::Result<ExitSt
     let named = verb.named.iter().map(|name| find_entry(name, entries()));
     let named: BTreeSet<Key> = named.collect::<Result<_, _>>()?;
     let selection = verb.entries.selection();
-    check_selection(
-        &selection,
-        entries().map(|entry| (Some(&entry.key.value), &entry.domain.value)),
-    )?;
+    check_selection(&selection, entries().map(|entry| (entry.keys(), &entry.domain.value)))?;
     let is_wanted = |entry: &Entry| {
-        selection.includes(Some(&entry.key.value), &entry.domain.value) && verb.wants(entry, &named)
+        selection.includes(entry.keys(), &entry.domain.value) && verb.wants(entry, &named)
     };
     let Offered { redirect_uris, linked, .. } =
         workspace(global).offered(&project, &verb.selection.targets).await;

@@ -159,7 +159,7 @@ async fn check(reading: Reading, selection: &Selection) -> anyhow::Result<()> {
     }
     if let Some(specs) = &specs {
         let entries = specs.values().flat_map(|spec| &spec.desired.credentials);
-        check_selection(selection, entries.map(|entry| (Some(&entry.key), &entry.domain)))?;
+        check_selection(selection, entries.map(|entry| (entry.keys(), &entry.domain)))?;
     }
     for (name, spec) in specs.into_iter().flatten() {
         spec.lock.take().await.with_context(|| name.to_string())?;

@@ -1,6 +1,8 @@
 //! One secret of a file, replaced in the form that it is in.
 
 use secrecy::zeroize::Zeroizing;
+use serde::Deserialize;
+use serde_yaml::{Deserializer, Value};
 
 use super::{EncryptedFileError, EncryptionContext, FileFormat, Opened};
 use crate::model::Secret;
@@ -54,8 +56,44 @@ pub fn replaced(
     };
     let Some(slot) = slot else { return Ok(None) };
     let text = Zeroizing::new(put(opened.clear(), &[(slot, NewValue::Plain(secret))])?);
+    let line = || {
+        let before = &opened.clear()[..slot.span.start];
+        u32::try_from(before.matches('\n').count()).unwrap_or(u32::MAX).saturating_add(1)
+    };
+    match changed_values(opened.clear(), &text) {
+        Some(0 | 1) => {}
+        Some(_) => return Err(YamlEditError::Shared(line()).into()),
+        None => return Err(YamlEditError::Line(line()).into()),
+    }
     if let (FileFormat::Entries(entries), Some(old)) = (&mut opened.form, slot.plain()) {
         entries.stays_in_clear(old, secret);
     }
     opened.seal(&text, with).map(Some)
+}
+
+/// How many values differ, each place that an anchor is used counted; none where one of the texts is not YAML.
+fn changed_values(before: &str, after: &str) -> Option<usize> {
+    let values = |text| -> Option<Vec<Value>> {
+        Deserializer::from_str(text).map(|of| Value::deserialize(of).ok()).collect()
+    };
+    Some(
+        values(before)?
+            .iter()
+            .zip(&values(after)?)
+            .map(|(one, other)| differences(one, other))
+            .sum(),
+    )
+}
+
+fn differences(one: &Value, other: &Value) -> usize {
+    match (one, other) {
+        (Value::Mapping(one), Value::Mapping(other)) => {
+            one.iter().zip(other).map(|((_, one), (_, other))| differences(one, other)).sum()
+        }
+        (Value::Sequence(one), Value::Sequence(other)) => {
+            one.iter().zip(other).map(|(one, other)| differences(one, other)).sum()
+        }
+        (Value::Tagged(one), Value::Tagged(other)) => differences(&one.value, &other.value),
+        _ => usize::from(one != other),
+    }
 }

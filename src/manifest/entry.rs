@@ -106,6 +106,13 @@ struct ManifestReader<'n, 'p> {
     has_list: bool,
 }
 
+impl Entry {
+    /// Its key, and those that it had before.
+    pub fn keys(&self) -> impl Iterator<Item = &Key> + Clone {
+        std::iter::once(&self.key.value).chain(&self.formerly)
+    }
+}
+
 impl<'n> ManifestReader<'n, '_> {
     fn document(&mut self, site: Site<'n>) {
         match &site.node.value {

@@ -100,6 +100,13 @@ pub struct DesiredCredential {
     pub place: Place,
 }
 
+impl DesiredCredential {
+    /// Its key, and those that it had before.
+    pub fn keys(&self) -> impl Iterator<Item = &Key> + Clone {
+        std::iter::once(&self.key).chain(&self.formerly)
+    }
+}
+
 impl Desired {
     /// The entry with a key.
     pub fn credential(&self, key: &Key) -> Option<&DesiredCredential> {

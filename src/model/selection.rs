@@ -17,6 +17,8 @@ pub struct Selection {
     pub domains: Vec<Glob>,
     /// But not those with one of these keys.
     pub excluded: Vec<Glob>,
+    /// Whether it may select nothing, as of an entry that was removed just now.
+    pub may_be_nothing: bool,
 }
 
 impl Glob {
@@ -72,13 +74,19 @@ const EXCLUDE: &str = "--exclude=";
 impl Selection {
     /// Whether it leaves nothing out.
     pub fn is_whole(&self) -> bool {
-        *self == Self::default()
+        [&self.keys, &self.domains, &self.excluded].iter().all(|globs| globs.is_empty())
     }
 
-    /// Whether it includes what is of this integration and has this key. What nobody manages has none.
-    pub fn includes(&self, key: Option<&Key>, domain: &Domain) -> bool {
+    /// Whether it includes what is of this integration and has these keys, such as the present one and earlier
+    /// ones: one that is asked for is enough, and one that is excluded. What nobody manages has none.
+    pub fn includes<'k>(
+        &self,
+        keys: impl IntoIterator<Item = &'k Key> + Clone,
+        domain: &Domain,
+    ) -> bool {
         let has_key = |globs: &[Glob]| {
-            key.is_some_and(|key| globs.iter().any(|glob| glob.matches(key.as_str())))
+            let mut keys = keys.clone().into_iter();
+            keys.any(|key| globs.iter().any(|glob| glob.matches(key.as_str())))
         };
         let is_of = || self.domains.iter().any(|glob| glob.matches(domain.as_str()));
         (self.keys.is_empty() || has_key(&self.keys))
@@ -103,7 +111,7 @@ impl Selection {
                 .filter_map(|argument| Glob::new(argument.strip_prefix(name)?))
                 .collect()
         };
-        Self { keys: of(KEY), domains: of(DOMAIN), excluded: of(EXCLUDE) }
+        Self { keys: of(KEY), domains: of(DOMAIN), excluded: of(EXCLUDE), may_be_nothing: false }
     }
 }
 
@@ -144,12 +152,19 @@ mod tests {
             keys: globs(&["family", "cabin-*"]),
             domains: globs(&["spotify"]),
             excluded: globs(&["*-old"]),
+            may_be_nothing: false,
         };
         let (spotify, twitch) = (Domain::new("spotify"), Domain::new("twitch"));
         let includes = |key: &str, domain| selection.includes(Key::new(key).as_ref(), domain);
         assert!(includes("family", &spotify) && includes("cabin-a", &spotify));
         assert!(!includes("family", &twitch) && !includes("other", &spotify));
         assert!(!includes("cabin-old", &spotify) && !selection.includes(None, &spotify));
+        // An entry has its earlier keys too.
+        let includes = |keys: [&str; 2]| {
+            let keys: Vec<Key> = keys.into_iter().filter_map(Key::new).collect();
+            selection.includes(&keys, &spotify)
+        };
+        assert!(includes(["new", "family"]) && !includes(["family", "family-old"]));
         let of_domain = Selection { keys: Vec::new(), ..selection.clone() };
         assert!(of_domain.includes(None, &spotify) && !of_domain.includes(None, &twitch));
         let arguments = selection.arguments();

@@ -1,10 +1,10 @@
 //! What is left of a plan where only some entries are selected.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{Held, Key};
+use crate::model::{CredentialId, Domain, Held, Key};
 
-use super::action::{Action, ComparedCredential, Plan, StepId};
+use super::action::{Action, Plan, StepId};
 use super::context::PlanContext;
 use super::withheld::{Why, Withheld};
 
@@ -14,18 +14,16 @@ pub(super) fn keep(context: &PlanContext<'_>, plan: &mut Plan) {
     if selection.is_whole() {
         return;
     }
-    let states = plan.credential_states.iter();
-    let keys: Vec<Option<Key>> = states.map(|of| key_of(of, context).cloned()).collect();
-    let is_old = |old: &Held| {
-        let at = context.index.position(old);
-        let key = at.and_then(|at| keys.get(at)?.as_ref());
-        selection.includes(key, &old.domain)
-    };
+    let keys = AllKeys::new(context, plan);
+    let includes_entry =
+        |key: &Key, domain: &Domain| selection.includes(keys.of_entry(key), domain);
     let is_meant = |action: &Action| match (action.for_entry(), action) {
-        (Some(wanted), _) => selection.includes(Some(&wanted.key), &wanted.domain),
-        (None, Action::Delete { old, .. }) => is_old(old),
+        (Some(wanted), _) => includes_entry(&wanted.key, &wanted.domain),
+        (None, Action::Delete { old, .. }) => selection.includes(keys.of_held(old), &old.domain),
         (None, Action::Abandon { flow }) => {
-            selection.includes(flow.purpose.mark().map(|mark| &mark.key), &flow.domain)
+            let mark = flow.purpose.mark();
+            let of_flow = mark.map(|mark| keys.of_entry(&mark.key)).into_iter().flatten();
+            selection.includes(of_flow, &flow.domain)
         }
         (None, _) => false,
     };
@@ -46,23 +44,55 @@ pub(super) fn keep(context: &PlanContext<'_>, plan: &mut Plan) {
     });
     plan.withheld.retain(|withheld| is_meant(&withheld.action));
     plan.withheld.append(&mut withheld);
-    plan.unknown.retain(|of| selection.includes(Some(&of.key), &of.domain));
+    plan.unknown.retain(|of| includes_entry(&of.key, &of.domain));
     let is_entry = |key: &Key| {
         let entry = context.desired.credential(key);
-        entry.is_some_and(|entry| selection.includes(Some(key), &entry.domain))
+        entry.is_some_and(|entry| includes_entry(key, &entry.domain))
     };
     plan.setup_states.retain(|of| is_entry(&of.id.key));
     plan.undeclared_accounts.retain(|of| is_entry(&of.key));
-    let mut keys = keys.iter();
-    plan.credential_states
-        .retain(|of| selection.includes(keys.next().and_then(Option::as_ref), &of.held.domain));
+    plan.credential_states.retain(|of| selection.includes(keys.of_held(&of.held), &of.held.domain));
 }
 
-/// The entry that a credential is of, or was when its mark was written.
-fn key_of<'k>(of: &'k ComparedCredential, context: &'k PlanContext<'_>) -> Option<&'k Key> {
-    let marked = || {
-        let at = context.index.position(&of.held)?;
-        context.index.ownership(at).map(|ownership| &ownership.mark.key)
-    };
-    of.state.key().or_else(marked)
+/// The keys by which an entry and what is held of it can be meant: all that it has and had go together, so that
+/// a rename is never done by half.
+#[derive(Default)]
+struct AllKeys {
+    of_entries: BTreeMap<Key, BTreeSet<Key>>,
+    of_held: BTreeMap<CredentialId, BTreeSet<Key>>,
+}
+
+impl AllKeys {
+    fn new(context: &PlanContext<'_>, plan: &Plan) -> Self {
+        let mut keys = Self::default();
+        for entry in &context.desired.credentials {
+            keys.of_entries.insert(entry.key.clone(), entry.keys().cloned().collect());
+        }
+        let marked = |held: &Held| {
+            let at = context.index.position(held)?;
+            context.index.ownership(at).map(|ownership| ownership.mark.key.clone())
+        };
+        for of in &plan.credential_states {
+            if let (Some(entry), Some(old)) = (of.state.key(), marked(&of.held)) {
+                keys.of_entries.entry(entry.clone()).or_default().insert(old);
+            }
+        }
+        for of in &plan.credential_states {
+            let of_held = match of.state.key().and_then(|entry| keys.of_entries.get(entry)) {
+                Some(all) => all.clone(),
+                None => of.state.key().cloned().into_iter().chain(marked(&of.held)).collect(),
+            };
+            keys.of_held.insert(of.held.id.clone(), of_held);
+        }
+        keys
+    }
+
+    /// Those of an entry; of one that is gone, the one that it is called by.
+    fn of_entry<'k>(&'k self, key: &'k Key) -> impl Iterator<Item = &'k Key> + Clone {
+        self.of_entries.get(key).into_iter().flatten().chain(std::iter::once(key))
+    }
+
+    fn of_held(&self, held: &Held) -> impl Iterator<Item = &Key> + Clone {
+        self.of_held.get(&held.id).into_iter().flatten()
+    }
 }

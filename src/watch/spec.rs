@@ -47,7 +47,13 @@ impl TargetSpec {
 
     /// The entries that are selected, with the days until when their clients may be used.
     pub(super) fn dated(&self, mut entries: Vec<EntryStatus>) -> Vec<EntryStatus> {
-        entries.retain(|entry| self.policy.selection.includes(Some(&entry.key), &entry.domain));
+        let includes = |entry: &EntryStatus| {
+            let desired = self.desired.credential(&entry.key);
+            let earlier = desired.into_iter().flat_map(|desired| &desired.formerly);
+            let keys = std::iter::once(&entry.key).chain(earlier);
+            self.policy.selection.includes(keys, &entry.domain)
+        };
+        entries.retain(includes);
         for entry in &mut entries {
             entry.lifetime = self.lifetimes.get(&entry.key).copied().unwrap_or_default();
         }

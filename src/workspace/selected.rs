@@ -22,6 +22,12 @@ pub enum NoSuchEntry {
         /// What there is.
         known: BTreeSet<String>,
     },
+    /// All parts of a selection mean something, and nothing has all of them.
+    #[error("nothing is selected by {selection} together")]
+    Nothing {
+        /// Its arguments.
+        selection: String,
+    },
     /// Several are.
     #[error("`{name}` may be each of {}: name one of these keys", listed(.keys.iter().map(Key::as_str)))]
     Several {
@@ -32,21 +38,23 @@ pub enum NoSuchEntry {
     },
 }
 
-/// Checks that each pattern of a selection means something: one that is mistyped would select nothing, or
-/// exclude nothing. What nobody manages has no key.
+/// Checks that each pattern of a selection means something, and that they do so together: one that is
+/// mistyped would select nothing, or exclude nothing. Of what is known there are the keys, of which what nobody
+/// manages has none, and the integration.
 ///
 /// # Errors
-/// Where one means nothing.
-pub fn check_selection<'k>(
+/// Where one means nothing, or nothing is selected.
+pub fn check_selection<'k, K: IntoIterator<Item = &'k Key> + Clone>(
     selection: &Selection,
-    known: impl Iterator<Item = (Option<&'k Key>, &'k Domain)>,
+    known: impl Iterator<Item = (K, &'k Domain)>,
 ) -> Result<(), NoSuchEntry> {
-    if selection.is_whole() {
+    if selection.is_whole() || selection.may_be_nothing {
         return Ok(());
     }
-    let (mut keys, mut domains) = (BTreeSet::new(), BTreeSet::new());
-    for (key, domain) in known {
-        keys.extend(key.map(ToString::to_string));
+    let (mut all_keys, mut domains, mut is_any) = (BTreeSet::new(), BTreeSet::new(), false);
+    for (keys, domain) in known {
+        is_any |= selection.includes(keys.clone(), domain);
+        all_keys.extend(keys.into_iter().map(ToString::to_string));
         domains.insert(domain.to_string());
     }
     let unmet = |globs: &[Glob], known: &BTreeSet<String>, kind| {
@@ -55,10 +63,14 @@ pub fn check_selection<'k>(
         let (name, known) = (glob.to_string(), known.clone());
         Some(NoSuchEntry::Unknown { kind, name, known })
     };
-    let unmet = unmet(&selection.keys, &keys, "entry with the key")
-        .or_else(|| unmet(&selection.excluded, &keys, "entry with the key"))
+    let unmet = unmet(&selection.keys, &all_keys, "entry with the key")
+        .or_else(|| unmet(&selection.excluded, &all_keys, "entry with the key"))
         .or_else(|| unmet(&selection.domains, &domains, "entry of the integration"));
-    unmet.map_or(Ok(()), Err)
+    match unmet {
+        Some(unmet) => Err(unmet),
+        None if !is_any => Err(NoSuchEntry::Nothing { selection: selection.arguments().join(" ") }),
+        None => Ok(()),
+    }
 }
 
 /// The same for the targets that were looked at. What they hold is selected as well, such as what no
@@ -68,7 +80,7 @@ pub(super) fn check_views(selection: &Selection, views: &[TargetView]) -> Result
         return Ok(());
     }
     let entries = views.iter().flat_map(|view| view.entries.values());
-    let entries = entries.map(|entry| (Some(&entry.key.value), &entry.domain.value));
+    let entries = entries.map(|entry| (entry.keys().collect::<Vec<&Key>>(), &entry.domain.value));
     let known = views.iter().filter_map(|view| view.comparison.as_ref().ok());
     let held = known.flat_map(|known| &known.observed.credentials);
     let held: Vec<(Option<Key>, &Domain)> = held
@@ -78,7 +90,7 @@ pub(super) fn check_views(selection: &Selection, views: &[TargetView]) -> Result
         .collect();
     check_selection(
         selection,
-        entries.chain(held.iter().map(|(key, domain)| (key.as_ref(), *domain))),
+        entries.chain(held.iter().map(|(key, domain)| (key.iter().collect(), *domain))),
     )
 }
 

@@ -49,6 +49,9 @@ pub enum YamlEditError {
     /// The change cannot be made in the lines meant alone.
     #[error("line {0} is written in a way that cannot be changed in place: change it by hand")]
     Line(u32),
+    /// Others have the value by an anchor, and would get the new one as well.
+    #[error("the value on line {0} has an anchor that is used elsewhere too: change it by hand")]
+    Shared(u32),
     /// A secret would be in plain text.
     #[error(
         "line {0} has a secret that would stay in plain text: only the values of fields are encrypted, no comments and no other fields; remove it there"

@@ -75,7 +75,7 @@ fn an_entry_is_removed_and_its_credential_with_it() {
     house.appcred("apply --yes").run();
     let ran = house.appcred("rm Stream").stdout("Removed `b` from credentials.yaml.\n").run();
     assert!(
-        ran.stderr.contains("`appcred apply --key b` brings it to the targets"),
+        ran.stderr.contains("`appcred apply` deletes what targets hold of it"),
         "{}",
         ran.stderr
     );
@@ -214,7 +214,87 @@ fn a_secret_of_a_sops_document_is_rotated_in_it() {
     assert!(clear.contains("key: other") && clear.contains("- k\n"), "{clear}");
     house.appcred("rm other").run();
     let clear = sops(house.project.path(), &house.identity, ["--decrypt", "credentials.yaml"]);
-    assert_eq!(clear, "application_credentials: []\n");
+    assert_eq!(clear, "application_credentials: []\n# it\n");
+}
+
+/// By an anchor, a merge, a name or a file: the other entry would get the new secret as well.
+#[test]
+fn a_secret_that_others_have_too_is_not_rotated() {
+    let house = House::new(ONE);
+    let entry = |key: &str, secret: &str| {
+        format!(
+            "  - {{domain: spotify, key: {key}, client_id: client-{key}, client_secret: {secret}}}\n"
+        )
+    };
+    let manifest = |entries: &[String]| format!("application_credentials:\n{}", entries.concat());
+    let anchored = manifest(&[entry("k", "&s AGE"), entry("other", "*s")]);
+    let merged = manifest(&[
+        entry("k", "AGE").replace("- {", "- &e {"),
+        "  - {<<: *e, key: other, client_id: o}\n".to_owned(),
+    ]);
+    let named = manifest(&[entry("k", "!secret one"), entry("other", "!secret one")]);
+    let aliased = manifest(&[entry("k", "!secret one"), entry("other", "!secret two")]);
+    let filed = manifest(&[entry("k", "!file secret.age"), entry("other", "!file ./secret.age")]);
+    let secrets = "one: AGE\n";
+    let secrets_aliased = "one: &x AGE\ntwo: *x\n";
+    for (text, file, secrets) in [
+        (anchored, "credentials.yaml", secrets),
+        (merged, "credentials.yaml", secrets),
+        (named.clone(), "secrets.yaml", secrets),
+        (aliased, "secrets.yaml", secrets_aliased),
+        (filed, "secret.age", secrets),
+    ] {
+        let sealed = |text: &str| text.replace("AGE", &house.inline("m4rk3d-old"));
+        house.project.write("credentials.yaml", &sealed(&text));
+        house.project.write("secrets.yaml", &sealed(secrets));
+        house.project.write("secret.age", &encrypt("m4rk3d-old", &house.recipient));
+        let before = house.text(file);
+        let ran = house.appcred("rotate k --secret-stdin").stdin("m4rk3d-new").status(1).run();
+        assert_eq!(house.text(file), before, "{}", ran.stderr);
+        let (by_name, by_anchor) = ("the entry `other` (", "has an anchor that is used elsewhere");
+        let is_said = ran.stderr.contains(by_name) || ran.stderr.contains(by_anchor);
+        assert!(is_said && !ran.stderr.contains("m4rk3d"), "{}", ran.stderr);
+    }
+    // One client may be in two entries, for targets of their own.
+    let text =
+        named.replace("client-other", "client-k").replace("key: k,", "key: k, targets: [home],");
+    let project = house.text("appcred.yaml").replace("ha}}", "ha}, cabin: {config_dir: cabin}}");
+    house.project.write("appcred.yaml", &project);
+    house
+        .project
+        .write("credentials.yaml", &text.replace("key: other,", "key: other, targets: [cabin],"));
+    house.appcred("rotate k --secret-stdin").stdin("m4rk3d-new").run();
+}
+
+#[test]
+fn an_entry_is_selected_and_removed_by_its_earlier_key_too() {
+    let house = House::new(TWO);
+    house.appcred("apply --yes").run();
+    house.appcred("rename a a2").run();
+    let changes = |arguments: &str, status: i32| {
+        house.appcred(&format!("plan --detailed-exitcode {arguments}")).status(status).run().stdout
+    };
+    assert!(changes("--key a", 2).contains("\"a\" -> \"a2\""));
+    assert!(changes("--key a2", 2).contains("\"a\" -> \"a2\""));
+    for excluded in ["a", "a2"] {
+        let plan = changes(&format!("--exclude {excluded}"), 0);
+        assert!(plan.contains("No changes."), "{plan}");
+    }
+    let nothing = house.appcred("plan --key a --domain twitch").status(1).run().stderr;
+    assert!(
+        nothing.contains("nothing is selected by --key=a --domain=twitch together"),
+        "{nothing}"
+    );
+    house.appcred("plan --key a --exclude a*").status(1).run();
+    house.appcred("verify --key a --domain twitch").status(1).run();
+    let before = house.held().len();
+    house.appcred("rm a2 --apply --yes").run();
+    assert_eq!(house.held().len(), before - 1);
+    house.project.write(
+        "credentials.yaml",
+        &TWO.replace("AGE", &house.inline("m4rk3d-old")).replace("key: a,", "key: never-applied,"),
+    );
+    house.appcred("rm never-applied --apply --yes").run();
 }
 
 #[test]

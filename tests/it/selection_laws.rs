@@ -31,6 +31,7 @@ fn selections() -> impl Strategy<Value = Selection> {
     let keys = prop_oneof![Just(Vec::new()), some(&["k1", "k2", "k?", "k4"])];
     let parts = (keys, some(&["spotify", "t*"]), some(&["k1", "k3"]));
     parts.prop_map(|(keys, domains, excluded)| Selection {
+        may_be_nothing: false,
         keys: globs(keys),
         domains: globs(domains),
         excluded: globs(excluded),
@@ -53,6 +54,24 @@ fn keys_of(credential: &Credential, shelf: &Shelf, whole: &Plan) -> BTreeSet<Key
     own.into_iter().chain(claimed).chain(planned).collect()
 }
 
+/// All keys by which an entry may be meant: its own, earlier ones, and those of what is its by the plan.
+fn names_of(key: &Key, desired: &Desired, shelf: &Shelf, whole: &Plan) -> BTreeSet<Key> {
+    let formerly = desired.credential(key).into_iter().flat_map(|entry| entry.formerly.clone());
+    let is_its = |credential: &&Credential| {
+        let mut states = whole.credential_states.iter();
+        states.any(|of| of.held == credential.held() && of.state.key() == Some(key))
+    };
+    let held = shelf.credentials.iter().filter(is_its);
+    let held = held.flat_map(|credential| keys_of(credential, shelf, whole));
+    std::iter::once(key.clone()).chain(formerly).chain(held).collect()
+}
+
+fn is_excluded(key: &Key, desired: &Desired, selection: &Selection) -> bool {
+    let excluding = Selection { excluded: selection.excluded.clone(), ..Selection::default() };
+    let entry = desired.credential(key);
+    entry.is_some_and(|entry| !excluding.includes(entry.keys(), &entry.domain))
+}
+
 fn may_be_selected(keys: &BTreeSet<Key>, domain: &Domain, selection: &Selection) -> bool {
     let any = keys.iter().any(|key| selection.includes(Some(key), domain));
     any || keys.is_empty() && selection.includes(None, domain)
@@ -67,7 +86,7 @@ fn is_by_hand_of_selected(
     desired.credentials.iter().any(|entry| {
         entry.domain == credential.domain
             && entry.client_id == credential.client_id
-            && selection.includes(Some(&entry.key), &entry.domain)
+            && entry.keys().any(|key| selection.includes(Some(key), &entry.domain))
     })
 }
 
@@ -87,7 +106,9 @@ proptest! {
         for step in &part.steps {
             assert!(whole.steps.contains(step), "{step:?}");
             if let Some(wanted) = step.action.for_entry() {
-                assert!(selection.includes(Some(&wanted.key), &wanted.domain), "{step:?}");
+                let names = names_of(&wanted.key, &desired, &shelf, &whole);
+                assert!(may_be_selected(&names, &wanted.domain, &selection), "{step:?}");
+                assert!(!is_excluded(&wanted.key, &desired, &selection), "{step:?}");
             }
             let before = step.after.map(|after| part.steps.iter().any(|step| step.id == after));
             assert_ne!(before, Some(false), "{step:?} comes after what is left out");
@@ -112,6 +133,8 @@ proptest! {
         run(&mut shelf, &desired, &with(&policy, &selection));
         for credential in &before.credentials {
             let keys = keys_of(credential, &before, &whole);
+            let names = keys.iter().flat_map(|key| names_of(key, &desired, &before, &whole));
+            let keys = names.chain(keys.iter().cloned()).collect();
             if !may_be_selected(&keys, &credential.domain, &selection) && !is_by_hand_of_selected(credential, &desired, &selection) {
                 assert!(shelf.credentials.contains(credential), "{credential:?} {selection:?}");
             }
@@ -119,7 +142,7 @@ proptest! {
         for credential in &shelf.credentials {
             if !before.credentials.contains(credential) {
                 let by = whole.steps.iter().filter_map(|step| step.action.created());
-                let mut by = by.filter(|wanted| selection.includes(Some(&wanted.key), &wanted.domain));
+                let mut by = by.filter(|wanted| may_be_selected(&names_of(&wanted.key, &desired, &before, &whole), &wanted.domain, &selection));
                 assert!(by.any(|wanted| wanted.domain == credential.domain && wanted.client_id == credential.client_id), "{credential:?}");
             }
         }
