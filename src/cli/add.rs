@@ -23,7 +23,7 @@ use crate::workspace::Offered;
 use crate::yaml_edit::{NewEntry, SlotValue, new_manifest};
 
 use super::client_file::ClientFile;
-use super::client_secret::{checked, secret};
+use super::client_secret::{checked, refuse_client_id, secret};
 use super::console::SavedTerminal;
 use super::encrypt::refuse;
 use super::exit::ExitStatus;
@@ -179,6 +179,7 @@ fn add(
         Some(client) => checked(&client.client_secret, &loaded.project)?,
         None => secret(verb.secret_stdin, "--secret-stdin or --from", &loaded.project)?,
     };
+    refuse_client_id(&secret, &details.client_id, &loaded.project)?;
     let _lock = lock_project(global)?;
     // The project may have changed while the questions were open.
     details.check_new(&load(global))?;

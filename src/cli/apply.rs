@@ -103,6 +103,7 @@ pub(super) async fn run(global: &Global, verb: &ApplyArgs) -> anyhow::Result<Exi
             problems: &problems,
             targets: &targets,
             names: &names,
+            selection: &policy.selection,
             details: global.details(),
         };
         verb.outputs.write(&report, &verb.links)

@@ -36,6 +36,17 @@ impl ThenApply {
         self.apply
     }
 
+    /// Refuses what would be changed and then not applied, before anything is changed.
+    ///
+    /// # Errors
+    /// Where nobody can be asked.
+    pub(super) fn check(&self) -> anyhow::Result<()> {
+        if self.apply && !self.yes && !console::can_ask() {
+            bail!("there is no terminal to ask on: pass --yes too, to apply without asking");
+        }
+        Ok(())
+    }
+
     /// Applies what was changed of these entries, or says how.
     ///
     /// # Errors

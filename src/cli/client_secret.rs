@@ -38,3 +38,14 @@ pub(super) fn checked(secret: &str, project: &Project) -> anyhow::Result<Zeroizi
     refuse("the client secret", fault)?;
     Ok(secret)
 }
+
+/// Refuses a secret that is the client id, as where the wrong line was copied.
+///
+/// # Errors
+/// Where it is.
+pub(super) fn refuse_client_id(secret: &str, id: &str, project: &Project) -> anyhow::Result<()> {
+    if secret == id && !project.allow_placeholders {
+        bail!("the client secret is the same text as the client id: copy the secret");
+    }
+    Ok(())
+}

@@ -65,6 +65,13 @@ pub(super) fn run(global: &Global, verb: &Init) -> anyhow::Result<ExitStatus> {
     if project_file.symlink_metadata().is_ok() {
         bail!("{} already exists and was not changed", project_file.visible());
     }
+    let above = manifest::project_folder(folder);
+    if above != *folder {
+        console::warning(format_args!(
+            "{} is the project of this folder so far, and no longer will be",
+            above.join(PROJECT_FILE).visible()
+        ));
+    }
     let recipients = if !verb.recipients.is_empty() {
         verb.recipients.clone()
     } else if let Some(ruled) = recipients::of_new_project(folder)? {

@@ -126,6 +126,7 @@ mod tests {
             problems: &Diagnostics::default(),
             targets: &[],
             names: &FileNames::new("/".into(), "/".into(), "".into()),
+            selection: &crate::model::Selection::default(),
             details: Details::All,
         };
         let outputs = Outputs { outputs: vec![text, destination] };

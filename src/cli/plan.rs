@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use crate::diagnostic::{Diagnostics, ProblemCode, Spot};
 use crate::model::{Selection, counted};
 use crate::plan::Plan;
-use crate::report::{Report, Verb};
+use crate::report::{Format, Report, Verb};
 use crate::target::snapshot::SnapshotLocation;
 use crate::workspace::{Against, TargetView, max_age};
 
@@ -55,7 +55,7 @@ pub(super) struct PlanArgs {
     outputs: Outputs,
     /// Save the plan, for an `apply FILE` of exactly that; not possible for secrets that are not encrypted in
     /// the manifest
-    #[arg(short, long, value_name = "FILE", conflicts_with = "against")]
+    #[arg(short, long, value_name = "FILE", conflicts_with = "against", value_parser = plan_path)]
     out: Option<PathBuf>,
     /// Plan from a snapshot instead of the targets: neither a key nor a token is needed
     ///
@@ -72,6 +72,19 @@ pub(super) struct PlanArgs {
     /// End with 1 where the plan has something of this kind; several with commas between
     #[arg(long, value_name = "KIND", value_delimiter = ',')]
     fail_on: Vec<FailOn>,
+}
+
+/// A file for the plan, and not what other tools mean by `-o` or write with one dash.
+fn plan_path(text: &str) -> Result<PathBuf, String> {
+    if let Some(file) = text.strip_prefix("ut=") {
+        return Err(format!("options have two dashes here: --out={file}"));
+    }
+    if Format::named(text).is_some() || matches!(text, "yaml" | "wide" | "name") {
+        return Err(format!(
+            "`--format` chooses the format; to save the plan in a file of this name write ./{text}"
+        ));
+    }
+    Ok(PathBuf::from(text))
 }
 
 /// What a plan must not have.
@@ -159,6 +172,7 @@ pub(super) async fn run(global: &Global, verb: &PlanArgs) -> anyhow::Result<Exit
         problems,
         targets: &shown,
         names: &names,
+        selection: &policy.selection,
         details: global.details(),
     };
     verb.outputs.write(&report, &LinkArgs::default())?;

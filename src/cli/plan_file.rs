@@ -21,7 +21,10 @@ pub(super) fn write(
     file: &Path,
 ) -> anyhow::Result<()> {
     let text = planned(views, policy)?.to_text()?;
-    files::write(file, &text, 0o644).with_context(|| format!("cannot write {}", file.visible()))
+    let shown = file.visible();
+    files::write(file, &text, 0o644).with_context(|| format!("cannot write {shown}"))?;
+    console::message(format_args!("Saved the plan: `appcred apply {shown}` applies exactly this."));
+    Ok(())
 }
 
 /// Reads a saved plan.

@@ -28,6 +28,7 @@ pub(super) struct Rename {
 }
 
 pub(super) async fn run(global: &Global, verb: &Rename) -> anyhow::Result<ExitStatus> {
+    verb.then.check()?;
     let Some(loaded) = in_order(global) else { return Ok(ExitStatus::Failure) };
     let (entry, new) = (entry(&loaded, &verb.old)?, &verb.new);
     let old = &entry.key.value;

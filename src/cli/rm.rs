@@ -27,6 +27,7 @@ pub(super) struct Rm {
 }
 
 pub(super) async fn run(global: &Global, verb: &Rm) -> anyhow::Result<ExitStatus> {
+    verb.then.check()?;
     let Some(loaded) = in_order(global) else { return Ok(ExitStatus::Failure) };
     // A wrong name changes nothing.
     let keys = verb.named.iter().map(|name| Ok(entry(&loaded, name)?.key.value.clone()));

@@ -12,7 +12,7 @@ use crate::model::{Reference, Secret, Visible};
 use crate::secret::{SecretResolver, files_of};
 
 use super::change::{ThenApply, entry, in_order, replace};
-use super::client_secret::secret;
+use super::client_secret::{refuse_client_id, secret};
 use super::exit::ExitStatus;
 use super::gather::resolver;
 use super::locks::lock_project;
@@ -42,12 +42,16 @@ pub(super) struct Rotate {
 }
 
 pub(super) async fn run(global: &Global, verb: &Rotate) -> anyhow::Result<ExitStatus> {
+    verb.then.check()?;
     let Some(loaded) = in_order(global) else { return Ok(ExitStatus::Failure) };
     let entry = entry(&loaded, &verb.named)?;
     let key = &entry.key.value;
     let (resolver, _) = resolver(global, &loaded.project);
     let places = places(global, &entry, &resolver)?;
     let new = Secret::new(&secret(verb.secret_stdin, "--secret-stdin", &loaded.project)?);
+    if let Reference::Plain(id) = &entry.client_id.value {
+        refuse_client_id(new.expose(), id.expose(), &loaded.project)?;
+    }
     let Some((file, is_new)) = rotate(global, &loaded, &entry, &places, &new, &resolver)? else {
         let file = places.first().context("no file is known")?.visible();
         bail!(

@@ -1,7 +1,5 @@
 //! Arguments that several verbs share: which targets, which entries, and what a plan may do.
 
-use std::convert::Infallible;
-
 use clap::{Args, ValueEnum};
 
 use crate::model::{Glob, Key, MaxDeletes, PolicyOverrides, Prune, Selection};
@@ -10,7 +8,7 @@ use crate::model::{Glob, Key, MaxDeletes, PolicyOverrides, Prune, Selection};
 #[derive(Args, Debug, Default)]
 pub(super) struct TargetArgs {
     /// Only this target; several with commas between, or given several times
-    #[arg(short, long = "target", value_name = "NAME", value_delimiter = ',', value_parser = trimmed)]
+    #[arg(short, long = "target", value_name = "NAME", value_delimiter = ',', value_parser = target)]
     pub(super) targets: Vec<String>,
 }
 
@@ -106,8 +104,11 @@ pub(super) fn glob(text: &str) -> Result<Glob, String> {
         .ok_or_else(|| "it is empty: give a name, or a pattern such as `spotify-*`".to_owned())
 }
 
-fn trimmed(name: &str) -> Result<String, Infallible> {
-    Ok(name.trim().to_owned())
+fn target(name: &str) -> Result<String, String> {
+    match name.strip_prefix("arget=") {
+        Some(name) => Err(format!("options have two dashes here: --target={name}")),
+        None => Ok(name.trim().to_owned()),
+    }
 }
 
 fn max_deletes(text: &str) -> Result<MaxDeletes, String> {

@@ -2,7 +2,7 @@
 
 use crate::desired;
 use crate::manifest::{check_known, check_names, check_plain, check_target_files, secret_values};
-use crate::model::counted;
+use crate::model::{Selection, counted};
 use crate::recipients;
 use crate::report::{Report, Verb};
 use crate::repository;
@@ -85,6 +85,7 @@ pub(super) async fn run(global: &Global, verb: &Validate) -> anyhow::Result<Exit
         problems: &problems,
         targets: &[],
         names: &names(global),
+        selection: &Selection::default(),
         details: global.details(),
     };
     verb.outputs.write(&report, &LinkArgs::default())?;

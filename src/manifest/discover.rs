@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::ffi::OsStr;
 use std::fs::{self, FileType};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::file::unreadable;
@@ -72,11 +73,24 @@ pub fn project_folder(folder: &Path) -> PathBuf {
     let mut inside = real.ancestors().take_while(|above| above.starts_with(repository));
     match inside.position(|above| has(above, PROJECT_FILE)) {
         None | Some(0) => folder.to_owned(),
+        Some(levels) if !real.ancestors().nth(levels).is_some_and(is_own_project) => {
+            tracing::warn!(
+                "appcred.yaml in a folder above belongs to another user and is not used: name its folder with -C to use it"
+            );
+            folder.to_owned()
+        }
         Some(levels) => {
             let below = if folder == Path::new(".") { Path::new("") } else { folder };
             (0..levels).fold(below.to_owned(), |folder, _| folder.join(".."))
         }
     }
+}
+
+/// Whether a folder and its project file belong to who runs this: Git asks the same of a repository.
+fn is_own_project(folder: &Path) -> bool {
+    let user = rustix::process::geteuid().as_raw();
+    let is_own = |path: &Path| path.symlink_metadata().is_ok_and(|data| data.uid() == user);
+    is_own(folder) && is_own(&folder.join(PROJECT_FILE))
 }
 
 /// Whether a file of this path is found, or would be if it were there.

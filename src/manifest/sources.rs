@@ -41,6 +41,13 @@ impl<'n> Decoder<'n> {
             self.refuse(at, FieldRefusal::new(ProblemCode::BadValue, why).help(help));
             return None;
         }
+        if is_script(&command) {
+            let why = "has `{}` in a text that an interpreter runs, so that a manifest could run anything";
+            let help =
+                "give it as an argument of its own, as in `[sh, -c, 'pass \"$1\"', sh, \"{}\"]`";
+            self.refuse(at, FieldRefusal::new(ProblemCode::BadValue, why).help(help));
+            return None;
+        }
         let timeout = input.timeout.and_then(|timeout| self.text(timeout));
         let seconds = timeout.map_or(USUAL, |seconds| seconds.value.0);
         Some(SecretProgram {
@@ -49,4 +56,15 @@ impl<'n> Decoder<'n> {
             command,
         })
     }
+}
+
+/// Whether what a manifest asks for would be part of a script, as behind the `-c` of a shell.
+fn is_script(command: &[String]) -> bool {
+    let takes_script = |option: &str| {
+        let letters = option.strip_prefix('-').filter(|letters| !letters.starts_with('-'));
+        let is_short = letters.is_some_and(|letters| letters.ends_with(['c', 'e', 'E']));
+        is_short || matches!(option, "--eval" | "--command" | "--exec")
+    };
+    command.windows(2).any(|pair| takes_script(&pair[0]) && pair[1].contains(ASKED))
+        || command.iter().any(|word| word.starts_with("--eval=") && word.contains(ASKED))
 }

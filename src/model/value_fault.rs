@@ -78,16 +78,16 @@ impl ValueFault {
                 "write only the value itself, in one line; `!secret NAME` reads one value of secrets.yaml or secrets.sops.yaml"
             }
             Self::Placeholder(Placeholder::QuotedTag) => {
-                "remove the quotes if the tag is !env_var, !file or !secret"
+                "remove the quotes if the tag is !env_var, !file, !from or !secret"
             }
             Self::Placeholder(Placeholder::Brackets) => {
                 "write the value without `<` and `>`; if the provider issued them, `allow_placeholders: true` in appcred.yaml accepts it"
             }
             Self::Placeholder(Placeholder::Elsewhere) => {
-                "let that program put the value into an environment variable, and name that by `!env_var NAME`; if this is what the provider issued, `allow_placeholders: true` in appcred.yaml accepts it"
+                "name that program under `sources` in appcred.yaml and write `!from SOURCE WHAT`, or let it put the value into an environment variable and write `!env_var NAME`; if this is what the provider issued, `allow_placeholders: true` in appcred.yaml accepts it"
             }
             Self::Placeholder(Placeholder::Command) => {
-                "run it before, as in `COMMAND | appcred encrypt -`, or put its output into an environment variable and name that by `!env_var NAME`; if this is what the provider issued, `allow_placeholders: true` in appcred.yaml accepts it"
+                "run it before, as in `COMMAND | appcred encrypt -`, or name it under `sources` in appcred.yaml and write `!from SOURCE WHAT`; if this is what the provider issued, `allow_placeholders: true` in appcred.yaml accepts it"
             }
             Self::Placeholder(Placeholder::Path) => {
                 "`!file PATH` reads a file; if this is what the provider issued, `allow_placeholders: true` in appcred.yaml accepts it"

@@ -19,7 +19,13 @@ pub(super) fn keep(context: &PlanContext<'_>, plan: &mut Plan) {
         |key: &Key, domain: &Domain| selection.includes(keys.of_entry(key), domain);
     let is_meant = |action: &Action| match (action.for_entry(), action) {
         (Some(wanted), _) => includes_entry(&wanted.key, &wanted.domain),
-        (None, Action::Delete { old, .. }) => selection.includes(keys.of_held(old), &old.domain),
+        (None, Action::Delete { old, .. }) => {
+            // What an entry had for another integration goes with what it has now.
+            match keys.entry_of(old).and_then(|key| context.desired.credential(key)) {
+                Some(entry) => includes_entry(&entry.key, &entry.domain),
+                None => selection.includes(keys.of_held(old), &old.domain),
+            }
+        }
         (None, Action::Abandon { flow }) => {
             let mark = flow.purpose.mark();
             let of_flow = mark.map(|mark| keys.of_entry(&mark.key)).into_iter().flatten();
@@ -60,6 +66,8 @@ pub(super) fn keep(context: &PlanContext<'_>, plan: &mut Plan) {
 struct AllKeys {
     of_entries: BTreeMap<Key, BTreeSet<Key>>,
     of_held: BTreeMap<CredentialId, BTreeSet<Key>>,
+    /// The one key of the entry that it is of, or was.
+    entries_of_held: BTreeMap<CredentialId, Key>,
 }
 
 impl AllKeys {
@@ -78,18 +86,26 @@ impl AllKeys {
             }
         }
         for of in &plan.credential_states {
-            let of_held = match of.state.key().and_then(|entry| keys.of_entries.get(entry)) {
-                Some(all) => all.clone(),
-                None => of.state.key().cloned().into_iter().chain(marked(&of.held)).collect(),
+            let Some(entry) = of.state.key().cloned().or_else(|| marked(&of.held)) else {
+                continue;
             };
-            keys.of_held.insert(of.held.id.clone(), of_held);
+            let marked = marked(&of.held).into_iter().chain([entry.clone()]);
+            let all = keys.of_entries.get(&entry).cloned().unwrap_or_else(|| marked.collect());
+            keys.of_held.insert(of.held.id.clone(), all);
+            keys.entries_of_held.insert(of.held.id.clone(), entry);
         }
         keys
     }
 
-    /// Those of an entry; of one that is gone, the one that it is called by.
+    /// Those of an entry; of a key that none has, those of the entry that had it.
     fn of_entry<'k>(&'k self, key: &'k Key) -> impl Iterator<Item = &'k Key> + Clone {
-        self.of_entries.get(key).into_iter().flatten().chain(std::iter::once(key))
+        let own = self.of_entries.get(key);
+        let had = self.of_entries.values().filter(move |keys| own.is_none() && keys.contains(key));
+        own.into_iter().chain(had).flatten().chain(std::iter::once(key))
+    }
+
+    fn entry_of(&self, held: &Held) -> Option<&Key> {
+        self.entries_of_held.get(&held.id)
     }
 
     fn of_held(&self, held: &Held) -> impl Iterator<Item = &Key> + Clone {

@@ -41,6 +41,10 @@ pub fn summary(report: &Report<'_>) -> String {
         .collect();
     let mut out = format!("<!-- appcred:{}:{marker} -->\n", report.verb.word());
     let _ = writeln!(out, "### appcred {}{place}\n", report.verb.word());
+    if !report.selection.is_whole() {
+        let arguments = report.selection.arguments().join(" ");
+        let _ = writeln!(out, "Only what is selected: {}\n", code(&arguments));
+    }
     problems_of(&mut out, report);
     let mut budget = TABLES;
     let mut unsaid = 0;

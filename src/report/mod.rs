@@ -40,7 +40,7 @@ pub use file_names::FileNames;
 pub use format::Format;
 
 use crate::diagnostic::Diagnostics;
-use crate::model::{Held, Key, Lifetime, Mark, Place, TargetName};
+use crate::model::{Held, Key, Lifetime, Mark, Place, Selection, TargetName};
 use crate::plan::{Action, Adoption, Plan, Step};
 use crate::reconcile::StepOutcome;
 
@@ -69,6 +69,8 @@ pub struct Report<'a> {
     pub targets: &'a [TargetReport<'a>],
     /// What files are called.
     pub names: &'a FileNames,
+    /// Which entries it is about.
+    pub selection: &'a Selection,
     /// How much of each change is shown to people.
     pub details: Details,
 }

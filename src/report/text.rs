@@ -56,7 +56,9 @@ pub fn plan(targets: &[TargetReport<'_>], details: Details) -> String {
         false => by_target(targets, &changes),
     };
     if targets.len() > 1 {
-        out.push('\n');
+        if !out.ends_with("\n\n") {
+            out.push('\n');
+        }
         line(&mut out, BOLD, &total(targets));
     }
     if is_brief {
@@ -135,7 +137,13 @@ fn in_brief(targets: &[TargetReport<'_>], changes: &[Vec<Change>]) -> String {
     if !unchanged.is_empty() {
         line(&mut out, BOLD, &format!("No changes in {}", named(targets, &unchanged)));
     }
-    redirect_uris(&mut out, targets);
+    // What is before ends with an empty line already.
+    let mut uris = String::new();
+    redirect_uris(&mut uris, targets);
+    if !uris.is_empty() {
+        out.push_str(uris.trim_start_matches('\n'));
+        out.push('\n');
+    }
     if let [TargetReport { plan: Ok(plan), .. }] = targets {
         line(&mut out, BOLD, &PlanSummary::of(&[plan]).to_string());
     }

@@ -134,6 +134,9 @@ impl<'q> SourceQuestion<'q> {
         if asked.starts_with('-') {
             return Err(SourceProblem::Asked("begins with `-`, which is an option of the program"));
         }
+        if asked.split(['/', '\\']).any(|part| part == "..") {
+            return Err(SourceProblem::Asked("goes up by `..`"));
+        }
         if hidden_character(asked).is_some() || asked.contains(char::is_control) {
             return Err(SourceProblem::Asked("has a character that cannot be seen"));
         }

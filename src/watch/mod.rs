@@ -120,9 +120,10 @@ pub async fn run<R: ReadSpecs, C: Connect>(
 ) {
     let (clients, inbox) = watch::channel(Arc::default());
     let (statuses, stop) = (channels.statuses.clone(), channels.stop.clone());
-    let verify_every = settings.verify_every;
+    // Without a receiver no copy of the clients is made.
+    let asked = settings.verify_every.map(|every| (every, inbox));
     let asking = async {
-        if let Some(every) = verify_every {
+        if let Some((every, inbox)) = asked {
             keep_asking(every, inbox, statuses, stop).await;
         }
         std::future::pending::<()>().await;
@@ -154,7 +155,7 @@ async fn keep_targets<R: ReadSpecs, C: Connect>(
         };
         let pause = match read {
             Ok(read) => {
-                let specs = read.reading.specs.as_ref();
+                let specs = read.reading.specs.as_ref().filter(|_| !clients.is_closed());
                 let known = specs.map(|specs| Arc::new(Clients::of(specs)));
                 give_out(read, &mut tasks, &mut problem_log, &channels.statuses, cause);
                 known.into_iter().for_each(|known| drop(clients.send_replace(known)));

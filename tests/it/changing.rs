@@ -298,6 +298,34 @@ fn an_entry_is_selected_and_removed_by_its_earlier_key_too() {
 }
 
 #[test]
+fn nothing_is_changed_that_could_not_be_applied() {
+    let house = House::new(TWO);
+    let before = house.text("credentials.yaml");
+    for change in ["rm a --apply", "rename a b2 --apply", "rotate a --secret-stdin --apply"] {
+        let ran = house.appcred(change).stdin("m4rk3d-new").status(1).run();
+        assert!(ran.stderr.contains("pass --yes"), "{}", ran.stderr);
+        assert_eq!(house.text("credentials.yaml"), before);
+    }
+    let with_id = before.replacen("client_id: a,", "client_id: 7f3k9x2m4q8w1z5t,", 1);
+    house.project.write("credentials.yaml", &with_id);
+    let same = house.appcred("rotate a --secret-stdin").stdin("7f3k9x2m4q8w1z5t").status(1).run();
+    assert!(same.stderr.contains("is the same text as the client id"), "{}", same.stderr);
+}
+
+/// What an entry had for another integration is deleted with what it has now, or not at all.
+#[test]
+fn a_selection_by_the_integration_that_an_entry_had_deletes_nothing() {
+    let house = House::new(TWO);
+    house.appcred("apply --yes").run();
+    let moved = house.text("credentials.yaml").replacen("domain: spotify", "domain: netatmo", 1);
+    house.project.write("credentials.yaml", &moved);
+    house.appcred("apply --yes --domain spotify").run();
+    assert_eq!(house.held().len(), 2);
+    house.appcred("apply --yes --key a").run();
+    assert_eq!(house.held().len(), 2);
+}
+
+#[test]
 fn what_cannot_be_rotated_is_said_with_what_to_do() {
     let house = House::new(ONE);
     for (secret, expected) in [

@@ -208,6 +208,9 @@ fn a_source_that_cannot_be_is_refused_in_the_project_file() {
         ("{command: [op, \"{}\"], timeout: 0s}", "`timeout` is not a number of seconds"),
         ("{command: [op, \"{}\"], timeout: 5m}", "`timeout` is not a number of seconds"),
         ("{command: [op, \"{}\"], shell: true}", "unknown field `shell`"),
+        ("{command: [sh, -c, \"pass {}\"]}", "in a text that an interpreter runs"),
+        ("{command: [bash, -ec, \"{}\"]}", "in a text that an interpreter runs"),
+        ("{command: [ruby, --eval, \"{}\"]}", "in a text that an interpreter runs"),
     ] {
         scene.project(source);
         let said = scene.appcred().args(["validate"]).status(1).run().stderr;

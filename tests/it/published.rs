@@ -75,8 +75,10 @@ fn the_second_command_of_the_readme_is_what_ci_runs() {
 fn the_readmes_project_file_is_valid() {
     let [_, project_file, ..] = &blocks("yaml")[..] else { panic!("a block went") };
     let project_file = project_file.replace("age1...", &age_identity().1.to_string());
+    let authority = rcgen::generate_simple_self_signed(["ha.example".to_owned()]).unwrap();
     let project = Project::new()
         .file("appcred.yaml", &project_file)
+        .file("ca.pem", &authority.cert.pem())
         .file("credentials/a.yaml", "application_credentials: []\n");
     Appcred::new()
         .in_dir(project.path())

@@ -186,3 +186,35 @@ fn the_list_has_keys_and_what_is_missing_and_can_be_filtered() {
     assert!(line("-").contains("foreign"), "{text}");
     appcred(&project, "list --state shadowed").stdout("No credentials.\n").run();
 }
+
+#[test]
+fn reports_say_that_they_are_of_a_selection() {
+    let project = house();
+    let json = appcred(&project, "plan --key family --format json").run().stdout;
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["selection"], json!(["--key=family"]));
+    let markdown = appcred(&project, "plan --key family --format markdown").run().stdout;
+    assert!(markdown.contains("Only what is selected: `--key=family`"), "{markdown}");
+    let whole = appcred(&project, "plan --format json").run().stdout;
+    assert!(!whole.contains("selection"), "{whole}");
+}
+
+/// Terraform's options have one dash, and kubectl's `-o` is a format.
+#[test]
+fn what_other_tools_mean_by_an_option_writes_no_file() {
+    let project = house();
+    for (arguments, expected) in [
+        ("plan -out=tfplan", "--out=tfplan"),
+        ("plan -o json", "--format"),
+        ("plan -o yaml", "--format"),
+        ("plan -target=home", "--target=home"),
+    ] {
+        let ran = appcred(&project, arguments).status(1).run();
+        assert!(ran.stderr.contains(expected), "{}", ran.stderr);
+    }
+    let files = std::fs::read_dir(project.path()).unwrap();
+    let files: Vec<_> = files.map(|file| file.unwrap().file_name()).collect();
+    assert!(
+        !files.iter().any(|file| ["ut=tfplan", "json", "yaml"].iter().any(|name| file == name))
+    );
+}

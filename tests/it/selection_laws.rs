@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use appcred::model::{Credential, Desired, Domain, Glob, Key, Policy, Prune, Selection};
+use appcred::model::{
+    Credential, Desired, DesiredCredential, Domain, Glob, Key, Policy, Prune, Selection,
+};
 use appcred::plan::{Plan, Why, plan};
 use proptest::prelude::{Just, Strategy, prop_oneof};
 use proptest::sample::select;
@@ -134,8 +136,9 @@ proptest! {
         for credential in &before.credentials {
             let keys = keys_of(credential, &before, &whole);
             let names = keys.iter().flat_map(|key| names_of(key, &desired, &before, &whole));
-            let keys = names.chain(keys.iter().cloned()).collect();
-            if !may_be_selected(&keys, &credential.domain, &selection) && !is_by_hand_of_selected(credential, &desired, &selection) {
+            let keys: BTreeSet<Key> = names.chain(keys.iter().cloned()).collect();
+            let goes_with = |entry: &DesiredCredential| keys.contains(&entry.key) && may_be_selected(&keys, &entry.domain, &selection);
+            if !may_be_selected(&keys, &credential.domain, &selection) && !desired.credentials.iter().any(goes_with) && !is_by_hand_of_selected(credential, &desired, &selection) {
                 assert!(shelf.credentials.contains(credential), "{credential:?} {selection:?}");
             }
         }

@@ -285,6 +285,13 @@ fn a_project_is_found_from_below_in_its_repository_and_not_beyond() {
     validate("house/deeper", &["-C", "down"], 0);
     // In plain text, which only the other project allows.
     validate("alone", &[], 1);
+    // A project can start programs.
+    let nobody = 65534;
+    std::os::unix::fs::chown(above.join("house/appcred.yaml"), Some(nobody), None).unwrap();
+    let said = validate("house/deeper", &[], 1).stderr;
+    assert!(said.contains("belongs to another user and is not used"), "{said}");
+    validate("house", &[], 0);
+    std::os::unix::fs::chown(above.join("house/appcred.yaml"), Some(0), None).unwrap();
     let broken = above.join("house/credentials/broken.yaml");
     fs::write(broken, "application_credentials: [{}]\n").unwrap();
     let said = validate("house/deeper", &[], 1).stderr;

@@ -46,6 +46,9 @@ pub(super) struct PlanReport<'a> {
     /// What is wrong with the manifests; left out where nothing is.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     problems: Vec<Problem>,
+    /// The arguments that selected what it is about, such as `--key=family`; left out where that is all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    selection: Vec<String>,
     /// The targets; none where the manifests are in error.
     targets: Vec<ReportedTarget<ReportedPlan<'a>>>,
 }
@@ -259,7 +262,8 @@ fn plan(report: &Report<'_>, links: Links) -> serde_json::Result<String> {
         undeclared_accounts: plan.undeclared_accounts.iter().map(unnamed).collect(),
     });
     let problems = problems::problems(report);
-    let report = PlanReport { format_version: FORMAT_VERSION, problems, targets };
+    let selection = report.selection.arguments();
+    let report = PlanReport { format_version: FORMAT_VERSION, problems, selection, targets };
     to_json(&report)
 }
 
