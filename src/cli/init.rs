@@ -65,13 +65,7 @@ pub(super) fn run(global: &Global, verb: &Init) -> anyhow::Result<ExitStatus> {
     if project_file.symlink_metadata().is_ok() {
         bail!("{} already exists and was not changed", project_file.visible());
     }
-    let above = manifest::project_folder(folder);
-    if above != *folder {
-        console::warning(format_args!(
-            "{} is the project of this folder so far, and no longer will be",
-            above.join(PROJECT_FILE).visible()
-        ));
-    }
+    warn_of_project_above(folder);
     let recipients = if !verb.recipients.is_empty() {
         verb.recipients.clone()
     } else if let Some(ruled) = recipients::of_new_project(folder)? {
@@ -120,6 +114,17 @@ pub(super) fn run(global: &Global, verb: &Init) -> anyhow::Result<ExitStatus> {
         "Next: {login}`appcred add` writes a first entry, `appcred plan` shows what would happen."
     ));
     Ok(ExitStatus::Success)
+}
+
+/// A project may be meant that is there already.
+fn warn_of_project_above(folder: &Path) {
+    let above = manifest::project_folder(folder);
+    if above != *folder {
+        console::warning(format_args!(
+            "{} is the project of this folder so far, and no longer will be",
+            above.join(PROJECT_FILE).visible()
+        ));
+    }
 }
 
 /// The recipients of the person's own identities, of which one is made where there is none.
