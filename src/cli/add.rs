@@ -30,7 +30,7 @@ use super::exit::ExitStatus;
 use super::gather::{load, request, resolver, show, workspace};
 use super::locks::lock_project;
 use super::new_entries::with_entries;
-use super::recipients::recipients;
+use super::recipients::{Recipients, recipients};
 use super::{Global, console};
 
 /// How many integrations are shown at once: a list that is longer than the terminal scrolls away.
@@ -173,8 +173,10 @@ fn add(
     let (resolver, _) = resolver(global, &loaded.project);
     let document = OpenedSopsDocument::open(&text, &resolver);
     let document = document.with_context(|| format!("cannot add to {}", file.visible()))?;
-    let recipients =
-        if document.is_some() { Vec::new() } else { recipients(&loaded.project, &[], &file)? };
+    let recipients = match document {
+        Some(_) => Recipients::default(),
+        None => recipients(global, &loaded.project, &[], &file)?,
+    };
     let secret = match client {
         Some(client) => checked(&client.client_secret, &loaded.project)?,
         None => secret(verb.secret_stdin, "--secret-stdin or --from", &loaded.project)?,
@@ -184,7 +186,7 @@ fn add(
     // The project may have changed while the questions were open.
     details.check_new(&load(global))?;
     let sealed = || {
-        let sealed = SlotValue::Age(seal(secret.as_bytes(), &recipients)?);
+        let sealed = SlotValue::Age(seal(secret.as_bytes(), &recipients.names)?);
         Ok(vec![details.entry(sealed, verb.adopt)])
     };
     let plain = || vec![details.entry(SlotValue::Plain(Secret::new(&secret)), verb.adopt)];
@@ -192,6 +194,7 @@ fn add(
     draft.write().with_context(|| format!("cannot write {}", draft.path.visible()))?;
     let (key, file) = (&details.key, draft.path.visible());
     console::print(&format!("Added `{key}` to {file}.\n"))?;
+    recipients.say();
     Ok(ExitStatus::Success)
 }
 

@@ -255,14 +255,14 @@ impl EditSession<'_> {
         }
         let now = environment::timestamp();
         let keep_plain = self.project.allow_plaintext;
-        let recipients = match of_file(&self.project, self.file) {
+        let recipients = match of_file(&self.global.folder, &self.project, self.file) {
             Ok(recipients) => recipients,
             Err(why) => {
                 console::error(why);
                 return None;
             }
         };
-        let seals = EncryptionContext { recipients: &recipients, now: &now, keep_plain };
+        let seals = EncryptionContext { recipients: &recipients.names, now: &now, keep_plain };
         let after = match opened.seal(text, seals) {
             Ok(after) => after,
             Err(why) => {
@@ -276,7 +276,11 @@ impl EditSession<'_> {
             Err(_) => problems,
         };
         show(&problems);
-        (!problems.has_errors()).then_some(after)
+        if problems.has_errors() {
+            return None;
+        }
+        recipients.say_of(&after);
+        Some(after)
     }
 
     /// Keeps what was typed, if anything was.

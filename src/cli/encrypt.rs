@@ -19,7 +19,7 @@ use super::exit::ExitStatus;
 use super::gather::{load, non_interactive_resolver, request, show};
 use super::init::FIRST_MANIFEST;
 use super::locks::lock_project;
-use super::recipients::recipients;
+use super::recipients::{Recipients, recipients};
 use super::{Global, console};
 
 /// Encrypt the plain-text secrets of manifests
@@ -51,8 +51,9 @@ pub(super) fn run(global: &Global, verb: &Encrypt) -> anyhow::Result<ExitStatus>
             .context("cannot read standard input")?;
         refuse("standard input", value_fault(secret.trim(), project.allow_placeholders))?;
         let recipients =
-            recipients(&project, &verb.recipients, &global.folder.join(FIRST_MANIFEST))?;
-        console::print(&seal(secret.trim().as_bytes(), &recipients)?)?;
+            recipients(global, &project, &verb.recipients, &global.folder.join(FIRST_MANIFEST))?;
+        console::print(&seal(secret.trim().as_bytes(), &recipients.names)?)?;
+        recipients.say();
         return Ok(ExitStatus::Success);
     }
     let _lock = lock_project(global)?;
@@ -174,14 +175,14 @@ fn encrypt(
     let slots = slots(&text)?;
     // Where nothing is to be encrypted, nobody need be named.
     let recipients = match slots.iter().any(|slot| slot.plain().is_some()) {
-        true => recipients(project, asked, file)?,
-        false => Vec::new(),
+        true => recipients(global, project, asked, file)?,
+        false => Recipients::default(),
     };
     let (mut new, mut left) = (Vec::new(), Vec::new());
     for slot in &slots {
         match &slot.held {
             SlotValue::Plain(secret) => {
-                new.push((slot, seal(secret.expose().as_bytes(), &recipients)?));
+                new.push((slot, seal(secret.expose().as_bytes(), &recipients.names)?));
             }
             SlotValue::Default(_) if !project.allow_plaintext => left.push(format!(
                 "line {}, column {}: `{}` has more after `!env_var` than the name of a variable, which may be a secret in plain text: write the name alone, or the secret alone without the tag",
@@ -199,6 +200,7 @@ fn encrypt(
         new.iter().map(|(slot, armored)| (*slot, NewValue::Age(armored))).collect();
     let sealed = put(&text, &changes)?;
     files::replace(file, text.as_bytes(), &sealed).context("cannot write it")?;
+    recipients.say();
     let secrets = new.iter().filter_map(|(slot, _)| slot.plain().cloned()).collect();
     Ok(Encrypted { secrets, left })
 }

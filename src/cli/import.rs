@@ -28,7 +28,7 @@ use super::init::FIRST_MANIFEST;
 use super::links::LinkArgs;
 use super::locks::{lock_project, lock_targets};
 use super::new_entries::with_entries;
-use super::recipients::recipients;
+use super::recipients::{Recipients, recipients};
 use super::selection::TargetArgs;
 use super::{Global, console, environment};
 
@@ -90,9 +90,8 @@ pub(super) async fn run(global: &Global, verb: &ImportArgs) -> anyhow::Result<Ex
     let project = loaded.project.clone();
     let (resolver, _) = resolver(global, &project);
     let recipients = recipients_for(global, verb, &project, &resolver)?;
-    let request = request(global);
     let is_printed = verb.output.as_deref() == Some(Path::new("-"));
-    refuse(verb, &request, &project, is_printed)?;
+    refuse(verb, &request(global), &project, is_printed)?;
     let entries = loaded.entries.clone();
     let taken = entries.iter().map(|entry| entry.key.value.clone()).collect();
     one_target(&project, &selection)?;
@@ -109,15 +108,16 @@ pub(super) async fn run(global: &Global, verb: &ImportArgs) -> anyhow::Result<Ex
     refuse_unknown(&scope, &comparison.observed)?;
     let targets = if project.targets.len() > 1 { vec![view.name.to_string()] } else { Vec::new() };
     let found = plan::import(&comparison.desired, &comparison.observed, &taken, &scope);
+    let names = &recipients.names;
     let draft =
-        ImportDraft::new(found, &comparison.observed, (&project, &entries), &recipients, &targets)?;
+        ImportDraft::new(found, &comparison.observed, (&project, &entries), names, &targets)?;
+    if !draft.made.is_empty() {
+        recipients.say();
+    }
     let pruned: Vec<&Held> =
         comparison.plan.withheld.iter().filter_map(Withheld::kept_by_policy).collect();
     if is_printed {
-        console::print_error(&preview(&[], &draft.left_out, &pruned));
-        let entries: Vec<_> = draft.made.iter().map(|(_, entry)| entry.clone()).collect();
-        console::print(&new_manifest(&entries)?)?;
-        return Ok(ExitStatus::Success);
+        return print_manifest(&draft, &pruned);
     }
     let file_of = |domain: &Domain| match &verb.output {
         Some(file) => file.clone(),
@@ -140,6 +140,13 @@ pub(super) async fn run(global: &Global, verb: &ImportArgs) -> anyhow::Result<Ex
         draft.declare(&mut view, &files, &project, begun);
     }
     finish(global, verb, view, &files, draft.made.len()).await
+}
+
+fn print_manifest(draft: &ImportDraft, pruned: &[&Held]) -> anyhow::Result<ExitStatus> {
+    console::print_error(&preview(&[], &draft.left_out, pruned));
+    let entries: Vec<_> = draft.made.iter().map(|(_, entry)| entry.clone()).collect();
+    console::print(&new_manifest(&entries)?)?;
+    Ok(ExitStatus::Success)
 }
 
 /// Writes the files and takes over what they declare, after asking.
@@ -239,13 +246,13 @@ fn recipients_for(
     verb: &ImportArgs,
     project: &Project,
     resolver: &SecretResolver,
-) -> anyhow::Result<Vec<String>> {
+) -> anyhow::Result<Recipients> {
     let named = verb.output.as_deref().map(text_of).transpose()?.flatten();
     if named.is_some_and(|text| is_sops_document(&text)) {
-        return Ok(resolver.recipients().to_vec());
+        return Ok(resolver.recipients().to_vec().into());
     }
     let usual = global.folder.join(FIRST_MANIFEST);
-    recipients(project, &[], verb.output.as_deref().unwrap_or(&usual))
+    recipients(global, project, &[], verb.output.as_deref().unwrap_or(&usual))
 }
 
 /// All files with their new text, before any of them is written.

@@ -1,36 +1,68 @@
 //! To whom the verbs encrypt.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 
 use crate::manifest::Project;
-use crate::model::Visible;
-use crate::secret::{BadRules, rule_recipients};
+use crate::model::{AGE_HEADER, Visible};
+use crate::secret::{BadRules, is_age_file, is_sops_document, rule_recipients};
 
-use super::console;
+use super::{Global, console};
 
 /// Files that a project without manifests is likely to have; rules of SOPS may be for one of them alone.
 const LIKELY: [&str; 3] =
     ["credentials/credentials.yaml", "credentials/credentials.sops.yaml", "secrets.sops.yaml"];
 
+/// Those to whom secrets are encrypted.
+#[derive(Default)]
+pub(super) struct Recipients {
+    pub(super) names: Vec<String>,
+    /// The rules that name them, where neither the project nor the person does.
+    rules: Option<PathBuf>,
+}
+
+impl Recipients {
+    /// Says whose they are once a file was encrypted to them.
+    pub(super) fn say(&self) {
+        if let Some(rules) = &self.rules {
+            console::message(format_args!("The recipients are those of {}.", rules.visible()));
+        }
+    }
+
+    /// The same of a file that may have nothing encrypted to them: a SOPS document has its own recipients.
+    pub(super) fn say_of(&self, written: &[u8]) {
+        let text = String::from_utf8_lossy(written);
+        if (is_age_file(written) || text.contains(AGE_HEADER)) && !is_sops_document(&text) {
+            self.say();
+        }
+    }
+}
+
+impl From<Vec<String>> for Recipients {
+    fn from(names: Vec<String>) -> Self {
+        Self { names, rules: None }
+    }
+}
+
 /// Those to whom the secrets of a file are encrypted: the ones asked for, else the project's, else those
 /// that the rules in `.sops.yaml` name for it.
 ///
 /// # Errors
-/// Where there is none, or the rules cannot be read.
+/// Where there is none, or the rules cannot be used.
 pub(super) fn recipients(
+    global: &Global,
     project: &Project,
     asked: &[String],
     file: &Path,
-) -> anyhow::Result<Vec<String>> {
+) -> anyhow::Result<Recipients> {
     if !asked.is_empty() {
-        return Ok(asked.to_vec());
+        return Ok(asked.to_vec().into());
     }
-    let found = of_file(project, file)?;
-    if found.is_empty() {
+    let found = of_file(&global.folder, project, file)?;
+    if found.names.is_empty() {
         bail!(
-            "there is no recipient: name some under `age: recipients:` in appcred.yaml, which `appcred init` writes, or in a rule of .sops.yaml"
+            "there is no recipient: name some under `age: recipients:` in appcred.yaml, which `appcred init` writes, or in a rule of a .sops.yaml of the same Git repository"
         );
     }
     Ok(found)
@@ -39,12 +71,20 @@ pub(super) fn recipients(
 /// The same where none was asked for, and none may be needed.
 ///
 /// # Errors
-/// Where the rules cannot be read.
-pub(super) fn of_file(project: &Project, file: &Path) -> Result<Vec<String>, BadRules> {
+/// Where the rules cannot be used.
+pub(super) fn of_file(
+    folder: &Path,
+    project: &Project,
+    file: &Path,
+) -> Result<Recipients, BadRules> {
     if !project.age.recipients.is_empty() {
-        return Ok(project.age.recipients.clone());
+        return Ok(project.age.recipients.clone().into());
     }
-    Ok(rule_recipients(file)?.map(|found| found.recipients).unwrap_or_default())
+    let found = rule_recipients(folder, file)?;
+    Ok(found.map_or_else(Recipients::default, |found| Recipients {
+        names: found.recipients,
+        rules: Some(found.file),
+    }))
 }
 
 /// Those that the rules in `.sops.yaml` name for the manifests of a new project, and says so.
@@ -53,7 +93,7 @@ pub(super) fn of_file(project: &Project, file: &Path) -> Result<Vec<String>, Bad
 /// Where the rules cannot be read.
 pub(super) fn of_new_project(folder: &Path) -> anyhow::Result<Option<Vec<String>>> {
     for file in LIKELY {
-        if let Some(found) = rule_recipients(&folder.join(file))? {
+        if let Some(found) = rule_recipients(folder, &folder.join(file))? {
             console::message(format_args!("The recipients are those of {}.", found.file.visible()));
             return Ok(Some(found.recipients));
         }

@@ -67,7 +67,7 @@ pub(super) fn run(global: &Global, verb: &Rekey) -> anyhow::Result<ExitStatus> {
         verb.files.clone()
     };
     for file in &files {
-        match rekey(file, verb, &project, &resolver) {
+        match rekey(global, file, verb, &project, &resolver) {
             Ok(Rekeyed { count, plain, .. }) => {
                 changed += count;
                 if count > 0 {
@@ -97,6 +97,7 @@ pub(super) fn run(global: &Global, verb: &Rekey) -> anyhow::Result<ExitStatus> {
 }
 
 fn rekey(
+    global: &Global,
     file: &Path,
     verb: &Rekey,
     project: &Project,
@@ -107,19 +108,19 @@ fn rekey(
     let is_encrypted = is_age_file(&before) || text.contains(AGE_HEADER) || is_sops_document(&text);
     // Where nothing is encrypted, nobody need be named.
     let recipients = match is_encrypted {
-        true => recipients(project, &[], file)?,
-        false => of_file(project, file)?,
+        true => recipients(global, project, &[], file)?,
+        false => of_file(&global.folder, project, file)?,
     };
     let own = resolver.recipients();
     let is_lockout = is_encrypted
         && !own.is_empty()
-        && !recipients.iter().any(|recipient| own.contains(recipient));
+        && !recipients.names.iter().any(|recipient| own.contains(recipient));
     if is_lockout && !verb.allow_lockout {
         bail!(
             "none of the age identities found matches the recipients, so you could not decrypt the result: add your recipient under `age: recipients:` in appcred.yaml, or use --allow-lockout"
         );
     }
-    let made = rekeyed(&before, &recipients, verb.force, resolver).map_err(|why| {
+    let made = rekeyed(&before, &recipients.names, verb.force, resolver).map_err(|why| {
         let help = match why {
             EncryptedFileError::Sops(SopsWriteError::Form(_)) => Some(UPDATE_KEYS),
             _ => why.help(),
@@ -132,6 +133,7 @@ fn rekey(
     })?;
     if let Some(after) = &made.bytes {
         files::replace(file, &before, after).context("cannot write it")?;
+        recipients.say();
     }
     Ok(made)
 }

@@ -154,8 +154,9 @@ fn rotate<'f>(
         let shown = file.visible();
         let before =
             files::read(file, TEXT_LIMIT).with_context(|| format!("cannot read {shown}"))?;
-        let recipients = of_file(&loaded.project, file).map_err(|why| anyhow!("{why}"))?;
-        let with = EncryptionContext { recipients: &recipients, now: &now, keep_plain };
+        let recipients =
+            of_file(&global.folder, &loaded.project, file).map_err(|why| anyhow!("{why}"))?;
+        let with = EncryptionContext { recipients: &recipients.names, now: &now, keep_plain };
         let after = replaced(&before, &place, new, with, resolver).map_err(|why| {
             let help = why.help().map(|help| format!("; {help}")).unwrap_or_default();
             anyhow!("cannot change {shown}: {why}{help}")
@@ -166,6 +167,7 @@ fn rotate<'f>(
             return Ok(Some((file, false)));
         }
         replace(global, file, &before, &after)?;
+        recipients.say_of(&after);
         return Ok(Some((file, true)));
     }
     Ok(None)

@@ -28,6 +28,11 @@ const MAX_BYTES: usize = 64 * 1024;
 const AT_ONCE: usize = 8;
 /// How much of what a program says of its failure is shown.
 const SHOWN: usize = 300;
+/// What is shown in place of what may be secret.
+const MASK: &str = "********";
+/// What a secret may follow, in lower case.
+const ANNOUNCING: [&str; 9] =
+    ["=", ":", "password", "passphrase", "passwd", "token", "secret", "key", "bearer"];
 
 /// A program that the project names as a source of secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -223,28 +228,53 @@ pub fn is_from_program(reference: &Reference) -> bool {
     argument_of(reference).is_some()
 }
 
-/// The first lines of what a program says of its failure, without what it printed and without what could
-/// be a secret.
+/// The beginning of what a program says of its failure, without what it printed and without what could be a
+/// secret: where in doubt, less is shown.
 fn masked(stderr: &[u8], stdout: &[u8]) -> String {
     let (stderr, stdout) = (String::from_utf8_lossy(stderr), String::from_utf8_lossy(stdout));
-    let printed: BTreeSet<&str> = stdout.split_whitespace().filter(|word| word.len() > 3).collect();
+    let parts = stdout.split(|mark: char| !mark.is_alphanumeric());
+    let printed: BTreeSet<&str> =
+        stdout.split_whitespace().chain(parts).filter(|part| !part.is_empty()).collect();
     let is_secret = |word: &str| {
         let bare = word.trim_matches(|mark: char| !mark.is_alphanumeric());
-        may_be_token(bare) || holds_identity(word) || printed.iter().any(|one| word.contains(one))
+        let is_printed = |one: &&str| word.contains(*one) || (bare.len() > 3 && one.contains(bare));
+        may_be_token(bare) || holds_identity(word) || printed.iter().any(is_printed)
     };
     let mut shown = String::new();
-    for word in stderr.split_whitespace() {
-        let word = if is_secret(word) { "********".into() } else { word.visible() };
-        if shown.len() + word.len() > SHOWN {
-            shown.push('…');
-            break;
+    let mut is_announced = false;
+    for line in stderr.lines().filter(|line| !line.trim().is_empty()) {
+        let end = if is_announced { Some(0) } else { announced(line) };
+        let (clear, secret) = line.split_at(end.unwrap_or(line.len()));
+        // What follows may be on the next line.
+        let is_last = !secret.contains(char::is_alphanumeric);
+        is_announced = !is_announced && end.is_some() && is_last;
+        let is_apart = clear.is_empty()
+            || clear.ends_with(char::is_whitespace)
+            || secret.starts_with(char::is_whitespace);
+        let secret = Some((is_apart, MASK.into())).filter(|_| !secret.trim().is_empty());
+        let words = clear
+            .split_whitespace()
+            .map(|word| if is_secret(word) { (true, MASK.into()) } else { (true, word.visible()) });
+        for (is_apart, word) in words.chain(secret) {
+            if shown.len() + word.len() > SHOWN {
+                shown.push('…');
+                return shown;
+            }
+            if is_apart && !shown.is_empty() {
+                shown.push(' ');
+            }
+            shown.push_str(&word);
         }
-        if !shown.is_empty() {
-            shown.push(' ');
-        }
-        shown.push_str(&word);
     }
     shown
+}
+
+/// Where what follows on a line may be a secret: after the first word or sign that announces one.
+fn announced(line: &str) -> Option<usize> {
+    // In ASCII alone, so that the places stay the same.
+    let lower = line.to_ascii_lowercase();
+    let after = |sign: &&str| lower.find(sign).map(|at| at + sign.len());
+    ANNOUNCING.iter().filter_map(after).min()
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use process_wrap::tokio::{CommandWrap, CommandWrapper, ProcessSession};
 use rustix::process::{Pid, Signal, kill_process_group};
 use secrecy::zeroize::Zeroizing;
 use thiserror::Error;
@@ -136,57 +137,70 @@ pub(super) struct Captured {
     pub(super) status: ExitStatus,
 }
 
-/// Runs a program without a shell and without a terminal, in a process group of its own, which does not
-/// outlive it.
+/// Runs a program without a shell, in a session of its own: it has no terminal, and those of its processes
+/// that stay in its group do not outlive it.
 pub(super) fn capture(asked: Capture<'_>) -> Result<Captured, ProgramError> {
     on_a_runtime(|| async {
-        let mut child = Command::new(asked.program)
+        let mut command = Command::new(asked.program);
+        command
             .args(asked.arguments)
             .current_dir(files::folder(asked.folder))
             .env_clear()
             .envs(asked.environment)
-            .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()?;
+            .stderr(Stdio::piped());
+        // The hook alone: `CommandWrap` itself would wait for all processes of the group.
+        ProcessSession.pre_spawn(&mut command, &CommandWrap::from(Command::new("")))?;
+        let mut child = command.spawn()?;
         let group = ProcessGroup::of(&child);
-        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        let ended = async {
-            let status = child.wait().await;
-            // What it started and left behind holds its output open.
-            drop(group);
-            status
+        let mut stdout = Zeroizing::new(Vec::with_capacity(asked.limit + 1));
+        let mut stderr = Zeroizing::new(Vec::with_capacity(STDERR));
+        let outputs = (child.stdout.take(), child.stderr.take());
+        let status = {
+            let mut read = pin!(async {
+                tokio::try_join!(
+                    beginning(outputs.0, &mut stdout, asked.limit + 1, false),
+                    beginning(outputs.1, &mut stderr, STDERR, true)
+                )
+            });
+            let ended = async {
+                select! {
+                    done = &mut read => {
+                        done?;
+                        child.wait().await
+                    }
+                    ended = child.wait() => {
+                        // What it left behind may hold its output open.
+                        drop(group);
+                        timeout(REST, read).await.unwrap_or(Ok(((), ())))?;
+                        ended
+                    }
+                }
+            };
+            timeout(asked.timeout, ended)
+                .await
+                .map_err(|_| ProgramError::TooSlow(asked.timeout.as_secs()))??
         };
-        let all = async {
-            tokio::join!(
-                ended,
-                beginning(stdout, asked.limit + 1, false),
-                beginning(stderr, STDERR, true)
-            )
-        };
-        let (status, stdout, stderr) = timeout(asked.timeout, all)
-            .await
-            .map_err(|_| ProgramError::TooSlow(asked.timeout.as_secs()))?;
-        Ok(Captured { status: status?, stdout: stdout?, stderr: stderr? })
+        Ok(Captured { stdout, stderr, status })
     })
 }
 
-/// The first bytes of an output. The rest is read too, or the program is ended by the closed pipe.
+/// Reads the first bytes of an output. The rest is read too, or the program is ended by the closed pipe.
 async fn beginning(
     output: Option<impl AsyncRead + Unpin>,
+    bytes: &mut Vec<u8>,
     limit: usize,
     is_rest_read: bool,
-) -> std::io::Result<Zeroizing<Vec<u8>>> {
-    let mut bytes = Zeroizing::new(Vec::with_capacity(limit));
+) -> std::io::Result<()> {
     if let Some(output) = output {
         let mut output = output.take(limit as u64);
-        output.read_to_end(&mut bytes).await?;
+        output.read_to_end(bytes).await?;
         if is_rest_read {
             tokio::io::copy(&mut output.into_inner(), &mut tokio::io::sink()).await?;
         }
     }
-    Ok(bytes)
+    Ok(())
 }
 
 /// The processes of a program, which are killed when this is dropped.

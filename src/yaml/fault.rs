@@ -44,6 +44,11 @@ impl YamlFault {
         diagnostic
     }
 
+    /// The line that it is in.
+    pub(crate) fn line(&self) -> u32 {
+        self.span.line
+    }
+
     /// Whether a key is there twice, and nothing else is wrong.
     pub(crate) fn is_duplicate_key(&self) -> bool {
         self.code == ProblemCode::DuplicateKey

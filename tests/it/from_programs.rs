@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 use std::thread;
 
 use crate::shell::{Appcred, Project};
@@ -160,6 +161,51 @@ fn what_a_program_leaves_behind_is_not_waited_for() {
     let scene = Scene::new("sleep 5000 &\necho hunter1", "");
     scene.secrets(&["!from safe x"]);
     assert!(scene.applied().contains("\"hunter1\""));
+}
+
+#[test]
+fn what_left_the_group_of_a_program_and_holds_its_output_open_is_not_waited_for() {
+    let scene = Scene::new("setsid sleep 300 &\necho $! >started\necho hunter1", ", timeout: 290s");
+    scene.secrets(&["!from safe x"]);
+    let held = scene.applied();
+    let id = fs::read_to_string(scene.0.join("started")).unwrap();
+    Command::new("kill").arg(id.trim()).status().unwrap();
+    assert!(held.contains("\"hunter1\""), "{held}");
+}
+
+#[test]
+fn a_program_is_the_first_of_a_session_and_has_no_terminal() {
+    let scene = Scene::new(
+        "cut -d' ' -f1,6 /proc/$$/stat >session\n(: >/dev/tty) 2>/dev/null && exit 9\necho hunter1",
+        "",
+    );
+    scene.secrets(&["!from safe x"]);
+    scene.applied();
+    let session = fs::read_to_string(scene.0.join("session")).unwrap();
+    let (process, session) = session.trim().split_once(' ').unwrap();
+    assert_eq!(process, session);
+}
+
+#[test]
+fn what_could_be_a_secret_in_what_a_program_says_is_not_shown() {
+    for (script, shown) in [
+        ("echo invalid password hunter2 for user >&2", "invalid password ********"),
+        ("echo bad token=abc:hunter2 password=geheim >&2", "bad token********"),
+        ("echo Passphrase: >&2; echo hunter2 >&2", "Passphrase******** ********"),
+        ("echo 'Enter PIN: ' >&2; echo hunter2 >&2; echo gone >&2", "Enter PIN: ******** gone"),
+        ("echo https://u:hunter2@vault >&2", "https:********"),
+        ("echo The KEY hunter2 >&2; echo no such item >&2", "The KEY ******** no such item"),
+        ("echo hun ter2; echo hun ter2 is wrong >&2", "******** ******** is wrong"),
+        ("echo a7; echo no a7 here >&2", "no ******** here"),
+        ("echo '{\"pin\":\"x9\"}'; echo no x9 here >&2", "no ******** here"),
+        ("echo hunter2geheim; echo got hunter2 back >&2", "got ******** back"),
+    ] {
+        let scene = Scene::new(&format!("{script}; exit 3"), "");
+        scene.secrets(&["!from safe x"]);
+        let said = scene.refused();
+        assert!(said.contains(&format!("ended with exit status: 3: {shown}")), "{script}: {said}");
+        assert!(!said.contains("hunter2") && !said.contains("geheim"), "{script}: {said}");
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Where a project has `.sops.yaml`, its rules say to whom is encrypted, and no second identity is made.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, chown};
 
 use crate::shell::{Appcred, Project, Ran, age_identity};
 
@@ -127,4 +127,94 @@ fn what_is_written_is_encrypted_to_those_of_the_rules() {
     let said = scene.appcred().args(["encrypt"]).status(1).run().stderr;
     assert!(said.contains("a `path_regex` cannot be understood"), "{said}");
     assert!(fs::read_to_string(scene.project.join("credentials/mine.yaml")).unwrap() == PLAIN);
+}
+
+const ADD: [&str; 6] = ["add", "--domain", "netatmo", "--client-id", "b", "--secret-stdin"];
+
+#[test]
+fn rules_above_the_repository_or_the_project_are_not_read() {
+    let scene = Scene::new();
+    scene.rules("''");
+    scene
+        .project
+        .write("mine/appcred.yaml", "allow_plaintext: true\ntargets: {lab: {config_dir: ha}}\n");
+    scene.project.write("mine/credentials/a.yaml", PLAIN);
+    let mine = || scene.appcred().in_dir(&scene.project.join("mine"));
+    let refused = |verb: &[&str]| {
+        let said = mine().args(verb.iter()).stdin("hunter2").status(1).run().stderr;
+        assert!(said.contains("there is no recipient"), "{verb:?}: {said}");
+    };
+    for is_repository in [false, true] {
+        if is_repository {
+            fs::create_dir(scene.project.join("mine/.git")).unwrap();
+        }
+        refused(&["encrypt"]);
+        refused(&["encrypt", "-"]);
+        refused(&ADD);
+    }
+    fs::remove_dir(scene.project.join("mine/.git")).unwrap();
+    fs::create_dir(scene.project.join(".git")).unwrap();
+    for verb in [&["encrypt"][..], &["encrypt", "-"], &ADD] {
+        let said = mine().args(verb.iter()).stdin("hunter2").run().stderr;
+        assert!(said.contains("The recipients are those of "), "{verb:?}: {said}");
+        assert!(said.contains("/.sops.yaml."), "{verb:?}: {said}");
+    }
+    let rotate = mine().args(["rotate", "netatmo", "--secret-stdin"]).stdin("hunter4");
+    let said = rotate.env("SOPS_AGE_KEY", &scene.identity).run().stderr;
+    assert!(said.contains("The recipients are those of "), "{said}");
+    let rekey = mine().args(["rekey", "--force"]).env("SOPS_AGE_KEY", &scene.identity);
+    let said = rekey.run().stderr;
+    assert!(said.contains("The recipients are those of "), "{said}");
+}
+
+#[test]
+fn rules_of_another_user_are_refused() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let scene = Scene::new();
+    scene.rules("''");
+    scene.project.write("credentials/a.yaml", PLAIN);
+    chown(scene.project.join(".sops.yaml"), Some(4321), None).unwrap();
+    let refused = |verb: &[&str]| {
+        let said = scene.appcred().args(verb.iter()).stdin("hunter2").status(1).run().stderr;
+        assert!(said.contains(".sops.yaml: it belongs to another user (4321)"), "{verb:?}: {said}");
+    };
+    refused(&["init"]);
+    scene
+        .project
+        .write("appcred.yaml", "allow_plaintext: true\ntargets: {lab: {config_dir: ha}}\n");
+    refused(&["encrypt"]);
+    refused(&ADD);
+    assert_eq!(fs::read_to_string(scene.project.join("credentials/a.yaml")).unwrap(), PLAIN);
+}
+
+#[test]
+fn a_rule_that_asks_for_more_than_recipients_of_age_is_refused() {
+    let scene = Scene::new();
+    let (_, other) = age_identity();
+    let ours = &scene.recipient;
+    scene
+        .project
+        .write("appcred.yaml", "allow_plaintext: true\ntargets: {lab: {config_dir: ha}}\n");
+    scene.project.write("credentials/a.yaml", PLAIN);
+    for (rule, told) in [
+        (
+            format!("key_groups: [{{age: [{ours}]}}, {{age: [{other}]}}]\n    shamir_threshold: 2"),
+            "line 3 has 2 `key_groups`",
+        ),
+        (format!("age: {ours}\n    shamir_threshold: 2"), "line 4 has `shamir_threshold`"),
+        (
+            format!("age: {ours}\n    pgp: FBC7B9E2A4F9289AC0C1D4843D16CEE4A27381B4"),
+            "line 4 has `pgp`",
+        ),
+    ] {
+        let rule = format!("creation_rules:\n  - path_regex: ''\n    {rule}\n");
+        scene.project.write(".sops.yaml", &rule);
+        for verb in [&["encrypt"][..], &["encrypt", "-"], &ADD] {
+            let said = scene.appcred().args(verb.iter()).stdin("hunter2").status(1).run().stderr;
+            assert!(said.contains(".sops.yaml: ") && said.contains(told), "{verb:?}: {said}");
+        }
+        assert_eq!(fs::read_to_string(scene.project.join("credentials/a.yaml")).unwrap(), PLAIN);
+    }
 }
