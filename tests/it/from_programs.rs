@@ -165,7 +165,10 @@ fn what_a_program_leaves_behind_is_not_waited_for() {
 
 #[test]
 fn what_left_the_group_of_a_program_and_holds_its_output_open_is_not_waited_for() {
-    let scene = Scene::new("setsid sleep 300 &\necho $! >started\necho hunter1", ", timeout: 290s");
+    let scene = Scene::new(
+        "setsid sleep 300 &\necho $! >started\nuntil [ \"$(cut -d' ' -f6 /proc/$!/stat)\" = $! ]; do :; done\necho hunter1",
+        ", timeout: 290s",
+    );
     scene.secrets(&["!from safe x"]);
     let held = scene.applied();
     let id = fs::read_to_string(scene.0.join("started")).unwrap();
