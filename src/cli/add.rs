@@ -155,7 +155,9 @@ fn add(
     let client = verb.from.as_deref().map(ClientFile::read).transpose()?;
     let details = EntryDetails::given_or_asked(verb, client.as_ref(), &loaded, offered)?;
     details.check_new(&loaded)?;
-    warn_of_unregistered(client.as_ref(), offered);
+    if let Some(client) = &client {
+        client.warn_of_unregistered(offered.redirect_uris.values());
+    }
     let file = file(verb, global, &loaded, &details.domain);
     if !manifest::is_manifest(&request(global), &loaded.project, &file) {
         let from = if global.folder == Path::new(".") {
@@ -196,17 +198,6 @@ fn add(
     console::print(&format!("Added `{key}` to {file}.\n"))?;
     recipients.say();
     Ok(ExitStatus::Success)
-}
-
-/// A console's file that names redirect URIs names all that are registered.
-fn warn_of_unregistered(client: Option<&ClientFile>, offered: &Offered) {
-    let Some(registered) = client.and_then(|client| client.redirect_uris.as_ref()) else { return };
-    let wanted: BTreeSet<_> = offered.redirect_uris.values().collect();
-    for uri in wanted.into_iter().filter(|uri| !registered.contains(uri)) {
-        console::warning(format_args!(
-            "the file of the client does not have the redirect URI {uri}: register exactly this with the provider"
-        ));
-    }
 }
 
 /// What the new entry says, but for its secret.

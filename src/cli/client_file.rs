@@ -1,5 +1,6 @@
 //! The JSON in which a provider's console hands out a client, as Google's `client_secret_….json`.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::{Context, bail};
@@ -9,6 +10,8 @@ use serde::{Deserialize, Deserializer};
 use crate::files::{self, TEXT_LIMIT};
 use crate::model::Visible;
 
+use super::console;
+
 /// What such a file says of a client.
 #[derive(Deserialize)]
 pub(super) struct ClientFile {
@@ -17,7 +20,7 @@ pub(super) struct ClientFile {
     #[serde(alias = "clientSecret", deserialize_with = "wiped")]
     pub(super) client_secret: Zeroizing<String>,
     /// Where the provider sends browsers back to; Google names them.
-    pub(super) redirect_uris: Option<Vec<String>>,
+    redirect_uris: Option<Vec<String>>,
 }
 
 fn wiped<'de, D: Deserializer<'de>>(from: D) -> Result<Zeroizing<String>, D::Error> {
@@ -43,6 +46,17 @@ impl ClientFile {
                 "{} is no JSON with a `client_id` and a `client_secret`, as a provider's console offers for download",
                 file.visible()
             ),
+        }
+    }
+
+    /// Where it names redirect URIs, these are all that are registered.
+    pub(super) fn warn_of_unregistered<'u>(&self, wanted: impl Iterator<Item = &'u String>) {
+        let Some(registered) = &self.redirect_uris else { return };
+        let missing = wanted.filter(|uri| !registered.contains(uri));
+        for uri in missing.collect::<BTreeSet<_>>() {
+            console::warning(format_args!(
+                "the file of the client does not have the redirect URI {uri}: register exactly this with the provider"
+            ));
         }
     }
 
