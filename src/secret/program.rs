@@ -59,26 +59,8 @@ pub(super) async fn output(
     // With all of its room from the start, so that no copy is left behind when it grows.
     let mut bytes = Zeroizing::new(Vec::with_capacity(limit + 1));
     let output = child.stdout.take();
-    let run = async {
-        let read = async {
-            match output {
-                Some(output) => output.take(limit as u64 + 1).read_to_end(&mut bytes).await,
-                None => Ok(0),
-            }
-        };
-        let mut read = pin!(read);
-        select! {
-            done = &mut read => {
-                done?;
-                child.wait().await
-            }
-            ended = child.wait() => {
-                timeout(REST, read).await.unwrap_or(Ok(0))?;
-                ended
-            }
-        }
-    };
     let ended = {
+        let run = ended(&mut child, beginning(output, &mut bytes, limit + 1, false), || ());
         let mut run = pin!(timeout(Duration::from_secs(TIMEOUT_SECONDS), run));
         if let Ok(ended) = timeout(PATIENCE, &mut run).await {
             ended
@@ -157,33 +139,40 @@ pub(super) fn capture(asked: Capture<'_>) -> Result<Captured, ProgramError> {
         let mut stdout = Zeroizing::new(Vec::with_capacity(asked.limit + 1));
         let mut stderr = Zeroizing::new(Vec::with_capacity(STDERR));
         let outputs = (child.stdout.take(), child.stderr.take());
-        let status = {
-            let mut read = pin!(async {
-                tokio::try_join!(
-                    beginning(outputs.0, &mut stdout, asked.limit + 1, false),
-                    beginning(outputs.1, &mut stderr, STDERR, true)
-                )
-            });
-            let ended = async {
-                select! {
-                    done = &mut read => {
-                        done?;
-                        child.wait().await
-                    }
-                    ended = child.wait() => {
-                        // What it left behind may hold its output open.
-                        drop(group);
-                        timeout(REST, read).await.unwrap_or(Ok(((), ())))?;
-                        ended
-                    }
-                }
-            };
-            timeout(asked.timeout, ended)
-                .await
-                .map_err(|_| ProgramError::TooSlow(asked.timeout.as_secs()))??
+        let read = async {
+            tokio::try_join!(
+                beginning(outputs.0, &mut stdout, asked.limit + 1, false),
+                beginning(outputs.1, &mut stderr, STDERR, true)
+            )?;
+            Ok(())
         };
+        // What it left behind may hold its output open.
+        let status = timeout(asked.timeout, ended(&mut child, read, || drop(group)))
+            .await
+            .map_err(|_| ProgramError::TooSlow(asked.timeout.as_secs()))??;
         Ok(Captured { stdout, stderr, status })
     })
+}
+
+/// Waits until a program has ended and its output was read. Once it has ended, what it started may keep the
+/// output open for [`REST`] more, after `then`.
+async fn ended(
+    child: &mut Child,
+    read: impl Future<Output = std::io::Result<()>>,
+    then: impl FnOnce(),
+) -> std::io::Result<ExitStatus> {
+    let mut read = pin!(read);
+    select! {
+        done = &mut read => {
+            done?;
+            child.wait().await
+        }
+        ended = child.wait() => {
+            then();
+            timeout(REST, read).await.unwrap_or(Ok(()))?;
+            ended
+        }
+    }
 }
 
 /// Reads the first bytes of an output. The rest is read too, or the program is ended by the closed pipe.
