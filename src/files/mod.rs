@@ -40,6 +40,11 @@ pub fn folder_of(file: &std::path::Path) -> &std::path::Path {
     folder(file.parent().unwrap_or(std::path::Path::new("")))
 }
 
+/// The folder of the Git repository that a folder is in, by the folder's real path.
+pub fn repository_of(folder: &std::path::Path) -> Option<&std::path::Path> {
+    folder.ancestors().find(|above| above.join(".git").symlink_metadata().is_ok())
+}
+
 /// How large a text file may be that people write: a manifest, secrets, a certificate.
 pub const TEXT_LIMIT: u64 = 8 * 1024 * 1024;
 /// How large a file may be that programs write: a snapshot, a saved plan, Home Assistant's storage.

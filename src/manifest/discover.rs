@@ -66,12 +66,10 @@ pub(super) fn discover(folder: &Path, project: &Project, problems: &mut Diagnost
 /// project can start programs.
 pub fn project_folder(folder: &Path) -> PathBuf {
     let Ok(real) = folder.canonicalize() else { return folder.to_owned() };
-    let has = |folder: &Path, name: &str| folder.join(name).symlink_metadata().is_ok();
-    let Some(repository) = real.ancestors().find(|above| has(above, ".git")) else {
-        return folder.to_owned();
-    };
+    let Some(repository) = files::repository_of(&real) else { return folder.to_owned() };
+    let has_project = |folder: &Path| folder.join(PROJECT_FILE).symlink_metadata().is_ok();
     let mut inside = real.ancestors().take_while(|above| above.starts_with(repository));
-    match inside.position(|above| has(above, PROJECT_FILE)) {
+    match inside.position(has_project) {
         None | Some(0) => folder.to_owned(),
         Some(levels) if !real.ancestors().nth(levels).is_some_and(is_own_project) => {
             tracing::warn!(

@@ -107,9 +107,7 @@ pub fn rule_recipients(project: &Path, file: &Path) -> Result<Option<RuleRecipie
 fn boundary(project: &Path) -> PathBuf {
     let folder = files::folder(project);
     let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
-    let mut above = folder.ancestors();
-    let repository = above.find(|above| above.join(".git").symlink_metadata().is_ok());
-    repository.map_or_else(|| folder.clone(), Path::to_owned)
+    files::repository_of(&folder).unwrap_or(&folder).to_owned()
 }
 
 /// The user that a file belongs to, or the link that leads to it, where it is neither this one nor root.
