@@ -34,9 +34,11 @@ pub(super) async fn run(global: &Global, verb: &Rm) -> anyhow::Result<ExitStatus
     let keys: BTreeSet<Key> = keys.collect::<anyhow::Result<_>>()?;
     // Targets may hold something that is still under an earlier key.
     let mut all: Vec<Key> = Vec::new();
+    let mut read = Some(loaded);
     for key in &keys {
         // What was removed before has moved the others.
-        let Some(loaded) = in_order(global) else { return Ok(ExitStatus::Failure) };
+        let read = read.take().or_else(|| in_order(global));
+        let Some(loaded) = read else { return Ok(ExitStatus::Failure) };
         let entry = entry(&loaded, key.as_str())?;
         change(global, &loaded, &entry, remove_entry)?;
         all.extend(entry.keys().cloned());

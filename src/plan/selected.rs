@@ -100,7 +100,8 @@ impl AllKeys {
     /// Those of an entry; of a key that none has, those of the entry that had it.
     fn of_entry<'k>(&'k self, key: &'k Key) -> impl Iterator<Item = &'k Key> + Clone {
         let own = self.of_entries.get(key);
-        let had = self.of_entries.values().filter(move |keys| own.is_none() && keys.contains(key));
+        let had = own.is_none().then(|| self.of_entries.values());
+        let had = had.into_iter().flatten().filter(move |keys| keys.contains(key));
         own.into_iter().chain(had).flatten().chain(std::iter::once(key))
     }
 
