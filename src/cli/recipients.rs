@@ -6,13 +6,14 @@ use anyhow::bail;
 
 use crate::manifest::Project;
 use crate::model::{AGE_HEADER, Visible};
-use crate::secret::{BadRules, is_age_file, is_sops_document, rule_recipients};
+use crate::secret::{BadRules, RuleRecipients, is_age_file, is_sops_document, rule_recipients};
 
+use super::init::FIRST_MANIFEST;
 use super::{Global, console};
 
 /// Files that a project without manifests is likely to have; rules of SOPS may be for one of them alone.
 const LIKELY: [&str; 3] =
-    ["credentials/credentials.yaml", "credentials/credentials.sops.yaml", "secrets.sops.yaml"];
+    [FIRST_MANIFEST, "credentials/credentials.sops.yaml", "secrets.sops.yaml"];
 
 /// Those to whom secrets are encrypted.
 #[derive(Default)]
@@ -42,6 +43,12 @@ impl Recipients {
 impl From<Vec<String>> for Recipients {
     fn from(names: Vec<String>) -> Self {
         Self { names, rules: None }
+    }
+}
+
+impl From<RuleRecipients> for Recipients {
+    fn from(RuleRecipients { file, recipients }: RuleRecipients) -> Self {
+        Self { names: recipients, rules: Some(file) }
     }
 }
 
@@ -80,11 +87,7 @@ pub(super) fn of_file(
     if !project.age.recipients.is_empty() {
         return Ok(project.age.recipients.clone().into());
     }
-    let found = rule_recipients(folder, file)?;
-    Ok(found.map_or_else(Recipients::default, |found| Recipients {
-        names: found.recipients,
-        rules: Some(found.file),
-    }))
+    Ok(rule_recipients(folder, file)?.map(Recipients::from).unwrap_or_default())
 }
 
 /// Those that the rules in `.sops.yaml` name for the manifests of a new project, and says so.
@@ -94,8 +97,9 @@ pub(super) fn of_file(
 pub(super) fn of_new_project(folder: &Path) -> anyhow::Result<Option<Vec<String>>> {
     for file in LIKELY {
         if let Some(found) = rule_recipients(folder, &folder.join(file))? {
-            console::message(format_args!("The recipients are those of {}.", found.file.visible()));
-            return Ok(Some(found.recipients));
+            let found = Recipients::from(found);
+            found.say();
+            return Ok(Some(found.names));
         }
     }
     Ok(None)

@@ -48,8 +48,8 @@ pub use recipient_mismatch::{RecipientMismatch, file_mismatch, sops_mismatch};
 pub use recipients::RecipientComparison;
 pub use resolver::{AllowedPaths, SecretResolver};
 pub use sops::{
-    BadRules, OpenedSopsDocument, SopsProblem, SopsWriteError, is_changed_by_sops_alone,
-    rule_recipients,
+    BadRules, OpenedSopsDocument, RuleRecipients, SopsProblem, SopsWriteError,
+    is_changed_by_sops_alone, rule_recipients,
 };
 pub use source::{is_argument, tags};
 

@@ -26,7 +26,7 @@ use crate::model::Secret;
 use crate::model::sops::{Parts, SopsFault, Tree};
 
 pub(super) use cipher::SEALED;
-pub use creation_rules::{BadRules, rule_recipients};
+pub use creation_rules::{BadRules, RuleRecipients, rule_recipients};
 pub(super) use document::{ciphertext, in_json, in_text, in_yaml, is_document};
 pub(super) use selection::Patterns;
 pub(super) use unlocked::DecryptedDocument;
