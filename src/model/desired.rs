@@ -105,6 +105,22 @@ impl DesiredCredential {
     pub fn keys(&self) -> impl Iterator<Item = &Key> + Clone {
         std::iter::once(&self.key).chain(&self.formerly)
     }
+
+    /// One for tests: what matters to each of them it says itself.
+    #[cfg(test)]
+    pub(crate) fn example(key: &str) -> Self {
+        Self {
+            key: Key::new(key).unwrap(),
+            formerly: BTreeSet::new(),
+            domain: Domain::new("spotify"),
+            client_id: ClientId::new(key),
+            client_secret: super::Secret::new("s").into(),
+            name: key.into(),
+            adopt: Adopt::No,
+            integration: Integration::default(),
+            place: Place { file: std::path::Path::new("a.yaml").into(), line: 1, column: 1 },
+        }
+    }
 }
 
 impl Desired {

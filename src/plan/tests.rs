@@ -1,26 +1,19 @@
 //! Each test begins in sync and changes one thing.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use super::{Action, Adoption, CredentialState, Plan, Why, plan};
 use crate::model::{
     Adopt, ClientId, Completeness, ConfigEntry, Credential, CredentialId, Desired,
-    DesiredCredential, Domain, EntryId, EntryState, Integration, Key, KnownDomains, Live,
-    MaxDeletes, Observed, Owner, Place, Policy, Prune, Secret, UnreadAccounts,
+    DesiredCredential, Domain, EntryId, EntryState, Key, KnownDomains, Live, MaxDeletes, Observed,
+    Owner, Policy, Prune, Secret, UnreadAccounts,
 };
 
 pub(super) fn wanted(key: &str) -> DesiredCredential {
     DesiredCredential {
-        key: Key::new(key).unwrap(),
-        formerly: BTreeSet::new(),
-        domain: Domain::new("spotify"),
         client_id: ClientId::new(format!("id-{key}")),
         client_secret: Secret::new("s1").into(),
-        name: key.into(),
-        adopt: Adopt::No,
-        integration: Integration::default(),
-        place: Place { file: Path::new("m.yaml").into(), line: 1, column: 1 },
+        ..DesiredCredential::example(key)
     }
 }
 

@@ -38,28 +38,18 @@ pub async fn ask_about_clients(
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::not_asked_regularly;
-    use crate::model::{
-        ClientId, DesiredCredential, Domain, Integration, Key, KnownSecret, Place, Secret,
-    };
+    use crate::model::{DesiredCredential, Domain, Integration};
 
     #[test]
     fn who_counts_requests_or_shows_the_secret_is_not_asked_regularly() {
         let entry = |domain: &str, token_url: Option<&str>| DesiredCredential {
-            key: Key::new("a").unwrap(),
-            formerly: [].into(),
             domain: Domain::new(domain),
-            client_id: ClientId::new("id"),
-            client_secret: KnownSecret::Clear(Secret::new("secret")),
-            name: "A".into(),
-            adopt: Default::default(),
             integration: Integration {
                 token_url: token_url.map(str::to_owned),
                 ..Integration::default()
             },
-            place: Place { file: Path::new("a.yaml").into(), line: 1, column: 1 },
+            ..DesiredCredential::example("a")
         };
         let why = |domain, url| not_asked_regularly(&entry(domain, url)).unwrap_or_default();
         assert_eq!(why("netatmo", None), "");

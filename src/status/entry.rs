@@ -169,26 +169,14 @@ pub fn entries(desired: &Desired, plan: &Plan) -> Vec<EntryStatus> {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-    use std::path::Path;
 
     use super::{EntryStatus, Holding, unseen};
-    use crate::model::{
-        Adopt, ClientId, Completeness, Desired, DesiredCredential, Domain, Integration, Key, Owner,
-        Place, Secret,
-    };
+    use crate::model::{ClientId, Completeness, Desired, DesiredCredential, Owner, Place};
 
     fn wanted(key: &str, client_id: &str, line: u32) -> DesiredCredential {
-        DesiredCredential {
-            key: Key::new(key).unwrap(),
-            formerly: BTreeSet::new(),
-            domain: Domain::new("spotify"),
-            client_id: ClientId::new(client_id),
-            client_secret: Secret::new("s").into(),
-            name: key.into(),
-            adopt: Adopt::No,
-            integration: Integration::default(),
-            place: Place { file: Path::new("a.yaml").into(), line, column: 1 },
-        }
+        let example = DesiredCredential::example(key);
+        let place = Place { line, ..example.place.clone() };
+        DesiredCredential { client_id: ClientId::new(client_id), place, ..example }
     }
 
     #[test]

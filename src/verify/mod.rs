@@ -250,28 +250,21 @@ pub async fn verify(questions: &[Question]) -> Vec<Verdict> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
 
     use super::Question;
     use crate::integrations::{ClientAuth, Release};
-    use crate::model::{
-        ClientId, DesiredCredential, Domain, Integration, Key, KnownSecret, Place, Secret,
-    };
+    use crate::model::{ClientId, DesiredCredential, Domain, Integration, Secret};
 
     fn entry(domain: &str, token_url: Option<&str>) -> DesiredCredential {
         DesiredCredential {
-            key: Key::new("a").unwrap(),
-            formerly: [].into(),
             domain: Domain::new(domain),
             client_id: ClientId::new("id"),
-            client_secret: KnownSecret::Clear(Secret::new("secret")),
-            name: "A".into(),
-            adopt: Default::default(),
+            client_secret: Secret::new("secret").into(),
             integration: Integration {
                 token_url: token_url.map(str::to_owned),
                 ..Integration::default()
             },
-            place: Place { file: Path::new("a.yaml").into(), line: 1, column: 1 },
+            ..DesiredCredential::example("a")
         }
     }
 

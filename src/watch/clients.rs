@@ -255,7 +255,7 @@ fn next_moment((domain, client_id): &ClientOf, now: Timestamp, every: Duration) 
 #[cfg(test)]
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
-    use std::path::Path;
+
     use std::sync::Arc;
     use std::time::Duration;
 
@@ -264,8 +264,7 @@ mod tests {
     use super::{ClientChecks, ClientOf, Clients, RECHECK, next_moment};
     use crate::codes::EventCode;
     use crate::model::{
-        ClientAnswer, ClientId, DesiredCredential, Domain, Integration, Key, KnownSecret, Place,
-        Secret, TargetName,
+        ClientAnswer, ClientId, DesiredCredential, Domain, Key, Secret, TargetName,
     };
     use crate::status::{ClientCheck, Mode};
     use crate::target::Stop;
@@ -294,15 +293,10 @@ mod tests {
         let mut uses: BTreeMap<ClientOf, Vec<_>> = BTreeMap::new();
         for (name, domain, id, secret) in entries {
             let entry = DesiredCredential {
-                key: key(name),
-                formerly: BTreeSet::new(),
                 domain: Domain::new(*domain),
                 client_id: ClientId::new(*id),
-                client_secret: KnownSecret::Clear(Secret::new(secret)),
-                name: (*name).into(),
-                adopt: Default::default(),
-                integration: Integration::default(),
-                place: Place { file: Path::new("a.yaml").into(), line: 1, column: 1 },
+                client_secret: Secret::new(secret).into(),
+                ..DesiredCredential::example(name)
             };
             let client = (entry.domain.clone(), entry.client_id.clone());
             uses.entry(client).or_default().push((home(), entry));

@@ -374,7 +374,7 @@ fn waits(ids: &[&SetUpId], when: &str, what: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
+
     use std::time::Duration;
 
     use jiff::Timestamp;
@@ -382,10 +382,7 @@ mod tests {
 
     use super::{Notifier, RESTART};
     use crate::codes::EventCode;
-    use crate::model::{
-        ClientId, Completeness, Desired, DesiredCredential, Domain, Key, Lifetime, Owner, Place,
-        Secret, TargetName,
-    };
+    use crate::model::{Completeness, Desired, DesiredCredential, Lifetime, Owner, TargetName};
     use crate::status::{self, Link, Mode, TargetStatus};
     use crate::target::Stop;
 
@@ -395,21 +392,10 @@ mod tests {
     }
 
     fn desired(keys: &[&str]) -> Desired {
-        let entry = |key: &&str| DesiredCredential {
-            key: Key::new(key).unwrap(),
-            formerly: Default::default(),
-            domain: Domain::new("spotify"),
-            client_id: ClientId::new(*key),
-            client_secret: Secret::new("s").into(),
-            name: (*key).into(),
-            adopt: Default::default(),
-            integration: Default::default(),
-            place: Place { file: Path::new("a.yaml").into(), line: 1, column: 1 },
-        };
         Desired {
             owner: Owner::default(),
             previous_owners: Default::default(),
-            credentials: keys.iter().map(entry).collect(),
+            credentials: keys.iter().map(|key| DesiredCredential::example(key)).collect(),
             unidentified: Vec::new(),
             completeness: Completeness::Whole,
         }

@@ -144,14 +144,13 @@ fn same(one: &DesiredCredential, other: &DesiredCredential) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
 
     use tokio::time::Instant;
 
     use super::SetUps;
     use crate::model::{
         ClientId, Completeness, ConfigEntry, Desired, DesiredCredential, Domain, EntryId,
-        EntryState, FlowId, Key, KnownSecret, Owner, Place, Secret, SetUpId,
+        EntryState, FlowId, Key, Owner, SetUpId,
     };
     use crate::plan::{Action, EntrySetup, Plan, Reason, SetupState, Step, StepId, Wanted};
     use crate::status::{EntryStatus, unseen};
@@ -181,17 +180,7 @@ mod tests {
     #[test]
     fn consent_that_home_assistant_asks_for_is_the_only_verdict_of_an_account_that_stayed_down() {
         let (key, domain) = (Key::new("a").unwrap(), Domain::new("spotify"));
-        let entry = DesiredCredential {
-            key: key.clone(),
-            formerly: Default::default(),
-            domain: domain.clone(),
-            client_id: ClientId::new("c"),
-            client_secret: KnownSecret::Clear(Secret::new("s")),
-            name: "A".into(),
-            adopt: Default::default(),
-            integration: Default::default(),
-            place: Place { file: Path::new("a.yaml").into(), line: 1, column: 1 },
-        };
+        let entry = DesiredCredential::example("a");
         let desired = Desired {
             owner: Owner::default(),
             previous_owners: Default::default(),

@@ -8,8 +8,7 @@ use crate::codes::RegistrationCode::{
 };
 use crate::integrations::{Release, facts, known};
 use crate::model::{
-    ClientId, DesiredCredential, Domain, Implementation, Integration, Key, KnownSecret,
-    MY_REDIRECT_URI, Place, Secret,
+    ClientId, DesiredCredential, Domain, Implementation, Integration, MY_REDIRECT_URI, Secret,
 };
 
 /// An integration, the status and what is answered: where a redirect leads (with `BACK` for our redirect
@@ -362,15 +361,11 @@ fn the_providers_words_are_on_one_line_and_name_nobody_elses_address() {
 
 fn entry(domain: &str, integration: Integration) -> DesiredCredential {
     DesiredCredential {
-        key: Key::new("a").unwrap(),
-        formerly: [].into(),
         domain: Domain::new(domain),
         client_id: ClientId::new("anna"),
-        client_secret: KnownSecret::Clear(Secret::new("hush")),
-        name: "A".into(),
-        adopt: Default::default(),
+        client_secret: Secret::new("hush").into(),
         integration,
-        place: Place { file: std::path::Path::new("a.yaml").into(), line: 1, column: 1 },
+        ..DesiredCredential::example("a")
     }
 }
 
