@@ -25,6 +25,14 @@ struct LinkedBeside {
     reason: Option<Reason>,
 }
 
+/// A claim that a linked account names.
+struct ClaimInUse {
+    name: SmolStr,
+    implementation: LinkedBeside,
+    /// The step that claims it in its turn.
+    claimed: Option<StepId>,
+}
+
 pub(super) fn decide(
     entry: &DesiredCredential,
     number: usize,
@@ -61,7 +69,7 @@ impl EntryCase<'_> {
         }
         self.withhold_shared_ids(draft);
         let mut left: Vec<LinkedBeside> = Vec::new();
-        let (mut kept, mut claims_in_use) = (BTreeMap::new(), Vec::new());
+        let mut linked: Vec<(SmolStr, LinkedBeside)> = Vec::new();
         let (mut is_linked, mut is_blocked) = (false, false);
         let mark = self.mark_text();
         for (name, implementation) in self.implementations() {
@@ -98,12 +106,7 @@ impl EntryCase<'_> {
             match self.in_the_way(&name, &implementation.members) {
                 None => {
                     is_linked = true;
-                    if implementation.members.iter().any(|at| self.is_claim(*at)) {
-                        claims_in_use.push((name, implementation));
-                    } else {
-                        let last = self.keep(&name, &implementation, None, draft);
-                        kept.insert(name, last);
-                    }
+                    linked.push((name, implementation));
                 }
                 // What is in force is somebody else's, so that no account uses this entry's.
                 Some(_) if implementation.members.is_empty() => left.push(implementation),
@@ -113,25 +116,48 @@ impl EntryCase<'_> {
                 }
             }
         }
+        let (claims_in_use, kept) = self.keep_linked(linked, draft);
         let last = self.decide_mark(left, is_linked, is_blocked, draft);
         self.keep_claims(claims_in_use, kept, last, draft);
+    }
+
+    /// Claims all that accounts name and makes it right, but for claims, which it answers, with the last
+    /// step of each of the others.
+    fn keep_linked(
+        &self,
+        mut linked: Vec<(SmolStr, LinkedBeside)>,
+        draft: &mut PlanDraft<'_>,
+    ) -> (Vec<ClaimInUse>, BTreeMap<SmolStr, Option<StepId>>) {
+        // A guess is not made again once the entry has something, so it is written down first.
+        linked.sort_by_key(|(_, of)| of.reason != Some(Reason::TakenForRenamed));
+        let (mut claims_in_use, mut kept) = (Vec::new(), BTreeMap::new());
+        let claimed: Vec<_> = linked.iter().map(|(name, of)| self.claim(name, of, draft)).collect();
+        for ((name, implementation), claimed) in linked.into_iter().zip(claimed) {
+            if implementation.members.iter().any(|at| self.is_claim(*at)) {
+                claims_in_use.push(ClaimInUse { name, implementation, claimed });
+            } else {
+                let last = self.keep(&name, &implementation, claimed, draft);
+                kept.insert(name, last);
+            }
+        }
+        (claims_in_use, kept)
     }
 
     /// Accounts can name a claim as well. What it says is needed until what it claims is right or
     /// gone; `last` is the step after which all is gone that no account names.
     fn keep_claims(
         &self,
-        mut claims_in_use: Vec<(SmolStr, LinkedBeside)>,
+        mut claims_in_use: Vec<ClaimInUse>,
         mut kept: BTreeMap<SmolStr, Option<StepId>>,
         last: Option<StepId>,
         draft: &mut PlanDraft<'_>,
     ) {
         // A claim of a claim is longer than that.
-        claims_in_use.sort_by_key(|(name, _)| name.len());
-        for (name, implementation) in claims_in_use {
-            let claimed = Claim::parse(&name).map(|claim| claim.implementation);
-            let after = claimed.and_then(|of| kept.get(&of).copied()).unwrap_or(last);
-            let last = self.keep(&name, &implementation, after, draft);
+        claims_in_use.sort_by_key(|claim| claim.name.len());
+        for ClaimInUse { name, implementation, claimed } in claims_in_use {
+            let of = Claim::parse(&name).map(|claim| claim.implementation);
+            let after = of.and_then(|of| kept.get(&of).copied()).unwrap_or(last);
+            let last = self.keep(&name, &implementation, after.or(claimed), draft);
             kept.insert(name, last);
         }
     }
@@ -182,8 +208,35 @@ impl EntryCase<'_> {
         }
     }
 
-    /// An implementation that a linked account names: claimed first, then made right, behind a step
-    /// if there is one; answers the last step.
+    /// Writes whose an implementation is that a linked account names, where that is not written yet.
+    fn claim(
+        &self,
+        name: &str,
+        implementation: &LinkedBeside,
+        draft: &mut PlanDraft<'_>,
+    ) -> Option<StepId> {
+        let text = self.claim_text(name);
+        let (current, stale) = self.current_claims(&text, implementation);
+        let is_other_client = !self.with_text(&stale, &text).is_empty();
+        let reason =
+            if is_other_client { Some(Reason::ClientIdDiffers) } else { implementation.reason };
+        reason.filter(|_| current.is_empty()).map(|reason| {
+            let action = Action::Claim { wanted: self.wanted(&text), old: Vec::new() };
+            draft.step(action, reason, None)
+        })
+    }
+
+    /// The claims of an implementation with this text and for the entry's client, and the others.
+    fn current_claims(&self, text: &str, of: &LinkedBeside) -> (Vec<usize>, Vec<usize>) {
+        let is_current = |at: &usize| {
+            let claim = self.index.get(*at);
+            claim.auth_domain.as_deref() == Some(text) && claim.client_id == self.entry.client_id
+        };
+        of.claims.iter().copied().partition(is_current)
+    }
+
+    /// Makes an implementation right that a linked account names, behind a step if there is one; answers
+    /// the last step.
     fn keep(
         &self,
         name: &str,
@@ -192,21 +245,8 @@ impl EntryCase<'_> {
         draft: &mut PlanDraft<'_>,
     ) -> Option<StepId> {
         let text = self.claim_text(name);
-        let is_current = |at: &usize| {
-            let claim = self.index.get(*at);
-            claim.auth_domain.as_deref() == Some(&*text) && claim.client_id == self.entry.client_id
-        };
-        let (current, stale): (Vec<usize>, Vec<usize>) =
-            implementation.claims.iter().copied().partition(is_current);
+        let (current, stale) = self.current_claims(&text, implementation);
         let condition = self.condition(&implementation.members);
-        let is_other_client = !self.with_text(&stale, &text).is_empty();
-        let reason =
-            if is_other_client { Some(Reason::ClientIdDiffers) } else { implementation.reason };
-        let claimed = reason.filter(|_| current.is_empty()).map(|reason| {
-            let action = Action::Claim { wanted: self.wanted(&text), old: Vec::new() };
-            draft.step(action, reason, None)
-        });
-        let after = after.or(claimed);
         let mut last = self.make_right(name, condition, after, draft).or(after);
         last = self.refresh_claim(&text, &current, last, draft);
         self.clear_away(self.unneeded(stale), last, draft).or(last)

@@ -75,7 +75,7 @@ pub enum WhyLeftOut {
     SeveralInUse,
     /// It is another owner's.
     OtherOwner(Owner),
-    /// Another client has its `auth_domain` too.
+    /// Accounts find another client's by its `auth_domain`, or by its id, too.
     SharedName,
     /// The target does not know its integration.
     UnknownIntegration,
@@ -278,7 +278,12 @@ impl ImportPlanner<'_> {
             let is_in_force =
                 in_force.is_some_and(|at| self.index.get(*at).client_id == of.client_id);
             let is_used = self.index.is_used(&of.domain, of.implementation());
-            self.index.shares_name(of) && !(is_claimed && (is_in_force || !is_used))
+            // An account that names its id, so that it stays, finds another client's by that.
+            let named = self.index.implementing(&of.domain, of.id.as_str());
+            let id_is_others = self.index.is_nobodys(*at)
+                && self.index.is_referenced_by_id(of)
+                && named.iter().any(|at| self.index.get(*at).client_id != of.client_id);
+            id_is_others || self.index.shares_name(of) && !(is_claimed && (is_in_force || !is_used))
         };
         if candidates.iter().any(shares_name) {
             return Some(WhyLeftOut::SharedName);
@@ -498,6 +503,25 @@ mod tests {
             let lines = lines(&all, users);
             assert!(!is_left(&lines), "{lines:?}");
         }
+    }
+
+    /// Home Assistant keeps it, for an account that finds another client by its id.
+    #[test]
+    fn what_has_the_id_that_another_client_is_found_by_is_left_out() {
+        let all = vec![
+            named("mine", "one", None, None),
+            named("named", "one", None, Some("other")),
+            named("found", "two", None, Some("named")),
+        ];
+        let lines = imported(all, &["named"], &Scope::default());
+        assert_eq!(
+            lines,
+            [
+                "found Some(\"id-two\") as id-two adopt linked",
+                "! mine SharedName",
+                "! named SharedName"
+            ]
+        );
     }
 
     #[test]

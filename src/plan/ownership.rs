@@ -222,8 +222,13 @@ impl Assignment {
         let mark = desired.mark(&entry.key);
         let is_idle =
             |at: &usize| is_claim(at) || index.get(*at).mark().is_some_and(|of| of == mark);
-        let (idle, groups): (Vec<_>, Vec<_>) =
-            groups.iter().partition(|(_, group)| group.iter().all(is_idle) && !is_used(group));
+        // A key that has claimed the entry's mark is one that the entry had.
+        let own_mark = mark.to_string();
+        let claims_mark =
+            |at: &usize| index.get(*at).claim().is_some_and(|of| of.implementation == own_mark);
+        let (idle, groups): (Vec<_>, Vec<_>) = groups.iter().partition(|(_, group)| {
+            group.iter().any(claims_mark) || group.iter().all(is_idle) && !is_used(group)
+        });
         // An account may name the id that Home Assistant gave a claim; that says nothing of it.
         let is_named = |at: &usize| {
             let credential = index.get(*at);

@@ -750,8 +750,8 @@ fn what_a_key_without_entry_has_claimed_is_the_entrys_for_its_client() {
             ["spotify_id_a", "appcred:house:x:spotify_id_a"].map(linked).into();
     });
     let expected = [
-        "claim appcred:house:a:spotify_id_a [TakenForRenamed]",
         "claim appcred:house:a:appcred:house:x:spotify_id_a [TakenForRenamed]",
+        "claim appcred:house:a:spotify_id_a [TakenForRenamed]",
         "- appcred:house:b:spotify_id_a [Unclaimed]",
     ];
     check(&plan, &expected);
@@ -1499,12 +1499,12 @@ fn a_claim_that_an_account_names_goes_after_what_it_claims() {
         observed.config_entries = vec![linked("appcred:house:old:by_hand")];
     });
     let expected = [
-        "- by_hand [Superseded]",
         "claim appcred:house:a:appcred:house:old:by_hand [Renamed]",
+        "- by_hand [Superseded]",
         "-/+ a for claim [ClientIdDiffers] reload",
     ];
     check(&plan, &expected);
-    assert_eq!(plan.steps[2].after, Some(plan.steps[0].id));
+    assert_eq!(plan.steps[2].after, Some(plan.steps[1].id));
 }
 
 /// Another entry deletes in the same run what was in the way.

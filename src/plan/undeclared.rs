@@ -12,7 +12,6 @@ use crate::model::{
 use super::action::{Action, Adoption, CredentialState, Reason, Wanted};
 use super::context::PlanContext;
 use super::draft::PlanDraft;
-use super::index::Index;
 use super::ownership::{OwnedBy, Ownership};
 use super::withheld::Why;
 
@@ -60,7 +59,7 @@ pub(super) fn decide(context: &PlanContext<'_>, draft: &mut PlanDraft<'_>) {
                 draft.set_state(at, CredentialState::Foreign);
                 if policy.prune == Prune::All {
                     let live = live.filter(|_| policy.remove_integrations);
-                    prune(vec![at], Reason::NotDesired, live, index, draft);
+                    prune(vec![at], Reason::NotDesired, live, context, draft);
                 }
             }
         }
@@ -76,9 +75,9 @@ pub(super) fn decide(context: &PlanContext<'_>, draft: &mut PlanDraft<'_>) {
             let credential = index.get(*at);
             // A claim of a claim is longer than that, and goes after it.
             let length = credential.claim().map_or(0, |_| credential.implementation().len());
-            (length, credential.auth_domain.is_none(), *at)
+            (length, credential.auth_domain.is_none(), &credential.id)
         });
-        prune(group, reason, live, index, draft);
+        prune(group, reason, live, context, draft);
     }
 }
 
@@ -115,11 +114,11 @@ fn prune(
     group: Vec<usize>,
     reason: Reason,
     accounts_go: Option<&Live>,
-    index: &Index<'_>,
+    PlanContext { desired, index, .. }: &PlanContext<'_>,
     draft: &mut PlanDraft<'_>,
 ) {
     let mut by: Vec<ConfigEntry> = Vec::new();
-    for account in group.iter().flat_map(|at| index.may_use(index.get(*at))) {
+    for account in group.iter().flat_map(|at| index.may_use(index.get(*at), desired)) {
         if by.iter().all(|known| known.id != account.id) {
             by.push(account);
         }

@@ -87,7 +87,7 @@ fn reason(why: &WhyLeftOut) -> Option<String> {
         WhyLeftOut::OtherOwner(owner) => {
             format!("`{owner}` manages it; --other-owners makes an entry anyway")
         }
-        WhyLeftOut::SharedName => "another client has the same `auth_domain`: Home Assistant uses only the last of them".to_owned(),
+        WhyLeftOut::SharedName => "accounts find a credential of another client under the same `auth_domain` or id: Home Assistant uses only the last of them".to_owned(),
         WhyLeftOut::UnknownIntegration => {
             "the target does not have this integration".to_owned()
         }

@@ -552,11 +552,17 @@ proptest! {
         asks_nothing.credentials.iter_mut().for_each(|entry| entry.adopt = Adopt::No);
         let kept: Vec<(&ConfigEntry, usize)> = before.config_entries.iter().filter_map(|account| {
             let held = before.in_force(account)?;
-            let is_undeclared = at_last.credential_states.iter().any(|of| {
-                of.held == held.held() && of.state == CredentialState::Undeclared
+            let entry = entry_of(held)?;
+            // A claim of an entry that has another client now stays with the old one as long as that.
+            let is_of_other = at_last.credential_states.iter().any(|of| {
+                of.held == held.held() && match &of.state {
+                    CredentialState::Undeclared => true,
+                    CredentialState::Claim(of) => *of != old.credentials[entry].key,
+                    _ => false,
+                }
             });
-            let is_owned = !is_undeclared && may_touch(held, &before, &asks_nothing, &Policy::default());
-            Some((account, entry_of(held).filter(|_| is_owned)?))
+            let is_owned = !is_of_other && may_touch(held, &before, &asks_nothing, &Policy::default());
+            Some((account, Some(entry).filter(|_| is_owned)?))
         }).collect();
         let secret_of = |held: &Credential| held.client_secret.clear().unwrap().expose().to_owned();
         // What the entry was called may have to be asked.
@@ -903,7 +909,7 @@ fn a_claim_that_gets_an_id_which_an_account_names_stays_until_the_account_is_gon
 /// do; with every secret that makes a difference. Of what is held there are id, client and `auth_domain`.
 fn comes_to_rest(
     held: &[(&str, &str, Option<&str>)],
-    account: &str,
+    accounts: &[&str],
     desired: &Desired,
     policy: &Policy,
 ) {
@@ -918,7 +924,9 @@ fn comes_to_rest(
             auth_domain: auth_domain.map(SmolStr::from),
         });
         let mut before = Shelf::new(made.collect(), Vec::new());
-        before.link(&Domain::new("spotify"), account);
+        for account in accounts {
+            before.link(&Domain::new("spotify"), account);
+        }
         let (mut desired, mut whole) = (desired.clone(), before.clone());
         desired.credentials[0].client_secret = Secret::new(secret(secrets, held.len())).into();
         let outcomes = run(&mut whole, &desired, policy);
@@ -930,8 +938,9 @@ fn comes_to_rest(
             cut.lives = usize::MAX;
             run(&mut cut, &desired, policy);
             assert_eq!(content(&cut), content(&whole), "{before:?} after {lives}");
-            let account = &before.config_entries[0];
-            assert!(before.in_force(account).is_none() || cut.in_force(account).is_some());
+            for account in &before.config_entries {
+                assert!(before.in_force(account).is_none() || cut.in_force(account).is_some());
+            }
         }
     }
 }
@@ -949,7 +958,7 @@ fn an_id_that_is_also_the_auth_domain_of_its_client_comes_to_rest() {
     let desired = one_entry("one", Adopt::No, Completeness::Whole);
     for prune in [Prune::Managed, Prune::All] {
         let policy = Policy { prune, adopt_all: true, ..Policy::default() };
-        comes_to_rest(&held, "spotify_one", &desired, &policy);
+        comes_to_rest(&held, &["spotify_one"], &desired, &policy);
     }
 }
 
@@ -961,7 +970,7 @@ fn a_lost_id_comes_to_rest_while_a_manifest_cannot_be_read() {
         ("spotify_one_2", "one", None),
     ];
     let desired = one_entry("two", Adopt::Only, Completeness::Partial);
-    comes_to_rest(&held, "spotify_two_2", &desired, &Policy::default());
+    comes_to_rest(&held, &["spotify_two_2"], &desired, &Policy::default());
 }
 
 #[test]
@@ -975,7 +984,7 @@ fn a_claim_for_another_client_that_an_account_names_comes_to_rest() {
     ];
     let desired = one_entry("2", Adopt::No, Completeness::Partial);
     for prune in [Prune::Managed, Prune::All] {
-        comes_to_rest(&held, claim, &desired, &Policy { prune, ..Policy::default() });
+        comes_to_rest(&held, &[claim], &desired, &Policy { prune, ..Policy::default() });
     }
 }
 
@@ -987,7 +996,7 @@ fn a_claim_of_what_a_lost_account_names_stays_and_comes_to_rest() {
         ("spotify_two", "two", Some("appcred:house:k2:spotify_one")),
     ];
     let desired = one_entry("one", Adopt::No, Completeness::Whole);
-    comes_to_rest(&held, "spotify_one", &desired, &Policy::default());
+    comes_to_rest(&held, &["spotify_one"], &desired, &Policy::default());
 }
 
 /// Another entry has claimed the claim of what Home Assistant does not release.
@@ -1003,7 +1012,7 @@ fn a_claim_of_a_claim_stays_as_long_as_that_and_comes_to_rest() {
     let other = one_entry("2", Adopt::No, Completeness::Whole).credentials.remove(0);
     desired.credentials.push(DesiredCredential { key: key("k3"), ..other });
     let policy = Policy { adopt_all: true, ..Policy::default() };
-    comes_to_rest(&held, "spotify_one_3", &desired, &policy);
+    comes_to_rest(&held, &["spotify_one_3"], &desired, &policy);
 }
 
 /// An account names the claim that is written while a credential is adopted.
@@ -1015,7 +1024,7 @@ fn an_adoption_whose_claim_an_account_names_comes_to_rest() {
     ];
     let desired = one_entry("one_2", Adopt::No, Completeness::Whole);
     let policy = Policy { adopt_all: true, ..Policy::default() };
-    comes_to_rest(&held, "appcred:house:k1:spotify_one_2", &desired, &policy);
+    comes_to_rest(&held, &["appcred:house:k1:spotify_one_2"], &desired, &policy);
 }
 
 /// Another key of this owner has claimed the claim that is written while a credential is adopted.
@@ -1026,8 +1035,65 @@ fn an_adoption_whose_claim_is_claimed_already_comes_to_rest() {
     let desired = one_entry("one", Adopt::No, Completeness::Whole);
     for prune in [Prune::Nothing, Prune::Managed, Prune::All] {
         let policy = Policy { prune, adopt_all: true, ..Policy::default() };
-        comes_to_rest(&held, "another", &desired, &policy);
+        comes_to_rest(&held, &["another"], &desired, &policy);
     }
+}
+
+/// A key that no entry has any more had claimed the mark of one, and an account names that claim.
+#[test]
+fn what_a_key_has_that_claimed_the_mark_of_an_entry_is_its_own_beside_an_adoption() {
+    let claim = "appcred:house:k2:appcred:house:k1";
+    let held = [("spotify_one", "one", Some(claim)), ("spotify_one_2", "one", None)];
+    let adopt = Adopt::Id(CredentialId::new("spotify_one_2"));
+    let desired = one_entry("one", adopt, Completeness::Whole);
+    comes_to_rest(&held, &[claim, "spotify_one_2"], &desired, &Policy::default());
+}
+
+/// Only the client says that it was the entry's, which is known no more once the entry has adopted
+/// something.
+#[test]
+fn what_is_taken_for_renamed_is_written_before_an_adoption() {
+    let claim = "appcred:house:k3:appcred:house:k3";
+    let held = [("spotify_one", "one", None), ("spotify_one_2", "one", Some(claim))];
+    let adopt = Adopt::Id(CredentialId::new("spotify_one"));
+    let desired = one_entry("one", adopt, Completeness::Whole);
+    comes_to_rest(&held, &[claim, "spotify_one"], &desired, &Policy::default());
+}
+
+/// The claim of an entry that is gone, for another client, of the mark that an entry gets back.
+#[test]
+fn a_claim_of_the_mark_of_an_entry_goes_though_an_account_has_lost_that() {
+    let held = [("spotify_two", "two", Some("appcred:house:k2:appcred:house:k1"))];
+    let desired = one_entry("one", Adopt::No, Completeness::Whole);
+    for prune in [Prune::Managed, Prune::All] {
+        let policy = Policy { prune, ..Policy::default() };
+        comes_to_rest(&held, &["appcred:house:k1"], &desired, &policy);
+    }
+}
+
+/// Of a group that stays one is named in its place, whichever the target lists first.
+#[test]
+fn what_stays_is_represented_by_the_same_whatever_the_order() {
+    let claim = |id: &str, client_id: &str| Credential {
+        id: CredentialId::new(id),
+        domain: Domain::new("spotify"),
+        client_id: ClientId::new(client_id),
+        client_secret: Secret::new("s").into(),
+        name: None,
+        auth_domain: Some(format!("appcred:house:k4:{id}").into()),
+    };
+    let all = [claim("spotify_one_2", "one_2"), claim("spotify_one_3", "one")];
+    let mut shelf = Shelf::new(all.to_vec(), Vec::new());
+    shelf.link(&Domain::new("spotify"), "spotify_one_2");
+    let desired = Desired { credentials: Vec::new(), ..only("two", "s") };
+    let withheld = |shelf: &Shelf| {
+        let planned = plan(&desired, &shelf.observed(), &Policy::default());
+        planned.withheld.into_iter().map(|withheld| withheld.action).collect::<Vec<_>>()
+    };
+    let first = withheld(&shelf);
+    assert_eq!(first.len(), 1);
+    shelf.credentials.reverse();
+    assert_eq!(withheld(&shelf), first);
 }
 
 /// One entry, linked and in sync, whose secret is then changed to one that the provider refuses.
