@@ -142,7 +142,7 @@ impl<'a> EntryCase<'a> {
     }
 
     /// Whether a claim says whose something of the entry is that Home Assistant does not release, or whose
-    /// another claim is that does so.
+    /// another claim is that does so. The entry's own claims say that of themselves.
     pub(super) fn covers_what_stays(&self, claim: usize) -> bool {
         let claim = self.index.get(claim);
         let Some(Claim { implementation, .. }) = claim.claim() else { return false };
@@ -150,7 +150,9 @@ impl<'a> EntryCase<'a> {
         covered.any(|at| {
             self.index.get(*at).client_id == claim.client_id
                 && self.owned.contains(at)
-                && (self.is_referenced_by_id(*at) || self.covers_what_stays(*at))
+                && (self.is_referenced_by_id(*at)
+                    || !self.is_own_claim(self.index.get(*at).implementation())
+                        && self.covers_what_stays(*at))
         })
     }
 

@@ -1071,6 +1071,16 @@ fn a_claim_of_the_mark_of_an_entry_goes_though_an_account_has_lost_that() {
     }
 }
 
+/// The entry has claimed the claim that an adoption writes, which says itself whose it is.
+#[test]
+fn a_claim_of_the_own_claim_of_an_adoption_is_not_kept() {
+    let claim = Some("appcred:house:k1:appcred:house:k1:spotify_one");
+    let held = [("spotify_one", "one", None), ("spotify_one_2", "one", claim)];
+    let desired = one_entry("one", Adopt::No, Completeness::Whole);
+    let policy = Policy { adopt_all: true, ..Policy::default() };
+    comes_to_rest(&held, &["spotify_one"], &desired, &policy);
+}
+
 /// Of a group that stays one is named in its place, whichever the target lists first.
 #[test]
 fn what_stays_is_represented_by_the_same_whatever_the_order() {
