@@ -149,6 +149,8 @@ pub struct Metadata {
     pub recipients: Vec<SopsRecipient>,
     /// The same, for each of the shares that its key was split into.
     pub groups: Vec<Vec<SopsRecipient>>,
+    /// How many of these make the key; all where it is 0.
+    pub threshold: usize,
 }
 
 /// A rule for keys.

@@ -175,6 +175,10 @@ fn metadata(node: &Node<'_>, text: &str) -> Result<Metadata, SopsFault> {
         by_comment: by_comment.iter().any(|rule| !rule.of(text).is_empty()),
         recipients: recipients(node, text)?,
         groups: groups.map(|group| recipients(group, text)).collect::<Result<_, _>>()?,
+        threshold: match word("shamir_threshold")?.of(text) {
+            "" => 0,
+            number => number.parse().map_err(|_| SopsFault::Metadata)?,
+        },
     })
 }
 

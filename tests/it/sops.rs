@@ -219,14 +219,64 @@ fn sops_documents_without_an_age_recipient_say_what_they_need() {
         format!("{start}it is encrypted with other key services only")
     );
     let group = age.replace("\n    ", "\n            ").replacen("    age:", "", 1);
-    let groups = format!("    key_groups:\n        - age:{group}\n        - age:{group}\n");
-    assert_eq!(
-        told(&text.replace(age, &groups)),
-        format!("{start}its key is shared among several key groups")
-    );
     let groups = format!("    key_groups:\n        - age:{group}\n");
     scene.project.write("secrets.yaml", &text.replace(age, &groups));
     assert_eq!(scene.read("one"), Ok(Secret::new("hunter1")));
+}
+
+/// A key that is split among three groups, of which two are needed, and one that needs all.
+#[test]
+fn a_key_that_sops_has_split_is_put_together() {
+    let scene = Scene::new();
+    let [(a, for_a), (b, for_b), (c, for_c)] = [(); 3].map(|()| age_identity());
+    for (threshold, enough, too_few) in [
+        ("\n    shamir_threshold: 2", vec![vec![&a, &c], vec![&b, &a], vec![&c, &b, &a]], vec![&b]),
+        ("", vec![vec![&c, &b, &a]], vec![&a, &b]),
+    ] {
+        let group = |recipient| format!("      - age: [{recipient}]\n");
+        let groups = [&for_a, &for_b, &for_c].map(group).concat();
+        let rules = format!("creation_rules:\n  - key_groups:\n{groups}{threshold}\n");
+        scene.project.write(".sops.yaml", &rules);
+        scene.project.write("secrets.yaml", PLAIN);
+        let text = sops(scene.project.path(), &a, ["--encrypt", "secrets.yaml"]);
+        scene.project.write("secrets.yaml", &text);
+        let with = |identities: &[&String]| {
+            let texts: Vec<&str> = identities.iter().map(|text| text.as_str()).collect();
+            read(&scene.named("one"), &resolver(&texts, scene.project.path()))
+        };
+        for enough in enough {
+            assert_eq!(with(&enough), Ok(Secret::new("hunter1")), "{text}");
+        }
+        let (needed, opened) = if threshold.is_empty() { (3, 2) } else { (2, 1) };
+        assert_eq!(
+            with(&too_few).unwrap_err().to_string(),
+            format!(
+                "secrets.yaml: the SOPS document is refused: its key is split among 3 key groups, of which {needed} are needed, and the age identities found open {opened}"
+            )
+        );
+    }
+}
+
+#[test]
+fn values_that_comments_choose_are_read_and_guarded() {
+    let scene = Scene::new();
+    let plain = "# secret\none: hunter1\ntwo_x: hunter2\ndeep:\n  # secret\n  key: a\n  other: b\n";
+    for (option, sealed) in [("--encrypted-comment-regex", 2), ("--unencrypted-comment-regex", 2)] {
+        for mac_only in [&[][..], &["--mac-only-encrypted"]] {
+            scene.project.write("secrets.yaml", plain);
+            let options: Vec<&str> = [option, "secret"].iter().chain(mac_only).copied().collect();
+            let text = scene.encrypt("secrets.yaml", &options);
+            assert_eq!(text.matches(": ENC[").count(), sealed + 1, "{text}");
+            for (name, secret) in [("one", "hunter1"), ("two_x", "hunter2"), ("deep/other", "b")] {
+                assert_eq!(scene.read(name), Ok(Secret::new(secret)), "{options:?}\n{text}");
+            }
+            // What was encrypted cannot be exchanged for plain text.
+            let line = text.lines().find(|line| line.contains(": ENC[")).unwrap();
+            let name = &line[..line.find(':').unwrap()];
+            scene.project.write("secrets.yaml", &text.replace(line, &format!("{name}: mine")));
+            assert!(scene.read("one").unwrap_err().to_string().contains("MAC does not match"));
+        }
+    }
 }
 
 #[test]

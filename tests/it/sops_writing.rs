@@ -144,6 +144,37 @@ fn sops_recipients_change_and_nothing_else_does() {
     assert!(added.clear().unwrap().contains("one: hunter1\n"));
 }
 
+/// Its recipients stay as they are, so that each group still has its part.
+#[test]
+fn sops_documents_with_a_split_key_are_edited() {
+    let scene = Scene::new();
+    let (other, for_other) = age_identity();
+    let group = |recipient: &str| format!("      - age: [{recipient}]\n");
+    let groups = group(&scene.recipient) + &group(&for_other.to_string());
+    scene.project.write(".sops.yaml", &format!("creation_rules:\n  - key_groups:\n{groups}"));
+    scene.project.write("a.yaml", PLAIN);
+    let both = format!("{}\n{other}", scene.identity);
+    let run = |arguments: [&str; 2]| sops(scene.project.path(), &both, arguments);
+    let before = run(["--encrypt", "a.yaml"]);
+    let resolver = resolver(&[&scene.identity, &other], scene.project.path());
+    let document = opened(&before, &resolver);
+    let changed = document.clear().unwrap().replace("hunter1", "hunter9");
+    let after = document.seal(&changed, NOW).unwrap();
+    scene.project.write("a.yaml", &after);
+    assert!(run(["--decrypt", "a.yaml"]).contains("one: hunter9"));
+    let why = document.rekeyed(&[for_other.to_string()], true).unwrap_err().to_string();
+    assert_eq!(why, "its recipients are in key groups, which only `sops` can change");
+}
+
+#[test]
+fn sops_documents_whose_values_comments_choose_are_not_edited() {
+    let scene = Scene::new();
+    scene.project.write("a.yaml", "# secret\none: hunter1\ntwo: hunter2\n");
+    let text = scene.encrypt("a.yaml", &["--encrypted-comment-regex", "secret"]);
+    let why = OpenedSopsDocument::open(&text, &scene.resolver()).err().unwrap().to_string();
+    assert_eq!(why, "it chooses values by their comments, which only `sops` can change");
+}
+
 #[test]
 fn sops_documents_of_other_forms_stay_as_they_are() {
     let scene = Scene::new();

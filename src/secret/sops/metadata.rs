@@ -26,12 +26,11 @@ impl<'d> Said<'d> {
     }
 }
 
-/// The data key, encrypted to one recipient each.
+/// The data key, encrypted to one recipient each: of a document whose key is not split.
 pub(super) fn recipients(metadata: &Metadata) -> Result<&[SopsRecipient], SopsProblem> {
     let recipients = match metadata.groups.as_slice() {
-        [] => &metadata.recipients,
         [only] => only,
-        _ => return Err(SopsProblem::NoAge("its key is shared among several key groups")),
+        _ => &metadata.recipients,
     };
     if recipients.is_empty() {
         return Err(SopsProblem::NoAge("it is encrypted with other key services only"));

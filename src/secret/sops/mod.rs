@@ -12,6 +12,7 @@ mod plain;
 mod previous_ciphertext;
 mod scalar;
 mod selection;
+mod shares;
 #[cfg(test)]
 mod tests;
 mod unlocked;
@@ -44,6 +45,18 @@ pub enum SopsProblem {
     /// No age recipient among those who can open it.
     #[error("it needs an age recipient: {0}")]
     NoAge(&'static str),
+    /// Its key is split, and too few of the parts can be decrypted here.
+    #[error(
+        "its key is split among {groups} key groups, of which {needed} are needed, and the age identities found open {opened}"
+    )]
+    Shares {
+        /// The groups.
+        groups: usize,
+        /// How many of them make the key.
+        needed: usize,
+        /// How many can be opened.
+        opened: usize,
+    },
     /// A value that was changed, or moved here from elsewhere.
     #[error("the value of {0} was changed or moved after it was encrypted")]
     Value(String),
@@ -63,6 +76,7 @@ impl SopsProblem {
     pub(super) fn help(&self) -> &'static str {
         match self {
             Self::NoAge(_) => "add one to .sops.yaml and run `sops updatekeys FILE`",
+            Self::Shares { .. } => "give the age identities of as many groups as are needed",
             Self::Syntax | Self::Metadata(_) => {
                 "restore the file as SOPS wrote it, or encrypt it again"
             }

@@ -33,6 +33,8 @@ pub(super) struct KeyRule {
 enum KeyPattern {
     Ends(String),
     Matches(Arc<Regex>),
+    /// No key does, but a comment above.
+    Comment,
 }
 
 impl KeyRule {
@@ -42,9 +44,7 @@ impl KeyRule {
         patterns: &Patterns,
     ) -> Result<Self, SopsProblem> {
         if metadata.by_comment {
-            return Err(SopsProblem::Metadata(
-                "chooses values by their comments, which appcred cannot: choose them by their keys",
-            ));
+            return Ok(Self { key: KeyPattern::Comment, encrypts: true });
         }
         let given =
             |rule: &SopsText| Some(rule.of(document).to_owned()).filter(|text| !text.is_empty());
@@ -69,11 +69,17 @@ impl KeyRule {
         }
     }
 
-    /// What is encrypted of a document.
+    /// Whether comments decide, which only SOPS itself goes by.
+    pub(super) fn is_by_comment(&self) -> bool {
+        matches!(self.key, KeyPattern::Comment)
+    }
+
+    /// What is encrypted of a document, by its keys.
     pub(super) fn of(&self, tree: Tree<'_>) -> Selected {
         let decides = |key: &str| match &self.key {
             KeyPattern::Ends(suffix) => key.ends_with(suffix),
             KeyPattern::Matches(regex) => regex.is_match(key),
+            KeyPattern::Comment => false,
         };
         let mut encrypted = Vec::with_capacity(tree.parts.keys.len() + 1);
         encrypted.push(!self.encrypts);

@@ -11,7 +11,8 @@ use super::mac::Mac;
 use super::metadata::{Said, recipients};
 use super::plain::{Plain, Plains};
 use super::selection::KeyRule;
-use crate::model::sops::{Metadata, ParsedSops, Path, Tree};
+use super::shares::joined;
+use crate::model::sops::{Metadata, ParsedSops, Path, SopsRecipient, Tree};
 use crate::model::{FieldName, Secret, ValueFault};
 use crate::secret::{Identities, SecretResolver, Unreadable, age};
 
@@ -68,7 +69,11 @@ impl DecryptedDocument {
         let mut plains = Plains::with_room(leaves.len(), tree.text.len());
         for (at, leaf) in leaves.iter().enumerate() {
             let Some(content) = content(leaf, tree.text) else { continue };
-            let encrypted = selected.has(leaf.path);
+            // What a comment chose shows by its ciphertext; that none was exchanged, by the MAC.
+            let encrypted = match selection.is_by_comment() {
+                true => is_sealed(&content),
+                false => selected.has(leaf.path),
+            };
             if !encrypted {
                 plains.push_clear(&content);
             } else if !decrypt(&content, leaf.path, &mut places, &key, &mut plains)? {
@@ -137,6 +142,10 @@ impl DecryptedDocument {
     }
 }
 
+fn is_sealed(content: &LeafContent<'_>) -> bool {
+    matches!(content, LeafContent::Text(text) if EncryptedValue::parse(text).is_some())
+}
+
 /// Adds what a value was; `false` where it is a comment that is an item of a list.
 fn decrypt(
     content: &LeafContent<'_>,
@@ -165,14 +174,46 @@ fn data_key(
     document: &str,
     identities: &Identities,
 ) -> Result<DataKey, Unreadable> {
-    let recipients = recipients(metadata)?;
+    let opened = |recipients: &[SopsRecipient]| opened(recipients, document, identities);
+    let key = match metadata.groups.as_slice() {
+        [] | [_] => opened(recipients(metadata)?)?,
+        groups => shared_key(groups, metadata.threshold, opened)?,
+    };
+    DataKey::new(key).ok_or(SopsProblem::Metadata("has a key of the wrong length").into())
+}
+
+/// The key that the parts make of as many groups as are needed.
+fn shared_key(
+    groups: &[Vec<SopsRecipient>],
+    threshold: usize,
+    opened: impl Fn(&[SopsRecipient]) -> Result<Zeroizing<Vec<u8>>, Unreadable>,
+) -> Result<Zeroizing<Vec<u8>>, Unreadable> {
+    let needed = if threshold == 0 { groups.len() } else { threshold };
+    let mut parts = Vec::with_capacity(needed);
+    for group in groups.iter().filter(|group| !group.is_empty()) {
+        match opened(group) {
+            Ok(part) => parts.push(part),
+            Err(Unreadable::NoIdentity { .. } | Unreadable::NotForUs { .. }) => {}
+            Err(why) => return Err(why),
+        }
+        if parts.len() == needed {
+            let wrong = SopsProblem::Metadata("has parts of a key that do not fit");
+            return joined(&parts).ok_or(wrong.into());
+        }
+    }
+    Err(SopsProblem::Shares { groups: groups.len(), needed, opened: parts.len() }.into())
+}
+
+/// What was encrypted to each of these recipients.
+fn opened(
+    recipients: &[SopsRecipient],
+    document: &str,
+    identities: &Identities,
+) -> Result<Zeroizing<Vec<u8>>, Unreadable> {
     let (mut broken, mut missing) = (None, None);
     for recipient in recipients {
         match age::decrypt(recipient.enc.of(document).as_bytes(), identities) {
-            Ok(key) => {
-                let key = DataKey::new(key);
-                return key.ok_or(SopsProblem::Metadata("has a key of the wrong length").into());
-            }
+            Ok(key) => return Ok(key),
             // A recipient whose identity is not here is no reason to stop.
             Err(Unreadable::NoIdentity { .. }) => {
                 missing = Some(Unreadable::NoIdentity { recipients: recipients.len() });

@@ -50,9 +50,15 @@ impl From<SopsProblem> for SopsWriteError {
     }
 }
 
-/// Whether a SOPS document has a form that is not written here: JSON, or several documents in one file.
+/// Whether a SOPS document has a form that is not written here: JSON, several documents in one file, values
+/// that comments choose, or a key that is split.
 pub fn is_changed_by_sops_alone(text: &str) -> bool {
-    document::in_json(text).is_some() || yaml::parse(text).documents.len() > 1
+    let parsed = yaml::parse(text);
+    let parts = document::in_yaml(text, &parsed);
+    let metadata = parts.and_then(|parts| parts.ok()?.metadata);
+    document::in_json(text).is_some()
+        || parsed.documents.len() > 1
+        || metadata.is_some_and(|said| said.by_comment || said.groups.len() > 1)
 }
 
 /// A SOPS document that was opened to be changed.
@@ -81,6 +87,9 @@ impl<'t> OpenedSopsDocument<'t> {
         }
         let (parts, layout) = document::laid_out(text, &parsed)?;
         let unlocked = DecryptedDocument::new(Tree { text, parts: &parts }, resolver)?;
+        if unlocked.selection.is_by_comment() {
+            return Err(SopsWriteError::Form("it chooses values by their comments"));
+        }
         Ok(Some(Self { text, parts, layout, unlocked }))
     }
 
