@@ -15,6 +15,7 @@
 //!  workspace/ = a project and its targets, from files to plans: what the commands and the watcher start from
 //!  watch/ = a loop around this, woken by files, targets, a timer and signals ──Status──▶ server/, report/
 //!  lock/ = who watches and who changes a target: one at a time
+//!  doctor/ = whether all that is needed is there: project, secrets, this machine, targets
 //!  verify/ = asks providers whether a client id and secret are right and a redirect URI registered
 //!  callback/ = where a browser comes back to after consent or sign-in; listener.rs = its bounded server
 //!  yaml_edit/ = changes files in place and leaves every other byte; encrypted_file/ = values that are
@@ -49,6 +50,7 @@ pub mod cli;
 pub mod codes;
 pub mod desired;
 pub mod diagnostic;
+pub mod doctor;
 pub mod encrypted_file;
 pub mod field;
 pub mod files;

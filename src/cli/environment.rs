@@ -100,8 +100,12 @@ pub(super) fn program(name: &str) -> Option<PathBuf> {
     if name.contains('/') {
         return Some(PathBuf::from(name));
     }
-    let folders = variable("PATH")?;
-    std::env::split_paths(&folders).map(|folder| folder.join(name)).find(|file| file.is_file())
+    program_folders().into_iter().map(|folder| folder.join(name)).find(|file| file.is_file())
+}
+
+/// The folders in which a shell looks for programs.
+pub(super) fn program_folders() -> Vec<PathBuf> {
+    variable("PATH").iter().flat_map(std::env::split_paths).collect()
 }
 
 /// The names of variables that hold a secret whatever the project says.

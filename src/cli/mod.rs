@@ -10,6 +10,7 @@ mod client_file;
 mod client_secret;
 mod completion;
 mod console;
+mod doctor;
 mod edit;
 mod editor;
 mod encrypt;
@@ -155,6 +156,7 @@ enum VerbArgs {
     Completion(completion::CompletionArgs),
     Watch(watch::WatchArgs),
     Verify(verify::Verify),
+    Doctor(doctor::Doctor),
     Login(login::Login),
     Logout(logout::Logout),
     Version(version::VersionArgs),
@@ -227,6 +229,7 @@ fn start(mut cli: Cli) -> anyhow::Result<ExitStatus> {
             VerbArgs::Completion(verb) => completion::run(&verb),
             VerbArgs::Watch(verb) => watch::run(cli.global, verb).await,
             VerbArgs::Verify(verb) => verify::run(&cli.global, &verb).await,
+            VerbArgs::Doctor(verb) => doctor::run(&cli.global, verb).await,
             VerbArgs::Login(verb) => login::run(&cli.global, &verb).await,
             VerbArgs::Version(verb) => version::run(&verb),
             VerbArgs::Logout(verb) => logout::run(&cli.global, &verb).await,

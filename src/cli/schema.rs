@@ -40,6 +40,8 @@ enum Of {
     Validate,
     /// What `verify` prints as JSON
     Verify,
+    /// What `doctor` prints as JSON
+    Doctor,
     /// What `version` prints as JSON
     Version,
     /// What `snapshot` writes
@@ -60,6 +62,7 @@ pub(super) fn run(verb: &SchemaArgs) -> anyhow::Result<ExitStatus> {
         Of::List => reports::list(),
         Of::Validate => reports::validate(),
         Of::Verify => reports::verify(),
+        Of::Doctor => reports::doctor(),
         Of::Version => reports::version(),
         Of::Snapshot => snapshot::schema(),
         Of::SavedPlan => plan_file::schema(),

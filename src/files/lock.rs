@@ -114,6 +114,23 @@ impl FileLock {
         }
     }
 
+    /// Who holds a lock file; none where nobody does, or there is no such file. Take a lock first that all take
+    /// who lock this one: to look is to share it for a moment.
+    ///
+    /// # Errors
+    /// Where it cannot be opened.
+    pub fn holder(path: &Path) -> io::Result<Option<String>> {
+        match Self::shared(path) {
+            Ok(_) => Ok(None),
+            Err(NotLocked::Held { .. }) => {
+                Ok(Some(holder_of(path).unwrap_or_else(|| "another process".to_owned())))
+            }
+            Err(NotLocked::Io(missing)) if missing.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(NotLocked::Io(why)) => Err(why),
+            Err(NotLocked::Stopped) => Err(io::ErrorKind::Interrupted.into()),
+        }
+    }
+
     /// The file that is locked.
     pub fn as_file(&self) -> &File {
         &self.file

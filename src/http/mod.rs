@@ -15,7 +15,7 @@ mod tunnel;
 pub use header::{BadHeader, add_header, header_name};
 pub use proxy::{BadProxy, ProxyAddress};
 pub use reqwest::header::{HeaderMap, HeaderName};
-pub use tls::{ClientIdentity, check_files};
+pub use tls::{ClientIdentity, certificate_end, check_files};
 pub use tunnel::{Stream, TunnelError};
 
 use std::path::PathBuf;
@@ -106,7 +106,11 @@ impl Network {
         tunnel::connect(url, proxy.as_ref(), tls).await
     }
 
-    fn proxy_for(&self, url: &Url) -> Result<Option<ProxyAddress>, String> {
+    /// The proxy through which this URL is reached; none where it is reached directly.
+    ///
+    /// # Errors
+    /// Where the environment names a proxy that cannot be used.
+    pub fn proxy_for(&self, url: &Url) -> Result<Option<ProxyAddress>, String> {
         proxy_for(url, self.proxy.as_ref(), Variables::of_process())
             .map_err(|why| format!("the proxy that the environment names {why}"))
     }

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::client::WantsClientCert;
 use rustls::client::verify_server_cert_signed_by_trust_anchor;
@@ -14,6 +15,9 @@ use rustls_platform_verifier::Verifier;
 
 use crate::files::{self, TEXT_LIMIT};
 use crate::model::{Secret, Visible};
+
+/// After the end of every certificate: the year 10000.
+const FAR_FUTURE: Duration = Duration::from_secs(253_402_300_800);
 
 /// A certificate of ours (mTLS).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +61,27 @@ pub fn check_files(ca_file: Option<&Path>, client: Option<&ClientIdentity>) -> R
     configuration.map(drop).map_err(|error| client.fault(&error))
 }
 
+/// The last moment of a server's certificate; `None` where it cannot be read, or never ends.
+pub fn certificate_end(certificate: &CertificateDer<'_>) -> Option<UnixTime> {
+    // The dates are looked at before whoever signed it.
+    match checked_at(certificate, UnixTime::since_unix_epoch(FAR_FUTURE)) {
+        Err(rustls::Error::InvalidCertificate(CertificateError::ExpiredContext {
+            not_after,
+            ..
+        })) => Some(not_after),
+        _ => None,
+    }
+}
+
+/// Whether a certificate is valid at a moment, before its authority is looked at: none is trusted.
+fn checked_at(certificate: &CertificateDer<'_>, moment: UnixTime) -> Result<(), rustls::Error> {
+    let provider = rustls::crypto::ring::default_provider();
+    let algorithms = provider.signature_verification_algorithms.all;
+    let certificate = ParsedCertificate::try_from(certificate)?;
+    let authorities = RootCertStore::empty();
+    verify_server_cert_signed_by_trust_anchor(&certificate, &authorities, &[], moment, algorithms)
+}
+
 /// Trusts no authority: a machine without any authorities must still reach what speaks plain HTTP.
 pub(super) fn trusting_nobody() -> Result<ClientConfig, String> {
     Ok(without_authorities()?.with_no_client_auth())
@@ -91,18 +116,10 @@ impl ClientIdentity {
     /// The server would end the handshake, and hardly ever says why. What else is wrong with the certificate
     /// is for the server to say: only the dates are looked at here, which come first.
     fn refuse_expired(&self, certificate: &CertificateDer<'_>) -> Result<(), String> {
-        let provider = rustls::crypto::ring::default_provider();
         let file = self.certificate.visible();
-        let parsed = ParsedCertificate::try_from(certificate)
+        ParsedCertificate::try_from(certificate)
             .map_err(|error| format!("the client certificate {file} cannot be used: {error}"))?;
-        let checked = verify_server_cert_signed_by_trust_anchor(
-            &parsed,
-            &RootCertStore::empty(),
-            &[],
-            UnixTime::now(),
-            provider.signature_verification_algorithms.all,
-        );
-        match checked {
+        match checked_at(certificate, UnixTime::now()) {
             Err(rustls::Error::InvalidCertificate(
                 CertificateError::Expired | CertificateError::ExpiredContext { .. },
             )) => Err(format!(
@@ -143,7 +160,7 @@ mod tests {
 
     use rcgen::{CertificateParams, KeyPair};
 
-    use super::{ClientIdentity, configuration};
+    use super::{ClientIdentity, certificate_end, configuration};
     use crate::model::Secret;
 
     /// A client's certificate that is valid until this year, and this key.
@@ -174,6 +191,20 @@ mod tests {
             let error = identity(4000, |_| pem.to_owned()).unwrap_err();
             assert!(error.contains(why) && !error.contains("hush"), "{error}");
         }
+    }
+
+    #[test]
+    fn the_end_of_a_certificate_is_read() {
+        let key = KeyPair::generate().unwrap();
+        for year in [2001, 2049, 2050, 4000] {
+            let mut params = CertificateParams::new(vec!["ha".to_owned()]).unwrap();
+            params.not_after = rcgen::date_time_ymd(year, 3, 1);
+            let end = params.not_after.unix_timestamp();
+            let made = params.self_signed(&key).unwrap();
+            let read = certificate_end(made.der()).unwrap();
+            assert_eq!(read.as_secs(), u64::try_from(end).unwrap(), "{year}");
+        }
+        assert_eq!(certificate_end(&vec![0x30].into()), None);
     }
 
     #[test]

@@ -105,6 +105,12 @@ pub fn known_in(release: Option<Release>) -> BTreeSet<Domain> {
     }
 }
 
+/// The oldest and the newest release that was read.
+pub fn read_of() -> Option<(Release, Release)> {
+    let (oldest, newest) = (RELEASES.keys().next()?, RELEASES.keys().next_back()?);
+    Some((*oldest, *newest))
+}
+
 /// Those whose set-up needs HA's integration `cloud`.
 pub fn needing_cloud(release: Option<Release>) -> BTreeSet<Domain> {
     let needing = of(release).iter().filter(|(_, facts)| facts.needs_cloud);

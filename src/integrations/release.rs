@@ -1,5 +1,7 @@
 //! HA's releases.
 
+use std::fmt;
+
 use serde::Deserialize;
 
 /// A release of HA: its year and month.
@@ -21,6 +23,12 @@ impl Release {
         let mut parts = version?.trim().split('.').map(str::parse);
         let (year, month) = (parts.next()?.ok()?, parts.next()?.ok()?);
         Some(Self { year, month })
+    }
+}
+
+impl fmt::Display for Release {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.year, self.month)
     }
 }
 

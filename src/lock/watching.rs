@@ -1,10 +1,14 @@
 //! One watcher for each target: a file that is locked as long as its target is watched.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use sha2::{Digest, Sha256};
 
 use super::{HeldLock, LockError};
 use crate::files::{FileLock, NotLocked, folder_of, make_private_folder, when_free};
+use crate::model::{Owner, hex};
+use crate::target::Endpoint;
 
 /// Locked while a lock is taken.
 const TURN: &str = "turn";
@@ -21,6 +25,12 @@ pub struct TargetLock {
 }
 
 impl TargetLock {
+    /// The file that is locked as long as an owner's credentials at a target are watched.
+    pub fn file(owner: &Owner, endpoint: &Endpoint, state_folder: &Path) -> PathBuf {
+        let digest = Sha256::digest(format!("{owner}\0{}", endpoint.place()));
+        state_folder.join("watching").join(format!("{}.lock", hex(&digest[..16])))
+    }
+
     /// Takes the target.
     ///
     /// # Errors
@@ -28,17 +38,30 @@ impl TargetLock {
     pub async fn take(&self) -> Result<HeldLock, LockError> {
         let Some(path) = &self.file else { return Ok(HeldLock::default()) };
         let failed = |why| LockError::File { file: path.clone(), why };
-        let folder = folder_of(path);
-        make_private_folder(folder).map_err(|error| failed(error.into()))?;
-        // One watcher at a time, so that a lock that is found taken has its holder's name already.
-        let turn = folder.join(TURN);
-        let turn = || FileLock::file(&turn, &self.holder);
-        let _turn = when_free(TURN_TIMEOUT, |_| (), turn).await.map_err(failed)?;
+        make_private_folder(folder_of(path)).map_err(|error| failed(error.into()))?;
+        let _turn = self.turn(path).await.map_err(failed)?;
         match FileLock::file(path, &self.holder) {
             Ok(lock) => Ok(lock.into()),
             Err(NotLocked::Held { holder: Some(holder) }) => Err(LockError::Held { holder }),
             Err(why) => Err(failed(why)),
         }
+    }
+
+    /// The watcher that has the target; none where nobody has.
+    ///
+    /// # Errors
+    /// Where that cannot be seen.
+    pub async fn watcher(&self) -> Result<Option<String>, LockError> {
+        let Some(path) = self.file.as_ref().filter(|path| path.exists()) else { return Ok(None) };
+        let failed = |why| LockError::File { file: path.clone(), why };
+        let _turn = self.turn(path).await.map_err(failed)?;
+        FileLock::holder(path).map_err(|why| failed(why.into()))
+    }
+
+    /// One at a time, so that a lock that is found taken has its holder's name already.
+    async fn turn(&self, path: &Path) -> Result<FileLock, NotLocked> {
+        let turn = folder_of(path).join(TURN);
+        when_free(TURN_TIMEOUT, |_| (), || FileLock::file(&turn, &self.holder)).await
     }
 }
 
@@ -52,16 +75,28 @@ mod tests {
 
     use super::{HeldLock, LockError, TargetLock};
 
+    fn lock(folder: &Path, holder: &str) -> TargetLock {
+        TargetLock { file: Some(folder.join("locks/home")), holder: holder.to_owned() }
+    }
+
+    fn run<T>(task: impl Future<Output = T>) -> T {
+        Builder::new_current_thread().enable_time().build().unwrap().block_on(task)
+    }
+
     fn take(folder: &Path, holder: &str) -> Result<HeldLock, LockError> {
-        let file = Some(folder.join("locks/home"));
-        let lock = TargetLock { file, holder: holder.to_owned() };
-        Builder::new_current_thread().enable_time().build().unwrap().block_on(lock.take())
+        run(lock(folder, holder).take())
+    }
+
+    fn watcher(folder: &Path) -> Option<String> {
+        run(lock(folder, "who looks").watcher()).unwrap()
     }
 
     #[test]
     fn a_second_watcher_learns_the_name_of_the_first() {
         let folder = tempfile::tempdir().unwrap();
+        assert_eq!(watcher(folder.path()), None);
         let first = take(folder.path(), "process 1").unwrap();
+        assert_eq!(watcher(folder.path()).as_deref(), Some("process 1"));
         let refused = take(folder.path(), "process 2").unwrap_err().to_string();
         assert!(refused.contains("process 1"), "{refused}");
         drop(first);
@@ -69,6 +104,7 @@ mod tests {
         let refused = take(folder.path(), "process 3").unwrap_err().to_string();
         assert!(refused.contains("process 2"), "{refused}");
         drop(second);
+        assert_eq!(watcher(folder.path()), None);
     }
 
     #[test]

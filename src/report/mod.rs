@@ -6,6 +6,7 @@
 mod accounts;
 mod change;
 pub(crate) mod client;
+pub mod doctor;
 pub mod explained;
 mod file_names;
 mod finding;

@@ -2,6 +2,7 @@
 
 use schemars::Schema;
 
+use super::doctor::DoctorReport;
 use super::json;
 use super::status::StatusReport;
 use super::verified::VerifiedReport;
@@ -31,6 +32,11 @@ pub fn verify() -> Schema {
 /// What `version` prints as JSON.
 pub fn version() -> Schema {
     of_output::<AppcredVersion>()
+}
+
+/// What `doctor` prints as JSON.
+pub fn doctor() -> Schema {
+    of_output::<DoctorReport<'_>>()
 }
 
 /// What `watch` serves as its status.

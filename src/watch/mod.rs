@@ -70,7 +70,7 @@ pub use snapshot_store::SnapshotStore;
 pub use spec::{ReadSpecs, Reading, TargetSpec};
 pub use status_store::{Clock, StatusStore};
 pub use target_tasks::CallbackRequest;
-pub use trigger::ChangeDetection;
+pub use trigger::{ChangeDetection, NotWatched, try_to_watch};
 
 /// What a crash of the reader is in the status.
 const READER_CRASHED: &str = "internal error: the manifest reader crashed; please report it";

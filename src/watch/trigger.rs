@@ -167,6 +167,35 @@ impl Trigger {
     }
 }
 
+/// Why events do not report all changes of files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotWatched {
+    /// This folder is on a network file system.
+    Remote(PathBuf),
+    /// The operating system refuses.
+    Refused(String),
+}
+
+/// Watches these places as [`Trigger`] does, and ends that at once. Answers how many folders that took.
+///
+/// # Errors
+/// Where events would not report all changes.
+pub fn try_to_watch(places: &BTreeSet<PathBuf>) -> Result<usize, NotWatched> {
+    let folders = places::folders(places);
+    if let Some(remote) = folders.iter().find(|folder| places::is_remote(folder)) {
+        return Err(NotWatched::Remote(remote.clone()));
+    }
+    let refused = |error: notify::Error| NotWatched::Refused(error.to_string());
+    let mut events = notify::recommended_watcher(|_| {}).map_err(refused)?;
+    for folder in &folders {
+        match events.watch(folder, RecursiveMode::NonRecursive) {
+            Err(error) if !is_gone(&error) => return Err(refused(error)),
+            _ => {}
+        }
+    }
+    Ok(folders.len())
+}
+
 fn is_gone(error: &notify::Error) -> bool {
     match &error.kind {
         notify::ErrorKind::PathNotFound => true,

@@ -78,6 +78,12 @@ impl Workspace {
         self.resolver_with(project, &sources, Nobody, allowed)
     }
 
+    /// The same without asking a person or starting a source's program; identities may come from programs.
+    pub fn unattended_resolver(&self, project: &Project) -> (SecretResolver, Vec<IdentityProblem>) {
+        let allowed = AllowedPaths { no_programs: true, ..self.allowed(project) };
+        self.resolver_with(project, &self.environment.identities, Nobody, allowed)
+    }
+
     fn resolver_with(
         &self,
         project: &Project,
@@ -103,7 +109,7 @@ impl Workspace {
     }
 
     /// The identity files that the project names, and the usual ones that exist.
-    fn identity_files(&self, project: &Project) -> Vec<PathBuf> {
+    pub fn identity_files(&self, project: &Project) -> Vec<PathBuf> {
         let mut files = project.age.identities.clone();
         for file in &self.environment.identity_files {
             if file.exists() && !files.contains(file) {

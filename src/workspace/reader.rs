@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
-use sha2::{Digest, Sha256};
+
 use tokio::sync::watch;
 
 use crate::desired::{self, Resolved};
@@ -14,9 +14,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode};
 use crate::files::{self, Stamp};
 use crate::lock::{TargetLock, WriteLock};
 use crate::manifest::{self, Cache, Entry, Loaded, Project, check_lifetimes, load_again};
-use crate::model::{
-    Key, OnDrift, PolicyOverrides, SealedClients, Seals, TargetName, Visible, day, hex,
-};
+use crate::model::{Key, OnDrift, PolicyOverrides, SealedClients, Seals, TargetName, Visible, day};
 use crate::secret::{self, AllowedPaths, Ask, SecretResolver};
 use crate::status::{ManifestStatus, Mode};
 use crate::target::Endpoint;
@@ -213,12 +211,10 @@ impl<P: Ask + Clone> ProjectReader<P> {
     /// One watcher for each owner's credentials at each target, on this machine and for this person. A
     /// dry run changes nothing and keeps nobody away.
     fn lock(&self, project: &Project, endpoint: &Endpoint) -> TargetLock {
-        let digest = Sha256::digest(format!("{}\0{}", project.owner, endpoint.place()));
-        let digest = hex(&digest[..16]);
         let environment = &self.settings.workspace.environment;
         let folder = environment.state_folder.as_ref().filter(|_| !self.settings.is_dry_run);
         TargetLock {
-            file: folder.map(|folder| folder.join("watching").join(format!("{digest}.lock"))),
+            file: folder.map(|folder| TargetLock::file(&project.owner, endpoint, folder)),
             holder: format!(
                 "process {} since {:.0}, in {}",
                 std::process::id(),

@@ -11,6 +11,7 @@ mod checking;
 mod concurrent;
 mod config_dir;
 mod crashed;
+mod doctor;
 mod editing;
 mod engine;
 mod examples;

@@ -117,6 +117,8 @@ impl Appcred {
     #[track_caller]
     pub(crate) fn run(mut self) -> Ran {
         let asked = format!("{:?}", self.command);
+        let arguments = self.command.get_args();
+        let arguments: Vec<_> = arguments.map(|word| word.to_string_lossy().into_owned()).collect();
         let (status, stdout, stderr) = (self.status, self.stdout.take(), self.stderr.take());
         let ran = self.spawn().finish();
         let as_expected = ran.status == Some(status)
@@ -132,6 +134,7 @@ impl Appcred {
             ran.stderr,
             stderr.as_deref().unwrap_or("(anything)\n"),
         );
+        assert_of_schema(&arguments, &ran.stdout);
         ran
     }
 
@@ -158,6 +161,26 @@ impl Appcred {
         });
         Running { child, stdout, stderr, reader, said: String::new(), _home: self.home }
     }
+}
+
+/// What a verb prints as JSON is as its schema says, whatever test runs it.
+#[track_caller]
+fn assert_of_schema(arguments: &[String], printed: &str) {
+    let is_json = arguments.windows(2).any(|pair| pair == ["--format", "json"]);
+    if !is_json || printed.is_empty() {
+        return;
+    }
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("schema");
+    let file_of = |word: &String| {
+        let verb = if ["apply", "diff"].contains(&word.as_str()) { "plan" } else { word };
+        Some(folder.join(format!("{verb}.schema.json"))).filter(|file| file.exists())
+    };
+    let file = arguments.iter().find_map(file_of).expect("what a verb prints has a schema");
+    let schema = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
+    let printed = serde_json::from_str(printed).unwrap();
+    let errors = jsonschema::validator_for(&schema).unwrap();
+    let errors: Vec<_> = errors.iter_errors(&printed).map(|error| error.to_string()).collect();
+    assert!(errors.is_empty(), "{arguments:?} prints what its schema forbids: {errors:?}");
 }
 
 /// A run that is not over.

@@ -29,11 +29,16 @@ pub(super) struct Guard {
 /// Waits until no other appcred changes the folder; refuses while Home Assistant runs there.
 pub(super) fn acquire(folder: &Path, timeout: Duration, stop: &Stop) -> Result<Guard, Refusal> {
     let ours = wait(folder, timeout, stop)?;
+    Ok(Guard { _ours: ours, _home_assistants: unless_running(folder)? })
+}
+
+/// Refuses while Home Assistant runs on a folder; else keeps a newer one from starting.
+pub(super) fn unless_running(folder: &Path) -> Result<Option<FileLock>, Refusal> {
     let home_assistants = home_assistants(folder)?;
-    if let Some(process) = running::home_assistant_on(folder) {
-        return Err(is_running(folder, &format!("process {process}")));
+    match running::home_assistant_on(folder) {
+        Some(process) => Err(is_running(folder, &format!("process {process}"))),
+        None => Ok(home_assistants),
     }
-    Ok(Guard { _ours: ours, _home_assistants: home_assistants })
 }
 
 fn wait(folder: &Path, timeout: Duration, stop: &Stop) -> Result<FileLock, Refusal> {

@@ -6,6 +6,7 @@
 //! runs there, as far as that can be seen (`running.rs` says how far).
 
 mod endpoint;
+mod examine;
 mod lock;
 mod owner;
 mod running;
@@ -14,6 +15,7 @@ mod storage;
 mod tests;
 
 pub use endpoint::{ConfigDirEndpoint, ConfigDirInput};
+pub use examine::{FolderContent, FolderExamination};
 
 use std::collections::BTreeSet;
 use std::fmt::Display;

@@ -19,6 +19,11 @@ impl CoreState {
         self.state == "NOT_RUNNING"
     }
 
+    /// HA's own word for its state, as in `RUNNING`.
+    pub(super) fn state(&self) -> &str {
+        &self.state
+    }
+
     /// Where browsers reach HA, as somebody has set it.
     pub(super) fn set_address(&self) -> Option<&str> {
         let set = self.external_url.as_deref().or(self.internal_url.as_deref());

@@ -200,7 +200,7 @@ impl TargetKind for HomeAssistantEndpoint {
 
 impl AuthMethod {
     /// Where a token is from that was not accepted, and what to do.
-    fn advice(&self) -> String {
+    pub(super) fn advice(&self) -> String {
         let from = match self {
             Self::Session => {
                 return "it is of the session of `appcred login`: sign in again, as an administrator"
@@ -275,7 +275,7 @@ impl HomeAssistantEndpoint {
         Ok(Self { url, network: NetworkSettings::default(), auth })
     }
 
-    async fn token(
+    pub(super) async fn token(
         &self,
         network: &Network,
         resolver: &SecretResolver,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
+use reqwest::header::DATE;
 use rustls::ClientConfig;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -11,8 +12,8 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{Connector, client_async_tls_with_config};
 
-use super::CONNECT_TIMEOUT_SECONDS;
 use super::address::Address;
+use super::connect::CONNECT_TIMEOUT_SECONDS;
 use super::connection::{Socket, wiped_text};
 use super::messages::{Greeting, LogIn};
 use super::unreachable::{self, FailedHandshake, WebPage, unreachable};
@@ -29,13 +30,19 @@ const PROBE_TIMEOUT_SECONDS: u64 = 3;
 /// No page that a proxy shows in place of Home Assistant is larger.
 const LARGEST_PAGE_BYTES: u64 = 256 * 1024;
 
-/// A socket on which commands may be sent, and HA's version.
+/// A socket before log-in, and what was seen on the way to it.
+pub(super) struct OpenSocket {
+    pub(super) socket: Socket,
+    /// The time of the server's answer by its own clock, as HTTP writes it.
+    pub(super) date: Option<String>,
+}
+
+/// Logs in on a socket: then commands may be sent. Answers HA's version.
 pub(super) async fn log_in(
+    mut socket: Socket,
     address: &Address,
-    network: &Network,
     token: &Secret,
 ) -> Result<(Socket, Option<String>), TargetError> {
-    let mut socket = open(address, network).await?;
     let Greeting::TokenWanted { ha_version } = greeting(&mut socket, address).await? else {
         return Err(unreachable(address, "it did not ask for an access token".to_owned()));
     };
@@ -56,7 +63,7 @@ pub(super) async fn log_in(
 ///
 /// # Errors
 /// The reason, with what to do about it.
-pub(super) async fn open(address: &Address, network: &Network) -> Result<Socket, TargetError> {
+pub(super) async fn open(address: &Address, network: &Network) -> Result<OpenSocket, TargetError> {
     let tls = network.tls(address.url()).map_err(|why| unreachable(address, why))?;
     let tls = Arc::new(tls);
     let opening = async {
@@ -64,7 +71,7 @@ pub(super) async fn open(address: &Address, network: &Network) -> Result<Socket,
         let stream = stream.map_err(|error| unreachable::no_connection(address, &error))?;
         let headers = network.headers.clone();
         let error = match shake_hands(address, stream, Arc::clone(&tls), headers).await {
-            Ok(socket) => return Ok(socket),
+            Ok(opened) => return Ok(opened),
             Err(error) => error,
         };
         let is_tls =
@@ -83,7 +90,7 @@ async fn shake_hands(
     stream: Stream,
     tls: Arc<ClientConfig>,
     headers: HeaderMap,
-) -> Result<Socket, tungstenite::Error> {
+) -> Result<OpenSocket, tungstenite::Error> {
     let limits = WebSocketConfig::default()
         .max_message_size(Some(MAX_INCOMING_BYTES))
         .max_frame_size(Some(MAX_INCOMING_BYTES));
@@ -91,7 +98,9 @@ async fn shake_hands(
     let mut request = address.websocket().into_client_request()?;
     request.headers_mut().extend(headers);
     let shaken = client_async_tls_with_config(request, stream, Some(limits), Some(connector)).await;
-    shaken.map(|(socket, _)| socket)
+    let (socket, answer) = shaken?;
+    let date = answer.headers().get(DATE).and_then(|date| date.to_str().ok()).map(str::to_owned);
+    Ok(OpenSocket { socket, date })
 }
 
 /// What answers in place of HA's WebSocket, by HTTP: a page of HA that needs no token, and whose request HA

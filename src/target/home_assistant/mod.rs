@@ -3,9 +3,10 @@
 //! ```text
 //!  mod.rs ──▶ credentials.rs, config_entries.rs, flows.rs ──▶ connection.rs ⇄ in_flight.rs   (WebSocket)
 //!     │                                               └────▶ rest.rs                        (HTTP)
-//!     └─────▶ address.rs, log_in.rs                           messages.rs, flow_response.rs = HA's words
+//!  connect.rs, address.rs, log_in.rs                           messages.rs, flow_response.rs = HA's words
 //!  endpoint.rs = where it is and how to authenticate; network.rs = the way to it; session.rs = stored logins
 //!  sign_in.rs = how to get a token; flow_notes.rs, account_notes.rs = what is noted in HA of flows and accounts
+//!  examine.rs = what is seen on the way to it, step by step
 //!  unreachable.rs = why there is no answer there, and what to do
 //! ```
 //! A [`HomeAssistant`] is one connection; when that is lost, what is open ends in an error.
@@ -14,10 +15,12 @@ mod account_notes;
 mod address;
 mod changes;
 mod config_entries;
+mod connect;
 mod connection;
 mod core_state;
 mod credentials;
 mod endpoint;
+mod examine;
 mod flow_notes;
 mod flow_response;
 mod flow_side;
@@ -36,7 +39,9 @@ mod sign_in;
 mod turns;
 mod unreachable;
 
+pub use connect::{ConnectionSettings, connect};
 pub use endpoint::{AuthMethod, HomeAssistantEndpoint, HomeAssistantInput, TokenCommand};
+pub use examine::{Examination, NotWelcome, SeenServer, Welcome};
 pub use flow_side::FlowSide;
 pub use flows::FlowEvents;
 pub use network::{ClientSettings, NetworkSettings};
@@ -49,28 +54,23 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use tokio::sync::{OnceCell, Semaphore};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 use self::address::Address;
 use self::connection::{CommandError, Connection};
 use self::core_state::CoreState;
 use self::credentials::Installed;
 use self::json::{Accounts, Lenient};
-use self::messages::{Command, CurrentUser, Features, UNKNOWN_COMMAND};
+use self::messages::{Command, UNKNOWN_COMMAND};
 use self::present::Present;
 use self::rest::Rest;
 use super::unreadable::{UnreadableLog, unread_accounts};
 use super::{
     ChangeEvents, Denial, Done, Execute, LiveTarget, Observe, Operation, Refusal, Stop, TargetError,
 };
-use crate::http::Network;
 use crate::integrations::{self, Release};
-use crate::model::{
-    CredentialId, Domain, EntryId, EntryState, KnownDomains, Live, Observed, Secret,
-};
+use crate::model::{CredentialId, Domain, EntryId, EntryState, KnownDomains, Live, Observed};
 
-/// From the first packet to the end of log-in.
-const CONNECT_TIMEOUT_SECONDS: u64 = 20;
 /// How long HA may take to set up its integrations when it starts, and how often it is asked.
 const START_TIMEOUT_SECONDS: u64 = 60;
 const START_CHECK_MILLISECONDS: u64 = 200;
@@ -78,16 +78,6 @@ const START_CHECK_MILLISECONDS: u64 = 200;
 const OPEN_OPERATIONS: usize = 1024;
 /// Config entries set up at once.
 const OPEN_RELOADS: usize = 8;
-
-/// What is needed to reach HA.
-pub struct ConnectionSettings {
-    /// As in `https://ha.example:8123`, or `http://supervisor/core` within an add-on.
-    pub url: String,
-    /// An access token of an administrator.
-    pub token: Secret,
-    /// How all connections to it are made.
-    pub network: Network,
-}
 
 /// A running HA that has accepted our token.
 pub struct HomeAssistant {
@@ -104,50 +94,6 @@ pub struct HomeAssistant {
     unreadable: UnreadableLog,
     /// By which other runs know this one.
     run: String,
-}
-
-/// Connects, logs in, and makes sure that the token is an administrator's.
-pub async fn connect(settings: ConnectionSettings) -> Result<HomeAssistant, TargetError> {
-    let ConnectionSettings { url, token, network } = settings;
-    let address = Address::parse(&url)?;
-    let patience = Duration::from_secs(CONNECT_TIMEOUT_SECONDS);
-    let (socket, version) =
-        timeout(patience, log_in::log_in(&address, &network, &token))
-            .await
-            .map_err(|_| unreachable::no_answer(&address, CONNECT_TIMEOUT_SECONDS))??;
-    tracing::debug!(%address, version, "connected to Home Assistant");
-    let rest = Rest::new(address.clone(), &network, token)?;
-    let connection = Connection::new(socket);
-    let release = Release::of(version.as_deref());
-    let mut ha = HomeAssistant {
-        base: address.frontend_base().to_owned(),
-        has_my: false,
-        address,
-        version,
-        release,
-        connection,
-        rest,
-        domains: OnceCell::new(),
-        unreadable: UnreadableLog::default(),
-        run: format!("{:016x}", fastrand::u64(..)),
-    };
-    let features = Command::SupportedFeatures { features: Features { coalesce_messages: 1 } };
-    let (_, user, core) = tokio::try_join!(
-        ha.connection.ask::<()>(features),
-        ha.connection.ask::<CurrentUser>(Command::CurrentUser),
-        ha.core_when_set_up(),
-    )
-    .map_err(|fault| ha.error(fault))?;
-    if !user.is_admin {
-        return Err(TargetError::NotAdmin { address: ha.address.to_string() });
-    }
-    ha.has_my = core.has("my");
-    if let Some(set) = core.set_address() {
-        ha.base = set.to_owned();
-    } else if ha.address.is_supervisor() {
-        ha.base = flows::DEFAULT_BASE.to_owned();
-    }
-    Ok(ha)
 }
 
 impl HomeAssistant {
