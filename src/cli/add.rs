@@ -31,7 +31,7 @@ use super::gather::{load, request, resolver, show, workspace};
 use super::locks::lock_project;
 use super::new_entries::with_entries;
 use super::recipients::{Recipients, recipients};
-use super::{Global, console};
+use super::{Global, candidates, console};
 
 /// How many integrations are shown at once: a list that is longer than the terminal scrolls away.
 const ROWS: usize = 12;
@@ -48,7 +48,7 @@ const ROWS: usize = 12;
   pass spotify | appcred add --domain spotify --client-id 4f5c0a --secret-stdin")]
 pub(super) struct Add {
     /// The integration, by its domain or by the name that Home Assistant shows
-    #[arg(long, value_name = "DOMAIN|NAME")]
+    #[arg(long, value_name = "DOMAIN|NAME", add = candidates::known_domains())]
     domain: Option<String>,
     /// What Home Assistant shows; the integration's name where it is left out
     #[arg(long, value_name = "NAME")]
@@ -78,7 +78,7 @@ pub(super) struct Add {
     #[arg(long, value_name = "DAY", value_parser = day)]
     rotate_after: Option<Date>,
     /// Only for this target; several with commas between, or given several times
-    #[arg(short, long = "target", value_name = "TARGET", value_delimiter = ',')]
+    #[arg(short, long = "target", value_name = "TARGET", value_delimiter = ',', add = candidates::targets())]
     targets: Vec<String>,
     /// Add it to this manifest; else to the only one, or to one named like the integration
     #[arg(long, value_name = "FILE")]

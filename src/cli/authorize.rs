@@ -23,7 +23,7 @@ use super::interrupt::stop_on_signal;
 use super::links::LinkArgs;
 use super::locks::write_locks;
 use super::selection::{EntryArgs, TargetArgs};
-use super::{Global, console};
+use super::{Global, candidates, console};
 
 /// Link the accounts that wait for consent, with the browser of this machine
 ///
@@ -42,7 +42,7 @@ use super::{Global, console};
 pub(super) struct Authorize {
     /// Only these entries, by key, name or the id of their credential; behind a slash, only that account of
     /// those that the entry names
-    #[arg(value_name = "KEY[/ACCOUNT]")]
+    #[arg(value_name = "KEY[/ACCOUNT]", add = candidates::keys())]
     named: Vec<String>,
     #[command(flatten)]
     selection: TargetArgs,

@@ -1,5 +1,6 @@
 //! What the environment says of the target, of the person's folders, and of the CI system around.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
@@ -118,9 +119,14 @@ pub(super) fn snapshot_token() -> Option<Secret> {
     variable(SNAPSHOT_TOKEN).map(|token| Secret::new(&token))
 }
 
+/// The command line.
+pub(super) fn arguments() -> impl Iterator<Item = OsString> {
+    std::env::args_os()
+}
+
 /// The command line, with hidden characters escaped, and without what may be secret in addresses.
 pub(super) fn visible_arguments() -> impl Iterator<Item = String> {
-    std::env::args_os().map(|argument| without_secrets(&argument.to_string_lossy().visible()))
+    arguments().map(|argument| without_secrets(&argument.to_string_lossy().visible()))
 }
 
 /// Of an address neither the user nor the query is shown. It stays as wrong as it was.

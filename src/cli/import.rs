@@ -30,7 +30,7 @@ use super::locks::{lock_project, lock_targets};
 use super::new_entries::with_entries;
 use super::recipients::{Recipients, recipients};
 use super::selection::TargetArgs;
-use super::{Global, console, environment};
+use super::{Global, candidates, console, environment};
 
 /// Write manifests for what a target holds, and take it over
 ///
@@ -47,10 +47,10 @@ use super::{Global, console, environment};
   appcred import --no-adopt --output -   # the manifest alone, to standard output")]
 pub(super) struct ImportArgs {
     /// From this target; needed where there are several
-    #[arg(short, long = "target", value_name = "NAME")]
+    #[arg(short, long = "target", value_name = "NAME", add = candidates::targets())]
     target: Option<String>,
     /// Only this integration; may be given several times
-    #[arg(long = "domain", value_name = "DOMAIN")]
+    #[arg(long = "domain", value_name = "DOMAIN", add = candidates::known_domains())]
     domains: Vec<String>,
     /// Only what has no owner
     #[arg(long)]

@@ -12,7 +12,7 @@ use crate::workspace::OnError;
 use super::exit::ExitStatus;
 use super::gather::{ask_about_troubles, gather_loaded, load, reported, show_unknown};
 use super::selection::{EntryArgs, TargetArgs, glob};
-use super::{Global, OutputFormat, console};
+use super::{Global, OutputFormat, candidates, console};
 
 /// List what targets hold and what entries want, each with the KEY that other verbs take
 ///
@@ -32,7 +32,7 @@ pub(super) struct ListArgs {
     #[command(flatten)]
     entries: EntryArgs,
     /// Only what has this owner
-    #[arg(long = "owner", value_name = "GLOB", value_delimiter = ',', value_parser = glob)]
+    #[arg(long = "owner", value_name = "GLOB", value_delimiter = ',', value_parser = glob, add = candidates::owners())]
     owners: Vec<Glob>,
     /// Only what has this state
     #[arg(long = "state", value_name = "STATE", value_delimiter = ',', value_parser = states())]

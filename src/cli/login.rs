@@ -18,7 +18,7 @@ use crate::workspace::one_home_assistant;
 
 use super::exit::ExitStatus;
 use super::gather::{project, resolver};
-use super::{Global, console, environment};
+use super::{Global, candidates, console, environment};
 
 /// How long a person may take to sign in.
 const TIMEOUT: Duration = Duration::from_secs(600);
@@ -40,7 +40,7 @@ const MAX_PASTED: u64 = 64 * 1024;
   HASS_SERVER=http://homeassistant.local:8123 appcred login")]
 pub(super) struct Login {
     /// The target; needed where there are several
-    #[arg(value_name = "TARGET")]
+    #[arg(value_name = "TARGET", add = candidates::targets())]
     target: Option<String>,
     /// Print the link and open nothing
     #[arg(long)]

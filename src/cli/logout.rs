@@ -7,7 +7,7 @@ use crate::workspace::one_home_assistant;
 
 use super::exit::ExitStatus;
 use super::gather::{project, resolver};
-use super::{Global, console, environment};
+use super::{Global, candidates, console, environment};
 
 /// End the session that `login` opened
 ///
@@ -18,7 +18,7 @@ use super::{Global, console, environment};
   appcred logout cabin --force   # also where Home Assistant does not answer")]
 pub(super) struct Logout {
     /// The target; needed where there are several
-    #[arg(value_name = "TARGET")]
+    #[arg(value_name = "TARGET", add = candidates::targets())]
     target: Option<String>,
     /// Remove what is kept here even if Home Assistant cannot be informed
     #[arg(long)]

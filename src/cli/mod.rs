@@ -5,6 +5,7 @@ mod add;
 mod apply;
 mod ask;
 mod authorize;
+mod candidates;
 mod change;
 mod client_file;
 mod client_secret;
@@ -28,6 +29,7 @@ mod listen;
 mod locks;
 mod login;
 mod logout;
+mod man;
 mod new_entries;
 mod output;
 mod plan;
@@ -154,6 +156,7 @@ enum VerbArgs {
     Explain(explain::Explain),
     Schema(schema::SchemaArgs),
     Completion(completion::CompletionArgs),
+    Man(man::ManArgs),
     Watch(watch::WatchArgs),
     Verify(verify::Verify),
     Doctor(doctor::Doctor),
@@ -164,6 +167,9 @@ enum VerbArgs {
 
 /// Runs the command line and returns the exit status.
 pub fn run() -> ExitStatus {
+    if let Some(status) = completion::answer() {
+        return status;
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -227,6 +233,7 @@ fn start(mut cli: Cli) -> anyhow::Result<ExitStatus> {
             VerbArgs::Explain(verb) => explain::run(&verb),
             VerbArgs::Schema(verb) => schema::run(&verb),
             VerbArgs::Completion(verb) => completion::run(&verb),
+            VerbArgs::Man(verb) => man::run(&verb),
             VerbArgs::Watch(verb) => watch::run(cli.global, verb).await,
             VerbArgs::Verify(verb) => verify::run(&cli.global, &verb).await,
             VerbArgs::Doctor(verb) => doctor::run(&cli.global, verb).await,

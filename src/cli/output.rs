@@ -11,7 +11,7 @@ use crate::model::Visible;
 use crate::report::{self, FORMATS, Format, Report, markdown};
 
 use super::links::LinkArgs;
-use super::{Global, console, environment};
+use super::{Global, candidates, console, environment};
 
 /// The format that is printed where none is asked for.
 const TEXT: &str = "text";
@@ -31,6 +31,7 @@ pub(super) struct Outputs {
         long = "format",
         value_name = "FORMAT[=FILE]",
         default_value = TEXT,
+        add = candidates::formats(),
         long_help = long_help()
     )]
     outputs: Vec<Destination>,

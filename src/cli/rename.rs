@@ -6,7 +6,7 @@ use crate::yaml_edit::rename_entry;
 use super::add::key;
 use super::change::{ThenApply, change, entry, in_order};
 use super::exit::ExitStatus;
-use super::{Global, console};
+use super::{Global, candidates, console};
 
 /// Give an entry another key
 ///
@@ -18,7 +18,7 @@ use super::{Global, console};
   appcred rename spotify spotify-family --apply")]
 pub(super) struct Rename {
     /// The entry, by key, name or the id of its credential
-    #[arg(value_name = "OLD")]
+    #[arg(value_name = "OLD", add = candidates::keys())]
     old: String,
     /// The new key
     #[arg(value_name = "NEW", value_parser = key)]

@@ -7,7 +7,7 @@ use crate::yaml_edit::remove_entry;
 
 use super::change::{ThenApply, change, entry, in_order};
 use super::exit::ExitStatus;
-use super::{Global, console};
+use super::{Global, candidates, console};
 
 /// Remove entries from their manifests
 ///
@@ -20,7 +20,7 @@ use super::{Global, console};
   appcred rm spotify-kids netatmo --apply")]
 pub(super) struct Rm {
     /// The entries, by key, name or the id of their credential
-    #[arg(value_name = "KEY", required = true)]
+    #[arg(value_name = "KEY", required = true, add = candidates::keys())]
     named: Vec<String>,
     #[command(flatten)]
     then: ThenApply,

@@ -17,7 +17,7 @@ use super::exit::ExitStatus;
 use super::gather::resolver;
 use super::locks::lock_project;
 use super::recipients::of_file;
-use super::{Global, console, environment};
+use super::{Global, candidates, console, environment};
 
 /// Replace the client secret of an entry
 ///
@@ -32,7 +32,7 @@ use super::{Global, console, environment};
   pass spotify | appcred rotate spotify-family --secret-stdin --apply --yes")]
 pub(super) struct Rotate {
     /// The entry, by key, name or the id of its credential
-    #[arg(value_name = "KEY")]
+    #[arg(value_name = "KEY", add = candidates::keys())]
     named: String,
     /// Read the new secret from standard input
     #[arg(long)]

@@ -4,11 +4,13 @@ use clap::{Args, ValueEnum};
 
 use crate::model::{Glob, Key, MaxDeletes, PolicyOverrides, Prune, Selection};
 
+use super::candidates;
+
 /// Which targets.
 #[derive(Args, Debug, Default)]
 pub(super) struct TargetArgs {
     /// Only this target; several with commas between, or given several times
-    #[arg(short, long = "target", value_name = "NAME", value_delimiter = ',', value_parser = target)]
+    #[arg(short, long = "target", value_name = "NAME", value_delimiter = ',', value_parser = target, add = candidates::targets())]
     pub(super) targets: Vec<String>,
 }
 
@@ -17,13 +19,13 @@ pub(super) struct TargetArgs {
 pub(super) struct EntryArgs {
     /// Only what has this key; `*` means any characters, `?` any one. Several with commas between, or given
     /// several times
-    #[arg(long = "key", value_name = "GLOB", value_delimiter = ',', value_parser = glob)]
+    #[arg(long = "key", value_name = "GLOB", value_delimiter = ',', value_parser = glob, add = candidates::keys())]
     keys: Vec<Glob>,
     /// Only what is of this integration
-    #[arg(long = "domain", value_name = "GLOB", value_delimiter = ',', value_parser = glob)]
+    #[arg(long = "domain", value_name = "GLOB", value_delimiter = ',', value_parser = glob, add = candidates::domains())]
     domains: Vec<Glob>,
     /// Not what has this key
-    #[arg(long = "exclude", value_name = "GLOB", value_delimiter = ',', value_parser = glob)]
+    #[arg(long = "exclude", value_name = "GLOB", value_delimiter = ',', value_parser = glob, add = candidates::keys())]
     excluded: Vec<Glob>,
     #[arg(skip)]
     may_be_nothing: bool,

@@ -17,7 +17,7 @@ use crate::workspace::{
 use super::exit::ExitStatus;
 use super::gather::{entries, show, workspace};
 use super::selection::{EntryArgs, TargetArgs};
-use super::{Global, OutputFormat, console};
+use super::{Global, OutputFormat, candidates, console};
 
 /// When a provider is asked again that did not accept a redirect URI or a client id.
 const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(30);
@@ -39,7 +39,7 @@ const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(30);
   appcred verify --strict --format json   # 1 also where it is not clear")]
 pub(super) struct Verify {
     /// Only these entries, by key, name or the id of their credential
-    #[arg(value_name = "KEY")]
+    #[arg(value_name = "KEY", add = candidates::keys())]
     named: Vec<String>,
     #[command(flatten)]
     selection: TargetArgs,

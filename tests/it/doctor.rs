@@ -133,7 +133,7 @@ async fn carry(
     let at = answer.find("Date: ").expect("Home Assistant says what time it is") + "Date: ".len();
     let end = at + answer[at..].find('\r').unwrap();
     let date = (Timestamp::now() + ahead).strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
-    client.write_all(answer[..at].as_bytes()).await?;
+    client.write_all(&head[..at]).await?;
     client.write_all(date.as_bytes()).await?;
     client.write_all(&head[end..length]).await?;
     tokio::io::copy_bidirectional(&mut client, &mut server).await.map(drop)

@@ -8,6 +8,7 @@ mod architecture;
 mod build_script;
 mod changing;
 mod checking;
+mod completing;
 mod concurrent;
 mod config_dir;
 mod crashed;

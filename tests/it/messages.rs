@@ -117,20 +117,6 @@ fn a_mistyped_integration_is_guessed_by_add_too() {
 }
 
 #[test]
-fn completions_know_every_verb() {
-    let project = Project::new();
-    let script = appcred(&project).args(["completion", "bash"]).run().stdout;
-    project.write("completion", &script);
-    let completed = std::process::Command::new("bash")
-        .args(["--norc", "-c", "source ./completion; COMP_WORDS=(appcred w); COMP_CWORD=1; _appcred appcred w appcred; echo \"${COMPREPLY[@]}\""])
-        .current_dir(project.path())
-        .output()
-        .unwrap();
-    let printed = String::from_utf8(completed.stdout).unwrap();
-    assert_eq!(printed.trim(), "watch", "{}", String::from_utf8_lossy(&completed.stderr));
-}
-
-#[test]
 fn an_argument_that_is_quoted_stays_in_its_line() {
     for argument in ["--x\n::error::y", "x\r\n::error::y"] {
         let ran = Appcred::new().args(["plan", "--color", argument]).status(1).run();
