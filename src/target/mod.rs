@@ -167,6 +167,14 @@ pub enum TargetError {
         /// The reason.
         why: String,
     },
+    /// No connection is made: that machine is off, or its name is not found.
+    #[error("cannot reach {address}: {why}")]
+    NotConnected {
+        /// The address.
+        address: String,
+        /// The reason, and what to do.
+        why: String,
+    },
     /// Nothing listens at the port.
     #[error("cannot reach {address}: {why}")]
     NotListening {

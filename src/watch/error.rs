@@ -64,9 +64,11 @@ pub(super) enum RoundError {
 pub(super) enum ErrorKind {
     /// It fails in the same way until the project, a token or another input is changed.
     Permanent,
-    /// Nobody answers, or not as expected.
+    /// It does not answer as expected.
     Unreachable,
-    /// It answers, and will be ready soon.
+    /// No connection is made.
+    NotConnected,
+    /// It will be ready soon: it says so, or its machine answers and nothing listens there yet.
     Starting,
     /// Something on a target that answers went wrong.
     Failed,
@@ -98,7 +100,8 @@ impl RoundError {
 
     /// Whether nobody answers, as while Home Assistant restarts.
     pub(super) fn is_outage(&self) -> bool {
-        matches!(self.kind(), ErrorKind::Unreachable | ErrorKind::Starting)
+        let kinds = [ErrorKind::Unreachable, ErrorKind::NotConnected, ErrorKind::Starting];
+        kinds.contains(&self.kind())
     }
 
     /// Whether it is anything else than a token that is missing or refused, or a machine that is.
@@ -149,10 +152,10 @@ fn of_target(error: &TargetError) -> ErrorKind {
         | TargetError::NotAdmin { .. }
         | TargetError::Forbidden { .. } => ErrorKind::Permanent,
         TargetError::Unreachable { .. }
-        | TargetError::NotListening { .. }
         | TargetError::Lost { .. }
         | TargetError::Protocol { .. } => ErrorKind::Unreachable,
-        TargetError::Starting { .. } => ErrorKind::Starting,
+        TargetError::NotConnected { .. } => ErrorKind::NotConnected,
+        TargetError::NotListening { .. } | TargetError::Starting { .. } => ErrorKind::Starting,
         TargetError::Storage(_) => ErrorKind::Failed,
     }
 }

@@ -29,7 +29,9 @@ fn limits(kind: ErrorKind) -> Option<(Duration, Duration)> {
         ErrorKind::Permanent => return None,
         ErrorKind::Unreachable | ErrorKind::Failed => (1, 120),
         ErrorKind::Locked => (1, 60),
-        ErrorKind::Starting => (1, 8),
+        // To ask then is cheap, and people wait for what has just started.
+        ErrorKind::NotConnected => (1, 10),
+        ErrorKind::Starting => (1, 2),
         ErrorKind::Internal => (1, 300),
         ErrorKind::Conflict => (60, 1800),
     };
@@ -52,8 +54,8 @@ fn pause(kind: ErrorKind, failures: u32, chance: f64) -> Pause {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Schedule {
     failures: u32,
-    /// Whether the last round found it starting.
-    is_starting: bool,
+    /// The rounds in a row in which it was not there yet. They are no reason to wait longer once it is.
+    waits: u32,
     /// The connections in a row that ended soon.
     drops: u32,
     /// The conflicts in a row, and when the last one was.
@@ -63,7 +65,7 @@ pub(super) struct Schedule {
 impl Schedule {
     /// The round succeeded: the next one is a resync.
     pub(super) fn succeeded(&mut self, resync: Duration) -> Pause {
-        self.failures = 0;
+        (self.failures, self.waits) = (0, 0);
         Pause { next: Some(resync), deaf: Duration::ZERO }
     }
 
@@ -77,13 +79,12 @@ impl Schedule {
             self.conflicts = Some((earlier.saturating_add(1), now));
             return pause(kind, earlier, chance);
         }
-        // What answers again after a long time is soon ready.
-        if kind == ErrorKind::Starting && !self.is_starting {
-            self.failures = 0;
-        }
-        self.is_starting = kind == ErrorKind::Starting;
-        let pause = pause(kind, self.failures, chance);
-        self.failures = self.failures.saturating_add(1);
+        let count = match kind {
+            ErrorKind::NotConnected | ErrorKind::Starting => &mut self.waits,
+            _ => &mut self.failures,
+        };
+        let pause = pause(kind, *count, chance);
+        *count = count.saturating_add(1);
         pause
     }
 
@@ -118,11 +119,12 @@ mod tests {
 
     #[test]
     fn each_kind_has_its_pauses() {
-        let table: [(ErrorKind, &[u64]); 5] = [
+        let table: [(ErrorKind, &[u64]); 6] = [
             (ErrorKind::Unreachable, &[1, 2, 4, 8, 16, 32, 64, 120, 120]),
             (ErrorKind::Failed, &[1, 2, 4, 8, 16, 32, 64, 120, 120]),
             (ErrorKind::Locked, &[1, 2, 4, 8, 16, 32, 60, 60]),
-            (ErrorKind::Starting, &[1, 2, 4, 8, 8]),
+            (ErrorKind::NotConnected, &[1, 2, 4, 8, 10, 10]),
+            (ErrorKind::Starting, &[1, 2, 2]),
             (ErrorKind::Conflict, &[60, 120, 240, 480, 960, 1800, 1800]),
         ];
         for (kind, expected) in table {
@@ -144,16 +146,14 @@ mod tests {
     }
 
     #[test]
-    fn what_begins_to_start_after_a_long_time_is_looked_at_soon() {
+    fn what_was_away_for_long_is_looked_at_soon_once_it_starts() {
         let mut schedule = Schedule::default();
         let now = Instant::now();
         let mut failed = |kind| schedule.failed(kind, now, 0.0).next.unwrap().as_secs();
-        for _ in 0..8 {
-            failed(ErrorKind::Unreachable);
-        }
-        assert_eq!(failed(ErrorKind::Unreachable), 120);
-        assert_eq!([ErrorKind::Starting; 3].map(&mut failed), [1, 2, 4]);
-        assert_eq!(failed(ErrorKind::Unreachable), 8, "it fails still");
+        assert_eq!([ErrorKind::Unreachable; 2].map(&mut failed), [1, 2]);
+        assert_eq!([ErrorKind::NotConnected; 9].map(&mut failed)[4..], [10; 5]);
+        assert_eq!([ErrorKind::Starting; 9].map(&mut failed), [2; 9]);
+        assert_eq!(failed(ErrorKind::Unreachable), 4, "it fails for the third time");
     }
 
     #[test]

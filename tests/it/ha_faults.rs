@@ -275,6 +275,7 @@ async fn whoever_never_answers_is_unreachable() {
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::time::pause();
     let error = open(&url, TOKEN).await.err().unwrap();
+    assert!(matches!(error, TargetError::NotConnected { .. }), "{error}");
     assert!(error.to_string().contains("no answer within"), "{error}");
 }
 

@@ -142,7 +142,11 @@ async fn what_is_wrong_with_tls_is_told_with_what_to_do() {
 async fn who_is_not_there_is_told_with_where_to_look() {
     let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     tried(&format!("http://{free}"), "is Home Assistant running, and is that its port?").await;
-    tried("http://nowhere.invalid:8123", "the name `nowhere.invalid` is not found").await;
+    tried("http://nowhere.invalid:8123", "check the name, or write its IP address").await;
+    for name in ["no-such-house.local", "no-such-house.local."] {
+        let help = "is found by mDNS, which takes Debian's libnss-mdns and works neither in most containers nor beyond the router: write its IP address instead";
+        tried(&format!("http://{name}:8123"), help).await;
+    }
     for bare in ["ha.local:8123", "127.0.0.1:8123", "ha"] {
         tried(bare, "write it as in http://homeassistant.local:8123").await;
     }

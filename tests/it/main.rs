@@ -27,6 +27,7 @@ mod ha_faults;
 mod ha_login;
 mod ha_ownership;
 mod ha_proxy;
+mod ha_recovery;
 mod ha_replaced;
 mod ha_reverse_proxy;
 mod ha_rotation;

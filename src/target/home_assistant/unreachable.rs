@@ -23,21 +23,21 @@ pub(super) fn unreachable(address: &Address, why: String) -> TargetError {
 /// Where no connection is made.
 pub(super) fn no_connection(address: &Address, error: &TunnelError) -> TargetError {
     let why = match error {
-        TunnelError::Name(error) => unknown_name(address, error),
         TunnelError::Connect(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
             let (address, why) = (address.to_string(), refused(address, error));
             return TargetError::NotListening { address, why };
         }
+        TunnelError::Proxy(why) => return unreachable(address, why.clone()),
+        TunnelError::Name(error) => unknown_name(address, error),
         TunnelError::Connect(error) => unroutable(error),
-        TunnelError::Proxy(why) => why.clone(),
     };
-    unreachable(address, why)
+    TargetError::NotConnected { address: address.to_string(), why }
 }
 
 fn unknown_name(address: &Address, error: &io::Error) -> String {
     let host = address.host();
-    let help = if host.ends_with(".local") {
-        "names under `.local` are found by mDNS alone, which the system must know (Debian's libnss-mdns) and which ends at the router: write its IP address instead"
+    let help = if host.trim_end_matches('.').ends_with(".local") {
+        "a name under `.local` is found by mDNS, which takes Debian's libnss-mdns and works neither in most containers nor beyond the router: write its IP address instead"
     } else {
         "check the name, or write its IP address instead"
     };
@@ -72,12 +72,10 @@ fn unroutable(error: &io::Error) -> String {
 
 /// Where nothing comes.
 pub(super) fn no_answer(address: &Address, seconds: u64) -> TargetError {
-    unreachable(
-        address,
-        format!(
-            "no answer within {seconds} seconds; is that machine on, and is there no firewall in between?"
-        ),
-    )
+    let why = format!(
+        "no answer within {seconds} seconds; is that machine on, and is there no firewall in between?"
+    );
+    TargetError::NotConnected { address: address.to_string(), why }
 }
 
 /// A WebSocket that does not open.
