@@ -214,6 +214,8 @@ mod tests {
         ] {
             assert_eq!(token_url(release), expected, "{release}");
         }
+        let lyric = |release| &facts("lyric", release).unwrap().token_url;
+        assert_ne!(lyric("2025.12.5"), lyric("2026.1.0"));
         assert_eq!(facts("smartthings", "2024.3.3"), None);
         assert!(facts("smartthings", "2025.12.5").is_some());
         assert_eq!(facts("spotfy", "dev"), None);

@@ -12,6 +12,8 @@ pub(crate) enum Release {
 }
 
 impl Release {
+    pub(crate) const ALL: [Self; 3] = [Self::Ha2024_3, Self::Ha2025_12, Self::Ha2026_11];
+
     /// As its folder is called.
     pub(crate) fn name(self) -> &'static str {
         match self {

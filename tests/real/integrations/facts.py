@@ -121,12 +121,17 @@ class MissingModule(types.ModuleType):
 
 
 class Replacements(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Finds what integrations and the libraries of `set_up` import and nobody else finds.
+    """Finds what integrations and the libraries of `set_up` import, if its name ends so.
 
     Home Assistant's own libraries are whole; they look for others that they can do without.
     """
 
+    def __init__(self, ending: str) -> None:
+        self.ending = ending
+
     def find_spec(self, name: str, path, target=None):
+        if not name.endswith(self.ending):
+            return None
         frame = sys._getframe(1)
         while "importlib" in frame.f_code.co_filename:
             frame = frame.f_back
@@ -415,7 +420,8 @@ def main() -> None:
         print(*pins(), sep="\n")
         return
     logging.disable()
-    sys.meta_path.append(Replacements())
+    # What was generated for protobuf needs that; else only what nobody else finds is replaced.
+    sys.meta_path[:] = [Replacements("_pb2"), *sys.meta_path, Replacements("")]
     print(json.dumps(asyncio.run(read())))
 
 
