@@ -12,7 +12,9 @@ use crate::model::{Due, Lifetime};
 use crate::yaml::{Kind, Node, Value};
 
 /// So many days before it expires, a client is reported.
-const EXPIRING_WITHIN: u16 = 14;
+fn within(project: &Project) -> u16 {
+    project.expiring_within.unwrap_or(14)
+}
 
 /// A date, in quotes or not.
 pub(super) fn date(node: &Node<'_>) -> Result<Date, FieldRefusal> {
@@ -33,7 +35,7 @@ pub(super) fn date(node: &Node<'_>) -> Result<Date, FieldRefusal> {
 impl Entry {
     /// Until when its client may be used, and what of that is due.
     pub fn lifetime(&self, project: &Project, today: Date) -> Lifetime {
-        self.dates().on(today, project.expiring_within.unwrap_or(EXPIRING_WITHIN))
+        self.dates().on(today, within(project))
     }
 
     /// Until when its client may be used.
@@ -47,7 +49,7 @@ impl Entry {
 /// Warns of clients that have expired, or do so soon, and of secrets that should be replaced.
 pub fn check_lifetimes(project: &Project, entries: &[Arc<Entry>], today: Date) -> Diagnostics {
     let mut problems = Diagnostics::default();
-    let within = project.expiring_within.unwrap_or(EXPIRING_WITHIN);
+    let within = within(project);
     let dates = entries.iter().flat_map(|entry| {
         let date = |date: &Option<Located<Date>>| date.as_ref().map(|date| date.value);
         let expires = Lifetime { expires: date(&entry.expires), ..Lifetime::default() };

@@ -190,6 +190,14 @@ fn a_secret_is_rotated_in_the_form_that_it_is_in() {
 }
 
 #[test]
+fn a_rotation_names_the_date_that_is_to_be_changed() {
+    let house = House::new(&format!("{ONE}    rotate_after: 2099-02-01\n"));
+    let ran = house.appcred("rotate k --secret-stdin").stdin("m4rk3d-new\n").run();
+    let help = "Change the date 2099-02-01 of the entry too (credentials.yaml:";
+    assert!(ran.stderr.contains(help), "{}", ran.stderr);
+}
+
+#[test]
 fn a_secret_of_a_sops_document_is_rotated_in_it() {
     let house = House::new(ONE);
     house.project.write("credentials.yaml", &ONE.replace("AGE", "m4rk3d-old"));

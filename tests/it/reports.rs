@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use jiff::tz::TimeZone;
+use jiff::{Span, Timestamp};
 use serde_json::Value;
 
 use crate::forms::{
@@ -322,9 +324,22 @@ fn dates_of_clients_are_reported_and_may_end_ci_with_an_error() {
         refused.ends_with("error: home: --fail-on expiring: 2 credentials to renew\n"),
         "{refused}"
     );
-    let entries = entry("c", "expires: 2999-03-01");
+    run(&["plan", "--key", "c", "--target", "home", "--fail-on", "expiring"], 0);
+    let listed = Appcred::new().in_dir(project.path()).args(["list", "--format", "json"]).run();
+    let listed: Value = serde_json::from_str(&listed.stdout).unwrap();
+    let held = listed["targets"][0]["credentials"].as_array().unwrap();
+    let of_b = held.iter().find(|held| held["key"] == "b").unwrap();
+    assert_eq!(["expires", "rotate_after"].map(|name| &of_b[name]), ["2999-03-01", "2001-02-03"]);
+
+    let day = Timestamp::now().to_zoned(TimeZone::UTC).date();
+    let day = day.checked_add(Span::new().days(10)).unwrap();
+    let entries = entry("c", &format!("expires: {day}"));
     project.write("credentials.yaml", &format!("application_credentials:\n{entries}"));
     run(&["plan", "--fail-on", "expiring"], 0);
+    let text = std::fs::read_to_string(project.join("appcred.yaml")).unwrap();
+    project.write("appcred.yaml", &text.replace("3d", "30d"));
+    let refused = run(&["plan", "--fail-on", "expiring"], 1);
+    assert!(refused.contains(&format!("warning: `c`: the client expires on {day}")), "{refused}");
 }
 
 #[test]

@@ -120,6 +120,15 @@ fn what_must_be_answered_is_no_target_that_is_as_wanted() {
 }
 
 #[test]
+fn an_entry_whose_client_has_expired_comes_first() {
+    let expired = EntryStatus { lifetime: expired(), ..entry("twitch", "Second") };
+    let home = up(vec![entry("spotify", "First"), expired]);
+    let served = Served::start(read(vec![("home", home)]));
+    let page = visit(&served.url("/")).text;
+    assert!(page.find("twitch").unwrap() < page.find("spotify").unwrap(), "{page}");
+}
+
+#[test]
 fn why_the_last_try_failed_is_shown_where_the_next_one_waits() {
     let why = "the provider refused the client";
     let mut refused = waiting("netatmo", "Climate", consent(LINK));

@@ -1,8 +1,8 @@
 //! Providers' answers, and messages in Home Assistant.
 
-use appcred::model::{HandOverError, Owner};
-
+use appcred::model::{HandOverError, Lifetime, Owner};
 use appcred::watch::{Notices, TargetSpec};
+use jiff::civil::date;
 
 use super::house::SetUp;
 use super::{Engine, HOME, House, RESYNC, one, spec, spec_at};
@@ -56,6 +56,20 @@ async fn home_assistant_displays_what_waits_for_consent_and_removes_it_again() {
     engine.home().state().live.flows.clear();
     engine.declare(&[(HOME, displaying)]).await;
     assert_eq!(engine.home().state().displayed.last(), Some(&None));
+    engine.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn home_assistant_displays_which_clients_expire() {
+    let mut displaying = spec(vec![one()]);
+    displaying.notices = Notices { home_assistant: true, webhooks: Vec::new() };
+    let day = date(2027, 3, 1);
+    let expired = Lifetime { expires: Some(day), ..Lifetime::default() }.on(day, 0);
+    displaying.lifetimes = [(displaying.desired.credentials[0].key.clone(), expired)].into();
+    let engine = Engine::start(&[(HOME, displaying)]).await;
+    let displayed = engine.home().state().displayed.clone();
+    let [Some(text)] = displayed.as_slice() else { panic!("{displayed:?}") };
+    assert!(text.contains("the client expired on 2027-03-01"), "{text}");
     engine.end().await;
 }
 
