@@ -113,7 +113,7 @@ impl TargetPlan<'_> {
 /// Why a plan cannot be saved.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error(
-    "a saved plan could not detect a change of a secret that is not encrypted in the manifest itself: encrypt it there, or apply without a saved plan. It is so of {}",
+    "a saved plan could not detect a change of a secret that is not encrypted in the manifest itself: encrypt it there, or apply without a saved plan. This affects {}",
     .0.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ")
 )]
 pub struct SecretsNotEncrypted(pub Vec<Key>);

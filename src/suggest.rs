@@ -32,15 +32,45 @@ pub fn unknown<'c>(
     }
 }
 
-/// That there is no such thing, with the one that was most likely meant, or all of them.
+/// So many are listed where nothing is near.
+const MOST_LISTED: usize = 10;
+
+/// That there is no such thing, with the ones that were most likely meant, or some of all.
 pub fn missing<'c>(kind: &str, name: &str, known: impl IntoIterator<Item = &'c str>) -> String {
     let known: BTreeSet<&str> = known.into_iter().collect();
-    let help = match nearest(name, known.iter().copied()) {
-        Some(near) => format!(": did you mean `{near}`?"),
-        None if known.is_empty() => String::new(),
-        None => format!("; there are: {}", known.into_iter().collect::<Vec<_>>().join(", ")),
+    let near: Vec<String> = match nearest(name, known.iter().copied()) {
+        Some(near) => vec![near.to_owned()],
+        None => begun(name, &known),
+    };
+    let help = match &near[..] {
+        [] if known.is_empty() => String::new(),
+        [] => {
+            let some: Vec<&str> = known.iter().copied().take(MOST_LISTED).collect();
+            let more = match known.len() - some.len() {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            format!("; there are: {}{more}", some.join(", "))
+        }
+        [only] => format!(": did you mean `{only}`?"),
+        some => format!(": did you mean one of {}?", listed(some.iter().map(String::as_str))),
     };
     format!("there is no {kind} `{name}`{help}")
+}
+
+/// What begins with the name, or, for a pattern such as `spotfy-*`, the pattern for what begins almost so.
+fn begun(name: &str, known: &BTreeSet<&str>) -> Vec<String> {
+    let Some(begin) = name.strip_suffix('*') else {
+        let begun = known.iter().filter(|known| !name.is_empty() && known.starts_with(name));
+        let begun: Vec<String> = begun.map(|known| (*known).to_owned()).collect();
+        return if begun.len() > MOST_LISTED { vec![format!("{name}*")] } else { begun };
+    };
+    let length = begin.chars().count();
+    let begins = known.iter().flat_map(|known| {
+        let lengths = length.saturating_sub(1)..=length + 1;
+        lengths.filter_map(|end| Some(&known[..known.char_indices().nth(end)?.0]))
+    });
+    nearest(begin, begins).map(|near| format!("{near}*")).into_iter().collect()
 }
 
 /// `a`, `b` and `c`.
@@ -80,6 +110,17 @@ mod tests {
             "there is no target `x`; there are: family, my-cloud"
         );
         assert_eq!(missing("target", "x", []), "there is no target `x`");
+        let many: Vec<String> = (10..40).map(|at| format!("k{at}-spotify")).collect();
+        let of = |name| missing("key", name, many.iter().map(String::as_str));
+        let listed: Vec<_> = many.iter().take(10).map(String::as_str).collect();
+        let all = format!("there is no key `k05`; there are: {} and 20 more", listed.join(", "));
+        assert_eq!(of("k05"), all);
+        assert_eq!(of("k12"), "there is no key `k12`: did you mean `k12-spotify`?");
+        assert_eq!(of("k"), "there is no key `k`: did you mean `k*`?");
+        let of = |name| missing("key", name, ["spotify-anna", "spotify-bert", "twitch"]);
+        assert!(of("spotfy-*").ends_with("`spotfy-*`: did you mean `spotify-*`?"));
+        assert!(of("spotify").ends_with("one of `spotify-anna` and `spotify-bert`?"));
+        assert!(of("x*").ends_with("; there are: spotify-anna, spotify-bert, twitch"));
     }
 
     #[test]

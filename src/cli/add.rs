@@ -13,7 +13,8 @@ use crate::files::{self, TEXT_LIMIT};
 use crate::integrations;
 use crate::manifest::{self, Loaded, Project};
 use crate::model::{
-    AccountName, Adopt, ClientPart, Domain, Key, Secret, Visible, client_fault, hidden_character,
+    AccountName, Adopt, ClientPart, Domain, Key, Secret, Visible, client_fault, day,
+    hidden_character,
 };
 use crate::report::registration::where_to_register;
 use crate::secret::OpenedSopsDocument;
@@ -31,7 +32,7 @@ use super::gather::{load, request, resolver, show, workspace};
 use super::locks::lock_project;
 use super::new_entries::with_entries;
 use super::recipients::{Recipients, recipients};
-use super::{Global, candidates, console};
+use super::{Global, candidates, console, environment};
 
 /// How many integrations are shown at once: a list that is longer than the terminal scrolls away.
 const ROWS: usize = 12;
@@ -72,10 +73,10 @@ pub(super) struct Add {
     #[arg(long = "account", value_name = "NAME", value_parser = account)]
     accounts: Vec<String>,
     /// The day on which the provider stops accepting the client, as in 2027-03-01
-    #[arg(long, value_name = "DAY", value_parser = day)]
+    #[arg(long, value_name = "DAY", value_parser = date)]
     expires: Option<Date>,
     /// The day on which the secret should be replaced
-    #[arg(long, value_name = "DAY", value_parser = day)]
+    #[arg(long, value_name = "DAY", value_parser = date)]
     rotate_after: Option<Date>,
     /// Only for this target; several with commas between, or given several times
     #[arg(short, long = "target", value_name = "TARGET", value_delimiter = ',', add = candidates::targets())]
@@ -92,9 +93,9 @@ pub(super) fn key(text: &str) -> Result<Key, String> {
     })
 }
 
-fn day(text: &str) -> Result<Date, String> {
+fn date(text: &str) -> Result<Date, String> {
     let day = text.parse::<Date>().ok().filter(|day| day.to_string() == text);
-    day.ok_or_else(|| "it is no day, as in 2027-03-01".to_owned())
+    day.ok_or_else(|| "it is not a date such as 2027-03-01".to_owned())
 }
 
 fn account(text: &str) -> Result<String, String> {
@@ -153,6 +154,9 @@ fn add(
         return Ok(ExitStatus::Failure);
     }
     let client = verb.from.as_deref().map(ClientFile::read).transpose()?;
+    if let Some(expires) = verb.expires.filter(|until| *until < day(environment::now())) {
+        bail!("--expires {expires} is in the past: make a new client at the provider");
+    }
     let details = EntryDetails::given_or_asked(verb, client.as_ref(), &loaded, offered)?;
     details.check_new(&loaded)?;
     if let Some(client) = &client {
@@ -339,15 +343,15 @@ fn domain(verb: &Add, loaded: &Loaded, offered: &Offered) -> anyhow::Result<Doma
         let called: Vec<_> =
             integrations::called(domain.as_str()).into_iter().map(with_name).collect();
         if !called.is_empty() {
-            bail!(
-                "several integrations are called so, choose one by its domain: {}",
-                called.join(", ")
-            );
+            bail!("more than one integration has this name: choose one of {}", called.join(", "));
         }
         let names = known.iter().map(|domain| domain.as_str());
-        let unknown = suggest::unknown("integration", domain.as_str(), names);
+        let mut unknown = suggest::unknown("integration", domain.as_str(), names);
+        if !unknown.ends_with('?') {
+            unknown.push('.');
+        }
         bail!(
-            "{unknown}; only integrations that use application credentials have entries: list a custom one under `custom_integrations` in appcred.yaml"
+            "{unknown} Only integrations that use application credentials have entries: list a custom one under `custom_integrations` in appcred.yaml"
         );
     }
     if !anywhere.contains(&domain) {

@@ -159,7 +159,7 @@ fn saved_plan(global: &Global, file: &Path) -> anyhow::Result<PlanFile> {
         && let Ok(key) = find_entry(word, load(global).entries.iter().map(Arc::as_ref))
     {
         bail!(
-            "`{key}` is an entry and no saved plan: `appcred apply --key {key}` applies it alone"
+            "`{key}` is an entry, not a saved plan: `appcred apply --key {key}` applies it alone"
         );
     }
     plan_file::read(file)

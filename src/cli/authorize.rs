@@ -48,7 +48,7 @@ pub(super) struct Authorize {
     selection: TargetArgs,
     #[command(flatten)]
     entries: EntryArgs,
-    /// Receive the answer on this port of this machine, with a redirect URI of its own; without effect
+    /// Receive the answer on this port of this machine, with a redirect URI of its own; no effect
     /// where Home Assistant has its `my` integration
     #[arg(long, value_name = "PORT")]
     port: Option<u16>,
@@ -93,6 +93,14 @@ pub(super) async fn run(global: &Global, mut verb: Authorize) -> anyhow::Result<
     };
     if let Some(loopback) = loopback {
         loopback.close().await?;
+    }
+    let known = views.iter().filter_map(|view| view.comparison.as_ref().ok());
+    let has_set_ups = known.map(|known| &known.plan).any(|plan| {
+        let is_set_up = |step: &Step| matches!(step.action, Action::SetUp { .. });
+        !plan.setup_states.is_empty() || plan.steps.iter().any(is_set_up)
+    });
+    if is_well && !has_set_ups {
+        print("Nothing to link: there is no entry whose account could be.\n");
     }
     Ok(if is_well { ExitStatus::Success } else { ExitStatus::Failure })
 }

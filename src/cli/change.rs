@@ -57,7 +57,7 @@ impl ThenApply {
         }
         let keys: Vec<&str> = keys.iter().map(Key::as_str).collect();
         let keys = keys.join(",");
-        console::message(format_args!("`appcred apply --key {keys}` brings it to the targets."));
+        console::message(format_args!("`appcred apply --key {keys}` applies it to the targets."));
         Ok(ExitStatus::Success)
     }
 }

@@ -43,7 +43,7 @@ impl ClientFile {
         match Self::parse(&text) {
             Some(client) => Ok(client),
             None => bail!(
-                "{} is no JSON with a `client_id` and a `client_secret`, as a provider's console offers for download",
+                "{} is not JSON with a `client_id` and a `client_secret`, as a provider's console offers for download",
                 file.visible()
             ),
         }
@@ -55,7 +55,7 @@ impl ClientFile {
         let missing = wanted.filter(|uri| !registered.contains(uri));
         for uri in missing.collect::<BTreeSet<_>>() {
             console::warning(format_args!(
-                "the file of the client does not have the redirect URI {uri}: register exactly this with the provider"
+                "the provider's file does not list the redirect URI {uri}: register exactly that URI with the provider"
             ));
         }
     }

@@ -62,6 +62,26 @@ pub(super) fn width() -> Option<u16> {
     tcgetwinsize(&stdout).ok().map(|size| size.ws_col).filter(|columns| *columns > 0)
 }
 
+/// How many lines standard output shows at once, where that is a terminal.
+pub(super) fn rows() -> Option<u16> {
+    let stdout = io::stdout();
+    if !stdout.is_terminal() {
+        return None;
+    }
+    tcgetwinsize(&stdout).ok().map(|size| size.ws_row).filter(|rows| *rows > 0)
+}
+
+/// Writes to what shows it in the place of standard output, with its colours.
+///
+/// # Errors
+/// Where the text cannot be written.
+pub(super) fn write_for_stdout(out: impl Write, text: &str) -> io::Result<()> {
+    match anstream::AutoStream::choice(&io::stdout()) {
+        ColorChoice::Never => write(out, &anstream::adapter::strip_str(text).to_string()),
+        _ => write(out, text),
+    }
+}
+
 /// Writes text of several lines to standard error, for a person.
 pub(super) fn print_error(text: &str) {
     // Where stderr is closed, this error has no reader either.

@@ -147,6 +147,16 @@ pub(super) fn folder() -> PathBuf {
     std::env::current_dir().unwrap_or_default()
 }
 
+/// The pager that the person has chosen.
+pub(super) fn pager() -> Option<String> {
+    variable("APPCRED_PAGER").or_else(|| variable("PAGER"))
+}
+
+/// Whether a variable is set.
+pub(super) fn has(name: &str) -> bool {
+    variable(name).is_some()
+}
+
 /// Whether a CI system runs this and keeps what is printed.
 pub(super) fn is_ci() -> bool {
     variable("CI").is_some_and(|value| !matches!(value.trim(), "false" | "0"))

@@ -9,7 +9,7 @@ use crate::diagnostic::Diagnostics;
 use crate::manifest::{Entry, LoadRequest, Loaded, Project};
 use crate::model::PolicyOverrides;
 use crate::reconcile::{self, Verdicts};
-use crate::report::{EntryPlaces, TargetReport, problems};
+use crate::report::{EntryPlaces, TargetReport, notices, problems};
 use crate::secret::{IdentityProblem, SecretResolver};
 use crate::workspace::{
     Against, Comparison, Evaluation, OnError, Resolution, TargetView, Workspace,
@@ -127,6 +127,9 @@ fn gathered(
     evaluation: Evaluation,
 ) -> Gathered {
     show(&evaluation.problems);
+    let targets = evaluation.targets.iter().flatten();
+    let known = targets.filter_map(|of| Some((&of.name, &of.comparison.as_ref().ok()?.observed)));
+    notices::unread_accounts(known).into_iter().for_each(console::warning);
     problems.append(evaluation.problems);
     Gathered { manifests, problems, targets: evaluation.targets }
 }

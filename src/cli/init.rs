@@ -63,7 +63,10 @@ pub(super) fn run(global: &Global, verb: &Init) -> anyhow::Result<ExitStatus> {
     let _lock = lock_project(global)?;
     let project_file = folder.join(PROJECT_FILE);
     if project_file.symlink_metadata().is_ok() {
-        bail!("{} already exists and was not changed", project_file.visible());
+        bail!(
+            "{} already exists and was not changed: `appcred add` adds entries to the project, `appcred edit` changes its file",
+            project_file.visible()
+        );
     }
     warn_of_project_above(folder);
     let recipients = if !verb.recipients.is_empty() {
@@ -121,7 +124,7 @@ fn warn_of_project_above(folder: &Path) {
     let above = manifest::project_folder(folder);
     if above != *folder {
         console::warning(format_args!(
-            "{} is the project of this folder so far, and no longer will be",
+            "this folder gets a project of its own, and no longer belongs to that of {}",
             above.join(PROJECT_FILE).visible()
         ));
     }

@@ -49,7 +49,7 @@ pub(super) fn run(global: &Global, verb: &Keygen) -> anyhow::Result<ExitStatus> 
 /// Where appcred looks for an identity of its own.
 pub(super) fn usual_file() -> anyhow::Result<PathBuf> {
     let first = environment::identity_files().into_iter().next();
-    first.context("no home folder is known: name a file with --output")
+    first.context("the home folder is not known: name a file with --output")
 }
 
 /// Writes a new identity and answers its recipient.
@@ -72,7 +72,10 @@ pub(super) fn generate(file: &Path, project: &Path, post_quantum: bool) -> anyho
     let text = Zeroizing::new(format!("# public key: {recipient}\n{}\n", *identity));
     match files::create(file, &text, 0o600) {
         Err(NotWritten::Exists) => {
-            bail!("{} already exists and was not changed", file.visible())
+            bail!(
+                "{} already exists and was not changed: use the identity in it, or name another file with --output",
+                file.visible()
+            )
         }
         other => other.with_context(|| format!("cannot write {}", file.visible()))?,
     }

@@ -12,7 +12,7 @@ use crate::workspace::OnError;
 use super::exit::ExitStatus;
 use super::gather::{ask_about_troubles, gather_loaded, load, reported, show_unknown};
 use super::selection::{EntryArgs, TargetArgs, glob};
-use super::{Global, OutputFormat, candidates, console};
+use super::{Global, OutputFormat, candidates, console, pager};
 
 /// List what targets hold and what entries want, each with the KEY that other verbs take
 ///
@@ -69,7 +69,7 @@ pub(super) async fn run(global: &Global, verb: &ListArgs) -> anyhow::Result<Exit
     let rows = Rows { owners: verb.owners.clone(), states: verb.states.clone() };
     match verb.format {
         OutputFormat::Text => {
-            console::print(&list::text(&reported(&views), &rows, console::width()))?;
+            pager::print(&list::text(&reported(&views), &rows, console::width()))?;
         }
         OutputFormat::Json => {
             console::print(&json::list(&reported(&views), &rows)?)?;

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use crate::callback::{Arrival, AuthorizationResponse, Loopback, is_same_state};
 use crate::http::Network;
-use crate::model::{HandOverError, Secret, Visible};
+use crate::model::{HandOverError, Secret, Visible, counted};
 use crate::secret::SecretResolver;
 use crate::target::home_assistant::{
     self, AuthMethod, ConnectionSettings, LoginSession, SessionStore, SignIn, SignInError,
@@ -20,8 +20,6 @@ use super::exit::ExitStatus;
 use super::gather::{project, resolver};
 use super::{Global, candidates, console, environment};
 
-/// How long a person may take to sign in.
-const TIMEOUT: Duration = Duration::from_secs(600);
 /// No address is as long.
 const MAX_PASTED: u64 = 64 * 1024;
 
@@ -48,6 +46,9 @@ pub(super) struct Login {
     /// The port of this machine to which the browser comes back; default: any that is free
     #[arg(long, value_name = "PORT", default_value_t = 0, hide_default_value = true)]
     port: u16,
+    /// How long to wait for the browser
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    timeout: u16,
 }
 
 pub(super) async fn run(global: &Global, verb: &Login) -> anyhow::Result<ExitStatus> {
@@ -60,7 +61,7 @@ pub(super) async fn run(global: &Global, verb: &Login) -> anyhow::Result<ExitSta
     }
     let Some(store) = environment.sessions().filter(|_| !resolver.recipients().is_empty()) else {
         bail!(
-            "there is no age identity to encrypt the session to: make one by \
+            "there is no age identity to encrypt the session to: make one with \
              `appcred keygen`, or name yours under `age: identities:` in appcred.yaml"
         );
     };
@@ -95,15 +96,27 @@ async fn sign_in(
     sign_in.look().await?;
     let link = sign_in.link().as_str();
     console::print_error(&format!("Sign in here:\n\n  {link}\n\n"));
+    let can_paste = console::can_ask();
     if !verb.no_browser && open::that_detached(link).is_err() {
+        if !can_paste {
+            bail!(
+                "no browser could be opened, and there is no terminal: run `appcred login` in a terminal, or pass --no-browser to wait until somebody has followed the link"
+            );
+        }
         console::message("No browser could be opened: open the link yourself.");
     }
-    console::message(
-        "Waiting for the browser to come back. If it cannot, paste the address of the page where it ends:",
-    );
+    console::message(format_args!(
+        "Waiting up to {} for the browser to come back.{}",
+        counted(verb.timeout.into(), "second"),
+        if can_paste { " If it cannot, paste the address of the page where it ends:" } else { "" }
+    ));
     listener.expect(sign_in.state());
-    let Ok(granted) = timeout(TIMEOUT, granted(&sign_in, &mut listener)).await else {
-        console::error("no sign-in within 10 minutes");
+    let within = Duration::from_secs(verb.timeout.into());
+    let Ok(granted) = timeout(within, granted(&sign_in, &mut listener)).await else {
+        console::error(format_args!(
+            "nobody signed in within {}; --timeout waits longer",
+            counted(verb.timeout.into(), "second")
+        ));
         return Ok(None);
     };
     let (session, token) = granted?;

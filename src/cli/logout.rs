@@ -33,7 +33,7 @@ pub(super) async fn run(global: &Global, verb: &Logout) -> anyhow::Result<ExitSt
     let url = home_assistant::canonical(&endpoint.url)?;
     let network = endpoint.network.read(&resolver)?;
     let Some(store) = environment.sessions() else {
-        bail!("no home folder is known, where sessions are kept")
+        bail!("the home folder, where sessions are kept, is not known")
     };
     let _lock = store.lock()?;
     let ended = match store.load(&url, &resolver) {

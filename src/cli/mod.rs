@@ -32,6 +32,7 @@ mod logout;
 mod man;
 mod new_entries;
 mod output;
+mod pager;
 mod plan;
 mod plan_file;
 mod recipients;
@@ -54,7 +55,7 @@ mod watch;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -107,6 +108,9 @@ struct Global {
     /// Show every change of a long plan in full, and log more (-v: steps, -vv: messages)
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
     verbose: u8,
+    /// Print plans and lists that are longer than the terminal at once, without $APPCRED_PAGER, $PAGER or less
+    #[arg(long, global = true)]
+    no_pager: bool,
     /// How to write the log
     #[arg(long, value_name = "FORMAT", default_value = "text", global = true)]
     log_format: LogFormat,
@@ -170,6 +174,10 @@ pub fn run() -> ExitStatus {
     if let Some(status) = completion::answer() {
         return status;
     }
+    if let Some(advice) = tips::one_dash(&Cli::command(), environment::visible_arguments()) {
+        console::error(advice);
+        return ExitStatus::Failure;
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -187,6 +195,7 @@ pub fn run() -> ExitStatus {
         }
     };
     console::choose(cli.global.color);
+    pager::choose(cli.global.no_pager);
     // A daemon logs what it does; the others print it.
     let is_daemon = matches!(cli.verb, VerbArgs::Watch(_));
     start_log(&cli.global, is_daemon);

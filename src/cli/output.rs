@@ -8,10 +8,10 @@ use clap::Args;
 
 use crate::files;
 use crate::model::Visible;
-use crate::report::{self, FORMATS, Format, Report, markdown};
+use crate::report::{self, FORMATS, Format, Report, Verb, markdown};
 
 use super::links::LinkArgs;
-use super::{Global, candidates, console, environment};
+use super::{Global, candidates, console, environment, pager};
 
 /// The format that is printed where none is asked for.
 const TEXT: &str = "text";
@@ -66,13 +66,20 @@ impl Outputs {
     /// # Errors
     /// Where a file cannot be written.
     pub(super) fn write(&self, report: &Report<'_>, links: &LinkArgs) -> anyhow::Result<()> {
+        let print = |format: &Format| -> anyhow::Result<()> {
+            let rendered = (format.write)(report, links.printed())?;
+            match report.verb == Verb::Plan && format.name == TEXT {
+                true => pager::print(&rendered)?,
+                false => console::print(&rendered)?,
+            }
+            Ok(())
+        };
         if self.outputs.iter().all(|output| output.file.is_some()) {
-            let text = Format::named(TEXT).context("there is no format for people")?;
-            console::print(&(text.write)(report, links.printed())?)?;
+            print(Format::named(TEXT).context("there is no format for people")?)?;
         }
         for Destination { format, file } in &self.outputs {
             match file {
-                None => console::print(&(format.write)(report, links.printed())?)?,
+                None => print(format)?,
                 Some(file) => {
                     let rendered = (format.write)(report, links.in_file())?;
                     files::write(file, anstream::adapter::strip_str(&rendered).to_string(), 0o644)

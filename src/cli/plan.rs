@@ -74,11 +74,8 @@ pub(super) struct PlanArgs {
     fail_on: Vec<FailOn>,
 }
 
-/// A file for the plan, and not what other tools mean by `-o` or write with one dash.
+/// A file for the plan, and not what other tools mean by `-o`.
 fn plan_path(text: &str) -> Result<PathBuf, String> {
-    if let Some(file) = text.strip_prefix("ut=") {
-        return Err(format!("options have two dashes here: --out={file}"));
-    }
     if Format::named(text).is_some() || matches!(text, "yaml" | "wide" | "name") {
         return Err(format!(
             "`--format` chooses the format; to save the plan in a file of this name write ./{text}"

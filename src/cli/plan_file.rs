@@ -23,7 +23,7 @@ pub(super) fn write(
     let text = planned(views, policy)?.to_text()?;
     let shown = file.visible();
     files::write(file, &text, 0o644).with_context(|| format!("cannot write {shown}"))?;
-    console::message(format_args!("Saved the plan: `appcred apply {shown}` applies exactly this."));
+    console::message(format_args!("Saved the plan: `appcred apply {shown}` applies exactly that."));
     Ok(())
 }
 

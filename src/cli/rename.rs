@@ -1,5 +1,7 @@
 //! `rename`
 
+use anyhow::bail;
+
 use crate::model::{Key, Visible};
 use crate::yaml_edit::rename_entry;
 
@@ -35,6 +37,9 @@ pub(super) async fn run(global: &Global, verb: &Rename) -> anyhow::Result<ExitSt
     if old == new {
         console::print(&format!("Nothing was changed: the key is `{new}` already.\n"))?;
         return Ok(ExitStatus::Success);
+    }
+    if let Some(other) = loaded.entries.iter().find(|other| other.key.value == *new) {
+        bail!("the key `{new}` belongs to another entry ({})", other.place);
     }
     change(global, &loaded, &entry, |text, place| {
         rename_entry(text, place, old.as_str(), new.as_str())

@@ -59,7 +59,7 @@ pub(super) async fn run(global: &Global, verb: &Rotate) -> anyhow::Result<ExitSt
         );
     };
     if !is_new {
-        console::print("Nothing was changed: that is its secret already.\n")?;
+        console::print("Nothing was changed: it has that secret already.\n")?;
         return Ok(ExitStatus::Success);
     }
     console::print(&format!("Replaced the client secret of `{key}` in {}.\n", file.visible()))?;
@@ -114,7 +114,7 @@ fn check_shared(
         |other: &&Arc<Entry>| other.client_id.value != entry.client_id.value && reads_it(other);
     let Some(other) = loaded.entries.iter().find(is_of_other_client) else { return Ok(()) };
     bail!(
-        "the entry `{}` ({}) has the same secret from {} and another client: give each its own, or change it with `appcred edit {}`",
+        "the entry `{}` ({}) has another client and reads the same secret from {}: give each entry a secret of its own, or change this one with `appcred edit {}`",
         other.key.value,
         other.client_secret.spot.place(),
         file.visible(),

@@ -21,7 +21,7 @@ use super::exit::ExitStatus;
   appcred schema manifest > manifest.schema.json
   appcred schema plan")]
 pub(super) struct SchemaArgs {
-    /// Of what
+    /// Which schema
     #[arg(value_name = "KIND")]
     of: Of,
 }

@@ -1,7 +1,10 @@
 //! Arguments that several verbs share: which targets, which entries, and what a plan may do.
 
+use std::convert::Infallible;
+
 use clap::{Args, ValueEnum};
 
+use crate::integrations;
 use crate::model::{Glob, Key, MaxDeletes, PolicyOverrides, Prune, Selection};
 
 use super::candidates;
@@ -9,8 +12,8 @@ use super::candidates;
 /// Which targets.
 #[derive(Args, Debug, Default)]
 pub(super) struct TargetArgs {
-    /// Only this target; several with commas between, or given several times
-    #[arg(short, long = "target", value_name = "NAME", value_delimiter = ',', value_parser = target, add = candidates::targets())]
+    /// Only this target; `*` and `?` as for --key. Several with commas between, or given several times
+    #[arg(short, long = "target", value_name = "GLOB", value_delimiter = ',', value_parser = trimmed, add = candidates::targets())]
     pub(super) targets: Vec<String>,
 }
 
@@ -21,8 +24,8 @@ pub(super) struct EntryArgs {
     /// several times
     #[arg(long = "key", value_name = "GLOB", value_delimiter = ',', value_parser = glob, add = candidates::keys())]
     keys: Vec<Glob>,
-    /// Only what is of this integration
-    #[arg(long = "domain", value_name = "GLOB", value_delimiter = ',', value_parser = glob, add = candidates::domains())]
+    /// Only what is of this integration, by its domain or its name in Home Assistant
+    #[arg(long = "domain", value_name = "GLOB", value_delimiter = ',', value_parser = domain, add = candidates::domains())]
     domains: Vec<Glob>,
     /// Not what has this key
     #[arg(long = "exclude", value_name = "GLOB", value_delimiter = ',', value_parser = glob, add = candidates::keys())]
@@ -106,10 +109,17 @@ pub(super) fn glob(text: &str) -> Result<Glob, String> {
         .ok_or_else(|| "it is empty: give a name, or a pattern such as `spotify-*`".to_owned())
 }
 
-fn target(name: &str) -> Result<String, String> {
-    match name.strip_prefix("arget=") {
-        Some(name) => Err(format!("options have two dashes here: --target={name}")),
-        None => Ok(name.trim().to_owned()),
+fn trimmed(name: &str) -> Result<String, Infallible> {
+    Ok(name.trim().to_owned())
+}
+
+/// An integration by its domain or by its name in Home Assistant.
+fn domain(text: &str) -> Result<Glob, String> {
+    let given = glob(text)?;
+    let is_known = integrations::known().iter().any(|known| given.matches(known.as_str()));
+    match integrations::called(text)[..] {
+        [only] if !is_known => glob(only.as_str()),
+        _ => Ok(given),
     }
 }
 

@@ -120,6 +120,12 @@ fn summary(status: &Status) -> String {
     if pending > 0 {
         line.push_str(&format!(", {} waiting for a person", counted(pending, "set-up")));
     }
+    if let Some(selection) = &status.manifests.selection {
+        line.push_str(&format!(", only of {}", selection.arguments.join(" ")));
+        if selection.unmatched.is_some() {
+            line.push_str(", which does not match");
+        }
+    }
     if !status.manifests.are_in_force() {
         line.push_str(", manifests in error");
     }

@@ -1,7 +1,7 @@
 //! What people of other tools type, and what it is called here.
 
-use clap::Error;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Command, Error};
 
 /// A verb of another tool, and ours.
 const VERBS: &[(&str, &str)] = &[
@@ -33,6 +33,15 @@ const VERBS: &[(&str, &str)] = &[
     ("delete", "rm"),
     ("destroy", "rm"),
     ("prune", "rm"),
+    ("state", "list"),
+    ("search", "list"),
+    ("logs", "watch"),
+    ("run", "apply"),
+    ("daemon", "watch"),
+    ("update", "apply"),
+    ("pull", "import"),
+    ("move", "rename"),
+    ("unlink", "rm"),
 ];
 /// An argument of another tool, and ours.
 const ARGUMENTS: &[(&str, &str)] = &[
@@ -40,7 +49,27 @@ const ARGUMENTS: &[(&str, &str)] = &[
     ("--secret", "--secret-stdin"),
     ("--auto-approve", "--yes"),
     ("--force", "--yes"),
+    ("--dry-run", "'appcred plan' shows what would be done"),
+    ("--check", "'appcred plan' shows what would be done"),
 ];
+
+/// That an option of several letters has one dash, as in terraform and Go: clap would read letters and values in
+/// it, and write a file `ut=tfplan` for `-out=tfplan`. Its value may be a secret.
+pub(super) fn one_dash(
+    command: &Command,
+    mut arguments: impl Iterator<Item = String>,
+) -> Option<String> {
+    let verbs = command.get_subcommands().flat_map(Command::get_arguments);
+    let known: Vec<&str> = verbs.filter_map(|of| of.get_long()).collect();
+    let ours = |argument: &str| {
+        let name = argument.split('=').next()?.strip_prefix('-').filter(|name| name.len() > 2)?;
+        let is_theirs = |(theirs, _): &&(&str, &str)| theirs.strip_prefix("--") == Some(name);
+        let theirs = ARGUMENTS.iter().find(is_theirs).map(|(_, ours)| (*ours).to_owned());
+        theirs.or_else(|| known.contains(&name).then(|| format!("--{name}")))
+    };
+    let mut options = arguments.by_ref().take_while(|argument| argument != "--");
+    options.find_map(|argument| Some(format!("options have two dashes here: {}", ours(&argument)?)))
+}
 
 /// The error with advice in the place of what only looks similar.
 pub(super) fn advised(mut error: Error) -> Error {
@@ -57,28 +86,51 @@ pub(super) fn advised(mut error: Error) -> Error {
         let mut known = table.iter();
         known.find(|(theirs, _)| *theirs == typed).map(|(_, ours)| (*ours).to_owned())
     };
-    let found = match kind {
-        ContextKind::SuggestedArg => ours(ARGUMENTS).map(ContextValue::String),
-        _ => ours(VERBS).map(|verb| ContextValue::Strings(vec![verb])),
+    let advice = |tip: String| ContextValue::StyledStrs(vec![tip.into()]);
+    let (kind, found) = match kind {
+        ContextKind::SuggestedArg => match ours(ARGUMENTS) {
+            Some(tip) if tip.starts_with('\'') => (ContextKind::Suggested, Some(advice(tip))),
+            ours => (kind, ours.map(ContextValue::String)),
+        },
+        _ => (kind, ours(VERBS).map(|verb| ContextValue::Strings(vec![verb]))),
     };
     let usage = error.get(ContextKind::Usage).map(ToString::to_string).unwrap_or_default();
     let selects = ["plan", "list", "watch"].iter().any(|verb| usage.contains(&format!(" {verb} ")));
     if let Some(found) = found {
         error.remove(ContextKind::Suggested);
         error.insert(kind, found);
-    } else if selects && kind == ContextKind::SuggestedArg && !typed.starts_with('-') {
-        let tip = format!("'--key {typed}' selects that entry");
-        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+    } else if selects && of == ContextKind::InvalidArg && !typed.starts_with('-') {
+        let tip =
+            format!("'--key {typed}' selects an entry; a pattern needs quotes, as in --key '*'");
+        error.insert(ContextKind::Suggested, advice(tip));
     }
     error
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
+    use clap::{CommandFactory, Parser};
 
-    use super::advised;
+    use super::{advised, one_dash};
     use crate::cli::Cli;
+
+    #[test]
+    fn options_with_one_dash_are_recognized() {
+        let advice = |line: &str| one_dash(&Cli::command(), line.split(' ').map(str::to_owned));
+        for (line, expected) in [
+            ("plan -out=tfplan", "--out"),
+            ("plan -target=home", "--target"),
+            ("plan -target home", "--target"),
+            ("apply -auto-approve", "--yes"),
+            ("add -client-secret=abc", "--secret-stdin"),
+            ("apply -dry-run", "'appcred plan' shows what would be done"),
+        ] {
+            assert_eq!(advice(line), Some(format!("options have two dashes here: {expected}")));
+        }
+        for line in ["plan -ohouse.plan -vv -t home", "add --client-id=-out", "edit -- -out"] {
+            assert_eq!(advice(line), None, "{line}");
+        }
+    }
 
     #[test]
     fn what_other_tools_call_it_leads_to_what_it_is_called_here() {
@@ -96,7 +148,10 @@ mod tests {
             ("add --client-secret=X", "'--secret-stdin'"),
             ("apply --auto-approve", "'--yes'"),
             ("aply", "'apply'"),
-            ("plan family", "'--key family' selects that entry"),
+            ("plan family", "'--key family' selects an entry"),
+            ("apply --dry-run", "'appcred plan' shows what would be done"),
+            ("state", "'list'"),
+            ("daemon", "'watch'"),
         ] {
             let words = ["appcred"].into_iter().chain(arguments.split(' '));
             let error = Cli::try_parse_from(words).err().unwrap();

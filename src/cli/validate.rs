@@ -73,9 +73,9 @@ pub(super) async fn run(global: &Global, verb: &Validate) -> anyhow::Result<Exit
     let values = secret_values(&loaded.project, &loaded.entries);
     let asked = values.filter(|secret| is_from_program(&secret.value.value)).count();
     if asked > 0 {
-        let secrets = counted(asked, "secret");
+        let values = counted(asked, "value");
         console::message(format_args!(
-            "Not read: {secrets} of programs, which `validate` does not run."
+            "Not checked: {values} that a program prints, since `validate` runs no programs."
         ));
     }
     let valid = !problems.has_errors();

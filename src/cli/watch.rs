@@ -1,6 +1,6 @@
 //! `watch`
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tokio::sync::{Notify, mpsc, watch as channel};
 use tokio::task::JoinSet;
 
 use crate::files;
-use crate::model::{Selection, Visible};
+use crate::model::Visible;
 use crate::server::{Serving, serve};
 use crate::target::Stop;
 use crate::watch::{
@@ -18,7 +18,7 @@ use crate::watch::{
     StatusStore, WatchSettings,
 };
 
-use crate::workspace::{ProjectReader, ReaderSettings, check_selection, max_age};
+use crate::workspace::{ProjectReader, ReaderSettings, max_age};
 
 use super::ask::Terminal;
 use super::exit::ExitStatus;
@@ -93,7 +93,7 @@ pub(super) async fn run(global: Global, verb: WatchArgs) -> anyhow::Result<ExitS
         clock: environment::now,
     };
     let mut reader = ProjectReader::new(settings_of_reader, Terminal);
-    check(reader.read(), &verb.entries.selection()).await?;
+    check(reader.read()).await?;
     let served = verb.listen.bind().await?;
     let stop = Stop::new();
     let reload = Arc::new(Notify::new());
@@ -136,7 +136,8 @@ pub(super) async fn run(global: Global, verb: WatchArgs) -> anyhow::Result<ExitS
 /// Reads `1d`, `12h` and whatever else is a time of an hour or more.
 fn interval(text: &str) -> Result<Duration, String> {
     let hour = Duration::from_secs(3600);
-    let interval = max_age(text).map_err(|_| format!("`{text}` is no time such as 12h or 1d"))?;
+    let interval =
+        max_age(text).map_err(|_| format!("`{text}` is not a duration such as 12h or 1d"))?;
     let interval = Duration::try_from(interval).ok().filter(|interval| *interval >= hour);
     interval.ok_or_else(|| format!("`{text}` is less than an hour, and providers limit requests"))
 }
@@ -152,14 +153,13 @@ async fn all(mut tasks: JoinSet<()>) -> anyhow::Result<()> {
 
 /// This watcher need not begin where the command line or the project names no target or entry, or where
 /// another watcher has one. An error in a file may be corrected while it runs.
-async fn check(reading: Reading, selection: &Selection) -> anyhow::Result<()> {
+async fn check(reading: Reading) -> anyhow::Result<()> {
     let Reading { specs, manifests, .. } = reading;
-    if let Some(blocker) = manifests.blocker.filter(|_| !manifests.problems.has_errors()) {
+    let unmatched = manifests.selection.and_then(|selection| selection.unmatched);
+    if let Some(blocker) = manifests.blocker.or(unmatched)
+        && !manifests.problems.has_errors()
+    {
         bail!(blocker);
-    }
-    if let Some(specs) = &specs {
-        let entries = specs.values().flat_map(|spec| &spec.desired.credentials);
-        check_selection(selection, entries.map(|entry| (entry.keys(), &entry.domain)))?;
     }
     for (name, spec) in specs.into_iter().flatten() {
         spec.lock.take().await.with_context(|| name.to_string())?;
@@ -175,16 +175,19 @@ async fn publish(snapshots: SnapshotStore, texts: channel::Sender<Option<Arc<str
 }
 
 async fn keep_snapshot(file: PathBuf, mut newest: channel::Receiver<Option<Arc<str>>>) {
+    let mut failed: Option<String> = None;
     while newest.changed().await.is_ok() {
         let text: Option<Arc<str>> = newest.borrow_and_update().clone();
         let Some(text) = text else { continue };
-        write(&file, &text);
-    }
-}
-
-fn write(file: &Path, text: &str) {
-    if let Err(why) = files::write(file, text, 0o644) {
-        tracing::error!("cannot write {}: {why}", file.visible());
+        let why = files::write(&file, &*text, 0o644).err().map(|why| why.to_string());
+        match &why {
+            Some(why) if failed.as_ref() != Some(why) => {
+                tracing::error!("cannot write {}: {why}", file.visible());
+            }
+            None if failed.is_some() => tracing::info!("{} is written again", file.visible()),
+            _ => {}
+        }
+        failed = why;
     }
 }
 

@@ -15,7 +15,7 @@ codes! {
         SetUpFailed = "set_up_failed",
         /// The target was changed, and no manifest was.
         Drift = "drift",
-        /// The target is not as wanted and cannot be made so.
+        /// The target is not in sync and cannot be made so.
         Error = "error",
         /// The target is as wanted again.
         Recovered = "recovered",

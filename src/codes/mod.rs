@@ -297,6 +297,8 @@ codes! {
         Connecting = "connecting",
         /// As the manifests want it.
         InSync = "in_sync",
+        /// No entry of it is selected to be watched.
+        NothingSelected = "nothing_selected",
         /// As wanted, except for what waits for consent.
         WaitingForConsent = "waiting_for_consent",
         /// As wanted, except for what an entry must answer.

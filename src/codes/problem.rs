@@ -17,9 +17,9 @@ codes! {
         BadName = "bad-name",
         /// `notify` names an unknown recipient.
         BadNotify = "bad-notify",
-        /// This is no age recipient.
+        /// This is not an age recipient.
         BadRecipient = "bad-recipient",
-        /// This is no address that can be used.
+        /// This is not an address that can be used.
         BadUrl = "bad-url",
         /// A value is not what the field takes.
         BadValue = "bad-value",
@@ -147,6 +147,8 @@ codes! {
         UnknownTarget = "unknown-target",
         /// A field does not take this word.
         UnknownWord = "unknown-word",
+        /// A part of what is selected to be watched matches no entry.
+        UnmatchedSelection = "unmatched-selection",
         /// A file cannot be read.
         Unreadable = "unreadable",
         /// Git's history cannot be read.

@@ -61,7 +61,7 @@ pub enum GitError {
     #[error("cannot run git: {0}")]
     NotRun(#[from] io::Error),
     /// The clone begins in the middle.
-    #[error("this clone is shallow, so that old versions are missing")]
+    #[error("this clone is shallow, so old versions are missing")]
     Shallow,
     /// Git does not read a repository that belongs to another user.
     #[error("git: the repository belongs to another user")]

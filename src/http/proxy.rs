@@ -36,7 +36,7 @@ pub struct ProxyAddress(Url);
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum BadProxy {
     /// No URL, or one with a path.
-    #[error("is no address of a proxy; write it as in http://proxy.example:3128")]
+    #[error("is not the address of a proxy; write it as in http://proxy.example:3128")]
     NoAddress,
     /// A scheme that we do not speak.
     #[error("must begin with http:// or https://: other proxies, such as SOCKS, are not supported")]

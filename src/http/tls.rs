@@ -104,7 +104,7 @@ impl ClientIdentity {
         let (place, pem) = (&self.key_place, self.key.expose());
         if pem.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----") || pem.contains(",ENCRYPTED") {
             return Err(format!(
-                "the client key ({place}) has a passphrase, which nobody can enter here; remove it by `openssl pkey -in KEY -out NEW`, and encrypt the file with age instead"
+                "the client key ({place}) has a passphrase, which nobody can enter here; remove it with `openssl pkey -in KEY -out NEW`, and encrypt the file with age instead"
             ));
         }
         let key = PrivateKeyDer::from_pem_slice(pem.as_bytes()).map_err(|_| {

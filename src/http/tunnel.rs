@@ -76,7 +76,8 @@ async fn encrypted(
     proxy: &ProxyAddress,
     tls: &Arc<ClientConfig>,
 ) -> Result<impl ByteStream + use<>, TunnelError> {
-    let fault = |why: String| TunnelError::Proxy(format!("no TLS to the proxy {proxy}: {why}"));
+    let fault =
+        |why: String| TunnelError::Proxy(format!("cannot start TLS with the proxy {proxy}: {why}"));
     let host = proxy.url().host_str().unwrap_or_default().trim_matches(['[', ']']);
     let name = ServerName::try_from(host.to_owned()).map_err(|error| fault(error.to_string()))?;
     let connector = TlsConnector::from(Arc::clone(tls));

@@ -26,7 +26,7 @@ pub(super) fn date(node: &Node<'_>) -> Result<Date, FieldRefusal> {
     // Other forms that are read as dates too, such as 20270301, are not what the schema says.
     let date = text.parse::<Date>().ok().filter(|date| date.to_string() == text);
     date.ok_or_else(|| {
-        FieldRefusal::new(ProblemCode::BadValue, "is not a date, as in 2027-03-01").help(
+        FieldRefusal::new(ProblemCode::BadValue, "is not a date such as 2027-03-01").help(
             "write the day; a duration such as 90d would have no beginning, since nobody stores when a secret was made",
         )
     })

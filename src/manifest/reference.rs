@@ -113,7 +113,7 @@ impl<'n> Decoder<'n> {
     fn instead_of_plain(&self, handling: &Handling) -> String {
         let encrypt = match (&self.sops, handling.has_recipients) {
             (Some(_), _) => {
-                "let the `encrypted_regex` of this SOPS document match it, and type it in by `appcred edit`"
+                "let the `encrypted_regex` of this SOPS document match it, and enter it with `appcred edit`"
             }
             (None, true) => "`appcred encrypt` encrypts it in place",
             (None, false) => {

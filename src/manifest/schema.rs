@@ -69,7 +69,7 @@ pub(super) struct EntryInput {
     pub(super) domain: Field<Text<Domain>>,
     /// What Home Assistant shows. The domain where it is left out.
     pub(super) name: Option<Field<Text<SmolStr>>>,
-    /// The entry's own name, which must stay the same and be the only one of its kind. A slug of the
+    /// A unique name of the entry, which must not change. A slug of the
     /// name where it is left out.
     pub(super) key: Option<Field<Text<Key>>>,
     /// Keys that the entry had before. Their credentials move to this entry, and no account has to

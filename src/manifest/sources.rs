@@ -42,7 +42,7 @@ impl<'n> Decoder<'n> {
             return None;
         }
         if is_script(&command) {
-            let why = "has `{}` in a text that an interpreter runs, so that a manifest could run anything";
+            let why = "has `{}` inside of a script, so that a manifest could run any command";
             let help =
                 "give it as an argument of its own, as in `[sh, -c, 'pass \"$1\"', sh, \"{}\"]`";
             self.refuse(at, FieldRefusal::new(ProblemCode::BadValue, why).help(help));

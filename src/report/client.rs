@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::status::Moment;
+use super::moment::Moment;
 use crate::codes::ClientCode;
 use crate::model::ClientAnswer;
 use crate::status::ClientCheck;

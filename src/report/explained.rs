@@ -7,6 +7,9 @@ use serde_json::Value as Json;
 
 use crate::suggest;
 
+/// Fields are looked for so far down.
+const MOST_LEVELS: usize = 3;
+
 /// A value of a file, in the schema that it is described in.
 #[derive(Clone, Copy)]
 struct FieldNode<'s> {
@@ -30,6 +33,11 @@ pub fn explain(field: Option<&str>, manifest: &Json, project: &Json) -> Result<S
         text.push_str("\nThe project file, appcred.yaml (`appcred explain FIELD`):\n");
         return Ok(text + &project.fields_text());
     };
+    if field.split('.').any(str::is_empty) {
+        return Err(format!(
+            "`{field}` has an empty part: write names with a dot between, as in `policy.prune`"
+        ));
+    }
     let mut names = field.split('.').peekable();
     let mut at = match names.peek().copied().unwrap_or_default() {
         "entry" | "application_credentials" => {
@@ -44,13 +52,24 @@ pub fn explain(field: Option<&str>, manifest: &Json, project: &Json) -> Result<S
         name if project.field(name).is_none() => {
             let known =
                 ["entry", "project"].into_iter().chain(entry.names()).chain(project.names());
-            return Err(suggest::missing("field", name, known));
+            let mut paths = project.paths(&format!(".{name}"), "", MOST_LEVELS);
+            paths.extend(entry.paths(&format!(".{name}"), "entry", MOST_LEVELS));
+            let paths = suggest::listed(paths.iter().map(String::as_str));
+            return Err(match paths.is_empty() {
+                true => suggest::missing("field", name, known),
+                false => format!("there is no field `{name}` at the top: did you mean {paths}?"),
+            });
         }
         _ => project,
     };
+    let mut parent = String::new();
     for name in names {
         let below = at.field(name).or_else(|| at.named_value());
-        at = below.ok_or_else(|| suggest::missing("field", name, at.names()))?;
+        at = below.ok_or_else(|| match at.names().next() {
+            None => format!("`{parent}` has no fields"),
+            Some(_) => suggest::missing("field", name, at.names()),
+        })?;
+        parent = if parent.is_empty() { name.to_owned() } else { format!("{parent}.{name}") };
     }
     Ok(at.text(field))
 }
@@ -116,6 +135,21 @@ impl<'s> FieldNode<'s> {
             form.node.get("additionalProperties").filter(|of| of.is_object()).map(|of| form.at(of))
         };
         self.forms().into_iter().find_map(values)
+    }
+
+    /// The fields below it whose paths end so, as one writes them; names of people's own are `NAME`.
+    fn paths(self, end: &str, above: &str, levels: usize) -> Vec<String> {
+        let mut paths = Vec::new();
+        for (name, field) in self.fields() {
+            let path = if above.is_empty() { name.clone() } else { format!("{above}.{name}") };
+            if path.ends_with(end) {
+                paths.push(path.clone());
+            }
+            if levels > 0 {
+                paths.extend(field.paths(end, &path, levels - 1));
+            }
+        }
+        paths
     }
 
     fn about(self) -> &'s str {
@@ -253,7 +287,9 @@ mod tests {
             ("ownr", "there is no field `ownr`: did you mean `owner`?"),
             ("entry.domin", "there is no field `domin`: did you mean `domain`?"),
             ("targets.home.ur", "there is no field `ur`"),
-            ("owner.x", "there is no field `x`"),
+            ("owner.x", "`owner` has no fields"),
+            (".owner", "`.owner` has an empty part"),
+            ("url", "there is no field `url` at the top: did you mean `targets.url`?"),
         ] {
             let error = of(field).unwrap_err();
             assert!(error.starts_with(expected), "{error}");

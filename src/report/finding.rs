@@ -33,6 +33,8 @@ pub(super) enum FindingCode {
     Target,
     /// How many are not shown.
     More,
+    /// That it is not about everything.
+    Selection,
 }
 
 impl FindingCode {
@@ -44,6 +46,7 @@ impl FindingCode {
             Self::Unknown(code) => code.as_str(),
             Self::Target => "target",
             Self::More => "more",
+            Self::Selection => "selection",
         }
     }
 }
@@ -100,11 +103,14 @@ impl Finding {
     }
 }
 
-/// All remarks with their fingerprints: problems by their places, then plans in their order.
+/// All remarks with their fingerprints: problems by their places, then what is selected and plans in their order.
 pub(super) fn all(report: &Report<'_>) -> Vec<(Finding, String)> {
     let problems = report.problems.sorted();
     let mut findings: Vec<_> =
         problems.iter().map(|problem| of_problem(problem, report.names)).collect();
+    if let Some(selected) = report.selected() {
+        findings.push(Finding::new(Level::Note, FindingCode::Selection, &selected, []));
+    }
     for target in report.targets {
         of_target(target, report.names, &mut findings);
     }

@@ -43,7 +43,9 @@ pub(super) const FORMAT: Format = Format {
 /// None in practice: XML is written to memory.
 fn suites(report: &Report<'_>) -> io::Result<String> {
     let mut suites = vec![("manifests".to_owned(), of_manifests(report))];
-    suites.extend(report.targets.iter().map(|target| (target.name.to_string(), of_target(target))));
+    let selected = report.selected().map(|selected| format!(" ({selected})")).unwrap_or_default();
+    let named = |target: &TargetReport<'_>| format!("{}{selected}", target.name);
+    suites.extend(report.targets.iter().map(|target| (named(target), of_target(target))));
     let mut xml = Writer::new_with_indent(Vec::new(), b' ', 2);
     xml.create_element("testsuites").with_attribute(("name", "appcred")).write_inner_content(
         |xml| {

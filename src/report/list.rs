@@ -1,5 +1,6 @@
 //! `list` as text for people.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use comfy_table::{ContentArrangement, Table};
@@ -31,6 +32,13 @@ impl Rows {
         (held.collect(), missing.collect())
     }
 
+    /// The keys of what is listed.
+    fn keys(&self, plan: &Plan) -> BTreeSet<Key> {
+        let (held, missing) = self.of(plan);
+        let missing = missing.into_iter().map(|of| of.key.clone());
+        held.into_iter().filter_map(key_of).chain(missing).collect()
+    }
+
     fn include(&self, mark: Option<Mark>, state: CredentialCode) -> bool {
         let is_of = |mark: Mark| self.owners.iter().any(|owner| owner.matches(mark.owner.as_str()));
         (self.owners.is_empty() || mark.is_some_and(is_of))
@@ -58,9 +66,10 @@ pub fn text(targets: &[TargetReport<'_>], rows: &Rows, width: Option<u16>) -> St
                 None => out.push_str("No credentials.\n"),
                 Some(table) => {
                     let _ = writeln!(out, "{table}");
-                    notices::named(&mut out, plan);
-                    shadows(&mut out, plan);
-                    for notice in notices::notices(plan) {
+                    let keys = rows.keys(plan);
+                    notices::named(&mut out, plan, &keys);
+                    shadows(&mut out, plan, &keys);
+                    for notice in notices::notices(plan, |key| keys.contains(key)) {
                         out.push('\n');
                         in_full(&mut out, &notice);
                     }
@@ -74,9 +83,9 @@ pub fn text(targets: &[TargetReport<'_>], rows: &Rows, width: Option<u16>) -> St
 }
 
 /// Explains credentials that Home Assistant shows twice.
-fn shadows(out: &mut String, plan: &Plan) {
-    let shadowed =
-        plan.credential_states.iter().filter(|of| matches!(of.state, CredentialState::Shadowed(_)));
+fn shadows(out: &mut String, plan: &Plan, keys: &BTreeSet<Key>) {
+    let is_shadowed = |of: &&ComparedCredential| matches!(&of.state, CredentialState::Shadowed(key) if keys.contains(key));
+    let shadowed = plan.credential_states.iter().filter(is_shadowed);
     for ComparedCredential { held, users, .. } in shadowed {
         let users = words::accounts(users);
         let notice = format!(
@@ -117,7 +126,7 @@ fn table(plan: &Plan, rows: &Rows, width: Option<u16>) -> Option<String> {
     let mut text = lines.join("\n");
     if count > 0 {
         let left_out = LEAST[..count].join(", ");
-        let _ = write!(text, "\n(too narrow for {left_out}: `--format json` has all)");
+        let _ = write!(text, "\n(too narrow for {left_out}: `--format json` shows all)");
     }
     Some(text)
 }

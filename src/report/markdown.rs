@@ -158,7 +158,8 @@ fn verdict(target: &TargetReport<'_>, plan: &Plan) -> String {
     }
     if !target.outcomes.is_empty() {
         return match undone {
-            0 => "applied".to_owned(),
+            0 if plan.withheld.is_empty() => "applied".to_owned(),
+            0 => format!("applied, {} not done", plan.withheld.len()),
             _ => format!("{undone} of {} steps not done", target.outcomes.len()),
         };
     }

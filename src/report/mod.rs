@@ -20,12 +20,14 @@ mod junit;
 mod line_count;
 pub mod list;
 pub mod markdown;
+pub(crate) mod moment;
 pub mod notices;
 pub mod outcomes;
 pub mod problems;
 pub mod registration;
 mod sarif;
 pub mod schema;
+mod selection;
 pub mod set_up;
 pub mod status;
 mod summary;
@@ -74,6 +76,14 @@ pub struct Report<'a> {
     pub selection: &'a Selection,
     /// How much of each change is shown to people.
     pub details: Details,
+}
+
+impl Report<'_> {
+    /// What it is about, where that is not everything.
+    fn selected(&self) -> Option<String> {
+        let arguments = self.selection.arguments().join(" ");
+        (!arguments.is_empty()).then(|| format!("only what is selected: {arguments}"))
+    }
 }
 
 /// How much of each change is shown to people.

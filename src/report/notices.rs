@@ -1,26 +1,32 @@
 //! What people are to know of set-ups and linked accounts.
 
+use std::collections::BTreeSet;
+
+use indexmap::IndexMap;
+
 use super::change::Change;
 use super::set_up::of_entry;
-use super::text::{DIM, line};
-use crate::model::{ConfigEntry, EntryState, SetUpId};
+use super::text::{DIM, Names, line};
+use crate::model::{ConfigEntry, EntryState, Key, Observed, SetUpId, TargetName};
 use crate::plan::{Action, EntrySetup, Plan, SetupState, Step, Trouble, UndeclaredAccount};
 
 /// Every set-up that is in progress, every account that does not run, and those that no entry names.
-pub(super) fn notices(plan: &Plan) -> Vec<Change> {
-    let in_progress = in_progress(plan).map(|EntrySetup { id, .. }| {
+pub(super) fn notices(plan: &Plan, is_meant: impl Fn(&Key) -> bool) -> Vec<Change> {
+    let in_progress = in_progress(plan).filter(|of| is_meant(&of.id.key));
+    let in_progress = in_progress.map(|EntrySetup { id, .. }| {
         let help = format!(
-            "`appcred apply` or `appcred authorize {}` carries it on and shows what it waits for",
+            "`appcred apply` or `appcred authorize {}` continues it and shows what it waits for",
             id.argument()
         );
-        Change::notice(format!("{id}: its set-up is in progress"), Some(help))
+        Change::notice(format!("{id}: it is being set up"), Some(help))
     });
-    let troubled = troubled(plan).map(|(id, trouble)| {
+    let troubled = troubled(plan).filter(|(id, _)| is_meant(&id.key)).map(|(id, trouble)| {
         let of = id.account.as_ref().map(|_| format!(" ({})", account(&trouble.account)));
         let title = format!("{id}{}: {}", of.unwrap_or_default(), trouble.seen());
         Change::notice(title, Some(trouble.help(id)))
     });
-    let undeclared = kept_undeclared(plan).map(|account| Change::notice(undeclared(account), None));
+    let kept = kept_undeclared(plan).filter(|account| is_meant(&account.key));
+    let undeclared = kept.map(|account| Change::notice(undeclared(account), None));
     in_progress.chain(troubled).chain(undeclared).collect()
 }
 
@@ -49,14 +55,31 @@ pub(super) fn kept_undeclared(plan: &Plan) -> impl Iterator<Item = &UndeclaredAc
     plan.undeclared_accounts.iter().filter(move |account| !is_removed(account))
 }
 
+/// Which linked accounts could not be read, each with all targets where that is so.
+pub fn unread_accounts<'a>(
+    targets: impl Iterator<Item = (&'a TargetName, &'a Observed)>,
+) -> Vec<String> {
+    let mut of: IndexMap<String, Vec<&TargetName>> = IndexMap::new();
+    for (name, observed) in targets {
+        for unread in &observed.unread_accounts {
+            of.entry(unread.to_string()).or_default().push(name);
+        }
+    }
+    let line = |(unread, names): (String, Vec<&TargetName>)| {
+        format!("{}: {unread}, so no credential that it may use is deleted", Names(names))
+    };
+    of.into_iter().map(line).collect()
+}
+
 /// A linked account by its title and id.
 pub fn account(ConfigEntry { title, id, .. }: &ConfigEntry) -> String {
     format!("\"{title}\", {id}")
 }
 
 /// Which account is linked under each name of an entry.
-pub(super) fn named(out: &mut String, plan: &Plan) {
-    let named = plan.setup_states.iter().filter(|of| of.id.account.is_some());
+pub(super) fn named(out: &mut String, plan: &Plan, keys: &BTreeSet<Key>) {
+    let is_listed = |of: &&EntrySetup| of.id.account.is_some() && keys.contains(&of.id.key);
+    let named = plan.setup_states.iter().filter(is_listed);
     let linked = named.filter_map(|of| Some((&of.id, of_entry(of).account?)));
     for (nth, (id, linked)) in linked.enumerate() {
         if nth == 0 {

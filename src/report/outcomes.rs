@@ -88,11 +88,13 @@ fn done(of: &[(&Plan, &[StepOutcome])]) -> (String, bool) {
     for (awaits, number) in unfinished(outcomes()) {
         let _ = write!(text, ", {number} {awaits}");
     }
-    let undone = failures.count();
-    if undone > 0 {
-        let _ = write!(text, ", {undone} not done");
+    let failures = failures.count();
+    let withheld = of.iter().map(|(plan, _)| plan.withheld.len()).sum::<usize>();
+    if failures + withheld > 0 {
+        let _ = write!(text, ", {} not done", failures + withheld);
     }
-    (text + ".", undone == 0)
+    let is_well = failures == 0 && of.iter().all(|(plan, _)| plan.blocked() == 0);
+    (text + ".", is_well)
 }
 
 /// How many steps go on later, by what they wait for.

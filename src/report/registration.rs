@@ -10,7 +10,10 @@ pub fn where_to_register(domain: &Domain, redirect_uris: &BTreeMap<TargetName, S
     let facts = integrations::facts(domain, None);
     let mut text = match facts.and_then(|facts| facts.console_url.as_deref()) {
         Some(console) => format!("Register an application at {console}"),
-        None => format!("Register an application with the provider of {domain}"),
+        None => {
+            let name = integrations::name(domain).unwrap_or(domain.as_str());
+            format!("Register an application for {name} with its provider")
+        }
     };
     // Custom integrations have no page there.
     if integrations::known().contains(domain) {

@@ -163,7 +163,7 @@ pub(crate) struct SetUp<'a> {
     pub(super) account: Option<&'a ConfigEntry>,
     /// How far.
     pub(crate) state: SetupCode,
-    /// What more there is to say, such as why the last try failed.
+    /// What more there is to say, such as why the last attempt failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<String>,
     /// Why its account does not run, as far as that is seen.
@@ -221,7 +221,7 @@ impl<'a> SetUp<'a> {
         match why.filter(|_| is_unlinked) {
             None => self,
             Some(why) if self.waits_for.is_some() => {
-                Self { reason: Some(format!("the last try failed: {why}")), ..self }
+                Self { reason: Some(format!("the last attempt failed: {why}")), ..self }
             }
             Some(why) => Self { state: SetupCode::Failed, reason: Some(why.to_owned()), ..self },
         }

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -19,6 +18,8 @@ use super::FileNames;
 use super::accounts::{self, NamedAccount};
 use super::client::ReportedClient;
 use super::json::{Problem, problems_of};
+use super::moment::Moment;
+use super::selection::ReportedSelection;
 use super::set_up::{SetUp, WaitsFor};
 
 const FORMAT_VERSION: u32 = 1;
@@ -42,30 +43,6 @@ pub(crate) struct StatusReport<'a> {
     pub(crate) targets: Vec<TargetState<'a>>,
 }
 
-/// A moment, as in `2026-11-23T22:41:48Z`.
-#[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
-#[serde(into = "String")]
-#[schemars(with = "String", inline)]
-pub(crate) struct Moment(pub(super) Timestamp);
-
-impl Moment {
-    /// As programs read it.
-    pub(crate) fn exact(self) -> String {
-        self.0.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
-    }
-
-    /// As people do.
-    pub(crate) fn for_people(self) -> String {
-        self.0.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
-    }
-}
-
-impl From<Moment> for String {
-    fn from(moment: Moment) -> Self {
-        moment.exact()
-    }
-}
-
 /// How the manifests were found.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct ReportedManifests<'a> {
@@ -77,6 +54,9 @@ pub(crate) struct ReportedManifests<'a> {
     pub(crate) files: usize,
     /// How many entries, for whatever targets.
     pub(crate) entries: usize,
+    /// What is watched, where that is not all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) selection: Option<ReportedSelection<'a>>,
     /// What else keeps them from being applied, such as a missing target.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) blocker: Option<&'a str>,
@@ -256,7 +236,10 @@ impl ReportedEntry<'_> {
 pub(crate) fn report<'a>(status: &'a Status, names: &FileNames) -> StatusReport<'a> {
     let manifests = &status.manifests;
     let limits = too_many_accounts(status.linked());
-    let of = |(name, target)| of_target(name, target, &limits, names);
+    let of = |(name, target)| TargetState {
+        state: state(target, manifests.selection.is_none()),
+        ..of_target(name, target, &limits, names)
+    };
     let targets = status.targets.iter().map(of);
     StatusReport {
         format_version: FORMAT_VERSION,
@@ -267,6 +250,7 @@ pub(crate) fn report<'a>(status: &'a Status, names: &FileNames) -> StatusReport<
             in_force: manifests.are_in_force(),
             files: manifests.files,
             entries: manifests.entries,
+            selection: manifests.selection.as_ref().map(ReportedSelection::from),
             blocker: manifests.blocker.as_deref(),
             problems: problems_of(&manifests.problems, names),
         },
@@ -297,7 +281,7 @@ fn of_target<'a>(
     TargetState {
         name,
         address: &target.address,
-        state: state(target),
+        state: state(target, true),
         mode: match target.mode {
             Mode::Repair => ModeCode::Repair,
             Mode::Report => ModeCode::Report,
@@ -324,7 +308,7 @@ fn of_target<'a>(
     }
 }
 
-fn state(target: &TargetStatus) -> TargetCode {
+fn state(target: &TargetStatus, is_whole: bool) -> TargetCode {
     match target.link {
         Link::Down { .. } => TargetCode::Unreachable,
         Link::NoAccess { .. } => TargetCode::NoAccess,
@@ -335,6 +319,9 @@ fn state(target: &TargetStatus) -> TargetCode {
             TargetCode::WaitingForConsent
         }
         Link::Up { .. } if target.waiting().next().is_some() => TargetCode::WaitingForAnswers,
+        Link::Up { .. } if target.is_in_sync() && !is_whole && target.entries.is_empty() => {
+            TargetCode::NothingSelected
+        }
         Link::Up { .. } if target.is_in_sync() => TargetCode::InSync,
         Link::Up { .. } => TargetCode::Connecting,
     }

@@ -57,9 +57,9 @@ impl fmt::Display for PlanSummary {
             (self.in_sync, "in sync"),
             (self.not_done, "not done"),
             (self.unknown, "unknown"),
-            (self.in_progress, "set-up in progress"),
-            (self.not_running, "linked and not running"),
-            (self.undeclared_accounts, "linked and named by no entry"),
+            (self.in_progress, "being set up"),
+            (self.not_running, "linked but not running"),
+            (self.undeclared_accounts, "linked but not named by any entry"),
             (self.foreign, "foreign, left alone"),
             (self.of_other_owners, "of other owners"),
         ];

@@ -1,6 +1,7 @@
 //! Text for people, in the form that readers of terraform's plans expect. It is always styled;
 //! whoever prints it strips the styles where there is no terminal.
 
+use std::collections::BTreeSet;
 use std::fmt::{self, Write};
 
 use anstyle::{AnsiColor, Style};
@@ -10,10 +11,10 @@ use indexmap::{IndexMap, IndexSet};
 use crate::model::{TargetName, Visible, counted};
 use crate::plan::{Action, Plan, Step};
 
-use super::change::{Change, DetailKind, changes};
+use super::change::{Change, Detail, DetailKind, changes};
 use super::outcomes::outcomes;
 use super::summary::PlanSummary;
-use super::{Details, Format, TargetReport, Verb};
+use super::{Details, Format, Report, TargetReport, Verb};
 
 pub(super) const BOLD: Style = Style::new().bold();
 pub(super) const DIM: Style = Style::new().dimmed();
@@ -31,11 +32,23 @@ pub(super) const FORMAT: Format = Format {
             Verb::Validate { entries } => {
                 format!("Valid: {}.\n", counted(entries, "entry"))
             }
-            Verb::Plan => plan(report.targets, report.details),
-            Verb::Apply => outcomes(report.targets, links),
+            Verb::Plan => selected(report, plan(report.targets, report.details)),
+            Verb::Apply => selected(report, outcomes(report.targets, links)),
         })
     },
 };
+
+/// What is selected in a first line, so that no summary reads as that of everything.
+fn selected(report: &Report<'_>, body: String) -> String {
+    match report.selected().filter(|_| !body.is_empty()) {
+        None => body,
+        Some(selected) => {
+            let mut out = String::new();
+            line(&mut out, YELLOW, &format!("# {selected}"));
+            out + &body
+        }
+    }
+}
 
 /// Above this many changes and targets, each change has one line, if nobody asked for more.
 const MOST_IN_FULL: usize = 24;
@@ -45,12 +58,15 @@ pub(super) const MOST_NAMED: usize = 8;
 /// What is to be done, and what set-ups wait for: target by target, or, where that would be long and `details`
 /// allows it, a line for each change, and what is the same in several targets once.
 pub fn plan(targets: &[TargetReport<'_>], details: Details) -> String {
-    let changes: Vec<Vec<Change>> = targets
+    let mut changes: Vec<Vec<Change>> = targets
         .iter()
         .map(|target| target.plan.map_or_else(|_| Vec::new(), |plan| changes(target, plan)))
         .collect();
     let number = targets.len() + changes.iter().map(Vec::len).sum::<usize>();
     let is_brief = details == Details::WhereShort && number > MOST_IN_FULL;
+    if is_brief {
+        changes.iter_mut().for_each(join_set_ups);
+    }
     let mut out = match is_brief {
         true => in_brief(targets, &changes),
         false => by_target(targets, &changes),
@@ -167,6 +183,26 @@ fn alike(changes: &[Vec<Change>]) -> Vec<(Vec<usize>, Vec<&Change>)> {
     alike
 }
 
+/// What is created and then set up is one line, where there is nothing else to say of the set-up.
+fn join_set_ups(changes: &mut Vec<Change>) {
+    let usual = |of: &Detail| matches!(of.kind, DetailKind::Field | DetailKind::Expected);
+    let set_up = |change: &Change| {
+        let of = change.title.strip_prefix("set up ")?;
+        change.details.iter().all(usual).then(|| (change.key.clone(), of.to_owned()))
+    };
+    let set_ups: BTreeSet<_> = changes.iter().filter_map(set_up).collect();
+    let mut joined = BTreeSet::new();
+    for change in changes.iter_mut() {
+        let Some(of) = change.title.strip_prefix("create ") else { continue };
+        let id = (change.key.clone(), of.to_owned());
+        if set_ups.contains(&id) {
+            change.title = format!("create and set up {of}");
+            joined.insert(id);
+        }
+    }
+    changes.retain(|change| set_up(change).is_none_or(|id| !joined.contains(&id)));
+}
+
 fn brief(change: &Change) -> String {
     let key = change.key.as_ref().map(|key| format!(" ({key})")).unwrap_or_default();
     let notes: Vec<&str> = change
@@ -253,13 +289,17 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::{Details, plan};
+    use crate::codes::CredentialCode;
     use crate::model::{
         AccountName, ClientId, ConfigEntry, Domain, EntryId, EntryState, FlowId, Key, Links, Mark,
         OpenFlow, Owner, Purpose, SetUpId, TargetName,
     };
-    use crate::plan::{Action, EntrySetup, Plan, Reason, SetupState, Step, StepId, Wanted};
+    use crate::plan::{
+        Action, EntrySetup, Plan, Reason, SetupState, Step, StepId, Wanted, Why, Withheld,
+    };
     use crate::reconcile::{Outcome, StepOutcome};
     use crate::report::TargetReport;
+    use crate::report::list::{self, Rows};
     use crate::report::outcomes::outcomes;
 
     /// A plan that ends the set-up of an entry.
@@ -370,6 +410,17 @@ mod tests {
     }
 
     #[test]
+    fn what_was_withheld_is_in_the_result_line() {
+        let (name, mut plan) = (TargetName::new("home"), abandons("family"));
+        let action = plan.steps[0].action.clone();
+        plan.withheld.push(Withheld { action, why: Why::PruneOff });
+        let done = [StepOutcome::new(StepId(0), Outcome::Done)];
+        let text = stripped(&outcomes(&[report(&name, Ok(&plan), &done)], Links::Hidden));
+        let expected = "home: 0 created, 0 replaced, 0 deleted, 1 abandoned, 1 not done.\n";
+        assert_eq!(text, expected);
+    }
+
+    #[test]
     fn a_target_that_is_not_reached_is_named_again_at_the_end() {
         let (home, cabin, abandons) =
             (TargetName::new("home"), TargetName::new("cabin"), abandons("family"));
@@ -457,6 +508,37 @@ No changes in 1 target (house-6)
         let text = stripped(&plan(&[report(&name, Ok(&long), &[])], Details::WhereShort));
         assert_eq!(text.lines().count(), 40 + 5, "{text}");
         assert!(text.contains("  + create spotify \"Anna\" (k39)\n\nPlan: 40 to create"), "{text}");
+    }
+
+    #[test]
+    fn a_list_says_nothing_of_what_it_does_not_list() {
+        let (name, mut wanted) = (TargetName::new("home"), creates(&["a"]));
+        wanted.setup_states = abandons("family").setup_states;
+        let of = |states| {
+            let rows = Rows { owners: Vec::new(), states };
+            stripped(&list::text(&[report(&name, Ok(&wanted), &[])], &rows, None))
+        };
+        let text = of(vec![CredentialCode::Missing]);
+        assert!(text.contains("missing") && !text.contains("family"), "{text}");
+    }
+
+    #[test]
+    fn what_is_created_and_set_up_is_one_line_of_a_long_plan() {
+        let keys: Vec<String> = (0..20).map(|at| format!("k{at}")).collect();
+        let mut long = creates(&keys.iter().map(String::as_str).collect::<Vec<_>>());
+        let set_up = |step: &Step| {
+            let Action::Create { wanted } = step.action.clone() else { panic!() };
+            let action = Action::SetUp { wanted, name: None, account: None, open: None };
+            Step { action, reasons: vec![Reason::NotSetUp], ..step.clone() }
+        };
+        let set_ups: Vec<Step> = long.steps.iter().skip(1).map(set_up).collect();
+        long.steps.extend(set_ups);
+        let name = TargetName::new("home");
+        let text = stripped(&plan(&[report(&name, Ok(&long), &[])], Details::WhereShort));
+        assert_eq!(text.matches("  + create and set up spotify").count(), 19, "{text}");
+        assert!(text.contains("  + create spotify \"Anna\" (k0)\n"), "{text}");
+        assert!(!text.contains("  > "), "{text}");
+        assert!(text.contains("Plan: 20 to create, 0 to replace, 0 to delete, 19 to set up."));
     }
 
     #[test]

@@ -50,7 +50,7 @@ pub(super) fn reason(reason: Reason) -> &'static str {
         Reason::AccountDown => "the linked account does not run although its credential is right",
         Reason::ConsentLost => "Home Assistant asks for consent again",
         Reason::OnDeleteDiffers => "records `on_delete` of the entry, for when it is removed",
-        Reason::LeftOver => "this set-up is no longer needed",
+        Reason::LeftOver => "it was started with an entry or a credential that is no longer wanted",
     }
 }
 
@@ -158,6 +158,7 @@ pub(crate) fn target(code: TargetCode) -> &'static str {
     match code {
         TargetCode::Connecting => "connecting",
         TargetCode::InSync => "in sync",
+        TargetCode::NothingSelected => "nothing is selected",
         TargetCode::WaitingForConsent => "waiting for consent",
         TargetCode::WaitingForAnswers => "waiting for answers",
         TargetCode::Differs => "differs",

@@ -52,13 +52,13 @@ pub type SecretPrograms = BTreeMap<String, SecretProgram>;
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum SourceProblem {
     /// Nothing says what the program is asked for.
-    #[error("`!from` has a source and nothing that it is asked for")]
+    #[error("`!from` names a source, but not what to read from it")]
     NothingAsked,
     /// No source has the name.
     #[error("{0}")]
     Unknown(String),
     /// It cannot be asked for this.
-    #[error("what `!from` asks for {0}")]
+    #[error("the argument of `!from` {0}")]
     Asked(&'static str),
     /// No program is run here.
     #[error("the program of the source `{0}` is not run here")]
@@ -96,7 +96,7 @@ impl SourceProblem {
     pub(super) fn help(&self) -> &'static str {
         match self {
             Self::NothingAsked | Self::Asked(_) => {
-                "write the source and what it is asked for, as in `!from op vault/item/field`"
+                "write the source and what to read from it, as in `!from op vault/item/field`"
             }
             Self::Unknown(_) => {
                 "name it under `sources` in appcred.yaml, as in `sources: {op: {command: [op, read, \"{}\"]}}`"
@@ -104,10 +104,10 @@ impl SourceProblem {
             Self::NotAsked(_) => "`plan` asks it",
             Self::NotRun(..) => "install it, or correct `command` under `sources` in appcred.yaml",
             Self::Failed { .. } | Self::Nothing(_) => {
-                "run the command yourself; what it needs of the environment is listed in `environment` of the source"
+                "run the command yourself; if it needs variables of the environment, list them under `environment` of the source"
             }
             Self::TooSlow(..) => {
-                "it cannot ask on this terminal: unlock it before, or give the source a longer `timeout`"
+                "it cannot ask for anything on this terminal: unlock it first, or give the source a longer `timeout`"
             }
             Self::TooMuch(_) => "let it print one secret alone",
         }
@@ -137,10 +137,12 @@ impl<'q> SourceQuestion<'q> {
             SourceProblem::Unknown(unknown)
         })?;
         if asked.starts_with('-') {
-            return Err(SourceProblem::Asked("begins with `-`, which is an option of the program"));
+            return Err(SourceProblem::Asked(
+                "begins with `-`, so the program would take it as an option",
+            ));
         }
         if asked.split(['/', '\\']).any(|part| part == "..") {
-            return Err(SourceProblem::Asked("goes up by `..`"));
+            return Err(SourceProblem::Asked("leads to a parent folder with `..`"));
         }
         if hidden_character(asked).is_some() || asked.contains(char::is_control) {
             return Err(SourceProblem::Asked("has a character that cannot be seen"));

@@ -76,7 +76,7 @@ pub enum IdentityProblem {
         why: &'static str,
     },
     /// An encrypted file that asks for no passphrase.
-    #[error("{name} is encrypted, and not with a passphrase")]
+    #[error("{name} is encrypted, but not with a passphrase")]
     Encrypted {
         /// The file.
         name: String,

@@ -223,7 +223,7 @@ impl Unreadable {
             }
             Self::NotUtf8 => "store the client secret as the provider shows it, as UTF-8 text",
             Self::Unfit(fault) => fault.help(),
-            Self::NotOneValue => "name one of them by `!secret NAME`, in a secrets.sops.yaml",
+            Self::NotOneValue => "name one of them with `!secret NAME`, in a secrets.sops.yaml",
             Self::NotSet(_) => "set it",
             Self::UnknownTag(_) => "use an inline age file, !secret, !file, !from or !env_var",
             Self::Unanswered => "run it on a terminal, or use an identity that needs no input",
@@ -237,7 +237,7 @@ impl Unreadable {
             Self::Plugin(_) => "check that the plugin and its key are available",
             Self::Sops(problem) => problem.help(),
             Self::Source(problem) => problem.help(),
-            Self::WrongKind => "quote it; in a SOPS document by `sops edit FILE`",
+            Self::WrongKind => "quote it; in a SOPS document with `sops edit FILE`",
             Self::Broken(_) => "correct the file",
             Self::NotNames => "write one `name: secret` a line",
             Self::File { .. } => "check that the file exists and can be read",

@@ -78,7 +78,7 @@ pub(super) async fn begin(
     // Another page must not begin one in the name of whoever visits it.
     let site = headers.get(FETCH_SITE).and_then(|site| site.to_str().ok());
     if !matches!(site, None | Some("same-origin" | "none")) {
-        return reply::words(StatusCode::FORBIDDEN, "Begin this on the status page.");
+        return reply::words(StatusCode::FORBIDDEN, "Start this on the status page.");
     }
     let query = query.unwrap_or_default();
     let [target, key, account] =

@@ -67,7 +67,7 @@ impl Numbers {
         )?;
         out.gauges(
             "appcred_last_success_timestamp",
-            "When the target was last found, or made, as wanted",
+            "When the target was last found or brought in sync",
             Some(&Unit::Seconds),
             self.by_target(|target| Some(target.last_success?.as_second())),
         )
@@ -189,6 +189,24 @@ impl Numbers {
         all
     }
 
+    /// Nothing where all entries are watched.
+    fn of_selection(&self, out: &mut FamilyWriter<'_>) -> fmt::Result {
+        let Some(selection) = &self.0.manifests.selection else { return Ok(()) };
+        let label = [("selection", selection.arguments.join(" "))];
+        out.gauges(
+            "appcred_selected_entries",
+            "How many entries are watched, where not all are",
+            None,
+            [(label.clone(), number(selection.entries))],
+        )?;
+        out.gauges(
+            "appcred_selection_unmatched",
+            "Whether a part of the selection matches no entry",
+            None,
+            [(label, i64::from(selection.unmatched.is_some()))],
+        )
+    }
+
     fn problems(&self) -> [([(&'static str, &'static str); 1], i64); 2] {
         let (errors, warnings) = self.0.manifests.errors_and_warnings();
         [("error", errors), ("warning", warnings)]
@@ -199,8 +217,9 @@ impl Numbers {
 impl Collector for Numbers {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut out = FamilyWriter(encoder);
-        let version = [("version", env!("CARGO_PKG_VERSION"))];
-        out.gauges("appcred_build_info", "The running version", None, [(version, 1)])?;
+        let commit = env!("APPCRED_BUILT_COMMIT");
+        let built = [("version", env!("CARGO_PKG_VERSION")), ("commit", commit)];
+        out.gauges("appcred_build_info", "The running version", None, [(built, 1)])?;
         out.gauges(
             "process_start_time",
             "When it began to watch",
@@ -213,6 +232,7 @@ impl Collector for Numbers {
             None,
             self.problems(),
         )?;
+        self.of_selection(&mut out)?;
         self.of_targets(&mut out)?;
         self.of_dates(&mut out)?;
         self.of_clients(&mut out)?;

@@ -43,11 +43,11 @@ fn unready(status: &Status) -> Option<String> {
     let named = waiting.get(..MOST_NAMED).unwrap_or(&waiting).join(", ");
     match waiting.len() {
         0 => None,
-        1 => Some(format!("{named} was not looked at yet")),
+        1 => Some(format!("{named} has not been checked yet")),
         count if count > MOST_NAMED => {
-            Some(format!("{named} and {} more were not looked at yet", count - MOST_NAMED))
+            Some(format!("{named} and {} more have not been checked yet", count - MOST_NAMED))
         }
-        _ => Some(format!("{named} were not looked at yet")),
+        _ => Some(format!("{named} have not been checked yet")),
     }
 }
 

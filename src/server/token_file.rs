@@ -49,6 +49,8 @@ impl TokenFile {
             && logged.as_ref() != Some(why)
         {
             tracing::error!("no one can log in to the status page: {why}");
+        } else if why.is_none() && logged.is_some() {
+            tracing::info!("the token of the status page can be read again");
         }
         *logged = why.cloned();
         read.ok()

@@ -42,7 +42,7 @@ pub struct SetUpStatus {
     pub trouble: Option<Trouble>,
     /// What it waits for.
     pub waits_for: Option<FlowStep>,
-    /// Why the last try failed, until another one is started.
+    /// Why the last attempt failed, until another one is started.
     pub error: Option<String>,
 }
 

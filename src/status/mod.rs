@@ -48,10 +48,23 @@ pub struct ManifestStatus {
     pub files: usize,
     /// How many entries, for whatever targets.
     pub entries: usize,
+    /// What is watched, where that is not all of them.
+    pub selection: Option<SelectionStatus>,
     /// What is wrong with them. While there is an error, what was read before stays in force.
     pub problems: Arc<Diagnostics>,
     /// What else keeps them from being applied, such as a missing target.
     pub blocker: Option<String>,
+}
+
+/// Which entries are watched, where not all are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SelectionStatus {
+    /// The arguments that ask for them, such as `--key=family`.
+    pub arguments: Vec<String>,
+    /// How many entries that are.
+    pub entries: usize,
+    /// Which part of it matches nothing.
+    pub unmatched: Option<String>,
 }
 
 impl ManifestStatus {

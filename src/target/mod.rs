@@ -95,7 +95,7 @@ pub enum Denial {
     Machine,
     /// A call by HTTP, and not by HA: where the same token is accepted by the WebSocket.
     #[error(
-        "something before Home Assistant refuses the call (401), and not the token: a proxy may want a header (`headers` of the target in appcred.yaml), or may take the token away on the way"
+        "something in front of Home Assistant refuses the call (401); the token is not the reason: a proxy may want a header (`headers` of the target in appcred.yaml), or may take the token away on the way"
     )]
     Proxy,
 }

@@ -30,11 +30,6 @@ pub(super) fn cannot_be_read(kind: &str, name: &str) -> String {
     format!("the {kind} {name} cannot be read: it is left alone")
 }
 
-/// What is wrong with linked accounts, and what follows.
-pub(super) fn unread_accounts(unread: &[UnreadAccounts]) -> impl Iterator<Item = String> {
-    unread.iter().map(|unread| format!("{unread}: no credential that it may use is deleted"))
-}
-
 /// What was named already.
 #[derive(Debug, Default)]
 pub(super) struct UnreadableLog(Mutex<BTreeSet<String>>);

@@ -44,6 +44,9 @@ impl Clients {
         let mut clients = Self::default();
         for (target, spec) in specs {
             for entry in &spec.desired.credentials {
+                if !spec.policy.selection.includes(entry.keys(), &entry.domain) {
+                    continue;
+                }
                 let client = (entry.domain.clone(), entry.client_id.clone());
                 clients.uses.entry(client).or_default().push((target.clone(), entry.clone()));
             }

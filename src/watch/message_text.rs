@@ -36,7 +36,7 @@ pub(super) fn message(waiting: &[Waiting<'_>], due: &[&EntryStatus]) -> String {
         };
         text.push_str(&format!("\n- {line}"));
         if let Some(why) = &waiting.set_up.error {
-            text.push_str(&format!(". The last try failed: {}", plain(why)));
+            text.push_str(&format!(". The last attempt failed: {}", plain(why)));
         }
     }
     if !due.is_empty() {

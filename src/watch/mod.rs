@@ -50,6 +50,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, sleep};
 
 use crate::model::counted;
+use crate::status::{ManifestStatus, SelectionStatus};
 use crate::target::Stop;
 
 use clients::{Clients, keep_asking};
@@ -162,11 +163,11 @@ async fn keep_targets<R: ReadSpecs, C: Connect>(
                 crashes.succeeded(settings.resync).next
             }
             Err(ReaderCrashed) => {
-                tracing::error!("{READER_CRASHED}");
                 let now = channels.statuses.now();
                 channels.statuses.edit(|status| {
                     status.manifests.read_at = Some(now);
                     status.manifests.blocker = Some(READER_CRASHED.to_owned());
+                    problem_log.log(&status.manifests);
                 });
                 crashes.failed(ErrorKind::Internal, Instant::now(), fastrand::f64()).next
             }
@@ -193,6 +194,7 @@ fn give_out<C: Connect>(
 ) {
     let Reading { specs, manifests, .. } = read.reading;
     problem_log.log(&manifests);
+    log_selection(&statuses.subscribe().borrow().manifests, &manifests);
     if cause == Cause::Reload {
         let (files, entries) = (manifests.files, manifests.entries);
         tracing::info!("read {} with {}", counted(files, "manifest"), counted(entries, "entry"));
@@ -200,6 +202,20 @@ fn give_out<C: Connect>(
     statuses.edit(|status| status.manifests = manifests);
     if let Some(specs) = specs {
         tasks.distribute(specs, cause == Cause::Reload);
+    }
+}
+
+/// Logs what is watched where that is not everything, and again where that has changed.
+fn log_selection(before: &ManifestStatus, now: &ManifestStatus) {
+    if let Some(selection) = &now.selection
+        && before.selection.as_ref() != Some(selection)
+    {
+        let SelectionStatus { arguments, entries, .. } = selection;
+        tracing::info!(
+            "only what is selected is watched: {} ({entries} of {})",
+            arguments.join(" "),
+            counted(now.entries, "entry"),
+        );
     }
 }
 

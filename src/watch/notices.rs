@@ -140,6 +140,8 @@ pub(super) struct Notifier {
     name: TargetName,
     webhooks: WebhookSender,
     displayed: Option<Message>,
+    /// Why the last one could not be displayed.
+    cannot_display: Option<String>,
     /// Home Assistant keeps its messages only as long as it runs.
     may_be_lost: bool,
     /// The set-ups that waited for a person, each with what it waited for.
@@ -160,6 +162,7 @@ impl Notifier {
             webhooks: WebhookSender::new(Some(name.clone()), stop),
             name,
             displayed: None,
+            cannot_display: None,
             may_be_lost: false,
             pending: BTreeMap::new(),
             failed: BTreeMap::new(),
@@ -220,11 +223,18 @@ impl Notifier {
         };
         match shown.await {
             Ok(()) => {
+                if self.cannot_display.take().is_some() {
+                    tracing::info!(target = %self.name, "Home Assistant displays messages again");
+                }
                 self.displayed = Some(message.clone());
                 self.may_be_lost = false;
             }
             Err(why) => {
-                tracing::warn!(target = %self.name, "Home Assistant displays no message: {why}")
+                let why = why.to_string();
+                if self.cannot_display.as_ref() != Some(&why) {
+                    tracing::warn!(target = %self.name, "Home Assistant displays no message: {why}");
+                }
+                self.cannot_display = Some(why);
             }
         }
     }
@@ -263,7 +273,7 @@ impl Notifier {
         match (last, &target.error) {
             (None, Some(why)) => Some((EventCode::Error, why.clone())),
             (Some(_), None) => {
-                Some((EventCode::Recovered, "the target is as wanted again".to_owned()))
+                Some((EventCode::Recovered, "the target is in sync again".to_owned()))
             }
             _ => None,
         }

@@ -267,7 +267,8 @@ impl<C: Connect> TargetReconciler<C> {
         is_left: bool,
     ) {
         let differences = status::differences(plan, is_left, is_drift);
-        self.log.found(&differences, is_drift && !is_left, plan);
+        self.log.unread(&observed.unread_accounts);
+        self.log.found(&differences, is_drift && !is_left, plan, &spec.policy.selection);
         let mut entries = spec.dated(status::entries(&spec.desired, plan));
         entries.iter_mut().for_each(|entry| self.set_ups.write(entry));
         let has_begun = is_drift && !self.is_drifted;

@@ -1,10 +1,12 @@
 //! What is logged of one target: each state once, and not at every round.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::integrations::{TOO_MANY_ACCOUNTS_HELP, too_many_accounts};
-use crate::model::{Desired, DesiredCredential, Key, TargetName, Visible};
+use crate::model::{
+    Desired, DesiredCredential, Key, Selection, TargetName, UnreadAccounts, Visible,
+};
 use crate::plan::{Action, Plan, Step};
 use crate::reconcile::{Outcome, StepOutcome, Unchecked, unchecked_line};
 use crate::status::{self, Difference, Status};
@@ -16,6 +18,8 @@ use super::error::RoundError;
 pub(super) struct RoundLog {
     target: TargetName,
     last: String,
+    /// The linked accounts that could not be read.
+    unread: Vec<UnreadAccounts>,
     /// Why steps failed that have not succeeded since.
     failing: BTreeMap<StepIdentity, String>,
     /// The entries with whose client too many accounts are linked.
@@ -24,7 +28,8 @@ pub(super) struct RoundLog {
 
 impl RoundLog {
     pub(super) fn new(target: TargetName) -> Self {
-        Self { target, last: String::new(), failing: BTreeMap::new(), limits: BTreeMap::new() }
+        let (last, unread, failing, limits) = Default::default();
+        Self { target, last, unread, failing, limits }
     }
 
     pub(super) fn connected(&mut self, version: Option<&str>) {
@@ -37,7 +42,17 @@ impl RoundLog {
     }
 
     /// Logs what was found. What is about to be done is logged when it is done.
-    pub(super) fn found(&mut self, differences: &[Difference], is_repaired: bool, plan: &Plan) {
+    pub(super) fn found(
+        &mut self,
+        differences: &[Difference],
+        is_repaired: bool,
+        plan: &Plan,
+        selection: &Selection,
+    ) {
+        // What need not be done any more does not fail any more.
+        let steps = plan.steps.iter().filter_map(|step| identity(&step.action));
+        let steps: BTreeSet<StepIdentity> = steps.collect();
+        self.failing.retain(|step, _| steps.contains(step));
         if is_repaired {
             let steps = status::to_do(plan).join("; ");
             tracing::info!(target = %self.target, "changed at the target, not by a manifest; to do: {steps}");
@@ -49,12 +64,27 @@ impl RoundLog {
         }
         let (is_as_wanted, accounts) = (lines.is_empty(), accounts(plan));
         if is_as_wanted {
-            let rest =
-                if accounts.is_empty() { "in sync" } else { "the credentials are as wanted" };
+            let rest = match (accounts.is_empty(), selection.is_whole()) {
+                (true, true) => "in sync",
+                (true, false) => "what is selected is in sync",
+                (false, true) => "the credentials are in sync",
+                (false, false) => "the selected credentials are in sync",
+            };
             lines.push(rest.to_owned());
         }
         lines.extend(accounts);
         self.once(lines.join("; "));
+    }
+
+    /// Logs which linked accounts cannot be read, each once.
+    pub(super) fn unread(&mut self, unread: &[UnreadAccounts]) {
+        for what in unread.iter().filter(|what| !self.unread.contains(what)) {
+            tracing::warn!(target = %self.target, "{what}, so no credential that it may use is deleted");
+        }
+        if unread.is_empty() && !self.unread.is_empty() {
+            tracing::info!(target = %self.target, "all linked accounts can be read again");
+        }
+        self.unread = unread.to_owned();
     }
 
     fn once(&mut self, state: String) {
@@ -94,6 +124,8 @@ impl RoundLog {
                 if self.failing.insert(identity, why.clone()).as_ref() != Some(why) {
                     tracing::error!(target = %self.target, "{what}: {why}");
                 }
+                // Its end is logged, whatever was logged before.
+                self.last.clear();
             }
         }
     }
@@ -110,6 +142,9 @@ impl RoundLog {
         for (key, message) in limits.iter().filter(|(key, why)| self.limits.get(*key) != Some(*why))
         {
             tracing::warn!(target = %self.target, "`{key}`: {message} ({TOO_MANY_ACCOUNTS_HELP})");
+        }
+        for key in self.limits.keys().filter(|key| !limits.contains_key(*key)) {
+            tracing::info!(target = %self.target, "`{key}`: no more accounts are linked than its provider allows");
         }
         self.limits = limits;
     }
@@ -164,5 +199,107 @@ fn line(difference: &Difference) -> String {
         None if difference.is_drift => format!("drifted, to do: {}", difference.what),
         None => format!("to do: {}", difference.what),
         Some(why) => format!("not done: {}: {why}", difference.what),
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::io;
+    use std::sync::{Arc, Mutex};
+
+    use super::RoundLog;
+    use crate::model::{DesiredCredential, Glob, Selection, TargetName};
+    use crate::plan::{Action, Plan, Step, StepId, Wanted};
+    use crate::reconcile::{Outcome, StepOutcome};
+
+    #[derive(Clone, Default)]
+    struct Buffer(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Buffer {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What is logged meanwhile: a line for each message, with its level.
+    pub(in crate::watch) fn logged(work: impl FnOnce()) -> Vec<String> {
+        let buffer = Buffer::default();
+        let writer = buffer.clone();
+        let log = tracing_subscriber::fmt()
+            .without_time()
+            .with_target(false)
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        tracing::subscriber::with_default(log, work);
+        let text = String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap();
+        text.lines().map(|line| line.trim().to_owned()).collect()
+    }
+
+    fn plan(creates: &[&str]) -> Plan {
+        let step = |(number, key): (usize, &&str)| {
+            let example = DesiredCredential::example(key);
+            let wanted = Wanted {
+                key: example.key,
+                domain: example.domain,
+                client_id: example.client_id,
+                name: example.name,
+                auth_domain: format!("appcred:house:{key}").into(),
+            };
+            Step {
+                id: StepId(number),
+                action: Action::Create { wanted },
+                reasons: Vec::new(),
+                reload: Vec::new(),
+                after: None,
+                claim: None,
+                foreign: Vec::new(),
+                old_key: None,
+            }
+        };
+        Plan {
+            steps: (0..).zip(creates).map(step).collect(),
+            withheld: Vec::new(),
+            unknown: Vec::new(),
+            credential_states: Vec::new(),
+            undeclared_accounts: Vec::new(),
+            setup_states: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_failure_is_logged_and_so_is_its_return() {
+        let mut log = RoundLog::new(TargetName::new("home"));
+        let mut round = |plan: &Plan| {
+            logged(|| {
+                log.found(&[], false, plan, &Selection::default());
+                for step in &plan.steps {
+                    log.outcome(step, &StepOutcome::new(step.id, Outcome::Failed("no".to_owned())));
+                }
+            })
+        };
+        let (failing, nothing) = (plan(&["a"]), plan(&[]));
+        let in_sync = "INFO in sync target=home";
+        assert_eq!(round(&nothing), [in_sync]);
+        assert_eq!(round(&nothing), [""; 0]);
+        let failed = round(&failing);
+        assert!(failed[0].starts_with("ERROR create"), "{failed:?}");
+        assert_eq!(round(&failing), [""; 0], "once");
+        assert_eq!(round(&nothing), [in_sync]);
+        assert_eq!(round(&failing), failed);
+    }
+
+    #[test]
+    fn what_is_in_sync_is_what_is_selected() {
+        let mut log = RoundLog::new(TargetName::new("home"));
+        let selection =
+            Selection { keys: Glob::new("a").into_iter().collect(), ..Default::default() };
+        let found = logged(|| log.found(&[], false, &plan(&[]), &selection));
+        assert_eq!(found, ["INFO what is selected is in sync target=home"]);
     }
 }

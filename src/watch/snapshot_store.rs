@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::sleep;
 
-use crate::model::{Observed, TargetName};
-use crate::plan::{Plan, found_same};
+use crate::model::{Observed, Policy, Selection, TargetName};
+use crate::plan::{self, Plan, found_same};
 use crate::target::Stop;
 use crate::target::snapshot::{self, SnapshotTarget};
 
@@ -40,6 +40,13 @@ impl SnapshotStore {
         observed: &Observed,
         plan: &Plan,
     ) {
+        // A snapshot is of the whole target, whatever is selected.
+        let whole = || {
+            let policy = Policy { selection: Selection::default(), ..spec.policy.clone() };
+            plan::plan(&spec.desired, observed, &policy)
+        };
+        let whole = (!spec.policy.selection.is_whole()).then(whole);
+        let plan = whole.as_ref().unwrap_or(plan);
         let sealed = |key: &_| spec.seals.get(key).cloned().unwrap_or_default();
         let seals = found_same(plan, &spec.desired, observed, sealed);
         let target = SnapshotTarget::of(name, observed, &seals);

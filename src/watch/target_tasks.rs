@@ -76,10 +76,12 @@ impl<C: Connect> TargetTasks<C> {
         }
         for (name, (spec, other)) in twice {
             self.statuses.begin(&name, &spec.endpoint.address(), spec.mode);
-            self.statuses.not_connected(&name, &spec, true);
             let why = RoundError::SameTarget(other).to_string();
+            if self.statuses.of(&name).and_then(|target| target.error).as_ref() != Some(&why) {
+                tracing::error!(target = %name, "{why}");
+            }
+            self.statuses.not_connected(&name, &spec, true);
             self.statuses.not_watched(&name, &why, None);
-            tracing::error!(target = %name, "{why}");
         }
         for (name, spec) in specs {
             self.statuses.begin(&name, &spec.endpoint.address(), spec.mode);

@@ -78,10 +78,17 @@ impl Webhook {
                 );
             }
         };
+        let mut has_failed = false;
         loop {
             tokio::select! {
                 body = bodies.recv() => match body {
-                    Some(body) => self.post(&client, &body, &stop).await,
+                    Some(body) => {
+                        let is_accepted = self.post(&client, &body, &stop).await;
+                        if is_accepted && has_failed {
+                            tracing::info!(target, "webhook {number} accepts notices again");
+                        }
+                        has_failed = !is_accepted;
+                    }
                     None => return,
                 },
                 () = stop.cancelled() => return,
@@ -89,7 +96,8 @@ impl Webhook {
         }
     }
 
-    async fn post(&self, client: &reqwest::Client, body: &[u8], stop: &Stop) {
+    /// Whether the notice was accepted.
+    async fn post(&self, client: &reqwest::Client, body: &[u8], stop: &Stop) -> bool {
         let (address, target, number) = (&self.address, named(&self.target), self.number);
         let mut pauses = PAUSES.iter();
         loop {
@@ -99,14 +107,15 @@ impl Webhook {
                 .body(body.to_owned());
             // Reqwest would print the address.
             let (why, may_retry) = match request.send().await {
-                Ok(answer) if answer.status().is_success() => return,
+                Ok(answer) if answer.status().is_success() => return true,
                 Ok(answer) => {
                     (format!("it answered {}", answer.status()), may_succeed_later(answer.status()))
                 }
                 Err(error) => (http::innermost(error), true),
             };
             let Some(pause) = pauses.next().filter(|_| may_retry) else {
-                return tracing::warn!(target, "webhook {number} did not accept a notice: {why}");
+                tracing::warn!(target, "webhook {number} did not accept a notice: {why}");
+                return false;
             };
             tracing::debug!(
                 target,
@@ -114,7 +123,7 @@ impl Webhook {
             );
             tokio::select! {
                 () = sleep(Duration::from_secs(*pause)) => {}
-                () = stop.cancelled() => return,
+                () = stop.cancelled() => return false,
             }
         }
     }

@@ -16,11 +16,11 @@ use crate::lock::{TargetLock, WriteLock};
 use crate::manifest::{self, Cache, Entry, Loaded, Project, check_lifetimes, load_again};
 use crate::model::{Key, OnDrift, PolicyOverrides, SealedClients, Seals, TargetName, Visible, day};
 use crate::secret::{self, AllowedPaths, Ask, SecretResolver};
-use crate::status::{ManifestStatus, Mode};
+use crate::status::{ManifestStatus, Mode, SelectionStatus};
 use crate::target::Endpoint;
 use crate::watch::{Clock, Notices, ReadSpecs, Reading, TargetSpec};
 
-use super::{Workspace, select};
+use super::{Workspace, check_selection, select};
 
 /// What to read, and how to watch it.
 pub struct ReaderSettings {
@@ -105,6 +105,9 @@ impl<P: Ask + Clone> ReadSpecs for ProjectReader<P> {
         let specs = match select(&project, environment, &self.settings.targets) {
             Ok(targets) => {
                 let specs = self.specs(&project, targets, &known, (seals, day(now)), &mut problems);
+                if !problems.has_errors() {
+                    manifests.selection = self.selected(&specs, &mut problems);
+                }
                 places.extend(specs.values().flat_map(|spec| spec.inputs.keys().cloned()));
                 Some(specs).filter(|_| !problems.has_errors())
             }
@@ -206,6 +209,30 @@ impl<P: Ask + Clone> ProjectReader<P> {
             all.insert(name, spec);
         }
         all
+    }
+
+    /// What of this is watched. A part of the selection that matches nothing is a problem: its entry may have been
+    /// removed, or have another integration.
+    fn selected(
+        &self,
+        specs: &BTreeMap<TargetName, TargetSpec>,
+        problems: &mut Diagnostics,
+    ) -> Option<SelectionStatus> {
+        let selection = &self.settings.policy.selection;
+        if selection.is_whole() {
+            return None;
+        }
+        let entries = specs.values().flat_map(|spec| &spec.desired.credentials);
+        let known = entries.clone().map(|entry| (entry.keys(), &entry.domain));
+        let unmatched = check_selection(selection, known).err().map(|why| why.to_string());
+        if let Some(why) = &unmatched {
+            let message = format!("the selection does not match: {why}");
+            let help = "start the watcher again with another selection";
+            problems.push(Diagnostic::warning(ProblemCode::UnmatchedSelection, message).help(help));
+        }
+        let selected = entries.filter(|entry| selection.includes(entry.keys(), &entry.domain));
+        let entries = selected.map(|entry| &entry.key).collect::<BTreeSet<_>>().len();
+        Some(SelectionStatus { arguments: selection.arguments(), entries, unmatched })
     }
 
     /// One watcher for each owner's credentials at each target, on this machine and for this person. A

@@ -23,7 +23,7 @@ pub enum NoSuchEntry {
         known: BTreeSet<String>,
     },
     /// All parts of a selection mean something, and nothing has all of them.
-    #[error("nothing is selected by {selection} together")]
+    #[error("no entry matches all of {selection}")]
     Nothing {
         /// Its arguments.
         selection: String,

@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use super::Environment;
 use crate::manifest::Project;
-use crate::model::TargetName;
+use crate::model::{Glob, TargetName};
 use crate::suggest;
 use crate::target::Endpoint;
 use crate::target::home_assistant::HomeAssistantEndpoint;
@@ -60,7 +60,7 @@ pub fn select(
     pick(all, names)
 }
 
-/// Those of these names, or all where no name is given.
+/// Those of these names or patterns, or all where none is given.
 ///
 /// # Errors
 /// Where there is none of such a name.
@@ -68,13 +68,15 @@ pub(super) fn pick<T>(
     mut all: BTreeMap<TargetName, T>,
     names: &[String],
 ) -> Result<BTreeMap<TargetName, T>, SelectionError> {
-    let is_unknown = |name: &&String| !all.contains_key(&TargetName::new((*name).clone()));
-    if let Some(name) = names.iter().find(is_unknown) {
+    let matches = |name: &String, target: &TargetName| {
+        Glob::new(name).is_some_and(|glob| glob.matches(target.as_str()))
+    };
+    if let Some(name) = names.iter().find(|name| !all.keys().any(|target| matches(name, target))) {
         let known = all.keys().map(ToString::to_string).collect();
         return Err(SelectionError::Unknown { name: name.clone(), known });
     }
     if !names.is_empty() {
-        all.retain(|target, _| names.iter().any(|name| name == target.as_str()));
+        all.retain(|target, _| names.iter().any(|name| matches(name, target)));
     }
     Ok(all)
 }

@@ -247,7 +247,7 @@ fn an_entry_is_added_below_a_linked_folder_with_its_accounts_and_days() {
         add("two", &["--expires", "2099-03-01", "--rotate-after", "2099-03-01", "--file", file]);
     assert!(ran.status(1).run().stderr.contains("`rotate_after` is not before `expires`"));
     let ran = add("two", &["--expires", "90d", "--file", file]).status(1).run();
-    assert!(ran.stderr.contains("it is no day, as in 2027-03-01"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("it is not a date such as 2027-03-01"), "{}", ran.stderr);
     let outside = add("two", &["--file", "elsewhere/b.yaml"]).status(1).run();
     assert!(outside.stderr.contains("is not a place where appcred reads"), "{}", outside.stderr);
     for hidden in ["credentials/sub/.a.yaml", "credentials/../elsewhere/c.yaml"] {

@@ -216,8 +216,8 @@ fn a_manifest_names_a_program_and_never_says_what_it_is() {
     let scene = Scene::new("touch ran; echo hunter1", "");
     for (secret, told) in [
         ("!from saef x", "there is no source `saef`: did you mean `safe`?"),
-        ("!from safe", "has a source and nothing that it is asked for"),
-        ("!from safe --help", "what `!from` asks for begins with `-`"),
+        ("!from safe", "names a source, but not what to read from it"),
+        ("!from safe --help", "the argument of `!from` begins with `-`"),
         ("!from \"safe a\\u200bb\"", "has a character that cannot be seen"),
         ("!from \"safe a\\nb\"", "has a character that cannot be seen"),
         ("!from /bin/sh x", "there is no source `/bin/sh`; there are: safe"),
@@ -233,7 +233,10 @@ fn a_manifest_names_a_program_and_never_says_what_it_is() {
     }
     scene.secrets(&["!from safe x", "!from safe y"]);
     let said = scene.appcred().args(["validate"]).run().stderr;
-    assert_eq!(said, "Not read: 2 secrets of programs, which `validate` does not run.\n");
+    assert_eq!(
+        said,
+        "Not checked: 2 values that a program prints, since `validate` runs no programs.\n"
+    );
     assert!(!scene.0.join("ran").exists());
     scene.project("{command: [no-such-program, \"{}\"]}");
     let said = scene.refused();
@@ -257,9 +260,9 @@ fn a_source_that_cannot_be_is_refused_in_the_project_file() {
         ("{command: [op, \"{}\"], timeout: 0s}", "`timeout` is not a number of seconds"),
         ("{command: [op, \"{}\"], timeout: 5m}", "`timeout` is not a number of seconds"),
         ("{command: [op, \"{}\"], shell: true}", "unknown field `shell`"),
-        ("{command: [sh, -c, \"pass {}\"]}", "in a text that an interpreter runs"),
-        ("{command: [bash, -ec, \"{}\"]}", "in a text that an interpreter runs"),
-        ("{command: [ruby, --eval, \"{}\"]}", "in a text that an interpreter runs"),
+        ("{command: [sh, -c, \"pass {}\"]}", "inside of a script"),
+        ("{command: [bash, -ec, \"{}\"]}", "inside of a script"),
+        ("{command: [ruby, --eval, \"{}\"]}", "inside of a script"),
     ] {
         scene.project(source);
         let said = scene.appcred().args(["validate"]).status(1).run().stderr;

@@ -390,3 +390,30 @@ fn the_browser_is_opened_with_the_link_that_is_shown() {
     assert!(link.starts_with(&format!("{url}/auth/authorize?")), "{link}");
     assert!(looked_at.join().unwrap());
 }
+
+/// Where nobody can paste anything, nobody is asked to, and the wait has an end.
+#[test]
+fn without_a_terminal_a_login_ends() {
+    let house = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", house.local_addr().unwrap());
+    let looked_at = thread::spawn(move || {
+        let accept = || tungstenite::accept(house.accept().unwrap().0).is_ok();
+        accept() && accept()
+    });
+    let login = |arguments: &[&str]| {
+        let appcred = Appcred::new()
+            .env("PATH", "/nowhere")
+            .env("APPCRED_AGE_IDENTITY", age_identity().0)
+            .env("HASS_SERVER", &url);
+        appcred.args(["login"]).args(arguments).status(1).run().stderr
+    };
+    let printed = login(&["--no-browser", "--timeout", "1"]);
+    assert!(
+        printed.contains("nobody signed in within 1 second; --timeout waits longer"),
+        "{printed}"
+    );
+    assert!(!printed.contains("paste"), "{printed}");
+    let printed = login(&[]);
+    assert!(printed.contains("no browser could be opened, and there is no terminal"), "{printed}");
+    assert!(looked_at.join().unwrap());
+}

@@ -152,5 +152,5 @@ fn a_plan_that_cannot_be_saved_names_every_secret_that_is_not_encrypted() {
     let project = Project::new().file("appcred.yaml", PROJECT).file("credentials.yaml", manifest);
     let plan = Appcred::new().in_dir(project.path()).args(["plan", "--out", "x"]).status(1);
     let ran = plan.env("S", "first-value").run();
-    assert!(ran.stderr.contains("It is so of `one`, `two`"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("This affects `one`, `two`"), "{}", ran.stderr);
 }

@@ -1,9 +1,12 @@
 //! Entries are addressed as people think of them: what is selected is done and nothing else.
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::forms::check_own;
+use crate::real::{free_port, send};
 use crate::shell::{Appcred, Project};
+use crate::watch::eventually;
 
 const PROJECT: &str = "owner: house\nallow_plaintext: true\ntargets: {home: {config_dir: ha}}\n";
 const ACCOUNTS: &str = "ha/.storage/core.config_entries";
@@ -127,9 +130,9 @@ fn what_means_nothing_is_an_error_with_what_there_is() {
         ("authorize famly", "there is no entry with the key `famly`: did you mean `family`?"),
         (
             "apply family",
-            "`family` is an entry and no saved plan: `appcred apply --key family` applies it alone",
+            "`family` is an entry, not a saved plan: `appcred apply --key family` applies it alone",
         ),
-        ("apply spotify_id_kids", "`kids` is an entry and no saved plan"),
+        ("apply spotify_id_kids", "`kids` is an entry, not a saved plan"),
         ("apply none.plan", "cannot read none.plan: there is no such file"),
         ("plan --key=", "it is empty: give a name, or a pattern such as `spotify-*`"),
         ("list --state drited", "'drifted'"),
@@ -177,7 +180,9 @@ fn the_list_has_keys_and_what_is_missing_and_can_be_filtered() {
     );
     assert_eq!(list("--state missing,foreign"), ["- foreign", "stream missing"]);
     assert_eq!(list("--owner h*"), ["family in_sync", "kids undeclared", "stream missing"]);
-    assert_eq!(list("--domain twitch"), ["stream missing"]);
+    for of_twitch in ["--domain twitch", "--domain Twitch", "--domain tw* -t h?me"] {
+        assert_eq!(list(of_twitch), ["stream missing"]);
+    }
     assert_eq!(list("--key kids"), ["kids undeclared"]);
     let text = appcred(&project, "list").run().stdout;
     let line = |start: &str| text.lines().find(|line| line.starts_with(start)).unwrap().to_owned();
@@ -195,6 +200,18 @@ fn reports_say_that_they_are_of_a_selection() {
     assert_eq!(json["selection"], json!(["--key=family"]));
     let markdown = appcred(&project, "plan --key family --format markdown").run().stdout;
     assert!(markdown.contains("Only what is selected: `--key=family`"), "{markdown}");
+    for format in ["text", "github", "gitlab", "junit", "sarif"] {
+        let of = |selection: &str| {
+            appcred(&project, &format!("plan --format {format}{selection}")).run().stdout
+        };
+        let (part, whole) = (of(" --key family"), of(""));
+        assert!(part.contains("only what is selected: --key=family"), "{part}");
+        assert!(!whole.contains("select"), "{whole}");
+    }
+    let applied = appcred(&project, "apply --yes --key family --format text=applied").run();
+    assert!(applied.stdout.contains("1 created"), "{}", applied.stdout);
+    let written = std::fs::read_to_string(project.join("applied")).unwrap();
+    assert!(written.starts_with("# only what is selected: --key=family\n"), "{written}");
     let whole = appcred(&project, "plan --format json").run().stdout;
     assert!(!whole.contains("selection"), "{whole}");
 }
@@ -204,10 +221,10 @@ fn reports_say_that_they_are_of_a_selection() {
 fn what_other_tools_mean_by_an_option_writes_no_file() {
     let project = house();
     for (arguments, expected) in [
-        ("plan -out=tfplan", "--out=tfplan"),
+        ("plan -out=tfplan", "two dashes here: --out"),
         ("plan -o json", "--format"),
         ("plan -o yaml", "--format"),
-        ("plan -target=home", "--target=home"),
+        ("plan -target=home", "two dashes here: --target"),
     ] {
         let ran = appcred(&project, arguments).status(1).run();
         assert!(ran.stderr.contains(expected), "{}", ran.stderr);
@@ -217,4 +234,93 @@ fn what_other_tools_mean_by_an_option_writes_no_file() {
     assert!(
         !files.iter().any(|file| ["ut=tfplan", "json", "yaml"].iter().any(|name| file == name))
     );
+}
+
+/// A watcher that watches a part never looks like one that watches all, and says when the part is gone.
+#[test]
+fn a_watcher_says_what_is_selected_and_when_nothing_is() {
+    let project = house();
+    let port = free_port();
+    let listen = format!("--listen=127.0.0.1:{port}");
+    let arguments = ["watch", "--key", "family", "--poll", "1", &listen];
+    let running = Appcred::new()
+        .in_dir(project.path())
+        .env("XDG_STATE_HOME", project.join("state"))
+        .args(arguments)
+        .spawn();
+    let logged = |text: &str| eventually(text, || running.stderr().contains(text));
+    let get = |path: &str| send("GET", &format!("http://127.0.0.1:{port}{path}"), &[], None);
+    let status = || {
+        let status = serde_json::from_str(&get("/api/v1/status").unwrap().text).unwrap();
+        check_own("status.schema.json", &status);
+        status
+    };
+    let is_page = |text: &str| eventually(text, || get("/").unwrap().text.contains(text));
+    logged("only what is selected is watched: --key=family (1 of 3 entries)");
+    logged("what is selected is in sync");
+    let now: Value = status();
+    let selection = json!({"arguments": ["--key=family"], "entries": 1});
+    assert_eq!(now["manifests"]["selection"], selection);
+    is_page("Everything that is selected is in sync.");
+    is_page("<code>--key=family</code>");
+    let metrics = get("/metrics").unwrap().text;
+    assert!(
+        metrics.contains("appcred_selected_entries{selection=\"--key=family\"} 1"),
+        "{metrics}"
+    );
+    assert!(metrics.contains("appcred_selection_unmatched{selection=\"--key=family\"} 0"));
+
+    // The entry is known by its former key.
+    appcred(&project, "rename family ours").run();
+    eventually("it is followed", || {
+        let now: Value = status();
+        now["targets"][0]["entries"][0]["key"] == "ours" && now["targets"][0]["state"] == "in_sync"
+    });
+    assert!(!running.stderr().contains("does not match"), "{}", running.stderr());
+
+    appcred(&project, "rm ours").run();
+    logged("WARN the selection does not match: there is no entry with the key `family`");
+    eventually("nothing is watched", || {
+        let now: Value = status();
+        now["targets"][0]["state"] == "nothing_selected"
+    });
+    let now: Value = status();
+    assert_eq!(now["manifests"]["problems"][0]["code"], "unmatched-selection");
+    assert!(now["manifests"]["selection"]["unmatched"].is_string(), "{now}");
+    is_page("A part of the selection matches no entry.");
+    is_page("No entry for this target is selected.");
+    assert!(
+        get("/metrics")
+            .unwrap()
+            .text
+            .contains("appcred_selection_unmatched{selection=\"--key=family\"} 1")
+    );
+    running.signal(Signal::TERM);
+    assert_eq!(running.finish().status, Some(0));
+}
+
+/// As git does it: what fits is printed, and so is everything where there is no terminal or no such program.
+#[test]
+fn what_is_longer_than_the_terminal_goes_through_the_pager() {
+    let project = house();
+    let plan = |rows: &str, pager: &str, more: &str| {
+        let run = Appcred::new().in_dir(project.path()).env("APPCRED_PAGER", pager);
+        let run = run.args(format!("plan{more}").split(' '));
+        run.on_terminal_after(&format!("stty {rows} cols 100; ")).run().stdout
+    };
+    let paged = |text: &str| text.contains("PAGED") && text.contains("3 to create");
+    let pager = "echo PAGED; cat";
+    assert!(paged(&plan("rows 5", pager, "")));
+    for (rows, pager, more) in [
+        ("rows 200", pager, ""),
+        ("rows 5", pager, " --no-pager"),
+        ("rows 5", "no-such-program", ""),
+        ("rows 5", pager, " --format json"),
+    ] {
+        let text = plan(rows, pager, more);
+        assert!(!paged(&text) && text.contains("family"), "{text}");
+    }
+    let ran = appcred(&project, "plan").env("APPCRED_PAGER", pager).run();
+    assert!(!paged(&ran.stdout), "{}", ran.stdout);
+    assert!(paged(&plan("rows 5", "test $LESS = FRX && echo PAGED; cat", "")));
 }

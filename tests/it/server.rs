@@ -136,12 +136,15 @@ fn why_the_last_try_failed_is_shown_where_the_next_one_waits() {
     let served = Served::start(read(vec![("home", up(vec![refused]))]));
     let page = visit(&served.url("/")).text;
     let (before, after) = page.split_once("Consent at provider.example").unwrap();
-    assert!(before.contains(&format!("the last try failed: {why}")), "above the button: {page}");
-    assert!(after.contains(&format!("the last try failed: {why}")), "in the table: {page}");
+    assert!(
+        before.contains(&format!("the last attempt failed: {why}")),
+        "above the button: {page}"
+    );
+    assert!(after.contains(&format!("the last attempt failed: {why}")), "in the table: {page}");
     let status = visit(&served.url("/api/v1/status")).value();
     let set_up = &status["targets"][0]["entries"][0]["set_up"];
     assert_eq!(set_up["state"], "waiting_for_consent");
-    assert_eq!(set_up["reason"], format!("the last try failed: {why}"));
+    assert_eq!(set_up["reason"], format!("the last attempt failed: {why}"));
 }
 
 #[test]
@@ -273,7 +276,7 @@ fn what_is_alive_is_ready_once_all_was_looked_at() {
     fresh.link = Link::Connecting;
     fresh.last_reconcile = None;
     served.show(read(vec![("a", fresh), ("b", up(Vec::new()))]));
-    assert_eq!(ready(), (503, "a was not looked at yet".to_owned()));
+    assert_eq!(ready(), (503, "a has not been checked yet".to_owned()));
     let mut broken = read(vec![("a", up(Vec::new()))]);
     broken.manifests.blocker = Some("no target".to_owned());
     served.show(broken);
@@ -324,7 +327,8 @@ fn prometheus_reads_the_metrics() {
     };
     let home = ("target", "home");
     let dated = [home, ("key", "family"), ("domain", "spotify")];
-    let version = [("version", env!("CARGO_PKG_VERSION"))];
+    let commit = env!("APPCRED_BUILT_COMMIT");
+    let version = [("version", env!("CARGO_PKG_VERSION")), ("commit", commit)];
     for (name, labels, expected) in [
         ("appcred_build_info", &version[..], 1.0),
         ("process_start_time_seconds", &[], 1_795_539_600.0),

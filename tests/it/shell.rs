@@ -100,11 +100,17 @@ impl Appcred {
     }
 
     /// Has a terminal for its input and output; what it prints there is all on standard output.
-    pub(crate) fn on_terminal(mut self) -> Self {
+    pub(crate) fn on_terminal(self) -> Self {
+        self.on_terminal_after("")
+    }
+
+    /// The same where this is done to the terminal first.
+    pub(crate) fn on_terminal_after(mut self, first: &str) -> Self {
         let words = std::iter::once(self.command.get_program()).chain(self.command.get_args());
         let words: Vec<_> = words.map(|word| format!("'{}'", word.to_str().unwrap())).collect();
         let mut command = Command::new("script");
-        command.args(["-qec", &words.join(" "), "/dev/null"]).env_clear();
+        let words = format!("{first}{}", words.join(" "));
+        command.args(["-qec", &words, "/dev/null"]).env_clear();
         let set = self.command.get_envs().filter_map(|(name, value)| Some((name, value?)));
         command.envs(set).env("PATH", "/usr/bin:/bin").env("TERM", "xterm");
         command.current_dir(self.command.get_current_dir().unwrap());

@@ -148,7 +148,7 @@ fn it_follows_without_being_loaded_anew() {
     let served = Served::start(calm(3));
     let browser = Browser::start();
     browser.go_to(&served.url("/"));
-    browser.page_with("Everything is as wanted.");
+    browser.page_with("Everything is in sync.");
     let seen = browser.value(MARK);
     browser.value("document.getElementById('target-home').open = false");
     browser.value("document.querySelector('#target-home > summary').focus()");
@@ -191,7 +191,7 @@ fn it_works_without_a_script() {
     browser.page_with("Consent at accounts.spotify.com");
     browser.page_with("2026-11-24 17:05:00 UTC");
     served.show(calm(3));
-    browser.page_with("Everything is as wanted.");
+    browser.page_with("Everything is in sync.");
 }
 
 #[test]

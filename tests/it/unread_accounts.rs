@@ -159,3 +159,23 @@ fn a_new_secret_is_checked_where_nobody_knows_who_uses_the_old_one() {
     let said = apply(&project, 0).stderr;
     assert!(said.contains("the new secret of `a` replaces what accounts may use"), "{said}");
 }
+
+#[test]
+fn what_is_missing_in_many_houses_is_written_once() {
+    let project = house();
+    let names: Vec<String> = (10..30).map(|at| format!("h{at}")).collect();
+    let targets: Vec<String> =
+        names.iter().map(|name| format!("  {name}: {{config_dir: {name}}}\n")).collect();
+    let of = "owner: me\nmanifests: [m.yaml]\nallow_plaintext: true\ntargets:\n";
+    project.write("appcred.yaml", &format!("{of}{}", targets.concat()));
+    for name in &names {
+        project.write(&format!("{name}/.HA_VERSION"), "2026.11.0");
+        let held = fs::read_to_string(project.join(CREDENTIALS)).unwrap();
+        project.write(&CREDENTIALS.replacen("ha", name, 1), &held);
+    }
+    let ran = Appcred::new().in_dir(project.path()).args(["list", "-t", "h1*,h2?"]).run();
+    assert_eq!(
+        ran.stderr,
+        "warning: h10, h11, h12 and 17 others: the list of config entries is missing, so no credential that it may use is deleted\n"
+    );
+}

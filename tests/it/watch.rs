@@ -409,6 +409,20 @@ fn a_snapshot_is_kept_up_and_plans_without_keys() {
     assert!(!fs::read_to_string(&snapshot).unwrap().contains("MARKED"));
 }
 
+#[test]
+fn a_snapshot_is_of_everything_though_a_part_is_selected() {
+    let scene = Folder::new();
+    scene.declare(&["a", "b", "c"]);
+    scene.appcred(&["apply", "--yes"]).run();
+    let watch = ["watch", "--key", "b", "--snapshot", "snapshot.json"];
+    let running = scene.appcred(&watch).spawn();
+    eventually("a snapshot", || scene.project.join("snapshot.json").exists());
+    let plan = ["plan", "--against", "snapshot.json", "--detailed-exitcode"];
+    Appcred::new().in_dir(scene.project.path()).args(plan).status(0).run();
+    running.signal(Signal::TERM);
+    assert_eq!(running.finish().status, Some(0));
+}
+
 each_release!(ha_reports_what_changes_and_not_how_things_are);
 fn ha_reports_what_changes_and_not_how_things_are(release: Release) {
     let ha = HomeAssistant::start(release);

@@ -41,7 +41,7 @@ fn ha_consent_is_clicked_through_on_the_page_to_a_loaded_account(release: Releas
     assert!(back.starts_with(&format!("{url}/auth/external/callback?")), "{back}");
 
     browser.go_on_in(0);
-    browser.page_with("Everything is as wanted.");
+    browser.page_with("Everything is in sync.");
     let badges = "[...document.querySelectorAll('.badge')]";
     browser.wait_until(&format!("{badges}.some(badge => badge.textContent === 'linked')"));
     assert_eq!(linking.account("linked_account")["state"], "loaded");

@@ -68,7 +68,7 @@ pub fn rule_recipients(project: &Path, file: &Path) -> Result<Option<RuleRecipie
     }
     let text = files::read_text(&rules, TEXT_LIMIT).map_err(|why| bad(why.to_string()))?;
     // What is in the file is not repeated.
-    let unreadable = |line: u32| bad(format!("line {line} is not as SOPS reads it"));
+    let unreadable = |line: u32| bad(format!("line {line} does not have the form that SOPS reads"));
     let parsed = yaml::parse(&text);
     if let Some(fault) = parsed.faults.first() {
         return Err(unreadable(fault.line()));
@@ -126,7 +126,7 @@ struct RuleKeys {
 }
 
 impl RuleKeys {
-    /// The error is the line that is not as SOPS reads it.
+    /// The error is the line that does not have the form that SOPS reads.
     fn of(rule: &[Pair<'_>]) -> Result<Self, u32> {
         let mut keys = Self::default();
         // Beside groups, SOPS does not read it.
@@ -282,8 +282,8 @@ creation_rules:
             rule_recipients(folder.path(), &folder.path().join("a.yaml")).unwrap_err().to_string()
         };
         for (rules, told) in [
-            ("creation_rules:\n  - age: {a: AGE-SECRET-KEY-1X}\n", "as SOPS reads"),
-            ("creation_rules: [\n", "as SOPS reads"),
+            ("creation_rules:\n  - age: {a: AGE-SECRET-KEY-1X}\n", "that SOPS reads"),
+            ("creation_rules: [\n", "that SOPS reads"),
             ("creation_rules: [{path_regex: '(', age: age1x}]\n", "`path_regex` cannot be"),
             ("creation_rules: [{age: a,\n shamir_threshold: 2}]", "line 2 has `shamir_threshold`,"),
             ("creation_rules: [{age: a,\n pgp: F}]", "line 2 has `pgp`,"),

@@ -105,7 +105,7 @@ fn age_list(node: &Node<'_>, text: &str) -> Option<AgeList> {
     let dash = dash_column(items, text)?;
     let start = line_start(text, items.first()?.span.start);
     let lines = start..value_end(node, text);
-    // In `[…]`, or beside its key, it is not as SOPS writes it.
+    // In `[…]`, or beside its key, it does not have the form that SOPS writes.
     let is_usual = text[start..].trim_start_matches(' ').starts_with('-')
         && lines.end <= next_line(text, lines.end.saturating_sub(1));
     is_usual.then_some(AgeList { lines, dash })

@@ -39,7 +39,7 @@ pub enum SopsProblem {
     /// It is neither YAML nor JSON.
     #[error("it is not complete YAML or JSON")]
     Syntax,
-    /// What SOPS wrote about the document is not as SOPS writes it.
+    /// What SOPS wrote about the document does not have the form that SOPS writes.
     #[error("its `sops` part {0}")]
     Metadata(&'static str),
     /// No age recipient among those who can open it.

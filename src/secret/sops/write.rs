@@ -262,8 +262,9 @@ impl<'t> OpenedSopsDocument<'t> {
         let sealed = sealed.map_err(|_| SopsWriteError::NoRandom)?;
         let part = self.layout.parts.first();
         let places = part.and_then(|part| Some((part.mac.clone()?, part.lastmodified.clone()?)));
-        let (mac, time) =
-            places.ok_or(SopsWriteError::Form("its `sops` part is not as SOPS writes it"))?;
+        let (mac, time) = places.ok_or(SopsWriteError::Form(
+            "its `sops` part does not have the form that SOPS writes",
+        ))?;
         let mut changes = TextChanges::new(text);
         changes.replace(mac.start - tail..mac.end - tail, sealed);
         changes.replace(time.start - tail..time.end - tail, quoted(now));

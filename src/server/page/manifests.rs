@@ -23,9 +23,15 @@ pub(super) fn manifests(manifests: &ReportedManifests<'_>, excerpts: &[String]) 
                 (counted(manifests.entries, "entry"))
                 ", read " (time(read_at))
             }
+            @if let Some(selection) = &manifests.selection {
+                p #selection {
+                    "Only " (selection.entries) " of them " @if selection.entries == 1 { "is" } @else { "are" }
+                    " watched: " code { (selection.arguments.join(" ")) }
+                }
+            }
             @if !manifests.in_force {
                 p {
-                    "They are not in force: nothing is changed until they are corrected, and what was "
+                    "They are not applied: nothing is changed until they are corrected, and what was "
                     "read before stays as it is."
                 }
             }

@@ -26,7 +26,8 @@ use sha2::{Digest, Sha256};
 
 use crate::codes::TargetCode;
 use crate::model::{hex, visible_lines};
-use crate::report::status::{Moment, report};
+use crate::report::moment::Moment;
+use crate::report::status::report;
 use crate::report::{FileNames, problems};
 use crate::status::Status;
 
@@ -205,7 +206,7 @@ fn tone(verdict: TargetCode) -> &'static str {
             "wait"
         }
         TargetCode::Failed | TargetCode::Unreachable | TargetCode::NoAccess => "bad",
-        TargetCode::Connecting => "idle",
+        TargetCode::Connecting | TargetCode::NothingSelected => "idle",
     }
 }
 

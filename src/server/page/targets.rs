@@ -59,7 +59,7 @@ fn nothing(report: &StatusReport<'_>) -> Markup {
             } @else {
                 p { "No target is known. Name one under " code { "targets:" } " in " code { "appcred.yaml" } ":" }
                 pre tabindex="0" role="group" aria-label="Example" { "targets:\n  home: {url: http://homeassistant.local:8123}" }
-                p { "and sign in by " code { "appcred login" } ". This page updates automatically." }
+                p { "and sign in with " code { "appcred login" } ". This page updates automatically." }
             }
         }
     }
@@ -104,15 +104,15 @@ fn looks(target: &TargetState<'_>) -> Markup {
                 div { dt { (down) } dd { (time(since)) } }
             }
             div {
-                dt { "Last look" }
+                dt { "Last checked" }
                 dd { @match target.last_reconcile { Some(at) => (time(at)), None => "none yet" } }
             }
             div {
-                dt { "Last as wanted" }
+                dt { "Last in sync" }
                 dd { @match target.last_success { Some(at) => (time(at)), None => "not yet" } }
             }
             @if let Some(next) = target.next_reconcile {
-                div { dt { "Next look" } dd { (time(next)) } }
+                div { dt { "Next check" } dd { (time(next)) } }
             }
             @match target.mode {
                 ModeCode::Report => div { dt { "Mode" } dd { "report only: nothing is changed" } },
@@ -127,7 +127,7 @@ fn differences(target: &TargetState<'_>) -> Markup {
     let more = target.differences.len().saturating_sub(MOST_DIFFERENCES);
     html! {
         @if !target.differences.is_empty() {
-            h4 { "Not as wanted" }
+            h4 { "Differences" }
             ul .differences {
                 @for difference in target.differences.iter().take(MOST_DIFFERENCES) {
                     (differing(difference))
@@ -155,7 +155,11 @@ fn differing(difference: &Differing<'_>) -> Markup {
 /// Those that need attention first; in their order otherwise.
 fn entries(target: &TargetState<'_>, rows: &mut usize) -> Markup {
     if target.entries.is_empty() {
-        return html! { p .soft { "No entry is for this target." } };
+        let of_it = match target.state {
+            TargetCode::NothingSelected => "No entry for this target is selected.",
+            _ => "No entry is for this target.",
+        };
+        return html! { p .soft { (of_it) } };
     }
     let mut entries: Vec<&ReportedEntry<'_>> = target.entries.iter().collect();
     entries.sort_by_key(|entry| !entry.needs_attention());

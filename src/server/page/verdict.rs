@@ -16,7 +16,10 @@ pub(super) fn verdict(report: &StatusReport<'_>) -> Markup {
     let (tone, words) = match troubles.as_slice() {
         [] if report.manifests.read_at.is_none() => ("idle", "Reading the manifests".to_owned()),
         [] if report.targets.is_empty() => ("idle", "No target is watched yet".to_owned()),
-        [] => ("ok", "Everything is as wanted".to_owned()),
+        [] if report.manifests.selection.is_some() => {
+            ("ok", "Everything that is selected is in sync".to_owned())
+        }
+        [] => ("ok", "Everything is in sync".to_owned()),
         some => (worst(report), sentence(some)),
     };
     html! {
@@ -49,14 +52,16 @@ fn troubles(report: &StatusReport<'_>) -> Vec<String> {
         1 => Some(format!("1 {one}")),
         _ => Some(format!("{number} {many}")),
     };
+    let is_unmatched = manifests.selection.as_ref().is_some_and(|it| it.unmatched.is_some());
     let hindered = manifests.blocker.is_some() && errors == 0;
     [
         said(
             errors,
-            "problem keeps the manifests from being in force",
-            "problems keep the manifests from being in force",
+            "problem keeps the manifests from being applied",
+            "problems keep the manifests from being applied",
         ),
-        hindered.then(|| "the manifests are not in force".to_owned()),
+        hindered.then(|| "the manifests are not applied".to_owned()),
+        is_unmatched.then(|| "a part of the selection matches no entry".to_owned()),
         said(
             in_state(TargetCode::Unreachable),
             "target cannot be reached",
@@ -68,7 +73,7 @@ fn troubles(report: &StatusReport<'_>) -> Vec<String> {
             "targets give no access: their tokens are missing or refused",
         ),
         said(in_state(TargetCode::Failed), "target has failed", "targets have failed"),
-        said(in_state(TargetCode::Differs), "target is not as wanted", "targets are not as wanted"),
+        said(in_state(TargetCode::Differs), "target is not in sync", "targets are not in sync"),
         said(failed, "set-up has failed", "set-ups have failed"),
         said(
             clients(report, |entry| entry.is_rejected()),
@@ -82,8 +87,8 @@ fn troubles(report: &StatusReport<'_>) -> Vec<String> {
         said(answers, "set-up waits for your answer", "set-ups wait for your answers"),
         said(
             in_state(TargetCode::Connecting),
-            "target was not looked at yet",
-            "targets were not looked at yet",
+            "target has not been checked yet",
+            "targets have not been checked yet",
         ),
     ]
     .into_iter()

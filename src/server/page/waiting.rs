@@ -80,7 +80,7 @@ fn card(target: &TargetState<'_>, waiting: WaitingSetUp<'_>) -> Markup {
                         code { "integration: {answers: {" (step) ": {next_step_id: …}}}" } "."
                     }
                 }
-                WaitsFor::HomeAssistant => p { "Home Assistant is at work." },
+                WaitsFor::HomeAssistant => p { "Home Assistant is working on it." },
             }
         }
     }

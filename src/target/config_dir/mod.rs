@@ -30,7 +30,7 @@ use storage::CredentialStorage;
 use tokio::task::spawn_blocking;
 
 use super::collapsed::Collapsed;
-use super::unreadable::{Accounts, UnreadableLog, unread_accounts};
+use super::unreadable::{Accounts, UnreadableLog};
 use super::{Done, Execute, Observe, Operation, Refusal, Stop, TargetError};
 use crate::files::{self, DATA_LIMIT};
 use crate::integrations::{self, Release};
@@ -103,8 +103,7 @@ fn read(folder: &Path, log: &UnreadableLog) -> Result<Observed, String> {
     if credentials.items.is_empty() || !has_run(folder).map_err(|why| unusable(folder, why))? {
         entries.unreadable.retain(|unread| *unread != UnreadAccounts::All);
     }
-    let unread = unread_accounts(&entries.unreadable);
-    log.warn(&folder.visible(), credentials.unreadable.into_iter().chain(unread));
+    log.warn(&folder.visible(), credentials.unreadable);
     let version = text_of(&folder.join(".HA_VERSION"))?;
     let version = version.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
     let release = Release::of(version.as_deref());

@@ -30,7 +30,7 @@ impl Address {
             .ok()
             .filter(|url| matches!(url.scheme(), "http" | "https"))
             .ok_or_else(|| {
-                fault("no URL that begins with http:// or https://; write it as in http://homeassistant.local:8123")
+                fault("it is not a URL that begins with http:// or https://; write it as in http://homeassistant.local:8123")
             })?;
         if !base.username().is_empty() || base.password().is_some() {
             return Err(fault(

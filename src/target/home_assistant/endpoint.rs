@@ -73,7 +73,7 @@ pub struct HomeAssistantInput {
     token_command: Option<Texts<String>>,
     /// A file of certificates to trust beside the system's.
     ca_file: Option<Field<Text<String>>>,
-    /// The file of a client certificate (PEM), where a proxy before Home Assistant asks for one (mTLS).
+    /// The file of a client certificate (PEM), where a proxy in front of Home Assistant asks for one (mTLS).
     client_certificate: Option<Field<Text<String>>>,
     /// The key of the client certificate (PEM, without a passphrase): its file, which may be an age file,
     /// or the key itself as an armored age file behind `|`, or `!env_var NAME`, `!secret NAME` or `!file

@@ -64,7 +64,7 @@ use self::json::{Accounts, Lenient};
 use self::messages::{Command, UNKNOWN_COMMAND};
 use self::present::Present;
 use self::rest::Rest;
-use super::unreadable::{UnreadableLog, unread_accounts};
+use super::unreadable::UnreadableLog;
 use super::{
     ChangeEvents, Denial, Done, Execute, LiveTarget, Observe, Operation, Refusal, Stop, TargetError,
 };
@@ -155,7 +155,7 @@ impl HomeAssistant {
             config_entries::list(&self.connection),
             self.connection.ask::<CoreState>(Command::Configuration),
         )?;
-        let Lenient { items: credentials, mut unreadable } = credentials;
+        let Lenient { items: credentials, unreadable } = credentials;
         let missed = entries.items.iter().filter(|entry| entry.misses_its_credential());
         let missed = missed.map(|entry| EntryId::new(entry.entry_id.clone())).collect();
         let is_starting = core.is_starting();
@@ -168,7 +168,6 @@ impl HomeAssistant {
             config_entries::linked(&self.connection, entries, &credentials, &kept, self.release)
                 .await?;
         let Accounts { items: config_entries, unreadable: unread } = accounts;
-        unreadable.extend(unread_accounts(&unread));
         self.unreadable.warn(self.address.frontend_base(), unreadable);
         let listed = flows::live(&kept, asked, self.release);
         let live = Live { is_starting, need_cloud, missed, redirect_uri, cloud_or_own, ..listed };
@@ -339,7 +338,7 @@ impl<'a> Batch<'a> {
         }
         let withdrawn = credentials::withdraw_doubles(&self.ha.connection, before, created).await;
         if let Err(why) = withdrawn {
-            tracing::debug!(%why, "cannot look whether another run created the same");
+            tracing::debug!(%why, "cannot check whether another run created the same credential");
         }
     }
 }

@@ -232,7 +232,7 @@ fn added(
             ),
             Err(why @ BadHeader::Own) => {
                 let help =
-                    "let the proxy before Home Assistant take another header, such as `X-Api-Key`";
+                    "let the proxy in front of Home Assistant take another header, such as `X-Api-Key`";
                 Some(FieldRefusal::new(ProblemCode::UnfitField, why.to_string()).help(help))
             }
         };

@@ -257,11 +257,11 @@ fn unexpected(status: StatusCode) -> CommandError {
     match status {
         StatusCode::FORBIDDEN => CommandError::Denied(Denial::Machine),
         StatusCode::PAYLOAD_TOO_LARGE => {
-            refused(status, "a proxy before Home Assistant accepts no request as large")
+            refused(status, "a proxy in front of Home Assistant accepts no request as large")
         }
         _ if status.is_redirection() => refused(
             status,
-            "a proxy before Home Assistant redirects this call, as to a page of sign-in; it may want `headers` of the target",
+            "a proxy in front of Home Assistant redirects this call, as to a sign-in page; it may want `headers` of the target",
         ),
         other => refused(other, "Home Assistant's log may say more"),
     }

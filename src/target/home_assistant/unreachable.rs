@@ -172,17 +172,17 @@ impl FailedHandshake<'_> {
         answer: &Response<Option<Vec<u8>>>,
     ) -> &'static str {
         if !self.network.headers.is_empty() {
-            "a proxy before Home Assistant does not accept the `headers` of this target: compare them with what it expects"
+            "a proxy in front of Home Assistant does not accept the `headers` of this target: compare them with what it expects"
         } else if answer.headers().contains_key(WWW_AUTHENTICATE) {
-            "a proxy before Home Assistant asks for a user and password: let it accept a header instead, and add that as `headers` of the target in appcred.yaml"
+            "a proxy in front of Home Assistant asks for a user and password: let it accept a header instead, and add that as `headers` of the target in appcred.yaml"
         } else if status == StatusCode::FORBIDDEN {
-            "a proxy before Home Assistant may want a header (`headers` of the target in appcred.yaml), or Home Assistant may have banned this machine (ip_bans.yaml)"
+            "a proxy in front of Home Assistant may want a header (`headers` of the target in appcred.yaml), or Home Assistant may have banned this machine (ip_bans.yaml)"
         } else {
-            "a proxy before Home Assistant wants a sign-in of its own: add the header by which it lets programs pass as `headers` of the target in appcred.yaml"
+            "a proxy in front of Home Assistant wants a sign-in of its own: add the header by which it lets programs pass as `headers` of the target in appcred.yaml"
         }
     }
 
-    /// A redirect for good says where to go. One for this once may lead to a page of sign-in.
+    /// A redirect for good says where to go. One for this once may lead to a sign-in page.
     fn redirected(&self, address: &Address, answer: &Response<Option<Vec<u8>>>) -> String {
         let status = answer.status();
         let to = answer.headers().get(LOCATION).and_then(|to| to.to_str().ok());
@@ -198,9 +198,9 @@ impl FailedHandshake<'_> {
             return format!("it redirects{leads}; write the address where that ends");
         }
         let help = if self.network.headers.is_empty() {
-            "if a browser gets a page of sign-in there that is not Home Assistant's (as of Cloudflare Access), a proxy wants to know who we are: add the headers by which it lets programs pass as `headers` of the target in appcred.yaml; else write the address where the redirect ends"
+            "if a browser gets a sign-in page there that is not Home Assistant's (such as that of Cloudflare Access), a proxy wants to know who we are: add the headers by which it lets programs pass as `headers` of the target in appcred.yaml; else write the address where the redirect ends"
         } else {
-            "if that is a page of sign-in (as of Cloudflare Access), the proxy does not accept the `headers` of this target: compare them with what it expects"
+            "if that is a sign-in page (such as that of Cloudflare Access), the proxy does not accept the `headers` of this target: compare them with what it expects"
         };
         format!("it redirects{leads} before any token was sent; {help}")
     }
@@ -250,7 +250,7 @@ pub(super) fn says_starting(error: &SocketError) -> bool {
 }
 
 /// As aiohttp answers to an upgrade that has lost its headers.
-const NO_WEBSOCKET: &str = "Home Assistant answers, but a proxy before it does not pass WebSockets on; in nginx that takes `proxy_http_version 1.1;`, `proxy_set_header Upgrade $http_upgrade;` and `proxy_set_header Connection \"upgrade\";`";
+const NO_WEBSOCKET: &str = "Home Assistant answers, but a proxy in front of it does not pass WebSockets on; in nginx that takes `proxy_http_version 1.1;`, `proxy_set_header Upgrade $http_upgrade;` and `proxy_set_header Connection \"upgrade\";`";
 
 /// Home Assistant answers so to whatever comes from a proxy that it does not know.
 const UNTRUSTED_PROXY: &str = "it answers 400 Bad Request; where a proxy is in between, Home Assistant must trust that: `http:` in its configuration.yaml needs `use_x_forwarded_for: true`, and the proxy's address under `trusted_proxies`";

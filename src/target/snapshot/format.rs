@@ -44,7 +44,7 @@ pub struct SnapshotTarget {
     domains: Vec<String>,
     /// The credentials, in the target's order.
     credentials: Vec<SnapshotCredential>,
-    /// The linked accounts that go by a credential.
+    /// The linked accounts that use a credential.
     config_entries: Vec<SnapshotAccount>,
     /// The linked accounts that could not be read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -84,7 +84,7 @@ struct SnapshotCredential {
     /// Who manages it, read from `auth_domain` for convenience.
     #[serde(skip_serializing_if = "Option::is_none")]
     owner: Option<String>,
-    /// The linked accounts that go by it, for convenience.
+    /// The linked accounts that use it, for convenience.
     used_by: Vec<String>,
     /// A digest of the ciphertext in the manifest that was found to hold its client id.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -108,7 +108,7 @@ impl Case<'_> {
         let Answer { status, body, .. } = self.answer;
         let is_error = (400..500).contains(status);
         if is_error && self.rules.is_not_an_answer(body) {
-            return Registration::unclear(format!("something before it answers {status}"));
+            return Registration::unclear(format!("something in front of it answers {status}"));
         }
         let said = ErrorIn::of_json(body).text();
         let text = text_of(said.as_deref().unwrap_or(body));

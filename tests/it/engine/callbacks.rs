@@ -90,7 +90,7 @@ async fn home_assistant_displays_why_the_last_try_failed() {
     let displayed = engine.home().state().displayed.clone();
     let Some(Some(text)) = displayed.last() else { panic!("{displayed:?}") };
     assert!(text.contains("https://provider/consent"), "{text}");
-    assert!(text.contains("The last try failed: the provider refused the client"), "{text}");
+    assert!(text.contains("The last attempt failed: the provider refused the client"), "{text}");
     engine.end().await;
 }
 
