@@ -112,7 +112,7 @@ impl AccountLinking<'_> {
         print(&format!("{}\n{log_in}{redirect}", self.title));
         let is_shown = match link.shown(links) {
             Ok(url) => {
-                print(&format!("  {url}\n"));
+                print_link(url, opens_browser);
                 true
             }
             Err(HiddenLink::HoldsSecret) if opens_browser => {
@@ -171,6 +171,12 @@ impl AccountLinking<'_> {
 pub(super) fn print(text: &str) {
     // Where it cannot be written, the exit status still says how it ended.
     drop(console::print(text));
+}
+
+/// Whole where it is to be followed elsewhere.
+fn print_link(url: &str, opens_browser: bool) {
+    let line = format!("  {url}\n");
+    drop(if opens_browser { console::print(&line) } else { console::print_whole(&line) });
 }
 
 /// It is cleared when it is dropped.

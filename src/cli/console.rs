@@ -11,10 +11,12 @@ use rustix::termios::{
 };
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
+use supports_hyperlinks::Stream;
 
 use crate::model::{Visible, visible_json, visible_lines};
 
 use super::LogFormat;
+use super::hyperlink::linked;
 
 /// When to use colours.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -47,7 +49,19 @@ pub(super) fn has_color() -> bool {
 /// # Errors
 /// Where the text cannot be written for another reason, such as a full disk.
 pub(super) fn print(text: &str) -> io::Result<()> {
-    match write(anstream::stdout(), text) {
+    print_to_stdout(text, has_links(Stream::Stdout))
+}
+
+/// The same with whole addresses, for a browser elsewhere.
+///
+/// # Errors
+/// As for `print`.
+pub(super) fn print_whole(text: &str) -> io::Result<()> {
+    print_to_stdout(text, false)
+}
+
+fn print_to_stdout(text: &str, has_links: bool) -> io::Result<()> {
+    match write(anstream::stdout(), text, has_links) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => other,
     }
@@ -77,15 +91,20 @@ pub(super) fn rows() -> Option<u16> {
 /// Where the text cannot be written.
 pub(super) fn write_for_stdout(out: impl Write, text: &str) -> io::Result<()> {
     match anstream::AutoStream::choice(&io::stdout()) {
-        ColorChoice::Never => write(out, &anstream::adapter::strip_str(text).to_string()),
-        _ => write(out, text),
+        ColorChoice::Never => write(out, &anstream::adapter::strip_str(text).to_string(), false),
+        _ => write(out, text, false),
     }
 }
 
 /// Writes text of several lines to standard error, for a person.
 pub(super) fn print_error(text: &str) {
     // Where stderr is closed, this error has no reader either.
-    let _ = write(anstream::stderr(), text);
+    let _ = write(anstream::stderr(), text, has_links(Stream::Stderr));
+}
+
+/// The same with whole addresses, for a browser elsewhere.
+pub(super) fn print_error_whole(text: &str) {
+    let _ = write(anstream::stderr(), text, false);
 }
 
 /// Writes one line to standard error, for a person. Nothing in it can begin another line.
@@ -103,9 +122,22 @@ pub(super) fn warning(what: impl Display) {
     message(format_args!("warning: {what}"));
 }
 
-/// Whatever wrote the text, it has no control characters but line breaks and our own styles.
-fn write(mut out: impl Write, text: &str) -> io::Result<()> {
-    out.write_all(visible_lines(text).as_bytes())?;
+/// Whether addresses there may be links. Without colours there are none either.
+fn has_links(stream: Stream) -> bool {
+    let choice = match stream {
+        Stream::Stdout => anstream::AutoStream::choice(&io::stdout()),
+        Stream::Stderr => anstream::AutoStream::choice(&io::stderr()),
+    };
+    choice != ColorChoice::Never && supports_hyperlinks::on(stream)
+}
+
+/// Whatever wrote the text, it has no control characters but line breaks, our own styles and links.
+fn write(mut out: impl Write, text: &str, has_links: bool) -> io::Result<()> {
+    let visible = visible_lines(text);
+    match has_links {
+        true => out.write_all(linked(&visible).as_bytes())?,
+        false => out.write_all(visible.as_bytes())?,
+    }
     out.flush()
 }
 

@@ -95,7 +95,7 @@ async fn sign_in(
     let sign_in = SignIn::new(url, network, listener.origin())?;
     sign_in.look().await?;
     let link = sign_in.link().as_str();
-    console::print_error(&format!("Sign in here:\n\n  {link}\n\n"));
+    console::print_error_whole(&format!("Sign in here:\n\n  {link}\n\n"));
     let can_paste = console::can_ask();
     if !verb.no_browser && open::that_detached(link).is_err() {
         if !can_paste {

@@ -19,6 +19,7 @@ mod environment;
 mod exit;
 mod explain;
 mod gather;
+mod hyperlink;
 mod import;
 mod init;
 mod interrupt;

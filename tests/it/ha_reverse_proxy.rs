@@ -196,7 +196,7 @@ fn a_proxy_of_the_network_sees_no_header_of_a_target(release: Release) {
     let apply = house.appcred(&ha).env("MY_PROXY", "http://joe:m4rk3d-pw@").args(["list"]);
     let said = apply.status(1).run().stdout;
     let why = "its proxy (appcred.yaml:3:";
-    assert!(said.contains(why) && said.contains("is no address of a proxy"), "{said}");
+    assert!(said.contains(why) && said.contains("is not the address of a proxy"), "{said}");
     assert!(!said.contains("m4rk3d"), "{said}");
 }
 
@@ -324,7 +324,7 @@ each_release!(a_call_that_a_proxy_refuses_is_explained);
 fn a_call_that_a_proxy_refuses_is_explained(release: Release) {
     let ha = HomeAssistant::start(release);
     let cases = [
-        ("return 401;", "refuses the call (401), and not the token"),
+        ("return 401;", "refuses the call (401); the token is not the reason"),
         ("return 403;", "a proxy may refuse it"),
         ("return 302 https://team.example/login;", "redirects this call"),
         ("return 504;", "a proxy answers 504 Gateway Timeout"),

@@ -20,7 +20,7 @@ fn ha_set_up_stops_at_consent_and_the_next_run_finds_the_account_linked(release:
     assert_eq!(applied["steps"][1]["waits_for"]["redirect_uri"], redirect);
     assert_eq!(linking.set_up("anna"), json!({"state": "in_progress"}));
     let list = linking.appcred(&["list"]).run().stdout;
-    assert!(list.contains("`appcred authorize anna` carries it on"), "{list}");
+    assert!(list.contains("`appcred authorize anna` continues it"), "{list}");
     linking.appcred(&["plan", "--detailed-exitcode"]).status(2).run();
     linking.appcred(&["plan", "--no-setup", "--detailed-exitcode"]).status(0).run();
     let tests = linking.appcred(&["plan", "--format", "junit"]).run().stdout;

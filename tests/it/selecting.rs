@@ -324,3 +324,17 @@ fn what_is_longer_than_the_terminal_goes_through_the_pager() {
     assert!(!paged(&ran.stdout), "{}", ran.stdout);
     assert!(paged(&plan("rows 5", "test $LESS = FRX && echo PAGED; cat", "")));
 }
+
+#[test]
+fn addresses_are_links_where_the_terminal_has_them() {
+    let folder = Project::new();
+    let init = |name: &str, force: &str| {
+        let run = Appcred::new().in_dir(folder.path()).env("FORCE_HYPERLINK", force);
+        let run = run.env("APPCRED_AGE_IDENTITY", crate::shell::age_identity().0);
+        run.args(["-C", name, "init"]).on_terminal().run().stdout
+    };
+    let link = "\x1b]8;;https://ha.example:8123\x1b\\https://ha.example:8123\x1b]8;;\x1b\\";
+    let (with, without) = (init("a", "1"), init("b", "0"));
+    assert!(with.contains(link), "{with:?}");
+    assert!(!without.contains("\x1b]8") && without.contains("https://ha.example:8123"));
+}

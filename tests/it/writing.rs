@@ -231,7 +231,7 @@ fn add_takes_the_file_of_a_console_and_the_name_that_people_know() {
     assert_eq!(text.matches("client_id: 12-a.apps.googleusercontent.com").count(), 2, "{text}");
     project.write("other.json", &json.replace("client_secret\"", "GOCSPX-typo\""));
     let said = add("spotify", "other.json", 1);
-    assert!(said.contains("other.json is no JSON with a `client_id`"), "{said}");
+    assert!(said.contains("other.json is not JSON with a `client_id`"), "{said}");
     add("spotify", "no-such.json", 1);
     appcred().args(["validate", "--strict"]).run();
 }
