@@ -40,8 +40,7 @@ impl Credential {
     /// Whether its `auth_domain` begins like a mark and is neither a mark nor a claim: another version
     /// of appcred may have written it, or a person.
     pub fn has_unreadable_mark(&self) -> bool {
-        let is_like_mark = |text: &str| Mark::is_like_one(text) && Mark::of_text(text).is_none();
-        self.auth_domain.as_deref().is_some_and(is_like_mark)
+        self.auth_domain.as_deref().is_some_and(Mark::is_unreadable)
     }
 
     /// All of it but the secret.

@@ -89,10 +89,11 @@ impl Mark {
         Self::parse(auth_domain).or_else(|| Some(Claim::parse(auth_domain)?.mark))
     }
 
-    /// Whether a text begins like a mark, be it one or not.
-    pub fn is_like_one(auth_domain: &str) -> bool {
+    /// Whether a text begins like a mark, and is neither one nor a claim.
+    pub fn is_unreadable(auth_domain: &str) -> bool {
         let begin = auth_domain.trim_start().get(..PREFIX.len());
         begin.is_some_and(|begin| begin.eq_ignore_ascii_case(PREFIX))
+            && Self::of_text(auth_domain).is_none()
     }
 }
 
@@ -113,11 +114,11 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// Reads an `auth_domain`; `None` where it is no claim.
+    /// Reads an `auth_domain`; `None` where it is no claim, or one of a mark that cannot be read.
     pub fn parse(auth_domain: &str) -> Option<Self> {
         let (at, _) = auth_domain.match_indices(':').nth(2)?;
         let (mark, implementation) = (auth_domain.get(..at)?, auth_domain.get(at + 1..)?);
-        (!implementation.is_empty()).then_some(())?;
+        (!implementation.is_empty() && !Mark::is_unreadable(implementation)).then_some(())?;
         Some(Self { mark: Mark::parse(mark)?, implementation: implementation.into() })
     }
 }
@@ -141,9 +142,14 @@ mod tests {
             assert_eq!(Claim::parse(&text), Some(claim));
             assert_eq!(Mark::parse(&text), None);
         }
-        for text in
-            ["appcred:house:a", "appcred:house:a:", "appcred:house::x", "other:a:b:c", ":::"]
-        {
+        for text in [
+            "appcred:house:a",
+            "appcred:house:a:",
+            "appcred:house::x",
+            "appcred:house:a:appcred:house:x y",
+            "other:a:b:c",
+            ":::",
+        ] {
             assert_eq!(Claim::parse(text), None, "{text}");
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::model::{
-    Adopt, Claim, ConfigEntry, Credential, DesiredCredential, Held, Mark, Policy, Prune,
+    Adopt, Claim, ConfigEntry, Credential, Desired, DesiredCredential, Held, Mark, Policy, Prune,
     SecretComparison, is_id_of_client,
 };
 
@@ -58,7 +58,7 @@ impl<'a> EntryCase<'a> {
         let of_client = index.of_client(&entry.domain, &entry.client_id).iter().copied();
         let mut by_hand: Vec<usize> = of_client.filter(|at| index.is_nobodys(*at)).collect();
         let owned = assignment.of_entry(number);
-        let old_shadows = old_shadows(entry, owned, &by_hand, index);
+        let old_shadows = old_shadows(entry, desired, &by_hand, index);
         let is_lost = |name: &str| index.implementing(&entry.domain, name).is_empty();
         // A claim says nothing alone, also where Home Assistant gave it an id that an account names.
         let is_of_account = |at: &usize| match index.get(*at).claim() {
@@ -142,7 +142,8 @@ impl<'a> EntryCase<'a> {
     }
 
     /// Whether a claim says whose something of the entry is that Home Assistant does not release, or whose
-    /// another claim is that does so. The entry's own claims say that of themselves.
+    /// another claim is that does so. The entry's own claims say that of themselves, and others for its
+    /// client are replaced by these.
     pub(super) fn covers_what_stays(&self, claim: usize) -> bool {
         let claim = self.index.get(claim);
         let Some(Claim { implementation, .. }) = claim.claim() else { return false };
@@ -151,9 +152,16 @@ impl<'a> EntryCase<'a> {
             self.index.get(*at).client_id == claim.client_id
                 && self.owned.contains(at)
                 && (self.is_referenced_by_id(*at)
-                    || !self.is_own_claim(self.index.get(*at).implementation())
+                    || claim.client_id != self.entry.client_id
+                        && !self.is_own_claim(self.index.get(*at).implementation())
                         && self.covers_what_stays(*at))
         })
+    }
+
+    /// Whether a claim covers what stays for a client that is not the entry's: replaced by one for that, it
+    /// would cover nothing. Another with its text is put beside it.
+    pub(super) fn covers_with_other_client(&self, claim: usize) -> bool {
+        self.index.get(claim).client_id != self.entry.client_id && self.covers_what_stays(claim)
     }
 
     /// The claims that cover nothing which stays, and that no account names themselves. What this
@@ -228,12 +236,16 @@ impl<'a> EntryCase<'a> {
 /// say who wrote it. That it holds the secret of this entry does: nothing changes by the claim.
 fn old_shadows<'a>(
     entry: &DesiredCredential,
-    owned: &[usize],
+    desired: &Desired,
     by_hand: &[usize],
     index: &Index<'a>,
 ) -> BTreeSet<&'a str> {
     let of_client = index.of_client(&entry.domain, &entry.client_id);
-    if of_client.iter().any(|at| !index.is_nobodys(*at) && !owned.contains(at)) {
+    let is_ours = |at: &usize| {
+        let ownership = index.ownership(*at);
+        ownership.is_some_and(|of| *desired.present_name(&of.mark.owner) == desired.owner)
+    };
+    if of_client.iter().any(|at| !index.is_nobodys(*at) && !is_ours(at)) {
         return BTreeSet::new();
     }
     let holds_our_secret = |credential: &&Credential| {

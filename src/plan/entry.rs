@@ -132,8 +132,9 @@ impl EntryCase<'_> {
         linked.sort_by_key(|(_, of)| of.reason != Some(Reason::TakenForRenamed));
         let (mut claims_in_use, mut kept) = (Vec::new(), BTreeMap::new());
         let claimed: Vec<_> = linked.iter().map(|(name, of)| self.claim(name, of, draft)).collect();
-        for ((name, implementation), claimed) in linked.into_iter().zip(claimed) {
+        for ((name, mut implementation), claimed) in linked.into_iter().zip(claimed) {
             if implementation.members.iter().any(|at| self.is_claim(*at)) {
+                implementation.members.retain(|at| !self.covers_with_other_client(*at));
                 claims_in_use.push(ClaimInUse { name, implementation, claimed });
             } else {
                 let last = self.keep(&name, &implementation, claimed, draft);
@@ -326,11 +327,7 @@ impl EntryCase<'_> {
         let claims: Vec<usize> = claims.collect();
         for text in chosen {
             let mut group = self.with_text(&claims, text);
-            // Replaced by one for another client, it would cover that no more.
-            group.retain(|at| {
-                self.index.get(*at).client_id == self.entry.client_id
-                    || !self.covers_what_stays(*at)
-            });
+            group.retain(|at| !self.covers_with_other_client(*at));
             last = self.refresh_claim(text, &group, last, draft);
         }
         self.clear_away(self.unneeded(claims), last, draft).or(last)

@@ -932,7 +932,7 @@ fn comes_to_rest(
         let outcomes = run(&mut whole, &desired, policy);
         assert!(outcomes.iter().all(|step| step.outcome == Outcome::Done), "{outcomes:?}");
         assert_eq!(plan(&desired, &whole.observed(), policy).steps, [], "{before:?}");
-        for lives in 0..8 {
+        for lives in 0..16 {
             let mut cut = Shelf { lives, ..before.clone() };
             run(&mut cut, &desired, policy);
             cut.lives = usize::MAX;
@@ -946,7 +946,7 @@ fn comes_to_rest(
 }
 
 /// The entry `k1`, as it is written here.
-fn one_entry(client_id: &str, adopt: Adopt, completeness: Completeness) -> Desired {
+pub(crate) fn one_entry(client_id: &str, adopt: Adopt, completeness: Completeness) -> Desired {
     let mut desired = Desired { completeness, ..only(client_id, "s") };
     desired.credentials[0].adopt = adopt;
     desired
@@ -1079,6 +1079,33 @@ fn a_claim_of_the_own_claim_of_an_adoption_is_not_kept() {
     let desired = one_entry("one", Adopt::No, Completeness::Whole);
     let policy = Policy { adopt_all: true, ..Policy::default() };
     comes_to_rest(&held, &["spotify_one"], &desired, &policy);
+}
+
+/// What an older version shadowed is claimed also where another key of this owner has such a client.
+#[test]
+fn an_old_shadow_is_claimed_beside_what_is_undeclared() {
+    let held = [
+        ("spotify_one", "one", Some("spotify_one")),
+        ("spotify_one_2", "one", Some("appcred:house:k3")),
+        ("spotify_two", "two", Some("appcred:house:k1:appcred:house:k2")),
+    ];
+    let mut desired = one_entry("one", Adopt::No, Completeness::Whole);
+    let other = one_entry("two", Adopt::No, Completeness::Whole).credentials.remove(0);
+    desired.credentials.push(DesiredCredential { key: key("k2"), ..other });
+    let accounts = ["appcred:house:k1:appcred:house:k2", "spotify_one"];
+    comes_to_rest(&held, &accounts, &desired, &Policy::default());
+}
+
+/// The entry's claim of a claim that it replaces goes with that.
+#[test]
+fn a_claim_of_a_claim_that_is_replaced_goes_with_it() {
+    let held = [
+        ("spotify_one", "one", None),
+        ("spotify_one_2", "one", Some("appcred:house:k4:spotify_one")),
+        ("spotify_one_3", "one", Some("appcred:house:k1:appcred:house:k4:spotify_one")),
+    ];
+    let desired = one_entry("one", Adopt::No, Completeness::Whole);
+    comes_to_rest(&held, &["spotify_one"], &desired, &Policy::default());
 }
 
 /// Of a group that stays one is named in its place, whichever the target lists first.

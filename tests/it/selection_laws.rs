@@ -3,14 +3,15 @@
 use std::collections::BTreeSet;
 
 use appcred::model::{
-    Credential, Desired, DesiredCredential, Domain, Glob, Key, Policy, Prune, Selection,
+    Adopt, ClientId, Completeness, Credential, CredentialId, Desired, DesiredCredential, Domain,
+    Glob, Key, Policy, Prune, Secret, Selection,
 };
 use appcred::plan::{Plan, Why, plan};
 use proptest::prelude::{Just, Strategy, prop_oneof};
 use proptest::sample::select;
 use proptest::{collection, proptest};
 
-use crate::laws::{cases, content, held, policies, run, wanted};
+use crate::laws::{cases, content, held, one_entry, policies, run, wanted};
 use crate::shelf::Shelf;
 
 const KEYS: [&str; 4] = ["k1", "k2", "k3", "k4"];
@@ -180,4 +181,34 @@ proptest! {
         assert_eq!(content(&parts), content(&whole));
         assert_eq!(plan(&desired, &parts.observed(), &policy).steps, []);
     }
+}
+
+/// An account names the claim of what Home Assistant does not release: with another client it would be
+/// nobody's, and keep the entry for its client from a credential.
+#[test]
+fn a_claim_that_an_account_names_stays_with_its_client_as_long_as_what_it_claims() {
+    let claim = "appcred:house:k4:spotify_one";
+    let held = |id: &str, auth_domain: Option<&str>| Credential {
+        id: CredentialId::new(id),
+        domain: Domain::new("spotify"),
+        client_id: ClientId::new("one"),
+        client_secret: Secret::new("s").into(),
+        name: None,
+        auth_domain: auth_domain.map(Into::into),
+    };
+    let all = vec![held("spotify_one", None), held("spotify_one_2", Some(claim))];
+    let mut parts = Shelf::new(all, Vec::new());
+    for account in [claim, "spotify_one"] {
+        parts.link(&Domain::new("spotify"), account);
+    }
+    let mut desired = one_entry("two", Adopt::No, Completeness::Whole);
+    desired.credentials[0].formerly = BTreeSet::from([Key::new("k4").unwrap()]);
+    let other = one_entry("one", Adopt::No, Completeness::Whole).credentials.remove(0);
+    desired.credentials.push(DesiredCredential { key: Key::new("k3").unwrap(), ..other });
+    let (mut whole, policy) = (parts.clone(), Policy::default());
+    run(&mut whole, &desired, &policy);
+    for one in ["k1", "k3"] {
+        run(&mut parts, &desired, &with(&policy, &of_keys(vec![one])));
+    }
+    assert_eq!(content(&parts), content(&whole));
 }
