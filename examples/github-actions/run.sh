@@ -2,7 +2,9 @@
 # Runs COMMAND in DIRECTORY with ARGUMENTS: text in the log, annotations, and a report for the comment.
 set -euo pipefail
 
-read -ra arguments <<<"${ARGUMENTS:-}"
+# xargs knows quotes as a shell does, and runs nothing that is in them.
+xargs --no-run-if-empty printf '%s\0' <<<"${ARGUMENTS:-}" >"$RUNNER_TEMP/appcred-arguments"
+mapfile -d '' -t arguments <"$RUNNER_TEMP/appcred-arguments"
 case $COMMAND in
   validate) arguments+=(--strict) ;;
   plan) arguments+=(--detailed-exitcode) ;;

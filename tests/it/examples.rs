@@ -136,6 +136,7 @@ impl Runner {
             .env("RUNNER_TEMP", self.tools.path())
             .env("GITHUB_ACTION_PATH", root().join("examples/github-actions"))
             .env("GITHUB_OUTPUT", self.temporary("output"))
+            .env("GITHUB_PATH", self.temporary("path"))
             .env("GITHUB_STEP_SUMMARY", self.temporary("summary"))
             .env("GITHUB_WORKSPACE", self.house.project.path())
             .env("GITHUB_REPOSITORY", "me/house")
@@ -193,6 +194,8 @@ fn the_action_plans_comments_and_fails_as_it_should() {
     runner.house.declare(&[runner.house.entry("twitch", "Twitch", "t", "two")]);
     assert!(!runner.step("Run", &plan).status.success(), "a delete is not let through");
     project.write("credentials/all.yaml", "application_credentials: 1\n");
+    let unclosed = [("COMMAND", "plan"), ("DIRECTORY", "."), ("ARGUMENTS", "--domain 'spotify")];
+    assert!(!runner.step("Run", &unclosed).status.success(), "a quote is not closed");
     let validate = [("COMMAND", "validate"), ("DIRECTORY", "."), ("ARGUMENTS", "")];
     let ran = runner.step("Run", &validate);
     assert!(!ran.status.success());
@@ -201,6 +204,85 @@ fn the_action_plans_comments_and_fails_as_it_should() {
     );
     let other = [("COMMAND", "plan; id"), ("DIRECTORY", "."), ("ARGUMENTS", "")];
     assert!(!runner.step("Run", &other).status.success());
+}
+
+#[test]
+fn arguments_in_quotes_reach_appcred_whole() {
+    let runner = Runner::new();
+    fs::remove_file(runner.tools.path().join("appcred")).unwrap();
+    runner.tool("appcred", "printf '%s\\n' \"$@\" >\"$RUNNER_TEMP/given\"\n");
+    let given = |arguments: &str| {
+        let inputs = [("COMMAND", "plan"), ("DIRECTORY", "a b"), ("ARGUMENTS", arguments)];
+        let ran = runner.step("Run", &inputs);
+        assert!(ran.status.success(), "{ran:?}");
+        let given = runner.read("given");
+        let given: Vec<String> = given.lines().map(str::to_owned).collect();
+        let end = given.iter().position(|word| word == "--detailed-exitcode").unwrap();
+        assert_eq!(given[..3], ["-C", "a b", "plan"]);
+        given[3..end].to_vec()
+    };
+    assert!(given("").is_empty());
+    assert_eq!(given("--key 'a b' \"c 'd'\""), ["--key", "a b", "c 'd'"]);
+    assert_eq!(given("$(id) `id` ; * $HOME"), ["$(id)", "`id`", ";", "*", "$HOME"]);
+}
+
+/// A `curl` that finds the files of the folder `release`, and a `cargo` that builds at once.
+fn with_release() -> Runner {
+    let runner = Runner::new();
+    fs::remove_file(runner.tools.path().join("appcred")).unwrap();
+    runner.tool(
+        "curl",
+        "while [ $# -gt 1 ]; do [ \"$1\" = --output ] && out=$2; shift; done\n\
+         file=$RUNNER_TEMP/release/${1##*/}\n\
+         if [ -e \"$file\" ]; then cp \"$file\" \"$out\"; printf 200; else printf 404; fi\n",
+    );
+    runner.tool(
+        "cargo",
+        "while [ $# -gt 1 ]; do [ \"$1\" = --root ] && root=$2; shift; done\n\
+         mkdir -p \"$root/bin\"; echo built >\"$root/bin/appcred\"\n",
+    );
+    fs::create_dir(runner.temporary("release")).unwrap();
+    runner
+}
+
+#[test]
+fn a_release_is_installed_only_with_its_checksum() {
+    let runner = with_release();
+    let install = |sha256: &str| {
+        let _ = fs::remove_dir_all(runner.temporary("appcred-bin"));
+        let ran = runner.step("Install", &[("VERSION", "1.2.3"), ("SHA256", sha256)]);
+        let errors = String::from_utf8(ran.stderr).unwrap();
+        (ran.status.success(), runner.read("appcred-bin/appcred"), errors)
+    };
+    assert_eq!(install(""), (true, "built\n".to_owned(), String::new()));
+    assert_eq!(runner.read("path").trim(), runner.temporary("appcred-bin").to_str().unwrap());
+
+    let name = format!("appcred-1.2.3-{}-unknown-linux-gnu", std::env::consts::ARCH);
+    let make = format!(
+        "mkdir {name}; echo released >{name}/appcred; tar -czf release/{name}.tar.gz {name}; \
+         cd release; sha256sum {name}.tar.gz >SHA256SUMS; cut -c1-64 SHA256SUMS"
+    );
+    let made = Command::new("bash").args(["-ec", &make]).current_dir(runner.tools.path()).output();
+    let sum = String::from_utf8(made.unwrap().stdout).unwrap();
+    let released = (true, "released\n".to_owned(), String::new());
+    assert_eq!(install(sum.trim()), released);
+    assert_eq!(install(""), released);
+
+    let wrong = "0".repeat(64);
+    let (is_installed, _, errors) = install(&wrong);
+    assert!(
+        !is_installed && errors.contains(&wrong) && errors.contains("not installed"),
+        "{errors}"
+    );
+    let sums = runner.temporary("release").join("SHA256SUMS");
+    for text in ["", &format!("{wrong}  {name}.tar.gz\n")] {
+        fs::write(&sums, text).unwrap();
+        let (is_installed, binary, errors) = install("");
+        assert!(!is_installed && binary.is_empty() && errors.contains("not installed"), "{errors}");
+    }
+    fs::remove_file(sums).unwrap();
+    let (is_installed, _, errors) = install("");
+    assert!(!is_installed && errors.contains("has no SHA256SUMS"), "{errors}");
 }
 
 #[test]
@@ -223,6 +305,24 @@ fn the_scripts_for_gitlab_run() {
                 .run();
         }
     };
+    let before = pipeline["default"]["before_script"].as_array().unwrap();
+    let before: Vec<&str> = before.iter().filter_map(Value::as_str).collect();
+    let installing = with_release();
+    let scripts = installing.temporary(".gitlab");
+    fs::create_dir(&scripts).unwrap();
+    let script = root().join("examples/github-actions/install.sh");
+    fs::copy(script, scripts.join("appcred-install.sh")).unwrap();
+    let installed = Command::new("bash")
+        .args(["-ec", &format!("{}\nbash -c 'command -v appcred'", before.join("\n"))])
+        .current_dir(installing.tools.path())
+        .env_clear()
+        .env("PATH", format!("{}:/usr/bin:/bin", installing.tools.path().display()))
+        .env("RUNNER_TEMP", installing.tools.path())
+        .env("CI_PROJECT_DIR", installing.tools.path())
+        .env("APPCRED_VERSION", "1.2.3")
+        .output()
+        .unwrap();
+    assert!(installed.status.success(), "{installed:?}");
     run("validate", 0);
     let allowed = pipeline["plan"]["allow_failure"]["exit_codes"][0].as_i64().unwrap();
     run("plan", i32::try_from(allowed).unwrap());

@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# Installs appcred VERSION into the folder FOLDER: the released binary if its SHA-256 checksum is SHA256 (without
+# SHA256, the one in the release's SHA256SUMS), or what cargo builds where there is no release for this machine.
+set -euo pipefail
+
+repository=https://github.com/appcred/appcred
+releases=$repository/releases/download/v$VERSION
+name=appcred-$VERSION-$(uname -m)-unknown-linux-gnu
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# Downloads $1 of the release. Fails with 44 where the release has no such file.
+download() {
+  local status
+  status=$(curl --silent --show-error --location --retry 3 --write-out '%{http_code}' --output "$work/$1" "$releases/$1")
+  case $status in
+    200) ;;
+    404) return 44 ;;
+    *)
+      echo "appcred: $releases/$1: the server answers $status" >&2
+      return 1
+      ;;
+  esac
+}
+
+# Checks what was downloaded, and unpacks it.
+unpack() {
+  if [ -z "${SHA256:-}" ]; then
+    if ! download SHA256SUMS; then
+      echo "appcred: release $VERSION has no SHA256SUMS: it is not installed" >&2
+      exit 1
+    fi
+    SHA256=$(awk -v file="$name.tar.gz" '$2 == file { print $1 }' "$work/SHA256SUMS")
+  fi
+  if ! echo "$SHA256  $work/$name.tar.gz" | sha256sum --check --status; then
+    echo "appcred: $name.tar.gz does not have the SHA-256 checksum ${SHA256:-in SHA256SUMS}: it is not installed" >&2
+    exit 1
+  fi
+  tar --extract --file "$work/$name.tar.gz" --directory "$work"
+}
+
+build() {
+  echo "appcred: there is no release $VERSION for this machine; cargo builds it"
+  cargo install --locked --git "$repository" --tag "v$VERSION" --root "$work/root" appcred
+  mv "$work/root/bin" "$work/$name"
+}
+
+found=0
+download "$name.tar.gz" || found=$?
+case $found in
+  0) unpack ;;
+  44) build ;;
+  *) exit 1 ;;
+esac
+mkdir -p "$FOLDER"
+install -m 755 "$work/$name/appcred" "$FOLDER/appcred"
