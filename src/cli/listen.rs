@@ -45,7 +45,7 @@ pub(super) struct ListenArgs {
 
 /// Where to listen, if anywhere.
 #[derive(Clone, Copy, Debug)]
-enum Listen {
+pub(super) enum Listen {
     Off,
     At(SocketAddr),
 }

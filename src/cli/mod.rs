@@ -19,6 +19,7 @@ mod environment;
 mod exit;
 mod explain;
 mod gather;
+mod health;
 mod hyperlink;
 mod import;
 mod init;
@@ -163,6 +164,7 @@ enum VerbArgs {
     Completion(completion::CompletionArgs),
     Man(man::ManArgs),
     Watch(watch::WatchArgs),
+    Health(health::Health),
     Verify(verify::Verify),
     Doctor(doctor::Doctor),
     Login(login::Login),
@@ -245,6 +247,7 @@ fn start(mut cli: Cli) -> anyhow::Result<ExitStatus> {
             VerbArgs::Completion(verb) => completion::run(&verb),
             VerbArgs::Man(verb) => man::run(&verb),
             VerbArgs::Watch(verb) => watch::run(cli.global, verb).await,
+            VerbArgs::Health(verb) => health::run(&verb).await,
             VerbArgs::Verify(verb) => verify::run(&cli.global, &verb).await,
             VerbArgs::Doctor(verb) => doctor::run(&cli.global, verb).await,
             VerbArgs::Login(verb) => login::run(&cli.global, &verb).await,

@@ -50,6 +50,7 @@ mod memory;
 mod messages;
 mod misplaced;
 mod odd_files;
+mod packaging;
 mod plans;
 mod post_quantum;
 mod problems;

@@ -354,10 +354,10 @@ fn systemd_is_notified_and_a_signal_reads_everything_anew() {
 
 #[test]
 fn the_unit_for_systemd_starts() {
-    let unit = include_str!("../../examples/systemd/appcred.service");
+    let unit = include_str!("../../packaging/systemd/appcred.service");
     let line = unit.lines().find_map(|line| line.strip_prefix("ExecStart=")).unwrap();
     let words: Vec<&str> = line.split_whitespace().collect();
-    let ["/usr/local/bin/appcred", "-C", "/etc/appcred", arguments @ ..] = words.as_slice() else {
+    let ["appcred", "-C", "/etc/appcred", arguments @ ..] = words.as_slice() else {
         panic!("{line}")
     };
     let scene = Folder::new();

@@ -1,0 +1,13 @@
+# For the scripts beside this: what is built, for which machine, and where it is.
+# shellcheck shell=bash
+VERSION=$(sed -n '0,/^version = "\(.*\)"/s//\1/p' Cargo.toml)
+target=$(rustc --version --verbose | sed -n 's/^host: //p')
+case $target in
+x86_64-unknown-linux-gnu) ARCH=amd64 ;;
+aarch64-unknown-linux-gnu) ARCH=arm64 ;;
+*) die "packaging: releases are built on Linux (glibc), x86-64 or aarch64, and not on $target" ;;
+esac
+name=appcred-$VERSION-$target
+out=target/release-files/$VERSION-$target
+FILES=$out/$name
+export VERSION ARCH FILES
