@@ -170,13 +170,13 @@ impl AccountLinking<'_> {
 /// Printed as it happens, since a person waits for it.
 pub(super) fn print(text: &str) {
     // Where it cannot be written, the exit status still says how it ended.
-    drop(console::print(text));
+    drop(console::say(text));
 }
 
 /// Whole where it is to be followed elsewhere.
 fn print_link(url: &str, opens_browser: bool) {
     let line = format!("  {url}\n");
-    drop(if opens_browser { console::print(&line) } else { console::print_whole(&line) });
+    drop(if opens_browser { console::say(&line) } else { console::say_whole(&line) });
 }
 
 /// It is cleared when it is dropped.

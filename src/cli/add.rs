@@ -8,6 +8,7 @@ use dialoguer::{FuzzySelect, Input};
 use jiff::civil::Date;
 use secrecy::zeroize::Zeroizing;
 
+use crate::codes::ChangeCode;
 use crate::diagnostic::{ProblemCode, Spot};
 use crate::files::{self, TEXT_LIMIT};
 use crate::integrations;
@@ -16,6 +17,7 @@ use crate::model::{
     AccountName, Adopt, ClientPart, Domain, Key, Secret, Visible, client_fault, day,
     hidden_character,
 };
+use crate::report::changes::MadeChange;
 use crate::report::registration::where_to_register;
 use crate::secret::OpenedSopsDocument;
 use crate::secret::seal::seal;
@@ -32,7 +34,7 @@ use super::gather::{load, request, resolver, show, workspace};
 use super::locks::lock_project;
 use super::new_entries::with_entries;
 use super::recipients::{Recipients, recipients};
-use super::{Global, candidates, console, environment};
+use super::{ChangesArgs, Global, candidates, console, environment, interrupt};
 
 /// How many integrations are shown at once: a list that is longer than the terminal scrolls away.
 const ROWS: usize = 12;
@@ -84,6 +86,8 @@ pub(super) struct Add {
     /// Add it to this manifest; else to the only one, or to one named like the integration
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) changes: ChangesArgs,
 }
 
 pub(super) fn key(text: &str) -> Result<Key, String> {
@@ -105,7 +109,11 @@ fn account(text: &str) -> Result<String, String> {
     })
 }
 
-pub(super) async fn run(global: Global, mut verb: Add) -> anyhow::Result<ExitStatus> {
+pub(super) async fn run(
+    global: Global,
+    mut verb: Add,
+    made: &mut Vec<MadeChange>,
+) -> anyhow::Result<ExitStatus> {
     let terminal = SavedTerminal::save();
     let loaded = load(&global);
     verb.domain = verb.domain.map(|domain| domain_called(&domain, &loaded));
@@ -125,33 +133,28 @@ pub(super) async fn run(global: Global, mut verb: Add) -> anyhow::Result<ExitSta
     terminal.restore();
     match ended {
         // An interrupted question ends before the signal arrives, and leaves its line open.
-        Some(Err(error)) if is_interrupted(&error) => interrupted(),
-        Some(ended) => ended,
-        None => interrupted(),
+        Some(Err(error)) if interrupt::is_cause(&error) => interrupt::ended(),
+        Some(ended) => ended.map(|added| {
+            let status = if added.is_some() { ExitStatus::Success } else { ExitStatus::Failure };
+            made.extend(added);
+            status
+        }),
+        None => interrupt::ended(),
     }
 }
 
-fn interrupted() -> anyhow::Result<ExitStatus> {
-    console::message("");
-    bail!("interrupted")
-}
-
-fn is_interrupted(error: &anyhow::Error) -> bool {
-    let io = error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>());
-    io.is_some_and(|io| io.kind() == std::io::ErrorKind::Interrupted)
-}
-
+/// The entry that was added; none where the project is in error, which is shown.
 fn add(
     global: &Global,
     verb: &Add,
     loaded: Loaded,
     offered: &Offered,
-) -> anyhow::Result<ExitStatus> {
+) -> anyhow::Result<Option<MadeChange>> {
     let problems = loaded.problems.without(ProblemCode::NoManifest);
     show(&problems);
     if problems.has_errors() {
         console::message("Nothing was added: correct the errors above first.");
-        return Ok(ExitStatus::Failure);
+        return Ok(None);
     }
     let client = verb.from.as_deref().map(ClientFile::read).transpose()?;
     if let Some(expires) = verb.expires.filter(|until| *until < day(environment::now())) {
@@ -198,10 +201,10 @@ fn add(
     let plain = || vec![details.entry(SlotValue::Plain(Secret::new(&secret)), verb.adopt)];
     let draft = with_entries(global, file, &resolver, sealed, plain)?;
     draft.write().with_context(|| format!("cannot write {}", draft.path.visible()))?;
-    let (key, file) = (&details.key, draft.path.visible());
-    console::print(&format!("Added `{key}` to {file}.\n"))?;
+    let (key, file) = (&details.key, &draft.path);
+    console::say(&format!("Added `{key}` to {}.\n", file.visible()))?;
     recipients.say();
-    Ok(ExitStatus::Success)
+    Ok(Some(MadeChange::new(ChangeCode::EntryAdded).key(key).file(file)))
 }
 
 /// What the new entry says, but for its secret.

@@ -7,10 +7,12 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 
 use crate::callback::Loopback;
+use crate::codes::ChangeCode;
 use crate::lock::WriteLock;
 use crate::model::{CALLBACK_PATH, EntryState, MY_REDIRECT_URI, PolicyOverrides, SetUpId};
 use crate::plan::{Action, EntrySetup, SetupState, Step, StepId, Trouble, Withheld};
 use crate::reconcile::{Verdicts, refused_set_ups};
+use crate::report::changes::MadeChange;
 use crate::report::notices;
 use crate::target::home_assistant::HomeAssistant;
 use crate::target::{LiveTarget, Stop};
@@ -23,7 +25,7 @@ use super::interrupt::stop_on_signal;
 use super::links::LinkArgs;
 use super::locks::write_locks;
 use super::selection::{EntryArgs, TargetArgs};
-use super::{Global, candidates, console};
+use super::{ChangesArgs, Global, candidates, console};
 
 /// Link the accounts that wait for consent, with the browser of this machine
 ///
@@ -61,9 +63,15 @@ pub(super) struct Authorize {
     timeout: u64,
     #[command(flatten)]
     links: LinkArgs,
+    #[command(flatten)]
+    pub(super) changes: ChangesArgs,
 }
 
-pub(super) async fn run(global: &Global, mut verb: Authorize) -> anyhow::Result<ExitStatus> {
+pub(super) async fn run(
+    global: &Global,
+    mut verb: Authorize,
+    made: &mut Vec<MadeChange>,
+) -> anyhow::Result<ExitStatus> {
     let loaded = load(global);
     let locks = write_locks(&loaded.project, &verb.selection);
     let policy = PolicyOverrides { selection: verb.entries.selection(), ..Default::default() };
@@ -83,7 +91,7 @@ pub(super) async fn run(global: &Global, mut verb: Authorize) -> anyhow::Result<
         let mut is_well = true;
         for view in &views {
             let Some(lock) = locks.get(&view.name) else { continue };
-            is_well &= verb.view(view, lock, loopback.as_mut(), &stop).await;
+            is_well &= verb.view((view, lock), loopback.as_mut(), &stop, made).await;
         }
         is_well
     };
@@ -145,10 +153,10 @@ impl Authorize {
     /// Whether all that was to be linked there is.
     async fn view(
         &self,
-        view: &TargetView,
-        lock: &WriteLock,
+        (view, lock): (&TargetView, &WriteLock),
         mut loopback: Option<&mut Loopback>,
         stop: &Stop,
+        made: &mut Vec<MadeChange>,
     ) -> bool {
         let name = &view.name;
         let comparison = match &view.comparison {
@@ -194,6 +202,8 @@ impl Authorize {
             };
             match ended {
                 Ok(account) => {
+                    let change = MadeChange::new(ChangeCode::AccountLinked);
+                    made.push(change.key(&wanted.key).target(name));
                     let account = account.map(|of| format!(": {}", notices::account(&of)));
                     print(&format!("{title}: linked{}\n", account.unwrap_or_default()));
                 }

@@ -18,7 +18,7 @@ use super::apply::{self, ApplyArgs};
 use super::exit::ExitStatus;
 use super::gather::{load, request, resolver, show};
 use super::locks::lock_project;
-use super::{Global, console, environment};
+use super::{ChangesArgs, Global, OutputFormat, console, environment};
 
 /// Whether a change of a manifest is applied.
 #[derive(clap::Args, Debug)]
@@ -29,6 +29,8 @@ pub(super) struct ThenApply {
     /// With --apply, do not ask
     #[arg(short, long, requires = "apply")]
     yes: bool,
+    #[command(flatten)]
+    pub(super) changes: ChangesArgs,
 }
 
 impl ThenApply {
@@ -39,8 +41,13 @@ impl ThenApply {
     /// Refuses what would be changed and then not applied, before anything is changed.
     ///
     /// # Errors
-    /// Where nobody can be asked.
+    /// Where nobody can be asked, or a program would read two reports.
     pub(super) fn check(&self) -> anyhow::Result<()> {
+        if self.apply && self.changes.format != OutputFormat::Text {
+            bail!(
+                "--apply and --format do not go together: run `appcred apply --format json` after it, with the keys that it prints"
+            );
+        }
         if self.apply && !self.yes && !console::can_ask() {
             bail!("there is no terminal to ask on: pass --yes too, to apply without asking");
         }

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::io::{self, BufRead, IsTerminal, Read, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anstream::ColorChoice;
 use clap::ValueEnum;
@@ -15,8 +16,8 @@ use supports_hyperlinks::Stream;
 
 use crate::model::{Visible, visible_json, visible_lines};
 
-use super::LogFormat;
 use super::hyperlink::linked;
+use super::{LogFormat, interrupt};
 
 /// When to use colours.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -52,19 +53,42 @@ pub(super) fn print(text: &str) -> io::Result<()> {
     print_to_stdout(text, has_links(Stream::Stdout))
 }
 
-/// The same with whole addresses, for a browser elsewhere.
-///
-/// # Errors
-/// As for `print`.
-pub(super) fn print_whole(text: &str) -> io::Result<()> {
-    print_to_stdout(text, false)
-}
-
 fn print_to_stdout(text: &str, has_links: bool) -> io::Result<()> {
     match write(anstream::stdout(), text, has_links) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => other,
     }
+}
+
+/// Whether standard output is for a program.
+static IS_FOR_PROGRAM: AtomicBool = AtomicBool::new(false);
+
+/// From now on standard output is for a program.
+pub(super) fn keep_for_program() {
+    IS_FOR_PROGRAM.store(true, Ordering::Relaxed);
+}
+
+/// Writes what a person wants to know: to standard output, or to standard error where that is for a program.
+///
+/// # Errors
+/// Where it cannot be written.
+pub(super) fn say(text: &str) -> io::Result<()> {
+    if IS_FOR_PROGRAM.load(Ordering::Relaxed) {
+        print_error(text);
+        return Ok(());
+    }
+    print(text)
+}
+
+/// The same with whole addresses, for a browser elsewhere.
+///
+/// # Errors
+/// As for `say`.
+pub(super) fn say_whole(text: &str) -> io::Result<()> {
+    if IS_FOR_PROGRAM.load(Ordering::Relaxed) {
+        return write(anstream::stderr(), text, false);
+    }
+    print_to_stdout(text, false)
 }
 
 /// How many characters a line of standard output has room for, where that is a terminal.
@@ -229,6 +253,7 @@ pub(super) fn ask_hidden(question: &str) -> io::Result<SecretString> {
     let answer = answer?;
     if answer.last() == Some(&interrupt) {
         print_error("\n");
+        interrupt::pressed();
         kill_current_process_group(Signal::INT)?;
         return Err(io::ErrorKind::Interrupted.into());
     }

@@ -38,10 +38,8 @@ pub(super) async fn run(global: &Global, verb: Doctor) -> anyhow::Result<ExitSta
         program_folders: environment::program_folders(),
     })
     .await?;
-    console::print(&match verb.format {
-        OutputFormat::Text => doctor::text(&checks, global.details()),
-        OutputFormat::Json => doctor::json(&checks)?,
-    })?;
+    let text = || doctor::text(&checks, global.details());
+    console::print(&verb.format.of(text, || doctor::json(&checks))?)?;
     let is_bad = |check: &HealthCheck| match check.health {
         HealthCode::Error => true,
         HealthCode::Warning => verb.strict,

@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 
+use crate::codes::ChangeCode;
 use crate::diagnostic::{ProblemCode, SourceFile};
 use crate::files::{self, TEXT_LIMIT};
 use crate::manifest::{
     PlainSecrets, Project, check, check_in_clear, check_names, discover, load_project, mask,
 };
 use crate::model::{Secret, ValueFault, Visible, counted, value_fault};
+use crate::report::changes::MadeChange;
 use crate::secret::is_sops_document;
 use crate::secret::seal::seal;
 use crate::yaml_edit::{NewValue, SlotValue, put, slots};
@@ -20,7 +22,7 @@ use super::gather::{load, non_interactive_resolver, request, show};
 use super::init::FIRST_MANIFEST;
 use super::locks::lock_project;
 use super::recipients::{Recipients, recipients};
-use super::{Global, console};
+use super::{ChangesArgs, Global, OutputFormat, console};
 
 /// Encrypt the plain-text secrets of manifests
 ///
@@ -39,13 +41,22 @@ pub(super) struct Encrypt {
     /// Encrypt to this recipient instead; may be given several times
     #[arg(long = "recipient", value_name = "RECIPIENT")]
     recipients: Vec<String>,
+    #[command(flatten)]
+    pub(super) changes: ChangesArgs,
 }
 
-pub(super) fn run(global: &Global, verb: &Encrypt) -> anyhow::Result<ExitStatus> {
+pub(super) fn run(
+    global: &Global,
+    verb: &Encrypt,
+    made: &mut Vec<MadeChange>,
+) -> anyhow::Result<ExitStatus> {
     let Some(project) = project(global) else { return Ok(ExitStatus::Failure) };
     if verb.files.iter().any(|file| file == Path::new("-")) {
         if verb.files.len() > 1 {
             bail!("`-` cannot be combined with files");
+        }
+        if verb.changes.format != OutputFormat::Text {
+            bail!("with `-` the result is an age file, which has one form: leave out --format");
         }
         let secret = files::read_stream(&mut std::io::stdin(), TEXT_LIMIT)
             .context("cannot read standard input")?;
@@ -64,8 +75,11 @@ pub(super) fn run(global: &Global, verb: &Encrypt) -> anyhow::Result<ExitStatus>
         match encrypt(global, file, &verb.recipients, &project) {
             Ok(Encrypted { mut secrets, left }) => {
                 if !secrets.is_empty() {
-                    let secrets = counted(secrets.len(), "secret");
-                    console::print(&format!("{}: {secrets} encrypted\n", file.visible()))?;
+                    let count = secrets.len();
+                    let change = MadeChange::new(ChangeCode::SecretsEncrypted);
+                    made.push(change.file(file).count(count));
+                    let secrets = counted(count, "secret");
+                    console::say(&format!("{}: {secrets} encrypted\n", file.visible()))?;
                 }
                 encrypted.append(&mut secrets);
                 for why in left {
@@ -89,7 +103,7 @@ pub(super) fn run(global: &Global, verb: &Encrypt) -> anyhow::Result<ExitStatus>
     is_whole &= suspects.is_empty();
     show(&suspects);
     if encrypted.is_empty() && is_whole {
-        console::print("No secret is in plain text.\n")?;
+        console::say("No secret is in plain text.\n")?;
     } else if !encrypted.is_empty() {
         console::message(
             "What was ever committed in plain text is still in Git's history: replace the secrets at the providers.",

@@ -11,6 +11,8 @@ pub enum ExitStatus {
     Failure,
     /// With `--detailed-exitcode`: all went well, and there are changes to make.
     Changes,
+    /// Somebody pressed Ctrl-C before all was done.
+    Interrupted,
 }
 
 impl From<ExitStatus> for ExitCode {
@@ -19,6 +21,8 @@ impl From<ExitStatus> for ExitCode {
             ExitStatus::Success => Self::SUCCESS,
             ExitStatus::Failure => Self::FAILURE,
             ExitStatus::Changes => Self::from(2),
+            // As a shell says it of a process that SIGINT has ended.
+            ExitStatus::Interrupted => Self::from(130),
         }
     }
 }

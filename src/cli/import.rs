@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
+use crate::codes::ChangeCode;
 use crate::diagnostic::ProblemCode;
 use crate::integrations;
 use crate::manifest::{self, LoadRequest, Project};
-use crate::model::{Domain, Held, Observed, Visible, counted};
+use crate::model::{Domain, Held, Key, Observed, Visible, counted};
 use crate::plan::{self, Scope, Withheld};
 use crate::reconcile::Verdicts;
+use crate::report::changes::MadeChange;
 use crate::report::import::{NewEntries, preview};
 use crate::report::{outcomes, text};
 use crate::secret::{SecretResolver, is_sops_document};
@@ -30,7 +32,7 @@ use super::locks::{lock_project, lock_targets};
 use super::new_entries::with_entries;
 use super::recipients::{Recipients, recipients};
 use super::selection::TargetArgs;
-use super::{Global, candidates, console, environment};
+use super::{ChangesArgs, Global, OutputFormat, candidates, console, environment};
 
 /// Write manifests for what a target holds, and take it over
 ///
@@ -67,6 +69,8 @@ pub(super) struct ImportArgs {
     /// Do not ask
     #[arg(short, long)]
     yes: bool,
+    #[command(flatten)]
+    pub(super) changes: ChangesArgs,
 }
 
 impl ImportArgs {
@@ -80,7 +84,11 @@ impl ImportArgs {
     }
 }
 
-pub(super) async fn run(global: &Global, verb: &ImportArgs) -> anyhow::Result<ExitStatus> {
+pub(super) async fn run(
+    global: &Global,
+    verb: &ImportArgs,
+    changes: &mut Vec<MadeChange>,
+) -> anyhow::Result<ExitStatus> {
     let selection = TargetArgs { targets: verb.target.clone().into_iter().collect() };
     let _targets =
         if verb.no_adopt { Vec::new() } else { lock_targets(global, &selection).await? };
@@ -124,7 +132,7 @@ pub(super) async fn run(global: &Global, verb: &ImportArgs) -> anyhow::Result<Ex
         None => manifest_for(global, &project, domain),
     };
     let files = files(global, &draft, file_of, &resolver)?;
-    console::print(&shown(&draft, &files, &pruned))?;
+    console::say(&shown(&draft, &files, &pruned))?;
     // A run that was cut short has declared what it has not taken over.
     let begun = begun(&view, &scope);
     if files.is_empty() && (begun.is_empty() || verb.no_adopt) {
@@ -133,13 +141,13 @@ pub(super) async fn run(global: &Global, verb: &ImportArgs) -> anyhow::Result<Ex
         } else {
             "`appcred apply` takes over what manifests declare already.\n"
         };
-        console::print(&format!("Nothing to import.\n{left}"))?;
+        console::say(&format!("Nothing to import.\n{left}"))?;
         return Ok(ExitStatus::Success);
     }
     if !verb.no_adopt {
         draft.declare(&mut view, &files, &project, begun);
     }
-    finish(global, verb, view, &files, draft.made.len()).await
+    finish(global, verb, view, (&files, &draft), changes).await
 }
 
 fn print_manifest(draft: &ImportDraft, pruned: &[&Held]) -> anyhow::Result<ExitStatus> {
@@ -154,8 +162,8 @@ async fn finish(
     global: &Global,
     verb: &ImportArgs,
     view: TargetView,
-    files: &[ManifestDraft],
-    count: usize,
+    (files, draft): (&[ManifestDraft], &ImportDraft),
+    changes: &mut Vec<MadeChange>,
 ) -> anyhow::Result<ExitStatus> {
     let mut views = [view];
     let [view] = &views;
@@ -163,7 +171,7 @@ async fn finish(
     let adopts = !verb.no_adopt
         && view.comparison.as_ref().is_ok_and(|comparison| !comparison.plan.steps.is_empty());
     if !verb.no_adopt {
-        console::print(&format!("{}\n", text::plan(&reported(&views), global.details())))?;
+        console::say(&format!("{}\n", text::plan(&reported(&views), global.details())))?;
     }
     let instead = "--yes to go on without asking, or --no-adopt to write manifests only";
     let question = match files {
@@ -184,14 +192,18 @@ async fn finish(
                 names.join(", ")
             ),
         })?;
+        let keys = file.entries.iter().filter_map(|at| Key::new(&draft.made[*at].1.key));
+        changes.extend(
+            keys.map(|key| MadeChange::new(ChangeCode::EntryAdded).key(&key).file(&file.path)),
+        );
     }
-    if count > 0 {
-        let entries = counted(count, "entry");
-        console::print(&format!("Wrote {entries} to {}.\n", names.join(", ")))?;
+    if !draft.made.is_empty() {
+        let entries = counted(draft.made.len(), "entry");
+        console::say(&format!("Wrote {entries} to {}.\n", names.join(", ")))?;
     }
     if adopts {
         carry_out(&mut views, Verdicts::default()).await?;
-        console::print(&outcomes::outcomes(&reported(&views), links))?;
+        console::say(&outcomes::outcomes(&reported(&views), links))?;
     }
     let arrived = verb.no_adopt || views.iter().all(arrived);
     Ok(if arrived { ExitStatus::Success } else { ExitStatus::Failure })
@@ -204,6 +216,9 @@ fn refuse(
     project: &Project,
     is_printed: bool,
 ) -> anyhow::Result<()> {
+    if is_printed && verb.changes.format != OutputFormat::Text {
+        bail!("with `--output -` the result is a manifest, which has one form: leave out --format");
+    }
     let Some(file) = verb.output.as_deref().filter(|_| !verb.no_adopt) else { return Ok(()) };
     if is_printed {
         bail!("what is only printed cannot be taken over: pass --no-adopt, or name a file");

@@ -7,17 +7,19 @@ use anyhow::{Context, bail};
 use serde_yaml::Value;
 use serde_yaml::value::{Tag, TaggedValue};
 
+use crate::codes::ChangeCode;
 use crate::files::{self, TEXT_LIMIT};
 use crate::manifest;
 use crate::model::{Owner, PROJECT_FILE, Visible};
+use crate::report::changes::MadeChange;
 use crate::secret::{Identities, Nobody, env};
 use crate::yaml_edit::{document, new_manifest};
 
 use super::exit::ExitStatus;
 use super::gather::{request, show};
-use super::keygen::{generate, usual_file};
+use super::keygen::{generate, identity_created, usual_file};
 use super::locks::lock_project;
-use super::{Global, console, environment, recipients};
+use super::{ChangesArgs, Global, console, environment, recipients};
 
 /// How many random characters the name of an owner gets.
 const RANDOM: usize = 5;
@@ -47,6 +49,8 @@ pub(super) struct Init {
     /// Encrypt to this recipient; may be given several times. Else to an identity of your own
     #[arg(long = "recipient", value_name = "RECIPIENT")]
     recipients: Vec<String>,
+    #[command(flatten)]
+    pub(super) changes: ChangesArgs,
 }
 
 fn owner(text: &str) -> Result<String, String> {
@@ -56,7 +60,11 @@ fn owner(text: &str) -> Result<String, String> {
     }
 }
 
-pub(super) fn run(global: &Global, verb: &Init) -> anyhow::Result<ExitStatus> {
+pub(super) fn run(
+    global: &Global,
+    verb: &Init,
+    changes: &mut Vec<MadeChange>,
+) -> anyhow::Result<ExitStatus> {
     let folder = &global.folder;
     std::fs::create_dir_all(folder)
         .with_context(|| format!("cannot create {}", folder.visible()))?;
@@ -74,7 +82,7 @@ pub(super) fn run(global: &Global, verb: &Init) -> anyhow::Result<ExitStatus> {
     } else if let Some(ruled) = recipients::of_new_project(folder)? {
         ruled
     } else {
-        own_recipients(folder)?
+        own_recipients(folder, changes)?
     };
     let owner = match verb.owner.as_deref().and_then(Owner::new) {
         Some(owner) => owner,
@@ -101,7 +109,10 @@ pub(super) fn run(global: &Global, verb: &Init) -> anyhow::Result<ExitStatus> {
     }
     files::create(&project_file, text, 0o644)
         .with_context(|| format!("cannot write {}", project_file.visible()))?;
-    console::print(&format!("Created {}.\n", made.join(", ")))?;
+    console::say(&format!("Created {}.\n", made.join(", ")))?;
+    let written =
+        made.iter().map(|name| MadeChange::new(ChangeCode::FileWritten).file(&folder.join(name)));
+    changes.extend(written);
     if url.is_none() {
         console::message(
             "There is no target yet. Add one to appcred.yaml: `targets: {home: {url: https://ha.example:8123}}` for a running Home Assistant, or `targets: {home: {config_dir: ./config}}` for its configuration folder; or set HASS_SERVER and HASS_TOKEN.",
@@ -131,7 +142,7 @@ fn warn_of_project_above(folder: &Path) {
 }
 
 /// The recipients of the person's own identities, of which one is made where there is none.
-fn own_recipients(folder: &Path) -> anyhow::Result<Vec<String>> {
+fn own_recipients(folder: &Path, changes: &mut Vec<MadeChange>) -> anyhow::Result<Vec<String>> {
     let named = env::identities();
     let is_named = !(named.texts.is_empty() && named.files.is_empty() && named.programs.is_empty());
     let files = environment::identity_files();
@@ -139,6 +150,7 @@ fn own_recipients(folder: &Path) -> anyhow::Result<Vec<String>> {
     if files.is_empty() && !is_named {
         let file = usual_file()?;
         let recipient = generate(&file, folder, false)?;
+        changes.push(identity_created(&file, &recipient));
         console::message(format_args!(
             "Created the identity {}. Keep a copy of it safe.",
             file.visible()

@@ -1,12 +1,44 @@
 //! Ctrl-C and SIGTERM: the first ends a run once what is in flight is finished, the second at once.
 
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use anyhow::bail;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::target::Stop;
 
 use super::console;
+use super::exit::ExitStatus;
+
+/// Whether somebody has pressed Ctrl-C.
+static PRESSED: AtomicBool = AtomicBool::new(false);
+
+/// Somebody has pressed Ctrl-C.
+pub(super) fn pressed() {
+    PRESSED.store(true, Ordering::Relaxed);
+}
+
+/// Whether somebody has.
+pub(super) fn was_pressed() -> bool {
+    PRESSED.load(Ordering::Relaxed)
+}
+
+/// How a run ends whose question was left open by Ctrl-C.
+///
+/// # Errors
+/// Always.
+pub(super) fn ended() -> anyhow::Result<ExitStatus> {
+    pressed();
+    console::message("");
+    bail!("interrupted")
+}
+
+/// Whether a question was left open by Ctrl-C.
+pub(super) fn is_cause(error: &anyhow::Error) -> bool {
+    let io = error.chain().find_map(|cause| cause.downcast_ref::<io::Error>());
+    io.is_some_and(|io| io.kind() == io::ErrorKind::Interrupted)
+}
 
 /// What asks this process to end.
 pub(super) struct EndSignals {
@@ -24,7 +56,7 @@ impl EndSignals {
     /// Waits for the next one.
     pub(super) async fn next(&mut self) {
         tokio::select! {
-            _ = self.interrupt.recv() => {}
+            _ = self.interrupt.recv() => pressed(),
             _ = self.terminate.recv() => {}
         }
     }

@@ -7,12 +7,14 @@ use anyhow::{Context, bail};
 use secrecy::ExposeSecret;
 use secrecy::zeroize::Zeroizing;
 
+use crate::codes::ChangeCode;
 use crate::files::{self, NotWritten};
 use crate::model::Visible;
+use crate::report::changes::MadeChange;
 use crate::secret::HybridIdentity;
 
 use super::exit::ExitStatus;
-use super::{Global, console, environment};
+use super::{ChangesArgs, Global, console, environment};
 
 /// Make an age identity, and print the recipient that belongs to it
 ///
@@ -30,20 +32,32 @@ pub(super) struct Keygen {
     /// Make a post-quantum identity, as age 1.3 does; older programs do not read it
     #[arg(long)]
     pq: bool,
+    #[command(flatten)]
+    pub(super) changes: ChangesArgs,
 }
 
-pub(super) fn run(global: &Global, verb: &Keygen) -> anyhow::Result<ExitStatus> {
+pub(super) fn run(
+    global: &Global,
+    verb: &Keygen,
+    made: &mut Vec<MadeChange>,
+) -> anyhow::Result<ExitStatus> {
     let file = match &verb.output {
         Some(file) => file.clone(),
         None => usual_file()?,
     };
     let recipient = generate(&file, &global.folder, verb.pq)?;
+    made.push(identity_created(&file, &recipient));
     console::message(format_args!(
         "The identity is in {}. Keep a copy of it safe: without it, what is encrypted to it cannot be decrypted.",
         file.visible()
     ));
-    console::print(&format!("{recipient}\n"))?;
+    console::say(&format!("{recipient}\n"))?;
     Ok(ExitStatus::Success)
+}
+
+/// That an identity was made.
+pub(super) fn identity_created(file: &Path, recipient: &str) -> MadeChange {
+    MadeChange::new(ChangeCode::IdentityCreated).file(file).recipient(recipient)
 }
 
 /// Where appcred looks for an identity of its own.

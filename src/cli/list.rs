@@ -67,14 +67,12 @@ pub(super) async fn run(global: &Global, verb: &ListArgs) -> anyhow::Result<Exit
     ask_about_troubles(&mut gathered.targets).await;
     let Some(views) = gathered.targets else { return Ok(ExitStatus::Failure) };
     let rows = Rows { owners: verb.owners.clone(), states: verb.states.clone() };
-    match verb.format {
-        OutputFormat::Text => {
-            pager::print(&list::text(&reported(&views), &rows, console::width()))?;
-        }
-        OutputFormat::Json => {
-            console::print(&json::list(&reported(&views), &rows)?)?;
-            show_unknown(&views);
-        }
+    let targets = reported(&views);
+    if verb.format == OutputFormat::Text {
+        pager::print(&list::text(&targets, &rows, console::width()))?;
+    } else {
+        console::print(&verb.format.of(String::new, || json::list(&targets, &rows))?)?;
+        show_unknown(&views);
     }
     let all_known = views.iter().all(|view| view.comparison.is_ok());
     Ok(if is_whole && all_known { ExitStatus::Success } else { ExitStatus::Failure })

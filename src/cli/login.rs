@@ -8,8 +8,10 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::callback::{Arrival, AuthorizationResponse, Loopback, is_same_state};
+use crate::codes::ChangeCode;
 use crate::http::Network;
 use crate::model::{HandOverError, Secret, Visible, counted};
+use crate::report::changes::MadeChange;
 use crate::secret::SecretResolver;
 use crate::target::home_assistant::{
     self, AuthMethod, ConnectionSettings, LoginSession, SessionStore, SignIn, SignInError,
@@ -18,7 +20,7 @@ use crate::workspace::one_home_assistant;
 
 use super::exit::ExitStatus;
 use super::gather::{project, resolver};
-use super::{Global, candidates, console, environment};
+use super::{ChangesArgs, Global, candidates, console, environment};
 
 /// No address is as long.
 const MAX_PASTED: u64 = 64 * 1024;
@@ -49,9 +51,15 @@ pub(super) struct Login {
     /// How long to wait for the browser
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     timeout: u16,
+    #[command(flatten)]
+    pub(super) changes: ChangesArgs,
 }
 
-pub(super) async fn run(global: &Global, verb: &Login) -> anyhow::Result<ExitStatus> {
+pub(super) async fn run(
+    global: &Global,
+    verb: &Login,
+    made: &mut Vec<MadeChange>,
+) -> anyhow::Result<ExitStatus> {
     let Some(project) = project(global) else { return Ok(ExitStatus::Failure) };
     let environment = environment::read();
     let (name, endpoint) = one_home_assistant(&project, &environment, verb.target.as_deref())?;
@@ -69,7 +77,8 @@ pub(super) async fn run(global: &Global, verb: &Login) -> anyhow::Result<ExitSta
     let signing_in = sign_in(&endpoint.url, &network, verb).await?;
     let Some(session) = signing_in else { return Ok(ExitStatus::Failure) };
     let file = keep(&session, &store, &resolver, &network).await?;
-    console::print(&format!(
+    made.push(MadeChange::new(ChangeCode::SignedIn).target(&name).file(&file));
+    console::say(&format!(
         "Signed in to {name} ({}). The session is kept in {}.\n",
         session.url,
         file.visible()

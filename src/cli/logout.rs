@@ -2,12 +2,14 @@
 
 use anyhow::{Context, bail};
 
+use crate::codes::ChangeCode;
+use crate::report::changes::MadeChange;
 use crate::target::home_assistant;
 use crate::workspace::one_home_assistant;
 
 use super::exit::ExitStatus;
 use super::gather::{project, resolver};
-use super::{Global, candidates, console, environment};
+use super::{ChangesArgs, Global, candidates, console, environment};
 
 /// End the session that `login` opened
 ///
@@ -23,9 +25,15 @@ pub(super) struct Logout {
     /// Remove what is kept here even if Home Assistant cannot be informed
     #[arg(long)]
     force: bool,
+    #[command(flatten)]
+    pub(super) changes: ChangesArgs,
 }
 
-pub(super) async fn run(global: &Global, verb: &Logout) -> anyhow::Result<ExitStatus> {
+pub(super) async fn run(
+    global: &Global,
+    verb: &Logout,
+    made: &mut Vec<MadeChange>,
+) -> anyhow::Result<ExitStatus> {
     let Some(project) = project(global) else { return Ok(ExitStatus::Failure) };
     let environment = environment::read();
     let (name, endpoint) = one_home_assistant(&project, &environment, verb.target.as_deref())?;
@@ -51,6 +59,7 @@ pub(super) async fn run(global: &Global, verb: &Logout) -> anyhow::Result<ExitSt
         }
     }
     store.forget(&url)?;
-    console::print(&format!("Signed out of {name} ({url}).\n"))?;
+    made.push(MadeChange::new(ChangeCode::SignedOut).target(&name));
+    console::say(&format!("Signed out of {name} ({url}).\n"))?;
     Ok(ExitStatus::Success)
 }

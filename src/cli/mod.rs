@@ -68,7 +68,8 @@ use console::Color;
 use crate::files;
 use crate::manifest;
 use crate::model::Visible;
-use crate::report::Details;
+use crate::report::changes;
+use crate::report::{Details, yaml};
 
 /// Application credentials as code for Home Assistant.
 ///
@@ -77,9 +78,10 @@ use crate::report::Details;
 #[derive(Debug, Parser)]
 #[command(name = "appcred", version = version::text(), propagate_version = true, max_term_width = 100)]
 #[command(after_help = "Exit status:
-  0  success; what waits for consent, is in use, or is kept by `prune: none` is no error
-  1  error: something failed, or a step was not done since a person must decide
-  2  changes: plan --detailed-exitcode alone
+  0    success; what waits for consent, is in use, or is kept by `prune: none` is no error
+  1    error: something failed, or a step was not done since a person must decide
+  2    changes: plan --detailed-exitcode alone
+  130  ended by Ctrl-C before all was done
 
 Without a project file, HASS_SERVER and HASS_TOKEN name the target;
 in a Home Assistant app (add-on), SUPERVISOR_TOKEN does.")]
@@ -132,12 +134,41 @@ enum LogFormat {
 }
 
 /// In which form to print the result.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 enum OutputFormat {
     /// For people.
+    #[default]
     Text,
     /// For programs.
     Json,
+    /// What json has, in YAML.
+    Yaml,
+}
+
+impl OutputFormat {
+    /// A report in this format.
+    ///
+    /// # Errors
+    /// None in practice: every report can be written as JSON and as YAML.
+    fn of(
+        self,
+        text: impl FnOnce() -> String,
+        json: impl FnOnce() -> serde_json::Result<String>,
+    ) -> serde_json::Result<String> {
+        match self {
+            Self::Text => Ok(text()),
+            Self::Json => json(),
+            Self::Yaml => yaml::of_json(&json()?),
+        }
+    }
+}
+
+/// How a verb that changes something writes what it has done.
+#[derive(Args, Debug, Default)]
+struct ChangesArgs {
+    /// How to write what was done; messages for people go to standard error where this is not text
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    format: OutputFormat,
 }
 
 #[derive(Debug, Subcommand)]
@@ -172,6 +203,28 @@ enum VerbArgs {
     Version(version::VersionArgs),
 }
 
+impl VerbArgs {
+    /// The name of a verb that changes something, and how it writes what it has done.
+    fn reporting(&self) -> Option<(&'static str, OutputFormat)> {
+        let (name, ChangesArgs { format }) = match self {
+            Self::Init(verb) => ("init", &verb.changes),
+            Self::Keygen(verb) => ("keygen", &verb.changes),
+            Self::Add(verb) => ("add", &verb.changes),
+            Self::Encrypt(verb) => ("encrypt", &verb.changes),
+            Self::Rotate(verb) => ("rotate", &verb.then.changes),
+            Self::Rename(verb) => ("rename", &verb.then.changes),
+            Self::Rm(verb) => ("rm", &verb.then.changes),
+            Self::Rekey(verb) => ("rekey", &verb.changes),
+            Self::Authorize(verb) => ("authorize", &verb.changes),
+            Self::Import(verb) => ("import", &verb.changes),
+            Self::Login(verb) => ("login", &verb.changes),
+            Self::Logout(verb) => ("logout", &verb.changes),
+            _ => return None,
+        };
+        Some((name, *format))
+    }
+}
+
 /// Runs the command line and returns the exit status.
 pub fn run() -> ExitStatus {
     if let Some(status) = completion::answer() {
@@ -202,12 +255,13 @@ pub fn run() -> ExitStatus {
     // A daemon logs what it does; the others print it.
     let is_daemon = matches!(cli.verb, VerbArgs::Watch(_));
     start_log(&cli.global, is_daemon);
-    match start(cli) {
-        Ok(status) => status,
-        Err(error) => {
-            console::error(format_args!("{error:#}"));
-            ExitStatus::Failure
-        }
+    let status = start(cli).unwrap_or_else(|error| {
+        console::error(format_args!("{error:#}"));
+        ExitStatus::Failure
+    });
+    match status {
+        ExitStatus::Failure if interrupt::was_pressed() => ExitStatus::Interrupted,
+        status => status,
     }
 }
 
@@ -223,23 +277,28 @@ fn start(mut cli: Cli) -> anyhow::Result<ExitStatus> {
     // A core dump would hold tokens and secrets.
     refuse_core_dumps().context("cannot turn off core dumps")?;
     raise_open_files()?;
+    let reporting = cli.verb.reporting().filter(|(_, format)| *format != OutputFormat::Text);
+    if reporting.is_some() {
+        console::keep_for_program();
+    }
+    let mut made = Vec::new();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(async {
         match cli.verb {
-            VerbArgs::Init(verb) => init::run(&cli.global, &verb),
-            VerbArgs::Keygen(verb) => keygen::run(&cli.global, &verb),
-            VerbArgs::Add(verb) => add::run(cli.global, verb).await,
-            VerbArgs::Encrypt(verb) => encrypt::run(&cli.global, &verb),
+            VerbArgs::Init(verb) => init::run(&cli.global, &verb, &mut made),
+            VerbArgs::Keygen(verb) => keygen::run(&cli.global, &verb, &mut made),
+            VerbArgs::Add(verb) => add::run(cli.global, verb, &mut made).await,
+            VerbArgs::Encrypt(verb) => encrypt::run(&cli.global, &verb, &mut made),
             VerbArgs::Edit(verb) => edit::run(&cli.global, &verb).await,
-            VerbArgs::Rotate(verb) => rotate::run(&cli.global, &verb).await,
-            VerbArgs::Rename(verb) => rename::run(&cli.global, &verb).await,
-            VerbArgs::Rm(verb) => rm::run(&cli.global, &verb).await,
-            VerbArgs::Rekey(verb) => rekey::run(&cli.global, &verb),
+            VerbArgs::Rotate(verb) => rotate::run(&cli.global, &verb, &mut made).await,
+            VerbArgs::Rename(verb) => rename::run(&cli.global, &verb, &mut made).await,
+            VerbArgs::Rm(verb) => rm::run(&cli.global, &verb, &mut made).await,
+            VerbArgs::Rekey(verb) => rekey::run(&cli.global, &verb, &mut made),
             VerbArgs::Validate(verb) => validate::run(&cli.global, &verb).await,
             VerbArgs::Plan(verb) => plan::run(&cli.global, &verb).await,
             VerbArgs::Apply(verb) => apply::run(&cli.global, &verb).await,
-            VerbArgs::Authorize(verb) => authorize::run(&cli.global, verb).await,
-            VerbArgs::Import(verb) => import::run(&cli.global, &verb).await,
+            VerbArgs::Authorize(verb) => authorize::run(&cli.global, verb, &mut made).await,
+            VerbArgs::Import(verb) => import::run(&cli.global, &verb, &mut made).await,
             VerbArgs::List(verb) => list::run(&cli.global, &verb).await,
             VerbArgs::Snapshot(verb) => snapshot::run(&cli.global, &verb).await,
             VerbArgs::Explain(verb) => explain::run(&verb),
@@ -250,13 +309,17 @@ fn start(mut cli: Cli) -> anyhow::Result<ExitStatus> {
             VerbArgs::Health(verb) => health::run(&verb).await,
             VerbArgs::Verify(verb) => verify::run(&cli.global, &verb).await,
             VerbArgs::Doctor(verb) => doctor::run(&cli.global, verb).await,
-            VerbArgs::Login(verb) => login::run(&cli.global, &verb).await,
+            VerbArgs::Login(verb) => login::run(&cli.global, &verb, &mut made).await,
             VerbArgs::Version(verb) => version::run(&verb),
-            VerbArgs::Logout(verb) => logout::run(&cli.global, &verb).await,
+            VerbArgs::Logout(verb) => logout::run(&cli.global, &verb, &mut made).await,
         }
     });
     // A thread that waits for a terminal's input must not hold the process.
     runtime.shutdown_background();
+    if let Some((verb, format)) = reporting {
+        // What was done before an error is reported too.
+        console::print(&format.of(String::new, || changes::json(verb, &made))?)?;
+    }
     result
 }
 

@@ -4,12 +4,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
+use crate::codes::ChangeCode;
 use crate::diagnostic::ProblemCode;
 use crate::encrypted_file::{EncryptedFileError, Rekeyed, rekeyed};
 use crate::files::{self, TEXT_LIMIT};
 use crate::manifest::{Loaded, Project, secret_values};
 use crate::model::{AGE_HEADER, Visible, counted};
 use crate::recipients::UPDATE_KEYS;
+use crate::report::changes::MadeChange;
 use crate::secret::{SecretResolver, SopsWriteError, files_of, is_age_file, is_sops_document};
 
 use super::encrypt::project;
@@ -17,7 +19,7 @@ use super::exit::ExitStatus;
 use super::gather::{load, resolver, show};
 use super::locks::lock_project;
 use super::recipients::{of_file, recipients};
-use super::{Global, console};
+use super::{ChangesArgs, Global, console};
 
 /// Encrypt secrets again, to the recipients that the project has now
 ///
@@ -50,9 +52,15 @@ pub(super) struct Rekey {
     /// Go on where none of the identities found could decrypt the result
     #[arg(long)]
     allow_lockout: bool,
+    #[command(flatten)]
+    pub(super) changes: ChangesArgs,
 }
 
-pub(super) fn run(global: &Global, verb: &Rekey) -> anyhow::Result<ExitStatus> {
+pub(super) fn run(
+    global: &Global,
+    verb: &Rekey,
+    made: &mut Vec<MadeChange>,
+) -> anyhow::Result<ExitStatus> {
     let Some(project) = project(global) else { return Ok(ExitStatus::Failure) };
     let (resolver, _) = resolver(global, &project);
     let _lock = lock_project(global)?;
@@ -72,7 +80,9 @@ pub(super) fn run(global: &Global, verb: &Rekey) -> anyhow::Result<ExitStatus> {
                 changed += count;
                 if count > 0 {
                     let secrets = counted(count, "secret");
-                    console::print(&format!("{}: {secrets} encrypted again\n", file.visible()))?;
+                    console::say(&format!("{}: {secrets} encrypted again\n", file.visible()))?;
+                    let change = MadeChange::new(ChangeCode::SecretsReencrypted);
+                    made.push(change.file(file).count(count));
                 }
                 if plain > 0 {
                     let secrets = counted(plain, "secret");
@@ -89,9 +99,7 @@ pub(super) fn run(global: &Global, verb: &Rekey) -> anyhow::Result<ExitStatus> {
         }
     }
     if changed == 0 && is_whole {
-        console::print(
-            "All encrypted secrets are already encrypted to the project's recipients.\n",
-        )?;
+        console::say("All encrypted secrets are already encrypted to the project's recipients.\n")?;
     }
     Ok(if is_whole { ExitStatus::Success } else { ExitStatus::Failure })
 }

@@ -2,7 +2,9 @@
 
 use anyhow::bail;
 
+use crate::codes::ChangeCode;
 use crate::model::{Key, Visible};
+use crate::report::changes::MadeChange;
 use crate::yaml_edit::rename_entry;
 
 use super::add::key;
@@ -26,16 +28,20 @@ pub(super) struct Rename {
     #[arg(value_name = "NEW", value_parser = key)]
     new: Key,
     #[command(flatten)]
-    then: ThenApply,
+    pub(super) then: ThenApply,
 }
 
-pub(super) async fn run(global: &Global, verb: &Rename) -> anyhow::Result<ExitStatus> {
+pub(super) async fn run(
+    global: &Global,
+    verb: &Rename,
+    made: &mut Vec<MadeChange>,
+) -> anyhow::Result<ExitStatus> {
     verb.then.check()?;
     let Some(loaded) = in_order(global) else { return Ok(ExitStatus::Failure) };
     let (entry, new) = (entry(&loaded, &verb.old)?, &verb.new);
     let old = &entry.key.value;
     if old == new {
-        console::print(&format!("Nothing was changed: the key is `{new}` already.\n"))?;
+        console::say(&format!("Nothing was changed: the key is `{new}` already.\n"))?;
         return Ok(ExitStatus::Success);
     }
     if let Some(other) = loaded.entries.iter().find(|other| other.key.value == *new) {
@@ -45,6 +51,7 @@ pub(super) async fn run(global: &Global, verb: &Rename) -> anyhow::Result<ExitSt
         rename_entry(text, place, old.as_str(), new.as_str())
     })?;
     let file = entry.key.spot.file.path();
-    console::print(&format!("Renamed `{old}` to `{new}` in {}.\n", file.visible()))?;
+    console::say(&format!("Renamed `{old}` to `{new}` in {}.\n", file.visible()))?;
+    made.push(MadeChange::new(ChangeCode::EntryRenamed).key(new).former_key(old).file(file));
     verb.then.run(global, std::slice::from_ref(new)).await
 }

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use crate::codes::ChangeCode;
 use crate::model::{Key, Visible};
+use crate::report::changes::MadeChange;
 use crate::yaml_edit::remove_entry;
 
 use super::change::{ThenApply, change, entry, in_order};
@@ -23,10 +25,14 @@ pub(super) struct Rm {
     #[arg(value_name = "KEY", required = true, add = candidates::keys())]
     named: Vec<String>,
     #[command(flatten)]
-    then: ThenApply,
+    pub(super) then: ThenApply,
 }
 
-pub(super) async fn run(global: &Global, verb: &Rm) -> anyhow::Result<ExitStatus> {
+pub(super) async fn run(
+    global: &Global,
+    verb: &Rm,
+    made: &mut Vec<MadeChange>,
+) -> anyhow::Result<ExitStatus> {
     verb.then.check()?;
     let Some(loaded) = in_order(global) else { return Ok(ExitStatus::Failure) };
     // A wrong name changes nothing.
@@ -43,7 +49,8 @@ pub(super) async fn run(global: &Global, verb: &Rm) -> anyhow::Result<ExitStatus
         change(global, &loaded, &entry, remove_entry)?;
         all.extend(entry.keys().cloned());
         let file = entry.key.spot.file.path();
-        console::print(&format!("Removed `{key}` from {}.\n", file.visible()))?;
+        console::say(&format!("Removed `{key}` from {}.\n", file.visible()))?;
+        made.push(MadeChange::new(ChangeCode::EntryRemoved).key(key).file(file));
     }
     if verb.then.is_wanted() {
         return verb.then.run(global, &all).await;

@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow, bail};
 
+use crate::codes::ChangeCode;
 use crate::encrypted_file::{EncryptionContext, SecretPlace, replaced};
 use crate::files::{self, TEXT_LIMIT};
 use crate::manifest::{self, Entry, Loaded};
 use crate::model::{Reference, Secret, Visible};
+use crate::report::changes::MadeChange;
 use crate::secret::{SecretResolver, files_of};
 
 use super::change::{ThenApply, entry, in_order, replace};
@@ -38,10 +40,14 @@ pub(super) struct Rotate {
     #[arg(long)]
     secret_stdin: bool,
     #[command(flatten)]
-    then: ThenApply,
+    pub(super) then: ThenApply,
 }
 
-pub(super) async fn run(global: &Global, verb: &Rotate) -> anyhow::Result<ExitStatus> {
+pub(super) async fn run(
+    global: &Global,
+    verb: &Rotate,
+    made: &mut Vec<MadeChange>,
+) -> anyhow::Result<ExitStatus> {
     verb.then.check()?;
     let Some(loaded) = in_order(global) else { return Ok(ExitStatus::Failure) };
     let entry = entry(&loaded, &verb.named)?;
@@ -59,10 +65,11 @@ pub(super) async fn run(global: &Global, verb: &Rotate) -> anyhow::Result<ExitSt
         );
     };
     if !is_new {
-        console::print("Nothing was changed: it has that secret already.\n")?;
+        console::say("Nothing was changed: it has that secret already.\n")?;
         return Ok(ExitStatus::Success);
     }
-    console::print(&format!("Replaced the client secret of `{key}` in {}.\n", file.visible()))?;
+    console::say(&format!("Replaced the client secret of `{key}` in {}.\n", file.visible()))?;
+    made.push(MadeChange::new(ChangeCode::SecretReplaced).key(key).file(file));
     if let Some(date) = entry.rotate_after.as_ref().or(entry.expires.as_ref()) {
         let (place, date) = (date.spot.place(), date.value);
         console::message(format_args!("Change the date {date} of the entry too ({place})."));

@@ -42,6 +42,8 @@ enum Of {
     Verify,
     /// What `doctor` prints as JSON
     Doctor,
+    /// What `add`, `rm`, `encrypt`, `login` and all else that changes something print as JSON
+    Changes,
     /// What `version` prints as JSON
     Version,
     /// What `snapshot` writes
@@ -62,6 +64,7 @@ pub(super) fn run(verb: &SchemaArgs) -> anyhow::Result<ExitStatus> {
         Of::List => reports::list(),
         Of::Validate => reports::validate(),
         Of::Verify => reports::verify(),
+        Of::Changes => reports::changes(),
         Of::Doctor => reports::doctor(),
         Of::Version => reports::version(),
         Of::Snapshot => snapshot::schema(),

@@ -79,10 +79,7 @@ pub(super) async fn run(global: &Global, verb: &Verify) -> anyhow::Result<ExitSt
         uris.into_iter().map(move |uri| (wanted.clone(), None, uri))
     });
     let checked = confirmed(check(wanted).await).await;
-    console::print(&match verb.format {
-        OutputFormat::Text => verified::text(&checked),
-        OutputFormat::Json => verified::json(&checked)?,
-    })?;
+    console::print(&verb.format.of(|| verified::text(&checked), || verified::json(&checked))?)?;
     Ok(if passes(&checked, verb.strict) { ExitStatus::Success } else { ExitStatus::Failure })
 }
 

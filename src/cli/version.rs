@@ -31,9 +31,7 @@ pub(super) fn text() -> &'static str {
 }
 
 pub(super) fn run(verb: &VersionArgs) -> anyhow::Result<ExitStatus> {
-    console::print(&match verb.format {
-        OutputFormat::Text => format!("appcred {}\n", text()),
-        OutputFormat::Json => BUILT.to_json()?,
-    })?;
+    let line = || format!("appcred {}\n", text());
+    console::print(&verb.format.of(line, || BUILT.to_json())?)?;
     Ok(ExitStatus::Success)
 }

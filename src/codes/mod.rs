@@ -30,11 +30,13 @@ macro_rules! codes {
     )+};
 }
 
+mod change;
 mod check;
 mod event;
 mod problem;
 mod provider;
 
+pub use change::ChangeCode;
 pub use check::{CheckCode, HealthCode};
 pub use event::EventCode;
 pub use problem::ProblemCode;

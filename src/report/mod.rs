@@ -5,6 +5,7 @@
 
 mod accounts;
 mod change;
+pub mod changes;
 pub(crate) mod client;
 pub mod doctor;
 pub mod explained;
@@ -35,6 +36,7 @@ pub mod text;
 pub mod verified;
 pub mod version;
 pub(crate) mod words;
+pub mod yaml;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -51,6 +53,7 @@ use crate::reconcile::StepOutcome;
 pub const FORMATS: &[Format] = &[
     text::FORMAT,
     json::FORMAT,
+    yaml::FORMAT,
     markdown::FORMAT,
     github::FORMAT,
     gitlab::FORMAT,

@@ -2,6 +2,7 @@
 
 use schemars::Schema;
 
+use super::changes::ChangesReport;
 use super::doctor::DoctorReport;
 use super::json;
 use super::status::StatusReport;
@@ -32,6 +33,11 @@ pub fn verify() -> Schema {
 /// What `version` prints as JSON.
 pub fn version() -> Schema {
     of_output::<AppcredVersion>()
+}
+
+/// What verbs print as JSON that change files, sessions or accounts.
+pub fn changes() -> Schema {
+    of_output::<ChangesReport<'_>>()
 }
 
 /// What `doctor` prints as JSON.

@@ -390,7 +390,8 @@ fn edit_ends_when_it_is_asked_to_while_it_waits_for_another_run() {
             running.signal(signal);
             running.stderr().contains("interrupted") || running.stderr().contains("asked to end")
         });
-        assert_eq!(running.finish().status, Some(1));
+        let status = if signal == Signal::INT { 130 } else { 1 };
+        assert_eq!(running.finish().status, Some(status));
         assert_eq!(desk.text(MANIFEST), before);
     }
 }

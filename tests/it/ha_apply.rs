@@ -247,7 +247,7 @@ fn ha_apply_interrupted_tells_what_was_not_done(release: Release) {
     running.signal(Signal::INT);
     let ran = running.finish();
 
-    assert_eq!(ran.status, Some(1), "{}", ran.stderr);
+    assert_eq!(ran.status, Some(130), "{}", ran.stderr);
     assert!(ran.stderr.contains("Interrupted"), "{}", ran.stderr);
     let held = ha.credentials().len();
     assert!(held < 20_000, "it was not interrupted");

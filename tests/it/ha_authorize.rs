@@ -61,7 +61,8 @@ impl Authorizing {
     #[track_caller]
     fn fails(self, why: &str) -> Ran {
         let ran = self.running.finish();
-        assert_eq!(ran.status, Some(1), "{}", ran.stdout);
+        let status = if why.starts_with("interrupted") { 130 } else { 1 };
+        assert_eq!(ran.status, Some(status), "{}", ran.stdout);
         assert!(ran.stdout.contains(why), "{}\n{}", ran.stdout, ran.stderr);
         ran
     }
@@ -93,6 +94,8 @@ fn ha_account_is_linked_by_the_browser_of_this_machine(release: Release) {
     linking.appcred(&["plan", "--detailed-exitcode"]).status(0).run();
     let again = authorize(&linking, free_port(), &[]).run();
     assert!(again.stdout.starts_with("home: anna is linked already: \""), "{}", again.stdout);
+    let again = authorize(&linking, free_port(), &["--format", "json"]).run();
+    assert!(again.stderr.starts_with("home: anna is linked already: \""), "{}", again.stderr);
 }
 
 each_release!(ha_ctrl_c_ends_the_wait_for_another_run);
@@ -108,7 +111,7 @@ fn ha_ctrl_c_ends_the_wait_for_another_run(release: Release) {
     eventually("it waits", || running.stderr().contains("Waiting for somebody else"));
     running.signal(Signal::INT);
     let ran = running.finish();
-    assert_eq!(ran.status, Some(1), "{}", ran.stderr);
+    assert_eq!(ran.status, Some(130), "{}", ran.stderr);
     assert!(ran.stdout.contains("failed: interrupted"), "{}", ran.stdout);
 }
 

@@ -244,7 +244,7 @@ fn ha_is_signed_in_to_and_out_of_through_the_proxy_that_the_project_names(releas
     assert!(proxy.seen().contains("/auth/token"), "{}", proxy.seen());
     person.appcred().args(["plan"]).run();
     let seen = proxy.seen().len();
-    person.appcred().args(["logout"]).run();
+    person.appcred().args(["logout", "--format", "json"]).run();
     assert!(proxy.seen()[seen..].contains("/auth/revoke"), "{}", &proxy.seen()[seen..]);
     assert_eq!(known(&ha), before);
 }

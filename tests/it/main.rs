@@ -64,6 +64,7 @@ mod rekey;
 mod reports;
 mod repositories;
 mod schema;
+mod scripts;
 mod secret_fields;
 mod secrets;
 mod selecting;

@@ -235,7 +235,7 @@ fn a_report_is_printed_and_written_as_asked() {
         wrong
             .run()
             .stderr
-            .contains("it is one of text, json, markdown, github, gitlab, junit, sarif")
+            .contains("it is one of text, json, yaml, markdown, github, gitlab, junit, sarif")
     );
     let nowhere = Appcred::new().in_dir(project.path()).args(["plan", "--format", "json=no/x"]);
     assert!(nowhere.status(1).run().stderr.contains("cannot write no/x"));

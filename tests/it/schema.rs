@@ -10,7 +10,7 @@ use serde_json::{Value as Json, json};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-fn schemas() -> [(&'static str, Json); 12] {
+fn schemas() -> [(&'static str, Json); 13] {
     [
         ("schema/manifest.schema.json", schema::manifest().into()),
         ("schema/appcred.schema.json", schema::project().into()),
@@ -18,6 +18,7 @@ fn schemas() -> [(&'static str, Json); 12] {
         ("schema/list.schema.json", reports::list().into()),
         ("schema/validate.schema.json", reports::validate().into()),
         ("schema/verify.schema.json", reports::verify().into()),
+        ("schema/changes.schema.json", reports::changes().into()),
         ("schema/doctor.schema.json", reports::doctor().into()),
         ("schema/version.schema.json", reports::version().into()),
         ("schema/snapshot.schema.json", appcred::target::snapshot::schema().into()),

@@ -169,6 +169,22 @@ impl Appcred {
     }
 }
 
+/// The verbs that print what they have changed.
+const CHANGING: [&str; 12] = [
+    "init",
+    "keygen",
+    "add",
+    "encrypt",
+    "rotate",
+    "rename",
+    "rm",
+    "rekey",
+    "authorize",
+    "import",
+    "login",
+    "logout",
+];
+
 /// What a verb prints as JSON is as its schema says, whatever test runs it.
 #[track_caller]
 fn assert_of_schema(arguments: &[String], printed: &str) {
@@ -178,7 +194,11 @@ fn assert_of_schema(arguments: &[String], printed: &str) {
     }
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("schema");
     let file_of = |word: &String| {
-        let verb = if ["apply", "diff"].contains(&word.as_str()) { "plan" } else { word };
+        let verb = match word.as_str() {
+            "apply" | "diff" => "plan",
+            word if CHANGING.contains(&word) => "changes",
+            word => word,
+        };
         Some(folder.join(format!("{verb}.schema.json"))).filter(|file| file.exists())
     };
     let file = arguments.iter().find_map(file_of).expect("what a verb prints has a schema");
@@ -187,6 +207,18 @@ fn assert_of_schema(arguments: &[String], printed: &str) {
     let errors = jsonschema::validator_for(&schema).unwrap();
     let errors: Vec<_> = errors.iter_errors(&printed).map(|error| error.to_string()).collect();
     assert!(errors.is_empty(), "{arguments:?} prints what its schema forbids: {errors:?}");
+}
+
+/// Reads what a terminal shows until that has this text.
+#[track_caller]
+pub(crate) fn read_until(shown: &mut impl Read, said: &mut String, text: &str) {
+    let from = said.len();
+    let mut byte = [0];
+    while !said[from..].contains(text) {
+        let read = shown.read(&mut byte).unwrap();
+        assert!(read > 0, "it ended without saying {text:?}: {said}");
+        said.push(char::from(byte[0]));
+    }
 }
 
 /// A run that is not over.
