@@ -159,5 +159,9 @@ mod tests {
         assert_eq!(kinds("netatmo"), []);
         let accounts = |domain| Limit::of_accounts(&Domain::new(domain)).map(|(_, number)| number);
         assert_eq!((accounts("spotify"), accounts("google")), (Some(5), None));
+        let notes = |domain| limits(&Domain::new(domain)).map(Limit::note).collect::<Vec<_>>();
+        let reported = |note: &String| note.ends_with(" (as users report)");
+        assert!(notes("husqvarna_automower").iter().all(reported));
+        assert!(!notes("spotify").iter().any(reported));
     }
 }

@@ -164,6 +164,24 @@ fn of_target(error: &TargetError) -> ErrorKind {
 mod tests {
     use super::{ErrorKind, RoundError};
     use crate::model::Owner;
+    use crate::target::TargetError;
+
+    #[test]
+    fn what_is_not_there_yet_is_no_wrong_answer() {
+        let (address, why) = (String::new(), String::new());
+        let kinds = [
+            TargetError::NotListening { address: address.clone(), why: why.clone() },
+            TargetError::NotConnected { address: address.clone(), why: why.clone() },
+            TargetError::Unreachable { address, why },
+        ]
+        .map(|error| {
+            let error = RoundError::Target(error);
+            assert!(error.is_outage());
+            error.kind()
+        });
+        let expected = [ErrorKind::Starting, ErrorKind::NotConnected, ErrorKind::Unreachable];
+        assert_eq!(kinds, expected);
+    }
 
     #[test]
     fn what_was_refused_is_not_tried_again_whatever_else_failed() {

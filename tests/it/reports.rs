@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
+use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::forms::{
     Annotation, annotations, check_code_quality, check_json, check_junit, check_own, html,
 };
 use crate::shell::{Appcred, Project};
+use crate::watch::eventually;
 
 const PROJECT: &str = "owner: house\nallow_plaintext: true\ntargets: {home: {config_dir: ha}}\n";
 const FORMATS: &[&str] = &["text", "json", "markdown", "github", "gitlab", "junit", "sarif"];
@@ -375,6 +377,11 @@ fn more_accounts_than_a_provider_allows_a_client_are_warned_of() {
     assert!(warned.starts_with(expected), "{warned}");
     assert!(warned.contains("--> credentials.yaml:2:43"), "{warned}");
     assert!(warned.contains("\n1 warning\n"), "{warned}");
+    let running = Appcred::new().in_dir(project.path()).args(["watch", "--listen=off"]).spawn();
+    let logged = expected.trim_start_matches("warning: ");
+    eventually("it is logged", || running.stderr().contains(&format!("`a`: {logged}")));
+    running.signal(Signal::TERM);
+    running.finish();
 }
 
 /// The levels of all that a report in each format has: of annotations, GitLab, SARIF and JUnit.
