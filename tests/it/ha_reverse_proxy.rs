@@ -15,7 +15,8 @@ use crate::ha_apply::House;
 use crate::ha_login::{Person, let_in};
 use crate::ha_proxy::RecordingProxy;
 use crate::real::{
-    CONFIGURATION, HomeAssistant, PASS, Release, ReverseProxy, each_release, free_port, visit,
+    CONFIGURATION, HomeAssistant, PASS, Provider, Release, ReverseProxy, each_release, free_port,
+    visit,
 };
 use crate::shell::{Appcred, Project};
 use crate::watch::{arrives, eventually};
@@ -140,6 +141,9 @@ fn ha_behind_a_strict_proxy_is_used_as_any_other(release: Release) {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("www")).unwrap();
     let ha = trusting(release, folder.path());
+    let provider = Provider::start();
+    ha.accounts_are_at(&provider);
+    provider.client("anna", "first");
     let certificates = Certificates::new();
     let (_nginx, url) = strict_nginx(&ha, &certificates);
     let target = target(&url, &certificates.fields("client"));
@@ -151,6 +155,13 @@ fn ha_behind_a_strict_proxy_is_used_as_any_other(release: Release) {
     let redirect = format!("{url}/auth/external/callback");
     assert!(ran.stdout.contains(&redirect), "{}", ran.stdout);
     house.appcred(&ha).args(["plan", "--detailed-exitcode", "--no-setup"]).run();
+
+    let port = free_port().to_string();
+    let authorize = ["authorize", "--no-browser", "--show-links", "--port", &port];
+    let mut running = house.appcred(&ha).args(authorize).spawn();
+    visit(&provider.consent(&running.line_with("/authorize?")).location.unwrap());
+    running.line_with("\"Anna\": linked");
+    assert_eq!(running.finish().status, Some(0));
 
     let snapshot = folder.path().join("www/snapshot.json");
     house.appcred(&ha).args(["snapshot", "-o", snapshot.to_str().unwrap()]).run();

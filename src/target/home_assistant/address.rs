@@ -164,6 +164,9 @@ mod tests {
         let address = Address::parse(given).unwrap();
         assert_eq!(address.websocket(), websocket);
         assert_eq!(address.api(&["config", "a/b"]).as_str(), api);
+        let (base, _) = api.split_once("/api/").unwrap();
+        assert_eq!(address.callback().as_str(), format!("{base}/auth/external/callback"));
+        assert_eq!(address.auth("token").as_str(), format!("{base}/auth/token"));
     }
 
     #[test]
