@@ -17,8 +17,8 @@ static COMMAND: OnceLock<String> = OnceLock::new();
 
 /// Decides for the whole process.
 pub(super) fn choose(no_pager: bool) {
-    let named = environment::pager();
-    let command = if no_pager { String::new() } else { named.unwrap_or_else(|| USUAL.to_owned()) };
+    let usual = || environment::program(USUAL).map(|_| USUAL.to_owned());
+    let command = environment::pager().or_else(usual).filter(|_| !no_pager).unwrap_or_default();
     let _ = COMMAND.set(if command.trim() == "cat" { String::new() } else { command });
 }
 
