@@ -9,7 +9,7 @@ use super::gather::workspace;
 use super::selection::TargetArgs;
 use super::{Global, OutputFormat, console, environment};
 
-/// HealthCheck whether everything that is needed is there, and say what to do about the rest
+/// Check whether everything that is needed is there, and say what to do about the rest
 ///
 /// Looks at the project file and the manifests, at identities, recipients and what they open, at what Git keeps,
 /// at this machine, and at each target: whether it is reached, its certificate and clock, the access token
