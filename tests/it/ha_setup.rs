@@ -277,7 +277,7 @@ fn ha_links_are_shown_on_a_terminal_and_not_in_ci_nor_to_whoever_is_not_logged_i
     assert!(in_ci.contains("waiting for consent") && !in_ci.contains("state="), "{in_ci}");
     for verb in ["plan", "list"] {
         let shown = linking.appcred(&[verb]).on_terminal().run().stdout;
-        assert!(shown.contains("in progress") && !shown.contains("state="), "{shown}");
+        assert!(shown.contains("being set up") && !shown.contains("state="), "{shown}");
     }
 
     linking.house.project.write("token", "0123456789abcdef\n");
