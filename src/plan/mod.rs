@@ -53,7 +53,7 @@ pub use import::{ImportPlan, Imported, LeftOut, Scope, WhyLeftOut, import};
 pub use secret_comparison::found_same;
 pub use trouble::Trouble;
 
-use crate::model::{Desired, Observed, Policy};
+use crate::model::{Desired, Observed, Policy, Prune};
 
 use context::PlanContext;
 use draft::PlanDraft;
@@ -69,9 +69,22 @@ use draft::PlanDraft;
 /// not be read, is deleted.
 pub fn plan(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
     let context = PlanContext::new(desired, observed, policy);
+    let mut plan = whole(&context);
+    if !policy.selection.is_whole() {
+        let unpruned = Policy { prune: Prune::Managed, ..policy.clone() };
+        let unpruned = || whole(&PlanContext::new(desired, observed, &unpruned));
+        selected::keep(&context, unpruned, &mut plan);
+    }
+    unread::keep(observed, &mut plan);
+    owned_only::keep(&context, &mut plan);
+    plan
+}
+
+fn whole(context: &PlanContext<'_>) -> Plan {
+    let PlanContext { desired, live, .. } = context;
     let mut draft = PlanDraft::new(&context.index);
     for (number, entry) in context.entries.iter().enumerate() {
-        entry::decide(entry, number, &context, &mut draft);
+        entry::decide(entry, number, context, &mut draft);
     }
     for entry in &context.of_unknown_integrations {
         draft.withhold_unknown(entry, &desired.mark(&entry.key));
@@ -79,15 +92,11 @@ pub fn plan(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
     for entry in &desired.unidentified {
         draft.leave_unidentified(entry, &desired.mark(&entry.key));
     }
-    if let Some(live) = context.live {
-        set_up::decide(live, &context, &mut draft);
-        reload::decide(live, &context, &mut draft);
+    if let Some(live) = live {
+        set_up::decide(live, context, &mut draft);
+        reload::decide(live, context, &mut draft);
     }
-    undeclared::decide(&context, &mut draft);
-    guard::decide(&context, &mut draft);
-    let mut plan = draft.finish();
-    selected::keep(&context, &mut plan);
-    unread::keep(observed, &mut plan);
-    owned_only::keep(&context, &mut plan);
-    plan
+    undeclared::decide(context, &mut draft);
+    guard::decide(context, &mut draft);
+    draft.finish()
 }

@@ -8,12 +8,14 @@ use super::action::{Action, Plan, StepId};
 use super::context::PlanContext;
 use super::withheld::{Why, Withheld};
 
-/// Leaves out what is not selected. What must be done after a step that is left out is withheld.
-pub(super) fn keep(context: &PlanContext<'_>, plan: &mut Plan) {
+/// Leaves out what is not selected. What must be done after a step that is left out is withheld, and so is what
+/// only `prune: all` makes room for by a deletion that is left out: it is not in the plan `without_prune_all`.
+pub(super) fn keep(
+    context: &PlanContext<'_>,
+    without_prune_all: impl FnOnce() -> Plan,
+    plan: &mut Plan,
+) {
     let selection = &context.policy.selection;
-    if selection.is_whole() {
-        return;
-    }
     let keys = AllKeys::new(context, plan);
     let includes_entry =
         |key: &Key, domain: &Domain| selection.includes(keys.of_entry(key), domain);
@@ -33,18 +35,28 @@ pub(super) fn keep(context: &PlanContext<'_>, plan: &mut Plan) {
         }
         (None, _) => false,
     };
+    let left_prunes: Vec<Action> = plan
+        .steps
+        .iter()
+        .filter(|step| !step.foreign.is_empty() && step.action.for_entry().is_none())
+        .map(|step| step.action.clone())
+        .filter(|action| !is_meant(action))
+        .collect();
+    let possible = (!left_prunes.is_empty()).then(without_prune_all);
+    let needs = |action: &Action| needed_prune(action, &left_prunes, possible.as_ref()?);
     let mut left_out: BTreeMap<StepId, String> = BTreeMap::new();
     let mut withheld = Vec::new();
     plan.steps.retain(|step| {
         let is_selected = is_meant(&step.action);
-        let before = step.after.and_then(|after| left_out.get(&after)).cloned();
-        if is_selected && before.is_none() {
+        let needed = step.after.and_then(|after| left_out.get(&after)).cloned();
+        let needed = needed.or_else(|| needs(&step.action));
+        if is_selected && needed.is_none() {
             return true;
         }
         left_out.insert(step.id, step.action.summary());
-        if let Some(before) = before.filter(|_| is_selected) {
+        if let Some(needed) = needed.filter(|_| is_selected) {
             let action = step.action.clone();
-            withheld.push(Withheld { action, why: Why::NotSelected { before } });
+            withheld.push(Withheld { action, why: Why::NotSelected { needed } });
         }
         false
     });
@@ -58,6 +70,17 @@ pub(super) fn keep(context: &PlanContext<'_>, plan: &mut Plan) {
     plan.setup_states.retain(|of| is_entry(&of.id.key));
     plan.undeclared_accounts.retain(|of| is_entry(&of.key));
     plan.credential_states.retain(|of| selection.includes(keys.of_held(&of.held), &of.held.domain));
+}
+
+/// The deletion for the client of what an action creates, where that is not in the plan of what is `possible`
+/// without it.
+fn needed_prune(action: &Action, left: &[Action], possible: &Plan) -> Option<String> {
+    let wanted = action.created()?;
+    let is_of_client =
+        |old: &Held| old.domain == wanted.domain && old.client_id == wanted.client_id;
+    let prune = left.iter().find(|prune| prune.outgoing().iter().any(is_of_client))?;
+    let is_possible = possible.steps.iter().any(|step| step.action == *action);
+    (!is_possible).then(|| prune.summary())
 }
 
 /// The keys by which an entry and what is held of it can be meant: all that it has and had go together, so that

@@ -131,10 +131,10 @@ pub enum Why {
         /// The target itself lists its integrations, so `custom_integrations` changes nothing.
         is_listed: bool,
     },
-    /// This must be done before, and is not selected.
+    /// This must be done too, and is not selected.
     NotSelected {
         /// As in `create spotify "Family"`.
-        before: String,
+        needed: String,
     },
 }
 
@@ -262,8 +262,8 @@ impl fmt::Display for Why {
                 let near = suggestion.iter().map(|near| format!(": did you mean `{near}`?"));
                 write!(f, "unknown integration `{domain}`{}", near.collect::<String>())
             }
-            Self::NotSelected { before } => {
-                write!(f, "`{before}` must be done first, and is not selected")
+            Self::NotSelected { needed } => {
+                write!(f, "it needs `{needed}`, which is not selected")
             }
         }
     }

@@ -337,4 +337,19 @@ fn addresses_are_links_where_the_terminal_has_them() {
     let (with, without) = (init("a", "1"), init("b", "0"));
     assert!(with.contains(link), "{with:?}");
     assert!(!without.contains("\x1b]8") && without.contains("https://ha.example:8123"));
+#[test]
+fn nothing_is_created_beside_what_a_selection_leaves_though_prune_all_would_delete_it() {
+    let project = house();
+    appcred(&project, "apply --yes --key family").run();
+    by_hand(&project);
+    project.write(
+        "credentials.yaml",
+        "application_credentials:\n  - {domain: spotify, key: mine, client_id: mine, client_secret: secret-m}\n",
+    );
+    let ran = appcred(&project, "apply --yes --prune all --key mine").status(1).run();
+    let needed = "it needs `delete spotify \"mine\"`, which is not selected";
+    assert!(ran.stdout.contains(needed), "{}", ran.stdout);
+    assert_eq!(held(&project), ["family", "mine"]);
+    appcred(&project, "apply --yes --prune all --domain spotify").run();
+    assert_eq!(held(&project), ["spotify"]);
 }

@@ -181,6 +181,33 @@ proptest! {
         assert_eq!(content(&parts), content(&whole));
         assert_eq!(plan(&desired, &parts.observed(), &policy).steps, []);
     }
+
+    /// What nobody manages and stays is in the way of what is selected, although `prune: all` would delete it.
+    #[test]
+    fn nothing_is_made_beside_what_was_made_by_hand_and_is_not_selected(
+        desired in wanted(), mut shelf in held(), policy in policies(), selection in selections()
+    ) {
+        let policy = Policy { prune: Prune::All, ..policy };
+        let before = shelf.clone();
+        let whole = plan(&desired, &before.observed(), &policy);
+        let unpruned = Policy { prune: Prune::Managed, ..policy.clone() };
+        let possible = plan(&desired, &before.observed(), &unpruned);
+        run(&mut shelf, &desired, &with(&policy, &selection));
+        for made in shelf.credentials.iter().filter(|held| !before.credentials.contains(held)) {
+            let is_pruned = |held: &&Credential| {
+                let mut deletes = whole.steps.iter().filter(|step| step.action.for_entry().is_none());
+                deletes.any(|step| step.foreign.contains(&held.held()))
+            };
+            let mut left = shelf.credentials.iter().filter(|held| {
+                held.domain == made.domain && held.client_id == made.client_id
+            });
+            let mut created = possible.steps.iter().filter_map(|step| step.action.created());
+            let is_possible = created.any(|wanted| {
+                wanted.domain == made.domain && made.auth_domain.as_ref() == Some(&wanted.auth_domain)
+            });
+            assert!(is_possible || !left.any(|held| is_pruned(&held)), "{made:?} {selection:?}");
+        }
+    }
 }
 
 /// An account names the claim of what Home Assistant does not release: with another client it would be
