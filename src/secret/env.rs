@@ -145,7 +145,7 @@ pub fn credentials_directory() -> Option<PathBuf> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "this file is where the environment is read")]
-fn variable(name: &str) -> Option<OsString> {
+pub(super) fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
 }
 

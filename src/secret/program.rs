@@ -1,7 +1,10 @@
 //! Programs that print a secret.
 
-use std::ffi::OsString;
-use std::path::Path;
+use std::ffi::{OsStr, OsString};
+use std::io::{ErrorKind, IsTerminal};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -11,10 +14,11 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use secrecy::zeroize::Zeroizing;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdin, Command};
 use tokio::select;
 use tokio::time::timeout;
 
+use super::env;
 use crate::files;
 use crate::model::Visible;
 
@@ -26,6 +30,20 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const REST: Duration = Duration::from_millis(500);
 /// How much of its standard error is kept.
 const STDERR: usize = 4 * 1024;
+
+/// Becomes the program, once a process beside it waits for the end of its input: that ends with this process,
+/// however it ends, and then it kills the program and what that started, as far as it is in the program's group
+/// or, on a terminal, as the operating system shows what it started.
+const START: &str = "exec 3<&0
+end() {
+  for child in $(cat /proc/\"$1\"/task/*/children); do end \"$child\"; done
+  kill -s KILL \"$1\"
+}
+( (
+  trap '' HUP INT TERM
+  read -r _ <&3 || case $0 in group) kill -s KILL -- \"-$$\" ;; *) end \"$$\" ;; esac
+) >/dev/null 2>&1 & )
+exec \"$@\" 3<&- </dev/null";
 
 /// Why a program gave nothing. The program is named by whoever reports this.
 #[derive(Debug, Error)]
@@ -42,25 +60,25 @@ pub enum ProgramError {
 }
 
 /// Runs a program in a folder, without a shell, and gives what it prints: `limit` bytes, or one more
-/// where it prints more than that. What it writes to standard error goes to the person.
+/// where it prints more than that. What it writes to standard error goes to the person, whom it may ask where
+/// there is a terminal.
 pub(super) async fn output(
     program: &str,
     arguments: &[String],
     folder: &Path,
     limit: usize,
 ) -> Result<Zeroizing<Vec<u8>>, ProgramError> {
-    let mut child = Command::new(program)
-        .args(arguments)
-        .current_dir(folder)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()?;
+    let has_terminal = std::io::stdin().is_terminal() || std::io::stderr().is_terminal();
+    let path = env::variable("PATH");
+    find(program, folder, path.as_deref())?;
+    let mut command = guarded(program, arguments, folder, !has_terminal)?;
+    let (mut child, guard) = start(command.kill_on_drop(true), !has_terminal)?;
     // With all of its room from the start, so that no copy is left behind when it grows.
     let mut bytes = Zeroizing::new(Vec::with_capacity(limit + 1));
     let output = child.stdout.take();
     let ended = {
-        let run = ended(&mut child, beginning(output, &mut bytes, limit + 1, false), || ());
+        let output = beginning(output, &mut bytes, limit + 1, false);
+        let run = ended(&mut child, output, || drop(guard));
         let mut run = pin!(timeout(Duration::from_secs(TIMEOUT_SECONDS), run));
         if let Ok(ended) = timeout(PATIENCE, &mut run).await {
             ended
@@ -123,19 +141,12 @@ pub(super) struct Captured {
 /// that stay in its group do not outlive it.
 pub(super) fn capture(asked: Capture<'_>) -> Result<Captured, ProgramError> {
     on_a_runtime(|| async {
-        let mut command = Command::new(asked.program);
-        command
-            .args(asked.arguments)
-            .current_dir(files::folder(asked.folder))
-            .env_clear()
-            .envs(asked.environment)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        // The hook alone: `CommandWrap` itself would wait for all processes of the group.
-        ProcessSession.pre_spawn(&mut command, &CommandWrap::from(Command::new("")))?;
-        let mut child = command.spawn()?;
-        let group = ProcessGroup::of(&child);
+        let folder = files::folder(asked.folder);
+        let path = asked.environment.iter().find(|(name, _)| name == "PATH");
+        find(asked.program, folder, path.map(|(_, path)| path.as_os_str()))?;
+        let mut command = guarded(asked.program, asked.arguments, folder, true)?;
+        command.env_clear().envs(asked.environment).stderr(Stdio::piped());
+        let (mut child, guard) = start(&mut command, true)?;
         let mut stdout = Zeroizing::new(Vec::with_capacity(asked.limit + 1));
         let mut stderr = Zeroizing::new(Vec::with_capacity(STDERR));
         let outputs = (child.stdout.take(), child.stderr.take());
@@ -147,7 +158,7 @@ pub(super) fn capture(asked: Capture<'_>) -> Result<Captured, ProgramError> {
             Ok(())
         };
         // What it left behind may hold its output open.
-        let status = timeout(asked.timeout, ended(&mut child, read, || drop(group)))
+        let status = timeout(asked.timeout, ended(&mut child, read, || drop(guard)))
             .await
             .map_err(|_| ProgramError::TooSlow(asked.timeout.as_secs()))??;
         Ok(Captured { stdout, stderr, status })
@@ -192,21 +203,66 @@ async fn beginning(
     Ok(())
 }
 
-/// The processes of a program, which are killed when this is dropped.
-struct ProcessGroup(Option<Pid>);
-
-impl ProcessGroup {
-    fn of(child: &Child) -> Self {
-        let id = child.id().and_then(|id| i32::try_from(id).ok());
-        Self(id.and_then(Pid::from_raw))
+/// Reports a program that is not there; the shell that becomes it would only print that.
+fn find(program: &str, folder: &Path, path: Option<&OsStr>) -> std::io::Result<()> {
+    let folders = match program.contains('/') {
+        true => vec![folder.to_owned()],
+        // Where there is none, the operating system looks here as well.
+        false => std::env::split_paths(path.unwrap_or(OsStr::new("/bin:/usr/bin"))).collect(),
+    };
+    let is_program = |file: PathBuf| {
+        file.metadata()
+            .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+    };
+    match folders.iter().any(|folder| is_program(folder.join(program))) {
+        true => Ok(()),
+        false => Err(std::io::Error::new(ErrorKind::NotFound, "there is no such program")),
     }
 }
 
-impl Drop for ProcessGroup {
+/// A command that does not outlive this process, in a session of its own where it is to be `apart`.
+fn guarded(
+    program: &str,
+    arguments: &[String],
+    folder: &Path,
+    apart: bool,
+) -> std::io::Result<Command> {
+    let mut command = Command::new("/bin/sh");
+    command
+        .args(["-c", START, if apart { "group" } else { "terminal" }, program])
+        .args(arguments)
+        .current_dir(folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
+    if apart {
+        // The hook alone: `CommandWrap` itself would wait for all processes of the group.
+        ProcessSession.pre_spawn(&mut command, &CommandWrap::from(Command::new("")))?;
+    }
+    Ok(command)
+}
+
+fn start(command: &mut Command, apart: bool) -> std::io::Result<(Child, ProgramGuard)> {
+    let mut child = command.spawn()?;
+    let id = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+    let input = child.stdin.take().map(ChildStdin::into_owned_fd).transpose()?;
+    Ok((child, ProgramGuard { group: id.filter(|_| apart), input }))
+}
+
+/// Keeps a program from outliving this process. Dropped, it kills what is left of the program's group.
+struct ProgramGuard {
+    group: Option<Pid>,
+    /// That of the process that waits beside the program.
+    input: Option<OwnedFd>,
+}
+
+impl Drop for ProgramGuard {
     fn drop(&mut self) {
-        if let Some(group) = self.0 {
+        if let Some(group) = self.group {
             // There is none any more where all have ended.
             let _ended = kill_process_group(group, Signal::KILL);
+        } else if let Some(input) = &self.input {
+            // The program has ended, and another may have its number.
+            let _ended = rustix::io::write(input, b"\n");
         }
     }
 }
