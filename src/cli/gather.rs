@@ -1,5 +1,6 @@
 //! What verbs share: reading a workspace and showing its problems to a person.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use futures_util::future::join_all;
@@ -7,7 +8,7 @@ use futures_util::future::join_all;
 use crate::desired::Resolved;
 use crate::diagnostic::Diagnostics;
 use crate::manifest::{Entry, LoadRequest, Loaded, Project};
-use crate::model::PolicyOverrides;
+use crate::model::{Key, PolicyOverrides};
 use crate::reconcile::{self, Verdicts};
 use crate::report::{EntryPlaces, TargetReport, notices, problems};
 use crate::secret::{IdentityProblem, SecretResolver};
@@ -144,21 +145,19 @@ pub(super) async fn ask_about_troubles(targets: &mut Option<Vec<TargetView>>) {
     join_all(asked).await;
 }
 
-/// Reads all entries with their secrets; `None` where something is in error, which is shown.
+/// Reads these entries with their secrets; `None` where something is in error, which is shown.
 ///
 /// # Errors
 /// Where reading crashes.
-pub(super) async fn entries(global: &Global) -> anyhow::Result<Option<(Project, Resolved)>> {
-    let workspace = workspace(global);
-    let loaded = workspace.load();
-    show(&loaded.problems);
-    if loaded.problems.has_errors() {
-        return Ok(None);
-    }
-    let project = loaded.project.clone();
-    let Resolution { resolved, problems } = workspace.resolve(loaded, Terminal).await?;
+pub(super) async fn resolved(
+    global: &Global,
+    loaded: Loaded,
+    keys: BTreeSet<Key>,
+) -> anyhow::Result<Option<Resolved>> {
+    let Resolution { resolved, problems } =
+        workspace(global).resolve(loaded, keys, Terminal).await?;
     show(&problems);
-    Ok((!problems.has_errors()).then_some((project, resolved)))
+    Ok((!problems.has_errors()).then_some(resolved))
 }
 
 /// What reads the secrets of a project for which nobody must be asked.

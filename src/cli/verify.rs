@@ -1,6 +1,7 @@
 //! `verify`
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::desired;
@@ -15,7 +16,7 @@ use crate::workspace::{
 };
 
 use super::exit::ExitStatus;
-use super::gather::{entries, show, workspace};
+use super::gather::{load, resolved, show, workspace};
 use super::selection::{EntryArgs, TargetArgs};
 use super::{Global, OutputFormat, candidates, console};
 
@@ -54,26 +55,32 @@ pub(super) struct Verify {
 }
 
 pub(super) async fn run(global: &Global, verb: &Verify) -> anyhow::Result<ExitStatus> {
-    let Some((project, resolved)) = entries(global).await? else {
+    let loaded = load(global);
+    show(&loaded.problems);
+    if loaded.problems.has_errors() {
         return Ok(ExitStatus::Failure);
-    };
+    }
+    let project = loaded.project.clone();
     check_targets(&project, &verb.selection.targets)?;
-    let entries = || resolved.clients().map(|(entry, ..)| entry);
+    let entries = || loaded.entries.iter().map(Arc::as_ref);
     let named = verb.named.iter().map(|name| find_entry(name, entries()));
     let named: BTreeSet<Key> = named.collect::<Result<_, _>>()?;
     let selection = verb.entries.selection();
     check_selection(&selection, entries().map(|entry| (entry.keys(), &entry.domain.value)))?;
-    let is_wanted = |entry: &Entry| {
+    let is_wanted = |entry: &&Entry| {
         selection.includes(entry.keys(), &entry.domain.value) && verb.wants(entry, &named)
+    };
+    let wanted = entries().filter(is_wanted).map(|entry| entry.key.value.clone()).collect();
+    let Some(resolved) = resolved(global, loaded, wanted).await? else {
+        return Ok(ExitStatus::Failure);
     };
     let Offered { redirect_uris, linked, .. } =
         workspace(global).offered(&project, &verb.selection.targets).await;
-    let spots = resolved.clients().filter(|(entry, ..)| is_wanted(entry));
+    let spots = resolved.clients();
     let spots = spots.map(|(entry, id, _)| ((&entry.domain.value, id), &entry.client_id.spot));
     let linked = linked.iter().map(|(domain, id, title)| (domain, id, title.as_str()));
     show(&limit_warnings(linked, spots));
-    let wanted = resolved.clients().filter(|(entry, ..)| is_wanted(entry));
-    let wanted = wanted.flat_map(|(entry, client_id, secret)| {
+    let wanted = resolved.clients().flat_map(|(entry, client_id, secret)| {
         let wanted = desired::wanted(entry, client_id.clone(), secret.clone().into());
         let uris = redirect_uris_of(entry, &redirect_uris);
         uris.into_iter().map(move |uri| (wanted.clone(), None, uri))

@@ -1,9 +1,11 @@
 //! What is wrong with the secrets of a project, as far as they can be read without asking anybody.
 
-use super::resolve;
-use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode};
-use crate::manifest::{Loaded, SecretValue, check_in_clear, secret_values};
-use crate::model::{PlainText, Reference};
+use std::sync::Arc;
+
+use super::{resolve, same_texts};
+use crate::diagnostic::{Diagnostic, Diagnostics, ProblemCode, SourceFile};
+use crate::manifest::{Entry, Loaded, Project, SecretValue, check_in_clear, secret_values};
+use crate::model::{PlainText, Reference, Secret};
 use crate::secret::{self, SecretResolver};
 
 /// Reports what would be wrong wherever the secrets can be read. What cannot be read here is skipped.
@@ -28,6 +30,31 @@ pub fn check_secrets(loaded: &Loaded, resolver: &SecretResolver) -> Diagnostics 
     if !loaded.project.allow_plaintext {
         let known = known.iter().map(|(spot, secret)| (Some(*spot), secret));
         problems.append(check_in_clear(&loaded.files, known));
+    }
+    problems
+}
+
+/// Reports what would be wrong with the client that an entry gets, in a project with these files.
+pub fn check_client(
+    project: &Project,
+    files: &[Arc<SourceFile>],
+    entry: &Entry,
+    client_id: &Secret,
+    client_secret: &Secret,
+) -> Diagnostics {
+    if client_id == client_secret && !project.allow_placeholders {
+        return same_texts(entry).problems;
+    }
+    // Some providers issue one text for both.
+    if project.allow_plaintext || client_id == client_secret {
+        return Diagnostics::default();
+    }
+    let found = check_in_clear(files, [(None, client_secret)]);
+    let place = found.sorted().first().and_then(|found| Some(found.spot.as_ref()?.place()));
+    let mut problems = Diagnostics::default();
+    if let Some(place) = place {
+        let message = format!("the client secret is in plain text as well ({place})");
+        problems.push(Diagnostic::error(ProblemCode::PlainSecret, message).help("remove it there"));
     }
     problems
 }

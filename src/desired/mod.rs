@@ -14,7 +14,7 @@ use crate::model::{
 };
 use crate::secret::{self, BrokenFile, SecretResolver, Unreadable};
 
-pub use check::check_secrets;
+pub use check::{check_client, check_secrets};
 
 /// Entries as far as they are known, and what could not be read.
 #[derive(Debug)]
@@ -37,6 +37,10 @@ enum KnownClient {
 }
 
 impl KnownClient {
+    fn of(id: &Secret) -> Self {
+        Self::Clear(ClientId::new(id.expose()))
+    }
+
     fn id<'a>(&'a self, domain: &Domain, sealed: &'a SealedClients) -> Option<&'a ClientId> {
         match self {
             Self::Clear(client_id) => Some(client_id),
@@ -60,7 +64,7 @@ pub fn seal(entries: Vec<Arc<Entry>>, completeness: Completeness) -> Resolved {
     for entry in &entries {
         let (client_id, secret) = (seals.next().flatten(), seals.next().flatten());
         let client_id = match &entry.client_id.value {
-            Reference::Plain(text) => KnownClient::Clear(ClientId::new(text.expose())),
+            Reference::Plain(text) => KnownClient::of(text),
             _ => client_id.map_or(KnownClient::Unknown, KnownClient::Sealed),
         };
         let secret = secret.map_or(KnownSecret::Unknown, KnownSecret::Sealed);
@@ -105,6 +109,25 @@ pub fn resolve_again(
     resolver: &SecretResolver,
     earlier: Option<&Resolved>,
 ) -> Resolved {
+    resolve_those(loaded, resolver, earlier, &|_| true)
+}
+
+/// The same, but the secrets of selected entries alone. Whose the credentials of a target are can be seen only
+/// with the client ids of all; an entry whose id cannot be read then is left alone, with a warning.
+pub fn resolve_selected(
+    loaded: &Loaded,
+    resolver: &SecretResolver,
+    is_selected: impl Fn(&Entry) -> bool,
+) -> Resolved {
+    resolve_those(loaded, resolver, None, &is_selected)
+}
+
+fn resolve_those(
+    loaded: &Loaded,
+    resolver: &SecretResolver,
+    earlier: Option<&Resolved>,
+    is_selected: &dyn Fn(&Entry) -> bool,
+) -> Resolved {
     let known: HashMap<*const Entry, (&KnownClient, &KnownSecret)> = earlier
         .into_iter()
         .flat_map(|earlier| &earlier.entries)
@@ -116,7 +139,10 @@ pub fn resolve_again(
     let references: Vec<&Reference> = entries
         .iter()
         .filter(is_new)
-        .flat_map(|entry| [&entry.client_id.value, &entry.client_secret.value])
+        .flat_map(|entry| {
+            let secret = is_selected(entry).then_some(&entry.client_secret.value);
+            std::iter::once(&entry.client_id.value).chain(secret)
+        })
         .filter(|reference| !matches!(reference, Reference::Plain(_)))
         .collect();
     let mut answers = secret::read_all(&references, resolver).into_iter();
@@ -129,6 +155,16 @@ pub fn resolve_again(
             resolved.entries.push((Arc::clone(entry), (*client).clone(), (*secret).clone()));
             continue;
         }
+        if !is_selected(entry) {
+            // What is wrong with a file is an error where a selected entry is read from it as well.
+            let id = take(&mut answers, entry, ClientPart::Id, resolver, &mut Vec::new());
+            let id = id.map_err(|Unread { problems, is_lacking }| {
+                resolved.report(Unread { problems: problems.into_warnings(), is_lacking });
+            });
+            let client = id.map_or(KnownClient::Unknown, |id| KnownClient::of(&id));
+            resolved.entries.push((Arc::clone(entry), client, KnownSecret::Unknown));
+            continue;
+        }
         let mut take = |part| {
             let taken = take(&mut answers, entry, part, resolver, &mut broken);
             taken.map_err(|unread| resolved.report(unread)).ok()
@@ -139,8 +175,8 @@ pub fn resolve_again(
                 resolved.report(same_texts(entry));
             }
             Some((client_id, secret)) => {
-                let client_id = KnownClient::Clear(ClientId::new(client_id.expose()));
-                resolved.entries.push((Arc::clone(entry), client_id, secret.into_owned().into()));
+                let client = KnownClient::of(&client_id);
+                resolved.entries.push((Arc::clone(entry), client, secret.into_owned().into()));
             }
             None => {}
         }

@@ -154,10 +154,18 @@ impl Diagnostics {
 
     /// The same with every warning as an error.
     #[must_use]
-    pub fn into_strict(mut self) -> Self {
-        for diagnostic in &mut self.0 {
-            diagnostic.severity = Severity::Error;
-        }
+    pub fn into_strict(self) -> Self {
+        self.with_severity(Severity::Error)
+    }
+
+    /// The same with every error as a warning.
+    #[must_use]
+    pub fn into_warnings(self) -> Self {
+        self.with_severity(Severity::Warning)
+    }
+
+    fn with_severity(mut self, severity: Severity) -> Self {
+        self.0.iter_mut().for_each(|diagnostic| diagnostic.severity = severity);
         self
     }
 

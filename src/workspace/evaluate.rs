@@ -1,6 +1,6 @@
 //! From what was read to one plan for each target: decrypting and observing go on side by side.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures_util::future::join_all;
@@ -15,8 +15,8 @@ use crate::desired::{self, Resolved};
 use crate::diagnostic::Diagnostics;
 use crate::manifest::{Entry, Loaded, Project};
 use crate::model::{
-    Desired, DesiredCredential, Key, Observed, Policy, PolicyOverrides, SealedClients, Seals,
-    TargetName,
+    Desired, DesiredCredential, Key, KnownSecret, Observed, Policy, PolicyOverrides, SealedClients,
+    Seals, TargetName,
 };
 use crate::plan::{Plan, plan};
 use crate::reconcile::StepOutcome;
@@ -57,6 +57,19 @@ impl TargetView {
     pub fn has_work(&self) -> bool {
         let plan = self.comparison.as_ref().ok().map(|comparison| &comparison.plan);
         plan.is_some_and(|plan| !plan.is_stopped() && !plan.steps.is_empty())
+    }
+
+    /// The entries that the plan is about and whose secret was not read.
+    fn unread(&self) -> BTreeSet<Key> {
+        let Ok(Comparison { desired, plan, .. }) = &self.comparison else { return BTreeSet::new() };
+        let of_steps = plan.steps.iter().filter_map(|step| Some(&step.action.for_entry()?.key));
+        let of_states = plan.credential_states.iter().filter_map(|of| of.state.key());
+        let planned: BTreeSet<&Key> =
+            of_steps.chain(of_states).chain(plan.unknown.iter().map(|of| &of.key)).collect();
+        let unread = desired.credentials.iter().filter(|entry| {
+            entry.client_secret == KnownSecret::Unknown && planned.contains(&entry.key)
+        });
+        unread.map(|entry| entry.key.clone()).collect()
     }
 
     /// Home Assistant's version there, where it is known.
@@ -157,24 +170,44 @@ impl Workspace {
             return Ok(Evaluation { problems: Diagnostics::default(), targets: None });
         }
         let project = loaded.project.clone();
+        let policy = project.policy.with(policy);
         let endpoints = select(&project, &self.environment, names)?;
         let (resolver, identity_problems) = self.resolver(&project, person);
         let (resolver, sessions) = (Arc::new(resolver), self.environment.sessions());
-        let shared = Arc::clone(&resolver);
-        let reading = spawn_blocking(move || desired::resolve(&loaded, &shared));
+        let (loaded, selection) = (Arc::new(loaded), Arc::new(policy.selection.clone()));
+        let resolve = |also: Arc<BTreeSet<Key>>| {
+            let (loaded, resolver, selection) =
+                (Arc::clone(&loaded), Arc::clone(&resolver), Arc::clone(&selection));
+            spawn_blocking(move || {
+                desired::resolve_selected(&loaded, &resolver, |entry| {
+                    selection.includes(entry.keys(), &entry.domain.value)
+                        || also.contains(&entry.key.value)
+                })
+            })
+        };
         let observing = join_all(
             endpoints
                 .into_iter()
                 .map(|(name, endpoint)| observe(name, endpoint, &resolver, sessions.as_ref())),
         );
-        let (resolved, observations) = tokio::join!(reading, observing);
+        let mut also = Arc::default();
+        let (resolved, mut observations) = tokio::join!(resolve(Arc::clone(&also)), observing);
         let mut resolved = resolved?;
-        let mut problems = problems_of(&mut resolved, identity_problems);
-        let policy = project.policy.with(policy);
-        let targets: Vec<TargetView> = observations
-            .into_iter()
-            .map(|observation| observation.compare(&project, &resolved, &policy, &mut problems))
-            .collect();
+        let (targets, mut problems) = loop {
+            let mut problems = problems_of(&mut resolved, &identity_problems);
+            let compare = |observation: Observation| {
+                observation.compare(&project, &resolved, &policy, &mut problems)
+            };
+            let targets: Vec<TargetView> = observations.into_iter().map(compare).collect();
+            // By what a target holds of it, an entry may be selected under a key that no manifest has.
+            let unread: BTreeSet<Key> = targets.iter().flat_map(TargetView::unread).collect();
+            if unread.is_subset(&also) {
+                break (targets, problems);
+            }
+            also = Arc::new(unread.union(&also).cloned().collect());
+            resolved = resolve(Arc::clone(&also)).await?;
+            observations = targets.into_iter().map(Observation::again).collect();
+        };
         if !is_stopped(&problems) {
             check_views(&policy.selection, &targets)?;
         }
@@ -182,25 +215,27 @@ impl Workspace {
         Ok(Evaluation { targets: Some(targets).filter(|_| !is_stopped(&problems)), problems })
     }
 
-    /// Reads all entries with their secrets.
+    /// Reads these entries with their secrets.
     ///
     /// # Errors
     /// Where reading crashes.
     pub async fn resolve(
         &self,
         loaded: Loaded,
+        keys: BTreeSet<Key>,
         person: impl Ask,
     ) -> Result<Resolution, EvaluationError> {
         let (resolver, identity_problems) = self.resolver(&loaded.project, person);
-        let reading = move || desired::resolve(&loaded, &resolver);
+        let is_selected = move |entry: &Entry| keys.contains(&entry.key.value);
+        let reading = move || desired::resolve_selected(&loaded, &resolver, is_selected);
         let mut resolved = spawn_blocking(reading).await?;
-        let problems = problems_of(&mut resolved, identity_problems);
+        let problems = problems_of(&mut resolved, &identity_problems);
         Ok(Resolution { resolved, problems })
     }
 }
 
 /// What could not be read. Problems of identities matter only then.
-fn problems_of(resolved: &mut Resolved, identities: Vec<IdentityProblem>) -> Diagnostics {
+fn problems_of(resolved: &mut Resolved, identities: &[IdentityProblem]) -> Diagnostics {
     let mut problems = std::mem::take(&mut resolved.problems);
     if !problems.is_empty() {
         for problem in identities {
@@ -238,6 +273,13 @@ async fn observe(
 }
 
 impl Observation {
+    /// What was compared, to be compared once more.
+    fn again(view: TargetView) -> Self {
+        let TargetView { name, address, basis, target, comparison, .. } = view;
+        let observed = comparison.map(|comparison| comparison.observed);
+        Self { name, address, basis, target, observed, clients: SealedClients::new() }
+    }
+
     pub(super) fn compare(
         self,
         project: &Project,

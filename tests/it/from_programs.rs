@@ -2,8 +2,11 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Command;
 use std::thread;
+
+use rustix::process::Signal;
 
 use crate::shell::{Appcred, Project};
 
@@ -148,11 +151,41 @@ fn a_program_that_takes_too_long_is_killed_with_all_that_it_started() {
     scene.secrets(&["!from safe x"]);
     let said = scene.refused();
     assert!(said.contains("did not end within 1 seconds and was killed"), "{said}");
-    let id = fs::read_to_string(scene.0.join("started")).unwrap();
+    is_over(&scene.0.join("started"));
+}
+
+/// Waits until a process, whose id is in a file, is gone or waits to be collected.
+fn is_over(file: &Path) {
+    let id = fs::read_to_string(file).unwrap();
     let stat = format!("/proc/{}/stat", id.trim());
-    // Whoever ends it, it is gone or waits to be collected.
     while fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z ")) {
         thread::yield_now();
+    }
+}
+
+#[test]
+fn a_program_does_not_outlive_appcred_however_that_ends() {
+    let token = "{url: 'http://127.0.0.1:9', token_command: [bin/show]}";
+    for (verb, signals) in [
+        ("plan", &[Signal::INT, Signal::TERM, Signal::HUP, Signal::KILL][..]),
+        ("watch", &[Signal::TERM, Signal::HUP, Signal::KILL]),
+    ] {
+        for (signal, target) in signals.iter().flat_map(|signal| [(signal, ""), (signal, token)]) {
+            let scene = Scene::new("sleep 5000 & echo $! >new; mv new started; wait", "");
+            scene.secrets(if target.is_empty() { &["!from safe x"] } else { &[] });
+            let project = fs::read_to_string(scene.0.join("appcred.yaml")).unwrap();
+            if !target.is_empty() {
+                scene.0.write("appcred.yaml", &project.replace("{config_dir: ha}", target));
+            }
+            let running = scene.appcred().args([verb]).spawn();
+            let started = scene.0.join("started");
+            while !started.exists() {
+                thread::yield_now();
+            }
+            running.signal(*signal);
+            running.finish();
+            is_over(&started);
+        }
     }
 }
 
@@ -268,4 +301,82 @@ fn a_source_that_cannot_be_is_refused_in_the_project_file() {
         let said = scene.appcred().args(["validate"]).status(1).run().stderr;
         assert!(said.contains(told) && said.contains("appcred.yaml:3:"), "{source}: {said}");
     }
+}
+
+/// What an entry that is not selected is read from is not asked, and what is wrong there keeps nothing from
+/// being done.
+#[test]
+fn only_what_selected_entries_name_is_read() {
+    let scene =
+        Scene::new("echo \"$2\" >>asked; [ \"$2\" = item=good ] || exit 3; echo hunter1", "");
+    scene.secrets(&[
+        "!from safe good",
+        "!from safe bad",
+        "!env_var GONE",
+        "!secret gone",
+        "!file gone",
+    ]);
+    for arguments in [
+        "plan --key spotify",
+        "plan --domain spot*",
+        "apply --yes --exclude twitch,netatmo,google,home-connect",
+        "list --key spotify",
+    ] {
+        scene.appcred().args(arguments.split(' ')).run();
+        let asked = fs::read_to_string(scene.0.join("asked")).unwrap();
+        assert!(asked.lines().all(|line| line == "item=good"), "{arguments}: {asked}");
+    }
+    scene.appcred().args(["plan", "--key", "twitch"]).status(1).run();
+    let project = fs::read_to_string(scene.0.join("appcred.yaml")).unwrap();
+    scene.0.write("appcred.yaml", &format!("{project}custom_integrations: [own]\n"));
+    let manifest = fs::read_to_string(scene.0.join("credentials/a.yaml")).unwrap();
+    let own = "  - {domain: own, client_id: own, client_secret: !from safe good, integration: {token_url: 'http://127.0.0.1:9/token'}}\n";
+    scene.0.write("credentials/a.yaml", &(manifest + own));
+    for arguments in ["verify own", "verify --domain own"] {
+        scene.appcred().args(arguments.split(' ')).run();
+    }
+    let asked = fs::read_to_string(scene.0.join("asked")).unwrap();
+    assert_eq!(asked.matches("item=bad").count(), 1, "{asked}");
+    // An entry under the key of which a target holds something is selected by that as well.
+    let renamed = fs::read_to_string(scene.0.join("credentials/a.yaml")).unwrap();
+    scene.0.write(
+        "credentials/a.yaml",
+        &renamed.replace("{domain: spotify,", "{domain: spotify, key: new,"),
+    );
+    let planned = scene.appcred().args(["plan", "--key", "spotify"]).run().stdout;
+    assert!(
+        planned.contains("\"spotify\" -> \"new\"") && !planned.contains("unknown"),
+        "{planned}"
+    );
+    scene.appcred().args(["apply", "--yes", "--key", "spotify"]).run();
+    let held = fs::read_to_string(scene.0.join("ha/.storage/application_credentials")).unwrap();
+    assert!(held.contains(":new\"") && held.contains("\"hunter1\""), "{held}");
+}
+
+/// Whose the credentials of a target are is not known without the ids of all entries.
+#[test]
+fn an_entry_that_is_not_selected_and_whose_id_cannot_be_read_is_left_alone() {
+    let scene = Scene::new("[ \"$2\" = item=id ] || exit 3; echo client-1", "");
+    let entry = |domain: &str, id: &str| {
+        format!("  - {{domain: {domain}, client_id: {id}, client_secret: s3cret-{domain}}}\n")
+    };
+    let both = |id: &str| {
+        format!("application_credentials:\n{}{}", entry("spotify", id), entry("twitch", "t"))
+    };
+    let project = fs::read_to_string(scene.0.join("appcred.yaml")).unwrap();
+    scene.0.write("appcred.yaml", &format!("{project}allow_plaintext: true\n"));
+    scene.0.write("credentials/a.yaml", &both("!from safe id"));
+    scene.applied();
+    scene
+        .0
+        .write("credentials/a.yaml", &both("!from safe gone").replace("s3cret-t", "s3cret-new-t"));
+    let ran = scene.appcred().args(["apply", "--yes", "--key", "twitch"]).run();
+    assert!(
+        ran.stderr.contains("warning: cannot read the client_id of `spotify`"),
+        "{}",
+        ran.stderr
+    );
+    let held = fs::read_to_string(scene.0.join("ha/.storage/application_credentials")).unwrap();
+    assert!(held.contains("client-1") && held.contains("s3cret-new-twitch"), "{held}");
+    scene.appcred().args(["apply", "--yes"]).status(1).run();
 }

@@ -337,6 +337,8 @@ fn addresses_are_links_where_the_terminal_has_them() {
     let (with, without) = (init("a", "1"), init("b", "0"));
     assert!(with.contains(link), "{with:?}");
     assert!(!without.contains("\x1b]8") && without.contains("https://ha.example:8123"));
+}
+
 #[test]
 fn nothing_is_created_beside_what_a_selection_leaves_though_prune_all_would_delete_it() {
     let project = house();
