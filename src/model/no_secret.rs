@@ -56,6 +56,31 @@ const WORDS: &str = "hidden|masked|removed|sensitive|private|confidential|stripp
     is|oauth2?|api|apps?|application|client|customer|consumer|developer|user|id|identifier|key|secrets?|token|\
     access|value|string|real|actual|own|please|home|assistant|hass";
 
+/// Programs that keep secrets, by their names, and more words that are no secret.
+const KEEPERS: &str = "1passw[o0]rd|1pw|bitwarden|vaultwarden|lastpass|keepass(?:xc|x|dx)?|dashlane|passbolt|\
+    nordpass|enpass|roboform|proton ?pass|keychain|kwallet|gopass|doppler|infisical|vault|psono|passman|copied|siehe|fake|mock|invalid|pending|tba|s3cr3t|kennwort|geheimnis|\
+    hier|motdepasse|contrasena";
+
+/// What begins a sentence that says where a secret is, beside what begins any sentence.
+const POINTING: &str = "ask|check|cop(?:y|ied)|find|found|get|go|inside|its|kept|look|open|our|pasted?|request|saved?|siehe|\
+    store[ds]?|under|use|voir";
+
+/// What begins a sentence that says where a secret is; no provider's secret has spaces.
+const BEGINNING: &str = "at|from|in|is|it|my|on|please|same|see|the|this|your";
+
+/// What such a sentence is about.
+const SUBJECTS: &str = "client|credentials?|passwords?|passphrase|secrets?|tokens?";
+
+/// One word of it.
+const WORD: &str = r"[\w'.,:;/()@-]+";
+
+/// What is shown in place of a part of a value.
+const ELISIONS: &[&str] =
+    &[r"^.{0,24}\.{3,}$|^[\w-]{1,16}\.{3,}[\w-]{1,16}$", r"\*{4,}|^\*{3}|\*{3}$"];
+
+/// A character as HTML writes it.
+const ENTITY: &str = r"&(amp|lt|gt|quot|apos|nbsp|#\d{2,5}|#x[0-9A-Fa-f]{2,4});";
+
 /// Words that people make longer by a number.
 const NUMBERED: &str =
     "abc|admin|asdf|bar|changeme|foo|letmein|passw[o0]rd|passwort|pass|qwert[yz]|secret|test";
@@ -66,7 +91,10 @@ struct HalfRules {
     path: Regex,
     elsewhere: Regex,
     address: Regex,
+    elided: Regex,
+    entity: Regex,
     words: Regex,
+    sentence: Regex,
 }
 
 /// A test builds them.
@@ -79,8 +107,13 @@ impl HalfRules {
             path: rule(&PATHS.join("|"))?,
             elsewhere: rule(&ELSEWHERE.join("|"))?,
             address: rule(&ADDRESSES.join("|"))?,
+            elided: rule(&ELISIONS.join("|"))?,
+            entity: rule(ENTITY)?,
             words: rule(&format!(
-                "(?i)^[^a-z0-9]*(?:(?:(?:{MISSING}|{WORDS})[^a-z0-9]*)+|(?:{NUMBERED})\\d{{1,6}}[^a-z0-9]*)$"
+                "(?i)^[^a-z0-9]*(?:(?:(?:{MISSING}|{WORDS}|{KEEPERS})[^a-z0-9]*)+|(?:{NUMBERED})\\d{{1,6}}[^a-z0-9]*)$"
+            ))?,
+            sentence: rule(&format!(
+                "(?i)^[^a-z0-9]*(?:(?:{BEGINNING}|{POINTING})(?: +{WORD})+|(?:{WORD} +)+(?:{KEEPERS}|{SUBJECTS})(?: +{WORD})*|(?:{KEEPERS}|{SUBJECTS})(?: +{WORD})+)[^a-z0-9]*$"
             ))?,
         })
     }
@@ -102,10 +135,11 @@ pub(super) fn no_half(text: &str, part: ClientPart) -> Option<Placeholder> {
     if part == ClientPart::Secret && is(&rules.address) {
         return Some(Placeholder::Address);
     }
-    if has_left_over(text) {
+    if is(&rules.entity) || has_left_over(text) {
         return Some(Placeholder::LeftOver);
     }
-    let is_word = part == ClientPart::Secret && (is(&rules.words) || is_counting(text));
+    let is_word = part == ClientPart::Secret
+        && (is(&rules.elided) || is(&rules.words) || is(&rules.sentence) || is_counting(text));
     is_word.then_some(Placeholder::Unfilled)
 }
 
@@ -194,6 +228,20 @@ mod tests {
         "v^9e,;8\"Tz:k{w}@]Q",
         "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJob3VzZSJ9.c2lnbmF0dXJlLW9mLWl0",
         "correct horse battery staple",
+        "sk_live_51H8xQ2eZvKYlo2C0a9Bd7Ef3Gh1Jk5Lm",
+        "gloas-5e8f0c1d2b3a4958677869504a3b2c1d5e8f0c1d2b3a4958677869504a3b2c1d",
+        "WPL_AP1.k3v9XwQz1mRt8YbN.c5LdHs==",
+        "secret_k3v9XwQz1mRt8YbNc5LdHs7AePz4Uy6Gf2Jo0Ti",
+        "ATOAk3v9XwQz1mRt8YbNc5LdHs7AePz4Uy6Gf2Jo0Ti8E51F3B22",
+        "k3v_XwQz-1mRt8YbNc5LdHs7Ae",
+        "sk-proj-k3v9XwQz1mRt8YbNc5LdHs7AePz4",
+        "u3v9x1w5z7q2m4n",
+        "s-s4t2ud-5e8f0c1d2b3a4958677869504a3b2c1d",
+        "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",
+        "cfut_k3v9XwQz1mRt8YbNc5LdHs7AePz4Uy6Gf2Jo",
+        "3MVG9.k3v9XwQz1mRt8YbNc5LdHs7AePz4Uy6Gf2Jo0Ti_8E51F3B22",
+        "in4f5c0a88see12d0",
+        "q*k**c&d;x...f~g.w",
     ];
 
     #[test]
@@ -244,7 +292,7 @@ mod tests {
         check(paths, Placeholder::Path, BOTH);
         let elsewhere = "gcp:secretmanager:projects/x ; secrets.SPOTIFY ; process.env.SECRET ; os.environ['X'] ; var.client_secret ; bitwarden:spotify ; secret:spotify ; sm:/a ; lookup('env', 'X') ; env.X";
         check(elsewhere, Placeholder::Elsewhere, BOTH);
-        let left = "abc123def, ; \"abc123def\", ; \"abc123def ; abc123def' ; abc123def; ; =abc123def ; abc123def\"} ; abc123def\\n ; 'abc123def',";
+        let left = "abc123def, ; \"abc123def\", ; \"abc123def ; abc123def' ; abc123def; ; =abc123def ; abc123def\"} ; abc123def\\n ; 'abc123def', ; a1b2&amp;c3 ; &lt;secret&gt; ; it&#39;s4f5c";
         check(left, Placeholder::LeftOver, BOTH);
     }
 
@@ -252,7 +300,7 @@ mod tests {
     fn words_and_addresses_are_no_secret() {
         let addresses = "https://developer.spotify.com/dashboard ; http://x ; www.fitbit.com ; developer.spotify.com/dashboard ; dev.netatmo.com ; me@home.example ; mailto:me@x.y ; HTTPS://x";
         check(addresses, Placeholder::Address, SECRET);
-        let words = "password ; Password123 ; hidden ; secret ; my-secret ; N/A ; NaN ; n/a ; not set ; SECRET ; client secret ; the secret key ; (secret) ; test ; admin ; 1234 ; 12345678 ; 1234567890 ; abcdef ; P@ssw0rd ; see above ; secret123 ; foobar ; qwerty ; home assistant";
+        let words = "password ; Password123 ; hidden ; secret ; my-secret ; N/A ; NaN ; n/a ; not set ; SECRET ; client secret ; the secret key ; (secret) ; test ; admin ; 1234 ; 12345678 ; 1234567890 ; abcdef ; P@ssw0rd ; see above ; secret123 ; foobar ; qwerty ; home assistant ; see 1Password ; in Bitwarden ; lastpass ; Value copied ; KeePassXC ; stored in vault ; ask Anna ; in the kitchen drawer ; client secret from the Spotify dashboard ; Spotify secret ; siehe Wiki ; copy from 1password ; fake-secret ; (see vault) ; s3cr3t ; token of Anna ; sk_live_... ; 4f5c...8e ; ... ; ****4f5c ; ***4f5c ; 4f5c0a***";
         check(words, Placeholder::Unfilled, SECRET);
     }
 

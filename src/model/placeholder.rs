@@ -34,16 +34,16 @@ impl fmt::Display for Placeholder {
         f.write_str(match self {
             Self::Unfilled => "is a placeholder that was not filled in",
             Self::Brackets => "is between `<` and `>`, as a placeholder is",
-            Self::Elsewhere => {
-                "is a placeholder: it names a secret of another program, which appcred cannot read"
-            }
+            Self::Elsewhere => "is a placeholder: it names a secret of another program",
             Self::Command => "is a command of a shell, which appcred does not run",
             Self::Path => "is the path of a file",
             Self::Address => "is an address, and the secret itself is needed",
             Self::LeftOver => {
-                "begins or ends with a quote, a comma or another character of the text that it was copied from"
+                "has a quote, a comma or something else of the text that it was copied from"
             }
-            Self::QuotedTag => "begins with a YAML tag, which is only text in quotes or in a file",
+            Self::QuotedTag => {
+                "begins with a YAML tag, which is only text in quotes, in a file or without its `!`"
+            }
         })
     }
 }
@@ -62,13 +62,13 @@ const TEMPLATES: &[&str] = &[
 /// Addresses of secrets in other stores. A client id may be an address of the web.
 const ELSEWHERE: &[&str] = &[
     r"^(arn:aws|projects/[^/]+/secrets/|/run/(secrets|credentials)/|@Microsoft\.KeyVault\()",
-    r"(?i)^(ref\+[a-z0-9]+|vault|vals|env|file|ssm|secretref|keyring|keychain|gcpsm|awssm|aws-secretsmanager|azurekv):",
+    r"(?i)^(ref\+[a-z0-9]+|vault|vals|env|env_var|file|ssm|secretref|keyring|keychain|gcpsm|awssm|aws-secretsmanager|azurekv):",
     r"^(secrets?|kv)/data/\w",
     r"(?i)^(aws|gcp|google|azure)[:/-](secrets?-?manager|ssm|kms|key-?vault)[:/]",
 ];
 
-/// A tag with something behind it.
-const TAG: &str = r"^![A-Za-z][\w./-]*\s+\S";
+/// A tag with something behind it; one of ours also without its `!`.
+const TAG: &str = r"^(![A-Za-z][\w./-]*|env_var|file|from|include|secret)\s+\S";
 
 /// Words that say that something is missing.
 pub(super) const MISSING: &str = "your|insert|enter|replace|put|paste|change|fill|goes|here|todo|tbd|fixme|redacted|\
@@ -369,7 +369,9 @@ mod tests {
         ] {
             assert_eq!(placeholder(text), Some(Placeholder::Elsewhere), "{text}");
         }
-        for text in ["!vault x", "!secret spotify", "!env_var X", "!Ref x"] {
+        for text in
+            ["!vault x", "!secret spotify", "!env_var X", "!Ref x", "env_var X", "from op x"]
+        {
             assert_eq!(placeholder(text), Some(Placeholder::QuotedTag), "{text}");
         }
     }

@@ -78,13 +78,13 @@ impl ValueFault {
                 "write only the value itself, in one line; `!secret NAME` reads one value of secrets.yaml or secrets.sops.yaml"
             }
             Self::Placeholder(Placeholder::QuotedTag) => {
-                "remove the quotes if the tag is !env_var, !file, !from or !secret"
+                "write the tag with its `!` and without quotes: !env_var, !file, !from and !secret are read"
             }
             Self::Placeholder(Placeholder::Brackets) => {
                 "write the value without `<` and `>`; if the provider issued them, `allow_placeholders: true` in appcred.yaml accepts it"
             }
             Self::Placeholder(Placeholder::Elsewhere) => {
-                "name that program under `sources` in appcred.yaml and write `!from SOURCE WHAT`, or let it put the value into an environment variable and write `!env_var NAME`; if this is what the provider issued, `allow_placeholders: true` in appcred.yaml accepts it"
+                "name that program under `sources` in appcred.yaml and write `!from SOURCE WHAT`; if this is what the provider issued, `allow_placeholders: true` in appcred.yaml accepts it"
             }
             Self::Placeholder(Placeholder::Command) => {
                 "run it before, as in `COMMAND | appcred encrypt -`, or name it under `sources` in appcred.yaml and write `!from SOURCE WHAT`; if this is what the provider issued, `allow_placeholders: true` in appcred.yaml accepts it"
