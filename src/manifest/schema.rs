@@ -77,8 +77,8 @@ pub(super) struct EntryInput {
     pub(super) formerly: Option<Texts<Key>>,
     /// The OAuth client id, as the provider shows it. Quote it if it has nothing but digits.
     pub(super) client_id: Field<Raw<SecretText>>,
-    /// The OAuth client secret: an armored age file behind `|`, or `!env_var NAME`, `!secret NAME` or
-    /// `!file PATH`. In plain text only where the project allows it.
+    /// The OAuth client secret: an armored age file behind `|`, or `!env_var NAME`, `!secret NAME`,
+    /// `!file PATH` or `!from SOURCE WHAT`. In plain text only where the project allows it.
     pub(super) client_secret: Field<Raw<SecretText>>,
     /// Whether a credential of this client that was created by hand is taken over: the only one, or the
     /// one with this id. `false` where it is left out.
@@ -249,6 +249,6 @@ pub(super) enum HomeAssistantNotify {
 #[serde(rename = "an item of `notify`", deny_unknown_fields)]
 #[schemars(rename = "WebhookInput")]
 pub(super) struct WebhookInput {
-    /// The address in plain text, or by `!secret NAME`, `!env_var NAME` or `!file PATH`.
+    /// The address in plain text, or by `!secret NAME`, `!env_var NAME`, `!file PATH` or `!from SOURCE WHAT`.
     pub(super) webhook: Field<Raw<SecretText>>,
 }

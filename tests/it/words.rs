@@ -90,3 +90,32 @@ fn the_rule_finds_foreign_words() {
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
+
+/// Whoever lists the tags of secrets by which more than a file is named lists all of them.
+#[test]
+fn each_list_of_tags_is_whole() {
+    let all: Vec<String> = appcred::secret::tags().map(|tag| format!("!{tag}")).collect();
+    let has = |text: &str, tag: &String| {
+        text.match_indices(tag.as_str()).any(|(at, _)| {
+            !text[at + tag.len()..].starts_with(|next: char| next.is_alphanumeric() || next == '_')
+        })
+    };
+    let is_partial = |text: &str| {
+        let count = all.iter().filter(|tag| has(text, tag)).count();
+        has(text, &"!env_var".to_owned()) && count > 1 && count < all.len()
+    };
+    let mut partial = Vec::new();
+    for source in sources() {
+        // Comments are lines; those of fields are in the schemas as a whole.
+        let is_comment = |text: &String| text.starts_with(' ');
+        let texts = source.texts().into_iter();
+        let texts = texts.filter(|text| !is_comment(text) && is_partial(text));
+        partial.extend(texts.map(|text| format!("{}: {text}", source.path.display())));
+    }
+    for file in ["README.md", "schema/manifest.schema.json", "schema/appcred.schema.json"] {
+        let text = fs::read_to_string(root().join(file)).unwrap();
+        partial.extend(text.lines().filter(|line| is_partial(line)).map(str::to_owned));
+    }
+    assert!(partial.is_empty(), "{}", partial.join("\n"));
+    assert!(is_partial("`!env_var NAME` or `!secret NAME`") && !is_partial("`!env_var NAME`"));
+}

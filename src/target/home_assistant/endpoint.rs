@@ -63,7 +63,8 @@ pub struct HomeAssistantInput {
     /// Its address, as in `https://ha.example:8123`.
     url: Field<Text<BaseUrl>>,
     /// A long-lived access token of an administrator: an armored age file behind `|`, or `!env_var
-    /// NAME`, `!secret NAME` or `!file PATH`. Where no token is named, `appcred login` opens a session.
+    /// NAME`, `!secret NAME`, `!file PATH` or `!from SOURCE WHAT`. Where no token is named, `appcred login`
+    /// opens a session.
     token: Option<Field<Raw<SecretText>>>,
     /// A file that holds nothing but the access token.
     token_file: Option<Field<Text<String>>>,
@@ -76,8 +77,8 @@ pub struct HomeAssistantInput {
     /// The file of a client certificate (PEM), where a proxy in front of Home Assistant asks for one (mTLS).
     client_certificate: Option<Field<Text<String>>>,
     /// The key of the client certificate (PEM, without a passphrase): its file, which may be an age file,
-    /// or the key itself as an armored age file behind `|`, or `!env_var NAME`, `!secret NAME` or `!file
-    /// PATH`.
+    /// or the key itself as an armored age file behind `|`, or `!env_var NAME`, `!secret NAME`, `!file
+    /// PATH` or `!from SOURCE WHAT`.
     client_key: Option<Field<Raw<SecretText>>>,
     /// Headers for all requests to Home Assistant, by name, where a proxy before it wants them: in plain
     /// text, or as a token is given.
