@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 
 use crate::shell::{Appcred, Project, age_identity};
 
-/// Verbs whose result is a file of its own, a page, or nothing at all.
-const OTHERS: [&str; 6] = ["edit", "snapshot", "explain", "schema", "completion", "watch"];
+/// Verbs whose result is a file of its own, a page, an exit status, or nothing at all.
+const OTHERS: [&str; 7] =
+    ["edit", "snapshot", "explain", "schema", "completion", "watch", "health"];
 
 #[test]
 fn every_verb_speaks_json_or_writes_a_file_of_its_own() {
