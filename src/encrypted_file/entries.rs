@@ -7,16 +7,23 @@ use crate::model::{PlainText, Secret, ValueFault};
 use crate::secret::seal::seal;
 use crate::secret::{SecretResolver, Unreadable};
 use crate::yaml_edit::{
-    NewValue, OldLayout, Slot, SlotValue, YamlEditError, all_slots, check_none_in_clear, put, slots,
+    NewValue, OldLayout, Slot, SlotValue, YamlEditError, all_slots, check_none_in_clear, put,
 };
 
 /// The values of such a text, opened.
 pub(super) struct Entries {
     opened: Vec<OpenedValue>,
     /// What was in plain text.
-    plain: Vec<Secret>,
+    plain: Vec<PlainValue>,
     /// Where what could not be opened is in plain text in the text.
     pub(super) closed: Vec<(u32, Unreadable)>,
+}
+
+/// A value in plain text, and its place.
+struct PlainValue {
+    field: String,
+    of: String,
+    plain: Secret,
 }
 
 /// A value that was opened.
@@ -34,20 +41,23 @@ impl Entries {
         resolver: &SecretResolver,
     ) -> Result<(Self, Zeroizing<String>), EncryptedFileError> {
         // What is no YAML, or not now, has nothing that could be opened.
-        let Ok(slots) = slots(text) else {
+        let Ok(slots) = all_slots(text) else {
             let nothing = Self { opened: Vec::new(), plain: Vec::new(), closed: Vec::new() };
             return Ok((nothing, Zeroizing::new(text.to_owned())));
         };
         let (mut opened, mut shut, mut places) = (Vec::new(), Vec::new(), Vec::new());
         let mut in_clear = Vec::new();
         for slot in &slots {
-            in_clear.extend(slot.plain().cloned());
+            let (field, of) = (slot.field.clone(), slot.of.clone());
+            if let Some(plain) = slot.plain().cloned() {
+                in_clear.push(PlainValue { field, of, plain });
+                continue;
+            }
             let (SlotValue::Age(armored), Some(old)) = (&slot.held, slot.old(text)) else {
                 continue;
             };
             match plain(armored, resolver) {
                 Ok(plain) => {
-                    let (field, of) = (slot.field.clone(), slot.of.clone());
                     opened.push(OpenedValue { field, of, plain, old });
                     places.push(slot);
                 }
@@ -61,7 +71,7 @@ impl Entries {
             .collect();
         let clear = Zeroizing::new(put(text, &new)?);
         let line_of = |armored: &String| {
-            let there = self::slots(&clear).unwrap_or_default();
+            let there = all_slots(&clear).unwrap_or_default();
             let same =
                 |slot: &&Slot| matches!(&slot.held, SlotValue::Age(other) if other == armored);
             there.iter().find(same).map_or(0, |slot| slot.span.line)
@@ -77,9 +87,11 @@ impl Entries {
     }
 
     /// Takes what replaces a value that was in plain text for such a value too.
-    pub(super) fn stays_in_clear(&mut self, old: &Secret, new: &Secret) {
-        if self.plain.contains(old) && !self.opened.iter().any(|value| value.plain == *old) {
-            self.plain.push(new.clone());
+    pub(super) fn stays_in_clear(&mut self, slot: &Slot, new: &Secret) {
+        let was_plain = |old: &&PlainValue| is_here(slot, &old.field, &old.of);
+        if self.plain.iter().any(|old| was_plain(&old)) {
+            let (field, of) = (slot.field.clone(), slot.of.clone());
+            self.plain.push(PlainValue { field, of, plain: new.clone() });
         }
     }
 
@@ -108,8 +120,8 @@ impl Entries {
                 if let Some(same) = same {
                     new.push((slot, Replacement::As(&left.remove(same).old)));
                 } else if !of_same_entry
-                    && self.is_secret(slot, secret)
-                    && !(with.keep_plain && self.plain.contains(secret))
+                    && (self.is_encrypted(slot, secret, with.keep_plain)
+                        || self.is_renamed(slot, &slots))
                 {
                     let armored = seal(secret.expose().as_bytes(), with.recipients)?;
                     new.push((slot, Replacement::Anew(armored)));
@@ -124,16 +136,38 @@ impl Entries {
         Ok(sealed)
     }
 
-    /// What may be in plain text is a secret where it was one.
-    fn is_secret(&self, slot: &Slot, secret: &Secret) -> bool {
-        let was_encrypted = |old: &OpenedValue| old.field == slot.field && old.of == slot.of;
-        match slot.plain_text {
-            PlainText::Refused => true,
-            PlainText::Accepted | PlainText::Usual => {
-                !self.plain.contains(secret) && self.opened.iter().any(was_encrypted)
-            }
-        }
+    /// Whether a place is new while one of its kind is gone in which a value was encrypted.
+    fn is_renamed(&self, slot: &Slot, slots: &[Slot]) -> bool {
+        let is_kind = |old: &&OpenedValue| match slot.of.as_str() {
+            "" => old.of.is_empty(),
+            _ => old.field == slot.field,
+        };
+        let is_gone = |old: &&OpenedValue| {
+            !slots.iter().any(|slot| {
+                is_here(slot, &old.field, &old.of)
+                    || slot.field == old.field && slot.plain() == Some(&old.plain)
+            })
+        };
+        let was_here = self.plain.iter().any(|old| is_here(slot, &old.field, &old.of))
+            || self.opened.iter().any(|old| is_here(slot, &old.field, &old.of));
+        !was_here && self.opened.iter().filter(is_kind).any(|old| is_gone(&old))
     }
+
+    /// Whether a value in clear is to be encrypted: what was encrypted in this place always is, and what was in
+    /// plain text there is where the project wants all encrypted.
+    fn is_encrypted(&self, slot: &Slot, secret: &Secret, keep_plain: bool) -> bool {
+        let is_refused = slot.plain_text == PlainText::Refused;
+        let mut same = self.plain.iter().filter(|old| old.plain == *secret);
+        if same.clone().any(|old| is_here(slot, &old.field, &old.of)) {
+            return is_refused && !keep_plain;
+        }
+        let was_encrypted = self.opened.iter().any(|old| is_here(slot, &old.field, &old.of));
+        was_encrypted || is_refused && !(keep_plain && same.next().is_some())
+    }
+}
+
+fn is_here(slot: &Slot, field: &str, of: &str) -> bool {
+    slot.field == field && slot.of == of
 }
 
 /// What is put in the place of a value in clear.

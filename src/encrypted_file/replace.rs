@@ -65,8 +65,8 @@ pub fn replaced(
         Some(_) => return Err(YamlEditError::Shared(line()).into()),
         None => return Err(YamlEditError::Line(line()).into()),
     }
-    if let (FileFormat::Entries(entries), Some(old)) = (&mut opened.form, slot.plain()) {
-        entries.stays_in_clear(old, secret);
+    if let FileFormat::Entries(entries) = &mut opened.form {
+        entries.stays_in_clear(slot, secret);
     }
     opened.seal(&text, with).map(Some)
 }

@@ -414,3 +414,19 @@ fn fields_are_explained_and_verbs_have_their_names() {
     let house = House::new(TWO);
     house.appcred("diff --detailed-exitcode").status(2).run();
 }
+
+/// Whatever else is in the file.
+#[test]
+fn what_was_encrypted_stays_so_though_the_same_is_in_plain_text_elsewhere() {
+    let house = House::new(TWO);
+    let allow = house.text("appcred.yaml") + "allow_plaintext: true\n";
+    house.project.write("appcred.yaml", &allow);
+    let manifest = TWO.replacen("AGE", "m4rk3d-new", 1).replace("AGE", &house.inline("m4rk3d-old"));
+    house.project.write("credentials.yaml", &manifest);
+    house.appcred("rotate b --secret-stdin").stdin("m4rk3d-new").run();
+    let after = house.text("credentials.yaml");
+    assert_eq!(after.matches("m4rk3d-new").count(), 1, "{after}");
+    assert_eq!(after.matches("BEGIN AGE").count(), 1, "{after}");
+    house.appcred("apply --yes").run();
+    assert!(house.held().iter().all(|(_, secret)| secret == "m4rk3d-new"), "{:?}", house.held());
+}
