@@ -9,6 +9,7 @@ mod change;
 mod entry;
 pub(crate) mod geometry;
 mod in_clear;
+mod named;
 mod reread;
 mod slots;
 #[cfg(test)]
@@ -23,9 +24,8 @@ pub use append::{NewEntry, append, new_manifest};
 pub use change::TextChanges;
 pub use entry::{remove_entry, rename_entry};
 pub use in_clear::check_none_in_clear;
-pub use slots::{
-    NewValue, OldLayout, Slot, SlotValue, all_slots, files_named, is_sealed, put, slots,
-};
+pub use named::files_named;
+pub use slots::{NewValue, OldLayout, Slot, SlotValue, all_slots, is_sealed, put, slots};
 pub use write::document;
 
 pub use crate::yaml::commented_secrets;

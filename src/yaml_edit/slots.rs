@@ -140,41 +140,22 @@ pub fn all_slots(text: &str) -> Result<Vec<Slot>, YamlEditError> {
     let mut found = Vec::new();
     for document in &parsed.documents {
         let flow = is_flow(document, text);
-        // A file of secrets has names of people's own, below no section.
-        in_mapping(document, KeyMeaning::OwnOnes, text, flow, &mut found);
+        // A file of secrets has names of people's own, below no section. Of two ways to write one name, the one
+        // that has the slash itself comes first.
+        in_mapping(document, KeyMeaning::OwnOnes(String::new()), text, flow, &mut found);
+        let own = pairs(document).iter().filter(|pair| !is_section(&pair.key.text));
+        for pair in own.filter(|pair| pair.value.tag.is_none() && !pair.merged) {
+            let inner = KeyMeaning::OwnOnes(format!("{}/", pair.key.text));
+            in_mapping(&pair.value, inner, text, flow, &mut found);
+        }
         for pair in pairs(document) {
             let section = pair.key.text.as_ref();
-            if SECRET_FIELDS.iter().any(|field| field.section == section) {
+            if is_section(section) {
                 in_section(section, &pair.value, text, flow, &mut found);
             }
         }
     }
     Ok(found)
-}
-
-/// The files that secrets of a manifest or project file are read from: what `!file` names there.
-pub fn files_named(text: &str) -> Vec<String> {
-    fn in_node(node: &Node<'_>, files: &mut Vec<String>) {
-        if let Value::Sequence(items) = &node.value {
-            items.iter().for_each(|item| in_node(item, files));
-        }
-        for Pair { key, value, .. } in pairs(node) {
-            let is_secret = |field: &SecretField| {
-                field.name == key.text && field.plain_text != PlainText::Usual
-            };
-            match (&value.value, &value.tag) {
-                (Value::Scalar(scalar), Some(tag)) if tag.name == "file" => {
-                    if SECRET_FIELDS.iter().any(is_secret) {
-                        files.push(scalar.text.trim().to_owned());
-                    }
-                }
-                _ => in_node(value, files),
-            }
-        }
-    }
-    let mut files = Vec::new();
-    yaml::parse(text).documents.iter().for_each(|document| in_node(document, &mut files));
-    files
 }
 
 /// Finds the secrets in a section: in its mapping, or in the mappings of its list or mapping.
@@ -195,10 +176,14 @@ fn in_section(section: &str, node: &Node<'_>, text: &str, flow: bool, into: &mut
     }
 }
 
+fn is_section(key: &str) -> bool {
+    SECRET_FIELDS.iter().any(|field| field.section == key)
+}
+
 /// What the keys of a mapping mean.
 enum KeyMeaning {
-    /// They are names of people's own.
-    OwnOnes,
+    /// They are names of people's own, behind this.
+    OwnOnes(String),
     /// They are names of people's own, below this field of an item of a section.
     Below { field: &'static SecretField, of: String },
     /// They are fields of an item of a section.
@@ -208,13 +193,13 @@ enum KeyMeaning {
 impl KeyMeaning {
     /// What this key is called, and whether its value may be in plain text; `None` where it is no secret
     /// at all.
-    fn meaning<'k>(&self, key: &'k str) -> Option<(&'k str, PlainText)> {
+    fn meaning(&self, key: &str) -> Option<(String, PlainText)> {
         match self {
-            Self::OwnOnes => Some((key, PlainText::Usual)),
-            Self::Below { field, .. } => Some((field.name, field.plain_text)),
+            Self::OwnOnes(above) => Some((format!("{above}{key}"), PlainText::Usual)),
+            Self::Below { field, .. } => Some((field.name.to_owned(), field.plain_text)),
             Self::Fields { .. } => {
                 let field = self.field(key).filter(|field| !field.is_mapping)?;
-                Some((key, field.plain_text))
+                Some((key.to_owned(), field.plain_text))
             }
         }
     }
@@ -227,7 +212,7 @@ impl KeyMeaning {
 
     fn of(&self) -> &str {
         match self {
-            Self::OwnOnes => "",
+            Self::OwnOnes(_) => "",
             Self::Below { of, .. } | Self::Fields { of, .. } => of,
         }
     }
@@ -238,7 +223,7 @@ pub fn is_sealed(text: &str) -> bool {
     text.starts_with(SEALED) || text.starts_with(AGE_HEADER)
 }
 
-fn pairs<'n, 't>(node: &'n Node<'t>) -> &'n [Pair<'t>] {
+pub(super) fn pairs<'n, 't>(node: &'n Node<'t>) -> &'n [Pair<'t>] {
     match &node.value {
         Value::Mapping(pairs) => pairs,
         _ => &[],
@@ -263,8 +248,17 @@ fn in_mapping(node: &Node<'_>, names: KeyMeaning, text: &str, flow: bool, into: 
     for pair in pairs(node).iter().filter(|pair| !pair.merged && !pair.value.alias) {
         let key = pair.key.text.as_ref();
         let Value::Scalar(scalar) = &pair.value.value else {
-            if let Some(field) = names.field(key).filter(|field| field.is_mapping) {
-                let below = KeyMeaning::Below { field, of: names.of().to_owned() };
+            let below = match &names {
+                // Those below the top are looked at after all that are there.
+                KeyMeaning::OwnOnes(above) if !above.is_empty() && pair.value.tag.is_none() => {
+                    Some(KeyMeaning::OwnOnes(format!("{above}{key}/")))
+                }
+                _ => names
+                    .field(key)
+                    .filter(|field| field.is_mapping)
+                    .map(|field| KeyMeaning::Below { field, of: names.of().to_owned() }),
+            };
+            if let Some(below) = below {
                 in_mapping(&pair.value, below, text, flow, into);
             }
             continue;
@@ -272,8 +266,8 @@ fn in_mapping(node: &Node<'_>, names: KeyMeaning, text: &str, flow: bool, into: 
         let Some((field, plain_text)) = names.meaning(key) else { continue };
         let Some(held) = held(scalar, pair) else { continue };
         let Some(shape) = shape(scalar, pair, text, flow) else { continue };
-        let (field, of) = (field.to_owned(), names.of().to_owned());
-        into.push(Slot { field, of, plain_text, held, span: pair.value.span, shape });
+        let (of, span) = (names.of().to_owned(), pair.value.span);
+        into.push(Slot { field, of, plain_text, held, span, shape });
     }
 }
 

@@ -1,0 +1,30 @@
+//! What is named in a file: other files, and secrets by their names.
+
+use super::slots::pairs;
+use crate::model::{PlainText, SECRET_FIELDS, SecretField};
+use crate::yaml::{self, Node, Pair, Value};
+
+/// The files that secrets of a manifest or project file are read from: what `!file` names there.
+pub fn files_named(text: &str) -> Vec<String> {
+    fn in_node(node: &Node<'_>, files: &mut Vec<String>) {
+        if let Value::Sequence(items) = &node.value {
+            items.iter().for_each(|item| in_node(item, files));
+        }
+        for Pair { key, value, .. } in pairs(node) {
+            let is_secret = |field: &SecretField| {
+                field.name == key.text && field.plain_text != PlainText::Usual
+            };
+            match (&value.value, &value.tag) {
+                (Value::Scalar(scalar), Some(tag)) if tag.name == "file" => {
+                    if SECRET_FIELDS.iter().any(is_secret) {
+                        files.push(scalar.text.trim().to_owned());
+                    }
+                }
+                _ => in_node(value, files),
+            }
+        }
+    }
+    let mut files = Vec::new();
+    yaml::parse(text).documents.iter().for_each(|document| in_node(document, &mut files));
+    files
+}
