@@ -113,12 +113,17 @@ pub(super) fn run(
     let written =
         made.iter().map(|name| MadeChange::new(ChangeCode::FileWritten).file(&folder.join(name)));
     changes.extend(written);
+    say_what_is_next(url.as_deref());
+    Ok(ExitStatus::Success)
+}
+
+fn say_what_is_next(url: Option<&str>) {
     if url.is_none() {
         console::message(
             "There is no target yet. Add one to appcred.yaml: `targets: {home: {url: https://ha.example:8123}}` for a running Home Assistant, or `targets: {home: {config_dir: ./config}}` for its configuration folder; or set HASS_SERVER and HASS_TOKEN.",
         );
     }
-    let login = match &url {
+    let login = match url {
         Some(url) if !environment::has_token() => {
             format!("`appcred login` signs in to {}, ", url.visible())
         }
@@ -127,7 +132,6 @@ pub(super) fn run(
     console::message(format_args!(
         "Next: {login}`appcred add` writes a first entry, `appcred plan` shows what would happen."
     ));
-    Ok(ExitStatus::Success)
 }
 
 /// A project may be meant that is there already.

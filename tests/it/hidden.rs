@@ -71,6 +71,38 @@ fn run(folder: &Path, arguments: &[&str]) -> Ran {
 
 const VALID: &str = "application_credentials:\n  - {domain: spotify, key: k, name: One, client_id: i, client_secret: s}\n  - {domain: spotify, key: l, name: Two, client_id: j, client_secret: s, integration: {setup: false}}\n";
 
+/// Verbs without files of reports.
+const OTHERS: &[&[&str]] = &[
+    &["list"],
+    &["list", "--format", "json"],
+    &["list", "-v", "-v", "--log-format", "json"],
+    &["import", "--target", "home"],
+    &["import", "--target", "home", "--other-owners", "--print"],
+    &["verify"],
+    &["verify", "--format", "json"],
+    &["list", "--format", "yaml"],
+    &["doctor", "-v"],
+    &["doctor", "--format", "json"],
+    &["doctor", "--format", "yaml"],
+    &["encrypt", "--format", "json"],
+    &["encrypt"],
+    &["encrypt", FILE],
+    &["rekey"],
+    &["edit", FILE],
+    &["snapshot", "-o", FILE],
+    &["keygen", "--out", FILE],
+    &["init"],
+    &["-C", FILE, "init"],
+    &["-C", FILE, "validate"],
+    &["-C", "no\u{202e}\n::error::FORGED", "plan"],
+    &["list", "--target", HOSTILE],
+    &["add", "--domain", HOSTILE, "--client-id", HOSTILE],
+    &["add", "--domain", "spotify", "--client-id", "new", "--file", FILE],
+    &["plan", "--format", "none\u{202e}"],
+    &["logout", "--url", "http://a\u{202e}\n::error::FORGED"],
+    &["authorize", "k\u{202e}"],
+];
+
 #[test]
 fn names_of_files_and_of_a_target_are_escaped_by_every_verb_in_every_format() {
     let project = project(VALID);
@@ -103,36 +135,7 @@ fn names_of_files_and_of_a_target_are_escaped_by_every_verb_in_every_format() {
     for format in FORMATS {
         run(folder, &["plan", "--format", format]);
     }
-    for verb in [
-        &["list"][..],
-        &["list", "--format", "json"],
-        &["list", "-v", "-v", "--log-format", "json"],
-        &["import", "--target", "home"],
-        &["import", "--target", "home", "--other-owners", "--print"],
-        &["verify"],
-        &["verify", "--format", "json"],
-        &["list", "--format", "yaml"],
-        &["doctor", "-v"],
-        &["doctor", "--format", "json"],
-        &["doctor", "--format", "yaml"],
-        &["encrypt", "--format", "json"],
-        &["encrypt"],
-        &["encrypt", FILE],
-        &["rekey"],
-        &["edit", FILE],
-        &["snapshot", "-o", FILE],
-        &["keygen", "--out", FILE],
-        &["init"],
-        &["-C", FILE, "init"],
-        &["-C", FILE, "validate"],
-        &["-C", "no\u{202e}\n::error::FORGED", "plan"],
-        &["list", "--target", HOSTILE],
-        &["add", "--domain", HOSTILE, "--client-id", HOSTILE],
-        &["add", "--domain", "spotify", "--client-id", "new", "--file", FILE],
-        &["plan", "--format", "none\u{202e}"],
-        &["logout", "--url", "http://a\u{202e}\n::error::FORGED"],
-        &["authorize", "k\u{202e}"],
-    ] {
+    for verb in OTHERS {
         run(folder, verb);
     }
 }
