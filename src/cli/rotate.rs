@@ -11,7 +11,7 @@ use crate::files::{self, TEXT_LIMIT};
 use crate::manifest::{self, Entry, Loaded};
 use crate::model::{Reference, Secret, Visible};
 use crate::report::changes::MadeChange;
-use crate::secret::{SecretResolver, files_of};
+use crate::secret::{SecretResolver, files_of, read};
 
 use super::change::{ThenApply, entry, in_order, replace};
 use super::client_secret::{refuse_client_id, secret};
@@ -59,10 +59,7 @@ pub(super) async fn run(
         refuse_client_id(new.expose(), id.expose(), &loaded.project)?;
     }
     let Some((file, is_new)) = rotate(global, &loaded, &entry, &places, &new, &resolver)? else {
-        let file = places.first().context("no file is known")?.visible();
-        bail!(
-            "the secret of `{key}` is written in {file} in a way that cannot be changed in place: change it with `appcred edit {file}`"
-        );
+        return Err(unfound(&entry, &resolver));
     };
     if !is_new {
         console::say("Nothing was changed: it has that secret already.\n")?;
@@ -90,6 +87,9 @@ fn places(
     let inside = files_of(reference, resolver).into_iter();
     let inside = inside.map(|file| resolver.path_from(&global.folder, &file));
     let files: Vec<PathBuf> = inside.filter(|file| file.is_file()).collect();
+    if files.is_empty() && matches!(tag.as_str(), "secret" | "file") {
+        return Err(unfound(entry, resolver));
+    }
     if files.is_empty() {
         let argument = argument.visible();
         bail!(
@@ -97,6 +97,19 @@ fn places(
         );
     }
     Ok(files)
+}
+
+/// Why the secret of an entry is in no file that could be changed.
+fn unfound(entry: &Entry, resolver: &SecretResolver) -> anyhow::Error {
+    let (key, place) = (&entry.key.value, entry.client_secret.spot.place());
+    match read(&entry.client_secret.value, resolver) {
+        Err(why) => {
+            anyhow!("cannot find the secret of `{key}` ({place}): {why}; {}", why.help())
+        }
+        Ok(_) => anyhow!(
+            "the secret of `{key}` ({place}) is in no file of this project that can be changed in place: change it by hand"
+        ),
+    }
 }
 
 /// Refuses a secret that entries for other clients have too: it would become theirs.

@@ -81,7 +81,7 @@ impl Entries {
         // Nothing may be lost in the round trip.
         let nothing_new = EncryptionContext { recipients: &[], now: "", keep_plain: true };
         if entries.seal(text, &clear, nothing_new)? != text {
-            return Err(YamlEditError::Line(1).into());
+            return Err(YamlEditError::unfit(text, 0..0).into());
         }
         Ok((entries, clear))
     }

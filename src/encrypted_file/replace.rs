@@ -7,7 +7,7 @@ use serde_yaml::{Deserializer, Value};
 use super::{EncryptedFileError, EncryptionContext, FileFormat, Opened};
 use crate::model::Secret;
 use crate::secret::SecretResolver;
-use crate::yaml_edit::{NewValue, YamlEditError, all_slots, put};
+use crate::yaml_edit::{NewValue, Obstacle, YamlEditError, all_slots, place_of_name, put};
 
 /// Which secret of a file is replaced.
 pub enum SecretPlace<'p> {
@@ -36,7 +36,7 @@ pub fn replaced(
         SecretPlace::Whole => Vec::new(),
         SecretPlace::Named(_) | SecretPlace::At(_) => all_slots(opened.clear())?,
     };
-    let slot = match place {
+    let found = match place {
         SecretPlace::Whole => {
             let line_break = if opened.clear().ends_with('\n') { "\n" } else { "" };
             let text = Zeroizing::new(format!("{}{line_break}", secret.expose()));
@@ -47,23 +47,29 @@ pub fn replaced(
             };
         }
         SecretPlace::Named(name) => {
-            slots.iter().find(|slot| slot.field == *name && slot.of.is_empty())
+            let named = slots.iter().find(|slot| slot.field == *name && slot.of.is_empty());
+            named.ok_or_else(|| place_of_name(opened.clear(), name))
         }
         SecretPlace::At(find) => {
             let start = find(opened.clear());
-            slots.iter().find(|slot| Some(slot.span.start) == start)
+            slots.iter().find(|slot| Some(slot.span.start) == start).ok_or(start)
         }
     };
-    let Some(slot) = slot else { return Ok(None) };
-    let text = Zeroizing::new(put(opened.clear(), &[(slot, NewValue::Plain(secret))])?);
-    let line = || {
-        let before = &opened.clear()[..slot.span.start];
-        u32::try_from(before.matches('\n').count()).unwrap_or(u32::MAX).saturating_add(1)
+    let slot = match found {
+        Ok(slot) => slot,
+        Err(Some(start)) => return Err(YamlEditError::unfit(opened.clear(), start..start).into()),
+        Err(None) => return Ok(None),
     };
-    match changed_values(opened.clear(), &text) {
-        Some(0 | 1) => {}
-        Some(_) => return Err(YamlEditError::Shared(line()).into()),
-        None => return Err(YamlEditError::Line(line()).into()),
+    let text = Zeroizing::new(put(opened.clear(), &[(slot, NewValue::Plain(secret))])?);
+    let count = changed_values(opened.clear(), &text);
+    if !matches!(count, Some(0 | 1)) {
+        let unfit = YamlEditError::unfit(opened.clear(), slot.span.start..slot.span.end);
+        return Err(match unfit {
+            YamlEditError::Line(line, _) if count.is_some() => {
+                YamlEditError::Line(line, Obstacle::Anchor).into()
+            }
+            unfit => unfit.into(),
+        });
     }
     if let FileFormat::Entries(entries) = &mut opened.form {
         entries.stays_in_clear(slot, secret);

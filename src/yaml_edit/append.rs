@@ -150,7 +150,7 @@ pub fn append(text: &str, entries: &[NewEntry]) -> Result<String, YamlEditError>
     };
     let list = list.ok_or(YamlEditError::NoList)?;
     let node = &list.value;
-    let unfit = YamlEditError::Line(node.span.line);
+    let unfit = YamlEditError::unfit(text, list.key.span.start..list.key.span.end);
     let mut changes = TextChanges::new(text);
     let at = match &node.value {
         _ if node.alias || node.tag.is_some() => return Err(unfit),

@@ -21,7 +21,7 @@ struct EntryNode<'p, 't> {
 
 impl<'p, 't> EntryNode<'p, 't> {
     /// The entry that begins at this line and column.
-    fn new(parsed: &'p Parsed<'t>, place: (u32, u32)) -> Result<Self, YamlEditError> {
+    fn new(parsed: &'p Parsed<'t>, text: &str, place: (u32, u32)) -> Result<Self, YamlEditError> {
         if !parsed.faults.is_empty() {
             return Err(YamlEditError::NotYaml);
         }
@@ -38,7 +38,9 @@ impl<'p, 't> EntryNode<'p, 't> {
                 }
             }
         }
-        Err(YamlEditError::Line(place.0))
+        let line = place.0.saturating_sub(1) as usize;
+        let at = text.split_inclusive('\n').take(line).map(str::len).sum();
+        Err(YamlEditError::unfit(text, at..at))
     }
 
     fn item(&self) -> &'p Node<'t> {
@@ -86,8 +88,8 @@ fn is_same(before: &Parsed<'_>, made: &str, after: &Parsed<'_>) -> bool {
 /// Where more than that would change.
 pub fn remove_entry(text: &str, place: (u32, u32)) -> Result<String, YamlEditError> {
     let parsed = yaml::parse(text);
-    let found = EntryNode::new(&parsed, place)?;
-    let unfit = YamlEditError::Line(place.0);
+    let found = EntryNode::new(&parsed, text, place)?;
+    let unfit = YamlEditError::unfit(text, found.item().span.start..found.item().span.end);
     let (EntryNode { items, at, list, .. }, item) = (&found, found.item());
     if found.is_elsewhere() {
         return Err(unfit);
@@ -104,6 +106,11 @@ pub fn remove_entry(text: &str, place: (u32, u32)) -> Result<String, YamlEditErr
         ),
         (false, count) => {
             let before = text[..item.span.start].trim_end();
+            // An anchor goes with it; whoever uses that is found below.
+            let before = match before.rsplit_once(char::is_whitespace) {
+                Some((rest, anchor)) if anchor.starts_with('&') => rest.trim_end(),
+                _ => before,
+            };
             if !before.ends_with('-') {
                 return Err(unfit);
             }
@@ -132,8 +139,8 @@ pub fn rename_entry(
     new: &str,
 ) -> Result<String, YamlEditError> {
     let parsed = yaml::parse(text);
-    let found = EntryNode::new(&parsed, place)?;
-    let unfit = YamlEditError::Line(place.0);
+    let found = EntryNode::new(&parsed, text, place)?;
+    let unfit = YamlEditError::unfit(text, found.item().span.start..found.item().span.end);
     let item = found.item();
     let Value::Mapping(pairs) = &item.value else { return Err(unfit) };
     let own = |name: &str| pairs.iter().find(|pair| pair.key.text == name && !pair.merged);
@@ -210,6 +217,7 @@ fn texts(node: &Node<'_>) -> Vec<String> {
 mod tests {
     use super::{begin, remove_entry, rename_entry};
     use crate::yaml::{self, Value};
+    use crate::yaml_edit::Obstacle;
     use crate::yaml_edit::YamlEditError;
 
     /// Where the entries of a manifest begin.
@@ -266,8 +274,9 @@ mod tests {
     #[test]
     fn what_others_refer_to_does_not_go() {
         let anchored = "application_credentials:\n  - &a {domain: a}\n  - {<<: *a, name: b}\n";
-        assert_eq!(removed(anchored, 0), Err(YamlEditError::Line(2)));
-        assert!(removed(anchored, 1).is_ok());
+        assert_eq!(removed(anchored, 0), Err(YamlEditError::Line(2, Obstacle::Anchor)));
+        let left = removed(anchored, 1).unwrap();
+        assert_eq!(removed(&left, 0).unwrap(), "application_credentials: []\n");
     }
 
     #[track_caller]
@@ -315,6 +324,9 @@ mod tests {
         let merged =
             "application_credentials:\n  - &x {domain: a, key: old}\n  - {<<: *x, name: n}\n";
         let place = places(merged)[0];
-        assert_eq!(rename_entry(merged, place, "old", "new"), Err(YamlEditError::Line(2)));
+        assert_eq!(
+            rename_entry(merged, place, "old", "new"),
+            Err(YamlEditError::Line(2, Obstacle::Anchor))
+        );
     }
 }

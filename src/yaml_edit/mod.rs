@@ -10,6 +10,7 @@ mod entry;
 pub(crate) mod geometry;
 mod in_clear;
 mod named;
+mod obstacle;
 mod reread;
 mod slots;
 #[cfg(test)]
@@ -24,7 +25,8 @@ pub use append::{NewEntry, append, new_manifest};
 pub use change::TextChanges;
 pub use entry::{remove_entry, rename_entry};
 pub use in_clear::check_none_in_clear;
-pub use named::files_named;
+pub use named::{files_named, place_of_name};
+pub use obstacle::Obstacle;
 pub use slots::{NewValue, OldLayout, Slot, SlotValue, all_slots, is_sealed, put, slots};
 pub use write::document;
 
@@ -47,11 +49,8 @@ pub enum YamlEditError {
     #[error("the new entry cannot be written as YAML")]
     Unwritable,
     /// The change cannot be made in the lines meant alone.
-    #[error("line {0} is written in a way that cannot be changed in place: change it by hand")]
-    Line(u32),
-    /// Others have the value by an anchor, and would get the new one as well.
-    #[error("the value on line {0} has an anchor that is used elsewhere too: change it by hand")]
-    Shared(u32),
+    #[error("line {0} {1}")]
+    Line(u32, Obstacle),
     /// A secret would be in plain text.
     #[error(
         "line {0} has a secret that would stay in plain text: only the values of fields are encrypted, no comments and no other fields; remove it there"

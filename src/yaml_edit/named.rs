@@ -28,3 +28,16 @@ pub fn files_named(text: &str) -> Vec<String> {
     yaml::parse(text).documents.iter().for_each(|document| in_node(document, &mut files));
     files
 }
+
+/// Where this name is in a file of secrets, however its value is written.
+pub fn place_of_name(text: &str, name: &str) -> Option<usize> {
+    fn in_node(node: &Node<'_>, name: &str) -> Option<usize> {
+        let own = pairs(node).iter().find(|pair| pair.key.text == name);
+        own.map(|pair| pair.key.span.start).or_else(|| {
+            pairs(node).iter().find_map(|pair| {
+                in_node(&pair.value, name.strip_prefix(pair.key.text.as_ref())?.strip_prefix('/')?)
+            })
+        })
+    }
+    yaml::parse(text).documents.iter().find_map(|document| in_node(document, name))
+}

@@ -322,7 +322,10 @@ pub fn put(text: &str, new: &[(&Slot, NewValue<'_>)]) -> Result<String, YamlEdit
     for (slot, new) in new {
         replace(&mut changes, text, slot, &written(*new, slot.shape, line_break));
     }
-    let unfit = || YamlEditError::Line(new.first().map_or(0, |(slot, _)| slot.span.line));
+    let unfit = || {
+        let first = new.first().map(|(slot, _)| slot.span.start..slot.span.end);
+        YamlEditError::unfit(text, first.unwrap_or_default())
+    };
     let made = changes.made().ok_or_else(unfit)?;
     let (before, after) = (yaml::parse(text), yaml::parse(&made));
     let changed = |start: usize| {

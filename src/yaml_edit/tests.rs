@@ -3,7 +3,9 @@ use std::fmt::Write;
 use proptest::prelude::{Just, Strategy, any, prop, prop_oneof, proptest};
 use proptest::test_runner::{Config, FileFailurePersistence};
 
-use super::{NewEntry, NewValue, SlotValue, YamlEditError, append, new_manifest, put, slots};
+use super::{
+    NewEntry, NewValue, Obstacle, SlotValue, YamlEditError, append, new_manifest, put, slots,
+};
 use crate::model::Secret;
 use crate::yaml;
 
@@ -116,7 +118,7 @@ fn what_is_no_manifest_is_refused() {
     assert_eq!(slots("a: 1\nsops: {}\n").unwrap_err(), YamlEditError::Sops);
     assert_eq!(append("a: 1\n", &[entry()]).unwrap_err(), YamlEditError::NoList);
     let flow = "application_credentials: [{domain: a}]\n";
-    assert_eq!(append(flow, &[entry()]).unwrap_err(), YamlEditError::Line(1));
+    assert_eq!(append(flow, &[entry()]).unwrap_err(), YamlEditError::Line(1, Obstacle::Form));
 }
 
 fn entry() -> NewEntry {

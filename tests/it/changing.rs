@@ -259,7 +259,8 @@ fn a_secret_that_others_have_too_is_not_rotated() {
         let before = house.text(file);
         let ran = house.appcred("rotate k --secret-stdin").stdin("m4rk3d-new").status(1).run();
         assert_eq!(house.text(file), before, "{}", ran.stderr);
-        let (by_name, by_anchor) = ("the entry `other` (", "has an anchor that is used elsewhere");
+        let (by_name, by_anchor) =
+            ("the entry `other` (", "has an anchor (`&`) that is used elsewhere");
         let is_said = ran.stderr.contains(by_name) || ran.stderr.contains(by_anchor);
         assert!(is_said && !ran.stderr.contains("m4rk3d"), "{}", ran.stderr);
     }
@@ -338,12 +339,29 @@ fn what_cannot_be_rotated_is_said_with_what_to_do() {
             "!env_var SPOTIFY",
             "the secret of `k` is not in a file of this project: change it where `!env_var SPOTIFY` reads it",
         ),
-        ("!secret gone", "the secret of `k` is not in a file of this project"),
+        (
+            "!secret gone",
+            "cannot find the secret of `k` (credentials.yaml:5:28): there is no secrets.yaml with the secret `gone`",
+        ),
+        ("!file gone.txt", "cannot find the secret of `k` (credentials.yaml:5:26): "),
     ] {
         house.project.write("credentials.yaml", &ONE.replace("AGE", secret));
         let ran = house.appcred("rotate k --secret-stdin").stdin("m4rk3d-new").status(1).run();
         assert!(ran.stderr.contains(expected), "{}", ran.stderr);
     }
+    for (secrets, expected) in [
+        ("a: &a x\nk: *a\n", "secrets.yaml: line 2 has it from elsewhere in the file, by an alias"),
+        ("k: &k x\nb: *k\n", "secrets.yaml: line 1 has an anchor (`&`) that is used elsewhere"),
+        ("k: [x]\n", "secrets.yaml: line 1 is written in a way that cannot be changed in place"),
+        ("other: x\n", "secrets.yaml does not have the secret `k`; add it to secrets.yaml"),
+    ] {
+        house.project.write("secrets.yaml", secrets);
+        house.project.write("credentials.yaml", &ONE.replace("AGE", "!secret k"));
+        let ran = house.appcred("rotate k --secret-stdin").stdin("m4rk3d-new").status(1).run();
+        assert!(ran.stderr.contains(expected), "{secrets}: {}", ran.stderr);
+        assert_eq!(house.text("secrets.yaml"), secrets);
+    }
+    std::fs::remove_file(house.project.join("secrets.yaml")).unwrap();
     house.project.write("credentials.yaml", &ONE.replace("AGE", &house.inline("m4rk3d-old")));
     let before = house.text("credentials.yaml");
     for (typed, expected) in [("", "the client secret is empty"), ("changeme", "placeholder")] {

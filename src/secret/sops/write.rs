@@ -388,6 +388,5 @@ fn put(
 }
 
 fn not_editable(text: &str, at: usize) -> YamlEditError {
-    let line = text[..at].matches('\n').count() + 1;
-    YamlEditError::Line(u32::try_from(line).unwrap_or(u32::MAX))
+    YamlEditError::unfit(text, at..at)
 }

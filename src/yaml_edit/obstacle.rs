@@ -1,0 +1,54 @@
+//! Why a line is not changed in place.
+
+use std::ops::Range;
+
+use thiserror::Error;
+
+use super::YamlEditError;
+
+/// What is in the way of a change.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum Obstacle {
+    /// Others have it by an anchor.
+    #[error(
+        "has an anchor (`&`) that is used elsewhere, which would change too: change it by hand"
+    )]
+    Anchor,
+    /// It is written elsewhere.
+    #[error(
+        "has it from elsewhere in the file, by an alias (`*`) or `<<`: change it there by hand"
+    )]
+    Alias,
+    /// How it is written.
+    #[error("is written in a way that cannot be changed in place: change it by hand")]
+    Form,
+}
+
+impl YamlEditError {
+    /// That what is at this place of a text cannot be changed, with the reason as far as it is seen there.
+    pub fn unfit(text: &str, at: Range<usize>) -> Self {
+        let start = at.start.min(text.len());
+        let from = text[..start].rfind('\n').map_or(0, |end| end + 1);
+        let to = text[at.end.min(text.len())..].find('\n').map_or(text.len(), |end| at.end + end);
+        let line = u32::try_from(text[..start].matches('\n').count() + 1).unwrap_or(u32::MAX);
+        let lines = &text[from..to];
+        let is_used = |name: &str| names(text, '*').any(|used| used == name);
+        let has_alias = names(lines, '*').next().is_some() || lines.contains("<<");
+        Self::Line(
+            line,
+            if names(lines, '&').any(is_used) {
+                Obstacle::Anchor
+            } else if has_alias {
+                Obstacle::Alias
+            } else {
+                Obstacle::Form
+            },
+        )
+    }
+}
+
+/// The names behind this character, of anchors or of aliases.
+fn names(text: &str, sign: char) -> impl Iterator<Item = &str> {
+    let words = text.split([' ', '\t', '\n', '\r', ',', '[', ']', '{', '}']);
+    words.filter_map(move |word| word.strip_prefix(sign)).filter(|name| !name.is_empty())
+}
