@@ -200,7 +200,7 @@ fn add(
     };
     let plain = || vec![details.entry(SlotValue::Plain(Secret::new(&secret)), verb.adopt)];
     let draft = with_entries(global, file, &resolver, sealed, plain)?;
-    draft.write().with_context(|| format!("cannot write {}", draft.path.visible()))?;
+    files::change_all(&[draft.change()])?;
     let (key, file) = (&details.key, &draft.path);
     console::say(&format!("Added `{key}` to {}.\n", file.visible()))?;
     recipients.say();

@@ -1,13 +1,15 @@
 //! Changing a manifest in place, and what comes after that.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use secrecy::zeroize::Zeroizing;
 
-use crate::diagnostic::ProblemCode;
-use crate::files::{self, TEXT_LIMIT};
+use crate::diagnostic::{ProblemCode, SourceFile};
+use crate::files::{self, FileChange, TEXT_LIMIT};
 use crate::manifest::{Entry, Loaded, PlainSecrets, check};
 use crate::model::{Key, Visible};
 use crate::secret::OpenedSopsDocument;
@@ -90,59 +92,76 @@ pub(super) fn entry(loaded: &Loaded, name: &str) -> anyhow::Result<Arc<Entry>> {
     found.cloned().context("the entry is gone")
 }
 
-/// Changes the manifest that an entry is in: `change` gets its text and the line and column at which the
-/// entry begins. What comes out must be as it should be, or nothing is written.
+/// Changes the manifests that entries are in: `change` gets the text of one and the line and column at which the
+/// entry begins. Nothing is written where one of the changes cannot be made, or what comes out is not as it
+/// should be.
 ///
 /// # Errors
-/// Where it cannot be changed in place.
+/// Where that is so.
 pub(super) fn change(
     global: &Global,
     loaded: &Loaded,
-    entry: &Entry,
-    change: impl Fn(&str, (u32, u32)) -> Result<String, YamlEditError>,
+    entries: &[Arc<Entry>],
+    change: impl Fn(&str, &Entry) -> Result<String, YamlEditError>,
 ) -> anyhow::Result<()> {
-    let file = entry.key.spot.file.path();
-    let shown = file.visible();
-    let _lock = lock_project(global)?;
-    let before =
-        files::read_text(file, TEXT_LIMIT).with_context(|| format!("cannot read {shown}"))?;
-    let is_read = |text: &str| text == entry.key.spot.file.text().as_str();
-    if !is_read(&before) {
-        bail!("{shown} was changed elsewhere in the meantime: try again");
+    let mut of_files: BTreeMap<&Path, Vec<&Entry>> = BTreeMap::new();
+    for entry in entries {
+        of_files.entry(entry.key.spot.file.path()).or_default().push(entry);
     }
-    let (resolver, _) = resolver(global, &loaded.project);
-    let cannot = || format!("cannot change {shown}");
-    let place = (entry.place.line, entry.place.column);
-    let after = match OpenedSopsDocument::open(&before, &resolver).with_context(cannot)? {
-        Some(document) => {
-            let body = change(document.body().with_context(cannot)?, place).with_context(cannot)?;
-            let now = environment::timestamp();
-            document.seal(&Zeroizing::new(body), &now).with_context(cannot)?
-        }
-        None => change(&before, place).with_context(cannot)?,
-    };
-    replace(global, file, before.as_bytes(), after.as_bytes())
+    let _lock = lock_project(global)?;
+    let changes = of_files.into_iter().map(|(file, mut entries)| {
+        // From the end, so that the others stay where they are.
+        entries.sort_by_key(|entry| Reverse((entry.place.line, entry.place.column)));
+        let change_all = |text: &str| {
+            entries.iter().try_fold(text.to_owned(), |text, entry| {
+                let key = &entry.key.value;
+                change(&text, entry).with_context(|| format!("the entry `{key}`"))
+            })
+        };
+        changed(global, loaded, &entries[0].key.spot.file, change_all)
+            .with_context(|| format!("cannot change {}", file.visible()))
+    });
+    let changes: Vec<FileChange> = changes.collect::<anyhow::Result<_>>()?;
+    write(global, &changes)
 }
 
-/// Writes a file of the project, where what is in it then is as it should be.
+/// A manifest with this change of its text.
+fn changed(
+    global: &Global,
+    loaded: &Loaded,
+    file: &SourceFile,
+    change: impl Fn(&str) -> anyhow::Result<String>,
+) -> anyhow::Result<FileChange> {
+    let before = files::read_text(file.path(), TEXT_LIMIT)?;
+    if *before != *file.text().as_str() {
+        bail!("it was changed elsewhere in the meantime: try again");
+    }
+    let (resolver, _) = resolver(global, &loaded.project);
+    let after = match OpenedSopsDocument::open(&before, &resolver)? {
+        Some(document) => {
+            let body = Zeroizing::new(change(document.body()?)?);
+            document.seal(&body, &environment::timestamp())?
+        }
+        None => change(&before)?,
+    };
+    let before = Some(Zeroizing::new(before.as_bytes().to_vec()));
+    Ok(FileChange { path: file.path().to_owned(), before, after: after.into_bytes() })
+}
+
+/// Writes files of the project, where what is in them then is as it should be.
 ///
 /// # Errors
-/// Where it is not, which is shown, or it cannot be written.
-pub(super) fn replace(
-    global: &Global,
-    file: &Path,
-    before: &[u8],
-    after: &[u8],
-) -> anyhow::Result<()> {
-    let shown = file.visible();
-    if let Ok(text) = std::str::from_utf8(after) {
-        let problems = check(&request(global), file, text, PlainSecrets::AsUsual);
+/// Where it is not, which is shown, or they cannot be written.
+pub(super) fn write(global: &Global, changes: &[FileChange]) -> anyhow::Result<()> {
+    for FileChange { path, after, .. } in changes {
+        let Ok(text) = std::str::from_utf8(after) else { continue };
+        let problems = check(&request(global), path, text, PlainSecrets::AsUsual);
         // What integrations there are is known to targets, and no matter here.
         let problems = problems.without(ProblemCode::UnknownIntegration);
         if problems.has_errors() {
             show(&problems);
-            bail!("{shown} was not changed: it would have the errors above");
+            bail!("{} was not changed: it would have the errors above", path.visible());
         }
     }
-    files::replace(file, before, after).with_context(|| format!("cannot write {shown}"))
+    Ok(files::change_all(changes)?)
 }

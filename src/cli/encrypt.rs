@@ -1,13 +1,15 @@
 //! `encrypt`
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
+use secrecy::zeroize::Zeroizing;
 
 use crate::codes::ChangeCode;
 use crate::diagnostic::{ProblemCode, SourceFile};
-use crate::files::{self, TEXT_LIMIT};
+use crate::files::{self, FileChange, TEXT_LIMIT};
 use crate::manifest::{
     PlainSecrets, Project, check, check_in_clear, check_names, discover, load_project, mask,
 };
@@ -69,28 +71,24 @@ pub(super) fn run(
     }
     let _lock = lock_project(global)?;
     let files = files(global, &project, &verb.files);
+    let of_file = |file: &Path| encrypt(global, file, &verb.recipients, &project);
+    let Some(mut all) = in_all(&files, of_file) else { return Ok(ExitStatus::Failure) };
+    let changes: Vec<_> = all.iter_mut().filter_map(|of_file| of_file.change.take()).collect();
+    files::change_all(&changes)?;
     let mut encrypted = Vec::new();
     let mut is_whole = true;
-    for file in &files {
-        match encrypt(global, file, &verb.recipients, &project) {
-            Ok(Encrypted { mut secrets, left }) => {
-                if !secrets.is_empty() {
-                    let count = secrets.len();
-                    let change = MadeChange::new(ChangeCode::SecretsEncrypted);
-                    made.push(change.file(file).count(count));
-                    let secrets = counted(count, "secret");
-                    console::say(&format!("{}: {secrets} encrypted\n", file.visible()))?;
-                }
-                encrypted.append(&mut secrets);
-                for why in left {
-                    is_whole = false;
-                    console::error(format_args!("{}: {why}", file.visible()));
-                }
-            }
-            Err(error) => {
-                is_whole = false;
-                console::error(format_args!("{}: {error:#}", file.visible()));
-            }
+    for (file, Encrypted { mut secrets, left, recipients, .. }) in files.iter().zip(all) {
+        if !secrets.is_empty() {
+            let count = secrets.len();
+            made.push(MadeChange::new(ChangeCode::SecretsEncrypted).file(file).count(count));
+            let secrets = counted(count, "secret");
+            console::say(&format!("{}: {secrets} encrypted\n", file.visible()))?;
+            recipients.say();
+        }
+        encrypted.append(&mut secrets);
+        for why in left {
+            is_whole = false;
+            console::error(format_args!("{}: {why}", file.visible()));
         }
     }
     let loaded = load(global);
@@ -110,6 +108,24 @@ pub(super) fn run(
         );
     }
     Ok(if is_whole { ExitStatus::Success } else { ExitStatus::Failure })
+}
+
+/// What is made of each of these files, before any of them is written; none where something cannot be made, and
+/// nothing is to be written then.
+pub(super) fn in_all<T>(
+    files: &[PathBuf],
+    make: impl Fn(&Path) -> anyhow::Result<T>,
+) -> Option<Vec<T>> {
+    let report = |file: &PathBuf| {
+        let made = make(file);
+        made.map_err(|why| console::error(format_args!("{}: {why:#}", file.visible()))).ok()
+    };
+    let made: Vec<Option<T>> = files.iter().map(report).collect();
+    let made: Option<Vec<T>> = made.into_iter().collect();
+    if made.is_none() && files.len() > 1 {
+        console::message("Nothing was changed: correct the errors above first.");
+    }
+    made
 }
 
 /// The project, where its file is in order; what is wrong with it is reported.
@@ -135,11 +151,19 @@ pub(super) fn refuse(name: &str, fault: Option<ValueFault>) -> anyhow::Result<()
 /// The files asked for, else the project file and all manifests.
 pub(super) fn files(global: &Global, project: &Project, asked: &[PathBuf]) -> Vec<PathBuf> {
     if !asked.is_empty() {
-        return asked.to_vec();
+        return distinct(asked.iter().cloned());
     }
     let (manifests, problems) = discover(&request(global), project);
     show(&problems);
-    project.file.iter().cloned().chain(manifests).collect()
+    distinct(project.file.iter().cloned().chain(manifests))
+}
+
+/// Each file once, whatever it is called.
+pub(super) fn distinct(files: impl Iterator<Item = PathBuf>) -> Vec<PathBuf> {
+    let mut known = BTreeSet::new();
+    let is_new =
+        |file: &PathBuf| known.insert(file.canonicalize().unwrap_or_else(|_| file.clone()));
+    files.filter(is_new).collect()
 }
 
 /// Whether a text that is to be a manifest has a secret in plain text that the project does not allow.
@@ -168,6 +192,8 @@ struct Encrypted {
     secrets: Vec<Secret>,
     /// Why some stay in plain text.
     left: Vec<String>,
+    change: Option<FileChange>,
+    recipients: Recipients,
 }
 
 /// Encrypts what is in plain text in one file.
@@ -212,9 +238,9 @@ fn encrypt(
     }
     let changes: Vec<_> =
         new.iter().map(|(slot, armored)| (*slot, NewValue::Age(armored))).collect();
-    let sealed = put(&text, &changes)?;
-    files::replace(file, text.as_bytes(), &sealed).context("cannot write it")?;
-    recipients.say();
+    let (after, before) = (put(&text, &changes)?.into_bytes(), text.as_bytes().to_vec());
+    let before = Some(Zeroizing::new(before));
+    let change = Some(FileChange { path: file.to_owned(), before, after });
     let secrets = new.iter().filter_map(|(slot, _)| slot.plain().cloned()).collect();
-    Ok(Encrypted { secrets, left })
+    Ok(Encrypted { secrets, left, change, recipients })
 }

@@ -7,6 +7,7 @@ use anyhow::{Context, bail};
 
 use crate::codes::ChangeCode;
 use crate::diagnostic::ProblemCode;
+use crate::files::change_all;
 use crate::integrations;
 use crate::manifest::{self, LoadRequest, Project};
 use crate::model::{Domain, Held, Key, Observed, Visible, counted};
@@ -182,22 +183,16 @@ async fn finish(
         console::message("Nothing was changed.");
         return Ok(ExitStatus::Failure);
     }
-    let names: Vec<_> = files.iter().map(|file| file.path.visible().into_owned()).collect();
-    for (at, file) in files.iter().enumerate() {
-        let written = file.write().with_context(|| format!("cannot write {}", names[at]));
-        written.with_context(|| match &names[..at] {
-            [] => "nothing was written".to_owned(),
-            names => format!(
-                "nothing was taken over, and only {} written: run `appcred import` again",
-                names.join(", ")
-            ),
-        })?;
+    let written: Vec<_> = files.iter().map(ManifestDraft::change).collect();
+    change_all(&written).context("nothing was taken over: run `appcred import` again")?;
+    for file in files {
         let keys = file.entries.iter().filter_map(|at| Key::new(&draft.made[*at].1.key));
         changes.extend(
             keys.map(|key| MadeChange::new(ChangeCode::EntryAdded).key(&key).file(&file.path)),
         );
     }
     if !draft.made.is_empty() {
+        let names: Vec<_> = files.iter().map(|file| file.path.visible()).collect();
         let entries = counted(draft.made.len(), "entry");
         console::say(&format!("Wrote {entries} to {}.\n", names.join(", ")))?;
     }

@@ -4,11 +4,12 @@ use std::fs::ReadDir;
 use std::path::Path;
 
 use anyhow::{Context, bail};
+use secrecy::zeroize::Zeroizing;
 use serde_yaml::Value;
 use serde_yaml::value::{Tag, TaggedValue};
 
 use crate::codes::ChangeCode;
-use crate::files::{self, TEXT_LIMIT};
+use crate::files::{self, FileChange, TEXT_LIMIT};
 use crate::manifest;
 use crate::model::{Owner, PROJECT_FILE, Visible};
 use crate::report::changes::MadeChange;
@@ -95,20 +96,24 @@ pub(super) fn run(
         show(&problems);
         bail!("nothing was written");
     }
-    // The project file comes last: where something before fails, `init` can be run again.
-    let mut made = vec![PROJECT_FILE];
-    let first = folder.join(FIRST_MANIFEST);
+    let new = |path: &Path, after: String| FileChange {
+        path: path.to_owned(),
+        before: None,
+        after: after.into_bytes(),
+    };
+    let (mut made, mut files_made) = (vec![PROJECT_FILE], Vec::new());
     let is_empty = |mut entries: ReadDir| entries.next().is_none();
     if folder.join("credentials").read_dir().map_or(true, is_empty) {
-        files::create(&first, new_manifest(&[])?, 0o644)
-            .with_context(|| format!("cannot write {}", first.visible()))?;
+        files_made.push(new(&folder.join(FIRST_MANIFEST), new_manifest(&[])?));
         made.push(FIRST_MANIFEST);
     }
-    if ignore(folder).context("cannot write .gitignore")? {
+    if let Some(change) = ignore(folder).context("cannot write .gitignore")? {
+        files_made.push(change);
         made.push(".gitignore");
     }
-    files::create(&project_file, text, 0o644)
-        .with_context(|| format!("cannot write {}", project_file.visible()))?;
+    // The project file comes last: where something before fails, `init` can be run again.
+    files_made.push(new(&project_file, text));
+    files::change_all(&files_made)?;
     console::say(&format!("Created {}.\n", made.join(", ")))?;
     let written =
         made.iter().map(|name| MadeChange::new(ChangeCode::FileWritten).file(&folder.join(name)));
@@ -198,24 +203,21 @@ fn new_owner(folder: &Path) -> Owner {
     Owner::new(&format!("{short}-{}", random.to_ascii_lowercase())).unwrap_or(name)
 }
 
-/// Adds what is missing to `.gitignore`; whether anything was.
-fn ignore(folder: &Path) -> anyhow::Result<bool> {
+/// What is missing in `.gitignore`, added to it; none where nothing is.
+fn ignore(folder: &Path) -> anyhow::Result<Option<FileChange>> {
     let file = folder.join(".gitignore");
     let before = files::optional(files::read_text(&file, TEXT_LIMIT))?;
     let text = before.as_ref().map_or("", |text| text.as_str());
     let missing: Vec<_> =
         IGNORED.iter().filter(|line| !text.lines().any(|there| there.trim() == **line)).collect();
     if missing.is_empty() {
-        return Ok(false);
+        return Ok(None);
     }
     let mut after = text.to_owned();
     if !after.is_empty() && !after.ends_with('\n') {
         after.push('\n');
     }
     missing.iter().for_each(|line| after.push_str(&format!("{line}\n")));
-    match before {
-        Some(_) => files::replace(&file, text, &after)?,
-        None => files::create(&file, &after, 0o644)?,
-    }
-    Ok(true)
+    let before = before.map(|text| Zeroizing::new(text.as_bytes().to_vec()));
+    Ok(Some(FileChange { path: file, before, after: after.into_bytes() }))
 }

@@ -7,18 +7,18 @@ use anyhow::{Context, bail};
 use crate::codes::ChangeCode;
 use crate::diagnostic::ProblemCode;
 use crate::encrypted_file::{EncryptedFileError, Rekeyed, rekeyed};
-use crate::files::{self, TEXT_LIMIT};
+use crate::files::{self, FileChange, TEXT_LIMIT};
 use crate::manifest::{Loaded, Project, secret_values};
 use crate::model::{AGE_HEADER, Visible, counted};
 use crate::recipients::UPDATE_KEYS;
 use crate::report::changes::MadeChange;
 use crate::secret::{SecretResolver, SopsWriteError, files_of, is_age_file, is_sops_document};
 
-use super::encrypt::project;
+use super::encrypt::{distinct, in_all, project};
 use super::exit::ExitStatus;
 use super::gather::{load, resolver, show};
 use super::locks::lock_project;
-use super::recipients::{of_file, recipients};
+use super::recipients::{Recipients, of_file, recipients};
 use super::{ChangesArgs, Global, console};
 
 /// Encrypt secrets again, to the recipients that the project has now
@@ -72,30 +72,26 @@ pub(super) fn run(
         is_whole = !problems.has_errors();
         all_files(global, &loaded, &resolver)
     } else {
-        verb.files.clone()
+        distinct(verb.files.iter().cloned())
     };
-    for file in &files {
-        match rekey(global, file, verb, &project, &resolver) {
-            Ok(Rekeyed { count, plain, .. }) => {
-                changed += count;
-                if count > 0 {
-                    let secrets = counted(count, "secret");
-                    console::say(&format!("{}: {secrets} encrypted again\n", file.visible()))?;
-                    let change = MadeChange::new(ChangeCode::SecretsReencrypted);
-                    made.push(change.file(file).count(count));
-                }
-                if plain > 0 {
-                    let secrets = counted(plain, "secret");
-                    console::message(format_args!(
-                        "{}: {secrets} in plain text: encrypt with `appcred encrypt`",
-                        file.visible()
-                    ));
-                }
-            }
-            Err(error) => {
-                is_whole = false;
-                console::error(format_args!("{}: {error:#}", file.visible()));
-            }
+    let of_file = |file: &Path| rekey(global, file, verb, &project, &resolver);
+    let Some(mut all) = in_all(&files, of_file) else { return Ok(ExitStatus::Failure) };
+    let changes: Vec<_> = all.iter_mut().filter_map(|of_file| of_file.change.take()).collect();
+    files::change_all(&changes)?;
+    for (file, Rewritten { count, plain, recipients, .. }) in files.iter().zip(all) {
+        changed += count;
+        if count > 0 {
+            let secrets = counted(count, "secret");
+            console::say(&format!("{}: {secrets} encrypted again\n", file.visible()))?;
+            made.push(MadeChange::new(ChangeCode::SecretsReencrypted).file(file).count(count));
+            recipients.say();
+        }
+        if plain > 0 {
+            let secrets = counted(plain, "secret");
+            console::message(format_args!(
+                "{}: {secrets} in plain text: encrypt with `appcred encrypt`",
+                file.visible()
+            ));
         }
     }
     if changed == 0 && is_whole {
@@ -104,13 +100,21 @@ pub(super) fn run(
     Ok(if is_whole { ExitStatus::Success } else { ExitStatus::Failure })
 }
 
+/// A file with its values encrypted again.
+struct Rewritten {
+    change: Option<FileChange>,
+    count: usize,
+    plain: usize,
+    recipients: Recipients,
+}
+
 fn rekey(
     global: &Global,
     file: &Path,
     verb: &Rekey,
     project: &Project,
     resolver: &SecretResolver,
-) -> anyhow::Result<Rekeyed> {
+) -> anyhow::Result<Rewritten> {
     let before = files::read(file, TEXT_LIMIT).context("cannot read it")?;
     let text = String::from_utf8_lossy(&before);
     let is_encrypted = is_age_file(&before) || text.contains(AGE_HEADER) || is_sops_document(&text);
@@ -139,24 +143,17 @@ fn rekey(
             None => error,
         }
     })?;
-    if let Some(after) = &made.bytes {
-        files::replace(file, &before, after).context("cannot write it")?;
-        recipients.say();
-    }
-    Ok(made)
+    let Rekeyed { bytes, count, plain } = made;
+    let path = file.to_owned();
+    let change = bytes.map(|after| FileChange { path, before: Some(before), after });
+    Ok(Rewritten { change, count, plain, recipients })
 }
 
 /// The project file, all manifests, and the files that they name.
 fn all_files(global: &Global, loaded: &Loaded, resolver: &SecretResolver) -> Vec<PathBuf> {
-    let mut files: Vec<PathBuf> =
-        loaded.project.file.iter().chain(&loaded.manifests).cloned().collect();
-    for secret in secret_values(&loaded.project, &loaded.entries) {
-        for file in files_of(&secret.value.value, resolver) {
-            let file = resolver.path_from(&global.folder, &file);
-            if !files.contains(&file) {
-                files.push(file);
-            }
-        }
-    }
-    files
+    let own = loaded.project.file.iter().chain(&loaded.manifests).cloned();
+    let named = secret_values(&loaded.project, &loaded.entries)
+        .flat_map(|secret| files_of(&secret.value.value, resolver))
+        .map(|file| resolver.path_from(&global.folder, &file));
+    distinct(own.chain(named))
 }

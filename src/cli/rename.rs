@@ -47,7 +47,8 @@ pub(super) async fn run(
     if let Some(other) = loaded.entries.iter().find(|other| other.key.value == *new) {
         bail!("the key `{new}` belongs to another entry ({})", other.place);
     }
-    change(global, &loaded, &entry, |text, place| {
+    change(global, &loaded, std::slice::from_ref(&entry), |text, entry| {
+        let place = (entry.place.line, entry.place.column);
         rename_entry(text, place, old.as_str(), new.as_str())
     })?;
     let file = entry.key.spot.file.path();

@@ -1,8 +1,10 @@
 //! `rm`
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::codes::ChangeCode;
+use crate::manifest::Entry;
 use crate::model::{Key, Visible};
 use crate::report::changes::MadeChange;
 use crate::yaml_edit::remove_entry;
@@ -35,24 +37,22 @@ pub(super) async fn run(
 ) -> anyhow::Result<ExitStatus> {
     verb.then.check()?;
     let Some(loaded) = in_order(global) else { return Ok(ExitStatus::Failure) };
-    // A wrong name changes nothing.
-    let keys = verb.named.iter().map(|name| Ok(entry(&loaded, name)?.key.value.clone()));
-    let keys: BTreeSet<Key> = keys.collect::<anyhow::Result<_>>()?;
-    // Targets may hold something that is still under an earlier key.
-    let mut all: Vec<Key> = Vec::new();
-    let mut read = Some(loaded);
-    for key in &keys {
-        // What was removed before has moved the others.
-        let read = read.take().or_else(|| in_order(global));
-        let Some(loaded) = read else { return Ok(ExitStatus::Failure) };
-        let entry = entry(&loaded, key.as_str())?;
-        change(global, &loaded, &entry, remove_entry)?;
-        all.extend(entry.keys().cloned());
-        let file = entry.key.spot.file.path();
+    let named = verb.named.iter().map(|name| entry(&loaded, name));
+    let named: Vec<Arc<Entry>> = named.collect::<anyhow::Result<_>>()?;
+    let named: BTreeMap<&Key, &Arc<Entry>> =
+        named.iter().map(|entry| (&entry.key.value, entry)).collect();
+    let entries: Vec<Arc<Entry>> = named.into_values().cloned().collect();
+    change(global, &loaded, &entries, |text, entry| {
+        remove_entry(text, (entry.place.line, entry.place.column))
+    })?;
+    for entry in &entries {
+        let (key, file) = (&entry.key.value, entry.key.spot.file.path());
         console::say(&format!("Removed `{key}` from {}.\n", file.visible()))?;
         made.push(MadeChange::new(ChangeCode::EntryRemoved).key(key).file(file));
     }
     if verb.then.is_wanted() {
+        // Targets may hold something that is still under an earlier key.
+        let all: Vec<Key> = entries.iter().flat_map(|entry| entry.keys()).cloned().collect();
         return verb.then.run(global, &all).await;
     }
     console::message("`appcred apply` deletes what targets hold of it.");

@@ -7,13 +7,13 @@ use anyhow::{Context, anyhow, bail};
 
 use crate::codes::ChangeCode;
 use crate::encrypted_file::{EncryptionContext, SecretPlace, replaced};
-use crate::files::{self, TEXT_LIMIT};
+use crate::files::{self, FileChange, TEXT_LIMIT};
 use crate::manifest::{self, Entry, Loaded};
 use crate::model::{Reference, Secret, Visible};
 use crate::report::changes::MadeChange;
 use crate::secret::{SecretResolver, files_of, read};
 
-use super::change::{ThenApply, entry, in_order, replace};
+use super::change::{ThenApply, entry, in_order, write};
 use super::client_secret::{refuse_client_id, secret};
 use super::exit::ExitStatus;
 use super::gather::resolver;
@@ -186,8 +186,9 @@ fn rotate<'f>(
         if after == **before {
             return Ok(Some((file, false)));
         }
-        replace(global, file, &before, &after)?;
-        recipients.say_of(&after);
+        let change = FileChange { path: file.clone(), before: Some(before), after };
+        write(global, std::slice::from_ref(&change))?;
+        recipients.say_of(&change.after);
         return Ok(Some((file, true)));
     }
     Ok(None)

@@ -21,8 +21,8 @@ pub use read::{
 };
 pub use stamp::{Stamp, is_nameless};
 pub use write::{
-    NotWritten, append, create, make_private_folder, real_path, remove_leftovers, replace, write,
-    write_private,
+    FileChange, NotAllWritten, NotWritten, append, change_all, create, make_private_folder,
+    real_path, remove_leftovers, replace, write, write_private,
 };
 
 /// Whether two paths lead to one file or folder that is there.

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::fs::OFlags;
-use tempfile::NamedTempFile;
+use secrecy::zeroize::Zeroizing;
+use tempfile::{NamedTempFile, TempPath};
 use thiserror::Error;
 
 use super::folder_of;
@@ -61,6 +62,57 @@ pub enum NotWritten {
     Io(String),
 }
 
+/// A file and what is to be in it.
+pub struct FileChange {
+    /// The file.
+    pub path: PathBuf,
+    /// What is in it; none where it must not exist yet.
+    pub before: Option<Zeroizing<Vec<u8>>>,
+    /// What is to be in it.
+    pub after: Vec<u8>,
+}
+
+/// Why files are not changed.
+#[derive(Debug, Error)]
+#[error("cannot write {}: {why}{}", path.visible(), but_written(.written))]
+pub struct NotAllWritten {
+    /// The file that cannot be written.
+    path: PathBuf,
+    /// The reason.
+    why: NotWritten,
+    /// The files that are written already.
+    written: Vec<PathBuf>,
+}
+
+fn but_written(written: &[PathBuf]) -> String {
+    let names: Vec<_> = written.iter().map(|path| path.visible()).collect();
+    match names.as_slice() {
+        [] => String::new(),
+        names => format!("; what is written: {}", names.join(", ")),
+    }
+}
+
+/// Changes several files, each once: all are made ready before the first takes the place of the old one.
+///
+/// # Errors
+/// Where one cannot be written. None is then, unless it fails at the last moment, which the error says.
+pub fn change_all(changes: &[FileChange]) -> Result<(), NotAllWritten> {
+    let fault = |at: usize, why, written| {
+        let path = changes[at].path.clone();
+        let written = changes[..written].iter().map(|change| change.path.clone()).collect();
+        NotAllWritten { path, why, written }
+    };
+    let ready = changes.iter().enumerate().map(|(at, FileChange { path, before, after })| {
+        let before = before.as_ref().map(|before| before.as_slice());
+        ReadyFile::new(path, before, after, 0o644).map_err(|why| fault(at, why, 0))
+    });
+    let ready: Vec<ReadyFile<'_>> = ready.collect::<Result<_, _>>()?;
+    for (at, ready) in ready.into_iter().enumerate() {
+        ready.put().map_err(|why| fault(at, why, at))?;
+    }
+    Ok(())
+}
+
 /// Replaces a file that still holds `before`. Mode, owner and the symlinks that lead to it stay.
 ///
 /// # Errors
@@ -70,27 +122,8 @@ pub fn replace(
     before: impl AsRef<[u8]>,
     after: impl AsRef<[u8]>,
 ) -> Result<(), NotWritten> {
-    let before = before.as_ref();
-    let failed = |error: io::Error| failed(path, &error);
-    let real = path.canonicalize().map_err(failed)?;
-    let lock = wait_for(LOCK_TIMEOUT, || false, || FileLock::existing(&real));
-    let _lock = lock.map_err(|refused| match refused {
-        NotLocked::Io(error) => failed(error),
-        other => NotWritten::Locked(other),
-    })?;
-    let is_unchanged = match read(&real, before.len() as u64) {
-        Ok(now) => *now == before,
-        Err(error) if error.kind() == ErrorKind::FileTooLarge => false,
-        Err(error) => return Err(failed(error)),
-    };
-    if !is_unchanged {
-        return Err(NotWritten::Changed);
-    }
-    remove_leftovers(&real).map_err(failed)?;
-    let old = fs::metadata(&real).map_err(failed)?;
-    let new = beside(&real, &old, old.mode(), after.as_ref())?;
-    new.persist(&real).map_err(|error| failed(error.error))?;
-    sync_folder(&real).map_err(failed)
+    // The mode is that of the old file.
+    ReadyFile::new(path, Some(before.as_ref()), after.as_ref(), 0)?.put()
 }
 
 /// Writes a file that must not exist yet, with this mode; it appears whole or not at all.
@@ -98,15 +131,75 @@ pub fn replace(
 /// # Errors
 /// Where there is one already, or it cannot be written.
 pub fn create(path: &Path, content: impl AsRef<[u8]>, mode: u32) -> Result<(), NotWritten> {
-    let folder = folder_of(path);
-    fs::create_dir_all(folder).map_err(|error| not_in(folder, &error))?;
-    let new = new_file(path, mode)?;
-    fill(&new, content.as_ref()).map_err(|error| failed(path, &error))?;
-    new.persist_noclobber(path).map_err(|error| match error.error.kind() {
-        ErrorKind::AlreadyExists => NotWritten::Exists,
-        _ => failed(path, &error.error),
+    ReadyFile::new(path, None, content.as_ref(), mode)?.put()
+}
+
+/// A file that lies beside the place that it is to take, closed: there may be more than a process can have open.
+struct ReadyFile<'c> {
+    place: PathBuf,
+    /// What is in that place; none where nothing may be.
+    before: Option<&'c [u8]>,
+    new: TempPath,
+}
+
+impl<'c> ReadyFile<'c> {
+    fn new(
+        path: &Path,
+        before: Option<&'c [u8]>,
+        after: &[u8],
+        mode: u32,
+    ) -> Result<Self, NotWritten> {
+        let failed = |error: io::Error| failed(path, &error);
+        let Some(known) = before else {
+            let folder = folder_of(path);
+            fs::create_dir_all(folder).map_err(|error| not_in(folder, &error))?;
+            if path.symlink_metadata().is_ok() {
+                return Err(NotWritten::Exists);
+            }
+            let new = new_file(path, mode)?;
+            fill(&new, after).map_err(failed)?;
+            return Ok(Self { place: path.to_owned(), before, new: new.into_temp_path() });
+        };
+        let place = path.canonicalize().map_err(failed)?;
+        let _lock = lock_unchanged(&place, known)?;
+        remove_leftovers(&place).map_err(failed)?;
+        let old = fs::metadata(&place).map_err(failed)?;
+        let new = beside(&place, &old, old.mode(), after)?.into_temp_path();
+        Ok(Self { place, before, new })
+    }
+
+    fn put(self) -> Result<(), NotWritten> {
+        let Self { place, before, new } = self;
+        let failed = |error: io::Error| failed(&place, &error);
+        match before {
+            Some(before) => {
+                let _lock = lock_unchanged(&place, before)?;
+                new.persist(&place).map_err(|error| failed(error.error))?;
+            }
+            None => {
+                new.persist_noclobber(&place).map_err(|error| match error.error.kind() {
+                    ErrorKind::AlreadyExists => NotWritten::Exists,
+                    _ => failed(error.error),
+                })?;
+            }
+        }
+        sync_folder(&place).map_err(failed)
+    }
+}
+
+/// Locks a file that still holds this.
+fn lock_unchanged(place: &Path, before: &[u8]) -> Result<Option<FileLock>, NotWritten> {
+    let failed = |error: io::Error| failed(place, &error);
+    let lock = wait_for(LOCK_TIMEOUT, || false, || FileLock::existing(place));
+    let lock = lock.map_err(|refused| match refused {
+        NotLocked::Io(error) => failed(error),
+        other => NotWritten::Locked(other),
     })?;
-    sync_folder(path).map_err(|error| failed(path, &error))
+    match read(place, before.len() as u64) {
+        Ok(now) if *now == before => Ok(lock),
+        Err(error) if error.kind() != ErrorKind::FileTooLarge => Err(failed(error)),
+        _ => Err(NotWritten::Changed),
+    }
 }
 
 /// Writes a file, whatever it holds now. One that exists keeps mode, owner and the symlinks that lead to it; a
@@ -298,7 +391,12 @@ mod tests {
 
     use tempfile::TempDir;
 
-    use super::{NotWritten, create, new_file, real_path, remove_leftovers, replace, write};
+    use secrecy::zeroize::Zeroizing;
+
+    use super::{
+        FileChange, NotWritten, change_all, create, new_file, real_path, remove_leftovers, replace,
+        write,
+    };
 
     fn folder() -> (TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
@@ -312,6 +410,31 @@ mod tests {
         let mut names: Vec<_> = names.map(|name| name.into_string().unwrap()).collect();
         names.sort();
         names
+    }
+
+    #[test]
+    fn where_one_file_cannot_be_written_none_is() {
+        let (folder, file) = folder();
+        let change = |path: PathBuf, before: Option<&str>| FileChange {
+            path,
+            before: before.map(|text| Zeroizing::new(text.as_bytes().to_vec())),
+            after: b"new".to_vec(),
+        };
+        let made = folder.path().join("b.yaml");
+        let both = [change(made.clone(), None), change(file.clone(), Some("other"))];
+        let said = change_all(&both).unwrap_err().to_string();
+        assert!(said.ends_with("a.yaml: it was changed elsewhere in the meantime"), "{said}");
+        assert_eq!(names(folder.path()), ["a.yaml"]);
+        // What fails at the last moment says what is written.
+        let both = [
+            change(file.clone(), Some("old")),
+            change(made.clone(), None),
+            change(made.clone(), None),
+        ];
+        let said = change_all(&both).unwrap_err().to_string();
+        assert!(said.contains("b.yaml: it already exists; what is written: "), "{said}");
+        assert_eq!(names(folder.path()), ["a.yaml", "b.yaml"]);
+        assert_eq!(fs::read_to_string(&file).unwrap(), "new");
     }
 
     #[test]

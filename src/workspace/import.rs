@@ -8,7 +8,7 @@ use secrecy::zeroize::Zeroizing;
 
 use super::TargetView;
 use crate::desired;
-use crate::files::{self, NotWritten};
+use crate::files::FileChange;
 use crate::manifest::{self, Entry, Project};
 use crate::model::{
     AccountName, CredentialId, Key, KnownSecret, Observed, PolicyOverrides, Prune, Reference,
@@ -188,15 +188,10 @@ fn is_meant(read: &[Arc<Entry>], meant: &NewEntry) -> bool {
 }
 
 impl ManifestDraft {
-    /// Writes it.
-    ///
-    /// # Errors
-    /// Where that fails, or the file has changed meanwhile.
-    pub fn write(&self) -> Result<(), NotWritten> {
-        match &self.before {
-            Some(before) => files::replace(&self.path, before.as_bytes(), &self.after),
-            None => files::create(&self.path, &self.after, 0o644),
-        }
+    /// What is to be written.
+    pub fn change(&self) -> FileChange {
+        let before = self.before.as_ref().map(|text| Zeroizing::new(text.as_bytes().to_vec()));
+        FileChange { path: self.path.clone(), before, after: self.after.clone().into_bytes() }
     }
 }
 
@@ -280,7 +275,7 @@ mod tests {
             after: new_manifest(&entries).unwrap(),
             entries: (0..entries.len()).collect(),
         };
-        file.write().unwrap();
+        crate::files::change_all(&[file.change()]).unwrap();
         draft.declare(&mut view, &[file], project, BTreeSet::new());
         let (comparison, target) = (view.comparison.unwrap(), view.target.as_mut().unwrap());
         let (stop, mut progress) = (Stop::new(), |_: usize, _: usize| {});

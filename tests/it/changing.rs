@@ -103,6 +103,22 @@ fn several_are_removed_at_once_or_none() {
         ran.stderr
     );
     assert_eq!(house.text("credentials.yaml"), before);
+    // One that cannot be removed in place keeps the others, in other files too.
+    let anchored = "application_credentials:\n  - &x {domain: netatmo, key: c, client_id: c, client_secret: AGE}\n  - {<<: *x, key: d, client_id: d}\n";
+    let anchored = anchored.replace("AGE", &house.inline("m4rk3d"));
+    house.project.write("other.yaml", &anchored);
+    let project = house.text("appcred.yaml");
+    house
+        .project
+        .write("appcred.yaml", &format!("{project}manifests: [credentials.yaml, other.yaml]\n"));
+    let ran = house.appcred("rm a c --apply --yes").status(1).run();
+    let expected = "error: cannot change other.yaml: the entry `c`: line 2 has an anchor (`&`) that is used elsewhere";
+    assert!(ran.stderr.contains(expected), "{}", ran.stderr);
+    assert_eq!(house.text("credentials.yaml"), before);
+    // With what refers to it, it can be removed.
+    house.appcred("rm c d").run();
+    assert_eq!(house.text("other.yaml"), "application_credentials: []\n");
+    house.project.write("appcred.yaml", &project);
     let removed = "Removed `a` from credentials.yaml.\nRemoved `b` from credentials.yaml.\n";
     house.appcred("rm b a twitch_b").stdout(removed).run();
     assert_eq!(house.text("credentials.yaml"), "# mine\napplication_credentials: []\n  # second\n");

@@ -68,7 +68,7 @@ impl Empty {
 
 /// The second file is larger than a file may be here.
 #[test]
-fn an_import_that_failed_half_way_says_what_is_written_and_the_next_completes_it() {
+fn an_import_that_cannot_write_one_file_writes_none_and_the_next_completes_it() {
     let mut items = vec![item("spotify_a", "spotify", "a", None)];
     items.extend((0..12).map(|n| item(&format!("twitch_{n}"), "twitch", &format!("b{n}"), None)));
     let empty = Empty::with_folder(&items);
@@ -83,8 +83,9 @@ fn an_import_that_failed_half_way_says_what_is_written_and_the_next_completes_it
         .unwrap();
     let said = String::from_utf8(ran.stderr).unwrap();
     assert_eq!(ran.status.code(), Some(1), "{said}");
-    let printed = "error: nothing was taken over, and only credentials/spotify.yaml written: run `appcred import` again: cannot write credentials/twitch.yaml: ";
+    let printed = "error: nothing was taken over: run `appcred import` again: cannot write credentials/twitch.yaml: ";
     assert!(said.contains(printed), "{said}");
+    assert!(!empty.project.join("credentials/spotify.yaml").exists());
     assert!(!empty.project.join("credentials/twitch.yaml").exists());
     empty.run(&["import", "--yes"]);
     assert_eq!(empty.text("credentials/twitch.yaml").matches("domain: twitch").count(), 12);

@@ -184,3 +184,28 @@ fn a_secret_in_plain_text_is_not_called_encrypted() {
     assert_eq!(ran.stdout, NOTHING);
     assert!(ran.stderr.contains("1 secret in plain text"), "{}", ran.stderr);
 }
+
+#[test]
+fn where_one_file_cannot_be_opened_none_is_changed() {
+    let house = House::new();
+    let (ours, theirs) = (&house.ours, &house.theirs);
+    house.recipients(&[&ours.1, &theirs.1]);
+    let closed = age(house.project.path(), &["-r", &person().1], b"file-secret");
+    fs::write(house.project.join("credentials/t.age"), closed).unwrap();
+    let before = house.held();
+    let ran = house.appcred(&ours.0).args(["rekey"]).status(1).run();
+    assert!(ran.stderr.contains("error: credentials/t.age: "), "{}", ran.stderr);
+    assert!(
+        ran.stderr.ends_with("Nothing was changed: correct the errors above first.\n"),
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(house.held(), before);
+    // A file that is named twice is changed once.
+    let twice = ["rekey", "credentials/a.yaml", "./credentials/a.yaml"];
+    house
+        .appcred(&ours.0)
+        .args(twice)
+        .stdout("credentials/a.yaml: 1 secret encrypted again\n")
+        .run();
+}

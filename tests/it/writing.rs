@@ -98,6 +98,23 @@ fn a_project_begins_with_init_add_and_apply() {
 }
 
 #[test]
+fn encrypt_changes_all_files_or_none() {
+    let kept = Kept::new();
+    let entry = "application_credentials:\n  - {domain: spotify, client_id: a, client_secret: first-secret}\n";
+    kept.project.write("credentials/all.yaml", entry);
+    kept.project.write("credentials/broken.yaml", "application_credentials: [\n");
+    let ran = kept.appcred().args(["encrypt"]).status(1).stdout("").run();
+    assert!(
+        ran.stderr.contains("error: credentials/broken.yaml: it is not valid YAML"),
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(kept.text("credentials/all.yaml"), entry);
+    let ran = kept.appcred().args(["encrypt", "credentials/all.yaml"]).status(0).run();
+    assert_eq!(ran.stdout, "credentials/all.yaml: 1 secret encrypted\n");
+}
+
+#[test]
 fn encrypt_changes_secrets_in_clear_and_nothing_else() {
     let kept = Kept::new();
     let before = "# mine\napplication_credentials:\n  - {domain: spotify, client_id: a, client_secret: first-secret}   # flow\n  -   domain: twitch\n      client_secret:  'second-secret' # keep me\n      client_id: b\n";
