@@ -9,7 +9,8 @@ use jiff::civil::Date;
 use secrecy::zeroize::Zeroizing;
 
 use crate::codes::ChangeCode;
-use crate::diagnostic::{ProblemCode, Spot};
+use crate::desired::check_client;
+use crate::diagnostic::{Diagnostics, ProblemCode};
 use crate::files::{self, TEXT_LIMIT};
 use crate::integrations;
 use crate::manifest::{self, Loaded, Project};
@@ -26,7 +27,7 @@ use crate::workspace::Offered;
 use crate::yaml_edit::{NewEntry, SlotValue, new_manifest};
 
 use super::client_file::ClientFile;
-use super::client_secret::{checked, refuse_client_id, secret};
+use super::client_secret::{checked, refuse_problems, secret};
 use super::console::SavedTerminal;
 use super::encrypt::refuse;
 use super::exit::ExitStatus;
@@ -117,14 +118,11 @@ pub(super) async fn run(
     let terminal = SavedTerminal::save();
     let loaded = load(&global);
     verb.domain = verb.domain.map(|domain| domain_called(&domain, &loaded));
-    let is_known = |domain: &String| known(&loaded).contains(&Domain::new(domain.trim()));
-    // A target may have more integrations, such as custom ones, and says what is to be registered.
-    let offered =
-        if is_asking(&verb) || verb.domain.as_ref().is_some_and(|domain| !is_known(domain)) {
-            workspace(&global).offered(&loaded.project, &verb.targets).await
-        } else {
-            Offered::default()
-        };
+    // A target says what is to be registered.
+    let offered = match is_asking(&verb) {
+        true => workspace(&global).offered(&loaded.project, &verb.targets).await,
+        false => Offered::default(),
+    };
     let asking = tokio::task::spawn_blocking(move || add(&global, &verb, loaded, &offered));
     let ended = tokio::select! {
         ended = asking => Some(ended?),
@@ -161,7 +159,7 @@ fn add(
         bail!("--expires {expires} is in the past: make a new client at the provider");
     }
     let details = EntryDetails::given_or_asked(verb, client.as_ref(), &loaded, offered)?;
-    details.check_new(&loaded)?;
+    details.check_new(&loaded, None)?;
     if let Some(client) = &client {
         client.warn_of_unregistered(offered.redirect_uris.values());
     }
@@ -190,10 +188,9 @@ fn add(
         Some(client) => checked(&client.client_secret, &loaded.project)?,
         None => secret(verb.secret_stdin, "--secret-stdin or --from", &loaded.project)?,
     };
-    refuse_client_id(&secret, &details.client_id, &loaded.project)?;
     let _lock = lock_project(global)?;
     // The project may have changed while the questions were open.
-    details.check_new(&load(global))?;
+    details.check_new(&load(global), Some(&Secret::new(&secret)))?;
     let sealed = || {
         let sealed = SlotValue::Age(seal(secret.as_bytes(), &recipients.names)?);
         Ok(vec![details.entry(sealed, verb.adopt)])
@@ -261,19 +258,26 @@ impl EntryDetails {
         })
     }
 
-    /// Refuses what the next `validate` would refuse.
-    fn check_new(&self, loaded: &Loaded) -> anyhow::Result<()> {
+    /// Refuses what the next `validate` would refuse, with the secret or before that is known.
+    fn check_new(&self, loaded: &Loaded, secret: Option<&Secret>) -> anyhow::Result<()> {
         let mut project = loaded.project.clone();
-        // The secret may not be known yet, and the integration was checked.
-        (project.allow_plaintext, project.allow_placeholders) = (true, true);
-        project.policy.custom_integrations.insert(self.domain.clone());
-        let text = new_manifest(&[self.entry(SlotValue::Plain(Secret::new("x")), false)])?;
-        let tried = manifest::try_out(&[text], &loaded.entries, &project);
-        let Some(Err(problem)) = tried.into_iter().next() else { return Ok(()) };
-        let at = |(spot, what): &(Spot, String)| format!(", {what}: {}", spot.place());
-        let related = problem.related.as_ref().map(at).unwrap_or_default();
-        let help = problem.help.map(|help| format!("; {help}")).unwrap_or_default();
-        bail!("{}{related}{help}", problem.message)
+        project.allow_plaintext = true;
+        project.allow_placeholders |= secret.is_none();
+        let tried = secret.cloned().unwrap_or_else(|| Secret::new("x"));
+        let text = new_manifest(&[self.entry(SlotValue::Plain(tried), false)])?;
+        let mut problems = Diagnostics::default();
+        for tried in manifest::try_out(&[text], &loaded.entries, &project) {
+            match (tried, secret) {
+                (Err(problem), _) => problems.push(problem),
+                (Ok(entries), Some(secret)) => {
+                    let (id, files) = (Secret::new(&self.client_id), &loaded.files);
+                    let check = |entry| check_client(&loaded.project, files, entry, &id, secret);
+                    entries.iter().for_each(|entry| problems.append(check(entry)));
+                }
+                (Ok(_), None) => {}
+            }
+        }
+        refuse_problems(&problems)
     }
 
     fn entry(&self, client_secret: SlotValue, adopt: bool) -> NewEntry {
@@ -327,22 +331,21 @@ fn known(loaded: &Loaded) -> BTreeSet<Domain> {
 }
 
 fn domain(verb: &Add, loaded: &Loaded, offered: &Offered) -> anyhow::Result<Domain> {
-    let anywhere = known(loaded);
-    let known: Vec<&Domain> = anywhere.union(&offered.domains).collect();
+    let known = known(loaded);
     let domain = match &verb.domain {
         Some(domain) => Domain::new(domain.trim()),
         None if is_asking(verb) => {
-            let names: Vec<_> = known.iter().map(|domain| with_name(domain)).collect();
+            let names: Vec<_> = known.iter().map(with_name).collect();
             let chosen = FuzzySelect::new()
                 .with_prompt("Integration")
                 .items(&names)
                 .max_length(ROWS)
                 .interact()?;
-            known.get(chosen).map(|domain| (*domain).clone()).context("nothing was chosen")?
+            known.iter().nth(chosen).cloned().context("nothing was chosen")?
         }
         None => bail!("--domain is needed where there is no terminal to ask on"),
     };
-    if !known.contains(&&domain) {
+    if !known.contains(&domain) {
         let called: Vec<_> =
             integrations::called(domain.as_str()).into_iter().map(with_name).collect();
         if !called.is_empty() {
@@ -356,11 +359,6 @@ fn domain(verb: &Add, loaded: &Loaded, offered: &Offered) -> anyhow::Result<Doma
         bail!(
             "{unknown} Only integrations that use application credentials have entries: list a custom one under `custom_integrations` in appcred.yaml"
         );
-    }
-    if !anywhere.contains(&domain) {
-        console::warning(format_args!(
-            "only the target has the integration {domain}: name it under `custom_integrations` in appcred.yaml, or `validate` and `edit` refuse it"
-        ));
     }
     if is_asking(verb) {
         console::print_error(&where_to_register(&domain, &offered.redirect_uris));

@@ -4,6 +4,7 @@ use anyhow::{Context, bail};
 use secrecy::ExposeSecret;
 use secrecy::zeroize::Zeroizing;
 
+use crate::diagnostic::{Diagnostics, ProblemCode, Severity, Spot};
 use crate::files::{self, TEXT_LIMIT};
 use crate::manifest::Project;
 use crate::model::{ClientPart, client_fault};
@@ -39,13 +40,19 @@ pub(super) fn checked(secret: &str, project: &Project) -> anyhow::Result<Zeroizi
     Ok(secret)
 }
 
-/// Refuses a secret that is the client id, as where the wrong line was copied.
+/// Refuses what has errors, of which the first is named.
 ///
 /// # Errors
-/// Where it is.
-pub(super) fn refuse_client_id(secret: &str, id: &str, project: &Project) -> anyhow::Result<()> {
-    if secret == id && !project.allow_placeholders {
-        bail!("the client secret is the same text as the client id: copy the secret");
-    }
-    Ok(())
+/// Where it has some.
+pub(super) fn refuse_problems(problems: &Diagnostics) -> anyhow::Result<()> {
+    let mut errors = problems.sorted().into_iter();
+    let Some(problem) = errors.find(|problem| problem.severity == Severity::Error) else {
+        return Ok(());
+    };
+    let at = |(spot, what): &(Spot, String)| format!(", {what}: {}", spot.place());
+    // Where the value itself is at fault, the other place is in the same entry.
+    let related = problem.related.as_ref().filter(|_| problem.code != ProblemCode::UnfitValue);
+    let related = related.map(at).unwrap_or_default();
+    let help = problem.help.as_ref().map(|help| format!("; {help}")).unwrap_or_default();
+    bail!("{}{related}{help}", problem.message)
 }

@@ -101,7 +101,7 @@ pub(super) async fn run(
     let recipients = recipients_for(global, verb, &project, &resolver)?;
     let is_printed = verb.output.as_deref() == Some(Path::new("-"));
     refuse(verb, &request(global), &project, is_printed)?;
-    let entries = loaded.entries.clone();
+    let (entries, sources) = (loaded.entries.clone(), loaded.files.clone());
     let taken = entries.iter().map(|entry| entry.key.value.clone()).collect();
     one_target(&project, &selection)?;
     let policy = import_policy();
@@ -118,8 +118,8 @@ pub(super) async fn run(
     let targets = if project.targets.len() > 1 { vec![view.name.to_string()] } else { Vec::new() };
     let found = plan::import(&comparison.desired, &comparison.observed, &taken, &scope);
     let names = &recipients.names;
-    let draft =
-        ImportDraft::new(found, &comparison.observed, (&project, &entries), names, &targets)?;
+    let beside = (&project, entries.as_slice(), sources.as_slice());
+    let draft = ImportDraft::new(found, &comparison.observed, beside, names, &targets)?;
     if !draft.made.is_empty() {
         recipients.say();
     }

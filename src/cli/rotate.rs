@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context, anyhow, bail};
 
 use crate::codes::ChangeCode;
+use crate::desired::check_client;
 use crate::encrypted_file::{EncryptionContext, SecretPlace, replaced};
 use crate::files::{self, FileChange, TEXT_LIMIT};
 use crate::manifest::{self, Entry, Loaded};
@@ -14,7 +15,7 @@ use crate::report::changes::MadeChange;
 use crate::secret::{SecretResolver, files_of, read};
 
 use super::change::{ThenApply, entry, in_order, write};
-use super::client_secret::{refuse_client_id, secret};
+use super::client_secret::{refuse_problems, secret};
 use super::exit::ExitStatus;
 use super::gather::resolver;
 use super::locks::lock_project;
@@ -55,8 +56,10 @@ pub(super) async fn run(
     let (resolver, _) = resolver(global, &loaded.project);
     let places = places(global, &entry, &resolver)?;
     let new = Secret::new(&secret(verb.secret_stdin, "--secret-stdin", &loaded.project)?);
-    if let Reference::Plain(id) = &entry.client_id.value {
-        refuse_client_id(new.expose(), id.expose(), &loaded.project)?;
+    // What cannot be read now is not compared.
+    if let Ok(id) = read(&entry.client_id.value, &resolver) {
+        let files = &loaded.files;
+        refuse_problems(&check_client(&loaded.project, files, &entry, &id, &new))?;
     }
     let Some((file, is_new)) = rotate(global, &loaded, &entry, &places, &new, &resolver)? else {
         return Err(unfound(&entry, &resolver));

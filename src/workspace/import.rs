@@ -7,7 +7,8 @@ use std::sync::Arc;
 use secrecy::zeroize::Zeroizing;
 
 use super::TargetView;
-use crate::desired;
+use crate::desired::{self, check_client};
+use crate::diagnostic::{Diagnostic, SourceFile};
 use crate::files::FileChange;
 use crate::manifest::{self, Entry, Project};
 use crate::model::{
@@ -48,7 +49,7 @@ impl ImportDraft {
     pub fn new(
         found: ImportPlan,
         observed: &Observed,
-        (project, others): (&Project, &[Arc<Entry>]),
+        (project, others, files): (&Project, &[Arc<Entry>], &[Arc<SourceFile>]),
         recipients: &[String],
         targets: &[String],
     ) -> Result<Self, AgeEncryptError> {
@@ -65,7 +66,7 @@ impl ImportDraft {
                 new_entry(imported, SlotValue::Plain(secret), targets)
             })
             .collect();
-        let refused = refusals(&plain, project, others);
+        let refused = refusals(&plain, project, others, files);
         let (mut made, mut left_out) = (Vec::new(), found.left_out);
         for ((imported, entry), why) in found.entries.into_iter().zip(plain).zip(refused) {
             if let Some(why) = why {
@@ -144,41 +145,59 @@ fn new_entry(imported: &Imported, client_secret: SlotValue, targets: &[String]) 
 
 /// Why each entry would be refused; none where it would not. Each is checked with its secret, as if that
 /// were in the manifest.
-fn refusals(entries: &[NewEntry], project: &Project, others: &[Arc<Entry>]) -> Vec<Option<String>> {
-    let mut project = project.clone();
-    project.allow_plaintext = true;
+fn refusals(
+    entries: &[NewEntry],
+    project: &Project,
+    others: &[Arc<Entry>],
+    files: &[Arc<SourceFile>],
+) -> Vec<Option<String>> {
+    let mut in_plain = project.clone();
+    in_plain.allow_plaintext = true;
     let written: Vec<_> = entries
         .iter()
         .map(|entry| new_manifest(std::slice::from_ref(entry)).map_err(|why| why.to_string()))
         .collect();
     let texts: Vec<String> =
         written.iter().filter_map(|text| text.as_ref().ok().cloned()).collect();
-    let mut tried = manifest::try_out(&texts, others, &project).into_iter();
+    let mut tried = manifest::try_out(&texts, others, &in_plain).into_iter();
     let mut why = |(text, entry): (Result<String, String>, &NewEntry)| match text {
         Err(why) => Some(why),
         Ok(_) => match tried.next()? {
             _ if has_space_around(entry) => Some(SPACE_AROUND.to_owned()),
-            Ok(read) if is_meant(&read, entry) => None,
+            Ok(read) if is_meant(&read, entry) => {
+                let (id, secret) = (Secret::new(&entry.client_id), plain(&entry.client_secret)?);
+                let problems = check_client(project, files, read.first()?, &id, secret);
+                problems.sorted().first().map(|problem| reason(problem))
+            }
             Ok(_) => Some("it would be read as something else".to_owned()),
-            Err(problem) => Some(match problem.help {
-                Some(help) => format!("{}; {help}", problem.message),
-                None => problem.message,
-            }),
+            Err(problem) => Some(reason(&problem)),
         },
     };
     written.into_iter().zip(entries).map(&mut why).collect()
 }
 
+fn reason(problem: &Diagnostic) -> String {
+    let help = problem.help.as_ref().map(|help| format!("; {help}")).unwrap_or_default();
+    format!("{}{help}", problem.message)
+}
+
+fn plain(value: &SlotValue) -> Option<&Secret> {
+    match value {
+        SlotValue::Plain(secret) => Some(secret),
+        SlotValue::Age(_) | SlotValue::Default(_) => None,
+    }
+}
+
 const SPACE_AROUND: &str = "its secret begins or ends with white space, which no entry can have: enter the secret again in Home Assistant";
 
 fn has_space_around(entry: &NewEntry) -> bool {
-    matches!(&entry.client_secret, SlotValue::Plain(secret) if secret.expose().trim() != secret.expose())
+    plain(&entry.client_secret).is_some_and(|secret| secret.expose().trim() != secret.expose())
 }
 
 /// Whether what is read is what was to be written.
 fn is_meant(read: &[Arc<Entry>], meant: &NewEntry) -> bool {
     let is = |reference: &Reference, text: &str| matches!(reference, Reference::Plain(read) if read.expose() == text);
-    let SlotValue::Plain(secret) = &meant.client_secret else { return false };
+    let Some(secret) = plain(&meant.client_secret) else { return false };
     matches!(read, [read] if read.domain.value.as_str() == meant.domain
         && read.key.value.as_str() == meant.key
         && read.integration.accounts.iter().map(AccountName::as_str).eq(&meant.accounts)
@@ -265,9 +284,10 @@ mod tests {
         let taken = BTreeSet::from([Key::new("taken").unwrap()]);
         let scope = Scope::default();
         let found = plan::import(&comparison.desired, &comparison.observed, &taken, &scope);
-        let (project, others) = (&loaded.project, loaded.entries.as_slice());
+        let project = &loaded.project;
+        let beside = (project, loaded.entries.as_slice(), loaded.files.as_slice());
         let (observed, recipients) = (&comparison.observed, &project.age.recipients);
-        let draft = ImportDraft::new(found, observed, (project, others), recipients, &[]).unwrap();
+        let draft = ImportDraft::new(found, observed, beside, recipients, &[]).unwrap();
         let entries: Vec<_> = draft.made.iter().map(|(_, entry)| entry.clone()).collect();
         let file = ManifestDraft {
             path: workspace.folder.join("credentials/found.yaml"),

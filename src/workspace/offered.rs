@@ -20,8 +20,6 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 /// What targets offer a new entry.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Offered {
-    /// The integrations that take credentials at any of them.
-    pub domains: BTreeSet<Domain>,
     /// The redirect URI of each.
     pub redirect_uris: BTreeMap<TargetName, String>,
     /// The accounts that are linked there: each client, and the title of an account.
@@ -44,7 +42,6 @@ impl Workspace {
         let mut offered = Offered::default();
         for (name, answer) in join_all(asked).await {
             let Some((of_target, redirect_uri)) = answer else { continue };
-            offered.domains.extend(of_target.domains);
             offered.linked.extend(of_target.linked);
             offered.redirect_uris.insert(name.clone(), redirect_uri);
         }
@@ -61,7 +58,6 @@ async fn offer(
     let connecting = endpoint.connect(resolver, sessions);
     let target = timeout(TIMEOUT, connecting).await.ok()?.ok()?;
     let ha = target.home_assistant()?;
-    let domains = ha.domains().await.ok()?;
     let Observed { credentials, config_entries, .. } = ha.observed().await.ok()?;
     let linked = credentials.iter().flat_map(|held| {
         let uses = |account: &&ConfigEntry| {
@@ -73,6 +69,6 @@ async fn offer(
         };
         config_entries.iter().filter(uses).map(of).collect::<Vec<_>>()
     });
-    let offered = Offered { domains, linked: linked.collect(), ..Offered::default() };
+    let offered = Offered { linked: linked.collect(), ..Offered::default() };
     Some((offered, ha.redirect_uri()))
 }

@@ -331,7 +331,7 @@ fn nothing_is_changed_that_could_not_be_applied() {
     let with_id = before.replacen("client_id: a,", "client_id: 7f3k9x2m4q8w1z5t,", 1);
     house.project.write("credentials.yaml", &with_id);
     let same = house.appcred("rotate a --secret-stdin").stdin("7f3k9x2m4q8w1z5t").status(1).run();
-    assert!(same.stderr.contains("is the same text as the client id"), "{}", same.stderr);
+    assert!(same.stderr.contains("is the same text as its client id"), "{}", same.stderr);
 }
 
 /// What an entry had for another integration is deleted with what it has now, or not at all.
@@ -387,6 +387,40 @@ fn what_cannot_be_rotated_is_said_with_what_to_do() {
     let ran = house.appcred("rotate k").status(1).run();
     assert!(ran.stderr.contains("--secret-stdin is needed"), "{}", ran.stderr);
     assert_eq!(house.text("credentials.yaml"), before);
+}
+
+/// A secret is refused by `rotate` and `add` as by the `validate` after it.
+#[test]
+fn what_validate_would_refuse_is_not_written() {
+    let house = House::new(ONE);
+    let id = format!("client_id: {}", house.inline("m4rk3d-new"));
+    let sealed = ONE.replace("AGE", &house.inline("m4rk3d-old")).replace("client_id: a", &id);
+    house.project.write("credentials.yaml", &sealed);
+    let before = house.text("credentials.yaml");
+    let ran = house.appcred("rotate k --secret-stdin").stdin("m4rk3d-new").status(1).run();
+    assert!(ran.stderr.contains("of `k` is the same text as its client id"), "{}", ran.stderr);
+    assert_eq!(house.text("credentials.yaml"), before);
+
+    let comment = "# it was 4f5c0A7d2b9E\n";
+    house.project.write("credentials.yaml", &(comment.to_owned() + &before));
+    let expected =
+        "the client secret is in plain text as well (credentials.yaml:1:10); remove it there";
+    let ran = house.appcred("rotate k --secret-stdin").stdin("4f5c0A7d2b9E").status(1).run();
+    assert!(ran.stderr.contains(expected), "{}", ran.stderr);
+    let add = "add --domain twitch --client-id t --secret-stdin";
+    let ran = house.appcred(add).stdin("4f5c0A7d2b9E").status(1).run();
+    assert!(ran.stderr.contains(expected), "{}", ran.stderr);
+    let ran = house.appcred(add).stdin("t").status(1).run();
+    assert!(ran.stderr.contains("is the same text as its client id"), "{}", ran.stderr);
+    // What only a target has is no integration to `validate`.
+    let add = "add --domain linked_account --client-id t --secret-stdin";
+    let ran = house.appcred(add).stdin("m4rk3d").status(1).run();
+    assert!(ran.stderr.contains("list a custom one under `custom_integrations`"), "{}", ran.stderr);
+    assert_eq!(house.text("credentials.yaml"), comment.to_owned() + &before);
+    let listed = house.text("appcred.yaml") + "custom_integrations: [linked_account]\n";
+    house.project.write("appcred.yaml", &listed);
+    house.appcred(add).stdin("m4rk3d").run();
+    house.appcred("validate").run();
 }
 
 /// In plain text it was, and so it stays where the project allows that; elsewhere it is encrypted.

@@ -315,29 +315,3 @@ fn ha_refuses_a_wrong_token_and_a_guest(release: Release) {
     let ran = house.appcred(&ha).env("HASS_TOKEN", ha.guest_token()).args(["plan"]).status(1).run();
     assert!(ran.stdout.contains("is not an administrator's"), "{}", ran.stdout);
 }
-
-each_release!(ha_is_asked_by_add_for_what_appcred_does_not_know);
-fn ha_is_asked_by_add_for_what_appcred_does_not_know(release: Release) {
-    let ha = HomeAssistant::start(release);
-    let house = House::new();
-    house.project.write(
-        "appcred.yaml",
-        &format!("owner: default\nage: {{recipients: [{}]}}\n", house.recipient),
-    );
-    let add = |token: &str, domain: &str| {
-        let add = ["add", "--domain", domain, "--client-id", domain, "--secret-stdin"];
-        house.appcred(&ha).env("HASS_TOKEN", token).args(add).stdin("h1dden-secret")
-    };
-    let said = add("wrong", "linked_account").status(1).run().stderr;
-    assert!(said.contains("unknown integration `linked_account`"), "{said}");
-    let said = add(ha.token(), "linked_acount").status(1).run().stderr;
-    assert!(said.contains("did you mean `linked_account`?"), "{said}");
-    let said = add(ha.token(), "linked_account").run().stderr;
-    assert!(
-        said.starts_with("warning: only the target has the integration linked_account: "),
-        "{said}"
-    );
-    add("wrong", "spotify").stderr("").run();
-    house.apply(&ha);
-    assert_eq!(ha.credentials().len(), 2);
-}
