@@ -541,3 +541,28 @@ fn many_may_edit_at_the_same_time() {
         }
     });
 }
+
+/// Also where its place gets another name at the same time.
+#[test]
+fn what_was_encrypted_stays_so_under_another_name_and_with_another_value() {
+    let desk = Desk::new();
+    let allow = desk.text("appcred.yaml") + "allow_plaintext: true\n";
+    desk.project.write("appcred.yaml", &allow);
+    let rename = "sed -i 's/domain: spotify/domain: spotify\\n    key: other/; s/spotify-id/m4rk3d-id/' \"$1\"";
+    desk.edit(MANIFEST, rename).stdout("Saved credentials/a.yaml.\n").run();
+    let after = desk.text(MANIFEST);
+    assert!(after.contains("key: other") && !after.contains("m4rk3d"), "{after}");
+    let secrets = format!(
+        "home:\n  a: {:?}\n  b: plain\n",
+        encrypt("m4rk3d-a", &desk.recipient.parse().unwrap())
+    );
+    desk.project.write("secrets.yaml", &secrets);
+    let rename =
+        "grep -q m4rk3d-a \"$1\"; sed -i 's/a: m4rk3d-a/c: m4rk3d-c/; s/b: plain/b: new/' \"$1\"";
+    desk.edit("secrets.yaml", rename).stdout("Saved secrets.yaml.\n").run();
+    let after = desk.text("secrets.yaml");
+    assert!(
+        after.contains("  c: |") && after.contains("b: new") && !after.contains("m4rk3d"),
+        "{after}"
+    );
+}
