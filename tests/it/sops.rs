@@ -261,20 +261,60 @@ fn a_key_that_sops_has_split_is_put_together() {
 fn values_that_comments_choose_are_read_and_guarded() {
     let scene = Scene::new();
     let plain = "# secret\none: hunter1\ntwo_x: hunter2\ndeep:\n  # secret\n  key: a\n  other: b\n";
-    for (option, sealed) in [("--encrypted-comment-regex", 2), ("--unencrypted-comment-regex", 2)] {
-        for mac_only in [&[][..], &["--mac-only-encrypted"]] {
-            scene.project.write("secrets.yaml", plain);
-            let options: Vec<&str> = [option, "secret"].iter().chain(mac_only).copied().collect();
-            let text = scene.encrypt("secrets.yaml", &options);
-            assert_eq!(text.matches(": ENC[").count(), sealed + 1, "{text}");
-            for (name, secret) in [("one", "hunter1"), ("two_x", "hunter2"), ("deep/other", "b")] {
-                assert_eq!(scene.read(name), Ok(Secret::new(secret)), "{options:?}\n{text}");
-            }
-            // What was encrypted cannot be exchanged for plain text.
-            let line = text.lines().find(|line| line.contains(": ENC[")).unwrap();
-            let name = &line[..line.find(':').unwrap()];
-            scene.project.write("secrets.yaml", &text.replace(line, &format!("{name}: mine")));
-            assert!(scene.read("one").unwrap_err().to_string().contains("MAC does not match"));
+    for option in ["--encrypted-comment-regex", "--unencrypted-comment-regex"] {
+        scene.project.write("secrets.yaml", plain);
+        let text = scene.encrypt("secrets.yaml", &[option, "secret"]);
+        // Two of the four, and the MAC.
+        assert_eq!(text.matches(": ENC[").count(), 3, "{text}");
+        for (name, secret) in [("one", "hunter1"), ("two_x", "hunter2"), ("deep/other", "b")] {
+            assert_eq!(scene.read(name), Ok(Secret::new(secret)), "{option}\n{text}");
+        }
+        // What was encrypted cannot be exchanged for plain text.
+        let line = text.lines().find(|line| line.contains(": ENC[")).unwrap();
+        let name = &line[..line.find(':').unwrap()];
+        scene.project.write("secrets.yaml", &text.replace(line, &format!("{name}: mine")));
+        assert!(scene.read("one").unwrap_err().to_string().contains("MAC does not match"));
+    }
+}
+
+/// The MAC leaves out what a rule of comments would say is not encrypted.
+#[test]
+fn a_rule_of_comments_lets_no_plain_value_into_a_document() {
+    let scene = Scene::new();
+    scene.project.write("secrets.yaml", "one: hunter1\ntwo: hunter2\n");
+    let text =
+        scene.encrypt("secrets.yaml", &["--mac-only-encrypted", "--encrypted-regex", "one|two"]);
+    assert_eq!(scene.read("one"), Ok(Secret::new("hunter1")));
+    let by_comment = text.replace("encrypted_regex: one|two", "encrypted_comment_regex: x");
+    scene
+        .project
+        .write("secrets.yaml", &by_comment.replacen("one: ENC", "one:\n  - mine\n  - ENC", 1));
+    assert_eq!(
+        scene.read("one").unwrap_err().to_string(),
+        "secrets.yaml: the SOPS document is refused: its `sops` part chooses values by their comments and has `mac_only_encrypted`, which only `sops` can check"
+    );
+}
+
+#[test]
+fn a_key_is_not_split_among_fewer_groups_than_are_needed() {
+    let scene = Scene::new();
+    let groups = format!("      - age: [{0}]\n      - age: [{0}]\n", scene.recipient);
+    scene.project.write(".sops.yaml", &format!("creation_rules:\n  - key_groups:\n{groups}"));
+    scene.project.write("secrets.yaml", PLAIN);
+    let text = sops(scene.project.path(), &scene.identity, ["--encrypt", "secrets.yaml"]);
+    for (threshold, why) in [
+        ("0", None),
+        ("3", Some("needs more key groups than it has")),
+        ("18446744073709551615", Some("needs more key groups than it has")),
+        ("-1", Some("is damaged")),
+    ] {
+        let changed =
+            text.replace("shamir_threshold: 2", &format!("shamir_threshold: {threshold}"));
+        scene.project.write("secrets.yaml", &changed);
+        let read = scene.read("one");
+        match why {
+            None => assert_eq!(read, Ok(Secret::new("hunter1"))),
+            Some(why) => assert!(read.unwrap_err().to_string().ends_with(why), "{changed}"),
         }
     }
 }

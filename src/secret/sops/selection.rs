@@ -44,6 +44,12 @@ impl KeyRule {
         patterns: &Patterns,
     ) -> Result<Self, SopsProblem> {
         if metadata.by_comment {
+            // Only SOPS knows which values comments choose. Nothing would show that one was exchanged.
+            if metadata.mac_only_encrypted {
+                return Err(SopsProblem::Metadata(
+                    "chooses values by their comments and has `mac_only_encrypted`, which only `sops` can check",
+                ));
+            }
             return Ok(Self { key: KeyPattern::Comment, encrypts: true });
         }
         let given =

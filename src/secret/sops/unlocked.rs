@@ -189,6 +189,9 @@ fn shared_key(
     opened: impl Fn(&[SopsRecipient]) -> Result<Zeroizing<Vec<u8>>, Unreadable>,
 ) -> Result<Zeroizing<Vec<u8>>, Unreadable> {
     let needed = if threshold == 0 { groups.len() } else { threshold };
+    if needed > groups.len() {
+        return Err(SopsProblem::Metadata("needs more key groups than it has").into());
+    }
     let mut parts = Vec::with_capacity(needed);
     for group in groups.iter().filter(|group| !group.is_empty()) {
         match opened(group) {
