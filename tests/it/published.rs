@@ -1,7 +1,7 @@
-//! What is published works: the README's commands and blocks, and every example.
+//! What is published works: the commands, blocks and links of README and docs, and every example.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::shell::{Appcred, Project, age_identity};
 
@@ -9,16 +9,18 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn readme() -> String {
-    fs::read_to_string(root().join("README.md")).unwrap()
+/// The README and what it leads to.
+pub(crate) fn documents() -> Vec<PathBuf> {
+    let docs = fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    docs.chain([root().join("README.md")]).collect()
 }
 
-/// The fenced blocks of a language, without the indentation of their fence.
-fn blocks(language: &str) -> Vec<String> {
+/// The fenced blocks of a language in a document, without the indentation of their fence.
+fn blocks(document: &str, language: &str) -> Vec<String> {
     let fence = format!("```{language}");
     let mut blocks = Vec::new();
     let mut block: Option<(usize, String)> = None;
-    for line in readme().lines() {
+    for line in fs::read_to_string(root().join(document)).unwrap().lines() {
         match &mut block {
             None if line.trim_start() == fence => {
                 block = Some((line.len() - fence.len(), String::new()))
@@ -51,7 +53,7 @@ fn copied(folder: &Path, to: &Path) {
 
 #[test]
 fn the_first_command_of_the_readme_does_the_main_job() {
-    let first = blocks("console").swap_remove(0);
+    let first = blocks("README.md", "console").swap_remove(0);
     let arguments = first.trim().strip_prefix("cargo run -- ").unwrap();
     let project = Project::new();
     copied(&root().join("examples"), &project.join("examples"));
@@ -67,13 +69,15 @@ fn the_first_command_of_the_readme_does_the_main_job() {
 
 #[test]
 fn the_second_command_of_the_readme_is_what_ci_runs() {
-    assert_eq!(blocks("console")[1].trim(), "tests/run");
+    assert_eq!(blocks("README.md", "console")[1].trim(), "tests/run");
     assert!(fs::read_to_string(root().join(".ci/run")).unwrap().contains("\ntests/run "));
 }
 
 #[test]
-fn the_readmes_project_file_is_valid() {
-    let [_, project_file, ..] = &blocks("yaml")[..] else { panic!("a block went") };
+fn the_project_file_of_the_docs_is_valid() {
+    let [project_file, ..] = &blocks("docs/project-file.md", "yaml")[..] else {
+        panic!("a block went")
+    };
     let project_file = project_file.replace("age1...", &age_identity().1.to_string());
     let authority = rcgen::generate_simple_self_signed(["ha.example".to_owned()]).unwrap();
     let project = Project::new()
@@ -89,7 +93,7 @@ fn the_readmes_project_file_is_valid() {
 }
 
 #[test]
-fn every_verb_is_in_the_readme_and_helps_itself() {
+fn every_verb_is_in_the_docs_and_helps_itself() {
     let help = Appcred::new().args(["--help"]).run().stdout;
     let commands = help.split("Commands:\n").nth(1).unwrap();
     let verbs: Vec<_> = commands
@@ -98,14 +102,28 @@ fn every_verb_is_in_the_readme_and_helps_itself() {
         .filter(|verb| *verb != "help")
         .collect();
     assert!(verbs.len() >= 4, "{help}");
+    let listed = fs::read_to_string(root().join("docs/commands.md")).unwrap();
     for verb in verbs {
-        assert!(
-            readme().contains(&format!("`appcred {verb}")),
-            "the README does not tell of `{verb}`"
-        );
+        assert!(listed.contains(&format!("`appcred {verb}")), "docs/commands.md lacks `{verb}`");
         let help = Appcred::new().args([verb, "--help"]).run().stdout;
         assert!(help.contains("Examples:"), "{help}");
     }
+}
+
+#[test]
+fn links_within_the_repository_lead_somewhere() {
+    let mut count = 0;
+    for document in documents() {
+        let text = fs::read_to_string(&document).unwrap();
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            if !link.contains("://") {
+                count += 1;
+                let file = document.parent().unwrap().join(link);
+                assert!(file.exists(), "{}: {link}", document.display());
+            }
+        }
+    }
+    assert!(count >= 10, "only {count} links are found");
 }
 
 #[test]

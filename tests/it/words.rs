@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use crate::published::documents;
 use crate::source_code::{read, sources};
 
 /// What is not written here, and what is written instead.
@@ -56,10 +57,12 @@ fn texts_have_no_foreign_words() {
         let found = source.texts().into_iter().flat_map(|text| foreign(&text));
         all.extend(found.map(|found| format!("{}: {found}", source.path.display())));
     }
-    for document in ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"] {
-        let text = fs::read_to_string(root().join(document)).unwrap();
+    for document in
+        documents().into_iter().chain(["CONTRIBUTING.md", "CHANGELOG.md"].map(Into::into))
+    {
+        let text = fs::read_to_string(root().join(&document)).unwrap();
         let found = text.lines().flat_map(foreign);
-        all.extend(found.map(|found| format!("{document}: {found}")));
+        all.extend(found.map(|found| format!("{}: {found}", document.display())));
     }
     assert!(all.is_empty(), "{}", all.join("\n"));
 }
@@ -112,7 +115,8 @@ fn each_list_of_tags_is_whole() {
         let texts = texts.filter(|text| !is_comment(text) && is_partial(text));
         partial.extend(texts.map(|text| format!("{}: {text}", source.path.display())));
     }
-    for file in ["README.md", "schema/manifest.schema.json", "schema/appcred.schema.json"] {
+    let schemas = ["schema/manifest.schema.json", "schema/appcred.schema.json"];
+    for file in documents().into_iter().chain(schemas.map(Into::into)) {
         let text = fs::read_to_string(root().join(file)).unwrap();
         partial.extend(text.lines().filter(|line| is_partial(line)).map(str::to_owned));
     }
