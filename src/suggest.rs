@@ -65,6 +65,10 @@ fn begun(name: &str, known: &BTreeSet<&str>) -> Vec<String> {
         let begun: Vec<String> = begun.map(|known| (*known).to_owned()).collect();
         return if begun.len() > MOST_LISTED { vec![format!("{name}*")] } else { begun };
     };
+    let begun: Vec<_> = known.iter().filter(|known| known.starts_with(begin)).collect();
+    if (1..=MOST_LISTED).contains(&begun.len()) {
+        return begun.into_iter().map(|known| (*known).to_owned()).collect();
+    }
     let length = begin.chars().count();
     let begins = known.iter().flat_map(|known| {
         let lengths = length.saturating_sub(1)..=length + 1;
@@ -104,6 +108,10 @@ mod tests {
         assert_eq!(
             missing("target", "my-clowd", keys),
             "there is no target `my-clowd`: did you mean `my-cloud`?"
+        );
+        assert_eq!(
+            missing("target", "fam*", keys),
+            "there is no target `fam*`: did you mean `family`?"
         );
         assert_eq!(
             missing("target", "x", keys),

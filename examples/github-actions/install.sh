@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs appcred VERSION into the folder FOLDER: the released binary if its SHA-256 checksum is SHA256 (without
-# SHA256, the one in the release's SHA256SUMS), or what cargo builds where there is no release for this machine.
+# Installs appcred VERSION into the folder FOLDER: the released binary if its SHA-256 checksum is SHA256. Without
+# SHA256 that is the one in the release's SHA256SUMS, and cargo builds where there is no release for this machine.
 set -euo pipefail
 
 repository=https://github.com/appcred/appcred
@@ -40,6 +40,11 @@ unpack() {
 }
 
 build() {
+  # What a tag names can change, and no checksum would show it.
+  if [ -n "${SHA256:-}" ]; then
+    echo "appcred: release $VERSION has no $name.tar.gz, whose checksum SHA256 is: it is not installed" >&2
+    exit 1
+  fi
   echo "appcred: there is no release $VERSION for this machine; cargo builds it"
   cargo install --locked --git "$repository" --tag "v$VERSION" --root "$work/root" appcred
   mv "$work/root/bin" "$work/$name"

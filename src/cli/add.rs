@@ -319,7 +319,7 @@ fn domain_called(text: &str, loaded: &Loaded) -> String {
 
 /// The domain and, where it says more, the name of an integration.
 fn with_name(domain: &Domain) -> String {
-    match integrations::name(domain).filter(|name| !name.eq_ignore_ascii_case(domain.as_str())) {
+    match integrations::name(domain) {
         Some(name) => format!("{domain} ({name})"),
         None => domain.to_string(),
     }

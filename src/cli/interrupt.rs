@@ -36,7 +36,11 @@ pub(super) fn ended() -> anyhow::Result<ExitStatus> {
 
 /// Whether a question was left open by Ctrl-C.
 pub(super) fn is_cause(error: &anyhow::Error) -> bool {
-    let io = error.chain().find_map(|cause| cause.downcast_ref::<io::Error>());
+    // dialoguer's error does not name its cause.
+    let io = error.chain().find_map(|cause| match cause.downcast_ref() {
+        Some(dialoguer::Error::IO(io)) => Some(io),
+        None => cause.downcast_ref::<io::Error>(),
+    });
     io.is_some_and(|io| io.kind() == io::ErrorKind::Interrupted)
 }
 
@@ -76,4 +80,21 @@ pub(super) fn stop_on_signal(stop: Stop) -> io::Result<impl Future<Output = ()>>
             }
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Error, ErrorKind};
+
+    use super::is_cause;
+
+    #[test]
+    fn whoever_asked_an_interrupted_question_is_understood() {
+        let io = |kind| Error::new(kind, "read interrupted");
+        let interrupted = || io(ErrorKind::Interrupted);
+        assert!(is_cause(&anyhow::Error::from(interrupted()).context("asking")));
+        assert!(is_cause(&dialoguer::Error::IO(interrupted()).into()));
+        assert!(!is_cause(&dialoguer::Error::IO(io(ErrorKind::NotConnected)).into()));
+        assert!(!is_cause(&anyhow::anyhow!("read interrupted")));
+    }
 }

@@ -125,7 +125,7 @@ impl EntryCase<'_> {
     }
 
     /// The name of a credential made by hand is whatever somebody has typed.
-    fn differences(&self, held: &Credential) -> Vec<Reason> {
+    pub(super) fn differences(&self, held: &Credential) -> Vec<Reason> {
         let secret = held.client_secret.compare(&self.entry.client_secret);
         let is_other_name = held.name.as_deref() != Some(self.entry.name.as_str());
         let checks = [

@@ -65,13 +65,16 @@ impl EntryCase<'_> {
         }
         let old = self.held(&free);
         let is_by_hand = free.iter().any(|at| self.index.is_nobodys(*at));
-        let (action, reason) = if free.iter().all(has_mark) {
-            (Action::Replace { wanted, old }, self.renamed(free[0]))
+        let (action, reasons) = if free.iter().all(has_mark) {
+            let in_force = free.iter().max().map(|at| self.differences(self.index.get(*at)));
+            let differences = in_force.into_iter().flatten();
+            let reasons = [self.renamed(free[0])].into_iter().chain(differences).collect();
+            (Action::Replace { wanted, old }, reasons)
         } else {
             let reason = if is_by_hand { Reason::AdoptionAsked } else { Reason::LetGo };
-            (Action::Adopt { wanted, old, how: Adoption::TakeOver }, reason)
+            (Action::Adopt { wanted, old, how: Adoption::TakeOver }, vec![reason])
         };
-        let step = draft.step(action, reason, after);
+        let step = draft.step_reloading(action, reasons, Vec::new(), after);
         draft.claim_meanwhile(step, claim);
         Some(step)
     }

@@ -228,6 +228,11 @@ fn an_entry_that_moves_to_another_integration_is_created_and_deleted() {
 fn a_renamed_key_takes_over_what_no_account_uses() {
     let plan = planned(|desired, _, _| desired.credentials[0].key = Key::new("c").unwrap());
     check(&plan, &["-/+ c for spotify_id_a [TakenForRenamed]"]);
+    let plan = planned(|desired, _, _| {
+        desired.credentials[0].key = Key::new("c").unwrap();
+        desired.credentials[0].client_secret = Secret::new("another").into();
+    });
+    check(&plan, &["-/+ c for spotify_id_a [TakenForRenamed, SecretDiffers]"]);
 }
 
 /// Home Assistant's config entry names the old mark, and nobody can change that.

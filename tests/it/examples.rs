@@ -255,6 +255,8 @@ fn a_release_is_installed_only_with_its_checksum() {
         (ran.status.success(), runner.read("appcred-bin/appcred"), errors)
     };
     assert_eq!(install(""), (true, "built\n".to_owned(), String::new()));
+    let (is_installed, binary, errors) = install(&"0".repeat(64));
+    assert!(!is_installed && binary.is_empty() && errors.contains("not installed"), "{errors}");
     assert_eq!(runner.read("path").trim(), runner.temporary("appcred-bin").to_str().unwrap());
 
     let name = format!("appcred-1.2.3-{}-unknown-linux-gnu", std::env::consts::ARCH);

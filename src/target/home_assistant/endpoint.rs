@@ -212,7 +212,9 @@ impl AuthMethod {
             Self::File(file) => file.visible().into_owned(),
             Self::Command(command) => format!("`{}`", command.program.as_str().visible()),
         };
-        format!("it is from {from}: put one there that an administrator has made in Home Assistant")
+        format!(
+            "it is from {from}: replace it with one that an administrator has made in Home Assistant"
+        )
     }
 }
 
