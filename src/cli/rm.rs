@@ -55,6 +55,7 @@ pub(super) async fn run(
         let all: Vec<Key> = entries.iter().flat_map(|entry| entry.keys()).cloned().collect();
         return verb.then.run(global, &all).await;
     }
-    console::message("`appcred apply` deletes what targets hold of it.");
+    let of = if entries.len() == 1 { "it" } else { "them" };
+    console::message(format_args!("`appcred apply` deletes what targets hold of {of}."));
     Ok(ExitStatus::Success)
 }
