@@ -1,7 +1,7 @@
 //! `rotate`
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::ptr;
 
 use anyhow::{Context, anyhow, bail};
 
@@ -9,7 +9,7 @@ use crate::codes::ChangeCode;
 use crate::desired::check_client;
 use crate::encrypted_file::{EncryptionContext, SecretPlace, replaced};
 use crate::files::{self, FileChange, TEXT_LIMIT};
-use crate::manifest::{self, Entry, Loaded};
+use crate::manifest::{self, Entry, Loaded, SecretValue, secret_values};
 use crate::model::{Reference, Secret, Visible};
 use crate::report::changes::MadeChange;
 use crate::secret::{SecretResolver, files_of, read};
@@ -115,7 +115,8 @@ fn unfound(entry: &Entry, resolver: &SecretResolver) -> anyhow::Error {
     }
 }
 
-/// Refuses a secret that entries for other clients have too: it would become theirs.
+/// Refuses a secret that something else in the project reads too, as an entry for another client or the token
+/// of a target: the new one would become its own.
 fn check_shared(
     loaded: &Loaded,
     entry: &Entry,
@@ -124,22 +125,28 @@ fn check_shared(
     global: &Global,
 ) -> anyhow::Result<()> {
     let Reference::Tagged { tag, argument, .. } = &entry.client_secret.value else { return Ok(()) };
-    let reads_it = |other: &Entry| match &other.client_secret.value {
+    let reads_it = |other: &Reference| match other {
         Reference::Tagged { tag: its, argument: named, .. } => {
             let is_same_name = tag != "secret" || named == argument;
-            let files = files_of(&other.client_secret.value, resolver);
+            let files = files_of(other, resolver);
             let mut files = files.iter().map(|file| resolver.path_from(&global.folder, file));
             its == tag && is_same_name && files.any(|of| files::is_same(&of, file))
         }
         _ => false,
     };
-    let is_of_other_client =
-        |other: &&Arc<Entry>| other.client_id.value != entry.client_id.value && reads_it(other);
-    let Some(other) = loaded.entries.iter().find(is_of_other_client) else { return Ok(()) };
+    let is_of_client = |other: &SecretValue<'_>| {
+        let mut entries = loaded.entries.iter();
+        entries.any(|of| {
+            of.client_id.value == entry.client_id.value && ptr::eq(&of.client_secret, other.value)
+        })
+    };
+    let mut values = secret_values(&loaded.project, &loaded.entries);
+    let other = values.find(|other| reads_it(&other.value.value) && !is_of_client(other));
+    let Some(SecretValue { field, value }) = other else { return Ok(()) };
     bail!(
-        "the entry `{}` ({}) has another client and reads the same secret from {}: give each entry a secret of its own, or change this one with `appcred edit {}`",
-        other.key.value,
-        other.client_secret.spot.place(),
+        "`{}` at {} reads the same secret from {}: give each a secret of its own, or change this one with `appcred edit {}`",
+        field.name,
+        value.spot.place(),
         file.visible(),
         file.visible()
     )

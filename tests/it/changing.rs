@@ -275,11 +275,21 @@ fn a_secret_that_others_have_too_is_not_rotated() {
         let before = house.text(file);
         let ran = house.appcred("rotate k --secret-stdin").stdin("m4rk3d-new").status(1).run();
         assert_eq!(house.text(file), before, "{}", ran.stderr);
-        let (by_name, by_anchor) =
-            ("the entry `other` (", "has an anchor (`&`) that is used elsewhere");
+        let (by_name, by_anchor) = (
+            "`client_secret` at credentials.yaml:3:",
+            "has an anchor (`&`) that is used elsewhere",
+        );
         let is_said = ran.stderr.contains(by_name) || ran.stderr.contains(by_anchor);
         assert!(is_said && !ran.stderr.contains("m4rk3d"), "{}", ran.stderr);
     }
+    // The token of a target may be the same name.
+    let project = house.text("appcred.yaml");
+    let with_token = "house: {url: http://127.0.0.1:9, token: !secret one}}";
+    house.project.write("appcred.yaml", &project.replace("ha}}", &format!("ha}}, {with_token}")));
+    house.project.write("credentials.yaml", &manifest(&[entry("k", "!secret one")]));
+    let ran = house.appcred("rotate k --secret-stdin").stdin("m4rk3d-new").status(1).run();
+    assert!(ran.stderr.contains("`token` at appcred.yaml:2:"), "{}", ran.stderr);
+    house.project.write("appcred.yaml", &project);
     // One client may be in two entries, for targets of their own.
     let text =
         named.replace("client-other", "client-k").replace("key: k,", "key: k, targets: [home],");
