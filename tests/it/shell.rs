@@ -165,7 +165,14 @@ impl Appcred {
                 line.clear();
             }
         });
-        Running { child, stdout, stderr, reader, said: String::new(), _home: self.home }
+        Running {
+            child: Guarded(child),
+            stdout,
+            stderr,
+            reader,
+            said: String::new(),
+            _home: self.home,
+        }
     }
 }
 
@@ -221,9 +228,20 @@ pub(crate) fn read_until(shown: &mut impl Read, said: &mut String, text: &str) {
     }
 }
 
+/// A process that ends with its test, also with one that fails.
+struct Guarded(Child);
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        // Mostly it is over already.
+        self.0.kill().unwrap_or_default();
+        self.0.wait().map(drop).unwrap_or_default();
+    }
+}
+
 /// A run that is not over.
 pub(crate) struct Running {
-    child: Child,
+    child: Guarded,
     stdout: BufReader<ChildStdout>,
     stderr: Arc<Mutex<String>>,
     reader: JoinHandle<()>,
@@ -234,13 +252,13 @@ pub(crate) struct Running {
 impl Running {
     /// The number of its process.
     pub(crate) fn id(&self) -> u32 {
-        self.child.id()
+        self.child.0.id()
     }
 
     /// Sends a signal: `INT` is Ctrl-C, `KILL` is the end.
     #[track_caller]
     pub(crate) fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
+        kill_process(Pid::from_child(&self.child.0), signal).unwrap();
     }
 
     /// What it has written on standard error so far.
@@ -270,7 +288,7 @@ impl Running {
             rest.read_to_string(&mut self.said).unwrap();
             self.said
         });
-        let pid = Pid::from_child(&self.child);
+        let pid = Pid::from_child(&self.child.0);
         let (over, ended) = mpsc::channel::<()>();
         let guard = thread::spawn(move || {
             // What hangs fails its own test, and does not hold all others.
@@ -278,7 +296,7 @@ impl Running {
                 kill_process(pid, Signal::KILL).unwrap();
             }
         });
-        let status = self.child.wait().unwrap();
+        let status = self.child.0.wait().unwrap();
         drop(over);
         guard.join().unwrap();
         Ran {

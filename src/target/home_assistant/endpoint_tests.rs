@@ -71,7 +71,7 @@ fn a_refused_token_is_named_by_where_it_is_from() {
     for (auth, from) in [
         (AuthMethod::Token(Secret::new("x")), "HASS_TOKEN"),
         (tagged("secret", "token", Path::new("appcred.yaml")), "appcred.yaml:0:0"),
-        (AuthMethod::File(PathBuf::from("../tokf")), "../tokf: put"),
+        (AuthMethod::File(PathBuf::from("../tokf")), "../tokf: replace"),
         (AuthMethod::Command(command), "`pass`"),
         (AuthMethod::Session, "sign in again"),
     ] {
