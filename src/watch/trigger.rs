@@ -176,7 +176,7 @@ pub enum NotWatched {
     Refused(String),
 }
 
-/// Watches these places as [`Trigger`] does, and ends that at once. Answers how many folders that took.
+/// Watches these places as a watcher does, and ends that at once. Answers how many folders that took.
 ///
 /// # Errors
 /// Where events would not report all changes.
